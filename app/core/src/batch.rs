@@ -1,0 +1,43 @@
+//! The frame of one journal batch: what one commit makes durable. Never: how it is stored.
+//!
+//! Bytes: format version (1), feature level, count of events, events; the CRC-32 of these bytes stands beside them in the row.
+
+use crate::codec::{DecodeError, Reader, Writer};
+use crate::event::{Event, FEATURE_LEVEL};
+
+/// Version of the frame and of every event kind's field order.
+pub const FORMAT: u8 = 1;
+
+/// Encodes `events` as one batch.
+pub fn encode(events: &[Event], out: &mut Vec<u8>) {
+    let mut w = Writer(out);
+    w.u8(FORMAT);
+    w.u64(FEATURE_LEVEL.into());
+    w.u64(events.len() as u64);
+    for event in events {
+        event.encode(out);
+    }
+}
+
+/// Decodes a whole batch; bytes left over are an error.
+pub fn decode(bytes: &[u8]) -> Result<Vec<Event>, DecodeError> {
+    let mut r = Reader::new(bytes);
+    if r.u8()? != FORMAT {
+        return Err(DecodeError { at: 0, expected: "journal format 1: run the release that wrote it" });
+    }
+    if r.u32()? > FEATURE_LEVEL {
+        return Err(r.error("a feature level that this release knows: run the newer release"));
+    }
+    let count = r.u64()?;
+    // An event is at least two bytes: a forged count cannot make us reserve memory.
+    let mut events = Vec::with_capacity((count as usize).min(bytes.len() / 2));
+    for _ in 0..count {
+        events.push(Event::decode(&mut r)?);
+    }
+    if r.is_empty() { Ok(events) } else { Err(r.error("the end of the batch")) }
+}
+
+/// CRC-32 (IEEE) of a batch's bytes.
+pub fn checksum(bytes: &[u8]) -> u32 {
+    crc32fast::hash(bytes)
+}

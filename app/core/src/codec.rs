@@ -1,0 +1,197 @@
+//! The bytes of the journal and of snapshots: LEB128 variable-length integers and length-prefixed text. Never: what they mean.
+
+use crate::money::Amount;
+use std::fmt;
+
+/// Bytes that are not what they should be; `at` counts from the start of the buffer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DecodeError {
+    pub at: usize,
+    pub expected: &'static str,
+}
+
+impl fmt::Display for DecodeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "byte {}: expected {}", self.at, self.expected)
+    }
+}
+
+impl std::error::Error for DecodeError {}
+
+/// Appends values to a buffer.
+pub struct Writer<'a>(pub &'a mut Vec<u8>);
+
+impl Writer<'_> {
+    #[inline]
+    pub fn u8(&mut self, value: u8) {
+        self.0.push(value);
+    }
+
+    #[inline]
+    pub fn bool(&mut self, value: bool) {
+        self.0.push(u8::from(value));
+    }
+
+    /// Unsigned LEB128.
+    #[inline]
+    pub fn u64(&mut self, mut value: u64) {
+        while value >= 0x80 {
+            self.0.push(value as u8 | 0x80);
+            value >>= 7;
+        }
+        self.0.push(value as u8);
+    }
+
+    /// Zigzag, then LEB128: small magnitudes of either sign are short.
+    #[inline]
+    pub fn i64(&mut self, value: i64) {
+        self.u64(((value << 1) ^ (value >> 63)) as u64);
+    }
+
+    #[inline]
+    pub fn amount(&mut self, value: Amount) {
+        let mut zigzag = ((value << 1) ^ (value >> 127)) as u128;
+        while zigzag > u128::from(u64::MAX) {
+            self.0.push(zigzag as u8 | 0x80);
+            zigzag >>= 7;
+        }
+        self.u64(zigzag as u64);
+    }
+
+    pub fn u128(&mut self, value: u128) {
+        self.0.extend_from_slice(&value.to_le_bytes());
+    }
+
+    #[inline]
+    pub fn text(&mut self, value: &str) {
+        self.u64(value.len() as u64);
+        self.0.extend_from_slice(value.as_bytes());
+    }
+}
+
+/// Reads what [`Writer`] wrote; every read checks its bounds.
+pub struct Reader<'a> {
+    bytes: &'a [u8],
+    at: usize,
+}
+
+impl<'a> Reader<'a> {
+    pub const fn new(bytes: &'a [u8]) -> Self {
+        Self { bytes, at: 0 }
+    }
+
+    pub const fn is_empty(&self) -> bool {
+        self.at == self.bytes.len()
+    }
+
+    pub const fn error(&self, expected: &'static str) -> DecodeError {
+        DecodeError { at: self.at, expected }
+    }
+
+    #[inline]
+    pub fn u8(&mut self) -> Result<u8, DecodeError> {
+        let byte = *self.bytes.get(self.at).ok_or(self.error("one more byte"))?;
+        self.at += 1;
+        Ok(byte)
+    }
+
+    pub fn bool(&mut self) -> Result<bool, DecodeError> {
+        match self.u8()? {
+            0 => Ok(false),
+            1 => Ok(true),
+            _ => Err(self.error("a boolean, 0 or 1")),
+        }
+    }
+
+    #[inline]
+    pub fn u64(&mut self) -> Result<u64, DecodeError> {
+        let mut value = 0u64;
+        for shift in (0..64).step_by(7) {
+            let byte = self.u8()?;
+            let bits = u64::from(byte & 0x7f);
+            if shift == 63 && bits > 1 {
+                break;
+            }
+            value |= bits << shift;
+            if byte < 0x80 {
+                return Ok(value);
+            }
+        }
+        Err(self.error("an integer of at most 64 bits"))
+    }
+
+    #[inline]
+    pub fn i64(&mut self) -> Result<i64, DecodeError> {
+        let zigzag = self.u64()?;
+        Ok((zigzag >> 1) as i64 ^ -((zigzag & 1) as i64))
+    }
+
+    pub fn u32(&mut self) -> Result<u32, DecodeError> {
+        u32::try_from(self.u64()?).map_err(|_| self.error("an integer of at most 32 bits"))
+    }
+
+    pub fn u16(&mut self) -> Result<u16, DecodeError> {
+        u16::try_from(self.u64()?).map_err(|_| self.error("an integer of at most 16 bits"))
+    }
+
+    #[inline]
+    pub fn amount(&mut self) -> Result<Amount, DecodeError> {
+        let mut zigzag = 0u128;
+        for shift in (0..128).step_by(7) {
+            let byte = self.u8()?;
+            let bits = u128::from(byte & 0x7f);
+            if shift == 126 && bits > 3 {
+                break;
+            }
+            zigzag |= bits << shift;
+            if byte < 0x80 {
+                return Ok((zigzag >> 1) as Amount ^ -((zigzag & 1) as Amount));
+            }
+        }
+        Err(self.error("an integer of at most 128 bits"))
+    }
+
+    pub fn u128(&mut self) -> Result<u128, DecodeError> {
+        let bytes = self.take(16)?;
+        Ok(u128::from_le_bytes(bytes.try_into().map_err(|_| self.error("16 bytes"))?))
+    }
+
+    pub fn text(&mut self) -> Result<&'a str, DecodeError> {
+        let length = usize::try_from(self.u64()?).map_err(|_| self.error("a length"))?;
+        let bytes = self.take(length)?;
+        std::str::from_utf8(bytes).map_err(|_| self.error("UTF-8 text"))
+    }
+
+    fn take(&mut self, length: usize) -> Result<&'a [u8], DecodeError> {
+        let end = self.at.checked_add(length).filter(|end| *end <= self.bytes.len()).ok_or(self.error("more bytes"))?;
+        let bytes = &self.bytes[self.at..end];
+        self.at = end;
+        Ok(bytes)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn what_was_written_is_read(a: u64, b: i64, c: i128, d: u128, e: bool, f in ".{0,40}") {
+            let mut bytes = Vec::new();
+            let mut w = Writer(&mut bytes);
+            w.u64(a); w.i64(b); w.amount(c); w.u128(d); w.bool(e); w.text(&f);
+            let mut r = Reader::new(&bytes);
+            prop_assert_eq!((r.u64(), r.i64(), r.amount(), r.u128(), r.bool(), r.text()), (Ok(a), Ok(b), Ok(c), Ok(d), Ok(e), Ok(f.as_str())));
+            prop_assert!(r.is_empty());
+        }
+
+        #[test]
+        fn any_bytes_are_read_or_refused(bytes: Vec<u8>) {
+            let mut r = Reader::new(&bytes);
+            while !r.is_empty() {
+                if r.text().is_err() || r.amount().is_err() || r.u64().is_err() { break; }
+            }
+        }
+    }
+}

@@ -1,0 +1,486 @@
+//! What happened: the journal's content. Every change of state is one of these and carries its effects explicitly (fees, holds),
+//! so that a later version with other rules replays an old journal to the same state. Never: a secret or a person's data.
+//!
+//! A kind is never changed once released: a new need is a new kind, with a number of its own.
+
+use crate::codec::{DecodeError, Reader, Writer};
+use crate::command::AccountRights;
+use crate::market::{Commission, Filters, MarketStatus};
+use crate::money::{Amount, Price, Quantity, Rate, Time};
+use crate::order::{
+    AccountId, AssetId, ClientId, ExpiryReason, MarketId, OrderId, OrderListId, OrderStatus, OrderType, Side, StpMode,
+    TimeInForce, TradeId,
+};
+
+/// An order was accepted and its hold locked. It works at once unless its type waits for a price.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OrderPlaced {
+    pub order: OrderId,
+    pub account: AccountId,
+    pub market: MarketId,
+    pub side: Side,
+    pub kind: OrderType,
+    pub time_in_force: TimeInForce,
+    pub stp: StpMode,
+    pub price: Price,
+    pub stop_price: Price,
+    pub quantity: Quantity,
+    pub quote_order_quantity: Amount,
+    /// Moves from free to locked: quote asset of a buy, base asset of a sell.
+    pub hold: Amount,
+    /// 0: not part of an order list.
+    pub list: OrderListId,
+    pub client_id: ClientId,
+}
+
+/// Two orders met. The quote amount is [`crate::money::notional`] of price and quantity, exact by the filters' rule.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Trade {
+    pub market: MarketId,
+    pub trade: TradeId,
+    /// Trades of one taker order at one price share it (`aggTrades`).
+    pub aggregate: u64,
+    pub taker: OrderId,
+    pub maker: OrderId,
+    pub price: Price,
+    pub quantity: Quantity,
+    /// In what the taker receives: base for a buyer, quote for a seller.
+    pub taker_commission: Amount,
+    /// In what the maker receives.
+    pub maker_commission: Amount,
+}
+
+/// A trade with itself was prevented; the orders that expire by it are closed by events of their own.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MatchPrevented {
+    pub market: MarketId,
+    pub prevented_match: u64,
+    pub taker: OrderId,
+    pub maker: OrderId,
+    pub price: Price,
+    /// 0 unless the taker's remainder expires.
+    pub taker_quantity: Quantity,
+    /// 0 unless the maker's remainder expires.
+    pub maker_quantity: Quantity,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Event {
+    /// Journal time moves on; all events up to the next one happen at this time.
+    Clock(Time),
+    OrderPlaced(Box<OrderPlaced>),
+    Trade(Trade),
+    MatchPrevented(MatchPrevented),
+    /// The order leaves; what is still held for it is free again.
+    OrderClosed {
+        order: OrderId,
+        status: OrderStatus,
+        reason: ExpiryReason,
+    },
+    /// A waiting order's price was reached: it works now. `hold` is added from free (a market buy may cost more than its stop price).
+    OrderTriggered {
+        order: OrderId,
+        hold: Amount,
+    },
+    /// Precedes the orders that name it. Done when the last of its orders is closed.
+    ListPlaced {
+        list: OrderListId,
+        account: AccountId,
+        market: MarketId,
+        client_id: ClientId,
+    },
+    /// Who did the events that follow in this command, and why.
+    OperatorActed {
+        actor: Box<str>,
+        reason: Box<str>,
+        action: Box<str>,
+    },
+    AssetCreated {
+        asset: AssetId,
+        code: Box<str>,
+    },
+    MarketCreated {
+        market: MarketId,
+        symbol: Box<str>,
+        base: AssetId,
+        quote: AssetId,
+        filters: Box<Filters>,
+        commission: Commission,
+    },
+    FiltersSet {
+        market: MarketId,
+        filters: Box<Filters>,
+    },
+    MarketStatusSet {
+        market: MarketId,
+        status: MarketStatus,
+    },
+    CommissionSet {
+        market: MarketId,
+        commission: Commission,
+    },
+    AccountCommissionSet {
+        account: AccountId,
+        commission: Option<Commission>,
+    },
+    AccountCreated {
+        account: AccountId,
+        reference: Box<str>,
+    },
+    AccountRightsSet {
+        account: AccountId,
+        rights: AccountRights,
+    },
+    /// Custody -> free when positive, free -> custody when negative.
+    Credited {
+        account: AccountId,
+        asset: AssetId,
+        amount: Amount,
+        reference: Box<str>,
+    },
+    /// A forwarded command was executed: its id is remembered, so that a resend gets the first answer. Room for followers that forward.
+    CommandDone {
+        id: u128,
+    },
+    /// From here on events of this feature level may follow; a reader of a lower level must stop here.
+    FeatureLevel(u32),
+}
+
+/// Kinds that this version reads. A [`Event::FeatureLevel`] above it is refused on reading.
+pub const FEATURE_LEVEL: u32 = 1;
+
+mod kind {
+    pub const CLOCK: u8 = 1;
+    pub const ORDER_PLACED: u8 = 2;
+    pub const TRADE: u8 = 3;
+    pub const MATCH_PREVENTED: u8 = 4;
+    pub const ORDER_CLOSED: u8 = 5;
+    pub const ORDER_TRIGGERED: u8 = 6;
+    pub const LIST_PLACED: u8 = 7;
+    pub const OPERATOR_ACTED: u8 = 8;
+    pub const ASSET_CREATED: u8 = 9;
+    pub const MARKET_CREATED: u8 = 10;
+    pub const FILTERS_SET: u8 = 11;
+    pub const MARKET_STATUS_SET: u8 = 12;
+    pub const COMMISSION_SET: u8 = 13;
+    pub const ACCOUNT_COMMISSION_SET: u8 = 14;
+    pub const ACCOUNT_CREATED: u8 = 15;
+    pub const ACCOUNT_RIGHTS_SET: u8 = 16;
+    pub const CREDITED: u8 = 17;
+    pub const COMMAND_DONE: u8 = 18;
+    pub const FEATURE_LEVEL: u8 = 19;
+}
+
+impl Event {
+    /// Appends the event's bytes: kind, then its fields in the order of declaration.
+    pub fn encode(&self, out: &mut Vec<u8>) {
+        let mut w = Writer(out);
+        match self {
+            Self::Clock(time) => {
+                w.u8(kind::CLOCK);
+                w.i64(*time);
+            }
+            Self::OrderPlaced(e) => {
+                w.u8(kind::ORDER_PLACED);
+                w.u64(e.order);
+                w.u64(e.account.into());
+                w.u64(e.market.into());
+                // Four closed sets of at most eight values each.
+                w.u8(e.side as u8 | (e.kind as u8) << 1 | (e.time_in_force as u8) << 5);
+                w.u8(e.stp as u8);
+                w.i64(e.price);
+                w.i64(e.stop_price);
+                w.i64(e.quantity);
+                w.amount(e.quote_order_quantity);
+                w.amount(e.hold);
+                w.u64(e.list);
+                w.text(e.client_id.as_str());
+            }
+            Self::Trade(e) => {
+                w.u8(kind::TRADE);
+                w.u64(e.market.into());
+                w.u64(e.trade);
+                w.u64(e.aggregate);
+                w.u64(e.taker);
+                w.u64(e.maker);
+                w.i64(e.price);
+                w.i64(e.quantity);
+                w.amount(e.taker_commission);
+                w.amount(e.maker_commission);
+            }
+            Self::MatchPrevented(e) => {
+                w.u8(kind::MATCH_PREVENTED);
+                w.u64(e.market.into());
+                w.u64(e.prevented_match);
+                w.u64(e.taker);
+                w.u64(e.maker);
+                w.i64(e.price);
+                w.i64(e.taker_quantity);
+                w.i64(e.maker_quantity);
+            }
+            Self::OrderClosed { order, status, reason } => {
+                w.u8(kind::ORDER_CLOSED);
+                w.u64(*order);
+                w.u8(*status as u8);
+                w.u8(*reason as u8);
+            }
+            Self::OrderTriggered { order, hold } => {
+                w.u8(kind::ORDER_TRIGGERED);
+                w.u64(*order);
+                w.amount(*hold);
+            }
+            Self::ListPlaced { list, account, market, client_id } => {
+                w.u8(kind::LIST_PLACED);
+                w.u64(*list);
+                w.u64((*account).into());
+                w.u64((*market).into());
+                w.text(client_id.as_str());
+            }
+            Self::OperatorActed { actor, reason, action } => {
+                w.u8(kind::OPERATOR_ACTED);
+                w.text(actor);
+                w.text(reason);
+                w.text(action);
+            }
+            Self::AssetCreated { asset, code } => {
+                w.u8(kind::ASSET_CREATED);
+                w.u64((*asset).into());
+                w.text(code);
+            }
+            Self::MarketCreated { market, symbol, base, quote, filters, commission } => {
+                w.u8(kind::MARKET_CREATED);
+                w.u64((*market).into());
+                w.text(symbol);
+                w.u64((*base).into());
+                w.u64((*quote).into());
+                filters.encode(&mut w);
+                commission.encode(&mut w);
+            }
+            Self::FiltersSet { market, filters } => {
+                w.u8(kind::FILTERS_SET);
+                w.u64((*market).into());
+                filters.encode(&mut w);
+            }
+            Self::MarketStatusSet { market, status } => {
+                w.u8(kind::MARKET_STATUS_SET);
+                w.u64((*market).into());
+                w.u8(*status as u8);
+            }
+            Self::CommissionSet { market, commission } => {
+                w.u8(kind::COMMISSION_SET);
+                w.u64((*market).into());
+                commission.encode(&mut w);
+            }
+            Self::AccountCommissionSet { account, commission } => {
+                w.u8(kind::ACCOUNT_COMMISSION_SET);
+                w.u64((*account).into());
+                encode_commission_option(commission.as_ref(), &mut w);
+            }
+            Self::AccountCreated { account, reference } => {
+                w.u8(kind::ACCOUNT_CREATED);
+                w.u64((*account).into());
+                w.text(reference);
+            }
+            Self::AccountRightsSet { account, rights } => {
+                w.u8(kind::ACCOUNT_RIGHTS_SET);
+                w.u64((*account).into());
+                rights.encode(&mut w);
+            }
+            Self::Credited { account, asset, amount, reference } => {
+                w.u8(kind::CREDITED);
+                w.u64((*account).into());
+                w.u64((*asset).into());
+                w.amount(*amount);
+                w.text(reference);
+            }
+            Self::CommandDone { id } => {
+                w.u8(kind::COMMAND_DONE);
+                w.u128(*id);
+            }
+            Self::FeatureLevel(level) => {
+                w.u8(kind::FEATURE_LEVEL);
+                w.u64((*level).into());
+            }
+        }
+    }
+
+    /// Reads one event. An unknown kind or a higher feature level is an error: skipping an event would fork the state.
+    pub fn decode(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        Ok(match r.u8()? {
+            kind::CLOCK => Self::Clock(r.i64()?),
+            kind::ORDER_PLACED => {
+                let (order, account, market) = (r.u64()?, r.u32()?, r.u16()?);
+                let (packed, stp) = (r.u8()?, r.u8()?);
+                Self::OrderPlaced(Box::new(OrderPlaced {
+                    order,
+                    account,
+                    market,
+                    side: Side::from_code(packed & 1).ok_or(r.error("a side"))?,
+                    kind: OrderType::from_code(packed >> 1 & 15).ok_or(r.error("an order type"))?,
+                    time_in_force: TimeInForce::from_code(packed >> 5).ok_or(r.error("a time in force"))?,
+                    stp: StpMode::from_code(stp).ok_or(r.error("a self-trade prevention mode"))?,
+                    price: r.i64()?,
+                    stop_price: r.i64()?,
+                    quantity: r.i64()?,
+                    quote_order_quantity: r.amount()?,
+                    hold: r.amount()?,
+                    list: r.u64()?,
+                    client_id: client_id(r)?,
+                }))
+            }
+            kind::TRADE => Self::Trade(Trade {
+                market: r.u16()?,
+                trade: r.u64()?,
+                aggregate: r.u64()?,
+                taker: r.u64()?,
+                maker: r.u64()?,
+                price: r.i64()?,
+                quantity: r.i64()?,
+                taker_commission: r.amount()?,
+                maker_commission: r.amount()?,
+            }),
+            kind::MATCH_PREVENTED => Self::MatchPrevented(MatchPrevented {
+                market: r.u16()?,
+                prevented_match: r.u64()?,
+                taker: r.u64()?,
+                maker: r.u64()?,
+                price: r.i64()?,
+                taker_quantity: r.i64()?,
+                maker_quantity: r.i64()?,
+            }),
+            kind::ORDER_CLOSED => Self::OrderClosed {
+                order: r.u64()?,
+                status: OrderStatus::from_code(r.u8()?).ok_or(r.error("an order status"))?,
+                reason: ExpiryReason::from_code(r.u8()?).ok_or(r.error("an expiry reason"))?,
+            },
+            kind::ORDER_TRIGGERED => Self::OrderTriggered { order: r.u64()?, hold: r.amount()? },
+            kind::LIST_PLACED => {
+                Self::ListPlaced { list: r.u64()?, account: r.u32()?, market: r.u16()?, client_id: client_id(r)? }
+            }
+            kind::OPERATOR_ACTED => {
+                Self::OperatorActed { actor: r.text()?.into(), reason: r.text()?.into(), action: r.text()?.into() }
+            }
+            kind::ASSET_CREATED => Self::AssetCreated { asset: r.u16()?, code: r.text()?.into() },
+            kind::MARKET_CREATED => Self::MarketCreated {
+                market: r.u16()?,
+                symbol: r.text()?.into(),
+                base: r.u16()?,
+                quote: r.u16()?,
+                filters: Box::new(Filters::decode(r)?),
+                commission: Commission::decode(r)?,
+            },
+            kind::FILTERS_SET => Self::FiltersSet { market: r.u16()?, filters: Box::new(Filters::decode(r)?) },
+            kind::MARKET_STATUS_SET => Self::MarketStatusSet {
+                market: r.u16()?,
+                status: MarketStatus::from_code(r.u8()?).ok_or(r.error("a market status"))?,
+            },
+            kind::COMMISSION_SET => Self::CommissionSet { market: r.u16()?, commission: Commission::decode(r)? },
+            kind::ACCOUNT_COMMISSION_SET => {
+                Self::AccountCommissionSet { account: r.u32()?, commission: decode_commission_option(r)? }
+            }
+            kind::ACCOUNT_CREATED => Self::AccountCreated { account: r.u32()?, reference: r.text()?.into() },
+            kind::ACCOUNT_RIGHTS_SET => Self::AccountRightsSet { account: r.u32()?, rights: AccountRights::decode(r)? },
+            kind::CREDITED => {
+                Self::Credited { account: r.u32()?, asset: r.u16()?, amount: r.amount()?, reference: r.text()?.into() }
+            }
+            kind::COMMAND_DONE => Self::CommandDone { id: r.u128()? },
+            kind::FEATURE_LEVEL => match r.u32()? {
+                level if level <= FEATURE_LEVEL => Self::FeatureLevel(level),
+                _ => return Err(r.error("a feature level that this release knows: run the newer release")),
+            },
+            _ => return Err(r.error("an event kind that this release knows: run the release that wrote it")),
+        })
+    }
+}
+
+pub(crate) fn client_id(r: &mut Reader<'_>) -> Result<ClientId, DecodeError> {
+    ClientId::new(r.text()?).ok_or(r.error("a client order id"))
+}
+
+pub(crate) fn encode_commission_option(commission: Option<&Commission>, w: &mut Writer<'_>) {
+    w.bool(commission.is_some());
+    if let Some(commission) = commission {
+        commission.encode(w);
+    }
+}
+
+pub(crate) fn decode_commission_option(r: &mut Reader<'_>) -> Result<Option<Commission>, DecodeError> {
+    if r.bool()? { Commission::decode(r).map(Some) } else { Ok(None) }
+}
+
+impl Commission {
+    pub(crate) fn encode(&self, w: &mut Writer<'_>) {
+        w.i64(self.maker);
+        w.i64(self.taker);
+    }
+
+    pub(crate) fn decode(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        let (maker, taker): (Rate, Rate) = (r.i64()?, r.i64()?);
+        Ok(Self { maker, taker })
+    }
+}
+
+impl AccountRights {
+    pub(crate) fn encode(&self, w: &mut Writer<'_>) {
+        w.u8(u8::from(self.trade) | u8::from(self.withdraw) << 1 | u8::from(self.deposit) << 2);
+    }
+
+    pub(crate) fn decode(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        let bits = r.u8()?;
+        Ok(Self { trade: bits & 1 != 0, withdraw: bits & 2 != 0, deposit: bits & 4 != 0 })
+    }
+}
+
+impl Filters {
+    pub(crate) fn encode(&self, w: &mut Writer<'_>) {
+        for value in [
+            self.min_price,
+            self.max_price,
+            self.tick_size,
+            self.min_quantity,
+            self.max_quantity,
+            self.step_size,
+            self.market_min_quantity,
+            self.market_max_quantity,
+            self.market_step_size,
+            self.bid_multiplier_up,
+            self.bid_multiplier_down,
+            self.ask_multiplier_up,
+            self.ask_multiplier_down,
+        ] {
+            w.i64(value);
+        }
+        w.amount(self.min_notional);
+        w.amount(self.max_notional);
+        w.bool(self.apply_min_to_market);
+        w.bool(self.apply_max_to_market);
+        w.u8(self.average_minutes);
+        w.u64(self.max_orders.into());
+        w.u64(self.max_algo_orders.into());
+    }
+
+    pub(crate) fn decode(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        Ok(Self {
+            min_price: r.i64()?,
+            max_price: r.i64()?,
+            tick_size: r.i64()?,
+            min_quantity: r.i64()?,
+            max_quantity: r.i64()?,
+            step_size: r.i64()?,
+            market_min_quantity: r.i64()?,
+            market_max_quantity: r.i64()?,
+            market_step_size: r.i64()?,
+            bid_multiplier_up: r.i64()?,
+            bid_multiplier_down: r.i64()?,
+            ask_multiplier_up: r.i64()?,
+            ask_multiplier_down: r.i64()?,
+            min_notional: r.amount()?,
+            max_notional: r.amount()?,
+            apply_min_to_market: r.bool()?,
+            apply_max_to_market: r.bool()?,
+            average_minutes: r.u8()?,
+            max_orders: r.u32()?,
+            max_algo_orders: r.u32()?,
+        })
+    }
+}

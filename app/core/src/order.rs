@@ -1,0 +1,224 @@
+//! The nouns of an order and their field values, named as Binance Spot names them (enums.md). Never: how an order matches.
+
+use crate::money::{Amount, Price, Quantity, Time};
+use std::fmt;
+
+/// Index of an account. 0 is the custody account (the outside world), 1 the exchange's fee account; customers start at 2.
+pub type AccountId = u32;
+/// Index of an asset, in order of creation.
+pub type AssetId = u16;
+/// Index of a market, in order of creation.
+pub type MarketId = u16;
+/// Unique over all markets, rising.
+pub type OrderId = u64;
+/// Unique over all markets, rising.
+pub type OrderListId = u64;
+/// Rising by one within a market.
+pub type TradeId = u64;
+
+/// A field with a closed set of values: its text on the wire and its code in the journal.
+macro_rules! field_values {
+    ($(#[$meta:meta])* $name:ident { $($(#[$variant_meta:meta])* $variant:ident = $code:literal $text:literal),+ $(,)? }) => {
+        $(#[$meta])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        #[repr(u8)]
+        pub enum $name { $($(#[$variant_meta])* $variant = $code),+ }
+
+        impl $name {
+            pub const ALL: &[Self] = &[$(Self::$variant),+];
+
+            /// The text of the public API.
+            pub const fn text(self) -> &'static str {
+                match self { $(Self::$variant => $text),+ }
+            }
+
+            pub fn from_text(text: &str) -> Option<Self> {
+                match text { $($text => Some(Self::$variant),)+ _ => None }
+            }
+
+            pub const fn from_code(code: u8) -> Option<Self> {
+                match code { $($code => Some(Self::$variant),)+ _ => None }
+            }
+        }
+
+        impl ::std::fmt::Display for $name {
+            fn fmt(&self, f: &mut ::std::fmt::Formatter<'_>) -> ::std::fmt::Result { f.write_str(self.text()) }
+        }
+    };
+}
+pub(crate) use field_values;
+
+field_values! { Side { Buy = 0 "BUY", Sell = 1 "SELL" } }
+
+impl Side {
+    pub const fn opposite(self) -> Self {
+        match self {
+            Self::Buy => Self::Sell,
+            Self::Sell => Self::Buy,
+        }
+    }
+}
+
+field_values! {
+    OrderType {
+        Limit = 0 "LIMIT",
+        Market = 1 "MARKET",
+        LimitMaker = 2 "LIMIT_MAKER",
+        StopLoss = 3 "STOP_LOSS",
+        StopLossLimit = 4 "STOP_LOSS_LIMIT",
+        TakeProfit = 5 "TAKE_PROFIT",
+        TakeProfitLimit = 6 "TAKE_PROFIT_LIMIT",
+    }
+}
+
+impl OrderType {
+    /// Waits for a price before it works: what the MAX_NUM_ALGO_ORDERS filter counts.
+    pub const fn is_algo(self) -> bool {
+        matches!(self, Self::StopLoss | Self::StopLossLimit | Self::TakeProfit | Self::TakeProfitLimit)
+    }
+
+    /// Has a limit price.
+    pub const fn has_price(self) -> bool {
+        matches!(self, Self::Limit | Self::LimitMaker | Self::StopLossLimit | Self::TakeProfitLimit)
+    }
+
+    /// True when an order of this type and side is triggered by a last price at or above its stop price, false for at or below.
+    pub const fn triggers_above(self, side: Side) -> bool {
+        match self {
+            Self::StopLoss | Self::StopLossLimit => matches!(side, Side::Buy),
+            _ => matches!(side, Side::Sell),
+        }
+    }
+}
+
+field_values! { TimeInForce { Gtc = 0 "GTC", Ioc = 1 "IOC", Fok = 2 "FOK" } }
+
+field_values! {
+    /// Self-trade prevention: whose remainder expires when the taker would trade with its own account. The taker's mode decides.
+    StpMode { None = 0 "NONE", ExpireTaker = 1 "EXPIRE_TAKER", ExpireMaker = 2 "EXPIRE_MAKER", ExpireBoth = 3 "EXPIRE_BOTH" }
+}
+
+field_values! {
+    OrderStatus {
+        New = 0 "NEW",
+        PartiallyFilled = 1 "PARTIALLY_FILLED",
+        Filled = 2 "FILLED",
+        Canceled = 3 "CANCELED",
+        Expired = 4 "EXPIRED",
+        ExpiredInMatch = 5 "EXPIRED_IN_MATCH",
+    }
+}
+
+impl OrderStatus {
+    pub const fn is_open(self) -> bool {
+        matches!(self, Self::New | Self::PartiallyFilled)
+    }
+}
+
+field_values! {
+    /// Why an order expired (`expiryReason`).
+    ExpiryReason {
+        None = 0 "NONE",
+        ExchangeCanceled = 1 "EXCHANGE_CANCELED",
+        OcoTrigger = 2 "OCO_TRIGGER",
+        UnfilledIocQuantity = 3 "UNFILLED_IOC_QUANTITY_EXPIRED",
+        UnfilledFok = 4 "UNFILLED_FOK_ORDER_EXPIRED",
+        InsufficientLiquidity = 5 "INSUFFICIENT_LIQUIDITY",
+    }
+}
+
+/// Longest client order id, in bytes.
+pub const CLIENT_ID_MAX: usize = 36;
+
+/// A client order id: 1 to 36 characters of `[a-zA-Z0-9-_.:/]`, held inline.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct ClientId {
+    length: u8,
+    bytes: [u8; CLIENT_ID_MAX],
+}
+
+impl ClientId {
+    /// The legal range as the API's error names it (`^[a-zA-Z0-9-_]{1,36}$` there; Binance also takes `.:/`).
+    pub const LEGAL: &str = "^[\\.A-Z\\:/a-z0-9_-]{1,36}$";
+
+    pub fn new(text: &str) -> Option<Self> {
+        let legal = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.' | b':' | b'/');
+        if text.is_empty() || text.len() > CLIENT_ID_MAX || !text.bytes().all(legal) {
+            return None;
+        }
+        let mut bytes = [0; CLIENT_ID_MAX];
+        bytes[..text.len()].copy_from_slice(text.as_bytes());
+        Some(Self { length: text.len() as u8, bytes })
+    }
+
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.bytes[..usize::from(self.length)]
+    }
+
+    pub fn as_str(&self) -> &str {
+        std::str::from_utf8(self.as_bytes()).unwrap_or_default()
+    }
+}
+
+impl fmt::Debug for ClientId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(self.as_str(), f)
+    }
+}
+
+/// One order, as the state holds it while it is open and as replies and projections show it afterwards.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Order {
+    pub id: OrderId,
+    pub account: AccountId,
+    pub market: MarketId,
+    pub side: Side,
+    pub kind: OrderType,
+    pub time_in_force: TimeInForce,
+    pub stp: StpMode,
+    pub status: OrderStatus,
+    pub expiry_reason: ExpiryReason,
+    /// On the book or a taker at work; false while a stop waits for its price.
+    pub working: bool,
+    /// Limit price; 0 for MARKET, STOP_LOSS and TAKE_PROFIT.
+    pub price: Price,
+    /// 0 unless the type has one.
+    pub stop_price: Price,
+    /// For a MARKET order by `quoteOrderQty`: what the book gave for it.
+    pub quantity: Quantity,
+    pub executed: Quantity,
+    /// Expired by self-trade prevention.
+    pub prevented: Quantity,
+    /// Identifies the last prevented match within the market; meaningful while `prevented > 0`.
+    pub prevented_match: u64,
+    /// `quoteOrderQty` as sent, else 0.
+    pub quote_order_quantity: Amount,
+    pub executed_quote: Amount,
+    /// What is still locked for it: quote asset for a buy, base asset for a sell.
+    pub hold: Amount,
+    /// 0: not part of an order list.
+    pub list: OrderListId,
+    pub client_id: ClientId,
+    pub created: Time,
+    pub updated: Time,
+    /// When it came on the book; 0 while it waits.
+    pub working_since: Time,
+}
+
+impl Order {
+    /// Quantity that can still trade.
+    pub fn remaining(&self) -> Quantity {
+        self.quantity - self.executed - self.prevented
+    }
+}
+
+/// One execution as the taker's reply shows it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Fill {
+    pub trade: TradeId,
+    pub price: Price,
+    pub quantity: Quantity,
+    /// Paid by the order that the reply is for, in `commission_asset`.
+    pub commission: Amount,
+    pub commission_asset: AssetId,
+}

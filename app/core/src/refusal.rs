@@ -1,0 +1,114 @@
+//! Why a command is refused: one value per reason, with Binance's code and text (errors.md). Never: a syntax fault, which the
+//! edge finds before there is a command.
+//!
+//! Clients match the text byte for byte, so a text here is an interface.
+
+use std::fmt;
+
+/// A filter, in the order in which exchangeInfo lists them and in which they are checked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Filter {
+    Price,
+    LotSize,
+    MarketLotSize,
+    PercentPriceBySide,
+    Notional,
+    MaxNumOrders,
+    MaxNumAlgoOrders,
+}
+
+impl Filter {
+    pub const fn text(self) -> &'static str {
+        match self {
+            Self::Price => "PRICE_FILTER",
+            Self::LotSize => "LOT_SIZE",
+            Self::MarketLotSize => "MARKET_LOT_SIZE",
+            Self::PercentPriceBySide => "PERCENT_PRICE_BY_SIDE",
+            Self::Notional => "NOTIONAL",
+            Self::MaxNumOrders => "MAX_NUM_ORDERS",
+            Self::MaxNumAlgoOrders => "MAX_NUM_ALGO_ORDERS",
+        }
+    }
+}
+
+/// A command that changes nothing, and why.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Refusal {
+    UnknownSymbol,
+    UnknownAccount,
+    UnknownAsset,
+    /// The market is halted (or, for an order, takes cancels only).
+    MarketClosed,
+    /// The account may not trade.
+    AccountDisabled,
+    Filter(Filter),
+    InsufficientBalance,
+    DuplicateClientOrderId,
+    /// LIMIT_MAKER that would match.
+    WouldTakeLiquidity,
+    /// A stop on the wrong side of the last price.
+    WouldTriggerImmediately,
+    /// OCO prices out of order.
+    PriceRelationship,
+    UnknownOrder,
+    /// The id is right, the client id given with it is another order's.
+    ClientOrderIdMismatch,
+    CancelRestricted,
+    /// MARKET by quoteOrderQty with nothing on the other side.
+    EmptyBook,
+    /// MARKET by quoteOrderQty that buys or sells less than the smallest lot.
+    LiquidityBelowLotSize,
+    /// `price` x `quantity` rounds to nothing.
+    ZeroNotional,
+    UnsupportedCombination,
+    /// A total would leave the range of the number that holds it.
+    Overflow,
+    /// An operator's request that cannot be right; the text names the field and the remedy.
+    Invalid(Box<str>),
+}
+
+impl Refusal {
+    /// Binance's error code.
+    pub const fn code(&self) -> i32 {
+        match self {
+            Self::UnknownSymbol => -1121,
+            Self::Filter(_) | Self::MarketClosed | Self::ZeroNotional | Self::LiquidityBelowLotSize | Self::EmptyBook => -1013,
+            Self::UnknownOrder | Self::CancelRestricted => -2011,
+            Self::ClientOrderIdMismatch => -2039,
+            Self::UnsupportedCombination => -1014,
+            Self::Overflow => -1108,
+            Self::Invalid(_) | Self::UnknownAsset | Self::UnknownAccount => -1130,
+            _ => -2010,
+        }
+    }
+}
+
+impl fmt::Display for Refusal {
+    /// Binance's text.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::UnknownSymbol => "Invalid symbol.",
+            Self::UnknownAccount => "Data sent for parameter 'account' is not valid.",
+            Self::UnknownAsset => "Data sent for parameter 'asset' is not valid.",
+            Self::MarketClosed => "Market is closed.",
+            Self::AccountDisabled => "This account may not place or cancel orders.",
+            Self::Filter(filter) => return write!(f, "Filter failure: {}", filter.text()),
+            Self::InsufficientBalance => "Account has insufficient balance for requested action.",
+            Self::DuplicateClientOrderId => "Duplicate order sent.",
+            Self::WouldTakeLiquidity => "Order would immediately match and take.",
+            Self::WouldTriggerImmediately => "Order would trigger immediately.",
+            Self::PriceRelationship => "The relationship of the prices for the orders is not correct.",
+            Self::UnknownOrder => "Unknown order sent.",
+            Self::ClientOrderIdMismatch => "Client order ID is not correct for this order ID.",
+            Self::CancelRestricted => "Order was not canceled due to cancel restrictions.",
+            Self::EmptyBook => "Order book liquidity is less than symbol minimum quantity.",
+            Self::LiquidityBelowLotSize => "Order book liquidity is less than `LOT_SIZE` filter minimum quantity.",
+            Self::ZeroNotional => "Price * QTY is zero or less.",
+            Self::UnsupportedCombination => "Unsupported order combination.",
+            Self::Overflow => "Parameter 'quantity' overflowed.",
+            Self::Invalid(text) => text,
+        })
+    }
+}
+
+impl std::error::Error for Refusal {}
