@@ -1,0 +1,148 @@
+//! The admin listener: what operators and Prometheus ask, on a port of its own that clients never reach.
+//!
+//! | request | answer |
+//! |---|---|
+//! | `GET /livez` | 200 while the process can answer at all; touches nothing outside it |
+//! | `GET /readyz` | 200 or 503, JSON `{"ready": …, "latches": [{"name", "ready", "reason"?}]}` |
+//! | `GET /metrics` | Prometheus's text format |
+//! | `GET /log-level` | the level as text |
+//! | `PUT /log-level` | sets the level from the body, for instance `info,exchange::engine=debug`; 400 says why not |
+
+use std::{future::Future, io};
+
+use axum::{
+    Json, Router,
+    extract::{DefaultBodyLimit, State},
+    http::{StatusCode, header::CONTENT_TYPE},
+    response::IntoResponse,
+    routing::get,
+};
+use tokio::net::TcpListener;
+
+use crate::{
+    health::Health,
+    metrics::{self, Metrics},
+    telemetry::LogLevel,
+};
+
+/// A log level is short; more is a mistake.
+const BODY_LIMIT_BYTES: usize = 4 * 1024;
+
+/// What the listener tells and changes.
+#[derive(Clone)]
+pub struct Admin {
+    pub metrics: Metrics,
+    pub health: Health,
+    pub log_level: LogLevel,
+}
+
+/// Serves until `shutdown` completes. Keep it open longer than the traffic's listener, so that the last minutes are
+/// still scraped and readiness still says no.
+pub async fn serve(listener: TcpListener, shutdown: impl Future<Output = ()> + Send + 'static, admin: Admin) -> io::Result<()> {
+    axum::serve(listener, router(admin)).with_graceful_shutdown(shutdown).await
+}
+
+fn router(admin: Admin) -> Router {
+    Router::new()
+        .route("/livez", get(|| async { "alive\n" }))
+        .route("/readyz", get(readyz))
+        .route("/metrics", get(scrape))
+        .route("/log-level", get(log_level).put(set_log_level))
+        .layer(DefaultBodyLimit::max(BODY_LIMIT_BYTES))
+        .with_state(admin)
+}
+
+async fn readyz(State(admin): State<Admin>) -> impl IntoResponse {
+    let latches = admin.health.latches();
+    let ready = latches.iter().all(|latch| latch.ready);
+    let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    (status, Json(serde_json::json!({ "ready": ready, "latches": latches })))
+}
+
+async fn scrape(State(admin): State<Admin>) -> impl IntoResponse {
+    ([(CONTENT_TYPE, metrics::CONTENT_TYPE)], admin.metrics.encode())
+}
+
+async fn log_level(State(admin): State<Admin>) -> String {
+    admin.log_level.get() + "\n"
+}
+
+async fn set_log_level(State(admin): State<Admin>, level: String) -> (StatusCode, String) {
+    match admin.log_level.set(&level) {
+        Ok(()) => {
+            let level = admin.log_level.get();
+            // At a level that is written whatever the new one is.
+            tracing::error!(level, "the log level was changed");
+            (StatusCode::OK, level + "\n")
+        }
+        Err(fault) => (StatusCode::BAD_REQUEST, format!("{fault}\n")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::{
+        body::{Body, to_bytes},
+        http::Request,
+    };
+    use tokio_util::sync::CancellationToken;
+    use tower::ServiceExt;
+
+    use super::*;
+    use crate::telemetry::LogLevel;
+
+    fn admin() -> (Admin, impl Sized) {
+        let (keeps_level_alive, log_level) = LogLevel::new("info");
+        (Admin { metrics: Metrics::new("shop", "1", None), health: Health::new(), log_level }, keeps_level_alive)
+    }
+
+    async fn ask(admin: &Admin, method: &str, path: &str, body: &str) -> (u16, String) {
+        let request = Request::builder().method(method).uri(path).body(Body::from(body.to_owned())).unwrap();
+        let reply = router(admin.clone()).oneshot(request).await.unwrap();
+        let status = reply.status().as_u16();
+        (status, String::from_utf8(to_bytes(reply.into_body(), 1 << 20).await.unwrap().to_vec()).unwrap())
+    }
+
+    #[tokio::test]
+    async fn readiness_lists_each_latch_and_its_reason_and_liveness_does_not_care() {
+        let (admin, _level) = admin();
+        let (journal, stream) = (admin.health.latch("journal", "replaying"), admin.health.latch("stream", "not bound"));
+        stream.open();
+        let closed =
+            r#"{"latches":[{"name":"journal","ready":false,"reason":"replaying"},{"name":"stream","ready":true}],"ready":false}"#;
+        assert_eq!(ask(&admin, "GET", "/readyz", "").await, (503, closed.into()));
+        assert_eq!(ask(&admin, "GET", "/livez", "").await.0, 200);
+        journal.open();
+        let (status, body) = ask(&admin, "GET", "/readyz", "").await;
+        assert!(status == 200 && body.ends_with(r#""ready":true}"#), "{status} {body}");
+    }
+
+    #[tokio::test]
+    async fn the_level_is_told_and_changed_and_a_wrong_one_refused() {
+        let (admin, _level) = admin();
+        assert_eq!(ask(&admin, "GET", "/log-level", "").await, (200, "info\n".into()));
+        assert_eq!(ask(&admin, "PUT", "/log-level", "warn,shop=debug\n").await, (200, "warn,shop=debug\n".into()));
+        let (status, body) = ask(&admin, "PUT", "/log-level", "laud").await;
+        assert!(status == 400 && body.contains("\"laud\" is no level"), "{status} {body}");
+        assert_eq!(admin.log_level.get(), "warn,shop=debug");
+        assert_eq!(ask(&admin, "PUT", "/log-level", &"x".repeat(BODY_LIMIT_BYTES + 1)).await.0, 413);
+    }
+
+    #[tokio::test]
+    async fn serves_metrics_on_the_given_listener_until_told_to_stop() {
+        use tokio::io::{AsyncReadExt, AsyncWriteExt};
+        let (admin, _level) = admin();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let stop = CancellationToken::new();
+        let serving = tokio::spawn(serve(listener, stop.clone().cancelled_owned(), admin));
+        let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
+        stream.write_all(b"GET /metrics HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n").await.unwrap();
+        let mut reply = String::new();
+        stream.read_to_string(&mut reply).await.unwrap();
+        assert!(reply.contains("build_info{commit=\"unknown\",program=\"shop\",version=\"1\"} 1"), "{reply}");
+        assert!(reply.contains("content-type: text/plain; version=0.0.4"), "{reply}");
+        stop.cancel();
+        serving.await.unwrap().unwrap();
+    }
+}

@@ -1,0 +1,90 @@
+//! What can be wrong with a setting, told so that the reader knows which variable to change and how.
+
+use std::fmt;
+
+/// One thing wrong with one variable. Never holds the value of a secret.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fault {
+    /// The variable.
+    pub name: String,
+    /// What is wrong, as the end of a sentence that begins with the name.
+    pub wrong: String,
+    /// What to do about it.
+    pub remedy: String,
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{} {}; {}", self.name, self.wrong, self.remedy)
+    }
+}
+
+/// Every fault of a configuration. Its `Display` is what a program prints before it exits.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConfigFaults(Vec<Fault>);
+
+impl ConfigFaults {
+    pub(super) fn new(faults: Vec<Fault>) -> Self {
+        Self(faults)
+    }
+
+    pub fn iter(&self) -> impl Iterator<Item = &Fault> {
+        self.0.iter()
+    }
+
+    #[expect(clippy::len_without_is_empty, reason = "it holds at least one fault")]
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+}
+
+impl fmt::Display for ConfigFaults {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let plural = if self.0.len() == 1 { "" } else { "s" };
+        write!(formatter, "the configuration has {} fault{plural}:", self.0.len())?;
+        self.0.iter().try_for_each(|fault| write!(formatter, "\n  {fault}"))
+    }
+}
+
+impl std::error::Error for ConfigFaults {}
+
+/// Names closer than this are taken for a misspelling of each other.
+const MISSPELLING_DISTANCE: usize = 4;
+
+pub(super) fn unknown(name: &str, known: impl Iterator<Item = String>) -> Fault {
+    let nearest = known.map(|known| (distance(name, &known), known)).min();
+    let remedy = match nearest {
+        Some((near, known)) if near < MISSPELLING_DISTANCE => format!("did you mean {known}? Otherwise remove it"),
+        _ => "remove it, or look its name up in the settings that --help lists (in Kubernetes, \
+              `enableServiceLinks: false` keeps variables named after services away)"
+            .to_owned(),
+    };
+    Fault { name: name.to_owned(), wrong: "is no setting of this program".into(), remedy }
+}
+
+/// Levenshtein's edit distance, in one row.
+fn distance(left: &str, right: &str) -> usize {
+    let right: Vec<char> = right.chars().collect();
+    let mut row: Vec<usize> = (0..=right.len()).collect();
+    for (line, from) in left.chars().enumerate() {
+        let mut diagonal = std::mem::replace(&mut row[0], line + 1);
+        for (column, to) in right.iter().enumerate() {
+            let substituted = diagonal + usize::from(from != *to);
+            diagonal = row[column + 1];
+            row[column + 1] = substituted.min(diagonal + 1).min(row[column] + 1);
+        }
+    }
+    row[right.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::distance;
+
+    #[test]
+    fn distance_counts_single_edits() {
+        for (left, right, edits) in [("", "", 0), ("a", "", 1), ("", "ab", 2), ("listn", "listen", 1), ("kitten", "sitting", 3)] {
+            assert_eq!(distance(left, right), edits, "{left} {right}");
+        }
+    }
+}

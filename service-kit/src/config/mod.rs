@@ -1,0 +1,69 @@
+//! Reading the environment into one struct, with every fault reported at once.
+//!
+//! A program writes one function that builds its configuration from a [`Reader`]. Each getter records a fault and
+//! returns a stand-in (`Default`) when the variable is missing or malformed, so the function always runs to its end;
+//! [`load`] then returns either the struct or the whole list of faults, never a struct with a stand-in inside.
+//!
+//! ```
+//! use service_kit::config::{self, Reader, Secret};
+//!
+//! struct Config { listen: String, queue_limit: u32, token: Secret }
+//!
+//! fn read(env: &mut Reader) -> Config {
+//!     Config {
+//!         listen: env.required("SHOP_LISTEN", "host:port of the API"),
+//!         queue_limit: env.or("SHOP_QUEUE_LIMIT", 4096, "commands waiting before new ones are refused"),
+//!         token: env.secret("SHOP_TOKEN", "shared by the replicas"),
+//!     }
+//! }
+//!
+//! let faults = config::load("SHOP", [("SHOP_LISTN", "127.0.0.1:80")], read).err().unwrap();
+//! assert_eq!(faults.len(), 3); // SHOP_LISTEN and SHOP_TOKEN are missing, SHOP_LISTN is unknown
+//! ```
+
+mod duration;
+mod fault;
+mod reader;
+mod reference;
+mod secret;
+
+#[cfg(test)]
+mod tests;
+
+use std::ffi::OsString;
+
+pub use fault::{ConfigFaults, Fault};
+pub use reader::Reader;
+pub use reference::Setting;
+pub use secret::{Secret, SecretBytes};
+
+/// Builds a configuration from `variables` (a program passes `std::env::vars_os()`).
+///
+/// `prefix` is the program's own (`EXCHANGE` for `EXCHANGE_*`): a variable under it that `read` never asked for is a
+/// fault, since it is most often a misspelt name. The caller prints the faults and exits with [`crate::EXIT_CONFIG`].
+pub fn load<Name, Value, Config>(
+    prefix: &str,
+    variables: impl IntoIterator<Item = (Name, Value)>,
+    read: impl FnOnce(&mut Reader) -> Config,
+) -> Result<Config, ConfigFaults>
+where
+    Name: Into<OsString>,
+    Value: Into<OsString>,
+{
+    let mut reader = Reader::new(prefix, variables);
+    let config = read(&mut reader);
+    reader.finish()?;
+    Ok(config)
+}
+
+/// Every setting that `read` asks for, in the order it asks, without reading any variable: for `--help` and manuals.
+pub fn settings<Config>(prefix: &str, read: impl FnOnce(&mut Reader) -> Config) -> Vec<Setting> {
+    let mut reader = Reader::new(prefix, std::iter::empty::<(OsString, OsString)>());
+    read(&mut reader);
+    reader.into_settings()
+}
+
+/// [`settings`] as an aligned table of name, default and help.
+pub fn reference<Config>(prefix: &str, read: impl FnOnce(&mut Reader) -> Config) -> String {
+    reference::table(&settings(prefix, read))
+}

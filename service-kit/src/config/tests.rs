@@ -1,0 +1,141 @@
+//! A row per fault: what is set, and what the reader of the fault must learn.
+
+use std::{ffi::OsString, fs, os::unix::ffi::OsStringExt, time::Duration};
+
+use super::*;
+
+#[derive(Debug)]
+struct Shop {
+    listen: String,
+    limit: u32,
+    page: u8,
+    wait: Duration,
+    proxies: Vec<std::net::IpAddr>,
+    bucket: Option<String>,
+    token: Secret,
+    key: SecretBytes<4>,
+}
+
+fn read(env: &mut Reader) -> Shop {
+    env.known("SHOP_WORKER_ONLY");
+    Shop {
+        listen: env.required("SHOP_LISTEN", "host:port"),
+        limit: env.or("SHOP_LIMIT", 7, "waiting customers"),
+        page: env.or_within("SHOP_PAGE", 10, 1..=50, "rows"),
+        wait: env.duration("SHOP_WAIT", Duration::from_secs(3), "patience"),
+        proxies: env.list("SHOP_PROXIES", "trusted addresses"),
+        bucket: env.optional("SHOP_BUCKET", "no uploads without it"),
+        token: env.secret("SHOP_TOKEN", "shared"),
+        key: env.secret_bytes("SHOP_KEY", "encrypts"),
+    }
+}
+
+const GOOD: [(&str, &str); 3] = [("SHOP_LISTEN", "a:1"), ("SHOP_TOKEN", "tok"), ("SHOP_KEY", "00ff10Ab")];
+
+fn load_with(more: &[(&str, &str)]) -> Result<Shop, ConfigFaults> {
+    load("SHOP", GOOD.iter().chain(more).map(|(name, value)| (*name, *value)), read)
+}
+
+#[test]
+fn defaults_stand_and_values_replace_them() {
+    let shop = load_with(&[("PATH", "/bin"), ("SHOPPING", "not our prefix"), ("SHOP_WORKER_ONLY", "x")]).unwrap();
+    assert_eq!((shop.listen.as_str(), shop.limit, shop.page), ("a:1", 7, 10));
+    assert_eq!((shop.wait, shop.proxies.len(), shop.bucket), (Duration::from_secs(3), 0, None));
+    assert_eq!((shop.token.expose(), shop.key.expose()), ("tok", &[0, 255, 16, 171]));
+
+    let more = [("SHOP_LIMIT", "9"), ("SHOP_WAIT", "5m"), ("SHOP_PROXIES", "127.0.0.1, ::1"), ("SHOP_BUCKET", "b")];
+    let shop = load_with(&more).unwrap();
+    assert_eq!((shop.limit, shop.wait, shop.proxies.len()), (9, Duration::from_secs(300), 2));
+    assert_eq!(shop.bucket.as_deref(), Some("b"));
+}
+
+#[test]
+fn each_fault_names_the_variable_and_the_remedy() {
+    for (name, value, part) in [
+        ("SHOP_LIMIT", "many", "is \"many\", which is no u32: invalid digit"),
+        ("SHOP_LIMIT", " ", "is empty; give it a value, or remove"),
+        ("SHOP_PAGE", "51", "is 51, outside 1 to 50"),
+        ("SHOP_WAIT", "3", "write it as 250ms, 3s"),
+        ("SHOP_PROXIES", "127.0.0.1,here", "is \"here\", which is no IpAddr"),
+        ("SHOP_TOKEN", "", "is empty"),
+        ("SHOP_KEY", "00ff10", "is not 8 hexadecimal digits; make one with: openssl rand -hex 4"),
+        ("SHOP_LIMITS", "1", "is no setting of this program; did you mean SHOP_LIMIT?"),
+        ("SHOP_SERVICE_PORT_HTTPS", "1", "is no setting of this program; remove it"),
+        ("SHOP_TOKEN_FILE", "/nowhere", "and SHOP_TOKEN_FILE are both set; keep one"),
+    ] {
+        let faults = load_with(&[(name, value)]).unwrap_err();
+        assert_eq!(faults.len(), 1, "{faults}");
+        let text = faults.to_string();
+        assert!(text.contains(part) && text.contains(name), "{name}={value}: {text}");
+    }
+}
+
+#[test]
+fn all_faults_come_at_once_and_each_once() {
+    let variables = [("SHOP_LIMIT", "x"), ("SHOP_OLD", "1"), ("SHOP_KEY_FILE", "/nowhere/key")];
+    let faults = load("SHOP", variables, read).unwrap_err();
+    let names: Vec<_> = faults.iter().map(|fault| fault.name.as_str()).collect();
+    assert_eq!(names, ["SHOP_LISTEN", "SHOP_LIMIT", "SHOP_TOKEN", "SHOP_KEY_FILE", "SHOP_OLD"]);
+    assert!(faults.to_string().starts_with("the configuration has 5 faults:\n  SHOP_LISTEN is missing"));
+}
+
+#[test]
+fn a_value_that_is_not_text_is_a_fault() {
+    let variables = GOOD.iter().map(|(name, value)| (OsString::from(name), OsString::from(value)));
+    let strange = (OsString::from("SHOP_BUCKET"), OsString::from_vec(vec![0xff]));
+    let faults = load("SHOP", variables.chain([strange]), read).unwrap_err();
+    assert_eq!(
+        faults.to_string(),
+        "the configuration has 1 fault:\n  SHOP_BUCKET is not UTF-8; remove the bytes that are not text"
+    );
+}
+
+#[test]
+fn a_secret_may_come_from_a_file() {
+    let path = std::env::temp_dir().join(format!("service-kit-secret-{}", std::process::id()));
+    let load_file = |content: &str| {
+        fs::write(&path, content).unwrap();
+        let variables = [GOOD[0], ("SHOP_TOKEN_FILE", path.to_str().unwrap()), GOOD[2]];
+        load("SHOP", variables, read)
+    };
+    assert_eq!(load_file("from file\r\n").unwrap().token.expose(), "from file");
+    assert_eq!(load_file(" spaces stay \n\n").unwrap().token.expose(), " spaces stay \n");
+    assert!(load_file("\n").unwrap_err().to_string().contains("which is empty"));
+    fs::remove_file(path).unwrap();
+}
+
+#[test]
+fn a_contradiction_is_told_beside_the_rest_but_never_about_a_value_that_could_not_be_read() {
+    let contradicting = |env: &mut Reader| {
+        let shop = read(env);
+        if shop.limit < u32::from(shop.page) {
+            env.fault("SHOP_PAGE", "is above SHOP_LIMIT", "lower it");
+        }
+        env.fault("SHOP_WAIT", "contradicts itself", "never mind");
+    };
+    let variables = GOOD.iter().copied().chain([("SHOP_LIMIT", "3"), ("SHOP_WAIT", "bad")]);
+    let faults = load("SHOP", variables, contradicting).unwrap_err();
+    let told: Vec<_> = faults.iter().map(ToString::to_string).collect();
+    assert_eq!(told.len(), 2, "{told:?}");
+    assert!(told[0].starts_with("SHOP_WAIT is \"bad\"") && told[1] == "SHOP_PAGE is above SHOP_LIMIT; lower it");
+}
+
+#[test]
+fn secrets_are_never_printed() {
+    let shop = load_with(&[]).unwrap();
+    let printed = format!("{shop:?} {}", shop.token);
+    assert!(!printed.contains("tok\"") && !printed.contains("255") && printed.contains("(hidden)"), "{printed}");
+    let faults = load_with(&[("SHOP_BUCKET", ""), ("SHOP_TOKEN_FILE", "/x")]).unwrap_err();
+    assert!(!faults.to_string().contains("tok\n") && !format!("{faults:?}").contains("\"tok\""));
+    assert!(shop.token.matches(b"tok") && !shop.token.matches(b"tol") && !shop.token.matches(b"to"));
+}
+
+#[test]
+fn the_reference_lists_every_setting_in_order() {
+    let table = reference("SHOP", read);
+    let lines: Vec<_> = table.lines().collect();
+    assert_eq!(lines.len(), 8);
+    assert_eq!(lines[0], "SHOP_LISTEN        required  host:port");
+    assert_eq!(lines[3], "SHOP_WAIT          3s        patience");
+    assert_eq!(lines[6], "SHOP_TOKEN[_FILE]  required  shared");
+}

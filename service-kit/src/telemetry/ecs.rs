@@ -1,0 +1,112 @@
+//! The layer that turns events into ECS lines.
+
+use std::sync::{Arc, OnceLock};
+
+use tracing::{
+    Dispatch, Event, Subscriber,
+    dispatcher::WeakDispatch,
+    span::{Attributes, Id, Record},
+};
+use tracing_subscriber::{
+    Layer,
+    layer::Context,
+    registry::{LookupSpan, SpanRef},
+};
+
+use super::{
+    Service,
+    line::{Fields, Line},
+    output::Output,
+};
+use crate::trace::{self, TraceContext};
+
+pub(super) struct EcsLayer {
+    service: Service,
+    output: Arc<Output>,
+    dispatch: OnceLock<WeakDispatch>,
+}
+
+/// The fields of a span, as JSON, kept in the span until its lines need them.
+#[derive(Default)]
+struct SpanFields(Vec<(&'static str, Vec<u8>)>);
+
+impl SpanFields {
+    fn set(&mut self, name: &'static str, json: &[u8]) {
+        match self.0.iter_mut().find(|(standing, _)| *standing == name) {
+            Some((_, value)) => json.clone_into(value),
+            None => self.0.push((name, json.to_owned())),
+        }
+    }
+}
+
+impl EcsLayer {
+    pub(super) fn new(service: Service, output: Arc<Output>) -> Self {
+        Self { service, output, dispatch: OnceLock::new() }
+    }
+
+    fn identity<'a, S: LookupSpan<'a>>(&self, span: &SpanRef<'a, S>) -> Option<TraceContext> {
+        let exported =
+            self.dispatch.get().and_then(WeakDispatch::upgrade).and_then(|dispatch| trace::exported(&span.id(), &dispatch));
+        exported.or_else(|| trace::own(span))
+    }
+}
+
+impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for EcsLayer {
+    fn on_register_dispatch(&self, dispatch: &Dispatch) {
+        // Set once: a layer belongs to one subscriber.
+        let _ = self.dispatch.set(dispatch.downgrade());
+    }
+
+    fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, context: Context<'_, S>) {
+        if attributes.fields().is_empty() {
+            return;
+        }
+        let mut fields = SpanFields::default();
+        attributes.record(&mut Fields::new(|name, json| fields.set(name, json)));
+        if let Some(span) = context.span(id) {
+            span.extensions_mut().insert(fields);
+        }
+    }
+
+    fn on_record(&self, id: &Id, values: &Record<'_>, context: Context<'_, S>) {
+        let Some(span) = context.span(id) else { return };
+        let mut extensions = span.extensions_mut();
+        if let Some(fields) = extensions.get_mut::<SpanFields>() {
+            values.record(&mut Fields::new(|name, json| fields.set(name, json)));
+        }
+    }
+
+    fn on_event(&self, event: &Event<'_>, context: Context<'_, S>) {
+        let metadata = event.metadata();
+        let fill = |line: &mut Line<'_>| {
+            // The innermost word counts: an event's field hides a span's of the same name, an inner span's an outer's.
+            let mut told: Vec<&'static str> = Vec::new();
+            event.record(&mut Fields::new(|name, json| {
+                told.push(name);
+                line.json(name, json);
+            }));
+            line.text("log.logger", metadata.target());
+            let Some(innermost) = context.event_span(event) else { return };
+            if let Some(identity) = self.identity(&innermost) {
+                line.trace(identity);
+            }
+            for span in innermost.scope() {
+                let extensions = span.extensions();
+                for (name, json) in extensions.get::<SpanFields>().into_iter().flat_map(|fields| &fields.0) {
+                    if !told.contains(name) {
+                        told.push(name);
+                        line.json(name, json);
+                    }
+                }
+            }
+        };
+        let level = match *metadata.level() {
+            tracing::Level::ERROR => "error",
+            tracing::Level::WARN => "warn",
+            tracing::Level::INFO => "info",
+            tracing::Level::DEBUG => "debug",
+            tracing::Level::TRACE => "trace",
+        };
+        Line::with(level, self.service, fill, |line| self.output.write(line));
+    }
+}

@@ -1,0 +1,29 @@
+//! A panic is one line like any other, so that it is found, counted and joined to its request.
+
+use std::{backtrace::Backtrace, panic::PanicHookInfo, sync::Arc};
+
+use super::{Service, line::Line, output::Output};
+
+pub(super) fn install(service: Service, output: Arc<Output>) {
+    // Not through `tracing`: the panic may have struck inside it.
+    std::panic::set_hook(Box::new(move |info| tell(service, &output, info)));
+}
+
+fn tell(service: Service, output: &Output, info: &PanicHookInfo<'_>) {
+    let message = info.payload_as_str().unwrap_or("a panic with a payload that is no text");
+    let fill = |line: &mut Line<'_>| {
+        line.text("message", "panic");
+        line.text("log.logger", "panic");
+        line.text("error.type", "panic");
+        line.text("error.message", message);
+        if let Some(place) = info.location() {
+            line.text("log.origin.file.name", place.file());
+            line.json("log.origin.file.line", place.line().to_string().as_bytes());
+        }
+        if let Some(context) = crate::trace::current() {
+            line.trace(context);
+        }
+        line.text("error.stack_trace", &Backtrace::force_capture().to_string());
+    };
+    Line::with("error", service, fill, |line| output.write(line));
+}

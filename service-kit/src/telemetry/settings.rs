@@ -1,0 +1,85 @@
+//! The settings of telemetry, the same for every program and therefore without a program's prefix.
+
+use std::{fmt, str::FromStr};
+
+use super::level;
+use crate::config::Reader;
+
+const DEFAULT_LEVEL: &str = "info";
+
+/// How log lines look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Format {
+    /// One ECS JSON object a line.
+    Json,
+    /// For a person.
+    Pretty,
+    /// Pretty when standard output is a terminal, JSON otherwise.
+    #[default]
+    ByTerminal,
+}
+
+impl FromStr for Format {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "json" => Ok(Self::Json),
+            "pretty" => Ok(Self::Pretty),
+            "auto" => Ok(Self::ByTerminal),
+            _ => Err("choose json, pretty or auto"),
+        }
+    }
+}
+
+impl fmt::Display for Format {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::Json => "json",
+            Self::Pretty => "pretty",
+            Self::ByTerminal => "auto",
+        })
+    }
+}
+
+/// What [`super::init`] needs to know.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// `error`, `warn`, `info`, `debug` or `trace`, with exceptions: `info,exchange::engine=debug`.
+    pub level: String,
+    pub format: Format,
+    /// Base address of an OpenTelemetry collector that speaks OTLP over HTTP; `None` exports nothing.
+    pub otlp_endpoint: Option<String>,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self { level: DEFAULT_LEVEL.into(), format: Format::default(), otlp_endpoint: None }
+    }
+}
+
+impl Settings {
+    /// Reads `LOG_LEVEL`, `LOG_FORMAT` and `OTEL_EXPORTER_OTLP_ENDPOINT`. The exporter itself reads the other
+    /// variables of the OpenTelemetry specification (`OTEL_EXPORTER_OTLP_HEADERS`, `OTEL_TRACES_SAMPLER`, …).
+    pub fn read(env: &mut Reader) -> Self {
+        let level = env.or(
+            "LOG_LEVEL",
+            DEFAULT_LEVEL.to_owned(),
+            "error, warn, info, debug or trace; exceptions as info,exchange::engine=debug",
+        );
+        if let Err(fault) = level::parse(&level) {
+            env.fault("LOG_LEVEL", &fault.to_string(), "write it as info or info,exchange::engine=debug");
+        }
+        let format = env.or("LOG_FORMAT", Format::default(), "json, pretty or auto (pretty on a terminal)");
+        let otlp_endpoint: Option<String> = env
+            .optional("OTEL_EXPORTER_OTLP_ENDPOINT", "http://host:4318 of an OpenTelemetry collector; no spans leave without it");
+        if otlp_endpoint.as_deref().is_some_and(|endpoint| !endpoint.starts_with("http://")) {
+            env.fault(
+                "OTEL_EXPORTER_OTLP_ENDPOINT",
+                "does not begin with http://",
+                "name a collector beside the program; it can speak TLS to the outside",
+            );
+        }
+        Self { level, format, otlp_endpoint }
+    }
+}

@@ -1,0 +1,155 @@
+//! Trace identity across processes: W3C `traceparent` in and out (<https://www.w3.org/TR/trace-context/>).
+//!
+//! Every span belongs to a trace, exporter or not, so that a log line, a 5xx reply and the next program's lines can be
+//! joined. With an exporter the ids are OpenTelemetry's; without one they are made here, and only when somebody asks,
+//! so that a request that logs nothing pays nothing.
+
+mod context;
+
+use axum::http::{HeaderMap, HeaderValue, header::HeaderName};
+use opentelemetry::{
+    Context,
+    trace::{SpanContext, TraceContextExt, TraceState},
+};
+use tracing::{Dispatch, Span};
+use tracing_opentelemetry::{OpenTelemetrySpanExt, get_otel_context};
+use tracing_subscriber::{
+    Registry,
+    registry::{LookupSpan, SpanRef},
+};
+
+pub use context::TraceContext;
+
+/// The header that carries the trace from one program to the next.
+pub const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+
+/// Makes `span` part of the trace that the headers name. Does nothing when they name none, or a malformed one.
+/// Call it before anything happens inside the span.
+pub fn continue_from(span: &Span, headers: &HeaderMap) {
+    if let Some(text) = headers.get(TRACEPARENT).and_then(|value| value.to_str().ok()) {
+        continue_from_text(span, text);
+    }
+}
+
+/// [`continue_from`] for carriers other than HTTP, such as a job's payload.
+pub fn continue_from_text(span: &Span, traceparent: &str) {
+    let Some(remote) = TraceContext::parse(traceparent) else { return };
+    span.with_subscriber(|(id, dispatch)| {
+        if let Some(registry) = dispatch.downcast_ref::<Registry>()
+            && let Some(span) = registry.span(id)
+        {
+            span.extensions_mut().replace(remote.child());
+        }
+    });
+    let parent = SpanContext::new(remote.trace_id, remote.span_id, remote.flags, true, TraceState::default());
+    // Fails only without an exporter, where the ids above are the ones that count.
+    let _ = span.set_parent(Context::new().with_remote_span_context(parent));
+}
+
+/// Names the current span in the headers of a request to another program. Does nothing outside a span.
+pub fn inject(headers: &mut HeaderMap) {
+    if let Some(value) = traceparent().and_then(|text| HeaderValue::try_from(text).ok()) {
+        headers.insert(TRACEPARENT, value);
+    }
+}
+
+/// The current span as a `traceparent`, for carriers other than HTTP. `None` outside a span.
+pub fn traceparent() -> Option<String> {
+    current().map(|context| context.to_string())
+}
+
+/// The current trace id, 32 hexadecimal digits, as it stands in the log lines. `None` outside a span.
+pub fn trace_id() -> Option<String> {
+    current().map(|context| context.trace_id.to_string())
+}
+
+/// The identity of the current span. `None` outside a span, or when no subscriber keeps spans.
+pub fn current() -> Option<TraceContext> {
+    Span::current()
+        .with_subscriber(|(id, dispatch)| {
+            exported(id, dispatch).or_else(|| own(&dispatch.downcast_ref::<Registry>()?.span(id)?))
+        })
+        .flatten()
+}
+
+/// The identity that OpenTelemetry gave to the span; `None` without an exporter.
+pub(crate) fn exported(id: &tracing::span::Id, dispatch: &Dispatch) -> Option<TraceContext> {
+    let context = get_otel_context(id, dispatch)?;
+    let span = context.span();
+    let ids = span.span_context();
+    ids.is_valid().then(|| TraceContext { trace_id: ids.trace_id(), span_id: ids.span_id(), flags: ids.trace_flags() })
+}
+
+/// The identity made here, on first asking: the span shares the trace of its nearest ancestor that has one, and
+/// otherwise its root begins a trace, so that siblings which are asked later find the same.
+pub(crate) fn own<'a, R: LookupSpan<'a>>(span: &SpanRef<'a, R>) -> Option<TraceContext> {
+    let known = |span: &SpanRef<'a, R>| span.extensions().get::<TraceContext>().copied();
+    if let Some(context) = known(span) {
+        return Some(context);
+    }
+    let ancestor = span.scope().skip(1).find_map(|ancestor| known(&ancestor));
+    let root = span.scope().last()?;
+    let context = match ancestor {
+        Some(ancestor) => ancestor.child(),
+        None if root.id() == span.id() => TraceContext::begin(),
+        None => remember(&root, TraceContext::begin()).child(),
+    };
+    Some(remember(span, context))
+}
+
+/// Keeps `context` unless another thread was faster; what stands is returned.
+fn remember<'a, R: LookupSpan<'a>>(span: &SpanRef<'a, R>, context: TraceContext) -> TraceContext {
+    let mut extensions = span.extensions_mut();
+    if let Some(standing) = extensions.get_mut::<TraceContext>() {
+        return *standing;
+    }
+    extensions.insert(context);
+    context
+}
+
+#[cfg(test)]
+mod tests {
+    use tracing::{info_span, subscriber::with_default};
+
+    use super::*;
+
+    const PARENT: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+
+    #[test]
+    fn a_request_continues_the_trace_of_its_headers_and_hands_it_on() {
+        with_default(Registry::default(), || {
+            let mut headers = HeaderMap::new();
+            headers.insert(TRACEPARENT, PARENT.parse().unwrap());
+            let request = info_span!("request");
+            continue_from(&request, &headers);
+            request.in_scope(|| info_span!("inner").in_scope(|| inject(&mut headers)));
+            let handed_on = headers[TRACEPARENT].to_str().unwrap();
+            assert!(handed_on.starts_with("00-0af7651916cd43dd8448eb211c80319c-") && handed_on.ends_with("-01"));
+            assert_ne!(handed_on, PARENT, "the next hop hangs below this span, not beside it");
+        });
+    }
+
+    #[test]
+    fn siblings_share_a_trace_and_differ_in_span() {
+        with_default(Registry::default(), || {
+            let root = info_span!("root").entered();
+            let first = info_span!("first").in_scope(current).unwrap();
+            let second = info_span!("second").in_scope(current).unwrap();
+            let of_root = current().unwrap();
+            assert_eq!((first.trace_id, second.trace_id), (of_root.trace_id, of_root.trace_id));
+            assert!(first.span_id != second.span_id && first.span_id != of_root.span_id);
+            assert_eq!(current().unwrap(), of_root, "asking again changes nothing");
+            drop(root);
+            assert_ne!(info_span!("other").in_scope(trace_id), Some(of_root.trace_id.to_string()));
+        });
+    }
+
+    #[test]
+    fn outside_a_span_there_is_no_trace() {
+        with_default(Registry::default(), || {
+            let mut headers = HeaderMap::new();
+            inject(&mut headers);
+            assert!(headers.is_empty() && trace_id().is_none());
+        });
+    }
+}
