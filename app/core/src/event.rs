@@ -31,6 +31,8 @@ pub struct OrderPlaced {
     /// 0: not part of an order list.
     pub list: OrderListId,
     pub client_id: ClientId,
+    /// Crosses nothing and goes on the book at once. Otherwise it takes first, waits for its price, or is closed.
+    pub rests: bool,
 }
 
 /// Two orders met. The quote amount is [`crate::money::notional`] of price and quantity, exact by the filters' rule.
@@ -64,11 +66,13 @@ pub struct MatchPrevented {
     pub maker_quantity: Quantity,
 }
 
+// The large variant is the commonest one; boxing it would cost an allocation per order.
+#[allow(clippy::large_enum_variant)]
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {
     /// Journal time moves on; all events up to the next one happen at this time.
     Clock(Time),
-    OrderPlaced(Box<OrderPlaced>),
+    OrderPlaced(OrderPlaced),
     Trade(Trade),
     MatchPrevented(MatchPrevented),
     /// The order leaves; what is still held for it is free again.
@@ -81,6 +85,11 @@ pub enum Event {
     OrderTriggered {
         order: OrderId,
         hold: Amount,
+        rests: bool,
+    },
+    /// What a taker could not trade goes on the book.
+    OrderRested {
+        order: OrderId,
     },
     /// Precedes the orders that name it. Done when the last of its orders is closed.
     ListPlaced {
@@ -169,6 +178,7 @@ mod kind {
     pub const CREDITED: u8 = 17;
     pub const COMMAND_DONE: u8 = 18;
     pub const FEATURE_LEVEL: u8 = 19;
+    pub const ORDER_RESTED: u8 = 20;
 }
 
 impl Event {
@@ -185,8 +195,8 @@ impl Event {
                 w.u64(e.order);
                 w.u64(e.account.into());
                 w.u64(e.market.into());
-                // Four closed sets of at most eight values each.
-                w.u8(e.side as u8 | (e.kind as u8) << 1 | (e.time_in_force as u8) << 5);
+                // Bits, low to high: side 1, type 4, time in force 2, rests 1.
+                w.u8(e.side as u8 | (e.kind as u8) << 1 | (e.time_in_force as u8) << 5 | u8::from(e.rests) << 7);
                 w.u8(e.stp as u8);
                 w.i64(e.price);
                 w.i64(e.stop_price);
@@ -224,10 +234,15 @@ impl Event {
                 w.u8(*status as u8);
                 w.u8(*reason as u8);
             }
-            Self::OrderTriggered { order, hold } => {
+            Self::OrderTriggered { order, hold, rests } => {
                 w.u8(kind::ORDER_TRIGGERED);
                 w.u64(*order);
                 w.amount(*hold);
+                w.bool(*rests);
+            }
+            Self::OrderRested { order } => {
+                w.u8(kind::ORDER_RESTED);
+                w.u64(*order);
             }
             Self::ListPlaced { list, account, market, client_id } => {
                 w.u8(kind::LIST_PLACED);
@@ -311,13 +326,13 @@ impl Event {
             kind::ORDER_PLACED => {
                 let (order, account, market) = (r.u64()?, r.u32()?, r.u16()?);
                 let (packed, stp) = (r.u8()?, r.u8()?);
-                Self::OrderPlaced(Box::new(OrderPlaced {
+                Self::OrderPlaced(OrderPlaced {
                     order,
                     account,
                     market,
                     side: Side::from_code(packed & 1).ok_or(r.error("a side"))?,
                     kind: OrderType::from_code(packed >> 1 & 15).ok_or(r.error("an order type"))?,
-                    time_in_force: TimeInForce::from_code(packed >> 5).ok_or(r.error("a time in force"))?,
+                    time_in_force: TimeInForce::from_code(packed >> 5 & 3).ok_or(r.error("a time in force"))?,
                     stp: StpMode::from_code(stp).ok_or(r.error("a self-trade prevention mode"))?,
                     price: r.i64()?,
                     stop_price: r.i64()?,
@@ -326,7 +341,8 @@ impl Event {
                     hold: r.amount()?,
                     list: r.u64()?,
                     client_id: client_id(r)?,
-                }))
+                    rests: packed >> 7 != 0,
+                })
             }
             kind::TRADE => Self::Trade(Trade {
                 market: r.u16()?,
@@ -353,7 +369,8 @@ impl Event {
                 status: OrderStatus::from_code(r.u8()?).ok_or(r.error("an order status"))?,
                 reason: ExpiryReason::from_code(r.u8()?).ok_or(r.error("an expiry reason"))?,
             },
-            kind::ORDER_TRIGGERED => Self::OrderTriggered { order: r.u64()?, hold: r.amount()? },
+            kind::ORDER_TRIGGERED => Self::OrderTriggered { order: r.u64()?, hold: r.amount()?, rests: r.bool()? },
+            kind::ORDER_RESTED => Self::OrderRested { order: r.u64()? },
             kind::LIST_PLACED => {
                 Self::ListPlaced { list: r.u64()?, account: r.u32()?, market: r.u16()?, client_id: client_id(r)? }
             }

@@ -5,10 +5,25 @@
 //! state goes through [`State::evolve`], so that replaying the journal gives the live state.
 
 pub mod batch;
+mod book;
 mod codec;
 pub mod command;
+mod decide;
+mod effects;
 pub mod event;
+mod evolve;
+mod ledger;
 pub mod market;
 pub mod money;
 pub mod order;
+mod orders;
 pub mod refusal;
+mod snapshot;
+mod state;
+
+pub use book::Depth;
+pub use codec::DecodeError;
+pub use effects::{Effects, TradeRecord};
+pub use ledger::{Balance, Bucket, CUSTODY, FEES, Transfer};
+pub use snapshot::SNAPSHOT_FORMAT;
+pub use state::{Account, OrderList, State};

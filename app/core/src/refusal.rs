@@ -72,7 +72,7 @@ impl Refusal {
     pub const fn code(&self) -> i32 {
         match self {
             Self::UnknownSymbol => -1121,
-            Self::Filter(_) | Self::MarketClosed | Self::ZeroNotional | Self::LiquidityBelowLotSize | Self::EmptyBook => -1013,
+            Self::Filter(_) | Self::MarketClosed | Self::ZeroNotional => -1013,
             Self::UnknownOrder | Self::CancelRestricted => -2011,
             Self::ClientOrderIdMismatch => -2039,
             Self::UnsupportedCombination => -1014,

@@ -1,0 +1,191 @@
+//! An operator's actions. Each is journalled with who did it and why, before its effect. Never: an API key or another secret.
+
+use super::Decision;
+use crate::command::{AdminAction, Operator, Outcome};
+use crate::event::Event;
+use crate::ledger::FEES;
+use crate::market::{ASSET_MAX, COMMISSION_MAX, Commission, Filters, SYMBOL_MAX};
+use crate::money::Amount;
+use crate::order::{AccountId, AssetId, MarketId};
+use crate::refusal::Refusal;
+
+/// Longest reference, actor, reason and note, in bytes.
+pub const TEXT_MAX: usize = 200;
+
+fn invalid(text: impl Into<Box<str>>) -> Refusal {
+    Refusal::Invalid(text.into())
+}
+
+fn check_text(field: &str, text: &str) -> Result<(), Refusal> {
+    let bad = text.is_empty() || text.len() > TEXT_MAX || text.chars().any(char::is_control);
+    if bad { Err(invalid(format!("{field} must be 1 to {TEXT_MAX} bytes without control characters"))) } else { Ok(()) }
+}
+
+fn check_code(field: &str, code: &str, longest: usize) -> Result<(), Refusal> {
+    let legal = |b: u8| b.is_ascii_uppercase() || b.is_ascii_digit();
+    let good = !code.is_empty() && code.len() <= longest && code.bytes().all(legal);
+    if good { Ok(()) } else { Err(invalid(format!("{field} must be 1 to {longest} characters of A-Z and 0-9"))) }
+}
+
+fn check_commission(commission: &Commission) -> Result<(), Refusal> {
+    let good = [commission.maker, commission.taker].iter().all(|rate| (0..=COMMISSION_MAX).contains(rate));
+    if good { Ok(()) } else { Err(invalid("maker and taker rates must be 0 to 0.1")) }
+}
+
+fn check_filters(filters: &Filters) -> Result<(), Refusal> {
+    let faults = filters.check();
+    if faults.is_empty() { Ok(()) } else { Err(invalid(faults.join("; "))) }
+}
+
+impl Decision<'_> {
+    pub(super) fn admin(&mut self, operator: &Operator, action: &AdminAction) -> Result<Outcome, Refusal> {
+        check_text("actor", &operator.actor)?;
+        check_text("reason", &operator.reason)?;
+        match action {
+            AdminAction::CreateAsset { code } => {
+                check_code("asset", code, ASSET_MAX)?;
+                if let Some(asset) = self.state.asset_by_code(code) {
+                    return Ok(Outcome::AssetCreated(asset.id));
+                }
+                let asset = AssetId::try_from(self.state.assets.len()).map_err(|_| Refusal::Overflow)?;
+                let event = Event::AssetCreated { asset, code: code.clone() };
+                self.act(operator, "create asset", event);
+                Ok(Outcome::AssetCreated(asset))
+            }
+            AdminAction::CreateMarket { symbol, base, quote, filters, commission } => {
+                self.create_market(operator, symbol, *base, *quote, filters, *commission)
+            }
+            AdminAction::SetFilters { market, filters } => {
+                self.market(*market)?;
+                check_filters(filters)?;
+                let event = Event::FiltersSet { market: *market, filters: Box::new(filters.clone()) };
+                Ok(self.act(operator, "set filters", event))
+            }
+            AdminAction::SetMarketStatus { market, status } => {
+                self.market(*market)?;
+                Ok(self.act(operator, "set market status", Event::MarketStatusSet { market: *market, status: *status }))
+            }
+            AdminAction::SetCommission { market, commission } => {
+                self.market(*market)?;
+                check_commission(commission)?;
+                Ok(self.act(operator, "set commission", Event::CommissionSet { market: *market, commission: *commission }))
+            }
+            AdminAction::SetAccountCommission { account, commission } => {
+                self.customer(*account)?;
+                commission.as_ref().map_or(Ok(()), check_commission)?;
+                let event = Event::AccountCommissionSet { account: *account, commission: *commission };
+                Ok(self.act(operator, "set account commission", event))
+            }
+            AdminAction::CreateAccount { reference } => {
+                check_text("reference", reference)?;
+                if let Some(account) = self.state.account_by_reference(reference) {
+                    return Ok(Outcome::AccountCreated(account.id));
+                }
+                let account = AccountId::try_from(self.state.accounts.len()).map_err(|_| Refusal::Overflow)?;
+                self.act(operator, "create account", Event::AccountCreated { account, reference: reference.clone() });
+                Ok(Outcome::AccountCreated(account))
+            }
+            AdminAction::SetAccountRights { account, rights } => {
+                self.customer(*account)?;
+                let event = Event::AccountRightsSet { account: *account, rights: *rights };
+                Ok(self.act(operator, "set account rights", event))
+            }
+            AdminAction::Credit { account, asset, amount, reference } => {
+                self.credit(operator, *account, *asset, *amount, reference)
+            }
+            AdminAction::CancelAccountOrders { account } => {
+                self.customer(*account)?;
+                self.note(operator, "cancel account orders");
+                Ok(Outcome::CanceledAll(self.cancel_open(*account, None)))
+            }
+            AdminAction::Note { text } => {
+                check_text("text", text)?;
+                self.note(operator, text);
+                Ok(Outcome::Done)
+            }
+        }
+    }
+
+    fn create_market(
+        &mut self,
+        operator: &Operator,
+        symbol: &str,
+        base: AssetId,
+        quote: AssetId,
+        filters: &Filters,
+        commission: Commission,
+    ) -> Result<Outcome, Refusal> {
+        check_code("symbol", symbol, SYMBOL_MAX)?;
+        if self.state.asset(base).is_none() || self.state.asset(quote).is_none() {
+            return Err(Refusal::UnknownAsset);
+        }
+        if base == quote {
+            return Err(invalid("base and quote must be two different assets"));
+        }
+        check_filters(filters)?;
+        check_commission(&commission)?;
+        if let Some(market) = self.state.market_by_symbol(symbol) {
+            let same = market.base == base && market.quote == quote;
+            return if same {
+                Ok(Outcome::MarketCreated(market.id))
+            } else {
+                Err(invalid(format!("symbol {symbol} exists with other assets: choose another symbol")))
+            };
+        }
+        let market = MarketId::try_from(self.state.markets.len()).map_err(|_| Refusal::Overflow)?;
+        let filters = Box::new(filters.clone());
+        let event = Event::MarketCreated { market, symbol: symbol.into(), base, quote, filters, commission };
+        self.act(operator, "create market", event);
+        Ok(Outcome::MarketCreated(market))
+    }
+
+    fn credit(
+        &mut self,
+        operator: &Operator,
+        account: AccountId,
+        asset: AssetId,
+        amount: Amount,
+        reference: &str,
+    ) -> Result<Outcome, Refusal> {
+        check_text("reference", reference)?;
+        // Idempotency first: a repeat is answered as the first time, whatever the balance is now.
+        if let Some(first) = self.state.credits.get(reference) {
+            return if *first == (account, asset, amount) {
+                Ok(Outcome::Done)
+            } else {
+                Err(invalid(format!("reference {reference} was used for another account, asset or amount: choose another")))
+            };
+        }
+        if account != FEES {
+            self.customer(account)?;
+        }
+        self.state.asset(asset).ok_or(Refusal::UnknownAsset)?;
+        if amount == 0 || amount.unsigned_abs() > CREDIT_MAX {
+            return Err(invalid("amount must not be 0 and at most 10000000000000000000 units"));
+        }
+        if amount < 0 && self.state.balance(account, asset).free < -amount {
+            return Err(Refusal::InsufficientBalance);
+        }
+        let name = if amount > 0 { "credit" } else { "debit" };
+        Ok(self.act(operator, name, Event::Credited { account, asset, amount, reference: reference.into() }))
+    }
+
+    /// An account that is not one of the house's two.
+    fn customer(&self, account: AccountId) -> Result<(), Refusal> {
+        if account <= FEES || self.state.account(account).is_none() { Err(Refusal::UnknownAccount) } else { Ok(()) }
+    }
+
+    fn act(&mut self, operator: &Operator, action: &str, event: Event) -> Outcome {
+        self.note(operator, action);
+        self.emit(event);
+        Outcome::Done
+    }
+
+    fn note(&mut self, operator: &Operator, action: &str) {
+        let (actor, reason) = (operator.actor.clone(), operator.reason.clone());
+        self.emit(Event::OperatorActed { actor, reason, action: action.into() });
+    }
+}
+
+/// Largest single credit: 10¹⁹ units, in 10⁻⁸. An [`Amount`] holds the sum of more than 10¹¹ of them.
+const CREDIT_MAX: u128 = 1_000_000_000_000_000_000_000_000_000;

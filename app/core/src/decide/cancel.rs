@@ -1,0 +1,138 @@
+//! Cancels, of one order, of all, of a list, and cancel-replace. Never: an expiry (see `matching`).
+
+use super::Decision;
+use crate::command::{CancelOrder, CancelReplaceMode, CancelReplaced, CancelRestriction, Canceled, ListReport, NewOrder, Placed};
+use crate::market::MarketStatus;
+use crate::order::{AccountId, ClientId, ExpiryReason, MarketId, Order, OrderId, OrderListId, OrderStatus};
+use crate::refusal::Refusal;
+use crate::state::OrderList;
+use smallvec::SmallVec;
+
+impl Decision<'_> {
+    pub(super) fn cancel(&mut self, cancel: &CancelOrder) -> Result<Canceled, Refusal> {
+        self.may_cancel(cancel.account, cancel.market)?;
+        let order = self.find(cancel)?;
+        let allowed = match cancel.restriction {
+            None => true,
+            Some(CancelRestriction::OnlyNew) => order.status == OrderStatus::New,
+            Some(CancelRestriction::OnlyPartiallyFilled) => order.status == OrderStatus::PartiallyFilled,
+        };
+        if !allowed {
+            return Err(Refusal::CancelRestricted);
+        }
+        let id = order.id;
+        Ok(self.cancel_found(id))
+    }
+
+    fn may_cancel(&self, account: AccountId, market: MarketId) -> Result<(), Refusal> {
+        let status = self.market(market)?.status;
+        self.trading_account(account)?;
+        if status == MarketStatus::Halt { Err(Refusal::MarketClosed) } else { Ok(()) }
+    }
+
+    fn find(&self, cancel: &CancelOrder) -> Result<&Order, Refusal> {
+        let order = match (cancel.order, &cancel.client_id) {
+            (Some(id), _) => self.state.order(id),
+            (None, Some(client_id)) => self.state.order_by_client_id(cancel.account, cancel.market, client_id),
+            (None, None) => None,
+        };
+        let order = order.filter(|o| o.account == cancel.account && o.market == cancel.market).ok_or(Refusal::UnknownOrder)?;
+        match cancel.client_id {
+            Some(client_id) if client_id != order.client_id => Err(Refusal::ClientOrderIdMismatch),
+            _ => Ok(order),
+        }
+    }
+
+    /// Cancels an open order, with its whole list if it has one.
+    fn cancel_found(&mut self, id: OrderId) -> Canceled {
+        let list = self.state.order(id).and_then(|order| self.state.list(order.list)).cloned();
+        match list {
+            Some(list) => Canceled::List(self.cancel_whole(&list)),
+            None => {
+                self.watch.orders.clear();
+                self.watch.orders.push(id);
+                self.close(id, OrderStatus::Canceled, ExpiryReason::None);
+                match self.watched(id) {
+                    Some(order) => Canceled::Order(Box::new(order)),
+                    None => unreachable!("an open order that was closed was seen to end"),
+                }
+            }
+        }
+    }
+
+    fn cancel_whole(&mut self, list: &OrderList) -> ListReport {
+        self.watch.orders = list.orders.clone();
+        if let Some(open) = list.orders.iter().copied().find(|id| self.state.order(*id).is_some()) {
+            self.close(open, OrderStatus::Canceled, ExpiryReason::None);
+        }
+        self.report(list.id, list.client_id, list.market, &list.orders)
+    }
+
+    /// A list as this decision leaves it.
+    pub(super) fn report(&mut self, list: OrderListId, client_id: ClientId, market: MarketId, orders: &[OrderId]) -> ListReport {
+        let done = self.state.list(list).is_none();
+        let orders = orders.iter().filter_map(|id| self.watched(*id)).map(|order| Placed { order, fills: SmallVec::new() });
+        ListReport { list, client_id, market, done, orders: orders.collect() }
+    }
+
+    pub(super) fn cancel_all(&mut self, account: AccountId, market: MarketId) -> Result<Vec<Canceled>, Refusal> {
+        self.may_cancel(account, market)?;
+        let canceled = self.cancel_open(account, Some(market));
+        if canceled.is_empty() { Err(Refusal::UnknownOrder) } else { Ok(canceled) }
+    }
+
+    /// Every open order of the account, by rising id, lists as wholes.
+    pub(super) fn cancel_open(&mut self, account: AccountId, market: Option<MarketId>) -> Vec<Canceled> {
+        let open: Vec<OrderId> = self.state.open_orders(account, market).iter().map(|order| order.id).collect();
+        let mut canceled = Vec::with_capacity(open.len());
+        for id in open {
+            // Gone already when its list went.
+            if self.state.order(id).is_some() {
+                canceled.push(self.cancel_found(id));
+            }
+        }
+        canceled
+    }
+
+    pub(super) fn cancel_list(
+        &mut self,
+        account: AccountId,
+        market: MarketId,
+        id: Option<OrderListId>,
+        client_id: Option<ClientId>,
+    ) -> Result<ListReport, Refusal> {
+        self.may_cancel(account, market)?;
+        let list = match (id, &client_id) {
+            (Some(id), _) => self.state.list(id),
+            (None, Some(client_id)) => self.state.list_by_client_id(account, market, client_id),
+            (None, None) => None,
+        };
+        let list = list.filter(|list| list.account == account && list.market == market).ok_or(Refusal::UnknownOrder)?;
+        if client_id.is_some_and(|client_id| client_id != list.client_id) {
+            return Err(Refusal::ClientOrderIdMismatch);
+        }
+        let list = list.clone();
+        Ok(self.cancel_whole(&list))
+    }
+
+    /// Filters of the new order are asked before anything is cancelled; a failure there refuses the whole.
+    pub(super) fn cancel_replace(
+        &mut self,
+        cancel: &CancelOrder,
+        new: &NewOrder,
+        mode: CancelReplaceMode,
+    ) -> Result<CancelReplaced, Refusal> {
+        let market = self.market(new.market)?;
+        let account = self.trading_account(new.account)?;
+        if market.status != MarketStatus::Trading {
+            return Err(Refusal::MarketClosed);
+        }
+        self.check_filters(new, market, account, 1)?;
+        let canceled = self.cancel(cancel);
+        let new = match (&canceled, mode) {
+            (Err(_), CancelReplaceMode::StopOnFailure) => None,
+            _ => Some(self.place(new)),
+        };
+        Ok(CancelReplaced { cancel: canceled, new })
+    }
+}

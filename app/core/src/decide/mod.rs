@@ -1,0 +1,146 @@
+//! From a command to events, or to a refusal that changes nothing. Never: a change of state other than by an event.
+//!
+//! A decision emits an event and applies it at once, so the next step sees what the last one did; everything that can refuse is
+//! asked before the first event. (Both halves of a cancel-replace may succeed alone, as the API says.)
+
+mod admin;
+mod cancel;
+mod matching;
+mod order_list;
+mod place;
+
+use crate::command::{Command, Outcome};
+use crate::effects::Effects;
+use crate::event::Event;
+use crate::market::Market;
+use crate::money::{Price, Time};
+use crate::order::{ExpiryReason, Fill, MarketId, Order, OrderId, OrderStatus};
+use crate::refusal::Refusal;
+use crate::state::State;
+use smallvec::SmallVec;
+
+impl State {
+    /// Decides `command` at `now` (µs): on success its events are applied and appended to `out`, on refusal nothing is.
+    /// Journal time never runs backwards: an older `now` counts as the last journal time.
+    pub fn decide(&mut self, command: &Command, now: Time, out: &mut Vec<Event>) -> Result<Outcome, Refusal> {
+        let mut decision = Decision { time: now.max(self.now), state: self, out, watch: Watch::default() };
+        match command {
+            Command::Place(new) => decision.place(new).map(|placed| Outcome::Placed(Box::new(placed))),
+            Command::Cancel(cancel) => decision.cancel(cancel).map(Outcome::Canceled),
+            Command::CancelAll { account, market } => decision.cancel_all(*account, *market).map(Outcome::CanceledAll),
+            Command::CancelReplace { cancel, new, mode } => {
+                decision.cancel_replace(cancel, new, *mode).map(|both| Outcome::CancelReplaced(Box::new(both)))
+            }
+            Command::PlaceOco(new) => decision.place_oco(new).map(Outcome::List),
+            Command::CancelList { account, market, list, client_id } => {
+                decision.cancel_list(*account, *market, *list, *client_id).map(Outcome::List)
+            }
+            Command::Admin { operator, action } => decision.admin(operator, action),
+            Command::Tick => {
+                decision.start();
+                Ok(Outcome::Done)
+            }
+        }
+    }
+}
+
+struct Decision<'a> {
+    state: &'a mut State,
+    out: &'a mut Vec<Event>,
+    time: Time,
+    watch: Watch,
+}
+
+/// What the reply will need of orders that end, and so leave the state, during the decision.
+#[derive(Default)]
+struct Watch {
+    orders: SmallVec<[OrderId; 2]>,
+    ended: Vec<Order>,
+    /// Executions of the first watched order as a taker.
+    fills: SmallVec<[Fill; 2]>,
+}
+
+impl Effects for Watch {
+    #[inline]
+    fn order_changed(&mut self, order: &Order) {
+        if !order.status.is_open() && self.orders.contains(&order.id) {
+            self.ended.push(order.clone());
+        }
+    }
+}
+
+/// Lowest and highest price traded since waiting orders were last looked at.
+#[derive(Clone, Copy)]
+struct PriceRange {
+    low: Price,
+    high: Price,
+}
+
+impl PriceRange {
+    const EMPTY: Self = Self { low: Price::MAX, high: 0 };
+
+    fn add(&mut self, price: Price) {
+        self.low = self.low.min(price);
+        self.high = self.high.max(price);
+    }
+}
+
+impl Decision<'_> {
+    /// Moves journal time to the command's.
+    #[inline]
+    fn start(&mut self) {
+        if self.time > self.state.now {
+            let clock = Event::Clock(self.time);
+            self.state.evolve(&clock);
+            self.out.push(clock);
+        }
+    }
+
+    #[inline]
+    fn emit(&mut self, event: Event) {
+        self.start();
+        self.state.evolve_with(&event, &mut self.watch);
+        self.out.push(event);
+    }
+
+    /// The order as it is now, or as it ended in this decision.
+    fn watched(&mut self, id: OrderId) -> Option<Order> {
+        if let Some(index) = self.watch.ended.iter().position(|order| order.id == id) {
+            return Some(self.watch.ended.swap_remove(index));
+        }
+        self.state.order(id).cloned()
+    }
+
+    /// Ends an order and, if it is part of a list, the rest of the list with it.
+    fn close(&mut self, order: OrderId, status: OrderStatus, reason: ExpiryReason) {
+        let siblings = self.siblings(order);
+        self.emit(Event::OrderClosed { order, status, reason });
+        for sibling in siblings {
+            let (status, reason) = match status {
+                OrderStatus::Canceled => (OrderStatus::Canceled, ExpiryReason::None),
+                _ => (OrderStatus::Expired, ExpiryReason::OcoTrigger),
+            };
+            self.emit(Event::OrderClosed { order: sibling, status, reason });
+        }
+    }
+
+    /// Ends the other orders of an order's list: it trades or works, they no longer may.
+    fn close_siblings(&mut self, order: OrderId) {
+        for order in self.siblings(order) {
+            self.emit(Event::OrderClosed { order, status: OrderStatus::Expired, reason: ExpiryReason::OcoTrigger });
+        }
+    }
+
+    fn siblings(&self, order: OrderId) -> SmallVec<[OrderId; 2]> {
+        let list = self.state.order(order).map_or(0, |order| order.list);
+        if list == 0 {
+            return SmallVec::new();
+        }
+        let all = self.state.lists.get(&list).into_iter().flat_map(|list| list.orders.iter().copied());
+        all.filter(|other| *other != order && self.state.order(*other).is_some()).collect()
+    }
+
+    fn market(&self, market: MarketId) -> Result<&Market, Refusal> {
+        self.state.market(market).ok_or(Refusal::UnknownSymbol)
+    }
+}

@@ -1,0 +1,219 @@
+//! May this order be placed, and with what hold? The refusals stand in the order in which they are asked. Never: matching.
+
+use super::matching::{Want, walk};
+use super::{Decision, PriceRange};
+use crate::command::{NewOrder, Placed};
+use crate::event::{Event, OrderPlaced};
+use crate::market::{Market, MarketStatus};
+use crate::money::{Amount, Price, Quantity, SCALE, notional};
+use crate::order::{AccountId, ExpiryReason, MarketId, OrderListId, OrderStatus, OrderType, Side, TimeInForce};
+use crate::refusal::{Filter, Refusal};
+use crate::state::AccountEntry;
+
+/// What an order that may be placed locks, and how it starts.
+pub(super) struct Terms {
+    /// As ordered, or what the book gives for `quoteOrderQty`.
+    pub quantity: Quantity,
+    pub hold: Amount,
+    /// Goes on the book at once.
+    pub rests: bool,
+    /// MARKET: the book ends before the order does.
+    exhausted: bool,
+    /// FOK that cannot be filled: accepted, and expired at once.
+    unfillable: bool,
+}
+
+impl Decision<'_> {
+    pub(super) fn place(&mut self, new: &NewOrder) -> Result<Placed, Refusal> {
+        self.may_place(new, 1)?;
+        let terms = self.terms(new)?;
+        self.afford(new.account, new.market, new.side, terms.hold)?;
+        Ok(self.open(new, terms))
+    }
+
+    /// Everything but funds and the book: account, market, filters, client id. `count` orders are about to be placed together.
+    pub(super) fn may_place(&self, new: &NewOrder, count: u32) -> Result<(), Refusal> {
+        let market = self.market(new.market)?;
+        let account = self.trading_account(new.account)?;
+        if market.status != MarketStatus::Trading {
+            return Err(Refusal::MarketClosed);
+        }
+        self.check_filters(new, market, account, count)?;
+        if self.state.order_by_client_id(new.account, new.market, &new.client_id).is_some() {
+            return Err(Refusal::DuplicateClientOrderId);
+        }
+        Ok(())
+    }
+
+    pub(super) fn trading_account(&self, id: AccountId) -> Result<&AccountEntry, Refusal> {
+        let account = self.state.accounts.get(id as usize).ok_or(Refusal::UnknownAccount)?;
+        if account.account.rights.trade { Ok(account) } else { Err(Refusal::AccountDisabled) }
+    }
+
+    /// The filters, in the order in which exchangeInfo lists them.
+    pub(super) fn check_filters(
+        &self,
+        new: &NewOrder,
+        market: &Market,
+        account: &AccountEntry,
+        count: u32,
+    ) -> Result<(), Refusal> {
+        let filters = &market.filters;
+        let refuse = |bad: bool, filter: Filter| if bad { Err(Refusal::Filter(filter)) } else { Ok(()) };
+        let off_grid =
+            |value: i64, low: i64, high: i64, step: i64| value < low || value > high || (step > 0 && value % step != 0);
+        let as_market = !new.kind.has_price();
+
+        let price_fault = |price: Price| off_grid(price, filters.min_price, filters.max_price, filters.tick_size);
+        refuse(new.kind.has_price() && price_fault(new.price), Filter::Price)?;
+        refuse(new.kind.is_algo() && price_fault(new.stop_price), Filter::Price)?;
+        if new.quote_order_quantity == 0 {
+            let lot = off_grid(new.quantity, filters.min_quantity, filters.max_quantity, filters.step_size);
+            refuse(lot, Filter::LotSize)?;
+            let (low, high, step) = (filters.market_min_quantity, filters.market_max_quantity, filters.market_step_size);
+            refuse(as_market && off_grid(new.quantity, low, high, step), Filter::MarketLotSize)?;
+        }
+        let average = self.average(market.id);
+        if let Some(average) = average
+            && new.kind.has_price()
+        {
+            let (up, down) = match new.side {
+                Side::Buy => (filters.bid_multiplier_up, filters.bid_multiplier_down),
+                Side::Sell => (filters.ask_multiplier_up, filters.ask_multiplier_down),
+            };
+            let scaled = Amount::from(new.price) * Amount::from(SCALE);
+            let average = Amount::from(average);
+            refuse(scaled > average * Amount::from(up) || scaled < average * Amount::from(down), Filter::PercentPriceBySide)?;
+        }
+        // MARKET has no price: its value is taken at the average; a stop without a limit counts at its stop price.
+        let value = match new.kind {
+            OrderType::Market if new.quote_order_quantity > 0 => Some(new.quote_order_quantity),
+            OrderType::Market => average.map(|average| notional(average, new.quantity)),
+            OrderType::StopLoss | OrderType::TakeProfit => Some(notional(new.stop_price, new.quantity)),
+            _ => Some(notional(new.price, new.quantity)),
+        };
+        if let Some(value) = value {
+            if value == 0 {
+                return Err(Refusal::ZeroNotional);
+            }
+            let low = value < filters.min_notional && (!as_market || filters.apply_min_to_market);
+            let high = value > filters.max_notional && (!as_market || filters.apply_max_to_market);
+            refuse(low || high, Filter::Notional)?;
+        }
+        let (open, algo) = account.orders_on(market.id).map_or((0, 0), |orders| (orders.open, orders.algo));
+        refuse(open.saturating_add(count) > filters.max_orders, Filter::MaxNumOrders)?;
+        refuse(new.kind.is_algo() && algo >= filters.max_algo_orders, Filter::MaxNumAlgoOrders)
+    }
+
+    fn average(&self, market: MarketId) -> Option<Price> {
+        let entry = &self.state.markets[usize::from(market)];
+        entry.book.average_price(entry.market.filters.average_minutes, self.time)
+    }
+
+    /// Looks at the book: post-only, stop and fill-or-kill rules, and the hold.
+    pub(super) fn terms(&self, new: &NewOrder) -> Result<Terms, Refusal> {
+        let entry = &self.state.markets[usize::from(new.market)];
+        let mut terms = Terms { quantity: new.quantity, hold: 0, rests: false, exhausted: false, unfillable: false };
+        let by_price = |price: Price| match new.side {
+            Side::Buy => notional(price, new.quantity),
+            Side::Sell => Amount::from(new.quantity),
+        };
+        match new.kind {
+            OrderType::Limit | OrderType::LimitMaker => {
+                let crosses = entry.book.crosses(new.side, new.price);
+                if crosses && new.kind == OrderType::LimitMaker {
+                    return Err(Refusal::WouldTakeLiquidity);
+                }
+                terms.hold = by_price(new.price);
+                terms.rests = !crosses && new.time_in_force == TimeInForce::Gtc;
+                if new.time_in_force == TimeInForce::Fok {
+                    let want = Want::quantity(new.quantity);
+                    let got = walk(self.state, new.market, new.account, new.side, new.stp, new.price, want);
+                    terms.unfillable = got.quantity < new.quantity;
+                }
+            }
+            OrderType::StopLoss | OrderType::StopLossLimit | OrderType::TakeProfit | OrderType::TakeProfitLimit => {
+                let last = entry.book.last_price;
+                let reached = if new.kind.triggers_above(new.side) { new.stop_price <= last } else { new.stop_price >= last };
+                if last > 0 && reached {
+                    return Err(Refusal::WouldTriggerImmediately);
+                }
+                terms.hold = by_price(if new.kind.has_price() { new.price } else { new.stop_price });
+            }
+            OrderType::Market => {
+                let by_quote = new.quote_order_quantity > 0;
+                let want = if by_quote { Want::quote(new.quote_order_quantity) } else { Want::quantity(new.quantity) };
+                let got = walk(self.state, new.market, new.account, new.side, new.stp, 0, want);
+                if by_quote {
+                    if entry.book.best(new.side.opposite()).is_none() {
+                        return Err(Refusal::EmptyBook);
+                    }
+                    if got.quantity < entry.market.filters.min_quantity {
+                        return Err(Refusal::LiquidityBelowLotSize);
+                    }
+                    terms.quantity = got.quantity;
+                }
+                terms.exhausted = got.exhausted;
+                terms.hold = match new.side {
+                    Side::Buy => got.quote,
+                    Side::Sell => Amount::from(terms.quantity),
+                };
+            }
+        }
+        Ok(terms)
+    }
+
+    /// Is `hold` free?
+    pub(super) fn afford(&self, account: AccountId, market: MarketId, side: Side, hold: Amount) -> Result<(), Refusal> {
+        let market = self.market(market)?;
+        let asset = match side {
+            Side::Buy => market.quote,
+            Side::Sell => market.base,
+        };
+        if self.state.balance(account, asset).free < hold { Err(Refusal::InsufficientBalance) } else { Ok(()) }
+    }
+
+    /// Places, matches, and sets off what its trades reached. Nothing can refuse any more.
+    fn open(&mut self, new: &NewOrder, terms: Terms) -> Placed {
+        let id = self.state.last_order + 1;
+        self.watch.orders.clear();
+        self.watch.orders.push(id);
+        self.watch.fills.clear();
+        let (rests, exhausted, unfillable) = (terms.rests, terms.exhausted, terms.unfillable);
+        self.emit_placed(new, terms, 0);
+        let mut range = PriceRange::EMPTY;
+        if unfillable {
+            self.close(id, OrderStatus::Expired, ExpiryReason::UnfilledFok);
+        } else if !rests && !new.kind.is_algo() {
+            self.take(id, exhausted, &mut range);
+        }
+        // The reply shows the order as its own placement left it.
+        let fills = std::mem::take(&mut self.watch.fills);
+        let order = self.watched(id);
+        self.run_triggers(new.market, range);
+        match order {
+            Some(order) => Placed { order, fills },
+            None => unreachable!("an order that was just placed is open or was seen to end"),
+        }
+    }
+
+    pub(super) fn emit_placed(&mut self, new: &NewOrder, terms: Terms, list: OrderListId) {
+        self.emit(Event::OrderPlaced(OrderPlaced {
+            order: self.state.last_order + 1,
+            account: new.account,
+            market: new.market,
+            side: new.side,
+            kind: new.kind,
+            time_in_force: new.time_in_force,
+            stp: new.stp,
+            price: new.price,
+            stop_price: new.stop_price,
+            quantity: terms.quantity,
+            quote_order_quantity: new.quote_order_quantity,
+            hold: terms.hold,
+            list,
+            client_id: new.client_id,
+            rests: terms.rests,
+        }));
+    }
+}

@@ -1,0 +1,362 @@
+//! The only place where state changes: one event in, its stated effects applied. Never: a rule that could refuse.
+//!
+//! Events come from a decision or from a journal whose checksum held, so what an event names exists. An event that names
+//! something unknown is passed over without effect; replicas then differ in hash, which is watched.
+
+use crate::book::Book;
+use crate::command::AccountRights;
+use crate::effects::{Effects, TradeRecord};
+use crate::event::{Event, MatchPrevented, OrderPlaced, Trade};
+use crate::ledger::{Bucket, CUSTODY, FEES, Transfer};
+use crate::market::{Asset, Market, MarketStatus};
+use crate::money::{Amount, notional};
+use crate::order::{AccountId, AssetId, ExpiryReason, Order, OrderStatus, Side};
+use crate::orders::{Link, Slot};
+use crate::state::{MarketEntry, OrderList, State};
+use smallvec::SmallVec;
+
+use Bucket::{Free, Locked};
+
+impl State {
+    /// Applies one event.
+    pub fn evolve(&mut self, event: &Event) {
+        self.evolve_with(event, &mut ());
+    }
+
+    /// Applies one event and tells `effects` what it did.
+    #[inline]
+    pub fn evolve_with(&mut self, event: &Event, effects: &mut impl Effects) {
+        self.sequence += 1;
+        match event {
+            Event::Clock(time) => self.now = *time,
+            Event::OrderPlaced(placed) => self.order_placed(placed, effects),
+            Event::Trade(trade) => self.traded(trade, effects),
+            Event::MatchPrevented(prevented) => self.match_prevented(prevented, effects),
+            Event::OrderClosed { order, status, reason } => {
+                if let Some(slot) = self.orders.slot(*order) {
+                    self.close(slot, *status, *reason, effects);
+                }
+            }
+            Event::OrderTriggered { order, hold, rests } => {
+                if let Some(slot) = self.orders.slot(*order) {
+                    self.triggered(slot, *hold, *rests, effects);
+                }
+            }
+            Event::OrderRested { order } => {
+                if let Some(slot) = self.orders.slot(*order) {
+                    let market = self.orders.get(slot).market;
+                    book(&mut self.markets, market, self.sequence).rest(&mut self.orders, slot);
+                }
+            }
+            Event::ListPlaced { list, account, market, client_id } => {
+                self.last_list = self.last_list.max(*list);
+                let list = OrderList {
+                    id: *list,
+                    account: *account,
+                    market: *market,
+                    client_id: *client_id,
+                    orders: SmallVec::new(),
+                    done: false,
+                    created: self.now,
+                    updated: self.now,
+                };
+                self.lists.insert(list.id, list);
+            }
+            Event::OperatorActed { .. } | Event::CommandDone { .. } | Event::FeatureLevel(_) => {}
+            Event::AssetCreated { asset, code } => self.assets.push(Asset { id: *asset, code: code.clone() }),
+            Event::MarketCreated { market, symbol, base, quote, filters, commission } => {
+                self.market_by_symbol.insert(symbol.clone(), *market);
+                let market = Market {
+                    id: *market,
+                    symbol: symbol.clone(),
+                    base: *base,
+                    quote: *quote,
+                    status: MarketStatus::Trading,
+                    filters: (**filters).clone(),
+                    commission: *commission,
+                };
+                self.markets.push(MarketEntry { market, book: Book::default() });
+            }
+            Event::FiltersSet { market, filters } => {
+                if let Some(entry) = self.markets.get_mut(usize::from(*market)) {
+                    entry.market.filters = (**filters).clone();
+                }
+            }
+            Event::MarketStatusSet { market, status } => {
+                if let Some(entry) = self.markets.get_mut(usize::from(*market)) {
+                    entry.market.status = *status;
+                }
+            }
+            Event::CommissionSet { market, commission } => {
+                if let Some(entry) = self.markets.get_mut(usize::from(*market)) {
+                    entry.market.commission = *commission;
+                }
+            }
+            Event::AccountCommissionSet { account, commission } => {
+                if let Some(entry) = self.accounts.get_mut(*account as usize) {
+                    entry.account.commission = *commission;
+                    entry.account.updated = self.now;
+                }
+            }
+            Event::AccountCreated { account, reference } => {
+                self.add_account(*account, reference.clone(), AccountRights { trade: true, withdraw: true, deposit: true });
+            }
+            Event::AccountRightsSet { account, rights } => {
+                if let Some(entry) = self.accounts.get_mut(*account as usize) {
+                    entry.account.rights = *rights;
+                    entry.account.updated = self.now;
+                }
+            }
+            Event::Credited { account, asset, amount, reference } => {
+                self.credits.insert(reference.clone(), (*account, *asset, *amount));
+                let (from, to) = if *amount > 0 { (CUSTODY, *account) } else { (*account, CUSTODY) };
+                self.transfer(*asset, amount.abs(), (from, Free), (to, Free), effects);
+            }
+        }
+    }
+
+    fn order_placed(&mut self, e: &OrderPlaced, effects: &mut impl Effects) {
+        self.last_order = self.last_order.max(e.order);
+        let waits = e.kind.is_algo();
+        let order = Order {
+            id: e.order,
+            account: e.account,
+            market: e.market,
+            side: e.side,
+            kind: e.kind,
+            time_in_force: e.time_in_force,
+            stp: e.stp,
+            status: OrderStatus::New,
+            expiry_reason: ExpiryReason::None,
+            working: !waits,
+            price: e.price,
+            stop_price: e.stop_price,
+            quantity: e.quantity,
+            executed: 0,
+            prevented: 0,
+            prevented_match: 0,
+            quote_order_quantity: e.quote_order_quantity,
+            executed_quote: 0,
+            hold: e.hold,
+            list: e.list,
+            client_id: e.client_id,
+            created: self.now,
+            updated: self.now,
+            working_since: if waits { 0 } else { self.now },
+        };
+        if e.hold > 0 {
+            let asset = hold_asset(&self.markets, &order);
+            self.transfer(asset, e.hold, (e.account, Free), (e.account, Locked), effects);
+        }
+        let slot = self.orders.insert(order);
+        if let Some(entry) = self.accounts.get_mut(e.account as usize) {
+            let on_market = entry.orders_on_mut(e.market);
+            on_market.open += 1;
+            on_market.algo += u32::from(waits);
+            self.orders.push_back(&mut on_market.chain, slot, Link::Account);
+        }
+        if waits {
+            if let Some(entry) = self.markets.get_mut(usize::from(e.market)) {
+                entry.book.waiting_mut(e.kind, e.side).insert((e.stop_price, e.order), slot);
+            }
+        } else if e.rests {
+            book(&mut self.markets, e.market, self.sequence).rest(&mut self.orders, slot);
+        }
+        effects.order_changed(self.orders.get(slot));
+        if e.list != 0
+            && let Some(list) = self.lists.get_mut(&e.list)
+        {
+            list.orders.push(e.order);
+            list.updated = self.now;
+            effects.list_changed(list);
+        }
+    }
+
+    fn triggered(&mut self, slot: Slot, hold: Amount, rests: bool, effects: &mut impl Effects) {
+        let order = self.orders.get_mut(slot);
+        order.working = true;
+        order.working_since = self.now;
+        order.updated = self.now;
+        order.hold += hold;
+        let (account, market, kind, side, key) =
+            (order.account, order.market, order.kind, order.side, (order.stop_price, order.id));
+        let asset = hold_asset(&self.markets, self.orders.get(slot));
+        if hold > 0 {
+            self.transfer(asset, hold, (account, Free), (account, Locked), effects);
+        }
+        let book = book(&mut self.markets, market, self.sequence);
+        book.waiting_mut(kind, side).remove(&key);
+        if rests {
+            book.rest(&mut self.orders, slot);
+        }
+        effects.order_changed(self.orders.get(slot));
+    }
+
+    fn traded(&mut self, e: &Trade, effects: &mut impl Effects) {
+        let (Some(taker), Some(maker)) = (self.orders.slot(e.taker), self.orders.slot(e.maker)) else { return };
+        let quote = notional(e.price, e.quantity);
+        let taker_side = self.orders.get(taker).side;
+        let book = book(&mut self.markets, e.market, self.sequence);
+        book.reduce(taker_side.opposite(), e.price, e.quantity);
+        book.traded(e.price, e.quantity, quote, self.now);
+        book.last_trade = e.trade;
+        book.last_aggregate = e.aggregate;
+        book.aggregate_of = (e.taker, e.price);
+
+        let (buy, sell, buyer_commission, seller_commission) = match taker_side {
+            Side::Buy => (taker, maker, e.taker_commission, e.maker_commission),
+            Side::Sell => (maker, taker, e.maker_commission, e.taker_commission),
+        };
+        let now = self.now;
+        let execute = |order: &mut Order| {
+            order.executed += e.quantity;
+            order.executed_quote += quote;
+            order.updated = now;
+            order.status = OrderStatus::PartiallyFilled;
+        };
+        let order = self.orders.get_mut(buy);
+        execute(order);
+        // A limit order locked its own price; what the trade was cheaper is free at once.
+        let used = if order.kind.has_price() { notional(order.price, e.quantity).min(order.hold) } else { quote };
+        order.hold -= used;
+        let (buyer, buyer_order) = (order.account, order.id);
+        let order = self.orders.get_mut(sell);
+        execute(order);
+        order.hold -= Amount::from(e.quantity);
+        let (seller, seller_order) = (order.account, order.id);
+
+        let market = &self.markets[usize::from(e.market)].market;
+        let (base_asset, quote_asset) = (market.base, market.quote);
+        self.transfer(quote_asset, quote, (buyer, Locked), (seller, Free), effects);
+        self.transfer(quote_asset, used - quote, (buyer, Locked), (buyer, Free), effects);
+        self.transfer(base_asset, Amount::from(e.quantity), (seller, Locked), (buyer, Free), effects);
+        self.transfer(base_asset, buyer_commission, (buyer, Free), (FEES, Free), effects);
+        self.transfer(quote_asset, seller_commission, (seller, Free), (FEES, Free), effects);
+        effects.traded(&TradeRecord {
+            market: e.market,
+            trade: e.trade,
+            aggregate: e.aggregate,
+            price: e.price,
+            quantity: e.quantity,
+            quote,
+            time: now,
+            buyer_is_maker: taker_side == Side::Sell,
+            buyer_order,
+            seller_order,
+            buyer,
+            seller,
+            buyer_commission,
+            seller_commission,
+        });
+        for slot in [maker, taker] {
+            let order = self.orders.get(slot);
+            // A MARKET order by quoteOrderQty is ended by an event of its own, which knows whether the book was exhausted.
+            if order.remaining() == 0 && order.quote_order_quantity == 0 {
+                self.close(slot, OrderStatus::Filled, ExpiryReason::None, effects);
+            } else {
+                effects.order_changed(order);
+            }
+        }
+    }
+
+    fn match_prevented(&mut self, e: &MatchPrevented, effects: &mut impl Effects) {
+        let sequence = self.sequence;
+        let book = book(&mut self.markets, e.market, sequence);
+        book.last_prevented_match = e.prevented_match;
+        for (id, quantity) in [(e.taker, e.taker_quantity), (e.maker, e.maker_quantity)] {
+            if quantity == 0 {
+                continue;
+            }
+            let Some(slot) = self.orders.slot(id) else { continue };
+            let order = self.orders.get_mut(slot);
+            order.prevented += quantity;
+            order.prevented_match = e.prevented_match;
+            order.updated = self.now;
+            if id == e.maker {
+                book.reduce(order.side, order.price, quantity);
+            }
+            effects.order_changed(order);
+        }
+    }
+
+    /// Ends an order: off its chains, its hold free, its list done if it was the last.
+    fn close(&mut self, slot: Slot, status: OrderStatus, reason: ExpiryReason, effects: &mut impl Effects) {
+        let order = self.orders.get_mut(slot);
+        order.status = status;
+        order.expiry_reason = reason;
+        order.updated = self.now;
+        let released = std::mem::take(&mut order.hold);
+        let (id, account, market, kind, side, list) = (order.id, order.account, order.market, order.kind, order.side, order.list);
+        let (working, stop_price) = (order.working, order.stop_price);
+        if released > 0 {
+            let asset = hold_asset(&self.markets, self.orders.get(slot));
+            self.transfer(asset, released, (account, Locked), (account, Free), effects);
+        }
+        let book = book(&mut self.markets, market, self.sequence);
+        if !working {
+            book.waiting_mut(kind, side).remove(&(stop_price, id));
+        } else if self.orders.is_resting(slot) {
+            book.remove(&mut self.orders, slot);
+        }
+        if let Some(entry) = self.accounts.get_mut(account as usize) {
+            let on_market = entry.orders_on_mut(market);
+            on_market.open -= 1;
+            on_market.algo -= u32::from(kind.is_algo());
+            self.orders.unlink(&mut on_market.chain, slot, Link::Account);
+        }
+        effects.order_changed(self.orders.get(slot));
+        self.orders.remove(slot);
+        if list != 0 {
+            self.order_of_list_closed(list, effects);
+        }
+    }
+
+    fn order_of_list_closed(&mut self, id: u64, effects: &mut impl Effects) {
+        let Some(list) = self.lists.get_mut(&id) else { return };
+        list.updated = self.now;
+        list.done = list.orders.iter().all(|order| self.orders.slot(*order).is_none());
+        if list.done
+            && let Some(list) = self.lists.remove(&id)
+        {
+            effects.list_changed(&list);
+        }
+    }
+
+    #[inline]
+    fn transfer(
+        &mut self,
+        asset: AssetId,
+        amount: Amount,
+        debit: (AccountId, Bucket),
+        credit: (AccountId, Bucket),
+        effects: &mut impl Effects,
+    ) {
+        if amount == 0 {
+            return;
+        }
+        for ((account, bucket), signed) in [(debit, -amount), (credit, amount)] {
+            if let Some(entry) = self.accounts.get_mut(account as usize) {
+                *entry.balances.get_mut(asset).bucket(bucket) += signed;
+            }
+        }
+        effects.transfer(Transfer { asset, amount, debit, credit });
+    }
+}
+
+/// The book that an event touches, with the event's sequence noted on it.
+#[inline]
+fn book(markets: &mut [MarketEntry], market: u16, sequence: u64) -> &mut Book {
+    let book = &mut markets[usize::from(market)].book;
+    book.sequence = sequence;
+    book
+}
+
+/// What an order locks: the quote asset when it buys, the base asset when it sells.
+#[inline]
+pub(crate) fn hold_asset(markets: &[MarketEntry], order: &Order) -> AssetId {
+    let market = &markets[usize::from(order.market)].market;
+    match order.side {
+        Side::Buy => market.quote,
+        Side::Sell => market.base,
+    }
+}

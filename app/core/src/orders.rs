@@ -1,0 +1,196 @@
+//! Where open orders live: pages of slots that never move, with an index by id and one by client id. Never: books or balances.
+//!
+//! Links between orders (queue of a price level, orders of an account on a market) are slot numbers inside the nodes, so that an
+//! order costs no allocation of its own and a cancel needs no search.
+
+use crate::order::{AccountId, ClientId, MarketId, Order, OrderId};
+use hashbrown::HashTable;
+use rustc_hash::FxHasher;
+use std::hash::Hasher;
+
+/// A place in the store. [`NONE`] ends a chain.
+pub(crate) type Slot = u32;
+pub(crate) const NONE: Slot = Slot::MAX;
+
+/// Orders of one page: growth copies nothing and wastes at most one page.
+const PAGE: usize = 1024;
+
+/// A doubly linked chain through the store, by first and last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Chain {
+    pub first: Slot,
+    pub last: Slot,
+}
+
+impl Chain {
+    pub const EMPTY: Self = Self { first: NONE, last: NONE };
+}
+
+/// Which of an order's two chains.
+#[derive(Clone, Copy)]
+pub(crate) enum Link {
+    /// The queue of its price level.
+    Level,
+    /// The account's orders on the market.
+    Account,
+}
+
+#[derive(Debug, Clone)]
+struct Node {
+    order: Order,
+    /// `[Level, Account]`
+    previous: [Slot; 2],
+    next: [Slot; 2],
+    /// In a price level's queue.
+    resting: bool,
+}
+
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Orders {
+    pages: Vec<Vec<Node>>,
+    free: Vec<Slot>,
+    by_id: HashTable<Slot>,
+    by_client_id: HashTable<Slot>,
+}
+
+#[inline]
+fn hash_id(id: OrderId) -> u64 {
+    let mut hasher = FxHasher::default();
+    hasher.write_u64(id);
+    hasher.finish()
+}
+
+#[inline]
+fn hash_client_id(account: AccountId, market: MarketId, client_id: &ClientId) -> u64 {
+    let mut hasher = FxHasher::default();
+    hasher.write_u64(u64::from(account) << 16 | u64::from(market));
+    hasher.write(client_id.as_bytes());
+    hasher.finish()
+}
+
+#[inline]
+fn node(pages: &[Vec<Node>], slot: Slot) -> &Node {
+    &pages[slot as usize / PAGE][slot as usize % PAGE]
+}
+
+impl Orders {
+    pub fn len(&self) -> usize {
+        self.by_id.len()
+    }
+
+    #[inline]
+    pub fn get(&self, slot: Slot) -> &Order {
+        &node(&self.pages, slot).order
+    }
+
+    #[inline]
+    pub fn get_mut(&mut self, slot: Slot) -> &mut Order {
+        &mut self.pages[slot as usize / PAGE][slot as usize % PAGE].order
+    }
+
+    #[inline]
+    pub fn next(&self, slot: Slot, link: Link) -> Slot {
+        node(&self.pages, slot).next[link as usize]
+    }
+
+    #[inline]
+    pub fn slot(&self, id: OrderId) -> Option<Slot> {
+        self.by_id.find(hash_id(id), |slot| self.get(*slot).id == id).copied()
+    }
+
+    pub fn slot_by_client_id(&self, account: AccountId, market: MarketId, client_id: &ClientId) -> Option<Slot> {
+        let hash = hash_client_id(account, market, client_id);
+        let same = |slot: &Slot| {
+            let order = self.get(*slot);
+            order.account == account && order.market == market && order.client_id == *client_id
+        };
+        self.by_client_id.find(hash, same).copied()
+    }
+
+    pub fn insert(&mut self, order: Order) -> Slot {
+        let (id, client_hash) = (order.id, hash_client_id(order.account, order.market, &order.client_id));
+        let fresh = Node { order, previous: [NONE; 2], next: [NONE; 2], resting: false };
+        let slot = match self.free.pop() {
+            Some(slot) => {
+                self.pages[slot as usize / PAGE][slot as usize % PAGE] = fresh;
+                slot
+            }
+            None => {
+                if self.pages.last().is_none_or(|page| page.len() == PAGE) {
+                    self.pages.push(Vec::with_capacity(PAGE));
+                }
+                let slot = (self.pages.len() - 1) * PAGE + self.pages[self.pages.len() - 1].len();
+                if let Some(page) = self.pages.last_mut() {
+                    page.push(fresh);
+                }
+                slot as Slot
+            }
+        };
+        let pages = &self.pages;
+        self.by_id.insert_unique(hash_id(id), slot, |s| hash_id(node(pages, *s).order.id));
+        self.by_client_id.insert_unique(client_hash, slot, |s| {
+            let order = &node(pages, *s).order;
+            hash_client_id(order.account, order.market, &order.client_id)
+        });
+        slot
+    }
+
+    /// Forgets an order that no chain holds any more. Its content stays readable until the slot is used again.
+    pub fn remove(&mut self, slot: Slot) {
+        let order = self.get(slot);
+        let (id_hash, client_hash) = (hash_id(order.id), hash_client_id(order.account, order.market, &order.client_id));
+        if let Ok(entry) = self.by_id.find_entry(id_hash, |s| *s == slot) {
+            entry.remove();
+        }
+        if let Ok(entry) = self.by_client_id.find_entry(client_hash, |s| *s == slot) {
+            entry.remove();
+        }
+        self.free.push(slot);
+    }
+
+    #[inline]
+    pub fn push_back(&mut self, chain: &mut Chain, slot: Slot, link: Link) {
+        let last = chain.last;
+        if last == NONE {
+            chain.first = slot;
+        } else {
+            self.node_mut(last).next[link as usize] = slot;
+        }
+        let node = self.node_mut(slot);
+        node.previous[link as usize] = last;
+        node.next[link as usize] = NONE;
+        chain.last = slot;
+    }
+
+    #[inline]
+    pub fn unlink(&mut self, chain: &mut Chain, slot: Slot, link: Link) {
+        let (previous, next) = {
+            let node = node(&self.pages, slot);
+            (node.previous[link as usize], node.next[link as usize])
+        };
+        match previous {
+            NONE => chain.first = next,
+            p => self.node_mut(p).next[link as usize] = next,
+        }
+        match next {
+            NONE => chain.last = previous,
+            n => self.node_mut(n).previous[link as usize] = previous,
+        }
+    }
+
+    /// On the book. An order that takes is in no level's queue, hence the mark.
+    #[inline]
+    pub fn is_resting(&self, slot: Slot) -> bool {
+        node(&self.pages, slot).resting
+    }
+
+    #[inline]
+    pub fn set_resting(&mut self, slot: Slot, resting: bool) {
+        self.node_mut(slot).resting = resting;
+    }
+
+    #[inline]
+    fn node_mut(&mut self, slot: Slot) -> &mut Node {
+        &mut self.pages[slot as usize / PAGE][slot as usize % PAGE]
+    }
+}

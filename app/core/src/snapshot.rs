@@ -1,0 +1,271 @@
+//! The whole state as bytes and back, in one order whatever happened before: equal states give equal bytes. Never: where a
+//! snapshot is kept.
+
+use crate::batch::checksum;
+use crate::book::{Book, MinuteVolume};
+use crate::codec::{DecodeError, Reader, Writer};
+use crate::command::AccountRights;
+use crate::event::{client_id, decode_commission_option, encode_commission_option};
+use crate::ledger::Balance;
+use crate::market::{Asset, Commission, Filters, Market, MarketStatus};
+use crate::order::{ExpiryReason, Order, OrderStatus, OrderType, Side, StpMode, TimeInForce};
+use crate::orders::{Link, NONE};
+use crate::state::{MarketEntry, OrderList, State};
+use smallvec::SmallVec;
+
+/// Version of these bytes.
+pub const SNAPSHOT_FORMAT: u8 = 1;
+
+impl State {
+    /// Appends the state's bytes.
+    pub fn encode(&self, out: &mut Vec<u8>) {
+        let mut w = Writer(out);
+        w.u8(SNAPSHOT_FORMAT);
+        w.u64(self.sequence);
+        w.i64(self.now);
+        w.u64(self.last_order);
+        w.u64(self.last_list);
+        w.u64(self.assets.len() as u64);
+        for asset in &self.assets {
+            w.text(&asset.code);
+        }
+        w.u64(self.accounts.len() as u64);
+        for entry in &self.accounts {
+            let account = &entry.account;
+            w.text(&account.reference);
+            account.rights.encode(&mut w);
+            encode_commission_option(account.commission.as_ref(), &mut w);
+            w.i64(account.created);
+            w.i64(account.updated);
+            w.u64(entry.balances.iter().count() as u64);
+            for (asset, balance) in entry.balances.iter() {
+                w.u64(asset.into());
+                w.amount(balance.free);
+                w.amount(balance.locked);
+            }
+        }
+        w.u64(self.lists.len() as u64);
+        for list in self.lists.values() {
+            w.u64(list.id);
+            w.u64(list.account.into());
+            w.u64(list.market.into());
+            w.text(list.client_id.as_str());
+            w.i64(list.created);
+            w.i64(list.updated);
+            w.u64(list.orders.len() as u64);
+            for order in &list.orders {
+                w.u64(*order);
+            }
+        }
+        w.u64(self.credits.len() as u64);
+        for (reference, (account, asset, amount)) in &self.credits {
+            w.text(reference);
+            w.u64((*account).into());
+            w.u64((*asset).into());
+            w.amount(*amount);
+        }
+        w.u64(self.markets.len() as u64);
+        for entry in &self.markets {
+            self.encode_market(entry, &mut w);
+        }
+    }
+
+    fn encode_market(&self, entry: &MarketEntry, w: &mut Writer<'_>) {
+        let MarketEntry { market, book } = entry;
+        w.text(&market.symbol);
+        w.u64(market.base.into());
+        w.u64(market.quote.into());
+        w.u8(market.status as u8);
+        market.filters.encode(w);
+        market.commission.encode(w);
+        w.i64(book.last_price);
+        w.u64(book.last_trade);
+        w.u64(book.last_aggregate);
+        w.u64(book.aggregate_of.0);
+        w.i64(book.aggregate_of.1);
+        w.u64(book.last_prevented_match);
+        w.u64(book.sequence);
+        w.u64(book.minutes.len() as u64);
+        for minute in &book.minutes {
+            w.i64(minute.minute);
+            w.amount(minute.quote);
+            w.amount(minute.base);
+        }
+        // Resting orders level by level in queue order, so that pushing them back in this order rebuilds every queue.
+        for side in [Side::Buy, Side::Sell] {
+            for (_, level) in book.levels(side) {
+                let mut slot = level.chain.first;
+                while slot != NONE {
+                    w.bool(true);
+                    encode_order(self.orders.get(slot), w);
+                    slot = self.orders.next(slot, Link::Level);
+                }
+            }
+        }
+        for slot in book.above.values().chain(book.below.values()) {
+            w.bool(true);
+            encode_order(self.orders.get(*slot), w);
+        }
+        w.bool(false);
+    }
+
+    /// Reads what [`Self::encode`] wrote; bytes left over are an error.
+    pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
+        let mut r = Reader::new(bytes);
+        if r.u8()? != SNAPSHOT_FORMAT {
+            return Err(DecodeError { at: 0, expected: "snapshot format 1: run the release that wrote it" });
+        }
+        let mut state = Self::new();
+        state.accounts.clear();
+        state.account_by_reference.clear();
+        state.sequence = r.u64()?;
+        state.now = r.i64()?;
+        state.last_order = r.u64()?;
+        state.last_list = r.u64()?;
+        for id in 0..r.u16()? {
+            state.assets.push(Asset { id, code: r.text()?.into() });
+        }
+        for id in 0..r.u32()? {
+            let reference = r.text()?.into();
+            state.add_account(id, reference, AccountRights::decode(&mut r)?);
+            let entry = &mut state.accounts[id as usize];
+            entry.account.commission = decode_commission_option(&mut r)?;
+            entry.account.created = r.i64()?;
+            entry.account.updated = r.i64()?;
+            for _ in 0..r.u64()? {
+                let asset = r.u16()?;
+                *entry.balances.get_mut(asset) = Balance { free: r.amount()?, locked: r.amount()? };
+            }
+        }
+        for _ in 0..r.u64()? {
+            let mut list = OrderList {
+                id: r.u64()?,
+                account: r.u32()?,
+                market: r.u16()?,
+                client_id: client_id(&mut r)?,
+                orders: SmallVec::new(),
+                done: false,
+                created: r.i64()?,
+                updated: r.i64()?,
+            };
+            for _ in 0..r.u64()? {
+                list.orders.push(r.u64()?);
+            }
+            state.lists.insert(list.id, list);
+        }
+        for _ in 0..r.u64()? {
+            let reference = r.text()?.into();
+            state.credits.insert(reference, (r.u32()?, r.u16()?, r.amount()?));
+        }
+        for id in 0..r.u16()? {
+            state.decode_market(id, &mut r)?;
+        }
+        if r.is_empty() { Ok(state) } else { Err(r.error("the end of the snapshot")) }
+    }
+
+    fn decode_market(&mut self, id: u16, r: &mut Reader<'_>) -> Result<(), DecodeError> {
+        let market = Market {
+            id,
+            symbol: r.text()?.into(),
+            base: r.u16()?,
+            quote: r.u16()?,
+            status: MarketStatus::from_code(r.u8()?).ok_or(r.error("a market status"))?,
+            filters: Filters::decode(r)?,
+            commission: Commission::decode(r)?,
+        };
+        let mut book = Book {
+            last_price: r.i64()?,
+            last_trade: r.u64()?,
+            last_aggregate: r.u64()?,
+            aggregate_of: (r.u64()?, r.i64()?),
+            last_prevented_match: r.u64()?,
+            sequence: r.u64()?,
+            ..Book::default()
+        };
+        for _ in 0..r.u64()? {
+            book.minutes.push_back(MinuteVolume { minute: r.i64()?, quote: r.amount()?, base: r.amount()? });
+        }
+        self.market_by_symbol.insert(market.symbol.clone(), id);
+        let mut by_account = Vec::new();
+        while r.bool()? {
+            let order = decode_order(id, r)?;
+            let (order_id, account, kind, side, stop_price, working) =
+                (order.id, order.account, order.kind, order.side, order.stop_price, order.working);
+            let slot = self.orders.insert(order);
+            if working {
+                book.rest(&mut self.orders, slot);
+            } else {
+                book.waiting_mut(kind, side).insert((stop_price, order_id), slot);
+            }
+            by_account.push((order_id, account, slot, kind.is_algo()));
+        }
+        // An account's chain is in order of placement.
+        by_account.sort_unstable();
+        for (_, account, slot, is_algo) in by_account {
+            let entry = self.accounts.get_mut(account as usize).ok_or(r.error("orders of known accounts"))?;
+            let on_market = entry.orders_on_mut(id);
+            on_market.open += 1;
+            on_market.algo += u32::from(is_algo);
+            self.orders.push_back(&mut on_market.chain, slot, Link::Account);
+        }
+        self.markets.push(MarketEntry { market, book });
+        Ok(())
+    }
+
+    /// A fingerprint of the state: equal for replicas at the same sequence.
+    pub fn hash(&self) -> u64 {
+        let mut bytes = Vec::new();
+        self.encode(&mut bytes);
+        (bytes.len() as u64) << 32 | u64::from(checksum(&bytes))
+    }
+}
+
+fn encode_order(o: &Order, w: &mut Writer<'_>) {
+    w.u64(o.id);
+    w.u64(o.account.into());
+    for code in [o.side as u8, o.kind as u8, o.time_in_force as u8, o.stp as u8, o.status as u8, o.expiry_reason as u8] {
+        w.u8(code);
+    }
+    w.bool(o.working);
+    for value in [o.price, o.stop_price, o.quantity, o.executed, o.prevented] {
+        w.i64(value);
+    }
+    w.u64(o.prevented_match);
+    for value in [o.quote_order_quantity, o.executed_quote, o.hold] {
+        w.amount(value);
+    }
+    w.u64(o.list);
+    w.text(o.client_id.as_str());
+    for time in [o.created, o.updated, o.working_since] {
+        w.i64(time);
+    }
+}
+
+fn decode_order(market: u16, r: &mut Reader<'_>) -> Result<Order, DecodeError> {
+    Ok(Order {
+        id: r.u64()?,
+        account: r.u32()?,
+        market,
+        side: Side::from_code(r.u8()?).ok_or(r.error("a side"))?,
+        kind: OrderType::from_code(r.u8()?).ok_or(r.error("an order type"))?,
+        time_in_force: TimeInForce::from_code(r.u8()?).ok_or(r.error("a time in force"))?,
+        stp: StpMode::from_code(r.u8()?).ok_or(r.error("a self-trade prevention mode"))?,
+        status: OrderStatus::from_code(r.u8()?).ok_or(r.error("an order status"))?,
+        expiry_reason: ExpiryReason::from_code(r.u8()?).ok_or(r.error("an expiry reason"))?,
+        working: r.bool()?,
+        price: r.i64()?,
+        stop_price: r.i64()?,
+        quantity: r.i64()?,
+        executed: r.i64()?,
+        prevented: r.i64()?,
+        prevented_match: r.u64()?,
+        quote_order_quantity: r.amount()?,
+        executed_quote: r.amount()?,
+        hold: r.amount()?,
+        list: r.u64()?,
+        client_id: client_id(r)?,
+        created: r.i64()?,
+        updated: r.i64()?,
+        working_since: r.i64()?,
+    })
+}

@@ -1,0 +1,273 @@
+//! Everything the exchange knows between two events, and the reads over it. Never: a decision, or a change (see `evolve`).
+
+use crate::book::{Book, Depth};
+use crate::command::AccountRights;
+use crate::ledger::{Balance, Balances, CUSTODY, FEES};
+use crate::market::{Asset, Commission, Market};
+use crate::money::{Amount, Price, Time};
+use crate::order::{AccountId, AssetId, ClientId, MarketId, Order, OrderId, OrderListId, Side};
+use crate::orders::{Chain, Link, NONE, Orders};
+use rustc_hash::FxHashMap;
+use smallvec::SmallVec;
+use std::collections::BTreeMap;
+
+/// An account, apart from its money and orders.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Account {
+    pub id: AccountId,
+    /// The operator's name for it; no personal data.
+    pub reference: Box<str>,
+    pub rights: AccountRights,
+    /// Rates of its own on every market, or the market's.
+    pub commission: Option<Commission>,
+    pub created: Time,
+    pub updated: Time,
+}
+
+/// An OCO pair.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OrderList {
+    pub id: OrderListId,
+    pub account: AccountId,
+    pub market: MarketId,
+    pub client_id: ClientId,
+    pub orders: SmallVec<[OrderId; 2]>,
+    /// No order of it is open any more.
+    pub done: bool,
+    pub created: Time,
+    pub updated: Time,
+}
+
+/// One account's open orders on one market.
+#[derive(Debug, Clone)]
+pub(crate) struct AccountOrders {
+    pub market: MarketId,
+    pub chain: Chain,
+    pub open: u32,
+    pub algo: u32,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct AccountEntry {
+    pub account: Account,
+    pub balances: Balances,
+    pub orders: Vec<AccountOrders>,
+}
+
+impl AccountEntry {
+    pub fn orders_on(&self, market: MarketId) -> Option<&AccountOrders> {
+        self.orders.iter().find(|o| o.market == market)
+    }
+
+    pub fn orders_on_mut(&mut self, market: MarketId) -> &mut AccountOrders {
+        let index = self.orders.iter().position(|o| o.market == market).unwrap_or_else(|| {
+            self.orders.push(AccountOrders { market, chain: Chain::EMPTY, open: 0, algo: 0 });
+            self.orders.len() - 1
+        });
+        &mut self.orders[index]
+    }
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct MarketEntry {
+    pub market: Market,
+    pub book: Book,
+}
+
+/// An executed credit: the same reference again must mean the same thing.
+pub(crate) type CreditKey = (AccountId, AssetId, Amount);
+
+#[derive(Debug, Clone)]
+pub struct State {
+    pub(crate) sequence: u64,
+    pub(crate) now: Time,
+    pub(crate) assets: Vec<Asset>,
+    pub(crate) markets: Vec<MarketEntry>,
+    pub(crate) accounts: Vec<AccountEntry>,
+    pub(crate) orders: Orders,
+    pub(crate) lists: BTreeMap<OrderListId, OrderList>,
+    pub(crate) last_order: OrderId,
+    pub(crate) last_list: OrderListId,
+    pub(crate) market_by_symbol: FxHashMap<Box<str>, MarketId>,
+    pub(crate) account_by_reference: FxHashMap<Box<str>, AccountId>,
+    /// Ordered, so that snapshots are.
+    pub(crate) credits: BTreeMap<Box<str>, CreditKey>,
+}
+
+impl Default for State {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl State {
+    /// The state before the first event: no assets, no markets, the two accounts of the house.
+    pub fn new() -> Self {
+        let mut state = Self {
+            sequence: 0,
+            now: 0,
+            assets: Vec::new(),
+            markets: Vec::new(),
+            accounts: Vec::new(),
+            orders: Orders::default(),
+            lists: BTreeMap::new(),
+            last_order: 0,
+            last_list: 0,
+            market_by_symbol: FxHashMap::default(),
+            account_by_reference: FxHashMap::default(),
+            credits: BTreeMap::new(),
+        };
+        for (id, reference) in [(CUSTODY, "custody"), (FEES, "fees")] {
+            state.add_account(id, reference.into(), AccountRights { trade: false, withdraw: false, deposit: false });
+        }
+        state
+    }
+
+    pub(crate) fn add_account(&mut self, id: AccountId, reference: Box<str>, rights: AccountRights) {
+        let account =
+            Account { id, reference: reference.clone(), rights, commission: None, created: self.now, updated: self.now };
+        self.accounts.push(AccountEntry { account, balances: Balances::default(), orders: Vec::new() });
+        self.account_by_reference.insert(reference, id);
+    }
+
+    /// Events applied so far; the first event has sequence 1.
+    pub const fn sequence(&self) -> u64 {
+        self.sequence
+    }
+
+    /// Journal time.
+    pub const fn now(&self) -> Time {
+        self.now
+    }
+
+    pub fn markets(&self) -> impl ExactSizeIterator<Item = &Market> {
+        self.markets.iter().map(|entry| &entry.market)
+    }
+
+    pub fn market(&self, id: MarketId) -> Option<&Market> {
+        self.markets.get(usize::from(id)).map(|entry| &entry.market)
+    }
+
+    pub fn market_by_symbol(&self, symbol: &str) -> Option<&Market> {
+        self.market(*self.market_by_symbol.get(symbol)?)
+    }
+
+    pub fn assets(&self) -> &[Asset] {
+        &self.assets
+    }
+
+    pub fn asset(&self, id: AssetId) -> Option<&Asset> {
+        self.assets.get(usize::from(id))
+    }
+
+    pub fn asset_by_code(&self, code: &str) -> Option<&Asset> {
+        self.assets.iter().find(|asset| &*asset.code == code)
+    }
+
+    pub fn account(&self, id: AccountId) -> Option<&Account> {
+        self.accounts.get(id as usize).map(|entry| &entry.account)
+    }
+
+    /// Customers and the two accounts of the house, in order of id.
+    pub fn accounts(&self) -> impl ExactSizeIterator<Item = &Account> {
+        self.accounts.iter().map(|entry| &entry.account)
+    }
+
+    pub fn account_by_reference(&self, reference: &str) -> Option<&Account> {
+        self.account(*self.account_by_reference.get(reference)?)
+    }
+
+    /// Every asset that the account ever held, in order of asset.
+    pub fn balances(&self, account: AccountId) -> impl Iterator<Item = (AssetId, Balance)> + '_ {
+        self.accounts.get(account as usize).into_iter().flat_map(|entry| entry.balances.iter())
+    }
+
+    pub fn balance(&self, account: AccountId, asset: AssetId) -> Balance {
+        self.accounts.get(account as usize).map_or(Balance::default(), |entry| entry.balances.get(asset))
+    }
+
+    /// An open order.
+    pub fn order(&self, id: OrderId) -> Option<&Order> {
+        self.orders.slot(id).map(|slot| self.orders.get(slot))
+    }
+
+    /// An open order.
+    pub fn order_by_client_id(&self, account: AccountId, market: MarketId, client_id: &ClientId) -> Option<&Order> {
+        self.orders.slot_by_client_id(account, market, client_id).map(|slot| self.orders.get(slot))
+    }
+
+    /// The account's open orders on one market or on all, by rising id.
+    pub fn open_orders(&self, account: AccountId, market: Option<MarketId>) -> Vec<&Order> {
+        let mut found = Vec::new();
+        let entries = self.accounts.get(account as usize).map_or(&[][..], |entry| &entry.orders);
+        for on_market in entries.iter().filter(|o| market.is_none_or(|m| m == o.market)) {
+            let mut slot = on_market.chain.first;
+            while slot != NONE {
+                found.push(self.orders.get(slot));
+                slot = self.orders.next(slot, Link::Account);
+            }
+        }
+        found.sort_unstable_by_key(|order| order.id);
+        found
+    }
+
+    /// Open orders of all accounts.
+    pub fn open_order_count(&self) -> usize {
+        self.orders.len()
+    }
+
+    /// An open order list.
+    pub fn list(&self, id: OrderListId) -> Option<&OrderList> {
+        self.lists.get(&id)
+    }
+
+    /// An open order list.
+    pub fn list_by_client_id(&self, account: AccountId, market: MarketId, client_id: &ClientId) -> Option<&OrderList> {
+        self.lists.values().find(|l| l.account == account && l.market == market && l.client_id == *client_id)
+    }
+
+    /// The account's open order lists, by rising id.
+    pub fn open_lists(&self, account: AccountId) -> Vec<&OrderList> {
+        self.lists.values().filter(|list| list.account == account).collect()
+    }
+
+    /// At most `limit` levels a side.
+    pub fn depth(&self, market: MarketId, limit: usize) -> Depth {
+        self.markets.get(usize::from(market)).map_or_else(Depth::default, |entry| entry.book.depth(limit))
+    }
+
+    /// Best price of a side and what is there.
+    pub fn best(&self, market: MarketId, side: Side) -> Option<(Price, Amount)> {
+        self.markets.get(usize::from(market))?.book.best(side).map(|(price, level)| (price, level.quantity))
+    }
+
+    pub fn last_price(&self, market: MarketId) -> Option<Price> {
+        self.markets.get(usize::from(market)).map(|entry| entry.book.last_price).filter(|price| *price > 0)
+    }
+
+    /// Volume-weighted, over the market's `average_minutes`.
+    pub fn average_price(&self, market: MarketId) -> Option<Price> {
+        let entry = self.markets.get(usize::from(market))?;
+        entry.book.average_price(entry.market.filters.average_minutes, self.now)
+    }
+
+    /// What the account pays on the market.
+    pub fn commission(&self, account: AccountId, market: MarketId) -> Commission {
+        let own = self.accounts.get(account as usize).and_then(|entry| entry.account.commission);
+        own.or_else(|| self.market(market).map(|market| market.commission)).unwrap_or_default()
+    }
+
+    /// Sequence of the last event that touched the market's book (`lastUpdateId`).
+    pub fn market_sequence(&self, market: MarketId) -> u64 {
+        self.markets.get(usize::from(market)).map_or(0, |entry| entry.book.sequence)
+    }
+
+    /// Sum over all accounts, free and locked, of each asset: zero each, or money was made or lost.
+    pub fn trial_balance(&self) -> Vec<(AssetId, Amount)> {
+        let mut sums = vec![0; self.assets.len()];
+        for (asset, balance) in self.accounts.iter().flat_map(|entry| entry.balances.iter()) {
+            sums[usize::from(asset)] += balance.free + balance.locked;
+        }
+        self.assets.iter().map(|asset| asset.id).zip(sums).collect()
+    }
+}
