@@ -14,6 +14,7 @@ pub mod event;
 mod evolve;
 mod ledger;
 pub mod market;
+pub mod market_data;
 pub mod money;
 pub mod order;
 mod orders;

@@ -1,0 +1,131 @@
+//! The candles of one interval, newest last, bounded. Only intervals with trades are stored; the others are made on reading.
+
+use super::{Candle, Interval};
+use crate::money::Time;
+use std::collections::VecDeque;
+
+/// Which candles are asked for: as the API's `startTime`, `endTime` and `limit` say it. Times in microseconds, both inclusive.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CandleRange {
+    /// With it the oldest candles that open at or after it are answered; without it the newest.
+    pub start: Option<Time>,
+    pub end: Option<Time>,
+    pub limit: usize,
+}
+
+/// Stored candles of one interval.
+#[derive(Debug, Clone)]
+pub struct Series {
+    interval: Interval,
+    capacity: usize,
+    candles: VecDeque<Candle>,
+    /// Older ones exist that are not held here.
+    older: bool,
+}
+
+impl Series {
+    pub(super) const fn new(interval: Interval, capacity: usize) -> Self {
+        Self { interval, capacity, candles: VecDeque::new(), older: false }
+    }
+
+    /// Fills the series with candles in rising order; as many as it holds means that older ones may exist.
+    pub(super) fn restore(&mut self, candles: impl IntoIterator<Item = Candle>) {
+        self.candles = candles.into_iter().collect();
+        self.older = self.candles.len() >= self.capacity;
+        self.trim();
+    }
+
+    /// Adds a stretch of trades (one minute's) that follows on everything here.
+    pub(super) fn append(&mut self, stretch: &Candle) {
+        let open_time = self.interval.open(stretch.open_time);
+        match self.candles.back_mut() {
+            Some(last) if last.open_time == open_time => last.append(stretch),
+            _ => self.candles.push_back(Candle { open_time, ..*stretch }),
+        }
+        self.trim();
+    }
+
+    fn trim(&mut self) {
+        while self.candles.len() > self.capacity {
+            self.candles.pop_front();
+            self.older = true;
+        }
+    }
+
+    /// Candles with trades, oldest first.
+    pub fn stored(&self) -> impl DoubleEndedIterator<Item = &Candle> + ExactSizeIterator {
+        self.candles.iter()
+    }
+
+    /// The candles of `range`, those without trades included; `None` when older ones are needed than are held here.
+    ///
+    /// `pending` is the minute that is not in the series yet, `now` the journal's time.
+    pub(super) fn range(&self, pending: Option<&Candle>, range: &CandleRange, now: Time) -> Option<Vec<Candle>> {
+        let grid = Grid::new(self.interval, range, now);
+        if self.older && self.candles.front().is_none_or(|oldest| grid.from < oldest.open_time) {
+            return None;
+        }
+        // The row before the first one asked for gives the close that empty intervals repeat.
+        let first = self.candles.partition_point(|candle| candle.open_time < grid.from).saturating_sub(1);
+        let mut rows: Vec<Candle> = self.candles.range(first..).copied().collect();
+        if let Some(pending) = pending {
+            let open_time = self.interval.open(pending.open_time);
+            match rows.last_mut() {
+                Some(last) if last.open_time == open_time => last.append(pending),
+                _ => rows.push(Candle { open_time, ..*pending }),
+            }
+        }
+        Some(grid.fill(&rows))
+    }
+}
+
+/// The opening times that a range asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Grid {
+    interval: Interval,
+    /// First opening time that can be answered.
+    pub from: Time,
+    /// Last opening time that can be answered.
+    pub to: Time,
+    limit: usize,
+    newest: bool,
+}
+
+impl Grid {
+    /// No candle opens after `now`.
+    pub fn new(interval: Interval, range: &CandleRange, now: Time) -> Self {
+        let to = interval.open(range.end.map_or(now, |end| end.min(now)));
+        let steps = i64::try_from(range.limit).unwrap_or(i64::MAX).saturating_sub(1);
+        let from = match range.start {
+            Some(start) => match interval.open(start) {
+                open if open == start => open,
+                open => interval.step(open, 1),
+            },
+            None => interval.step(to, -steps),
+        };
+        Self { interval, from, to, limit: range.limit, newest: range.start.is_none() }
+    }
+
+    /// Picks the asked candles out of `rows` (with trades only, rising, at least the last before `from` if there is one) and makes
+    /// the empty ones between. Nothing comes before the market's first trade.
+    pub fn fill(&self, rows: &[Candle]) -> Vec<Candle> {
+        let mut out = Vec::new();
+        let Some(oldest) = rows.first() else { return out };
+        let mut open_time = self.from.max(oldest.open_time);
+        let mut next = rows.partition_point(|row| row.open_time < open_time);
+        let mut close = rows[next.saturating_sub(1)].close;
+        while open_time <= self.to && out.len() < self.limit {
+            match rows.get(next) {
+                Some(row) if row.open_time == open_time => {
+                    out.push(*row);
+                    close = row.close;
+                    next += 1;
+                }
+                _ => out.push(Candle::empty(open_time, close)),
+            }
+            open_time = self.interval.step(open_time, 1);
+        }
+        debug_assert!(!self.newest || open_time > self.to, "the newest candles end at the end of the range");
+        out
+    }
+}
