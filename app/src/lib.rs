@@ -1,1 +1,10 @@
+//! The exchange: one binary, its roles as subcommands.
+//!
+//! Directions, down only: `serve` -> `http`, `worker` -> `engine` -> `db` -> `exchange_core`; `http`, `worker` -> `media`.
+//! Never: a matching rule (those live in `exchange_core`), SQL outside `db`, an environment variable outside `config`.
 
+pub mod config;
+pub mod db;
+pub mod engine;
+pub mod metrics;
+pub mod serve;

@@ -13,7 +13,7 @@ pub struct Setting {
 
 impl Setting {
     /// The variables that give this setting.
-    pub(super) fn variables(&self) -> impl Iterator<Item = String> + use<> {
+    pub fn variables(&self) -> impl Iterator<Item = String> + use<> {
         [Some(self.name.clone()), self.secret.then(|| format!("{}_FILE", self.name))].into_iter().flatten()
     }
 }

@@ -1,0 +1,131 @@
+//! The journal table: appending one batch, reading batches in order, attaching partitions ahead. Never: what a batch means.
+
+use futures::{StreamExt, stream::BoxStream};
+use sqlx::{AssertSqlSafe, PgConnection, Row, postgres::PgRow};
+
+/// Sequences in one partition. At 100 bytes an event a full one is about 2.5 GB: archived and dropped as one piece.
+pub const PARTITION_EVENTS: i64 = 25_000_000;
+/// Partitions attached beyond the one that is written to.
+const PARTITIONS_AHEAD: i64 = 1;
+/// Advisory lock that makes attaching one at a time. Any number that nothing else in this database uses.
+const ATTACHING: i64 = 0x6578_6368_7061_7274;
+/// Payloads up to about a page stay in the row: cutting them into a side table costs more than it saves.
+const INLINE_BYTES: u32 = 8160;
+
+/// What the leader appends: everything but the payload's meaning.
+#[derive(Debug, Clone, Copy)]
+pub struct Append<'a> {
+    pub epoch: i64,
+    pub previous_sequence: i64,
+    pub last_sequence: i64,
+    pub checksum: u32,
+    pub payload: &'a [u8],
+}
+
+/// One statement, one commit: the batch is in the journal, or this leader has been deposed and nothing has happened.
+/// False: deposed.
+pub async fn append(connection: &mut PgConnection, batch: Append<'_>) -> sqlx::Result<bool> {
+    let done = sqlx::query(
+        "WITH fenced AS (
+             UPDATE head SET last_seq = $3, beat = clock_timestamp() WHERE epoch = $1 AND last_seq = $2 RETURNING 1
+         )
+         INSERT INTO journal (first_seq, last_seq, epoch, checksum, payload) SELECT $2 + 1, $3, $1, $4, $5 FROM fenced",
+    )
+    .bind(batch.epoch)
+    .bind(batch.previous_sequence)
+    .bind(batch.last_sequence)
+    .bind(i64::from(batch.checksum))
+    .bind(batch.payload)
+    .execute(connection)
+    .await?;
+    Ok(done.rows_affected() == 1)
+}
+
+/// One row of the journal, as read. Borrows its payload from the row that the driver received.
+#[derive(Debug)]
+pub struct StoredBatch {
+    pub first_sequence: i64,
+    pub last_sequence: i64,
+    pub epoch: i64,
+    pub checksum: i64,
+    row: PgRow,
+}
+
+impl StoredBatch {
+    pub fn payload(&self) -> sqlx::Result<&[u8]> {
+        self.row.try_get(4)
+    }
+
+    fn from_row(row: PgRow) -> sqlx::Result<Self> {
+        Ok(Self {
+            first_sequence: row.try_get(0)?,
+            last_sequence: row.try_get(1)?,
+            epoch: row.try_get(2)?,
+            checksum: row.try_get(3)?,
+            row,
+        })
+    }
+}
+
+/// Every batch that begins after sequence `after`, in order, as the server sends them.
+pub fn stream(connection: &mut PgConnection, after: i64) -> BoxStream<'_, sqlx::Result<StoredBatch>> {
+    sqlx::query("SELECT first_seq, last_seq, epoch, checksum, payload FROM journal WHERE first_seq > $1 ORDER BY first_seq")
+        .bind(after)
+        .fetch(connection)
+        .map(|row| row.and_then(StoredBatch::from_row))
+        .boxed()
+}
+
+/// The epoch and checksum of the batch that begins at `first_sequence`, if it is there.
+pub async fn identity(connection: &mut PgConnection, first_sequence: i64) -> sqlx::Result<Option<(i64, i64)>> {
+    sqlx::query_as("SELECT epoch, checksum FROM journal WHERE first_seq = $1")
+        .bind(first_sequence)
+        .fetch_optional(connection)
+        .await
+}
+
+/// Sequence at which the partition that holds `sequence` begins.
+pub const fn partition_start(sequence: i64) -> i64 {
+    sequence - sequence.rem_euclid(PARTITION_EVENTS)
+}
+
+/// Attaches the partition that the next batch goes to and the ones after it, where they are missing.
+///
+/// A table is made apart and then attached: creating it as a partition would lock the whole journal against its leader.
+pub async fn attach_partitions(connection: &mut PgConnection) -> sqlx::Result<()> {
+    sqlx::query("SELECT pg_advisory_lock($1)").bind(ATTACHING).execute(&mut *connection).await?;
+    let attached = attach_missing(connection).await;
+    sqlx::query("SELECT pg_advisory_unlock($1)").bind(ATTACHING).execute(connection).await?;
+    attached
+}
+
+async fn attach_missing(connection: &mut PgConnection) -> sqlx::Result<()> {
+    let last: i64 = sqlx::query_scalar("SELECT last_seq FROM head").fetch_one(&mut *connection).await?;
+    for ahead in 0..=PARTITIONS_AHEAD {
+        let start = partition_start(last + 1) + ahead * PARTITION_EVENTS;
+        let (end, name) = (start + PARTITION_EVENTS, format!("journal_{start:018}"));
+        let attached: bool = sqlx::query_scalar(
+            "SELECT EXISTS (SELECT FROM pg_inherits WHERE inhparent = 'journal'::regclass AND inhrelid = to_regclass($1))",
+        )
+        .bind(&name)
+        .fetch_one(&mut *connection)
+        .await?;
+        if attached {
+            continue;
+        }
+        // The check lets ATTACH skip its scan of the table.
+        for statement in [
+            format!(
+                "CREATE TABLE IF NOT EXISTS {name} (LIKE journal INCLUDING ALL,
+                     CONSTRAINT {name}_range CHECK (first_seq >= {start} AND first_seq < {end}))
+                 WITH (toast_tuple_target = {INLINE_BYTES})"
+            ),
+            format!("ALTER TABLE journal ATTACH PARTITION {name} FOR VALUES FROM ({start}) TO ({end})"),
+            format!("ALTER TABLE {name} DROP CONSTRAINT {name}_range"),
+        ] {
+            sqlx::query(AssertSqlSafe(statement)).execute(&mut *connection).await?;
+        }
+        tracing::info!(partition = name, from = start, to = end, "attached a partition of the journal");
+    }
+    Ok(())
+}

@@ -1,0 +1,78 @@
+//! `exchange migrate`: the schema brought up to this release. Safe to repeat and to run twice at once. Never: a data job.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, bail};
+use service_kit::{shutdown::Shutdown, telemetry::LogLevel};
+use sqlx::{Connection, PgConnection, migrate::Migrator};
+
+use crate::{config, db::journal};
+
+/// Everything in `migrations/`, carried in the binary.
+pub static MIGRATIONS: Migrator = {
+    let mut migrations = sqlx::migrate!("../migrations");
+    // A newer release has been here: its schema still carries this one.
+    migrations.ignore_missing = true;
+    // Ours is waited for without a lock_timeout and without a transaction, see `take_turn`.
+    migrations.locking = false;
+    migrations
+};
+
+/// A statement gives up after this, rather than stop everybody who queues behind it.
+const LOCK_TIMEOUT: &str = "5s";
+/// How long another `exchange migrate` is waited for.
+const TURN_TIMEOUT: Duration = Duration::from_secs(300);
+const TURN_POLL: Duration = Duration::from_millis(100);
+/// Advisory lock of the migrations. Any number that nothing else in this database uses.
+const TURN: i64 = 0x6578_6368_6d69_6772;
+
+/// The subcommand.
+pub async fn run(settings: config::Migrate, _level: LogLevel, shutdown: Shutdown) -> anyhow::Result<()> {
+    let token = shutdown.token();
+    let migrate = async {
+        let mut connection =
+            PgConnection::connect_with(&settings.database.options).await.context("the database cannot be reached")?;
+        apply(&mut connection).await
+    };
+    tokio::select! {
+        done = migrate => done,
+        () = token.cancelled() => bail!("stopped by a signal: run it again"),
+    }
+}
+
+/// Applies what is missing and makes sure that the journal has partitions to write to.
+pub async fn apply(connection: &mut PgConnection) -> anyhow::Result<()> {
+    take_turn(connection).await?;
+    sqlx::query("SELECT set_config('lock_timeout', $1, false)").bind(LOCK_TIMEOUT).execute(&mut *connection).await?;
+    MIGRATIONS.run_direct(None, connection, false).await.context("the migrations did not pass")?;
+    journal::attach_partitions(connection).await.context("the journal's partitions could not be attached")?;
+    tracing::info!(migrations = MIGRATIONS.iter().count(), "the schema is up to date");
+    sqlx::query("SELECT pg_advisory_unlock($1)").bind(TURN).execute(connection).await?;
+    Ok(())
+}
+
+/// Polls instead of queueing: a session that waits inside `pg_advisory_lock` holds a snapshot, and an index built
+/// CONCURRENTLY by the one before us would wait for that snapshot for ever.
+async fn take_turn(connection: &mut PgConnection) -> anyhow::Result<()> {
+    let begun = Instant::now();
+    while !sqlx::query_scalar::<_, bool>("SELECT pg_try_advisory_lock($1)").bind(TURN).fetch_one(&mut *connection).await? {
+        if begun.elapsed() > TURN_TIMEOUT {
+            bail!("another `exchange migrate` has been running for {} s: see what it waits for", TURN_TIMEOUT.as_secs());
+        }
+        tokio::time::sleep(TURN_POLL).await;
+    }
+    Ok(())
+}
+
+/// Whether every migration of this release has been applied; the text says what is missing.
+pub async fn missing(connection: &mut PgConnection) -> sqlx::Result<Option<String>> {
+    let exists: bool =
+        sqlx::query_scalar("SELECT to_regclass('_sqlx_migrations') IS NOT NULL").fetch_one(&mut *connection).await?;
+    let applied: Vec<i64> = if exists {
+        sqlx::query_scalar("SELECT version FROM _sqlx_migrations WHERE success").fetch_all(connection).await?
+    } else {
+        Vec::new()
+    };
+    let missing = MIGRATIONS.iter().filter(|migration| !applied.contains(&migration.version)).count();
+    Ok((missing > 0).then(|| format!("{missing} migrations are missing: run `exchange migrate`")))
+}

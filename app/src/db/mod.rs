@@ -1,0 +1,5 @@
+//! All SQL, a file per table group. Never: an HTTP type, a decision.
+
+pub mod head;
+pub mod journal;
+pub mod migrate;

@@ -1,0 +1,129 @@
+//! What the API holds of the engine: it hands commands over and waits for durable answers. Never: a decision.
+
+use std::{sync::Arc, sync::atomic::AtomicBool, sync::atomic::Ordering, time::Instant};
+
+use exchange_core::{
+    command::{Command, Outcome},
+    money::Time,
+    refusal::Refusal,
+};
+use tokio::sync::{
+    mpsc::{self, error::TrySendError},
+    oneshot,
+};
+
+use crate::metrics::EngineMetrics;
+
+/// Why a command has no outcome.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum SubmitError {
+    /// The exchange said no; nothing changed.
+    #[error("{0}")]
+    Refused(Refusal),
+    /// The queue is full (-1008); nothing changed.
+    #[error("too many commands are waiting")]
+    Busy,
+    /// This replica does not lead, or PostgreSQL is lost (503, -1001); certainly not executed.
+    #[error("the exchange takes no commands here now")]
+    Unavailable,
+    /// The commit's outcome could not be learnt in time (-1007); it may or may not have been executed.
+    #[error("the execution status is unknown")]
+    Unknown,
+    /// `valid_until` passed while the command waited (-1021); nothing changed.
+    #[error("the command waited past its recvWindow")]
+    Expired,
+}
+
+/// A durable answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reply {
+    pub outcome: Outcome,
+    /// Journal time of the command: `transactTime`, µs.
+    pub time: Time,
+    /// Sequence of the journal after the command: what a later read must have reached to see it.
+    pub sequence: u64,
+}
+
+pub(super) type Answer = Result<Reply, SubmitError>;
+
+/// A command on its way to the leader's loop.
+#[derive(Debug)]
+pub(super) struct Submission {
+    pub command: Command,
+    pub valid_until: Option<Time>,
+    pub arrived: Instant,
+    pub answer: oneshot::Sender<Answer>,
+}
+
+/// Room in the queue that only commands that free resources, and operators, may use: a share of the limit.
+const RESERVED_SHARE: usize = 4;
+
+/// The sending end of the queue. Clones are cheap and share everything.
+#[derive(Clone)]
+pub(super) struct Queue {
+    sender: mpsc::Sender<Submission>,
+    reserved: usize,
+    open: Arc<AtomicBool>,
+    metrics: EngineMetrics,
+}
+
+impl Queue {
+    /// `limit` commands wait at most, and a quarter more of cancels.
+    pub fn new(limit: usize, metrics: EngineMetrics) -> (Self, mpsc::Receiver<Submission>) {
+        let reserved = (limit / RESERVED_SHARE).max(1);
+        let (sender, receiver) = mpsc::channel(limit + reserved);
+        (Self { sender, reserved, open: Arc::new(AtomicBool::new(false)), metrics }, receiver)
+    }
+
+    /// Whether commands are taken at all: only while this replica leads and its journal connection stands.
+    pub fn set_open(&self, open: bool) {
+        self.open.store(open, Ordering::Release);
+    }
+
+    pub fn is_open(&self) -> bool {
+        self.open.load(Ordering::Acquire)
+    }
+
+    pub fn depth(&self) -> usize {
+        self.sender.max_capacity() - self.sender.capacity()
+    }
+
+    pub async fn submit(&self, command: Command, valid_until: Option<Time>) -> Answer {
+        let name = command.name();
+        let answer = match self.enqueue(command, valid_until) {
+            // The loop answers everything that it took; it is gone only when the process ends.
+            Ok(answer) => answer.await.unwrap_or(Err(SubmitError::Unavailable)),
+            Err(error) => Err(error),
+        };
+        self.metrics.commands.with_label_values(&[name, outcome(&answer)]).inc();
+        answer
+    }
+
+    fn enqueue(&self, command: Command, valid_until: Option<Time>) -> Result<oneshot::Receiver<Answer>, SubmitError> {
+        if !self.is_open() {
+            return Err(SubmitError::Unavailable);
+        }
+        let urgent = command.is_cancel() || matches!(command, Command::Admin { .. });
+        // Two senders may both see the last free place; the channel's own bound still holds, so memory does not grow.
+        if !urgent && self.sender.capacity() <= self.reserved {
+            return Err(SubmitError::Busy);
+        }
+        let (answer, waiter) = oneshot::channel();
+        match self.sender.try_send(Submission { command, valid_until, arrived: Instant::now(), answer }) {
+            Ok(()) => Ok(waiter),
+            Err(TrySendError::Full(_)) => Err(SubmitError::Busy),
+            Err(TrySendError::Closed(_)) => Err(SubmitError::Unavailable),
+        }
+    }
+}
+
+const fn outcome(answer: &Answer) -> &'static str {
+    match answer {
+        Ok(_) => "accepted",
+        Err(SubmitError::Refused(_)) => "refused",
+        Err(SubmitError::Busy) => "busy",
+        Err(SubmitError::Unavailable) => "unavailable",
+        Err(SubmitError::Unknown) => "unknown",
+        Err(SubmitError::Expired) => "expired",
+    }
+}

@@ -1,0 +1,3 @@
+//! The shell round the pure core: who leads, what is durable, what is answered when. Never: a matching rule, SQL text.
+
+pub mod handle;

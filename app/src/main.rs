@@ -1,0 +1,99 @@
+//! The table of subcommands, and a role's life on one page: configuration, telemetry, run, drain, say how it ended.
+//! Never: what a role does.
+
+use std::{future::Future, process::ExitCode, time::Duration};
+
+use clap::{Parser, Subcommand};
+use exchange::{config, db::migrate, serve};
+use service_kit::{
+    EXIT_CONFIG,
+    config::Reader,
+    shutdown::Shutdown,
+    telemetry::{self, LogLevel, Service},
+};
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+const SERVICE: Service = Service { name: "exchange", version: env!("CARGO_PKG_VERSION") };
+
+/// A spot exchange with an API that trading bots already speak.
+#[derive(Parser)]
+#[command(version, after_help = "Settings come from the environment (EXCHANGE_*): each subcommand's --help lists its own.")]
+struct Arguments {
+    #[command(subcommand)]
+    role: Role,
+}
+
+#[derive(Subcommand)]
+enum Role {
+    /// Serves the API; leads, or stands by while another server on the same database leads.
+    #[command(after_help = config::help(config::Serve::read))]
+    Serve,
+    /// Brings the database's schema up to this release and exits; safe to repeat and to run twice at once.
+    #[command(after_help = config::help(config::Migrate::read))]
+    Migrate,
+}
+
+fn main() -> ExitCode {
+    match Arguments::parse().role {
+        Role::Serve => live(config::Serve::read, |settings| &settings.process, serve::run),
+        Role::Migrate => live(config::Migrate::read, |settings| &settings.process, migrate::run),
+    }
+}
+
+/// One role from its configuration to its end. Faults of the configuration end it before anything else begins.
+fn live<Settings, Run, Running>(
+    read: fn(&mut Reader) -> Settings,
+    process: fn(&Settings) -> &config::Process,
+    run: Run,
+) -> ExitCode
+where
+    Run: FnOnce(Settings, LogLevel, Shutdown) -> Running,
+    Running: Future<Output = anyhow::Result<()>>,
+{
+    let settings = match config::load(read) {
+        Ok(settings) => settings,
+        Err(faults) => {
+            eprintln!("{faults}");
+            return ExitCode::from(EXIT_CONFIG);
+        }
+    };
+    let telemetry = match telemetry::init(SERVICE, &process(&settings).telemetry) {
+        Ok(telemetry) => telemetry,
+        Err(error) => {
+            eprintln!("telemetry cannot start: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            tracing::error!(%error, "the runtime cannot start");
+            return ExitCode::FAILURE;
+        }
+    };
+    let ended = runtime.block_on(async {
+        let shutdown = Shutdown::new(process(&settings).shutdown_deadline);
+        shutdown.on_signals()?;
+        let ended = run(settings, telemetry.log_level(), shutdown.clone()).await;
+        // A role that ends by itself takes its parts with it.
+        shutdown.begin("the role has ended");
+        shutdown.drained().await;
+        ended
+    });
+    runtime.shutdown_timeout(BLOCKING_THREADS_TIMEOUT);
+    match ended {
+        Ok(()) => {
+            tracing::info!("ended");
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            tracing::error!(error = format!("{error:#}"), "ended by an error");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// How long threads that cannot be cancelled are waited for once every part has ended.
+const BLOCKING_THREADS_TIMEOUT: Duration = Duration::from_secs(1);
