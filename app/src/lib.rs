@@ -3,8 +3,10 @@
 //! Directions, down only: `serve` -> `http`, `worker` -> `engine` -> `db` -> `exchange_core`; `http`, `worker` -> `media`.
 //! Never: a matching rule (those live in `exchange_core`), SQL outside `db`, an environment variable outside `config`.
 
+pub mod api_key;
 pub mod config;
 pub mod db;
 pub mod engine;
+pub mod http;
 pub mod metrics;
 pub mod serve;

@@ -2,7 +2,9 @@
 //!
 //! Labels are bounded: a market's symbol, a command's name, an outcome; never an account or an order.
 
-use service_kit::metrics::{GaugeVec, Histogram, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, LATENCY_SECONDS};
+use service_kit::metrics::{
+    GaugeVec, Histogram, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, LATENCY_SECONDS,
+};
 
 /// Events or commands in one batch: powers of four up to the largest batch.
 const BATCH: &[f64] = &[1.0, 4.0, 16.0, 64.0, 256.0, 1024.0, 4096.0, 16384.0];
@@ -54,5 +56,25 @@ service_kit::metrics! {
         pub book_levels: IntGaugeVec = "exchange_market_book_levels", ["symbol", "side"];
         /// Best ask minus best bid over their middle, by market; absent while a side is empty.
         pub spread: GaugeVec = "exchange_market_spread_ratio", ["symbol"];
+    }
+}
+
+service_kit::metrics! {
+    /// The REST API: rate, errors, duration, and what it turned away.
+    pub struct HttpMetrics {
+        /// Requests answered, by route group and HTTP status.
+        pub requests: IntCounterVec = "exchange_http_requests_total", ["group", "code"];
+        /// From a request's head to its reply, by route group.
+        pub duration: HistogramVec = "exchange_http_request_duration_seconds", ["group"], buckets: LATENCY_SECONDS;
+        /// Requests being worked on.
+        pub in_flight: IntGauge = "exchange_http_requests_in_flight";
+        /// Open connections.
+        pub connections: IntGauge = "exchange_http_connections";
+        /// Request weight charged.
+        pub weight: IntCounter = "exchange_http_request_weight_total";
+        /// Requests over the rate limit, by HTTP status (429, 418).
+        pub rate_limited: IntCounterVec = "exchange_http_rate_limited_total", ["code"];
+        /// Signed requests that were not accepted as such, by error code.
+        pub auth_failures: IntCounterVec = "exchange_http_auth_failures_total", ["code"];
     }
 }

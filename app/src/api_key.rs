@@ -1,0 +1,160 @@
+//! What an API key is: its kinds and permissions, how one is made, and how an HMAC secret is sealed at rest. Never: SQL, HTTP.
+//!
+//! An HMAC secret must be known to check a signature, so it is stored encrypted (ChaCha20-Poly1305, RFC 8439) under a key from the
+//! configuration, bound to its API key's id. Of an Ed25519 key only the public half ever arrives here.
+
+use chacha20poly1305::aead::{Aead, KeyInit, Payload};
+use chacha20poly1305::{ChaCha20Poly1305, Nonce};
+use ed25519_dalek::VerifyingKey;
+use ed25519_dalek::pkcs8::DecodePublicKey;
+use rand::RngExt;
+use rand::distr::Alphanumeric;
+use service_kit::config::{Secret, SecretBytes};
+use sha2::{Digest, Sha256};
+
+/// Letters and digits of an API key and of an HMAC secret: 64, as Binance's.
+pub const KEY_LENGTH: usize = 64;
+const NONCE_LENGTH: usize = 12;
+/// Hexadecimal digits by which a stored secret names the encryption key that it needs.
+const ENCRYPTION_KEY_ID_LENGTH: usize = 16;
+
+/// What a key may be used for. A key that may do nothing is of no use but harmless.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Permissions {
+    pub read: bool,
+    pub trade: bool,
+    pub withdraw: bool,
+}
+
+/// Why a key cannot be made or used. Never repeats the secret.
+#[derive(Debug, thiserror::Error)]
+pub enum KeyFault {
+    #[error(
+        "its secret was sealed with encryption key {0}, which is not configured: add it to EXCHANGE_KEY_ENCRYPTION_KEY_PREVIOUS"
+    )]
+    UnknownEncryptionKey(String),
+    #[error(
+        "its stored secret does not open with its encryption key: it was altered or moved; revoke the key and make a new one"
+    )]
+    Altered,
+    #[error("the public key is not an Ed25519 key: give its PEM (`openssl pkey -pubout`) or 32 bytes in hexadecimal")]
+    PublicKey,
+    #[error("its row holds neither a secret nor a public key")]
+    Incomplete,
+}
+
+/// A new API key's id.
+pub fn new_id() -> String {
+    random_text()
+}
+
+/// A new HMAC secret: shown once to its owner, then only stored sealed.
+pub fn new_secret() -> Secret {
+    random_text().into()
+}
+
+fn random_text() -> String {
+    rand::rng().sample_iter(Alphanumeric).take(KEY_LENGTH).map(char::from).collect()
+}
+
+/// Reads an Ed25519 public key: PEM (SubjectPublicKeyInfo) or 32 bytes in hexadecimal.
+pub fn public_key(text: &str) -> Result<[u8; 32], KeyFault> {
+    let key = match VerifyingKey::from_public_key_pem(text.trim()) {
+        Ok(key) => key,
+        Err(_) => {
+            let mut bytes = [0; 32];
+            hex::decode_to_slice(text.trim(), &mut bytes).map_err(|_| KeyFault::PublicKey)?;
+            VerifyingKey::from_bytes(&bytes).map_err(|_| KeyFault::PublicKey)?
+        }
+    };
+    if key.is_weak() { Err(KeyFault::PublicKey) } else { Ok(key.to_bytes()) }
+}
+
+/// Seals secrets with one encryption key and opens those of earlier ones too, so that the key can be changed.
+#[derive(Clone)]
+pub struct Vault {
+    /// The first one seals.
+    keys: Vec<(String, ChaCha20Poly1305)>,
+}
+
+/// A secret as it is stored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sealed {
+    pub encryption_key: String,
+    /// Nonce, ciphertext, tag.
+    pub bytes: Vec<u8>,
+}
+
+impl Vault {
+    pub fn new(current: &SecretBytes<32>, previous: &[SecretBytes<32>]) -> Self {
+        let keys = std::iter::once(current).chain(previous);
+        Self { keys: keys.map(|key| (encryption_key_id(key), ChaCha20Poly1305::new(key.expose().into()))).collect() }
+    }
+
+    /// # Errors
+    /// Never for a secret of ordinary size.
+    pub fn seal(&self, api_key: &str, secret: &Secret) -> Result<Sealed, KeyFault> {
+        let (id, cipher) = self.keys.first().ok_or(KeyFault::Altered)?;
+        let nonce: [u8; NONCE_LENGTH] = rand::rng().random();
+        let payload = Payload { msg: secret.expose().as_bytes(), aad: api_key.as_bytes() };
+        let ciphertext = cipher.encrypt(&Nonce::from(nonce), payload).map_err(|_| KeyFault::Altered)?;
+        Ok(Sealed { encryption_key: id.clone(), bytes: [nonce.as_slice(), &ciphertext].concat() })
+    }
+
+    /// # Errors
+    /// When the encryption key is not configured, or the bytes are not what was sealed for this API key.
+    pub fn open(&self, api_key: &str, sealed: &Sealed) -> Result<Secret, KeyFault> {
+        let (_, cipher) = self
+            .keys
+            .iter()
+            .find(|(id, _)| *id == sealed.encryption_key)
+            .ok_or_else(|| KeyFault::UnknownEncryptionKey(sealed.encryption_key.clone()))?;
+        let (nonce, ciphertext) = sealed.bytes.split_first_chunk::<NONCE_LENGTH>().ok_or(KeyFault::Altered)?;
+        let payload = Payload { msg: ciphertext, aad: api_key.as_bytes() };
+        let secret = cipher.decrypt(&Nonce::from(*nonce), payload).map_err(|_| KeyFault::Altered)?;
+        String::from_utf8(secret).map(Secret::from).map_err(|_| KeyFault::Altered)
+    }
+}
+
+/// A one-way name of the encryption key: it says which, never what.
+fn encryption_key_id(key: &SecretBytes<32>) -> String {
+    let digest = Sha256::new_with_prefix(b"api key encryption key").chain_update(key.expose()).finalize();
+    hex::encode(digest)[..ENCRYPTION_KEY_ID_LENGTH].to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sealed_secret_opens_only_for_its_own_key_and_survives_rotation() {
+        let (old, new) = (SecretBytes::from([7; 32]), SecretBytes::from([8; 32]));
+        let sealed = Vault::new(&old, &[]).seal("id", &"secret".to_owned().into()).unwrap();
+        assert!(!sealed.bytes.windows(6).any(|window| window == b"secret"));
+        let rotated = Vault::new(&new, &[old]);
+        assert_eq!(rotated.open("id", &sealed).unwrap().expose(), "secret");
+        assert!(matches!(rotated.open("another", &sealed), Err(KeyFault::Altered)), "moved to another row");
+        assert!(matches!(Vault::new(&new, &[]).open("id", &sealed), Err(KeyFault::UnknownEncryptionKey(_))));
+        let mut altered = sealed;
+        *altered.bytes.last_mut().unwrap() ^= 1;
+        assert!(matches!(rotated.open("id", &altered), Err(KeyFault::Altered)));
+    }
+
+    #[test]
+    fn public_keys_are_read_from_pem_and_hexadecimal() {
+        // RFC 8410, section 10.1.
+        let pem = "-----BEGIN PUBLIC KEY-----\nMCowBQYDK2VwAyEAGb9ECWmEzf6FQbrBZ9w7lshQhqowtrbLDFw4rXAxZuE=\n-----END PUBLIC KEY-----\n";
+        let hexadecimal = "19bf44096984cdfe8541bac167dc3b96c85086aa30b6b6cb0c5c38ad703166e1";
+        assert_eq!(public_key(pem).unwrap(), public_key(hexadecimal).unwrap());
+        for wrong in ["", "19bf", &"00".repeat(32), "-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----"] {
+            assert!(public_key(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn new_keys_are_64_letters_and_digits() {
+        let (one, other) = (new_id(), new_secret());
+        assert!(one.len() == KEY_LENGTH && one.bytes().all(|byte| byte.is_ascii_alphanumeric()));
+        assert!(other.expose() != one && other.expose().len() == KEY_LENGTH);
+    }
+}

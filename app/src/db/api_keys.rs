@@ -1,0 +1,151 @@
+//! The table of API keys. Never: what a key proves, an open secret.
+//!
+//! Every change takes the table's lock and the next revision, so that revisions become visible in their order and a reader that
+//! asks for what changed since the last one it saw misses nothing.
+
+use crate::api_key::{Permissions, Sealed};
+use exchange_core::money::Time;
+use exchange_core::order::AccountId;
+use ipnet::IpNet;
+use sqlx::postgres::PgRow;
+use sqlx::{PgExecutor, PgPool, Row};
+
+/// By what a key's signatures are checked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Material {
+    Hmac(Sealed),
+    Ed25519([u8; 32]),
+    /// Of a revoked key nothing is left.
+    Gone,
+}
+
+/// One row.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ApiKey {
+    pub api_key: String,
+    pub account: AccountId,
+    /// The owner's name for it.
+    pub label: String,
+    pub material: Material,
+    pub permissions: Permissions,
+    /// Addresses it may be used from; empty: any.
+    pub networks: Vec<IpNet>,
+    /// Microseconds since the epoch, by the database's clock.
+    pub created_at: Time,
+    pub revoked_at: Option<Time>,
+    pub revision: i64,
+}
+
+/// A key to be stored.
+#[derive(Debug, Clone)]
+pub struct NewApiKey<'a> {
+    pub api_key: &'a str,
+    pub account: AccountId,
+    pub label: &'a str,
+    pub material: &'a Material,
+    pub permissions: Permissions,
+    pub networks: &'a [IpNet],
+}
+
+const COLUMNS: &str = "api_key, account, label, kind, sealed_secret, encryption_key, public_key, can_read, can_trade, can_withdraw, \
+                       networks, (extract(epoch FROM created_at) * 1000000)::bigint AS created_at, \
+                       (extract(epoch FROM revoked_at) * 1000000)::bigint AS revoked_at, revision";
+const LOCK: &str = "LOCK TABLE api_keys IN SHARE ROW EXCLUSIVE MODE";
+
+/// Stores a key. It is usable on every replica within the second.
+///
+/// # Errors
+/// A unique violation when the id is taken.
+pub async fn create(pool: &PgPool, key: &NewApiKey<'_>) -> sqlx::Result<()> {
+    let (kind, sealed, encryption_key, public_key) = match key.material {
+        Material::Hmac(sealed) => ("HMAC", Some(&sealed.bytes[..]), Some(&sealed.encryption_key[..]), None),
+        Material::Ed25519(public_key) => ("ED25519", None, None, Some(&public_key[..])),
+        Material::Gone => return Err(sqlx::Error::Encode("a key without material cannot be stored".into())),
+    };
+    let networks: Vec<String> = key.networks.iter().map(IpNet::to_string).collect();
+    let mut transaction = pool.begin().await?;
+    sqlx::query(LOCK).execute(&mut *transaction).await?;
+    sqlx::query(
+        "INSERT INTO api_keys (api_key, account, label, kind, sealed_secret, encryption_key, public_key, \
+                               can_read, can_trade, can_withdraw, networks) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
+    )
+    .bind(key.api_key)
+    .bind(i64::from(key.account))
+    .bind(key.label)
+    .bind(kind)
+    .bind(sealed)
+    .bind(encryption_key)
+    .bind(public_key)
+    .bind(key.permissions.read)
+    .bind(key.permissions.trade)
+    .bind(key.permissions.withdraw)
+    .bind(networks)
+    .execute(&mut *transaction)
+    .await?;
+    transaction.commit().await
+}
+
+/// Every key, or one account's, oldest first; revoked ones too.
+pub async fn list(pool: &PgPool, account: Option<AccountId>) -> sqlx::Result<Vec<ApiKey>> {
+    let text = format!("SELECT {COLUMNS} FROM api_keys WHERE $1 IS NULL OR account = $1 ORDER BY api_keys.created_at, api_key");
+    let rows = sqlx::query(sqlx::AssertSqlSafe(text)).bind(account.map(i64::from)).fetch_all(pool).await?;
+    rows.iter().map(read).collect()
+}
+
+/// Ends a key for good and forgets its material; every replica refuses it within the second. False when there is no such key, or
+/// it was revoked before.
+pub async fn revoke(pool: &PgPool, api_key: &str) -> sqlx::Result<bool> {
+    let mut transaction = pool.begin().await?;
+    sqlx::query(LOCK).execute(&mut *transaction).await?;
+    let done = sqlx::query(
+        "UPDATE api_keys SET revoked_at = now(), revision = nextval('api_keys_revision'), \
+                             sealed_secret = NULL, encryption_key = NULL, public_key = NULL \
+         WHERE api_key = $1 AND revoked_at IS NULL",
+    )
+    .bind(api_key)
+    .execute(&mut *transaction)
+    .await?;
+    transaction.commit().await?;
+    Ok(done.rows_affected() == 1)
+}
+
+/// What was made or revoked after `revision`, in that order. From 0: everything.
+pub async fn changed_since(executor: impl PgExecutor<'_>, revision: i64) -> sqlx::Result<Vec<ApiKey>> {
+    let text = format!("SELECT {COLUMNS} FROM api_keys WHERE revision > $1 ORDER BY revision");
+    let rows = sqlx::query(sqlx::AssertSqlSafe(text)).bind(revision).fetch_all(executor).await?;
+    rows.iter().map(read).collect()
+}
+
+fn read(row: &PgRow) -> sqlx::Result<ApiKey> {
+    let sealed: Option<Vec<u8>> = row.try_get("sealed_secret")?;
+    let encryption_key: Option<String> = row.try_get("encryption_key")?;
+    let public_key: Option<Vec<u8>> = row.try_get("public_key")?;
+    let material = match (sealed, encryption_key, public_key) {
+        (Some(bytes), Some(encryption_key), None) => Material::Hmac(Sealed { encryption_key, bytes }),
+        (None, None, Some(bytes)) => Material::Ed25519(bytes.try_into().map_err(|_| wrong("public_key", "is not 32 bytes"))?),
+        _ => Material::Gone,
+    };
+    let networks: Vec<String> = row.try_get("networks")?;
+    let networks: Result<Vec<IpNet>, _> = networks.iter().map(|text| text.parse()).collect();
+    let account: i64 = row.try_get("account")?;
+    Ok(ApiKey {
+        api_key: row.try_get("api_key")?,
+        account: account.try_into().map_err(|_| wrong("account", "is out of range"))?,
+        label: row.try_get("label")?,
+        material,
+        permissions: Permissions {
+            read: row.try_get("can_read")?,
+            trade: row.try_get("can_trade")?,
+            withdraw: row.try_get("can_withdraw")?,
+        },
+        networks: networks.map_err(|_| wrong("networks", "holds no network"))?,
+        created_at: row.try_get("created_at")?,
+        revoked_at: row.try_get("revoked_at")?,
+        revision: row.try_get("revision")?,
+    })
+}
+
+fn wrong(column: &str, fault: &str) -> sqlx::Error {
+    sqlx::Error::ColumnDecode { index: column.to_owned(), source: fault.into() }
+}

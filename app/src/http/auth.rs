@@ -1,0 +1,177 @@
+//! Who signed a request, and whether they may ask this now. Never: what they ask.
+//!
+//! Checked in this order: API key's form (-2014); `timestamp`, `recvWindow`, `signature` there and well-formed (-1102, -1100,
+//! -1131); timing (-1021); key and address known (-2015); signature (-1022); permission (-2015).
+
+use super::endpoint::Security;
+use super::error::ApiError;
+use super::keys::{Key, Keys};
+use super::parameters::Parameters;
+use crate::api_key::{KEY_LENGTH, KeyFault};
+use axum::http::HeaderMap;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use ed25519_dalek::{Signature, VerifyingKey};
+use exchange_core::money::Time;
+use exchange_core::order::AccountId;
+use hmac::{Hmac, KeyInit, Mac};
+use service_kit::config::Secret;
+use sha2::Sha256;
+use std::net::IpAddr;
+use subtle::ConstantTimeEq;
+
+const API_KEY_HEADER: &str = "x-mbx-apikey";
+/// Longest text that is looked up as a key at all.
+const API_KEY_MAX: usize = 2 * KEY_LENGTH;
+/// How far ahead a timestamp may lie.
+const AHEAD_MAX: Time = 1_000_000;
+const WINDOW_DEFAULT: Time = 5_000_000;
+const WINDOW_MAX: Time = 60_000_000;
+const ED25519_SIGNATURE_LENGTH: usize = 64;
+const HMAC_LENGTH: usize = 32;
+
+/// Checks the signatures of one key.
+pub enum Verifier {
+    /// The state after the key was absorbed: a request clones it instead of hashing the key again.
+    Hmac(Box<Hmac<Sha256>>),
+    Ed25519(Box<VerifyingKey>),
+}
+
+impl std::fmt::Debug for Verifier {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Hmac(_) => "Hmac(hidden)",
+            Self::Ed25519(_) => "Ed25519",
+        })
+    }
+}
+
+impl Verifier {
+    pub fn hmac(secret: &Secret) -> Self {
+        #[expect(clippy::expect_used, reason = "RFC 2104 takes a key of any length")]
+        let mac = Hmac::new_from_slice(secret.expose().as_bytes()).expect("any length");
+        Self::Hmac(Box::new(mac))
+    }
+
+    /// # Errors
+    /// When the bytes are no point of the curve.
+    pub fn ed25519(public_key: &[u8; 32]) -> Result<Self, KeyFault> {
+        VerifyingKey::from_bytes(public_key).map(|key| Self::Ed25519(Box::new(key))).map_err(|_| KeyFault::PublicKey)
+    }
+
+    /// Whether `signature` (as decoded from its parameter) signs the concatenation of `payload`.
+    pub fn verify(&self, payload: &[&[u8]], signature: &str) -> bool {
+        match self {
+            Self::Hmac(keyed) => {
+                let mut given = [0; HMAC_LENGTH];
+                if hex::decode_to_slice(signature, &mut given).is_err() {
+                    return false;
+                }
+                let mut mac = (**keyed).clone();
+                payload.iter().for_each(|part| mac.update(part));
+                mac.finalize().into_bytes().as_slice().ct_eq(&given).into()
+            }
+            Self::Ed25519(key) => {
+                // A base64 `+` that was not escaped arrives as a blank.
+                let given =
+                    if signature.contains(' ') { BASE64.decode(signature.replace(' ', "+")) } else { BASE64.decode(signature) };
+                let Ok(given) = given else { return false };
+                let Ok(given) = <[u8; ED25519_SIGNATURE_LENGTH]>::try_from(given) else { return false };
+                key.verify_strict(&payload.concat(), &Signature::from_bytes(&given)).is_ok()
+            }
+        }
+    }
+}
+
+/// A request that passed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Signed {
+    pub account: AccountId,
+    /// End of its recvWindow, raw clock.
+    pub valid_until: Time,
+}
+
+/// What a signature is checked against.
+pub struct Request<'a, 'p> {
+    pub headers: &'a HeaderMap,
+    pub query: &'a [u8],
+    pub body: &'a [u8],
+    pub parameters: &'a Parameters<'p>,
+    pub address: IpAddr,
+    /// Raw clock.
+    pub received: Time,
+}
+
+/// # Errors
+/// In the order that the head of this module tells.
+pub fn authenticate(keys: &Keys, security: Security, request: &Request<'_, '_>) -> Result<Signed, ApiError> {
+    let api_key = request.headers.get(API_KEY_HEADER).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let well_formed = (1..=API_KEY_MAX).contains(&api_key.len()) && api_key.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    if !well_formed {
+        return Err(ApiError::KEY_FORMAT);
+    }
+    let valid_until = check_time(request)?;
+    let signature = request.parameters.mandatory("signature")?;
+    let Some(key) = keys.get(api_key) else {
+        return Err(if keys.is_loaded() { ApiError::KEY_REJECTED } else { ApiError::unavailable("API keys were not read yet") });
+    };
+    if !key.allows(request.address) {
+        return Err(ApiError::KEY_REJECTED);
+    }
+    let (query, body) = (without_signature(request.query), without_signature(request.body));
+    if !key.verifier.verify(&[query[0], query[1], body[0], body[1]], signature) {
+        return Err(ApiError::SIGNATURE);
+    }
+    if !permits(&key, security) {
+        return Err(ApiError::KEY_REJECTED);
+    }
+    Ok(Signed { account: key.account, valid_until })
+}
+
+const fn permits(key: &Key, security: Security) -> bool {
+    match security {
+        Security::None => true,
+        Security::UserData => key.permissions.read,
+        Security::Trade => key.permissions.trade,
+        Security::Withdraw => key.permissions.withdraw,
+    }
+}
+
+/// Gives the end of the window.
+fn check_time(request: &Request<'_, '_>) -> Result<Time, ApiError> {
+    request.parameters.mandatory("timestamp")?;
+    let timestamp = request.parameters.time("timestamp")?.ok_or_else(|| ApiError::mandatory("timestamp"))?;
+    let window = request.parameters.window("recvWindow")?.unwrap_or(WINDOW_DEFAULT);
+    if window > WINDOW_MAX {
+        return Err(ApiError::WINDOW_TOO_LARGE);
+    }
+    request.parameters.mandatory("signature")?;
+    let valid_until = timestamp.saturating_add(window);
+    if timestamp >= request.received + AHEAD_MAX {
+        Err(ApiError::AHEAD)
+    } else if request.received > valid_until {
+        Err(ApiError::OUTSIDE_WINDOW)
+    } else {
+        Ok(valid_until)
+    }
+}
+
+/// The bytes before and after the `signature` parameter: what the client signed.
+fn without_signature(part: &[u8]) -> [&[u8]; 2] {
+    const NAME: &[u8] = b"signature=";
+    let mut start = 0;
+    loop {
+        let end = part[start..].iter().position(|byte| *byte == b'&').map_or(part.len(), |length| start + length);
+        if part[start..end].starts_with(NAME) {
+            // One `&` goes with it: the one before, or the one after when it stands first.
+            return match start {
+                0 => [b"", part.get(end + 1..).unwrap_or_default()],
+                start => [&part[..start - 1], &part[end..]],
+            };
+        }
+        if end == part.len() {
+            return [part, b""];
+        }
+        start = end + 1;
+    }
+}

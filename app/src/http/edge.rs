@@ -1,0 +1,265 @@
+//! What happens to every request, whatever its endpoint: body, parameters, weight, signature, headers, metrics, the one log line of
+//! a failure. Never: what an endpoint does.
+
+use super::App;
+use super::address::client_address;
+use super::auth::{self, Signed};
+use super::body;
+use super::endpoint::{Answer, Call, Endpoint, Reply, Security, TimeUnit, Weight};
+use super::error::ApiError;
+use super::parameters::Parameters;
+use axum::body::{Body, Bytes};
+use axum::extract::Request;
+use axum::http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, RETRY_AFTER, VARY};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
+use axum::response::Response;
+use exchange_core::money::Time;
+use futures::FutureExt;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use tracing::Instrument;
+
+/// The documented limit of one request's processing; past it the answer is -1007.
+const DEADLINE: Duration = Duration::from_secs(10);
+const QUERY_MAX: usize = 16_384;
+/// Below it gzip costs more than it saves.
+const GZIP_FROM: usize = 1_024;
+/// What a request that never reached its endpoint costs.
+const WEIGHT_OF_A_FAULT: u32 = 1;
+/// Names that signed endpoints read beside their own.
+const SIGNED_NAMES: [&str; 3] = ["timestamp", "recvWindow", "signature"];
+
+const JSON: HeaderValue = HeaderValue::from_static("application/json;charset=UTF-8");
+const UUID: HeaderName = HeaderName::from_static("x-mbx-uuid");
+const USED_WEIGHT: HeaderName = HeaderName::from_static("x-mbx-used-weight");
+const USED_WEIGHT_1M: HeaderName = HeaderName::from_static("x-mbx-used-weight-1m");
+const TRACE_ID: HeaderName = HeaderName::from_static("x-trace-id");
+const TIME_UNIT: HeaderName = HeaderName::from_static("x-mbx-time-unit");
+
+/// The address of the other end of a connection, set by the listener.
+#[derive(Debug, Clone, Copy)]
+pub struct Peer(pub SocketAddr);
+
+/// The raw clock, in microseconds.
+pub fn now() -> Time {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Time::try_from(since.as_micros()).unwrap_or(Time::MAX)
+}
+
+/// Answers a request to a known endpoint.
+pub async fn answer(app: Arc<App>, endpoint: &'static Endpoint, request: Request) -> Response {
+    let span = tracing::info_span!("request", method = endpoint.method.as_str(), path = endpoint.path);
+    service_kit::trace::continue_from(&span, request.headers());
+    finish(&app, endpoint.group, request, |app, parts, body, used| Box::pin(run(app, endpoint, parts, body, used)))
+        .instrument(span)
+        .await
+}
+
+/// Answers a request that has no endpoint.
+pub async fn refuse(app: Arc<App>, error: ApiError, request: Request) -> Response {
+    let span = tracing::info_span!("request", method = request.method().as_str(), path = "unknown");
+    let mut error = Some(error);
+    finish(&app, "unknown", request, |app, parts, _, used| {
+        let refusal = charge(app, address(app, parts), WEIGHT_OF_A_FAULT, used).err().or(error.take());
+        Box::pin(async move { Err(refusal.unwrap_or(ApiError::NOT_FOUND)) })
+    })
+    .instrument(span)
+    .await
+}
+
+type Running<'a> = std::pin::Pin<Box<dyn Future<Output = Answer> + Send + 'a>>;
+
+async fn finish(
+    app: &App,
+    group: &'static str,
+    request: Request,
+    run: impl for<'a> FnOnce(&'a App, &'a Parts, Body, &'a mut u32) -> Running<'a>,
+) -> Response {
+    let begun = Instant::now();
+    let _in_flight = InFlight::enter(app);
+    let (parts, body) = request.into_parts();
+    let mut used = 0;
+    let running = AssertUnwindSafe(tokio::time::timeout(DEADLINE, run(app, &parts, body, &mut used))).catch_unwind();
+    let answer = match running.await {
+        Ok(Ok(answer)) => answer,
+        Ok(Err(_)) => Err(ApiError { cause: Some("the request's deadline passed".into()), ..ApiError::TIMEOUT }),
+        // The panic hook has logged it.
+        Err(_) => Err(ApiError::internal("a handler panicked")),
+    };
+    let response = respond(answer, &parts.headers, used);
+    let metrics = &app.metrics;
+    metrics.requests.with_label_values(&[group, response.status().as_str()]).inc();
+    metrics.duration.with_label_values(&[group]).observe(begun.elapsed().as_secs_f64());
+    response
+}
+
+async fn run(app: &App, endpoint: &'static Endpoint, parts: &Parts, body: Body, used: &mut u32) -> Answer {
+    let received = now();
+    let address = address(app, parts);
+    let query = parts.uri.query().unwrap_or_default().as_bytes();
+    let read = async {
+        let body = match endpoint.method {
+            Method::GET => Bytes::new(),
+            _ => body::read(&parts.headers, body).await?,
+        };
+        if query.len() > QUERY_MAX { Err(ApiError::QUERY_TOO_LONG) } else { Ok(body) }
+    };
+    let body = match read.await {
+        Ok(body) => body,
+        Err(error) => return Err(fault(app, address, error, used)),
+    };
+    let parameters = match Parameters::read(query, &body) {
+        Ok(parameters) => parameters,
+        Err(error) => return Err(fault(app, address, error, used)),
+    };
+    let weight = match endpoint.weight {
+        Weight::Fixed(weight) => weight,
+        Weight::Of(weigh) => weigh(&parameters),
+    };
+    charge(app, address, weight, used)?;
+    let signed = match endpoint.security {
+        Security::None => None,
+        security => {
+            let request =
+                auth::Request { headers: &parts.headers, query, body: &body, parameters: &parameters, address, received };
+            Some(auth::authenticate(&app.keys, security, &request).inspect_err(|error| {
+                app.metrics.auth_failures.with_label_values(&[error.code.to_string().as_str()]).inc();
+            })?)
+        }
+    };
+    check_names(endpoint, &parameters)?;
+    let time_unit = time_unit(&parts.headers)?;
+    let Signed { account, valid_until } = signed.unwrap_or(Signed { account: 0, valid_until: 0 });
+    let call =
+        Call { parameters, time_unit, received, valid_until: signed.map(|_| valid_until), account: signed.map(|_| account) };
+    (endpoint.handle)(app, &call).await
+}
+
+fn address(app: &App, parts: &Parts) -> IpAddr {
+    let peer = parts.extensions.get::<Peer>().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.0.ip());
+    client_address(peer, &parts.headers, &app.settings.trusted_proxies)
+}
+
+fn charge(app: &App, address: IpAddr, weight: u32, used: &mut u32) -> Result<(), ApiError> {
+    let (total, result) = app.limits.charge(address, weight, now());
+    *used = total;
+    app.metrics.weight.inc_by(weight.into());
+    result.inspect_err(|error| app.metrics.rate_limited.with_label_values(&[error.status.as_str()]).inc())
+}
+
+/// A fault before the weight is known costs too: it must not be a way round the limit.
+fn fault(app: &App, address: IpAddr, error: ApiError, used: &mut u32) -> ApiError {
+    charge(app, address, WEIGHT_OF_A_FAULT, used).err().unwrap_or(error)
+}
+
+/// Every sent name must be one that the endpoint reads: a misspelt one would otherwise be an order that its sender did not mean.
+fn check_names(endpoint: &Endpoint, parameters: &Parameters<'_>) -> Result<(), ApiError> {
+    let sent = parameters.len();
+    if endpoint.security == Security::None {
+        // Clients sign public requests too, out of habit: that is let pass.
+        let read = parameters.count_known(endpoint.parameters) + parameters.count_known(&SIGNED_NAMES);
+        return if read == sent { Ok(()) } else { Err(ApiError::too_many(endpoint.parameters.len(), sent)) };
+    }
+    let read = parameters.count_known(endpoint.parameters) + parameters.count_known(&SIGNED_NAMES);
+    if read == sent { Ok(()) } else { Err(ApiError::unread(read, sent)) }
+}
+
+fn time_unit(headers: &HeaderMap) -> Result<TimeUnit, ApiError> {
+    match headers.get(TIME_UNIT).map(HeaderValue::as_bytes) {
+        None => Ok(TimeUnit::Millisecond),
+        Some(unit) if unit.eq_ignore_ascii_case(b"MICROSECOND") => Ok(TimeUnit::Microsecond),
+        Some(unit) if unit.eq_ignore_ascii_case(b"MILLISECOND") => Ok(TimeUnit::Millisecond),
+        Some(_) => Err(ApiError::TIME_UNIT),
+    }
+}
+
+fn respond(answer: Answer, request: &HeaderMap, used: u32) -> Response {
+    let mut headers = HeaderMap::with_capacity(8);
+    let (status, body) = match answer {
+        Ok(reply) => {
+            headers.extend(reply.headers.into_iter().map(|(name, value)| (Some(name), value)));
+            (reply.status, reply.body)
+        }
+        Err(error) => refused(error, &mut headers),
+    };
+    let body = if body.len() >= GZIP_FROM && accepts_gzip(request) { gzip(body, &mut headers) } else { body };
+    let weight = HeaderValue::from(used);
+    headers.insert(CONTENT_TYPE, JSON);
+    headers.insert(USED_WEIGHT, weight.clone());
+    headers.insert(USED_WEIGHT_1M, weight);
+    let mut text = uuid::Uuid::encode_buffer();
+    let uuid = uuid::Builder::from_random_bytes(rand::random()).into_uuid();
+    if let Ok(value) = HeaderValue::from_str(uuid.hyphenated().encode_lower(&mut text)) {
+        headers.insert(UUID, value);
+    }
+    let mut response = Response::new(Body::from(body));
+    *response.status_mut() = status;
+    *response.headers_mut() = headers;
+    response
+}
+
+/// The body of an error. What is ours to mend is logged here, once, with the trace that the reply names.
+fn refused(error: ApiError, headers: &mut HeaderMap) -> (StatusCode, Bytes) {
+    if error.status.is_server_error() {
+        let cause = error.cause.as_deref().unwrap_or_default();
+        tracing::error!(http.response.status_code = error.status.as_u16(), code = error.code, cause, "a request failed");
+        if let Some(value) = service_kit::trace::trace_id().and_then(|id| HeaderValue::try_from(id).ok()) {
+            headers.insert(TRACE_ID, value);
+        }
+    }
+    if let Some(seconds) = error.retry_after {
+        headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
+    }
+    let reply = Reply::written(128, |json| {
+        json.object(|json| {
+            json.key("code").integer(error.code);
+            json.key("msg").text(&error.text);
+            if let Some(data) = &error.data {
+                json.key("data").raw(data);
+            }
+        });
+    });
+    (error.status, reply.body)
+}
+
+fn accepts_gzip(request: &HeaderMap) -> bool {
+    request.get_all(ACCEPT_ENCODING).iter().filter_map(|value| value.to_str().ok()).flat_map(|value| value.split(',')).any(
+        |coding| {
+            let (name, quality) = coding.split_once(';').unwrap_or((coding, ""));
+            name.trim().eq_ignore_ascii_case("gzip") && !matches!(quality.trim(), "q=0" | "q=0.0" | "q=0.00" | "q=0.000")
+        },
+    )
+}
+
+fn gzip(body: Bytes, headers: &mut HeaderMap) -> Bytes {
+    use std::io::Write;
+    let mut encoder = flate2::write::GzEncoder::new(Vec::with_capacity(body.len() / 4), flate2::Compression::fast());
+    match encoder.write_all(&body).and_then(|()| encoder.finish()) {
+        Ok(small) => {
+            headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+            headers.insert(VARY, HeaderValue::from_static("accept-encoding"));
+            small.into()
+        }
+        // Writing to memory does not fail; if it did, the plain body is still right.
+        Err(_) => body,
+    }
+}
+
+/// Counts a request while it is worked on, however it ends.
+struct InFlight<'a>(&'a App);
+
+impl<'a> InFlight<'a> {
+    fn enter(app: &'a App) -> Self {
+        app.metrics.in_flight.inc();
+        Self(app)
+    }
+}
+
+impl Drop for InFlight<'_> {
+    fn drop(&mut self) {
+        self.0.metrics.in_flight.dec();
+    }
+}

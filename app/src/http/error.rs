@@ -1,0 +1,215 @@
+//! The one error of the HTTP side: status, Binance's code and text, always as `{"code","msg"}`. Never: why something failed
+//! inside; that goes to the log, once, at the edge.
+//!
+//! Source of codes and texts: errors.md of the public API documentation. Clients match texts byte for byte.
+
+use crate::engine::handle::SubmitError;
+use axum::http::StatusCode;
+use exchange_core::refusal::Refusal;
+use std::borrow::Cow;
+
+/// What a request that is not answered gets.
+#[derive(Debug)]
+pub struct ApiError {
+    pub status: StatusCode,
+    pub code: i32,
+    pub text: Cow<'static, str>,
+    /// `Retry-After`, in seconds.
+    pub retry_after: Option<u64>,
+    /// JSON of a `data` member (cancelReplace).
+    pub data: Option<Vec<u8>>,
+    /// For the log only.
+    pub cause: Option<Box<str>>,
+}
+
+impl ApiError {
+    pub const fn new(status: StatusCode, code: i32, text: &'static str) -> Self {
+        Self { status, code, text: Cow::Borrowed(text), retry_after: None, data: None, cause: None }
+    }
+
+    /// A fault of the request: 400.
+    pub const fn bad(code: i32, text: &'static str) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, code, text)
+    }
+
+    fn bad_with(code: i32, text: String) -> Self {
+        Self { text: Cow::Owned(text), ..Self::bad(code, "") }
+    }
+
+    /// A fault of ours: 500. `cause` is logged, never shown.
+    pub fn internal(cause: impl std::fmt::Display) -> Self {
+        Self {
+            cause: Some(cause.to_string().into()),
+            ..Self::new(StatusCode::INTERNAL_SERVER_ERROR, -1000, "An unknown error occurred while processing the request.")
+        }
+    }
+
+    /// Something that this needs is away; certainly not executed: 503.
+    pub fn unavailable(cause: impl std::fmt::Display) -> Self {
+        Self { cause: Some(cause.to_string().into()), ..Self::DISCONNECTED }
+    }
+
+    pub const DISCONNECTED: Self =
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, -1001, "Internal error; unable to process your request. Please try again.");
+    pub const UNSUPPORTED: Self = Self::bad(-1020, "This operation is not supported.");
+    pub const NOT_FOUND: Self = Self::new(StatusCode::NOT_FOUND, -1020, "This operation is not supported.");
+    pub const METHOD_NOT_ALLOWED: Self = Self::new(StatusCode::METHOD_NOT_ALLOWED, -1020, "This operation is not supported.");
+    pub const TOO_LARGE: Self = Self::new(StatusCode::PAYLOAD_TOO_LARGE, -1013, "Request body is larger than 65536 bytes.");
+    pub const QUERY_TOO_LONG: Self = Self::new(StatusCode::URI_TOO_LONG, -1013, "Query string is longer than 16384 bytes.");
+    pub const CONTENT_TYPE: Self =
+        Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, -1013, "Content-Type must be application/x-www-form-urlencoded.");
+    pub const BODY_TIMEOUT: Self = Self::new(StatusCode::REQUEST_TIMEOUT, -1013, "Request body was not received in time.");
+    pub const BODY_BROKEN: Self = Self::bad(-1013, "Request body could not be read.");
+    /// 504: past the deadline, so nobody knows.
+    pub const TIMEOUT: Self = Self::new(
+        StatusCode::GATEWAY_TIMEOUT,
+        -1007,
+        "Timeout waiting for response from backend server. Send status unknown; execution status unknown.",
+    );
+    pub const BUSY: Self = Self::new(
+        StatusCode::SERVICE_UNAVAILABLE,
+        -1008,
+        "Server is currently overloaded with other requests. Please try again in a few minutes.",
+    );
+
+    pub const KEY_FORMAT: Self = Self::new(StatusCode::UNAUTHORIZED, -2014, "API-key format invalid.");
+    pub const KEY_REJECTED: Self = Self::new(StatusCode::UNAUTHORIZED, -2015, "Invalid API-key, IP, or permissions for action.");
+    pub const SIGNATURE: Self = Self::bad(-1022, "Signature for this request is not valid.");
+    pub const OUTSIDE_WINDOW: Self = Self::bad(-1021, "Timestamp for this request is outside of the recvWindow.");
+    pub const AHEAD: Self = Self::bad(-1021, "Timestamp for this request was 1000ms ahead of the server's time.");
+    pub const WINDOW_TOO_LARGE: Self = Self::bad(-1131, "'recvWindow' must be less than 60000.");
+    pub const TIME_UNIT: Self = Self::bad(-1194, "Invalid value for time unit; expected either MICROSECOND or MILLISECOND.");
+
+    pub const ILLEGAL: Self = Self::bad(-1100, "Illegal characters found in a parameter.");
+    pub const DUPLICATE: Self = Self::bad(-1101, "Duplicate values for a parameter detected.");
+    pub const TIME_IN_FORCE_NOT_REQUIRED: Self = Self::bad(-1114, "TimeInForce parameter sent when not required.");
+    pub const TIME_IN_FORCE: Self = Self::bad(-1115, "Invalid timeInForce.");
+    pub const ORDER_TYPE: Self = Self::bad(-1116, "Invalid orderType.");
+    pub const SIDE: Self = Self::bad(-1117, "Invalid side.");
+    pub const NEW_CLIENT_ID_EMPTY: Self = Self::bad(-1118, "New client order ID was empty.");
+    pub const ORIGINAL_CLIENT_ID_EMPTY: Self = Self::bad(-1119, "Original client order ID was empty.");
+    pub const INTERVAL: Self = Self::bad(-1120, "Invalid interval.");
+    pub const SYMBOL: Self = Self::bad(-1121, "Invalid symbol.");
+    pub const CANCEL_RESTRICTIONS: Self = Self::bad(-1145, "Invalid cancelRestrictions");
+    pub const NO_SUCH_ORDER: Self = Self::bad(-2013, "Order does not exist.");
+
+    /// -1100 with the parameter and what it may hold.
+    pub fn illegal(name: &str, range: &str) -> Self {
+        Self::bad_with(-1100, format!("Illegal characters found in parameter '{name}'; legal range is '{range}'."))
+    }
+
+    pub fn too_many(expected: usize, received: usize) -> Self {
+        Self::bad_with(-1101, format!("Too many parameters; expected '{expected}' and received '{received}'."))
+    }
+
+    pub fn mandatory(name: &str) -> Self {
+        Self::bad_with(-1102, format!("Mandatory parameter '{name}' was not sent, was empty/null, or malformed."))
+    }
+
+    pub fn either(one: &str, other: &str) -> Self {
+        Self::bad_with(-1102, format!("Param '{one}' or '{other}' must be sent, but both were empty/null!"))
+    }
+
+    pub fn unread(read: usize, sent: usize) -> Self {
+        Self::bad_with(-1104, format!("Not all sent parameters were read; read '{read}' parameter(s) but was sent '{sent}'."))
+    }
+
+    pub fn empty(name: &str) -> Self {
+        Self::bad_with(-1105, format!("Parameter '{name}' was empty."))
+    }
+
+    pub fn not_required(name: &str) -> Self {
+        Self::bad_with(-1106, format!("Parameter '{name}' sent when not required."))
+    }
+
+    pub fn overflow(name: &str) -> Self {
+        Self::bad_with(-1108, format!("Parameter '{name}' overflowed."))
+    }
+
+    pub fn precision(name: &str) -> Self {
+        Self::bad_with(-1111, format!("Parameter '{name}' has too much precision."))
+    }
+
+    pub fn together(one: &str, other: &str) -> Self {
+        Self::bad_with(
+            -1128,
+            format!("Combination of optional fields invalid. Recommendation: '{one}' and '{other}' must both be sent."),
+        )
+    }
+
+    pub fn invalid(name: &str) -> Self {
+        Self::bad_with(-1130, format!("Data sent for parameter '{name}' is not valid."))
+    }
+
+    /// 429: the address used more than its weight.
+    pub fn weight_used(limit: u32, retry_after: u64) -> Self {
+        Self {
+            status: StatusCode::TOO_MANY_REQUESTS,
+            retry_after: Some(retry_after),
+            ..Self::bad_with(
+                -1003,
+                format!(
+                    "Too much request weight used; current limit is {limit} request weight per 1 MINUTE. \
+                     Please use WebSocket Streams for live updates to avoid polling the API."
+                ),
+            )
+        }
+    }
+
+    /// 418: the address went on after 429. `until` in milliseconds since the epoch.
+    pub fn banned(until: i64, retry_after: u64) -> Self {
+        Self {
+            status: StatusCode::IM_A_TEAPOT,
+            retry_after: Some(retry_after),
+            ..Self::bad_with(
+                -1003,
+                format!(
+                    "Way too much request weight used; IP banned until {until}. \
+                     Please use WebSocket Streams for live updates to avoid bans."
+                ),
+            )
+        }
+    }
+
+    /// 429: the account has too many unfilled orders in an interval, e.g. `10 SECOND`.
+    pub fn too_many_orders(limit: u32, interval: &str, retry_after: u64) -> Self {
+        Self {
+            status: StatusCode::TOO_MANY_REQUESTS,
+            retry_after: Some(retry_after),
+            ..Self::bad_with(-1015, format!("Too many new orders; current limit is {limit} orders per {interval}."))
+        }
+    }
+}
+
+impl From<Refusal> for ApiError {
+    fn from(refusal: Refusal) -> Self {
+        Self::bad_with(refusal.code(), refusal.to_string())
+    }
+}
+
+impl From<SubmitError> for ApiError {
+    fn from(error: SubmitError) -> Self {
+        match error {
+            SubmitError::Refused(refusal) => refusal.into(),
+            SubmitError::Busy => Self::BUSY,
+            SubmitError::Unavailable => Self::unavailable("the engine takes no commands now"),
+            SubmitError::Unknown => Self { cause: Some("a commit's outcome is not known".into()), ..Self::TIMEOUT },
+            SubmitError::Expired => Self::OUTSIDE_WINDOW,
+        }
+    }
+}
+
+impl From<sqlx::Error> for ApiError {
+    /// PostgreSQL away is 503, everything else a fault of ours.
+    fn from(error: sqlx::Error) -> Self {
+        match error {
+            sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed | sqlx::Error::WorkerCrashed => {
+                Self::unavailable(error)
+            }
+            sqlx::Error::Database(ref fault) if fault.code().is_some_and(|code| code.starts_with("57P") || code == "25006") => {
+                Self::unavailable(error)
+            }
+            error => Self::internal(error),
+        }
+    }
+}

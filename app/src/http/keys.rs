@@ -1,0 +1,142 @@
+//! The API keys in memory: no request waits for PostgreSQL. Never: SQL, a decision about one request.
+//!
+//! A follower asks for what changed every [`POLL`]; a revoked key is refused within that time. While PostgreSQL is away the
+//! keys that are known stay usable.
+
+use super::auth::Verifier;
+use crate::api_key::{KeyFault, Permissions, Vault};
+use crate::db::api_keys::{self, ApiKey, Material};
+use exchange_core::order::AccountId;
+use ipnet::IpNet;
+use parking_lot::RwLock;
+use rustc_hash::FxHashMap;
+use sqlx::PgPool;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::time::Duration;
+use tokio_util::sync::CancellationToken;
+
+/// How often changed keys are looked for: well inside the promised second.
+const POLL: Duration = Duration::from_millis(250);
+
+/// A usable key.
+#[derive(Debug)]
+pub struct Key {
+    pub account: AccountId,
+    pub permissions: Permissions,
+    pub verifier: Verifier,
+    networks: Vec<IpNet>,
+}
+
+impl Key {
+    /// Whether it may be used from `address`.
+    pub fn allows(&self, address: IpAddr) -> bool {
+        let address = address.to_canonical();
+        self.networks.is_empty() || self.networks.iter().any(|network| network.contains(&address))
+    }
+}
+
+/// Every usable key. Clones share them.
+#[derive(Clone)]
+pub struct Keys {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    keys: RwLock<FxHashMap<Box<str>, Arc<Key>>>,
+    vault: Vault,
+    loaded: AtomicBool,
+    revision: AtomicI64,
+}
+
+impl Keys {
+    pub fn new(vault: Vault) -> Self {
+        let shared = Shared { keys: RwLock::default(), vault, loaded: AtomicBool::new(false), revision: AtomicI64::new(0) };
+        Self { shared: Arc::new(shared) }
+    }
+
+    pub fn get(&self, api_key: &str) -> Option<Arc<Key>> {
+        self.shared.keys.read().get(api_key).cloned()
+    }
+
+    /// False until the table was read once: until then an unknown key means nothing.
+    pub fn is_loaded(&self) -> bool {
+        self.shared.loaded.load(Ordering::Acquire)
+    }
+
+    /// Takes over what changed since the last time.
+    ///
+    /// # Errors
+    /// PostgreSQL's; what is known stays.
+    pub async fn refresh(&self, pool: &PgPool) -> sqlx::Result<()> {
+        let rows = api_keys::changed_since(pool, self.shared.revision.load(Ordering::Acquire)).await?;
+        if let Some(last) = rows.last() {
+            let revision = last.revision;
+            self.apply(rows);
+            self.shared.revision.store(revision, Ordering::Release);
+        }
+        self.shared.loaded.store(true, Ordering::Release);
+        Ok(())
+    }
+
+    /// Keeps the keys fresh until `shutdown`.
+    pub async fn follow(self, pool: PgPool, shutdown: CancellationToken) {
+        let mut away = false;
+        let mut ticks = tokio::time::interval(POLL);
+        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                () = shutdown.cancelled() => return,
+                _ = ticks.tick() => {}
+            }
+            match self.refresh(&pool).await {
+                Ok(()) if away => {
+                    away = false;
+                    tracing::info!("API keys are read again");
+                }
+                Ok(()) => {}
+                Err(_) if away => {}
+                Err(error) => {
+                    away = true;
+                    tracing::warn!(%error, "API keys cannot be read: new and revoked keys are not seen until PostgreSQL is back");
+                }
+            }
+        }
+    }
+
+    fn apply(&self, rows: Vec<ApiKey>) {
+        let usable: Vec<(Box<str>, Option<Arc<Key>>)> = rows
+            .into_iter()
+            .map(|row| {
+                let name: Box<str> = row.api_key.as_str().into();
+                let key = if row.revoked_at.is_some() { None } else { self.open(row) };
+                (name, key)
+            })
+            .collect();
+        let mut keys = self.shared.keys.write();
+        for (name, key) in usable {
+            match key {
+                Some(key) => keys.insert(name, key),
+                None => keys.remove(&name),
+            };
+        }
+    }
+
+    fn open(&self, row: ApiKey) -> Option<Arc<Key>> {
+        let verifier = match &row.material {
+            Material::Hmac(sealed) => self.shared.vault.open(&row.api_key, sealed).map(|secret| Verifier::hmac(&secret)),
+            Material::Ed25519(public_key) => Verifier::ed25519(public_key),
+            Material::Gone => Err(KeyFault::Incomplete),
+        };
+        match verifier {
+            Ok(verifier) => {
+                Some(Arc::new(Key { account: row.account, permissions: row.permissions, verifier, networks: row.networks }))
+            }
+            Err(fault) => {
+                tracing::error!(account = row.account, label = row.label, %fault, "an API key cannot be used");
+                None
+            }
+        }
+    }
+}

@@ -1,0 +1,259 @@
+//! Rate limits: request weight per address, unfilled orders per account. Never: who the account is.
+//!
+//! Intervals begin at whole multiples of their length, as at Binance. The memory is bounded: addresses by
+//! [`ADDRESSES_MAX`] (beyond it they share one counter), accounts by how many there are.
+
+use super::error::ApiError;
+use crate::config::RateLimits;
+use exchange_core::money::Time;
+use exchange_core::order::AccountId;
+use parking_lot::Mutex;
+use rustc_hash::FxHashMap;
+use std::net::{IpAddr, Ipv6Addr};
+
+const SECOND: Time = 1_000_000;
+const MINUTE: Time = 60 * SECOND;
+const TEN_SECONDS: Time = 10 * SECOND;
+const DAY: Time = 86_400 * SECOND;
+
+/// Locks and tables: more than cores, so that two requests seldom wait for each other.
+const SHARDS: usize = 16;
+/// Addresses that have a counter of their own.
+const ADDRESSES_MAX: usize = 65_536;
+/// Refused requests within a minute after which an address is banned.
+const REFUSALS_BEFORE_BAN: u32 = 100;
+const BAN_FIRST: Time = 2 * MINUTE;
+const BAN_LONGEST: Time = 3 * DAY;
+/// An IPv6 client owns its /64.
+const IPV6_PREFIX: u128 = !0 << 64;
+/// How much a maker order's first fill gives back (faqs/order_count_decrement.md).
+pub const MAKER_FIRST_FILL: u32 = 5;
+/// How much a taker order's first fill gives back.
+pub const TAKER_FIRST_FILL: u32 = 1;
+
+#[derive(Debug, Default, Clone, Copy)]
+struct Usage {
+    minute: Time,
+    used: u32,
+    refused: u32,
+    banned_until: Time,
+    bans: u32,
+}
+
+/// Unfilled orders of one account.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub struct OrderCount {
+    window: Time,
+    day: Time,
+    pub ten_seconds: u32,
+    pub one_day: u32,
+}
+
+/// All counters of one replica.
+#[derive(Debug)]
+pub struct Limits {
+    settings: RateLimits,
+    addresses: [Mutex<FxHashMap<IpAddr, Usage>>; SHARDS],
+    accounts: [Mutex<FxHashMap<AccountId, OrderCount>>; SHARDS],
+}
+
+impl Limits {
+    pub fn new(settings: RateLimits) -> Self {
+        Self { settings, addresses: Default::default(), accounts: Default::default() }
+    }
+
+    pub const fn settings(&self) -> &RateLimits {
+        &self.settings
+    }
+
+    /// Charges `weight` to the address; gives what it used in this minute, and the refusal if that is too much.
+    pub fn charge(&self, address: IpAddr, weight: u32, now: Time) -> (u32, Result<(), ApiError>) {
+        let address = counted(address);
+        let mut table = self.addresses[shard(&address)].lock();
+        if table.len() >= ADDRESSES_MAX / SHARDS && !table.contains_key(&address) {
+            let minute = now - now.rem_euclid(MINUTE);
+            table.retain(|_, usage| usage.minute == minute || usage.banned_until > now);
+        }
+        let crowded = table.len() >= ADDRESSES_MAX / SHARDS && !table.contains_key(&address);
+        // Beyond the bound the newcomers share the counter of no one.
+        let address = if crowded { IpAddr::V6(Ipv6Addr::UNSPECIFIED) } else { address };
+        let usage = table.entry(address).or_default();
+        let result = usage.charge(weight, self.settings.weight_1m, now);
+        (usage.used, result)
+    }
+
+    /// Counts `orders` new orders of the account, or refuses all of them.
+    ///
+    /// # Errors
+    /// -1015 with the limit that would be exceeded.
+    pub fn take_orders(&self, account: AccountId, orders: u32, now: Time) -> Result<OrderCount, ApiError> {
+        let mut table = self.accounts[account as usize % SHARDS].lock();
+        let count = table.entry(account).or_default();
+        count.roll(now);
+        let over = |used: u32, limit: u32| used.saturating_add(orders) > limit;
+        if over(count.ten_seconds, self.settings.orders_10s) {
+            return Err(ApiError::too_many_orders(self.settings.orders_10s, "10 SECOND", seconds_left(now, TEN_SECONDS)));
+        }
+        if over(count.one_day, self.settings.orders_1d) {
+            return Err(ApiError::too_many_orders(self.settings.orders_1d, "1 DAY", seconds_left(now, DAY)));
+        }
+        count.ten_seconds += orders;
+        count.one_day += orders;
+        Ok(*count)
+    }
+
+    /// Takes `orders` off the count: they were refused after all, or an order had its first fill. Never below zero.
+    pub fn give_back(&self, account: AccountId, orders: u32, now: Time) {
+        if let Some(count) = self.accounts[account as usize % SHARDS].lock().get_mut(&account) {
+            count.roll(now);
+            count.ten_seconds = count.ten_seconds.saturating_sub(orders);
+            count.one_day = count.one_day.saturating_sub(orders);
+        }
+    }
+
+    /// The account's count now.
+    pub fn orders(&self, account: AccountId, now: Time) -> OrderCount {
+        let mut count = self.accounts[account as usize % SHARDS].lock().get(&account).copied().unwrap_or_default();
+        count.roll(now);
+        count
+    }
+}
+
+impl Usage {
+    fn charge(&mut self, weight: u32, limit: u32, now: Time) -> Result<(), ApiError> {
+        if self.banned_until > now {
+            return Err(self.banned(now));
+        }
+        let minute = now - now.rem_euclid(MINUTE);
+        if self.minute != minute {
+            // A long time without a ban makes the next one short again.
+            let forgiven = self.banned_until + BAN_LONGEST < now;
+            let bans = if forgiven { 0 } else { self.bans };
+            *self = Self { minute, bans, banned_until: self.banned_until, ..Self::default() };
+        }
+        self.used = self.used.saturating_add(weight);
+        if self.used <= limit {
+            return Ok(());
+        }
+        self.refused += 1;
+        if self.refused > REFUSALS_BEFORE_BAN {
+            let length = BAN_FIRST.saturating_mul(1 << self.bans.min(20)).min(BAN_LONGEST);
+            self.bans += 1;
+            self.banned_until = now + length;
+            return Err(self.banned(now));
+        }
+        Err(ApiError::weight_used(limit, seconds_left(now, MINUTE)))
+    }
+
+    fn banned(&self, now: Time) -> ApiError {
+        let left = self.banned_until - now;
+        ApiError::banned(self.banned_until / 1000, (left as u64).div_ceil(SECOND as u64))
+    }
+}
+
+impl OrderCount {
+    fn roll(&mut self, now: Time) {
+        let (window, day) = (now - now.rem_euclid(TEN_SECONDS), now - now.rem_euclid(DAY));
+        if self.window != window {
+            (self.window, self.ten_seconds) = (window, 0);
+        }
+        if self.day != day {
+            (self.day, self.one_day) = (day, 0);
+        }
+    }
+}
+
+/// Whole seconds until the interval ends, at least 1.
+fn seconds_left(now: Time, interval: Time) -> u64 {
+    ((interval - now.rem_euclid(interval)) as u64).div_ceil(SECOND as u64)
+}
+
+fn counted(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(address) => IpAddr::V6((u128::from(address) & IPV6_PREFIX).into()),
+        address => address,
+    }
+}
+
+fn shard(address: &IpAddr) -> usize {
+    let mixed = match address {
+        IpAddr::V4(address) => u64::from(u32::from(*address)),
+        IpAddr::V6(address) => (u128::from(*address) >> 64) as u64,
+    };
+    (mixed.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 60) as usize
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOON: Time = 1_700_000_040 * SECOND;
+    const CLIENT: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(203, 0, 113, 7));
+
+    fn limits(weight_1m: u32, orders_10s: u32) -> Limits {
+        Limits::new(RateLimits { weight_1m, orders_10s, orders_1d: 1_000 })
+    }
+
+    #[test]
+    fn weight_is_refused_with_429_then_418_for_longer_each_time() {
+        let limits = limits(10, 1);
+        assert!(limits.charge(CLIENT, 10, NOON).1.is_ok());
+        let (used, refused) = limits.charge(CLIENT, 1, NOON + 15 * SECOND);
+        let refused = refused.unwrap_err();
+        assert_eq!((used, refused.status.as_u16(), refused.code, refused.retry_after), (11, 429, -1003, Some(45)));
+        assert!(refused.text.starts_with("Too much request weight used; current limit is 10 request weight per 1 MINUTE."));
+        let mut now = NOON;
+        for length in [120, 240, 480] {
+            let banned = (0..=REFUSALS_BEFORE_BAN).map(|_| limits.charge(CLIENT, 11, now).1.unwrap_err()).last().unwrap();
+            assert_eq!((banned.status.as_u16(), banned.retry_after), (418, Some(length)));
+            assert!(banned.text.contains(&format!("IP banned until {}", now / 1000 + length as i64 * 1000)));
+            now += length as i64 * SECOND;
+            assert!(limits.charge(CLIENT, 10, now).1.is_ok(), "the ban is over");
+            now += MINUTE;
+        }
+    }
+
+    #[test]
+    fn another_minute_or_address_has_its_own_weight() {
+        let limits = limits(10, 1);
+        assert!(limits.charge(CLIENT, 11, NOON).1.is_err());
+        assert!(limits.charge("2001:db8::1".parse().unwrap(), 10, NOON).1.is_ok());
+        assert!(limits.charge("2001:db8::2".parse().unwrap(), 1, NOON).1.is_err(), "one /64 is one client");
+        assert!(limits.charge("::ffff:203.0.113.8".parse().unwrap(), 10, NOON).1.is_ok());
+        assert!(limits.charge("203.0.113.8".parse().unwrap(), 1, NOON).1.is_err(), "a mapped address is the same client");
+        assert!(limits.charge(CLIENT, 10, NOON + MINUTE).1.is_ok());
+    }
+
+    #[test]
+    fn the_memory_of_addresses_is_bounded() {
+        let limits = limits(10, 1);
+        for n in 0..200_000u32 {
+            let _ = limits.charge(IpAddr::V4(n.into()), 1, NOON);
+        }
+        let held: usize = limits.addresses.iter().map(|table| table.lock().len()).sum();
+        assert!(held <= ADDRESSES_MAX + SHARDS, "{held}");
+        for n in 0..1_000u32 {
+            let _ = limits.charge(IpAddr::V4(n.into()), 1, NOON + MINUTE);
+        }
+        assert!(limits.addresses.iter().map(|table| table.lock().len()).sum::<usize>() <= ADDRESSES_MAX + SHARDS);
+    }
+
+    #[test]
+    fn orders_are_counted_per_interval_and_given_back() {
+        let limits = limits(1, 5);
+        for _ in 0..5 {
+            limits.take_orders(7, 1, NOON).unwrap();
+        }
+        let refused = limits.take_orders(7, 1, NOON + 4 * SECOND).unwrap_err();
+        assert_eq!((refused.status.as_u16(), refused.code, refused.retry_after), (429, -1015, Some(6)));
+        assert_eq!(refused.text, "Too many new orders; current limit is 5 orders per 10 SECOND.");
+        // The documented maker example: five orders, the first fill gives five back, more fills give nothing.
+        limits.give_back(7, MAKER_FIRST_FILL, NOON);
+        limits.give_back(7, MAKER_FIRST_FILL, NOON);
+        assert_eq!(limits.take_orders(7, 1, NOON).unwrap().ten_seconds, 1);
+        let later = limits.orders(7, NOON + TEN_SECONDS);
+        assert_eq!((later.ten_seconds, later.one_day), (0, 1));
+        assert_eq!(limits.orders(7, NOON + DAY).one_day, 0);
+        assert!(limits.take_orders(8, 6, NOON).is_err());
+    }
+}
