@@ -56,7 +56,7 @@ impl Twin {
         let of = |id: u64| self.trades.iter().filter(move |t| t.aggregate == id);
         ids.into_iter()
             .filter_map(|id| {
-                let (first, last) = of(id).next().zip(of(id).last())?;
+                let (first, last) = of(id).next().zip(of(id).next_back())?;
                 let quantity = of(id).map(|t| Amount::from(t.quantity)).sum();
                 Some(AggregateTrade { quantity, last_trade: last.trade, ..AggregateTrade::of(first) })
             })
