@@ -2,5 +2,6 @@
 
 pub mod api_keys;
 pub mod head;
+pub mod history;
 pub mod journal;
 pub mod migrate;

@@ -87,6 +87,11 @@ impl MarketData {
         }
     }
 
+    /// Every candle with trades of a market that is held, the current one included; rising.
+    pub fn stored_candles(&self, market: MarketId, interval: Interval) -> Vec<Candle> {
+        self.market(market).map_or_else(Vec::new, |history| history.series(interval).with(history.pending.as_ref(), 0))
+    }
+
     /// The last 24 hours of a market.
     pub fn statistics(&self, market: MarketId) -> Statistics {
         let Some(history) = self.market(market) else { return Statistics::new(self.now, None, 0, 0, 0) };

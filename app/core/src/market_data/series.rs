@@ -67,6 +67,11 @@ impl Series {
         }
         // The row before the first one asked for gives the close that empty intervals repeat.
         let first = self.candles.partition_point(|candle| candle.open_time < grid.from).saturating_sub(1);
+        Some(grid.fill(&self.with(pending, first)))
+    }
+
+    /// The stored candles from index `first` on, with `pending` taken in.
+    pub(super) fn with(&self, pending: Option<&Candle>, first: usize) -> Vec<Candle> {
         let mut rows: Vec<Candle> = self.candles.range(first..).copied().collect();
         if let Some(pending) = pending {
             let open_time = self.interval.open(pending.open_time);
@@ -75,7 +80,7 @@ impl Series {
                 _ => rows.push(Candle { open_time, ..*pending }),
             }
         }
-        Some(grid.fill(&rows))
+        rows
     }
 }
 

@@ -1,0 +1,136 @@
+//! Orders of one account and market, open or closed.
+
+use exchange_core::order::{
+    AccountId, ClientId, ExpiryReason, MarketId, Order, OrderId, OrderStatus, OrderType, Side, StpMode, TimeInForce,
+};
+use sqlx::{PgPool, Row, postgres::PgRow};
+
+use super::{FIRST, Part, Projected, amount, broken, code, narrow, optional_amount, projected, unsigned};
+
+/// Whose orders, and which.
+#[derive(Debug, Clone, Copy)]
+pub struct OrderQuery {
+    pub account: AccountId,
+    pub market: MarketId,
+    /// Ids are order ids, times are those of creation.
+    pub part: Part,
+}
+
+macro_rules! columns {
+    () => {
+        "id, price, stop_price, quantity, executed, created, updated, working_since, account, market, side, kind, time_in_force, \
+         stp, status, expiry_reason, working, executed_quote::text, hold::text, client_id, quote_order_quantity::text, list, \
+         prevented, prevented_match"
+    };
+}
+
+/// Both bounds by time are first made bounds by id, which the key holds: order ids rise with time.
+macro_rules! part {
+    ($direction:literal) => {
+        concat!(
+            "SELECT p.projected_seq, p.journal_time, o.* FROM projection p LEFT JOIN LATERAL (SELECT ",
+            columns!(),
+            " FROM orders WHERE account = $1 AND market = $2 AND id >= greatest($3, order_id_floor($4)) \
+             AND id < coalesce((SELECT first_order FROM order_minutes WHERE minute > $5 / 60000000 ORDER BY minute LIMIT 1), \
+             9223372036854775807) AND created >= coalesce($4, created) AND created <= coalesce($5, created) ORDER BY id ",
+            $direction,
+            " LIMIT $6) o ON true ORDER BY o.id"
+        )
+    };
+}
+
+/// The asked orders by rising id.
+pub async fn orders(pool: &PgPool, query: &OrderQuery) -> sqlx::Result<Projected<Order>> {
+    let part = &query.part;
+    let rows = sqlx::query(if part.is_newest() { part!("DESC") } else { part!("ASC") })
+        .bind(account_bind(query.account))
+        .bind(market_bind(query.market))
+        .bind(part.from_bind())
+        .bind(part.start)
+        .bind(part.end)
+        .bind(part.limit_bind())
+        .fetch_all(pool)
+        .await?;
+    projected(&rows, read)
+}
+
+/// One order by its id, or none.
+pub async fn order_by_id(pool: &PgPool, account: AccountId, market: MarketId, id: OrderId) -> sqlx::Result<Projected<Order>> {
+    let rows = sqlx::query(concat!(
+        "SELECT p.projected_seq, p.journal_time, o.* FROM projection p LEFT JOIN LATERAL (SELECT ",
+        columns!(),
+        " FROM orders WHERE account = $1 AND market = $2 AND id = $3) o ON true"
+    ))
+    .bind(account_bind(account))
+    .bind(market_bind(market))
+    .bind(i64::try_from(id).unwrap_or(i64::MAX))
+    .fetch_all(pool)
+    .await?;
+    projected(&rows, read)
+}
+
+/// The last order of a client id, or none.
+pub async fn order_by_client_id(
+    pool: &PgPool,
+    account: AccountId,
+    market: MarketId,
+    client_id: &ClientId,
+) -> sqlx::Result<Projected<Order>> {
+    let rows = sqlx::query(concat!(
+        "SELECT p.projected_seq, p.journal_time, o.* FROM projection p LEFT JOIN LATERAL (SELECT ",
+        columns!(),
+        " FROM orders WHERE account = $1 AND market = $2 AND client_id = $3 ORDER BY id DESC LIMIT 1) o ON true"
+    ))
+    .bind(account_bind(account))
+    .bind(market_bind(market))
+    .bind(client_id.as_str())
+    .fetch_all(pool)
+    .await?;
+    projected(&rows, read)
+}
+
+/// As the tables hold an account's id.
+pub(super) fn account_bind(account: AccountId) -> i32 {
+    i32::try_from(account).unwrap_or(i32::MAX)
+}
+
+/// As the tables hold a market's id.
+pub(super) fn market_bind(market: MarketId) -> i16 {
+    i16::try_from(market).unwrap_or(i16::MAX)
+}
+
+pub(super) fn client_id(row: &PgRow, index: usize) -> sqlx::Result<ClientId> {
+    let text: &str = row.try_get(index)?;
+    ClientId::new(text).ok_or_else(|| broken(index, "is no client order id"))
+}
+
+fn read(row: &PgRow) -> sqlx::Result<Order> {
+    let at = |column: usize| FIRST + column;
+    let optional = |column: usize| row.try_get::<Option<i64>, _>(at(column)).map(|value| value.unwrap_or(0));
+    Ok(Order {
+        id: unsigned(row, at(0))?,
+        price: row.try_get(at(1))?,
+        stop_price: row.try_get(at(2))?,
+        quantity: row.try_get(at(3))?,
+        executed: row.try_get(at(4))?,
+        created: row.try_get(at(5))?,
+        updated: row.try_get(at(6))?,
+        working_since: row.try_get(at(7))?,
+        account: narrow::<i32, _>(row, at(8))?,
+        market: narrow::<i16, _>(row, at(9))?,
+        side: code(row, at(10), Side::from_code)?,
+        kind: code(row, at(11), OrderType::from_code)?,
+        time_in_force: code(row, at(12), TimeInForce::from_code)?,
+        stp: code(row, at(13), StpMode::from_code)?,
+        status: code(row, at(14), OrderStatus::from_code)?,
+        expiry_reason: code(row, at(15), ExpiryReason::from_code)?,
+        working: row.try_get(at(16))?,
+        executed_quote: amount(row, at(17))?,
+        hold: amount(row, at(18))?,
+        client_id: client_id(row, at(19))?,
+        quote_order_quantity: optional_amount(row, at(20))?,
+        list: optional(21)?.unsigned_abs(),
+        prevented: optional(22)?,
+        prevented_match: optional(23)?.unsigned_abs(),
+    })
+}
