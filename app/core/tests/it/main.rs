@@ -1,0 +1,10 @@
+//! The core's tests, one binary. `support` makes exchanges and commands; every other file has one subject.
+
+mod golden;
+mod naive;
+mod properties;
+mod refusals;
+mod scenarios;
+mod simulation;
+mod support;
+mod twin;

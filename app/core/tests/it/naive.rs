@@ -1,0 +1,579 @@
+//! A second exchange, slow and obvious: one list of open orders, searched from end to end for everything; trades kept for ever.
+//! It shares the vocabulary of commands with the real one and no rule of it.
+
+use crate::support::{BTC, MARKET, USDT};
+use exchange_core::command::{CancelOrder, CancelReplaceMode, CancelRestriction, Command, NewOco, NewOrder};
+use exchange_core::market::{Commission, Filters};
+use exchange_core::order::{AccountId, AssetId, ClientId, OrderType, Side, StpMode, TimeInForce};
+use std::collections::BTreeMap;
+
+const ONE: i128 = 100_000_000;
+
+#[derive(Debug, Clone)]
+pub struct Open {
+    pub id: u64,
+    pub new: NewOrder,
+    pub executed: i64,
+    pub executed_quote: i128,
+    pub prevented: i64,
+    pub hold: i128,
+    pub list: u64,
+    /// Some(arrival) on the book, None while waiting or taking.
+    pub arrived: Option<u64>,
+    pub waiting: bool,
+    pub status: &'static str,
+}
+
+impl Open {
+    fn left(&self) -> i64 {
+        self.new.quantity - self.executed - self.prevented
+    }
+}
+
+pub struct Naive {
+    pub filters: Filters,
+    pub commission: Commission,
+    pub balances: BTreeMap<(AccountId, AssetId), (i128, i128)>,
+    pub open: Vec<Open>,
+    pub ended: Vec<Open>,
+    /// price, quantity, time
+    pub trades: Vec<(i64, i64, i64)>,
+    pub lists: Vec<(u64, AccountId, ClientId)>,
+    pub last_id: u64,
+    pub last_list: u64,
+    arrivals: u64,
+    now: i64,
+}
+
+/// id, status, executed, executed quote of each order that the reply shows.
+pub type Shown = Vec<(u64, &'static str, i64, i128)>;
+pub type Answer = Result<Shown, String>;
+
+fn refuse<T>(text: &str) -> Result<T, String> {
+    Err(text.to_owned())
+}
+
+impl Naive {
+    pub fn new(filters: Filters, commission: Commission) -> Self {
+        Self {
+            filters,
+            commission,
+            balances: BTreeMap::new(),
+            open: Vec::new(),
+            ended: Vec::new(),
+            trades: Vec::new(),
+            lists: Vec::new(),
+            last_id: 0,
+            last_list: 0,
+            arrivals: 0,
+            now: 0,
+        }
+    }
+
+    pub fn run(&mut self, command: &Command, now: i64) -> Answer {
+        self.now = now;
+        match command {
+            Command::Place(new) => {
+                self.check(new, 1)?;
+                self.place(new.clone()).map(|shown| vec![shown])
+            }
+            Command::Cancel(cancel) => self.cancel(cancel),
+            Command::CancelAll { account, .. } => {
+                let mut ids: Vec<u64> = self.open.iter().filter(|o| o.new.account == *account).map(|o| o.id).collect();
+                ids.sort_unstable();
+                if ids.is_empty() {
+                    return refuse("Unknown order sent.");
+                }
+                let mut shown = Vec::new();
+                for id in ids {
+                    if self.find(id).is_some() {
+                        shown.extend(self.cancel_with_list(id));
+                    }
+                }
+                Ok(shown)
+            }
+            Command::CancelList { account, list, .. } => {
+                let known = self.lists.iter().any(|(id, owner, _)| Some(*id) == *list && owner == account);
+                match self.open.iter().find(|o| known && Some(o.list) == *list).map(|o| o.id) {
+                    Some(id) => Ok(self.cancel_with_list(id)),
+                    None => refuse("Unknown order sent."),
+                }
+            }
+            Command::CancelReplace { cancel, new, mode } => {
+                self.check_filters(new, 1)?;
+                let mut shown = Vec::new();
+                let canceled = self.cancel(cancel);
+                let failed = canceled.is_err();
+                shown.extend(canceled.unwrap_or_default());
+                if !failed || *mode == CancelReplaceMode::AllowFailure {
+                    let placed = self.check(new, 1).and_then(|()| self.place(new.clone()));
+                    shown.extend(placed);
+                }
+                Ok(shown)
+            }
+            Command::PlaceOco(oco) => self.oco(oco),
+            Command::Tick => Ok(Vec::new()),
+            Command::Admin { .. } => panic!("the twin is set up by hand"),
+        }
+    }
+
+    fn balance(&mut self, account: AccountId, asset: AssetId) -> &mut (i128, i128) {
+        self.balances.entry((account, asset)).or_default()
+    }
+
+    fn find(&self, id: u64) -> Option<usize> {
+        self.open.iter().position(|o| o.id == id)
+    }
+
+    pub fn last_price(&self) -> i64 {
+        self.trades.last().map_or(0, |t| t.0)
+    }
+
+    fn average(&self) -> Option<i128> {
+        let minute = |time: i64| time.div_euclid(60_000_000);
+        let from = minute(self.now) - i64::from(self.filters.average_minutes) + 1;
+        let recent: Vec<_> = self.trades.iter().filter(|t| minute(t.2) >= from).collect();
+        let base: i128 = recent.iter().map(|t| i128::from(t.1)).sum();
+        let quote: i128 = recent.iter().map(|t| i128::from(t.0) * i128::from(t.1) / ONE).sum();
+        match (base, self.last_price()) {
+            (0, 0) => None,
+            (0, last) => Some(last.into()),
+            _ => Some(quote * ONE / base),
+        }
+    }
+
+    fn check_filters(&self, new: &NewOrder, count: usize) -> Result<(), String> {
+        let f = &self.filters;
+        let failure = |name: &str| refuse(&format!("Filter failure: {name}"));
+        let outside = |v: i64, low: i64, high: i64, step: i64| v < low || v > high || (step != 0 && v % step != 0);
+        for price in [(new.kind.has_price(), new.price), (new.kind.is_algo(), new.stop_price)] {
+            if price.0 && outside(price.1, f.min_price, f.max_price, f.tick_size) {
+                return failure("PRICE_FILTER");
+            }
+        }
+        let by_quote = new.quote_order_quantity != 0;
+        if !by_quote && outside(new.quantity, f.min_quantity, f.max_quantity, f.step_size) {
+            return failure("LOT_SIZE");
+        }
+        let market_like = !new.kind.has_price();
+        if !by_quote && market_like && outside(new.quantity, f.market_min_quantity, f.market_max_quantity, f.market_step_size) {
+            return failure("MARKET_LOT_SIZE");
+        }
+        let average = self.average();
+        if let (Some(average), false) = (average, market_like) {
+            let (up, down) = if new.side == Side::Buy {
+                (f.bid_multiplier_up, f.bid_multiplier_down)
+            } else {
+                (f.ask_multiplier_up, f.ask_multiplier_down)
+            };
+            let price = i128::from(new.price) * ONE;
+            if price > average * i128::from(up) || price < average * i128::from(down) {
+                return failure("PERCENT_PRICE_BY_SIDE");
+            }
+        }
+        let at = |price: i128| price * i128::from(new.quantity) / ONE;
+        let value = match new.kind {
+            OrderType::Market if by_quote => Some(new.quote_order_quantity),
+            OrderType::Market => average.map(at),
+            OrderType::StopLoss | OrderType::TakeProfit => Some(at(new.stop_price.into())),
+            _ => Some(at(new.price.into())),
+        };
+        match value {
+            Some(0) => return refuse("Price * QTY is zero or less."),
+            Some(v) if v < f.min_notional && (!market_like || f.apply_min_to_market) => return failure("NOTIONAL"),
+            Some(v) if v > f.max_notional && (!market_like || f.apply_max_to_market) => return failure("NOTIONAL"),
+            _ => {}
+        }
+        let mine = || self.open.iter().filter(|o| o.new.account == new.account);
+        if mine().count() + count > f.max_orders as usize {
+            return failure("MAX_NUM_ORDERS");
+        }
+        if new.kind.is_algo() && mine().filter(|o| o.new.kind.is_algo()).count() >= f.max_algo_orders as usize {
+            return failure("MAX_NUM_ALGO_ORDERS");
+        }
+        Ok(())
+    }
+
+    fn check(&self, new: &NewOrder, count: usize) -> Result<(), String> {
+        self.check_filters(new, count)?;
+        if self.open.iter().any(|o| o.new.account == new.account && o.new.client_id == new.client_id) {
+            return refuse("Duplicate order sent.");
+        }
+        Ok(())
+    }
+
+    /// The resting orders that a taker meets, in order.
+    fn opposite(&self, taker: &NewOrder) -> Vec<usize> {
+        let mut found: Vec<usize> = (0..self.open.len())
+            .filter(|i| {
+                let maker = &self.open[*i];
+                let good = match (taker.kind.has_price(), taker.side) {
+                    (false, _) => true,
+                    (true, Side::Buy) => maker.new.price <= taker.price,
+                    (true, Side::Sell) => maker.new.price >= taker.price,
+                };
+                maker.arrived.is_some() && maker.new.side != taker.side && good
+            })
+            .collect();
+        found.sort_by_key(|i| {
+            let maker = &self.open[*i];
+            let price = if taker.side == Side::Buy { maker.new.price } else { -maker.new.price };
+            (price, maker.arrived)
+        });
+        found
+    }
+
+    /// What the book gives for at most `quantity` and at most `budget`: quantity, value, and whether the book ended first.
+    fn preview(&self, taker: &NewOrder, quantity: i64, budget: Option<i128>) -> (i64, i128, bool) {
+        let (mut got, mut value) = (0i64, 0i128);
+        for i in self.opposite(taker) {
+            let maker = &self.open[i];
+            if maker.new.account == taker.account && taker.stp != StpMode::None {
+                if taker.stp == StpMode::ExpireMaker {
+                    continue;
+                }
+                return (got, value, true);
+            }
+            let price = i128::from(maker.new.price);
+            let mut open = quantity - got;
+            if let Some(budget) = budget {
+                let lots = (budget - value) * ONE / price / i128::from(self.filters.step_size);
+                open = open.min(i64::try_from(lots * i128::from(self.filters.step_size)).unwrap_or(i64::MAX));
+            }
+            let take = open.min(maker.left());
+            got += take;
+            value += price * i128::from(take) / ONE;
+            if take == open {
+                return (got, value, false);
+            }
+        }
+        (got, value, true)
+    }
+
+    /// Quantity, hold, and whether the book ended first; or the refusal.
+    fn terms(&self, new: &NewOrder) -> Result<(i64, i128, bool), String> {
+        let worth = |price: i64| match new.side {
+            Side::Buy => i128::from(price) * i128::from(new.quantity) / ONE,
+            Side::Sell => new.quantity.into(),
+        };
+        match new.kind {
+            OrderType::Limit => Ok((new.quantity, worth(new.price), false)),
+            OrderType::LimitMaker if !self.opposite(new).is_empty() => refuse("Order would immediately match and take."),
+            OrderType::LimitMaker => Ok((new.quantity, worth(new.price), false)),
+            OrderType::Market if new.quote_order_quantity > 0 => {
+                if self.opposite(new).is_empty() {
+                    return refuse("Order book liquidity is less than symbol minimum quantity.");
+                }
+                let (quantity, value, ended) = self.preview(new, i64::MAX, Some(new.quote_order_quantity));
+                if quantity < self.filters.min_quantity {
+                    return refuse("Order book liquidity is less than `LOT_SIZE` filter minimum quantity.");
+                }
+                Ok((quantity, if new.side == Side::Buy { value } else { quantity.into() }, ended))
+            }
+            OrderType::Market => {
+                let (_, value, ended) = self.preview(new, new.quantity, None);
+                Ok((new.quantity, if new.side == Side::Buy { value } else { new.quantity.into() }, ended))
+            }
+            _ => {
+                let last = self.last_price();
+                let set_off = match (new.kind, new.side) {
+                    (OrderType::StopLoss | OrderType::StopLossLimit, Side::Buy)
+                    | (OrderType::TakeProfit | OrderType::TakeProfitLimit, Side::Sell) => last >= new.stop_price,
+                    _ => last <= new.stop_price,
+                };
+                if last != 0 && set_off {
+                    return refuse("Order would trigger immediately.");
+                }
+                let price = if new.kind.has_price() { new.price } else { new.stop_price };
+                Ok((new.quantity, worth(price), false))
+            }
+        }
+    }
+
+    fn asset(side: Side) -> AssetId {
+        if side == Side::Buy { USDT } else { BTC }
+    }
+
+    fn add(&mut self, mut new: NewOrder, quantity: i64, hold: i128, list: u64) -> u64 {
+        self.last_id += 1;
+        new.quantity = quantity;
+        let balance = self.balance(new.account, Self::asset(new.side));
+        balance.0 -= hold;
+        balance.1 += hold;
+        let waiting = new.kind.is_algo();
+        self.open.push(Open {
+            id: self.last_id,
+            new,
+            executed: 0,
+            executed_quote: 0,
+            prevented: 0,
+            hold,
+            list,
+            arrived: None,
+            waiting,
+            status: "NEW",
+        });
+        self.last_id
+    }
+
+    fn place(&mut self, new: NewOrder) -> Result<(u64, &'static str, i64, i128), String> {
+        assert_eq!(new.market, MARKET);
+        let (quantity, hold, ended) = self.terms(&new)?;
+        if self.balance(new.account, Self::asset(new.side)).0 < hold {
+            return refuse("Account has insufficient balance for requested action.");
+        }
+        let id = self.add(new, quantity, hold, 0);
+        let mark = self.trades.len();
+        if !self.open[self.find(id).unwrap()].waiting {
+            self.take(id, ended);
+        }
+        let shown = self.show(id);
+        self.set_off(mark);
+        Ok(shown)
+    }
+
+    fn show(&self, id: u64) -> (u64, &'static str, i64, i128) {
+        let order = self.open.iter().chain(&self.ended).find(|o| o.id == id).unwrap();
+        (id, order.status, order.executed, order.executed_quote)
+    }
+
+    fn end(&mut self, id: u64, status: &'static str) {
+        let Some(index) = self.find(id) else { return };
+        let mut order = self.open.remove(index);
+        order.status = status;
+        let hold = std::mem::take(&mut order.hold);
+        let balance = self.balance(order.new.account, Self::asset(order.new.side));
+        balance.1 -= hold;
+        balance.0 += hold;
+        let list = order.list;
+        self.ended.push(order);
+        if list != 0 && !self.open.iter().any(|o| o.list == list) {
+            self.lists.retain(|l| l.0 != list);
+        }
+    }
+
+    fn end_others(&mut self, id: u64, status: &'static str) {
+        let Some(index) = self.find(id) else { return };
+        let list = self.open[index].list;
+        let others: Vec<u64> = self.open.iter().filter(|o| list != 0 && o.list == list && o.id != id).map(|o| o.id).collect();
+        for other in others {
+            self.end(other, status);
+        }
+    }
+
+    fn take(&mut self, id: u64, ended: bool) {
+        let new = self.open[self.find(id).unwrap()].new.clone();
+        if new.kind.has_price() && new.time_in_force == TimeInForce::Fok && self.preview(&new, new.quantity, None).0 < new.quantity {
+            return self.end(id, "EXPIRED");
+        }
+        while let Some(me) = self.find(id) {
+            let left = self.open[me].left();
+            let Some(maker) = self.opposite(&new).first().copied() else { break };
+            if left == 0 {
+                break;
+            }
+            let (maker_id, price, maker_left) = (self.open[maker].id, self.open[maker].new.price, self.open[maker].left());
+            if self.open[maker].new.account == new.account && new.stp != StpMode::None {
+                if new.stp != StpMode::ExpireTaker {
+                    self.open[maker].prevented += maker_left;
+                    self.end_others(maker_id, "EXPIRED");
+                    self.end(maker_id, "EXPIRED_IN_MATCH");
+                }
+                if new.stp != StpMode::ExpireMaker {
+                    self.end(id, "EXPIRED_IN_MATCH");
+                }
+                continue;
+            }
+            let mut quantity = left.min(maker_left);
+            if new.side == Side::Buy && !new.kind.has_price() {
+                let lots = self.open[me].hold * ONE / i128::from(price) / i128::from(self.filters.step_size);
+                quantity = quantity.min(i64::try_from(lots * i128::from(self.filters.step_size)).unwrap_or(i64::MAX));
+                if quantity == 0 {
+                    break;
+                }
+            }
+            self.end_others(maker_id, "EXPIRED");
+            self.trade(id, maker_id, price, quantity);
+        }
+        let Some(me) = self.find(id) else { return };
+        match (new.kind.has_price(), new.time_in_force) {
+            (true, TimeInForce::Gtc) => {
+                self.arrivals += 1;
+                self.open[me].arrived = Some(self.arrivals);
+            }
+            (true, _) => self.end(id, "EXPIRED"),
+            (false, _) => {
+                let whole = new.quote_order_quantity > 0 && self.open[me].left() == 0 && !ended;
+                self.end(id, if whole { "FILLED" } else { "EXPIRED" });
+            }
+        }
+    }
+
+    fn trade(&mut self, taker: u64, maker: u64, price: i64, quantity: i64) {
+        let value = i128::from(price) * i128::from(quantity) / ONE;
+        self.trades.push((price, quantity, self.now));
+        for (id, rate) in [(taker, self.commission.taker), (maker, self.commission.maker)] {
+            let me = self.find(id).unwrap();
+            let order = &mut self.open[me];
+            order.executed += quantity;
+            order.executed_quote += value;
+            order.status = "PARTIALLY_FILLED";
+            let account = order.new.account;
+            let (pays, gets, gives, spent) = match order.new.side {
+                Side::Buy => (USDT, BTC, i128::from(quantity), value),
+                Side::Sell => (BTC, USDT, value, i128::from(quantity)),
+            };
+            // A limit buy locked its own price; the difference comes back.
+            let unlocked = if order.new.side == Side::Buy && order.new.kind.has_price() {
+                i128::from(order.new.price) * i128::from(quantity) / ONE
+            } else {
+                spent
+            };
+            order.hold -= unlocked;
+            let whole = order.left() == 0 && order.new.quote_order_quantity == 0;
+            let paying = self.balance(account, pays);
+            paying.1 -= unlocked;
+            paying.0 += unlocked - spent;
+            let fee = gives * i128::from(rate) / ONE;
+            self.balance(account, gets).0 += gives - fee;
+            self.balance(exchange_core::FEES, gets).0 += fee;
+            if whole {
+                self.end(id, "FILLED");
+            }
+        }
+    }
+
+    /// Waiting orders that a trade since `mark` reached, oldest first, each with what its own trades reach.
+    fn set_off(&mut self, mut mark: usize) {
+        let mut queue: Vec<u64> = Vec::new();
+        loop {
+            let mut reached: Vec<u64> = Vec::new();
+            for order in self.open.iter().filter(|o| o.waiting && !queue.contains(&o.id)) {
+                let up = matches!(
+                    (order.new.kind, order.new.side),
+                    (OrderType::StopLoss | OrderType::StopLossLimit, Side::Buy)
+                        | (OrderType::TakeProfit | OrderType::TakeProfitLimit, Side::Sell)
+                );
+                let hit = |price: i64| if up { price >= order.new.stop_price } else { price <= order.new.stop_price };
+                if self.trades[mark..].iter().any(|t| hit(t.0)) {
+                    reached.push(order.id);
+                }
+            }
+            reached.sort_unstable();
+            queue.extend(reached);
+            if queue.is_empty() {
+                return;
+            }
+            let id = queue.remove(0);
+            mark = self.trades.len();
+            if self.find(id).is_none_or(|i| !self.open[i].waiting) {
+                continue;
+            }
+            self.end_others(id, "EXPIRED");
+            let me = self.find(id).unwrap();
+            let (new, hold) = (self.open[me].new.clone(), self.open[me].hold);
+            let free = self.balance(new.account, Self::asset(new.side)).0;
+            let need = match (new.side, new.kind.has_price()) {
+                (Side::Sell, _) => new.quantity.into(),
+                (Side::Buy, true) => i128::from(new.price) * i128::from(new.quantity) / ONE,
+                (Side::Buy, false) => self.preview(&new, new.quantity, Some(hold + free)).1,
+            };
+            let more = (need - hold).max(0).min(free);
+            let balance = self.balance(new.account, Self::asset(new.side));
+            balance.0 -= more;
+            balance.1 += more;
+            self.open[me].hold += more;
+            self.open[me].waiting = false;
+            self.take(id, false);
+        }
+    }
+
+    fn cancel_with_list(&mut self, id: u64) -> Shown {
+        let list = self.open[self.find(id).unwrap()].list;
+        let mut ids: Vec<u64> =
+            self.open.iter().filter(|o| o.id == id || (list != 0 && o.list == list)).map(|o| o.id).collect();
+        ids.sort_unstable();
+        for id in &ids {
+            self.end(*id, "CANCELED");
+        }
+        ids.into_iter().map(|id| self.show(id)).collect()
+    }
+
+    fn cancel(&mut self, cancel: &CancelOrder) -> Answer {
+        let mine = |o: &&Open| o.new.account == cancel.account;
+        let order = match cancel.order {
+            Some(id) => self.open.iter().filter(mine).find(|o| o.id == id),
+            None => self.open.iter().filter(mine).find(|o| Some(o.new.client_id) == cancel.client_id),
+        };
+        let Some(order) = order else { return refuse("Unknown order sent.") };
+        if cancel.client_id.is_some_and(|id| id != order.new.client_id) {
+            return refuse("Client order ID is not correct for this order ID.");
+        }
+        let fits = match cancel.restriction {
+            None => true,
+            Some(CancelRestriction::OnlyNew) => order.executed == 0,
+            Some(CancelRestriction::OnlyPartiallyFilled) => order.executed > 0,
+        };
+        if !fits {
+            return refuse("Order was not canceled due to cancel restrictions.");
+        }
+        let id = order.id;
+        Ok(self.cancel_with_list(id))
+    }
+
+    fn oco(&mut self, oco: &NewOco) -> Answer {
+        let leg = |leg: &exchange_core::command::OcoLeg| NewOrder {
+            account: oco.account,
+            market: oco.market,
+            side: oco.side,
+            kind: leg.kind,
+            time_in_force: leg.time_in_force,
+            stp: oco.stp,
+            price: leg.price,
+            stop_price: leg.stop_price,
+            quantity: oco.quantity,
+            quote_order_quantity: 0,
+            client_id: leg.client_id,
+        };
+        let (above, below) = (leg(&oco.above), leg(&oco.below));
+        self.check(&above, 2)?;
+        self.check(&below, 2)?;
+        let list_taken = self.lists.iter().any(|l| l.1 == oco.account && l.2 == oco.list_client_id);
+        if above.client_id == below.client_id || list_taken {
+            return refuse("Duplicate order sent.");
+        }
+        let prices = |o: &NewOrder| match o.kind {
+            OrderType::LimitMaker => vec![o.price],
+            OrderType::TakeProfitLimit => vec![o.price, o.stop_price],
+            _ => vec![o.stop_price],
+        };
+        let last = self.last_price();
+        let low = prices(&above).into_iter().min().unwrap();
+        let high = prices(&below).into_iter().max().unwrap();
+        if low <= high || (last != 0 && (low <= last || high >= last)) {
+            return refuse("The relationship of the prices for the orders is not correct.");
+        }
+        let (one, two) = (self.terms(&above)?.1, self.terms(&below)?.1);
+        let hold = one.max(two);
+        if self.balance(oco.account, Self::asset(oco.side)).0 < hold {
+            return refuse("Account has insufficient balance for requested action.");
+        }
+        self.last_list += 1;
+        let list = self.last_list;
+        self.lists.push((list, oco.account, oco.list_client_id));
+        let mut shown = Vec::new();
+        for leg in [below, above] {
+            let is_stop = matches!(leg.kind, OrderType::StopLoss | OrderType::StopLossLimit);
+            let quantity = leg.quantity;
+            let rests = leg.kind == OrderType::LimitMaker;
+            let id = self.add(leg, quantity, if is_stop { 0 } else { hold }, list);
+            if rests {
+                self.arrivals += 1;
+                let me = self.find(id).unwrap();
+                self.open[me].arrived = Some(self.arrivals);
+            }
+            shown.push(self.show(id));
+        }
+        Ok(shown)
+    }
+}

@@ -1,0 +1,324 @@
+//! An exchange with two assets and a market, commands in few words, and random command streams from a seed.
+
+use exchange_core::command::{
+    AdminAction, CancelOrder, CancelReplaceMode, CancelRestriction, Command, NewOco, NewOrder, OcoLeg, Operator, Outcome, Placed,
+};
+use exchange_core::event::Event;
+use exchange_core::market::{Commission, Filters, MarketStatus};
+use exchange_core::money::{self, Amount, SCALE, Time};
+use exchange_core::order::{AccountId, AssetId, ClientId, MarketId, OrderType, Side, StpMode, TimeInForce};
+use exchange_core::refusal::Refusal;
+use exchange_core::{State, batch};
+
+pub const BTC: AssetId = 0;
+pub const USDT: AssetId = 1;
+pub const MARKET: MarketId = 0;
+/// Three customers.
+pub const ALICE: AccountId = 2;
+pub const BOB: AccountId = 3;
+pub const CAROL: AccountId = 4;
+pub const START: Time = 1_700_000_000_000_000;
+pub const SECOND: Time = 1_000_000;
+
+pub fn units(text: &str) -> i64 {
+    money::parse(text).unwrap_or_else(|e| panic!("{text}: {e:?}"))
+}
+
+pub fn client_id(text: &str) -> ClientId {
+    ClientId::new(text).unwrap_or_else(|| panic!("{text} is no client order id"))
+}
+
+pub fn operator() -> Operator {
+    Operator { actor: "test".into(), reason: "set-up".into() }
+}
+
+pub fn admin(action: AdminAction) -> Command {
+    Command::Admin { operator: operator(), action }
+}
+
+/// Filters that scenarios rarely meet: whole ticks of 0.01, lots of 0.001.
+pub fn filters() -> Filters {
+    Filters {
+        step_size: units("0.001"),
+        min_quantity: units("0.001"),
+        min_notional: Amount::from(units("0.1")),
+        max_orders: 1_000,
+        max_algo_orders: 100,
+        ..Filters::default()
+    }
+}
+
+/// A state with its journal: every event since the first.
+pub struct Exchange {
+    pub state: State,
+    pub journal: Vec<Event>,
+    pub now: Time,
+    next_client: u32,
+}
+
+impl Exchange {
+    /// BTC, USDT, BTCUSDT without commission; three customers with 1,000 BTC and 1,000,000 USDT each.
+    pub fn new() -> Self {
+        Self::with(filters(), Commission::default())
+    }
+
+    pub fn with(filters: Filters, commission: Commission) -> Self {
+        let mut exchange = Self { state: State::new(), journal: Vec::new(), now: START, next_client: 0 };
+        for code in ["BTC", "USDT"] {
+            exchange.must(&admin(AdminAction::CreateAsset { code: code.into() }));
+        }
+        let symbol = "BTCUSDT".into();
+        exchange.must(&admin(AdminAction::CreateMarket { symbol, base: BTC, quote: USDT, filters, commission }));
+        for name in ["alice", "bob", "carol"] {
+            exchange.must(&admin(AdminAction::CreateAccount { reference: name.into() }));
+        }
+        for account in [ALICE, BOB, CAROL] {
+            exchange.credit(account, BTC, "1000");
+            exchange.credit(account, USDT, "1000000");
+        }
+        exchange
+    }
+
+    pub fn run(&mut self, command: &Command) -> Result<Outcome, Refusal> {
+        self.now += 1;
+        self.state.decide(command, self.now, &mut self.journal)
+    }
+
+    pub fn must(&mut self, command: &Command) -> Outcome {
+        self.run(command).unwrap_or_else(|refusal| panic!("{command:?} was refused: {refusal}"))
+    }
+
+    pub fn credit(&mut self, account: AccountId, asset: AssetId, amount: &str) {
+        let amount = Amount::from(units(amount));
+        self.next_client += 1;
+        let reference = format!("credit-{}", self.next_client).into();
+        self.must(&admin(AdminAction::Credit { account, asset, amount, reference }));
+    }
+
+    pub fn set_status(&mut self, status: MarketStatus) {
+        self.must(&admin(AdminAction::SetMarketStatus { market: MARKET, status }));
+    }
+
+    pub fn order(&mut self, account: AccountId, side: Side, kind: OrderType) -> NewOrder {
+        self.next_client += 1;
+        NewOrder {
+            account,
+            market: MARKET,
+            side,
+            kind,
+            time_in_force: TimeInForce::Gtc,
+            stp: StpMode::None,
+            price: 0,
+            stop_price: 0,
+            quantity: 0,
+            quote_order_quantity: 0,
+            client_id: client_id(&format!("c{}", self.next_client)),
+        }
+    }
+
+    pub fn limit(&mut self, account: AccountId, side: Side, price: &str, quantity: &str) -> NewOrder {
+        let order = self.order(account, side, OrderType::Limit);
+        NewOrder { price: units(price), quantity: units(quantity), ..order }
+    }
+
+    pub fn place(&mut self, order: NewOrder) -> Placed {
+        match self.must(&Command::Place(order)) {
+            Outcome::Placed(placed) => *placed,
+            other => panic!("not a placement: {other:?}"),
+        }
+    }
+
+    pub fn place_limit(&mut self, account: AccountId, side: Side, price: &str, quantity: &str) -> Placed {
+        let order = self.limit(account, side, price, quantity);
+        self.place(order)
+    }
+
+    /// "free/locked", trailing zeros cut.
+    pub fn balance(&self, account: AccountId, asset: AssetId) -> String {
+        let balance = self.state.balance(account, asset);
+        format!("{}/{}", short(balance.free), short(balance.locked))
+    }
+
+    /// The book as a table: asks from the highest down, a line, bids.
+    pub fn book(&self) -> String {
+        let depth = self.state.depth(MARKET, usize::MAX);
+        let row = |(price, quantity): &(i64, Amount)| format!("{} x {}", short((*price).into()), short(*quantity));
+        let asks: Vec<_> = depth.asks.iter().rev().map(row).collect();
+        let bids: Vec<_> = depth.bids.iter().map(row).collect();
+        format!("{} | {}", asks.join(", "), bids.join(", "))
+    }
+}
+
+/// A decimal without trailing zeros.
+pub fn short(amount: Amount) -> String {
+    let text = money::Decimal(amount).to_string();
+    text.trim_end_matches('0').trim_end_matches('.').to_owned()
+}
+
+/// What must hold between any two commands.
+pub fn check_invariants(state: &State) {
+    for (asset, sum) in state.trial_balance() {
+        assert_eq!(sum, 0, "asset {asset} does not sum to zero");
+    }
+    for account in state.accounts() {
+        let mut holds = [0; 2];
+        for order in state.open_orders(account.id, None) {
+            holds[usize::from(if order.side == Side::Buy { USDT } else { BTC })] += order.hold;
+            assert!(order.remaining() > 0 && order.hold >= 0, "an open order can trade: {order:?}");
+        }
+        for (asset, balance) in state.balances(account.id) {
+            if account.id != exchange_core::CUSTODY {
+                assert!(balance.free >= 0, "account {} owes {} of asset {asset}", account.id, -balance.free);
+            }
+            assert_eq!(balance.locked, holds[usize::from(asset)], "locked = sum of holds, account {}", account.id);
+        }
+    }
+    let depth = state.depth(MARKET, 1);
+    if let (Some((bid, _)), Some((ask, _))) = (depth.bids.first(), depth.asks.first()) {
+        assert!(bid < ask, "the book is crossed: {bid} >= {ask}");
+    }
+}
+
+/// Folds encoded batches as a replica would.
+pub fn replay(journal: &[Event]) -> State {
+    let mut state = State::new();
+    for chunk in journal.chunks(97) {
+        let mut bytes = Vec::new();
+        batch::encode(chunk, &mut bytes);
+        for event in batch::decode(&bytes).expect("an encoded batch decodes") {
+            state.evolve(&event);
+        }
+    }
+    state
+}
+
+/// SplitMix64: the seed is the bug report.
+pub struct Random(pub u64);
+
+impl Random {
+    pub fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    pub fn below(&mut self, bound: u64) -> u64 {
+        self.next() % bound
+    }
+
+    pub fn pick<T: Copy>(&mut self, from: &[T]) -> T {
+        from[self.below(from.len() as u64) as usize]
+    }
+
+    pub fn chance(&mut self, percent: u64) -> bool {
+        self.below(100) < percent
+    }
+
+    fn account(&mut self) -> AccountId {
+        self.pick(&[ALICE, BOB, CAROL])
+    }
+
+    /// 90.00 to 110.00.
+    fn price(&mut self) -> i64 {
+        units("90") + self.below(200) as i64 * units("0.1")
+    }
+
+    fn quantity(&mut self) -> i64 {
+        (1 + self.below(3_000) as i64) * units("0.001")
+    }
+
+    fn id(&mut self) -> ClientId {
+        // Few ids, so that duplicates and matches by client id happen.
+        client_id(&format!("r{}", self.below(400)))
+    }
+
+    pub fn new_order(&mut self) -> NewOrder {
+        let kind = if self.chance(60) { OrderType::Limit } else { self.pick(OrderType::ALL) };
+        let by_quote = kind == OrderType::Market && self.chance(40);
+        let has_tif = matches!(kind, OrderType::Limit | OrderType::StopLossLimit | OrderType::TakeProfitLimit);
+        NewOrder {
+            account: self.account(),
+            market: MARKET,
+            side: self.pick(Side::ALL),
+            kind,
+            time_in_force: if has_tif && self.chance(20) { self.pick(TimeInForce::ALL) } else { TimeInForce::Gtc },
+            stp: self.pick(StpMode::ALL),
+            price: if kind.has_price() { self.price() } else { 0 },
+            stop_price: if kind.is_algo() { self.price() } else { 0 },
+            quantity: if by_quote { 0 } else { self.quantity() },
+            quote_order_quantity: if by_quote { Amount::from(self.below(200_000) as i64 * units("0.001")) } else { 0 },
+            client_id: self.id(),
+        }
+    }
+
+    pub fn cancel(&mut self, last_order: u64) -> CancelOrder {
+        let by_id = self.chance(70);
+        CancelOrder {
+            account: self.account(),
+            market: MARKET,
+            order: by_id.then(|| 1 + last_order.saturating_sub(self.below(40))),
+            client_id: (!by_id || self.chance(5)).then(|| self.id()),
+            restriction: match self.below(10) {
+                0 => Some(CancelRestriction::OnlyNew),
+                1 => Some(CancelRestriction::OnlyPartiallyFilled),
+                _ => None,
+            },
+        }
+    }
+
+    fn oco(&mut self) -> NewOco {
+        let side = self.pick(Side::ALL);
+        let limit_like = self.pick(&[OrderType::LimitMaker, OrderType::TakeProfit, OrderType::TakeProfitLimit]);
+        let stop_like = self.pick(&[OrderType::StopLoss, OrderType::StopLossLimit]);
+        let mut leg = |kind: OrderType| OcoLeg {
+            kind,
+            price: if kind.has_price() { self.price() } else { 0 },
+            stop_price: if kind.is_algo() { self.price() } else { 0 },
+            time_in_force: TimeInForce::Gtc,
+            client_id: self.id(),
+        };
+        let (above, below) = match side {
+            Side::Sell => (leg(limit_like), leg(stop_like)),
+            Side::Buy => (leg(stop_like), leg(limit_like)),
+        };
+        NewOco {
+            account: self.account(),
+            market: MARKET,
+            side,
+            quantity: self.quantity(),
+            stp: self.pick(StpMode::ALL),
+            list_client_id: self.id(),
+            above,
+            below,
+        }
+    }
+
+    /// Any command that a customer may send. `last_order` and `last_list` aim cancels at what may be open.
+    pub fn command(&mut self, last_order: u64, last_list: u64) -> Command {
+        match self.below(100) {
+            0..60 => Command::Place(self.new_order()),
+            60..80 => Command::Cancel(self.cancel(last_order)),
+            80..88 => Command::CancelReplace {
+                cancel: self.cancel(last_order),
+                new: self.new_order(),
+                mode: self.pick(&[CancelReplaceMode::StopOnFailure, CancelReplaceMode::AllowFailure]),
+            },
+            88..95 => Command::PlaceOco(self.oco()),
+            95..98 => Command::CancelList {
+                account: self.account(),
+                market: MARKET,
+                list: Some(1 + last_list.saturating_sub(self.below(4))),
+                client_id: None,
+            },
+            98 => Command::CancelAll { account: self.account(), market: MARKET },
+            _ => Command::Tick,
+        }
+    }
+}
+
+/// Ten basis points as a maker, twenty as a taker.
+pub fn some_commission() -> Commission {
+    Commission { maker: SCALE / 1_000, taker: SCALE / 500 }
+}

@@ -1,0 +1,127 @@
+//! The fast exchange and the naive one under the same random commands: equal answers, books and balances after every one.
+
+use crate::naive::{Naive, Shown};
+use crate::support::{ALICE, BOB, BTC, CAROL, Exchange, MARKET, Random, SECOND, USDT, filters, some_commission, units};
+use exchange_core::command::{Canceled, Command, ListReport, Outcome};
+use exchange_core::market::Filters;
+use exchange_core::money::Amount;
+use exchange_core::order::{Order, Side};
+use std::collections::BTreeMap;
+
+fn order(o: &Order) -> (u64, &'static str, i64, i128) {
+    (o.id, o.status.text(), o.executed, o.executed_quote)
+}
+
+fn list(report: &ListReport) -> Shown {
+    report.orders.iter().map(|placed| order(&placed.order)).collect()
+}
+
+fn canceled(canceled: &Canceled) -> Shown {
+    match canceled {
+        Canceled::Order(o) => vec![order(o)],
+        Canceled::List(report) => list(report),
+    }
+}
+
+fn shown(outcome: &Outcome) -> Shown {
+    match outcome {
+        Outcome::Placed(placed) => vec![order(&placed.order)],
+        Outcome::Canceled(one) => canceled(one),
+        Outcome::CanceledAll(all) => all.iter().flat_map(canceled).collect(),
+        Outcome::CancelReplaced(both) => {
+            let cancel = both.cancel.as_ref().map(canceled).unwrap_or_default();
+            let new = both.new.as_ref().and_then(|new| new.as_ref().ok());
+            cancel.into_iter().chain(new.map(|placed| order(&placed.order))).collect()
+        }
+        Outcome::List(report) => list(report),
+        _ => Vec::new(),
+    }
+}
+
+fn compare(seed: u64, step: usize, command: &Command, fast: &Exchange, slow: &Naive) {
+    let at = || format!("seed {seed}, step {step}, after {command:?}");
+    for account in [ALICE, BOB, CAROL, exchange_core::FEES] {
+        for asset in [BTC, USDT] {
+            let balance = fast.state.balance(account, asset);
+            let naive = slow.balances.get(&(account, asset)).copied().unwrap_or_default();
+            assert_eq!((balance.free, balance.locked), naive, "account {account} asset {asset}, {}", at());
+        }
+    }
+    let mut open: Vec<_> = slow.open.iter().map(|o| (o.id, o.executed, o.prevented, o.hold, o.waiting)).collect();
+    open.sort_unstable();
+    let mut real: Vec<_> = [ALICE, BOB, CAROL]
+        .iter()
+        .flat_map(|account| fast.state.open_orders(*account, None))
+        .map(|o| (o.id, o.executed, o.prevented, o.hold, !o.working))
+        .collect();
+    real.sort_unstable();
+    assert_eq!(real, open, "open orders, {}", at());
+    let depth = fast.state.depth(MARKET, usize::MAX);
+    for (side, levels) in [(Side::Buy, depth.bids), (Side::Sell, depth.asks)] {
+        let mut naive: BTreeMap<i64, Amount> = BTreeMap::new();
+        for o in slow.open.iter().filter(|o| o.arrived.is_some() && o.new.side == side) {
+            *naive.entry(o.new.price).or_default() += Amount::from(o.new.quantity - o.executed - o.prevented);
+        }
+        let mut levels = levels;
+        levels.sort_unstable();
+        assert_eq!(levels, naive.into_iter().collect::<Vec<_>>(), "{side} levels, {}", at());
+    }
+    assert_eq!(fast.state.last_price(MARKET).unwrap_or(0), slow.last_price(), "last price, {}", at());
+}
+
+/// Runs both for `steps` commands; answers how many were accepted and how many trades there were.
+fn run(seed: u64, steps: usize, filters: Filters) -> (usize, usize) {
+    let mut random = Random(seed);
+    let mut fast = Exchange::with(filters.clone(), some_commission());
+    let mut slow = Naive::new(filters, some_commission());
+    for account in [ALICE, BOB, CAROL] {
+        slow.balances.insert((account, BTC), (units("1000").into(), 0));
+        slow.balances.insert((account, USDT), (units("1000000").into(), 0));
+    }
+    let mut accepted = 0;
+    for step in 0..steps {
+        let command = random.command(slow.last_id, slow.last_list);
+        fast.now += random.below(3) as i64 * 10 * SECOND;
+        let answer = fast.run(&command);
+        let naive = slow.run(&command, fast.now);
+        accepted += usize::from(answer.is_ok());
+        let answer = answer.as_ref().map(shown).map_err(ToString::to_string);
+        assert_eq!(answer, naive, "seed {seed}, step {step}, {command:?}");
+        compare(seed, step, &command, &fast, &slow);
+    }
+    (accepted, slow.trades.len())
+}
+
+#[test]
+fn the_fast_exchange_does_what_the_slow_one_does() {
+    let (mut accepted, mut trades) = (0, 0);
+    for seed in 0..40 {
+        let (more, traded) = run(seed, 800, filters());
+        accepted += more;
+        trades += traded;
+    }
+    assert!(accepted > 10_000 && trades > 5_000, "the streams do something: {accepted} accepted, {trades} trades");
+}
+
+#[test]
+fn also_where_filters_refuse_often() {
+    let tight = Filters {
+        max_orders: 12,
+        max_algo_orders: 2,
+        min_notional: units("60").into(),
+        max_notional: units("250").into(),
+        apply_max_to_market: true,
+        bid_multiplier_up: units("1.05"),
+        bid_multiplier_down: units("0.95"),
+        ask_multiplier_up: units("1.06"),
+        ask_multiplier_down: units("0.94"),
+        market_min_quantity: units("0.01"),
+        market_step_size: units("0.002"),
+        average_minutes: 2,
+        ..filters()
+    };
+    for seed in 1_000..1_030 {
+        let (accepted, _) = run(seed, 600, tight.clone());
+        assert!(accepted > 60, "seed {seed}: {accepted} accepted");
+    }
+}
