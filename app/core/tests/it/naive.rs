@@ -363,7 +363,10 @@ impl Naive {
 
     fn take(&mut self, id: u64, ended: bool) {
         let new = self.open[self.find(id).unwrap()].new.clone();
-        if new.kind.has_price() && new.time_in_force == TimeInForce::Fok && self.preview(&new, new.quantity, None).0 < new.quantity {
+        if new.kind.has_price()
+            && new.time_in_force == TimeInForce::Fok
+            && self.preview(&new, new.quantity, None).0 < new.quantity
+        {
             return self.end(id, "EXPIRED");
         }
         while let Some(me) = self.find(id) {
@@ -490,8 +493,7 @@ impl Naive {
 
     fn cancel_with_list(&mut self, id: u64) -> Shown {
         let list = self.open[self.find(id).unwrap()].list;
-        let mut ids: Vec<u64> =
-            self.open.iter().filter(|o| o.id == id || (list != 0 && o.list == list)).map(|o| o.id).collect();
+        let mut ids: Vec<u64> = self.open.iter().filter(|o| o.id == id || (list != 0 && o.list == list)).map(|o| o.id).collect();
         ids.sort_unstable();
         for id in &ids {
             self.end(*id, "CANCELED");

@@ -1,1 +1,181 @@
-//! .
+//! A leader, its journal and its replica, with the faults of the world drawn from a seed: crash, failed commit, unknown commit,
+//! slow commit, a client that sends again. The seed is the bug report.
+//!
+//! The shell that is simulated is the shape of the real one: decide a batch on the deciding state, commit it in one step, fold it
+//! into the committed state, only then answer. What is checked is what a customer may rely on: an answer given is never undone,
+//! and no command is executed twice.
+
+use crate::support::{Exchange, Random, SECOND, check_invariants, filters, replay, some_commission};
+use exchange_core::State;
+use exchange_core::command::{Command, NewOrder, Outcome};
+use exchange_core::event::Event;
+use exchange_core::order::OrderId;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// What became of a batch that was sent to the database.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Commit {
+    Done,
+    Failed,
+    /// The connection broke before the answer: it is in the journal or not.
+    Unknown {
+        durable: bool,
+    },
+}
+
+struct World {
+    random: Random,
+    /// Batches that are durable: what survives everything.
+    journal: Vec<Vec<Event>>,
+    /// Folded from the journal only; reads and answers come from here.
+    committed: State,
+    deciding: State,
+    now: i64,
+    /// Answered placements, by client id.
+    answered: BTreeMap<Vec<u8>, OrderId>,
+    faults: BTreeSet<&'static str>,
+}
+
+impl World {
+    fn new(seed: u64) -> Self {
+        let exchange = Exchange::with(filters(), some_commission());
+        Self {
+            random: Random(seed),
+            now: exchange.now,
+            committed: exchange.state.clone(),
+            deciding: exchange.state,
+            journal: vec![exchange.journal],
+            answered: BTreeMap::new(),
+            faults: BTreeSet::new(),
+        }
+    }
+
+    /// One batch: decided, committed somehow, answered if it may be.
+    fn batch(&mut self) {
+        let mut events = Vec::new();
+        let mut waiting: Vec<(Command, Outcome)> = Vec::new();
+        let mut commands: Vec<Command> = (0..1 + self.random.below(6)).map(|_| self.command()).collect();
+        if self.random.chance(10) {
+            self.faults.insert("duplicate");
+            commands.push(commands[0].clone());
+        }
+        for command in commands {
+            if let Ok(outcome) = self.deciding.decide(&command, self.now, &mut events) {
+                waiting.push((command, outcome));
+            }
+        }
+        if self.random.chance(10) {
+            // Slow: time passes, and the next batch is decided on top of one that is not durable yet; here it is dropped again.
+            self.faults.insert("slow commit");
+            self.now += SECOND;
+            let mut ahead = self.deciding.clone();
+            let command = self.command();
+            let _ = ahead.decide(&command, self.now, &mut Vec::new());
+        }
+        let commit = match self.random.below(100) {
+            0..80 => Commit::Done,
+            80..90 => Commit::Failed,
+            _ => Commit::Unknown { durable: self.random.chance(50) },
+        };
+        if commit == Commit::Done || commit == (Commit::Unknown { durable: true }) {
+            self.journal.push(events);
+        }
+        match commit {
+            Commit::Done => self.fold_and_answer(waiting),
+            Commit::Failed => {
+                self.faults.insert("failed commit");
+                self.deciding = self.committed.clone();
+            }
+            Commit::Unknown { durable } => {
+                self.faults.insert("unknown commit");
+                // Fenced, the journal says what happened; the waiters get their true outcome.
+                if durable {
+                    self.fold_and_answer(waiting);
+                }
+                self.deciding = self.committed.clone();
+            }
+        }
+        if self.random.chance(5) {
+            self.faults.insert("crash");
+            self.recover();
+        }
+    }
+
+    fn command(&mut self) -> Command {
+        let last = self.deciding.sequence();
+        let command = self.random.command(last.min(600), 20);
+        match command {
+            // Ids that are never used twice, so that an order can be recognised after a crash.
+            Command::Place(new) => {
+                let id = format!("s{:016x}", self.random.next());
+                Command::Place(NewOrder { client_id: crate::support::client_id(&id), ..new })
+            }
+            other => other,
+        }
+    }
+
+    fn fold_and_answer(&mut self, waiting: Vec<(Command, Outcome)>) {
+        for event in self.journal.last().expect("just pushed") {
+            self.committed.evolve(event);
+        }
+        for (command, outcome) in waiting {
+            if let (Command::Place(new), Outcome::Placed(placed)) = (command, outcome) {
+                let key = new.client_id.as_bytes().to_vec();
+                // Sent again while it is open it was refused; after it ended it is a new order, and the later one counts.
+                self.answered.insert(key, placed.order.id);
+            }
+        }
+    }
+
+    /// Everything in memory is gone; a snapshot, perhaps, and the journal are left.
+    fn recover(&mut self) {
+        let mut bytes = Vec::new();
+        self.committed.encode(&mut bytes);
+        let events: Vec<Event> = self.journal.concat();
+        let recovered = if self.random.chance(50) { State::decode(&bytes).expect("a snapshot decodes") } else { replay(&events) };
+        assert_eq!(recovered.hash(), self.committed.hash());
+        self.deciding = recovered.clone();
+        self.committed = recovered;
+    }
+
+    fn check(&self) {
+        check_invariants(&self.committed);
+        let mut placed: BTreeMap<OrderId, Vec<u8>> = BTreeMap::new();
+        let mut trades = BTreeSet::new();
+        for event in self.journal.iter().flatten() {
+            match event {
+                Event::OrderPlaced(e) => {
+                    let twice = placed.insert(e.order, e.client_id.as_bytes().to_vec());
+                    assert_eq!(twice, None, "order {} was placed twice", e.order);
+                }
+                Event::Trade(e) => assert!(trades.insert(e.trade), "trade {} happened twice", e.trade),
+                _ => {}
+            }
+        }
+        for (client_id, order) in &self.answered {
+            assert_eq!(placed.get(order), Some(client_id), "an acknowledged order is in the journal");
+        }
+        assert_eq!(replay(&self.journal.concat()).hash(), self.committed.hash(), "the journal gives the served state");
+    }
+}
+
+#[test]
+fn answers_survive_every_fault() {
+    let mut seen = BTreeSet::new();
+    let mut answered = 0;
+    for seed in 0..60 {
+        let mut world = World::new(seed);
+        for _ in 0..150 {
+            world.now += world.random.below(500_000) as i64;
+            world.batch();
+            // Nothing undurable is ever served.
+            let durable: usize = world.journal.iter().map(Vec::len).sum();
+            assert_eq!(world.committed.sequence(), durable as u64, "seed {seed}");
+        }
+        world.check();
+        answered += world.answered.len();
+        seen.extend(world.faults);
+    }
+    assert_eq!(seen.len(), 5, "every fault happened: {seen:?}");
+    assert!(answered > 5_000, "{answered} placements were answered");
+}
