@@ -3,7 +3,7 @@
 //! Labels are bounded: a market's symbol, a command's name, an outcome; never an account or an order.
 
 use service_kit::metrics::{
-    GaugeVec, Histogram, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, LATENCY_SECONDS,
+    Gauge, GaugeVec, Histogram, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, LATENCY_SECONDS,
 };
 
 /// Events or commands in one batch: powers of four up to the largest batch.
@@ -45,14 +45,14 @@ service_kit::metrics! {
         /// Events replayed by the last recovery.
         pub recovery_events: IntGauge = "exchange_engine_recovery_events";
         /// Wall clock minus journal time, when this replica last looked.
-        pub journal_age: GaugeVec = "exchange_engine_journal_age_seconds", ["role"];
+        pub journal_age: Gauge = "exchange_engine_journal_age_seconds";
         /// 1 while every latch of readiness is open.
         pub ready: IntGauge = "exchange_ready";
         /// Trades, by market.
         pub trades: IntCounterVec = "exchange_market_trades_total", ["symbol"];
         /// Base asset traded, by market, in units of the asset.
         pub volume: service_kit::metrics::CounterVec = "exchange_market_volume_base_total", ["symbol"];
-        /// Price levels in the book, by market and side.
+        /// Price levels in the book (counted up to 1000), by market and side.
         pub book_levels: IntGaugeVec = "exchange_market_book_levels", ["symbol", "side"];
         /// Best ask minus best bid over their middle, by market; absent while a side is empty.
         pub spread: GaugeVec = "exchange_market_spread_ratio", ["symbol"];

@@ -10,13 +10,18 @@ pub const FORMAT: u8 = 1;
 
 /// Encodes `events` as one batch.
 pub fn encode(events: &[Event], out: &mut Vec<u8>) {
-    let mut w = Writer(out);
-    w.u8(FORMAT);
-    w.u64(FEATURE_LEVEL.into());
-    w.u64(events.len() as u64);
+    header(events.len(), out);
     for event in events {
         event.encode(out);
     }
+}
+
+/// What stands before the bytes of `count` events, for a writer that encodes each as it happens.
+pub fn header(count: usize, out: &mut Vec<u8>) {
+    let mut w = Writer(out);
+    w.u8(FORMAT);
+    w.u64(FEATURE_LEVEL.into());
+    w.u64(count as u64);
 }
 
 /// Decodes a whole batch; bytes left over are an error.

@@ -5,3 +5,5 @@ pub mod head;
 pub mod history;
 pub mod journal;
 pub mod migrate;
+pub mod notices;
+pub mod session;

@@ -1,7 +1,97 @@
 //! The shell round the pure core: who leads, what is durable, what is answered when. Never: a matching rule, SQL text.
+//!
+//! [`start`] gives two ends: an [`Engine`] for those who ask, and a [`Replica`] to run. The replica follows the journal
+//! (`replica`, `replay`), claims the lead when it is free (`head`), and then leads (`leader`, `batch`) until it is stopped,
+//! deposed or cut off; a commit whose outcome is unknown is looked up (`doubt`).
 
+mod batch;
+mod clock;
 pub mod committed;
-pub mod handle;
+mod doubt;
+mod gauges;
+mod handle;
+mod head;
 pub mod history;
+pub mod internal;
+mod latches;
+mod leader;
 pub mod projection;
+mod recovery;
+mod replay;
+mod replica;
+mod shared;
 pub mod tail;
+
+use std::sync::{Arc, atomic::Ordering};
+
+use exchange_core::{State, command::Command, market_data::MarketData, money::Time};
+use parking_lot::RwLock;
+use service_kit::health::Health;
+use sqlx::{PgPool, postgres::PgConnectOptions};
+
+use committed::Committed;
+pub use handle::{Reply, SubmitError};
+pub use replica::Replica;
+
+use crate::metrics::EngineMetrics;
+
+/// What a replica is made of.
+pub struct Parts {
+    /// For the journal's own connection.
+    pub database: PgConnectOptions,
+    /// For everything beside the journal's own connection.
+    pub pool: PgPool,
+    /// host:port of this replica's internal listener.
+    pub address: String,
+    /// Commands waiting before new ones are refused.
+    pub queue_limit: usize,
+    pub metrics: EngineMetrics,
+    pub health: Health,
+}
+
+/// The engine as the API sees it. Clones are cheap and share everything.
+#[derive(Clone)]
+pub struct Engine {
+    shared: Arc<shared::Shared>,
+}
+
+/// An engine and the task that drives it. Call it inside the runtime.
+pub fn start(parts: Parts) -> (Engine, Replica) {
+    let (queue, submissions) = handle::Queue::new(parts.queue_limit, parts.metrics.clone());
+    let empty = Committed::new(State::new(), MarketData::new(), 0);
+    let committed = Arc::new(RwLock::new(empty));
+    let shared = Arc::new(shared::Shared::new(queue, committed, parts.metrics, parts.pool.clone()));
+    let latches = latches::Latches::new(&parts.health);
+    tokio::spawn(gauges::refresh(Arc::downgrade(&shared), parts.health));
+    let replica = Replica {
+        shared: Arc::clone(&shared),
+        submissions,
+        database: parts.database,
+        address: parts.address,
+        latches,
+        recovery: recovery::Recovery::new(parts.pool),
+        expected: None,
+        held: None,
+        doubt: None,
+    };
+    (Engine { shared }, replica)
+}
+
+impl Engine {
+    /// Hands a command to the leader and waits for its durable answer.
+    ///
+    /// `valid_until` (µs, raw clock) is the end of the request's recvWindow, looked at again just before the decision.
+    pub async fn submit(&self, command: Command, valid_until: Option<Time>) -> Result<Reply, SubmitError> {
+        self.shared.queue.submit(command, valid_until).await
+    }
+
+    /// What every read is served from: durable events only.
+    pub fn committed(&self) -> &Arc<RwLock<Committed>> {
+        &self.shared.committed
+    }
+
+    /// Whether this replica leads, as far as it knows.
+    pub fn is_leader(&self) -> bool {
+        self.shared.leads.load(Ordering::Acquire)
+    }
+}

@@ -3,7 +3,7 @@
 //!
 //! Source of codes and texts: errors.md of the public API documentation. Clients match texts byte for byte.
 
-use crate::engine::handle::SubmitError;
+use crate::engine::SubmitError;
 use axum::http::StatusCode;
 use exchange_core::refusal::Refusal;
 use std::borrow::Cow;

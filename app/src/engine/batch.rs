@@ -1,0 +1,129 @@
+//! One batch: commands decided together, made durable together, answered together. Never: the commit, a database.
+
+use std::time::Instant;
+
+use exchange_core::{State, batch, event::Event, money::Time};
+use tokio::sync::oneshot;
+
+use super::handle::{Answer, Reply, Submission, SubmitError};
+
+/// Commands in one batch. More wait for the next commit.
+const MAX_COMMANDS: usize = 2048;
+/// Events after which no further command joins a batch.
+const MAX_EVENTS: usize = 16_384;
+/// Bytes after which no further command joins a batch.
+const MAX_BYTES: usize = 1 << 20;
+
+/// Decided, and not to be told before it is durable: a refusal too may rest on what the batch before it did.
+#[derive(Default)]
+pub(super) struct Batch {
+    events: Vec<Event>,
+    /// The events' bytes, encoded as they happen.
+    body: Vec<u8>,
+    waiting: Vec<Waiting>,
+    last_sequence: u64,
+}
+
+struct Waiting {
+    to: oneshot::Sender<Answer>,
+    answer: Answer,
+    arrived: Instant,
+}
+
+/// What identifies a batch in the journal once its commit's outcome is in doubt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Identity {
+    pub epoch: i64,
+    pub first_sequence: u64,
+    pub last_sequence: u64,
+    pub checksum: u32,
+}
+
+impl Batch {
+    /// Decides one command on `state`. `now` is the raw clock.
+    pub fn decide(&mut self, state: &mut State, submission: Submission, now: Time) {
+        let Submission { command, valid_until, arrived, answer: to } = submission;
+        let answer = if valid_until.is_some_and(|until| now > until) {
+            Err(SubmitError::Expired)
+        } else {
+            let before = self.events.len();
+            let decided = state.decide(&command, now, &mut self.events);
+            for event in &self.events[before..] {
+                event.encode(&mut self.body);
+            }
+            self.last_sequence = state.sequence();
+            decided.map(|outcome| Reply { outcome, time: state.now(), sequence: state.sequence() }).map_err(SubmitError::Refused)
+        };
+        self.waiting.push(Waiting { to, answer, arrived });
+    }
+
+    /// Decides a command that nobody waits for.
+    pub fn decide_unasked(&mut self, state: &mut State, command: &exchange_core::command::Command, now: Time) {
+        let before = self.events.len();
+        // A tick cannot be refused, and nobody asks.
+        let _ = state.decide(command, now, &mut self.events);
+        for event in &self.events[before..] {
+            event.encode(&mut self.body);
+        }
+        self.last_sequence = state.sequence();
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.events.is_empty() && self.waiting.is_empty()
+    }
+
+    /// Answers only: nothing that a commit would add.
+    pub fn changes_nothing(&self) -> bool {
+        self.events.is_empty()
+    }
+
+    /// Whether another command may join.
+    pub fn has_room(&self) -> bool {
+        self.waiting.len() < MAX_COMMANDS && self.events.len() < MAX_EVENTS && self.body.len() < MAX_BYTES
+    }
+
+    pub fn commands(&self) -> usize {
+        self.waiting.len()
+    }
+
+    pub fn events(&self) -> &[Event] {
+        &self.events
+    }
+
+    /// The journal's payload, and what the batch is known by.
+    pub fn seal(&self, epoch: i64) -> (Vec<u8>, Identity) {
+        let mut payload = Vec::with_capacity(self.body.len() + 16);
+        batch::header(self.events.len(), &mut payload);
+        payload.extend_from_slice(&self.body);
+        let identity = Identity {
+            epoch,
+            first_sequence: self.last_sequence + 1 - self.events.len() as u64,
+            last_sequence: self.last_sequence,
+            checksum: batch::checksum(&payload),
+        };
+        (payload, identity)
+    }
+
+    /// Tells everybody what was decided: durable by now, or nothing to make durable.
+    pub fn answer(&mut self, mut acknowledged: impl FnMut(Instant)) {
+        for Waiting { to, answer, arrived } in self.waiting.drain(..) {
+            acknowledged(arrived);
+            // Nobody there any more: a client that hung up.
+            let _ = to.send(answer);
+        }
+    }
+
+    /// Tells everybody the same, whatever was decided.
+    pub fn answer_all(&mut self, error: &SubmitError) {
+        for waiting in self.waiting.drain(..) {
+            let _ = waiting.to.send(Err(error.clone()));
+        }
+    }
+
+    /// Ready for the next commands; keeps its memory.
+    pub fn clear(&mut self) {
+        self.events.clear();
+        self.body.clear();
+        self.waiting.clear();
+    }
+}

@@ -1,0 +1,60 @@
+//! A batch whose commit's outcome is unknown: its waiters learn the truth from the journal, or -1007 past a deadline.
+
+use std::{sync::Arc, time::Duration};
+
+use parking_lot::Mutex;
+use tokio::time::Instant;
+
+use super::{batch::Identity, handle::SubmitError, leader::InDoubt};
+use crate::metrics::EngineMetrics;
+
+/// From sending the batch until its waiters are told that nobody knows.
+const DEADLINE: Duration = Duration::from_secs(10);
+
+/// What the journal says of the batch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Found {
+    Committed,
+    Lost,
+}
+
+/// Waits for the truth about one batch.
+pub(super) struct Doubt {
+    pub identity: Identity,
+    waiters: Arc<Mutex<Option<InDoubt>>>,
+    metrics: EngineMetrics,
+}
+
+impl Doubt {
+    pub fn new(in_doubt: InDoubt, metrics: &EngineMetrics) -> Self {
+        let (identity, deadline) = (in_doubt.identity, Instant::from_std(in_doubt.sent) + DEADLINE);
+        let waiters = Arc::new(Mutex::new(Some(in_doubt)));
+        let (late, unknown) = (Arc::clone(&waiters), metrics.unknown_commits.with_label_values(&["unknown"]));
+        tokio::spawn(async move {
+            tokio::time::sleep_until(deadline).await;
+            if let Some(mut in_doubt) = late.lock().take() {
+                tracing::error!(identity = ?in_doubt.identity, "the outcome of a commit could not be learnt in time");
+                unknown.inc();
+                in_doubt.batch.answer_all(&SubmitError::Unknown);
+            }
+        });
+        Self { identity, waiters, metrics: metrics.clone() }
+    }
+
+    /// Tells the waiters that still wait. The batch must be in the committed state by now, or never come.
+    pub fn resolve(self, found: Found) {
+        let label = match found {
+            Found::Committed => "committed",
+            Found::Lost => "lost",
+        };
+        tracing::warn!(identity = ?self.identity, found = label, "the outcome of a commit was looked up in the journal");
+        let Some(mut in_doubt) = self.waiters.lock().take() else { return };
+        self.metrics.unknown_commits.with_label_values(&[label]).inc();
+        match found {
+            Found::Committed => {
+                in_doubt.batch.answer(|arrived| self.metrics.acknowledge.observe(arrived.elapsed().as_secs_f64()))
+            }
+            Found::Lost => in_doubt.batch.answer_all(&SubmitError::Unavailable),
+        }
+    }
+}

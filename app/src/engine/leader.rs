@@ -1,0 +1,277 @@
+//! One term of leadership: drain, decide, commit, answer. One batch is in flight; the next is decided meanwhile, never sent.
+//!
+//! Nothing is told before it is durable, and every read is served from the committed state, never from the deciding one.
+
+use std::{
+    future::Future,
+    pin::Pin,
+    time::{Duration, Instant},
+};
+
+use exchange_core::{State, command::Command, money::Time};
+use futures::future::{MaybeDone, maybe_done};
+use sqlx::PgConnection;
+use tokio::{sync::mpsc, time::MissedTickBehavior};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    batch::{Batch, Identity},
+    clock,
+    gauges::TradeCounters,
+    handle::{Submission, SubmitError},
+    head::BEAT,
+    shared::Shared,
+};
+use crate::db::{
+    head,
+    journal::{self, Append},
+    notices::Warnings,
+};
+
+/// An idle journal's time moves on this often, µs.
+const TICK: Time = 1_000_000;
+/// A statement without an answer for this long: the connection counts as lost.
+const STATEMENT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// What the statement gave, once it has ended.
+async fn ended(statement: &mut Option<Statement>) -> Done {
+    let running = statement.as_mut().expect("guarded by its presence");
+    running.await;
+    let done = Pin::new(statement.as_mut().expect("still there")).take_output();
+    *statement = None;
+    done.expect("taken once")
+}
+
+/// How a term ended.
+pub(super) enum Ended {
+    /// On request: everything taken is answered, the head is released.
+    Stopped,
+    /// Another leads. Nothing that was in flight was written.
+    Deposed,
+    /// The connection failed. The batch in flight may or may not be durable.
+    Lost { error: sqlx::Error, in_doubt: Option<InDoubt> },
+}
+
+/// A sent batch without an answer.
+pub(super) struct InDoubt {
+    pub batch: Batch,
+    pub identity: Identity,
+    pub sent: Instant,
+}
+
+/// Commands decided at one reading of the clock.
+const DRAIN: usize = 256;
+
+/// What the connection does: a commit, or a beat when there is nothing to commit. False: deposed.
+type Statement = MaybeDone<Pin<Box<dyn Future<Output = Done> + Send>>>;
+type Done = Result<(PgConnection, bool), sqlx::Error>;
+
+pub(super) struct Leader<'a> {
+    shared: &'a Shared,
+    submissions: &'a mut mpsc::Receiver<Submission>,
+    epoch: i64,
+    /// The state that decisions are made on, ahead of the committed one by what is in flight and pending.
+    state: State,
+    /// `None` while a statement runs.
+    connection: Option<PgConnection>,
+    warnings: Warnings,
+    statement: Option<Statement>,
+    in_flight: Option<InDoubt>,
+    pending: Batch,
+    /// An answered batch, for its memory.
+    spare: Batch,
+    /// Taken from the queue, not yet decided.
+    inbox: Vec<Submission>,
+    last_statement: Instant,
+    counters: TradeCounters,
+}
+
+impl<'a> Leader<'a> {
+    /// `state` is the committed state; `connection` the one that claimed `epoch`.
+    pub fn new(
+        shared: &'a Shared,
+        submissions: &'a mut mpsc::Receiver<Submission>,
+        connection: PgConnection,
+        epoch: i64,
+        state: State,
+    ) -> Self {
+        Self {
+            shared,
+            submissions,
+            epoch,
+            state,
+            connection: Some(connection),
+            warnings: Warnings::default(),
+            statement: None,
+            in_flight: None,
+            pending: Batch::default(),
+            spare: Batch::default(),
+            inbox: Vec::new(),
+            last_statement: Instant::now(),
+            counters: TradeCounters::new(&shared.metrics),
+        }
+    }
+
+    /// Leads until stopped, deposed or cut off.
+    pub async fn lead(mut self, stop: &CancellationToken) -> Ended {
+        let mut beat = tokio::time::interval(BEAT);
+        beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        self.shared.queue.set_open(true);
+        let ended = loop {
+            self.send();
+            if stop.is_cancelled() && self.is_done() {
+                break Ended::Stopped;
+            }
+            // A closed and empty queue would answer at once, again and again.
+            let takes = self.pending.has_room() && !(self.submissions.is_closed() && self.submissions.is_empty());
+            tokio::select! {
+                biased;
+                done = ended(&mut self.statement), if self.statement.is_some() => {
+                    match done {
+                        Ok((connection, true)) => self.committed(connection).await,
+                        Ok((_, false)) => break Ended::Deposed,
+                        Err(error) => break Ended::Lost { error, in_doubt: self.in_flight.take() },
+                    }
+                }
+                // What was taken before the stop is still decided, committed and answered.
+                () = stop.cancelled(), if !self.submissions.is_closed() => {
+                    self.shared.queue.set_open(false);
+                    self.submissions.close();
+                }
+                taken = self.submissions.recv_many(&mut self.inbox, DRAIN), if takes => {
+                    if taken > 0 {
+                        self.decide();
+                    }
+                }
+                _ = beat.tick(), if self.statement.is_none() => self.idle(),
+            }
+        };
+        self.end(ended).await
+    }
+
+    /// Everything that was taken has been answered.
+    fn is_done(&self) -> bool {
+        self.submissions.is_closed() && self.submissions.is_empty() && self.statement.is_none() && self.pending.is_empty()
+    }
+
+    /// Decides what was taken from the queue, in its order.
+    fn decide(&mut self) {
+        let (begun, now) = (Instant::now(), clock::now());
+        let commands = self.inbox.len();
+        for submission in self.inbox.drain(..) {
+            self.pending.decide(&mut self.state, submission, now);
+        }
+        let each = begun.elapsed().as_secs_f64() / commands as f64;
+        self.shared.metrics.decide.observe(each);
+    }
+
+    /// Nothing has been sent for a while: time passes, or the lease is kept.
+    fn idle(&mut self) {
+        let now = clock::now();
+        if now - self.state.now() >= TICK {
+            self.pending.decide_unasked(&mut self.state, &Command::Tick, now);
+        } else if self.last_statement.elapsed() >= BEAT {
+            let (epoch, connection) = (self.epoch, self.connection.take());
+            self.run(async move {
+                let mut connection = connection.expect("no statement runs");
+                let leads = head::beat(&mut connection, epoch).await?;
+                Ok((connection, leads))
+            });
+        }
+    }
+
+    /// Sends what is pending, if the connection is free.
+    fn send(&mut self) {
+        if self.statement.is_some() || self.pending.is_empty() {
+            return;
+        }
+        if self.pending.changes_nothing() {
+            // Refusals, and answers that found the work done: all they rest on is durable.
+            self.answer_pending();
+            return;
+        }
+        let (payload, identity) = self.pending.seal(self.epoch);
+        let metrics = &self.shared.metrics;
+        metrics.batch_commands.observe(self.pending.commands() as f64);
+        metrics.batch_events.observe(self.pending.events().len() as f64);
+        metrics.journal_bytes.inc_by(payload.len() as u64);
+        metrics.queue_depth.set(self.shared.queue.depth() as i64);
+        let batch = std::mem::replace(&mut self.pending, std::mem::take(&mut self.spare));
+        self.in_flight = Some(InDoubt { batch, identity, sent: Instant::now() });
+        let connection = self.connection.take();
+        let warnings = self.warnings.clone();
+        self.run(async move {
+            let mut connection = connection.expect("no statement runs");
+            let append = Append {
+                epoch: identity.epoch,
+                previous_sequence: identity.first_sequence as i64 - 1,
+                last_sequence: identity.last_sequence as i64,
+                checksum: identity.checksum,
+                payload: &payload,
+            };
+            let (appended, warned) = warnings.watch(journal::append(&mut connection, append)).await;
+            match appended {
+                Ok(true) if warned => {
+                    Err(sqlx::Error::Protocol("the server warned while it committed: the batch may not be on a standby".into()))
+                }
+                appended => appended.map(|leads| (connection, leads)),
+            }
+        });
+    }
+
+    fn run(&mut self, statement: impl Future<Output = Result<(PgConnection, bool), sqlx::Error>> + Send + 'static) {
+        self.last_statement = Instant::now();
+        self.statement = Some(maybe_done(Box::pin(async move {
+            match tokio::time::timeout(STATEMENT_TIMEOUT, statement).await {
+                Ok(done) => done,
+                Err(_) => Err(sqlx::Error::Io(std::io::ErrorKind::TimedOut.into())),
+            }
+        })));
+    }
+
+    /// The statement in flight is durable: the next batch goes out first, then everybody is told.
+    async fn committed(&mut self, connection: PgConnection) {
+        self.connection = Some(connection);
+        let Some(InDoubt { mut batch, identity, sent }) = self.in_flight.take() else { return };
+        self.shared.metrics.commit.observe(sent.elapsed().as_secs_f64());
+        if !self.pending.changes_nothing() {
+            self.send();
+            if let Some(statement) = &mut self.statement {
+                // The first poll writes it to the socket.
+                let _ = futures::poll!(statement);
+            }
+        }
+        self.shared.committed.write().apply(batch.events());
+        self.counters.count(batch.events(), &self.shared.committed.read().state);
+        self.shared.metrics.sequence.set(identity.last_sequence as i64);
+        let now = Instant::now();
+        batch.answer(|arrived| self.shared.metrics.acknowledge.observe((now - arrived).as_secs_f64()));
+        batch.clear();
+        self.spare = batch;
+        if journal::partition_start(identity.last_sequence as i64) >= identity.first_sequence as i64 {
+            self.shared.attach_partitions();
+        }
+    }
+
+    fn answer_pending(&mut self) {
+        let (now, metrics) = (Instant::now(), &self.shared.metrics);
+        self.pending.answer(|arrived| metrics.acknowledge.observe((now - arrived).as_secs_f64()));
+        self.pending.clear();
+    }
+
+    /// Leaves nobody waiting but for the batch in doubt.
+    async fn end(mut self, ended: Ended) -> Ended {
+        self.shared.queue.set_open(false);
+        // Never sent, or sent and refused by the fence: certainly not executed.
+        self.pending.answer_all(&SubmitError::Unavailable);
+        if let Some(mut refused) = self.in_flight.take() {
+            refused.batch.answer_all(&SubmitError::Unavailable);
+        }
+        if let (Ended::Stopped, Some(connection)) = (&ended, &mut self.connection)
+            && let Err(error) = head::release(connection, self.epoch).await
+        {
+            tracing::warn!(%error, "the lead could not be handed over: a standby takes it when this connection is gone");
+        }
+        ended
+    }
+}

@@ -1,0 +1,133 @@
+//! Reading the journal into the committed state, each batch checked before it is applied. Never: passing over a batch.
+
+use std::{sync::Arc, time::Duration};
+
+use exchange_core::{DecodeError, batch, event::Event};
+use futures::StreamExt;
+use parking_lot::RwLock;
+use sqlx::PgConnection;
+use tokio::sync::mpsc;
+
+use super::committed::Committed;
+use crate::db::journal::{self, StoredBatch};
+
+/// Batches between the database's reader and the thread that applies them.
+const READ_AHEAD: usize = 256;
+/// Decoded batches between the thread that decodes and the thread that applies.
+const DECODED_AHEAD: usize = 64;
+
+/// The database is lost when it sends nothing for this long.
+const READ_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Why the journal cannot be followed. All but `Database` stop the program: going on would fork the state.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum ReplayError {
+    #[error(transparent)]
+    Database(#[from] sqlx::Error),
+    #[error(
+        "the journal batch that begins at sequence {first} is corrupt: {what}. Nothing from it on was applied, and nothing \
+         may be skipped. Keep the database as it is, restore the last verified backup to a moment before the damage (or \
+         promote a standby that holds the batch intact), and start again"
+    )]
+    Corrupt { first: i64, what: String },
+    #[error(
+        "the journal lacks the batches with sequences {first} to {last}: {what}. Keep the database as it is, restore what is \
+         missing (the partition archived under these sequences, a newer snapshot, or the last verified backup), and start again"
+    )]
+    Missing { first: i64, last: i64, what: &'static str },
+}
+
+/// What the next batch must look like.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Expected {
+    pub sequence: i64,
+    pub epoch: i64,
+}
+
+impl Expected {
+    /// The batch's events, if it is what must come next.
+    fn open(&mut self, stored: &StoredBatch) -> Result<Vec<Event>, ReplayError> {
+        let StoredBatch { first_sequence: first, last_sequence: last, epoch, checksum, .. } = *stored;
+        let corrupt = |what: String| ReplayError::Corrupt { first, what };
+        if first > self.sequence {
+            let what = "the batch after them is there, so they were there once";
+            return Err(ReplayError::Missing { first: self.sequence, last: first - 1, what });
+        }
+        if first < self.sequence {
+            return Err(corrupt(format!("it overlaps the batch before it, which ends at {}", self.sequence - 1)));
+        }
+        if epoch < self.epoch {
+            return Err(corrupt(format!("its epoch is {epoch}, after epoch {}", self.epoch)));
+        }
+        let payload = stored.payload()?;
+        let actual = i64::from(batch::checksum(payload));
+        if actual != checksum {
+            return Err(corrupt(format!("its checksum is {checksum:#010x}, its bytes give {actual:#010x}")));
+        }
+        let events = batch::decode(payload).map_err(|error: DecodeError| corrupt(error.to_string()))?;
+        if events.len() as i64 != last - first + 1 {
+            return Err(corrupt(format!("it holds {} events for the sequences {first} to {last}", events.len())));
+        }
+        *self = Self { sequence: last + 1, epoch };
+        Ok(events)
+    }
+}
+
+/// Applies every batch after the committed state up to at least `target`. Reading, decoding and applying overlap.
+pub(super) async fn catch_up(
+    connection: &mut PgConnection,
+    committed: &Arc<RwLock<Committed>>,
+    expected: &mut Expected,
+    target: i64,
+) -> Result<(), ReplayError> {
+    let (rows, mut to_decode) = mpsc::channel::<StoredBatch>(READ_AHEAD);
+    let (decoded, mut to_apply) = mpsc::channel::<Vec<Event>>(DECODED_AHEAD);
+    let mut next = *expected;
+    let decoding = tokio::task::spawn_blocking(move || {
+        while let Some(stored) = to_decode.blocking_recv() {
+            let events = next.open(&stored)?;
+            if decoded.blocking_send(events).is_err() {
+                break;
+            }
+        }
+        Ok::<_, ReplayError>(next)
+    });
+    let committed = Arc::clone(committed);
+    let applying = tokio::task::spawn_blocking(move || {
+        while let Some(events) = to_apply.blocking_recv() {
+            committed.write().apply(&events);
+        }
+    });
+    let mut stream = journal::stream(connection, expected.sequence - 1);
+    let mut read = Ok(());
+    loop {
+        // A silent peer is an error like a closed one. (Dropping this future instead would leave the threads applying.)
+        let row = match tokio::time::timeout(READ_TIMEOUT, stream.next()).await {
+            Ok(Some(row)) => row,
+            Ok(None) => break,
+            Err(_) => Err(sqlx::Error::Io(std::io::ErrorKind::TimedOut.into())),
+        };
+        match row {
+            Ok(stored) => {
+                if rows.send(stored).await.is_err() {
+                    // The decoder has stopped: it says why.
+                    break;
+                }
+            }
+            Err(error) => {
+                read = Err(error);
+                break;
+            }
+        }
+    }
+    drop(rows);
+    let decoded = decoding.await.expect("decoding does not panic");
+    applying.await.expect("applying does not panic");
+    *expected = decoded?;
+    read?;
+    if expected.sequence <= target {
+        let what = "the head says that they were committed";
+        return Err(ReplayError::Missing { first: expected.sequence, last: target, what });
+    }
+    Ok(())
+}

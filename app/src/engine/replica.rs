@@ -1,0 +1,232 @@
+//! One replica's life: follow the journal, claim the lead when it is free, lead, follow again. Never: how a batch is decided.
+
+use std::{sync::Arc, sync::atomic::Ordering, time::Duration};
+
+use anyhow::bail;
+use sqlx::{PgConnection, postgres::PgConnectOptions};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    clock,
+    doubt::{Doubt, Found},
+    handle::{Submission, SubmitError},
+    head::{Verdict, judge},
+    latches::Latches,
+    leader::{Ended, Leader},
+    recovery::Recovery,
+    replay::{Expected, ReplayError, catch_up},
+    shared::Shared,
+};
+use crate::db::{
+    head::{self, Head},
+    journal, migrate,
+    notices::Warnings,
+    session::{self, within},
+};
+
+/// How often a replica that stands by looks at the journal.
+const POLL: Duration = Duration::from_millis(100);
+/// Between attempts to reach a lost database: doubled from the first to the last.
+const FIRST_RETRY: Duration = Duration::from_millis(50);
+const LAST_RETRY: Duration = Duration::from_secs(2);
+
+/// The replica's task; the API holds an [`super::Engine`].
+pub struct Replica {
+    pub(super) shared: Arc<Shared>,
+    pub(super) submissions: mpsc::Receiver<Submission>,
+    pub(super) database: PgConnectOptions,
+    /// host:port of this replica's internal listener, for the head row.
+    pub(super) address: String,
+    pub(super) latches: Latches,
+    pub(super) recovery: Recovery,
+    /// What the journal must bring next; `None` before the recovery.
+    pub(super) expected: Option<Expected>,
+    /// Epoch of our last term.
+    pub(super) held: Option<i64>,
+    pub(super) doubt: Option<Doubt>,
+}
+
+/// Why an attempt to follow ended without the lead.
+enum Interrupted {
+    /// Try again on a new connection.
+    Retry(String),
+    Fatal(ReplayError),
+}
+
+impl From<sqlx::Error> for Interrupted {
+    fn from(error: sqlx::Error) -> Self {
+        Self::Retry(format!("PostgreSQL does not serve: {error}"))
+    }
+}
+
+impl From<ReplayError> for Interrupted {
+    fn from(error: ReplayError) -> Self {
+        match error {
+            ReplayError::Database(error) => error.into(),
+            fatal => Self::Fatal(fatal),
+        }
+    }
+}
+
+impl Replica {
+    /// Runs until `stop`, or until the journal cannot be followed.
+    pub async fn run(mut self, stop: CancellationToken) -> anyhow::Result<()> {
+        loop {
+            let (connection, epoch) = tokio::select! {
+                claimed = self.stand_by() => claimed?,
+                () = stop.cancelled() => break,
+            };
+            self.latches.leads();
+            self.shared.set_leads(true);
+            self.shared.metrics.takeovers.inc();
+            let state = self.shared.committed.read().state.clone();
+            tracing::info!(epoch, sequence = state.sequence(), "leading");
+            let ended = Leader::new(&self.shared, &mut self.submissions, connection, epoch, state).lead(&stop).await;
+            self.shared.set_leads(false);
+            let sequence = self.shared.committed.read().state.sequence();
+            self.expected = Some(Expected { sequence: sequence as i64 + 1, epoch });
+            match ended {
+                Ended::Stopped => {
+                    tracing::info!(epoch, sequence, "handed the lead over");
+                    break;
+                }
+                Ended::Deposed => {
+                    self.latches.stands_by("deposed: another replica took the lead".into());
+                }
+                Ended::Lost { error, in_doubt } => {
+                    self.latches.stands_by("the journal's connection was lost while leading".into());
+                    self.latches.database_lost(format!("PostgreSQL does not serve: {error}"));
+                    self.held = Some(epoch);
+                    self.doubt = in_doubt.map(|in_doubt| Doubt::new(in_doubt, &self.shared.metrics));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Follows until the lead is ours. An error is the end: the journal cannot be followed.
+    async fn stand_by(&mut self) -> anyhow::Result<(PgConnection, i64)> {
+        let mut retry = FIRST_RETRY;
+        loop {
+            let connected = match session::connect(&self.database).await {
+                Ok(connection) => {
+                    retry = FIRST_RETRY;
+                    self.follow(connection).await
+                }
+                Err(error) => Err(error.into()),
+            };
+            match connected {
+                Ok(claimed) => return Ok(claimed),
+                Err(Interrupted::Fatal(error)) => {
+                    self.latches.journal_waits(error.to_string());
+                    bail!(error);
+                }
+                Err(Interrupted::Retry(reason)) => self.latches.database_lost(reason),
+            }
+            self.turn_away();
+            tokio::time::sleep(retry).await;
+            retry = (retry * 2).min(LAST_RETRY);
+        }
+    }
+
+    /// Follows on one connection until the lead is ours.
+    async fn follow(&mut self, mut connection: PgConnection) -> Result<(PgConnection, i64), Interrupted> {
+        if let Some(missing) = within(migrate::missing(&mut connection)).await? {
+            return Err(Interrupted::Retry(missing));
+        }
+        if self.expected.is_none() {
+            self.latches.journal_waits("reading the newest snapshot".into());
+            self.expected = Some(self.recovery.begin(&self.shared).await?);
+        }
+        loop {
+            let head = within(head::read(&mut connection)).await?;
+            self.refuse_older(&head)?;
+            self.latches.database_ready();
+            self.catch_up(&mut connection, head.epoch, head.last_seq).await?;
+            let journal_time = self.shared.committed.read().state.now();
+            match judge(&head, self.held, clock::now(), journal_time) {
+                Verdict::Claim => {
+                    if let Some(epoch) = self.claim(&mut connection, &head).await? {
+                        return Ok((connection, epoch));
+                    }
+                }
+                Verdict::Wait(reason) => self.latches.stands_by(reason),
+            }
+            self.turn_away();
+            tokio::time::sleep(POLL).await;
+        }
+    }
+
+    /// A database that lacks what we have seen is an older copy: leading on it would lose what was acknowledged.
+    fn refuse_older(&self, head: &Head) -> Result<(), Interrupted> {
+        let Some(expected) = &self.expected else { return Ok(()) };
+        let seen = expected.sequence - 1;
+        if head.last_seq < seen || head.epoch < expected.epoch {
+            return Err(Interrupted::Retry(format!(
+                "this database ends at sequence {} in epoch {}, but sequence {seen} in epoch {} has been seen: it is an older \
+                 copy and is refused; point EXCHANGE_DATABASE_URL at the primary that holds them",
+                head.last_seq, head.epoch, expected.epoch
+            )));
+        }
+        Ok(())
+    }
+
+    /// Applies the journal up to `target`, and tells the waiters of a batch in doubt what became of it.
+    async fn catch_up(&mut self, connection: &mut PgConnection, epoch: i64, target: i64) -> Result<(), Interrupted> {
+        let Some(expected) = &mut self.expected else { return Ok(()) };
+        if expected.sequence <= target {
+            self.recovery.replaying(&mut self.latches, expected.sequence, target);
+            let caught_up = catch_up(connection, &self.shared.committed, expected, target).await;
+            // What was applied before an error stays applied.
+            self.shared.metrics.sequence.set(expected.sequence - 1);
+            caught_up?;
+        }
+        self.recovery.done(&self.shared, expected.sequence - 1);
+        self.latches.journal_ready();
+        self.shared.metrics.epoch.set(epoch);
+        self.resolve(connection, epoch).await
+    }
+
+    /// The batch in doubt is in the journal, or it can never come once a later epoch has begun.
+    async fn resolve(&mut self, connection: &mut PgConnection, epoch: i64) -> Result<(), Interrupted> {
+        let Some(doubt) = &self.doubt else { return Ok(()) };
+        let identity = doubt.identity;
+        if epoch <= identity.epoch {
+            return Ok(());
+        }
+        let stored = within(journal::identity(connection, identity.first_sequence as i64)).await?;
+        let ours = stored == Some((identity.epoch, i64::from(identity.checksum)));
+        let found = if ours { Found::Committed } else { Found::Lost };
+        if let Some(doubt) = self.doubt.take() {
+            doubt.resolve(found);
+        }
+        Ok(())
+    }
+
+    /// Ends the old leader's connection if it still stands, bumps the epoch, then reads what the old leader still wrote.
+    /// `None`: somebody else was faster.
+    async fn claim(&mut self, connection: &mut PgConnection, head: &Head) -> Result<Option<i64>, Interrupted> {
+        if head.backend_alive && !head.released {
+            tracing::warn!(epoch = head.epoch, leader = head.address, "ending the connection of a leader without a lease");
+            within(head::end_backend(connection, head.epoch)).await?;
+        }
+        let (claimed, warned) = Warnings::default().watch(within(head::claim(connection, head.epoch, &self.address))).await;
+        let Some((epoch, last_sequence)) = claimed? else { return Ok(None) };
+        self.held = Some(epoch);
+        if warned {
+            return Err(Interrupted::Retry("the claim of the lead did not reach a synchronous standby".into()));
+        }
+        self.catch_up(connection, epoch, last_sequence).await?;
+        journal::attach_partitions(connection).await?;
+        Ok(Some(epoch))
+    }
+
+    /// Nobody decides here now: whoever slipped into the queue is told so.
+    fn turn_away(&mut self) {
+        debug_assert!(!self.shared.leads.load(Ordering::Relaxed));
+        while let Ok(submission) = self.submissions.try_recv() {
+            let _ = submission.answer.send(Err(SubmitError::Unavailable));
+        }
+    }
+}
