@@ -78,3 +78,62 @@ service_kit::metrics! {
         pub auth_failures: IntCounterVec = "exchange_http_auth_failures_total", ["code"];
     }
 }
+
+/// A chunk of the projector or a job: from a millisecond to an hour.
+const WORK_SECONDS: &[f64] = &[0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 30.0, 120.0, 600.0, 3600.0];
+
+service_kit::metrics! {
+    /// The object store, as every role that uses it sees it.
+    pub struct ObjectStorageMetrics {
+        /// Requests to the object store that failed, by operation and kind (unavailable, refused).
+        pub errors: IntCounterVec = "exchange_object_storage_errors_total", ["operation", "kind"];
+    }
+}
+
+service_kit::metrics! {
+    /// The worker: projection, jobs, snapshots, archives, and the ledger's checks.
+    pub struct WorkerMetrics {
+        /// 1 while this process projects; a second worker stands by with 0.
+        pub projecting: IntGauge = "exchange_worker_projecting";
+        /// Sequence of the last event that the tables hold.
+        pub projected_sequence: IntGauge = "exchange_worker_projected_sequence";
+        /// Events in the journal that the tables do not hold yet.
+        pub projection_lag_events: IntGauge = "exchange_worker_projection_lag_events";
+        /// Age of the last projected event while there are later ones; 0 when there are none.
+        pub projection_lag_seconds: service_kit::metrics::Gauge = "exchange_worker_projection_lag_seconds";
+        /// Events written to the tables by this process.
+        pub projected_events: IntCounter = "exchange_worker_projected_events_total";
+        /// Time to write one chunk of events, commit included.
+        pub chunk: Histogram = "exchange_worker_projection_chunk_seconds", buckets: WORK_SECONDS;
+        /// Events in one chunk.
+        pub chunk_events: Histogram = "exchange_worker_projection_chunk_events", buckets: BATCH;
+        /// Jobs in the queue, by job and state (ready, scheduled, running, retrying, dead).
+        pub jobs: IntGaugeVec = "exchange_worker_jobs", ["job", "state"];
+        /// How long the oldest job that could run has been waiting.
+        pub oldest_job_age: service_kit::metrics::Gauge = "exchange_worker_oldest_job_age_seconds";
+        /// Runs of jobs, by job and outcome (completed, retried, dead).
+        pub job_runs: IntCounterVec = "exchange_worker_job_runs_total", ["job", "outcome"];
+        /// Duration of completed runs, by job.
+        pub job_seconds: service_kit::metrics::HistogramVec = "exchange_worker_job_seconds", ["job"], buckets: WORK_SECONDS;
+        /// Jobs that failed for good and wait for an operator, by job.
+        pub dead_letters: IntGaugeVec = "exchange_worker_dead_letters", ["job"];
+        /// Times at which a scheduled job should have been queued and was not, by job.
+        pub schedule_misses: IntCounterVec = "exchange_worker_schedule_misses_total", ["job"];
+        /// Sequence of the newest verified snapshot.
+        pub snapshot_sequence: IntGauge = "exchange_worker_snapshot_sequence";
+        /// When the newest snapshot was verified, Unix time.
+        pub snapshot_time: service_kit::metrics::Gauge = "exchange_worker_snapshot_timestamp_seconds";
+        /// Journal objects archived and verified by this process.
+        pub archived_objects: IntCounter = "exchange_worker_archived_objects_total";
+        /// Journal partitions dropped by this process after they were archived.
+        pub dropped_partitions: IntCounter = "exchange_worker_dropped_partitions_total";
+        /// Sequence of the last archived event.
+        pub archived_sequence: IntGauge = "exchange_worker_archived_sequence";
+        /// Sum of all balances of an asset, custody included, in units of the asset: 0, or the ledger is wrong. By asset.
+        pub trial_balance: GaugeVec = "exchange_ledger_trial_balance", ["asset"];
+        /// Balances on which the fold of the journal and the tables differ, by comparison (balances, transfers): 0, or the tables are wrong.
+        pub disagreements: IntGaugeVec = "exchange_ledger_disagreements", ["comparison"];
+        /// When the trial balance was last taken, Unix time.
+        pub trial_balance_time: service_kit::metrics::Gauge = "exchange_ledger_trial_balance_timestamp_seconds";
+    }
+}

@@ -1,9 +1,18 @@
 //! All SQL, a file per table group. Never: an HTTP type, a decision.
 
 pub mod api_keys;
+pub mod archives;
+pub mod candles;
+pub mod copy;
 pub mod head;
 pub mod history;
 pub mod journal;
+pub mod ledger;
 pub mod migrate;
 pub mod notices;
+pub mod numeric;
+pub mod orders;
+pub mod projection;
+pub mod reference;
 pub mod session;
+pub mod trades;

@@ -1,0 +1,153 @@
+//! `journal_archives`, and the journal's partitions as the archive job sees them. Never: appending (see `journal`).
+
+use sqlx::{AssertSqlSafe, Connection, FromRow, PgConnection};
+
+use crate::journal_archive::{Batch, Written};
+
+/// A statement that takes the journal's locks gives up after this rather than make its leader wait.
+const LOCK_TIMEOUT: &str = "2s";
+
+/// One archive object.
+#[derive(Debug, Clone, PartialEq, Eq, FromRow)]
+pub struct Archive {
+    pub first_seq: i64,
+    pub last_seq: i64,
+    pub object_key: String,
+    pub checksum: i64,
+}
+
+/// One partition of the journal; its rows' first sequences are `start..end`.
+#[derive(Debug, Clone, PartialEq, Eq, FromRow)]
+pub struct Partition {
+    pub name: String,
+    pub start_seq: i64,
+    pub end_seq: i64,
+    /// An earlier detaching was interrupted and must be finished.
+    pub detaching: bool,
+}
+
+/// The archive object that holds the batch which begins at `sequence`.
+pub async fn covering(connection: &mut PgConnection, sequence: i64) -> sqlx::Result<Option<Archive>> {
+    sqlx::query_as(
+        "SELECT first_seq, last_seq, object_key, checksum FROM journal_archives
+         WHERE first_seq <= $1 AND last_seq >= $1 ORDER BY first_seq DESC LIMIT 1",
+    )
+    .bind(sequence)
+    .fetch_optional(connection)
+    .await
+}
+
+/// Sequence of the last archived event; 0: none.
+pub async fn archived_through(connection: &mut PgConnection) -> sqlx::Result<i64> {
+    sqlx::query_scalar("SELECT coalesce(max(last_seq), 0) FROM journal_archives").fetch_one(connection).await
+}
+
+pub async fn insert(connection: &mut PgConnection, first: i64, last: i64, batches: i64, written: &Written) -> sqlx::Result<()> {
+    sqlx::query(
+        "INSERT INTO journal_archives (first_seq, last_seq, batches, object_key, size_bytes, checksum) VALUES ($1, $2, $3, $4, $5, $6)
+         ON CONFLICT (first_seq) DO NOTHING",
+    )
+    .bind(first)
+    .bind(last)
+    .bind(batches)
+    .bind(&written.key)
+    .bind(written.size_bytes as i64)
+    .bind(i64::from(written.checksum))
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// Batches of the journal from sequence `after` + 1 on that begin below `before`, as many as fit into `bytes` of payload, at least one.
+pub async fn page(connection: &mut PgConnection, after: i64, before: i64, bytes: i64) -> sqlx::Result<Vec<Batch>> {
+    let rows: Vec<(i64, i64, i64, i64, Vec<u8>)> = sqlx::query_as(
+        "SELECT first_seq, last_seq, epoch, checksum, payload FROM (
+             SELECT *, sum(length(payload)) OVER (ORDER BY first_seq ROWS UNBOUNDED PRECEDING) - length(payload) AS bytes_before FROM (
+                 SELECT * FROM journal WHERE first_seq > $1 AND first_seq < $2 ORDER BY first_seq LIMIT $4) AS next) AS summed
+         WHERE bytes_before < $3 ORDER BY first_seq",
+    )
+    .bind(after)
+    .bind(before)
+    .bind(bytes)
+    .bind(PAGE_BATCHES)
+    .fetch_all(connection)
+    .await?;
+    Ok(rows.into_iter().map(batch).collect())
+}
+
+/// Batches looked at for one page.
+const PAGE_BATCHES: i64 = 20_000;
+
+/// The next `limit` batches after sequence `after`, in order.
+pub async fn next_batches(connection: &mut PgConnection, after: i64, limit: i64) -> sqlx::Result<Vec<Batch>> {
+    let rows: Vec<(i64, i64, i64, i64, Vec<u8>)> = sqlx::query_as(
+        "SELECT first_seq, last_seq, epoch, checksum, payload FROM journal WHERE first_seq > $1 ORDER BY first_seq LIMIT $2",
+    )
+    .bind(after)
+    .bind(limit)
+    .fetch_all(connection)
+    .await?;
+    Ok(rows.into_iter().map(batch).collect())
+}
+
+/// Sequence of the journal's last event.
+pub async fn journal_end(connection: &mut PgConnection) -> sqlx::Result<i64> {
+    sqlx::query_scalar("SELECT last_seq FROM head").fetch_one(connection).await
+}
+
+fn batch((first_sequence, last_sequence, epoch, checksum, payload): (i64, i64, i64, i64, Vec<u8>)) -> Batch {
+    // A checksum out of range matches no payload.
+    Batch { first_sequence, last_sequence, epoch, checksum: u32::try_from(checksum).unwrap_or(0), payload }
+}
+
+/// The journal's partitions, oldest first.
+pub async fn partitions(connection: &mut PgConnection) -> sqlx::Result<Vec<Partition>> {
+    sqlx::query_as(
+        "SELECT name, detaching, bounds[1]::bigint AS start_seq, bounds[2]::bigint AS end_seq FROM (
+             SELECT c.relname::text AS name, i.inhdetachpending AS detaching,
+                    regexp_match(pg_get_expr(c.relpartbound, c.oid), $$FROM \\('?(\\d+)'?\\) TO \\('?(\\d+)'?\\)$$) AS bounds
+             FROM pg_inherits AS i JOIN pg_class AS c ON c.oid = i.inhrelid WHERE i.inhparent = 'journal'::regclass) AS attached
+         WHERE bounds IS NOT NULL ORDER BY start_seq",
+    )
+    .fetch_all(connection)
+    .await
+}
+
+/// Tables that were partitions and are not any more: an earlier run was interrupted between detaching and dropping.
+pub async fn detached(connection: &mut PgConnection) -> sqlx::Result<Vec<String>> {
+    sqlx::query_scalar(
+        "SELECT c.relname::text FROM pg_class AS c
+         WHERE c.relkind = 'r' AND c.relname ~ '^journal_[0-9]{18}$' AND NOT c.relispartition
+             AND c.relnamespace = (SELECT relnamespace FROM pg_class WHERE oid = 'journal'::regclass)
+         ORDER BY c.relname",
+    )
+    .fetch_all(connection)
+    .await
+}
+
+/// Takes a partition off the journal. CONCURRENTLY: the leader's appends go on meanwhile. What is interrupted is finished by the next run.
+pub async fn detach(connection: &mut PgConnection, partition: &Partition) -> sqlx::Result<()> {
+    sqlx::query("SELECT set_config('lock_timeout', $1, false)").bind(LOCK_TIMEOUT).execute(&mut *connection).await?;
+    let how = if partition.detaching { "FINALIZE" } else { "CONCURRENTLY" };
+    let statement = format!("ALTER TABLE journal DETACH PARTITION {} {how}", quoted(&partition.name));
+    sqlx::query(AssertSqlSafe(statement)).execute(connection).await?;
+    Ok(())
+}
+
+/// Drops a table that was a partition, unless it holds something that is not archived. Whether it was dropped.
+pub async fn drop_detached(connection: &mut PgConnection, name: &str, archived_through: i64) -> sqlx::Result<bool> {
+    let mut transaction = connection.begin().await?;
+    let name = quoted(name);
+    let last = format!("SELECT last_seq FROM {name} ORDER BY first_seq DESC LIMIT 1");
+    let last: Option<i64> = sqlx::query_scalar(AssertSqlSafe(last)).fetch_optional(&mut *transaction).await?;
+    if last.is_some_and(|last| last > archived_through) {
+        return Ok(false);
+    }
+    sqlx::query(AssertSqlSafe(format!("DROP TABLE {name}"))).execute(&mut *transaction).await?;
+    transaction.commit().await?;
+    Ok(true)
+}
+
+fn quoted(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
+}

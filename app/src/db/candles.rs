@@ -1,0 +1,108 @@
+//! The projection's `candles`, and the `tickers` summed from them. Never: an interval's calendar, which is the core's.
+
+use crate::db::numeric::Numeric;
+use exchange_core::{
+    market_data::{Candle, Interval, WINDOW},
+    money::Time,
+    order::MarketId,
+};
+use sqlx::PgConnection;
+
+/// One stretch of trades of one market within one candle.
+pub type CandleRow = (MarketId, Interval, Candle);
+
+#[derive(Default)]
+struct Columns {
+    open_time: Vec<i64>,
+    open: Vec<i64>,
+    high: Vec<i64>,
+    low: Vec<i64>,
+    close: Vec<i64>,
+    trades: Vec<i64>,
+    first_trade: Vec<i64>,
+    last_trade: Vec<i64>,
+    market: Vec<i16>,
+    interval: Vec<i16>,
+    volume: Vec<Numeric>,
+    quote_volume: Vec<Numeric>,
+    taker_volume: Vec<Numeric>,
+    taker_quote_volume: Vec<Numeric>,
+}
+
+/// Adds stretches to the candles that they fall in. Each follows on what its candle holds already.
+pub async fn append(connection: &mut PgConnection, candles: impl Iterator<Item = CandleRow>) -> sqlx::Result<()> {
+    let mut columns = Columns::default();
+    for (market, interval, candle) in candles {
+        columns.open_time.push(candle.open_time);
+        columns.open.push(candle.open);
+        columns.high.push(candle.high);
+        columns.low.push(candle.low);
+        columns.close.push(candle.close);
+        columns.trades.push(candle.trades as i64);
+        columns.first_trade.push(candle.first_trade as i64);
+        columns.last_trade.push(candle.last_trade as i64);
+        columns.market.push(market as i16);
+        columns.interval.push(i16::from(interval as u8));
+        columns.volume.push(Numeric(candle.volume));
+        columns.quote_volume.push(Numeric(candle.quote_volume));
+        columns.taker_volume.push(Numeric(candle.taker_volume));
+        columns.taker_quote_volume.push(Numeric(candle.taker_quote_volume));
+    }
+    if columns.open_time.is_empty() {
+        return Ok(());
+    }
+    sqlx::query(
+        "INSERT INTO candles AS c (open_time, open, high, low, close, trades, first_trade, last_trade, market, interval, volume,
+                quote_volume, taker_volume, taker_quote_volume)
+         SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[],
+                $8::bigint[], $9::smallint[], $10::smallint[], $11::numeric[], $12::numeric[], $13::numeric[], $14::numeric[])
+         ON CONFLICT (market, interval, open_time) DO UPDATE SET
+                high = greatest(c.high, excluded.high), low = least(c.low, excluded.low), close = excluded.close,
+                trades = c.trades + excluded.trades, last_trade = excluded.last_trade, volume = c.volume + excluded.volume,
+                quote_volume = c.quote_volume + excluded.quote_volume, taker_volume = c.taker_volume + excluded.taker_volume,
+                taker_quote_volume = c.taker_quote_volume + excluded.taker_quote_volume",
+    )
+    .bind(columns.open_time)
+    .bind(columns.open)
+    .bind(columns.high)
+    .bind(columns.low)
+    .bind(columns.close)
+    .bind(columns.trades)
+    .bind(columns.first_trade)
+    .bind(columns.last_trade)
+    .bind(columns.market)
+    .bind(columns.interval)
+    .bind(columns.volume)
+    .bind(columns.quote_volume)
+    .bind(columns.taker_volume)
+    .bind(columns.taker_quote_volume)
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// Sums every market's last 24 hours from its one-minute candles, as of the projected journal time `now`. A market that did not trade
+/// in them keeps no ticker. The number of tickers written.
+pub async fn refresh_tickers(connection: &mut PgConnection, now: Time) -> sqlx::Result<u64> {
+    let from = Interval::Minutes1.open(now - WINDOW);
+    let mut transaction = sqlx::Connection::begin(connection).await?;
+    sqlx::query("DELETE FROM tickers WHERE NOT EXISTS (SELECT FROM candles AS c WHERE c.market = tickers.market AND c.interval = 0 AND c.open_time >= $1)")
+        .bind(from)
+        .execute(&mut *transaction)
+        .await?;
+    let done = sqlx::query(
+        "INSERT INTO tickers AS t (market, time, open, high, low, last, trades, first_trade, last_trade, volume, quote_volume)
+         SELECT market, $2, (array_agg(open ORDER BY open_time))[1], max(high), min(low), (array_agg(close ORDER BY open_time DESC))[1],
+                sum(trades), min(first_trade), max(last_trade), sum(volume), sum(quote_volume)
+         FROM candles WHERE market IN (SELECT id FROM markets) AND interval = 0 AND open_time >= $1 GROUP BY market
+         ON CONFLICT (market) DO UPDATE SET time = excluded.time, open = excluded.open, high = excluded.high, low = excluded.low,
+                last = excluded.last, trades = excluded.trades, first_trade = excluded.first_trade, last_trade = excluded.last_trade,
+                volume = excluded.volume, quote_volume = excluded.quote_volume",
+    )
+    .bind(from)
+    .bind(now)
+    .execute(&mut *transaction)
+    .await?;
+    transaction.commit().await?;
+    Ok(done.rows_affected())
+}

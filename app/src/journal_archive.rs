@@ -1,0 +1,171 @@
+//! Archive objects: batches of the journal that left the database. Never: when they leave it.
+//!
+//! An object is zstd over: magic (8 bytes), format (u32), then batch after batch: first and last sequence (i64 each), epoch (i64),
+//! CRC-32 of the payload (u32), its length (u32), the payload; integers little-endian. The row in `journal_archives` holds the
+//! CRC-32 of the whole uncompressed content.
+
+use anyhow::{Context, bail, ensure};
+use bytes::Bytes;
+use exchange_core::batch;
+
+use crate::media::{self, Media, MediaError, Replace};
+
+const MAGIC: &[u8; 8] = b"EXCHJRNL";
+const FORMAT: u32 = 1;
+const BATCH_HEADER_BYTES: usize = 8 + 8 + 8 + 4 + 4;
+const COMPRESSION_LEVEL: i32 = 3;
+/// A larger object is not one of ours: what a damaged or forged one may make us allocate.
+const CONTENT_BYTES_MAX: usize = 1 << 30;
+
+/// One batch as the journal holds it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Batch {
+    pub first_sequence: i64,
+    pub last_sequence: i64,
+    pub epoch: i64,
+    pub checksum: u32,
+    pub payload: Vec<u8>,
+}
+
+impl Batch {
+    /// Whether the payload is what the leader wrote.
+    pub fn verify(&self) -> anyhow::Result<()> {
+        let found = batch::checksum(&self.payload);
+        ensure!(
+            found == self.checksum,
+            "journal batch {}..={}: the checksum is {found:08x}, {:08x} was written: restore this batch from a backup or an archive",
+            self.first_sequence,
+            self.last_sequence,
+            self.checksum
+        );
+        Ok(())
+    }
+}
+
+/// What a written object is known by.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Written {
+    pub key: String,
+    pub size_bytes: u64,
+    /// CRC-32 of the uncompressed content.
+    pub checksum: u32,
+}
+
+/// The name of the object that holds these batches.
+pub fn key(first_sequence: i64, last_sequence: i64) -> String {
+    format!("journal/{first_sequence:020}-{last_sequence:020}.journal.zst")
+}
+
+/// Stores batches that follow on each other as one object, reads it back and compares.
+pub async fn write(media: &Media, batches: Vec<Batch>) -> anyhow::Result<Written> {
+    let (Some(first), Some(last)) = (batches.first(), batches.last()) else { bail!("nothing to archive") };
+    let key = key(first.first_sequence, last.last_sequence);
+    let (object, checksum) = tokio::task::spawn_blocking(move || pack(&batches)).await??;
+    let size_bytes = object.len() as u64;
+    // The same batches give the same bytes: an object left by an interrupted run is the same or damaged.
+    match media.put(&key, object.clone(), media::ZSTD, Replace::No).await {
+        Err(MediaError::Exists { .. }) if media.get(&key).await? != object => {
+            tracing::warn!(key, "an archive object that differs from the journal is replaced");
+            media.put(&key, object.clone(), media::ZSTD, Replace::Yes).await?;
+        }
+        Ok(()) | Err(MediaError::Exists { .. }) => {}
+        Err(error) => return Err(error.into()),
+    }
+    let stored = media.get(&key).await?;
+    tokio::task::spawn_blocking(move || unpack(&stored, checksum))
+        .await?
+        .with_context(|| format!("{key} was written and reads back damaged"))?;
+    Ok(Written { key, size_bytes, checksum })
+}
+
+/// The batches of one object, each verified.
+pub async fn read(media: &Media, key: &str, checksum: u32) -> anyhow::Result<Vec<Batch>> {
+    let object = media.get(key).await?;
+    let batches = tokio::task::spawn_blocking(move || unpack(&object, checksum)).await?;
+    batches.with_context(|| format!("the archive object {key} is damaged: restore it from a backup of the bucket"))
+}
+
+fn pack(batches: &[Batch]) -> anyhow::Result<(Bytes, u32)> {
+    let length: usize = batches.iter().map(|batch| BATCH_HEADER_BYTES + batch.payload.len()).sum();
+    let mut content = Vec::with_capacity(MAGIC.len() + 4 + length);
+    content.extend_from_slice(MAGIC);
+    content.extend_from_slice(&FORMAT.to_le_bytes());
+    for batch in batches {
+        batch.verify()?;
+        for number in [batch.first_sequence, batch.last_sequence, batch.epoch] {
+            content.extend_from_slice(&number.to_le_bytes());
+        }
+        content.extend_from_slice(&batch.checksum.to_le_bytes());
+        content.extend_from_slice(&u32::try_from(batch.payload.len())?.to_le_bytes());
+        content.extend_from_slice(&batch.payload);
+    }
+    ensure!(content.len() <= CONTENT_BYTES_MAX, "{} bytes are too many for one archive object", content.len());
+    let checksum = batch::checksum(&content);
+    Ok((zstd::encode_all(content.as_slice(), COMPRESSION_LEVEL)?.into(), checksum))
+}
+
+fn unpack(object: &[u8], checksum: u32) -> anyhow::Result<Vec<Batch>> {
+    use std::io::Read;
+    let mut content = Vec::new();
+    zstd::stream::Decoder::new(object)?.take(CONTENT_BYTES_MAX as u64 + 1).read_to_end(&mut content).context("zstd")?;
+    ensure!(batch::checksum(&content) == checksum, "the content's checksum does not match the archive's row");
+    let mut rest = content.strip_prefix(MAGIC).context("the object does not begin as an archive does")?;
+    let format = u32::from_le_bytes(take(&mut rest)?);
+    ensure!(format == FORMAT, "the archive has format {format}, this release reads {FORMAT}: run the release that wrote it");
+    let mut batches: Vec<Batch> = Vec::new();
+    while !rest.is_empty() {
+        let [first_sequence, last_sequence, epoch] =
+            [i64::from_le_bytes(take(&mut rest)?), i64::from_le_bytes(take(&mut rest)?), i64::from_le_bytes(take(&mut rest)?)];
+        let (checksum, length) = (u32::from_le_bytes(take(&mut rest)?), u32::from_le_bytes(take(&mut rest)?));
+        let (payload, after) = rest.split_at_checked(length as usize).context("the last batch is cut off")?;
+        rest = after;
+        let batch = Batch { first_sequence, last_sequence, epoch, checksum, payload: payload.to_vec() };
+        batch.verify()?;
+        let follows = batches.last().is_none_or(|before| before.last_sequence + 1 == first_sequence);
+        ensure!(follows && first_sequence <= last_sequence, "batch {first_sequence} does not follow on the one before it");
+        batches.push(batch);
+    }
+    Ok(batches)
+}
+
+fn take<const N: usize>(rest: &mut &[u8]) -> anyhow::Result<[u8; N]> {
+    let (taken, after) = rest.split_first_chunk::<N>().context("the content is cut off")?;
+    *rest = after;
+    Ok(*taken)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn batches() -> Vec<Batch> {
+        let batch = |first, last, payload: &[u8]| Batch {
+            first_sequence: first,
+            last_sequence: last,
+            epoch: 3,
+            checksum: batch::checksum(payload),
+            payload: payload.to_vec(),
+        };
+        vec![batch(1, 4, b"first"), batch(5, 5, b""), batch(6, 90, &[7; 1000])]
+    }
+
+    #[test]
+    fn batches_read_back_as_they_were() {
+        let (object, checksum) = pack(&batches()).unwrap();
+        assert_eq!(unpack(&object, checksum).unwrap(), batches());
+    }
+
+    #[test]
+    fn damage_and_gaps_are_found() {
+        let (object, checksum) = pack(&batches()).unwrap();
+        assert!(unpack(&object[..object.len() - 5], checksum).is_err());
+        assert!(unpack(&object, checksum ^ 1).is_err());
+        let mut gap = batches();
+        gap.remove(1);
+        let (object, checksum) = pack(&gap).unwrap();
+        assert!(unpack(&object, checksum).unwrap_err().to_string().contains("does not follow"));
+        let mut forged = batches();
+        forged[0].payload[0] ^= 1;
+        assert!(pack(&forged).is_err());
+    }
+}

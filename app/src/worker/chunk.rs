@@ -1,0 +1,167 @@
+//! One chunk of the journal as rows: what many events did, each row once. Never: SQL, or a decision.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use exchange_core::{
+    Effects, OrderList, State, TradeRecord, Transfer,
+    event::Event,
+    market_data::{Candle, Interval, PublicTrade},
+    money::Time,
+    order::{AccountId, AssetId, MarketId, Order, OrderId, OrderListId},
+};
+use rustc_hash::{FxHashMap, FxHashSet};
+
+use crate::db::{
+    candles::CandleRow,
+    ledger::{BalanceRow, TransferRows},
+    orders,
+    reference::{Credit, OperatorAction},
+    trades::TradeRows,
+};
+
+/// What a chunk writes. Orders, lists and balances are gathered, so that each is written once however often it changed.
+#[derive(Debug, Default)]
+pub struct Chunk {
+    /// Events folded in.
+    pub events: usize,
+    pub orders: FxHashMap<OrderId, TouchedOrder>,
+    pub lists: BTreeMap<OrderListId, OrderList>,
+    pub minutes: Vec<(i64, OrderId)>,
+    pub trades: TradeRows,
+    pub transfers: TransferRows,
+    pub credits: Vec<Credit>,
+    pub actions: Vec<OperatorAction>,
+    pub assets: BTreeSet<AssetId>,
+    pub markets: BTreeSet<MarketId>,
+    pub accounts: BTreeSet<AccountId>,
+    candles: BTreeMap<(MarketId, Time), Candle>,
+    balances: FxHashSet<(AccountId, AssetId)>,
+    /// Of the event that is being folded in.
+    sequence: u64,
+    time: Time,
+    line: i16,
+    placed: Option<OrderId>,
+}
+
+/// An order as it stands, and whether its row has yet to be made.
+#[derive(Debug)]
+pub struct TouchedOrder {
+    pub order: Order,
+    pub new: bool,
+}
+
+impl Chunk {
+    /// Applies `event` to `state` and gathers what it did.
+    pub fn fold(&mut self, state: &mut State, event: &Event) {
+        if state.sequence() == 0 {
+            // The two accounts of the house are there before the first event.
+            self.accounts.extend(state.accounts().map(|account| account.id));
+        }
+        self.sequence = state.sequence() + 1;
+        self.time = match event {
+            Event::Clock(time) => *time,
+            _ => state.now(),
+        };
+        self.line = 0;
+        self.placed = match event {
+            Event::OrderPlaced(placed) => Some(placed.order),
+            _ => None,
+        };
+        state.evolve_with(event, self);
+        self.events += 1;
+        self.note(event);
+    }
+
+    /// Events that tell more than their effects.
+    fn note(&mut self, event: &Event) {
+        match event {
+            Event::OrderPlaced(placed) => {
+                let minute = orders::minute(self.time);
+                if self.minutes.last().is_none_or(|(last, _)| *last < minute) {
+                    self.minutes.push((minute, placed.order));
+                }
+            }
+            Event::AssetCreated { asset, .. } => _ = self.assets.insert(*asset),
+            Event::MarketCreated { market, .. } | Event::MarketStatusSet { market, .. } => _ = self.markets.insert(*market),
+            Event::AccountCreated { account, .. } | Event::AccountRightsSet { account, .. } => _ = self.accounts.insert(*account),
+            Event::Credited { account, asset, amount, reference } => self.credits.push(Credit {
+                sequence: self.sequence,
+                time: self.time,
+                account: *account,
+                asset: *asset,
+                amount: *amount,
+                reference: reference.clone(),
+            }),
+            Event::OperatorActed { actor, reason, action } => self.actions.push(OperatorAction {
+                sequence: self.sequence,
+                time: self.time,
+                actor: actor.clone(),
+                reason: reason.clone(),
+                action: action.clone(),
+            }),
+            _ => {}
+        }
+    }
+
+    /// Every candle of every interval that the chunk's trades fall in, each with what this chunk adds to it.
+    pub fn candles(&self) -> impl Iterator<Item = CandleRow> {
+        let mut longer: BTreeMap<(MarketId, Interval, Time), Candle> = BTreeMap::new();
+        for ((market, minute), candle) in &self.candles {
+            for interval in Interval::ALL {
+                let open_time = interval.open(*minute);
+                longer
+                    .entry((*market, *interval, open_time))
+                    .and_modify(|sum| sum.append(candle))
+                    .or_insert(Candle { open_time, ..*candle });
+            }
+        }
+        longer.into_iter().map(|((market, interval, _), candle)| (market, interval, candle))
+    }
+
+    /// The touched balances as `state` holds them.
+    pub fn balances(&self, state: &State) -> Vec<BalanceRow> {
+        let mut touched: Vec<_> = self.balances.iter().copied().collect();
+        // In the order of the key: neighbours share pages, and two writers could not lock in opposite order.
+        touched.sort_unstable();
+        touched.into_iter().map(|(account, asset)| (account, asset, state.balance(account, asset))).collect()
+    }
+}
+
+impl Effects for Chunk {
+    fn transfer(&mut self, transfer: Transfer) {
+        self.transfers.push(self.sequence, self.line, self.time, &transfer);
+        self.line += 1;
+        self.balances.insert((transfer.debit.0, transfer.asset));
+        self.balances.insert((transfer.credit.0, transfer.asset));
+    }
+
+    fn order_changed(&mut self, order: &Order) {
+        let placed = self.placed == Some(order.id);
+        self.orders
+            .entry(order.id)
+            .and_modify(|touched| touched.order.clone_from(order))
+            .or_insert_with(|| TouchedOrder { order: order.clone(), new: placed });
+    }
+
+    fn list_changed(&mut self, list: &OrderList) {
+        self.lists.insert(list.id, list.clone());
+    }
+
+    fn traded(&mut self, trade: &TradeRecord) {
+        self.trades.push(trade);
+        let candle = Candle::of(Interval::Minutes1, &public(trade));
+        self.candles.entry((trade.market, candle.open_time)).and_modify(|minute| minute.append(&candle)).or_insert(candle);
+    }
+}
+
+fn public(trade: &TradeRecord) -> PublicTrade {
+    PublicTrade {
+        trade: trade.trade,
+        aggregate: trade.aggregate,
+        price: trade.price,
+        quantity: trade.quantity,
+        quote: trade.quote,
+        time: trade.time,
+        buyer_is_maker: trade.buyer_is_maker,
+    }
+}

@@ -1,0 +1,7 @@
+//! The worker.
+
+pub mod chunk;
+mod clock;
+pub mod projector;
+pub mod question;
+pub mod source;

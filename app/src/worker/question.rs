@@ -1,0 +1,172 @@
+//! What jobs may ask the projector between two chunks, and what it tells of itself. Never: a way to change its state.
+
+use std::sync::Arc;
+
+use exchange_core::{State, money::Time};
+use parking_lot::Mutex;
+use service_kit::health::Latch;
+use sqlx::{PgPool, Postgres, Transaction};
+use tokio::sync::{mpsc, oneshot};
+
+use crate::{db::ledger::BalanceRow, metrics::WorkerMetrics, snapshot::Encoded, worker::clock};
+
+/// Questions that wait at most; jobs are few.
+const QUESTIONS: usize = 16;
+const MICROSECONDS: f64 = 1e6;
+
+/// Asked by a job, answered between two chunks, when state and tables are at the same sequence.
+#[derive(Debug)]
+pub enum Question {
+    /// The state as bytes.
+    Snapshot(oneshot::Sender<Encoded>),
+    /// The state's balances, and a read-only transaction that sees the tables as they are at the same sequence.
+    Books(oneshot::Sender<sqlx::Result<Books>>),
+}
+
+/// Both sides of a comparison, at one sequence.
+#[derive(Debug)]
+pub struct Books {
+    pub sequence: u64,
+    pub time: Time,
+    /// Every balance that is not empty, by account and asset.
+    pub balances: Vec<BalanceRow>,
+    /// Assets by id.
+    pub assets: Vec<Box<str>>,
+    pub tables: Transaction<'static, Postgres>,
+}
+
+impl Question {
+    pub async fn answer(self, state: &State, pool: &PgPool) {
+        // A job that gave up does not take its answer.
+        match self {
+            Self::Snapshot(answer) => _ = answer.send(Encoded::of(state)),
+            Self::Books(answer) => _ = answer.send(books(state, pool).await),
+        }
+    }
+}
+
+async fn books(state: &State, pool: &PgPool) -> sqlx::Result<Books> {
+    let mut tables = pool.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?;
+    // The first statement fixes what the transaction sees.
+    sqlx::query("SELECT FROM projection").execute(&mut *tables).await?;
+    let balances = state
+        .accounts()
+        .flat_map(|account| state.balances(account.id).map(|(asset, balance)| (account.id, asset, balance)))
+        .collect();
+    let assets = state.assets().iter().map(|asset| asset.code.clone()).collect();
+    Ok(Books { sequence: state.sequence(), time: state.now(), balances, assets, tables })
+}
+
+/// The projector as the rest of the worker sees it.
+#[derive(Debug, Clone)]
+pub struct ProjectorHandle {
+    questions: mpsc::Sender<Question>,
+}
+
+/// A job asked while this process does not project.
+#[derive(Debug, thiserror::Error)]
+#[error("the projector does not run in this process now; the job is tried again later")]
+pub struct NotProjecting;
+
+impl ProjectorHandle {
+    pub fn new() -> (Self, mpsc::Receiver<Question>) {
+        let (questions, receiver) = mpsc::channel(QUESTIONS);
+        (Self { questions }, receiver)
+    }
+
+    pub async fn snapshot(&self) -> Result<Encoded, NotProjecting> {
+        self.ask(Question::Snapshot).await
+    }
+
+    pub async fn books(&self) -> anyhow::Result<Books> {
+        Ok(self.ask(Question::Books).await??)
+    }
+
+    async fn ask<Answer>(&self, question: impl FnOnce(oneshot::Sender<Answer>) -> Question) -> Result<Answer, NotProjecting> {
+        let (sender, answer) = oneshot::channel();
+        self.questions.send(question(sender)).await.map_err(|_| NotProjecting)?;
+        answer.await.map_err(|_| NotProjecting)
+    }
+}
+
+/// Tells latch, metrics and log how the projector stands, the log once per change.
+#[derive(Debug, Clone)]
+pub struct Standing {
+    latch: Option<Latch>,
+    metrics: WorkerMetrics,
+    last: Arc<Mutex<String>>,
+    projecting: tokio::sync::watch::Sender<bool>,
+}
+
+impl Standing {
+    pub fn new(latch: Option<Latch>, metrics: WorkerMetrics) -> Self {
+        Self { latch, metrics, last: Arc::default(), projecting: tokio::sync::watch::Sender::new(false) }
+    }
+
+    /// Whether this process projects.
+    pub fn watch(&self) -> tokio::sync::watch::Receiver<bool> {
+        self.projecting.subscribe()
+    }
+
+    pub fn restoring(&self) {
+        self.closed("restoring the state".into());
+    }
+
+    /// Another process projects: this one is ready to take over, which is all that a standby can be.
+    pub fn standby(&self, holder: &str) {
+        let reason = format!("standing by: {holder} projects");
+        if self.changed(&reason) {
+            tracing::info!(holder, "standing by: another worker projects");
+        }
+        self.open();
+    }
+
+    pub fn projecting(&self) {
+        self.changed("projecting");
+        self.metrics.projecting.set(1);
+        self.projecting.send_replace(true);
+        self.open();
+    }
+
+    pub fn ended(&self) {
+        self.metrics.projecting.set(0);
+        self.projecting.send_replace(false);
+    }
+
+    /// True when it is news.
+    pub fn failed(&self, error: &anyhow::Error) -> bool {
+        self.ended();
+        self.closed(format!("{error:#}"))
+    }
+
+    /// `journal_end` is `None` while there is certainly more to project.
+    pub fn progress(&self, sequence: u64, time: Time, journal_end: Option<u64>) {
+        self.metrics.projected_sequence.set(sequence as i64);
+        let lag = journal_end.map_or(1, |end| end.saturating_sub(sequence));
+        self.metrics.projection_lag_events.set(lag as i64);
+        let behind = if lag == 0 { 0.0 } else { (clock::now() - time) as f64 / MICROSECONDS };
+        self.metrics.projection_lag_seconds.set(behind.max(0.0));
+    }
+
+    fn closed(&self, reason: String) -> bool {
+        if let Some(latch) = &self.latch {
+            latch.close(reason.clone());
+        }
+        self.changed(&reason)
+    }
+
+    fn open(&self) {
+        if let Some(latch) = &self.latch {
+            latch.open();
+        }
+    }
+
+    fn changed(&self, standing: &str) -> bool {
+        let mut last = self.last.lock();
+        let changed = *last != standing;
+        if changed {
+            standing.clone_into(&mut last);
+        }
+        changed
+    }
+}

@@ -1,0 +1,90 @@
+//! The journal's events in order, from wherever they are: its tables, or archive objects below them. Never: what is done with them.
+
+use std::collections::VecDeque;
+
+use anyhow::{Context, bail};
+use exchange_core::{batch, event::Event};
+use sqlx::PgConnection;
+
+use crate::{
+    db::archives,
+    journal_archive::{self, Batch},
+    media::Media,
+};
+
+/// Batches read from the tables at a time.
+const PAGE_BATCHES: i64 = 512;
+
+/// Reads on from one sequence to the next. Positions are ends of batches: a batch is committed, projected and snapshotted whole.
+#[derive(Debug)]
+pub struct Source {
+    media: Option<Media>,
+    pending: VecDeque<Batch>,
+}
+
+/// The events of one batch.
+#[derive(Debug)]
+pub struct Events {
+    pub last_sequence: u64,
+    pub events: Vec<Event>,
+}
+
+impl Source {
+    /// `media`: where archives are; without it only the tables can be read.
+    pub const fn new(media: Option<Media>) -> Self {
+        Self { media, pending: VecDeque::new() }
+    }
+
+    /// The batch that follows on sequence `after`, or `None` when the journal ends there.
+    pub async fn next(&mut self, connection: &mut PgConnection, after: u64) -> anyhow::Result<Option<Events>> {
+        if self.pending.front().is_none_or(|batch| batch.first_sequence != after as i64 + 1) {
+            self.pending = self.load(connection, after as i64).await?;
+        }
+        let Some(batch) = self.pending.pop_front() else { return Ok(None) };
+        batch.verify()?;
+        let name = || format!("journal batch {}..={}", batch.first_sequence, batch.last_sequence);
+        let events = batch::decode(&batch.payload).with_context(name)?;
+        if events.len() as i64 != batch.last_sequence - batch.first_sequence + 1 {
+            bail!("{} holds {} events: its row or its payload is damaged", name(), events.len());
+        }
+        Ok(Some(Events { last_sequence: batch.last_sequence as u64, events }))
+    }
+
+    /// Whether [`Source::next`] answers without asking the database.
+    pub fn has_pending(&self) -> bool {
+        !self.pending.is_empty()
+    }
+
+    async fn load(&self, connection: &mut PgConnection, after: i64) -> anyhow::Result<VecDeque<Batch>> {
+        let page = archives::next_batches(connection, after, PAGE_BATCHES).await?;
+        match page.first() {
+            Some(first) if first.first_sequence == after + 1 => {
+                let whole =
+                    page.iter().zip(page.iter().skip(1)).take_while(|(a, b)| a.last_sequence + 1 == b.first_sequence).count() + 1;
+                return Ok(page.into_iter().take(whole).collect());
+            }
+            None if archives::journal_end(connection).await? <= after => return Ok(VecDeque::new()),
+            _ => {}
+        }
+        let Some(archive) = archives::covering(connection, after + 1).await? else {
+            let Some(first) = page.first() else {
+                // Committed between the two looks, or dropped between them: the next look tells.
+                return Ok(VecDeque::new());
+            };
+            bail!(
+                "the journal misses sequences {}..={}: neither its tables nor an archive hold them; restore them from a backup",
+                after + 1,
+                first.first_sequence - 1
+            );
+        };
+        let Some(media) = &self.media else {
+            bail!("sequence {} is in the archive {}: set EXCHANGE_S3_* to read it", after + 1, archive.object_key);
+        };
+        let batches = journal_archive::read(media, &archive.object_key, u32::try_from(archive.checksum)?).await?;
+        let batches: VecDeque<_> = batches.into_iter().skip_while(|batch| batch.first_sequence <= after).collect();
+        if batches.front().is_none_or(|batch| batch.first_sequence != after + 1) {
+            bail!("the archive {} does not hold a batch that begins at sequence {}", archive.object_key, after + 1);
+        }
+        Ok(batches)
+    }
+}
