@@ -1,6 +1,6 @@
-//! `exchange serve`, assembled: listeners, readiness, the engine, and the order in which they end. Never: what they do.
+//! `exchange serve`, assembled: listeners, readiness, the engine, the API, and the order in which they end. Never: what they do.
 
-use std::{future::IntoFuture, net::SocketAddr, sync::Arc};
+use std::{future::Future, net::SocketAddr, sync::Arc};
 
 use anyhow::Context;
 use axum::Router;
@@ -15,20 +15,40 @@ use sqlx::postgres::PgPoolOptions;
 use tokio::net::TcpListener;
 
 use crate::{
+    api_key::Vault,
     config,
     engine::{self, internal, projection},
-    metrics::EngineMetrics,
+    http,
+    metrics::{EngineMetrics, HttpMetrics},
 };
+
+/// Where a server listens.
+pub struct Listeners {
+    /// The API.
+    pub http: TcpListener,
+    /// Metrics, liveness, readiness.
+    pub admin: TcpListener,
+    /// The other replicas and operators.
+    pub internal: TcpListener,
+}
 
 /// The subcommand.
 pub async fn run(settings: config::Serve, level: LogLevel, shutdown: Shutdown) -> anyhow::Result<()> {
+    let listeners = Listeners {
+        http: bind(settings.http_listen, "EXCHANGE_HTTP_LISTEN").await?,
+        admin: bind(settings.admin_listen, "EXCHANGE_ADMIN_LISTEN").await?,
+        internal: bind(settings.internal_listen, "EXCHANGE_INTERNAL_LISTEN").await?,
+    };
+    serve(listeners, settings, level, shutdown).await
+}
+
+/// One replica, until the shutdown or until its journal cannot be followed.
+pub async fn serve(listeners: Listeners, settings: config::Serve, level: LogLevel, shutdown: Shutdown) -> anyhow::Result<()> {
     let metrics = Metrics::new("exchange", env!("CARGO_PKG_VERSION"), option_env!("EXCHANGE_COMMIT"));
     let health = Health::new();
-    let admin_listener = bind(settings.admin_listen, "EXCHANGE_ADMIN_LISTEN").await?;
-    let internal_listener = bind(settings.internal_listen, "EXCHANGE_INTERNAL_LISTEN").await?;
     let address = match settings.internal.advertise {
         Some(address) => address,
-        None => internal_listener.local_addr()?.to_string(),
+        None => listeners.internal.local_addr()?.to_string(),
     };
     // Lazy: an absent database is waited for, with readiness saying so.
     let pool = PgPoolOptions::new()
@@ -42,20 +62,33 @@ pub async fn run(settings: config::Serve, level: LogLevel, shutdown: Shutdown) -
         metrics: EngineMetrics::register(&metrics)?,
         health: health.clone(),
     });
+    tokio::spawn(projection::follow(pool.clone(), Arc::clone(engine.committed()), shutdown.token()));
 
-    // Open until the very end, so that the last minutes are scraped and readiness says no.
-    tokio::spawn(admin::serve(admin_listener, std::future::pending(), Admin { metrics, health, log_level: level }));
+    let keys = http::Keys::new(Vault::new(&settings.key_encryption_key, &[]));
+    tokio::spawn(keys.clone().follow(pool.clone(), shutdown.token()));
+    let limits = http::Settings { rate_limits: settings.rate_limits, trusted_proxies: settings.trusted_proxies };
+    let app = http::App::new(pool, keys, limits, HttpMetrics::register(&metrics)?);
+    spawn(&shutdown, "API", http::serve(listeners.http, app, shutdown.token()));
+
     let internal = internal::guarded(Router::new(), settings.internal.token);
-    let internal = axum::serve(internal_listener, internal).with_graceful_shutdown(shutdown.token().cancelled_owned());
-    let part = shutdown.part("internal listener");
+    let ending = shutdown.token().cancelled_owned();
+    spawn(&shutdown, "internal listener", async move {
+        axum::serve(listeners.internal, internal).with_graceful_shutdown(ending).await
+    });
+    // Open until the very end, so that the last minutes are scraped and readiness says no.
+    tokio::spawn(admin::serve(listeners.admin, std::future::pending(), Admin { metrics, health, log_level: level }));
+    replica.run(shutdown.token()).await
+}
+
+/// A listener's task, which the shutdown waits for.
+fn spawn(shutdown: &Shutdown, name: &'static str, serving: impl Future<Output = std::io::Result<()>> + Send + 'static) {
+    let part = shutdown.part(name);
     tokio::spawn(async move {
-        if let Err(error) = internal.into_future().await {
-            tracing::error!(%error, "the internal listener failed");
+        if let Err(error) = serving.await {
+            tracing::error!(%error, listener = name, "a listener failed");
         }
         drop(part);
     });
-    tokio::spawn(projection::follow(pool, Arc::clone(engine.committed()), shutdown.token()));
-    replica.run(shutdown.token()).await
 }
 
 async fn bind(address: SocketAddr, setting: &str) -> anyhow::Result<TcpListener> {

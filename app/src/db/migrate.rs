@@ -43,7 +43,10 @@ pub async fn run(settings: config::Migrate, _level: LogLevel, shutdown: Shutdown
 /// Applies what is missing and makes sure that the journal has partitions to write to.
 pub async fn apply(connection: &mut PgConnection) -> anyhow::Result<()> {
     take_turn(connection).await?;
-    sqlx::query("SELECT set_config('lock_timeout', $1, false)").bind(LOCK_TIMEOUT).execute(&mut *connection).await?;
+    sqlx::query("SELECT set_config('lock_timeout', $1, false), set_config('client_min_messages', 'warning', false)")
+        .bind(LOCK_TIMEOUT)
+        .execute(&mut *connection)
+        .await?;
     MIGRATIONS.run_direct(None, connection, false).await.context("the migrations did not pass")?;
     journal::attach_partitions(connection).await.context("the journal's partitions could not be attached")?;
     tracing::info!(migrations = MIGRATIONS.iter().count(), "the schema is up to date");

@@ -8,9 +8,8 @@ pub(super) struct Latches {
     lead: Told,
 }
 
-/// A latch that logs when its reason changes.
+/// A latch that knows whether it changes.
 struct Told {
-    name: &'static str,
     latch: Latch,
     reason: Option<String>,
 }
@@ -25,48 +24,60 @@ impl Latches {
     }
 
     pub fn database_ready(&mut self) {
-        self.database.open("PostgreSQL is there");
+        if self.database.open() {
+            tracing::info!("PostgreSQL serves");
+        }
     }
 
     /// PostgreSQL is lost, or is not the database that it should be.
     pub fn database_lost(&mut self, reason: String) {
-        self.database.close(reason);
+        if self.database.close(&reason) {
+            tracing::warn!("{reason}");
+        }
     }
 
     pub fn journal_ready(&mut self) {
-        self.journal.open("the journal is followed");
+        self.journal.open();
     }
 
     pub fn journal_waits(&mut self, reason: String) {
-        self.journal.close(reason);
+        if self.journal.close(&reason) {
+            tracing::info!("{reason}");
+        }
     }
 
     pub fn leads(&mut self) {
-        self.lead.open("leading");
+        self.lead.open();
     }
 
     pub fn stands_by(&mut self, reason: String) {
-        self.lead.close(reason);
+        if self.lead.close(&reason) {
+            tracing::info!("{reason}");
+        }
     }
 }
 
 impl Told {
-    fn new(health: &Health, name: &'static str, reason: &str) -> Self {
-        Self { name, latch: health.latch(name, reason), reason: Some(String::new()) }
+    fn new(health: &Health, name: &str, reason: &str) -> Self {
+        Self { latch: health.latch(name, reason), reason: Some(reason.to_owned()) }
     }
 
-    fn open(&mut self, message: &str) {
-        if self.reason.take().is_some() {
-            tracing::info!(latch = self.name, "{message}");
+    /// True when it was closed.
+    fn open(&mut self) -> bool {
+        let closed = self.reason.take().is_some();
+        if closed {
             self.latch.open();
         }
+        closed
     }
 
-    fn close(&mut self, reason: String) {
-        if self.reason.as_ref() != Some(&reason) {
-            tracing::warn!(latch = self.name, "{reason}");
-            self.latch.close(reason.clone());
-            self.reason = Some(reason);
+    /// True when it was open, or closed for another reason.
+    fn close(&mut self, reason: &str) -> bool {
+        let changes = self.reason.as_deref() != Some(reason);
+        if changes {
+            self.latch.close(reason);
+            self.reason = Some(reason.to_owned());
         }
+        changes
     }
 }
