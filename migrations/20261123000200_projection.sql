@@ -82,13 +82,19 @@ CREATE INDEX orders_client_id ON orders (account, client_id, market);
 
 -- The first order id of each minute of journal time: orders carry no index by time, since their ids rise with it.
 CREATE TABLE order_minutes (
-    minute      bigint PRIMARY KEY,           -- journal time divided by 60,000,000
-    first_order bigint NOT NULL
+    minute         bigint PRIMARY KEY,        -- journal time divided by 60,000,000
+    first_order    bigint NOT NULL,
+    first_sequence bigint NOT NULL            -- of the event that placed it
 );
 
 -- An order id at or below every order created at or after `at` (microseconds), and above nearly all created before.
 CREATE FUNCTION order_id_floor(at bigint) RETURNS bigint LANGUAGE sql STABLE PARALLEL SAFE AS $$
     SELECT coalesce((SELECT first_order FROM order_minutes WHERE minute <= at / 60000000 ORDER BY minute DESC LIMIT 1), 0)
+$$;
+
+-- A sequence at or below that of every event at or after `at`. Of the minute before: in `at`'s own, something may precede the first order.
+CREATE FUNCTION sequence_floor(at bigint) RETURNS bigint LANGUAGE sql STABLE PARALLEL SAFE AS $$
+    SELECT coalesce((SELECT first_sequence FROM order_minutes WHERE minute < at / 60000000 ORDER BY minute DESC LIMIT 1), 0)
 $$;
 
 CREATE TABLE order_lists (
@@ -178,7 +184,7 @@ CREATE TABLE tickers (
 -- The ledger: each row moves `amount` from one place to another, so that debits and credits balance by construction. A place is an
 -- account and its bucket. Never changed. The order of rows within a sequence is (sequence, line).
 --
--- Ledger of an account:    WHERE debit_account = $1 AND sequence … UNION ALL WHERE credit_account = $1 AND debit_account <> $1 AND sequence …
+-- Ledger of an account:    WHERE debit_account = $1 AND sequence >= sequence_floor($2) … UNION ALL WHERE credit_account = $1 AND debit_account <> $1 AND sequence …
 -- (customers only: custody and fees take part in too many rows for an index on their side to be worth it).
 CREATE TABLE ledger_transfers (
     sequence       bigint   NOT NULL,         -- of the event that moved it

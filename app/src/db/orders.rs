@@ -1,7 +1,11 @@
 //! The projection's order tables: `orders`, `order_lists`, `order_minutes`. Written by the projector alone. Never: history reads.
 
 use crate::db::{copy::CopyRows, numeric::Numeric};
-use exchange_core::{OrderList, money::Time, order::Order};
+use exchange_core::{
+    OrderList,
+    money::Time,
+    order::{Order, OrderId},
+};
 use sqlx::PgConnection;
 
 const MICROSECONDS_PER_MINUTE: Time = 60_000_000;
@@ -165,18 +169,26 @@ pub async fn upsert_lists<'a>(connection: &mut PgConnection, lists: impl Iterato
     Ok(())
 }
 
+/// The first order of a minute of journal time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FirstOrder {
+    pub minute: i64,
+    pub order: OrderId,
+    /// Of the event that placed it.
+    pub sequence: u64,
+}
+
 /// The first order of each minute; a minute that is there already keeps its first.
-pub async fn insert_minutes(connection: &mut PgConnection, minutes: &[(i64, u64)]) -> sqlx::Result<()> {
-    if minutes.is_empty() {
-        return Ok(());
+pub async fn insert_minutes(connection: &mut PgConnection, minutes: &[FirstOrder]) -> sqlx::Result<()> {
+    for first in minutes {
+        sqlx::query(
+            "INSERT INTO order_minutes (minute, first_order, first_sequence) VALUES ($1, $2, $3) ON CONFLICT (minute) DO NOTHING",
+        )
+        .bind(first.minute)
+        .bind(first.order as i64)
+        .bind(first.sequence as i64)
+        .execute(&mut *connection)
+        .await?;
     }
-    let (minute, first): (Vec<i64>, Vec<i64>) = minutes.iter().map(|(minute, first)| (*minute, *first as i64)).unzip();
-    sqlx::query(
-        "INSERT INTO order_minutes (minute, first_order) SELECT * FROM unnest($1::bigint[], $2::bigint[]) ON CONFLICT (minute) DO NOTHING",
-    )
-    .bind(minute)
-    .bind(first)
-    .execute(connection)
-    .await?;
     Ok(())
 }

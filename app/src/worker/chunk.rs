@@ -14,7 +14,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use crate::db::{
     candles::CandleRow,
     ledger::{BalanceRow, TransferRows},
-    orders,
+    orders::{self, FirstOrder},
     reference::{Credit, OperatorAction},
     trades::TradeRows,
 };
@@ -26,7 +26,7 @@ pub struct Chunk {
     pub events: usize,
     pub orders: FxHashMap<OrderId, TouchedOrder>,
     pub lists: BTreeMap<OrderListId, OrderList>,
-    pub minutes: Vec<(i64, OrderId)>,
+    pub minutes: Vec<FirstOrder>,
     pub trades: TradeRows,
     pub transfers: TransferRows,
     pub credits: Vec<Credit>,
@@ -77,8 +77,8 @@ impl Chunk {
         match event {
             Event::OrderPlaced(placed) => {
                 let minute = orders::minute(self.time);
-                if self.minutes.last().is_none_or(|(last, _)| *last < minute) {
-                    self.minutes.push((minute, placed.order));
+                if self.minutes.last().is_none_or(|last| last.minute < minute) {
+                    self.minutes.push(FirstOrder { minute, order: placed.order, sequence: self.sequence });
                 }
             }
             Event::AssetCreated { asset, .. } => _ = self.assets.insert(*asset),

@@ -162,7 +162,7 @@ impl Session<'_> {
             }
             let from = self.state.sequence();
             let chunk = self.gather().await?;
-            let up_to_date = chunk.events < CHUNK_EVENTS && !self.source.has_pending();
+            let up_to_date = self.source.at_end();
             if chunk.events > 0 && !self.write(chunk, from).await? {
                 return Ok(Ended::Deposed);
             }
@@ -216,7 +216,7 @@ impl Session<'_> {
 
     async fn report(&mut self, standing: &Standing) -> sqlx::Result<()> {
         let sequence = self.state.sequence();
-        let end = if self.source.has_pending() { None } else { Some(archives::journal_end(&mut self.connection).await?) };
+        let end = if !self.source.at_end() { None } else { Some(archives::journal_end(&mut self.connection).await?) };
         standing.progress(sequence, self.state.now(), end.map(|end| end as u64));
         Ok(())
     }

@@ -20,6 +20,8 @@ const PAGE_BATCHES: i64 = 512;
 pub struct Source {
     media: Option<Media>,
     pending: VecDeque<Batch>,
+    /// The last look found less than it would have taken: the journal ended there.
+    at_end: bool,
 }
 
 /// The events of one batch.
@@ -32,7 +34,7 @@ pub struct Events {
 impl Source {
     /// `media`: where archives are; without it only the tables can be read.
     pub const fn new(media: Option<Media>) -> Self {
-        Self { media, pending: VecDeque::new() }
+        Self { media, pending: VecDeque::new(), at_end: false }
     }
 
     /// The batch that follows on sequence `after`, or `None` when the journal ends there.
@@ -55,8 +57,14 @@ impl Source {
         !self.pending.is_empty()
     }
 
-    async fn load(&self, connection: &mut PgConnection, after: i64) -> anyhow::Result<VecDeque<Batch>> {
+    /// Whether everything that the journal held at the last look has been handed out.
+    pub fn at_end(&self) -> bool {
+        self.at_end && self.pending.is_empty()
+    }
+
+    async fn load(&mut self, connection: &mut PgConnection, after: i64) -> anyhow::Result<VecDeque<Batch>> {
         let page = archives::next_batches(connection, after, PAGE_BATCHES).await?;
+        self.at_end = (page.len() as i64) < PAGE_BATCHES;
         match page.first() {
             Some(first) if first.first_sequence == after + 1 => {
                 let whole =
@@ -77,6 +85,7 @@ impl Source {
                 first.first_sequence - 1
             );
         };
+        self.at_end = false;
         let Some(media) = &self.media else {
             bail!("sequence {} is in the archive {}: set EXCHANGE_S3_* to read it", after + 1, archive.object_key);
         };
