@@ -1,0 +1,58 @@
+//! How a part is started: program, arguments, environment, account. A process here and a line for a supervisor are
+//! made from the same launch.
+
+use std::{ffi::OsString, path::PathBuf};
+
+use crate::account::Account;
+
+/// Everything needed to start one part.
+#[derive(Debug, Clone)]
+pub struct Launch {
+    pub name: &'static str,
+    pub program: PathBuf,
+    pub arguments: Vec<OsString>,
+    pub environment: Vec<(String, String)>,
+    pub(crate) account: Option<Account>,
+    /// Ends the part cleanly enough and at once; also what it gets when its parent dies.
+    pub stop_signal: StopSignal,
+}
+
+/// Signals that end a part.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StopSignal {
+    Interrupt,
+    Quit,
+    Terminate,
+    Kill,
+}
+
+impl StopSignal {
+    /// As `setpriv` and supervisors write it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Interrupt => "INT",
+            Self::Quit => "QUIT",
+            Self::Terminate => "TERM",
+            Self::Kill => "KILL",
+        }
+    }
+}
+
+impl Launch {
+    /// The command line, through `setpriv` (util-linux, on every Debian), which arranges that the part ends with its
+    /// parent and lends the account, and then becomes the part itself.
+    pub fn command_line(&self) -> Vec<OsString> {
+        let mut words: Vec<OsString> = vec!["setpriv".into(), "--pdeathsig".into(), self.stop_signal.name().into()];
+        if let Some(account) = self.account {
+            words.extend([
+                format!("--reuid={}", account.user).into(),
+                format!("--regid={}", account.group).into(),
+                "--clear-groups".into(),
+            ]);
+        }
+        words.push("--".into());
+        words.push(self.program.clone().into());
+        words.extend(self.arguments.iter().cloned());
+        words
+    }
+}
