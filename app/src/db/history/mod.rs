@@ -74,11 +74,11 @@ impl Part {
             && self.end.is_none_or(|end| time <= end)
     }
 
-    fn from_bind(&self) -> i64 {
+    fn bind_from(&self) -> i64 {
         self.from.map_or(0, |from| i64::try_from(from).unwrap_or(i64::MAX))
     }
 
-    fn limit_bind(&self) -> i64 {
+    fn bind_limit(&self) -> i64 {
         i64::try_from(self.limit).unwrap_or(i64::MAX)
     }
 }

@@ -41,10 +41,10 @@ pub async fn lists(pool: &PgPool, query: &ListQuery) -> sqlx::Result<Projected<O
     let part = &query.part;
     let rows = sqlx::query(if part.is_newest() { part!("DESC") } else { part!("ASC") })
         .bind(account_bind(query.account))
-        .bind(part.from_bind())
+        .bind(part.bind_from())
         .bind(part.start)
         .bind(part.end)
-        .bind(part.limit_bind())
+        .bind(part.bind_limit())
         .fetch_all(pool)
         .await?;
     projected(&rows, read)

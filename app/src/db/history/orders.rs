@@ -45,10 +45,10 @@ pub async fn orders(pool: &PgPool, query: &OrderQuery) -> sqlx::Result<Projected
     let rows = sqlx::query(if part.is_newest() { part!("DESC") } else { part!("ASC") })
         .bind(account_bind(query.account))
         .bind(market_bind(query.market))
-        .bind(part.from_bind())
+        .bind(part.bind_from())
         .bind(part.start)
         .bind(part.end)
-        .bind(part.limit_bind())
+        .bind(part.bind_limit())
         .fetch_all(pool)
         .await?;
     projected(&rows, read)

@@ -78,10 +78,10 @@ pub async fn trades(pool: &PgPool, query: &TradeQuery) -> sqlx::Result<Projected
     let part = &query.part;
     let rows = sqlx::query(if part.is_newest() { market_part!("DESC") } else { market_part!("ASC") })
         .bind(market_bind(query.market))
-        .bind(part.from_bind())
+        .bind(part.bind_from())
         .bind(part.start)
         .bind(part.end)
-        .bind(part.limit_bind())
+        .bind(part.bind_limit())
         .fetch_all(pool)
         .await?;
     projected(&rows, read)
@@ -155,8 +155,8 @@ pub async fn account_trades(pool: &PgPool, query: &AccountTradeQuery) -> sqlx::R
         Some(order) => {
             sqlx::query(if part.is_newest() { order_part!("DESC") } else { order_part!("ASC") })
                 .bind(market_bind(query.market))
-                .bind(part.from_bind())
-                .bind(part.limit_bind())
+                .bind(part.bind_from())
+                .bind(part.bind_limit())
                 .bind(i64::try_from(order).unwrap_or(i64::MAX))
                 .bind(account_bind(query.account))
                 .fetch_all(pool)
@@ -165,10 +165,10 @@ pub async fn account_trades(pool: &PgPool, query: &AccountTradeQuery) -> sqlx::R
         None => {
             sqlx::query(if part.is_newest() { account_part!("DESC") } else { account_part!("ASC") })
                 .bind(market_bind(query.market))
-                .bind(part.from_bind())
+                .bind(part.bind_from())
                 .bind(part.start)
                 .bind(part.end)
-                .bind(part.limit_bind())
+                .bind(part.bind_limit())
                 .bind(account_bind(query.account))
                 .fetch_all(pool)
                 .await?
@@ -200,10 +200,10 @@ pub async fn aggregates(pool: &PgPool, query: &TradeQuery) -> sqlx::Result<Proje
     let part = &query.part;
     let rows = sqlx::query(if part.is_newest() { aggregate_part!("DESC") } else { aggregate_part!("ASC") })
         .bind(market_bind(query.market))
-        .bind(part.from_bind())
+        .bind(part.bind_from())
         .bind(part.start)
         .bind(part.end)
-        .bind(part.limit_bind())
+        .bind(part.bind_limit())
         .fetch_all(pool)
         .await?;
     projected(&rows, |row| {

@@ -1,0 +1,219 @@
+//! Connectivity, server time, trading rules: what a client asks first. Never: prices.
+
+use super::App;
+use super::endpoint::{Answer, Call, Reply};
+use super::error::ApiError;
+use super::json::Json;
+use super::market_data::symbols::{self, Asked};
+use super::parameters::Parameters;
+use axum::body::Bytes;
+use exchange_core::State;
+use exchange_core::market::{Filters, Market};
+use exchange_core::money::{Amount, DECIMALS, Decimal};
+use exchange_core::refusal::Filter;
+use parking_lot::Mutex;
+
+/// Permissions that a client may name (enums.md); every market of this exchange has `SPOT`.
+const PERMISSION: &str = "SPOT";
+const OTHER_PERMISSIONS: [&str; 2] = ["MARGIN", "LEVERAGED"];
+const TRADE_GROUP: &str = "TRD_GRP_";
+
+/// `GET /api/v3/ping`
+pub async fn ping(_app: &App, _call: &Call<'_>) -> Answer {
+    Ok(Reply::bytes(Bytes::from_static(b"{}")))
+}
+
+/// `GET /api/v3/time`
+pub async fn time(_app: &App, call: &Call<'_>) -> Answer {
+    Ok(Reply::written(48, |json| {
+        json.object(|json| json.key("serverTime").integer(call.time_unit.show(call.received)));
+    }))
+}
+
+/// `GET /api/v3/exchangeInfo`
+pub async fn exchange_info(app: &App, call: &Call<'_>) -> Answer {
+    let parameters = &call.parameters;
+    let show_sets = parameters.boolean("showPermissionSets")?.unwrap_or(true);
+    let permitted = permitted(parameters)?;
+    let named = parameters.has("symbol") || parameters.has("symbols");
+    if named && (permitted.is_some() || parameters.has("symbolStatus")) {
+        return Err(symbols::BAD_COMBINATION);
+    }
+    let rules: Vec<Bytes> = {
+        let committed = app.engine.committed().read();
+        let markets = match symbols::asked(&committed.state, parameters)? {
+            Asked::One(market) => vec![market],
+            Asked::Many(markets) => markets,
+        };
+        let markets = if permitted == Some(false) { Vec::new() } else { markets };
+        app.symbol_rules.of(&committed.state, &markets, show_sets)
+    };
+    let limits = app.limits.settings();
+    Ok(Reply::written(512 + rules.iter().map(Bytes::len).sum::<usize>(), |json| {
+        json.object(|json| {
+            json.key("timezone").text("UTC");
+            json.key("serverTime").integer(call.time_unit.show(call.received));
+            let rows = [
+                ("REQUEST_WEIGHT", "MINUTE", 1, limits.weight_1m),
+                ("ORDERS", "SECOND", 10, limits.orders_10s),
+                ("ORDERS", "DAY", 1, limits.orders_1d),
+            ];
+            json.key("rateLimits").array(rows, |json, (kind, interval, number, limit)| {
+                json.object(|json| {
+                    json.key("rateLimitType").text(kind);
+                    json.key("interval").text(interval);
+                    json.key("intervalNum").integer(number);
+                    json.key("limit").integer(limit);
+                });
+            });
+            json.key("exchangeFilters").array([(); 0], |_, ()| {});
+            json.key("symbols").array(&rules, |json, rules| json.raw(rules));
+        });
+    }))
+}
+
+/// `permissions=SPOT` or `permissions=["MARGIN","LEVERAGED"]`: whether our markets are meant; `None` when not sent.
+fn permitted(parameters: &Parameters<'_>) -> Result<Option<bool>, ApiError> {
+    let Some(text) = parameters.text("permissions")? else { return Ok(None) };
+    let known = |name: &str| name == PERMISSION || OTHER_PERMISSIONS.contains(&name) || name.starts_with(TRADE_GROUP);
+    let names: Option<Vec<&str>> = match text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
+        Some(list) => list.split(',').map(|item| item.trim().strip_prefix('"')?.strip_suffix('"')).collect(),
+        None => Some(vec![text]),
+    };
+    match names {
+        Some(names) if names.iter().all(|name| known(name)) => Ok(Some(names.contains(&PERMISSION))),
+        _ => Err(ApiError::invalid("permissions")),
+    }
+}
+
+/// The rules of each market as JSON, written again only when the market has changed.
+#[derive(Default)]
+pub struct SymbolRules {
+    /// By market; each for both values of `showPermissionSets`.
+    written: Mutex<Vec<(Market, [Bytes; 2])>>,
+}
+
+impl SymbolRules {
+    fn of(&self, state: &State, markets: &[exchange_core::order::MarketId], show_sets: bool) -> Vec<Bytes> {
+        let mut written = self.written.lock();
+        for market in state.markets().skip(written.len()) {
+            written.push((market.clone(), write_both(state, market)));
+        }
+        let mut rules = Vec::with_capacity(markets.len());
+        for id in markets {
+            let (Some(market), Some(entry)) = (state.market(*id), written.get_mut(usize::from(*id))) else { continue };
+            if entry.0 != *market {
+                *entry = (market.clone(), write_both(state, market));
+            }
+            rules.push(entry.1[usize::from(show_sets)].clone());
+        }
+        rules
+    }
+}
+
+fn write_both(state: &State, market: &Market) -> [Bytes; 2] {
+    [false, true].map(|show_sets| Reply::written(2_048, |json| symbol(json, state, market, show_sets)).body)
+}
+
+fn symbol(json: &mut Json, state: &State, market: &Market, show_sets: bool) {
+    let code = |asset| state.asset(asset).map_or("", |asset| &asset.code);
+    json.object(|json| {
+        json.key("symbol").text(&market.symbol);
+        json.key("status").text(market.status.text());
+        json.key("baseAsset").text(code(market.base));
+        json.key("baseAssetPrecision").integer(DECIMALS as u64);
+        json.key("quoteAsset").text(code(market.quote));
+        for name in ["quotePrecision", "quoteAssetPrecision", "baseCommissionPrecision", "quoteCommissionPrecision"] {
+            json.key(name).integer(DECIMALS as u64);
+        }
+        json.key("orderTypes").array(Market::ORDER_TYPES, |json, kind| json.text(kind.text()));
+        for (name, allowed) in [
+            ("icebergAllowed", false),
+            ("ocoAllowed", true),
+            ("otoAllowed", false),
+            ("opoAllowed", false),
+            ("quoteOrderQtyMarketAllowed", true),
+            ("allowTrailingStop", false),
+            ("cancelReplaceAllowed", true),
+            ("amendAllowed", false),
+            ("pegInstructionsAllowed", false),
+            ("isSpotTradingAllowed", true),
+            ("isMarginTradingAllowed", false),
+        ] {
+            json.key(name).boolean(allowed);
+        }
+        json.key("filters").array(FILTERS, |json, filter| write_filter(json, filter, &market.filters));
+        json.key("permissions").array([(); 0], |_, ()| {});
+        let sets: &[&str] = if show_sets { &[PERMISSION] } else { &[] };
+        json.key("permissionSets").array(sets, |json, name| json.array([name], |json, name| json.text(name)));
+        json.key("defaultSelfTradePreventionMode").text(Market::DEFAULT_STP.text());
+        json.key("allowedSelfTradePreventionModes").array(Market::STP_MODES, |json, mode| json.text(mode.text()));
+    });
+}
+
+/// In the order in which they are checked.
+const FILTERS: [Filter; 7] = [
+    Filter::Price,
+    Filter::LotSize,
+    Filter::MarketLotSize,
+    Filter::PercentPriceBySide,
+    Filter::Notional,
+    Filter::MaxNumOrders,
+    Filter::MaxNumAlgoOrders,
+];
+
+fn write_filter(json: &mut Json, filter: Filter, values: &Filters) {
+    json.object(|json| {
+        json.key("filterType").text(filter.text());
+        match filter {
+            Filter::Price => decimals(
+                json,
+                [("minPrice", values.min_price), ("maxPrice", values.max_price), ("tickSize", values.tick_size)],
+            ),
+            Filter::LotSize => decimals(
+                json,
+                [("minQty", values.min_quantity), ("maxQty", values.max_quantity), ("stepSize", values.step_size)],
+            ),
+            Filter::MarketLotSize => decimals(
+                json,
+                [
+                    ("minQty", values.market_min_quantity),
+                    ("maxQty", values.market_max_quantity),
+                    ("stepSize", values.market_step_size),
+                ],
+            ),
+            Filter::PercentPriceBySide => {
+                for (name, rate) in [
+                    ("bidMultiplierUp", values.bid_multiplier_up),
+                    ("bidMultiplierDown", values.bid_multiplier_down),
+                    ("askMultiplierUp", values.ask_multiplier_up),
+                    ("askMultiplierDown", values.ask_multiplier_down),
+                ] {
+                    json.key(name).text(short(rate.into()).as_str());
+                }
+                json.key("avgPriceMins").integer(values.average_minutes);
+            }
+            Filter::Notional => {
+                json.key("minNotional").decimal(values.min_notional);
+                json.key("applyMinToMarket").boolean(values.apply_min_to_market);
+                json.key("maxNotional").decimal(values.max_notional);
+                json.key("applyMaxToMarket").boolean(values.apply_max_to_market);
+                json.key("avgPriceMins").integer(values.average_minutes);
+            }
+            Filter::MaxNumOrders => json.key("maxNumOrders").integer(values.max_orders),
+            Filter::MaxNumAlgoOrders => json.key("maxNumAlgoOrders").integer(values.max_algo_orders),
+        }
+    });
+}
+
+fn decimals<const N: usize>(json: &mut Json, values: [(&str, i64); N]) {
+    for (name, value) in values {
+        json.key(name).decimal(value);
+    }
+}
+
+/// Without the zeros at its end, as multipliers are written.
+fn short(value: Amount) -> String {
+    let text = Decimal(value).to_string();
+    text.trim_end_matches('0').trim_end_matches('.').to_owned()
+}

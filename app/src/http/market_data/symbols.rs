@@ -1,0 +1,78 @@
+//! Which markets a public request means: `symbol`, `symbols`, `symbolStatus`. Never: what is answered of them.
+
+use crate::http::error::ApiError;
+use crate::http::parameters::Parameters;
+use axum::http::StatusCode;
+use exchange_core::State;
+use exchange_core::market::MarketStatus;
+use exchange_core::order::MarketId;
+
+pub const BAD_COMBINATION: ApiError = ApiError::bad(-1128, "Combination of optional parameters invalid.");
+const STATUS: ApiError = ApiError::bad(-1122, "Invalid symbolStatus.");
+const STATUS_MISMATCH: ApiError =
+    ApiError::new(StatusCode::BAD_REQUEST, -1220, "The symbol's status does not match the requested symbolStatus.");
+const DUPLICATE: ApiError = ApiError::bad(-1151, "Symbol is present multiple times in the list.");
+
+/// One market is answered as an object, many as an array.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Asked {
+    One(MarketId),
+    Many(Vec<MarketId>),
+}
+
+/// The market that `symbol` names.
+///
+/// # Errors
+/// -1102, -1100, -1121; -1220 when a `symbolStatus` is sent that the market does not have.
+pub fn one(state: &State, parameters: &Parameters<'_>) -> Result<MarketId, ApiError> {
+    named(state, parameters.symbol()?, status(parameters)?)
+}
+
+/// The markets of `symbol`, of `symbols`, or all; those of another status than the one sent are left out of many.
+///
+/// # Errors
+/// -1128 for both at once, -1105 for an empty list, -1151 for a symbol twice, -1121, -1122; -1220 as [`one`].
+pub fn asked(state: &State, parameters: &Parameters<'_>) -> Result<Asked, ApiError> {
+    let wanted = status(parameters)?;
+    let matches = |status: MarketStatus| wanted.as_ref().is_none_or(|wanted| *wanted == Some(status));
+    match (parameters.symbol_if_sent()?, parameters.symbols()?) {
+        (Some(_), Some(_)) => Err(BAD_COMBINATION),
+        (Some(symbol), None) => named(state, symbol, wanted).map(Asked::One),
+        (None, Some(symbols)) => {
+            if symbols.is_empty() {
+                return Err(ApiError::empty("symbols"));
+            }
+            let mut markets = Vec::with_capacity(symbols.len());
+            let mut seen = std::collections::HashSet::with_capacity(symbols.len());
+            for symbol in symbols {
+                let market = state.market_by_symbol(symbol).ok_or(ApiError::SYMBOL)?;
+                if !seen.insert(market.id) {
+                    return Err(DUPLICATE);
+                }
+                markets.extend(matches(market.status).then_some(market.id));
+            }
+            Ok(Asked::Many(markets))
+        }
+        (None, None) => Ok(Asked::Many(state.markets().filter(|market| matches(market.status)).map(|market| market.id).collect())),
+    }
+}
+
+/// What a request costs that names one symbol, a list of them (by its length), or none.
+pub fn weight(parameters: &Parameters<'_>, one: u32, many: fn(usize) -> u32, all: u32) -> u32 {
+    match parameters.symbols() {
+        Ok(Some(symbols)) => many(symbols.len()),
+        _ if parameters.has("symbol") => one,
+        _ => all,
+    }
+}
+
+/// `Some(None)` is a status that exists elsewhere and no market here ever has.
+fn status(parameters: &Parameters<'_>) -> Result<Option<Option<MarketStatus>>, ApiError> {
+    let from_text = |text: &str| if text == "BREAK" { Some(None) } else { MarketStatus::from_text(text).map(Some) };
+    parameters.choice("symbolStatus", from_text, STATUS)
+}
+
+fn named(state: &State, symbol: &str, wanted: Option<Option<MarketStatus>>) -> Result<MarketId, ApiError> {
+    let market = state.market_by_symbol(symbol).ok_or(ApiError::SYMBOL)?;
+    if wanted.is_some_and(|wanted| wanted != Some(market.status)) { Err(STATUS_MISMATCH) } else { Ok(market.id) }
+}
