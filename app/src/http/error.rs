@@ -4,6 +4,7 @@
 //! Source of codes and texts: errors.md of the public API documentation. Clients match texts byte for byte.
 
 use crate::engine::SubmitError;
+use crate::engine::history::HistoryError;
 use axum::http::StatusCode;
 use exchange_core::refusal::Refusal;
 use std::borrow::Cow;
@@ -195,6 +196,16 @@ impl From<SubmitError> for ApiError {
             SubmitError::Unavailable => Self::unavailable("the engine takes no commands now"),
             SubmitError::Unknown => Self { cause: Some("a commit's outcome is not known".into()), ..Self::TIMEOUT },
             SubmitError::Expired => Self::OUTSIDE_WINDOW,
+        }
+    }
+}
+
+impl From<HistoryError> for ApiError {
+    /// Tables that are away or behind are 503: the request was read-only, and may be sent again.
+    fn from(error: HistoryError) -> Self {
+        match error {
+            HistoryError::Database(error) => error.into(),
+            error => Self::unavailable(error),
         }
     }
 }

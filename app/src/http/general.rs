@@ -166,14 +166,12 @@ fn write_filter(json: &mut Json, filter: Filter, values: &Filters) {
     json.object(|json| {
         json.key("filterType").text(filter.text());
         match filter {
-            Filter::Price => decimals(
-                json,
-                [("minPrice", values.min_price), ("maxPrice", values.max_price), ("tickSize", values.tick_size)],
-            ),
-            Filter::LotSize => decimals(
-                json,
-                [("minQty", values.min_quantity), ("maxQty", values.max_quantity), ("stepSize", values.step_size)],
-            ),
+            Filter::Price => {
+                decimals(json, [("minPrice", values.min_price), ("maxPrice", values.max_price), ("tickSize", values.tick_size)])
+            }
+            Filter::LotSize => {
+                decimals(json, [("minQty", values.min_quantity), ("maxQty", values.max_quantity), ("stepSize", values.step_size)])
+            }
             Filter::MarketLotSize => decimals(
                 json,
                 [

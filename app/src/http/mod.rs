@@ -10,15 +10,19 @@ mod body;
 mod edge;
 pub mod endpoint;
 pub mod error;
+mod general;
 pub mod json;
 mod keys;
 pub mod limits;
 mod listener;
+mod market_data;
 pub mod parameters;
 
 pub use keys::Keys;
 
 use crate::config::RateLimits;
+use crate::engine::Engine;
+use crate::engine::history::History;
 use crate::metrics::HttpMetrics;
 use axum::Router;
 use axum::extract::Request;
@@ -28,7 +32,6 @@ use endpoint::{Endpoint, Security, Weight, handler};
 use error::ApiError;
 use ipnet::IpNet;
 use limits::Limits;
-use sqlx::PgPool;
 use std::sync::Arc;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -43,31 +46,156 @@ pub struct Settings {
 
 /// What every handler gets.
 pub struct App {
-    /// History only: no trading request waits for it.
-    pub pool: PgPool,
+    pub engine: Engine,
+    /// No trading request waits for it.
+    pub history: History,
     pub keys: Keys,
     pub limits: Limits,
     pub settings: Settings,
     pub metrics: HttpMetrics,
+    symbol_rules: general::SymbolRules,
 }
 
 impl App {
-    pub fn new(pool: PgPool, keys: Keys, settings: Settings, metrics: HttpMetrics) -> Self {
-        Self { pool, keys, limits: Limits::new(settings.rate_limits), settings, metrics }
+    pub fn new(engine: Engine, history: History, keys: Keys, settings: Settings, metrics: HttpMetrics) -> Self {
+        let limits = Limits::new(settings.rate_limits);
+        Self { engine, history, keys, limits, settings, metrics, symbol_rules: general::SymbolRules::default() }
     }
 }
 
 /// Every endpoint. The reference document is made from this table.
-pub static ENDPOINTS: &[Endpoint] = &[Endpoint {
-    method: Method::GET,
-    path: "/api/v3/rateLimit/order",
-    group: "account",
-    weight: Weight::Fixed(40),
-    security: Security::UserData,
-    parameters: &[],
-    summary: "Unfilled order count of the account",
-    handle: handler!(account::order_count),
-}];
+pub static ENDPOINTS: &[Endpoint] = &[
+    Endpoint {
+        method: Method::GET,
+        path: "/api/v3/ping",
+        group: "general",
+        weight: Weight::Fixed(1),
+        security: Security::None,
+        parameters: &[],
+        summary: "Test connectivity",
+        handle: handler!(general::ping),
+    },
+    Endpoint {
+        method: Method::GET,
+        path: "/api/v3/time",
+        group: "general",
+        weight: Weight::Fixed(1),
+        security: Security::None,
+        parameters: &[],
+        summary: "Server time",
+        handle: handler!(general::time),
+    },
+    Endpoint {
+        method: Method::GET,
+        path: "/api/v3/exchangeInfo",
+        group: "general",
+        weight: Weight::Fixed(20),
+        security: Security::None,
+        parameters: &["symbol", "symbols", "permissions", "showPermissionSets", "symbolStatus"],
+        summary: "Trading rules, symbols and rate limits",
+        handle: handler!(general::exchange_info),
+    },
+    Endpoint {
+        method: Method::GET,
+        path: "/api/v3/depth",
+        group: "market_data",
+        weight: Weight::Of(market_data::depth_weight),
+        security: Security::None,
+        parameters: &["symbol", "limit", "symbolStatus"],
+        summary: "Order book",
+        handle: handler!(market_data::depth),
+    },
+    Endpoint {
+        method: Method::GET,
+        path: "/api/v3/trades",
+        group: "market_data",
+        weight: Weight::Fixed(25),
+        security: Security::None,
+        parameters: &["symbol", "limit"],
+        summary: "Recent trades",
+        handle: handler!(market_data::trades),
+    },
+    Endpoint {
+        method: Method::GET,
+        path: "/api/v3/historicalTrades",
+        group: "market_data",
+        weight: Weight::Fixed(25),
+        security: Security::None,
+        parameters: &["symbol", "limit", "fromId"],
+        summary: "Old trades by id",
+        handle: handler!(market_data::historical_trades),
+    },
+    Endpoint {
+        method: Method::GET,
+        path: "/api/v3/aggTrades",
+        group: "market_data",
+        weight: Weight::Fixed(4),
+        security: Security::None,
+        parameters: &["symbol", "fromId", "startTime", "endTime", "limit"],
+        summary: "Aggregate trades: those of one taker order at one price",
+        handle: handler!(market_data::aggregate_trades),
+    },
+    Endpoint {
+        method: Method::GET,
+        path: "/api/v3/klines",
+        group: "market_data",
+        weight: Weight::Fixed(2),
+        security: Security::None,
+        parameters: &["symbol", "interval", "startTime", "endTime", "timeZone", "limit"],
+        summary: "Candles",
+        handle: handler!(market_data::klines),
+    },
+    Endpoint {
+        method: Method::GET,
+        path: "/api/v3/avgPrice",
+        group: "market_data",
+        weight: Weight::Fixed(2),
+        security: Security::None,
+        parameters: &["symbol"],
+        summary: "Current average price",
+        handle: handler!(market_data::average_price),
+    },
+    Endpoint {
+        method: Method::GET,
+        path: "/api/v3/ticker/24hr",
+        group: "market_data",
+        weight: Weight::Of(market_data::day_tickers_weight),
+        security: Security::None,
+        parameters: &["symbol", "symbols", "type", "symbolStatus"],
+        summary: "Statistics of the last 24 hours",
+        handle: handler!(market_data::day_tickers),
+    },
+    Endpoint {
+        method: Method::GET,
+        path: "/api/v3/ticker/price",
+        group: "market_data",
+        weight: Weight::Of(market_data::prices_weight),
+        security: Security::None,
+        parameters: &["symbol", "symbols", "symbolStatus"],
+        summary: "Last price",
+        handle: handler!(market_data::prices),
+    },
+    Endpoint {
+        method: Method::GET,
+        path: "/api/v3/ticker/bookTicker",
+        group: "market_data",
+        weight: Weight::Of(market_data::prices_weight),
+        security: Security::None,
+        parameters: &["symbol", "symbols", "symbolStatus"],
+        summary: "Best prices of the order book",
+        handle: handler!(market_data::book_tickers),
+    },
+    Endpoint {
+        method: Method::GET,
+        path: "/api/v3/rateLimit/order",
+        group: "account",
+        weight: Weight::Fixed(40),
+        security: Security::UserData,
+        parameters: &[],
+        summary: "Unfilled order count of the account",
+        handle: handler!(account::order_count),
+    },
+];
 
 /// Endpoints of the original that this exchange does not have: -1020.
 pub const UNSUPPORTED: &[(Method, &str)] = &[

@@ -53,7 +53,9 @@ pub fn asked(state: &State, parameters: &Parameters<'_>) -> Result<Asked, ApiErr
             }
             Ok(Asked::Many(markets))
         }
-        (None, None) => Ok(Asked::Many(state.markets().filter(|market| matches(market.status)).map(|market| market.id).collect())),
+        (None, None) => {
+            Ok(Asked::Many(state.markets().filter(|market| matches(market.status)).map(|market| market.id).collect()))
+        }
     }
 }
 
