@@ -17,7 +17,7 @@ use tokio::net::TcpListener;
 use crate::{
     api_key::Vault,
     config,
-    engine::{self, internal, projection},
+    engine::{self, history::History, internal, projection},
     http,
     metrics::{EngineMetrics, HttpMetrics},
 };
@@ -67,7 +67,12 @@ pub async fn serve(listeners: Listeners, settings: config::Serve, level: LogLeve
     let keys = http::Keys::new(Vault::new(&settings.key_encryption_key, &[]));
     tokio::spawn(keys.clone().follow(pool.clone(), shutdown.token()));
     let limits = http::Settings { rate_limits: settings.rate_limits, trusted_proxies: settings.trusted_proxies };
-    let app = http::App::new(pool, keys, limits, HttpMetrics::register(&metrics)?);
+    let replica_pool = settings.replica.map(|options| {
+        let options = options.application_name("exchange serve");
+        PgPoolOptions::new().max_connections(settings.database.pool_size).connect_lazy_with(options)
+    });
+    let history = History::new(pool, replica_pool, Arc::clone(engine.committed()));
+    let app = http::App::new(engine, history, keys, limits, HttpMetrics::register(&metrics)?);
     spawn(&shutdown, "API", http::serve(listeners.http, app, shutdown.token()));
 
     let internal = internal::guarded(Router::new(), settings.internal.token);
