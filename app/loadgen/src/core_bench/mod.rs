@@ -1,0 +1,144 @@
+//! What the pure core costs: one thread, no I/O. Never: a server.
+//!
+//! Counted as one operation: deciding a command (filters, client id, hold, matching), applying its events, the reply's value,
+//! encoding its events into the batch and the batch's checksum.
+
+pub mod memory;
+mod stream;
+
+use crate::measure::{median, processor};
+use anyhow::{Result, bail};
+use exchange_core::command::Command;
+use exchange_core::{State, batch};
+use hdrhistogram::Histogram;
+use std::hint::black_box;
+use std::time::Instant;
+
+/// Commands that one journal batch carries in this benchmark, all decided at one reading of the clock.
+const BATCH: usize = 64;
+/// Orders on the books before the clock starts.
+const WARM: usize = 20_000;
+
+/// How much is done.
+#[derive(Debug, Clone, Copy)]
+pub struct Size {
+    pub rounds: usize,
+    pub commands: usize,
+}
+
+impl Size {
+    pub const FULL: Self = Self { rounds: 7, commands: 600_000 };
+    pub const QUICK: Self = Self { rounds: 2, commands: 60_000 };
+}
+
+/// Medians over the rounds.
+#[derive(Debug, Clone, Copy)]
+pub struct Figures {
+    /// Million operations in one second of processor time.
+    pub mops_per_cpu_second: f64,
+    /// Latency of one decision, from a pass of its own that times each.
+    pub p50_ns: f64,
+    pub p99_ns: f64,
+    pub events_per_command: f64,
+    pub bytes_per_command: f64,
+    /// Million events in one second of processor time: decoded from a batch and applied.
+    pub replay_mevents_per_cpu_second: f64,
+}
+
+struct Round {
+    cpu_seconds: f64,
+    events: usize,
+    bytes: usize,
+    batches: Vec<Vec<u8>>,
+}
+
+/// Runs the commands as the leader does, in batches.
+fn decide_all(state: &mut State, commands: &[Command], keep: bool) -> Result<Round> {
+    let (mut events, mut bytes) = (Vec::with_capacity(BATCH * 8), Vec::with_capacity(BATCH * 1024));
+    let mut round = Round { cpu_seconds: 0.0, events: 0, bytes: 0, batches: Vec::new() };
+    let mut refused = 0;
+    let start = processor::of_this_thread()?;
+    for (number, chunk) in commands.chunks(BATCH).enumerate() {
+        let now = stream::START + number as i64 * 25;
+        for command in chunk {
+            refused += usize::from(black_box(state.decide(command, now, &mut events)).is_err());
+        }
+        batch::encode(&events, &mut bytes);
+        black_box(batch::checksum(&bytes));
+        round.events += events.len();
+        round.bytes += bytes.len();
+        if keep {
+            round.batches.push(bytes.clone());
+        }
+        events.clear();
+        bytes.clear();
+    }
+    round.cpu_seconds = (processor::of_this_thread()? - start).as_secs_f64();
+    if refused > 0 {
+        bail!("{refused} commands of the core's benchmark were refused; every one must be accepted");
+    }
+    Ok(round)
+}
+
+fn latencies(state: &mut State, commands: &[Command]) -> Result<Histogram<u64>> {
+    let mut histogram = Histogram::new(3)?;
+    let (mut events, mut bytes) = (Vec::with_capacity(BATCH * 8), Vec::with_capacity(BATCH * 1024));
+    for (number, command) in commands.iter().enumerate() {
+        let now = stream::START + (number / BATCH) as i64 * 25;
+        events.clear();
+        bytes.clear();
+        let start = Instant::now();
+        black_box(state.decide(command, now, &mut events)).ok();
+        batch::encode(&events, &mut bytes);
+        histogram.record(start.elapsed().as_nanos() as u64)?;
+    }
+    Ok(histogram)
+}
+
+fn replay(mut state: State, batches: &[Vec<u8>]) -> Result<f64> {
+    let start = processor::of_this_thread()?;
+    for bytes in batches {
+        black_box(batch::checksum(bytes));
+        for event in batch::decode(bytes)? {
+            state.evolve(&event);
+        }
+    }
+    black_box(&state);
+    Ok((processor::of_this_thread()? - start).as_secs_f64())
+}
+
+/// Measures.
+pub fn run(seed: u64, size: Size) -> Result<Figures> {
+    let mut generator = stream::Stream::new(stream::exchange(u32::MAX)?, seed);
+    for _ in 0..WARM {
+        let command = generator.resting(1_000)?;
+        generator.apply(&command)?;
+    }
+    let warm = generator.state().clone();
+    let commands = (0..size.commands).map(|_| generator.next()).collect::<Result<Vec<_>>>()?;
+    let (mut rates, mut p50, mut p99, mut replays) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    let (mut events, mut bytes) = (0, 0);
+    for _ in 0..size.rounds {
+        let mut state = warm.clone();
+        let round = decide_all(&mut state, &commands, false)?;
+        if state.open_order_count() != generator.state().open_order_count() {
+            bail!("two runs of the same commands ended with different books");
+        }
+        rates.push(commands.len() as f64 / round.cpu_seconds / 1e6);
+        (events, bytes) = (round.events, round.bytes);
+        let histogram = latencies(&mut warm.clone(), &commands)?;
+        p50.push(histogram.value_at_quantile(0.5) as f64);
+        p99.push(histogram.value_at_quantile(0.99) as f64);
+        let kept = decide_all(&mut warm.clone(), &commands, true)?;
+        replays.push(kept.events as f64 / replay(warm.clone(), &kept.batches)? / 1e6);
+    }
+    let commands = commands.len() as f64;
+    Ok(Figures {
+        mops_per_cpu_second: median(&rates),
+        p50_ns: median(&p50),
+        p99_ns: median(&p99),
+        events_per_command: events as f64 / commands,
+        bytes_per_command: bytes as f64 / commands,
+        replay_mevents_per_cpu_second: median(&replays),
+    })
+}

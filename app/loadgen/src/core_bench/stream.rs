@@ -1,0 +1,171 @@
+//! The commands of the core's benchmark: 60 % new limits near the mid, 30 % cancels, 10 % marketable. Never: anything timed.
+//!
+//! They are made against a state of their own, so that a cancel always names an open order and nothing is refused.
+
+use crate::random::Random;
+use anyhow::{Context, Result, bail};
+use exchange_core::State;
+use exchange_core::command::{AdminAction, CancelOrder, Command, NewOrder, Operator, Outcome};
+use exchange_core::event::Event;
+use exchange_core::market::{Commission, Filters};
+use exchange_core::money::{Amount, Price, Quantity, SCALE, Time};
+use exchange_core::order::{AccountId, ClientId, MarketId, OrderId, OrderType, Side, StpMode, TimeInForce};
+
+pub const ACCOUNTS: u32 = 100;
+pub const MARKETS: [(&str, i64); 3] = [("BTC", 60_000), ("ETH", 3_000), ("BNB", 600)];
+/// Journal time at the start: any will do, µs.
+pub const START: Time = 1_700_000_000_000_000;
+/// Customers come after the two accounts of the house.
+const FIRST_ACCOUNT: AccountId = 2;
+/// A new limit stands at most this many ticks from the mid.
+const NEAR: i64 = 50;
+const CENT: Price = SCALE / 100;
+const LOT: Quantity = SCALE / 100_000;
+
+/// A state with the accounts, their funds and the markets, by the same commands that an operator would give.
+pub fn exchange(max_orders: u32) -> Result<State> {
+    let mut state = State::new();
+    let mut events = Vec::new();
+    let mut act = |action: AdminAction| -> Result<Outcome> {
+        let operator = Operator { actor: "bench".into(), reason: "set up".into() };
+        state.decide(&Command::Admin { operator, action }, START, &mut events).context("setting up the benchmark's exchange")
+    };
+    let codes = MARKETS.iter().map(|(code, _)| *code).chain(["USDT"]);
+    for code in codes {
+        act(AdminAction::CreateAsset { code: code.into() })?;
+    }
+    let filters = Filters { max_orders, max_algo_orders: max_orders, ..Filters::default() };
+    let commission = Commission { maker: 100_000, taker: 100_000 };
+    for (base, (code, _)) in MARKETS.iter().enumerate() {
+        let symbol = format!("{code}USDT").into();
+        let (base, quote, filters) = (base as u16, MARKETS.len() as u16, filters.clone());
+        act(AdminAction::CreateMarket { symbol, base, quote, filters, commission })?;
+    }
+    for number in 0..ACCOUNTS {
+        act(AdminAction::CreateAccount { reference: format!("bench-{number}").into() })?;
+        for asset in 0..=MARKETS.len() as u16 {
+            let amount = 1_000_000_000_000 * Amount::from(SCALE);
+            let reference = format!("bench-{number}-{asset}").into();
+            act(AdminAction::Credit { account: FIRST_ACCOUNT + number, asset, amount, reference })?;
+        }
+    }
+    Ok(state)
+}
+
+/// A client order id as ccxt makes them: a broker's prefix and 22 hexadecimal digits.
+fn client_id(random: &mut Random) -> Result<ClientId> {
+    let (high, low) = (random.next(), random.next());
+    ClientId::new(&format!("x-TKT5PX2F{high:016x}{:06x}", low & 0xff_ffff)).context("a client order id of the benchmark")
+}
+
+/// Makes commands and keeps the state that they lead to.
+pub struct Stream {
+    state: State,
+    random: Random,
+    mids: [Price; MARKETS.len()],
+    /// Orders that were put on the book; some have been filled since.
+    open: Vec<(OrderId, AccountId, MarketId)>,
+    events: Vec<Event>,
+}
+
+impl Stream {
+    pub fn new(state: State, seed: u64) -> Self {
+        let mids = MARKETS.map(|(_, price)| price * SCALE);
+        Self { state, random: Random::new(seed), mids, open: Vec::new(), events: Vec::new() }
+    }
+
+    /// The state after the commands given out so far.
+    pub const fn state(&self) -> &State {
+        &self.state
+    }
+
+    fn order(&mut self, side: Side, market: MarketId, price: Price, lots: i64) -> Result<Command> {
+        Ok(Command::Place(NewOrder {
+            account: FIRST_ACCOUNT + self.random.below(ACCOUNTS.into()) as AccountId,
+            market,
+            side,
+            kind: OrderType::Limit,
+            time_in_force: TimeInForce::Gtc,
+            stp: StpMode::None,
+            price,
+            stop_price: 0,
+            quantity: lots * LOT,
+            quote_order_quantity: 0,
+            client_id: client_id(&mut self.random)?,
+        }))
+    }
+
+    fn pick(&mut self) -> (MarketId, Side) {
+        let market = self.random.below(MARKETS.len() as u64) as MarketId;
+        (market, if self.random.chance(50) { Side::Buy } else { Side::Sell })
+    }
+
+    /// A limit at most `ticks` from the mid, on its own side.
+    pub fn resting(&mut self, ticks: i64) -> Result<Command> {
+        let (market, side) = self.pick();
+        let distance = self.random.between(1, ticks) * CENT;
+        let mid = self.mids[usize::from(market)];
+        let price = if side == Side::Buy { mid - distance } else { mid + distance };
+        let lots = self.random.between(1_000, 10_000);
+        self.order(side, market, price, lots)
+    }
+
+    /// A limit through the other side that takes about three resting orders.
+    fn marketable(&mut self) -> Result<Command> {
+        let (market, side) = self.pick();
+        let reach = 4 * NEAR * CENT;
+        let mid = self.mids[usize::from(market)];
+        let price = if side == Side::Buy { mid + reach } else { mid - reach };
+        let lots = self.random.between(3_000, 30_000);
+        self.order(side, market, price, lots)
+    }
+
+    fn cancel(&mut self) -> Option<Command> {
+        while !self.open.is_empty() {
+            let index = self.random.below(self.open.len() as u64) as usize;
+            let (order, account, market) = self.open.swap_remove(index);
+            if self.state.order(order).is_some() {
+                let (order, client_id, restriction) = (Some(order), None, None);
+                return Some(Command::Cancel(CancelOrder { account, market, order, client_id, restriction }));
+            }
+        }
+        None
+    }
+
+    /// The next command of the mix.
+    pub fn next(&mut self) -> Result<Command> {
+        let command = match self.random.below(100) {
+            0..60 => self.resting(NEAR)?,
+            60..90 => match self.cancel() {
+                Some(command) => command,
+                None => self.resting(NEAR)?,
+            },
+            _ => self.marketable()?,
+        };
+        self.apply(&command)?;
+        Ok(command)
+    }
+
+    /// As [`Self::apply`], without remembering the order for a cancel.
+    pub fn place_unlisted(&mut self, command: &Command) -> Result<()> {
+        self.events.clear();
+        self.state.decide(command, START, &mut self.events).context("placing a resting order")?;
+        Ok(())
+    }
+
+    /// Takes a command into the stream's own state.
+    pub fn apply(&mut self, command: &Command) -> Result<()> {
+        self.events.clear();
+        match self.state.decide(command, START, &mut self.events) {
+            Ok(Outcome::Placed(placed)) => {
+                let order = &placed.order;
+                if order.status.is_open() {
+                    self.open.push((order.id, order.account, order.market));
+                }
+                Ok(())
+            }
+            Ok(_) => Ok(()),
+            Err(refusal) => bail!("the benchmark's {} was refused: {refusal}", command.name()),
+        }
+    }
+}
