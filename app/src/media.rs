@@ -88,6 +88,7 @@ pub struct Media {
 impl Media {
     /// Connects to nothing yet.
     pub fn new(settings: &ObjectStorage, metrics: ObjectStorageMetrics) -> Self {
+        metrics.start_at_zero();
         let (calculate, validate) = match settings.checksums {
             Checksums::WhenRequired => (RequestChecksumCalculation::WhenRequired, ResponseChecksumValidation::WhenRequired),
             Checksums::WhenSupported => (RequestChecksumCalculation::WhenSupported, ResponseChecksumValidation::WhenSupported),

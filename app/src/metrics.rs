@@ -1,10 +1,17 @@
 //! Every metric of the exchange, one list. Names, labels and meanings are interfaces: boards and alerts read them.
 //!
-//! Labels are bounded: a market's symbol, a command's name, an outcome; never an account or an order.
+//! Labels are bounded: a market's symbol, a command's name, an outcome; never an account or an order. None is called `job` or
+//! `instance`: Prometheus keeps those for the target that it scraped.
+
+mod zero;
 
 use service_kit::metrics::{
-    Gauge, GaugeVec, Histogram, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, LATENCY_SECONDS,
+    Descriptor, Gauge, GaugeVec, Histogram, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, LATENCY_SECONDS,
 };
+
+/// Everything that the exchange's programs export, beside what every program does (`service_kit::metrics::STANDARD`).
+pub const DECLARED: &[&[Descriptor]] =
+    &[EngineMetrics::DESCRIPTORS, HttpMetrics::DESCRIPTORS, ObjectStorageMetrics::DESCRIPTORS, WorkerMetrics::DESCRIPTORS];
 
 /// Events or commands in one batch: powers of four up to the largest batch.
 const BATCH: &[f64] = &[1.0, 4.0, 16.0, 64.0, 256.0, 1024.0, 4096.0, 16384.0];
@@ -107,18 +114,18 @@ service_kit::metrics! {
         pub chunk: Histogram = "exchange_worker_projection_chunk_seconds", buckets: WORK_SECONDS;
         /// Events in one chunk.
         pub chunk_events: Histogram = "exchange_worker_projection_chunk_events", buckets: BATCH;
-        /// Jobs in the queue, by job and state (ready, scheduled, running, retrying, dead).
-        pub jobs: IntGaugeVec = "exchange_worker_jobs", ["job", "state"];
+        /// Jobs in the queue, by kind and state (ready, scheduled, running, retrying, dead).
+        pub jobs: IntGaugeVec = "exchange_worker_jobs", ["kind", "state"];
         /// How long the oldest job that could run has been waiting.
         pub oldest_job_age: service_kit::metrics::Gauge = "exchange_worker_oldest_job_age_seconds";
-        /// Runs of jobs, by job and outcome (completed, retried, dead).
-        pub job_runs: IntCounterVec = "exchange_worker_job_runs_total", ["job", "outcome"];
-        /// Duration of completed runs, by job.
-        pub job_seconds: service_kit::metrics::HistogramVec = "exchange_worker_job_seconds", ["job"], buckets: WORK_SECONDS;
-        /// Jobs that failed for good and wait for an operator, by job.
-        pub dead_letters: IntGaugeVec = "exchange_worker_dead_letters", ["job"];
-        /// Times at which a scheduled job should have been queued and was not, by job.
-        pub schedule_misses: IntCounterVec = "exchange_worker_schedule_misses_total", ["job"];
+        /// Runs of jobs, by kind and outcome (completed, retried, dead).
+        pub job_runs: IntCounterVec = "exchange_worker_job_runs_total", ["kind", "outcome"];
+        /// Duration of completed runs, by kind.
+        pub job_seconds: service_kit::metrics::HistogramVec = "exchange_worker_job_seconds", ["kind"], buckets: WORK_SECONDS;
+        /// Jobs that failed for good and wait for an operator, by kind.
+        pub dead_letters: IntGaugeVec = "exchange_worker_dead_letters", ["kind"];
+        /// Times at which a scheduled job should have been queued and was not, by kind.
+        pub schedule_misses: IntCounterVec = "exchange_worker_schedule_misses_total", ["kind"];
         /// Sequence of the newest verified snapshot.
         pub snapshot_sequence: IntGauge = "exchange_worker_snapshot_sequence";
         /// When the newest snapshot was verified, Unix time.

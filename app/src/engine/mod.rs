@@ -57,6 +57,7 @@ pub struct Engine {
 
 /// An engine and the task that drives it. Call it inside the runtime.
 pub fn start(parts: Parts) -> (Engine, Replica) {
+    parts.metrics.start_at_zero();
     let (queue, submissions) = handle::Queue::new(parts.queue_limit, parts.metrics.clone());
     let empty = Committed::new(State::new(), MarketData::new(), 0);
     let committed = Arc::new(RwLock::new(empty));

@@ -29,6 +29,8 @@ const QUERY_MAX: usize = 16_384;
 const GZIP_FROM: usize = 1_024;
 /// What a request that never reached its endpoint costs.
 const WEIGHT_OF_A_FAULT: u32 = 1;
+/// The route group of requests that have no endpoint.
+pub const UNKNOWN_GROUP: &str = "unknown";
 /// Names that signed endpoints read beside their own.
 const SIGNED_NAMES: [&str; 3] = ["timestamp", "recvWindow", "signature"];
 
@@ -62,7 +64,7 @@ pub async fn answer(app: Arc<App>, endpoint: &'static Endpoint, request: Request
 pub async fn refuse(app: Arc<App>, error: ApiError, request: Request) -> Response {
     let span = tracing::info_span!("request", method = request.method().as_str(), path = "unknown");
     let mut error = Some(error);
-    finish(&app, "unknown", request, |app, parts, _, used| {
+    finish(&app, UNKNOWN_GROUP, request, |app, parts, _, used| {
         let refusal = charge(app, address(app, parts), WEIGHT_OF_A_FAULT, used).err().or(error.take());
         Box::pin(async move { Err(refusal.unwrap_or(ApiError::NOT_FOUND)) })
     })

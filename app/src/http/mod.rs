@@ -59,6 +59,7 @@ pub struct App {
 impl App {
     pub fn new(engine: Engine, history: History, keys: Keys, settings: Settings, metrics: HttpMetrics) -> Self {
         let limits = Limits::new(settings.rate_limits);
+        metrics.start_at_zero(ENDPOINTS.iter().map(|endpoint| endpoint.group).chain([edge::UNKNOWN_GROUP]));
         Self { engine, history, keys, limits, settings, metrics, symbol_rules: general::SymbolRules::default() }
     }
 }

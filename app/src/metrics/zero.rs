@@ -1,0 +1,58 @@
+//! Label sets that are exported as 0 from the start. Never: a metric of its own.
+//!
+//! A counter that first appears with its first error shows no increase to Prometheus: the error that matters would be missed.
+
+use super::{EngineMetrics, HttpMetrics, ObjectStorageMetrics};
+
+/// What clients and operators send: `Command::name`, without the leader's own ticks.
+const COMMANDS: &[&str] = &["place", "cancel", "cancel_all", "cancel_replace", "place_oco", "cancel_list", "admin"];
+const OUTCOMES: &[&str] = &["accepted", "refused", "busy", "expired", "unavailable", "unknown"];
+const FOUND: &[&str] = &["committed", "lost", "unknown"];
+/// Success, and the server's own faults.
+const STATUSES: &[&str] = &["200", "500", "503", "504"];
+const RATE_LIMITED: &[&str] = &["418", "429"];
+/// Timestamp, signature, window, key's format, key.
+const AUTH_FAILURES: &[&str] = &["-1021", "-1022", "-1131", "-2014", "-2015"];
+const STORAGE_OPERATIONS: &[&str] = &["delete", "get", "head", "list", "put"];
+const STORAGE_FAILURES: &[&str] = &["refused", "unavailable"];
+
+impl EngineMetrics {
+    pub fn start_at_zero(&self) {
+        for command in COMMANDS {
+            for outcome in OUTCOMES {
+                self.commands.with_label_values(&[command, outcome]);
+            }
+        }
+        for found in FOUND {
+            self.unknown_commits.with_label_values(&[found]);
+        }
+    }
+}
+
+impl HttpMetrics {
+    /// `groups`: the route groups that there are, however often each.
+    pub fn start_at_zero(&self, groups: impl Iterator<Item = &'static str>) {
+        for group in groups {
+            self.duration.with_label_values(&[group]);
+            for status in STATUSES {
+                self.requests.with_label_values(&[group, status]);
+            }
+        }
+        for status in RATE_LIMITED {
+            self.rate_limited.with_label_values(&[status]);
+        }
+        for code in AUTH_FAILURES {
+            self.auth_failures.with_label_values(&[code]);
+        }
+    }
+}
+
+impl ObjectStorageMetrics {
+    pub fn start_at_zero(&self) {
+        for operation in STORAGE_OPERATIONS {
+            for failure in STORAGE_FAILURES {
+                self.errors.with_label_values(&[operation, failure]);
+            }
+        }
+    }
+}
