@@ -118,7 +118,8 @@ pub fn load<Settings>(read: fn(&mut Reader) -> Settings) -> Result<Settings, Con
     load_from(std::env::vars_os(), read)
 }
 
-fn load_from<Name: Into<std::ffi::OsString>, Value: Into<std::ffi::OsString>, Settings>(
+/// [`load`] from given variables.
+pub fn load_from<Name: Into<std::ffi::OsString>, Value: Into<std::ffi::OsString>, Settings>(
     variables: impl IntoIterator<Item = (Name, Value)>,
     read: fn(&mut Reader) -> Settings,
 ) -> Result<Settings, ConfigFaults> {

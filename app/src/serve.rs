@@ -11,13 +11,13 @@ use service_kit::{
     shutdown::Shutdown,
     telemetry::LogLevel,
 };
-use sqlx::postgres::PgPoolOptions;
+use sqlx::{PgPool, postgres::PgPoolOptions};
 use tokio::net::TcpListener;
 
 use crate::{
     api_key::Vault,
     config,
-    engine::{self, history::History, internal, projection},
+    engine::{self, Engine, Replica, history::History, internal, projection},
     http,
     metrics::{EngineMetrics, HttpMetrics},
 };
@@ -39,50 +39,70 @@ pub async fn run(settings: config::Serve, level: LogLevel, shutdown: Shutdown) -
         admin: bind(settings.admin_listen, "EXCHANGE_ADMIN_LISTEN").await?,
         internal: bind(settings.internal_listen, "EXCHANGE_INTERNAL_LISTEN").await?,
     };
-    serve(listeners, settings, level, shutdown).await
+    Server::build(listeners, settings, level, shutdown)?.run().await
 }
 
-/// One replica, until the shutdown or until its journal cannot be followed.
-pub async fn serve(listeners: Listeners, settings: config::Serve, level: LogLevel, shutdown: Shutdown) -> anyhow::Result<()> {
-    let metrics = Metrics::new("exchange", env!("CARGO_PKG_VERSION"), option_env!("EXCHANGE_COMMIT"));
-    let health = Health::new();
-    let address = match settings.internal.advertise {
-        Some(address) => address,
-        None => listeners.internal.local_addr()?.to_string(),
-    };
-    // Lazy: an absent database is waited for, with readiness saying so.
-    let pool = PgPoolOptions::new()
-        .max_connections(settings.database.pool_size)
-        .connect_lazy_with(settings.database.options.clone().application_name("exchange serve"));
-    let (engine, replica) = engine::start(engine::Parts {
-        database: settings.database.options,
-        pool: pool.clone(),
-        address,
-        queue_limit: settings.queue_limit,
-        metrics: EngineMetrics::register(&metrics)?,
-        health: health.clone(),
-    });
-    tokio::spawn(projection::follow(pool.clone(), Arc::clone(engine.committed()), shutdown.token()));
+/// One replica with its listeners, ready to run.
+pub struct Server {
+    pub engine: Engine,
+    pub health: Health,
+    pub pool: PgPool,
+    replica: Replica,
+    listeners: Listeners,
+    app: http::App,
+    internal: Router,
+    admin: Admin,
+    shutdown: Shutdown,
+}
 
-    let keys = http::Keys::new(Vault::new(&settings.key_encryption_key, &[]));
-    tokio::spawn(keys.clone().follow(pool.clone(), shutdown.token()));
-    let limits = http::Settings { rate_limits: settings.rate_limits, trusted_proxies: settings.trusted_proxies };
-    let replica_pool = settings.replica.map(|options| {
-        let options = options.application_name("exchange serve");
-        PgPoolOptions::new().max_connections(settings.database.pool_size).connect_lazy_with(options)
-    });
-    let history = History::new(pool, replica_pool, Arc::clone(engine.committed()));
-    let app = http::App::new(engine, history, keys, limits, HttpMetrics::register(&metrics)?);
-    spawn(&shutdown, "API", http::serve(listeners.http, app, shutdown.token()));
+impl Server {
+    /// Connects nothing yet: an absent database is waited for, with readiness saying so. Call it inside the runtime.
+    pub fn build(listeners: Listeners, settings: config::Serve, level: LogLevel, shutdown: Shutdown) -> anyhow::Result<Self> {
+        let metrics = Metrics::new("exchange", env!("CARGO_PKG_VERSION"), option_env!("EXCHANGE_COMMIT"));
+        let health = Health::new();
+        let pool = PgPoolOptions::new()
+            .max_connections(settings.database.pool_size)
+            .connect_lazy_with(settings.database.options.clone().application_name("exchange serve"));
+        let address = match settings.internal.advertise {
+            Some(address) => address,
+            None => listeners.internal.local_addr()?.to_string(),
+        };
+        let (engine, replica) = engine::start(engine::Parts {
+            database: settings.database.options,
+            pool: pool.clone(),
+            address,
+            queue_limit: settings.queue_limit,
+            metrics: EngineMetrics::register(&metrics)?,
+            health: health.clone(),
+        });
+        let keys = http::Keys::new(Vault::new(&settings.key_encryption_key, &[]));
+        let limits = http::Settings { rate_limits: settings.rate_limits, trusted_proxies: settings.trusted_proxies };
+        let replica_pool = settings.replica.map(|options| {
+            let options = options.application_name("exchange serve");
+            PgPoolOptions::new().max_connections(settings.database.pool_size).connect_lazy_with(options)
+        });
+        let history = History::new(pool.clone(), replica_pool, Arc::clone(engine.committed()));
+        let app = http::App::new(engine.clone(), history, keys, limits, HttpMetrics::register(&metrics)?);
+        let internal = internal::guarded(Router::new(), settings.internal.token);
+        let admin = Admin { metrics, health: health.clone(), log_level: level };
+        Ok(Self { engine, health, pool, replica, listeners, app, internal, admin, shutdown })
+    }
 
-    let internal = internal::guarded(Router::new(), settings.internal.token);
-    let ending = shutdown.token().cancelled_owned();
-    spawn(&shutdown, "internal listener", async move {
-        axum::serve(listeners.internal, internal).with_graceful_shutdown(ending).await
-    });
-    // Open until the very end, so that the last minutes are scraped and readiness says no.
-    tokio::spawn(admin::serve(listeners.admin, std::future::pending(), Admin { metrics, health, log_level: level }));
-    replica.run(shutdown.token()).await
+    /// Serves until the shutdown, or until the journal cannot be followed.
+    pub async fn run(self) -> anyhow::Result<()> {
+        let Self { engine, pool, replica, listeners, app, internal, admin, shutdown, .. } = self;
+        let token = shutdown.token();
+        tokio::spawn(projection::follow(pool.clone(), Arc::clone(engine.committed()), token.clone()));
+        tokio::spawn(app.keys.clone().follow(pool, token.clone()));
+        spawn(&shutdown, "API", http::serve(listeners.http, app, token.clone()));
+        let ending = token.clone().cancelled_owned();
+        spawn(&shutdown, "internal listener", async move {
+            axum::serve(listeners.internal, internal).with_graceful_shutdown(ending).await
+        });
+        // Open until the very end, so that the last minutes are scraped and readiness says no.
+        tokio::spawn(admin::serve(listeners.admin, std::future::pending(), admin));
+        replica.run(token).await
+    }
 }
 
 /// A listener's task, which the shutdown waits for.
