@@ -1,7 +1,74 @@
 //! The account: balances, commissions, unfilled order count. Never: how a balance changes.
 
 use super::App;
+use super::commission::account_commission;
 use super::endpoint::{Answer, Call, Reply};
+use super::error::ApiError;
+use super::new_order::market;
+use exchange_core::market::Commission;
+use exchange_core::money::SCALE;
+
+/// Names of `GET /api/v3/account`.
+pub const ACCOUNT: &[&str] = &["omitZeroBalances"];
+/// Names of `GET /api/v3/account/commission`.
+pub const COMMISSION: &[&str] = &["symbol"];
+
+/// Of one balance in a reply.
+const BALANCE_SIZE: usize = 96;
+/// The rates in the account's reply that are whole numbers count ten-thousandths.
+const BASIS_POINT: i64 = SCALE / 10_000;
+
+/// `GET /api/v3/account`
+pub async fn account(app: &App, call: &Call<'_>) -> Answer {
+    let id = call.account()?;
+    let omit_zero = call.parameters.boolean("omitZeroBalances")?.unwrap_or(false);
+    let committed = app.engine.committed().read();
+    let state = &committed.state;
+    let account = state.account(id).ok_or(ApiError::KEY_REJECTED)?;
+    // Rates are those of the account, or of the first market when it has none of its own.
+    let commission = account.commission.or_else(|| state.markets().next().map(|market| market.commission)).unwrap_or_default();
+    let Commission { maker, taker } = commission;
+    Ok(Reply::written(512 + state.assets().len() * BALANCE_SIZE, |json| {
+        json.object(|json| {
+            json.key("makerCommission").integer(maker / BASIS_POINT);
+            json.key("takerCommission").integer(taker / BASIS_POINT);
+            json.key("buyerCommission").integer(0);
+            json.key("sellerCommission").integer(0);
+            json.key("commissionRates").object(|json| {
+                for (name, rate) in [("maker", maker), ("taker", taker), ("buyer", 0), ("seller", 0)] {
+                    json.key(name).decimal(rate);
+                }
+            });
+            json.key("canTrade").boolean(account.rights.trade);
+            json.key("canWithdraw").boolean(account.rights.withdraw);
+            json.key("canDeposit").boolean(account.rights.deposit);
+            json.key("brokered").boolean(false);
+            json.key("requireSelfTradePrevention").boolean(false);
+            json.key("preventSor").boolean(false);
+            json.key("updateTime").integer(call.time_unit.show(account.updated));
+            json.key("accountType").text("SPOT");
+            let balances = state.assets().iter().map(|asset| (asset, state.balance(id, asset.id)));
+            let shown = balances.filter(|(_, balance)| !omit_zero || balance.free != 0 || balance.locked != 0);
+            json.key("balances").array(shown, |json, (asset, balance)| {
+                json.object(|json| {
+                    json.key("asset").text(&asset.code);
+                    json.key("free").decimal(balance.free);
+                    json.key("locked").decimal(balance.locked);
+                });
+            });
+            json.key("permissions").array(["SPOT"], super::json::Json::text);
+            json.key("uid").integer(id);
+        });
+    }))
+}
+
+/// `GET /api/v3/account/commission`
+pub async fn commission(app: &App, call: &Call<'_>) -> Answer {
+    let (account, market) = (call.account()?, market(app, call)?);
+    let symbol = call.parameters.symbol()?;
+    let commission = app.engine.committed().read().state.commission(account, market);
+    Ok(Reply::written(1024, |json| account_commission(json, symbol, &commission)))
+}
 
 /// `GET /api/v3/rateLimit/order`
 pub async fn order_count(app: &App, call: &Call<'_>) -> Answer {

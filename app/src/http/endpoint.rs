@@ -53,14 +53,6 @@ pub struct Endpoint {
     pub handle: for<'a, 'p> fn(&'a App, &'a Call<'p>) -> Handling<'a>,
 }
 
-/// Turns `async fn(&App, &Call) -> Answer` into what [`Endpoint::handle`] holds.
-macro_rules! handler {
-    ($function:path) => {
-        |app, call| Box::pin($function(app, call))
-    };
-}
-pub(crate) use handler;
-
 /// In what unit a client wants times (`X-MBX-TIME-UNIT`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum TimeUnit {

@@ -24,6 +24,9 @@ pub struct ApiError {
 }
 
 impl ApiError {
+    pub const NEW_ORDER_REJECTED: i32 = -2010;
+    pub const CANCEL_REJECTED: i32 = -2011;
+
     pub const fn new(status: StatusCode, code: i32, text: &'static str) -> Self {
         Self { status, code, text: Cow::Borrowed(text), retry_after: None, data: None, cause: None }
     }
@@ -83,7 +86,6 @@ impl ApiError {
 
     pub const ILLEGAL: Self = Self::bad(-1100, "Illegal characters found in a parameter.");
     pub const DUPLICATE: Self = Self::bad(-1101, "Duplicate values for a parameter detected.");
-    pub const TIME_IN_FORCE_NOT_REQUIRED: Self = Self::bad(-1114, "TimeInForce parameter sent when not required.");
     pub const TIME_IN_FORCE: Self = Self::bad(-1115, "Invalid timeInForce.");
     pub const ORDER_TYPE: Self = Self::bad(-1116, "Invalid orderType.");
     pub const SIDE: Self = Self::bad(-1117, "Invalid side.");
@@ -92,6 +94,21 @@ impl ApiError {
     pub const INTERVAL: Self = Self::bad(-1120, "Invalid interval.");
     pub const SYMBOL: Self = Self::bad(-1121, "Invalid symbol.");
     pub const CANCEL_RESTRICTIONS: Self = Self::bad(-1145, "Invalid cancelRestrictions");
+    pub const STP_NOT_ALLOWED: Self = Self::bad(-1013, "This symbol does not allow the specified self-trade prevention mode.");
+    pub const ICEBERG: Self = Self::bad(Self::NEW_ORDER_REJECTED, "Iceberg orders are not supported for this symbol.");
+    pub const TRAILING: Self = Self::bad(Self::NEW_ORDER_REJECTED, "Trailing stop orders are not supported for this symbol.");
+    pub const PEGGED: Self = Self::bad(Self::NEW_ORDER_REJECTED, "Pegged orders are not supported for this symbol.");
+    pub const OCO_TYPE: Self = Self::bad(-1158, "Order type not supported in OCO.");
+    pub const OCO_BUY_LIMIT: Self = Self::bad(-1165, "A limit order in a buy OCO must be below.");
+    pub const OCO_SELL_LIMIT: Self = Self::bad(-1166, "A limit order in a sell OCO must be above.");
+    pub const OCO_BOTH_LIMIT: Self = Self::bad(-1168, "At least one OCO order must be contingent.");
+    pub const OCO_BUY_STOP_LOSS: Self = Self::bad(-1196, "A stop loss order in a buy OCO must be above.");
+    pub const OCO_SELL_STOP_LOSS: Self = Self::bad(-1197, "A stop loss order in a sell OCO must be below.");
+    pub const OCO_BUY_TAKE_PROFIT: Self = Self::bad(-1198, "A take profit order in a buy OCO must be below.");
+    pub const OCO_SELL_TAKE_PROFIT: Self = Self::bad(-1199, "A take profit order in a sell OCO must be above.");
+    pub const NO_SUCH_LIST: Self = Self::bad(-2013, "Order list does not exist.");
+    pub const DEPOSITS_DISABLED: Self = Self::bad(-4019, "The current currency is not open for deposit");
+    pub const WITHDRAWALS_DISABLED: Self = Self::bad(-4019, "The current currency is not open for withdrawal");
     pub const NO_SUCH_ORDER: Self = Self::bad(-2013, "Order does not exist.");
 
     /// -1100 with the parameter and what it may hold.

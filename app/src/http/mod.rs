@@ -7,6 +7,8 @@ mod account;
 mod address;
 mod auth;
 mod body;
+mod cancel_replace;
+mod commission;
 mod edge;
 pub mod endpoint;
 pub mod error;
@@ -16,7 +18,13 @@ mod keys;
 pub mod limits;
 mod listener;
 mod market_data;
+mod new_order;
+mod order_count;
+mod order_lists;
+mod orders;
 pub mod parameters;
+mod reports;
+mod wallet;
 
 pub use keys::Keys;
 
@@ -28,7 +36,8 @@ use axum::Router;
 use axum::extract::Request;
 use axum::http::Method;
 use axum::routing::{MethodFilter, on};
-use endpoint::{Endpoint, Security, Weight, handler};
+use endpoint::Weight::{Fixed, Of};
+use endpoint::{Endpoint, Security};
 use error::ApiError;
 use ipnet::IpNet;
 use limits::Limits;
@@ -64,139 +73,99 @@ impl App {
     }
 }
 
-/// Every endpoint. The reference document is made from this table.
-pub static ENDPOINTS: &[Endpoint] = &[
-    Endpoint {
-        method: Method::GET,
-        path: "/api/v3/ping",
-        group: "general",
-        weight: Weight::Fixed(1),
-        security: Security::None,
-        parameters: &[],
-        summary: "Test connectivity",
-        handle: handler!(general::ping),
-    },
-    Endpoint {
-        method: Method::GET,
-        path: "/api/v3/time",
-        group: "general",
-        weight: Weight::Fixed(1),
-        security: Security::None,
-        parameters: &[],
-        summary: "Server time",
-        handle: handler!(general::time),
-    },
-    Endpoint {
-        method: Method::GET,
-        path: "/api/v3/exchangeInfo",
-        group: "general",
-        weight: Weight::Fixed(20),
-        security: Security::None,
-        parameters: &["symbol", "symbols", "permissions", "showPermissionSets", "symbolStatus"],
-        summary: "Trading rules, symbols and rate limits",
-        handle: handler!(general::exchange_info),
-    },
-    Endpoint {
-        method: Method::GET,
-        path: "/api/v3/depth",
-        group: "market_data",
-        weight: Weight::Of(market_data::depth_weight),
-        security: Security::None,
-        parameters: &["symbol", "limit", "symbolStatus"],
-        summary: "Order book",
-        handle: handler!(market_data::depth),
-    },
-    Endpoint {
-        method: Method::GET,
-        path: "/api/v3/trades",
-        group: "market_data",
-        weight: Weight::Fixed(25),
-        security: Security::None,
-        parameters: &["symbol", "limit"],
-        summary: "Recent trades",
-        handle: handler!(market_data::trades),
-    },
-    Endpoint {
-        method: Method::GET,
-        path: "/api/v3/historicalTrades",
-        group: "market_data",
-        weight: Weight::Fixed(25),
-        security: Security::None,
-        parameters: &["symbol", "limit", "fromId"],
-        summary: "Old trades by id",
-        handle: handler!(market_data::historical_trades),
-    },
-    Endpoint {
-        method: Method::GET,
-        path: "/api/v3/aggTrades",
-        group: "market_data",
-        weight: Weight::Fixed(4),
-        security: Security::None,
-        parameters: &["symbol", "fromId", "startTime", "endTime", "limit"],
-        summary: "Aggregate trades: those of one taker order at one price",
-        handle: handler!(market_data::aggregate_trades),
-    },
-    Endpoint {
-        method: Method::GET,
-        path: "/api/v3/klines",
-        group: "market_data",
-        weight: Weight::Fixed(2),
-        security: Security::None,
-        parameters: &["symbol", "interval", "startTime", "endTime", "timeZone", "limit"],
-        summary: "Candles",
-        handle: handler!(market_data::klines),
-    },
-    Endpoint {
-        method: Method::GET,
-        path: "/api/v3/avgPrice",
-        group: "market_data",
-        weight: Weight::Fixed(2),
-        security: Security::None,
-        parameters: &["symbol"],
-        summary: "Current average price",
-        handle: handler!(market_data::average_price),
-    },
-    Endpoint {
-        method: Method::GET,
-        path: "/api/v3/ticker/24hr",
-        group: "market_data",
-        weight: Weight::Of(market_data::day_tickers_weight),
-        security: Security::None,
-        parameters: &["symbol", "symbols", "type", "symbolStatus"],
-        summary: "Statistics of the last 24 hours",
-        handle: handler!(market_data::day_tickers),
-    },
-    Endpoint {
-        method: Method::GET,
-        path: "/api/v3/ticker/price",
-        group: "market_data",
-        weight: Weight::Of(market_data::prices_weight),
-        security: Security::None,
-        parameters: &["symbol", "symbols", "symbolStatus"],
-        summary: "Last price",
-        handle: handler!(market_data::prices),
-    },
-    Endpoint {
-        method: Method::GET,
-        path: "/api/v3/ticker/bookTicker",
-        group: "market_data",
-        weight: Weight::Of(market_data::prices_weight),
-        security: Security::None,
-        parameters: &["symbol", "symbols", "symbolStatus"],
-        summary: "Best prices of the order book",
-        handle: handler!(market_data::book_tickers),
-    },
-    Endpoint {
-        method: Method::GET,
-        path: "/api/v3/rateLimit/order",
-        group: "account",
-        weight: Weight::Fixed(40),
-        security: Security::UserData,
-        parameters: &[],
-        summary: "Unfilled order count of the account",
-        handle: handler!(account::order_count),
-    },
-];
+/// Rows of [`ENDPOINTS`]: method, path, summary; handler; metric group, weight, security; names read.
+macro_rules! endpoints {
+    ($($method:ident $path:literal $summary:literal => $handler:path, $group:literal, $weight:expr, $security:ident, $names:expr;)*) => {
+        /// Every endpoint. The reference document is made from this table.
+        pub static ENDPOINTS: &[Endpoint] = &[$(Endpoint {
+            method: Method::$method,
+            path: $path,
+            group: $group,
+            weight: $weight,
+            security: Security::$security,
+            parameters: $names,
+            summary: $summary,
+            handle: |app, call| Box::pin($handler(app, call)),
+        }),*];
+    };
+}
+
+endpoints! {
+    GET "/api/v3/ping" "Test connectivity"
+        => general::ping, "general", Fixed(1), None, &[];
+    GET "/api/v3/time" "Server time"
+        => general::time, "general", Fixed(1), None, &[];
+    GET "/api/v3/exchangeInfo" "Trading rules, symbols and rate limits"
+        => general::exchange_info, "general", Fixed(20), None, &["symbol", "symbols", "permissions", "showPermissionSets", "symbolStatus"];
+    GET "/api/v3/depth" "Order book"
+        => market_data::depth, "market_data", Of(market_data::depth_weight), None, &["symbol", "limit", "symbolStatus"];
+    GET "/api/v3/trades" "Recent trades"
+        => market_data::trades, "market_data", Fixed(25), None, &["symbol", "limit"];
+    GET "/api/v3/historicalTrades" "Old trades by id"
+        => market_data::historical_trades, "market_data", Fixed(25), None, &["symbol", "limit", "fromId"];
+    GET "/api/v3/aggTrades" "Aggregate trades: those of one taker order at one price"
+        => market_data::aggregate_trades, "market_data", Fixed(4), None, &["symbol", "fromId", "startTime", "endTime", "limit"];
+    GET "/api/v3/klines" "Candles"
+        => market_data::klines, "market_data", Fixed(2), None, &["symbol", "interval", "startTime", "endTime", "timeZone", "limit"];
+    GET "/api/v3/avgPrice" "Current average price"
+        => market_data::average_price, "market_data", Fixed(2), None, &["symbol"];
+    GET "/api/v3/ticker/24hr" "Statistics of the last 24 hours"
+        => market_data::day_tickers, "market_data", Of(market_data::day_tickers_weight), None, &["symbol", "symbols", "type", "symbolStatus"];
+    GET "/api/v3/ticker/price" "Last price"
+        => market_data::prices, "market_data", Of(market_data::prices_weight), None, &["symbol", "symbols", "symbolStatus"];
+    GET "/api/v3/ticker/bookTicker" "Best prices of the order book"
+        => market_data::book_tickers, "market_data", Of(market_data::prices_weight), None, &["symbol", "symbols", "symbolStatus"];
+    POST "/api/v3/order" "New order"
+        => orders::place, "trading", Fixed(1), Trade, new_order::NEW_ORDER;
+    POST "/api/v3/order/test" "Test a new order without effect"
+        => orders::test, "trading", Of(orders::test_weight), Trade, new_order::TEST_ORDER;
+    GET "/api/v3/order" "One order, open or closed"
+        => orders::query, "account", Fixed(4), UserData, orders::QUERY;
+    DELETE "/api/v3/order" "Cancel an order"
+        => orders::cancel, "trading", Fixed(1), Trade, orders::CANCEL;
+    GET "/api/v3/openOrders" "Open orders"
+        => orders::open, "account", Of(orders::open_weight), UserData, &["symbol"];
+    DELETE "/api/v3/openOrders" "Cancel all open orders on a symbol"
+        => orders::cancel_all, "trading", Fixed(1), Trade, &["symbol"];
+    POST "/api/v3/order/cancelReplace" "Cancel an order and place another"
+        => cancel_replace::cancel_replace, "trading", Fixed(1), Trade, new_order::REPLACING_ORDER;
+    POST "/api/v3/orderList/oco" "New order list: one cancels the other"
+        => order_lists::place_oco, "trading", Fixed(1), Trade, order_lists::OCO;
+    GET "/api/v3/orderList" "One order list"
+        => order_lists::query, "account", Fixed(4), UserData, order_lists::QUERY;
+    DELETE "/api/v3/orderList" "Cancel an order list"
+        => order_lists::cancel, "trading", Fixed(1), Trade, order_lists::CANCEL;
+    GET "/api/v3/openOrderList" "Open order lists"
+        => order_lists::open, "account", Fixed(6), UserData, &[];
+    GET "/api/v3/account" "Account information and balances"
+        => account::account, "account", Fixed(20), UserData, account::ACCOUNT;
+    GET "/api/v3/account/commission" "Commission rates of the account on a symbol"
+        => account::commission, "account", Fixed(20), UserData, account::COMMISSION;
+    GET "/api/v3/rateLimit/order" "Unfilled order count of the account"
+        => account::order_count, "account", Fixed(40), UserData, &[];
+    GET "/sapi/v1/system/status" "System status"
+        => wallet::system_status, "wallet", Fixed(1), None, &[];
+    GET "/sapi/v1/capital/config/getall" "Every asset with the account's balance"
+        => wallet::coins, "wallet", Fixed(10), UserData, &[];
+    GET "/sapi/v1/capital/deposit/hisrec" "Deposits"
+        => wallet::nothing, "wallet", Fixed(1), UserData, wallet::DEPOSITS;
+    GET "/sapi/v1/capital/deposit/address" "Deposit address: deposits are disabled"
+        => wallet::deposit_address, "wallet", Fixed(10), UserData, wallet::ADDRESS;
+    POST "/sapi/v1/capital/withdraw/apply" "Withdraw: withdrawals are disabled"
+        => wallet::withdraw, "wallet", Fixed(600), Withdraw, wallet::WITHDRAW;
+    GET "/sapi/v1/capital/withdraw/history" "Withdrawals"
+        => wallet::nothing, "wallet", Fixed(1), UserData, wallet::WITHDRAWALS;
+    GET "/sapi/v1/asset/tradeFee" "Commission rates of the account"
+        => wallet::trade_fee, "wallet", Fixed(1), UserData, wallet::SYMBOL;
+    GET "/sapi/v1/margin/allPairs" "Margin pairs: none"
+        => wallet::nothing, "wallet", Fixed(1), None, wallet::SYMBOL;
+    GET "/sapi/v1/margin/isolated/allPairs" "Isolated margin pairs: none"
+        => wallet::nothing, "wallet", Fixed(1), None, wallet::SYMBOL;
+    GET "/fapi/v1/exchangeInfo" "Futures: none"
+        => wallet::no_symbols, "wallet", Fixed(1), None, &[];
+    GET "/dapi/v1/exchangeInfo" "Futures: none"
+        => wallet::no_symbols, "wallet", Fixed(1), None, &[];
+}
 
 /// Endpoints of the original that this exchange does not have: -1020.
 pub const UNSUPPORTED: &[(Method, &str)] = &[

@@ -82,6 +82,10 @@ impl<'a> Parameters<'a> {
         self.raw(name).is_some()
     }
 
+    pub fn has_prefix(&self, prefix: &str) -> bool {
+        self.entries.iter().any(|(name, _)| name.starts_with(prefix))
+    }
+
     /// # Errors
     /// -1105 when it is there and empty.
     pub fn text(&self, name: &str) -> Result<Option<&str>, ApiError> {

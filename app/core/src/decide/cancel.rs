@@ -26,7 +26,7 @@ impl Decision<'_> {
 
     fn may_cancel(&self, account: AccountId, market: MarketId) -> Result<(), Refusal> {
         let status = self.market(market)?.status;
-        self.trading_account(account)?;
+        self.state.trading_account(account)?;
         if status == MarketStatus::Halt { Err(Refusal::MarketClosed) } else { Ok(()) }
     }
 
@@ -123,11 +123,11 @@ impl Decision<'_> {
         mode: CancelReplaceMode,
     ) -> Result<CancelReplaced, Refusal> {
         let market = self.market(new.market)?;
-        let account = self.trading_account(new.account)?;
+        let account = self.state.trading_account(new.account)?;
         if market.status != MarketStatus::Trading {
             return Err(Refusal::MarketClosed);
         }
-        self.check_filters(new, market, account, 1)?;
+        self.state.check_filters(new, market, account, 1, self.time)?;
         let canceled = self.cancel(cancel);
         let new = match (&canceled, mode) {
             (Err(_), CancelReplaceMode::StopOnFailure) => None,

@@ -5,10 +5,10 @@ use super::{Decision, PriceRange};
 use crate::command::{NewOrder, Placed};
 use crate::event::{Event, OrderPlaced};
 use crate::market::{Market, MarketStatus};
-use crate::money::{Amount, Price, Quantity, SCALE, notional};
+use crate::money::{Amount, Price, Quantity, SCALE, Time, notional};
 use crate::order::{AccountId, ExpiryReason, MarketId, OrderListId, OrderStatus, OrderType, Side, TimeInForce};
 use crate::refusal::{Filter, Refusal};
-use crate::state::AccountEntry;
+use crate::state::{AccountEntry, State};
 
 /// What an order that may be placed locks, and how it starts.
 pub(super) struct Terms {
@@ -23,30 +23,28 @@ pub(super) struct Terms {
     unfillable: bool,
 }
 
-impl Decision<'_> {
-    pub(super) fn place(&mut self, new: &NewOrder) -> Result<Placed, Refusal> {
-        self.may_place(new, 1)?;
-        let terms = self.terms(new)?;
-        self.afford(new.account, new.market, new.side, terms.hold)?;
-        Ok(self.open(new, terms))
+impl State {
+    /// What a test order is told: everything that could refuse it but funds and the book. `now` in µs.
+    pub fn check_order(&self, new: &NewOrder, now: Time) -> Result<(), Refusal> {
+        self.may_place(new, 1, now.max(self.now))
     }
 
     /// Everything but funds and the book: account, market, filters, client id. `count` orders are about to be placed together.
-    pub(super) fn may_place(&self, new: &NewOrder, count: u32) -> Result<(), Refusal> {
-        let market = self.market(new.market)?;
+    fn may_place(&self, new: &NewOrder, count: u32, time: Time) -> Result<(), Refusal> {
+        let market = self.market(new.market).ok_or(Refusal::UnknownSymbol)?;
         let account = self.trading_account(new.account)?;
         if market.status != MarketStatus::Trading {
             return Err(Refusal::MarketClosed);
         }
-        self.check_filters(new, market, account, count)?;
-        if self.state.order_by_client_id(new.account, new.market, &new.client_id).is_some() {
+        self.check_filters(new, market, account, count, time)?;
+        if self.order_by_client_id(new.account, new.market, &new.client_id).is_some() {
             return Err(Refusal::DuplicateClientOrderId);
         }
         Ok(())
     }
 
     pub(super) fn trading_account(&self, id: AccountId) -> Result<&AccountEntry, Refusal> {
-        let account = self.state.accounts.get(id as usize).ok_or(Refusal::UnknownAccount)?;
+        let account = self.accounts.get(id as usize).ok_or(Refusal::UnknownAccount)?;
         if account.account.rights.trade { Ok(account) } else { Err(Refusal::AccountDisabled) }
     }
 
@@ -57,6 +55,7 @@ impl Decision<'_> {
         market: &Market,
         account: &AccountEntry,
         count: u32,
+        time: Time,
     ) -> Result<(), Refusal> {
         let filters = &market.filters;
         let refuse = |bad: bool, filter: Filter| if bad { Err(Refusal::Filter(filter)) } else { Ok(()) };
@@ -73,7 +72,7 @@ impl Decision<'_> {
             let (low, high, step) = (filters.market_min_quantity, filters.market_max_quantity, filters.market_step_size);
             refuse(as_market && off_grid(new.quantity, low, high, step), Filter::MarketLotSize)?;
         }
-        let average = self.average(market.id);
+        let average = self.average(market.id, time);
         if let Some(average) = average
             && new.kind.has_price()
         {
@@ -105,9 +104,23 @@ impl Decision<'_> {
         refuse(new.kind.is_algo() && algo >= filters.max_algo_orders, Filter::MaxNumAlgoOrders)
     }
 
-    fn average(&self, market: MarketId) -> Option<Price> {
-        let entry = &self.state.markets[usize::from(market)];
-        entry.book.average_price(entry.market.filters.average_minutes, self.time)
+    fn average(&self, market: MarketId, time: Time) -> Option<Price> {
+        let entry = &self.markets[usize::from(market)];
+        entry.book.average_price(entry.market.filters.average_minutes, time)
+    }
+}
+
+impl Decision<'_> {
+    pub(super) fn place(&mut self, new: &NewOrder) -> Result<Placed, Refusal> {
+        self.may_place(new, 1)?;
+        let terms = self.terms(new)?;
+        self.afford(new.account, new.market, new.side, terms.hold)?;
+        Ok(self.open(new, terms))
+    }
+
+    /// As [`State::may_place`], at the decision's time.
+    pub(super) fn may_place(&self, new: &NewOrder, count: u32) -> Result<(), Refusal> {
+        self.state.may_place(new, count, self.time)
     }
 
     /// Looks at the book: post-only, stop and fill-or-kill rules, and the hold.

@@ -1,0 +1,187 @@
+//! From parameters to an order: which of them each order type needs and refuses. Never: a judgement of price, funds or filter.
+
+use super::App;
+use super::endpoint::Call;
+use super::error::ApiError;
+use super::parameters::Parameters;
+use super::reports::Detail;
+use exchange_core::command::NewOrder;
+use exchange_core::market::Market;
+use exchange_core::money::Price;
+use exchange_core::order::{ClientId, MarketId, OrderType, Side, StpMode, TimeInForce};
+use rand::RngExt;
+use rand::distr::Alphanumeric;
+
+/// Characters of a client order id that the exchange makes up.
+const GENERATED_LENGTH: usize = 22;
+
+/// Names of a new order's parameters (rest-api.md, "New order"), those included that are refused by name; and some more.
+macro_rules! new_order_names {
+    ($($more:literal),*) => {
+        &[
+            "symbol", "side", "type", "timeInForce", "quantity", "quoteOrderQty", "price", "newClientOrderId", "stopPrice",
+            "newOrderRespType", "selfTradePreventionMode", "icebergQty", "trailingDelta", "strategyId", "strategyType",
+            "pegPriceType", "pegOffsetValue", "pegOffsetType", $($more),*
+        ]
+    };
+}
+
+/// Names of `POST /api/v3/order`.
+pub const NEW_ORDER: &[&str] = new_order_names!();
+/// Names of `POST /api/v3/order/test`.
+pub const TEST_ORDER: &[&str] = new_order_names!("computeCommissionRates");
+/// Names of `POST /api/v3/order/cancelReplace`.
+pub const REPLACING_ORDER: &[&str] = new_order_names!(
+    "cancelReplaceMode",
+    "cancelNewClientOrderId",
+    "cancelOrigClientOrderId",
+    "cancelOrderId",
+    "cancelRestrictions",
+    "orderRateLimitExceededMode"
+);
+
+/// The market that `symbol` names, as far as an order needs it.
+///
+/// # Errors
+/// -1102, -1100 for the parameter, -1121 when there is no such market.
+pub fn market(app: &App, call: &Call<'_>) -> Result<MarketId, ApiError> {
+    let symbol = call.parameters.symbol()?;
+    app.engine.committed().read().state.market_by_symbol(symbol).map(|market| market.id).ok_or(ApiError::SYMBOL)
+}
+
+/// A client order id made up here: letters and digits.
+pub fn generated_id() -> ClientId {
+    let mut random = rand::rng();
+    let mut text = [0; GENERATED_LENGTH];
+    text.fill_with(|| random.sample(Alphanumeric));
+    #[expect(clippy::expect_used, reason = "letters and digits of the right length are always legal")]
+    std::str::from_utf8(&text).ok().and_then(ClientId::new).expect("letters and digits")
+}
+
+/// The client id sent as `name`, or a new one.
+///
+/// # Errors
+/// As [`Parameters::client_id`].
+pub fn client_id(parameters: &Parameters<'_>, name: &str) -> Result<ClientId, ApiError> {
+    Ok(parameters.client_id(name)?.unwrap_or_else(generated_id))
+}
+
+/// Reads a new order, and how much of it the reply shows.
+///
+/// # Errors
+/// -1102 missing, -1106 not wanted by the type, and each parameter's own faults.
+pub fn read(app: &App, call: &Call<'_>) -> Result<(NewOrder, Detail), ApiError> {
+    let parameters = &call.parameters;
+    let market = market(app, call)?;
+    let side = side(parameters)?;
+    let kind = order_type(parameters, "type")?;
+    refuse_unsupported(parameters, ["icebergQty", "trailingDelta", "strategyId", "strategyType"], "peg")?;
+    let detail = detail(parameters)?;
+    let by_default = if matches!(kind, OrderType::Limit | OrderType::Market) { Detail::Full } else { Detail::Ack };
+    let time_in_force = time_in_force(parameters, kind, "timeInForce")?;
+    let quantity = parameters.decimal("quantity")?;
+    let quote_order_quantity = parameters.amount("quoteOrderQty")?;
+    match (kind, quantity, quote_order_quantity) {
+        (OrderType::Market, None, None) => return Err(ApiError::either("quantity", "quoteOrderQty")),
+        (OrderType::Market, Some(_), Some(_)) => return Err(ApiError::not_required("quoteOrderQty")),
+        (OrderType::Market, ..) => {}
+        (_, _, Some(_)) => return Err(ApiError::not_required("quoteOrderQty")),
+        (_, None, None) => return Err(ApiError::mandatory("quantity")),
+        (_, Some(_), None) => {}
+    }
+    let (price, stop_price) = prices(parameters, kind, "price", ["stopPrice", "trailingDelta"])?;
+    let order = NewOrder {
+        account: call.account()?,
+        market,
+        side,
+        kind,
+        time_in_force,
+        stp: stp(parameters)?,
+        price,
+        stop_price,
+        quantity: quantity.unwrap_or_default(),
+        quote_order_quantity: quote_order_quantity.unwrap_or_default(),
+        client_id: client_id(parameters, "newClientOrderId")?,
+    };
+    Ok((order, detail.unwrap_or(by_default)))
+}
+
+/// # Errors
+/// -1102 missing, -1117 neither BUY nor SELL.
+pub fn side(parameters: &Parameters<'_>) -> Result<Side, ApiError> {
+    Side::from_text(parameters.mandatory("side")?).ok_or(ApiError::SIDE)
+}
+
+/// # Errors
+/// -1102 missing, -1116 no type.
+pub fn order_type(parameters: &Parameters<'_>, name: &str) -> Result<OrderType, ApiError> {
+    OrderType::from_text(parameters.mandatory(name)?).ok_or(ApiError::ORDER_TYPE)
+}
+
+/// # Errors
+/// -1130 none of ACK, RESULT, FULL.
+pub fn detail(parameters: &Parameters<'_>) -> Result<Option<Detail>, ApiError> {
+    parameters.choice("newOrderRespType", Detail::from_text, ApiError::invalid("newOrderRespType"))
+}
+
+/// # Errors
+/// -1013 for a mode that no market allows, -1130 for no mode at all.
+pub fn stp(parameters: &Parameters<'_>) -> Result<StpMode, ApiError> {
+    const NAME: &str = "selfTradePreventionMode";
+    let fault = match parameters.raw(NAME) {
+        Some("DECREMENT" | "TRANSFER") => ApiError::STP_NOT_ALLOWED,
+        _ => ApiError::invalid(NAME),
+    };
+    Ok(parameters.choice(NAME, StpMode::from_text, fault)?.unwrap_or(Market::DEFAULT_STP))
+}
+
+/// Parameters of the original that this exchange does not have: said by name, never ignored.
+///
+/// # Errors
+/// The text that the original has for a symbol without the feature, or -1106.
+pub fn refuse_unsupported(parameters: &Parameters<'_>, names: [&str; 4], peg_prefix: &str) -> Result<(), ApiError> {
+    let [iceberg, trailing, strategy_id, strategy_type] = names;
+    if parameters.has(iceberg) {
+        return Err(ApiError::ICEBERG);
+    }
+    if parameters.has(trailing) {
+        return Err(ApiError::TRAILING);
+    }
+    for name in [strategy_id, strategy_type] {
+        if parameters.has(name) {
+            return Err(ApiError::not_required(name));
+        }
+    }
+    if parameters.has_prefix(peg_prefix) { Err(ApiError::PEGGED) } else { Ok(()) }
+}
+
+/// GTC for a type that takes none.
+///
+/// # Errors
+/// -1102 missing, -1106 not wanted by the type, -1115 none.
+pub fn time_in_force(parameters: &Parameters<'_>, kind: OrderType, name: &str) -> Result<TimeInForce, ApiError> {
+    let wanted = matches!(kind, OrderType::Limit | OrderType::StopLossLimit | OrderType::TakeProfitLimit);
+    match (wanted, parameters.choice(name, TimeInForce::from_text, ApiError::TIME_IN_FORCE)?) {
+        (true, Some(time_in_force)) => Ok(time_in_force),
+        (true, None) => Err(ApiError::mandatory(name)),
+        (false, Some(_)) => Err(ApiError::not_required(name)),
+        (false, None) => Ok(TimeInForce::Gtc),
+    }
+}
+
+/// Limit price and stop price, 0 where the type has none. `stop` names the stop price and what the original takes in its place.
+///
+/// # Errors
+/// -1102 missing, -1106 not wanted by the type.
+pub fn prices(parameters: &Parameters<'_>, kind: OrderType, price: &str, stop: [&str; 2]) -> Result<(Price, Price), ApiError> {
+    let limit = match (kind.has_price(), parameters.decimal(price)?) {
+        (true, None) => return Err(ApiError::mandatory(price)),
+        (false, Some(_)) => return Err(ApiError::not_required(price)),
+        (_, limit) => limit.unwrap_or_default(),
+    };
+    match (kind.is_algo(), parameters.decimal(stop[0])?) {
+        (true, None) => Err(ApiError::either(stop[0], stop[1])),
+        (false, Some(_)) => Err(ApiError::not_required(stop[0])),
+        (_, stop) => Ok((limit, stop.unwrap_or_default())),
+    }
+}

@@ -1,0 +1,230 @@
+//! Order lists: an OCO pair placed, asked for, cancelled. Never: which leg ends which.
+
+use super::App;
+use super::endpoint::{Answer, Call, Reply};
+use super::error::ApiError;
+use super::new_order::{self, client_id, market, prices, refuse_unsupported, time_in_force};
+use super::order_count::Counted;
+use super::orders::{of_cancel, unexpected, which};
+use super::parameters::Parameters;
+use super::reports::{Detail, Frame, REPORT_SIZE};
+use crate::engine::history::ListDetails;
+use exchange_core::command::{Command, NewOco, OcoLeg, Outcome};
+use exchange_core::order::{OrderType, Side};
+
+/// Names of `POST /api/v3/orderList/oco`, those included that are refused by name.
+pub const OCO: &[&str] = &[
+    "symbol",
+    "listClientOrderId",
+    "side",
+    "quantity",
+    "aboveType",
+    "aboveClientOrderId",
+    "aboveIcebergQty",
+    "abovePrice",
+    "aboveStopPrice",
+    "aboveTrailingDelta",
+    "aboveTimeInForce",
+    "aboveStrategyId",
+    "aboveStrategyType",
+    "abovePegPriceType",
+    "abovePegOffsetType",
+    "abovePegOffsetValue",
+    "belowType",
+    "belowClientOrderId",
+    "belowIcebergQty",
+    "belowPrice",
+    "belowStopPrice",
+    "belowTrailingDelta",
+    "belowTimeInForce",
+    "belowStrategyId",
+    "belowStrategyType",
+    "belowPegPriceType",
+    "belowPegOffsetType",
+    "belowPegOffsetValue",
+    "newOrderRespType",
+    "selfTradePreventionMode",
+];
+/// Names of `DELETE /api/v3/orderList`.
+pub const CANCEL: &[&str] = &["symbol", "orderListId", "listClientOrderId", "newClientOrderId"];
+/// Names of `GET /api/v3/orderList`.
+pub const QUERY: &[&str] = &["orderListId", "origClientOrderId"];
+
+/// Orders in a pair.
+const ORDERS: u32 = 2;
+
+/// How the parameters of one leg are called.
+struct Names {
+    kind: &'static str,
+    client_id: &'static str,
+    price: &'static str,
+    /// The stop price, and what the original takes in its place.
+    stop: [&'static str; 2],
+    time_in_force: &'static str,
+    unsupported: [&'static str; 4],
+    peg_prefix: &'static str,
+}
+
+const ABOVE: Names = Names {
+    kind: "aboveType",
+    client_id: "aboveClientOrderId",
+    price: "abovePrice",
+    stop: ["aboveStopPrice", "aboveTrailingDelta"],
+    time_in_force: "aboveTimeInForce",
+    unsupported: ["aboveIcebergQty", "aboveTrailingDelta", "aboveStrategyId", "aboveStrategyType"],
+    peg_prefix: "abovePeg",
+};
+
+const BELOW: Names = Names {
+    kind: "belowType",
+    client_id: "belowClientOrderId",
+    price: "belowPrice",
+    stop: ["belowStopPrice", "belowTrailingDelta"],
+    time_in_force: "belowTimeInForce",
+    unsupported: ["belowIcebergQty", "belowTrailingDelta", "belowStrategyId", "belowStrategyType"],
+    peg_prefix: "belowPeg",
+};
+
+/// `POST /api/v3/orderList/oco`
+pub async fn place_oco(app: &App, call: &Call<'_>) -> Answer {
+    let parameters = &call.parameters;
+    let market = market(app, call)?;
+    let side = new_order::side(parameters)?;
+    parameters.mandatory("quantity")?;
+    let quantity = parameters.decimal("quantity")?.unwrap_or_default();
+    let kinds = [new_order::order_type(parameters, ABOVE.kind)?, new_order::order_type(parameters, BELOW.kind)?];
+    check_types(side, kinds)?;
+    let above = leg(parameters, kinds[0], &ABOVE)?;
+    let below = leg(parameters, kinds[1], &BELOW)?;
+    let detail = new_order::detail(parameters)?.unwrap_or(Detail::Result);
+    let oco = NewOco {
+        account: call.account()?,
+        market,
+        side,
+        quantity,
+        stp: new_order::stp(parameters)?,
+        list_client_id: client_id(parameters, "listClientOrderId")?,
+        above,
+        below,
+    };
+    let counted = Counted::take(app, call, ORDERS)?;
+    let reply = app.engine.submit(Command::PlaceOco(oco), call.valid_until).await;
+    let reply = counted.settle(reply)?;
+    let Outcome::List(list) = reply.outcome else { return Err(unexpected()) };
+    let frame = Frame { symbol: parameters.symbol()?, unit: call.time_unit, time: reply.time };
+    let committed = app.engine.committed().read();
+    Ok(counted.show(Reply::written(3 * REPORT_SIZE, |json| {
+        frame.list(json, &list, |json, placed| frame.placed(json, placed, detail, &committed.state));
+    })))
+}
+
+/// `DELETE /api/v3/orderList`
+pub async fn cancel(app: &App, call: &Call<'_>) -> Answer {
+    let parameters = &call.parameters;
+    let (list, client) = which(call, "orderListId", "listClientOrderId")?;
+    let command = Command::CancelList { account: call.account()?, market: market(app, call)?, list, client_id: client };
+    let cancel_id = client_id(parameters, "newClientOrderId")?;
+    let reply = app.engine.submit(command, call.valid_until).await.map_err(of_cancel)?;
+    let Outcome::List(list) = reply.outcome else { return Err(unexpected()) };
+    let frame = Frame { symbol: parameters.symbol()?, unit: call.time_unit, time: reply.time };
+    Ok(Reply::written(3 * REPORT_SIZE, |json| {
+        frame.list(json, &list, |json, placed| frame.canceled(json, &placed.order, &cancel_id));
+    }))
+}
+
+/// `GET /api/v3/orderList`
+pub async fn query(app: &App, call: &Call<'_>) -> Answer {
+    let account = call.account()?;
+    let found = match which(call, "orderListId", "origClientOrderId")? {
+        (Some(id), _) => app.history.list(account, id).await?,
+        (None, Some(client_id)) => app.history.list_by_client_id(account, client_id).await?,
+        (None, None) => None,
+    };
+    let details = found.ok_or(ApiError::NO_SUCH_LIST)?;
+    Ok(Reply::written(REPORT_SIZE, |json| statuses(app, call, json, std::slice::from_ref(&details), false)))
+}
+
+/// `GET /api/v3/openOrderList`
+pub async fn open(app: &App, call: &Call<'_>) -> Answer {
+    let account = call.account()?;
+    let open: Vec<u64> = app.engine.committed().read().state.open_lists(account).iter().map(|list| list.id).collect();
+    let mut details = Vec::with_capacity(open.len());
+    for id in open {
+        // One that ended in between is left out.
+        details.extend(app.history.list(account, id).await?.filter(|details| !details.list.done));
+    }
+    Ok(Reply::written(REPORT_SIZE * details.len(), |json| statuses(app, call, json, &details, true)))
+}
+
+/// Lists of any markets, as an array or as the one that there is.
+pub fn statuses(app: &App, call: &Call<'_>, json: &mut super::json::Json, lists: &[ListDetails], as_array: bool) {
+    let committed = app.engine.committed().read();
+    let write = |json: &mut super::json::Json, details: &ListDetails| {
+        let symbol = committed.state.market(details.list.market).map_or("", |market| &market.symbol);
+        Frame { symbol, unit: call.time_unit, time: details.list.updated }.list_status(json, details);
+    };
+    if as_array {
+        json.array(lists, write);
+    } else {
+        lists.iter().for_each(|details| write(json, details));
+    }
+}
+
+fn leg(parameters: &Parameters<'_>, kind: OrderType, names: &Names) -> Result<OcoLeg, ApiError> {
+    refuse_unsupported(parameters, names.unsupported, names.peg_prefix)?;
+    let time_in_force = time_in_force(parameters, kind, names.time_in_force)?;
+    let (price, stop_price) = prices(parameters, kind, names.price, names.stop)?;
+    Ok(OcoLeg { kind, price, stop_price, time_in_force, client_id: client_id(parameters, names.client_id)? })
+}
+
+/// Which types may stand above and below.
+fn check_types(side: Side, [above, below]: [OrderType; 2]) -> Result<(), ApiError> {
+    use OrderType::{Limit, LimitMaker, Market, StopLoss, StopLossLimit, TakeProfit, TakeProfitLimit};
+    let stop_loss = |kind| matches!(kind, StopLoss | StopLossLimit);
+    let take_profit = |kind| matches!(kind, TakeProfit | TakeProfitLimit);
+    if [above, below].iter().any(|kind| matches!(kind, Limit | Market)) {
+        return Err(ApiError::OCO_TYPE);
+    }
+    if (above, below) == (LimitMaker, LimitMaker) {
+        return Err(ApiError::OCO_BOTH_LIMIT);
+    }
+    match side {
+        Side::Buy if above == LimitMaker => Err(ApiError::OCO_BUY_LIMIT),
+        Side::Buy if stop_loss(below) => Err(ApiError::OCO_BUY_STOP_LOSS),
+        Side::Buy if take_profit(above) => Err(ApiError::OCO_BUY_TAKE_PROFIT),
+        Side::Sell if below == LimitMaker => Err(ApiError::OCO_SELL_LIMIT),
+        Side::Sell if stop_loss(above) => Err(ApiError::OCO_SELL_STOP_LOSS),
+        Side::Sell if take_profit(below) => Err(ApiError::OCO_SELL_TAKE_PROFIT),
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use OrderType::{Limit, LimitMaker, Market, StopLoss, StopLossLimit, TakeProfit, TakeProfitLimit};
+
+    #[test]
+    fn types_of_a_pair() {
+        let rows = [
+            (Side::Sell, LimitMaker, StopLoss, 0),
+            (Side::Sell, TakeProfit, StopLossLimit, 0),
+            (Side::Sell, TakeProfitLimit, StopLoss, 0),
+            (Side::Buy, StopLoss, LimitMaker, 0),
+            (Side::Buy, StopLossLimit, TakeProfit, 0),
+            (Side::Buy, Limit, LimitMaker, -1158),
+            (Side::Sell, LimitMaker, Market, -1158),
+            (Side::Buy, LimitMaker, StopLoss, -1165),
+            (Side::Sell, StopLoss, LimitMaker, -1166),
+            (Side::Buy, LimitMaker, LimitMaker, -1168),
+            (Side::Buy, StopLoss, StopLossLimit, -1196),
+            (Side::Sell, StopLossLimit, StopLoss, -1197),
+            (Side::Buy, TakeProfit, LimitMaker, -1198),
+            (Side::Sell, LimitMaker, TakeProfitLimit, -1199),
+        ];
+        for (side, above, below, code) in rows {
+            let found = check_types(side, [above, below]).map_or_else(|error| error.code, |()| 0);
+            assert_eq!(found, code, "{side} above {above} below {below}");
+        }
+    }
+}

@@ -1,0 +1,212 @@
+//! The JSON of orders and order lists, as rest-api.md shows it. Never: where an order comes from.
+
+use super::endpoint::TimeUnit;
+use super::json::Json;
+use crate::engine::history::ListDetails;
+use exchange_core::State;
+use exchange_core::command::{Canceled, ListReport, Placed};
+use exchange_core::market::Market;
+use exchange_core::money::Time;
+use exchange_core::order::{ClientId, ExpiryReason, Fill, Order, OrderId, OrderListId};
+
+/// What an order report takes at most, without fills: one allocation holds nearly every reply.
+pub const REPORT_SIZE: usize = 640;
+const FILL_SIZE: usize = 160;
+
+/// `newOrderRespType`
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Detail {
+    Ack,
+    Result,
+    Full,
+}
+
+impl Detail {
+    pub fn from_text(text: &str) -> Option<Self> {
+        match text {
+            "ACK" => Some(Self::Ack),
+            "RESULT" => Some(Self::Result),
+            "FULL" => Some(Self::Full),
+            _ => None,
+        }
+    }
+}
+
+/// What every report of one reply shares.
+#[derive(Clone, Copy)]
+pub struct Frame<'a> {
+    pub symbol: &'a str,
+    pub unit: TimeUnit,
+    /// When the command was decided: `transactTime`.
+    pub time: Time,
+}
+
+impl Frame<'_> {
+    /// Bytes to set aside for a placed order.
+    pub fn size(placed: &Placed) -> usize {
+        REPORT_SIZE + placed.fills.len() * FILL_SIZE
+    }
+
+    /// A new order. `assets` names the asset of a fill's commission.
+    pub fn placed(&self, json: &mut Json, placed: &Placed, detail: Detail, assets: &State) {
+        let order = &placed.order;
+        json.object(|json| {
+            json.key("symbol").text(self.symbol);
+            json.key("orderId").integer(order.id);
+            json.key("orderListId").integer(list_id(order.list));
+            json.key("clientOrderId").text(order.client_id.as_str());
+            json.key("transactTime").integer(self.unit.show(self.time));
+            if detail == Detail::Ack {
+                return;
+            }
+            terms(json, order);
+            json.key("workingTime").integer(self.working_time(order));
+            if detail == Detail::Full {
+                json.key("fills").array(&placed.fills, |json, fill| fill_report(json, fill, assets));
+            }
+            json.key("selfTradePreventionMode").text(order.stp.text());
+            ending(json, order);
+        });
+    }
+
+    /// An order ended by a cancel; `cancel` is the cancel's own client id.
+    pub fn canceled(&self, json: &mut Json, order: &Order, cancel: &ClientId) {
+        json.object(|json| {
+            json.key("symbol").text(self.symbol);
+            json.key("origClientOrderId").text(order.client_id.as_str());
+            json.key("orderId").integer(order.id);
+            json.key("orderListId").integer(list_id(order.list));
+            json.key("clientOrderId").text(cancel.as_str());
+            json.key("transactTime").integer(self.unit.show(self.time));
+            terms(json, order);
+            json.key("selfTradePreventionMode").text(order.stp.text());
+            ending(json, order);
+        });
+    }
+
+    /// What a cancel ended: an order, or the list that it was part of.
+    pub fn ended(&self, json: &mut Json, canceled: &Canceled, cancel: &ClientId) {
+        match canceled {
+            Canceled::Order(order) => self.canceled(json, order, cancel),
+            Canceled::List(list) => self.list(json, list, |json, placed| self.canceled(json, &placed.order, cancel)),
+        }
+    }
+
+    /// A list that a command placed or ended; `report` writes each of its `orderReports`.
+    pub fn list(&self, json: &mut Json, list: &ListReport, mut report: impl FnMut(&mut Json, &Placed)) {
+        json.object(|json| {
+            let ids = list.orders.iter().map(|placed| (placed.order.id, placed.order.client_id));
+            self.list_fields(json, list.list, list.done, &list.client_id, ids);
+            json.key("orderReports").array(&list.orders, |json, placed| report(json, placed));
+        });
+    }
+
+    /// A list as it stands; `time` of the frame is its last change.
+    pub fn list_status(&self, json: &mut Json, details: &ListDetails) {
+        let list = &details.list;
+        json.object(|json| self.list_fields(json, list.id, list.done, &list.client_id, details.orders.iter().copied()));
+    }
+
+    fn list_fields(
+        &self,
+        json: &mut Json,
+        id: OrderListId,
+        done: bool,
+        client_id: &ClientId,
+        orders: impl Iterator<Item = (OrderId, ClientId)>,
+    ) {
+        let (status, order_status) = if done { ("ALL_DONE", "ALL_DONE") } else { ("EXEC_STARTED", "EXECUTING") };
+        json.key("orderListId").integer(id);
+        json.key("contingencyType").text("OCO");
+        json.key("listStatusType").text(status);
+        json.key("listOrderStatus").text(order_status);
+        json.key("listClientOrderId").text(client_id.as_str());
+        json.key("transactionTime").integer(self.unit.show(self.time));
+        json.key("symbol").text(self.symbol);
+        json.key("orders").array(orders, |json, (id, client_id)| {
+            json.object(|json| {
+                json.key("symbol").text(self.symbol);
+                json.key("orderId").integer(id);
+                json.key("clientOrderId").text(client_id.as_str());
+            });
+        });
+    }
+
+    fn working_time(&self, order: &Order) -> i64 {
+        if order.working_since == 0 { -1 } else { self.unit.show(order.working_since) }
+    }
+}
+
+/// An order as the queries show it (order, openOrders, allOrders).
+pub fn queried(json: &mut Json, order: &Order, symbol: &str, unit: TimeUnit) {
+    json.object(|json| {
+        json.key("symbol").text(symbol);
+        json.key("orderId").integer(order.id);
+        json.key("orderListId").integer(list_id(order.list));
+        json.key("clientOrderId").text(order.client_id.as_str());
+        json.key("price").decimal(order.price);
+        json.key("origQty").decimal(order.quantity);
+        json.key("executedQty").decimal(order.executed);
+        json.key("cummulativeQuoteQty").decimal(order.executed_quote);
+        json.key("status").text(order.status.text());
+        json.key("timeInForce").text(order.time_in_force.text());
+        json.key("type").text(order.kind.text());
+        json.key("side").text(order.side.text());
+        json.key("stopPrice").decimal(order.stop_price);
+        json.key("icebergQty").decimal(0);
+        json.key("time").integer(unit.show(order.created));
+        json.key("updateTime").integer(unit.show(order.updated));
+        json.key("isWorking").boolean(order.working_since != 0);
+        json.key("workingTime").integer(if order.working_since == 0 { -1 } else { unit.show(order.working_since) });
+        json.key("origQuoteOrderQty").decimal(order.quote_order_quantity);
+        json.key("selfTradePreventionMode").text(order.stp.text());
+        ending(json, order);
+    });
+}
+
+/// `-1` stands for no list.
+fn list_id(list: OrderListId) -> i128 {
+    if list == 0 { -1 } else { list.into() }
+}
+
+/// Price to side, and the stop price where the type has one.
+fn terms(json: &mut Json, order: &Order) {
+    json.key("price").decimal(order.price);
+    json.key("origQty").decimal(order.quantity);
+    json.key("executedQty").decimal(order.executed);
+    json.key("origQuoteOrderQty").decimal(order.quote_order_quantity);
+    json.key("cummulativeQuoteQty").decimal(order.executed_quote);
+    json.key("status").text(order.status.text());
+    json.key("timeInForce").text(order.time_in_force.text());
+    json.key("type").text(order.kind.text());
+    json.key("side").text(order.side.text());
+    if order.kind.is_algo() {
+        json.key("stopPrice").decimal(order.stop_price);
+    }
+}
+
+/// Fields that appear only on an order that expired.
+fn ending(json: &mut Json, order: &Order) {
+    if order.prevented > 0 {
+        json.key("preventedMatchId").integer(order.prevented_match);
+        json.key("preventedQuantity").decimal(order.prevented);
+    }
+    if order.expiry_reason != ExpiryReason::None {
+        json.key("expiryReason").text(order.expiry_reason.text());
+    }
+}
+
+fn fill_report(json: &mut Json, fill: &Fill, assets: &State) {
+    json.object(|json| {
+        json.key("price").decimal(fill.price);
+        json.key("qty").decimal(fill.quantity);
+        json.key("commission").decimal(fill.commission);
+        json.key("commissionAsset").text(assets.asset(fill.commission_asset).map_or("", |asset| &asset.code));
+        json.key("tradeId").integer(fill.trade);
+    });
+}
+
+/// Symbols by market, for replies that span markets.
+pub fn symbol(state: &State, order: &Order) -> Box<str> {
+    state.market(order.market).map(|market: &Market| market.symbol.clone()).unwrap_or_default()
+}
