@@ -11,6 +11,7 @@ pub mod http;
 pub mod journal_archive;
 pub mod media;
 pub mod metrics;
+pub mod operator;
 pub mod serve;
 pub mod snapshot;
 pub mod worker;

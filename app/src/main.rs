@@ -4,7 +4,7 @@
 use std::{future::Future, process::ExitCode, time::Duration};
 
 use clap::{Parser, Subcommand};
-use exchange::{config, db::migrate, serve};
+use exchange::{config, db::migrate, operator, serve};
 use service_kit::{
     EXIT_CONFIG,
     config::Reader,
@@ -33,12 +33,37 @@ enum Role {
     /// Brings the database's schema up to this release and exits; safe to repeat and to run twice at once.
     #[command(after_help = config::help(config::Migrate::read))]
     Migrate,
+    /// Operators' actions, through the leader: assets, markets, accounts, API keys, credits. Answers JSON on stdout.
+    #[command(after_help = config::help(config::Admin::read))]
+    Admin(operator::arguments::Arguments),
 }
 
 fn main() -> ExitCode {
     match Arguments::parse().role {
         Role::Serve => live(config::Serve::read, |settings| &settings.process, serve::run),
         Role::Migrate => live(config::Migrate::read, |settings| &settings.process, migrate::run),
+        Role::Admin(arguments) => administer(arguments),
+    }
+}
+
+/// A command of a person: its answer on stdout, its fault on stderr, no log.
+fn administer(arguments: operator::arguments::Arguments) -> ExitCode {
+    let settings = match config::load(config::Admin::read) {
+        Ok(settings) => settings,
+        Err(faults) => {
+            eprintln!("{faults}");
+            return ExitCode::from(EXIT_CONFIG);
+        }
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let done =
+        runtime.map_err(anyhow::Error::from).and_then(|runtime| runtime.block_on(operator::client::run(&settings, arguments)));
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("exchange admin: {error:#}");
+            ExitCode::FAILURE
+        }
     }
 }
 

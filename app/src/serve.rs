@@ -20,6 +20,7 @@ use crate::{
     engine::{self, Engine, Replica, history::History, internal, projection},
     http,
     metrics::{EngineMetrics, HttpMetrics},
+    operator,
 };
 
 /// Where a server listens.
@@ -75,7 +76,8 @@ impl Server {
             metrics: EngineMetrics::register(&metrics)?,
             health: health.clone(),
         });
-        let keys = http::Keys::new(Vault::new(&settings.key_encryption_key, &[]));
+        let vault = Vault::new(&settings.key_encryption_key, &[]);
+        let keys = http::Keys::new(vault.clone());
         let limits = http::Settings { rate_limits: settings.rate_limits, trusted_proxies: settings.trusted_proxies };
         let replica_pool = settings.replica.map(|options| {
             let options = options.application_name("exchange serve");
@@ -83,7 +85,7 @@ impl Server {
         });
         let history = History::new(pool.clone(), replica_pool, Arc::clone(engine.committed()));
         let app = http::App::new(engine.clone(), history, keys, limits, HttpMetrics::register(&metrics)?);
-        let internal = internal::guarded(Router::new(), settings.internal.token);
+        let internal = internal::guarded(operator::routes(engine.clone(), pool.clone(), vault), settings.internal.token);
         let admin = Admin { metrics, health: health.clone(), log_level: level };
         Ok(Self { engine, health, pool, replica, listeners, app, internal, admin, shutdown })
     }

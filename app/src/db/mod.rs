@@ -1,5 +1,6 @@
 //! All SQL, a file per table group. Never: an HTTP type, a decision.
 
+pub mod account_ledger;
 pub mod api_keys;
 pub mod archives;
 pub mod candles;

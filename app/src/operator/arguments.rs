@@ -1,0 +1,211 @@
+//! The command line of `exchange admin`. Every answer is one JSON document on stdout. Never: what an action does.
+
+use super::request::{Action, FeeChanges, Fees, FilterChanges};
+use clap::{Args, Subcommand};
+use ipnet::IpNet;
+use std::path::PathBuf;
+
+#[derive(Debug, Args)]
+pub struct Arguments {
+    /// Who asks; journalled with every change
+    #[arg(long)]
+    pub actor: String,
+    /// Why; journalled with every change
+    #[arg(long)]
+    pub reason: String,
+    #[command(subcommand)]
+    pub noun: Noun,
+}
+
+#[derive(Debug, Subcommand)]
+#[expect(clippy::large_enum_variant, reason = "one value in the life of the process")]
+pub enum Noun {
+    /// Assets, such as BTC
+    #[command(subcommand)]
+    Asset(Asset),
+    /// Markets, such as BTCUSDT: filters, fees, halt and resume
+    #[command(subcommand)]
+    Market(Market),
+    /// Accounts: freeze, cancel their orders, fees, ledger
+    #[command(subcommand)]
+    Account(Account),
+    /// API keys of an account
+    #[command(subcommand)]
+    ApiKey(ApiKey),
+    /// Moves money from custody to an account, once per reference
+    Credit(Movement),
+    /// Moves money from an account to custody, once per reference
+    Debit(Movement),
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Asset {
+    Create { code: String },
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Market {
+    /// Opens a market at once
+    Create {
+        symbol: String,
+        #[arg(long)]
+        base: String,
+        #[arg(long)]
+        quote: String,
+        #[command(flatten)]
+        filters: FilterChanges,
+        #[command(flatten)]
+        fees: FeeChanges,
+    },
+    SetFilters {
+        symbol: String,
+        #[command(flatten)]
+        filters: FilterChanges,
+    },
+    SetFees {
+        symbol: String,
+        #[command(flatten)]
+        fees: FeeChanges,
+    },
+    /// No orders and no cancels
+    Halt {
+        symbol: String,
+    },
+    /// No orders, but cancels
+    CancelOnly {
+        symbol: String,
+    },
+    /// Back to trading
+    Resume {
+        symbol: String,
+    },
+    List,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Account {
+    /// `reference` is your name for it; no personal data. The same again answers the same account
+    Create {
+        reference: String,
+    },
+    /// Rights and balances, as committed
+    Show {
+        account: String,
+    },
+    /// No new orders, no cancels by the owner
+    Freeze {
+        account: String,
+        /// Cancel its open orders first
+        #[arg(long)]
+        cancel_orders: bool,
+    },
+    Unfreeze {
+        account: String,
+    },
+    /// Cancels every open order on every market
+    CancelOrders {
+        account: String,
+    },
+    /// Rates of its own on every market
+    SetFees {
+        account: String,
+        #[command(flatten)]
+        fees: Fees,
+    },
+    /// Back to each market's rates
+    ResetFees {
+        account: String,
+    },
+    /// What moved its money, newest first, as far as projected
+    Ledger {
+        account: String,
+        /// Only what happened before this sequence
+        #[arg(long)]
+        before: Option<u64>,
+        #[arg(long, default_value_t = 100)]
+        limit: u32,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub enum ApiKey {
+    /// Makes a key. The secret of an HMAC key is printed once and never again
+    Create {
+        account: String,
+        #[arg(long, default_value = "")]
+        label: String,
+        /// read, trade, withdraw
+        #[arg(long, value_delimiter = ',', default_values = ["read", "trade"])]
+        permissions: Vec<String>,
+        /// An address or network that may use it; repeatable; none: any
+        #[arg(long = "network")]
+        networks: Vec<IpNet>,
+        /// File with an Ed25519 public key (PEM): the key signs with Ed25519 instead of HMAC-SHA256
+        #[arg(long)]
+        ed25519: Option<PathBuf>,
+    },
+    List {
+        account: Option<String>,
+    },
+    /// Ends a key for good, within a second on every replica
+    Revoke {
+        api_key: String,
+    },
+}
+
+#[derive(Debug, Args)]
+pub struct Movement {
+    pub account: String,
+    pub asset: String,
+    pub amount: String,
+    /// Your id of this movement: the same again changes nothing
+    #[arg(long)]
+    pub reference: String,
+}
+
+impl Noun {
+    /// # Errors
+    /// When a file that the command names cannot be read.
+    pub fn action(self) -> anyhow::Result<Action> {
+        let status = |symbol, status: &str| Action::SetMarketStatus { symbol, status: status.to_owned() };
+        Ok(match self {
+            Self::Asset(Asset::Create { code }) => Action::CreateAsset { code },
+            Self::Market(market) => match market {
+                Market::Create { symbol, base, quote, filters, fees } => {
+                    Action::CreateMarket { symbol, base, quote, filters, fees }
+                }
+                Market::SetFilters { symbol, filters } => Action::SetFilters { symbol, filters },
+                Market::SetFees { symbol, fees } => Action::SetFees { symbol, fees },
+                Market::Halt { symbol } => status(symbol, "HALT"),
+                Market::CancelOnly { symbol } => status(symbol, "CANCEL_ONLY"),
+                Market::Resume { symbol } => status(symbol, "TRADING"),
+                Market::List => Action::ListMarkets,
+            },
+            Self::Account(account) => match account {
+                Account::Create { reference } => Action::CreateAccount { reference },
+                Account::Show { account } => Action::ShowAccount { account },
+                Account::Freeze { account, cancel_orders } => Action::SetTrading { account, allowed: false, cancel_orders },
+                Account::Unfreeze { account } => Action::SetTrading { account, allowed: true, cancel_orders: false },
+                Account::CancelOrders { account } => Action::CancelOrders { account },
+                Account::SetFees { account, fees } => Action::SetAccountFees { account, fees: Some(fees) },
+                Account::ResetFees { account } => Action::SetAccountFees { account, fees: None },
+                Account::Ledger { account, before, limit } => Action::Ledger { account, before, limit },
+            },
+            Self::ApiKey(key) => match key {
+                ApiKey::Create { account, label, permissions, networks, ed25519 } => {
+                    let read = |path: PathBuf| {
+                        std::fs::read_to_string(&path).map_err(|e| anyhow::anyhow!("--ed25519 {}: {e}", path.display()))
+                    };
+                    let public_key = ed25519.map(read).transpose()?;
+                    Action::CreateApiKey { account, label, permissions, networks, public_key }
+                }
+                ApiKey::List { account } => Action::ListApiKeys { account },
+                ApiKey::Revoke { api_key } => Action::RevokeApiKey { api_key },
+            },
+            Self::Credit(Movement { account, asset, amount, reference }) => Action::Credit { account, asset, amount, reference },
+            Self::Debit(Movement { account, asset, amount, reference }) => {
+                Action::Credit { account, asset, amount: format!("-{amount}"), reference }
+            }
+        })
+    }
+}

@@ -1,0 +1,52 @@
+//! `exchange admin`: asks the database who leads, and the leader to act. Never: a change of its own.
+
+use super::arguments::Arguments;
+use super::request::{PATH, Request};
+use crate::config::Admin;
+use anyhow::{Context, bail};
+use sqlx::{ConnectOptions, Connection};
+use std::time::Duration;
+
+/// Longer than the server's own deadline: past it the outcome is unknown.
+const TIMEOUT: Duration = Duration::from_secs(15);
+
+/// Runs one command; the answer is one JSON document on stdout.
+///
+/// # Errors
+/// What the leader refused, in its words; or that none could be reached. After a time-out the action may have been done: repeat
+/// it, every action is safe to repeat.
+pub async fn run(settings: &Admin, arguments: Arguments) -> anyhow::Result<()> {
+    let request = Request { actor: arguments.actor, reason: arguments.reason, action: arguments.noun.action()? };
+    let address = leader(settings).await?;
+    let client = reqwest::Client::builder().timeout(TIMEOUT).build().context("the HTTP client cannot start")?;
+    let reply = client
+        .post(format!("http://{address}{PATH}"))
+        .bearer_auth(settings.internal.token.expose())
+        .json(&request)
+        .send()
+        .await
+        .with_context(|| {
+            format!("the leader at {address} does not answer: repeat the command, every action is safe to repeat")
+        })?;
+    let (status, text) = (reply.status(), reply.text().await.context("the leader's answer broke off: repeat the command")?);
+    if !status.is_success() {
+        bail!("refused: {}", text.trim());
+    }
+    println!("{text}");
+    Ok(())
+}
+
+/// Address of the leader's internal listener, from the head row.
+async fn leader(settings: &Admin) -> anyhow::Result<String> {
+    let mut connection =
+        settings.database.options.connect().await.context("EXCHANGE_DATABASE_URL: the database does not answer")?;
+    let row: Option<(String, bool)> = sqlx::query_as("SELECT address, released FROM head")
+        .fetch_optional(&mut connection)
+        .await
+        .context("the head row cannot be read: run `exchange migrate` first")?;
+    connection.close().await.ok();
+    match row {
+        Some((address, false)) if !address.is_empty() => Ok(address),
+        _ => bail!("no server leads: start `exchange serve` and wait until its /readyz answers 200"),
+    }
+}

@@ -1,0 +1,155 @@
+//! From names and decimal texts to the core's command; every fault names its field. Never: an effect.
+
+use super::perform::Failure;
+use super::request::{Action, FeeChanges, Fees, FilterChanges};
+use crate::engine::committed::Committed;
+use exchange_core::command::AdminAction;
+use exchange_core::market::{Commission, Filters, Market, MarketStatus};
+use exchange_core::money::{self, Amount, ParseError, SCALE};
+use exchange_core::order::{AccountId, AssetId};
+use parking_lot::RwLockReadGuard;
+
+/// The committed state, to look names up in.
+pub(super) struct Names<'a>(pub RwLockReadGuard<'a, Committed>);
+
+impl Names<'_> {
+    /// An account by its reference or, failing that, by its number.
+    pub fn account(&self, name: &str) -> Result<AccountId, Failure> {
+        let by_number = || name.parse().ok().and_then(|id| self.0.state.account(id));
+        let account = self.0.state.account_by_reference(name).or_else(by_number);
+        account.map(|account| account.id).ok_or_else(|| unknown("account", name, "account create"))
+    }
+
+    fn asset(&self, field: &str, code: &str) -> Result<AssetId, Failure> {
+        self.0.state.asset_by_code(code).map(|asset| asset.id).ok_or_else(|| unknown(field, code, "asset create"))
+    }
+
+    fn market(&self, symbol: &str) -> Result<&Market, Failure> {
+        self.0.state.market_by_symbol(symbol).ok_or_else(|| unknown("symbol", symbol, "market create"))
+    }
+}
+
+fn unknown(field: &str, name: &str, remedy: &str) -> Failure {
+    Failure::Refused(format!("{field}: {name} does not exist; make it with `exchange admin {remedy}`"))
+}
+
+/// Rate of a new market unless told otherwise: ten basis points.
+const DEFAULT_RATE: i64 = SCALE / 1_000;
+
+pub(super) fn admin_action(names: &Names<'_>, action: &Action) -> Result<AdminAction, Failure> {
+    Ok(match action {
+        Action::CreateAsset { code } => AdminAction::CreateAsset { code: code.as_str().into() },
+        Action::CreateMarket { symbol, base, quote, filters, fees } => AdminAction::CreateMarket {
+            symbol: symbol.as_str().into(),
+            base: names.asset("base", base)?,
+            quote: names.asset("quote", quote)?,
+            filters: changed_filters(Filters::default(), filters)?,
+            commission: changed_fees(Commission { maker: DEFAULT_RATE, taker: DEFAULT_RATE }, fees)?,
+        },
+        Action::SetFilters { symbol, filters } => {
+            let market = names.market(symbol)?;
+            AdminAction::SetFilters { market: market.id, filters: changed_filters(market.filters.clone(), filters)? }
+        }
+        Action::SetFees { symbol, fees } => {
+            let market = names.market(symbol)?;
+            AdminAction::SetCommission { market: market.id, commission: changed_fees(market.commission, fees)? }
+        }
+        Action::SetMarketStatus { symbol, status } => {
+            let wrong = || Failure::Refused(format!("status: {status} is none of TRADING, HALT, CANCEL_ONLY"));
+            let status = MarketStatus::from_text(status).ok_or_else(wrong)?;
+            AdminAction::SetMarketStatus { market: names.market(symbol)?.id, status }
+        }
+        Action::CreateAccount { reference } => AdminAction::CreateAccount { reference: reference.as_str().into() },
+        Action::CancelOrders { account } => AdminAction::CancelAccountOrders { account: names.account(account)? },
+        Action::SetAccountFees { account, fees } => {
+            let commission = fees.as_ref().map(fees_of).transpose()?;
+            AdminAction::SetAccountCommission { account: names.account(account)?, commission }
+        }
+        Action::Credit { account, asset, amount, reference } => AdminAction::Credit {
+            account: names.account(account)?,
+            asset: names.asset("asset", asset)?,
+            amount: signed(amount)?,
+            reference: reference.as_str().into(),
+        },
+        // Answered without one command of their own: see `perform`.
+        Action::ListMarkets
+        | Action::ShowAccount { .. }
+        | Action::Ledger { .. }
+        | Action::SetTrading { .. }
+        | Action::CreateApiKey { .. }
+        | Action::ListApiKeys { .. }
+        | Action::RevokeApiKey { .. } => return Err(Failure::Refused("this action is not one command".to_owned())),
+    })
+}
+
+fn number(field: &str, text: &str) -> Result<i64, Failure> {
+    money::parse(text).map_err(|error| malformed(field, text, error))
+}
+
+fn malformed(field: &str, text: &str, error: ParseError) -> Failure {
+    let remedy = match error {
+        ParseError::Malformed => "write a plain decimal such as 0.01",
+        ParseError::Precision => "use at most 8 decimal places",
+        ParseError::Overflow => "use a smaller number",
+    };
+    Failure::Refused(format!("{field}: {text} cannot be used; {remedy}"))
+}
+
+fn signed(text: &str) -> Result<Amount, Failure> {
+    let (digits, sign) = text.strip_prefix('-').map_or((text, 1), |digits| (digits, -1));
+    money::parse_amount(digits).map(|amount| amount * sign).map_err(|error| malformed("amount", text, error))
+}
+
+fn fees_of(fees: &Fees) -> Result<Commission, Failure> {
+    Ok(Commission { maker: number("maker-rate", &fees.maker)?, taker: number("taker-rate", &fees.taker)? })
+}
+
+fn changed_fees(mut commission: Commission, changes: &FeeChanges) -> Result<Commission, Failure> {
+    for (field, text, value) in
+        [("maker-rate", &changes.maker, &mut commission.maker), ("taker-rate", &changes.taker, &mut commission.taker)]
+    {
+        if let Some(text) = text {
+            *value = number(field, text)?;
+        }
+    }
+    Ok(commission)
+}
+
+fn changed_filters(mut filters: Filters, changes: &FilterChanges) -> Result<Filters, Failure> {
+    let f = &mut filters;
+    let numbers = [
+        ("min-price", &changes.min_price, &mut f.min_price),
+        ("max-price", &changes.max_price, &mut f.max_price),
+        ("tick-size", &changes.tick_size, &mut f.tick_size),
+        ("min-quantity", &changes.min_quantity, &mut f.min_quantity),
+        ("max-quantity", &changes.max_quantity, &mut f.max_quantity),
+        ("step-size", &changes.step_size, &mut f.step_size),
+        ("market-min-quantity", &changes.market_min_quantity, &mut f.market_min_quantity),
+        ("market-max-quantity", &changes.market_max_quantity, &mut f.market_max_quantity),
+        ("market-step-size", &changes.market_step_size, &mut f.market_step_size),
+        ("bid-multiplier-up", &changes.bid_multiplier_up, &mut f.bid_multiplier_up),
+        ("bid-multiplier-down", &changes.bid_multiplier_down, &mut f.bid_multiplier_down),
+        ("ask-multiplier-up", &changes.ask_multiplier_up, &mut f.ask_multiplier_up),
+        ("ask-multiplier-down", &changes.ask_multiplier_down, &mut f.ask_multiplier_down),
+    ];
+    for (field, text, value) in numbers {
+        if let Some(text) = text {
+            *value = number(field, text)?;
+        }
+    }
+    let amounts = [
+        ("min-notional", &changes.min_notional, &mut f.min_notional),
+        ("max-notional", &changes.max_notional, &mut f.max_notional),
+    ];
+    for (field, text, value) in amounts {
+        if let Some(text) = text {
+            *value = number(field, text)?.into();
+        }
+    }
+    f.apply_min_to_market = changes.apply_min_to_market.unwrap_or(f.apply_min_to_market);
+    f.apply_max_to_market = changes.apply_max_to_market.unwrap_or(f.apply_max_to_market);
+    f.average_minutes = changes.average_minutes.unwrap_or(f.average_minutes);
+    f.max_orders = changes.max_orders.unwrap_or(f.max_orders);
+    f.max_algo_orders = changes.max_algo_orders.unwrap_or(f.max_algo_orders);
+    Ok(filters)
+}

@@ -1,0 +1,143 @@
+//! One operator's request, done on the leader. Never: its text form on the command line.
+
+use super::journal::{self, Names};
+use super::request::{Action, Request};
+use super::routes::Desk;
+use super::show;
+use crate::api_key::{self, Permissions};
+use crate::db::api_keys::{self, Material, NewApiKey};
+use crate::engine::SubmitError;
+use exchange_core::command::{AdminAction, Canceled, Command, Operator, Outcome};
+use exchange_core::order::AccountId;
+use ipnet::IpNet;
+use serde_json::{Value, json};
+
+pub(super) enum Failure {
+    /// It can never be right as asked; the text names the field and the remedy.
+    Refused(String),
+    /// Not now.
+    Unavailable(String),
+    Database(sqlx::Error),
+}
+
+impl From<sqlx::Error> for Failure {
+    fn from(error: sqlx::Error) -> Self {
+        Self::Database(error)
+    }
+}
+
+impl From<SubmitError> for Failure {
+    fn from(error: SubmitError) -> Self {
+        match error {
+            SubmitError::Refused(refusal) => Self::Refused(refusal.to_string()),
+            SubmitError::Unknown => {
+                Self::Unavailable("the outcome is unknown: repeat the command, every action is safe to repeat".to_owned())
+            }
+            other => Self::Unavailable(format!("{other}: try again, and see the server's /readyz")),
+        }
+    }
+}
+
+pub(super) async fn perform(desk: &Desk, request: &Request) -> Result<Value, Failure> {
+    let submit = |action: AdminAction| submit(desk, request, action);
+    let names = || Names(desk.engine.committed().read());
+    match &request.action {
+        Action::ListMarkets => Ok(show::markets(&names().0.state)),
+        Action::ShowAccount { account } => {
+            let names = names();
+            Ok(show::account(&names.0.state, names.account(account)?))
+        }
+        Action::Ledger { account, before, limit } => {
+            let account = names().account(account)?;
+            show::ledger(&desk.pool, account, *before, *limit).await
+        }
+        Action::ListApiKeys { account } => {
+            let account = account.as_deref().map(|account| names().account(account)).transpose()?;
+            Ok(show::api_keys(&api_keys::list(&desk.pool, account).await?))
+        }
+        Action::CreateApiKey { account, label, permissions, networks, public_key } => {
+            let account = names().account(account)?;
+            create_api_key(desk, request, account, label, permissions, networks, public_key.as_deref()).await
+        }
+        Action::RevokeApiKey { api_key } => {
+            submit(AdminAction::Note { text: format!("revoke API key {api_key}").into() }).await?;
+            Ok(json!({ "apiKey": api_key, "revoked": api_keys::revoke(&desk.pool, api_key).await? }))
+        }
+        Action::SetTrading { account, allowed, cancel_orders } => {
+            let (id, mut rights) = {
+                let names = names();
+                let id = names.account(account)?;
+                (id, names.0.state.account(id).map(|account| account.rights))
+            };
+            // Frozen first: between the two nothing new may be placed.
+            let canceled = if let Some(rights) = rights.as_mut() {
+                rights.trade = *allowed;
+                submit(AdminAction::SetAccountRights { account: id, rights: *rights }).await?;
+                if *cancel_orders { count(&submit(AdminAction::CancelAccountOrders { account: id }).await?) } else { 0 }
+            } else {
+                0
+            };
+            Ok(json!({ "account": account, "trading": allowed, "canceledOrders": canceled }))
+        }
+        action => {
+            let action = journal::admin_action(&names(), action)?;
+            Ok(show::outcome(&submit(action).await?))
+        }
+    }
+}
+
+/// Orders that a command cancelled.
+fn count(outcome: &Outcome) -> usize {
+    let orders = |canceled: &Canceled| match canceled {
+        Canceled::Order(_) => 1,
+        Canceled::List(list) => list.orders.len(),
+    };
+    match outcome {
+        Outcome::CanceledAll(all) => all.iter().map(orders).sum(),
+        _ => 0,
+    }
+}
+
+async fn submit(desk: &Desk, request: &Request, action: AdminAction) -> Result<Outcome, Failure> {
+    let operator = Operator { actor: request.actor.as_str().into(), reason: request.reason.as_str().into() };
+    Ok(desk.engine.submit(Command::Admin { operator, action }, None).await?.outcome)
+}
+
+#[allow(clippy::too_many_arguments)] // the fields of one request
+async fn create_api_key(
+    desk: &Desk,
+    request: &Request,
+    account: AccountId,
+    label: &str,
+    permissions: &[String],
+    networks: &[IpNet],
+    public_key: Option<&str>,
+) -> Result<Value, Failure> {
+    let mut granted = Permissions::default();
+    for permission in permissions {
+        match permission.as_str() {
+            "read" => granted.read = true,
+            "trade" => granted.trade = true,
+            "withdraw" => granted.withdraw = true,
+            other => return Err(Failure::Refused(format!("permissions: {other} is none of read, trade, withdraw"))),
+        }
+    }
+    let id = api_key::new_id();
+    let refuse = |fault: api_key::KeyFault| Failure::Refused(fault.to_string());
+    let (material, secret) = match public_key {
+        Some(text) => (Material::Ed25519(api_key::public_key(text).map_err(refuse)?), None),
+        None => {
+            let secret = api_key::new_secret();
+            (Material::Hmac(desk.vault.seal(&id, &secret).map_err(refuse)?), Some(secret))
+        }
+    };
+    // Told to the journal first: a note of a key that was then not made is harmless, a key that no note tells of is not.
+    let text = format!("create API key {id} of account {account}: {}", permissions.join(","));
+    submit(desk, request, AdminAction::Note { text: text.into() }).await?;
+    let key = NewApiKey { api_key: &id, account, label, material: &material, permissions: granted, networks };
+    api_keys::create(&desk.pool, &key).await?;
+    Ok(json!({
+        "account": account, "apiKey": id, "secretKey": secret.as_ref().map(|secret| secret.expose()),
+        "permissions": permissions, "networks": networks,
+    }))
+}

@@ -1,0 +1,177 @@
+//! What `exchange admin` sends to the leader, as JSON over `POST /operator`. Names are names here (an asset's code, a market's
+//! symbol, an account's reference); numbers are decimal texts as in the API.
+
+use ipnet::IpNet;
+use serde::{Deserialize, Serialize};
+
+/// Where the leader takes operators' requests.
+pub const PATH: &str = "/operator";
+
+/// One request, with who asks and why; both are journalled with every change.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Request {
+    pub actor: String,
+    pub reason: String,
+    pub action: Action,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum Action {
+    CreateAsset {
+        code: String,
+    },
+    CreateMarket {
+        symbol: String,
+        base: String,
+        quote: String,
+        filters: FilterChanges,
+        fees: FeeChanges,
+    },
+    SetFilters {
+        symbol: String,
+        filters: FilterChanges,
+    },
+    SetFees {
+        symbol: String,
+        fees: FeeChanges,
+    },
+    SetMarketStatus {
+        symbol: String,
+        status: String,
+    },
+    ListMarkets,
+    CreateAccount {
+        reference: String,
+    },
+    ShowAccount {
+        account: String,
+    },
+    /// Freezes or unfreezes trading; `cancel_orders` takes its open orders off the books first.
+    SetTrading {
+        account: String,
+        allowed: bool,
+        cancel_orders: bool,
+    },
+    CancelOrders {
+        account: String,
+    },
+    /// `None`: back to each market's own rates.
+    SetAccountFees {
+        account: String,
+        fees: Option<Fees>,
+    },
+    /// Positive in, negative out; the same reference again changes nothing.
+    Credit {
+        account: String,
+        asset: String,
+        amount: String,
+        reference: String,
+    },
+    /// Newest first, before a sequence.
+    Ledger {
+        account: String,
+        before: Option<u64>,
+        limit: u32,
+    },
+    CreateApiKey {
+        account: String,
+        label: String,
+        permissions: Vec<String>,
+        networks: Vec<IpNet>,
+        public_key: Option<String>,
+    },
+    ListApiKeys {
+        account: Option<String>,
+    },
+    RevokeApiKey {
+        api_key: String,
+    },
+}
+
+/// Rates as fractions: `0.001` is ten basis points.
+#[derive(Debug, Clone, Serialize, Deserialize, clap::Args)]
+pub struct Fees {
+    /// Rate of the order that was on the book, e.g. 0.001
+    #[arg(long = "maker-rate")]
+    pub maker: String,
+    /// Rate of the order that took, e.g. 0.001
+    #[arg(long = "taker-rate")]
+    pub taker: String,
+}
+
+/// As [`Fees`]; what is absent stays (of a new market: 0.001).
+#[derive(Debug, Clone, Default, Serialize, Deserialize, clap::Args)]
+pub struct FeeChanges {
+    /// Rate of the order that was on the book [new markets: 0.001]
+    #[arg(long = "maker-rate")]
+    pub maker: Option<String>,
+    /// Rate of the order that took [new markets: 0.001]
+    #[arg(long = "taker-rate")]
+    pub taker: Option<String>,
+}
+
+/// Filters by the names of exchangeInfo; what is absent stays as it is (of a new market: as by default).
+#[derive(Debug, Clone, Default, Serialize, Deserialize, clap::Args)]
+pub struct FilterChanges {
+    /// PRICE_FILTER minPrice
+    #[arg(long)]
+    pub min_price: Option<String>,
+    /// PRICE_FILTER maxPrice
+    #[arg(long)]
+    pub max_price: Option<String>,
+    /// PRICE_FILTER tickSize
+    #[arg(long)]
+    pub tick_size: Option<String>,
+    /// LOT_SIZE minQty
+    #[arg(long)]
+    pub min_quantity: Option<String>,
+    /// LOT_SIZE maxQty
+    #[arg(long)]
+    pub max_quantity: Option<String>,
+    /// LOT_SIZE stepSize
+    #[arg(long)]
+    pub step_size: Option<String>,
+    /// MARKET_LOT_SIZE minQty
+    #[arg(long)]
+    pub market_min_quantity: Option<String>,
+    /// MARKET_LOT_SIZE maxQty
+    #[arg(long)]
+    pub market_max_quantity: Option<String>,
+    /// MARKET_LOT_SIZE stepSize
+    #[arg(long)]
+    pub market_step_size: Option<String>,
+    /// PERCENT_PRICE_BY_SIDE bidMultiplierUp
+    #[arg(long)]
+    pub bid_multiplier_up: Option<String>,
+    /// PERCENT_PRICE_BY_SIDE bidMultiplierDown
+    #[arg(long)]
+    pub bid_multiplier_down: Option<String>,
+    /// PERCENT_PRICE_BY_SIDE askMultiplierUp
+    #[arg(long)]
+    pub ask_multiplier_up: Option<String>,
+    /// PERCENT_PRICE_BY_SIDE askMultiplierDown
+    #[arg(long)]
+    pub ask_multiplier_down: Option<String>,
+    /// NOTIONAL minNotional
+    #[arg(long)]
+    pub min_notional: Option<String>,
+    /// NOTIONAL maxNotional
+    #[arg(long)]
+    pub max_notional: Option<String>,
+    /// NOTIONAL applyMinToMarket
+    #[arg(long)]
+    pub apply_min_to_market: Option<bool>,
+    /// NOTIONAL applyMaxToMarket
+    #[arg(long)]
+    pub apply_max_to_market: Option<bool>,
+    /// avgPriceMins, 1 to 10
+    #[arg(long)]
+    pub average_minutes: Option<u8>,
+    /// MAX_NUM_ORDERS maxNumOrders
+    #[arg(long)]
+    pub max_orders: Option<u32>,
+    /// MAX_NUM_ALGO_ORDERS maxNumAlgoOrders
+    #[arg(long)]
+    pub max_algo_orders: Option<u32>,
+}

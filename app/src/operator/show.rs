@@ -1,0 +1,89 @@
+//! What operators are shown, as JSON. Numbers are decimal texts, as in the API.
+
+use super::perform::Failure;
+use crate::db::account_ledger::{self, Line};
+use crate::db::api_keys::{ApiKey, Material};
+use exchange_core::State;
+use exchange_core::command::Outcome;
+use exchange_core::market::Market;
+use exchange_core::money::{Amount, Decimal};
+use exchange_core::order::{AccountId, AssetId};
+use serde_json::{Value, json};
+use sqlx::PgPool;
+
+/// Most lines of a ledger in one answer.
+const LEDGER_MAX: u32 = 1_000;
+
+fn decimal(value: impl Into<Amount>) -> String {
+    Decimal(value.into()).to_string()
+}
+
+fn code(state: &State, asset: AssetId) -> &str {
+    state.asset(asset).map_or("", |asset| &asset.code)
+}
+
+pub(super) fn outcome(outcome: &Outcome) -> Value {
+    match outcome {
+        Outcome::AssetCreated(id) => json!({ "asset": id }),
+        Outcome::MarketCreated(id) => json!({ "market": id }),
+        Outcome::AccountCreated(id) => json!({ "account": id }),
+        Outcome::CanceledAll(all) => json!({ "canceledOrders": all.len() }),
+        _ => json!({ "done": true }),
+    }
+}
+
+pub(super) fn markets(state: &State) -> Value {
+    let market = |market: &Market| {
+        json!({
+            "symbol": market.symbol, "status": market.status.text(),
+            "base": code(state, market.base), "quote": code(state, market.quote),
+            "makerRate": decimal(market.commission.maker), "takerRate": decimal(market.commission.taker),
+            "tickSize": decimal(market.filters.tick_size), "stepSize": decimal(market.filters.step_size),
+        })
+    };
+    state.markets().map(market).collect()
+}
+
+pub(super) fn account(state: &State, id: AccountId) -> Value {
+    let balance = |(asset, balance): (AssetId, exchange_core::Balance)| json!({ "asset": code(state, asset), "free": decimal(balance.free), "locked": decimal(balance.locked) });
+    let balances: Vec<Value> = state.balances(id).map(balance).collect();
+    state.account(id).map_or(Value::Null, |account| {
+        json!({
+            "account": id, "reference": account.reference,
+            "trade": account.rights.trade, "withdraw": account.rights.withdraw, "deposit": account.rights.deposit,
+            "makerRate": account.commission.map(|commission| decimal(commission.maker)),
+            "takerRate": account.commission.map(|commission| decimal(commission.taker)),
+            "openOrders": state.open_orders(id, None).len(), "balances": balances,
+        })
+    })
+}
+
+pub(super) async fn ledger(pool: &PgPool, account: AccountId, before: Option<u64>, limit: u32) -> Result<Value, Failure> {
+    if limit == 0 || limit > LEDGER_MAX {
+        return Err(Failure::Refused(format!("limit: must be 1 to {LEDGER_MAX}")));
+    }
+    let line = |line: Line| {
+        json!({
+            "sequence": line.sequence, "timeMicroseconds": line.time, "asset": line.asset, "amount": line.amount,
+            "from": format!("{}/{}", line.debit_account, line.debit_bucket),
+            "to": format!("{}/{}", line.credit_account, line.credit_bucket),
+        })
+    };
+    Ok(account_ledger::of_account(pool, account, before, limit).await?.into_iter().map(line).collect())
+}
+
+pub(super) fn api_keys(keys: &[ApiKey]) -> Value {
+    let key = |key: &ApiKey| {
+        let kind = match key.material {
+            Material::Hmac(_) => "HMAC",
+            Material::Ed25519(_) => "ED25519",
+            Material::Gone => "REVOKED",
+        };
+        json!({
+            "account": key.account, "apiKey": key.api_key, "label": key.label, "kind": kind, "networks": key.networks,
+            "read": key.permissions.read, "trade": key.permissions.trade, "withdraw": key.permissions.withdraw,
+            "createdMicroseconds": key.created_at, "revokedMicroseconds": key.revoked_at,
+        })
+    };
+    keys.iter().map(key).collect()
+}
