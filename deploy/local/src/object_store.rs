@@ -1,6 +1,7 @@
 //! An S3 server of one's own: SeaweedFS, with real signatures and checksums.
 
 mod plan;
+mod sockets;
 
 #[cfg(test)]
 mod tests;
@@ -76,6 +77,13 @@ impl S3Access {
     pub async fn takes_objects(&self) -> bool {
         let put = self.client().put_object().bucket(PROBE_BUCKET).key("probe").body(ByteStream::from_static(b"probe"));
         self.create_bucket(PROBE_BUCKET).await.is_ok() && put.send().await.is_ok()
+    }
+}
+
+impl Drop for ObjectStore {
+    fn drop(&mut self) {
+        drop(self.process.take());
+        sockets::remove_abandoned();
     }
 }
 

@@ -43,6 +43,7 @@ impl ObjectStorePlan {
         let data = folder.path().join("data");
         fs::create_dir_all(&data).with_context(|| format!("creating {}", data.display()))?;
 
+        super::sockets::remove_abandoned();
         let [master, master_grpc, volume, volume_grpc, filer, filer_grpc, s3, s3_grpc, iceberg, lance] = free_ports()?;
         let s3 = port.unwrap_or(s3);
         let mut arguments: Vec<OsString> =
