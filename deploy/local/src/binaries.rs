@@ -24,6 +24,7 @@ pub fn python_environment() -> PathBuf {
 
 /// Looks in the workspace's Python environment, then among PostgreSQL's servers (newest first), then in `PATH`.
 pub fn find(program: &str) -> Result<PathBuf, MissingProgram> {
+    #[expect(clippy::disallowed_methods, reason = "looks for programs as a shell does")]
     let path = std::env::var_os("PATH").unwrap_or_default();
     std::iter::once(python_environment().join("bin"))
         .chain(postgresql_folders())

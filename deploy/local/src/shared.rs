@@ -63,9 +63,9 @@ impl SharedPostgres {
 /// The server for tests. A failure is the test's: it says what to install.
 pub async fn shared_postgres() -> Result<&'static SharedPostgres> {
     POSTGRES
-        .get_or_try_init(async || match std::env::var(TEST_POSTGRES_URL) {
-            Ok(server_url) => Ok(SharedPostgres { server_url, _own: None }),
-            Err(_) => {
+        .get_or_try_init(async || match variable(TEST_POSTGRES_URL) {
+            Some(server_url) => Ok(SharedPostgres { server_url, _own: None }),
+            None => {
                 let own = Postgres::start(SharedPostgres::options()).await?;
                 Ok(SharedPostgres { server_url: own.url(), _own: Some(own) })
             }
@@ -76,18 +76,23 @@ pub async fn shared_postgres() -> Result<&'static SharedPostgres> {
 /// The S3 server for tests. Use a bucket of your own.
 pub async fn shared_object_store() -> Result<&'static S3Access> {
     let store = OBJECT_STORE
-        .get_or_try_init(async || match std::env::var(TEST_S3) {
-            Ok(text) => {
+        .get_or_try_init(async || match variable(TEST_S3) {
+            Some(text) => {
                 let access = serde_json::from_str(&text).with_context(|| format!("reading {TEST_S3}"))?;
                 anyhow::Ok(SharedObjectStore { access, _own: None })
             }
-            Err(_) => {
+            None => {
                 let own = ObjectStore::start().await?;
                 Ok(SharedObjectStore { access: own.access().clone(), _own: Some(own) })
             }
         })
         .await?;
     Ok(&store.access)
+}
+
+#[expect(clippy::disallowed_methods, reason = "a test process has no configuration but this")]
+fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok()
 }
 
 #[cfg(test)]

@@ -2,6 +2,8 @@
 //!
 //! A release that changes what is written adds a row and a file (run with `WRITE_GOLDEN=<release>`); an old file never changes.
 
+#![expect(clippy::disallowed_methods, reason = "the journals of releases are files")]
+
 use crate::support::{Exchange, Random, SECOND, filters, some_commission};
 use exchange_core::{State, batch};
 use std::path::PathBuf;

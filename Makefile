@@ -1,0 +1,51 @@
+# Every command that people and CI run, a line each. What they do is written in the scripts and programs that they call.
+
+.PHONY: help install build run up down test bench soak check fmt lint audit
+.DEFAULT_GOAL := help
+
+# Test material that lies beside a checkout on some machines; unset where it does not.
+ifneq ($(wildcard ../shared/data),)
+export SHARED_DATA ?= $(realpath ../shared/data)
+endif
+
+local-parts = $(or $(CARGO_TARGET_DIR),target)/debug/local-parts
+
+help: ## lists these commands
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 18
+
+install: ## installs what this machine is missing, by package name
+	@deploy/local/install
+
+build: ## builds every program for this machine
+	cargo build --workspace
+
+run: install build ## everything in the foreground with live traffic; Ctrl-C ends it all
+	@$(local-parts) run
+
+up: install build ## the same in the background; returns when every part is ready
+	@$(local-parts) up
+
+down: ## ends what `make up` started
+	@$(local-parts) down
+
+test: install build ## every test, beside a real PostgreSQL and a real S3 server
+	@$(local-parts) with-parts -- deploy/local/test
+
+bench: install ## measures, prints a table and writes target/bench.json
+	cargo run --release -p exchange-loadgen -- bench
+
+soak: install build ## kills servers at random under load; SEED=… repeats a run
+	cargo run --release -p exchange-loadgen -- soak
+
+check: install lint ## everything that needs no running part: format, lints, rules, the pipeline's own shape
+	@deploy/local/check
+
+fmt: ## formats the code
+	cargo fmt --all
+
+lint: ## is the code formatted, and do the lints agree?
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets -- -D warnings
+
+audit: ## licences, sources and known faults of dependencies (needs cargo-deny)
+	cargo deny check
