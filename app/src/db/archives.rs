@@ -125,6 +125,15 @@ pub async fn detached(connection: &mut PgConnection) -> sqlx::Result<Vec<String>
     .await
 }
 
+/// Sequence of the last event in a partition; `None`: it is empty.
+pub async fn last_sequence(connection: &mut PgConnection, partition: &Partition) -> sqlx::Result<Option<i64>> {
+    sqlx::query_scalar("SELECT last_seq FROM journal WHERE first_seq >= $1 AND first_seq < $2 ORDER BY first_seq DESC LIMIT 1")
+        .bind(partition.start_seq)
+        .bind(partition.end_seq)
+        .fetch_optional(connection)
+        .await
+}
+
 /// Takes a partition off the journal. CONCURRENTLY: the leader's appends go on meanwhile. What is interrupted is finished by the next run.
 pub async fn detach(connection: &mut PgConnection, partition: &Partition) -> sqlx::Result<()> {
     sqlx::query("SELECT set_config('lock_timeout', $1, false)").bind(LOCK_TIMEOUT).execute(&mut *connection).await?;

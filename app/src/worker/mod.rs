@@ -1,7 +1,223 @@
-//! The worker.
+//! `exchange worker`: projects the journal into tables and runs jobs. Never: moves money (money moves by a command), or answers a
+//! client.
+//!
+//! One process projects and runs jobs; others stand by and take over when its database session ends.
 
-pub mod chunk;
+mod chunk;
 mod clock;
+pub mod jobs;
+mod observe;
 pub mod projector;
 pub mod question;
-pub mod source;
+pub mod queue;
+pub mod rebuild;
+mod schedule;
+mod source;
+
+use std::{convert::Infallible, net::SocketAddr, time::Duration};
+
+use anyhow::Context;
+use service_kit::{
+    admin::{self, Admin},
+    health::{Health, Latch},
+    metrics::Metrics,
+    shutdown::Shutdown,
+    telemetry::LogLevel,
+};
+use sqlx::{PgPool, postgres::PgPoolOptions};
+use tokio::{net::TcpListener, sync::mpsc, time::sleep};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    config,
+    db::migrate,
+    media::Media,
+    metrics::{ObjectStorageMetrics, WorkerMetrics},
+};
+use jobs::JobContext;
+use projector::{Ended, Projector};
+use question::{ProjectorHandle, Question, Standing};
+
+/// Between tries to reach a database that is away, doubling up to the longest.
+const BACKOFF: Duration = Duration::from_millis(250);
+const BACKOFF_MAX: Duration = Duration::from_secs(5);
+/// Between looks at a schema that is behind, and between tries to run the queue.
+const LOOK: Duration = Duration::from_secs(2);
+const STORAGE_LOOK: Duration = Duration::from_secs(10);
+
+/// The subcommand.
+pub async fn run(settings: config::Worker, level: LogLevel, shutdown: Shutdown) -> anyhow::Result<()> {
+    let address = settings.admin_listen;
+    let listener =
+        TcpListener::bind(address).await.with_context(|| format!("EXCHANGE_ADMIN_LISTEN={address} cannot be bound"))?;
+    work(listener, settings, level, shutdown).await
+}
+
+/// One worker, until the shutdown.
+pub async fn work(listener: TcpListener, settings: config::Worker, level: LogLevel, shutdown: Shutdown) -> anyhow::Result<()> {
+    let metrics = Metrics::new("exchange", env!("CARGO_PKG_VERSION"), option_env!("EXCHANGE_COMMIT"));
+    let health = Health::new();
+    let (schema, projecting) = (health.latch("migrations", "not looked at yet"), health.latch("projection", "not begun"));
+    let parts = Parts::new(&settings, &metrics, &listener.local_addr()?)?;
+    tokio::spawn(admin::serve(listener, std::future::pending(), Admin { metrics, health, log_level: level }));
+    let stop = shutdown.token();
+    if stop.run_until_cancelled(migrated(&parts.context.pool, &schema)).await.is_none() {
+        return Ok(());
+    }
+    let standing = Standing::new(Some(projecting), parts.projector.metrics.clone());
+    let observed =
+        observe::follow(parts.context.pool.clone(), parts.context.metrics.clone(), parts.context.media.is_some(), stop.clone());
+    let stored = watch_storage(parts.context.media.clone(), stop.clone());
+    let worked = run_jobs(parts.context, &standing, stop.clone());
+    let projected = project(parts.projector, parts.questions, &standing, stop.clone());
+    tokio::join!(observed, stored, worked, projected);
+    Ok(())
+}
+
+/// `exchange worker rebuild`.
+pub async fn run_rebuild(settings: config::Worker, _level: LogLevel, shutdown: Shutdown) -> anyhow::Result<()> {
+    let metrics = Metrics::new("exchange", env!("CARGO_PKG_VERSION"), option_env!("EXCHANGE_COMMIT"));
+    let parts = Parts::new(&settings, &metrics, &settings.admin_listen)?;
+    rebuild::run(parts.projector, shutdown.token()).await
+}
+
+/// `exchange worker dead-letters [retry]`.
+pub async fn run_dead_letters(settings: config::Worker, retry: bool) -> anyhow::Result<()> {
+    let pool = PgPoolOptions::new().max_connections(2).connect_with(settings.database.options).await?;
+    let letters = queue::dead_letters(&pool).await?;
+    for letter in &letters {
+        println!(
+            "{}",
+            serde_json::json!({ "id": letter.id, "job": letter.job, "payload": letter.payload, "attempts": letter.attempts,
+            "failed_at": letter.failed_at, "error": letter.last_error })
+        );
+    }
+    if retry && !letters.is_empty() {
+        let count = queue::retry_dead_letters(&pool).await?;
+        tracing::info!(count, "put dead letters back into the queue");
+    }
+    Ok(())
+}
+
+struct Parts {
+    projector: Projector,
+    questions: mpsc::Receiver<Question>,
+    context: JobContext,
+}
+
+impl Parts {
+    fn new(settings: &config::Worker, metrics: &Metrics, address: &SocketAddr) -> anyhow::Result<Self> {
+        let storage = ObjectStorageMetrics::register(metrics)?;
+        let media = settings.object_storage.as_ref().map(|settings| Media::new(settings, storage));
+        let metrics = WorkerMetrics::register(metrics)?;
+        let options = settings.database.options.clone();
+        // Lazy: an absent database is waited for, with readiness saying so.
+        let pool = PgPoolOptions::new()
+            .max_connections(settings.database.pool_size)
+            .connect_lazy_with(options.clone().application_name("exchange worker"));
+        let (handle, questions) = ProjectorHandle::new();
+        let holder = format!("process {} at {address}", std::process::id());
+        let projector = Projector { options, pool: pool.clone(), media: media.clone(), metrics: metrics.clone(), holder };
+        Ok(Self { projector, questions, context: JobContext { pool, media, projector: handle, metrics } })
+    }
+}
+
+/// Returns once every migration of this release has been applied.
+async fn migrated(pool: &PgPool, latch: &Latch) {
+    let mut told = String::new();
+    loop {
+        let missing = async { anyhow::Ok(migrate::missing(&mut *pool.acquire().await?).await?) }.await;
+        let reason = match missing {
+            Ok(None) => return latch.open(),
+            Ok(Some(missing)) => missing,
+            Err(error) => format!("the database cannot be reached: {error:#}"),
+        };
+        if told != reason {
+            tracing::warn!(reason, "waiting for the database");
+            told.clone_from(&reason);
+        }
+        latch.close(reason);
+        sleep(LOOK).await;
+    }
+}
+
+/// Projects for as long as the worker runs, whatever happens to the database in between.
+async fn project(projector: Projector, mut questions: mpsc::Receiver<Question>, standing: &Standing, stop: CancellationToken) {
+    let (mut state, mut backoff) = (None, BACKOFF);
+    loop {
+        match projector.run(&mut state, &mut questions, standing, &stop).await {
+            Ok(Ended::Stopped) => return,
+            Ok(Ended::Deposed) => {
+                tracing::info!("the tables were reset or another worker projects: beginning again");
+                backoff = BACKOFF;
+            }
+            Err(error) => {
+                if standing.failed(&error) {
+                    tracing::warn!(error = format!("{error:#}"), "projection stopped; trying again");
+                }
+                backoff = (backoff * 2).min(BACKOFF_MAX);
+            }
+        }
+        if stop.run_until_cancelled(sleep(backoff)).await.is_none() {
+            return;
+        }
+    }
+}
+
+/// Runs jobs while this process projects: they may ask its state, and two workers never run the same one.
+async fn run_jobs(context: JobContext, standing: &Standing, stop: CancellationToken) {
+    let mut projecting = standing.watch();
+    let mut told = String::new();
+    loop {
+        if stop.run_until_cancelled(projecting.wait_for(|projecting| *projecting)).await.is_none() {
+            return;
+        }
+        let turn = stop.child_token();
+        let ended = async {
+            // Fails only when the sender is gone, and `standing` holds it.
+            let _ = projecting.wait_for(|projecting| !*projecting).await;
+            turn.cancel();
+            std::future::pending::<Infallible>().await
+        };
+        let result = tokio::select! {
+            result = queue::run(context.clone(), turn.clone()) => result,
+            never = ended => match never {},
+        };
+        match result {
+            Ok(()) if stop.is_cancelled() => return,
+            Ok(()) => told.clear(),
+            Err(error) => {
+                let error = format!("{error:#}");
+                if told != error {
+                    tracing::warn!(error, "the job queue stopped; trying again");
+                    told = error;
+                }
+                if stop.run_until_cancelled(sleep(LOOK)).await.is_none() {
+                    return;
+                }
+            }
+        }
+    }
+}
+
+/// Tells when object storage goes away and when it is back, each once. Jobs wait and retry; nothing else stops.
+async fn watch_storage(media: Option<Media>, stop: CancellationToken) {
+    let Some(media) = media else {
+        return tracing::warn!("object storage is not configured: no snapshots, archives or statements");
+    };
+    let mut told = String::new();
+    loop {
+        let reason = media.check_bucket().await.err().map(|error| error.to_string()).unwrap_or_default();
+        match (told.is_empty(), reason.is_empty()) {
+            (false, true) => tracing::info!("object storage is back"),
+            (_, false) if told != reason => {
+                tracing::warn!(reason, "object storage is away: snapshots, archives and statements wait")
+            }
+            _ => {}
+        }
+        told = reason;
+        if stop.run_until_cancelled(sleep(STORAGE_LOOK)).await.is_none() {
+            return;
+        }
+    }
+}

@@ -1,0 +1,95 @@
+//! The job queue's own schema, as operators and metrics see it. Never: running a job.
+//!
+//! The schema belongs to graphile_worker, which makes and migrates it; here its public `jobs` view is read, and its bookkeeping of
+//! superseded jobs and of the schedule, for which it has no view.
+
+use sqlx::{FromRow, PgConnection};
+
+/// The queue's schema.
+pub const SCHEMA: &str = "graphile_worker";
+
+/// Jobs of one kind in one state.
+#[derive(Debug, Clone, PartialEq, Eq, FromRow)]
+pub struct JobCount {
+    pub job: String,
+    pub state: String,
+    pub count: i64,
+}
+
+/// A job that failed for good.
+#[derive(Debug, Clone, PartialEq, FromRow)]
+pub struct DeadLetter {
+    pub id: i64,
+    pub job: String,
+    pub payload: serde_json::Value,
+    pub attempts: i32,
+    pub last_error: Option<String>,
+    /// RFC 3339.
+    pub failed_at: String,
+}
+
+/// Of two jobs with one key the older is superseded by the newer: it is no dead letter, whatever its attempts say.
+const SUPERSEDED: &str = "EXISTS (SELECT FROM graphile_worker._private_job_retirements AS r WHERE r.id = j.id)";
+
+/// Makes the queue's schema or brings it up to date. Safe to repeat and to run twice at once.
+pub async fn migrate(pool: &sqlx::PgPool) -> anyhow::Result<()> {
+    Ok(graphile_worker::WorkerUtils::new(pool.clone(), SCHEMA).migrate().await?)
+}
+
+pub async fn counts(connection: &mut PgConnection) -> sqlx::Result<Vec<JobCount>> {
+    let sql = format!(
+        "SELECT task_identifier AS job, count(*) AS count,
+                CASE WHEN locked_at IS NOT NULL THEN 'running' WHEN attempts >= max_attempts THEN 'dead'
+                     WHEN run_at <= now() THEN 'ready' WHEN attempts > 0 THEN 'retrying' ELSE 'scheduled' END AS state
+         FROM graphile_worker.jobs AS j WHERE NOT {SUPERSEDED} GROUP BY 1, 3"
+    );
+    sqlx::query_as(sqlx::AssertSqlSafe(sql)).fetch_all(connection).await
+}
+
+/// Seconds for which the oldest job that could run has been waiting; 0: none waits.
+pub async fn oldest_ready_seconds(connection: &mut PgConnection) -> sqlx::Result<f64> {
+    sqlx::query_scalar(
+        "SELECT coalesce(extract(epoch FROM now() - min(run_at)), 0)::float8 FROM graphile_worker.jobs
+         WHERE locked_at IS NULL AND attempts < max_attempts AND run_at <= now()",
+    )
+    .fetch_one(connection)
+    .await
+}
+
+pub async fn dead_letters(connection: &mut PgConnection) -> sqlx::Result<Vec<DeadLetter>> {
+    let sql = format!(
+        "SELECT j.id, task_identifier AS job, p.payload::jsonb AS payload, j.attempts::int AS attempts, j.last_error,
+                to_char(j.updated_at AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"') AS failed_at
+         FROM graphile_worker.jobs AS j JOIN graphile_worker._private_jobs AS p ON p.id = j.id
+         WHERE j.attempts >= j.max_attempts AND j.locked_at IS NULL AND NOT {SUPERSEDED} ORDER BY j.updated_at, j.id"
+    );
+    sqlx::query_as(sqlx::AssertSqlSafe(sql)).fetch_all(connection).await
+}
+
+/// Removes jobs that a newer one with the same key has replaced and that have ended.
+pub async fn clear_superseded(connection: &mut PgConnection) -> sqlx::Result<u64> {
+    let done = sqlx::query(
+        "DELETE FROM graphile_worker._private_jobs AS j USING graphile_worker._private_job_retirements AS r
+         WHERE r.id = j.id AND j.locked_at IS NULL",
+    )
+    .execute(connection)
+    .await?;
+    Ok(done.rows_affected())
+}
+
+/// Workers that hold jobs.
+pub async fn lock_holders(connection: &mut PgConnection) -> sqlx::Result<Vec<String>> {
+    sqlx::query_scalar("SELECT DISTINCT locked_by FROM graphile_worker.jobs WHERE locked_by IS NOT NULL")
+        .fetch_all(connection)
+        .await
+}
+
+/// When each scheduled job was last queued, Unix seconds; `None`: never yet.
+pub async fn schedule(connection: &mut PgConnection) -> sqlx::Result<Vec<(String, i64, Option<i64>)>> {
+    sqlx::query_as(
+        "SELECT identifier, extract(epoch FROM known_since)::bigint, extract(epoch FROM last_execution)::bigint
+         FROM graphile_worker._private_known_crontabs",
+    )
+    .fetch_all(connection)
+    .await
+}

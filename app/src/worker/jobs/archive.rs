@@ -1,0 +1,109 @@
+//! Moves old journal partitions to object storage: written, read back, recorded, and only then dropped. Again: goes on where it was
+//! interrupted, because what is archived is recorded object by object.
+
+use anyhow::{Context, bail};
+use graphile_worker::{IntoTaskHandlerResult, TaskHandler, WorkerContext};
+use serde::{Deserialize, Serialize};
+use sqlx::PgConnection;
+
+use super::JobContext;
+use crate::{
+    db::{
+        archives::{self, Partition},
+        projection,
+    },
+    journal_archive,
+    media::Media,
+    snapshot,
+};
+
+/// Payload bytes of one object, before compression: what a reader holds in memory at a time.
+const OBJECT_BYTES: i64 = 32 * 1024 * 1024;
+/// Whole snapshots that must lie above a partition before it may go.
+const SNAPSHOTS_ABOVE: usize = 2;
+
+#[derive(Debug, Serialize, Deserialize)]
+pub struct ArchiveJournal {}
+
+impl TaskHandler for ArchiveJournal {
+    const IDENTIFIER: &'static str = "archive_journal";
+
+    async fn run(self, context: WorkerContext) -> impl IntoTaskHandlerResult {
+        super::run(self, context, archive).await
+    }
+}
+
+async fn archive(_: ArchiveJournal, context: JobContext) -> anyhow::Result<()> {
+    let media = context.media()?;
+    let mut connection = context.pool.acquire().await?;
+    let end = archives::journal_end(&mut connection).await?;
+    let projected = projection::position(&mut connection).await?.projected_seq;
+    let closed: Vec<_> = archives::partitions(&mut connection)
+        .await?
+        .into_iter()
+        // The partition that the next batch goes to is never touched, nor one whose rows are not all in the tables.
+        .filter(|partition| partition.end_seq <= end.min(projected))
+        .collect();
+    if !closed.is_empty() {
+        let safe = recoverable_from(media).await?;
+        for partition in &closed {
+            if !move_partition(&context, media, &mut connection, partition, safe.min(projected)).await? {
+                break;
+            }
+        }
+    }
+    let through = archives::archived_through(&mut connection).await?;
+    for name in archives::detached(&mut connection).await? {
+        if archives::drop_detached(&mut connection, &name, through).await? {
+            context.metrics.dropped_partitions.inc();
+            tracing::info!(partition = name, "dropped an archived journal partition");
+        }
+    }
+    context.metrics.archived_sequence.set(through);
+    Ok(())
+}
+
+/// The sequence from which a recovery can begin even if the newest snapshot is lost: that of the second newest whole one; 0: none.
+async fn recoverable_from(media: &Media) -> anyhow::Result<i64> {
+    let mut whole = 0;
+    for sequence in snapshot::list(media).await?.into_iter().rev() {
+        match snapshot::read(media, sequence).await {
+            Ok(_) => whole += 1,
+            Err(error) => tracing::warn!(sequence, error = format!("{error:#}"), "a snapshot does not count: it cannot be read"),
+        }
+        if whole == SNAPSHOTS_ABOVE {
+            return Ok(sequence as i64);
+        }
+    }
+    Ok(0)
+}
+
+/// False: the partition must stay for now.
+async fn move_partition(
+    context: &JobContext,
+    media: &Media,
+    connection: &mut PgConnection,
+    partition: &Partition,
+    safe: i64,
+) -> anyhow::Result<bool> {
+    let last = archives::last_sequence(connection, partition).await?;
+    if last.is_some_and(|last| last > safe) {
+        return Ok(false);
+    }
+    let mut through = archives::archived_through(connection).await?;
+    loop {
+        let batches = archives::page(connection, through, partition.end_seq, OBJECT_BYTES).await?;
+        let (Some(first), Some(last)) = (batches.first(), batches.last()) else { break };
+        let (first_sequence, last_sequence, count) = (first.first_sequence, last.last_sequence, batches.len() as i64);
+        if first_sequence != through + 1 {
+            bail!("the journal misses sequences {}..={}: nothing is archived past a gap", through + 1, first_sequence - 1);
+        }
+        let written = journal_archive::write(media, batches).await.context("an archive object was not stored")?;
+        archives::insert(connection, first_sequence, last_sequence, count, &written).await?;
+        through = last_sequence;
+        context.metrics.archived_objects.inc();
+        tracing::info!(key = written.key, size_bytes = written.size_bytes, "archived a piece of the journal");
+    }
+    archives::detach(connection, partition).await.with_context(|| format!("{} could not be detached", partition.name))?;
+    Ok(true)
+}

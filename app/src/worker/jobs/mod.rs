@@ -1,0 +1,74 @@
+//! The jobs: each a struct (its payload), a name, a run; each may be run again at any time. Never: when they run (see `schedule`).
+
+use std::future::Future;
+
+use graphile_worker::{JobDefinition, TaskHandler, WorkerContext};
+use sqlx::PgPool;
+
+use crate::{media::Media, metrics::WorkerMetrics, worker::question::ProjectorHandle};
+
+mod archive;
+mod ledger_check;
+mod snapshot;
+pub mod statement;
+mod tickers;
+mod trial_balance;
+mod upkeep;
+
+pub use archive::ArchiveJournal;
+pub use ledger_check::LedgerCheck;
+pub use snapshot::TakeSnapshot;
+pub use statement::WriteStatement;
+pub use tickers::RefreshTickers;
+pub use trial_balance::TakeTrialBalance;
+pub use upkeep::Upkeep;
+
+/// What every job may use.
+#[derive(Debug, Clone)]
+pub struct JobContext {
+    pub pool: PgPool,
+    /// `None`: not configured. Jobs that need it are then not scheduled.
+    pub media: Option<Media>,
+    pub projector: ProjectorHandle,
+    pub metrics: WorkerMetrics,
+}
+
+impl JobContext {
+    fn media(&self) -> anyhow::Result<&Media> {
+        self.media.as_ref().ok_or_else(|| anyhow::anyhow!("object storage is not configured: set EXCHANGE_S3_*"))
+    }
+}
+
+/// Every job that this program knows.
+pub fn definitions() -> Vec<JobDefinition> {
+    vec![
+        ArchiveJournal::definition(),
+        LedgerCheck::definition(),
+        TakeSnapshot::definition(),
+        WriteStatement::definition(),
+        RefreshTickers::definition(),
+        TakeTrialBalance::definition(),
+        Upkeep::definition(),
+    ]
+}
+
+/// Runs a job's body with the context and gives its error, causes included, as the text that the queue keeps.
+async fn run<Job, Body, Running>(job: Job, context: WorkerContext, body: Body) -> Result<(), JobError>
+where
+    Body: FnOnce(Job, JobContext) -> Running,
+    Running: Future<Output = anyhow::Result<()>>,
+{
+    let Some(context) = context.get_ext::<JobContext>().cloned() else {
+        return Err(JobError("the queue was started without a job context".into()));
+    };
+    body(job, context).await.map_err(|error| JobError(format!("{error:#}")))
+}
+
+/// A job's failure as the queue stores it.
+struct JobError(String);
+
+impl std::fmt::Debug for JobError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}

@@ -1,0 +1,40 @@
+//! Takes a snapshot of the projector's state, so that recoveries are short. Again: the same sequence is the same object.
+
+use anyhow::Context;
+use graphile_worker::{IntoTaskHandlerResult, TaskHandler, WorkerContext};
+use serde::{Deserialize, Serialize};
+
+use super::JobContext;
+use crate::{snapshot, worker::clock};
+
+/// Snapshots kept. The journal is dropped below the second newest; the third is for the day on which both are damaged.
+const KEPT: usize = 3;
+const MICROSECONDS: f64 = 1e6;
+
+#[derive(Debug, Serialize, Deserialize)]
+pub struct TakeSnapshot {}
+
+impl TaskHandler for TakeSnapshot {
+    const IDENTIFIER: &'static str = "snapshot";
+
+    async fn run(self, context: WorkerContext) -> impl IntoTaskHandlerResult {
+        super::run(self, context, take).await
+    }
+}
+
+async fn take(_: TakeSnapshot, context: JobContext) -> anyhow::Result<()> {
+    let media = context.media()?;
+    // Asked before the state is encoded, which is dear: a store that is away is found out cheaply.
+    media.check_bucket().await?;
+    let encoded = context.projector.snapshot().await?;
+    let (sequence, bytes) = (encoded.sequence, encoded.bytes.len());
+    if sequence == 0 {
+        return Ok(());
+    }
+    snapshot::write(media, encoded).await.context("the snapshot was not stored")?;
+    snapshot::keep_newest(media, KEPT).await.context("old snapshots were not removed")?;
+    context.metrics.snapshot_sequence.set(sequence as i64);
+    context.metrics.snapshot_time.set(clock::now() as f64 / MICROSECONDS);
+    tracing::info!(sequence, bytes, "took a snapshot");
+    Ok(())
+}

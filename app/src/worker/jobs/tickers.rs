@@ -1,0 +1,25 @@
+//! Sums the last 24 hours of every market from its candles. Again: the same window gives the same sums.
+
+use graphile_worker::{IntoTaskHandlerResult, TaskHandler, WorkerContext};
+use serde::{Deserialize, Serialize};
+
+use super::JobContext;
+use crate::db::{candles, projection};
+
+#[derive(Debug, Serialize, Deserialize)]
+pub struct RefreshTickers {}
+
+impl TaskHandler for RefreshTickers {
+    const IDENTIFIER: &'static str = "tickers";
+
+    async fn run(self, context: WorkerContext) -> impl IntoTaskHandlerResult {
+        super::run(self, context, refresh).await
+    }
+}
+
+async fn refresh(_: RefreshTickers, context: JobContext) -> anyhow::Result<()> {
+    let mut connection = context.pool.acquire().await?;
+    let position = projection::position(&mut connection).await?;
+    candles::refresh_tickers(&mut connection, position.journal_time).await?;
+    Ok(())
+}

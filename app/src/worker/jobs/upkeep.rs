@@ -1,0 +1,25 @@
+//! Small housekeeping: journal partitions attached ahead, superseded jobs cleared. Again: what is done is found done.
+
+use graphile_worker::{IntoTaskHandlerResult, TaskHandler, WorkerContext};
+use serde::{Deserialize, Serialize};
+
+use super::JobContext;
+use crate::db::{jobs, journal};
+
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Upkeep {}
+
+impl TaskHandler for Upkeep {
+    const IDENTIFIER: &'static str = "upkeep";
+
+    async fn run(self, context: WorkerContext) -> impl IntoTaskHandlerResult {
+        super::run(self, context, keep_up).await
+    }
+}
+
+async fn keep_up(_: Upkeep, context: JobContext) -> anyhow::Result<()> {
+    let mut connection = context.pool.acquire().await?;
+    journal::attach_partitions(&mut connection).await?;
+    jobs::clear_superseded(&mut connection).await?;
+    Ok(())
+}

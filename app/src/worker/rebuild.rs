@@ -1,0 +1,88 @@
+//! `exchange worker rebuild`: the derived tables emptied and projected again from the journal, with progress. Never: a change to the
+//! journal.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, ensure};
+use sqlx::PgConnection;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use super::{projector::Projector, question::Standing};
+use crate::db::{archives, ledger, projection};
+
+/// Between two looks at how far it is.
+const POLL: Duration = Duration::from_millis(500);
+/// Between two lines of progress.
+const TELL: Duration = Duration::from_secs(5);
+
+/// Empties the tables, projects until what the journal held at the beginning is in them, then takes the trial balance.
+///
+/// A worker that projects meanwhile is told by its epoch and begins again from nothing; without one, this process projects.
+pub async fn run(projector: Projector, stop: CancellationToken) -> anyhow::Result<()> {
+    let mut connection = projection::connect(&projector.options).await.context("the database cannot be reached")?;
+    projection::reset(&mut connection).await.context("the tables could not be emptied")?;
+    let target = archives::journal_end(&mut connection).await?;
+    tracing::info!(target, "emptied the derived tables; projecting the journal from its beginning");
+    let done = stop.child_token();
+    let (_questions, mut receiver) = mpsc::channel(1);
+    let standing = Standing::new(None, projector.metrics.clone());
+    let project = async {
+        let mut state = None;
+        while !done.is_cancelled() {
+            projector.run(&mut state, &mut receiver, &standing, &done).await?;
+        }
+        anyhow::Ok(())
+    };
+    let reached = async {
+        let reached = watch(&mut connection, target, &stop).await;
+        done.cancel();
+        reached
+    };
+    tokio::try_join!(project, reached)?;
+    ensure!(
+        !stop.is_cancelled(),
+        "stopped before the end: the tables are incomplete; a running worker completes them, or run it again"
+    );
+    verify(&mut connection).await
+}
+
+async fn watch(connection: &mut PgConnection, target: i64, stop: &CancellationToken) -> anyhow::Result<()> {
+    let begun = Instant::now();
+    let mut told = begun;
+    loop {
+        let position = projection::position(connection).await?.projected_seq;
+        let seconds = begun.elapsed().as_secs_f64();
+        if position >= target {
+            tracing::info!(events = position, seconds, "projected the whole journal");
+            return Ok(());
+        }
+        if told.elapsed() >= TELL {
+            told = Instant::now();
+            tracing::info!(
+                position,
+                target,
+                percent = 100 * position / target.max(1),
+                events_per_second = position as f64 / seconds,
+                "projecting"
+            );
+        }
+        if stop.run_until_cancelled(tokio::time::sleep(POLL)).await.is_none() {
+            return Ok(());
+        }
+    }
+}
+
+async fn verify(connection: &mut PgConnection) -> anyhow::Result<()> {
+    // One snapshot for all reads: a worker may be projecting on.
+    let mut tables = sqlx::Connection::begin_with(connection, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?;
+    let mut balances = ledger::balances(&mut tables).await?;
+    balances.retain(|(.., balance)| *balance != exchange_core::Balance::default());
+    let mut transfers = ledger::balances_by_transfers(&mut tables).await?;
+    transfers.retain(|(.., balance)| *balance != exchange_core::Balance::default());
+    let sums = ledger::sums(&mut tables).await?;
+    ensure!(sums.iter().all(|(_, sum)| *sum == 0), "the trial balance is not zero: {sums:?}");
+    ensure!(balances == transfers, "balances and the sums of transfers differ");
+    tracing::info!(balances = balances.len(), assets = sums.len(), "every asset sums to zero, and balances agree with transfers");
+    Ok(())
+}

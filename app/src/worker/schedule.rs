@@ -1,0 +1,81 @@
+//! When jobs run by themselves. Never: what they do.
+
+use graphile_worker::TaskHandler;
+
+use super::jobs::{ArchiveJournal, LedgerCheck, RefreshTickers, TakeSnapshot, TakeTrialBalance, Upkeep};
+
+/// One entry: a job and the minutes between its runs, counted from midnight UTC.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Entry {
+    pub job: &'static str,
+    pub minutes: u32,
+    /// Is left out when object storage is not configured.
+    pub needs_media: bool,
+}
+
+const fn every(job: &'static str, minutes: u32, needs_media: bool) -> Entry {
+    Entry { job, minutes, needs_media }
+}
+
+/// Minutes divide the hour or are whole hours that divide the day, so that the next run never depends on the last.
+pub const SCHEDULE: &[Entry] = &[
+    every(Upkeep::IDENTIFIER, 1, false),
+    every(RefreshTickers::IDENTIFIER, 1, false),
+    every(TakeTrialBalance::IDENTIFIER, 1, false),
+    every(TakeSnapshot::IDENTIFIER, 5, true),
+    every(ArchiveJournal::IDENTIFIER, 10, true),
+    every(LedgerCheck::IDENTIFIER, 360, false),
+];
+
+/// The entries that can run here.
+pub fn entries(media: bool) -> impl Iterator<Item = &'static Entry> {
+    SCHEDULE.iter().filter(move |entry| media || !entry.needs_media)
+}
+
+/// The queue's crontab. A run that is still waiting or failing when its next time comes is replaced by it, not piled upon.
+pub fn crontab(media: bool) -> String {
+    entries(media).map(Entry::line).collect()
+}
+
+impl Entry {
+    fn line(&self) -> String {
+        let Self { job, minutes, .. } = self;
+        let times = match minutes {
+            1 => "* * * * *".into(),
+            2..60 => format!("*/{minutes} * * * *"),
+            _ => format!("0 */{} * * *", minutes / 60),
+        };
+        format!("{times} {job} ?id={job}&job_key={job}&job_key_mode=replace\n")
+    }
+
+    /// The last time at or before `now` (Unix seconds) at which it should have been queued.
+    pub fn last_due(&self, now: i64) -> i64 {
+        let seconds = i64::from(self.minutes) * 60;
+        now.div_euclid(seconds) * seconds
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_crontab_is_one_that_the_queue_reads() {
+        for media in [false, true] {
+            let read = graphile_worker::parse_crontab(&crontab(media)).unwrap();
+            let read: Vec<_> = read.iter().map(|line| line.task_identifier.as_str()).collect();
+            assert_eq!(read, entries(media).map(|entry| entry.job).collect::<Vec<_>>());
+        }
+        assert!(entries(false).count() < entries(true).count());
+    }
+
+    #[test]
+    fn minutes_divide_the_hour_or_are_hours_that_divide_the_day() {
+        for entry in SCHEDULE {
+            let hours = entry.minutes / 60;
+            assert!((entry.minutes < 60 && 60 % entry.minutes == 0) || (entry.minutes % 60 == 0 && 24 % hours == 0), "{entry:?}");
+        }
+        let five = every("x", 5, false);
+        assert_eq!((five.last_due(599), five.last_due(600)), (300, 600));
+    }
+}
