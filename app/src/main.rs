@@ -4,7 +4,7 @@
 use std::{future::Future, process::ExitCode, time::Duration};
 
 use clap::{Parser, Subcommand};
-use exchange::{config, db::migrate, operator, serve};
+use exchange::{config, db::migrate, operator, serve, worker};
 use service_kit::{
     EXIT_CONFIG,
     config::Reader,
@@ -30,6 +30,12 @@ enum Role {
     /// Serves the API; leads, or stands by while another server on the same database leads.
     #[command(after_help = config::help(config::Serve::read))]
     Serve,
+    /// Projects the journal into tables and runs jobs; stands by while another worker does.
+    #[command(after_help = config::help(config::Worker::read))]
+    Worker {
+        #[command(subcommand)]
+        action: Option<WorkerAction>,
+    },
     /// Brings the database's schema up to this release and exits; safe to repeat and to run twice at once.
     #[command(after_help = config::help(config::Migrate::read))]
     Migrate,
@@ -38,9 +44,35 @@ enum Role {
     Admin(operator::arguments::Arguments),
 }
 
+#[derive(Subcommand)]
+enum WorkerAction {
+    /// Empties the derived tables and projects the whole journal again, archives included; then takes the trial balance.
+    Rebuild,
+    /// Prints jobs that failed for good, one JSON object a line.
+    DeadLetters {
+        #[command(subcommand)]
+        action: Option<DeadLetterAction>,
+    },
+}
+
+#[derive(Subcommand)]
+enum DeadLetterAction {
+    /// Also puts them back into the queue with all their attempts.
+    Retry,
+}
+
 fn main() -> ExitCode {
     match Arguments::parse().role {
         Role::Serve => live(config::Serve::read, |settings| &settings.process, serve::run),
+        Role::Worker { action: None } => live(config::Worker::read, |settings| &settings.process, worker::run),
+        Role::Worker { action: Some(WorkerAction::Rebuild) } => {
+            live(config::Worker::read, |settings| &settings.process, worker::run_rebuild)
+        }
+        Role::Worker { action: Some(WorkerAction::DeadLetters { action }) } => live(
+            config::Worker::read,
+            |settings| &settings.process,
+            move |settings, _, _| worker::run_dead_letters(settings, action.is_some()),
+        ),
         Role::Migrate => live(config::Migrate::read, |settings| &settings.process, migrate::run),
         Role::Admin(arguments) => administer(arguments),
     }

@@ -4,9 +4,12 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 use service_kit::{shutdown::Shutdown, telemetry::LogLevel};
-use sqlx::{Connection, PgConnection, migrate::Migrator};
+use sqlx::{Connection, PgConnection, migrate::Migrator, postgres::PgPoolOptions};
 
-use crate::{config, db::journal};
+use crate::{
+    config,
+    db::{jobs, journal},
+};
 
 /// Everything in `migrations/`, carried in the binary.
 pub static MIGRATIONS: Migrator = {
@@ -32,7 +35,10 @@ pub async fn run(settings: config::Migrate, _level: LogLevel, shutdown: Shutdown
     let migrate = async {
         let mut connection =
             PgConnection::connect_with(&settings.database.options).await.context("the database cannot be reached")?;
-        apply(&mut connection).await
+        apply(&mut connection).await?;
+        // The queue's library keeps its own schema; made here, so that no other role needs the right to make tables.
+        let pool = PgPoolOptions::new().max_connections(1).connect_with(settings.database.options).await?;
+        jobs::migrate(&pool).await.context("the job queue's schema could not be brought up to date")
     };
     tokio::select! {
         done = migrate => done,

@@ -81,10 +81,12 @@ pub async fn insert(connection: &mut PgConnection, id: Uuid, account: AccountId,
 }
 
 pub async fn find(connection: &mut PgConnection, id: Uuid) -> sqlx::Result<Option<Statement>> {
-    sqlx::query_as("SELECT id::text, account, period_start, period_end, status, object_key FROM statements WHERE id = $1::text::uuid")
-        .bind(id.to_string())
-        .fetch_optional(connection)
-        .await
+    sqlx::query_as(
+        "SELECT id::text, account, period_start, period_end, status, object_key FROM statements WHERE id = $1::text::uuid",
+    )
+    .bind(id.to_string())
+    .fetch_optional(connection)
+    .await
 }
 
 /// The account's statements, newest first.
