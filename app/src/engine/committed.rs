@@ -9,7 +9,8 @@ use exchange_core::{
     Effects, OrderList, State, TradeRecord,
     event::Event,
     market_data::{MarketData, PublicTrade},
-    order::Order,
+    money::Quantity,
+    order::{AccountId, Order, OrderId},
 };
 use parking_lot::RwLock;
 
@@ -17,6 +18,11 @@ use super::tail::HistoryTail;
 
 /// The committed read model, shared by those who read and the one task that folds.
 pub type Shared = Arc<RwLock<Committed>>;
+
+/// Is told of each order's first fill, as it is folded.
+pub trait FirstFills: std::fmt::Debug + Send + Sync {
+    fn first_fill(&self, account: AccountId, as_maker: bool);
+}
 
 /// State, market data and the history that the tables do not hold yet, all at one sequence.
 #[derive(Debug)]
@@ -28,6 +34,7 @@ pub struct Committed {
     loaded_through: u64,
     /// Market data lacks the trades between the tables and the state that it began with.
     gap: bool,
+    first_fills: Option<Arc<dyn FirstFills>>,
 }
 
 impl Committed {
@@ -38,7 +45,17 @@ impl Committed {
     pub fn new(state: State, market_data: MarketData, projected_seq: u64) -> Self {
         let gap = state.sequence() > projected_seq;
         let tail = HistoryTail::from(projected_seq.max(state.sequence()));
-        Self { state, market_data, tail, loaded_through: projected_seq, gap }
+        Self { state, market_data, tail, loaded_through: projected_seq, gap, first_fills: None }
+    }
+
+    /// As [`Self::new`] in the place of what is here; whoever watches goes on watching.
+    pub fn restart(&mut self, state: State, market_data: MarketData, projected_seq: u64) {
+        *self = Self { first_fills: self.first_fills.take(), ..Self::new(state, market_data, projected_seq) };
+    }
+
+    /// Tells `watcher` of every first fill from here on.
+    pub fn watch_first_fills(&mut self, watcher: Arc<dyn FirstFills>) {
+        self.first_fills = Some(watcher);
     }
 
     /// Folds one committed batch.
@@ -49,7 +66,8 @@ impl Committed {
                 self.state.evolve(event);
                 continue;
             }
-            let mut fold = Fold { sequence, market_data: &mut self.market_data, tail: &mut self.tail };
+            let first_fills = self.first_fills.as_deref();
+            let mut fold = Fold { sequence, market_data: &mut self.market_data, tail: &mut self.tail, first_fills, trade: None };
             self.state.evolve_with(event, &mut fold);
         }
         self.market_data.advance(self.state.now());
@@ -85,10 +103,19 @@ struct Fold<'a> {
     sequence: u64,
     market_data: &'a mut MarketData,
     tail: &'a mut HistoryTail,
+    first_fills: Option<&'a dyn FirstFills>,
+    /// The event's trade: its quantity, and its maker.
+    trade: Option<(Quantity, OrderId)>,
 }
 
 impl Effects for Fold<'_> {
     fn order_changed(&mut self, order: &Order) {
+        // Told after the trade: an order that has executed nothing but it has its first fill.
+        if let (Some((quantity, maker)), Some(watcher)) = (self.trade, self.first_fills)
+            && order.executed == quantity
+        {
+            watcher.first_fill(order.account, order.id == maker);
+        }
         if !order.status.is_open() {
             self.tail.push_order(self.sequence, order);
         }
@@ -101,6 +128,8 @@ impl Effects for Fold<'_> {
     }
 
     fn traded(&mut self, trade: &TradeRecord) {
+        let maker = if trade.buyer_is_maker { trade.buyer_order } else { trade.seller_order };
+        self.trade = Some((trade.quantity, maker));
         self.market_data.record(trade.market, &public(trade));
         self.tail.push_trade(self.sequence, trade);
     }

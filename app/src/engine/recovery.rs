@@ -6,7 +6,7 @@ use std::time::Instant;
 use exchange_core::State;
 use sqlx::PgPool;
 
-use super::{committed::Committed, latches::Latches, replay::Expected, shared::Shared};
+use super::{latches::Latches, replay::Expected, shared::Shared};
 use crate::db::history;
 
 pub(super) struct Recovery {
@@ -28,7 +28,7 @@ impl Recovery {
         let state = State::new();
         let (market_data, projected) = history::load(&self.pool).await?;
         let sequence = state.sequence() as i64 + 1;
-        *shared.committed.write() = Committed::new(state, market_data, projected);
+        shared.committed.write().restart(state, market_data, projected);
         self.first_sequence = sequence;
         Ok(Expected { sequence, epoch: 0 })
     }

@@ -175,3 +175,6 @@ fn without_signature(part: &[u8]) -> [&[u8]; 2] {
         start = end + 1;
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -30,6 +30,10 @@ pub struct Key {
 }
 
 impl Key {
+    pub const fn new(account: AccountId, permissions: Permissions, verifier: Verifier, networks: Vec<IpNet>) -> Self {
+        Self { account, permissions, verifier, networks }
+    }
+
     /// Whether it may be used from `address`.
     pub fn allows(&self, address: IpAddr) -> bool {
         let address = address.to_canonical();
@@ -58,6 +62,13 @@ impl Keys {
 
     pub fn get(&self, api_key: &str) -> Option<Arc<Key>> {
         self.shared.keys.read().get(api_key).cloned()
+    }
+
+    /// As if the table had been read and held this key.
+    #[cfg(test)]
+    pub fn insert(&self, api_key: &str, key: Key) {
+        self.shared.loaded.store(true, Ordering::Release);
+        self.shared.keys.write().insert(api_key.into(), Arc::new(key));
     }
 
     /// False until the table was read once: until then an unknown key means nothing.
@@ -130,9 +141,7 @@ impl Keys {
             Material::Gone => Err(KeyFault::Incomplete),
         };
         match verifier {
-            Ok(verifier) => {
-                Some(Arc::new(Key { account: row.account, permissions: row.permissions, verifier, networks: row.networks }))
-            }
+            Ok(verifier) => Some(Arc::new(Key::new(row.account, row.permissions, verifier, row.networks))),
             Err(fault) => {
                 tracing::error!(account = row.account, label = row.label, %fault, "an API key cannot be used");
                 None

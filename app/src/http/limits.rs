@@ -3,8 +3,10 @@
 //! Intervals begin at whole multiples of their length, as at Binance. The memory is bounded: addresses by
 //! [`ADDRESSES_MAX`] (beyond it they share one counter), accounts by how many there are.
 
+use super::edge::now;
 use super::error::ApiError;
 use crate::config::RateLimits;
+use crate::engine::committed::FirstFills;
 use exchange_core::money::Time;
 use exchange_core::order::AccountId;
 use parking_lot::Mutex;
@@ -49,11 +51,19 @@ pub struct OrderCount {
     pub one_day: u32,
 }
 
+/// The counters of some addresses.
+#[derive(Debug, Default)]
+struct Addresses {
+    usage: FxHashMap<IpAddr, Usage>,
+    /// The minute in which those that do not count any more were last thrown out: once a minute is enough, and cheap.
+    swept: Time,
+}
+
 /// All counters of one replica.
 #[derive(Debug)]
 pub struct Limits {
     settings: RateLimits,
-    addresses: [Mutex<FxHashMap<IpAddr, Usage>>; SHARDS],
+    addresses: [Mutex<Addresses>; SHARDS],
     accounts: [Mutex<FxHashMap<AccountId, OrderCount>>; SHARDS],
 }
 
@@ -69,15 +79,16 @@ impl Limits {
     /// Charges `weight` to the address; gives what it used in this minute, and the refusal if that is too much.
     pub fn charge(&self, address: IpAddr, weight: u32, now: Time) -> (u32, Result<(), ApiError>) {
         let address = counted(address);
+        let minute = now - now.rem_euclid(MINUTE);
         let mut table = self.addresses[shard(&address)].lock();
-        if table.len() >= ADDRESSES_MAX / SHARDS && !table.contains_key(&address) {
-            let minute = now - now.rem_euclid(MINUTE);
-            table.retain(|_, usage| usage.minute == minute || usage.banned_until > now);
+        let full = |table: &Addresses| table.usage.len() >= ADDRESSES_MAX / SHARDS && !table.usage.contains_key(&address);
+        if full(&table) && table.swept != minute {
+            table.swept = minute;
+            table.usage.retain(|_, usage| usage.minute == minute || usage.banned_until > now);
         }
-        let crowded = table.len() >= ADDRESSES_MAX / SHARDS && !table.contains_key(&address);
         // Beyond the bound the newcomers share the counter of no one.
-        let address = if crowded { IpAddr::V6(Ipv6Addr::UNSPECIFIED) } else { address };
-        let usage = table.entry(address).or_default();
+        let address = if full(&table) { IpAddr::V6(Ipv6Addr::UNSPECIFIED) } else { address };
+        let usage = table.usage.entry(address).or_default();
         let result = usage.charge(weight, self.settings.weight_1m, now);
         (usage.used, result)
     }
@@ -116,6 +127,13 @@ impl Limits {
         let mut count = self.accounts[account as usize % SHARDS].lock().get(&account).copied().unwrap_or_default();
         count.roll(now);
         count
+    }
+}
+
+impl FirstFills for Limits {
+    /// Orders that trade do not count, and those that made the market count less than nothing (faqs/order_count_decrement.md).
+    fn first_fill(&self, account: AccountId, as_maker: bool) {
+        self.give_back(account, if as_maker { MAKER_FIRST_FILL } else { TAKER_FIRST_FILL }, now());
     }
 }
 
@@ -230,12 +248,12 @@ mod tests {
         for n in 0..200_000u32 {
             let _ = limits.charge(IpAddr::V4(n.into()), 1, NOON);
         }
-        let held: usize = limits.addresses.iter().map(|table| table.lock().len()).sum();
+        let held: usize = limits.addresses.iter().map(|table| table.lock().usage.len()).sum();
         assert!(held <= ADDRESSES_MAX + SHARDS, "{held}");
         for n in 0..1_000u32 {
             let _ = limits.charge(IpAddr::V4(n.into()), 1, NOON + MINUTE);
         }
-        assert!(limits.addresses.iter().map(|table| table.lock().len()).sum::<usize>() <= ADDRESSES_MAX + SHARDS);
+        assert!(limits.addresses.iter().map(|table| table.lock().usage.len()).sum::<usize>() <= ADDRESSES_MAX + SHARDS);
     }
 
     #[test]

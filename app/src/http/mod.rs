@@ -30,6 +30,7 @@ pub use keys::Keys;
 
 use crate::config::RateLimits;
 use crate::engine::Engine;
+use crate::engine::committed::FirstFills;
 use crate::engine::history::History;
 use crate::metrics::HttpMetrics;
 use axum::Router;
@@ -59,7 +60,7 @@ pub struct App {
     /// No trading request waits for it.
     pub history: History,
     pub keys: Keys,
-    pub limits: Limits,
+    pub limits: Arc<Limits>,
     pub settings: Settings,
     pub metrics: HttpMetrics,
     symbol_rules: general::SymbolRules,
@@ -67,7 +68,8 @@ pub struct App {
 
 impl App {
     pub fn new(engine: Engine, history: History, keys: Keys, settings: Settings, metrics: HttpMetrics) -> Self {
-        let limits = Limits::new(settings.rate_limits);
+        let limits = Arc::new(Limits::new(settings.rate_limits));
+        engine.committed().write().watch_first_fills(Arc::clone(&limits) as Arc<dyn FirstFills>);
         metrics.start_at_zero(ENDPOINTS.iter().map(|endpoint| endpoint.group).chain([edge::UNKNOWN_GROUP]));
         Self { engine, history, keys, limits, settings, metrics, symbol_rules: general::SymbolRules::default() }
     }

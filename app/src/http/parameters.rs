@@ -301,3 +301,6 @@ fn decode(bytes: &[u8]) -> Result<Cow<'_, str>, ApiError> {
     }
     String::from_utf8(decoded).map(Cow::Owned).map_err(|_| ApiError::ILLEGAL)
 }
+
+#[cfg(test)]
+mod tests;
