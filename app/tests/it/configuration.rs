@@ -1,0 +1,65 @@
+//! A faulty configuration: every fault at once, exit 64, before a port is bound.
+
+use std::process::{Command, Output};
+
+fn exchange(role: &str, variables: &[(&str, &str)]) -> Output {
+    let kept = std::env::vars_os().filter(|(name, _)| !name.to_string_lossy().starts_with("EXCHANGE_"));
+    Command::new(env!("CARGO_BIN_EXE_exchange"))
+        .arg(role)
+        .env_clear()
+        .envs(kept)
+        .envs(variables.iter().copied())
+        .output()
+        .unwrap()
+}
+
+#[test]
+fn missing_malformed_unknown_and_contradictory_are_told_together() {
+    // A port that is taken: binding it would be the first thing to go wrong.
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let ended = exchange(
+        "serve",
+        &[
+            ("EXCHANGE_DATABASE_URL", "mysql://root:hidden@localhost/x"),
+            ("EXCHANGE_HTTP_LISTEN", &address),
+            ("EXCHANGE_ADMIN_LISTEN", "nowhere"),
+            ("EXCHANGE_QUEUE_LIMIT", "2"),
+            ("EXCHANGE_QUEU_LIMIT", "4096"),
+            ("EXCHANGE_KEY_ENCRYPTION_KEY", "short"),
+            ("EXCHANGE_S3_BUCKET", "alone"),
+            ("LOG_FORMAT", "loud"),
+        ],
+    );
+    assert_eq!(ended.status.code(), Some(64));
+    let told = String::from_utf8(ended.stderr).unwrap();
+    for name in [
+        "EXCHANGE_DATABASE_URL is no address",
+        "EXCHANGE_INTERNAL_TOKEN is missing",
+        "EXCHANGE_ADMIN_LISTEN is \"nowhere\"",
+        "EXCHANGE_QUEUE_LIMIT is 2, outside",
+        "EXCHANGE_QUEU_LIMIT is no setting of this program; did you mean EXCHANGE_QUEUE_LIMIT",
+        "EXCHANGE_KEY_ENCRYPTION_KEY is not 64 hexadecimal digits",
+        "EXCHANGE_S3_ENDPOINT is missing while other EXCHANGE_S3_*",
+        "LOG_FORMAT is \"loud\"",
+    ] {
+        assert!(told.contains(name), "{name} is not in\n{told}");
+    }
+    assert!(!told.contains("hidden") && !told.contains("cannot be bound"), "{told}");
+}
+
+#[test]
+fn one_environment_may_serve_every_role() {
+    let ended = exchange(
+        "migrate",
+        &[
+            ("EXCHANGE_DATABASE_URL", "postgres://nobody@127.0.0.1:1/none"),
+            ("EXCHANGE_QUEUE_LIMIT", "4096"),
+            ("EXCHANGE_INTERNAL_TOKEN", "of another role"),
+        ],
+    );
+    // It got past its configuration, to the database that is not there.
+    assert_eq!(ended.status.code(), Some(1));
+    let told = String::from_utf8(ended.stdout).unwrap();
+    assert!(told.contains("the database cannot be reached"), "{told}");
+}

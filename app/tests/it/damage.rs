@@ -1,0 +1,54 @@
+//! A damaged journal stops the start, with a message that says which batch and what to do.
+
+use crate::replica::{TestReplica, database, execute};
+
+async fn damaged(damage: &'static str) -> String {
+    let url = database().await;
+    let replica = TestReplica::leading(&url).await;
+    for account in 0..3 {
+        replica.create_account(&format!("account-{account}")).await.unwrap();
+    }
+    replica.end().await;
+    execute(&url, damage).await;
+    let replica = TestReplica::start(&url);
+    let error = tokio::time::timeout(crate::eventually::DEADLINE, replica.task).await.expect("it stops").unwrap().unwrap_err();
+    assert!(replica.health.latches().iter().any(|latch| latch.name == "journal" && latch.reason.is_some()));
+    format!("{error:#}")
+}
+
+#[tokio::test]
+async fn an_altered_batch_is_named() {
+    let message = damaged(
+        "UPDATE journal SET payload = set_byte(payload, length(payload) - 1, get_byte(payload, length(payload) - 1) # 1)
+         WHERE position('account-1'::bytea in payload) > 0",
+    )
+    .await;
+    assert!(message.starts_with("the journal batch that begins at sequence "), "{message}");
+    assert!(
+        message.contains("is corrupt: its checksum is 0x") && message.contains("restore the last verified backup"),
+        "{message}"
+    );
+}
+
+#[tokio::test]
+async fn a_missing_batch_is_named() {
+    let message = damaged("DELETE FROM journal WHERE position('account-1'::bytea in payload) > 0").await;
+    assert!(message.starts_with("the journal lacks the batches with sequences "), "{message}");
+    assert!(message.contains("the batch after them is there"), "{message}");
+}
+
+#[tokio::test]
+async fn a_missing_end_is_named() {
+    let message = damaged("DELETE FROM journal WHERE first_seq = (SELECT max(first_seq) FROM journal)").await;
+    assert!(message.contains("the head says that they were committed"), "{message}");
+}
+
+#[tokio::test]
+async fn a_batch_of_a_later_format_names_the_remedy() {
+    let message = damaged(
+        "WITH last AS (SELECT max(first_seq) AS first_seq FROM journal)
+         UPDATE journal SET payload = '\\x0201', checksum = 2844319735 FROM last WHERE journal.first_seq = last.first_seq",
+    )
+    .await;
+    assert!(message.contains("is corrupt"), "{message}");
+}

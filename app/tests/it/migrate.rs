@@ -1,0 +1,65 @@
+//! `exchange migrate`: repeated, twice at once, on a newer schema, on an altered migration.
+
+use sqlx::{Connection, PgConnection};
+
+use crate::replica::{execute, number};
+
+async fn empty() -> String {
+    local_parts::shared_postgres().await.unwrap().create_database().await.unwrap()
+}
+
+async fn apply(url: &str) -> anyhow::Result<()> {
+    exchange::db::migrate::apply(&mut PgConnection::connect(url).await?).await
+}
+
+#[tokio::test]
+async fn twice_at_once_and_then_again() {
+    let url = empty().await;
+    let (first, second) = tokio::join!(apply(&url), apply(&url));
+    first.unwrap();
+    second.unwrap();
+    apply(&url).await.unwrap();
+    let applied = number(&url, "SELECT count(*) FROM _sqlx_migrations WHERE success").await;
+    assert_eq!(applied as usize, exchange::db::migrate::MIGRATIONS.iter().count());
+    assert_eq!(number(&url, "SELECT count(*) FROM pg_inherits WHERE inhparent = 'journal'::regclass").await, 2);
+}
+
+#[tokio::test]
+async fn a_newer_schema_is_left_alone() {
+    let url = empty().await;
+    apply(&url).await.unwrap();
+    execute(
+        &url,
+        "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time)
+         VALUES (99990101000000, 'of a later release', true, '\\x00', 1)",
+    )
+    .await;
+    apply(&url).await.unwrap();
+    assert_eq!(number(&url, "SELECT count(*) FROM _sqlx_migrations WHERE version = 99990101000000").await, 1);
+}
+
+#[tokio::test]
+async fn an_altered_migration_is_refused() {
+    let url = empty().await;
+    apply(&url).await.unwrap();
+    execute(&url, "UPDATE _sqlx_migrations SET checksum = '\\x00' WHERE version = 20261123000100").await;
+    let error = format!("{:#}", apply(&url).await.unwrap_err());
+    assert!(error.contains("20261123000100"), "{error}");
+}
+
+/// A statement that cannot have its lock fails instead of stopping everybody behind it.
+#[tokio::test]
+async fn a_lock_is_not_waited_for_long() {
+    let url = empty().await;
+    apply(&url).await.unwrap();
+    execute(&url, "DELETE FROM _sqlx_migrations WHERE version = 20261123000100").await;
+    execute(&url, "DROP TABLE head").await;
+    execute(&url, "DROP TABLE journal").await;
+    let mut holder = PgConnection::connect(&url).await.unwrap();
+    let mut transaction = holder.begin().await.unwrap();
+    sqlx::query("LOCK TABLE _sqlx_migrations IN SHARE MODE").execute(&mut *transaction).await.unwrap();
+    let error = format!("{:#}", apply(&url).await.unwrap_err());
+    assert!(error.contains("lock timeout"), "{error}");
+    transaction.rollback().await.unwrap();
+    apply(&url).await.unwrap();
+}

@@ -1,0 +1,111 @@
+//! An engine without an API, for tests that break what lies under it.
+
+use exchange::{
+    engine::{self, Engine, Reply, SubmitError},
+    metrics::EngineMetrics,
+};
+use exchange_core::{
+    command::{AdminAction, Command, Operator},
+    order::AccountId,
+};
+use service_kit::{health::Health, metrics::Metrics};
+use sqlx::{Connection, PgConnection, PgPool};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use crate::eventually::until;
+
+pub struct TestReplica {
+    pub engine: Engine,
+    pub health: Health,
+    pub metrics: Metrics,
+    pub stop: CancellationToken,
+    pub task: JoinHandle<anyhow::Result<()>>,
+}
+
+impl TestReplica {
+    /// An engine on the database at `url`, which may be a proxy's.
+    pub fn start(url: &str) -> Self {
+        Self::with_queue(url, 1024)
+    }
+
+    pub fn with_queue(url: &str, queue_limit: usize) -> Self {
+        let (metrics, health) = (Metrics::new("exchange", "test", None), Health::new());
+        let (engine, replica) = engine::start(engine::Parts {
+            database: url.parse().unwrap(),
+            pool: PgPool::connect_lazy(url).unwrap(),
+            address: "127.0.0.1:1".into(),
+            queue_limit,
+            metrics: EngineMetrics::register(&metrics).unwrap(),
+            health: health.clone(),
+        });
+        let stop = CancellationToken::new();
+        let task = tokio::spawn(replica.run(stop.clone()));
+        Self { engine, health, metrics, stop, task }
+    }
+
+    /// An engine that leads.
+    pub async fn leading(url: &str) -> Self {
+        let replica = Self::start(url);
+        replica.leads().await;
+        replica
+    }
+
+    pub async fn leads(&self) {
+        until("the replica leads", || async { self.engine.is_leader() }).await;
+    }
+
+    /// Hands the lead over and ends.
+    pub async fn end(self) {
+        self.stop.cancel();
+        self.task.await.unwrap().unwrap();
+    }
+
+    /// Creates an account; its id is the next one, so ids tell what was executed before.
+    pub async fn create_account(&self, reference: &str) -> Result<Reply, SubmitError> {
+        self.engine.submit(create_account(reference), None).await
+    }
+
+    /// The account's id in the committed state.
+    pub fn account(&self, reference: &str) -> Option<AccountId> {
+        self.engine.committed().read().state.account_by_reference(reference).map(|account| account.id)
+    }
+
+    pub fn sequence(&self) -> u64 {
+        self.engine.committed().read().state.sequence()
+    }
+
+    /// Why the latch is closed; `None` while it is open.
+    pub fn reason(&self, latch: &str) -> Option<String> {
+        self.health.latches().into_iter().find(|state| state.name == latch).expect("a latch of that name").reason
+    }
+}
+
+pub fn create_account(reference: &str) -> Command {
+    let operator = Operator { actor: "test".into(), reason: "test".into() };
+    Command::Admin { operator, action: AdminAction::CreateAccount { reference: reference.into() } }
+}
+
+/// A database of one's own with this release's schema.
+pub async fn database() -> String {
+    let url = local_parts::shared_postgres().await.unwrap().create_database().await.unwrap();
+    migrate(&url).await;
+    url
+}
+
+pub async fn migrate(url: &str) {
+    let mut connection = PgConnection::connect(url).await.unwrap();
+    exchange::db::migrate::apply(&mut connection).await.unwrap();
+}
+
+/// One number of one row.
+pub async fn number(url: &str, query: &'static str) -> i64 {
+    let mut connection = PgConnection::connect(url).await.unwrap();
+    sqlx::query_scalar(query).fetch_one(&mut connection).await.unwrap()
+}
+
+/// A statement that a test does to the database behind the engine's back.
+pub async fn execute(url: &str, statement: &'static str) {
+    let mut connection = PgConnection::connect(url).await.unwrap();
+    sqlx::query(statement).execute(&mut connection).await.unwrap();
+}

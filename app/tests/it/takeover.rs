@@ -1,0 +1,153 @@
+//! Two replicas on one database: one leads, the other takes over when the first is gone, paused or asked to go.
+
+use exchange::{
+    db::journal::{self, Append},
+    engine::SubmitError,
+};
+use exchange_core::{batch, event::Event};
+use sqlx::{Connection, PgConnection};
+
+use crate::{
+    eventually::until,
+    proxy::{Proxy, server_of},
+    replica::{TestReplica, database, execute, number},
+};
+
+#[tokio::test]
+async fn a_standby_follows_says_why_it_waits_and_takes_over_at_once_when_asked() {
+    let url = database().await;
+    let first = TestReplica::leading(&url).await;
+    let second = TestReplica::start(&url);
+    first.create_account("early").await.unwrap();
+    until("the standby has followed", || async { second.account("early").is_some() }).await;
+    until("the standby says why it waits", || async {
+        second.reason("lead").is_some_and(|reason| reason == "standing by: 127.0.0.1:1 leads in epoch 1")
+    })
+    .await;
+    assert_eq!(second.create_account("misdirected").await, Err(SubmitError::Unavailable));
+    assert!(!second.health.is_ready());
+    first.end().await;
+    second.leads().await;
+    until("the standby is ready", || async { second.health.is_ready() }).await;
+    second.create_account("late").await.unwrap();
+    assert_eq!(number(&url, "SELECT epoch FROM head").await, 2);
+    second.end().await;
+}
+
+#[tokio::test]
+async fn everything_taken_before_the_hand_over_is_answered() {
+    let url = database().await;
+    let replica = TestReplica::leading(&url).await;
+    let engine = replica.engine.clone();
+    let mut waiting = tokio::task::JoinSet::new();
+    for number in 0..500 {
+        let engine = engine.clone();
+        waiting.spawn(async move {
+            let reference = format!("account-{number}");
+            (engine.submit(crate::replica::create_account(&reference), None).await, reference)
+        });
+    }
+    tokio::task::yield_now().await;
+    replica.end().await;
+    let again = TestReplica::leading(&url).await;
+    while let Some(answer) = waiting.join_next().await {
+        let (answer, reference) = answer.unwrap();
+        match answer {
+            Ok(_) => assert!(again.account(&reference).is_some(), "{reference} was acknowledged and is lost"),
+            Err(SubmitError::Unavailable) => {
+                assert!(again.account(&reference).is_none(), "{reference} was executed, not answered")
+            }
+            Err(other) => panic!("{reference}: {other:?}"),
+        }
+    }
+    again.end().await;
+}
+
+#[tokio::test]
+async fn a_paused_leader_is_replaced_and_cannot_write_when_it_wakes() {
+    let url = database().await;
+    let proxy = Proxy::start(server_of(&url)).await;
+    let paused = TestReplica::leading(&proxy.url(&url)).await;
+    paused.create_account("before").await.unwrap();
+    let standby = TestReplica::start(&url);
+    until("the standby follows", || async { standby.account("before").is_some() }).await;
+
+    proxy.stall();
+    let writing = tokio::spawn({
+        let engine = paused.engine.clone();
+        async move { engine.submit(crate::replica::create_account("from the past"), None).await }
+    });
+    standby.leads().await;
+    standby.create_account("present").await.unwrap();
+    proxy.resume();
+    assert_eq!(writing.await.unwrap(), Err(SubmitError::Unavailable));
+    until("the woken one follows", || async { paused.account("present").is_some() }).await;
+    assert!(!paused.engine.is_leader());
+    assert_eq!(paused.account("from the past"), None);
+    standby.end().await;
+    paused.leads().await;
+    paused.create_account("after").await.unwrap();
+    paused.end().await;
+}
+
+/// The fence itself: whatever a deposed leader believes, its statement does nothing.
+#[tokio::test]
+async fn a_batch_of_a_past_epoch_is_not_written() {
+    let url = database().await;
+    let mut connection = PgConnection::connect(&url).await.unwrap();
+    execute(&url, "UPDATE head SET epoch = 5").await;
+    let mut payload = Vec::new();
+    batch::encode(&[Event::Clock(1)], &mut payload);
+    let append = |epoch, previous_sequence| Append {
+        epoch,
+        previous_sequence,
+        last_sequence: previous_sequence + 1,
+        checksum: batch::checksum(&payload),
+        payload: &payload,
+    };
+    assert!(!journal::append(&mut connection, append(4, 0)).await.unwrap(), "a past epoch");
+    assert!(!journal::append(&mut connection, append(5, 3)).await.unwrap(), "a wrong sequence");
+    assert_eq!(number(&url, "SELECT count(*) FROM journal").await, 0);
+    assert!(journal::append(&mut connection, append(5, 0)).await.unwrap());
+    assert!(!journal::append(&mut connection, append(5, 0)).await.unwrap(), "the same again");
+    assert_eq!(number(&url, "SELECT count(*) FROM journal").await, 1);
+}
+
+#[tokio::test]
+async fn a_clock_behind_the_journal_does_not_lead() {
+    let url = database().await;
+    let mut connection = PgConnection::connect(&url).await.unwrap();
+    let mut payload = Vec::new();
+    // An hour from now, in microseconds.
+    let ahead = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_micros() as i64 + 3_600_000_000;
+    batch::encode(&[Event::Clock(ahead)], &mut payload);
+    let append =
+        Append { epoch: 0, previous_sequence: 0, last_sequence: 1, checksum: batch::checksum(&payload), payload: &payload };
+    assert!(journal::append(&mut connection, append).await.unwrap());
+    let replica = TestReplica::start(&url);
+    until("it says that its clock is behind", || async {
+        replica.reason("lead").is_some_and(|reason| reason.contains("clock is 359") && reason.contains("behind the journal"))
+    })
+    .await;
+    assert!(!replica.engine.is_leader());
+    replica.end().await;
+}
+
+#[tokio::test]
+async fn a_database_without_what_was_seen_is_refused() {
+    let url = database().await;
+    let replica = TestReplica::leading(&url).await;
+    replica.create_account("seen").await.unwrap();
+    // As a standby that was promoted too early would be: the last batch is not there.
+    execute(
+        &url,
+        "WITH last AS (DELETE FROM journal WHERE first_seq = (SELECT max(first_seq) FROM journal) RETURNING first_seq)
+                   UPDATE head SET last_seq = first_seq - 1, epoch = epoch + 1, released = true FROM last",
+    )
+    .await;
+    until("the database is refused", || async { replica.reason("database").is_some_and(|reason| reason.contains("older copy")) })
+        .await;
+    assert_eq!(replica.create_account("unseen").await, Err(SubmitError::Unavailable));
+    assert_eq!(number(&url, "SELECT epoch FROM head").await, 2, "nobody claimed it");
+    replica.end().await;
+}

@@ -1,0 +1,95 @@
+//! A whole server in the test's own process: PostgreSQL behind it, its ports chosen by the system.
+
+use std::sync::LazyLock;
+
+use exchange::{
+    config,
+    engine::Engine,
+    serve::{Listeners, Server},
+};
+use service_kit::{
+    health::Health,
+    shutdown::Shutdown,
+    telemetry::{self, Service, TelemetryGuard},
+};
+use sqlx::PgPool;
+use tokio::{net::TcpListener, task::JoinHandle};
+
+use crate::replica::database;
+
+/// The internal listener's token.
+pub const INTERNAL_TOKEN: &str = "internal-token-of-the-tests";
+
+/// One subscriber for the whole process.
+static TELEMETRY: LazyLock<TelemetryGuard> = LazyLock::new(|| {
+    let settings = telemetry::Settings { level: "error".into(), ..telemetry::Settings::default() };
+    telemetry::init(Service { name: "exchange", version: "test" }, &settings).expect("telemetry starts once")
+});
+
+/// A running server. Dropping it begins its shutdown.
+pub struct TestApp {
+    /// `http://host:port` of the API.
+    pub api: String,
+    /// `http://host:port` of metrics and readiness.
+    pub admin: String,
+    /// `http://host:port` of the internal listener.
+    pub internal: String,
+    pub http: reqwest::Client,
+    pub engine: Engine,
+    pub health: Health,
+    pub pool: PgPool,
+    pub database_url: String,
+    pub shutdown: Shutdown,
+    pub running: JoinHandle<anyhow::Result<()>>,
+}
+
+impl TestApp {
+    /// A server on an empty database; it leads when this returns.
+    pub async fn start() -> Self {
+        Self::on(database().await, |_| {}).await
+    }
+
+    /// A server on a database, with settings of its own; it is ready when this returns.
+    pub async fn on(database_url: String, change: impl FnOnce(&mut config::Serve)) -> Self {
+        let listeners = Listeners { http: listener().await, admin: listener().await, internal: listener().await };
+        let [api, admin, internal] = [&listeners.http, &listeners.admin, &listeners.internal]
+            .map(|listener| format!("http://{}", listener.local_addr().unwrap()));
+        let mut settings = settings(&database_url);
+        change(&mut settings);
+        let shutdown = Shutdown::new(settings.process.shutdown_deadline);
+        let server = Server::build(listeners, settings, TELEMETRY.log_level(), shutdown.clone()).unwrap();
+        let (engine, health, pool) = (server.engine.clone(), server.health.clone(), server.pool.clone());
+        let running = tokio::spawn(server.run());
+        tokio::time::timeout(crate::eventually::DEADLINE, health.ready()).await.expect("the server becomes ready");
+        Self { api, admin, internal, http: reqwest::Client::new(), engine, health, pool, database_url, shutdown, running }
+    }
+
+    /// Ends the server and waits until it has.
+    pub async fn end(mut self) {
+        self.shutdown.begin("the test ends it");
+        (&mut self.running).await.unwrap().unwrap();
+        self.shutdown.drained().await;
+    }
+}
+
+impl Drop for TestApp {
+    fn drop(&mut self) {
+        self.shutdown.begin("the test has ended");
+    }
+}
+
+async fn listener() -> TcpListener {
+    TcpListener::bind("127.0.0.1:0").await.unwrap()
+}
+
+fn settings(database_url: &str) -> config::Serve {
+    config::load_from(
+        [
+            ("EXCHANGE_DATABASE_URL", database_url),
+            ("EXCHANGE_INTERNAL_TOKEN", INTERNAL_TOKEN),
+            ("EXCHANGE_KEY_ENCRYPTION_KEY", "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f"),
+        ],
+        config::Serve::read,
+    )
+    .unwrap()
+}
