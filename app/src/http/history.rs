@@ -74,8 +74,7 @@ pub async fn lists(app: &App, call: &Call<'_>) -> Answer {
         return Err(BAD_COMBINATION);
     }
     let lists = app.history.lists(account, part).await?;
-    let symbols: Vec<Box<str>> =
-        app.engine.committed().read().state.markets().map(|market| market.symbol.clone()).collect();
+    let symbols: Vec<Box<str>> = app.engine.committed().read().state.markets().map(|market| market.symbol.clone()).collect();
     Ok(Reply::written(16 + LIST_SIZE * lists.len(), |json| {
         json.array(&lists, |json, details| {
             let symbol = symbols.get(usize::from(details.list.market)).map_or("", |symbol| symbol);

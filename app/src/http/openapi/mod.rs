@@ -12,7 +12,9 @@ use parameters::{Kind, REFUSED, describe};
 use schemas::{Decimal, Empty, Error, OrderCount, RateLimit, ServerTime, Timestamp, account, market, trading};
 use utoipa::OpenApi;
 use utoipa::openapi::extensions::ExtensionsBuilder;
-use utoipa::openapi::path::{HttpMethod, Operation, OperationBuilder, Parameter, ParameterBuilder, ParameterIn, PathItem, PathsBuilder};
+use utoipa::openapi::path::{
+    HttpMethod, Operation, OperationBuilder, Parameter, ParameterBuilder, ParameterIn, PathItem, PathsBuilder,
+};
 use utoipa::openapi::schema::{AnyOfBuilder, Array, ArrayBuilder, KnownFormat, ObjectBuilder, Schema, SchemaFormat, Type};
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, SecurityRequirement, SecurityScheme};
 use utoipa::openapi::{ContentBuilder, Ref, RefOr, Required, ResponseBuilder};
@@ -84,7 +86,8 @@ pub fn document(endpoints: &[Endpoint]) -> utoipa::openapi::OpenApi {
     }
     document.paths = paths.build();
     if let Some(components) = &mut document.components {
-        let key = ApiKey::Header(ApiKeyValue::with_description("X-MBX-APIKEY", "The API key; the request is signed with its secret."));
+        let key =
+            ApiKey::Header(ApiKeyValue::with_description("X-MBX-APIKEY", "The API key; the request is signed with its secret."));
         components.add_security_scheme(HEADER_KEY, SecurityScheme::ApiKey(key));
     }
     document
@@ -147,9 +150,7 @@ fn parameter(name: &str, kind: Kind, text: &str, required: bool) -> Parameter {
     let of = |kind: Type| ObjectBuilder::new().schema_type(kind);
     let schema: Schema = match kind {
         Kind::Text => of(Type::String).into(),
-        Kind::Integer | Kind::Time => {
-            of(Type::Integer).format(Some(SchemaFormat::KnownFormat(KnownFormat::Int64))).into()
-        }
+        Kind::Integer | Kind::Time => of(Type::Integer).format(Some(SchemaFormat::KnownFormat(KnownFormat::Int64))).into(),
         Kind::Decimal => of(Type::String).pattern(Some(r"^\d+(\.\d+)?$")).into(),
         Kind::Boolean => of(Type::Boolean).into(),
         Kind::Texts => of(Type::String).into(),
@@ -214,7 +215,9 @@ fn candle() -> Schema {
         decimal("Unused."),
     ];
     ArrayBuilder::new()
-        .description(Some("Open time, open, high, low, close, volume, close time, quote volume, trades, taker's volumes, unused."))
+        .description(Some(
+            "Open time, open, high, low, close, volume, close time, quote volume, trades, taker's volumes, unused.",
+        ))
         .prefix_items(columns)
         .items(utoipa::openapi::schema::ArrayItems::False)
         .min_items(Some(12))
@@ -273,6 +276,9 @@ mod tests {
         assert!(references > 100, "{references}");
         // One path item holds all methods of a path.
         assert!(document["paths"]["/api/v3/time"]["get"].is_object());
-        assert_eq!(document["paths"].as_object().unwrap().values().map(|item| item.as_object().unwrap().len()).sum::<usize>(), ENDPOINTS.len());
+        assert_eq!(
+            document["paths"].as_object().unwrap().values().map(|item| item.as_object().unwrap().len()).sum::<usize>(),
+            ENDPOINTS.len()
+        );
     }
 }

@@ -20,10 +20,27 @@ pub enum Kind {
 
 /// Read by name so that a client gets a clear refusal; left out of the reference.
 pub const REFUSED: &[&str] = &[
-    "icebergQty", "trailingDelta", "strategyId", "strategyType", "pegPriceType", "pegOffsetValue", "pegOffsetType",
-    "aboveIcebergQty", "aboveTrailingDelta", "aboveStrategyId", "aboveStrategyType", "abovePegPriceType",
-    "abovePegOffsetType", "abovePegOffsetValue", "belowIcebergQty", "belowTrailingDelta", "belowStrategyId",
-    "belowStrategyType", "belowPegPriceType", "belowPegOffsetType", "belowPegOffsetValue",
+    "icebergQty",
+    "trailingDelta",
+    "strategyId",
+    "strategyType",
+    "pegPriceType",
+    "pegOffsetValue",
+    "pegOffsetType",
+    "aboveIcebergQty",
+    "aboveTrailingDelta",
+    "aboveStrategyId",
+    "aboveStrategyType",
+    "abovePegPriceType",
+    "abovePegOffsetType",
+    "abovePegOffsetValue",
+    "belowIcebergQty",
+    "belowTrailingDelta",
+    "belowStrategyId",
+    "belowStrategyType",
+    "belowPegPriceType",
+    "belowPegOffsetType",
+    "belowPegOffsetValue",
 ];
 
 fn legs() -> Vec<&'static str> {
@@ -93,9 +110,7 @@ pub fn describe(path: &str, name: &str) -> Option<(Kind, &'static str)> {
         "cancelReplaceMode" => {
             (Kind::One(|| vec!["STOP_ON_FAILURE", "ALLOW_FAILURE"]), "Whether the new order is tried when the cancel fails.")
         }
-        "cancelRestrictions" => {
-            (Kind::One(|| vec!["ONLY_NEW", "ONLY_PARTIALLY_FILLED"]), "Cancel only an order of this status.")
-        }
+        "cancelRestrictions" => (Kind::One(|| vec!["ONLY_NEW", "ONLY_PARTIALLY_FILLED"]), "Cancel only an order of this status."),
         "orderRateLimitExceededMode" => (
             Kind::One(|| vec!["DO_NOTHING", "CANCEL_ONLY"]),
             "What to do when the account has no room for another order. Default: DO_NOTHING.",

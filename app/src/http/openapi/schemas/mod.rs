@@ -5,20 +5,21 @@ pub mod account;
 pub mod market;
 pub mod trading;
 
+use serde::Serialize;
 use utoipa::ToSchema;
 
 /// A number as text, with eight decimal places.
-#[derive(ToSchema)]
+#[derive(Serialize, ToSchema)]
 #[schema(example = "0.10000000", pattern = r"^-?\d+\.\d{8}$")]
 pub struct Decimal(pub String);
 
 /// Milliseconds since the Unix epoch, UTC; microseconds when the request carries `X-MBX-TIME-UNIT: MICROSECOND`.
-#[derive(ToSchema)]
+#[derive(Serialize, ToSchema)]
 #[schema(example = 1_499_827_319_559_i64)]
 pub struct Timestamp(pub i64);
 
 /// What every request that is not answered gets.
-#[derive(ToSchema)]
+#[derive(Serialize, ToSchema)]
 pub struct Error {
     /// Binance's error code.
     #[schema(example = -1121)]

@@ -1,6 +1,7 @@
 //! Shapes of orders and order lists.
 
 use super::{Decimal, Error, Timestamp};
+use serde::Serialize;
 use utoipa::ToSchema;
 
 /// A new order, `newOrderRespType=ACK`.
@@ -21,7 +22,7 @@ pub struct OrderAck {
 }
 
 /// A new order, `newOrderRespType=RESULT`, or `FULL` with its `fills`.
-#[derive(ToSchema)]
+#[derive(Serialize, ToSchema)]
 #[schema(rename_all = "camelCase")]
 pub struct PlacedOrder {
     #[schema(example = "BTCUSDT")]
@@ -60,7 +61,7 @@ pub struct PlacedOrder {
 }
 
 /// One execution of a new order.
-#[derive(ToSchema)]
+#[derive(Serialize, ToSchema)]
 #[schema(rename_all = "camelCase")]
 pub struct Fill {
     pub price: Decimal,
@@ -108,7 +109,7 @@ pub struct Order {
 }
 
 /// An order that a cancel ended.
-#[derive(ToSchema)]
+#[derive(Serialize, ToSchema)]
 #[schema(rename_all = "camelCase")]
 pub struct CanceledOrder {
     #[schema(example = "BTCUSDT")]
@@ -139,7 +140,7 @@ pub struct CanceledOrder {
 }
 
 /// An order of a list.
-#[derive(ToSchema)]
+#[derive(Serialize, ToSchema)]
 #[schema(rename_all = "camelCase")]
 pub struct ListedOrder {
     pub symbol: String,
@@ -183,7 +184,7 @@ pub struct PlacedOrderList {
 }
 
 /// An order list that a cancel ended.
-#[derive(ToSchema)]
+#[derive(Serialize, ToSchema)]
 #[schema(rename_all = "camelCase")]
 pub struct CanceledOrderList {
     pub order_list_id: u64,
@@ -207,7 +208,7 @@ pub struct CancelReplace {
     /// SUCCESS, FAILURE or NOT_ATTEMPTED.
     #[schema(example = "SUCCESS")]
     pub new_order_result: String,
-    pub cancel_response: CanceledOrder,
+    pub cancel_response: Canceled,
     pub new_order_response: PlacedOrder,
 }
 
@@ -231,15 +232,23 @@ pub struct CancelReplaceHalves {
     pub new_order_response: Option<NewOrderHalf>,
 }
 
-#[derive(ToSchema)]
-#[schema(untagged)]
+/// An order, or the whole list that it was part of.
+#[derive(Serialize, ToSchema)]
+#[serde(untagged)]
+pub enum Canceled {
+    Order(Box<CanceledOrder>),
+    List(Box<CanceledOrderList>),
+}
+
+#[derive(Serialize, ToSchema)]
+#[serde(untagged)]
 pub enum CancelHalf {
-    Canceled(Box<CanceledOrder>),
+    Canceled(Canceled),
     Failed(Error),
 }
 
-#[derive(ToSchema)]
-#[schema(untagged)]
+#[derive(Serialize, ToSchema)]
+#[serde(untagged)]
 pub enum NewOrderHalf {
     Placed(Box<PlacedOrder>),
     Failed(Error),
