@@ -19,7 +19,8 @@ impl std::error::Error for MissingProgram {}
 
 /// The workspace's own Python environment, where `make install` puts programs from PyPI.
 pub fn python_environment() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../.venv")
+    let repository = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    repository.canonicalize().unwrap_or(repository).join(".venv")
 }
 
 /// Looks in the workspace's Python environment, then among PostgreSQL's servers (newest first), then in `PATH`.

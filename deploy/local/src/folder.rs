@@ -1,7 +1,9 @@
 //! Folders that a part can use and that do not outlive their run.
 
 use std::{
-    fs, io,
+    fs,
+    hash::{DefaultHasher, Hash, Hasher},
+    io,
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
 };
@@ -28,13 +30,30 @@ impl Folder {
         Ok(Self { path, throwaway: false })
     }
 
+    /// A folder that stays, for a part that runs as an ordinary account. Below a folder that only root may enter, such
+    /// as `/root`, the path becomes a link to a folder of the system's temporary place, begun anew.
+    pub fn kept_within_reach(path: impl Into<PathBuf>) -> Result<Self> {
+        let path = path.into();
+        let parent = path.parent().context("a folder of a part lies in another")?;
+        fs::create_dir_all(parent).with_context(|| format!("creating {}", parent.display()))?;
+        if Account::unprivileged()?.is_none() || reachable_by_all(&parent.join("any")) {
+            return Self::kept(path);
+        }
+        let mut hasher = DefaultHasher::new();
+        path.hash(&mut hasher);
+        let target = temporary_home()?.join(format!("kept-{:016x}", hasher.finish()));
+        if target.exists() {
+            fs::remove_dir_all(&target).with_context(|| format!("clearing {}", target.display()))?;
+        }
+        fs::create_dir(&target).with_context(|| format!("creating {}", target.display()))?;
+        std::os::unix::fs::symlink(&target, &path).with_context(|| format!("linking {}", path.display()))?;
+        Ok(Self { path: target, throwaway: false })
+    }
+
     /// A new folder in the system's temporary place. Those of processes that are gone are removed on the way, since
     /// a killed process removes nothing.
     pub fn throwaway(name: &str) -> Result<Self> {
-        let base = std::env::temp_dir();
-        let base = if reachable_by_all(&base) { base } else { REACHABLE.into() };
-        let home = base.join(format!("local-parts-{}", rustix::process::geteuid().as_raw()));
-        fs::create_dir_all(&home).with_context(|| format!("creating {}", home.display()))?;
+        let home = temporary_home()?;
         sweep(&home);
         let path = home.join(format!("{}-{name}-{:08x}", std::process::id(), rand::random::<u32>()));
         fs::create_dir(&path).with_context(|| format!("creating {}", path.display()))?;
@@ -67,11 +86,21 @@ impl Drop for Folder {
     }
 }
 
-/// Whether every folder on the way may be entered by everybody.
-pub(crate) fn reachable_by_all(path: &Path) -> bool {
+/// Where the folders of this user's parts live when nobody names a place.
+fn temporary_home() -> Result<PathBuf> {
+    let base = std::env::temp_dir();
+    let base = if reachable_by_all(&base.join("any")) { base } else { REACHABLE.into() };
+    let home = base.join(format!("local-parts-{}", rustix::process::geteuid().as_raw()));
+    fs::create_dir_all(&home).with_context(|| format!("creating {}", home.display()))?;
+    Ok(home)
+}
+
+/// Whether every folder on the way to `path` may be entered by everybody; `path` itself need not exist.
+fn reachable_by_all(path: &Path) -> bool {
     const ENTER: u32 = 0o001;
     let may_enter = |folder: &Path| fs::metadata(folder).is_ok_and(|metadata| metadata.permissions().mode() & ENTER != 0);
-    fs::canonicalize(path).is_ok_and(|path| path.ancestors().skip(1).all(may_enter))
+    let parent = path.parent().and_then(|parent| fs::canonicalize(parent).ok());
+    parent.is_some_and(|parent| parent.ancestors().all(may_enter))
 }
 
 fn sweep(home: &Path) {
@@ -112,5 +141,21 @@ mod tests {
         assert!(reachable_by_all(&inner));
         fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o700)).unwrap();
         assert!(!reachable_by_all(&inner));
+    }
+
+    #[test]
+    fn a_part_of_root_gets_a_folder_that_it_can_reach() {
+        let folder = Folder::throwaway("reach").unwrap();
+        fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o700)).unwrap();
+        let wanted = folder.path().join("postgres");
+        let kept = Folder::kept_within_reach(&wanted).unwrap();
+        fs::write(kept.path().join("data"), "x").unwrap();
+        assert_eq!(fs::read_to_string(wanted.join("data")).unwrap(), "x");
+        let lent = Account::unprivileged().unwrap();
+        assert_eq!(lent.is_some(), kept.path() != wanted);
+        kept.give_to(lent).unwrap();
+        if lent.is_some() {
+            fs::remove_dir_all(kept.path()).unwrap();
+        }
     }
 }

@@ -39,9 +39,31 @@ impl StopSignal {
 }
 
 impl Launch {
+    /// A part that runs as the caller.
+    pub fn new<Argument: Into<OsString>>(
+        name: &'static str,
+        program: PathBuf,
+        arguments: impl IntoIterator<Item = Argument>,
+        environment: Vec<(String, String)>,
+        stop_signal: StopSignal,
+    ) -> Self {
+        let arguments = arguments.into_iter().map(Into::into).collect();
+        Self { name, program, arguments, environment, account: None, stop_signal }
+    }
+
     /// The command line, through `setpriv` (util-linux, on every Debian), which arranges that the part ends with its
     /// parent and lends the account, and then becomes the part itself.
     pub fn command_line(&self) -> Vec<OsString> {
+        self.words([])
+    }
+
+    /// The same for a supervisor, with the environment in it through `env`.
+    pub fn command_line_with_environment(&self) -> Vec<OsString> {
+        let assignments = self.environment.iter().map(|(name, value)| format!("{name}={value}").into());
+        self.words(std::iter::once("env".into()).chain(assignments))
+    }
+
+    fn words(&self, before_program: impl IntoIterator<Item = OsString>) -> Vec<OsString> {
         let mut words: Vec<OsString> = vec!["setpriv".into(), "--pdeathsig".into(), self.stop_signal.name().into()];
         if let Some(account) = self.account {
             words.extend([
@@ -51,6 +73,7 @@ impl Launch {
             ]);
         }
         words.push("--".into());
+        words.extend(before_program);
         words.push(self.program.clone().into());
         words.extend(self.arguments.iter().cloned());
         words

@@ -1,10 +1,14 @@
 //! The table of commands. What `make` calls; people call `make`.
 
+mod stack;
 mod with_parts;
 
-use std::{ffi::OsString, process::ExitCode};
+use std::{ffi::OsString, path::PathBuf, process::ExitCode};
 
-use clap::{Parser, Subcommand};
+use anyhow::Result;
+use clap::{Args, Parser, Subcommand};
+
+use stack::{DEFAULT_PORT_BASE, Layout};
 
 /// Starts the parts of the exchange on this machine.
 #[derive(Parser)]
@@ -16,6 +20,12 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Starts the exchange with live traffic in the foreground; Ctrl-C ends it all.
+    Run(Place),
+    /// The same in the background; returns when every part is ready.
+    Up(Place),
+    /// Ends what `up` started.
+    Down(Place),
     /// Runs a command beside a PostgreSQL and an S3 server for tests, named in its environment, and ends them after it.
     WithParts {
         #[arg(trailing_var_arg = true, required = true)]
@@ -23,13 +33,37 @@ enum Command {
     },
 }
 
+/// Where a run is.
+#[derive(Args)]
+struct Place {
+    /// The port of the REST API, which the others follow; 0 takes any free ports.
+    #[arg(long, env = "PORT_BASE", default_value_t = DEFAULT_PORT_BASE)]
+    port_base: u16,
+    /// Data, logs and endpoints.json [default: .run in the repository]
+    #[arg(long, env = "RUN_FOLDER")]
+    folder: Option<PathBuf>,
+}
+
 #[tokio::main]
 async fn main() -> ExitCode {
-    let ended = match Arguments::parse().command {
-        Command::WithParts { command } => with_parts::run(&command).await,
-    };
-    ended.unwrap_or_else(|error| {
+    ended(Arguments::parse().command).await.unwrap_or_else(|error| {
         eprintln!("{error:#}");
         ExitCode::FAILURE
     })
+}
+
+async fn ended(command: Command) -> Result<ExitCode> {
+    match command {
+        Command::Run(place) => stack::run(&place.layout()?).await?,
+        Command::Up(place) => stack::up(&place.layout()?).await?,
+        Command::Down(place) => stack::down(&place.layout()?).await?,
+        Command::WithParts { command } => return with_parts::run(&command).await,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+impl Place {
+    fn layout(self) -> Result<Layout> {
+        Layout::new(self.port_base, self.folder)
+    }
 }

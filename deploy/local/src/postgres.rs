@@ -121,14 +121,15 @@ impl Postgres {
 }
 
 /// Whether a server takes connections at `url`.
-pub(crate) async fn answers(url: &str) -> bool {
+pub async fn answers(url: &str) -> bool {
     match PgConnection::connect(url).await {
         Ok(connection) => connection.close().await.is_ok(),
         Err(_) => false,
     }
 }
 
-pub(crate) async fn create_database(server_url: &str, name: &str) -> Result<()> {
+/// Creates an empty database on the server at `server_url`. The name has letters, digits and underscores only.
+pub async fn create_database(server_url: &str, name: &str) -> Result<()> {
     // The name goes into the statement as it is: a database name cannot be a parameter.
     let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_';
     anyhow::ensure!(!name.is_empty() && name.bytes().all(plain), "{name:?} is no plain database name (a-z, 0-9, _)");

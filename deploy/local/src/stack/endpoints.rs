@@ -1,0 +1,111 @@
+//! `.run/endpoints.json`: every address and demo credential, so that a script or a client can start at once.
+//!
+//! Its shape is an interface: members may be added, none renamed or removed without the changelog saying so. A part
+//! that does not run is null.
+
+use std::{fs, path::Path};
+
+use anyhow::{Context, Result};
+use serde::Serialize;
+
+use super::supervisor::write_private;
+
+#[derive(Debug, Clone, Serialize)]
+pub struct Endpoints {
+    pub exchange: Exchange,
+    pub postgres: Postgres,
+    pub s3: S3,
+    pub prometheus: Option<String>,
+    pub alertmanager: Option<String>,
+    pub alertbot: Option<String>,
+    pub telegram: Option<String>,
+    pub logship: Option<String>,
+    pub accounts: Vec<Account>,
+}
+
+#[derive(Debug, Clone, Serialize)]
+pub struct Exchange {
+    pub rest: String,
+    pub streams: String,
+    pub ws_api: String,
+    /// One address for each process of the exchange.
+    pub metrics: Vec<String>,
+    pub pids: Vec<u32>,
+}
+
+#[derive(Debug, Clone, Serialize)]
+pub struct Postgres {
+    pub primary: String,
+    pub replica: Option<String>,
+}
+
+#[derive(Debug, Clone, Serialize)]
+pub struct S3 {
+    pub endpoint: String,
+    pub access_key: String,
+    pub secret_key: String,
+    pub bucket: String,
+}
+
+#[derive(Debug, Clone, Serialize)]
+pub struct Account {
+    pub name: String,
+    pub api_key: String,
+    pub secret_key: String,
+}
+
+impl Endpoints {
+    /// Readers find either the whole file or none.
+    pub fn write(&self, path: &Path) -> Result<()> {
+        let unfinished = path.with_extension("json.unfinished");
+        let text = serde_json::to_string_pretty(self).context("writing endpoints as JSON")? + "\n";
+        write_private(&unfinished, &text)?;
+        fs::rename(&unfinished, path).with_context(|| format!("publishing {}", path.display()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use local_parts::Folder;
+
+    use super::*;
+
+    /// Scripts and clients of others read these names.
+    #[test]
+    fn the_shape_is_the_documented_one() {
+        let account = |name: &str| Account { name: name.into(), api_key: "k".into(), secret_key: "s".into() };
+        let endpoints = Endpoints {
+            exchange: Exchange {
+                rest: "r".into(),
+                streams: "s".into(),
+                ws_api: "w".into(),
+                metrics: vec!["m".into()],
+                pids: vec![1],
+            },
+            postgres: Postgres { primary: "p".into(), replica: None },
+            s3: S3 { endpoint: "e".into(), access_key: "a".into(), secret_key: "s".into(), bucket: "b".into() },
+            prometheus: Some("p".into()),
+            alertmanager: None,
+            alertbot: None,
+            telegram: None,
+            logship: None,
+            accounts: vec![account("demo"), account("demo-2")],
+        };
+        let folder = Folder::throwaway("endpoints").unwrap();
+        let path = folder.path().join("endpoints.json");
+        endpoints.write(&path).unwrap();
+        let read: serde_json::Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+        let expected = serde_json::json!({
+            "exchange": {"rest": "r", "streams": "s", "ws_api": "w", "metrics": ["m"], "pids": [1]},
+            "postgres": {"primary": "p", "replica": null},
+            "s3": {"endpoint": "e", "access_key": "a", "secret_key": "s", "bucket": "b"},
+            "prometheus": "p", "alertmanager": null, "alertbot": null, "telegram": null, "logship": null,
+            "accounts": [
+                {"name": "demo", "api_key": "k", "secret_key": "s"},
+                {"name": "demo-2", "api_key": "k", "secret_key": "s"},
+            ],
+        });
+        assert_eq!(read, expected);
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "nothing unfinished is left");
+    }
+}

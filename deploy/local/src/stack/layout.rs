@@ -1,0 +1,148 @@
+//! Where things are: the run's folder and the ports.
+
+use std::{
+    env,
+    net::TcpListener,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context, Result, bail};
+use local_parts::free_ports;
+
+/// The port of the REST API when `PORT_BASE` says nothing.
+pub const DEFAULT_PORT_BASE: u16 = 8080;
+
+/// One run's folder and ports.
+#[derive(Debug, Clone)]
+pub struct Layout {
+    /// Data, logs, `endpoints.json`.
+    pub folder: PathBuf,
+    pub ports: Ports,
+}
+
+/// Every port that is told to others; `PORT_BASE` moves them together.
+#[derive(Debug, Clone, Copy)]
+pub struct Ports {
+    pub rest: u16,
+    pub serve_admin: u16,
+    pub serve_internal: u16,
+    pub worker_admin: u16,
+    pub postgres: u16,
+    pub s3: u16,
+    pub prometheus: u16,
+}
+
+/// From the REST port to Prometheus's: 8080 and 9090, where people look for them.
+const PROMETHEUS_OFFSET: u16 = 1010;
+
+impl Ports {
+    fn from_base(base: u16) -> Result<Self> {
+        let port = |offset: u16| {
+            let room = || format!("PORT_BASE={base} leaves no room: choose at most {}", u16::MAX - PROMETHEUS_OFFSET);
+            base.checked_add(offset).with_context(room)
+        };
+        Ok(Self {
+            rest: base,
+            serve_admin: port(1)?,
+            serve_internal: port(2)?,
+            worker_admin: port(3)?,
+            postgres: port(4)?,
+            s3: port(5)?,
+            prometheus: port(PROMETHEUS_OFFSET)?,
+        })
+    }
+
+    fn free() -> Result<Self> {
+        let [rest, serve_admin, serve_internal, worker_admin, postgres, s3, prometheus] = free_ports()?;
+        Ok(Self { rest, serve_admin, serve_internal, worker_admin, postgres, s3, prometheus })
+    }
+
+    fn all(self) -> [(&'static str, u16); 7] {
+        [
+            ("the API", self.rest),
+            ("the server's admin listener", self.serve_admin),
+            ("the server's internal listener", self.serve_internal),
+            ("the worker's admin listener", self.worker_admin),
+            ("PostgreSQL", self.postgres),
+            ("the S3 server", self.s3),
+            ("Prometheus", self.prometheus),
+        ]
+    }
+}
+
+impl Layout {
+    /// `port_base` 0 takes any free ports; without a `folder` it is `.run` in the repository.
+    pub fn new(port_base: u16, folder: Option<PathBuf>) -> Result<Self> {
+        let ports = if port_base == 0 { Ports::free()? } else { Ports::from_base(port_base)? };
+        let folder = match folder {
+            Some(folder) => std::path::absolute(folder).context("looking for the folder of the run")?,
+            None => repository()?.join(".run"),
+        };
+        Ok(Self { folder, ports })
+    }
+
+    /// Fails when another process listens on one of the ports.
+    pub fn check_ports(&self) -> Result<()> {
+        for (purpose, port) in self.ports.all() {
+            if TcpListener::bind(("127.0.0.1", port)).is_err() {
+                bail!("port {port}, meant for {purpose}, is taken: end what uses it, or move every port with PORT_BASE=18080");
+            }
+        }
+        Ok(())
+    }
+
+    pub fn log(&self, part: &str) -> PathBuf {
+        self.folder.join("logs").join(format!("{part}.log"))
+    }
+
+    pub fn supervisor_configuration(&self) -> PathBuf {
+        self.folder.join("supervisord.conf")
+    }
+
+    pub fn supervisor_pid_file(&self) -> PathBuf {
+        self.folder.join("supervisord.pid")
+    }
+
+    pub fn endpoints(&self) -> PathBuf {
+        self.folder.join("endpoints.json")
+    }
+
+    /// The simulator's own copy of the endpoints, with the accounts that it trades with.
+    pub fn simulator_endpoints(&self) -> PathBuf {
+        self.folder.join("simulator.json")
+    }
+}
+
+pub fn repository() -> Result<PathBuf> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    path.canonicalize().with_context(|| format!("looking for the repository at {}", path.display()))
+}
+
+/// A program of this repository, built beside this one.
+pub fn program(name: &str) -> Result<PathBuf> {
+    let path = env::current_exe().context("looking for this program")?.with_file_name(name);
+    anyhow::ensure!(path.is_file(), "{} is not built: run `make build`", path.display());
+    Ok(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_base_moves_every_port() {
+        let (first, moved) = (Ports::from_base(8080).unwrap().all(), Ports::from_base(18080).unwrap().all());
+        assert!(first.iter().zip(&moved).all(|((_, port), (_, other))| other - port == 10_000));
+        assert_eq!((first[0].1, first[6].1), (8080, 9090));
+        assert!(Layout::new(65_000, None).unwrap_err().to_string().contains("at most 64525"));
+    }
+
+    #[test]
+    fn a_taken_port_is_told_with_its_remedy() {
+        let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+        let mut layout = Layout::new(DEFAULT_PORT_BASE, None).unwrap();
+        layout.ports = Ports { rest: taken.local_addr().unwrap().port(), ..layout.ports };
+        let error = layout.check_ports().unwrap_err().to_string();
+        assert!(error.contains("meant for the API, is taken") && error.contains("PORT_BASE"), "{error}");
+    }
+}

@@ -1,0 +1,118 @@
+//! The parts of a run, in the order of their start, and the settings that the exchange gets.
+
+use std::{path::PathBuf, time::Duration};
+
+use anyhow::Result;
+use local_parts::{
+    Folder, Launch, ObjectStorePlan, PostgresOptions, PostgresPlan, PrometheusOptions, PrometheusPlan, ScrapeTarget, StopSignal,
+};
+
+use super::layout::{self, Layout};
+
+pub const BUCKET: &str = "exchange";
+const DATABASE: &str = "exchange";
+const SCRAPE_INTERVAL: Duration = Duration::from_secs(5);
+/// Everything local comes from one address and few accounts; the limits of production would throttle the simulator.
+const RATE_LIMITS: [(&str, &str); 3] = [
+    ("EXCHANGE_RATE_LIMIT_WEIGHT_1M", "600000"),
+    ("EXCHANGE_RATE_LIMIT_ORDERS_10S", "10000"),
+    ("EXCHANGE_RATE_LIMIT_ORDERS_1D", "100000000"),
+];
+
+/// Everything that a run starts.
+pub struct Parts {
+    pub postgres: PostgresPlan,
+    pub object_store: ObjectStorePlan,
+    pub prometheus: PrometheusPlan,
+    pub serve: Launch,
+    pub worker: Launch,
+    pub simulator: Launch,
+    /// What `exchange migrate` and `exchange admin` get too.
+    pub environment: Vec<(String, String)>,
+}
+
+impl Parts {
+    /// Prepares folders and command lines; starts nothing but `initdb`.
+    pub async fn prepare(layout: &Layout) -> Result<Self> {
+        let ports = layout.ports;
+        let folder = |name: &str| Folder::kept(layout.folder.join(name));
+        let postgres = PostgresPlan::prepare(
+            &Folder::kept_within_reach(layout.folder.join("postgres"))?,
+            &PostgresOptions::default().on_port(ports.postgres),
+        )
+        .await?;
+        let object_store = ObjectStorePlan::prepare(&folder("object-store")?, Some(ports.s3))?;
+        let prometheus = PrometheusPlan::prepare(
+            &folder("prometheus")?,
+            &PrometheusOptions {
+                folder: None,
+                port: Some(ports.prometheus),
+                rules: rules()?,
+                targets: vec![
+                    ScrapeTarget { job: "exchange".into(), addresses: vec![local(ports.serve_admin), local(ports.worker_admin)] },
+                    ScrapeTarget { job: "prometheus".into(), addresses: vec![local(ports.prometheus)] },
+                ],
+                interval: SCRAPE_INTERVAL,
+            },
+        )?;
+        let secret = || hex::encode(rand::random::<[u8; 32]>());
+        let mut environment: Vec<(String, String)> = [
+            ("EXCHANGE_DATABASE_URL", postgres.url(DATABASE)),
+            ("EXCHANGE_INTERNAL_TOKEN", secret()),
+            ("EXCHANGE_KEY_ENCRYPTION_KEY", secret()),
+            ("EXCHANGE_S3_ENDPOINT", object_store.access.endpoint.clone()),
+            ("EXCHANGE_S3_REGION", object_store.access.region.clone()),
+            ("EXCHANGE_S3_BUCKET", BUCKET.to_owned()),
+            ("EXCHANGE_S3_ACCESS_KEY", object_store.access.access_key.clone()),
+            ("EXCHANGE_S3_SECRET_KEY", object_store.access.secret_key.clone()),
+        ]
+        .map(|(name, value)| (name.to_owned(), value))
+        .into();
+        environment.extend(RATE_LIMITS.map(|(name, value)| (name.to_owned(), value.to_owned())));
+
+        let exchange = |name: &'static str, role: &str, own: &[(&str, u16)]| -> Result<Launch> {
+            let mut environment = environment.clone();
+            environment.extend(own.iter().map(|(name, port)| ((*name).to_owned(), local(*port))));
+            Ok(Launch::new(name, layout::program("exchange")?, [role], environment, StopSignal::Terminate))
+        };
+        let serve = exchange(
+            "serve",
+            "serve",
+            &[
+                ("EXCHANGE_HTTP_LISTEN", ports.rest),
+                ("EXCHANGE_ADMIN_LISTEN", ports.serve_admin),
+                ("EXCHANGE_INTERNAL_LISTEN", ports.serve_internal),
+            ],
+        )?;
+        let worker = exchange("worker", "worker", &[("EXCHANGE_ADMIN_LISTEN", ports.worker_admin)])?;
+        let endpoints = layout.simulator_endpoints();
+        let arguments = ["simulate".into(), "--endpoints".into(), endpoints.into_os_string()];
+        let simulator =
+            Launch::new("simulator", layout::program("exchange-loadgen")?, arguments, Vec::new(), StopSignal::Terminate);
+        Ok(Self { postgres, object_store, prometheus, serve, worker, simulator, environment })
+    }
+
+    /// In the order of their start.
+    pub fn launches(&self) -> Vec<Launch> {
+        [&self.postgres.launch, &self.object_store.launch, &self.serve, &self.worker, &self.prometheus.launch, &self.simulator]
+            .map(Clone::clone)
+            .into()
+    }
+
+    pub fn database() -> &'static str {
+        DATABASE
+    }
+}
+
+pub fn local(port: u16) -> String {
+    format!("127.0.0.1:{port}")
+}
+
+/// The rule files of the repository.
+fn rules() -> Result<Vec<PathBuf>> {
+    let folder = layout::repository()?.join("dashboards/prometheus");
+    Ok(["recording", "alerts"]
+        .into_iter()
+        .flat_map(|kind| ["yml", "yaml"].map(|end| folder.join(kind).join(format!("*.{end}"))))
+        .collect())
+}
