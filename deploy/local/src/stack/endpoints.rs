@@ -55,13 +55,18 @@ pub struct Account {
 }
 
 impl Endpoints {
-    /// Readers find either the whole file or none.
+    /// [`write`]s them.
     pub fn write(&self, path: &Path) -> Result<()> {
-        let unfinished = path.with_extension("json.unfinished");
-        let text = serde_json::to_string_pretty(self).context("writing endpoints as JSON")? + "\n";
-        write_private(&unfinished, &text)?;
-        fs::rename(&unfinished, path).with_context(|| format!("publishing {}", path.display()))
+        write(self, path)
     }
+}
+
+/// Writes JSON so that readers find either the whole file or none. Only its owner may read the keys in it.
+pub fn write(content: &impl Serialize, path: &Path) -> Result<()> {
+    let unfinished = path.with_extension("json.unfinished");
+    let text = serde_json::to_string_pretty(content).context("writing JSON")? + "\n";
+    write_private(&unfinished, &text)?;
+    fs::rename(&unfinished, path).with_context(|| format!("publishing {}", path.display()))
 }
 
 #[cfg(test)]

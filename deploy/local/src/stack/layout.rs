@@ -107,9 +107,14 @@ impl Layout {
         self.folder.join("endpoints.json")
     }
 
-    /// The simulator's own copy of the endpoints, with the accounts that it trades with.
+    /// The simulator's own copy of the endpoints: it starts before the file for everybody is complete.
     pub fn simulator_endpoints(&self) -> PathBuf {
-        self.folder.join("simulator.json")
+        self.folder.join("simulator-endpoints.json")
+    }
+
+    /// The accounts that the simulator trades with.
+    pub fn simulator_accounts(&self) -> PathBuf {
+        self.folder.join("simulator-accounts.json")
     }
 }
 

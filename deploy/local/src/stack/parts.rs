@@ -85,8 +85,8 @@ impl Parts {
             ],
         )?;
         let worker = exchange("worker", "worker", &[("EXCHANGE_ADMIN_LISTEN", ports.worker_admin)])?;
-        let endpoints = layout.simulator_endpoints();
-        let arguments = ["simulate".into(), "--endpoints".into(), endpoints.into_os_string()];
+        let (endpoints, accounts) = (layout.simulator_endpoints().into_os_string(), layout.simulator_accounts().into_os_string());
+        let arguments = ["simulate".into(), "--endpoints".into(), endpoints, "--accounts".into(), accounts];
         let simulator =
             Launch::new("simulator", layout::program("exchange-loadgen")?, arguments, Vec::new(), StopSignal::Terminate);
         Ok(Self { postgres, object_store, prometheus, serve, worker, simulator, environment })

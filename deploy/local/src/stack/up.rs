@@ -11,7 +11,7 @@ use tokio::{
 
 use super::{
     bootstrap::{Operator, Traders},
-    endpoints::{Endpoints, Exchange, Postgres, S3},
+    endpoints::{self, Endpoints, Exchange, Postgres, S3},
     layout::{self, Layout},
     parts::{BUCKET, Parts, local},
     readiness::{answers, ready},
@@ -123,7 +123,7 @@ async fn start(layout: &Layout, parts: &Parts, supervisor: &Supervisor) -> Resul
 
     let rest = format!("http://{}", local(ports.rest));
     let streams = format!("ws://{}", local(ports.rest));
-    let mut endpoints = Endpoints {
+    let endpoints = Endpoints {
         exchange: Exchange {
             ws_api: format!("{streams}/ws-api/v3"),
             metrics: [ports.serve_admin, ports.worker_admin].map(|port| format!("http://{}/metrics", local(port))).into(),
@@ -143,8 +143,9 @@ async fn start(layout: &Layout, parts: &Parts, supervisor: &Supervisor) -> Resul
         alertbot: None,
         telegram: None,
         logship: None,
-        accounts: traders,
+        accounts: demo,
     };
+    endpoints::write(&traders, &layout.simulator_accounts())?;
     endpoints.write(&layout.simulator_endpoints())?;
     let (simulator, prometheus) = (supervisor.start("simulator").await?, supervisor.start("prometheus").await?);
     ready("prometheus", prometheus, &layout.log("prometheus"), async || parts.prometheus.is_ready().await).await?;
@@ -157,7 +158,6 @@ async fn start(layout: &Layout, parts: &Parts, supervisor: &Supervisor) -> Resul
         .await?;
     }
     step("the simulator trades on every market");
-    endpoints.accounts = demo;
     endpoints.write(&layout.endpoints())?;
     tell(layout, &endpoints);
     Ok(())
