@@ -292,10 +292,11 @@ fn optional_database_url(env: &mut Reader, name: &str, help: &str) -> Option<PgC
 
 /// The fault does not repeat the text: a password may stand in it.
 fn database_options(env: &mut Reader, name: &str, url: &Secret) -> PgConnectOptions {
-    if url.expose().starts_with("postgres://") || url.expose().starts_with("postgresql://") {
-        if let Ok(options) = PgConnectOptions::from_str(url.expose()) {
-            return options;
-        }
+    let text = url.expose();
+    if (text.starts_with("postgres://") || text.starts_with("postgresql://"))
+        && let Ok(options) = PgConnectOptions::from_str(text)
+    {
+        return options;
     }
     env.fault(name, "is no address of a PostgreSQL database", "write it as postgres://user:password@host:port/name");
     PgConnectOptions::new_without_pgpass()

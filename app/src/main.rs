@@ -41,7 +41,7 @@ enum Role {
     Migrate,
     /// Operators' actions, through the leader: assets, markets, accounts, API keys, credits. Answers JSON on stdout.
     #[command(after_help = config::help(config::Admin::read))]
-    Admin(operator::arguments::Arguments),
+    Admin(Box<operator::arguments::Arguments>),
 }
 
 #[derive(Subcommand)]
@@ -74,7 +74,7 @@ fn main() -> ExitCode {
             move |settings, _, _| worker::run_dead_letters(settings, action.is_some()),
         ),
         Role::Migrate => live(config::Migrate::read, |settings| &settings.process, migrate::run),
-        Role::Admin(arguments) => administer(arguments),
+        Role::Admin(arguments) => administer(*arguments),
     }
 }
 

@@ -32,9 +32,23 @@ impl Writer<'_> {
         self.0.push(u8::from(value));
     }
 
-    /// Unsigned LEB128.
+    /// Unsigned LEB128, without a branch per byte: lengths are as random as the numbers, and a wrong guess costs more than the work.
     #[inline]
-    pub fn u64(&mut self, mut value: u64) {
+    pub fn u64(&mut self, value: u64) {
+        if value >> 56 != 0 {
+            return self.long(value);
+        }
+        let length = (70 - (value | 1).leading_zeros()) / 7;
+        let mut spread = (value & 0x0fff_ffff) | (value & 0x00ff_ffff_f000_0000) << 4;
+        spread = (spread & 0x0000_3fff_0000_3fff) | (spread & 0x0fff_c000_0fff_c000) << 2;
+        spread = (spread & 0x007f_007f_007f_007f) | (spread & 0x3f80_3f80_3f80_3f80) << 1;
+        let more = 0x8080_8080_8080_8080 & ((1 << (8 * (length - 1))) - 1);
+        self.0.extend_from_slice(&(spread | more).to_le_bytes());
+        self.0.truncate(self.0.len() - (8 - length as usize));
+    }
+
+    #[cold]
+    fn long(&mut self, mut value: u64) {
         while value >= 0x80 {
             self.0.push(value as u8 | 0x80);
             value >>= 7;
@@ -48,14 +62,23 @@ impl Writer<'_> {
         self.u64(((value << 1) ^ (value >> 63)) as u64);
     }
 
+    /// As [`Self::i64`] where it fits, which is nearly always.
     #[inline]
     pub fn amount(&mut self, value: Amount) {
+        match i64::try_from(value) {
+            Ok(value) => self.i64(value),
+            Err(_) => self.wide(value),
+        }
+    }
+
+    #[cold]
+    fn wide(&mut self, value: Amount) {
         let mut zigzag = ((value << 1) ^ (value >> 127)) as u128;
-        while zigzag > u128::from(u64::MAX) {
+        while zigzag >= 0x80 {
             self.0.push(zigzag as u8 | 0x80);
             zigzag >>= 7;
         }
-        self.u64(zigzag as u64);
+        self.0.push(zigzag as u8);
     }
 
     pub fn u128(&mut self, value: u128) {
@@ -64,8 +87,14 @@ impl Writer<'_> {
 
     #[inline]
     pub fn text(&mut self, value: &str) {
+        self.bytes(value.as_bytes());
+    }
+
+    /// Text that is known to be ASCII, as [`Self::text`] writes it.
+    #[inline]
+    pub fn bytes(&mut self, value: &[u8]) {
         self.u64(value.len() as u64);
-        self.0.extend_from_slice(value.as_bytes());
+        self.0.extend_from_slice(value);
     }
 }
 

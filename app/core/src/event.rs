@@ -204,7 +204,7 @@ impl Event {
                 w.amount(e.quote_order_quantity);
                 w.amount(e.hold);
                 w.u64(e.list);
-                w.text(e.client_id.as_str());
+                w.bytes(e.client_id.as_bytes());
             }
             Self::Trade(e) => {
                 w.u8(kind::TRADE);
@@ -249,7 +249,7 @@ impl Event {
                 w.u64(*list);
                 w.u64((*account).into());
                 w.u64((*market).into());
-                w.text(client_id.as_str());
+                w.bytes(client_id.as_bytes());
             }
             Self::OperatorActed { actor, reason, action } => {
                 w.u8(kind::OPERATOR_ACTED);

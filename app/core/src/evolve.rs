@@ -227,11 +227,35 @@ impl State {
 
         let market = &self.markets[usize::from(e.market)].market;
         let (base_asset, quote_asset) = (market.base, market.quote);
-        self.transfer(quote_asset, quote, (buyer, Locked), (seller, Free), effects);
-        self.transfer(quote_asset, used - quote, (buyer, Locked), (buyer, Free), effects);
-        self.transfer(base_asset, Amount::from(e.quantity), (seller, Locked), (buyer, Free), effects);
-        self.transfer(base_asset, buyer_commission, (buyer, Free), (FEES, Free), effects);
-        self.transfer(quote_asset, seller_commission, (seller, Free), (FEES, Free), effects);
+        // What the transfers below say, account by account: each balance is looked up once.
+        let base = Amount::from(e.quantity);
+        if let Some(entry) = self.accounts.get_mut(buyer as usize) {
+            let paid = entry.balances.get_mut(quote_asset);
+            paid.locked -= used;
+            paid.free += used - quote;
+            entry.balances.get_mut(base_asset).free += base - buyer_commission;
+        }
+        if let Some(entry) = self.accounts.get_mut(seller as usize) {
+            entry.balances.get_mut(base_asset).locked -= base;
+            entry.balances.get_mut(quote_asset).free += quote - seller_commission;
+        }
+        if let Some(entry) = self.accounts.get_mut(FEES as usize)
+            && (buyer_commission, seller_commission) != (0, 0)
+        {
+            entry.balances.get_mut(base_asset).free += buyer_commission;
+            entry.balances.get_mut(quote_asset).free += seller_commission;
+        }
+        for (asset, amount, debit, credit) in [
+            (quote_asset, quote, (buyer, Locked), (seller, Free)),
+            (quote_asset, used - quote, (buyer, Locked), (buyer, Free)),
+            (base_asset, base, (seller, Locked), (buyer, Free)),
+            (base_asset, buyer_commission, (buyer, Free), (FEES, Free)),
+            (quote_asset, seller_commission, (seller, Free), (FEES, Free)),
+        ] {
+            if amount != 0 {
+                effects.transfer(Transfer { asset, amount, debit, credit });
+            }
+        }
         effects.traded(&TradeRecord {
             market: e.market,
             trade: e.trade,

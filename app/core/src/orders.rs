@@ -45,12 +45,20 @@ struct Node {
     resting: bool,
 }
 
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub(crate) struct Orders {
     pages: Vec<Vec<Node>>,
     free: Vec<Slot>,
     by_id: HashTable<Slot>,
     by_client_id: HashTable<Slot>,
+    /// The order that is being worked on, which what follows asks for again and again. Open, or `NONE`.
+    recent: Slot,
+}
+
+impl Default for Orders {
+    fn default() -> Self {
+        Self { pages: Vec::new(), free: Vec::new(), by_id: HashTable::new(), by_client_id: HashTable::new(), recent: NONE }
+    }
 }
 
 #[inline]
@@ -95,6 +103,9 @@ impl Orders {
 
     #[inline]
     pub fn slot(&self, id: OrderId) -> Option<Slot> {
+        if self.recent != NONE && self.get(self.recent).id == id {
+            return Some(self.recent);
+        }
         self.by_id.find(hash_id(id), |slot| self.get(*slot).id == id).copied()
     }
 
@@ -126,6 +137,7 @@ impl Orders {
                 slot as Slot
             }
         };
+        self.recent = slot;
         let pages = &self.pages;
         self.by_id.insert_unique(hash_id(id), slot, |s| hash_id(node(pages, *s).order.id));
         self.by_client_id.insert_unique(client_hash, slot, |s| {
@@ -135,7 +147,18 @@ impl Orders {
         slot
     }
 
-    /// Forgets an order that no chain holds any more. Its content stays readable until the slot is used again.
+    /// Where the last order was inserted.
+    pub fn recent(&self) -> Slot {
+        self.recent
+    }
+
+    /// The next look-ups will be for this open order.
+    #[inline]
+    pub fn expect(&mut self, slot: Slot) {
+        self.recent = slot;
+    }
+
+    /// Forgets an order that no chain holds any more. Its content stays readable until the next insertion.
     pub fn remove(&mut self, slot: Slot) {
         let order = self.get(slot);
         let (id_hash, client_hash) = (hash_id(order.id), hash_client_id(order.account, order.market, &order.client_id));
@@ -144,6 +167,9 @@ impl Orders {
         }
         if let Ok(entry) = self.by_client_id.find_entry(client_hash, |s| *s == slot) {
             entry.remove();
+        }
+        if self.recent == slot {
+            self.recent = NONE;
         }
         self.free.push(slot);
     }

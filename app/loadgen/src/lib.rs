@@ -2,6 +2,8 @@
 //!
 //! Never: a rule of the exchange, or a number that is not measured.
 
+pub mod client;
 pub mod core_bench;
 pub mod measure;
 pub mod random;
+pub mod simulate;

@@ -136,6 +136,37 @@ impl History {
         .await
     }
 
+    /// The order lists that orders of one market are part of; an order that is part of none is left out.
+    ///
+    /// # Errors
+    /// As [`Self::order`].
+    pub async fn lists_of(
+        &self,
+        account: AccountId,
+        market: MarketId,
+        orders: &[OrderId],
+    ) -> Result<BTreeMap<OrderId, OrderListId>, HistoryError> {
+        let mut lists = BTreeMap::new();
+        let mut missing = Vec::new();
+        {
+            let committed = self.committed.read();
+            for id in orders {
+                match committed.state.order(*id).or_else(|| committed.tail.order(account, market, *id)) {
+                    Some(order) if order.list != 0 => drop(lists.insert(*id, order.list)),
+                    Some(_) => {}
+                    None => missing.push(*id),
+                }
+            }
+        }
+        missing.sort_unstable();
+        missing.dedup();
+        if !missing.is_empty() {
+            let read = tables::lists_of(&self.primary, account, market, &missing);
+            lists.extend(timeout_at(Instant::now() + DEADLINE, read).await.map_err(|_| HistoryError::Timeout)??);
+        }
+        Ok(lists)
+    }
+
     /// A market's trades by rising id.
     ///
     /// # Errors

@@ -13,15 +13,18 @@ mod edge;
 pub mod endpoint;
 pub mod error;
 mod general;
+mod history;
 pub mod json;
 mod keys;
 pub mod limits;
 mod listener;
 mod market_data;
 mod new_order;
+pub mod openapi;
 mod order_count;
 mod order_lists;
 mod orders;
+mod pages;
 pub mod parameters;
 mod reports;
 mod wallet;
@@ -139,6 +142,12 @@ endpoints! {
         => order_lists::cancel, "trading", Fixed(1), Trade, order_lists::CANCEL;
     GET "/api/v3/openOrderList" "Open order lists"
         => order_lists::open, "account", Fixed(6), UserData, &[];
+    GET "/api/v3/allOrders" "All orders on a symbol, open and closed"
+        => history::orders, "account", Fixed(20), UserData, history::ORDERS;
+    GET "/api/v3/myTrades" "Trades of the account on a symbol"
+        => history::trades, "account", Of(history::trades_weight), UserData, history::TRADES;
+    GET "/api/v3/allOrderList" "All order lists, open and ended"
+        => history::lists, "account", Fixed(20), UserData, history::LISTS;
     GET "/api/v3/account" "Account information and balances"
         => account::account, "account", Fixed(20), UserData, account::ACCOUNT;
     GET "/api/v3/account/commission" "Commission rates of the account on a symbol"
@@ -205,6 +214,7 @@ pub fn router(app: App) -> Router {
         router = router.route(path, on(filter(method), refusing(&app, || ApiError::UNSUPPORTED)));
     }
     router
+        .merge(pages::router())
         .fallback(refusing(&app, || ApiError::NOT_FOUND))
         .method_not_allowed_fallback(refusing(&app, || ApiError::METHOD_NOT_ALLOWED))
 }

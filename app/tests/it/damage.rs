@@ -1,15 +1,18 @@
 //! A damaged journal stops the start, with a message that says which batch and what to do.
 
+use exchange_core::batch;
+use sqlx::AssertSqlSafe;
+
 use crate::replica::{TestReplica, database, execute};
 
-async fn damaged(damage: &'static str) -> String {
+async fn damaged(damage: impl Into<String>) -> String {
     let url = database().await;
     let replica = TestReplica::leading(&url).await;
     for account in 0..3 {
         replica.create_account(&format!("account-{account}")).await.unwrap();
     }
     replica.end().await;
-    execute(&url, damage).await;
+    execute(&url, AssertSqlSafe(damage.into())).await;
     let replica = TestReplica::start(&url);
     let error = tokio::time::timeout(crate::eventually::DEADLINE, replica.task).await.expect("it stops").unwrap().unwrap_err();
     assert!(replica.health.latches().iter().any(|latch| latch.name == "journal" && latch.reason.is_some()));
@@ -45,10 +48,14 @@ async fn a_missing_end_is_named() {
 
 #[tokio::test]
 async fn a_batch_of_a_later_format_names_the_remedy() {
-    let message = damaged(
+    let payload = [batch::FORMAT + 1, 1];
+    let message = damaged(format!(
         "WITH last AS (SELECT max(first_seq) AS first_seq FROM journal)
-         UPDATE journal SET payload = '\\x0201', checksum = 2844319735 FROM last WHERE journal.first_seq = last.first_seq",
-    )
+         UPDATE journal SET payload = '\\x{:02x}{:02x}', checksum = {} FROM last WHERE journal.first_seq = last.first_seq",
+        payload[0],
+        payload[1],
+        batch::checksum(&payload)
+    ))
     .await;
-    assert!(message.contains("is corrupt"), "{message}");
+    assert!(message.contains("run the release that wrote it"), "{message}");
 }

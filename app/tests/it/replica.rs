@@ -9,7 +9,7 @@ use exchange_core::{
     order::AccountId,
 };
 use service_kit::{health::Health, metrics::Metrics};
-use sqlx::{Connection, PgConnection, PgPool};
+use sqlx::{Connection, PgConnection, PgPool, SqlSafeStr};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -105,7 +105,7 @@ pub async fn number(url: &str, query: &'static str) -> i64 {
 }
 
 /// A statement that a test does to the database behind the engine's back.
-pub async fn execute(url: &str, statement: &'static str) {
+pub async fn execute(url: &str, statement: impl SqlSafeStr) {
     let mut connection = PgConnection::connect(url).await.unwrap();
     sqlx::query(statement).execute(&mut connection).await.unwrap();
 }

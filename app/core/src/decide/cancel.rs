@@ -3,7 +3,8 @@
 use super::Decision;
 use crate::command::{CancelOrder, CancelReplaceMode, CancelReplaced, CancelRestriction, Canceled, ListReport, NewOrder, Placed};
 use crate::market::MarketStatus;
-use crate::order::{AccountId, ClientId, ExpiryReason, MarketId, Order, OrderId, OrderListId, OrderStatus};
+use crate::order::{AccountId, ClientId, ExpiryReason, MarketId, OrderId, OrderListId, OrderStatus};
+use crate::orders::Slot;
 use crate::refusal::Refusal;
 use crate::state::OrderList;
 use smallvec::SmallVec;
@@ -11,7 +12,8 @@ use smallvec::SmallVec;
 impl Decision<'_> {
     pub(super) fn cancel(&mut self, cancel: &CancelOrder) -> Result<Canceled, Refusal> {
         self.may_cancel(cancel.account, cancel.market)?;
-        let order = self.find(cancel)?;
+        let slot = self.find(cancel)?;
+        let order = self.state.orders.get(slot);
         let allowed = match cancel.restriction {
             None => true,
             Some(CancelRestriction::OnlyNew) => order.status == OrderStatus::New,
@@ -20,8 +22,7 @@ impl Decision<'_> {
         if !allowed {
             return Err(Refusal::CancelRestricted);
         }
-        let id = order.id;
-        Ok(self.cancel_found(id))
+        Ok(self.cancel_found(slot))
     }
 
     fn may_cancel(&self, account: AccountId, market: MarketId) -> Result<(), Refusal> {
@@ -30,48 +31,51 @@ impl Decision<'_> {
         if status == MarketStatus::Halt { Err(Refusal::MarketClosed) } else { Ok(()) }
     }
 
-    fn find(&self, cancel: &CancelOrder) -> Result<&Order, Refusal> {
-        let order = match (cancel.order, &cancel.client_id) {
-            (Some(id), _) => self.state.order(id),
-            (None, Some(client_id)) => self.state.order_by_client_id(cancel.account, cancel.market, client_id),
+    fn find(&self, cancel: &CancelOrder) -> Result<Slot, Refusal> {
+        let orders = &self.state.orders;
+        let slot = match (cancel.order, &cancel.client_id) {
+            (Some(id), _) => orders.slot(id),
+            (None, Some(client_id)) => orders.slot_by_client_id(cancel.account, cancel.market, client_id),
             (None, None) => None,
         };
-        let order = order.filter(|o| o.account == cancel.account && o.market == cancel.market).ok_or(Refusal::UnknownOrder)?;
+        let slot = slot.ok_or(Refusal::UnknownOrder)?;
+        let order = orders.get(slot);
+        if order.account != cancel.account || order.market != cancel.market {
+            return Err(Refusal::UnknownOrder);
+        }
         match cancel.client_id {
             Some(client_id) if client_id != order.client_id => Err(Refusal::ClientOrderIdMismatch),
-            _ => Ok(order),
+            _ => Ok(slot),
         }
     }
 
     /// Cancels an open order, with its whole list if it has one.
-    fn cancel_found(&mut self, id: OrderId) -> Canceled {
-        let list = self.state.order(id).and_then(|order| self.state.list(order.list)).cloned();
+    fn cancel_found(&mut self, slot: Slot) -> Canceled {
+        let list = match self.state.orders.get(slot).list {
+            0 => None,
+            list => self.state.list(list).cloned(),
+        };
         match list {
             Some(list) => Canceled::List(self.cancel_whole(&list)),
             None => {
-                self.watch.orders.clear();
-                self.watch.orders.push(id);
-                self.close(id, OrderStatus::Canceled, ExpiryReason::None);
-                match self.watched(id) {
-                    Some(order) => Canceled::Order(Box::new(order)),
-                    None => unreachable!("an open order that was closed was seen to end"),
-                }
+                self.close(slot, OrderStatus::Canceled, ExpiryReason::None);
+                Canceled::Order(Box::new(self.shown(slot)))
             }
         }
     }
 
     fn cancel_whole(&mut self, list: &OrderList) -> ListReport {
-        self.watch.orders = list.orders.clone();
-        if let Some(open) = list.orders.iter().copied().find(|id| self.state.order(*id).is_some()) {
-            self.close(open, OrderStatus::Canceled, ExpiryReason::None);
+        let open: SmallVec<[Slot; 2]> = list.orders.iter().filter_map(|id| self.state.orders.slot(*id)).collect();
+        if let Some(first) = open.first() {
+            self.close(*first, OrderStatus::Canceled, ExpiryReason::None);
         }
-        self.report(list.id, list.client_id, list.market, &list.orders)
+        self.report(list.id, list.client_id, list.market, &open)
     }
 
     /// A list as this decision leaves it.
-    pub(super) fn report(&mut self, list: OrderListId, client_id: ClientId, market: MarketId, orders: &[OrderId]) -> ListReport {
+    pub(super) fn report(&self, list: OrderListId, client_id: ClientId, market: MarketId, orders: &[Slot]) -> ListReport {
         let done = self.state.list(list).is_none();
-        let orders = orders.iter().filter_map(|id| self.watched(*id)).map(|order| Placed { order, fills: SmallVec::new() });
+        let orders = orders.iter().map(|slot| Placed { order: self.shown(*slot), fills: SmallVec::new() });
         ListReport { list, client_id, market, done, orders: orders.collect() }
     }
 
@@ -87,8 +91,8 @@ impl Decision<'_> {
         let mut canceled = Vec::with_capacity(open.len());
         for id in open {
             // Gone already when its list went.
-            if self.state.order(id).is_some() {
-                canceled.push(self.cancel_found(id));
+            if let Some(slot) = self.state.orders.slot(id) {
+                canceled.push(self.cancel_found(slot));
             }
         }
         canceled

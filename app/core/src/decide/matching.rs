@@ -5,7 +5,7 @@ use super::{Decision, PriceRange};
 use crate::event::{Event, MatchPrevented, Trade};
 use crate::money::{Amount, Price, Quantity, SCALE, commission, floor_to, notional};
 use crate::order::{AccountId, ExpiryReason, Fill, MarketId, Order, OrderId, OrderStatus, OrderType, Side, StpMode, TimeInForce};
-use crate::orders::{Link, NONE};
+use crate::orders::{Link, NONE, Slot};
 use crate::state::State;
 use std::collections::VecDeque;
 
@@ -96,19 +96,18 @@ pub(super) fn walk(
 
 impl Decision<'_> {
     /// Matches the order against the book and settles what becomes of its remainder. Adds the prices traded to `range`.
-    pub(super) fn take(&mut self, id: OrderId, exhausted: bool, range: &mut PriceRange) {
-        let Some(order) = self.state.order(id) else { return };
-        let (market, side, kind, account, stp) = (order.market, order.side, order.kind, order.account, order.stp);
-        let (limit, time_in_force, by_quote) = (order.price, order.time_in_force, order.quote_order_quantity > 0);
+    pub(super) fn take(&mut self, slot: Slot, exhausted: bool, range: &mut PriceRange) {
+        let Order { id, market, side, kind, account, stp, price: limit, time_in_force, .. } = *self.state.orders.get(slot);
+        let by_quote = self.state.orders.get(slot).quote_order_quantity > 0;
         let entry = &self.state.markets[usize::from(market)];
         let (base, quote, step) = (entry.market.base, entry.market.quote, entry.market.filters.step_size);
         let taker_rate = self.state.commission(account, market).taker;
-        let watched = self.watch.orders.first() == Some(&id);
+        self.state.orders.expect(slot);
 
-        while let Some(taker) = self.state.order(id) {
-            let remaining = taker.remaining();
-            let hold = taker.hold;
-            if remaining == 0 {
+        loop {
+            let taker = self.state.orders.get(slot);
+            let (remaining, hold) = (taker.remaining(), taker.hold);
+            if remaining == 0 || !taker.status.is_open() {
                 break;
             }
             let book = &self.state.markets[usize::from(market)].book;
@@ -116,10 +115,10 @@ impl Decision<'_> {
             if !acceptable(side, limit, price) {
                 break;
             }
-            let maker = self.state.orders.get(level.chain.first);
+            let maker_slot = level.chain.first;
+            let maker = self.state.orders.get(maker_slot);
             if maker.account == account && stp != StpMode::None {
-                let (maker, maker_remaining) = (maker.id, maker.remaining());
-                self.prevent(market, id, remaining, maker, maker_remaining, price, stp);
+                self.prevent(slot, maker_slot, price);
                 continue;
             }
             let mut quantity = remaining.min(maker.remaining());
@@ -140,7 +139,7 @@ impl Decision<'_> {
             let trade = book.last_trade + 1;
             let aggregate = book.last_aggregate + u64::from(book.aggregate_of != (id, price));
             if maker_list != 0 {
-                self.close_siblings(maker_id);
+                self.close_siblings(maker_slot);
             }
             self.emit(Event::Trade(Trade {
                 market,
@@ -154,56 +153,53 @@ impl Decision<'_> {
                 maker_commission,
             }));
             range.add(price);
-            if watched {
-                self.watch.fills.push(Fill { trade, price, quantity, commission: taker_commission, commission_asset: paid_in });
+            if self.told == id {
+                self.fills.push(Fill { trade, price, quantity, commission: taker_commission, commission_asset: paid_in });
             }
         }
-        let Some(left) = self.state.order(id).map(Order::remaining) else { return };
+        // Ended by its last trade or by self-trade prevention: no slot is used again before this.
+        let order = self.state.orders.get(slot);
+        if !order.status.is_open() {
+            return;
+        }
+        let left = order.remaining();
         match kind {
             OrderType::Limit | OrderType::LimitMaker | OrderType::StopLossLimit | OrderType::TakeProfitLimit => {
                 match time_in_force {
                     TimeInForce::Gtc => self.emit(Event::OrderRested { order: id }),
-                    TimeInForce::Ioc => self.close(id, OrderStatus::Expired, ExpiryReason::UnfilledIocQuantity),
-                    TimeInForce::Fok => self.close(id, OrderStatus::Expired, ExpiryReason::UnfilledFok),
+                    TimeInForce::Ioc => self.close(slot, OrderStatus::Expired, ExpiryReason::UnfilledIocQuantity),
+                    TimeInForce::Fok => self.close(slot, OrderStatus::Expired, ExpiryReason::UnfilledFok),
                 }
             }
             // By quoteOrderQty the quantity is what the book gave; the budget's last part of a lot counts as filled.
             OrderType::Market | OrderType::StopLoss | OrderType::TakeProfit if by_quote && left == 0 && !exhausted => {
-                self.close(id, OrderStatus::Filled, ExpiryReason::None);
+                self.close(slot, OrderStatus::Filled, ExpiryReason::None);
             }
             OrderType::Market | OrderType::StopLoss | OrderType::TakeProfit => {
-                self.close(id, OrderStatus::Expired, ExpiryReason::InsufficientLiquidity);
+                self.close(slot, OrderStatus::Expired, ExpiryReason::InsufficientLiquidity);
             }
         }
     }
 
     /// Keeps two orders of one account apart, as the taker's mode says.
-    #[allow(clippy::too_many_arguments)] // both orders, where they met, and the mode: a struct would be used once
-    fn prevent(
-        &mut self,
-        market: MarketId,
-        taker: OrderId,
-        taker_remaining: Quantity,
-        maker: OrderId,
-        maker_remaining: Quantity,
-        price: Price,
-        stp: StpMode,
-    ) {
+    fn prevent(&mut self, taker_slot: Slot, maker_slot: Slot, price: Price) {
+        let (taker, maker) = (self.state.orders.get(taker_slot), self.state.orders.get(maker_slot));
+        let (market, stp) = (taker.market, taker.stp);
         let prevented_match = self.state.markets[usize::from(market)].book.last_prevented_match + 1;
         let expires_taker = matches!(stp, StpMode::ExpireTaker | StpMode::ExpireBoth);
         let expires_maker = matches!(stp, StpMode::ExpireMaker | StpMode::ExpireBoth);
         self.emit(Event::MatchPrevented(MatchPrevented {
             market,
             prevented_match,
-            taker,
-            maker,
+            taker: taker.id,
+            maker: maker.id,
             price,
-            taker_quantity: if expires_taker { taker_remaining } else { 0 },
-            maker_quantity: if expires_maker { maker_remaining } else { 0 },
+            taker_quantity: if expires_taker { taker.remaining() } else { 0 },
+            maker_quantity: if expires_maker { maker.remaining() } else { 0 },
         }));
-        for (expires, order) in [(expires_maker, maker), (expires_taker, taker)] {
+        for (expires, slot) in [(expires_maker, maker_slot), (expires_taker, taker_slot)] {
             if expires {
-                self.close(order, OrderStatus::ExpiredInMatch, ExpiryReason::None);
+                self.close(slot, OrderStatus::ExpiredInMatch, ExpiryReason::None);
             }
         }
     }
@@ -216,8 +212,10 @@ impl Decision<'_> {
             self.collect_reached(market, range, &mut reached);
             let Some(id) = reached.pop_front() else { return };
             range = PriceRange::EMPTY;
-            if self.state.order(id).is_some_and(|order| !order.working) {
-                self.trigger(id, &mut range);
+            if let Some(slot) = self.state.orders.slot(id)
+                && !self.state.orders.get(slot).working
+            {
+                self.trigger(slot, &mut range);
             }
         }
     }
@@ -234,9 +232,9 @@ impl Decision<'_> {
         reached.extend(found);
     }
 
-    fn trigger(&mut self, id: OrderId, range: &mut PriceRange) {
-        self.close_siblings(id);
-        let Some(order) = self.state.order(id).cloned() else { return };
+    fn trigger(&mut self, slot: Slot, range: &mut PriceRange) {
+        self.close_siblings(slot);
+        let order = self.state.orders.get(slot).clone();
         let entry = &self.state.markets[usize::from(order.market)];
         let asset = crate::evolve::hold_asset(&self.state.markets, &order);
         let free = self.state.balance(order.account, asset).free;
@@ -252,11 +250,11 @@ impl Decision<'_> {
         let hold = (need - order.hold).clamp(0, free.max(0));
         let unfillable = fok && look(order.price, Want::quantity(order.quantity)).quantity < order.quantity;
         let rests = !crosses && order.time_in_force == TimeInForce::Gtc;
-        self.emit(Event::OrderTriggered { order: id, hold, rests });
+        self.emit(Event::OrderTriggered { order: order.id, hold, rests });
         if unfillable {
-            self.close(id, OrderStatus::Expired, ExpiryReason::UnfilledFok);
+            self.close(slot, OrderStatus::Expired, ExpiryReason::UnfilledFok);
         } else if !rests {
-            self.take(id, false, range);
+            self.take(slot, false, range);
         }
     }
 }

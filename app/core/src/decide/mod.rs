@@ -10,11 +10,11 @@ mod order_list;
 mod place;
 
 use crate::command::{Command, Outcome};
-use crate::effects::Effects;
 use crate::event::Event;
 use crate::market::Market;
 use crate::money::{Price, Time};
 use crate::order::{ExpiryReason, Fill, MarketId, Order, OrderId, OrderStatus};
+use crate::orders::Slot;
 use crate::refusal::Refusal;
 use crate::state::State;
 use smallvec::SmallVec;
@@ -23,7 +23,7 @@ impl State {
     /// Decides `command` at `now` (µs): on success its events are applied and appended to `out`, on refusal nothing is.
     /// Journal time never runs backwards: an older `now` counts as the last journal time.
     pub fn decide(&mut self, command: &Command, now: Time, out: &mut Vec<Event>) -> Result<Outcome, Refusal> {
-        let mut decision = Decision { time: now.max(self.now), state: self, out, watch: Watch::default() };
+        let mut decision = Decision { time: now.max(self.now), state: self, out, told: 0, fills: SmallVec::new() };
         match command {
             Command::Place(new) => decision.place(new).map(|placed| Outcome::Placed(Box::new(placed))),
             Command::Cancel(cancel) => decision.cancel(cancel).map(Outcome::Canceled),
@@ -48,25 +48,9 @@ struct Decision<'a> {
     state: &'a mut State,
     out: &'a mut Vec<Event>,
     time: Time,
-    watch: Watch,
-}
-
-/// What the reply will need of orders that end, and so leave the state, during the decision.
-#[derive(Default)]
-struct Watch {
-    orders: SmallVec<[OrderId; 2]>,
-    ended: Vec<Order>,
-    /// Executions of the first watched order as a taker.
+    /// The order whose executions as a taker the reply will tell, and those.
+    told: OrderId,
     fills: SmallVec<[Fill; 2]>,
-}
-
-impl Effects for Watch {
-    #[inline]
-    fn order_changed(&mut self, order: &Order) {
-        if !order.status.is_open() && self.orders.contains(&order.id) {
-            self.ended.push(order.clone());
-        }
-    }
 }
 
 /// Lowest and highest price traded since waiting orders were last looked at.
@@ -99,21 +83,20 @@ impl Decision<'_> {
     #[inline]
     fn emit(&mut self, event: Event) {
         self.start();
-        self.state.evolve_with(&event, &mut self.watch);
+        self.state.evolve(&event);
         self.out.push(event);
     }
 
-    /// The order as it is now, or as it ended in this decision.
-    fn watched(&mut self, id: OrderId) -> Option<Order> {
-        if let Some(index) = self.watch.ended.iter().position(|order| order.id == id) {
-            return Some(self.watch.ended.swap_remove(index));
-        }
-        self.state.order(id).cloned()
+    /// The order as it is, or as it was when it ended: no order is inserted between its end and the reply.
+    fn shown(&self, slot: Slot) -> Order {
+        self.state.orders.get(slot).clone()
     }
 
     /// Ends an order and, if it is part of a list, the rest of the list with it.
-    fn close(&mut self, order: OrderId, status: OrderStatus, reason: ExpiryReason) {
-        let siblings = self.siblings(order);
+    fn close(&mut self, slot: Slot, status: OrderStatus, reason: ExpiryReason) {
+        let siblings = self.siblings(slot);
+        let order = self.state.orders.get(slot).id;
+        self.state.orders.expect(slot);
         self.emit(Event::OrderClosed { order, status, reason });
         for sibling in siblings {
             let (status, reason) = match status {
@@ -125,19 +108,20 @@ impl Decision<'_> {
     }
 
     /// Ends the other orders of an order's list: it trades or works, they no longer may.
-    fn close_siblings(&mut self, order: OrderId) {
-        for order in self.siblings(order) {
+    fn close_siblings(&mut self, slot: Slot) {
+        for order in self.siblings(slot) {
             self.emit(Event::OrderClosed { order, status: OrderStatus::Expired, reason: ExpiryReason::OcoTrigger });
         }
     }
 
-    fn siblings(&self, order: OrderId) -> SmallVec<[OrderId; 2]> {
-        let list = self.state.order(order).map_or(0, |order| order.list);
-        if list == 0 {
+    #[inline]
+    fn siblings(&self, slot: Slot) -> SmallVec<[OrderId; 2]> {
+        let Order { id, list, .. } = self.state.orders.get(slot);
+        if *list == 0 {
             return SmallVec::new();
         }
-        let all = self.state.lists.get(&list).into_iter().flat_map(|list| list.orders.iter().copied());
-        all.filter(|other| *other != order && self.state.order(*other).is_some()).collect()
+        let all = self.state.lists.get(list).into_iter().flat_map(|list| list.orders.iter().copied());
+        all.filter(|other| other != id && self.state.order(*other).is_some()).collect()
     }
 
     fn market(&self, market: MarketId) -> Result<&Market, Refusal> {

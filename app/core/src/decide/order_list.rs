@@ -9,7 +9,6 @@ use crate::command::{ListReport, NewOco, NewOrder, OcoLeg};
 use crate::event::Event;
 use crate::order::{OrderType, Side};
 use crate::refusal::Refusal;
-use smallvec::SmallVec;
 
 impl Decision<'_> {
     pub(super) fn place_oco(&mut self, new: &NewOco) -> Result<ListReport, Refusal> {
@@ -43,15 +42,10 @@ impl Decision<'_> {
         (above_terms.hold, below_terms.hold) = if above_is_stop { (0, hold) } else { (hold, 0) };
 
         let list = self.state.last_list + 1;
-        let first = self.state.last_order + 1;
-        let orders: SmallVec<[u64; 2]> = SmallVec::from_slice(&[first, first + 1]);
-        self.watch.orders = orders.clone();
         self.emit(Event::ListPlaced { list, account: new.account, market: new.market, client_id: new.list_client_id });
         let legs: [(&NewOrder, Terms); 2] = [(&below, below_terms), (&above, above_terms)];
-        for (leg, terms) in legs {
-            self.emit_placed(leg, terms, list);
-        }
-        Ok(self.report(list, new.list_client_id, new.market, &orders))
+        let slots = legs.map(|(leg, terms)| self.emit_placed(leg, terms, list));
+        Ok(self.report(list, new.list_client_id, new.market, &slots))
     }
 
     /// The upper leg lies above the last price and the lower one below it.

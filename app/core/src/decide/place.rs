@@ -7,6 +7,7 @@ use crate::event::{Event, OrderPlaced};
 use crate::market::{Market, MarketStatus};
 use crate::money::{Amount, Price, Quantity, SCALE, Time, notional};
 use crate::order::{AccountId, ExpiryReason, MarketId, OrderListId, OrderStatus, OrderType, Side, TimeInForce};
+use crate::orders::Slot;
 use crate::refusal::{Filter, Refusal};
 use crate::state::{AccountEntry, State};
 
@@ -188,29 +189,23 @@ impl Decision<'_> {
 
     /// Places, matches, and sets off what its trades reached. Nothing can refuse any more.
     fn open(&mut self, new: &NewOrder, terms: Terms) -> Placed {
-        let id = self.state.last_order + 1;
-        self.watch.orders.clear();
-        self.watch.orders.push(id);
-        self.watch.fills.clear();
         let (rests, exhausted, unfillable) = (terms.rests, terms.exhausted, terms.unfillable);
-        self.emit_placed(new, terms, 0);
+        let slot = self.emit_placed(new, terms, 0);
+        self.told = self.state.last_order;
         let mut range = PriceRange::EMPTY;
         if unfillable {
-            self.close(id, OrderStatus::Expired, ExpiryReason::UnfilledFok);
+            self.close(slot, OrderStatus::Expired, ExpiryReason::UnfilledFok);
         } else if !rests && !new.kind.is_algo() {
-            self.take(id, exhausted, &mut range);
+            self.take(slot, exhausted, &mut range);
         }
         // The reply shows the order as its own placement left it.
-        let fills = std::mem::take(&mut self.watch.fills);
-        let order = self.watched(id);
+        let placed = Placed { order: self.shown(slot), fills: std::mem::take(&mut self.fills) };
         self.run_triggers(new.market, range);
-        match order {
-            Some(order) => Placed { order, fills },
-            None => unreachable!("an order that was just placed is open or was seen to end"),
-        }
+        placed
     }
 
-    pub(super) fn emit_placed(&mut self, new: &NewOrder, terms: Terms, list: OrderListId) {
+    /// Places, and answers where the order stands.
+    pub(super) fn emit_placed(&mut self, new: &NewOrder, terms: Terms, list: OrderListId) -> Slot {
         self.emit(Event::OrderPlaced(OrderPlaced {
             order: self.state.last_order + 1,
             account: new.account,
@@ -228,5 +223,6 @@ impl Decision<'_> {
             client_id: new.client_id,
             rests: terms.rests,
         }));
+        self.state.orders.recent()
     }
 }

@@ -11,7 +11,7 @@ mod trades;
 
 pub use candles::candles;
 pub use load::load;
-pub use order_lists::{ListQuery, client_ids, list_by_client_id, list_by_id, lists};
+pub use order_lists::{ListQuery, client_ids, list_by_client_id, list_by_id, lists, lists_of};
 pub use orders::{OrderQuery, order_by_client_id, order_by_id, orders};
 pub use trades::{AccountTradeQuery, TradeQuery, account_trades, aggregates, trades};
 

@@ -98,6 +98,25 @@ pub async fn client_ids(
     rows.iter().map(|row| Ok((unsigned(row, 0)?, client_id(row, 1)?))).collect()
 }
 
+/// The lists that orders of one market are part of.
+pub async fn lists_of(
+    pool: &PgPool,
+    account: AccountId,
+    market: MarketId,
+    orders: &[OrderId],
+) -> sqlx::Result<Vec<(OrderId, OrderListId)>> {
+    let ids: Vec<i64> = orders.iter().map(|id| i64::try_from(*id).unwrap_or(i64::MAX)).collect();
+    let rows = sqlx::query(
+        "SELECT id, list FROM orders WHERE account = $1 AND market = $2 AND id = ANY($3::bigint[]) AND list IS NOT NULL",
+    )
+    .bind(account_bind(account))
+    .bind(market_bind(market))
+    .bind(ids)
+    .fetch_all(pool)
+    .await?;
+    rows.iter().map(|row| Ok((unsigned(row, 0)?, unsigned(row, 1)?))).collect()
+}
+
 fn read(row: &PgRow) -> sqlx::Result<OrderList> {
     let at = |column: usize| FIRST + column;
     let orders: Vec<i64> = row.try_get(at(7))?;

@@ -160,7 +160,7 @@ pub async fn average_price(app: &App, call: &Call<'_>) -> Answer {
         let committed = app.engine.committed().read();
         let market = symbols::one(&committed.state, &call.parameters)?;
         let minutes = committed.state.market(market).map_or(0, |market| market.filters.average_minutes);
-        let price = committed.state.average_price(market).or_else(|| committed.state.last_price(market)).unwrap_or(0);
+        let price = committed.state.average_price(market).unwrap_or(0);
         let last = committed.market_data.market(market).and_then(|history| history.trades().back());
         (minutes, price, last.map_or(0, |trade| trade.time))
     };

@@ -1,0 +1,123 @@
+//! Calls of the public API one by one, with JSON answers: for the simulator and the crash test. Never: the benchmark's hot path.
+
+use super::connection::Connection;
+use super::request::{Credentials, Method, Request, now_milliseconds};
+use serde_json::Value;
+use std::net::SocketAddr;
+use std::time::Duration;
+use tokio::time::timeout;
+
+/// A call that is not answered by then counts as lost.
+const DEADLINE: Duration = Duration::from_secs(10);
+
+/// What the server answered with a 2xx.
+pub type Reply = Value;
+
+/// Why there is no answer.
+#[derive(Debug)]
+pub enum CallError {
+    /// The exchange said no, or could not try: certainly not executed.
+    Refused { status: u16, code: i64, message: String, retry_after: Option<u64> },
+    /// A 5xx without a definite code, a lost connection, no answer in time: it may or may not have been executed.
+    Unknown(String),
+}
+
+impl CallError {
+    /// Binance's error code; 0 of an unknown outcome.
+    pub const fn code(&self) -> i64 {
+        match self {
+            Self::Refused { code, .. } => *code,
+            Self::Unknown(_) => 0,
+        }
+    }
+}
+
+impl std::fmt::Display for CallError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Refused { status, code, message, .. } => write!(f, "{status} {code}: {message}"),
+            Self::Unknown(text) => write!(f, "outcome unknown: {text}"),
+        }
+    }
+}
+
+impl std::error::Error for CallError {}
+
+/// One account's access over one connection, which is opened when needed.
+#[derive(Debug)]
+pub struct Api {
+    address: SocketAddr,
+    credentials: Option<Credentials>,
+    connection: Option<Connection>,
+    request: Request,
+}
+
+impl Api {
+    pub fn new(address: SocketAddr, credentials: Option<Credentials>) -> Self {
+        Self { address, credentials, connection: None, request: Request::default() }
+    }
+
+    /// Asks another server from now on.
+    pub fn move_to(&mut self, address: SocketAddr) {
+        (self.address, self.connection) = (address, None);
+    }
+
+    /// A public read.
+    ///
+    /// # Errors
+    /// See [`CallError`].
+    pub async fn public(&mut self, path: &str, parameters: &str) -> Result<Reply, CallError> {
+        self.request.public(path, parameters);
+        self.send(path, parameters, None).await
+    }
+
+    /// A signed call.
+    ///
+    /// # Errors
+    /// See [`CallError`].
+    pub async fn signed(&mut self, method: Method, path: &str, parameters: &str) -> Result<Reply, CallError> {
+        self.send(path, parameters, Some(method)).await
+    }
+
+    async fn send(&mut self, path: &str, parameters: &str, signed: Option<Method>) -> Result<Reply, CallError> {
+        // A request that never left was not executed.
+        let mut connection = match self.connection.take() {
+            Some(connection) => connection,
+            None => match timeout(DEADLINE, Connection::open(self.address)).await {
+                Ok(Ok(connection)) => connection,
+                Ok(Err(error)) => return Err(refused(0, error.to_string())),
+                Err(_) => return Err(refused(0, "connecting took too long".into())),
+            },
+        };
+        let request = match (signed, &self.credentials) {
+            (Some(method), Some(credentials)) => self.request.signed(method, path, parameters, credentials, now_milliseconds()),
+            _ => self.request.public(path, parameters),
+        };
+        let response = match timeout(DEADLINE, connection.ask(request)).await {
+            Ok(Ok(response)) => response,
+            Ok(Err(error)) => return Err(CallError::Unknown(error.to_string())),
+            Err(_) => return Err(CallError::Unknown(format!("no answer within {} s", DEADLINE.as_secs()))),
+        };
+        let body: Value = serde_json::from_slice(response.body).unwrap_or_default();
+        let answer = judge(response.status, response.retry_after, body);
+        self.connection = Some(connection);
+        answer
+    }
+}
+
+fn refused(status: u16, message: String) -> CallError {
+    CallError::Refused { status, code: 0, message, retry_after: None }
+}
+
+fn judge(status: u16, retry_after: Option<u64>, body: Value) -> Result<Reply, CallError> {
+    if (200..300).contains(&status) {
+        return Ok(body);
+    }
+    let code = body["code"].as_i64().unwrap_or_default();
+    let message = body["msg"].as_str().unwrap_or_default().to_owned();
+    // -1001 and -1008 promise that nothing was executed; every other 5xx, -1007 first of all, promises nothing.
+    if status >= 500 && !matches!(code, -1001 | -1008) {
+        return Err(CallError::Unknown(format!("{status} {code}: {message}")));
+    }
+    Err(CallError::Refused { status, code, message, retry_after })
+}

@@ -1,0 +1,119 @@
+//! A keep-alive connection: bytes of a request out, status and body of its response back. Never: what they mean.
+
+use std::io::{Error, ErrorKind, Result};
+use std::net::SocketAddr;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+/// Headers of one response; more is an error.
+const HEADERS_MAX: usize = 48;
+/// Room for a usual response, and what each read asks for at least.
+const BUFFER: usize = 8 * 1024;
+/// Largest response that is read.
+const RESPONSE_MAX: usize = 64 << 20;
+
+/// A response; its body is borrowed from the connection.
+#[derive(Debug, Clone, Copy)]
+pub struct Response<'a> {
+    pub status: u16,
+    /// Seconds, when the server asks for patience.
+    pub retry_after: Option<u64>,
+    pub body: &'a [u8],
+}
+
+/// An open connection. After an error it is of no more use.
+#[derive(Debug)]
+pub struct Connection {
+    stream: TcpStream,
+    received: Vec<u8>,
+}
+
+struct Head {
+    status: u16,
+    retry_after: Option<u64>,
+    start: usize,
+    length: usize,
+}
+
+impl Connection {
+    /// Connects.
+    ///
+    /// # Errors
+    /// Those of the system.
+    pub async fn open(address: SocketAddr) -> Result<Self> {
+        let stream = TcpStream::connect(address).await?;
+        stream.set_nodelay(true)?;
+        Ok(Self { stream, received: Vec::with_capacity(BUFFER) })
+    }
+
+    /// Sends one request and waits for its response.
+    ///
+    /// # Errors
+    /// When the connection is lost (the request may have been executed), or the response is none of HTTP/1.1 with a length.
+    pub async fn ask(&mut self, request: &[u8]) -> Result<Response<'_>> {
+        self.received.clear();
+        self.stream.write_all(request).await?;
+        let head = loop {
+            self.read_more().await?;
+            if let Some(head) = parse(&self.received)? {
+                break head;
+            }
+        };
+        let end = head.start + head.length;
+        while self.received.len() < end {
+            self.read_more().await?;
+        }
+        Ok(Response { status: head.status, retry_after: head.retry_after, body: &self.received[head.start..end] })
+    }
+
+    async fn read_more(&mut self) -> Result<()> {
+        self.received.reserve(BUFFER);
+        match self.stream.read_buf(&mut self.received).await? {
+            0 => Err(Error::new(ErrorKind::UnexpectedEof, "the server closed the connection")),
+            _ if self.received.len() > RESPONSE_MAX => Err(invalid("the response is too large")),
+            _ => Ok(()),
+        }
+    }
+}
+
+fn invalid(text: &'static str) -> Error {
+    Error::new(ErrorKind::InvalidData, text)
+}
+
+/// The head, once it is whole.
+fn parse(received: &[u8]) -> Result<Option<Head>> {
+    let mut headers = [httparse::EMPTY_HEADER; HEADERS_MAX];
+    let mut response = httparse::Response::new(&mut headers);
+    let start = match response.parse(received).map_err(|_| invalid("the response is not HTTP/1.1"))? {
+        httparse::Status::Complete(start) => start,
+        httparse::Status::Partial => return Ok(None),
+    };
+    let number = |name: &str| {
+        let header = response.headers.iter().find(|header| header.name.eq_ignore_ascii_case(name))?;
+        std::str::from_utf8(header.value).ok()?.trim().parse().ok()
+    };
+    let status = response.code.unwrap_or_default();
+    let length = match number("content-length") {
+        Some(length) if length <= RESPONSE_MAX as u64 => length as usize,
+        None if status == 204 || status == 304 => 0,
+        _ => return Err(invalid("the response has no usable Content-Length")),
+    };
+    Ok(Some(Head { status, retry_after: number("retry-after"), start, length }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_head_is_read_once_it_is_whole() {
+        let text = b"HTTP/1.1 429 Too Many Requests\r\nretry-after: 7\r\nContent-Length: 2\r\n\r\n{}";
+        for end in 0..text.len() - 2 {
+            assert!(parse(&text[..end]).unwrap().is_none(), "{end}");
+        }
+        let head = parse(text).unwrap().unwrap();
+        assert_eq!((head.status, head.retry_after, head.length), (429, Some(7), 2));
+        assert_eq!(&text[head.start..], b"{}");
+        assert!(parse(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n").is_err());
+    }
+}

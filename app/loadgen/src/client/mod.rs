@@ -1,0 +1,11 @@
+//! A cheap HTTP/1.1 client: one TCP connection, one request in flight, no allocation per request. Never: TLS, redirects, chunks.
+//!
+//! It is cheap because the benchmark counts the generator's processor time beside the server's.
+
+mod api;
+mod connection;
+mod request;
+
+pub use api::{Api, CallError, Reply};
+pub use connection::{Connection, Response};
+pub use request::{Credentials, Method, Request, now_milliseconds};

@@ -1,0 +1,67 @@
+//! The market simulator: market makers and takers that trade through the public API, so that a fresh exchange has live books,
+//! trades and candles. Never: a shortcut into the exchange.
+//!
+//! Makers keep ladders of limit orders around a fair price that walks at random; takers trade against them with every order type.
+//! Each participant has its own account and pace, survives restarts of the server, and begins by cancelling what an earlier run left.
+
+mod fair;
+mod maker;
+mod market;
+mod participant;
+mod setup;
+mod taker;
+
+pub use setup::Settings;
+
+use crate::random::Random;
+use anyhow::{Result, ensure};
+use participant::{Participant, Shared};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::{MissedTickBehavior, interval};
+
+/// Of all orders, those that makers send, in percent.
+const MAKERS_SHARE: u64 = 75;
+/// How often the log says what was done.
+const REPORT: Duration = Duration::from_secs(60);
+
+/// Trades until `stop` ends.
+///
+/// # Errors
+/// When the settings cannot be used. A server that is not there is waited for.
+pub async fn run(settings: Settings, stop: impl Future<Output = ()>) -> Result<()> {
+    ensure!(settings.accounts.len() >= 2, "the simulator needs at least two accounts, a maker's and a taker's");
+    tokio::pin!(stop);
+    let markets = tokio::select! {
+        markets = setup::markets(&settings) => markets?,
+        () = &mut stop => return Ok(()),
+    };
+    let mut random = Random::new(settings.seed);
+    let shared = Arc::new(Shared::new(markets, random.fork()));
+    let takers = (settings.accounts.len() / 3).max(1);
+    let makers = settings.accounts.len() - takers;
+    let mut tasks = tokio::task::JoinSet::new();
+    for (number, account) in settings.accounts.iter().enumerate() {
+        let (share, among) = if number < makers { (MAKERS_SHARE, makers) } else { (100 - MAKERS_SHARE, takers) };
+        let pause = Duration::from_secs_f64(among as f64 * 100.0 / (settings.rate * share as f64));
+        let participant = Participant::new(settings.address, account, Arc::clone(&shared), random.fork(), pause)?;
+        if number < makers {
+            tasks.spawn(maker::Maker::new(participant, number, makers).run());
+        } else {
+            tasks.spawn(taker::Taker::new(participant).run());
+        }
+    }
+    tracing::info!(makers, takers, rate = settings.rate, "trading");
+    let mut report = interval(REPORT);
+    report.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    report.tick().await;
+    loop {
+        tokio::select! {
+            _ = report.tick() => shared.counters.report(),
+            () = &mut stop => break,
+        }
+    }
+    tasks.shutdown().await;
+    tracing::info!("the simulator has ended");
+    Ok(())
+}

@@ -1,0 +1,154 @@
+//! What makers and takers have in common: an account, a pace, calls that survive a restart of the exchange. Never: a strategy.
+
+use super::fair::Fair;
+use super::market::Market;
+use super::setup::Account;
+use crate::client::{Api, CallError, Method, Reply};
+use crate::random::Random;
+use anyhow::Result;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+use tokio::time::sleep;
+
+/// First and longest pause after the exchange could not be reached.
+const PATIENCE: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(5));
+/// Codes that mean "too fast".
+const LIMITED: [i64; 2] = [-1003, -1015];
+/// Pause after "too fast" when the exchange names none.
+const LIMITED_PAUSE: Duration = Duration::from_secs(5);
+
+/// What all participants share.
+pub(super) struct Shared {
+    pub markets: Vec<Market>,
+    fair: Mutex<Fair>,
+    pub counters: Counters,
+}
+
+impl Shared {
+    pub fn new(markets: Vec<Market>, random: Random) -> Self {
+        let opening = markets.iter().map(|market| market.opening as f64).collect();
+        Self { markets, fair: Mutex::new(Fair::new(opening, random)), counters: Counters::default() }
+    }
+
+    pub fn fair(&self, market: usize) -> f64 {
+        self.fair.lock().unwrap_or_else(PoisonError::into_inner).price(market, Instant::now())
+    }
+}
+
+/// What happened since the last report.
+#[derive(Default)]
+pub(super) struct Counters {
+    accepted: AtomicU64,
+    refused: AtomicU64,
+    unreachable: AtomicU64,
+}
+
+impl Counters {
+    pub fn report(&self) {
+        let (accepted, refused) = (self.accepted.swap(0, Relaxed), self.refused.swap(0, Relaxed));
+        tracing::info!(accepted, refused, unreachable = self.unreachable.swap(0, Relaxed), "trading went on");
+    }
+}
+
+/// How a call ended.
+pub(super) enum Answer {
+    Done(Reply),
+    /// The exchange said no.
+    Refused,
+    /// The exchange was away or slow: what is on the books must be asked again.
+    Lost,
+}
+
+pub(super) struct Participant {
+    pub name: String,
+    pub shared: Arc<Shared>,
+    pub random: Random,
+    api: Api,
+    pause: Duration,
+    patience: Duration,
+}
+
+impl Participant {
+    pub fn new(address: SocketAddr, account: &Account, shared: Arc<Shared>, random: Random, pause: Duration) -> Result<Self> {
+        let api = Api::new(address, Some(account.credentials()?));
+        Ok(Self { name: account.name.clone(), shared, random, api, pause, patience: PATIENCE.0 })
+    }
+
+    /// Waits until it is this participant's turn again: the pace on average, never in step with the others.
+    pub async fn turn(&mut self) {
+        let spread = 0.5 + self.random.below(1_000) as f64 / 1_000.0;
+        sleep(self.pause.mul_f64(spread)).await;
+    }
+
+    pub fn any_market(&mut self) -> usize {
+        self.random.below(self.shared.markets.len() as u64) as usize
+    }
+
+    pub async fn post(&mut self, path: &str, parameters: &str) -> Answer {
+        self.call(Method::Post, path, parameters).await
+    }
+
+    pub async fn delete(&mut self, path: &str, parameters: &str) -> Answer {
+        self.call(Method::Delete, path, parameters).await
+    }
+
+    /// The account's open orders on a market, asked until they are told.
+    pub async fn open_orders(&mut self, market: usize) -> Vec<Reply> {
+        let parameters = format!("symbol={}", self.shared.markets[market].symbol);
+        loop {
+            match self.call(Method::Get, "/api/v3/openOrders", &parameters).await {
+                Answer::Done(Reply::Array(orders)) => return orders,
+                Answer::Done(_) => return Vec::new(),
+                // A refused read is either too fast or a key that is not known yet: both pass.
+                Answer::Refused => sleep(LIMITED_PAUSE).await,
+                Answer::Lost => {}
+            }
+        }
+    }
+
+    /// Cancels what an earlier run left, on every market.
+    pub async fn clear(&mut self) {
+        for market in 0..self.shared.markets.len() {
+            if self.open_orders(market).await.is_empty() {
+                continue;
+            }
+            let parameters = format!("symbol={}", self.shared.markets[market].symbol);
+            self.delete("/api/v3/openOrders", &parameters).await;
+        }
+    }
+
+    async fn call(&mut self, method: Method, path: &str, parameters: &str) -> Answer {
+        let counters = &self.shared.counters;
+        match self.api.signed(method, path, parameters).await {
+            Ok(reply) => {
+                counters.accepted.fetch_add(1, Relaxed);
+                if self.patience != PATIENCE.0 {
+                    self.patience = PATIENCE.0;
+                    tracing::info!(participant = self.name, "the exchange answers again");
+                }
+                Answer::Done(reply)
+            }
+            Err(CallError::Refused { code, retry_after, .. }) if LIMITED.contains(&code) => {
+                counters.refused.fetch_add(1, Relaxed);
+                sleep(retry_after.map_or(LIMITED_PAUSE, Duration::from_secs)).await;
+                Answer::Refused
+            }
+            Err(CallError::Refused { status, code, message, .. }) if (400..500).contains(&status) => {
+                counters.refused.fetch_add(1, Relaxed);
+                tracing::debug!(participant = self.name, path, parameters, status, code, message, "refused");
+                Answer::Refused
+            }
+            Err(error) => {
+                counters.unreachable.fetch_add(1, Relaxed);
+                if self.patience == PATIENCE.0 {
+                    tracing::warn!(participant = self.name, %error, "the exchange is away; trying again");
+                }
+                sleep(self.patience).await;
+                self.patience = (self.patience * 2).min(PATIENCE.1);
+                Answer::Lost
+            }
+        }
+    }
+}

@@ -1,0 +1,94 @@
+//! What the simulator is told, and what it learns from the exchange before it trades. Never: an order.
+
+use super::market::Market;
+use crate::client::{Api, Credentials};
+use anyhow::{Context, Result, bail, ensure};
+use serde::Deserialize;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::time::Duration;
+
+/// Between two attempts to reach the exchange.
+const RETRY: Duration = Duration::from_millis(500);
+
+/// An account of the simulator's own, as the accounts file lists them.
+#[derive(Clone, Deserialize)]
+pub struct Account {
+    pub name: String,
+    pub api_key: String,
+    pub secret_key: String,
+}
+
+impl Account {
+    pub fn credentials(&self) -> Result<Credentials> {
+        Credentials::new(&self.api_key, &self.secret_key).with_context(|| format!("the key of account {}", self.name))
+    }
+}
+
+/// Everything that a run is told.
+pub struct Settings {
+    /// The API's listener.
+    pub address: SocketAddr,
+    pub accounts: Vec<Account>,
+    pub symbols: Vec<String>,
+    /// Orders and cancels a second, all participants together.
+    pub rate: f64,
+    pub seed: u64,
+}
+
+impl Settings {
+    /// `endpoints` names the API as `make run` writes it; `accounts` is a list of `{"name", "api_key", "secret_key"}`.
+    ///
+    /// # Errors
+    /// When a file is missing or says something else, or the rate is not above zero.
+    pub fn read(endpoints: &Path, accounts: &Path, symbols: &[String], rate: f64, seed: u64) -> Result<Self> {
+        ensure!(rate > 0.0 && rate.is_finite(), "--rate must be above 0");
+        ensure!(!symbols.is_empty(), "--symbols must name at least one market");
+        let endpoints: serde_json::Value = read_json(endpoints)?;
+        let rest = endpoints["exchange"]["rest"].as_str().context("the endpoints file has no exchange.rest")?;
+        let accounts = read_json(accounts)?;
+        Ok(Self { address: address(rest)?, accounts, symbols: symbols.to_vec(), rate, seed })
+    }
+}
+
+fn read_json<T: serde::de::DeserializeOwned>(path: &Path) -> Result<T> {
+    let bytes = std::fs::read(path).with_context(|| format!("reading {}", path.display()))?;
+    serde_json::from_slice(&bytes).with_context(|| format!("{} is not what is expected", path.display()))
+}
+
+/// The socket address of `http://address:port`.
+///
+/// # Errors
+/// When the text is something else.
+pub fn address(url: &str) -> Result<SocketAddr> {
+    let rest = url.strip_prefix("http://").with_context(|| format!("{url} does not begin with http://"))?;
+    rest.trim_end_matches('/').parse().with_context(|| format!("{url} is not http://address:port"))
+}
+
+/// The markets' rules and last prices, once the exchange answers.
+pub(super) async fn markets(settings: &Settings) -> Result<Vec<Market>> {
+    let mut api = Api::new(settings.address, None);
+    let mut told = false;
+    let information = loop {
+        match api.public("/api/v3/exchangeInfo", "").await {
+            Ok(information) => break information,
+            Err(error) if !told => {
+                told = true;
+                tracing::warn!(%error, "the exchange does not answer yet");
+            }
+            Err(_) => {}
+        }
+        tokio::time::sleep(RETRY).await;
+    };
+    let listed = information["symbols"].as_array().map_or(&[][..], Vec::as_slice);
+    let mut markets = Vec::new();
+    for symbol in &settings.symbols {
+        let Some(rules) = listed.iter().find(|rules| rules["symbol"] == symbol.as_str()) else {
+            bail!("the exchange has no market {symbol}: create it, or name others in --symbols");
+        };
+        let last = api.public("/api/v3/ticker/price", &format!("symbol={symbol}")).await.ok();
+        let last = last.as_ref().and_then(|ticker| ticker["price"].as_str());
+        markets.push(Market::read(symbol, rules, last)?);
+    }
+    Ok(markets)
+}

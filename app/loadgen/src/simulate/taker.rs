@@ -1,0 +1,122 @@
+//! A taker: trades against the makers with every kind of order, and now and then waits for a price. Never: a ladder.
+
+use super::market::text;
+use super::participant::{Answer, Participant};
+use std::collections::VecDeque;
+
+/// Value of one order in quote units: least and greatest.
+const VALUE: (i64, i64) = (20, 1_500);
+/// Orders and lists that may wait on one market before the oldest is cancelled: below MAX_NUM_ALGO_ORDERS.
+const WAITING_MAX: usize = 3;
+/// How far from the fair price waiting orders stand, relative.
+const FAR: f64 = 0.002;
+/// How far through the fair price an immediate limit reaches, relative.
+const REACH: f64 = 0.001;
+
+/// What may have to be cancelled later.
+enum Waiting {
+    Order(u64),
+    List(u64),
+}
+
+pub(super) struct Taker {
+    participant: Participant,
+    waiting: Vec<VecDeque<Waiting>>,
+}
+
+impl Taker {
+    pub fn new(participant: Participant) -> Self {
+        let markets = participant.shared.markets.len();
+        Self { participant, waiting: (0..markets).map(|_| VecDeque::new()).collect() }
+    }
+
+    pub async fn run(mut self) {
+        self.participant.clear().await;
+        loop {
+            self.participant.turn().await;
+            let market = self.participant.any_market();
+            if self.waiting[market].len() > WAITING_MAX {
+                self.cancel_oldest(market).await;
+                continue;
+            }
+            let buy = self.participant.random.chance(50);
+            match self.participant.random.below(100) {
+                0..45 => self.send(market, buy, "MARKET").await,
+                45..60 => self.send(market, buy, "QUOTE").await,
+                60..80 => self.send(market, buy, "IOC").await,
+                80..84 => self.send(market, buy, "FOK").await,
+                84..90 => self.send(market, buy, "LIMIT_MAKER").await,
+                90..94 => self.send(market, buy, "STOP_LOSS_LIMIT").await,
+                94..97 => self.send(market, buy, "TAKE_PROFIT").await,
+                _ => self.send_oco(market, buy).await,
+            }
+        }
+    }
+
+    async fn cancel_oldest(&mut self, market: usize) {
+        let symbol = self.participant.shared.markets[market].symbol.clone();
+        match self.waiting[market].pop_front() {
+            Some(Waiting::Order(id)) => {
+                self.participant.delete("/api/v3/order", &format!("symbol={symbol}&orderId={id}")).await;
+            }
+            Some(Waiting::List(id)) => {
+                self.participant.delete("/api/v3/orderList", &format!("symbol={symbol}&orderListId={id}")).await;
+            }
+            None => {}
+        }
+    }
+
+    async fn send(&mut self, market: usize, buy: bool, kind: &str) {
+        let fair = self.participant.shared.fair(market);
+        let value = self.participant.random.between(VALUE.0, VALUE.1);
+        let rules = &self.participant.shared.markets[market];
+        let quantity = text(rules.quantity(value as f64, rules.price(fair)));
+        // Up for a buyer, down for a seller.
+        let beyond = |distance: f64| if buy { fair * (1.0 + distance) } else { fair * (1.0 - distance) };
+        let price = |distance: f64| text(rules.price(beyond(distance)));
+        let limit = |force: &str| format!("type=LIMIT&timeInForce={force}&quantity={quantity}&price={}", price(REACH));
+        let terms = match kind {
+            "QUOTE" => format!("type=MARKET&quoteOrderQty={value}"),
+            "IOC" | "FOK" => limit(kind),
+            "LIMIT_MAKER" => format!("type=LIMIT_MAKER&quantity={quantity}&price={}", price(-FAR)),
+            "STOP_LOSS_LIMIT" => {
+                let (stop, price) = (price(FAR), price(FAR + REACH));
+                format!("type=STOP_LOSS_LIMIT&timeInForce=GTC&quantity={quantity}&stopPrice={stop}&price={price}")
+            }
+            "TAKE_PROFIT" => format!("type=TAKE_PROFIT&quantity={quantity}&stopPrice={}", price(-FAR)),
+            _ => format!("type=MARKET&quantity={quantity}"),
+        };
+        let parameters = format!("symbol={}&side={}&{terms}", rules.symbol, side(buy));
+        if let Answer::Done(reply) = self.participant.post("/api/v3/order", &parameters).await
+            && matches!(kind, "LIMIT_MAKER" | "STOP_LOSS_LIMIT" | "TAKE_PROFIT")
+            && let Some(id) = reply["orderId"].as_u64()
+        {
+            self.waiting[market].push_back(Waiting::Order(id));
+        }
+    }
+
+    /// A limit on the near side of the price and a stop on the far one.
+    async fn send_oco(&mut self, market: usize, buy: bool) {
+        let fair = self.participant.shared.fair(market);
+        let value = self.participant.random.between(VALUE.0, VALUE.1);
+        let rules = &self.participant.shared.markets[market];
+        let quantity = text(rules.quantity(value as f64, rules.price(fair)));
+        let price = |factor: f64| text(rules.price(fair * factor));
+        let (above, below) = (price(1.0 + FAR), price(1.0 - FAR));
+        let legs = if buy {
+            format!("aboveType=STOP_LOSS&aboveStopPrice={above}&belowType=LIMIT_MAKER&belowPrice={below}")
+        } else {
+            format!("aboveType=LIMIT_MAKER&abovePrice={above}&belowType=STOP_LOSS&belowStopPrice={below}")
+        };
+        let parameters = format!("symbol={}&side={}&quantity={quantity}&{legs}", rules.symbol, side(buy));
+        if let Answer::Done(reply) = self.participant.post("/api/v3/orderList/oco", &parameters).await
+            && let Some(id) = reply["orderListId"].as_u64()
+        {
+            self.waiting[market].push_back(Waiting::List(id));
+        }
+    }
+}
+
+const fn side(buy: bool) -> &'static str {
+    if buy { "BUY" } else { "SELL" }
+}

@@ -1,0 +1,84 @@
+//! What each endpoint needs and answers. Never: an endpoint that the table of routes does not have (a test holds both together).
+
+/// The shape of a reply's body: names of schemas.
+#[derive(Debug, Clone, Copy)]
+pub enum Shape {
+    One(&'static str),
+    Many(&'static str),
+    /// An object for `symbol`, an array for `symbols` or none; any of the named shapes.
+    OneOrMany(&'static [&'static str]),
+    AnyOf(&'static [&'static str]),
+    /// An array whose items are any of the named shapes.
+    ManyOf(&'static [&'static str]),
+    /// Rows of candles.
+    Candles,
+    /// Never 200: only errors.
+    Refused,
+}
+
+/// One endpoint's documentation beside its row in the table of routes.
+#[derive(Debug)]
+pub struct Documented {
+    pub method: &'static str,
+    pub path: &'static str,
+    /// Parameters that must be sent.
+    pub required: &'static [&'static str],
+    pub shape: Shape,
+}
+
+const fn row(method: &'static str, path: &'static str, required: &'static [&'static str], shape: Shape) -> Documented {
+    Documented { method, path, required, shape }
+}
+
+use Shape::{AnyOf, Candles, Many, ManyOf, One, OneOrMany, Refused};
+
+const SYMBOL: &[&str] = &["symbol"];
+
+/// By method and path.
+pub const DOCUMENTED: &[Documented] = &[
+    row("GET", "/api/v3/ping", &[], One("Empty")),
+    row("GET", "/api/v3/time", &[], One("ServerTime")),
+    row("GET", "/api/v3/exchangeInfo", &[], One("ExchangeInfo")),
+    row("GET", "/api/v3/depth", SYMBOL, One("Depth")),
+    row("GET", "/api/v3/trades", SYMBOL, Many("Trade")),
+    row("GET", "/api/v3/historicalTrades", SYMBOL, Many("Trade")),
+    row("GET", "/api/v3/aggTrades", SYMBOL, Many("AggregateTrade")),
+    row("GET", "/api/v3/klines", &["symbol", "interval"], Candles),
+    row("GET", "/api/v3/avgPrice", SYMBOL, One("AveragePrice")),
+    row("GET", "/api/v3/ticker/24hr", &[], OneOrMany(&["DayTicker", "MiniDayTicker"])),
+    row("GET", "/api/v3/ticker/price", &[], OneOrMany(&["PriceTicker"])),
+    row("GET", "/api/v3/ticker/bookTicker", &[], OneOrMany(&["BookTicker"])),
+    row("POST", "/api/v3/order", &["symbol", "side", "type"], AnyOf(&["PlacedOrder", "OrderAck"])),
+    row("POST", "/api/v3/order/test", &["symbol", "side", "type"], AnyOf(&["OrderCommission", "Empty"])),
+    row("GET", "/api/v3/order", SYMBOL, One("Order")),
+    row("DELETE", "/api/v3/order", SYMBOL, AnyOf(&["CanceledOrder", "CanceledOrderList"])),
+    row("GET", "/api/v3/openOrders", &[], Many("Order")),
+    row("DELETE", "/api/v3/openOrders", SYMBOL, ManyOf(&["CanceledOrder", "CanceledOrderList"])),
+    row("POST", "/api/v3/order/cancelReplace", &["symbol", "side", "type", "cancelReplaceMode"], One("CancelReplace")),
+    row("POST", "/api/v3/orderList/oco", &["symbol", "side", "quantity", "aboveType", "belowType"], One("PlacedOrderList")),
+    row("GET", "/api/v3/orderList", &[], One("OrderList")),
+    row("DELETE", "/api/v3/orderList", SYMBOL, One("CanceledOrderList")),
+    row("GET", "/api/v3/openOrderList", &[], Many("OrderList")),
+    row("GET", "/api/v3/allOrders", SYMBOL, Many("Order")),
+    row("GET", "/api/v3/myTrades", SYMBOL, Many("AccountTrade")),
+    row("GET", "/api/v3/allOrderList", &[], Many("OrderList")),
+    row("GET", "/api/v3/account", &[], One("Account")),
+    row("GET", "/api/v3/account/commission", SYMBOL, One("AccountCommission")),
+    row("GET", "/api/v3/rateLimit/order", &[], Many("OrderCount")),
+    row("GET", "/sapi/v1/system/status", &[], One("SystemStatus")),
+    row("GET", "/sapi/v1/capital/config/getall", &[], Many("Coin")),
+    row("GET", "/sapi/v1/capital/deposit/hisrec", &[], Many("Empty")),
+    row("GET", "/sapi/v1/capital/deposit/address", &["coin"], Refused),
+    row("POST", "/sapi/v1/capital/withdraw/apply", &["coin", "address", "amount"], Refused),
+    row("GET", "/sapi/v1/capital/withdraw/history", &[], Many("Empty")),
+    row("GET", "/sapi/v1/asset/tradeFee", &[], Many("TradeFee")),
+    row("GET", "/sapi/v1/margin/allPairs", &[], Many("Empty")),
+    row("GET", "/sapi/v1/margin/isolated/allPairs", &[], Many("Empty")),
+    row("GET", "/fapi/v1/exchangeInfo", &[], One("NoSymbols")),
+    row("GET", "/dapi/v1/exchangeInfo", &[], One("NoSymbols")),
+];
+
+/// What is documented of an endpoint.
+pub fn of(method: &str, path: &str) -> Option<&'static Documented> {
+    DOCUMENTED.iter().find(|row| row.method == method && row.path == path)
+}

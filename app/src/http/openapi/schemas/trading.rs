@@ -1,0 +1,255 @@
+//! Shapes of orders and order lists.
+
+use super::{Decimal, Error, Timestamp};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+/// A new order, `newOrderRespType=ACK`.
+#[derive(ToSchema)]
+#[schema(rename_all = "camelCase")]
+pub struct OrderAck {
+    #[schema(example = "BTCUSDT")]
+    pub symbol: String,
+    /// Unique over all markets.
+    #[schema(example = 28)]
+    pub order_id: u64,
+    /// -1 unless part of an order list.
+    #[schema(example = -1)]
+    pub order_list_id: i64,
+    #[schema(example = "6gCrw2kRUAF9CvJDGP16IP")]
+    pub client_order_id: String,
+    pub transact_time: Timestamp,
+}
+
+/// A new order, `newOrderRespType=RESULT`, or `FULL` with its `fills`.
+#[derive(Serialize, ToSchema)]
+#[schema(rename_all = "camelCase")]
+pub struct PlacedOrder {
+    #[schema(example = "BTCUSDT")]
+    pub symbol: String,
+    pub order_id: u64,
+    #[schema(example = -1)]
+    pub order_list_id: i64,
+    pub client_order_id: String,
+    pub transact_time: Timestamp,
+    pub price: Decimal,
+    pub orig_qty: Decimal,
+    pub executed_qty: Decimal,
+    pub orig_quote_order_qty: Decimal,
+    pub cummulative_quote_qty: Decimal,
+    /// NEW, PARTIALLY_FILLED, FILLED, CANCELED, EXPIRED or EXPIRED_IN_MATCH.
+    #[schema(example = "FILLED")]
+    pub status: String,
+    #[schema(example = "GTC")]
+    pub time_in_force: String,
+    #[schema(rename = "type", example = "LIMIT")]
+    pub kind: String,
+    #[schema(example = "BUY")]
+    pub side: String,
+    /// Of types that wait for a price.
+    pub stop_price: Option<Decimal>,
+    /// When it came on the book; -1 while it waits for its price.
+    pub working_time: Option<i64>,
+    pub fills: Option<Vec<Fill>>,
+    #[schema(example = "EXPIRE_MAKER")]
+    pub self_trade_prevention_mode: String,
+    /// Only when self-trade prevention took some of it.
+    pub prevented_match_id: Option<u64>,
+    pub prevented_quantity: Option<Decimal>,
+    /// Only when it expired.
+    pub expiry_reason: Option<String>,
+}
+
+/// One execution of a new order.
+#[derive(Serialize, ToSchema)]
+#[schema(rename_all = "camelCase")]
+pub struct Fill {
+    pub price: Decimal,
+    pub qty: Decimal,
+    pub commission: Decimal,
+    #[schema(example = "BTC")]
+    pub commission_asset: String,
+    pub trade_id: u64,
+}
+
+/// An order as queries show it.
+#[derive(ToSchema)]
+#[schema(rename_all = "camelCase")]
+pub struct Order {
+    #[schema(example = "BTCUSDT")]
+    pub symbol: String,
+    pub order_id: u64,
+    #[schema(example = -1)]
+    pub order_list_id: i64,
+    pub client_order_id: String,
+    pub price: Decimal,
+    pub orig_qty: Decimal,
+    pub executed_qty: Decimal,
+    pub cummulative_quote_qty: Decimal,
+    #[schema(example = "NEW")]
+    pub status: String,
+    #[schema(example = "GTC")]
+    pub time_in_force: String,
+    #[schema(rename = "type", example = "LIMIT")]
+    pub kind: String,
+    #[schema(example = "BUY")]
+    pub side: String,
+    pub stop_price: Decimal,
+    pub iceberg_qty: Decimal,
+    pub time: Timestamp,
+    pub update_time: Timestamp,
+    pub is_working: bool,
+    /// -1 while it waits for its price.
+    pub working_time: i64,
+    pub orig_quote_order_qty: Decimal,
+    pub self_trade_prevention_mode: String,
+    pub prevented_match_id: Option<u64>,
+    pub prevented_quantity: Option<Decimal>,
+    pub expiry_reason: Option<String>,
+}
+
+/// An order that a cancel ended.
+#[derive(Serialize, ToSchema)]
+#[schema(rename_all = "camelCase")]
+pub struct CanceledOrder {
+    #[schema(example = "BTCUSDT")]
+    pub symbol: String,
+    pub orig_client_order_id: String,
+    pub order_id: u64,
+    #[schema(example = -1)]
+    pub order_list_id: i64,
+    /// Of the cancel.
+    pub client_order_id: String,
+    pub transact_time: Timestamp,
+    pub price: Decimal,
+    pub orig_qty: Decimal,
+    pub executed_qty: Decimal,
+    pub orig_quote_order_qty: Decimal,
+    pub cummulative_quote_qty: Decimal,
+    #[schema(example = "CANCELED")]
+    pub status: String,
+    pub time_in_force: String,
+    #[schema(rename = "type")]
+    pub kind: String,
+    pub side: String,
+    pub stop_price: Option<Decimal>,
+    pub self_trade_prevention_mode: String,
+    pub prevented_match_id: Option<u64>,
+    pub prevented_quantity: Option<Decimal>,
+    pub expiry_reason: Option<String>,
+}
+
+/// An order of a list.
+#[derive(Serialize, ToSchema)]
+#[schema(rename_all = "camelCase")]
+pub struct ListedOrder {
+    pub symbol: String,
+    pub order_id: u64,
+    pub client_order_id: String,
+}
+
+/// An order list as it stands.
+#[derive(ToSchema)]
+#[schema(rename_all = "camelCase")]
+pub struct OrderList {
+    #[schema(example = 27)]
+    pub order_list_id: u64,
+    #[schema(example = "OCO")]
+    pub contingency_type: String,
+    /// EXEC_STARTED or ALL_DONE.
+    #[schema(example = "EXEC_STARTED")]
+    pub list_status_type: String,
+    /// EXECUTING or ALL_DONE.
+    #[schema(example = "EXECUTING")]
+    pub list_order_status: String,
+    pub list_client_order_id: String,
+    pub transaction_time: Timestamp,
+    pub symbol: String,
+    pub orders: Vec<ListedOrder>,
+}
+
+/// An order list that was placed.
+#[derive(ToSchema)]
+#[schema(rename_all = "camelCase")]
+pub struct PlacedOrderList {
+    pub order_list_id: u64,
+    pub contingency_type: String,
+    pub list_status_type: String,
+    pub list_order_status: String,
+    pub list_client_order_id: String,
+    pub transaction_time: Timestamp,
+    pub symbol: String,
+    pub orders: Vec<ListedOrder>,
+    pub order_reports: Vec<PlacedOrder>,
+}
+
+/// An order list that a cancel ended.
+#[derive(Serialize, ToSchema)]
+#[schema(rename_all = "camelCase")]
+pub struct CanceledOrderList {
+    pub order_list_id: u64,
+    pub contingency_type: String,
+    pub list_status_type: String,
+    pub list_order_status: String,
+    pub list_client_order_id: String,
+    pub transaction_time: Timestamp,
+    pub symbol: String,
+    pub orders: Vec<ListedOrder>,
+    pub order_reports: Vec<CanceledOrder>,
+}
+
+/// Both halves of a cancel-replace.
+#[derive(ToSchema)]
+#[schema(rename_all = "camelCase")]
+pub struct CancelReplace {
+    /// SUCCESS or FAILURE.
+    #[schema(example = "SUCCESS")]
+    pub cancel_result: String,
+    /// SUCCESS, FAILURE or NOT_ATTEMPTED.
+    #[schema(example = "SUCCESS")]
+    pub new_order_result: String,
+    pub cancel_response: Canceled,
+    pub new_order_response: PlacedOrder,
+}
+
+/// A cancel-replace of which a half failed: 409 (-2021) when one did, 400 (-2022) when both did.
+#[derive(ToSchema)]
+pub struct CancelReplaceError {
+    #[schema(example = -2021)]
+    pub code: i32,
+    #[schema(example = "Order cancel-replace partially failed.")]
+    pub msg: String,
+    pub data: CancelReplaceHalves,
+}
+
+/// A half is its reply, its error, or null when it was not attempted.
+#[derive(ToSchema)]
+#[schema(rename_all = "camelCase")]
+pub struct CancelReplaceHalves {
+    pub cancel_result: String,
+    pub new_order_result: String,
+    pub cancel_response: CancelHalf,
+    pub new_order_response: Option<NewOrderHalf>,
+}
+
+/// An order, or the whole list that it was part of.
+#[derive(Serialize, ToSchema)]
+#[serde(untagged)]
+pub enum Canceled {
+    Order(Box<CanceledOrder>),
+    List(Box<CanceledOrderList>),
+}
+
+#[derive(Serialize, ToSchema)]
+#[serde(untagged)]
+pub enum CancelHalf {
+    Canceled(Canceled),
+    Failed(Error),
+}
+
+#[derive(Serialize, ToSchema)]
+#[serde(untagged)]
+pub enum NewOrderHalf {
+    Placed(Box<PlacedOrder>),
+    Failed(Error),
+}
