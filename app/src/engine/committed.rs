@@ -147,3 +147,108 @@ pub const fn public(trade: &TradeRecord) -> PublicTrade {
         buyer_is_maker: trade.buyer_is_maker,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use exchange_core::command::{AdminAction, Command, NewOrder, Operator};
+    use exchange_core::market::{Commission, Filters};
+    use exchange_core::market_data::{CandleRange, Interval, MINUTE};
+    use exchange_core::money::SCALE;
+    use exchange_core::order::{ClientId, OrderType, Side, StpMode, TimeInForce};
+
+    /// A market on which account 2 sells to account 3, `trades` times, 20 seconds apart.
+    fn journal(trades: i64) -> Vec<Event> {
+        let (mut state, mut events, mut now) = (State::new(), Vec::new(), 1_700_000_000_000_000);
+        let mut decide = |command: Command| {
+            now += MINUTE / 6;
+            state.decide(&command, now, &mut events).unwrap();
+        };
+        let operator = Operator { actor: "test".into(), reason: "test".into() };
+        let admin = |action| Command::Admin { operator: operator.clone(), action };
+        for code in ["BTC", "USDT"] {
+            decide(admin(AdminAction::CreateAsset { code: code.into() }));
+        }
+        let (filters, commission) = (Filters::default(), Commission { maker: 100_000, taker: 200_000 });
+        decide(admin(AdminAction::CreateMarket { symbol: "BTCUSDT".into(), base: 0, quote: 1, filters, commission }));
+        for (account, asset) in [(2, 0), (3, 1)] {
+            decide(admin(AdminAction::CreateAccount { reference: account.to_string().into() }));
+            let amount = 1_000_000 * i128::from(SCALE);
+            decide(admin(AdminAction::Credit { account, asset, amount, reference: format!("to {account}").into() }));
+        }
+        for number in 0..trades {
+            for (account, side) in [(2, Side::Sell), (3, Side::Buy)] {
+                decide(Command::Place(NewOrder {
+                    account,
+                    market: 0,
+                    side,
+                    kind: OrderType::Limit,
+                    time_in_force: TimeInForce::Gtc,
+                    stp: StpMode::None,
+                    price: (100 + number % 7) * SCALE,
+                    stop_price: 0,
+                    quantity: SCALE,
+                    quote_order_quantity: 0,
+                    client_id: ClientId::new(&format!("{side}{number}")).unwrap(),
+                }));
+            }
+        }
+        events
+    }
+
+    fn after(events: &[Event]) -> State {
+        let mut state = State::new();
+        events.iter().for_each(|event| state.evolve(event));
+        state
+    }
+
+    fn folded(events: &[Event]) -> Committed {
+        let mut committed = Committed::new(State::new(), MarketData::new(), 0);
+        committed.apply(events);
+        committed
+    }
+
+    fn assert_same(one: &Committed, other: &Committed) {
+        assert_eq!(one.state.hash(), other.state.hash());
+        assert_eq!(one.market_data.statistics(0), other.market_data.statistics(0));
+        let range = CandleRange { start: None, end: None, limit: 1000 };
+        assert_eq!(
+            one.market_data.candles(0, Interval::Minutes1, &range),
+            other.market_data.candles(0, Interval::Minutes1, &range)
+        );
+        let trades = |committed: &Committed| committed.market_data.market(0).map(|market| market.trades().clone());
+        assert_eq!(trades(one), trades(other));
+    }
+
+    #[test]
+    fn what_the_tables_hold_is_folded_once() {
+        let events = journal(40);
+        let whole = folded(&events);
+        assert_eq!(whole.tail.trades(0, 0).count(), 40);
+        assert_eq!(whole.tail.orders(2, 0, 0).count(), 40);
+        // A snapshot at 30, tables at 90: events up to 90 change the state alone.
+        let loaded = folded(&events[..90]).market_data;
+        let mut committed = Committed::new(after(&events[..30]), loaded, 90);
+        committed.apply(&events[30..70]);
+        committed.apply(&events[70..]);
+        assert!(!committed.has_market_data_gap());
+        assert_same(&committed, &whole);
+        assert_eq!(committed.tail.floor(), 90);
+        assert!(committed.tail.trades(0, 0).eq(whole.tail.trades(0, 90)));
+        assert!(committed.tail.orders(2, 0, 0).eq(whole.tail.orders(2, 0, 90)));
+    }
+
+    #[test]
+    fn a_state_ahead_of_the_tables_is_mended_when_they_have_caught_up() {
+        let events = journal(40);
+        let whole = folded(&events);
+        let mut committed = Committed::new(after(&events[..100]), folded(&events[..60]).market_data, 60);
+        committed.apply(&events[100..]);
+        assert!(committed.has_market_data_gap());
+        assert!(!committed.reload_market_data(folded(&events[..90]).market_data, 90), "the tail begins at 100");
+        assert!(committed.has_market_data_gap());
+        assert!(committed.reload_market_data(folded(&events[..120]).market_data, 120));
+        assert!(!committed.has_market_data_gap());
+        assert_same(&committed, &whole);
+    }
+}

@@ -26,6 +26,15 @@ const ABOUT: &str = "A spot exchange whose API is that of Binance Spot (api/v3):
     **Signed endpoints** need the header `X-MBX-APIKEY`, a `timestamp` and a `signature` (HMAC-SHA256 or Ed25519) over query and \
     body as sent. Parameters of POST and DELETE may stand in the query or in a form-encoded body.";
 
+/// In the order in which a newcomer meets them.
+const GROUPS: [(&str, &str); 5] = [
+    ("general", "Connectivity and trading rules"),
+    ("market data", "Public, served from memory"),
+    ("trading", "Orders and order lists: acknowledged when durable"),
+    ("account", "What an account has and did"),
+    ("wallet", "What clients ask before they trade"),
+];
+
 #[derive(OpenApi)]
 #[openapi(components(schemas(
     Decimal,
@@ -74,6 +83,7 @@ pub fn document(endpoints: &[Endpoint]) -> utoipa::openapi::OpenApi {
     document.info.version = env!("CARGO_PKG_VERSION").to_owned();
     document.info.license = None;
     document.info.contact = None;
+    document.tags = Some(GROUPS.iter().map(|(name, text)| tag(name, text)).collect());
     let mut paths = PathsBuilder::new();
     for endpoint in endpoints {
         let method = match endpoint.method.as_str() {
@@ -123,6 +133,10 @@ fn operation(endpoint: &Endpoint) -> Operation {
         operation = operation.response("409", answer("One half failed.", named("CancelReplaceError")));
     }
     operation.response("default", answer("Refused or failed: 4XX for the request, 5XX for us.", named("Error"))).build()
+}
+
+fn tag(name: &str, text: &str) -> utoipa::openapi::Tag {
+    utoipa::openapi::tag::TagBuilder::new().name(name).description(Some(text)).build()
 }
 
 fn operation_id(endpoint: &Endpoint) -> String {
@@ -259,6 +273,8 @@ mod tests {
             for name in answers::of(endpoint.method.as_str(), endpoint.path).map_or(&[][..], |row| row.required) {
                 assert!(endpoint.parameters.contains(name), "{} requires {name} and does not read it", endpoint.path);
             }
+            let group = endpoint.group.replace('_', " ");
+            assert!(GROUPS.iter().any(|(name, _)| *name == group), "{group}: add it to GROUPS");
         }
     }
 
