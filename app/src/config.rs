@@ -28,6 +28,8 @@ pub struct Serve {
     pub internal: Internal,
     /// Encrypts the secrets of API keys at rest.
     pub key_encryption_key: SecretBytes<32>,
+    /// Still opens what it sealed, while keys are moved to a new encryption key.
+    pub key_encryption_key_previous: Option<SecretBytes<32>>,
     pub object_storage: Option<ObjectStorage>,
     /// Commands waiting before new ones are answered -1008; cancels have room beyond it.
     pub queue_limit: usize,
@@ -162,6 +164,7 @@ impl Serve {
             ),
             internal: Internal::read(env),
             key_encryption_key: env.secret_bytes("EXCHANGE_KEY_ENCRYPTION_KEY", "encrypts the secrets of API keys at rest"),
+            key_encryption_key_previous: previous_key(env),
             object_storage: ObjectStorage::read(env),
             queue_limit: env.or_within(
                 "EXCHANGE_QUEUE_LIMIT",
@@ -283,6 +286,16 @@ impl RateLimits {
 
 fn admin_listen(env: &mut Reader, port: u16) -> SocketAddr {
     env.or("EXCHANGE_ADMIN_LISTEN", SocketAddr::from(([127, 0, 0, 1], port)), "address:port of /metrics, /livez and /readyz")
+}
+
+fn previous_key(env: &mut Reader) -> Option<SecretBytes<32>> {
+    const NAME: &str = "EXCHANGE_KEY_ENCRYPTION_KEY_PREVIOUS";
+    let text = env.optional_secret(NAME, "the encryption key before the present one: still opens what it sealed")?;
+    let mut bytes = [0; 32];
+    if hex::decode_to_slice(text.expose(), &mut bytes).is_err() {
+        env.fault(NAME, "is not 64 hexadecimal digits", "give the key that EXCHANGE_KEY_ENCRYPTION_KEY held before");
+    }
+    Some(bytes.into())
 }
 
 fn optional_database_url(env: &mut Reader, name: &str, help: &str) -> Option<PgConnectOptions> {

@@ -76,7 +76,7 @@ impl Server {
             metrics: EngineMetrics::register(&metrics)?,
             health: health.clone(),
         });
-        let vault = Vault::new(&settings.key_encryption_key, &[]);
+        let vault = Vault::new(&settings.key_encryption_key, settings.key_encryption_key_previous.as_slice());
         let keys = http::Keys::new(vault.clone());
         let limits = http::Settings { rate_limits: settings.rate_limits, trusted_proxies: settings.trusted_proxies };
         let replica_pool = settings.replica.map(|options| {

@@ -160,13 +160,14 @@ fn fault(app: &App, address: IpAddr, error: ApiError, used: &mut u32) -> ApiErro
 /// Every sent name must be one that the endpoint reads: a misspelt one would otherwise be an order that its sender did not mean.
 fn check_names(endpoint: &Endpoint, parameters: &Parameters<'_>) -> Result<(), ApiError> {
     let sent = parameters.len();
-    if endpoint.security == Security::None {
-        // Clients sign public requests too, out of habit: that is let pass.
-        let read = parameters.count_known(endpoint.parameters) + parameters.count_known(&SIGNED_NAMES);
-        return if read == sent { Ok(()) } else { Err(ApiError::too_many(endpoint.parameters.len(), sent)) };
-    }
+    // Clients sign public requests too, out of habit: that is let pass.
     let read = parameters.count_known(endpoint.parameters) + parameters.count_known(&SIGNED_NAMES);
-    if read == sent { Ok(()) } else { Err(ApiError::unread(read, sent)) }
+    let expected = endpoint.parameters.len() + if endpoint.security == Security::None { 0 } else { SIGNED_NAMES.len() };
+    match sent {
+        sent if sent == read => Ok(()),
+        sent if sent > expected => Err(ApiError::too_many(expected, sent)),
+        sent => Err(ApiError::unread(read, sent)),
+    }
 }
 
 fn time_unit(headers: &HeaderMap) -> Result<TimeUnit, ApiError> {

@@ -3,16 +3,24 @@
 //! Tests poll a condition with a deadline ([`eventually::eventually`]); none sleeps to wait.
 
 mod eventually;
+mod exchange;
 mod proxy;
 mod replica;
 mod test_app;
 
+mod account;
+mod api_keys;
+mod bad_input;
+mod cancel_replace;
 mod configuration;
 mod damage;
 mod degraded;
 mod doubt;
 mod durability;
 mod migrate;
+mod order_lists;
+mod order_types;
 mod queue;
+mod rate_limits;
 mod serve;
 mod takeover;

@@ -1,0 +1,509 @@
+//! Every way in which a request can be wrong: its HTTP status, code and text, and that nothing changed by it.
+
+use exchange_core::command::AdminAction;
+use exchange_core::market::MarketStatus;
+use reqwest::Method;
+
+use crate::exchange::{Exchange, Trader, hmac_hex, now};
+
+const LIMIT: &str = "side=BUY&type=LIMIT&timeInForce=GTC&price=100.00&quantity=1";
+
+/// New orders that are refused: parameters, code, text. All are 400.
+const ORDERS: &[(&str, i64, &str)] = &[
+    // Syntax.
+    (
+        "symbol=BTCUSDT&side=BUY&type=LIMIT&timeInForce=GTC&price=1e2&quantity=1",
+        -1100,
+        "Illegal characters found in parameter 'price'; legal range is '^([0-9]{1,20})(\\.[0-9]{1,20})?$'.",
+    ),
+    (
+        "symbol=BTCUSDT&side=BUY&type=LIMIT&timeInForce=GTC&price=-100&quantity=1",
+        -1100,
+        "Illegal characters found in parameter 'price'; legal range is '^([0-9]{1,20})(\\.[0-9]{1,20})?$'.",
+    ),
+    (
+        "symbol=btcusdt&side=BUY&type=MARKET&quantity=1",
+        -1100,
+        "Illegal characters found in parameter 'symbol'; legal range is '^[\\w\\-._&&[^a-z]]{1,50}$'.",
+    ),
+    (
+        "symbol=BTCUSDT&side=BUY&type=LIMIT&timeInForce=GTC&price=100&quantity=1&newClientOrderId=1234567890123456789012345678901234567",
+        -1100,
+        "Illegal characters found in parameter 'newClientOrderId'; legal range is '^[a-zA-Z0-9-_]{1,36}$'.",
+    ),
+    (
+        "symbol=BTCUSDT&side=BUY&type=LIMIT&timeInForce=GTC&price=100&quantity=1&newClientOrderId=%FF%FE",
+        -1100,
+        "Illegal characters found in a parameter.",
+    ),
+    (
+        "symbol=%00&side=BUY&type=MARKET&quantity=1",
+        -1100,
+        "Illegal characters found in parameter 'symbol'; legal range is '^[\\w\\-._&&[^a-z]]{1,50}$'.",
+    ),
+    ("symbol=BTCUSDT&side=BUY&side=SELL&type=MARKET&quantity=1", -1101, "Duplicate values for a parameter detected."),
+    (
+        "symbol=BTCUSDT&side=BUY&type=LIMIT&timeInForce=GTC&price=100&quantity=1&pirce=1",
+        -1104,
+        "Not all sent parameters were read; read '8' parameter(s) but was sent '9'.",
+    ),
+    ("symbol=BTCUSDT&side=BUY&type=LIMIT&timeInForce=GTC&price=&quantity=1", -1105, "Parameter 'price' was empty."),
+    (
+        "symbol=BTCUSDT&side=BUY&type=LIMIT&timeInForce=GTC&price=100.000000001&quantity=1",
+        -1111,
+        "Parameter 'price' has too much precision.",
+    ),
+    (
+        "symbol=BTCUSDT&side=BUY&type=LIMIT&timeInForce=GTC&price=100&quantity=0.000000001",
+        -1111,
+        "Parameter 'quantity' has too much precision.",
+    ),
+    (
+        "symbol=BTCUSDT&side=BUY&type=LIMIT&timeInForce=GTC&price=100&quantity=99999999999999",
+        -1108,
+        "Parameter 'quantity' overflowed.",
+    ),
+    (
+        "symbol=BTCUSDT&side=BUY&type=LIMIT&timeInForce=GTC&price=100&quantity=1&newClientOrderId=",
+        -1118,
+        "New client order ID was empty.",
+    ),
+    // Mandatory, by type.
+    ("side=BUY&type=MARKET&quantity=1", -1102, "Mandatory parameter 'symbol' was not sent, was empty/null, or malformed."),
+    ("symbol=BTCUSDT&type=MARKET&quantity=1", -1102, "Mandatory parameter 'side' was not sent, was empty/null, or malformed."),
+    ("symbol=BTCUSDT&side=BUY&quantity=1", -1102, "Mandatory parameter 'type' was not sent, was empty/null, or malformed."),
+    (
+        "symbol=BTCUSDT&side=BUY&type=LIMIT&price=100&quantity=1",
+        -1102,
+        "Mandatory parameter 'timeInForce' was not sent, was empty/null, or malformed.",
+    ),
+    (
+        "symbol=BTCUSDT&side=BUY&type=LIMIT&timeInForce=GTC&price=100",
+        -1102,
+        "Mandatory parameter 'quantity' was not sent, was empty/null, or malformed.",
+    ),
+    (
+        "symbol=BTCUSDT&side=BUY&type=LIMIT&timeInForce=GTC&quantity=1",
+        -1102,
+        "Mandatory parameter 'price' was not sent, was empty/null, or malformed.",
+    ),
+    (
+        "symbol=BTCUSDT&side=BUY&type=LIMIT_MAKER&quantity=1",
+        -1102,
+        "Mandatory parameter 'price' was not sent, was empty/null, or malformed.",
+    ),
+    ("symbol=BTCUSDT&side=BUY&type=MARKET", -1102, "Param 'quantity' or 'quoteOrderQty' must be sent, but both were empty/null!"),
+    (
+        "symbol=BTCUSDT&side=BUY&type=STOP_LOSS&quantity=1",
+        -1102,
+        "Param 'stopPrice' or 'trailingDelta' must be sent, but both were empty/null!",
+    ),
+    (
+        "symbol=BTCUSDT&side=BUY&type=TAKE_PROFIT_LIMIT&quantity=1&price=100&stopPrice=90",
+        -1102,
+        "Mandatory parameter 'timeInForce' was not sent, was empty/null, or malformed.",
+    ),
+    (
+        "symbol=BTCUSDT&side=BUY&type=STOP_LOSS_LIMIT&timeInForce=GTC&quantity=1&stopPrice=120",
+        -1102,
+        "Mandatory parameter 'price' was not sent, was empty/null, or malformed.",
+    ),
+    // Not wanted, by type.
+    ("symbol=BTCUSDT&side=BUY&type=MARKET&quantity=1&price=100", -1106, "Parameter 'price' sent when not required."),
+    ("symbol=BTCUSDT&side=BUY&type=MARKET&quantity=1&timeInForce=GTC", -1106, "Parameter 'timeInForce' sent when not required."),
+    (
+        "symbol=BTCUSDT&side=BUY&type=MARKET&quantity=1&quoteOrderQty=100",
+        -1106,
+        "Parameter 'quoteOrderQty' sent when not required.",
+    ),
+    (
+        "symbol=BTCUSDT&side=BUY&type=LIMIT_MAKER&quantity=1&price=100&timeInForce=GTC",
+        -1106,
+        "Parameter 'timeInForce' sent when not required.",
+    ),
+    (
+        "symbol=BTCUSDT&side=BUY&type=LIMIT&timeInForce=GTC&quantity=1&price=100&stopPrice=99",
+        -1106,
+        "Parameter 'stopPrice' sent when not required.",
+    ),
+    (
+        "symbol=BTCUSDT&side=BUY&type=LIMIT&timeInForce=GTC&quantity=1&price=100&quoteOrderQty=99",
+        -1106,
+        "Parameter 'quoteOrderQty' sent when not required.",
+    ),
+    (
+        "symbol=BTCUSDT&side=BUY&type=STOP_LOSS&quantity=1&stopPrice=120&price=1",
+        -1106,
+        "Parameter 'price' sent when not required.",
+    ),
+    (
+        "symbol=BTCUSDT&side=BUY&type=LIMIT&timeInForce=GTC&quantity=1&price=100&strategyId=1",
+        -1106,
+        "Parameter 'strategyId' sent when not required.",
+    ),
+    // Closed sets.
+    ("symbol=BTCUSDT&side=BUY&type=LIMIT&timeInForce=GTD&price=100&quantity=1", -1115, "Invalid timeInForce."),
+    ("symbol=BTCUSDT&side=BUY&type=limit&timeInForce=GTC&price=100&quantity=1", -1116, "Invalid orderType."),
+    ("symbol=BTCUSDT&side=HOLD&type=LIMIT&timeInForce=GTC&price=100&quantity=1", -1117, "Invalid side."),
+    (
+        "symbol=BTCUSDT&side=BUY&type=LIMIT&timeInForce=GTC&price=100&quantity=1&newOrderRespType=ALL",
+        -1130,
+        "Data sent for parameter 'newOrderRespType' is not valid.",
+    ),
+    (
+        "symbol=BTCUSDT&side=BUY&type=LIMIT&timeInForce=GTC&price=100&quantity=1&selfTradePreventionMode=SOME",
+        -1130,
+        "Data sent for parameter 'selfTradePreventionMode' is not valid.",
+    ),
+    (
+        "symbol=BTCUSDT&side=BUY&type=LIMIT&timeInForce=GTC&price=100&quantity=1&selfTradePreventionMode=TRANSFER",
+        -1013,
+        "This symbol does not allow the specified self-trade prevention mode.",
+    ),
+    // What this exchange does not have.
+    (
+        "symbol=BTCUSDT&side=BUY&type=LIMIT&timeInForce=GTC&price=100&quantity=1&icebergQty=0.1",
+        -2010,
+        "Iceberg orders are not supported for this symbol.",
+    ),
+    (
+        "symbol=BTCUSDT&side=SELL&type=STOP_LOSS&quantity=1&trailingDelta=100",
+        -2010,
+        "Trailing stop orders are not supported for this symbol.",
+    ),
+    (
+        "symbol=BTCUSDT&side=BUY&type=LIMIT&timeInForce=GTC&quantity=1&pegPriceType=PRIMARY_PEG",
+        -2010,
+        "Pegged orders are not supported for this symbol.",
+    ),
+    // The market and its filters, one by one.
+    ("symbol=NOSUCH&side=BUY&type=MARKET&quantity=1", -1121, "Invalid symbol."),
+    ("symbol=%EF%BC%91%EF%BC%92&side=BUY&type=MARKET&quantity=1", -1121, "Invalid symbol."),
+    ("symbol=BTCUSDT&side=BUY&type=LIMIT&timeInForce=GTC&price=100.001&quantity=1", -1013, "Filter failure: PRICE_FILTER"),
+    ("symbol=BTCUSDT&side=BUY&type=LIMIT&timeInForce=GTC&price=0&quantity=1", -1013, "Filter failure: PRICE_FILTER"),
+    ("symbol=BTCUSDT&side=BUY&type=LIMIT&timeInForce=GTC&price=1000000.01&quantity=1", -1013, "Filter failure: PRICE_FILTER"),
+    ("symbol=BTCUSDT&side=SELL&type=STOP_LOSS&stopPrice=90.001&quantity=1", -1013, "Filter failure: PRICE_FILTER"),
+    ("symbol=BTCUSDT&side=BUY&type=LIMIT&timeInForce=GTC&price=100&quantity=0", -1013, "Filter failure: LOT_SIZE"),
+    ("symbol=BTCUSDT&side=BUY&type=LIMIT&timeInForce=GTC&price=100&quantity=1.000001", -1013, "Filter failure: LOT_SIZE"),
+    ("symbol=BTCUSDT&side=BUY&type=LIMIT&timeInForce=GTC&price=100&quantity=9000.00001", -1013, "Filter failure: LOT_SIZE"),
+    ("symbol=BTCUSDT&side=BUY&type=MARKET&quantity=0", -1013, "Filter failure: LOT_SIZE"),
+    ("symbol=BTCUSDT&side=BUY&type=MARKET&quantity=1001", -1013, "Filter failure: MARKET_LOT_SIZE"),
+    ("symbol=BTCUSDT&side=BUY&type=LIMIT&timeInForce=GTC&price=600&quantity=1", -1013, "Filter failure: PERCENT_PRICE_BY_SIDE"),
+    (
+        "symbol=BTCUSDT&side=SELL&type=LIMIT&timeInForce=GTC&price=19.99&quantity=1",
+        -1013,
+        "Filter failure: PERCENT_PRICE_BY_SIDE",
+    ),
+    ("symbol=BTCUSDT&side=BUY&type=LIMIT&timeInForce=GTC&price=100&quantity=0.04999", -1013, "Filter failure: NOTIONAL"),
+    ("symbol=BTCUSDT&side=BUY&type=MARKET&quoteOrderQty=4.99", -1013, "Filter failure: NOTIONAL"),
+    // What the account and the book say.
+    (
+        "symbol=BTCUSDT&side=BUY&type=LIMIT&timeInForce=GTC&price=400&quantity=9000",
+        -2010,
+        "Account has insufficient balance for requested action.",
+    ),
+    (
+        "symbol=BTCUSDT&side=SELL&type=LIMIT&timeInForce=GTC&price=101&quantity=150",
+        -2010,
+        "Account has insufficient balance for requested action.",
+    ),
+    (
+        "symbol=BTCUSDT&side=BUY&type=LIMIT&timeInForce=GTC&price=90&quantity=1&newClientOrderId=taken",
+        -2010,
+        "Duplicate order sent.",
+    ),
+    ("symbol=BTCUSDT&side=BUY&type=LIMIT_MAKER&price=110&quantity=1", -2010, "Order would immediately match and take."),
+    ("symbol=BTCUSDT&side=BUY&type=STOP_LOSS&stopPrice=100&quantity=1", -2010, "Order would trigger immediately."),
+    (
+        "symbol=BTCUSDT&side=SELL&type=TAKE_PROFIT_LIMIT&timeInForce=GTC&stopPrice=99&price=99&quantity=1",
+        -2010,
+        "Order would trigger immediately.",
+    ),
+    (
+        "symbol=BNBUSDT&side=BUY&type=MARKET&quoteOrderQty=100",
+        -2010,
+        "Order book liquidity is less than symbol minimum quantity.",
+    ),
+];
+
+/// Cancels and queries that are refused.
+const OTHERS: &[(&str, &str, &str, i64, &str)] = &[
+    (
+        "DELETE",
+        "/api/v3/order",
+        "symbol=BTCUSDT",
+        -1102,
+        "Param 'origClientOrderId' or 'orderId' must be sent, but both were empty/null!",
+    ),
+    ("DELETE", "/api/v3/order", "symbol=BTCUSDT&orderId=999", -2011, "Unknown order sent."),
+    (
+        "DELETE",
+        "/api/v3/order",
+        "symbol=BTCUSDT&orderId=1x",
+        -1100,
+        "Illegal characters found in parameter 'orderId'; legal range is '^[0-9]{1,20}$'.",
+    ),
+    ("DELETE", "/api/v3/order", "symbol=BTCUSDT&origClientOrderId=", -1119, "Original client order ID was empty."),
+    (
+        "DELETE",
+        "/api/v3/order",
+        "symbol=BTCUSDT&origClientOrderId=taken&cancelRestrictions=ALL",
+        -1145,
+        "Invalid cancelRestrictions",
+    ),
+    (
+        "DELETE",
+        "/api/v3/order",
+        "symbol=BTCUSDT&origClientOrderId=taken&cancelRestrictions=ONLY_PARTIALLY_FILLED",
+        -2011,
+        "Order was not canceled due to cancel restrictions.",
+    ),
+    ("DELETE", "/api/v3/openOrders", "symbol=BNBUSDT", -2011, "Unknown order sent."),
+    ("DELETE", "/api/v3/openOrders", "", -1102, "Mandatory parameter 'symbol' was not sent, was empty/null, or malformed."),
+    ("DELETE", "/api/v3/orderList", "symbol=BTCUSDT&orderListId=999", -2011, "Unknown order sent."),
+    ("GET", "/api/v3/order", "symbol=BTCUSDT&orderId=999", -2013, "Order does not exist."),
+    ("GET", "/api/v3/order", "symbol=BNBUSDT&origClientOrderId=taken", -2013, "Order does not exist."),
+    ("GET", "/api/v3/orderList", "", -1102, "Param 'origClientOrderId' or 'orderListId' must be sent, but both were empty/null!"),
+    ("GET", "/api/v3/orderList", "orderListId=999", -2013, "Order list does not exist."),
+    (
+        "GET",
+        "/api/v3/account",
+        "omitZeroBalances=maybe",
+        -1100,
+        "Illegal characters found in parameter 'omitZeroBalances'; legal range is '^(true|false)$'.",
+    ),
+    ("GET", "/api/v3/account", "unknown=1", -1104, "Not all sent parameters were read; read '2' parameter(s) but was sent '3'."),
+    (
+        "POST",
+        "/api/v3/order/cancelReplace",
+        "symbol=BTCUSDT&side=BUY&type=LIMIT&timeInForce=GTC&price=100&quantity=1",
+        -1102,
+        "Mandatory parameter 'cancelReplaceMode' was not sent, was empty/null, or malformed.",
+    ),
+    (
+        "POST",
+        "/api/v3/order/cancelReplace",
+        "symbol=BTCUSDT&side=BUY&type=LIMIT&timeInForce=GTC&price=100&quantity=1&cancelReplaceMode=STOP_ON_FAILURE",
+        -1102,
+        "Param 'cancelOrigClientOrderId' or 'cancelOrderId' must be sent, but both were empty/null!",
+    ),
+    (
+        "POST",
+        "/api/v3/order/cancelReplace",
+        "symbol=BTCUSDT&side=BUY&type=LIMIT&timeInForce=GTC&price=100.001&quantity=1&cancelReplaceMode=STOP_ON_FAILURE&cancelOrigClientOrderId=taken",
+        -1013,
+        "Filter failure: PRICE_FILTER",
+    ),
+    (
+        "POST",
+        "/api/v3/orderList/oco",
+        "symbol=BTCUSDT&side=SELL&quantity=1&aboveType=LIMIT_MAKER&abovePrice=110&belowType=LIMIT_MAKER&belowPrice=90",
+        -1168,
+        "At least one OCO order must be contingent.",
+    ),
+    (
+        "POST",
+        "/api/v3/orderList/oco",
+        "symbol=BTCUSDT&side=SELL&quantity=1&aboveType=LIMIT_MAKER&abovePrice=110&belowType=STOP_LOSS",
+        -1102,
+        "Param 'belowStopPrice' or 'belowTrailingDelta' must be sent, but both were empty/null!",
+    ),
+    (
+        "POST",
+        "/api/v3/orderList/oco",
+        "symbol=BTCUSDT&side=SELL&quantity=1&aboveType=LIMIT_MAKER&abovePrice=110&belowType=STOP_LOSS&belowStopPrice=120",
+        -2010,
+        "The relationship of the prices for the orders is not correct.",
+    ),
+    (
+        "POST",
+        "/api/v3/orderList/oco",
+        "symbol=BTCUSDT&side=SELL&quantity=1&aboveType=LIMIT_MAKER&abovePrice=110&aboveIcebergQty=1&belowType=STOP_LOSS&belowStopPrice=90",
+        -2010,
+        "Iceberg orders are not supported for this symbol.",
+    ),
+    (
+        "POST",
+        "/api/v3/order/test",
+        "symbol=BTCUSDT&side=BUY&type=LIMIT&timeInForce=GTC&price=100.001&quantity=1",
+        -1013,
+        "Filter failure: PRICE_FILTER",
+    ),
+    ("POST", "/api/v3/orderList/otoco", "symbol=BTCUSDT", -1020, "This operation is not supported."),
+    ("POST", "/api/v3/sor/order", "symbol=BTCUSDT", -1020, "This operation is not supported."),
+];
+
+/// A market that has traded at 100, with 95 bid and 105 asked; the trader has one order, `taken`.
+async fn stage(exchange: &Exchange) -> Trader<'_> {
+    let (trader, maker) = (exchange.trader("trader").await, exchange.trader("maker").await);
+    maker.limit("SELL", "100.00", "1").await;
+    trader.limit("BUY", "100.00", "1").await;
+    maker.limit("BUY", "95.00", "10").await;
+    maker.limit("SELL", "105.00", "10").await;
+    trader.order("side=BUY&type=LIMIT&timeInForce=GTC&price=90.00&quantity=1&newClientOrderId=taken").await.ok();
+    // So that the limits of funds, not those of the account, are met.
+    trader.credit("USDT", 1_000_000).await;
+    trader
+}
+
+#[tokio::test]
+async fn refused_requests_name_the_fault_and_change_nothing() {
+    let exchange = Exchange::start().await;
+    let trader = stage(&exchange).await;
+    let before = trader.holdings().await;
+    let first = trader.limit("BUY", "50.00", "1").await["orderId"].as_u64().unwrap();
+    trader.delete("/api/v3/order", &format!("symbol=BTCUSDT&orderId={first}")).await.ok();
+
+    for (parameters, code, text) in ORDERS {
+        let answer = trader.post("/api/v3/order", parameters).await;
+        assert_eq!(answer.error(), (400, *code, *text), "{parameters}");
+        assert!(answer.headers.contains_key("x-mbx-used-weight-1m"), "{parameters}");
+    }
+    for (method, path, parameters, code, text) in OTHERS {
+        let answer = trader.signed(method.parse().unwrap(), path, parameters).await;
+        assert_eq!(answer.error(), (400, *code, *text), "{method} {path} {parameters}");
+    }
+
+    assert_eq!(trader.holdings().await, before);
+    let next = trader.limit("BUY", "50.00", "1").await["orderId"].as_u64().unwrap();
+    assert_eq!(next, first + 1, "no order was ever accepted in between");
+}
+
+#[tokio::test]
+async fn numbers_of_open_orders_are_limited() {
+    let exchange = Exchange::start().await;
+    let trader = exchange.trader("trader").await;
+    for n in 0..5 {
+        let stop = format!("side=SELL&type=STOP_LOSS&stopPrice={}&quantity=0.1", 50 + n);
+        trader.order(&stop).await.ok();
+    }
+    let sixth = trader.order("side=SELL&type=STOP_LOSS&stopPrice=60&quantity=0.1").await;
+    assert_eq!(sixth.error(), (400, -1013, "Filter failure: MAX_NUM_ALGO_ORDERS"));
+    for _ in 0..195 {
+        trader.limit("SELL", "200.00", "0.1").await;
+    }
+    let last = trader.order("side=SELL&type=LIMIT&timeInForce=GTC&price=200&quantity=0.1").await;
+    assert_eq!(last.error(), (400, -1013, "Filter failure: MAX_NUM_ORDERS"));
+}
+
+#[tokio::test]
+async fn closed_markets_and_frozen_accounts_take_no_orders() {
+    let exchange = Exchange::start().await;
+    let trader = exchange.trader("trader").await;
+    let order = trader.limit("BUY", "90.00", "1").await;
+    let cancel = format!("symbol=BTCUSDT&orderId={}", order["orderId"]);
+    let market = exchange.app.engine.committed().read().state.market_by_symbol("BTCUSDT").unwrap().id;
+    let set = |status| exchange.admin(AdminAction::SetMarketStatus { market, status });
+
+    set(MarketStatus::Halt).await;
+    assert_eq!(trader.order(LIMIT).await.error(), (400, -1013, "Market is closed."));
+    assert_eq!(trader.delete("/api/v3/order", &cancel).await.error().2, "Market is closed.");
+    set(MarketStatus::CancelOnly).await;
+    assert_eq!(trader.order(LIMIT).await.error(), (400, -1013, "Market is closed."));
+    trader.delete("/api/v3/order", &cancel).await.ok();
+    set(MarketStatus::Trading).await;
+
+    let rights = exchange_core::command::AccountRights { trade: false, withdraw: true, deposit: true };
+    exchange.admin(AdminAction::SetAccountRights { account: trader.account, rights }).await;
+    assert_eq!(trader.order(LIMIT).await.error(), (400, -2010, "This account may not place or cancel orders."));
+    assert_eq!(trader.get("/api/v3/account", "").await.ok()["canTrade"], false);
+}
+
+#[tokio::test]
+async fn requests_that_are_no_requests() {
+    let exchange = Exchange::start().await;
+    let trader = stage(&exchange).await;
+    let before = trader.holdings().await;
+    let form = "application/x-www-form-urlencoded";
+    let post = |query: String, body: Option<(&'static str, Vec<u8>)>| {
+        let (exchange, api_key) = (&exchange, &trader.api_key);
+        async move { exchange.send(Method::POST, "/api/v3/order", &query, body, Some(api_key)).await }
+    };
+    let order = format!("symbol=BTCUSDT&{LIMIT}");
+
+    let huge = vec![b'a'; 5 << 20];
+    let answer = post(trader.sign(&order), Some((form, huge))).await;
+    assert_eq!(answer.error(), (413, -1013, "Request body is larger than 65536 bytes."));
+    let answer = post(trader.sign(&format!("{order}&newClientOrderId={}", "a".repeat(17_000))), None).await;
+    assert_eq!(answer.error(), (414, -1013, "Query string is longer than 16384 bytes."));
+    let json = br#"{"symbol":"BTCUSDT","side":"BUY"}"#.to_vec();
+    let answer = post(trader.sign(&order), Some(("application/json", json))).await;
+    assert_eq!(answer.error(), (415, -1013, "Content-Type must be application/x-www-form-urlencoded."));
+    let answer = post(String::new(), Some((form, b"symbol=BTC\xff\xfe&side=BUY".to_vec()))).await;
+    assert_eq!(answer.error(), (400, -1100, "Illegal characters found in a parameter."));
+    let answer = post(String::new(), Some((form, [trader.sign(&order).as_bytes(), b"&symbol=ETHUSDT"].concat()))).await;
+    assert_eq!(answer.error(), (400, -1101, "Duplicate values for a parameter detected."));
+    let many: String = (0..100).map(|n| format!("&p{n}=1")).collect();
+    assert_eq!(post(format!("{order}{many}"), None).await.error().1, -1101);
+
+    let answer = exchange.public("/api/v3/nothing", "").await;
+    assert_eq!(answer.error(), (404, -1020, "This operation is not supported."));
+    let answer = exchange.send(Method::PUT, "/api/v3/order", "", None, None).await;
+    assert_eq!(answer.error(), (405, -1020, "This operation is not supported."));
+    assert_eq!(exchange.public("/", "").await.error().0, 404);
+    let answer = exchange.public("/api/v3/depth", "symbol=BTCUSDT&wrong=1").await;
+    assert_eq!(answer.error(), (400, -1104, "Not all sent parameters were read; read '1' parameter(s) but was sent '2'."));
+    let answer = exchange.public("/api/v3/avgPrice", "symbol=BTCUSDT&wrong=1").await;
+    assert_eq!(answer.error(), (400, -1101, "Too many parameters; expected '1' and received '2'."));
+    assert_eq!(trader.holdings().await, before);
+}
+
+#[tokio::test]
+async fn signed_requests_that_prove_nothing() {
+    let exchange = Exchange::start().await;
+    let trader = stage(&exchange).await;
+    let before = trader.holdings().await;
+    let order = format!("symbol=BTCUSDT&{LIMIT}");
+    let at = |time: String| {
+        let payload = format!("{order}&timestamp={time}");
+        format!("{payload}&signature={}", hmac_hex(&trader.secret, &payload))
+    };
+    let wrong = format!("{order}&timestamp={}&signature={}", now(), "0".repeat(64));
+    let altered = trader.sign(&order).replace("price=100.00", "price=101.00");
+    let window = "Timestamp for this request is outside of the recvWindow.";
+    let ahead = "Timestamp for this request was 1000ms ahead of the server's time.";
+    let rejected = "Invalid API-key, IP, or permissions for action.";
+    let api_key = trader.api_key.as_str();
+    let unknown = "A".repeat(64);
+    let rows = [
+        ("wrong signature", wrong, Some(api_key), 400, -1022, "Signature for this request is not valid."),
+        ("altered after signing", altered, Some(api_key), 400, -1022, "Signature for this request is not valid."),
+        ("stale", at((now() - 5_100).to_string()), Some(api_key), 400, -1021, window),
+        ("from the future", at((now() + 5_000).to_string()), Some(api_key), 400, -1021, ahead),
+        (
+            "recvWindow too large",
+            trader.sign(&format!("{order}&recvWindow=60001")),
+            Some(api_key),
+            400,
+            -1131,
+            "'recvWindow' must be less than 60000.",
+        ),
+        (
+            "no timestamp",
+            format!("{order}&signature=0"),
+            Some(api_key),
+            400,
+            -1102,
+            "Mandatory parameter 'timestamp' was not sent, was empty/null, or malformed.",
+        ),
+        (
+            "no signature",
+            format!("{order}&timestamp={}", now()),
+            Some(api_key),
+            400,
+            -1102,
+            "Mandatory parameter 'signature' was not sent, was empty/null, or malformed.",
+        ),
+        ("no key", trader.sign(&order), None, 401, -2014, "API-key format invalid."),
+        ("malformed key", trader.sign(&order), Some("not-a-key"), 401, -2014, "API-key format invalid."),
+        ("unknown key", trader.sign(&order), Some(unknown.as_str()), 401, -2015, rejected),
+    ];
+    for (name, query, api_key, status, code, text) in rows {
+        let answer = exchange.send(Method::POST, "/api/v3/order", &query, None, api_key).await;
+        assert_eq!(answer.error(), (status, code, text), "{name}");
+    }
+    let answer = exchange.send(Method::POST, "/api/v3/order", &trader.sign(&order), None, Some(api_key)).await;
+    assert_eq!(answer.status, 200, "the same request, right in everything");
+    trader.delete("/api/v3/order", &format!("symbol=BTCUSDT&orderId={}", answer.body["orderId"])).await.ok();
+    assert_eq!(trader.holdings().await, before);
+}

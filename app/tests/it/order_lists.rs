@@ -1,0 +1,126 @@
+//! OCO pairs over HTTP: placed, asked for, cancelled, one leg ending the other.
+
+use serde_json::{Value, json};
+
+use crate::exchange::{Exchange, Trader};
+
+const SELL: &str = "symbol=BTCUSDT&side=SELL&quantity=1&aboveType=LIMIT_MAKER&abovePrice=110.00\
+                    &belowType=STOP_LOSS_LIMIT&belowStopPrice=90.00&belowPrice=89.00&belowTimeInForce=GTC";
+
+async fn stage(exchange: &Exchange) -> (Trader<'_>, Trader<'_>) {
+    let (trader, maker) = (exchange.trader("trader").await, exchange.trader("maker").await);
+    maker.limit("SELL", "100.00", "1").await;
+    maker.limit("BUY", "85.00", "5").await;
+    exchange.trader("first").await.limit("BUY", "100.00", "1").await;
+    (trader, maker)
+}
+
+async fn oco(trader: &Trader<'_>, more: &str) -> Value {
+    trader.post("/api/v3/orderList/oco", &format!("{SELL}{more}")).await.ok()
+}
+
+#[tokio::test]
+async fn a_pair_is_placed_shown_and_cancelled() {
+    let exchange = Exchange::start().await;
+    let (trader, _maker) = stage(&exchange).await;
+    let answer = trader
+        .post(
+            "/api/v3/orderList/oco",
+            &format!("{SELL}&listClientOrderId=list1&aboveClientOrderId=above1&belowClientOrderId=below1"),
+        )
+        .await;
+    assert_eq!(answer.header("x-mbx-order-count-10s"), Some("2"), "a pair is two orders");
+    let list = answer.ok();
+    let (time, id) = (&list["transactionTime"], &list["orderListId"]);
+    let [below, above] = [0, 1].map(|n| list["orders"][n]["orderId"].clone());
+    let orders = json!([
+        {"symbol": "BTCUSDT", "orderId": below, "clientOrderId": "below1"},
+        {"symbol": "BTCUSDT", "orderId": above, "clientOrderId": "above1"},
+    ]);
+    let expected = json!({
+        "orderListId": id, "contingencyType": "OCO", "listStatusType": "EXEC_STARTED", "listOrderStatus": "EXECUTING",
+        "listClientOrderId": "list1", "transactionTime": time, "symbol": "BTCUSDT", "orders": orders,
+        "orderReports": [
+            {"symbol": "BTCUSDT", "orderId": below, "orderListId": id, "clientOrderId": "below1", "transactTime": time,
+             "price": "89.00000000", "origQty": "1.00000000", "executedQty": "0.00000000", "origQuoteOrderQty": "0.00000000",
+             "cummulativeQuoteQty": "0.00000000", "status": "NEW", "timeInForce": "GTC", "type": "STOP_LOSS_LIMIT", "side": "SELL",
+             "stopPrice": "90.00000000", "workingTime": -1, "selfTradePreventionMode": "EXPIRE_MAKER"},
+            {"symbol": "BTCUSDT", "orderId": above, "orderListId": id, "clientOrderId": "above1", "transactTime": time,
+             "price": "110.00000000", "origQty": "1.00000000", "executedQty": "0.00000000", "origQuoteOrderQty": "0.00000000",
+             "cummulativeQuoteQty": "0.00000000", "status": "NEW", "timeInForce": "GTC", "type": "LIMIT_MAKER", "side": "SELL",
+             "workingTime": time, "selfTradePreventionMode": "EXPIRE_MAKER"},
+        ],
+    });
+    assert_eq!(list, expected);
+    assert_eq!(trader.balance("BTC").await, ("99.00000000".into(), "1.00000000".into()), "one hold for both");
+
+    let mut shown = expected.clone();
+    shown.as_object_mut().unwrap().remove("orderReports");
+    assert_eq!(trader.get("/api/v3/orderList", "origClientOrderId=list1").await.ok(), shown);
+    assert_eq!(trader.get("/api/v3/orderList", &format!("orderListId={id}")).await.ok(), shown);
+    assert_eq!(trader.get("/api/v3/openOrderList", "").await.ok(), json!([shown]));
+    let again = trader.post("/api/v3/orderList/oco", &format!("{SELL}&listClientOrderId=list1")).await;
+    assert_eq!(again.error(), (400, -2010, "Duplicate order sent."));
+
+    let ended = trader.delete("/api/v3/orderList", "symbol=BTCUSDT&listClientOrderId=list1&newClientOrderId=gone").await.ok();
+    assert_eq!(
+        (&ended["listStatusType"], &ended["listOrderStatus"], &ended["orders"]),
+        (&json!("ALL_DONE"), &json!("ALL_DONE"), &orders)
+    );
+    for (report, original) in ended["orderReports"].as_array().unwrap().iter().zip(["below1", "above1"]) {
+        assert_eq!(
+            (&report["status"], &report["origClientOrderId"], &report["clientOrderId"]),
+            (&json!("CANCELED"), &json!(original), &json!("gone"))
+        );
+    }
+    assert_eq!(trader.get("/api/v3/openOrderList", "").await.ok(), json!([]));
+    assert_eq!(trader.get("/api/v3/orderList", "origClientOrderId=list1").await.ok()["listOrderStatus"], "ALL_DONE");
+    assert_eq!(trader.balance("BTC").await, ("100.00000000".into(), "0.00000000".into()));
+}
+
+#[tokio::test]
+async fn cancelling_a_leg_or_everything_cancels_the_list() {
+    let exchange = Exchange::start().await;
+    let (trader, _maker) = stage(&exchange).await;
+    let list = oco(&trader, "").await;
+    let cancel = format!("symbol=BTCUSDT&orderId={}", list["orders"][0]["orderId"]);
+    let ended = trader.delete("/api/v3/order", &cancel).await.ok();
+    assert_eq!((&ended["orderListId"], &ended["listOrderStatus"]), (&list["orderListId"], &json!("ALL_DONE")));
+    trader.limit("BUY", "80.00", "1").await;
+    oco(&trader, "").await;
+    let all = trader.delete("/api/v3/openOrders", "symbol=BTCUSDT").await.ok();
+    assert_eq!(
+        (&all[0]["status"], &all[1]["contingencyType"], all.as_array().map(Vec::len)),
+        (&json!("CANCELED"), &json!("OCO"), Some(2))
+    );
+    assert_eq!(all[1]["orderReports"].as_array().map(Vec::len), Some(2));
+}
+
+#[tokio::test]
+async fn one_leg_ends_the_other() {
+    let exchange = Exchange::start().await;
+    let (trader, maker) = stage(&exchange).await;
+    let status = |id: &Value| {
+        let query = format!("symbol=BTCUSDT&orderId={id}");
+        let trader = &trader;
+        async move { trader.get("/api/v3/order", &query).await.ok() }
+    };
+    // The upper leg trades: the stop expires.
+    let list = oco(&trader, "").await;
+    maker.limit("BUY", "110.00", "0.4").await;
+    let (below, above) = (status(&list["orders"][0]["orderId"]).await, status(&list["orders"][1]["orderId"]).await);
+    assert_eq!((&below["status"], &below["expiryReason"]), (&json!("EXPIRED"), &json!("OCO_TRIGGER")));
+    assert_eq!((&above["status"], &above["executedQty"]), (&json!("PARTIALLY_FILLED"), &json!("0.40000000")));
+    let open = trader.get("/api/v3/openOrderList", "").await.ok();
+    assert_eq!(open[0]["orders"], list["orders"], "an ended leg is still named: {open}");
+    trader.delete("/api/v3/openOrders", "symbol=BTCUSDT").await.ok();
+
+    // The last price is between the legs again; then it falls: the stop works, the upper leg expires.
+    maker.limit("BUY", "100.00", "1").await;
+    exchange.trader("second").await.limit("SELL", "100.00", "1").await;
+    let list = oco(&trader, "").await;
+    exchange.trader("third").await.limit("SELL", "85.00", "1").await;
+    let (below, above) = (status(&list["orders"][0]["orderId"]).await, status(&list["orders"][1]["orderId"]).await);
+    assert_eq!((&above["status"], &above["expiryReason"]), (&json!("EXPIRED"), &json!("OCO_TRIGGER")), "{below}");
+    assert_eq!((&below["isWorking"], &below["status"]), (&json!(true), &json!("NEW")));
+}
