@@ -1,6 +1,6 @@
 //! From names and decimal texts to the core's command; every fault names its field. Never: an effect.
 
-use super::perform::Failure;
+use super::failure::Failure;
 use super::request::{Action, FeeChanges, Fees, FilterChanges};
 use crate::engine::committed::Committed;
 use exchange_core::command::AdminAction;

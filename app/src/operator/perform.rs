@@ -1,41 +1,23 @@
 //! One operator's request, done on the leader. Never: its text form on the command line.
 
+use super::failure::Failure;
 use super::journal::{self, Names};
 use super::request::{Action, Request};
-use super::routes::Desk;
 use super::show;
-use crate::api_key::{self, Permissions};
+use crate::api_key::{self, Permissions, Vault};
 use crate::db::api_keys::{self, Material, NewApiKey};
-use crate::engine::SubmitError;
+use crate::engine::Engine;
 use exchange_core::command::{AdminAction, Canceled, Command, Operator, Outcome};
 use exchange_core::order::AccountId;
 use ipnet::IpNet;
 use serde_json::{Value, json};
+use sqlx::PgPool;
 
-pub(super) enum Failure {
-    /// It can never be right as asked; the text names the field and the remedy.
-    Refused(String),
-    /// Not now.
-    Unavailable(String),
-    Database(sqlx::Error),
-}
-
-impl From<sqlx::Error> for Failure {
-    fn from(error: sqlx::Error) -> Self {
-        Self::Database(error)
-    }
-}
-
-impl From<SubmitError> for Failure {
-    fn from(error: SubmitError) -> Self {
-        match error {
-            SubmitError::Refused(refusal) => Self::Refused(refusal.to_string()),
-            SubmitError::Unknown => {
-                Self::Unavailable("the outcome is unknown: repeat the command, every action is safe to repeat".to_owned())
-            }
-            other => Self::Unavailable(format!("{other}: try again, and see the server's /readyz")),
-        }
-    }
+/// What an operator's request may touch.
+pub(super) struct Desk {
+    pub engine: Engine,
+    pub pool: PgPool,
+    pub vault: Vault,
 }
 
 pub(super) async fn perform(desk: &Desk, request: &Request) -> Result<Value, Failure> {

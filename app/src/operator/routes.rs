@@ -1,6 +1,7 @@
 //! The leader's side: `POST /operator`, to be put behind the internal listener's token. Never: a client's request.
 
-use super::perform::{Failure, perform};
+use super::failure::Failure;
+use super::perform::{Desk, perform};
 use super::request::{PATH, Request};
 use crate::api_key::Vault;
 use crate::engine::Engine;
@@ -12,13 +13,6 @@ use axum::routing::post;
 use axum::{Json, Router};
 use sqlx::PgPool;
 use std::sync::Arc;
-
-/// What an operator's request may touch.
-pub(super) struct Desk {
-    pub engine: Engine,
-    pub pool: PgPool,
-    pub vault: Vault,
-}
 
 pub fn routes(engine: Engine, pool: PgPool, vault: Vault) -> Router {
     Router::new().route(PATH, post(answer)).with_state(Arc::new(Desk { engine, pool, vault }))

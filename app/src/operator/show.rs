@@ -1,6 +1,6 @@
 //! What operators are shown, as JSON. Numbers are decimal texts, as in the API.
 
-use super::perform::Failure;
+use super::failure::Failure;
 use crate::db::account_ledger::{self, Line};
 use crate::db::api_keys::{ApiKey, Material};
 use exchange_core::State;

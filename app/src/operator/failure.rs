@@ -1,0 +1,29 @@
+//! Why an operator's request was not done.
+
+use crate::engine::SubmitError;
+
+pub(super) enum Failure {
+    /// It can never be right as asked; the text names the field and the remedy.
+    Refused(String),
+    /// Not now.
+    Unavailable(String),
+    Database(sqlx::Error),
+}
+
+impl From<sqlx::Error> for Failure {
+    fn from(error: sqlx::Error) -> Self {
+        Self::Database(error)
+    }
+}
+
+impl From<SubmitError> for Failure {
+    fn from(error: SubmitError) -> Self {
+        match error {
+            SubmitError::Refused(refusal) => Self::Refused(refusal.to_string()),
+            SubmitError::Unknown => {
+                Self::Unavailable("the outcome is unknown: repeat the command, every action is safe to repeat".to_owned())
+            }
+            other => Self::Unavailable(format!("{other}: try again, and see the server's /readyz")),
+        }
+    }
+}
