@@ -1,0 +1,48 @@
+//! The runbooks: their sections and the commands in them.
+
+use crate::{files, read, stem};
+
+/// The sections of every runbook, in this order.
+pub const SECTIONS: &[&str] = &["What it means", "Who feels it", "First three checks", "How to fix", "How to prevent"];
+
+#[derive(Debug)]
+pub struct Runbook {
+    pub alert: String,
+    pub text: String,
+}
+
+/// Every runbook.
+pub fn runbooks() -> Vec<Runbook> {
+    files("runbooks", "md").iter().map(|file| Runbook { alert: stem(file).to_owned(), text: read(file) }).collect()
+}
+
+impl Runbook {
+    /// Headings of its sections.
+    pub fn sections(&self) -> Vec<&str> {
+        self.text.lines().filter_map(|line| line.strip_prefix("## ")).collect()
+    }
+
+    /// Lines of its shell blocks.
+    pub fn commands(&self) -> Vec<&str> {
+        let mut inside = false;
+        let mut found = Vec::new();
+        for line in self.text.lines().map(str::trim) {
+            if line.starts_with("```") {
+                inside = line == "```sh";
+            } else if inside {
+                found.push(line);
+            }
+        }
+        found
+    }
+
+    /// SQL that its commands give to psql.
+    pub fn statements(&self) -> Vec<String> {
+        let statement = |command: &&str| {
+            let (_, rest) = command.split_once("psql ")?;
+            let (_, sql) = rest.split_once("c \"")?;
+            sql.rsplit_once('"').map(|(sql, _)| sql.to_owned())
+        };
+        self.commands().iter().filter_map(statement).collect()
+    }
+}

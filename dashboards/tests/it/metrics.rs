@@ -1,0 +1,138 @@
+//! Metrics in code against the queries of rules and board, both ways.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use dashboards::{
+    board::Board,
+    declared::{self, PROMETHEUS, TARGET_LABELS},
+    expression::{Named, named},
+    rules, runbook,
+};
+
+/// Metrics that neither board nor rules show, each with the reason.
+const UNWATCHED: &[(&str, &str)] = &[];
+
+/// Every query with the place it stands in.
+fn queries() -> Vec<(String, Named)> {
+    let board = Board::load();
+    let mut queries = board.queries("5m");
+    queries.extend(board.variable_series().map(|(name, series)| (format!("variable {name}"), series)));
+    queries.extend(rules::recordings().into_iter().map(|rule| (rule.record, rule.expr)));
+    queries.extend(rules::alerts().into_iter().map(|rule| (rule.alert, rule.expr)));
+    queries.into_iter().map(|(place, query)| (place, named(&query))).collect()
+}
+
+fn recorded() -> BTreeSet<String> {
+    rules::recordings().into_iter().map(|rule| rule.record).collect()
+}
+
+#[test]
+fn every_series_and_label_that_a_query_names_exists() {
+    let (series, recorded) = (declared::series(), recorded());
+    let mut wrong = Vec::new();
+    for (place, query) in queries() {
+        assert!(!query.selectors.is_empty(), "{place} asks for no series");
+        let labels_seen: BTreeSet<_> = series.values().flat_map(|metric| metric.labels).copied().collect();
+        for label in &query.grouping {
+            if !labels_seen.contains(label.as_str()) && !TARGET_LABELS.contains(&label.as_str()) && label != "le" {
+                wrong.push(format!("{place}: no metric has the label {label}"));
+            }
+        }
+        for selector in &query.selectors {
+            let name = selector.name.as_str();
+            let made = PROMETHEUS.iter().find(|(made, _)| *made == name).map(|(_, labels)| *labels);
+            let of_target = |label: &str| TARGET_LABELS.contains(&label);
+            for (label, _) in &selector.matchers {
+                let known = match (series.get(name), made) {
+                    (Some(metric), _) => declared::carries(metric, name, label),
+                    (None, Some(labels)) => labels.contains(&label.as_str()) || of_target(label),
+                    (None, None) => recorded.contains(name) && label == "namespace",
+                };
+                if !known {
+                    wrong.push(format!("{place}: {name} has no label {label}"));
+                }
+            }
+            if !series.contains_key(name) && made.is_none() && !recorded.contains(name) {
+                wrong.push(format!("{place}: no program declares {name:?}"));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn every_declared_metric_is_on_the_board_or_in_a_rule() {
+    let asked: BTreeSet<_> = queries().into_iter().flat_map(|(_, query)| query.selectors).map(|selector| selector.name).collect();
+    let unwatched: BTreeMap<_, _> = UNWATCHED.iter().copied().collect();
+    let watched = |name: &str| {
+        let metric = declared::metrics().find(|metric| metric.name == name);
+        metric.is_some_and(|metric| metric.series().iter().any(|series| asked.contains(series)))
+    };
+    for metric in declared::metrics() {
+        assert!(
+            watched(metric.name) || unwatched.contains_key(metric.name),
+            "{} ({}) is on no board and in no rule: show it, or say in UNWATCHED why not",
+            metric.name,
+            metric.help()
+        );
+    }
+    for (name, reason) in unwatched {
+        assert!(declared::metrics().any(|metric| metric.name == name), "UNWATCHED names {name}, which no program declares");
+        assert!(!watched(name) && !reason.is_empty(), "UNWATCHED names {name}, which is watched, or has no reason");
+    }
+}
+
+#[test]
+fn every_recording_is_used() {
+    let asked: BTreeSet<_> = queries().into_iter().flat_map(|(_, query)| query.selectors).map(|selector| selector.name).collect();
+    let unused: Vec<_> = recorded().into_iter().filter(|name| !asked.contains(name)).collect();
+    assert!(unused.is_empty(), "nothing uses {unused:?}");
+}
+
+/// A share "within 0.1 s" is counted by a bucket of exactly that bound.
+#[test]
+fn every_bucket_that_a_query_counts_exists() {
+    let series = declared::series();
+    let mut counted = 0;
+    for (place, query) in queries() {
+        for selector in query.selectors {
+            for (_, bound) in selector.matchers.iter().filter(|(label, _)| label == "le") {
+                let metric = series[&selector.name];
+                counted += 1;
+                assert!(
+                    metric.buckets.iter().any(|bucket| bucket.to_string() == *bound),
+                    "{place}: {} has no bucket {bound}",
+                    metric.name
+                );
+            }
+        }
+    }
+    assert!(counted > 0, "the acknowledgement's objective counts a bucket");
+}
+
+#[test]
+fn labels_leave_those_of_the_target_alone() {
+    for metric in declared::metrics() {
+        let taken: Vec<_> = metric.labels.iter().filter(|label| TARGET_LABELS.contains(label)).collect();
+        assert!(taken.is_empty(), "{}: Prometheus would rename the labels {taken:?}", metric.name);
+    }
+}
+
+#[test]
+fn the_metrics_in_runbooks_are_declared() {
+    let names: Vec<_> = declared::metrics().map(|metric| metric.name).collect();
+    let mut seen = 0;
+    for runbook in runbook::runbooks() {
+        for command in runbook.commands() {
+            // What a grep looks for may be the beginning of several names.
+            for word in command.split(|character: char| !(character.is_ascii_alphanumeric() || character == '_')) {
+                if word.starts_with("exchange_") {
+                    seen += 1;
+                    let found = names.iter().any(|name| name.starts_with(word.trim_end_matches('_')));
+                    assert!(found, "{}: no metric begins with {word}", runbook.alert);
+                }
+            }
+        }
+    }
+    assert!(seen > 0, "runbooks look at metrics");
+}
