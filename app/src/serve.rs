@@ -19,7 +19,8 @@ use crate::{
     config,
     engine::{self, Engine, Replica, history::History, internal, projection},
     http,
-    metrics::{EngineMetrics, HttpMetrics},
+    media::Media,
+    metrics::{EngineMetrics, HttpMetrics, ObjectStorageMetrics},
     operator,
 };
 
@@ -68,9 +69,12 @@ impl Server {
             Some(address) => address,
             None => listeners.internal.local_addr()?.to_string(),
         };
+        let storage = ObjectStorageMetrics::register(&metrics)?;
+        let media = settings.object_storage.as_ref().map(|settings| Media::new(settings, storage));
         let (engine, replica) = engine::start(engine::Parts {
             database: settings.database.options,
             pool: pool.clone(),
+            media,
             address,
             queue_limit: settings.queue_limit,
             metrics: EngineMetrics::register(&metrics)?,

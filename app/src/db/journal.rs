@@ -76,6 +76,24 @@ pub fn stream(connection: &mut PgConnection, after: i64) -> BoxStream<'_, sqlx::
         .boxed()
 }
 
+/// Sequence with which the journal in the database begins; `None` when it is empty.
+pub async fn begins(connection: &mut PgConnection) -> sqlx::Result<Option<i64>> {
+    sqlx::query_scalar("SELECT first_seq FROM journal ORDER BY first_seq LIMIT 1").fetch_optional(connection).await
+}
+
+/// The batch that ends with `sequence`, if there is one.
+pub async fn ending_at(connection: &mut PgConnection, sequence: i64) -> sqlx::Result<Option<StoredBatch>> {
+    let row = sqlx::query(
+        "SELECT first_seq, last_seq, epoch, checksum, payload FROM
+             (SELECT * FROM journal WHERE first_seq <= $1 ORDER BY first_seq DESC LIMIT 1) AS nearest
+         WHERE last_seq = $1",
+    )
+    .bind(sequence)
+    .fetch_optional(connection)
+    .await?;
+    row.map(StoredBatch::from_row).transpose()
+}
+
 /// The epoch and checksum of the batch that begins at `first_sequence`, if it is there.
 pub async fn identity(connection: &mut PgConnection, first_sequence: i64) -> sqlx::Result<Option<(i64, i64)>> {
     sqlx::query_as("SELECT epoch, checksum FROM journal WHERE first_seq = $1")

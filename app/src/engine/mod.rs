@@ -33,7 +33,7 @@ use committed::Committed;
 pub use handle::{Reply, SubmitError};
 pub use replica::Replica;
 
-use crate::metrics::EngineMetrics;
+use crate::{media::Media, metrics::EngineMetrics};
 
 /// What a replica is made of.
 pub struct Parts {
@@ -41,6 +41,8 @@ pub struct Parts {
     pub database: PgConnectOptions,
     /// For everything beside the journal's own connection.
     pub pool: PgPool,
+    /// Where snapshots are; `None`: a recovery reads the whole journal.
+    pub media: Option<Media>,
     /// host:port of this replica's internal listener.
     pub address: String,
     /// Commands waiting before new ones are refused.
@@ -70,7 +72,7 @@ pub fn start(parts: Parts) -> (Engine, Replica) {
         database: parts.database,
         address: parts.address,
         latches,
-        recovery: recovery::Recovery::new(parts.pool),
+        recovery: recovery::Recovery::new(parts.pool, parts.media),
         expected: None,
         held: None,
         doubt: None,

@@ -3,34 +3,70 @@
 
 use std::time::Instant;
 
-use exchange_core::State;
-use sqlx::PgPool;
+use exchange_core::{State, batch, event::Event};
+use sqlx::{PgConnection, PgPool};
 
-use super::{latches::Latches, replay::Expected, shared::Shared};
-use crate::db::history;
+use super::{committed::Committed, latches::Latches, replay::Expected, shared::Shared};
+use crate::{
+    db::{history, journal},
+    media::Media,
+    snapshot,
+};
 
 pub(super) struct Recovery {
     pool: PgPool,
+    /// `None`: every recovery begins with the journal's first event.
+    media: Option<Media>,
     begun: Instant,
     source: &'static str,
     first_sequence: i64,
     running: bool,
 }
 
+/// Why a recovery cannot begin yet.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum NotYet {
+    #[error(transparent)]
+    Database(#[from] sqlx::Error),
+    #[error("the journal begins at sequence {begins}, so a snapshot is needed, and {reason}")]
+    NoSnapshot { begins: i64, reason: String },
+}
+
 impl Recovery {
-    pub fn new(pool: PgPool) -> Self {
-        Self { pool, begun: Instant::now(), source: "journal", first_sequence: 1, running: true }
+    pub fn new(pool: PgPool, media: Option<Media>) -> Self {
+        Self { pool, media, begun: Instant::now(), source: "journal", first_sequence: 1, running: true }
     }
 
-    /// The state before the replay goes into the committed model; what must come next is answered.
-    pub async fn begin(&mut self, shared: &Shared) -> sqlx::Result<Expected> {
+    /// The state before the replay goes into the committed model; what must come next is answered. `last` is the journal's end.
+    pub async fn begin(&mut self, shared: &Shared, connection: &mut PgConnection, last: i64) -> Result<Expected, NotYet> {
         self.begun = Instant::now();
-        let state = State::new();
+        let state = self.newest(connection, last).await?.unwrap_or_default();
+        self.source = if state.sequence() > 0 { "snapshot" } else { "journal" };
         let (market_data, projected) = history::load(&self.pool).await?;
         let sequence = state.sequence() as i64 + 1;
-        shared.committed.write().restart(state, market_data, projected);
+        *shared.committed.write() = Committed::new(state, market_data, projected);
         self.first_sequence = sequence;
         Ok(Expected { sequence, epoch: 0 })
+    }
+
+    /// The newest snapshot of this journal; `None` when there is none, or none can be had and none is needed.
+    async fn newest(&self, connection: &mut PgConnection, last: i64) -> Result<Option<State>, NotYet> {
+        let Some(media) = &self.media else { return Ok(None) };
+        let reason = match snapshot::newest(media, Some(last.unsigned_abs())).await {
+            Ok(None) => return Ok(None),
+            Ok(Some((_, state))) if belongs(connection, &state).await? => return Ok(Some(state)),
+            Ok(Some((sequence, _))) => format!(
+                "the newest snapshot ({sequence}) is of another journal: give this exchange a bucket of its own, or empty this one"
+            ),
+            Err(error) => format!("none can be read: {error:#}"),
+        };
+        match journal::begins(connection).await? {
+            Some(begins) if begins > 1 => Err(NotYet::NoSnapshot { begins, reason }),
+            _ => {
+                tracing::warn!(reason, "recovering from the journal's first event");
+                Ok(None)
+            }
+        }
     }
 
     /// Says that a replay begins.
@@ -50,4 +86,16 @@ impl Recovery {
         shared.metrics.recovery_events.set(events);
         tracing::info!(source = self.source, events, sequence, seconds, "the state is recovered");
     }
+}
+
+/// Whether the journal led to this state, as far as the batch that ends with it can tell: it sets the state's time.
+async fn belongs(connection: &mut PgConnection, state: &State) -> sqlx::Result<bool> {
+    let Some(stored) = journal::ending_at(connection, state.sequence() as i64).await? else {
+        // Archived and detached since.
+        return Ok(true);
+    };
+    // A batch that cannot be read is the replay's to report.
+    let events = batch::decode(stored.payload()?).unwrap_or_default();
+    let time = events.iter().rev().find_map(|event| if let Event::Clock(time) = event { Some(*time) } else { None });
+    Ok(time.is_none_or(|time| time == state.now()))
 }

@@ -14,7 +14,7 @@ use super::{
     head::{Verdict, judge},
     latches::Latches,
     leader::{Ended, Leader},
-    recovery::Recovery,
+    recovery::{NotYet, Recovery},
     replay::{Expected, ReplayError, catch_up},
     shared::Shared,
 };
@@ -57,6 +57,15 @@ enum Interrupted {
 impl From<sqlx::Error> for Interrupted {
     fn from(error: sqlx::Error) -> Self {
         Self::Retry(format!("PostgreSQL does not serve: {error}"))
+    }
+}
+
+impl From<NotYet> for Interrupted {
+    fn from(error: NotYet) -> Self {
+        match error {
+            NotYet::Database(error) => error.into(),
+            NotYet::NoSnapshot { .. } => Self::Retry(error.to_string()),
+        }
     }
 }
 
@@ -137,7 +146,8 @@ impl Replica {
         }
         if self.expected.is_none() {
             self.latches.journal_waits("reading the newest snapshot".into());
-            self.expected = Some(self.recovery.begin(&self.shared).await?);
+            let head = within(head::read(&mut connection)).await?;
+            self.expected = Some(self.recovery.begin(&self.shared, &mut connection, head.last_seq).await?);
         }
         loop {
             let head = within(head::read(&mut connection)).await?;

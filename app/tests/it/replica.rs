@@ -2,6 +2,7 @@
 
 use exchange::{
     engine::{self, Engine, Reply, SubmitError},
+    media::Media,
     metrics::EngineMetrics,
 };
 use exchange_core::{
@@ -26,14 +27,24 @@ pub struct TestReplica {
 impl TestReplica {
     /// An engine on the database at `url`, which may be a proxy's.
     pub fn start(url: &str) -> Self {
-        Self::with_queue(url, 1024)
+        Self::build(url, 1024, None)
     }
 
     pub fn with_queue(url: &str, queue_limit: usize) -> Self {
+        Self::build(url, queue_limit, None)
+    }
+
+    /// One whose snapshots are in object storage.
+    pub fn with_media(url: &str, media: Media) -> Self {
+        Self::build(url, 1024, Some(media))
+    }
+
+    fn build(url: &str, queue_limit: usize, media: Option<Media>) -> Self {
         let (metrics, health) = (Metrics::new("exchange", "test", None), Health::new());
         let (engine, replica) = engine::start(engine::Parts {
             database: url.parse().unwrap(),
             pool: PgPool::connect_lazy(url).unwrap(),
+            media,
             address: "127.0.0.1:1".into(),
             queue_limit,
             metrics: EngineMetrics::register(&metrics).unwrap(),

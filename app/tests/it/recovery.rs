@@ -1,0 +1,109 @@
+//! Where a replica begins: the newest snapshot and the journal's tail, or the journal's first event.
+
+use exchange::{
+    config::ObjectStorage,
+    media::Media,
+    metrics::ObjectStorageMetrics,
+    snapshot::{self, Encoded},
+};
+use service_kit::metrics::Metrics;
+
+use crate::replica::{TestReplica, database, execute};
+
+/// A bucket of one's own.
+async fn media() -> Media {
+    let access = local_parts::shared_object_store().await.unwrap();
+    let bucket = format!("recovery-{:08x}", rand::random::<u32>());
+    access.create_bucket(&bucket).await.unwrap();
+    at(&access.endpoint, &access.access_key, &access.secret_key, bucket)
+}
+
+fn at(endpoint: &str, access_key: &str, secret_key: &str, bucket: String) -> Media {
+    let settings = ObjectStorage {
+        endpoint: endpoint.into(),
+        region: "us-east-1".into(),
+        bucket,
+        access_key: access_key.into(),
+        secret_key: secret_key.to_owned().into(),
+        checksums: Default::default(),
+    };
+    Media::new(&settings, ObjectStorageMetrics::register(&Metrics::new("exchange", "test", None)).unwrap())
+}
+
+/// A journal with three accounts, and a snapshot of the first two.
+async fn with_snapshot(media: &Media) -> String {
+    let url = database().await;
+    let replica = TestReplica::leading(&url).await;
+    replica.create_account("one").await.unwrap();
+    replica.create_account("two").await.unwrap();
+    let snapshot = Encoded::of(&replica.engine.committed().read().state);
+    snapshot::write(media, snapshot).await.unwrap();
+    replica.create_account("three").await.unwrap();
+    replica.end().await;
+    url
+}
+
+fn recovered_from(replica: &TestReplica, source: &str) -> bool {
+    replica.metrics.encode().contains(&format!("exchange_engine_recovery_seconds{{source=\"{source}\"}}"))
+}
+
+const FORGET_THE_BEGINNING: &str =
+    "DELETE FROM journal WHERE last_seq < (SELECT first_seq FROM journal WHERE position('three'::bytea in payload) > 0)";
+
+#[tokio::test]
+async fn a_snapshot_and_the_tail_are_the_whole() {
+    let media = media().await;
+    let url = with_snapshot(&media).await;
+    // Ticks may have come between the snapshot and the last account: they are in the tail.
+    execute(&url, "DELETE FROM journal WHERE first_seq = 1").await;
+    let replica = TestReplica::with_media(&url, media);
+    replica.leads().await;
+    for reference in ["one", "two", "three"] {
+        assert!(replica.account(reference).is_some(), "{reference}");
+    }
+    assert!(recovered_from(&replica, "snapshot"));
+    replica.end().await;
+}
+
+#[tokio::test]
+async fn without_object_storage_the_whole_journal_is_read() {
+    let url = with_snapshot(&media().await).await;
+    let nowhere = at("http://127.0.0.1:1", "nobody", "nothing", "none".into());
+    let replica = TestReplica::with_media(&url, nowhere);
+    replica.leads().await;
+    assert!(replica.account("one").is_some() && replica.account("three").is_some());
+    assert!(recovered_from(&replica, "journal"));
+    replica.end().await;
+}
+
+#[tokio::test]
+async fn a_snapshot_that_is_needed_and_cannot_be_had_is_waited_for() {
+    let url = with_snapshot(&media().await).await;
+    execute(&url, FORGET_THE_BEGINNING).await;
+    let nowhere = at("http://127.0.0.1:1", "nobody", "nothing", "none".into());
+    let replica = TestReplica::with_media(&url, nowhere);
+    crate::eventually::until("it says what it waits for", || async {
+        replica.reason("database").is_some_and(|reason| reason.contains("a snapshot is needed") && reason.contains("unavailable"))
+    })
+    .await;
+    assert!(!replica.engine.is_leader() && !replica.task.is_finished());
+    replica.end().await;
+}
+
+#[tokio::test]
+async fn a_snapshot_of_another_journal_is_not_used() {
+    let media = media().await;
+    with_snapshot(&media).await;
+    // Another exchange with the same bucket, whose journal is longer.
+    let url = database().await;
+    let replica = TestReplica::leading(&url).await;
+    for account in 0..20 {
+        replica.create_account(&format!("other-{account}")).await.unwrap();
+    }
+    replica.end().await;
+    let replica = TestReplica::with_media(&url, media);
+    replica.leads().await;
+    assert!(replica.account("one").is_none() && replica.account("other-19").is_some());
+    assert!(recovered_from(&replica, "journal"));
+    replica.end().await;
+}
