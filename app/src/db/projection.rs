@@ -55,6 +55,11 @@ pub async fn position(connection: &mut PgConnection) -> sqlx::Result<Position> {
     sqlx::query_as("SELECT projected_seq, journal_time FROM projection").fetch_one(connection).await
 }
 
+/// Sequence of the journal's last event, and the epoch that may project.
+pub async fn look(connection: &mut PgConnection) -> sqlx::Result<(i64, i64)> {
+    sqlx::query_as("SELECT last_seq, (SELECT epoch FROM projection) FROM head").fetch_one(connection).await
+}
+
 /// Who projects, for people.
 pub async fn holder(connection: &mut PgConnection) -> sqlx::Result<String> {
     sqlx::query_scalar("SELECT holder FROM projection").fetch_one(connection).await

@@ -14,7 +14,7 @@ pub mod rebuild;
 mod schedule;
 mod source;
 
-use std::{convert::Infallible, net::SocketAddr, time::Duration};
+use std::{convert::Infallible, time::Duration};
 
 use anyhow::Context;
 use service_kit::{
@@ -57,28 +57,19 @@ pub async fn run(settings: config::Worker, level: LogLevel, shutdown: Shutdown) 
 pub async fn work(listener: TcpListener, settings: config::Worker, level: LogLevel, shutdown: Shutdown) -> anyhow::Result<()> {
     let metrics = Metrics::new("exchange", env!("CARGO_PKG_VERSION"), option_env!("EXCHANGE_COMMIT"));
     let health = Health::new();
-    let (schema, projecting) = (health.latch("migrations", "not looked at yet"), health.latch("projection", "not begun"));
-    let parts = Parts::new(&settings, &metrics, &listener.local_addr()?)?;
+    let name = format!("process {} at {}", std::process::id(), listener.local_addr()?);
+    let worker = Worker::build(&settings, &metrics, &health, name)?;
     tokio::spawn(admin::serve(listener, std::future::pending(), Admin { metrics, health, log_level: level }));
-    let stop = shutdown.token();
-    if stop.run_until_cancelled(migrated(&parts.context.pool, &schema)).await.is_none() {
-        return Ok(());
-    }
-    let standing = Standing::new(Some(projecting), parts.projector.metrics.clone());
-    let observed =
-        observe::follow(parts.context.pool.clone(), parts.context.metrics.clone(), parts.context.media.is_some(), stop.clone());
-    let stored = watch_storage(parts.context.media.clone(), stop.clone());
-    let worked = run_jobs(parts.context, &standing, stop.clone());
-    let projected = project(parts.projector, parts.questions, &standing, stop.clone());
-    tokio::join!(observed, stored, worked, projected);
+    worker.run(shutdown.token()).await;
     Ok(())
 }
 
 /// `exchange worker rebuild`.
 pub async fn run_rebuild(settings: config::Worker, _level: LogLevel, shutdown: Shutdown) -> anyhow::Result<()> {
     let metrics = Metrics::new("exchange", env!("CARGO_PKG_VERSION"), option_env!("EXCHANGE_COMMIT"));
-    let parts = Parts::new(&settings, &metrics, &settings.admin_listen)?;
-    rebuild::run(parts.projector, shutdown.token()).await
+    let name = format!("rebuild by process {}", std::process::id());
+    let worker = Worker::build(&settings, &metrics, &Health::new(), name)?;
+    rebuild::run(worker.projector, shutdown.token()).await
 }
 
 /// `exchange worker dead-letters [retry]`.
@@ -99,14 +90,19 @@ pub async fn run_dead_letters(settings: config::Worker, retry: bool) -> anyhow::
     Ok(())
 }
 
-struct Parts {
+/// A worker before it runs.
+pub struct Worker {
     projector: Projector,
     questions: mpsc::Receiver<Question>,
     context: JobContext,
+    schema: Latch,
+    standing: Standing,
 }
 
-impl Parts {
-    fn new(settings: &config::Worker, metrics: &Metrics, address: &SocketAddr) -> anyhow::Result<Self> {
+impl Worker {
+    /// Connects to nothing yet. `name` tells people who projects.
+    pub fn build(settings: &config::Worker, metrics: &Metrics, health: &Health, name: String) -> anyhow::Result<Self> {
+        let (schema, projecting) = (health.latch("migrations", "not looked at yet"), health.latch("projection", "not begun"));
         let storage = ObjectStorageMetrics::register(metrics)?;
         let media = settings.object_storage.as_ref().map(|settings| Media::new(settings, storage));
         let metrics = WorkerMetrics::register(metrics)?;
@@ -116,9 +112,27 @@ impl Parts {
             .max_connections(settings.database.pool_size)
             .connect_lazy_with(options.clone().application_name("exchange worker"));
         let (handle, questions) = ProjectorHandle::new();
-        let holder = format!("process {} at {address}", std::process::id());
-        let projector = Projector { options, pool: pool.clone(), media: media.clone(), metrics: metrics.clone(), holder };
-        Ok(Self { projector, questions, context: JobContext { pool, media, projector: handle, metrics } })
+        let standing = Standing::new(Some(projecting), metrics.clone());
+        let projector = Projector { options, pool: pool.clone(), media: media.clone(), metrics: metrics.clone(), holder: name };
+        Ok(Self { projector, questions, context: JobContext { pool, media, projector: handle, metrics }, schema, standing })
+    }
+
+    /// What its jobs use.
+    pub const fn context(&self) -> &JobContext {
+        &self.context
+    }
+
+    /// Until `stop`, whatever happens to the database and the object store in between.
+    pub async fn run(self, stop: CancellationToken) {
+        let context = self.context;
+        if stop.run_until_cancelled(migrated(&context.pool, &self.schema)).await.is_none() {
+            return;
+        }
+        let observed = observe::follow(context.pool.clone(), context.metrics.clone(), context.media.is_some(), stop.clone());
+        let stored = watch_storage(context.media.clone(), stop.clone());
+        let worked = run_jobs(context, &self.standing, stop.clone());
+        let projected = project(self.projector, self.questions, &self.standing, stop.clone());
+        tokio::join!(observed, stored, worked, projected);
     }
 }
 

@@ -10,7 +10,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    db::{archives, candles, ledger, orders, projection, projection::Position, reference},
+    db::{candles, ledger, orders, projection, projection::Position, reference},
     media::Media,
     metrics::WorkerMetrics,
     snapshot,
@@ -163,10 +163,10 @@ impl Session<'_> {
             let from = self.state.sequence();
             let chunk = self.gather().await?;
             let up_to_date = self.source.at_end();
-            if chunk.events > 0 && !self.write(chunk, from).await? {
+            let written = chunk.events == 0 || self.write(chunk, from).await?;
+            if !written || !self.report(standing).await? {
                 return Ok(Ended::Deposed);
             }
-            self.report(standing).await?;
             if up_to_date {
                 tokio::select! {
                     () = stop.cancelled() => {}
@@ -214,11 +214,11 @@ impl Session<'_> {
         Ok(true)
     }
 
-    async fn report(&mut self, standing: &Standing) -> sqlx::Result<()> {
-        let sequence = self.state.sequence();
-        let end = if !self.source.at_end() { None } else { Some(archives::journal_end(&mut self.connection).await?) };
-        standing.progress(sequence, self.state.now(), end.map(|end| end as u64));
-        Ok(())
+    /// Tells how far it is. False: the epoch has passed, which a projector with nothing to write would not find out otherwise.
+    async fn report(&mut self, standing: &Standing) -> sqlx::Result<bool> {
+        let (end, epoch) = projection::look(&mut self.connection).await?;
+        standing.progress(self.state.sequence(), self.state.now(), end as u64);
+        Ok(epoch == self.epoch)
     }
 }
 

@@ -139,10 +139,9 @@ impl Standing {
         self.closed(format!("{error:#}"))
     }
 
-    /// `journal_end` is `None` while there is certainly more to project.
-    pub fn progress(&self, sequence: u64, time: Time, journal_end: Option<u64>) {
+    pub fn progress(&self, sequence: u64, time: Time, journal_end: u64) {
         self.metrics.projected_sequence.set(sequence as i64);
-        let lag = journal_end.map_or(1, |end| end.saturating_sub(sequence));
+        let lag = journal_end.saturating_sub(sequence);
         self.metrics.projection_lag_events.set(lag as i64);
         let behind = if lag == 0 { 0.0 } else { (clock::now() - time) as f64 / MICROSECONDS };
         self.metrics.projection_lag_seconds.set(behind.max(0.0));

@@ -26,3 +26,4 @@ mod rate_limits;
 mod recovery;
 mod serve;
 mod takeover;
+mod worker;

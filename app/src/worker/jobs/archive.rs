@@ -22,7 +22,7 @@ const OBJECT_BYTES: i64 = 32 * 1024 * 1024;
 /// Whole snapshots that must lie above a partition before it may go.
 const SNAPSHOTS_ABOVE: usize = 2;
 
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct ArchiveJournal {}
 
 impl TaskHandler for ArchiveJournal {

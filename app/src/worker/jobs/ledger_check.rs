@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::{JobContext, trial_balance::report_disagreements};
 use crate::db::ledger;
 
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct LedgerCheck {}
 
 impl TaskHandler for LedgerCheck {

@@ -11,7 +11,7 @@ use crate::{snapshot, worker::clock};
 const KEPT: usize = 3;
 const MICROSECONDS: f64 = 1e6;
 
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct TakeSnapshot {}
 
 impl TaskHandler for TakeSnapshot {

@@ -49,7 +49,7 @@ const COLUMNS: [&str; 18] = [
     "to",
 ];
 
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct WriteStatement {
     pub statement: Uuid,
 }

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::JobContext;
 use crate::db::{candles, projection};
 
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct RefreshTickers {}
 
 impl TaskHandler for RefreshTickers {

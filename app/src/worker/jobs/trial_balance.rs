@@ -20,7 +20,7 @@ use crate::{
 
 const MICROSECONDS: f64 = 1e6;
 
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct TakeTrialBalance {}
 
 impl TaskHandler for TakeTrialBalance {

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::JobContext;
 use crate::db::{jobs, journal};
 
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Upkeep {}
 
 impl TaskHandler for Upkeep {

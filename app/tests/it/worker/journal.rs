@@ -1,0 +1,174 @@
+//! A leader in few words: decides commands from a seed and appends them to the journal as batches.
+
+use exchange::db::{head, journal};
+use exchange_core::{
+    State, batch,
+    command::{AdminAction, CancelOrder, Command, NewOco, NewOrder, OcoLeg, Operator},
+    event::Event,
+    market::{Commission, Filters},
+    money::{Amount, SCALE, Time},
+    order::{AccountId, ClientId, OrderType, Side, StpMode, TimeInForce},
+};
+use sqlx::{Connection, PgConnection};
+
+pub const START: Time = 1_700_000_000_000_000;
+const ACCOUNTS: u32 = 6;
+/// Ids of the first and of the last customer.
+pub const FIRST: AccountId = 2;
+pub const LAST: AccountId = FIRST + ACCOUNTS - 1;
+
+pub struct Journal {
+    connection: PgConnection,
+    epoch: i64,
+    pub state: State,
+    /// Every event since the first.
+    pub events: Vec<Event>,
+    now: Time,
+    random: u64,
+    next_client: u32,
+}
+
+impl Journal {
+    /// Two markets, six customers with money.
+    pub async fn begin(url: &str, seed: u64) -> Self {
+        let mut connection = PgConnection::connect(url).await.unwrap();
+        let (epoch, _) = head::claim(&mut connection, 0, "127.0.0.1:1").await.unwrap().unwrap();
+        let mut journal =
+            Self { connection, epoch, state: State::new(), events: Vec::new(), now: START, random: seed | 1, next_client: 0 };
+        let mut commands: Vec<_> =
+            ["BTC", "USDT", "ETH"].map(|code| admin(AdminAction::CreateAsset { code: code.into() })).into();
+        let commission = Commission { maker: 100_000, taker: 200_000 };
+        for (symbol, base) in [("BTCUSDT", 0), ("ETHUSDT", 2)] {
+            let filters = Filters { max_orders: 10_000, max_algo_orders: 1_000, ..Filters::default() };
+            commands.push(admin(AdminAction::CreateMarket { symbol: symbol.into(), base, quote: 1, filters, commission }));
+        }
+        for customer in FIRST..=LAST {
+            commands.push(admin(AdminAction::CreateAccount { reference: format!("customer-{customer}").into() }));
+            for (asset, amount) in [(0, 1_000), (1, 1_000_000), (2, 20_000)] {
+                let reference = format!("credit-{customer}-{asset}").into();
+                commands.push(admin(AdminAction::Credit {
+                    account: customer,
+                    asset,
+                    amount: amount * Amount::from(SCALE),
+                    reference,
+                }));
+            }
+        }
+        journal.commit(&commands).await;
+        journal
+    }
+
+    /// Random commands in batches, as a busy leader appends them.
+    pub async fn trade(&mut self, batches: usize) {
+        for _ in 0..batches {
+            let commands: Vec<_> = (0..1 + self.below(12)).map(|_| self.command()).collect();
+            self.commit(&commands).await;
+        }
+    }
+
+    /// After PostgreSQL was restarted.
+    pub async fn reconnect(&mut self, url: &str) {
+        self.connection = PgConnection::connect(url).await.unwrap();
+    }
+
+    /// Decides the commands and appends what they did as one batch; refused ones leave no trace.
+    pub async fn commit(&mut self, commands: &[Command]) {
+        let from = self.state.sequence();
+        let mut events = Vec::new();
+        for command in commands {
+            // Minutes pass, so that candles and the marks of minutes have something to do.
+            self.now += 1 + self.below(40_000_000) as Time;
+            let _ = self.state.decide(command, self.now, &mut events);
+        }
+        if events.is_empty() {
+            return;
+        }
+        let mut payload = Vec::new();
+        batch::encode(&events, &mut payload);
+        let append = journal::Append {
+            epoch: self.epoch,
+            previous_sequence: from as i64,
+            last_sequence: self.state.sequence() as i64,
+            checksum: batch::checksum(&payload),
+            payload: &payload,
+        };
+        assert!(journal::append(&mut self.connection, append).await.unwrap());
+        self.events.extend(events);
+    }
+
+    fn command(&mut self) -> Command {
+        let account = FIRST + self.below(ACCOUNTS.into()) as AccountId;
+        let market = self.below(2) as u16;
+        let side = if self.below(2) == 0 { Side::Buy } else { Side::Sell };
+        let price = 1_000 + self.below(20) as i64;
+        match self.below(20) {
+            0 => Command::CancelAll { account, market },
+            1..=4 => {
+                let open: Vec<_> = self.state.open_orders(account, Some(market)).iter().map(|order| order.id).collect();
+                let order = (!open.is_empty()).then(|| open[self.below(open.len() as u64) as usize]).unwrap_or(u64::MAX);
+                Command::Cancel(CancelOrder { account, market, order: Some(order), client_id: None, restriction: None })
+            }
+            5 => Command::Place(NewOrder { kind: OrderType::Market, price: 0, ..self.order(account, market, side, price) }),
+            6 => Command::Place(NewOrder {
+                kind: OrderType::Market,
+                price: 0,
+                quantity: 0,
+                quote_order_quantity: Amount::from(SCALE) * (20 + self.below(3_000) as Amount),
+                ..self.order(account, market, side, price)
+            }),
+            7 => Command::Place(NewOrder { time_in_force: TimeInForce::Ioc, ..self.order(account, market, side, price) }),
+            8 => Command::PlaceOco(self.oco(account, market, price)),
+            9 => Command::Tick,
+            _ => Command::Place(self.order(account, market, side, price)),
+        }
+    }
+
+    fn order(&mut self, account: AccountId, market: u16, side: Side, price: i64) -> NewOrder {
+        let stp = StpMode::ALL[self.below(4) as usize];
+        NewOrder {
+            account,
+            market,
+            side,
+            kind: OrderType::Limit,
+            time_in_force: TimeInForce::Gtc,
+            stp,
+            price: price * SCALE,
+            stop_price: 0,
+            quantity: SCALE / 100 * (1 + self.below(100) as i64),
+            quote_order_quantity: 0,
+            client_id: self.client_id(),
+        }
+    }
+
+    /// A sell pair round the market.
+    fn oco(&mut self, account: AccountId, market: u16, price: i64) -> NewOco {
+        let mut leg = |kind, price, stop_price| OcoLeg {
+            kind,
+            price,
+            stop_price,
+            time_in_force: TimeInForce::Gtc,
+            client_id: self.client_id(),
+        };
+        let above = leg(OrderType::LimitMaker, (price + 30) * SCALE, 0);
+        let below = leg(OrderType::StopLossLimit, (price - 30) * SCALE, (price - 25) * SCALE);
+        let list_client_id = self.client_id();
+        NewOco { account, market, side: Side::Sell, quantity: SCALE / 10, stp: StpMode::None, list_client_id, above, below }
+    }
+
+    fn client_id(&mut self) -> ClientId {
+        self.next_client += 1;
+        ClientId::new(&format!("client-{}", self.next_client)).unwrap()
+    }
+
+    /// xorshift64*.
+    pub fn below(&mut self, bound: u64) -> u64 {
+        self.random ^= self.random >> 12;
+        self.random ^= self.random << 25;
+        self.random ^= self.random >> 27;
+        (self.random.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 33) % bound
+    }
+}
+
+pub fn admin(action: AdminAction) -> Command {
+    Command::Admin { operator: Operator { actor: "test".into(), reason: "set-up".into() }, action }
+}
