@@ -9,6 +9,7 @@ export SHARED_DATA ?= $(realpath ../shared/data)
 endif
 
 local-parts = $(or $(CARGO_TARGET_DIR),target)/debug/local-parts
+loadgen = $(or $(CARGO_TARGET_DIR),target)/release/exchange-loadgen
 
 help: ## lists these commands
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 18
@@ -32,10 +33,12 @@ test: install build ## every test, beside a real PostgreSQL and a real S3 server
 	@$(local-parts) with-parts -- deploy/local/test
 
 bench: install ## measures, prints a table and writes target/bench.json
-	cargo run --release -p exchange-loadgen -- bench
+	cargo build --release -p exchange -p exchange-loadgen
+	@$(loadgen) bench
 
-soak: install build ## kills servers at random under load; SEED=… repeats a run
-	cargo run --release -p exchange-loadgen -- soak
+soak: install ## kills servers at random under load; SEED=… repeats a run
+	cargo build --release -p exchange -p exchange-loadgen
+	@$(loadgen) soak
 
 check: install lint ## everything that needs no running part: format, lints, rules, the pipeline's own shape
 	@deploy/local/check
