@@ -19,7 +19,7 @@ pub struct ApiError {
     pub retry_after: Option<u64>,
     /// JSON of a `data` member (cancelReplace).
     pub data: Option<Vec<u8>>,
-    /// For the log only.
+    /// For the log only; without one the log stays silent.
     pub cause: Option<Box<str>>,
 }
 
@@ -210,7 +210,7 @@ impl From<SubmitError> for ApiError {
         match error {
             SubmitError::Refused(refusal) => refusal.into(),
             SubmitError::Busy => Self::BUSY,
-            SubmitError::Unavailable => Self::unavailable("the engine takes no commands now"),
+            SubmitError::Unavailable => Self::DISCONNECTED,
             SubmitError::Unknown => Self { cause: Some("a commit's outcome is not known".into()), ..Self::TIMEOUT },
             SubmitError::Expired => Self::OUTSIDE_WINDOW,
         }
@@ -239,5 +239,44 @@ impl From<sqlx::Error> for ApiError {
             }
             error => Self::internal(error),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_engine_says_has_its_status_code_and_text() {
+        let rows = [
+            (SubmitError::Refused(Refusal::UnknownOrder), 400, -2011, "Unknown order sent."),
+            (
+                SubmitError::Busy,
+                503,
+                -1008,
+                "Server is currently overloaded with other requests. Please try again in a few minutes.",
+            ),
+            (SubmitError::Unavailable, 503, -1001, "Internal error; unable to process your request. Please try again."),
+            (
+                SubmitError::Unknown,
+                504,
+                -1007,
+                "Timeout waiting for response from backend server. Send status unknown; execution status unknown.",
+            ),
+            (SubmitError::Expired, 400, -1021, "Timestamp for this request is outside of the recvWindow."),
+        ];
+        for (error, status, code, text) in rows {
+            let shown = ApiError::from(error);
+            assert_eq!((shown.status.as_u16(), shown.code, &*shown.text), (status, code, text));
+        }
+    }
+
+    #[test]
+    fn a_lost_database_is_503_and_a_fault_of_ours_500() {
+        let lost = ApiError::from(sqlx::Error::PoolTimedOut);
+        assert_eq!((lost.status.as_u16(), lost.code), (503, -1001));
+        let fault = ApiError::from(sqlx::Error::RowNotFound);
+        assert_eq!((fault.status.as_u16(), fault.code), (500, -1000));
+        assert!(!fault.text.contains("row") && fault.cause.is_some_and(|cause| cause.contains("row")), "said in the log only");
     }
 }

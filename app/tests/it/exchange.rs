@@ -72,8 +72,13 @@ impl Exchange {
 
     /// With settings of its own; rate limits are out of the way unless it sets them.
     pub async fn with(change: impl FnOnce(&mut config::Serve)) -> Self {
+        Self::on(database().await, change).await
+    }
+
+    /// On a database of the test's own, with this release's schema.
+    pub async fn on(database_url: String, change: impl FnOnce(&mut config::Serve)) -> Self {
         let mut vault = None;
-        let app = TestApp::on(database().await, |settings| {
+        let app = TestApp::on(database_url, |settings| {
             settings.rate_limits = config::RateLimits { weight_1m: u32::MAX, orders_10s: u32::MAX, orders_1d: u32::MAX };
             vault = Some(Vault::new(&settings.key_encryption_key, &[]));
             change(settings);

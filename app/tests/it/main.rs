@@ -17,6 +17,7 @@ mod damage;
 mod degraded;
 mod doubt;
 mod durability;
+mod edge;
 mod migrate;
 mod order_lists;
 mod order_types;
