@@ -2,8 +2,15 @@
 //!
 //! Never: a rule of the exchange, or a number that is not measured.
 
+pub mod arms;
+pub mod bench;
 pub mod client;
 pub mod core_bench;
+pub mod foundation;
+pub mod load;
 pub mod measure;
 pub mod random;
 pub mod simulate;
+pub mod soak;
+pub mod stage;
+pub mod workload;

@@ -1,6 +1,7 @@
 //! What a resting order costs in memory: a million of them, in a process of its own. Never: an estimate from type sizes.
 
 use super::stream::{self, Stream};
+use crate::foundation;
 use crate::measure::memory::resident;
 use anyhow::{Context, Result, ensure};
 use exchange_core::State;
@@ -15,7 +16,7 @@ const TICKS: i64 = 5_000;
 ///
 /// The caller's process should have done nothing else: memory that an allocator keeps for later would hide the growth.
 pub fn bytes_per_resting_order(seed: u64, orders: usize) -> Result<f64> {
-    let mut generator = Stream::new(stream::exchange(u32::MAX)?, seed);
+    let mut generator = Stream::new(foundation::lay(u32::MAX, stream::START, &mut Vec::new())?, seed);
     let before = resident()?;
     for _ in 0..orders {
         let command = generator.resting(TICKS)?;

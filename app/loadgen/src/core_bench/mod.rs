@@ -4,8 +4,9 @@
 //! encoding its events into the batch and the batch's checksum.
 
 pub mod memory;
-mod stream;
+pub mod stream;
 
+use crate::foundation;
 use crate::measure::{median, processor};
 use anyhow::{Result, bail};
 use exchange_core::command::Command;
@@ -15,9 +16,9 @@ use std::hint::black_box;
 use std::time::Instant;
 
 /// Commands that one journal batch carries in this benchmark, all decided at one reading of the clock.
-const BATCH: usize = 64;
+pub const BATCH: usize = 64;
 /// Orders on the books before the clock starts.
-const WARM: usize = 20_000;
+pub const WARM: usize = 20_000;
 
 /// How much is done.
 #[derive(Debug, Clone, Copy)]
@@ -109,13 +110,13 @@ fn replay(mut state: State, batches: &[Vec<u8>]) -> Result<f64> {
 
 /// Measures.
 pub fn run(seed: u64, size: Size) -> Result<Figures> {
-    let mut generator = stream::Stream::new(stream::exchange(u32::MAX)?, seed);
+    let mut generator = stream::Stream::new(foundation::lay(u32::MAX, stream::START, &mut Vec::new())?, seed);
     for _ in 0..WARM {
         let command = generator.resting(1_000)?;
         generator.apply(&command)?;
     }
     let warm = generator.state().clone();
-    let commands = (0..size.commands).map(|_| generator.next()).collect::<Result<Vec<_>>>()?;
+    let commands = (0..size.commands).map(|_| generator.draw()).collect::<Result<Vec<_>>>()?;
     let (mut rates, mut p50, mut p99, mut replays) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     let (mut events, mut bytes) = (0, 0);
     for _ in 0..size.rounds {

@@ -2,55 +2,22 @@
 //!
 //! They are made against a state of their own, so that a cancel always names an open order and nothing is refused.
 
+use crate::foundation::FIRST_ACCOUNT;
 use crate::random::Random;
+use crate::workload::{ACCOUNTS, MARKETS};
 use anyhow::{Context, Result, bail};
 use exchange_core::State;
-use exchange_core::command::{AdminAction, CancelOrder, Command, NewOrder, Operator, Outcome};
+use exchange_core::command::{CancelOrder, Command, NewOrder, Outcome};
 use exchange_core::event::Event;
-use exchange_core::market::{Commission, Filters};
-use exchange_core::money::{Amount, Price, Quantity, SCALE, Time};
+use exchange_core::money::{Price, Quantity, SCALE, Time};
 use exchange_core::order::{AccountId, ClientId, MarketId, OrderId, OrderType, Side, StpMode, TimeInForce};
 
-pub const ACCOUNTS: u32 = 100;
-pub const MARKETS: [(&str, i64); 3] = [("BTC", 60_000), ("ETH", 3_000), ("BNB", 600)];
 /// Journal time at the start: any will do, µs.
 pub const START: Time = 1_700_000_000_000_000;
-/// Customers come after the two accounts of the house.
-const FIRST_ACCOUNT: AccountId = 2;
 /// A new limit stands at most this many ticks from the mid.
 const NEAR: i64 = 50;
 const CENT: Price = SCALE / 100;
 const LOT: Quantity = SCALE / 100_000;
-
-/// A state with the accounts, their funds and the markets, by the same commands that an operator would give.
-pub fn exchange(max_orders: u32) -> Result<State> {
-    let mut state = State::new();
-    let mut events = Vec::new();
-    let mut act = |action: AdminAction| -> Result<Outcome> {
-        let operator = Operator { actor: "bench".into(), reason: "set up".into() };
-        state.decide(&Command::Admin { operator, action }, START, &mut events).context("setting up the benchmark's exchange")
-    };
-    let codes = MARKETS.iter().map(|(code, _)| *code).chain(["USDT"]);
-    for code in codes {
-        act(AdminAction::CreateAsset { code: code.into() })?;
-    }
-    let filters = Filters { max_orders, max_algo_orders: max_orders, ..Filters::default() };
-    let commission = Commission { maker: 100_000, taker: 100_000 };
-    for (base, (code, _)) in MARKETS.iter().enumerate() {
-        let symbol = format!("{code}USDT").into();
-        let (base, quote, filters) = (base as u16, MARKETS.len() as u16, filters.clone());
-        act(AdminAction::CreateMarket { symbol, base, quote, filters, commission })?;
-    }
-    for number in 0..ACCOUNTS {
-        act(AdminAction::CreateAccount { reference: format!("bench-{number}").into() })?;
-        for asset in 0..=MARKETS.len() as u16 {
-            let amount = 1_000_000_000_000 * Amount::from(SCALE);
-            let reference = format!("bench-{number}-{asset}").into();
-            act(AdminAction::Credit { account: FIRST_ACCOUNT + number, asset, amount, reference })?;
-        }
-    }
-    Ok(state)
-}
 
 /// A client order id as ccxt makes them: a broker's prefix and 22 hexadecimal digits.
 fn client_id(random: &mut Random) -> Result<ClientId> {
@@ -132,8 +99,13 @@ impl Stream {
         None
     }
 
+    /// Events of the last command.
+    pub fn events(&self) -> &[Event] {
+        &self.events
+    }
+
     /// The next command of the mix.
-    pub fn next(&mut self) -> Result<Command> {
+    pub fn draw(&mut self) -> Result<Command> {
         let command = match self.random.below(100) {
             0..60 => self.resting(NEAR)?,
             60..90 => match self.cancel() {

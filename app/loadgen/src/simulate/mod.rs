@@ -11,7 +11,7 @@ mod participant;
 mod setup;
 mod taker;
 
-pub use setup::Settings;
+pub use setup::{Account, Settings};
 
 use crate::random::Random;
 use anyhow::{Result, ensure};

@@ -1,0 +1,25 @@
+//! The arm that does nothing with an order: what HTTP and the signature cost. Never: a lock or a database.
+
+use super::request::{Keys, Refused, acknowledge};
+use axum::Router;
+use axum::extract::State;
+use axum::http::HeaderMap;
+use axum::response::Response;
+use axum::routing::post;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering::Relaxed};
+
+struct App {
+    keys: Keys,
+    last: AtomicI64,
+}
+
+pub(super) fn router() -> Router {
+    let app = App { keys: Keys::new(), last: AtomicI64::new(0) };
+    Router::new().route("/api/v3/order", post(place)).with_state(Arc::new(app))
+}
+
+async fn place(State(app): State<Arc<App>>, headers: HeaderMap, body: String) -> Result<Response, Refused> {
+    let order = app.keys.check(&headers, &body)?;
+    Ok(acknowledge(&order, app.last.fetch_add(1, Relaxed) + 1))
+}

@@ -1,0 +1,64 @@
+//! Servers to compare the exchange with: the same request, checked the same way, and then less, or the usual, done about it.
+//!
+//! All are axum over the same runtime, allocator and HMAC check as the exchange. Never: matching.
+
+mod hello;
+mod one_statement;
+mod request;
+mod schema;
+mod transaction;
+
+use anyhow::Result;
+use axum::Router;
+use clap::ValueEnum;
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use std::net::SocketAddr;
+use std::str::FromStr;
+use tokio::net::TcpListener;
+
+/// Connections of the arms that use PostgreSQL.
+const POOL: u32 = 32;
+
+/// What stands behind the HTTP edge.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Arm {
+    /// Nothing: the answer comes at once.
+    Hello,
+    /// One PostgreSQL transaction per order: lock two balance rows, insert the order, insert two ledger rows, update balances.
+    Naive,
+    /// The same as one statement per order.
+    OneStatement,
+}
+
+impl Arm {
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Hello => "hello",
+            Self::Naive => "naive",
+            Self::OneStatement => "one_statement",
+        }
+    }
+}
+
+/// Serves one arm on `address` until the process ends. Arms that need a database create their tables in it.
+///
+/// # Errors
+/// When the address cannot be bound or the database cannot be used.
+pub async fn serve(arm: Arm, address: SocketAddr, database: Option<&str>) -> Result<()> {
+    let router: Router = match (arm, database) {
+        (Arm::Naive, Some(url)) => transaction::router(open(url).await?),
+        (Arm::OneStatement, Some(url)) => one_statement::router(open(url).await?),
+        (Arm::Hello, _) => hello::router(),
+        (_, None) => anyhow::bail!("the arm {} needs --database", arm.name()),
+    };
+    let listener = TcpListener::bind(address).await?;
+    axum::serve(axum::serve::ListenerExt::tap_io(listener, |stream| drop(stream.set_nodelay(true))), router).await?;
+    Ok(())
+}
+
+async fn open(url: &str) -> Result<sqlx::PgPool> {
+    let pool = PgPoolOptions::new().max_connections(POOL).min_connections(POOL).connect_with(PgConnectOptions::from_str(url)?);
+    let pool = pool.await?;
+    schema::create(&pool).await?;
+    Ok(pool)
+}

@@ -1,0 +1,101 @@
+//! Figures by name: gathered per round, reduced to medians, compared, and written as one flat JSON object. Never: how they are measured.
+
+use super::round::Round;
+use crate::measure::median;
+use anyhow::{Context, Result};
+use std::collections::BTreeMap;
+use std::path::Path;
+
+#[derive(Debug, Default)]
+pub struct Figures {
+    rounds: BTreeMap<String, Vec<f64>>,
+    single: BTreeMap<String, f64>,
+}
+
+impl Figures {
+    /// One round's value of a figure.
+    pub fn add(&mut self, name: &str, value: f64) {
+        self.rounds.entry(name.to_owned()).or_default().push(value);
+    }
+
+    /// A figure that is measured once.
+    pub fn set(&mut self, name: &str, value: f64) {
+        self.single.insert(name.to_owned(), value);
+    }
+
+    pub fn add_round(&mut self, arm: &str, round: &Round) {
+        self.add(&format!("{arm}.cpu_us_per_order"), round.projected_us());
+        self.add(&format!("{arm}.cpu_us_per_order_until_ack"), round.acknowledged_us());
+        let each = |time: std::time::Duration| time.as_secs_f64() * 1e6 / round.orders() as f64;
+        let cost = round.projected;
+        for (part, time) in
+            [("server", cost.server), ("postgres", cost.postgres), ("worker", cost.worker), ("generator", cost.generator)]
+        {
+            self.add(&format!("{arm}.cpu_us_{part}"), each(time));
+        }
+        for (connections, measured) in [("64", &round.few), ("512", &round.many)] {
+            self.add(&format!("{arm}.http{connections}_orders_per_second"), measured.rate());
+            self.add(&format!("{arm}.http{connections}_p50_seconds"), measured.quantile_seconds(0.5));
+            self.add(&format!("{arm}.http{connections}_p99_seconds"), measured.quantile_seconds(0.99));
+        }
+    }
+
+    /// A figure's median, or its only value; 0 when it was not measured.
+    pub fn get(&self, name: &str) -> f64 {
+        self.single.get(name).copied().unwrap_or_else(|| self.rounds.get(name).map_or(0.0, |values| median(values)))
+    }
+
+    /// Least and greatest of the rounds.
+    pub fn range(&self, name: &str) -> Option<(f64, f64)> {
+        let values = self.rounds.get(name)?;
+        let least = values.iter().copied().min_by(f64::total_cmp)?;
+        Some((least, values.iter().copied().max_by(f64::total_cmp)?))
+    }
+
+    /// The ratios, from medians.
+    pub fn compare(&mut self) {
+        let ratios = [
+            ("cpu.naive_over_ours", "naive.cpu_us_per_order", "ours.cpu_us_per_order"),
+            ("cpu.naive_over_ack", "naive.cpu_us_per_order", "ours.cpu_us_per_order_until_ack"),
+            ("cpu.hello_over_ours", "hello.cpu_us_per_order", "ours.cpu_us_per_order"),
+            ("cpu.one_statement_over_ours", "one_statement.cpu_us_per_order", "ours.cpu_us_per_order"),
+            ("http64.vs_naive", "ours.http64_orders_per_second", "naive.http64_orders_per_second"),
+            ("http512.vs_naive", "ours.http512_orders_per_second", "naive.http512_orders_per_second"),
+            ("ack_p50_over_commit_p50", "open.ack_p50_seconds", "commit_p50_seconds"),
+        ];
+        for (name, above, below) in ratios {
+            self.set(name, self.get(above) / self.get(below));
+        }
+    }
+
+    /// One flat object, every figure a number.
+    pub fn write(&self, path: &Path) -> Result<()> {
+        let names = self.rounds.keys().chain(self.single.keys());
+        let flat: BTreeMap<&str, f64> = names.map(|name| (name.as_str(), self.get(name))).collect();
+        if let Some(folder) = path.parent() {
+            std::fs::create_dir_all(folder).with_context(|| format!("creating {}", folder.display()))?;
+        }
+        let text = serde_json::to_string_pretty(&flat)? + "\n";
+        std::fs::write(path, text).with_context(|| format!("writing {}", path.display()))?;
+        println!("\nwrote {}", path.display());
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ratios_are_of_medians() {
+        let mut figures = Figures::default();
+        for (naive, ours) in [(100.0, 10.0), (900.0, 30.0), (300.0, 20.0)] {
+            figures.add("naive.cpu_us_per_order", naive);
+            figures.add("ours.cpu_us_per_order", ours);
+        }
+        figures.compare();
+        assert_eq!(figures.get("cpu.naive_over_ours"), 15.0);
+        assert_eq!(figures.range("ours.cpu_us_per_order"), Some((10.0, 30.0)));
+        assert_eq!(figures.get("never.measured"), 0.0);
+    }
+}

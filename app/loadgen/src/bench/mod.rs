@@ -1,0 +1,136 @@
+//! The benchmark: four servers under one workload in alternating rounds, then the core, recovery and memory. Medians of the rounds.
+//!
+//! Everything is real and durable: PostgreSQL with fsync and synchronous_commit on, one server of it per arm, each arm in processes
+//! of its own. Processor time is the operating system's account of server, PostgreSQL and generator together. Never: a figure that
+//! is not measured in this run.
+
+mod arm;
+mod figures;
+mod machine;
+mod probe;
+mod recovery;
+mod report;
+mod round;
+
+use crate::core_bench;
+use crate::load;
+use crate::workload::Workload;
+use anyhow::{Context, Result};
+use figures::Figures;
+use local_parts::Folder;
+use std::path::PathBuf;
+
+/// How much is measured, and where the figures go.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    pub seed: u64,
+    pub rounds: usize,
+    /// Orders of each closed loop of each round.
+    pub orders: u64,
+    /// Seconds of each open loop.
+    pub open_seconds: f64,
+    pub recovery_events: u64,
+    pub resting_orders: usize,
+    pub core: core_bench::Size,
+    pub output: PathBuf,
+}
+
+impl Settings {
+    /// The measurement.
+    pub fn full(seed: u64, output: PathBuf) -> Self {
+        Self {
+            seed,
+            rounds: 5,
+            orders: 20_000,
+            open_seconds: 4.0,
+            recovery_events: 3_000_000,
+            resting_orders: core_bench::memory::ORDERS,
+            core: core_bench::Size::FULL,
+            output,
+        }
+    }
+
+    /// Only checks that it runs.
+    pub fn quick(seed: u64, output: PathBuf) -> Self {
+        Self {
+            seed,
+            rounds: 1,
+            orders: 1_500,
+            open_seconds: 1.0,
+            recovery_events: 50_000,
+            resting_orders: 50_000,
+            core: core_bench::Size::QUICK,
+            output,
+        }
+    }
+}
+
+/// Connections of the two closed loops; the second one's rate halved is the open loop's.
+const FEW: usize = 64;
+const MANY: usize = 512;
+
+/// Measures everything, prints the table and writes the figures.
+///
+/// # Errors
+/// When a part cannot be started or an order is not accepted.
+pub async fn run(settings: &Settings) -> Result<()> {
+    let folder = Folder::throwaway("bench")?;
+    let mut figures = Figures::default();
+    let credentials = load::credentials()?;
+    let workload = Workload::new(settings.seed);
+
+    let places = arm::start_all(folder.path()).await?;
+    let ours = places.iter().find(|place| place.is_ours()).context("the exchange is one of the arms")?;
+    let machine = machine::describe(ours.database.as_deref().unwrap_or_default()).await?;
+    println!("{machine}");
+    let mut probe = probe::Probe::new(ours, folder.path()).await?;
+    // Caches, prepared statements and connections of every arm are warm before the first round.
+    let mut next = 0;
+    for place in &places {
+        load::closed(place.address, &credentials, workload, FEW, next..next + settings.orders / 10).await?;
+    }
+    next += settings.orders / 10;
+    for number in 0..settings.rounds {
+        println!("round {} of {}", number + 1, settings.rounds);
+        let mut rates = 0.0;
+        // Whoever comes first today is not first tomorrow.
+        for turn in 0..places.len() {
+            let place = &places[(turn + number) % places.len()];
+            let round = round::closed(place, &credentials, workload, next, settings.orders).await?;
+            println!("  {}", round.line(place.name));
+            if place.is_ours() {
+                rates = round.many.rate();
+            }
+            figures.add_round(place.name, &round);
+        }
+        next += settings.orders * 2;
+        figures.add("commit_p50_seconds", probe.commit().await?);
+        figures.add("fdatasync_p50_seconds", probe.fdatasync()?);
+        let rate = rates / 2.0;
+        let orders = (rate * settings.open_seconds) as u64;
+        let open = load::open(ours.address, &credentials, workload, MANY, rate, next..next + orders).await?;
+        next += orders;
+        figures.add("open.rate_per_second", rate);
+        figures.add("open.ack_p50_seconds", open.quantile_seconds(0.5));
+        figures.add("open.ack_p99_seconds", open.quantile_seconds(0.99));
+    }
+    figures.set("ours.fills_per_order", ours.fills().await? / next as f64);
+    for place in places {
+        place.stop().await?;
+    }
+    probe.stop().await?;
+
+    let (events_per_second, events) = recovery::measure(settings, folder.path()).await?;
+    figures.set("recovery.events_per_second", events_per_second);
+    figures.set("recovery.events", events);
+    let core = core_bench::run(settings.seed, settings.core)?;
+    figures.set("core.mops_per_cpu_second", core.mops_per_cpu_second);
+    figures.set("core.p50_ns", core.p50_ns);
+    figures.set("core.p99_ns", core.p99_ns);
+    figures.set("core.replay_mevents_per_cpu_second", core.replay_mevents_per_cpu_second);
+    let bytes = core_bench::memory::in_a_fresh_process(settings.seed, settings.resting_orders)?;
+    figures.set("memory.bytes_per_resting_order", bytes);
+    figures.compare();
+    report::print(&figures);
+    figures.write(&settings.output)
+}

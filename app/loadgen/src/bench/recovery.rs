@@ -1,0 +1,67 @@
+//! How fast a starting server replays its journal from PostgreSQL: its own figure, from its own metrics. Never: a replay of ours.
+
+use super::Settings;
+use super::arm::postgres_options;
+use crate::core_bench::stream::{START, Stream};
+use crate::core_bench::{BATCH, WARM};
+use crate::foundation::lay;
+use crate::stage::{Exchange, exchange_binary};
+use anyhow::{Result, ensure};
+use exchange::db::{head, journal};
+use exchange_core::batch;
+use exchange_core::event::Event;
+use local_parts::Postgres;
+use sqlx::{Connection, Executor, PgConnection};
+use std::path::Path;
+
+/// Events per second of a server's start, and how many there were.
+pub async fn measure(settings: &Settings, folder: &Path) -> Result<(f64, f64)> {
+    let postgres = Postgres::start(postgres_options()).await?;
+    let database = postgres.create_database("recovery").await?;
+    let exchange = Exchange::new(exchange_binary()?, folder, &database, None);
+    exchange.migrate().await?;
+    fill(&database, settings.seed, settings.recovery_events).await?;
+    let server = exchange.serve("recovery").await?;
+    let seconds = server.metric("exchange_engine_recovery_seconds").await?;
+    let events = server.metric("exchange_engine_recovery_events").await?;
+    ensure!(events >= settings.recovery_events as f64, "the server replayed {events} events only");
+    server.stop().await?;
+    Ok((events / seconds, events))
+}
+
+/// Writes a journal of the core benchmark's commands, in batches as a busy leader makes them.
+async fn fill(database: &str, seed: u64, events: u64) -> Result<()> {
+    let mut connection = PgConnection::connect(database).await?;
+    // Only the writing of the test's data is hurried; nothing here is measured.
+    connection.execute("SET synchronous_commit = off").await?;
+    let head = head::read(&mut connection).await?;
+    let (mut pending, mut payload, mut written) = (Vec::new(), Vec::new(), head.last_seq);
+    let mut stream = Stream::new(lay(u32::MAX, START, &mut pending)?, seed);
+    let mut commands = 0;
+    while written < events as i64 {
+        for _ in 0..BATCH {
+            commands += 1;
+            if commands <= WARM {
+                let command = stream.resting(1_000)?;
+                stream.apply(&command)?;
+            } else {
+                stream.draw()?;
+            }
+            pending.extend_from_slice(stream.events());
+        }
+        written = append(&mut connection, head.epoch, written, &pending, &mut payload).await?;
+        pending.clear();
+    }
+    connection.close().await?;
+    Ok(())
+}
+
+async fn append(connection: &mut PgConnection, epoch: i64, written: i64, events: &[Event], payload: &mut Vec<u8>) -> Result<i64> {
+    payload.clear();
+    batch::encode(events, payload);
+    let last_sequence = written + events.len() as i64;
+    let checksum = batch::checksum(payload);
+    let append = journal::Append { epoch, previous_sequence: written, last_sequence, checksum, payload };
+    ensure!(journal::append(connection, append).await?, "somebody else writes the journal");
+    Ok(last_sequence)
+}

@@ -1,0 +1,52 @@
+//! The table that a person reads. Never: a figure that is not in the file too.
+
+use super::figures::Figures;
+
+/// What is wanted of a figure.
+enum Goal {
+    AtLeast(f64),
+    AtMost(f64),
+}
+
+const GOALS: [(&str, Goal); 10] = [
+    ("cpu.naive_over_ours", Goal::AtLeast(8.0)),
+    ("cpu.naive_over_ack", Goal::AtLeast(12.0)),
+    ("cpu.hello_over_ours", Goal::AtLeast(0.25)),
+    ("http64.vs_naive", Goal::AtLeast(5.0)),
+    ("http512.vs_naive", Goal::AtLeast(10.0)),
+    ("ack_p50_over_commit_p50", Goal::AtMost(3.0)),
+    ("core.mops_per_cpu_second", Goal::AtLeast(3.0)),
+    ("core.p99_ns", Goal::AtMost(f64::INFINITY)),
+    ("recovery.events_per_second", Goal::AtLeast(500_000.0)),
+    ("memory.bytes_per_resting_order", Goal::AtMost(300.0)),
+];
+
+const ARMS: [&str; 4] = ["hello", "naive", "one_statement", "ours"];
+
+pub fn print(figures: &Figures) {
+    println!("\nMedians of the rounds [least, greatest]; processor time in microseconds per order\n");
+    println!("{:<14} {:>24} {:>10} {:>18} {:>18}", "arm", "us/order", "until ack", "orders/s at 64", "orders/s at 512");
+    for arm in ARMS {
+        let of = |name: &str| figures.get(&format!("{arm}.{name}"));
+        let (least, greatest) = figures.range(&format!("{arm}.cpu_us_per_order")).unwrap_or_default();
+        let cpu = format!("{:.1} [{least:.1}, {greatest:.1}]", of("cpu_us_per_order"));
+        let (ack, few, many) =
+            (of("cpu_us_per_order_until_ack"), of("http64_orders_per_second"), of("http512_orders_per_second"));
+        println!("{arm:<14} {cpu:>24} {ack:>10.1} {few:>18.0} {many:>18.0}");
+    }
+    println!("\n{:<34} {:>14}   wanted", "figure", "value");
+    for (name, goal) in GOALS {
+        let value = figures.get(name);
+        let (wanted, reached) = match goal {
+            Goal::AtLeast(least) => (format!(">= {least}"), value >= least),
+            Goal::AtMost(f64::INFINITY) => ("reported".to_owned(), true),
+            Goal::AtMost(most) => (format!("<= {most}"), value <= most),
+        };
+        println!("{name:<34} {value:>14.3}   {wanted}{}", if reached { "" } else { "   not reached" });
+    }
+    for name in
+        ["commit_p50_seconds", "fdatasync_p50_seconds", "open.rate_per_second", "open.ack_p50_seconds", "ours.fills_per_order"]
+    {
+        println!("{name:<34} {:>14.6}", figures.get(name));
+    }
+}

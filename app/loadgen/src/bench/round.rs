@@ -1,0 +1,62 @@
+//! One arm's share of a round: both closed loops, and what they cost. Never: another arm.
+
+use super::arm::{Cost, Place};
+use super::{FEW, MANY};
+use crate::client::Credentials;
+use crate::load::{self, Measured};
+use crate::workload::Workload;
+use anyhow::Result;
+
+pub struct Round {
+    pub few: Measured,
+    pub many: Measured,
+    /// Until the last acknowledgement of each loop; what the worker did meanwhile stands apart.
+    pub acknowledged: Cost,
+    /// Until the tables hold everything.
+    pub projected: Cost,
+}
+
+/// Orders `first` to `first + 2 * orders`, half over few connections, half over many.
+pub async fn closed(place: &Place, credentials: &[Credentials], workload: Workload, first: u64, orders: u64) -> Result<Round> {
+    let before = place.cost().await?;
+    let few = load::closed(place.address, credentials, workload, FEW, first..first + orders).await?;
+    let many = load::closed(place.address, credentials, workload, MANY, first + orders..first + 2 * orders).await?;
+    let acknowledged = place.cost().await? - before;
+    place.projected().await?;
+    let projected = place.cost().await? - before;
+    Ok(Round { few, many, acknowledged, projected })
+}
+
+impl Round {
+    pub const fn orders(&self) -> u64 {
+        self.few.orders + self.many.orders
+    }
+
+    /// Microseconds of processor time per order until the last acknowledgement, without the worker's part.
+    pub fn acknowledged_us(&self) -> f64 {
+        let cost = &self.acknowledged;
+        (cost.server + cost.postgres + cost.generator).as_secs_f64() * 1e6 / self.orders() as f64
+    }
+
+    /// Microseconds of processor time per order until the tables hold it, everything included.
+    pub fn projected_us(&self) -> f64 {
+        let cost = &self.projected;
+        (cost.server + cost.postgres + cost.worker + cost.generator).as_secs_f64() * 1e6 / self.orders() as f64
+    }
+
+    /// For people who watch.
+    pub fn line(&self, name: &str) -> String {
+        let each = |time: std::time::Duration| time.as_secs_f64() * 1e6 / self.orders() as f64;
+        let cost = &self.projected;
+        format!(
+            "{name:<14} {:>8.0}/s at {FEW}, {:>8.0}/s at {MANY}; us per order: {:>6.1} (server {:.1}, postgres {:.1}, worker {:.1}, generator {:.1})",
+            self.few.rate(),
+            self.many.rate(),
+            self.projected_us(),
+            each(cost.server),
+            each(cost.postgres),
+            each(cost.worker),
+            each(cost.generator),
+        )
+    }
+}

@@ -1,0 +1,77 @@
+//! Sends the workload to a server over many connections and notes how long each answer took. Never: which server it is.
+
+mod closed;
+mod open;
+
+pub use closed::run as closed;
+pub use open::run as open;
+
+use crate::client::{Connection, Credentials, Method, Request, now_milliseconds};
+use crate::workload::{ACCOUNTS, Workload, key};
+use anyhow::{Context, Result, bail};
+use hdrhistogram::Histogram;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+const PATH: &str = "/api/v3/order";
+/// Longest latency that is told apart, µs.
+const LATENCY_MAX: u64 = 120_000_000;
+
+/// What a run showed.
+#[derive(Debug)]
+pub struct Measured {
+    /// From the first request to the last answer.
+    pub elapsed: Duration,
+    pub orders: u64,
+    /// Microseconds. In an open loop from the moment at which the request was due.
+    pub latency: Histogram<u64>,
+}
+
+impl Measured {
+    pub fn rate(&self) -> f64 {
+        self.orders as f64 / self.elapsed.as_secs_f64()
+    }
+
+    pub fn quantile_seconds(&self, quantile: f64) -> f64 {
+        self.latency.value_at_quantile(quantile) as f64 / 1e6
+    }
+}
+
+/// An empty histogram of microseconds.
+pub fn histogram() -> Result<Histogram<u64>> {
+    Ok(Histogram::new_with_max(LATENCY_MAX, 3)?)
+}
+
+/// The workload's accounts, ready to sign.
+pub fn credentials() -> Result<Vec<Credentials>> {
+    (0..ACCOUNTS).map(key).map(|(api_key, secret)| Credentials::new(&api_key, &secret)).collect()
+}
+
+/// A connection with its buffers.
+struct Sender<'a> {
+    connection: Connection,
+    credentials: &'a [Credentials],
+    workload: Workload,
+    request: Request,
+    parameters: String,
+}
+
+impl<'a> Sender<'a> {
+    async fn open(address: SocketAddr, credentials: &'a [Credentials], workload: Workload) -> Result<Self> {
+        let connection = Connection::open(address).await.context("connecting to the server under load")?;
+        Ok(Self { connection, credentials, workload, request: Request::default(), parameters: String::with_capacity(256) })
+    }
+
+    /// Sends order `number` and waits for its acknowledgement. Anything but 200 ends the run: every order must be accepted.
+    async fn order(&mut self, number: u64) -> Result<()> {
+        let order = self.workload.order(number);
+        order.parameters(&mut self.parameters);
+        let credentials = &self.credentials[order.account as usize];
+        let bytes = self.request.signed(Method::Post, PATH, &self.parameters, credentials, now_milliseconds());
+        let response = self.connection.ask(bytes).await.with_context(|| format!("sending order {number}"))?;
+        if response.status != 200 {
+            bail!("order {number} was answered {}: {}", response.status, String::from_utf8_lossy(response.body));
+        }
+        Ok(())
+    }
+}

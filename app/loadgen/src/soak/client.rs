@@ -1,0 +1,172 @@
+//! One client: places, cancels and replaces orders with ids that it never uses twice, and records every answer. Never: a check.
+
+use super::record::{Fill, Log, Record};
+use crate::client::{Api, CallError, Credentials, Method, Reply};
+use crate::random::Random;
+use crate::workload::{MARKETS, QUOTE, Workload, key};
+use anyhow::Result;
+use exchange_core::money::{Decimal, parse};
+use serde_json::Value;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::watch;
+use tokio::time::sleep;
+
+/// After an answer that says that the exchange is away.
+const PAUSE: Duration = Duration::from_millis(20);
+/// Open orders that a client remembers for cancelling.
+const REMEMBERED: usize = 50;
+
+pub struct Client {
+    account: u32,
+    addresses: watch::Receiver<SocketAddr>,
+    stopped: watch::Receiver<bool>,
+    log: Arc<Log>,
+    api: Api,
+    random: Random,
+    workload: Workload,
+    sent: u64,
+    /// Market and id of orders that were open when last seen.
+    open: Vec<(usize, u64)>,
+}
+
+impl Client {
+    pub fn new(
+        account: u32,
+        addresses: watch::Receiver<SocketAddr>,
+        log: Arc<Log>,
+        mut random: Random,
+        stopped: watch::Receiver<bool>,
+    ) -> Result<Self> {
+        let (api_key, secret) = key(account);
+        let api = Api::new(*addresses.borrow(), Some(Credentials::new(&api_key, &secret)?));
+        let workload = Workload::new(random.next());
+        Ok(Self { account, addresses, stopped, log, api, random, workload, sent: 0, open: Vec::new() })
+    }
+
+    /// Until it is told to stop.
+    pub async fn run(mut self) {
+        while !*self.stopped.borrow() {
+            if self.addresses.has_changed().unwrap_or(false) {
+                let address = *self.addresses.borrow_and_update();
+                self.api.move_to(address);
+            }
+            let away = match self.random.below(100) {
+                0..70 => self.place().await,
+                70..88 => self.cancel().await,
+                _ => self.replace().await,
+            };
+            if away {
+                sleep(PAUSE).await;
+            }
+        }
+    }
+
+    /// Parameters of a new order, its market and its id.
+    fn order(&mut self) -> (String, usize, String) {
+        self.sent += 1;
+        let order = self.workload.order(self.sent);
+        let client_id = format!("soak-{}-{}", self.account, self.sent);
+        let (symbol, quantity) = (symbol(order.market), Decimal::from(order.quantity));
+        let terms = match self.random.below(10) {
+            0 => "type=MARKET".to_owned(),
+            1 => format!("type=LIMIT&timeInForce=IOC&price={}", Decimal::from(order.price)),
+            _ => format!("type=LIMIT&timeInForce=GTC&price={}", Decimal::from(order.price)),
+        };
+        let side = order.side;
+        let text =
+            format!("symbol={symbol}&side={side}&{terms}&quantity={quantity}&newClientOrderId={client_id}&newOrderRespType=FULL");
+        (text, order.market, client_id)
+    }
+
+    /// True when the exchange was away.
+    async fn place(&mut self) -> bool {
+        let (parameters, market, client_id) = self.order();
+        match self.api.signed(Method::Post, "/api/v3/order", &parameters).await {
+            Ok(reply) => {
+                self.placed(market, client_id, &reply);
+                false
+            }
+            Err(error) => self.not_placed(client_id, &error),
+        }
+    }
+
+    async fn cancel(&mut self) -> bool {
+        let Some((market, order)) = self.any_open() else { return false };
+        let parameters = format!("symbol={}&orderId={order}", symbol(market));
+        match self.api.signed(Method::Delete, "/api/v3/order", &parameters).await {
+            Ok(_) => {
+                self.log.add(Record::Canceled { account: self.account, market, order });
+                false
+            }
+            Err(error) => is_away(&error),
+        }
+    }
+
+    async fn replace(&mut self) -> bool {
+        let Some((market, order)) = self.any_open() else { return false };
+        let (parameters, _, client_id) = self.order();
+        // The new order goes to the market of the old one, as the API wants.
+        let rest = parameters.split_once('&').map_or("", |(_, rest)| rest);
+        let parameters = format!("symbol={}&{rest}&cancelReplaceMode=STOP_ON_FAILURE&cancelOrderId={order}", symbol(market));
+        match self.api.signed(Method::Post, "/api/v3/order/cancelReplace", &parameters).await {
+            Ok(reply) => {
+                self.log.add(Record::Canceled { account: self.account, market, order });
+                self.placed(market, client_id, &reply["newOrderResponse"]);
+                false
+            }
+            Err(error) => self.not_placed(client_id, &error),
+        }
+    }
+
+    fn any_open(&mut self) -> Option<(usize, u64)> {
+        let index = self.random.below(self.open.len() as u64) as usize;
+        (index < self.open.len()).then(|| self.open.swap_remove(index))
+    }
+
+    fn placed(&mut self, market: usize, client_id: String, reply: &Reply) {
+        let order = reply["orderId"].as_u64().unwrap_or_default();
+        if matches!(reply["status"].as_str(), Some("NEW" | "PARTIALLY_FILLED")) && self.open.len() < REMEMBERED {
+            self.open.push((market, order));
+        }
+        let fills = reply["fills"].as_array().map_or(&[][..], Vec::as_slice);
+        let fills = fills.iter().map(|fill| Fill {
+            trade: fill["tradeId"].as_u64().unwrap_or_default(),
+            price: number(&fill["price"]),
+            quantity: number(&fill["qty"]),
+        });
+        self.log.add(Record::Placed {
+            account: self.account,
+            market,
+            order,
+            client_id,
+            price: number(&reply["price"]),
+            quantity: number(&reply["origQty"]),
+            fills: fills.collect(),
+        });
+    }
+
+    fn not_placed(&self, client_id: String, error: &CallError) -> bool {
+        let account = self.account;
+        self.log.add(match error {
+            CallError::Refused { .. } => Record::Refused { account, client_id },
+            CallError::Unknown(_) => Record::Unknown { account, client_id },
+        });
+        is_away(error)
+    }
+}
+
+/// No answer, or one that speaks of the exchange's state and not of the order.
+fn is_away(error: &CallError) -> bool {
+    !matches!(error, CallError::Refused { status: 400..500, .. })
+}
+
+/// A number that is not there gives -1, which no check will find.
+fn number(value: &Value) -> i64 {
+    value.as_str().and_then(|text| parse(text).ok()).unwrap_or(-1)
+}
+
+pub fn symbol(market: usize) -> String {
+    format!("{}{QUOTE}", MARKETS[market].0)
+}

@@ -1,0 +1,131 @@
+//! The journal, read and folded by the core alone: the truth that every record is held against. Never: the API or the tables.
+
+use super::record::Record;
+use crate::foundation::FIRST_ACCOUNT;
+use anyhow::{Context, Result, bail, ensure};
+use exchange::db::journal;
+use exchange_core::order::{AccountId, MarketId, Order, OrderId, OrderStatus, TradeId};
+use exchange_core::{Effects, State, TradeRecord, batch};
+use futures::StreamExt;
+use sqlx::{Connection, PgConnection};
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+
+/// Everything that the journal tells, up to where it was read.
+#[derive(Default)]
+pub struct Fold {
+    pub state: State,
+    epoch: i64,
+    pub orders: BTreeMap<OrderId, Order>,
+    pub trades: BTreeMap<(MarketId, TradeId), TradeRecord>,
+    by_client_id: BTreeMap<(AccountId, String), OrderId>,
+}
+
+/// What one event did, gathered.
+#[derive(Default)]
+struct Gathered {
+    orders: Vec<Order>,
+    trades: Vec<TradeRecord>,
+}
+
+impl Effects for Gathered {
+    fn order_changed(&mut self, order: &Order) {
+        self.orders.push(order.clone());
+    }
+
+    fn traded(&mut self, trade: &TradeRecord) {
+        self.trades.push(trade.clone());
+    }
+}
+
+impl Fold {
+    pub fn sequence(&self) -> u64 {
+        self.state.sequence()
+    }
+
+    /// Reads what was written since.
+    pub async fn read(&mut self, database: &str) -> Result<()> {
+        let mut connection = PgConnection::connect(database).await?;
+        let mut stream = journal::stream(&mut connection, self.sequence() as i64);
+        while let Some(stored) = stream.next().await {
+            let stored = stored?;
+            let next = self.sequence() as i64 + 1;
+            ensure!(stored.first_sequence == next, "the journal goes on at {}, not at {next}", stored.first_sequence);
+            ensure!(stored.epoch >= self.epoch, "epoch {} wrote after epoch {}", stored.epoch, self.epoch);
+            self.epoch = stored.epoch;
+            let payload = stored.payload()?;
+            ensure!(i64::from(batch::checksum(payload)) == stored.checksum, "batch {next} has another checksum");
+            for event in batch::decode(payload)? {
+                let mut gathered = Gathered::default();
+                self.state.evolve_with(&event, &mut gathered);
+                self.take(gathered)?;
+            }
+            ensure!(self.sequence() as i64 == stored.last_sequence, "batch {next} does not hold what it says");
+        }
+        Ok(())
+    }
+
+    fn take(&mut self, gathered: Gathered) -> Result<()> {
+        for order in gathered.orders {
+            match self.by_client_id.entry((order.account, order.client_id.as_str().to_owned())) {
+                Entry::Vacant(entry) => drop(entry.insert(order.id)),
+                Entry::Occupied(entry) if *entry.get() == order.id => {}
+                Entry::Occupied(entry) => {
+                    bail!("{} was executed twice: as order {} and as order {}", order.client_id.as_str(), entry.get(), order.id)
+                }
+            }
+            self.orders.insert(order.id, order);
+        }
+        for trade in gathered.trades {
+            let number = (trade.market, trade.trade);
+            ensure!(self.trades.insert(number, trade).is_none(), "trade {number:?} happened twice");
+        }
+        Ok(())
+    }
+
+    /// One record against the journal.
+    pub fn confirm(&self, record: &Record) -> Result<()> {
+        match record {
+            Record::Placed { account, market, order, client_id, price, quantity, fills } => {
+                let found = self.orders.get(order).with_context(|| format!("order {order} was acknowledged and is lost"))?;
+                let same = found.account == FIRST_ACCOUNT + account
+                    && usize::from(found.market) == *market
+                    && found.client_id.as_str() == client_id
+                    && found.price == *price
+                    && found.quantity == *quantity;
+                ensure!(same, "order {order} was acknowledged as {record:?} and is {found:?}");
+                for fill in fills {
+                    let trade = self.trades.get(&(found.market, fill.trade));
+                    let trade = trade.with_context(|| format!("{fill:?} of order {order} was acknowledged and is lost"))?;
+                    let of_order = trade.buyer_order == *order || trade.seller_order == *order;
+                    let same = of_order && trade.price == fill.price && trade.quantity == fill.quantity;
+                    ensure!(same, "{fill:?} of order {order} was acknowledged and is {trade:?}");
+                }
+            }
+            Record::Canceled { order, .. } => {
+                let status = self.orders.get(order).map(|order| order.status);
+                ensure!(status == Some(OrderStatus::Canceled), "order {order} was acknowledged as cancelled and is {status:?}");
+            }
+            Record::Refused { account, client_id } => {
+                let found = self.by_client_id.get(&(FIRST_ACCOUNT + account, client_id.clone()));
+                ensure!(found.is_none(), "{client_id} was refused and executed as order {found:?}");
+            }
+            // Twice was looked for while folding.
+            Record::Unknown { .. } => {}
+        }
+        Ok(())
+    }
+
+    /// Every asset sums to zero, and nobody but the outside world owes.
+    pub fn balanced(&self) -> Result<()> {
+        for (asset, sum) in self.state.trial_balance() {
+            ensure!(sum == 0, "asset {asset} sums to {sum}, not to zero");
+        }
+        for account in self.state.accounts().filter(|account| account.id != exchange_core::CUSTODY) {
+            for (asset, balance) in self.state.balances(account.id) {
+                ensure!(balance.free >= 0 && balance.locked >= 0, "account {} owes asset {asset}: {balance:?}", account.id);
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,154 @@
+//! The crash test: clients trade through the public API while servers are killed at random moments. Everything that was acknowledged
+//! must be there afterwards, nothing twice, and the tables must agree with the journal. Never: a retry that hides a loss.
+//!
+//! The seed fixes what the clients ask and when the killer strikes; the machine's own timing does the rest, so a seed repeats a run's
+//! plan, not its every interleaving.
+
+mod client;
+mod fold;
+mod history;
+mod record;
+mod site;
+mod standby;
+mod tables;
+
+use crate::random::Random;
+use anyhow::{Context, Result, ensure};
+use client::Client;
+use fold::Fold;
+use record::{Log, Record};
+use site::Site;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio::sync::watch;
+use tokio::time::sleep;
+
+/// How hard and how long.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    pub seed: u64,
+    /// kill -9 of the server.
+    pub kills: usize,
+    /// Immediate stops of PostgreSQL.
+    pub database_kills: usize,
+    /// kill -9 of the worker.
+    pub worker_kills: usize,
+    pub clients: u32,
+    /// The `exchange` program.
+    pub binary: PathBuf,
+}
+
+/// Load before each blow: from, to.
+const CALM: (i64, i64) = (100, 1_200);
+/// Something must have been acknowledged between two blows; this long it is waited for.
+const PROGRESS: Duration = Duration::from_secs(60);
+
+/// Who is struck.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Blow {
+    Server,
+    Database,
+    Worker,
+}
+
+/// What a run saw.
+#[derive(Debug, Default, Clone, Copy)]
+pub struct Summary {
+    pub orders: usize,
+    pub cancels: usize,
+    pub fills: usize,
+    pub refused: usize,
+    pub unknown: usize,
+}
+
+/// Runs it all and says what was checked.
+///
+/// # Errors
+/// When an acknowledged thing is missing, something was executed twice, or the books, tables and journal disagree.
+pub async fn run(settings: &Settings) -> Result<Summary> {
+    println!(
+        "soak: seed {}, {} kills of the server, {} of PostgreSQL, {} of the worker, {} clients",
+        settings.seed, settings.kills, settings.database_kills, settings.worker_kills, settings.clients
+    );
+    let mut random = Random::new(settings.seed);
+    let mut site = Site::start(&settings.binary).await?;
+    standby::check(&mut site).await.context("two servers on one database")?;
+
+    let (address, addresses) = watch::channel(site.address());
+    let log = Arc::new(Log::default());
+    let (stop, stopped) = watch::channel(false);
+    let clients: Vec<_> = (0..settings.clients)
+        .map(|account| Client::new(account, addresses.clone(), Arc::clone(&log), random.fork(), stopped.clone()))
+        .collect::<Result<_>>()?;
+    let mut running = tokio::task::JoinSet::new();
+    clients.into_iter().for_each(|client| drop(running.spawn(client.run())));
+
+    let mut fold = Fold::default();
+    let mut summary = Summary::default();
+    for (number, blow) in plan(settings, &mut random).into_iter().enumerate() {
+        sleep(Duration::from_millis(random.between(CALM.0, CALM.1) as u64)).await;
+        progress(&log).await.with_context(|| format!("before blow {number}"))?;
+        let begun = Instant::now();
+        site.strike(blow).await.with_context(|| format!("blow {number}, {blow:?}"))?;
+        address.send_replace(site.address());
+        let back = begun.elapsed();
+        let records = log.take();
+        check(&site, &mut fold, &records, &mut summary).await.with_context(|| format!("after blow {number}, {blow:?}"))?;
+        println!(
+            "  blow {number:>3} {blow:?}: back after {back:.1?}; {} records checked, {} events",
+            records.len(),
+            fold.sequence()
+        );
+    }
+    stop.send_replace(true);
+    while let Some(ended) = running.join_next().await {
+        ended.context("a client failed")?;
+    }
+    let records = log.take();
+    check(&site, &mut fold, &records, &mut summary).await.context("at the end")?;
+    tables::agree(&site, &fold).await.context("comparing the tables with the journal")?;
+    site.stop().await?;
+    println!("soak: passed, seed {}: {summary:?}, {} events, {} trades", settings.seed, fold.sequence(), fold.trades.len());
+    Ok(summary)
+}
+
+/// The blows in a random order.
+fn plan(settings: &Settings, random: &mut Random) -> Vec<Blow> {
+    let kinds =
+        [(Blow::Server, settings.kills), (Blow::Database, settings.database_kills), (Blow::Worker, settings.worker_kills)];
+    let mut plan: Vec<Blow> = kinds.into_iter().flat_map(|(blow, count)| std::iter::repeat_n(blow, count)).collect();
+    for index in (1..plan.len()).rev() {
+        plan.swap(index, random.below(index as u64 + 1) as usize);
+    }
+    plan
+}
+
+/// A blow against an idle exchange would prove nothing.
+async fn progress(log: &Log) -> Result<()> {
+    let end = Instant::now() + PROGRESS;
+    while !log.has_acknowledged() {
+        ensure!(Instant::now() < end, "nothing was acknowledged for {} s", PROGRESS.as_secs());
+        sleep(Duration::from_millis(5)).await;
+    }
+    Ok(())
+}
+
+/// Everything in `records` against the journal and against what the API tells now.
+async fn check(site: &Site, fold: &mut Fold, records: &[Record], summary: &mut Summary) -> Result<()> {
+    fold.read(&site.database).await?;
+    for record in records {
+        fold.confirm(record)?;
+        match record {
+            Record::Placed { fills, .. } => {
+                summary.orders += 1;
+                summary.fills += fills.len();
+            }
+            Record::Canceled { .. } => summary.cancels += 1,
+            Record::Refused { .. } => summary.refused += 1,
+            Record::Unknown { .. } => summary.unknown += 1,
+        }
+    }
+    fold.balanced()?;
+    history::confirm(site.address(), records).await.context("asking the API")
+}

@@ -1,0 +1,176 @@
+//! The exchange's own programs on one database: migrate, serve, worker. Never: an interface that an operator has not.
+
+use super::child::Child;
+use crate::client::Connection;
+use anyhow::{Context, Result, ensure};
+use local_parts::{S3Access, free_ports};
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// Time for a start, with the recovery of a run's journal.
+const READY: Duration = Duration::from_secs(120);
+/// From a signal to the end.
+const STOP: Duration = Duration::from_secs(30);
+/// What readiness says of a server that does not lead.
+const STANDS_BY: &str = "standing by";
+/// How often a server that lost the race for a port is started again.
+const ATTEMPTS: usize = 3;
+
+/// One database and the programs that may be started on it.
+#[derive(Debug, Clone)]
+pub struct Exchange {
+    binary: PathBuf,
+    folder: PathBuf,
+    environment: Vec<(String, String)>,
+    /// 32 bytes.
+    pub encryption_key: [u8; 32],
+}
+
+/// A running server or worker.
+pub struct Server {
+    pub child: Child,
+    /// The API; of a worker its admin listener.
+    pub api: SocketAddr,
+    pub admin: SocketAddr,
+}
+
+/// `exchange` beside this program: built in the same profile.
+///
+/// # Errors
+/// When it is not there.
+pub fn exchange_binary() -> Result<PathBuf> {
+    let here = std::env::current_exe().context("finding this program")?;
+    // A test's program lies one folder deeper.
+    let candidates = here.ancestors().skip(1).take(2).map(|folder| folder.join("exchange"));
+    let found = candidates.into_iter().find(|path| path.is_file());
+    found.with_context(|| format!("no `exchange` beside {}: build it in the same profile", here.display()))
+}
+
+impl Exchange {
+    /// `database` is its address; logs go to `folder`.
+    pub fn new(binary: PathBuf, folder: &Path, database: &str, storage: Option<(&S3Access, &str)>) -> Self {
+        let encryption_key = [7; 32];
+        let mut environment = vec![
+            ("EXCHANGE_DATABASE_URL".into(), database.to_owned()),
+            ("EXCHANGE_INTERNAL_TOKEN".into(), "a-token-of-one-run-on-the-loopback-address".into()),
+            ("EXCHANGE_KEY_ENCRYPTION_KEY".into(), hex::encode(encryption_key)),
+            ("LOG_FORMAT".into(), "json".into()),
+        ];
+        // The load comes from one address and few accounts.
+        for limit in ["WEIGHT_1M", "ORDERS_10S", "ORDERS_1D"] {
+            environment.push((format!("EXCHANGE_RATE_LIMIT_{limit}"), u32::MAX.to_string()));
+        }
+        if let Some((access, bucket)) = storage {
+            let settings = [
+                ("ENDPOINT", &access.endpoint),
+                ("REGION", &access.region),
+                ("ACCESS_KEY", &access.access_key),
+                ("SECRET_KEY", &access.secret_key),
+                ("BUCKET", &bucket.to_owned()),
+            ];
+            environment.extend(settings.map(|(name, value)| (format!("EXCHANGE_S3_{name}"), value.clone())));
+        }
+        Self { binary, folder: folder.to_owned(), environment, encryption_key }
+    }
+
+    /// Adds a setting.
+    pub fn set(mut self, name: &str, value: &str) -> Self {
+        self.environment.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// Brings the schema up to date.
+    pub async fn migrate(&self) -> Result<()> {
+        Child::start("migrate", &self.binary, &["migrate"], &self.environment, &self.folder)?.finish().await
+    }
+
+    /// Starts a server and waits until it leads.
+    pub async fn serve(&self, name: &str) -> Result<Server> {
+        let ports = ["EXCHANGE_HTTP_LISTEN", "EXCHANGE_ADMIN_LISTEN", "EXCHANGE_INTERNAL_LISTEN"];
+        self.start(name, "serve", ports).await
+    }
+
+    /// Starts a server beside one that leads, and waits until it stands by.
+    pub async fn standby(&self, name: &str) -> Result<Server> {
+        let ports = ["EXCHANGE_HTTP_LISTEN", "EXCHANGE_ADMIN_LISTEN", "EXCHANGE_INTERNAL_LISTEN"];
+        let mut server = self.spawn(name, "serve", ports)?;
+        let admin = server.admin;
+        let stands_by = async || ask(admin, "/readyz").await.is_ok_and(|(_, body)| body.contains(STANDS_BY));
+        server.child.ready(READY, stands_by).await?;
+        Ok(server)
+    }
+
+    /// Starts a worker and waits until it projects.
+    pub async fn worker(&self, name: &str) -> Result<Server> {
+        let unused = "EXCHANGE_INTERNAL_LISTEN";
+        self.start(name, "worker", ["EXCHANGE_ADMIN_LISTEN", "EXCHANGE_HTTP_LISTEN", unused]).await
+    }
+
+    async fn start(&self, name: &str, role: &str, listeners: [&str; 3]) -> Result<Server> {
+        let mut attempt = 1;
+        loop {
+            match self.try_start(name, role, listeners).await {
+                Err(_) if attempt < ATTEMPTS => attempt += 1,
+                done => return done,
+            }
+        }
+    }
+
+    async fn try_start(&self, name: &str, role: &str, listeners: [&str; 3]) -> Result<Server> {
+        let mut server = self.spawn(name, role, listeners)?;
+        server.wait_until_ready().await?;
+        Ok(server)
+    }
+
+    fn spawn(&self, name: &str, role: &str, listeners: [&str; 3]) -> Result<Server> {
+        let addresses = free_ports::<3>()?.map(|port| SocketAddr::from((Ipv4Addr::LOCALHOST, port)));
+        let mut environment = self.environment.clone();
+        environment.extend(listeners.iter().zip(addresses).map(|(name, address)| ((*name).to_owned(), address.to_string())));
+        let child = Child::start(name, &self.binary, &[role], &environment, &self.folder)?;
+        let admin = if role == "serve" { addresses[1] } else { addresses[0] };
+        Ok(Server { child, api: addresses[0], admin })
+    }
+}
+
+impl Server {
+    /// Waits until readiness says yes.
+    pub async fn wait_until_ready(&mut self) -> Result<()> {
+        let admin = self.admin;
+        self.child.ready(READY, async || get(admin, "/readyz").await.is_ok()).await
+    }
+
+    pub async fn stop(self) -> Result<()> {
+        self.child.stop(STOP).await
+    }
+
+    /// The value of a metric without labels, or the sum over its label sets.
+    ///
+    /// # Errors
+    /// When the metrics cannot be read or have no such name.
+    pub async fn metric(&self, name: &str) -> Result<f64> {
+        let text = get(self.admin, "/metrics").await?;
+        let values = text.lines().filter_map(|line| {
+            let (series, value) = line.rsplit_once(' ')?;
+            let of_name = series == name || series.strip_prefix(name).is_some_and(|rest| rest.starts_with('{'));
+            if of_name { value.parse::<f64>().ok() } else { None }
+        });
+        let values: Vec<f64> = values.collect();
+        ensure!(!values.is_empty(), "no metric {name} at {}", self.admin);
+        Ok(values.iter().sum())
+    }
+}
+
+/// The body of a successful GET.
+async fn get(address: SocketAddr, path: &str) -> Result<String> {
+    let (status, body) = ask(address, path).await?;
+    ensure!(status == 200, "{path} answered {status}");
+    Ok(body)
+}
+
+async fn ask(address: SocketAddr, path: &str) -> Result<(u16, String)> {
+    let mut connection = Connection::open(address).await?;
+    let request = format!("GET {path} HTTP/1.1\r\nHost: local\r\n\r\n");
+    let response = connection.ask(request.as_bytes()).await?;
+    Ok((response.status, String::from_utf8_lossy(response.body).into_owned()))
+}

@@ -1,0 +1,56 @@
+//! The foundation and the API keys of the workload, put into a migrated, empty database. Never: a database in use.
+
+use super::program::Exchange;
+use crate::foundation::{FIRST_ACCOUNT, lay};
+use crate::workload::{ACCOUNTS, key};
+use anyhow::{Result, ensure};
+use exchange::api_key::{Permissions, Vault};
+use exchange::db::api_keys::{self, Material, NewApiKey};
+use exchange::db::{head, journal};
+use exchange_core::batch;
+use sqlx::{Connection, PgConnection, PgPool};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// Open orders of one account on one market: wide enough for any run.
+const MAX_ORDERS: u32 = 1_000_000;
+
+/// Writes the foundation as the journal's first batch, and the keys that [`key`] makes.
+///
+/// # Errors
+/// When the database is not empty.
+pub async fn seed(exchange: &Exchange, url: &str) -> Result<()> {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH)?.as_micros() as i64;
+    let (mut events, mut payload) = (Vec::new(), Vec::new());
+    lay(MAX_ORDERS, now, &mut events)?;
+    batch::encode(&events, &mut payload);
+    let mut connection = PgConnection::connect(url).await?;
+    let head = head::read(&mut connection).await?;
+    ensure!(head.last_seq == 0, "the journal has events already");
+    let append = journal::Append {
+        epoch: head.epoch,
+        previous_sequence: 0,
+        last_sequence: events.len() as i64,
+        checksum: batch::checksum(&payload),
+        payload: &payload,
+    };
+    ensure!(journal::append(&mut connection, append).await?, "somebody else writes the journal");
+    connection.close().await?;
+
+    let pool = PgPool::connect(url).await?;
+    let vault = Vault::new(&exchange.encryption_key.into(), &[]);
+    for account in 0..ACCOUNTS {
+        let (api_key, secret) = key(account);
+        let material = Material::Hmac(vault.seal(&api_key, &secret.into())?);
+        let new = NewApiKey {
+            api_key: &api_key,
+            account: FIRST_ACCOUNT + account,
+            label: "load",
+            material: &material,
+            permissions: Permissions { read: true, trade: true, withdraw: false },
+            networks: &[],
+        };
+        api_keys::create(&pool, &new).await?;
+    }
+    pool.close().await;
+    Ok(())
+}

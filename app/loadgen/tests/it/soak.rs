@@ -1,0 +1,12 @@
+//! The short form of `make soak`: a few blows, the same checks.
+
+use exchange_loadgen::soak::{Settings, run};
+use exchange_loadgen::stage::exchange_binary;
+
+#[tokio::test]
+async fn nothing_acknowledged_is_lost_when_servers_are_killed() {
+    let settings =
+        Settings { seed: 1, kills: 3, database_kills: 1, worker_kills: 1, clients: 4, binary: exchange_binary().unwrap() };
+    let summary = run(&settings).await.unwrap();
+    assert!(summary.orders > 50 && summary.cancels > 0 && summary.fills > 0, "{summary:?}");
+}
