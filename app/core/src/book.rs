@@ -21,11 +21,33 @@ pub(crate) struct MinuteVolume {
     pub base: Amount,
 }
 
+/// The levels of one side, the best last. Nearly all that happens, happens near the best: there a level is found by looking at a few
+/// neighbours and added by moving a few, which a tree cannot beat. Far from the best an addition moves all that is better: 32 bytes a
+/// level, 0.1 ms for fifty thousand.
+#[derive(Debug, Clone, Default)]
+struct Levels(Vec<(Price, Level)>);
+
+/// Levels next to the best that are looked at one by one.
+const NEAR: usize = 8;
+
+impl Levels {
+    /// Where `price` is, or belongs. `rank` rises towards the best.
+    #[inline]
+    fn position(&self, rank: impl Fn(Price) -> Price, price: Price) -> usize {
+        let wanted = rank(price);
+        let near = self.0.len().saturating_sub(NEAR);
+        if near > 0 && rank(self.0[near].0) > wanted {
+            return self.0[..near].partition_point(|level| rank(level.0) < wanted);
+        }
+        near + self.0[near..].iter().map(|level| usize::from(rank(level.0) < wanted)).sum::<usize>()
+    }
+}
+
 /// The book and the counters of one market.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Book {
-    pub bids: BTreeMap<Price, Level>,
-    pub asks: BTreeMap<Price, Level>,
+    bids: Levels,
+    asks: Levels,
     /// Waiting orders by stop price: triggered by a trade at or above, or at or below it.
     pub above: BTreeMap<(Price, OrderId), Slot>,
     pub below: BTreeMap<(Price, OrderId), Slot>,
@@ -39,6 +61,16 @@ pub(crate) struct Book {
     /// Sequence of the last event that touched the book.
     pub sequence: u64,
     pub minutes: VecDeque<MinuteVolume>,
+    /// What [`Self::average_price`] gave after the last trade, while its minute lasts: a division less for every order.
+    average: Option<Average>,
+}
+
+/// For which minute and window an average price holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Average {
+    minute: i64,
+    minutes: u8,
+    price: Option<Price>,
 }
 
 /// Best first: (price, quantity).
@@ -49,29 +81,38 @@ pub struct Depth {
 }
 
 impl Book {
-    fn side_mut(&mut self, side: Side) -> &mut BTreeMap<Price, Level> {
+    /// The side's levels and where `price` is or belongs among them.
+    #[inline]
+    fn locate(&mut self, side: Side, price: Price) -> (&mut Vec<(Price, Level)>, usize) {
         match side {
-            Side::Buy => &mut self.bids,
-            Side::Sell => &mut self.asks,
+            Side::Buy => {
+                let at = self.bids.position(|price| price, price);
+                (&mut self.bids.0, at)
+            }
+            Side::Sell => {
+                let at = self.asks.position(|price| -price, price);
+                (&mut self.asks.0, at)
+            }
         }
     }
 
     /// The best level of `side`.
     #[inline]
     pub fn best(&self, side: Side) -> Option<(Price, &Level)> {
-        let entry = match side {
-            Side::Buy => self.bids.last_key_value(),
-            Side::Sell => self.asks.first_key_value(),
+        let levels = match side {
+            Side::Buy => &self.bids.0,
+            Side::Sell => &self.asks.0,
         };
-        entry.map(|(price, level)| (*price, level))
+        levels.last().map(|(price, level)| (*price, level))
     }
 
     /// Levels of `side`, best first.
-    pub fn levels(&self, side: Side) -> Box<dyn Iterator<Item = (Price, &Level)> + '_> {
-        match side {
-            Side::Buy => Box::new(self.bids.iter().rev().map(|(p, l)| (*p, l))),
-            Side::Sell => Box::new(self.asks.iter().map(|(p, l)| (*p, l))),
-        }
+    pub fn levels(&self, side: Side) -> impl Iterator<Item = (Price, &Level)> + '_ {
+        let levels = match side {
+            Side::Buy => &self.bids.0,
+            Side::Sell => &self.asks.0,
+        };
+        levels.iter().rev().map(|(price, level)| (*price, level))
     }
 
     pub fn depth(&self, limit: usize) -> Depth {
@@ -92,7 +133,11 @@ impl Book {
     pub fn rest(&mut self, orders: &mut Orders, slot: Slot) {
         let order = orders.get(slot);
         let (side, price, remaining) = (order.side, order.price, Amount::from(order.remaining()));
-        let level = self.side_mut(side).entry(price).or_insert(Level { chain: Chain::EMPTY, quantity: 0 });
+        let (levels, at) = self.locate(side, price);
+        if levels.get(at).is_none_or(|level| level.0 != price) {
+            levels.insert(at, (price, Level { chain: Chain::EMPTY, quantity: 0 }));
+        }
+        let level = &mut levels[at].1;
         level.quantity += remaining;
         orders.push_back(&mut level.chain, slot, Link::Level);
         orders.set_resting(slot, true);
@@ -101,7 +146,8 @@ impl Book {
     /// A resting order's remainder shrank by `quantity`.
     #[inline]
     pub fn reduce(&mut self, side: Side, price: Price, quantity: Quantity) {
-        if let Some(level) = self.side_mut(side).get_mut(&price) {
+        let (levels, at) = self.locate(side, price);
+        if let Some((_, level)) = levels.get_mut(at).filter(|level| level.0 == price) {
             level.quantity -= Amount::from(quantity);
         }
     }
@@ -110,13 +156,13 @@ impl Book {
     pub fn remove(&mut self, orders: &mut Orders, slot: Slot) {
         let order = orders.get(slot);
         let (side, price, remaining) = (order.side, order.price, Amount::from(order.remaining()));
-        let levels = self.side_mut(side);
-        let Some(level) = levels.get_mut(&price) else { return };
+        let (levels, at) = self.locate(side, price);
+        let Some((_, level)) = levels.get_mut(at).filter(|level| level.0 == price) else { return };
         level.quantity -= remaining;
         orders.unlink(&mut level.chain, slot, Link::Level);
         orders.set_resting(slot, false);
         if level.chain == Chain::EMPTY {
-            levels.remove(&price);
+            levels.remove(at);
         }
     }
 
@@ -125,8 +171,8 @@ impl Book {
         if kind.triggers_above(side) { &mut self.above } else { &mut self.below }
     }
 
-    /// Notes a trade for the last and the average price.
-    pub fn traded(&mut self, price: Price, quantity: Quantity, quote: Amount, now: Time) {
+    /// Notes a trade for the last and the average price, that of the market's own window of `minutes`.
+    pub fn traded(&mut self, price: Price, quantity: Quantity, quote: Amount, minutes: u8, now: Time) {
         self.last_price = price;
         let minute = now.div_euclid(MINUTE);
         match self.minutes.back_mut() {
@@ -141,12 +187,22 @@ impl Book {
                 self.minutes.push_back(MinuteVolume { minute, quote, base: Amount::from(quantity) });
             }
         }
+        self.average = Some(Average { minute, minutes, price: self.average_of(minutes, minute) });
     }
 
     /// Volume-weighted average over the current and the `minutes - 1` minutes before; the last price when nothing traded in
     /// them; `None` before the first trade. Rounded down to 10⁻⁸.
+    #[inline]
     pub fn average_price(&self, minutes: u8, now: Time) -> Option<Price> {
-        let oldest = now.div_euclid(MINUTE) - i64::from(minutes);
+        let minute = now.div_euclid(MINUTE);
+        match self.average {
+            Some(known) if known.minute == minute && known.minutes == minutes => known.price,
+            _ => self.average_of(minutes, minute),
+        }
+    }
+
+    fn average_of(&self, minutes: u8, minute: i64) -> Option<Price> {
+        let oldest = minute - i64::from(minutes);
         let recent = self.minutes.iter().rev().take_while(|m| m.minute > oldest);
         let (quote, base) = recent.fold((0, 0), |(quote, base), m| (quote + m.quote, base + m.base));
         if base > 0 {

@@ -18,42 +18,93 @@ impl fmt::Display for DecodeError {
 
 impl std::error::Error for DecodeError {}
 
-/// Appends values to a buffer.
-pub struct Writer<'a>(pub &'a mut Vec<u8>);
+/// Where a [`Writer`] puts its bytes.
+pub trait Sink {
+    /// The first `length` (at most 8) bytes of `word`.
+    fn word(&mut self, word: [u8; 8], length: usize);
+    fn bytes(&mut self, bytes: &[u8]);
+}
 
-impl Writer<'_> {
+impl Sink for &mut Vec<u8> {
+    #[inline]
+    fn word(&mut self, word: [u8; 8], length: usize) {
+        self.extend_from_slice(&word[..length]);
+    }
+
+    #[inline]
+    fn bytes(&mut self, bytes: &[u8]) {
+        self.extend_from_slice(bytes);
+    }
+}
+
+/// Bytes of an event of bounded size, put together in place: no growth to look after between two fields.
+pub struct Fixed {
+    bytes: [u8; Self::ROOM],
+    length: usize,
+}
+
+impl Fixed {
+    /// The largest is an order placed: 17 integers and a client order id, at most 136 bytes. A word is written whole.
+    const ROOM: usize = 160;
+
+    pub const fn new() -> Self {
+        Self { bytes: [0; Self::ROOM], length: 0 }
+    }
+
+    pub fn written(&self) -> &[u8] {
+        &self.bytes[..self.length]
+    }
+}
+
+impl Sink for &mut Fixed {
+    #[inline]
+    fn word(&mut self, word: [u8; 8], length: usize) {
+        self.bytes[self.length..self.length + 8].copy_from_slice(&word);
+        self.length += length;
+    }
+
+    #[inline]
+    fn bytes(&mut self, bytes: &[u8]) {
+        self.bytes[self.length..self.length + bytes.len()].copy_from_slice(bytes);
+        self.length += bytes.len();
+    }
+}
+
+/// Appends values to a sink.
+pub struct Writer<S>(pub S);
+
+impl<S: Sink> Writer<S> {
     #[inline]
     pub fn u8(&mut self, value: u8) {
-        self.0.push(value);
+        self.0.word([value, 0, 0, 0, 0, 0, 0, 0], 1);
     }
 
     #[inline]
     pub fn bool(&mut self, value: bool) {
-        self.0.push(u8::from(value));
+        self.u8(u8::from(value));
     }
 
     /// Unsigned LEB128, without a branch per byte: lengths are as random as the numbers, and a wrong guess costs more than the work.
     #[inline]
     pub fn u64(&mut self, value: u64) {
         if value >> 56 != 0 {
-            return self.long(value);
+            return self.long(value.into());
         }
         let length = (70 - (value | 1).leading_zeros()) / 7;
         let mut spread = (value & 0x0fff_ffff) | (value & 0x00ff_ffff_f000_0000) << 4;
         spread = (spread & 0x0000_3fff_0000_3fff) | (spread & 0x0fff_c000_0fff_c000) << 2;
         spread = (spread & 0x007f_007f_007f_007f) | (spread & 0x3f80_3f80_3f80_3f80) << 1;
         let more = 0x8080_8080_8080_8080 & ((1 << (8 * (length - 1))) - 1);
-        self.0.extend_from_slice(&(spread | more).to_le_bytes());
-        self.0.truncate(self.0.len() - (8 - length as usize));
+        self.0.word((spread | more).to_le_bytes(), length as usize);
     }
 
     #[cold]
-    fn long(&mut self, mut value: u64) {
+    fn long(&mut self, mut value: u128) {
         while value >= 0x80 {
-            self.0.push(value as u8 | 0x80);
+            self.u8(value as u8 | 0x80);
             value >>= 7;
         }
-        self.0.push(value as u8);
+        self.u8(value as u8);
     }
 
     /// Zigzag, then LEB128: small magnitudes of either sign are short.
@@ -67,22 +118,12 @@ impl Writer<'_> {
     pub fn amount(&mut self, value: Amount) {
         match i64::try_from(value) {
             Ok(value) => self.i64(value),
-            Err(_) => self.wide(value),
+            Err(_) => self.long(((value << 1) ^ (value >> 127)) as u128),
         }
-    }
-
-    #[cold]
-    fn wide(&mut self, value: Amount) {
-        let mut zigzag = ((value << 1) ^ (value >> 127)) as u128;
-        while zigzag >= 0x80 {
-            self.0.push(zigzag as u8 | 0x80);
-            zigzag >>= 7;
-        }
-        self.0.push(zigzag as u8);
     }
 
     pub fn u128(&mut self, value: u128) {
-        self.0.extend_from_slice(&value.to_le_bytes());
+        self.0.bytes(&value.to_le_bytes());
     }
 
     #[inline]
@@ -94,7 +135,7 @@ impl Writer<'_> {
     #[inline]
     pub fn bytes(&mut self, value: &[u8]) {
         self.u64(value.len() as u64);
-        self.0.extend_from_slice(value);
+        self.0.bytes(value);
     }
 }
 

@@ -3,7 +3,7 @@
 //!
 //! A kind is never changed once released: a new need is a new kind, with a number of its own.
 
-use crate::codec::{DecodeError, Reader, Writer};
+use crate::codec::{DecodeError, Fixed, Reader, Sink, Writer};
 use crate::command::AccountRights;
 use crate::market::{Commission, Filters, MarketStatus};
 use crate::money::{Amount, Price, Quantity, Rate, Time};
@@ -184,39 +184,29 @@ mod kind {
 impl Event {
     /// Appends the event's bytes: kind, then its fields in the order of declaration.
     pub fn encode(&self, out: &mut Vec<u8>) {
-        let mut w = Writer(out);
         match self {
+            // By far the commonest, and of bounded size.
+            Self::OrderPlaced(e) => {
+                let mut bytes = Fixed::new();
+                e.encode(&mut Writer(&mut bytes));
+                out.extend_from_slice(bytes.written());
+            }
+            Self::Trade(e) => {
+                let mut bytes = Fixed::new();
+                e.encode(&mut Writer(&mut bytes));
+                out.extend_from_slice(bytes.written());
+            }
+            _ => self.encode_others(&mut Writer(out)),
+        }
+    }
+
+    fn encode_others(&self, w: &mut Writer<impl Sink>) {
+        match self {
+            Self::OrderPlaced(e) => e.encode(w),
+            Self::Trade(e) => e.encode(w),
             Self::Clock(time) => {
                 w.u8(kind::CLOCK);
                 w.i64(*time);
-            }
-            Self::OrderPlaced(e) => {
-                w.u8(kind::ORDER_PLACED);
-                w.u64(e.order);
-                w.u64(e.account.into());
-                w.u64(e.market.into());
-                // Bits, low to high: side 1, type 4, time in force 2, rests 1.
-                w.u8(e.side as u8 | (e.kind as u8) << 1 | (e.time_in_force as u8) << 5 | u8::from(e.rests) << 7);
-                w.u8(e.stp as u8);
-                w.i64(e.price);
-                w.i64(e.stop_price);
-                w.i64(e.quantity);
-                w.amount(e.quote_order_quantity);
-                w.amount(e.hold);
-                w.u64(e.list);
-                w.bytes(e.client_id.as_bytes());
-            }
-            Self::Trade(e) => {
-                w.u8(kind::TRADE);
-                w.u64(e.market.into());
-                w.u64(e.trade);
-                w.u64(e.aggregate);
-                w.u64(e.taker);
-                w.u64(e.maker);
-                w.i64(e.price);
-                w.i64(e.quantity);
-                w.amount(e.taker_commission);
-                w.amount(e.maker_commission);
             }
             Self::MatchPrevented(e) => {
                 w.u8(kind::MATCH_PREVENTED);
@@ -268,13 +258,13 @@ impl Event {
                 w.text(symbol);
                 w.u64((*base).into());
                 w.u64((*quote).into());
-                filters.encode(&mut w);
-                commission.encode(&mut w);
+                filters.encode(w);
+                commission.encode(w);
             }
             Self::FiltersSet { market, filters } => {
                 w.u8(kind::FILTERS_SET);
                 w.u64((*market).into());
-                filters.encode(&mut w);
+                filters.encode(w);
             }
             Self::MarketStatusSet { market, status } => {
                 w.u8(kind::MARKET_STATUS_SET);
@@ -284,12 +274,12 @@ impl Event {
             Self::CommissionSet { market, commission } => {
                 w.u8(kind::COMMISSION_SET);
                 w.u64((*market).into());
-                commission.encode(&mut w);
+                commission.encode(w);
             }
             Self::AccountCommissionSet { account, commission } => {
                 w.u8(kind::ACCOUNT_COMMISSION_SET);
                 w.u64((*account).into());
-                encode_commission_option(commission.as_ref(), &mut w);
+                encode_commission_option(commission.as_ref(), w);
             }
             Self::AccountCreated { account, reference } => {
                 w.u8(kind::ACCOUNT_CREATED);
@@ -299,7 +289,7 @@ impl Event {
             Self::AccountRightsSet { account, rights } => {
                 w.u8(kind::ACCOUNT_RIGHTS_SET);
                 w.u64((*account).into());
-                rights.encode(&mut w);
+                rights.encode(w);
             }
             Self::Credited { account, asset, amount, reference } => {
                 w.u8(kind::CREDITED);
@@ -410,11 +400,47 @@ impl Event {
     }
 }
 
+impl OrderPlaced {
+    #[inline]
+    fn encode(&self, w: &mut Writer<impl Sink>) {
+        w.u8(kind::ORDER_PLACED);
+        w.u64(self.order);
+        w.u64(self.account.into());
+        w.u64(self.market.into());
+        // Bits, low to high: side 1, type 4, time in force 2, rests 1.
+        w.u8(self.side as u8 | (self.kind as u8) << 1 | (self.time_in_force as u8) << 5 | u8::from(self.rests) << 7);
+        w.u8(self.stp as u8);
+        w.i64(self.price);
+        w.i64(self.stop_price);
+        w.i64(self.quantity);
+        w.amount(self.quote_order_quantity);
+        w.amount(self.hold);
+        w.u64(self.list);
+        w.bytes(self.client_id.as_bytes());
+    }
+}
+
+impl Trade {
+    #[inline]
+    fn encode(&self, w: &mut Writer<impl Sink>) {
+        w.u8(kind::TRADE);
+        w.u64(self.market.into());
+        w.u64(self.trade);
+        w.u64(self.aggregate);
+        w.u64(self.taker);
+        w.u64(self.maker);
+        w.i64(self.price);
+        w.i64(self.quantity);
+        w.amount(self.taker_commission);
+        w.amount(self.maker_commission);
+    }
+}
+
 pub(crate) fn client_id(r: &mut Reader<'_>) -> Result<ClientId, DecodeError> {
     ClientId::new(r.text()?).ok_or(r.error("a client order id"))
 }
 
-pub(crate) fn encode_commission_option(commission: Option<&Commission>, w: &mut Writer<'_>) {
+pub(crate) fn encode_commission_option(commission: Option<&Commission>, w: &mut Writer<impl Sink>) {
     w.bool(commission.is_some());
     if let Some(commission) = commission {
         commission.encode(w);
@@ -426,7 +452,7 @@ pub(crate) fn decode_commission_option(r: &mut Reader<'_>) -> Result<Option<Comm
 }
 
 impl Commission {
-    pub(crate) fn encode(&self, w: &mut Writer<'_>) {
+    pub(crate) fn encode(&self, w: &mut Writer<impl Sink>) {
         w.i64(self.maker);
         w.i64(self.taker);
     }
@@ -438,7 +464,7 @@ impl Commission {
 }
 
 impl AccountRights {
-    pub(crate) fn encode(&self, w: &mut Writer<'_>) {
+    pub(crate) fn encode(&self, w: &mut Writer<impl Sink>) {
         w.u8(u8::from(self.trade) | u8::from(self.withdraw) << 1 | u8::from(self.deposit) << 2);
     }
 
@@ -449,7 +475,7 @@ impl AccountRights {
 }
 
 impl Filters {
-    pub(crate) fn encode(&self, w: &mut Writer<'_>) {
+    pub(crate) fn encode(&self, w: &mut Writer<impl Sink>) {
         for value in [
             self.min_price,
             self.max_price,

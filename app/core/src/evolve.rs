@@ -196,9 +196,10 @@ impl State {
         let (Some(taker), Some(maker)) = (self.orders.slot(e.taker), self.orders.slot(e.maker)) else { return };
         let quote = notional(e.price, e.quantity);
         let taker_side = self.orders.get(taker).side;
+        let minutes = self.markets[usize::from(e.market)].market.filters.average_minutes;
         let book = book(&mut self.markets, e.market, self.sequence);
         book.reduce(taker_side.opposite(), e.price, e.quantity);
-        book.traded(e.price, e.quantity, quote, self.now);
+        book.traded(e.price, e.quantity, quote, minutes, self.now);
         book.last_trade = e.trade;
         book.last_aggregate = e.aggregate;
         book.aggregate_of = (e.taker, e.price);

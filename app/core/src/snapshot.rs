@@ -3,7 +3,7 @@
 
 use crate::batch::checksum;
 use crate::book::{Book, MinuteVolume};
-use crate::codec::{DecodeError, Reader, Writer};
+use crate::codec::{DecodeError, Reader, Sink, Writer};
 use crate::command::AccountRights;
 use crate::event::{client_id, decode_commission_option, encode_commission_option};
 use crate::ledger::Balance;
@@ -70,7 +70,7 @@ impl State {
         }
     }
 
-    fn encode_market(&self, entry: &MarketEntry, w: &mut Writer<'_>) {
+    fn encode_market(&self, entry: &MarketEntry, w: &mut Writer<impl Sink>) {
         let MarketEntry { market, book } = entry;
         w.text(&market.symbol);
         w.u64(market.base.into());
@@ -173,15 +173,13 @@ impl State {
             filters: Filters::decode(r)?,
             commission: Commission::decode(r)?,
         };
-        let mut book = Book {
-            last_price: r.i64()?,
-            last_trade: r.u64()?,
-            last_aggregate: r.u64()?,
-            aggregate_of: (r.u64()?, r.i64()?),
-            last_prevented_match: r.u64()?,
-            sequence: r.u64()?,
-            ..Book::default()
-        };
+        let mut book = Book::default();
+        book.last_price = r.i64()?;
+        book.last_trade = r.u64()?;
+        book.last_aggregate = r.u64()?;
+        book.aggregate_of = (r.u64()?, r.i64()?);
+        book.last_prevented_match = r.u64()?;
+        book.sequence = r.u64()?;
         for _ in 0..r.u64()? {
             book.minutes.push_back(MinuteVolume { minute: r.i64()?, quote: r.amount()?, base: r.amount()? });
         }
@@ -220,7 +218,7 @@ impl State {
     }
 }
 
-fn encode_order(o: &Order, w: &mut Writer<'_>) {
+fn encode_order(o: &Order, w: &mut Writer<impl Sink>) {
     w.u64(o.id);
     w.u64(o.account.into());
     for code in [o.side as u8, o.kind as u8, o.time_in_force as u8, o.stp as u8, o.status as u8, o.expiry_reason as u8] {
