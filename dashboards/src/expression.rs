@@ -9,6 +9,8 @@ pub struct Selector {
     pub name: String,
     /// Label and value of each matcher, whatever its operator.
     pub matchers: Vec<(String, String)>,
+    /// As it was written, without a range.
+    pub text: String,
 }
 
 /// What an expression names.
@@ -35,10 +37,16 @@ pub fn named(expression: &str) -> Named {
             // A duration or a subquery's step names nothing.
             '[' => rest.by_ref().take_while(|&character| character != ']').for_each(drop),
             '{' => {
+                let before: String = rest.clone().collect();
                 let matchers = matchers(&mut rest);
+                let after: usize = rest.clone().map(char::len_utf8).sum();
+                let text = &before[..before.len() - after];
                 match found.selectors.last_mut() {
-                    Some(selector) if selector.matchers.is_empty() => selector.matchers = matchers,
-                    _ => found.selectors.push(Selector { name: String::new(), matchers }),
+                    Some(selector) if selector.text == selector.name => {
+                        selector.matchers = matchers;
+                        selector.text += text;
+                    }
+                    _ => found.selectors.push(Selector { name: String::new(), matchers, text: text.to_owned() }),
                 }
             }
             '0'..='9' => drop(word(&mut rest)),
@@ -53,7 +61,7 @@ pub fn named(expression: &str) -> Named {
                             .extend(list.split(',').map(|label| label.trim().to_owned()).filter(|label| !label.is_empty()));
                     }
                 } else if rest.peek() != Some(&'(') && !WORDS.contains(&name.as_str()) && !AGGREGATIONS.contains(&name.as_str()) {
-                    found.selectors.push(Selector { name, matchers: Vec::new() });
+                    found.selectors.push(Selector { text: name.clone(), name, matchers: Vec::new() });
                 }
             }
             _ => drop(rest.next()),
@@ -111,9 +119,9 @@ fn matchers(rest: &mut Peekable<Chars<'_>>) -> Vec<(String, String)> {
 mod tests {
     use super::*;
 
-    fn selector(name: &str, matchers: &[(&str, &str)]) -> Selector {
+    fn selector(name: &str, matchers: &[(&str, &str)], text: &str) -> Selector {
         let own = |(label, value): &(&str, &str)| ((*label).to_owned(), (*value).to_owned());
-        Selector { name: name.to_owned(), matchers: matchers.iter().map(own).collect() }
+        Selector { name: name.to_owned(), matchers: matchers.iter().map(own).collect(), text: text.to_owned() }
     }
 
     #[test]
@@ -125,11 +133,14 @@ mod tests {
         assert_eq!(found.grouping, ["le", "group", "group"]);
         let names: Vec<_> = found.selectors.iter().map(|selector| selector.name.as_str()).collect();
         assert_eq!(names, ["a_bucket", "b:c:rate5m", "d", "e", "bool_f"]);
-        assert_eq!(found.selectors[0], selector("a_bucket", &[("le", "0.1"), ("code", "5..|{x}")]));
+        assert_eq!(
+            found.selectors[0],
+            selector("a_bucket", &[("le", "0.1"), ("code", "5..|{x}")], r#"a_bucket{le="0.1",code=~"5..|{x}"}"#)
+        );
     }
 
     #[test]
     fn a_selector_without_a_name_is_told() {
-        assert_eq!(named(r#"count({job="a"})"#).selectors, [selector("", &[("job", "a")])]);
+        assert_eq!(named(r#"count({job="a"})"#).selectors, [selector("", &[("job", "a")], r#"{job="a"}"#)]);
     }
 }

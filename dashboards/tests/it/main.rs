@@ -1,7 +1,8 @@
-//! Metrics in code, rules, their tests, the board and the runbooks agree.
+//! Metrics in code, rules, their tests, the board and the runbooks agree; and the running programs answer every query.
 
 mod alerts;
 mod board;
+mod live;
 mod metrics;
 mod promtool;
 mod runbooks;

@@ -1,0 +1,141 @@
+//! Every query of board, rules and runbooks against the running programs: PostgreSQL, an S3 server, the exchange's server and
+//! worker, live traffic, Prometheus with the rules.
+
+mod prometheus;
+mod stack;
+
+use std::{
+    collections::BTreeSet,
+    time::{Duration, Instant},
+};
+
+use dashboards::{board::Board, declared, expression::named, rules, runbook};
+use prometheus::{Answer, Prometheus};
+use sqlx::{AssertSqlSafe, Connection, PgConnection};
+use stack::Stack;
+
+/// Until a series must be there: scheduled jobs run once a minute.
+const DEADLINE: Duration = Duration::from_secs(180);
+const POLL: Duration = Duration::from_secs(1);
+/// For rates: several scrapes.
+const RANGE: &str = "30s";
+/// Jobs whose own time may come after the deadline.
+const JOBS: &[&str] = &["ledger_check", "snapshot"];
+
+/// Queries that find nothing on a healthy exchange, each with the reason.
+const NOTHING: &[(&str, &str)] = &[
+    ("annotation \"Alerts\"", "no alert fires"),
+    ("annotation \"Changes of leader\"", "the lead is taken once, before Prometheus begins to scrape"),
+    ("variable namespace", "one machine has no namespaces"),
+];
+
+/// Alerts that may fire here, each with the reason.
+const MAY_FIRE: &[(&str, &str)] = &[
+    ("ExchangeAcknowledgementBudgetBurnFast", "a build without optimisation on a busy disk"),
+    ("ExchangeAcknowledgementBudgetBurnSlow", "a build without optimisation on a busy disk"),
+];
+
+#[tokio::test]
+async fn the_running_programs_answer_every_query() {
+    let mut stack = Stack::start().await.unwrap_or_else(|error| panic!("{error:#}"));
+    let prometheus = Prometheus::at(stack.prometheus());
+    let mut faults = run_statements(&stack).await;
+    faults.extend(every_query_finds_data(&prometheus).await);
+    faults.extend(every_alert_is_read(&prometheus).await);
+    faults.extend(only_expected_alerts_fire(&prometheus).await);
+    faults.extend(what_is_served_is_declared(&stack).await);
+    stack.stop().await;
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
+}
+
+/// Queues the jobs that are waited for, and runs every statement of the runbooks.
+async fn run_statements(stack: &Stack) -> Vec<String> {
+    let mut connection = PgConnection::connect(stack.database()).await.expect("PostgreSQL answers");
+    for job in JOBS {
+        let queued = sqlx::query("SELECT graphile_worker.add_job($1, '{}'::json)").bind(job).execute(&mut connection).await;
+        queued.unwrap_or_else(|error| panic!("queueing {job}: {error}"));
+    }
+    let mut faults = Vec::new();
+    for runbook in runbook::runbooks() {
+        for statement in runbook.statements() {
+            if let Err(error) = sqlx::raw_sql(AssertSqlSafe(statement.clone())).execute(&mut connection).await {
+                faults.push(format!("{}: {statement}: {error}", runbook.alert));
+            }
+        }
+    }
+    faults
+}
+
+/// Queries that must find something, and the series that alerts compare.
+fn queries() -> Vec<(String, String)> {
+    let board = Board::load();
+    let mut queries = board.queries(RANGE);
+    queries.extend(board.variable_series().map(|(name, series)| (format!("variable {name}"), series)));
+    queries.extend(rules::recordings().into_iter().map(|rule| (rule.record, rule.expr)));
+    for alert in rules::alerts() {
+        // On a healthy exchange the alert itself finds nothing: what it looks at must be there.
+        queries.extend(named(&alert.expr).selectors.into_iter().map(|selector| (alert.alert.clone(), selector.text)));
+    }
+    queries.retain(|(place, _)| NOTHING.iter().all(|(nothing, _)| nothing != place));
+    queries
+}
+
+async fn every_query_finds_data(prometheus: &Prometheus) -> Vec<String> {
+    let mut waiting = queries();
+    let mut faults = Vec::new();
+    let end = Instant::now() + DEADLINE;
+    loop {
+        let mut empty = Vec::new();
+        for (place, query) in waiting {
+            match prometheus.ask(&query).await {
+                Answer::Data => {}
+                Answer::Nothing => empty.push((place, query)),
+                Answer::Refused(why) => faults.push(format!("{place}: {query}: {why}")),
+            }
+        }
+        waiting = empty;
+        if waiting.is_empty() || Instant::now() >= end {
+            break;
+        }
+        tokio::time::sleep(POLL).await;
+    }
+    faults.extend(waiting.into_iter().map(|(place, query)| format!("{place}: no data for {query}")));
+    faults
+}
+
+/// Also what finds nothing here must parse.
+async fn every_alert_is_read(prometheus: &Prometheus) -> Vec<String> {
+    let quiet = Board::load().queries(RANGE).into_iter().filter(|(place, _)| NOTHING.iter().any(|(nothing, _)| nothing == place));
+    let mut faults = Vec::new();
+    for (place, query) in rules::alerts().into_iter().map(|alert| (alert.alert, alert.expr)).chain(quiet) {
+        if let Answer::Refused(why) = prometheus.ask(&query).await {
+            faults.push(format!("{place}: {query}: {why}"));
+        }
+    }
+    let loaded = prometheus.rules().await;
+    let expected: BTreeSet<_> = rules::alerts()
+        .into_iter()
+        .map(|rule| rule.alert)
+        .chain(rules::recordings().into_iter().map(|rule| rule.record))
+        .collect();
+    faults.extend(expected.difference(&loaded).map(|rule| format!("Prometheus has not loaded {rule}")));
+    faults
+}
+
+async fn only_expected_alerts_fire(prometheus: &Prometheus) -> Vec<String> {
+    let firing = prometheus.firing().await;
+    let unexpected = firing.into_iter().filter(|alert| MAY_FIRE.iter().all(|(name, _)| !alert.starts_with(name)));
+    unexpected.map(|alert| format!("fires on a healthy exchange: {alert}")).collect()
+}
+
+async fn what_is_served_is_declared(stack: &Stack) -> Vec<String> {
+    let mut served = BTreeSet::new();
+    for address in stack.metrics() {
+        let text = reqwest::get(&address).await.expect("a process answers").text().await.expect("its metrics are text");
+        served.extend(text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next()).map(str::to_owned));
+    }
+    let declared: BTreeSet<_> = declared::metrics().map(|metric| metric.name.to_owned()).collect();
+    let hidden = served.difference(&declared).map(|name| format!("{name} is served and not declared"));
+    let dead = declared.difference(&served).map(|name| format!("{name} is declared, and no running program serves it"));
+    hidden.chain(dead).collect()
+}
