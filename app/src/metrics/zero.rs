@@ -2,7 +2,7 @@
 //!
 //! A counter that first appears with its first error shows no increase to Prometheus: the error that matters would be missed.
 
-use super::{EngineMetrics, HttpMetrics, ObjectStorageMetrics};
+use super::{EngineMetrics, HttpMetrics, ObjectStorageMetrics, WorkerMetrics};
 
 /// What clients and operators send: `Command::name`, without the leader's own ticks.
 const COMMANDS: &[&str] = &["place", "cancel", "cancel_all", "cancel_replace", "place_oco", "cancel_list", "admin"];
@@ -14,6 +14,7 @@ const RATE_LIMITED: &[&str] = &["418", "429"];
 /// Timestamp, signature, window, key's format, key.
 const AUTH_FAILURES: &[&str] = &["-1021", "-1022", "-1131", "-2014", "-2015"];
 const STORAGE_OPERATIONS: &[&str] = &["delete", "get", "head", "list", "put"];
+const JOB_OUTCOMES: &[&str] = &["completed", "retried", "dead"];
 const STORAGE_FAILURES: &[&str] = &["refused", "unavailable"];
 
 impl EngineMetrics {
@@ -52,6 +53,18 @@ impl ObjectStorageMetrics {
         for operation in STORAGE_OPERATIONS {
             for failure in STORAGE_FAILURES {
                 self.errors.with_label_values(&[operation, failure]);
+            }
+        }
+    }
+}
+
+impl WorkerMetrics {
+    /// `kinds`: the jobs that there are.
+    pub fn start_at_zero(&self, kinds: impl Iterator<Item = &'static str>) {
+        for kind in kinds {
+            self.job_seconds.with_label_values(&[kind]);
+            for outcome in JOB_OUTCOMES {
+                self.job_runs.with_label_values(&[kind, outcome]);
             }
         }
     }

@@ -106,6 +106,7 @@ impl Worker {
         let storage = ObjectStorageMetrics::register(metrics)?;
         let media = settings.object_storage.as_ref().map(|settings| Media::new(settings, storage));
         let metrics = WorkerMetrics::register(metrics)?;
+        metrics.start_at_zero(schedule::kinds());
         let options = settings.database.options.clone();
         // Lazy: an absent database is waited for, with readiness saying so.
         let pool = PgPoolOptions::new()

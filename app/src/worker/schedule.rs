@@ -2,7 +2,7 @@
 
 use graphile_worker::TaskHandler;
 
-use super::jobs::{ArchiveJournal, LedgerCheck, RefreshTickers, TakeSnapshot, TakeTrialBalance, Upkeep};
+use super::jobs::{ArchiveJournal, LedgerCheck, RefreshTickers, TakeSnapshot, TakeTrialBalance, Upkeep, WriteStatement};
 
 /// One entry: a job and the minutes between its runs, counted from midnight UTC.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,6 +27,11 @@ pub const SCHEDULE: &[Entry] = &[
     every(LedgerCheck::IDENTIFIER, 360, false),
 ];
 
+/// Every kind of job: those that run by themselves, and the one that customers ask for.
+pub fn kinds() -> impl Iterator<Item = &'static str> {
+    SCHEDULE.iter().map(|entry| entry.job).chain([WriteStatement::IDENTIFIER])
+}
+
 /// The entries that can run here.
 pub fn entries(media: bool) -> impl Iterator<Item = &'static Entry> {
     SCHEDULE.iter().filter(move |entry| media || !entry.needs_media)
@@ -45,7 +50,8 @@ impl Entry {
             2..60 => format!("*/{minutes} * * * *"),
             _ => format!("0 */{} * * *", minutes / 60),
         };
-        format!("{times} {job} ?id={job}&job_key={job}&job_key_mode=replace\n")
+        // Without a payload of its own the queue hands the job `null`, which is no job.
+        format!("{times} {job} ?id={job}&job_key={job}&job_key_mode=replace {{}}\n")
     }
 
     /// The last time at or before `now` (Unix seconds) at which it should have been queued.
@@ -63,6 +69,7 @@ mod tests {
     fn the_crontab_is_one_that_the_queue_reads() {
         for media in [false, true] {
             let read = graphile_worker::parse_crontab(&crontab(media)).unwrap();
+            assert!(read.iter().all(|line| line.payload.as_ref().is_some_and(serde_json::Value::is_object)), "{read:?}");
             let read: Vec<_> = read.iter().map(|line| line.task_identifier.as_str()).collect();
             assert_eq!(read, entries(media).map(|entry| entry.job).collect::<Vec<_>>());
         }
