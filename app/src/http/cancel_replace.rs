@@ -12,8 +12,8 @@ use super::order_count::Counted;
 use super::orders::{of_cancel, restriction, unexpected, which};
 use super::reports::{Detail, Frame, REPORT_SIZE};
 use crate::engine::SubmitError;
+use crate::engine::committed::Shared;
 use axum::http::StatusCode;
-use exchange_core::State;
 use exchange_core::command::{CancelOrder, CancelReplaceMode, CancelReplaced, Command, Outcome};
 use exchange_core::order::ClientId;
 
@@ -91,8 +91,7 @@ pub async fn cancel_replace(app: &App, call: &Call<'_>) -> Answer {
         None => Half::NotAttempted,
     };
     let frame = Frame { symbol: parameters.symbol()?, unit: call.time_unit, time: reply.time };
-    let committed = app.engine.committed().read();
-    let data = both_halves(&frame, &canceled, &placed, &cancel_id, detail, &committed.state);
+    let data = both_halves(&frame, &canceled, &placed, &cancel_id, detail, app.engine.committed());
     match (&canceled, &placed) {
         (Half::Success(_), Half::Success(_)) => Ok(counted.show(Reply::bytes(data))),
         (Half::Success(_), _) | (_, Half::Success(_)) => Err(partly(StatusCode::CONFLICT, data)),
@@ -124,8 +123,7 @@ async fn cancel_only(
         _ => Half::Failure(refused),
     };
     let frame = Frame { symbol: call.parameters.symbol()?, unit: call.time_unit, time };
-    let committed = app.engine.committed().read();
-    let data = both_halves(&frame, &canceled, &placed, &cancel_id, Detail::Ack, &committed.state);
+    let data = both_halves(&frame, &canceled, &placed, &cancel_id, Detail::Ack, app.engine.committed());
     let error = match (stop, &canceled) {
         (true, Half::Success(_)) => partly(StatusCode::TOO_MANY_REQUESTS, data),
         (true, _) => failed(StatusCode::TOO_MANY_REQUESTS, data),
@@ -141,14 +139,14 @@ fn both_halves(
     placed: &Half<exchange_core::command::Placed>,
     cancel_id: &ClientId,
     detail: Detail,
-    assets: &State,
+    committed: &Shared,
 ) -> Vec<u8> {
     let mut json = Json::with_capacity(3 * REPORT_SIZE);
     json.object(|json| {
         json.key("cancelResult").text(canceled.text());
         json.key("newOrderResult").text(placed.text());
         canceled.write(json.key("cancelResponse"), |json, canceled| frame.ended(json, canceled, cancel_id));
-        placed.write(json.key("newOrderResponse"), |json, placed| frame.placed(json, placed, detail, assets));
+        placed.write(json.key("newOrderResponse"), |json, placed| frame.placed(json, placed, detail, committed));
     });
     json.into_bytes()
 }

@@ -8,6 +8,7 @@ use super::body;
 use super::endpoint::{Answer, Call, Endpoint, Reply, Security, TimeUnit, Weight};
 use super::error::ApiError;
 use super::parameters::Parameters;
+use crate::metrics::HttpMetrics;
 use axum::body::{Body, Bytes};
 use axum::extract::Request;
 use axum::http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, RETRY_AFTER, VARY};
@@ -16,6 +17,7 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use axum::response::Response;
 use exchange_core::money::Time;
 use futures::FutureExt;
+use service_kit::metrics::{Histogram, IntCounter};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -51,21 +53,44 @@ pub fn now() -> Time {
     Time::try_from(since.as_micros()).unwrap_or(Time::MAX)
 }
 
+/// What is measured of a group of routes. Handles are looked up once: a look-up by label costs as much as reading a request.
+#[derive(Clone)]
+pub struct Measured {
+    group: &'static str,
+    ok: IntCounter,
+    duration: Histogram,
+}
+
+impl Measured {
+    pub fn new(metrics: &HttpMetrics, group: &'static str) -> Self {
+        let ok = metrics.requests.with_label_values(&[group, StatusCode::OK.as_str()]);
+        Self { group, ok, duration: metrics.duration.with_label_values(&[group]) }
+    }
+
+    fn count(&self, metrics: &HttpMetrics, status: StatusCode, elapsed: Duration) {
+        match status {
+            StatusCode::OK => self.ok.inc(),
+            status => metrics.requests.with_label_values(&[self.group, status.as_str()]).inc(),
+        }
+        self.duration.observe(elapsed.as_secs_f64());
+    }
+}
+
 /// Answers a request to a known endpoint.
-pub async fn answer(app: Arc<App>, endpoint: &'static Endpoint, request: Request) -> Response {
+pub async fn answer(app: Arc<App>, endpoint: &'static Endpoint, measured: Measured, request: Request) -> Response {
     // Of the highest level, so that every failure has its trace whatever is logged.
     let span = tracing::error_span!("request", method = endpoint.method.as_str(), path = endpoint.path);
     service_kit::trace::continue_from(&span, request.headers());
-    finish(&app, endpoint.group, request, |app, parts, body, used| Box::pin(run(app, endpoint, parts, body, used)))
+    finish(&app, &measured, request, |app, parts, body, used| Box::pin(run(app, endpoint, parts, body, used)))
         .instrument(span)
         .await
 }
 
 /// Answers a request that has no endpoint.
-pub async fn refuse(app: Arc<App>, error: ApiError, request: Request) -> Response {
+pub async fn refuse(app: Arc<App>, measured: Measured, error: ApiError, request: Request) -> Response {
     let span = tracing::error_span!("request", method = request.method().as_str(), path = "unknown");
     let mut error = Some(error);
-    finish(&app, UNKNOWN_GROUP, request, |app, parts, _, used| {
+    finish(&app, &measured, request, |app, parts, _, used| {
         let refusal = charge(app, address(app, parts), WEIGHT_OF_A_FAULT, used).err().or(error.take());
         Box::pin(async move { Err(refusal.unwrap_or(ApiError::NOT_FOUND)) })
     })
@@ -77,7 +102,7 @@ type Running<'a> = std::pin::Pin<Box<dyn Future<Output = Answer> + Send + 'a>>;
 
 async fn finish(
     app: &App,
-    group: &'static str,
+    measured: &Measured,
     request: Request,
     run: impl for<'a> FnOnce(&'a App, &'a Parts, Body, &'a mut u32) -> Running<'a>,
 ) -> Response {
@@ -93,9 +118,7 @@ async fn finish(
         Err(_) => Err(ApiError::internal("a handler panicked")),
     };
     let response = respond(answer, &parts.headers, used);
-    let metrics = &app.metrics;
-    metrics.requests.with_label_values(&[group, response.status().as_str()]).inc();
-    metrics.duration.with_label_values(&[group]).observe(begun.elapsed().as_secs_f64());
+    measured.count(&app.metrics, response.status(), begun.elapsed());
     response
 }
 

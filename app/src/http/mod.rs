@@ -40,6 +40,7 @@ use axum::Router;
 use axum::extract::Request;
 use axum::http::Method;
 use axum::routing::{MethodFilter, on};
+use edge::Measured;
 use endpoint::Weight::{Fixed, Of};
 use endpoint::{Endpoint, Security};
 use error::ApiError;
@@ -182,6 +183,9 @@ endpoints! {
 pub const UNSUPPORTED: &[(Method, &str)] = &[
     (Method::PUT, "/api/v3/order/amend/keepPriority"),
     (Method::POST, "/api/v3/order/oco"),
+    (Method::POST, "/api/v3/userDataStream"),
+    (Method::PUT, "/api/v3/userDataStream"),
+    (Method::DELETE, "/api/v3/userDataStream"),
     (Method::POST, "/api/v3/orderList/oto"),
     (Method::POST, "/api/v3/orderList/otoco"),
     (Method::POST, "/api/v3/orderList/opo"),
@@ -207,7 +211,8 @@ pub fn router(app: App) -> Router {
     let mut router = Router::new();
     for endpoint in ENDPOINTS {
         let app = Arc::clone(&app);
-        let answer = move |request: Request| edge::answer(Arc::clone(&app), endpoint, request);
+        let measured = Measured::new(&app.metrics, endpoint.group);
+        let answer = move |request: Request| edge::answer(Arc::clone(&app), endpoint, measured.clone(), request);
         router = router.route(endpoint.path, on(filter(&endpoint.method), answer));
     }
     for (method, path) in UNSUPPORTED {
@@ -233,8 +238,8 @@ fn refusing(
     error: fn() -> ApiError,
 ) -> impl Fn(Request) -> std::pin::Pin<Box<dyn Future<Output = axum::response::Response> + Send>> + Clone + Send + Sync + 'static
 {
-    let app = Arc::clone(app);
-    move |request| Box::pin(edge::refuse(Arc::clone(&app), error(), request))
+    let (app, measured) = (Arc::clone(app), Measured::new(&app.metrics, edge::UNKNOWN_GROUP));
+    move |request| Box::pin(edge::refuse(Arc::clone(&app), measured.clone(), error(), request))
 }
 
 /// The table holds these methods only.

@@ -112,9 +112,8 @@ pub async fn place_oco(app: &App, call: &Call<'_>) -> Answer {
     let reply = counted.settle(reply)?;
     let Outcome::List(list) = reply.outcome else { return Err(unexpected()) };
     let frame = Frame { symbol: parameters.symbol()?, unit: call.time_unit, time: reply.time };
-    let committed = app.engine.committed().read();
     Ok(counted.show(Reply::written(3 * REPORT_SIZE, |json| {
-        frame.list(json, &list, |json, placed| frame.placed(json, placed, detail, &committed.state));
+        frame.list(json, &list, |json, placed| frame.placed(json, placed, detail, app.engine.committed()));
     })))
 }
 

@@ -36,8 +36,7 @@ pub async fn place(app: &App, call: &Call<'_>) -> Answer {
     let reply = counted.settle(reply)?;
     let Outcome::Placed(placed) = reply.outcome else { return Err(unexpected()) };
     let frame = Frame { symbol: call.parameters.symbol()?, unit: call.time_unit, time: reply.time };
-    let committed = app.engine.committed().read();
-    let written = Reply::written(Frame::size(&placed), |json| frame.placed(json, &placed, detail, &committed.state));
+    let written = Reply::written(Frame::size(&placed), |json| frame.placed(json, &placed, detail, app.engine.committed()));
     Ok(counted.show(written))
 }
 

@@ -2,6 +2,7 @@
 
 use super::endpoint::TimeUnit;
 use super::json::Json;
+use crate::engine::committed::Shared;
 use crate::engine::history::ListDetails;
 use exchange_core::State;
 use exchange_core::command::{Canceled, ListReport, Placed};
@@ -47,8 +48,8 @@ impl Frame<'_> {
         REPORT_SIZE + placed.fills.len() * FILL_SIZE
     }
 
-    /// A new order. `assets` names the asset of a fill's commission.
-    pub fn placed(&self, json: &mut Json, placed: &Placed, detail: Detail, assets: &State) {
+    /// A new order. The state names the asset of a fill's commission; without fills it is not looked at.
+    pub fn placed(&self, json: &mut Json, placed: &Placed, detail: Detail, committed: &Shared) {
         let order = &placed.order;
         json.object(|json| {
             json.key("symbol").text(self.symbol);
@@ -62,7 +63,9 @@ impl Frame<'_> {
             terms(json, order);
             json.key("workingTime").integer(self.working_time(order));
             if detail == Detail::Full {
-                json.key("fills").array(&placed.fills, |json, fill| fill_report(json, fill, assets));
+                let committed = (!placed.fills.is_empty()).then(|| committed.read());
+                let code = |asset| committed.as_ref()?.state.asset(asset).map(|asset| &*asset.code);
+                json.key("fills").array(&placed.fills, |json, fill| fill_report(json, fill, code(fill.commission_asset)));
             }
             json.key("selfTradePreventionMode").text(order.stp.text());
             ending(json, order);
@@ -196,12 +199,12 @@ fn ending(json: &mut Json, order: &Order) {
     }
 }
 
-fn fill_report(json: &mut Json, fill: &Fill, assets: &State) {
+fn fill_report(json: &mut Json, fill: &Fill, asset: Option<&str>) {
     json.object(|json| {
         json.key("price").decimal(fill.price);
         json.key("qty").decimal(fill.quantity);
         json.key("commission").decimal(fill.commission);
-        json.key("commissionAsset").text(assets.asset(fill.commission_asset).map_or("", |asset| &asset.code));
+        json.key("commissionAsset").text(asset.unwrap_or_default());
         json.key("tradeId").integer(fill.trade);
     });
 }
