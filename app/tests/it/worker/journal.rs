@@ -105,7 +105,7 @@ impl Journal {
             0 => Command::CancelAll { account, market },
             1..=4 => {
                 let open: Vec<_> = self.state.open_orders(account, Some(market)).iter().map(|order| order.id).collect();
-                let order = (!open.is_empty()).then(|| open[self.below(open.len() as u64) as usize]).unwrap_or(u64::MAX);
+                let order = if open.is_empty() { u64::MAX } else { open[self.below(open.len() as u64) as usize] };
                 Command::Cancel(CancelOrder { account, market, order: Some(order), client_id: None, restriction: None })
             }
             5 => Command::Place(NewOrder { kind: OrderType::Market, price: 0, ..self.order(account, market, side, price) }),

@@ -131,6 +131,11 @@ impl From<&Order> for OrderRow {
 /// open, high, low, close, volume, trades
 type CandleSums = (i64, i64, i64, i64, Amount, i64);
 
+/// market, interval, open time, then as [`CandleSums`]
+type CandleRow = (i16, i16, i64, i64, i64, i64, i64, Numeric, i64);
+/// market, id, price, quantity, time, buyer's and seller's order, quote amount, both commissions, whether the buyer was the maker
+type TradeRow = (i16, i64, i64, i64, i64, i64, i64, Numeric, Numeric, Numeric, bool);
+
 /// Compares the tables with a fold of the events, table by table.
 pub async fn assert_agree(url: &str, events: &[Event]) {
     let (mut state, mut fold) = (State::new(), Fold::default());
@@ -151,7 +156,7 @@ pub async fn assert_agree(url: &str, events: &[Event]) {
         .map(|list| (list.id as i64, list.done, list.orders.iter().map(|id| *id as i64).collect::<Vec<_>>(), list.updated));
     assert_eq!(lists, expected.collect::<Vec<_>>());
 
-    let trades: Vec<(i16, i64, i64, i64, i64, i64, i64, Numeric, Numeric, Numeric, bool)> = sqlx::query_as(
+    let trades: Vec<TradeRow> = sqlx::query_as(
         "SELECT market, id, price, quantity, time, buyer_order, seller_order, quote, buyer_commission, seller_commission, buyer_is_maker
          FROM trades ORDER BY time, market, id",
     )
@@ -207,7 +212,7 @@ pub async fn assert_agree(url: &str, events: &[Event]) {
             sums.5 += 1;
         }
     }
-    let rows: Vec<(i16, i16, i64, i64, i64, i64, i64, Numeric, i64)> = sqlx::query_as(
+    let rows: Vec<CandleRow> = sqlx::query_as(
         "SELECT market, interval, open_time, open, high, low, close, volume, trades FROM candles ORDER BY 1, 2, 3",
     )
     .fetch_all(connection)
