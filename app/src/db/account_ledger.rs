@@ -25,12 +25,10 @@ pub async fn of_account(pool: &PgPool, account: AccountId, before: Option<u64>, 
         "SELECT l.sequence, l.time, assets.code AS asset, trim_scale(l.amount / 100000000)::text AS amount,
                 l.debit_account, CASE l.debit_bucket WHEN 0 THEN 'free' ELSE 'locked' END AS debit_bucket,
                 l.credit_account, CASE l.credit_bucket WHEN 0 THEN 'free' ELSE 'locked' END AS credit_bucket
-         FROM (
-             (SELECT * FROM ledger_transfers WHERE debit_account = $1 AND sequence < $2 ORDER BY sequence DESC, line DESC LIMIT $3)
-             UNION ALL
-             (SELECT * FROM ledger_transfers WHERE credit_account = $1 AND debit_account <> $1 AND sequence < $2
-              ORDER BY sequence DESC, line DESC LIMIT $3)
-         ) AS l JOIN assets ON assets.id = l.asset
+         FROM (SELECT * FROM ledger_spans WHERE account = $1 AND first_sequence < $2 ORDER BY first_sequence DESC LIMIT $3) AS s
+              JOIN ledger_transfers AS l ON l.sequence BETWEEN s.first_sequence AND s.last_sequence
+              JOIN assets ON assets.id = l.asset
+         WHERE l.sequence < $2 AND (l.debit_account = $1 OR l.credit_account = $1)
          ORDER BY l.sequence DESC, l.line DESC LIMIT $3",
     )
     .bind(i32::try_from(account).unwrap_or(i32::MAX))

@@ -39,6 +39,21 @@ impl TransferRows {
     }
 }
 
+/// Where in the ledger the transfers of one account are: the sequences of the first and the last of a chunk.
+pub type Span = (AccountId, u64, u64);
+
+/// The spans of one chunk.
+pub async fn insert_spans(connection: &mut PgConnection, spans: &[Span]) -> sqlx::Result<()> {
+    let mut rows = CopyRows::default();
+    for (account, first, last) in spans {
+        rows.row(3);
+        rows.i32(*account as i32);
+        rows.id(*first);
+        rows.id(*last);
+    }
+    rows.send(connection, "COPY ledger_spans (account, first_sequence, last_sequence) FROM STDIN WITH (FORMAT binary)").await
+}
+
 /// One account's holding of one asset.
 pub type BalanceRow = (AccountId, AssetId, Balance);
 

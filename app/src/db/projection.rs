@@ -7,7 +7,8 @@ use sqlx::{Connection, PgConnection, Postgres, Transaction, postgres::PgConnectO
 const LOCK: i64 = 0x6578_6368_7072_6f6a;
 
 /// Everything that the projector derives; what a rebuild empties. Statements and archives are not derived.
-const DERIVED: &str = "assets, markets, accounts, orders, order_minutes, order_lists, trades, candles, tickers, ledger_transfers,
+const DERIVED: &str =
+    "assets, markets, accounts, orders, order_minutes, order_lists, trades, candles, tickers, ledger_transfers, ledger_spans,
     balances, credits, operator_actions";
 
 /// How the projector's session differs from others.

@@ -153,12 +153,12 @@ pub fn transfers<'c>(connection: &'c mut PgConnection, statement: &Statement) ->
         connection,
         statement,
         "SELECT t.time, t.sequence, t.line, a.code AS asset, t.amount, t.debit_account, t.debit_bucket, t.credit_account, t.credit_bucket
-         FROM (SELECT * FROM ledger_transfers WHERE debit_account = $1 AND sequence >= sequence_floor($2)
-               UNION ALL
-               SELECT * FROM ledger_transfers WHERE credit_account = $1 AND credit_account <> debit_account
-                   AND sequence >= sequence_floor($2)) AS t
+         FROM ledger_spans AS s
+              JOIN ledger_transfers AS t ON t.sequence BETWEEN s.first_sequence AND s.last_sequence
               JOIN assets AS a ON a.id = t.asset
-         WHERE t.time >= $2 AND t.time < $3 ORDER BY t.sequence, t.line",
+         WHERE s.account = $1 AND s.last_sequence >= sequence_floor($2) AND (t.debit_account = $1 OR t.credit_account = $1)
+             AND t.time >= $2 AND t.time < $3
+         ORDER BY t.sequence, t.line",
     )
 }
 

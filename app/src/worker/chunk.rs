@@ -13,7 +13,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::db::{
     candles::CandleRow,
-    ledger::{BalanceRow, TransferRows},
+    ledger::{BalanceRow, Span, TransferRows},
     orders::{self, FirstOrder},
     reference::{Credit, OperatorAction},
     trades::TradeRows,
@@ -36,6 +36,8 @@ pub struct Chunk {
     pub accounts: BTreeSet<AccountId>,
     candles: BTreeMap<(MarketId, Time), Candle>,
     balances: FxHashSet<(AccountId, AssetId)>,
+    /// Sequences of each account's first and last transfer.
+    spans: FxHashMap<AccountId, (u64, u64)>,
     /// Of the event that is being folded in.
     sequence: u64,
     time: Time,
@@ -118,6 +120,13 @@ impl Chunk {
         longer.into_iter().map(|((market, interval, _), candle)| (market, interval, candle))
     }
 
+    /// Where in the ledger each account's transfers of this chunk are, by account.
+    pub fn spans(&self) -> Vec<Span> {
+        let mut spans: Vec<_> = self.spans.iter().map(|(account, (first, last))| (*account, *first, *last)).collect();
+        spans.sort_unstable();
+        spans
+    }
+
     /// The touched balances as `state` holds them.
     pub fn balances(&self, state: &State) -> Vec<BalanceRow> {
         let mut touched: Vec<_> = self.balances.iter().copied().collect();
@@ -131,8 +140,10 @@ impl Effects for Chunk {
     fn transfer(&mut self, transfer: Transfer) {
         self.transfers.push(self.sequence, self.line, self.time, &transfer);
         self.line += 1;
-        self.balances.insert((transfer.debit.0, transfer.asset));
-        self.balances.insert((transfer.credit.0, transfer.asset));
+        for account in [transfer.debit.0, transfer.credit.0] {
+            self.balances.insert((account, transfer.asset));
+            self.spans.entry(account).or_insert((self.sequence, self.sequence)).1 = self.sequence;
+        }
     }
 
     fn order_changed(&mut self, order: &Order) {

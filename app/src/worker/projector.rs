@@ -247,6 +247,7 @@ async fn write_rows(connection: &mut PgConnection, chunk: Chunk, state: &State) 
     orders::upsert_lists(connection, chunk.lists.values()).await?;
     candles::append(connection, chunk.candles()).await?;
     ledger::upsert_balances(connection, &chunk.balances(state)).await?;
+    ledger::insert_spans(connection, &chunk.spans()).await?;
     chunk.trades.send(connection).await?;
     chunk.transfers.send(connection).await
 }
