@@ -83,7 +83,7 @@ impl S3Access {
 impl Drop for ObjectStore {
     fn drop(&mut self) {
         drop(self.process.take());
-        sockets::remove_abandoned();
+        sockets::remove(&self.plan.sockets);
     }
 }
 

@@ -1,6 +1,6 @@
 //! From options to folders, credentials and a command line.
 
-use std::{ffi::OsString, fs};
+use std::{ffi::OsString, fs, path::PathBuf};
 
 use anyhow::{Context, Result};
 
@@ -24,6 +24,7 @@ const REGION: &str = "us-east-1";
 pub struct ObjectStorePlan {
     pub launch: Launch,
     pub access: S3Access,
+    pub(super) sockets: Vec<PathBuf>,
 }
 
 impl ObjectStorePlan {
@@ -82,7 +83,15 @@ impl ObjectStorePlan {
             stop_signal: StopSignal::Kill,
         };
         let access = S3Access { endpoint: format!("http://127.0.0.1:{s3}"), region: REGION.into(), access_key, secret_key };
-        Ok(Self { launch, access })
+        let sockets = super::sockets::of(&[
+            ("master-grpc", master_grpc),
+            ("volume-grpc", volume_grpc),
+            ("filer", filer),
+            ("filer-grpc", filer_grpc),
+            ("s3", s3),
+            ("s3-grpc", s3_grpc),
+        ]);
+        Ok(Self { launch, access, sockets })
     }
 }
 

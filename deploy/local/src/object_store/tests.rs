@@ -22,4 +22,9 @@ async fn keeps_objects_over_a_restart_and_refuses_a_wrong_secret() {
     assert_eq!(store.endpoint(), endpoint);
     let object = client.get_object().bucket("statements").key("may").send().await.unwrap();
     assert_eq!(object.body.collect().await.unwrap().to_vec(), b"one pear");
+
+    let sockets = store.plan.sockets.clone();
+    assert!(sockets.iter().all(|socket| socket.exists()), "{sockets:?}");
+    drop(store);
+    assert!(!sockets.iter().any(|socket| socket.exists()), "{sockets:?}");
 }
