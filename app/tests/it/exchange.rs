@@ -85,6 +85,7 @@ impl Exchange {
         })
         .await;
         let exchange = Self { app, vault: vault.expect("settings were read") };
+        until("the server leads", || async { exchange.app.engine.is_leader() }).await;
         for code in ["BTC", "USDT", "BNB"] {
             exchange.admin(AdminAction::CreateAsset { code: code.into() }).await;
         }

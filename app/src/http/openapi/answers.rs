@@ -8,8 +8,6 @@ pub enum Shape {
     /// An object for `symbol`, an array for `symbols` or none; any of the named shapes.
     OneOrMany(&'static [&'static str]),
     AnyOf(&'static [&'static str]),
-    /// An array whose items are any of the named shapes.
-    ManyOf(&'static [&'static str]),
     /// Rows of candles.
     Candles,
     /// Never 200: only errors.
@@ -30,7 +28,7 @@ const fn row(method: &'static str, path: &'static str, required: &'static [&'sta
     Documented { method, path, required, shape }
 }
 
-use Shape::{AnyOf, Candles, Many, ManyOf, One, OneOrMany, Refused};
+use Shape::{AnyOf, Candles, Many, One, OneOrMany, Refused};
 
 const SYMBOL: &[&str] = &["symbol"];
 
@@ -48,12 +46,12 @@ pub const DOCUMENTED: &[Documented] = &[
     row("GET", "/api/v3/ticker/24hr", &[], OneOrMany(&["DayTicker", "MiniDayTicker"])),
     row("GET", "/api/v3/ticker/price", &[], OneOrMany(&["PriceTicker"])),
     row("GET", "/api/v3/ticker/bookTicker", &[], OneOrMany(&["BookTicker"])),
-    row("POST", "/api/v3/order", &["symbol", "side", "type"], AnyOf(&["PlacedOrder", "OrderAck"])),
+    row("POST", "/api/v3/order", &["symbol", "side", "type"], One("NewOrder")),
     row("POST", "/api/v3/order/test", &["symbol", "side", "type"], AnyOf(&["OrderCommission", "Empty"])),
     row("GET", "/api/v3/order", SYMBOL, One("Order")),
-    row("DELETE", "/api/v3/order", SYMBOL, AnyOf(&["CanceledOrder", "CanceledOrderList"])),
+    row("DELETE", "/api/v3/order", SYMBOL, One("Canceled")),
     row("GET", "/api/v3/openOrders", &[], Many("Order")),
-    row("DELETE", "/api/v3/openOrders", SYMBOL, ManyOf(&["CanceledOrder", "CanceledOrderList"])),
+    row("DELETE", "/api/v3/openOrders", SYMBOL, Many("Canceled")),
     row("POST", "/api/v3/order/cancelReplace", &["symbol", "side", "type", "cancelReplaceMode"], One("CancelReplace")),
     row("POST", "/api/v3/orderList/oco", &["symbol", "side", "quantity", "aboveType", "belowType"], One("PlacedOrderList")),
     row("GET", "/api/v3/orderList", &[], One("OrderList")),

@@ -55,10 +55,9 @@ const GROUPS: [(&str, &str); 5] = [
     market::MiniDayTicker,
     market::PriceTicker,
     market::BookTicker,
-    trading::OrderAck,
-    trading::PlacedOrder,
+    trading::NewOrder,
     trading::Order,
-    trading::CanceledOrder,
+    trading::Canceled,
     trading::OrderList,
     trading::PlacedOrderList,
     trading::CanceledOrderList,
@@ -131,6 +130,9 @@ fn operation(endpoint: &Endpoint) -> Operation {
     }
     if endpoint.path.ends_with("/cancelReplace") {
         operation = operation.response("409", answer("One half failed.", named("CancelReplaceError")));
+        for (status, text) in [("400", "Refused, or both halves failed."), ("429", "No room for another order.")] {
+            operation = operation.response(status, answer(text, any_of(&["CancelReplaceError", "Error"])));
+        }
     }
     operation.response("default", answer("Refused or failed: 4XX for the request, 5XX for us.", named("Error"))).build()
 }
@@ -196,7 +198,6 @@ fn schema(shape: Shape) -> Option<RefOr<Schema>> {
             Schema::AnyOf(any.build()).into()
         }
         Shape::AnyOf(names) => any_of(names),
-        Shape::ManyOf(names) => Array::new(any_of(names)).into(),
         Shape::Candles => Array::new(candle()).into(),
         Shape::Refused => return None,
     })

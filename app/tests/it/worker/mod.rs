@@ -8,4 +8,4 @@ mod projection;
 mod statement;
 mod storage;
 mod tables;
-mod test_worker;
+pub mod test_worker;

@@ -5,7 +5,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 /// A new order, `newOrderRespType=ACK`.
-#[derive(ToSchema)]
+#[derive(Serialize, ToSchema)]
 #[schema(rename_all = "camelCase")]
 pub struct OrderAck {
     #[schema(example = "BTCUSDT")]
@@ -180,7 +180,7 @@ pub struct PlacedOrderList {
     pub transaction_time: Timestamp,
     pub symbol: String,
     pub orders: Vec<ListedOrder>,
-    pub order_reports: Vec<PlacedOrder>,
+    pub order_reports: Vec<NewOrder>,
 }
 
 /// An order list that a cancel ended.
@@ -209,7 +209,7 @@ pub struct CancelReplace {
     #[schema(example = "SUCCESS")]
     pub new_order_result: String,
     pub cancel_response: Canceled,
-    pub new_order_response: PlacedOrder,
+    pub new_order_response: NewOrder,
 }
 
 /// A cancel-replace of which a half failed: 409 (-2021) when one did, 400 (-2022) when both did.
@@ -232,6 +232,14 @@ pub struct CancelReplaceHalves {
     pub new_order_response: Option<NewOrderHalf>,
 }
 
+/// A new order, as `newOrderRespType` asks.
+#[derive(Serialize, ToSchema)]
+#[serde(untagged)]
+pub enum NewOrder {
+    Placed(Box<PlacedOrder>),
+    Ack(OrderAck),
+}
+
 /// An order, or the whole list that it was part of.
 #[derive(Serialize, ToSchema)]
 #[serde(untagged)]
@@ -250,6 +258,6 @@ pub enum CancelHalf {
 #[derive(Serialize, ToSchema)]
 #[serde(untagged)]
 pub enum NewOrderHalf {
-    Placed(Box<PlacedOrder>),
+    Placed(NewOrder),
     Failed(Error),
 }

@@ -1,0 +1,165 @@
+//! The reference document says what the server does: every reply of every endpoint has the documented shape. And the pages.
+
+use std::collections::BTreeSet;
+
+use reqwest::Method;
+use serde_json::Value;
+
+use crate::exchange::{Answer, Exchange, Trader};
+use crate::schema::faults;
+
+/// What a request of the walk below asks; `None` as parameters' first part is a public request.
+struct Walk<'a> {
+    document: Value,
+    trader: &'a Trader<'a>,
+    seen: BTreeSet<(String, String)>,
+}
+
+impl Walk<'_> {
+    /// Sends the request, holds the reply against the document, and gives it.
+    async fn ask(&mut self, method: Method, path: &str, parameters: &str) -> Value {
+        let operation = self.document["paths"][path][method.as_str().to_lowercase()].clone();
+        assert!(operation.is_object(), "{method} {path} is documented");
+        let answer = if operation["security"].is_array() {
+            self.trader.signed(method.clone(), path, parameters).await
+        } else {
+            self.trader.exchange.public(path, parameters).await
+        };
+        let status = answer.status.as_str().to_owned();
+        let documented = operation["responses"].get(&status).unwrap_or(&operation["responses"]["default"]);
+        let schema = &documented["content"]["application/json"]["schema"];
+        assert!(!schema.is_null(), "{method} {path} {status} is documented");
+        let Answer { body, .. } = answer;
+        assert_eq!(faults(&self.document, schema, &body, "reply"), [""; 0], "{method} {path} {parameters}: {body}");
+        self.seen.insert((method.as_str().to_lowercase(), path.to_owned()));
+        body
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_reply_has_the_shape_that_the_reference_says() {
+    let exchange = Exchange::start().await;
+    let (maker, trader) = (exchange.trader("maker").await, exchange.trader("trader").await);
+    let document = exchange.app.http.get(format!("{}/openapi.json", exchange.app.api)).send().await.unwrap();
+    let document = serde_json::from_slice(&document.bytes().await.unwrap()).unwrap();
+    let mut walk = Walk { document, trader: &trader, seen: BTreeSet::new() };
+    let (get, post, delete) = (Method::GET, Method::POST, Method::DELETE);
+
+    maker.limit("SELL", "100.00", "1").await;
+    maker.limit("SELL", "101.00", "1").await;
+    maker.limit("BUY", "99.00", "1").await;
+    let order = "symbol=BTCUSDT&side=BUY&type=LIMIT&timeInForce=GTC";
+    for detail in ["ACK", "RESULT", "FULL"] {
+        walk.ask(post.clone(), "/api/v3/order", &format!("{order}&price=100.00&quantity=0.1&newOrderRespType={detail}")).await;
+    }
+    let full = walk.ask(post.clone(), "/api/v3/order", &format!("{order}&price=101.00&quantity=1")).await;
+    assert_eq!(full["fills"].as_array().map(Vec::len), Some(2), "{full}");
+    walk.ask(
+        post.clone(),
+        "/api/v3/order",
+        "symbol=BTCUSDT&side=SELL&type=STOP_LOSS&quantity=0.1&stopPrice=90.00&newOrderRespType=FULL",
+    )
+    .await;
+    let expired = "symbol=BTCUSDT&side=BUY&type=LIMIT&timeInForce=IOC&price=100.00&quantity=1";
+    walk.ask(post.clone(), "/api/v3/order", expired).await;
+    walk.ask(post.clone(), "/api/v3/order", "symbol=BTCUSDT").await;
+    walk.ask(post.clone(), "/api/v3/order/test", expired).await;
+    walk.ask(post.clone(), "/api/v3/order/test", &format!("{expired}&computeCommissionRates=true")).await;
+
+    let resting = walk.ask(post.clone(), "/api/v3/order", &format!("{order}&price=90.00&quantity=1")).await["orderId"].clone();
+    walk.ask(get.clone(), "/api/v3/order", &format!("symbol=BTCUSDT&orderId={resting}")).await;
+    let replace = format!("{order}&price=91.00&quantity=1&cancelReplaceMode=STOP_ON_FAILURE&cancelOrderId=");
+    let replaced = walk.ask(post.clone(), "/api/v3/order/cancelReplace", &format!("{replace}{resting}")).await;
+    walk.ask(post.clone(), "/api/v3/order/cancelReplace", &format!("{replace}{resting}")).await;
+    walk.ask(post.clone(), "/api/v3/order/cancelReplace", &format!("{}999999", replace.replace("STOP_ON", "ALLOW"))).await;
+    let resting = &replaced["newOrderResponse"]["orderId"];
+    walk.ask(delete.clone(), "/api/v3/order", &format!("symbol=BTCUSDT&orderId={resting}")).await;
+
+    let oco = "symbol=BTCUSDT&side=SELL&quantity=0.1&aboveType=LIMIT_MAKER&abovePrice=120.00&belowType=STOP_LOSS_LIMIT\
+               &belowStopPrice=80.00&belowPrice=79.00&belowTimeInForce=GTC";
+    for detail in ["ACK", "RESULT", "FULL"] {
+        walk.ask(post.clone(), "/api/v3/orderList/oco", &format!("{oco}&newOrderRespType={detail}")).await;
+    }
+    let lists = walk.ask(get.clone(), "/api/v3/openOrderList", "").await;
+    assert_eq!(lists.as_array().map(Vec::len), Some(3));
+    let list = |index: usize| lists[index]["orderListId"].clone();
+    walk.ask(get.clone(), "/api/v3/orderList", &format!("orderListId={}", list(0))).await;
+    walk.ask(delete.clone(), "/api/v3/orderList", &format!("symbol=BTCUSDT&orderListId={}", list(0))).await;
+    walk.ask(delete.clone(), "/api/v3/order", &format!("symbol=BTCUSDT&orderId={}", lists[1]["orders"][0]["orderId"])).await;
+    walk.ask(get.clone(), "/api/v3/allOrderList", "").await;
+
+    walk.ask(get.clone(), "/api/v3/openOrders", "").await;
+    walk.ask(get.clone(), "/api/v3/allOrders", "symbol=BTCUSDT").await;
+    let trades = walk.ask(get.clone(), "/api/v3/myTrades", "symbol=BTCUSDT").await;
+    assert!(trades.as_array().is_some_and(|trades| trades.len() >= 5), "{trades}");
+    walk.ask(delete.clone(), "/api/v3/openOrders", "symbol=BTCUSDT").await;
+
+    for path in ["account", "account/commission", "rateLimit/order"] {
+        let parameters = if path == "account/commission" { "symbol=BTCUSDT" } else { "" };
+        walk.ask(get.clone(), &format!("/api/v3/{path}"), parameters).await;
+    }
+    for path in ["ping", "time", "exchangeInfo"] {
+        walk.ask(get.clone(), &format!("/api/v3/{path}"), "").await;
+    }
+    for path in ["depth", "trades", "historicalTrades", "aggTrades", "avgPrice"] {
+        let body = walk.ask(get.clone(), &format!("/api/v3/{path}"), "symbol=BTCUSDT").await;
+        assert!(body.is_object() || body.as_array().is_some_and(|items| !items.is_empty()), "{path} has something to show");
+    }
+    walk.ask(get.clone(), "/api/v3/klines", "symbol=BTCUSDT&interval=1m").await;
+    for path in ["24hr", "price", "bookTicker"] {
+        for parameters in ["symbol=BTCUSDT", "symbols=[%22BTCUSDT%22,%22BNBUSDT%22]", ""] {
+            walk.ask(get.clone(), &format!("/api/v3/ticker/{path}"), parameters).await;
+        }
+    }
+    walk.ask(get.clone(), "/api/v3/ticker/24hr", "symbol=BTCUSDT&type=MINI").await;
+
+    let wallet = [
+        (&get, "/sapi/v1/system/status", ""),
+        (&get, "/sapi/v1/capital/config/getall", ""),
+        (&get, "/sapi/v1/capital/deposit/hisrec", ""),
+        (&get, "/sapi/v1/capital/deposit/address", "coin=BTC"),
+        (&post, "/sapi/v1/capital/withdraw/apply", "coin=BTC&address=x&amount=1"),
+        (&get, "/sapi/v1/capital/withdraw/history", ""),
+        (&get, "/sapi/v1/asset/tradeFee", ""),
+        (&get, "/sapi/v1/margin/allPairs", ""),
+        (&get, "/sapi/v1/margin/isolated/allPairs", ""),
+        (&get, "/fapi/v1/exchangeInfo", ""),
+        (&get, "/dapi/v1/exchangeInfo", ""),
+    ];
+    for (method, path, parameters) in wallet {
+        walk.ask(method.clone(), path, parameters).await;
+    }
+
+    let paths = walk.document["paths"].as_object().unwrap();
+    let all =
+        paths.iter().flat_map(|(path, item)| item.as_object().unwrap().keys().map(move |method| (method.clone(), path.clone())));
+    assert_eq!(all.filter(|operation| !walk.seen.contains(operation)).collect::<Vec<_>>(), [], "asked for nowhere above");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_pages_are_carried_in_the_server() {
+    let exchange = Exchange::start().await;
+    let fetch = async |path: &str| {
+        let response = exchange.app.http.get(format!("{}{path}", exchange.app.api)).send().await.unwrap();
+        let (status, headers) = (response.status().as_u16(), response.headers().clone());
+        assert!(headers["content-security-policy"].to_str().unwrap().starts_with("default-src 'self'"), "{path}");
+        (status, headers["content-type"].to_str().unwrap().to_owned(), response.text().await.unwrap())
+    };
+    let (status, kind, page) = fetch("/docs/").await;
+    assert_eq!((status, kind.as_str()), (200, "text/html"));
+    assert!(!page.contains("src=\"http") && !page.contains("href=\"http"), "nothing comes from elsewhere: {page}");
+    for file in page.split(['"', '\'']).filter(|text| text.starts_with("./")) {
+        assert_eq!(fetch(&format!("/docs/{}", &file[2..])).await.0, 200, "{file}");
+    }
+    let (status, _, start) = fetch("/docs/swagger-initializer.js").await;
+    assert!(status == 200 && start.contains("/openapi.json") && start.contains("\"validatorUrl\": \"none\""), "{start}");
+    let (status, kind, differences) = fetch("/docs/differences").await;
+    assert_eq!((status, kind.as_str()), (200, "text/html; charset=utf-8"));
+    for (method, path) in exchange::http::UNSUPPORTED {
+        assert!(differences.contains(&format!("<code>{method} {path}</code>")), "{method} {path} stands on the page");
+        let answer = exchange.send(method.clone(), path, "", None, None).await;
+        assert_eq!(answer.error(), (400, -1020, "This operation is not supported."), "{path}");
+    }
+    let answer = exchange.public("/api/v3/nothing", "").await;
+    assert_eq!(answer.error(), (404, -1020, "This operation is not supported."));
+}
