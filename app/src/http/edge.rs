@@ -3,15 +3,15 @@
 
 use super::App;
 use super::address::client_address;
-use super::auth::{self, Signed};
+use super::auth;
 use super::body;
-use super::endpoint::{Answer, Call, Endpoint, Reply, Security, TimeUnit, Weight};
+use super::endpoint::{Answer, Call, Endpoint, Security, TimeUnit, Weight};
 use super::error::ApiError;
 use super::parameters::Parameters;
+use super::response;
 use crate::metrics::HttpMetrics;
 use axum::body::{Body, Bytes};
 use axum::extract::Request;
-use axum::http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, RETRY_AFTER, VARY};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use axum::response::Response;
@@ -27,8 +27,6 @@ use tracing::Instrument;
 /// Past it the answer is -1007. The engine itself answers within the documented 10 s; this is for everything else.
 const DEADLINE: Duration = Duration::from_secs(12);
 const QUERY_MAX: usize = 16_384;
-/// Below it gzip costs more than it saves.
-const GZIP_FROM: usize = 1_024;
 /// What a request that never reached its endpoint costs.
 const WEIGHT_OF_A_FAULT: u32 = 1;
 /// The route group of requests that have no endpoint.
@@ -36,11 +34,6 @@ pub const UNKNOWN_GROUP: &str = "unknown";
 /// Names that signed endpoints read beside their own.
 const SIGNED_NAMES: [&str; 3] = ["timestamp", "recvWindow", "signature"];
 
-const JSON: HeaderValue = HeaderValue::from_static("application/json;charset=UTF-8");
-const UUID: HeaderName = HeaderName::from_static("x-mbx-uuid");
-const USED_WEIGHT: HeaderName = HeaderName::from_static("x-mbx-used-weight");
-const USED_WEIGHT_1M: HeaderName = HeaderName::from_static("x-mbx-used-weight-1m");
-const TRACE_ID: HeaderName = HeaderName::from_static("x-trace-id");
 const TIME_UNIT: HeaderName = HeaderName::from_static("x-mbx-time-unit");
 
 /// The address of the other end of a connection, set by the listener.
@@ -117,7 +110,7 @@ async fn finish(
         // The panic hook has logged it.
         Err(_) => Err(ApiError::internal("a handler panicked")),
     };
-    let response = respond(answer, &parts.headers, used);
+    let response = response::of(answer, &parts.headers, used);
     measured.count(&app.metrics, response.status(), begun.elapsed());
     response
 }
@@ -158,9 +151,13 @@ async fn run(app: &App, endpoint: &'static Endpoint, parts: &Parts, body: Body, 
     };
     check_names(endpoint, &parameters)?;
     let time_unit = time_unit(&parts.headers)?;
-    let Signed { account, valid_until } = signed.unwrap_or(Signed { account: 0, valid_until: 0 });
-    let call =
-        Call { parameters, time_unit, received, valid_until: signed.map(|_| valid_until), account: signed.map(|_| account) };
+    let call = Call {
+        parameters,
+        time_unit,
+        received,
+        valid_until: signed.map(|signed| signed.valid_until),
+        account: signed.map(|signed| signed.account),
+    };
     (endpoint.handle)(app, &call).await
 }
 
@@ -200,82 +197,6 @@ fn time_unit(headers: &HeaderMap) -> Result<TimeUnit, ApiError> {
         Some(unit) if unit.eq_ignore_ascii_case(b"MICROSECOND") => Ok(TimeUnit::Microsecond),
         Some(unit) if unit.eq_ignore_ascii_case(b"MILLISECOND") => Ok(TimeUnit::Millisecond),
         Some(_) => Err(ApiError::TIME_UNIT),
-    }
-}
-
-fn respond(answer: Answer, request: &HeaderMap, used: u32) -> Response {
-    let mut headers = HeaderMap::with_capacity(8);
-    let (status, body) = match answer {
-        Ok(reply) => {
-            headers.extend(reply.headers.into_iter().map(|(name, value)| (Some(name), value)));
-            (reply.status, reply.body)
-        }
-        Err(error) => refused(error, &mut headers),
-    };
-    let body = if body.len() >= GZIP_FROM && accepts_gzip(request) { gzip(body, &mut headers) } else { body };
-    let weight = HeaderValue::from(used);
-    headers.insert(CONTENT_TYPE, JSON);
-    headers.insert(USED_WEIGHT, weight.clone());
-    headers.insert(USED_WEIGHT_1M, weight);
-    let mut text = uuid::Uuid::encode_buffer();
-    let uuid = uuid::Builder::from_random_bytes(rand::random()).into_uuid();
-    if let Ok(value) = HeaderValue::from_str(uuid.hyphenated().encode_lower(&mut text)) {
-        headers.insert(UUID, value);
-    }
-    let mut response = Response::new(Body::from(body));
-    *response.status_mut() = status;
-    *response.headers_mut() = headers;
-    response
-}
-
-/// The body of an error. What is ours to mend is logged here, once, with the trace that the reply names.
-fn refused(error: ApiError, headers: &mut HeaderMap) -> (StatusCode, Bytes) {
-    if error.status.is_server_error() {
-        let status = error.status.as_u16();
-        match &error.cause {
-            Some(cause) => tracing::error!(http.response.status_code = status, code = error.code, %cause, "a request failed"),
-            // The engine has said once why it takes no commands: thousands of clients hearing it are not news.
-            None => tracing::debug!(http.response.status_code = status, code = error.code, "a command was not taken"),
-        }
-        if let Some(value) = service_kit::trace::trace_id().and_then(|id| HeaderValue::try_from(id).ok()) {
-            headers.insert(TRACE_ID, value);
-        }
-    }
-    if let Some(seconds) = error.retry_after {
-        headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
-    }
-    let reply = Reply::written(128, |json| {
-        json.object(|json| {
-            json.key("code").integer(error.code);
-            json.key("msg").text(&error.text);
-            if let Some(data) = &error.data {
-                json.key("data").raw(data);
-            }
-        });
-    });
-    (error.status, reply.body)
-}
-
-fn accepts_gzip(request: &HeaderMap) -> bool {
-    request.get_all(ACCEPT_ENCODING).iter().filter_map(|value| value.to_str().ok()).flat_map(|value| value.split(',')).any(
-        |coding| {
-            let (name, quality) = coding.split_once(';').unwrap_or((coding, ""));
-            name.trim().eq_ignore_ascii_case("gzip") && !matches!(quality.trim(), "q=0" | "q=0.0" | "q=0.00" | "q=0.000")
-        },
-    )
-}
-
-fn gzip(body: Bytes, headers: &mut HeaderMap) -> Bytes {
-    use std::io::Write;
-    let mut encoder = flate2::write::GzEncoder::new(Vec::with_capacity(body.len() / 4), flate2::Compression::fast());
-    match encoder.write_all(&body).and_then(|()| encoder.finish()) {
-        Ok(small) => {
-            headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
-            headers.insert(VARY, HeaderValue::from_static("accept-encoding"));
-            small.into()
-        }
-        // Writing to memory does not fail; if it did, the plain body is still right.
-        Err(_) => body,
     }
 }
 

@@ -27,6 +27,7 @@ mod orders;
 mod pages;
 pub mod parameters;
 mod reports;
+mod response;
 mod wallet;
 
 pub use keys::Keys;
