@@ -1,5 +1,7 @@
 //! The queue: schedule, retries with back-off, dead letters and their second chance.
 
+use std::time::{Duration, Instant};
+
 use exchange::worker::{
     jobs::{RefreshTickers, TakeSnapshot, Upkeep, WriteStatement},
     queue,
@@ -7,6 +9,7 @@ use exchange::worker::{
 use exchange_core::market_data::{DAY, Interval};
 use graphile_worker::JobSpec;
 use sqlx::{Connection, PgConnection};
+use tokio::time::sleep;
 use uuid::Uuid;
 
 use super::{
@@ -17,6 +20,9 @@ use crate::{
     eventually::{eventually, until},
     replica::{database, execute, number},
 };
+
+/// A minute until the schedule's next time, and one for a busy machine.
+const TWO_MINUTES: Duration = Duration::from_secs(120);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_failing_job_is_retried_then_dead_then_retried_by_an_operator() {
@@ -95,6 +101,30 @@ async fn the_schedule_is_known_to_the_queue() {
         worker.sample("exchange_worker_schedule_misses_total{kind=\"trial_balance\"}") == Some(0.0)
     })
     .await;
+    worker.end().await;
+}
+
+/// Waits for the turn of a minute: the one way to see what the schedule itself hands to a job.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_schedule_runs_jobs_by_itself() {
+    let url = database().await;
+    let journal = Journal::begin(&url, 26).await;
+    let worker = TestWorker::start(&url, None);
+    worker.reaches(&url, journal.state.sequence()).await;
+    let jobs = ["upkeep", "tickers", "trial_balance"];
+    let completed = |job: &str| worker.sample(&format!("exchange_worker_job_runs_total{{kind=\"{job}\",outcome=\"completed\"}}"));
+    let begun = Instant::now();
+    while !jobs.iter().all(|job| completed(job) >= Some(1.0)) {
+        assert!(begun.elapsed() < TWO_MINUTES, "{}", worker.metrics.encode());
+        sleep(Duration::from_millis(50)).await;
+    }
+    for job in jobs {
+        assert_eq!(
+            worker.sample(&format!("exchange_worker_job_runs_total{{kind=\"{job}\",outcome=\"retried\"}}")),
+            Some(0.0),
+            "{job}"
+        );
+    }
     worker.end().await;
 }
 
