@@ -1,6 +1,6 @@
 //! `exchange serve`, assembled: listeners, readiness, the engine, the API, and the order in which they end. Never: what they do.
 
-use std::{future::Future, net::SocketAddr, sync::Arc};
+use std::{future::Future, net::SocketAddr, sync::Arc, time::Duration};
 
 use anyhow::Context;
 use axum::Router;
@@ -13,6 +13,7 @@ use service_kit::{
 };
 use sqlx::{PgPool, postgres::PgPoolOptions};
 use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
 
 use crate::{
     api_key::Vault,
@@ -23,6 +24,9 @@ use crate::{
     metrics::{EngineMetrics, HttpMetrics, ObjectStorageMetrics},
     operator,
 };
+
+/// How long the API's last requests hold up the hand-over.
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Where a server listens.
 pub struct Listeners {
@@ -100,15 +104,32 @@ impl Server {
         let token = shutdown.token();
         tokio::spawn(projection::follow(pool.clone(), Arc::clone(engine.committed()), token.clone()));
         tokio::spawn(app.keys.clone().follow(pool, token.clone()));
-        spawn(&shutdown, "API", http::serve(listeners.http, app, token.clone()));
+        let drained = CancellationToken::new();
+        let (api, draining) = (http::serve(listeners.http, app, token.clone()), drained.clone().drop_guard());
+        spawn(&shutdown, "API", async move {
+            let _draining = draining;
+            api.await
+        });
         let ending = token.clone().cancelled_owned();
         spawn(&shutdown, "internal listener", async move {
             axum::serve(listeners.internal, internal).with_graceful_shutdown(ending).await
         });
         // Open until the very end, so that the last minutes are scraped and readiness says no.
         tokio::spawn(admin::serve(listeners.admin, std::future::pending(), admin));
-        replica.run(token).await
+        replica.run(after_drain(token, drained)).await
     }
+}
+
+/// When the engine hands the lead over: once the API's last request has been answered, or when that takes too long.
+fn after_drain(shutdown: CancellationToken, drained: CancellationToken) -> CancellationToken {
+    let stop = CancellationToken::new();
+    let stopping = stop.clone();
+    tokio::spawn(async move {
+        shutdown.cancelled().await;
+        let _ = tokio::time::timeout(DRAIN_TIMEOUT, drained.cancelled()).await;
+        stopping.cancel();
+    });
+    stop
 }
 
 /// A listener's task, which the shutdown waits for.

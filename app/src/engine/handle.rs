@@ -91,8 +91,8 @@ impl Queue {
     pub async fn submit(&self, command: Command, valid_until: Option<Time>) -> Answer {
         let name = command.name();
         let answer = match self.enqueue(command, valid_until) {
-            // The loop answers everything that it took; it is gone only when the process ends.
-            Ok(answer) => answer.await.unwrap_or(Err(SubmitError::Unavailable)),
+            // Everything that was taken is answered. Where the answer is lost, so is the knowledge of what happened.
+            Ok(answer) => answer.await.unwrap_or(Err(SubmitError::Unknown)),
             Err(error) => Err(error),
         };
         self.metrics.commands.with_label_values(&[name, outcome(&answer)]).inc();

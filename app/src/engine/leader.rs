@@ -112,11 +112,10 @@ impl<'a> Leader<'a> {
         }
     }
 
-    /// Leads until stopped, deposed or cut off.
+    /// Leads until stopped, deposed or cut off. The queue has been opened; it is closed at the end.
     pub async fn lead(mut self, stop: &CancellationToken) -> Ended {
         let mut beat = tokio::time::interval(BEAT);
         beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        self.shared.queue.set_open(true);
         let ended = loop {
             self.send();
             if stop.is_cancelled() && self.is_done() {

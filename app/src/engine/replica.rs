@@ -86,12 +86,15 @@ impl Replica {
                 claimed = self.stand_by() => claimed?,
                 () = stop.cancelled() => break,
             };
-            self.latches.leads();
-            self.shared.set_leads(true);
-            self.shared.metrics.takeovers.inc();
             let state = self.shared.committed.read().state.clone();
             tracing::info!(epoch, sequence = state.sequence(), "leading");
-            let ended = Leader::new(&self.shared, &mut self.submissions, connection, epoch, state).lead(&stop).await;
+            let leader = Leader::new(&self.shared, &mut self.submissions, connection, epoch, state);
+            // In this order: whoever sees a leader may send it commands.
+            self.shared.queue.set_open(true);
+            self.shared.set_leads(true);
+            self.latches.leads();
+            self.shared.metrics.takeovers.inc();
+            let ended = leader.lead(&stop).await;
             self.shared.set_leads(false);
             let sequence = self.shared.committed.read().state.sequence();
             self.expected = Some(Expected { sequence: sequence as i64 + 1, epoch });
@@ -111,6 +114,8 @@ impl Replica {
                 }
             }
         }
+        self.submissions.close();
+        self.turn_away();
         Ok(())
     }
 

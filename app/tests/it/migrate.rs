@@ -1,6 +1,7 @@
 //! `exchange migrate`: repeated, twice at once, on a newer schema, on an altered migration.
 
-use sqlx::{Connection, PgConnection};
+use exchange::db::journal::{PARTITION_EVENTS, attach_partitions};
+use sqlx::{AssertSqlSafe, Connection, PgConnection};
 
 use crate::replica::{execute, number};
 
@@ -62,4 +63,25 @@ async fn a_lock_is_not_waited_for_long() {
     assert!(error.contains("lock timeout"), "{error}");
     transaction.rollback().await.unwrap();
     apply(&url).await.unwrap();
+}
+
+/// The journal always has somewhere to go: the partition that is written to, and the next.
+#[tokio::test]
+async fn partitions_are_attached_ahead() {
+    let url = empty().await;
+    apply(&url).await.unwrap();
+    let starts = async || {
+        let mut connection = PgConnection::connect(&url).await.unwrap();
+        let names = "SELECT inhrelid::regclass::text FROM pg_inherits WHERE inhparent = 'journal'::regclass ORDER BY 1";
+        sqlx::query_scalar::<_, String>(names).fetch_all(&mut connection).await.unwrap()
+    };
+    let names: Vec<_> = [0, 1, 2].map(|number| format!("journal_{:018}", number * PARTITION_EVENTS)).into();
+    assert_eq!(starts().await, names[..2]);
+    // The last event of the first partition: the next one goes into the second.
+    execute(&url, AssertSqlSafe(format!("UPDATE head SET last_seq = {}", PARTITION_EVENTS - 1))).await;
+    let mut connection = PgConnection::connect(&url).await.unwrap();
+    attach_partitions(&mut connection).await.unwrap();
+    assert_eq!(starts().await, names);
+    attach_partitions(&mut connection).await.unwrap();
+    assert_eq!(starts().await, names);
 }
