@@ -81,12 +81,10 @@ pub async fn begins(connection: &mut PgConnection) -> sqlx::Result<Option<i64>> 
     sqlx::query_scalar("SELECT first_seq FROM journal ORDER BY first_seq LIMIT 1").fetch_optional(connection).await
 }
 
-/// The batch that ends with `sequence`, if there is one.
-pub async fn ending_at(connection: &mut PgConnection, sequence: i64) -> sqlx::Result<Option<StoredBatch>> {
+/// The last batch that begins at or before `sequence`, if there is one.
+pub async fn nearest(connection: &mut PgConnection, sequence: i64) -> sqlx::Result<Option<StoredBatch>> {
     let row = sqlx::query(
-        "SELECT first_seq, last_seq, epoch, checksum, payload FROM
-             (SELECT * FROM journal WHERE first_seq <= $1 ORDER BY first_seq DESC LIMIT 1) AS nearest
-         WHERE last_seq = $1",
+        "SELECT first_seq, last_seq, epoch, checksum, payload FROM journal WHERE first_seq <= $1 ORDER BY first_seq DESC LIMIT 1",
     )
     .bind(sequence)
     .fetch_optional(connection)

@@ -6,7 +6,7 @@ use std::time::Instant;
 use exchange_core::{State, batch, event::Event};
 use sqlx::{PgConnection, PgPool};
 
-use super::{committed::Committed, latches::Latches, replay::Expected, shared::Shared};
+use super::{latches::Latches, replay::Expected, shared::Shared};
 use crate::{
     db::{history, journal},
     media::Media,
@@ -44,7 +44,7 @@ impl Recovery {
         self.source = if state.sequence() > 0 { "snapshot" } else { "journal" };
         let (market_data, projected) = history::load(&self.pool).await?;
         let sequence = state.sequence() as i64 + 1;
-        *shared.committed.write() = Committed::new(state, market_data, projected);
+        shared.committed.write().restart(state, market_data, projected);
         self.first_sequence = sequence;
         Ok(Expected { sequence, epoch: 0 })
     }
@@ -90,11 +90,16 @@ impl Recovery {
 
 /// Whether the journal led to this state, as far as the batch that ends with it can tell: it sets the state's time.
 async fn belongs(connection: &mut PgConnection, state: &State) -> sqlx::Result<bool> {
-    let Some(stored) = journal::ending_at(connection, state.sequence() as i64).await? else {
+    let sequence = state.sequence() as i64;
+    let Some(stored) = journal::nearest(connection, sequence).await? else {
         // Archived and detached since.
         return Ok(true);
     };
-    // A batch that cannot be read is the replay's to report.
+    if stored.last_sequence != sequence {
+        // A snapshot is of the end of a batch. (A batch that is missing is the replay's to report.)
+        return Ok(stored.last_sequence < sequence);
+    }
+    // A batch that cannot be read is the replay's to report, too.
     let events = batch::decode(stored.payload()?).unwrap_or_default();
     let time = events.iter().rev().find_map(|event| if let Event::Clock(time) = event { Some(*time) } else { None });
     Ok(time.is_none_or(|time| time == state.now()))
