@@ -1,0 +1,118 @@
+//! History of one market: trades, aggregate trades, candles. Never: whose a trade is.
+
+use exchange_core::{
+    market_data::{AggregateTrade, Candle, CandleRange, Grid, Interval, PublicTrade},
+    order::MarketId,
+};
+
+use super::{History, HistoryError, Laid, cut};
+use crate::db::history::{self as tables, Part, TradeQuery};
+use crate::engine::committed::{Committed, public};
+
+impl History {
+    /// A market's trades by rising id.
+    ///
+    /// # Errors
+    /// As [`Self::order`].
+    pub async fn trades(&self, market: MarketId, part: Part) -> Result<Vec<PublicTrade>, HistoryError> {
+        if let Some(trades) = recent_trades(&self.committed.read(), market, &part) {
+            return Ok(trades);
+        }
+        let query = TradeQuery { market, part };
+        let read = |pool| async move { tables::trades(&pool, &query).await };
+        self.laid_over(read, |committed, rows| {
+            let mut trades: Vec<PublicTrade> = rows.rows.iter().map(public).collect();
+            let newer = committed.tail.trades(market, rows.at.sequence).map(public);
+            trades.extend(newer.filter(|trade| part.holds(trade.trade, trade.time)));
+            Laid::Done(cut(trades, &part))
+        })
+        .await
+    }
+
+    /// A market's aggregate trades by rising id.
+    ///
+    /// # Errors
+    /// As [`Self::order`].
+    pub async fn aggregates(&self, market: MarketId, part: Part) -> Result<Vec<AggregateTrade>, HistoryError> {
+        if let Some(aggregates) = recent_aggregates(&self.committed.read(), market, &part) {
+            return Ok(aggregates);
+        }
+        let query = TradeQuery { market, part };
+        let read = |pool| async move { tables::aggregates(&pool, &query).await };
+        self.laid_over(read, |committed, rows| {
+            let mut aggregates = rows.rows;
+            let newer = committed.tail.trades(market, rows.at.sequence).map(public);
+            for trade in newer.filter(|trade| part.holds(trade.aggregate, trade.time)) {
+                if !aggregates.last_mut().is_some_and(|last| last.append(&trade)) {
+                    aggregates.push(AggregateTrade::of(&trade));
+                }
+            }
+            Laid::Done(cut(aggregates, &part))
+        })
+        .await
+    }
+
+    /// A market's candles, those without trades included.
+    ///
+    /// # Errors
+    /// As [`Self::order`].
+    pub async fn candles(&self, market: MarketId, interval: Interval, range: CandleRange) -> Result<Vec<Candle>, HistoryError> {
+        let grid = {
+            let committed = self.committed.read();
+            if let Some(candles) = committed.market_data.candles(market, interval, &range) {
+                return Ok(candles);
+            }
+            Grid::new(interval, &range, committed.market_data.now())
+        };
+        let read = |pool| async move { tables::candles(&pool, market, interval, (grid.from, grid.to), range.limit).await };
+        self.laid_over(read, |committed, rows| {
+            let held = committed.market_data.stored_candles(market, interval);
+            let oldest = held.first().map_or(i64::MAX, |candle| candle.open_time);
+            if rows.at.time < oldest && !held.is_empty() {
+                return Laid::Behind;
+            }
+            let mut candles = rows.rows;
+            candles.retain(|candle| candle.open_time < oldest);
+            // When the rows were cut at the limit there is a hole before what follows, and the answer is full before it.
+            candles.extend(held);
+            Laid::Done(grid.fill(&candles))
+        })
+        .await
+    }
+}
+
+/// The asked trades when memory holds all of them.
+fn recent_trades(committed: &Committed, market: MarketId, part: &Part) -> Option<Vec<PublicTrade>> {
+    let Some(history) = committed.market_data.market(market) else { return Some(Vec::new()) };
+    let key = |trade: &PublicTrade| (trade.trade, trade.time);
+    held(history.trades().iter(), history.has_older_trades(), part, key)
+}
+
+/// The asked aggregate trades when memory holds all of them.
+fn recent_aggregates(committed: &Committed, market: MarketId, part: &Part) -> Option<Vec<AggregateTrade>> {
+    let Some(history) = committed.market_data.market(market) else { return Some(Vec::new()) };
+    let key = |trade: &AggregateTrade| (trade.aggregate, trade.time);
+    held(history.aggregates().iter(), history.has_older_aggregates(), part, key)
+}
+
+fn held<'a, T: Copy + 'a>(
+    things: impl DoubleEndedIterator<Item = &'a T> + ExactSizeIterator + Clone,
+    older: bool,
+    part: &Part,
+    key: impl Fn(&T) -> (u64, i64),
+) -> Option<Vec<T>> {
+    let fits = |thing: &&T| {
+        let (id, time) = key(thing);
+        part.holds(id, time)
+    };
+    if part.is_newest() {
+        let mut newest: Vec<T> = things.rev().filter(fits).take(part.limit).copied().collect();
+        newest.reverse();
+        return (!older || newest.len() == part.limit).then_some(newest);
+    }
+    let reaches_back = match things.clone().next().map(&key) {
+        Some((id, time)) => part.from.is_some_and(|from| from >= id) || part.start.is_some_and(|start| start > time),
+        None => true,
+    };
+    (!older || reaches_back).then(|| things.filter(fits).take(part.limit).copied().collect())
+}
