@@ -1,5 +1,6 @@
 //! The table of commands. What `make` calls; people call `make`.
 
+mod command;
 mod stack;
 mod with_parts;
 
@@ -26,6 +27,11 @@ enum Command {
     Up(Place),
     /// Ends what `up` started.
     Down(Place),
+    /// Runs a command beside a whole exchange without traffic, named in its environment, and ends it after it.
+    WithExchange {
+        #[arg(trailing_var_arg = true, required = true)]
+        command: Vec<OsString>,
+    },
     /// Runs a command beside a PostgreSQL and an S3 server for tests, named in its environment, and ends them after it.
     WithParts {
         #[arg(trailing_var_arg = true, required = true)]
@@ -57,6 +63,7 @@ async fn ended(command: Command) -> Result<ExitCode> {
         Command::Run(place) => stack::run(&place.layout()?).await?,
         Command::Up(place) => stack::up(&place.layout()?).await?,
         Command::Down(place) => stack::down(&place.layout()?).await?,
+        Command::WithExchange { command } => return stack::beside(&command).await,
         Command::WithParts { command } => return with_parts::run(&command).await,
     }
     Ok(ExitCode::SUCCESS)

@@ -4,15 +4,18 @@
 //! is ready, and the first markets and accounts.
 
 mod accounts;
+mod beside;
 mod bootstrap;
 mod down;
 mod endpoints;
+mod exchange;
 mod layout;
 mod parts;
 mod readiness;
 mod supervisor;
 mod up;
 
+pub use beside::beside;
 pub use down::down;
 pub use layout::{DEFAULT_PORT_BASE, Layout};
 pub use up::{run, up};

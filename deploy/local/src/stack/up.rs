@@ -1,19 +1,18 @@
 //! From nothing to live traffic: each part is started when those it needs are ready.
 
-use std::{fs, process::Stdio, time::Instant};
+use std::fs;
 
 use anyhow::{Context, Result, bail};
-use local_parts::log_tail;
 use tokio::{
-    process::{Child, Command},
+    process::Child,
     signal::unix::{SignalKind, signal},
 };
 
 use super::{
-    bootstrap::{Operator, Traders},
-    endpoints::{self, Endpoints, Exchange, Postgres, S3},
-    layout::{self, Layout},
-    parts::{BUCKET, Parts, local},
+    endpoints::{self, Endpoints},
+    exchange::{self, Steps},
+    layout::Layout,
+    parts::Parts,
     readiness::{answers, ready},
     supervisor::{Supervisor, running},
 };
@@ -64,7 +63,7 @@ impl std::fmt::Display for Signalled {
 
 impl std::error::Error for Signalled {}
 
-async fn until_signalled(work: impl Future<Output = Result<()>>) -> Result<()> {
+pub(super) async fn until_signalled<Done>(work: impl Future<Output = Result<Done>>) -> Result<Done> {
     let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
     tokio::select! {
         outcome = work => outcome,
@@ -78,7 +77,7 @@ async fn ended(supervisor: &mut Child) -> Result<()> {
     if status.success() { Ok(()) } else { bail!("supervisord ended by itself ({status})") }
 }
 
-async fn prepare(layout: &Layout) -> Result<(Parts, Supervisor)> {
+pub(super) async fn prepare(layout: &Layout) -> Result<(Parts, Supervisor)> {
     if let Some(pid) = running(&layout.supervisor_pid_file(), &layout.supervisor_configuration()) {
         bail!("a run is up already (supervisord, process {pid}): `make down` ends it");
     }
@@ -94,91 +93,24 @@ async fn prepare(layout: &Layout) -> Result<(Parts, Supervisor)> {
 }
 
 async fn start(layout: &Layout, parts: &Parts, supervisor: &Supervisor) -> Result<()> {
-    let begun = Instant::now();
-    let ports = layout.ports;
-    let step = |what: &str| println!("{:5.1} s  {what}", begun.elapsed().as_secs_f32());
-
-    let server = parts.postgres.url("postgres");
-    let (postgres, object_store) = (supervisor.start("postgres").await?, supervisor.start("object-store").await?);
-    ready("postgres", postgres, &layout.log("postgres"), async || local_parts::postgres_answers(&server).await).await?;
-    step("PostgreSQL is ready");
-    local_parts::create_database(&server, Parts::database()).await?;
-    migrate(layout, parts).await?;
-    step("the schema is up to date");
-    let store = &parts.object_store.access;
-    ready("object-store", object_store, &layout.log("object-store"), async || store.takes_objects().await).await?;
-    store.create_bucket(BUCKET).await?;
-    step("the S3 server is ready");
-
-    let serve = supervisor.start("serve").await?;
-    let readyz = format!("http://{}/readyz", local(ports.serve_admin));
-    ready("serve", serve, &layout.log("serve"), async || answers(&readyz, |_| true).await).await?;
-    step("the exchange serves");
-    let Traders { demo, simulator: traders } = Operator { environment: parts.environment.clone() }.bootstrap().await?;
-    step("markets are open and accounts have money");
-    let worker = supervisor.start("worker").await?;
-    let readyz = format!("http://{}/readyz", local(ports.worker_admin));
-    ready("worker", worker, &layout.log("worker"), async || answers(&readyz, |_| true).await).await?;
-    step("the worker works");
-
-    let rest = format!("http://{}", local(ports.rest));
-    let streams = format!("ws://{}", local(ports.rest));
-    let endpoints = Endpoints {
-        exchange: Exchange {
-            ws_api: format!("{streams}/ws-api/v3"),
-            metrics: [ports.serve_admin, ports.worker_admin].map(|port| format!("http://{}/metrics", local(port))).into(),
-            pids: vec![serve, worker],
-            streams,
-            rest: rest.clone(),
-        },
-        postgres: Postgres { primary: parts.postgres.url(Parts::database()), replica: None },
-        s3: S3 {
-            endpoint: store.endpoint.clone(),
-            access_key: store.access_key.clone(),
-            secret_key: store.secret_key.clone(),
-            bucket: BUCKET.into(),
-        },
-        prometheus: Some(parts.prometheus.url.clone()),
-        alertmanager: None,
-        alertbot: None,
-        telegram: None,
-        logship: None,
-        accounts: demo,
-    };
+    let steps = Steps::begin();
+    let (mut endpoints, traders) = exchange::start(layout, parts, supervisor, &steps).await?;
+    endpoints.prometheus = Some(parts.prometheus.url.clone());
     endpoints::write(&traders, &layout.simulator_accounts())?;
     endpoints.write(&layout.simulator_endpoints())?;
     let (simulator, prometheus) = (supervisor.start("simulator").await?, supervisor.start("prometheus").await?);
     ready("prometheus", prometheus, &layout.log("prometheus"), async || parts.prometheus.is_ready().await).await?;
-    step("Prometheus scrapes");
+    steps.step("Prometheus scrapes");
     for market in super::accounts::MARKETS {
-        let trades = format!("{rest}/api/v3/trades?limit=1&symbol={}", market.symbol);
+        let trades = format!("{}/api/v3/trades?limit=1&symbol={}", endpoints.exchange.rest, market.symbol);
         ready("simulator", simulator, &layout.log("simulator"), async || {
             answers(&trades, |body| body.contains("\"price\"")).await
         })
         .await?;
     }
-    step("the simulator trades on every market");
+    steps.step("the simulator trades on every market");
     endpoints.write(&layout.endpoints())?;
     tell(layout, &endpoints);
-    Ok(())
-}
-
-/// `exchange migrate` is no part that stays: it runs to its end.
-async fn migrate(layout: &Layout, parts: &Parts) -> Result<()> {
-    let path = layout.log("migrate");
-    let log = fs::File::create(&path).with_context(|| format!("creating {}", path.display()))?;
-    let status = Command::new(layout::program("exchange")?)
-        .arg("migrate")
-        .envs(parts.environment.iter().cloned())
-        .stdin(Stdio::null())
-        .stdout(log.try_clone().context("sharing a log")?)
-        .stderr(log)
-        .status()
-        .await
-        .context("running exchange migrate")?;
-    if !status.success() {
-        bail!("`exchange migrate` failed ({status}). {}", log_tail(&path));
-    }
     Ok(())
 }
 

@@ -1,0 +1,104 @@
+//! From nothing to an exchange with markets, accounts and money. Never: traffic, and what watches it.
+
+use std::{fs, process::Stdio, time::Instant};
+
+use anyhow::{Context, Result, bail};
+use local_parts::log_tail;
+use tokio::process::Command;
+
+use super::{
+    bootstrap::{Operator, Traders},
+    endpoints::{Account, Endpoints, Exchange, Postgres, S3},
+    layout::{self, Layout},
+    parts::{BUCKET, Parts, local},
+    readiness::{answers, ready},
+    supervisor::Supervisor,
+};
+
+/// Tells how far a start is.
+pub struct Steps {
+    begun: Instant,
+}
+
+impl Steps {
+    pub fn begin() -> Self {
+        Self { begun: Instant::now() }
+    }
+
+    pub fn step(&self, what: &str) {
+        println!("{:5.1} s  {what}", self.begun.elapsed().as_secs_f32());
+    }
+}
+
+/// Returns when server and worker are ready: where everything is, with the accounts for people and scripts, and the accounts
+/// of the simulator.
+pub async fn start(layout: &Layout, parts: &Parts, supervisor: &Supervisor, steps: &Steps) -> Result<(Endpoints, Vec<Account>)> {
+    let ports = layout.ports;
+    let server = parts.postgres.url("postgres");
+    let (postgres, object_store) = (supervisor.start("postgres").await?, supervisor.start("object-store").await?);
+    ready("postgres", postgres, &layout.log("postgres"), async || local_parts::postgres_answers(&server).await).await?;
+    steps.step("PostgreSQL is ready");
+    local_parts::create_database(&server, Parts::database()).await?;
+    migrate(layout, parts).await?;
+    steps.step("the schema is up to date");
+    let store = &parts.object_store.access;
+    ready("object-store", object_store, &layout.log("object-store"), async || store.takes_objects().await).await?;
+    store.create_bucket(BUCKET).await?;
+    steps.step("the S3 server is ready");
+
+    let serve = supervisor.start("serve").await?;
+    let readyz = format!("http://{}/readyz", local(ports.serve_admin));
+    ready("serve", serve, &layout.log("serve"), async || answers(&readyz, |_| true).await).await?;
+    steps.step("the exchange serves");
+    let Traders { demo, simulator } = Operator { environment: parts.environment.clone() }.bootstrap().await?;
+    steps.step("markets are open and accounts have money");
+    let worker = supervisor.start("worker").await?;
+    let readyz = format!("http://{}/readyz", local(ports.worker_admin));
+    ready("worker", worker, &layout.log("worker"), async || answers(&readyz, |_| true).await).await?;
+    steps.step("the worker works");
+
+    let rest = format!("http://{}", local(ports.rest));
+    let streams = format!("ws://{}", local(ports.rest));
+    let endpoints = Endpoints {
+        exchange: Exchange {
+            ws_api: format!("{streams}/ws-api/v3"),
+            metrics: [ports.serve_admin, ports.worker_admin].map(|port| format!("http://{}/metrics", local(port))).into(),
+            pids: vec![serve, worker],
+            streams,
+            rest,
+        },
+        postgres: Postgres { primary: parts.postgres.url(Parts::database()), replica: None },
+        s3: S3 {
+            endpoint: store.endpoint.clone(),
+            access_key: store.access_key.clone(),
+            secret_key: store.secret_key.clone(),
+            bucket: BUCKET.into(),
+        },
+        prometheus: None,
+        alertmanager: None,
+        alertbot: None,
+        telegram: None,
+        logship: None,
+        accounts: demo,
+    };
+    Ok((endpoints, simulator))
+}
+
+/// `exchange migrate` is no part that stays: it runs to its end.
+async fn migrate(layout: &Layout, parts: &Parts) -> Result<()> {
+    let path = layout.log("migrate");
+    let log = fs::File::create(&path).with_context(|| format!("creating {}", path.display()))?;
+    let status = Command::new(layout::program("exchange")?)
+        .arg("migrate")
+        .envs(parts.environment.iter().cloned())
+        .stdin(Stdio::null())
+        .stdout(log.try_clone().context("sharing a log")?)
+        .stderr(log)
+        .status()
+        .await
+        .context("running exchange migrate")?;
+    if !status.success() {
+        bail!("`exchange migrate` failed ({status}). {}", log_tail(&path));
+    }
+    Ok(())
+}
