@@ -92,8 +92,9 @@ impl Server {
             PgPoolOptions::new().max_connections(settings.database.pool_size).connect_lazy_with(options)
         });
         let history = History::new(pool.clone(), replica_pool, Arc::clone(engine.committed()));
+        let operators = operator::routes(engine.clone(), pool.clone(), vault, keys.clone());
+        let internal = internal::guarded(operators, settings.internal.token);
         let app = http::App::new(engine.clone(), history, keys, limits, HttpMetrics::register(&metrics)?);
-        let internal = internal::guarded(operator::routes(engine.clone(), pool.clone(), vault), settings.internal.token);
         let admin = Admin { metrics, health: health.clone(), log_level: level };
         Ok(Self { engine, health, pool, replica, listeners, app, internal, admin, shutdown })
     }

@@ -7,6 +7,7 @@ use super::show;
 use crate::api_key::{self, Permissions, Vault};
 use crate::db::api_keys::{self, Material, NewApiKey};
 use crate::engine::Engine;
+use crate::http::Keys;
 use exchange_core::command::{AdminAction, Canceled, Command, Operator, Outcome};
 use exchange_core::order::AccountId;
 use ipnet::IpNet;
@@ -18,6 +19,8 @@ pub(super) struct Desk {
     pub engine: Engine,
     pub pool: PgPool,
     pub vault: Vault,
+    /// What this server answers clients by.
+    pub keys: Keys,
 }
 
 pub(super) async fn perform(desk: &Desk, request: &Request) -> Result<Value, Failure> {
@@ -43,7 +46,9 @@ pub(super) async fn perform(desk: &Desk, request: &Request) -> Result<Value, Fai
         }
         Action::RevokeApiKey { api_key } => {
             submit(AdminAction::Note { text: format!("revoke API key {api_key}").into() }).await?;
-            Ok(json!({ "apiKey": api_key, "revoked": api_keys::revoke(&desk.pool, api_key).await? }))
+            let revoked = api_keys::revoke(&desk.pool, api_key).await?;
+            desk.keys.refresh(&desk.pool).await?;
+            Ok(json!({ "apiKey": api_key, "revoked": revoked }))
         }
         Action::SetTrading { account, allowed, cancel_orders } => {
             let (id, mut rights) = {
@@ -118,6 +123,8 @@ async fn create_api_key(
     submit(desk, request, AdminAction::Note { text: text.into() }).await?;
     let key = NewApiKey { api_key: &id, account, label, material: &material, permissions: granted, networks };
     api_keys::create(&desk.pool, &key).await?;
+    // Usable here once it is told; the other replicas see it at their next look.
+    desk.keys.refresh(&desk.pool).await?;
     Ok(json!({
         "account": account, "apiKey": id, "secretKey": secret.as_ref().map(|secret| secret.expose()),
         "permissions": permissions, "networks": networks,

@@ -5,6 +5,7 @@ use super::perform::{Desk, perform};
 use super::request::{PATH, Request};
 use crate::api_key::Vault;
 use crate::engine::Engine;
+use crate::http::Keys;
 use axum::extract::State;
 use axum::extract::rejection::JsonRejection;
 use axum::http::StatusCode;
@@ -14,8 +15,8 @@ use axum::{Json, Router};
 use sqlx::PgPool;
 use std::sync::Arc;
 
-pub fn routes(engine: Engine, pool: PgPool, vault: Vault) -> Router {
-    Router::new().route(PATH, post(answer)).with_state(Arc::new(Desk { engine, pool, vault }))
+pub fn routes(engine: Engine, pool: PgPool, vault: Vault, keys: Keys) -> Router {
+    Router::new().route(PATH, post(answer)).with_state(Arc::new(Desk { engine, pool, vault, keys }))
 }
 
 async fn answer(State(desk): State<Arc<Desk>>, request: Result<Json<Request>, JsonRejection>) -> Response {

@@ -52,9 +52,8 @@ def test_currencies_and_the_wallet(trader):
 def test_withdrawals_are_refused(trader, admin, connect):
     before = trader.fetch_balance()["BTC"]["free"]
     key = admin("api-key", "create", "demo", "--permissions", "read,trade,withdraw")
-    with pytest.raises(ccxt.ExchangeError, match="-4026|-4019|-4024|-4032") as refused:
+    with pytest.raises(ccxt.OperationRejected, match="The current currency is not open for withdrawal"):
         connect(key["apiKey"], key["secretKey"]).withdraw("BTC", 1, "bc1qxy2kgdygjrsqtzq2n0yrf2493p83kkfjhx0wlh")
-    assert "ithdraw" in str(refused.value)
     assert trader.fetch_balance()["BTC"]["free"] == before
 
 
@@ -63,7 +62,7 @@ def test_used_weight_and_order_counts_are_told(trader):
     used = int(trader.last_response_headers["x-mbx-used-weight-1m"])
     trader.fetch_balance()
     # A new minute may have begun between the two.
-    assert int(trader.last_response_headers["x-mbx-used-weight-1m"]) == used + 20 or used > 20
+    assert int(trader.last_response_headers["x-mbx-used-weight-1m"]) in (used + 20, 20)
     placed = trader.create_order(SYMBOL, "limit", "buy", 0.01, 40_000)
     assert placed["status"] == "open"
     assert int(trader.last_response_headers["x-mbx-order-count-10s"]) >= 1

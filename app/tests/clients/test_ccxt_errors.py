@@ -12,22 +12,21 @@ def order(**changes):
 
 
 REFUSED = [
-    ("too little money", {"quantity": "200", "side": "BUY", "price": "40000", "symbol": "BTCUSDT"}, None, None),
     ("quantity with too many steps", {"quantity": "0.000015"}, ccxt.InvalidOrder, "LOT_SIZE"),
     ("quantity above the largest", {"quantity": "100000"}, ccxt.InvalidOrder, "LOT_SIZE"),
     ("price between ticks", {"price": "40000.001"}, ccxt.InvalidOrder, "PRICE_FILTER"),
     ("price far from the market", {"price": "400000"}, ccxt.InvalidOrder, "PERCENT_PRICE_BY_SIDE"),
     ("too little value", {"quantity": "0.0001", "price": "40000"}, ccxt.ExchangeError, "NOTIONAL"),
     ("no price", {"price": ""}, ccxt.BadRequest, "-110[2-6]"),
-    ("no such type", {"type": "WISH"}, ccxt.InvalidOrder, "-1116"),
-    ("no such side", {"side": "BOTH"}, ccxt.InvalidOrder, "-1117"),
-    ("no such time in force", {"timeInForce": "NOW"}, ccxt.InvalidOrder, "-1115"),
+    ("no such type", {"type": "WISH"}, ccxt.BadRequest, "-1116"),
+    ("no such side", {"side": "BOTH"}, ccxt.BadRequest, "-1117"),
+    ("no such time in force", {"timeInForce": "NOW"}, ccxt.BadRequest, "-1115"),
     ("no such market", {"symbol": "NOSUCH"}, ccxt.BadSymbol, "-1121"),
     ("too many decimals", {"quantity": "0.0000000001"}, ccxt.BadRequest, "-1111"),
 ]
 
 
-@pytest.mark.parametrize(("what", "changes", "error", "text"), REFUSED[1:], ids=[row[0] for row in REFUSED[1:]])
+@pytest.mark.parametrize(("what", "changes", "error", "text"), REFUSED, ids=[row[0] for row in REFUSED])
 def test_a_bad_order_is_refused(trader, what, changes, error, text):
     before = trader.fetch_balance()["free"]
     with pytest.raises(error, match=text):
@@ -70,7 +69,7 @@ def test_signatures_and_keys(accounts, connect):
     with pytest.raises(ccxt.AuthenticationError, match="-2015"):
         connect("x" * 64, account["secret_key"]).fetch_balance()
     with pytest.raises(ccxt.AuthenticationError, match="-2014"):
-        connect("short", account["secret_key"]).fetch_balance()
+        connect("no key has spaces", account["secret_key"]).fetch_balance()
 
 
 def test_time(accounts, connect):
