@@ -1,6 +1,7 @@
 //! The one workload of every order arm: order number n is the same on every machine and in every arm. Never: a cancel or a refusal.
 //!
-//! 100 accounts, 3 markets, LIMIT GTC orders around a fixed mid, three quarters of them willing to cross it, so that most trade.
+//! 100 accounts, 3 markets, LIMIT GTC orders around a fixed mid: about half meet each other near it, the rest wait away from it, as
+//! most orders on a market do.
 //! Accounts are rich and the markets' MAX_NUM_ORDERS is wide, so that every order is accepted whatever order they arrive in.
 
 use crate::random::Random;
@@ -18,6 +19,10 @@ const TICK: Price = SCALE / 100;
 /// Orders reach at most this many ticks beyond the mid, and stay at most that many before it.
 const BEYOND: i64 = 15;
 const BEFORE: i64 = 5;
+/// Percent of the orders that are placed near the mid; at least 0.4 trades an order follow.
+const NEAR: u64 = 50;
+/// The others wait this many ticks before the mid, at least and at most.
+const AWAY: (i64, i64) = (20, 220);
 /// Quantity in thousandths: least and greatest.
 const QUANTITY: (i64, i64) = (10, 100);
 
@@ -49,7 +54,8 @@ impl Workload {
         let mut random = Random::new(self.seed ^ number.wrapping_mul(0xd134_2543_de82_ef95));
         let market = random.below(MARKETS.len() as u64) as usize;
         let buys = random.chance(50);
-        let offset = random.between(-BEFORE, BEYOND) * TICK;
+        let ticks = if random.chance(NEAR) { random.between(-BEFORE, BEYOND) } else { -random.between(AWAY.0, AWAY.1) };
+        let offset = ticks * TICK;
         let mid = MARKETS[market].1 * SCALE;
         Order {
             number,
@@ -96,7 +102,7 @@ mod tests {
     use exchange_core::market::Market;
     use exchange_core::order::{ClientId, OrderType, TimeInForce};
 
-    /// Asked of the core itself: every order is accepted, at least 0.4 trades an order, and the books stay bounded.
+    /// Asked of the core itself: every order is accepted, and there are at least 0.4 trades an order.
     #[test]
     fn orders_are_accepted_and_most_trade() {
         let mut state = foundation::lay(u32::MAX, stream::START, &mut Vec::new()).unwrap();
@@ -124,6 +130,6 @@ mod tests {
         }
         let trades = events.iter().filter(|event| matches!(event, Event::Trade(_))).count() as u64;
         assert!(trades * 10 >= ORDERS * 4, "{trades} trades of {ORDERS} orders");
-        assert!(state.open_order_count() < 8_000, "{} rest", state.open_order_count());
+        assert!(state.open_order_count() as u64 <= ORDERS * 6 / 10, "{} rest", state.open_order_count());
     }
 }
