@@ -139,8 +139,10 @@ pub async fn detach(connection: &mut PgConnection, partition: &Partition) -> sql
     sqlx::query("SELECT set_config('lock_timeout', $1, false)").bind(LOCK_TIMEOUT).execute(&mut *connection).await?;
     let how = if partition.detaching { "FINALIZE" } else { "CONCURRENTLY" };
     let statement = format!("ALTER TABLE journal DETACH PARTITION {} {how}", quoted(&partition.name));
-    sqlx::query(AssertSqlSafe(statement)).execute(connection).await?;
-    Ok(())
+    let detached = sqlx::query(AssertSqlSafe(statement)).execute(&mut *connection).await;
+    // The session is one of a pool.
+    sqlx::query("RESET lock_timeout").execute(connection).await?;
+    detached.map(drop)
 }
 
 /// Drops a table that was a partition, unless it holds something that is not archived. Whether it was dropped.
