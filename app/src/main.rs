@@ -53,6 +53,22 @@ enum WorkerAction {
         #[command(subcommand)]
         action: Option<DeadLetterAction>,
     },
+    /// Asks for an account's statement of a period (CSV in object storage) and prints its id.
+    RequestStatement {
+        #[arg(long)]
+        account: u32,
+        /// Its first moment, as 2026-01-31T00:00:00Z.
+        #[arg(long)]
+        from: String,
+        /// The moment after its last one.
+        #[arg(long)]
+        to: String,
+    },
+    /// Prints an account's statements, newest first, one JSON object a line, each that is ready with a link to read it.
+    Statements {
+        #[arg(long)]
+        account: u32,
+    },
 }
 
 #[derive(Subcommand)]
@@ -68,19 +84,34 @@ fn main() -> ExitCode {
         Role::Worker { action: Some(WorkerAction::Rebuild) } => {
             live(config::Worker::read, |settings| &settings.process, worker::run_rebuild)
         }
-        Role::Worker { action: Some(WorkerAction::DeadLetters { action }) } => live(
-            config::Worker::read,
-            |settings| &settings.process,
-            move |settings, _, _| worker::run_dead_letters(settings, action.is_some()),
-        ),
+        Role::Worker { action: Some(WorkerAction::DeadLetters { action }) } => {
+            answer("exchange worker", config::Worker::read, |settings| worker::command::dead_letters(settings, action.is_some()))
+        }
+        Role::Worker { action: Some(WorkerAction::RequestStatement { account, from, to }) } => {
+            answer("exchange worker", config::Worker::read, |settings| {
+                worker::command::request_statement(settings, account, from, to)
+            })
+        }
+        Role::Worker { action: Some(WorkerAction::Statements { account }) } => {
+            answer("exchange worker", config::Worker::read, |settings| worker::command::statements(settings, account))
+        }
         Role::Migrate => live(config::Migrate::read, |settings| &settings.process, migrate::run),
-        Role::Admin(arguments) => administer(*arguments),
+        Role::Admin(arguments) => {
+            answer(
+                "exchange admin",
+                config::Admin::read,
+                |settings| async move { operator::client::run(&settings, *arguments).await },
+            )
+        }
     }
 }
 
 /// A command of a person: its answer on stdout, its fault on stderr, no log.
-fn administer(arguments: operator::arguments::Arguments) -> ExitCode {
-    let settings = match config::load(config::Admin::read) {
+fn answer<Settings, Running>(name: &str, read: fn(&mut Reader) -> Settings, run: impl FnOnce(Settings) -> Running) -> ExitCode
+where
+    Running: Future<Output = anyhow::Result<()>>,
+{
+    let settings = match config::load(read) {
         Ok(settings) => settings,
         Err(faults) => {
             eprintln!("{faults}");
@@ -88,12 +119,10 @@ fn administer(arguments: operator::arguments::Arguments) -> ExitCode {
         }
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let done =
-        runtime.map_err(anyhow::Error::from).and_then(|runtime| runtime.block_on(operator::client::run(&settings, arguments)));
-    match done {
+    match runtime.map_err(anyhow::Error::from).and_then(|runtime| runtime.block_on(run(settings))) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("exchange admin: {error:#}");
+            eprintln!("{name}: {error:#}");
             ExitCode::FAILURE
         }
     }

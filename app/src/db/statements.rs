@@ -2,7 +2,7 @@
 
 use exchange_core::{money::Time, order::AccountId};
 use futures::{StreamExt, stream::BoxStream};
-use sqlx::{FromRow, PgConnection, postgres::PgRow};
+use sqlx::{FromRow, PgConnection, PgPool, postgres::PgRow};
 use uuid::Uuid;
 
 use crate::db::numeric::Numeric;
@@ -87,6 +87,11 @@ pub async fn find(connection: &mut PgConnection, id: Uuid) -> sqlx::Result<Optio
     .bind(id.to_string())
     .fetch_optional(connection)
     .await
+}
+
+pub async fn account_exists(pool: &PgPool, account: AccountId) -> sqlx::Result<bool> {
+    let account = i32::try_from(account).unwrap_or(i32::MAX);
+    sqlx::query_scalar("SELECT EXISTS (SELECT FROM accounts WHERE id = $1)").bind(account).fetch_one(pool).await
 }
 
 /// The account's statements, newest first.

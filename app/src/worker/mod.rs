@@ -5,6 +5,7 @@
 
 mod chunk;
 mod clock;
+pub mod command;
 pub mod jobs;
 mod observe;
 pub mod projector;
@@ -70,24 +71,6 @@ pub async fn run_rebuild(settings: config::Worker, _level: LogLevel, shutdown: S
     let name = format!("rebuild by process {}", std::process::id());
     let worker = Worker::build(&settings, &metrics, &Health::new(), name)?;
     rebuild::run(worker.projector, shutdown.token()).await
-}
-
-/// `exchange worker dead-letters [retry]`.
-pub async fn run_dead_letters(settings: config::Worker, retry: bool) -> anyhow::Result<()> {
-    let pool = PgPoolOptions::new().max_connections(2).connect_with(settings.database.options).await?;
-    let letters = queue::dead_letters(&pool).await?;
-    for letter in &letters {
-        println!(
-            "{}",
-            serde_json::json!({ "id": letter.id, "job": letter.job, "payload": letter.payload, "attempts": letter.attempts,
-            "failed_at": letter.failed_at, "error": letter.last_error })
-        );
-    }
-    if retry && !letters.is_empty() {
-        let count = queue::retry_dead_letters(&pool).await?;
-        tracing::info!(count, "put dead letters back into the queue");
-    }
-    Ok(())
 }
 
 /// A worker before it runs.
