@@ -22,6 +22,7 @@ mod edge;
 mod history;
 mod market_data;
 mod migrate;
+mod operator;
 mod order_lists;
 mod order_types;
 mod processes;
