@@ -47,12 +47,10 @@ def admin():
 
 @pytest.fixture(scope="session")
 def connect(rest):
-    """A ccxt client of an account's key. Only the hosts of its URLs are changed."""
+    """A ccxt client of an account's key."""
 
     def client(api_key, secret_key):
-        exchange = ccxt.binance({"apiKey": api_key, "secret": secret_key})
-        exchange.urls["api"] = {name: re.sub("https://[^/]+", rest, url) for name, url in exchange.urls["api"].items()}
-        return exchange
+        return redirect(ccxt.binance({"apiKey": api_key, "secret": secret_key}), rest)
 
     return client
 
@@ -90,6 +88,16 @@ def market(traders):
     maker.create_order(SYMBOL, "limit", "sell", 0.001, LAST_PRICE)
     assert taker.create_order(SYMBOL, "market", "buy", 0.001)["status"] == "closed"
     return MARKET
+
+
+def credentials(account):
+    return {"apiKey": account["api_key"], "secret": account["secret_key"]}
+
+
+def redirect(exchange, rest):
+    """The same ccxt client, speaking to this exchange: the hosts of its URLs are all that changes."""
+    exchange.urls["api"] = {name: re.sub("https://[^/]+", rest, url) for name, url in exchange.urls["api"].items()}
+    return exchange
 
 
 def eventually(what, look):

@@ -33,6 +33,18 @@ def test_my_trades(trader, other):
     assert trader.fetch_my_trades(SYMBOL, params={"fromId": sold["id"]})[0]["id"] == sold["id"]
 
 
+def test_my_trades_of_a_time(trader, other):
+    mine = trader.create_order(SYMBOL, "limit", "sell", 0.02, 50_000)
+    other.create_order(SYMBOL, "market", "buy", 0.01)
+    other.create_order(SYMBOL, "market", "buy", 0.01)
+    first, last = trader.fetch_order_trades(mine["id"], SYMBOL)
+    since = trader.fetch_my_trades(SYMBOL, first["timestamp"])
+    assert [trade["id"] for trade in since][-2:] == [first["id"], last["id"]]
+    assert trader.fetch_my_trades(SYMBOL, last["timestamp"] + 1) == []
+    paged = trader.fetch_my_trades(SYMBOL, first["timestamp"] - 60_000, params={"paginate": True})
+    assert [trade["id"] for trade in paged][-2:] == [first["id"], last["id"]]
+
+
 def test_fees(trader):
     fee = trader.fetch_trading_fee(SYMBOL)
     assert (fee["maker"], fee["taker"]) == (0.001, 0.001)

@@ -1,9 +1,12 @@
 """ccxt places, edits, cancels and fetches orders of every type."""
 
+import asyncio
+
 import ccxt
+import ccxt.async_support
 import pytest
 
-from conftest import LAST_PRICE, SYMBOL
+from conftest import LAST_PRICE, SYMBOL, credentials, redirect
 
 
 def ids(orders):
@@ -129,6 +132,22 @@ def test_editing_replaces_the_order(trader):
     assert ids(trader.fetch_open_orders(SYMBOL)) == [edited["id"]]
 
 
+def test_editing_what_waits_for_its_price(trader):
+    placed = trader.create_order(SYMBOL, "limit", "sell", 0.01, 44_000, {"triggerPrice": 45_000})
+    # By this name only: ccxt passes its own names on as they are, and what is not read is refused.
+    edited = trader.edit_order(placed["id"], SYMBOL, "limit", "sell", 0.02, 43_000, {"stopPrice": 44_500})
+    assert (edited["info"]["type"], edited["triggerPrice"], edited["price"]) == ("STOP_LOSS_LIMIT", 44_500, 43_000)
+    assert ids(trader.fetch_open_orders(SYMBOL)) == [edited["id"]]
+
+
+def test_an_edited_order_may_keep_its_name(trader):
+    own = {"clientOrderId": "kept-through-an-edit"}
+    placed = trader.create_order(SYMBOL, "limit", "buy", 0.01, 40_000, own)
+    edited = trader.edit_order(placed["id"], SYMBOL, "limit", "buy", 0.01, 41_000, own)
+    assert edited["clientOrderId"] == "kept-through-an-edit"
+    assert trader.fetch_order(None, SYMBOL, own)["id"] == edited["id"]
+
+
 def test_editing_what_is_gone_places_nothing(trader):
     placed = trader.create_order(SYMBOL, "limit", "sell", 0.01, 60_000)
     trader.cancel_order(placed["id"], SYMBOL)
@@ -162,6 +181,34 @@ def test_history_goes_on_where_the_last_page_ended(trader):
     placed = [trader.create_order(SYMBOL, "limit", "buy", 0.01, 40_000 + step)["id"] for step in range(3)]
     assert ids(trader.fetch_orders(SYMBOL, params={"orderId": placed[1]})) == placed[1:]
     assert ids(trader.fetch_orders(SYMBOL, limit=2)) == placed[1:]
+
+
+def test_history_of_a_time(trader):
+    first = trader.create_order(SYMBOL, "limit", "buy", 0.01, 40_000)
+    last = trader.create_order(SYMBOL, "limit", "buy", 0.01, 40_001)
+    assert ids(trader.fetch_orders(SYMBOL, first["timestamp"]))[:2] == [first["id"], last["id"]]
+    assert trader.fetch_orders(SYMBOL, last["timestamp"] + 1) == []
+    until = trader.fetch_orders(SYMBOL, first["timestamp"] - 1, params={"until": last["timestamp"]})
+    assert ids(until)[-2:] == [first["id"], last["id"]]
+
+
+def test_many_at_once(accounts, rest, trader):
+    """ccxt's other client, on its own HTTP library, with connections in parallel."""
+    count = 20
+
+    async def place():
+        client = redirect(ccxt.async_support.binance(credentials(accounts[0])), rest)
+        try:
+            placed = await asyncio.gather(
+                *(client.create_order(SYMBOL, "limit", "buy", 0.001, 40_000 + step) for step in range(count))
+            )
+            return placed, await client.fetch_open_orders(SYMBOL)
+        finally:
+            await client.close()
+
+    placed, opened = asyncio.run(place())
+    assert len(set(ids(placed))) == count
+    assert sorted(ids(opened)) == sorted(ids(placed))
 
 
 def test_a_test_order_has_no_effect(trader):
