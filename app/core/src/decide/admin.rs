@@ -1,11 +1,11 @@
 //! An operator's actions. Each is journalled with who did it and why, before its effect. Never: an API key or another secret.
 
 use super::Decision;
-use crate::command::{AdminAction, Operator, Outcome};
+use crate::command::{AccountRights, AdminAction, Operator, Outcome};
 use crate::event::Event;
 use crate::ledger::FEES;
 use crate::market::{ASSET_MAX, COMMISSION_MAX, Commission, Filters, SYMBOL_MAX};
-use crate::money::Amount;
+use crate::money::{Amount, Decimal};
 use crate::order::{AccountId, AssetId, MarketId};
 use crate::refusal::Refusal;
 
@@ -32,6 +32,10 @@ fn check_commission(commission: &Commission) -> Result<(), Refusal> {
     if good { Ok(()) } else { Err(invalid("maker and taker rates must be 0 to 0.1")) }
 }
 
+fn rates(commission: &Commission) -> String {
+    format!("maker {} taker {}", Decimal::from(commission.maker), Decimal::from(commission.taker))
+}
+
 fn check_filters(filters: &Filters) -> Result<(), Refusal> {
     let faults = filters.check();
     if faults.is_empty() { Ok(()) } else { Err(invalid(faults.join("; "))) }
@@ -49,32 +53,35 @@ impl Decision<'_> {
                 }
                 let asset = AssetId::try_from(self.state.assets.len()).map_err(|_| Refusal::Overflow)?;
                 let event = Event::AssetCreated { asset, code: code.clone() };
-                self.act(operator, "create asset", event);
+                self.act(operator, &format!("create asset {code}"), event);
                 Ok(Outcome::AssetCreated(asset))
             }
             AdminAction::CreateMarket { symbol, base, quote, filters, commission } => {
                 self.create_market(operator, symbol, *base, *quote, filters, *commission)
             }
             AdminAction::SetFilters { market, filters } => {
-                self.market(*market)?;
+                let symbol = self.market(*market)?.symbol.clone();
                 check_filters(filters)?;
                 let event = Event::FiltersSet { market: *market, filters: Box::new(filters.clone()) };
-                Ok(self.act(operator, "set filters", event))
+                Ok(self.act(operator, &format!("set filters of {symbol}"), event))
             }
             AdminAction::SetMarketStatus { market, status } => {
-                self.market(*market)?;
-                Ok(self.act(operator, "set market status", Event::MarketStatusSet { market: *market, status: *status }))
+                let symbol = self.market(*market)?.symbol.clone();
+                let text = format!("set status of {symbol} to {status}");
+                Ok(self.act(operator, &text, Event::MarketStatusSet { market: *market, status: *status }))
             }
             AdminAction::SetCommission { market, commission } => {
-                self.market(*market)?;
+                let symbol = self.market(*market)?.symbol.clone();
                 check_commission(commission)?;
-                Ok(self.act(operator, "set commission", Event::CommissionSet { market: *market, commission: *commission }))
+                let text = format!("set commission of {symbol} to {}", rates(commission));
+                Ok(self.act(operator, &text, Event::CommissionSet { market: *market, commission: *commission }))
             }
             AdminAction::SetAccountCommission { account, commission } => {
                 self.customer(*account)?;
                 commission.as_ref().map_or(Ok(()), check_commission)?;
                 let event = Event::AccountCommissionSet { account: *account, commission: *commission };
-                Ok(self.act(operator, "set account commission", event))
+                let rates = commission.as_ref().map_or("each market's".to_owned(), rates);
+                Ok(self.act(operator, &format!("set commission of account {account} to {rates}"), event))
             }
             AdminAction::CreateAccount { reference } => {
                 check_text("reference", reference)?;
@@ -82,20 +89,26 @@ impl Decision<'_> {
                     return Ok(Outcome::AccountCreated(account.id));
                 }
                 let account = AccountId::try_from(self.state.accounts.len()).map_err(|_| Refusal::Overflow)?;
-                self.act(operator, "create account", Event::AccountCreated { account, reference: reference.clone() });
+                self.act(
+                    operator,
+                    &format!("create account {account}"),
+                    Event::AccountCreated { account, reference: reference.clone() },
+                );
                 Ok(Outcome::AccountCreated(account))
             }
             AdminAction::SetAccountRights { account, rights } => {
                 self.customer(*account)?;
                 let event = Event::AccountRightsSet { account: *account, rights: *rights };
-                Ok(self.act(operator, "set account rights", event))
+                let AccountRights { trade, withdraw, deposit } = rights;
+                let text = format!("set rights of account {account}: trade {trade}, withdraw {withdraw}, deposit {deposit}");
+                Ok(self.act(operator, &text, event))
             }
             AdminAction::Credit { account, asset, amount, reference } => {
                 self.credit(operator, *account, *asset, *amount, reference)
             }
             AdminAction::CancelAccountOrders { account } => {
                 self.customer(*account)?;
-                self.note(operator, "cancel account orders");
+                self.note(operator, &format!("cancel the orders of account {account}"));
                 Ok(Outcome::CanceledAll(self.cancel_open(*account, None)))
             }
             AdminAction::Note { text } => {
@@ -135,7 +148,7 @@ impl Decision<'_> {
         let market = MarketId::try_from(self.state.markets.len()).map_err(|_| Refusal::Overflow)?;
         let filters = Box::new(filters.clone());
         let event = Event::MarketCreated { market, symbol: symbol.into(), base, quote, filters, commission };
-        self.act(operator, "create market", event);
+        self.act(operator, &format!("create market {symbol}"), event);
         Ok(Outcome::MarketCreated(market))
     }
 
@@ -159,15 +172,16 @@ impl Decision<'_> {
         if account != FEES {
             self.customer(account)?;
         }
-        self.state.asset(asset).ok_or(Refusal::UnknownAsset)?;
+        let known = self.state.asset(asset).ok_or(Refusal::UnknownAsset)?;
         if amount == 0 || amount.unsigned_abs() > CREDIT_MAX {
             return Err(invalid("amount must not be 0 and at most 10000000000000000000 units"));
         }
         if amount < 0 && self.state.balance(account, asset).free < -amount {
             return Err(Refusal::InsufficientBalance);
         }
-        let name = if amount > 0 { "credit" } else { "debit" };
-        Ok(self.act(operator, name, Event::Credited { account, asset, amount, reference: reference.into() }))
+        let (name, code) = (if amount > 0 { "credit" } else { "debit" }, &known.code);
+        let text = format!("{name} account {account}: {} {code}, reference {reference}", Decimal(amount.abs()));
+        Ok(self.act(operator, &text, Event::Credited { account, asset, amount, reference: reference.into() }))
     }
 
     /// An account that is not one of the house's two.

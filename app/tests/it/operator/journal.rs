@@ -19,19 +19,22 @@ async fn every_change_is_journalled_with_who_and_why() {
     let exchange = Exchange::start().await;
     let operator = Operator::of(&exchange);
     let changes: [(&[&str], &str); 14] = [
-        (&["asset", "create", "ETH"], "create asset"),
-        (&["market", "create", "ETHUSDT", "--base", "ETH", "--quote", "USDT"], "create market"),
-        (&["market", "set-filters", "ETHUSDT", "--min-notional", "9"], "set filters"),
-        (&["market", "set-fees", "ETHUSDT", "--maker-rate", "0"], "set commission"),
-        (&["market", "halt", "ETHUSDT"], "set market status"),
-        (&["market", "resume", "ETHUSDT"], "set market status"),
-        (&["account", "create", "trader"], "create account"),
-        (&["account", "set-fees", "trader", "--maker-rate", "0", "--taker-rate", "0"], "set account commission"),
-        (&["account", "freeze", "trader"], "set account rights"),
-        (&["account", "unfreeze", "trader"], "set account rights"),
-        (&["account", "cancel-orders", "trader"], "cancel account orders"),
-        (&["credit", "trader", "BTC", "1", "--reference", "in"], "credit"),
-        (&["debit", "trader", "BTC", "1", "--reference", "out"], "debit"),
+        (&["asset", "create", "ETH"], "create asset ETH"),
+        (&["market", "create", "ETHUSDT", "--base", "ETH", "--quote", "USDT"], "create market ETHUSDT"),
+        (&["market", "set-filters", "ETHUSDT", "--min-notional", "9"], "set filters of ETHUSDT"),
+        (
+            &["market", "set-fees", "ETHUSDT", "--maker-rate", "0"],
+            "set commission of ETHUSDT to maker 0.00000000 taker 0.00100000",
+        ),
+        (&["market", "halt", "ETHUSDT"], "set status of ETHUSDT to HALT"),
+        (&["market", "resume", "ETHUSDT"], "set status of ETHUSDT to TRADING"),
+        (&["account", "create", "trader"], "create account "),
+        (&["account", "set-fees", "trader", "--maker-rate", "0", "--taker-rate", "0"], "set commission of account "),
+        (&["account", "freeze", "trader"], "set rights of account "),
+        (&["account", "unfreeze", "trader"], "set rights of account "),
+        (&["account", "cancel-orders", "trader"], "cancel the orders of account "),
+        (&["credit", "trader", "BTC", "1", "--reference", "in"], "credit account "),
+        (&["debit", "trader", "BTC", "1", "--reference", "out"], "debit account "),
         (&["api-key", "create", "trader"], "create API key"),
     ];
     for (arguments, _) in changes {
