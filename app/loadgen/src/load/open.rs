@@ -9,8 +9,9 @@ use futures::future::try_join_all;
 use std::cell::{Cell, RefCell};
 use std::net::SocketAddr;
 use std::ops::Range;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
-use tokio::time::sleep_until;
+use tokio::sync::Semaphore;
 
 /// Sends the orders with these numbers at `rate` a second over `connections` connections, all on this thread.
 ///
@@ -28,24 +29,35 @@ pub async fn run(
     let senders = try_join_all(opening).await?;
     let (next, latency) = (Cell::new(0), RefCell::new(histogram()?));
     let (begun, orders) = (Instant::now(), numbers.end - numbers.start);
+    let due_at = move |index: u64| begun + Duration::from_secs_f64(index as f64 / rate);
+    let due = pace(orders, due_at)?;
     let sending = senders.into_iter().map(|mut sender| {
-        let (next, latency, first) = (&next, &latency, numbers.start);
+        let (next, latency, due, first) = (&next, &latency, &due, numbers.start);
         async move {
             while next.get() < orders {
                 let index: u64 = next.replace(next.get() + 1);
-                // Free connections wait for the next due moments in turn; when none is free the order is late, and it counts.
-                let mut due = begun + Duration::from_secs_f64(index as f64 / rate);
-                if due > Instant::now() {
-                    sleep_until(due.into()).await;
-                    // The timer wakes on whole milliseconds: that is this generator's lateness, not the server's.
-                    due = Instant::now();
-                }
+                // Free connections wait for due moments in turn; when none is free the order is late, and it counts.
+                due.acquire().await?.forget();
                 sender.order(first + index).await?;
-                latency.borrow_mut().saturating_record(due.elapsed().as_micros() as u64);
+                latency.borrow_mut().saturating_record(due_at(index).elapsed().as_micros() as u64);
             }
             anyhow::Ok(())
         }
     });
     try_join_all(sending).await?;
     Ok(Measured { elapsed: begun.elapsed(), orders, latency: latency.into_inner() })
+}
+
+/// A permit for each order at the moment at which it is due, from a thread of its own: the runtime's timer knows whole milliseconds
+/// only, and would send the orders in bursts.
+fn pace(orders: u64, due_at: impl Fn(u64) -> Instant + Send + 'static) -> Result<Arc<Semaphore>> {
+    let due = Arc::new(Semaphore::new(0));
+    let permits = Arc::clone(&due);
+    std::thread::Builder::new().name("pace".into()).spawn(move || {
+        for index in 0..orders {
+            std::thread::sleep(due_at(index).saturating_duration_since(Instant::now()));
+            permits.add_permits(1);
+        }
+    })?;
+    Ok(due)
 }
