@@ -3,6 +3,7 @@
 
 use std::{future::Future, process::ExitCode, time::Duration};
 
+use anyhow::Context;
 use clap::{Parser, Subcommand};
 use exchange::{config, db::migrate, operator, serve, worker};
 use service_kit::{
@@ -136,7 +137,7 @@ fn live<Settings, Run, Running>(
 ) -> ExitCode
 where
     Run: FnOnce(Settings, LogLevel, Shutdown) -> Running,
-    Running: Future<Output = anyhow::Result<()>>,
+    Running: Future<Output = anyhow::Result<()>> + Send + 'static,
 {
     let settings = match config::load(read) {
         Ok(settings) => settings,
@@ -162,7 +163,8 @@ where
     let ended = runtime.block_on(async {
         let shutdown = Shutdown::new(process(&settings).shutdown_deadline);
         shutdown.on_signals()?;
-        let ended = run(settings, telemetry.log_level(), shutdown.clone()).await;
+        // On a worker thread: from the thread that blocks here every wake-up of a task would have to cross threads.
+        let ended = tokio::spawn(run(settings, telemetry.log_level(), shutdown.clone())).await.context("the role panicked").flatten();
         // A role that ends by itself takes its parts with it.
         shutdown.begin("the role has ended");
         shutdown.drained().await;
