@@ -164,7 +164,8 @@ where
         let shutdown = Shutdown::new(process(&settings).shutdown_deadline);
         shutdown.on_signals()?;
         // On a worker thread: from the thread that blocks here every wake-up of a task would have to cross threads.
-        let ended = tokio::spawn(run(settings, telemetry.log_level(), shutdown.clone())).await.context("the role panicked").flatten();
+        let ended =
+            tokio::spawn(run(settings, telemetry.log_level(), shutdown.clone())).await.context("the role panicked").flatten();
         // A role that ends by itself takes its parts with it.
         shutdown.begin("the role has ended");
         shutdown.drained().await;
