@@ -4,7 +4,7 @@ use crate::money::{Amount, Price, Quantity, Rate, SCALE};
 use crate::order::{AssetId, MarketId, OrderType, StpMode, field_values};
 
 field_values! {
-    /// Whether a market takes orders. HALT refuses orders and cancels wait on nothing: cancels are refused too; CANCEL_ONLY takes cancels.
+    /// Whether a market takes commands: HALT takes neither orders nor cancels, CANCEL_ONLY takes cancels.
     MarketStatus { Trading = 0 "TRADING", Halt = 1 "HALT", CancelOnly = 2 "CANCEL_ONLY" }
 }
 

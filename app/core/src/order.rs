@@ -138,7 +138,7 @@ pub struct ClientId {
 }
 
 impl ClientId {
-    /// The legal range as the API's error names it (`^[a-zA-Z0-9-_]{1,36}$` there; Binance also takes `.:/`).
+    /// The legal range, as the API's error names it.
     pub const LEGAL: &str = "^[\\.A-Z\\:/a-z0-9_-]{1,36}$";
 
     pub fn new(text: &str) -> Option<Self> {
