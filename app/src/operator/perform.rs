@@ -8,7 +8,7 @@ use crate::api_key::{self, Permissions, Vault};
 use crate::db::api_keys::{self, Material, NewApiKey};
 use crate::engine::Engine;
 use crate::http::Keys;
-use exchange_core::command::{AdminAction, Canceled, Command, Operator, Outcome};
+use exchange_core::command::{AdminAction, Command, Operator, Outcome};
 use exchange_core::order::AccountId;
 use ipnet::IpNet;
 use serde_json::{Value, json};
@@ -60,7 +60,11 @@ pub(super) async fn perform(desk: &Desk, request: &Request) -> Result<Value, Fai
             let canceled = if let Some(rights) = rights.as_mut() {
                 rights.trade = *allowed;
                 submit(AdminAction::SetAccountRights { account: id, rights: *rights }).await?;
-                if *cancel_orders { count(&submit(AdminAction::CancelAccountOrders { account: id }).await?) } else { 0 }
+                if *cancel_orders {
+                    show::canceled_orders(&submit(AdminAction::CancelAccountOrders { account: id }).await?)
+                } else {
+                    0
+                }
             } else {
                 0
             };
@@ -70,18 +74,6 @@ pub(super) async fn perform(desk: &Desk, request: &Request) -> Result<Value, Fai
             let action = journal::admin_action(&names(), action)?;
             Ok(show::outcome(&submit(action).await?))
         }
-    }
-}
-
-/// Orders that a command cancelled.
-fn count(outcome: &Outcome) -> usize {
-    let orders = |canceled: &Canceled| match canceled {
-        Canceled::Order(_) => 1,
-        Canceled::List(list) => list.orders.len(),
-    };
-    match outcome {
-        Outcome::CanceledAll(all) => all.iter().map(orders).sum(),
-        _ => 0,
     }
 }
 

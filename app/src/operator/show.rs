@@ -4,7 +4,7 @@ use super::failure::Failure;
 use crate::db::account_ledger::{self, Line};
 use crate::db::api_keys::{ApiKey, Material};
 use exchange_core::State;
-use exchange_core::command::Outcome;
+use exchange_core::command::{Canceled, Outcome};
 use exchange_core::market::Market;
 use exchange_core::money::{Amount, Decimal};
 use exchange_core::order::{AccountId, AssetId};
@@ -27,8 +27,20 @@ pub(super) fn outcome(outcome: &Outcome) -> Value {
         Outcome::AssetCreated(id) => json!({ "asset": id }),
         Outcome::MarketCreated(id) => json!({ "market": id }),
         Outcome::AccountCreated(id) => json!({ "account": id }),
-        Outcome::CanceledAll(all) => json!({ "canceledOrders": all.len() }),
+        Outcome::CanceledAll(_) => json!({ "canceledOrders": canceled_orders(outcome) }),
         _ => json!({ "done": true }),
+    }
+}
+
+/// Orders that a command cancelled, each order of a list counted.
+pub(super) fn canceled_orders(outcome: &Outcome) -> usize {
+    let orders = |canceled: &Canceled| match canceled {
+        Canceled::Order(_) => 1,
+        Canceled::List(list) => list.orders.len(),
+    };
+    match outcome {
+        Outcome::CanceledAll(all) => all.iter().map(orders).sum(),
+        _ => 0,
     }
 }
 
