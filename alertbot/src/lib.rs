@@ -1,0 +1,17 @@
+//! The alert bot: Alertmanager calls its webhook, an on-call engineer's phone rings, once, with what is needed to act.
+//!
+//! ```text
+//! webhook ─► store (durable) ─► 2xx
+//!              │
+//!        incident (pure) ─► outbox ─► schedule (pure) ─► notify/{telegram, sms}
+//!              ▲                                            │ outcome
+//!        bot, alertmanager, timers ◄────────────────────────┘
+//! ```
+//!
+//! Arrows point down only: `serve -> webhook, bot, alertmanager, desk -> store -> incident, schedule, message, oncall -> config`.
+//! A receiver in `notify` sends once and reports an outcome; it never sleeps, retries or routes. `incident`, `schedule`,
+//! `message` and `oncall` are pure: time and randomness come in as arguments.
+
+pub mod incident;
+pub mod notify;
+pub mod webhook;

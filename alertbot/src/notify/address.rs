@@ -1,0 +1,51 @@
+//! Where a message goes. Written into the outbox as JSON: a change of shape needs the old one to be read still.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use super::Medium;
+
+/// One place that a message can reach.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(tag = "channel", rename_all = "snake_case")]
+pub enum Address {
+    /// A chat, or a topic of it, through one of the configured bots.
+    Telegram {
+        /// Name of the bot in the configuration.
+        bot: String,
+        chat: i64,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        topic: Option<i32>,
+    },
+    /// A telephone, through one of the configured providers.
+    Phone {
+        /// Name of the provider in the configuration.
+        provider: String,
+        /// The person in the configuration whose telephone it is.
+        person: String,
+        medium: Medium,
+    },
+}
+
+impl Address {
+    /// `telegram`, `sms` or `voice`: the label of metrics.
+    pub fn channel(&self) -> &'static str {
+        match self {
+            Self::Telegram { .. } => "telegram",
+            Self::Phone { medium: Medium::Sms, .. } => "sms",
+            Self::Phone { medium: Medium::Voice, .. } => "voice",
+        }
+    }
+}
+
+/// For logs and the audit trail. A person's number is not shown.
+impl fmt::Display for Address {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Telegram { bot, chat, topic: None } => write!(formatter, "telegram:{bot}:{chat}"),
+            Self::Telegram { bot, chat, topic: Some(topic) } => write!(formatter, "telegram:{bot}:{chat}:{topic}"),
+            Self::Phone { provider, person, .. } => write!(formatter, "{}:{provider}:{person}", self.channel()),
+        }
+    }
+}
