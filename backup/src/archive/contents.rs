@@ -1,0 +1,206 @@
+//! The table of contents as data.
+
+use std::{
+    borrow::Cow,
+    collections::{HashMap, HashSet},
+    fmt,
+};
+
+/// Version of the archive format: major, minor, revision.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Version(pub u8, pub u8, pub u8);
+
+impl fmt::Display for Version {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}.{}.{}", self.0, self.1, self.2)
+    }
+}
+
+/// A text of the archive: bytes in the encoding that the entry `ENCODING` names, or null, which differs from empty.
+#[derive(Clone, PartialEq, Eq, Hash, Default)]
+pub struct Text(pub Option<Box<[u8]>>);
+
+impl Text {
+    pub const NULL: Self = Self(None);
+
+    /// The bytes; none when null.
+    pub fn bytes(&self) -> &[u8] {
+        self.0.as_deref().unwrap_or_default()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.bytes().is_empty()
+    }
+
+    /// For people and for comparison with ASCII: what is not UTF-8 is replaced.
+    pub fn lossy(&self) -> Cow<'_, str> {
+        String::from_utf8_lossy(self.bytes())
+    }
+
+    /// The text where a name must reach the server unharmed: `None` when it is not UTF-8.
+    pub fn utf8(&self) -> Option<&str> {
+        std::str::from_utf8(self.bytes()).ok()
+    }
+}
+
+impl From<&str> for Text {
+    fn from(text: &str) -> Self {
+        Self(Some(text.as_bytes().into()))
+    }
+}
+
+impl PartialEq<str> for Text {
+    fn eq(&self, other: &str) -> bool {
+        self.bytes() == other.as_bytes()
+    }
+}
+
+impl PartialEq<&str> for Text {
+    fn eq(&self, other: &&str) -> bool {
+        self == *other
+    }
+}
+
+impl fmt::Debug for Text {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0.is_some() { write!(formatter, "{:?}", self.lossy()) } else { formatter.write_str("null") }
+    }
+}
+
+impl fmt::Display for Text {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.lossy())
+    }
+}
+
+/// What stands before the table of contents.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Header {
+    pub version: Version,
+    /// Bytes of an integer's magnitude (4 everywhere that PostgreSQL runs).
+    pub integer_size: u8,
+    /// Bytes of an offset (8).
+    pub offset_size: u8,
+    /// When pg_dump began, local time of its machine: second, minute, hour, day of month, month from 0, year since 1900, is summer time.
+    pub created: [i32; 7],
+    pub database: Text,
+    /// Of the server, as `15.14 (Debian 15.14-0+deb12u1)`.
+    pub server_version: Text,
+    pub pg_dump_version: Text,
+}
+
+/// In which of pg_restore's sections an entry is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Section {
+    /// Comments, privileges and what else goes with another entry.
+    None,
+    PreData,
+    Data,
+    PostData,
+}
+
+/// Where the rows of an entry are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DataOffset {
+    /// In a block somewhere behind the contents: pg_dump could not seek.
+    NotSet,
+    At(u64),
+    NoData,
+}
+
+/// One object, or the rows of one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// Unique within the archive, and what dependencies name.
+    pub dump_id: i32,
+    /// A block of rows or large objects belongs to it.
+    pub has_data: bool,
+    /// Oid of the catalogue that the object is in, decimal.
+    pub catalogue_oid: Text,
+    /// Oid of the object, decimal.
+    pub oid: Text,
+    /// The name, as `accounts` or `transfer accounts_fkey`.
+    pub tag: Text,
+    /// The kind, as `TABLE`, `TABLE DATA`, `FK CONSTRAINT`.
+    pub kind: Text,
+    pub section: Section,
+    /// SQL that creates it.
+    pub definition: Text,
+    pub drop_statement: Text,
+    /// `COPY … FROM stdin;` for the rows of a table.
+    pub copy_statement: Text,
+    /// Schema.
+    pub namespace: Text,
+    pub tablespace: Text,
+    pub access_method: Text,
+    /// Since archive version 1.16: `pg_class.relkind`.
+    pub relation_kind: Option<i32>,
+    pub owner: Text,
+    /// `false` since tables have no oids of their own.
+    pub with_oids: Text,
+    pub dependencies: Vec<i32>,
+    pub offset: DataOffset,
+}
+
+impl Entry {
+    /// Rows of a table, which are in a block of their own.
+    pub fn is_table_data(&self) -> bool {
+        self.has_data && self.kind == "TABLE DATA"
+    }
+
+    /// Large objects: one entry for all up to PostgreSQL 16, an entry for each group since.
+    pub fn is_large_objects(&self) -> bool {
+        self.has_data && self.kind == "BLOBS"
+    }
+
+    /// The last value of a sequence.
+    pub fn is_sequence_value(&self) -> bool {
+        self.kind == "SEQUENCE SET"
+    }
+
+    /// As people name it: `schema.name`, unquoted.
+    pub fn display_name(&self) -> String {
+        if self.namespace.is_empty() { self.tag.to_string() } else { format!("{}.{}", self.namespace, self.tag) }
+    }
+}
+
+/// Header and entries: the whole archive but its blocks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Contents {
+    pub header: Header,
+    /// In pg_dump's order, which is an order in which everything can be created.
+    pub entries: Vec<Entry>,
+}
+
+impl Contents {
+    pub fn entry(&self, dump_id: i32) -> Option<&Entry> {
+        self.entries.iter().find(|entry| entry.dump_id == dump_id)
+    }
+
+    /// Entries by their id, for who asks often.
+    pub fn by_id(&self) -> HashMap<i32, &Entry> {
+        self.entries.iter().map(|entry| (entry.dump_id, entry)).collect()
+    }
+
+    /// Entries with a block, in the order in which a reader that cannot seek wants the blocks.
+    pub fn with_data(&self) -> impl Iterator<Item = &Entry> {
+        self.entries.iter().filter(|entry| entry.has_data)
+    }
+
+    /// The same archive with some entries only, blocks left out. pg_restore takes dependencies on absent entries as met.
+    pub fn only(&self, keep: impl Fn(&Entry) -> bool) -> Self {
+        Self { header: self.header.clone(), entries: self.entries.iter().filter(|entry| keep(entry)).cloned().collect() }
+    }
+
+    /// Everything that the entries depend on, themselves included, by dump id.
+    pub fn closure(&self, of: impl IntoIterator<Item = i32>) -> HashSet<i32> {
+        let by_id = self.by_id();
+        let (mut found, mut ahead) = (HashSet::new(), of.into_iter().collect::<Vec<_>>());
+        while let Some(id) = ahead.pop() {
+            if found.insert(id) {
+                ahead.extend(by_id.get(&id).iter().flat_map(|entry| entry.dependencies.iter().copied()));
+            }
+        }
+        found
+    }
+}

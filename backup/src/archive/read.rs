@@ -1,0 +1,192 @@
+//! Header and table of contents from a stream. Reads to the end of the contents and not a byte further.
+
+use std::io::Read;
+
+use super::{ArchiveError, Contents, DataOffset, Entry, Header, Section, Text, Version};
+
+pub(super) const MAGIC: &[u8; 5] = b"PGDMP";
+/// `archCustom`.
+pub(super) const FORMAT_CUSTOM: u8 = 1;
+/// Access methods came with 1.14; nothing that is still supported writes an older one.
+const OLDEST: Version = Version(1, 14, 0);
+/// First version that names the compression instead of its level.
+pub(super) const NAMED_COMPRESSION: Version = Version(1, 15, 0);
+/// First version with the kind of relation in each entry.
+pub(super) const RELATION_KIND: Version = Version(1, 16, 0);
+/// Revisions of this minor version are still ours.
+const NEWEST_MINOR: u8 = 16;
+/// Longest text: PostgreSQL's own limit of a value.
+const TEXT_LIMIT: i64 = 1 << 30;
+/// Room for entries that is reserved before they are seen; more are read as they come.
+const RESERVED_ENTRIES: usize = 1 << 16;
+/// Offset states (`K_OFFSET_*`).
+pub(super) const OFFSET_NOT_SET: u8 = 1;
+pub(super) const OFFSET_SET: u8 = 2;
+pub(super) const OFFSET_NO_DATA: u8 = 3;
+
+impl Contents {
+    /// Reads what `pg_dump --format=custom --compress=0` writes before its first block.
+    ///
+    /// # Errors
+    /// When it is no such archive, of an unknown version, compressed, malformed, or cut off.
+    pub fn read(input: &mut impl Read) -> Result<Self, ArchiveError> {
+        let mut reader = Reader { input, version: OLDEST, integer_size: 0, offset_size: 0 };
+        let header = reader.header()?;
+        let count = reader.integer()?;
+        let count = usize::try_from(count).map_err(|_| malformed("a negative count of entries"))?;
+        let mut entries = Vec::with_capacity(count.min(RESERVED_ENTRIES));
+        for _ in 0..count {
+            entries.push(reader.entry()?);
+        }
+        Ok(Self { header, entries })
+    }
+}
+
+fn malformed(what: impl Into<String>) -> ArchiveError {
+    ArchiveError::Malformed(what.into())
+}
+
+struct Reader<'a, Input> {
+    input: &'a mut Input,
+    version: Version,
+    integer_size: u8,
+    offset_size: u8,
+}
+
+impl<Input: Read> Reader<'_, Input> {
+    fn header(&mut self) -> Result<Header, ArchiveError> {
+        let mut magic = [0; MAGIC.len()];
+        self.input.read_exact(&mut magic)?;
+        if &magic != MAGIC {
+            return Err(ArchiveError::NoArchive);
+        }
+        self.version = Version(self.byte()?, self.byte()?, self.byte()?);
+        if self.version < OLDEST || (self.version.0, self.version.1) > (OLDEST.0, NEWEST_MINOR) {
+            return Err(ArchiveError::Version(self.version));
+        }
+        self.integer_size = self.size("integers")?;
+        self.offset_size = self.size("offsets")?;
+        let format = self.byte()?;
+        if format != FORMAT_CUSTOM {
+            return Err(ArchiveError::Format(format));
+        }
+        let compression = if self.version >= NAMED_COMPRESSION { i64::from(self.byte()?) } else { self.integer()? };
+        if compression != 0 {
+            let how = if self.version >= NAMED_COMPRESSION { "algorithm" } else { "level" };
+            return Err(ArchiveError::Compressed(format!("{how} {compression}")));
+        }
+        let mut created = [0; 7];
+        for part in &mut created {
+            *part = self.small_integer()?;
+        }
+        Ok(Header {
+            version: self.version,
+            integer_size: self.integer_size,
+            offset_size: self.offset_size,
+            created,
+            database: self.text()?,
+            server_version: self.text()?,
+            pg_dump_version: self.text()?,
+        })
+    }
+
+    fn entry(&mut self) -> Result<Entry, ArchiveError> {
+        Ok(Entry {
+            dump_id: self.small_integer()?,
+            has_data: self.integer()? != 0,
+            catalogue_oid: self.text()?,
+            oid: self.text()?,
+            tag: self.text()?,
+            kind: self.text()?,
+            section: self.section()?,
+            definition: self.text()?,
+            drop_statement: self.text()?,
+            copy_statement: self.text()?,
+            namespace: self.text()?,
+            tablespace: self.text()?,
+            access_method: self.text()?,
+            relation_kind: if self.version >= RELATION_KIND { Some(self.small_integer()?) } else { None },
+            owner: self.text()?,
+            with_oids: self.text()?,
+            dependencies: self.dependencies()?,
+            offset: self.offset()?,
+        })
+    }
+
+    fn section(&mut self) -> Result<Section, ArchiveError> {
+        match self.integer()? {
+            1 => Ok(Section::None),
+            2 => Ok(Section::PreData),
+            3 => Ok(Section::Data),
+            4 => Ok(Section::PostData),
+            other => Err(malformed(format!("section {other} is not known"))),
+        }
+    }
+
+    /// Decimal texts up to a null.
+    fn dependencies(&mut self) -> Result<Vec<i32>, ArchiveError> {
+        let mut dependencies = Vec::new();
+        loop {
+            let text = self.text()?;
+            if text.0.is_none() {
+                return Ok(dependencies);
+            }
+            let id = text.utf8().and_then(|text| text.parse().ok());
+            dependencies.push(id.ok_or_else(|| malformed(format!("{text:?} is no entry to depend on")))?);
+        }
+    }
+
+    fn offset(&mut self) -> Result<DataOffset, ArchiveError> {
+        let state = self.byte()?;
+        let mut bytes = [0; 8];
+        self.input.read_exact(&mut bytes[..usize::from(self.offset_size)])?;
+        match state {
+            OFFSET_NOT_SET => Ok(DataOffset::NotSet),
+            OFFSET_SET => Ok(DataOffset::At(u64::from_le_bytes(bytes))),
+            OFFSET_NO_DATA => Ok(DataOffset::NoData),
+            other => Err(malformed(format!("state {other} of an offset is not known"))),
+        }
+    }
+
+    fn byte(&mut self) -> Result<u8, ArchiveError> {
+        let mut byte = [0];
+        self.input.read_exact(&mut byte)?;
+        Ok(byte[0])
+    }
+
+    fn size(&mut self, what: &str) -> Result<u8, ArchiveError> {
+        match self.byte()? {
+            size @ 1..=8 => Ok(size),
+            other => Err(malformed(format!("{what} of {other} bytes"))),
+        }
+    }
+
+    fn integer(&mut self) -> Result<i64, ArchiveError> {
+        let negative = self.byte()? != 0;
+        let mut bytes = [0; 8];
+        self.input.read_exact(&mut bytes[..usize::from(self.integer_size)])?;
+        let magnitude = i64::try_from(u64::from_le_bytes(bytes)).map_err(|_| malformed("an integer beyond 63 bits"))?;
+        Ok(if negative { -magnitude } else { magnitude })
+    }
+
+    fn small_integer(&mut self) -> Result<i32, ArchiveError> {
+        i32::try_from(self.integer()?).map_err(|_| malformed("an integer beyond 32 bits"))
+    }
+
+    fn text(&mut self) -> Result<Text, ArchiveError> {
+        let length = self.integer()?;
+        if length < 0 {
+            return Ok(Text::NULL);
+        }
+        if length > TEXT_LIMIT {
+            return Err(malformed(format!("a text of {length} bytes")));
+        }
+        // Read as it comes: a forged length reserves nothing.
+        let mut bytes = Vec::new();
+        let read = self.input.by_ref().take(length.unsigned_abs()).read_to_end(&mut bytes)?;
+        if read as u64 != length.unsigned_abs() {
+            return Err(ArchiveError::CutOff);
+        }
+        Ok(Text(Some(bytes.into_boxed_slice())))
+    }
+}
