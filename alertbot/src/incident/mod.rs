@@ -1,9 +1,14 @@
 //! An incident: one group of one Alertmanager from its first firing alert to its end, as a pure state machine. Never a
-//! clock, a database, a chat: what must be done comes out as effects. Kept as JSON in the store, so a field that is
+//! clock, a database, a chat: what must be done comes out as [`Effect`]s. Kept as JSON in the store, so a field that is
 //! added has a default.
 
 pub mod happening;
+pub mod machine;
+pub mod rules;
 pub mod severity;
+
+#[cfg(test)]
+mod tests;
 
 use std::{collections::BTreeMap, fmt};
 
@@ -13,6 +18,8 @@ use serde::{Deserialize, Serialize};
 use crate::webhook::{Labels, Status};
 
 pub use happening::Happening;
+pub use machine::{Effect, Observation};
+pub use rules::{Flapping, Rules};
 pub use severity::Severity;
 
 /// Counts up from 1 in one store; people see it as `#12`.
@@ -63,6 +70,9 @@ pub struct Incident {
     /// Set through the bot, still in force.
     #[serde(default)]
     pub silences: Vec<Silence>,
+    /// Every alert that fires is silenced or inhibited in Alertmanager, by whomever.
+    #[serde(default)]
+    pub suppressed: bool,
     #[serde(default)]
     pub escalation: Escalation,
     /// When it was resolved and fired again, newest last, as far back as flapping is looked for.
@@ -91,6 +101,7 @@ pub enum Phase {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Tracked {
     pub status: Status,
+    pub severity: Severity,
     pub labels: Labels,
     pub annotations: Labels,
     pub starts_at: Timestamp,

@@ -1,0 +1,343 @@
+//! The decisions: what an event makes of an incident, and what must be done about it.
+//!
+//! Every function is total: an event that comes late, twice or out of order changes nothing and says so by giving no
+//! effect. So a batch that is tried again after a crash, or told by both Alertmanagers of a pair, ends in the same state.
+
+use jiff::Timestamp;
+
+use super::{Acknowledgement, Escalation, Happening, Incident, Phase, Rules, Severity, Silence, Tracked};
+use crate::webhook::Status;
+
+/// What must be done. The desk writes it into the outbox in the transaction that also keeps the incident's new state.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Effect {
+    /// Tell the incident's chats: with sound or by an edit, as the happening says.
+    Tell(Happening),
+    /// Take a step of the escalation policy, counted from 0. `everyone`: every step's people at once.
+    Call { step: usize, round: usize, everyone: bool, by: Option<String> },
+    /// End this silence in Alertmanager.
+    EndSilence { id: String },
+}
+
+/// Alerts as a webhook or API v2 tells them.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Observation {
+    /// By fingerprint.
+    pub alerts: Vec<(Box<str>, Tracked)>,
+    /// Alerts that were cut off: above zero the list proves no end.
+    pub truncated: u64,
+}
+
+/// Sounds closer together than this are one to whoever hears them; a pair of Alertmanagers repeats twice.
+const REMINDERS_APART: jiff::SignedDuration = jiff::SignedDuration::from_secs(60);
+
+impl Incident {
+    /// The first word about an incident. The caller has filled in who and where; alerts come from the observation.
+    pub(crate) fn begin(&mut self, observation: &Observation, now: Timestamp, rules: &Rules) -> Vec<Effect> {
+        self.merge(observation);
+        self.severity = self.worst().unwrap_or(self.severity);
+        self.started_at = self.firing().map(|alert| alert.starts_at).min().unwrap_or(now);
+        self.escalation = fresh(now, rules);
+        self.sounded_at = Some(now);
+        vec![Effect::Tell(Happening::Fired)]
+    }
+
+    /// Alertmanager told something about the group.
+    pub fn observe(&mut self, observation: &Observation, now: Timestamp, rules: &Rules) -> Vec<Effect> {
+        let before = self.severity;
+        let was_open = self.is_open();
+        let change = self.merge(observation);
+        let Some(worst) = self.worst() else {
+            // Nothing of the list fires. A cut list proves nothing: API v2 is asked by the reconciliation.
+            let ended = was_open && observation.truncated == 0;
+            return if ended { self.end(now) } else { self.noticed(change, now, rules) };
+        };
+        if !was_open {
+            return if change.joined > 0 { self.reopen(worst, now, rules) } else { self.noticed(change, now, rules) };
+        }
+        self.severity = worst;
+        if worst > before {
+            return self.sound(Happening::SeverityRaised { from: before }, now);
+        }
+        match change.joined {
+            0 => self.noticed(change, now, rules),
+            _ if self.is_damped(now) => vec![Effect::Tell(Happening::Changed)],
+            count => self.sound(Happening::Joined { count }, now),
+        }
+    }
+
+    /// A person takes it. `None` when it has ended or that person has it already.
+    pub fn acknowledge(&mut self, by: &str, now: Timestamp, rules: &Rules) -> Option<Vec<Effect>> {
+        let held = self.acknowledgement.as_ref().map(|held| held.by.clone());
+        if !self.is_open() || held.as_deref() == Some(by) {
+            return None;
+        }
+        let until = rules.acknowledgement_lasts.and_then(|lasts| now.checked_add(lasts).ok());
+        self.phase = Phase::Acknowledged;
+        self.acknowledgement = Some(Acknowledgement { by: by.to_owned(), at: now, until });
+        self.taken_by.get_or_insert_with(|| by.to_owned());
+        self.escalation.next_at = None;
+        Some(vec![Effect::Tell(Happening::Acknowledged { by: by.to_owned() })])
+    }
+
+    /// Somebody else shall have it: the acknowledgement passes on, and the new one hears of it.
+    pub fn reassign(&mut self, to: &str, by: &str, now: Timestamp, rules: &Rules) -> Option<Vec<Effect>> {
+        self.acknowledge(to, now, rules)?;
+        Some(self.sound(Happening::Reassigned { to: to.to_owned(), by: by.to_owned() }, now))
+    }
+
+    /// The person who took it gives it back.
+    pub fn release(&mut self, by: &str, now: Timestamp, rules: &Rules) -> Option<Vec<Effect>> {
+        self.acknowledgement.take()?;
+        self.phase = Phase::Firing;
+        self.escalation = fresh(now, rules);
+        Some(self.sound(Happening::AcknowledgementEnded { by: by.to_owned() }, now))
+    }
+
+    /// A person asks for the next step now, acknowledged or not.
+    pub fn escalate(&mut self, by: &str, now: Timestamp, rules: &Rules) -> Option<Vec<Effect>> {
+        if !self.is_open() || rules.waits.is_empty() {
+            return None;
+        }
+        let acknowledged = self.phase == Phase::Acknowledged;
+        let effects = self.step(Some(by.to_owned()), now, rules);
+        if acknowledged {
+            // Somebody has it; the next one was asked for by hand, and no clock runs.
+            self.escalation.next_at = None;
+        }
+        Some(effects)
+    }
+
+    /// A person silenced it through the bot.
+    pub fn silence(&mut self, silence: Silence) -> Vec<Effect> {
+        let by = silence.by.clone();
+        self.silences.retain(|held| held.id != silence.id);
+        self.silences.push(silence);
+        vec![Effect::Tell(Happening::Silenced { by })]
+    }
+
+    /// A silence is no longer in force. `None` when the bot had not set it.
+    pub fn unsilence(&mut self, id: &str, by: &str) -> Option<Vec<Effect>> {
+        let held = self.silences.len();
+        self.silences.retain(|silence| silence.id != id);
+        (self.silences.len() < held).then(|| vec![Effect::Tell(Happening::Unsilenced { by: by.to_owned() })])
+    }
+
+    /// API v2 says whether every alert that fires is silenced or inhibited. Nobody is called meanwhile.
+    pub fn suppress(&mut self, suppressed: bool) -> Vec<Effect> {
+        if !self.is_open() || self.suppressed == suppressed {
+            return Vec::new();
+        }
+        self.suppressed = suppressed;
+        vec![Effect::Tell(Happening::Changed)]
+    }
+
+    /// API v2 has these alerts no more. When none is left, it ended without a word.
+    pub fn lose(&mut self, gone: &[Box<str>], now: Timestamp) -> Vec<Effect> {
+        let mut lost = false;
+        for fingerprint in gone {
+            if let Some(alert) = self.alerts.get_mut(fingerprint).filter(|alert| alert.status == Status::Firing) {
+                alert.status = Status::Resolved;
+                alert.ends_at = Some(now);
+                alert.gone = true;
+                lost = true;
+            }
+        }
+        match (lost, self.worst()) {
+            (false, _) => Vec::new(),
+            (true, None) => self.end(now),
+            (true, Some(worst)) => {
+                self.severity = worst;
+                vec![Effect::Tell(Happening::Changed)]
+            }
+        }
+    }
+
+    /// A time has come. Of several overdue steps exactly one is taken: after a downtime nobody is called twice at once.
+    pub fn due(&mut self, now: Timestamp, rules: &Rules) -> Vec<Effect> {
+        if !self.is_open() {
+            return Vec::new();
+        }
+        let expired: Vec<String> = self.silences.iter().filter(|held| held.until <= now).map(|held| held.by.clone()).collect();
+        self.silences.retain(|silence| silence.until > now);
+        let mut effects: Vec<Effect> = expired.into_iter().take(1).map(|by| Effect::Tell(Happening::Unsilenced { by })).collect();
+        if self.damped_until.is_some_and(|until| until <= now) {
+            self.damped_until = None;
+            self.reopened.clear();
+            effects.extend(self.sound(Happening::Reopened { flapping: false }, now));
+        }
+        if let Some(held) = self.acknowledgement.clone()
+            && held.until.is_some_and(|until| until <= now)
+        {
+            effects.extend(self.release(&held.by, now, rules).unwrap_or_default());
+        }
+        if self.step_due().is_some_and(|at| at <= now) {
+            effects.extend(self.step(None, now, rules));
+        }
+        effects
+    }
+
+    /// When [`Self::due`] has something to do.
+    pub fn next_due(&self) -> Option<Timestamp> {
+        if !self.is_open() {
+            return None;
+        }
+        let acknowledged = self.acknowledgement.as_ref().and_then(|held| held.until);
+        let silences = self.silences.iter().map(|silence| silence.until);
+        silences.chain(acknowledged).chain(self.damped_until).chain(self.step_due()).min()
+    }
+
+    /// Whether a change is only edited, since the incident flaps.
+    pub fn is_damped(&self, now: Timestamp) -> bool {
+        self.damped_until.is_some_and(|until| until > now)
+    }
+
+    /// Whether somebody still has to take it: open, not acknowledged, not silenced.
+    pub fn waits_for_somebody(&self) -> bool {
+        self.phase == Phase::Firing && self.silences.is_empty() && !self.suppressed
+    }
+
+    fn step_due(&self) -> Option<Timestamp> {
+        self.escalation.next_at.filter(|_| self.waits_for_somebody())
+    }
+
+    fn step(&mut self, by: Option<String>, now: Timestamp, rules: &Rules) -> Vec<Effect> {
+        let Escalation { taken, rounds, .. } = self.escalation;
+        self.sounded_at = Some(now);
+        if rounds >= rules.rounds.max(1) {
+            self.escalation.next_at = None;
+            return vec![Effect::Call { step: 0, round: rounds, everyone: true, by }];
+        }
+        let (next, rounds_after) = if taken + 1 < rules.waits.len() { (taken + 1, rounds) } else { (0, rounds + 1) };
+        let wait = rules.waits.get(next).copied().unwrap_or_default();
+        // A policy whose first step waits for nothing would call everybody at once after its last step.
+        let wait = if next == 0 { wait.max(self.last_wait(rules)) } else { wait };
+        self.escalation = Escalation { taken: next, rounds: rounds_after, next_at: now.checked_add(wait).ok() };
+        if taken >= rules.waits.len() {
+            return Vec::new();
+        }
+        vec![Effect::Call { step: taken, round: rounds, everyone: false, by }]
+    }
+
+    fn last_wait(&self, rules: &Rules) -> jiff::SignedDuration {
+        rules.waits.iter().copied().max().unwrap_or_default().max(REMINDERS_APART)
+    }
+
+    fn reopen(&mut self, severity: Severity, now: Timestamp, rules: &Rules) -> Vec<Effect> {
+        let damped = self.is_damped(now);
+        let raised = severity > self.severity;
+        self.phase = if damped && self.acknowledgement.is_some() { Phase::Acknowledged } else { Phase::Firing };
+        if !damped {
+            self.acknowledgement = None;
+            self.taken_by = None;
+        }
+        self.ended_at = None;
+        self.severity = severity;
+        self.suppressed = false;
+        self.escalation = fresh(now, rules);
+        let horizon = now.checked_sub(rules.flapping.within).unwrap_or(now);
+        self.reopened.retain(|at| *at > horizon);
+        self.reopened.push(now);
+        let flapping = self.reopened.len() >= rules.flapping.reopenings;
+        if flapping {
+            self.damped_until = now.checked_add(rules.flapping.calm).ok();
+        }
+        if damped && !raised {
+            return vec![Effect::Tell(Happening::Changed)];
+        }
+        self.sound(Happening::Reopened { flapping }, now)
+    }
+
+    fn end(&mut self, now: Timestamp) -> Vec<Effect> {
+        self.phase = Phase::Resolved;
+        self.ended_at = Some(now);
+        self.escalation.next_at = None;
+        self.suppressed = false;
+        let ending = std::mem::take(&mut self.silences).into_iter().filter(|silence| silence.ends_with_incident);
+        let mut effects = vec![Effect::Tell(Happening::Resolved)];
+        effects.extend(ending.map(|silence| Effect::EndSilence { id: silence.id }));
+        effects
+    }
+
+    fn noticed(&mut self, change: Change, now: Timestamp, rules: &Rules) -> Vec<Effect> {
+        if change.other {
+            return vec![Effect::Tell(Happening::Changed)];
+        }
+        self.repeats += 1;
+        let rested = self.sounded_at.is_none_or(|at| now.duration_since(at) >= REMINDERS_APART);
+        if rules.remind && rested && self.waits_for_somebody() && !self.is_damped(now) && change.fires {
+            return self.sound(Happening::Reminded, now);
+        }
+        Vec::new()
+    }
+
+    fn sound(&mut self, happening: Happening, now: Timestamp) -> Vec<Effect> {
+        self.sounded_at = Some(now);
+        vec![Effect::Tell(happening)]
+    }
+
+    fn worst(&self) -> Option<Severity> {
+        self.firing().map(|alert| alert.severity).max()
+    }
+
+    /// Takes in what is news, alert by alert.
+    fn merge(&mut self, observation: &Observation) -> Change {
+        let mut change = Change::default();
+        if self.truncated != observation.truncated {
+            self.truncated = observation.truncated;
+            change.other = true;
+        }
+        for (fingerprint, told) in &observation.alerts {
+            change.fires |= told.status == Status::Firing;
+            let Some(known) = self.alerts.get_mut(fingerprint) else {
+                // An end whose beginning was never heard of needs nobody.
+                if told.status == Status::Firing {
+                    self.alerts.insert(fingerprint.clone(), told.clone());
+                    change.joined += 1;
+                }
+                continue;
+            };
+            match (known.status, told.status) {
+                (Status::Firing, Status::Firing) => {
+                    let news = known.annotations != told.annotations || known.labels != told.labels;
+                    if news && told.starts_at >= known.starts_at {
+                        *known = told.clone();
+                        change.other = true;
+                    }
+                }
+                (Status::Firing, Status::Resolved) => {
+                    // The end of an earlier firing says nothing about the present one.
+                    if told.ends_at.is_none_or(|end| end >= known.starts_at) {
+                        *known = told.clone();
+                        change.other = true;
+                    }
+                }
+                (Status::Resolved, Status::Firing) => {
+                    let late = !known.gone && known.ends_at.is_some_and(|end| told.starts_at <= end);
+                    if !late {
+                        *known = told.clone();
+                        change.joined += 1;
+                    }
+                }
+                (Status::Resolved, Status::Resolved) => {}
+            }
+        }
+        change
+    }
+}
+
+/// What an observation brought.
+#[derive(Debug, Clone, Copy, Default)]
+struct Change {
+    /// Alerts that fire now and did not before.
+    joined: usize,
+    /// Something else is different.
+    other: bool,
+    /// The list has a firing alert, news or not.
+    fires: bool,
+}
+
+fn fresh(now: Timestamp, rules: &Rules) -> Escalation {
+    let next_at = rules.waits.first().and_then(|wait| now.checked_add(*wait).ok());
+    Escalation { taken: 0, rounds: 0, next_at }
+}

@@ -1,0 +1,194 @@
+//! An incident's life as a table: what is told, what sounds, who is called.
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::*;
+
+fn at(second: i64) -> Timestamp {
+    Timestamp::from_second(1_800_000_000 + second).unwrap()
+}
+
+fn rules() -> Rules {
+    let minutes = |minutes| SignedDuration::from_mins(minutes);
+    Rules { waits: vec![minutes(0), minutes(5)], rounds: 2, acknowledgement_lasts: Some(minutes(60)), ..Rules::default() }
+}
+
+fn alert(name: &str, status: Status, severity: Severity, starts: i64, ends: Option<i64>) -> (Box<str>, Tracked) {
+    let tracked = Tracked {
+        status,
+        severity,
+        labels: [("alertname", "Down"), ("instance", name)].into_iter().collect(),
+        annotations: Labels::default(),
+        starts_at: at(starts),
+        ends_at: ends.map(at),
+        generator_url: "".into(),
+        gone: false,
+    };
+    (name.into(), tracked)
+}
+
+fn firing(name: &str, starts: i64) -> Observation {
+    Observation { alerts: vec![alert(name, Status::Firing, Severity::Warning, starts, None)], truncated: 0 }
+}
+
+fn resolved(name: &str, starts: i64, ends: i64) -> Observation {
+    Observation { alerts: vec![alert(name, Status::Resolved, Severity::Warning, starts, Some(ends))], truncated: 0 }
+}
+
+fn opened() -> Incident {
+    let mut incident = blank(IncidentId(1));
+    assert_eq!(incident.begin(&firing("a", 0), at(1), &rules()), [Effect::Tell(Happening::Fired)]);
+    incident
+}
+
+pub(crate) fn blank(id: IncidentId) -> Incident {
+    Incident {
+        id,
+        code: 1234,
+        source: "main".into(),
+        receiver: "bot".into(),
+        group_key: "{}:{alertname=\"Down\"}".into(),
+        group_labels: [("alertname", "Down")].into_iter().collect(),
+        external_url: "http://alertmanager".into(),
+        route: "default".into(),
+        severity: Severity::Warning,
+        phase: Phase::Firing,
+        started_at: at(0),
+        opened_at: at(1),
+        ended_at: None,
+        alerts: BTreeMap::new(),
+        truncated: 0,
+        acknowledgement: None,
+        taken_by: None,
+        silences: Vec::new(),
+        suppressed: false,
+        escalation: Escalation::default(),
+        reopened: Vec::new(),
+        damped_until: None,
+        sounded_at: None,
+        repeats: 0,
+    }
+}
+
+fn told(effects: &[Effect]) -> Vec<&'static str> {
+    effects
+        .iter()
+        .map(|effect| match effect {
+            Effect::Tell(Happening::Fired) => "fired",
+            Effect::Tell(Happening::Reopened { flapping: true }) => "reopened, flapping",
+            Effect::Tell(Happening::Reopened { .. }) => "reopened",
+            Effect::Tell(Happening::SeverityRaised { .. }) => "raised",
+            Effect::Tell(Happening::Joined { .. }) => "joined",
+            Effect::Tell(Happening::Resolved) => "resolved",
+            Effect::Tell(Happening::Changed) => "changed",
+            Effect::Tell(Happening::Reminded) => "reminded",
+            Effect::Tell(Happening::Acknowledged { .. }) => "acknowledged",
+            Effect::Tell(Happening::AcknowledgementEnded { .. }) => "acknowledgement ended",
+            Effect::Tell(Happening::Unsilenced { .. }) => "unsilenced",
+            Effect::Tell(_) => "other",
+            Effect::Call { everyone: true, .. } => "call everyone",
+            Effect::Call { step: 0, .. } => "call 0",
+            Effect::Call { step: 1, .. } => "call 1",
+            Effect::Call { .. } => "call",
+            Effect::EndSilence { .. } => "end silence",
+        })
+        .collect()
+}
+
+/// One row a word of Alertmanager, in order, on one incident.
+#[test]
+fn what_alertmanager_says_is_told_once_and_late_words_change_nothing() {
+    let mut incident = opened();
+    let raised = Observation { alerts: vec![alert("c", Status::Firing, Severity::Critical, 30, None)], truncated: 0 };
+    let cut = Observation { truncated: 3, ..resolved("c", 30, 45) };
+    for (second, observation, expected) in [
+        (10, firing("a", 0), vec![]),
+        (20, firing("b", 15), vec!["joined"]),
+        (30, raised, vec!["raised"]),
+        (40, resolved("a", 0, 35), vec!["changed"]),
+        (41, resolved("a", 0, 35), vec![]),
+        (42, firing("a", 0), vec![]),
+        (45, resolved("b", 15, 44), vec!["changed"]),
+        (50, cut.clone(), vec!["changed"]),
+        (51, cut, vec![]),
+        (60, resolved("c", 30, 45), vec!["resolved"]),
+        (70, firing("c", 30), vec![]),
+        (80, firing("c", 75), vec!["reopened"]),
+        (81, resolved("c", 30, 45), vec![]),
+        (90, resolved("c", 75, 88), vec!["resolved"]),
+        (91, resolved("never heard of", 75, 88), vec![]),
+    ] {
+        assert_eq!(told(&incident.observe(&observation, at(second), &rules())), expected, "at {second}");
+    }
+    assert_eq!((incident.phase, incident.ended_at), (Phase::Resolved, Some(at(90))));
+}
+
+#[test]
+fn nobody_acknowledges_so_each_step_is_taken_once_a_round_and_then_everyone_is_called() {
+    let mut incident = opened();
+    let mut calls = Vec::new();
+    while let Some(due) = incident.next_due() {
+        calls.push((due.as_second() - at(0).as_second(), told(&incident.due(due, &rules()))));
+    }
+    let expected = [(1, "call 0"), (301, "call 1"), (601, "call 0"), (901, "call 1"), (1201, "call everyone")];
+    assert_eq!(calls, expected.map(|(second, what)| (second, vec![what])));
+}
+
+#[test]
+fn after_a_downtime_exactly_one_of_several_overdue_steps_is_taken() {
+    let mut incident = opened();
+    assert_eq!(told(&incident.due(at(7200), &rules())), ["call 0"]);
+    assert_eq!(told(&incident.due(at(7200), &rules())), [""; 0]);
+    assert_eq!(incident.next_due(), Some(at(7500)));
+}
+
+#[test]
+fn an_acknowledgement_stops_the_calls_until_it_times_out_and_a_joining_alert_sounds_all_the_same() {
+    let mut incident = opened();
+    assert_eq!(told(&incident.acknowledge("Sam", at(5), &rules()).unwrap()), ["acknowledged"]);
+    assert_eq!(incident.acknowledge("Sam", at(6), &rules()), None);
+    assert_eq!(told(&incident.observe(&firing("b", 7), at(8), &rules())), ["joined"]);
+    assert_eq!((incident.phase, incident.next_due()), (Phase::Acknowledged, Some(at(3605))));
+    assert_eq!(told(&incident.due(at(3605), &rules())), ["acknowledgement ended", "call 0"]);
+    assert_eq!((incident.phase, incident.taken_by.as_deref()), (Phase::Firing, Some("Sam")));
+}
+
+#[test]
+fn a_silence_holds_the_calls_and_ends_with_the_incident_when_asked() {
+    let mut incident = opened();
+    let silence = |id: &str, ends_with_incident| Silence { id: id.into(), by: "Sam".into(), until: at(500), ends_with_incident };
+    incident.silence(silence("x", true));
+    incident.silence(silence("y", false));
+    assert_eq!(incident.next_due(), Some(at(500)));
+    assert_eq!(told(&incident.clone().due(at(500), &rules())), ["unsilenced", "call 0"]);
+    assert_eq!(incident.lose(&["a".into()], at(100)), [Effect::Tell(Happening::Resolved), Effect::EndSilence { id: "x".into() }]);
+    // What vanished without a word may come back under its old start.
+    assert_eq!(told(&incident.observe(&firing("a", 0), at(110), &rules())), ["reopened"]);
+}
+
+#[test]
+fn flapping_is_said_once_and_then_only_edited_until_it_is_calm() {
+    let mut incident = opened();
+    let mut heard = Vec::new();
+    for round in 1..=5 {
+        incident.observe(&resolved("a", round * 60 - 60, round * 60 - 30), at(round * 60 - 20), &rules());
+        heard.extend(told(&incident.observe(&firing("a", round * 60), at(round * 60), &rules())));
+    }
+    assert_eq!(heard, ["reopened", "reopened", "reopened, flapping", "changed", "changed"]);
+    let calm = incident.damped_until.unwrap();
+    assert_eq!(calm, at(300 + 15 * 60));
+    assert!(told(&incident.due(calm, &rules())).contains(&"reopened"));
+}
+
+#[test]
+fn a_repeat_reminds_where_the_route_says_so_and_only_once_a_minute() {
+    let rules = Rules { remind: true, ..rules() };
+    let mut incident = opened();
+    let heard = |incident: &mut Incident, second| told(&incident.observe(&firing("a", 0), at(second), &rules));
+    assert_eq!(heard(&mut incident, 30), [""; 0]);
+    assert_eq!(heard(&mut incident, 61), ["reminded"]);
+    assert_eq!(heard(&mut incident, 62), [""; 0]);
+    incident.acknowledge("Sam", at(70), &rules).unwrap();
+    assert_eq!(heard(&mut incident, 200), [""; 0]);
+    assert_eq!(incident.repeats, 4);
+}
