@@ -1,3 +1,14 @@
-//! The backup agent: PostgreSQL to object storage, streamed, verified by a real restore.
+//! PostgreSQL to object storage: streamed, signed, verified by a real restore.
+//!
+//! Directions, down only: `main` -> commands -> `dump`, `restore` -> `store`, `manifest`, `layout`, `archive`.
+//! Never: an environment variable outside `config`, a request to the store outside `store`, a file on the local disk
+//! (the drill's scratch server apart), a deletion outside `prune` and `doctor`.
 
 pub mod archive;
+pub mod checksum;
+pub mod config;
+pub mod layout;
+pub mod manifest;
+pub mod metrics;
+pub mod session;
+pub mod store;

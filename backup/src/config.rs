@@ -1,0 +1,154 @@
+//! Every setting of the agent: the only reader of the environment and of the configuration file.
+//!
+//! One job (one PostgreSQL server to one place) is one [`Job`]. It is read from the environment (`BACKUP_*`), or from a
+//! YAML file ([`file`]) in which every setting has the same name, nested: `store: {bucket: x}` is `BACKUP_STORE_BUCKET`.
+
+mod file;
+mod groups;
+mod source;
+
+#[cfg(test)]
+mod tests;
+
+use std::{ffi::OsString, fmt, path::Path};
+
+use service_kit::config::{self as kit, Reader};
+
+pub use groups::{
+    Checksums, Encryption, Hooks, Keys, Limits, LockMode, Process, Retention, RolePasswords, Schedules, Shape, StoreSettings,
+};
+pub use source::{Source, TlsMode};
+
+pub const PREFIX: &str = "BACKUP";
+
+/// What a command cannot do without, beside the store.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Needs {
+    /// The server to back up.
+    pub source: bool,
+    /// The key that signs records.
+    pub signing: bool,
+}
+
+/// One backup job.
+#[derive(Debug, Clone)]
+pub struct Job {
+    /// Names the backups' folder in the bucket, the lock, and the label of metrics.
+    pub name: String,
+    pub process: Process,
+    /// `None` for commands that do not need it and do not have it.
+    pub source: Option<Source>,
+    /// Where a backup is taken when the source is a standby that cannot give one; `None`: then the attempt fails.
+    pub primary: Option<Source>,
+    /// Databases to back up; empty: every one that takes connections and is no template.
+    pub databases: Vec<String>,
+    pub exclude_databases: Vec<String>,
+    pub store: StoreSettings,
+    pub keys: Keys,
+    pub encryption: Encryption,
+    pub shape: Shape,
+    pub limits: Limits,
+    pub retention: Retention,
+    pub schedules: Schedules,
+    pub hooks: Hooks,
+}
+
+impl Job {
+    /// Reads everything; what `needs` names must be there.
+    pub fn read(env: &mut Reader, needs: Needs) -> Self {
+        let name = env.or("BACKUP_NAME", "default".to_owned(), "names this job's backups: letters, digits, - and _");
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
+        if name.is_empty() || !name.bytes().all(plain) {
+            env.fault("BACKUP_NAME", "holds other than letters, digits, - and _", "choose a plain name, as nightly");
+        }
+        let process = Process::read(env);
+        let source =
+            Source::read(env, "BACKUP_SOURCE_URL", needs.source, "the server to back up, postgres://user:password@host/");
+        let primary = Source::read(
+            env,
+            "BACKUP_PRIMARY_URL",
+            false,
+            "the primary, when the source is a standby and may be fallen back from",
+        );
+        Self {
+            name,
+            process,
+            source,
+            primary,
+            databases: env
+                .list("BACKUP_DATABASES", "databases to back up; empty: all that take connections and are no templates"),
+            exclude_databases: env.list("BACKUP_EXCLUDE_DATABASES", "databases to leave out"),
+            store: StoreSettings::read(env),
+            keys: Keys::read(env, needs.signing),
+            encryption: Encryption::read(env),
+            shape: Shape::read(env),
+            limits: Limits::read(env),
+            retention: Retention::read(env),
+            schedules: Schedules::read(env),
+            hooks: Hooks::read(env),
+        }
+    }
+}
+
+/// Everything wrong with a configuration; its `Display` is what the program prints before it exits.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub struct Faults(pub Vec<String>);
+
+impl fmt::Display for Faults {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let plural = if self.0.len() == 1 { "" } else { "s" };
+        write!(formatter, "the configuration has {} fault{plural}:", self.0.len())?;
+        self.0.iter().try_for_each(|fault| write!(formatter, "\n  {fault}"))
+    }
+}
+
+/// The jobs of the process's environment, or of `file`. `overrides` are settings from the command line, by their names in
+/// the environment; they hold for every job.
+///
+/// # Errors
+/// With every fault of every job.
+#[expect(clippy::disallowed_methods, reason = "this module is the one reader of the environment")]
+pub fn load(file: Option<&Path>, overrides: &[(String, String)], needs: Needs) -> Result<Vec<Job>, Faults> {
+    load_from(std::env::vars_os().collect(), file, overrides, needs)
+}
+
+/// [`load`] from given variables.
+///
+/// # Errors
+/// With every fault of every job.
+pub fn load_from(
+    variables: Vec<(OsString, OsString)>,
+    file: Option<&Path>,
+    overrides: &[(String, String)],
+    needs: Needs,
+) -> Result<Vec<Job>, Faults> {
+    let jobs = match file {
+        None => vec![file::JobSettings { place: String::new(), settings: Vec::new() }],
+        Some(path) => file::read(path)?,
+    };
+    let mut read = Vec::new();
+    let mut faults: Vec<String> = Vec::new();
+    for job in jobs {
+        // What stands closer wins: the environment, then the file, then the command line.
+        let mut settings: std::collections::BTreeMap<OsString, OsString> = variables.iter().cloned().collect();
+        settings.extend(job.settings.iter().map(|(name, value)| (name.into(), value.into())));
+        settings.extend(overrides.iter().map(|(name, value)| (name.into(), value.into())));
+        match kit::load(PREFIX, settings, |env| Job::read(env, needs)) {
+            Ok(job) => read.push(job),
+            Err(wrong) => faults.extend(wrong.iter().map(|fault| format!("{}{fault}", job.place))),
+        }
+    }
+    faults.extend(repeated_names(&read));
+    faults.dedup();
+    if faults.is_empty() { Ok(read) } else { Err(Faults(faults)) }
+}
+
+/// Every setting as a table for `--help`.
+pub fn help() -> String {
+    kit::reference(PREFIX, |env| Job::read(env, Needs { source: true, signing: true }))
+}
+
+fn repeated_names(jobs: &[Job]) -> Vec<String> {
+    let repeated = jobs.iter().enumerate().filter(|(place, job)| jobs[..*place].iter().any(|other| other.name == job.name));
+    repeated.map(|(_, job)| format!("two jobs are named {:?}; give each a name of its own", job.name)).collect()
+}

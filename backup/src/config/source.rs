@@ -1,0 +1,177 @@
+//! The address of a PostgreSQL server, in the three forms that it is needed in: for sqlx, for the COPY connections, and
+//! for the client tools' environment. The password stands in none of their command lines and in no error.
+
+use std::path::{Path, PathBuf};
+
+use percent_encoding::percent_decode_str;
+use service_kit::config::{Reader, Secret};
+use sqlx::postgres::{PgConnectOptions, PgSslMode};
+use url::Url;
+
+/// How far the server is believed to be who it says (libpq's `sslmode`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum TlsMode {
+    Disable,
+    /// TLS when the server has it, whoever it is.
+    #[default]
+    Prefer,
+    /// TLS, whoever the server is.
+    Require,
+    VerifyCa,
+    VerifyFull,
+}
+
+impl TlsMode {
+    const ALL: [(&'static str, Self); 5] = [
+        ("disable", Self::Disable),
+        ("prefer", Self::Prefer),
+        ("require", Self::Require),
+        ("verify-ca", Self::VerifyCa),
+        ("verify-full", Self::VerifyFull),
+    ];
+
+    pub fn name(self) -> &'static str {
+        Self::ALL.iter().find(|(_, mode)| *mode == self).map_or("prefer", |(name, _)| name)
+    }
+}
+
+/// A server and who we are there.
+#[derive(Debug, Clone)]
+pub struct Source {
+    /// A host name or address; a path that begins with `/` is a folder of Unix sockets.
+    pub host: String,
+    pub port: u16,
+    pub user: String,
+    pub password: Option<Secret>,
+    /// The database to connect to when none is named.
+    pub database: String,
+    pub tls: TlsMode,
+    /// Certificates to believe, PEM; `None`: the system's.
+    pub root_certificates: Option<PathBuf>,
+}
+
+impl Source {
+    /// A source of the environment; `None` when it is absent and not required, or faulty.
+    pub(super) fn read(env: &mut Reader, name: &str, required: bool, help: &str) -> Option<Self> {
+        let url = if required { Some(env.secret(name, help)) } else { env.optional_secret(name, help) }?;
+        if url.expose().is_empty() {
+            return None; // reported by the reader
+        }
+        match Self::parse(&url) {
+            Ok(source) => Some(source),
+            Err(wrong) => {
+                env.fault(name, wrong, "write it as postgres://user:password@host:5432/database?sslmode=verify-full");
+                None
+            }
+        }
+    }
+
+    /// From a `postgres://` address. What is wrong is told without repeating the text: a password may stand in it.
+    ///
+    /// # Errors
+    /// With the end of a sentence that begins with the setting's name.
+    pub fn parse(url: &Secret) -> Result<Self, &'static str> {
+        let url = Url::parse(url.expose()).map_err(|_| "is no address of a PostgreSQL server")?;
+        if !matches!(url.scheme(), "postgres" | "postgresql") {
+            return Err("does not begin with postgres://");
+        }
+        let decoded =
+            |text: &str| percent_decode_str(text).decode_utf8().map(|text| text.into_owned()).map_err(|_| "is not UTF-8");
+        let user = decoded(url.username())?;
+        if user.is_empty() {
+            return Err("names no user");
+        }
+        let mut source = Self {
+            host: decoded(url.host_str().unwrap_or_default())?,
+            port: url.port().unwrap_or(5432),
+            user,
+            password: url.password().map(decoded).transpose()?.map(Secret::from),
+            database: decoded(url.path().trim_start_matches('/'))?,
+            tls: TlsMode::default(),
+            root_certificates: None,
+        };
+        for (name, value) in url.query_pairs() {
+            match name.as_ref() {
+                "host" => source.host = value.into_owned(),
+                "port" => source.port = value.parse().map_err(|_| "has a port that is no number")?,
+                "sslrootcert" => source.root_certificates = Some(value.into_owned().into()),
+                "sslmode" => {
+                    let mode = TlsMode::ALL.iter().find(|(known, _)| *known == value);
+                    source.tls = mode.ok_or("has an sslmode other than disable, prefer, require, verify-ca, verify-full")?.1;
+                }
+                _ => return Err("has a parameter other than host, port, sslmode, sslrootcert"),
+            }
+        }
+        if source.host.is_empty() {
+            return Err("names no host");
+        }
+        if source.database.is_empty() {
+            source.database = "postgres".into();
+        }
+        Ok(source)
+    }
+
+    /// The same server and role, another database.
+    pub fn with_database(&self, database: &str) -> Self {
+        Self { database: database.to_owned(), ..self.clone() }
+    }
+
+    pub fn is_socket(&self) -> bool {
+        self.host.starts_with('/')
+    }
+
+    /// The Unix socket of a server on this machine.
+    pub fn socket_path(&self) -> PathBuf {
+        Path::new(&self.host).join(format!(".s.PGSQL.{}", self.port))
+    }
+
+    /// For everything but rows. Reads no `PG*` variable and no password file.
+    pub fn options(&self) -> PgConnectOptions {
+        let mut options = PgConnectOptions::new_without_pgpass()
+            .port(self.port)
+            .username(&self.user)
+            .database(&self.database)
+            .application_name("backup")
+            .ssl_mode(match self.tls {
+                TlsMode::Disable => PgSslMode::Disable,
+                TlsMode::Prefer => PgSslMode::Prefer,
+                TlsMode::Require => PgSslMode::Require,
+                TlsMode::VerifyCa => PgSslMode::VerifyCa,
+                TlsMode::VerifyFull => PgSslMode::VerifyFull,
+            });
+        options = if self.is_socket() { options.socket(&self.host) } else { options.host(&self.host) };
+        if let Some(password) = &self.password {
+            options = options.password(password.expose());
+        }
+        if let Some(path) = &self.root_certificates {
+            options = options.ssl_root_cert(path);
+        }
+        options
+    }
+
+    /// For pg_dump and its like: libpq reads these, and they show in no process list.
+    pub fn environment(&self) -> Vec<(&'static str, String)> {
+        let mut variables = vec![
+            ("PGHOST", self.host.clone()),
+            ("PGPORT", self.port.to_string()),
+            ("PGUSER", self.user.clone()),
+            ("PGDATABASE", self.database.clone()),
+            ("PGSSLMODE", self.tls.name().to_owned()),
+            ("PGAPPNAME", "backup".to_owned()),
+            // Whatever this process was given must not lead the tools elsewhere.
+            ("PGPASSFILE", "/dev/null".to_owned()),
+        ];
+        if let Some(password) = &self.password {
+            variables.push(("PGPASSWORD", password.expose().to_owned()));
+        }
+        if let Some(path) = &self.root_certificates {
+            variables.push(("PGSSLROOTCERT", path.display().to_string()));
+        }
+        variables
+    }
+
+    /// `host:port/database`, for people.
+    pub fn place(&self) -> String {
+        format!("{}:{}/{}", self.host, self.port, self.database)
+    }
+}

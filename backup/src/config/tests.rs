@@ -1,0 +1,79 @@
+use std::ffi::OsString;
+
+use service_kit::config::Secret;
+
+use super::*;
+
+const SIGNING: &str = "nWGxne/9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A=";
+
+fn load_with(changes: &[(&str, &str)], needs: Needs) -> Result<Vec<Job>, Faults> {
+    let mut settings = vec![
+        ("BACKUP_SOURCE_URL", "postgres://me:secret@db:5433/shop"),
+        ("BACKUP_STORE_BUCKET", "backups"),
+        ("BACKUP_STORE_ACCESS_KEY", "a"),
+        ("BACKUP_STORE_SECRET_KEY", "s"),
+        ("BACKUP_SIGNING_KEY", SIGNING),
+    ];
+    settings.retain(|(name, _)| !changes.iter().any(|(changed, _)| changed == name));
+    settings.extend(changes.iter().filter(|(_, value)| !value.is_empty()));
+    let variables = settings.into_iter().map(|(name, value)| (OsString::from(name), OsString::from(value))).collect();
+    load_from(variables, None, &[], needs)
+}
+
+const RUN: Needs = Needs { source: true, signing: true };
+
+#[test]
+fn the_defaults_are_enough() {
+    let jobs = load_with(&[], RUN).unwrap();
+    let source = jobs[0].source.as_ref().unwrap();
+    assert_eq!((source.host.as_str(), source.port, source.database.as_str(), source.tls), ("db", 5433, "shop", TlsMode::Prefer));
+    assert_eq!(jobs[0].name, "default");
+    assert_eq!(jobs[0].keys.signing.as_ref().unwrap().public_key(), "11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=");
+}
+
+/// One row per fault: what is set, and what the message must name. None may repeat a secret.
+#[test]
+fn every_fault_names_the_setting_and_none_a_secret() {
+    for (name, value, told) in [
+        ("BACKUP_SOURCE_URL", "", "BACKUP_SOURCE_URL is missing"),
+        ("BACKUP_SOURCE_URL", "mysql://me:hunter2@db/x", "does not begin with postgres://"),
+        ("BACKUP_SOURCE_URL", "postgres://me:hunter2@db/x?sslmode=maybe", "sslmode"),
+        ("BACKUP_SOURCE_URL", "postgres://me:hunter2@db/x?sslcert=y", "has a parameter"),
+        ("BACKUP_SOURCE_URL", "postgres://db/x", "names no user"),
+        ("BACKUP_SIGNING_KEY", "hunter2", "is no Ed25519 key"),
+        ("BACKUP_TRUSTED_KEYS", "hunter2", "is no Ed25519 public key"),
+        ("BACKUP_RECIPIENTS", "age1hunter2", "is no age public key"),
+        ("BACKUP_STORE_BUCKET", "", "BACKUP_STORE_BUCKET is missing"),
+        ("BACKUP_STORE_ENDPOINT", "s3.example", "http:// or https://"),
+        ("BACKUP_STORE_PART_MIB", "4", "outside 5 to 512"),
+        ("BACKUP_STORE_OBJECT_LOCK", "strict", "governance or compliance"),
+        ("BACKUP_PARTS_IN_FLIGHT", "2", "is not larger than BACKUP_WORKERS"),
+        ("BACKUP_NAME", "a/b", "BACKUP_NAME"),
+        ("BACKUP_KEEP_FLOOR", "0", "outside 1 to"),
+        ("BACKUP_WORKRS", "2", "did you mean BACKUP_WORKERS"),
+    ] {
+        let told_all = load_with(&[(name, value)], RUN).unwrap_err().to_string();
+        assert!(told_all.contains(told), "{name}={value}: {told_all}");
+        assert!(!told_all.contains("hunter2"), "{told_all}");
+    }
+}
+
+#[test]
+fn who_only_reads_needs_no_source_but_must_say_whom_to_believe() {
+    let absent = [("BACKUP_SOURCE_URL", ""), ("BACKUP_SIGNING_KEY", "")];
+    let faults = load_with(&absent, Needs::default()).unwrap_err();
+    assert!(faults.to_string().contains("BACKUP_TRUSTED_KEYS is missing"), "{faults}");
+    let trusting = [absent[0], absent[1], ("BACKUP_TRUSTED_KEYS", "11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=")];
+    assert!(load_with(&trusting, Needs::default()).unwrap()[0].source.is_none());
+}
+
+#[test]
+fn an_address_is_read_with_escapes_and_sockets() {
+    let parse = |url: &str| Source::parse(&Secret::from(url.to_owned())).unwrap();
+    let source = parse("postgresql://m%40e:p%3Aw@h/d%20b");
+    assert_eq!((source.user.as_str(), source.database.as_str()), ("m@e", "d b"));
+    assert_eq!(source.password.unwrap().expose(), "p:w");
+    let socket = parse("postgres://me@%2Frun%2Fpostgresql/shop");
+    assert_eq!(socket.socket_path().to_str(), Some("/run/postgresql/.s.PGSQL.5432"));
+    assert_eq!(parse("postgres://me@h?host=/tmp").host, "/tmp");
+}

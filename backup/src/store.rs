@@ -1,0 +1,274 @@
+//! Object storage: the only user of the S3 client. Never: what an object means (that is [`crate::layout`]'s and
+//! [`crate::manifest`]'s), never the local disk.
+//!
+//! Requests are retried here, with waits that grow; what comes out as [`StoreError::Unavailable`] has been tried
+//! [`StoreSettings::attempts`] times.
+
+mod error;
+mod multipart;
+
+use std::time::{Duration, SystemTime};
+
+use aws_sdk_s3::{
+    Client,
+    config::{
+        BehaviorVersion, Credentials, Region, RequestChecksumCalculation, ResponseChecksumValidation, retry::RetryConfig,
+        timeout::TimeoutConfig,
+    },
+    primitives::{ByteStream, DateTime},
+    types::{Delete, ObjectIdentifier, ObjectLockMode},
+};
+use bytes::Bytes;
+use jiff::Timestamp;
+
+use crate::{
+    config::{Checksums, LockMode, StoreSettings},
+    metrics::StoreMetrics,
+};
+
+pub use error::StoreError;
+pub use multipart::{PendingUpload, Upload, UploadedPart};
+
+/// Without a byte read for so long a request has failed.
+const READ_TIMEOUT: Duration = Duration::from_secs(60);
+const INITIAL_BACKOFF: Duration = Duration::from_millis(200);
+const LARGEST_BACKOFF: Duration = Duration::from_secs(20);
+/// What one request deletes at most.
+const DELETE_AT_ONCE: usize = 1000;
+
+/// Whether a put may replace an object of the same name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Replace {
+    Yes,
+    /// `If-None-Match: *`: of two writers one gets [`StoreError::Exists`].
+    No,
+}
+
+/// An object as a listing shows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ObjectInfo {
+    pub key: String,
+    pub bytes: u64,
+    pub modified_at: Option<Timestamp>,
+}
+
+/// One version of an object, or the marker of a deletion.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ObjectVersion {
+    pub key: String,
+    pub version: String,
+    pub latest: bool,
+    pub delete_marker: bool,
+}
+
+/// One bucket of an S3-compatible store. Clones share connections.
+#[derive(Debug, Clone)]
+pub struct Store {
+    client: Client,
+    bucket: String,
+    lock: Option<(LockMode, Duration)>,
+    metrics: StoreMetrics,
+}
+
+impl Store {
+    /// Connects to nothing yet.
+    pub fn new(settings: &StoreSettings, metrics: StoreMetrics) -> Self {
+        let (calculate, validate) = match settings.checksums {
+            Checksums::WhenRequired => (RequestChecksumCalculation::WhenRequired, ResponseChecksumValidation::WhenRequired),
+            Checksums::WhenSupported => (RequestChecksumCalculation::WhenSupported, ResponseChecksumValidation::WhenSupported),
+        };
+        let timeouts = TimeoutConfig::builder()
+            .connect_timeout(settings.connect_timeout)
+            .read_timeout(READ_TIMEOUT)
+            .operation_attempt_timeout(settings.request_timeout)
+            .build();
+        let retries = RetryConfig::standard()
+            .with_max_attempts(settings.attempts)
+            .with_initial_backoff(INITIAL_BACKOFF)
+            .with_max_backoff(LARGEST_BACKOFF);
+        let mut config = aws_sdk_s3::Config::builder()
+            .behavior_version(BehaviorVersion::latest())
+            .region(Region::new(settings.region.clone()))
+            .force_path_style(settings.path_style)
+            .credentials_provider(Credentials::new(
+                &settings.access_key,
+                settings.secret_key.expose(),
+                settings.session_token.as_ref().map(|token| token.expose().to_owned()),
+                None,
+                "configuration",
+            ))
+            .request_checksum_calculation(calculate)
+            .response_checksum_validation(validate)
+            .retry_config(retries)
+            .timeout_config(timeouts);
+        if let Some(endpoint) = &settings.endpoint {
+            config = config.endpoint_url(endpoint);
+        }
+        Self { client: Client::from_conf(config.build()), bucket: settings.bucket.clone(), lock: settings.object_lock, metrics }
+    }
+
+    /// Another bucket of the same store, whose objects are not locked.
+    pub fn beside(&self, bucket: &str) -> Self {
+        Self { bucket: bucket.to_owned(), lock: None, ..self.clone() }
+    }
+
+    pub fn bucket(&self) -> &str {
+        &self.bucket
+    }
+
+    /// Whether the bucket is there and may be used with these credentials.
+    pub async fn check_bucket(&self) -> Result<(), StoreError> {
+        let answer = self.client.head_bucket().bucket(&self.bucket).send().await;
+        answer.map(drop).map_err(|error| self.failed("head_bucket", &self.bucket, &error))
+    }
+
+    /// An object in one request.
+    pub async fn put(&self, key: &str, body: Bytes, replace: Replace) -> Result<(), StoreError> {
+        let bytes = body.len() as u64;
+        let (mode, until) = self.locked();
+        let request = self.client.put_object().bucket(&self.bucket).key(key).body(ByteStream::from(body));
+        let request = request.set_object_lock_mode(mode).set_object_lock_retain_until_date(until);
+        let request = match replace {
+            Replace::Yes => request,
+            Replace::No => request.if_none_match("*"),
+        };
+        request.send().await.map_err(|error| self.failed("put", key, &error))?;
+        self.metrics.sent.inc_by(bytes);
+        Ok(())
+    }
+
+    /// A small object as a whole. An object larger than `limit` is refused before it is read.
+    pub async fn get(&self, key: &str, limit: usize) -> Result<Bytes, StoreError> {
+        let answer = self.client.get_object().bucket(&self.bucket).key(key).send().await;
+        let object = answer.map_err(|error| self.failed("get", key, &error))?;
+        if size(object.content_length()) > limit as u64 {
+            return Err(StoreError::TooLarge { key: key.to_owned(), limit });
+        }
+        self.collect(key, object.body).await
+    }
+
+    /// A stretch of an object, as it arrives. Cut short when the object is.
+    pub async fn get_range(&self, key: &str, offset: u64, bytes: u64) -> Result<ByteStream, StoreError> {
+        if bytes == 0 {
+            return Ok(ByteStream::from_static(b""));
+        }
+        let range = format!("bytes={offset}-{}", offset + bytes - 1);
+        let answer = self.client.get_object().bucket(&self.bucket).key(key).range(range).send().await;
+        answer.map(|object| object.body).map_err(|error| self.failed("get", key, &error))
+    }
+
+    /// `None` when there is no such object.
+    pub async fn head(&self, key: &str) -> Result<Option<ObjectInfo>, StoreError> {
+        match self.client.head_object().bucket(&self.bucket).key(key).send().await {
+            Ok(object) => Ok(Some(ObjectInfo {
+                key: key.to_owned(),
+                bytes: size(object.content_length()),
+                modified_at: object.last_modified().and_then(timestamp),
+            })),
+            Err(error) => match self.failed("head", key, &error) {
+                StoreError::NotFound { .. } => Ok(None),
+                error => Err(error),
+            },
+        }
+    }
+
+    /// Every object under `prefix`, in the order of their keys.
+    pub async fn list(&self, prefix: &str) -> Result<Vec<ObjectInfo>, StoreError> {
+        let mut pages = self.client.list_objects_v2().bucket(&self.bucket).prefix(prefix).into_paginator().send();
+        let mut found = Vec::new();
+        while let Some(page) = pages.next().await {
+            let page = page.map_err(|error| self.failed("list", prefix, &error))?;
+            found.extend(page.contents.unwrap_or_default().into_iter().filter_map(|object| {
+                let (bytes, modified_at) = (size(object.size()), object.last_modified().and_then(timestamp));
+                Some(ObjectInfo { key: object.key?, bytes, modified_at })
+            }));
+        }
+        found.sort_unstable_by(|a, b| a.key.cmp(&b.key));
+        Ok(found)
+    }
+
+    /// Every version of every object under `prefix`; empty where the store keeps none.
+    pub async fn list_versions(&self, prefix: &str) -> Result<Vec<ObjectVersion>, StoreError> {
+        let mut found = Vec::new();
+        let (mut key_marker, mut version_marker) = (None, None);
+        loop {
+            let request = self.client.list_object_versions().bucket(&self.bucket).prefix(prefix);
+            let request = request.set_key_marker(key_marker.take()).set_version_id_marker(version_marker.take());
+            let page = request.send().await.map_err(|error| self.failed("list_versions", prefix, &error))?;
+            let more = page.is_truncated == Some(true);
+            (key_marker, version_marker) = (page.next_key_marker, page.next_version_id_marker);
+            for version in page.versions.unwrap_or_default() {
+                if let (latest, Some(key), Some(id)) = (version.is_latest == Some(true), version.key, version.version_id) {
+                    found.push(ObjectVersion { key, version: id, latest, delete_marker: false });
+                }
+            }
+            for marker in page.delete_markers.unwrap_or_default() {
+                if let (latest, Some(key), Some(id)) = (marker.is_latest == Some(true), marker.key, marker.version_id) {
+                    found.push(ObjectVersion { key, version: id, latest, delete_marker: true });
+                }
+            }
+            if !more || key_marker.is_none() {
+                return Ok(found);
+            }
+        }
+    }
+
+    /// Deletes objects, or versions where one is named. Deleting what is not there is no error; the keys that the store
+    /// would not delete come back with its reason.
+    pub async fn delete(&self, keys: &[(String, Option<String>)]) -> Result<Vec<(String, String)>, StoreError> {
+        let mut kept = Vec::new();
+        for batch in keys.chunks(DELETE_AT_ONCE) {
+            let objects = batch
+                .iter()
+                .filter_map(|(key, version)| ObjectIdentifier::builder().key(key).set_version_id(version.clone()).build().ok());
+            let delete = Delete::builder().set_objects(Some(objects.collect())).quiet(true).build();
+            let delete = delete.map_err(|error| StoreError::Refused {
+                operation: "delete",
+                code: "InvalidArgument".into(),
+                reason: error.to_string(),
+            })?;
+            let answer = self.client.delete_objects().bucket(&self.bucket).delete(delete).send().await;
+            let answer = answer.map_err(|error| self.failed("delete", &batch[0].0, &error))?;
+            kept.extend(answer.errors.unwrap_or_default().into_iter().map(|error| {
+                let reason = error.message.or(error.code).unwrap_or_else(|| "no reason given".into());
+                (error.key.unwrap_or_default(), reason)
+            }));
+        }
+        Ok(kept)
+    }
+
+    /// How long the store itself says that an object stays; `None` when it is not locked.
+    pub async fn locked_until(&self, key: &str) -> Result<Option<Timestamp>, StoreError> {
+        let answer = self.client.head_object().bucket(&self.bucket).key(key).send().await;
+        let object = answer.map_err(|error| self.failed("head", key, &error))?;
+        Ok(object.object_lock_retain_until_date().and_then(timestamp))
+    }
+
+    /// What a body holds.
+    pub async fn collect(&self, key: &str, body: ByteStream) -> Result<Bytes, StoreError> {
+        let bytes = body.collect().await.map(|body| body.into_bytes()).map_err(|error| {
+            let error = StoreError::Unavailable { operation: "get", reason: format!("{key}: {}", error::describe(&error)) };
+            self.count(error, "get")
+        })?;
+        self.metrics.received.inc_by(bytes.len() as u64);
+        Ok(bytes)
+    }
+
+    /// The mode and time of a lock that an object written now gets.
+    fn locked(&self) -> (Option<ObjectLockMode>, Option<DateTime>) {
+        let Some((mode, span)) = self.lock else { return (None, None) };
+        let mode = match mode {
+            LockMode::Governance => ObjectLockMode::Governance,
+            LockMode::Compliance => ObjectLockMode::Compliance,
+        };
+        (Some(mode), Some(DateTime::from(SystemTime::now() + span)))
+    }
+}
+
+fn timestamp(time: &DateTime) -> Option<Timestamp> {
+    Timestamp::new(time.secs(), i32::try_from(time.subsec_nanos()).ok()?).ok()
+}
+
+fn size(length: Option<i64>) -> u64 {
+    length.and_then(|length| u64::try_from(length).ok()).unwrap_or(0)
+}
