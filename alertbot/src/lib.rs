@@ -14,4 +14,5 @@
 
 pub mod incident;
 pub mod notify;
+pub mod schedule;
 pub mod webhook;

@@ -47,8 +47,8 @@ pub struct Incident {
     pub group_labels: Labels,
     /// Alertmanager's address for people.
     pub external_url: String,
-    /// Name of the route in the bot's configuration that it came by.
-    pub route: String,
+    /// Names of the routes in the bot's configuration that it came by; the first one that has an escalation sets the rules.
+    pub routes: Vec<String>,
     /// The worst of the alerts that fire; after the end, the worst that there was.
     pub severity: Severity,
     pub phase: Phase,

@@ -50,7 +50,7 @@ pub(crate) fn blank(id: IncidentId) -> Incident {
         group_key: "{}:{alertname=\"Down\"}".into(),
         group_labels: [("alertname", "Down")].into_iter().collect(),
         external_url: "http://alertmanager".into(),
-        route: "default".into(),
+        routes: vec!["default".into()],
         severity: Severity::Warning,
         phase: Phase::Firing,
         started_at: at(0),

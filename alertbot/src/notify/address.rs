@@ -29,6 +29,22 @@ pub enum Address {
 }
 
 impl Address {
+    /// What shares one budget: a chat with all its topics, one person's telephone.
+    pub fn lane(&self) -> Self {
+        match self {
+            Self::Telegram { bot, chat, .. } => Self::Telegram { bot: bot.clone(), chat: *chat, topic: None },
+            phone @ Self::Phone { .. } => phone.clone(),
+        }
+    }
+
+    /// The bot or the provider.
+    pub fn carrier(&self) -> &str {
+        match self {
+            Self::Telegram { bot, .. } => bot,
+            Self::Phone { provider, .. } => provider,
+        }
+    }
+
     /// `telegram`, `sms` or `voice`: the label of metrics.
     pub fn channel(&self) -> &'static str {
         match self {

@@ -1,0 +1,355 @@
+//! The queue of every lane and carrier, and the next thing to do.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
+
+use super::{
+    CarrierLimits, Item, Limits, Moment, Urgency, Verdict,
+    carrier::Carrier,
+    lane::{Choice, Lane},
+    limits::{RETRY_MARGIN, kept_for_critical},
+};
+use crate::notify::{Address, Outcome};
+
+/// What to do now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Action {
+    /// Send this message.
+    Send(i64),
+    /// Send these, of one telephone, as one message.
+    Together(Vec<i64>),
+    /// Send a digest that names these.
+    Digest(Vec<i64>),
+    /// Ask the carrier for something that changes nothing.
+    Probe(String),
+    /// This critical was not delivered in time: tell the next channel as well.
+    Overdue(i64),
+}
+
+/// One look: what to do, or else when to look again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Step {
+    Do(Action),
+    /// `None`: when something is added.
+    Wait(Option<Moment>),
+}
+
+/// What was known before a restart.
+#[derive(Debug, Clone, Default)]
+pub struct Restored {
+    /// Lanes that a 429 has stopped, until when.
+    pub blocked: Vec<(Address, Moment)>,
+    /// Calls of the last minute, by lane: when each ended.
+    pub called: Vec<(Address, Moment)>,
+}
+
+/// See the module's head for what it guarantees.
+#[derive(Debug)]
+pub struct Planner {
+    limits: Limits,
+    carriers: BTreeMap<String, Carrier>,
+    lanes: BTreeMap<Address, Lane>,
+    items: BTreeMap<i64, Item>,
+    /// Not in a lane yet.
+    later: BTreeSet<(Moment, i64)>,
+    overdue: BTreeSet<(Moment, i64)>,
+    /// With the address that it was sent to: an item may be removed or moved meanwhile.
+    under_way: BTreeMap<i64, Address>,
+}
+
+/// From one attempt that sent nothing to the next, doubling.
+const FIRST_WAIT: Duration = Duration::from_secs(1);
+const LAST_WAIT: Duration = Duration::from_secs(30);
+
+impl Planner {
+    pub fn new(limits: Limits, restored: &Restored) -> Self {
+        let mut planner = Self {
+            limits,
+            carriers: BTreeMap::new(),
+            lanes: BTreeMap::new(),
+            items: BTreeMap::new(),
+            later: BTreeSet::new(),
+            overdue: BTreeSet::new(),
+            under_way: BTreeMap::new(),
+        };
+        for (address, until) in &restored.blocked {
+            let lane = planner.lane(address);
+            lane.blocked_until = lane.blocked_until.max(*until);
+        }
+        for (address, ended) in &restored.called {
+            planner.lane(address).window.restore([*ended]);
+        }
+        planner
+    }
+
+    /// A message to be sent; or, of one that is there, its new state. One that is under way keeps its state until it ends.
+    pub fn put(&mut self, item: Item, now: Moment) {
+        let item = match self.items.get(&item.id) {
+            Some(known) => Item { attempts: known.attempts, doubtful: known.doubtful, overdue_at: known.overdue_at, ..item },
+            None => item,
+        };
+        self.take_out(item.id);
+        if item.doubtful {
+            self.carrier(item.address.carrier()).doubt(now);
+        }
+        if let Some(at) = item.overdue_at {
+            self.overdue.insert((at, item.id));
+        }
+        self.items.insert(item.id, item.clone());
+        if !self.under_way.contains_key(&item.id) {
+            self.queue(item, now);
+        }
+    }
+
+    /// It needs nobody any more.
+    pub fn remove(&mut self, id: i64) {
+        self.take_out(id);
+        if let Some(item) = self.items.remove(&id)
+            && let Some(at) = item.overdue_at
+        {
+            self.overdue.remove(&(at, id));
+        }
+    }
+
+    pub fn step(&mut self, now: Moment) -> Step {
+        while let Some((at, id)) = self.later.first().copied().filter(|(at, _)| *at <= now) {
+            self.later.remove(&(at, id));
+            if let Some(item) = self.items.get(&id).cloned() {
+                self.lane(&item.address).insert(&item);
+            }
+        }
+        if let Some((at, id)) = self.overdue.first().copied().filter(|(at, _)| *at <= now) {
+            self.overdue.remove(&(at, id));
+            if let Some(item) = self.items.get_mut(&id) {
+                item.overdue_at = None;
+            }
+            return Step::Do(Action::Overdue(id));
+        }
+        let probe = self.carriers.iter_mut().find_map(|(name, carrier)| carrier.takes_probe(now).then(|| name.clone()));
+        if let Some(carrier) = probe {
+            return Step::Do(Action::Probe(carrier));
+        }
+        self.send(now)
+    }
+
+    /// An attempt at these has ended. The verdicts are for the store; the queue has taken them in.
+    pub fn ended(&mut self, ids: &[i64], outcome: &Outcome, now: Moment) -> Vec<(i64, Verdict)> {
+        self.call_ended(ids, outcome, now);
+        ids.iter()
+            .filter_map(|id| {
+                self.under_way.remove(id);
+                let item = self.items.get_mut(id)?;
+                let verdict = verdict(item, outcome, now);
+                if let Verdict::Again { not_before, attempts, doubtful } = &verdict {
+                    (item.not_before, item.attempts, item.doubtful) = (*not_before, *attempts, *doubtful);
+                    item.detours += u32::from(is_detour(outcome));
+                    let item = item.clone();
+                    self.queue(item, now);
+                } else {
+                    self.remove(*id);
+                }
+                Some((*id, verdict))
+            })
+            .collect()
+    }
+
+    /// A digest that named these has left, or not. They are still in the queue: told, or as before. A digest whose answer
+    /// was lost counts as told; it is a message of its own then, put into the queue to be sent once more.
+    pub fn digest_ended(&mut self, ids: &[i64], outcome: &Outcome, now: Moment) {
+        self.call_ended(ids, outcome, now);
+        let told = matches!(outcome, Outcome::Delivered { .. } | Outcome::Unknown { .. });
+        for id in ids {
+            self.under_way.remove(id);
+            let Some(item) = self.items.get_mut(id) else { continue };
+            item.told |= told;
+            let item = item.clone();
+            self.queue(item, now);
+        }
+    }
+
+    fn call_ended(&mut self, ids: &[i64], outcome: &Outcome, now: Moment) {
+        let Some(address) = ids.iter().find_map(|id| self.under_way.get(id)).cloned() else { return };
+        self.carrier(address.carrier()).window.end(now);
+        let lane = self.lane(&address);
+        lane.ended(now);
+        match outcome {
+            Outcome::RateLimited { retry_after } => {
+                lane.blocked_until = lane.blocked_until.max(now + *retry_after + RETRY_MARGIN);
+            }
+            Outcome::TryAgain { .. } | Outcome::Unknown { .. } => self.carrier(address.carrier()).doubt(now),
+            _ => {}
+        }
+    }
+
+    pub fn probed(&mut self, carrier: &str, answered: bool, now: Moment) {
+        self.carrier(carrier).probed(answered, now);
+    }
+
+    /// Nothing came of an action that was given out: there was nothing to send after all, and no call was made.
+    pub fn withdrawn(&mut self, ids: &[i64], now: Moment) {
+        if let Some(address) = ids.iter().find_map(|id| self.under_way.get(id)).cloned() {
+            self.carrier(address.carrier()).window.cancel();
+            let lane = self.lane(&address);
+            lane.busy = false;
+            lane.window.cancel();
+        }
+        for id in ids {
+            self.under_way.remove(id);
+            if let Some(item) = self.items.get(id).cloned() {
+                self.queue(item, now);
+            }
+        }
+    }
+
+    /// The chat has another id now: everything that waits for the old one goes there.
+    pub fn moved(&mut self, bot: &str, from: i64, to: i64, now: Moment) {
+        let is_old = |address: &Address| matches!(address, Address::Telegram { bot: b, chat, .. } if b == bot && *chat == from);
+        let moving: Vec<Item> = self.items.values().filter(|item| is_old(&item.address)).cloned().collect();
+        for mut item in moving {
+            self.take_out(item.id);
+            if let Address::Telegram { chat, .. } = &mut item.address {
+                *chat = to;
+            }
+            self.items.insert(item.id, item.clone());
+            if !self.under_way.contains_key(&item.id) {
+                self.queue(item, now);
+            }
+        }
+    }
+
+    /// Messages not yet delivered.
+    pub fn len(&self) -> usize {
+        self.items.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.items.is_empty()
+    }
+
+    /// Those that wait, for metrics: by channel and urgency.
+    pub fn items(&self) -> impl Iterator<Item = &Item> {
+        self.items.values()
+    }
+
+    pub fn get(&self, id: i64) -> Option<&Item> {
+        self.items.get(&id)
+    }
+
+    /// Since when the oldest message waits that could be sent now, were there budget.
+    pub fn oldest(&self) -> Option<Moment> {
+        self.items.values().filter(|item| !item.told && item.urgency <= Urgency::Ordinary).map(|item| item.since).min()
+    }
+
+    /// Calls that each lane may make now, for metrics.
+    pub fn budgets(&mut self, now: Moment) -> Vec<(Address, usize)> {
+        self.lanes.iter_mut().map(|(address, lane)| (address.clone(), lane.window.free(now))).collect()
+    }
+
+    pub fn carriers_in_trouble(&self) -> impl Iterator<Item = &str> {
+        self.carriers.iter().filter(|(_, carrier)| carrier.is_in_trouble()).map(|(name, _)| name.as_str())
+    }
+
+    /// The best call over all lanes, or when there may be one.
+    fn send(&mut self, now: Moment) -> Step {
+        let mut best: Option<(Urgency, Moment, i64, Address)> = None;
+        let mut wake = self.later.first().map(|(at, _)| *at);
+        let sooner = |wake: &mut Option<Moment>, at: Moment| *wake = Some(wake.map_or(at, |known| known.min(at)));
+        if let Some((at, _)) = self.overdue.first() {
+            sooner(&mut wake, *at);
+        }
+        for at in self.carriers.values().filter_map(Carrier::probe_at) {
+            sooner(&mut wake, at);
+        }
+        for (address, lane) in &mut self.lanes {
+            let Some(carrier) = self.carriers.get_mut(address.carrier()) else { continue };
+            let Some((urgency, since, id)) = lane.first(now) else { continue };
+            if carrier.is_in_trouble() {
+                continue;
+            }
+            let kept = if urgency == Urgency::Critical { 0 } else { kept_for_critical(carrier.window.budget()) };
+            let (Some(lane_free), Some(carrier_free)) = (lane.free_at(urgency, now), carrier.window.free_at(now, kept)) else {
+                continue;
+            };
+            let free = lane_free.max(carrier_free);
+            if free > now {
+                sooner(&mut wake, free);
+            } else if best.as_ref().is_none_or(|(best_urgency, best_since, ..)| (urgency, since) < (*best_urgency, *best_since)) {
+                best = Some((urgency, since, id, address.clone()));
+            }
+        }
+        let Some((_, _, id, address)) = best else { return Step::Wait(wake) };
+        let choice = self.lane(&address).choose(id, now);
+        let ids = match &choice {
+            Choice::One(id) => vec![*id],
+            Choice::Digest(ids) | Choice::Together(ids) => ids.clone(),
+        };
+        for id in &ids {
+            if let Some(item) = self.items.get(id).cloned() {
+                self.lane(&address).remove(&item);
+                self.under_way.insert(*id, address.clone());
+            }
+        }
+        let lane = self.lane(&address);
+        lane.busy = true;
+        lane.window.begin();
+        self.carrier(address.carrier()).window.begin();
+        Step::Do(match choice {
+            Choice::One(id) => Action::Send(id),
+            Choice::Digest(ids) => Action::Digest(ids),
+            Choice::Together(ids) => Action::Together(ids),
+        })
+    }
+
+    fn queue(&mut self, item: Item, now: Moment) {
+        if item.not_before > now {
+            self.later.insert((item.not_before, item.id));
+        } else {
+            self.lane(&item.address).insert(&item);
+        }
+    }
+
+    fn take_out(&mut self, id: i64) {
+        let Some(item) = self.items.get(&id).cloned() else { return };
+        self.later.remove(&(item.not_before, id));
+        self.lane(&item.address).remove(&item);
+    }
+
+    fn lane(&mut self, address: &Address) -> &mut Lane {
+        let limits = self.carrier(address.carrier()).limits;
+        let address = address.lane();
+        self.lanes.entry(address.clone()).or_insert_with(|| Lane::new(&address, limits))
+    }
+
+    fn carrier(&mut self, name: &str) -> &mut Carrier {
+        let limits = self.limits.carriers.get(name).copied().unwrap_or_else(|| CarrierLimits::telegram(1, 1, 1));
+        self.carriers.entry(name.to_owned()).or_insert_with(|| Carrier::new(limits))
+    }
+}
+
+fn verdict(item: &Item, outcome: &Outcome, now: Moment) -> Verdict {
+    let again = |after: Duration, doubtful| Verdict::Again { not_before: now + after, attempts: item.attempts + 1, doubtful };
+    let pause = FIRST_WAIT.saturating_mul(1 << item.attempts.min(6)).min(LAST_WAIT);
+    match outcome {
+        Outcome::Delivered { reference } => Verdict::Done { reference: reference.clone() },
+        Outcome::RateLimited { .. } => again(Duration::ZERO, item.doubtful),
+        Outcome::TryAgain { .. } => again(pause, item.doubtful),
+        Outcome::Unknown { reason } if item.doubtful => Verdict::GivenUp { reason: reason.clone(), dead: false },
+        Outcome::Unknown { .. } => again(Duration::ZERO, true),
+        // The store has written down what to do differently.
+        _ if is_detour(outcome) && item.detours < MOST_DETOURS => again(Duration::ZERO, item.doubtful),
+        Outcome::Moved { .. } | Outcome::TopicGone | Outcome::MessageGone | Outcome::Unparsable { .. } => {
+            Verdict::GivenUp { reason: outcome.name().to_owned(), dead: false }
+        }
+        Outcome::Refused { reason, dead } => Verdict::GivenUp { reason: reason.clone(), dead: *dead },
+    }
+}
+
+/// The message can arrive in another way: elsewhere, without what it refers to, as plain text.
+fn is_detour(outcome: &Outcome) -> bool {
+    matches!(outcome, Outcome::Moved { .. } | Outcome::TopicGone | Outcome::MessageGone | Outcome::Unparsable { .. })
+}
+
+/// Each way around is taken once; a message that needs more of them ends.
+const MOST_DETOURS: u32 = 4;
