@@ -1,0 +1,97 @@
+//! What a world begins with: a JSON file of the binary, a value in tests.
+
+use serde::{Deserialize, Serialize};
+
+use super::Kind;
+use crate::limits::Limits;
+
+/// Bots, people and chats.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Seed {
+    pub bots: Vec<BotSeed>,
+    pub users: Vec<UserSeed>,
+    pub chats: Vec<ChatSeed>,
+    #[serde(default)]
+    pub limits: Limits,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BotSeed {
+    /// `<number>:<secret>`; the number is the bot's.
+    pub token: String,
+    pub name: String,
+    pub username: String,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct UserSeed {
+    pub id: i64,
+    pub name: String,
+    #[serde(default)]
+    pub username: Option<String>,
+    #[serde(default)]
+    pub language: Option<String>,
+}
+
+/// A private chat has the number of its person; groups have negative ones, supergroups and channels below -10¹².
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ChatSeed {
+    pub id: i64,
+    pub kind: Kind,
+    pub title: String,
+    /// Makes it a forum: the numbers and names of its topics beside General.
+    #[serde(default)]
+    pub topics: Vec<(i64, String)>,
+    /// Who administers it; people of a private chat need not be told.
+    #[serde(default)]
+    pub administrators: Vec<i64>,
+}
+
+impl ChatSeed {
+    pub fn new(id: i64, kind: Kind, title: &str) -> Self {
+        Self { id, kind, title: title.to_owned(), topics: Vec::new(), administrators: Vec::new() }
+    }
+}
+
+impl Seed {
+    /// Two bots (the second for Alertmanager's own notifier), three people with private chats, a supergroup, a forum, a plain group and a
+    /// second supergroup.
+    pub fn demo() -> Self {
+        let bot = |number: i64, name: &str, username: &str| BotSeed {
+            token: format!("{number}:emulated-token-that-opens-nothing-{number}"),
+            name: name.to_owned(),
+            username: username.to_owned(),
+        };
+        let user = |id, name: &str, language: Option<&str>| UserSeed {
+            id,
+            name: name.to_owned(),
+            username: Some(name.to_lowercase()),
+            language: language.map(str::to_owned),
+        };
+        Self {
+            bots: vec![bot(7_000_001, "Alerts", "alerts_demo_bot"), bot(7_000_002, "Second way", "second_way_demo_bot")],
+            users: vec![user(11, "Ada", Some("en")), user(12, "Behrang", Some("fa")), user(13, "Chioma", Some("en"))],
+            chats: vec![
+                ChatSeed::new(11, Kind::Private, "Ada"),
+                ChatSeed::new(12, Kind::Private, "Behrang"),
+                ChatSeed::new(13, Kind::Private, "Chioma"),
+                ChatSeed { administrators: vec![11], ..ChatSeed::new(-1_001_000_000_001, Kind::Supergroup, "Operations") },
+                ChatSeed {
+                    administrators: vec![11],
+                    topics: vec![(2, "Database".to_owned()), (3, "API".to_owned())],
+                    ..ChatSeed::new(-1_001_000_000_002, Kind::Supergroup, "Operations by topic")
+                },
+                ChatSeed { administrators: vec![11], ..ChatSeed::new(-4_001, Kind::Group, "Night shift") },
+                ChatSeed {
+                    administrators: vec![11],
+                    ..ChatSeed::new(-1_001_000_000_003, Kind::Supergroup, "When the bot is down")
+                },
+            ],
+            limits: Limits::default(),
+        }
+    }
+}
