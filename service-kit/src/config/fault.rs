@@ -51,11 +51,16 @@ impl std::error::Error for ConfigFaults {}
 /// Names closer than this are taken for a misspelling of each other.
 const MISSPELLING_DISTANCE: usize = 4;
 
+/// The known name that `name` is most likely a misspelling of.
+pub fn nearest(name: &str, known: impl IntoIterator<Item = String>) -> Option<String> {
+    let nearest = known.into_iter().map(|known| (distance(name, &known), known)).min();
+    nearest.filter(|(near, _)| *near < MISSPELLING_DISTANCE).map(|(_, known)| known)
+}
+
 pub(super) fn unknown(name: &str, known: impl Iterator<Item = String>) -> Fault {
-    let nearest = known.map(|known| (distance(name, &known), known)).min();
-    let remedy = match nearest {
-        Some((near, known)) if near < MISSPELLING_DISTANCE => format!("did you mean {known}? Otherwise remove it"),
-        _ => "remove it, or look its name up in the settings that --help lists (in Kubernetes, \
+    let remedy = match nearest(name, known) {
+        Some(known) => format!("did you mean {known}? Otherwise remove it"),
+        None => "remove it, or look its name up in the settings that --help lists (in Kubernetes, \
               `enableServiceLinks: false` keeps variables named after services away)"
             .to_owned(),
     };

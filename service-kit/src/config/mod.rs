@@ -32,7 +32,7 @@ mod tests;
 
 use std::ffi::OsString;
 
-pub use fault::{ConfigFaults, Fault};
+pub use fault::{ConfigFaults, Fault, nearest};
 pub use reader::Reader;
 pub use reference::Setting;
 pub use secret::{Secret, SecretBytes};

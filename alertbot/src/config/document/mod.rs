@@ -1,0 +1,11 @@
+//! Reading the one YAML file: a tree with lines ([`node`]), sections that record every fault instead of stopping at the first
+//! ([`section`]), and single values ([`value`]). Never what a section means: that stands beside the types it fills.
+
+pub mod fault;
+pub mod node;
+pub mod section;
+pub mod value;
+
+pub use fault::Fault;
+pub use section::{Reading, Section};
+pub use value::{Address, Bytes, Value};

@@ -1,0 +1,191 @@
+//! YAML text as a tree in which every node knows its line. Never what a key means.
+//!
+//! A subset of YAML 1.2 on purpose: one document, mappings with text keys, sequences and scalars. Anchors, aliases and tags
+//! are refused: a reader of the file sees every value where it stands.
+
+use saphyr_parser::{Event, Parser, ScalarStyle, Span};
+
+use super::Fault;
+
+/// Deeper nesting than this is no configuration.
+const DEPTH_LIMIT: usize = 32;
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Node {
+    /// The first line is 1.
+    pub line: usize,
+    pub content: Content,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Content {
+    /// `key:` with nothing behind it, `~` or `null`.
+    Null,
+    Scalar(String),
+    Sequence(Vec<Node>),
+    Mapping(Vec<Entry>),
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    pub key: String,
+    pub line: usize,
+    pub value: Node,
+}
+
+impl Content {
+    /// What it is, for a sentence.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Null => "empty",
+            Self::Scalar(_) => "a single value",
+            Self::Sequence(_) => "a list",
+            Self::Mapping(_) => "a section",
+        }
+    }
+}
+
+/// Reads one document. A fault here ends the reading: what comes behind a syntax fault has no meaning.
+pub fn parse(text: &str) -> Result<Node, Fault> {
+    let mut events = Events { parser: Parser::new_from_str(text) };
+    loop {
+        match events.next()? {
+            (Event::StreamStart | Event::DocumentStart(_) | Event::Nothing, _) => {}
+            (Event::StreamEnd | Event::DocumentEnd, _) => return Ok(Node { line: 1, content: Content::Null }),
+            (event, span) => {
+                let root = events.node(event, span, 0)?;
+                return events.end().map(|()| root);
+            }
+        }
+    }
+}
+
+struct Events<'a> {
+    parser: Parser<'a, saphyr_parser::StrInput<'a>>,
+}
+
+impl<'a> Events<'a> {
+    fn next(&mut self) -> Result<(Event<'a>, Span), Fault> {
+        match self.parser.next_event() {
+            Some(Ok(event)) => Ok(event),
+            Some(Err(error)) => Err(Fault::new(
+                error.marker().line(),
+                "",
+                &format!("is no YAML: {}", error.info()),
+                "look at the indentation and quotes of this line and of the one before it",
+            )),
+            None => Ok((Event::StreamEnd, Span::default())),
+        }
+    }
+
+    fn end(&mut self) -> Result<(), Fault> {
+        loop {
+            match self.next()? {
+                (Event::StreamEnd, _) => return Ok(()),
+                (Event::DocumentStart(_), span) => {
+                    return Err(Fault::new(span.start.line(), "", "begins a second document", "keep one document in the file"));
+                }
+                _ => {}
+            }
+        }
+    }
+
+    fn node(&mut self, event: Event<'a>, span: Span, depth: usize) -> Result<Node, Fault> {
+        let line = span.start.line();
+        if depth > DEPTH_LIMIT {
+            return Err(Fault::new(line, "", "is nested too deep", "look at the indentation"));
+        }
+        let content = match event {
+            Event::Scalar(text, style, anchor, tag) => {
+                refuse(anchor > 0, tag.is_some(), line)?;
+                scalar(&text, style)
+            }
+            Event::SequenceStart(anchor, tag) => {
+                refuse(anchor > 0, tag.is_some(), line)?;
+                Content::Sequence(self.sequence(depth)?)
+            }
+            Event::MappingStart(anchor, tag) => {
+                refuse(anchor > 0, tag.is_some(), line)?;
+                Content::Mapping(self.mapping(depth)?)
+            }
+            Event::Alias(_) => return Err(Fault::new(line, "", "holds an alias (*name)", "write the value out")),
+            other => return Err(Fault::new(line, "", &format!("holds an unexpected {other:?}"), "correct the line")),
+        };
+        Ok(Node { line, content })
+    }
+
+    fn sequence(&mut self, depth: usize) -> Result<Vec<Node>, Fault> {
+        let mut items = Vec::new();
+        loop {
+            match self.next()? {
+                (Event::SequenceEnd, _) => return Ok(items),
+                (event, span) => items.push(self.node(event, span, depth + 1)?),
+            }
+        }
+    }
+
+    fn mapping(&mut self, depth: usize) -> Result<Vec<Entry>, Fault> {
+        let mut entries: Vec<Entry> = Vec::new();
+        loop {
+            let (event, span) = self.next()?;
+            if matches!(event, Event::MappingEnd) {
+                return Ok(entries);
+            }
+            let key = self.node(event, span, depth + 1)?;
+            let Content::Scalar(name) = key.content else {
+                return Err(Fault::new(key.line, "", "has a key that is no text", "write it as `name: value`"));
+            };
+            let (event, span) = self.next()?;
+            let value = self.node(event, span, depth + 1)?;
+            entries.push(Entry { key: name, line: key.line, value });
+        }
+    }
+}
+
+fn refuse(anchor: bool, tag: bool, line: usize) -> Result<(), Fault> {
+    match (anchor, tag) {
+        (true, _) => Err(Fault::new(line, "", "holds an anchor (&name)", "write the value out where it is needed")),
+        (_, true) => Err(Fault::new(line, "", "holds a tag (!name)", "remove it; every value is read as what its key needs")),
+        _ => Ok(()),
+    }
+}
+
+fn scalar(text: &str, style: ScalarStyle) -> Content {
+    let plain = matches!(style, ScalarStyle::Plain);
+    if plain && matches!(text, "" | "~" | "null") { Content::Null } else { Content::Scalar(text.to_owned()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_node_knows_its_line() {
+        let root = parse("# a comment\na: 1\nb:\n  - x\n  - {c: d}\ne:\n").unwrap();
+        let Content::Mapping(entries) = root.content else { panic!("{root:?}") };
+        let lines: Vec<_> = entries.iter().map(|entry| (entry.key.as_str(), entry.line, entry.value.line)).collect();
+        assert_eq!(lines[0], ("a", 2, 2));
+        assert_eq!(lines[1].1, 3);
+        let Content::Sequence(items) = &entries[1].value.content else { panic!() };
+        assert_eq!((items[0].line, items[1].line), (4, 5));
+        assert_eq!(entries[2].value.content, Content::Null);
+    }
+
+    #[test]
+    fn what_is_not_read_here_is_refused_with_its_line() {
+        for (text, line, part) in [
+            ("a: [1", 1, "no YAML"),
+            ("a: 1\n b: 2\n", 2, "no YAML"),
+            ("a: &x 1\nb: *x\n", 1, "anchor"),
+            ("a: !!str 1\n", 1, "tag"),
+            ("a: 1\n---\nb: 2\n", 2, "second document"),
+            ("? [a]\n: 1\n", 1, "key that is no text"),
+        ] {
+            let fault = parse(text).unwrap_err();
+            assert!(fault.wrong.contains(part), "{text}: {fault}");
+            assert!(fault.line.abs_diff(line) <= 1, "{text}: {fault}");
+        }
+        assert!(parse(&"[".repeat(DEPTH_LIMIT + 5)).is_err());
+        assert_eq!(parse("").unwrap().content, Content::Null);
+    }
+}

@@ -1,0 +1,91 @@
+//! What happens while nobody acknowledges.
+
+use std::time::Duration;
+
+use super::{
+    document::Section,
+    names::Names,
+    person::{Means, Person},
+};
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Escalation {
+    pub name: String,
+    /// Taken one after the other until somebody acknowledges. Never empty.
+    pub steps: Vec<Step>,
+    /// How often the steps are gone through. At least 1.
+    pub rounds: u32,
+    /// Whether, after that, everybody is told by every way there is.
+    pub then_everyone: bool,
+    /// An acknowledged incident that still fires after this escalates again; `None`: never.
+    pub acknowledge_timeout: Option<Duration>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Step {
+    /// After the step before it or, for the first one, after the incident began or the round before ended.
+    pub after: Duration,
+    pub chats: Vec<String>,
+    pub people: Vec<String>,
+    /// Schedules whose person on duty is told.
+    pub on_call: Vec<String>,
+    /// Schedules whose next person is told: who comes on duty after the present one.
+    pub next_on_call: Vec<String>,
+    /// How people are told: each of these that the person has.
+    pub by: Vec<Means>,
+}
+
+const LONGEST_WAIT: Duration = Duration::from_secs(7 * 86_400);
+const MOST_ROUNDS: u32 = 100;
+
+/// The names that steps refer to.
+pub(super) struct Reachable<'a> {
+    pub chats: &'a Names,
+    pub people: &'a Names,
+    pub schedules: &'a Names,
+    pub listed: &'a [Person],
+}
+
+pub(super) fn escalations(root: &Section, reachable: &Reachable) -> (Vec<Escalation>, Names) {
+    let sections = root.sections("escalations");
+    let names = Names::of("escalation", "escalations", &sections);
+    let list = sections.iter().enumerate();
+    (list.map(|(index, section)| Escalation::read(section, names.at(index), reachable)).collect(), names)
+}
+
+impl Escalation {
+    fn read(section: &Section, name: String, reachable: &Reachable) -> Self {
+        let steps = section.required_sections("steps", "who is told first, and who after which wait");
+        Self {
+            name,
+            steps: steps.iter().map(|step| Step::read(step, reachable)).collect(),
+            rounds: section.or_within("rounds", 3, 1..=MOST_ROUNDS),
+            then_everyone: section.or("then_everyone", true),
+            acknowledge_timeout: section.optional("acknowledge_timeout"),
+        }
+    }
+}
+
+impl Step {
+    fn read(section: &Section, reachable: &Reachable) -> Self {
+        let by: Vec<_> = section.list::<Means>("by").into_iter().map(|(means, _)| means).collect();
+        let step = Self {
+            after: section.or_within("after", Duration::ZERO, Duration::ZERO..=LONGEST_WAIT),
+            chats: reachable.chats.list(section, "chats"),
+            people: reachable.people.list(section, "people"),
+            on_call: reachable.schedules.list(section, "on_call"),
+            next_on_call: reachable.schedules.list(section, "next_on_call"),
+            by: if section.has("by") { by } else { vec![Means::Telegram] },
+        };
+        if step.chats.is_empty() && step.people.is_empty() && step.on_call.is_empty() && step.next_on_call.is_empty() {
+            section.fault("", "tells nobody", "name `chats`, `people`, `on_call` or `next_on_call`");
+        }
+        for person in reachable.listed.iter().filter(|person| step.people.contains(&person.name)) {
+            if !step.by.iter().any(|means| person.can_be_reached(*means)) {
+                let wrong = format!("tells {}, who has none of the ways in `by`", person.name);
+                section.fault("people", &wrong, "add a way to the step, or the missing number or id to the person");
+            }
+        }
+        step
+    }
+}

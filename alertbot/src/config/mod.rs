@@ -1,0 +1,261 @@
+//! The whole configuration: one YAML file, and secrets from the environment or from files. The only reader of either.
+//!
+//! A file with faults gives no [`Config`] but all of its faults at once, each with its line and what to write instead
+//! ([`Faults`]). What only the built rotations and templates can show (nobody on duty next Tuesday, a template that does not
+//! render) is told by [`crate::check`].
+
+pub mod alertmanager;
+pub mod document;
+pub mod escalation;
+pub mod names;
+pub mod person;
+pub mod provider;
+pub mod quiet;
+pub mod route;
+pub mod schedule;
+pub mod settings;
+pub mod severity;
+pub mod telegram;
+pub mod window;
+
+#[cfg(test)]
+mod tests;
+
+use std::{ffi::OsString, fmt, net::SocketAddr, path::Path, time::Duration};
+
+use jiff::tz::TimeZone;
+use service_kit::{
+    config::{self as kit, ConfigFaults, Reader},
+    telemetry,
+};
+
+pub use alertmanager::{Alertmanager, Credentials, Watchdog};
+pub use escalation::{Escalation, Step};
+pub use person::{Means, Person, PhoneNumber, Role};
+pub use provider::{Generic, Preset, Provider, ProviderKind};
+pub use quiet::{Quiet, QuietHours};
+pub use route::{Matcher, Pattern, Route};
+pub use schedule::{Layer, Override, Schedule};
+pub use settings::{Flapping, Heartbeat, Incidents, Language, Limits, Picture, Store, Template, Templates};
+pub use severity::Severities;
+pub use telegram::{Bot, Budget, Chat};
+pub use window::Window;
+
+use document::{Address, Fault, Reading, Section, node};
+
+const PREFIX: &str = "ALERTBOT";
+
+/// Everything that the bot is told before it starts.
+#[derive(Debug, Clone)]
+pub struct Config {
+    pub process: Process,
+    /// Webhooks, and what providers report back.
+    pub listen: SocketAddr,
+    /// `/metrics`, `/livez`, `/readyz`.
+    pub admin_listen: SocketAddr,
+    /// How providers reach `listen` from outside; `None`: no delivery reports and no inbound SMS.
+    pub public_url: Option<String>,
+    /// Where a chat or person says nothing else.
+    pub language: Language,
+    pub time_zone: TimeZone,
+    pub store: Store,
+    pub severities: Severities,
+    pub alertmanagers: Vec<Alertmanager>,
+    pub bots: Vec<Bot>,
+    pub chats: Vec<Chat>,
+    pub providers: Vec<Provider>,
+    pub people: Vec<Person>,
+    pub schedules: Vec<Schedule>,
+    pub escalations: Vec<Escalation>,
+    pub routes: Vec<Route>,
+    pub incidents: Incidents,
+    pub templates: Templates,
+    pub picture: Picture,
+    pub heartbeat: Option<Heartbeat>,
+    pub limits: Limits,
+}
+
+/// What comes from the environment alone.
+#[derive(Debug, Clone)]
+pub struct Process {
+    pub telemetry: telemetry::Settings,
+    /// From SIGTERM until the process ends, whatever still runs.
+    pub shutdown_deadline: Duration,
+}
+
+impl Config {
+    pub fn alertmanager(&self, name: &str) -> Option<&Alertmanager> {
+        self.alertmanagers.iter().find(|alertmanager| alertmanager.name == name)
+    }
+
+    pub fn bot(&self, name: &str) -> Option<&Bot> {
+        self.bots.iter().find(|bot| bot.name == name)
+    }
+
+    pub fn chat(&self, name: &str) -> Option<&Chat> {
+        self.chats.iter().find(|chat| chat.name == name)
+    }
+
+    pub fn provider(&self, name: &str) -> Option<&Provider> {
+        self.providers.iter().find(|provider| provider.name == name)
+    }
+
+    pub fn person(&self, name: &str) -> Option<&Person> {
+        self.people.iter().find(|person| person.name == name)
+    }
+
+    /// Who sent an update.
+    pub fn person_of_telegram(&self, user: i64) -> Option<&Person> {
+        self.people.iter().find(|person| person.telegram == Some(user))
+    }
+
+    /// Who sent an SMS.
+    pub fn person_of_phone(&self, number: &str) -> Option<&Person> {
+        self.people.iter().find(|person| person.phone.as_ref().is_some_and(|phone| phone.expose() == number))
+    }
+
+    pub fn schedule(&self, name: &str) -> Option<&Schedule> {
+        self.schedules.iter().find(|schedule| schedule.name == name)
+    }
+
+    pub fn route(&self, name: &str) -> Option<&Route> {
+        self.routes.iter().find(|route| route.name == name)
+    }
+
+    pub fn escalation(&self, name: &str) -> Option<&Escalation> {
+        self.escalations.iter().find(|escalation| escalation.name == name)
+    }
+}
+
+/// Every fault of the file and of the environment. Its `Display` is what the program prints before it exits.
+#[derive(Debug, Clone)]
+pub struct Faults {
+    file: String,
+    faults: Vec<Fault>,
+    environment: Option<ConfigFaults>,
+}
+
+impl Faults {
+    /// Faults that were found in a file after it was read.
+    pub fn of_file(file: &Path, faults: Vec<Fault>) -> Self {
+        Self { file: file.display().to_string(), faults, environment: None }
+    }
+
+    pub fn iter(&self) -> impl Iterator<Item = &Fault> {
+        self.faults.iter()
+    }
+
+    pub fn environment(&self) -> Option<&ConfigFaults> {
+        self.environment.as_ref()
+    }
+
+    pub fn count(&self) -> usize {
+        self.faults.len() + self.environment.as_ref().map_or(0, ConfigFaults::len)
+    }
+}
+
+impl fmt::Display for Faults {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let plural = if self.count() == 1 { "" } else { "s" };
+        write!(formatter, "{} has {} fault{plural}:", self.file, self.count())?;
+        self.faults.iter().try_for_each(|fault| write!(formatter, "\n  {fault}"))?;
+        let environment = self.environment.iter().flat_map(ConfigFaults::iter);
+        environment.into_iter().try_for_each(|fault| write!(formatter, "\n  environment: {fault}"))
+    }
+}
+
+impl std::error::Error for Faults {}
+
+/// Reads the file, and the secrets it names from the environment.
+#[expect(clippy::disallowed_methods, reason = "this module is the one reader of the environment")]
+pub fn load(file: &Path) -> Result<Config, Faults> {
+    match std::fs::read_to_string(file) {
+        Ok(text) => parse(&file.display().to_string(), &text, std::env::vars_os()),
+        Err(error) => {
+            let wrong = format!("cannot be read: {error}");
+            Err(Faults::of_file(
+                file,
+                vec![Fault::new(0, "", &wrong, "name a file that exists with --config or ALERTBOT_CONFIG")],
+            ))
+        }
+    }
+}
+
+/// [`load`] from given text and variables; `file` is the name that faults give it.
+pub fn parse<Name: Into<OsString>, Value: Into<OsString>>(
+    file: &str,
+    text: &str,
+    variables: impl IntoIterator<Item = (Name, Value)>,
+) -> Result<Config, Faults> {
+    let told = |faults, environment| Faults { file: file.to_owned(), faults, environment };
+    let root = node::parse(text).map_err(|fault| told(vec![fault], None))?;
+    let mut faults = Vec::new();
+    let read = kit::load(PREFIX, variables, |environment| {
+        environment.known("ALERTBOT_CONFIG");
+        let process = Process::read(environment);
+        let reading = Reading::new(environment, PREFIX);
+        let config = Section::of(&reading, &root, "").map(|root| read(&root, process));
+        faults = reading.take_faults();
+        config
+    });
+    match read {
+        Ok(Some(config)) if faults.is_empty() => Ok(config),
+        Ok(_) => Err(told(faults, None)),
+        Err(environment) => Err(told(faults, Some(environment))),
+    }
+}
+
+/// The settings from the environment as a table for `--help`.
+pub fn help() -> String {
+    kit::reference(PREFIX, Process::read)
+}
+
+impl Process {
+    fn read(environment: &mut Reader) -> Self {
+        Self {
+            telemetry: telemetry::Settings::read(environment),
+            shutdown_deadline: environment.duration(
+                "ALERTBOT_SHUTDOWN_DEADLINE",
+                Duration::from_secs(20),
+                "from SIGTERM until the process ends, whatever still runs",
+            ),
+        }
+    }
+}
+
+fn read(root: &Section, process: Process) -> Config {
+    let language = root.or("language", Language::default());
+    let time_zone = root.or("time_zone", TimeZone::UTC);
+    let alertmanagers = alertmanager::alertmanagers(root);
+    let (bots, bot_names) = telegram::bots(root);
+    let (chats, chat_names) = telegram::chats(root, &bot_names, language);
+    let (providers, provider_names) = provider::providers(root);
+    let (people, person_names) = person::people(root, &bot_names, &provider_names, language, &time_zone);
+    let (schedules, schedule_names) = schedule::schedules(root, &person_names, &chat_names, &time_zone);
+    let reachable =
+        escalation::Reachable { chats: &chat_names, people: &person_names, schedules: &schedule_names, listed: &people };
+    let (escalations, escalation_names) = escalation::escalations(root, &reachable);
+    Config {
+        process,
+        listen: root.or("listen", SocketAddr::from(([127, 0, 0, 1], 9095))),
+        admin_listen: root.or("admin_listen", SocketAddr::from(([127, 0, 0, 1], 9096))),
+        public_url: root.optional::<Address>("public_url").map(|address| address.0),
+        language,
+        time_zone,
+        store: Store::read(root),
+        severities: Severities::read(root),
+        alertmanagers,
+        bots,
+        chats,
+        providers,
+        people,
+        schedules,
+        escalations,
+        routes: route::routes(root, &chat_names, &escalation_names),
+        incidents: Incidents::read(root),
+        templates: Templates::read(root),
+        picture: Picture::read(root),
+        heartbeat: Heartbeat::read(root),
+        limits: Limits::read(root),
+    }
+}

@@ -1,0 +1,198 @@
+//! Which incident is told where. Alertmanager has grouped and routed already; these routes are a list, read from the top.
+
+use regex::Regex;
+
+use super::{
+    document::{Section, Value},
+    names::Names,
+};
+use crate::incident::Severity;
+
+#[derive(Debug, Clone)]
+pub struct Route {
+    /// Incidents remember by which route they came.
+    pub name: String,
+    /// All must match; empty: every incident.
+    pub matchers: Vec<Matcher>,
+    /// Whether the routes below are tried as well; otherwise the first that matches is the only one.
+    pub goes_on: bool,
+    /// Chats told at once.
+    pub chats: Vec<String>,
+    /// What happens while nobody acknowledges.
+    pub escalation: Option<String>,
+    /// In place of what the label says.
+    pub severity: Option<Severity>,
+    /// Whether a repeat from Alertmanager sounds again.
+    pub remind: bool,
+    /// Whether a picture of the expression's last hour is attached.
+    pub picture: bool,
+    /// Whether silences set by buttons end with the incident.
+    pub end_silences: bool,
+}
+
+/// One condition, as Alertmanager writes it: `severity="critical"`, `team=~"core|pay"`.
+///
+/// Beside labels it knows `alertmanager` (the name in this file) and `receiver` (the name in Alertmanager's); a label of that
+/// name is then not seen.
+#[derive(Debug, Clone)]
+pub struct Matcher {
+    pub label: String,
+    pub equal: bool,
+    pub value: Pattern,
+}
+
+#[derive(Debug, Clone)]
+pub enum Pattern {
+    Text(String),
+    /// Anchored at both ends.
+    Regex(Regex),
+}
+
+impl Matcher {
+    /// A label that is absent is one with an empty value.
+    pub fn matches(&self, value: &str) -> bool {
+        self.equal
+            == match &self.value {
+                Pattern::Text(text) => text == value,
+                Pattern::Regex(regex) => regex.is_match(value),
+            }
+    }
+}
+
+impl Route {
+    /// Whether an incident whose labels are told by `label` takes this route.
+    pub fn matches<'a>(&self, label: impl Fn(&str) -> Option<&'a str>) -> bool {
+        self.matchers.iter().all(|matcher| matcher.matches(label(&matcher.label).unwrap_or("")))
+    }
+}
+
+/// Compiled regular expressions larger than this are refused.
+const REGEX_BYTES: usize = 1 << 20;
+
+impl Value for Matcher {
+    const SHAPE: &'static str =
+        "label=\"value\", label!=\"value\", label=~\"regular expression\" or label!~\"…\" (in single quotes for YAML)";
+
+    fn parse(text: &str) -> Option<Self> {
+        let (label, rest) = text.split_at(text.find(['=', '!'])?);
+        let label = label.trim();
+        let (equal, regex, value) = if let Some(value) = rest.strip_prefix("=~") {
+            (true, true, value)
+        } else if let Some(value) = rest.strip_prefix("!~") {
+            (false, true, value)
+        } else if let Some(value) = rest.strip_prefix("!=") {
+            (false, false, value)
+        } else {
+            (true, false, rest.strip_prefix('=')?)
+        };
+        let value = unquoted(value.trim())?;
+        let well_formed = label.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
+            && label.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+        if !well_formed {
+            return None;
+        }
+        let value = if regex {
+            let anchored = format!("^(?:{value})$");
+            Pattern::Regex(regex::RegexBuilder::new(&anchored).size_limit(REGEX_BYTES).build().ok()?)
+        } else {
+            Pattern::Text(value)
+        };
+        Some(Self { label: label.to_owned(), equal, value })
+    }
+
+    fn stand_in() -> Self {
+        Self { label: String::new(), equal: true, value: Pattern::Text(String::new()) }
+    }
+}
+
+/// A value in double quotes with `\"`, `\\` and `\n` inside, or a bare one without quotes, braces, commas and spaces.
+fn unquoted(text: &str) -> Option<String> {
+    let Some(inside) = text.strip_prefix('"') else {
+        let bare = !text.contains(|c: char| c.is_whitespace() || matches!(c, '"' | '{' | '}' | ',' | '=' | '!' | '~'));
+        return bare.then(|| text.to_owned());
+    };
+    let mut value = String::new();
+    let mut characters = inside.chars();
+    while let Some(character) = characters.next() {
+        match character {
+            '"' => return characters.next().is_none().then_some(value),
+            '\\' => match characters.next()? {
+                'n' => value.push('\n'),
+                // A backslash of a regular expression stays one.
+                escaped @ ('"' | '\\') => value.push(escaped),
+                other => value.extend(['\\', other]),
+            },
+            other => value.push(other),
+        }
+    }
+    None
+}
+
+pub(super) fn routes(root: &Section, chats: &Names, escalations: &Names) -> Vec<Route> {
+    let sections = root.required_sections("routes", "where incidents are told; the last one should match everything");
+    let names = Names::of("route", "routes", &sections);
+    let routes = sections.iter().enumerate();
+    let routes: Vec<_> = routes.map(|(index, section)| Route::read(section, names.at(index), chats, escalations)).collect();
+    let end = sections.iter().zip(&routes).position(|(_, route)| route.matchers.is_empty() && !route.goes_on);
+    match end {
+        None if !sections.is_empty() => {
+            let last = &sections[sections.len() - 1];
+            let wrong = "is the last route and does not match everything";
+            last.fault("", wrong, "add a last route without `match`, so that no alert goes unheard");
+        }
+        Some(end) => {
+            for unreachable in &sections[end + 1..] {
+                let wrong = "is never reached: a route above it takes everything";
+                unreachable.fault("", wrong, "move it up, or give that route `match` or `continue: true`");
+            }
+        }
+        None => {}
+    }
+    routes
+}
+
+impl Route {
+    fn read(section: &Section, name: String, chats: &Names, escalations: &Names) -> Self {
+        let route = Self {
+            name,
+            matchers: section.list::<Matcher>("match").into_iter().map(|(matcher, _)| matcher).collect(),
+            goes_on: section.or("continue", false),
+            chats: chats.list(section, "chats"),
+            escalation: escalations.optional(section, "escalation"),
+            severity: section.optional("severity"),
+            remind: section.or("remind", false),
+            picture: section.or("picture", false),
+            end_silences: section.or("end_silences", true),
+        };
+        if route.chats.is_empty() && route.escalation.is_none() {
+            section.fault("", "tells nobody", "name `chats`, `escalation` or both");
+        }
+        route
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn matchers_read_as_in_alertmanager() {
+        for (text, value, matches) in [
+            (r#"severity="critical""#, "critical", true),
+            ("severity=critical", "critical", true),
+            ("severity = critical", "warning", false),
+            (r#"team=~"core|pay""#, "pay", true),
+            (r#"team=~"core|pay""#, "payments", false),
+            (r#"team!~"core|pay""#, "payments", true),
+            (r#"team!="""#, "", false),
+            (r#"a="x\"y\\z""#, "x\"y\\z", true),
+            (r#"a=~"\d+""#, "42", true),
+        ] {
+            let matcher = Matcher::parse(text).unwrap_or_else(|| panic!("{text}"));
+            assert_eq!(matcher.matches(value), matches, "{text} on {value:?}");
+        }
+        for wrong in ["", "severity", "=x", "1a=b", r#"a="b"#, r#"a="b"c"#, "a=b,c=d", r#"a=~"(""#, "a=b c"] {
+            assert!(Matcher::parse(wrong).is_none(), "{wrong}");
+        }
+    }
+}

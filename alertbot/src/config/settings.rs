@@ -1,0 +1,187 @@
+//! The sections that have one value each: the store, incidents, pictures, the heartbeat, limits.
+
+use std::{path::PathBuf, time::Duration};
+
+use service_kit::config::Secret;
+
+use super::document::{Bytes, Section, Value};
+
+/// The embedded database.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Store {
+    /// The database file; its folder is made when it is missing.
+    pub path: PathBuf,
+    /// Closed incidents, their messages and the audit trail are removed after this.
+    pub retention: Duration,
+    /// Above this the webhook answers 503, before the disk is full.
+    pub bytes: u64,
+}
+
+/// How incidents behave.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Incidents {
+    /// A critical message not delivered within this goes out by the next channel as well.
+    pub critical_within: Duration,
+    /// How often open incidents are compared with Alertmanager.
+    pub reconcile_every: Duration,
+    /// A group that fires again this soon after its end is the same incident.
+    pub reopen_within: Duration,
+    pub flapping: Flapping,
+    /// A silence over more alerts than this is confirmed first.
+    pub silence_confirm_above: u32,
+}
+
+/// So many reopenings within a time are said once, and then only edited in, until it has been calm.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Flapping {
+    pub reopenings: u32,
+    pub within: Duration,
+    pub calm: Duration,
+}
+
+/// Pictures of an expression.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Picture {
+    /// How far back it looks.
+    pub range: Duration,
+    /// For the query and the drawing together.
+    pub timeout: Duration,
+}
+
+/// A call to an outside service that raises the alarm when it stops: the only thing that can tell that everything is dead.
+#[derive(Debug, Clone)]
+pub struct Heartbeat {
+    /// The address is the credential.
+    pub url: Secret,
+    pub every: Duration,
+    /// The oldest queued message must be younger than this.
+    pub oldest_queued: Duration,
+}
+
+/// What is taken in at most.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Body of one webhook.
+    pub webhook_bytes: u64,
+    /// Alerts of one webhook.
+    pub webhook_alerts: u32,
+    /// Webhooks being worked on at once.
+    pub webhooks_at_once: u32,
+    /// Messages not yet sent.
+    pub queued: u32,
+}
+
+const DAY: Duration = Duration::from_secs(86_400);
+const SECOND: Duration = Duration::from_secs(1);
+
+impl Store {
+    pub(super) fn read(root: &Section) -> Self {
+        let section = root.section_or_empty("store");
+        Self {
+            path: PathBuf::from(section.or("path", "/var/lib/alertbot/alertbot.db".to_owned())),
+            retention: section.or_within("retention", 90 * DAY, DAY..=3650 * DAY),
+            bytes: section.or_within("bytes", Bytes(4 << 30), Bytes(1 << 20)..=Bytes(1 << 40)).0,
+        }
+    }
+}
+
+impl Incidents {
+    pub(super) fn read(root: &Section) -> Self {
+        let section = root.section_or_empty("incidents");
+        let flapping = section.section_or_empty("flapping");
+        Self {
+            critical_within: section.or_within("critical_within", 60 * SECOND, SECOND..=DAY),
+            reconcile_every: section.or_within("reconcile_every", 30 * SECOND, SECOND..=DAY),
+            reopen_within: section.or_within("reopen_within", 3600 * SECOND, Duration::ZERO..=7 * DAY),
+            flapping: Flapping {
+                reopenings: flapping.or_within("reopenings", 3, 1..=1000),
+                within: flapping.or_within("within", 1800 * SECOND, SECOND..=DAY),
+                calm: flapping.or_within("calm", 900 * SECOND, SECOND..=DAY),
+            },
+            silence_confirm_above: section.or_within("silence_confirm_above", 20, 0..=1_000_000),
+        }
+    }
+}
+
+impl Picture {
+    pub(super) fn read(root: &Section) -> Self {
+        let section = root.section_or_empty("picture");
+        Self {
+            range: section.or_within("range", 3600 * SECOND, 60 * SECOND..=31 * DAY),
+            timeout: section.or_within("timeout", 10 * SECOND, SECOND..=60 * SECOND),
+        }
+    }
+}
+
+impl Heartbeat {
+    pub(super) fn read(root: &Section) -> Option<Self> {
+        let section = root.section("heartbeat")?;
+        Some(Self {
+            url: section.secret("url", "the address to call, which nobody else may know"),
+            every: section.or_within("every", 60 * SECOND, SECOND..=DAY),
+            oldest_queued: section.or_within("oldest_queued", 60 * SECOND, SECOND..=DAY),
+        })
+    }
+}
+
+impl Limits {
+    pub(super) fn read(root: &Section) -> Self {
+        let section = root.section_or_empty("limits");
+        Self {
+            webhook_bytes: section.or_within("webhook_bytes", Bytes(32 << 20), Bytes(64 << 10)..=Bytes(1 << 30)).0,
+            webhook_alerts: section.or_within("webhook_alerts", 20_000, 100..=1_000_000),
+            webhooks_at_once: section.or_within("webhooks_at_once", 64, 1..=10_000),
+            queued: section.or_within("queued", 100_000, 1_000..=10_000_000),
+        }
+    }
+}
+
+/// The language of messages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub enum Language {
+    #[default]
+    English,
+    Persian,
+}
+
+impl Value for Language {
+    const SHAPE: &'static str = "en or fa";
+
+    fn parse(text: &str) -> Option<Self> {
+        match text {
+            "en" => Some(Self::English),
+            "fa" => Some(Self::Persian),
+            _ => None,
+        }
+    }
+
+    fn stand_in() -> Self {
+        Self::default()
+    }
+}
+
+/// Templates in place of the built-in ones; `None`: the built-in one.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Templates {
+    /// The message of an incident in a chat, Telegram's HTML.
+    pub telegram: Option<Template>,
+    /// The text of an SMS, shortened when it is too long.
+    pub sms: Option<Template>,
+    /// What a voice call says.
+    pub voice: Option<Template>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Template {
+    pub source: String,
+    /// Where it stands in the file: faults inside it are counted from here.
+    pub line: usize,
+}
+
+impl Templates {
+    pub(super) fn read(root: &Section) -> Self {
+        let section = root.section_or_empty("templates");
+        let template = |key| section.optional(key).map(|source| Template { source, line: section.line_of(key) });
+        Self { telegram: template("telegram"), sms: template("sms"), voice: template("voice") }
+    }
+}

@@ -1,0 +1,167 @@
+//! The file as a whole: the example, and what is said about a bad one.
+
+use std::time::Duration;
+
+use super::*;
+
+const EXAMPLE: &str = include_str!("../../alertbot.example.yaml");
+
+const VARIABLES: [(&str, &str); 4] = [
+    ("ALERTBOT_WEBHOOK_TOKEN", "webhook-secret"),
+    ("ALERTBOT_TELEGRAM_TOKEN", "100:telegram-secret"),
+    ("ALERTBOT_KANNEL_PASSWORD", "kannel-secret"),
+    ("ALERTBOT_KANNEL_CALLBACK", "callback-secret"),
+];
+
+fn parse_with(text: &str) -> Result<Config, Faults> {
+    parse("alertbot.yaml", text, VARIABLES)
+}
+
+/// The faults of the example with one piece of it replaced.
+fn faults(from: &str, to: &str) -> String {
+    assert!(EXAMPLE.contains(from), "the example has no {from:?}");
+    parse_with(&EXAMPLE.replacen(from, to, 1)).expect_err(to).to_string()
+}
+
+#[test]
+fn the_example_is_right_and_says_what_it_means() {
+    let config = parse_with(EXAMPLE).unwrap_or_else(|faults| panic!("{faults}"));
+    assert_eq!(config.alertmanagers[0].watchdog.as_ref().unwrap().within, Duration::from_secs(300));
+    assert_eq!(config.chats.len(), 2);
+    assert_eq!(config.person("ada").unwrap().role, Role::Admin);
+    assert_eq!(config.schedules[0].layers[0].turn_hours, 168);
+    let critical = config.escalation("critical").unwrap();
+    assert_eq!((critical.steps.len(), critical.rounds), (4, 2));
+    assert_eq!(config.route("everything").unwrap().matchers.len(), 0);
+    let printed = format!("{config:?}");
+    assert!(!printed.contains("-secret") && !printed.contains("+1555"), "a secret or a number is printed");
+}
+
+/// Every commented setting is right as well: the comments' marks are taken away, one block after the other.
+#[test]
+fn what_the_example_shows_in_comments_is_right_too() {
+    let blocks: Vec<&str> = EXAMPLE.split("\n\n").collect();
+    for (index, block) in blocks.iter().enumerate() {
+        let shown: Vec<String> = block.lines().map(uncommented).collect();
+        let shown = shown.join("\n");
+        if shown == *block {
+            continue;
+        }
+        let mut text: Vec<&str> = blocks.clone();
+        text[index] = &shown;
+        let secrets = ["PASSWORD", "ALERTMANAGER_TOKEN", "PROXY", "TOKEN", "KEY", "HEARTBEAT_URL", "KANNEL_CALLBACK"];
+        let names = ["WEBHOOK_PASSWORD", "TELEGRAM_PROXY", "TWILIO_TOKEN", "OWN_KEY"].iter().chain(&secrets);
+        let known = names.map(|name| format!("ALERTBOT_{name}")).filter(|name| shown.contains(&format!("${{{name}}}")));
+        let more = known.map(|name| (name, "x".to_owned()));
+        let given = VARIABLES.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        let variables: std::collections::BTreeMap<String, String> = more.chain(given).collect();
+        // Somebody must use `calls` before it may be named.
+        if let Err(faults) = parse("example", &text.join("\n\n"), variables) {
+            let by_the_example_itself = |fault: &Fault| fault.path.ends_with(".voice") || fault.path.ends_with("[0]");
+            assert!(faults.environment().is_none() && faults.iter().all(by_the_example_itself), "{shown}\n{faults}");
+        }
+    }
+}
+
+/// A comment that holds a setting begins with `# name:`, `#   name:` or `# - name:`.
+fn uncommented(line: &str) -> String {
+    let indented = line.len() - line.trim_start().len();
+    let Some(rest) = line.trim_start().strip_prefix("# ") else { return line.to_owned() };
+    let name = rest.trim_start().trim_start_matches("- ");
+    let key = name.split(':').next().unwrap_or_default();
+    let setting = name.contains(':') && !key.is_empty() && key.chars().all(|c| c.is_ascii_lowercase() || c == '_');
+    if setting { format!("{}{rest}", &line[..indented]) } else { line.to_owned() }
+}
+
+#[test]
+fn every_fault_is_told_at_once_with_its_line() {
+    let text = "\
+listn: 127.0.0.1:1
+language: de
+alertmanagers:
+  - name: main
+    webhook_credentials: [{bearer: hunter2}]
+    watchdog: {within: 5}
+bots:
+  - name: one
+    token: ${ALERTBOT_TELEGRAM_TOKEN}
+chats:
+  - {name: ops, id: here, quiet_hours: [{from: \"25:00\", to: \"07:00\"}]}
+  - {name: ops, id: -2}
+people:
+  - {name: ada, phone: \"0151\", role: boss}
+routes:
+  - {name: all, chats: [op], chat: x}
+";
+    let faults = parse("bad.yaml", text, [("ALERTBOT_TELEGRAM_TOKN", "x")]).unwrap_err();
+    let told = faults.to_string();
+    for part in [
+        "line 1: listn is no setting; did you mean listen?",
+        "line 2: language is \"de\", which does not read; write it as en or fa",
+        "line 5: alertmanagers[0].webhook_credentials[0].bearer is not the name of a secret",
+        "line 6: alertmanagers[0].watchdog.within is \"5\"",
+        "line 11: chats[0].id is \"here\"",
+        "line 11: chats[0].quiet_hours[0].from is \"25:00\"",
+        "line 12: chats[1].name is ops, which another chat is called",
+        "line 14: people[0].phone does not read",
+        "line 14: people[0].role is \"boss\"",
+        "line 14: people[0].phone is not used by any provider",
+        "line 16: routes[0].chats is \"op\", and no chat is called so; did you mean ops?",
+        "line 16: routes[0].chat is no setting; did you mean chats?",
+        "environment: ALERTBOT_TELEGRAM_TOKEN is missing",
+        "environment: ALERTBOT_TELEGRAM_TOKN is no setting of this program",
+    ] {
+        assert!(told.contains(part), "{part}\nis not in\n{told}");
+    }
+    assert!(!told.contains("hunter2") && !told.contains("0151"), "{told}");
+    assert!(told.starts_with("bad.yaml has 14 faults:"), "{told}");
+}
+
+/// One row per rule that needs more than one value.
+#[test]
+fn what_does_not_fit_together_is_told() {
+    for (from, to, part) in [
+        ("  - name: everything\n    chats: [operations]\n", "", "does not match everything"),
+        ("match: ['team=\"payments\"']\n    chats: [payments]\n    continue: true", "chats: [payments]", "never reached"),
+        ("on_call: [primary]      # the person on duty\n        by: [telegram]", "after: 1m", "tells nobody"),
+        ("people: [ada]\n        chats: [payments]\n        by: [sms]", "people: [ada]\n        by: [voice]", "none of the ways"),
+        ("    phone: \"+15550100003\"\n", "", "needs a number"),
+        ("turn: 1w                #", "turn: 90m #", "whole number of hours"),
+        ("to: 2026-12-27T09:00", "to: 2026-12-20T09:00", "is not after `from`"),
+        ("id: -1001000000002", "id: -1001000000001", "is the chat that operations is already"),
+        ("telegram: 100000002", "telegram: 100000001", "is the id that ada has"),
+        ("telegram: 100000002", "telegram: -5", "users have positive ids"),
+        ("name: ada", "name: \"ada lovelace\"", "is no name"),
+        ("kind: kannel", "kind: pigeon", "twilio, kavenegar, kannel"),
+        ("time_zone: Europe/Berlin        #", "time_zone: Mars/Base #", "IANA"),
+        ("      - bearer: ${ALERTBOT_WEBHOOK_TOKEN}\n", "      - user: x\n", "neither `bearer` nor"),
+        ("    id: -1001000000002", "    id: -1001000000002\n    id: -3", "stands twice"),
+        ("bots:\n  - name: main\n    token: ${ALERTBOT_TELEGRAM_TOKEN}", "bots: []\nx:\n  - y: z", "needs a bot"),
+        ("rounds: 2", "rounds: 0", "outside 1 to 100"),
+        ("escalation: critical\n", "escalation: critcal\n", "did you mean critical?"),
+    ] {
+        let told = faults(from, to);
+        assert!(told.contains(part), "{to:?} should say {part:?}:\n{told}");
+    }
+}
+
+#[test]
+fn a_file_that_is_no_yaml_says_where() {
+    let told = faults("people:\n", "people: [\n");
+    assert!(told.contains("is no YAML") && told.contains("line "), "{told}");
+    let told = parse_with("- a\n").unwrap_err().to_string();
+    assert!(told.contains("is a list; write `name: value`"), "{told}");
+    let told = load(Path::new("/nowhere/alertbot.yaml")).unwrap_err().to_string();
+    assert!(told.contains("cannot be read") && told.contains("--config"), "{told}");
+}
+
+#[test]
+fn a_secret_may_come_from_a_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("token");
+    std::fs::write(&path, "from a file\n").unwrap();
+    let mut variables = VARIABLES.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec();
+    variables[1] = ("ALERTBOT_TELEGRAM_TOKEN_FILE".to_owned(), path.display().to_string());
+    let config = parse("alertbot.yaml", EXAMPLE, variables).unwrap();
+    assert_eq!(config.bots[0].token.expose(), "from a file");
+}
