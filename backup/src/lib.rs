@@ -10,5 +10,7 @@ pub mod config;
 pub mod layout;
 pub mod manifest;
 pub mod metrics;
+pub mod reading;
+pub mod restore;
 pub mod session;
 pub mod store;

@@ -157,6 +157,11 @@ impl Store {
         answer.map(|object| object.body).map_err(|error| self.failed("get", key, &error))
     }
 
+    /// Counts bytes of a body that the caller took as it arrived.
+    pub fn count_received(&self, bytes: u64) {
+        self.metrics.received.inc_by(bytes);
+    }
+
     /// `None` when there is no such object.
     pub async fn head(&self, key: &str) -> Result<Option<ObjectInfo>, StoreError> {
         match self.client.head_object().bucket(&self.bucket).key(key).send().await {

@@ -1,0 +1,129 @@
+//! Stored bytes to raw ones: hash what came, decrypt, decompress. Runs on a thread of its own: it is all computing.
+
+use std::io::{self, BufReader, Read};
+
+use bytes::Bytes;
+use sha2::{Digest, Sha256};
+use tokio::sync::mpsc;
+
+use super::{Identities, ReadFault};
+use crate::manifest::Piece;
+
+/// Size of a decoded buffer: large enough that passing it on costs nothing beside its bytes.
+const BUFFER_BYTES: usize = 256 << 10;
+/// A chunk of age's stream with its tag, and room for the header.
+const AGE_BUFFER_BYTES: usize = 64 << 10;
+
+/// A blob that is in memory and whose hash was right.
+pub(super) fn whole(place: &str, key: Option<&Identities>, stored: &[u8], raw_bytes: u64) -> Result<Vec<u8>, ReadFault> {
+    let mut raw = Vec::new();
+    let wrong = |error: io::Error| ReadFault::damaged(place, error.to_string());
+    let mut decoder = opened(place, key, stored)?;
+    // One byte more than there may be: a blob that unfolds to more than the manifest says is stopped there.
+    decoder.by_ref().take(raw_bytes + 1).read_to_end(&mut raw).map_err(wrong)?;
+    if raw.len() as u64 != raw_bytes {
+        return Err(ReadFault::damaged(place, format!("it does not unfold to the {raw_bytes} bytes that the manifest says")));
+    }
+    Ok(raw)
+}
+
+/// A piece as it comes. The last thing sent is an empty buffer, when everything was right, or a fault.
+pub(super) fn stream(
+    place: &str,
+    key: Option<&Identities>,
+    stored: mpsc::Receiver<Result<Bytes, ReadFault>>,
+    piece: &Piece,
+    sender: &mpsc::Sender<Result<Bytes, ReadFault>>,
+) {
+    let mut stored = Stored { receiver: stored, current: Bytes::new(), hash: Sha256::new(), bytes: 0, fault: None };
+    let result = decode(place, key, &mut stored, piece, sender);
+    // What stopped the transfer explains what the decoder made of it.
+    let result = match (stored.fault.take(), result) {
+        (Some(fault), _) => Err(fault),
+        (None, result) => result,
+    };
+    let _ = sender.blocking_send(result.map(|()| Bytes::new()));
+}
+
+fn decode(
+    place: &str,
+    key: Option<&Identities>,
+    stored: &mut Stored,
+    piece: &Piece,
+    sender: &mpsc::Sender<Result<Bytes, ReadFault>>,
+) -> Result<(), ReadFault> {
+    let mut raw_bytes = 0;
+    {
+        let mut decoder = opened(place, key, &mut *stored)?;
+        loop {
+            let mut buffer = Vec::with_capacity(BUFFER_BYTES);
+            let read = decoder.by_ref().take(BUFFER_BYTES as u64).read_to_end(&mut buffer);
+            let read = read.map_err(|error| ReadFault::damaged(place, error.to_string()))?;
+            raw_bytes += read as u64;
+            if raw_bytes > piece.raw_bytes {
+                return Err(ReadFault::damaged(place, format!("it unfolds to more than {} bytes", piece.raw_bytes)));
+            }
+            if read == 0 {
+                break;
+            }
+            if sender.blocking_send(Ok(buffer.into())).is_err() {
+                return Ok(());
+            }
+        }
+    }
+    // Whatever stands behind the frame counts for the hash too.
+    io::copy(stored, &mut io::sink()).map_err(|error| ReadFault::damaged(place, error.to_string()))?;
+    if raw_bytes != piece.raw_bytes || stored.bytes != piece.bytes {
+        return Err(ReadFault::damaged(place, format!("it has {raw_bytes} bytes, {} were written", piece.raw_bytes)));
+    }
+    if hex::encode(std::mem::take(&mut stored.hash).finalize()) != piece.sha256 {
+        return Err(ReadFault::damaged(place, "its SHA-256 is not the manifest's"));
+    }
+    Ok(())
+}
+
+fn opened<'a>(place: &str, key: Option<&Identities>, stored: impl Read + 'a) -> Result<Box<dyn Read + 'a>, ReadFault> {
+    let damaged = |error: io::Error| ReadFault::damaged(place, error.to_string());
+    let Some(identities) = key else {
+        return Ok(Box::new(zstd::Decoder::new(stored).map_err(damaged)?.single_frame()));
+    };
+    let decryptor = age::Decryptor::new_buffered(BufReader::with_capacity(AGE_BUFFER_BYTES, stored));
+    let decryptor = decryptor.map_err(|error| ReadFault::damaged(place, error.to_string()))?;
+    let plain = decryptor.decrypt(identities.iter()).map_err(|error| match error {
+        age::DecryptError::NoMatchingKeys => ReadFault::WrongKey { place: place.to_owned() },
+        other => ReadFault::damaged(place, other.to_string()),
+    })?;
+    Ok(Box::new(zstd::Decoder::new(plain).map_err(damaged)?.single_frame()))
+}
+
+/// What the network gave, as a reader that hashes.
+struct Stored {
+    receiver: mpsc::Receiver<Result<Bytes, ReadFault>>,
+    current: Bytes,
+    hash: Sha256,
+    bytes: u64,
+    fault: Option<ReadFault>,
+}
+
+impl Read for Stored {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        while self.current.is_empty() {
+            match self.receiver.blocking_recv() {
+                None => return Ok(0),
+                Some(Ok(bytes)) => {
+                    self.hash.update(&bytes);
+                    self.bytes += bytes.len() as u64;
+                    self.current = bytes;
+                }
+                Some(Err(fault)) => {
+                    let told = io::Error::other(fault.to_string());
+                    self.fault = Some(fault);
+                    return Err(told);
+                }
+            }
+        }
+        let length = buffer.len().min(self.current.len());
+        buffer[..length].copy_from_slice(&self.current.split_to(length));
+        Ok(length)
+    }
+}

@@ -1,0 +1,99 @@
+//! The stored bytes of a piece from the objects of its lane. A transfer that breaks goes on where it broke.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use tokio::sync::mpsc;
+
+use super::ReadFault;
+use crate::{
+    manifest::{Manifest, Piece},
+    store::{Store, StoreError},
+};
+
+/// Stored buffers that wait between the network and the decoder; each is what one read gave (tens of kilobytes).
+pub(super) const BUFFERS_WAITING: usize = 32;
+/// How often one stretch is asked for again after its transfer broke, beside the store's own retries of a request.
+const BROKEN_TRANSFERS: u32 = 5;
+
+/// A stretch of one object.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Stretch {
+    key: String,
+    offset: u64,
+    bytes: u64,
+}
+
+/// Where a piece lies, for messages.
+pub(super) fn place(manifest: &Manifest, piece: &Piece) -> String {
+    let object = object_at(manifest, piece.lane, piece.offset).map_or("no object", |(key, _)| key);
+    format!("{object} (lane {}, byte {}, {} bytes)", piece.lane, piece.offset, piece.bytes)
+}
+
+/// Sends the piece's stored bytes; ends early when nobody listens.
+pub(super) async fn run(store: Store, manifest: Arc<Manifest>, piece: Piece, sender: mpsc::Sender<Result<Bytes, ReadFault>>) {
+    let sent = async {
+        for stretch in stretches(&manifest, &piece)? {
+            fetch(&store, stretch, &sender).await?;
+        }
+        Ok(())
+    };
+    if let Err(fault) = sent.await {
+        let _ = sender.send(Err(fault)).await;
+    }
+}
+
+async fn fetch(store: &Store, mut stretch: Stretch, sender: &mpsc::Sender<Result<Bytes, ReadFault>>) -> Result<(), ReadFault> {
+    let mut broken = 0;
+    while stretch.bytes > 0 {
+        let mut body = store.get_range(&stretch.key, stretch.offset, stretch.bytes).await?;
+        let why = loop {
+            match body.next().await {
+                Some(Ok(bytes)) => {
+                    let length = bytes.len() as u64;
+                    if length > stretch.bytes {
+                        return Err(ReadFault::damaged(&stretch.key, "the store sent more than was asked for"));
+                    }
+                    (stretch.offset, stretch.bytes) = (stretch.offset + length, stretch.bytes - length);
+                    store.count_received(length);
+                    if length > 0 && sender.send(Ok(bytes)).await.is_err() {
+                        return Ok(());
+                    }
+                }
+                Some(Err(error)) => break error.to_string(),
+                None => break "the transfer ended early".to_owned(),
+            }
+            if stretch.bytes == 0 {
+                return Ok(());
+            }
+        };
+        broken += 1;
+        if broken > BROKEN_TRANSFERS {
+            let reason = format!("{}: {why}", stretch.key);
+            return Err(StoreError::Unavailable { operation: "get", reason }.into());
+        }
+        tracing::warn!(object = stretch.key, offset = stretch.offset, reason = why, "a transfer broke and goes on");
+    }
+    Ok(())
+}
+
+fn stretches(manifest: &Manifest, piece: &Piece) -> Result<Vec<Stretch>, ReadFault> {
+    let (mut offset, end) = (piece.offset, piece.offset.saturating_add(piece.bytes));
+    let mut stretches = Vec::new();
+    while offset < end {
+        let (key, within) = object_at(manifest, piece.lane, offset)
+            .ok_or_else(|| ReadFault::damaged(&format!("lane {}", piece.lane), format!("no object holds its byte {offset}")))?;
+        let bytes = (end - offset).min(manifest.object_bytes - within);
+        stretches.push(Stretch { key: key.to_owned(), offset: within, bytes });
+        offset += bytes;
+    }
+    Ok(stretches)
+}
+
+/// The object that holds a byte of a lane, and where in it.
+fn object_at(manifest: &Manifest, lane: u32, offset: u64) -> Option<(&str, u64)> {
+    let number = usize::try_from(offset.checked_div(manifest.object_bytes)?).ok()?;
+    let object = manifest.lanes.get(&lane)?.get(number)?;
+    let within = offset % manifest.object_bytes;
+    (within < object.bytes).then_some((object.key.as_str(), within))
+}

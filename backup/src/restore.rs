@@ -1,0 +1,207 @@
+//! A backup back into a database: objects by stock pg_restore, rows by us, straight from object storage.
+//!
+//! Never: a file on the local disk, a row before its hash, a database under its final name before everything is there. A
+//! restore that fails drops what it began; nothing that was there before is touched.
+
+mod analyze;
+mod database;
+mod fault;
+mod large_objects;
+mod phases;
+mod preflight;
+mod progress;
+mod report;
+mod rows;
+mod schedule;
+mod selection;
+mod sessions;
+mod statement;
+mod tool;
+
+#[cfg(test)]
+mod tests;
+
+use std::{collections::HashMap, path::PathBuf, time::Instant};
+
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    archive,
+    config::Source,
+    manifest::{self, Database},
+    reading::BackupReader,
+};
+
+pub use database::Names;
+pub use fault::RestoreFault;
+pub use large_objects::Chunk;
+pub use preflight::{Trouble, Troubles};
+pub use progress::Progress;
+pub use report::{Report, Stage};
+pub use selection::{Chosen, NotThere, Selection, TableName};
+pub use sessions::connect as connect_session;
+
+use database::Databases;
+use phases::Phases;
+use rows::Filling;
+use schedule::Work;
+use tool::PgRestore;
+
+/// What is restored, where to, and how.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// The server, and a database of it to connect to meanwhile.
+    pub server: Source,
+    /// Name of the database in the end; `None`: as in the backup.
+    pub target: Option<String>,
+    /// A database of that name goes aside instead of being an obstacle.
+    pub replace: bool,
+    pub selection: Selection,
+    pub owners: bool,
+    pub privileges: bool,
+    pub tablespaces: bool,
+    pub analyze: bool,
+    /// Sessions that write rows and build indexes at a time.
+    pub jobs: usize,
+    /// Where pg_restore is; `None`: on the path.
+    pub client_folder: Option<PathBuf>,
+    /// Memory of each index build (`maintenance_work_mem`), as `256MB`; `None`: the server's own setting.
+    pub maintenance_memory: Option<String>,
+}
+
+/// A database of a backup, read and ready.
+pub struct Opened<'a> {
+    pub database: &'a Database,
+    pub toc: archive::Contents,
+    pub contents: manifest::Contents,
+}
+
+/// Reads what a backup says about one of its databases; `None`: about its only one.
+///
+/// # Errors
+/// When there is no such database, or what is stored about it cannot be read or does not agree with itself.
+pub async fn open<'a>(reader: &'a BackupReader, name: Option<&str>) -> Result<Opened<'a>, RestoreFault> {
+    let databases = &reader.manifest().databases;
+    let names = || databases.iter().map(|database| database.name.as_str()).collect::<Vec<_>>().join(", ");
+    let database = match (name, databases.as_slice()) {
+        (None, [only]) => only,
+        (None, _) => return Err(RestoreFault::WhichDatabase(names())),
+        (Some(name), all) => all
+            .iter()
+            .find(|database| database.name == name)
+            .ok_or_else(|| RestoreFault::NoDatabase { name: name.to_owned(), has: names() })?,
+    };
+    let toc = archive::Contents::read(&mut reader.blob(&database.toc).await?.as_slice())?;
+    let contents: manifest::Contents = serde_json::from_slice(&reader.blob(&database.contents).await?)
+        .map_err(|error| RestoreFault::Contents(format!("what it says of its tables is no JSON that is known: {error}")))?;
+    if contents.backup != reader.manifest().id || contents.database != database.name {
+        return Err(RestoreFault::Contents(format!(
+            "its tables are those of {} in backup {}",
+            contents.database, contents.backup
+        )));
+    }
+    Ok(Opened { database, toc, contents })
+}
+
+/// Restores one database of a backup.
+///
+/// # Errors
+/// When it cannot be done. What was begun is dropped then, unless the server is gone, which the fault says.
+pub async fn restore(
+    reader: &BackupReader,
+    opened: &Opened<'_>,
+    options: &Options,
+    cancelled: &CancellationToken,
+) -> Result<Report, RestoreFault> {
+    let target = options.target.clone().unwrap_or_else(|| opened.database.name.clone());
+    let unique = reader.manifest().id.as_str().rsplit('-').next().unwrap_or_default().to_owned();
+    let unique = format!("{unique}_{:08x}", rand::random::<u32>());
+    let chosen = options.selection.choose(&opened.toc)?;
+    let names = Names::new(&opened.database.name, &target, &unique);
+    let mut databases = Databases::connect(&options.server, names).await?;
+    let tool = PgRestore::new(options.client_folder.as_deref(), options.server.with_database(&databases.names.restoring))
+        .option("--no-owner", !options.owners)
+        .option("--no-privileges", !options.privileges)
+        .option("--no-tablespaces", !options.tablespaces)
+        // Everything here is lost with the server anyway until the database gets its name, which waits for the disk.
+        .setting("synchronous_commit", "off");
+    let tool = match &options.maintenance_memory {
+        Some(memory) => tool.setting("maintenance_work_mem", memory),
+        None => tool,
+    };
+    preflight::check(&mut databases, reader, opened, &chosen, options, &tool).await?;
+    databases.create(&opened.toc, options.tablespaces).await?;
+    let done = tokio::select! {
+        done = fill(&mut databases, reader, opened, chosen, options, &tool) => done,
+        () = cancelled.cancelled() => Err(RestoreFault::Interrupted),
+    };
+    match done {
+        Ok(report) => Ok(report),
+        Err(fault) => match databases.drop_restoring().await {
+            Ok(()) => Err(fault),
+            Err(also) => Err(RestoreFault::LeftBehind {
+                fault: Box::new(fault),
+                database: databases.names.restoring.clone(),
+                reason: also.to_string(),
+            }),
+        },
+    }
+}
+
+async fn fill(
+    databases: &mut Databases,
+    reader: &BackupReader,
+    opened: &Opened<'_>,
+    chosen: Chosen,
+    options: &Options,
+    tool: &PgRestore,
+) -> Result<Report, RestoreFault> {
+    let begun = Instant::now();
+    let toc = opened.toc.only(|entry| chosen.entries.contains(&entry.dump_id));
+    let raw_bytes: HashMap<i32, u64> = opened.contents.tables.iter().map(|table| (table.dump_id, table.raw_bytes)).collect();
+    let phases = Phases::of(&toc, &raw_bytes);
+    let fillings = fillings(&toc, &opened.contents)?;
+    let large_objects = opened.contents.large_objects.clone().filter(|_| options.selection.is_everything());
+    let total = fillings.iter().map(|filling| filling.table.raw_bytes).sum::<u64>();
+    let progress = Progress::new(total + large_objects.as_ref().map_or(0, |objects| objects.raw_bytes));
+    let mut report = Report::new(reader.manifest(), opened.database, &databases.names.target);
+
+    progress.stage("objects");
+    report.timed(Stage::Objects, tool.run(&phases.before, 1)).await?;
+    let target = options.server.with_database(&databases.names.restoring);
+    let sessions = sessions::connect_all(&target, options.jobs, options.maintenance_memory.as_deref()).await?;
+
+    progress.stage("rows");
+    let work = Work { fillings, large_objects, early: phases.early };
+    let (sessions, written) = report.timed(Stage::Rows, schedule::run(work, sessions, reader, tool, &progress)).await?;
+
+    progress.stage("indexes");
+    report.timed(Stage::After, tool.run(&phases.after, options.jobs)).await?;
+    if options.analyze {
+        progress.stage("statistics");
+        report.timed(Stage::Analyze, analyze::analyze(sessions)).await?;
+    } else {
+        drop(sessions);
+    }
+    progress.stage("name");
+    databases.adopt(&toc, options.owners, options.privileges && options.selection.is_everything()).await?;
+    databases.rename(options.replace).await?;
+    progress.finish();
+    Ok(report.finish(written, total, begun.elapsed(), chosen.omitted))
+}
+
+/// The tables whose rows are wanted. Every one in the table of contents must have its rows in the backup.
+fn fillings(toc: &archive::Contents, contents: &manifest::Contents) -> Result<Vec<Filling>, RestoreFault> {
+    let tables: HashMap<i32, &manifest::Table> = contents.tables.iter().map(|table| (table.dump_id, table)).collect();
+    let by_id = toc.by_id();
+    let wanted = toc.entries.iter().filter(|entry| entry.is_table_data());
+    wanted
+        .map(|entry| {
+            let table = tables.get(&entry.dump_id);
+            let table =
+                table.ok_or_else(|| RestoreFault::Contents(format!("the rows of {} are missing", entry.display_name())))?;
+            let created = entry.dependencies.iter().any(|id| by_id.get(id).is_some_and(|parent| parent.kind == "TABLE"));
+            Ok(Filling { table: (*table).clone(), target: entry.copy_target()?, created })
+        })
+        .collect()
+}

@@ -1,0 +1,61 @@
+//! Statistics for the planner, in several sessions: without them the first queries after a restore are slow ones.
+
+use std::collections::VecDeque;
+
+use sqlx::{AssertSqlSafe, Executor, PgConnection};
+use tokio::task::JoinSet;
+
+use super::RestoreFault;
+
+/// Everything with statistics of its own, the largest first: what takes longest begins first.
+const RELATIONS: &str = "SELECT pg_catalog.format('%I.%I', n.nspname, c.relname), pg_catalog.pg_relation_size(c.oid) \
+    FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
+    WHERE c.relkind IN ('r', 'm', 'p') AND c.relpersistence <> 't' \
+    AND n.nspname <> 'information_schema' AND n.nspname !~ '^pg_toast' ORDER BY 2 DESC, 1";
+/// A table of so many bytes gets a statement of its own.
+const LARGE_BYTES: i64 = 1 << 20;
+/// Small tables that one statement names: they are not worth a round trip each.
+const SMALL_AT_ONCE: usize = 50;
+
+/// Analyses every table of the sessions' database and gives the sessions back.
+pub async fn analyze(mut sessions: Vec<PgConnection>) -> Result<Vec<PgConnection>, RestoreFault> {
+    let Some(first) = sessions.first_mut() else { return Ok(sessions) };
+    let relations: Vec<(String, i64)> =
+        sqlx::query_as(RELATIONS).fetch_all(first).await.map_err(RestoreFault::asking("listing tables to analyse"))?;
+    let mut ahead = batches(&relations);
+    let mut running = JoinSet::new();
+    loop {
+        while let Some(session) = sessions.pop_if(|_| !ahead.is_empty()) {
+            let statement = ahead.pop_front().unwrap_or_default();
+            running.spawn(one(session, statement));
+        }
+        match running.join_next().await {
+            Some(ended) => sessions.push(ended.map_err(|_| RestoreFault::Interrupted)??),
+            None => return Ok(sessions),
+        }
+    }
+}
+
+async fn one(mut session: PgConnection, statement: String) -> Result<PgConnection, RestoreFault> {
+    session.execute(AssertSqlSafe(statement)).await.map_err(RestoreFault::asking("analysing tables"))?;
+    Ok(session)
+}
+
+fn batches(relations: &[(String, i64)]) -> VecDeque<String> {
+    let small = relations.partition_point(|(_, bytes)| *bytes >= LARGE_BYTES);
+    let (large, small) = relations.split_at(small);
+    let names = |batch: &[(String, i64)]| batch.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>().join(", ");
+    large.chunks(1).chain(small.chunks(SMALL_AT_ONCE)).map(|batch| format!("ANALYZE {}", names(batch))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn large_tables_go_alone_and_small_ones_together() {
+        let relations: Vec<_> = [LARGE_BYTES * 2, LARGE_BYTES, 3, 2].iter().map(|bytes| (format!("t{bytes}"), *bytes)).collect();
+        assert_eq!(batches(&relations), ["ANALYZE t2097152", "ANALYZE t1048576", "ANALYZE t3, t2"]);
+        assert!(batches(&[]).is_empty());
+    }
+}

@@ -1,0 +1,169 @@
+//! The database that is restored into: created under a name of its own, given the settings and privileges of the one that
+//! was backed up, renamed when everything is there, dropped when something failed.
+
+use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
+
+use super::{
+    RestoreFault,
+    statement::{Renaming, rename_database},
+};
+use crate::{
+    archive::{Contents, Entry},
+    config::Source,
+    session::quoted,
+};
+
+/// `NAMEDATALEN` - 1: a longer name would be cut off by the server.
+const LONGEST_NAME_BYTES: usize = 63;
+
+/// The names that a restore uses.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Names {
+    /// In the backup.
+    pub original: String,
+    /// While it is being restored.
+    pub restoring: String,
+    /// In the end.
+    pub target: String,
+    /// Where a database of the target's name goes, when it may be replaced.
+    pub replaced: String,
+}
+
+impl Names {
+    /// `unique` tells this restore from others: letters, digits and underscores.
+    pub fn new(original: &str, target: &str, unique: &str) -> Self {
+        let with = |middle: &str| {
+            let end = format!("_{middle}_{unique}");
+            let mut start = target.len().min(LONGEST_NAME_BYTES.saturating_sub(end.len()));
+            while !target.is_char_boundary(start) {
+                start -= 1;
+            }
+            format!("{}{end}", &target[..start])
+        };
+        Self { original: original.into(), restoring: with("restoring"), target: target.into(), replaced: with("replaced") }
+    }
+}
+
+/// What is done with the database as a whole, over a connection to another one.
+pub struct Databases {
+    connection: PgConnection,
+    pub names: Names,
+}
+
+impl Databases {
+    pub async fn connect(server: &Source, names: Names) -> Result<Self, RestoreFault> {
+        let connection =
+            PgConnection::connect_with(&server.options()).await.map_err(|error| RestoreFault::connecting(server, &error))?;
+        Ok(Self { connection, names })
+    }
+
+    pub fn connection(&mut self) -> &mut PgConnection {
+        &mut self.connection
+    }
+
+    pub async fn exists(&mut self, name: &str) -> Result<bool, RestoreFault> {
+        let query = sqlx::query_scalar("SELECT EXISTS (SELECT FROM pg_catalog.pg_database WHERE datname = $1)").bind(name);
+        query.fetch_one(&mut self.connection).await.map_err(RestoreFault::asking("looking for a database"))
+    }
+
+    /// Creates it empty, with the encoding and locale of the original. `tablespaces`: also in its tablespace.
+    pub async fn create(&mut self, contents: &Contents, tablespaces: bool) -> Result<(), RestoreFault> {
+        let entry = contents.entries.iter().find(|entry| entry.kind == "DATABASE");
+        let definition = entry.and_then(|entry| entry.definition.utf8());
+        let definition = definition.ok_or_else(|| RestoreFault::Contents("it does not say how to create the database".into()))?;
+        let mut statement = self.renamed(definition, &self.names.restoring);
+        if !tablespaces {
+            statement = without_tablespace(&statement);
+        }
+        self.run("creating the database", &statement).await
+    }
+
+    /// Owner, settings, comment and privileges, as they were.
+    pub async fn adopt(&mut self, contents: &Contents, owners: bool, privileges: bool) -> Result<(), RestoreFault> {
+        let restoring = self.names.restoring.clone();
+        for entry in &contents.entries {
+            let wanted = match &*entry.kind.lossy() {
+                "DATABASE" => {
+                    if owners && !entry.owner.is_empty() {
+                        let owner = format!("ALTER DATABASE {} OWNER TO {}", quoted(&restoring), quoted(&entry.owner.lossy()));
+                        self.run("giving the database to its owner", &owner).await?;
+                    }
+                    false
+                }
+                "DATABASE PROPERTIES" => true,
+                "COMMENT" | "SECURITY LABEL" => is_about_database(entry),
+                "ACL" => privileges && is_about_database(entry),
+                _ => false,
+            };
+            if let (true, Some(definition)) = (wanted, entry.definition.utf8()) {
+                let statement = self.renamed(definition, &restoring);
+                self.run("setting up the database", &statement).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The restored database takes its name. One that has it already goes aside first; the whole or nothing.
+    pub async fn rename(&mut self, replace: bool) -> Result<(), RestoreFault> {
+        let mut statements = String::from("BEGIN;");
+        if replace && self.exists(&self.names.target.clone()).await? {
+            statements += &format!("ALTER DATABASE {} RENAME TO {};", quoted(&self.names.target), quoted(&self.names.replaced));
+        }
+        statements +=
+            &format!("ALTER DATABASE {} RENAME TO {};COMMIT", quoted(&self.names.restoring), quoted(&self.names.target));
+        self.run("giving the database its name", &statements).await
+    }
+
+    /// Removes what a restore left; no error when there is nothing.
+    pub async fn drop_restoring(&mut self) -> Result<(), RestoreFault> {
+        let statement = format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", quoted(&self.names.restoring));
+        self.run("dropping the unfinished database", &statement).await
+    }
+
+    fn renamed(&self, statement: &str, to: &str) -> String {
+        rename_database(statement, &Renaming { from: &self.names.original, to })
+    }
+
+    async fn run(&mut self, what: &'static str, statements: &str) -> Result<(), RestoreFault> {
+        // A fault inside BEGIN would leave the connection in a failed transaction.
+        let done = self.connection.execute(AssertSqlSafe(statements.to_owned())).await;
+        if done.is_err() && statements.starts_with("BEGIN") {
+            let _ = self.connection.execute("ROLLBACK").await;
+        }
+        done.map(drop).map_err(RestoreFault::asking(what))
+    }
+}
+
+/// pg_dump names such an entry `DATABASE <name>`.
+fn is_about_database(entry: &Entry) -> bool {
+    entry.namespace.is_empty() && entry.tag.bytes().starts_with(b"DATABASE ")
+}
+
+/// ` TABLESPACE = x` stands last in what pg_dump writes.
+fn without_tablespace(statement: &str) -> String {
+    match statement.rfind(" TABLESPACE = ") {
+        Some(at) => format!("{};", &statement[..at]),
+        None => statement.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_fit_the_server_and_split_no_character() {
+        let names = Names::new("a", &"ü".repeat(31), "20260131t235959z_0a1b2c3d");
+        assert!(names.restoring.len() <= LONGEST_NAME_BYTES && names.restoring.starts_with("üü"), "{names:?}");
+        assert!(names.restoring.ends_with("_restoring_20260131t235959z_0a1b2c3d"));
+        assert_ne!(names.restoring, names.replaced);
+        assert_eq!(Names::new("a", "shop", "x").restoring, "shop_restoring_x");
+    }
+
+    #[test]
+    fn a_database_can_be_created_without_its_tablespace() {
+        let statement = "CREATE DATABASE a WITH TEMPLATE = template0 ENCODING = 'UTF8' TABLESPACE = fast;\n";
+        assert_eq!(without_tablespace(statement), "CREATE DATABASE a WITH TEMPLATE = template0 ENCODING = 'UTF8';");
+        assert_eq!(without_tablespace("CREATE DATABASE a;"), "CREATE DATABASE a;");
+    }
+}

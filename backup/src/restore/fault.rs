@@ -1,0 +1,56 @@
+//! Why a restore did not happen, said so that a person at night knows what to do next.
+
+use crate::{archive::ArchiveError, config::Source, reading::ReadFault};
+
+use super::{preflight::Troubles, selection::NotThere, tool::ToolFault};
+
+#[derive(Debug, thiserror::Error)]
+pub enum RestoreFault {
+    #[error(transparent)]
+    Read(#[from] ReadFault),
+    #[error("the backup's table of contents cannot be read: {0}")]
+    Archive(#[from] ArchiveError),
+    #[error("the backup does not agree with itself: {0}; restore another one, and keep this one for whoever looks into it")]
+    Contents(String),
+    #[error("the backup holds several databases ({0}); name one with --database")]
+    WhichDatabase(String),
+    #[error("the backup holds no database {name:?}; it has {has}")]
+    NoDatabase { name: String, has: String },
+    #[error(transparent)]
+    Selection(#[from] NotThere),
+    #[error("nothing was restored:{0}")]
+    Preflight(Troubles),
+    #[error("{place} does not take the connection: {reason}")]
+    Connect { place: String, reason: String },
+    #[error("{doing}: {reason}")]
+    Server { doing: &'static str, reason: String },
+    #[error(transparent)]
+    Tool(#[from] ToolFault),
+    #[error("filling {table}: {reason}")]
+    Rows { table: String, reason: String },
+    #[error("{table} has {found} rows, and the backup has {expected}")]
+    Count { table: String, expected: u64, found: u64 },
+    #[error("the restore was interrupted")]
+    Interrupted,
+    #[error("{fault}; the unfinished database {database} could not be dropped ({reason}): drop it when the server is back")]
+    LeftBehind { fault: Box<RestoreFault>, database: String, reason: String },
+}
+
+impl RestoreFault {
+    /// For `map_err`.
+    pub fn asking(doing: &'static str) -> impl FnOnce(sqlx::Error) -> Self {
+        move |error| Self::Server { doing, reason: error.to_string() }
+    }
+
+    pub fn connecting(server: &Source, error: &sqlx::Error) -> Self {
+        Self::Connect { place: server.place(), reason: error.to_string() }
+    }
+
+    /// Whether the request was at fault, so that trying again changes nothing.
+    pub const fn is_refusal(&self) -> bool {
+        matches!(
+            self,
+            Self::WhichDatabase(_) | Self::NoDatabase { .. } | Self::Selection(_) | Self::Preflight(_) | Self::Connect { .. }
+        )
+    }
+}

@@ -1,0 +1,131 @@
+//! The bytes of large objects. Which there are, and whose, pg_restore has created before.
+
+use sqlx::{Executor, PgConnection};
+
+use super::{RestoreFault, progress::Progress};
+use crate::{
+    manifest::{LargeObjects, Piece},
+    reading::BackupReader,
+};
+
+/// Object id, offset, length: what stands before each chunk.
+const HEAD_BYTES: usize = 16;
+/// Bytes in one statement.
+const BATCH_BYTES: usize = 1 << 20;
+/// Chunks in one statement, when they are small.
+const BATCH_CHUNKS: usize = 1000;
+/// No chunk is larger than what one statement of the agent writes; a larger length is damage.
+const LARGEST_CHUNK_BYTES: usize = 64 << 20;
+
+const WRITE: &str = "SELECT pg_catalog.lo_put(object::oid, place, bytes) \
+                     FROM ROWS FROM (unnest($1::int8[]), unnest($2::int8[]), unnest($3::bytea[])) AS chunk (object, place, bytes)";
+
+/// Writes every chunk; one transaction for each piece, so that none is committed before its hash was right.
+pub async fn fill(
+    connection: &mut PgConnection,
+    reader: &BackupReader,
+    objects: &LargeObjects,
+    progress: &Progress,
+) -> Result<u64, RestoreFault> {
+    let mut chunks = 0;
+    for piece in &objects.pieces {
+        connection.execute("BEGIN").await.map_err(failed)?;
+        chunks += fill_piece(connection, reader, piece, progress).await?;
+        connection.execute("COMMIT").await.map_err(failed)?;
+    }
+    Ok(chunks)
+}
+
+async fn fill_piece(
+    connection: &mut PgConnection,
+    reader: &BackupReader,
+    piece: &Piece,
+    progress: &Progress,
+) -> Result<u64, RestoreFault> {
+    let (mut bytes, mut pending, mut batch, mut chunks) = (reader.piece(piece), Vec::new(), Batch::default(), 0);
+    while let Some(more) = bytes.next().await? {
+        progress.add(more.len() as u64);
+        pending.extend_from_slice(&more);
+        let mut used = 0;
+        while let Some(chunk) = Chunk::parse(&pending[used..])? {
+            used += HEAD_BYTES + chunk.bytes.len();
+            chunks += 1;
+            batch.add(&chunk);
+            if batch.is_full() {
+                batch.write(connection).await?;
+            }
+        }
+        pending.drain(..used);
+    }
+    if !pending.is_empty() {
+        return Err(RestoreFault::Contents("a piece of large objects ends inside a chunk".into()));
+    }
+    batch.write(connection).await?;
+    Ok(chunks)
+}
+
+fn failed(error: sqlx::Error) -> RestoreFault {
+    RestoreFault::Rows { table: "large objects".into(), reason: error.to_string() }
+}
+
+/// A stretch of a large object, as it stands in a piece.
+pub struct Chunk<'a> {
+    pub object: u32,
+    pub offset: u64,
+    pub bytes: &'a [u8],
+}
+
+impl<'a> Chunk<'a> {
+    /// `None` when it is not there to its end yet.
+    ///
+    /// # Errors
+    /// When its length is none that is written.
+    pub fn parse(text: &'a [u8]) -> Result<Option<Self>, RestoreFault> {
+        let Some((head, rest)) = text.split_first_chunk::<HEAD_BYTES>() else { return Ok(None) };
+        let (object, more) = head.split_first_chunk::<4>().expect("16 bytes hold 4");
+        let (offset, length) = more.split_first_chunk::<8>().expect("12 bytes hold 8");
+        let length = u32::from_be_bytes(length.try_into().expect("4 bytes are left")) as usize;
+        if length > LARGEST_CHUNK_BYTES {
+            return Err(RestoreFault::Contents(format!("a chunk of a large object has {length} bytes")));
+        }
+        Ok(rest.get(..length).map(|bytes| Self {
+            object: u32::from_be_bytes(*object),
+            offset: u64::from_be_bytes(*offset),
+            bytes,
+        }))
+    }
+}
+
+#[derive(Default)]
+struct Batch {
+    objects: Vec<i64>,
+    offsets: Vec<i64>,
+    bytes: Vec<Vec<u8>>,
+    size: usize,
+}
+
+impl Batch {
+    fn add(&mut self, chunk: &Chunk<'_>) {
+        // An object without bytes is there already.
+        if chunk.bytes.is_empty() {
+            return;
+        }
+        self.objects.push(i64::from(chunk.object));
+        self.offsets.push(i64::try_from(chunk.offset).unwrap_or(i64::MAX));
+        self.bytes.push(chunk.bytes.to_vec());
+        self.size += chunk.bytes.len();
+    }
+
+    fn is_full(&self) -> bool {
+        self.size >= BATCH_BYTES || self.objects.len() >= BATCH_CHUNKS
+    }
+
+    async fn write(&mut self, connection: &mut PgConnection) -> Result<(), RestoreFault> {
+        if self.objects.is_empty() {
+            return Ok(());
+        }
+        let batch = std::mem::take(self);
+        let query = sqlx::query(WRITE).bind(batch.objects).bind(batch.offsets).bind(batch.bytes);
+        query.execute(connection).await.map(drop).map_err(failed)
+    }
+}

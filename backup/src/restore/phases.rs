@@ -1,0 +1,87 @@
+//! The archive taken apart into what comes before the rows, what may follow each table's rows at once, and the rest. Pure.
+//!
+//! pg_restore's order of passes is kept: objects and rows first, then privileges, then what must see both (refreshed
+//! materialised views, event triggers). Privileges before rows would already forbid an owner what he took from himself.
+
+use std::collections::{HashMap, HashSet};
+
+use crate::archive::{Contents, Entry, Section};
+
+/// A table with at least so many bytes of rows has its indexes built as soon as it is filled; those of smaller ones are
+/// left to one pg_restore at the end, whose start costs more than they do.
+const EARLY_BYTES: u64 = 4 << 20;
+
+/// What is done in which order.
+#[derive(Debug, Clone)]
+pub struct Phases {
+    /// Schemas, types, functions, tables, large objects without their bytes.
+    pub before: Contents,
+    /// By the dump id of a `TABLE DATA` entry, what may be built when those rows are there.
+    pub early: HashMap<i32, Early>,
+    /// Everything else without rows of its own: values of sequences, indexes, constraints, triggers, privileges, refreshes.
+    pub after: Contents,
+}
+
+/// Constraints take the whole table, so they go one after the other; indexes only share it.
+#[derive(Debug, Clone, Default)]
+pub struct Early {
+    pub constraints: Option<Contents>,
+    pub indexes: Vec<Contents>,
+}
+
+impl Phases {
+    /// `raw_bytes` tells, by the dump id of a `TABLE DATA` entry, how many bytes its rows have.
+    pub fn of(contents: &Contents, raw_bytes: &HashMap<i32, u64>) -> Self {
+        let before = before_rows(contents);
+        let mut early = HashMap::new();
+        let mut taken = HashSet::new();
+        let large =
+            |entry: &&Entry| entry.is_table_data() && raw_bytes.get(&entry.dump_id).is_some_and(|bytes| *bytes >= EARLY_BYTES);
+        let by_table: HashMap<i32, i32> =
+            contents.entries.iter().filter(large).filter_map(|rows| Some((*rows.dependencies.first()?, rows.dump_id))).collect();
+        let known: HashSet<i32> = contents.entries.iter().map(|entry| entry.dump_id).collect();
+        for entry in &contents.entries {
+            let (constraint, index) = (entry.kind == "CONSTRAINT", entry.kind == "INDEX");
+            let ready = |id: &i32| before.contains(id) || !known.contains(id);
+            if !(constraint || index) || !entry.dependencies.iter().all(ready) {
+                continue;
+            }
+            let Some(rows) = entry.dependencies.iter().find_map(|id| by_table.get(id)) else { continue };
+            let alone: &mut Early = early.entry(*rows).or_default();
+            taken.insert(entry.dump_id);
+            if index {
+                alone.indexes.push(contents.only(|other| always(other) || other.dump_id == entry.dump_id));
+            } else {
+                let more = contents.only(|other| other.dump_id == entry.dump_id).entries;
+                alone.constraints.get_or_insert_with(|| contents.only(always)).entries.extend(more);
+            }
+        }
+        let after = |entry: &Entry| {
+            always(entry) || !before.contains(&entry.dump_id) && !entry.has_data && !taken.contains(&entry.dump_id)
+        };
+        Self { before: contents.only(|entry| before.contains(&entry.dump_id)), early, after: contents.only(after) }
+    }
+}
+
+/// What every run of pg_restore reads first.
+fn always(entry: &Entry) -> bool {
+    entry.kind == "ENCODING" || entry.kind == "STDSTRINGS" || entry.kind == "SEARCHPATH"
+}
+
+fn before_rows(contents: &Contents) -> HashSet<i32> {
+    // As in pg_restore, what has no section of its own (a comment, a label) is in that of the entry before it.
+    let mut section = Section::PreData;
+    let mut before = HashSet::new();
+    for entry in &contents.entries {
+        if entry.section != Section::None {
+            section = entry.section;
+        }
+        let privileges = entry.kind == "ACL" || entry.kind == "ACL LANGUAGE" || entry.kind == "DEFAULT ACL";
+        // Since PostgreSQL 17 large objects are created by entries of the data section.
+        let created = section == Section::PreData || entry.kind == "BLOB METADATA";
+        if created && !privileges && !entry.has_data {
+            before.insert(entry.dump_id);
+        }
+    }
+    before
+}

@@ -1,0 +1,104 @@
+//! What a restore did and how long each stage took.
+
+use std::{
+    fmt,
+    future::Future,
+    time::{Duration, Instant},
+};
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::schedule::Written;
+use crate::{
+    layout::BackupId,
+    manifest::{Database, Manifest},
+};
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Stage {
+    /// Schemas, types, functions, empty tables.
+    Objects,
+    /// Rows, large objects, and the indexes of large tables meanwhile.
+    Rows,
+    /// Everything else that is built on rows, and privileges.
+    After,
+    Analyze,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Report {
+    pub backup: BackupId,
+    /// Its name in the backup.
+    pub database: String,
+    /// Its name now.
+    pub target: String,
+    /// The state that it is in now: everything committed before this moment.
+    pub snapshot_at: Timestamp,
+    pub tables: u64,
+    pub rows: u64,
+    pub raw_bytes: u64,
+    pub seconds: f64,
+    pub stages: Vec<(Stage, f64)>,
+    /// What mentions the selected tables and was left out.
+    pub omitted: Vec<String>,
+}
+
+impl Report {
+    pub(super) fn new(manifest: &Manifest, database: &Database, target: &str) -> Self {
+        Self {
+            backup: manifest.id.clone(),
+            database: database.name.clone(),
+            target: target.to_owned(),
+            snapshot_at: database.snapshot_at,
+            tables: 0,
+            rows: 0,
+            raw_bytes: 0,
+            seconds: 0.0,
+            stages: Vec::new(),
+            omitted: Vec::new(),
+        }
+    }
+
+    pub(super) async fn timed<Done>(&mut self, stage: Stage, work: impl Future<Output = Done>) -> Done {
+        let begun = Instant::now();
+        let done = work.await;
+        self.stages.push((stage, begun.elapsed().as_secs_f64()));
+        done
+    }
+
+    pub(super) fn finish(self, written: Written, raw_bytes: u64, took: Duration, omitted: Vec<String>) -> Self {
+        Self { tables: written.tables, rows: written.rows, raw_bytes, seconds: took.as_secs_f64(), omitted, ..self }
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const MEBIBYTE: f64 = (1 << 20) as f64;
+        writeln!(formatter, "{} is restored from {} as of {}", self.target, self.backup, self.snapshot_at)?;
+        write!(
+            formatter,
+            "  {} tables, {} rows, {:.1} MiB in {:.1} s (",
+            self.tables,
+            self.rows,
+            self.raw_bytes as f64 / MEBIBYTE,
+            self.seconds
+        )?;
+        for (number, (stage, seconds)) in self.stages.iter().enumerate() {
+            let name = match stage {
+                Stage::Objects => "objects",
+                Stage::Rows => "rows",
+                Stage::After => "indexes, constraints, privileges",
+                Stage::Analyze => "statistics",
+            };
+            write!(formatter, "{}{name} {seconds:.1} s", if number == 0 { "" } else { ", " })?;
+        }
+        write!(formatter, ")")?;
+        if !self.omitted.is_empty() {
+            write!(formatter, "\n  left out, since it belongs to what was not selected:")?;
+            self.omitted.iter().try_for_each(|what| write!(formatter, "\n    {what}"))?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,156 @@
+//! Rows, and what is built on them, in so many sessions at a time: the longest task first, and a table's constraints and
+//! indexes as soon as its rows are there, while others are still being filled.
+
+use std::{
+    cmp::Reverse,
+    collections::{BinaryHeap, HashMap},
+    sync::Arc,
+};
+
+use sqlx::PgConnection;
+use tokio::task::JoinSet;
+
+use super::{RestoreFault, large_objects, phases::Early, progress::Progress, rows::Filling, tool::PgRestore};
+use crate::{archive::Contents, manifest::LargeObjects, reading::BackupReader};
+
+/// An index's share of the time that its table's rows take.
+const INDEX_COST_PERCENT: u64 = 40;
+
+/// What is to be done before everything is there that other objects build on.
+pub struct Work {
+    pub fillings: Vec<Filling>,
+    pub large_objects: Option<LargeObjects>,
+    /// By the dump id of the rows.
+    pub early: HashMap<i32, Early>,
+}
+
+/// What was written.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Written {
+    pub rows: u64,
+    pub tables: u64,
+}
+
+enum Task {
+    Rows(Box<Filling>),
+    LargeObjects(LargeObjects),
+    /// Constraints; its indexes follow.
+    Constraints(Contents, Vec<Contents>, u64),
+    Index(Contents),
+}
+
+/// A task with its expected cost, in bytes of rows. Of two equal ones the earlier comes first.
+struct Waiting {
+    cost: u64,
+    order: Reverse<usize>,
+    task: Task,
+}
+
+impl PartialEq for Waiting {
+    fn eq(&self, other: &Self) -> bool {
+        (self.cost, self.order) == (other.cost, other.order)
+    }
+}
+
+impl Eq for Waiting {}
+
+impl PartialOrd for Waiting {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Waiting {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        (self.cost, self.order).cmp(&(other.cost, other.order))
+    }
+}
+
+#[derive(Default)]
+struct Queue {
+    waiting: BinaryHeap<Waiting>,
+    added: usize,
+}
+
+impl Queue {
+    fn add(&mut self, cost: u64, task: Task) {
+        self.waiting.push(Waiting { cost, order: Reverse(self.added), task });
+        self.added += 1;
+    }
+}
+
+/// What a task leaves: its session, what it wrote, and what may begin now.
+struct Ended {
+    session: PgConnection,
+    written: Written,
+    next: Vec<(u64, Task)>,
+}
+
+/// Does all of it, as many tasks at a time as there are sessions, and gives the sessions back.
+pub async fn run(
+    work: Work,
+    mut sessions: Vec<PgConnection>,
+    reader: &BackupReader,
+    tool: &PgRestore,
+    progress: &Progress,
+) -> Result<(Vec<PgConnection>, Written), RestoreFault> {
+    let early = Arc::new(work.early);
+    let mut queue = Queue::default();
+    for filling in work.fillings {
+        queue.add(filling.table.raw_bytes, Task::Rows(Box::new(filling)));
+    }
+    if let Some(objects) = work.large_objects {
+        queue.add(objects.raw_bytes, Task::LargeObjects(objects));
+    }
+    let (mut running, mut total) = (JoinSet::new(), Written::default());
+    loop {
+        while let Some(session) = sessions.pop_if(|_| !queue.waiting.is_empty()) {
+            let Some(waiting) = queue.waiting.pop() else { break };
+            let (reader, tool, early, progress) = (reader.clone(), tool.clone(), Arc::clone(&early), progress.clone());
+            running.spawn(async move { perform(waiting.task, session, &reader, &tool, &early, &progress).await });
+        }
+        // The first fault ends the rest: dropping the set cancels its tasks, their sessions and their processes.
+        let Some(ended) = running.join_next().await else { return Ok((sessions, total)) };
+        let ended = ended.map_err(|_| RestoreFault::Interrupted)??;
+        total.rows += ended.written.rows;
+        total.tables += ended.written.tables;
+        sessions.push(ended.session);
+        ended.next.into_iter().for_each(|(cost, task)| queue.add(cost, task));
+    }
+}
+
+async fn perform(
+    task: Task,
+    mut session: PgConnection,
+    reader: &BackupReader,
+    tool: &PgRestore,
+    early: &HashMap<i32, Early>,
+    progress: &Progress,
+) -> Result<Ended, RestoreFault> {
+    let (mut written, mut next) = (Written::default(), Vec::new());
+    match task {
+        Task::Rows(filling) => {
+            let rows = filling.run(&mut session, reader, progress).await?;
+            written = Written { rows, tables: 1 };
+            if let Some(early) = early.get(&filling.table.dump_id) {
+                next = followers(early, filling.table.raw_bytes);
+            }
+        }
+        Task::LargeObjects(objects) => drop(large_objects::fill(&mut session, reader, &objects, progress).await?),
+        Task::Constraints(contents, indexes, cost) => {
+            tool.run(&contents, 1).await?;
+            next = indexes.into_iter().map(|index| (cost, Task::Index(index))).collect();
+        }
+        Task::Index(contents) => tool.run(&contents, 1).await?,
+    }
+    Ok(Ended { session, written, next })
+}
+
+fn followers(early: &Early, raw_bytes: u64) -> Vec<(u64, Task)> {
+    let cost = raw_bytes / 100 * INDEX_COST_PERCENT;
+    let indexes = early.indexes.clone();
+    match &early.constraints {
+        Some(constraints) => vec![(cost, Task::Constraints(constraints.clone(), indexes, cost))],
+        None => indexes.into_iter().map(|index| (cost, Task::Index(index))).collect(),
+    }
+}

@@ -1,0 +1,276 @@
+//! Which entries of a backup are restored: all, or schemas and tables with what belongs to them. Pure.
+//!
+//! A table brings its rows, columns' defaults, constraints, indexes, triggers, rules, policies, grants and comments, and
+//! whatever those need to exist: schemas, types, functions, sequences. It does not bring what merely mentions it (a view,
+//! another table's foreign key): that is left out and named.
+
+use std::{
+    collections::{BTreeSet, HashMap, HashSet},
+    fmt,
+    str::FromStr,
+};
+
+use serde::Serialize;
+
+use crate::archive::{Contents, Entry};
+
+/// What a person asked for; empty means everything.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Selection {
+    pub schemas: Vec<String>,
+    pub tables: Vec<TableName>,
+}
+
+/// `schema.table`, or `table` in whichever schemas have one. Parts may be in double quotes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TableName {
+    pub schema: Option<String>,
+    pub name: String,
+}
+
+/// What a selection comes to.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Chosen {
+    /// Dump ids of every entry that is restored.
+    pub entries: HashSet<i32>,
+    /// What was not asked for but mentions what was: left out, `FK CONSTRAINT public.orders orders_account_fkey`.
+    pub omitted: Vec<String>,
+}
+
+/// Names that the backup does not have.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, thiserror::Error)]
+#[error("the backup has no {}; `backup show` lists what it has", .0.join(", no "))]
+pub struct NotThere(pub Vec<String>);
+
+/// Kinds that belong to the relation that they depend on.
+const BELONGS: &[&str] = &[
+    "TABLE DATA",
+    "DEFAULT",
+    "CONSTRAINT",
+    "CHECK CONSTRAINT",
+    "FK CONSTRAINT",
+    "INDEX",
+    "INDEX ATTACH",
+    "TABLE ATTACH",
+    "TRIGGER",
+    "RULE",
+    "POLICY",
+    "ROW SECURITY",
+    "COMMENT",
+    "ACL",
+    "SECURITY LABEL",
+    "SEQUENCE",
+    "SEQUENCE OWNED BY",
+    "SEQUENCE SET",
+    "STATISTICS",
+    "STATISTICS DATA",
+    "MATERIALIZED VIEW DATA",
+];
+
+/// What every connection needs before the first object.
+const ALWAYS: &[&str] = &["ENCODING", "STDSTRINGS", "SEARCHPATH"];
+
+/// Kinds that a part of a database has no use for: they speak of the whole.
+const WHOLE_ONLY: &[&str] = &["DATABASE", "DATABASE PROPERTIES", "EVENT TRIGGER", "PUBLICATION", "SUBSCRIPTION", "BLOB", "BLOBS"];
+
+impl Selection {
+    pub fn is_everything(&self) -> bool {
+        self.schemas.is_empty() && self.tables.is_empty()
+    }
+
+    /// # Errors
+    /// With every name that the backup does not have.
+    pub fn choose(&self, contents: &Contents) -> Result<Chosen, NotThere> {
+        if self.is_everything() {
+            return Ok(Chosen { entries: contents.entries.iter().map(|entry| entry.dump_id).collect(), omitted: Vec::new() });
+        }
+        self.check(contents)?;
+        let graph = Graph::new(contents);
+        let asked = contents.entries.iter().filter(|entry| self.asks_for(entry)).map(|entry| entry.dump_id);
+        let mut chosen: HashSet<i32> = asked.collect();
+        graph.add_partitions(&mut chosen);
+        let mut entries = graph.with_needed(&chosen);
+        let mut omitted = BTreeSet::new();
+        // What belongs to something chosen comes along when nothing else would have to; it may be belonged to in its turn.
+        loop {
+            let before = entries.len();
+            omitted.clear();
+            for entry in graph.dependents(&entries) {
+                // What is there only because something needs it keeps its rows and its indexes to itself.
+                let of_chosen = graph.belongs_to(entry).iter().any(|id| chosen.contains(id));
+                match graph.comes_along(entry, &entries) {
+                    Some(more) if of_chosen => {
+                        entries.extend(more);
+                        chosen.insert(entry.dump_id);
+                    }
+                    _ if of_chosen => drop(omitted.insert(format!("{} {}", entry.kind, entry.display_name()))),
+                    _ => {}
+                }
+            }
+            if entries.len() == before {
+                break;
+            }
+        }
+        entries.extend(contents.entries.iter().filter(|entry| is_one_of(entry, ALWAYS)).map(|entry| entry.dump_id));
+        Ok(Chosen { entries, omitted: omitted.into_iter().collect() })
+    }
+
+    fn check(&self, contents: &Contents) -> Result<(), NotThere> {
+        let has_schema = |name: &str| contents.entries.iter().any(|entry| entry.namespace == name);
+        let has_table = |table: &TableName| contents.entries.iter().any(|entry| is_relation(entry) && table.matches(entry));
+        let schemas = self.schemas.iter().filter(|name| !has_schema(name)).map(|name| format!("schema {name}"));
+        let tables = self.tables.iter().filter(|table| !has_table(table)).map(|table| format!("table {table}"));
+        let missing: Vec<_> = schemas.chain(tables).collect();
+        if missing.is_empty() { Ok(()) } else { Err(NotThere(missing)) }
+    }
+
+    fn asks_for(&self, entry: &Entry) -> bool {
+        let in_schema = self.schemas.iter().any(|name| entry.namespace == name.as_str() || is_schema(entry, name));
+        in_schema && !is_one_of(entry, WHOLE_ONLY) && !is_one_of(entry, BELONGS)
+            || is_relation(entry) && self.tables.iter().any(|table| table.matches(entry))
+    }
+}
+
+struct Graph<'a> {
+    contents: &'a Contents,
+    by_id: HashMap<i32, &'a Entry>,
+}
+
+impl<'a> Graph<'a> {
+    fn new(contents: &'a Contents) -> Self {
+        Self { contents, by_id: contents.by_id() }
+    }
+
+    /// A partitioned table is its partitions.
+    fn add_partitions(&self, chosen: &mut HashSet<i32>) {
+        let attached = || self.contents.entries.iter().filter(|entry| entry.kind == "TABLE ATTACH");
+        loop {
+            let before = chosen.len();
+            for attach in attached() {
+                // The dependencies of an attachment are the parent and the partition.
+                let tables = attach.dependencies.iter().filter(|id| self.by_id.get(id).is_some_and(|entry| is_relation(entry)));
+                let tables: Vec<i32> = tables.copied().collect();
+                if tables.first().is_some_and(|parent| chosen.contains(parent)) {
+                    chosen.extend(tables);
+                }
+            }
+            if chosen.len() == before {
+                return;
+            }
+        }
+    }
+
+    fn with_needed(&self, chosen: &HashSet<i32>) -> HashSet<i32> {
+        let needed = self.contents.closure(chosen.iter().copied());
+        let real = needed.into_iter().filter(|id| self.by_id.contains_key(id));
+        let mut entries: HashSet<i32> = real.collect();
+        // A schema is not among the dependencies of what is in it on every version.
+        let schemas: HashSet<&[u8]> = entries.iter().map(|id| self.by_id[id].namespace.bytes()).collect();
+        let schemas = self.contents.entries.iter().filter(|entry| entry.kind == "SCHEMA" && schemas.contains(entry.tag.bytes()));
+        entries.extend(schemas.map(|entry| entry.dump_id));
+        entries
+    }
+
+    /// Entries outside `entries` that depend on one inside.
+    fn dependents(&self, entries: &HashSet<i32>) -> Vec<&'a Entry> {
+        let outside = self.contents.entries.iter().filter(|entry| !entries.contains(&entry.dump_id));
+        outside.filter(|entry| entry.dependencies.iter().any(|id| entries.contains(id))).collect()
+    }
+
+    /// The relations among its dependencies, and what is theirs; all its dependencies when it has none of those.
+    fn belongs_to(&self, entry: &Entry) -> Vec<i32> {
+        let of_relation = |id: &&i32| self.by_id.get(id).is_some_and(|entry| !may_be_brought(entry));
+        let relations: Vec<i32> = entry.dependencies.iter().filter(of_relation).copied().collect();
+        if relations.is_empty() { entry.dependencies.clone() } else { relations }
+    }
+
+    /// What `entry` brings, itself included; `None` when it does not belong, or would bring another relation or index.
+    fn comes_along(&self, entry: &Entry, entries: &HashSet<i32>) -> Option<HashSet<i32>> {
+        if !is_one_of(entry, BELONGS) {
+            return None;
+        }
+        let needed = self.contents.closure([entry.dump_id]);
+        let new = needed.into_iter().filter(|id| !entries.contains(id));
+        let new: HashSet<i32> = new.filter(|id| self.by_id.contains_key(id)).collect();
+        let stranger = |id: &i32| *id != entry.dump_id && !may_be_brought(self.by_id[id]);
+        (!new.iter().any(stranger)).then_some(new)
+    }
+}
+
+/// What a part of a table may need without being asked for.
+fn may_be_brought(entry: &Entry) -> bool {
+    const KINDS: &[&str] = &[
+        "SCHEMA",
+        "EXTENSION",
+        "TYPE",
+        "DOMAIN",
+        "SHELL TYPE",
+        "FUNCTION",
+        "AGGREGATE",
+        "OPERATOR",
+        "OPERATOR CLASS",
+        "OPERATOR FAMILY",
+        "COLLATION",
+        "CAST",
+        "SEQUENCE",
+        "ACCESS METHOD",
+        "PROCEDURAL LANGUAGE",
+        "TEXT SEARCH CONFIGURATION",
+        "TEXT SEARCH DICTIONARY",
+        "TEXT SEARCH PARSER",
+        "TEXT SEARCH TEMPLATE",
+    ];
+    is_one_of(entry, KINDS)
+}
+
+fn is_one_of(entry: &Entry, kinds: &[&str]) -> bool {
+    kinds.iter().any(|kind| entry.kind == *kind)
+}
+
+fn is_schema(entry: &Entry, name: &str) -> bool {
+    entry.kind == "SCHEMA" && entry.tag == name
+}
+
+fn is_relation(entry: &Entry) -> bool {
+    is_one_of(entry, &["TABLE", "VIEW", "MATERIALIZED VIEW", "FOREIGN TABLE"])
+}
+
+impl TableName {
+    fn matches(&self, entry: &Entry) -> bool {
+        entry.tag == self.name.as_str() && self.schema.as_ref().is_none_or(|schema| entry.namespace == schema.as_str())
+    }
+}
+
+impl FromStr for TableName {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let refused = || format!("{text:?} is no table's name; write schema.table, with \"double quotes\" round odd names");
+        let mut parts = vec![String::new()];
+        let (mut quoted, mut characters) = (false, text.chars().peekable());
+        while let Some(character) = characters.next() {
+            let part = parts.last_mut().ok_or_else(refused)?;
+            match character {
+                '"' if quoted && characters.peek() == Some(&'"') => part.extend(characters.next()),
+                '"' => quoted = !quoted,
+                '.' if !quoted => parts.push(String::new()),
+                other => part.push(other),
+            }
+        }
+        let name = parts.pop().filter(|name| !name.is_empty()).ok_or_else(refused)?;
+        let schema = parts.pop();
+        if quoted || !parts.is_empty() || schema.as_ref().is_some_and(String::is_empty) {
+            return Err(refused());
+        }
+        Ok(Self { schema, name })
+    }
+}
+
+impl fmt::Display for TableName {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(schema) = &self.schema {
+            write!(formatter, "{schema}.")?;
+        }
+        formatter.write_str(&self.name)
+    }
+}

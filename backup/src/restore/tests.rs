@@ -1,0 +1,161 @@
+//! What is pure: which entries are chosen, and what is done when.
+
+use std::collections::HashMap;
+
+use super::{phases::Phases, selection::*};
+use crate::archive::{Contents, DataOffset, Entry, Header, Section, Text, Version};
+
+fn entry(dump_id: i32, kind: &str, name: &str, dependencies: &[i32]) -> Entry {
+    let section = match kind {
+        "TABLE DATA" | "BLOBS" | "SEQUENCE SET" => Section::Data,
+        "INDEX" | "CONSTRAINT" | "FK CONSTRAINT" | "TRIGGER" => Section::PostData,
+        "ACL" | "COMMENT" => Section::None,
+        _ => Section::PreData,
+    };
+    let (namespace, tag) = name.split_once('.').unwrap_or(("", name));
+    Entry {
+        dump_id,
+        has_data: kind == "TABLE DATA" || kind == "BLOBS",
+        catalogue_oid: "0".into(),
+        oid: "0".into(),
+        tag: tag.into(),
+        kind: kind.into(),
+        section,
+        definition: Text::NULL,
+        drop_statement: Text::NULL,
+        copy_statement: Text::NULL,
+        namespace: namespace.into(),
+        tablespace: Text::NULL,
+        access_method: Text::NULL,
+        relation_kind: None,
+        owner: "owner".into(),
+        with_oids: "false".into(),
+        dependencies: dependencies.to_vec(),
+        offset: DataOffset::NoData,
+    }
+}
+
+/// Two schemas; orders refers to accounts, a view reads both.
+fn shop() -> Contents {
+    let header = Header {
+        version: Version(1, 14, 0),
+        integer_size: 4,
+        offset_size: 8,
+        created: [0; 7],
+        database: "shop".into(),
+        server_version: Text::NULL,
+        pg_dump_version: Text::NULL,
+    };
+    let entries = vec![
+        entry(1, "ENCODING", "ENCODING", &[]),
+        entry(2, "SCHEMA", "a", &[]),
+        entry(3, "SCHEMA", "b", &[]),
+        entry(4, "TYPE", "b.state", &[3]),
+        entry(10, "TABLE", "a.accounts", &[2, 4]),
+        entry(11, "COMMENT", "a.TABLE accounts", &[10]),
+        entry(12, "TABLE", "a.orders", &[2]),
+        entry(13, "SEQUENCE", "a.orders_id", &[12]),
+        entry(14, "DEFAULT", "a.orders id", &[13, 12]),
+        entry(15, "VIEW", "b.both", &[10, 12]),
+        entry(16, "TABLE", "a.parted", &[2]),
+        entry(17, "TABLE", "a.parted_1", &[2]),
+        entry(18, "TABLE ATTACH", "a.parted_1", &[16, 17]),
+        entry(20, "TABLE DATA", "a.accounts", &[10]),
+        entry(21, "TABLE DATA", "a.orders", &[12]),
+        entry(22, "TABLE DATA", "a.parted_1", &[17]),
+        entry(23, "SEQUENCE SET", "a.orders_id", &[13]),
+        entry(30, "CONSTRAINT", "a.accounts accounts_pkey", &[10]),
+        entry(31, "CONSTRAINT", "a.orders orders_pkey", &[12]),
+        entry(32, "INDEX", "a.orders_state", &[12, 4]),
+        entry(33, "INDEX", "a.orders_late", &[12, 31]),
+        entry(34, "FK CONSTRAINT", "a.orders orders_account_fkey", &[12, 30, 10]),
+        entry(35, "ACL", "a.TABLE orders", &[12]),
+    ];
+    Contents { header, entries }
+}
+
+fn chosen(selection: &Selection) -> (Vec<i32>, Vec<String>) {
+    let chosen = selection.choose(&shop()).unwrap();
+    let mut entries: Vec<_> = chosen.entries.into_iter().collect();
+    entries.sort_unstable();
+    (entries, chosen.omitted)
+}
+
+fn tables(names: &[&str]) -> Selection {
+    Selection { tables: names.iter().map(|name| name.parse().unwrap()).collect(), ..Selection::default() }
+}
+
+#[test]
+fn a_table_brings_what_belongs_to_it_and_names_what_it_leaves() {
+    let (entries, omitted) = chosen(&tables(&["a.orders"]));
+    assert_eq!(entries, [1, 2, 3, 4, 12, 13, 14, 21, 23, 31, 32, 33, 35]);
+    assert_eq!(omitted, ["FK CONSTRAINT a.orders orders_account_fkey", "VIEW b.both"]);
+}
+
+#[test]
+fn both_ends_of_a_foreign_key_bring_it() {
+    let (entries, omitted) = chosen(&tables(&["orders", "accounts"]));
+    assert!([20, 21, 30, 31, 34].iter().all(|id| entries.contains(id)), "{entries:?}");
+    assert_eq!(omitted, ["VIEW b.both"]);
+}
+
+#[test]
+fn a_partitioned_table_brings_its_partitions() {
+    assert_eq!(chosen(&tables(&["a.parted"])).0, [1, 2, 16, 17, 18, 22]);
+}
+
+#[test]
+fn a_schema_brings_its_objects_and_what_they_need() {
+    let (entries, omitted) = chosen(&Selection { schemas: vec!["b".into()], ..Selection::default() });
+    // The view needs both tables to exist; their rows were not asked for.
+    assert_eq!(entries, [1, 2, 3, 4, 10, 12, 15]);
+    assert_eq!(omitted, [""; 0]);
+}
+
+#[test]
+fn every_unknown_name_is_told_at_once() {
+    let selection =
+        Selection { schemas: vec!["c".into()], tables: vec!["a.nothing".parse().unwrap(), "orders".parse().unwrap()] };
+    let told = selection.choose(&shop()).unwrap_err().to_string();
+    assert!(told.contains("no schema c, no table a.nothing;"), "{told}");
+}
+
+#[test]
+fn names_of_tables_as_people_write_them() {
+    for (text, schema, name) in [
+        ("orders", None, "orders"),
+        ("a.orders", Some("a"), "orders"),
+        ("\"a.b\".\"c \"\" d\"", Some("a.b"), "c \" d"),
+        ("ü.面", Some("ü"), "面"),
+    ] {
+        let parsed: TableName = text.parse().unwrap();
+        assert_eq!((parsed.schema.as_deref(), parsed.name.as_str()), (schema, name));
+    }
+    for wrong in ["", ".", "a.", ".a", "a.b.c", "\"a", "a.\"\""] {
+        assert!(wrong.parse::<TableName>().is_err(), "{wrong}");
+    }
+}
+
+fn ids(contents: &Contents) -> Vec<i32> {
+    contents.entries.iter().map(|entry| entry.dump_id).collect()
+}
+
+#[test]
+fn large_tables_are_built_on_early_and_nothing_is_lost_or_done_twice() {
+    let shop = shop();
+    let phases = Phases::of(&shop, &HashMap::from([(20, 1), (21, 1 << 30)]));
+    assert_eq!(ids(&phases.before), [1, 2, 3, 4, 10, 11, 12, 13, 14, 15, 16, 17, 18]);
+    let early = &phases.early[&21];
+    assert_eq!(ids(early.constraints.as_ref().unwrap()), [1, 31]);
+    assert_eq!(early.indexes.iter().map(ids).collect::<Vec<_>>(), [[1, 32]]);
+    assert!(!phases.early.contains_key(&20));
+    // An index that builds on another one waits for the end, and so do privileges.
+    assert_eq!(ids(&phases.after), [1, 23, 30, 33, 34, 35]);
+}
+
+#[test]
+fn without_large_tables_everything_waits_for_the_end() {
+    let phases = Phases::of(&shop(), &HashMap::new());
+    assert!(phases.early.is_empty());
+    assert_eq!(ids(&phases.after), [1, 23, 30, 31, 32, 33, 34, 35]);
+}
