@@ -7,6 +7,7 @@
 pub mod archive;
 pub mod checksum;
 pub mod config;
+pub mod export;
 pub mod layout;
 pub mod manifest;
 pub mod metrics;

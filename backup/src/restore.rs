@@ -13,6 +13,7 @@ mod progress;
 mod report;
 mod rows;
 mod schedule;
+pub mod script;
 mod selection;
 mod sessions;
 mod statement;

@@ -47,8 +47,8 @@ async fn fill_piece(
         progress.add(more.len() as u64);
         pending.extend_from_slice(&more);
         let mut used = 0;
-        while let Some(chunk) = Chunk::parse(&pending[used..])? {
-            used += HEAD_BYTES + chunk.bytes.len();
+        while let Some((chunk, length)) = Chunk::parse(&pending[used..])? {
+            used += length;
             chunks += 1;
             batch.add(&chunk);
             if batch.is_full() {
@@ -76,11 +76,11 @@ pub struct Chunk<'a> {
 }
 
 impl<'a> Chunk<'a> {
-    /// `None` when it is not there to its end yet.
+    /// With its length, head included; `None` when it is not there to its end yet.
     ///
     /// # Errors
     /// When its length is none that is written.
-    pub fn parse(text: &'a [u8]) -> Result<Option<Self>, RestoreFault> {
+    pub fn parse(text: &'a [u8]) -> Result<Option<(Self, usize)>, RestoreFault> {
         let Some((head, rest)) = text.split_first_chunk::<HEAD_BYTES>() else { return Ok(None) };
         let (object, more) = head.split_first_chunk::<4>().expect("16 bytes hold 4");
         let (offset, length) = more.split_first_chunk::<8>().expect("12 bytes hold 8");
@@ -88,11 +88,8 @@ impl<'a> Chunk<'a> {
         if length > LARGEST_CHUNK_BYTES {
             return Err(RestoreFault::Contents(format!("a chunk of a large object has {length} bytes")));
         }
-        Ok(rest.get(..length).map(|bytes| Self {
-            object: u32::from_be_bytes(*object),
-            offset: u64::from_be_bytes(*offset),
-            bytes,
-        }))
+        let (object, offset) = (u32::from_be_bytes(*object), u64::from_be_bytes(*offset));
+        Ok(rest.get(..length).map(|bytes| (Self { object, offset, bytes }, HEAD_BYTES + length)))
     }
 }
 

@@ -12,7 +12,7 @@ pub struct Renaming<'a> {
 
 /// A stretch of SQL.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Token<'a> {
+pub(super) enum Token<'a> {
     Word(&'a str),
     QuotedName(&'a str),
     Text(&'a str),
@@ -40,9 +40,7 @@ pub fn rename_database(sql: &str, renaming: &Renaming<'_>) -> String {
             {
                 result += &quoted(renaming.to);
             }
-            Token::Text(text) if word == "datname" && equals && text == literal_of(renaming.from) => {
-                result += &literal(renaming.to)
-            }
+            Token::Text(text) if word == "datname" && equals && text == literal(renaming.from) => result += &literal(renaming.to),
             Token::Word(text) | Token::QuotedName(text) | Token::Text(text) => result += text,
         }
         before = match token {
@@ -53,19 +51,14 @@ pub fn rename_database(sql: &str, renaming: &Renaming<'_>) -> String {
     result
 }
 
-fn unquoted(name: &str) -> String {
+pub(super) fn unquoted(name: &str) -> String {
     match name.strip_prefix('"').and_then(|name| name.strip_suffix('"')) {
         Some(inner) => inner.replace("\"\"", "\""),
         None => name.to_owned(),
     }
 }
 
-/// As pg_dump writes it under standard_conforming_strings.
-fn literal_of(name: &str) -> String {
-    literal(name)
-}
-
-struct Tokens<'a>(&'a str);
+pub(super) struct Tokens<'a>(pub(super) &'a str);
 
 impl<'a> Iterator for Tokens<'a> {
     type Item = Token<'a>;

@@ -37,6 +37,13 @@ pub enum ToolFault {
     Failed { status: String, message: String },
 }
 
+impl ToolFault {
+    /// Whether the server refused what the backup holds; otherwise the tool itself, or the connection, failed.
+    pub fn is_refusal_of_contents(&self) -> bool {
+        matches!(self, Self::Failed { message, .. } if message.contains("could not execute query"))
+    }
+}
+
 impl PgRestore {
     /// `folder` holds the client tools; `None`: they are on the path.
     pub fn new(folder: Option<&Path>, target: Source) -> Self {

@@ -1,0 +1,147 @@
+//! A backup as a custom archive that stock `pg_restore` reads from a pipe: the way back that needs nothing of ours.
+//!
+//! The table of contents is the one that pg_dump wrote; behind it stand the rows, in the order of the contents, as pg_restore
+//! wants them when it cannot seek. An export that fails ends in the middle of a block, which pg_restore refuses.
+
+use tokio::io::{AsyncWrite, AsyncWriteExt, BufWriter};
+
+use crate::{
+    archive::{END_OF_COPY, Header, block_end, chunk, large_object_start, large_objects_start, rows_start},
+    manifest::{LargeObjects, Piece, Table},
+    reading::BackupReader,
+    restore::{Chunk, Opened, RestoreFault, Selection},
+};
+
+/// Bytes gathered before they are written.
+const BUFFER_BYTES: usize = 256 << 10;
+/// What stands between the bytes of a large object that has holes.
+const ZEROS: [u8; 8192] = [0; 8192];
+
+#[derive(Debug, thiserror::Error)]
+pub enum ExportFault {
+    #[error(transparent)]
+    Backup(#[from] RestoreFault),
+    #[error("writing the archive: {0}")]
+    Write(#[from] std::io::Error),
+}
+
+/// Writes one database, or what is selected of it.
+///
+/// # Errors
+/// When the backup cannot be read, or the output not written. What was written by then is no whole archive.
+pub async fn export(
+    reader: &BackupReader,
+    opened: &Opened<'_>,
+    selection: &Selection,
+    output: impl AsyncWrite + Unpin,
+) -> Result<u64, ExportFault> {
+    let chosen = selection.choose(&opened.toc).map_err(RestoreFault::from)?;
+    let toc = opened.toc.only(|entry| chosen.entries.contains(&entry.dump_id));
+    let mut archive = Archive { output: BufWriter::with_capacity(BUFFER_BYTES, output), header: &toc.header, reader, bytes: 0 };
+    archive.write(&toc.to_bytes()).await?;
+    // Since PostgreSQL 17 there are several entries; any of them may hold any object.
+    let mut large_objects = opened.contents.large_objects.as_ref();
+    for entry in toc.with_data() {
+        if entry.is_large_objects() {
+            archive.large_objects(entry.dump_id, large_objects.take()).await?;
+        } else {
+            let table = opened.contents.tables.iter().find(|table| table.dump_id == entry.dump_id);
+            let table = table.ok_or_else(|| contradiction(format!("the rows of {} are missing", entry.display_name())))?;
+            archive.rows(table).await?;
+        }
+    }
+    archive.output.shutdown().await?;
+    Ok(archive.bytes)
+}
+
+fn contradiction(what: String) -> ExportFault {
+    RestoreFault::Contents(what).into()
+}
+
+struct Archive<'a, Output> {
+    output: BufWriter<Output>,
+    header: &'a Header,
+    reader: &'a BackupReader,
+    bytes: u64,
+}
+
+impl<Output: AsyncWrite + Unpin> Archive<'_, Output> {
+    async fn write(&mut self, bytes: &[u8]) -> Result<(), ExportFault> {
+        self.bytes += bytes.len() as u64;
+        self.output.write_all(bytes).await.map_err(ExportFault::Write)
+    }
+
+    async fn chunk(&mut self, bytes: &[u8]) -> Result<(), ExportFault> {
+        self.write(&chunk(self.header, bytes.len())).await?;
+        self.write(bytes).await
+    }
+
+    async fn rows(&mut self, table: &Table) -> Result<(), ExportFault> {
+        self.write(&rows_start(self.header, table.dump_id)).await?;
+        for piece in &table.pieces {
+            let mut bytes = self.reader.piece(piece);
+            while let Some(bytes) = bytes.next().await.map_err(RestoreFault::from)? {
+                self.chunk(&bytes).await?;
+            }
+        }
+        self.chunk(END_OF_COPY).await?;
+        self.write(&block_end(self.header)).await
+    }
+
+    async fn large_objects(&mut self, dump_id: i32, objects: Option<&LargeObjects>) -> Result<(), ExportFault> {
+        self.write(&large_objects_start(self.header, dump_id)).await?;
+        let mut place = Place::default();
+        for piece in objects.iter().flat_map(|objects| &objects.pieces) {
+            self.large_object_piece(piece, &mut place).await?;
+        }
+        if place.object.is_some() {
+            self.write(&block_end(self.header)).await?;
+        }
+        self.write(&block_end(self.header)).await
+    }
+
+    async fn large_object_piece(&mut self, piece: &Piece, place: &mut Place) -> Result<(), ExportFault> {
+        let (mut bytes, mut pending) = (self.reader.piece(piece), Vec::new());
+        while let Some(more) = bytes.next().await.map_err(RestoreFault::from)? {
+            pending.extend_from_slice(&more);
+            let mut used = 0;
+            while let Some((part, length)) = Chunk::parse(&pending[used..])? {
+                used += length;
+                self.large_object_chunk(&part, place).await?;
+            }
+            pending.drain(..used);
+        }
+        if pending.is_empty() { Ok(()) } else { Err(contradiction("a piece of large objects ends inside a chunk".into())) }
+    }
+
+    /// An object's bytes stand together in the archive, from its first to its last.
+    async fn large_object_chunk(&mut self, part: &Chunk<'_>, place: &mut Place) -> Result<(), ExportFault> {
+        if place.object != Some(part.object) {
+            if place.object.is_some() {
+                self.write(&block_end(self.header)).await?;
+            }
+            self.write(&large_object_start(self.header, part.object)).await?;
+            *place = Place { object: Some(part.object), offset: 0 };
+        }
+        if part.offset < place.offset {
+            return Err(contradiction(format!("the bytes of large object {} are not in order", part.object)));
+        }
+        while place.offset < part.offset {
+            let hole = usize::try_from(part.offset - place.offset).unwrap_or(usize::MAX).min(ZEROS.len());
+            self.chunk(&ZEROS[..hole]).await?;
+            place.offset += hole as u64;
+        }
+        if !part.bytes.is_empty() {
+            self.chunk(part.bytes).await?;
+            place.offset += part.bytes.len() as u64;
+        }
+        Ok(())
+    }
+}
+
+/// How far the object is that is being written.
+#[derive(Default)]
+struct Place {
+    object: Option<u32>,
+    offset: u64,
+}

@@ -1,0 +1,3 @@
+//! The backup agent beside real PostgreSQL servers, their client tools, and a real S3 server.
+
+mod archive;
