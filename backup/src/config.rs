@@ -5,6 +5,7 @@
 
 mod file;
 mod groups;
+mod restoring;
 mod source;
 
 #[cfg(test)]
@@ -17,6 +18,7 @@ use service_kit::config::{self as kit, Reader};
 pub use groups::{
     Checksums, Encryption, Hooks, Keys, Limits, LockMode, Process, Retention, RolePasswords, Schedules, Shape, StoreSettings,
 };
+pub use restoring::{Drill, Restoring};
 pub use source::{Source, TlsMode};
 
 pub const PREFIX: &str = "BACKUP";
@@ -51,6 +53,8 @@ pub struct Job {
     pub retention: Retention,
     pub schedules: Schedules,
     pub hooks: Hooks,
+    pub restoring: Restoring,
+    pub drill: Drill,
 }
 
 impl Job {
@@ -86,6 +90,8 @@ impl Job {
             retention: Retention::read(env),
             schedules: Schedules::read(env),
             hooks: Hooks::read(env),
+            restoring: Restoring::read(env),
+            drill: Drill::read(env),
         }
     }
 }

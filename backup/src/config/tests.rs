@@ -50,6 +50,8 @@ fn every_fault_names_the_setting_and_none_a_secret() {
         ("BACKUP_PARTS_IN_FLIGHT", "2", "is not larger than BACKUP_WORKERS"),
         ("BACKUP_NAME", "a/b", "BACKUP_NAME"),
         ("BACKUP_KEEP_FLOOR", "0", "outside 1 to"),
+        ("BACKUP_TARGET_URL", "postgres://db/x", "BACKUP_TARGET_URL names no user"),
+        ("BACKUP_RESTORE_MAINTENANCE_MEMORY", "lots", "is no amount of memory"),
         ("BACKUP_WORKRS", "2", "did you mean BACKUP_WORKERS"),
     ] {
         let told_all = load_with(&[(name, value)], RUN).unwrap_err().to_string();
