@@ -4,6 +4,8 @@ use std::path::{Path, PathBuf};
 
 /// Where Debian keeps the servers of every PostgreSQL release, `<major>/bin` each.
 const DEBIAN_POSTGRESQL: &str = "/usr/lib/postgresql";
+/// Where Debian keeps Kannel's servers, outside the `PATH` of ordinary users, and its fakesmsc.
+const DEBIAN_KANNEL: [&str; 2] = ["/usr/sbin", "/usr/lib/kannel/test"];
 
 /// A program that a part needs is not installed.
 #[derive(Debug)]
@@ -23,13 +25,15 @@ pub fn python_environment() -> PathBuf {
     repository.canonicalize().unwrap_or(repository).join(".venv")
 }
 
-/// Looks in the workspace's Python environment, then among PostgreSQL's servers (newest first), then in `PATH`.
+/// Looks in the workspace's Python environment, then among PostgreSQL's servers (newest first), then in `PATH`, then among Kannel's
+/// programs.
 pub fn find(program: &str) -> Result<PathBuf, MissingProgram> {
     #[expect(clippy::disallowed_methods, reason = "looks for programs as a shell does")]
     let path = std::env::var_os("PATH").unwrap_or_default();
     std::iter::once(python_environment().join("bin"))
         .chain(postgresql_folders())
         .chain(std::env::split_paths(&path))
+        .chain(DEBIAN_KANNEL.map(PathBuf::from))
         .map(|folder| folder.join(program))
         .find(|candidate| candidate.is_file())
         .ok_or_else(|| MissingProgram(program.to_owned()))

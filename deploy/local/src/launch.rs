@@ -13,6 +13,8 @@ pub struct Launch {
     pub arguments: Vec<OsString>,
     pub environment: Vec<(String, String)>,
     pub(crate) account: Option<Account>,
+    /// Its standard input stays open and silent; otherwise it is empty.
+    pub(crate) open_input: bool,
     /// Ends the part cleanly enough and at once; also what it gets when its parent dies.
     pub stop_signal: StopSignal,
 }
@@ -48,7 +50,13 @@ impl Launch {
         stop_signal: StopSignal,
     ) -> Self {
         let arguments = arguments.into_iter().map(Into::into).collect();
-        Self { name, program, arguments, environment, account: None, stop_signal }
+        Self { name, program, arguments, environment, account: None, open_input: false, stop_signal }
+    }
+
+    /// For a part that ends when its input does.
+    #[must_use]
+    pub fn with_open_input(self) -> Self {
+        Self { open_input: true, ..self }
     }
 
     /// The command line, through `setpriv` (util-linux, on every Debian), which arranges that the part ends with its

@@ -1,4 +1,5 @@
-//! The real parts that the exchange needs, started on this machine: PostgreSQL, an S3 server, Prometheus.
+//! The real parts that the exchange needs, started on this machine: PostgreSQL, an S3 server, Prometheus, Alertmanager,
+//! an SMS gateway.
 //!
 //! Used by the tests of every crate and by `make run`. Each part has its own folder, ports and processes, listens on
 //! the loopback address only, ends with the process that started it (also when that one is killed), and is ended by
@@ -7,8 +8,10 @@
 //! Tests begin with [`shared_postgres`] and [`shared_object_store`], and start parts of their own only to break them.
 
 mod account;
+mod alertmanager;
 mod binaries;
 mod folder;
+mod kannel;
 mod launch;
 mod object_store;
 mod ports;
@@ -18,8 +21,10 @@ mod prometheus;
 mod shared;
 mod spawner;
 
+pub use alertmanager::{Alertmanager, AlertmanagerOptions, AlertmanagerPlan};
 pub use binaries::{MissingProgram, find as find_program};
 pub use folder::Folder;
+pub use kannel::{Kannel, KannelOptions, SentSms, SmsAccess};
 pub use launch::{Launch, StopSignal};
 pub use object_store::{ObjectStore, ObjectStoreOptions, ObjectStorePlan, S3Access};
 pub use ports::free_ports;

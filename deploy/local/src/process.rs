@@ -43,7 +43,7 @@ impl Process {
             .args(&words[1..])
             .envs(launch.environment.iter().cloned())
             .current_dir(folder)
-            .stdin(Stdio::null())
+            .stdin(if launch.open_input { Stdio::piped() } else { Stdio::null() })
             .stdout(output.try_clone().context("sharing a log file")?)
             .stderr(output);
         let child = spawner::spawn(command).with_context(|| format!("starting {}", launch.name))?;
@@ -146,6 +146,7 @@ mod tests {
             arguments: vec!["-c".into(), script.into()],
             environment: Vec::new(),
             account: None,
+            open_input: false,
             stop_signal: StopSignal::Terminate,
         }
     }

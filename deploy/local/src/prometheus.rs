@@ -1,6 +1,7 @@
 //! A Prometheus server of one's own, with given rules and scrape targets.
 
 use std::{
+    collections::BTreeMap,
     fs,
     path::{Path, PathBuf},
     time::Duration,
@@ -29,13 +30,25 @@ pub struct PrometheusOptions {
     /// Rule files; an asterisk may stand in the last part of a path.
     pub rules: Vec<PathBuf>,
     pub targets: Vec<ScrapeTarget>,
+    /// Where alerts go: addresses (`host:port`) of Alertmanagers.
+    pub alertmanagers: Vec<String>,
+    /// Labels that alerts carry beside their own.
+    pub external_labels: Vec<(String, String)>,
     /// How often it scrapes and evaluates.
     pub interval: Duration,
 }
 
 impl Default for PrometheusOptions {
     fn default() -> Self {
-        Self { folder: None, port: None, rules: Vec::new(), targets: Vec::new(), interval: Duration::from_secs(1) }
+        Self {
+            folder: None,
+            port: None,
+            rules: Vec::new(),
+            targets: Vec::new(),
+            alertmanagers: Vec::new(),
+            external_labels: Vec::new(),
+            interval: Duration::from_secs(1),
+        }
     }
 }
 
@@ -65,7 +78,11 @@ impl PrometheusPlan {
             .iter()
             .map(|target| json!({"job_name": target.job, "static_configs": [{"targets": target.addresses}]}));
         let configuration = json!({
-            "global": {"scrape_interval": interval, "scrape_timeout": interval, "evaluation_interval": interval},
+            "global": {
+                "scrape_interval": interval, "scrape_timeout": interval, "evaluation_interval": interval,
+                "external_labels": options.external_labels.iter().cloned().collect::<BTreeMap<_, _>>(),
+            },
+            "alerting": {"alertmanagers": [{"static_configs": [{"targets": options.alertmanagers}]}]},
             "rule_files": options.rules,
             "scrape_configs": jobs.collect::<Vec<_>>(),
         });
@@ -82,6 +99,7 @@ impl PrometheusPlan {
             ],
             environment: Vec::new(),
             account: None,
+            open_input: false,
             stop_signal: StopSignal::Terminate,
         };
         Ok(Self { launch, url: format!("http://127.0.0.1:{port}") })

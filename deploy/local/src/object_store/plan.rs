@@ -80,6 +80,7 @@ impl ObjectStorePlan {
                 ("GOMEMLIMIT".into(), MEMORY_LIMIT.into()),
             ],
             account: None,
+            open_input: false,
             stop_signal: StopSignal::Kill,
         };
         let access = S3Access { endpoint: format!("http://127.0.0.1:{s3}"), region: REGION.into(), access_key, secret_key };

@@ -56,6 +56,7 @@ impl PostgresPlan {
             arguments: Vec::new(),
             environment: Vec::new(),
             account,
+            open_input: false,
             stop_signal: StopSignal::Quit,
         };
         let mut plan = Self { launch, port, password, data, settings: settings(folder, options) };
@@ -120,6 +121,7 @@ async fn create_data(data: &Path, password_file: &Path, account: Option<Account>
         arguments,
         environment: Vec::new(),
         account,
+        open_input: false,
         stop_signal: StopSignal::Kill,
     };
     let words = launch.command_line();

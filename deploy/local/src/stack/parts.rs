@@ -52,6 +52,8 @@ impl Parts {
                     ScrapeTarget { job: "exchange".into(), addresses: vec![local(ports.serve_admin), local(ports.worker_admin)] },
                     ScrapeTarget { job: "prometheus".into(), addresses: vec![local(ports.prometheus)] },
                 ],
+                alertmanagers: Vec::new(),
+                external_labels: Vec::new(),
                 interval: SCRAPE_INTERVAL,
             },
         )?;
