@@ -1,5 +1,6 @@
 //! The emulator as bots see it.
 
+mod alertmanager;
 mod client;
 mod faults;
 mod strict;
