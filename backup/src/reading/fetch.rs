@@ -46,7 +46,8 @@ pub(super) async fn run(store: Store, manifest: Arc<Manifest>, piece: Piece, sen
 async fn fetch(store: &Store, mut stretch: Stretch, sender: &mpsc::Sender<Result<Bytes, ReadFault>>) -> Result<(), ReadFault> {
     let mut broken = 0;
     while stretch.bytes > 0 {
-        let mut body = store.get_range(&stretch.key, stretch.offset, stretch.bytes).await?;
+        let mut body =
+            store.get_range(&stretch.key, stretch.offset, stretch.bytes).await.map_err(|error| shortened(&stretch, error))?;
         let why = loop {
             match body.next().await {
                 Some(Ok(bytes)) => {
@@ -75,6 +76,16 @@ async fn fetch(store: &Store, mut stretch: Stretch, sender: &mpsc::Sender<Result
         tracing::warn!(object = stretch.key, offset = stretch.offset, reason = why, "a transfer broke and goes on");
     }
     Ok(())
+}
+
+/// A range beyond the end is refused: the object is shorter than it was.
+fn shortened(stretch: &Stretch, error: StoreError) -> ReadFault {
+    match error {
+        StoreError::Refused { code, .. } if code == "InvalidRange" => {
+            ReadFault::damaged(&stretch.key, format!("it ends before its byte {}", stretch.offset))
+        }
+        other => other.into(),
+    }
 }
 
 fn stretches(manifest: &Manifest, piece: &Piece) -> Result<Vec<Stretch>, ReadFault> {

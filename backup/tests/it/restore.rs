@@ -1,0 +1,204 @@
+//! Restores into a real server: everything, parts of it, and what must be refused.
+
+use backup::{
+    config::Source,
+    manifest::Manifest,
+    reading::{BackupReader, Identities},
+    restore::{self, Options, Report, RestoreFault, Selection},
+    store::{Replace, Store},
+};
+use local_parts::find_program;
+use sqlx::{Executor, PgConnection};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    support::{connect, database, other_server, random, store},
+    twin::{self, Shape},
+};
+
+const SHOP: &str = "
+    CREATE TABLE accounts (id int PRIMARY KEY, name text NOT NULL);
+    INSERT INTO accounts SELECT n, 'account ' || n FROM generate_series(1, 500) AS n;
+    CREATE TABLE orders (id bigserial PRIMARY KEY, account int REFERENCES accounts, note text DEFAULT E'tab\\there');
+    INSERT INTO orders (account, note) SELECT 1 + n % 500, E'line\\nbreak \\\\ ' || n FROM generate_series(1, 2000) AS n;
+    CREATE INDEX orders_account ON orders (account);
+    CREATE VIEW busy AS SELECT account, count(*) FROM orders GROUP BY account;
+    SELECT lo_from_bytea(70001, decode(repeat('00ff', 5000), 'hex')), lo_create(70002);
+";
+
+pub fn options(server: &Source, target: &str) -> Options {
+    Options {
+        server: server.clone(),
+        target: Some(target.to_owned()),
+        replace: false,
+        selection: Selection::default(),
+        owners: false,
+        privileges: false,
+        tablespaces: true,
+        analyze: true,
+        jobs: 2,
+        client_folder: find_program("pg_restore").unwrap().parent().map(Into::into),
+        maintenance_memory: None,
+    }
+}
+
+pub async fn restore_with(reader: &BackupReader, options: &Options) -> Result<Report, RestoreFault> {
+    let opened = restore::open(reader, None).await?;
+    restore::restore(reader, &opened, options, &CancellationToken::new()).await
+}
+
+pub fn reader(store: &Store, manifest: &Manifest) -> BackupReader {
+    BackupReader::new(store.clone(), Identities::default(), manifest.clone()).unwrap()
+}
+
+/// A database's restored copy on another server, and its report.
+async fn shop(shape: Shape, change: impl FnOnce(&mut Options)) -> (Source, Report) {
+    let (source, mut session) = database().await;
+    session.execute(SHOP).await.unwrap();
+    let store = store().await;
+    let manifest = twin::write(&store, &[source], shape).await;
+    let (server, name) = (other_server().await, format!("shop_{:08x}", random()));
+    let mut options = options(&server, &name);
+    change(&mut options);
+    let report = restore_with(&reader(&store, &manifest), &options).await.unwrap();
+    (server.with_database(&name), report)
+}
+
+async fn one<Value>(session: &mut PgConnection, query: &'static str) -> Value
+where
+    Value: for<'row> sqlx::Decode<'row, sqlx::Postgres> + sqlx::Type<sqlx::Postgres> + Send + Unpin,
+{
+    sqlx::query_scalar(query).fetch_one(session).await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_comes_back_with_rows_sequences_indexes_large_objects_and_statistics() {
+    let (place, report) = shop(Shape::default(), |_| {}).await;
+    assert_eq!((report.tables, report.rows), (2, 2500));
+    let mut session = connect(&place).await;
+    assert_eq!(one::<i64>(&mut session, "SELECT count(*) FROM orders WHERE note = E'line\\nbreak \\\\ ' || id").await, 2000);
+    assert_eq!(one::<i64>(&mut session, "INSERT INTO orders (account) VALUES (1) RETURNING id").await, 2001);
+    assert_eq!(one::<i64>(&mut session, "SELECT count(*) FROM pg_indexes WHERE schemaname = 'public'").await, 3);
+    assert_eq!(one::<Vec<u8>>(&mut session, "SELECT lo_get(70001)").await, [0, 255].repeat(5000));
+    assert_eq!(one::<Vec<u8>>(&mut session, "SELECT lo_get(70002)").await, b"");
+    assert_eq!(one::<f32>(&mut session, "SELECT reltuples FROM pg_class WHERE relname = 'accounts'").await, 500.0);
+    let refused = session.execute("INSERT INTO orders (account) VALUES (1000)").await.unwrap_err().to_string();
+    assert!(refused.contains("orders_account_fkey"), "{refused}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_table_comes_back_alone_and_says_what_it_left() {
+    let selection = Selection { tables: vec!["public.orders".parse().unwrap()], ..Selection::default() };
+    let (place, report) = shop(Shape::default(), |options| options.selection = selection).await;
+    assert_eq!((report.tables, report.rows), (1, 2000));
+    assert_eq!(report.omitted, ["FK CONSTRAINT public.orders orders_account_fkey", "VIEW public.busy"]);
+    let mut session = connect(&place).await;
+    assert_eq!(one::<i64>(&mut session, "SELECT count(*) FROM pg_tables WHERE schemaname = 'public'").await, 1);
+    assert_eq!(one::<i64>(&mut session, "INSERT INTO orders (account) VALUES (9999) RETURNING id").await, 2001);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_encrypted_backup_wants_a_key_and_the_right_one() {
+    let (source, mut session) = database().await;
+    session.execute(SHOP).await.unwrap();
+    let (mine, yours) = (age::x25519::Identity::generate(), age::x25519::Identity::generate());
+    let store = store().await;
+    let shape = Shape { recipients: vec![mine.to_public(), age::x25519::Identity::generate().to_public()], ..Shape::default() };
+    let manifest = twin::write(&store, &[source], shape).await;
+    let key = |identity: &age::x25519::Identity| {
+        use age::secrecy::ExposeSecret;
+        Identities::parse(Some(&format!("# a comment\n{}\n", identity.to_string().expose_secret()).into())).unwrap()
+    };
+    let told = BackupReader::new(store.clone(), Identities::default(), manifest.clone()).err().unwrap().to_string();
+    assert!(told.contains("BACKUP_IDENTITIES"), "{told}");
+    let server = other_server().await;
+    let options = options(&server, &format!("sealed_{:08x}", random()));
+    let with = |identities| BackupReader::new(store.clone(), identities, manifest.clone()).unwrap();
+    let told = restore_with(&with(key(&yours)), &options).await.unwrap_err().to_string();
+    assert!(told.contains("none of the given private keys"), "{told}");
+    assert_eq!(restore_with(&with(key(&mine)), &options).await.unwrap().rows, 2500);
+}
+
+/// Whatever is done to an object, the restore fails, says which object, and leaves no database behind.
+#[tokio::test(flavor = "multi_thread")]
+async fn damaged_swapped_and_cut_objects_are_refused() {
+    let (source, mut session) = database().await;
+    session.execute(SHOP).await.unwrap();
+    let store = store().await;
+    let manifest = twin::write(&store, &[source], Shape::default()).await;
+    let lane = &manifest.lanes[&0];
+    assert!(lane.len() > 3, "{} objects", lane.len());
+    let (first, second) = (lane[0].key.clone(), lane[1].key.clone());
+    let good = [bytes(&store, &first).await, bytes(&store, &second).await];
+    let mut flipped = good[1].clone();
+    flipped[1000] ^= 1;
+    let server = other_server().await;
+    let toc = manifest.databases[0].toc.key.clone();
+    let toc_bytes = bytes(&store, &toc).await;
+    let cases = [
+        ("one bit", second.clone(), Some(flipped)),
+        ("another object", second.clone(), Some(good[0].clone())),
+        ("cut", second.clone(), Some(good[1][..100].to_vec())),
+        ("gone", second.clone(), None),
+        ("another table of contents", toc.clone(), Some(good[0].clone())),
+    ];
+    for (what, key, bytes) in cases {
+        match bytes {
+            Some(bytes) => store.put(&key, bytes.into(), Replace::Yes).await.unwrap(),
+            None => drop(store.delete(&[(key.clone(), None)]).await.unwrap()),
+        }
+        let name = format!("broken_{:08x}", random());
+        let told = restore_with(&reader(&store, &manifest), &options(&server, &name)).await.unwrap_err().to_string();
+        assert!(told.contains(&key) || told.contains("lane-0000"), "{what}: {told}");
+        let mut session = connect(&server).await;
+        let left = sqlx::query_scalar("SELECT count(*) FROM pg_database WHERE datname LIKE $1").bind(format!("{name}%"));
+        assert_eq!(left.fetch_one(&mut session).await.map(|count: i64| count).unwrap(), 0, "{what}");
+        store.put(&second, good[1].clone().into(), Replace::Yes).await.unwrap();
+        store.put(&toc, toc_bytes.clone().into(), Replace::Yes).await.unwrap();
+    }
+}
+
+async fn bytes(store: &Store, key: &str) -> Vec<u8> {
+    store.get(key, 1 << 24).await.unwrap().to_vec()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_obstacle_is_told_before_anything_is_done() {
+    let (source, mut session) = database().await;
+    let role = format!("owner_{:08x}", random());
+    let setup =
+        format!("CREATE ROLE {role}; CREATE TABLE t (a int); ALTER TABLE t OWNER TO {role}; GRANT SELECT ON t TO pg_monitor");
+    session.execute(sqlx::AssertSqlSafe(setup)).await.unwrap();
+    let store = store().await;
+    let manifest = twin::write(&store, &[source], Shape::default()).await;
+    let server = other_server().await;
+    let options = Options { owners: true, privileges: true, ..options(&server, "postgres") };
+    let told = restore_with(&reader(&store, &manifest), &options).await.unwrap_err().to_string();
+    for part in ["has a database \"postgres\" already", &format!("no role {role}")] {
+        assert!(told.contains(part), "{told}");
+    }
+    assert!(!told.contains("pg_monitor"), "{told}");
+    let mut session = connect(&server).await;
+    assert_eq!(one::<i64>(&mut session, "SELECT count(*) FROM pg_database WHERE datname LIKE 'postgres%'").await, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_of_the_same_name_goes_aside() {
+    let (source, mut session) = database().await;
+    session.execute("CREATE TABLE fresh (a int)").await.unwrap();
+    let store = store().await;
+    let manifest = twin::write(&store, &[source], Shape::default()).await;
+    let (server, name) = (other_server().await, format!("again_{:08x}", random()));
+    let mut options = options(&server, &name);
+    restore_with(&reader(&store, &manifest), &options).await.unwrap();
+    options.replace = true;
+    restore_with(&reader(&store, &manifest), &options).await.unwrap();
+    let mut session = connect(&server).await;
+    let names: Vec<String> = sqlx::query_scalar("SELECT datname::text FROM pg_database WHERE datname LIKE $1 ORDER BY 1")
+        .bind(format!("{name}%"))
+        .fetch_all(&mut session)
+        .await
+        .unwrap();
+    assert_eq!(names.len(), 2, "{names:?}");
+    assert!(names[0] == name && names[1].starts_with(&format!("{name}_replaced_")), "{names:?}");
+}
