@@ -16,4 +16,5 @@ pub mod config;
 pub mod incident;
 pub mod notify;
 pub mod schedule;
+pub mod store;
 pub mod webhook;

@@ -38,7 +38,7 @@ impl fmt::Display for IncidentId {
 pub struct Incident {
     pub id: IncidentId,
     /// What a person writes in an SMS to acknowledge: `ACK 1234`. Unique among open incidents.
-    pub code: u16,
+    pub code: u32,
     /// Name of the Alertmanager (or pair of them) in the configuration.
     pub source: String,
     /// The receiver in Alertmanager's configuration.

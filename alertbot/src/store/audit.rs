@@ -1,0 +1,51 @@
+//! The trail of who did what. Never a message's text, a telephone number, a secret.
+
+use jiff::Timestamp;
+use sqlx::{Row, SqliteConnection, SqliteExecutor};
+
+use super::{milliseconds, timestamp};
+use crate::incident::IncidentId;
+
+/// One line of the trail.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    pub at: Timestamp,
+    /// A person's name, an Alertmanager's, or `alertbot`.
+    pub actor: String,
+    /// A word: `fired`, `acknowledged`, `silenced`, `delivered`, `refused`.
+    pub action: String,
+    pub incident: Option<IncidentId>,
+    pub detail: String,
+}
+
+/// What the bot did by itself.
+pub const SELF: &str = "alertbot";
+
+pub async fn insert(connection: &mut SqliteConnection, entry: &Entry) -> sqlx::Result<()> {
+    sqlx::query("INSERT INTO audit (at, actor, action, incident, detail) VALUES (?, ?, ?, ?, ?)")
+        .bind(milliseconds(entry.at))
+        .bind(&entry.actor)
+        .bind(&entry.action)
+        .bind(entry.incident.map(|incident| incident.0))
+        .bind(&entry.detail)
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
+/// The trail of one incident, oldest first.
+pub async fn of_incident(executor: impl SqliteExecutor<'_>, incident: IncidentId, limit: i64) -> sqlx::Result<Vec<Entry>> {
+    let query = sqlx::query("SELECT at, actor, action, incident, detail FROM audit WHERE incident = ? ORDER BY id LIMIT ?");
+    let rows = query.bind(incident.0).bind(limit).fetch_all(executor).await?;
+    rows.iter()
+        .map(|row| {
+            Ok(Entry {
+                at: timestamp(row.try_get("at")?),
+                actor: row.try_get("actor")?,
+                action: row.try_get("action")?,
+                incident: row.try_get::<Option<i64>, _>("incident")?.map(IncidentId),
+                detail: row.try_get("detail")?,
+            })
+        })
+        .collect()
+}

@@ -1,0 +1,90 @@
+//! The embedded database: SQLite with a write-ahead log and `synchronous=FULL`, so that a commit that was answered is on the
+//! disk. All SQL is here, a file per table; decisions are not.
+//!
+//! One connection writes (the desk owns it, and commits many jobs at once); others read. The file may be copied while the
+//! program runs with `VACUUM INTO` or SQLite's backup API; a plain copy needs the `-wal` file of the same moment beside it.
+
+pub mod audit;
+pub mod facts;
+pub mod housekeeping;
+pub mod incidents;
+pub mod lanes;
+pub mod outbox;
+pub mod threads;
+
+use std::{path::Path, time::Duration};
+
+use anyhow::Context;
+use jiff::Timestamp;
+use sqlx::{
+    ConnectOptions, SqliteConnection, SqlitePool,
+    migrate::Migrator,
+    sqlite::{SqliteAutoVacuum, SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
+};
+
+static SCHEMA: Migrator = sqlx::migrate!("src/store/schema");
+
+/// Commands and the reconciliation read beside each other.
+const READERS: u32 = 4;
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+/// The log is copied into the database when it has grown to this many pages (8 MiB).
+const CHECKPOINT_PAGES: &str = "2000";
+const PAGE_BYTES: u64 = 4096;
+
+/// The open database.
+#[derive(Debug)]
+pub struct Store {
+    /// For the desk alone.
+    pub writer: SqliteConnection,
+    pub readers: SqlitePool,
+}
+
+impl Store {
+    /// Opens the database, making it and its folder when they are missing, and brings its schema up to date. Above `bytes`
+    /// every write fails as on a full disk.
+    ///
+    /// # Errors
+    /// When the file cannot be opened, is no database, or was written by a newer release.
+    pub async fn open(path: &Path, bytes: u64) -> anyhow::Result<Self> {
+        if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+            std::fs::create_dir_all(folder).with_context(|| format!("making the folder {}", folder.display()))?;
+        }
+        let options =
+            SqliteConnectOptions::new().filename(path).busy_timeout(BUSY_TIMEOUT).foreign_keys(true).disable_statement_logging();
+        let writing = options
+            .clone()
+            .create_if_missing(true)
+            .auto_vacuum(SqliteAutoVacuum::Incremental)
+            .journal_mode(SqliteJournalMode::Wal)
+            .synchronous(SqliteSynchronous::Full)
+            .pragma("wal_autocheckpoint", CHECKPOINT_PAGES)
+            .pragma("max_page_count", (bytes / PAGE_BYTES).max(1).to_string());
+        let opening = || format!("opening the database {}", path.display());
+        let mut writer = writing.connect().await.with_context(opening)?;
+        SCHEMA.run(&mut writer).await.with_context(opening)?;
+        let readers = SqlitePoolOptions::new()
+            .max_connections(READERS)
+            .connect_with(options.read_only(true))
+            .await
+            .with_context(opening)?;
+        Ok(Self { writer, readers })
+    }
+}
+
+pub(crate) fn milliseconds(moment: Timestamp) -> i64 {
+    moment.as_millisecond()
+}
+
+/// A time that is out of range stands for the beginning of time: only a damaged row has one.
+pub(crate) fn timestamp(milliseconds: i64) -> Timestamp {
+    Timestamp::from_millisecond(milliseconds).unwrap_or(Timestamp::UNIX_EPOCH)
+}
+
+/// What is written is always JSON; what is read may be damaged.
+pub(crate) fn to_json<T: serde::Serialize>(value: &T) -> sqlx::Result<String> {
+    serde_json::to_string(value).map_err(|error| sqlx::Error::Encode(error.into()))
+}
+
+pub(crate) fn from_json<T: serde::de::DeserializeOwned>(text: &str) -> sqlx::Result<T> {
+    serde_json::from_str(text).map_err(|error| sqlx::Error::Decode(error.into()))
+}

@@ -1,0 +1,46 @@
+//! The first message of an incident in each chat.
+
+use sqlx::{Row, SqliteConnection, SqliteExecutor};
+
+use super::{from_json, to_json};
+use crate::{incident::IncidentId, notify::Address};
+
+pub async fn set(connection: &mut SqliteConnection, incident: IncidentId, address: &Address, message: i32) -> sqlx::Result<()> {
+    let query = "INSERT INTO threads (incident, address, message) VALUES (?, ?, ?)
+                 ON CONFLICT (incident, address) DO UPDATE SET message = excluded.message";
+    sqlx::query(query).bind(incident.0).bind(to_json(address)?).bind(message).execute(connection).await?;
+    Ok(())
+}
+
+pub async fn get(executor: impl SqliteExecutor<'_>, incident: IncidentId, address: &Address) -> sqlx::Result<Option<i32>> {
+    let query = sqlx::query("SELECT message FROM threads WHERE incident = ? AND address = ?");
+    let row = query.bind(incident.0).bind(to_json(address)?).fetch_optional(executor).await?;
+    row.map(|row| row.try_get("message")).transpose()
+}
+
+/// The message is not there any more.
+pub async fn forget(connection: &mut SqliteConnection, incident: IncidentId, address: &Address) -> sqlx::Result<()> {
+    let query = sqlx::query("DELETE FROM threads WHERE incident = ? AND address = ?");
+    query.bind(incident.0).bind(to_json(address)?).execute(connection).await?;
+    Ok(())
+}
+
+/// Every chat that was told of an incident.
+pub async fn addresses(connection: &mut SqliteConnection, incident: IncidentId) -> sqlx::Result<Vec<Address>> {
+    let rows = sqlx::query("SELECT address FROM threads WHERE incident = ?").bind(incident.0).fetch_all(connection).await?;
+    rows.iter().map(|row| from_json(row.try_get::<&str, _>("address")?)).collect()
+}
+
+/// The incident that a message is about: somebody replied to it.
+pub async fn incident_of(executor: impl SqliteExecutor<'_>, address: &Address, message: i32) -> sqlx::Result<Option<IncidentId>> {
+    let query = sqlx::query("SELECT incident FROM threads WHERE address = ? AND message = ? ORDER BY incident DESC LIMIT 1");
+    let row = query.bind(to_json(address)?).bind(message).fetch_optional(executor).await?;
+    row.map(|row| row.try_get("incident").map(IncidentId)).transpose()
+}
+
+pub async fn move_chat(connection: &mut SqliteConnection, from: &Address, to: &Address) -> sqlx::Result<()> {
+    // Message ids of a group do not carry over to the supergroup that it became: its threads begin anew.
+    let query = sqlx::query("DELETE FROM threads WHERE address IN (?, ?)");
+    query.bind(to_json(from)?).bind(to_json(to)?).execute(connection).await?;
+    Ok(())
+}
