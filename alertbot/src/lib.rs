@@ -12,9 +12,16 @@
 //! A receiver in `notify` sends once and reports an outcome; it never sleeps, retries or routes. `incident`, `schedule`,
 //! `message` and `oncall` are pure: time and randomness come in as arguments.
 
+pub mod clock;
 pub mod config;
+pub mod desk;
 pub mod incident;
+pub mod metrics;
 pub mod notify;
+pub mod people;
 pub mod schedule;
+pub mod sender;
+pub mod serve;
 pub mod store;
+pub mod watchdog;
 pub mod webhook;

@@ -30,6 +30,8 @@ pub struct Observation {
 
 /// Sounds closer together than this are one to whoever hears them; a pair of Alertmanagers repeats twice.
 const REMINDERS_APART: jiff::SignedDuration = jiff::SignedDuration::from_secs(60);
+/// Steps that failed messages set off are at least this far apart.
+const STEPS_APART: jiff::SignedDuration = jiff::SignedDuration::from_secs(30);
 
 impl Incident {
     /// The first word about an incident. The caller has filled in who and where; alerts come from the observation.
@@ -106,6 +108,16 @@ impl Incident {
             self.escalation.next_at = None;
         }
         Some(effects)
+    }
+
+    /// A critical message did not arrive in time: the next step is taken ahead of its time, once however many messages it
+    /// were.
+    pub fn undelivered(&mut self, now: Timestamp, rules: &Rules) -> Vec<Effect> {
+        let just_stepped = self.escalation.stepped_at.is_some_and(|at| now.duration_since(at) < STEPS_APART);
+        if just_stepped || rules.waits.is_empty() || self.escalation.next_at.is_none() || !self.waits_for_somebody() {
+            return Vec::new();
+        }
+        self.step(None, now, rules)
     }
 
     /// A person silenced it through the bot.
@@ -204,15 +216,20 @@ impl Incident {
     fn step(&mut self, by: Option<String>, now: Timestamp, rules: &Rules) -> Vec<Effect> {
         let Escalation { taken, rounds, .. } = self.escalation;
         self.sounded_at = Some(now);
+        self.escalation.stepped_at = Some(now);
         if rounds >= rules.rounds.max(1) {
             self.escalation.next_at = None;
+            if !rules.then_everyone {
+                return Vec::new();
+            }
             return vec![Effect::Call { step: 0, round: rounds, everyone: true, by }];
         }
         let (next, rounds_after) = if taken + 1 < rules.waits.len() { (taken + 1, rounds) } else { (0, rounds + 1) };
         let wait = rules.waits.get(next).copied().unwrap_or_default();
         // A policy whose first step waits for nothing would call everybody at once after its last step.
         let wait = if next == 0 { wait.max(self.last_wait(rules)) } else { wait };
-        self.escalation = Escalation { taken: next, rounds: rounds_after, next_at: now.checked_add(wait).ok() };
+        self.escalation =
+            Escalation { taken: next, rounds: rounds_after, stepped_at: Some(now), next_at: now.checked_add(wait).ok() };
         if taken >= rules.waits.len() {
             return Vec::new();
         }
@@ -339,5 +356,5 @@ struct Change {
 
 fn fresh(now: Timestamp, rules: &Rules) -> Escalation {
     let next_at = rules.waits.first().and_then(|wait| now.checked_add(*wait).ok());
-    Escalation { taken: 0, rounds: 0, next_at }
+    Escalation { taken: 0, rounds: 0, stepped_at: None, next_at }
 }

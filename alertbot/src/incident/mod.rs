@@ -141,6 +141,9 @@ pub struct Escalation {
     pub taken: usize,
     /// Rounds completed.
     pub rounds: usize,
+    /// When the last step was taken.
+    #[serde(default)]
+    pub stepped_at: Option<Timestamp>,
     /// When the next step is due; `None` when nobody will be called (acknowledged, resolved, no policy).
     pub next_at: Option<Timestamp>,
 }

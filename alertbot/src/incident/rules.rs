@@ -8,8 +8,10 @@ use jiff::SignedDuration;
 pub struct Rules {
     /// The wait before each step of the escalation policy, counted from the step before it; empty: nobody is called.
     pub waits: Vec<SignedDuration>,
-    /// How often the steps are gone through before everybody is called. At least 1.
+    /// How often the steps are gone through. At least 1.
     pub rounds: usize,
+    /// Whether everybody is called after the last round.
+    pub then_everyone: bool,
     /// An acknowledgement ends after this long, if the incident has not; `None`: never.
     pub acknowledgement_lasts: Option<SignedDuration>,
     /// Whether Alertmanager's repetition of what is known already sounds while nobody has acknowledged.
@@ -35,6 +37,7 @@ impl Default for Rules {
         Self {
             waits: Vec::new(),
             rounds: 1,
+            then_everyone: true,
             acknowledgement_lasts: None,
             remind: false,
             reopen_within: SignedDuration::from_hours(1),

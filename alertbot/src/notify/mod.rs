@@ -3,6 +3,7 @@
 pub mod address;
 pub mod outcome;
 pub mod phone;
+pub mod telegram;
 
 pub use address::Address;
 pub use outcome::Outcome;

@@ -55,7 +55,7 @@ pub struct Planner {
     /// Not in a lane yet.
     later: BTreeSet<(Moment, i64)>,
     overdue: BTreeSet<(Moment, i64)>,
-    /// With the address that it was sent to: an item may be removed or moved meanwhile.
+    /// With the address that it was sent to: an item may be removed meanwhile.
     under_way: BTreeMap<i64, Address>,
 }
 
@@ -156,10 +156,11 @@ impl Planner {
     }
 
     /// A digest that named these has left, or not. They are still in the queue: told, or as before. A digest whose answer
-    /// was lost counts as told; it is a message of its own then, put into the queue to be sent once more.
+    /// was lost, or whose markup was refused, counts as told: it is a message of its own then, put into the queue to be sent
+    /// once more.
     pub fn digest_ended(&mut self, ids: &[i64], outcome: &Outcome, now: Moment) {
         self.call_ended(ids, outcome, now);
-        let told = matches!(outcome, Outcome::Delivered { .. } | Outcome::Unknown { .. });
+        let told = matches!(outcome, Outcome::Delivered { .. } | Outcome::Unknown { .. } | Outcome::Unparsable { .. });
         for id in ids {
             self.under_way.remove(id);
             let Some(item) = self.items.get_mut(id) else { continue };
@@ -198,22 +199,6 @@ impl Planner {
         for id in ids {
             self.under_way.remove(id);
             if let Some(item) = self.items.get(id).cloned() {
-                self.queue(item, now);
-            }
-        }
-    }
-
-    /// The chat has another id now: everything that waits for the old one goes there.
-    pub fn moved(&mut self, bot: &str, from: i64, to: i64, now: Moment) {
-        let is_old = |address: &Address| matches!(address, Address::Telegram { bot: b, chat, .. } if b == bot && *chat == from);
-        let moving: Vec<Item> = self.items.values().filter(|item| is_old(&item.address)).cloned().collect();
-        for mut item in moving {
-            self.take_out(item.id);
-            if let Address::Telegram { chat, .. } = &mut item.address {
-                *chat = to;
-            }
-            self.items.insert(item.id, item.clone());
-            if !self.under_way.contains_key(&item.id) {
                 self.queue(item, now);
             }
         }

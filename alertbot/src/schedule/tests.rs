@@ -168,15 +168,3 @@ fn a_storm_is_named_in_digests_and_each_group_follows_when_budget_frees() {
     // The last ten fit into the budget without one.
     assert_eq!((digests, named.len(), own.len()), (3, 90, 101));
 }
-
-#[test]
-fn a_chat_that_moved_takes_its_queue_along() {
-    let mut planner = planner();
-    planner.put(item(1, chat(-1), Urgency::Critical, second(0)), second(0));
-    planner.put(item(2, chat(-1), Urgency::Quiet, second(0)), second(0));
-    assert_eq!(sent(&mut planner, second(0)), Some(1));
-    planner.moved("bot", -1, -100, second(0));
-    planner.ended(&[1], &Outcome::Moved { chat: -100 }, second(0));
-    assert_eq!(planner.get(2).unwrap().address, chat(-100));
-    assert_eq!(sent(&mut planner, second(0)), Some(1));
-}

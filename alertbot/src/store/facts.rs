@@ -12,3 +12,15 @@ pub async fn set(connection: &mut SqliteConnection, name: &str, value: &str) -> 
     sqlx::query(query).bind(name).bind(value).execute(connection).await?;
     Ok(())
 }
+
+pub async fn remove(connection: &mut SqliteConnection, name: &str) -> sqlx::Result<()> {
+    sqlx::query("DELETE FROM facts WHERE name = ?").bind(name).execute(connection).await?;
+    Ok(())
+}
+
+/// Every fact whose name begins so.
+pub async fn beginning_with(executor: impl SqliteExecutor<'_>, prefix: &str) -> sqlx::Result<Vec<(String, String)>> {
+    let query = sqlx::query("SELECT name, value FROM facts WHERE substr(name, 1, length(?1)) = ?1 ORDER BY name").bind(prefix);
+    let rows = query.fetch_all(executor).await?;
+    rows.iter().map(|row| Ok((row.try_get("name")?, row.try_get("value")?))).collect()
+}

@@ -261,13 +261,6 @@ pub async fn called_since(executor: impl SqliteExecutor<'_>, since: Timestamp) -
     rows.iter().map(|row| Ok((from_json(row.try_get::<&str, _>("address")?)?, timestamp(row.try_get("called_at")?)))).collect()
 }
 
-/// A chat has another id: what waits for the old one goes to the new one.
-pub async fn move_chat(connection: &mut SqliteConnection, from: &Address, to: &Address) -> sqlx::Result<()> {
-    let query = sqlx::query("UPDATE outbox SET address = ? WHERE address = ? AND state < 2");
-    query.bind(to_json(to)?).bind(to_json(from)?).execute(connection).await?;
-    Ok(())
-}
-
 /// The messages that a provider's report is about, with their incidents.
 pub async fn by_reference(
     connection: &mut SqliteConnection,

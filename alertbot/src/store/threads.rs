@@ -38,9 +38,8 @@ pub async fn incident_of(executor: impl SqliteExecutor<'_>, address: &Address, m
     row.map(|row| row.try_get("incident").map(IncidentId)).transpose()
 }
 
-pub async fn move_chat(connection: &mut SqliteConnection, from: &Address, to: &Address) -> sqlx::Result<()> {
-    // Message ids of a group do not carry over to the supergroup that it became: its threads begin anew.
-    let query = sqlx::query("DELETE FROM threads WHERE address IN (?, ?)");
-    query.bind(to_json(from)?).bind(to_json(to)?).execute(connection).await?;
+/// Message ids of a group do not carry over to the supergroup that it became: its threads begin anew.
+pub async fn forget_all(connection: &mut SqliteConnection, address: &Address) -> sqlx::Result<()> {
+    sqlx::query("DELETE FROM threads WHERE address = ?").bind(to_json(address)?).execute(connection).await?;
     Ok(())
 }

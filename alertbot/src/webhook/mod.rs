@@ -1,7 +1,9 @@
 //! What Alertmanager's webhook says, and the endpoint that takes it. Never a decision about an incident.
 
+pub mod authentication;
 pub mod labels;
 pub mod payload;
+pub mod server;
 
 pub use labels::Labels;
 pub use payload::{Alert, Payload, Status};

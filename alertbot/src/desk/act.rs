@@ -1,0 +1,172 @@
+//! What people do: acknowledge, hand over, escalate, silence. Who may is decided before a job is given.
+
+use super::{Job, Work};
+use crate::{
+    incident::{Incident, IncidentId, Silence},
+    store::{incidents, outbox},
+};
+
+/// What a person does to an incident.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Act {
+    Acknowledge,
+    /// Gives an acknowledgement back.
+    Release,
+    Reassign {
+        to: String,
+    },
+    Escalate,
+    /// It is in Alertmanager already.
+    Silence(Silence),
+    /// They are ended in Alertmanager already.
+    Unsilence {
+        ids: Vec<String>,
+    },
+}
+
+pub struct Perform {
+    pub incident: IncidentId,
+    /// As people read it.
+    pub by: String,
+    pub act: Act,
+}
+
+/// What came of it.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Performed {
+    Done(Box<Incident>),
+    /// It has ended, or is so already.
+    Nothing(Box<Incident>),
+    /// No such incident.
+    Unknown,
+}
+
+impl Job for Perform {
+    type Answer = Performed;
+
+    async fn perform(&mut self, work: &mut Work) -> anyhow::Result<Performed> {
+        let Some(mut incident) = incidents::by_id(&mut work.connection, self.incident).await? else {
+            return Ok(Performed::Unknown);
+        };
+        let rules = work.book.rules(&incident);
+        let effects = match &self.act {
+            Act::Acknowledge => incident.acknowledge(&self.by, work.now, &rules),
+            Act::Release => incident.release(&self.by, work.now, &rules),
+            Act::Reassign { to } => incident.reassign(to, &self.by, work.now, &rules),
+            Act::Escalate => incident.escalate(&self.by, work.now, &rules),
+            Act::Silence(silence) => Some(incident.silence(silence.clone())),
+            Act::Unsilence { ids } => {
+                let ended: Vec<_> = ids.iter().filter_map(|id| incident.unsilence(id, &self.by)).collect();
+                (!ended.is_empty()).then(|| ended.into_iter().flatten().take(1).collect())
+            }
+        };
+        let Some(effects) = effects else { return Ok(Performed::Nothing(Box::new(incident))) };
+        work.carry_out(&incident, effects).await?;
+        if matches!(self.act, Act::Acknowledge | Act::Reassign { .. }) {
+            stop_calls(work, incident.id).await?;
+        }
+        Ok(Performed::Done(Box::new(incident)))
+    }
+}
+
+/// Somebody has it: calls that have not left yet stay.
+async fn stop_calls(work: &mut Work, incident: IncidentId) -> anyhow::Result<()> {
+    for message in outbox::all_queued_of_incident(&mut work.connection, incident).await? {
+        if message.kind == crate::schedule::Kind::Phone && !message.under_way {
+            work.drop_message(message.id).await?;
+        }
+    }
+    Ok(())
+}
+
+/// Something that a person did and no incident shows: refused, asked, confirmed.
+pub struct Note {
+    pub actor: String,
+    pub action: String,
+    pub incident: Option<IncidentId>,
+    pub detail: String,
+}
+
+impl Job for Note {
+    type Answer = ();
+
+    async fn perform(&mut self, work: &mut Work) -> anyhow::Result<()> {
+        work.note(&self.actor, &self.action, self.incident, self.detail.clone()).await
+    }
+}
+
+/// Ready words for somebody.
+pub struct Say {
+    pub address: crate::notify::Address,
+    pub urgency: crate::schedule::Urgency,
+    pub words: outbox::Words,
+}
+
+impl Job for Say {
+    type Answer = ();
+
+    async fn perform(&mut self, work: &mut Work) -> anyhow::Result<()> {
+        work.say(&self.address, self.urgency, self.words.clone()).await
+    }
+}
+
+/// A picture of an expression for a chat.
+pub struct Draw {
+    pub incident: Option<IncidentId>,
+    pub address: crate::notify::Address,
+    pub expression: String,
+    pub source: String,
+    pub caption: String,
+    pub reply_to: Option<i32>,
+}
+
+impl Job for Draw {
+    type Answer = ();
+
+    async fn perform(&mut self, work: &mut Work) -> anyhow::Result<()> {
+        let body = outbox::Body::Picture {
+            expression: self.expression.clone(),
+            source: self.source.clone(),
+            caption: self.caption.clone(),
+            reply_to: self.reply_to,
+        };
+        let urgency = crate::schedule::Urgency::Picture;
+        let message = work.message(self.incident, &self.address, crate::schedule::Kind::Picture, urgency, body);
+        work.put(message).await?;
+        Ok(())
+    }
+}
+
+/// A provider said how far a message came.
+pub struct Reported {
+    pub provider: String,
+    pub reference: String,
+    pub report: crate::notify::Report,
+}
+
+impl Job for Reported {
+    /// Whether the message is known and this is news.
+    type Answer = bool;
+
+    async fn perform(&mut self, work: &mut Work) -> anyhow::Result<bool> {
+        use crate::notify::Report;
+        let (word, reason) = match &self.report {
+            Report::Underway => ("underway", None),
+            Report::Arrived => ("arrived", None),
+            Report::Failed { reason } => ("failed", Some(reason)),
+        };
+        let mut news = false;
+        for (id, incident, address) in outbox::by_reference(&mut work.connection, &self.provider, &self.reference).await? {
+            if !outbox::report(&mut work.connection, id, word).await? {
+                continue;
+            }
+            news = true;
+            let detail = format!("{address}{}", reason.map(|reason| format!(": {reason}")).unwrap_or_default());
+            work.note(&self.provider, word, incident, detail).await?;
+            if let (Some(_), Some(incident)) = (reason, incident) {
+                super::timers::undelivered(work, incident).await?;
+            }
+        }
+        Ok(news)
+    }
+}

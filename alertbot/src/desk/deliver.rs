@@ -1,0 +1,285 @@
+//! What the sender asks of the desk: to claim a message before it is sent, and to write down what came of it.
+//!
+//! The claim is durable before the call begins. So after a kill a message that may have left is known: it is sent at most once
+//! more, and marked.
+
+use jiff::Timestamp;
+
+use super::{Change, Job, Work, work::item};
+use crate::{
+    clock::timestamp,
+    incident::{Incident, Phase},
+    notify::{Address, Outcome},
+    schedule::{Kind, Urgency, Verdict},
+    store::{
+        audit, incidents, lanes,
+        outbox::{self, Body, Message, Named, State},
+        threads,
+    },
+};
+
+/// Takes messages out of the outbox to be sent as one call.
+pub struct Claim {
+    pub ids: Vec<i64>,
+    pub digest: bool,
+}
+
+/// What to send.
+#[derive(Debug, Clone)]
+pub struct Dispatch {
+    /// The messages of the call; of a digest, the digest alone.
+    pub messages: Vec<Message>,
+    /// Their incidents as they are now, in the same order; a digest's are those that it names.
+    pub incidents: Vec<Incident>,
+    /// The incident's first message in the chat, to reply to or to edit.
+    pub thread: Option<i32>,
+    /// What was to be an edit becomes a first message: the one to be edited is gone.
+    pub anew: bool,
+}
+
+impl Job for Claim {
+    /// `None` when nothing is left to be sent.
+    type Answer = Option<Dispatch>;
+
+    async fn perform(&mut self, work: &mut Work) -> anyhow::Result<Option<Dispatch>> {
+        if self.digest { claim_digest(work, &self.ids).await } else { claim(work, &self.ids).await }
+    }
+}
+
+async fn claim(work: &mut Work, ids: &[i64]) -> anyhow::Result<Option<Dispatch>> {
+    let mut dispatch = Dispatch { messages: Vec::new(), incidents: Vec::new(), thread: None, anew: false };
+    for id in ids {
+        let Some(mut message) = outbox::queued(&mut work.connection, *id).await? else {
+            work.change(Change::Remove(*id));
+            continue;
+        };
+        let incident = match (message.incident, &message.body) {
+            (Some(incident), Body::Incident { .. }) => incidents::by_id(&mut work.connection, incident).await?,
+            _ => None,
+        };
+        if let Some(incident) = incident {
+            let thread = threads::get(&mut work.connection, incident.id, &message.address).await?;
+            if !is_needed(&message, &incident, thread) {
+                work.drop_message(*id).await?;
+                continue;
+            }
+            dispatch.thread = thread;
+            dispatch.anew = message.kind == Kind::Edit && thread.is_none();
+            dispatch.incidents.push(incident);
+        } else if let Body::Digest { named } = &message.body {
+            for named in named.clone() {
+                dispatch.incidents.extend(incidents::by_id(&mut work.connection, named.incident).await?);
+            }
+        }
+        message.under_way = true;
+        outbox::save(&mut work.connection, &message).await?;
+        dispatch.messages.push(message);
+    }
+    Ok((!dispatch.messages.is_empty()).then_some(dispatch))
+}
+
+/// Whether the message still says something to somebody.
+fn is_needed(message: &Message, incident: &Incident, thread: Option<i32>) -> bool {
+    match message.kind {
+        // Rechecked at the last moment: nobody is woken for what has ended or was taken.
+        Kind::Phone => incident.phase == Phase::Firing || (incident.is_open() && message.doubtful),
+        Kind::Notice => incident.is_open(),
+        // Without the first message there is nothing to edit, and an incident that has ended needs no new one.
+        Kind::Edit => thread.is_some() || incident.is_open(),
+        _ => true,
+    }
+}
+
+async fn claim_digest(work: &mut Work, ids: &[i64]) -> anyhow::Result<Option<Dispatch>> {
+    let (mut named, mut told, mut address) = (Vec::new(), Vec::new(), None);
+    for id in ids {
+        let Some(mut message) = outbox::queued(&mut work.connection, *id).await? else {
+            work.change(Change::Remove(*id));
+            continue;
+        };
+        let Some(incident) = message.incident else { continue };
+        let Some(incident) = incidents::by_id(&mut work.connection, incident).await? else { continue };
+        named.push(Named { outbox: *id, incident: incident.id, ended: !incident.is_open() });
+        told.push(incident);
+        message.told = true;
+        outbox::save(&mut work.connection, &message).await?;
+        address.get_or_insert(message.address);
+    }
+    let Some(address) = address else { return Ok(None) };
+    let mut digest = work.message(None, &address, Kind::Digest, Urgency::Ordinary, Body::Digest { named });
+    digest.under_way = true;
+    outbox::insert(&mut work.connection, &mut digest).await?;
+    Ok(Some(Dispatch { messages: vec![digest], incidents: told, thread: None, anew: false }))
+}
+
+/// What came of a call.
+pub struct Finish {
+    /// The planner's verdicts: by message.
+    pub verdicts: Vec<(i64, Verdict)>,
+    pub outcome: Outcome,
+    pub ended_at: Timestamp,
+    /// A message that was sent as a first one although it was to be an edit.
+    pub anew: bool,
+}
+
+impl Job for Finish {
+    type Answer = ();
+
+    async fn perform(&mut self, work: &mut Work) -> anyhow::Result<()> {
+        for (id, verdict) in self.verdicts.clone() {
+            let Some(message) = outbox::queued(&mut work.connection, id).await? else { continue };
+            learn(work, &message, &self.outcome, self.ended_at).await?;
+            match verdict {
+                Verdict::Done { reference } => self.done(work, &message, &reference).await?,
+                Verdict::Again { not_before, attempts, doubtful } => {
+                    let again = Message { not_before: timestamp(not_before), attempts, doubtful, ..message };
+                    self.again(work, again).await?;
+                }
+                Verdict::GivenUp { reason, dead } => self.given_up(work, &message, &reason, dead).await?,
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Finish {
+    async fn done(&self, work: &mut Work, message: &Message, reference: &str) -> anyhow::Result<()> {
+        let connection = &mut work.connection;
+        outbox::finish(connection, message.id, State::Delivered, Some(self.ended_at), Some(reference), None).await?;
+        if let (Some(incident), Ok(id), true) = (message.incident, reference.parse(), message.kind == Kind::Card || self.anew) {
+            threads::set(&mut work.connection, incident, &message.address, id).await?;
+        }
+        if let Body::Digest { named } = &message.body {
+            for named in named.iter().filter(|named| named.ended) {
+                let Some(told) = outbox::queued(&mut work.connection, named.outbox).await? else { continue };
+                // It may have begun again since.
+                if told.told && !told.under_way {
+                    outbox::finish(&mut work.connection, told.id, State::Delivered, None, None, None).await?;
+                    work.change(Change::Remove(told.id));
+                }
+            }
+        }
+        let detail = format!("{} to {}", message.kind.name(), message.address);
+        work.note(audit::SELF, "delivered", message.incident, detail).await
+    }
+
+    async fn again(&self, work: &mut Work, mut message: Message) -> anyhow::Result<()> {
+        message.under_way = false;
+        match &self.outcome {
+            Outcome::Unparsable { .. } => message.plain = true,
+            Outcome::MessageGone => {
+                message.bare = true;
+                if let Some(incident) = message.incident {
+                    threads::forget(&mut work.connection, incident, &message.address).await?;
+                }
+            }
+            _ => {}
+        }
+        outbox::save(&mut work.connection, &message).await?;
+        Ok(outbox::called(&mut work.connection, message.id, self.ended_at).await?)
+    }
+
+    async fn given_up(&self, work: &mut Work, message: &Message, reason: &str, dead: bool) -> anyhow::Result<()> {
+        let connection = &mut work.connection;
+        outbox::finish(connection, message.id, State::GivenUp, Some(self.ended_at), None, Some(reason)).await?;
+        let detail = format!("{} to {}: {reason}", message.kind.name(), message.address);
+        work.note(audit::SELF, "given up", message.incident, detail).await?;
+        if let Body::Digest { named } = &message.body {
+            return release_named(work, named).await;
+        }
+        let sounded = matches!(message.kind, Kind::Card | Kind::Notice | Kind::Phone);
+        if let (Some(incident), true) = (message.incident, sounded && (dead || message.urgency == Urgency::Critical)) {
+            super::timers::undelivered(work, incident).await?;
+        }
+        Ok(())
+    }
+}
+
+/// What a digest should have told was not told.
+async fn release_named(work: &mut Work, named: &[Named]) -> anyhow::Result<()> {
+    for named in named {
+        if let Some(mut message) = outbox::queued(&mut work.connection, named.outbox).await? {
+            message.told = false;
+            work.put(message).await?;
+        }
+    }
+    Ok(())
+}
+
+/// What an outcome says about the chat rather than about the message.
+async fn learn(work: &mut Work, message: &Message, outcome: &Outcome, at: Timestamp) -> anyhow::Result<()> {
+    match (outcome, &message.address) {
+        (Outcome::RateLimited { retry_after }, address) => {
+            let until = at.checked_add(*retry_after).unwrap_or(at);
+            lanes::block(&mut work.connection, &address.lane(), at, until).await?;
+        }
+        (Outcome::Moved { chat: to }, Address::Telegram { bot, chat, .. }) => {
+            lanes::set_moved(&mut work.connection, bot, *chat, *to).await?;
+            threads::forget_all(&mut work.connection, &message.address).await?;
+            work.book.learn_moved(bot, *chat, *to);
+            work.note(audit::SELF, "chat moved", message.incident, format!("{} is now {to}", message.address)).await?;
+        }
+        (Outcome::TopicGone, Address::Telegram { bot, chat, topic: Some(topic) }) => {
+            lanes::set_topic_lost(&mut work.connection, bot, *chat, *topic).await?;
+            work.book.learn_lost_topic(bot, *chat, *topic);
+            work.note(audit::SELF, "topic gone", message.incident, message.address.to_string()).await?;
+        }
+        _ => {}
+    }
+    Ok(())
+}
+
+/// What came of a digest's first call. One that may have arrived, or must go as plain text, stays as a message of its own.
+pub struct FinishDigest {
+    pub digest: i64,
+    pub outcome: Outcome,
+    pub ended_at: Timestamp,
+}
+
+impl Job for FinishDigest {
+    type Answer = ();
+
+    async fn perform(&mut self, work: &mut Work) -> anyhow::Result<()> {
+        let Some(mut message) = outbox::queued(&mut work.connection, self.digest).await? else { return Ok(()) };
+        learn(work, &message, &self.outcome, self.ended_at).await?;
+        let finish = Finish { verdicts: Vec::new(), outcome: self.outcome.clone(), ended_at: self.ended_at, anew: false };
+        match &self.outcome {
+            Outcome::Delivered { reference } => finish.done(work, &message, reference).await,
+            Outcome::Unknown { .. } | Outcome::Unparsable { .. } => {
+                message.under_way = false;
+                message.doubtful = matches!(self.outcome, Outcome::Unknown { .. });
+                message.plain = !message.doubtful;
+                message.attempts = 1;
+                work.put(message.clone()).await?;
+                Ok(outbox::called(&mut work.connection, message.id, self.ended_at).await?)
+            }
+            _ => {
+                let Body::Digest { named } = message.body.clone() else { return Ok(()) };
+                let connection = &mut work.connection;
+                outbox::finish(connection, message.id, State::NotNeeded, Some(self.ended_at), None, None).await?;
+                for named in named {
+                    outbox::set_told(&mut work.connection, named.outbox, false).await?;
+                }
+                Ok(())
+            }
+        }
+    }
+}
+
+/// After a restart: the whole queue. What was under way may have arrived.
+pub struct Resume;
+
+impl Job for Resume {
+    type Answer = Vec<crate::schedule::Item>;
+
+    async fn perform(&mut self, work: &mut Work) -> anyhow::Result<Self::Answer> {
+        let mut queue = outbox::all_queued(&mut work.connection).await?;
+        for message in queue.iter_mut().filter(|message| message.under_way) {
+            message.under_way = false;
+            message.doubtful = true;
+            message.attempts += 1;
+            outbox::save(&mut work.connection, message).await?;
+        }
+        Ok(queue.iter().map(item).collect())
+    }
+}

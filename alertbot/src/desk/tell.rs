@@ -1,0 +1,223 @@
+//! What an effect of the state machine becomes: rows of the outbox.
+//!
+//! Of one incident at most one message of each kind waits for one chat, and it takes in what happens meanwhile: words are made
+//! at the moment of sending. So a storm makes queues longer by incidents, never by changes.
+
+use super::{Change, Work, book::Hush};
+use crate::{
+    incident::{Effect, Happening, Incident, IncidentId, Severity},
+    notify::Address,
+    schedule::{Kind, Urgency},
+    store::{
+        audit, incidents,
+        outbox::{self, Body, Message, Words},
+        threads,
+    },
+};
+
+impl Work {
+    /// Keeps the incident's new state together with everything that follows from it.
+    pub async fn carry_out(&mut self, incident: &Incident, effects: Vec<Effect>) -> anyhow::Result<()> {
+        incidents::save(&mut self.connection, incident).await?;
+        self.change(Change::Timers);
+        for effect in effects {
+            match effect {
+                Effect::Tell(happening) => self.tell(incident, &happening).await?,
+                Effect::Call { step, round, everyone, by } => self.call(incident, step, round, everyone, by).await?,
+                Effect::EndSilence { id } => {
+                    let name = silence_to_end(&incident.source, &id);
+                    crate::store::facts::set(&mut self.connection, &name, &incident.id.0.to_string()).await?;
+                    self.change(Change::EndSilence);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Every chat that follows the incident hears of it: those of its routes, and those that a step of the escalation told.
+    pub async fn tell(&mut self, incident: &Incident, happening: &Happening) -> anyhow::Result<()> {
+        self.note(actor(incident, happening), action(happening), Some(incident.id), detail(happening)).await?;
+        let mut addresses = self.book.chats(incident);
+        for told in threads::addresses(&mut self.connection, incident.id).await? {
+            if !addresses.contains(&told) {
+                addresses.push(told);
+            }
+        }
+        for address in addresses {
+            self.tell_address(incident, &address, happening).await?;
+        }
+        Ok(())
+    }
+
+    pub(super) async fn tell_address(
+        &mut self,
+        incident: &Incident,
+        address: &Address,
+        happening: &Happening,
+    ) -> anyhow::Result<()> {
+        let queued = outbox::queued_of_incident(&mut self.connection, incident.id, address).await?;
+        let waiting = |kind| queued.iter().find(|message| message.kind == kind && !message.under_way).cloned();
+        if let Some(card) = waiting(Kind::Card) {
+            // It has not been told of at all: one message will say all of it.
+            return self.append(incident, card, happening).await;
+        }
+        let has_card = queued.iter().any(|message| message.kind == Kind::Card)
+            || threads::get(&mut self.connection, incident.id, address).await?.is_some();
+        if !has_card {
+            return match happening.sounds() {
+                true => self.add(incident, address, Kind::Card, happening).await,
+                false => Ok(()),
+            };
+        }
+        if happening.sounds() {
+            match waiting(Kind::Notice) {
+                Some(notice) => self.append(incident, notice, happening).await?,
+                None => self.add(incident, address, Kind::Notice, happening).await?,
+            }
+        }
+        match waiting(Kind::Edit) {
+            Some(edit) => self.append(incident, edit, happening).await,
+            None => self.add(incident, address, Kind::Edit, happening).await,
+        }
+    }
+
+    async fn add(&mut self, incident: &Incident, address: &Address, kind: Kind, happening: &Happening) -> anyhow::Result<()> {
+        let body = Body::Incident { happenings: vec![happening.clone()] };
+        let mut message = self.message(Some(incident.id), address, kind, Urgency::Quiet, body);
+        self.weigh(incident, &mut message, happening);
+        self.put(message).await?;
+        Ok(())
+    }
+
+    async fn append(&mut self, incident: &Incident, mut message: Message, happening: &Happening) -> anyhow::Result<()> {
+        if let Body::Incident { happenings } = &mut message.body {
+            happenings.push(happening.clone());
+            let surplus = happenings.len().saturating_sub(MOST_HAPPENINGS);
+            happenings.drain(..surplus);
+        }
+        // What a digest said of it is not so any more.
+        message.told = false;
+        self.weigh(incident, &mut message, happening);
+        self.put(message).await?;
+        Ok(())
+    }
+
+    /// How urgent a message is, when it is overdue, and whether quiet hours hold it.
+    fn weigh(&self, incident: &Incident, message: &mut Message, happening: &Happening) {
+        let critical = incident.severity == Severity::Critical && incident.is_open();
+        let sounds = matches!(message.kind, Kind::Card | Kind::Notice);
+        let urgency = match (sounds, critical) {
+            (true, true) => Urgency::Critical,
+            (true, false) => Urgency::Ordinary,
+            (false, _) if was_pressed(happening) => Urgency::Answer,
+            (false, _) => Urgency::Quiet,
+        };
+        // A card whose incident ended before anybody heard of it is told, but wakes nobody.
+        let ended = sounds && !incident.is_open();
+        message.urgency = if ended { Urgency::Ordinary } else { message.urgency.min(urgency) };
+        message.digestible = sounds && message.urgency == Urgency::Ordinary;
+        if !sounds {
+            return;
+        }
+        match self.book.hush(&message.address, incident.severity, self.now) {
+            Hush::Hold(until) => message.not_before = message.not_before.max(until),
+            // A message that was held for a lesser severity goes now.
+            Hush::Loud | Hush::Mute => message.not_before = message.since,
+        }
+        if message.urgency == Urgency::Critical && message.overdue_at.is_none() && !message.told {
+            let within = self.book.config.incidents.critical_within;
+            message.overdue_at = message.not_before.max(self.now).checked_add(within).ok();
+        } else if message.urgency != Urgency::Critical {
+            message.overdue_at = None;
+        }
+    }
+
+    /// A message with nothing special about it.
+    pub fn message(&self, incident: Option<IncidentId>, address: &Address, kind: Kind, urgency: Urgency, body: Body) -> Message {
+        Message {
+            id: 0,
+            incident,
+            address: address.clone(),
+            kind,
+            urgency,
+            body,
+            since: self.now,
+            not_before: self.now,
+            overdue_at: None,
+            digestible: false,
+            told: false,
+            attempts: 0,
+            doubtful: false,
+            plain: false,
+            bare: false,
+            under_way: false,
+        }
+    }
+
+    /// Ready words into a chat or onto a telephone.
+    pub async fn say(&mut self, address: &Address, urgency: Urgency, words: Words) -> anyhow::Result<()> {
+        let kind = if matches!(address, Address::Phone { .. }) { Kind::Phone } else { Kind::Text };
+        let message = self.message(None, address, kind, urgency, Body::Text(words));
+        self.put(message).await?;
+        Ok(())
+    }
+}
+
+/// Happenings that one waiting message remembers: the state itself is read when it is sent.
+const MOST_HAPPENINGS: usize = 20;
+
+/// The fact that a silence should be ended, until it was.
+pub fn silence_to_end(source: &str, id: &str) -> String {
+    format!("{SILENCE_TO_END}{source}/{id}")
+}
+
+pub const SILENCE_TO_END: &str = "end silence ";
+
+/// Somebody is looking at the message and waits for it to change.
+fn was_pressed(happening: &Happening) -> bool {
+    matches!(
+        happening,
+        Happening::Acknowledged { .. } | Happening::Silenced { .. } | Happening::Unsilenced { .. } | Happening::Reassigned { .. }
+    )
+}
+
+fn actor<'a>(incident: &'a Incident, happening: &'a Happening) -> &'a str {
+    match happening {
+        Happening::Acknowledged { by }
+        | Happening::AcknowledgementEnded { by }
+        | Happening::Reassigned { by, .. }
+        | Happening::Silenced { by }
+        | Happening::Unsilenced { by } => by,
+        Happening::Escalated { by, .. } => by.as_deref().unwrap_or(audit::SELF),
+        _ => &incident.source,
+    }
+}
+
+fn action(happening: &Happening) -> &'static str {
+    match happening {
+        Happening::Fired => "fired",
+        Happening::Reopened { .. } => "reopened",
+        Happening::SeverityRaised { .. } => "severity raised",
+        Happening::Joined { .. } => "joined",
+        Happening::Escalated { .. } => "escalated",
+        Happening::Reminded => "reminded",
+        Happening::Acknowledged { .. } => "acknowledged",
+        Happening::AcknowledgementEnded { .. } => "acknowledgement ended",
+        Happening::Reassigned { .. } => "reassigned",
+        Happening::Silenced { .. } => "silenced",
+        Happening::Unsilenced { .. } => "unsilenced",
+        Happening::Resolved => "resolved",
+        Happening::Changed => "changed",
+    }
+}
+
+fn detail(happening: &Happening) -> String {
+    match happening {
+        Happening::Joined { count } => format!("{count} alerts"),
+        Happening::SeverityRaised { from } => format!("from {}", from.name()),
+        Happening::Escalated { step, round, to, .. } => format!("round {round}, step {step}: {}", to.join(", ")),
+        Happening::Reassigned { to, .. } => format!("to {to}"),
+        Happening::Reopened { flapping: true } => "flapping".into(),
+        _ => String::new(),
+    }
+}

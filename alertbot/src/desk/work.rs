@@ -1,0 +1,92 @@
+//! What a job works with: the connection inside the transaction, the time of the batch, the rules, and what it changes.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use sqlx::SqliteConnection;
+
+use super::{Book, Change};
+use crate::{
+    clock::{Clock, moment},
+    incident::IncidentId,
+    schedule::{Item, Kind},
+    store::{
+        Store,
+        audit::{self, Entry},
+        outbox::{self, Message, State},
+    },
+};
+
+pub struct Work {
+    pub connection: SqliteConnection,
+    pub book: Arc<Book>,
+    /// The same for every job of a batch.
+    pub now: Timestamp,
+    clock: Clock,
+    changes: Vec<Change>,
+}
+
+impl Work {
+    pub(super) fn new(store: Store, book: Arc<Book>, clock: Clock) -> Self {
+        Self { connection: store.writer, book, now: clock.now(), clock, changes: Vec::new() }
+    }
+
+    pub(super) fn begin(&mut self) {
+        self.now = self.clock.now();
+        self.changes.clear();
+    }
+
+    pub(super) fn forget(&mut self) {
+        self.changes.clear();
+    }
+
+    pub(super) fn take_changes(&mut self) -> Vec<Change> {
+        std::mem::take(&mut self.changes)
+    }
+
+    pub fn change(&mut self, change: Change) {
+        self.changes.push(change);
+    }
+
+    pub async fn note(&mut self, actor: &str, action: &str, incident: Option<IncidentId>, detail: String) -> anyhow::Result<()> {
+        let entry = Entry { at: self.now, actor: actor.to_owned(), action: action.to_owned(), incident, detail };
+        Ok(audit::insert(&mut self.connection, &entry).await?)
+    }
+
+    /// A new message, or one with a new state, into the database and the sender's queue.
+    pub async fn put(&mut self, mut message: Message) -> anyhow::Result<i64> {
+        if message.id == 0 {
+            outbox::insert(&mut self.connection, &mut message).await?;
+        } else {
+            outbox::save(&mut self.connection, &message).await?;
+        }
+        let id = message.id;
+        self.change(Change::Put(Box::new(item(&message))));
+        Ok(id)
+    }
+
+    /// Nobody needs the message any more.
+    pub async fn drop_message(&mut self, id: i64) -> anyhow::Result<()> {
+        outbox::finish(&mut self.connection, id, State::NotNeeded, None, None, None).await?;
+        self.change(Change::Remove(id));
+        Ok(())
+    }
+}
+
+/// A row as the planner sees it.
+pub fn item(message: &Message) -> Item {
+    Item {
+        id: message.id,
+        address: message.address.lane(),
+        kind: message.kind,
+        urgency: message.urgency,
+        since: moment(message.since),
+        not_before: moment(message.not_before),
+        overdue_at: message.overdue_at.map(moment),
+        digestible: message.digestible && matches!(message.kind, Kind::Card | Kind::Notice),
+        told: message.told,
+        attempts: message.attempts,
+        detours: 0,
+        doubtful: message.doubtful,
+    }
+}

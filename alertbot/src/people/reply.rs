@@ -1,0 +1,111 @@
+//! What a provider of SMS calls back with: how far a message came, and what people wrote, `ACK 1234`.
+
+use crate::{
+    config::{Person, Role},
+    desk::{
+        Unavailable,
+        act::{Act, Note, Perform, Performed, Reported, Say},
+    },
+    notify::{Address, Callback, Medium},
+    schedule::Urgency,
+    store::{incidents, outbox::Words},
+    webhook::server::Intake,
+};
+
+/// Writes down what a provider told.
+///
+/// # Errors
+/// When the store took nothing: the provider will tell it again.
+pub async fn take(intake: &Intake, provider: &str, callback: Callback) -> Result<(), Unavailable> {
+    match callback {
+        Callback::Delivery { reference, report } => {
+            intake.metrics.callbacks.with_label_values(&[provider, "delivery"]).inc();
+            let known = intake.desk.perform(Reported { provider: provider.to_owned(), reference, report }).await?;
+            if !known {
+                tracing::debug!(provider, "a report about a message that is not known, or was reported already");
+            }
+            Ok(())
+        }
+        Callback::Message { from, text } => {
+            intake.metrics.callbacks.with_label_values(&[provider, "message"]).inc();
+            let Some(person) = intake.book.config.person_of_phone(&from) else {
+                tracing::warn!(provider, "an SMS from a number that no person of the configuration has");
+                return intake.desk.perform(refusal("a stranger", "sent an SMS")).await;
+            };
+            message(intake, person, &text).await
+        }
+    }
+}
+
+async fn message(intake: &Intake, person: &Person, text: &str) -> Result<(), Unavailable> {
+    let Some(code) = code(text) else {
+        return intake.desk.perform(refusal(&person.name, "sent an SMS that is not ACK and a code")).await;
+    };
+    if person.role < Role::Responder {
+        return intake.desk.perform(refusal(&person.name, "may not acknowledge")).await;
+    }
+    let found = incidents::by_code(&intake.desk.readers, code).await.map_err(|error| Unavailable(error.to_string()))?;
+    let answer = match found {
+        None => format!("{code}: no open incident has this code."),
+        Some(incident) => {
+            let act = Perform { incident: incident.id, by: person.name.clone(), act: Act::Acknowledge };
+            match intake.desk.perform(act).await? {
+                Performed::Done(incident) => format!("{code} acknowledged: {}", incident.title()),
+                Performed::Nothing(incident) if !incident.is_open() => format!("{code} has ended: {}", incident.title()),
+                Performed::Nothing(_) => format!("{code} is yours already."),
+                Performed::Unknown => format!("{code}: no open incident has this code."),
+            }
+        }
+    };
+    let Some(address) =
+        person.sms.clone().map(|provider| Address::Phone { provider, person: person.name.clone(), medium: Medium::Sms })
+    else {
+        return Ok(());
+    };
+    let words = Words { text: answer, ..Words::default() };
+    intake.desk.perform(Say { address, urgency: Urgency::Answer, words }).await
+}
+
+fn refusal(actor: &str, detail: &str) -> Note {
+    Note { actor: actor.to_owned(), action: "refused".into(), incident: None, detail: detail.to_owned() }
+}
+
+/// `ACK 1234`, in any case, with a colon or without; Persian and Arabic digits too.
+fn code(text: &str) -> Option<u32> {
+    let mut words = text.split(|character: char| character.is_whitespace() || matches!(character, ':' | '#' | '.' | ','));
+    let mut words = words.by_ref().filter(|word| !word.is_empty());
+    if !matches!(words.next()?.to_lowercase().as_str(), "ack" | "acknowledge" | "تایید" | "تأیید") {
+        return None;
+    }
+    let digits: String = words.next()?.chars().map(latin).collect();
+    digits.parse().ok()
+}
+
+fn latin(digit: char) -> char {
+    let from = |zero: char| (u32::from(digit)).checked_sub(u32::from(zero)).filter(|value| *value < 10);
+    let value = from('۰').or_else(|| from('٠'));
+    value.and_then(|value| char::from_digit(value, 10)).unwrap_or(digit)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::code;
+
+    #[test]
+    fn a_code_is_read_as_people_write_it() {
+        for (text, expected) in [
+            ("ACK 1234", Some(1234)),
+            (" ack  1234 thanks", Some(1234)),
+            ("Ack:1234", Some(1234)),
+            ("ACK #1234.", Some(1234)),
+            ("ACK ۱۲۳۴", Some(1234)),
+            ("تأیید ١٢٣٤", Some(1234)),
+            ("1234", None),
+            ("ACK", None),
+            ("ACK x", None),
+            ("NACK 1234", None),
+        ] {
+            assert_eq!(code(text), expected, "{text}");
+        }
+    }
+}

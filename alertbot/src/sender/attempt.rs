@@ -1,0 +1,92 @@
+//! One call: words from the state of now, an address from the configuration of now, and what came of it.
+
+use jiff::Timestamp;
+
+use super::{Receivers, words};
+use crate::{
+    desk::{Book, book::Hush, deliver::Dispatch},
+    incident::{Incident, Severity},
+    notify::{
+        Address, Outcome, phone,
+        telegram::{Call, Place, Telegram, Text},
+    },
+    schedule::{Kind, Urgency},
+    store::outbox::{Body, Message},
+};
+
+pub(super) async fn attempt(receivers: &Receivers, book: &Book, dispatch: &Dispatch, now: Timestamp) -> Outcome {
+    let missing = |name: &str| Outcome::Refused { reason: format!("{name} is not in the configuration any more"), dead: true };
+    let message = &dispatch.messages[0];
+    match &message.address {
+        Address::Telegram { bot, chat, topic } => {
+            let Some(telegram) = receivers.bots.get(bot) else { return missing(bot) };
+            let place = book.place(bot, *chat, *topic);
+            chat_call(telegram, book, dispatch, message, place, now).await
+        }
+        Address::Phone { provider, person, medium } => {
+            let Some(receiver) = receivers.phones.get(provider) else { return missing(provider) };
+            let Some(number) = book.config.person(person).and_then(|person| person.phone.as_ref()) else {
+                return missing(person);
+            };
+            let call = phone::Call {
+                id: message.id,
+                medium: *medium,
+                number: number.expose().to_owned(),
+                text: words::phone(book, dispatch, *medium, now),
+            };
+            receiver.send(&call).await
+        }
+    }
+}
+
+async fn chat_call(
+    telegram: &Telegram,
+    book: &Book,
+    dispatch: &Dispatch,
+    message: &Message,
+    place: Place,
+    now: Timestamp,
+) -> Outcome {
+    let reply_to = dispatch.thread.filter(|_| !message.bare);
+    let call = match (&message.body, message.kind) {
+        (Body::Incident { happenings }, kind) => {
+            let Some(incident) = dispatch.incidents.first() else {
+                return Outcome::Refused { reason: "its incident is gone".into(), dead: false };
+            };
+            let silent = is_silent(book, incident, message, now);
+            match (kind, dispatch.thread) {
+                (Kind::Edit, Some(thread)) if !dispatch.anew => {
+                    let text = words::card(book, incident, message, happenings, now);
+                    Call::Edit { chat: place.chat, message: thread, text }
+                }
+                (Kind::Notice, _) => {
+                    Call::Send { place, text: words::notice(book, incident, message, happenings, now), reply_to, silent }
+                }
+                _ => {
+                    let text = words::card(book, incident, message, happenings, now);
+                    Call::Send { place, text, reply_to: None, silent: silent || dispatch.anew }
+                }
+            }
+        }
+        (Body::Digest { .. }, _) => {
+            let text = words::digest(book, &dispatch.incidents, message, now);
+            Call::Send { place, text, reply_to: None, silent: false }
+        }
+        (Body::Text(ready), _) => {
+            let text = Text { text: ready.text.clone(), html: !message.plain, buttons: ready.buttons.clone() };
+            let reply_to = ready.reply_to.filter(|_| !message.bare);
+            Call::Send { place, text: words::repeated(text, message), reply_to, silent: ready.silent }
+        }
+        (Body::Picture { .. }, _) => {
+            return Outcome::Refused { reason: "pictures are not drawn".into(), dead: false };
+        }
+    };
+    telegram.call(&call).await
+}
+
+/// Without a sound: quiet hours say so, a digest has told it, or it has ended.
+fn is_silent(book: &Book, incident: &Incident, message: &Message, now: Timestamp) -> bool {
+    let hushed = book.hush(&message.address, incident.severity, now) == Hush::Mute;
+    let said = message.told && message.urgency != Urgency::Critical;
+    hushed || said || (!incident.is_open() && incident.severity < Severity::Critical)
+}

@@ -1,0 +1,319 @@
+//! The one stage that sends: it asks the planner what goes next, has it claimed, makes the call, and hands the outcome to the
+//! planner and to the desk. Retry, deadlines, budgets, metrics and the log of deliveries are here and nowhere else.
+
+mod attempt;
+pub mod receivers;
+mod words;
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    clock::{Clock, timestamp},
+    desk::{
+        Book, Change, Desk,
+        deliver::{Claim, Dispatch, Finish, FinishDigest},
+        timers::Overdue,
+    },
+    metrics::DeliveryMetrics,
+    notify::{Address, Outcome},
+    schedule::{Action, Limits, Moment, Planner, Restored, Step, Urgency, Verdict},
+};
+
+pub use receivers::Receivers;
+
+/// What the sender needs.
+pub struct Sender {
+    pub planner: Planner,
+    pub desk: Desk,
+    pub book: Arc<Book>,
+    pub receivers: Arc<Receivers>,
+    pub clock: Clock,
+    pub metrics: DeliveryMetrics,
+    pub changes: mpsc::UnboundedReceiver<Change>,
+    /// Woken when a silence should be ended in an Alertmanager.
+    pub end_silences: Arc<tokio::sync::Notify>,
+    /// Woken when the time of the next step may have changed.
+    pub timers: Arc<tokio::sync::Notify>,
+}
+
+/// What a task that was started reports.
+enum Report {
+    Withdrawn { ids: Vec<i64> },
+    Ended { ids: Vec<i64>, dispatch: Box<Dispatch>, digest: bool, outcome: Outcome, took: Duration },
+    Probed { carrier: String, answered: bool },
+}
+
+/// How often what came of a call is offered to a store that takes nothing, a second apart.
+const FINISH_TRIES: usize = 60;
+/// How often the gauges are brought up to date at most.
+const GAUGES_EVERY: Duration = Duration::from_secs(1);
+
+/// What the configuration allows each carrier.
+pub fn limits(book: &Book) -> Limits {
+    use crate::schedule::CarrierLimits;
+    let bots = book.config.bots.iter().map(|bot| {
+        let budget = bot.budget;
+        let limits = CarrierLimits::telegram(
+            budget.overall_per_second as usize,
+            budget.chat_per_minute as usize,
+            budget.group_per_minute as usize,
+        );
+        (bot.name.clone(), limits)
+    });
+    let providers = book.config.providers.iter().map(|one| (one.name.clone(), CarrierLimits::phone(one.per_minute as usize)));
+    Limits { carriers: bots.chain(providers).collect() }
+}
+
+/// A planner that remembers what was before the restart.
+pub fn planner(book: &Book, restored: &Restored) -> Planner {
+    Planner::new(limits(book), restored)
+}
+
+impl Sender {
+    /// Sends until the shutdown; calls under way are waited for by the caller's deadline.
+    pub async fn run(mut self, stop: CancellationToken) {
+        let (reports, mut reported) = mpsc::unbounded_channel();
+        let mut under_way = 0_usize;
+        let mut gauges_at = Moment::ZERO;
+        loop {
+            while let Ok(change) = self.changes.try_recv() {
+                self.take(change);
+            }
+            let now = self.clock.moment();
+            if now >= gauges_at {
+                self.gauges(now);
+                gauges_at = now + GAUGES_EVERY;
+            }
+            let wait = if stop.is_cancelled() {
+                None
+            } else {
+                match self.planner.step(now) {
+                    Step::Do(action) => {
+                        under_way += usize::from(self.act(action, &reports));
+                        continue;
+                    }
+                    Step::Wait(wait) => wait,
+                }
+            };
+            if stop.is_cancelled() && under_way == 0 {
+                return;
+            }
+            let wake = self.clock.instant(wait.unwrap_or(gauges_at).min(gauges_at));
+            tokio::select! {
+                change = self.changes.recv() => match change {
+                    Some(change) => self.take(change),
+                    None => return,
+                },
+                Some(report) = reported.recv() => {
+                    under_way -= 1;
+                    self.hear(report);
+                }
+                () = tokio::time::sleep_until(wake.into()) => {}
+                () = stop.cancelled(), if !stop.is_cancelled() => {}
+            }
+        }
+    }
+
+    fn take(&mut self, change: Change) {
+        match change {
+            Change::Put(item) => self.planner.put(*item, self.clock.moment()),
+            Change::Remove(id) => self.planner.remove(id),
+            Change::EndSilence => self.end_silences.notify_one(),
+            Change::Timers => self.timers.notify_one(),
+        }
+    }
+
+    /// Starts what the planner asks for. Tells whether a report will come.
+    fn act(&mut self, action: Action, reports: &mpsc::UnboundedSender<Report>) -> bool {
+        let reports = reports.clone();
+        match action {
+            Action::Send(id) => self.send(vec![id], false, reports),
+            Action::Together(ids) => self.send(ids, false, reports),
+            Action::Digest(ids) => self.send(ids, true, reports),
+            Action::Probe(carrier) => {
+                let receivers = Arc::clone(&self.receivers);
+                tokio::spawn(async move {
+                    let answered = receivers.probe(&carrier).await;
+                    let _ = reports.send(Report::Probed { carrier, answered });
+                });
+            }
+            Action::Overdue(id) => {
+                self.metrics.overdue.inc();
+                let desk = self.desk.clone();
+                tokio::spawn(async move {
+                    if let Err(error) = desk.perform(Overdue { id }).await {
+                        tracing::error!(%error, outbox.id = id, "an overdue message was not passed on");
+                    }
+                });
+                return false;
+            }
+        }
+        true
+    }
+
+    fn send(&self, ids: Vec<i64>, digest: bool, reports: mpsc::UnboundedSender<Report>) {
+        let (desk, receivers, book) = (self.desk.clone(), Arc::clone(&self.receivers), Arc::clone(&self.book));
+        let clock = self.clock;
+        tokio::spawn(async move {
+            // Fails when the sender has ended: the claim is then found after the restart.
+            let _ = reports.send(match desk.perform(Claim { ids: ids.clone(), digest }).await {
+                Ok(Some(dispatch)) => {
+                    let began = std::time::Instant::now();
+                    let outcome = attempt::attempt(&receivers, &book, &dispatch, clock.now()).await;
+                    Report::Ended { ids, dispatch: Box::new(dispatch), digest, outcome, took: began.elapsed() }
+                }
+                Ok(None) => Report::Withdrawn { ids },
+                Err(_) => {
+                    // The store takes nothing: the log has it. The message waits a moment and is tried again.
+                    tokio::time::sleep(Duration::from_secs(1)).await;
+                    Report::Withdrawn { ids }
+                }
+            });
+        });
+    }
+
+    fn hear(&mut self, report: Report) {
+        let now = self.clock.moment();
+        match report {
+            Report::Withdrawn { ids } => self.planner.withdrawn(&ids, now),
+            Report::Probed { carrier, answered } => {
+                tracing::info!(carrier, answered, "a carrier was probed");
+                self.planner.probed(&carrier, answered, now);
+            }
+            Report::Ended { ids, dispatch, digest, outcome, took } => {
+                self.count(&dispatch, &outcome, took);
+                let ended_at = timestamp(now);
+                let anew = dispatch.anew;
+                if digest {
+                    self.planner.digest_ended(&ids, &outcome, now);
+                    let digest = dispatch.messages[0].id;
+                    self.finish(move || FinishDigest { digest, outcome: outcome.clone(), ended_at });
+                } else {
+                    // Of messages sent together some may have turned out not to be needed.
+                    let verdicts = self.planner.ended(&ids, &outcome, now);
+                    self.count_verdicts(&dispatch, &verdicts);
+                    self.finish(move || Finish { verdicts: verdicts.clone(), outcome: outcome.clone(), ended_at, anew });
+                }
+            }
+        }
+    }
+
+    /// Writes down what came of a call, in the order in which calls ended. The store may be away for a while.
+    fn finish<J: crate::desk::Job>(&self, job: impl Fn() -> J + Send + 'static) {
+        let first = self.desk.post(job());
+        let desk = self.desk.clone();
+        tokio::spawn(async move {
+            let mut result = first.await.map(drop);
+            for _ in 0..FINISH_TRIES {
+                if result.is_ok() {
+                    return;
+                }
+                tokio::time::sleep(Duration::from_secs(1)).await;
+                result = desk.perform(job()).await.map(drop);
+            }
+            tracing::error!("what came of a call was not written down: after a restart it counts as unknown");
+        });
+    }
+
+    fn count(&self, dispatch: &Dispatch, outcome: &Outcome, took: Duration) {
+        let first = &dispatch.messages[0];
+        let channel = first.address.channel();
+        self.metrics.sent.with_label_values(&[channel, first.kind.name(), outcome.name()]).inc();
+        self.metrics.call.with_label_values(&[channel]).observe(took.as_secs_f64());
+        let (address, kind) = (first.address.to_string(), first.kind.name());
+        let duration = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);
+        match outcome {
+            Outcome::Delivered { .. } => {
+                let now = self.clock.now();
+                for message in dispatch.messages.iter().filter(|message| message.urgency <= Urgency::Ordinary) {
+                    let seconds = now.duration_since(message.since).as_secs_f64();
+                    let labels = [channel, urgency_name(message.urgency)];
+                    self.metrics.accepted_to_sent.with_label_values(&labels).observe(seconds);
+                }
+                tracing::info!(
+                    { event.duration = duration, address, kind, outbox.id = first.id, incident.id = first.incident.map(|id| id.0) },
+                    "delivered"
+                );
+            }
+            Outcome::TryAgain { reason } | Outcome::Unknown { reason } | Outcome::Unparsable { reason } => tracing::warn!(
+                { event.duration = duration, address, kind, outbox.id = first.id, outcome = outcome.name(), reason },
+                "not delivered"
+            ),
+            Outcome::Refused { reason, dead } => tracing::error!(
+                { event.duration = duration, address, kind, outbox.id = first.id, dead, reason },
+                "refused"
+            ),
+            Outcome::RateLimited { retry_after } => tracing::warn!(
+                { address, kind, outbox.id = first.id, retry_after_seconds = retry_after.as_secs() },
+                "told to wait"
+            ),
+            Outcome::Moved { .. } | Outcome::TopicGone | Outcome::MessageGone => {
+                tracing::warn!({ address, kind, outbox.id = first.id, outcome = outcome.name() }, "sent another way");
+            }
+        }
+    }
+
+    fn count_verdicts(&self, dispatch: &Dispatch, verdicts: &[(i64, Verdict)]) {
+        for (_, verdict) in verdicts {
+            if let Verdict::GivenUp { dead, reason } = verdict {
+                let channel = dispatch.messages[0].address.channel();
+                let why = if *dead {
+                    "dead"
+                } else if dispatch.messages[0].doubtful {
+                    "unknown"
+                } else {
+                    "refused"
+                };
+                self.metrics.given_up.with_label_values(&[channel, why]).inc();
+                tracing::error!(channel, reason, outbox.id = dispatch.messages[0].id, "given up");
+            }
+        }
+    }
+
+    fn gauges(&mut self, now: Moment) {
+        let oldest = self.planner.oldest().map_or(0.0, |since| now.saturating_sub(since).as_secs_f64());
+        self.metrics.oldest.set(oldest);
+        let mut counts = std::collections::BTreeMap::new();
+        for channel in ["telegram", "sms", "voice"] {
+            for urgency in Urgency::ALL {
+                counts.insert((channel, urgency), 0_i64);
+            }
+        }
+        for item in self.planner.items() {
+            *counts.entry((item.address.channel(), item.urgency)).or_default() += 1;
+        }
+        for ((channel, urgency), count) in counts {
+            self.metrics.queued.with_label_values(&[channel, urgency_name(urgency)]).set(count);
+        }
+        let budgets = self.planner.budgets(now);
+        for chat in &self.book.config.chats {
+            let lane = Address::Telegram { bot: chat.bot.clone(), chat: chat.id, topic: None };
+            let full = || {
+                self.book
+                    .config
+                    .bot(&chat.bot)
+                    .map_or(0, |bot| if chat.id < 0 { bot.budget.group_per_minute } else { bot.budget.chat_per_minute })
+            };
+            let left = budgets.iter().find(|(address, _)| *address == lane).map_or_else(|| full() as usize, |(_, left)| *left);
+            self.metrics.budget.with_label_values(&[&chat.name]).set(i64::try_from(left).unwrap_or(i64::MAX));
+        }
+        let trouble: Vec<String> = self.planner.carriers_in_trouble().map(str::to_owned).collect();
+        for carrier in self.receivers.carriers() {
+            let value = i64::from(trouble.iter().any(|name| name == carrier));
+            self.metrics.trouble.with_label_values(&[carrier]).set(value);
+        }
+    }
+}
+
+fn urgency_name(urgency: Urgency) -> &'static str {
+    match urgency {
+        Urgency::Critical => "critical",
+        Urgency::Answer => "answer",
+        Urgency::Ordinary => "ordinary",
+        Urgency::Quiet => "quiet",
+        Urgency::Picture => "picture",
+    }
+}

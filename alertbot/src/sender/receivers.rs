@@ -1,0 +1,45 @@
+//! Every receiver of the configuration, by name.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use anyhow::Context;
+
+use crate::{
+    config::Config,
+    notify::{Phone, telegram::Telegram},
+};
+
+/// Bots and providers.
+#[derive(Clone, Default)]
+pub struct Receivers {
+    pub bots: BTreeMap<String, Telegram>,
+    pub phones: BTreeMap<String, Arc<dyn Phone>>,
+}
+
+impl Receivers {
+    /// # Errors
+    /// When a receiver cannot be built from its settings.
+    pub fn new(config: &Config) -> anyhow::Result<Self> {
+        let mut receivers = Self::default();
+        for bot in &config.bots {
+            let telegram = Telegram::new(&bot.token, &bot.api_url, bot.proxy.as_ref(), bot.timeout);
+            receivers.bots.insert(bot.name.clone(), telegram.with_context(|| format!("bot {}", bot.name))?);
+        }
+        Ok(receivers)
+    }
+
+    pub fn carriers(&self) -> impl Iterator<Item = &str> {
+        self.bots.keys().chain(self.phones.keys()).map(String::as_str)
+    }
+
+    /// Whether a carrier answers.
+    pub async fn probe(&self, carrier: &str) -> bool {
+        if let Some(bot) = self.bots.get(carrier) {
+            return bot.probe().await;
+        }
+        match self.phones.get(carrier) {
+            Some(phone) => phone.probe().await,
+            None => false,
+        }
+    }
+}

@@ -1,0 +1,204 @@
+//! `alertbot serve`, assembled: store, desk, sender, listeners, and the order in which they end. Never: what they do.
+
+use std::{future::Future, net::SocketAddr, sync::Arc, time::Duration};
+
+use anyhow::Context;
+use jiff::SignedDuration;
+use service_kit::{
+    admin::{self, Admin},
+    health::{Health, Latch},
+    metrics::Metrics,
+    shutdown::Shutdown,
+    telemetry::LogLevel,
+};
+use tokio::{
+    net::TcpListener,
+    sync::{Notify, mpsc},
+};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    clock::{Clock, moment},
+    config::Config,
+    desk::{Book, Desk, Housekeeping, deliver::Resume, timers::Due},
+    metrics::AlertbotMetrics,
+    schedule::Restored,
+    sender::{self, Receivers, Sender},
+    store::{Store, incidents, lanes, outbox},
+    watchdog,
+    webhook::server::{self, Intake},
+};
+
+/// Where the bot listens.
+pub struct Listeners {
+    /// Webhooks and callbacks.
+    pub http: TcpListener,
+    /// Metrics, liveness, readiness.
+    pub admin: TcpListener,
+}
+
+/// How long the state machine's clock sleeps at most: a step is never later than this.
+const LONGEST_SLEEP: Duration = Duration::from_secs(5);
+const HOUSEKEEPING_EVERY: Duration = Duration::from_secs(600);
+const GAUGES_EVERY: Duration = Duration::from_secs(5);
+/// What the budgets must remember of the time before a restart.
+const REMEMBERED: SignedDuration = SignedDuration::from_secs(70);
+
+/// The subcommand.
+pub async fn run(config: Config, level: LogLevel, shutdown: Shutdown) -> anyhow::Result<()> {
+    let listeners =
+        Listeners { http: bind(config.listen, "listen").await?, admin: bind(config.admin_listen, "admin_listen").await? };
+    run_on(listeners, config, level, shutdown).await
+}
+
+/// The same on given listeners. Returns when the shutdown has begun and everything has ended.
+pub async fn run_on(listeners: Listeners, config: Config, level: LogLevel, shutdown: Shutdown) -> anyhow::Result<()> {
+    let metrics = Metrics::new("alertbot", env!("CARGO_PKG_VERSION"), option_env!("ALERTBOT_COMMIT"));
+    let own = AlertbotMetrics::register(&metrics)?;
+    let health = Health::new();
+    let ready = health.latch("store", "opening the database");
+    let admin = Admin { metrics, health: health.clone(), log_level: level };
+    // Open until the very end, so that the last minutes are scraped and readiness says no.
+    tokio::spawn(admin::serve(listeners.admin, std::future::pending(), admin));
+
+    let clock = Clock::default();
+    let store = Store::open(&config.store.path, config.store.bytes).await?;
+    let now = clock.now();
+    let readers = store.readers.clone();
+    let (moved, lost_topics) = (lanes::moved(&readers).await?, lanes::lost_topics(&readers).await?);
+    let book = Arc::new(Book::new(config, moved, lost_topics));
+    let receivers = Arc::new(Receivers::new(&book.config)?);
+    let restored = Restored {
+        blocked: lanes::blocked(&readers, now).await?.into_iter().map(|(lane, until)| (lane, moment(until))).collect(),
+        called: outbox::called_since(&readers, now.checked_sub(REMEMBERED)?)
+            .await?
+            .into_iter()
+            // A clock that was set back makes calls of the future: they count from now.
+            .map(|(address, at)| (address.lane(), moment(at.min(now))))
+            .collect(),
+    };
+    let (changes, changed) = mpsc::unbounded_channel();
+    let (desk, writer) = Desk::start(store, Arc::clone(&book), clock, changes, own.store.clone());
+    let mut planner = sender::planner(&book, &restored);
+    for item in desk.perform(Resume).await? {
+        planner.put(item, clock.moment());
+    }
+
+    let (end_silences, timers) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+    let stop = shutdown.token();
+    let sender = Sender {
+        planner,
+        desk: desk.clone(),
+        book: Arc::clone(&book),
+        receivers: Arc::clone(&receivers),
+        clock,
+        metrics: own.delivery.clone(),
+        changes: changed,
+        end_silences: Arc::clone(&end_silences),
+        timers: Arc::clone(&timers),
+    };
+    let heard = watchdog::Heard::restore(&desk, &book.config.alertmanagers, clock).await?;
+    let (oversized, _oversized) = mpsc::unbounded_channel();
+    let intake =
+        Intake::new(Arc::clone(&book), desk.clone(), Arc::clone(&receivers), own.webhook.clone(), oversized, heard.clone());
+
+    part(&shutdown, "webhook listener", {
+        let serving = server::serve(listeners.http, intake, stop.clone());
+        async move {
+            if let Err(error) = serving.await {
+                tracing::error!(%error, "the webhook listener failed");
+            }
+        }
+    });
+    part(&shutdown, "sender", sender.run(stop.clone()));
+    part(&shutdown, "timers", step(desk.clone(), clock, timers, stop.clone()));
+    part(&shutdown, "housekeeping", keep_house(desk.clone(), clock, own.clone(), stop.clone()));
+    let alertmanagers = book.config.alertmanagers.clone();
+    part(&shutdown, "watchdog", watchdog::watch(alertmanagers, heard.clone(), desk.clone(), own.incident.clone(), stop.clone()));
+    if let Some(heartbeat) = book.config.heartbeat.clone() {
+        part(&shutdown, "heartbeat", watchdog::beat(heartbeat, heard, desk.clone(), receivers, own.clone(), stop.clone()));
+    }
+    tokio::spawn(gauge(desk.clone(), clock, own, health, ready, stop.clone()));
+    stop.cancelled().await;
+    drop(desk);
+    // The writer ends when the last of the others has let go of it.
+    let _ = writer.await;
+    Ok(())
+}
+
+fn part(shutdown: &Shutdown, name: &'static str, running: impl Future<Output = ()> + Send + 'static) {
+    let part = shutdown.part(name);
+    tokio::spawn(async move {
+        running.await;
+        drop(part);
+    });
+}
+
+/// Lets the state machine take its steps when they are due.
+async fn step(desk: Desk, clock: Clock, changed: Arc<Notify>, stop: CancellationToken) {
+    while !stop.is_cancelled() {
+        let sleep = match desk.perform(Due).await {
+            Ok(Some(due)) => {
+                let now = clock.now().as_millisecond();
+                Duration::from_millis(u64::try_from(due.saturating_sub(now)).unwrap_or(0)).min(LONGEST_SLEEP)
+            }
+            Ok(None) => LONGEST_SLEEP,
+            Err(_) => Duration::from_secs(1),
+        };
+        tokio::select! {
+            () = tokio::time::sleep(sleep) => {}
+            () = changed.notified() => {}
+            () = stop.cancelled() => {}
+        }
+    }
+}
+
+/// Removes what is old, a little at a time.
+async fn keep_house(desk: Desk, clock: Clock, metrics: AlertbotMetrics, stop: CancellationToken) {
+    let retention = SignedDuration::try_from(desk.book.config.store.retention).unwrap_or(SignedDuration::MAX);
+    loop {
+        let horizon = clock.now().checked_sub(retention).unwrap_or(jiff::Timestamp::MIN);
+        while let Ok((removed, used, free)) = desk.perform(Housekeeping { horizon }).await {
+            metrics.store.removed.inc_by(removed);
+            metrics.store.bytes.with_label_values(&["used"]).set(used);
+            metrics.store.bytes.with_label_values(&["free"]).set(free);
+            if removed == 0 || stop.is_cancelled() {
+                break;
+            }
+        }
+        if stop.run_until_cancelled(tokio::time::sleep(HOUSEKEEPING_EVERY)).await.is_none() {
+            return;
+        }
+    }
+}
+
+/// What is counted from time to time rather than when it happens; and readiness, which follows the store.
+async fn gauge(desk: Desk, clock: Clock, metrics: AlertbotMetrics, health: Health, ready: Latch, stop: CancellationToken) {
+    loop {
+        if metrics.store.writable.get() == 1 {
+            ready.open();
+        } else {
+            ready.close("the last commit failed");
+        }
+        metrics.people.ready.set(i64::from(health.is_ready()));
+        metrics.incident.clock_stepped.set(clock.stepped_seconds());
+        if let Ok(counts) = incidents::count_open(&desk.readers).await {
+            for (phase, phase_name) in [(0, "firing"), (1, "acknowledged")] {
+                for severity in crate::incident::Severity::ALL {
+                    let row = counts.iter().find(|(p, s, _)| *p == phase && *s == incidents::severity(severity));
+                    let labels = [phase_name, severity.name()];
+                    metrics.incident.open.with_label_values(&labels).set(row.map_or(0, |(_, _, count)| *count));
+                }
+            }
+        }
+        if stop.run_until_cancelled(tokio::time::sleep(GAUGES_EVERY)).await.is_none() {
+            return;
+        }
+    }
+}
+
+async fn bind(address: SocketAddr, setting: &str) -> anyhow::Result<TcpListener> {
+    let listener = TcpListener::bind(address).await.with_context(|| format!("{setting}: {address} cannot be bound"))?;
+    tracing::info!(setting, address = %listener.local_addr()?, "listening");
+    Ok(listener)
+}

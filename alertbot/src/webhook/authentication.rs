@@ -1,0 +1,63 @@
+//! Who may call the webhook: any of the credentials of the configuration, compared in constant time, so that two are valid
+//! while one replaces the other. A client's certificate is checked at the ingress.
+
+use axum::http::{HeaderMap, header::AUTHORIZATION};
+use base64::{Engine, engine::general_purpose::STANDARD};
+use subtle::{Choice, ConstantTimeEq};
+
+use crate::config::Credentials;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Proof {
+    Accepted,
+    Refused,
+}
+
+/// Every credential is looked at, whichever fits: the time says nothing about which.
+pub fn prove(headers: &HeaderMap, credentials: &[Credentials]) -> Proof {
+    let Some(header) = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok()) else { return Proof::Refused };
+    let (scheme, rest) = header.split_once(' ').unwrap_or((header, ""));
+    let bearer = scheme.eq_ignore_ascii_case("bearer").then(|| rest.trim().as_bytes());
+    let basic = scheme.eq_ignore_ascii_case("basic").then(|| STANDARD.decode(rest.trim()).ok()).flatten();
+    let mut fits = Choice::from(0);
+    for credential in credentials {
+        fits |= match credential {
+            Credentials::Bearer(secret) => bearer.map_or(Choice::from(0), |given| given.ct_eq(secret.expose().as_bytes())),
+            Credentials::Basic { user, password } => basic.as_deref().map_or(Choice::from(0), |given| {
+                let expected = format!("{user}:{}", password.expose());
+                given.ct_eq(expected.as_bytes())
+            }),
+        };
+    }
+    if bool::from(fits) { Proof::Accepted } else { Proof::Refused }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::http::HeaderValue;
+
+    use super::*;
+
+    #[test]
+    fn either_of_two_credentials_opens_and_nothing_else_does() {
+        let credentials = [
+            Credentials::Bearer("old".to_owned().into()),
+            Credentials::Bearer("new".to_owned().into()),
+            Credentials::Basic { user: "am".into(), password: "p:w".to_owned().into() },
+        ];
+        for (header, proof) in [
+            ("Bearer old", Proof::Accepted),
+            ("bearer new", Proof::Accepted),
+            ("Basic YW06cDp3", Proof::Accepted),
+            ("Basic YW06d3Jvbmc=", Proof::Refused),
+            ("Basic %%%", Proof::Refused),
+            ("Bearer ol", Proof::Refused),
+            ("Bearer", Proof::Refused),
+            ("old", Proof::Refused),
+        ] {
+            let headers = [(AUTHORIZATION, HeaderValue::from_static(header))].into_iter().collect();
+            assert_eq!(prove(&headers, &credentials), proof, "{header}");
+        }
+        assert_eq!(prove(&HeaderMap::new(), &credentials), Proof::Refused);
+    }
+}

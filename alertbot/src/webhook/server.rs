@@ -1,0 +1,224 @@
+//! The listener that Alertmanager and providers call.
+//!
+//! | request | answer |
+//! |---|---|
+//! | `POST /webhook/<alertmanager>` | 200 when the group is on the disk; 401, 404, 413, 400 for what can never be right; 503 otherwise |
+//! | `GET` or `POST /phone/<provider>/<token>` | 200 when the report or message is on the disk |
+//!
+//! Alertmanager sends again after a 5xx or a broken connection until its `group_interval` ends, and takes every 4xx for final,
+//! 429 too: so a 4xx is only for a request that will be as wrong the next time.
+
+use std::{future::IntoFuture, io, sync::Arc};
+
+use axum::{
+    Router,
+    body::Bytes,
+    extract::{DefaultBodyLimit, Path, Request, State},
+    http::{HeaderMap, Method, StatusCode, Uri},
+    response::{IntoResponse, Response},
+    routing::{any, post},
+};
+use tokio::{net::TcpListener, sync::Semaphore};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    authentication::{self, Proof},
+    payload::{Payload, Status, VERSION},
+};
+use crate::{
+    config::Alertmanager,
+    desk::{Book, Desk, hear},
+    metrics::WebhookMetrics,
+    notify::CallbackRequest,
+    sender::Receivers,
+};
+
+/// What the listener works with.
+#[derive(Clone)]
+pub struct Intake {
+    pub book: Arc<Book>,
+    pub desk: Desk,
+    pub receivers: Arc<Receivers>,
+    pub metrics: WebhookMetrics,
+    /// Told of a webhook that was too large, by the Alertmanager's name: its alerts are then read from API v2.
+    pub oversized: tokio::sync::mpsc::UnboundedSender<String>,
+    /// Told of every Watchdog, by the Alertmanager's name.
+    pub watchdogs: crate::watchdog::Heard,
+    at_once: Arc<Semaphore>,
+}
+
+impl Intake {
+    pub fn new(
+        book: Arc<Book>,
+        desk: Desk,
+        receivers: Arc<Receivers>,
+        metrics: WebhookMetrics,
+        oversized: tokio::sync::mpsc::UnboundedSender<String>,
+        watchdogs: crate::watchdog::Heard,
+    ) -> Self {
+        let at_once = Arc::new(Semaphore::new(book.config.limits.webhooks_at_once as usize));
+        Self { book, desk, receivers, metrics, oversized, watchdogs, at_once }
+    }
+}
+
+pub async fn serve(listener: TcpListener, intake: Intake, stop: CancellationToken) -> io::Result<()> {
+    axum::serve(listener, router(intake)).with_graceful_shutdown(stop.cancelled_owned()).into_future().await
+}
+
+fn router(intake: Intake) -> Router {
+    Router::new()
+        .route("/webhook/{name}", post(webhook))
+        .route("/phone/{provider}/{token}", any(callback))
+        // The body is read by the handler, which knows the limit and what to answer.
+        .layer(DefaultBodyLimit::disable())
+        .with_state(intake)
+}
+
+/// Why a request is turned away: its status, the label of metrics, and what to do about it.
+struct Refusal(StatusCode, &'static str, String);
+
+impl Refusal {
+    fn new(status: StatusCode, reason: &'static str, text: impl Into<String>) -> Self {
+        Self(status, reason, text.into())
+    }
+}
+
+async fn webhook(State(intake): State<Intake>, Path(name): Path<String>, request: Request) -> Response {
+    let timer = intake.metrics.duration.start_timer();
+    let answered = take(&intake, &name, request).await;
+    timer.observe_duration();
+    match answered {
+        Ok(outcome) => {
+            intake.metrics.webhooks.with_label_values(&[&name, outcome]).inc();
+            (StatusCode::OK, format!("{outcome}\n")).into_response()
+        }
+        Err(Refusal(status, reason, text)) => {
+            intake.metrics.refused.with_label_values(&[reason]).inc();
+            if status.is_server_error() && intake.book.config.alertmanager(&name).is_some() {
+                intake.metrics.webhooks.with_label_values(&[name.as_str(), "unavailable"]).inc();
+            }
+            tracing::warn!({ http.response.status_code = status.as_u16(), alertmanager = name, reason }, "{text}");
+            (status, format!("{text}\n")).into_response()
+        }
+    }
+}
+
+async fn take(intake: &Intake, name: &str, request: Request) -> Result<&'static str, Refusal> {
+    let refused = |status, reason, text: String| Refusal(status, reason, text);
+    let Some(alertmanager) = intake.book.config.alertmanager(name) else {
+        // As for a wrong token: who may not call learns no names.
+        return Err(refused(StatusCode::UNAUTHORIZED, "unknown_path", "no such Alertmanager, or wrong credentials".into()));
+    };
+    if authentication::prove(request.headers(), &alertmanager.webhook_credentials) == Proof::Refused {
+        return Err(refused(StatusCode::UNAUTHORIZED, "unauthorised", "no such Alertmanager, or wrong credentials".into()));
+    }
+    let _place = intake.at_once.acquire().await;
+    let limits = intake.book.config.limits;
+    let limit = usize::try_from(limits.webhook_bytes).unwrap_or(usize::MAX);
+    let Ok(body) = axum::body::to_bytes(request.into_body(), limit).await else {
+        // Tells from the outside that the bot should look for itself.
+        let _ = intake.oversized.send(name.to_owned());
+        let text =
+            format!("the body is larger than limits.webhook_bytes ({limit}), or broke off; the alerts are read from API v2");
+        return Err(refused(StatusCode::PAYLOAD_TOO_LARGE, "too_large", text));
+    };
+    let payload = read(&body)?;
+    drop(body);
+    if payload.alerts.len() > limits.webhook_alerts as usize {
+        let _ = intake.oversized.send(name.to_owned());
+        let text = format!(
+            "{} alerts are more than limits.webhook_alerts ({}); they are read from API v2",
+            payload.alerts.len(),
+            limits.webhook_alerts
+        );
+        return Err(refused(StatusCode::PAYLOAD_TOO_LARGE, "too_many_alerts", text));
+    }
+    keep(intake, alertmanager, payload).await
+}
+
+fn read(body: &[u8]) -> Result<Payload, Refusal> {
+    let payload: Payload = serde_json::from_slice(body).map_err(|error| {
+        Refusal::new(StatusCode::BAD_REQUEST, "malformed", format!("the body is no webhook of Alertmanager: {error}"))
+    })?;
+    if payload.version != VERSION {
+        let text = format!("version is {:?}; this program reads version {VERSION:?}", payload.version);
+        return Err(Refusal::new(StatusCode::BAD_REQUEST, "wrong_version", text));
+    }
+    if payload.group_key.is_empty() || payload.receiver.is_empty() {
+        let text = "groupKey and receiver must not be empty: they name the incident";
+        return Err(Refusal::new(StatusCode::BAD_REQUEST, "malformed", text));
+    }
+    Ok(payload)
+}
+
+/// Writes it down; the answer follows the commit.
+async fn keep(intake: &Intake, alertmanager: &Alertmanager, mut payload: Payload) -> Result<&'static str, Refusal> {
+    let unavailable = |error: crate::desk::Unavailable| {
+        Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", format!("nothing was accepted, send it again: {error}"))
+    };
+    for alert in &payload.alerts {
+        let status = alert.status.to_string();
+        intake.metrics.alerts.with_label_values(&[alertmanager.name.as_str(), status.as_str()]).inc();
+    }
+    let mut watchdog = false;
+    if let Some(expected) = &alertmanager.watchdog {
+        payload.alerts.retain(|alert| {
+            let is_watchdog = alert.labels.get("alertname") == Some(&expected.alert);
+            watchdog |= is_watchdog && alert.status == Status::Firing;
+            !is_watchdog
+        });
+    }
+    if watchdog {
+        let heard = hear::HearWatchdog { source: alertmanager.name.clone() };
+        intake.desk.perform(heard).await.map_err(unavailable)?;
+        intake.watchdogs.heard(&alertmanager.name);
+    }
+    if payload.alerts.is_empty() {
+        return Ok(if watchdog { "watchdog" } else { "nothing_fires" });
+    }
+    let hear = hear::take(&intake.book, &alertmanager.name, payload);
+    let group = hear.group.key.clone();
+    let heard = intake.desk.perform(hear).await.map_err(unavailable)?;
+    tracing::info!(alertmanager = alertmanager.name, group, outcome = heard.name(), "a webhook was accepted");
+    Ok(heard.name())
+}
+
+async fn callback(
+    State(intake): State<Intake>,
+    Path((provider, token)): Path<(String, String)>,
+    method: Method,
+    uri: Uri,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
+    let settings = intake.book.config.provider(&provider);
+    let expected = settings.and_then(|settings| settings.callback_token.as_ref());
+    let receiver = intake.receivers.phones.get(&provider);
+    let (Some(receiver), true) = (receiver, expected.is_some_and(|secret| secret.matches(token.as_bytes()))) else {
+        intake.metrics.refused.with_label_values(&["unauthorised"]).inc();
+        return (StatusCode::NOT_FOUND, "no such address\n").into_response();
+    };
+    let base = intake.book.config.public_url.clone().unwrap_or_default();
+    let request = CallbackRequest {
+        method,
+        url: format!("{base}{uri}"),
+        query: uri.query().unwrap_or_default().to_owned(),
+        headers,
+        body: body.to_vec(),
+    };
+    match receiver.callback(&request) {
+        Ok(callbacks) => {
+            for callback in callbacks {
+                if let Err(error) = crate::people::reply::take(&intake, &provider, callback).await {
+                    return (StatusCode::SERVICE_UNAVAILABLE, format!("{error}\n")).into_response();
+                }
+            }
+            StatusCode::OK.into_response()
+        }
+        Err(fault) => {
+            intake.metrics.callbacks.with_label_values(&[provider.as_str(), "refused"]).inc();
+            tracing::warn!(provider, %fault, "a callback was refused");
+            (StatusCode::BAD_REQUEST, format!("{fault}\n")).into_response()
+        }
+    }
+}
