@@ -36,7 +36,10 @@ impl Heard {
     /// What was heard before the restart counts; who was never heard gets the whole time from now on.
     pub async fn restore(desk: &Desk, alertmanagers: &[Alertmanager], clock: Clock) -> sqlx::Result<Self> {
         let mut at = HashMap::new();
-        for alertmanager in alertmanagers.iter().filter(|alertmanager| alertmanager.watchdog.is_some()) {
+        for alertmanager in alertmanagers {
+            if alertmanager.watchdog.is_none() {
+                continue;
+            }
             let known = facts::get(&desk.readers, &watchdog_heard(&alertmanager.name)).await?;
             let known = known.and_then(|text| text.parse().ok()).map(Duration::from_millis);
             // A time of the future is a clock that was set back since.

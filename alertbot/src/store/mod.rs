@@ -61,7 +61,8 @@ impl Store {
             .pragma("max_page_count", (bytes / PAGE_BYTES).max(1).to_string());
         let opening = || format!("opening the database {}", path.display());
         let mut writer = writing.connect().await.with_context(opening)?;
-        SCHEMA.run(&mut writer).await.with_context(opening)?;
+        // `run` wants a connection for any lifetime, which a task cannot promise.
+        SCHEMA.run_direct(None, &mut writer, false).await.with_context(opening)?;
         let readers = SqlitePoolOptions::new()
             .max_connections(READERS)
             .connect_with(options.read_only(true))

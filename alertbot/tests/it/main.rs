@@ -1,0 +1,9 @@
+//! Every integration test of the alert bot, in one binary: a file per feature. Telegram is the strict emulator; Alertmanager,
+//! Prometheus and the SMS gateway are real.
+//!
+//! Tests poll a condition with a deadline; none sleeps to wait.
+
+mod bot;
+mod payloads;
+
+mod path;
