@@ -1,0 +1,158 @@
+//! Every kind of object, the oddest names, every family of types: what we restore equals what stock pg_restore makes of stock
+//! pg_dump's archive, in its schema, its rows, its sequences, its owners, its privileges, its settings.
+
+use std::{io::Write, process::Stdio};
+
+use backup::{
+    config::Source,
+    export,
+    restore::{self, Options, Selection},
+};
+use local_parts::find_program;
+use sqlx::{AssertSqlSafe, Executor, PgConnection};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    restore::{options, reader},
+    support::{connect, database, other_server, random, store},
+    twin::{self, Shape, tool},
+};
+
+const SCHEMA: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/completeness.sql");
+const ROLES: &[&str] = &["complete_owner", "complete_reader", "\"Odd \"\"Role\"\"\""];
+/// What each dump invents anew.
+const RANDOM_LINES: &[&str] = &["\\restrict ", "\\unrestrict ", "-- Dumped ", "-- Started", "-- Completed"];
+
+async fn make_roles(server: &Source) {
+    let mut session = connect(server).await;
+    for role in ROLES {
+        // Another test may be making it.
+        let _ = session.execute(AssertSqlSafe(format!("CREATE ROLE {role}"))).await;
+    }
+}
+
+/// A database with everything, with settings of its own.
+async fn complete() -> Source {
+    let (source, mut session) = database().await;
+    make_roles(&source).await;
+    // Statement by statement, as a person would.
+    tool("psql", &source, &["--no-psqlrc", "--quiet", "--set=ON_ERROR_STOP=1", "--file", SCHEMA]);
+    let name = &source.database;
+    let settings = format!(
+        "ALTER DATABASE {name} SET work_mem TO '7MB'; ALTER ROLE complete_reader IN DATABASE {name} SET search_path TO '\"select\"', 'x y'; \
+         ALTER DATABASE {name} CONNECTION LIMIT 50; COMMENT ON DATABASE {name} IS 'all of it'; \
+         REVOKE ALL ON DATABASE {name} FROM PUBLIC; GRANT CREATE ON DATABASE {name} TO complete_owner; ALTER DATABASE {name} OWNER TO complete_owner"
+    );
+    for statement in settings.split("; ") {
+        session.execute(AssertSqlSafe(statement.to_owned())).await.unwrap();
+    }
+    source
+}
+
+/// Stock pg_dump into stock pg_restore, in a database of that name.
+async fn control(source: &Source, server: &Source, name: &str) -> Source {
+    let archive = tool("pg_dump", source, &["--format=custom"]);
+    connect(server).await.execute(AssertSqlSafe(format!("CREATE DATABASE {name} TEMPLATE template0"))).await.unwrap();
+    let target = server.with_database(name);
+    pipe_into_pg_restore(&target, &archive);
+    target
+}
+
+fn pipe_into_pg_restore(target: &Source, archive: &[u8]) {
+    let mut process = std::process::Command::new(find_program("pg_restore").unwrap())
+        .args(["--exit-on-error", "--dbname", &target.database])
+        .envs(target.environment())
+        .stdin(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    process.stdin.take().unwrap().write_all(archive).unwrap();
+    let output = process.wait_with_output().unwrap();
+    assert!(output.status.success(), "pg_restore: {}", String::from_utf8_lossy(&output.stderr));
+}
+
+/// What pg_dump says of a database, without what differs between two runs of it.
+fn schema(database: &Source) -> Vec<String> {
+    let dump = tool("pg_dump", database, &["--schema-only"]);
+    let text = String::from_utf8(dump).unwrap();
+    text.lines().filter(|line| !RANDOM_LINES.iter().any(|random| line.starts_with(random))).map(str::to_owned).collect()
+}
+
+/// Every row of every table, view and sequence, by relation.
+async fn rows(session: &mut PgConnection) -> Vec<(String, Vec<String>)> {
+    session.execute("SET extra_float_digits = 3; SET search_path = ''").await.unwrap();
+    let relations: Vec<(String, bool)> = sqlx::query_as(
+        "SELECT format('%I.%I', nspname, relname), relkind = 'S' FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace \
+         WHERE relkind IN ('r', 'S', 'm', 'v') AND (relkind <> 'm' OR relispopulated) AND nspname !~ '^pg_' AND relname NOT LIKE 'one\\_%' AND nspname <> 'information_schema' ORDER BY 1",
+    )
+    .fetch_all(&mut *session)
+    .await
+    .unwrap();
+    let mut all = Vec::new();
+    for (relation, sequence) in relations {
+        let what = if sequence { "last_value || ' ' || is_called" } else { "t::text" };
+        let query = format!("SELECT {what} FROM {relation} AS t ORDER BY 1");
+        all.push((relation, sqlx::query_scalar(AssertSqlSafe(query)).fetch_all(&mut *session).await.unwrap()));
+    }
+    let objects = "SELECT oid::text || lomowner::regrole || lo_get(oid)::text || coalesce(lomacl::text, '') FROM pg_largeobject_metadata ORDER BY 1";
+    all.push(("large objects".into(), sqlx::query_scalar(objects).fetch_all(session).await.unwrap()));
+    all
+}
+
+async fn assert_equal(found: &Source, expected: &Source) {
+    let (found_schema, expected_schema) = (schema(found), schema(expected));
+    for (number, (found, expected)) in found_schema.iter().zip(&expected_schema).enumerate() {
+        assert_eq!(found, expected, "line {number} of the schema");
+    }
+    assert_eq!(found_schema.len(), expected_schema.len());
+    let (found, expected) = (rows(&mut connect(found).await).await, rows(&mut connect(expected).await).await);
+    assert!(expected.len() > 25, "{} relations", expected.len());
+    for (found, expected) in found.iter().zip(&expected) {
+        assert_eq!(found, expected);
+    }
+    assert_eq!(found.len(), expected.len());
+}
+
+fn full(server: &Source, name: &str) -> Options {
+    Options { owners: true, privileges: true, ..options(server, name) }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn everything_comes_back_as_stock_pg_restore_brings_it() {
+    let source = complete().await;
+    let server = other_server().await;
+    make_roles(&server).await;
+    let store = store().await;
+    let manifest = twin::write(&store, &[source.clone()], Shape::default()).await;
+    let reader = reader(&store, &manifest);
+    let name = format!("complete_{:08x}", random());
+    let expected = control(&source, &server, &format!("{name}_control")).await;
+
+    let opened = restore::open(&reader, None).await.unwrap();
+    restore::restore(&reader, &opened, &full(&server, &name), &CancellationToken::new()).await.unwrap();
+    let restored = server.with_database(&name);
+    assert_equal(&restored, &expected).await;
+
+    // What belongs to the database as a whole.
+    let of_database = |place: Source| async move {
+        let query = "SELECT datdba::regrole::text, datconnlimit, encoding, datcollate::text, datctype::text, \
+                     replace(datacl::text, datname, ''), shobj_description(oid, 'pg_database'), \
+                     (SELECT array_agg(setrole::text || setconfig::text ORDER BY 1) FROM pg_db_role_setting WHERE setdatabase = pg_database.oid AND setrole = 0) \
+                     FROM pg_database WHERE datname = current_database()";
+        type Facts = (String, i32, i32, String, String, Option<String>, Option<String>, Option<Vec<String>>);
+        sqlx::query_as::<_, Facts>(query).fetch_one(&mut connect(&place).await).await.unwrap()
+    };
+    assert_eq!(of_database(restored).await, of_database(source.clone()).await);
+
+    // The same, through an archive and a pipe.
+    let mut archive = Vec::new();
+    export::export(&reader, &opened, &Selection::default(), &mut archive).await.unwrap();
+    let piped = server.with_database(&format!("{name}_piped"));
+    connect(&server)
+        .await
+        .execute(AssertSqlSafe(format!("CREATE DATABASE {} TEMPLATE template0", piped.database)))
+        .await
+        .unwrap();
+    pipe_into_pg_restore(&piped, &archive);
+    assert_equal(&piped, &expected).await;
+}
