@@ -123,7 +123,7 @@ async fn everything_comes_back_as_stock_pg_restore_brings_it() {
     let server = other_server().await;
     make_roles(&server).await;
     let store = store().await;
-    let manifest = twin::write(&store, &[source.clone()], Shape::default()).await;
+    let manifest = twin::write(&store, std::slice::from_ref(&source), Shape::default()).await;
     let reader = reader(&store, &manifest);
     let name = format!("complete_{:08x}", random());
     let expected = control(&source, &server, &format!("{name}_control")).await;

@@ -1,5 +1,7 @@
 //! The backup agent beside real PostgreSQL servers, their client tools, and a real S3 server.
 
+#![recursion_limit = "256"]
+
 mod archive;
 mod completeness;
 mod restore;
