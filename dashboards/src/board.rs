@@ -1,9 +1,12 @@
-//! The Grafana board: its panels, and every query in it.
+//! The Grafana boards, one for each program: their panels, and every query in them.
 
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::{path, read};
+use crate::{
+    declared::{PROGRAMS, Program},
+    path, read,
+};
 
 /// What a board holds, as far as tests look at it.
 #[derive(Debug, Deserialize)]
@@ -88,9 +91,14 @@ pub struct Annotation {
 impl Board {
     /// # Panics
     /// When the file is missing or is no board.
-    pub fn load() -> Self {
-        let file = path("grafana/exchange.json");
+    pub fn of(program: &Program) -> Self {
+        let file = path(&format!("grafana/{}.json", program.name));
         serde_json::from_str(&read(&file)).unwrap_or_else(|error| panic!("{}: {error}", file.display()))
+    }
+
+    /// Every program with its board.
+    pub fn all() -> impl Iterator<Item = (&'static Program, Self)> {
+        PROGRAMS.iter().map(|program| (program, Self::of(program)))
     }
 
     /// Panels that show something.
@@ -98,23 +106,29 @@ impl Board {
         self.panels.iter().filter(|panel| panel.kind != "row")
     }
 
-    /// Every query with the place it stands in, its variables replaced: everything selected, rates over `range`.
+    /// Every query with the board and the place in it, its variables replaced: everything selected, rates over `range`.
     pub fn queries(&self, range: &str) -> Vec<(String, String)> {
         let panels = self.shown().flat_map(|panel| {
-            panel.targets.iter().map(|target| (format!("panel {} \"{}\" {}", panel.id, panel.title, target.ref_id), &target.expr))
+            panel
+                .targets
+                .iter()
+                .map(|target| (format!("{} panel {} \"{}\" {}", self.uid, panel.id, panel.title, target.ref_id), &target.expr))
         });
-        let annotations =
-            self.annotations.list.iter().map(|annotation| (format!("annotation \"{}\"", annotation.name), &annotation.expr));
+        let annotations = self
+            .annotations
+            .list
+            .iter()
+            .map(|annotation| (format!("{} annotation \"{}\"", self.uid, annotation.name), &annotation.expr));
         panels.chain(annotations).map(|(place, query)| (place, self.replaced(query, range))).collect()
     }
 
-    /// The series that each variable takes its values from.
-    pub fn variable_series(&self) -> impl Iterator<Item = (&str, String)> {
+    /// The series that each variable takes its values from, with the board and the variable.
+    pub fn variable_series(&self) -> impl Iterator<Item = (String, String)> {
         let queried = self.templating.list.iter().filter(|variable| variable.kind == "query");
         queried.map(|variable| {
             let inner = variable.definition.strip_prefix("label_values(").and_then(|rest| rest.strip_suffix(')'));
             let (series, _label) = inner.and_then(|inner| inner.rsplit_once(',')).expect("label_values(series, label)");
-            (variable.name.as_str(), self.replaced(series, ""))
+            (format!("{} variable {}", self.uid, variable.name), self.replaced(series, ""))
         })
     }
 

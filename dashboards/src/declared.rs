@@ -10,9 +10,45 @@ pub const TARGET_LABELS: &[&str] = &["job", "instance", "namespace"];
 /// Series that Prometheus itself makes, with their labels beyond the target's.
 pub const PROMETHEUS: &[(&str, &[&str])] = &[("up", &[]), ("ALERTS", &["alertname", "alertstate", "severity"])];
 
-/// Every metric of every program.
+/// A program of this repository: what it exports, and where that is shown.
+#[derive(Debug)]
+pub struct Program {
+    /// Its metrics begin with it, and so do the scrape jobs of its processes; its board is `grafana/<name>.json`, with it as `uid`.
+    pub name: &'static str,
+    /// What the names of its alerts begin with.
+    pub alerts: &'static str,
+    /// Beside what every program exports.
+    pub declared: &'static [&'static [Descriptor]],
+}
+
+/// Every program. A new one is a row here, a board, alerts with tests, and runbooks.
+pub const PROGRAMS: &[Program] = &[Program { name: "exchange", alerts: "Exchange", declared: exchange::metrics::DECLARED }];
+
+impl Program {
+    /// Every metric of this program.
+    pub fn metrics(&self) -> impl Iterator<Item = &'static Descriptor> + use<> {
+        STANDARD.iter().chain(self.declared.iter().copied().flatten())
+    }
+
+    /// Whether a series, recorded ones too, is this program's.
+    pub fn owns(&self, series: &str) -> bool {
+        let series = series.split_once(':').map_or(series, |(_, recorded)| recorded);
+        series.strip_prefix(self.name).is_some_and(|rest| rest.starts_with('_'))
+    }
+}
+
+/// Whose alert it is.
+///
+/// # Panics
+/// When its name begins with no program's word.
+pub fn program_of(alert: &str) -> &'static Program {
+    let found = PROGRAMS.iter().find(|program| alert.starts_with(program.alerts));
+    found.unwrap_or_else(|| panic!("{alert}: an alert's name begins with its program's, one of PROGRAMS"))
+}
+
+/// Every metric of every program, those that all share once.
 pub fn metrics() -> impl Iterator<Item = &'static Descriptor> {
-    STANDARD.iter().chain(exchange::metrics::DECLARED.iter().copied().flatten())
+    STANDARD.iter().chain(PROGRAMS.iter().flat_map(|program| program.declared.iter().copied().flatten()))
 }
 
 /// Every series that a query may name, with its metric.

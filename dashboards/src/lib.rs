@@ -1,4 +1,4 @@
-//! The board, the rules and the runbooks as data, so that tests can hold them against the programs' metrics and each other.
+//! The boards, the rules and the runbooks as data, so that tests can hold them against the programs' metrics and each other.
 //! Never: a metric, a rule or a query of its own.
 
 pub mod board;

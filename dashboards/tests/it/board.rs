@@ -1,4 +1,4 @@
-//! The board's shape: that Grafana imports it as it is, and that every panel can be read.
+//! The boards' shape: that Grafana imports each as it is, and that every panel can be read.
 
 use std::collections::BTreeSet;
 
@@ -16,78 +16,86 @@ fn variable() -> Value {
 
 #[test]
 fn the_data_source_is_a_variable_everywhere() {
-    let board = Board::load();
-    assert!(board.templating.list.iter().any(|variable| variable.name == "datasource" && variable.kind == "datasource"));
-    let expected = Some(variable());
-    for panel in board.shown() {
-        assert_eq!(panel.datasource, expected, "panel {}", panel.id);
-        for target in &panel.targets {
-            assert_eq!(target.datasource, expected, "panel {} {}", panel.id, target.ref_id);
+    for (_, board) in Board::all() {
+        assert!(board.templating.list.iter().any(|variable| variable.name == "datasource" && variable.kind == "datasource"));
+        let expected = Some(variable());
+        for panel in board.shown() {
+            assert_eq!(panel.datasource, expected, "panel {}", panel.id);
+            for target in &panel.targets {
+                assert_eq!(target.datasource, expected, "panel {} {}", panel.id, target.ref_id);
+            }
         }
-    }
-    for variable in board.templating.list.iter().filter(|variable| variable.kind == "query") {
-        assert_eq!(variable.datasource, expected, "variable {}", variable.name);
-    }
-    for annotation in &board.annotations.list {
-        assert_eq!(annotation.datasource, expected, "annotation {}", annotation.name);
+        for variable in board.templating.list.iter().filter(|variable| variable.kind == "query") {
+            assert_eq!(variable.datasource, expected, "variable {}", variable.name);
+        }
+        for annotation in &board.annotations.list {
+            assert_eq!(annotation.datasource, expected, "annotation {}", annotation.name);
+        }
     }
 }
 
 #[test]
 fn there_are_variables_for_what_is_looked_at() {
-    let board = Board::load();
-    let names: Vec<_> = board.templating.list.iter().map(|variable| variable.name.as_str()).collect();
-    assert_eq!(names, ["datasource", "namespace", "job", "instance", "market", "runbooks"]);
-    // A dollar that is left over is a variable that nobody sets, or one that does not stand alone in its quotes.
-    for (place, query) in board.queries("5m") {
-        assert!(!query.contains('$'), "{place}: {query}");
+    for (program, board) in Board::all() {
+        let names: Vec<_> = board.templating.list.iter().map(|variable| variable.name.as_str()).collect();
+        let [first @ .., last] = &names[..] else { panic!("{} has no variables", program.name) };
+        assert_eq!(board.uid, program.name);
+        assert!(first.starts_with(&["datasource", "namespace"]) && *last == "runbooks", "{}: {names:?}", program.name);
+        // A dollar that is left over is a variable that nobody sets, or one that does not stand alone in its quotes.
+        for (place, query) in board.queries("5m") {
+            assert!(!query.contains('$'), "{place}: {query}");
+        }
     }
 }
 
 #[test]
 fn every_panel_says_what_it_shows() {
-    let board = Board::load();
-    let mut ids = BTreeSet::new();
-    let mut titles = BTreeSet::new();
-    for panel in &board.panels {
-        assert!(ids.insert(panel.id), "panel {} is there twice", panel.id);
-        assert!(!panel.title.is_empty() && titles.insert(&panel.title), "panel {}: a title of its own", panel.id);
-    }
-    for panel in board.shown() {
-        let told = format!("panel {} \"{}\"", panel.id, panel.title);
-        assert!(panel.description.len() > panel.title.len(), "{told} has no description");
-        assert!(panel.field_config["defaults"]["unit"].as_str().is_some_and(|unit| !unit.is_empty()), "{told} has no unit");
-        assert!(!panel.targets.is_empty(), "{told} asks nothing");
-        let references: BTreeSet<_> = panel.targets.iter().map(|target| &target.ref_id).collect();
-        assert_eq!(references.len(), panel.targets.len(), "{told}: queries share a letter");
+    for (_, board) in Board::all() {
+        let mut ids = BTreeSet::new();
+        let mut titles = BTreeSet::new();
+        for panel in &board.panels {
+            assert!(ids.insert(panel.id), "panel {} is there twice", panel.id);
+            assert!(!panel.title.is_empty() && titles.insert(&panel.title), "panel {}: a title of its own", panel.id);
+        }
+        for panel in board.shown() {
+            let told = format!("panel {} \"{}\"", panel.id, panel.title);
+            assert!(panel.description.len() > panel.title.len(), "{told} has no description");
+            assert!(panel.field_config["defaults"]["unit"].as_str().is_some_and(|unit| !unit.is_empty()), "{told} has no unit");
+            assert!(!panel.targets.is_empty(), "{told} asks nothing");
+            let references: BTreeSet<_> = panel.targets.iter().map(|target| &target.ref_id).collect();
+            assert_eq!(references.len(), panel.targets.len(), "{told}: queries share a letter");
+        }
     }
 }
 
 #[test]
 fn panels_lie_in_the_grid_without_overlaps() {
-    let board = Board::load();
-    let overlap = |a: &Panel, b: &Panel| {
-        let (a, b) = (a.grid_pos, b.grid_pos);
-        a.x < b.x + b.w && b.x < a.x + a.w && a.y < b.y + b.h && b.y < a.y + a.h
-    };
-    for (index, panel) in board.panels.iter().enumerate() {
-        let place = panel.grid_pos;
-        assert!(place.w > 0 && place.h > 0 && place.x + place.w <= COLUMNS, "panel {}: {place:?}", panel.id);
-        for other in &board.panels[index + 1..] {
-            assert!(!overlap(panel, other), "panels {} and {} overlap", panel.id, other.id);
+    for (_, board) in Board::all() {
+        let overlap = |a: &Panel, b: &Panel| {
+            let (a, b) = (a.grid_pos, b.grid_pos);
+            a.x < b.x + b.w && b.x < a.x + a.w && a.y < b.y + b.h && b.y < a.y + a.h
+        };
+        for (index, panel) in board.panels.iter().enumerate() {
+            let place = panel.grid_pos;
+            assert!(place.w > 0 && place.h > 0 && place.x + place.w <= COLUMNS, "panel {}: {place:?}", panel.id);
+            for other in &board.panels[index + 1..] {
+                assert!(!overlap(panel, other), "panels {} and {} overlap", panel.id, other.id);
+            }
         }
     }
 }
 
 #[test]
 fn the_links_of_panels_lead_to_runbooks_of_alerts() {
-    let board = Board::load();
-    let alerts: BTreeSet<_> = rules::alerts().into_iter().map(|alert| alert.alert).collect();
-    for panel in board.shown() {
-        for link in &panel.links {
-            let alert = link.title.strip_prefix("Runbook: ").unwrap_or_else(|| panic!("panel {}: {}", panel.id, link.title));
-            assert!(alerts.contains(alert), "panel {}: there is no alert {alert}", panel.id);
-            assert_eq!(link.url, format!("${{runbooks}}/{alert}.md"), "panel {}", panel.id);
+    for (program, board) in Board::all() {
+        let alerts = rules::alerts().into_iter().map(|alert| alert.alert).filter(|alert| alert.starts_with(program.alerts));
+        let alerts: BTreeSet<_> = alerts.collect();
+        for panel in board.shown() {
+            for link in &panel.links {
+                let alert = link.title.strip_prefix("Runbook: ").unwrap_or_else(|| panic!("panel {}: {}", panel.id, link.title));
+                assert!(alerts.contains(alert), "panel {}: there is no alert {alert}", panel.id);
+                assert_eq!(link.url, format!("${{runbooks}}/{alert}.md"), "panel {}", panel.id);
+            }
         }
     }
 }

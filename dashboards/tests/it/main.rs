@@ -1,4 +1,4 @@
-//! Metrics in code, rules, their tests, the board and the runbooks agree; and the running programs answer every query.
+//! Metrics in code, rules, their tests, the boards and the runbooks agree; and the running programs answer every query.
 
 mod alerts;
 mod board;

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use dashboards::{
     board::Board,
-    declared::{self, PROMETHEUS, TARGET_LABELS},
+    declared::{self, PROGRAMS, PROMETHEUS, TARGET_LABELS},
     expression::{Named, named},
     rules, runbook,
 };
@@ -14,9 +14,11 @@ const UNWATCHED: &[(&str, &str)] = &[];
 
 /// Every query with the place it stands in.
 fn queries() -> Vec<(String, Named)> {
-    let board = Board::load();
-    let mut queries = board.queries("5m");
-    queries.extend(board.variable_series().map(|(name, series)| (format!("variable {name}"), series)));
+    let mut queries = Vec::new();
+    for (_, board) in Board::all() {
+        queries.extend(board.queries("5m"));
+        queries.extend(board.variable_series());
+    }
     queries.extend(rules::recordings().into_iter().map(|rule| (rule.record, rule.expr)));
     queries.extend(rules::alerts().into_iter().map(|rule| (rule.alert, rule.expr)));
     queries.into_iter().map(|(place, query)| (place, named(&query))).collect()
@@ -83,6 +85,15 @@ fn every_declared_metric_is_on_the_board_or_in_a_rule() {
 }
 
 #[test]
+fn a_program_names_its_metrics_after_itself() {
+    for program in PROGRAMS {
+        for metric in program.declared.iter().copied().flatten() {
+            assert!(program.owns(metric.name), "{} is declared by {}", metric.name, program.name);
+        }
+    }
+}
+
+#[test]
 fn every_recording_is_used() {
     let asked: BTreeSet<_> = queries().into_iter().flat_map(|(_, query)| query.selectors).map(|selector| selector.name).collect();
     let unused: Vec<_> = recorded().into_iter().filter(|name| !asked.contains(name)).collect();
@@ -126,7 +137,7 @@ fn the_metrics_in_runbooks_are_declared() {
         for command in runbook.commands() {
             // What a grep looks for may be the beginning of several names.
             for word in command.split(|character: char| !(character.is_ascii_alphanumeric() || character == '_')) {
-                if word.starts_with("exchange_") {
+                if PROGRAMS.iter().any(|program| program.owns(word)) {
                     seen += 1;
                     let found = names.iter().any(|name| name.starts_with(word.trim_end_matches('_')));
                     assert!(found, "{}: no metric begins with {word}", runbook.alert);

@@ -1,4 +1,4 @@
-//! Every query of board, rules and runbooks against the running programs: PostgreSQL, an S3 server, the exchange's server and
+//! Every query of boards, rules and runbooks against the running programs: PostgreSQL, an S3 server, the exchange's server and
 //! worker, live traffic, Prometheus with the rules.
 
 mod prometheus;
@@ -9,7 +9,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use dashboards::{board::Board, declared, expression::named, rules, runbook};
+use dashboards::{
+    board::Board,
+    declared::{PROGRAMS, Program},
+    expression::named,
+    rules, runbook,
+};
 use prometheus::{Answer, Prometheus};
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 use stack::Stack;
@@ -24,9 +29,9 @@ const JOBS: &[&str] = &["ledger_check", "snapshot"];
 
 /// Queries that find nothing on a healthy exchange, each with the reason.
 const NOTHING: &[(&str, &str)] = &[
-    ("annotation \"Alerts\"", "no alert fires"),
-    ("annotation \"Changes of leader\"", "the lead is taken once, before Prometheus begins to scrape"),
-    ("variable namespace", "one machine has no namespaces"),
+    ("exchange annotation \"Alerts\"", "no alert fires"),
+    ("exchange annotation \"Changes of leader\"", "the lead is taken once, before Prometheus begins to scrape"),
+    ("exchange variable namespace", "one machine has no namespaces"),
 ];
 
 /// Alerts that may fire here, each with the reason.
@@ -40,10 +45,13 @@ async fn the_running_programs_answer_every_query() {
     let mut stack = Stack::start().await.unwrap_or_else(|error| panic!("{error:#}"));
     let prometheus = Prometheus::at(stack.prometheus());
     let mut faults = run_statements(&stack).await;
-    faults.extend(every_query_finds_data(&prometheus).await);
+    let running = running(&stack);
+    faults.extend(every_query_finds_data(&prometheus, &running).await);
     faults.extend(every_alert_is_read(&prometheus).await);
-    faults.extend(only_expected_alerts_fire(&prometheus).await);
-    faults.extend(what_is_served_is_declared(&stack).await);
+    faults.extend(only_expected_alerts_fire(&prometheus, &running).await);
+    for program in running {
+        faults.extend(what_is_served_is_declared(&stack, program).await);
+    }
     stack.stop().await;
     assert!(faults.is_empty(), "{}", faults.join("\n"));
 }
@@ -66,13 +74,27 @@ async fn run_statements(stack: &Stack) -> Vec<String> {
     faults
 }
 
+/// Programs that this run has; one that it has not is said, and its queries are only parsed.
+fn running(stack: &Stack) -> Vec<&'static Program> {
+    let (running, absent): (Vec<_>, Vec<_>) = PROGRAMS.iter().partition(|program| !stack.metrics(program.name).is_empty());
+    for program in absent {
+        eprintln!("skipped: nothing of {} runs here, so its queries are parsed and not asked for data", program.name);
+    }
+    running
+}
+
 /// Queries that must find something, and the series that alerts compare.
-fn queries() -> Vec<(String, String)> {
-    let board = Board::load();
-    let mut queries = board.queries(RANGE);
-    queries.extend(board.variable_series().map(|(name, series)| (format!("variable {name}"), series)));
-    queries.extend(rules::recordings().into_iter().map(|rule| (rule.record, rule.expr)));
-    for alert in rules::alerts() {
+fn queries(running: &[&Program]) -> Vec<(String, String)> {
+    let mut queries = Vec::new();
+    for program in running {
+        let board = Board::of(program);
+        queries.extend(board.queries(RANGE));
+        queries.extend(board.variable_series());
+    }
+    let recordings = rules::recordings().into_iter().filter(|rule| running.iter().any(|program| program.owns(&rule.record)));
+    queries.extend(recordings.map(|rule| (rule.record, rule.expr)));
+    for alert in rules::alerts().into_iter().filter(|alert| running.iter().any(|program| alert.alert.starts_with(program.alerts)))
+    {
         // On a healthy exchange the alert itself finds nothing: what it looks at must be there.
         queries.extend(named(&alert.expr).selectors.into_iter().map(|selector| (alert.alert.clone(), selector.text)));
     }
@@ -80,8 +102,8 @@ fn queries() -> Vec<(String, String)> {
     queries
 }
 
-async fn every_query_finds_data(prometheus: &Prometheus) -> Vec<String> {
-    let mut waiting = queries();
+async fn every_query_finds_data(prometheus: &Prometheus, running: &[&Program]) -> Vec<String> {
+    let mut waiting = queries(running);
     let mut faults = Vec::new();
     let end = Instant::now() + DEADLINE;
     loop {
@@ -105,7 +127,7 @@ async fn every_query_finds_data(prometheus: &Prometheus) -> Vec<String> {
 
 /// Also what finds nothing here must parse.
 async fn every_alert_is_read(prometheus: &Prometheus) -> Vec<String> {
-    let quiet = Board::load().queries(RANGE).into_iter().filter(|(place, _)| NOTHING.iter().any(|(nothing, _)| nothing == place));
+    let quiet = Board::all().flat_map(|(_, board)| board.queries(RANGE));
     let mut faults = Vec::new();
     for (place, query) in rules::alerts().into_iter().map(|alert| (alert.alert, alert.expr)).chain(quiet) {
         if let Answer::Refused(why) = prometheus.ask(&query).await {
@@ -122,19 +144,20 @@ async fn every_alert_is_read(prometheus: &Prometheus) -> Vec<String> {
     faults
 }
 
-async fn only_expected_alerts_fire(prometheus: &Prometheus) -> Vec<String> {
-    let firing = prometheus.firing().await;
-    let unexpected = firing.into_iter().filter(|alert| MAY_FIRE.iter().all(|(name, _)| !alert.starts_with(name)));
+async fn only_expected_alerts_fire(prometheus: &Prometheus, running: &[&Program]) -> Vec<String> {
+    let is_watched = |alert: &String| running.iter().any(|program| alert.starts_with(program.alerts));
+    let firing = prometheus.firing().await.into_iter().filter(is_watched);
+    let unexpected = firing.filter(|alert| MAY_FIRE.iter().all(|(name, _)| !alert.starts_with(name)));
     unexpected.map(|alert| format!("fires on a healthy exchange: {alert}")).collect()
 }
 
-async fn what_is_served_is_declared(stack: &Stack) -> Vec<String> {
+async fn what_is_served_is_declared(stack: &Stack, program: &Program) -> Vec<String> {
     let mut served = BTreeSet::new();
-    for address in stack.metrics() {
+    for address in stack.metrics(program.name) {
         let text = reqwest::get(&address).await.expect("a process answers").text().await.expect("its metrics are text");
         served.extend(text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next()).map(str::to_owned));
     }
-    let declared: BTreeSet<_> = declared::metrics().map(|metric| metric.name.to_owned()).collect();
+    let declared: BTreeSet<_> = program.metrics().map(|metric| metric.name.to_owned()).collect();
     let hidden = served.difference(&declared).map(|name| format!("{name} is served and not declared"));
     let dead = declared.difference(&served).map(|name| format!("{name} is declared, and no running program serves it"));
     hidden.chain(dead).collect()

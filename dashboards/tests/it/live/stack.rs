@@ -43,9 +43,9 @@ impl Stack {
         self.endpoints["postgres"]["primary"].as_str().expect("the address of PostgreSQL")
     }
 
-    /// One address for each process of the exchange.
-    pub fn metrics(&self) -> Vec<String> {
-        serde_json::from_value(self.endpoints["exchange"]["metrics"].clone()).expect("addresses of metrics")
+    /// One address for each process of a program; none when it does not run.
+    pub fn metrics(&self, program: &str) -> Vec<String> {
+        serde_json::from_value(self.endpoints["metrics"][program].clone()).unwrap_or_default()
     }
 
     /// Ends everything in order.

@@ -3,7 +3,7 @@
 //! Its shape is an interface: members may be added, none renamed or removed without the changelog saying so. A part
 //! that does not run is null.
 
-use std::{fs, path::Path};
+use std::{collections::BTreeMap, fs, path::Path};
 
 use anyhow::{Context, Result};
 use serde::Serialize;
@@ -21,6 +21,8 @@ pub struct Endpoints {
     pub telegram: Option<String>,
     pub logship: Option<String>,
     pub accounts: Vec<Account>,
+    /// Where each program that runs exports its metrics, one address for each process.
+    pub metrics: BTreeMap<String, Vec<String>>,
 }
 
 #[derive(Debug, Clone, Serialize)]
@@ -95,6 +97,7 @@ mod tests {
             telegram: None,
             logship: None,
             accounts: vec![account("demo"), account("demo-2")],
+            metrics: [("exchange".to_owned(), vec!["m".to_owned()])].into(),
         };
         let folder = Folder::throwaway("endpoints").unwrap();
         let path = folder.path().join("endpoints.json");
@@ -109,6 +112,7 @@ mod tests {
                 {"name": "demo", "api_key": "k", "secret_key": "s"},
                 {"name": "demo-2", "api_key": "k", "secret_key": "s"},
             ],
+            "metrics": {"exchange": ["m"]},
         });
         assert_eq!(read, expected);
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "nothing unfinished is left");

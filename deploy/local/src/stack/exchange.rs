@@ -59,10 +59,12 @@ pub async fn start(layout: &Layout, parts: &Parts, supervisor: &Supervisor, step
 
     let rest = format!("http://{}", local(ports.rest));
     let streams = format!("ws://{}", local(ports.rest));
+    let metrics: Vec<String> =
+        [ports.serve_admin, ports.worker_admin].map(|port| format!("http://{}/metrics", local(port))).into();
     let endpoints = Endpoints {
         exchange: Exchange {
             ws_api: format!("{streams}/ws-api/v3"),
-            metrics: [ports.serve_admin, ports.worker_admin].map(|port| format!("http://{}/metrics", local(port))).into(),
+            metrics: metrics.clone(),
             pids: vec![serve, worker],
             streams,
             rest,
@@ -80,6 +82,7 @@ pub async fn start(layout: &Layout, parts: &Parts, supervisor: &Supervisor, step
         telegram: None,
         logship: None,
         accounts: demo,
+        metrics: [("exchange".to_owned(), metrics)].into(),
     };
     Ok((endpoints, simulator))
 }
