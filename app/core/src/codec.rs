@@ -98,6 +98,12 @@ impl<S: Sink> Writer<S> {
         self.0.word((spread | more).to_le_bytes(), length as usize);
     }
 
+    /// As [`Self::u64`], for what is nearly always below 128: here the guess is right.
+    #[inline]
+    pub fn small(&mut self, value: u64) {
+        if value < 0x80 { self.u8(value as u8) } else { self.u64(value) }
+    }
+
     #[cold]
     fn long(&mut self, mut value: u128) {
         while value >= 0x80 {
@@ -120,6 +126,18 @@ impl<S: Sink> Writer<S> {
             Ok(value) => self.i64(value),
             Err(_) => self.long(((value << 1) ^ (value >> 127)) as u128),
         }
+    }
+
+    /// As [`Self::i64`], for what most orders do not have.
+    #[inline]
+    pub fn i64_mostly_zero(&mut self, value: i64) {
+        if value == 0 { self.u8(0) } else { self.i64(value) }
+    }
+
+    /// As [`Self::amount`], for what most orders do not have.
+    #[inline]
+    pub fn amount_mostly_zero(&mut self, value: Amount) {
+        if value == 0 { self.u8(0) } else { self.amount(value) }
     }
 
     pub fn u128(&mut self, value: u128) {

@@ -406,16 +406,16 @@ impl OrderPlaced {
         w.u8(kind::ORDER_PLACED);
         w.u64(self.order);
         w.u64(self.account.into());
-        w.u64(self.market.into());
+        w.small(self.market.into());
         // Bits, low to high: side 1, type 4, time in force 2, rests 1.
         w.u8(self.side as u8 | (self.kind as u8) << 1 | (self.time_in_force as u8) << 5 | u8::from(self.rests) << 7);
         w.u8(self.stp as u8);
         w.i64(self.price);
-        w.i64(self.stop_price);
+        w.i64_mostly_zero(self.stop_price);
         w.i64(self.quantity);
-        w.amount(self.quote_order_quantity);
+        w.amount_mostly_zero(self.quote_order_quantity);
         w.amount(self.hold);
-        w.u64(self.list);
+        w.small(self.list);
         w.bytes(self.client_id.as_bytes());
     }
 }
@@ -424,7 +424,7 @@ impl Trade {
     #[inline]
     fn encode(&self, w: &mut Writer<impl Sink>) {
         w.u8(kind::TRADE);
-        w.u64(self.market.into());
+        w.small(self.market.into());
         w.u64(self.trade);
         w.u64(self.aggregate);
         w.u64(self.taker);

@@ -19,12 +19,13 @@ use Bucket::{Free, Locked};
 
 impl State {
     /// Applies one event.
+    #[inline(always)]
     pub fn evolve(&mut self, event: &Event) {
         self.evolve_with(event, &mut ());
     }
 
-    /// Applies one event and tells `effects` what it did.
-    #[inline]
+    /// Applies one event and tells `effects` what it did. Inlined, for who knows the event's kind needs one arm of it only.
+    #[inline(always)]
     pub fn evolve_with(&mut self, event: &Event, effects: &mut impl Effects) {
         self.sequence += 1;
         match event {
@@ -115,6 +116,7 @@ impl State {
         }
     }
 
+    #[inline(never)]
     fn order_placed(&mut self, e: &OrderPlaced, effects: &mut impl Effects) {
         self.last_order = self.last_order.max(e.order);
         let waits = e.kind.is_algo();
@@ -192,14 +194,14 @@ impl State {
         effects.order_changed(self.orders.get(slot));
     }
 
+    #[inline(never)]
     fn traded(&mut self, e: &Trade, effects: &mut impl Effects) {
         let (Some(taker), Some(maker)) = (self.orders.slot(e.taker), self.orders.slot(e.maker)) else { return };
         let quote = notional(e.price, e.quantity);
         let taker_side = self.orders.get(taker).side;
-        let minutes = self.markets[usize::from(e.market)].market.filters.average_minutes;
         let book = book(&mut self.markets, e.market, self.sequence);
         book.reduce(taker_side.opposite(), e.price, e.quantity);
-        book.traded(e.price, e.quantity, quote, minutes, self.now);
+        book.traded(e.price, e.quantity, quote, self.now);
         book.last_trade = e.trade;
         book.last_aggregate = e.aggregate;
         book.aggregate_of = (e.taker, e.price);
@@ -310,7 +312,8 @@ impl State {
         order.status = status;
         order.expiry_reason = reason;
         order.updated = self.now;
-        let released = std::mem::take(&mut order.hold);
+        let released = order.hold;
+        order.hold = 0;
         let (id, account, market, kind, side, list) = (order.id, order.account, order.market, order.kind, order.side, order.list);
         let (working, stop_price) = (order.working, order.stop_price);
         if released > 0 {

@@ -26,10 +26,16 @@ pub type Time = i64;
 /// so for orders that passed the filters nothing is rounded.
 #[inline]
 pub fn notional(price: Price, quantity: Quantity) -> Amount {
-    let product = Amount::from(price) * Amount::from(quantity);
-    // Nearly every product fits 64 bits after the division is done in 64 bits; i128 division is ten times slower.
-    match u64::try_from(product) {
-        Ok(small) => Amount::from(small / SCALE as u64),
+    unscale(Amount::from(price) * Amount::from(quantity))
+}
+
+/// `product` / 10⁸. 10⁸ is 2⁸ × 390,625: eight bits shifted out first (rounding down twice is rounding down once) let nearly every
+/// product be divided in 64 bits, by a constant; a division of 128 bits is ten times slower.
+#[inline]
+fn unscale(product: Amount) -> Amount {
+    const { assert!(SCALE == 390_625 << 8) };
+    match u64::try_from(product >> 8) {
+        Ok(small) => Amount::from(small / 390_625),
         Err(_) => product / Amount::from(SCALE),
     }
 }
@@ -40,11 +46,7 @@ pub fn commission(amount: Amount, rate: Rate) -> Amount {
     if rate == 0 {
         return 0;
     }
-    let product = amount * Amount::from(rate);
-    match u64::try_from(product) {
-        Ok(small) => Amount::from(small / SCALE as u64),
-        Err(_) => product / Amount::from(SCALE),
-    }
+    unscale(amount * Amount::from(rate))
 }
 
 /// The largest multiple of `step` that is not above `value`. A step of zero means "any".
@@ -184,6 +186,11 @@ mod tests {
     #[test]
     fn products_round_down() {
         assert_eq!(notional(3, 50_000_000), 1);
+        for product in
+            [0, 1, 255, 256, 99_999_999, 100_000_000, 100_000_001, (1 << 72) - 1, 1 << 72, -1, -99_999_999, -100_000_001]
+        {
+            assert_eq!(unscale(product), product / Amount::from(SCALE), "{product}");
+        }
         assert_eq!(notional(i64::MAX, i64::MAX), Amount::from(i64::MAX) * Amount::from(i64::MAX) / Amount::from(SCALE));
         assert_eq!(commission(999, 100_000), 0);
         assert_eq!(commission(1_000, 100_000), 1);

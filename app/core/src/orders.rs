@@ -3,7 +3,9 @@
 //! Links between orders (queue of a price level, orders of an account on a market) are slot numbers inside the nodes, so that an
 //! order costs no allocation of its own and a cancel needs no search.
 
-use crate::order::{AccountId, ClientId, MarketId, Order, OrderId};
+use crate::order::{
+    AccountId, ClientId, ExpiryReason, MarketId, Order, OrderId, OrderStatus, OrderType, Side, StpMode, TimeInForce,
+};
 use hashbrown::HashTable;
 use rustc_hash::FxHasher;
 use std::hash::Hasher;
@@ -35,7 +37,7 @@ pub(crate) enum Link {
     Account,
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Copy)]
 struct Node {
     order: Order,
     /// `[Level, Account]`
@@ -45,9 +47,47 @@ struct Node {
     resting: bool,
 }
 
+impl Node {
+    /// What fills a new page.
+    const VACANT: Self = Self {
+        order: Order {
+            id: 0,
+            account: 0,
+            market: 0,
+            side: Side::Buy,
+            kind: OrderType::Limit,
+            time_in_force: TimeInForce::Gtc,
+            stp: StpMode::None,
+            status: OrderStatus::New,
+            expiry_reason: ExpiryReason::None,
+            working: false,
+            price: 0,
+            stop_price: 0,
+            quantity: 0,
+            executed: 0,
+            prevented: 0,
+            prevented_match: 0,
+            quote_order_quantity: 0,
+            executed_quote: 0,
+            hold: 0,
+            list: 0,
+            client_id: ClientId::NONE,
+            created: 0,
+            updated: 0,
+            working_since: 0,
+        },
+        previous: [NONE; 2],
+        next: [NONE; 2],
+        resting: false,
+    };
+}
+
 #[derive(Debug, Clone)]
 pub(crate) struct Orders {
-    pages: Vec<Vec<Node>>,
+    /// Of fixed length, so that a place within a page needs no check.
+    pages: Vec<Box<[Node; PAGE]>>,
+    /// Slots that no order ever had: from here to the end of the last page.
+    fresh: Slot,
     free: Vec<Slot>,
     by_id: HashTable<Slot>,
     by_client_id: HashTable<Slot>,
@@ -57,7 +97,14 @@ pub(crate) struct Orders {
 
 impl Default for Orders {
     fn default() -> Self {
-        Self { pages: Vec::new(), free: Vec::new(), by_id: HashTable::new(), by_client_id: HashTable::new(), recent: NONE }
+        Self {
+            pages: Vec::new(),
+            fresh: 0,
+            free: Vec::new(),
+            by_id: HashTable::new(),
+            by_client_id: HashTable::new(),
+            recent: NONE,
+        }
     }
 }
 
@@ -77,7 +124,7 @@ fn hash_client_id(account: AccountId, market: MarketId, client_id: &ClientId) ->
 }
 
 #[inline]
-fn node(pages: &[Vec<Node>], slot: Slot) -> &Node {
+fn node(pages: &[Box<[Node; PAGE]>], slot: Slot) -> &Node {
     &pages[slot as usize / PAGE][slot as usize % PAGE]
 }
 
@@ -121,22 +168,8 @@ impl Orders {
     pub fn insert(&mut self, order: Order) -> Slot {
         let (id, client_hash) = (order.id, hash_client_id(order.account, order.market, &order.client_id));
         let fresh = Node { order, previous: [NONE; 2], next: [NONE; 2], resting: false };
-        let slot = match self.free.pop() {
-            Some(slot) => {
-                self.pages[slot as usize / PAGE][slot as usize % PAGE] = fresh;
-                slot
-            }
-            None => {
-                if self.pages.last().is_none_or(|page| page.len() == PAGE) {
-                    self.pages.push(Vec::with_capacity(PAGE));
-                }
-                let slot = (self.pages.len() - 1) * PAGE + self.pages[self.pages.len() - 1].len();
-                if let Some(page) = self.pages.last_mut() {
-                    page.push(fresh);
-                }
-                slot as Slot
-            }
-        };
+        let slot = self.free.pop().unwrap_or_else(|| self.fresh_slot());
+        *self.node_mut(slot) = fresh;
         self.recent = slot;
         let pages = &self.pages;
         self.by_id.insert_unique(hash_id(id), slot, |s| hash_id(node(pages, *s).order.id));
@@ -144,6 +177,17 @@ impl Orders {
             let order = &node(pages, *s).order;
             hash_client_id(order.account, order.market, &order.client_id)
         });
+        slot
+    }
+
+    fn fresh_slot(&mut self) -> Slot {
+        let slot = self.fresh;
+        if slot as usize == self.pages.len() * PAGE {
+            let page = vec![Node::VACANT; PAGE].into_boxed_slice();
+            #[expect(clippy::expect_used, reason = "made one line above")]
+            self.pages.push(page.try_into().expect("a page has PAGE nodes"));
+        }
+        self.fresh += 1;
         slot
     }
 

@@ -234,7 +234,7 @@ impl Decision<'_> {
 
     fn trigger(&mut self, slot: Slot, range: &mut PriceRange) {
         self.close_siblings(slot);
-        let order = self.state.orders.get(slot).clone();
+        let order = *self.state.orders.get(slot);
         let entry = &self.state.markets[usize::from(order.market)];
         let asset = crate::evolve::hold_asset(&self.state.markets, &order);
         let free = self.state.balance(order.account, asset).free;

@@ -120,7 +120,10 @@ impl Decision<'_> {
     }
 
     /// As [`State::may_place`], at the decision's time.
-    pub(super) fn may_place(&self, new: &NewOrder, count: u32) -> Result<(), Refusal> {
+    pub(super) fn may_place(&mut self, new: &NewOrder, count: u32) -> Result<(), Refusal> {
+        if let Some(entry) = self.state.markets.get_mut(usize::from(new.market)) {
+            entry.book.remember_average(entry.market.filters.average_minutes, self.time);
+        }
         self.state.may_place(new, count, self.time)
     }
 

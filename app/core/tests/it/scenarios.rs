@@ -97,7 +97,8 @@ fn commissions_are_taken_from_what_is_received() {
         commission: Some(Default::default()),
     }));
     e.place_limit(ALICE, Sell, "100", "1");
-    assert_eq!(e.place_limit(BOB, Buy, "100", "1").fills[0].commission, 0, "rates of one's own");
+    let commission = e.place_limit(BOB, Buy, "100", "1").fills[0].commission;
+    assert_eq!(commission, 0, "rates of one's own");
 }
 
 #[test]
