@@ -12,6 +12,7 @@
 //! A receiver in `notify` sends once and reports an outcome; it never sleeps, retries or routes. `incident`, `schedule`,
 //! `message` and `oncall` are pure: time and randomness come in as arguments.
 
+pub mod alertmanager;
 pub mod clock;
 pub mod config;
 pub mod desk;

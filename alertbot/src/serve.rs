@@ -18,10 +18,19 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    alertmanager::{
+        Alertmanager,
+        reconcile::{Reconciler, end_silences as end_silences_of},
+    },
     clock::{Clock, moment},
     config::Config,
     desk::{Book, Desk, Housekeeping, deliver::Resume, timers::Due},
     metrics::AlertbotMetrics,
+    notify::telegram::Telegram,
+    people::{
+        Counter,
+        updates::{self, POLL_SECONDS},
+    },
     schedule::Restored,
     sender::{self, Receivers, Sender},
     store::{Store, incidents, lanes, outbox},
@@ -41,6 +50,8 @@ pub struct Listeners {
 const LONGEST_SLEEP: Duration = Duration::from_secs(5);
 const HOUSEKEEPING_EVERY: Duration = Duration::from_secs(600);
 const GAUGES_EVERY: Duration = Duration::from_secs(5);
+/// A request for updates is held so long, and then needs its time like any other.
+const POLL_MARGIN: Duration = Duration::from_secs(POLL_SECONDS as u64);
 /// What the budgets must remember of the time before a restart.
 const REMEMBERED: SignedDuration = SignedDuration::from_secs(70);
 
@@ -98,7 +109,28 @@ pub async fn run_on(listeners: Listeners, config: Config, level: LogLevel, shutd
         timers: Arc::clone(&timers),
     };
     let heard = watchdog::Heard::restore(&desk, &book.config.alertmanagers, clock).await?;
-    let (oversized, _oversized) = mpsc::unbounded_channel();
+    let mut alertmanagers = Vec::new();
+    for settings in &book.config.alertmanagers {
+        alertmanagers.extend(Alertmanager::new(settings)?);
+    }
+    let compare = Arc::new(Notify::new());
+    let oversized = reconcile(&shutdown, &alertmanagers, &desk, clock, &own, &compare);
+    part(&shutdown, "silences", end_silences_of(alertmanagers.clone(), desk.clone(), end_silences, stop.clone()));
+    let alertmanagers = Arc::new(alertmanagers);
+    for bot in book.config.bots.iter().filter(|bot| bot.listens) {
+        let counter = Counter {
+            desk: desk.clone(),
+            clock,
+            alertmanagers: Arc::clone(&alertmanagers),
+            metrics: own.people.clone(),
+            compare: Arc::clone(&compare),
+            bot: bot.name.clone(),
+            telegram: receivers.bots[&bot.name].clone(),
+            username: Arc::default(),
+        };
+        let poll = Telegram::new(&bot.token, &bot.api_url, bot.proxy.as_ref(), bot.timeout + POLL_MARGIN)?;
+        part(&shutdown, "updates", updates::follow(counter, poll, stop.clone()));
+    }
     let intake =
         Intake::new(Arc::clone(&book), desk.clone(), Arc::clone(&receivers), own.webhook.clone(), oversized, heard.clone());
 
@@ -124,6 +156,46 @@ pub async fn run_on(listeners: Listeners, config: Config, level: LogLevel, shutd
     // The writer ends when the last of the others has let go of it.
     let _ = writer.await;
     Ok(())
+}
+
+/// Compares open incidents with each Alertmanager; the sender is told the name of one whose webhook was too large.
+fn reconcile(
+    shutdown: &Shutdown,
+    alertmanagers: &[Alertmanager],
+    desk: &Desk,
+    clock: Clock,
+    metrics: &AlertbotMetrics,
+    compare: &Arc<Notify>,
+) -> mpsc::UnboundedSender<String> {
+    let (oversized, mut named) = mpsc::unbounded_channel::<String>();
+    let mut of = std::collections::HashMap::new();
+    for alertmanager in alertmanagers {
+        let (told, oversized) = mpsc::unbounded_channel();
+        of.insert(alertmanager.name.clone(), told);
+        let reconciler = Reconciler {
+            alertmanager: alertmanager.clone(),
+            desk: desk.clone(),
+            clock,
+            metrics: metrics.incident.clone(),
+            oversized,
+            at_once: Arc::clone(compare),
+        };
+        let every = desk.book.config.incidents.reconcile_every;
+        part(shutdown, "reconciliation", reconciler.run(every, shutdown.token()));
+    }
+    tokio::spawn(async move {
+        while let Some(name) = named.recv().await {
+            match of.get(&name) {
+                // Fails when the program is ending.
+                Some(told) => drop(told.send(())),
+                None => tracing::error!(
+                    alertmanager = name,
+                    "a webhook was too large, and there is no address to read its alerts from"
+                ),
+            }
+        }
+    });
+    oversized
 }
 
 fn part(shutdown: &Shutdown, name: &'static str, running: impl Future<Output = ()> + Send + 'static) {

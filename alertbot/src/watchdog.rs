@@ -64,7 +64,8 @@ impl Heard {
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// Its alert's name, for routes that match it.
 pub const ALERT: &str = "AlertmanagerSilent";
-const RECEIVER: &str = "alertbot";
+/// Its receiver: none of an Alertmanager's, so that no comparison looks for it there.
+pub const RECEIVER: &str = "alertbot";
 
 /// Opens an incident for every Alertmanager that has fallen silent, and ends it when it is heard again.
 pub async fn watch(

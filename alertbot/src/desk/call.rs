@@ -102,7 +102,8 @@ impl Book {
         people
     }
 
-    fn on_duty(&self, schedule: &str, _now: jiff::Timestamp) -> Vec<&Person> {
+    /// Who is on duty in a schedule.
+    pub fn on_duty(&self, schedule: &str, _now: jiff::Timestamp) -> Vec<&Person> {
         let schedule = self.config.schedule(schedule).and_then(|schedule| schedule.layers.first());
         schedule.and_then(|layer| self.config.person(layer.people.first()?)).into_iter().collect()
     }

@@ -65,7 +65,9 @@ impl Job for Hear {
         if !incident.is_open() && forgotten && self.brings_news_to(&incident) {
             return self.open(work).await;
         }
-        incident.group_key.clone_from(&self.group.key);
+        if !self.group.key.starts_with(KEY_FROM_API) {
+            incident.group_key.clone_from(&self.group.key);
+        }
         let repeats = incident.repeats;
         let effects = incident.observe(&self.observation, work.now, &rules);
         let news = !effects.is_empty();
@@ -83,6 +85,9 @@ impl Hear {
         let Group { receiver, key, labels, .. } = &self.group;
         if let Some(known) = incidents::latest_of_group(&mut work.connection, &self.source, receiver, key).await? {
             return Ok(Some(known));
+        }
+        if key.starts_with(KEY_FROM_API) {
+            return Ok(incidents::open_with_labels(&mut work.connection, &self.source, receiver, labels).await?);
         }
         let other = key_from_api(labels)?;
         Ok(incidents::latest_of_group(&mut work.connection, &self.source, receiver, &other).await?)

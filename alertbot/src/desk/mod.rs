@@ -27,6 +27,7 @@ use crate::{
 };
 
 pub use book::Book;
+pub use tell::silence_to_end;
 pub use work::Work;
 
 /// A piece of work inside the writer's transaction. It may be done a second time when the transaction of the first time

@@ -168,10 +168,8 @@ const MOST_HAPPENINGS: usize = 20;
 
 /// The fact that a silence should be ended, until it was.
 pub fn silence_to_end(source: &str, id: &str) -> String {
-    format!("{SILENCE_TO_END}{source}/{id}")
+    format!("end silence {source}/{id}")
 }
-
-pub const SILENCE_TO_END: &str = "end silence ";
 
 /// Somebody is looking at the message and waits for it to change.
 fn was_pressed(happening: &Happening) -> bool {

@@ -176,6 +176,15 @@ impl Incident {
         }
     }
 
+    /// The expression of the first alert that names one, from Prometheus's page (`g0.expr`).
+    pub fn expression(&self) -> Option<String> {
+        self.speaking().find_map(|alert| {
+            let url = reqwest::Url::parse(&alert.generator_url).ok()?;
+            let named = url.query_pairs().find(|(name, _)| name == "g0.expr")?;
+            (!named.1.trim().is_empty()).then(|| named.1.into_owned())
+        })
+    }
+
     /// Those that the incident is about now: firing ones, or all when none fires.
     pub fn speaking(&self) -> impl Iterator<Item = &Tracked> {
         let any_fires = self.firing().next().is_some();

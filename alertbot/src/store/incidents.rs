@@ -145,3 +145,23 @@ pub async fn next_due(executor: impl SqliteExecutor<'_>) -> sqlx::Result<Option<
 fn bound(limit: usize) -> i64 {
     i64::try_from(limit).unwrap_or(i64::MAX)
 }
+
+/// The receivers of an Alertmanager that the bot has heard of.
+pub async fn receivers(executor: impl SqliteExecutor<'_>, source: &str) -> sqlx::Result<Vec<String>> {
+    let query = sqlx::query("SELECT DISTINCT receiver FROM incidents WHERE source = ?").bind(source);
+    query.fetch_all(executor).await?.iter().map(|row| row.try_get("receiver")).collect()
+}
+
+/// The open incident of a group that is known by its labels alone.
+pub async fn open_with_labels(
+    connection: &mut SqliteConnection,
+    source: &str,
+    receiver: &str,
+    labels: &crate::webhook::Labels,
+) -> sqlx::Result<Option<Incident>> {
+    let query = "SELECT id, document FROM incidents
+                 WHERE source = ? AND receiver = ? AND phase < 2 AND document ->> '$.group_labels' = ? ORDER BY id DESC LIMIT 1";
+    let query = sqlx::query(query).bind(source).bind(receiver).bind(to_json(labels)?);
+    let row = query.fetch_optional(connection).await?;
+    row.as_ref().map(read).transpose()
+}

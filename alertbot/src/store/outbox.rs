@@ -226,6 +226,12 @@ pub async fn queued(connection: &mut SqliteConnection, id: i64) -> sqlx::Result<
     row.as_ref().map(read).transpose()
 }
 
+/// What a message of any state says.
+pub async fn body(executor: impl SqliteExecutor<'_>, id: i64) -> sqlx::Result<Option<Body>> {
+    let row = sqlx::query("SELECT body FROM outbox WHERE id = ?").bind(id).fetch_optional(executor).await?;
+    row.map(|row| from_json(row.try_get::<&str, _>("body")?)).transpose()
+}
+
 /// What an address has not been told of an incident yet, oldest first.
 pub async fn queued_of_incident(
     connection: &mut SqliteConnection,

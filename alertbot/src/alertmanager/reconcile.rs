@@ -1,0 +1,211 @@
+//! Open incidents compared with Alertmanager, since a silenced or inhibited alert that ends is told by no webhook.
+//!
+//! What API v2 has not in two reads has ended. Not within minutes of an Alertmanager's start, when Prometheus has not told it
+//! everything yet, and not after a read that failed.
+
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+    time::Duration,
+};
+
+use jiff::SignedDuration;
+use tokio::sync::{Notify, mpsc};
+use tokio_util::sync::CancellationToken;
+
+use super::Alertmanager;
+use crate::{
+    clock::Clock,
+    desk::{
+        Desk,
+        hear::{self, Hear},
+        reconcile::{Found, Reconcile, SilenceEnded},
+        silence_to_end,
+    },
+    incident::{IncidentId, Phase},
+    metrics::IncidentMetrics,
+    store::{facts, incidents},
+    webhook::{Payload, Status},
+};
+
+/// An Alertmanager younger than this may not have heard of every alert.
+const YOUNG: SignedDuration = SignedDuration::from_mins(5);
+/// Reads that an alert must be missing from.
+const READS: u8 = 2;
+/// Incidents that are read into memory at once.
+const AT_ONCE: usize = 200;
+/// How soon after a failure a silence is tried again to be ended.
+const END_AGAIN: Duration = Duration::from_secs(10);
+
+/// One comparison after another, for one Alertmanager.
+pub struct Reconciler {
+    pub alertmanager: Alertmanager,
+    pub desk: Desk,
+    pub clock: Clock,
+    pub metrics: IncidentMetrics,
+    /// Told when a webhook was too large.
+    pub oversized: mpsc::UnboundedReceiver<()>,
+    /// Told when a comparison should be made at once.
+    pub at_once: Arc<Notify>,
+}
+
+impl Reconciler {
+    pub async fn run(mut self, every: Duration, stop: CancellationToken) {
+        let mut missing: HashMap<(IncidentId, Box<str>), u8> = HashMap::new();
+        let labels = [self.alertmanager.name.clone()];
+        loop {
+            let outcome = match self.compare(&mut missing).await {
+                Ok(outcome) => {
+                    let now = self.clock.now().as_millisecond() as f64 / 1000.0;
+                    self.metrics.reconciled.with_label_values(&labels).set(now);
+                    outcome
+                }
+                Err(error) => {
+                    missing.clear();
+                    tracing::warn!(
+                        error = format!("{error:#}"),
+                        alertmanager = labels[0],
+                        "incidents were not compared with Alertmanager"
+                    );
+                    "failed"
+                }
+            };
+            self.metrics.reconciliations.with_label_values(&[labels[0].as_str(), outcome]).inc();
+            tokio::select! {
+                () = tokio::time::sleep(every) => {}
+                () = self.at_once.notified() => {}
+                Some(()) = self.oversized.recv() => {
+                    if let Err(error) = self.read_groups().await {
+                        tracing::error!(error = format!("{error:#}"), alertmanager = labels[0], "what an oversized webhook was about is not known");
+                    }
+                }
+                () = stop.cancelled() => return,
+            }
+        }
+    }
+
+    async fn compare(&self, missing: &mut HashMap<(IncidentId, Box<str>), u8>) -> anyhow::Result<&'static str> {
+        let source = &self.alertmanager.name;
+        let mut after = IncidentId(0);
+        let mut batch = incidents::open_of_source(&self.desk.readers, source, after, AT_ONCE).await?;
+        if batch.is_empty() {
+            // Whether it answers at all is known all the same.
+            self.alertmanager.up_since().await?;
+            missing.clear();
+            return Ok("done");
+        }
+        let is_young = self.clock.now().duration_since(self.alertmanager.up_since().await?) < YOUNG;
+        let alerts = self.alertmanager.alerts().await?;
+        let in_force: HashSet<String> =
+            self.alertmanager.silences().await?.into_iter().filter_map(|silence| silence.id).collect();
+        let mut still_missing = HashMap::new();
+        while !batch.is_empty() {
+            let mut found = Vec::new();
+            for incident in &batch {
+                after = incident.id;
+                if incident.receiver == crate::watchdog::RECEIVER || incident.phase == Phase::Resolved {
+                    continue;
+                }
+                let mut one = Found {
+                    incident: incident.id,
+                    gone: Vec::new(),
+                    suppressed: incident.firing().next().is_some(),
+                    silences_ended: Vec::new(),
+                };
+                for (fingerprint, _) in incident.alerts.iter().filter(|(_, alert)| alert.status == Status::Firing) {
+                    match alerts.get(fingerprint) {
+                        Some(suppressed) => one.suppressed &= suppressed,
+                        None => {
+                            one.suppressed = false;
+                            let key = (incident.id, fingerprint.clone());
+                            let reads = missing.get(&key).copied().unwrap_or(0).saturating_add(1);
+                            if reads >= READS && !is_young {
+                                one.gone.push(fingerprint.clone());
+                            }
+                            still_missing.insert(key, reads);
+                        }
+                    }
+                }
+                one.silences_ended = incident
+                    .silences
+                    .iter()
+                    .filter(|silence| !in_force.contains(&silence.id))
+                    .map(|silence| silence.id.clone())
+                    .collect();
+                if !one.gone.is_empty() || !one.silences_ended.is_empty() || one.suppressed != incident.suppressed {
+                    found.push(one);
+                }
+            }
+            if !found.is_empty() {
+                self.desk.perform(Reconcile { found }).await?;
+            }
+            batch = incidents::open_of_source(&self.desk.readers, source, after, AT_ONCE).await?;
+        }
+        *missing = still_missing;
+        Ok(if is_young { "resting" } else { "done" })
+    }
+
+    /// What a webhook that was too large was about: every group of the receivers that this bot has heard of, or of all.
+    async fn read_groups(&self) -> anyhow::Result<()> {
+        let limit = self.desk.book.config.limits.webhook_alerts as usize;
+        let known = incidents::receivers(&self.desk.readers, &self.alertmanager.name).await?;
+        for mut group in self.alertmanager.groups().await? {
+            if group.alerts.is_empty() || (!known.is_empty() && !known.contains(&group.receiver.name)) {
+                continue;
+            }
+            let truncated = group.alerts.len().saturating_sub(limit);
+            group.alerts.truncate(limit);
+            let alerts: Vec<crate::webhook::Alert> = group.alerts.into_iter().map(Into::into).collect();
+            let common = alerts.iter().skip(1).fold(alerts[0].labels.clone(), |common, alert| common.shared_with(&alert.labels));
+            let payload = Payload {
+                version: crate::webhook::payload::VERSION.into(),
+                group_key: hear::key_from_api(&group.labels)?,
+                truncated_alerts: truncated as u64,
+                status: Status::Firing,
+                receiver: group.receiver.name,
+                group_labels: group.labels,
+                common_labels: common,
+                common_annotations: Default::default(),
+                external_url: self.alertmanager.urls[0].clone(),
+                alerts,
+            };
+            let hear: Hear = hear::take(&self.desk.book, &self.alertmanager.name, payload);
+            self.desk.perform(hear).await?;
+        }
+        Ok(())
+    }
+}
+
+/// Ends the silences that ended incidents left behind, until each has ended.
+pub async fn end_silences(alertmanagers: Vec<Alertmanager>, desk: Desk, asked: Arc<Notify>, stop: CancellationToken) {
+    while !stop.is_cancelled() {
+        let mut failed = false;
+        for alertmanager in &alertmanagers {
+            let prefix = silence_to_end(&alertmanager.name, "");
+            let pending = facts::beginning_with(&desk.readers, &prefix).await.unwrap_or_default();
+            for (fact, _) in pending {
+                let id = fact[prefix.len()..].to_owned();
+                match alertmanager.end_silence(&id).await {
+                    Ok(()) => {
+                        tracing::info!(alertmanager = alertmanager.name, silence = id, "a silence was ended");
+                        failed |= desk.perform(SilenceEnded { fact }).await.is_err();
+                    }
+                    Err(error) => {
+                        tracing::warn!(
+                            error = format!("{error:#}"),
+                            alertmanager = alertmanager.name,
+                            silence = id,
+                            "a silence was not ended"
+                        );
+                        failed = true;
+                    }
+                }
+            }
+        }
+        tokio::select! {
+            () = asked.notified() => {}
+            () = tokio::time::sleep(END_AGAIN), if failed => {}
+            () = stop.cancelled() => {}
+        }
+    }
+}

@@ -1,0 +1,43 @@
+//! Silences that people set: over exactly the labels that the firing alerts share, by the person's name.
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::{Alertmanager, Matcher, Silence};
+use crate::incident::Incident;
+
+/// What silences an incident. Empty when its alerts share nothing: that would silence everything.
+pub fn matchers(incident: &Incident) -> Vec<Matcher> {
+    incident
+        .common_labels()
+        .iter()
+        .filter(|(_, value)| !value.is_empty())
+        .map(|(name, value)| Matcher { name: name.to_owned(), value: value.to_owned(), is_regex: false, is_equal: true })
+        .collect()
+}
+
+impl Alertmanager {
+    /// Silences an incident's alerts for a time; the silence as the incident remembers it.
+    pub async fn silence_incident(
+        &self,
+        incident: &Incident,
+        by: &str,
+        lasts: SignedDuration,
+        ends_with_incident: bool,
+        now: Timestamp,
+    ) -> anyhow::Result<crate::incident::Silence> {
+        let matchers = matchers(incident);
+        anyhow::ensure!(!matchers.is_empty(), "the alerts of {} share no label: silence them in Alertmanager", incident.id);
+        let until = now.checked_add(lasts)?;
+        let silence = Silence {
+            id: None,
+            matchers,
+            starts_at: now,
+            ends_at: until,
+            created_by: by.to_owned(),
+            comment: format!("incident {} of the alert bot", incident.id),
+            status: None,
+        };
+        let id = self.silence(&silence).await?;
+        Ok(crate::incident::Silence { id, by: by.to_owned(), until, ends_with_incident })
+    }
+}

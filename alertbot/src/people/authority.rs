@@ -1,0 +1,69 @@
+//! Who may do what: by the numeric id of the user and by the chat. Names and titles prove nothing, and an administrator who
+//! hides behind the group cannot be known.
+
+use crate::{
+    config::{Config, Person, Role},
+    desk::Book,
+    notify::Address,
+};
+
+/// Why somebody may not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refusal {
+    /// An anonymous administrator, or somebody who writes in the name of a channel.
+    Anonymous,
+    /// No person of the configuration.
+    Stranger,
+    /// A chat that the configuration does not name.
+    WrongChat,
+    /// The person's role does not allow it.
+    Role(Role),
+}
+
+impl Refusal {
+    /// For the audit trail.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Anonymous => "anonymous administrator",
+            Self::Stranger => "stranger",
+            Self::WrongChat => "chat not in the configuration",
+            Self::Role(_) => "role",
+        }
+    }
+}
+
+/// Telegram's user that stands for anonymous administrators (`GroupAnonymousBot`).
+const ANONYMOUS_ADMINISTRATOR: u64 = 1_087_968_824;
+
+/// Who asks, where.
+#[derive(Debug, Clone, Copy)]
+pub struct Asker {
+    pub user: Option<u64>,
+    /// The message was written in the name of a chat.
+    pub in_the_name_of_a_chat: bool,
+    /// Configured id of the chat.
+    pub chat: i64,
+}
+
+/// The person, if this one may do what takes this role, here.
+pub fn authorise<'a>(config: &'a Config, bot: &str, asker: Asker, needed: Role) -> Result<&'a Person, Refusal> {
+    if asker.in_the_name_of_a_chat || asker.user == Some(ANONYMOUS_ADMINISTRATOR) {
+        return Err(Refusal::Anonymous);
+    }
+    let user = asker.user.and_then(|user| i64::try_from(user).ok()).ok_or(Refusal::Anonymous)?;
+    let person = config.person_of_telegram(user).ok_or(Refusal::Stranger)?;
+    let private = asker.chat == user;
+    let known = config.chats.iter().any(|chat| chat.bot == bot && chat.id == asker.chat);
+    if !private && !known {
+        return Err(Refusal::WrongChat);
+    }
+    if person.role < needed {
+        return Err(Refusal::Role(needed));
+    }
+    Ok(person)
+}
+
+/// The chat as an address; a topic that the configuration does not name is answered in all the same.
+pub fn address(book: &Book, bot: &str, chat: i64, topic: Option<i32>) -> Address {
+    Address::Telegram { bot: bot.to_owned(), chat: book.configured_chat(bot, chat), topic }
+}

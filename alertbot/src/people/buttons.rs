@@ -1,0 +1,279 @@
+//! Buttons. A press is answered in any case, or the button would go on turning; the message itself is edited by what follows.
+
+use teloxide::{
+    payloads::setters::*,
+    prelude::{Request, Requester},
+    types::CallbackQuery,
+};
+
+use super::{
+    Counter,
+    authority::{self, Asker, Refusal, address},
+    phrases::{Phrase, phrase},
+    silences,
+};
+use crate::{
+    config::{Language, Person, Role},
+    desk::{
+        Unavailable,
+        act::{Act, Draw, Perform, Performed},
+    },
+    incident::IncidentId,
+    notify::Address,
+    store::{
+        incidents,
+        outbox::{self, Body},
+    },
+};
+
+/// What a button's data says: at most 64 bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Press {
+    Acknowledge(IncidentId),
+    /// All that a digest names.
+    AcknowledgeAll(i64),
+    Escalate(IncidentId),
+    Graph(IncidentId),
+    Release(IncidentId),
+    /// Hours; confirmed although it covers many alerts.
+    Silence(IncidentId, u32, bool),
+    Unsilence(IncidentId),
+}
+
+/// A button's data.
+pub fn data(press: Press) -> String {
+    match press {
+        Press::Acknowledge(id) => format!("ack:{}", id.0),
+        Press::AcknowledgeAll(digest) => format!("all:{digest}"),
+        Press::Escalate(id) => format!("esc:{}", id.0),
+        Press::Graph(id) => format!("gra:{}", id.0),
+        Press::Release(id) => format!("rel:{}", id.0),
+        Press::Silence(id, hours, false) => format!("sil:{}:{hours}", id.0),
+        Press::Silence(id, hours, true) => format!("yes:{}:{hours}", id.0),
+        Press::Unsilence(id) => format!("uns:{}", id.0),
+    }
+}
+
+/// Longest silence that a button can set.
+const MOST_HOURS: u32 = 24 * 7;
+
+fn read(data: &str) -> Option<Press> {
+    let mut parts = data.split(':');
+    let (word, number) = (parts.next()?, parts.next()?.parse::<i64>().ok()?);
+    let id = IncidentId(number);
+    let mut hours = || parts.next()?.parse::<u32>().ok().filter(|hours| (1..=MOST_HOURS).contains(hours));
+    let press = match word {
+        "ack" => Press::Acknowledge(id),
+        "all" => Press::AcknowledgeAll(number),
+        "esc" => Press::Escalate(id),
+        "gra" => Press::Graph(id),
+        "rel" => Press::Release(id),
+        "sil" => Press::Silence(id, hours()?, false),
+        "yes" => Press::Silence(id, hours()?, true),
+        "uns" => Press::Unsilence(id),
+        _ => return None,
+    };
+    parts.next().is_none().then_some(press)
+}
+
+impl Press {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Acknowledge(_) => "acknowledge",
+            Self::AcknowledgeAll(_) => "acknowledge_all",
+            Self::Escalate(_) => "escalate",
+            Self::Graph(_) => "graph",
+            Self::Release(_) => "release",
+            Self::Silence(..) => "silence",
+            Self::Unsilence(_) => "unsilence",
+        }
+    }
+
+    fn incident(self) -> Option<IncidentId> {
+        match self {
+            Self::Acknowledge(id)
+            | Self::Escalate(id)
+            | Self::Graph(id)
+            | Self::Release(id)
+            | Self::Silence(id, ..)
+            | Self::Unsilence(id) => Some(id),
+            Self::AcknowledgeAll(_) => None,
+        }
+    }
+
+    fn needs(self) -> Role {
+        if matches!(self, Self::Graph(_)) { Role::Viewer } else { Role::Responder }
+    }
+}
+
+pub(super) async fn press(counter: &Counter, query: CallbackQuery) -> Result<(), Unavailable> {
+    let id = query.id.clone();
+    let (said, alert, done) = match take(counter, &query).await {
+        Ok((said, alert)) => (said, alert, Ok(())),
+        Err(error) => (phrase(counter.desk.book.config.language, &Phrase::TryAgain), true, Err(error)),
+    };
+    // Its failure changes nothing: what was asked for is done.
+    if let Err(error) = counter.telegram.bot().answer_callback_query(id).text(said).show_alert(alert).send().await {
+        tracing::debug!(error = error.to_string().replace(counter.telegram.bot().token(), "(token)"), "a press was not answered");
+    }
+    done
+}
+
+/// What to tell the person, and whether it should be in the way.
+async fn take(counter: &Counter, query: &CallbackQuery) -> Result<(String, bool), Unavailable> {
+    let book = &counter.desk.book;
+    let Some(press) = query.data.as_deref().and_then(read) else {
+        return Ok((phrase(book.config.language, &Phrase::TryAgain), true));
+    };
+    let Some(message) = query.regular_message() else {
+        // Too old for Telegram to say where it was.
+        return Ok((phrase(book.config.language, &Phrase::TryAgain), true));
+    };
+    let chat = book.configured_chat(&counter.bot, message.chat.id.0);
+    let topic = message.thread_id.map(|thread| thread.0.0);
+    let address = address(book, &counter.bot, message.chat.id.0, topic);
+    let language = book.language(&address);
+    let asker = Asker { user: Some(query.from.id.0), in_the_name_of_a_chat: false, chat };
+    let person = match authority::authorise(&book.config, &counter.bot, asker, press.needs()) {
+        Ok(person) => person.clone(),
+        Err(refusal) => {
+            counter.count(press.name(), "refused");
+            let detail = format!("{}: {}", press.name(), refusal.name());
+            counter.note(&format!("user {}", query.from.id.0), "refused", press.incident(), detail).await?;
+            return Ok((refused(language, refusal, query.from.id.0, chat), true));
+        }
+    };
+    let (outcome, said) = act(counter, press, &person, &address, message.id.0, language).await?;
+    counter.count(press.name(), outcome);
+    Ok((plain(&said), false))
+}
+
+/// An answer to a press is plain text.
+fn plain(text: &str) -> String {
+    text.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")
+}
+
+pub(super) fn refused(language: Language, refusal: Refusal, user: u64, chat: i64) -> String {
+    let (user, chat) = (user.to_string(), chat.to_string());
+    phrase(
+        language,
+        &match refusal {
+            Refusal::Anonymous => Phrase::Anonymous,
+            Refusal::Stranger => Phrase::Stranger { user: &user, chat: &chat },
+            Refusal::WrongChat => Phrase::WrongChat { chat: &chat },
+            Refusal::Role(_) => Phrase::NotAllowed,
+        },
+    )
+}
+
+async fn act(
+    counter: &Counter,
+    press: Press,
+    person: &Person,
+    address: &Address,
+    message: i32,
+    language: Language,
+) -> Result<(&'static str, String), Unavailable> {
+    let say = |said: Phrase| phrase(language, &said);
+    let perform = |incident, act| counter.desk.perform(Perform { incident, by: person.name.clone(), act });
+    Ok(match press {
+        Press::Acknowledge(id) => match perform(id, Act::Acknowledge).await? {
+            Performed::Done(_) => ("done", say(Phrase::Acknowledged { incident: &id.to_string() })),
+            other => nothing(language, &other, id),
+        },
+        Press::AcknowledgeAll(digest) => {
+            let count = acknowledge_all(counter, digest, &person.name).await?;
+            ("done", say(Phrase::AcknowledgedAll { count }))
+        }
+        Press::Escalate(id) => match perform(id, Act::Escalate).await? {
+            Performed::Done(_) => ("done", say(Phrase::Escalated)),
+            Performed::Nothing(_) => ("nothing", say(Phrase::NobodyToEscalateTo)),
+            Performed::Unknown => ("nothing", say(Phrase::Unknown { name: &id.to_string() })),
+        },
+        Press::Release(id) => match perform(id, Act::Release).await? {
+            Performed::Done(_) => ("done", say(Phrase::Released)),
+            other => nothing(language, &other, id),
+        },
+        Press::Graph(id) => graph(counter, id, address, message, language).await?,
+        Press::Silence(id, hours, confirmed) => {
+            silences::silence(counter, id, hours, confirmed, person, address, message, language).await?
+        }
+        Press::Unsilence(id) => silences::unsilence_incident(counter, id, person, language).await?,
+    })
+}
+
+pub(super) fn nothing(language: Language, performed: &Performed, id: IncidentId) -> (&'static str, String) {
+    let said = match performed {
+        Performed::Nothing(incident) if !incident.is_open() => phrase(language, &Phrase::Ended),
+        Performed::Unknown => phrase(language, &Phrase::Unknown { name: &id.to_string() }),
+        _ => phrase(language, &Phrase::YoursAlready),
+    };
+    ("nothing", said)
+}
+
+async fn acknowledge_all(counter: &Counter, digest: i64, by: &str) -> Result<usize, Unavailable> {
+    let read = outbox::body(&counter.desk.readers, digest).await.map_err(|error| Unavailable(error.to_string()))?;
+    let Some(Body::Digest { named }) = read else { return Ok(0) };
+    let mut count = 0;
+    for named in named {
+        let act = Perform { incident: named.incident, by: by.to_owned(), act: Act::Acknowledge };
+        count += usize::from(matches!(counter.desk.perform(act).await?, Performed::Done(_)));
+    }
+    Ok(count)
+}
+
+async fn graph(
+    counter: &Counter,
+    id: IncidentId,
+    address: &Address,
+    message: i32,
+    language: Language,
+) -> Result<(&'static str, String), Unavailable> {
+    let found = incidents::by_id(&counter.desk.readers, id).await.map_err(|error| Unavailable(error.to_string()))?;
+    let Some(incident) = found else {
+        return Ok(("nothing", phrase(language, &Phrase::Unknown { name: &id.to_string() })));
+    };
+    let Some(expression) = incident.expression() else {
+        return Ok(("nothing", phrase(language, &Phrase::NoExpression)));
+    };
+    counter
+        .desk
+        .perform(Draw {
+            incident: Some(id),
+            address: address.clone(),
+            expression,
+            source: incident.source.clone(),
+            caption: incident.title(),
+            reply_to: Some(message),
+        })
+        .await?;
+    Ok(("done", phrase(language, &Phrase::Drawing)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_press_is_read_as_it_was_written_and_fits() {
+        const MOST_BYTES: usize = 64;
+        let id = IncidentId(i64::MAX);
+        for press in [
+            Press::Acknowledge(id),
+            Press::AcknowledgeAll(i64::MAX),
+            Press::Escalate(id),
+            Press::Graph(id),
+            Press::Release(id),
+            Press::Silence(id, 4, false),
+            Press::Silence(id, 24, true),
+            Press::Unsilence(id),
+        ] {
+            let data = data(press);
+            assert!(data.len() <= MOST_BYTES);
+            assert_eq!(read(&data), Some(press), "{data}");
+        }
+        for wrong in ["", "ack", "ack:x", "sil:1", "sil:1:0", "sil:1:9999", "ack:1:2", "rm:1"] {
+            assert_eq!(read(wrong), None, "{wrong}");
+        }
+    }
+}

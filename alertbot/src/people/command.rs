@@ -1,0 +1,237 @@
+//! Commands: /alerts /silences /oncall /ack /release /assign /unsilence /graph /id /help.
+
+use teloxide::types::Message;
+
+use super::{
+    Counter,
+    authority::{self, Asker, address},
+    buttons::{nothing, refused},
+    lists,
+    phrases::{Phrase, phrase},
+};
+use crate::{
+    config::{Language, Person, Role},
+    desk::{
+        Unavailable,
+        act::{Act, Draw, Perform, Performed},
+    },
+    incident::{Incident, IncidentId},
+    notify::Address,
+    store::{incidents, outbox::Words, threads},
+};
+
+/// Longest expression that is drawn.
+const EXPRESSION_BYTES: usize = 2000;
+
+/// A command and what was written behind it.
+#[derive(Debug, PartialEq, Eq)]
+struct Command<'a> {
+    name: &'a str,
+    rest: &'a str,
+}
+
+/// `None` for what is no command, or one to another bot of the group.
+fn read<'a>(text: &'a str, username: &str) -> Option<Command<'a>> {
+    let text = text.trim();
+    let (word, rest) = text.split_once(char::is_whitespace).unwrap_or((text, ""));
+    let word = word.strip_prefix('/')?;
+    let (name, to) = word.split_once('@').unwrap_or((word, username));
+    (to.eq_ignore_ascii_case(username) || username.is_empty()).then_some(Command { name, rest: rest.trim() })
+}
+
+fn needed(name: &str) -> Option<Role> {
+    Some(match name {
+        "alerts" | "silences" | "oncall" | "help" | "start" | "graph" | "id" => Role::Viewer,
+        "ack" | "release" | "unsilence" | "escalate" => Role::Responder,
+        "assign" => Role::Admin,
+        _ => return None,
+    })
+}
+
+pub(super) async fn write(counter: &Counter, message: Message) -> Result<(), Unavailable> {
+    let username = counter.username().await;
+    let Some(command) = message.text().and_then(|text| read(text, &username)) else { return Ok(()) };
+    let Some(role) = needed(command.name) else { return Ok(()) };
+    let book = &counter.desk.book;
+    let chat = book.configured_chat(&counter.bot, message.chat.id.0);
+    let topic = message.thread_id.filter(|_| message.is_topic_message).map(|thread| thread.0.0);
+    let address = address(book, &counter.bot, message.chat.id.0, topic);
+    let language = book.language(&address);
+    let user = message.from.as_ref().map(|user| user.id.0);
+    let asker = Asker { user, in_the_name_of_a_chat: message.sender_chat.is_some(), chat };
+    let answer = match authority::authorise(&book.config, &counter.bot, asker, role) {
+        _ if command.name == "id" => {
+            let (chat, user) = (message.chat.id.0.to_string(), user.unwrap_or_default().to_string());
+            phrase(language, &Phrase::Ids { chat: &chat, user: &user })
+        }
+        Ok(person) => {
+            let person = person.clone();
+            let reply = message.reply_to_message().map(|replied| replied.id.0);
+            let (outcome, answer) = answer(counter, &command, &person, &address, message.id.0, reply, language).await?;
+            counter.count(command.name, outcome);
+            answer
+        }
+        Err(refusal) => {
+            counter.count(command.name, "refused");
+            let actor = format!("user {}", user.unwrap_or_default());
+            counter.note(&actor, "refused", None, format!("/{}: {}", command.name, refusal.name())).await?;
+            refused(language, refusal, user.unwrap_or_default(), chat)
+        }
+    };
+    counter.answer(&address, Words { text: answer, reply_to: Some(message.id.0), ..Words::default() }).await
+}
+
+async fn answer(
+    counter: &Counter,
+    command: &Command<'_>,
+    person: &Person,
+    address: &Address,
+    message: i32,
+    reply: Option<i32>,
+    language: Language,
+) -> Result<(&'static str, String), Unavailable> {
+    let say = |said: Phrase| phrase(language, &said);
+    let by = person.name.clone();
+    Ok(match command.name {
+        "alerts" => ("done", lists::alerts(counter, language).await?),
+        "silences" => ("done", lists::silences(counter, language).await),
+        "oncall" => ("done", lists::on_call(counter, language)),
+        "ack" | "release" | "escalate" => {
+            let Some(incident) = named(counter, command.rest, address, reply).await? else {
+                return Ok(unnamed(command, language));
+            };
+            let (id, act) = match command.name {
+                "ack" => (incident.id, Act::Acknowledge),
+                "release" => (incident.id, Act::Release),
+                _ => (incident.id, Act::Escalate),
+            };
+            match counter.desk.perform(Perform { incident: id, by, act: act.clone() }).await? {
+                Performed::Done(_) => {
+                    let incident = format!("{id} {}", lists::safe(&incident.title()));
+                    (
+                        "done",
+                        match act {
+                            Act::Acknowledge => say(Phrase::Acknowledged { incident: &incident }),
+                            Act::Release => say(Phrase::Released),
+                            _ => say(Phrase::Escalated),
+                        },
+                    )
+                }
+                other => nothing(language, &other, id),
+            }
+        }
+        "assign" => {
+            let (name, to) = command.rest.rsplit_once(char::is_whitespace).unwrap_or(("", command.rest));
+            let Some(to) = counter.desk.book.config.person(to) else {
+                return Ok(("nothing", say(Phrase::Usage { usage: "/assign 12 name" })));
+            };
+            let Some(incident) = named(counter, name, address, reply).await? else {
+                return Ok(unnamed(command, language));
+            };
+            let act = Act::Reassign { to: to.name.clone() };
+            match counter.desk.perform(Perform { incident: incident.id, by, act }).await? {
+                Performed::Done(_) => ("done", say(Phrase::Reassigned { to: &lists::safe(&to.name) })),
+                other => nothing(language, &other, incident.id),
+            }
+        }
+        "unsilence" => unsilence(counter, command.rest, person, language).await?,
+        "graph" => graph(counter, command.rest, address, message, language).await?,
+        _ => ("done", say(Phrase::Help)),
+    })
+}
+
+fn unnamed(command: &Command, language: Language) -> (&'static str, String) {
+    let said = if command.rest.is_empty() {
+        phrase(language, &Phrase::Usage { usage: &format!("/{} 12", command.name) })
+    } else {
+        phrase(language, &Phrase::Unknown { name: &lists::safe(command.rest) })
+    };
+    ("nothing", said)
+}
+
+/// The incident that is meant: by number, by the code of an SMS, or by the message that the command replies to.
+async fn named(counter: &Counter, text: &str, address: &Address, reply: Option<i32>) -> Result<Option<Incident>, Unavailable> {
+    let unavailable = |error: sqlx::Error| Unavailable(error.to_string());
+    let readers = &counter.desk.readers;
+    if text.is_empty() {
+        let Some(message) = reply else { return Ok(None) };
+        let Some(id) = threads::incident_of(readers, address, message).await.map_err(unavailable)? else { return Ok(None) };
+        return incidents::by_id(readers, id).await.map_err(unavailable);
+    }
+    let Ok(number) = text.trim_start_matches('#').parse::<i64>() else { return Ok(None) };
+    if let Some(incident) = incidents::by_id(readers, IncidentId(number)).await.map_err(unavailable)?.filter(Incident::is_open) {
+        return Ok(Some(incident));
+    }
+    let Ok(code) = u32::try_from(number) else { return Ok(None) };
+    incidents::by_code(readers, code).await.map_err(unavailable)
+}
+
+async fn unsilence(
+    counter: &Counter,
+    id: &str,
+    person: &Person,
+    language: Language,
+) -> Result<(&'static str, String), Unavailable> {
+    let say = |said: Phrase| phrase(language, &said);
+    if id.is_empty() {
+        return Ok(("nothing", say(Phrase::Usage { usage: "/unsilence id" })));
+    }
+    for alertmanager in counter.alertmanagers.iter() {
+        let silences = alertmanager.silences().await.unwrap_or_default();
+        let Some(silence) = silences.iter().find(|silence| silence.id.as_deref() == Some(id)) else { continue };
+        if silence.created_by != person.name && person.role < Role::Admin {
+            return Ok(("refused", say(Phrase::NotAllowed)));
+        }
+        if let Err(error) = alertmanager.end_silence(id).await {
+            tracing::warn!(error = format!("{error:#}"), alertmanager = alertmanager.name, "a silence was not ended");
+            return Ok(("failed", say(Phrase::AlertmanagerFailed)));
+        }
+        counter.note(&person.name, "unsilenced", None, id.to_owned()).await?;
+        // Incidents that remember it learn of its end by the next comparison.
+        counter.compare.notify_one();
+        return Ok(("done", say(Phrase::Unsilenced)));
+    }
+    Ok(("nothing", say(Phrase::NoSilence)))
+}
+
+async fn graph(
+    counter: &Counter,
+    expression: &str,
+    address: &Address,
+    message: i32,
+    language: Language,
+) -> Result<(&'static str, String), Unavailable> {
+    let source = counter.desk.book.config.alertmanagers.iter().find(|one| one.prometheus.is_some());
+    let (Some(source), true) = (source, !expression.is_empty() && expression.len() <= EXPRESSION_BYTES) else {
+        return Ok(("nothing", phrase(language, &Phrase::Usage { usage: "/graph up" })));
+    };
+    let draw = Draw {
+        incident: None,
+        address: address.clone(),
+        expression: expression.to_owned(),
+        source: source.name.clone(),
+        caption: expression.to_owned(),
+        reply_to: Some(message),
+    };
+    counter.desk.perform(draw).await?;
+    Ok(("done", phrase(language, &Phrase::Drawing)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_command_is_read_with_its_rest_and_only_when_it_is_to_this_bot() {
+        let command = |name, rest| Some(Command { name, rest });
+        for (text, expected) in [
+            ("/alerts", command("alerts", "")),
+            (" /ack@Alerts_Bot  12 ", command("ack", "12")),
+            ("/ack@other_bot 12", None),
+            ("/graph sum(rate(x[5m])) by (a)", command("graph", "sum(rate(x[5m])) by (a)")),
+            ("hello /ack", None),
+        ] {
+            assert_eq!(read(text, "alerts_bot"), expected, "{text}");
+        }
+    }
+}

@@ -1,0 +1,115 @@
+//! Silences in Alertmanager, by a person's name.
+
+use jiff::SignedDuration;
+
+use super::{
+    Counter, buttons,
+    buttons::Press,
+    phrases::{Phrase, phrase},
+};
+use crate::{
+    alertmanager::silence::matchers,
+    config::{Language, Person},
+    desk::{
+        Unavailable,
+        act::{Act, Perform},
+    },
+    incident::{Incident, IncidentId},
+    notify::Address,
+    store::{
+        incidents,
+        outbox::{Button, ButtonAction, Words},
+    },
+};
+
+/// Seconds of an hour.
+const HOUR: i64 = 3600;
+
+#[expect(clippy::too_many_arguments, reason = "who, what, for how long, where, and in which language")]
+pub(super) async fn silence(
+    counter: &Counter,
+    id: IncidentId,
+    hours: u32,
+    confirmed: bool,
+    person: &Person,
+    address: &Address,
+    message: i32,
+    language: Language,
+) -> Result<(&'static str, String), Unavailable> {
+    let say = |said: Phrase| phrase(language, &said);
+    let Some(incident) = find(counter, id).await? else {
+        return Ok(("nothing", say(Phrase::Unknown { name: &id.to_string() })));
+    };
+    if !incident.is_open() {
+        return Ok(("nothing", say(Phrase::Ended)));
+    }
+    let Some(alertmanager) = counter.alertmanager(&incident.source) else {
+        return Ok(("failed", say(Phrase::NoAlertmanager)));
+    };
+    let matchers = matchers(&incident);
+    if matchers.is_empty() {
+        return Ok(("refused", say(Phrase::NothingInCommon)));
+    }
+    let failed = |error: anyhow::Error| {
+        tracing::warn!(error = format!("{error:#}"), alertmanager = incident.source, incident.id = id.0, "a silence was not set");
+        ("failed", say(Phrase::AlertmanagerFailed))
+    };
+    let alerts = match alertmanager.count(&matchers).await {
+        Ok(alerts) => alerts,
+        Err(error) => return Ok(failed(error)),
+    };
+    let lasts = SignedDuration::from_secs(i64::from(hours) * HOUR);
+    let above = counter.desk.book.config.incidents.silence_confirm_above as usize;
+    if alerts > above && !confirmed {
+        let lasts = format!("{hours} h");
+        let text = say(Phrase::ConfirmSilence { alerts, lasts: &lasts });
+        let confirm = Button {
+            text: format!("{} {lasts} ({alerts})", say(Phrase::Confirm)),
+            action: ButtonAction::Press(buttons::data(Press::Silence(id, hours, true))),
+        };
+        let words = Words { text: text.clone(), buttons: vec![vec![confirm]], reply_to: Some(message), silent: true };
+        counter.answer(address, words).await?;
+        return Ok(("nothing", text));
+    }
+    let ends = counter.desk.book.ends_silences(&incident);
+    let silence = match alertmanager.silence_incident(&incident, &person.name, lasts, ends, counter.clock.now()).await {
+        Ok(silence) => silence,
+        Err(error) => return Ok(failed(error)),
+    };
+    let until = counter.desk.book.time_zone(address).to_datetime(silence.until).strftime("%Y-%m-%d %H:%M").to_string();
+    counter.desk.perform(Perform { incident: id, by: person.name.clone(), act: Act::Silence(silence) }).await?;
+    Ok(("done", say(Phrase::Silenced { until: &until, alerts })))
+}
+
+/// Ends every silence that was set for the incident through the bot.
+pub(super) async fn unsilence_incident(
+    counter: &Counter,
+    id: IncidentId,
+    person: &Person,
+    language: Language,
+) -> Result<(&'static str, String), Unavailable> {
+    let say = |said: Phrase| phrase(language, &said);
+    let Some(incident) = find(counter, id).await? else {
+        return Ok(("nothing", say(Phrase::Unknown { name: &id.to_string() })));
+    };
+    if incident.silences.is_empty() {
+        return Ok(("nothing", say(Phrase::NoSilence)));
+    }
+    let Some(alertmanager) = counter.alertmanager(&incident.source) else {
+        return Ok(("failed", say(Phrase::NoAlertmanager)));
+    };
+    let ids: Vec<String> = incident.silences.iter().map(|silence| silence.id.clone()).collect();
+    for silence in &ids {
+        if let Err(error) = alertmanager.end_silence(silence).await {
+            tracing::warn!(error = format!("{error:#}"), alertmanager = incident.source, silence, "a silence was not ended");
+            return Ok(("failed", say(Phrase::AlertmanagerFailed)));
+        }
+    }
+    counter.desk.perform(Perform { incident: id, by: person.name.clone(), act: Act::Unsilence { ids } }).await?;
+    counter.compare.notify_one();
+    Ok(("done", say(Phrase::Unsilenced)))
+}
+
+async fn find(counter: &Counter, id: IncidentId) -> Result<Option<Incident>, Unavailable> {
+    incidents::by_id(&counter.desk.readers, id).await.map_err(|error| Unavailable(error.to_string()))
+}

@@ -1,0 +1,78 @@
+//! Long polling for what people press and write. An update is taken for done when what it asked for is on the disk; the next
+//! one is then remembered, so a restart repeats at most one, and every action is safe to repeat.
+
+use std::time::Duration;
+
+use teloxide::{
+    payloads::setters::*,
+    prelude::{Request, Requester},
+    types::{AllowedUpdate, Update, UpdateKind},
+};
+use tokio_util::sync::CancellationToken;
+
+use super::{Counter, buttons, command};
+use crate::{desk::Remember, store::facts};
+
+/// How long Telegram holds a request when there is nothing; well below the client's own time limit.
+pub const POLL_SECONDS: u32 = 25;
+/// After a failure.
+const FIRST_PAUSE: Duration = Duration::from_secs(1);
+const LAST_PAUSE: Duration = Duration::from_secs(30);
+
+/// Until the shutdown. `poll` has a longer time limit than the bot that sends.
+pub async fn follow(counter: Counter, poll: crate::notify::telegram::Telegram, stop: CancellationToken) {
+    let fact = format!("next update {}", counter.bot);
+    let known = facts::get(&counter.desk.readers, &fact).await.ok().flatten();
+    let mut next: i32 = known.and_then(|text| text.parse().ok()).unwrap_or(0);
+    let mut pause = FIRST_PAUSE;
+    loop {
+        let asking = poll
+            .bot()
+            .get_updates()
+            .offset(next)
+            .timeout(POLL_SECONDS)
+            .allowed_updates([AllowedUpdate::Message, AllowedUpdate::CallbackQuery])
+            .send();
+        let Some(answer) = stop.run_until_cancelled(asking).await else { return };
+        let updates = match answer {
+            Ok(updates) => updates,
+            Err(error) => {
+                counter.metrics.update_failures.with_label_values(&[&counter.bot]).inc();
+                // Another program that asks for updates of this bot is the most frequent reason; addresses hold the token.
+                let error = redacted(&error.to_string(), poll.bot().token());
+                tracing::warn!(error, bot = counter.bot, "Telegram gave no updates");
+                if stop.run_until_cancelled(tokio::time::sleep(pause)).await.is_none() {
+                    return;
+                }
+                pause = (pause * 2).min(LAST_PAUSE);
+                continue;
+            }
+        };
+        pause = FIRST_PAUSE;
+        for update in updates {
+            let id = i32::try_from(update.id.0).unwrap_or(i32::MAX - 1);
+            handle(&counter, update).await;
+            next = id + 1;
+            let remembered = Remember { name: fact.clone(), value: next.to_string() };
+            if let Err(error) = counter.desk.perform(remembered).await {
+                tracing::error!(%error, "an update may be taken twice after a restart");
+            }
+        }
+    }
+}
+
+fn redacted(text: &str, token: &str) -> String {
+    text.replace(token, "(token)")
+}
+
+async fn handle(counter: &Counter, update: Update) {
+    let (kind, done) = match update.kind {
+        UpdateKind::CallbackQuery(query) => ("button", buttons::press(counter, query).await),
+        UpdateKind::Message(message) => ("message", command::write(counter, message).await),
+        _ => ("other", Ok(())),
+    };
+    counter.metrics.updates.with_label_values(&[counter.bot.as_str(), kind]).inc();
+    if let Err(error) = done {
+        tracing::error!(%error, bot = counter.bot, kind, "what somebody asked for was not done");
+    }
+}
