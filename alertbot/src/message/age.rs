@@ -1,0 +1,79 @@
+//! Spans of time as people say them: the two largest units, no more.
+
+use jiff::{SignedDuration, Timestamp, tz::TimeZone};
+
+/// A span in its two largest units. `None` for the second where it is zero or the first are seconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Age {
+    pub first: (Unit, u64),
+    pub second: Option<(Unit, u64)>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Unit {
+    Second,
+    Minute,
+    Hour,
+    Day,
+}
+
+/// From this on days alone are said.
+const DAYS_ALONE: u64 = 7;
+
+impl Age {
+    /// Below zero (a clock that differs) is zero.
+    pub fn of(span: SignedDuration) -> Self {
+        let seconds = u64::try_from(span.as_secs()).unwrap_or(0);
+        let (minutes, hours, days) = (seconds / 60, seconds / 3600, seconds / 86_400);
+        let with = |first, second: (Unit, u64)| Self { first, second: Some(second).filter(|(_, count)| *count > 0) };
+        match seconds {
+            0..60 => Self { first: (Unit::Second, seconds), second: None },
+            // From ten minutes on nobody counts seconds.
+            60..600 => with((Unit::Minute, minutes), (Unit::Second, seconds % 60)),
+            600..3600 => Self { first: (Unit::Minute, minutes), second: None },
+            3600..86_400 => with((Unit::Hour, hours), (Unit::Minute, minutes % 60)),
+            _ if days >= DAYS_ALONE => Self { first: (Unit::Day, days), second: None },
+            _ => with((Unit::Day, days), (Unit::Hour, hours % 24)),
+        }
+    }
+
+    pub fn between(from: Timestamp, to: Timestamp) -> Self {
+        Self::of(to.duration_since(from))
+    }
+}
+
+/// A moment in a zone: the time alone on the day of `now`, with the date otherwise.
+pub fn clock(moment: Timestamp, now: Timestamp, zone: &TimeZone) -> String {
+    let (local, today) = (zone.to_datetime(moment), zone.to_datetime(now).date());
+    let time = format!("{:02}:{:02}", local.hour(), local.minute());
+    if local.date() == today { time } else { format!("{} {time}", local.date()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_two_largest_units() {
+        for (seconds, first, second) in [
+            (-5, (Unit::Second, 0), None),
+            (59, (Unit::Second, 59), None),
+            (90, (Unit::Minute, 1), Some((Unit::Second, 30))),
+            (120, (Unit::Minute, 2), None),
+            (659, (Unit::Minute, 10), None),
+            (3_700, (Unit::Hour, 1), Some((Unit::Minute, 1))),
+            (90_000, (Unit::Day, 1), Some((Unit::Hour, 1))),
+            (8 * 86_400 + 3_600, (Unit::Day, 8), None),
+        ] {
+            assert_eq!(Age::of(SignedDuration::from_secs(seconds)), Age { first, second }, "{seconds}");
+        }
+    }
+
+    #[test]
+    fn the_date_is_said_when_it_is_another_day_there() {
+        let zone = TimeZone::get("Asia/Tehran").unwrap();
+        let (moment, now): (Timestamp, Timestamp) = ("2026-01-31T20:15:00Z".parse().unwrap(), "2026-01-31T21:00:00Z".parse().unwrap());
+        assert_eq!(clock(moment, now, &zone), "2026-01-31 23:45");
+        assert_eq!(clock(moment, moment, &zone), "23:45");
+    }
+}
