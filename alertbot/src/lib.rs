@@ -19,6 +19,7 @@ pub mod desk;
 pub mod incident;
 pub mod metrics;
 pub mod notify;
+pub mod oncall;
 pub mod people;
 pub mod schedule;
 pub mod sender;

@@ -7,6 +7,7 @@ use crate::{
     config::{Means, Person, Role},
     incident::{Happening, Incident, Severity},
     notify::Address,
+    oncall,
     schedule::{Kind, Urgency},
     store::outbox::Body,
 };
@@ -103,14 +104,16 @@ impl Book {
     }
 
     /// Who is on duty in a schedule.
-    pub fn on_duty(&self, schedule: &str, _now: jiff::Timestamp) -> Vec<&Person> {
-        let schedule = self.config.schedule(schedule).and_then(|schedule| schedule.layers.first());
-        schedule.and_then(|layer| self.config.person(layer.people.first()?)).into_iter().collect()
+    pub fn on_duty(&self, schedule: &str, now: jiff::Timestamp) -> Option<&Person> {
+        let schedule = self.config.schedule(schedule)?;
+        self.config.person(oncall::on_duty(schedule, now)?)
     }
 
-    fn next_on_duty(&self, schedule: &str, _now: jiff::Timestamp) -> Vec<&Person> {
-        let schedule = self.config.schedule(schedule).and_then(|schedule| schedule.layers.first());
-        schedule.and_then(|layer| self.config.person(layer.people.get(1).or(layer.people.first())?)).into_iter().collect()
+    /// Who comes on duty after that; whoever is on duty now, when nobody else does.
+    fn next_on_duty(&self, schedule: &str, now: jiff::Timestamp) -> Option<&Person> {
+        let found = self.config.schedule(schedule)?;
+        let next = oncall::next_after(found, now).and_then(|(_, name)| self.config.person(name));
+        next.or_else(|| self.on_duty(schedule, now))
     }
 
     /// All who may act.
