@@ -21,6 +21,12 @@ impl RowChecksum {
         self.sum = self.sum.wrapping_add(XxHash3_128::oneshot(row));
     }
 
+    /// A row that was hashed on its way.
+    pub fn add_hash(&mut self, hash: u128) {
+        self.rows += 1;
+        self.sum = self.sum.wrapping_add(hash);
+    }
+
     pub fn merge(&mut self, other: Self) {
         self.rows += other.rows;
         self.sum = self.sum.wrapping_add(other.sum);

@@ -1,6 +1,7 @@
 //! PostgreSQL to object storage: streamed, signed, verified by a real restore.
 //!
-//! Directions, down only: `main` -> commands -> `dump`, `restore` -> `store`, `manifest`, `layout`, `archive`.
+//! Directions, down only: `main` -> `command` -> `run`, `restore` -> `dump`, `reading`, `catalogue` -> `wire`, `store`,
+//! `manifest`, `layout`, `archive`.
 //! Never: an environment variable outside `config`, a request to the store outside `store`, a file on the local disk
 //! (the drill's scratch server apart), a deletion outside `prune` and `doctor`.
 
@@ -8,10 +9,13 @@ pub mod archive;
 pub mod checksum;
 pub mod config;
 pub mod export;
+pub mod failure;
 pub mod layout;
 pub mod manifest;
 pub mod metrics;
 pub mod reading;
 pub mod restore;
 pub mod session;
+pub mod stop;
 pub mod store;
+pub mod wire;

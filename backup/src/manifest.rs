@@ -75,10 +75,18 @@ pub struct Manifest {
     pub databases: Vec<Database>,
     pub globals: Option<Globals>,
     /// By lane number, its objects in order.
+    #[serde(deserialize_with = "by_number")]
     pub lanes: BTreeMap<u32, Vec<LaneObject>>,
     pub totals: Totals,
     /// What the operator should know: what could not be read, what was left out.
     pub warnings: Vec<String>,
+}
+
+/// JSON's keys are texts, and inside [`Outcome`] serde no longer takes a text for a number by itself.
+fn by_number<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<BTreeMap<u32, Vec<LaneObject>>, D::Error> {
+    let texts = BTreeMap::<String, Vec<LaneObject>>::deserialize(deserializer)?;
+    let numbered = |(number, objects): (String, _)| Ok((number.parse().map_err(serde::de::Error::custom)?, objects));
+    texts.into_iter().map(numbered).collect()
 }
 
 /// The server that was backed up.

@@ -14,7 +14,7 @@ use super::{Store, StoreError, timestamp};
 const DAMAGED_ATTEMPTS: usize = 3;
 
 /// An upload that was begun.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Upload {
     pub key: String,
     pub id: String,

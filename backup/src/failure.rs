@@ -1,0 +1,205 @@
+//! How an attempt fails: at which stage, whether another attempt may do better, and the status that the process exits
+//! with. Never a message without a remedy: that is the cause's to say, and its text is kept whole.
+
+use std::fmt;
+
+use crate::{store::StoreError, wire::WireError};
+
+/// The steps of a command, in order. A label of metrics, so their names are an interface.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Stage {
+    Lease,
+    Catalogue,
+    Start,
+    Hook,
+    Connect,
+    Versions,
+    Globals,
+    Locks,
+    Contents,
+    Rows,
+    LargeObjects,
+    Upload,
+    Limit,
+    Commit,
+    Retention,
+    Read,
+    Restore,
+    Verify,
+}
+
+impl Stage {
+    pub const ALL: [Self; 18] = [
+        Self::Lease,
+        Self::Catalogue,
+        Self::Start,
+        Self::Hook,
+        Self::Connect,
+        Self::Versions,
+        Self::Globals,
+        Self::Locks,
+        Self::Contents,
+        Self::Rows,
+        Self::LargeObjects,
+        Self::Upload,
+        Self::Limit,
+        Self::Commit,
+        Self::Retention,
+        Self::Read,
+        Self::Restore,
+        Self::Verify,
+    ];
+
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Lease => "lease",
+            Self::Catalogue => "catalogue",
+            Self::Start => "start",
+            Self::Hook => "hook",
+            Self::Connect => "connect",
+            Self::Versions => "versions",
+            Self::Globals => "globals",
+            Self::Locks => "locks",
+            Self::Contents => "contents",
+            Self::Rows => "rows",
+            Self::LargeObjects => "large_objects",
+            Self::Upload => "upload",
+            Self::Limit => "limit",
+            Self::Commit => "commit",
+            Self::Retention => "retention",
+            Self::Read => "read",
+            Self::Restore => "restore",
+            Self::Verify => "verify",
+        }
+    }
+}
+
+impl fmt::Display for Stage {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(self.name())
+    }
+}
+
+/// What a process exits with (`sysexits.h` where it has a word for it).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Exit {
+    /// 1: it failed for a reason without a status of its own.
+    Failed = 1,
+    /// 64: the configuration or the command line is wrong; nothing was done.
+    Configuration = 64,
+    /// 65: what was read is not what was written: damaged, forged, or not equal to what was backed up.
+    Damaged = 65,
+    /// 66: there is no such backup.
+    NoBackup = 66,
+    /// 69: PostgreSQL or the object store cannot be reached.
+    Unavailable = 69,
+    /// 73: retention refused to remove anything.
+    Refused = 73,
+    /// 75: another run holds the lease; later it may do.
+    Busy = 75,
+    /// 76: a limit of time was reached.
+    Limit = 76,
+    /// 77: a right is missing, in PostgreSQL or in the store.
+    Forbidden = 77,
+    /// 78: versions do not fit: client tools older than the server, a format newer than this program.
+    Versions = 78,
+}
+
+impl Exit {
+    /// For `--help`.
+    pub const HELP: &str = "Exit status: 0 done, 1 failed, 64 wrong configuration, 65 damaged or forged, 66 no such backup, \
+        69 PostgreSQL or store unavailable, 73 retention refused, 75 another run is under way, 76 limit of time reached, \
+        77 right missing, 78 versions do not fit";
+}
+
+/// Why a command did not do what it was asked to.
+#[derive(Debug)]
+pub struct Failure {
+    pub stage: Stage,
+    pub exit: Exit,
+    /// What failed may pass by itself: another attempt is worth it.
+    pub passing: bool,
+    /// The standby could not give a backup: the primary may.
+    pub standby: bool,
+    pub error: anyhow::Error,
+}
+
+pub type Outcome<T> = Result<T, Failure>;
+
+impl Failure {
+    pub fn new(stage: Stage, exit: Exit, error: impl Into<anyhow::Error>) -> Self {
+        Self { stage, exit, passing: false, standby: false, error: error.into() }
+    }
+
+    /// A failure that says itself what to do.
+    pub fn told(stage: Stage, exit: Exit, message: impl Into<String>) -> Self {
+        Self::new(stage, exit, anyhow::Error::msg(message.into()))
+    }
+
+    #[must_use]
+    pub fn passing(mut self) -> Self {
+        self.passing = true;
+        self
+    }
+
+    #[must_use]
+    pub fn context(mut self, context: impl fmt::Display + Send + Sync + 'static) -> Self {
+        self.error = self.error.context(context);
+        self
+    }
+
+    pub fn store(stage: Stage, error: StoreError) -> Self {
+        let exit = match &error {
+            StoreError::Unavailable { .. } => Exit::Unavailable,
+            StoreError::Forbidden { .. } => Exit::Forbidden,
+            StoreError::NoBucket { .. } => Exit::Configuration,
+            _ => Exit::Failed,
+        };
+        Self::new(stage, exit, error)
+    }
+
+    pub fn wire(stage: Stage, error: WireError) -> Self {
+        let (exit, passing, standby) = match &error {
+            WireError::Connect { .. } | WireError::Broken(_) => (Exit::Unavailable, true, false),
+            WireError::Server { code, .. } => by_sqlstate(code),
+            _ => (Exit::Failed, false, false),
+        };
+        Self { stage, exit, passing, standby, error: error.into() }
+    }
+
+    pub fn database(stage: Stage, error: sqlx::Error) -> Self {
+        let (exit, passing, standby) = match &error {
+            sqlx::Error::Database(error) => by_sqlstate(&error.code().unwrap_or_default()),
+            sqlx::Error::Io(_) | sqlx::Error::Tls(_) => (Exit::Unavailable, true, false),
+            _ => (Exit::Failed, false, false),
+        };
+        Self { stage, exit, passing, standby, error: error.into() }
+    }
+}
+
+/// Exit, whether it may pass, whether it is a standby's trouble.
+fn by_sqlstate(code: &str) -> (Exit, bool, bool) {
+    match code {
+        // Wrong or missing password, no such role, no right.
+        "28P01" | "28000" | "42501" => (Exit::Forbidden, false, false),
+        // A statement cancelled by a recovery conflict, or the whole session.
+        "40001" | "40P01" | "57P04" => (Exit::Failed, true, true),
+        // A table, schema or snapshot that went away in between; a lock that was not given.
+        "42P01" | "3F000" | "55P03" | "22023" | "XX000" => (Exit::Failed, true, false),
+        // The server stops, starts, or has no connection left.
+        "57P01" | "57P02" | "57P03" | "53300" => (Exit::Unavailable, true, true),
+        _ if code.starts_with("08") => (Exit::Unavailable, true, false),
+        "57014" => (Exit::Failed, true, true),
+        _ => (Exit::Failed, false, false),
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}: {:#}", self.stage, self.error)
+    }
+}
+
+impl std::error::Error for Failure {}

@@ -1,0 +1,336 @@
+//! A connection for rows: PostgreSQL's protocol, blocking, on a thread of its own.
+//!
+//! Why not through sqlx, as everything else: its `copy_out_raw` hands out one reference-counted buffer for each row
+//! through an asynchronous stream. Rows are short and there are millions of them; here a read of the socket fills one
+//! buffer, and the rows in it are moved together and handed on as one block. Messages outside of COPY, and logging in,
+//! are `postgres-protocol`'s.
+//!
+//! Never: what a row means, a retry, a thread.
+
+mod copy;
+mod login;
+mod tls;
+
+use std::{
+    io::{self, Read, Write},
+    net::{Shutdown, TcpStream, ToSocketAddrs},
+    os::unix::net::UnixStream,
+    time::Duration,
+};
+
+use bytes::BytesMut;
+use postgres_protocol::message::{
+    backend::{ErrorFields, Message},
+    frontend,
+};
+
+use crate::config::Source;
+
+pub use copy::CopiedRows;
+
+/// What one read of the socket may bring. Large enough that a system call is cheap per byte, small enough to stay in a
+/// core's second-level cache on its way through the compressor.
+const RECEIVE_BYTES: usize = 256 << 10;
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// No ordinary message is larger; a row may be, and never is in the buffer as a whole.
+const LARGEST_MESSAGE: usize = 64 << 20;
+const HEAD_BYTES: usize = 5;
+
+/// What went wrong on a connection.
+#[derive(Debug, thiserror::Error)]
+pub enum WireError {
+    #[error("the connection to {place} failed: {source}")]
+    Connect {
+        place: String,
+        #[source]
+        source: io::Error,
+    },
+    #[error("the connection to the database broke: {0}")]
+    Broken(#[from] io::Error),
+    #[error("the server says: {message} (SQLSTATE {code}){hint}")]
+    Server { code: String, message: String, hint: String },
+    #[error("the server's answer was not understood: {0}")]
+    Protocol(String),
+    #[error("{0}")]
+    Refused(String),
+}
+
+impl WireError {
+    /// The server's SQLSTATE, when it answered with an error.
+    pub fn code(&self) -> Option<&str> {
+        match self {
+            Self::Server { code, .. } => Some(code),
+            _ => None,
+        }
+    }
+}
+
+pub type Result<T> = std::result::Result<T, WireError>;
+
+enum Stream {
+    Tcp(TcpStream),
+    Unix(UnixStream),
+    Tls(Box<rustls::StreamOwned<rustls::ClientConnection, TcpStream>>),
+}
+
+/// Ends a connection from another thread: whoever reads or writes on it gets an error at once.
+#[derive(Debug)]
+pub enum Breaker {
+    Tcp(TcpStream),
+    Unix(UnixStream),
+}
+
+impl Breaker {
+    pub fn cut(&self) {
+        // A connection that is gone already is as good as cut.
+        let _ = match self {
+            Self::Tcp(stream) => stream.shutdown(Shutdown::Both),
+            Self::Unix(stream) => stream.shutdown(Shutdown::Both),
+        };
+    }
+}
+
+/// A row of a question: a text for each column, `None` for null.
+pub type Row = Vec<Option<String>>;
+
+/// An open connection. Dropping it ends it.
+pub struct Connection {
+    stream: Stream,
+    /// Bytes `start..end` have arrived and were not looked at.
+    buffer: Vec<u8>,
+    start: usize,
+    end: usize,
+    /// The server process, as the server named it when the connection was made.
+    process: i32,
+}
+
+impl Connection {
+    /// Connects and logs in.
+    ///
+    /// # Errors
+    /// With the server's or the network's reason.
+    pub fn open(source: &Source) -> Result<Self> {
+        let failed = |error| WireError::Connect { place: source.place(), source: error };
+        let stream = if source.is_socket() {
+            Stream::Unix(UnixStream::connect(source.socket_path()).map_err(failed)?)
+        } else {
+            let addresses = (source.host.as_str(), source.port).to_socket_addrs().map_err(failed)?;
+            let mut last = io::Error::new(io::ErrorKind::NotFound, "the host's name has no address");
+            let mut connected = None;
+            for address in addresses {
+                match TcpStream::connect_timeout(&address, CONNECT_TIMEOUT) {
+                    Ok(stream) => {
+                        connected = Some(stream);
+                        break;
+                    }
+                    Err(error) => last = error,
+                }
+            }
+            let stream = connected.ok_or(last).map_err(failed)?;
+            stream.set_nodelay(true)?;
+            keep_alive(&stream)?;
+            tls::negotiate(stream, source)?
+        };
+        let mut connection = Self { stream, buffer: vec![0; RECEIVE_BYTES], start: 0, end: 0, process: 0 };
+        connection.process = login::log_in(&mut connection, source)?;
+        Ok(connection)
+    }
+
+    /// For ending the connection from another thread.
+    pub fn breaker(&self) -> io::Result<Breaker> {
+        Ok(match &self.stream {
+            Stream::Tcp(stream) => Breaker::Tcp(stream.try_clone()?),
+            Stream::Unix(stream) => Breaker::Unix(stream.try_clone()?),
+            Stream::Tls(stream) => Breaker::Tcp(stream.sock.try_clone()?),
+        })
+    }
+
+    /// The process number that was given at login. A pooler gives one of its own.
+    pub fn process(&self) -> i32 {
+        self.process
+    }
+
+    /// Runs statements; the rows of all of them come back.
+    ///
+    /// # Errors
+    /// With the first statement's error; those after it did not run.
+    pub fn query(&mut self, statements: &str) -> Result<Vec<Row>> {
+        self.send_query(statements)?;
+        let mut rows = Vec::new();
+        loop {
+            match self.message()? {
+                Message::DataRow(row) => rows.push(texts(&row)?),
+                Message::ReadyForQuery(_) => return Ok(rows),
+                Message::ErrorResponse(error) => return Err(self.refused(error.fields())),
+                Message::CommandComplete(_) | Message::RowDescription(_) | Message::EmptyQueryResponse => {}
+                _ => return Err(WireError::Protocol("an answer to no question".into())),
+            }
+        }
+    }
+
+    /// The first column of the only row.
+    ///
+    /// # Errors
+    /// Also when there is none, or it is null.
+    pub fn query_one(&mut self, statement: &str) -> Result<String> {
+        let rows = self.query(statement)?;
+        let value = rows.into_iter().next().and_then(|row| row.into_iter().next().flatten());
+        value.ok_or_else(|| WireError::Protocol("an answer without a value".into()))
+    }
+
+    fn send_query(&mut self, statements: &str) -> Result<()> {
+        let mut message = BytesMut::new();
+        frontend::query(statements, &mut message)?;
+        self.send(&message)
+    }
+
+    fn send(&mut self, bytes: &[u8]) -> Result<()> {
+        self.stream.write_all(bytes)?;
+        self.stream.flush()?;
+        Ok(())
+    }
+
+    /// The next message that is neither a notice nor a parameter's change.
+    fn message(&mut self) -> Result<Message> {
+        loop {
+            while self.end - self.start < HEAD_BYTES {
+                self.receive()?;
+            }
+            let length = 1 + self.announced_length()?;
+            if length > LARGEST_MESSAGE {
+                return Err(WireError::Protocol(format!("a message of {length} bytes")));
+            }
+            if length > self.buffer.len() {
+                self.buffer.resize(length, 0);
+            }
+            while self.end - self.start < length {
+                self.receive()?;
+            }
+            let mut frame = BytesMut::from(&self.buffer[self.start..self.start + length]);
+            self.start += length;
+            match Message::parse(&mut frame)? {
+                None => return Err(WireError::Protocol("half a message".into())),
+                Some(Message::NoticeResponse(_) | Message::ParameterStatus(_) | Message::NotificationResponse(_)) => {}
+                Some(message) => return Ok(message),
+            }
+        }
+    }
+
+    /// The length that the head at `start` announces, itself included, the message's kind not.
+    fn announced_length(&self) -> Result<usize> {
+        let head = &self.buffer[self.start..self.start + HEAD_BYTES];
+        let length = u32::from_be_bytes([head[1], head[2], head[3], head[4]]) as usize;
+        if length < 4 { Err(WireError::Protocol("a message shorter than its length".into())) } else { Ok(length) }
+    }
+
+    /// Reads once, making room first: what was looked at goes.
+    fn receive(&mut self) -> Result<()> {
+        if self.start == self.end {
+            (self.start, self.end) = (0, 0);
+        } else if self.end == self.buffer.len() {
+            self.buffer.copy_within(self.start..self.end, 0);
+            (self.start, self.end) = (0, self.end - self.start);
+        }
+        let read = self.stream.read(&mut self.buffer[self.end..])?;
+        if read == 0 {
+            return Err(WireError::Broken(io::ErrorKind::UnexpectedEof.into()));
+        }
+        self.end += read;
+        Ok(())
+    }
+
+    /// The server's error as ours. Reads on until the server is ready for the next question.
+    fn refused(&mut self, fields: ErrorFields<'_>) -> WireError {
+        let error = server_error(fields);
+        loop {
+            match self.message() {
+                Ok(Message::ReadyForQuery(_)) | Err(_) => return error,
+                Ok(_) => {}
+            }
+        }
+    }
+}
+
+fn server_error(mut fields: ErrorFields<'_>) -> WireError {
+    use std::fmt::Write;
+    let (mut code, mut message, mut hint) = (String::new(), String::new(), String::new());
+    while let Ok(Some(field)) = postgres_protocol_next(&mut fields) {
+        let value = String::from_utf8_lossy(field.value_bytes());
+        match field.type_() {
+            b'C' => code = value.into_owned(),
+            b'M' => message = value.into_owned(),
+            b'H' | b'D' => {
+                let _ = write!(hint, "; {value}");
+            }
+            _ => {}
+        }
+    }
+    WireError::Server { code, message, hint }
+}
+
+fn postgres_protocol_next<'a>(
+    fields: &mut ErrorFields<'a>,
+) -> io::Result<Option<postgres_protocol::message::backend::ErrorField<'a>>> {
+    fallible_iterator::FallibleIterator::next(fields)
+}
+
+fn texts(row: &postgres_protocol::message::backend::DataRowBody) -> Result<Row> {
+    use fallible_iterator::FallibleIterator;
+    let buffer = row.buffer();
+    let text =
+        |range: Option<std::ops::Range<usize>>| Ok(range.map(|range| String::from_utf8_lossy(&buffer[range]).into_owned()));
+    Ok(row.ranges().map(text).collect()?)
+}
+
+/// A dead peer is noticed although nothing is sent.
+fn keep_alive(stream: &TcpStream) -> io::Result<()> {
+    use rustix::net::sockopt;
+    sockopt::set_socket_keepalive(stream, true)?;
+    sockopt::set_tcp_keepidle(stream, Duration::from_secs(30))?;
+    sockopt::set_tcp_keepintvl(stream, Duration::from_secs(10))?;
+    sockopt::set_tcp_keepcnt(stream, 3)?;
+    Ok(())
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        let mut message = BytesMut::new();
+        frontend::terminate(&mut message);
+        // The server notices either way; this spares it a line in its log.
+        let _ = self.send(&message);
+    }
+}
+
+impl Read for Stream {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        loop {
+            let read = match self {
+                Self::Tcp(stream) => stream.read(buffer),
+                Self::Unix(stream) => stream.read(buffer),
+                Self::Tls(stream) => stream.read(buffer),
+            };
+            match read {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                read => return read,
+            }
+        }
+    }
+}
+
+impl Write for Stream {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Self::Tcp(stream) => stream.write(bytes),
+            Self::Unix(stream) => stream.write(bytes),
+            Self::Tls(stream) => stream.write(bytes),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        match self {
+            Self::Tcp(stream) => stream.flush(),
+            Self::Unix(stream) => stream.flush(),
+            Self::Tls(stream) => stream.flush(),
+        }
+    }
+}

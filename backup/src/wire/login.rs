@@ -1,0 +1,92 @@
+//! From a stream to a server that is ready for questions.
+
+use bytes::BytesMut;
+use postgres_protocol::{
+    authentication::{
+        md5_hash,
+        sasl::{ChannelBinding, SCRAM_SHA_256, ScramSha256},
+    },
+    message::{backend::Message, frontend},
+};
+
+use super::{Connection, Result, Stream, WireError, server_error};
+use crate::config::Source;
+
+/// Returns the server's process number.
+pub(super) fn log_in(connection: &mut Connection, source: &Source) -> Result<i32> {
+    let mut message = BytesMut::new();
+    let parameters = [
+        ("user", source.user.as_str()),
+        ("database", source.database.as_str()),
+        ("application_name", "backup"),
+        ("client_encoding", "UTF8"),
+    ];
+    frontend::startup_message(parameters, &mut message)?;
+    connection.send(&message)?;
+    let mut process = 0;
+    loop {
+        match connection.message()? {
+            Message::AuthenticationOk => {}
+            Message::AuthenticationCleartextPassword => {
+                if !matches!(connection.stream, Stream::Tls(_)) {
+                    let refusal = "the server asks for the password in the clear, and the connection is not encrypted";
+                    return Err(WireError::Refused(format!("{refusal}; use sslmode=require, or scram-sha-256 on the server")));
+                }
+                send_password(connection, password(source)?)?;
+            }
+            Message::AuthenticationMd5Password(body) => {
+                let hash = md5_hash(source.user.as_bytes(), password(source)?, body.salt());
+                send_password(connection, hash.as_bytes())?;
+            }
+            Message::AuthenticationSasl(body) => {
+                use fallible_iterator::FallibleIterator;
+                let known = body.mechanisms().any(|mechanism| Ok(mechanism == SCRAM_SHA_256))?;
+                if !known {
+                    return Err(WireError::Refused(
+                        "the server asks for a login other than SCRAM-SHA-256, MD5 or password".into(),
+                    ));
+                }
+                scram(connection, password(source)?)?;
+            }
+            Message::BackendKeyData(key) => process = key.process_id(),
+            Message::ReadyForQuery(_) => return Ok(process),
+            Message::ErrorResponse(error) => return Err(server_error(error.fields())),
+            _ => {
+                let refusal =
+                    "the server asks for a login that this program does not speak; it speaks SCRAM-SHA-256, MD5 and password";
+                return Err(WireError::Refused(refusal.into()));
+            }
+        }
+    }
+}
+
+fn password(source: &Source) -> Result<&[u8]> {
+    let password = source.password.as_ref().map(|password| password.expose().as_bytes());
+    password.ok_or_else(|| WireError::Refused("the server asks for a password, and the address holds none".into()))
+}
+
+fn send_password(connection: &mut Connection, password: &[u8]) -> Result<()> {
+    let mut message = BytesMut::new();
+    frontend::password_message(password, &mut message)?;
+    connection.send(&message)
+}
+
+fn scram(connection: &mut Connection, password: &[u8]) -> Result<()> {
+    let mut scram = ScramSha256::new(password, ChannelBinding::unsupported());
+    let mut message = BytesMut::new();
+    frontend::sasl_initial_response(SCRAM_SHA_256, scram.message(), &mut message)?;
+    connection.send(&message)?;
+    match connection.message()? {
+        Message::AuthenticationSaslContinue(body) => scram.update(body.data())?,
+        Message::ErrorResponse(error) => return Err(server_error(error.fields())),
+        _ => return Err(WireError::Protocol("a login that stops half way".into())),
+    }
+    message.clear();
+    frontend::sasl_response(scram.message(), &mut message)?;
+    connection.send(&message)?;
+    match connection.message()? {
+        Message::AuthenticationSaslFinal(body) => Ok(scram.finish(body.data())?),
+        Message::ErrorResponse(error) => Err(server_error(error.fields())),
+        _ => Err(WireError::Protocol("a login that stops half way".into())),
+    }
+}

@@ -1,0 +1,162 @@
+//! TLS as libpq's `sslmode` has it.
+
+use std::{
+    io::{self, Read, Write},
+    net::TcpStream,
+    sync::Arc,
+};
+
+use bytes::BytesMut;
+use postgres_protocol::message::frontend;
+use rustls::{
+    CertificateError, ClientConfig, ClientConnection, DigitallySignedStruct, RootCertStore, SignatureScheme, StreamOwned,
+    client::{
+        WebPkiServerVerifier,
+        danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
+    },
+    crypto::{CryptoProvider, aws_lc_rs, verify_tls12_signature, verify_tls13_signature},
+    pki_types::{CertificateDer, ServerName, UnixTime, pem::PemObject},
+};
+
+use super::{Result, Stream, WireError};
+use crate::config::{Source, TlsMode};
+
+/// The stream, encrypted as the source asks for.
+pub(super) fn negotiate(mut stream: TcpStream, source: &Source) -> Result<Stream> {
+    if source.tls == TlsMode::Disable {
+        return Ok(Stream::Tcp(stream));
+    }
+    let mut message = BytesMut::new();
+    frontend::ssl_request(&mut message);
+    stream.write_all(&message)?;
+    // One byte and no more: what a stranger puts behind it must not be taken for the server's.
+    let mut answer = [0];
+    stream.read_exact(&mut answer)?;
+    match answer[0] {
+        b'S' => {
+            let name = ServerName::try_from(source.host.clone())
+                .map_err(|_| WireError::Refused(format!("{:?} is no host name that a certificate could be for", source.host)))?;
+            let session = ClientConnection::new(Arc::new(config(source)?), name).map_err(io::Error::other)?;
+            Ok(Stream::Tls(Box::new(StreamOwned::new(session, stream))))
+        }
+        b'N' if source.tls == TlsMode::Prefer => Ok(Stream::Tcp(stream)),
+        b'N' => Err(WireError::Refused(format!("the server has no TLS, and the address says sslmode={}", source.tls.name()))),
+        _ => Err(WireError::Protocol("an answer to the question for TLS that is neither yes nor no".into())),
+    }
+}
+
+fn config(source: &Source) -> Result<ClientConfig> {
+    let provider = Arc::new(aws_lc_rs::default_provider());
+    let builder = ClientConfig::builder_with_provider(Arc::clone(&provider)).with_safe_default_protocol_versions();
+    let builder = builder.map_err(io::Error::other)?;
+    // As libpq: with certificates named, `require` believes no other.
+    let verifier: Arc<dyn ServerCertVerifier> = match (source.tls, &source.root_certificates) {
+        (TlsMode::VerifyFull, _) => roots(source, &provider)?,
+        (TlsMode::VerifyCa, _) | (TlsMode::Require, Some(_)) => Arc::new(AnyName(roots(source, &provider)?)),
+        _ => Arc::new(Anybody(provider)),
+    };
+    Ok(builder.dangerous().with_custom_certificate_verifier(verifier).with_no_client_auth())
+}
+
+fn roots(source: &Source, provider: &Arc<CryptoProvider>) -> Result<Arc<WebPkiServerVerifier>> {
+    let mut roots = RootCertStore::empty();
+    if let Some(path) = &source.root_certificates {
+        let unreadable = |error: &dyn std::fmt::Display| WireError::Refused(format!("sslrootcert {}: {error}", path.display()));
+        for certificate in CertificateDer::pem_file_iter(path).map_err(|error| unreadable(&error))? {
+            roots.add(certificate.map_err(|error| unreadable(&error))?).map_err(|error| unreadable(&error))?;
+        }
+    } else {
+        let (added, _) = roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+        if added == 0 {
+            return Err(WireError::Refused("this system has no certificates to believe; name some with sslrootcert".into()));
+        }
+    }
+    WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::clone(provider))
+        .build()
+        .map_err(|error| io::Error::other(error).into())
+}
+
+type Verified<T> = std::result::Result<T, rustls::Error>;
+
+/// A certificate of a believed authority, whatever its name (`verify-ca`).
+#[derive(Debug)]
+struct AnyName(Arc<WebPkiServerVerifier>);
+
+/// Whoever answers (`require`, `prefer`): against listeners, not against impostors.
+#[derive(Debug)]
+struct Anybody(Arc<CryptoProvider>);
+
+impl ServerCertVerifier for AnyName {
+    fn verify_server_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        name: &ServerName<'_>,
+        ocsp: &[u8],
+        now: UnixTime,
+    ) -> Verified<ServerCertVerified> {
+        match self.0.verify_server_cert(end_entity, intermediates, name, ocsp, now) {
+            Err(rustls::Error::InvalidCertificate(
+                CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
+            )) => Ok(ServerCertVerified::assertion()),
+            verified => verified,
+        }
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Verified<HandshakeSignatureValid> {
+        self.0.verify_tls12_signature(message, certificate, signed)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Verified<HandshakeSignatureValid> {
+        self.0.verify_tls13_signature(message, certificate, signed)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.0.supported_verify_schemes()
+    }
+}
+
+impl ServerCertVerifier for Anybody {
+    fn verify_server_cert(
+        &self,
+        _: &CertificateDer<'_>,
+        _: &[CertificateDer<'_>],
+        _: &ServerName<'_>,
+        _: &[u8],
+        _: UnixTime,
+    ) -> Verified<ServerCertVerified> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Verified<HandshakeSignatureValid> {
+        verify_tls12_signature(message, certificate, signed, &self.0.signature_verification_algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Verified<HandshakeSignatureValid> {
+        verify_tls13_signature(message, certificate, signed, &self.0.signature_verification_algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.0.signature_verification_algorithms.supported_schemes()
+    }
+}
