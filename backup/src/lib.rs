@@ -6,15 +6,20 @@
 //! (the drill's scratch server apart), a deletion outside `prune` and `doctor`.
 
 pub mod archive;
+pub mod bandwidth;
 pub mod checksum;
 pub mod config;
 pub mod export;
 pub mod failure;
+pub mod lane;
 pub mod layout;
 pub mod manifest;
 pub mod metrics;
+pub mod parts;
+pub mod progress;
 pub mod reading;
 pub mod restore;
+pub mod seal;
 pub mod session;
 pub mod stop;
 pub mod store;

@@ -1,0 +1,209 @@
+//! A lane: the bytes that one worker writes, cut into parts of one size and objects of a fixed number of parts, on their
+//! way to the store while the next part is filled.
+//!
+//! The worker's half ([`Lane`]) blocks its thread for an empty buffer; the other half ([`upload`]) is a task that sends
+//! full ones. Between them are only full parts, so the pool bounds what is in memory.
+
+use std::{
+    io::{self, Write},
+    sync::Arc,
+};
+
+use bytes::Bytes;
+use sha2::{Digest, Sha256};
+use tokio::{
+    sync::mpsc,
+    task::{JoinError, JoinSet},
+};
+
+use crate::{
+    bandwidth::Bandwidth,
+    failure::{Exit, Failure, Outcome, Stage},
+    layout::{BackupId, Layout},
+    manifest::LaneObject,
+    parts::{Part, Pool},
+    progress::Progress,
+    stop::Stop,
+    store::{Replace, Store, StoreError, Upload, UploadedPart},
+};
+
+/// What the worker's half tells the other.
+enum Told {
+    /// A full part.
+    Part(Bytes),
+    /// The object is whole: with its last part, which may be short, or absent when the one before filled it.
+    End { last: Option<Bytes>, sha256: String },
+}
+
+/// The worker's half. What is written to it is in the store only after [`Self::finish`] and the end of [`upload`].
+pub struct Lane {
+    pub number: u32,
+    offset: u64,
+    pool: Pool,
+    part: Option<Part>,
+    object_hash: Sha256,
+    object_written: u64,
+    object_bytes: u64,
+    told: mpsc::UnboundedSender<Told>,
+}
+
+/// The other half.
+pub struct Uploader {
+    number: u32,
+    told: mpsc::UnboundedReceiver<Told>,
+}
+
+/// What every uploader needs.
+#[derive(Clone)]
+pub struct Destination {
+    pub store: Store,
+    pub layout: Arc<Layout>,
+    pub id: BackupId,
+    pub bandwidth: Bandwidth,
+    pub progress: Progress,
+    pub stop: Stop,
+}
+
+/// Both halves of a lane. `object_bytes` is a multiple of the pool's part size.
+pub fn lane(number: u32, pool: Pool, object_bytes: u64) -> (Lane, Uploader) {
+    // Unbounded in name only: what is in it are buffers of the pool.
+    let (sender, receiver) = mpsc::unbounded_channel();
+    let lane =
+        Lane { number, offset: 0, pool, part: None, object_hash: Sha256::new(), object_written: 0, object_bytes, told: sender };
+    (lane, Uploader { number, told: receiver })
+}
+
+impl Lane {
+    /// Where the next byte goes.
+    pub fn offset(&self) -> u64 {
+        self.offset
+    }
+
+    /// Sends what is left. The lane is at its end.
+    pub fn finish(mut self) -> io::Result<()> {
+        if self.object_written > 0 { self.end_object() } else { Ok(()) }
+    }
+
+    fn end_object(&mut self) -> io::Result<()> {
+        let last = self.part.take().filter(|part| !part.is_empty()).map(Part::freeze);
+        let sha256 = hex::encode(self.object_hash.finalize_reset());
+        self.object_written = 0;
+        self.tell(Told::End { last, sha256 })
+    }
+
+    fn tell(&self, told: Told) -> io::Result<()> {
+        self.told.send(told).map_err(|_| io::Error::other("the upload has stopped"))
+    }
+}
+
+impl Write for Lane {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let part = match &mut self.part {
+            Some(part) => part,
+            None => self.part.insert(self.pool.take().ok_or_else(|| io::Error::other("the attempt has stopped"))?),
+        };
+        let taken = part.fill(bytes);
+        self.object_hash.update(&bytes[..taken]);
+        self.offset += taken as u64;
+        self.object_written += taken as u64;
+        if self.object_written == self.object_bytes {
+            self.end_object()?;
+        } else if self.part.as_ref().is_some_and(Part::is_full)
+            && let Some(part) = self.part.take()
+        {
+            self.tell(Told::Part(part.freeze()))?;
+        }
+        Ok(taken)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Sends a lane's parts until the lane ends, and returns its objects. A failure stops the attempt.
+pub async fn upload(mut uploader: Uploader, to: Destination) -> Outcome<Vec<LaneObject>> {
+    let stopped = to.stop.token();
+    let result = tokio::select! {
+        biased;
+        () = stopped.cancelled() => Err(to.stop.stopped(Stage::Upload)),
+        result = objects(&mut uploader, &to) => result,
+    };
+    if let Err(failure) = result {
+        // Dropping the receiver gives back what is in it.
+        drop(uploader);
+        to.stop.stop(failure);
+        return Err(to.stop.stopped(Stage::Upload));
+    }
+    result
+}
+
+async fn objects(uploader: &mut Uploader, to: &Destination) -> Outcome<Vec<LaneObject>> {
+    let failed = |error| Failure::store(Stage::Upload, error);
+    let mut objects = Vec::new();
+    let mut open: Option<Open> = None;
+    let (mut parts, mut bytes) = (0, 0);
+    while let Some(told) = uploader.told.recv().await {
+        let key = to.layout.lane_object(&to.id, uploader.number, objects.len() as u32);
+        let (part, end) = match told {
+            Told::Part(part) => (Some(part), None),
+            Told::End { last, sha256 } => (last, Some(sha256)),
+        };
+        bytes += part.as_ref().map_or(0, |part| part.len() as u64);
+        match (part, &mut open) {
+            (Some(part), None) if end.is_some() => {
+                let sent = part.len() as u64;
+                to.bandwidth.pass(sent).await;
+                to.store.put(&key, part, Replace::No).await.map_err(failed)?;
+                to.progress.sent(sent);
+            }
+            (Some(part), upload) => {
+                let open = match upload {
+                    Some(open) => open,
+                    none => none.insert(Open { upload: to.store.begin_upload(&key).await.map_err(failed)?, ..Open::default() }),
+                };
+                parts += 1;
+                let (number, upload, to) = (parts, open.upload.clone(), to.clone());
+                open.sending.spawn(async move {
+                    let sent = part.len() as u64;
+                    to.bandwidth.pass(sent).await;
+                    let uploaded = to.store.upload_part(&upload, number, part).await;
+                    to.progress.sent(sent);
+                    uploaded
+                });
+                // A part that failed is noticed with the next one, not only at the object's end.
+                while let Some(sent) = open.sending.try_join_next() {
+                    open.keep(sent)?;
+                }
+            }
+            (None, _) => {}
+        }
+        if let Some(sha256) = end {
+            if let Some(mut open) = open.take() {
+                while let Some(sent) = open.sending.join_next().await {
+                    open.keep(sent)?;
+                }
+                to.store.complete_upload(&open.upload, open.sent).await.map_err(failed)?;
+            }
+            objects.push(LaneObject { key, bytes: std::mem::take(&mut bytes), sha256 });
+            parts = 0;
+        }
+    }
+    Ok(objects)
+}
+
+/// An object that is being sent in parts.
+#[derive(Default)]
+struct Open {
+    upload: Upload,
+    sending: JoinSet<Result<UploadedPart, StoreError>>,
+    sent: Vec<UploadedPart>,
+}
+
+impl Open {
+    fn keep(&mut self, sent: Result<Result<UploadedPart, StoreError>, JoinError>) -> Outcome<()> {
+        let sent = sent.map_err(|error| Failure::new(Stage::Upload, Exit::Failed, error))?;
+        self.sent.push(sent.map_err(|error| Failure::store(Stage::Upload, error))?);
+        Ok(())
+    }
+}

@@ -1,0 +1,182 @@
+//! Bytes into what is stored: one zstd frame, inside one age file when there are recipients, hashed as stored.
+//! The way back is [`crate::reading`]'s.
+
+use std::io::{self, Write};
+
+use age::{stream::StreamWriter, x25519};
+use sha2::{Digest, Sha256};
+use zstd::stream::raw::{Encoder, InBuffer, Operation, OutBuffer};
+
+/// What the compressor writes before it is handed on.
+const COMPRESSED_BYTES: usize = 128 << 10;
+
+/// Seals one thing after the other; the compressor's memory is used again. One for each thread.
+pub struct Sealer {
+    encoder: Encoder<'static>,
+    compressed: Vec<u8>,
+    recipients: Vec<x25519::Recipient>,
+}
+
+/// What was sealed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sealed {
+    pub raw_bytes: u64,
+    /// As stored.
+    pub bytes: u64,
+    /// Of the bytes as stored, hexadecimal.
+    pub sha256: String,
+}
+
+/// One thing on its way. It is whole only after [`Self::finish`].
+pub struct Sealing<'a, Sink: Write> {
+    encoder: &'a mut Encoder<'static>,
+    compressed: &'a mut Vec<u8>,
+    sink: Envelope<Hashed<Sink>>,
+    raw_bytes: u64,
+}
+
+enum Envelope<Sink: Write> {
+    Plain(Sink),
+    Age(Box<StreamWriter<Sink>>),
+}
+
+struct Hashed<Sink> {
+    sink: Sink,
+    hash: Sha256,
+    bytes: u64,
+}
+
+impl Sealer {
+    /// # Errors
+    /// When there is no memory for the compressor.
+    pub fn new(level: i32, recipients: &[x25519::Recipient]) -> io::Result<Self> {
+        Ok(Self {
+            encoder: Encoder::new(level)?,
+            compressed: Vec::with_capacity(COMPRESSED_BYTES),
+            recipients: recipients.to_vec(),
+        })
+    }
+
+    /// Begins a thing; what was begun before and not finished is forgotten.
+    pub fn begin<Sink: Write>(&mut self, sink: Sink) -> io::Result<Sealing<'_, Sink>> {
+        self.encoder.reinit()?;
+        let sink = Hashed { sink, hash: Sha256::new(), bytes: 0 };
+        let sink = if self.recipients.is_empty() {
+            Envelope::Plain(sink)
+        } else {
+            let recipients = self.recipients.iter().map(|recipient| recipient as &dyn age::Recipient);
+            let encryptor = age::Encryptor::with_recipients(recipients).map_err(io::Error::other)?;
+            Envelope::Age(Box::new(encryptor.wrap_output(sink)?))
+        };
+        Ok(Sealing { encoder: &mut self.encoder, compressed: &mut self.compressed, sink, raw_bytes: 0 })
+    }
+
+    /// Seals what is in memory already.
+    pub fn seal(&mut self, bytes: &[u8]) -> io::Result<(Vec<u8>, Sealed)> {
+        let mut sealing = self.begin(Vec::new())?;
+        sealing.write(bytes)?;
+        sealing.finish()
+    }
+}
+
+impl<Sink: Write> Sealing<'_, Sink> {
+    pub fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.raw_bytes += bytes.len() as u64;
+        let mut input = InBuffer::around(bytes);
+        while input.pos() < bytes.len() {
+            let mut output = OutBuffer::around(&mut *self.compressed);
+            self.encoder.run(&mut input, &mut output)?;
+            if output.pos() > 0 {
+                self.sink.write_all(output.as_slice())?;
+            }
+        }
+        Ok(())
+    }
+
+    pub fn finish(mut self) -> io::Result<(Sink, Sealed)> {
+        loop {
+            let mut output = OutBuffer::around(&mut *self.compressed);
+            let left = self.encoder.finish(&mut output, true)?;
+            if output.pos() > 0 {
+                self.sink.write_all(output.as_slice())?;
+            }
+            if left == 0 {
+                break;
+            }
+        }
+        let sink = match self.sink {
+            Envelope::Plain(sink) => sink,
+            Envelope::Age(writer) => writer.finish()?,
+        };
+        let sha256 = hex::encode(sink.hash.finalize());
+        Ok((sink.sink, Sealed { raw_bytes: self.raw_bytes, bytes: sink.bytes, sha256 }))
+    }
+}
+
+impl<Sink: Write> Write for Envelope<Sink> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Self::Plain(sink) => sink.write(bytes),
+            Self::Age(writer) => writer.write(bytes),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl<Sink: Write> Write for Hashed<Sink> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = self.sink.write(bytes)?;
+        self.hash.update(&bytes[..written]);
+        self.bytes += written as u64;
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read;
+
+    use super::*;
+
+    fn open(bytes: &[u8], identity: Option<&x25519::Identity>) -> io::Result<Vec<u8>> {
+        let plain: Box<dyn Read + '_> = match identity {
+            None => Box::new(bytes),
+            Some(identity) => {
+                let decryptor = age::Decryptor::new(bytes).map_err(io::Error::other)?;
+                Box::new(decryptor.decrypt(std::iter::once(identity as &dyn age::Identity)).map_err(io::Error::other)?)
+            }
+        };
+        let mut opened = Vec::new();
+        zstd::stream::read::Decoder::new(plain)?.read_to_end(&mut opened)?;
+        Ok(opened)
+    }
+
+    #[test]
+    fn what_was_sealed_is_opened_by_each_of_its_keys_and_by_no_other() {
+        let [first, second, other] = [(); 3].map(|()| x25519::Identity::generate());
+        let text: Vec<u8> = (0..300_000u32).flat_map(|number| (number % 1009).to_string().into_bytes()).collect();
+        let mut sealer = Sealer::new(1, &[first.to_public(), second.to_public()]).unwrap();
+        for _ in 0..2 {
+            let (bytes, sealed) = sealer.seal(&text).unwrap();
+            assert_eq!((sealed.raw_bytes, sealed.bytes), (text.len() as u64, bytes.len() as u64));
+            assert_eq!(sealed.sha256, hex::encode(Sha256::digest(&bytes)));
+            assert!([&first, &second].iter().all(|identity| open(&bytes, Some(identity)).unwrap() == text));
+            assert!(open(&bytes, Some(&other)).is_err() && open(&bytes[..bytes.len() - 1], Some(&first)).is_err());
+        }
+    }
+
+    #[test]
+    fn a_thing_that_was_given_up_leaves_nothing_in_the_next() {
+        let mut sealer = Sealer::new(1, &[]).unwrap();
+        sealer.begin(Vec::new()).unwrap().write(b"given up").unwrap();
+        let (bytes, _) = sealer.seal(b"kept").unwrap();
+        assert_eq!(open(&bytes, None).unwrap(), b"kept");
+    }
+}
