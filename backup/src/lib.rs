@@ -7,18 +7,21 @@
 
 pub mod archive;
 pub mod bandwidth;
+pub mod catalogue;
 pub mod checksum;
 pub mod config;
 pub mod export;
 pub mod failure;
 pub mod lane;
 pub mod layout;
+pub mod lease;
 pub mod manifest;
 pub mod metrics;
 pub mod parts;
 pub mod progress;
 pub mod reading;
 pub mod restore;
+pub mod retention;
 pub mod seal;
 pub mod session;
 pub mod stop;

@@ -1,0 +1,185 @@
+//! What is in the bucket: attempts, backups, verifications, read with three listings and the records themselves. Every record
+//! that is believed was signed by a trusted key; the others are told, never silently left out.
+//!
+//! Never: a deletion, or an opinion on what may go (that is [`crate::retention`]'s).
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use futures::{StreamExt, stream};
+
+use crate::{
+    failure::{Exit, Failure, Outcome, Stage},
+    layout::{BackupId, Layout},
+    manifest::{
+        self, Manifest, Start, Verification,
+        sign::{Kind, LARGEST_RECORD_BYTES, RecordFault, Trusted},
+    },
+    store::{Store, StoreError},
+};
+
+/// Records read at the same time.
+const READ_AT_ONCE: usize = 16;
+
+/// One attempt and what became of it.
+#[derive(Debug, Clone, Default)]
+pub struct Attempt {
+    pub start: Option<Start>,
+    pub outcome: Option<manifest::Outcome>,
+    pub verifications: Vec<Verification>,
+}
+
+impl Attempt {
+    /// The backup, when there is one.
+    pub fn manifest(&self) -> Option<&Manifest> {
+        match &self.outcome {
+            Some(manifest::Outcome::Committed(manifest)) => Some(manifest),
+            _ => None,
+        }
+    }
+
+    /// Neither committed nor given up: it runs, or it vanished.
+    pub fn is_open(&self) -> bool {
+        self.outcome.is_none()
+    }
+
+    /// The newest drill that passed.
+    pub fn verified(&self) -> Option<&Verification> {
+        self.verifications.iter().filter(|verification| verification.passed).max_by_key(|verification| verification.finished_at)
+    }
+}
+
+/// A record that is not believed.
+#[derive(Debug, Clone)]
+pub struct Doubtful {
+    pub key: String,
+    pub id: Option<BackupId>,
+    pub fault: RecordFault,
+}
+
+/// Everything of one job, oldest first.
+#[derive(Debug, Clone, Default)]
+pub struct Catalogue {
+    pub attempts: BTreeMap<BackupId, Attempt>,
+    pub doubtful: Vec<Doubtful>,
+}
+
+impl Catalogue {
+    /// # Errors
+    /// When the store cannot be read; not for a record that is not believed.
+    pub async fn read(store: &Store, layout: &Layout, trusted: &Trusted) -> Outcome<Self> {
+        let failed = |error| Failure::store(Stage::Catalogue, error);
+        let (starts, manifests, verified) = (layout.starts(), layout.manifests(), layout.all_verifications());
+        let (starts, manifests, verified) =
+            futures::try_join!(store.list(&starts), store.list(&manifests), store.list(&verified)).map_err(failed)?;
+        let keys = starts.into_iter().map(|object| (Kind::Start, object.key));
+        let keys = keys.chain(manifests.into_iter().map(|object| (Kind::Outcome, object.key)));
+        let keys = keys.chain(verified.into_iter().map(|object| (Kind::Verification, object.key)));
+        let mut records = stream::iter(keys)
+            .map(|(kind, key)| async move {
+                let bytes = store.get(&key, LARGEST_RECORD_BYTES).await;
+                (kind, key, bytes)
+            })
+            .buffer_unordered(READ_AT_ONCE);
+        let mut catalogue = Self::default();
+        while let Some((kind, key, bytes)) = records.next().await {
+            match bytes {
+                Ok(bytes) => catalogue.add(layout, trusted, kind, key, &bytes),
+                // Retention removed it between listing and reading.
+                Err(StoreError::NotFound { .. }) => {}
+                Err(error) => return Err(failed(error)),
+            }
+        }
+        Ok(catalogue)
+    }
+
+    fn add(&mut self, layout: &Layout, trusted: &Trusted, kind: Kind, key: String, bytes: &[u8]) {
+        let Some(id) = layout.backup_of(&key) else {
+            let fault = RecordFault::Malformed("its key names no backup".into());
+            return self.doubtful.push(Doubtful { key, id: None, fault });
+        };
+        let added = match kind {
+            Kind::Start => trusted.open::<Start>(kind, bytes).and_then(|start| {
+                belongs(&start.id, &id)?;
+                self.attempts.entry(id.clone()).or_default().start = Some(start);
+                Ok(())
+            }),
+            Kind::Outcome => trusted.open::<manifest::Outcome>(kind, bytes).and_then(|outcome| {
+                let named = match &outcome {
+                    manifest::Outcome::Committed(manifest) => &manifest.id,
+                    manifest::Outcome::Abandoned(abandoned) => &abandoned.id,
+                };
+                belongs(named, &id)?;
+                self.attempts.entry(id.clone()).or_default().outcome = Some(outcome);
+                Ok(())
+            }),
+            Kind::Verification => trusted.open::<Verification>(kind, bytes).and_then(|verification| {
+                belongs(&verification.id, &id)?;
+                self.attempts.entry(id.clone()).or_default().verifications.push(verification);
+                Ok(())
+            }),
+        };
+        if let Err(fault) = added {
+            self.doubtful.push(Doubtful { key, id: Some(id), fault });
+        }
+    }
+
+    /// Backups, oldest first.
+    pub fn backups(&self) -> impl DoubleEndedIterator<Item = (&Manifest, &Attempt)> {
+        self.attempts.values().filter_map(|attempt| Some((attempt.manifest()?, attempt)))
+    }
+
+    pub fn newest(&self) -> Option<(&Manifest, &Attempt)> {
+        self.backups().next_back()
+    }
+
+    pub fn newest_verified(&self) -> Option<(&Manifest, &Attempt)> {
+        self.backups().rfind(|(_, attempt)| attempt.verified().is_some())
+    }
+
+    /// The backup of this name, or the newest of all.
+    ///
+    /// # Errors
+    /// When there is none, or its manifest is not believed.
+    pub fn find(&self, id: Option<&BackupId>) -> Outcome<(&Manifest, &Attempt)> {
+        let Some(id) = id else {
+            let told = "there is no backup yet; take one with `backup run`";
+            return self.newest().ok_or_else(|| Failure::told(Stage::Catalogue, Exit::NoBackup, told));
+        };
+        if let Some(doubt) = self.doubtful.iter().find(|doubtful| doubtful.id.as_ref() == Some(id)) {
+            let failure = Failure::new(Stage::Catalogue, Exit::Damaged, doubt.fault.clone());
+            return Err(failure.context(format!("the record {} is not believed", doubt.key)));
+        }
+        let attempt = self.attempts.get(id);
+        let found = attempt.and_then(|attempt| Some((attempt.manifest()?, attempt)));
+        found.ok_or_else(|| {
+            let told = match attempt {
+                Some(attempt) if attempt.is_open() => format!("{id} has not committed: it runs, or it failed"),
+                Some(_) => format!("{id} failed and was given up"),
+                None => format!("there is no backup {id}; `backup list` shows those that there are"),
+            };
+            Failure::told(Stage::Catalogue, Exit::NoBackup, told)
+        })
+    }
+
+    /// One more than the highest number that an attempt has.
+    pub fn next_sequence(&self) -> u64 {
+        let numbers = self.attempts.values().flat_map(|attempt| {
+            [attempt.start.as_ref().map(|start| start.sequence), attempt.manifest().map(|manifest| manifest.sequence)]
+        });
+        numbers.flatten().max().unwrap_or(0) + 1
+    }
+
+    /// Numbers that no record has although a higher one does: records that somebody removed. Retention removes the oldest, so
+    /// only gaps above the lowest number count.
+    pub fn gaps(&self) -> Vec<u64> {
+        let numbers: BTreeSet<u64> =
+            self.attempts.values().filter_map(|attempt| Some(attempt.start.as_ref()?.sequence)).collect();
+        let (Some(first), Some(last)) = (numbers.first(), numbers.last()) else { return Vec::new() };
+        (*first..*last).filter(|number| !numbers.contains(number)).collect()
+    }
+}
+
+/// A record of one backup at the key of another is a replay.
+fn belongs(named: &BackupId, key: &BackupId) -> Result<(), RecordFault> {
+    if named == key { Ok(()) } else { Err(RecordFault::Forged) }
+}

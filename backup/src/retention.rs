@@ -1,0 +1,237 @@
+//! Which backups stay: pure. Grandfather, father, son, count, age and floor, each rule by itself; what any rule keeps, stays.
+//!
+//! Never, whatever the rules say: the newest verified backup goes, fewer than the floor stay, or anything goes while the
+//! newest attempt has not committed: a failure must not cost a good backup.
+
+use std::collections::BTreeSet;
+
+use jiff::{Timestamp, tz::TimeZone};
+use serde::Serialize;
+
+use crate::{config::Retention, layout::BackupId};
+
+/// A backup as retention sees it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    pub id: BackupId,
+    /// When its snapshot was taken.
+    pub at: Timestamp,
+    pub verified: bool,
+    /// Until when the store lets nobody delete it.
+    pub locked_until: Option<Timestamp>,
+}
+
+/// Why a backup stays. Names are labels of metrics.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Reason {
+    Last,
+    Hourly,
+    Daily,
+    Weekly,
+    Monthly,
+    Yearly,
+    Age,
+    Floor,
+    NewestVerified,
+    Locked,
+}
+
+impl Reason {
+    pub const ALL: [Self; 10] = [
+        Self::Last,
+        Self::Hourly,
+        Self::Daily,
+        Self::Weekly,
+        Self::Monthly,
+        Self::Yearly,
+        Self::Age,
+        Self::Floor,
+        Self::NewestVerified,
+        Self::Locked,
+    ];
+
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Last => "last",
+            Self::Hourly => "hourly",
+            Self::Daily => "daily",
+            Self::Weekly => "weekly",
+            Self::Monthly => "monthly",
+            Self::Yearly => "yearly",
+            Self::Age => "age",
+            Self::Floor => "floor",
+            Self::NewestVerified => "newest_verified",
+            Self::Locked => "locked",
+        }
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Kept {
+    pub id: BackupId,
+    pub reasons: BTreeSet<Reason>,
+}
+
+/// What stays and what goes, oldest first.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Plan {
+    pub keep: Vec<Kept>,
+    pub remove: Vec<BackupId>,
+}
+
+/// Why nothing may go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    #[error("the newest attempt has not committed: nothing is removed until a backup succeeds again")]
+    NewestFailed,
+    #[error("a backup is of the future: this machine's clock, or the one that it was taken by, is wrong; correct it first")]
+    Clock,
+}
+
+impl Refusal {
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::NewestFailed => "newest_failed",
+            Self::Clock => "clock",
+        }
+    }
+}
+
+/// Plans. `newest_committed`: whether the newest attempt of all did.
+///
+/// # Errors
+/// When nothing may go at all.
+pub fn plan(rules: &Retention, entries: &[Entry], newest_committed: bool, now: Timestamp) -> Result<Plan, Refusal> {
+    if !newest_committed {
+        return Err(Refusal::NewestFailed);
+    }
+    if entries.iter().any(|entry| entry.at > now) {
+        return Err(Refusal::Clock);
+    }
+    let mut entries: Vec<&Entry> = entries.iter().collect();
+    entries.sort_by(|a, b| (b.at, &b.id).cmp(&(a.at, &a.id))); // newest first
+    let mut reasons = vec![BTreeSet::new(); entries.len()];
+    keep_newest(&mut reasons, rules.last, Reason::Last);
+    keep_newest(&mut reasons, rules.floor, Reason::Floor);
+    for (count, reason, period) in [
+        (rules.hourly, Reason::Hourly, "%Y-%m-%dT%H"),
+        (rules.daily, Reason::Daily, "%Y-%m-%d"),
+        (rules.weekly, Reason::Weekly, "%G-W%V"),
+        (rules.monthly, Reason::Monthly, "%Y-%m"),
+        (rules.yearly, Reason::Yearly, "%Y"),
+    ] {
+        let mut periods = BTreeSet::new();
+        for (entry, reasons) in entries.iter().zip(&mut reasons) {
+            let period = entry.at.to_zoned_datetime(TimeZone::UTC).strftime(period).to_string();
+            if periods.len() < count as usize && periods.insert(period) {
+                reasons.insert(reason);
+            }
+        }
+    }
+    for (entry, reasons) in entries.iter().zip(&mut reasons) {
+        if u128::try_from(now.duration_since(entry.at).as_millis()).unwrap_or(0) < rules.within.as_millis() {
+            reasons.insert(Reason::Age);
+        }
+        if entry.locked_until.is_some_and(|until| until > now) {
+            reasons.insert(Reason::Locked);
+        }
+    }
+    if let Some(newest) = entries.iter().position(|entry| entry.verified) {
+        reasons[newest].insert(Reason::NewestVerified);
+    }
+    let mut plan = Plan::default();
+    for (entry, reasons) in entries.iter().zip(reasons).rev() {
+        if reasons.is_empty() {
+            plan.remove.push(entry.id.clone());
+        } else {
+            plan.keep.push(Kept { id: entry.id.clone(), reasons });
+        }
+    }
+    Ok(plan)
+}
+
+fn keep_newest(reasons: &mut [BTreeSet<Reason>], count: u32, reason: Reason) {
+    reasons.iter_mut().take(count as usize).for_each(|reasons| {
+        reasons.insert(reason);
+    });
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const NOW: i64 = 1_800_000_000;
+
+    fn now() -> Timestamp {
+        Timestamp::from_second(NOW).unwrap()
+    }
+
+    fn entries() -> impl Strategy<Value = Vec<Entry>> {
+        let entry = (0i64..80_000_000, any::<u32>(), any::<bool>(), prop::option::of(-1000i64..1000));
+        prop::collection::vec(entry, 0..60).prop_map(|entries| {
+            let entry = |(age, random, verified, locked): (i64, u32, bool, Option<i64>)| {
+                let at = Timestamp::from_second(NOW - age).unwrap();
+                let locked_until = locked.map(|until| Timestamp::from_second(NOW + until).unwrap());
+                Entry { id: BackupId::new(at, random), at, verified, locked_until }
+            };
+            let mut entries: Vec<_> = entries.into_iter().map(entry).collect();
+            entries.sort_by(|a, b| a.id.cmp(&b.id));
+            entries.dedup_by(|a, b| a.id == b.id);
+            entries
+        })
+    }
+
+    fn rules() -> impl Strategy<Value = Retention> {
+        let count = || 0u32..6;
+        (count(), count(), count(), count(), count(), 0u64..10_000_000, 1u32..5).prop_map(
+            |(last, hourly, daily, weekly, monthly, within, floor)| Retention {
+                last,
+                hourly,
+                daily,
+                weekly,
+                monthly,
+                yearly: 1,
+                within: std::time::Duration::from_secs(within),
+                floor,
+                after_run: true,
+            },
+        )
+    }
+
+    proptest! {
+        #[test]
+        fn what_must_stay_stays(entries in entries(), rules in rules()) {
+            let plan = plan(&rules, &entries, true, now()).unwrap();
+            let kept: BTreeSet<_> = plan.keep.iter().map(|kept| kept.id.clone()).collect();
+            prop_assert_eq!(kept.len() + plan.remove.len(), entries.len());
+            prop_assert!(kept.len() >= entries.len().min(rules.floor as usize));
+            let verified = entries.iter().filter(|entry| entry.verified).max_by_key(|entry| (entry.at, entry.id.clone()));
+            prop_assert!(verified.is_none_or(|entry| kept.contains(&entry.id)));
+            for entry in &entries {
+                prop_assert!(entry.locked_until.is_none_or(|until| until <= now()) || kept.contains(&entry.id));
+            }
+        }
+
+        #[test]
+        fn a_second_pass_removes_nothing(entries in entries(), rules in rules()) {
+            let first = plan(&rules, &entries, true, now()).unwrap();
+            let left: Vec<_> = entries.into_iter().filter(|entry| !first.remove.contains(&entry.id)).collect();
+            prop_assert_eq!(plan(&rules, &left, true, now()).unwrap().remove, vec![]);
+        }
+
+        #[test]
+        fn nothing_goes_after_a_failure(entries in entries(), rules in rules()) {
+            prop_assert_eq!(plan(&rules, &entries, false, now()), Err(Refusal::NewestFailed));
+        }
+    }
+
+    #[test]
+    fn a_clock_that_went_back_removes_nothing() {
+        let at = Timestamp::from_second(NOW + 1).unwrap();
+        let entry = Entry { id: BackupId::new(at, 1), at, verified: false, locked_until: None };
+        assert_eq!(plan(&Retention::default(), &[entry], true, now()), Err(Refusal::Clock));
+    }
+}
