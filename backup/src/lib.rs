@@ -10,6 +10,7 @@ pub mod bandwidth;
 pub mod catalogue;
 pub mod checksum;
 pub mod config;
+pub mod dump;
 pub mod export;
 pub mod failure;
 pub mod lane;

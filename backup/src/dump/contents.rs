@@ -1,0 +1,54 @@
+//! What pg_dump says there is: its custom archive up to the end of the table of contents, and not a row further.
+
+use std::io::{self, BufReader, Read};
+
+use super::{Reading, Toc, coordinator::Coordinator};
+use crate::{
+    archive::{ArchiveError, Contents},
+    failure::{Exit, Failure, Outcome, Stage},
+};
+
+/// Keeps what was read.
+struct Kept<Input> {
+    input: Input,
+    bytes: Vec<u8>,
+}
+
+impl<Input: Read> Read for Kept<Input> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.input.read(buffer)?;
+        self.bytes.extend_from_slice(&buffer[..read]);
+        Ok(read)
+    }
+}
+
+/// Runs pg_dump under the snapshot until its table of contents has come, then ends it: rows are read by our own workers.
+pub(super) fn read(reading: &Reading, coordinator: &Coordinator) -> Outcome<Toc> {
+    let lock_wait = reading.limits.lock_wait.as_millis();
+    let arguments = [
+        "--format=custom".to_owned(),
+        "--compress=0".to_owned(),
+        "--no-password".to_owned(),
+        format!("--encoding={}", coordinator.encoding),
+        format!("--snapshot={}", coordinator.snapshot),
+        // It locks again what is locked already, and would wait behind whoever waits for us.
+        format!("--lock-wait-timeout={lock_wait}"),
+    ];
+    let mut child = reading.tools.start("pg_dump", &arguments, &reading.source)?;
+    let output = child.output();
+    let mut kept = Kept { input: BufReader::new(output), bytes: Vec::new() };
+    let read = Contents::read(&mut kept);
+    reading.progress.moved();
+    match read {
+        Ok(contents) => {
+            child.end();
+            Ok(Toc { bytes: kept.bytes, contents })
+        }
+        Err(ArchiveError::CutOff | ArchiveError::NoArchive) => {
+            drop(kept);
+            Err(child.failed(Stage::Contents))
+        }
+        Err(error @ ArchiveError::Version(_)) => Err(Failure::new(Stage::Contents, Exit::Versions, error)),
+        Err(error) => Err(Failure::new(Stage::Contents, Exit::Failed, error)),
+    }
+}

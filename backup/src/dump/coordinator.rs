@@ -1,0 +1,168 @@
+//! The session that holds a database still: it locks every table, then takes the snapshot that everybody reads by, and
+//! keeps both until the last row is read.
+
+use std::{
+    collections::BTreeSet,
+    sync::{Mutex, MutexGuard, PoisonError},
+};
+
+use jiff::Timestamp;
+
+use super::Reading;
+use crate::{
+    failure::{Exit, Failure, Outcome, Stage},
+    session,
+    wire::{Connection, CopiedRows, WireError},
+};
+
+/// Tables in one statement.
+const LOCKED_AT_ONCE: usize = 200;
+/// How often the list of tables is taken again because one came or went in between.
+const LISTINGS: usize = 10;
+
+/// Tables whose rows pg_dump may read: everything in schemas of the users' own, and the configuration tables of extensions.
+/// Other tables of extensions are made by the extension.
+const LIST: &str = "SELECT c.oid, quote_ident(n.nspname) || '.' || quote_ident(c.relname) FROM pg_catalog.pg_class c \
+     JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
+     WHERE c.relkind IN ('r', 'p') AND c.relpersistence <> 't' \
+     AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema' \
+     AND (NOT EXISTS (SELECT FROM pg_catalog.pg_depend d WHERE d.classid = 'pg_catalog.pg_class'::regclass AND d.objid = c.oid \
+     AND d.deptype = 'e' AND d.objsubid = 0) \
+     OR EXISTS (SELECT FROM pg_catalog.pg_extension e WHERE c.oid = ANY (e.extconfig)))";
+
+/// Of [`LIST`], what this session holds no lock on.
+const UNLOCKED: &str = " AND NOT EXISTS (SELECT FROM pg_catalog.pg_locks l WHERE l.pid = pg_catalog.pg_backend_pid() \
+     AND l.locktype = 'relation' AND l.relation = c.oid AND l.mode = 'AccessShareLock' AND l.granted \
+     AND l.database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database()))";
+
+/// Snapshot, time, position in the write-ahead log, encoding. The first query of the transaction: it takes the snapshot.
+const SNAPSHOT: &str = "SELECT pg_catalog.pg_export_snapshot(), \
+     pg_catalog.to_char(pg_catalog.clock_timestamp() AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"'), \
+     CASE WHEN pg_catalog.pg_is_in_recovery() THEN pg_catalog.pg_last_wal_replay_lsn() \
+     ELSE pg_catalog.pg_current_wal_lsn() END, \
+     pg_catalog.getdatabaseencoding()";
+
+pub(super) struct Coordinator {
+    connection: Mutex<Connection>,
+    pub snapshot: String,
+    snapshot_at: Timestamp,
+    wal_position: Option<String>,
+    /// What rows and names are read in: UTF-8, but for databases that have no encoding.
+    pub encoding: &'static str,
+}
+
+impl Coordinator {
+    pub fn begin(reading: &Reading) -> Outcome<Self> {
+        let mut connection = open(reading, Stage::Locks)?;
+        let failed = |error| Failure::wire(Stage::Locks, error);
+        connection.query(&format!("SET lock_timeout = {}", reading.limits.lock_wait.as_millis())).map_err(failed)?;
+        for _ in 0..LISTINGS {
+            if let Some(begun) = Self::attempt(&mut connection)? {
+                let (snapshot, snapshot_at, wal_position, encoding) = begun;
+                return Ok(Self { connection: Mutex::new(connection), snapshot, snapshot_at, wal_position, encoding });
+            }
+            connection.query("ROLLBACK").map_err(failed)?;
+        }
+        let told = "tables came and went faster than they could be locked; run again when the schema rests";
+        Err(Failure::told(Stage::Locks, Exit::Failed, told).passing())
+    }
+
+    /// `None`: a table came or went in between.
+    #[expect(clippy::type_complexity, reason = "taken apart by its only caller")]
+    fn attempt(connection: &mut Connection) -> Outcome<Option<(String, Timestamp, Option<String>, &'static str)>> {
+        let failed = |error| Failure::wire(Stage::Locks, error);
+        let tables = connection.query(LIST).map_err(failed)?;
+        connection.query("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").map_err(failed)?;
+        let names: Vec<String> = tables.into_iter().filter_map(|row| row.into_iter().nth(1).flatten()).collect();
+        for batch in names.chunks(LOCKED_AT_ONCE) {
+            let listed = batch.iter().map(|name| format!("ONLY {name}")).collect::<Vec<_>>().join(", ");
+            match connection.query(&format!("LOCK TABLE {listed} IN ACCESS SHARE MODE")) {
+                Ok(_) => {}
+                // The table, its schema, or its being a table went in between.
+                Err(error) if matches!(error.code(), Some("42P01" | "3F000" | "42809")) => return Ok(None),
+                Err(error) => return Err(lock_failure(error)),
+            }
+        }
+        let row = connection.query(SNAPSHOT).map_err(failed)?.into_iter().next().unwrap_or_default();
+        let mut row = row.into_iter();
+        let mut next = || row.next().flatten();
+        let (Some(snapshot), Some(at), wal_position, encoding) = (next(), next(), next(), next()) else {
+            return Err(Failure::told(Stage::Locks, Exit::Failed, "the server gave no snapshot"));
+        };
+        let at = at.parse().map_err(|error| Failure::new(Stage::Locks, Exit::Failed, anyhow::Error::new(error)))?;
+        // Under the snapshot: what it shows and we do not hold may be emptied under our hands.
+        if !connection.query(&format!("{LIST}{UNLOCKED} LIMIT 1")).map_err(failed)?.is_empty() {
+            return Ok(None);
+        }
+        let encoding = if encoding.as_deref() == Some("SQL_ASCII") { "SQL_ASCII" } else { "UTF8" };
+        Ok(Some((snapshot, at, wal_position, encoding)))
+    }
+
+    /// A question under the snapshot.
+    pub fn query(&self, stage: Stage, statement: &str) -> Outcome<Vec<crate::wire::Row>> {
+        self.connection().query(statement).map_err(|error| Failure::wire(stage, error))
+    }
+
+    /// A COPY in the session that has the locks already: for a worker that is not given its own, because somebody waits for
+    /// an exclusive one.
+    pub fn copy_out<E: From<WireError>>(
+        &self,
+        statements: &str,
+        expected: &[&str],
+        take: &mut dyn FnMut(&[u8]) -> Result<(), E>,
+    ) -> Result<CopiedRows, E> {
+        self.connection().copy_out(statements, expected, take)
+    }
+
+    /// Gives the locks back, having proved that they were held until now.
+    pub fn end(self) -> Outcome<(Timestamp, Option<String>)> {
+        let lost = |error| {
+            Failure::wire(Stage::Locks, error)
+                .context("the session that held the snapshot and the locks is gone, so the rows may not belong together")
+                .passing()
+        };
+        let mut connection = self.connection.into_inner().unwrap_or_else(PoisonError::into_inner);
+        connection.query("COMMIT").map_err(lost)?;
+        Ok((self.snapshot_at, self.wal_position))
+    }
+
+    fn connection(&self) -> MutexGuard<'_, Connection> {
+        self.connection.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A connection with everything pinned.
+pub(super) fn open(reading: &Reading, stage: Stage) -> Outcome<Connection> {
+    let failed = |error| Failure::wire(stage, error);
+    let mut connection = Connection::open(&reading.source).map_err(failed)?;
+    reading.stop.guard(&connection)?;
+    connection.query(&session::pin()).map_err(failed)?;
+    // Servers that do not know the setting say so; anything else is an error.
+    match connection.query(session::RESTRICT_KINDS) {
+        Ok(_) => Ok(connection),
+        Err(error) if error.code() == Some("42704") => Ok(connection),
+        Err(error) => Err(failed(error)),
+    }
+}
+
+fn lock_failure(error: WireError) -> Failure {
+    let code = error.code().map(str::to_owned);
+    let failure = Failure::wire(Stage::Locks, error);
+    match code.as_deref() {
+        Some("42501") => failure.context(
+            "the role may not read every table; grant it pg_read_all_data (PostgreSQL 14 and newer) or SELECT on the table",
+        ),
+        Some("53200") => failure.context("the server has no room for a lock on every table; raise max_locks_per_transaction"),
+        Some("55P03") => failure
+            .context("a table is locked exclusively for longer than BACKUP_LOCK_WAIT; wait for that work to end, or raise it"),
+        _ => failure,
+    }
+}
+
+/// Names for a message, not too many.
+pub(super) fn some_of(names: &BTreeSet<String>) -> String {
+    const SHOWN: usize = 5;
+    let shown: Vec<_> = names.iter().take(SHOWN).map(String::as_str).collect();
+    let more = names.len().saturating_sub(SHOWN);
+    if more == 0 { shown.join(", ") } else { format!("{} and {more} more", shown.join(", ")) }
+}

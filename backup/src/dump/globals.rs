@@ -1,0 +1,43 @@
+//! What belongs to the whole server: roles, memberships, settings of roles, tablespaces. No snapshot covers it, so it is
+//! read before the databases and after, and must not differ.
+
+use super::tools::Tools;
+use crate::{
+    config::Source,
+    failure::{Outcome, Stage},
+};
+
+/// What `pg_dumpall --globals-only` prints.
+///
+/// # Errors
+/// With its own words.
+pub fn read(tools: &Tools, source: &Source, passwords: bool) -> Outcome<Vec<u8>> {
+    let mut arguments = vec!["--globals-only".to_owned(), "--no-password".to_owned(), format!("--database={}", source.database)];
+    if !passwords {
+        arguments.push("--no-role-passwords".into());
+    }
+    tools.run(Stage::Globals, "pg_dumpall", &arguments, source)
+}
+
+/// Whether two of them say the same: comments, and the random word that each dump guards itself with, do not count.
+pub fn same(one: &[u8], other: &[u8]) -> bool {
+    fn told(script: &[u8]) -> impl Iterator<Item = &[u8]> {
+        let noise = |line: &&[u8]| {
+            line.is_empty() || [&b"--"[..], b"\\restrict ", b"\\unrestrict "].iter().any(|start| line.starts_with(start))
+        };
+        script.split(|byte| *byte == b'\n').filter(move |line| !noise(line))
+    }
+    told(one).eq(told(other))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::same;
+
+    #[test]
+    fn comments_and_guards_do_not_count() {
+        let one = b"\\restrict abc\n-- Dumped at 1\nCREATE ROLE a;\n\n\\unrestrict abc\n";
+        assert!(same(one, b"\\restrict xyz\nCREATE ROLE a;\n\\unrestrict xyz\n"));
+        assert!(!same(one, b"CREATE ROLE b;\n") && !same(one, b""));
+    }
+}

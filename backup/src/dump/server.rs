@@ -1,0 +1,154 @@
+//! What the server is and whether we may read it, asked before anything is done.
+
+use sqlx::{Connection, PgConnection, Row};
+
+use crate::{
+    config::{Job, RolePasswords, Source},
+    failure::{Exit, Failure, Outcome, Stage},
+    manifest, wire,
+};
+
+use super::tools::Tools;
+
+/// Older servers are not tried.
+const OLDEST: u32 = 130_000;
+/// Distinguishes our advisory locks from others': "backup" as a number.
+const LOCK_CLASS: i32 = 0x0062_6b75;
+
+/// A session that is open as long as the attempt: it holds the advisory lock.
+pub struct Server {
+    session: PgConnection,
+    pub about: manifest::Server,
+    /// Databases to back up, in the order of their names.
+    pub databases: Vec<String>,
+    /// Whether password verifiers go into the backup.
+    pub role_passwords: bool,
+    pub warnings: Vec<String>,
+}
+
+impl Server {
+    /// # Errors
+    /// When it cannot be reached, is too old or too new, is behind a pooler, is being backed up by another, or has no such
+    /// database.
+    pub async fn open(job: &Job, source: &Source, tools: &Tools) -> Outcome<Self> {
+        let failed = |error| Failure::database(Stage::Connect, error);
+        let session = PgConnection::connect_with(&source.options()).await;
+        let mut session = session.map_err(|error| {
+            Failure::database(Stage::Connect, error).context(format!(
+                "{} cannot be reached as {}; correct BACKUP_SOURCE_URL, or start the server",
+                source.place(),
+                source.user
+            ))
+        })?;
+        let row = sqlx::query(
+            "SELECT current_setting('server_version_num')::int, current_setting('server_version'), pg_is_in_recovery(), \
+             has_table_privilege('pg_catalog.pg_authid', 'SELECT')",
+        );
+        let row = row.fetch_one(&mut session).await.map_err(failed)?;
+        let version_number = u32::try_from(row.get::<i32, _>(0)).unwrap_or(0);
+        let client = versions(version_number, tools)?;
+        // The role may not be allowed to look into the control file.
+        let system =
+            sqlx::query("SELECT system_identifier::text FROM pg_catalog.pg_control_system()").fetch_one(&mut session).await;
+        let about = manifest::Server {
+            version_number,
+            version: row.get(1),
+            system_identifier: system.ok().map(|row| row.get(0)),
+            standby: row.get(2),
+            client,
+        };
+        let mut warnings = Vec::new();
+        let role_passwords = role_passwords(job, row.get(3), &mut warnings);
+        let databases = databases(&mut session, job).await?;
+        Ok(Self { session, about, databases, role_passwords, warnings })
+    }
+
+    /// One attempt of this job at a time on this server, wherever it runs. Held until the session ends.
+    pub async fn lock(&mut self, job: &str) -> Outcome<()> {
+        let lock = sqlx::query("SELECT pg_try_advisory_lock($1, hashtext($2))").bind(LOCK_CLASS).bind(job);
+        let row = lock.fetch_one(&mut self.session).await.map_err(|error| Failure::database(Stage::Lease, error))?;
+        if row.get::<bool, _>(0) {
+            return Ok(());
+        }
+        let told =
+            format!("another backup of the job {job:?} runs on this server (it holds the advisory lock); wait for it to end");
+        Err(Failure::told(Stage::Lease, Exit::Busy, told))
+    }
+
+    /// Whether the session still stands, and with it the advisory lock.
+    pub async fn still_there(&mut self) -> Outcome<()> {
+        self.session
+            .ping()
+            .await
+            .map_err(|error| Failure::database(Stage::Connect, error).context("the session with the advisory lock is gone"))
+    }
+}
+
+fn versions(server: u32, tools: &Tools) -> Outcome<String> {
+    if server < OLDEST {
+        let told = format!("the server's version is {}, and 13 is the oldest that is supported; upgrade it", server / 10_000);
+        return Err(Failure::told(Stage::Versions, Exit::Versions, told));
+    }
+    let (text, dump) = tools.version("pg_dump")?;
+    let (_, dumpall) = tools.version("pg_dumpall")?;
+    let (oldest, major) = (dump.min(dumpall), server / 10_000);
+    if oldest < major {
+        let told = format!(
+            "the client tools are of version {oldest}, and the server is of version {major}: older tools do not know all of its objects; \
+             install postgresql-client-{major}, or set BACKUP_CLIENT_FOLDER to where it is"
+        );
+        return Err(Failure::told(Stage::Versions, Exit::Versions, told));
+    }
+    Ok(text)
+}
+
+fn role_passwords(job: &Job, readable: bool, warnings: &mut Vec<String>) -> bool {
+    let wanted = match job.encryption.role_passwords {
+        RolePasswords::Never => false,
+        RolePasswords::Always => true,
+        RolePasswords::Encrypted => !job.encryption.recipients.is_empty(),
+    };
+    if wanted && !readable {
+        warnings.push("password verifiers are not in this backup: the role may not read pg_authid".into());
+    } else if !wanted && job.encryption.role_passwords == RolePasswords::Encrypted {
+        warnings.push("password verifiers are not in this backup: it is not encrypted".into());
+    }
+    wanted && readable
+}
+
+async fn databases(session: &mut PgConnection, job: &Job) -> Outcome<Vec<String>> {
+    let rows = sqlx::query("SELECT datname FROM pg_database WHERE datallowconn AND NOT datistemplate ORDER BY datname");
+    let rows = rows.fetch_all(session).await.map_err(|error| Failure::database(Stage::Connect, error))?;
+    let there: Vec<String> = rows.iter().map(|row| row.get(0)).collect();
+    let missing: Vec<_> = job.databases.iter().filter(|name| !there.contains(name)).map(String::as_str).collect();
+    if !missing.is_empty() {
+        let told =
+            format!("the server has no database {}; it has {}; correct BACKUP_DATABASES", missing.join(", "), there.join(", "));
+        return Err(Failure::told(Stage::Connect, Exit::Configuration, told));
+    }
+    let wanted =
+        |name: &String| (job.databases.is_empty() || job.databases.contains(name)) && !job.exclude_databases.contains(name);
+    let databases: Vec<String> = there.into_iter().filter(wanted).collect();
+    if databases.is_empty() {
+        let told = "no database is left to back up; correct BACKUP_DATABASES and BACKUP_EXCLUDE_DATABASES";
+        return Err(Failure::told(Stage::Connect, Exit::Configuration, told));
+    }
+    Ok(databases)
+}
+
+/// Whether we speak with the server itself. A pooler names a process of its own, and gives each transaction to whichever
+/// session is free: settings that we pin would be another's.
+///
+/// # Errors
+/// When there is one.
+pub fn refuse_pooler(source: &Source) -> Outcome<()> {
+    let failed = |error| Failure::wire(Stage::Connect, error);
+    let mut connection = wire::Connection::open(source).map_err(failed)?;
+    let answering = connection.query_one("SELECT pg_catalog.pg_backend_pid()").map_err(failed)?;
+    if answering == connection.process().to_string() {
+        return Ok(());
+    }
+    let told =
+        format!("{} is a connection pooler, not the server: give the server's own address in BACKUP_SOURCE_URL", source.place());
+    Err(Failure::told(Stage::Connect, Exit::Configuration, told))
+}

@@ -1,0 +1,148 @@
+//! PostgreSQL's own client tools: found, asked for their version, started with the source in their environment.
+
+use std::{
+    io::Read,
+    path::PathBuf,
+    process::{Child, ChildStdout, Command, Stdio},
+    thread::JoinHandle,
+};
+
+use crate::{
+    config::Source,
+    failure::{Exit, Failure, Outcome, Stage},
+};
+
+/// What a tool may print to its standard error before the rest is dropped.
+const LARGEST_COMPLAINT: u64 = 64 << 10;
+/// What is kept of a tool's output, where it is kept as a whole.
+const LARGEST_OUTPUT: u64 = 256 << 20;
+
+/// Where the tools are.
+#[derive(Debug, Clone)]
+pub struct Tools {
+    folder: Option<PathBuf>,
+}
+
+/// A running tool. Dropping it ends it.
+pub struct Running {
+    name: &'static str,
+    child: Child,
+    complaints: Option<JoinHandle<String>>,
+}
+
+impl Tools {
+    pub fn new(folder: Option<PathBuf>) -> Self {
+        Self { folder }
+    }
+
+    fn command(&self, name: &'static str) -> Command {
+        let program = self.folder.as_ref().map_or_else(|| PathBuf::from(name), |folder| folder.join(name));
+        let mut command = Command::new(program);
+        command.stdin(Stdio::null());
+        command
+    }
+
+    /// `pg_dump --version`, and the major version in it.
+    pub fn version(&self, name: &'static str) -> Outcome<(String, u32)> {
+        let output = self.command(name).arg("--version").output();
+        let output = output.map_err(|error| missing(name, &error))?;
+        let text = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+        // "pg_dump (PostgreSQL) 15.14 (Debian 15.14-0+deb12u1)", and "18beta1" before a release.
+        let number = text.split_whitespace().nth(2).unwrap_or_default();
+        let major: String = number.chars().take_while(char::is_ascii_digit).collect();
+        match major.parse() {
+            Ok(major) => Ok((text, major)),
+            Err(_) => Err(Failure::told(
+                Stage::Versions,
+                Exit::Versions,
+                format!(
+                    "{name} --version says {text:?}, which names no version; install postgresql-client, or correct BACKUP_CLIENT_FOLDER"
+                ),
+            )),
+        }
+    }
+
+    pub fn start(&self, name: &'static str, arguments: &[String], source: &Source) -> Outcome<Running> {
+        let mut command = self.command(name);
+        command.args(arguments).envs(source.environment()).env("LC_ALL", "C");
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().map_err(|error| missing(name, &error))?;
+        let complaints = child.stderr.take().map(|stderr| {
+            std::thread::spawn(move || {
+                let mut text = Vec::new();
+                let mut limited = stderr.take(LARGEST_COMPLAINT);
+                let _ = limited.read_to_end(&mut text);
+                // Read on, so that the tool never waits for us; nobody keeps it.
+                let _ = std::io::copy(&mut limited.into_inner(), &mut std::io::sink());
+                String::from_utf8_lossy(&text).trim().to_owned()
+            })
+        });
+        Ok(Running { name, child, complaints })
+    }
+
+    /// A tool's whole output, once it has ended well.
+    pub fn run(&self, stage: Stage, name: &'static str, arguments: &[String], source: &Source) -> Outcome<Vec<u8>> {
+        let mut running = self.start(name, arguments, source)?;
+        let mut output = Vec::new();
+        let read = running.output().take(LARGEST_OUTPUT).read_to_end(&mut output);
+        let status = running.child.wait().map_err(|error| Failure::new(stage, Exit::Failed, error))?;
+        if read.is_err() || !status.success() || output.len() as u64 == LARGEST_OUTPUT {
+            return Err(running.failed(stage));
+        }
+        Ok(output)
+    }
+}
+
+impl Running {
+    /// Its standard output; once.
+    pub fn output(&mut self) -> impl Read + use<> {
+        struct Output(Option<ChildStdout>);
+        impl Read for Output {
+            fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+                self.0.as_mut().map_or(Ok(0), |output| output.read(buffer))
+            }
+        }
+        Output(self.child.stdout.take())
+    }
+
+    /// Ends it: what it still had to say is not wanted.
+    pub fn end(self) {}
+
+    /// Why it failed, in its own words.
+    pub fn failed(mut self, stage: Stage) -> Failure {
+        let status = self.child.wait();
+        let complaint = self.complaints.take().and_then(|complaints| complaints.join().ok()).unwrap_or_default();
+        let status = status.map_or_else(|error| error.to_string(), |status| status.to_string());
+        let exit = if complaint.contains("server version mismatch") {
+            Exit::Versions
+        } else if complaint.contains("permission denied") || complaint.contains("must be superuser") {
+            Exit::Forbidden
+        } else if complaint.contains("could not connect") || complaint.contains("connection to server") {
+            Exit::Unavailable
+        } else {
+            Exit::Failed
+        };
+        let failure = Failure::told(stage, exit, format!("{} failed ({status}): {complaint}", self.name));
+        // Its locks were not given in time, or its snapshot went with the session that lent it.
+        let passing =
+            ["canceling statement", "lock timeout", "terminating connection", "invalid snapshot", "server closed the connection"];
+        let failure = Failure { standby: complaint.contains("conflict with recovery"), ..failure };
+        if passing.iter().any(|text| complaint.contains(text)) { failure.passing() } else { failure }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // Fails when it has ended, which is as good.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn missing(name: &str, error: &std::io::Error) -> Failure {
+    Failure::told(
+        Stage::Versions,
+        Exit::Versions,
+        format!("{name} cannot be started: {error}; install postgresql-client, or set BACKUP_CLIENT_FOLDER to where it is"),
+    )
+}

@@ -1,0 +1,157 @@
+//! One connection and one lane: takes tasks from the queue until it is empty.
+
+use std::{io, sync::PoisonError};
+
+use super::{Shared, coordinator, large_objects, plan::Task};
+use crate::{
+    failure::{Exit, Failure, Outcome, Stage},
+    lane::Lane,
+    manifest::Piece,
+    seal::{Sealed, Sealer, Sealing},
+    wire::{Connection, WireError},
+};
+
+/// A lock was not given at once.
+const LOCK_NOT_AVAILABLE: &str = "55P03";
+
+/// What can go wrong between the server and the lane.
+#[derive(Debug)]
+pub(super) enum CopyFault {
+    Wire(WireError),
+    Sink(io::Error),
+}
+
+impl From<WireError> for CopyFault {
+    fn from(error: WireError) -> Self {
+        Self::Wire(error)
+    }
+}
+
+impl From<io::Error> for CopyFault {
+    fn from(error: io::Error) -> Self {
+        Self::Sink(error)
+    }
+}
+
+impl CopyFault {
+    pub fn failure(self, stage: Stage) -> Failure {
+        match self {
+            Self::Wire(error) => Failure::wire(stage, error),
+            Self::Sink(error) => Failure::new(stage, Exit::Failed, error),
+        }
+    }
+}
+
+/// Begins a piece with its first byte: what has none leaves nothing behind.
+pub(super) struct Writing<'a> {
+    lane: u32,
+    offset: u64,
+    state: State<'a>,
+}
+
+enum State<'a> {
+    Empty(Option<(&'a mut Sealer, &'a mut Lane)>),
+    Begun(Sealing<'a, &'a mut Lane>),
+}
+
+impl<'a> Writing<'a> {
+    pub fn new(sealer: &'a mut Sealer, lane: &'a mut Lane) -> Self {
+        Self { lane: lane.number, offset: lane.offset(), state: State::Empty(Some((sealer, lane))) }
+    }
+
+    pub fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        if let State::Empty(begin) = &mut self.state
+            && let Some((sealer, lane)) = begin.take()
+        {
+            self.state = State::Begun(sealer.begin(lane)?);
+        }
+        match &mut self.state {
+            State::Begun(sealing) => sealing.write(bytes),
+            State::Empty(_) => Err(io::Error::other("a piece that could not be begun")),
+        }
+    }
+
+    pub fn finish(self, rows: u64) -> io::Result<Option<Piece>> {
+        let State::Begun(sealing) = self.state else { return Ok(None) };
+        let (_, Sealed { raw_bytes, bytes, sha256 }) = sealing.finish()?;
+        Ok(Some(Piece { lane: self.lane, offset: self.offset, bytes, sha256, raw_bytes, rows }))
+    }
+}
+
+pub(super) fn run(shared: &Shared, mut lane: Lane, mut sealer: Sealer) -> Outcome<(Lane, Sealer)> {
+    let mut connection = None;
+    loop {
+        let task = shared.queue.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
+        let Some(task) = task else { return Ok((lane, sealer)) };
+        if shared.reading.stop.is_stopped() {
+            return Err(shared.reading.stop.stopped(Stage::Rows));
+        }
+        let connection = match &mut connection {
+            Some(connection) => connection,
+            none => none.insert(open(shared)?),
+        };
+        match task {
+            Task::Rows { table, stretch } => rows(shared, connection, table, stretch, &mut sealer, &mut lane)?,
+            Task::LargeObjects { from } => large_objects::read(shared, connection, from, &mut sealer, &mut lane)?,
+        }
+    }
+}
+
+/// A connection under the coordinator's snapshot.
+fn open(shared: &Shared) -> Outcome<Connection> {
+    let mut connection = coordinator::open(&shared.reading, Stage::Rows)?;
+    adopt(shared, &mut connection)?;
+    Ok(connection)
+}
+
+fn adopt(shared: &Shared, connection: &mut Connection) -> Outcome<()> {
+    let Shared { coordinator, .. } = shared;
+    let statements = format!(
+        "SET client_encoding = '{}'; BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET TRANSACTION SNAPSHOT '{}'",
+        coordinator.encoding, coordinator.snapshot
+    );
+    connection.query("ROLLBACK").map_err(|error| Failure::wire(Stage::Rows, error))?;
+    // Several statements in one message are one transaction; BEGIN makes that a lasting one.
+    connection.query(&statements).map(drop).map_err(|error| {
+        Failure::wire(Stage::Rows, error).context("the snapshot is not to be had: the session that took it may be gone")
+    })
+}
+
+fn rows(
+    shared: &Shared,
+    connection: &mut Connection,
+    place: usize,
+    stretch: usize,
+    sealer: &mut Sealer,
+    lane: &mut Lane,
+) -> Outcome<()> {
+    let table = &shared.plan.tables[place];
+    let progress = &shared.reading.progress;
+    let (relation, oid) = (&table.target.relation, table.oid.to_string());
+    // The coordinator holds this lock already, so that it can only be refused when somebody waits for an exclusive one.
+    let named = format!("SELECT {}::pg_catalog.regclass::pg_catalog.oid", crate::session::literal(relation));
+    let copy = table.copy_statement(stretch);
+    let own = format!("LOCK TABLE ONLY {relation} IN ACCESS SHARE MODE NOWAIT; {named}; {copy}");
+    let mut writing = Writing::new(sealer, lane);
+    let mut take = |bytes: &[u8]| -> Result<(), CopyFault> {
+        progress.read(bytes.len() as u64);
+        Ok(writing.write(bytes)?)
+    };
+    let copied = match connection.copy_out(&own, &[&oid], &mut take) {
+        Err(CopyFault::Wire(error)) if error.code() == Some(LOCK_NOT_AVAILABLE) => {
+            adopt(shared, connection)?;
+            shared.coordinator.copy_out(&format!("{named}; {copy}"), &[&oid], &mut take)
+        }
+        copied => copied,
+    };
+    let told = |fault: CopyFault| fault.failure(Stage::Rows).context(format!("reading {}", table.display_name()));
+    let copied = copied.map_err(told)?;
+    let piece = writing.finish(copied.checksum.rows).map_err(|error| told(error.into()))?;
+    progress.rows(copied.checksum.rows);
+    let mut tables = shared.tables.lock().unwrap_or_else(PoisonError::into_inner);
+    tables[place].add(copied.checksum, copied.bytes, piece);
+    if tables[place].tasks_done == table.stretches.len() {
+        progress.table_done();
+    }
+    Ok(())
+}
