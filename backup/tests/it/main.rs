@@ -2,8 +2,10 @@
 
 #![recursion_limit = "256"]
 
+mod agent;
 mod archive;
 mod completeness;
 mod restore;
+mod run;
 mod support;
 mod twin;

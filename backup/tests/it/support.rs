@@ -16,7 +16,7 @@ use tokio::sync::OnceCell;
 /// Everything wrong is told at once: nothing here waits for a store that does not answer.
 const ATTEMPTS: u32 = 2;
 /// A signing key of no use but here.
-const SIGNING_SEED: &str = "nWGxne/9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A=";
+pub const SIGNING_SEED: &str = "nWGxne/9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A=";
 
 pub fn signing() -> Signing {
     Signing::parse(SIGNING_SEED).unwrap()

@@ -1,0 +1,82 @@
+//! Commands of a person or a CronJob: what they answer, as text or as JSON. Never: how it is done.
+
+mod check;
+mod doctor;
+mod list;
+mod prune;
+mod run;
+
+use service_kit::{metrics::Metrics, telemetry::Service};
+
+use crate::{
+    config::Job,
+    failure::{Exit, Failure},
+    metrics::{AgentMetrics, StoreMetrics},
+    run::Agent,
+};
+
+pub use check::check;
+pub use doctor::doctor;
+pub use list::{list, show};
+pub use prune::prune;
+pub use run::run;
+
+pub const SERVICE: Service = Service { name: "backup", version: env!("CARGO_PKG_VERSION") };
+
+/// How a command answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
+pub enum Output {
+    #[default]
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+impl Output {
+    /// A line of either kind on standard output.
+    pub fn say(self, text: impl std::fmt::Display, json: &impl serde::Serialize) {
+        match self {
+            Self::Text => println!("{text}"),
+            Self::Json => println!("{}", serde_json::to_string(json).unwrap_or_default()),
+        }
+    }
+
+    /// A failure: for a person on standard error, for a program as a line like any other.
+    pub fn fail(self, job: &str, failure: &Failure) {
+        match self {
+            Self::Text => eprintln!("backup {job}: {failure}"),
+            Self::Json => println!(
+                "{}",
+                serde_json::json!({"job": job, "failed": {"stage": failure.stage, "exit": failure.exit as u8, "error": format!("{:#}", failure.error)}})
+            ),
+        }
+    }
+}
+
+/// The agents of the jobs, with metrics of one registry.
+pub(crate) fn agents(jobs: Vec<Job>) -> Result<(Vec<Agent>, Metrics), Failure> {
+    let metrics = Metrics::new(SERVICE.name, SERVICE.version, option_env!("BUILD_COMMIT"));
+    let failed = |error| Failure::new(crate::failure::Stage::Connect, Exit::Failed, anyhow::Error::new(error));
+    let (agent, store) = (AgentMetrics::register(&metrics).map_err(failed)?, StoreMetrics::register(&metrics).map_err(failed)?);
+    Ok((jobs.into_iter().map(|job| Agent::new(job, agent.clone(), store.clone())).collect(), metrics))
+}
+
+/// Does something for each job, whatever became of those before; the first failure is the status.
+pub(crate) async fn each(
+    jobs: Vec<Job>,
+    output: Output,
+    mut act: impl AsyncFnMut(&Agent) -> Result<(), Failure>,
+) -> Result<(), Exit> {
+    let (agents, _) = agents(jobs).map_err(|failure| {
+        output.fail("", &failure);
+        failure.exit
+    })?;
+    let mut ended = Ok(());
+    for agent in agents {
+        if let Err(failure) = act(&agent).await {
+            output.fail(&agent.job.name, &failure);
+            ended = ended.and(Err(failure.exit));
+        }
+    }
+    ended
+}

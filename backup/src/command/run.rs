@@ -1,0 +1,156 @@
+//! `backup run`: one backup of each job, retention after it, the metrics into a textfile.
+
+use std::{io::IsTerminal, path::Path, process::Stdio, time::Duration};
+
+use indicatif::{ProgressBar, ProgressStyle};
+use service_kit::{metrics::Metrics, shutdown::Shutdown};
+
+use super::Output;
+use crate::{
+    config::Job,
+    failure::{Exit, Failure, Outcome, Stage},
+    manifest::Manifest,
+    progress::Progress,
+    prune,
+    run::{self, Agent},
+};
+
+/// How often progress is told: on a terminal, and in the log.
+const BAR: Duration = Duration::from_millis(250);
+const LINE: Duration = Duration::from_secs(10);
+
+/// # Errors
+/// With the status of the first job that failed; the others are backed up all the same.
+pub async fn run(jobs: Vec<Job>, output: Output) -> Result<(), Exit> {
+    let deadline = jobs[0].process.shutdown_deadline;
+    let (agents, metrics) = super::agents(jobs).map_err(|failure| {
+        output.fail("", &failure);
+        failure.exit
+    })?;
+    let shutdown = Shutdown::new(deadline);
+    if let Err(error) = shutdown.on_signals() {
+        eprintln!("signals cannot be heard: {error}");
+        return Err(Exit::Failed);
+    }
+    let part = shutdown.part("backup");
+    let mut ended = Ok(());
+    for agent in &agents {
+        match one(agent, shutdown.token()).await {
+            Ok(manifest) => output.say(said(&manifest), &manifest),
+            Err(failure) => {
+                tracing::error!(
+                    stage = failure.stage.name(),
+                    error = format!("{:#}", failure.error),
+                    backup = agent.job.name,
+                    "the backup failed"
+                );
+                output.fail(&agent.job.name, &failure);
+                ended = ended.and(Err(failure.exit));
+            }
+        }
+        if let Some(path) = &agent.job.process.textfile
+            && let Err(error) = write_textfile(path, &metrics)
+        {
+            tracing::error!(error = error.to_string(), path = %path.display(), "the metrics could not be written");
+        }
+    }
+    drop(part);
+    ended
+}
+
+/// Hooks, the backup, and retention when it is committed.
+pub(crate) async fn one(agent: &Agent, shutdown: tokio_util::sync::CancellationToken) -> Outcome<Manifest> {
+    let hooks = &agent.job.hooks;
+    if let Some(before) = &hooks.before {
+        hook(before, hooks.timeout, &[]).await?;
+    }
+    let taken = run::run(agent, shutdown, || {
+        let progress = Progress::default();
+        tokio::spawn(tell(progress.clone()));
+        progress
+    })
+    .await;
+    if let Some(after) = &hooks.after {
+        let (id, outcome, reason) = match &taken {
+            Ok(manifest) => (manifest.id.to_string(), "committed", String::new()),
+            Err(failure) => (String::new(), "failed", failure.to_string()),
+        };
+        let told = [("BACKUP_ID", id.as_str()), ("BACKUP_OUTCOME", outcome), ("BACKUP_REASON", reason.as_str())];
+        // The backup is what it is, whatever the hook says of it.
+        if let Err(failure) = hook(after, hooks.timeout, &told).await {
+            tracing::error!(error = %failure, "the hook after the backup failed");
+        }
+    }
+    let manifest = taken?;
+    if agent.job.retention.after_run
+        && let Err(failure) = prune::prune(agent, false).await
+    {
+        tracing::warn!(error = %failure, "nothing was removed");
+    }
+    Ok(manifest)
+}
+
+fn said(manifest: &Manifest) -> String {
+    let mebibytes = |bytes: u64| bytes as f64 / f64::from(1 << 20);
+    let totals = &manifest.totals;
+    format!(
+        "{} committed: {} rows of {} databases, {:.1} MiB read, {:.1} MiB stored, {:.1} s{}",
+        manifest.id,
+        totals.rows,
+        manifest.databases.len(),
+        mebibytes(totals.raw_bytes),
+        mebibytes(totals.stored_bytes),
+        totals.duration_seconds,
+        manifest.warnings.iter().map(|warning| format!("\n  warning: {warning}")).collect::<String>()
+    )
+}
+
+async fn hook(command: &str, timeout: Duration, told: &[(&str, &str)]) -> Outcome<()> {
+    let mut shell = tokio::process::Command::new("sh");
+    shell.arg("-c").arg(command).envs(told.iter().copied()).stdin(Stdio::null()).kill_on_drop(true);
+    let failed = |text: String| Failure::told(Stage::Hook, Exit::Failed, text);
+    match tokio::time::timeout(timeout, shell.status()).await {
+        Err(_) => Err(failed(format!("the hook took longer than {} s (BACKUP_HOOK_TIMEOUT) and was ended", timeout.as_secs()))),
+        Ok(Err(error)) => Err(failed(format!("the hook could not be started: {error}"))),
+        Ok(Ok(status)) if status.success() => Ok(()),
+        Ok(Ok(status)) => Err(failed(format!("the hook ended with {status}; see what it printed"))),
+    }
+}
+
+/// A bar on a terminal, a log line now and then otherwise; ends with the attempt, which drops its progress.
+async fn tell(progress: Progress) {
+    let terminal = std::io::stderr().is_terminal();
+    let bar = if terminal { ProgressBar::new(0) } else { ProgressBar::hidden() };
+    if let Ok(style) = ProgressStyle::with_template("{bar:30} {bytes}/{total_bytes} {bytes_per_sec} {msg}") {
+        bar.set_style(style);
+    }
+    let mut tick = tokio::time::interval(if terminal { BAR } else { LINE });
+    tick.tick().await;
+    while !progress.is_alone() {
+        tick.tick().await;
+        let seen = progress.seen();
+        if terminal {
+            bar.set_length(seen.expected_bytes.max(seen.raw_bytes));
+            bar.set_position(seen.raw_bytes);
+            bar.set_message(format!("{}/{} tables", seen.tables_done, seen.tables));
+        } else {
+            tracing::info!(
+                raw_bytes = seen.raw_bytes,
+                sent_bytes = seen.sent_bytes,
+                rows = seen.rows,
+                tables_done = seen.tables_done,
+                tables = seen.tables,
+                seconds = seen.seconds,
+                "the backup goes on"
+            );
+        }
+    }
+    bar.finish_and_clear();
+}
+
+/// Whole or not at all: the node exporter reads it at any moment.
+fn write_textfile(path: &Path, metrics: &Metrics) -> std::io::Result<()> {
+    let beside = path.with_extension("tmp");
+    std::fs::write(&beside, metrics.encode())?;
+    std::fs::rename(beside, path)
+}

@@ -1,0 +1,109 @@
+//! Removes what no rule keeps. The only place besides the settling of failed attempts that deletes.
+//!
+//! A backup's manifest goes first: from then on nobody takes what is half removed for a backup. A run that is cut off in
+//! between leaves objects that the next one finds, since the start record goes last.
+
+use jiff::Timestamp;
+
+use crate::{
+    catalogue::{Attempt, Catalogue},
+    failure::{Exit, Failure, Outcome, Stage},
+    layout::BackupId,
+    lease::Lease,
+    manifest,
+    retention::{self, Entry, Plan, Reason},
+    run::{self, Agent},
+};
+
+/// Plans and, unless `dry_run`, removes. What is printed by a dry run is what the run does.
+///
+/// # Errors
+/// When nothing may go, or the store does not let us.
+pub async fn prune(agent: &Agent, dry_run: bool) -> Outcome<Plan> {
+    let id = BackupId::new(Timestamp::now(), rand::random());
+    let mut lease =
+        Lease::take(&agent.lock_store, &agent.layout, &id, &run::host(), agent.job.limits.lease).await.inspect_err(|_| {
+            agent.metrics.retention_refused.with_label_values(&[agent.job.name.as_str(), "lease"]).inc();
+        })?;
+    let pruned = under_lease(agent, &mut lease, dry_run).await;
+    run::release(lease).await;
+    pruned
+}
+
+async fn under_lease(agent: &Agent, lease: &mut Lease, dry_run: bool) -> Outcome<Plan> {
+    let name = agent.job.name.as_str();
+    let catalogue = agent.catalogue().await?;
+    if let Some(doubtful) = catalogue.doubtful.first() {
+        let failure = Failure::new(Stage::Retention, Exit::Refused, doubtful.fault.clone());
+        return Err(failure.context(format!("nothing is removed while a record is not believed ({})", doubtful.key)));
+    }
+    let plan = plan(agent, &catalogue).await.inspect_err(|_| {
+        agent.metrics.retention_refused.with_label_values(&[name, "newest_failed"]).inc();
+    })?;
+    agent.metrics.backups.with_label_values(&[name]).set((plan.keep.len()) as i64);
+    for reason in Reason::ALL {
+        let kept = plan.keep.iter().filter(|kept| kept.reasons.contains(&reason)).count();
+        agent.metrics.kept.with_label_values(&[name, reason.name()]).set(kept as i64);
+    }
+    if dry_run {
+        return Ok(plan);
+    }
+    for id in &plan.remove {
+        // Whoever slept here has lost the lease, and with it the right to remove.
+        lease.renew().await?;
+        remove(agent, id).await?;
+        agent.metrics.removed.with_label_values(&[name]).inc();
+        tracing::info!(backup = id.as_str(), "a backup that no rule keeps was removed");
+    }
+    // Records of failed attempts older than every backup say nothing any more.
+    if let Some(oldest) = plan.keep.first().map(|kept| &kept.id) {
+        for (id, attempt) in &catalogue.attempts {
+            if id < oldest && matches!(attempt.outcome, Some(manifest::Outcome::Abandoned(_))) {
+                lease.renew().await?;
+                remove(agent, id).await?;
+            }
+        }
+    }
+    Ok(plan)
+}
+
+async fn plan(agent: &Agent, catalogue: &Catalogue) -> Outcome<Plan> {
+    let mut entries = Vec::new();
+    for (manifest, attempt) in catalogue.backups() {
+        let locked_until = if agent.job.store.object_lock.is_some() {
+            let until = agent.store.locked_until(&agent.layout.manifest(&manifest.id)).await;
+            until.map_err(|error| Failure::store(Stage::Retention, error))?
+        } else {
+            None
+        };
+        let at = manifest.databases.iter().map(|database| database.snapshot_at).min().unwrap_or(manifest.started_at);
+        entries.push(Entry { id: manifest.id.clone(), at, verified: attempt.verified().is_some(), locked_until });
+    }
+    let newest = catalogue.attempts.values().max_by_key(|attempt| attempt.start.as_ref().map(|start| start.sequence));
+    let committed = newest.is_none_or(|newest: &Attempt| newest.manifest().is_some());
+    retention::plan(&agent.job.retention, &entries, committed, Timestamp::now())
+        .map_err(|refusal| Failure::new(Stage::Retention, Exit::Refused, refusal))
+}
+
+async fn remove(agent: &Agent, id: &BackupId) -> Outcome<()> {
+    let failed = |error| Failure::store(Stage::Retention, error);
+    let layout = &agent.layout;
+    // In this order: what is left by a cut is no backup, and is found again by its start record.
+    let steps = [layout.manifest(id), layout.data(id), layout.verifications(id), layout.start(id)];
+    for prefix in steps {
+        let versions = agent.store.list_versions(&prefix).await.unwrap_or_default();
+        let mut keys: Vec<_> = versions
+            .into_iter()
+            .filter(|version| !version.version.is_empty() && version.version != "null")
+            .map(|version| (version.key, Some(version.version)))
+            .collect();
+        if keys.is_empty() {
+            keys = agent.store.list(&prefix).await.map_err(failed)?.into_iter().map(|object| (object.key, None)).collect();
+        }
+        if let Some((key, reason)) = agent.store.delete(&keys).await.map_err(failed)?.into_iter().next() {
+            let told = format!("{key} cannot be removed: {reason}; it is locked, or s3:DeleteObject is missing");
+            return Err(Failure::told(Stage::Retention, Exit::Forbidden, told));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,213 @@
+//! A backup, from the lease to the manifest. Success is the manifest and nothing else: it is written last, once, on the
+//! condition that nobody has given this attempt up in between.
+
+mod attempt;
+mod watch;
+
+use std::time::Duration;
+
+use crate::{
+    catalogue::Catalogue,
+    config::Job,
+    failure::{Exit, Failure, Outcome, Stage},
+    layout::{BackupId, Layout},
+    lease::Lease,
+    manifest::{
+        self, Abandoned, Manifest,
+        sign::{Kind, Signing},
+    },
+    metrics::{AgentMetrics, StoreMetrics},
+    progress::Progress,
+    stop::Stop,
+    store::{Replace, Store, StoreError},
+};
+use bytes::Bytes;
+use jiff::Timestamp;
+
+/// What every command of a job has in hand.
+#[derive(Clone)]
+pub struct Agent {
+    pub job: Job,
+    pub store: Store,
+    /// Where the lease lies.
+    pub lock_store: Store,
+    pub layout: Layout,
+    pub metrics: AgentMetrics,
+}
+
+impl Agent {
+    pub fn new(job: Job, metrics: AgentMetrics, store_metrics: StoreMetrics) -> Self {
+        let store = Store::new(&job.store, store_metrics);
+        let lock_store = store.beside(job.store.lock_bucket.as_deref().unwrap_or(&job.store.bucket));
+        let layout = Layout::new(&job.store.prefix, &job.name);
+        Self { job, store, lock_store, layout, metrics }
+    }
+
+    pub async fn catalogue(&self) -> Outcome<Catalogue> {
+        Catalogue::read(&self.store, &self.layout, &self.job.keys.trusted).await
+    }
+
+    /// Writes a signed record once.
+    pub async fn record<Record: serde::Serialize>(&self, kind: Kind, key: &str, record: &Record) -> Result<(), RecordNotWritten> {
+        let Some(signing) = &self.job.keys.signing else { return Err(RecordNotWritten::NoKey) };
+        let bytes = seal(signing, kind, record)?;
+        self.store.put(key, bytes, Replace::No).await.map_err(RecordNotWritten::Store)
+    }
+}
+
+fn seal<Record: serde::Serialize>(signing: &Signing, kind: Kind, record: &Record) -> Result<Bytes, RecordNotWritten> {
+    signing.seal(kind, record).map(Bytes::from).map_err(RecordNotWritten::Json)
+}
+
+/// Why a record was not written.
+#[derive(Debug, thiserror::Error)]
+pub enum RecordNotWritten {
+    #[error("there is no key to sign with: set BACKUP_SIGNING_KEY")]
+    NoKey,
+    #[error("the record cannot be written as JSON: {0}")]
+    Json(serde_json::Error),
+    #[error(transparent)]
+    Store(StoreError),
+}
+
+impl RecordNotWritten {
+    pub fn failure(self, stage: Stage) -> Failure {
+        match self {
+            Self::Store(error) => Failure::store(stage, error),
+            Self::NoKey => Failure::new(stage, Exit::Configuration, self),
+            Self::Json(_) => Failure::new(stage, Exit::Failed, self),
+        }
+    }
+}
+
+/// How long a failed attempt waits before the next one of the same run.
+const PAUSE: Duration = Duration::from_secs(2);
+
+/// Takes a backup: as many attempts as the settings allow while what fails may pass, on the standby first when the source is
+/// one and a primary is named.
+///
+/// # Errors
+/// With the last attempt's failure.
+pub async fn run(
+    agent: &Agent,
+    shutdown: tokio_util::sync::CancellationToken,
+    progress: impl Fn() -> Progress,
+) -> Outcome<Manifest> {
+    let name = agent.job.name.as_str();
+    let mut source = agent.job.source.clone().ok_or_else(|| {
+        Failure::told(Stage::Connect, Exit::Configuration, "there is no server to back up: set BACKUP_SOURCE_URL")
+    })?;
+    let mut attempts = 0;
+    loop {
+        attempts += 1;
+        agent.metrics.running.with_label_values(&[name]).set(1);
+        let stop = Stop::default();
+        let taken = attempt::take(agent, &source, &stop, &progress(), &shutdown).await;
+        agent.metrics.running.with_label_values(&[name]).set(0);
+        agent.metrics.stalled_seconds.with_label_values(&[name]).set(0.0);
+        agent.metrics.snapshot_age_seconds.with_label_values(&[name]).set(0.0);
+        let failure = match taken {
+            Ok(manifest) => {
+                agent.metrics.runs.with_label_values(&[name, "committed"]).inc();
+                note(&agent.metrics, name, &manifest);
+                return Ok(manifest);
+            }
+            Err(failure) => failure,
+        };
+        agent.metrics.runs.with_label_values(&[name, "failed"]).inc();
+        agent.metrics.failures.with_label_values(&[name, failure.stage.name()]).inc();
+        if !failure.passing || attempts >= agent.job.limits.attempts || shutdown.is_cancelled() {
+            return Err(failure);
+        }
+        tracing::warn!(
+            stage = failure.stage.name(),
+            error = format!("{:#}", failure.error),
+            attempts,
+            "an attempt failed and is repeated"
+        );
+        if failure.standby
+            && let Some(primary) = &agent.job.primary
+            && attempts + 1 >= agent.job.limits.attempts
+        {
+            tracing::warn!("the standby gave no backup: the primary is asked");
+            source = primary.clone();
+        }
+        tokio::select! {
+            () = tokio::time::sleep(PAUSE) => {}
+            () = shutdown.cancelled() => return Err(failure),
+        }
+    }
+}
+
+/// What the metrics say of the newest backup.
+pub fn note(metrics: &AgentMetrics, name: &str, manifest: &Manifest) {
+    let seconds = |time: Timestamp| time.as_millisecond() as f64 / 1000.0;
+    metrics.last_success.with_label_values(&[name]).set(seconds(manifest.finished_at));
+    let point = manifest.databases.iter().map(|database| database.snapshot_at).min().unwrap_or(manifest.started_at);
+    metrics.recovery_point.with_label_values(&[name]).set(seconds(point));
+    metrics.duration_seconds.with_label_values(&[name]).set(manifest.totals.duration_seconds);
+    metrics.raw_bytes.with_label_values(&[name]).set(manifest.totals.raw_bytes as f64);
+    metrics.stored_bytes.with_label_values(&[name]).set(manifest.totals.stored_bytes as f64);
+    metrics.rows.with_label_values(&[name]).set(manifest.totals.rows as f64);
+}
+
+/// Settles attempts that vanished: they can no longer commit, and their objects go. Only while holding the lease, which says
+/// that nobody writes any more.
+///
+/// # Errors
+/// When the store does not let us.
+pub async fn settle_orphans(agent: &Agent, catalogue: &Catalogue) -> Outcome<Vec<BackupId>> {
+    let mut settled = Vec::new();
+    for (id, attempt) in &catalogue.attempts {
+        // A manifest that is not believed is somebody's word all the same: a person decides.
+        let doubted = catalogue.doubtful.iter().any(|doubtful| doubtful.id.as_ref() == Some(id));
+        if attempt.is_open() && !doubted && give_up(agent, id, "it vanished without a word").await? {
+            settled.push(id.clone());
+        }
+        if matches!(attempt.outcome, Some(manifest::Outcome::Abandoned(_))) {
+            remove_data(agent, id).await?;
+        }
+    }
+    Ok(settled)
+}
+
+/// Writes that the attempt is given up and removes its objects. `false` when it has committed after all.
+///
+/// # Errors
+/// When the store does not let us.
+pub async fn give_up(agent: &Agent, id: &BackupId, reason: &str) -> Outcome<bool> {
+    let abandoned = Abandoned { format: manifest::FORMAT, id: id.clone(), at: Timestamp::now(), reason: reason.to_owned() };
+    match agent.record(Kind::Outcome, &agent.layout.manifest(id), &manifest::Outcome::Abandoned(abandoned)).await {
+        Ok(()) => {}
+        Err(RecordNotWritten::Store(StoreError::Exists { .. })) => return Ok(false),
+        Err(error) => return Err(error.failure(Stage::Commit)),
+    }
+    remove_data(agent, id).await?;
+    Ok(true)
+}
+
+async fn remove_data(agent: &Agent, id: &BackupId) -> Outcome<()> {
+    let failed = |error| Failure::store(Stage::Commit, error);
+    let prefix = agent.layout.data(id);
+    for pending in agent.store.list_uploads(&prefix).await.map_err(failed)? {
+        agent.store.abort_upload(&pending.upload).await.map_err(failed)?;
+    }
+    let keys: Vec<_> = agent.store.list(&prefix).await.map_err(failed)?.into_iter().map(|object| (object.key, None)).collect();
+    for (key, reason) in agent.store.delete(&keys).await.map_err(failed)? {
+        tracing::warn!(key, reason, "an object of a failed attempt stays");
+    }
+    Ok(())
+}
+
+/// Host name and process id, for people.
+pub fn host() -> String {
+    let name = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    format!("{name}/{}", std::process::id())
+}
+
+/// Lets go of the lease; that it could not be is no failure of what was done under it.
+pub async fn release(lease: Lease) {
+    if let Err(failure) = lease.release().await {
+        tracing::warn!(error = %failure, "the lease could not be released: it runs out by itself");
+    }
+}

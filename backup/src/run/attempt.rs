@@ -1,0 +1,311 @@
+//! One attempt: lease, start record, server, globals, each database, blobs, manifest.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use bytes::Bytes;
+use jiff::Timestamp;
+use tokio::{sync::Mutex, task::JoinSet};
+use tokio_util::sync::CancellationToken;
+
+use super::{Agent, RecordNotWritten, give_up, host, release, settle_orphans, watch};
+use crate::{
+    bandwidth::Bandwidth,
+    config::Source,
+    dump::{self, Dumped, Reading, globals, server, server::Server, tools::Tools},
+    failure::{Exit, Failure, Outcome, Stage},
+    lane::{self, Destination, Lane},
+    layout::BackupId,
+    lease::Lease,
+    manifest::{self, Blob, Compression, Encryption, Globals, LaneObject, Manifest, Start, Totals, sign::Kind},
+    parts::Pool,
+    progress::Progress,
+    seal::Sealer,
+    stop::Stop,
+    store::{Replace, StoreError},
+};
+
+pub(super) async fn take(
+    agent: &Agent,
+    source: &Source,
+    stop: &Stop,
+    progress: &Progress,
+    shutdown: &CancellationToken,
+) -> Outcome<Manifest> {
+    let id = BackupId::new(Timestamp::now(), rand::random());
+    let lease = Lease::take(&agent.lock_store, &agent.layout, &id, &host(), agent.job.limits.lease).await?;
+    let lease = Arc::new(Mutex::new(lease));
+    let watching = watch::begin(agent, Arc::clone(&lease), stop.clone(), progress.clone(), shutdown.clone());
+    let taken = under_lease(agent, source, &id, &lease, stop, progress).await;
+    watching.abort();
+    let _ = watching.await;
+    // What stopped it says more than what then failed.
+    let taken = taken.map_err(|failure| stop.take_reason().unwrap_or(failure));
+    if let Err(failure) = &taken
+        && let Err(error) = give_up(agent, &id, &failure.to_string()).await
+    {
+        tracing::warn!(backup = id.as_str(), error = %error, "what a failed attempt left could not be removed: the next run does it");
+    }
+    if let Some(lease) = Arc::into_inner(lease) {
+        release(lease.into_inner()).await;
+    }
+    taken
+}
+
+async fn under_lease(
+    agent: &Agent,
+    source: &Source,
+    id: &BackupId,
+    lease: &Mutex<Lease>,
+    stop: &Stop,
+    progress: &Progress,
+) -> Outcome<Manifest> {
+    let started_at = Timestamp::now();
+    let catalogue = agent.catalogue().await?;
+    for orphan in settle_orphans(agent, &catalogue).await? {
+        tracing::warn!(backup = orphan.as_str(), "an attempt that vanished was settled and its objects removed");
+    }
+    let start = Start {
+        format: manifest::FORMAT,
+        id: id.clone(),
+        job: agent.job.name.clone(),
+        started_at,
+        sequence: catalogue.next_sequence(),
+        epoch: lease.lock().await.epoch(),
+        host: host(),
+    };
+    agent.record(Kind::Start, &agent.layout.start(id), &start).await.map_err(|error| error.failure(Stage::Start))?;
+    tracing::info!(backup = id.as_str(), source = source.place(), "a backup begins");
+
+    let tools = Tools::new(agent.job.shape.client_folder.clone());
+    let mut server = Server::open(&agent.job, source, &tools).await?;
+    server.lock(&agent.job.name).await?;
+    blocking({
+        let source = source.clone();
+        move || server::refuse_pooler(&source)
+    })
+    .await?;
+    let before = read_globals(&tools, source, server.role_passwords).await?;
+
+    let (lanes, uploads) = lanes(agent, id, stop, progress);
+    let mut uploads = uploads;
+    let read = databases(agent, source, &tools, id, &server.databases, lanes, stop, progress).await;
+    let read = match read {
+        Ok(read) => read,
+        Err(failure) => {
+            stop.stop(failure);
+            while uploads.join_next().await.is_some() {}
+            return Err(stop.stopped(Stage::Rows));
+        }
+    };
+    let mut objects: BTreeMap<u32, Vec<LaneObject>> = BTreeMap::new();
+    while let Some(uploaded) = uploads.join_next().await {
+        let (number, uploaded) = uploaded.map_err(|error| Failure::new(Stage::Upload, Exit::Failed, error))?;
+        objects.insert(number, uploaded?);
+    }
+    objects.retain(|_, objects| !objects.is_empty());
+
+    let after = read_globals(&tools, source, server.role_passwords).await?;
+    if !globals::same(&before, &after) {
+        let told = "roles, memberships or tablespaces changed while the databases were read; run again when they rest";
+        return Err(Failure::told(Stage::Globals, Exit::Failed, told).passing());
+    }
+    server.still_there().await?;
+
+    let mut sealer = Sealer::new(agent.job.shape.compression_level, &agent.job.encryption.recipients)
+        .map_err(|error| Failure::new(Stage::Upload, Exit::Failed, error))?;
+    let script = blob(agent, &mut sealer, agent.layout.globals(id), &after).await?;
+    let mut databases = Vec::new();
+    for (number, dumped) in read.into_iter().enumerate() {
+        databases.push(database(agent, &mut sealer, id, number, dumped).await?);
+    }
+    let finished_at = Timestamp::now();
+    let manifest = Manifest {
+        format: manifest::FORMAT,
+        id: id.clone(),
+        job: agent.job.name.clone(),
+        sequence: start.sequence,
+        program_version: env!("CARGO_PKG_VERSION").into(),
+        started_at,
+        finished_at,
+        server: server.about.clone(),
+        compression: Compression { algorithm: "zstd".into(), level: agent.job.shape.compression_level },
+        encryption: encryption(agent),
+        object_bytes: agent.job.store.object_bytes(),
+        totals: totals(&databases, &objects, &script, progress),
+        databases,
+        globals: Some(Globals { script, role_passwords: server.role_passwords }),
+        lanes: objects,
+        warnings: std::mem::take(&mut server.warnings),
+    };
+    commit(agent, &manifest, lease, stop).await?;
+    Ok(manifest)
+}
+
+/// The moment from which there is a backup.
+async fn commit(agent: &Agent, manifest: &Manifest, lease: &Mutex<Lease>, stop: &Stop) -> Outcome<()> {
+    lease.lock().await.renew().await?;
+    if stop.is_stopped() {
+        return Err(stop.stopped(Stage::Commit));
+    }
+    let key = agent.layout.manifest(&manifest.id);
+    let outcome = manifest::Outcome::Committed(Box::new(manifest.clone()));
+    reads_back(agent, &outcome)?;
+    match agent.record(Kind::Outcome, &key, &outcome).await {
+        Ok(()) => Ok(()),
+        Err(RecordNotWritten::Store(StoreError::Exists { .. })) => {
+            // Either a retry met its own record, or somebody has given this attempt up.
+            let catalogue = agent.catalogue().await?;
+            match catalogue.attempts.get(&manifest.id).and_then(|attempt| attempt.manifest()) {
+                Some(standing) if standing == manifest => Ok(()),
+                _ => {
+                    let told =
+                        "this attempt was given up by another run before it could commit; it took longer than its lease allows";
+                    Err(Failure::told(Stage::Commit, Exit::Busy, told))
+                }
+            }
+        }
+        Err(error) => Err(error.failure(Stage::Commit)),
+    }
+}
+
+/// A record that cannot be read is no backup, however well its rows were stored.
+fn reads_back(agent: &Agent, outcome: &manifest::Outcome) -> Outcome<()> {
+    let failed = |error: anyhow::Error| {
+        Failure::new(Stage::Commit, Exit::Failed, error)
+            .context("the manifest would not read back: this is a fault of the program")
+    };
+    let Some(signing) = &agent.job.keys.signing else { return Err(RecordNotWritten::NoKey.failure(Stage::Commit)) };
+    let bytes = signing.seal(Kind::Outcome, outcome).map_err(|error| failed(error.into()))?;
+    let read = agent.job.keys.trusted.open::<manifest::Outcome>(Kind::Outcome, &bytes).map_err(|fault| failed(fault.into()))?;
+    if read == *outcome { Ok(()) } else { Err(failed(anyhow::Error::msg("other than what was written"))) }
+}
+
+type Uploads = JoinSet<(u32, Outcome<Vec<LaneObject>>)>;
+
+fn lanes(agent: &Agent, id: &BackupId, stop: &Stop, progress: &Progress) -> (Vec<Lane>, Uploads) {
+    let pool = Pool::new(agent.job.store.part_bytes, agent.job.shape.parts_in_flight);
+    let to = Destination {
+        store: agent.store.clone(),
+        layout: Arc::new(agent.layout.clone()),
+        id: id.clone(),
+        bandwidth: Bandwidth::new(agent.job.limits.bandwidth),
+        progress: progress.clone(),
+        stop: stop.clone(),
+    };
+    let mut uploads = JoinSet::new();
+    let lanes = (0..agent.job.shape.workers).map(|number| {
+        let (lane, uploader) = lane::lane(number, pool.clone(), agent.job.store.object_bytes());
+        let to = to.clone();
+        uploads.spawn(async move { (number, lane::upload(uploader, to).await) });
+        lane
+    });
+    let lanes = lanes.collect();
+    let stopped = stop.token();
+    tokio::spawn(async move {
+        // Whoever waits for a buffer waits for nothing any more.
+        stopped.cancelled().await;
+        pool.close();
+    });
+    (lanes, uploads)
+}
+
+#[expect(clippy::too_many_arguments, reason = "what an attempt consists of, once")]
+async fn databases(
+    agent: &Agent,
+    source: &Source,
+    tools: &Tools,
+    id: &BackupId,
+    names: &[String],
+    lanes: Vec<Lane>,
+    stop: &Stop,
+    progress: &Progress,
+) -> Outcome<Vec<Dumped>> {
+    let readings: Vec<_> = names
+        .iter()
+        .map(|name| Reading {
+            source: source.with_database(name),
+            tools: tools.clone(),
+            shape: agent.job.shape.clone(),
+            limits: agent.job.limits.clone(),
+            recipients: agent.job.encryption.recipients.clone(),
+            progress: progress.clone(),
+            stop: stop.clone(),
+        })
+        .collect();
+    let id = id.clone();
+    blocking(move || {
+        let (mut lanes, mut sealers, mut read) = (lanes, Vec::new(), Vec::new());
+        for reading in readings {
+            let name = reading.source.database.clone();
+            let (dumped, back) = dump::read(reading, &id, lanes, &mut sealers)
+                .map_err(|failure| failure.context(format!("the database {name}")))?;
+            lanes = back;
+            read.push(dumped);
+        }
+        for lane in lanes {
+            lane.finish().map_err(|error| Failure::new(Stage::Upload, Exit::Failed, error))?;
+        }
+        Ok(read)
+    })
+    .await
+}
+
+async fn database(
+    agent: &Agent,
+    sealer: &mut Sealer,
+    id: &BackupId,
+    number: usize,
+    dumped: Dumped,
+) -> Outcome<manifest::Database> {
+    let contents = serde_json::to_vec(&dumped.contents).map_err(|error| Failure::new(Stage::Contents, Exit::Failed, error))?;
+    Ok(manifest::Database {
+        name: dumped.contents.database.clone(),
+        snapshot_at: dumped.snapshot_at,
+        wal_position: dumped.wal_position,
+        tables: dumped.contents.tables.len() as u64,
+        rows: dumped.rows,
+        large_objects: dumped.contents.large_objects.as_ref().map_or(0, |large| large.objects),
+        raw_bytes: dumped.raw_bytes,
+        toc: blob(agent, sealer, agent.layout.toc(id, number), &dumped.toc).await?,
+        contents: blob(agent, sealer, agent.layout.contents(id, number), &contents).await?,
+    })
+}
+
+async fn blob(agent: &Agent, sealer: &mut Sealer, key: String, bytes: &[u8]) -> Outcome<Blob> {
+    let (stored, sealed) = sealer.seal(bytes).map_err(|error| Failure::new(Stage::Upload, Exit::Failed, error))?;
+    agent.store.put(&key, Bytes::from(stored), Replace::No).await.map_err(|error| Failure::store(Stage::Upload, error))?;
+    Ok(Blob { key, bytes: sealed.bytes, sha256: sealed.sha256, raw_bytes: sealed.raw_bytes })
+}
+
+async fn read_globals(tools: &Tools, source: &Source, passwords: bool) -> Outcome<Vec<u8>> {
+    let (tools, source) = (tools.clone(), source.clone());
+    blocking(move || globals::read(&tools, &source, passwords)).await
+}
+
+fn encryption(agent: &Agent) -> Option<Encryption> {
+    let recipients: Vec<_> = agent.job.encryption.recipients.iter().map(ToString::to_string).collect();
+    (!recipients.is_empty()).then(|| Encryption { algorithm: "age".into(), recipients })
+}
+
+fn totals(
+    databases: &[manifest::Database],
+    objects: &BTreeMap<u32, Vec<LaneObject>>,
+    script: &Blob,
+    progress: &Progress,
+) -> Totals {
+    let lanes: u64 = objects.values().flatten().map(|object| object.bytes).sum();
+    let blobs: u64 = databases.iter().map(|database| database.toc.bytes + database.contents.bytes).sum();
+    Totals {
+        rows: databases.iter().map(|database| database.rows).sum(),
+        raw_bytes: databases.iter().map(|database| database.raw_bytes).sum(),
+        stored_bytes: lanes + blobs + script.bytes,
+        // In milliseconds: more digits would not survive their way through JSON.
+        duration_seconds: progress.elapsed().as_millis() as f64 / 1000.0,
+    }
+}
+
+/// On a thread that may block.
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Outcome<T> + Send + 'static) -> Outcome<T> {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.unwrap_or_else(|error| Err(Failure::new(Stage::Rows, Exit::Failed, error)))
+}
