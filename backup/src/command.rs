@@ -5,6 +5,7 @@ mod doctor;
 mod list;
 mod prune;
 mod run;
+mod serve;
 
 use service_kit::{metrics::Metrics, telemetry::Service};
 
@@ -20,6 +21,7 @@ pub use doctor::doctor;
 pub use list::{list, show};
 pub use prune::prune;
 pub use run::run;
+pub use serve::serve;
 
 pub const SERVICE: Service = Service { name: "backup", version: env!("CARGO_PKG_VERSION") };
 

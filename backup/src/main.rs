@@ -34,6 +34,8 @@ struct Arguments {
 enum Command {
     /// Takes a backup and, when it is committed, removes what no rule keeps.
     Run,
+    /// Takes backups and verifies them on their schedules, with metrics on a port, until it is told to end.
+    Serve,
     /// Lists attempts and backups, oldest first.
     List,
     /// Shows a backup: databases, sizes, snapshots, drills; the newest when none is named.
@@ -62,7 +64,7 @@ fn setting(text: &str) -> Result<(String, String), String> {
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let needs = match arguments.command {
-        Command::Run | Command::Check => Needs { source: true, signing: true },
+        Command::Run | Command::Serve | Command::Check => Needs { source: true, signing: true },
         Command::Doctor | Command::Prune { .. } => Needs { source: false, signing: true },
         Command::List | Command::Show { .. } => Needs::default(),
     };
@@ -90,15 +92,18 @@ fn main() -> ExitCode {
     let output = arguments.output;
     let ended = runtime.block_on(async {
         match arguments.command {
-            Command::Run => {
-                let _telemetry = match telemetry::init(command::SERVICE, &jobs[0].process.telemetry) {
+            Command::Run | Command::Serve => {
+                let telemetry = match telemetry::init(command::SERVICE, &jobs[0].process.telemetry) {
                     Ok(telemetry) => telemetry,
                     Err(error) => {
                         eprintln!("telemetry cannot start: {error}");
                         return Err(Exit::Failed);
                     }
                 };
-                command::run(jobs, output).await
+                match arguments.command {
+                    Command::Serve => command::serve(jobs, telemetry.log_level()).await,
+                    _ => command::run(jobs, output).await,
+                }
             }
             Command::List => command::list(jobs, output).await,
             Command::Show { backup } => command::show(jobs, backup, output).await,

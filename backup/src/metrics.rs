@@ -3,6 +3,7 @@
 //! Labels are bounded: a job's name from the configuration, a stage, a class of retention. None is called `job` or
 //! `instance`: Prometheus keeps those for the target that it scraped.
 
+use crate::failure::Stage;
 use service_kit::metrics::{Descriptor, Gauge, GaugeVec, IntCounter, IntCounterVec, IntGaugeVec};
 
 /// Everything that the agent exports, beside what every program does (`service_kit::metrics::STANDARD`).
@@ -69,5 +70,27 @@ service_kit::metrics! {
         pub sent: IntCounter = "backup_store_sent_bytes_total";
         /// Bytes received from the object store.
         pub received: IntCounter = "backup_store_received_bytes_total";
+    }
+}
+
+impl AgentMetrics {
+    /// Makes every counter of a job visible before it counts: a rate needs a first value.
+    pub fn start_at_zero(&self, name: &str) {
+        for outcome in ["committed", "failed"] {
+            self.runs.with_label_values(&[name, outcome]);
+        }
+        for outcome in ["passed", "failed"] {
+            self.verifications.with_label_values(&[name, outcome]);
+        }
+        for stage in Stage::ALL {
+            self.failures.with_label_values(&[name, stage.name()]);
+        }
+        for reason in ["newest_failed", "none_verified", "clock", "lease"] {
+            self.retention_refused.with_label_values(&[name, reason]);
+        }
+        self.running.with_label_values(&[name]);
+        self.read_bytes.with_label_values(&[name]);
+        self.removed.with_label_values(&[name]);
+        self.schedule_misses.with_label_values(&[name]);
     }
 }

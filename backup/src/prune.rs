@@ -76,7 +76,7 @@ async fn plan(agent: &Agent, catalogue: &Catalogue) -> Outcome<Plan> {
         } else {
             None
         };
-        let at = manifest.databases.iter().map(|database| database.snapshot_at).min().unwrap_or(manifest.started_at);
+        let at = run::recovery_point(manifest);
         entries.push(Entry { id: manifest.id.clone(), at, verified: attempt.verified().is_some(), locked_until });
     }
     let newest = catalogue.attempts.values().max_by_key(|attempt| attempt.start.as_ref().map(|start| start.sequence));

@@ -139,12 +139,34 @@ pub async fn run(
     }
 }
 
+/// What the metrics say of a bucket.
+pub fn observe(agent: &Agent, catalogue: &Catalogue) {
+    let (metrics, name) = (&agent.metrics, agent.job.name.as_str());
+    metrics.catalogue_read.set(seconds(Timestamp::now()));
+    metrics.backups.with_label_values(&[name]).set(catalogue.backups().count() as i64);
+    if let Some((manifest, _)) = catalogue.newest() {
+        note(metrics, name, manifest);
+    }
+    if let Some((manifest, attempt)) = catalogue.newest_verified() {
+        metrics.verified_point.with_label_values(&[name]).set(seconds(recovery_point(manifest)));
+        let last = attempt.verified().map_or(manifest.finished_at, |verification| verification.finished_at);
+        metrics.last_verified.with_label_values(&[name]).set(seconds(last));
+    }
+}
+
+/// The oldest of its snapshots: everything before it comes back.
+pub fn recovery_point(manifest: &Manifest) -> Timestamp {
+    manifest.databases.iter().map(|database| database.snapshot_at).min().unwrap_or(manifest.started_at)
+}
+
+fn seconds(time: Timestamp) -> f64 {
+    time.as_millisecond() as f64 / 1000.0
+}
+
 /// What the metrics say of the newest backup.
 pub fn note(metrics: &AgentMetrics, name: &str, manifest: &Manifest) {
-    let seconds = |time: Timestamp| time.as_millisecond() as f64 / 1000.0;
     metrics.last_success.with_label_values(&[name]).set(seconds(manifest.finished_at));
-    let point = manifest.databases.iter().map(|database| database.snapshot_at).min().unwrap_or(manifest.started_at);
-    metrics.recovery_point.with_label_values(&[name]).set(seconds(point));
+    metrics.recovery_point.with_label_values(&[name]).set(seconds(recovery_point(manifest)));
     metrics.duration_seconds.with_label_values(&[name]).set(manifest.totals.duration_seconds);
     metrics.raw_bytes.with_label_values(&[name]).set(manifest.totals.raw_bytes as f64);
     metrics.stored_bytes.with_label_values(&[name]).set(manifest.totals.stored_bytes as f64);

@@ -1,9 +1,9 @@
 //! `backup run`: one backup of each job, retention after it, the metrics into a textfile.
 
-use std::{io::IsTerminal, path::Path, process::Stdio, time::Duration};
+use std::{io::IsTerminal, process::Stdio, time::Duration};
 
 use indicatif::{ProgressBar, ProgressStyle};
-use service_kit::{metrics::Metrics, shutdown::Shutdown};
+use service_kit::shutdown::Shutdown;
 
 use super::Output;
 use crate::{
@@ -13,6 +13,7 @@ use crate::{
     progress::Progress,
     prune,
     run::{self, Agent},
+    textfile,
 };
 
 /// How often progress is told: on a terminal, and in the log.
@@ -48,8 +49,14 @@ pub async fn run(jobs: Vec<Job>, output: Output) -> Result<(), Exit> {
                 ended = ended.and(Err(failure.exit));
             }
         }
+        // Whatever became of this run: how old the newest backup is says more.
+        if agent.job.process.textfile.is_some()
+            && let Ok(catalogue) = agent.catalogue().await
+        {
+            run::observe(agent, &catalogue);
+        }
         if let Some(path) = &agent.job.process.textfile
-            && let Err(error) = write_textfile(path, &metrics)
+            && let Err(error) = textfile::write(path, &metrics)
         {
             tracing::error!(error = error.to_string(), path = %path.display(), "the metrics could not be written");
         }
@@ -146,11 +153,4 @@ async fn tell(progress: Progress) {
         }
     }
     bar.finish_and_clear();
-}
-
-/// Whole or not at all: the node exporter reads it at any moment.
-fn write_textfile(path: &Path, metrics: &Metrics) -> std::io::Result<()> {
-    let beside = path.with_extension("tmp");
-    std::fs::write(&beside, metrics.encode())?;
-    std::fs::rename(beside, path)
 }

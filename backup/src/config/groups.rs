@@ -7,7 +7,10 @@ use service_kit::{
     telemetry,
 };
 
-use crate::manifest::sign::{Signing, Trusted};
+use crate::{
+    manifest::sign::{Signing, Trusted},
+    schedule::Schedule,
+};
 
 const MEBIBYTE: u64 = 1 << 20;
 const DAY: Duration = Duration::from_secs(24 * 3600);
@@ -390,8 +393,8 @@ impl Retention {
 /// When `serve` does what: six fields from seconds on, UTC, as cron has them.
 #[derive(Debug, Clone, Default)]
 pub struct Schedules {
-    pub backup: Option<String>,
-    pub verify: Option<String>,
+    pub backup: Option<Schedule>,
+    pub verify: Option<Schedule>,
 }
 
 impl Schedules {

@@ -5,6 +5,7 @@
 mod agent;
 mod archive;
 mod completeness;
+mod program;
 mod restore;
 mod run;
 mod support;

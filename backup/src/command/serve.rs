@@ -1,0 +1,146 @@
+//! `backup serve`: backups and drills on their schedules, metrics of what the bucket holds. Never: how a backup is taken.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use service_kit::{
+    admin::{self, Admin},
+    health::{Health, Latch},
+    shutdown::Shutdown,
+    telemetry::LogLevel,
+};
+use tokio::{net::TcpListener, time::sleep};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    catalogue::Catalogue,
+    config::Job,
+    failure::{Exit, Failure, Stage},
+    run::{self, Agent},
+    schedule::Schedule,
+};
+
+/// How long one sleeps at most before the clock is looked at again: it may have been set.
+const LONGEST_SLEEP: Duration = Duration::from_secs(20);
+/// A clock further behind than this was set back.
+const SET_BACK: Duration = Duration::from_secs(60);
+const CATALOGUE_EVERY: Duration = Duration::from_secs(60);
+/// Missed times are not counted beyond this at once.
+const MOST_MISSES: usize = 1000;
+
+/// Until it is told to end.
+///
+/// # Errors
+/// When it cannot begin.
+pub async fn serve(jobs: Vec<Job>, level: LogLevel) -> Result<(), Exit> {
+    let shutdown = Shutdown::new(jobs[0].process.shutdown_deadline);
+    let address = jobs[0].process.admin_listen;
+    let begun = async {
+        let failed = |error: std::io::Error, what: String| Failure::new(Stage::Connect, Exit::Failed, error).context(what);
+        if !jobs.iter().any(|job| job.schedules.backup.is_some() || job.schedules.verify.is_some()) {
+            let told = "no job has a schedule: set BACKUP_SCHEDULE, or run `backup run` from outside";
+            return Err(Failure::told(Stage::Connect, Exit::Configuration, told));
+        }
+        shutdown.on_signals().map_err(|error| failed(error, "signals cannot be heard".into()))?;
+        let listener = TcpListener::bind(address).await;
+        let listener = listener.map_err(|error| failed(error, format!("BACKUP_ADMIN_LISTEN={address} cannot be bound")))?;
+        Ok((super::agents(jobs)?, listener))
+    };
+    let ((agents, metrics), listener) = begun.await.map_err(|failure| {
+        tracing::error!(error = %failure, "serve cannot begin");
+        eprintln!("backup serve: {failure}");
+        failure.exit
+    })?;
+    let health = Health::new();
+    tracing::info!(address = %address, jobs = agents.len(), "serving");
+    let followed = agents.iter().map(|agent| {
+        let latch = health.latch(&format!("catalogue of {}", agent.job.name), "not read yet");
+        let (part, stop) = (shutdown.part(&format!("job {}", agent.job.name)), shutdown.token());
+        async move {
+            follow(agent, &latch, stop).await;
+            drop(part);
+        }
+    });
+    let followed = futures::future::join_all(followed);
+    tokio::spawn(admin::serve(listener, std::future::pending(), Admin { metrics, health, log_level: level }));
+    followed.await;
+    shutdown.drained().await;
+    Ok(())
+}
+
+/// One job: its backups, its drills, its metrics.
+async fn follow(agent: &Agent, latch: &Latch, stop: CancellationToken) {
+    agent.metrics.start_at_zero(&agent.job.name);
+    let Some(catalogue) = stop.run_until_cancelled(first_look(agent, latch)).await else { return };
+    // What came due while nobody served is made up for, once.
+    let newest = catalogue.newest().map_or(Timestamp::UNIX_EPOCH, |(manifest, _)| manifest.started_at);
+    let backups = on_schedule(agent, agent.job.schedules.backup.as_ref(), newest, &stop, async || {
+        if let Err(failure) = super::run::one(agent, stop.clone()).await {
+            let (stage, error) = (failure.stage.name(), format!("{:#}", failure.error));
+            tracing::error!(stage, error, backup = agent.job.name, "the backup failed");
+        }
+        look(agent, latch).await;
+    });
+    let watched = async {
+        while stop.run_until_cancelled(sleep(CATALOGUE_EVERY)).await.is_some() {
+            look(agent, latch).await;
+        }
+    };
+    tokio::join!(backups, watched);
+}
+
+async fn first_look(agent: &Agent, latch: &Latch) -> Catalogue {
+    loop {
+        if let Some(catalogue) = look(agent, latch).await {
+            return catalogue;
+        }
+        sleep(LONGEST_SLEEP).await;
+    }
+}
+
+/// What the bucket says, into the metrics and the latch.
+async fn look(agent: &Agent, latch: &Latch) -> Option<Catalogue> {
+    match agent.catalogue().await {
+        Ok(catalogue) => {
+            run::observe(agent, &catalogue);
+            latch.open();
+            Some(catalogue)
+        }
+        Err(failure) => {
+            tracing::warn!(backup = agent.job.name, error = %failure, "the catalogue cannot be read");
+            latch.close(failure.to_string());
+            None
+        }
+    }
+}
+
+/// Acts at each time of the schedule after `from`, one after the other.
+async fn on_schedule(
+    agent: &Agent,
+    schedule: Option<&Schedule>,
+    mut from: Timestamp,
+    stop: &CancellationToken,
+    mut act: impl AsyncFnMut(),
+) {
+    let Some(schedule) = schedule else { return };
+    while let Some(due) = schedule.next_after(from) {
+        let now = Timestamp::now();
+        if now + SET_BACK < from {
+            // The clock was set back: what was done is done, and the next time is counted from here.
+            from = now;
+        } else if now < due {
+            let left = Duration::try_from(due.duration_since(now)).unwrap_or_default();
+            if stop.run_until_cancelled(sleep(left.min(LONGEST_SLEEP))).await.is_none() {
+                return;
+            }
+        } else {
+            act().await;
+            if stop.is_cancelled() {
+                return;
+            }
+            from = Timestamp::now();
+            let missed = schedule.times_between(now, from, MOST_MISSES);
+            agent.metrics.schedule_misses.with_label_values(&[agent.job.name.as_str()]).inc_by(missed as u64);
+        }
+    }
+}

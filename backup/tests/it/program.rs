@@ -1,0 +1,180 @@
+//! The program as people and cron start it: its answers, exit statuses and metrics; and that no answer holds a secret.
+
+use std::{
+    os::unix::fs::PermissionsExt,
+    process::{Child, Command, Output, Stdio},
+    time::{Duration, Instant},
+};
+
+use backup::config::{Source, StoreSettings};
+use local_parts::free_ports;
+use rustix::process::{Pid, Signal, kill_process};
+use sqlx::Executor;
+
+use crate::{
+    agent::settings,
+    support::{SIGNING_SEED, database, store_settings},
+};
+
+const DEADLINE: Duration = Duration::from_secs(60);
+
+/// The program with the settings of a job; nothing else in its environment.
+fn program(source: &Source, store: &StoreSettings, changes: &[(&str, &str)], arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_backup"));
+    command.env_clear().envs(settings(source, store, changes)).args(arguments);
+    command
+}
+
+/// Runs it to its end; whatever it says, it tells no secret.
+fn ended(mut command: Command, store: &StoreSettings) -> (i32, String) {
+    let Output { status, stdout, stderr } = command.output().unwrap();
+    let text = format!("{}{}", String::from_utf8_lossy(&stdout), String::from_utf8_lossy(&stderr));
+    for secret in [store.secret_key.expose(), SIGNING_SEED, "hunter2"] {
+        assert!(!text.contains(secret), "a secret is told: {text}");
+    }
+    (status.code().unwrap_or(-1), text)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn backups_are_taken_looked_at_and_removed() {
+    let (source, mut session) = database().await;
+    session.execute("CREATE TABLE t (a int); INSERT INTO t SELECT generate_series(1, 1000)").await.unwrap();
+    let store = store_settings().await;
+    let folder = tempfile::tempdir().unwrap();
+    let textfile = folder.path().join("backup.prom");
+    let keeping = [
+        ("BACKUP_KEEP_LAST", "2"),
+        ("BACKUP_KEEP_HOURLY", "0"),
+        ("BACKUP_KEEP_DAILY", "0"),
+        ("BACKUP_KEEP_WEEKLY", "0"),
+        ("BACKUP_KEEP_MONTHLY", "0"),
+        ("BACKUP_PRUNE_AFTER_RUN", "false"),
+        ("BACKUP_METRICS_TEXTFILE", textfile.to_str().unwrap()),
+    ];
+    let say = |arguments: &[&str]| ended(program(&source, &store, &keeping, arguments), &store);
+    let json = |arguments: &[&str]| -> Vec<serde_json::Value> {
+        let (status, text) = say(&[&["--output", "json"], arguments].concat());
+        assert_eq!(status, 0, "{arguments:?}: {text}");
+        text.lines()
+            .map(|line| serde_json::from_str(line).unwrap())
+            .filter(|line: &serde_json::Value| line.get("@timestamp").is_none())
+            .collect()
+    };
+    let (status, text) = say(&["show"]);
+    assert_eq!(status, 66, "{text}");
+    for _ in 0..3 {
+        let (status, text) = say(&["run"]);
+        assert!(status == 0 && text.contains("committed: 1000 rows of 1 databases"), "{text}");
+    }
+    let listed = json(&["list"]);
+    assert_eq!(listed.iter().map(|line| line["state"].as_str().unwrap()).collect::<Vec<_>>(), ["committed"; 3]);
+    let (oldest, newest) = (listed[0]["id"].as_str().unwrap(), listed[2]["id"].as_str().unwrap());
+    assert_eq!(json(&["show"])[0]["manifest"]["id"], newest);
+    assert_eq!(json(&["show", oldest])[0]["manifest"]["totals"]["rows"], 1000);
+
+    let planned = json(&["prune", "--dry-run"]);
+    assert_eq!(json(&["list"]).len(), 3, "a dry run removes nothing");
+    let goes = |lines: &[serde_json::Value]| -> Vec<_> {
+        lines.iter().filter(|line| line.get("removed").is_some()).map(|line| line["id"].clone()).collect()
+    };
+    assert_eq!(goes(&planned), [oldest]);
+    assert_eq!(goes(&json(&["prune"])), [oldest]);
+    assert_eq!(json(&["list"]).len(), 2);
+    assert_eq!(goes(&json(&["prune"])).len(), 0, "again, and nothing is left to remove");
+
+    let (status, text) = say(&["check"]);
+    assert!(status == 0 && text.contains("its public key is"), "{text}");
+    assert_eq!(say(&["doctor"]).0, 0);
+    let metrics = std::fs::read_to_string(&textfile).unwrap();
+    for part in [
+        "backup_runs_total{backup=\"default\",outcome=\"committed\"} 3",
+        "backup_last_success_timestamp_seconds{backup=\"default\"} 1",
+    ] {
+        assert!(metrics.contains(part), "{metrics}");
+    }
+}
+
+/// One row per fault: what is set, the command, its exit status, and what it says.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_wrong_is_told_at_once_with_a_status_of_its_own() {
+    let (source, mut session) = database().await;
+    let store = store_settings().await;
+    let role = format!("reader_{:08x}", crate::support::random());
+    let make = format!("CREATE TABLE hidden (a int); CREATE ROLE {role} LOGIN PASSWORD 'hunter2'");
+    session.execute(sqlx::AssertSqlSafe(make)).await.unwrap();
+    let old = tempfile::tempdir().unwrap();
+    for tool in ["pg_dump", "pg_dumpall"] {
+        let path = old.path().join(tool);
+        std::fs::write(&path, format!("#!/bin/sh\necho '{tool} (PostgreSQL) 12.4'\n")).unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+    }
+    let [closed] = free_ports::<1>().unwrap();
+    let at = |user: &str, port: u16| format!("postgres://{user}@{}:{port}/{}?sslmode=disable", source.host, source.database);
+    let nobody = at("nobody_such:hunter2", source.port);
+    let away = at("me:hunter2", closed);
+    let reader = at(&format!("{role}:hunter2"), source.port);
+    let store_away = format!("http://127.0.0.1:{closed}");
+    type Row<'a> = (&'a [(&'a str, &'a str)], i32, &'a str);
+    let rows: [Row<'_>; 9] = [
+        (&[("BACKUP_WORKRS", "2"), ("BACKUP_STORE_PART_MIB", "x")], 64, "did you mean BACKUP_WORKERS"),
+        (&[("BACKUP_SCHEDULE", "nightly")], 64, "BACKUP_SCHEDULE"),
+        (&[("BACKUP_STORE_BUCKET", "no-such-bucket-here")], 64, "there is no bucket no-such-bucket-here"),
+        (&[("BACKUP_STORE_SECRET_KEY", "hunter2")], 77, "correct the credentials"),
+        (&[("BACKUP_STORE_ENDPOINT", &store_away)], 69, "the object store is unavailable"),
+        (&[("BACKUP_SOURCE_URL", &away)], 69, "cannot be reached"),
+        (&[("BACKUP_SOURCE_URL", &nobody)], 77, "nobody_such"),
+        (&[("BACKUP_SOURCE_URL", &reader)], 77, "may not read public.hidden"),
+        (&[("BACKUP_CLIENT_FOLDER", old.path().to_str().unwrap())], 78, "install postgresql-client-15"),
+    ];
+    for (changes, status, told) in rows {
+        let (found, text) = ended(program(&source, &store, changes, &["check"]), &store);
+        assert!(found == status && text.contains(told), "{changes:?}: {found}: {text}");
+        let (found, text) = ended(program(&source, &store, changes, &["run"]), &store);
+        assert_eq!(found, status, "run with {changes:?}: {text}");
+    }
+    let (status, text) = ended(program(&source, &store, &[("BACKUP_DATABASES", "no_such")], &["run"]), &store);
+    assert!(status == 64 && text.contains("no database no_such"), "{text}");
+    // A failed run is on record, and holds retention back.
+    let (status, text) = ended(program(&source, &store, &[], &["prune"]), &store);
+    assert!(status == 73 && text.contains("nothing is removed until a backup succeeds again"), "{status}: {text}");
+}
+
+struct Served(Child);
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn serve_takes_backups_on_time_and_ends_when_told() {
+    let (source, mut session) = database().await;
+    session.execute("CREATE TABLE t (a int)").await.unwrap();
+    let store = store_settings().await;
+    let [port] = free_ports::<1>().unwrap();
+    let listen = format!("127.0.0.1:{port}");
+    let changes = [("BACKUP_SCHEDULE", "* * * * * *"), ("BACKUP_ADMIN_LISTEN", listen.as_str())];
+    let mut served =
+        Served(program(&source, &store, &changes, &["serve"]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap());
+    let committed = |metrics: &str| {
+        let line = metrics.lines().find(|line| line.starts_with("backup_runs_total{backup=\"default\",outcome=\"committed\"}"));
+        line.and_then(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).unwrap_or(0.0)
+    };
+    let begun = Instant::now();
+    loop {
+        let metrics = match reqwest::get(format!("http://{listen}/metrics")).await {
+            Ok(answer) => answer.text().await.unwrap(),
+            Err(_) => String::new(),
+        };
+        if committed(&metrics) >= 2.0 {
+            assert!(metrics.contains("backup_failures_total{backup=\"default\",stage=\"rows\"} 0"), "{metrics}");
+            break;
+        }
+        assert!(begun.elapsed() < DEADLINE, "no second backup: {metrics}");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    kill_process(Pid::from_child(&served.0), Signal::TERM).unwrap();
+    assert_eq!(served.0.wait().unwrap().code(), Some(0));
+}
