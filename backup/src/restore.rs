@@ -177,7 +177,13 @@ async fn fill(
     let (sessions, written) = report.timed(Stage::Rows, schedule::run(work, sessions, reader, tool, &progress)).await?;
 
     progress.stage("indexes");
-    report.timed(Stage::After, tool.run(&phases.after, options.jobs)).await?;
+    let after = async {
+        if !phases.alone.entries.is_empty() {
+            tool.run(&phases.alone, 1).await?;
+        }
+        tool.run(&phases.after, options.jobs).await
+    };
+    report.timed(Stage::After, after).await?;
     if options.analyze {
         progress.stage("statistics");
         report.timed(Stage::Analyze, analyze::analyze(sessions)).await?;

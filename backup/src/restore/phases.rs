@@ -18,6 +18,8 @@ pub struct Phases {
     pub before: Contents,
     /// By the dump id of a `TABLE DATA` entry, what may be built when those rows are there.
     pub early: HashMap<i32, Early>,
+    /// Indexes that are not taken by `early` and that take their whole table in the end, one after the other.
+    pub alone: Contents,
     /// Everything else without rows of its own: values of sequences, indexes, constraints, triggers, privileges, refreshes.
     pub after: Contents,
 }
@@ -34,7 +36,7 @@ impl Phases {
     pub fn of(contents: &Contents, raw_bytes: &HashMap<i32, u64>) -> Self {
         let before = before_rows(contents);
         let mut early = HashMap::new();
-        let mut taken = HashSet::new();
+        let (mut taken, mut alone) = (HashSet::new(), HashSet::new());
         let large =
             |entry: &&Entry| entry.is_table_data() && raw_bytes.get(&entry.dump_id).is_some_and(|bytes| *bytes >= EARLY_BYTES);
         let by_table: HashMap<i32, i32> =
@@ -46,21 +48,39 @@ impl Phases {
             if !(constraint || index) || !entry.dependencies.iter().all(ready) {
                 continue;
             }
-            let Some(rows) = entry.dependencies.iter().find_map(|id| by_table.get(id)) else { continue };
-            let alone: &mut Early = early.entry(*rows).or_default();
+            let Some(rows) = entry.dependencies.iter().find_map(|id| by_table.get(id)) else {
+                if index && takes_table(entry) {
+                    alone.insert(entry.dump_id);
+                }
+                continue;
+            };
+            let early: &mut Early = early.entry(*rows).or_default();
             taken.insert(entry.dump_id);
-            if index {
-                alone.indexes.push(contents.only(|other| always(other) || other.dump_id == entry.dump_id));
+            if index && !takes_table(entry) {
+                early.indexes.push(contents.only(|other| always(other) || other.dump_id == entry.dump_id));
             } else {
                 let more = contents.only(|other| other.dump_id == entry.dump_id).entries;
-                alone.constraints.get_or_insert_with(|| contents.only(always)).entries.extend(more);
+                early.constraints.get_or_insert_with(|| contents.only(always)).entries.extend(more);
             }
         }
         let after = |entry: &Entry| {
-            always(entry) || !before.contains(&entry.dump_id) && !entry.has_data && !taken.contains(&entry.dump_id)
+            let placed = before.contains(&entry.dump_id) || taken.contains(&entry.dump_id) || alone.contains(&entry.dump_id);
+            always(entry) || !placed && !entry.has_data
         };
-        Self { before: contents.only(|entry| before.contains(&entry.dump_id)), early, after: contents.only(after) }
+        Self {
+            before: contents.only(|entry| before.contains(&entry.dump_id)),
+            early,
+            alone: contents.only(|entry| !alone.is_empty() && (always(entry) || alone.contains(&entry.dump_id))),
+            after: contents.only(after),
+        }
     }
+}
+
+/// Whether an index's entry goes on to ALTER TABLE (`CLUSTER ON`, `REPLICA IDENTITY`) when the index is there. Two sessions that
+/// share a table for their indexes and then want it for themselves wait for each other; pg_restore's own jobs do not look out
+/// for it.
+fn takes_table(entry: &Entry) -> bool {
+    entry.definition.lossy().contains("\nALTER TABLE ")
 }
 
 /// What every run of pg_restore reads first.

@@ -156,6 +156,23 @@ fn large_tables_are_built_on_early_and_nothing_is_lost_or_done_twice() {
 #[test]
 fn without_large_tables_everything_waits_for_the_end() {
     let phases = Phases::of(&shop(), &HashMap::new());
-    assert!(phases.early.is_empty());
+    assert!(phases.early.is_empty() && phases.alone.entries.is_empty());
     assert_eq!(ids(&phases.after), [1, 23, 30, 31, 32, 33, 34, 35]);
+}
+
+/// Index 32 goes on to ALTER TABLE: beside another index of its table it would wait for that one, and that one for it.
+#[test]
+fn an_index_that_takes_its_table_stands_beside_no_other() {
+    let mut shop = shop();
+    for entry in shop.entries.iter_mut().filter(|entry| entry.dump_id == 32) {
+        entry.definition =
+            "CREATE INDEX orders_state ON a.orders (state);\n\nALTER TABLE a.orders CLUSTER ON orders_state;\n".into();
+    }
+    let phases = Phases::of(&shop, &HashMap::new());
+    assert_eq!(ids(&phases.alone), [1, 32]);
+    assert_eq!(ids(&phases.after), [1, 23, 30, 31, 33, 34, 35]);
+    let phases = Phases::of(&shop, &HashMap::from([(21, 1 << 30)]));
+    let early = &phases.early[&21];
+    assert_eq!(ids(early.constraints.as_ref().unwrap()), [1, 31, 32]);
+    assert!(early.indexes.is_empty() && phases.alone.entries.is_empty());
 }
