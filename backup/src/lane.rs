@@ -138,8 +138,19 @@ pub async fn upload(mut uploader: Uploader, to: Destination) -> Outcome<Vec<Lane
     result
 }
 
+/// What was begun a moment ago and is not there any more was removed by somebody.
+fn failed(error: StoreError) -> Failure {
+    let gone = matches!(error, StoreError::NotFound { .. });
+    let failure = Failure::store(Stage::Upload, error);
+    if !gone {
+        return failure;
+    }
+    let told = "what this attempt was writing was removed under its hands: another run gave it up, or a rule of the bucket aborts \
+                uploads too early; look at `backup list` and at the bucket's lifecycle";
+    Failure { exit: Exit::Busy, ..failure.context(told) }
+}
+
 async fn objects(uploader: &mut Uploader, to: &Destination) -> Outcome<Vec<LaneObject>> {
-    let failed = |error| Failure::store(Stage::Upload, error);
     let mut objects = Vec::new();
     let mut open: Option<Open> = None;
     let (mut parts, mut bytes) = (0, 0);
@@ -203,7 +214,7 @@ struct Open {
 impl Open {
     fn keep(&mut self, sent: Result<Result<UploadedPart, StoreError>, JoinError>) -> Outcome<()> {
         let sent = sent.map_err(|error| Failure::new(Stage::Upload, Exit::Failed, error))?;
-        self.sent.push(sent.map_err(|error| Failure::store(Stage::Upload, error))?);
+        self.sent.push(sent.map_err(failed)?);
         Ok(())
     }
 }

@@ -5,8 +5,11 @@
 mod agent;
 mod archive;
 mod completeness;
+mod faulty_store;
 mod program;
 mod restore;
 mod run;
+mod source_faults;
+mod store_faults;
 mod support;
 mod twin;

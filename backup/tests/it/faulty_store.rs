@@ -1,0 +1,167 @@
+//! A way to the real store that can be made to fail: it passes requests on, answers in the store's place, holds them, damages
+//! them, or cuts the connection. One request for each connection.
+
+use std::sync::{Arc, Mutex};
+
+use backup::config::StoreSettings;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+    sync::watch,
+};
+
+const LARGEST_HEAD: usize = 64 << 10;
+/// Bytes of a body that arrive before the connection is cut.
+const BEFORE_THE_CUT: usize = 100_000;
+
+/// A request's first line, and how many came before it.
+pub struct Request<'a> {
+    pub method: &'a str,
+    pub target: &'a str,
+    pub number: usize,
+}
+
+impl Request<'_> {
+    /// Whether it writes rows or blobs.
+    pub fn writes_data(&self) -> bool {
+        matches!(self.method, "PUT" | "POST") && self.target.contains("/data/")
+    }
+
+    pub fn writes_manifest(&self) -> bool {
+        self.method == "PUT" && self.target.contains("/manifests/")
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fault {
+    Pass,
+    /// The store's own word for no.
+    Answer(u16, &'static str),
+    /// One byte of the body is another.
+    Damage,
+    /// The connection breaks while the body is sent.
+    Cut,
+    /// The store does it, and its answer is lost.
+    LoseAnswer,
+    /// Nothing happens until the gate is opened; then it passes.
+    Hold,
+}
+
+type Rule = Box<dyn FnMut(&Request<'_>) -> Fault + Send>;
+
+pub struct FaultyStore {
+    pub settings: StoreSettings,
+    gate: watch::Sender<bool>,
+    held: watch::Receiver<usize>,
+}
+
+impl FaultyStore {
+    /// Before the store of `settings`.
+    pub async fn before(settings: &StoreSettings, rule: impl FnMut(&Request<'_>) -> Fault + Send + 'static) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let endpoint = format!("http://{}", listener.local_addr().unwrap());
+        let upstream = settings.endpoint.clone().unwrap().trim_start_matches("http://").to_owned();
+        let rule: Arc<Mutex<Rule>> = Arc::new(Mutex::new(Box::new(rule)));
+        let (gate, (hold, held)) = (watch::Sender::new(false), watch::channel(0));
+        let (hold, counted) = (Arc::new(hold), Arc::new(Mutex::new(0)));
+        tokio::spawn({
+            let gate = gate.clone();
+            async move {
+                while let Ok((stream, _)) = listener.accept().await {
+                    let passage = Passage {
+                        upstream: upstream.clone(),
+                        rule: Arc::clone(&rule),
+                        gate: gate.subscribe(),
+                        held: Arc::clone(&hold),
+                        counted: Arc::clone(&counted),
+                    };
+                    // What breaks here is meant to, or the client's to notice.
+                    tokio::spawn(async move { passage.pass(stream).await.ok() });
+                }
+            }
+        });
+        Self { settings: StoreSettings { endpoint: Some(endpoint), ..settings.clone() }, gate, held }
+    }
+
+    /// Until a request is held: then the run stands still, in the middle.
+    pub async fn held(&self) {
+        let _ =
+            tokio::time::timeout(std::time::Duration::from_secs(60), self.held.clone().wait_for(|held| *held > 0)).await.unwrap();
+    }
+
+    pub fn open_gate(&self) {
+        self.gate.send_replace(true);
+    }
+}
+
+struct Passage {
+    upstream: String,
+    rule: Arc<Mutex<Rule>>,
+    gate: watch::Receiver<bool>,
+    held: Arc<watch::Sender<usize>>,
+    counted: Arc<Mutex<usize>>,
+}
+
+impl Passage {
+    async fn pass(mut self, mut client: TcpStream) -> std::io::Result<()> {
+        let mut bytes = Vec::new();
+        let end = loop {
+            if let Some(end) = bytes.windows(4).position(|window| window == b"\r\n\r\n") {
+                break end;
+            }
+            if bytes.len() > LARGEST_HEAD || client.read_buf(&mut bytes).await? == 0 {
+                return Ok(());
+            }
+        };
+        let head = String::from_utf8_lossy(&bytes[..end]).into_owned();
+        let mut body = bytes.split_off(end + 4);
+        let mut words = head.split(' ');
+        let (method, target) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
+        let length = head
+            .lines()
+            .find_map(|line| line.to_ascii_lowercase().strip_prefix("content-length:")?.trim().parse::<usize>().ok())
+            .unwrap_or(0);
+        let fault = {
+            let mut counted = self.counted.lock().unwrap();
+            let number = *counted;
+            *counted += 1;
+            (self.rule.lock().unwrap())(&Request { method, target, number })
+        };
+        if fault == Fault::Cut {
+            while body.len() < length.min(BEFORE_THE_CUT) && client.read_buf(&mut body).await? > 0 {}
+            return Ok(());
+        }
+        while body.len() < length && client.read_buf(&mut body).await? > 0 {}
+        match fault {
+            Fault::Answer(status, code) => {
+                let text =
+                    format!("<?xml version=\"1.0\"?><Error><Code>{code}</Code><Message>as the test wants it</Message></Error>");
+                let answer = format!(
+                    "HTTP/1.1 {status} No\r\nContent-Type: application/xml\r\nConnection: close\r\nContent-Length: {}\r\n\r\n",
+                    text.len()
+                );
+                client.write_all((answer + &text).as_bytes()).await?;
+                return client.shutdown().await;
+            }
+            Fault::Hold => {
+                self.held.send_modify(|held| *held += 1);
+                let _ = self.gate.wait_for(|open| *open).await;
+            }
+            Fault::Damage => {
+                let middle = body.len() / 2;
+                body.get_mut(middle).into_iter().for_each(|byte| *byte ^= 1);
+            }
+            _ => {}
+        }
+        let mut store = TcpStream::connect(&self.upstream).await?;
+        store.write_all(format!("{head}\r\nConnection: close\r\n\r\n").as_bytes()).await?;
+        store.write_all(&body).await?;
+        if fault == Fault::LoseAnswer {
+            let mut answer = Vec::new();
+            store.read_to_end(&mut answer).await?;
+            return Ok(());
+        }
+        tokio::io::copy(&mut store, &mut client).await?;
+        client.shutdown().await
+    }
+}

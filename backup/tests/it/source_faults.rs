@@ -1,0 +1,220 @@
+//! The server changes and fails in every way that it can while it is read: the backup equals its snapshot, or it fails loudly.
+
+use std::{
+    os::unix::fs::PermissionsExt,
+    process::{Command, Stdio},
+    time::{Duration, Instant},
+};
+
+use backup::{
+    config::{Source, StoreSettings},
+    failure::Exit,
+    manifest::Manifest,
+    reading::{BackupReader, Identities},
+    restore,
+    run::Agent,
+};
+use local_parts::{Folder, Postgres, PostgresOptions, StopMode, find_program};
+use sqlx::{Executor, PgConnection};
+
+use crate::{
+    agent::{agent_in, take},
+    faulty_store::{Fault, FaultyStore},
+    store_faults::nothing_is_left_behind,
+    support::{connect, database, source, store_settings},
+};
+
+/// Large enough that the buffers are full before it is read.
+const NOISE: &str = "CREATE TABLE noise (id int PRIMARY KEY, a text);
+    INSERT INTO noise SELECT n, (SELECT string_agg(encode(sha512((n * 100 + k)::text::bytea), 'base64'), '') FROM generate_series(1, 40) k)
+    FROM generate_series(1, 16000) n;
+    CREATE TABLE small (id int PRIMARY KEY, a text); INSERT INTO small SELECT n, md5(n::text) FROM generate_series(1, 500) n";
+
+const DEADLINE: Duration = Duration::from_secs(30);
+
+/// A run that stands still in the middle of the rows: locks are held, a snapshot is taken, buffers are full.
+struct InTheMiddle {
+    store: FaultyStore,
+    run: tokio::task::JoinHandle<backup::failure::Outcome<Manifest>>,
+}
+
+async fn in_the_middle(source: &Source, store: &StoreSettings, changes: &[(&str, &str)]) -> InTheMiddle {
+    let slow =
+        FaultyStore::before(store, |request| if request.target.contains("partNumber=") { Fault::Hold } else { Fault::Pass })
+            .await;
+    let agent = agent_in(source, &slow.settings, changes);
+    let run = tokio::spawn(async move { take(&agent).await });
+    slow.held().await;
+    InTheMiddle { store: slow, run }
+}
+
+impl InTheMiddle {
+    async fn end(self) -> backup::failure::Outcome<Manifest> {
+        self.store.open_gate();
+        self.run.await.unwrap()
+    }
+}
+
+/// Until `query` gives true.
+async fn until(session: &mut PgConnection, query: &str) {
+    let begun = Instant::now();
+    while !sqlx::query_scalar::<_, bool>(sqlx::AssertSqlSafe(query.to_owned())).fetch_one(&mut *session).await.unwrap() {
+        assert!(begun.elapsed() < DEADLINE, "never: {query}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+async fn rows_of(agent: &Agent, manifest: &Manifest, table: &str) -> Option<u64> {
+    let reader = BackupReader::new(agent.store.clone(), Identities::default(), manifest.clone()).unwrap();
+    let opened = restore::open(&reader, None).await.unwrap();
+    opened.contents.tables.iter().find(|found| found.name == table).map(|table| table.rows)
+}
+
+/// Whoever wants a table for themselves waits until its last row is read, and the worker that finds them waiting reads on.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_changes_in_the_middle_waits_or_is_not_seen() {
+    for change in ["TRUNCATE noise, small", "DROP TABLE small, noise", "ALTER TABLE small ALTER a TYPE varchar USING a || 'x'"] {
+        let ((source, mut writer), store) = (database().await, store_settings().await);
+        writer.execute(NOISE).await.unwrap();
+        let standing = in_the_middle(&source, &store, &[]).await;
+        writer.execute("UPDATE noise SET a = 'changed' WHERE id % 2 = 0; INSERT INTO small SELECT n, 'new' FROM generate_series(1000, 9000) n").await.unwrap();
+        let changing = tokio::spawn(async move { writer.execute(change).await.map(drop) });
+        let mut looker = connect(&source).await;
+        until(&mut looker, "SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted AND mode = 'AccessExclusiveLock' AND database = (SELECT oid FROM pg_database WHERE datname = current_database()))").await;
+        let manifest = standing.end().await.unwrap_or_else(|failure| panic!("{change}: {failure}"));
+        changing.await.unwrap().unwrap();
+        let agent = agent_in(&source, &store, &[]);
+        assert_eq!(rows_of(&agent, &manifest, "noise").await, Some(16_000), "{change}");
+        assert_eq!(rows_of(&agent, &manifest, "small").await, Some(500), "{change}");
+    }
+}
+
+/// What happens while the locks are waited for is part of the snapshot, or makes the list of tables be taken again.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_changes_while_locks_are_waited_for_is_seen_whole() {
+    for (change, rows) in [
+        ("TRUNCATE small", Some(0)),
+        ("DROP TABLE small", None),
+        ("ALTER TABLE small ALTER a TYPE varchar USING a || 'x'", Some(500)),
+        ("DROP TABLE small; CREATE TABLE small AS SELECT 1 AS one", Some(1)),
+        ("ALTER TABLE small RENAME TO renamed", None),
+        ("DROP TABLE small; CREATE VIEW small AS SELECT 1 AS one", None),
+    ] {
+        let ((source, mut changer), store) = (database().await, store_settings().await);
+        changer.execute("CREATE TABLE small (id int PRIMARY KEY, a text); INSERT INTO small SELECT n, md5(n::text) FROM generate_series(1, 500) n").await.unwrap();
+        changer.execute("BEGIN; LOCK TABLE small IN ACCESS EXCLUSIVE MODE").await.unwrap();
+        let agent = agent_in(&source, &store, &[]);
+        let run = tokio::spawn({
+            let agent = agent.clone();
+            async move { take(&agent).await }
+        });
+        let mut looker = connect(&source).await;
+        until(&mut looker, "SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted AND mode = 'AccessShareLock' AND database = (SELECT oid FROM pg_database WHERE datname = current_database()))").await;
+        changer.execute(sqlx::AssertSqlSafe(format!("{change}; COMMIT"))).await.unwrap();
+        let manifest = run.await.unwrap().unwrap_or_else(|failure| panic!("{change}: {failure}"));
+        assert_eq!(rows_of(&agent, &manifest, "small").await, rows, "{change}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_table_that_somebody_keeps_is_named_in_time() {
+    let ((source, mut keeper), store) = (database().await, store_settings().await);
+    keeper.execute("CREATE TABLE kept (a int)").await.unwrap();
+    keeper.execute("BEGIN; LOCK TABLE kept IN ACCESS EXCLUSIVE MODE").await.unwrap();
+    let failure = take(&agent_in(&source, &store, &[("BACKUP_LOCK_WAIT", "300ms"), ("BACKUP_ATTEMPTS", "1")])).await.unwrap_err();
+    assert!(failure.to_string().contains("BACKUP_LOCK_WAIT"), "{failure}");
+}
+
+const COORDINATOR: &str = "application_name = 'backup' AND state = 'idle in transaction' AND datname = current_database()";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_snapshot_that_is_lost_fails_the_attempt_and_the_next_one_does_it() {
+    let ((source, mut session), store) = (database().await, store_settings().await);
+    session.execute(NOISE).await.unwrap();
+    for (attempts, succeeds) in [("1", false), ("2", true)] {
+        let standing = in_the_middle(&source, &store, &[("BACKUP_ATTEMPTS", attempts)]).await;
+        let end = format!("SELECT bool_and(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE {COORDINATOR}");
+        until(&mut session, &end).await;
+        let ended = standing.end().await;
+        assert_eq!(ended.is_ok(), succeeds, "{ended:?}");
+        if let Err(failure) = ended {
+            assert!(failure.to_string().contains("gone") || failure.to_string().contains("broke"), "{failure}");
+        }
+    }
+    nothing_is_left_behind(&agent_in(&source, &store, &[])).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_stops_is_no_backup() {
+    let store = store_settings().await;
+    let mut postgres = Postgres::start(PostgresOptions::throwaway()).await.unwrap();
+    let source = source(&postgres.url());
+    connect(&source).await.execute(NOISE).await.unwrap();
+    let agent = agent_in(&source, &store, &[("BACKUP_ATTEMPTS", "1")]);
+    let good = take(&agent).await.unwrap();
+    for mode in [StopMode::Immediate, StopMode::Fast] {
+        let standing = in_the_middle(&source, &store, &[("BACKUP_ATTEMPTS", "1")]).await;
+        postgres.stop(mode).await.unwrap();
+        let failure = standing.end().await.unwrap_err();
+        assert_eq!(failure.exit, Exit::Unavailable, "{failure}");
+        assert_eq!(take(&agent).await.unwrap_err().exit, Exit::Unavailable);
+        assert_eq!(agent.catalogue().await.unwrap().newest().unwrap().0.id, good.id);
+        postgres.start_again().await.unwrap();
+    }
+    take(&agent).await.unwrap();
+    nothing_is_left_behind(&agent).await;
+}
+
+/// A standby whose replay cancels those who read.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_standby_that_cancels_us_is_asked_again_and_then_the_primary() {
+    let store = store_settings().await;
+    let options =
+        || PostgresOptions::throwaway().set("wal_level", "replica").set("max_wal_senders", "4").set("hot_standby", "on");
+    let primary = Postgres::start(options()).await.unwrap();
+    let primary_source = source(&primary.url());
+    let mut writer = connect(&primary_source).await;
+    writer.execute(NOISE).await.unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let place = folder.path().join("standby");
+    drop(Folder::kept(&place).unwrap());
+    let data = place.join("data");
+    let copied = Command::new(find_program("pg_basebackup").unwrap())
+        .args(["-R", "-c", "fast", "-X", "stream", "-d", &primary.url(), "-D"])
+        .arg(&data)
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    assert!(copied.status.success(), "{}", String::from_utf8_lossy(&copied.stderr));
+    std::fs::copy(primary.folder().join("password"), place.join("password")).unwrap();
+    // Servers run as who owns the primary's data.
+    std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
+    let owner = format!("--reference={}", primary.folder().join("data").display());
+    assert!(Command::new("chown").args(["-R", &owner]).arg(&place).status().unwrap().success());
+    let standby = Postgres::start(options().set("max_standby_streaming_delay", "0").in_folder(&place)).await.unwrap();
+    let standby_source = source(&standby.url());
+    let mut looker = connect(&standby_source).await;
+    until(&mut looker, "SELECT pg_is_in_recovery() AND EXISTS (SELECT FROM pg_tables WHERE tablename = 'small')").await;
+
+    // Undisturbed, the standby gives the backup.
+    let manifest = take(&agent_in(&standby_source, &store, &[])).await.unwrap();
+    assert!(manifest.server.standby && manifest.totals.rows == 16_500, "{manifest:?}");
+
+    // An exclusive lock that is replayed ends whoever reads there.
+    let conflict = async |writer: &mut PgConnection, looker: &mut PgConnection| {
+        writer.execute("BEGIN; LOCK TABLE small IN ACCESS EXCLUSIVE MODE; DROP TABLE small; CREATE TABLE small (id int PRIMARY KEY, a text); COMMIT").await.unwrap();
+        until(looker, &format!("SELECT NOT EXISTS (SELECT FROM pg_stat_activity WHERE {COORDINATOR})")).await;
+    };
+    let standing = in_the_middle(&standby_source, &store, &[("BACKUP_ATTEMPTS", "1")]).await;
+    conflict(&mut writer, &mut looker).await;
+    let failure = standing.end().await.unwrap_err();
+    assert!(failure.passing && failure.standby, "{failure:?}");
+
+    let primary_url = format!("{}?sslmode=disable", primary.url());
+    let standing =
+        in_the_middle(&standby_source, &store, &[("BACKUP_ATTEMPTS", "2"), ("BACKUP_PRIMARY_URL", &primary_url)]).await;
+    conflict(&mut writer, &mut looker).await;
+    let manifest = standing.end().await.unwrap();
+    assert!(!manifest.server.standby, "the primary gave it");
+    nothing_is_left_behind(&agent_in(&primary_source, &store, &[])).await;
+}
