@@ -17,7 +17,7 @@ use crate::{
         Desk,
         hear::{Hear, watchdog_heard},
     },
-    incident::Severity,
+    incident::{Incident, Severity},
     metrics::{AlertbotMetrics, IncidentMetrics},
     schedule::Moment,
     sender::Receivers,
@@ -64,8 +64,13 @@ impl Heard {
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// Its alert's name, for routes that match it.
 pub const ALERT: &str = "AlertmanagerSilent";
-/// Its receiver: none of an Alertmanager's, so that no comparison looks for it there.
+/// Its receiver. An Alertmanager's may have the same name: ask [`is_own`].
 pub const RECEIVER: &str = "alertbot";
+
+/// Whether the bot itself opened the incident: no Alertmanager has its alert. Alertmanager's own group keys begin with a brace.
+pub fn is_own(incident: &Incident) -> bool {
+    incident.receiver == RECEIVER && incident.group_key.starts_with(ALERT)
+}
 
 /// Opens an incident for every Alertmanager that has fallen silent, and ends it when it is heard again.
 pub async fn watch(

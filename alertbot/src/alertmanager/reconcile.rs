@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use tokio::sync::{Notify, mpsc};
 use tokio_util::sync::CancellationToken;
 
@@ -28,8 +28,6 @@ use crate::{
     webhook::{Payload, Status},
 };
 
-/// An Alertmanager younger than this may not have heard of every alert.
-const YOUNG: SignedDuration = SignedDuration::from_mins(5);
 /// Reads that an alert must be missing from.
 const READS: u8 = 2;
 /// Incidents that are read into memory at once.
@@ -94,7 +92,10 @@ impl Reconciler {
             missing.clear();
             return Ok("done");
         }
-        let is_young = self.clock.now().duration_since(self.alertmanager.up_since().await?) < YOUNG;
+        let settled = self.desk.book.config.incidents.settle_after_restart;
+        let settled = SignedDuration::try_from(settled).unwrap_or(SignedDuration::MAX);
+        // By the wall's clock, as Alertmanager tells it.
+        let is_young = Timestamp::now().duration_since(self.alertmanager.up_since().await?) < settled;
         let alerts = self.alertmanager.alerts().await?;
         let in_force: HashSet<String> =
             self.alertmanager.silences().await?.into_iter().filter_map(|silence| silence.id).collect();
@@ -103,7 +104,7 @@ impl Reconciler {
             let mut found = Vec::new();
             for incident in &batch {
                 after = incident.id;
-                if incident.receiver == crate::watchdog::RECEIVER || incident.phase == Phase::Resolved {
+                if crate::watchdog::is_own(incident) || incident.phase == Phase::Resolved {
                     continue;
                 }
                 let mut one = Found {

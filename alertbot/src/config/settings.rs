@@ -24,6 +24,8 @@ pub struct Incidents {
     pub critical_within: Duration,
     /// How often open incidents are compared with Alertmanager.
     pub reconcile_every: Duration,
+    /// So long after its start an Alertmanager may not have heard of every alert: what it has not is not taken for ended.
+    pub settle_after_restart: Duration,
     /// A group that fires again this soon after its end is the same incident.
     pub reopen_within: Duration,
     pub flapping: Flapping,
@@ -92,6 +94,7 @@ impl Incidents {
         Self {
             critical_within: section.or_within("critical_within", 60 * SECOND, SECOND..=DAY),
             reconcile_every: section.or_within("reconcile_every", 30 * SECOND, SECOND..=DAY),
+            settle_after_restart: section.or_within("settle_after_restart", 300 * SECOND, Duration::ZERO..=DAY),
             reopen_within: section.or_within("reopen_within", 3600 * SECOND, Duration::ZERO..=7 * DAY),
             flapping: Flapping {
                 reopenings: flapping.or_within("reopenings", 3, 1..=1000),

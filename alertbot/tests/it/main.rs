@@ -7,3 +7,5 @@ mod bot;
 mod payloads;
 
 mod path;
+mod people;
+mod silences;
