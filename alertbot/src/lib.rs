@@ -17,6 +17,7 @@ pub mod clock;
 pub mod config;
 pub mod desk;
 pub mod incident;
+pub mod message;
 pub mod metrics;
 pub mod notify;
 pub mod oncall;

@@ -10,6 +10,7 @@ use jiff::{SignedDuration, Timestamp};
 use crate::{
     config::{Chat, Config, Language, Means, Person, Quiet, QuietHours, Route},
     incident::{Flapping, Incident, Rules, Severity, Tracked},
+    message::{Messages, Reader},
     notify::{Address, Medium, telegram::Place},
     webhook::{Labels, Payload},
 };
@@ -17,6 +18,7 @@ use crate::{
 /// The configuration, and what was learnt about chats since.
 pub struct Book {
     pub config: Config,
+    pub messages: Messages,
     learnt: RwLock<Learnt>,
 }
 
@@ -40,7 +42,9 @@ pub enum Hush {
 impl Book {
     pub fn new(config: Config, moved: Vec<(String, i64, i64)>, lost_topics: Vec<(String, i64, i32)>) -> Self {
         let moved = moved.into_iter().map(|(bot, from, to)| ((bot, from), to)).collect();
-        Self { config, learnt: RwLock::new(Learnt { moved, lost_topics: lost_topics.into_iter().collect() }) }
+        // Faults are told by `check` and at the start; here the built-in template stands in.
+        let (messages, _) = Messages::new(&config.templates);
+        Self { config, messages, learnt: RwLock::new(Learnt { moved, lost_topics: lost_topics.into_iter().collect() }) }
     }
 
     /// The routes that a group takes, from the top.
@@ -166,6 +170,11 @@ impl Book {
 
     pub fn time_zone(&self, address: &Address) -> jiff::tz::TimeZone {
         self.person_of(address).map_or_else(|| self.config.time_zone.clone(), |person| person.time_zone.clone())
+    }
+
+    /// Who reads what arrives there.
+    pub fn reader(&self, address: &Address, now: Timestamp) -> Reader {
+        Reader { language: self.language(address), zone: self.time_zone(address), now }
     }
 
     /// Whether a message of this severity may sound there now. A telephone cannot be silent: it waits.

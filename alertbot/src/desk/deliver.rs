@@ -13,7 +13,7 @@ use crate::{
     schedule::{Kind, Urgency, Verdict},
     store::{
         audit, incidents, lanes,
-        outbox::{self, Body, Message, Named, State},
+        outbox::{self, Body, Message, Named, State, Words},
         threads,
     },
 };
@@ -117,6 +117,8 @@ pub struct Finish {
     /// The planner's verdicts: by message.
     pub verdicts: Vec<(i64, Verdict)>,
     pub outcome: Outcome,
+    /// What did not fit into the message: follows without a sound, as replies to it.
+    pub rest: Vec<String>,
     pub ended_at: Timestamp,
     /// A message that was sent as a first one although it was to be an edit.
     pub anew: bool,
@@ -158,6 +160,10 @@ impl Finish {
                     work.change(Change::Remove(told.id));
                 }
             }
+        }
+        for text in &self.rest {
+            let words = Words { text: text.clone(), buttons: Vec::new(), reply_to: reference.parse().ok(), silent: true };
+            work.say(&message.address, Urgency::Quiet, words).await?;
         }
         let detail = format!("{} to {}", message.kind.name(), message.address);
         work.note(audit::SELF, "delivered", message.incident, detail).await
@@ -233,6 +239,8 @@ async fn learn(work: &mut Work, message: &Message, outcome: &Outcome, at: Timest
 pub struct FinishDigest {
     pub digest: i64,
     pub outcome: Outcome,
+    /// As in [`Finish`].
+    pub rest: Vec<String>,
     pub ended_at: Timestamp,
 }
 
@@ -242,7 +250,13 @@ impl Job for FinishDigest {
     async fn perform(&mut self, work: &mut Work) -> anyhow::Result<()> {
         let Some(mut message) = outbox::queued(&mut work.connection, self.digest).await? else { return Ok(()) };
         learn(work, &message, &self.outcome, self.ended_at).await?;
-        let finish = Finish { verdicts: Vec::new(), outcome: self.outcome.clone(), ended_at: self.ended_at, anew: false };
+        let finish = Finish {
+            verdicts: Vec::new(),
+            outcome: self.outcome.clone(),
+            rest: self.rest.clone(),
+            ended_at: self.ended_at,
+            anew: false,
+        };
         match &self.outcome {
             Outcome::Delivered { reference } => finish.done(work, &message, reference).await,
             Outcome::Unknown { .. } | Outcome::Unparsable { .. } => {

@@ -72,7 +72,8 @@ mod tests {
     #[test]
     fn the_date_is_said_when_it_is_another_day_there() {
         let zone = TimeZone::get("Asia/Tehran").unwrap();
-        let (moment, now): (Timestamp, Timestamp) = ("2026-01-31T20:15:00Z".parse().unwrap(), "2026-01-31T21:00:00Z".parse().unwrap());
+        let (moment, now): (Timestamp, Timestamp) =
+            ("2026-01-31T20:15:00Z".parse().unwrap(), "2026-01-31T21:00:00Z".parse().unwrap());
         assert_eq!(clock(moment, now, &zone), "2026-01-31 23:45");
         assert_eq!(clock(moment, moment, &zone), "23:45");
     }

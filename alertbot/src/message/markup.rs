@@ -11,8 +11,13 @@ pub enum Token<'a> {
     /// With its references (`&lt;`) read.
     Text(Cow<'a, str>),
     /// The tag as written, and its name.
-    Open { tag: &'a str, name: &'a str },
-    Close { name: &'a str },
+    Open {
+        tag: &'a str,
+        name: &'a str,
+    },
+    Close {
+        name: &'a str,
+    },
 }
 
 /// Why a text is not Telegram's HTML.
@@ -30,7 +35,22 @@ impl fmt::Display for Malformed {
 }
 
 const TAGS: [&str; 16] = [
-    "b", "strong", "i", "em", "u", "ins", "s", "strike", "del", "span", "tg-spoiler", "a", "tg-emoji", "code", "pre", "blockquote",
+    "b",
+    "strong",
+    "i",
+    "em",
+    "u",
+    "ins",
+    "s",
+    "strike",
+    "del",
+    "span",
+    "tg-spoiler",
+    "a",
+    "tg-emoji",
+    "code",
+    "pre",
+    "blockquote",
 ];
 
 /// Escapes what has a meaning in text and in a quoted attribute.
@@ -200,7 +220,10 @@ mod tests {
             let told = read(html).unwrap_err().to_string();
             assert!(told.contains(why), "{html}: {told}");
         }
-        assert!(read("<b>a</b> <a href=\"http://x/?a=1&amp;b=2\">l</a> <pre><code class=\"language-x\">c</code></pre> &lt; > &").is_ok());
+        assert!(
+            read("<b>a</b> <a href=\"http://x/?a=1&amp;b=2\">l</a> <pre><code class=\"language-x\">c</code></pre> &lt; > &")
+                .is_ok()
+        );
     }
 
     #[test]

@@ -12,8 +12,13 @@ use super::{
 enum Atom<'a> {
     /// One character as a reader sees it, and its length in UTF-16 units.
     Shown(String, usize),
-    Open { tag: &'a str, name: &'a str },
-    Close { name: &'a str },
+    Open {
+        tag: &'a str,
+        name: &'a str,
+    },
+    Close {
+        name: &'a str,
+    },
 }
 
 /// A cut at the end of a line is taken when at least this share of the message is full, in eighths; then one between words.

@@ -8,14 +8,17 @@ use crate::{
     incident::{Incident, Severity},
     notify::{
         Address, Outcome, phone,
-        telegram::{Call, Place, Telegram, Text},
+        telegram::{Call, Place, Telegram},
     },
     schedule::{Kind, Urgency},
     store::outbox::{Body, Message},
 };
 
-pub(super) async fn attempt(receivers: &Receivers, book: &Book, dispatch: &Dispatch, now: Timestamp) -> Outcome {
-    let missing = |name: &str| Outcome::Refused { reason: format!("{name} is not in the configuration any more"), dead: true };
+/// What came of the call, and what is still to be said when it arrived: parts of a text that is longer than one message.
+pub(super) async fn attempt(receivers: &Receivers, book: &Book, dispatch: &Dispatch, now: Timestamp) -> (Outcome, Vec<String>) {
+    let missing = |name: &str| {
+        (Outcome::Refused { reason: format!("{name} is not in the configuration any more"), dead: true }, Vec::new())
+    };
     let message = &dispatch.messages[0];
     match &message.address {
         Address::Telegram { bot, chat, topic } => {
@@ -34,7 +37,7 @@ pub(super) async fn attempt(receivers: &Receivers, book: &Book, dispatch: &Dispa
                 number: number.expose().to_owned(),
                 text: words::phone(book, dispatch, *medium, now),
             };
-            receiver.send(&call).await
+            (receiver.send(&call).await, Vec::new())
         }
     }
 }
@@ -46,42 +49,49 @@ async fn chat_call(
     message: &Message,
     place: Place,
     now: Timestamp,
-) -> Outcome {
+) -> (Outcome, Vec<String>) {
+    let mut rest = Vec::new();
+    let mut first = |said: words::Said| {
+        rest = said.rest;
+        said.text
+    };
     let reply_to = dispatch.thread.filter(|_| !message.bare);
     let call = match (&message.body, message.kind) {
         (Body::Incident { happenings }, kind) => {
             let Some(incident) = dispatch.incidents.first() else {
-                return Outcome::Refused { reason: "its incident is gone".into(), dead: false };
+                return (Outcome::Refused { reason: "its incident is gone".into(), dead: false }, Vec::new());
             };
             let silent = is_silent(book, incident, message, now);
             match (kind, dispatch.thread) {
                 (Kind::Edit, Some(thread)) if !dispatch.anew => {
-                    let text = words::card(book, incident, message, happenings, now);
+                    // The parts that followed the first message stay as they were.
+                    let text = words::card(book, incident, message, now).text;
                     Call::Edit { chat: place.chat, message: thread, text }
                 }
                 (Kind::Notice, _) => {
-                    Call::Send { place, text: words::notice(book, incident, message, happenings, now), reply_to, silent }
+                    let text = first(words::notice(book, incident, message, happenings, now));
+                    Call::Send { place, text, reply_to, silent }
                 }
                 _ => {
-                    let text = words::card(book, incident, message, happenings, now);
+                    let text = first(words::card(book, incident, message, now));
                     Call::Send { place, text, reply_to: None, silent: silent || dispatch.anew }
                 }
             }
         }
         (Body::Digest { .. }, _) => {
-            let text = words::digest(book, &dispatch.incidents, message, now);
+            let text = first(words::digest(book, &dispatch.incidents, message, now));
             Call::Send { place, text, reply_to: None, silent: false }
         }
         (Body::Text(ready), _) => {
-            let text = Text { text: ready.text.clone(), html: !message.plain, buttons: ready.buttons.clone() };
+            let text = first(words::ready(book, ready, message, now));
             let reply_to = ready.reply_to.filter(|_| !message.bare);
-            Call::Send { place, text: words::repeated(text, message), reply_to, silent: ready.silent }
+            Call::Send { place, text, reply_to, silent: ready.silent }
         }
         (Body::Picture { .. }, _) => {
-            return Outcome::Refused { reason: "pictures are not drawn".into(), dead: false };
+            return (Outcome::Refused { reason: "pictures are not drawn".into(), dead: false }, Vec::new());
         }
     };
-    telegram.call(&call).await
+    (telegram.call(&call).await, rest)
 }
 
 /// Without a sound: quiet hours say so, a digest has told it, or it has ended.

@@ -2,6 +2,7 @@
 //! planner and to the desk. Retry, deadlines, budgets, metrics and the log of deliveries are here and nowhere else.
 
 mod attempt;
+mod buttons;
 pub mod receivers;
 mod words;
 
@@ -42,7 +43,7 @@ pub struct Sender {
 /// What a task that was started reports.
 enum Report {
     Withdrawn { ids: Vec<i64> },
-    Ended { ids: Vec<i64>, dispatch: Box<Dispatch>, digest: bool, outcome: Outcome, took: Duration },
+    Ended { ids: Vec<i64>, dispatch: Box<Dispatch>, digest: bool, outcome: Outcome, rest: Vec<String>, took: Duration },
     Probed { carrier: String, answered: bool },
 }
 
@@ -162,8 +163,8 @@ impl Sender {
             let _ = reports.send(match desk.perform(Claim { ids: ids.clone(), digest }).await {
                 Ok(Some(dispatch)) => {
                     let began = std::time::Instant::now();
-                    let outcome = attempt::attempt(&receivers, &book, &dispatch, clock.now()).await;
-                    Report::Ended { ids, dispatch: Box::new(dispatch), digest, outcome, took: began.elapsed() }
+                    let (outcome, rest) = attempt::attempt(&receivers, &book, &dispatch, clock.now()).await;
+                    Report::Ended { ids, dispatch: Box::new(dispatch), digest, outcome, rest, took: began.elapsed() }
                 }
                 Ok(None) => Report::Withdrawn { ids },
                 Err(_) => {
@@ -183,19 +184,25 @@ impl Sender {
                 tracing::info!(carrier, answered, "a carrier was probed");
                 self.planner.probed(&carrier, answered, now);
             }
-            Report::Ended { ids, dispatch, digest, outcome, took } => {
+            Report::Ended { ids, dispatch, digest, outcome, rest, took } => {
                 self.count(&dispatch, &outcome, took);
                 let ended_at = timestamp(now);
                 let anew = dispatch.anew;
                 if digest {
                     self.planner.digest_ended(&ids, &outcome, now);
                     let digest = dispatch.messages[0].id;
-                    self.finish(move || FinishDigest { digest, outcome: outcome.clone(), ended_at });
+                    self.finish(move || FinishDigest { digest, outcome: outcome.clone(), rest: rest.clone(), ended_at });
                 } else {
                     // Of messages sent together some may have turned out not to be needed.
                     let verdicts = self.planner.ended(&ids, &outcome, now);
                     self.count_verdicts(&dispatch, &verdicts);
-                    self.finish(move || Finish { verdicts: verdicts.clone(), outcome: outcome.clone(), ended_at, anew });
+                    self.finish(move || Finish {
+                        verdicts: verdicts.clone(),
+                        outcome: outcome.clone(),
+                        rest: rest.clone(),
+                        ended_at,
+                        anew,
+                    });
                 }
             }
         }

@@ -1,59 +1,98 @@
-//! What messages say.
+//! From a row of the outbox to the words of one call: which text, in whose language, with which buttons. The words themselves
+//! are made in [`crate::message`].
 
 use jiff::Timestamp;
 
+use super::buttons;
 use crate::{
     desk::{Book, deliver::Dispatch},
     incident::{Happening, Incident},
+    message::{
+        Reader, Rendered,
+        catalogue::{Word, word},
+        markup, notice,
+        render::Shape,
+        sms, split, telephone,
+        units::TEXT_UNITS,
+    },
     notify::{Medium, telegram::Text},
-    people::{Press, button_data},
     schedule::Kind,
-    store::outbox::{Body, Button, ButtonAction, Message},
+    store::outbox::{Body, Button, Message, Words},
 };
 
-pub fn card(_book: &Book, incident: &Incident, message: &Message, _happenings: &[Happening], _now: Timestamp) -> Text {
-    let taken = incident.taken_by.as_deref().map(|by| format!(" – {by}")).unwrap_or_default();
-    let text = format!("{} {} {:?} {}{taken}", incident.severity.name(), incident.title(), incident.phase, incident.id);
-    let id = incident.id;
-    let buttons = match incident.is_open() {
-        false => Vec::new(),
-        true => vec![
-            vec![
-                press("Acknowledge", Press::Acknowledge(id)),
-                press("Escalate", Press::Escalate(id)),
-                press("Graph", Press::Graph(id)),
-            ],
-            [1, 4, 24].map(|hours| press(&format!("Silence {hours}h"), Press::Silence(id, hours, false))).to_vec(),
-        ],
+/// What one call says, and what did not fit into it: to follow without a sound, as replies.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Said {
+    pub text: Text,
+    pub rest: Vec<String>,
+}
+
+/// The first message of an incident.
+pub fn card(book: &Book, incident: &Incident, message: &Message, now: Timestamp) -> Said {
+    let reader = book.reader(&message.address, now);
+    let html = told(book.messages.render(Shape::Telegram, incident, &reader), message);
+    said(html, buttons::card(incident, reader.language), message, &reader)
+}
+
+/// What happened since, as a reply to it.
+pub fn notice(book: &Book, incident: &Incident, message: &Message, happenings: &[Happening], now: Timestamp) -> Said {
+    let reader = book.reader(&message.address, now);
+    let mention = |name: &str| book.config.person(name)?.telegram;
+    let html = notice::notice(incident, happenings, &reader, mention);
+    said(html, buttons::notice(incident, reader.language), message, &reader)
+}
+
+pub fn digest(book: &Book, incidents: &[Incident], message: &Message, now: Timestamp) -> Said {
+    let reader = book.reader(&message.address, now);
+    let any_open = incidents.iter().any(Incident::is_open);
+    let buttons = if any_open { buttons::digest(message.id, reader.language) } else { Vec::new() };
+    said(notice::digest(incidents, &reader), buttons, message, &reader)
+}
+
+/// Words that were ready when the message was written.
+pub fn ready(book: &Book, words: &Words, message: &Message, now: Timestamp) -> Said {
+    said(words.text.clone(), words.buttons.clone(), message, &book.reader(&message.address, now))
+}
+
+/// What a telephone is told: at most as many parts as its provider's settings allow.
+pub fn phone(book: &Book, dispatch: &Dispatch, medium: Medium, now: Timestamp) -> String {
+    let message = &dispatch.messages[0];
+    let reader = book.reader(&message.address, now);
+    let parts = book.config.provider(message.address.carrier()).map_or(1, |provider| provider.parts as usize);
+    if let Body::Text(words) = &message.body {
+        return sms::fit(&words.text, "", parts);
+    }
+    let rendered = match medium {
+        Medium::Sms => telephone::sms(&book.messages, &dispatch.incidents, &reader, parts),
+        Medium::Voice => telephone::voice(&book.messages, &dispatch.incidents, &reader),
     };
-    repeated(Text { text, html: false, buttons }, message)
+    told(rendered, message)
 }
 
-pub fn notice(_book: &Book, incident: &Incident, message: &Message, happenings: &[Happening], _now: Timestamp) -> Text {
-    repeated(Text { text: format!("{} {happenings:?}", incident.title()), html: false, buttons: Vec::new() }, message)
-}
-
-pub fn digest(_book: &Book, incidents: &[Incident], message: &Message, _now: Timestamp) -> Text {
-    let lines = incidents.iter().map(|incident| format!("{} {:?} {}", incident.title(), incident.phase, incident.id));
-    let buttons = vec![vec![press("Acknowledge all", Press::AcknowledgeAll(message.id))]];
-    repeated(Text { text: lines.collect::<Vec<_>>().join("\n"), html: false, buttons }, message)
-}
-
-pub fn phone(_book: &Book, dispatch: &Dispatch, _medium: Medium, _now: Timestamp) -> String {
-    if let Body::Text(words) = &dispatch.messages[0].body {
-        return words.text.clone();
+/// A template that failed is said in the log; its message goes out in the words of the built-in one.
+fn told(rendered: Rendered, message: &Message) -> String {
+    if let Some(fault) = rendered.fault {
+        tracing::error!(outbox.id = message.id, fault, "a template failed and the built-in one spoke in its place");
     }
-    dispatch.incidents.iter().map(|incident| format!("{} ACK {}", incident.title(), incident.code)).collect::<Vec<_>>().join("; ")
+    rendered.text
 }
 
-/// A message that may have arrived before says so.
-pub fn repeated(mut text: Text, message: &Message) -> Text {
+/// Cut to what Telegram takes. A message that may have arrived before says so; one that Telegram could not read goes plain.
+fn said(mut html: String, buttons: Vec<Vec<Button>>, message: &Message, reader: &Reader) -> Said {
     if message.doubtful && message.kind != Kind::Edit {
-        text.text = format!("(may be a repetition)\n{}", text.text);
+        let note = notice::plain_words(word(reader.language, Word::Repetition), reader);
+        html = format!("<i>{note}</i>\n{html}");
     }
-    text
-}
-
-fn press(text: &str, press: Press) -> Button {
-    Button { text: text.into(), action: ButtonAction::Press(button_data(press)) }
+    // What is not Telegram's HTML (ready words of an older version) is sent as it is, without markup.
+    let (html, is_html) = match message.plain || markup::read(&html).is_err() {
+        true => (markup::plain(&html), false),
+        false => (html, true),
+    };
+    let mut parts = match is_html {
+        true => split::split(&html, TEXT_UNITS).unwrap_or_default(),
+        false => split::split_plain(&html, TEXT_UNITS),
+    };
+    let first = if parts.is_empty() { html } else { parts.remove(0) };
+    let rest = if is_html { parts } else { parts.iter().map(|part| markup::escape(part).into_owned()).collect() };
+    Said { text: Text { text: first, html: is_html, buttons }, rest }
 }

@@ -1,0 +1,202 @@
+//! Every word of the bot's own, in every language that it speaks. A language is a function over [`Saying`] and one over
+//! [`Word`], so that the compiler finds what is missing in one of them. Plain text: whoever needs HTML escapes it.
+
+mod english;
+mod persian;
+
+use super::age::Age;
+use crate::{
+    config::Language,
+    incident::{Phase, Severity},
+};
+
+/// Single words and short labels.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Word {
+    Critical,
+    Warning,
+    Info,
+    Firing,
+    Acknowledged,
+    Resolved,
+    Since,
+    Lasted,
+    Value,
+    Runbook,
+    Dashboard,
+    Source,
+    SilenceLink,
+    Suppressed,
+    Gone,
+    Acknowledge,
+    AcknowledgeAll,
+    Release,
+    Escalate,
+    Graph,
+    Unsilence,
+    Repetition,
+    Nobody,
+    Test,
+}
+
+impl Word {
+    pub const ALL: [Self; 24] = [
+        Self::Critical,
+        Self::Warning,
+        Self::Info,
+        Self::Firing,
+        Self::Acknowledged,
+        Self::Resolved,
+        Self::Since,
+        Self::Lasted,
+        Self::Value,
+        Self::Runbook,
+        Self::Dashboard,
+        Self::Source,
+        Self::SilenceLink,
+        Self::Suppressed,
+        Self::Gone,
+        Self::Acknowledge,
+        Self::AcknowledgeAll,
+        Self::Release,
+        Self::Escalate,
+        Self::Graph,
+        Self::Unsilence,
+        Self::Repetition,
+        Self::Nobody,
+        Self::Test,
+    ];
+
+    /// Its name in templates: `words.runbook`.
+    pub fn key(self) -> &'static str {
+        match self {
+            Self::Critical => "critical",
+            Self::Warning => "warning",
+            Self::Info => "info",
+            Self::Firing => "firing",
+            Self::Acknowledged => "acknowledged",
+            Self::Resolved => "resolved",
+            Self::Since => "since",
+            Self::Lasted => "lasted",
+            Self::Value => "value",
+            Self::Runbook => "runbook",
+            Self::Dashboard => "dashboard",
+            Self::Source => "source",
+            Self::SilenceLink => "silence",
+            Self::Suppressed => "suppressed",
+            Self::Gone => "gone",
+            Self::Acknowledge => "acknowledge",
+            Self::AcknowledgeAll => "acknowledge_all",
+            Self::Release => "release",
+            Self::Escalate => "escalate",
+            Self::Graph => "graph",
+            Self::Unsilence => "unsilence",
+            Self::Repetition => "repetition",
+            Self::Nobody => "nobody",
+            Self::Test => "test",
+        }
+    }
+
+    pub fn of_severity(severity: Severity) -> Self {
+        match severity {
+            Severity::Critical => Self::Critical,
+            Severity::Warning => Self::Warning,
+            Severity::Info => Self::Info,
+        }
+    }
+
+    pub fn of_phase(phase: Phase) -> Self {
+        match phase {
+            Phase::Firing => Self::Firing,
+            Phase::Acknowledged => Self::Acknowledged,
+            Phase::Resolved => Self::Resolved,
+        }
+    }
+}
+
+/// What needs values.
+#[derive(Debug, Clone, Copy)]
+pub enum Saying<'a> {
+    Age(Age),
+    /// How many alerts fire and how many have ended.
+    Counts {
+        firing: usize,
+        resolved: usize,
+    },
+    More {
+        count: u64,
+    },
+    Reopened,
+    Flapping,
+    SeverityRaised {
+        from: Severity,
+        to: Severity,
+    },
+    Joined {
+        count: usize,
+    },
+    /// `to` is a list of names, `by` who pressed the button.
+    Escalated {
+        to: &'a str,
+        by: Option<&'a str>,
+    },
+    Reminded,
+    AcknowledgementEnded {
+        by: &'a str,
+    },
+    Reassigned {
+        to: &'a str,
+        by: &'a str,
+    },
+    TakenBy {
+        by: &'a str,
+    },
+    SilencedBy {
+        by: &'a str,
+        until: &'a str,
+    },
+    /// The head of a digest.
+    Digest {
+        count: usize,
+    },
+    /// How one of them is taken.
+    DigestHelp,
+    SilenceFor {
+        hours: u32,
+    },
+    /// Of several incidents in one SMS or call.
+    Several {
+        count: usize,
+    },
+    /// What an SMS is answered with.
+    Code {
+        code: u32,
+    },
+    Handover {
+        schedule: &'a str,
+        from: &'a str,
+        to: &'a str,
+    },
+    YouBegin {
+        schedule: &'a str,
+        until: &'a str,
+    },
+    YouEnd {
+        schedule: &'a str,
+        to: &'a str,
+    },
+}
+
+pub fn word(language: Language, word: Word) -> &'static str {
+    match language {
+        Language::English => english::word(word),
+        Language::Persian => persian::word(word),
+    }
+}
+
+pub fn say(language: Language, saying: Saying) -> String {
+    match language {
+        Language::English => english::say(saying),
+        Language::Persian => persian::say(saying),
+    }
+}

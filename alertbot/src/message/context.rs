@@ -1,0 +1,215 @@
+//! What templates know of an incident. Bounded: of ten thousand alerts a few are shown, and the rest is counted.
+
+use std::collections::BTreeMap;
+
+use minijinja::Value;
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+
+use super::{
+    Reader,
+    age::{Age, clock},
+    catalogue::{Saying, Word, say, word},
+    mark, split,
+};
+use crate::{
+    incident::{Incident, Phase, Tracked},
+    webhook::{Labels, Status},
+};
+
+/// Every name that a template can use, with what it is: told by `alertbot check --templates`, and held against every template.
+pub const NAMES: [(&str, &str); 29] = [
+    ("title", "alertname, or how many alerts where they differ"),
+    ("number", "#12"),
+    ("code", "what an SMS is answered with: ACK 1234"),
+    ("severity", "critical, warning or info"),
+    ("severity_word", "the same in the reader's language"),
+    ("phase", "firing, acknowledged or resolved"),
+    ("phase_word", "the same in the reader's language"),
+    ("mark", "a coloured circle"),
+    ("started", "when it began, in the reader's time zone"),
+    ("age", "how long ago that was"),
+    ("ended", "when it ended; empty before"),
+    ("lasted", "how long it lasted; empty before its end"),
+    ("summary", "annotation that the alerts share"),
+    ("description", "annotation that the alerts share"),
+    ("value", "annotation value or current_value, where the alerts share it"),
+    ("labels", "labels that the alerts share, without alertname and severity"),
+    ("annotations", "annotations that the alerts share"),
+    ("counts", "how many alerts fire and have ended, in words"),
+    ("firing", "how many alerts fire"),
+    ("resolved", "how many have ended"),
+    (
+        "alerts",
+        "the first of them: name, status, mark, severity, labels (those that differ), difference, annotations, summary, value, age",
+    ),
+    ("more", "how many others there are, in words; empty when there are none"),
+    ("taken", "who took it, in words; empty when nobody has"),
+    ("silenced", "silences set through the bot, in words, as a list"),
+    ("suppressed", "whether it is silenced or inhibited in Alertmanager"),
+    ("links", "runbook, dashboard, expression and silence, as far as there are: url, words"),
+    ("source", "name of the Alertmanager"),
+    ("receiver", "name of the receiver in Alertmanager"),
+    ("words", "the catalogue: words.runbook, words.since, …"),
+];
+
+/// Alerts that are shown one by one.
+pub const SHOWN_ALERTS: usize = 10;
+/// Labels that are shown of one set of them.
+const SHOWN_LABELS: usize = 12;
+/// Longest value of a label, in UTF-16 units.
+const LABEL_UNITS: usize = 200;
+/// Longest annotation, likewise.
+const ANNOTATION_UNITS: usize = 1500;
+/// Longest title, likewise.
+pub const TITLE_UNITS: usize = 120;
+
+/// The context of one rendering.
+pub fn context(incident: &Incident, reader: &Reader) -> Value {
+    let (language, now) = (reader.language, reader.now);
+    let ours = |text: String| Value::from_safe_string(text);
+    let (labels, annotations) = (incident.common_labels(), incident.common_annotations());
+    let firing = incident.firing().count();
+    let resolved = incident.alerts.len() - firing;
+    let shown: Vec<Value> =
+        incident.speaking().take(SHOWN_ALERTS).map(|alert| one(alert, &labels, &annotations, reader)).collect();
+    let rest = incident.speaking().skip(SHOWN_ALERTS).count() as u64 + incident.truncated;
+    let ended = incident.ended_at.map(|at| clock(at, now, &reader.zone)).unwrap_or_default();
+    let lasted = incident.ended_at.map(|at| say(language, Saying::Age(Age::between(incident.started_at, at))));
+    let entries: [(&str, Value); NAMES.len()] = [
+        ("title", split::shorten(&incident.title(), TITLE_UNITS).into()),
+        ("number", incident.id.to_string().into()),
+        ("code", incident.code.into()),
+        ("severity", incident.severity.name().into()),
+        ("severity_word", ours(word(language, Word::of_severity(incident.severity)).into())),
+        ("phase", phase(incident.phase).into()),
+        ("phase_word", ours(word(language, Word::of_phase(incident.phase)).into())),
+        ("mark", ours(mark(incident).into())),
+        ("started", clock(incident.started_at, now, &reader.zone).into()),
+        ("age", ours(say(language, Saying::Age(Age::between(incident.started_at, now))))),
+        ("ended", ended.into()),
+        ("lasted", ours(lasted.unwrap_or_default())),
+        ("summary", annotation(&annotations, &["summary", "message"])),
+        ("description", annotation(&annotations, &["description"])),
+        ("value", annotation(&annotations, &VALUES)),
+        ("labels", map(&labels, LABEL_UNITS, |name, _| !matches!(name, "alertname" | "severity"))),
+        ("annotations", map(&annotations, ANNOTATION_UNITS, |_, _| true)),
+        ("counts", ours(say(language, Saying::Counts { firing, resolved }))),
+        ("firing", firing.into()),
+        ("resolved", resolved.into()),
+        ("alerts", shown.into()),
+        ("more", ours(if rest == 0 { String::new() } else { say(language, Saying::More { count: rest }) })),
+        ("taken", ours(taken(incident, reader))),
+        ("silenced", incident.silences.iter().map(|silence| silenced(silence, reader)).collect::<Vec<_>>().into()),
+        ("suppressed", (incident.suppressed && incident.is_open()).into()),
+        ("links", links(incident, &labels, &annotations, reader).into()),
+        ("source", incident.source.as_str().into()),
+        ("receiver", incident.receiver.as_str().into()),
+        ("words", object(Word::ALL.map(|one| (one.key(), ours(word(language, one).into()))))),
+    ];
+    object(entries)
+}
+
+/// Collected as they are, pairs would be a list.
+fn object<const COUNT: usize>(entries: [(&'static str, Value); COUNT]) -> Value {
+    Value::from(BTreeMap::from(entries))
+}
+
+const VALUES: [&str; 3] = ["value", "current_value", "current"];
+
+fn phase(phase: Phase) -> &'static str {
+    match phase {
+        Phase::Firing => "firing",
+        Phase::Acknowledged => "acknowledged",
+        Phase::Resolved => "resolved",
+    }
+}
+
+fn one(alert: &Tracked, common: &Labels, common_annotations: &Labels, reader: &Reader) -> Value {
+    let own = |name: &str, value: &str| common.get(name) != Some(value) && !matches!(name, "alertname" | "severity");
+    let difference = alert.labels.iter().filter(|(name, value)| own(name, value)).take(SHOWN_LABELS);
+    let difference: Vec<String> =
+        difference.map(|(name, value)| format!("{name}={}", split::shorten(value, LABEL_UNITS))).collect();
+    let fires = alert.status == Status::Firing;
+    let until = alert.ends_at.filter(|_| !fires).unwrap_or(reader.now);
+    let age = say(reader.language, Saying::Age(Age::between(alert.starts_at, until)));
+    let unshared = |_: &str, _: &str| true;
+    let summary = match annotation(&alert.annotations, &["summary", "message"]) {
+        summary if common_annotations.get("summary").is_none() => summary,
+        _ => "".into(),
+    };
+    let entries: [(&str, Value); 10] = [
+        ("name", split::shorten(alert.labels.get("alertname").unwrap_or_default(), TITLE_UNITS).into()),
+        ("status", alert.status.to_string().into()),
+        ("mark", Value::from_safe_string(if fires { "•" } else { "✓" }.into())),
+        ("severity", alert.severity.name().into()),
+        ("labels", map(&alert.labels, LABEL_UNITS, own)),
+        ("difference", difference.join(" ").into()),
+        ("annotations", map(&alert.annotations, ANNOTATION_UNITS, unshared)),
+        ("summary", summary),
+        ("value", annotation(&alert.annotations, &VALUES)),
+        ("age", Value::from_safe_string(age)),
+    ];
+    object(entries)
+}
+
+fn annotation(annotations: &Labels, names: &[&str]) -> Value {
+    let found = names.iter().find_map(|name| annotations.get(name));
+    split::shorten(found.unwrap_or_default().trim(), ANNOTATION_UNITS).into()
+}
+
+fn map(labels: &Labels, units: usize, shown: impl Fn(&str, &str) -> bool) -> Value {
+    let shown = labels.iter().filter(|(name, value)| shown(name, value)).take(SHOWN_LABELS);
+    shown.map(|(name, value)| (name.to_owned(), Value::from(split::shorten(value, units)))).collect::<BTreeMap<_, _>>().into()
+}
+
+fn taken(incident: &Incident, reader: &Reader) -> String {
+    let by = match (&incident.acknowledgement, &incident.taken_by) {
+        (Some(held), _) => &held.by,
+        (None, Some(by)) if !incident.is_open() => by,
+        _ => return String::new(),
+    };
+    super::markup::escape(&say(reader.language, Saying::TakenBy { by })).into_owned()
+}
+
+fn silenced(silence: &crate::incident::Silence, reader: &Reader) -> Value {
+    let until = clock(silence.until, reader.now, &reader.zone);
+    let said = say(reader.language, Saying::SilencedBy { by: &silence.by, until: &until });
+    Value::from_safe_string(super::markup::escape(&said).into_owned())
+}
+
+fn links(incident: &Incident, labels: &Labels, annotations: &Labels, reader: &Reader) -> Vec<Value> {
+    let annotated = |names: [&str; 2]| names.iter().find_map(|name| annotations.get(name)).unwrap_or_default().to_owned();
+    let expression = incident.speaking().map(|alert| alert.generator_url.as_ref()).find(|url| !url.is_empty());
+    let silence = if incident.is_open() { silence_link(&incident.external_url, labels) } else { String::new() };
+    let all = [
+        (Word::Runbook, annotated(["runbook_url", "runbook"])),
+        (Word::Dashboard, annotated(["dashboard_url", "dashboard"])),
+        (Word::Source, expression.unwrap_or_default().to_owned()),
+        (Word::SilenceLink, silence),
+    ];
+    let followed = all.into_iter().filter(|(_, url)| is_followed(url));
+    followed
+        .map(|(name, url)| {
+            let words = Value::from_safe_string(word(reader.language, name).into());
+            object([("url", Value::from(url)), ("words", words)])
+        })
+        .collect()
+}
+
+/// Longest address of a link: longer ones are not followed by every client.
+const LINK_BYTES: usize = 2000;
+
+fn is_followed(url: &str) -> bool {
+    (url.starts_with("http://") || url.starts_with("https://")) && url.len() <= LINK_BYTES && !url.contains(char::is_whitespace)
+}
+
+/// Alertmanager's page for a new silence, filled in.
+fn silence_link(alertmanager: &str, labels: &Labels) -> String {
+    let quoted = |value: &str| value.replace('\\', "\\\\").replace('"', "\\\"");
+    let filter: Vec<String> = labels.iter().map(|(name, value)| format!("{name}=\"{}\"", quoted(value))).collect();
+    if alertmanager.is_empty() || filter.is_empty() {
+        return String::new();
+    }
+    let filter = format!("{{{}}}", filter.join(","));
+    format!("{}/#/silences/new?filter={}", alertmanager.trim_end_matches('/'), utf8_percent_encode(&filter, NON_ALPHANUMERIC))
+}

@@ -1,0 +1,107 @@
+//! Messages that have no template: what happened since the card, the digest of a storm, a handover. Telegram's HTML.
+
+use super::{
+    Reader,
+    age::Age,
+    bidi,
+    catalogue::{Saying, say, word},
+    context::TITLE_UNITS,
+    mark,
+    markup::escape,
+    render, split,
+};
+use crate::{
+    incident::{Happening, Incident},
+    message::catalogue::Word,
+};
+
+/// What happened, as a reply to the card. `mention` knows the numeric id of a person who is to be called by name.
+pub fn notice(incident: &Incident, happenings: &[Happening], reader: &Reader, mention: impl Fn(&str) -> Option<i64>) -> String {
+    let mut said: Vec<String> = Vec::new();
+    for happening in happenings {
+        let words = match happening {
+            Happening::Fired | Happening::Reopened { flapping: false } => {
+                say(reader.language, if *happening == Happening::Fired { Saying::Reminded } else { Saying::Reopened })
+            }
+            Happening::Reopened { flapping: true } => say(reader.language, Saying::Flapping),
+            Happening::SeverityRaised { from } => {
+                say(reader.language, Saying::SeverityRaised { from: *from, to: incident.severity })
+            }
+            Happening::Joined { count } => say(reader.language, Saying::Joined { count: *count }),
+            Happening::Escalated { by, to, .. } => {
+                let to = if to.is_empty() { word(reader.language, Word::Nobody).to_owned() } else { to.join(", ") };
+                say(reader.language, Saying::Escalated { to: &to, by: by.as_deref() })
+            }
+            Happening::Reminded => say(reader.language, Saying::Reminded),
+            Happening::AcknowledgementEnded { by } => say(reader.language, Saying::AcknowledgementEnded { by }),
+            Happening::Reassigned { to, by } => say(reader.language, Saying::Reassigned { to, by }),
+            // These are edited in.
+            Happening::Acknowledged { .. }
+            | Happening::Silenced { .. }
+            | Happening::Unsilenced { .. }
+            | Happening::Resolved
+            | Happening::Changed => continue,
+        };
+        let words = escape(&words).into_owned();
+        if !said.contains(&words) {
+            said.push(words);
+        }
+    }
+    if said.is_empty() {
+        said.push(escape(word(reader.language, Word::of_phase(incident.phase))).into_owned());
+    }
+    let age = say(reader.language, Saying::Age(Age::between(incident.started_at, reader.now)));
+    let mut text = format!("{} {} ({age})\n{}", mark(incident), titled(incident, reader), said.join("\n"));
+    let mentioned: Vec<String> = called(happenings)
+        .filter_map(|name| Some(format!("<a href=\"tg://user?id={}\">{}</a>", mention(name)?, escape(name))))
+        .collect();
+    if !mentioned.is_empty() {
+        text.push_str(&format!("\n{}", mentioned.join(" ")));
+    }
+    directed(text, reader)
+}
+
+/// Names of those who are called to act: a mention rings where the chat is muted.
+fn called(happenings: &[Happening]) -> impl Iterator<Item = &str> {
+    let latest = happenings.iter().rev().find_map(|happening| match happening {
+        Happening::Escalated { to, .. } => Some(to.iter().map(String::as_str).collect::<Vec<_>>()),
+        Happening::Reassigned { to, .. } => Some(vec![to.as_str()]),
+        _ => None,
+    });
+    latest.into_iter().flatten()
+}
+
+/// Every incident of a storm in one text, the worst first.
+pub fn digest(incidents: &[Incident], reader: &Reader) -> String {
+    let mut sorted: Vec<&Incident> = incidents.iter().collect();
+    sorted.sort_by_key(|incident| (!incident.is_open(), std::cmp::Reverse(incident.severity), incident.id));
+    let mut lines = vec![format!("<b>{}</b>", escape(&say(reader.language, Saying::Digest { count: incidents.len() })))];
+    lines.extend(sorted.into_iter().map(|incident| {
+        let until = incident.ended_at.unwrap_or(reader.now);
+        let age = say(reader.language, Saying::Age(Age::between(incident.started_at, until)));
+        let phase = if incident.is_open() { String::new() } else { format!(", {}", word(reader.language, Word::Resolved)) };
+        format!("{} {} {age}{phase}", mark(incident), titled(incident, reader))
+    }));
+    lines.push(escape(&say(reader.language, Saying::DigestHelp)).into_owned());
+    directed(lines.join("\n"), reader)
+}
+
+/// A name from outside, ready for HTML: one line, short, isolated, escaped.
+pub fn safe(text: &str, units: usize, reader: &Reader) -> String {
+    let line = bidi::strip(text).split_whitespace().collect::<Vec<_>>().join(" ");
+    escape(&bidi::isolate_in(reader.right_to_left(), &split::shorten(&line, units))).into_owned()
+}
+
+fn titled(incident: &Incident, reader: &Reader) -> String {
+    let number = bidi::isolate_in(reader.right_to_left(), &incident.id.to_string()).into_owned();
+    format!("<b>{}</b> {number}", safe(&incident.title(), TITLE_UNITS, reader))
+}
+
+fn directed(text: String, reader: &Reader) -> String {
+    if reader.right_to_left() { render::lead(&text) } else { text }
+}
+
+/// Ready words as HTML in the reader's direction.
+pub fn plain_words(words: &str, reader: &Reader) -> String {
+    directed(escape(words).into_owned(), reader)
+}

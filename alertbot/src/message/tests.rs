@@ -1,0 +1,298 @@
+//! What readers see, and what must hold of every text whatever an alert says.
+
+use jiff::tz::TimeZone;
+use proptest::prelude::*;
+
+use super::{
+    context::NAMES,
+    render::{REMEDY, Shape},
+    samples::samples,
+    units::{TEXT_UNITS, utf16_units},
+    *,
+};
+use crate::{
+    config::{Language, Template, Templates},
+    incident::{Happening, Incident},
+    webhook::Labels,
+};
+
+fn now() -> Timestamp {
+    "2026-01-31T12:00:00Z".parse().unwrap()
+}
+
+fn reader(language: Language) -> Reader {
+    Reader { language, zone: TimeZone::UTC, now: now() }
+}
+
+fn sample(index: usize) -> Incident {
+    samples(now())[index].incident.clone()
+}
+
+#[test]
+fn a_card_says_how_bad_what_since_when_where_and_what_to_do() {
+    let card = Messages::built_in().render(Shape::Telegram, &sample(0), &reader(Language::English));
+    let expected = "🔴 <b>DiskAlmostFull</b> #12\n<b>critical</b> · firing\nSince: 11:48 (12 min)\n\n/var of db-1 is 97 % full\n\
+                    Value: <code>97.2 %</code>\nAt this rate it is full in 40 minutes; the database stops when it is.\n\n\
+                    instance: <code>db-1:9100</code>, mountpoint: <code>/var</code>\n\n\
+                    <a href=\"https://runbooks.example.com/DiskAlmostFull\">Runbook</a>";
+    assert!(card.text.starts_with(expected), "{}", card.text);
+    assert_eq!(card.fault, None);
+    let ended = Messages::built_in().render(Shape::Telegram, &sample(2), &reader(Language::English)).text;
+    assert!(ended.contains("resolved") && ended.contains("Lasted: 11 min (11:48 – 11:59)\nTaken by ada"), "{ended}");
+    assert!(!ended.contains("silences/new"), "{ended}");
+    let group = Messages::built_in().render(Shape::Telegram, &sample(3), &reader(Language::English)).text;
+    assert!(
+        group.contains("3 firing, 1 resolved\n• <code>instance=api-1</code> api-1 answers in 480 ms (1 h 10 min)"),
+        "{group}"
+    );
+    assert!(group.contains("&lt;b&gt;&amp;evil"), "{group}");
+}
+
+#[test]
+fn persian_runs_from_the_right_and_isolates_what_is_latin() {
+    let card = Messages::built_in().render(Shape::Telegram, &sample(0), &reader(Language::Persian)).text;
+    let head = "\u{200f}🔴 <b>\u{2068}DiskAlmostFull\u{2069}</b> \u{2068}#12\u{2069}\n\u{200f}<b>بحرانی</b> · فعال\n";
+    assert!(card.starts_with(head), "{card}");
+    assert!(card.lines().filter(|line| !line.is_empty()).all(|line| line.starts_with('\u{200f}')), "{card}");
+}
+
+#[test]
+fn ten_thousand_alerts_are_one_short_card() {
+    let mut incident = sample(3);
+    let alert = incident.alerts.values().next().unwrap().clone();
+    for index in 0..10_000 {
+        incident.alerts.insert(format!("{index:05}x").into(), alert.clone());
+    }
+    let card = Messages::built_in().render(Shape::Telegram, &incident, &reader(Language::English)).text;
+    assert!(card.contains("and 9993 more"), "{card}");
+    assert!(utf16_units(&markup::plain(&card)) < TEXT_UNITS, "{card}");
+}
+
+#[test]
+fn a_notice_says_what_happened_and_calls_people_by_name() {
+    let to = vec!["grace".to_owned()];
+    let happenings = [
+        Happening::Joined { count: 2 },
+        Happening::Joined { count: 2 },
+        Happening::Changed,
+        Happening::Escalated { step: 2, round: 1, by: None, to },
+    ];
+    let said = notice::notice(&sample(0), &happenings, &reader(Language::English), |name| (name == "grace").then_some(7));
+    assert_eq!(
+        said,
+        "🔴 <b>DiskAlmostFull</b> #12 (12 min)\n2 more alerts fire\nnobody has acknowledged: told now grace\n\
+         <a href=\"tg://user?id=7\">grace</a>"
+    );
+}
+
+#[test]
+fn a_digest_names_every_incident_however_many_messages_that_takes() {
+    let incidents: Vec<Incident> = (1..=200)
+        .map(|number| Incident { id: crate::incident::IncidentId(number), ..sample(if number % 2 == 0 { 0 } else { 2 }) })
+        .collect();
+    let digest = notice::digest(&incidents, &reader(Language::English));
+    let parts = split::split(&digest, TEXT_UNITS).unwrap();
+    assert!(parts.len() > 1);
+    let joined = parts.concat();
+    assert!((1..=200).all(|number| joined.contains(&format!("#{number} "))));
+    assert!(joined.find("#2 ").unwrap() < joined.find("#1 ").unwrap(), "what still fires comes first");
+}
+
+#[test]
+fn a_telephone_gets_the_code_whatever_the_text() {
+    let messages = Messages::built_in();
+    let one = telephone::sms(&messages, &[sample(0)], &reader(Language::English), 1).text;
+    assert_eq!(one, "CRITICAL DiskAlmostFull: /var of db-1 is 97 % full (97.2 %), since 11:48 Reply ACK 4711");
+    let long = telephone::sms(&messages, &[sample(5)], &reader(Language::Persian), 2).text;
+    assert!(sms::parts(&long) == 2 && long.ends_with("… پاسخ: ACK 4711"), "{long}");
+    let many: Vec<Incident> = (0..40).map(|_| sample(0)).collect();
+    let several = telephone::sms(&messages, &many, &reader(Language::English), 1).text;
+    assert!(sms::parts(&several) == 1 && several.starts_with("40 alerts: DiskAlmostFull ACK 4711; "), "{several}");
+    assert!(several.ends_with(" more"), "{several}");
+    let call = telephone::voice(&messages, &[sample(0)], &reader(Language::English)).text;
+    assert_eq!(call, "critical. DiskAlmostFull. /var of db-1 is 97 % full. Since 12 min.");
+}
+
+fn with(shape: Shape, source: &str) -> Templates {
+    let template = Some(Template { source: source.into(), line: 40 });
+    match shape {
+        Shape::Telegram => Templates { telegram: template, ..Templates::default() },
+        Shape::Sms => Templates { sms: template, ..Templates::default() },
+        Shape::Voice => Templates { voice: template, ..Templates::default() },
+    }
+}
+
+#[test]
+fn a_template_is_tried_before_an_alert_tries_it() {
+    for (source, line, part) in [
+        ("{{ title", 40, "does not work"),
+        ("one\n{{ titel }}", 42, "uses titel, which nothing gives"),
+        ("<b>{{ title }}", 40, "not closed"),
+        ("<div>{{ title }}</div>", 40, "no tag that Telegram knows"),
+        ("{{ summary }}", 40, "is empty"),
+        ("x\n{{ title|nofilter }}", 42, "does not work"),
+        ("{% for i in range(9999) %}{% for j in range(9999) %}x{% endfor %}{% endfor %}", 40, "does not work"),
+    ] {
+        let faults = validate::faults(&with(Shape::Telegram, source), now());
+        let told: Vec<String> = faults.iter().map(ToString::to_string).collect();
+        let fits =
+            |fault: &crate::config::document::Fault| fault.line == line && fault.wrong.contains(part) && fault.remedy == REMEDY;
+        assert!(faults.iter().any(fits), "{source:?}: {told:?}");
+    }
+    let good = "<i>{{ title }}</i> {{ labels.team|default('nobody') }} {{ annotations.summary }} {{ links[0].url|link('x') }}";
+    assert_eq!(validate::faults(&with(Shape::Telegram, good), now()), []);
+    for shape in Shape::ALL {
+        assert_eq!(validate::faults(&with(shape, shape.built_in()), now()), [], "{shape:?}");
+    }
+}
+
+#[test]
+fn a_template_that_fails_has_the_built_in_one_speak() {
+    let (messages, faults) = Messages::new(&with(Shape::Telegram, "{% if summary %}<b>{% endif %}{{ title }}"));
+    assert_eq!(faults, []);
+    let card = messages.render(Shape::Telegram, &sample(0), &reader(Language::English));
+    assert!(card.fault.is_some_and(|fault| fault.contains("not closed")));
+    assert!(card.text.contains("<b>DiskAlmostFull</b>"), "{}", card.text);
+    let (messages, faults) = Messages::new(&with(Shape::Sms, "{{"));
+    assert_eq!((faults.len(), faults[0].line), (1, 40));
+    assert!(telephone::sms(&messages, &[sample(0)], &reader(Language::English), 3).text.contains("DiskAlmostFull"));
+}
+
+#[test]
+fn every_name_that_is_told_is_given() {
+    let context = context::context(&sample(3), &reader(Language::English));
+    for (name, _) in NAMES {
+        assert!(!context.get_attr(name).unwrap().is_undefined(), "{name}");
+    }
+}
+
+/// Any text that an alert can carry, with what has a meaning somewhere more often than chance would have it.
+fn text() -> impl Strategy<Value = String> {
+    let piece = prop_oneof![
+        3 => any::<char>().prop_map(String::from),
+        2 => "[a-z ]{1,12}",
+        1 => proptest::sample::select(vec!["<b>", "</b>", "&", "&lt;", "\"", "\u{202e}", "\u{2066}", "{{", "{%", "}}", "👩\u{200d}🚒",
+            "🇮🇷", "\u{0}", "\n", "\u{301}", "پایگاه", "http://x/", "javascript:", "tg://user?id=1"]).prop_map(String::from),
+    ];
+    proptest::collection::vec(piece, 0..60).prop_map(|pieces| pieces.concat())
+}
+
+fn labels() -> impl Strategy<Value = Labels> {
+    let name = prop_oneof![
+        proptest::sample::select(vec!["alertname", "severity", "instance", "summary", "description", "value", "runbook_url"])
+            .prop_map(String::from),
+        text(),
+    ];
+    proptest::collection::vec((name, text()), 0..6).prop_map(|pairs| pairs.into_iter().collect())
+}
+
+fn incident() -> impl Strategy<Value = Incident> {
+    let alerts = proptest::collection::vec((labels(), labels(), any::<bool>(), text()), 1..15);
+    (0..6_usize, alerts, text(), 0..5_u64).prop_map(|(index, alerts, url, truncated)| {
+        let mut incident = sample(index);
+        let first = incident.alerts.values().next().unwrap().clone();
+        incident.alerts = alerts
+            .into_iter()
+            .enumerate()
+            .map(|(number, (labels, annotations, fires, generator))| {
+                let status = if fires { crate::webhook::Status::Firing } else { crate::webhook::Status::Resolved };
+                let alert =
+                    crate::incident::Tracked { labels, annotations, status, generator_url: generator.into(), ..first.clone() };
+                (number.to_string().into(), alert)
+            })
+            .collect();
+        incident.external_url = url;
+        incident.truncated = truncated;
+        incident
+    })
+}
+
+/// A short form; the long one sets proptest's own `PROPTEST_CASES`.
+fn cases() -> ProptestConfig {
+    const SHORT: u32 = 64;
+    let set = ProptestConfig::default();
+    let cases = if set.cases == ProptestConfig::with_cases(256).cases { SHORT } else { set.cases };
+    ProptestConfig { cases, failure_persistence: None, ..set }
+}
+
+proptest! {
+    #![proptest_config(cases())]
+
+    /// Whatever an alert says: the built-in templates work, Telegram reads the result, every part fits, and no control steers it.
+    #[test]
+    fn any_incident_is_told(incident in incident(), persian in any::<bool>(), parts in 1..4_usize) {
+        let reader = reader(if persian { Language::Persian } else { Language::English });
+        let messages = Messages::built_in();
+        let card = messages.render(Shape::Telegram, &incident, &reader);
+        prop_assert_eq!(&card.fault, &None);
+        prop_assert!(card.text.contains("#12"));
+        let happenings = [Happening::Joined { count: 3 }];
+        let texts = [
+            card.text,
+            notice::notice(&incident, &happenings, &reader, |_| None),
+            notice::digest(&[incident.clone(), incident.clone()], &reader),
+        ];
+        for text in &texts {
+            prop_assert!(markup::read(text).is_ok(), "{text}");
+            prop_assert!(!markup::plain(text).trim().is_empty());
+            let steered = text.contains(['\u{202e}', '\u{2066}', '\u{0}']);
+            prop_assert!(!steered);
+            let whole = split::split(text, TEXT_UNITS).unwrap();
+            for part in &whole {
+                prop_assert!(utf16_units(&markup::plain(part)) >= 1);
+                let shown: usize = markup::read(part).unwrap().iter().map(|token| match token {
+                    markup::Token::Text(text) => utf16_units(text),
+                    _ => 0,
+                }).sum();
+                prop_assert!(shown <= TEXT_UNITS);
+            }
+        }
+        let said = telephone::sms(&messages, std::slice::from_ref(&incident), &reader, parts);
+        prop_assert_eq!(said.fault, None);
+        prop_assert!(sms::parts(&said.text) <= parts && said.text.ends_with("ACK 4711"), "{}", said.text);
+        let several = telephone::sms(&messages, &[incident.clone(), incident.clone(), incident.clone()], &reader, parts);
+        prop_assert!(sms::parts(&several.text) <= parts, "{}", several.text);
+        prop_assert!(!telephone::voice(&messages, std::slice::from_ref(&incident), &reader).text.is_empty());
+    }
+
+    /// Parts of any markup, joined, show what the whole shows.
+    #[test]
+    fn parts_lose_nothing(pieces in proptest::collection::vec((text(), 0..4_usize), 0..30), limit in 40..400_usize) {
+        let html: String = pieces.iter().map(|(text, tag)| match tag {
+            0 => markup::escape(text).into_owned(),
+            1 => format!("<b>{}</b>", markup::escape(text)),
+            2 => format!("<a href=\"http://x/\">{}</a>", markup::escape(text)),
+            _ => format!("<i><code>{}</code></i>", markup::escape(text)),
+        }).collect();
+        let shown = |html: &str| -> String {
+            markup::read(html).unwrap().into_iter().filter_map(|token| match token {
+                markup::Token::Text(text) => Some(text.into_owned()),
+                _ => None,
+            }).collect()
+        };
+        let parts = split::split(&html, limit).unwrap();
+        let joined: String = parts.iter().map(|part| shown(part)).collect();
+        let visible = |text: &str| text.chars().filter(|character| !character.is_whitespace()).collect::<String>();
+        prop_assert_eq!(visible(&joined), visible(&shown(&html)));
+        for part in &parts {
+            prop_assert!(utf16_units(&shown(part)) <= limit);
+        }
+    }
+
+    /// Nothing that is written as a template can hang or break the program, and what it cannot say the built-in one says.
+    #[test]
+    fn any_template_is_survived(source in text(), body in "(\\{\\{ [a-z.|\\[\\]'0-9 ]{0,20} \\}\\}|\\{% (if|for|set) [a-z. =0-9]{0,20} %\\}|\\{% end(if|for) %\\}|<[a-z]{1,3}>){0,8}") {
+        let templates = with(Shape::Telegram, &format!("{source}{body}"));
+        let _ = validate::faults(&templates, now());
+        let (messages, _) = Messages::new(&templates);
+        let card = messages.render(Shape::Telegram, &sample(0), &reader(Language::English));
+        prop_assert!(markup::read(&card.text).is_ok() && !card.text.is_empty());
+    }
+
+    /// Any body and any tail fit, and the tail is whole.
+    #[test]
+    fn a_text_message_fits(body in text(), repeats in 1..20_usize, parts in 1..5_usize) {
+        let text = sms::fit(&body.repeat(repeats), "Reply ACK 123456", parts);
+        prop_assert!(sms::parts(&text) <= parts && text.ends_with("Reply ACK 123456"));
+    }
+}

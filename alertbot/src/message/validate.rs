@@ -1,0 +1,56 @@
+//! Whether templates of a configuration work: tried on every sample in every language, before an alert tries them at night.
+
+use jiff::{Timestamp, tz::TimeZone};
+
+use super::{
+    Messages, Reader, markup,
+    render::{REMEDY, Shape, fault},
+    samples::samples,
+};
+use crate::config::{Language, Template, Templates, document::Fault};
+
+/// Every fault of every template of the configuration, in the order of the file.
+pub fn faults(templates: &Templates, now: Timestamp) -> Vec<Fault> {
+    let (messages, mut faults) = Messages::new(templates);
+    for shape in Shape::ALL {
+        let Some(template) = shape.of(templates) else { continue };
+        let place = format!("templates.{}", shape.name());
+        if faults.iter().any(|fault| fault.path == place) {
+            continue;
+        }
+        for name in messages.unknown_names(shape) {
+            let line = line_of(template, &name);
+            faults.push(Fault::new(line, &place, &format!("uses {name}, which nothing gives"), REMEDY));
+        }
+        faults.extend(tried(&messages, shape, template, now));
+    }
+    faults.sort_by_key(|fault| fault.line);
+    faults
+}
+
+/// The first sample that it fails on; the others would mostly fail for the same reason.
+fn tried(messages: &Messages, shape: Shape, template: &Template, now: Timestamp) -> Option<Fault> {
+    let place = format!("templates.{}", shape.name());
+    for language in [Language::English, Language::Persian] {
+        let reader = Reader { language, zone: TimeZone::UTC, now };
+        for sample in samples(now) {
+            let told = |wrong: String| Some(Fault::new(template.line, &place, &wrong, REMEDY));
+            match messages.try_own(shape, &sample.incident, &reader) {
+                Err(error) => return Some(fault(shape, template, &error)),
+                Ok(text) if text.trim().is_empty() => return told(format!("is empty where {}", sample.name)),
+                Ok(text) if shape == Shape::Telegram => {
+                    if let Err(malformed) = markup::read(&text) {
+                        return told(format!("is no HTML that Telegram reads, where {}: {malformed}", sample.name));
+                    }
+                }
+                Ok(_) => {}
+            }
+        }
+    }
+    None
+}
+
+fn line_of(template: &Template, name: &str) -> usize {
+    let inside = template.source.lines().position(|line| line.contains(name)).unwrap_or(0);
+    if template.source.contains('\n') { template.line + 1 + inside } else { template.line }
+}

@@ -1,0 +1,50 @@
+//! The buttons below a message.
+
+use crate::{
+    config::Language,
+    incident::{Incident, Phase},
+    message::catalogue::{Saying, Word, say, word},
+    people::{Press, button_data},
+    store::outbox::{Button, ButtonAction},
+};
+
+/// Hours that a button silences for.
+const SILENCES: [u32; 3] = [1, 4, 24];
+
+/// Of an incident's first message. One that has ended has none: an edit takes them away.
+pub fn card(incident: &Incident, language: Language) -> Vec<Vec<Button>> {
+    let id = incident.id;
+    let taken = match incident.phase {
+        Phase::Resolved => return Vec::new(),
+        Phase::Firing => button(word(language, Word::Acknowledge), Press::Acknowledge(id)),
+        Phase::Acknowledged => button(word(language, Word::Release), Press::Release(id)),
+    };
+    let mut first = vec![taken, button(word(language, Word::Escalate), Press::Escalate(id))];
+    if incident.expression().is_some() {
+        first.push(button(word(language, Word::Graph), Press::Graph(id)));
+    }
+    let mut second: Vec<Button> = SILENCES
+        .iter()
+        .map(|hours| button(&say(language, Saying::SilenceFor { hours: *hours }), Press::Silence(id, *hours, false)))
+        .collect();
+    if !incident.silences.is_empty() {
+        second = vec![button(word(language, Word::Unsilence), Press::Unsilence(id))];
+    }
+    vec![first, second]
+}
+
+/// Of a message that sounded later: the hand is on it, the card may be far up.
+pub fn notice(incident: &Incident, language: Language) -> Vec<Vec<Button>> {
+    match incident.phase {
+        Phase::Firing => vec![vec![button(word(language, Word::Acknowledge), Press::Acknowledge(incident.id))]],
+        _ => Vec::new(),
+    }
+}
+
+pub fn digest(digest: i64, language: Language) -> Vec<Vec<Button>> {
+    vec![vec![button(word(language, Word::AcknowledgeAll), Press::AcknowledgeAll(digest))]]
+}
+
+fn button(text: &str, press: Press) -> Button {
+    Button { text: text.to_owned(), action: ButtonAction::Press(button_data(press)) }
+}
