@@ -123,9 +123,12 @@ impl Catalogue {
         }
     }
 
-    /// Backups, oldest first.
+    /// Backups, oldest first: by their numbers, since the clock that their names come from may have been set back.
     pub fn backups(&self) -> impl DoubleEndedIterator<Item = (&Manifest, &Attempt)> {
-        self.attempts.values().filter_map(|attempt| Some((attempt.manifest()?, attempt)))
+        let committed = self.attempts.values().filter_map(|attempt| Some((attempt.manifest()?, attempt)));
+        let mut backups: Vec<_> = committed.collect();
+        backups.sort_by_key(|(manifest, _)| (manifest.sequence, &manifest.id));
+        backups.into_iter()
     }
 
     pub fn newest(&self) -> Option<(&Manifest, &Attempt)> {

@@ -52,7 +52,7 @@ service_kit::metrics! {
         pub backups: IntGaugeVec = "backup_backups", ["backup"];
         /// Backups removed by retention.
         pub removed: IntCounterVec = "backup_removed_total", ["backup"];
-        /// Times that retention refused to remove anything, by reason (newest_failed, none_verified, clock, lease).
+        /// Times that retention refused to remove anything, by reason (newest_failed, doubtful, clock, lease).
         pub retention_refused: IntCounterVec = "backup_retention_refused_total", ["backup", "reason"];
         /// Times at which the schedule should have begun an attempt and one was still running.
         pub schedule_misses: IntCounterVec = "backup_schedule_misses_total", ["backup"];
@@ -85,7 +85,7 @@ impl AgentMetrics {
         for stage in Stage::ALL {
             self.failures.with_label_values(&[name, stage.name()]);
         }
-        for reason in ["newest_failed", "none_verified", "clock", "lease"] {
+        for reason in ["newest_failed", "doubtful", "clock", "lease"] {
             self.retention_refused.with_label_values(&[name, reason]);
         }
         self.running.with_label_values(&[name]);

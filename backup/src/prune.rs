@@ -13,6 +13,7 @@ use crate::{
     manifest,
     retention::{self, Entry, Plan, Reason},
     run::{self, Agent},
+    store::StoreError,
 };
 
 /// Plans and, unless `dry_run`, removes. What is printed by a dry run is what the run does.
@@ -34,11 +35,16 @@ async fn under_lease(agent: &Agent, lease: &mut Lease, dry_run: bool) -> Outcome
     let name = agent.job.name.as_str();
     let catalogue = agent.catalogue().await?;
     if let Some(doubtful) = catalogue.doubtful.first() {
+        agent.metrics.retention_refused.with_label_values(&[name, "doubtful"]).inc();
         let failure = Failure::new(Stage::Retention, Exit::Refused, doubtful.fault.clone());
         return Err(failure.context(format!("nothing is removed while a record is not believed ({})", doubtful.key)));
     }
-    let plan = plan(agent, &catalogue).await.inspect_err(|_| {
-        agent.metrics.retention_refused.with_label_values(&[name, "newest_failed"]).inc();
+    let entries = entries(agent, &catalogue).await?;
+    let newest = catalogue.attempts.values().max_by_key(|attempt| attempt.start.as_ref().map(|start| start.sequence));
+    let committed = newest.is_none_or(|newest: &Attempt| newest.manifest().is_some());
+    let plan = retention::plan(&agent.job.retention, &entries, committed, Timestamp::now()).map_err(|refusal| {
+        agent.metrics.retention_refused.with_label_values(&[name, refusal.name()]).inc();
+        Failure::new(Stage::Retention, Exit::Refused, refusal)
     })?;
     agent.metrics.backups.with_label_values(&[name]).set((plan.keep.len()) as i64);
     for reason in Reason::ALL {
@@ -67,22 +73,22 @@ async fn under_lease(agent: &Agent, lease: &mut Lease, dry_run: bool) -> Outcome
     Ok(plan)
 }
 
-async fn plan(agent: &Agent, catalogue: &Catalogue) -> Outcome<Plan> {
+async fn entries(agent: &Agent, catalogue: &Catalogue) -> Outcome<Vec<Entry>> {
     let mut entries = Vec::new();
     for (manifest, attempt) in catalogue.backups() {
-        let locked_until = if agent.job.store.object_lock.is_some() {
-            let until = agent.store.locked_until(&agent.layout.manifest(&manifest.id)).await;
-            until.map_err(|error| Failure::store(Stage::Retention, error))?
-        } else {
-            None
-        };
+        // Asked of the store, not of our settings: the bucket may lock by itself, or may have been told to by others.
+        let until = agent.store.locked_until(&agent.layout.manifest(&manifest.id)).await;
+        let locked_until = until.map_err(|error| Failure::store(Stage::Retention, error))?;
         let at = run::recovery_point(manifest);
-        entries.push(Entry { id: manifest.id.clone(), at, verified: attempt.verified().is_some(), locked_until });
+        entries.push(Entry {
+            id: manifest.id.clone(),
+            sequence: manifest.sequence,
+            at,
+            verified: attempt.verified().is_some(),
+            locked_until,
+        });
     }
-    let newest = catalogue.attempts.values().max_by_key(|attempt| attempt.start.as_ref().map(|start| start.sequence));
-    let committed = newest.is_none_or(|newest: &Attempt| newest.manifest().is_some());
-    retention::plan(&agent.job.retention, &entries, committed, Timestamp::now())
-        .map_err(|refusal| Failure::new(Stage::Retention, Exit::Refused, refusal))
+    Ok(entries)
 }
 
 async fn remove(agent: &Agent, id: &BackupId) -> Outcome<()> {
@@ -91,7 +97,12 @@ async fn remove(agent: &Agent, id: &BackupId) -> Outcome<()> {
     // In this order: what is left by a cut is no backup, and is found again by its start record.
     let steps = [layout.manifest(id), layout.data(id), layout.verifications(id), layout.start(id)];
     for prefix in steps {
-        let versions = agent.store.list_versions(&prefix).await.unwrap_or_default();
+        let versions = match agent.store.list_versions(&prefix).await {
+            Ok(versions) => versions,
+            // A store that knows no versions has none.
+            Err(StoreError::Refused { .. } | StoreError::NotFound { .. }) => Vec::new(),
+            Err(error) => return Err(failed(error).context("versions cannot be listed, which s3:ListBucketVersions allows")),
+        };
         let mut keys: Vec<_> = versions
             .into_iter()
             .filter(|version| !version.version.is_empty() && version.version != "null")

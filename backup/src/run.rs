@@ -114,8 +114,7 @@ pub async fn run(
             }
             Err(failure) => failure,
         };
-        agent.metrics.runs.with_label_values(&[name, "failed"]).inc();
-        agent.metrics.failures.with_label_values(&[name, failure.stage.name()]).inc();
+        count_failure(&agent.metrics, name, &failure);
         if !failure.passing || attempts >= agent.job.limits.attempts || shutdown.is_cancelled() {
             return Err(failure);
         }
@@ -137,6 +136,11 @@ pub async fn run(
             () = shutdown.cancelled() => return Err(failure),
         }
     }
+}
+
+pub fn count_failure(metrics: &AgentMetrics, name: &str, failure: &Failure) {
+    metrics.runs.with_label_values(&[name, "failed"]).inc();
+    metrics.failures.with_label_values(&[name, failure.stage.name()]).inc();
 }
 
 /// What the metrics say of a bucket.

@@ -122,6 +122,17 @@ impl Store {
         answer.map(drop).map_err(|error| self.failed("head_bucket", &self.bucket, &error))
     }
 
+    /// Whether objects of the bucket can be locked.
+    pub async fn can_lock(&self) -> Result<bool, StoreError> {
+        let answer = self.client.get_object_lock_configuration().bucket(&self.bucket).send().await;
+        match answer.map_err(|error| self.failed("get_object_lock", &self.bucket, &error)) {
+            Ok(answer) => Ok(answer.object_lock_configuration.and_then(|lock| lock.object_lock_enabled).is_some()),
+            // Stores say it in different words.
+            Err(StoreError::NotFound { .. } | StoreError::Refused { .. }) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
     /// An object in one request.
     pub async fn put(&self, key: &str, body: Bytes, replace: Replace) -> Result<(), StoreError> {
         let bytes = body.len() as u64;

@@ -65,6 +65,14 @@ async fn source(agent: &Agent) -> Outcome<String> {
 async fn store(agent: &Agent) -> Outcome<String> {
     let failed = |error| Failure::store(Stage::Upload, error);
     agent.store.check_bucket().await.map_err(failed)?;
+    if agent.job.store.object_lock.is_some() && !agent.store.can_lock().await.map_err(failed)? {
+        let told = "objects of this bucket cannot be locked: create it with object lock, or unset BACKUP_STORE_OBJECT_LOCK";
+        return Err(Failure::told(Stage::Upload, Exit::Configuration, told));
+    }
+    if agent.job.store.object_lock.is_some() && agent.job.store.lock_bucket.is_none() {
+        let told = "the lease would lie in a bucket whose objects are kept: set BACKUP_STORE_LOCK_BUCKET to another one";
+        return Err(Failure::told(Stage::Upload, Exit::Configuration, told));
+    }
     let key = format!(
         "{}check-{}",
         agent.layout.leases().replace("/lease/", "/check/"),

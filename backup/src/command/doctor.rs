@@ -1,12 +1,15 @@
 //! `backup doctor`: what failed attempts left, gaps, doubtful records. Settles what no run will need any more.
 
+use std::collections::BTreeMap;
+
 use super::{Output, each};
 use crate::{
+    catalogue::Catalogue,
     config::Job,
-    failure::{Exit, Failure, Stage},
+    failure::{Exit, Failure, Outcome, Stage},
     layout::BackupId,
     lease::Lease,
-    run,
+    run::{self, Agent},
 };
 use jiff::Timestamp;
 
@@ -34,7 +37,14 @@ pub async fn doctor(jobs: Vec<Job>, output: Output) -> Result<(), Exit> {
                     &serde_json::json!({"doubtful": doubtful.key, "fault": doubtful.fault.to_string()}),
                 );
             }
-            if gaps.is_empty() && catalogue.doubtful.is_empty() {
+            let ownerless = ownerless(agent, &catalogue).await?;
+            for (id, objects) in &ownerless {
+                output.say(
+                    format!("{objects} objects and uploads lie in {id}, of which no record is left"),
+                    &serde_json::json!({"ownerless": id, "objects": objects}),
+                );
+            }
+            if gaps.is_empty() && catalogue.doubtful.is_empty() && ownerless.is_empty() {
                 output.say("nothing else to settle", &serde_json::json!({"healthy": true}));
                 return Ok(());
             }
@@ -46,4 +56,23 @@ pub async fn doctor(jobs: Vec<Job>, output: Output) -> Result<(), Exit> {
         found
     })
     .await
+}
+
+/// Data without any record of an attempt: those who write begin with a record, and those who remove end with it.
+async fn ownerless(agent: &Agent, catalogue: &Catalogue) -> Outcome<BTreeMap<String, usize>> {
+    let failed = |error| Failure::store(Stage::Catalogue, error);
+    let prefix = agent.layout.all_data();
+    let objects = agent.store.list(&prefix).await.map_err(failed)?.into_iter().map(|object| object.key);
+    let uploads = agent.store.list_uploads(&prefix).await.map_err(failed)?.into_iter().map(|pending| pending.upload.key);
+    let mut found = BTreeMap::new();
+    for key in objects.chain(uploads) {
+        let id = agent.layout.backup_of(&key);
+        let known = |id: &BackupId| {
+            catalogue.attempts.contains_key(id) || catalogue.doubtful.iter().any(|doubtful| doubtful.id.as_ref() == Some(id))
+        };
+        if !id.as_ref().is_some_and(known) {
+            *found.entry(id.map_or(key, |id| id.to_string())).or_insert(0) += 1;
+        }
+    }
+    Ok(found)
 }

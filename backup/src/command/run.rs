@@ -3,6 +3,7 @@
 use std::{io::IsTerminal, process::Stdio, time::Duration};
 
 use indicatif::{ProgressBar, ProgressStyle};
+use rustix::process::{Pid, Signal, kill_process_group};
 use service_kit::shutdown::Shutdown;
 
 use super::Output;
@@ -68,15 +69,24 @@ pub async fn run(jobs: Vec<Job>, output: Output) -> Result<(), Exit> {
 /// Hooks, the backup, and retention when it is committed.
 pub(crate) async fn one(agent: &Agent, shutdown: tokio_util::sync::CancellationToken) -> Outcome<Manifest> {
     let hooks = &agent.job.hooks;
-    if let Some(before) = &hooks.before {
-        hook(before, hooks.timeout, &[]).await?;
-    }
-    let taken = run::run(agent, shutdown, || {
-        let progress = Progress::default();
-        tokio::spawn(tell(progress.clone()));
-        progress
-    })
-    .await;
+    let begun = match &hooks.before {
+        Some(before) => hook(before, hooks.timeout, &[]).await,
+        None => Ok(()),
+    };
+    let taken = match begun {
+        Ok(()) => {
+            let progress = || {
+                let progress = Progress::default();
+                tokio::spawn(tell(progress.clone()));
+                progress
+            };
+            run::run(agent, shutdown, progress).await
+        }
+        Err(failure) => {
+            run::count_failure(&agent.metrics, &agent.job.name, &failure);
+            Err(failure)
+        }
+    };
     if let Some(after) = &hooks.after {
         let (id, outcome, reason) = match &taken {
             Ok(manifest) => (manifest.id.to_string(), "committed", String::new()),
@@ -113,12 +123,19 @@ fn said(manifest: &Manifest) -> String {
 }
 
 async fn hook(command: &str, timeout: Duration, told: &[(&str, &str)]) -> Outcome<()> {
-    let mut shell = tokio::process::Command::new("sh");
-    shell.arg("-c").arg(command).envs(told.iter().copied()).stdin(Stdio::null()).kill_on_drop(true);
     let failed = |text: String| Failure::told(Stage::Hook, Exit::Failed, text);
-    match tokio::time::timeout(timeout, shell.status()).await {
-        Err(_) => Err(failed(format!("the hook took longer than {} s (BACKUP_HOOK_TIMEOUT) and was ended", timeout.as_secs()))),
-        Ok(Err(error)) => Err(failed(format!("the hook could not be started: {error}"))),
+    let mut shell = tokio::process::Command::new("sh");
+    // In a group of its own: what the shell has started ends with it.
+    shell.arg("-c").arg(command).envs(told.iter().copied()).stdin(Stdio::null()).process_group(0).kill_on_drop(true);
+    let mut shell = shell.spawn().map_err(|error| failed(format!("the hook could not be started: {error}")))?;
+    let group = shell.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?));
+    match tokio::time::timeout(timeout, shell.wait()).await {
+        Err(_) => {
+            // Gone already is as good.
+            let _ = group.map(|group| kill_process_group(group, Signal::KILL));
+            Err(failed(format!("the hook took longer than {} s (BACKUP_HOOK_TIMEOUT) and was ended", timeout.as_secs())))
+        }
+        Ok(Err(error)) => Err(failed(format!("the hook could not be waited for: {error}"))),
         Ok(Ok(status)) if status.success() => Ok(()),
         Ok(Ok(status)) => Err(failed(format!("the hook ended with {status}; see what it printed"))),
     }

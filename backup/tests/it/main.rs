@@ -7,6 +7,7 @@ mod archive;
 mod completeness;
 mod faulty_store;
 mod program;
+mod records;
 mod restore;
 mod run;
 mod source_faults;

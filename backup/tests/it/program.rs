@@ -19,14 +19,14 @@ use crate::{
 const DEADLINE: Duration = Duration::from_secs(60);
 
 /// The program with the settings of a job; nothing else in its environment.
-fn program(source: &Source, store: &StoreSettings, changes: &[(&str, &str)], arguments: &[&str]) -> Command {
+pub fn program(source: &Source, store: &StoreSettings, changes: &[(&str, &str)], arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_backup"));
     command.env_clear().envs(settings(source, store, changes)).args(arguments);
     command
 }
 
 /// Runs it to its end; whatever it says, it tells no secret.
-fn ended(mut command: Command, store: &StoreSettings) -> (i32, String) {
+pub fn ended(mut command: Command, store: &StoreSettings) -> (i32, String) {
     let Output { status, stdout, stderr } = command.output().unwrap();
     let text = format!("{}{}", String::from_utf8_lossy(&stdout), String::from_utf8_lossy(&stderr));
     for secret in [store.secret_key.expose(), SIGNING_SEED, "hunter2"] {
