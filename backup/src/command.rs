@@ -2,10 +2,14 @@
 
 mod check;
 mod doctor;
+mod export;
 mod list;
 mod prune;
+mod reading;
+mod restore;
 mod run;
 mod serve;
+mod verify;
 
 use service_kit::{metrics::Metrics, telemetry::Service};
 
@@ -18,10 +22,13 @@ use crate::{
 
 pub use check::check;
 pub use doctor::doctor;
+pub use export::{ExportArguments, export};
 pub use list::{list, show};
 pub use prune::prune;
+pub use restore::{RestoreArguments, restore};
 pub use run::run;
 pub use serve::serve;
+pub use verify::{VerifyArguments, verify};
 
 pub const SERVICE: Service = Service { name: "backup", version: env!("CARGO_PKG_VERSION") };
 

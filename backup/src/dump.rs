@@ -39,6 +39,7 @@ use crate::{
 };
 
 use coordinator::Coordinator;
+pub use large_objects::CHUNK_BYTES as LARGE_OBJECT_CHUNK_BYTES;
 use plan::Task;
 use tools::Tools;
 

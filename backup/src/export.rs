@@ -3,6 +3,8 @@
 //! The table of contents is the one that pg_dump wrote; behind it stand the rows, in the order of the contents, as pg_restore
 //! wants them when it cannot seek. An export that fails ends in the middle of a block, which pg_restore refuses.
 
+use std::collections::BTreeMap;
+
 use tokio::io::{AsyncWrite, AsyncWriteExt, BufWriter};
 
 use crate::{
@@ -72,6 +74,10 @@ impl<Output: AsyncWrite + Unpin> Archive<'_, Output> {
     }
 
     async fn chunk(&mut self, bytes: &[u8]) -> Result<(), ExportFault> {
+        // A chunk of no bytes would end the block.
+        if bytes.is_empty() {
+            return Ok(());
+        }
         self.write(&chunk(self.header, bytes.len())).await?;
         self.write(bytes).await
     }
@@ -90,58 +96,83 @@ impl<Output: AsyncWrite + Unpin> Archive<'_, Output> {
 
     async fn large_objects(&mut self, dump_id: i32, objects: Option<&LargeObjects>) -> Result<(), ExportFault> {
         self.write(&large_objects_start(self.header, dump_id)).await?;
-        let mut place = Place::default();
         for piece in objects.iter().flat_map(|objects| &objects.pieces) {
-            self.large_object_piece(piece, &mut place).await?;
-        }
-        if place.object.is_some() {
-            self.write(&block_end(self.header)).await?;
+            self.large_object_piece(piece).await?;
         }
         self.write(&block_end(self.header)).await
     }
 
-    async fn large_object_piece(&mut self, piece: &Piece, place: &mut Place) -> Result<(), ExportFault> {
+    /// An object's bytes stand together in the archive, while in a piece the first chunks of many come before the later ones
+    /// of a few: first chunks wait (a piece has a bounded number of them) for the rest of their object, or for the end.
+    async fn large_object_piece(&mut self, piece: &Piece) -> Result<(), ExportFault> {
         let (mut bytes, mut pending) = (self.reader.piece(piece), Vec::new());
+        let (mut first, mut open) = (BTreeMap::new(), None);
         while let Some(more) = bytes.next().await.map_err(RestoreFault::from)? {
             pending.extend_from_slice(&more);
             let mut used = 0;
-            while let Some((part, length)) = Chunk::parse(&pending[used..])? {
+            while let Some((chunk, length)) = Chunk::parse(&pending[used..])? {
                 used += length;
-                self.large_object_chunk(&part, place).await?;
+                if chunk.offset == 0 {
+                    first.insert(chunk.object, chunk.bytes.to_vec());
+                } else {
+                    self.later_chunk(&chunk, &mut first, &mut open).await?;
+                }
             }
             pending.drain(..used);
         }
-        if pending.is_empty() { Ok(()) } else { Err(contradiction("a piece of large objects ends inside a chunk".into())) }
+        if !pending.is_empty() {
+            return Err(contradiction("a piece of large objects ends inside a chunk".into()));
+        }
+        self.close(&mut open).await?;
+        for (object, bytes) in first {
+            open = Some(self.begin(object, &bytes).await?);
+            self.close(&mut open).await?;
+        }
+        Ok(())
     }
 
-    /// An object's bytes stand together in the archive, from its first to its last.
-    async fn large_object_chunk(&mut self, part: &Chunk<'_>, place: &mut Place) -> Result<(), ExportFault> {
-        if place.object != Some(part.object) {
-            if place.object.is_some() {
-                self.write(&block_end(self.header)).await?;
-            }
-            self.write(&large_object_start(self.header, part.object)).await?;
-            *place = Place { object: Some(part.object), offset: 0 };
+    async fn later_chunk(
+        &mut self,
+        chunk: &Chunk<'_>,
+        first: &mut BTreeMap<u32, Vec<u8>>,
+        open: &mut Option<Place>,
+    ) -> Result<(), ExportFault> {
+        let apart = || contradiction(format!("the bytes of large object {} are not in order", chunk.object));
+        if open.as_ref().is_none_or(|place| place.object != chunk.object) {
+            let bytes = first.remove(&chunk.object).ok_or_else(apart)?;
+            self.close(open).await?;
+            *open = Some(self.begin(chunk.object, &bytes).await?);
         }
-        if part.offset < place.offset {
-            return Err(contradiction(format!("the bytes of large object {} are not in order", part.object)));
+        let place = open.as_mut().ok_or_else(apart)?;
+        if chunk.offset < place.offset {
+            return Err(apart());
         }
-        while place.offset < part.offset {
-            let hole = usize::try_from(part.offset - place.offset).unwrap_or(usize::MAX).min(ZEROS.len());
+        while place.offset < chunk.offset {
+            let hole = usize::try_from(chunk.offset - place.offset).unwrap_or(usize::MAX).min(ZEROS.len());
             self.chunk(&ZEROS[..hole]).await?;
             place.offset += hole as u64;
         }
-        if !part.bytes.is_empty() {
-            self.chunk(part.bytes).await?;
-            place.offset += part.bytes.len() as u64;
-        }
+        self.chunk(chunk.bytes).await?;
+        place.offset += chunk.bytes.len() as u64;
         Ok(())
+    }
+
+    async fn begin(&mut self, object: u32, bytes: &[u8]) -> Result<Place, ExportFault> {
+        self.write(&large_object_start(self.header, object)).await?;
+        self.chunk(bytes).await?;
+        Ok(Place { object, offset: bytes.len() as u64 })
+    }
+
+    async fn close(&mut self, open: &mut Option<Place>) -> Result<(), ExportFault> {
+        match open.take() {
+            Some(_) => self.write(&block_end(self.header)).await,
+            None => Ok(()),
+        }
     }
 }
 
 /// How far the object is that is being written.
-#[derive(Default)]
 struct Place {
-    object: Option<u32>,
+    object: u32,
     offset: u64,
 }

@@ -1,6 +1,6 @@
 //! PostgreSQL to object storage: streamed, signed, verified by a real restore.
 //!
-//! Directions, down only: `main` -> `command` -> `run`, `restore` -> `dump`, `reading`, `catalogue` -> `wire`, `store`,
+//! Directions, down only: `main` -> `command` -> `run`, `verify` -> `restore` -> `dump`, `reading`, `catalogue` -> `wire`, `store`,
 //! `manifest`, `layout`, `archive`.
 //! Never: an environment variable outside `config`, a request to the store outside `store`, a file on the local disk
 //! (the drill's scratch server apart), a deletion outside `prune` and `doctor`.
@@ -32,4 +32,5 @@ pub mod session;
 pub mod stop;
 pub mod store;
 pub mod textfile;
+pub mod verify;
 pub mod wire;

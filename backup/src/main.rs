@@ -40,6 +40,12 @@ enum Command {
     List,
     /// Shows a backup: databases, sizes, snapshots, drills; the newest when none is named.
     Show { backup: Option<BackupId> },
+    /// Restores a backup on a server, under another name until everything is there.
+    Restore(command::RestoreArguments),
+    /// Restores a backup for a try, compares every row, runs assertions, and records what was found.
+    Verify(command::VerifyArguments),
+    /// Writes a backup as an archive that stock pg_restore reads from a pipe.
+    Export(command::ExportArguments),
     /// Removes backups that no rule keeps.
     Prune {
         /// Prints what would go and why the rest stays, and removes nothing.
@@ -66,7 +72,7 @@ fn main() -> ExitCode {
     let needs = match arguments.command {
         Command::Run | Command::Serve | Command::Check => Needs { source: true, signing: true },
         Command::Doctor | Command::Prune { .. } => Needs { source: false, signing: true },
-        Command::List | Command::Show { .. } => Needs::default(),
+        Command::List | Command::Show { .. } | Command::Restore(_) | Command::Verify(_) | Command::Export(_) => Needs::default(),
     };
     let jobs = match config::load(arguments.config.as_deref(), &arguments.settings, needs) {
         Ok(jobs) => jobs,
@@ -107,6 +113,9 @@ fn main() -> ExitCode {
             }
             Command::List => command::list(jobs, output).await,
             Command::Show { backup } => command::show(jobs, backup, output).await,
+            Command::Restore(arguments) => command::restore(jobs, arguments, output).await,
+            Command::Verify(arguments) => command::verify(jobs, arguments, output).await,
+            Command::Export(arguments) => command::export(jobs, arguments, output).await,
             Command::Prune { dry_run } => command::prune(jobs, dry_run, output).await,
             Command::Check => command::check(jobs, output).await,
             Command::Doctor => command::doctor(jobs, output).await,

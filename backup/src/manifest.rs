@@ -223,7 +223,8 @@ pub struct Piece {
 /// The bytes of large objects. Which there are, their owners and grants are in the table of contents.
 ///
 /// Uncompressed, a piece is a sequence of chunks: object id (4 bytes), offset in the object (8), length (4), all big endian,
-/// and the bytes. Chunks of one object come in order, and an object without bytes has one chunk of length 0.
+/// and the bytes, at most 64 KiB of them: every chunk of an object but its last has as many. An object lies in one piece, its chunks in order, not always one behind the other; one without bytes has one
+/// chunk of length 0.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct LargeObjects {
     pub objects: u64,

@@ -163,7 +163,7 @@ pub fn recovery_point(manifest: &Manifest) -> Timestamp {
     manifest.databases.iter().map(|database| database.snapshot_at).min().unwrap_or(manifest.started_at)
 }
 
-fn seconds(time: Timestamp) -> f64 {
+pub(crate) fn seconds(time: Timestamp) -> f64 {
     time.as_millisecond() as f64 / 1000.0
 }
 

@@ -9,9 +9,10 @@ use service_kit::{
     shutdown::Shutdown,
     telemetry::LogLevel,
 };
-use tokio::{net::TcpListener, time::sleep};
+use tokio::{net::TcpListener, sync::Notify, time::sleep};
 use tokio_util::sync::CancellationToken;
 
+use super::{reading::Which, verify::drill};
 use crate::{
     catalogue::Catalogue,
     config::Job,
@@ -74,19 +75,34 @@ async fn follow(agent: &Agent, latch: &Latch, stop: CancellationToken) {
     let Some(catalogue) = stop.run_until_cancelled(first_look(agent, latch)).await else { return };
     // What came due while nobody served is made up for, once.
     let newest = catalogue.newest().map_or(Timestamp::UNIX_EPOCH, |(manifest, _)| manifest.started_at);
+    let to_verify = Notify::new();
     let backups = on_schedule(agent, agent.job.schedules.backup.as_ref(), newest, &stop, async || {
-        if let Err(failure) = super::run::one(agent, stop.clone()).await {
-            let (stage, error) = (failure.stage.name(), format!("{:#}", failure.error));
-            tracing::error!(stage, error, backup = agent.job.name, "the backup failed");
+        match super::run::one(agent, stop.clone()).await {
+            Ok(_) if agent.job.schedules.verify_after_backup => to_verify.notify_one(),
+            Ok(_) => {}
+            Err(failure) => {
+                let (stage, error) = (failure.stage.name(), format!("{:#}", failure.error));
+                tracing::error!(stage, error, backup = agent.job.name, "the backup failed");
+            }
         }
         look(agent, latch).await;
     });
+    // One drill at a time, of what is newest when it begins.
+    let drilled = async {
+        while stop.run_until_cancelled(to_verify.notified()).await.is_some() {
+            verify(agent, &stop).await;
+            look(agent, latch).await;
+        }
+    };
+    let last_drill = catalogue.backups().flat_map(|(_, attempt)| &attempt.verifications).map(|drill| drill.started_at).max();
+    let last_drill = last_drill.unwrap_or(Timestamp::UNIX_EPOCH);
+    let drills_due = on_schedule(agent, agent.job.schedules.verify.as_ref(), last_drill, &stop, async || to_verify.notify_one());
     let watched = async {
         while stop.run_until_cancelled(sleep(CATALOGUE_EVERY)).await.is_some() {
             look(agent, latch).await;
         }
     };
-    tokio::join!(backups, watched);
+    tokio::join!(backups, drills_due, drilled, watched);
 }
 
 async fn first_look(agent: &Agent, latch: &Latch) -> Catalogue {
@@ -95,6 +111,30 @@ async fn first_look(agent: &Agent, latch: &Latch) -> Catalogue {
             return catalogue;
         }
         sleep(LONGEST_SLEEP).await;
+    }
+}
+
+/// Tells what came of it; the record and the metrics say the same.
+async fn verify(agent: &Agent, stop: &CancellationToken) {
+    let name = agent.job.name.as_str();
+    match drill(agent, &Which::newest(), &[], true, stop).await {
+        Ok(drill) if drill.passed => {
+            let (id, rows, held) = (drill.id.to_string(), drill.rows_compared, drill.assertions.len());
+            tracing::info!(backup = name, id, rows, assertions = held, "a backup was restored and is as it was backed up");
+        }
+        Ok(drill) => {
+            let (id, faults) = (drill.id.to_string(), drill.faults.join("; "));
+            tracing::error!(backup = name, id, faults, "a backup was restored and is not as it was backed up");
+        }
+        Err(_) if stop.is_cancelled() => {}
+        Err(failure) => {
+            tracing::error!(
+                backup = name,
+                stage = failure.stage.name(),
+                error = format!("{:#}", failure.error),
+                "the drill failed"
+            );
+        }
     }
 }
 

@@ -395,6 +395,8 @@ impl Retention {
 pub struct Schedules {
     pub backup: Option<Schedule>,
     pub verify: Option<Schedule>,
+    /// `serve` verifies each backup that it has taken.
+    pub verify_after_backup: bool,
 }
 
 impl Schedules {
@@ -405,6 +407,11 @@ impl Schedules {
             verify: env.optional(
                 "BACKUP_VERIFY_SCHEDULE",
                 "when `serve` restores the newest backup and checks it, written the same way",
+            ),
+            verify_after_backup: env.or(
+                "BACKUP_VERIFY_AFTER_BACKUP",
+                false,
+                "true: `serve` restores and checks each backup once it is committed",
             ),
         }
     }

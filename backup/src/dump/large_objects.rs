@@ -14,8 +14,8 @@ use crate::{
     wire::{Connection, WireError},
 };
 
-/// Bytes of an object in one row: in hexadecimal, twice that, they fit the connection's buffer.
-const CHUNK_BYTES: usize = 64 << 10;
+/// Bytes of an object in one row: in hexadecimal, twice that, they fit the connection's buffer. A drill cuts as this does.
+pub const CHUNK_BYTES: usize = 64 << 10;
 /// Chunks of one object in one question, once it turned out to be long.
 const CHUNKS_AT_ONCE: usize = 64;
 

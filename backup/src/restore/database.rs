@@ -16,6 +16,9 @@ use crate::{
 /// `NAMEDATALEN` - 1: a longer name would be cut off by the server.
 const LONGEST_NAME_BYTES: usize = 63;
 
+/// initdb makes it, and nobody's data is in it.
+const ALWAYS_THERE: &str = "template1";
+
 /// The names that a restore uses.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Names {
@@ -52,8 +55,10 @@ pub struct Databases {
 
 impl Databases {
     pub async fn connect(server: &Source, names: Names) -> Result<Self, RestoreFault> {
+        // A database that somebody is connected to cannot be given another name.
+        let besides = if server.database == names.target { server.with_database(ALWAYS_THERE) } else { server.clone() };
         let connection =
-            PgConnection::connect_with(&server.options()).await.map_err(|error| RestoreFault::connecting(server, &error))?;
+            PgConnection::connect_with(&besides.options()).await.map_err(|error| RestoreFault::connecting(&besides, &error))?;
         Ok(Self { connection, names })
     }
 

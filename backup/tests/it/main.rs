@@ -14,3 +14,4 @@ mod source_faults;
 mod store_faults;
 mod support;
 mod twin;
+mod verify;

@@ -7,6 +7,7 @@ use backup::{
     archive,
     checksum::RowChecksum,
     config::Source,
+    dump::LARGE_OBJECT_CHUNK_BYTES,
     layout::{BackupId, Layout},
     manifest::{
         Blob, Compression, Contents, Database, Encryption, FORMAT, Globals, LaneObject, LargeObjects, Manifest, Outcome, Piece,
@@ -177,25 +178,29 @@ impl Twin<'_> {
             checksum: RowChecksum::default().text(),
             pieces: Vec::new(),
         };
-        let (mut chunks, mut text) = (0, Vec::new());
+        let (mut chunks, mut text, mut checksum) = (0, Vec::new(), RowChecksum::default());
         for (oid, bytes) in &found {
             let mut offset = 0_u64;
-            for chunk in bytes.chunks(1000).chain(bytes.is_empty().then_some(&[][..])) {
+            for chunk in bytes.chunks(LARGE_OBJECT_CHUNK_BYTES).chain(bytes.is_empty().then_some(&[][..])) {
+                let begin = text.len();
                 text.extend(u32::try_from(*oid).unwrap().to_be_bytes());
                 text.extend(offset.to_be_bytes());
                 text.extend(u32::try_from(chunk.len()).unwrap().to_be_bytes());
                 text.extend(chunk);
+                checksum.add(&text[begin..]);
                 offset += chunk.len() as u64;
                 chunks += 1;
-                if text.len() >= self.shape.piece_bytes {
-                    objects.pieces.push(self.piece(&std::mem::take(&mut text), std::mem::take(&mut chunks)));
-                }
             }
             objects.raw_bytes += bytes.len() as u64;
+            // An object lies in one piece.
+            if text.len() >= self.shape.piece_bytes {
+                objects.pieces.push(self.piece(&std::mem::take(&mut text), std::mem::take(&mut chunks)));
+            }
         }
         if chunks > 0 {
             objects.pieces.push(self.piece(&text, chunks));
         }
+        objects.checksum = checksum.text();
         (!found.is_empty()).then_some(objects)
     }
 

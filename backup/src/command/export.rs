@@ -1,0 +1,55 @@
+//! `backup export`: a custom archive on standard output, for stock `pg_restore`.
+
+use std::{
+    fs::File,
+    io::{self, IsTerminal},
+    os::fd::AsFd,
+};
+
+use super::{
+    Output,
+    reading::{Part, Which, alone, open, restore_failed},
+};
+use crate::{
+    config::Job,
+    export::{self, ExportFault},
+    failure::{Exit, Failure, Stage},
+    restore,
+};
+
+#[derive(Debug, Clone, clap::Args)]
+pub struct ExportArguments {
+    #[command(flatten)]
+    which: Which,
+    /// The database in the backup; unset: its only one.
+    #[arg(long)]
+    database: Option<String>,
+    #[command(flatten)]
+    part: Part,
+}
+
+/// # Errors
+/// When the archive was not written to its end.
+pub async fn export(jobs: Vec<Job>, arguments: ExportArguments, output: Output) -> Result<(), Exit> {
+    alone(jobs, output, async |agent, shutdown| {
+        if io::stdout().is_terminal() {
+            let told = "an archive is nothing for a terminal; pipe it into pg_restore, or into a file";
+            return Err(Failure::told(Stage::Read, Exit::Configuration, told));
+        }
+        let reader = open(agent, &arguments.which).await?;
+        let opened = restore::open(&reader, arguments.database.as_deref()).await.map_err(restore_failed)?;
+        let stdout = io::stdout().as_fd().try_clone_to_owned().map(|stdout| tokio::fs::File::from_std(File::from(stdout)));
+        let stdout =
+            stdout.map_err(|error| Failure::new(Stage::Read, Exit::Failed, error).context("opening the standard output"))?;
+        let selection = arguments.part.selection();
+        let written = tokio::select! {
+            written = export::export(&reader, &opened, &selection, stdout) => written,
+            () = shutdown.cancelled() => Err(restore::RestoreFault::Interrupted.into()),
+        };
+        written.map(drop).map_err(|fault| match fault {
+            ExportFault::Backup(fault) => restore_failed(fault),
+            ExportFault::Write(error) => Failure::new(Stage::Read, Exit::Failed, error).context("writing the archive"),
+        })
+    })
+    .await
+}

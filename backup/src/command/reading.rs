@@ -1,0 +1,119 @@
+//! What `restore`, `verify` and `export` have in common: one job, one backup of it, readable.
+
+use service_kit::shutdown::Shutdown;
+use tokio_util::sync::CancellationToken;
+
+use super::Output;
+use crate::{
+    config::Job,
+    failure::{Exit, Failure, Outcome, Stage},
+    layout::BackupId,
+    reading::{BackupReader, Identities, ReadFault},
+    restore::{RestoreFault, Selection, TableName},
+    run::Agent,
+    textfile,
+};
+
+/// Which backup.
+#[derive(Debug, Clone, clap::Args)]
+pub struct Which {
+    /// The backup's name; unset: the newest.
+    pub backup: Option<BackupId>,
+    /// The newest one that a drill has found right, instead of the newest.
+    #[arg(long, conflicts_with = "backup")]
+    pub verified: bool,
+}
+
+impl Which {
+    pub fn newest() -> Self {
+        Self { backup: None, verified: false }
+    }
+}
+
+/// Which part of a database.
+#[derive(Debug, Clone, Default, clap::Args)]
+pub struct Part {
+    /// Only this schema and what it needs; may be repeated.
+    #[arg(long = "schema")]
+    schemas: Vec<String>,
+    /// Only this table (schema.table) with what belongs to it and what it needs; may be repeated.
+    #[arg(long = "table")]
+    tables: Vec<TableName>,
+}
+
+impl Part {
+    pub fn selection(self) -> Selection {
+        Selection { schemas: self.schemas, tables: self.tables }
+    }
+}
+
+/// Runs a command of one job; it is told when the process is to end.
+pub(super) async fn alone(
+    jobs: Vec<Job>,
+    output: Output,
+    act: impl AsyncFnOnce(&Agent, CancellationToken) -> Outcome<()>,
+) -> Result<(), Exit> {
+    let deadline = jobs[0].process.shutdown_deadline;
+    let ended = async {
+        if jobs.len() != 1 {
+            let names = jobs.iter().map(|job| job.name.as_str()).collect::<Vec<_>>().join(", ");
+            return Err(Failure::told(
+                Stage::Read,
+                Exit::Configuration,
+                format!("there are several jobs ({names}); name one with --job"),
+            ));
+        }
+        let (agents, metrics) = super::agents(jobs)?;
+        let shutdown = Shutdown::new(deadline);
+        let heard = shutdown.on_signals();
+        heard.map_err(|error| Failure::new(Stage::Read, Exit::Failed, error).context("signals cannot be heard"))?;
+        let part = shutdown.part("backup");
+        let ended = act(&agents[0], shutdown.token()).await;
+        drop(part);
+        if let Some(path) = &agents[0].job.process.textfile
+            && let Err(error) = textfile::write(path, &metrics)
+        {
+            tracing::error!(error = error.to_string(), path = %path.display(), "the metrics could not be written");
+        }
+        ended
+    };
+    ended.await.map_err(|failure| {
+        output.fail("", &failure);
+        failure.exit
+    })
+}
+
+/// The backup that was asked for, with its signature checked and its objects readable.
+pub(crate) async fn open(agent: &Agent, which: &Which) -> Outcome<BackupReader> {
+    let catalogue = agent.catalogue().await?;
+    let (manifest, _) = match which.verified {
+        true => catalogue.newest_verified().ok_or_else(|| {
+            Failure::told(Stage::Catalogue, Exit::NoBackup, "no backup is verified yet; verify one with `backup verify`")
+        })?,
+        false => catalogue.find(which.backup.as_ref())?,
+    };
+    let identities = Identities::parse(agent.job.encryption.identities.as_ref()).map_err(read_failed)?;
+    BackupReader::new(agent.store.clone(), identities, manifest.clone()).map_err(read_failed)
+}
+
+pub(crate) fn read_failed(fault: ReadFault) -> Failure {
+    match fault {
+        ReadFault::Store(error) => Failure::store(Stage::Read, error),
+        ReadFault::Damaged { .. } => Failure::new(Stage::Read, Exit::Damaged, fault),
+        ReadFault::NoKey | ReadFault::WrongKey { .. } | ReadFault::NoIdentity => {
+            Failure::new(Stage::Read, Exit::Configuration, fault)
+        }
+    }
+}
+
+pub(crate) fn restore_failed(fault: RestoreFault) -> Failure {
+    let exit = match fault {
+        RestoreFault::Read(read) => return read_failed(read),
+        RestoreFault::Archive(_) | RestoreFault::Contents(_) | RestoreFault::Count { .. } => Exit::Damaged,
+        RestoreFault::NoDatabase { .. } => Exit::NoBackup,
+        RestoreFault::WhichDatabase(_) | RestoreFault::Selection(_) | RestoreFault::Preflight(_) => Exit::Configuration,
+        RestoreFault::Connect { .. } => Exit::Unavailable,
+        _ => Exit::Failed,
+    };
+    Failure::new(Stage::Restore, exit, fault)
+}

@@ -1,0 +1,116 @@
+//! `backup restore`: a backup back into a server.
+
+use super::{
+    Output,
+    reading::{Part, Which, alone, open, restore_failed},
+};
+use crate::{
+    config::Job,
+    failure::{Exit, Failure, Outcome, Stage},
+    reading::BackupReader,
+    restore::{self, Options, Report},
+    run::Agent,
+    verify::apply_globals,
+};
+use tokio_util::sync::CancellationToken;
+
+#[derive(Debug, Clone, clap::Args)]
+pub struct RestoreArguments {
+    #[command(flatten)]
+    which: Which,
+    /// The database in the backup; unset: its only one.
+    #[arg(long)]
+    database: Option<String>,
+    /// Every database of the backup.
+    #[arg(long, conflicts_with_all = ["database", "to"])]
+    all: bool,
+    /// The database's name in the end; unset: as in the backup.
+    #[arg(long, value_name = "NAME")]
+    to: Option<String>,
+    /// When there is a database of that name, it goes aside (…_replaced_…) and stays.
+    #[arg(long)]
+    replace: bool,
+    #[command(flatten)]
+    part: Part,
+    /// Roles, memberships and tablespaces of the backup first; what the server has already is left as it is.
+    #[arg(long)]
+    globals: bool,
+    /// Everything belongs to the role that restores.
+    #[arg(long)]
+    no_owner: bool,
+    /// Nothing is granted or revoked.
+    #[arg(long)]
+    no_privileges: bool,
+    /// Everything lies in the default tablespace.
+    #[arg(long)]
+    no_tablespaces: bool,
+    /// The planner's statistics are left to autovacuum.
+    #[arg(long)]
+    no_analyze: bool,
+}
+
+/// # Errors
+/// When it was not restored; nothing is left of it then.
+pub async fn restore(jobs: Vec<Job>, arguments: RestoreArguments, output: Output) -> Result<(), Exit> {
+    alone(jobs, output, async |agent, shutdown| run(agent, arguments, output, shutdown).await).await
+}
+
+async fn run(agent: &Agent, arguments: RestoreArguments, output: Output, shutdown: CancellationToken) -> Outcome<()> {
+    let reader = open(agent, &arguments.which).await?;
+    let options = options(&agent.job, &arguments)?;
+    if arguments.globals {
+        globals(&reader, &options, output).await?;
+    }
+    let names: Vec<Option<String>> = match arguments.all {
+        true => reader.manifest().databases.iter().map(|database| Some(database.name.clone())).collect(),
+        false => vec![arguments.database],
+    };
+    for name in names {
+        let opened = restore::open(&reader, name.as_deref()).await.map_err(restore_failed)?;
+        let restored = restore::restore(&reader, &opened, &options, &shutdown).await;
+        let report: Report = restored.map_err(restore_failed)?;
+        output.say(&report, &report);
+    }
+    Ok(())
+}
+
+fn options(job: &Job, arguments: &RestoreArguments) -> Outcome<Options> {
+    let server = job.restoring.target.clone().or_else(|| job.source.clone()).ok_or_else(|| {
+        let told =
+            "there is no server to restore on: set BACKUP_TARGET_URL (or BACKUP_SOURCE_URL, to restore beside the original)";
+        Failure::told(Stage::Restore, Exit::Configuration, told)
+    })?;
+    Ok(Options {
+        server,
+        target: arguments.to.clone(),
+        replace: arguments.replace,
+        selection: arguments.part.clone().selection(),
+        owners: !arguments.no_owner,
+        privileges: !arguments.no_privileges,
+        tablespaces: !arguments.no_tablespaces,
+        analyze: !arguments.no_analyze,
+        jobs: job.restoring.jobs,
+        client_folder: job.shape.client_folder.clone(),
+        maintenance_memory: job.restoring.maintenance_memory.clone(),
+    })
+}
+
+async fn globals(reader: &BackupReader, options: &Options, output: Output) -> Outcome<()> {
+    let Some(globals) = &reader.manifest().globals else {
+        return Err(Failure::told(
+            Stage::Globals,
+            Exit::NoBackup,
+            "the backup holds no globals; leave --globals out and create the roles",
+        ));
+    };
+    let script = reader.blob(&globals.script).await.map_err(|fault| restore_failed(fault.into()))?;
+    let applied = apply_globals(&options.server, &String::from_utf8_lossy(&script), options.tablespaces).await;
+    for trouble in applied.map_err(restore_failed)? {
+        output.say(format!("not created: {trouble}"), &serde_json::json!({ "not_created": trouble }));
+    }
+    if !globals.role_passwords {
+        let told = "the backup holds no passwords of roles: set those that people log in with";
+        output.say(told, &serde_json::json!({ "warning": told }));
+    }
+    Ok(())
+}

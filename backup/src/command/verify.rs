@@ -1,0 +1,127 @@
+//! `backup verify`: the drill, its record, its metrics.
+
+use std::path::PathBuf;
+
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    Output,
+    reading::{Which, alone, open, restore_failed},
+};
+use crate::{
+    config::Job,
+    failure::{Exit, Failure, Outcome, Stage},
+    manifest::{Manifest, Verification, sign::Kind},
+    run::{self, Agent},
+    verify::{self, AssertionFile, DrillFault, Options, Place, ScratchSettings},
+};
+
+#[derive(Debug, Clone, clap::Args)]
+pub struct VerifyArguments {
+    #[command(flatten)]
+    which: Which,
+    /// A file of SQL assertions, beside those of BACKUP_ASSERTIONS; may be repeated.
+    #[arg(long)]
+    assertions: Vec<PathBuf>,
+    /// The result is printed and not recorded beside the backup: nothing is signed.
+    #[arg(long)]
+    no_record: bool,
+}
+
+/// # Errors
+/// When the backup did not come back as it was, or the drill could not be done.
+pub async fn verify(jobs: Vec<Job>, arguments: VerifyArguments, output: Output) -> Result<(), Exit> {
+    alone(jobs, output, async |agent, shutdown| {
+        let verification = drill(agent, &arguments.which, &arguments.assertions, !arguments.no_record, &shutdown).await?;
+        output.say(said(&verification), &verification);
+        verdict(&verification)
+    })
+    .await
+}
+
+/// One drill: done, recorded, counted. The verdict is in the answer.
+///
+/// # Errors
+/// When there is none.
+pub(crate) async fn drill(
+    agent: &Agent,
+    which: &Which,
+    more_assertions: &[PathBuf],
+    record: bool,
+    shutdown: &CancellationToken,
+) -> Outcome<Verification> {
+    let name = agent.job.name.as_str();
+    if record && agent.job.keys.signing.is_none() {
+        let told = "a drill is recorded with a signature, and there is no key: set BACKUP_SIGNING_KEY, or give --no-record";
+        return Err(Failure::told(Stage::Verify, Exit::Configuration, told));
+    }
+    let options = options(&agent.job, more_assertions)?;
+    let reader = open(agent, which).await?;
+    let done = verify::verify(&reader, &options, shutdown).await;
+    let outcome = if done.as_ref().is_ok_and(|verification| verification.passed) { "passed" } else { "failed" };
+    agent.metrics.verifications.with_label_values(&[name, outcome]).inc();
+    let verification = done.map_err(|fault| match fault {
+        DrillFault::Restore(fault) => restore_failed(fault).context("the drill could not be done"),
+        DrillFault::Scratch(fault) => Failure::new(Stage::Verify, Exit::Failed, fault),
+    })?;
+    if record {
+        let key = agent.layout.verification(&verification.id, verification.finished_at);
+        agent.record(Kind::Verification, &key, &verification).await.map_err(|error| error.failure(Stage::Verify))?;
+    }
+    note(agent, reader.manifest(), &verification);
+    Ok(verification)
+}
+
+fn options(job: &Job, more_assertions: &[PathBuf]) -> Outcome<Options> {
+    let files = job.drill.assertions.iter().chain(more_assertions).map(|path| AssertionFile::read(path));
+    let assertions: Result<Vec<_>, _> = files.collect();
+    let place = match &job.drill.server {
+        Some(server) => Place::Given(server.clone()),
+        None => {
+            Place::Scratch(ScratchSettings { server_folder: job.drill.server_folder.clone(), folder: job.drill.folder.clone() })
+        }
+    };
+    Ok(Options {
+        place,
+        assertions: assertions.map_err(|fault| Failure::new(Stage::Verify, Exit::Configuration, fault))?,
+        jobs: job.restoring.jobs,
+        client_folder: job.shape.client_folder.clone(),
+    })
+}
+
+/// What the metrics say of a drill.
+fn note(agent: &Agent, manifest: &Manifest, verification: &Verification) {
+    let (metrics, name) = (&agent.metrics, agent.job.name.as_str());
+    let took = run::seconds(verification.finished_at) - run::seconds(verification.started_at);
+    metrics.verification_seconds.with_label_values(&[name]).set(took);
+    metrics.restore_seconds.with_label_values(&[name]).set(verification.restore_seconds);
+    if verification.passed {
+        metrics.last_verified.with_label_values(&[name]).set(run::seconds(verification.finished_at));
+        let gauge = metrics.verified_point.with_label_values(&[name]);
+        // An older backup that is verified later does not make the newest verified one older.
+        gauge.set(gauge.get().max(run::seconds(run::recovery_point(manifest))));
+    }
+}
+
+fn said(verification: &Verification) -> String {
+    let held = verification.assertions.iter().filter(|assertion| assertion.passed).count();
+    let verdict = if verification.passed { "is as it was backed up" } else { "is NOT as it was backed up" };
+    format!(
+        "{} {verdict}: {} rows of {} tables compared, {held} of {} assertions hold, restored in {:.1} s on PostgreSQL {}{}",
+        verification.id,
+        verification.rows_compared,
+        verification.tables_compared,
+        verification.assertions.len(),
+        verification.restore_seconds,
+        verification.server_version,
+        verification.faults.iter().map(|fault| format!("\n  {fault}")).collect::<String>()
+    )
+}
+
+fn verdict(verification: &Verification) -> Outcome<()> {
+    if verification.passed {
+        return Ok(());
+    }
+    let told = format!("{} failed its drill; take a new backup now and verify that one", verification.id);
+    Err(Failure::told(Stage::Verify, Exit::Damaged, told))
+}

@@ -1,0 +1,231 @@
+//! The drill: a backup is good when it was restored and every row of it compared. Into a scratch PostgreSQL that is started
+//! here and thrown away, or one that is given.
+//!
+//! What is compared was counted under the backup's own snapshot, so a difference is a fault of the backup, never of the time.
+//! Never: a verdict from anything but restored data.
+
+mod account;
+mod assertion;
+mod compare;
+mod globals;
+mod large_objects;
+mod scratch;
+
+use std::{path::PathBuf, time::Instant};
+
+use jiff::Timestamp;
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    config::Source,
+    manifest::{Assertion, FORMAT, Verification},
+    reading::{BackupReader, ReadFault},
+    restore::{self, Opened, RestoreFault, Selection},
+};
+
+pub use assertion::{AssertionFault, AssertionFile};
+pub use globals::apply as apply_globals;
+pub use scratch::{ScratchFault, ScratchServer, ScratchSettings};
+
+/// Where a backup is restored for the drill.
+#[derive(Debug, Clone)]
+pub enum Place {
+    /// A server of the drill's own.
+    Scratch(ScratchSettings),
+    /// A given one, whose databases of the drill are dropped again.
+    Given(Source),
+}
+
+#[derive(Debug, Clone)]
+pub struct Options {
+    pub place: Place,
+    pub assertions: Vec<AssertionFile>,
+    /// Sessions at a time.
+    pub jobs: usize,
+    pub client_folder: Option<PathBuf>,
+}
+
+/// Why there is no verdict.
+#[derive(Debug, thiserror::Error)]
+pub enum DrillFault {
+    #[error(transparent)]
+    Scratch(#[from] ScratchFault),
+    /// Not the backup's fault: the store, the scratch server, the tools.
+    #[error("the drill could not be done: {0}")]
+    Restore(RestoreFault),
+}
+
+/// Restores every database of the backup and compares it. The verdict is in the answer; a fault means that there is none.
+///
+/// # Errors
+/// When the drill itself could not be done.
+pub async fn verify(reader: &BackupReader, options: &Options, cancelled: &CancellationToken) -> Result<Verification, DrillFault> {
+    let (begun, started_at) = (Instant::now(), Timestamp::now());
+    let scratch = match &options.place {
+        Place::Scratch(settings) => Some(ScratchServer::start(settings).await?),
+        Place::Given(_) => None,
+    };
+    let server = match (&scratch, &options.place) {
+        (Some(scratch), _) => scratch.source(),
+        (None, Place::Given(source)) => source.clone(),
+        (None, Place::Scratch(_)) => unreachable!("a scratch place was started"),
+    };
+    let mut drill = Drill { reader, options, server, verdict: Verdict::default() };
+    let done = drill.run(cancelled).await;
+    let server_version = drill.server_version().await.unwrap_or_default();
+    let verdict = drill.verdict;
+    if let Some(scratch) = scratch {
+        scratch.stop().await;
+    }
+    done?;
+    tracing::info!(seconds = begun.elapsed().as_secs_f64(), passed = verdict.faults.is_empty(), "the drill is over");
+    Ok(Verification {
+        format: FORMAT,
+        id: reader.manifest().id.clone(),
+        started_at,
+        finished_at: Timestamp::now(),
+        passed: verdict.faults.is_empty(),
+        program_version: env!("CARGO_PKG_VERSION").to_owned(),
+        server_version,
+        restore_seconds: verdict.restore_seconds,
+        rows_compared: verdict.rows,
+        tables_compared: verdict.tables,
+        assertions: verdict.assertions,
+        faults: verdict.faults,
+    })
+}
+
+/// What was found so far.
+#[derive(Default)]
+struct Verdict {
+    restore_seconds: f64,
+    rows: u64,
+    tables: u64,
+    assertions: Vec<Assertion>,
+    faults: Vec<String>,
+}
+
+struct Drill<'a> {
+    reader: &'a BackupReader,
+    options: &'a Options,
+    server: Source,
+    verdict: Verdict,
+}
+
+impl Drill<'_> {
+    async fn run(&mut self, cancelled: &CancellationToken) -> Result<(), DrillFault> {
+        // A server that is given has its roles already.
+        if let (Place::Scratch(_), Some(globals)) = (&self.options.place, &self.reader.manifest().globals) {
+            match self.reader.blob(&globals.script).await {
+                Ok(script) => {
+                    // Their folders are another machine's.
+                    const TABLESPACES: bool = false;
+                    let applied = globals::apply(&self.server, &String::from_utf8_lossy(&script), TABLESPACES).await;
+                    let troubles = applied.map_err(DrillFault::Restore)?;
+                    troubles.iter().for_each(|trouble| tracing::warn!(trouble, "a global object was not created for the drill"));
+                }
+                Err(fault) => return self.judge("globals", fault.into()),
+            }
+        }
+        let names: Vec<String> = self.reader.manifest().databases.iter().map(|database| database.name.clone()).collect();
+        let mut restored = Vec::new();
+        for name in &names {
+            restored.extend(self.database(name, cancelled).await?);
+        }
+        for file in &self.options.assertions {
+            self.verdict.assertions.extend(assertion::run(file, &restored).await);
+        }
+        let failed = self.verdict.assertions.iter().filter(|assertion| !assertion.passed);
+        let failed: Vec<_> = failed
+            .map(|assertion| {
+                let detail = assertion.detail.as_deref().unwrap_or("no detail");
+                format!("{}: the assertion {:?} does not hold: {detail}", assertion.database, assertion.name)
+            })
+            .collect();
+        self.verdict.faults.extend(failed);
+        if let Place::Given(_) = self.options.place {
+            for (_, database) in restored {
+                drop_database(&self.server, &database.database).await.map_err(DrillFault::Restore)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Restores and compares one; its name and place when it is there for assertions.
+    async fn database(&mut self, name: &str, cancelled: &CancellationToken) -> Result<Option<(String, Source)>, DrillFault> {
+        let opened = match restore::open(self.reader, Some(name)).await {
+            Ok(opened) => opened,
+            Err(fault) => return self.judge(name, fault).map(|()| None),
+        };
+        let begun = Instant::now();
+        let target = match self.options.place {
+            Place::Scratch(_) => name.to_owned(),
+            Place::Given(_) => restore::Names::new(name, name, &format!("drill_{:08x}", rand::random::<u32>())).restoring,
+        };
+        let how = self.restore_options(&target);
+        if let Err(fault) = restore::restore(self.reader, &opened, &how, cancelled).await {
+            return self.judge(name, fault).map(|()| None);
+        }
+        self.verdict.restore_seconds += begun.elapsed().as_secs_f64();
+        let place = self.server.with_database(&target);
+        self.compare(&opened, &place).await?;
+        Ok(Some((name.to_owned(), place)))
+    }
+
+    async fn compare(&mut self, opened: &Opened<'_>, place: &Source) -> Result<(), DrillFault> {
+        let found = compare::compare(opened, place, self.options.jobs).await.map_err(DrillFault::Restore)?;
+        self.verdict.rows += found.rows;
+        self.verdict.tables += found.tables;
+        self.verdict.faults.extend(found.differences.into_iter().map(|what| format!("{}: {what}", opened.database.name)));
+        Ok(())
+    }
+
+    fn restore_options(&self, target: &str) -> restore::Options {
+        restore::Options {
+            server: self.server.clone(),
+            target: Some(target.to_owned()),
+            // The scratch server's own `postgres` makes room for that of the backup.
+            replace: matches!(self.options.place, Place::Scratch(_)),
+            selection: Selection::default(),
+            owners: matches!(self.options.place, Place::Scratch(_)),
+            privileges: matches!(self.options.place, Place::Scratch(_)),
+            tablespaces: false,
+            analyze: false,
+            jobs: self.options.jobs,
+            client_folder: self.options.client_folder.clone(),
+            maintenance_memory: None,
+        }
+    }
+
+    /// A fault of the backup goes into the verdict; any other ends the drill.
+    fn judge(&mut self, what: &str, fault: RestoreFault) -> Result<(), DrillFault> {
+        if !is_the_backups(&fault) {
+            return Err(DrillFault::Restore(fault));
+        }
+        self.verdict.faults.push(format!("{what}: {fault}"));
+        Ok(())
+    }
+
+    async fn server_version(&self) -> Option<String> {
+        let mut session = restore::connect_session(&self.server).await.ok()?;
+        sqlx::query_scalar("SELECT current_setting('server_version')").fetch_one(&mut session).await.ok()
+    }
+}
+
+fn is_the_backups(fault: &RestoreFault) -> bool {
+    match fault {
+        RestoreFault::Read(read) => {
+            matches!(read, ReadFault::Damaged { .. } | ReadFault::Store(crate::store::StoreError::NotFound { .. }))
+        }
+        RestoreFault::Archive(_) | RestoreFault::Contents(_) | RestoreFault::Rows { .. } | RestoreFault::Count { .. } => true,
+        RestoreFault::Tool(tool) => tool.is_refusal_of_contents(),
+        _ => false,
+    }
+}
+
+async fn drop_database(server: &Source, name: &str) -> Result<(), RestoreFault> {
+    use sqlx::{AssertSqlSafe, Executor};
+    let mut session = restore::connect_session(server).await?;
+    let statement = format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", crate::session::quoted(name));
+    session.execute(AssertSqlSafe(statement)).await.map(drop).map_err(RestoreFault::asking("dropping the drill's database"))
+}

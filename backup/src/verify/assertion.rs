@@ -1,0 +1,156 @@
+//! What must hold in a restored database, said in SQL by those who know it. An assertion is a query for what must not be: it
+//! holds when there is none.
+//!
+//! ```sql
+//! -- name: no balance is negative
+//! -- needs: public.balances
+//! SELECT account, asset, free FROM public.balances WHERE free < 0;
+//! ```
+//! `needs` names the relations without which the assertion says nothing of a database (several, with commas; it may be left
+//! out). One that no database of the backup has room for does not hold: nobody would notice that it never ran.
+
+use std::path::Path;
+
+use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
+
+use crate::{config::Source, manifest};
+
+/// Offending rows that a failed assertion shows.
+const SHOWN_ROWS: usize = 3;
+
+/// The assertions of one file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AssertionFile {
+    assertions: Vec<One>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct One {
+    name: String,
+    needs: Vec<String>,
+    query: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the assertions {file} cannot be used: {wrong}")]
+pub struct AssertionFault {
+    pub file: String,
+    pub wrong: String,
+}
+
+impl AssertionFile {
+    /// # Errors
+    /// When the file cannot be read or holds no assertion.
+    pub fn read(path: &Path) -> Result<Self, AssertionFault> {
+        let fault = |wrong: String| AssertionFault { file: path.display().to_string(), wrong };
+        let text = std::fs::read_to_string(path).map_err(|error| fault(error.to_string()))?;
+        Self::parse(&text).map_err(fault)
+    }
+
+    fn parse(text: &str) -> Result<Self, String> {
+        let mut assertions: Vec<One> = Vec::new();
+        for line in text.lines() {
+            let comment = line.trim().strip_prefix("--").map(str::trim);
+            if let Some(name) = comment.and_then(|comment| comment.strip_prefix("name:")) {
+                assertions.push(One { name: name.trim().to_owned(), needs: Vec::new(), query: String::new() });
+            } else if let Some(needs) = comment.and_then(|comment| comment.strip_prefix("needs:")) {
+                let assertion = assertions.last_mut().ok_or("`-- needs:` stands before the first `-- name:`")?;
+                assertion.needs = needs.split(',').map(|name| name.trim().to_owned()).collect();
+            } else if comment.is_none() && !line.trim().is_empty() {
+                let assertion = assertions.last_mut().ok_or("a query stands before the first `-- name:`")?;
+                assertion.query += line;
+                assertion.query += "\n";
+            }
+        }
+        if assertions.is_empty() {
+            return Err("it has none: each begins with a line `-- name: …`".into());
+        }
+        for assertion in &mut assertions {
+            assertion.query = assertion.query.trim().trim_end_matches(';').to_owned();
+            if assertion.query.is_empty() {
+                return Err(format!("{:?} has no query", assertion.name));
+            }
+        }
+        Ok(Self { assertions })
+    }
+}
+
+/// Runs every assertion in every database that it speaks of. `restored`: the name in the backup, and where it is now.
+pub(super) async fn run(file: &AssertionFile, restored: &[(String, Source)]) -> Vec<manifest::Assertion> {
+    let mut results = Vec::new();
+    for assertion in &file.assertions {
+        let before = results.len();
+        for (database, place) in restored {
+            let told = match ask(assertion, place).await {
+                Ok(None) => continue,
+                Ok(Some(rows)) if rows.is_empty() => None,
+                Ok(Some(rows)) => Some(rows.join(", ")),
+                Err(error) => Some(error.to_string()),
+            };
+            let (name, database) = (assertion.name.clone(), database.clone());
+            results.push(manifest::Assertion { database, name, passed: told.is_none(), detail: told });
+        }
+        if results.len() == before {
+            results.push(manifest::Assertion {
+                database: String::new(),
+                name: assertion.name.clone(),
+                passed: false,
+                detail: Some(format!("no restored database has {}", assertion.needs.join(", "))),
+            });
+        }
+    }
+    results
+}
+
+/// The offending rows; `None` when the database is not one that the assertion speaks of.
+async fn ask(assertion: &One, place: &Source) -> sqlx::Result<Option<Vec<String>>> {
+    let mut session = PgConnection::connect_with(&place.options()).await?;
+    session.execute("SET default_transaction_read_only = on").await?;
+    for relation in &assertion.needs {
+        let there = sqlx::query_scalar("SELECT pg_catalog.to_regclass($1) IS NOT NULL").bind(relation);
+        if !there.fetch_one(&mut session).await? {
+            return Ok(None);
+        }
+    }
+    // The line feed ends a comment that may stand last.
+    let query =
+        format!("SELECT pg_catalog.to_jsonb(offending)::text FROM ({}\n) AS offending LIMIT {SHOWN_ROWS}", assertion.query);
+    sqlx::query_scalar(AssertSqlSafe(query)).fetch_all(&mut session).await.map(Some)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_read_into_names_needs_and_queries() {
+        let file = AssertionFile::parse(
+            "-- Some words.\n\n-- name: none is negative\n-- needs: a.b, c\nSELECT 1 -- why\nFROM x;\n\n-- name: two\nSELECT 2\n",
+        );
+        let assertions = file.unwrap().assertions;
+        assert_eq!(assertions.len(), 2);
+        assert_eq!(assertions[0].needs, ["a.b", "c"]);
+        assert_eq!(assertions[0].query, "SELECT 1 -- why\nFROM x");
+        assert_eq!((assertions[1].name.as_str(), assertions[1].query.as_str()), ("two", "SELECT 2"));
+    }
+
+    #[test]
+    fn a_file_that_says_nothing_is_refused() {
+        for (text, part) in [
+            ("", "has none"),
+            ("SELECT 1", "before the first"),
+            ("-- needs: a\n", "before the first"),
+            ("-- name: a\n-- name: b\nSELECT 1", "\"a\" has no query"),
+        ] {
+            let told = AssertionFile::parse(text).unwrap_err();
+            assert!(told.contains(part), "{told}");
+        }
+    }
+
+    /// What is shipped can be used.
+    #[test]
+    fn the_exchanges_own_assertions_are_read() {
+        let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("assertions/exchange.sql");
+        assert!(AssertionFile::read(&shipped).unwrap().assertions.len() >= 8);
+    }
+}

@@ -1,0 +1,218 @@
+//! Every row read again and compared with what was counted when it was backed up: by number and checksum, a table at a time,
+//! large ones in ranges by several sessions.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use sqlx::PgConnection;
+
+use super::large_objects;
+use crate::{
+    archive::CopyTarget,
+    checksum::RowChecksum,
+    config::Source,
+    manifest::Table,
+    restore::{Opened, RestoreFault, connect_session},
+    session::pin,
+    wire::{Connection, WireError},
+};
+
+/// Pages that one COPY reads: 64 MiB of the usual ones. What is smaller is read as a whole.
+const RANGE_PAGES: i64 = 8192;
+
+/// What the comparison came to.
+#[derive(Debug, Default)]
+pub struct Compared {
+    pub tables: u64,
+    pub rows: u64,
+    /// A line for each table that is not as it was.
+    pub differences: Vec<String>,
+}
+
+/// A stretch of a table.
+struct Reading {
+    what: What,
+    query: String,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum What {
+    /// By the dump id of its rows.
+    Table(i32),
+    LargeObjects,
+}
+
+/// Reads every table of the restored database with `sessions` connections.
+pub async fn compare(opened: &Opened<'_>, place: &Source, sessions: usize) -> Result<Compared, RestoreFault> {
+    let mut session = connect_session(place).await?;
+    let conditions = extension_conditions(&mut session).await?;
+    let sizes = heap_pages(&mut session).await?;
+    let mut readings = Vec::new();
+    for table in &opened.contents.tables {
+        let entry = opened.toc.entry(table.dump_id);
+        let entry =
+            entry.ok_or_else(|| RestoreFault::Contents(format!("{}.{} is in no table of contents", table.schema, table.name)))?;
+        let name = (table.schema.clone(), table.name.clone());
+        let condition = conditions.get(&name).map_or("", String::as_str);
+        readings.extend(ranges(table, &entry.copy_target()?, condition, sizes.get(&name).copied().unwrap_or(0)));
+    }
+    if opened.contents.large_objects.is_some() {
+        readings.push(Reading { what: What::LargeObjects, query: large_objects::query() });
+    }
+    // What takes longest begins first; ranges of one table are of one size.
+    let queue = Arc::new(Mutex::new(VecDeque::from(readings)));
+    let readers: Vec<_> = (0..sessions.max(1))
+        .map(|_| {
+            let (queue, place) = (Arc::clone(&queue), place.clone());
+            tokio::task::spawn_blocking(move || read_all(&queue, &place))
+        })
+        .collect();
+    let mut found: HashMap<What, RowChecksum> = HashMap::new();
+    for reader in readers {
+        let read = reader.await.map_err(|_| RestoreFault::Interrupted)?.map_err(|error| reading_failed(&error))?;
+        read.into_iter().for_each(|(what, checksum)| found.entry(what).or_default().merge(checksum));
+    }
+    let mut compared = judge(&opened.contents.tables, &found);
+    if let Some(objects) = &opened.contents.large_objects {
+        let now = found.get(&What::LargeObjects).copied().unwrap_or_default();
+        if now.text() != objects.checksum {
+            let told = format!("the {} large objects are not as they were backed up: their checksum differs", objects.objects);
+            compared.differences.push(told);
+        }
+    }
+    Ok(compared)
+}
+
+fn reading_failed(error: &WireError) -> RestoreFault {
+    RestoreFault::Server { doing: "reading restored rows", reason: error.to_string() }
+}
+
+fn judge(tables: &[Table], found: &HashMap<What, RowChecksum>) -> Compared {
+    let mut compared = Compared::default();
+    for table in tables {
+        let now = found.get(&What::Table(table.dump_id)).copied().unwrap_or_default();
+        compared.tables += 1;
+        compared.rows += now.rows;
+        let name = format!("{}.{}", table.schema, table.name);
+        if now.rows != table.rows {
+            compared.differences.push(format!("{name} has {} rows, and had {} when it was backed up", now.rows, table.rows));
+        } else if now.text() != table.checksum {
+            compared.differences.push(format!("{name} has other rows than when it was backed up: their checksum differs"));
+        }
+    }
+    compared
+}
+
+fn read_all(queue: &Mutex<VecDeque<Reading>>, place: &Source) -> Result<Vec<(What, RowChecksum)>, WireError> {
+    let mut found = Vec::new();
+    let mut connection = None;
+    loop {
+        let next = queue.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
+        let Some(reading) = next else { return Ok(found) };
+        let connection = match &mut connection {
+            Some(connection) => connection,
+            none => {
+                let mut fresh = Connection::open(place)?;
+                fresh.query(&pin())?;
+                none.insert(fresh)
+            }
+        };
+        let checksum = match reading.what {
+            What::Table(_) => connection.copy_out::<WireError>(&reading.query, &[], &mut |_| Ok(()))?.checksum,
+            What::LargeObjects => large_objects::checksum(connection, &reading.query)?,
+        };
+        found.push((reading.what, checksum));
+    }
+}
+
+fn ranges(table: &Table, target: &CopyTarget, condition: &str, pages: i64) -> Vec<Reading> {
+    let reading = |condition: &str| Reading {
+        what: What::Table(table.dump_id),
+        query: format!("COPY ({}) TO STDOUT", target.select(condition)),
+    };
+    if pages <= RANGE_PAGES || !condition.is_empty() {
+        return vec![reading(condition)];
+    }
+    let starts = (0..pages).step_by(usize::try_from(RANGE_PAGES).unwrap_or(1));
+    let ranges = starts.map(|start| {
+        let end = start + RANGE_PAGES;
+        // The last range is open: nothing is left out whatever the size was.
+        if end >= pages {
+            format!("WHERE ctid >= '({start},0)'")
+        } else {
+            format!("WHERE ctid >= '({start},0)' AND ctid < '({end},0)'")
+        }
+    });
+    ranges.map(|range| reading(&range)).collect()
+}
+
+/// Pages of each heap that can be read by ranges.
+async fn heap_pages(session: &mut PgConnection) -> Result<HashMap<(String, String), i64>, RestoreFault> {
+    const HEAPS: &str = "SELECT n.nspname::text, c.relname::text, \
+        pg_catalog.pg_relation_size(c.oid) / current_setting('block_size')::int8 \
+        FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace JOIN pg_catalog.pg_am a ON a.oid = c.relam \
+        WHERE c.relkind = 'r' AND a.amname = 'heap' AND current_setting('server_version_num')::int4 >= 140000";
+    let rows: Vec<(String, String, i64)> =
+        sqlx::query_as(HEAPS).fetch_all(session).await.map_err(RestoreFault::asking("asking how large tables are"))?;
+    Ok(rows.into_iter().map(|(schema, name, pages)| ((schema, name), pages)).collect())
+}
+
+/// Which rows of an extension's own tables are the user's: only those are backed up.
+async fn extension_conditions(session: &mut PgConnection) -> Result<HashMap<(String, String), String>, RestoreFault> {
+    const CONDITIONS: &str = "SELECT n.nspname::text, c.relname::text, e.condition \
+        FROM pg_catalog.pg_extension x, ROWS FROM (unnest(x.extconfig), unnest(x.extcondition)) AS e (relation, condition) \
+        JOIN pg_catalog.pg_class c ON c.oid = e.relation JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
+        WHERE e.condition <> ''";
+    let rows: Vec<(String, String, String)> =
+        sqlx::query_as(CONDITIONS).fetch_all(session).await.map_err(RestoreFault::asking("asking about extensions' tables"))?;
+    Ok(rows.into_iter().map(|(schema, name, condition)| ((schema, name), condition)).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn table(rows: u64, checksum: &str) -> Table {
+        Table {
+            dump_id: 1,
+            oid: 1,
+            schema: "public".into(),
+            name: "t".into(),
+            columns: vec!["a".into()],
+            rows,
+            raw_bytes: 0,
+            checksum: checksum.into(),
+            pieces: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn a_large_table_is_read_in_ranges_that_leave_nothing_out() {
+        let target = CopyTarget { relation: "public.t".into(), columns: "(a)".into() };
+        let queries =
+            |pages| ranges(&table(0, ""), &target, "", pages).into_iter().map(|reading| reading.query).collect::<Vec<_>>();
+        assert_eq!(queries(RANGE_PAGES), ["COPY (SELECT a FROM ONLY public.t) TO STDOUT"]);
+        assert_eq!(
+            queries(RANGE_PAGES + 1),
+            [
+                "COPY (SELECT a FROM ONLY public.t WHERE ctid >= '(0,0)' AND ctid < '(8192,0)') TO STDOUT",
+                "COPY (SELECT a FROM ONLY public.t WHERE ctid >= '(8192,0)') TO STDOUT"
+            ]
+        );
+    }
+
+    #[test]
+    fn a_missing_row_and_a_changed_one_are_told() {
+        let mut checksum = RowChecksum::default();
+        checksum.add(b"1\n");
+        let told =
+            |table: Table, found: RowChecksum| judge(&[table], &HashMap::from([(What::Table(1), found)])).differences.join(" ");
+        assert_eq!(told(table(1, &checksum.text()), checksum), "");
+        assert!(told(table(2, &checksum.text()), checksum).contains("has 1 rows, and had 2"));
+        assert!(told(table(1, &RowChecksum::default().text()), checksum).contains("checksum differs"));
+        // A table that was not read at all is one without rows.
+        assert!(!judge(&[table(1, "")], &HashMap::new()).differences.is_empty());
+    }
+}

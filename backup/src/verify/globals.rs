@@ -1,0 +1,74 @@
+//! Roles, memberships and tablespaces from the script that pg_dumpall wrote. What a server has already is left as it is: its
+//! superuser keeps its password.
+
+use std::collections::HashSet;
+
+use sqlx::{AssertSqlSafe, Executor};
+
+use crate::{
+    config::Source,
+    restore::{RestoreFault, connect_session, script},
+};
+
+/// Runs the script, statement by statement. What could not be done comes back, a line each.
+///
+/// # Errors
+/// When the server cannot be asked at all.
+pub async fn apply(server: &Source, globals: &str, tablespaces: bool) -> Result<Vec<String>, RestoreFault> {
+    let mut session = connect_session(server).await?;
+    let listed = "SELECT rolname::text FROM pg_catalog.pg_roles UNION ALL SELECT spcname::text FROM pg_catalog.pg_tablespace";
+    let there: Vec<String> =
+        sqlx::query_scalar(listed).fetch_all(&mut session).await.map_err(RestoreFault::asking("listing roles"))?;
+    let there: HashSet<String> = there.into_iter().collect();
+    let mut troubles = Vec::new();
+    for statement in script::statements(globals) {
+        if !wanted(&statement, &there, tablespaces) {
+            continue;
+        }
+        if let Err(error) = session.execute(AssertSqlSafe(statement.clone())).await {
+            // Not the statement: a password may stand in it.
+            let subject = script::words(&statement, 3).join(" ");
+            troubles.push(format!("{subject}: {error}"));
+        }
+    }
+    Ok(troubles)
+}
+
+fn wanted(statement: &str, there: &HashSet<String>, tablespaces: bool) -> bool {
+    let words = script::words(statement, 3);
+    let upper: Vec<_> = words.iter().map(|word| word.to_ascii_uppercase()).collect();
+    match upper.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        ["CREATE" | "ALTER", "ROLE", ..] => words.get(2).is_none_or(|name| !there.contains(name)),
+        ["CREATE" | "ALTER", "TABLESPACE", ..] => tablespaces && words.get(2).is_none_or(|name| !there.contains(name)),
+        ["COMMENT" | "SECURITY", ..] if statement.contains("TABLESPACE") => tablespaces,
+        ["GRANT" | "REVOKE", ..] if statement.contains(" ON TABLESPACE ") => tablespaces,
+        // The session's own settings are pinned.
+        ["SET", ..] => false,
+        _ => true,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_there_stays_as_it_is() {
+        let there = HashSet::from(["postgres".to_owned(), "a b".to_owned()]);
+        let rows = [
+            ("CREATE ROLE postgres", false),
+            ("ALTER ROLE postgres WITH SUPERUSER PASSWORD 'x'", false),
+            ("ALTER ROLE \"a b\" SET work_mem TO '1MB'", false),
+            ("CREATE ROLE shop", true),
+            ("ALTER ROLE shop WITH LOGIN PASSWORD 'x'", true),
+            ("GRANT shop TO postgres", true),
+            ("SET client_encoding = 'UTF8'", false),
+            ("CREATE TABLESPACE fast OWNER shop LOCATION '/x'", false),
+            ("GRANT ALL ON TABLESPACE fast TO shop", false),
+        ];
+        for (statement, expected) in rows {
+            assert_eq!(wanted(statement, &there, false), expected, "{statement}");
+        }
+        assert!(wanted("CREATE TABLESPACE fast OWNER shop LOCATION '/x'", &there, true));
+    }
+}
