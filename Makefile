@@ -39,6 +39,7 @@ bench: install ## measures, prints a table and writes target/bench.json
 soak: install ## kills servers at random under load; SEED=… repeats a run
 	cargo build --release -p exchange -p exchange-loadgen
 	@$(loadgen) soak
+	cargo test -p alertbot --test it -- --ignored --nocapture
 
 check: install lint ## everything that needs no running part: format, lints, rules, the pipeline's own shape
 	@deploy/local/check

@@ -137,7 +137,7 @@ impl Job for Finish {
                     let again = Message { not_before: timestamp(not_before), attempts, doubtful, ..message };
                     self.again(work, again).await?;
                 }
-                Verdict::GivenUp { reason, dead } => self.given_up(work, &message, &reason, dead).await?,
+                Verdict::GivenUp { reason, dead } => given_up(work, &message, &reason, dead, self.ended_at).await?,
             }
         }
         Ok(())
@@ -184,21 +184,21 @@ impl Finish {
         outbox::save(&mut work.connection, &message).await?;
         Ok(outbox::called(&mut work.connection, message.id, self.ended_at).await?)
     }
+}
 
-    async fn given_up(&self, work: &mut Work, message: &Message, reason: &str, dead: bool) -> anyhow::Result<()> {
-        let connection = &mut work.connection;
-        outbox::finish(connection, message.id, State::GivenUp, Some(self.ended_at), None, Some(reason)).await?;
-        let detail = format!("{} to {}: {reason}", message.kind.name(), message.address);
-        work.note(audit::SELF, "given up", message.incident, detail).await?;
-        if let Body::Digest { named } = &message.body {
-            return release_named(work, named).await;
-        }
-        let sounded = matches!(message.kind, Kind::Card | Kind::Notice | Kind::Phone);
-        if let (Some(incident), true) = (message.incident, sounded && (dead || message.urgency == Urgency::Critical)) {
-            super::timers::undelivered(work, incident).await?;
-        }
-        Ok(())
+async fn given_up(work: &mut Work, message: &Message, reason: &str, dead: bool, at: Timestamp) -> anyhow::Result<()> {
+    let connection = &mut work.connection;
+    outbox::finish(connection, message.id, State::GivenUp, Some(at), None, Some(reason)).await?;
+    let detail = format!("{} to {}: {reason}", message.kind.name(), message.address);
+    work.note(audit::SELF, "given up", message.incident, detail).await?;
+    if let Body::Digest { named } = &message.body {
+        return release_named(work, named).await;
     }
+    let sounded = matches!(message.kind, Kind::Card | Kind::Notice | Kind::Phone);
+    if let (Some(incident), true) = (message.incident, sounded && (dead || message.urgency == Urgency::Critical)) {
+        super::timers::undelivered(work, incident).await?;
+    }
+    Ok(())
 }
 
 /// What a digest should have told was not told.
@@ -287,12 +287,21 @@ impl Job for Resume {
     type Answer = Vec<crate::schedule::Item>;
 
     async fn perform(&mut self, work: &mut Work) -> anyhow::Result<Self::Answer> {
-        let mut queue = outbox::all_queued(&mut work.connection).await?;
-        for message in queue.iter_mut().filter(|message| message.under_way) {
-            message.under_way = false;
-            message.doubtful = true;
-            message.attempts += 1;
-            outbox::save(&mut work.connection, message).await?;
+        let mut queue = Vec::new();
+        for mut message in outbox::all_queued(&mut work.connection).await? {
+            if message.under_way && message.doubtful {
+                // Both attempts may have arrived: a third one is not made, as when its answer is lost.
+                let reason = "the program ended during its second attempt";
+                given_up(work, &message, reason, false, work.now).await?;
+                continue;
+            }
+            if message.under_way {
+                message.under_way = false;
+                message.doubtful = true;
+                message.attempts += 1;
+                outbox::save(&mut work.connection, &message).await?;
+            }
+            queue.push(message);
         }
         Ok(queue.iter().map(item).collect())
     }

@@ -47,6 +47,10 @@ pub struct Settings {
     /// YAML below `alertmanagers[0]`.
     pub alertmanager: String,
     pub store_bytes: &'static str,
+    /// Where it listens: webhooks, and metrics. 0 is a free one.
+    pub ports: [u16; 2],
+    /// Chats beside the two of the demonstration: names and ids.
+    pub more_chats: Vec<(String, i64)>,
 }
 
 pub const ROUTES: &str = "
@@ -63,14 +67,18 @@ impl Settings {
             rest: ROUTES.into(),
             alertmanager: String::new(),
             store_bytes: "1GiB",
+            ports: [0, 0],
+            more_chats: Vec::new(),
         }
     }
 
     pub fn yaml(&self) -> String {
+        let more: String = self.more_chats.iter().map(|(name, id)| format!("  - name: {name}\n    id: {id}\n")).collect();
+        let [listen, admin] = self.ports;
         format!(
             "
-listen: 127.0.0.1:0
-admin_listen: 127.0.0.1:0
+listen: 127.0.0.1:{listen}
+admin_listen: 127.0.0.1:{admin}
 store:
   path: {store}
   bytes: {bytes}
@@ -89,7 +97,7 @@ chats:
     id: {OPERATIONS}
   - name: night
     id: {NIGHT}
-{rest}
+{more}{rest}
 ",
             store = self.store.display(),
             bytes = self.store_bytes,

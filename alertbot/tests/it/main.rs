@@ -5,7 +5,14 @@
 
 mod bot;
 mod payloads;
+mod program;
 
+mod chats;
+mod crash;
+mod durable;
+mod input;
+mod pair;
 mod path;
 mod people;
 mod silences;
+mod storm;

@@ -1,0 +1,133 @@
+//! Killed at random under load: what was acknowledged is told, firing and resolved, and nothing arrives more than twice.
+
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use jiff::Timestamp;
+use rand::{RngExt, SeedableRng, rngs::StdRng};
+use serde_json::json;
+use telegram_emulator::{ChatKind, ChatSeed, Emulator, Limits, Seed};
+
+use crate::{
+    bot::{Settings, until},
+    payloads::{alert, group},
+    program::{Program, post},
+};
+
+/// Spread over so many chats, since each takes one message a second.
+const CHATS: usize = 24;
+/// Webhook senders beside each other.
+const SENDERS: usize = 4;
+
+fn chat(number: usize) -> i64 {
+    -1_001_000_001_000 - i64::try_from(number).unwrap()
+}
+
+fn world() -> Seed {
+    let mut seed = Seed::demo();
+    seed.limits = Limits { off: true, ..Limits::default() };
+    seed.chats.extend((0..CHATS).map(|number| ChatSeed::new(chat(number), ChatKind::Supergroup, &format!("c{number}"))));
+    seed
+}
+
+fn settings(emulator: &Emulator, folder: &tempfile::TempDir) -> Settings {
+    let mut settings = Settings::new(emulator, folder);
+    settings.more_chats = (0..CHATS).map(|number| (format!("c{number}"), chat(number))).collect();
+    let route = |number| format!("  - {{name: c{number}, match: ['chat=\"c{number}\"'], chats: [c{number}]}}\n");
+    let routes: String = (0..CHATS).map(route).collect();
+    settings.rest = format!("routes:\n{routes}  - name: everything\n    chats: [operations]\n");
+    settings
+}
+
+/// A group as one Alertmanager tells it: sent until it is taken.
+async fn tell(client: &reqwest::Client, url: &str, number: usize, status: &str, began: Timestamp) {
+    let labels = json!({"alertname": name(number), "severity": "critical", "chat": format!("c{}", number % CHATS)});
+    let payload = group(&name(number), &[alert(status, labels, began)]);
+    while post(client, url, &payload).await != Some(200) {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+fn name(number: usize) -> String {
+    format!("Group{number:05}x")
+}
+
+async fn kill_at_random(kills: usize, groups: usize, seed: u64) {
+    println!("seed {seed}");
+    let mut random = StdRng::seed_from_u64(seed);
+    let (emulator, folder) = (Emulator::start(world()).await.unwrap(), tempfile::tempdir().unwrap());
+    let mut settings = settings(&emulator, &folder);
+    let mut program = Program::start(&mut settings, &[]).await;
+    let over = Arc::new(AtomicBool::new(false));
+    let senders: Vec<_> = (0..SENDERS)
+        .map(|sender| {
+            let (client, url, over) = (program.client.clone(), program.url.clone(), Arc::clone(&over));
+            let pause = Duration::from_millis(u64::try_from(kills * 600 * SENDERS / groups).unwrap());
+            tokio::spawn(async move {
+                for number in (sender..groups).step_by(SENDERS) {
+                    let began = Timestamp::now();
+                    tell(&client, &url, number, "firing", began).await;
+                    if number % 2 == 0 {
+                        tell(&client, &url, number, "resolved", began).await;
+                    }
+                    // The load is spread over the kills; when those are over it comes at once.
+                    if !over.load(Ordering::Relaxed) {
+                        tokio::time::sleep(pause).await;
+                    }
+                }
+            })
+        })
+        .collect();
+    for _ in 0..kills {
+        tokio::time::sleep(Duration::from_millis(random.random_range(0..700))).await;
+        program.kill().await;
+        program.begin(&settings, &[]).await;
+    }
+    over.store(true, Ordering::Relaxed);
+    for sender in senders {
+        sender.await.unwrap();
+    }
+
+    until("every group is told as it is", async || (0..groups).all(|number| is_told(&emulator, number))).await;
+    let open = program.metric("alertbot_open_incidents{phase=\"firing\",severity=\"critical\"}").await;
+    assert!(open as usize <= groups.div_ceil(2) + groups % 2, "{open} are open");
+    for (number, cards) in arrivals(&emulator, groups) {
+        assert!((1..=2).contains(&cards), "seed {seed}: {} arrived {cards} times", name(number));
+    }
+}
+
+/// A card that nobody can acknowledge any more is one that has ended.
+fn is_told(emulator: &Emulator, number: usize) -> bool {
+    let name = name(number);
+    let messages = emulator.messages(chat(number % CHATS));
+    let last = messages.iter().rev().find(|message| message.text.contains(&name));
+    last.is_some_and(|card| {
+        let open = card.buttons().iter().any(|(_, data)| data.starts_with("ack:"));
+        open == (number % 2 == 1)
+    })
+}
+
+fn arrivals(emulator: &Emulator, groups: usize) -> BTreeMap<usize, usize> {
+    let count = |number: usize| {
+        let name = name(number);
+        emulator.messages(chat(number % CHATS)).iter().filter(|message| message.text.contains(&name)).count()
+    };
+    (0..groups).map(|number| (number, count(number))).collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn killed_at_random_it_loses_nothing_that_was_acknowledged() {
+    kill_at_random(6, 96, rand::random()).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "the long form: make soak"]
+async fn killed_at_random_fifty_times_it_loses_nothing_that_was_acknowledged() {
+    kill_at_random(50, 600, rand::random()).await;
+}
