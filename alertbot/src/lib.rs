@@ -13,6 +13,7 @@
 //! `message` and `oncall` are pure: time and randomness come in as arguments.
 
 pub mod alertmanager;
+pub mod check;
 pub mod clock;
 pub mod config;
 pub mod desk;
@@ -26,5 +27,6 @@ pub mod schedule;
 pub mod sender;
 pub mod serve;
 pub mod store;
+pub mod test_send;
 pub mod watchdog;
 pub mod webhook;

@@ -1,11 +1,22 @@
 //! The table of subcommands, and the server's life on one page: configuration, telemetry, run, drain, say how it ended.
 //! Never: what a subcommand does.
 
-use std::{path::PathBuf, process::ExitCode, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+    time::Duration,
+};
 
-use alertbot::{config, serve};
+use alertbot::{
+    check,
+    config::{self, Config, Faults, Means},
+    desk::Book,
+    serve,
+    test_send::{self, Targets},
+};
 use anyhow::Context;
 use clap::{Parser, Subcommand};
+use jiff::Timestamp;
 use service_kit::{
     EXIT_CONFIG,
     shutdown::Shutdown,
@@ -27,6 +38,44 @@ enum Command {
     /// Takes webhooks, keeps incidents, tells people.
     #[command(after_help = config::help())]
     Serve(File),
+    /// Says all that is wrong with the configuration, with line and remedy, and what would be sent.
+    Check(Check),
+    /// Sends a real test message; without a name, to every chat.
+    TestSend(TestSend),
+}
+
+#[derive(clap::Args)]
+struct Check {
+    #[command(flatten)]
+    file: File,
+    /// Shows what would be sent for this webhook body instead of the samples.
+    #[arg(long)]
+    payload: Option<PathBuf>,
+    /// Says faults only.
+    #[arg(long)]
+    quiet: bool,
+    /// Prints the built-in templates and what they know, and reads no configuration.
+    #[arg(long)]
+    templates: bool,
+}
+
+#[derive(clap::Args)]
+struct TestSend {
+    #[command(flatten)]
+    file: File,
+    /// Name of a chat; may be given several times.
+    #[arg(long)]
+    chat: Vec<String>,
+    /// Name of a person; may be given several times.
+    #[arg(long)]
+    person: Vec<String>,
+    /// The way to the people: every one that they have, where none is given.
+    #[arg(long, value_parser = means)]
+    by: Vec<Means>,
+}
+
+fn means(text: &str) -> Result<Means, String> {
+    Means::ALL.into_iter().find(|means| means.name() == text).ok_or_else(|| "write telegram, sms or voice".into())
 }
 
 #[derive(clap::Args)]
@@ -39,17 +88,84 @@ struct File {
 fn main() -> ExitCode {
     match Arguments::parse().command {
         Command::Serve(file) => live(&file),
+        Command::Check(arguments) => check(&arguments),
+        Command::TestSend(arguments) => test_send(arguments),
+    }
+}
+
+/// The configuration without a fault, or what to print.
+fn load(file: &File) -> Result<Config, Faults> {
+    let config = config::load(&file.config)?;
+    match check::templates(&config, Timestamp::now()) {
+        faults if faults.is_empty() => Ok(config),
+        faults => Err(Faults::of_file(&file.config, faults)),
+    }
+}
+
+fn refuse(faults: &Faults) -> ExitCode {
+    eprintln!("{faults}");
+    ExitCode::from(EXIT_CONFIG)
+}
+
+fn check(arguments: &Check) -> ExitCode {
+    if arguments.templates {
+        print!("{}", check::template_help());
+        return ExitCode::SUCCESS;
+    }
+    let config = match config::load(&arguments.file.config) {
+        Ok(config) => config,
+        Err(faults) => return refuse(&faults),
+    };
+    let now = Timestamp::now();
+    let faults = check::faults(&config, now);
+    let book = Book::new(config, Vec::new(), Vec::new());
+    if !arguments.quiet {
+        match preview(&book, arguments.payload.as_deref(), now) {
+            Ok(text) => print!("{text}"),
+            Err(error) => {
+                eprintln!("{error:#}");
+                return ExitCode::FAILURE;
+            }
+        }
+    }
+    if !faults.is_empty() {
+        return refuse(&Faults::of_file(&arguments.file.config, faults));
+    }
+    println!("{}: nothing is wrong", arguments.file.config.display());
+    ExitCode::SUCCESS
+}
+
+fn preview(book: &Book, payload: Option<&Path>, now: Timestamp) -> anyhow::Result<String> {
+    let Some(path) = payload else { return Ok(check::preview(book, now)) };
+    let body = std::fs::read(path).with_context(|| format!("{} cannot be read", path.display()))?;
+    let payload = serde_json::from_slice(&body).with_context(|| format!("{} is no webhook of Alertmanager", path.display()))?;
+    Ok(check::preview_payload(book, payload, now))
+}
+
+fn test_send(arguments: TestSend) -> ExitCode {
+    let config = match load(&arguments.file) {
+        Ok(config) => config,
+        Err(faults) => return refuse(&faults),
+    };
+    let targets = Targets { chats: arguments.chat, people: arguments.person, by: arguments.by };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("the runtime cannot start");
+    match runtime.and_then(|runtime| runtime.block_on(test_send::run(config, &targets, Timestamp::now()))) {
+        Ok((lines, all)) => {
+            lines.iter().for_each(|line| println!("{line}"));
+            if all { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+        }
+        Err(error) => {
+            eprintln!("{error:#}");
+            ExitCode::FAILURE
+        }
     }
 }
 
 /// The server from its configuration to its end. Faults of the configuration end it before a port is bound.
 fn live(file: &File) -> ExitCode {
-    let config = match config::load(&file.config) {
+    let config = match load(file) {
         Ok(config) => config,
-        Err(faults) => {
-            eprintln!("{faults}");
-            return ExitCode::from(EXIT_CONFIG);
-        }
+        Err(faults) => return refuse(&faults),
     };
     let telemetry = match telemetry::init(SERVICE, &config.process.telemetry) {
         Ok(telemetry) => telemetry,
@@ -65,6 +181,9 @@ fn live(file: &File) -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
+    for fault in check::duties(&config, Timestamp::now()) {
+        tracing::warn!(file = %file.config.display(), "{fault}");
+    }
     let ended = runtime.block_on(async {
         let shutdown = Shutdown::new(config.process.shutdown_deadline);
         shutdown.on_signals()?;

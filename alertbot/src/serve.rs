@@ -24,7 +24,7 @@ use crate::{
     },
     clock::{Clock, moment},
     config::Config,
-    desk::{Book, Desk, Housekeeping, deliver::Resume, timers::Due},
+    desk::{Book, Desk, Housekeeping, deliver::Resume, handover::HandOver, timers::Due},
     metrics::AlertbotMetrics,
     notify::telegram::Telegram,
     people::{
@@ -48,6 +48,8 @@ pub struct Listeners {
 
 /// How long the state machine's clock sleeps at most: a step is never later than this.
 const LONGEST_SLEEP: Duration = Duration::from_secs(5);
+/// A handover is said this late at most.
+const HANDOVERS_EVERY: Duration = Duration::from_secs(15);
 const HOUSEKEEPING_EVERY: Duration = Duration::from_secs(600);
 const GAUGES_EVERY: Duration = Duration::from_secs(5);
 /// A request for updates is held so long, and then needs its time like any other.
@@ -144,6 +146,7 @@ pub async fn run_on(listeners: Listeners, config: Config, level: LogLevel, shutd
     });
     part(&shutdown, "sender", sender.run(stop.clone()));
     part(&shutdown, "timers", step(desk.clone(), clock, timers, stop.clone()));
+    part(&shutdown, "handovers", hand_over(desk.clone(), stop.clone()));
     part(&shutdown, "housekeeping", keep_house(desk.clone(), clock, own.clone(), stop.clone()));
     let alertmanagers = book.config.alertmanagers.clone();
     part(&shutdown, "watchdog", watchdog::watch(alertmanagers, heard.clone(), desk.clone(), own.incident.clone(), stop.clone()));
@@ -221,6 +224,18 @@ async fn step(desk: Desk, clock: Clock, changed: Arc<Notify>, stop: Cancellation
             () = tokio::time::sleep(sleep) => {}
             () = changed.notified() => {}
             () = stop.cancelled() => {}
+        }
+    }
+}
+
+/// Says who comes on duty and who goes.
+async fn hand_over(desk: Desk, stop: CancellationToken) {
+    loop {
+        if let Err(error) = desk.perform(HandOver).await {
+            tracing::warn!(%error, "handovers were not said; they will be");
+        }
+        if stop.run_until_cancelled(tokio::time::sleep(HANDOVERS_EVERY)).await.is_none() {
+            return;
         }
     }
 }

@@ -23,6 +23,8 @@ pub struct Escalation {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Step {
+    /// Where it stands in the file.
+    pub line: usize,
     /// After the step before it or, for the first one, after the incident began or the round before ended.
     pub after: Duration,
     pub chats: Vec<String>,
@@ -70,6 +72,7 @@ impl Step {
     fn read(section: &Section, reachable: &Reachable) -> Self {
         let by: Vec<_> = section.list::<Means>("by").into_iter().map(|(means, _)| means).collect();
         let step = Self {
+            line: section.line(),
             after: section.or_within("after", Duration::ZERO, Duration::ZERO..=LONGEST_WAIT),
             chats: reachable.chats.list(section, "chats"),
             people: reachable.people.list(section, "people"),

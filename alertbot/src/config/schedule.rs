@@ -10,12 +10,16 @@ use super::{document::Section, names::Names, window::Window};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Schedule {
     pub name: String,
+    /// Where it stands in the file: faults of the duties that follow from it are told there.
+    pub line: usize,
     /// All of its local times are in this zone: a handover at nine stays at nine when clocks change.
     pub time_zone: TimeZone,
     /// Later layers lie over earlier ones: where a later one has somebody, it counts. Never empty.
     pub layers: Vec<Layer>,
     /// Over all layers; the last one that covers a moment counts.
     pub overrides: Vec<Override>,
+    /// Whether nobody on duty for a while is meant: otherwise `check` refuses it.
+    pub gaps: bool,
     /// Chats in which a handover is said.
     pub handover_chats: Vec<String>,
     /// Whether who comes on duty and who goes is told in person.
@@ -60,9 +64,11 @@ impl Schedule {
         let layers = section.required_sections("layers", "the rotations, the lowest first");
         Self {
             name,
+            line: section.line(),
             time_zone: section.or("time_zone", zone.clone()),
             layers: layers.iter().map(|layer| Layer::read(layer, people)).collect(),
             overrides: section.sections("overrides").iter().map(|entry| Override::read(entry, people)).collect(),
+            gaps: section.or("gaps", false),
             handover_chats: chats.list(section, "handover_chats"),
             handover_notice: section.or("handover_notice", true),
         }

@@ -90,7 +90,7 @@ impl Work {
 
 impl Book {
     /// Who a step means at this moment: people by name, and whoever is on duty.
-    fn people_of(&self, step: &crate::config::Step, now: jiff::Timestamp) -> Vec<&Person> {
+    pub fn people_of(&self, step: &crate::config::Step, now: jiff::Timestamp) -> Vec<&Person> {
         let on_duty = step.on_call.iter().flat_map(|schedule| self.on_duty(schedule, now));
         let next = step.next_on_call.iter().flat_map(|schedule| self.next_on_duty(schedule, now));
         let named = step.people.iter().filter_map(|name| self.config.person(name));
@@ -117,7 +117,7 @@ impl Book {
     }
 
     /// All who may act.
-    fn everyone(&self) -> Vec<&Person> {
+    pub fn everyone(&self) -> Vec<&Person> {
         self.config.people.iter().filter(|person| person.role >= Role::Responder).collect()
     }
 }

@@ -105,9 +105,25 @@ impl Hear {
         if !self.observation.alerts.iter().any(|(_, alert)| alert.status == Status::Firing) {
             return Ok(Heard::NothingFires);
         }
-        let mut incident = Incident {
+        let code = free_code(work).await?;
+        let mut incident = self.blank(code, work.now);
+        let rules = work.book.rules(&incident);
+        let effects = incident.begin(&self.observation, work.now, &rules);
+        incidents::insert(&mut work.connection, &mut incident).await?;
+        work.carry_out(&incident, effects).await?;
+        // A first step without a wait is taken now, with the same commit.
+        if incident.next_due().is_some_and(|at| at <= work.now) {
+            let effects = incident.due(work.now, &rules);
+            work.carry_out(&incident, effects).await?;
+        }
+        Ok(Heard::Opened(incident.id))
+    }
+
+    /// An incident of this group that has not begun yet.
+    pub fn blank(&self, code: u32, now: Timestamp) -> Incident {
+        Incident {
             id: IncidentId(0),
-            code: free_code(work).await?,
+            code,
             source: self.source.clone(),
             receiver: self.group.receiver.clone(),
             group_key: self.group.key.clone(),
@@ -116,8 +132,8 @@ impl Hear {
             routes: self.group.routes.clone(),
             severity: Severity::Info,
             phase: Phase::Firing,
-            started_at: work.now,
-            opened_at: work.now,
+            started_at: now,
+            opened_at: now,
             ended_at: None,
             alerts: Default::default(),
             truncated: 0,
@@ -130,17 +146,7 @@ impl Hear {
             damped_until: None,
             sounded_at: None,
             repeats: 0,
-        };
-        let rules = work.book.rules(&incident);
-        let effects = incident.begin(&self.observation, work.now, &rules);
-        incidents::insert(&mut work.connection, &mut incident).await?;
-        work.carry_out(&incident, effects).await?;
-        // A first step without a wait is taken now, with the same commit.
-        if incident.next_due().is_some_and(|at| at <= work.now) {
-            let effects = incident.due(work.now, &rules);
-            work.carry_out(&incident, effects).await?;
         }
-        Ok(Heard::Opened(incident.id))
     }
 }
 

@@ -8,6 +8,7 @@ pub mod act;
 pub mod book;
 pub mod call;
 pub mod deliver;
+pub mod handover;
 pub mod hear;
 pub mod reconcile;
 mod tell;

@@ -172,6 +172,7 @@ impl Incident {
     pub fn title(&self) -> String {
         match self.common_labels().get("alertname").or(self.group_labels.get("alertname")) {
             Some(name) => name.to_owned(),
+            None if self.alerts.len() == 1 => "an alert without a name".into(),
             None => format!("{} alerts", self.alerts.len()),
         }
     }

@@ -21,3 +21,11 @@ pub fn handovers(schedule: &Schedule, after: Timestamp, until: Timestamp) -> Vec
     let shifts = shifts(schedule, after, end);
     shifts.windows(2).map(|pair| Handover { at: pair[1].from, from: pair[0].person, to: pair[1].person }).collect()
 }
+
+/// When somebody else, or nobody, is on duty for the first time after `moment`. `None` when that is too far to be said.
+pub fn next_change_of_person(schedule: &Schedule, moment: Timestamp) -> Option<Timestamp> {
+    let until = moment.checked_add(jiff::SignedDuration::from_hours(24 * LOOKED_AHEAD_DAYS)).ok()?;
+    shifts(schedule, moment, until).first().map(|shift| shift.to).filter(|to| *to < until)
+}
+
+const LOOKED_AHEAD_DAYS: i64 = 60;

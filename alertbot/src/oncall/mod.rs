@@ -9,5 +9,5 @@ pub mod roster;
 #[cfg(test)]
 mod tests;
 
-pub use handover::{Handover, handovers};
+pub use handover::{Handover, handovers, next_change_of_person};
 pub use roster::{Shift, next_after, on_duty, shifts};

@@ -22,6 +22,8 @@ fn layer(people: &[&str], starts: &str, turn_hours: u32) -> Layer {
 
 fn schedule(zone: &str, layers: Vec<Layer>) -> Schedule {
     Schedule {
+        line: 1,
+        gaps: false,
         name: "primary".into(),
         time_zone: TimeZone::get(zone).unwrap(),
         layers,

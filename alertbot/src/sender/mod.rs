@@ -2,7 +2,7 @@
 //! planner and to the desk. Retry, deadlines, budgets, metrics and the log of deliveries are here and nowhere else.
 
 mod attempt;
-mod buttons;
+pub mod buttons;
 pub mod receivers;
 mod words;
 

@@ -75,7 +75,8 @@ fn router(intake: Intake) -> Router {
 }
 
 /// Why a request is turned away: its status, the label of metrics, and what to do about it.
-struct Refusal(StatusCode, &'static str, String);
+#[derive(Debug)]
+pub(super) struct Refusal(pub StatusCode, pub &'static str, pub String);
 
 impl Refusal {
     fn new(status: StatusCode, reason: &'static str, text: impl Into<String>) -> Self {
@@ -136,7 +137,7 @@ async fn take(intake: &Intake, name: &str, request: Request) -> Result<&'static 
     keep(intake, alertmanager, payload).await
 }
 
-fn read(body: &[u8]) -> Result<Payload, Refusal> {
+pub(super) fn read(body: &[u8]) -> Result<Payload, Refusal> {
     let payload: Payload = serde_json::from_slice(body).map_err(|error| {
         Refusal::new(StatusCode::BAD_REQUEST, "malformed", format!("the body is no webhook of Alertmanager: {error}"))
     })?;

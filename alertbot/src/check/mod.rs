@@ -1,0 +1,63 @@
+//! `alertbot check`: everything that can be known to be wrong before an alert comes, and what would be sent.
+//!
+//! What the file says is read by [`crate::config`]; here are the faults that only its consequences show: a template that does
+//! not work, a night with nobody on duty, somebody who is called by a way that he does not have.
+
+mod duty;
+mod preview;
+
+#[cfg(test)]
+mod tests;
+
+use std::fmt::Write;
+
+use jiff::Timestamp;
+
+use crate::{
+    config::{Config, document::Fault},
+    message::{context::NAMES, render::Shape, validate},
+};
+
+pub use preview::{preview, preview_payload};
+
+/// Templates that cannot work: the server does not start with one.
+pub fn templates(config: &Config, now: Timestamp) -> Vec<Fault> {
+    validate::faults(&config.templates, now)
+}
+
+/// Duties that nobody has, and people who cannot be called. The server says them in its log and starts all the same: a gap
+/// next month is no reason to be mute tonight.
+pub fn duties(config: &Config, now: Timestamp) -> Vec<Fault> {
+    let mut faults = duty::gaps(config, now);
+    faults.extend(duty::unreachable(config));
+    faults.sort_by_key(|fault| fault.line);
+    faults
+}
+
+/// All of them, in the order of the file.
+pub fn faults(config: &Config, now: Timestamp) -> Vec<Fault> {
+    let mut faults = templates(config, now);
+    faults.extend(duties(config, now));
+    faults.sort_by_key(|fault| fault.line);
+    faults
+}
+
+/// The built-in templates and every name that templates know.
+pub fn template_help() -> String {
+    let mut help =
+        String::from("# Templates (minijinja, the syntax of Jinja). Put your own under `templates` in the configuration.\n");
+    for shape in Shape::ALL {
+        let _ = write!(help, "\n## templates.{}\n\n{}", shape.name(), shape.built_in());
+    }
+    help.push_str("\n## What templates know\n\n");
+    for (name, meaning) in NAMES {
+        let _ = writeln!(help, "{name:<14} {meaning}");
+    }
+    help.push_str(
+        "\n{{ url|link(\"words\") }} makes a link, or the bare words where the address is none that Telegram follows.\n",
+    );
+    help.push_str(
+        "Values are escaped and isolated as they enter the text. An SMS ends with the code to answer with, which is added.\n",
+    );
+    help
+}

@@ -1,0 +1,174 @@
+//! What would be sent, as text: which routes a group takes, what each chat reads, who is called when.
+
+use std::fmt::Write;
+
+use jiff::{SignedDuration, Timestamp};
+
+use crate::{
+    config::{Means, Person},
+    desk::{Book, book::Hush, hear},
+    incident::{Incident, Phase},
+    message::{
+        Reader,
+        age::{Age, clock},
+        catalogue::{Saying, say},
+        markup,
+        render::Shape,
+        samples::samples,
+        sms, telephone,
+    },
+    notify::Address,
+    sender::buttons,
+    webhook::{Alert, Payload, payload::VERSION},
+};
+
+/// Of every sample.
+pub fn preview(book: &Book, now: Timestamp) -> String {
+    let Some(alertmanager) = book.config.alertmanagers.first() else { return String::new() };
+    let mut text = String::new();
+    for sample in samples(now) {
+        let _ = writeln!(text, "== {}", sample.name);
+        let mut incident = sample.incident.clone();
+        incident.source.clone_from(&alertmanager.name);
+        let payload = payload_of(&incident);
+        incident.routes = book.routes(&alertmanager.name, &payload).iter().map(|route| route.name.clone()).collect();
+        text.push_str(&of_incident(book, &incident, now));
+        text.push('\n');
+    }
+    text
+}
+
+/// Of a payload that the user gives, as it would come to the first Alertmanager's webhook.
+pub fn preview_payload(book: &Book, payload: Payload, now: Timestamp) -> String {
+    let Some(alertmanager) = book.config.alertmanagers.first() else { return String::new() };
+    let hear = hear::take(book, &alertmanager.name, payload);
+    let mut incident = hear.blank(SAMPLE_CODE, now);
+    let rules = book.rules(&incident);
+    incident.begin(&hear.observation, now, &rules);
+    of_incident(book, &incident, now)
+}
+
+const SAMPLE_CODE: u32 = 4711;
+
+fn of_incident(book: &Book, incident: &Incident, now: Timestamp) -> String {
+    let mut text = String::new();
+    let _ = writeln!(text, "routes: {}", listed(&incident.routes));
+    for address in book.chats(incident) {
+        let chat = book.config.chats.iter().find(|chat| Book::chat_address(chat) == address);
+        let name = chat.map_or("?", |chat| &chat.name);
+        let sound = match book.hush(&address, incident.severity, now) {
+            Hush::Loud => String::new(),
+            Hush::Mute => ", without a sound now (quiet hours)".into(),
+            Hush::Hold(until) => format!(", held until {} (quiet hours)", clock(until, now, &book.time_zone(&address))),
+        };
+        let _ = writeln!(text, "at once, into chat {name}{sound}:");
+        text.push_str(&card(book, incident, &book.reader(&address, now)));
+    }
+    escalation(book, incident, now, &mut text);
+    text
+}
+
+fn card(book: &Book, incident: &Incident, reader: &Reader) -> String {
+    let rendered = book.messages.render(Shape::Telegram, incident, reader);
+    let mut text = indented(&markup::plain(&rendered.text));
+    for row in buttons::card(incident, reader.language) {
+        let row: Vec<String> = row.iter().map(|button| format!("[{}]", button.text)).collect();
+        let _ = writeln!(text, "    {}", row.join(" "));
+    }
+    text
+}
+
+fn escalation(book: &Book, incident: &Incident, now: Timestamp, text: &mut String) {
+    let Some(policy) = book.escalation(incident).filter(|_| incident.phase == Phase::Firing) else { return };
+    let _ = writeln!(text, "escalation {}, {} rounds, until somebody acknowledges:", policy.name, policy.rounds);
+    let mut at = now;
+    let mut shown = Vec::new();
+    for step in &policy.steps {
+        at = SignedDuration::try_from(step.after).ok().and_then(|wait| at.checked_add(wait).ok()).unwrap_or(at);
+        let people = book.people_of(step, at);
+        let mut told: Vec<String> = step.chats.iter().map(|chat| format!("chat {chat}")).collect();
+        told.extend(people.iter().map(|person| {
+            let ways: Vec<&str> =
+                step.by.iter().filter(|means| person.can_be_reached(**means)).map(|means| means.name()).collect();
+            format!("{} by {}", person.name, listed(&ways))
+        }));
+        let wait = say(crate::config::Language::English, Saying::Age(Age::between(now, at)));
+        let _ = writeln!(text, "  after {wait}: {}", listed(&told));
+        for person in people {
+            for means in step.by.iter().filter(|means| **means != Means::Telegram) {
+                phone(book, incident, person, *means, at, &mut shown, text);
+            }
+        }
+    }
+    if policy.then_everyone {
+        let everyone: Vec<&str> = book.everyone().iter().map(|person| &*person.name).collect();
+        let _ = writeln!(text, "  then everyone: {}", listed(&everyone));
+    }
+}
+
+/// Each text once, although several people get it.
+fn phone(
+    book: &Book,
+    incident: &Incident,
+    person: &Person,
+    means: Means,
+    at: Timestamp,
+    shown: &mut Vec<String>,
+    text: &mut String,
+) {
+    let Some(address) = Book::person_address(person, means) else { return };
+    let reader = book.reader(&address, at);
+    let parts = match &address {
+        Address::Phone { provider, .. } => book.config.provider(provider).map_or(1, |provider| provider.parts as usize),
+        Address::Telegram { .. } => return,
+    };
+    let incidents = std::slice::from_ref(incident);
+    let said = match means {
+        Means::Sms => telephone::sms(&book.messages, incidents, &reader, parts).text,
+        _ => telephone::voice(&book.messages, incidents, &reader).text,
+    };
+    if shown.contains(&said) {
+        return;
+    }
+    let count = match means {
+        Means::Sms => format!("sms, {} of at most {parts} parts, {}", sms::parts(&said), sms::Alphabet::of(&said).name()),
+        _ => "voice".into(),
+    };
+    let _ = write!(text, "    {count}:\n{}", indented(&said));
+    shown.push(said);
+}
+
+fn listed(names: &[impl AsRef<str>]) -> String {
+    if names.is_empty() {
+        return "nobody".into();
+    }
+    names.iter().map(AsRef::as_ref).collect::<Vec<_>>().join(", ")
+}
+
+fn indented(text: &str) -> String {
+    text.lines().map(|line| if line.is_empty() { "\n".to_owned() } else { format!("    {line}\n") }).collect()
+}
+
+fn payload_of(incident: &Incident) -> Payload {
+    let alerts = incident.alerts.iter().map(|(fingerprint, alert)| Alert {
+        status: alert.status,
+        labels: alert.labels.clone(),
+        annotations: alert.annotations.clone(),
+        starts_at: alert.starts_at,
+        ends_at: alert.ends_at,
+        generator_url: alert.generator_url.to_string(),
+        fingerprint: fingerprint.clone(),
+    });
+    Payload {
+        version: VERSION.into(),
+        group_key: incident.group_key.clone(),
+        truncated_alerts: 0,
+        status: crate::webhook::Status::Firing,
+        receiver: incident.receiver.clone(),
+        group_labels: incident.group_labels.clone(),
+        common_labels: incident.common_labels(),
+        common_annotations: incident.common_annotations(),
+        external_url: incident.external_url.clone(),
+        alerts: alerts.collect(),
+    }
+}
