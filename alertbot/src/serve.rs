@@ -269,6 +269,10 @@ async fn gauge(desk: Desk, clock: Clock, metrics: AlertbotMetrics, health: Healt
         }
         metrics.people.ready.set(i64::from(health.is_ready()));
         metrics.incident.clock_stepped.set(clock.stepped_seconds());
+        for schedule in &desk.book.config.schedules {
+            let on_duty = desk.book.on_duty(&schedule.name, clock.now()).is_some();
+            metrics.people.on_duty.with_label_values(&[&schedule.name]).set(i64::from(on_duty));
+        }
         if let Ok(counts) = incidents::count_open(&desk.readers).await {
             for (phase, phase_name) in [(0, "firing"), (1, "acknowledged")] {
                 for severity in crate::incident::Severity::ALL {

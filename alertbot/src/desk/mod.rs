@@ -217,6 +217,7 @@ impl Job for Housekeeping {
 
     async fn perform(&mut self, work: &mut Work) -> anyhow::Result<Self::Answer> {
         let removed = housekeeping::remove_old(&mut work.connection, self.horizon).await?;
+        housekeeping::give_back(&mut work.connection).await?;
         let (used, free) = housekeeping::size(&mut work.connection).await?;
         Ok((removed, used, free))
     }

@@ -10,6 +10,9 @@ const AT_ONCE: i64 = 500;
 /// Pages given back to the disk at a time.
 const VACUUM_PAGES: &str = "PRAGMA incremental_vacuum(500)";
 
+/// Free pages that the file keeps for what comes next (1 MiB).
+const FREE_PAGES_KEPT: i64 = 256;
+
 /// Removes some of what ended before `horizon`. Returns how many rows went; zero when nothing is left to remove.
 pub async fn remove_old(connection: &mut SqliteConnection, horizon: Timestamp) -> sqlx::Result<u64> {
     let mut removed = 0;
@@ -27,9 +30,12 @@ pub async fn remove_old(connection: &mut SqliteConnection, horizon: Timestamp) -
     Ok(removed)
 }
 
-/// Gives some of the free pages back. Outside a transaction.
+/// Gives some of the free pages back, when enough of them are free that the file will not need them at once.
 pub async fn give_back(connection: &mut SqliteConnection) -> sqlx::Result<()> {
-    sqlx::query(VACUUM_PAGES).fetch_all(&mut *connection).await?;
+    let free: i64 = sqlx::query("PRAGMA freelist_count").fetch_one(&mut *connection).await?.try_get(0)?;
+    if free > FREE_PAGES_KEPT {
+        sqlx::query(VACUUM_PAGES).fetch_all(&mut *connection).await?;
+    }
     sqlx::query("PRAGMA optimize").fetch_all(connection).await?;
     Ok(())
 }
@@ -40,4 +46,50 @@ pub async fn size(connection: &mut SqliteConnection) -> sqlx::Result<(i64, i64)>
     let free: i64 = sqlx::query("PRAGMA freelist_count").fetch_one(&mut *connection).await?.try_get(0)?;
     let bytes: i64 = sqlx::query("PRAGMA page_size").fetch_one(connection).await?.try_get(0)?;
     Ok(((pages - free) * bytes, free * bytes))
+}
+
+#[cfg(test)]
+mod tests {
+    use sqlx::{Connection, Executor};
+
+    use super::*;
+    use crate::store::{Store, outbox};
+
+    #[tokio::test]
+    async fn what_is_old_goes_and_the_file_shrinks_but_what_is_open_or_waits_stays() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut connection = Store::open(&folder.path().join("a.db"), 1 << 30).await.unwrap().writer;
+        // 2,000 of the year 2001 that have ended, one that is open, and one that ended later.
+        connection
+            .execute(
+                "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 2002)
+                 INSERT INTO incidents (id, source, receiver, group_key, code, phase, severity, opened_at, ended_at, document)
+                 SELECT i, 's', 'r', i, i, iif(i = 2001, 0, 2), 1, 1000000000000,
+                        iif(i = 2001, NULL, iif(i = 2002, 3000000000000, 1000000000000)), printf('%.*c', 3000, 'x') FROM n;
+                 INSERT INTO audit (at, actor, action, detail) VALUES (1000000000000, 'a', 'b', ''), (3000000000000, 'a', 'b', '');
+                 INSERT INTO outbox (incident, address, kind, urgency, body, since, not_before, digestible, state, called_at)
+                 VALUES (NULL, '{}', 'text', 1, '{}', 1, 1, 0, 2, 1000000000000), (NULL, '{}', 'text', 1, '{}', 1, 1, 0, 0, NULL)",
+            )
+            .await
+            .unwrap();
+        let horizon = Timestamp::from_millisecond(2_000_000_000_000).unwrap();
+        let (before, _) = size(&mut connection).await.unwrap();
+        let mut removed = 0;
+        loop {
+            let mut transaction = connection.begin().await.unwrap();
+            let some = remove_old(&mut transaction, horizon).await.unwrap();
+            give_back(&mut transaction).await.unwrap();
+            transaction.commit().await.unwrap();
+            removed += some;
+            if some == 0 {
+                break;
+            }
+        }
+        let (used, free) = size(&mut connection).await.unwrap();
+        assert_eq!(removed, 2000 + 1 + 1);
+        assert!(used < before / 10 && free < before / 2, "of {before} bytes {used} are used and {free} are free");
+        let left: i64 =
+            sqlx::query("SELECT count(*) FROM incidents").fetch_one(&mut connection).await.unwrap().try_get(0).unwrap();
+        assert_eq!((left, outbox::count_queued(&mut connection).await.unwrap()), (2, 1));
+    }
 }

@@ -51,6 +51,8 @@ pub struct Settings {
     pub ports: [u16; 2],
     /// Chats beside the two of the demonstration: names and ids.
     pub more_chats: Vec<(String, i64)>,
+    /// What `${ALERTBOT_HEARTBEAT_URL}` is.
+    pub heartbeat: Option<String>,
 }
 
 pub const ROUTES: &str = "
@@ -69,6 +71,7 @@ impl Settings {
             store_bytes: "1GiB",
             ports: [0, 0],
             more_chats: Vec::new(),
+            heartbeat: None,
         }
     }
 
@@ -107,18 +110,20 @@ chats:
         )
     }
 
-    pub fn variables() -> Vec<(&'static str, String)> {
-        vec![
+    pub fn variables(&self) -> Vec<(&'static str, String)> {
+        let heartbeat = self.heartbeat.clone().map(|url| ("ALERTBOT_HEARTBEAT_URL", url));
+        let always = [
             ("ALERTBOT_WEBHOOK_TOKEN", WEBHOOK_TOKEN.into()),
             ("ALERTBOT_TELEGRAM_TOKEN", Seed::demo().bots[0].token.clone()),
             ("ALERTBOT_SHUTDOWN_DEADLINE", "10s".into()),
-        ]
+        ];
+        always.into_iter().chain(heartbeat).collect()
     }
 }
 
 impl Bot {
     pub async fn start(settings: &Settings) -> Self {
-        let config = match config::parse("test.yaml", &settings.yaml(), Settings::variables()) {
+        let config = match config::parse("test.yaml", &settings.yaml(), settings.variables()) {
             Ok(config) => config,
             Err(faults) => panic!("{faults}"),
         };

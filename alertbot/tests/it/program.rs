@@ -42,7 +42,7 @@ impl Program {
         words.push(program.into());
         words.extend(own);
         let launched = PathBuf::from(words.remove(0));
-        let variables = Settings::variables().into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+        let variables = settings.variables().into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
         let launch = Launch::new("alertbot", launched, words, variables, StopSignal::Kill);
         let mut process = Process::start(&launch, self.folder.path()).unwrap();
         let (client, ready) = (self.client.clone(), format!("{}/readyz", self.admin));
