@@ -49,7 +49,7 @@ pub struct Listeners {
 /// How long the state machine's clock sleeps at most: a step is never later than this.
 const LONGEST_SLEEP: Duration = Duration::from_secs(5);
 /// A handover is said this late at most.
-const HANDOVERS_EVERY: Duration = Duration::from_secs(15);
+const HANDOVERS_EVERY: Duration = Duration::from_secs(5);
 const HOUSEKEEPING_EVERY: Duration = Duration::from_secs(600);
 const GAUGES_EVERY: Duration = Duration::from_secs(5);
 /// A request for updates is held so long, and then needs its time like any other.

@@ -5,5 +5,8 @@ pub mod labels;
 pub mod payload;
 pub mod server;
 
+#[cfg(test)]
+mod fuzz;
+
 pub use labels::Labels;
 pub use payload::{Alert, Payload, Status};

@@ -18,3 +18,4 @@ mod people;
 mod silences;
 mod storm;
 mod watchdog;
+mod words;
