@@ -78,7 +78,7 @@ fn alertbot(settings: &Settings, folder: &tempfile::TempDir, words: &[&str]) -> 
     let file = folder.path().join("alertbot.yaml");
     std::fs::write(&file, settings.yaml()).unwrap();
     let mut command = Command::new(env!("CARGO_BIN_EXE_alertbot"));
-    command.args(words).arg("--config").arg(&file).env_clear().envs(Settings::variables());
+    command.args(words).arg("--config").arg(&file).env_clear().envs(settings.variables());
     command.output().unwrap()
 }
 
