@@ -5,10 +5,16 @@ use std::io::{self, Write};
 
 use age::{stream::StreamWriter, x25519};
 use sha2::{Digest, Sha256};
-use zstd::stream::raw::{Encoder, InBuffer, Operation, OutBuffer};
+use zstd::stream::raw::{CParameter, Encoder, InBuffer, Operation, OutBuffer};
 
 /// What the compressor writes before it is handed on.
 const COMPRESSED_BYTES: usize = 128 << 10;
+
+/// The level that is shipped looks for matches of 7 bytes and more. Rows are full of shorter ones: with 6 it stores a few
+/// per cent less of every kind of data that was tried, for a tenth to a third more of its time, where the next level takes
+/// twice that.
+const FASTEST_LEVEL: i32 = 1;
+const FASTEST_MIN_MATCH: u32 = 6;
 
 /// Seals one thing after the other; the compressor's memory is used again. One for each thread.
 pub struct Sealer {
@@ -50,11 +56,11 @@ impl Sealer {
     /// # Errors
     /// When there is no memory for the compressor.
     pub fn new(level: i32, recipients: &[x25519::Recipient]) -> io::Result<Self> {
-        Ok(Self {
-            encoder: Encoder::new(level)?,
-            compressed: Vec::with_capacity(COMPRESSED_BYTES),
-            recipients: recipients.to_vec(),
-        })
+        let mut encoder = Encoder::new(level)?;
+        if level == FASTEST_LEVEL {
+            encoder.set_parameter(CParameter::MinMatch(FASTEST_MIN_MATCH))?;
+        }
+        Ok(Self { encoder, compressed: Vec::with_capacity(COMPRESSED_BYTES), recipients: recipients.to_vec() })
     }
 
     /// Begins a thing; what was begun before and not finished is forgotten.

@@ -1,7 +1,7 @@
 //! The agent beside the tools that people use: time, processor time, bytes stored, memory. Prints a table and merges its keys
 //! into `target/bench.json`.
 //!
-//! `cargo bench -p backup`; `-- --quick` for a look, `-- --only easy,hard,3gb,restore,many` for parts. The definitions:
+//! `cargo bench -p backup`; `-- --quick` for a look, `-- --only easy,hard,3gb,many` for parts. The definitions:
 //! - The same server (durable, its default but for memory), the same store, the same uploader for the others, in turns that
 //!   alternate, after a round that does not count. A figure is a quotient of medians.
 //! - Processor time is that of the client's processes, the server with its sessions, and the store.
@@ -27,7 +27,7 @@ use backup::{
     store::Store,
 };
 use clap::{Parser, Subcommand};
-use local_parts::S3Access;
+use local_parts::{S3Access, find_program};
 use measure::Cost;
 use place::{BUCKET, Place};
 use service_kit::metrics::Metrics;
@@ -40,10 +40,13 @@ struct Arguments {
     /// Small data, two rounds: a look, no figures.
     #[arg(long)]
     quick: bool,
-    #[arg(long, value_delimiter = ',', default_value = "easy,hard,3gb")]
+    #[arg(long, value_delimiter = ',', default_value = "easy,hard,3gb,many")]
     only: Vec<String>,
     #[arg(long, default_value_t = 5)]
     rounds: usize,
+    /// No restores and drills.
+    #[arg(long)]
+    no_restores: bool,
     /// Cargo gives this to every benchmark.
     #[arg(long, hide = true)]
     bench: bool,
@@ -113,7 +116,7 @@ async fn main() -> Result<()> {
         match part.as_str() {
             "easy" => {
                 bench.place.compressible("easy", size).await?;
-                bench.sides("easy", "", rounds, true, &mut keys).await?;
+                bench.sides("easy", "", rounds, !arguments.no_restores, &mut keys).await?;
             }
             "hard" => {
                 bench.place.hard("hard", size).await?;
@@ -123,11 +126,16 @@ async fn main() -> Result<()> {
                 bench.place.compressible("large", 3.0 * size).await?;
                 bench.memory("large", ".3gb", &mut keys).await?;
             }
+            "many" => {
+                let share = if arguments.quick { 10 } else { 1 };
+                bench.place.many("many", 10_000 / share, 100_000 / share).await?;
+                bench.sides("many", ".many", rounds.min(2), false, &mut keys).await?;
+            }
             other => anyhow::bail!("there is no part {other}"),
         }
     }
     println!("\nchecksums of requests: as shipped (when_supported)");
-    merge(Path::new("target/bench.json"), &keys)
+    merge(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/bench.json"), &keys)
 }
 
 /// Parts, and how the commands are written.
@@ -153,6 +161,13 @@ impl Bench {
         let script = script.replace("upload", &format!("{own} upload")).replace("download", &format!("{own} download"));
         let mut command = Command::new("bash");
         command.args(["-c", &format!("set -euo pipefail; {script}")]);
+        command.envs([
+            ("RESTIC_REPOSITORY", format!("s3:{}/{BUCKET}/restic", self.access.endpoint)),
+            ("RESTIC_PASSWORD", "bench".to_owned()),
+            ("RESTIC_CACHE_DIR", self.folder.path().join("restic").display().to_string()),
+            ("AWS_ACCESS_KEY_ID", self.access.access_key.clone()),
+            ("AWS_SECRET_ACCESS_KEY", self.access.secret_key.clone()),
+        ]);
         command.env(ACCESS_VARIABLE, serde_json::to_string(&self.access)?).current_dir(self.folder.path());
         Ok(command)
     }
@@ -205,6 +220,10 @@ impl Bench {
             tools.rotate_left(turn);
             for (tool, script) in tools {
                 let url = self.place.postgres.url_of(database);
+                if script.is_some_and(|script| script.contains("restic")) && find_program("restic").is_err() {
+                    println!("restic is not installed: not measured");
+                    continue;
+                }
                 let command = match script {
                     None => self.agent(database, &["run"]),
                     Some(script) => self.pipe(&script.replace("URL", &url))?,

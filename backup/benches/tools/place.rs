@@ -29,6 +29,7 @@ impl Place {
             .set("maintenance_work_mem", "128MB")
             .set("max_wal_size", "4GB")
             .set("checkpoint_timeout", "30min")
+            .set("max_locks_per_transaction", "256")
             .set("autovacuum", "off");
         let (postgres, store) = (Postgres::start(options).await?, ObjectStore::start().await?);
         store.create_bucket(BUCKET).await?;
@@ -75,6 +76,26 @@ impl Place {
              VACUUM ANALYZE"
         );
         self.make(name, &statement).await
+    }
+
+    /// Many small things: `relations` tables of one row, `objects` large objects of 32 bytes.
+    pub async fn many(&self, name: &str, relations: u32, objects: u32) -> Result<()> {
+        self.postgres.create_database(name).await?;
+        let mut session = self.session(name).await?;
+        // In several transactions: each table that is made is a lock until its end.
+        for from in (0..relations).step_by(500) {
+            let to = relations.min(from + 500) - 1;
+            let tables = format!(
+                "DO $$BEGIN FOR n IN {from}..{to} LOOP EXECUTE format('CREATE TABLE t%s AS SELECT %s AS id', n, n); END LOOP; END$$"
+            );
+            session.execute(sqlx::AssertSqlSafe(tables)).await?;
+        }
+        let made = format!(
+            "SELECT count(lo_from_bytea(0, decode(md5(n::text) || md5(n::text), 'hex'))) FROM generate_series(1, {objects}) n"
+        );
+        session.execute(sqlx::AssertSqlSafe(made)).await?;
+        session.execute("CHECKPOINT").await?;
+        Ok(())
     }
 
     async fn make(&self, name: &str, statements: &str) -> Result<()> {

@@ -5,10 +5,12 @@ use std::collections::BTreeMap;
 use crate::measure::{Cost, median};
 
 /// Name, and the pipe; without one it is the agent.
-pub const BACKUPS: [(&str, Option<&str>); 4] = [
+pub const BACKUPS: [(&str, Option<&str>); 5] = [
     ("backup", None),
     ("pg_dump -Fc", Some("pg_dump -Fc 'URL' | upload 'pg_dump -Fc/archive'")),
     ("pg_dump | zstd", Some("pg_dump 'URL' | zstd -q -3 -T2 | upload 'pg_dump | zstd/script'")),
+    // Into a repository of its own each time: deduplication over days is not what is measured.
+    ("restic", Some("restic -q init; pg_dump 'URL' | restic -q backup --stdin")),
     ("pg_dump -Fd -j2", Some("pg_dump -Fd -j2 -f fd 'URL'; upload-folder 'pg_dump -Fd -j2' fd")),
 ];
 
