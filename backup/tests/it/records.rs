@@ -138,7 +138,8 @@ async fn a_run_that_is_killed_at_any_moment_costs_nothing_but_itself() {
     session.execute(rows).await.unwrap();
     let store = store_settings().await;
     let agent = agent_in(&source, &store, &[("BACKUP_LEASE", "1s")]);
-    let start = |arguments: &[&str]| program(&source, &store, &[("BACKUP_LEASE", "1s")], arguments);
+    let start =
+        |arguments: &[&str]| program(&source, &store, &[("BACKUP_LEASE", "1s"), ("BACKUP_PRUNE_AFTER_RUN", "false")], arguments);
     let begun = Instant::now();
     take(&agent).await.unwrap();
     let whole = begun.elapsed();

@@ -141,7 +141,7 @@ async fn a_backup_that_is_not_what_it_says_fails() {
         let verdict = drill(&reader(&store, &lying), &options(place(), &[])).await;
         assert!(!verdict.passed && verdict.faults.iter().any(|fault| fault.contains(told)), "{told}: {:?}", verdict.faults);
     }
-    let lane = &manifest.lanes[&0][1];
+    let lane = &manifest.lanes[&0][0];
     let mut bytes = store.get(&lane.key, 1 << 24).await.unwrap().to_vec();
     bytes[1000] ^= 1;
     store.put(&lane.key, bytes.into(), Replace::Yes).await.unwrap();
