@@ -3,6 +3,7 @@
 pub mod address;
 pub mod outcome;
 pub mod phone;
+pub mod sms;
 pub mod telegram;
 
 pub use address::Address;

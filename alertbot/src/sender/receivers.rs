@@ -6,7 +6,7 @@ use anyhow::Context;
 
 use crate::{
     config::Config,
-    notify::{Phone, telegram::Telegram},
+    notify::{Phone, sms, telegram::Telegram},
 };
 
 /// Bots and providers.
@@ -24,6 +24,14 @@ impl Receivers {
         for bot in &config.bots {
             let telegram = Telegram::new(&bot.token, &bot.api_url, bot.proxy.as_ref(), bot.timeout);
             receivers.bots.insert(bot.name.clone(), telegram.with_context(|| format!("bot {}", bot.name))?);
+        }
+        for provider in &config.providers {
+            let callback_url =
+                config.public_url.as_ref().zip(provider.callback_token.as_ref()).map(|(public, token)| {
+                    format!("{}/phone/{}/{}", public.trim_end_matches('/'), provider.name, token.expose())
+                });
+            let phone = sms::build(provider, callback_url).with_context(|| format!("provider {}", provider.name))?;
+            receivers.phones.insert(provider.name.clone(), phone);
         }
         Ok(receivers)
     }

@@ -1,0 +1,229 @@
+//! Any provider that takes one HTTP request per message: the request is templates, the answer is read by rules. Presets fill in
+//! what the configuration does not say.
+//!
+//! It is called back with a query, a form or JSON: `reference` (or `id`, `messageid`, `message-id`) with `status`; or `from` (or
+//! `msisdn`) with `text` (or `message`).
+
+use std::collections::BTreeMap;
+
+use anyhow::Context;
+use minijinja::{Environment, UndefinedBehavior, context};
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use reqwest::{
+    Method,
+    header::{HeaderMap, HeaderName, HeaderValue},
+};
+use service_kit::config::Secret;
+
+use super::{
+    fields::Fields,
+    preset,
+    wire::{Answer, Wire, told},
+};
+use crate::{
+    config,
+    message::sms::Alphabet,
+    notify::{Call, Callback, CallbackFault, CallbackRequest, Medium, Outcome, Phone, Report, phone::Sending},
+};
+
+const URL: &str = "url";
+const BODY: &str = "body";
+const HEADER: &str = "header ";
+const SUCCESS: &[u16] = &[200, 201, 202];
+/// Templates are small; one that runs longer is broken.
+const FUEL: u64 = 50_000;
+const REFERENCE: &[&str] = &["reference", "messageid", "message-id", "message_id", "id"];
+const FROM: &[&str] = &["from", "msisdn", "sender"];
+const TEXT: &[&str] = &["text", "message", "body"];
+
+pub(super) struct Generic {
+    wire: Wire,
+    templates: Environment<'static>,
+    headers: Vec<String>,
+    method: Method,
+    has_body: bool,
+    from: Option<String>,
+    secrets: BTreeMap<String, Secret>,
+    callback_url: Option<String>,
+    rules: Rules,
+    voice: bool,
+}
+
+/// What an answer means.
+#[derive(Debug)]
+struct Rules {
+    success_statuses: Vec<u16>,
+    success_pointer: Option<String>,
+    success_values: Vec<String>,
+    id_pointer: Option<String>,
+    retry_statuses: Vec<u16>,
+    retry_values: Vec<String>,
+}
+
+impl Generic {
+    pub fn new(wire: Wire, settings: &config::Generic, callback_url: Option<String>) -> anyhow::Result<Self> {
+        let known = settings.preset.map(preset::known);
+        let mut templates = Environment::new();
+        templates.set_undefined_behavior(UndefinedBehavior::Strict);
+        templates.set_fuel(Some(FUEL));
+        templates.add_filter("urlencode", |text: String| utf8_percent_encode(&text, NON_ALPHANUMERIC).to_string());
+        let mut add = |name: String, template: String| {
+            let context = format!("the template of {name}");
+            templates.add_template_owned(name, template).context(context)
+        };
+        let url = settings.url.clone().or_else(|| known.map(|known| known.url.to_owned())).context("there is no url")?;
+        add(URL.to_owned(), url)?;
+        let body = settings.body.clone().or_else(|| known.map(|known| known.body.to_owned()));
+        let has_body = body.is_some();
+        add(BODY.to_owned(), body.unwrap_or_default())?;
+        let mut headers: BTreeMap<String, String> =
+            known.iter().flat_map(|known| known.headers).map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        headers.extend(settings.headers.iter().map(|(name, value)| (name.to_lowercase(), value.clone())));
+        for (name, value) in &headers {
+            HeaderName::try_from(name).with_context(|| format!("{name:?} is no name of a header"))?;
+            add(format!("{HEADER}{name}"), value.clone())?;
+        }
+        let method = settings.method.clone().unwrap_or_else(|| if has_body { "POST" } else { "GET" }.to_owned());
+        let method =
+            Method::from_bytes(method.to_uppercase().as_bytes()).with_context(|| format!("{method:?} is no HTTP method"))?;
+        Ok(Self {
+            wire,
+            templates,
+            headers: headers.into_keys().collect(),
+            method,
+            has_body,
+            from: settings.from.clone(),
+            secrets: settings.secrets.clone(),
+            callback_url,
+            rules: Rules::new(settings, known),
+            voice: settings.voice,
+        })
+    }
+
+    /// A template that fails says where and never shows a value.
+    fn rendered(&self, name: &str, call: &Call) -> Result<String, Outcome> {
+        let secrets: BTreeMap<String, String> =
+            self.secrets.iter().map(|(name, secret)| (name.clone(), secret.expose().to_owned())).collect();
+        let digits = call.number.trim_start_matches('+');
+        let values = context! {
+            number => call.number.clone(),
+            digits => digits,
+            local => digits.strip_prefix("98").map_or_else(|| format!("00{digits}"), |rest| format!("0{rest}")),
+            text => call.text.clone(),
+            unicode => Alphabet::of(&call.text) == Alphabet::Ucs2,
+            id => call.id,
+            from => self.from.clone(),
+            callback_url => self.callback_url.clone(),
+            secrets => secrets,
+        };
+        let rendered = self.templates.get_template(name).and_then(|template| template.render(values));
+        rendered
+            .map_err(|error| Outcome::Refused { reason: format!("the template of {name} failed: {}", error.kind()), dead: false })
+    }
+
+    async fn send_one(&self, call: &Call) -> Outcome {
+        match self.request(call).await {
+            Ok(answer) => self.rules.outcome(&answer),
+            Err(outcome) => outcome,
+        }
+    }
+
+    async fn request(&self, call: &Call) -> Result<Answer, Outcome> {
+        if self.voice != (call.medium == Medium::Voice) {
+            let reason = if self.voice { "this provider only calls" } else { "this provider does not call" };
+            return Err(Outcome::Refused { reason: reason.to_owned(), dead: false });
+        }
+        let mut headers = HeaderMap::new();
+        for name in &self.headers {
+            let value = HeaderValue::try_from(self.rendered(&format!("{HEADER}{name}"), call)?);
+            let (Ok(name), Ok(mut value)) = (HeaderName::try_from(name), value) else {
+                return Err(Outcome::Refused { reason: format!("the header {name} holds what a header cannot"), dead: false });
+            };
+            value.set_sensitive(true);
+            headers.insert(name, value);
+        }
+        let mut request = self.wire.client.request(self.method.clone(), self.rendered(URL, call)?).headers(headers);
+        if self.has_body {
+            request = request.body(self.rendered(BODY, call)?);
+        }
+        self.wire.ask(request).await
+    }
+}
+
+impl Rules {
+    fn new(settings: &config::Generic, known: Option<&preset::Known>) -> Self {
+        let owned = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect();
+        let or_known = |own: &Vec<String>, of: fn(&preset::Known) -> &'static [&'static str]| match known {
+            Some(known) if own.is_empty() => owned(of(known)),
+            _ => own.clone(),
+        };
+        let pointer = |own: &Option<String>, of: fn(&preset::Known) -> &'static str| {
+            own.clone().or_else(|| known.map(|known| of(known).to_owned()))
+        };
+        Self {
+            success_statuses: if settings.success_statuses.is_empty() {
+                SUCCESS.to_vec()
+            } else {
+                settings.success_statuses.clone()
+            },
+            success_pointer: pointer(&settings.success_pointer, |known| known.success_pointer),
+            success_values: or_known(&settings.success_values, |known| known.success_values),
+            id_pointer: pointer(&settings.id_pointer, |known| known.id_pointer),
+            retry_statuses: settings.retry_statuses.clone(),
+            retry_values: or_known(&settings.retry_values, |known| known.retry_values),
+        }
+    }
+
+    fn outcome(&self, answer: &Answer) -> Outcome {
+        let json = answer.json();
+        let at = |pointer: &Option<String>| told(json.as_ref()?.pointer(pointer.as_ref()?)?);
+        let value = at(&self.success_pointer);
+        if value.as_ref().is_some_and(|value| self.retry_values.contains(value)) || self.retry_statuses.contains(&answer.status) {
+            return Outcome::TryAgain { reason: format!("HTTP {}, value {}", answer.status, value.as_deref().unwrap_or("none")) };
+        }
+        if !self.success_statuses.contains(&answer.status) {
+            return answer.failure("");
+        }
+        let accepted = self.success_pointer.is_none() || value.as_ref().is_some_and(|value| self.success_values.contains(value));
+        if accepted {
+            return Outcome::Delivered { reference: at(&self.id_pointer).unwrap_or_default() };
+        }
+        Outcome::Refused { reason: format!("HTTP {}, value {}", answer.status, value.as_deref().unwrap_or("none")), dead: false }
+    }
+}
+
+impl Phone for Generic {
+    fn send<'a>(&'a self, call: &'a Call) -> Sending<'a, Outcome> {
+        Box::pin(self.send_one(call))
+    }
+
+    fn probe(&self) -> Sending<'_, bool> {
+        // To the bare host: nothing there sends a message.
+        let nobody = Call { id: 0, medium: Medium::Sms, number: "+0".to_owned(), text: String::new() };
+        Box::pin(async move {
+            let Ok(url) = self.rendered(URL, &nobody) else { return false };
+            let Ok(mut url) = reqwest::Url::parse(&url) else { return false };
+            url.set_path("/");
+            url.set_query(None);
+            self.wire.answers(self.wire.client.get(url)).await
+        })
+    }
+
+    fn callback(&self, request: &CallbackRequest) -> Result<Vec<Callback>, CallbackFault> {
+        let fields = Fields::read(request)?;
+        if let Some(status) = fields.any(&["status"]) {
+            let reference = fields.needed(REFERENCE)?.to_owned();
+            let report = match status.to_lowercase().as_str() {
+                "delivered" | "delivery" | "arrived" | "ok" => Report::Arrived,
+                "failed" | "undelivered" | "expired" | "rejected" | "deleted" | "unreachable" => {
+                    Report::Failed { reason: status.to_owned() }
+                }
+                _ => Report::Underway,
+            };
+            return Ok(vec![Callback::Delivery { reference, report }]);
+        }
+        let from = fields.needed(FROM)?;
+        let from = format!("+{}", from.trim_start_matches('+').trim_start_matches("00"));
+        Ok(vec![Callback::Message { from, text: fields.needed(TEXT)?.to_owned() }])
+    }
+}

@@ -1,0 +1,107 @@
+//! Kannel's SMS box (<https://www.kannel.org/download/1.4.5/userguide-1.4.5/userguide.html>, "Using the HTTP interface").
+//!
+//! Its answer names no message: the reference is ours, and comes back in the address of the delivery report.
+
+use reqwest::Url;
+use service_kit::config::Secret;
+
+use super::{
+    fields::{form, pairs, text},
+    wire::Wire,
+};
+use crate::{
+    message::sms::Alphabet,
+    notify::{Call, Callback, CallbackFault, CallbackRequest, Medium, Outcome, Phone, Report, phone::Sending},
+};
+
+/// Every kind of report: delivered, failed, buffered, taken and refused by the network.
+const REPORTS: &str = "31";
+
+pub(super) struct Kannel {
+    pub wire: Wire,
+    pub url: Url,
+    pub username: String,
+    pub password: Secret,
+    pub from: Option<String>,
+    pub smsc: Option<String>,
+    pub callback_url: Option<String>,
+}
+
+impl Kannel {
+    /// The request for one message.
+    fn request(&self, call: &Call) -> Url {
+        let mut url = self.url.clone();
+        let mut query = url.query_pairs_mut();
+        query.append_pair("username", &self.username).append_pair("password", self.password.expose());
+        query.append_pair("to", &call.number).append_pair("text", &call.text).append_pair("charset", "UTF-8");
+        if Alphabet::of(&call.text) == Alphabet::Ucs2 {
+            // Without it Persian becomes "????".
+            query.append_pair("coding", "2");
+        }
+        for (name, value) in [("from", &self.from), ("smsc", &self.smsc)] {
+            if let Some(value) = value {
+                query.append_pair(name, value);
+            }
+        }
+        if let Some(callback) = &self.callback_url {
+            // %d is replaced by the kind of report.
+            query.append_pair("dlr-mask", REPORTS).append_pair("dlr-url", &format!("{callback}?id={}&report=%d", call.id));
+        }
+        drop(query);
+        url
+    }
+
+    async fn send_one(&self, call: &Call) -> Outcome {
+        if call.medium == Medium::Voice {
+            return Outcome::Refused { reason: "Kannel does not call".to_owned(), dead: false };
+        }
+        let answer = match self.wire.ask(self.wire.client.get(self.request(call))).await {
+            Ok(answer) => answer,
+            Err(outcome) => return outcome,
+        };
+        match answer.status {
+            // "0: Accepted for delivery", "3: Queued for later delivery".
+            200..300 => Outcome::Delivered { reference: call.id.to_string() },
+            _ => answer.failure(answer.body.trim()),
+        }
+    }
+}
+
+impl Phone for Kannel {
+    fn send<'a>(&'a self, call: &'a Call) -> Sending<'a, Outcome> {
+        Box::pin(self.send_one(call))
+    }
+
+    fn probe(&self) -> Sending<'_, bool> {
+        // Without a receiver it is refused, and so it answers.
+        Box::pin(self.wire.answers(self.wire.client.get(self.url.clone())))
+    }
+
+    fn callback(&self, request: &CallbackRequest) -> Result<Vec<Callback>, CallbackFault> {
+        let body = form(request)?;
+        let all: Vec<_> = pairs(&request.query).chain(pairs(&body)).collect();
+        let named = |name: &str| all.iter().find(|(given, _)| given == name).map(|(_, value)| value.clone());
+        let missing = |name: &str| CallbackFault::Malformed(format!("it has no {name}"));
+        if let Some(report) = named("report") {
+            let report = match text(report).as_str() {
+                "1" => Report::Arrived,
+                "2" => Report::Failed { reason: "not delivered".to_owned() },
+                "16" => Report::Failed { reason: "refused by the network".to_owned() },
+                "4" | "8" => Report::Underway,
+                other => return Err(CallbackFault::Malformed(format!("no kind of report is {other:?}"))),
+            };
+            let reference = text(named("id").ok_or_else(|| missing("id"))?);
+            return Ok(vec![Callback::Delivery { reference, report }]);
+        }
+        let from = text(named("from").ok_or_else(|| missing("from"))?);
+        let written = named("text").ok_or_else(|| missing("text"))?;
+        let is_ucs2 = named("coding").is_some_and(|coding| coding == b"2");
+        Ok(vec![Callback::Message { from, text: if is_ucs2 { utf16(&written) } else { text(written) } }])
+    }
+}
+
+/// In UCS-2 Kannel passes on what came over the air: UTF-16 in big-endian order.
+fn utf16(bytes: &[u8]) -> String {
+    let units: Vec<u16> = bytes.chunks_exact(2).map(|pair| u16::from_be_bytes([pair[0], pair[1]])).collect();
+    String::from_utf16_lossy(&units)
+}

@@ -1,0 +1,60 @@
+//! Providers whose request is known: what the generic provider does where the configuration says nothing.
+
+use crate::config::Preset;
+
+/// A generic provider's settings, from a preset.
+pub(super) struct Known {
+    pub url: &'static str,
+    pub headers: &'static [(&'static str, &'static str)],
+    pub body: &'static str,
+    pub success_pointer: &'static str,
+    pub success_values: &'static [&'static str],
+    pub id_pointer: &'static str,
+    pub retry_values: &'static [&'static str],
+}
+
+const JSON: (&str, &str) = ("content-type", "application/json");
+
+/// <https://developer.vonage.com/en/api/sms>: always 200; the status is inside. 1 is throttled, 5 an internal error.
+const VONAGE: Known = Known {
+    url: "https://rest.nexmo.com/sms/json",
+    headers: &[JSON],
+    body: r#"{"api_key": {{ secrets.api_key|tojson }}, "api_secret": {{ secrets.api_secret|tojson }}, "from": {{ from|tojson }},
+              "to": {{ digits|tojson }}, "text": {{ text|tojson }}, "type": "{{ "unicode" if unicode else "text" }}",
+              "client-ref": "{{ id }}"{% if callback_url %}, "callback": {{ callback_url|tojson }}{% endif %}}"#,
+    success_pointer: "/messages/0/status",
+    success_values: &["0"],
+    id_pointer: "/messages/0/message-id",
+    retry_values: &["1", "5"],
+};
+
+/// <https://sms.ir/rest-api/>: 1 is success, 20 too many requests, 0 a fault of theirs.
+const SMS_IR: Known = Known {
+    url: "https://api.sms.ir/v1/send/bulk",
+    headers: &[JSON, ("x-api-key", "{{ secrets.api_key }}")],
+    body: r#"{"lineNumber": {{ from|tojson }}, "messageText": {{ text|tojson }}, "mobiles": [{{ digits|tojson }}], "sendDateTime": null}"#,
+    success_pointer: "/status",
+    success_values: &["1"],
+    id_pointer: "/data/messageIds/0",
+    retry_values: &["0", "20"],
+};
+
+/// <https://ghasedak.me/docs>: `clientReferenceId` is ours.
+const GHASEDAK: Known = Known {
+    url: "https://gateway.ghasedak.me/rest/api/v1/WebService/SendSingleSMS",
+    headers: &[JSON, ("apikey", "{{ secrets.api_key }}")],
+    body: r#"{"lineNumber": {{ from|tojson }}, "receptor": {{ local|tojson }}, "message": {{ text|tojson }},
+              "clientReferenceId": "{{ id }}", "udh": false}"#,
+    success_pointer: "/isSuccess",
+    success_values: &["true"],
+    id_pointer: "/data/messageId",
+    retry_values: &[],
+};
+
+pub(super) fn known(preset: Preset) -> &'static Known {
+    match preset {
+        Preset::Vonage => &VONAGE,
+        Preset::SmsIr => &SMS_IR,
+        Preset::Ghasedak => &GHASEDAK,
+    }
+}

@@ -1,0 +1,336 @@
+//! What each provider is asked, and what its answers and callbacks mean, against a server that answers as it does.
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use axum::{
+    Router,
+    body::Bytes,
+    extract::State,
+    http::{HeaderMap, Method, StatusCode, Uri},
+    response::IntoResponse,
+};
+use service_kit::config::Secret;
+use tokio::{net::TcpListener, sync::Mutex};
+
+use super::*;
+use crate::{
+    config::{Generic, Preset},
+    notify::{Call, Callback, CallbackFault, CallbackRequest, Medium, Outcome, Report},
+};
+
+const KEY: &str = "key-that-must-not-be-told";
+const CALLBACK: &str = "https://alerts.example.org/phone/own/token";
+
+/// A provider's server: one answer, and the requests that it got.
+struct Server {
+    url: String,
+    seen: Arc<Mutex<Vec<Seen>>>,
+}
+
+#[derive(Clone)]
+struct Seen {
+    method: Method,
+    uri: Uri,
+    headers: HeaderMap,
+    body: String,
+}
+
+type Given = (Arc<Mutex<Vec<Seen>>>, u16, &'static str);
+
+impl Server {
+    async fn answering(status: u16, body: &'static str) -> Self {
+        let seen = Arc::new(Mutex::new(Vec::new()));
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let router = Router::new().fallback(take).with_state((Arc::clone(&seen), status, body));
+        tokio::spawn(async move { axum::serve(listener, router).await });
+        Self { url, seen }
+    }
+
+    async fn request(&self) -> Seen {
+        self.seen.lock().await.last().cloned().expect("a request")
+    }
+}
+
+async fn take(
+    State((seen, status, answer)): State<Given>,
+    method: Method,
+    uri: Uri,
+    headers: HeaderMap,
+    body: Bytes,
+) -> impl IntoResponse {
+    let body = String::from_utf8_lossy(&body).into_owned();
+    seen.lock().await.push(Seen { method, uri, headers, body });
+    (StatusCode::from_u16(status).unwrap(), answer)
+}
+
+fn secret() -> Secret {
+    Secret::from(KEY.to_owned())
+}
+
+fn provider(kind: ProviderKind) -> Arc<dyn Phone> {
+    let name = "own".to_owned();
+    let provider = Provider { name, kind, parts: 3, per_minute: 30, timeout: Duration::from_secs(5), callback_token: None };
+    build(&provider, Some(CALLBACK.to_owned())).unwrap()
+}
+
+fn twilio(url: &str) -> Arc<dyn Phone> {
+    let from = "+15550100000".to_owned();
+    provider(ProviderKind::Twilio { api_url: url.to_owned(), account_sid: "AC1".to_owned(), auth_token: secret(), from })
+}
+
+fn kavenegar(url: &str) -> Arc<dyn Phone> {
+    provider(ProviderKind::Kavenegar { api_url: url.to_owned(), api_key: secret(), from: Some("1000".to_owned()) })
+}
+
+fn generic(preset: Option<Preset>, change: impl FnOnce(&mut Generic)) -> Generic {
+    let secrets = ["api_key", "api_secret"].map(|name| (name.to_owned(), secret()));
+    let mut settings = Generic {
+        preset,
+        from: Some("1000".to_owned()),
+        secrets: BTreeMap::from(secrets),
+        method: None,
+        url: None,
+        headers: BTreeMap::new(),
+        body: None,
+        success_statuses: Vec::new(),
+        success_pointer: None,
+        success_values: Vec::new(),
+        id_pointer: None,
+        retry_statuses: Vec::new(),
+        retry_values: Vec::new(),
+        voice: false,
+    };
+    change(&mut settings);
+    settings
+}
+
+fn preset(url: &str, preset: Preset) -> Arc<dyn Phone> {
+    provider(ProviderKind::Generic(Box::new(generic(Some(preset), |settings| settings.url = Some(url.to_owned())))))
+}
+
+fn call(text: &str) -> Call {
+    Call { id: 42, medium: Medium::Sms, number: "+989121234567".to_owned(), text: text.to_owned() }
+}
+
+fn delivered(reference: &str) -> Outcome {
+    Outcome::Delivered { reference: reference.to_owned() }
+}
+
+/// The name of an outcome, and whether its address is dead.
+fn kind(outcome: &Outcome) -> (&'static str, bool) {
+    (outcome.name(), matches!(outcome, Outcome::Refused { dead: true, .. }))
+}
+
+#[tokio::test]
+async fn answers_mean_what_each_provider_says() {
+    type Make = fn(&str) -> Arc<dyn Phone>;
+    let vonage: Make = |url| preset(url, Preset::Vonage);
+    let sms_ir: Make = |url| preset(url, Preset::SmsIr);
+    let ghasedak: Make = |url| preset(url, Preset::Ghasedak);
+    let rows: &[(&str, Make, u16, &'static str, (&str, bool))] = &[
+        ("twilio", twilio, 201, r#"{"sid": "SM1"}"#, ("delivered", false)),
+        ("twilio", twilio, 400, r#"{"code": 21211}"#, ("refused", true)),
+        ("twilio", twilio, 401, r#"{"code": 20003}"#, ("refused", false)),
+        ("twilio", twilio, 429, r#"{"code": 20429}"#, ("rate_limited", false)),
+        ("twilio", twilio, 500, "", ("try_again", false)),
+        ("twilio", twilio, 502, "<html>", ("unknown", false)),
+        ("kavenegar", kavenegar, 200, r#"{"return": {"status": 200}, "entries": [{"messageid": 8}]}"#, ("delivered", false)),
+        ("kavenegar", kavenegar, 411, r#"{"return": {"status": 411}}"#, ("refused", true)),
+        ("kavenegar", kavenegar, 409, r#"{"return": {"status": 409}}"#, ("try_again", false)),
+        ("kavenegar", kavenegar, 418, r#"{"return": {"status": 418}}"#, ("refused", false)),
+        ("kavenegar", kavenegar, 503, "", ("try_again", false)),
+        ("vonage", vonage, 200, r#"{"messages": [{"status": "0", "message-id": "V1"}]}"#, ("delivered", false)),
+        ("vonage", vonage, 200, r#"{"messages": [{"status": "1"}]}"#, ("try_again", false)),
+        ("vonage", vonage, 200, r#"{"messages": [{"status": "4"}]}"#, ("refused", false)),
+        ("vonage", vonage, 200, "not JSON", ("refused", false)),
+        ("sms_ir", sms_ir, 200, r#"{"status": 1, "data": {"messageIds": [77]}}"#, ("delivered", false)),
+        ("sms_ir", sms_ir, 400, r#"{"status": 20}"#, ("try_again", false)),
+        ("sms_ir", sms_ir, 401, r#"{"status": 10}"#, ("refused", false)),
+        ("ghasedak", ghasedak, 200, r#"{"isSuccess": true, "data": {"messageId": "G1"}}"#, ("delivered", false)),
+        ("ghasedak", ghasedak, 200, r#"{"isSuccess": false, "statusCode": 402}"#, ("refused", false)),
+    ];
+    for (name, make, status, answer, meant) in rows {
+        let server = Server::answering(*status, answer).await;
+        let outcome = make(&server.url).send(&call("Disk full")).await;
+        assert_eq!(kind(&outcome), *meant, "{name} {status} {answer}");
+        assert!(!format!("{outcome:?}").contains(KEY), "{outcome:?}");
+        let probed = make(&server.url).probe().await;
+        assert_eq!(probed, *status < 500, "{name} {status}: a probe wants any answer of the provider's own");
+    }
+}
+
+#[tokio::test]
+async fn without_an_answer_nothing_was_sent_or_nobody_knows() {
+    let taken = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let gone = format!("http://{}", taken.local_addr().unwrap());
+    drop(taken);
+    assert_eq!(kavenegar(&gone).send(&call("x")).await, Outcome::TryAgain { reason: "no connection".to_owned() });
+    assert!(!kavenegar(&gone).probe().await);
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let breaking = tokio::spawn(async move { drop(listener.accept().await) });
+    assert_eq!(kavenegar(&url).send(&call("x")).await, Outcome::Unknown { reason: "the connection broke".to_owned() });
+    breaking.await.unwrap();
+}
+
+#[tokio::test]
+async fn requests_hold_what_each_provider_wants() {
+    let server = Server::answering(201, r#"{"sid": "SM1"}"#).await;
+    assert_eq!(twilio(&server.url).send(&call("Disk & full")).await, delivered("SM1"));
+    let seen = server.request().await;
+    assert_eq!(seen.uri.path(), "/2010-04-01/Accounts/AC1/Messages.json");
+    assert!(seen.headers["authorization"].to_str().unwrap().starts_with("Basic "));
+    let expected = format!(
+        "To=%2B989121234567&From=%2B15550100000&Body=Disk+%26+full&StatusCallback={}",
+        CALLBACK.replace(':', "%3A").replace('/', "%2F")
+    );
+    assert_eq!(seen.body, expected);
+    let voice = Call { medium: Medium::Voice, ..call("CPU > 90 % & more") };
+    assert_eq!(twilio(&server.url).send(&voice).await, delivered("SM1"));
+    let seen = server.request().await;
+    assert_eq!(seen.uri.path(), "/2010-04-01/Accounts/AC1/Calls.json");
+    assert!(seen.body.contains("CPU+%26gt%3B+90+%25+%26amp%3B+more"), "{}", seen.body);
+
+    let server = Server::answering(200, r#"{"return": {"status": 200}, "entries": [{"messageid": 8}]}"#).await;
+    assert_eq!(kavenegar(&server.url).send(&call("x")).await, delivered("8"));
+    let seen = server.request().await;
+    assert_eq!(seen.uri.path(), format!("/v1/{KEY}/sms/send.json"));
+    assert_eq!(seen.body, "receptor=09121234567&message=x&localid=42&sender=1000");
+
+    let server = Server::answering(200, r#"{"messages": [{"status": "0", "message-id": "V1"}]}"#).await;
+    assert_eq!(preset(&server.url, Preset::Vonage).send(&call("دیسک \"پر\"")).await, delivered("V1"));
+    let body: serde_json::Value = serde_json::from_str(&server.request().await.body).unwrap();
+    let expected = serde_json::json!({
+        "api_key": KEY, "api_secret": KEY, "from": "1000", "to": "989121234567", "text": "دیسک \"پر\"", "type": "unicode",
+        "client-ref": "42", "callback": CALLBACK,
+    });
+    assert_eq!(body, expected);
+    let server = Server::answering(200, r#"{"isSuccess": true, "data": {"messageId": "G1"}}"#).await;
+    assert_eq!(preset(&server.url, Preset::Ghasedak).send(&call("x")).await, delivered("G1"));
+    let seen = server.request().await;
+    let body: serde_json::Value = serde_json::from_str(&seen.body).unwrap();
+    assert_eq!((&body["receptor"], seen.headers["apikey"].to_str().unwrap()), (&"09121234567".into(), KEY));
+    let server = Server::answering(200, r#"{"status": 1, "data": {"messageIds": [77]}}"#).await;
+    assert_eq!(preset(&server.url, Preset::SmsIr).send(&call("x")).await, delivered("77"));
+    let body: serde_json::Value = serde_json::from_str(&server.request().await.body).unwrap();
+    assert_eq!((&body["mobiles"], &body["lineNumber"]), (&serde_json::json!(["989121234567"]), &"1000".into()));
+}
+
+#[tokio::test]
+async fn a_provider_of_ones_own_is_templates_and_rules() {
+    let server = Server::answering(202, r#"{"message": {"id": "O1"}, "state": "later"}"#).await;
+    let settings = |later: &str| {
+        generic(None, |settings| {
+            settings.method = Some("put".to_owned());
+            settings.url = Some(format!("{}/send/{{{{ number|urlencode }}}}?n={{{{ id }}}}", server.url));
+            settings.headers.insert("Authorization".to_owned(), "Bearer {{ secrets.api_key }}".to_owned());
+            settings.body = Some("{{ text }}".to_owned());
+            settings.id_pointer = Some("/message/id".to_owned());
+            settings.success_pointer = Some("/state".to_owned());
+            settings.success_values = vec![later.to_owned()];
+        })
+    };
+    let send = async |settings| provider(ProviderKind::Generic(Box::new(settings))).send(&call("a\nb")).await;
+    assert_eq!(send(settings("later")).await, delivered("O1"));
+    let seen = server.request().await;
+    assert_eq!((seen.method, seen.uri.to_string()), (Method::PUT, "/send/%2B989121234567?n=42".to_owned()));
+    assert_eq!((seen.headers["authorization"].to_str().unwrap(), seen.body.as_str()), (format!("Bearer {KEY}").as_str(), "a\nb"));
+    assert_eq!(kind(&send(settings("now")).await), ("refused", false));
+    let retried = Generic { retry_statuses: vec![202], ..settings("later") };
+    assert_eq!(kind(&send(retried).await), ("try_again", false));
+    let missing = Generic { body: Some("{{ nothing }}".to_owned()), ..settings("later") };
+    assert_eq!(kind(&send(missing).await), ("refused", false));
+    let spoken = Generic { voice: true, ..settings("later") };
+    assert_eq!(kind(&send(spoken).await), ("refused", false));
+    let broken = Generic { body: Some("{{ text".to_owned()), ..settings("later") };
+    let wire = Wire::new(Duration::from_secs(1)).unwrap();
+    assert!(generic::Generic::new(wire, &broken, None).is_err());
+}
+
+fn called_back(query: &str, body: &str, headers: &[(&'static str, &str)]) -> CallbackRequest {
+    let mut request = CallbackRequest {
+        method: Method::POST,
+        url: CALLBACK.to_owned(),
+        query: query.to_owned(),
+        headers: HeaderMap::new(),
+        body: body.as_bytes().to_vec(),
+    };
+    for (name, value) in headers {
+        request.headers.insert(*name, value.parse().unwrap());
+    }
+    request
+}
+
+fn report(reference: &str, report: Report) -> Vec<Callback> {
+    vec![Callback::Delivery { reference: reference.to_owned(), report }]
+}
+
+fn message(from: &str, text: &str) -> Vec<Callback> {
+    vec![Callback::Message { from: from.to_owned(), text: text.to_owned() }]
+}
+
+fn failed(reason: &str) -> Report {
+    Report::Failed { reason: reason.to_owned() }
+}
+
+#[test]
+fn twilio_signs_what_it_tells() {
+    let twilio = twilio("http://127.0.0.1:9");
+    let signed = |body: &str| {
+        let signature = twilio::signature(KEY, CALLBACK, body);
+        twilio.callback(&called_back("", body, &[("x-twilio-signature", &signature)]))
+    };
+    assert_eq!(signed("MessageSid=SM1&MessageStatus=delivered").unwrap(), report("SM1", Report::Arrived));
+    assert_eq!(
+        signed("MessageSid=SM1&MessageStatus=undelivered&ErrorCode=30003").unwrap(),
+        report("SM1", failed("undelivered, Twilio error 30003"))
+    );
+    assert_eq!(signed("CallSid=CA1&CallStatus=no-answer").unwrap(), report("CA1", failed("no-answer")));
+    assert_eq!(signed("MessageSid=SM2&From=%2B49151&Body=ACK+1234").unwrap(), message("+49151", "ACK 1234"));
+    let forged = called_back("", "MessageSid=SM2&From=%2B49151&Body=ACK+1234", &[("x-twilio-signature", "AAAA")]);
+    assert_eq!(twilio.callback(&forged), Err(CallbackFault::Unauthentic));
+    assert_eq!(twilio.callback(&called_back("", "MessageSid=SM2", &[])), Err(CallbackFault::Unauthentic));
+}
+
+/// The example of Twilio's own documentation.
+#[test]
+fn the_signature_is_the_published_one() {
+    let body = "CallSid=CA1234567890ABCDE&Caller=%2B14158675309&Digits=1234&From=%2B14158675309&To=%2B18005551212";
+    let signature = twilio::signature("12345", "https://mycompany.com/myapp.php?foo=1&bar=2", body);
+    assert_eq!(signature, "RSOYDt4T1cUTdK1PDd93/VVr8B8=");
+}
+
+#[test]
+fn reports_and_replies_of_the_others_are_read() {
+    let kavenegar = kavenegar("http://127.0.0.1:9");
+    let read = |query: &str| kavenegar.callback(&called_back(query, "", &[])).unwrap();
+    assert_eq!(read("messageid=8&status=10"), report("8", Report::Arrived));
+    assert_eq!(read("messageid=8&status=11"), report("8", failed("Kavenegar delivery status 11")));
+    assert_eq!(read("messageid=8&status=4"), report("8", Report::Underway));
+    assert_eq!(read("messageid=9&from=09121234567&to=1000&message=ACK%201234"), message("+989121234567", "ACK 1234"));
+
+    let kannel = provider(ProviderKind::Kannel {
+        url: "http://127.0.0.1:9/cgi-bin/sendsms".to_owned(),
+        username: "u".to_owned(),
+        password: secret(),
+        from: None,
+        smsc: None,
+    });
+    let read = |query: &str| kannel.callback(&called_back(query, "", &[]));
+    assert_eq!(read("id=42&report=1").unwrap(), report("42", Report::Arrived));
+    assert_eq!(read("id=42&report=8").unwrap(), report("42", Report::Underway));
+    assert_eq!(read("id=42&report=16").unwrap(), report("42", failed("refused by the network")));
+    assert!(matches!(read("id=42&report=99"), Err(CallbackFault::Malformed(_))));
+    assert!(matches!(read("text=ACK"), Err(CallbackFault::Malformed(_))));
+    assert_eq!(read("from=%2B49&to=1000&text=ACK+1234&coding=0").unwrap(), message("+49", "ACK 1234"));
+    assert_eq!(read("from=%2B49&to=1000&text=%063%06D%06'%06E&coding=2").unwrap(), message("+49", "سلام"));
+
+    let vonage = preset("http://127.0.0.1:9", Preset::Vonage);
+    let json = [("content-type", "application/json")];
+    let read = |body: &str| vonage.callback(&called_back("", body, &json));
+    assert_eq!(read(r#"{"msisdn": "49151", "messageId": "V1", "status": "delivered"}"#).unwrap(), report("V1", Report::Arrived));
+    assert_eq!(read(r#"{"msisdn": "49151", "messageId": "V1", "status": "expired"}"#).unwrap(), report("V1", failed("expired")));
+    assert_eq!(read(r#"{"msisdn": "49151", "messageId": "V2", "text": "ACK 1234"}"#).unwrap(), message("+49151", "ACK 1234"));
+    assert!(matches!(read("{"), Err(CallbackFault::Malformed(_))));
+}

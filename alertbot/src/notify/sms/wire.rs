@@ -1,0 +1,101 @@
+//! One request, and what its failure means. An address may hold a key: no error here shows it.
+
+use std::time::Duration;
+
+use anyhow::Context;
+use reqwest::{Client, RequestBuilder, header::RETRY_AFTER, redirect};
+
+use crate::notify::Outcome;
+
+/// Waited for where a provider says "too many" and not how long.
+const RETRY_AFTER_DEFAULT: Duration = Duration::from_secs(30);
+/// Answers are short; more is a mistake.
+const ANSWER_BYTES: usize = 256 * 1024;
+
+#[derive(Clone)]
+pub(super) struct Wire {
+    pub client: Client,
+}
+
+/// What a provider answered.
+pub(super) struct Answer {
+    pub status: u16,
+    pub body: String,
+    retry_after: Option<Duration>,
+}
+
+impl Wire {
+    pub fn new(timeout: Duration) -> anyhow::Result<Self> {
+        // A redirect would carry the key and the number elsewhere.
+        let client = Client::builder().timeout(timeout).redirect(redirect::Policy::none()).build();
+        Ok(Self { client: client.context("building an HTTP client")? })
+    }
+
+    /// `Err` when there is no answer, with what that means.
+    pub async fn ask(&self, request: RequestBuilder) -> Result<Answer, Outcome> {
+        let reply = request.send().await.map_err(|error| unanswered(&error))?;
+        let status = reply.status().as_u16();
+        let seconds = reply.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.trim().parse().ok());
+        let body = body(reply).await?;
+        Ok(Answer { status, body, retry_after: seconds.map(Duration::from_secs) })
+    }
+
+    /// Whether anything but a gateway's error comes back.
+    pub async fn answers(&self, request: RequestBuilder) -> bool {
+        self.ask(request).await.is_ok_and(|answer| answer.status < 500)
+    }
+}
+
+async fn body(mut reply: reqwest::Response) -> Result<String, Outcome> {
+    let mut bytes = Vec::new();
+    while let Some(chunk) = reply.chunk().await.map_err(|error| unanswered(&error))? {
+        bytes.extend_from_slice(&chunk);
+        if bytes.len() > ANSWER_BYTES {
+            bytes.truncate(ANSWER_BYTES);
+            break;
+        }
+    }
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+fn unanswered(error: &reqwest::Error) -> Outcome {
+    if error.is_builder() {
+        return Outcome::Refused {
+            reason: "the request cannot be built: the address or a header is malformed".to_owned(),
+            dead: false,
+        };
+    }
+    if error.is_connect() {
+        return Outcome::TryAgain { reason: "no connection".to_owned() };
+    }
+    let reason = if error.is_timeout() { "no answer in time" } else { "the connection broke" };
+    Outcome::Unknown { reason: reason.to_owned() }
+}
+
+impl Answer {
+    /// What a status means that is no success and that the provider does not explain.
+    pub fn failure(&self, explained: &str) -> Outcome {
+        let reason =
+            if explained.is_empty() { format!("HTTP {}", self.status) } else { format!("HTTP {}: {explained}", self.status) };
+        match self.status {
+            429 => Outcome::RateLimited { retry_after: self.retry_after.unwrap_or(RETRY_AFTER_DEFAULT) },
+            // A gateway may have passed it on before it lost the answer.
+            502 | 504 => Outcome::Unknown { reason },
+            500.. => Outcome::TryAgain { reason },
+            _ => Outcome::Refused { reason, dead: false },
+        }
+    }
+
+    pub fn json(&self) -> Option<serde_json::Value> {
+        serde_json::from_str(&self.body).ok()
+    }
+}
+
+/// A text or a number, as text.
+pub(super) fn told(value: &serde_json::Value) -> Option<String> {
+    match value {
+        serde_json::Value::Null => None,
+        serde_json::Value::String(text) => Some(text.clone()),
+        other => Some(other.to_string()),
+    }
+}
