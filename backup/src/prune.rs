@@ -66,7 +66,13 @@ async fn under_lease(agent: &Agent, lease: &mut Lease, dry_run: bool) -> Outcome
         for (id, attempt) in &catalogue.attempts {
             if id < oldest && matches!(attempt.outcome, Some(manifest::Outcome::Abandoned(_))) {
                 lease.renew().await?;
-                remove(agent, id).await?;
+                match remove(agent, id).await {
+                    // Locked still: a later run removes it, and what no rule keeps has gone all the same.
+                    Err(failure) if failure.exit == Exit::Forbidden => {
+                        tracing::info!(backup = id.as_str(), reason = %failure, "what a failed attempt left stays for now");
+                    }
+                    removed => removed?,
+                }
             }
         }
     }

@@ -6,6 +6,7 @@ mod agent;
 mod archive;
 mod completeness;
 mod faulty_store;
+mod kept;
 mod program;
 mod records;
 mod restore;
