@@ -22,7 +22,10 @@ pub struct Program {
 }
 
 /// Every program. A new one is a row here, a board, alerts with tests, and runbooks.
-pub const PROGRAMS: &[Program] = &[Program { name: "exchange", alerts: "Exchange", declared: exchange::metrics::DECLARED }];
+pub const PROGRAMS: &[Program] = &[
+    Program { name: "exchange", alerts: "Exchange", declared: exchange::metrics::DECLARED },
+    Program { name: "backup", alerts: "Backup", declared: backup::metrics::DECLARED },
+];
 
 impl Program {
     /// Every metric of this program.

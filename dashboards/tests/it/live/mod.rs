@@ -32,6 +32,8 @@ const NOTHING: &[(&str, &str)] = &[
     ("exchange annotation \"Alerts\"", "no alert fires"),
     ("exchange annotation \"Changes of leader\"", "the lead is taken once, before Prometheus begins to scrape"),
     ("exchange variable namespace", "one machine has no namespaces"),
+    ("backup annotation \"Alerts\"", "no alert fires"),
+    ("backup variable namespace", "one machine has no namespaces"),
 ];
 
 /// Alerts that may fire here, each with the reason.
