@@ -29,6 +29,7 @@ pub struct Ports {
     pub worker_admin: u16,
     pub postgres: u16,
     pub s3: u16,
+    pub backup_admin: u16,
     pub prometheus: u16,
 }
 
@@ -48,16 +49,17 @@ impl Ports {
             worker_admin: port(3)?,
             postgres: port(4)?,
             s3: port(5)?,
+            backup_admin: port(6)?,
             prometheus: port(PROMETHEUS_OFFSET)?,
         })
     }
 
     fn free() -> Result<Self> {
-        let [rest, serve_admin, serve_internal, worker_admin, postgres, s3, prometheus] = free_ports()?;
-        Ok(Self { rest, serve_admin, serve_internal, worker_admin, postgres, s3, prometheus })
+        let [rest, serve_admin, serve_internal, worker_admin, postgres, s3, backup_admin, prometheus] = free_ports()?;
+        Ok(Self { rest, serve_admin, serve_internal, worker_admin, postgres, s3, backup_admin, prometheus })
     }
 
-    fn all(self) -> [(&'static str, u16); 7] {
+    fn all(self) -> [(&'static str, u16); 8] {
         [
             ("the API", self.rest),
             ("the server's admin listener", self.serve_admin),
@@ -65,6 +67,7 @@ impl Ports {
             ("the worker's admin listener", self.worker_admin),
             ("PostgreSQL", self.postgres),
             ("the S3 server", self.s3),
+            ("the backup agent's admin listener", self.backup_admin),
             ("Prometheus", self.prometheus),
         ]
     }
@@ -138,7 +141,7 @@ mod tests {
     fn the_base_moves_every_port() {
         let (first, moved) = (Ports::from_base(8080).unwrap().all(), Ports::from_base(18080).unwrap().all());
         assert!(first.iter().zip(&moved).all(|((_, port), (_, other))| other - port == 10_000));
-        assert_eq!((first[0].1, first[6].1), (8080, 9090));
+        assert_eq!((first[0].1, first[7].1), (8080, 9090));
         assert!(Layout::new(65_000, None).unwrap_err().to_string().contains("at most 64525"));
     }
 

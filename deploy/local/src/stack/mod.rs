@@ -4,6 +4,7 @@
 //! is ready, and the first markets and accounts.
 
 mod accounts;
+mod backup;
 mod beside;
 mod bootstrap;
 mod down;

@@ -7,7 +7,10 @@ use local_parts::{
     Folder, Launch, ObjectStorePlan, PostgresOptions, PostgresPlan, PrometheusOptions, PrometheusPlan, ScrapeTarget, StopSignal,
 };
 
-use super::layout::{self, Layout};
+use super::{
+    backup,
+    layout::{self, Layout},
+};
 
 pub const BUCKET: &str = "exchange";
 const DATABASE: &str = "exchange";
@@ -27,6 +30,7 @@ pub struct Parts {
     pub serve: Launch,
     pub worker: Launch,
     pub simulator: Launch,
+    pub backup: Launch,
     /// What `exchange migrate` and `exchange admin` get too.
     pub environment: Vec<(String, String)>,
 }
@@ -50,6 +54,7 @@ impl Parts {
                 rules: rules()?,
                 targets: vec![
                     ScrapeTarget { job: "exchange".into(), addresses: vec![local(ports.serve_admin), local(ports.worker_admin)] },
+                    ScrapeTarget { job: "backup".into(), addresses: vec![local(ports.backup_admin)] },
                     ScrapeTarget { job: "prometheus".into(), addresses: vec![local(ports.prometheus)] },
                 ],
                 alertmanagers: Vec::new(),
@@ -91,14 +96,22 @@ impl Parts {
         let arguments = ["simulate".into(), "--endpoints".into(), endpoints, "--accounts".into(), accounts];
         let simulator =
             Launch::new("simulator", layout::program("exchange-loadgen")?, arguments, Vec::new(), StopSignal::Terminate);
-        Ok(Self { postgres, object_store, prometheus, serve, worker, simulator, environment })
+        let backup = backup::launch(layout, &postgres, DATABASE, &object_store.access)?;
+        Ok(Self { postgres, object_store, prometheus, serve, worker, simulator, backup, environment })
     }
 
     /// In the order of their start.
     pub fn launches(&self) -> Vec<Launch> {
-        [&self.postgres.launch, &self.object_store.launch, &self.serve, &self.worker, &self.prometheus.launch, &self.simulator]
-            .map(Clone::clone)
-            .into()
+        let parts = [
+            &self.postgres.launch,
+            &self.object_store.launch,
+            &self.serve,
+            &self.worker,
+            &self.backup,
+            &self.prometheus.launch,
+            &self.simulator,
+        ];
+        parts.map(Clone::clone).into()
     }
 
     pub fn database() -> &'static str {

@@ -38,9 +38,11 @@ pub async fn ready(part: &str, pid: u32, log: &Path, mut ready: impl AsyncFnMut(
 
 /// Whether a GET is answered with success, and with a body that `accept` takes.
 pub async fn answers(url: &str, accept: impl FnOnce(&str) -> bool) -> bool {
-    let request = async {
-        let reply = reqwest::Client::new().get(url).timeout(REQUEST_TIMEOUT).send().await?.error_for_status()?;
-        reply.text().await
-    };
-    request.await.is_ok_and(|body| accept(&body))
+    text_of(url).await.is_ok_and(|body| accept(&body))
+}
+
+/// What a GET answers.
+pub async fn text_of(url: &str) -> reqwest::Result<String> {
+    let reply = reqwest::Client::new().get(url).timeout(REQUEST_TIMEOUT).send().await?.error_for_status()?;
+    reply.text().await
 }

@@ -1,27 +1,33 @@
 //! From nothing to live traffic: each part is started when those it needs are ready.
 
-use std::fs;
+use std::{fs, time::Duration};
 
 use anyhow::{Context, Result, bail};
 use tokio::{
     process::Child,
     signal::unix::{SignalKind, signal},
+    time::timeout,
 };
 
 use super::{
+    backup::{self, Drills},
     endpoints::{self, Endpoints},
     exchange::{self, Steps},
     layout::Layout,
-    parts::Parts,
+    parts::{Parts, local},
     readiness::{answers, ready},
     supervisor::{Supervisor, running},
 };
+
+/// How long a start waits for the first backup to be restored and compared; it comes later on a slow machine.
+const FIRST_DRILL: Duration = Duration::from_secs(60);
 
 /// Starts everything in the background; returns when every part is ready.
 pub async fn up(layout: &Layout) -> Result<()> {
     let (parts, supervisor) = prepare(layout).await?;
     supervisor.start_in_background().await?;
-    if let Err(error) = until_signalled(start(layout, &parts, &supervisor)).await {
+    let started = until_signalled(async { start(layout, &parts, &supervisor).await.map(drop) }).await;
+    if let Err(error) = started {
         supervisor.stop().await?;
         return Err(error);
     }
@@ -34,9 +40,17 @@ pub async fn run(layout: &Layout) -> Result<()> {
     let (parts, supervisor) = prepare(layout).await?;
     let mut child = supervisor.start_as_child(&layout.log("supervisord-output")).await?;
     let running = async {
-        start(layout, &parts, &supervisor).await?;
+        let mut drills = start(layout, &parts, &supervisor).await?;
         println!("Ctrl-C ends it all.");
-        ended(&mut child).await
+        let told = async {
+            loop {
+                println!("{}", drills.next().await);
+            }
+        };
+        tokio::select! {
+            ended = ended(&mut child) => ended,
+            never = told => never,
+        }
     };
     let outcome = until_signalled(running).await;
     supervisor.stop().await?;
@@ -92,7 +106,8 @@ pub(super) async fn prepare(layout: &Layout) -> Result<(Parts, Supervisor)> {
     Ok((parts, supervisor))
 }
 
-async fn start(layout: &Layout, parts: &Parts, supervisor: &Supervisor) -> Result<()> {
+/// Returns with what drills of the backup agent will say.
+async fn start<'a>(layout: &Layout, parts: &'a Parts, supervisor: &Supervisor) -> Result<Drills<'a>> {
     let steps = Steps::begin();
     let (mut endpoints, traders) = exchange::start(layout, parts, supervisor, &steps).await?;
     endpoints.prometheus = Some(parts.prometheus.url.clone());
@@ -109,9 +124,21 @@ async fn start(layout: &Layout, parts: &Parts, supervisor: &Supervisor) -> Resul
         .await?;
     }
     steps.step("the simulator trades on every market");
+    parts.object_store.access.create_bucket(backup::BUCKET).await?;
+    let agent = supervisor.start("backup").await?;
+    let admin = local(layout.ports.backup_admin);
+    let readyz = format!("http://{admin}/readyz");
+    ready("backup", agent, &layout.log("backup"), async || answers(&readyz, |_| true).await).await?;
+    endpoints.metrics.insert("backup".into(), vec![format!("http://{admin}/metrics")]);
+    let mut drills = Drills::new(layout, &parts.backup);
+    if let Ok(told) = timeout(FIRST_DRILL, drills.next()).await {
+        steps.step(&told);
+    } else {
+        steps.step("the first backup is not verified yet");
+    }
     endpoints.write(&layout.endpoints())?;
     tell(layout, &endpoints);
-    Ok(())
+    Ok(drills)
 }
 
 fn tell(layout: &Layout, endpoints: &Endpoints) {
@@ -121,6 +148,7 @@ fn tell(layout: &Layout, endpoints: &Endpoints) {
     println!("Metrics      {}", endpoints.exchange.metrics.join("  "));
     println!("PostgreSQL   {}", endpoints.postgres.primary);
     println!("S3           {}  bucket {}", endpoints.s3.endpoint, endpoints.s3.bucket);
+    println!("Backups      {}", backup::said());
     println!("Prometheus   {}", endpoints.prometheus.as_deref().unwrap_or("does not run"));
     println!("Accounts     {}: keys in {}", names.join(", "), layout.endpoints().display());
     println!("Logs         {}\n", layout.folder.join("logs").display());
