@@ -23,6 +23,7 @@ pub mod metrics;
 pub mod notify;
 pub mod oncall;
 pub mod people;
+pub mod picture;
 pub mod schedule;
 pub mod sender;
 pub mod serve;

@@ -66,6 +66,8 @@ async fn claim(work: &mut Work, ids: &[i64]) -> anyhow::Result<Option<Dispatch>>
             dispatch.thread = thread;
             dispatch.anew = message.kind == Kind::Edit && thread.is_none();
             dispatch.incidents.push(incident);
+        } else if let (Some(incident), Body::Picture { .. }) = (message.incident, &message.body) {
+            dispatch.thread = threads::get(&mut work.connection, incident, &message.address).await?;
         } else if let Body::Digest { named } = &message.body {
             for named in named.clone() {
                 dispatch.incidents.extend(incidents::by_id(&mut work.connection, named.incident).await?);
@@ -233,6 +235,28 @@ async fn learn(work: &mut Work, message: &Message, outcome: &Outcome, at: Timest
         _ => {}
     }
     Ok(())
+}
+
+/// A picture could not be drawn. Who asked for it is told; of one that a route attaches nobody misses anything.
+pub struct NotDrawn {
+    pub id: i64,
+    pub reason: String,
+    /// What who asked is told.
+    pub told: String,
+}
+
+impl Job for NotDrawn {
+    type Answer = ();
+
+    async fn perform(&mut self, work: &mut Work) -> anyhow::Result<()> {
+        let Some(message) = outbox::queued(&mut work.connection, self.id).await? else { return Ok(()) };
+        let reason = Some(self.reason.as_str());
+        outbox::finish(&mut work.connection, message.id, State::NotNeeded, Some(work.now), None, reason).await?;
+        work.note(audit::SELF, "picture failed", message.incident, self.reason.clone()).await?;
+        let Body::Picture { reply_to: asked @ Some(_), .. } = message.body else { return Ok(()) };
+        let words = Words { text: self.told.clone(), reply_to: asked, silent: true, ..Words::default() };
+        work.say(&message.address, Urgency::Answer, words).await
+    }
 }
 
 /// What came of a digest's first call. One that may have arrived, or must go as plain text, stays as a message of its own.

@@ -64,10 +64,11 @@ impl Work {
         let has_card = queued.iter().any(|message| message.kind == Kind::Card)
             || threads::get(&mut self.connection, incident.id, address).await?.is_some();
         if !has_card {
-            return match happening.sounds() {
-                true => self.add(incident, address, Kind::Card, happening).await,
-                false => Ok(()),
-            };
+            if happening.sounds() {
+                self.add(incident, address, Kind::Card, happening).await?;
+                self.attach_picture(incident, address).await?;
+            }
+            return Ok(());
         }
         if happening.sounds() {
             match waiting(Kind::Notice) {
@@ -86,6 +87,15 @@ impl Work {
         let mut message = self.message(Some(incident.id), address, kind, Urgency::Quiet, body);
         self.weigh(incident, &mut message, happening);
         self.put(message).await?;
+        Ok(())
+    }
+
+    /// Where a route wants it: the expression's picture, as a silent reply to the card. It is drawn and sent after the card.
+    async fn attach_picture(&mut self, incident: &Incident, address: &Address) -> anyhow::Result<()> {
+        let Some(expression) = incident.expression().filter(|_| self.book.wants_picture(incident)) else { return Ok(()) };
+        let body = Body::Picture { expression, source: incident.source.clone(), caption: incident.title(), reply_to: None };
+        let picture = self.message(Some(incident.id), address, Kind::Picture, Urgency::Picture, body);
+        self.put(picture).await?;
         Ok(())
     }
 

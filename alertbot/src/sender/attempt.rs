@@ -10,12 +10,19 @@ use crate::{
         Address, Outcome, phone,
         telegram::{Call, Place, Telegram},
     },
+    picture::Studio,
     schedule::{Kind, Urgency},
     store::outbox::{Body, Message},
 };
 
 /// What came of the call, and what is still to be said when it arrived: parts of a text that is longer than one message.
-pub(super) async fn attempt(receivers: &Receivers, book: &Book, dispatch: &Dispatch, now: Timestamp) -> (Outcome, Vec<String>) {
+pub(super) async fn attempt(
+    receivers: &Receivers,
+    book: &Book,
+    studio: &Studio,
+    dispatch: &Dispatch,
+    now: Timestamp,
+) -> (Outcome, Vec<String>) {
     let missing = |name: &str| {
         (Outcome::Refused { reason: format!("{name} is not in the configuration any more"), dead: true }, Vec::new())
     };
@@ -24,7 +31,7 @@ pub(super) async fn attempt(receivers: &Receivers, book: &Book, dispatch: &Dispa
         Address::Telegram { bot, chat, topic } => {
             let Some(telegram) = receivers.bots.get(bot) else { return missing(bot) };
             let place = book.place(bot, *chat, *topic);
-            chat_call(telegram, book, dispatch, message, place, now).await
+            chat_call(telegram, book, studio, dispatch, message, place, now).await
         }
         Address::Phone { provider, person, medium } => {
             let Some(receiver) = receivers.phones.get(provider) else { return missing(provider) };
@@ -45,6 +52,7 @@ pub(super) async fn attempt(receivers: &Receivers, book: &Book, dispatch: &Dispa
 async fn chat_call(
     telegram: &Telegram,
     book: &Book,
+    studio: &Studio,
     dispatch: &Dispatch,
     message: &Message,
     place: Place,
@@ -87,11 +95,24 @@ async fn chat_call(
             let reply_to = ready.reply_to.filter(|_| !message.bare);
             Call::Send { place, text, reply_to, silent: ready.silent }
         }
-        (Body::Picture { .. }, _) => {
-            return (Outcome::Refused { reason: "pictures are not drawn".into(), dead: false }, Vec::new());
+        (Body::Picture { caption, reply_to: asked, .. }, _) => {
+            let Some(picture) = studio.get(message.id) else {
+                return (Outcome::Refused { reason: "its picture is gone".into(), dead: false }, Vec::new());
+            };
+            let reply_to = asked.or(dispatch.thread).filter(|_| !message.bare);
+            Call::Photo { place, picture: picture.to_vec(), caption: captioned(caption), reply_to }
         }
     };
     (telegram.call(&call).await, rest)
+}
+
+/// Telegram refuses a longer caption (1,024 UTF-16 units); a character has at most two.
+fn captioned(caption: &str) -> String {
+    const CHARACTERS: usize = 500;
+    match caption.char_indices().nth(CHARACTERS) {
+        Some((end, _)) => format!("{}…", &caption[..end]),
+        None => caption.to_owned(),
+    }
 }
 
 /// Without a sound: quiet hours say so, a digest has told it, or it has ended.

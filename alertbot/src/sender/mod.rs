@@ -15,12 +15,13 @@ use crate::{
     clock::{Clock, timestamp},
     desk::{
         Book, Change, Desk,
-        deliver::{Claim, Dispatch, Finish, FinishDigest},
+        deliver::{Claim, Dispatch, Finish, FinishDigest, NotDrawn},
         timers::Overdue,
     },
     metrics::DeliveryMetrics,
     notify::{Address, Outcome},
-    schedule::{Action, Limits, Moment, Planner, Restored, Step, Urgency, Verdict},
+    picture::{PictureFault, Studio, studio::Held},
+    schedule::{Action, Item, Kind, Limits, Moment, Planner, Restored, Step, Urgency, Verdict},
 };
 
 pub use receivers::Receivers;
@@ -31,6 +32,7 @@ pub struct Sender {
     pub desk: Desk,
     pub book: Arc<Book>,
     pub receivers: Arc<Receivers>,
+    pub studio: Studio,
     pub clock: Clock,
     pub metrics: DeliveryMetrics,
     pub changes: mpsc::UnboundedReceiver<Change>,
@@ -45,10 +47,13 @@ enum Report {
     Withdrawn { ids: Vec<i64> },
     Ended { ids: Vec<i64>, dispatch: Box<Dispatch>, digest: bool, outcome: Outcome, rest: Vec<String>, took: Duration },
     Probed { carrier: String, answered: bool },
+    Drawn { id: i64, drawn: Result<(), PictureFault> },
 }
 
 /// How often what came of a call is offered to a store that takes nothing, a second apart.
 const FINISH_TRIES: usize = 60;
+/// A picture that found no room to be drawn in asks again after this.
+const STUDIO_PAUSE: Duration = Duration::from_secs(1);
 /// How often the gauges are brought up to date at most.
 const GAUGES_EVERY: Duration = Duration::from_secs(1);
 
@@ -121,7 +126,10 @@ impl Sender {
     fn take(&mut self, change: Change) {
         match change {
             Change::Put(item) => self.planner.put(*item, self.clock.moment()),
-            Change::Remove(id) => self.planner.remove(id),
+            Change::Remove(id) => {
+                self.planner.remove(id);
+                self.studio.forget(id);
+            }
             Change::EndSilence => self.end_silences.notify_one(),
             Change::Timers => self.timers.notify_one(),
         }
@@ -131,6 +139,7 @@ impl Sender {
     fn act(&mut self, action: Action, reports: &mpsc::UnboundedSender<Report>) -> bool {
         let reports = reports.clone();
         match action {
+            Action::Send(id) if self.awaits_picture(id) => return self.draw(id, reports),
             Action::Send(id) => self.send(vec![id], false, reports),
             Action::Together(ids) => self.send(ids, false, reports),
             Action::Digest(ids) => self.send(ids, true, reports),
@@ -155,15 +164,57 @@ impl Sender {
         true
     }
 
+    fn awaits_picture(&self, id: i64) -> bool {
+        self.planner.get(id).is_some_and(|item| item.kind == Kind::Picture) && self.studio.get(id).is_none()
+    }
+
+    /// A picture gives its turn back until it is drawn, so that nothing in its chat waits for it.
+    fn draw(&mut self, id: i64, reports: mpsc::UnboundedSender<Report>) -> bool {
+        let now = self.clock.moment();
+        self.planner.withdrawn(&[id], now);
+        let held = self.studio.ask(id);
+        let wait = if held == Held::NoRoom { STUDIO_PAUSE } else { self.book.config.picture.timeout * 3 };
+        self.turn(id, now + wait);
+        if held != Held::Begin {
+            return false;
+        }
+        let studio = self.studio.clone();
+        tokio::spawn(async move {
+            let drawn = studio.draw(id).await;
+            let _ = reports.send(Report::Drawn { id, drawn });
+        });
+        true
+    }
+
+    /// Changes when a message may go.
+    fn turn(&mut self, id: i64, not_before: Moment) {
+        if let Some(item) = self.planner.get(id).cloned() {
+            self.planner.put(Item { not_before, ..item }, self.clock.moment());
+        }
+    }
+
+    fn drawn(&mut self, id: i64, drawn: Result<(), PictureFault>) {
+        match drawn {
+            Ok(()) => self.turn(id, self.clock.moment()),
+            Err(fault) => {
+                tracing::warn!({ outbox.id = id, reason = %fault }, "a picture was not drawn");
+                let Some(address) = self.planner.get(id).map(|item| item.address.clone()) else { return };
+                self.planner.remove(id);
+                let told = fault.told(self.book.language(&address));
+                self.finish(move || NotDrawn { id, reason: fault.to_string(), told: told.clone() });
+            }
+        }
+    }
+
     fn send(&self, ids: Vec<i64>, digest: bool, reports: mpsc::UnboundedSender<Report>) {
         let (desk, receivers, book) = (self.desk.clone(), Arc::clone(&self.receivers), Arc::clone(&self.book));
-        let clock = self.clock;
+        let (clock, studio) = (self.clock, self.studio.clone());
         tokio::spawn(async move {
             // Fails when the sender has ended: the claim is then found after the restart.
             let _ = reports.send(match desk.perform(Claim { ids: ids.clone(), digest }).await {
                 Ok(Some(dispatch)) => {
                     let began = std::time::Instant::now();
-                    let (outcome, rest) = attempt::attempt(&receivers, &book, &dispatch, clock.now()).await;
+                    let (outcome, rest) = attempt::attempt(&receivers, &book, &studio, &dispatch, clock.now()).await;
                     Report::Ended { ids, dispatch: Box::new(dispatch), digest, outcome, rest, took: began.elapsed() }
                 }
                 Ok(None) => Report::Withdrawn { ids },
@@ -184,6 +235,7 @@ impl Sender {
                 tracing::info!(carrier, answered, "a carrier was probed");
                 self.planner.probed(&carrier, answered, now);
             }
+            Report::Drawn { id, drawn } => self.drawn(id, drawn),
             Report::Ended { ids, dispatch, digest, outcome, rest, took } => {
                 self.count(&dispatch, &outcome, took);
                 let ended_at = timestamp(now);
@@ -195,6 +247,9 @@ impl Sender {
                 } else {
                     // Of messages sent together some may have turned out not to be needed.
                     let verdicts = self.planner.ended(&ids, &outcome, now);
+                    for (id, _) in verdicts.iter().filter(|(_, verdict)| !matches!(verdict, Verdict::Again { .. })) {
+                        self.studio.forget(*id);
+                    }
                     self.count_verdicts(&dispatch, &verdicts);
                     self.finish(move || Finish {
                         verdicts: verdicts.clone(),

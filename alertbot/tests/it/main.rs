@@ -15,6 +15,7 @@ mod input;
 mod pair;
 mod path;
 mod people;
+mod picture;
 mod silences;
 mod storm;
 mod watchdog;

@@ -1,0 +1,390 @@
+//! Draws series as a PNG: plotters lays the chart out as SVG, resvg turns it into pixels with a font that the program carries
+//! (Vazirmatn, Latin and Persian, shaped and ordered as each script wants). No font and no library of the system is asked. Pure.
+//!
+//! The picture has a ground of its own, so it reads the same in a dark and in a light chat; its words are sized for a telephone,
+//! which shows it at about a third of its width.
+
+use std::sync::{Arc, LazyLock};
+
+use jiff::{Timestamp, tz::TimeZone};
+use plotters::{
+    coord::ranged1d::{KeyPointHint, NoDefaultFormatting, ValueFormatter},
+    prelude::*,
+    style::text_anchor::{HPos, Pos, VPos},
+};
+use resvg::{tiny_skia, usvg};
+
+use super::{PictureFault, expression::Threshold, prometheus::Series};
+use crate::message::bidi;
+
+const WIDTH: u32 = 1280;
+const HEIGHT: u32 = 800;
+const MARGIN: i32 = 40;
+/// Lines that are drawn; more cannot be told apart. The rest is counted.
+pub const LINES: usize = 8;
+const FONT: &str = "Vazirmatn";
+const FONT_BYTES: &[u8] = include_bytes!("../../fonts/Vazirmatn-Regular.ttf");
+const TITLE_SIZE: i32 = 46;
+const WORD_SIZE: i32 = 30;
+/// Characters of a title and of other words that fit a line.
+const TITLE_LENGTH: usize = 52;
+const WORDS_LENGTH: usize = 96;
+const LEGEND_LENGTH: usize = 38;
+
+const GROUND: RGBColor = RGBColor(20, 24, 31);
+const GRID: RGBColor = RGBColor(52, 60, 72);
+const WORDS: RGBColor = RGBColor(205, 213, 224);
+const TITLE: RGBColor = RGBColor(250, 251, 252);
+const ALARM: RGBColor = RGBColor(255, 92, 92);
+const COLOURS: [RGBColor; LINES] = [
+    RGBColor(90, 176, 255),
+    RGBColor(255, 180, 84),
+    RGBColor(126, 231, 135),
+    RGBColor(210, 168, 255),
+    RGBColor(94, 234, 212),
+    RGBColor(255, 142, 178),
+    RGBColor(242, 223, 96),
+    RGBColor(166, 178, 196),
+];
+
+/// What one picture shows.
+#[derive(Debug, Clone)]
+pub struct Chart {
+    pub title: String,
+    /// The query, under the title.
+    pub query: String,
+    /// At most [`LINES`] are drawn.
+    pub series: Vec<Series>,
+    /// Series that are not shown, for the legend.
+    pub more: usize,
+    pub threshold: Option<Threshold>,
+    /// Since when it fires or fired, and until when; `None` for the latter while it does.
+    pub fired: Option<(Timestamp, Option<Timestamp>)>,
+    pub start: Timestamp,
+    pub end: Timestamp,
+    /// Points further apart than this have nothing between them, seconds.
+    pub step_seconds: f64,
+    pub zone: TimeZone,
+}
+
+/// Puts first what tells most: the lines that went furthest towards alarm, or simply furthest up. Of more than [`LINES`] only
+/// these are kept; gives how many are not.
+pub fn keep_most_telling(series: &mut Vec<Series>, threshold: Option<Threshold>) -> usize {
+    let sinks = threshold.is_some_and(|threshold| threshold.operator.starts_with('<'));
+    let reach = |series: &Series| {
+        let heights = series.points.iter().map(|point| if sinks { -point.1 } else { point.1 });
+        heights.fold(f64::NEG_INFINITY, f64::max)
+    };
+    series.sort_by(|one, other| reach(other).total_cmp(&reach(one)).then_with(|| one.labels.cmp(&other.labels)));
+    let more = series.len().saturating_sub(LINES);
+    series.truncate(LINES);
+    more
+}
+
+static FONTS: LazyLock<Arc<usvg::fontdb::Database>> = LazyLock::new(|| {
+    let mut fonts = usvg::fontdb::Database::new();
+    fonts.load_font_data(FONT_BYTES.to_vec());
+    fonts.set_sans_serif_family(FONT);
+    Arc::new(fonts)
+});
+
+/// The picture, as PNG.
+///
+/// # Errors
+/// When it cannot be drawn; numbers and words of any kind can.
+pub fn png(chart: &Chart) -> Result<Vec<u8>, PictureFault> {
+    let failed = |error: String| PictureFault::Drawing(error);
+    let svg = svg(chart).map_err(|error| failed(error.to_string()))?;
+    let options = usvg::Options { font_family: FONT.into(), fontdb: Arc::clone(&FONTS), ..usvg::Options::default() };
+    let tree = usvg::Tree::from_str(&svg, &options).map_err(|error| failed(error.to_string()))?;
+    let mut pixels = tiny_skia::Pixmap::new(WIDTH, HEIGHT).ok_or_else(|| failed("no memory for the pixels".into()))?;
+    resvg::render(&tree, tiny_skia::Transform::identity(), &mut pixels.as_mut());
+    pixels.encode_png().map_err(|error| failed(error.to_string()))
+}
+
+fn svg(chart: &Chart) -> Result<String, Box<dyn std::error::Error>> {
+    let mut text = String::new();
+    {
+        let root = SVGBackend::with_string(&mut text, (WIDTH, HEIGHT)).into_drawing_area();
+        root.fill(&GROUND)?;
+        let style = |size: i32, colour: RGBColor| (FONT, size).into_font().color(&colour);
+        root.draw_text(&words(&chart.title, TITLE_LENGTH), &style(TITLE_SIZE, TITLE), (MARGIN, 22))?;
+        root.draw_text(&words(&chart.query, WORDS_LENGTH), &style(WORD_SIZE, WORDS), (MARGIN, 84))?;
+        let rows = legend(chart).len().div_ceil(2) as i32;
+        let bottom = HEIGHT as i32 - 14 - rows * 40;
+        plot(chart, &root.margin(134, HEIGHT as i32 - bottom + 8, MARGIN, MARGIN))?;
+        for (index, (label, colour)) in legend(chart).iter().enumerate() {
+            let (x, y) = (MARGIN + (index as i32 % 2) * (WIDTH as i32 - 2 * MARGIN) / 2, bottom + index as i32 / 2 * 40);
+            root.draw(&Rectangle::new([(x, y + 8), (x + 24, y + 22)], colour.filled()))?;
+            root.draw_text(label, &style(WORD_SIZE, WORDS), (x + 36, y - 2))?;
+        }
+        root.present()?;
+    }
+    Ok(text)
+}
+
+type Area<'a> = DrawingArea<SVGBackend<'a>, plotters::coord::Shift>;
+
+fn plot(chart: &Chart, area: &Area<'_>) -> Result<(), Box<dyn std::error::Error>> {
+    let (start, end) = (seconds(chart.start), seconds(chart.end));
+    let (low, high) = heights(chart);
+    let (times, heights) = (ticks(start, end, &TIME_STEPS), ticks(low, high, &[]));
+    let label = |size: i32| (FONT, size).into_font().color(&WORDS);
+    let mut drawing = ChartBuilder::on(area)
+        .x_label_area_size(48)
+        .y_label_area_size(112)
+        .build_cartesian_2d(Axis { low: start, high: end, marks: times }, Axis { low, high, marks: heights })?;
+    drawing
+        .configure_mesh()
+        .light_line_style(TRANSPARENT)
+        .bold_line_style(GRID)
+        .axis_style(GRID)
+        .x_label_style(label(WORD_SIZE))
+        .y_label_style(label(WORD_SIZE))
+        .x_label_formatter(&|at| clock(*at, &chart.zone))
+        .y_label_formatter(&|value| short(*value))
+        .draw()?;
+    if let Some((since, until)) = chart.fired {
+        let (from, to) = (seconds(since).max(start), until.map_or(end, seconds).min(end));
+        if from < to {
+            drawing.draw_series([Rectangle::new([(from, low), (to, high)], ALARM.mix(0.16).filled())])?;
+            let edge = ALARM.mix(0.8).stroke_width(2);
+            let edges = [since, until.unwrap_or(chart.end)].map(seconds).into_iter().filter(|at| (start..end).contains(at));
+            drawing.draw_series(edges.map(|at| PathElement::new(vec![(at, low), (at, high)], edge)))?;
+        }
+    }
+    for (series, colour) in chart.series.iter().zip(COLOURS) {
+        for part in series.points.chunk_by(|one, next| next.0 - one.0 <= chart.step_seconds * 1.5) {
+            match part {
+                [alone] => drop(drawing.draw_series([Circle::new(*alone, 4, colour.filled())])?),
+                _ => drop(drawing.draw_series(LineSeries::new(part.iter().copied(), colour.stroke_width(4)))?),
+            }
+        }
+    }
+    if let Some(threshold) = chart.threshold {
+        let line = [(start, threshold.value), (end, threshold.value)];
+        drawing.draw_series(DashedLineSeries::new(line, 16, 10, ALARM.stroke_width(3)))?;
+        let above = threshold.value < low + (high - low) * 0.85;
+        let anchor = Pos::new(HPos::Right, if above { VPos::Bottom } else { VPos::Top });
+        let style = (FONT, WORD_SIZE).into_font().color(&ALARM).pos(anchor);
+        let said = format!("{} {}", threshold.operator, short(threshold.value));
+        drawing.draw_series([Text::new(said, (end, threshold.value), style)])?;
+    }
+    Ok(())
+}
+
+/// An axis with its marks where we want them.
+struct Axis {
+    low: f64,
+    high: f64,
+    marks: Vec<f64>,
+}
+
+impl Ranged for Axis {
+    type FormatOption = NoDefaultFormatting;
+    type ValueType = f64;
+
+    fn map(&self, value: &f64, limit: (i32, i32)) -> i32 {
+        let share = (value - self.low) / (self.high - self.low);
+        limit.0 + (f64::from(limit.1 - limit.0) * share).round() as i32
+    }
+
+    fn key_points<Hint: KeyPointHint>(&self, _: Hint) -> Vec<f64> {
+        self.marks.clone()
+    }
+
+    fn range(&self) -> std::ops::Range<f64> {
+        self.low..self.high
+    }
+}
+
+impl ValueFormatter<f64> for Axis {
+    fn format(value: &f64) -> String {
+        short(*value)
+    }
+}
+
+/// The colours' names: the labels in which the lines differ. One line without any needs none.
+fn legend(chart: &Chart) -> Vec<(String, RGBColor)> {
+    let shown = chart.series.iter().take(LINES);
+    let shared =
+        |name: &str, value: &str| chart.series.iter().all(|series| series.labels.get(name).is_some_and(|of| of == value));
+    let mut rows: Vec<_> = shown
+        .zip(COLOURS)
+        .map(|(series, colour)| {
+            let own = series.labels.iter().filter(|(name, value)| !shared(name, value));
+            (words(&own.map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join(", "), LEGEND_LENGTH), colour)
+        })
+        .filter(|(label, _)| !label.is_empty())
+        .collect();
+    if let Some((label, _)) = rows.last_mut().filter(|_| chart.more > 0) {
+        label.push_str(&format!("  (+{})", chart.more));
+    }
+    rows
+}
+
+/// From where to where the values go, with the threshold in sight and some air; from zero where that costs little.
+fn heights(chart: &Chart) -> (f64, f64) {
+    let values = chart.series.iter().flat_map(|series| &series.points).map(|point| point.1);
+    let (low, high) = values
+        .chain(chart.threshold.map(|threshold| threshold.value))
+        .fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), value| (low.min(value), high.max(value)));
+    if !(low.is_finite() && high.is_finite() && (high - low).is_finite()) {
+        return (0.0, 1.0);
+    }
+    let low = if low > 0.0 && low < high * 0.6 { 0.0 } else { low };
+    let air = if high > low { (high - low) * 0.08 } else { high.abs().max(1.0) * 0.5 };
+    (if low == 0.0 { 0.0 } else { low - air }, high + air)
+}
+
+/// Distances of marks on the axis of time that people expect, seconds.
+const TIME_STEPS: [f64; 15] =
+    [10.0, 30.0, 60.0, 120.0, 300.0, 600.0, 900.0, 1800.0, 3600.0, 7200.0, 14_400.0, 21_600.0, 43_200.0, 86_400.0, 604_800.0];
+/// Marks on an axis at most.
+const MARKS: f64 = 7.0;
+
+/// Round places between `low` and `high`: at distances of `steps`, or of 1, 2 or 5 times a power of ten.
+fn ticks(low: f64, high: f64, steps: &[f64]) -> Vec<f64> {
+    let least = (high - low) / MARKS;
+    let power = 10f64.powf(least.log10().floor());
+    let decimal = [1.0, 2.0, 5.0, 10.0].map(|times| times * power);
+    let step = steps.iter().chain(&decimal).copied().find(|step| *step >= least).unwrap_or(least);
+    let first = (low / step).ceil();
+    (0..=MARKS as i32 + 1).map(|index| (first + f64::from(index)) * step).take_while(|at| *at <= high).collect()
+}
+
+fn seconds(moment: Timestamp) -> f64 {
+    moment.as_millisecond() as f64 / 1e3
+}
+
+/// `14:05` as the clocks there show it.
+fn clock(at: f64, zone: &TimeZone) -> String {
+    match Timestamp::from_millisecond((at * 1e3) as i64) {
+        Ok(moment) => zone.to_datetime(moment).strftime("%H:%M").to_string(),
+        Err(_) => String::new(),
+    }
+}
+
+/// A number in a few characters: `0`, `0.25`, `1.5k`, `3M`, `2e-7`.
+fn short(value: f64) -> String {
+    let trimmed = |text: String| match text.contains('.') {
+        true => text.trim_end_matches('0').trim_end_matches('.').to_owned(),
+        false => text,
+    };
+    let size = value.abs();
+    if size < 1e-12 {
+        return "0".into();
+    }
+    if !(0.001..1e15).contains(&size) {
+        return format!("{value:.1e}");
+    }
+    for (unit, name) in [(1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k")] {
+        if size >= unit * 0.9995 {
+            return trimmed(format!("{:.2}", value / unit)) + name;
+        }
+    }
+    trimmed(format!("{value:.3}"))
+}
+
+/// One line of at most so many characters, without what no picture can show.
+fn words(text: &str, length: usize) -> String {
+    let text = bidi::strip(text);
+    let line: String = text.split_whitespace().collect::<Vec<_>>().join(" ").chars().filter(|one| !one.is_control()).collect();
+    match line.char_indices().nth(length) {
+        Some((end, _)) => format!("{}…", &line[..end]),
+        None => line,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_short_and_marks_are_round() {
+        for (value, text) in [
+            (0.0, "0"),
+            (0.25, "0.25"),
+            (1.0, "1"),
+            (999.6, "1k"),
+            (1500.0, "1.5k"),
+            (-3_000_000.0, "-3M"),
+            (2e-7, "2.0e-7"),
+            (1e300, "1.0e300"),
+        ] {
+            assert_eq!(short(value), text);
+        }
+        assert_eq!(ticks(0.0, 1.08, &[]), [0.0, 0.2, 0.4, 0.6000000000000001, 0.8, 1.0]);
+        assert_eq!(ticks(1000.0, 4600.0, &TIME_STEPS), [1200.0, 1800.0, 2400.0, 3000.0, 3600.0, 4200.0]);
+    }
+
+    #[test]
+    fn the_lines_that_went_furthest_are_kept() {
+        let threshold = |operator| Some(Threshold { value: 5.0, operator });
+        for (threshold, first) in [(threshold(">"), 19.0), (None, 19.0), (threshold("<="), 0.0)] {
+            let mut series: Vec<_> = (0..20).map(|number| line(number, move |_| number as f64)).collect();
+            assert_eq!(keep_most_telling(&mut series, threshold), 12);
+            assert_eq!((series.len(), series[0].points[0].1), (LINES, first));
+        }
+    }
+
+    fn chart(series: Vec<Series>) -> Chart {
+        let start: Timestamp = "2026-01-31T11:00:00Z".parse().unwrap();
+        Chart {
+            title: "کند شدن پاسخ‌ها: HighLatency \u{202e}<b>&".into(),
+            query: "histogram_quantile(0.99, sum by (le) (rate(exchange_http_request_duration_seconds_bucket[5m])))".into(),
+            more: 0,
+            series,
+            threshold: Some(Threshold { value: 0.5, operator: ">" }),
+            fired: Some((start.checked_add(jiff::SignedDuration::from_mins(37)).unwrap(), None)),
+            start,
+            end: start.checked_add(jiff::SignedDuration::from_hours(1)).unwrap(),
+            step_seconds: 15.0,
+            zone: TimeZone::UTC,
+        }
+    }
+
+    fn line(number: usize, value: impl Fn(f64) -> f64) -> Series {
+        let start = seconds(chart(Vec::new()).start);
+        let points = (0..240).map(|index| (start + f64::from(index) * 15.0, value(f64::from(index) / 240.0)));
+        let labels = [("job".into(), "exchange".into()), ("instance".into(), format!("10.0.0.{number}:9600"))];
+        Series { labels: labels.into_iter().collect(), points: points.collect() }
+    }
+
+    /// Each is a whole picture, and differs from an empty one. `PICTURES=<folder>` keeps them to be looked at.
+    #[test]
+    fn every_kind_of_series_is_drawn() {
+        let none = png(&chart(Vec::new())).unwrap();
+        let usual = vec![line(1, |x| 0.2 + x * x * 0.6), line(2, |x| 0.15 + (x * 25.0).sin() * 0.05)];
+        let many = (0..20).map(|number| line(number, move |x| number as f64 * 1e4 + x * 5e3)).collect();
+        let mut gaps = line(1, |x| x);
+        gaps.points.retain(|(at, _)| (at / 15.0) as i64 % 40 < 25);
+        gaps.points.truncate(150);
+        gaps.points.push((gaps.points[0].0 + 3500.0, 0.4));
+        let kinds = [
+            ("usual", usual),
+            ("many", many),
+            ("flat", vec![line(1, |_| 0.0)]),
+            ("gaps", vec![gaps]),
+            ("huge", vec![line(1, |x| 1e300 * x)]),
+            ("negative", vec![line(1, |x| -5.0 - x)]),
+        ];
+        for (name, mut series) in kinds {
+            let more = keep_most_telling(&mut series, None);
+            assert_eq!(more, if name == "many" { 12 } else { 0 });
+            let drawn = png(&Chart { more, ..chart(series) }).unwrap();
+            assert!(drawn.starts_with(b"\x89PNG") && drawn.len() > 10_000 && drawn != none, "{name}: {} bytes", drawn.len());
+            if let Some(folder) = option_env!("PICTURES") {
+                std::fs::write(format!("{folder}/{name}.png"), drawn).unwrap();
+            }
+        }
+    }
+
+    #[test]
+    fn persian_is_shaped_by_the_font_that_is_carried() {
+        let with = |title: &str| png(&Chart { title: title.into(), ..chart(Vec::new()) }).unwrap();
+        // Joined letters are other shapes than the same letters apart; a missing font would draw neither.
+        assert_ne!(with("سلام"), with("س\u{200c}ل\u{200c}ا\u{200c}م"));
+        assert_ne!(with("سلام"), with(""));
+    }
+}

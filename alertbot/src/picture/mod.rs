@@ -1,0 +1,39 @@
+//! The picture of an alert: its expression's last hour from Prometheus, the threshold and the time for which it fired marked.
+//!
+//! A picture is drawn before its message takes its turn in a chat: a Prometheus that is slow or gone delays no text. A picture
+//! that fails is not sent; who asked for it by a button or a command is told why.
+
+pub mod chart;
+pub mod expression;
+pub mod prometheus;
+pub mod studio;
+
+pub use studio::Studio;
+
+use crate::config::Language;
+
+/// Why there is no picture.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum PictureFault {
+    #[error("Prometheus: {0}")]
+    Prometheus(String),
+    #[error("there is nothing to draw: the query gave no points in this time")]
+    Empty,
+    #[error("it took longer than picture.timeout")]
+    TimedOut,
+    #[error("no Prometheus is known for it: set alertmanagers[].prometheus")]
+    NoSource,
+    #[error("it could not be drawn: {0}")]
+    Drawing(String),
+}
+
+impl PictureFault {
+    /// For who asked, in Telegram's HTML. The reason stays in the words of who gave it.
+    pub fn told(&self, language: Language) -> String {
+        let reason = teloxide::utils::html::escape(&self.to_string());
+        match language {
+            Language::English => format!("No picture. {reason}"),
+            Language::Persian => format!("تصویری نیست. \u{2068}{reason}\u{2069}"),
+        }
+    }
+}
