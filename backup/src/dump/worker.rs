@@ -144,7 +144,14 @@ fn rows(
         }
         copied => copied,
     };
-    let told = |fault: CopyFault| fault.failure(Stage::Rows).context(format!("reading {}", table.display_name()));
+    let told = |fault: CopyFault| {
+        let failure = fault.failure(Stage::Rows).context(format!("reading {}", table.display_name()));
+        if failure.exit == Exit::Forbidden {
+            failure.context("the role needs SELECT (or pg_read_all_data), and BYPASSRLS where a policy would hide rows")
+        } else {
+            failure
+        }
+    };
     let copied = copied.map_err(told)?;
     let piece = writing.finish(copied.checksum.rows).map_err(|error| told(error.into()))?;
     progress.rows(copied.checksum.rows);

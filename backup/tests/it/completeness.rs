@@ -6,6 +6,8 @@ use std::{io::Write, process::Stdio};
 use backup::{
     config::Source,
     export,
+    failure::Exit,
+    manifest::sign::Signing,
     restore::{self, Options, Selection},
 };
 use local_parts::find_program;
@@ -13,8 +15,9 @@ use sqlx::{AssertSqlSafe, Executor, PgConnection};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    agent::{agent_in, take},
     restore::{options, reader},
-    support::{connect, database, other_server, random, store},
+    support::{connect, database, other_server, random, signing, store, store_settings},
     twin::{self, Shape, tool},
 };
 
@@ -155,4 +158,87 @@ async fn everything_comes_back_as_stock_pg_restore_brings_it() {
         .unwrap();
     pipe_into_pg_restore(&piped, &archive);
     assert_equal(&piped, &expected).await;
+}
+
+/// The agent's own backup of it, restored by the agent; and by the script for the day on which there is no agent.
+#[tokio::test(flavor = "multi_thread")]
+async fn everything_comes_back_from_the_agents_backup_and_without_the_agent() {
+    let source = complete().await;
+    let server = other_server().await;
+    make_roles(&server).await;
+    let store = store_settings().await;
+    // Objects of one part: pieces run over their borders.
+    let agent = agent_in(&source, &store, &[("BACKUP_STORE_PART_MIB", "5"), ("BACKUP_STORE_PARTS_PER_OBJECT", "1")]);
+    let manifest = take(&agent).await.unwrap();
+    let name = format!("agent_{:08x}", random());
+    let expected = control(&source, &server, &format!("{name}_control")).await;
+
+    let reader = reader(&agent.store, &manifest);
+    let opened = restore::open(&reader, None).await.unwrap();
+    restore::restore(&reader, &opened, &full(&server, &name), &CancellationToken::new()).await.unwrap();
+    assert_equal(&server.with_database(&name), &expected).await;
+
+    let trusted = signing().public_key();
+    let by_hand = |arguments: &[&str], trusted: &str| {
+        let mut script = std::process::Command::new(concat!(env!("CARGO_MANIFEST_DIR"), "/restore-with-stock-tools"));
+        let tools = find_program("pg_restore").unwrap().parent().unwrap().display().to_string();
+        script.args(arguments).envs(server.environment()).env("PATH", format!("{tools}:/usr/bin:/bin"));
+        script.env("S3_ENDPOINT", store.endpoint.as_deref().unwrap()).env("S3_BUCKET", &store.bucket);
+        script.env("S3_PREFIX", format!("{}/default", store.prefix)).env("S3_REGION", &store.region);
+        script.env("S3_ACCESS_KEY", &store.access_key).env("S3_SECRET_KEY", store.secret_key.expose());
+        let output = script.env("TRUSTED_KEY", trusted).output().unwrap();
+        (
+            output.status.success(),
+            format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr)),
+        )
+    };
+    let (id, stock) = (manifest.id.to_string(), format!("{name}_stock"));
+    let (done, text) = by_hand(&[&id, &source.database, &stock], &trusted);
+    assert!(done, "{text}");
+    assert_equal(&server.with_database(&stock), &expected).await;
+    let (done, text) = by_hand(&[&id, "globals"], &trusted);
+    assert!(done && text.contains("CREATE ROLE complete_owner"), "{text}");
+    let other = Signing::parse("AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=").unwrap().public_key();
+    let (done, text) = by_hand(&[&id, "globals"], &other);
+    assert!(!done && text.contains("is not signed by TRUSTED_KEY"), "{text}");
+}
+
+/// No superuser: it reads everything by `pg_read_all_data` and sees every row by BYPASSRLS. Without the latter a policy would
+/// hide rows, and the backup fails instead.
+#[tokio::test(flavor = "multi_thread")]
+async fn everything_comes_back_from_a_role_of_little_privilege() {
+    let source = complete().await;
+    let server = other_server().await;
+    make_roles(&server).await;
+    let role = format!("backup_{:08x}", random());
+    let mut session = connect(&source).await;
+    let make = format!(
+        "CREATE ROLE {role} LOGIN PASSWORD 'only here'; GRANT pg_read_all_data TO {role}; \
+         DO $$ DECLARE o oid; BEGIN FOR o IN SELECT oid FROM pg_largeobject_metadata LOOP \
+         EXECUTE format('GRANT SELECT ON LARGE OBJECT %s TO {role}', o); END LOOP; END $$; \
+         GRANT CONNECT ON DATABASE {} TO {role}",
+        source.database
+    );
+    session.execute(AssertSqlSafe(make)).await.unwrap();
+    let limited = Source { user: role.clone(), password: Some("only here".to_owned().into()), ..source.clone() };
+    let store = store_settings().await;
+    let agent = agent_in(&limited, &store, &[]);
+    let told = take(&agent).await.unwrap_err();
+    assert!(told.exit == Exit::Forbidden && told.to_string().contains("BYPASSRLS"), "{told}");
+
+    session.execute(AssertSqlSafe(format!("ALTER ROLE {role} BYPASSRLS"))).await.unwrap();
+    let manifest = take(&agent).await.unwrap();
+    connect(&server).await.execute(AssertSqlSafe(format!("CREATE ROLE {role}"))).await.unwrap();
+    let name = format!("limited_{:08x}", random());
+    let expected = control(&limited, &server, &format!("{name}_control")).await;
+    let reader = reader(&agent.store, &manifest);
+    let opened = restore::open(&reader, None).await.unwrap();
+    restore::restore(&reader, &opened, &full(&server, &name), &CancellationToken::new()).await.unwrap();
+    assert_equal(&server.with_database(&name), &expected).await;
+    let guarded: i64 = sqlx::query_scalar("SELECT count(*) FROM guarded")
+        .fetch_one(&mut connect(&server.with_database(&name)).await)
+        .await
+        .unwrap();
+    let all: i64 = sqlx::query_scalar("SELECT count(*) FROM guarded").fetch_one(&mut session).await.unwrap();
+    assert_eq!(guarded, all);
 }
