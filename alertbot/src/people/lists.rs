@@ -6,34 +6,30 @@ use super::{
     Counter,
     phrases::{Phrase, phrase},
 };
-use crate::{config::Language, desk::Unavailable, incident::Incident, store::incidents};
+use crate::{
+    config::Language,
+    desk::Unavailable,
+    incident::Incident,
+    message::{
+        age::Age,
+        bidi,
+        catalogue::{Saying, say},
+        mark,
+        markup::escape,
+        split::shorten,
+    },
+    store::incidents,
+};
 
 /// Lines of one answer.
 const LINES: usize = 25;
-/// Characters of one value in a line.
+/// Longest value in a line, in UTF-16 units.
 const VALUE: usize = 60;
 
 /// Text of others inside HTML: markup escaped, what would turn the line around removed, not too long.
 pub fn safe(text: &str) -> String {
-    let mut shown = String::new();
-    for character in text.chars().filter(|character| !is_unsafe(*character)).take(VALUE) {
-        match character {
-            '&' => shown.push_str("&amp;"),
-            '<' => shown.push_str("&lt;"),
-            '>' => shown.push_str("&gt;"),
-            other => shown.push(other),
-        }
-    }
-    if text.chars().count() > VALUE {
-        shown.push('…');
-    }
-    shown
-}
-
-/// Controls, and marks that change the direction of what follows.
-fn is_unsafe(character: char) -> bool {
-    character.is_control()
-        || matches!(character, '\u{200e}' | '\u{200f}' | '\u{061c}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    let line = bidi::strip(text).split_whitespace().collect::<Vec<_>>().join(" ");
+    escape(&shorten(&line, VALUE)).into_owned()
 }
 
 pub(super) async fn alerts(counter: &Counter, language: Language) -> Result<String, Unavailable> {
@@ -52,18 +48,12 @@ pub(super) async fn alerts(counter: &Counter, language: Language) -> Result<Stri
 }
 
 fn line(incident: &Incident, language: Language, now: Timestamp) -> String {
-    let mark = match incident.severity {
-        crate::incident::Severity::Critical => "🔴",
-        crate::incident::Severity::Warning => "🟠",
-        crate::incident::Severity::Info => "🔵",
-    };
-    let minutes = now.duration_since(incident.started_at).as_mins();
-    let age = if minutes < 120 { format!("{minutes} min") } else { format!("{} h", minutes / 60) };
+    let age = say(language, Saying::Age(Age::between(incident.started_at, now)));
     let taken = incident.acknowledgement.as_ref().map(|held| {
         let by = safe(&held.by);
         format!(" – {}", phrase(language, &Phrase::TakenBy { by: &by }))
     });
-    format!("{mark} {} <b>{}</b> {age}{}", incident.id, safe(&incident.title()), taken.unwrap_or_default())
+    format!("{} {} <b>{}</b> {age}{}", mark(incident), incident.id, safe(&incident.title()), taken.unwrap_or_default())
 }
 
 pub(super) async fn silences(counter: &Counter, language: Language) -> String {
@@ -125,6 +115,6 @@ mod tests {
     #[test]
     fn what_others_wrote_cannot_mark_up_or_turn_around() {
         assert_eq!(safe("<b>a&b</b>\u{202e}x\n"), "&lt;b&gt;a&amp;b&lt;/b&gt;x");
-        assert_eq!(safe(&"x".repeat(100)).chars().count(), 61);
+        assert_eq!(safe(&"x".repeat(100)).chars().count(), 60);
     }
 }

@@ -6,6 +6,10 @@ use crate::{
         Unavailable,
         act::{Act, Note, Perform, Performed, Reported, Say},
     },
+    message::{
+        bidi::strip,
+        catalogue::{self, Saying},
+    },
     notify::{Address, Callback, Medium},
     schedule::Urgency,
     store::{incidents, outbox::Words},
@@ -45,15 +49,18 @@ async fn message(intake: &Intake, person: &Person, text: &str) -> Result<(), Una
         return intake.desk.perform(refusal(&person.name, "may not acknowledge")).await;
     }
     let found = incidents::by_code(&intake.desk.readers, code).await.map_err(|error| Unavailable(error.to_string()))?;
+    let say = |saying: Saying| catalogue::say(person.language, saying);
     let answer = match found {
-        None => format!("{code}: no open incident has this code."),
+        None => say(Saying::CodeUnknown { code }),
         Some(incident) => {
             let act = Perform { incident: incident.id, by: person.name.clone(), act: Act::Acknowledge };
             match intake.desk.perform(act).await? {
-                Performed::Done(incident) => format!("{code} acknowledged: {}", incident.title()),
-                Performed::Nothing(incident) if !incident.is_open() => format!("{code} has ended: {}", incident.title()),
-                Performed::Nothing(_) => format!("{code} is yours already."),
-                Performed::Unknown => format!("{code}: no open incident has this code."),
+                Performed::Done(incident) => say(Saying::CodeTaken { code, title: &strip(&incident.title()) }),
+                Performed::Nothing(incident) if !incident.is_open() => {
+                    say(Saying::CodeEnded { code, title: &strip(&incident.title()) })
+                }
+                Performed::Nothing(_) => say(Saying::CodeYours { code }),
+                Performed::Unknown => say(Saying::CodeUnknown { code }),
             }
         }
     };

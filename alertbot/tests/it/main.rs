@@ -10,6 +10,7 @@ mod program;
 mod chats;
 mod crash;
 mod durable;
+mod duty;
 mod escalate;
 mod input;
 mod pair;

@@ -172,6 +172,21 @@ pub enum Saying<'a> {
     Code {
         code: u32,
     },
+    /// Answers to an SMS.
+    CodeTaken {
+        code: u32,
+        title: &'a str,
+    },
+    CodeEnded {
+        code: u32,
+        title: &'a str,
+    },
+    CodeYours {
+        code: u32,
+    },
+    CodeUnknown {
+        code: u32,
+    },
     Handover {
         schedule: &'a str,
         from: &'a str,

@@ -63,6 +63,10 @@ pub(super) fn say(saying: Saying) -> String {
         Saying::SilenceFor { hours } => format!("سکوت {hours} ساعت"),
         Saying::Several { count } => format!("{count} هشدار"),
         Saying::Code { code } => format!("پاسخ: ACK {code}"),
+        Saying::CodeTaken { code, title } => format!("{code} با شماست: {title}"),
+        Saying::CodeEnded { code, title } => format!("{code} پایان یافته: {title}"),
+        Saying::CodeYours { code } => format!("{code} از پیش با شماست."),
+        Saying::CodeUnknown { code } => format!("رویداد بازی با کد {code} نیست."),
         Saying::Handover { schedule, from, to } => {
             format!("{}: اکنون کشیک با {} است؛ {} می‌رود.", isolate(schedule), isolate(to), isolate(from))
         }

@@ -1,0 +1,79 @@
+//! Who is told while nobody acknowledges, and when chats are quiet.
+
+use jiff::Timestamp;
+use telegram_emulator::{Emulator, Seed};
+
+use crate::{
+    bot::{ADA, BEHRANG, Bot, NIGHT, OPERATIONS, Settings, message_with, until},
+    payloads::single,
+};
+
+const CHIOMA: i64 = 13;
+
+/// Behrang stands in for Ada; who comes next in the other schedule is Ada or Chioma.
+fn escalating() -> String {
+    format!(
+        "people:
+  - {{name: ada, telegram: {ADA}}}
+  - {{name: behrang, telegram: {BEHRANG}}}
+  - {{name: chioma, telegram: {CHIOMA}}}
+schedules:
+  - name: primary
+    layers:
+      - people: [ada]
+        starts: 2026-01-05T09:00
+    overrides:
+      - {{person: behrang, from: 2026-01-06T09:00, to: 2096-01-06T09:00}}
+  - name: second
+    layers:
+      - people: [ada, chioma]
+        starts: 2026-01-05T09:00
+        turn: 1d
+escalations:
+  - name: all
+    steps:
+      - on_call: [primary]
+      - {{after: 1s, next_on_call: [second], chats: [night]}}
+    rounds: 1
+    then_everyone: false
+routes:
+  - {{name: all, chats: [operations], escalation: all}}
+"
+    )
+}
+
+#[tokio::test]
+async fn whoever_is_on_duty_is_told_then_whoever_comes_next_until_somebody_acknowledges() {
+    let (emulator, folder) = (Emulator::start(Seed::demo()).await.unwrap(), tempfile::tempdir().unwrap());
+    let mut settings = Settings::new(&emulator, &folder);
+    settings.rest = escalating();
+    let bot = Bot::start(&settings).await;
+    assert_eq!(bot.post(&single("DiskFull", "critical", "firing", Timestamp::now())).await, 200);
+    message_with(&emulator, BEHRANG, &["DiskFull"]).await;
+    message_with(&emulator, NIGHT, &["DiskFull"]).await;
+    let notice = message_with(&emulator, OPERATIONS, &["nobody has acknowledged: told now", "night"]).await;
+    let told = |chat: i64| emulator.messages(chat).iter().any(|message| message.text.contains("DiskFull"));
+    until("the next one is told", async || told(ADA) || told(CHIOMA)).await;
+    let next = if told(ADA) { "ada" } else { "chioma" };
+    assert!(notice.text.contains(next) && !notice.silent, "{}", notice.text);
+}
+
+#[tokio::test]
+async fn quiet_hours_mute_or_hold_what_is_not_critical() {
+    let (emulator, folder) = (Emulator::start(Seed::demo()).await.unwrap(), tempfile::tempdir().unwrap());
+    let mut settings = Settings::new(&emulator, &folder);
+    let quiet = "quiet_hours: [{from: \"00:00\", to: \"00:00\", severities: [info, warning], manner:";
+    settings.rest = format!(
+        "  - {{name: muted, id: {ADA}, {quiet} mute}}]}}\n  - {{name: held, id: {BEHRANG}, {quiet} hold}}]}}\n\
+         routes:\n  - {{name: all, chats: [muted, held]}}\n"
+    );
+    let bot = Bot::start(&settings).await;
+    assert_eq!(bot.post(&single("Slow", "warning", "firing", Timestamp::now())).await, 200);
+    assert!(message_with(&emulator, ADA, &["Slow"]).await.silent);
+    assert_eq!(bot.post(&single("Down", "critical", "firing", Timestamp::now())).await, 200);
+    assert!(!message_with(&emulator, ADA, &["Down"]).await.silent);
+    assert!(!message_with(&emulator, BEHRANG, &["Down"]).await.silent);
+    let waiting = "alertbot_queued_messages{channel=\"telegram\",urgency=\"ordinary\"}";
+    until("it waits", async || bot.metric(waiting).await >= 1.0).await;
+    assert!(emulator.messages(BEHRANG).iter().all(|message| !message.text.contains("Slow")), "what is held is not sent");
+}
