@@ -35,7 +35,7 @@ test: install build ## every test, beside a real PostgreSQL and a real S3 server
 bench: install ## measures, prints a table and writes target/bench.json
 	cargo build --release -p exchange -p exchange-loadgen
 	@$(loadgen) bench
-	@cargo bench -q -p backup
+	@cargo bench -q -p backup --bench tools
 
 soak: install ## kills servers at random under load; SEED=… repeats a run
 	cargo build --release -p exchange -p exchange-loadgen

@@ -1,7 +1,7 @@
 //! The agent beside the tools that people use: time, processor time, bytes stored, memory. Prints a table and merges its keys
 //! into `target/bench.json`.
 //!
-//! `cargo bench -p backup`; `-- --quick` for a look, `-- --only easy,hard,3gb,many` for parts. The definitions:
+//! `cargo bench -p backup --bench tools`; `-- --quick` for a look, `-- --only easy,hard,3gb,many` for parts. The definitions:
 //! - The same server (durable, its default but for memory), the same store, the same uploader for the others, in turns that
 //!   alternate, after a round that does not count. A figure is a quotient of medians.
 //! - Processor time is that of the client's processes, the server with its sessions, and the store.

@@ -47,7 +47,7 @@ pub fn run(mut command: Command, servers: &Servers) -> Result<Cost> {
     let status = child.wait()?;
     let seconds = begun.elapsed().as_secs_f64();
     let complaints = complaints.and_then(|reader| reader.join().ok()?.ok()).unwrap_or_default();
-    ensure!(status.success(), "{command:?} ended with {status}: {complaints}");
+    ensure!(status.success(), "{} ended with {status}: {complaints}", said(&command));
     let client_cpu_seconds = reaped_by_us() - children;
     Ok(Cost { seconds, cpu_seconds: client_cpu_seconds + servers.cpu_seconds() - others, client_cpu_seconds })
 }
@@ -70,13 +70,19 @@ pub fn peak_memory(mut command: Command) -> Result<f64> {
         status
     })?;
     let complaints = complaints.and_then(|reader| reader.join().ok()?.ok()).unwrap_or_default();
-    ensure!(status.success(), "{command:?} ended with {status}: {complaints}");
+    ensure!(status.success(), "{} ended with {status}: {complaints}", said(&command));
     Ok(peak.into_inner() as f64 / 1024.0)
+}
+
+/// Program and arguments; the environment holds keys.
+fn said(command: &Command) -> String {
+    let arguments = command.get_args().map(|argument| argument.to_string_lossy());
+    std::iter::once(command.get_program().to_string_lossy()).chain(arguments).collect::<Vec<_>>().join(" ")
 }
 
 fn start(command: &mut Command) -> Result<Child> {
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
-    command.spawn().with_context(|| format!("{command:?} cannot be started"))
+    command.spawn().with_context(|| format!("{} cannot be started", said(command)))
 }
 
 struct Process {
