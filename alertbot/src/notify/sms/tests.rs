@@ -128,7 +128,8 @@ async fn answers_mean_what_each_provider_says() {
     let vonage: Make = |url| preset(url, Preset::Vonage);
     let sms_ir: Make = |url| preset(url, Preset::SmsIr);
     let ghasedak: Make = |url| preset(url, Preset::Ghasedak);
-    let rows: &[(&str, Make, u16, &'static str, (&str, bool))] = &[
+    type Row = (&'static str, Make, u16, &'static str, (&'static str, bool));
+    let rows: &[Row] = &[
         ("twilio", twilio, 201, r#"{"sid": "SM1"}"#, ("delivered", false)),
         ("twilio", twilio, 400, r#"{"code": 21211}"#, ("refused", true)),
         ("twilio", twilio, 401, r#"{"code": 20003}"#, ("refused", false)),
