@@ -6,6 +6,7 @@ use super::{Receivers, words};
 use crate::{
     desk::{Book, book::Hush, deliver::Dispatch},
     incident::{Incident, Severity},
+    message::{split::shorten, units::CAPTION_UNITS},
     notify::{
         Address, Outcome, phone,
         telegram::{Call, Place, Telegram},
@@ -100,19 +101,10 @@ async fn chat_call(
                 return (Outcome::Refused { reason: "its picture is gone".into(), dead: false }, Vec::new());
             };
             let reply_to = asked.or(dispatch.thread).filter(|_| !message.bare);
-            Call::Photo { place, picture: picture.to_vec(), caption: captioned(caption), reply_to }
+            Call::Photo { place, picture: picture.to_vec(), caption: shorten(caption, CAPTION_UNITS), reply_to }
         }
     };
     (telegram.call(&call).await, rest)
-}
-
-/// Telegram refuses a longer caption (1,024 UTF-16 units); a character has at most two.
-fn captioned(caption: &str) -> String {
-    const CHARACTERS: usize = 500;
-    match caption.char_indices().nth(CHARACTERS) {
-        Some((end, _)) => format!("{}…", &caption[..end]),
-        None => caption.to_owned(),
-    }
 }
 
 /// Without a sound: quiet hours say so, a digest has told it, or it has ended.
