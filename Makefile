@@ -1,6 +1,6 @@
 # Every command that people and CI run, a line each. What they do is written in the scripts and programs that they call.
 
-.PHONY: help install build run up down test bench soak check fmt lint audit
+.PHONY: help install build run up down alert calm test bench soak check fmt lint audit
 .DEFAULT_GOAL := help
 
 # Test material that lies beside a checkout on some machines; unset where it does not.
@@ -28,6 +28,12 @@ up: install build ## the same in the background; returns when every part is read
 
 down: ## ends what `make up` started
 	@$(local-parts) down
+
+alert: ## provokes a real alert through a rule in what runs, and waits until the chat shows it
+	@$(local-parts) alert
+
+calm: ## ends that alert
+	@$(local-parts) alert --end
 
 test: install build ## every test, beside a real PostgreSQL and a real S3 server
 	@$(local-parts) with-parts -- deploy/local/test

@@ -12,7 +12,7 @@ use axum::{
 use crate::Shared;
 
 /// Messages come from programs under test: none of what they say is ever run or fetched.
-const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none'";
+const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'none'";
 
 pub fn routes() -> Router<Arc<Shared>> {
     Router::new()

@@ -27,6 +27,14 @@ enum Command {
     Up(Place),
     /// Ends what `up` started.
     Down(Place),
+    /// Provokes an alert in a run that is up, and returns when the chat shows it.
+    Alert {
+        #[command(flatten)]
+        place: Place,
+        /// Ends the alert instead.
+        #[arg(long)]
+        end: bool,
+    },
     /// Runs a command beside a whole exchange without traffic, named in its environment, and ends it after it.
     WithExchange {
         #[arg(trailing_var_arg = true, required = true)]
@@ -63,6 +71,7 @@ async fn ended(command: Command) -> Result<ExitCode> {
         Command::Run(place) => stack::run(&place.layout()?).await?,
         Command::Up(place) => stack::up(&place.layout()?).await?,
         Command::Down(place) => stack::down(&place.layout()?).await?,
+        Command::Alert { place, end } => stack::alert(&place.layout()?, end).await?,
         Command::WithExchange { command } => return stack::beside(&command).await,
         Command::WithParts { command } => return with_parts::run(&command).await,
     }

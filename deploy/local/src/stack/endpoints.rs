@@ -21,6 +21,8 @@ pub struct Endpoints {
     pub telegram: Option<String>,
     pub logship: Option<String>,
     pub accounts: Vec<Account>,
+    /// Who is told about alerts, and the demo credentials of the way there.
+    pub alerts: Option<Alerts>,
     /// Where each program that runs exports its metrics, one address for each process.
     pub metrics: BTreeMap<String, Vec<String>>,
 }
@@ -47,6 +49,33 @@ pub struct S3 {
     pub access_key: String,
     pub secret_key: String,
     pub bucket: String,
+}
+
+#[derive(Debug, Clone, Serialize)]
+pub struct Alerts {
+    /// Where Alertmanager posts, with the token as a bearer.
+    pub webhook_url: String,
+    pub webhook_token: String,
+    /// The alert bot's own, and the one of Alertmanager's native receiver.
+    pub bots: Vec<Bot>,
+    pub chats: Vec<Chat>,
+    /// Numbers of the people whose buttons the bot obeys.
+    pub people: Vec<Chat>,
+    /// The alert bot's.
+    pub pids: Vec<u32>,
+}
+
+#[derive(Debug, Clone, Serialize)]
+pub struct Bot {
+    pub name: String,
+    pub token: String,
+}
+
+/// A chat or a person, by the number that Telegram knows it by.
+#[derive(Debug, Clone, Serialize)]
+pub struct Chat {
+    pub name: String,
+    pub id: i64,
 }
 
 #[derive(Debug, Clone, Serialize)]
@@ -97,6 +126,14 @@ mod tests {
             telegram: None,
             logship: None,
             accounts: vec![account("demo"), account("demo-2")],
+            alerts: Some(Alerts {
+                webhook_url: "u".into(),
+                webhook_token: "t".into(),
+                bots: vec![Bot { name: "alertbot".into(), token: "1:t".into() }],
+                chats: vec![Chat { name: "operations".into(), id: -1 }],
+                people: vec![Chat { name: "ada".into(), id: 11 }],
+                pids: vec![2],
+            }),
             metrics: [("exchange".to_owned(), vec!["m".to_owned()])].into(),
         };
         let folder = Folder::throwaway("endpoints").unwrap();
@@ -112,6 +149,10 @@ mod tests {
                 {"name": "demo", "api_key": "k", "secret_key": "s"},
                 {"name": "demo-2", "api_key": "k", "secret_key": "s"},
             ],
+            "alerts": {
+                "webhook_url": "u", "webhook_token": "t", "bots": [{"name": "alertbot", "token": "1:t"}],
+                "chats": [{"name": "operations", "id": -1}], "people": [{"name": "ada", "id": 11}], "pids": [2],
+            },
             "metrics": {"exchange": ["m"]},
         });
         assert_eq!(read, expected);

@@ -82,6 +82,7 @@ pub async fn start(layout: &Layout, parts: &Parts, supervisor: &Supervisor, step
         telegram: None,
         logship: None,
         accounts: demo,
+        alerts: None,
         metrics: [("exchange".to_owned(), metrics)].into(),
     };
     Ok((endpoints, simulator))

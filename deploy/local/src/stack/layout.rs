@@ -30,16 +30,22 @@ pub struct Ports {
     pub postgres: u16,
     pub s3: u16,
     pub backup_admin: u16,
+    pub alertbot: u16,
+    pub alertbot_admin: u16,
+    pub telegram: u16,
     pub prometheus: u16,
+    pub alertmanager: u16,
 }
 
 /// From the REST port to Prometheus's: 8080 and 9090, where people look for them.
 const PROMETHEUS_OFFSET: u16 = 1010;
+/// To Alertmanager's, 9093.
+const ALERTMANAGER_OFFSET: u16 = 1013;
 
 impl Ports {
     fn from_base(base: u16) -> Result<Self> {
         let port = |offset: u16| {
-            let room = || format!("PORT_BASE={base} leaves no room: choose at most {}", u16::MAX - PROMETHEUS_OFFSET);
+            let room = || format!("PORT_BASE={base} leaves no room: choose at most {}", u16::MAX - ALERTMANAGER_OFFSET);
             base.checked_add(offset).with_context(room)
         };
         Ok(Self {
@@ -50,16 +56,34 @@ impl Ports {
             postgres: port(4)?,
             s3: port(5)?,
             backup_admin: port(6)?,
+            alertbot: port(7)?,
+            alertbot_admin: port(8)?,
+            telegram: port(9)?,
             prometheus: port(PROMETHEUS_OFFSET)?,
+            alertmanager: port(ALERTMANAGER_OFFSET)?,
         })
     }
 
     fn free() -> Result<Self> {
-        let [rest, serve_admin, serve_internal, worker_admin, postgres, s3, backup_admin, prometheus] = free_ports()?;
-        Ok(Self { rest, serve_admin, serve_internal, worker_admin, postgres, s3, backup_admin, prometheus })
+        let [rest, serve_admin, serve_internal, worker_admin, postgres, s3, backup_admin, more @ ..]: [u16; 12] = free_ports()?;
+        let [alertbot, alertbot_admin, telegram, prometheus, alertmanager] = more;
+        Ok(Self {
+            rest,
+            serve_admin,
+            serve_internal,
+            worker_admin,
+            postgres,
+            s3,
+            backup_admin,
+            alertbot,
+            alertbot_admin,
+            telegram,
+            prometheus,
+            alertmanager,
+        })
     }
 
-    fn all(self) -> [(&'static str, u16); 8] {
+    fn all(self) -> [(&'static str, u16); 12] {
         [
             ("the API", self.rest),
             ("the server's admin listener", self.serve_admin),
@@ -68,7 +92,11 @@ impl Ports {
             ("PostgreSQL", self.postgres),
             ("the S3 server", self.s3),
             ("the backup agent's admin listener", self.backup_admin),
+            ("the alert bot's webhook", self.alertbot),
+            ("the alert bot's admin listener", self.alertbot_admin),
+            ("Telegram's emulator", self.telegram),
             ("Prometheus", self.prometheus),
+            ("Alertmanager", self.alertmanager),
         ]
     }
 }
@@ -115,6 +143,11 @@ impl Layout {
         self.folder.join("simulator-endpoints.json")
     }
 
+    /// Rules beside those of the repository: what `make alert` writes.
+    pub fn demonstration_rules(&self) -> PathBuf {
+        self.folder.join("demonstration.yml")
+    }
+
     /// The accounts that the simulator trades with.
     pub fn simulator_accounts(&self) -> PathBuf {
         self.folder.join("simulator-accounts.json")
@@ -141,8 +174,9 @@ mod tests {
     fn the_base_moves_every_port() {
         let (first, moved) = (Ports::from_base(8080).unwrap().all(), Ports::from_base(18080).unwrap().all());
         assert!(first.iter().zip(&moved).all(|((_, port), (_, other))| other - port == 10_000));
-        assert_eq!((first[0].1, first[7].1), (8080, 9090));
         assert!(Layout::new(65_000, None).unwrap_err().to_string().contains("at most 64525"));
+        assert_eq!((first[0].1, first[10].1, first[11].1), (8080, 9090, 9093));
+        assert!(Layout::new(65_000, None).unwrap_err().to_string().contains("at most 64522"));
     }
 
     #[test]

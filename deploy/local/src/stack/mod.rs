@@ -4,6 +4,8 @@
 //! is ready, and the first markets and accounts.
 
 mod accounts;
+mod alert;
+mod alerting;
 mod backup;
 mod beside;
 mod bootstrap;
@@ -16,6 +18,7 @@ mod readiness;
 mod supervisor;
 mod up;
 
+pub use alert::alert;
 pub use beside::beside;
 pub use down::down;
 pub use layout::{DEFAULT_PORT_BASE, Layout};

@@ -8,6 +8,7 @@ use local_parts::{
 };
 
 use super::{
+    alerting::Alerting,
     backup,
     layout::{self, Layout},
 };
@@ -31,6 +32,7 @@ pub struct Parts {
     pub worker: Launch,
     pub simulator: Launch,
     pub backup: Launch,
+    pub alerting: Alerting,
     /// What `exchange migrate` and `exchange admin` get too.
     pub environment: Vec<(String, String)>,
 }
@@ -51,17 +53,19 @@ impl Parts {
             &PrometheusOptions {
                 folder: None,
                 port: Some(ports.prometheus),
-                rules: rules()?,
+                rules: rules(layout)?,
                 targets: vec![
                     ScrapeTarget { job: "exchange".into(), addresses: vec![local(ports.serve_admin), local(ports.worker_admin)] },
                     ScrapeTarget { job: "backup".into(), addresses: vec![local(ports.backup_admin)] },
+                    ScrapeTarget { job: "alertbot".into(), addresses: vec![local(ports.alertbot_admin)] },
                     ScrapeTarget { job: "prometheus".into(), addresses: vec![local(ports.prometheus)] },
                 ],
-                alertmanagers: Vec::new(),
+                alertmanagers: vec![local(ports.alertmanager)],
                 external_labels: Vec::new(),
                 interval: SCRAPE_INTERVAL,
             },
         )?;
+        let alerting = Alerting::prepare(layout, &prometheus.url)?;
         let secret = || hex::encode(rand::random::<[u8; 32]>());
         let mut environment: Vec<(String, String)> = [
             ("EXCHANGE_DATABASE_URL", postgres.url(DATABASE)),
@@ -97,12 +101,12 @@ impl Parts {
         let simulator =
             Launch::new("simulator", layout::program("exchange-loadgen")?, arguments, Vec::new(), StopSignal::Terminate);
         let backup = backup::launch(layout, &postgres, DATABASE, &object_store.access)?;
-        Ok(Self { postgres, object_store, prometheus, serve, worker, simulator, backup, environment })
+        Ok(Self { postgres, object_store, prometheus, serve, worker, simulator, backup, alerting, environment })
     }
 
     /// In the order of their start.
     pub fn launches(&self) -> Vec<Launch> {
-        let parts = [
+        let exchange = [
             &self.postgres.launch,
             &self.object_store.launch,
             &self.serve,
@@ -111,7 +115,7 @@ impl Parts {
             &self.prometheus.launch,
             &self.simulator,
         ];
-        parts.map(Clone::clone).into()
+        exchange.map(Clone::clone).into_iter().chain(self.alerting.launches()).collect()
     }
 
     pub fn database() -> &'static str {
@@ -123,11 +127,11 @@ pub fn local(port: u16) -> String {
     format!("127.0.0.1:{port}")
 }
 
-/// The rule files of the repository.
-fn rules() -> Result<Vec<PathBuf>> {
+/// The rule files of the repository, and what `make alert` writes.
+fn rules(layout: &Layout) -> Result<Vec<PathBuf>> {
     let folder = layout::repository()?.join("dashboards/prometheus");
-    Ok(["recording", "alerts"]
+    let of_repository = ["recording", "alerts"]
         .into_iter()
-        .flat_map(|kind| ["yml", "yaml"].map(|end| folder.join(kind).join(format!("*.{end}"))))
-        .collect())
+        .flat_map(|kind| ["yml", "yaml"].map(|end| folder.join(kind).join(format!("*.{end}"))));
+    Ok(of_repository.chain([layout.demonstration_rules()]).collect())
 }

@@ -81,6 +81,20 @@ impl Supervisor {
         Ok(Self { configuration, pid_file: layout.supervisor_pid_file(), logs: layout.folder.join("logs") })
     }
 
+    /// The one that runs already.
+    pub fn of(layout: &Layout) -> Self {
+        let logs = layout.folder.join("logs");
+        Self { configuration: layout.supervisor_configuration(), pid_file: layout.supervisor_pid_file(), logs }
+    }
+
+    /// Sends a part a signal.
+    pub async fn signal(&self, part: &str, signal: &str) -> Result<()> {
+        let asked = self.command("supervisorctl")?.args(["signal", signal, part]).output().await.context("asking supervisord")?;
+        let answer = String::from_utf8_lossy(&asked.stdout);
+        anyhow::ensure!(asked.status.success(), "{part} takes no signal: {}", answer.trim());
+        Ok(())
+    }
+
     /// Starts supervisord in the background, where it outlives this process.
     pub async fn start_in_background(&self) -> Result<()> {
         let started = self.command("supervisord")?.stdin(Stdio::null()).status().await.context("starting supervisord")?;

@@ -111,6 +111,7 @@ async fn start<'a>(layout: &Layout, parts: &'a Parts, supervisor: &Supervisor) -
     let steps = Steps::begin();
     let (mut endpoints, traders) = exchange::start(layout, parts, supervisor, &steps).await?;
     endpoints.prometheus = Some(parts.prometheus.url.clone());
+    parts.alerting.start(layout, supervisor, &steps, &mut endpoints).await?;
     endpoints::write(&traders, &layout.simulator_accounts())?;
     endpoints.write(&layout.simulator_endpoints())?;
     let (simulator, prometheus) = (supervisor.start("simulator").await?, supervisor.start("prometheus").await?);
@@ -150,6 +151,11 @@ fn tell(layout: &Layout, endpoints: &Endpoints) {
     println!("S3           {}  bucket {}", endpoints.s3.endpoint, endpoints.s3.bucket);
     println!("Backups      {}", backup::said());
     println!("Prometheus   {}", endpoints.prometheus.as_deref().unwrap_or("does not run"));
+    println!("Alertmanager {}", endpoints.alertmanager.as_deref().unwrap_or("does not run"));
+    println!(
+        "Telegram     {}  (emulated: open it; `make alert` provokes an alert)",
+        endpoints.telegram.as_deref().unwrap_or("does not run")
+    );
     println!("Accounts     {}: keys in {}", names.join(", "), layout.endpoints().display());
     println!("Logs         {}\n", layout.folder.join("logs").display());
 }
