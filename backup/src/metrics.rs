@@ -3,7 +3,10 @@
 //! Labels are bounded: a job's name from the configuration, a stage, a class of retention. None is called `job` or
 //! `instance`: Prometheus keeps those for the target that it scraped.
 
-use crate::failure::Stage;
+use crate::{
+    failure::Stage,
+    store::{self, StoreError},
+};
 use service_kit::metrics::{Descriptor, Gauge, GaugeVec, IntCounter, IntCounterVec, IntGaugeVec};
 
 /// Everything that the agent exports, beside what every program does (`service_kit::metrics::STANDARD`).
@@ -92,5 +95,16 @@ impl AgentMetrics {
         self.read_bytes.with_label_values(&[name]);
         self.removed.with_label_values(&[name]);
         self.schedule_misses.with_label_values(&[name]);
+    }
+}
+
+impl StoreMetrics {
+    /// Makes every counter visible before it counts.
+    pub fn start_at_zero(&self) {
+        for operation in store::OPERATIONS {
+            for kind in StoreError::KINDS {
+                self.errors.with_label_values(&[operation, kind]);
+            }
+        }
     }
 }

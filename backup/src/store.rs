@@ -33,6 +33,22 @@ pub use multipart::{PendingUpload, Upload, UploadedPart};
 const READ_TIMEOUT: Duration = Duration::from_secs(60);
 const INITIAL_BACKOFF: Duration = Duration::from_millis(200);
 const LARGEST_BACKOFF: Duration = Duration::from_secs(20);
+/// What requests are called in messages and metrics.
+pub const OPERATIONS: [&str; 13] = [
+    "abort_upload",
+    "begin_upload",
+    "complete_upload",
+    "delete",
+    "get",
+    "get_object_lock",
+    "head",
+    "head_bucket",
+    "list",
+    "list_uploads",
+    "list_versions",
+    "put",
+    "upload_part",
+];
 /// What one request deletes at most.
 const DELETE_AT_ONCE: usize = 1000;
 

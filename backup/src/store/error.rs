@@ -36,6 +36,9 @@ pub enum StoreError {
 }
 
 impl StoreError {
+    /// What [`Self::kind`] says of errors that are counted.
+    pub const KINDS: [&str; 5] = ["unavailable", "forbidden", "full", "refused", "not_found"];
+
     /// A bounded name for metrics.
     pub const fn kind(&self) -> &'static str {
         match self {
@@ -64,6 +67,7 @@ impl Store {
     }
 
     pub(super) fn count(&self, error: StoreError, operation: &'static str) -> StoreError {
+        debug_assert!(super::OPERATIONS.contains(&operation), "{operation} is not among OPERATIONS");
         // "No such object" and "there already" are answers, not errors.
         if !matches!(error, StoreError::NotFound { .. } | StoreError::Exists { .. }) {
             self.metrics.errors.with_label_values(&[operation, error.kind()]).inc();
