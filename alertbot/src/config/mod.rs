@@ -109,9 +109,12 @@ impl Config {
         self.people.iter().find(|person| person.telegram == Some(user))
     }
 
-    /// Who sent an SMS.
+    /// Who sent an SMS. Networks write a number with a plus, with two zeros, or with neither.
     pub fn person_of_phone(&self, number: &str) -> Option<&Person> {
-        self.people.iter().find(|person| person.phone.as_ref().is_some_and(|phone| phone.expose() == number))
+        let number = number.trim();
+        let digits = number.strip_prefix('+').or_else(|| number.strip_prefix("00")).unwrap_or(number);
+        let has_it = |phone: &PhoneNumber| phone.expose().strip_prefix('+').unwrap_or(phone.expose()) == digits;
+        self.people.iter().find(|person| person.phone.as_ref().is_some_and(has_it))
     }
 
     pub fn schedule(&self, name: &str) -> Option<&Schedule> {

@@ -51,8 +51,8 @@ pub struct Settings {
     pub ports: [u16; 2],
     /// Chats beside the two of the demonstration: names and ids.
     pub more_chats: Vec<(String, i64)>,
-    /// What `${ALERTBOT_HEARTBEAT_URL}` is.
-    pub heartbeat: Option<String>,
+    /// Variables beside those of every test.
+    pub secrets: Vec<(&'static str, String)>,
 }
 
 pub const ROUTES: &str = "
@@ -71,7 +71,7 @@ impl Settings {
             store_bytes: "1GiB",
             ports: [0, 0],
             more_chats: Vec::new(),
-            heartbeat: None,
+            secrets: Vec::new(),
         }
     }
 
@@ -111,13 +111,12 @@ chats:
     }
 
     pub fn variables(&self) -> Vec<(&'static str, String)> {
-        let heartbeat = self.heartbeat.clone().map(|url| ("ALERTBOT_HEARTBEAT_URL", url));
         let always = [
             ("ALERTBOT_WEBHOOK_TOKEN", WEBHOOK_TOKEN.into()),
             ("ALERTBOT_TELEGRAM_TOKEN", Seed::demo().bots[0].token.clone()),
             ("ALERTBOT_SHUTDOWN_DEADLINE", "10s".into()),
         ];
-        always.into_iter().chain(heartbeat).collect()
+        always.into_iter().chain(self.secrets.clone()).collect()
     }
 }
 

@@ -17,6 +17,7 @@ mod pair;
 mod path;
 mod people;
 mod picture;
+mod phone;
 mod silences;
 mod storm;
 mod watchdog;

@@ -22,7 +22,9 @@ const POST_TIMEOUT: Duration = Duration::from_secs(10);
 impl Program {
     /// `under` runs it under another program: `strace` and its arguments.
     pub async fn start(settings: &mut Settings, under: &[OsString]) -> Self {
-        settings.ports = free_ports().unwrap();
+        if settings.ports == [0, 0] {
+            settings.ports = free_ports().unwrap();
+        }
         let client = reqwest::Client::builder().timeout(POST_TIMEOUT).build().unwrap();
         let [listen, admin] = settings.ports.map(|port| format!("http://127.0.0.1:{port}"));
         let folder = tempfile::tempdir().unwrap();

@@ -44,7 +44,7 @@ async fn a_silent_alertmanager_is_an_incident_and_holds_the_heartbeat_back() {
     let mut settings = Settings::new(&emulator, &folder);
     settings.alertmanager = "    watchdog: {alert: Watchdog, within: 3s}".into();
     settings.rest = format!("{ROUTES}{HEARTBEAT}");
-    settings.heartbeat = Some(url);
+    settings.secrets = vec![("ALERTBOT_HEARTBEAT_URL", url)];
     let bot = Bot::start(&settings).await;
     let watchdog = single("Watchdog", "none", "firing", Timestamp::now());
     assert_eq!(bot.post(&watchdog).await, 200);
@@ -65,7 +65,7 @@ async fn without_telegram_there_is_no_heartbeat() {
     let (url, calls) = outside().await;
     let mut settings = Settings::new(&emulator, &folder);
     settings.rest = format!("{ROUTES}{HEARTBEAT}");
-    settings.heartbeat = Some(url);
+    settings.secrets = vec![("ALERTBOT_HEARTBEAT_URL", url)];
     emulator.refuse_connections().await;
     let bot = Bot::start(&settings).await;
     until("it is withheld", async || bot.metric("alertbot_heartbeats_total{outcome=\"withheld\"}").await > 0.0).await;
