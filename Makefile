@@ -42,6 +42,7 @@ bench: install ## measures, prints a table and writes target/bench.json
 	cargo build --release -p exchange -p exchange-loadgen
 	@$(loadgen) bench
 	@cargo bench -q -p backup --bench tools
+	@cargo bench -q -p alertbot --bench alertbot
 
 soak: install ## kills servers at random under load; SEED=… repeats a run
 	cargo build --release -p exchange -p exchange-loadgen

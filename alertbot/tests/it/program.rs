@@ -53,6 +53,11 @@ impl Program {
         self.process = Some(process);
     }
 
+    #[allow(dead_code, reason = "the benchmark asks for it")]
+    pub fn pid(&self) -> u32 {
+        self.process.as_ref().unwrap().pid()
+    }
+
     pub async fn kill(&mut self) {
         self.process.take().unwrap().stop(StopSignal::Kill).await.unwrap();
         // Under another program it ends a moment after that one.
