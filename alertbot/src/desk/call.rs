@@ -9,7 +9,7 @@ use crate::{
     notify::Address,
     oncall,
     schedule::{Kind, Urgency},
-    store::outbox::Body,
+    store::outbox::{self, Body},
 };
 
 /// Calls for one person that come within this time are one SMS.
@@ -76,7 +76,10 @@ impl Work {
         let critical = incident.severity == Severity::Critical;
         let urgency = if critical { Urgency::Critical } else { Urgency::Ordinary };
         let mut message = self.message(Some(incident.id), address, Kind::Phone, urgency, body);
-        message.not_before = self.now.checked_add(GATHER).unwrap_or(self.now);
+        // One that gathers already takes this one along.
+        let gathering = outbox::next_of_address(&mut self.connection, address, self.now).await?;
+        let gathered = self.now.checked_add(GATHER).unwrap_or(self.now);
+        message.not_before = gathering.map_or(gathered, |at| at.min(gathered));
         if let Hush::Hold(until) = self.book.hush(address, incident.severity, self.now) {
             message.not_before = message.not_before.max(until);
         }

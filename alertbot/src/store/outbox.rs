@@ -250,6 +250,17 @@ pub async fn all_queued_of_incident(connection: &mut SqliteConnection, incident:
     rows.iter().map(read).collect()
 }
 
+/// When the first message that an address still has to wait for may go.
+pub async fn next_of_address(
+    connection: &mut SqliteConnection,
+    address: &Address,
+    now: Timestamp,
+) -> sqlx::Result<Option<Timestamp>> {
+    let query = sqlx::query("SELECT min(not_before) AS at FROM outbox WHERE address = ? AND state = 0 AND not_before > ?");
+    let row = query.bind(to_json(address)?).bind(milliseconds(now)).fetch_one(connection).await?;
+    Ok(row.try_get::<Option<i64>, _>("at")?.map(timestamp))
+}
+
 /// The whole queue, for a restart.
 pub async fn all_queued(executor: impl SqliteExecutor<'_>) -> sqlx::Result<Vec<Message>> {
     let rows = sqlx::query(select!("WHERE state < 2 ORDER BY id")).fetch_all(executor).await?;
