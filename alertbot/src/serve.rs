@@ -24,7 +24,7 @@ use crate::{
     },
     clock::{Clock, moment},
     config::Config,
-    desk::{Book, Desk, Housekeeping, deliver::Resume, handover::HandOver, timers::Due},
+    desk::{Book, Desk, Housekeeping, handover::HandOver, resume::Resume, timers::Due},
     metrics::AlertbotMetrics,
     notify::telegram::Telegram,
     people::{

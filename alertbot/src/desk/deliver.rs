@@ -5,7 +5,7 @@
 
 use jiff::Timestamp;
 
-use super::{Change, Job, Work, work::item};
+use super::{Change, Job, Work};
 use crate::{
     clock::timestamp,
     incident::{Incident, Phase},
@@ -188,7 +188,7 @@ impl Finish {
     }
 }
 
-async fn given_up(work: &mut Work, message: &Message, reason: &str, dead: bool, at: Timestamp) -> anyhow::Result<()> {
+pub(super) async fn given_up(work: &mut Work, message: &Message, reason: &str, dead: bool, at: Timestamp) -> anyhow::Result<()> {
     let connection = &mut work.connection;
     outbox::finish(connection, message.id, State::GivenUp, Some(at), None, Some(reason)).await?;
     let detail = format!("{} to {}: {reason}", message.kind.name(), message.address);
@@ -301,32 +301,5 @@ impl Job for FinishDigest {
                 Ok(())
             }
         }
-    }
-}
-
-/// After a restart: the whole queue. What was under way may have arrived.
-pub struct Resume;
-
-impl Job for Resume {
-    type Answer = Vec<crate::schedule::Item>;
-
-    async fn perform(&mut self, work: &mut Work) -> anyhow::Result<Self::Answer> {
-        let mut queue = Vec::new();
-        for mut message in outbox::all_queued(&mut work.connection).await? {
-            if message.under_way && message.doubtful {
-                // Both attempts may have arrived: a third one is not made, as when its answer is lost.
-                let reason = "the program ended during its second attempt";
-                given_up(work, &message, reason, false, work.now).await?;
-                continue;
-            }
-            if message.under_way {
-                message.under_way = false;
-                message.doubtful = true;
-                message.attempts += 1;
-                outbox::save(&mut work.connection, &message).await?;
-            }
-            queue.push(message);
-        }
-        Ok(queue.iter().map(item).collect())
     }
 }

@@ -11,6 +11,7 @@ pub mod deliver;
 pub mod handover;
 pub mod hear;
 pub mod reconcile;
+pub mod resume;
 mod tell;
 pub mod timers;
 mod work;

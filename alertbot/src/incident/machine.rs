@@ -189,6 +189,21 @@ impl Incident {
         effects
     }
 
+    /// The clock was set back: what the bot itself wrote down moves along, so that no wait grows. When alerts began and when
+    /// silences end is Alertmanager's word, and stays.
+    pub fn move_back(&mut self, by: jiff::SignedDuration) {
+        let moved = |at: Timestamp| at.checked_sub(by).unwrap_or(at);
+        self.opened_at = moved(self.opened_at);
+        for at in [&mut self.sounded_at, &mut self.damped_until, &mut self.escalation.stepped_at, &mut self.escalation.next_at] {
+            *at = at.map(moved);
+        }
+        self.reopened.iter_mut().for_each(|at| *at = moved(*at));
+        if let Some(held) = &mut self.acknowledgement {
+            held.at = moved(held.at);
+            held.until = held.until.map(moved);
+        }
+    }
+
     /// When [`Self::due`] has something to do.
     pub fn next_due(&self) -> Option<Timestamp> {
         if !self.is_open() {

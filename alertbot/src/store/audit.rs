@@ -33,6 +33,14 @@ pub async fn insert(connection: &mut SqliteConnection, entry: &Entry) -> sqlx::R
     Ok(())
 }
 
+/// Of the lines after `line`: the number of the last one, and the latest time of any.
+pub async fn newest_after(connection: &mut SqliteConnection, line: i64) -> sqlx::Result<Option<(i64, Timestamp)>> {
+    let query = sqlx::query("SELECT max(id) AS line, max(at) AS at FROM audit WHERE id > ?").bind(line);
+    let row = query.fetch_one(connection).await?;
+    let (line, at) = (row.try_get::<Option<i64>, _>("line")?, row.try_get::<Option<i64>, _>("at")?);
+    Ok(line.zip(at.map(timestamp)))
+}
+
 /// The trail of one incident, oldest first.
 pub async fn of_incident(executor: impl SqliteExecutor<'_>, incident: IncidentId, limit: i64) -> sqlx::Result<Vec<Entry>> {
     let query = sqlx::query("SELECT at, actor, action, incident, detail FROM audit WHERE incident = ? ORDER BY id LIMIT ?");

@@ -123,6 +123,13 @@ pub async fn open_of_source(
     rows.iter().map(read).collect()
 }
 
+/// Open incidents after an id, in the order of their ids.
+pub async fn open_after(executor: impl SqliteExecutor<'_>, after: IncidentId, limit: usize) -> sqlx::Result<Vec<Incident>> {
+    let query = "SELECT id, document FROM incidents WHERE phase < 2 AND id > ? ORDER BY id LIMIT ?";
+    let rows = sqlx::query(query).bind(after.0).bind(bound(limit)).fetch_all(executor).await?;
+    rows.iter().map(read).collect()
+}
+
 /// How many are open, by phase and severity.
 pub async fn count_open(executor: impl SqliteExecutor<'_>) -> sqlx::Result<Vec<(i64, i64, i64)>> {
     let query = "SELECT phase, severity, count(*) AS n FROM incidents WHERE phase < 2 GROUP BY phase, severity";

@@ -1,6 +1,6 @@
 //! Messages: written in the transaction of the change that they tell, so that neither is without the other.
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use sqlx::{Row, SqliteConnection, SqliteExecutor, sqlite::SqliteRow};
 
@@ -259,6 +259,15 @@ pub async fn next_of_address(
     let query = sqlx::query("SELECT min(not_before) AS at FROM outbox WHERE address = ? AND state = 0 AND not_before > ?");
     let row = query.bind(to_json(address)?).bind(milliseconds(now)).fetch_one(connection).await?;
     Ok(row.try_get::<Option<i64>, _>("at")?.map(timestamp))
+}
+
+/// Moves the times of everything that waits, when the clock was set back.
+pub async fn move_back(connection: &mut SqliteConnection, by: SignedDuration) -> sqlx::Result<()> {
+    let query =
+        "UPDATE outbox SET since = since - ?1, not_before = not_before - ?1, overdue_at = overdue_at - ?1 WHERE state < 2";
+    let by = i64::try_from(by.as_millis()).unwrap_or(i64::MAX);
+    sqlx::query(query).bind(by).execute(connection).await?;
+    Ok(())
 }
 
 /// The whole queue, for a restart.

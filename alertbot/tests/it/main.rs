@@ -8,6 +8,7 @@ mod payloads;
 mod program;
 
 mod chats;
+mod clock;
 mod crash;
 mod durable;
 mod duty;
@@ -16,8 +17,8 @@ mod input;
 mod pair;
 mod path;
 mod people;
-mod picture;
 mod phone;
+mod picture;
 mod silences;
 mod storm;
 mod watchdog;
