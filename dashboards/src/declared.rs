@@ -15,22 +15,32 @@ pub const PROMETHEUS: &[(&str, &[&str])] = &[("up", &[]), ("ALERTS", &["alertnam
 pub struct Program {
     /// Its metrics begin with it, and so do the scrape jobs of its processes; its board is `grafana/<name>.json`, with it as `uid`.
     pub name: &'static str,
-    /// What the names of its alerts begin with.
-    pub alerts: &'static str,
+    /// What the names of its alerts begin with: its own name, and alerts of other names that are about it.
+    pub alerts: &'static [&'static str],
     /// Beside what every program exports.
     pub declared: &'static [&'static [Descriptor]],
 }
 
 /// Every program. A new one is a row here, a board, alerts with tests, and runbooks.
 pub const PROGRAMS: &[Program] = &[
-    Program { name: "exchange", alerts: "Exchange", declared: exchange::metrics::DECLARED },
-    Program { name: "backup", alerts: "Backup", declared: backup::metrics::DECLARED },
+    Program { name: "exchange", alerts: &["Exchange"], declared: exchange::metrics::DECLARED },
+    Program { name: "backup", alerts: &["Backup"], declared: backup::metrics::DECLARED },
+    Program {
+        name: "alertbot",
+        alerts: &["Alertbot", "CriticalWithoutAlertbot", "Watchdog"],
+        declared: alertbot::metrics::DECLARED,
+    },
 ];
 
 impl Program {
     /// Every metric of this program.
     pub fn metrics(&self) -> impl Iterator<Item = &'static Descriptor> + use<> {
         STANDARD.iter().chain(self.declared.iter().copied().flatten())
+    }
+
+    /// Whether an alert is about this program.
+    pub fn alarms(&self, alert: &str) -> bool {
+        self.alerts.iter().any(|beginning| alert.starts_with(beginning))
     }
 
     /// Whether a series, recorded ones too, is this program's.
@@ -45,7 +55,7 @@ impl Program {
 /// # Panics
 /// When its name begins with no program's word.
 pub fn program_of(alert: &str) -> &'static Program {
-    let found = PROGRAMS.iter().find(|program| alert.starts_with(program.alerts));
+    let found = PROGRAMS.iter().find(|program| program.alarms(alert));
     found.unwrap_or_else(|| panic!("{alert}: an alert's name begins with its program's, one of PROGRAMS"))
 }
 

@@ -95,8 +95,7 @@ fn queries(running: &[&Program]) -> Vec<(String, String)> {
     }
     let recordings = rules::recordings().into_iter().filter(|rule| running.iter().any(|program| program.owns(&rule.record)));
     queries.extend(recordings.map(|rule| (rule.record, rule.expr)));
-    for alert in rules::alerts().into_iter().filter(|alert| running.iter().any(|program| alert.alert.starts_with(program.alerts)))
-    {
+    for alert in rules::alerts().into_iter().filter(|alert| running.iter().any(|program| program.alarms(&alert.alert))) {
         // On a healthy exchange the alert itself finds nothing: what it looks at must be there.
         queries.extend(named(&alert.expr).selectors.into_iter().map(|selector| (alert.alert.clone(), selector.text)));
     }
@@ -147,7 +146,7 @@ async fn every_alert_is_read(prometheus: &Prometheus) -> Vec<String> {
 }
 
 async fn only_expected_alerts_fire(prometheus: &Prometheus, running: &[&Program]) -> Vec<String> {
-    let is_watched = |alert: &String| running.iter().any(|program| alert.starts_with(program.alerts));
+    let is_watched = |alert: &String| running.iter().any(|program| program.alarms(alert));
     let firing = prometheus.firing().await.into_iter().filter(is_watched);
     let unexpected = firing.filter(|alert| MAY_FIRE.iter().all(|(name, _)| !alert.starts_with(name)));
     unexpected.map(|alert| format!("fires on a healthy exchange: {alert}")).collect()

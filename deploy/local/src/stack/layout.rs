@@ -174,7 +174,6 @@ mod tests {
     fn the_base_moves_every_port() {
         let (first, moved) = (Ports::from_base(8080).unwrap().all(), Ports::from_base(18080).unwrap().all());
         assert!(first.iter().zip(&moved).all(|((_, port), (_, other))| other - port == 10_000));
-        assert!(Layout::new(65_000, None).unwrap_err().to_string().contains("at most 64525"));
         assert_eq!((first[0].1, first[10].1, first[11].1), (8080, 9090, 9093));
         assert!(Layout::new(65_000, None).unwrap_err().to_string().contains("at most 64522"));
     }
