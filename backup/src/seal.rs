@@ -10,9 +10,8 @@ use zstd::stream::raw::{CParameter, Encoder, InBuffer, Operation, OutBuffer};
 /// What the compressor writes before it is handed on.
 const COMPRESSED_BYTES: usize = 128 << 10;
 
-/// The level that is shipped looks for matches of 7 bytes and more. Rows are full of shorter ones: with 6 it stores a few
-/// per cent less of every kind of data that was tried, for a tenth to a third more of its time, where the next level takes
-/// twice that.
+/// The level that is shipped looks for matches of 7 bytes and more. Rows are full of shorter ones: with 6 it stored a quarter
+/// less of narrow numbers, half a per cent less of tokens and digests, and was 15 to 30 per cent slower.
 const FASTEST_LEVEL: i32 = 1;
 const FASTEST_MIN_MATCH: u32 = 6;
 

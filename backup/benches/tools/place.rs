@@ -13,7 +13,7 @@ pub const BUCKET: &str = "bench";
 /// Rows of pgbench's accounts for each unit of its scale, in MB of a database; as measured, indexes not counted.
 const MB_PER_SCALE: f64 = 13.4;
 const DOCUMENTS_PER_MB: f64 = 900.0;
-const HARD_ROWS_PER_MB: f64 = 880.0;
+const HARD_ROWS_PER_MB: f64 = 4200.0;
 
 pub struct Place {
     pub postgres: Postgres,
@@ -65,14 +65,16 @@ impl Place {
         self.make(name, &statement).await
     }
 
-    /// Random text and numbers, `megabytes` in all.
+    /// What real tables hold that hardly compresses: references, tokens, digests, measurements; `megabytes` in all.
     pub async fn hard(&self, name: &str, megabytes: f64) -> Result<()> {
         self.postgres.create_database(name).await?;
         let rows = (megabytes * HARD_ROWS_PER_MB) as u64;
         let statement = format!(
-            "CREATE TABLE noise (id bigint PRIMARY KEY, body text NOT NULL, measure float8 NOT NULL);
-             INSERT INTO noise SELECT n, (SELECT string_agg(encode(sha512((n * 16 + k)::text::bytea), 'base64'), '')
-                 FROM generate_series(1, 12) k), sin(n) FROM generate_series(1, {rows}) n;
+            "CREATE TABLE noise (id bigint PRIMARY KEY, reference uuid NOT NULL, token text NOT NULL, digest bytea NOT NULL,
+                 share float8 NOT NULL, measure float8 NOT NULL, at timestamptz NOT NULL);
+             INSERT INTO noise SELECT n, gen_random_uuid(), translate(encode(sha512(n::text::bytea), 'base64'), E'\\n=', ''),
+                 sha256(n::text::bytea), random(), sin(n) * 1000, timestamptz '2026-01-01' + random() * interval '300 days'
+                 FROM generate_series(1, {rows}) n;
              VACUUM ANALYZE"
         );
         self.make(name, &statement).await
