@@ -34,7 +34,7 @@ impl HistoryTail {
     }
 
     pub(super) fn push_order(&mut self, sequence: u64, order: &Order) {
-        self.orders.push(sequence, order.account, order.clone());
+        self.orders.push(sequence, order.account, *order);
         if self.orders.len() > TAIL_MAX {
             self.orders.pop(&mut self.floor);
         }

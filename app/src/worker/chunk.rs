@@ -151,7 +151,7 @@ impl Effects for Chunk {
         self.orders
             .entry(order.id)
             .and_modify(|touched| touched.order.clone_from(order))
-            .or_insert_with(|| TouchedOrder { order: order.clone(), new: placed });
+            .or_insert_with(|| TouchedOrder { order: *order, new: placed });
     }
 
     fn list_changed(&mut self, list: &OrderList) {

@@ -70,7 +70,7 @@ impl History {
             let closed = committed.tail.orders(account, market, rows.at.sequence);
             let open = committed.state.open_orders(account, Some(market));
             for order in closed.chain(open).filter(|order| part.holds(order.id, order.created)) {
-                orders.insert(order.id, order.clone());
+                orders.insert(order.id, *order);
             }
             Laid::Done(cut(orders.into_values().collect(), &part))
         })
