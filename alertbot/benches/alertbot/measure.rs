@@ -132,7 +132,8 @@ pub async fn load(incidents: usize, pictures: usize) -> Result<Load> {
         .collect();
     ensure!(program.post(&group("Many", &many)).await == Some(200), "a webhook was not taken");
     for number in 0..pictures {
-        emulator.say(11, 11, "/graph up").map_err(|refusal| anyhow::anyhow!(refusal.description))?;
+        // It needs nothing scraped.
+        emulator.say(11, 11, "/graph vector(time())").map_err(|refusal| anyhow::anyhow!(refusal.description))?;
         // One a second and chat: the next one is asked for when the last one is there.
         let drawn = |world: &telegram_emulator::World| {
             let photos = world.chats[&11].messages().filter(|message| message.photo.is_some()).count();
