@@ -38,7 +38,7 @@ struct Told {
 
 impl Effects for Told {
     fn order_changed(&mut self, order: &Order) {
-        self.orders.insert(order.id, order.clone());
+        self.orders.insert(order.id, *order);
     }
 
     fn list_changed(&mut self, list: &OrderList) {

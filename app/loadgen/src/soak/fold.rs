@@ -30,7 +30,7 @@ struct Gathered {
 
 impl Effects for Gathered {
     fn order_changed(&mut self, order: &Order) {
-        self.orders.push(order.clone());
+        self.orders.push(*order);
     }
 
     fn traded(&mut self, trade: &TradeRecord) {

@@ -58,7 +58,7 @@ impl Effects for Fold {
         self.transfers.push(transfer);
     }
     fn order_changed(&mut self, order: &Order) {
-        self.orders.insert(order.id, order.clone());
+        self.orders.insert(order.id, *order);
     }
     fn list_changed(&mut self, list: &OrderList) {
         self.lists.insert(list.id, list.clone());
