@@ -18,7 +18,7 @@ use std::{sync::Arc, time::Duration};
 use axum::{
     Json, Router,
     extract::{Path, Query, State},
-    http::StatusCode,
+    http::{StatusCode, header::CONTENT_TYPE},
     response::IntoResponse,
     routing::{delete, get, post, put},
 };
@@ -192,5 +192,11 @@ async fn set_limits(State(shared): State<Arc<Shared>>, Json(limits): Json<Limits
 }
 
 async fn file(State(shared): State<Arc<Shared>>, Path(id): Path<String>) -> Result<impl IntoResponse, Refusal> {
-    shared.look(|world| world.file(&id).cloned()).ok_or_else(|| Refusal::not_found(""))
+    let file = shared.look(|world| world.file(&id).cloned()).ok_or_else(|| Refusal::not_found(""))?;
+    let kind = match &file[..] {
+        [0x89, b'P', b'N', b'G', ..] => "image/png",
+        [0xff, 0xd8, 0xff, ..] => "image/jpeg",
+        _ => "application/octet-stream",
+    };
+    Ok(([(CONTENT_TYPE, kind)], file))
 }

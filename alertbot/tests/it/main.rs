@@ -7,6 +7,7 @@ mod bot;
 mod payloads;
 mod program;
 
+mod absence;
 mod chats;
 mod clock;
 mod crash;
