@@ -1,0 +1,130 @@
+//! A stateful stand-in for the part of Elasticsearch 9 that `logship` uses: for tests, which hold it in their process, and for
+//! a first try on one machine. Errors have Elasticsearch's shape and words; index lifecycles move with the clock.
+//!
+//! [`Cluster`] is pure: a call and the time come in, an answer goes out. [`Fake`] is the HTTP shell round it. What it does not
+//! model it refuses with 501, never with a success that Elasticsearch might not give. It keeps nothing on disk.
+//!
+//! ```no_run
+//! # async fn show() -> anyhow::Result<()> {
+//! use elasticsearch_fake::{Cluster, Fake};
+//!
+//! let fake = Fake::start(Cluster::default()).await?;
+//! // … a client is pointed at fake.url() …
+//! let streams = fake.look(|cluster| cluster.data_streams.len());
+//! # Ok(()) }
+//! ```
+
+mod answer;
+mod call;
+mod cluster;
+mod pattern;
+mod server;
+
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use anyhow::{Context, Result};
+use jiff::{SignedDuration, Timestamp};
+use tokio::{net::TcpListener, task::JoinHandle};
+use tokio_util::sync::CancellationToken;
+
+pub use answer::Answer;
+pub use call::Call;
+pub use cluster::{Cluster, DataStream, Document, Index, Mode};
+
+struct Shared {
+    cluster: Mutex<Cluster>,
+    /// How far the fake's clock is ahead of the wall's.
+    ahead: Mutex<SignedDuration>,
+    calls: Mutex<Vec<(Call, u16)>>,
+}
+
+impl Shared {
+    fn now(&self) -> Timestamp {
+        let ahead = *self.ahead.lock().unwrap_or_else(PoisonError::into_inner);
+        Timestamp::now().checked_add(ahead).unwrap_or(Timestamp::MAX)
+    }
+
+    fn change<T>(&self, change: impl FnOnce(&mut Cluster) -> T) -> T {
+        change(&mut self.cluster.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// A running fake. Dropping it ends it.
+pub struct Fake {
+    shared: Arc<Shared>,
+    address: SocketAddr,
+    stop: CancellationToken,
+    serving: JoinHandle<()>,
+}
+
+/// Calls kept for tests to look at; older ones are forgotten.
+const CALLS_KEPT: usize = 100_000;
+
+impl Fake {
+    /// On a free port of the loopback address.
+    pub async fn start(cluster: Cluster) -> Result<Self> {
+        Self::start_on((Ipv4Addr::LOCALHOST, 0).into(), cluster).await
+    }
+
+    /// # Errors
+    /// When the address is taken.
+    pub async fn start_on(address: SocketAddr, cluster: Cluster) -> Result<Self> {
+        let listener = TcpListener::bind(address).await.with_context(|| format!("listening on {address}"))?;
+        let address = listener.local_addr().context("reading the address")?;
+        let shared = Arc::new(Shared {
+            cluster: Mutex::new(cluster),
+            ahead: Mutex::new(SignedDuration::ZERO),
+            calls: Mutex::new(Vec::new()),
+        });
+        let stop = CancellationToken::new();
+        let serving = tokio::spawn(server::serve(listener, Arc::clone(&shared), stop.clone()));
+        Ok(Self { shared, address, stop, serving })
+    }
+
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    pub fn look<T>(&self, look: impl FnOnce(&Cluster) -> T) -> T {
+        self.shared.change(|cluster| look(cluster))
+    }
+
+    pub fn change<T>(&self, change: impl FnOnce(&mut Cluster) -> T) -> T {
+        self.shared.change(change)
+    }
+
+    /// The fake's time.
+    pub fn now(&self) -> Timestamp {
+        self.shared.now()
+    }
+
+    /// Sets the fake's clock forward; what has become due happens at the next call.
+    pub fn advance(&self, by: SignedDuration) {
+        let mut ahead = self.shared.ahead.lock().unwrap_or_else(PoisonError::into_inner);
+        *ahead = ahead.checked_add(by).unwrap_or(SignedDuration::MAX);
+    }
+
+    /// Every call so far with the status of its answer, in order.
+    pub fn calls(&self) -> Vec<(Call, u16)> {
+        self.shared.calls.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub fn forget_calls(&self) {
+        self.shared.calls.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
+    /// Returns when it ends, which it does not by itself.
+    pub async fn serve(mut self) {
+        // A panic in it has been printed.
+        let _ = (&mut self.serving).await;
+    }
+}
+
+impl Drop for Fake {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}

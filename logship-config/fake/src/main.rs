@@ -1,0 +1,40 @@
+//! The fake as a program: `make run` starts it, and anybody who tries `logship` may.
+
+use std::{net::SocketAddr, process::ExitCode, time::Duration};
+
+use anyhow::{Context, Result};
+use clap::Parser;
+use elasticsearch_fake::{Cluster, Fake};
+
+/// A stand-in for the part of Elasticsearch 9 that logship uses. Keeps everything in memory.
+#[derive(Parser)]
+#[command(version)]
+struct Arguments {
+    /// Host and port; port 0 takes a free one.
+    #[arg(long, default_value = "127.0.0.1:9200")]
+    listen: SocketAddr,
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    match run(&Arguments::parse()).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("elasticsearch-fake: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(arguments: &Arguments) -> Result<()> {
+    let fake = Fake::start_on(arguments.listen, Cluster::default()).await?;
+    println!("a fake of Elasticsearch listens at {}", fake.url());
+    let shutdown = service_kit::shutdown::Shutdown::new(Duration::from_secs(5));
+    shutdown.on_signals().context("listening to signals")?;
+    let ended = shutdown.token();
+    tokio::select! {
+        () = ended.cancelled() => {}
+        () = fake.serve() => {}
+    }
+    Ok(())
+}

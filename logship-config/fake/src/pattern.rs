@@ -1,0 +1,43 @@
+//! Names with `*`, and lists of them, as paths and index patterns hold them.
+
+/// Whether `name` is `pattern`, in which each `*` stands for any text.
+pub fn matches(pattern: &str, name: &str) -> bool {
+    let Some((head, rest)) = pattern.split_once('*') else { return pattern == name };
+    let Some(mut name) = name.strip_prefix(head) else { return false };
+    let mut parts: Vec<&str> = rest.split('*').collect();
+    let tail = parts.pop().unwrap_or_default();
+    for part in parts {
+        match name.find(part) {
+            Some(at) => name = &name[at + part.len()..],
+            None => return false,
+        }
+    }
+    name.ends_with(tail)
+}
+
+/// Whether a comma-separated list of patterns (`_all` for every name) has one that matches.
+pub fn listed(list: &str, name: &str) -> bool {
+    list.split(',').any(|pattern| pattern == "_all" || matches(pattern, name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn stars_stand_for_any_text() {
+        for (pattern, name, is) in [
+            ("logs-*", "logs-app", true),
+            ("logs-*-*", "logs-app-default", true),
+            ("logs-*-*", "logs-app", false),
+            ("*", "", true),
+            ("a*b*b", "axbb", true),
+            ("a*b*b", "ab", false),
+            ("a", "ab", false),
+            ("*-a", "b-a", true),
+        ] {
+            assert_eq!(matches(pattern, name), is, "{pattern} {name}");
+        }
+        assert!(listed("a,b*", "bc") && listed("_all", "x") && !listed("a,b", "c"));
+    }
+}

@@ -1,0 +1,171 @@
+//! What came of a request: an answer, or why not, with the remedy and the exit status.
+
+use std::{error::Error as _, fmt, path::Path, time::Duration};
+
+use elasticsearch::http::Method;
+use serde_json::Value;
+use url::Url;
+
+use crate::exit::{Exit, Failure};
+
+/// Longest piece of an answer that is no JSON in an error.
+const SHOWN_CHARACTERS: usize = 200;
+
+/// An answer that is no success.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reply {
+    /// `PUT /_ilm/policy/x`.
+    pub request: String,
+    pub status: u16,
+    /// `error.type`, as `resource_already_exists_exception`; empty when the answer has none.
+    pub kind: String,
+    /// `error.reason` with its causes.
+    pub reason: String,
+}
+
+impl fmt::Display for Reply {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{} was answered {}", self.request, self.status)?;
+        if !self.kind.is_empty() {
+            write!(formatter, " {}", self.kind)?;
+        }
+        write!(formatter, ": {}", self.reason)
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum CallError {
+    /// A mounted file is not as it must be; the text names it.
+    #[error("{0}")]
+    Mounted(String),
+    /// No answer: no connection, a certificate that is not trusted, no end in time.
+    #[error("{0}")]
+    Unreachable(String),
+    /// 401.
+    #[error(
+        "Elasticsearch does not accept the credentials ({reply}); correct LOGSHIP_API_KEY_FILE, or LOGSHIP_USERNAME and LOGSHIP_PASSWORD_FILE"
+    )]
+    Unauthorised { reply: Reply },
+    /// 403 for want of a privilege.
+    #[error("a privilege is missing ({0}); give this program's role the privileges that README.md lists")]
+    Forbidden(Reply),
+    /// A block: the cluster or an index takes no changes (read-only, flood stage).
+    #[error(
+        "a block stands against changes ({0}); free disk or lift the block (GET _cluster/settings, GET _all/_settings/index.blocks.*), then repeat"
+    )]
+    Blocked(Reply),
+    /// 408, 429, 500, 502, 503, 504: later it may do.
+    #[error("Elasticsearch cannot do it now ({0}); look at GET _cluster/health, then repeat")]
+    Overloaded(Reply),
+    /// Every other status.
+    #[error("{0}")]
+    Refused(Reply),
+}
+
+impl CallError {
+    /// The word of the label `outcome`.
+    pub fn outcome(&self) -> &'static str {
+        match self {
+            Self::Mounted(_) | Self::Unreachable(_) => "unreachable",
+            Self::Unauthorised { .. } | Self::Forbidden(_) => "unauthorised",
+            Self::Overloaded(_) | Self::Blocked(_) => "overloaded",
+            Self::Refused(_) => "refused",
+        }
+    }
+
+    pub fn exit(&self) -> Exit {
+        match self {
+            Self::Mounted(_) => Exit::Configuration,
+            Self::Unreachable(_) => Exit::Unavailable,
+            Self::Unauthorised { .. } | Self::Forbidden(_) => Exit::Forbidden,
+            Self::Blocked(_) | Self::Overloaded(_) => Exit::NotNow,
+            Self::Refused(_) => Exit::Failed,
+        }
+    }
+
+    /// The status that Elasticsearch answered with.
+    pub fn status(&self) -> Option<u16> {
+        match self {
+            Self::Unauthorised { reply } | Self::Forbidden(reply) | Self::Blocked(reply) | Self::Overloaded(reply) => {
+                Some(reply.status)
+            }
+            Self::Refused(reply) => Some(reply.status),
+            Self::Mounted(_) | Self::Unreachable(_) => None,
+        }
+    }
+
+    pub(super) fn mounted(path: Option<&Path>, wrong: String) -> Self {
+        Self::Mounted(path.map_or_else(|| wrong.clone(), |path| format!("{} {wrong}", path.display())))
+    }
+
+    pub(super) fn unreachable(url: &Url, timeout: Duration, error: &elasticsearch::Error) -> Self {
+        let mut causes = vec![error.to_string()];
+        let mut source = error.source();
+        while let Some(cause) = source {
+            causes.push(cause.to_string());
+            source = cause.source();
+        }
+        let certificate = causes.iter().any(|cause| cause.contains("certificate"));
+        let remedy = if certificate {
+            "give the authority that signed its certificate in LOGSHIP_CA_FILE"
+        } else if error.is_timeout() {
+            return Self::Unreachable(format!(
+                "{url} did not answer within {timeout:?}; look at the cluster's load, or raise LOGSHIP_TIMEOUT"
+            ));
+        } else {
+            "correct LOGSHIP_ELASTICSEARCH_URL, or look whether the cluster runs"
+        };
+        // The innermost cause says most, and the outer ones repeat the address.
+        Self::Unreachable(format!("{url} cannot be reached: {}; {remedy}", causes.pop().unwrap_or_default()))
+    }
+
+    /// The answer as JSON, or what kind of refusal it is.
+    pub(super) fn judge(method: Method, path: &str, status: u16, text: &str) -> Result<Value, Self> {
+        let request = || format!("{} {path}", format!("{method:?}").to_uppercase());
+        let parsed = if text.is_empty() { Ok(Value::Null) } else { serde_json::from_str::<Value>(text) };
+        match parsed {
+            Ok(value) if (200..300).contains(&status) => Ok(value),
+            Ok(value) => Err(Self::of(Reply::read(request(), status, &value))),
+            Err(_) => {
+                let reason = format!("no JSON: {:?}", text.chars().take(SHOWN_CHARACTERS).collect::<String>());
+                Err(Self::of(Reply { request: request(), status, kind: String::new(), reason }))
+            }
+        }
+    }
+
+    fn of(reply: Reply) -> Self {
+        match reply.status {
+            401 => Self::Unauthorised { reply },
+            403 | 429 if reply.kind == "cluster_block_exception" => Self::Blocked(reply),
+            403 => Self::Forbidden(reply),
+            408 | 429 | 500 | 502 | 503 | 504 => Self::Overloaded(reply),
+            _ => Self::Refused(reply),
+        }
+    }
+}
+
+impl From<CallError> for Failure {
+    fn from(error: CallError) -> Self {
+        Self::new(error.exit(), error.to_string())
+    }
+}
+
+impl Reply {
+    /// Elasticsearch's error object, or a plain text in its place.
+    fn read(request: String, status: u16, body: &Value) -> Self {
+        let error = &body["error"];
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        let mut reason = if error.is_string() { text(error) } else { text(&error["reason"]) };
+        let mut cause = &error["caused_by"];
+        while let Some(told) = cause["reason"].as_str() {
+            if !reason.contains(told) {
+                reason = format!("{reason}: {told}");
+            }
+            cause = &cause["caused_by"];
+        }
+        if reason.is_empty() {
+            reason = body.to_string().chars().take(SHOWN_CHARACTERS).collect();
+        }
+        Self { request, status, kind: text(&error["type"]), reason }
+    }
+}

@@ -1,0 +1,208 @@
+//! Every setting: the only reader of the environment (`LOGSHIP_*`). What a cluster shall hold is in files, not here.
+
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
+
+use service_kit::{
+    config::{self as kit, ConfigFaults, Reader},
+    telemetry,
+};
+use url::Url;
+
+pub const PREFIX: &str = "LOGSHIP";
+
+/// What a command cannot do without.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Needs {
+    /// The address of Elasticsearch.
+    pub cluster: bool,
+}
+
+#[derive(Debug, Clone)]
+pub struct Config {
+    pub process: Process,
+    /// `None` for a command that does not need it and does not have it.
+    pub cluster: Option<ClusterSettings>,
+    /// Folder of the declared files.
+    pub declared: PathBuf,
+}
+
+impl Config {
+    fn read(env: &mut Reader, needs: Needs) -> Self {
+        Self {
+            process: Process::read(env),
+            cluster: ClusterSettings::read(env, needs.cluster),
+            declared: PathBuf::from(env.or("LOGSHIP_DECLARED", "elasticsearch".to_owned(), "folder of the declared files")),
+        }
+    }
+}
+
+/// What the process is, whatever its command.
+#[derive(Debug, Clone)]
+pub struct Process {
+    pub telemetry: telemetry::Settings,
+    /// From SIGTERM until the process ends, whatever still runs.
+    pub shutdown_deadline: Duration,
+    /// `/metrics`, `/livez`, `/readyz` of daemons.
+    pub admin_listen: SocketAddr,
+}
+
+impl Process {
+    fn read(env: &mut Reader) -> Self {
+        Self {
+            telemetry: telemetry::Settings::read(env),
+            shutdown_deadline: env.duration(
+                "LOGSHIP_SHUTDOWN_DEADLINE",
+                Duration::from_secs(30),
+                "from SIGTERM until the process ends, whatever still runs",
+            ),
+            admin_listen: env.or(
+                "LOGSHIP_ADMIN_LISTEN",
+                SocketAddr::from(([127, 0, 0, 1], 9650)),
+                "address:port of /metrics, /livez and /readyz of `watch` and `relay`",
+            ),
+        }
+    }
+}
+
+/// Where Elasticsearch is and how this program proves who it is. Files are read again when they change.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClusterSettings {
+    /// Scheme, host and port; never credentials.
+    pub url: Url,
+    pub credentials: CredentialFiles,
+    /// PEM certificates of the authority that signed the cluster's; `None`: those of the operating system.
+    pub ca_file: Option<PathBuf>,
+    /// For one request, its answer included.
+    pub timeout: Duration,
+}
+
+/// Mounted files that hold credentials, one value each.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CredentialFiles {
+    /// A cluster without security.
+    None,
+    /// `id:key` or the encoded form that Elasticsearch returns (`encoded`).
+    ApiKey(PathBuf),
+    Basic {
+        username: String,
+        password: PathBuf,
+    },
+}
+
+const URL_HELP: &str = "address of Elasticsearch, as https://logs-es-http:9200";
+
+impl ClusterSettings {
+    fn read(env: &mut Reader, needed: bool) -> Option<Self> {
+        const URL: &str = "LOGSHIP_ELASTICSEARCH_URL";
+        let url: Option<Url> = env.optional(URL, URL_HELP);
+        match &url {
+            None if needed => env.fault(URL, "is missing", &format!("set it: {URL_HELP}")),
+            Some(url) if !url.username().is_empty() || url.password().is_some() => {
+                env.fault(URL, "holds credentials", "give them in LOGSHIP_API_KEY_FILE or LOGSHIP_PASSWORD_FILE");
+            }
+            Some(url) if !matches!(url.scheme(), "http" | "https") || url.query().is_some() || url.fragment().is_some() => {
+                env.fault(URL, "is no plain http or https address", "write scheme, host and port, as https://logs-es-http:9200");
+            }
+            _ => {}
+        }
+        let credentials = CredentialFiles::read(env);
+        let ca_file = env.optional(
+            "LOGSHIP_CA_FILE",
+            "PEM file of the authority that signed Elasticsearch's certificate (ECK: <name>-es-http-certs-public, ca.crt)",
+        );
+        let timeout =
+            env.duration("LOGSHIP_TIMEOUT", Duration::from_secs(30), "for one request to Elasticsearch, its answer included");
+        // A path is kept: clusters behind a proxy live under one.
+        let mut url = url?;
+        if !url.path().ends_with('/') {
+            url.set_path(&format!("{}/", url.path()));
+        }
+        Some(Self { url, credentials, ca_file, timeout })
+    }
+}
+
+impl CredentialFiles {
+    fn read(env: &mut Reader) -> Self {
+        let api_key: Option<PathBuf> =
+            env.optional("LOGSHIP_API_KEY_FILE", "file with an API key: id:key, or the encoded form that Elasticsearch returns");
+        let username: Option<String> = env.optional("LOGSHIP_USERNAME", "user, when there is no API key");
+        let password: Option<PathBuf> = env.optional("LOGSHIP_PASSWORD_FILE", "file with that user's password");
+        match (api_key, username, password) {
+            (None, None, None) => Self::None,
+            (Some(file), None, None) => Self::ApiKey(file),
+            (None, Some(username), Some(password)) => Self::Basic { username, password },
+            (Some(_), ..) => {
+                env.fault("LOGSHIP_API_KEY_FILE", "stands beside a user or password", "keep one way to prove who this is");
+                Self::None
+            }
+            (None, Some(_), None) => {
+                env.fault("LOGSHIP_PASSWORD_FILE", "is missing", "LOGSHIP_USERNAME needs it: the file with that user's password");
+                Self::None
+            }
+            (None, None, Some(_)) => {
+                env.fault("LOGSHIP_USERNAME", "is missing", "LOGSHIP_PASSWORD_FILE needs it: whose password that is");
+                Self::None
+            }
+        }
+    }
+}
+
+/// The settings of the process's environment.
+///
+/// # Errors
+/// With every fault at once.
+#[expect(clippy::disallowed_methods, reason = "this module is the one reader of the environment")]
+pub fn load(needs: Needs) -> Result<Config, ConfigFaults> {
+    kit::load(PREFIX, std::env::vars_os(), |env| Config::read(env, needs))
+}
+
+/// Every setting as a table for `--help`.
+pub fn help() -> String {
+    kit::reference(PREFIX, |env| Config::read(env, Needs { cluster: true }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn load_from(variables: &[(&str, &str)]) -> Result<Config, String> {
+        kit::load(PREFIX, variables.iter().copied(), |env| Config::read(env, Needs { cluster: true }))
+            .map_err(|faults| faults.to_string())
+    }
+
+    const URL: (&str, &str) = ("LOGSHIP_ELASTICSEARCH_URL", "https://logs-es-http:9200");
+
+    #[test]
+    fn one_way_to_prove_who_this_is() {
+        let key = ("LOGSHIP_API_KEY_FILE", "/key");
+        let (user, password) = (("LOGSHIP_USERNAME", "logship"), ("LOGSHIP_PASSWORD_FILE", "/password"));
+        let read = |variables: &[_]| load_from(variables).map(|config| config.cluster.unwrap().credentials);
+        assert_eq!(read(&[URL]).unwrap(), CredentialFiles::None);
+        assert_eq!(read(&[URL, key]).unwrap(), CredentialFiles::ApiKey("/key".into()));
+        assert!(matches!(read(&[URL, user, password]).unwrap(), CredentialFiles::Basic { .. }));
+        for (variables, named) in [
+            (&[URL, key, user][..], "LOGSHIP_API_KEY_FILE stands beside"),
+            (&[URL, user], "LOGSHIP_PASSWORD_FILE is missing"),
+            (&[URL, password], "LOGSHIP_USERNAME is missing"),
+        ] {
+            let told = read(variables).unwrap_err();
+            assert!(told.contains(named), "{told}");
+        }
+    }
+
+    #[test]
+    fn an_address_is_plain_and_a_misspelt_setting_named() {
+        assert_eq!(load_from(&[URL]).unwrap().cluster.unwrap().url.as_str(), "https://logs-es-http:9200/");
+        for (address, part) in [
+            ("https://elastic:secret@host:9200", "holds credentials"),
+            ("ftp://host", "no plain http"),
+            ("host:9200", "no plain http"),
+            ("https://host/?pretty", "no plain http"),
+        ] {
+            let told = load_from(&[("LOGSHIP_ELASTICSEARCH_URL", address)]).unwrap_err();
+            assert!(told.contains(part) && !told.contains("secret"), "{told}");
+        }
+        assert!(load_from(&[]).unwrap_err().contains("LOGSHIP_ELASTICSEARCH_URL is missing"));
+        assert!(load_from(&[URL, ("LOGSHIP_CA_FIL", "/ca")]).unwrap_err().contains("LOGSHIP_CA_FIL"));
+    }
+}

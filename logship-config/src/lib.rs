@@ -1,0 +1,17 @@
+//! Elasticsearch's index lifecycle as declared in files, and a way to it that loses nothing.
+//!
+//! ```text
+//! files ─► desired (parse, validate) ─► canonical ─┐
+//!                                                  ├─► plan (pure) ─► apply, watch
+//! cluster ─► client ─► actual ───────► canonical ──┘
+//! ```
+//!
+//! Directions, down only: `main -> check, … -> client, desired -> config, exit`.
+//! Never: an environment variable outside `config`, a policy in Rust (policies are files), a clock or I/O in `desired`'s rules.
+
+pub mod check;
+pub mod client;
+pub mod config;
+pub mod desired;
+pub mod exit;
+pub mod metrics;

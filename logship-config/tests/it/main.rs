@@ -1,0 +1,3 @@
+//! Integration tests: the library and the program beside a fake Elasticsearch.
+
+mod connection;
