@@ -17,6 +17,8 @@
 mod answer;
 mod call;
 mod cluster;
+mod fault;
+mod filter;
 mod pattern;
 mod server;
 
@@ -33,6 +35,7 @@ use tokio_util::sync::CancellationToken;
 pub use answer::Answer;
 pub use call::Call;
 pub use cluster::{Cluster, DataStream, Document, Index, Mode};
+pub use fault::{Fault, Faults, Kind as FaultKind};
 
 struct Shared {
     cluster: Mutex<Cluster>,
@@ -60,8 +63,10 @@ pub struct Fake {
     serving: JoinHandle<()>,
 }
 
-/// Calls kept for tests to look at; older ones are forgotten.
+/// Calls kept for tests to look at; later ones are not.
 const CALLS_KEPT: usize = 100_000;
+/// Of the body of a `_bulk`, which may be large, so much is kept.
+const BULK_KEPT_BYTES: usize = 4 << 10;
 
 impl Fake {
     /// On a free port of the loopback address.

@@ -3,6 +3,7 @@
 mod bulk;
 mod data_streams;
 mod index_templates;
+mod mapping;
 mod settings;
 
 use std::collections::BTreeMap;
@@ -13,6 +14,8 @@ use serde_json::{Map, Value, json};
 use crate::{
     answer::{Answer, Refused},
     call::Call,
+    fault::{Delivery, Faults, Loss},
+    filter::filter,
 };
 
 /// What kind of Elasticsearch is played.
@@ -39,6 +42,8 @@ pub struct Cluster {
     pub index_templates: BTreeMap<String, Value>,
     pub data_streams: BTreeMap<String, DataStream>,
     pub indices: BTreeMap<String, Index>,
+    /// What befalls `_bulk` on purpose.
+    pub faults: Faults,
     /// Numbers for uuids: the same calls give the same cluster.
     serial: u64,
 }
@@ -93,6 +98,7 @@ impl Default for Cluster {
             index_templates: BTreeMap::new(),
             data_streams: BTreeMap::new(),
             indices: BTreeMap::new(),
+            faults: Faults::default(),
             serial: 0,
         }
     }
@@ -101,7 +107,21 @@ impl Default for Cluster {
 impl Cluster {
     /// Answers one call at the time `now`.
     pub fn answer(&mut self, call: &Call, now: Timestamp) -> Answer {
-        self.route(call, now).unwrap_or_else(|refusal| refusal)
+        self.answer_with_delivery(call, now).0
+    }
+
+    /// The same, and how the answer leaves when a fault befalls it.
+    pub(crate) fn answer_with_delivery(&mut self, call: &Call, now: Timestamp) -> (Answer, Delivery) {
+        let delivery = self.faults.begin(call);
+        let mut answer = match self.faults.request(call) {
+            _ if delivery.loss == Loss::Request => Answer::ok(Value::Null),
+            Some(answer) => answer,
+            None => self.route(call, now).unwrap_or_else(|refusal| refusal),
+        };
+        if let Some(paths) = call.query.get("filter_path") {
+            answer.body = filter(&answer.body, paths);
+        }
+        (answer, delivery)
     }
 
     fn route(&mut self, call: &Call, now: Timestamp) -> Refused<Answer> {
