@@ -15,3 +15,4 @@ pub mod config;
 pub mod desired;
 pub mod exit;
 pub mod metrics;
+pub mod units;

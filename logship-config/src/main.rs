@@ -60,7 +60,8 @@ fn load(needs: Needs) -> Result<Config, Failure> {
 fn check(files: Declared) -> Result<ExitCode, Failure> {
     let config = load(Needs::default())?;
     let folder = files.declared.unwrap_or(config.declared);
-    let read = check::run(&folder)?;
-    println!("{}: {read} files, nothing is wrong", folder.display());
+    let desired = check::run(&folder)?;
+    let (objects, streams) = (desired.objects.len(), desired.streams.len());
+    println!("{}: {objects} objects and {streams} data streams, nothing is wrong", folder.display());
     Ok(ExitCode::SUCCESS)
 }

@@ -1,6 +1,110 @@
 //! What a cluster shall hold, as files say it: parsed with lines kept, validated offline. Pure apart from reading the files.
+//!
+//! ```text
+//! policies/<name>.yaml               index lifecycle policy: phases
+//! templates/components/<name>.yaml   component template
+//! templates/index/<name>.yaml        index template
+//! pipelines/<name>.yaml              ingest pipeline
+//! snapshots/repositories/<name>.yaml snapshot repository
+//! snapshots/policies/<name>.yaml     snapshot lifecycle policy
+//! streams.yaml                       data streams, each with its lifecycle, failure store, protection and budget
+//! ```
+//!
+//! A file's name is the object's name, its content the body of Elasticsearch's API.
 
 mod fault;
+mod load;
+pub mod resolve;
+mod rules;
+pub mod stream;
 pub mod yaml;
 
+use std::{collections::BTreeMap, fmt};
+
+use serde_json::Value;
+
 pub use fault::{Fault, Faults};
+pub use load::{load, read};
+pub use stream::{Budget, Stream};
+
+/// What marks an object as this program's own, so that it may remove it once it is declared no longer.
+pub const OWNER_KEY: &str = "managed_by";
+pub const OWNER: &str = "logship";
+
+/// What can be declared, in the order in which it is applied: what is referred to comes first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Kind {
+    Pipeline,
+    Repository,
+    SnapshotPolicy,
+    LifecyclePolicy,
+    ComponentTemplate,
+    IndexTemplate,
+    DataStream,
+}
+
+impl Kind {
+    pub const ALL: [Self; 7] = [
+        Self::Pipeline,
+        Self::Repository,
+        Self::SnapshotPolicy,
+        Self::LifecyclePolicy,
+        Self::ComponentTemplate,
+        Self::IndexTemplate,
+        Self::DataStream,
+    ];
+
+    /// The word of the command line and of metrics.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Pipeline => "pipeline",
+            Self::Repository => "repository",
+            Self::SnapshotPolicy => "snapshot_policy",
+            Self::LifecyclePolicy => "lifecycle_policy",
+            Self::ComponentTemplate => "component_template",
+            Self::IndexTemplate => "index_template",
+            Self::DataStream => "data_stream",
+        }
+    }
+
+    /// The folder of its files; `None` for data streams, which share a file.
+    pub const fn folder(self) -> Option<&'static str> {
+        match self {
+            Self::Pipeline => Some("pipelines"),
+            Self::Repository => Some("snapshots/repositories"),
+            Self::SnapshotPolicy => Some("snapshots/policies"),
+            Self::LifecyclePolicy => Some("policies"),
+            Self::ComponentTemplate => Some("templates/components"),
+            Self::IndexTemplate => Some("templates/index"),
+            Self::DataStream => None,
+        }
+    }
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(self.name())
+    }
+}
+
+/// An object by kind and name; sorts in the order of application.
+pub type Key = (Kind, String);
+
+/// Everything declared and found right.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Desired {
+    /// Bodies as they are sent, ownership marked; of data streams none.
+    pub objects: BTreeMap<Key, Value>,
+    pub streams: BTreeMap<String, Stream>,
+}
+
+impl Desired {
+    pub fn body(&self, kind: Kind, name: &str) -> Option<&Value> {
+        self.objects.get(&(kind, name.to_owned()))
+    }
+
+    /// Objects of a kind by name.
+    pub fn of(&self, kind: Kind) -> impl Iterator<Item = (&str, &Value)> {
+        self.objects.iter().filter(move |((of, _), _)| *of == kind).map(|((_, name), body)| (name.as_str(), body))
+    }
+}

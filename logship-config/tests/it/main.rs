@@ -1,3 +1,5 @@
 //! Integration tests: the library and the program beside a fake Elasticsearch.
 
 mod connection;
+mod generated;
+mod rules;

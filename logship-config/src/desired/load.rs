@@ -1,0 +1,130 @@
+//! From files to what is declared: every file is read, every rule is asked, and all faults come at once.
+
+use std::{collections::BTreeMap, fs, io, path::Path};
+
+use serde_json::{Map, Value, json};
+
+use super::{
+    Desired, Fault, Faults, Kind, OWNER, OWNER_KEY,
+    rules::{self, Checked},
+    yaml::{self, Document},
+};
+
+/// A file's path, relative to the declared folder and with slashes, and its text.
+pub type Files = BTreeMap<String, String>;
+
+const STREAMS_FILE: &str = "streams.yaml";
+
+/// The YAML files of a folder.
+///
+/// # Errors
+/// When the folder or a file in it cannot be read.
+pub fn read(folder: &Path) -> io::Result<Files> {
+    let mut files = Files::new();
+    collect(folder, folder, &mut files)?;
+    Ok(files)
+}
+
+fn collect(root: &Path, folder: &Path, files: &mut Files) -> io::Result<()> {
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        // `..data` and its like are how Kubernetes mounts a folder; the names beside it lead to the same files.
+        let hidden = path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
+        if path.is_dir() && !hidden {
+            collect(root, &path, files)?;
+        } else if !hidden && path.extension().is_some_and(|extension| extension == "yaml" || extension == "yml") {
+            let name = path.strip_prefix(root).unwrap_or(&path).display().to_string().replace('\\', "/");
+            files.insert(name, fs::read_to_string(&path)?);
+        }
+    }
+    Ok(())
+}
+
+/// Parses and validates files, without a cluster.
+///
+/// # Errors
+/// With every fault of every file.
+pub fn load(files: &Files) -> Result<Desired, Faults> {
+    let mut faults = Vec::new();
+    let mut desired = Desired::default();
+    let mut documents = BTreeMap::new();
+    for (file, text) in files {
+        let document = match yaml::parse(text) {
+            Ok(document) => document,
+            Err(fault) => {
+                let path = String::new();
+                faults.push(Fault { file: file.clone(), line: fault.line, path, wrong: fault.wrong, remedy: fault.remedy });
+                continue;
+            }
+        };
+        if file == STREAMS_FILE {
+            let (streams, wrong) = rules::streams(file, &document);
+            desired.streams = streams;
+            faults.extend(wrong);
+            documents.insert(file.clone(), document);
+            continue;
+        }
+        match kind_and_name(file) {
+            Some((kind, name)) => {
+                faults.extend(object(file, kind, &name, &document, &mut desired));
+                documents.insert(file.clone(), document);
+            }
+            None => {
+                let folders: Vec<_> = Kind::ALL.iter().filter_map(|kind| kind.folder()).collect();
+                faults.push(Fault {
+                    file: file.clone(),
+                    line: 0,
+                    path: String::new(),
+                    wrong: "stands in no folder that is read".into(),
+                    remedy: format!("put it into {}, or name it {STREAMS_FILE}", folders.join(", ")),
+                });
+            }
+        }
+    }
+    // References of faulty objects would only repeat their faults.
+    if faults.is_empty() {
+        faults.extend(rules::references(&desired, &|kind, name| locate(&documents, kind, name)));
+    }
+    faults.sort();
+    if faults.is_empty() { Ok(desired) } else { Err(Faults(faults)) }
+}
+
+fn object(file: &str, kind: Kind, name: &str, document: &Document, desired: &mut Desired) -> Vec<Fault> {
+    let mut checked = Checked::new(file, document);
+    rules::object(kind, name, &mut checked);
+    let faults = checked.into_faults();
+    if faults.is_empty() {
+        desired.objects.insert((kind, name.to_owned()), owned(kind, document.value.clone()));
+    }
+    faults
+}
+
+/// `policies/a.yaml` is the lifecycle policy `a`.
+fn kind_and_name(file: &str) -> Option<(Kind, String)> {
+    let (folder, name) = file.rsplit_once('/')?;
+    let name = name.strip_suffix(".yaml").or_else(|| name.strip_suffix(".yml"))?;
+    Kind::ALL.into_iter().find(|kind| kind.folder() == Some(folder)).map(|kind| (kind, name.to_owned()))
+}
+
+/// The file and document that declare an object.
+fn locate<'a>(documents: &'a BTreeMap<String, Document>, kind: Kind, name: &str) -> Option<(&'a str, &'a Document)> {
+    let found = |file: String| documents.get_key_value(&file).map(|(file, document)| (file.as_str(), document));
+    match kind.folder() {
+        None => found(STREAMS_FILE.to_owned()),
+        Some(folder) => ["yaml", "yml"].iter().find_map(|extension| found(format!("{folder}/{name}.{extension}"))),
+    }
+}
+
+/// The body with the mark of ownership, where the kind has room for one.
+fn owned(kind: Kind, mut body: Value) -> Value {
+    let meta = match kind {
+        Kind::Pipeline | Kind::LifecyclePolicy | Kind::ComponentTemplate | Kind::IndexTemplate => &mut body["_meta"],
+        Kind::SnapshotPolicy => &mut body["config"]["metadata"],
+        Kind::Repository | Kind::DataStream => return body,
+    };
+    if !meta.is_object() {
+        *meta = Value::Object(Map::new());
+    }
+    meta[OWNER_KEY] = json!(OWNER);
+    body
+}

@@ -1,0 +1,185 @@
+//! What declared templates come to: which template a name gets, what its components add up to, how long a stream keeps. Pure.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Map, Value};
+
+use super::{Desired, Kind, Stream};
+use crate::units;
+
+/// Phases of index lifecycle management, in order.
+pub const PHASES: [&str; 5] = ["hot", "warm", "cold", "frozen", "delete"];
+
+/// What a stream lives by.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Resolved {
+    /// Index lifecycle policy.
+    pub policy: Option<String>,
+    /// Data stream lifecycle.
+    pub lifecycle: Option<Value>,
+    /// Failure store.
+    pub failure_store: Option<Value>,
+}
+
+/// How long data is kept at least.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Retention {
+    /// Milliseconds from the rollover, or from the document where there is none.
+    Millis(i64),
+    Forever,
+}
+
+impl std::fmt::Display for Retention {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Millis(millis) => formatter.write_str(&units::rough_duration(*millis)),
+            Self::Forever => formatter.write_str("for ever"),
+        }
+    }
+}
+
+/// The template of highest priority whose patterns match.
+pub fn template_for<'d>(desired: &'d Desired, name: &str) -> Option<&'d str> {
+    let matching = desired
+        .of(Kind::IndexTemplate)
+        .filter(|(_, body)| texts(&body["index_patterns"]).iter().any(|pattern| matches(pattern, name)));
+    matching.max_by_key(|(_, body)| body["priority"].as_u64().unwrap_or(0)).map(|(template, _)| template)
+}
+
+/// Components in their order, then the template itself: what comes later wins.
+fn parts<'d>(desired: &'d Desired, template: &str) -> Vec<&'d Value> {
+    let Some(body) = desired.body(Kind::IndexTemplate, template) else { return Vec::new() };
+    let components = texts(&body["composed_of"]).into_iter().filter_map(|name| desired.body(Kind::ComponentTemplate, name));
+    components.chain([body]).map(|body| &body["template"]).collect()
+}
+
+/// The settings that an index of this template gets, flat.
+pub fn settings(desired: &Desired, template: &str) -> BTreeMap<String, String> {
+    parts(desired, template).iter().flat_map(|part| flat_settings(&part["settings"])).collect()
+}
+
+/// What a declared stream lives by, its template asked for what it does not say itself.
+pub fn stream(desired: &Desired, name: &str, stream: &Stream) -> Resolved {
+    let Some(template) = template_for(desired, name) else { return Resolved::default() };
+    let parts = parts(desired, template);
+    let last = |read: fn(&Value) -> &Value| {
+        let said = parts.iter().rev().map(|part| read(part)).find(|value| !value.is_null());
+        said.cloned()
+    };
+    Resolved {
+        policy: settings(desired, template).remove("index.lifecycle.name"),
+        lifecycle: stream.lifecycle.clone().or_else(|| last(|part| &part["lifecycle"])),
+        failure_store: stream.failure_store.clone().or_else(|| last(|part| &part["data_stream_options"]["failure_store"])),
+    }
+}
+
+/// When a policy deletes.
+pub fn policy_retention(policy: &Value) -> Retention {
+    let delete = &policy["phases"]["delete"];
+    if !delete.is_object() || !delete["actions"].as_object().is_some_and(|actions| actions.contains_key("delete")) {
+        return Retention::Forever;
+    }
+    Retention::Millis(delete["min_age"].as_str().and_then(units::millis).unwrap_or(0))
+}
+
+/// When a data stream lifecycle deletes.
+pub fn lifecycle_retention(lifecycle: &Value) -> Retention {
+    let enabled = !matches!(&lifecycle["enabled"], Value::Bool(false)) && lifecycle["enabled"] != "false";
+    match lifecycle["data_retention"].as_str().and_then(units::millis).filter(|_| enabled) {
+        Some(millis) => Retention::Millis(millis),
+        None => Retention::Forever,
+    }
+}
+
+/// A list of texts, or one text.
+pub fn texts(value: &Value) -> Vec<&str> {
+    match value {
+        Value::String(text) => vec![text],
+        Value::Array(items) => items.iter().filter_map(Value::as_str).collect(),
+        _ => Vec::new(),
+    }
+}
+
+/// Settings with dotted names under `index.`, values as text; nulls are left out.
+pub fn flat_settings(settings: &Value) -> BTreeMap<String, String> {
+    let mut flat = BTreeMap::new();
+    if let Some(section) = settings.as_object() {
+        flatten("", section, &mut flat);
+    }
+    flat
+}
+
+fn flatten(prefix: &str, section: &Map<String, Value>, flat: &mut BTreeMap<String, String>) {
+    for (key, value) in section {
+        let name = if prefix.is_empty() { key.clone() } else { format!("{prefix}.{key}") };
+        match value {
+            Value::Object(inner) => flatten(&name, inner, flat),
+            Value::Null => {}
+            value => {
+                let full = if name.starts_with("index.") { name } else { format!("index.{name}") };
+                flat.insert(full, text(value));
+            }
+        }
+    }
+}
+
+/// A setting's value as Elasticsearch keeps it. A list is kept as its items with commas, which list settings read alike.
+fn text(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        Value::Array(items) => items.iter().map(text).collect::<Vec<_>>().join(","),
+        other => other.to_string(),
+    }
+}
+
+/// Whether `name` is `pattern`, in which each `*` stands for any text.
+pub fn matches(pattern: &str, name: &str) -> bool {
+    let Some((head, rest)) = pattern.split_once('*') else { return pattern == name };
+    let Some(tail) = name.strip_prefix(head) else { return false };
+    (0..=tail.len()).any(|at| tail.is_char_boundary(at) && matches(rest, &tail[at..]))
+}
+
+/// Whether some name matches both patterns.
+pub fn overlap(one: &str, other: &str) -> bool {
+    match (one.chars().next(), other.chars().next()) {
+        (None, None) => true,
+        (Some('*'), _) => {
+            overlap(&one[1..], other) || other.chars().next().is_some_and(|first| overlap(one, &other[first.len_utf8()..]))
+        }
+        (_, Some('*')) => overlap(other, one),
+        (Some(letter), Some(same)) if letter == same => overlap(&one[letter.len_utf8()..], &other[same.len_utf8()..]),
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn patterns_overlap_when_one_name_fits_both() {
+        for (one, other, overlaps) in [
+            ("logs-*-*", "logs-shop.app-*", true),
+            ("logs-*", "metrics-*", false),
+            ("*-a", "b-*", true),
+            ("a*b", "ab", true),
+            ("a*b", "ac", false),
+            ("logs-*-*", "logs-app", false),
+        ] {
+            assert_eq!(overlap(one, other), overlaps, "{one} {other}");
+            assert_eq!(overlap(other, one), overlaps, "{other} {one}");
+        }
+    }
+
+    #[test]
+    fn retention_is_the_delete_phase_or_the_lifecycle() {
+        assert_eq!(policy_retention(&json!({"phases": {"hot": {}}})), Retention::Forever);
+        let deletes = json!({"phases": {"delete": {"min_age": "30d", "actions": {"delete": {}}}}});
+        assert_eq!(policy_retention(&deletes).to_string(), "30d");
+        assert_eq!(lifecycle_retention(&json!({"data_retention": "7d"})), Retention::Millis(7 * units::MILLIS_PER_DAY));
+        assert_eq!(lifecycle_retention(&json!({"data_retention": "7d", "enabled": false})), Retention::Forever);
+        assert!(Retention::Millis(1) < Retention::Forever);
+    }
+}

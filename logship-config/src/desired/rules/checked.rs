@@ -1,0 +1,213 @@
+//! A document under examination: getters that record what is wrong, with the line. Never a rule of its own.
+
+use std::ops::RangeInclusive;
+
+use serde_json::{Map, Value};
+
+use crate::{
+    desired::{Fault, yaml::Document},
+    units,
+};
+
+pub struct Checked<'a> {
+    file: &'a str,
+    document: &'a Document,
+    faults: Vec<Fault>,
+}
+
+/// A place in the document.
+pub type At<'p> = &'p [&'p str];
+
+impl<'a> Checked<'a> {
+    pub fn new(file: &'a str, document: &'a Document) -> Self {
+        Self { file, document, faults: Vec::new() }
+    }
+
+    pub fn into_faults(self) -> Vec<Fault> {
+        self.faults
+    }
+
+    pub fn fault(&mut self, at: At, wrong: impl Into<String>, remedy: impl Into<String>) {
+        let line = self.document.line(at);
+        let (path, wrong, remedy) = (at.join("."), wrong.into(), remedy.into());
+        self.faults.push(Fault { file: self.file.to_owned(), line, path, wrong, remedy });
+    }
+
+    /// `None` where nothing stands; `null` is nothing.
+    pub fn value(&self, at: At) -> Option<&'a Value> {
+        let step = |value: &'a Value, step: &&str| match value {
+            Value::Array(items) => items.get(step.parse::<usize>().ok()?),
+            value => value.get(*step),
+        };
+        at.iter().try_fold(&self.document.value, step).filter(|value| !value.is_null())
+    }
+
+    /// A section, which may be absent.
+    pub fn section(&mut self, at: At) -> Option<&'a Map<String, Value>> {
+        let value = self.value(at)?;
+        if value.as_object().is_none() {
+            self.fault(at, "is no section", "write `name: value` lines under it, or {} for an empty one");
+        }
+        value.as_object()
+    }
+
+    /// A section that must be there and may be empty (`{}`).
+    pub fn required_section(&mut self, at: At) -> Option<&'a Map<String, Value>> {
+        if self.value(at).is_none() {
+            self.fault(at, "is missing", "write it; {} is an empty one");
+            return None;
+        }
+        self.section(at)
+    }
+
+    /// Refuses keys that are not `known`, with the nearest known one as remedy.
+    pub fn known(&mut self, at: At, known: &[&str]) {
+        let Some(section) = self.value(at).and_then(Value::as_object) else { return };
+        for key in section.keys().filter(|key| !known.contains(&key.as_str())) {
+            let remedy = match nearest(key, known) {
+                Some(near) => format!("did you mean {near}?"),
+                None => format!("known here: {}", if known.is_empty() { "nothing".into() } else { known.join(", ") }),
+            };
+            self.fault(&join(at, key), "is an unknown key", remedy);
+        }
+    }
+
+    pub fn text(&mut self, at: At) -> Option<&'a str> {
+        let value = self.value(at)?;
+        match value.as_str() {
+            Some(text) if !text.trim().is_empty() => Some(text),
+            Some(_) => {
+                self.fault(at, "is empty", "give it a value, or remove it");
+                None
+            }
+            None => {
+                self.fault(at, format!("is {value}, which is no text"), "write it in quotes");
+                None
+            }
+        }
+    }
+
+    pub fn required_text(&mut self, at: At) -> Option<&'a str> {
+        if self.value(at).is_none() {
+            self.fault(at, "is missing", "give it a value");
+        }
+        self.text(at)
+    }
+
+    pub fn one_of(&mut self, at: At, choices: &[&str]) -> Option<&'a str> {
+        let text = self.text(at)?;
+        if !choices.contains(&text) {
+            self.fault(at, format!("is {text:?}"), format!("choose {}", choices.join(" or ")));
+        }
+        Some(text)
+    }
+
+    /// A switch; `"true"` in quotes is one too, as it is for Elasticsearch.
+    pub fn boolean(&mut self, at: At) -> Option<bool> {
+        let value = self.value(at)?;
+        let read = value.as_bool().or_else(|| value.as_str().and_then(|text| text.parse().ok()));
+        if read.is_none() {
+            self.fault(at, format!("is {value}"), "write true or false");
+        }
+        read
+    }
+
+    /// A whole number; digits in quotes are one too, as they are for Elasticsearch.
+    pub fn integer(&mut self, at: At, bounds: RangeInclusive<i64>) -> Option<i64> {
+        let value = self.value(at)?;
+        let read = value.as_i64().or_else(|| value.as_str().and_then(|text| text.parse().ok()));
+        match read {
+            Some(number) if bounds.contains(&number) => return Some(number),
+            Some(number) if *bounds.end() == i64::MAX => {
+                self.fault(at, format!("is {number}, below {}", bounds.start()), "choose a larger number");
+            }
+            Some(number) => {
+                let wrong = format!("is {number}, outside {} to {}", bounds.start(), bounds.end());
+                self.fault(at, wrong, "choose a number within");
+            }
+            None => self.fault(at, format!("is {value}, no whole number"), "write a whole number"),
+        }
+        None
+    }
+
+    /// A span of time in milliseconds.
+    pub fn duration(&mut self, at: At) -> Option<i64> {
+        let value = self.value(at)?;
+        let read = match value {
+            Value::String(text) => units::millis(text),
+            Value::Number(number) if number.as_i64() == Some(0) => Some(0),
+            _ => None,
+        };
+        if read.is_none() {
+            let remedy = "write a whole number and a unit: d, h, m, s, ms, micros or nanos, as 30d";
+            self.fault(at, format!("is {value}, no span of time"), remedy);
+        }
+        read
+    }
+
+    /// A size in bytes.
+    pub fn size(&mut self, at: At) -> Option<u64> {
+        let value = self.value(at)?;
+        let read = match value {
+            Value::String(text) => units::size(text),
+            Value::Number(number) if number.as_i64() == Some(0) => Some(0),
+            _ => None,
+        };
+        if read.is_none() {
+            self.fault(at, format!("is {value}, no size"), "write a number and a unit: b, kb, mb, gb, tb or pb, as 50gb");
+        }
+        read
+    }
+
+    /// A list of texts; one text is a list of one.
+    pub fn texts(&mut self, at: At) -> Option<Vec<&'a str>> {
+        let value = self.value(at)?;
+        let items: Option<Vec<&str>> = match value {
+            Value::String(text) => Some(vec![text]),
+            Value::Array(items) => items.iter().map(Value::as_str).collect(),
+            _ => None,
+        };
+        match items {
+            Some(items) if items.iter().all(|item| !item.trim().is_empty()) => Some(items),
+            _ => {
+                self.fault(at, "is no list of texts", "write - item lines, each a text");
+                None
+            }
+        }
+    }
+
+    pub fn list(&mut self, at: At) -> Option<&'a Vec<Value>> {
+        let value = self.value(at)?;
+        if value.as_array().is_none() {
+            self.fault(at, "is no list", "write - item lines under it");
+        }
+        value.as_array()
+    }
+}
+
+/// A place one step further in.
+pub fn join<'p>(at: At<'p>, step: &'p str) -> Vec<&'p str> {
+    at.iter().copied().chain([step]).collect()
+}
+
+/// The known word that differs in a third of its letters at most.
+fn nearest<'k>(word: &str, known: &[&'k str]) -> Option<&'k str> {
+    let near = known.iter().map(|candidate| (distance(word, candidate), *candidate)).min()?;
+    (near.0 <= near.1.chars().count().max(3) / 3).then_some(near.1)
+}
+
+/// Levenshtein's distance.
+fn distance(one: &str, other: &str) -> usize {
+    let other: Vec<char> = other.chars().collect();
+    let mut row: Vec<usize> = (0..=other.len()).collect();
+    for (place, letter) in one.chars().enumerate() {
+        let mut corner = row[0];
+        row[0] = place + 1;
+        for (at, other) in other.iter().enumerate() {
+            let changed = corner + usize::from(letter != *other);
+            corner = row[at + 1];
+            row[at + 1] = changed.min(corner + 1).min(row[at] + 1);
+        }
+    }
+    row[other.len()]
+}

@@ -1,0 +1,52 @@
+//! Names of objects. Sources: LifecyclePolicy.validatePolicyName, MetadataCreateIndexService.validateIndexOrAliasName,
+//! "Create data stream API", "Snapshot repository".
+
+use super::Checked;
+use crate::desired::Kind;
+
+const LONGEST_BYTES: usize = 255;
+/// What no index, template or stream may hold.
+const FORBIDDEN: [char; 11] = ['\\', '/', '*', '?', '"', '<', '>', '|', ' ', ',', '#'];
+
+pub fn check(kind: Kind, name: &str, checked: &mut Checked) {
+    if let Some((wrong, remedy)) = wrong(kind, name) {
+        checked.fault(&[], format!("is named {name:?}, which {wrong}"), remedy);
+    }
+}
+
+/// What is wrong with a name, and the remedy.
+pub fn wrong(kind: Kind, name: &str) -> Option<(String, &'static str)> {
+    let rename = "choose another name";
+    if name.len() > LONGEST_BYTES {
+        return Some((format!("has {} bytes", name.len()), "choose a name of at most 255"));
+    }
+    if name.is_empty() || name.contains([',', ' ']) {
+        return Some(("is empty or holds a comma or space".into(), rename));
+    }
+    match kind {
+        Kind::LifecyclePolicy | Kind::SnapshotPolicy if name.starts_with('_') => {
+            Some(("begins with an underscore".into(), rename))
+        }
+        Kind::ComponentTemplate | Kind::IndexTemplate | Kind::Repository if name.starts_with('_') || name.contains(FORBIDDEN) => {
+            Some(("begins with an underscore or holds one of \\ / * ? \" < > | #".into(), rename))
+        }
+        Kind::ComponentTemplate | Kind::IndexTemplate if name != name.to_lowercase() => {
+            Some(("holds capitals".into(), "write it in small letters"))
+        }
+        Kind::DataStream => stream(name).map(|wrong| (wrong, rename)),
+        _ => None,
+    }
+}
+
+fn stream(name: &str) -> Option<String> {
+    if name != name.to_lowercase() {
+        return Some("holds capitals".into());
+    }
+    if name.contains(FORBIDDEN) || name.contains(':') {
+        return Some("holds one of \\ / * ? \" < > | # :".into());
+    }
+    if name.starts_with(['-', '_', '+', '.']) {
+        return Some("begins with one of - _ + .".into());
+    }
+    None
+}

@@ -1,0 +1,177 @@
+//! What one declared object says about another: policies, components, pipelines, repositories that must be there, templates
+//! that shadow each other, streams without a template.
+
+use serde_json::Value;
+
+use crate::desired::{
+    Desired, Fault, Kind,
+    resolve::{self, PHASES},
+    yaml::Document,
+};
+
+/// What Elasticsearch brings along and may be referred to without being declared: "Index templates", built-in.
+const BUILT_IN_COMPONENTS: [&str; 8] = [
+    "logs@mappings",
+    "logs@settings",
+    "logs@custom",
+    "ecs@mappings",
+    "data-streams@mappings",
+    "metrics@mappings",
+    "metrics@settings",
+    "metrics@custom",
+];
+/// Built-in templates of priority 100 take the rest of these names.
+const BUILT_IN_PATTERNS: [&str; 3] = ["logs-*-*", "metrics-*-*", "synthetics-*-*"];
+const BUILT_IN_PRIORITY: u64 = 100;
+
+type Locate<'l> = &'l dyn Fn(Kind, &str) -> Option<(&'l str, &'l Document)>;
+
+struct Faults<'l> {
+    locate: Locate<'l>,
+    found: Vec<Fault>,
+}
+
+impl Faults<'_> {
+    fn push(&mut self, kind: Kind, name: &str, at: &[&str], wrong: String, remedy: String) {
+        let Some((file, document)) = (self.locate)(kind, name) else { return };
+        self.found.push(Fault { file: file.to_owned(), line: document.line(at), path: at.join("."), wrong, remedy });
+    }
+}
+
+pub fn references<'l>(desired: &Desired, locate: Locate<'l>) -> Vec<Fault> {
+    let mut faults = Faults { locate, found: Vec::new() };
+    let declared = |kind, name: &str| desired.body(kind, name).is_some();
+    policies(desired, &mut faults);
+    for (name, body) in desired.of(Kind::SnapshotPolicy) {
+        let repository = body["repository"].as_str().unwrap_or_default();
+        if !declared(Kind::Repository, repository) {
+            let (wrong, remedy) = missing(Kind::Repository, repository);
+            faults.push(Kind::SnapshotPolicy, name, &["repository"], wrong, remedy);
+        }
+    }
+    for kind in [Kind::ComponentTemplate, Kind::IndexTemplate] {
+        for (name, body) in desired.of(kind) {
+            template_settings(desired, kind, name, body, &mut faults);
+        }
+    }
+    for (name, body) in desired.of(Kind::Pipeline) {
+        for called in called_pipelines(&body["processors"]).into_iter().chain(called_pipelines(&body["on_failure"])) {
+            if !declared(Kind::Pipeline, &called) {
+                let (wrong, remedy) = missing(Kind::Pipeline, &called);
+                faults.push(Kind::Pipeline, name, &["processors"], wrong, remedy);
+            }
+        }
+    }
+    index_templates(desired, &mut faults);
+    streams(desired, &mut faults);
+    faults.found
+}
+
+fn missing(kind: Kind, name: &str) -> (String, String) {
+    let folder = kind.folder().unwrap_or_default();
+    (format!("names {name:?}, a {kind} that is not declared"), format!("add {folder}/{name}.yaml, or correct the name"))
+}
+
+fn policies(desired: &Desired, faults: &mut Faults) {
+    for (name, body) in desired.of(Kind::LifecyclePolicy) {
+        for phase in PHASES {
+            let actions = &body["phases"][phase]["actions"];
+            for (action, key, kind) in [
+                ("searchable_snapshot", "snapshot_repository", Kind::Repository),
+                ("wait_for_snapshot", "policy", Kind::SnapshotPolicy),
+            ] {
+                if let Some(other) = actions[action][key].as_str()
+                    && desired.body(kind, other).is_none()
+                {
+                    let (wrong, remedy) = missing(kind, other);
+                    faults.push(Kind::LifecyclePolicy, name, &["phases", phase, "actions", action, key], wrong, remedy);
+                }
+            }
+        }
+    }
+}
+
+fn template_settings(desired: &Desired, kind: Kind, name: &str, body: &Value, faults: &mut Faults) {
+    let settings = resolve::flat_settings(&body["template"]["settings"]);
+    for (setting, of) in [
+        ("index.lifecycle.name", Kind::LifecyclePolicy),
+        ("index.default_pipeline", Kind::Pipeline),
+        ("index.final_pipeline", Kind::Pipeline),
+    ] {
+        if let Some(other) = settings.get(setting).filter(|other| *other != "_none")
+            && desired.body(of, other).is_none()
+        {
+            let (wrong, remedy) = missing(of, other);
+            faults.push(kind, name, &["template", "settings"], format!("{setting} {wrong}"), remedy);
+        }
+    }
+}
+
+/// Names that `pipeline` processors call, on failure too. Names made from a document's fields are not known here.
+fn called_pipelines(processors: &Value) -> Vec<String> {
+    let mut called = Vec::new();
+    for processor in processors.as_array().into_iter().flatten().filter_map(Value::as_object) {
+        for (name, options) in processor {
+            let target = options["name"].as_str().filter(|_| name == "pipeline").filter(|target| !target.contains("{{"));
+            called.extend(target.filter(|_| options["ignore_missing_pipeline"] != true).map(str::to_owned));
+            called.extend(called_pipelines(&options["on_failure"]));
+        }
+    }
+    called
+}
+
+fn index_templates(desired: &Desired, faults: &mut Faults) {
+    let templates: Vec<_> = desired.of(Kind::IndexTemplate).collect();
+    for (place, (name, body)) in templates.iter().enumerate() {
+        let optional = resolve::texts(&body["ignore_missing_component_templates"]);
+        for (at, component) in resolve::texts(&body["composed_of"]).iter().enumerate() {
+            let known = desired.body(Kind::ComponentTemplate, component).is_some() || BUILT_IN_COMPONENTS.contains(component);
+            if !known && !optional.contains(component) {
+                let (wrong, remedy) = missing(Kind::ComponentTemplate, component);
+                faults.push(Kind::IndexTemplate, name, &["composed_of", &at.to_string()], wrong, remedy);
+            }
+        }
+        let priority = body["priority"].as_u64().unwrap_or(0);
+        for pattern in resolve::texts(&body["index_patterns"]) {
+            let built_in = BUILT_IN_PATTERNS.iter().find(|other| resolve::overlap(pattern, other));
+            if let Some(other) = built_in.filter(|_| priority <= BUILT_IN_PRIORITY) {
+                let wrong = format!("is {priority}, and Elasticsearch's own template for {other} has {BUILT_IN_PRIORITY}");
+                let remedy = format!("set a priority above {BUILT_IN_PRIORITY}, as 200");
+                faults.push(Kind::IndexTemplate, name, &["priority"], wrong, remedy);
+            }
+            for (other, twin) in &templates[..place] {
+                let same = twin["priority"].as_u64().unwrap_or(0) == priority;
+                let clash = resolve::texts(&twin["index_patterns"]).iter().any(|theirs| resolve::overlap(pattern, theirs));
+                if same && clash {
+                    let wrong = format!("matches names that {other} matches too, with the same priority {priority}");
+                    faults.push(Kind::IndexTemplate, name, &["index_patterns"], wrong, "give them different priorities".into());
+                }
+            }
+        }
+    }
+}
+
+fn streams(desired: &Desired, faults: &mut Faults) {
+    for (name, stream) in &desired.streams {
+        let at = ["streams", name.as_str()];
+        let Some(template) = resolve::template_for(desired, name) else {
+            let remedy = "add an index template with data_stream: {} whose patterns match it".to_owned();
+            faults.push(Kind::DataStream, name, &at, "matches no declared index template".into(), remedy);
+            continue;
+        };
+        if desired.body(Kind::IndexTemplate, template).is_none_or(|body| !body["data_stream"].is_object()) {
+            let wrong = format!("gets the index template {template}, which makes no data streams");
+            faults.push(Kind::DataStream, name, &at, wrong, "write data_stream: {} into that template".into());
+        }
+        let resolved = resolve::stream(desired, name, stream);
+        if resolved.policy.is_none() && resolved.lifecycle.is_none() {
+            let wrong = "has neither an index lifecycle policy nor a data stream lifecycle: it would grow for ever".into();
+            let remedy = "set index.lifecycle.name in its template, or lifecycle here".into();
+            faults.push(Kind::DataStream, name, &at, wrong, remedy);
+        }
+        if stream.budget.is_some() && resolved.policy.is_none() {
+            let wrong = "has no index lifecycle policy whose rollover makes indices that could be deleted".into();
+            faults.push(Kind::DataStream, name, &["streams", name, "budget"], wrong, "remove the budget, or use a policy".into());
+        }
+    }
+}

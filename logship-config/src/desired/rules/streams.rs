@@ -1,0 +1,50 @@
+//! `streams.yaml`: every data stream by name.
+
+use std::collections::BTreeMap;
+
+use super::{Checked, index, names};
+use crate::desired::{Budget, Fault, Kind, Stream, yaml::Document};
+
+/// Streams without a fault, and the faults of the others.
+pub fn streams(file: &str, document: &Document) -> (BTreeMap<String, Stream>, Vec<Fault>) {
+    let mut checked = Checked::new(file, document);
+    checked.known(&[], &["streams"]);
+    let mut streams = BTreeMap::new();
+    for (name, _) in checked.required_section(&["streams"]).into_iter().flatten() {
+        let at = ["streams", name.as_str()];
+        if let Some((wrong, remedy)) = names::wrong(Kind::DataStream, name) {
+            checked.fault(&at, format!("has a name that {wrong}"), remedy);
+        }
+        checked.section(&at);
+        checked.known(&at, &["lifecycle", "failure_store", "protected", "budget"]);
+        index::lifecycle(&["streams", name, "lifecycle"], &mut checked);
+        index::failure_store(&["streams", name, "failure_store"], &mut checked);
+        let protected = checked.boolean(&["streams", name, "protected"]).unwrap_or(false);
+        let budget = budget(name, &mut checked);
+        if protected && budget.is_some() {
+            let remedy = "remove the budget, or protected if nothing in it must be kept";
+            checked.fault(&["streams", name, "budget"], "would delete from a protected stream", remedy);
+        }
+        let value = |key| checked.value(&["streams", name, key]).cloned();
+        let (lifecycle, failure_store) = (value("lifecycle"), value("failure_store"));
+        streams.insert(name.clone(), Stream { lifecycle, failure_store, protected, budget });
+    }
+    (streams, checked.into_faults())
+}
+
+fn budget(name: &str, checked: &mut Checked) -> Option<Budget> {
+    let at = ["streams", name, "budget"];
+    checked.section(&at)?;
+    checked.known(&at, &["disk_percent", "floor"]);
+    let share = ["streams", name, "budget", "disk_percent"];
+    let disk_percent = checked.value(&share).and_then(serde_json::Value::as_f64);
+    if !disk_percent.is_some_and(|percent| percent > 0.0 && percent <= 95.0) {
+        checked.fault(&share, "is no share of the disk", "write a number above 0 and up to 95, as disk_percent: 80");
+    }
+    let floor = ["streams", name, "budget", "floor"];
+    if checked.value(&floor).is_none() {
+        checked.fault(&floor, "is missing", "write the age below which nothing is deleted, as floor: 3d");
+    }
+    let floor_millis = checked.duration(&floor)?;
+    Some(Budget { disk_percent: disk_percent?, floor_millis })
+}
