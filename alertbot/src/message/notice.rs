@@ -86,10 +86,14 @@ pub fn digest(incidents: &[Incident], reader: &Reader) -> String {
     directed(lines.join("\n"), reader)
 }
 
-/// A name from outside, ready for HTML: one line, short, isolated, escaped.
+/// A name from outside as plain text: one line, short, with nothing that turns what stands around it.
+pub fn line(text: &str, units: usize) -> String {
+    split::shorten(&bidi::strip(text).split_whitespace().collect::<Vec<_>>().join(" "), units)
+}
+
+/// The same, ready for HTML: isolated, escaped.
 pub fn safe(text: &str, units: usize, reader: &Reader) -> String {
-    let line = bidi::strip(text).split_whitespace().collect::<Vec<_>>().join(" ");
-    escape(&bidi::isolate_in(reader.right_to_left(), &split::shorten(&line, units))).into_owned()
+    escape(&bidi::isolate_in(reader.right_to_left(), &line(text, units))).into_owned()
 }
 
 fn titled(incident: &Incident, reader: &Reader) -> String {
@@ -97,7 +101,8 @@ fn titled(incident: &Incident, reader: &Reader) -> String {
     format!("<b>{}</b> {number}", safe(&incident.title(), TITLE_UNITS, reader))
 }
 
-fn directed(text: String, reader: &Reader) -> String {
+/// HTML with every line in the reader's direction.
+pub fn directed(text: String, reader: &Reader) -> String {
     if reader.right_to_left() { render::lead(&text) } else { text }
 }
 

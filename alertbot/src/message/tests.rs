@@ -4,6 +4,7 @@ use jiff::tz::TimeZone;
 use proptest::prelude::*;
 
 use super::{
+    catalogue::{Saying, say},
     context::NAMES,
     render::{REMEDY, Shape},
     samples::samples,
@@ -54,6 +55,17 @@ fn persian_runs_from_the_right_and_isolates_what_is_latin() {
     let head = "\u{200f}🔴 <b>\u{2068}DiskAlmostFull\u{2069}</b> \u{2068}#12\u{2069}\n\u{200f}<b>بحرانی</b> · فعال\n";
     assert!(card.starts_with(head), "{card}");
     assert!(card.lines().filter(|line| !line.is_empty()).all(|line| line.starts_with('\u{200f}')), "{card}");
+}
+
+#[test]
+fn what_others_wrote_cannot_mark_up_or_turn_a_line_around() {
+    assert_eq!(notice::safe("<b>a&b</b>\u{202e}x\n", 60, &reader(Language::English)), "&lt;b&gt;a&amp;b&lt;/b&gt;x");
+    assert_eq!(notice::safe("db-1", 60, &reader(Language::Persian)), "\u{2068}db-1\u{2069}");
+    assert_eq!(notice::line(&"x".repeat(100), 60).chars().count(), 60);
+    let help = notice::plain_words(&say(Language::Persian, Saying::Help), &reader(Language::Persian));
+    assert!(help.lines().all(|line| line.starts_with("\u{200f}\u{2068}/")), "{help}");
+    assert_eq!(help.lines().count(), say(Language::English, Saying::Help).lines().count());
+    assert!(markup::read(&help).is_ok());
 }
 
 #[test]

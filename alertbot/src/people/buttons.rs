@@ -9,7 +9,6 @@ use teloxide::{
 use super::{
     Counter,
     authority::{self, Asker, Refusal, address},
-    phrases::{Phrase, phrase},
     silences,
 };
 use crate::{
@@ -19,6 +18,7 @@ use crate::{
         act::{Act, Draw, Perform, Performed},
     },
     incident::IncidentId,
+    message::catalogue::{Saying, say},
     notify::Address,
     store::{
         incidents,
@@ -110,7 +110,7 @@ pub(super) async fn press(counter: &Counter, query: CallbackQuery) -> Result<(),
     let id = query.id.clone();
     let (said, alert, done) = match take(counter, &query).await {
         Ok((said, alert)) => (said, alert, Ok(())),
-        Err(error) => (phrase(counter.desk.book.config.language, &Phrase::TryAgain), true, Err(error)),
+        Err(error) => (say(counter.desk.book.config.language, Saying::TryAgain), true, Err(error)),
     };
     // Its failure changes nothing: what was asked for is done.
     if let Err(error) = counter.telegram.bot().answer_callback_query(id).text(said).show_alert(alert).send().await {
@@ -123,11 +123,11 @@ pub(super) async fn press(counter: &Counter, query: CallbackQuery) -> Result<(),
 async fn take(counter: &Counter, query: &CallbackQuery) -> Result<(String, bool), Unavailable> {
     let book = &counter.desk.book;
     let Some(press) = query.data.as_deref().and_then(read) else {
-        return Ok((phrase(book.config.language, &Phrase::TryAgain), true));
+        return Ok((say(book.config.language, Saying::TryAgain), true));
     };
     let Some(message) = query.regular_message() else {
         // Too old for Telegram to say where it was.
-        return Ok((phrase(book.config.language, &Phrase::TryAgain), true));
+        return Ok((say(book.config.language, Saying::TryAgain), true));
     };
     let chat = book.configured_chat(&counter.bot, message.chat.id.0);
     let topic = message.thread_id.map(|thread| thread.0.0);
@@ -145,25 +145,17 @@ async fn take(counter: &Counter, query: &CallbackQuery) -> Result<(String, bool)
     };
     let (outcome, said) = act(counter, press, &person, &address, message.id.0, language).await?;
     counter.count(press.name(), outcome);
-    Ok((plain(&said), false))
-}
-
-/// An answer to a press is plain text.
-fn plain(text: &str) -> String {
-    text.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")
+    Ok((said, false))
 }
 
 pub(super) fn refused(language: Language, refusal: Refusal, user: u64, chat: i64) -> String {
-    let (user, chat) = (user.to_string(), chat.to_string());
-    phrase(
-        language,
-        &match refusal {
-            Refusal::Anonymous => Phrase::Anonymous,
-            Refusal::Stranger => Phrase::Stranger { user: &user, chat: &chat },
-            Refusal::WrongChat => Phrase::WrongChat { chat: &chat },
-            Refusal::Role(_) => Phrase::NotAllowed,
-        },
-    )
+    let saying = match refusal {
+        Refusal::Anonymous => Saying::WhoAreYou,
+        Refusal::Stranger => Saying::Stranger { user, chat },
+        Refusal::WrongChat => Saying::NotInThisChat { chat },
+        Refusal::Role(_) => Saying::RoleForbids,
+    };
+    say(language, saying)
 }
 
 async fn act(
@@ -174,24 +166,24 @@ async fn act(
     message: i32,
     language: Language,
 ) -> Result<(&'static str, String), Unavailable> {
-    let say = |said: Phrase| phrase(language, &said);
+    let say = |saying| say(language, saying);
     let perform = |incident, act| counter.desk.perform(Perform { incident, by: person.name.clone(), act });
     Ok(match press {
         Press::Acknowledge(id) => match perform(id, Act::Acknowledge).await? {
-            Performed::Done(_) => ("done", say(Phrase::Acknowledged { incident: &id.to_string() })),
+            Performed::Done(_) => ("done", say(Saying::Yours { incident: &id.to_string() })),
             other => nothing(language, &other, id),
         },
         Press::AcknowledgeAll(digest) => {
             let count = acknowledge_all(counter, digest, &person.name).await?;
-            ("done", say(Phrase::AcknowledgedAll { count }))
+            ("done", say(Saying::AllYours { count }))
         }
         Press::Escalate(id) => match perform(id, Act::Escalate).await? {
-            Performed::Done(_) => ("done", say(Phrase::Escalated)),
-            Performed::Nothing(_) => ("nothing", say(Phrase::NobodyToEscalateTo)),
-            Performed::Unknown => ("nothing", say(Phrase::Unknown { name: &id.to_string() })),
+            Performed::Done(_) => ("done", say(Saying::Escalating)),
+            Performed::Nothing(_) => ("nothing", say(Saying::NobodyToEscalateTo)),
+            Performed::Unknown => ("nothing", say(Saying::NoSuchIncident { named: &id.to_string() })),
         },
         Press::Release(id) => match perform(id, Act::Release).await? {
-            Performed::Done(_) => ("done", say(Phrase::Released)),
+            Performed::Done(_) => ("done", say(Saying::Released)),
             other => nothing(language, &other, id),
         },
         Press::Graph(id) => graph(counter, id, address, message, language).await?,
@@ -204,9 +196,9 @@ async fn act(
 
 pub(super) fn nothing(language: Language, performed: &Performed, id: IncidentId) -> (&'static str, String) {
     let said = match performed {
-        Performed::Nothing(incident) if !incident.is_open() => phrase(language, &Phrase::Ended),
-        Performed::Unknown => phrase(language, &Phrase::Unknown { name: &id.to_string() }),
-        _ => phrase(language, &Phrase::YoursAlready),
+        Performed::Nothing(incident) if !incident.is_open() => say(language, Saying::Ended),
+        Performed::Unknown => say(language, Saying::NoSuchIncident { named: &id.to_string() }),
+        _ => say(language, Saying::YoursAlready),
     };
     ("nothing", said)
 }
@@ -231,10 +223,10 @@ async fn graph(
 ) -> Result<(&'static str, String), Unavailable> {
     let found = incidents::by_id(&counter.desk.readers, id).await.map_err(|error| Unavailable(error.to_string()))?;
     let Some(incident) = found else {
-        return Ok(("nothing", phrase(language, &Phrase::Unknown { name: &id.to_string() })));
+        return Ok(("nothing", say(language, Saying::NoSuchIncident { named: &id.to_string() })));
     };
     let Some(expression) = incident.expression() else {
-        return Ok(("nothing", phrase(language, &Phrase::NoExpression)));
+        return Ok(("nothing", say(language, Saying::NoExpression)));
     };
     counter
         .desk
@@ -247,7 +239,7 @@ async fn graph(
             reply_to: Some(message),
         })
         .await?;
-    Ok(("done", phrase(language, &Phrase::Drawing)))
+    Ok(("done", say(language, Saying::Drawing)))
 }
 
 #[cfg(test)]

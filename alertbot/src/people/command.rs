@@ -7,15 +7,19 @@ use super::{
     authority::{self, Asker, address},
     buttons::{nothing, refused},
     lists,
-    phrases::{Phrase, phrase},
 };
 use crate::{
-    config::{Language, Person, Role},
+    config::{Person, Role},
     desk::{
         Unavailable,
         act::{Act, Draw, Perform, Performed},
     },
     incident::{Incident, IncidentId},
+    message::{
+        Reader,
+        catalogue::{Saying, say},
+        notice::{line, plain_words},
+    },
     notify::Address,
     store::{incidents, outbox::Words, threads},
 };
@@ -56,18 +60,18 @@ pub(super) async fn write(counter: &Counter, message: Message) -> Result<(), Una
     let chat = book.configured_chat(&counter.bot, message.chat.id.0);
     let topic = message.thread_id.filter(|_| message.is_topic_message).map(|thread| thread.0.0);
     let address = address(book, &counter.bot, message.chat.id.0, topic);
-    let language = book.language(&address);
+    let reader = book.reader(&address, counter.clock.now());
     let user = message.from.as_ref().map(|user| user.id.0);
     let asker = Asker { user, in_the_name_of_a_chat: message.sender_chat.is_some(), chat };
     let answer = match authority::authorise(&book.config, &counter.bot, asker, role) {
         _ if command.name == "id" => {
-            let (chat, user) = (message.chat.id.0.to_string(), user.unwrap_or_default().to_string());
-            phrase(language, &Phrase::Ids { chat: &chat, user: &user })
+            let ids = Saying::Ids { chat: message.chat.id.0, user: user.unwrap_or_default() };
+            plain_words(&say(reader.language, ids), &reader)
         }
         Ok(person) => {
             let person = person.clone();
             let reply = message.reply_to_message().map(|replied| replied.id.0);
-            let (outcome, answer) = answer(counter, &command, &person, &address, message.id.0, reply, language).await?;
+            let (outcome, answer) = answer(counter, &command, &person, &address, message.id.0, reply, &reader).await?;
             counter.count(command.name, outcome);
             answer
         }
@@ -75,12 +79,13 @@ pub(super) async fn write(counter: &Counter, message: Message) -> Result<(), Una
             counter.count(command.name, "refused");
             let actor = format!("user {}", user.unwrap_or_default());
             counter.note(&actor, "refused", None, format!("/{}: {}", command.name, refusal.name())).await?;
-            refused(language, refusal, user.unwrap_or_default(), chat)
+            plain_words(&refused(reader.language, refusal, user.unwrap_or_default(), chat), &reader)
         }
     };
     counter.answer(&address, Words { text: answer, reply_to: Some(message.id.0), ..Words::default() }).await
 }
 
+/// What came of it, and the answer as HTML.
 async fn answer(
     counter: &Counter,
     command: &Command<'_>,
@@ -88,17 +93,35 @@ async fn answer(
     address: &Address,
     message: i32,
     reply: Option<i32>,
-    language: Language,
+    reader: &Reader,
 ) -> Result<(&'static str, String), Unavailable> {
-    let say = |said: Phrase| phrase(language, &said);
+    match command.name {
+        "alerts" => return Ok(("done", lists::alerts(counter, reader).await?)),
+        "silences" => return Ok(("done", lists::silences(counter, reader).await)),
+        "oncall" => return Ok(("done", lists::on_call(counter, reader))),
+        _ => {}
+    }
+    let (outcome, said) = act(counter, command, person, address, message, reply, reader).await?;
+    Ok((outcome, plain_words(&said, reader)))
+}
+
+/// What came of it, and the answer as plain text.
+async fn act(
+    counter: &Counter,
+    command: &Command<'_>,
+    person: &Person,
+    address: &Address,
+    message: i32,
+    reply: Option<i32>,
+    reader: &Reader,
+) -> Result<(&'static str, String), Unavailable> {
+    let language = reader.language;
+    let say = |saying| say(language, saying);
     let by = person.name.clone();
     Ok(match command.name {
-        "alerts" => ("done", lists::alerts(counter, language).await?),
-        "silences" => ("done", lists::silences(counter, language).await),
-        "oncall" => ("done", lists::on_call(counter, language)),
         "ack" | "release" | "escalate" => {
             let Some(incident) = named(counter, command.rest, address, reply).await? else {
-                return Ok(unnamed(command, language));
+                return Ok(("nothing", unnamed(command, reader)));
             };
             let (id, act) = match command.name {
                 "ack" => (incident.id, Act::Acknowledge),
@@ -107,15 +130,13 @@ async fn answer(
             };
             match counter.desk.perform(Perform { incident: id, by, act: act.clone() }).await? {
                 Performed::Done(_) => {
-                    let incident = format!("{id} {}", lists::safe(&incident.title()));
-                    (
-                        "done",
-                        match act {
-                            Act::Acknowledge => say(Phrase::Acknowledged { incident: &incident }),
-                            Act::Release => say(Phrase::Released),
-                            _ => say(Phrase::Escalated),
-                        },
-                    )
+                    let incident = format!("{id} {}", line(&incident.title(), lists::VALUE));
+                    let saying = match act {
+                        Act::Acknowledge => Saying::Yours { incident: &incident },
+                        Act::Release => Saying::Released,
+                        _ => Saying::Escalating,
+                    };
+                    ("done", say(saying))
                 }
                 other => nothing(language, &other, id),
             }
@@ -123,30 +144,29 @@ async fn answer(
         "assign" => {
             let (name, to) = command.rest.rsplit_once(char::is_whitespace).unwrap_or(("", command.rest));
             let Some(to) = counter.desk.book.config.person(to) else {
-                return Ok(("nothing", say(Phrase::Usage { usage: "/assign 12 name" })));
+                return Ok(("nothing", say(Saying::Usage { usage: "/assign 12 name" })));
             };
             let Some(incident) = named(counter, name, address, reply).await? else {
-                return Ok(unnamed(command, language));
+                return Ok(("nothing", unnamed(command, reader)));
             };
             let act = Act::Reassign { to: to.name.clone() };
             match counter.desk.perform(Perform { incident: incident.id, by, act }).await? {
-                Performed::Done(_) => ("done", say(Phrase::Reassigned { to: &lists::safe(&to.name) })),
+                Performed::Done(_) => ("done", say(Saying::Given { to: &to.name })),
                 other => nothing(language, &other, incident.id),
             }
         }
-        "unsilence" => unsilence(counter, command.rest, person, language).await?,
-        "graph" => graph(counter, command.rest, address, message, language).await?,
-        _ => ("done", say(Phrase::Help)),
+        "unsilence" => unsilence(counter, command.rest, person, reader).await?,
+        "graph" => graph(counter, command.rest, address, message, reader).await?,
+        _ => ("done", say(Saying::Help)),
     })
 }
 
-fn unnamed(command: &Command, language: Language) -> (&'static str, String) {
-    let said = if command.rest.is_empty() {
-        phrase(language, &Phrase::Usage { usage: &format!("/{} 12", command.name) })
+fn unnamed(command: &Command, reader: &Reader) -> String {
+    if command.rest.is_empty() {
+        say(reader.language, Saying::Usage { usage: &format!("/{} 12", command.name) })
     } else {
-        phrase(language, &Phrase::Unknown { name: &lists::safe(command.rest) })
-    };
-    ("nothing", said)
+        say(reader.language, Saying::NoSuchIncident { named: &line(command.rest, lists::VALUE) })
+    }
 }
 
 /// The incident that is meant: by number, by the code of an SMS, or by the message that the command replies to.
@@ -166,32 +186,27 @@ async fn named(counter: &Counter, text: &str, address: &Address, reply: Option<i
     incidents::by_code(readers, code).await.map_err(unavailable)
 }
 
-async fn unsilence(
-    counter: &Counter,
-    id: &str,
-    person: &Person,
-    language: Language,
-) -> Result<(&'static str, String), Unavailable> {
-    let say = |said: Phrase| phrase(language, &said);
+async fn unsilence(counter: &Counter, id: &str, person: &Person, reader: &Reader) -> Result<(&'static str, String), Unavailable> {
+    let say = |saying| say(reader.language, saying);
     if id.is_empty() {
-        return Ok(("nothing", say(Phrase::Usage { usage: "/unsilence id" })));
+        return Ok(("nothing", say(Saying::Usage { usage: "/unsilence id" })));
     }
     for alertmanager in counter.alertmanagers.iter() {
         let silences = alertmanager.silences().await.unwrap_or_default();
         let Some(silence) = silences.iter().find(|silence| silence.id.as_deref() == Some(id)) else { continue };
         if silence.created_by != person.name && person.role < Role::Admin {
-            return Ok(("refused", say(Phrase::NotAllowed)));
+            return Ok(("refused", say(Saying::RoleForbids)));
         }
         if let Err(error) = alertmanager.end_silence(id).await {
             tracing::warn!(error = format!("{error:#}"), alertmanager = alertmanager.name, "a silence was not ended");
-            return Ok(("failed", say(Phrase::AlertmanagerFailed)));
+            return Ok(("failed", say(Saying::AlertmanagerFailed)));
         }
         counter.note(&person.name, "unsilenced", None, id.to_owned()).await?;
         // Incidents that remember it learn of its end by the next comparison.
         counter.compare.notify_one();
-        return Ok(("done", say(Phrase::Unsilenced)));
+        return Ok(("done", say(Saying::SilenceEnded)));
     }
-    Ok(("nothing", say(Phrase::NoSilence)))
+    Ok(("nothing", say(Saying::NoSilenceOfIt)))
 }
 
 async fn graph(
@@ -199,11 +214,11 @@ async fn graph(
     expression: &str,
     address: &Address,
     message: i32,
-    language: Language,
+    reader: &Reader,
 ) -> Result<(&'static str, String), Unavailable> {
     let source = counter.desk.book.config.alertmanagers.iter().find(|one| one.prometheus.is_some());
     let (Some(source), true) = (source, !expression.is_empty() && expression.len() <= EXPRESSION_BYTES) else {
-        return Ok(("nothing", phrase(language, &Phrase::Usage { usage: "/graph up" })));
+        return Ok(("nothing", say(reader.language, Saying::Usage { usage: "/graph up" })));
     };
     let draw = Draw {
         incident: None,
@@ -214,7 +229,7 @@ async fn graph(
         reply_to: Some(message),
     };
     counter.desk.perform(draw).await?;
-    Ok(("done", phrase(language, &Phrase::Drawing)))
+    Ok(("done", say(reader.language, Saying::Drawing)))
 }
 
 #[cfg(test)]

@@ -5,7 +5,6 @@ pub mod authority;
 mod buttons;
 mod command;
 mod lists;
-mod phrases;
 pub mod reply;
 mod silences;
 pub mod updates;

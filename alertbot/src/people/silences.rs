@@ -2,11 +2,7 @@
 
 use jiff::SignedDuration;
 
-use super::{
-    Counter, buttons,
-    buttons::Press,
-    phrases::{Phrase, phrase},
-};
+use super::{Counter, buttons, buttons::Press};
 use crate::{
     alertmanager::silence::matchers,
     config::{Language, Person},
@@ -15,6 +11,10 @@ use crate::{
         act::{Act, Perform},
     },
     incident::{Incident, IncidentId},
+    message::{
+        catalogue::{Saying, say},
+        notice::plain_words,
+    },
     notify::Address,
     store::{
         incidents,
@@ -36,23 +36,23 @@ pub(super) async fn silence(
     message: i32,
     language: Language,
 ) -> Result<(&'static str, String), Unavailable> {
-    let say = |said: Phrase| phrase(language, &said);
+    let say = |saying| say(language, saying);
     let Some(incident) = find(counter, id).await? else {
-        return Ok(("nothing", say(Phrase::Unknown { name: &id.to_string() })));
+        return Ok(("nothing", say(Saying::NoSuchIncident { named: &id.to_string() })));
     };
     if !incident.is_open() {
-        return Ok(("nothing", say(Phrase::Ended)));
+        return Ok(("nothing", say(Saying::Ended)));
     }
     let Some(alertmanager) = counter.alertmanager(&incident.source) else {
-        return Ok(("failed", say(Phrase::NoAlertmanager)));
+        return Ok(("failed", say(Saying::NoApiAddress)));
     };
     let matchers = matchers(&incident);
     if matchers.is_empty() {
-        return Ok(("refused", say(Phrase::NothingInCommon)));
+        return Ok(("refused", say(Saying::NothingShared)));
     }
     let failed = |error: anyhow::Error| {
         tracing::warn!(error = format!("{error:#}"), alertmanager = incident.source, incident.id = id.0, "a silence was not set");
-        ("failed", say(Phrase::AlertmanagerFailed))
+        ("failed", say(Saying::AlertmanagerFailed))
     };
     let alerts = match alertmanager.count(&matchers).await {
         Ok(alerts) => alerts,
@@ -61,15 +61,15 @@ pub(super) async fn silence(
     let lasts = SignedDuration::from_secs(i64::from(hours) * HOUR);
     let above = counter.desk.book.config.incidents.silence_confirm_above as usize;
     if alerts > above && !confirmed {
-        let lasts = format!("{hours} h");
-        let text = say(Phrase::ConfirmSilence { alerts, lasts: &lasts });
+        let asked = say(Saying::ConfirmSilence { alerts, hours });
         let confirm = Button {
-            text: format!("{} {lasts} ({alerts})", say(Phrase::Confirm)),
+            text: format!("{} ({alerts})", say(Saying::SilenceFor { hours })),
             action: ButtonAction::Press(buttons::data(Press::Silence(id, hours, true))),
         };
-        let words = Words { text: text.clone(), buttons: vec![vec![confirm]], reply_to: Some(message), silent: true };
+        let text = plain_words(&asked, &counter.desk.book.reader(address, counter.clock.now()));
+        let words = Words { text, buttons: vec![vec![confirm]], reply_to: Some(message), silent: true };
         counter.answer(address, words).await?;
-        return Ok(("nothing", text));
+        return Ok(("nothing", asked));
     }
     let ends = counter.desk.book.ends_silences(&incident);
     let silence = match alertmanager.silence_incident(&incident, &person.name, lasts, ends, counter.clock.now()).await {
@@ -78,7 +78,7 @@ pub(super) async fn silence(
     };
     let until = counter.desk.book.time_zone(address).to_datetime(silence.until).strftime("%Y-%m-%d %H:%M").to_string();
     counter.desk.perform(Perform { incident: id, by: person.name.clone(), act: Act::Silence(silence) }).await?;
-    Ok(("done", say(Phrase::Silenced { until: &until, alerts })))
+    Ok(("done", say(Saying::SilencedUntil { until: &until, alerts })))
 }
 
 /// Ends every silence that was set for the incident through the bot.
@@ -88,26 +88,26 @@ pub(super) async fn unsilence_incident(
     person: &Person,
     language: Language,
 ) -> Result<(&'static str, String), Unavailable> {
-    let say = |said: Phrase| phrase(language, &said);
+    let say = |saying| say(language, saying);
     let Some(incident) = find(counter, id).await? else {
-        return Ok(("nothing", say(Phrase::Unknown { name: &id.to_string() })));
+        return Ok(("nothing", say(Saying::NoSuchIncident { named: &id.to_string() })));
     };
     if incident.silences.is_empty() {
-        return Ok(("nothing", say(Phrase::NoSilence)));
+        return Ok(("nothing", say(Saying::NoSilenceOfIt)));
     }
     let Some(alertmanager) = counter.alertmanager(&incident.source) else {
-        return Ok(("failed", say(Phrase::NoAlertmanager)));
+        return Ok(("failed", say(Saying::NoApiAddress)));
     };
     let ids: Vec<String> = incident.silences.iter().map(|silence| silence.id.clone()).collect();
     for silence in &ids {
         if let Err(error) = alertmanager.end_silence(silence).await {
             tracing::warn!(error = format!("{error:#}"), alertmanager = incident.source, silence, "a silence was not ended");
-            return Ok(("failed", say(Phrase::AlertmanagerFailed)));
+            return Ok(("failed", say(Saying::AlertmanagerFailed)));
         }
     }
     counter.desk.perform(Perform { incident: id, by: person.name.clone(), act: Act::Unsilence { ids } }).await?;
     counter.compare.notify_one();
-    Ok(("done", say(Phrase::Unsilenced)))
+    Ok(("done", say(Saying::SilenceEnded)))
 }
 
 async fn find(counter: &Counter, id: IncidentId) -> Result<Option<Incident>, Unavailable> {

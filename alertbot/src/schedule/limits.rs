@@ -60,7 +60,7 @@ impl CarrierLimits {
     }
 }
 
-/// Of the budget of a lane or a carrier, the part that only a critical may use: a fifth, at least one call.
+/// Of the budget of a lane or a carrier, the part that only a critical may use: a sixth, at least one call.
 pub(super) fn kept_for_critical(budget: usize) -> usize {
     if budget > 1 { budget.div_ceil(KEPT_SHARE) } else { 0 }
 }

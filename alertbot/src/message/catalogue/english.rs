@@ -63,11 +63,58 @@ pub(super) fn say(saying: Saying) -> String {
         Saying::CodeEnded { code, title } => format!("{code} has ended: {title}"),
         Saying::CodeYours { code } => format!("{code} is yours already."),
         Saying::CodeUnknown { code } => format!("{code}: no open incident has this code."),
+        Saying::Yours { incident } => format!("You have {incident}."),
+        Saying::YoursAlready => "It is yours already.".into(),
+        Saying::AllYours { count } => format!("{count} acknowledged."),
+        Saying::Ended => "It has ended.".into(),
+        Saying::NoSuchIncident { named } => format!("There is no open incident {named}."),
+        Saying::Escalating => "The next ones are being told.".into(),
+        Saying::NobodyToEscalateTo => "It has ended, or its route has no escalation.".into(),
+        Saying::Given { to } => format!("{to} has it now."),
+        Saying::Released => "Nobody has it now.".into(),
+        Saying::SilencedUntil { until, alerts } => format!("Silenced until {until}: {alerts} firing alerts match."),
+        Saying::ConfirmSilence { alerts, hours } => {
+            format!("This silence would cover {alerts} firing alerts for {hours} h. Press the button to set it all the same.")
+        }
+        Saying::NothingShared => "The alerts share no label: a silence would cover everything. Set it in Alertmanager.".into(),
+        Saying::SilenceEnded => "The silence has ended.".into(),
+        Saying::NoSilenceOfIt => "No silence of it was set here.".into(),
+        Saying::NoApiAddress => "The configuration names no API address of its Alertmanager.".into(),
+        Saying::AlertmanagerFailed => "Alertmanager did not do it; the log says why.".into(),
+        Saying::Drawing => "The picture follows.".into(),
+        Saying::NoExpression => "Its alerts name no expression.".into(),
+        Saying::RoleForbids => "Your role does not allow that.".into(),
+        Saying::WhoAreYou => "I cannot know who you are: write as yourself, not as the group.".into(),
+        Saying::Stranger { user, chat } => {
+            format!("You are not among my people. An administrator can add you: user {user}, chat {chat}.")
+        }
+        Saying::NotInThisChat { chat } => format!("I do not work in this chat ({chat})."),
+        Saying::NothingOpen => "Nothing is open.".into(),
+        Saying::Open { count } => format!("{count} open:"),
+        Saying::NothingSilenced => "Nothing is silenced.".into(),
+        Saying::Silences { count } => format!("{count} silences:"),
+        Saying::OnDuty => "On duty:".into(),
+        Saying::NoSchedules => "The configuration has no schedules.".into(),
+        Saying::Usage { usage } => format!("Write it as {usage}"),
+        Saying::TryAgain => "That did not work: nothing was changed. Try again.".into(),
+        Saying::Ids { chat, user } => format!("Chat {chat}, user {user}."),
+        Saying::Help => HELP.into(),
         Saying::Handover { schedule, from, to } => format!("{schedule}: {to} is on duty now, {from} goes."),
         Saying::YouBegin { schedule, until } => format!("You are on duty now: {schedule}, until {until}."),
         Saying::YouEnd { schedule, to } => format!("Your duty has ended: {schedule}. Now: {to}."),
     }
 }
+
+const HELP: &str = "/alerts what is open
+/ack <number> take it
+/release <number> give it back
+/escalate <number> tell the next ones now
+/assign <number> <name> hand it over
+/silences what is silenced
+/unsilence <id> end a silence
+/oncall who is on duty
+/graph <PromQL> draw the last hour
+/id the ids of this chat and of you";
 
 fn said_age(age: Age) -> String {
     let part = |(unit, count): (Unit, u64)| {

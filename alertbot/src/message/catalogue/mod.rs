@@ -187,6 +187,67 @@ pub enum Saying<'a> {
     CodeUnknown {
         code: u32,
     },
+    /// Answers to buttons and commands. `incident` is a number, or a number and a title.
+    Yours {
+        incident: &'a str,
+    },
+    YoursAlready,
+    AllYours {
+        count: usize,
+    },
+    Ended,
+    NoSuchIncident {
+        named: &'a str,
+    },
+    Escalating,
+    NobodyToEscalateTo,
+    Given {
+        to: &'a str,
+    },
+    Released,
+    SilencedUntil {
+        until: &'a str,
+        alerts: usize,
+    },
+    ConfirmSilence {
+        alerts: usize,
+        hours: u32,
+    },
+    NothingShared,
+    SilenceEnded,
+    NoSilenceOfIt,
+    NoApiAddress,
+    AlertmanagerFailed,
+    Drawing,
+    NoExpression,
+    RoleForbids,
+    WhoAreYou,
+    Stranger {
+        user: u64,
+        chat: i64,
+    },
+    NotInThisChat {
+        chat: i64,
+    },
+    NothingOpen,
+    Open {
+        count: usize,
+    },
+    NothingSilenced,
+    Silences {
+        count: usize,
+    },
+    OnDuty,
+    NoSchedules,
+    Usage {
+        usage: &'a str,
+    },
+    TryAgain,
+    Ids {
+        chat: i64,
+        user: u64,
+    },
+    Help,
     Handover {
         schedule: &'a str,
         from: &'a str,

@@ -67,6 +67,45 @@ pub(super) fn say(saying: Saying) -> String {
         Saying::CodeEnded { code, title } => format!("{code} پایان یافته: {title}"),
         Saying::CodeYours { code } => format!("{code} از پیش با شماست."),
         Saying::CodeUnknown { code } => format!("رویداد بازی با کد {code} نیست."),
+        Saying::Yours { incident } => format!("{} با شماست.", isolate(incident)),
+        Saying::YoursAlready => "از پیش با شماست.".into(),
+        Saying::AllYours { count } => format!("{count} مورد پذیرفته شد."),
+        Saying::Ended => "پایان یافته است.".into(),
+        Saying::NoSuchIncident { named } => format!("رویداد بازی با شماره {} نیست.", isolate(named)),
+        Saying::Escalating => "به نفرات بعدی خبر داده می‌شود.".into(),
+        Saying::NobodyToEscalateTo => "پایان یافته، یا برای آن تشدیدی تعریف نشده است.".into(),
+        Saying::Given { to } => format!("اکنون با {} است.", isolate(to)),
+        Saying::Released => "اکنون با کسی نیست.".into(),
+        Saying::SilencedUntil { until, alerts } => {
+            format!("تا {} ساکت شد: {alerts} هشدار فعال را در بر می‌گیرد.", isolate(until))
+        }
+        Saying::ConfirmSilence { alerts, hours } => {
+            format!("این سکوت {alerts} هشدار فعال را برای {hours} ساعت در بر می‌گیرد. اگر می‌خواهید، دکمه را بزنید.")
+        }
+        Saying::NothingShared => "هشدارها برچسب مشترکی ندارند و سکوت همه چیز را می‌گرفت. آن را در Alertmanager بگذارید.".into(),
+        Saying::SilenceEnded => "سکوت پایان یافت.".into(),
+        Saying::NoSilenceOfIt => "سکوتی از اینجا برای آن گذاشته نشده است.".into(),
+        Saying::NoApiAddress => "نشانی API این Alertmanager در پیکربندی نیست.".into(),
+        Saying::AlertmanagerFailed => "Alertmanager انجامش نداد؛ علت در گزارش است.".into(),
+        Saying::Drawing => "تصویر در راه است.".into(),
+        Saying::NoExpression => "هشدارهای آن عبارتی ندارند.".into(),
+        Saying::RoleForbids => "نقش شما این اجازه را ندارد.".into(),
+        Saying::WhoAreYou => "نمی‌دانم که هستید: به نام خودتان بنویسید، نه گروه.".into(),
+        Saying::Stranger { user, chat } => {
+            let chat = isolate(&chat.to_string());
+            format!("شما در فهرست من نیستید. مدیر می‌تواند شما را بیفزاید: کاربر {user}، گفتگو {chat}.")
+        }
+        Saying::NotInThisChat { chat } => format!("در این گفتگو ({}) کار نمی‌کنم.", isolate(&chat.to_string())),
+        Saying::NothingOpen => "چیزی باز نیست.".into(),
+        Saying::Open { count } => format!("{count} مورد باز:"),
+        Saying::NothingSilenced => "چیزی ساکت نیست.".into(),
+        Saying::Silences { count } => format!("{count} سکوت:"),
+        Saying::OnDuty => "کشیک:".into(),
+        Saying::NoSchedules => "در پیکربندی برنامه کشیکی نیست.".into(),
+        Saying::Usage { usage } => format!("چنین بنویسید: {}", isolate(usage)),
+        Saying::TryAgain => "نشد و چیزی تغییر نکرد. دوباره بکوشید.".into(),
+        Saying::Ids { chat, user } => format!("گفتگو {}، کاربر {user}.", isolate(&chat.to_string())),
+        Saying::Help => HELP.iter().map(|(command, what)| format!("{} {what}", isolate(command))).collect::<Vec<_>>().join("\n"),
         Saying::Handover { schedule, from, to } => {
             format!("{}: اکنون کشیک با {} است؛ {} می‌رود.", isolate(schedule), isolate(to), isolate(from))
         }
@@ -74,6 +113,19 @@ pub(super) fn say(saying: Saying) -> String {
         Saying::YouEnd { schedule, to } => format!("کشیک شما پایان یافت: {}. اکنون: {}.", isolate(schedule), isolate(to)),
     }
 }
+
+const HELP: [(&str, &str); 10] = [
+    ("/alerts", "موارد باز"),
+    ("/ack <number>", "پذیرفتن"),
+    ("/release <number>", "پس دادن"),
+    ("/escalate <number>", "خبر دادن به نفرات بعدی"),
+    ("/assign <number> <name>", "سپردن به دیگری"),
+    ("/silences", "سکوت‌ها"),
+    ("/unsilence <id>", "پایان سکوت"),
+    ("/oncall", "کشیک"),
+    ("/graph <PromQL>", "نمودار ساعت گذشته"),
+    ("/id", "شناسه گفتگو و شما"),
+];
 
 fn severity(severity: Severity) -> &'static str {
     word(Word::of_severity(severity))
