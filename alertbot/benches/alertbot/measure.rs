@@ -116,13 +116,14 @@ pub async fn load(incidents: usize, pictures: usize) -> Result<Load> {
         sender.await??;
     }
     let alerts_per_second = incidents as f64 / began.elapsed().as_secs_f64();
-    let first_peak = peak(program.pid())?;
+    let loaded = peak(program.pid())?;
 
     program.kill().await;
     let began = Instant::now();
     program.begin(&settings, &[]).await;
     ensure!(program.post(&one("AfterTheKill", "critical", 0)).await == Some(200), "a webhook was not taken");
     let restart_ms = began.elapsed().as_secs_f64() * 1000.0;
+    let restarted = peak(program.pid())?;
 
     let many: Vec<Value> = (0..10_000)
         .map(|number| {
@@ -131,6 +132,7 @@ pub async fn load(incidents: usize, pictures: usize) -> Result<Load> {
         })
         .collect();
     ensure!(program.post(&group("Many", &many)).await == Some(200), "a webhook was not taken");
+    let large = peak(program.pid())?;
     for number in 0..pictures {
         // It needs nothing scraped.
         emulator.say(11, 11, "/graph vector(time())").map_err(|refusal| anyhow::anyhow!(refusal.description))?;
@@ -141,8 +143,12 @@ pub async fn load(incidents: usize, pictures: usize) -> Result<Load> {
         };
         emulator.until(DEADLINE, drawn).await.context("a picture did not arrive")?;
     }
-    let rss_mb = first_peak.max(peak(program.pid())?);
-    println!("{incidents} incidents: {alerts_per_second:.0} a second; ready {restart_ms:.0} ms after a kill; {rss_mb:.1} MiB");
+    let rss_mb = loaded.max(peak(program.pid())?);
+    println!("{incidents} incidents: {alerts_per_second:.0} a second; ready {restart_ms:.0} ms after a kill");
+    println!(
+        "at most {loaded:.1} MiB under the load; after the kill {restarted:.1}, with 10000 alerts at once {large:.1}, \
+         with {pictures} pictures {rss_mb:.1}"
+    );
     Ok(Load { alerts_per_second, restart_ms, rss_mb })
 }
 

@@ -15,6 +15,7 @@ mod durable;
 mod duty;
 mod escalate;
 mod input;
+mod outage;
 mod pair;
 mod path;
 mod people;

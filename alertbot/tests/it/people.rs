@@ -31,7 +31,8 @@ pub fn button(message: &telegram_emulator::Message, data: &str) -> String {
     found.unwrap_or_else(|| panic!("no button {data} among {buttons:?}")).1.clone()
 }
 
-async fn answer_to(emulator: &Emulator, press: &str) -> String {
+/// What a press was answered with.
+pub async fn answer_to(emulator: &Emulator, press: &str) -> String {
     let answered = emulator.until(DEADLINE, |world| {
         world.callbacks.iter().find(|callback| callback.id == press)?.answer.as_ref().map(|answer| format!("{answer:?}"))
     });
@@ -83,4 +84,39 @@ async fn commands_are_answered_where_they_were_written() {
     message_with(&emulator, OPERATIONS, &["not among my people", "13"]).await;
     emulator.say(ANONYMOUS_ADMIN, OPERATIONS, "/ack 1").unwrap();
     message_with(&emulator, OPERATIONS, &["cannot know who you are"]).await;
+}
+
+#[tokio::test]
+async fn an_administrator_hands_an_incident_over_and_who_has_it_now_is_called_by_name() {
+    const CHIOMA: i64 = 13;
+    let (emulator, folder) = (Emulator::start(Seed::demo()).await.unwrap(), tempfile::tempdir().unwrap());
+    let mut settings = Settings::new(&emulator, &folder);
+    settings.rest = format!("{ROUTES}{PEOPLE}  - name: chioma\n    telegram: {CHIOMA}\n");
+    let bot = Bot::start(&settings).await;
+    assert_eq!(bot.post(&single("DiskFull", "critical", "firing", Timestamp::now())).await, 200);
+    let card = message_with(&emulator, OPERATIONS, &["DiskFull"]).await;
+
+    emulator.say(CHIOMA, OPERATIONS, "/assign 1 chioma").unwrap();
+    message_with(&emulator, OPERATIONS, &["role does not allow"]).await;
+    emulator.say(ADA, OPERATIONS, "/assign 1 nobody").unwrap();
+    message_with(&emulator, OPERATIONS, &["Write it as /assign 12 name"]).await;
+    assert!(emulator.messages(OPERATIONS)[0].edited.is_none(), "nothing was done");
+
+    emulator.say(ADA, OPERATIONS, "/assign 1 chioma").unwrap();
+    message_with(&emulator, OPERATIONS, &["chioma has it now"]).await;
+    let notice = message_with(&emulator, OPERATIONS, &["ada gave it to chioma"]).await;
+    assert!(!notice.silent && notice.reply_to == Some(card.id), "{notice:?}");
+    let mention = format!("{:?}", notice.entities);
+    assert!(mention.contains(&CHIOMA.to_string()), "a mention rings where the chat is muted: {mention}");
+    until("who has it is edited in", async || emulator.messages(OPERATIONS)[0].text.contains("Taken by chioma")).await;
+    until("it counts as taken", async || {
+        bot.metric("alertbot_open_incidents{phase=\"acknowledged\",severity=\"critical\"}").await == 1.0
+    })
+    .await;
+
+    // A reply to the card names it as well.
+    emulator.change(|world| world.say(ADA, OPERATIONS, "/assign ada", None, Some(card.id))).unwrap();
+    until("who has it now is edited in", async || emulator.messages(OPERATIONS)[0].text.contains("Taken by ada")).await;
+    assert_eq!(bot.metric("alertbot_actions_total{action=\"assign\",outcome=\"done\"}").await, 2.0);
+    assert_eq!(bot.metric("alertbot_actions_total{action=\"assign\",outcome=\"refused\"}").await, 1.0);
 }

@@ -104,6 +104,25 @@ async fn nobody_takes_it_so_the_next_ones_telephone_rings_also_when_the_bot_was_
     assert!(got(&kannel, ADA).is_empty(), "he has it");
 }
 
+/// Persian takes two bytes a letter: 70 in one message, 67 in each part of several.
+#[tokio::test]
+async fn a_persian_text_of_two_parts_arrives_as_it_was_written_and_is_counted_as_two() {
+    const SUMMARY: &str = "پایگاه دادهٔ سفارش‌ها تا چهل دقیقهٔ دیگر پر می‌شود و سپس هیچ سفارشی پذیرفته نخواهد شد";
+    let (emulator, folder) = (Emulator::start(Seed::demo()).await.unwrap(), tempfile::tempdir().unwrap());
+    let (kannel, mut settings) = gateway(&emulator, &folder, "      - {people: [behrang], by: [sms]}").await;
+    let program = Program::start(&mut settings, &[]).await;
+    let mut disk = alert("firing", serde_json::json!({"alertname": "DiskFull", "severity": "critical"}), Timestamp::now());
+    disk["annotations"]["summary"] = SUMMARY.into();
+    assert_eq!(program.post(&group("DiskFull", &[disk])).await, Some(200));
+    until("both parts are there", async || kannel.sent().len() >= 2).await;
+    let sent = kannel.sent();
+    assert_eq!(sent.iter().map(|sms| sms.part).collect::<Vec<_>>(), [Some((1, 2)), Some((2, 2))], "{sent:?}");
+    assert!(sent.iter().all(|sms| sms.is_ucs2 && sms.text.encode_utf16().count() <= 67), "{sent:?}");
+    let text = got(&kannel, BEHRANG).remove(0);
+    assert!(text.contains(SUMMARY) && !text.contains('…') && !code_in(&text).is_empty(), "{text}");
+    assert_eq!(alertbot::message::sms::parts(&text), 2, "the bot counts as the network does: {text}");
+}
+
 /// The digits behind `ACK`.
 fn code_in(text: &str) -> String {
     let after = text.split("ACK").nth(1).unwrap_or_else(|| panic!("no code in {text}"));

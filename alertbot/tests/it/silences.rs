@@ -9,7 +9,7 @@ use telegram_emulator::{Emulator, Seed};
 
 use crate::{
     bot::{ADA, Bot, OPERATIONS, ROUTES, Settings, WEBHOOK_TOKEN, message_with, until},
-    people::button,
+    people::{answer_to, button},
 };
 
 const PEOPLE: &str = "
@@ -68,6 +68,11 @@ pub async fn pair(emulator: &Emulator, folder: &tempfile::TempDir, rest: &str) -
     (bot, alertmanager)
 }
 
+pub async fn silences(alertmanager: &Alertmanager) -> Vec<Value> {
+    let reply = reqwest::get(format!("{}/api/v2/silences", alertmanager.url())).await.unwrap();
+    reply.json().await.unwrap()
+}
+
 #[tokio::test]
 async fn a_silence_shows_in_alertmanager_within_a_second_and_a_silenced_end_is_edited_in() {
     let (emulator, folder) = (Emulator::start(Seed::demo()).await.unwrap(), tempfile::tempdir().unwrap());
@@ -76,13 +81,9 @@ async fn a_silence_shows_in_alertmanager_within_a_second_and_a_silenced_end_is_e
     let card = message_with(&emulator, OPERATIONS, &["DiskFull"]).await;
     let pressed = Instant::now();
     emulator.press(ADA, OPERATIONS, card.id, &button(&card, "sil:")).unwrap();
-    let silences = async || {
-        let reply = reqwest::get(format!("{}/api/v2/silences", alertmanager.url())).await.unwrap();
-        reply.json::<Vec<Value>>().await.unwrap()
-    };
-    until("the silence is there", async || !silences().await.is_empty()).await;
+    until("the silence is there", async || !silences(&alertmanager).await.is_empty()).await;
     assert!(pressed.elapsed() < Duration::from_secs(1), "{:?}", pressed.elapsed());
-    let silence = silences().await.remove(0);
+    let silence = silences(&alertmanager).await.remove(0);
     assert_eq!(silence["createdBy"], "ada");
     assert_eq!(silence["matchers"].as_array().unwrap().len(), 3, "the alert's full labels: {silence}");
 
@@ -93,6 +94,73 @@ async fn a_silence_shows_in_alertmanager_within_a_second_and_a_silenced_end_is_e
             && emulator.messages(OPERATIONS)[0].edited.is_some()
     })
     .await;
-    until("the silence ended with it", async || silences().await[0]["status"]["state"] == "expired").await;
+    until("the silence ended with it", async || silences(&alertmanager).await[0]["status"]["state"] == "expired").await;
     assert_eq!(emulator.messages(OPERATIONS).len(), 1, "no sound: {:?}", emulator.messages(OPERATIONS));
+}
+
+#[tokio::test]
+async fn the_button_ends_the_silence_in_alertmanager_and_the_old_buttons_come_back() {
+    let (emulator, folder) = (Emulator::start(Seed::demo()).await.unwrap(), tempfile::tempdir().unwrap());
+    let (bot, alertmanager) = pair(&emulator, &folder, PEOPLE).await;
+    alertmanager.post_alerts(&posted("DiskFull", "critical", None)).await.unwrap();
+    let card = message_with(&emulator, OPERATIONS, &["DiskFull"]).await;
+    emulator.press(ADA, OPERATIONS, card.id, &button(&card, "sil:")).unwrap();
+    let shown = || emulator.messages(OPERATIONS).remove(0);
+    let offers = |data: &str| shown().buttons().iter().any(|(_, known)| known.starts_with(data));
+    until("the card offers its end", async || offers("uns:")).await;
+    assert!(shown().text.contains("Silenced by ada until") && !offers("sil:"), "{:?}", shown());
+    assert_eq!(silences(&alertmanager).await[0]["status"]["state"], "active");
+
+    let pressed = emulator.press(ADA, OPERATIONS, card.id, &button(&shown(), "uns:")).unwrap();
+    assert!(answer_to(&emulator, &pressed).await.contains("The silence has ended"));
+    until("it has ended there", async || silences(&alertmanager).await[0]["status"]["state"] == "expired").await;
+    until("the card offers silences again", async || offers("sil:") && !offers("uns:")).await;
+    assert!(!shown().text.contains("Silenced by"), "{}", shown().text);
+    assert_eq!(bot.metric("alertbot_actions_total{action=\"unsilence\",outcome=\"done\"}").await, 1.0);
+    until("it still fires", async || bot.metric("alertbot_open_incidents{phase=\"firing\",severity=\"critical\"}").await == 1.0)
+        .await;
+    assert_eq!(emulator.messages(OPERATIONS).len(), 1, "no sound: {:?}", emulator.messages(OPERATIONS));
+}
+
+/// One more than what a silence may cover without a question.
+const MANY: usize = 21;
+
+#[tokio::test]
+async fn a_silence_over_more_than_twenty_alerts_is_set_when_somebody_confirms_it() {
+    let (emulator, folder) = (Emulator::start(Seed::demo()).await.unwrap(), tempfile::tempdir().unwrap());
+    let (bot, alertmanager) = pair(&emulator, &folder, PEOPLE).await;
+    let alert = |number: usize| {
+        let labels = json!({"alertname": "NodeDown", "severity": "critical", "instance": format!("node-{number:02}:1")});
+        json!({"labels": labels, "annotations": {"summary": "is gone"}})
+    };
+    alertmanager.post_alerts(&(0..MANY).map(alert).collect()).await.unwrap();
+    // The card may have begun with fewer of them: the silence is over what they share.
+    until("the bot knows all of them", async || {
+        bot.metric("alertbot_alerts_received_total{alertmanager=\"main\",status=\"firing\"}").await >= MANY as f64
+    })
+    .await;
+    let card = message_with(&emulator, OPERATIONS, &["NodeDown"]).await;
+    let pressed = emulator.press(ADA, OPERATIONS, card.id, "sil:1:4").unwrap();
+    let asked = answer_to(&emulator, &pressed).await;
+    assert!(asked.contains("would cover 21 firing alerts for 4 h"), "{asked}");
+    let question = message_with(&emulator, OPERATIONS, &["would cover 21 firing alerts"]).await;
+    assert!(question.silent && question.reply_to == Some(card.id), "{question:?}");
+    assert_eq!(silences(&alertmanager).await, Vec::<Value>::new(), "nothing is set before somebody confirms");
+
+    let (words, data) = question.buttons().remove(0);
+    assert_eq!((words.as_str(), data.as_str()), ("Silence 4h (21)", "yes:1:4"));
+    let pressed = emulator.press(ADA, OPERATIONS, question.id, &data).unwrap();
+    let done = answer_to(&emulator, &pressed).await;
+    assert!(done.contains("21 firing alerts match"), "{done}");
+    let set = silences(&alertmanager).await;
+    assert_eq!((set.len(), set[0]["createdBy"].as_str()), (1, Some("ada")));
+    let names = |silence: &Value| -> Vec<String> {
+        silence["matchers"].as_array().unwrap().iter().map(|matcher| matcher["name"].as_str().unwrap().to_owned()).collect()
+    };
+    assert_eq!(names(&set[0]), ["alertname", "severity"], "what they share, and no single one");
+    // As many as the setting says need no question.
+    alertmanager.post_alerts(&posted("DiskFull", "critical", None)).await.unwrap();
+    let other = message_with(&emulator, OPERATIONS, &["DiskFull"]).await;
+    let pressed = emulator.press(ADA, OPERATIONS, other.id, &button(&other, "sil:")).unwrap();
+    assert!(answer_to(&emulator, &pressed).await.contains("1 firing alerts match"));
 }

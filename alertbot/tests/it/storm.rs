@@ -26,6 +26,15 @@ fn stormy(number: usize, status: &str, began: Timestamp) -> serde_json::Value {
     group(&name(number), &[alert(status, json!({"alertname": name(number), "severity": "warning"}), began)])
 }
 
+/// Whether the latest that a chat shows of a group is its end. Its own message says so in its second line, a digest in the line
+/// with its name.
+fn has_ended(shown: &[&str], name: &str) -> Option<bool> {
+    let latest = shown.iter().rev().find(|text| text.contains(name))?;
+    let line = latest.lines().find(|line| line.contains(name))?;
+    let is_card = latest.lines().next() == Some(line);
+    Some(if is_card { latest.lines().nth(1)?.contains("resolved") } else { line.contains("resolved") })
+}
+
 async fn storm(outage: Duration, criticals: usize, apart: Duration) {
     let mut seed = Seed::demo();
     seed.chats.extend((0..OTHERS).map(|number| ChatSeed::new(chat(number), ChatKind::Supergroup, &format!("c{number}"))));
@@ -65,6 +74,15 @@ async fn storm(outage: Duration, criticals: usize, apart: Duration) {
         (0..GROUPS).all(|number| texts.iter().any(|text| text.contains(&name(number)))).then_some(())
     });
     told.await.expect("every group is told");
+    // What stands in the chat in the end: of each group whether it has ended, by its name.
+    let known = emulator.until(Duration::from_secs(300), |world| {
+        let shown: Vec<&str> = world.chats[&OPERATIONS].messages().map(|message| message.text.as_str()).collect();
+        (0..GROUPS).all(|number| has_ended(&shown, &name(number)) == Some(number % 2 == 0)).then_some(())
+    });
+    if known.await.is_err() {
+        let shown: Vec<String> = emulator.messages(OPERATIONS).into_iter().map(|message| message.text).collect();
+        panic!("the chat does not say of every group whether it has ended: {shown:#?}");
+    }
     let calls = emulator.calls();
     let first = texts(&calls).into_iter().next().unwrap();
     assert!(first.contains("StormedCritical"), "the critical goes next: {first}");

@@ -1,0 +1,106 @@
+//! Telegram answers 5xx, or its answers are lost, for a while: few calls are made in vain, and everything is told afterwards.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use telegram_emulator::{Call, ChatKind, ChatSeed, Emulator, Fault, FaultKind, Seed, World};
+
+use crate::{
+    bot::{Bot, OPERATIONS, Settings, until},
+    payloads::single,
+};
+
+const GROUPS: usize = 10;
+/// Each group has a chat of its own, so that no chat's budget delays it.
+const FIRST_CHAT: i64 = -1_001_000_001_000;
+
+fn chat(number: usize) -> i64 {
+    FIRST_CHAT - i64::try_from(number).unwrap()
+}
+
+fn name(number: usize) -> String {
+    format!("Outage{number:02}x")
+}
+
+async fn world(folder: &tempfile::TempDir) -> (Emulator, Bot) {
+    let mut seed = Seed::demo();
+    seed.chats.extend((0..GROUPS).map(|number| ChatSeed::new(chat(number), ChatKind::Supergroup, &name(number))));
+    let emulator = Emulator::start(seed).await.unwrap();
+    let mut settings = Settings::new(&emulator, folder);
+    settings.more_chats = (0..GROUPS).map(|number| (name(number), chat(number))).collect();
+    let route = |name: String| format!("  - {{name: {name}, match: ['alertname=\"{name}\"'], chats: [{name}]}}\n");
+    let routes: String = (0..GROUPS).map(name).map(route).collect();
+    settings.rest = format!("routes:\n{routes}  - {{name: everything, chats: [operations]}}\n");
+    let bot = Bot::start(&settings).await;
+    (emulator, bot)
+}
+
+fn sends(calls: &[Call]) -> impl Iterator<Item = &Call> {
+    calls.iter().filter(|call| call.method == "sendmessage")
+}
+
+async fn server_errors(outage: Duration) {
+    let folder = tempfile::tempdir().unwrap();
+    let (emulator, bot) = world(&folder).await;
+    emulator.fault(Fault::new(FaultKind::ServerError { code: 502 }).lasting(outage));
+    let began = Timestamp::now();
+    for number in 0..GROUPS {
+        assert_eq!(bot.post(&single(&name(number), "critical", "firing", began)).await, 200);
+    }
+    for number in (0..GROUPS).step_by(2) {
+        assert_eq!(bot.post(&single(&name(number), "critical", "resolved", began)).await, 200);
+    }
+    until("the trouble is seen", async || bot.metric("alertbot_carrier_trouble{carrier=\"main\"}").await == 1.0).await;
+    let end = outage + Duration::from_secs(60);
+    let all = |world: &World| (0..GROUPS).all(|number| world.chats[&chat(number)].messages().next().is_some()).then_some(());
+    emulator.until(end, all).await.expect("every group is told when Telegram answers again");
+    for number in 0..GROUPS {
+        let messages = emulator.messages(chat(number));
+        assert_eq!(messages.len(), 1, "{} is told once: {messages:?}", name(number));
+        // Half of them ended in between: one message says all of it.
+        assert_eq!(messages[0].text.contains("resolved"), number % 2 == 0, "{}", messages[0].text);
+    }
+    let calls = emulator.calls();
+    let vain = sends(&calls).filter(|call| call.code == 502).count();
+    // One of each chat may be on its way when the first one fails; then only probes ask.
+    assert!(vain <= GROUPS, "{vain} messages were sent in vain");
+    let probes = calls.iter().filter(|call| call.method == "getme").count();
+    assert!(probes as u64 <= 4 + outage.as_secs(), "{probes} probes in {} s", outage.as_secs());
+    println!("{} s of 502: {vain} messages in vain, {probes} probes", outage.as_secs());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn server_errors_lose_nothing_and_are_not_called_into() {
+    server_errors(Duration::from_secs(8)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "the long form: make soak"]
+async fn a_minute_of_server_errors_loses_nothing_and_is_not_called_into() {
+    server_errors(Duration::from_secs(60)).await;
+}
+
+/// What arrived and was not answered is sent once more, says so, and is not sent a third time.
+#[tokio::test(flavor = "multi_thread")]
+async fn lost_answers_are_repeated_at_most_once_each() {
+    let folder = tempfile::tempdir().unwrap();
+    let (emulator, bot) = world(&folder).await;
+    emulator.fault(Fault::new(FaultKind::AnswerLost).on("sendMessage").times(u32::try_from(GROUPS).unwrap()));
+    for number in 0..GROUPS {
+        assert_eq!(bot.post(&single(&name(number), "critical", "firing", Timestamp::now())).await, 200);
+    }
+    // Either an answer came, or the repetition's was lost as well.
+    let settled = async || {
+        bot.metric("alertbot_sent_total{channel=\"telegram\",kind=\"card\",outcome=\"delivered\"}").await
+            + bot.metric("alertbot_given_up_total{channel=\"telegram\",reason=\"unknown\"}").await
+    };
+    until("every message is settled", async || settled().await == GROUPS as f64).await;
+    for number in 0..GROUPS {
+        let messages = emulator.messages(chat(number));
+        assert!((1..=2).contains(&messages.len()), "{} is told {} times", name(number), messages.len());
+        let marked = messages.iter().filter(|message| message.text.contains("You may have this already")).count();
+        assert_eq!(marked, messages.len() - 1, "the repetition says that it is one: {messages:?}");
+    }
+    assert!((0..GROUPS).any(|number| emulator.messages(chat(number)).len() == 2), "no answer was lost");
+    assert!(emulator.messages(OPERATIONS).is_empty());
+}
