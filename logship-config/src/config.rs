@@ -1,5 +1,7 @@
 //! Every setting: the only reader of the environment (`LOGSHIP_*`). What a cluster shall hold is in files, not here.
 
+mod relay;
+
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use service_kit::{
@@ -8,6 +10,8 @@ use service_kit::{
 };
 use url::Url;
 
+pub use relay::{RelaySettings, TlsFiles};
+
 pub const PREFIX: &str = "LOGSHIP";
 
 /// What a command cannot do without.
@@ -15,6 +19,8 @@ pub const PREFIX: &str = "LOGSHIP";
 pub struct Needs {
     /// The address of Elasticsearch.
     pub cluster: bool,
+    /// What the relay may write.
+    pub relay: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -24,6 +30,7 @@ pub struct Config {
     pub cluster: Option<ClusterSettings>,
     /// Folder of the declared files.
     pub declared: PathBuf,
+    pub relay: RelaySettings,
 }
 
 impl Config {
@@ -32,6 +39,7 @@ impl Config {
             process: Process::read(env),
             cluster: ClusterSettings::read(env, needs.cluster),
             declared: PathBuf::from(env.or("LOGSHIP_DECLARED", "elasticsearch".to_owned(), "folder of the declared files")),
+            relay: RelaySettings::read(env, needs.relay),
         }
     }
 }
@@ -158,7 +166,7 @@ pub fn load(needs: Needs) -> Result<Config, ConfigFaults> {
 
 /// Every setting as a table for `--help`.
 pub fn help() -> String {
-    kit::reference(PREFIX, |env| Config::read(env, Needs { cluster: true }))
+    kit::reference(PREFIX, |env| Config::read(env, Needs { cluster: true, ..Needs::default() }))
 }
 
 #[cfg(test)]
@@ -166,7 +174,7 @@ mod tests {
     use super::*;
 
     fn load_from(variables: &[(&str, &str)]) -> Result<Config, String> {
-        kit::load(PREFIX, variables.iter().copied(), |env| Config::read(env, Needs { cluster: true }))
+        kit::load(PREFIX, variables.iter().copied(), |env| Config::read(env, Needs { cluster: true, ..Needs::default() }))
             .map_err(|faults| faults.to_string())
     }
 

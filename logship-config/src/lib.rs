@@ -12,7 +12,9 @@
 pub mod check;
 pub mod client;
 pub mod config;
+pub mod daemon;
 pub mod desired;
 pub mod exit;
 pub mod metrics;
+pub mod relay;
 pub mod units;

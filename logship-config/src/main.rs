@@ -6,7 +6,9 @@ use clap::{Parser, Subcommand, error::ErrorKind};
 use logship::{
     check,
     config::{self, Config, Needs},
+    daemon,
     exit::{Exit, Failure},
+    relay,
 };
 
 /// Elasticsearch's index lifecycle as declared in files, and a way to it that loses no log.
@@ -21,6 +23,8 @@ struct Arguments {
 enum Command {
     /// Says all that is wrong with the declared files, with file and line; sends nothing.
     Check(Declared),
+    /// Takes _bulk from a shipper beside it and loses nothing of it on the way to Elasticsearch.
+    Relay,
 }
 
 #[derive(clap::Args)]
@@ -46,6 +50,7 @@ fn main() -> ExitCode {
     };
     let ended = match arguments.command {
         Command::Check(files) => check(files),
+        Command::Relay => relay(),
     };
     ended.unwrap_or_else(|failure| {
         eprintln!("logship: {failure}");
@@ -64,4 +69,10 @@ fn check(files: Declared) -> Result<ExitCode, Failure> {
     let (objects, streams) = (desired.objects.len(), desired.streams.len());
     println!("{}: {objects} objects and {streams} data streams, nothing is wrong", folder.display());
     Ok(ExitCode::SUCCESS)
+}
+
+fn relay() -> Result<ExitCode, Failure> {
+    let config = load(Needs { cluster: true, relay: true })?;
+    let cluster = config.cluster.ok_or_else(|| Failure::new(Exit::Configuration, "no address of Elasticsearch"))?;
+    Ok(daemon::live(&config.process, |daemon| relay::run(cluster, config.relay, daemon)))
 }

@@ -4,6 +4,7 @@
 //! generated for release 9.1, an alpha, and have no call for data stream options or settings; one way for all calls lets a test
 //! hold every request against the contract. Answers are read as JSON whatever their status: Elasticsearch explains in the body.
 
+mod bytes;
 pub mod mounted;
 mod reply;
 
@@ -23,7 +24,8 @@ use serde_json::Value;
 
 use crate::{config::ClusterSettings, metrics::ClientMetrics};
 
-pub use elasticsearch::http::Method;
+pub use self::bytes::BytesReply;
+pub use elasticsearch::http::{Method, headers};
 pub use mounted::Mounted;
 pub use reply::{CallError, Reply};
 
@@ -104,8 +106,7 @@ impl Client {
         query: &[(&str, &str)],
         body: Option<&Value>,
     ) -> Result<Value, CallError> {
-        self.refresh(false);
-        let transport = self.current.lock().unwrap_or_else(PoisonError::into_inner).transport.clone();
+        let transport = self.transport();
         let began = Instant::now();
         let body = body.map(Value::to_string);
         let query = (!query.is_empty()).then_some(query);
@@ -118,6 +119,12 @@ impl Client {
             metrics.duration.observe(began.elapsed().as_secs_f64());
         }
         CallError::judge(method, path, status, &text)
+    }
+
+    /// With the credentials that are mounted now.
+    fn transport(&self) -> Transport {
+        self.refresh(false);
+        self.current.lock().unwrap_or_else(PoisonError::into_inner).transport.clone()
     }
 
     /// Looks at the mounted files when it is time to or `now`, and says whether they had changed.

@@ -2,4 +2,5 @@
 
 mod connection;
 mod generated;
+mod relay;
 mod rules;

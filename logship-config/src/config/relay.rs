@@ -1,0 +1,159 @@
+//! Settings of `logship relay`.
+
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
+
+use service_kit::config::{Reader, Secret};
+
+/// Where the relay listens, what it takes, and how long it tries.
+#[derive(Debug, Clone)]
+pub struct RelaySettings {
+    pub listen: SocketAddr,
+    /// `None`: no TLS, on the loopback address only.
+    pub tls: Option<TlsFiles>,
+    /// What a shipper proves itself with; `None` on the loopback address only.
+    pub token: Option<Secret>,
+    /// Data streams that may be written.
+    pub streams: Vec<String>,
+    /// The data stream of documents that are refused for good.
+    pub dead_letters: String,
+    /// Of a body, compressed or not.
+    pub body_limit: usize,
+    pub chunks_at_once: usize,
+    /// From a chunk's head to its answer.
+    pub deadline: Duration,
+}
+
+/// PEM files of the listener. They are read again when they change.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TlsFiles {
+    /// With the chain up to the authority.
+    pub certificate: PathBuf,
+    pub key: PathBuf,
+}
+
+const LISTEN: &str = "LOGSHIP_RELAY_LISTEN";
+const STREAMS: &str = "LOGSHIP_RELAY_STREAMS";
+const DEAD_LETTERS: &str = "LOGSHIP_RELAY_DEAD_LETTERS";
+const TOKEN: &str = "LOGSHIP_RELAY_TOKEN";
+const CERTIFICATE: &str = "LOGSHIP_RELAY_CERTIFICATE_FILE";
+const KEY: &str = "LOGSHIP_RELAY_KEY_FILE";
+const STREAMS_HELP: &str = "data streams that may be written, as logs-exchange.app-default,logs-exchange.audit-default";
+/// A chunk of Fluent Bit is about 2 MiB; its JSON is rarely thrice that.
+const DEFAULT_BODY_LIMIT: usize = 8 << 20;
+/// Elasticsearch's own limit of a body (`http.max_content_length`) is 100 MiB unless it was changed.
+const HIGHEST_BODY_LIMIT: usize = 100 << 20;
+
+impl RelaySettings {
+    /// `needed`: for the command `relay`; the others accept what they do not use.
+    pub(super) fn read(env: &mut Reader, needed: bool) -> Self {
+        let listen = env.or(
+            LISTEN,
+            SocketAddr::from(([127, 0, 0, 1], 9640)),
+            "address:port for the shipper; anything but loopback needs LOGSHIP_RELAY_TOKEN and a certificate",
+        );
+        let tls = tls(env);
+        let token = env.optional_secret(TOKEN, "what the shipper sends as `Authorization: ApiKey …` (Fluent Bit: http_api_key)");
+        if !listen.ip().is_loopback() && (tls.is_none() || token.is_none()) {
+            let wrong = format!("is {listen}, which other machines may reach");
+            let remedy = format!("listen on 127.0.0.1 beside the shipper, or set {CERTIFICATE}, {KEY} and {TOKEN}[_FILE]");
+            env.fault(LISTEN, &wrong, &remedy);
+        }
+        let streams: Vec<String> = env.list(STREAMS, STREAMS_HELP);
+        if streams.is_empty() && needed {
+            env.fault(STREAMS, "is missing", &format!("set it: {STREAMS_HELP}"));
+        }
+        if let Some(wrong) = streams.iter().find(|name| !is_stream_name(name)) {
+            env.fault(STREAMS, &format!("names {wrong:?}, which is no data stream"), NAME_REMEDY);
+        }
+        let dead_letters = env.or(
+            DEAD_LETTERS,
+            "logs-logship.dead_letter-default".to_owned(),
+            "data stream of documents that are refused for good",
+        );
+        if !is_stream_name(&dead_letters) {
+            env.fault(DEAD_LETTERS, &format!("is {dead_letters:?}, which is no data stream"), NAME_REMEDY);
+        }
+        if streams.contains(&dead_letters) {
+            env.fault(DEAD_LETTERS, &format!("stands in {STREAMS} too"), "keep dead letters apart from what may be refused");
+        }
+        Self {
+            listen,
+            tls,
+            token,
+            streams,
+            dead_letters,
+            body_limit: env.or_within(
+                "LOGSHIP_RELAY_BODY_LIMIT",
+                DEFAULT_BODY_LIMIT,
+                1 << 10..=HIGHEST_BODY_LIMIT,
+                "bytes of one chunk, compressed or not; each chunk at once may take about three times that of memory",
+            ),
+            chunks_at_once: env.or_within("LOGSHIP_RELAY_CHUNKS_AT_ONCE", 4, 1..=64, "chunks in work; further ones get 429"),
+            deadline: env.duration(
+                "LOGSHIP_RELAY_DEADLINE",
+                Duration::from_secs(30),
+                "from a chunk's arrival until it is answered 503, to be sent again; stay below the shipper's own time limit",
+            ),
+        }
+    }
+}
+
+const NAME_REMEDY: &str = "write <type>-<dataset>-<namespace> in lower case, as logs-exchange.app-default";
+
+/// As the data stream naming scheme has it: no pattern, no list, nothing that JSON or a path would have to escape.
+fn is_stream_name(name: &str) -> bool {
+    const LIMIT: usize = 255;
+    let allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'-' | b'_' | b'.');
+    name.len() <= LIMIT && name.bytes().all(allowed) && name.as_bytes().first().is_some_and(u8::is_ascii_alphanumeric)
+}
+
+fn tls(env: &mut Reader) -> Option<TlsFiles> {
+    let certificate: Option<PathBuf> = env.optional(CERTIFICATE, "PEM file of the listener's certificate and its chain");
+    let key: Option<PathBuf> = env.optional(KEY, "PEM file of that certificate's private key");
+    match (certificate, key) {
+        (Some(certificate), Some(key)) => return Some(TlsFiles { certificate, key }),
+        (Some(_), None) => env.fault(KEY, "is missing", &format!("{CERTIFICATE} needs it")),
+        (None, Some(_)) => env.fault(CERTIFICATE, "is missing", &format!("{KEY} needs it")),
+        (None, None) => {}
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn load(variables: &[(&str, &str)]) -> Result<RelaySettings, String> {
+        let read = |env: &mut Reader| RelaySettings::read(env, true);
+        service_kit::config::load("LOGSHIP", variables.iter().copied(), read).map_err(|faults| faults.to_string())
+    }
+
+    const NAMES: (&str, &str) = (STREAMS, "logs-exchange.app-default, logs-exchange.audit-default");
+
+    #[test]
+    fn listens_elsewhere_only_with_tls_and_a_token() {
+        let (certificate, key, token) = ((CERTIFICATE, "/c"), (KEY, "/k"), (TOKEN, "t"));
+        assert!(load(&[NAMES]).unwrap().listen.ip().is_loopback());
+        for listen in ["0.0.0.0:9640", "10.0.0.1:9640", "[::]:9640"] {
+            let listen = (LISTEN, listen);
+            for variables in [&[NAMES, listen][..], &[NAMES, listen, token], &[NAMES, listen, certificate, key]] {
+                let told = load(variables).unwrap_err();
+                assert!(told.contains("other machines may reach") && told.contains("listen on 127.0.0.1"), "{told}");
+            }
+            assert!(load(&[NAMES, listen, certificate, key, token]).is_ok());
+        }
+        assert!(load(&[NAMES, (LISTEN, "[::1]:9640")]).is_ok());
+        assert!(load(&[NAMES, certificate]).unwrap_err().contains("LOGSHIP_RELAY_KEY_FILE is missing"));
+    }
+
+    #[test]
+    fn streams_are_named_plainly() {
+        assert_eq!(load(&[NAMES]).unwrap().streams.len(), 2);
+        assert!(load(&[]).unwrap_err().contains("LOGSHIP_RELAY_STREAMS is missing"));
+        for wrong in ["logs-*", "Logs-a-b", ".ds-logs", "_all", "a\"b", "logs a"] {
+            assert!(load(&[(STREAMS, wrong)]).unwrap_err().contains("which is no data stream"), "{wrong}");
+        }
+        let told = load(&[NAMES, (DEAD_LETTERS, "logs-exchange.app-default")]).unwrap_err();
+        assert!(told.contains("stands in LOGSHIP_RELAY_STREAMS too"), "{told}");
+    }
+}

@@ -1,0 +1,225 @@
+//! One chunk on its way (pure): which of its items still have to be sent, and in what pieces. It is done when nothing is left,
+//! and a refused document is left until its dead letter is stored: so nothing is acknowledged before it is kept.
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    ops::AddAssign,
+    sync::Arc,
+};
+
+use jiff::Timestamp;
+
+use super::{
+    answer::ItemAnswer,
+    dead_letter::Letter,
+    ndjson::{Item, Streams},
+    verdict::{Cause, Verdict, of_item},
+};
+
+/// Where refused documents go, and when that was.
+#[derive(Debug, Clone, Copy)]
+pub struct Letterbox<'a> {
+    pub stream: &'a str,
+    pub now: Timestamp,
+}
+
+/// The items of a chunk and how far each has come.
+#[derive(Debug)]
+pub struct Chunk {
+    body: Vec<u8>,
+    items: Vec<Item>,
+    streams: Arc<Streams>,
+    /// By the position of the refused item: the lines that go in its place.
+    letters: BTreeMap<u32, Vec<u8>>,
+    /// Positions to be sent now.
+    ready: VecDeque<u32>,
+    /// Positions to be sent again after a wait, and why.
+    later: Vec<(u32, Cause)>,
+    /// Bytes of one request: smaller after each 413.
+    part_limit: usize,
+}
+
+/// What one request carries.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Part {
+    positions: Vec<u32>,
+    bytes: usize,
+}
+
+impl Part {
+    pub fn len(&self) -> usize {
+        self.positions.len()
+    }
+}
+
+/// What became of the items of one request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Tally {
+    pub stored: u64,
+    pub already_there: u64,
+    pub in_failure_store: u64,
+    /// Letters that are stored now.
+    pub dead_letters: u64,
+    /// Letters that were stored by an earlier try.
+    pub dead_letters_already_there: u64,
+    /// Letters written that hold the beginning of their document only.
+    pub cut: u64,
+    later: [u64; Cause::ALL.len()],
+}
+
+impl Tally {
+    /// Items that are to be sent again for this reason.
+    pub fn later(&self, cause: Cause) -> u64 {
+        self.later[cause as usize]
+    }
+}
+
+impl AddAssign for Tally {
+    fn add_assign(&mut self, other: Self) {
+        self.stored += other.stored;
+        self.already_there += other.already_there;
+        self.in_failure_store += other.in_failure_store;
+        self.dead_letters += other.dead_letters;
+        self.dead_letters_already_there += other.dead_letters_already_there;
+        self.cut += other.cut;
+        self.later.iter_mut().zip(other.later).for_each(|(sum, more)| *sum += more);
+    }
+}
+
+impl Chunk {
+    /// `items` are those of `body`.
+    pub fn new(body: Vec<u8>, items: Vec<Item>, streams: Arc<Streams>) -> Self {
+        let count = u32::try_from(items.len()).expect("an item has a byte, and a body less than 4 GiB");
+        Self {
+            body,
+            items,
+            streams,
+            letters: BTreeMap::new(),
+            ready: (0..count).collect(),
+            later: Vec::new(),
+            part_limit: usize::MAX,
+        }
+    }
+
+    /// Items that are neither stored nor kept as a dead letter.
+    pub fn remaining(&self) -> usize {
+        self.ready.len() + self.later.len()
+    }
+
+    /// Why most of what waits has to wait.
+    pub fn cause(&self) -> Option<Cause> {
+        let count = |cause| self.later.iter().filter(|(_, of)| *of == cause).count();
+        Cause::ALL.into_iter().filter(|cause| count(*cause) > 0).max_by_key(|cause| count(*cause))
+    }
+
+    /// The items of the next request; `None` when nothing is to be sent before a wait, or at all.
+    pub fn next_part(&mut self) -> Option<Part> {
+        let mut part = Part { positions: Vec::new(), bytes: 0 };
+        while let Some(position) = self.ready.front() {
+            let bytes = self.item(*position).len();
+            if !part.positions.is_empty() && part.bytes.saturating_add(bytes) > self.part_limit {
+                break;
+            }
+            part.positions.push(*position);
+            part.bytes += bytes;
+            self.ready.pop_front();
+        }
+        (!part.positions.is_empty()).then_some(part)
+    }
+
+    /// Whether this is the chunk as the shipper sent it.
+    pub fn is_as_received(&self, part: &Part) -> bool {
+        part.positions.len() == self.items.len() && self.letters.is_empty()
+    }
+
+    /// The body of the request for a part.
+    pub fn lines(&self, part: &Part) -> Vec<u8> {
+        let mut lines = Vec::with_capacity(part.bytes);
+        part.positions.iter().for_each(|position| lines.extend_from_slice(self.item(*position)));
+        lines
+    }
+
+    /// Takes what Elasticsearch said of each item of a part.
+    ///
+    /// # Panics
+    /// When there are fewer answers than items: whoever reads them compares the numbers.
+    pub fn settle(&mut self, part: &Part, answers: &[ItemAnswer], letterbox: Letterbox<'_>) -> Tally {
+        assert_eq!(part.len(), answers.len(), "an answer for each item");
+        let mut tally = Tally::default();
+        for (&position, answer) in part.positions.iter().zip(answers) {
+            let is_letter = self.letters.contains_key(&position);
+            match of_item(answer) {
+                Verdict::Stored | Verdict::InFailureStore if is_letter => tally.dead_letters += 1,
+                Verdict::AlreadyThere if is_letter => tally.dead_letters_already_there += 1,
+                Verdict::Refused if is_letter => self.put_off(position, Cause::LetterRefused, &mut tally),
+                Verdict::Stored => tally.stored += 1,
+                Verdict::AlreadyThere => tally.already_there += 1,
+                Verdict::InFailureStore => tally.in_failure_store += 1,
+                Verdict::Later(cause) => self.put_off(position, cause, &mut tally),
+                Verdict::Refused => {
+                    let error = answer.error.clone().unwrap_or_default();
+                    self.write_letter(position, answer.status, &error.kind, &error.reason, false, letterbox);
+                }
+            }
+        }
+        tally
+    }
+
+    /// The request was too large: its items go in smaller ones, and one that is too large by itself becomes a dead letter.
+    pub fn too_large(&mut self, part: Part, letterbox: Letterbox<'_>) -> Tally {
+        let mut tally = Tally::default();
+        self.part_limit = self.part_limit.min(part.bytes / 2);
+        if let [position] = part.positions[..] {
+            if self.letters.contains_key(&position) {
+                // As small as a letter gets.
+                self.put_off(position, Cause::LetterRefused, &mut tally);
+            } else {
+                self.write_letter(position, 413, "request_too_large", "no request can carry this document", true, letterbox);
+                tally.cut += 1;
+            }
+        } else {
+            part.positions.into_iter().rev().for_each(|position| self.ready.push_front(position));
+        }
+        tally
+    }
+
+    /// Nothing is known to be stored: all of the part is to be sent again.
+    pub fn put_back(&mut self, part: &Part, cause: Cause) -> Tally {
+        let mut tally = Tally::default();
+        part.positions.iter().for_each(|position| self.put_off(*position, cause, &mut tally));
+        tally
+    }
+
+    /// The wait is over.
+    pub fn retry(&mut self) {
+        self.later.sort_unstable();
+        self.ready.extend(self.later.drain(..).map(|(position, _)| position));
+    }
+
+    fn item(&self, position: u32) -> &[u8] {
+        self.letters.get(&position).map_or_else(|| self.items[position as usize].lines(&self.body), Vec::as_slice)
+    }
+
+    fn put_off(&mut self, position: u32, cause: Cause, tally: &mut Tally) {
+        tally.later[cause as usize] += 1;
+        self.later.push((position, cause));
+    }
+
+    fn write_letter(&mut self, position: u32, status: u16, kind: &str, reason: &str, cut: bool, letterbox: Letterbox<'_>) {
+        let item = &self.items[position as usize];
+        let letter = Letter {
+            stream: item.stream(&self.streams),
+            id: &item.id(&self.body),
+            document: item.document(&self.body),
+            status,
+            kind,
+            reason,
+        };
+        let lines = letter.lines(letterbox.stream, letterbox.now, cut);
+        self.letters.insert(position, lines);
+        self.ready.push_back(position);
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,201 @@
+//! A chunk to Elasticsearch and back: sends, has the answer judged, waits, sends again what is left, until nothing is or the
+//! deadline comes. Never: what an answer means (`verdict`), what is left (`chunk`).
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use jiff::Timestamp;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    answer::{self, FILTER_PATH},
+    backoff,
+    chunk::{Chunk, Letterbox, Part, Tally},
+    verdict::{Cause, Reception, of_request},
+};
+use crate::{
+    client::{
+        Client,
+        headers::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderValue},
+    },
+    metrics::RelayMetrics,
+};
+
+const PATH: &str = "/_bulk";
+/// A stream without a template of its own is told, and no index is made up in its place.
+const QUERY: [(&str, &str); 2] = [("filter_path", FILTER_PATH), ("require_data_stream", "true")];
+const NDJSON: HeaderValue = HeaderValue::from_static("application/x-ndjson");
+/// A wait that Elasticsearch asks for is heard up to here; the shipper's next try comes later anyway.
+const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(10);
+
+/// Carries chunks. Clones of what it holds are shared.
+#[derive(Debug)]
+pub struct Courier {
+    pub client: Client,
+    pub dead_letters: String,
+    pub metrics: RelayMetrics,
+}
+
+/// A body as the shipper sent it, to go on unchanged as long as the whole chunk goes.
+#[derive(Debug, Clone)]
+pub struct Received {
+    pub bytes: Bytes,
+    pub gzip: bool,
+}
+
+/// What came of one request.
+struct Sent {
+    tally: Tally,
+    asked_to_wait: Duration,
+    /// When none of its items was looked at.
+    turned_away: Option<Cause>,
+}
+
+impl Sent {
+    fn taken(tally: Tally) -> Self {
+        Self { tally, asked_to_wait: Duration::ZERO, turned_away: None }
+    }
+
+    fn turned_away(chunk: &mut Chunk, part: &Part, cause: Cause, asked_to_wait: Duration) -> Self {
+        Self { tally: chunk.put_back(part, cause), asked_to_wait, turned_away: Some(cause) }
+    }
+}
+
+/// How a chunk ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// Every document is stored, or its dead letter is.
+    Stored,
+    /// So many are neither; the shipper must send the chunk again.
+    Unstored { documents: usize, cause: Cause },
+}
+
+impl Courier {
+    /// Tries until `deadline`, or until `stop` is cancelled: then what is under way still ends.
+    pub async fn deliver(&self, mut chunk: Chunk, received: &Received, deadline: Instant, stop: &CancellationToken) -> Outcome {
+        let mut tries = 0;
+        loop {
+            let asked_to_wait = self.send_all(&mut chunk, received, deadline, tries > 0).await;
+            let Some(cause) = chunk.cause() else { return Outcome::Stored };
+            tries += 1;
+            let wait = backoff::wait(tries, rand::random()).max(asked_to_wait.min(LONGEST_RETRY_AFTER));
+            let unstored = Outcome::Unstored { documents: chunk.remaining(), cause };
+            if Instant::now() + wait >= deadline || stop.run_until_cancelled(tokio::time::sleep(wait)).await.is_none() {
+                return unstored;
+            }
+            chunk.retry();
+        }
+    }
+
+    /// Sends everything that is not put off. Returns how long Elasticsearch asks to wait.
+    async fn send_all(&self, chunk: &mut Chunk, received: &Received, deadline: Instant, again: bool) -> Duration {
+        let mut longest = Duration::ZERO;
+        while let Some(part) = chunk.next_part() {
+            if again {
+                self.metrics.resent.inc_by(part.len() as u64);
+            }
+            let sent = self.send(chunk, part, received, deadline).await;
+            self.count(&sent.tally);
+            longest = longest.max(sent.asked_to_wait);
+            // A cluster that takes nothing is not asked for each part.
+            if let Some(cause) = sent.turned_away {
+                while let Some(part) = chunk.next_part() {
+                    self.count(&chunk.put_back(&part, cause));
+                }
+            }
+        }
+        longest
+    }
+
+    async fn send(&self, chunk: &mut Chunk, part: Part, received: &Received, deadline: Instant) -> Sent {
+        let mut headers = HeaderMap::new();
+        headers.insert(CONTENT_TYPE, NDJSON);
+        let body = if chunk.is_as_received(&part) {
+            if received.gzip {
+                headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+            }
+            received.bytes.clone()
+        } else {
+            chunk.lines(&part).into()
+        };
+        let within = deadline.saturating_duration_since(Instant::now());
+        let reply = match self.client.post_bytes(PATH, &QUERY, headers, body, within).await {
+            Ok(reply) => reply,
+            Err(error) => {
+                tracing::warn!(documents = part.len(), %error, "a request got no whole answer; its documents are sent again");
+                self.metrics.unanswered.inc_by(part.len() as u64);
+                return Sent::turned_away(chunk, &part, Cause::Unavailable, Duration::ZERO);
+            }
+        };
+        let letterbox = Letterbox { stream: &self.dead_letters, now: Timestamp::now() };
+        let asked_to_wait = reply.retry_after.unwrap_or_default();
+        match of_request(reply.status) {
+            Reception::Items => match answer::read(&reply.body, part.len()) {
+                Ok(answers) => Sent::taken(chunk.settle(&part, &answers, letterbox)),
+                Err(fault) => {
+                    tracing::error!(documents = part.len(), %fault, "an answer tells nothing of its documents; they are sent again");
+                    self.metrics.unanswered.inc_by(part.len() as u64);
+                    Sent::turned_away(chunk, &part, Cause::Unavailable, asked_to_wait)
+                }
+            },
+            Reception::TooLarge => {
+                self.metrics.splits.inc();
+                Sent::taken(chunk.too_large(part, letterbox))
+            }
+            Reception::Later(cause) => {
+                let status = reply.status;
+                // The error's type, never its reason: that may quote a document.
+                let kind = error_type(&reply.body);
+                let said = "Elasticsearch takes no documents now; they are sent again";
+                tracing::warn!({ http.response.status_code = status, error.type = kind, documents = part.len() }, "{said}");
+                Sent::turned_away(chunk, &part, cause, asked_to_wait)
+            }
+        }
+    }
+
+    fn count(&self, tally: &Tally) {
+        let documents = [
+            ("stored", tally.stored),
+            ("already_there", tally.already_there),
+            ("failure_store", tally.in_failure_store),
+            ("dead_letter", tally.dead_letters),
+            ("dead_letter_already_there", tally.dead_letters_already_there),
+        ];
+        for (outcome, count) in documents {
+            self.metrics.documents.with_label_values(&[outcome]).inc_by(count);
+        }
+        for cause in Cause::ALL {
+            self.metrics.put_off.with_label_values(&[cause.name()]).inc_by(tally.later(cause));
+        }
+        self.metrics.cut.inc_by(tally.cut);
+    }
+}
+
+/// `error.type` of an answer; empty when it has none.
+fn error_type(body: &[u8]) -> String {
+    #[derive(serde::Deserialize, Default)]
+    #[serde(default)]
+    struct Body {
+        error: Error,
+    }
+    #[derive(serde::Deserialize, Default)]
+    #[serde(default)]
+    struct Error {
+        r#type: String,
+    }
+    serde_json::from_slice::<Body>(body).unwrap_or_default().error.r#type
+}
+
+#[cfg(test)]
+mod tests {
+    use super::error_type;
+
+    #[test]
+    fn the_type_of_an_error_is_read_wherever_there_is_one() {
+        let told = br#"{"error":{"root_cause":[],"type":"security_exception","reason":"x"},"status":403}"#;
+        assert_eq!(error_type(told), "security_exception");
+        assert_eq!(error_type(b"<html>"), "");
+        assert_eq!(error_type(br#"{"error":"a text"}"#), "");
+    }
+}

@@ -1,0 +1,187 @@
+//! What is kept of a document that Elasticsearch refuses for good (pure): the document as text, and why.
+//!
+//! The `_id` follows from the stream and the `_id` of the document, so that a chunk which is sent again writes no second letter.
+
+use std::io::Write;
+
+use base64::{Engine, prelude::BASE64_STANDARD};
+use jiff::Timestamp;
+use serde::Serialize;
+use sha2::{Digest, Sha256};
+
+/// Of a document that no request can carry, so much is kept: enough to see whose it is.
+pub const KEPT_BYTES: usize = 32 << 10;
+/// Of a reason, which may quote the document.
+const REASON_CHARACTERS: usize = 2_000;
+/// Of the digest: collisions stay out of reach, the id short.
+const ID_BYTES: usize = 16;
+
+/// Whose document was refused, and why.
+#[derive(Debug, Clone, Copy)]
+pub struct Letter<'a> {
+    pub stream: &'a str,
+    pub id: &'a str,
+    pub document: &'a [u8],
+    pub status: u16,
+    /// As `document_parsing_exception`.
+    pub kind: &'a str,
+    pub reason: &'a str,
+}
+
+#[derive(Serialize)]
+struct Document<'a> {
+    #[serde(rename = "@timestamp")]
+    timestamp: Timestamp,
+    message: String,
+    event: Event<'a>,
+    error: Error<'a>,
+    logship: Origin<'a>,
+}
+
+#[derive(Serialize)]
+struct Event<'a> {
+    /// ECS's word for data that failed on its way in.
+    kind: &'static str,
+    original: &'a str,
+}
+
+#[derive(Serialize)]
+struct Error<'a> {
+    r#type: &'a str,
+    message: &'a str,
+}
+
+#[derive(Serialize)]
+struct Origin<'a> {
+    stream: &'a str,
+    document_id: &'a str,
+    status: u16,
+    original_bytes: usize,
+    /// How `event.original` holds the document: `text`, or `base64` where it is no UTF-8.
+    original_encoding: &'static str,
+    /// Whether it holds the beginning only.
+    original_cut: bool,
+}
+
+impl Letter<'_> {
+    /// Both lines of the action that writes it to `dead_letters`. At most [`KEPT_BYTES`] of the document when `cut`.
+    pub fn lines(&self, dead_letters: &str, now: Timestamp, cut: bool) -> Vec<u8> {
+        let kept = &self.document[..if cut { KEPT_BYTES.min(self.document.len()) } else { self.document.len() }];
+        let encoded;
+        let (original, original_encoding) = match std::str::from_utf8(kept) {
+            Ok(text) => (text, "text"),
+            // The cut may go through a character.
+            Err(error) if cut && error.error_len().is_none() => {
+                (std::str::from_utf8(&kept[..error.valid_up_to()]).unwrap_or_default(), "text")
+            }
+            Err(_) => {
+                encoded = BASE64_STANDARD.encode(kept);
+                (encoded.as_str(), "base64")
+            }
+        };
+        let reason = self.reason.char_indices().nth(REASON_CHARACTERS).map_or(self.reason, |(end, _)| &self.reason[..end]);
+        let document = Document {
+            timestamp: now,
+            message: format!("{} refused a document: {}", self.stream, self.kind),
+            event: Event { kind: "pipeline_error", original },
+            error: Error { r#type: self.kind, message: reason },
+            logship: Origin {
+                stream: self.stream,
+                document_id: self.id,
+                status: self.status,
+                original_bytes: self.document.len(),
+                original_encoding,
+                original_cut: kept.len() < self.document.len(),
+            },
+        };
+        let mut lines = Vec::with_capacity(kept.len() + 1024);
+        // Writing texts and numbers into memory cannot fail.
+        let _ = writeln!(lines, "{{\"create\":{{\"_index\":\"{dead_letters}\",\"_id\":\"{}\"}}}}", self.letter_id());
+        let _ = serde_json::to_writer(&mut lines, &document);
+        lines.push(b'\n');
+        lines
+    }
+
+    fn letter_id(&self) -> String {
+        // A stream's name holds no line feed, so no two pairs give the same text.
+        let digest = Sha256::new().chain_update(self.stream).chain_update("\n").chain_update(self.id).finalize();
+        hex::encode(&digest[..ID_BYTES])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Value;
+
+    use super::*;
+
+    const NOW: Timestamp = Timestamp::UNIX_EPOCH;
+
+    fn letter(document: &[u8]) -> Letter<'_> {
+        Letter {
+            stream: "logs-exchange.app-default",
+            id: "a\"1",
+            document,
+            status: 400,
+            kind: "document_parsing_exception",
+            reason: "failed to parse field [price]",
+        }
+    }
+
+    fn read(lines: &[u8]) -> (Value, Value) {
+        assert_eq!(lines.iter().filter(|byte| **byte == b'\n').count(), 2);
+        let mut lines = lines.split(|byte| *byte == b'\n').map(|line| serde_json::from_slice(line).unwrap_or_default());
+        (lines.next().unwrap(), lines.next().unwrap())
+    }
+
+    #[test]
+    fn holds_the_document_and_why_it_was_refused() {
+        let document = b"{\"price\":\"much\",\n\"message\":\"\xd9\xbe\"}";
+        let (action, told) = read(&letter(document).lines("logs-logship.dead_letter-default", NOW, false));
+        assert_eq!(action["create"]["_index"], "logs-logship.dead_letter-default");
+        assert_eq!(told["event"]["original"].as_str().unwrap().as_bytes(), document);
+        assert_eq!(told["@timestamp"], "1970-01-01T00:00:00Z");
+        assert_eq!(told["message"], "logs-exchange.app-default refused a document: document_parsing_exception");
+        assert_eq!(told["error"]["message"], "failed to parse field [price]");
+        let origin = &told["logship"];
+        assert_eq!((&origin["stream"], &origin["document_id"]), (&"logs-exchange.app-default".into(), &"a\"1".into()));
+        assert_eq!(
+            (&origin["status"], &origin["original_cut"], &origin["original_encoding"]),
+            (&400.into(), &false.into(), &"text".into())
+        );
+    }
+
+    #[test]
+    fn its_id_follows_from_the_document_alone() {
+        let id = |letter: &Letter<'_>, now| read(&letter.lines("dead", now, false)).0["create"]["_id"].clone();
+        let first = letter(b"{}");
+        assert_eq!(id(&first, NOW), id(&Letter { reason: "other words", ..first }, Timestamp::MAX));
+        assert_ne!(id(&first, NOW), id(&Letter { id: "a\"2", ..first }, NOW));
+        assert_ne!(id(&first, NOW), id(&Letter { stream: "logs-exchange.audit-default", ..first }, NOW));
+        assert_eq!(id(&first, NOW).as_str().unwrap().len(), 2 * ID_BYTES);
+    }
+
+    #[test]
+    fn bytes_that_are_no_text_come_back_whole() {
+        let document = b"{\"message\":\"\xff\xfe\"}";
+        let (_, told) = read(&letter(document).lines("dead", NOW, false));
+        assert_eq!(told["logship"]["original_encoding"], "base64");
+        assert_eq!(BASE64_STANDARD.decode(told["event"]["original"].as_str().unwrap()).unwrap(), document);
+    }
+
+    #[test]
+    fn what_is_cut_is_cut_between_characters_and_says_so() {
+        let document = "€".repeat(KEPT_BYTES);
+        let (_, told) = read(&letter(document.as_bytes()).lines("dead", NOW, true));
+        let original = told["event"]["original"].as_str().unwrap();
+        assert!(original.chars().all(|character| character == '€') && original.len() > KEPT_BYTES - 3, "{}", original.len());
+        assert_eq!(
+            (&told["logship"]["original_cut"], &told["logship"]["original_bytes"]),
+            (&true.into(), &document.len().into())
+        );
+        let reason = "ü".repeat(REASON_CHARACTERS + 5);
+        let (_, told) = read(&Letter { reason: &reason, ..letter(b"{}") }.lines("dead", NOW, true));
+        assert_eq!(told["error"]["message"].as_str().unwrap().chars().count(), REASON_CHARACTERS);
+        assert_eq!(told["logship"]["original_cut"], false);
+    }
+}

@@ -1,0 +1,7 @@
+//! `logship relay` as a process of its own, between a shipper and a fake Elasticsearch.
+
+mod outcomes;
+mod refusals;
+mod storm;
+mod tls;
+mod world;

@@ -1,0 +1,265 @@
+//! What Elasticsearch may answer, and what becomes of the documents: each row of the table of measured cases that the relay is for.
+
+use std::time::Duration;
+
+use elasticsearch_fake::{Fault, FaultKind};
+use local_parts::StopSignal;
+use serde_json::json;
+
+use super::world::{APP, AUDIT, DEAD, World, bad, cluster, create_streams, good, line, numbered, refuse_items, refuse_requests};
+
+/// A deadline that a test waits for.
+const SHORT: (&str, &str) = ("LOGSHIP_RELAY_DEADLINE", "1s");
+
+/// Stock behaviour: 11 of 23 documents lost, and all metrics clean.
+#[tokio::test]
+async fn of_23_documents_11_are_busy_and_23_arrive() {
+    let world = World::start().await;
+    world.fault(refuse_items(429, "es_rejected_execution_exception").on(AUDIT).times(1));
+    let mut body = numbered(0, 12);
+    (12..23).for_each(|number| body.extend(line(AUDIT, &number.to_string(), &good(number)).bytes()));
+    let told = world.send(&body).await;
+    assert!(told.is_success(), "{told:?}");
+    assert_eq!((world.documents(APP).len(), world.documents(AUDIT).len()), (12, 11));
+    let (stored, busy, resent) =
+        (world.settled("stored").await, world.put_off("busy").await, world.metric("logship_relay_resent_documents_total").await);
+    assert_eq!((stored, busy, resent), (23, 11, 11), "only the failed items went again");
+    assert_eq!(world.bulk_calls(), [200, 200]);
+}
+
+#[tokio::test]
+async fn what_stays_busy_past_the_deadline_is_asked_for_again_and_then_arrives_once() {
+    let world = World::start_with(cluster(false), &[SHORT]).await;
+    world.fault(refuse_items(429, "es_rejected_execution_exception").on(AUDIT));
+    let body = [numbered(0, 12), line(AUDIT, "12", &good(12)).into_bytes()].concat();
+    let told = world.send(&body).await;
+    assert!(told.status == 503 && told.retry_after && told.reason().contains("1 documents are not stored (busy)"), "{told:?}");
+    assert_eq!(world.documents(APP).len(), 12);
+    world.no_faults();
+    assert!(world.send(&body).await.is_success());
+    assert_eq!((world.documents(APP).len(), world.documents(AUDIT).len()), (12, 1));
+    assert_eq!((world.settled("stored").await, world.settled("already_there").await), (13, 12));
+}
+
+/// Stock behaviour: retried for ever.
+#[tokio::test]
+async fn all_409_is_success_at_once() {
+    let world = World::start().await;
+    let body = numbered(0, 23);
+    assert!(world.send(&body).await.is_success());
+    assert!(world.send(&body).await.is_success());
+    assert_eq!((world.documents(APP).len(), world.settled("already_there").await), (23, 23));
+    assert_eq!(world.bulk_calls().len(), 2);
+}
+
+#[tokio::test]
+async fn a_document_that_is_refused_for_good_becomes_a_dead_letter_before_the_chunk_is_acknowledged() {
+    let world = World::start_with(cluster(false), &[SHORT]).await;
+    let body = [numbered(0, 3), line(APP, "bad", &bad(3)).into_bytes()].concat();
+    // The letterbox is closed, busy, broken: nothing is acknowledged.
+    for fault in
+        [refuse_items(403, "cluster_block_exception"), refuse_items(429, "x"), refuse_items(400, "mapper_parsing_exception")]
+    {
+        world.fault(fault.on(DEAD));
+        let told = world.send(&body).await;
+        assert!(told.status == 503 && told.reason().contains("1 documents are not stored"), "{told:?}");
+        world.no_faults();
+    }
+    assert!(world.documents(DEAD).is_empty() && world.put_off("dead_letter_refused").await > 0);
+    assert!(world.send(&body).await.is_success());
+    // Sent again, as after an answer that was lost: no second letter.
+    assert!(world.send(&body).await.is_success());
+    let letters = world.documents(DEAD);
+    assert_eq!((letters.len(), world.documents(APP).len()), (1, 3));
+    let letter = &letters[0].2;
+    assert_eq!(letter["event"]["original"], bad(3).to_string());
+    assert_eq!((&letter["logship"]["stream"], &letter["logship"]["document_id"]), (&APP.into(), &"bad".into()));
+    assert_eq!(letter["error"]["type"], "document_parsing_exception");
+    assert_eq!((world.settled("dead_letter").await, world.settled("dead_letter_already_there").await), (1, 1));
+    assert!(!world.log().contains("much"), "no value of a document is logged");
+}
+
+#[tokio::test]
+async fn what_the_failure_store_keeps_is_counted_and_no_dead_letter() {
+    let world = World::start_with(cluster(true), &[]).await;
+    let body = [numbered(0, 3), line(APP, "bad", &bad(3)).into_bytes()].concat();
+    assert!(world.send(&body).await.is_success());
+    assert_eq!((world.settled("failure_store").await, world.settled("stored").await), (1, 3));
+    assert!(world.documents(DEAD).is_empty());
+    let kept = world.fake.look(|cluster| {
+        cluster.data_streams[APP].failure_indices.iter().map(|index| cluster.indices[index].documents.len()).sum::<usize>()
+    });
+    assert_eq!(kept, 1);
+}
+
+#[tokio::test]
+async fn what_an_operator_can_repair_is_never_a_dead_letter() {
+    let world = World::start_with(cluster(false), &[SHORT]).await;
+    let body = numbered(0, 5);
+    let faults = [
+        refuse_requests(401, "security_exception"),
+        refuse_requests(403, "security_exception"),
+        refuse_requests(400, "illegal_argument_exception"),
+        refuse_items(403, "security_exception"),
+        refuse_items(404, "index_not_found_exception"),
+        refuse_items(403, "cluster_block_exception"),
+        refuse_items(429, "cluster_block_exception"),
+        refuse_items(400, "index_closed_exception"),
+        refuse_items(400, "validation_exception"),
+    ];
+    for fault in faults {
+        let before = world.put_off("blocked").await;
+        world.fault(fault.clone());
+        let told = world.send(&body).await;
+        assert!(told.status == 503 && told.reason().contains("5 documents are not stored (blocked)"), "{fault:?}: {told:?}");
+        assert!(world.put_off("blocked").await >= before + 5, "{fault:?}");
+        world.no_faults();
+    }
+    assert!(world.documents(APP).is_empty() && world.documents(DEAD).is_empty());
+    // The fake's own block, and a pipeline that is missing.
+    world.fake.change(|cluster| {
+        let index = cluster.data_streams[APP].indices[0].clone();
+        cluster.indices.get_mut(&index).unwrap().settings.insert("index.blocks.write".into(), "true".into());
+    });
+    world.fault(
+        Fault::new(FaultKind::Items {
+            share: 1.0,
+            status: 400,
+            error: "illegal_argument_exception",
+            reason: "pipeline with id [logs-exchange] does not exist",
+        })
+        .on(AUDIT),
+    );
+    let told = world.send(&[body, line(AUDIT, "1", &good(1)).into_bytes()].concat()).await;
+    assert!(told.reason().contains("6 documents are not stored (blocked)"), "{told:?}");
+    assert!(world.readiness().await.0, "the relay itself is well");
+}
+
+#[tokio::test]
+async fn connections_that_break_and_answers_that_are_lost_or_late_lose_and_double_nothing() {
+    let world = World::start().await;
+    let kinds = [
+        FaultKind::Broken,
+        FaultKind::AnswerLost,
+        FaultKind::AnswerCut,
+        FaultKind::unavailable(),
+        FaultKind::Slow(Duration::from_millis(300)),
+    ];
+    for (number, kind) in kinds.into_iter().enumerate() {
+        world.fault(Fault::new(kind.clone()).times(2));
+        let body = numbered(number * 100, number * 100 + 100);
+        assert!(world.send(&body).await.is_success(), "{kind:?}");
+        assert_eq!(world.documents(APP).len(), (number + 1) * 100, "{kind:?}");
+        world.no_faults();
+    }
+    assert_eq!(world.metric("logship_relay_unanswered_documents_total").await, 600);
+}
+
+#[tokio::test]
+async fn nobody_there_is_a_503() {
+    let mut world = World::start_with(cluster(false), &[SHORT]).await;
+    world.fake = elasticsearch_fake::Fake::start(cluster(false)).await.unwrap();
+    let told = world.send(&numbered(0, 5)).await;
+    assert!(told.status == 503 && told.reason().contains("5 documents are not stored (unavailable)"), "{told:?}");
+}
+
+#[tokio::test]
+async fn a_request_that_is_too_large_goes_in_parts_and_a_document_that_is_too_large_is_kept_in_part() {
+    let world = World::start().await;
+    world.fault(Fault::new(FaultKind::Limit { bytes: 40_000 }));
+    let mut body = numbered(0, 1_000);
+    let large = json!({"@timestamp": "2026-01-01T00:00:00Z", "message": "x".repeat(100_000)});
+    body.extend(line(APP, "large", &large).bytes());
+    assert!(world.send(&body).await.is_success());
+    assert_eq!(world.documents(APP).len(), 1_000);
+    let letters = world.documents(DEAD);
+    let origin = &letters[0].2["logship"];
+    assert_eq!((letters.len(), &origin["original_cut"], &origin["document_id"]), (1, &true.into(), &"large".into()));
+    assert_eq!(origin["original_bytes"], large.to_string().len());
+    assert_eq!(world.metric("logship_relay_cut_documents_total").await, 1);
+    assert!(world.metric("logship_relay_split_requests_total").await > 0);
+}
+
+/// `_id` tells documents apart within a backing index only: what was stored without an answer, and is sent again after a
+/// rollover, is there twice. The relay counts how many that may be.
+#[tokio::test]
+async fn a_re_send_across_a_rollover_doubles_what_was_stored_without_an_answer() {
+    let world = World::start().await;
+    assert!(world.send(&numbered(0, 50)).await.is_success());
+    world.fault(Fault::new(FaultKind::AnswerLost).times(1));
+    world.fault(Fault::new(FaultKind::Slow(Duration::from_millis(300))).times(1));
+    let body = numbered(50, 73);
+    let rolled = async {
+        world.until("the request whose answer is lost", async |world| world.bulk_calls().len() == 2).await;
+        let now = world.fake.now();
+        world.fake.change(|cluster| cluster.roll(APP, now));
+    };
+    let (told, ()) = tokio::join!(world.send(&body), rolled);
+    assert!(told.is_success());
+    let documents = world.documents(APP);
+    let mut ids: Vec<&str> = documents.iter().map(|(_, id, _)| id.as_str()).collect();
+    ids.sort_unstable();
+    ids.dedup();
+    assert_eq!((ids.len(), documents.len() - ids.len()), (73, 23), "none lost, those 23 doubled");
+    assert_eq!(world.metric("logship_relay_unanswered_documents_total").await, 23, "and counted");
+}
+
+#[tokio::test]
+async fn the_first_try_goes_on_as_it_came_and_says_what_it_wants_to_know() {
+    let world = World::start().await;
+    assert!(world.send(&numbered(0, 3)).await.is_success());
+    let calls = world.fake.calls();
+    let (call, _) = calls.iter().find(|(call, _)| call.path == "/_bulk").unwrap();
+    assert_eq!((call.method.as_str(), call.body.as_slice()), ("POST", &numbered(0, 3)[..]));
+    assert_eq!(call.query["require_data_stream"], "true");
+    assert_eq!(call.query["filter_path"], "errors,items.*.status,items.*.failure_store,items.*.error");
+}
+
+#[tokio::test]
+async fn streams_without_a_template_of_their_own_get_nothing() {
+    let mut cluster = cluster(false);
+    let built_in = json!({"index_patterns": ["logs-*-*"], "data_stream": {}, "priority": 100, "template": {}});
+    cluster.index_templates.clear();
+    cluster.index_templates.insert("logs".into(), built_in);
+    let mut world = World::begin(cluster, &[]).await;
+    let body = numbered(0, 3);
+    let told = world.send(&body).await;
+    assert!(told.status == 503 && told.retry_after && told.reason().contains("nothing is taken yet"), "{told:?}");
+    let says = |world: &World, word: &'static str| {
+        let (url, client) = (world.admin.clone() + "/readyz", world.client.clone());
+        async move { client.get(url).send().await.unwrap().text().await.unwrap().contains(word) }
+    };
+    world.until("missing streams are told", async |world| says(world, "logs-exchange.app-default does not exist").await).await;
+    create_streams(&world.fake, &[APP, AUDIT, DEAD]);
+    world.until("the built-in template is told", async |world| says(world, "made by Elasticsearch's own template").await).await;
+    assert_eq!(world.send(&body).await.status, 503);
+    assert_eq!(world.metric("logship_relay_ready").await, 0);
+    let own = super::world::cluster(false);
+    world.fake.change(|cluster| {
+        cluster.index_templates = own.index_templates.clone();
+        cluster.data_streams.clear();
+        cluster.indices.clear();
+    });
+    create_streams(&world.fake, &[APP, AUDIT, DEAD]);
+    world.ready().await;
+    assert!(world.send(&body).await.is_success());
+    assert_eq!(world.metric("logship_relay_ready").await, 1);
+}
+
+#[tokio::test]
+async fn an_end_answers_what_is_under_way_and_takes_nothing_new() {
+    let mut world = World::start().await;
+    world.fault(refuse_items(429, "es_rejected_execution_exception"));
+    let body = numbered(0, 5);
+    let mut process = world.process();
+    let ending = async {
+        world.until("the chunk is under way", async |world| !world.bulk_calls().is_empty()).await;
+        process.stop(StopSignal::Terminate).await.unwrap()
+    };
+    // Its deadline is half a minute away.
+    let both = async { tokio::join!(world.send(&body), ending) };
+    let (told, ended) = tokio::time::timeout(Duration::from_secs(15), both).await.unwrap();
+    assert!(told.status == 503 && told.reason().contains("5 documents are not stored"), "{told:?}");
+    assert_eq!(ended.code(), Some(0), "{}", world.log());
+    assert!(world.try_send(&body).await.is_none());
+}

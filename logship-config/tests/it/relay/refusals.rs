@@ -1,0 +1,93 @@
+//! What the relay does not take, and what it says then. Nothing of it goes to Elasticsearch.
+
+use std::{process::Command, time::Duration};
+
+use elasticsearch_fake::{Fault, FaultKind};
+
+use super::world::{APP, World, cluster, good, gzip, line, numbered};
+
+#[tokio::test]
+async fn a_chunk_that_can_never_be_right_is_refused_with_the_remedy_and_nothing_of_it_is_sent() {
+    let world = World::start().await;
+    let first = String::from_utf8(numbered(0, 1)).unwrap();
+    for (body, status, reason, label) in [
+        (String::new(), 400, "holds no action", "malformed"),
+        (first.trim_end().to_owned(), 400, "does not end with a line feed", "malformed"),
+        (format!("{first}{{}}\n{{}}\n"), 400, "line 3 is no action", "malformed"),
+        (first.replace("create", "index"), 400, "write_operation create", "not_create"),
+        (first.replace(",\"_id\":\"0\"", ""), 400, "generate_id on", "no_id"),
+        (
+            first.clone() + &line("logs-other-default", "1", &good(1)),
+            400,
+            "which LOGSHIP_RELAY_STREAMS does not name",
+            "unknown_stream",
+        ),
+    ] {
+        let told = world.send(body.as_bytes()).await;
+        assert!(told.status == status && told.reason().contains(reason), "{body}: {told:?}");
+        assert_eq!(told.body["error"]["type"], "relay_refused");
+        assert!(world.metric(&format!("logship_relay_refused_chunks_total{{reason=\"{label}\"}}")).await > 0, "{label}");
+    }
+    let post = |url: &str| world.client.post(url);
+    for (request, status, reason) in [
+        (post(&format!("{}?pipeline=x", world.url)).body(first.clone()), 400, "takes no parameters (pipeline=x)"),
+        (post(&world.url).header("content-encoding", "zstd").body(first.clone()), 415, "compress gzip"),
+        (post(&world.url).header("content-encoding", "gzip").body(first.clone()), 400, "is no gzip"),
+        (post(&world.url.replace("_bulk", "_search")).body(first.clone()), 404, "takes POST /_bulk and nothing else"),
+    ] {
+        let told = world.told(request).await.unwrap();
+        assert!(told.status == status && told.reason().contains(reason), "{told:?}");
+    }
+    assert!(world.bulk_calls().is_empty() && world.documents(APP).is_empty());
+    // Plain, and with PUT, as Elasticsearch takes it too.
+    assert!(world.told(world.client.put(&world.url).body(first)).await.unwrap().is_success());
+}
+
+#[tokio::test]
+async fn a_body_beyond_the_limit_is_let_go_compressed_or_not() {
+    let world = World::start_with(cluster(false), &[("LOGSHIP_RELAY_BODY_LIMIT", "100000")]).await;
+    let large = numbered(0, 2_000);
+    for request in [
+        world.client.post(&world.url).body(large.clone()),
+        world.client.post(&world.url).header("content-encoding", "gzip").body(gzip(&large)),
+        // 64 MiB of nothing.
+        world.client.post(&world.url).header("content-encoding", "gzip").body(gzip(&vec![b' '; 64 << 20])),
+    ] {
+        let told = world.told(request).await.unwrap();
+        assert!(told.status == 413 && told.reason().contains("LOGSHIP_RELAY_BODY_LIMIT"), "{told:?}");
+    }
+    assert!(world.bulk_calls().is_empty());
+    assert!(world.send(&numbered(0, 100)).await.is_success());
+}
+
+#[tokio::test]
+async fn more_chunks_at_once_than_there_are_places_come_later() {
+    let world = World::start_with(cluster(false), &[("LOGSHIP_RELAY_CHUNKS_AT_ONCE", "1")]).await;
+    world.fault(Fault::new(FaultKind::Slow(Duration::from_millis(1_500))).times(1));
+    let (first, second) = (numbered(0, 5), numbered(5, 10));
+    let beside = async {
+        world.until("the first is under way", async |world| world.metric("logship_relay_chunks_in_work").await == 1).await;
+        world.send(&second).await
+    };
+    let (first, told) = tokio::join!(world.send(&first), beside);
+    assert!(first.is_success());
+    assert!(told.status == 429 && told.retry_after && told.reason().contains("LOGSHIP_RELAY_CHUNKS_AT_ONCE"), "{told:?}");
+    assert!(world.send(&second).await.is_success());
+    assert_eq!(world.documents(APP).len(), 10);
+}
+
+#[test]
+fn settings_are_refused_before_a_port_is_bound() {
+    let url = ("LOGSHIP_ELASTICSEARCH_URL", "http://127.0.0.1:1");
+    for (settings, told) in [
+        (&[url][..], "LOGSHIP_RELAY_STREAMS is missing"),
+        (&[("LOGSHIP_RELAY_STREAMS", APP)], "LOGSHIP_ELASTICSEARCH_URL is missing"),
+        (&[url, ("LOGSHIP_RELAY_STREAMS", APP), ("LOGSHIP_RELAY_LISTEN", "0.0.0.0:0")], "other machines may reach"),
+        (&[url, ("LOGSHIP_RELAY_STREAMS", APP), ("LOGSHIP_RELAY_DEADLIN", "1s")], "did you mean LOGSHIP_RELAY_DEADLINE?"),
+    ] {
+        let ended =
+            Command::new(env!("CARGO_BIN_EXE_logship")).arg("relay").env_clear().envs(settings.iter().copied()).output().unwrap();
+        let said = String::from_utf8(ended.stderr).unwrap();
+        assert!(ended.status.code() == Some(64) && said.contains(told), "{said}");
+    }
+}

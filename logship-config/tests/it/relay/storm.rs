@@ -1,0 +1,140 @@
+//! 100,000 documents through everything at once; and a relay that is killed at random.
+
+use std::collections::BTreeSet;
+
+use elasticsearch_fake::{Fault, FaultKind};
+use local_parts::StopSignal;
+
+use super::world::{APP, DEAD, World, bad, cluster, good, line};
+
+const CHUNK: usize = 1_000;
+/// One document in so many is refused for good.
+const ONE_BAD_IN: usize = 97;
+const SHIPPERS: usize = 3;
+
+fn is_bad(number: usize) -> bool {
+    number.is_multiple_of(ONE_BAD_IN)
+}
+
+fn chunk(from: usize) -> Vec<u8> {
+    let document = |number| if is_bad(number) { bad(number) } else { good(number) };
+    (from..from + CHUNK).map(|number| line(APP, &number.to_string(), &document(number))).collect::<String>().into_bytes()
+}
+
+/// Ships `documents` in chunks, several at once, and returns how often chunks were sent.
+async fn ship_all(world: &World, documents: usize) -> usize {
+    let chunks = (0..documents).step_by(CHUNK);
+    let shippers = (0..SHIPPERS).map(|shipper| {
+        let mine: Vec<usize> = chunks.clone().skip(shipper).step_by(SHIPPERS).collect();
+        async move {
+            let mut sent = 0;
+            for from in mine {
+                sent += world.ship(&chunk(from)).await;
+            }
+            sent
+        }
+    });
+    futures::future::join_all(shippers).await.into_iter().sum()
+}
+
+/// Each good document is in the stream and each bad one in the letterbox, under its own id and nothing beside them.
+fn all_arrived(world: &World, documents: usize) {
+    let stored = world.documents(APP);
+    let ids: BTreeSet<&str> = stored.iter().map(|(_, id, _)| id.as_str()).collect();
+    let expected = (0..documents).filter(|number| !is_bad(*number)).count();
+    assert_eq!((stored.len(), ids.len()), (expected, expected), "none is lost, none doubled");
+    assert!((0..documents).filter(|number| !is_bad(*number)).all(|number| ids.contains(number.to_string().as_str())));
+    let letters = world.documents(DEAD);
+    let of: BTreeSet<&str> = letters.iter().filter_map(|(_, _, letter)| letter["logship"]["document_id"].as_str()).collect();
+    let refused: Vec<String> = (0..documents).filter(|number| is_bad(*number)).map(|number| number.to_string()).collect();
+    assert_eq!((letters.len(), of.len()), (refused.len(), refused.len()), "dead letters are exact");
+    assert!(refused.iter().all(|id| of.contains(id.as_str())));
+}
+
+fn storm(world: &World, seed: u64) {
+    world.fake.change(|cluster| cluster.faults.seed(seed));
+    for fault in [
+        Fault::new(FaultKind::busy_items(0.4)).share(0.2),
+        Fault::new(FaultKind::Items { share: 0.1, status: 503, error: "unavailable_shards_exception", reason: "moving" })
+            .share(0.1),
+        Fault::new(FaultKind::unavailable()).share(0.05),
+        Fault::new(FaultKind::Request { status: 429, error: "circuit_breaking_exception", reason: "Data too large" }).share(0.05),
+        Fault::new(FaultKind::Broken).share(0.05),
+        Fault::new(FaultKind::Limit { bytes: 60_000 }).share(0.1),
+        Fault::new(FaultKind::Slow(std::time::Duration::from_millis(30))).share(0.1),
+    ] {
+        world.fault(fault);
+    }
+}
+
+/// A deadline so short that some chunks come back to the shipper.
+const SETTINGS: [(&str, &str); 1] = [("LOGSHIP_RELAY_DEADLINE", "3s")];
+
+/// The server stores an `_id` as often as it comes: nothing but what failed may be sent again. Chunks have all the time they need,
+/// since a shipper knows chunks only and would send all of one again.
+#[tokio::test]
+async fn a_server_that_does_not_tell_ids_apart_gets_100_000_documents_once_each() {
+    const DOCUMENTS: usize = 100_000;
+    let world = World::start_with(cluster(false), &[("LOGSHIP_RELAY_DEADLINE", "5m")]).await;
+    world.fault(Fault::new(FaultKind::ForgetsIds));
+    storm(&world, 1);
+    let sent = ship_all(&world, DOCUMENTS).await;
+    assert_eq!(sent, DOCUMENTS / CHUNK, "each chunk was sent once");
+    all_arrived(&world, DOCUMENTS);
+    assert_eq!(world.settled("dead_letter").await as usize, (0..DOCUMENTS).filter(|number| is_bad(*number)).count());
+    assert_eq!(world.settled("already_there").await, 0);
+}
+
+/// Answers are lost after the work was done, chunks run out of time and come again: the `_id` tells.
+#[tokio::test]
+async fn lost_answers_and_chunks_that_come_again_double_none_of_100_000_documents() {
+    const DOCUMENTS: usize = 100_000;
+    let world = World::start_with(cluster(false), &SETTINGS).await;
+    storm(&world, 2);
+    world.fault(Fault::new(FaultKind::AnswerLost).share(0.1));
+    world.fault(Fault::new(FaultKind::AnswerCut).share(0.1));
+    ship_all(&world, DOCUMENTS).await;
+    all_arrived(&world, DOCUMENTS);
+    assert!(world.settled("already_there").await > 0, "answers were lost");
+}
+
+/// What it acknowledged is there, whenever it is killed.
+#[tokio::test]
+async fn killed_at_random_it_loses_nothing_that_it_acknowledged() {
+    const DOCUMENTS: usize = 40_000;
+    const KILLS: u64 = 12;
+    let mut world = World::start_with(cluster(false), &SETTINGS).await;
+    storm(&world, 3);
+    let mut acknowledged = 0;
+    let mut dice = 0x2545_f491_u64;
+    for kill in 0..KILLS {
+        dice = dice.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        let alive = std::time::Duration::from_millis(20 + (dice >> 33) % 400);
+        let sending = async {
+            let mut done = 0;
+            while acknowledged + done < DOCUMENTS {
+                if world.try_send(&chunk(acknowledged + done)).await.is_some_and(|told| told.is_success()) {
+                    done += CHUNK;
+                }
+            }
+            done
+        };
+        let done = std::cell::Cell::new(0);
+        let counted = async {
+            tokio::pin!(sending);
+            done.set(sending.await);
+        };
+        // The kill comes in the middle of a chunk; that one is sent again by the next life.
+        let before = world.documents(APP).len();
+        let _ = tokio::time::timeout(alive, counted).await;
+        world.stop(StopSignal::Kill).await;
+        acknowledged += done.get();
+        assert!(world.documents(APP).len() >= before, "life {kill}");
+        world.launch().await;
+        world.ready().await;
+    }
+    for from in (0..DOCUMENTS).step_by(CHUNK) {
+        world.ship(&chunk(from)).await;
+    }
+    all_arrived(&world, DOCUMENTS);
+}
