@@ -4,4 +4,4 @@ mod outcomes;
 mod refusals;
 mod storm;
 mod tls;
-mod world;
+pub mod world;

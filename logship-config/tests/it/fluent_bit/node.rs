@@ -1,0 +1,142 @@
+//! A Kubernetes node of one's own: log files in the frame of CRI, pods known from files, the configuration with the places and ports
+//! of a test, and Fluent Bit itself over it.
+
+use std::{
+    fs::{File, OpenOptions},
+    io::Write,
+    path::PathBuf,
+    time::Duration,
+};
+
+use local_parts::{Folder, Launch, Process, StopSignal, find_program, free_ports};
+use serde_json::json;
+use serde_yaml_ng::Value;
+
+use super::{FOLDER, read};
+use crate::relay::world::{READY_DEADLINE, World};
+
+const NAMESPACE: &str = "trading";
+
+pub struct Node {
+    folder: Folder,
+    program: PathBuf,
+    pub metrics: String,
+    process: Option<Process>,
+    /// Nanoseconds of the next line's time.
+    time: u64,
+}
+
+impl Node {
+    /// Without a Fluent Bit on this machine, `None`.
+    pub fn prepare(world: &World) -> Option<Self> {
+        Self::prepare_with(world, |_| {})
+    }
+
+    /// `change` edits the configuration that is left after places and ports were put in.
+    pub fn prepare_with(world: &World, change: impl FnOnce(&mut Value)) -> Option<Self> {
+        let program = find_program("fluent-bit").ok()?;
+        let folder = Folder::throwaway("node").unwrap();
+        for part in ["containers", "state", "pods"] {
+            std::fs::create_dir(folder.path().join(part)).unwrap();
+        }
+        let [http]: [u16; 1] = free_ports().unwrap();
+        let place = folder.path().to_str().unwrap().to_owned();
+        let text = std::fs::read_to_string(PathBuf::from(FOLDER).join("fluent-bit.yaml")).unwrap();
+        let tag = place.trim_start_matches('/').replace('/', ".");
+        let relay: u16 = world.url.strip_suffix("/_bulk").unwrap().rsplit(':').next().unwrap().parse().unwrap();
+        let replaced = text
+            .replace("/var/log/containers", &format!("{place}/containers"))
+            .replace("/var/lib/fluent-bit", &format!("{place}/state"))
+            .replace("kube.var.log.containers.", &format!("kube.{tag}.containers."));
+        let mut configuration: Value = serde_yaml_ng::from_str(&replaced).unwrap();
+        configuration["service"]["http_listen"] = "127.0.0.1".into();
+        configuration["service"]["http_port"] = http.into();
+        // Tests do not wait as a node does.
+        configuration["service"]["scheduler.base"] = 1.into();
+        configuration["service"]["scheduler.cap"] = 1.into();
+        configuration["service"]["grace"] = 5.into();
+        for output in configuration["pipeline"]["outputs"].as_sequence_mut().unwrap() {
+            output["port"] = relay.into();
+        }
+        configuration["pipeline"]["filters"][0]["kube_meta_preload_cache_dir"] = format!("{place}/pods").into();
+        change(&mut configuration);
+        std::fs::write(folder.path().join("fluent-bit.yaml"), serde_yaml_ng::to_string(&configuration).unwrap()).unwrap();
+        std::fs::write(folder.path().join("parsers.yaml"), serde_yaml_ng::to_string(&read("parsers.yaml")).unwrap()).unwrap();
+        Some(Self {
+            folder,
+            program,
+            metrics: format!("http://127.0.0.1:{http}/api/v2/metrics/prometheus"),
+            process: None,
+            time: 1_000,
+        })
+    }
+
+    pub async fn start(&mut self) {
+        let arguments = ["-c".into(), self.folder.path().join("fluent-bit.yaml").into_os_string()];
+        let launch = Launch::new("fluent-bit", self.program.clone(), arguments, Vec::new(), StopSignal::Kill);
+        let mut process = Process::start(&launch, self.folder.path()).unwrap();
+        let metrics = self.metrics.clone();
+        process.ready(READY_DEADLINE, async || reqwest::get(&metrics).await.is_ok()).await.unwrap();
+        self.process = Some(process);
+    }
+
+    pub async fn kill(&mut self) {
+        self.process.take().unwrap().stop(StopSignal::Kill).await.unwrap();
+    }
+
+    /// A pod, as the API server would tell of it.
+    pub fn pod(&self, name: &str, labels: &serde_json::Value) {
+        let pod = json!({
+            "apiVersion": "v1", "kind": "Pod",
+            "metadata": {"name": name, "namespace": NAMESPACE, "uid": "u", "labels": labels},
+            "spec": {"nodeName": "node-1", "containers": []},
+            "status": {"podIP": "10.0.0.1", "containerStatuses": []},
+        });
+        std::fs::write(self.folder.path().join(format!("pods/{NAMESPACE}_{name}.meta")), pod.to_string()).unwrap();
+    }
+
+    /// A pod of the exchange.
+    pub fn exchange(&self, name: &str) {
+        self.pod(name, &json!({"app.kubernetes.io/name": "exchange"}));
+    }
+
+    /// Writes lines of a container: the stream (`stdout` or `stderr`) and the text.
+    pub fn write(&mut self, pod: &str, lines: &[(&str, &str)]) {
+        let name = format!("{pod}_{NAMESPACE}_main-{}.log", "c0ffee12".repeat(8));
+        let mut file: File =
+            OpenOptions::new().create(true).append(true).open(self.folder.path().join("containers").join(name)).unwrap();
+        for (stream, text) in lines {
+            self.time += 1;
+            writeln!(file, "2026-11-27T09:00:00.{:09}Z {stream} F {text}", self.time).unwrap();
+        }
+    }
+
+    /// Forgets how far files were read.
+    pub fn lose_positions(&self) {
+        for end in ["", "-shm", "-wal"] {
+            // The last two are there only while it runs, most often.
+            let _ = std::fs::remove_file(self.folder.path().join(format!("state/positions.db{end}")));
+        }
+        assert!(!self.folder.path().join("state/positions.db").exists());
+    }
+
+    /// The sum of a metric over its labels.
+    pub async fn metric(&self, name: &str) -> f64 {
+        let Ok(reply) = reqwest::get(&self.metrics).await else { return 0.0 };
+        let text = reply.text().await.unwrap_or_default();
+        let lines = text.lines().filter(|line| line.strip_prefix(name).is_some_and(|rest| rest.starts_with(['{', ' '])));
+        lines.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum()
+    }
+
+    pub async fn until_metric(&self, name: &str, least: f64) {
+        let end = tokio::time::Instant::now() + READY_DEADLINE;
+        while self.metric(name).await < least {
+            assert!(tokio::time::Instant::now() < end, "{name} stays below {least}. {}", self.log());
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(self.folder.path().join("fluent-bit.log")).unwrap_or_default()
+    }
+}

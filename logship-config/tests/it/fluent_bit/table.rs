@@ -1,0 +1,289 @@
+//! The table of measured cases, through Fluent Bit itself, the relay and the fake. On a machine without Fluent Bit each of these is
+//! printed as unproved, and `each_measured_case_has_its_setting` and the relay's own cases are all there is.
+
+use std::{
+    collections::BTreeSet,
+    io::Write,
+    sync::atomic::{AtomicUsize, Ordering},
+    time::Duration,
+};
+
+use elasticsearch_fake::{Cluster, Fault, FaultKind};
+use serde_json::{Value, json};
+
+use super::node::Node;
+use crate::relay::world::{DEAD, World, create_streams};
+
+const APP: &str = "logs-exchange.app-default";
+const AUDIT: &str = "logs-exchange.audit-default";
+const ACCESS: &str = "logs-exchange.access-default";
+const INFRASTRUCTURE: &str = "logs-infrastructure.app-default";
+const STREAMS: [&str; 6] = [APP, ACCESS, AUDIT, "logs-alertbot.app-default", "logs-backup.app-default", INFRASTRUCTURE];
+/// Rows of the table; each is a test below.
+const ROWS: usize = 10;
+static UNPROVED: AtomicUsize = AtomicUsize::new(0);
+
+/// The declared templates, with their components put together as Elasticsearch does.
+fn declared() -> Cluster {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/elasticsearch/templates");
+    let yaml = |path: String| -> Value { serde_yaml_ng::from_str(&std::fs::read_to_string(path).unwrap()).unwrap() };
+    let mut cluster = Cluster::default();
+    for entry in std::fs::read_dir(format!("{folder}/index")).unwrap() {
+        let path = entry.unwrap().path();
+        let mut template = yaml(path.to_str().unwrap().to_owned());
+        let own = template["template"].take();
+        let mut together = json!({});
+        for component in template["composed_of"].as_array().into_iter().flatten() {
+            merge(&mut together, &yaml(format!("{folder}/components/{}.yaml", component.as_str().unwrap()))["template"]);
+        }
+        merge(&mut together, &own);
+        template["template"] = together;
+        template.as_object_mut().unwrap().remove("composed_of");
+        cluster.index_templates.insert(path.file_stem().unwrap().to_str().unwrap().to_owned(), template);
+    }
+    cluster
+}
+
+fn merge(into: &mut Value, from: &Value) {
+    match (into, from) {
+        (Value::Object(into), Value::Object(from)) => {
+            from.iter().for_each(|(name, value)| merge(into.entry(name.clone()).or_insert(Value::Null), value));
+        }
+        (into, from) => *into = from.clone(),
+    }
+}
+
+async fn world() -> World {
+    let mut world =
+        World::begin(declared(), &[("LOGSHIP_RELAY_STREAMS", &STREAMS.join(",")), ("LOGSHIP_RELAY_DEADLINE", "2s")]).await;
+    create_streams(&world.fake, &STREAMS);
+    create_streams(&world.fake, &[DEAD]);
+    world.ready().await;
+    world
+}
+
+/// Prints the row as unproved where there is no Fluent Bit.
+async fn with_node(row: &str, change: impl FnOnce(&mut serde_yaml_ng::Value)) -> Option<(World, Node)> {
+    let world = world().await;
+    let node = Node::prepare_with(&world, change);
+    if node.is_none() {
+        let unproved = UNPROVED.fetch_add(1, Ordering::Relaxed) + 1;
+        // Past the test's own output, which nobody sees of a test that passes.
+        let _ = writeln!(std::io::stderr(), "unproved, {unproved} of {ROWS} rows: {row} (no program fluent-bit on this machine)");
+    }
+    Some((world, node?))
+}
+
+fn ecs(number: usize) -> String {
+    json!({
+        "@timestamp": "2026-11-27T08:59:59.123Z", "log.level": "info", "message": format!("order {number} is filled"),
+        "log.logger": "exchange::engine", "service.name": "exchange", "service.version": "0.1.0",
+    })
+    .to_string()
+}
+
+fn write(node: &mut Node, pod: &str, numbers: std::ops::Range<usize>) {
+    let lines: Vec<String> = numbers.map(ecs).collect();
+    node.write(pod, &lines.iter().map(|line| ("stdout", line.as_str())).collect::<Vec<_>>());
+}
+
+fn documents(world: &World, stream: &str) -> Vec<Value> {
+    world.documents(stream).into_iter().map(|(_, _, source)| source).collect()
+}
+
+async fn arrived(world: &World, node: &Node, stream: &str, count: usize) {
+    let end = tokio::time::Instant::now() + Duration::from_secs(40);
+    while documents(world, stream).len() < count {
+        let found = documents(world, stream).len();
+        assert!(tokio::time::Instant::now() < end, "{found} of {count} in {stream}. {}\n{}", node.log(), world.log());
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+/// Flat or nested, as Elasticsearch takes both.
+fn field<'a>(document: &'a Value, name: &str) -> &'a Value {
+    document.get(name).unwrap_or_else(|| document.pointer(&format!("/{}", name.replace('.', "/"))).unwrap_or(&Value::Null))
+}
+
+#[tokio::test]
+async fn row_1_partly_busy_answers_lose_nothing() {
+    let Some((world, mut node)) = with_node("partial 429", |_| {}).await else { return };
+    world.fault(Fault::new(FaultKind::busy_items(0.5)).times(3));
+    node.exchange("exchange-0");
+    write(&mut node, "exchange-0", 0..23);
+    node.start().await;
+    arrived(&world, &node, APP, 23).await;
+    assert!(world.put_off("busy").await > 0);
+    // A row of the table is also this: the line is one document with its own time, level and pod, and nothing of the frame.
+    let document = &documents(&world, APP)[0];
+    assert!(document["@timestamp"].as_str().unwrap().starts_with("2026-11-27T08:59:59.123"), "{document}");
+    assert_eq!(field(document, "log.level"), "info");
+    assert_eq!(
+        (&document["kubernetes"]["pod_name"], document.get("log"), document.get("_p")),
+        (&"exchange-0".into(), None, None)
+    );
+}
+
+#[tokio::test]
+async fn row_2_a_lost_position_ends_in_success_and_no_loop() {
+    let Some((world, mut node)) = with_node("all 409", |_| {}).await else { return };
+    node.exchange("exchange-0");
+    write(&mut node, "exchange-0", 0..23);
+    node.start().await;
+    arrived(&world, &node, APP, 23).await;
+    node.kill().await;
+    node.lose_positions();
+    node.start().await;
+    world.until("the file was read again", async |world| world.settled("already_there").await >= 23).await;
+    write(&mut node, "exchange-0", 23..24);
+    arrived(&world, &node, APP, 24).await;
+    assert_eq!((documents(&world, APP).len(), world.settled("already_there").await), (24, 23), "no loop");
+}
+
+#[tokio::test]
+async fn row_3_what_is_refused_for_good_is_a_dead_letter_and_blocks_nothing() {
+    let Some((world, mut node)) = with_node("400: mapping", |_| {}).await else { return };
+    // As on a cluster without failure stores.
+    world.fake.change(|cluster| cluster.data_streams.get_mut(APP).unwrap().failure_store = false);
+    node.exchange("exchange-0");
+    let refused = json!({"@timestamp": "2026-11-27T09:00:00.000Z", "message": "x", "service": "no object"}).to_string();
+    write(&mut node, "exchange-0", 0..11);
+    node.write("exchange-0", &[("stdout", &refused)]);
+    write(&mut node, "exchange-0", 11..22);
+    node.start().await;
+    arrived(&world, &node, APP, 22).await;
+    arrived(&world, &node, DEAD, 1).await;
+    let letter = &documents(&world, DEAD)[0];
+    assert!(letter["event"]["original"].as_str().unwrap().contains("no object"), "{letter}");
+}
+
+#[tokio::test]
+async fn row_4_a_relay_that_is_away_and_a_kill_lose_nothing() {
+    let Some((mut world, mut node)) = with_node("output down + kill -9", |_| {}).await else { return };
+    world.stop(local_parts::StopSignal::Kill).await;
+    node.exchange("exchange-0");
+    let lines: Vec<String> = (0..23).map(ecs).collect();
+    // Through the multiline filter's emitter too.
+    node.write("exchange-0", &lines.iter().map(|line| ("stderr", line.as_str())).collect::<Vec<_>>());
+    node.start().await;
+    node.until_metric("fluentbit_output_retries_total", 1.0).await;
+    node.kill().await;
+    world.launch().await;
+    world.ready().await;
+    node.start().await;
+    arrived(&world, &node, APP, 23).await;
+    let told: BTreeSet<String> = documents(&world, APP).iter().map(|document| document["message"].to_string()).collect();
+    assert_eq!(told.len(), 23);
+}
+
+#[tokio::test]
+async fn row_5_labels_of_one_name_stand_side_by_side() {
+    let Some((world, mut node)) = with_node("app and app.kubernetes.io/name", |_| {}).await else { return };
+    node.pod("exchange-0", &json!({"app.kubernetes.io/name": "exchange", "app": "exchange"}));
+    node.exchange("exchange-1");
+    write(&mut node, "exchange-0", 0..12);
+    write(&mut node, "exchange-1", 12..23);
+    node.start().await;
+    arrived(&world, &node, APP, 23).await;
+    assert_eq!(world.settled("dead_letter").await + world.settled("failure_store").await, 0);
+}
+
+#[tokio::test]
+async fn row_6_ten_lines_of_one_text_are_ten_documents() {
+    let Some((world, mut node)) = with_node("10 identical lines", |_| {}).await else { return };
+    node.exchange("exchange-0");
+    node.write("exchange-0", &[("stdout", ecs(1).as_str()); 10]);
+    node.write("exchange-0", &[("stderr", "the same words"); 10]);
+    node.start().await;
+    arrived(&world, &node, APP, 20).await;
+}
+
+#[tokio::test]
+async fn row_7_names_with_dots_stay() {
+    let Some((world, mut node)) = with_node("replace_dots", |_| {}).await else { return };
+    node.exchange("exchange-0");
+    write(&mut node, "exchange-0", 0..1);
+    node.start().await;
+    arrived(&world, &node, APP, 1).await;
+    let document = &documents(&world, APP)[0];
+    assert!(document.get("log.level").is_some() && document.get("log_level").is_none(), "{document}");
+}
+
+#[tokio::test]
+async fn row_8_panics_between_lines_of_json_are_a_document_each() {
+    let Some((world, mut node)) = with_node("Rust panics interleaved with JSON", |_| {}).await else { return };
+    node.exchange("exchange-0");
+    let lines: Vec<String> = (0..6).map(ecs).collect();
+    let mut written = Vec::new();
+    let panics = [
+        ["thread 'main' (4711) panicked at app/src/main.rs:5:7:", "no disk", "note: run with `RUST_BACKTRACE=1`"],
+        ["thread 'worker' panicked at app/src/worker.rs:9:1:", "index out of bounds", "   0: rust_begin_unwind"],
+    ];
+    for (number, line) in panics.iter().flatten().enumerate() {
+        written.push(("stderr", *line));
+        written.push(("stdout", lines[number].as_str()));
+    }
+    node.write("exchange-0", &written);
+    node.start().await;
+    arrived(&world, &node, APP, 8).await;
+    let all = documents(&world, APP);
+    let told: Vec<&Value> = all.iter().filter(|document| document["stream"] == "stderr").collect();
+    assert_eq!((all.len(), told.len()), (8, 2), "{told:?}");
+    for panic in panics {
+        let whole = told.iter().find(|document| document["message"].as_str().unwrap().contains(panic[0])).unwrap();
+        assert!(panic.iter().all(|line| whole["message"].as_str().unwrap().contains(line)), "{whole}");
+        assert_eq!((field(whole, "log.level"), field(whole, "error.type")), (&"error".into(), &"panic".into()));
+    }
+}
+
+#[tokio::test]
+async fn row_9_a_full_queue_drops_the_oldest_and_counts_it() {
+    let limit = |configuration: &mut serde_yaml_ng::Value| {
+        for output in configuration["pipeline"]["outputs"].as_sequence_mut().unwrap() {
+            output["storage.total_limit_size"] = "300K".into();
+        }
+    };
+    let Some((mut world, mut node)) = with_node("storage.total_limit_size reached", limit).await else { return };
+    world.stop(local_parts::StopSignal::Kill).await;
+    node.exchange("exchange-0");
+    node.start().await;
+    for round in 0..8 {
+        write(&mut node, "exchange-0", round * 500..(round + 1) * 500);
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+    node.until_metric("fluentbit_output_dropped_records_total", 1.0).await;
+}
+
+#[tokio::test]
+async fn row_10_each_line_goes_to_its_stream() {
+    let Some((world, mut node)) = with_node("bulk to a data stream; routing", |_| {}).await else { return };
+    node.exchange("exchange-0");
+    node.pod("alertbot-0", &json!({"app.kubernetes.io/name": "alertbot"}));
+    node.pod("backup-0", &json!({"app.kubernetes.io/name": "backup"}));
+    node.pod("postgres-0", &json!({"app": "postgres"}));
+    let set = |flat: bool, dataset: &str| {
+        let mut line = json!({"@timestamp": "2026-11-27T09:00:00.000Z", "message": dataset});
+        if flat {
+            line["event.dataset"] = dataset.into()
+        } else {
+            line["event"] = json!({"dataset": dataset})
+        }
+        line.to_string()
+    };
+    for flat in [true, false] {
+        let lines = [set(flat, "exchange.audit"), set(flat, "exchange.access"), set(flat, "exchange.app")];
+        node.write("exchange-0", &lines.each_ref().map(|line| ("stdout", line.as_str())));
+        // Nobody else writes into the exchange's audit.
+        node.write("postgres-0", &[("stdout", lines[0].as_str())]);
+    }
+    write(&mut node, "alertbot-0", 0..2);
+    write(&mut node, "backup-0", 0..3);
+    node.write("postgres-0", &[("stderr", "LOG:  database system is ready to accept connections")]);
+    node.start().await;
+    for (stream, count) in STREAMS.into_iter().zip([2, 2, 2, 2, 3, 3]) {
+        arrived(&world, &node, stream, count).await;
+        let all = documents(&world, stream);
+        assert_eq!(all.len(), count, "{stream}: {all:?}");
+        assert!(all.iter().all(|document| document.get("_dataset").is_none()), "{all:?}");
+    }
+}
