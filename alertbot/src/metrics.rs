@@ -2,6 +2,7 @@
 //!
 //! Labels are names of the configuration, or words of a fixed list; never a chat's id, a person, an incident.
 
+use crate::{config::Config, incident::Severity};
 use service_kit::metrics::{
     Descriptor, Gauge, GaugeVec, Histogram, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, LATENCY_SECONDS,
 };
@@ -24,6 +25,17 @@ const INCIDENT_SECONDS: &[f64] =
 /// Jobs in one commit: powers of two up to the largest batch.
 const BATCH: &[f64] = &[1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0];
 
+/// Reasons to turn a request away.
+const REFUSALS: [&str; 7] =
+    ["malformed", "too_large", "too_many_alerts", "unauthorised", "unavailable", "unknown_path", "wrong_version"];
+/// Reasons to give a message up: refused for good, its chat or number dead, sent and never known whether it arrived.
+const GIVEN_UP: [&str; 3] = ["dead", "refused", "unknown"];
+const CHANNELS: [&str; 3] = ["telegram", "sms", "voice"];
+const CALLBACKS: [&str; 3] = ["delivery", "message", "refused"];
+const HEARTBEATS: [&str; 3] = ["answered", "failed", "withheld"];
+const PICTURES: [&str; 2] = ["drawn", "failed"];
+const UPDATES: [&str; 3] = ["button", "message", "other"];
+
 service_kit::metrics! {
     /// What Alertmanager and providers call.
     pub struct WebhookMetrics {
@@ -31,7 +43,7 @@ service_kit::metrics! {
         pub webhooks: IntCounterVec = "alertbot_webhooks_total", ["alertmanager", "outcome"];
         /// Alerts in accepted webhooks, by Alertmanager and status (firing, resolved).
         pub alerts: IntCounterVec = "alertbot_alerts_received_total", ["alertmanager", "status"];
-        /// Requests turned away, by reason (unauthorised, unknown_path, too_large, too_many_alerts, malformed, wrong_version, busy).
+        /// Requests turned away, by reason (one of [`REFUSALS`]).
         pub refused: IntCounterVec = "alertbot_webhook_refused_total", ["reason"];
         /// From a webhook's head to its answer, the commit included.
         pub duration: Histogram = "alertbot_webhook_duration_seconds", buckets: LATENCY_SECONDS;
@@ -77,7 +89,7 @@ service_kit::metrics! {
         pub trouble: IntGaugeVec = "alertbot_carrier_trouble", ["carrier"];
         /// Criticals that were not delivered in time, so that the next channel was told too.
         pub overdue: IntCounter = "alertbot_overdue_total";
-        /// Messages given up, by channel and reason (refused, dead, unknown).
+        /// Messages given up, by channel and reason (one of [`GIVEN_UP`]).
         pub given_up: IntCounterVec = "alertbot_given_up_total", ["channel", "reason"];
         /// Pictures drawn, by outcome (drawn, failed).
         pub pictures: IntCounterVec = "alertbot_pictures_total", ["outcome"];
@@ -145,5 +157,35 @@ impl AlertbotMetrics {
             incident: IncidentMetrics::register(metrics)?,
             people: PeopleMetrics::register(metrics)?,
         })
+    }
+
+    /// Makes every counter and duration whose labels are known visible before it counts: a rate needs a first value, and so does an
+    /// alert on the first fault.
+    pub fn start_at_zero(&self, config: &Config) {
+        for reason in REFUSALS {
+            self.webhook.refused.with_label_values(&[reason]);
+        }
+        for (channel, reason) in CHANNELS.into_iter().flat_map(|channel| GIVEN_UP.map(|reason| (channel, reason))) {
+            self.delivery.given_up.with_label_values(&[channel, reason]);
+        }
+        for outcome in PICTURES {
+            self.delivery.pictures.with_label_values(&[outcome]);
+        }
+        for outcome in HEARTBEATS {
+            self.incident.heartbeats.with_label_values(&[outcome]);
+        }
+        for severity in Severity::ALL {
+            self.incident.acknowledge.with_label_values(&[severity.name()]);
+            self.incident.resolve.with_label_values(&[severity.name()]);
+        }
+        for (provider, kind) in config.providers.iter().flat_map(|provider| CALLBACKS.map(|kind| (&provider.name, kind))) {
+            self.webhook.callbacks.with_label_values(&[provider.as_str(), kind]);
+        }
+        for bot in config.bots.iter().filter(|bot| bot.listens) {
+            self.people.update_failures.with_label_values(&[bot.name.as_str()]);
+            for kind in UPDATES {
+                self.people.updates.with_label_values(&[bot.name.as_str(), kind]);
+            }
+        }
     }
 }

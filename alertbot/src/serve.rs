@@ -69,6 +69,7 @@ pub async fn run(config: Config, level: LogLevel, shutdown: Shutdown) -> anyhow:
 pub async fn run_on(listeners: Listeners, config: Config, level: LogLevel, shutdown: Shutdown) -> anyhow::Result<()> {
     let metrics = Metrics::new("alertbot", env!("CARGO_PKG_VERSION"), option_env!("ALERTBOT_COMMIT"));
     let own = AlertbotMetrics::register(&metrics)?;
+    own.start_at_zero(&config);
     let health = Health::new();
     let ready = health.latch("store", "opening the database");
     let admin = Admin { metrics, health: health.clone(), log_level: level };
@@ -92,7 +93,7 @@ pub async fn run_on(listeners: Listeners, config: Config, level: LogLevel, shutd
             .collect(),
     };
     let (changes, changed) = mpsc::unbounded_channel();
-    let (desk, writer) = Desk::start(store, Arc::clone(&book), clock, changes, own.store.clone());
+    let (desk, writer) = Desk::start(store, Arc::clone(&book), clock, changes, &own);
     let mut planner = sender::planner(&book, &restored);
     for item in desk.perform(Resume).await? {
         planner.put(item, clock.moment());

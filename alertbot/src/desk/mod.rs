@@ -23,13 +23,14 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::{
     clock::Clock,
-    metrics::StoreMetrics,
+    metrics::{AlertbotMetrics, IncidentMetrics, StoreMetrics},
     schedule::Item,
     store::{Store, housekeeping},
 };
 
 pub use book::Book;
 pub use tell::silence_to_end;
+use work::Reached;
 pub use work::Work;
 
 /// A piece of work inside the writer's transaction. It may be done a second time when the transaction of the first time
@@ -79,12 +80,13 @@ impl Desk {
         book: Arc<Book>,
         clock: Clock,
         changes: mpsc::UnboundedSender<Change>,
-        metrics: StoreMetrics,
+        metrics: &AlertbotMetrics,
     ) -> (Self, tokio::task::JoinHandle<()>) {
         let (jobs, queue) = mpsc::channel(QUEUE);
         let readers = store.readers.clone();
         let work = Work::new(store, Arc::clone(&book), clock);
-        (Self { jobs, readers, book }, tokio::spawn(write(work, queue, changes, metrics)))
+        let public = Public { changes, incidents: metrics.incident.clone() };
+        (Self { jobs, readers, book }, tokio::spawn(write(work, queue, public, metrics.store.clone())))
     }
 
     /// Returns when the job's changes are on the disk.
@@ -143,24 +145,19 @@ impl<J: Job> Pending for Waiting<J> {
     }
 }
 
-async fn write(
-    mut work: Work,
-    mut queue: mpsc::Receiver<Box<dyn Pending>>,
-    changes: mpsc::UnboundedSender<Change>,
-    metrics: StoreMetrics,
-) {
+async fn write(mut work: Work, mut queue: mpsc::Receiver<Box<dyn Pending>>, public: Public, metrics: StoreMetrics) {
     metrics.writable.set(1);
     let mut batch: Vec<Box<dyn Pending>> = Vec::with_capacity(TOGETHER);
     while queue.recv_many(&mut batch, TOGETHER).await > 0 {
         match transaction(&mut work, &mut batch, &metrics).await {
-            Ok(()) => publish(&mut work, &changes, &mut batch),
+            Ok(()) => public.take(&mut work, &mut batch),
             Err(error) if batch.len() == 1 => refuse(&error, &mut batch),
             // One of them spoils it for all: each by itself then.
             Err(_) => {
                 for job in std::mem::take(&mut batch) {
                     let mut alone = vec![job];
                     match transaction(&mut work, &mut alone, &metrics).await {
-                        Ok(()) => publish(&mut work, &changes, &mut alone),
+                        Ok(()) => public.take(&mut work, &mut alone),
                         Err(error) => refuse(&error, &mut alone),
                     }
                 }
@@ -193,12 +190,27 @@ async fn transaction(work: &mut Work, batch: &mut [Box<dyn Pending>], metrics: &
     done
 }
 
-fn publish(work: &mut Work, changes: &mpsc::UnboundedSender<Change>, batch: &mut Vec<Box<dyn Pending>>) {
-    for change in work.take_changes() {
-        // The sender ends last; a change that it does not hear of is in the database.
-        let _ = changes.send(change);
+/// Whoever hears of what is on the disk.
+struct Public {
+    changes: mpsc::UnboundedSender<Change>,
+    incidents: IncidentMetrics,
+}
+
+impl Public {
+    fn take(&self, work: &mut Work, batch: &mut Vec<Box<dyn Pending>>) {
+        for milestone in work.take_milestones() {
+            let histogram = match milestone.reached {
+                Reached::Acknowledged => &self.incidents.acknowledge,
+                Reached::Resolved => &self.incidents.resolve,
+            };
+            histogram.with_label_values(&[milestone.severity.name()]).observe(milestone.after.as_secs_f64());
+        }
+        for change in work.take_changes() {
+            // The sender ends last; a change that it does not hear of is in the database.
+            let _ = self.changes.send(change);
+        }
+        batch.drain(..).for_each(|job| job.settle(Ok(())));
     }
-    batch.drain(..).for_each(|job| job.settle(Ok(())));
 }
 
 fn refuse(error: &anyhow::Error, batch: &mut Vec<Box<dyn Pending>>) {

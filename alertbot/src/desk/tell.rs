@@ -3,7 +3,7 @@
 //! Of one incident at most one message of each kind waits for one chat, and it takes in what happens meanwhile: words are made
 //! at the moment of sending. So a storm makes queues longer by incidents, never by changes.
 
-use super::{Change, Work, book::Hush};
+use super::{Change, Work, book::Hush, work::Reached};
 use crate::{
     incident::{Effect, Happening, Incident, IncidentId, Severity},
     notify::Address,
@@ -37,6 +37,14 @@ impl Work {
     /// Every chat that follows the incident hears of it: those of its routes, and those that a step of the escalation told.
     pub async fn tell(&mut self, incident: &Incident, happening: &Happening) -> anyhow::Result<()> {
         self.note(actor(incident, happening), action(happening), Some(incident.id), detail(happening)).await?;
+        match happening {
+            // Whoever takes it from another says nothing about how long it waited.
+            Happening::Acknowledged { by } if incident.taken_by.as_ref() == Some(by) => {
+                self.reached(Reached::Acknowledged, incident);
+            }
+            Happening::Resolved => self.reached(Reached::Resolved, incident),
+            _ => {}
+        }
         let mut addresses = self.book.chats(incident);
         for told in threads::addresses(&mut self.connection, incident.id).await? {
             if !addresses.contains(&told) {

@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use sqlx::SqliteConnection;
 
 use super::{Book, Change};
 use crate::{
     clock::{Clock, moment},
-    incident::IncidentId,
+    incident::{Incident, IncidentId, Severity},
     schedule::{Item, Kind},
     store::{
         Store,
@@ -17,6 +17,22 @@ use crate::{
     },
 };
 
+/// How far people have come with an incident.
+#[derive(Debug, Clone, Copy)]
+pub enum Reached {
+    Acknowledged,
+    Resolved,
+}
+
+/// What the durations of incidents are measured by.
+#[derive(Debug, Clone, Copy)]
+pub struct Milestone {
+    pub reached: Reached,
+    pub severity: Severity,
+    /// Since the incident's first alert.
+    pub after: SignedDuration,
+}
+
 pub struct Work {
     pub connection: SqliteConnection,
     pub book: Arc<Book>,
@@ -24,24 +40,36 @@ pub struct Work {
     pub now: Timestamp,
     clock: Clock,
     changes: Vec<Change>,
+    milestones: Vec<Milestone>,
 }
 
 impl Work {
     pub(super) fn new(store: Store, book: Arc<Book>, clock: Clock) -> Self {
-        Self { connection: store.writer, book, now: clock.now(), clock, changes: Vec::new() }
+        Self { connection: store.writer, book, now: clock.now(), clock, changes: Vec::new(), milestones: Vec::new() }
     }
 
     pub(super) fn begin(&mut self) {
         self.now = self.clock.now();
-        self.changes.clear();
+        self.forget();
     }
 
     pub(super) fn forget(&mut self) {
         self.changes.clear();
+        self.milestones.clear();
     }
 
     pub(super) fn take_changes(&mut self) -> Vec<Change> {
         std::mem::take(&mut self.changes)
+    }
+
+    pub(super) fn take_milestones(&mut self) -> Vec<Milestone> {
+        std::mem::take(&mut self.milestones)
+    }
+
+    pub(super) fn reached(&mut self, reached: Reached, incident: &Incident) {
+        // Alertmanager's clock may be ahead of ours.
+        let after = self.now.duration_since(incident.started_at).max(SignedDuration::ZERO);
+        self.milestones.push(Milestone { reached, severity: incident.severity, after });
     }
 
     pub fn change(&mut self, change: Change) {

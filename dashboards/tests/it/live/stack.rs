@@ -1,10 +1,12 @@
 //! The whole exchange on this machine, as `make run` starts it, on ports and in a folder of its own.
 
-use std::{env, fs, time::Duration};
+use std::{env, fs, path::PathBuf, time::Duration};
 
 use anyhow::{Context, Result, ensure};
 use local_parts::{Folder, Launch, Process, StopSignal};
 use serde_json::Value;
+
+use super::alert::Newcomer;
 
 /// Everything up, and a trade on every market.
 const READY_DEADLINE: Duration = Duration::from_secs(120);
@@ -14,25 +16,30 @@ pub struct Stack {
     // Dropped in this order: the processes first, then their folder.
     process: Process,
     endpoints: Value,
-    _folder: Folder,
+    program: PathBuf,
+    folder: Folder,
 }
 
 impl Stack {
     pub async fn start() -> Result<Self> {
         let folder = Folder::throwaway("dashboards")?;
-        let run = folder.path().join("run");
+        let run = run_in(&folder);
         let test = env::current_exe().context("looking for this test")?;
         let built = test.parent().and_then(|folder| folder.parent()).context("a test lies two folders deep")?;
         let program = built.join("local-parts");
         ensure!(program.is_file(), "{} is not built: run `make build`", program.display());
         let arguments = ["run".into(), "--port-base".into(), "0".into(), "--folder".into(), run.clone().into_os_string()];
-        let launch = Launch::new("exchange-on-one-machine", program, arguments, Vec::new(), StopSignal::Terminate);
+        let launch = Launch::new("exchange-on-one-machine", program.clone(), arguments, Vec::new(), StopSignal::Terminate);
         let mut process = Process::start(&launch, folder.path())?;
         // Written last, when every part is ready.
         let file = run.join("endpoints.json");
         process.ready(READY_DEADLINE, async || file.is_file()).await?;
         let endpoints = serde_json::from_slice(&fs::read(&file)?).context("reading endpoints.json")?;
-        Ok(Self { process, endpoints, _folder: folder })
+        Ok(Self { process, endpoints, program, folder })
+    }
+
+    pub fn newcomer(&self) -> Newcomer {
+        Newcomer { local_parts: self.program.clone(), run: run_in(&self.folder), endpoints: self.endpoints.clone() }
     }
 
     pub fn prometheus(&self) -> &str {
@@ -52,4 +59,9 @@ impl Stack {
     pub async fn stop(&mut self) {
         self.process.stop(StopSignal::Terminate).await.expect("everything ends in time");
     }
+}
+
+/// Where the run is, in a folder of this test's.
+fn run_in(folder: &Folder) -> PathBuf {
+    folder.path().join("run")
 }

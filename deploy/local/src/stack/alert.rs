@@ -12,8 +12,15 @@ use super::{
 };
 
 const ALERT: &str = "Demonstration";
+/// How the bot marks an alert that fires and one that is over.
+const SIGNS: [&str; 2] = ["🔴", "🟢"];
 /// Prometheus evaluates every few seconds, and Alertmanager waits a moment for others of the group.
 const ARRIVES_WITHIN: Duration = Duration::from_secs(60);
+/// Trades a second; live traffic has many more.
+const THRESHOLD: f64 = 0.05;
+/// For some seconds after it has read its rules anew, Prometheus knows no Alertmanager: what begins or ends then is told a
+/// minute later.
+const SETTLED: &str = "10s";
 const POLL: Duration = Duration::from_millis(200);
 
 /// Provokes the alert and returns when the chat shows it; with `end`, ends it, and returns when the chat says so.
@@ -28,46 +35,59 @@ pub async fn alert(layout: &Layout, end: bool) -> Result<()> {
     };
     let telegram = endpoints["telegram"].as_str().context("endpoints.json names no Telegram")?;
     let rules = layout.demonstration_rules();
-    let word = if end { "🟢" } else { "🔴" };
-    if end {
-        fs::remove_file(&rules).with_context(|| format!("removing {}: `make alert` writes it", rules.display()))?;
-    } else {
-        fs::write(&rules, rule()).with_context(|| format!("writing {}", rules.display()))?;
+    let [firing, over] = SIGNS;
+    let sign = if end { over } else { firing };
+    if end && !rules.exists() {
+        bail!("{} is not there: `make alert` writes it, and no alert fires without it", rules.display());
     }
-    Supervisor::of(layout).signal("prometheus", "HUP").await?;
-    println!("{ALERT}: {}; now it goes", if end { "the rule is gone" } else { "the rule is true" });
+    // A rule that is only taken away leaves its alert firing in Alertmanager until it expires, minutes later.
+    fs::write(&rules, rule(if end { f64::INFINITY } else { THRESHOLD }))
+        .with_context(|| format!("writing {}", rules.display()))?;
+    let prometheus = Supervisor::of(layout);
+    prometheus.signal("prometheus", "HUP").await?;
+    println!("{ALERT}: the rule is {}; now it goes", if end { "false" } else { "true" });
     println!("  Prometheus    {}/alerts", endpoints["prometheus"].as_str().unwrap_or_default());
     println!("  Alertmanager  {}", endpoints["alertmanager"].as_str().unwrap_or_default());
     println!("  the chat      {telegram}   <- open this");
     let world = format!("{telegram}/control/world");
     let deadline = std::time::Instant::now() + ARRIVES_WITHIN;
-    while !answers(&world, |body| shows(body, word)).await {
+    while !answers(&world, |body| shows(body, sign)).await {
         if std::time::Instant::now() >= deadline {
             bail!("the chat does not show it after {} s; see {}", ARRIVES_WITHIN.as_secs(), layout.log("alertbot").display());
         }
         tokio::time::sleep(POLL).await;
     }
+    if end {
+        fs::remove_file(&rules).with_context(|| format!("removing {}", rules.display()))?;
+        prometheus.signal("prometheus", "HUP").await?;
+    }
     println!("{}", if end { "the chat shows that it is over" } else { "the chat shows it; `make calm` ends it" });
     Ok(())
 }
 
-/// Whether the newest card of the alert begins with this sign.
+/// Whether what was last written or edited about the alert bears this sign; a picture bears none.
 fn shows(world: &str, sign: &str) -> bool {
     let Ok(world) = serde_json::from_str::<Value>(world) else { return false };
     let messages = world["chats"].as_array().into_iter().flatten().filter_map(|chat| chat["messages"].as_array()).flatten();
-    let texts: Vec<&str> = messages.filter_map(|message| message["text"].as_str()).collect();
-    texts.iter().rev().find(|text| text.contains(ALERT)).is_some_and(|text| text.contains(sign))
+    let text = |message: &Value| message["text"].as_str().unwrap_or_default().to_owned();
+    let signed =
+        messages.filter(|message| text(message).contains(ALERT) && SIGNS.iter().any(|sign| text(message).contains(sign)));
+    let newest = signed.max_by_key(|message| (message["edited"].as_i64().or(message["date"].as_i64()), message["id"].as_i64()));
+    newest.is_some_and(|message| text(message).contains(sign))
 }
 
 /// A threshold on a figure that is alive, so that its picture shows something.
-fn rule() -> String {
-    let expression = "sum(rate(exchange_market_trades_total[1m])) > 0.05";
+fn rule(threshold: f64) -> String {
+    let threshold = if threshold.is_finite() { threshold.to_string() } else { "+Inf".to_owned() };
+    let expression = format!("sum(rate(exchange_market_trades_total[1m])) > {threshold}");
     let rule = json!({"groups": [{"name": "demonstration", "rules": [{
         "alert": ALERT,
         "expr": expression,
+        "for": SETTLED,
+        "keep_firing_for": SETTLED,
         "labels": {"severity": "critical", "team": "trading"},
         "annotations": {
-            "summary": "The markets trade {{ $value | printf \"%.2f\" }} times a second, above 0.05",
+            "summary": format!("The markets trade {{{{ $value | printf \"%.2f\" }}}} times a second, above {THRESHOLD}"),
             "description": "Nothing is wrong: `make alert` wrote this rule to show the way of an alert. `make calm` removes it.",
             "runbook_url": "https://exchange.example/runbooks/Watchdog.md",
         },

@@ -18,8 +18,9 @@ use super::{
 /// Where the bot's alerts arrive, and where those go that must not go through it: chats of the emulator's demonstration.
 const OPERATIONS: &str = "Operations";
 const WITHOUT_THE_BOT: &str = "When the bot is down";
-/// Shorter than an operator would choose: a newcomer waits for the first message.
+/// Shorter than an operator would choose: a newcomer waits for the first message, and for the one that it is over.
 const GROUP_WAIT: &str = "1s";
+const GROUP_INTERVAL: &str = "5s";
 
 /// The parts of this path.
 pub struct Alerting {
@@ -45,6 +46,7 @@ impl Alerting {
             ("second-bot-token", second.token.clone()),
             ("-1001000000003", chat(WITHOUT_THE_BOT)?.id.to_string()),
             ("group_wait: 10s", format!("group_wait: {GROUP_WAIT}")),
+            ("group_interval: 1m", format!("group_interval: {GROUP_INTERVAL}")),
         ])?;
         let alertmanager = AlertmanagerPlan::prepare(
             &Folder::kept(layout.folder.join("alertmanager"))?,
