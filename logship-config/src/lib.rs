@@ -9,6 +9,9 @@
 //! Directions, down only: `main -> check, … -> client, desired -> config, exit`.
 //! Never: an environment variable outside `config`, a policy in Rust (policies are files), a clock or I/O in `desired`'s rules.
 
+pub mod actual;
+pub mod apply;
+pub mod canonical;
 pub mod check;
 pub mod client;
 pub mod config;
@@ -16,5 +19,6 @@ pub mod daemon;
 pub mod desired;
 pub mod exit;
 pub mod metrics;
+pub mod plan;
 pub mod relay;
 pub mod units;

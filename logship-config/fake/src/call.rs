@@ -16,6 +16,8 @@ pub struct Call {
     pub query: BTreeMap<String, String>,
     /// Inflated already.
     pub body: Vec<u8>,
+    /// The `Authorization` header.
+    pub authorization: Option<String>,
 }
 
 impl Call {
@@ -26,7 +28,7 @@ impl Call {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
             (text(name), text(value))
         });
-        Self { method: method.to_owned(), path: path.to_owned(), query: pairs.collect(), body }
+        Self { method: method.to_owned(), path: path.to_owned(), query: pairs.collect(), body, authorization: None }
     }
 
     /// The path's parts, decoded.

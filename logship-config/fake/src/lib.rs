@@ -34,7 +34,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use answer::Answer;
 pub use call::Call;
-pub use cluster::{Cluster, DataStream, Document, Index, Mode};
+pub use cluster::{Cluster, DataStream, Disk, Document, Failure, Index, Mode, Policy, Progress, SnapshotPolicy};
 pub use fault::{Fault, Faults, Kind as FaultKind};
 
 struct Shared {

@@ -20,6 +20,20 @@ pub fn listed(list: &str, name: &str) -> bool {
     list.split(',').any(|pattern| pattern == "_all" || matches(pattern, name))
 }
 
+/// Whether some name matches both patterns.
+pub fn overlap(one: &str, other: &str) -> bool {
+    let (mut first, mut second) = (one.chars(), other.chars());
+    match (first.next(), second.next()) {
+        (None, None) => true,
+        (Some('*'), None) => overlap(first.as_str(), other),
+        (None, Some('*')) => overlap(one, second.as_str()),
+        (Some('*'), Some(_)) => overlap(first.as_str(), other) || overlap(one, second.as_str()),
+        (Some(_), Some('*')) => overlap(one, second.as_str()) || overlap(first.as_str(), other),
+        (Some(letter), Some(same)) => letter == same && overlap(first.as_str(), second.as_str()),
+        _ => false,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -38,6 +52,7 @@ mod tests {
         ] {
             assert_eq!(matches(pattern, name), is, "{pattern} {name}");
         }
+        assert!(overlap("logs-*-*", "logs-a.b-*") && overlap("*a", "b*") && !overlap("logs-*", "metrics-*"));
         assert!(listed("a,b*", "bc") && listed("_all", "x") && !listed("a,b", "c"));
     }
 }

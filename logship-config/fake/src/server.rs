@@ -7,7 +7,7 @@ use axum::{
     body::{Body, Bytes},
     http::{
         HeaderValue, Method, StatusCode,
-        header::{CONTENT_ENCODING, CONTENT_TYPE},
+        header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE},
     },
     response::Response,
 };
@@ -64,6 +64,8 @@ async fn answer(shared: &Shared, request: Request<Body>) -> Option<Response> {
                 Ok(body) => {
                     let target = parts.uri.path_and_query().map_or("/", |target| target.as_str());
                     let mut call = Call::new(parts.method.as_str(), target, body);
+                    let authorization = parts.headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
+                    call.authorization = authorization.map(str::to_owned);
                     let now = shared.now();
                     let (answer, delivery) = shared.change(|cluster| cluster.answer_with_delivery(&call, now));
                     let mut calls = shared.calls.lock().unwrap_or_else(PoisonError::into_inner);

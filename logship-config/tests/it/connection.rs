@@ -1,23 +1,13 @@
 //! The connection: what comes back, and what is said when nothing does.
 
-use std::time::Duration;
-
 use elasticsearch_fake::{Cluster, Fake};
 use logship::{
     client::{CallError, Client, Method},
-    config::{ClusterSettings, CredentialFiles},
     exit::Exit,
 };
 use serde_json::json;
 
-fn settings(url: &str) -> ClusterSettings {
-    ClusterSettings {
-        url: url.parse().unwrap(),
-        credentials: CredentialFiles::None,
-        ca_file: None,
-        timeout: Duration::from_secs(10),
-    }
-}
+use crate::place::settings;
 
 #[tokio::test]
 async fn data_streams_come_from_a_template_and_errors_keep_their_words() {

@@ -1,13 +1,31 @@
 //! Index templates: which settings, mappings and data streams a new name gets.
 
+use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::Cluster;
+use super::{Cluster, compose};
 use crate::{
     answer::{Answer, Refused},
     call::Call,
     pattern,
 };
+
+const KEYS: [&str; 10] = [
+    "index_patterns",
+    "composed_of",
+    "template",
+    "version",
+    "priority",
+    "_meta",
+    "allow_auto_create",
+    "data_stream",
+    "deprecated",
+    "ignore_missing_component_templates",
+];
+
+fn patterns(template: &Value) -> impl Iterator<Item = &str> {
+    template["index_patterns"].as_array().into_iter().flatten().filter_map(Value::as_str)
+}
 
 impl Cluster {
     pub(super) fn get_index_templates(&self, names: &str) -> Refused<Answer> {
@@ -19,21 +37,84 @@ impl Cluster {
         Ok(Answer::ok(json!({"index_templates": found})))
     }
 
-    pub(super) fn put_index_template(&mut self, name: &str, call: &Call) -> Refused<Answer> {
-        let body = call.required_json()?;
+    pub(super) fn has_index_template(&self, names: &str) -> Answer {
+        let found = self.index_templates.keys().any(|name| pattern::listed(names, name));
+        Answer { status: if found { 200 } else { 404 }, body: Value::Null }
+    }
+
+    pub(super) fn put_index_template(&mut self, name: &str, call: &Call, now: Timestamp) -> Refused<Answer> {
+        let body = self.read_index_template(name, call.required_json()?)?;
         if call.flag("create")? == Some(true) && self.index_templates.contains_key(name) {
             return Err(Answer::illegal_argument(format!("index template [{name}] already exists")));
         }
-        let patterns = body["index_patterns"].as_array().filter(|patterns| !patterns.is_empty());
-        if patterns.is_none() {
-            return Err(Answer::error(
-                400,
-                "x_content_parse_exception",
-                "[index_template] Required one of fields [index_patterns], but none were specified.",
-            ));
+        let priority = body["priority"].as_u64().unwrap_or(0);
+        for (other, held) in self.index_templates.iter().filter(|(other, _)| *other != name) {
+            let same = held["priority"].as_u64().unwrap_or(0) == priority;
+            if same && patterns(&body).any(|one| patterns(held).any(|two| pattern::overlap(one, two))) {
+                let list = |template: &Value| patterns(template).collect::<Vec<_>>().join(", ");
+                return Err(Answer::illegal_argument(format!(
+                    "index template [{name}] has index patterns [{}] matching patterns from existing templates [{other}] with patterns \
+                     ({other} => [{}]) that have the same priority [{priority}], multiple index templates may not match during index \
+                     creation, please use a different priority",
+                    list(&body),
+                    list(held)
+                )));
+            }
         }
+        let created = self.index_templates.get(name).and_then(|held| held["created_date_millis"].as_i64());
+        let body = compose::dated(body, created.unwrap_or(now.as_millisecond()), now.as_millisecond());
         self.index_templates.insert(name.to_owned(), body);
         Ok(Answer::acknowledged())
+    }
+
+    /// The body as it is kept and answered.
+    fn read_index_template(&self, name: &str, mut body: Value) -> Refused<Value> {
+        let strict = |reason: String| Answer::error(400, "x_content_parse_exception", format!("[1:2] [index_template] {reason}"));
+        let sections = body.as_object().ok_or_else(|| strict("Expected START_OBJECT".into()))?;
+        if let Some(unknown) = compose::unknown(sections, &KEYS) {
+            return Err(strict(format!("unknown field [{unknown}]")));
+        }
+        if let Some(pattern) = body["index_patterns"].as_str() {
+            body["index_patterns"] = json!([pattern]);
+        }
+        if patterns(&body).next().is_none() {
+            return Err(strict("Required one of fields [index_patterns], but none were specified. ".into()));
+        }
+        let optional: Vec<&str> =
+            body["ignore_missing_component_templates"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+        let composed = body["composed_of"].as_array().into_iter().flatten().filter_map(Value::as_str);
+        let missing: Vec<&str> =
+            composed.filter(|used| !self.component_templates.contains_key(*used) && !optional.contains(used)).collect();
+        if !missing.is_empty() {
+            let reason =
+                format!("index template [{name}] specifies component templates [{}] that do not exist", missing.join(", "));
+            return Err(Answer::error(
+                400,
+                "invalid_index_template_exception",
+                format!("index_template [{name}] invalid, cause [{reason}]"),
+            ));
+        }
+        if body["data_stream"].is_object() {
+            let mut stream = json!({"hidden": false, "allow_custom_routing": false});
+            compose::merge(&mut stream, &body["data_stream"]);
+            body["data_stream"] = stream;
+        }
+        if body["template"].is_object() {
+            super::rules::template(&body["template"])?;
+            body["template"] = compose::spelled(body["template"].take());
+        }
+        if let Some(policy) = self.compose(&body)["settings"]["index"]["lifecycle"]["name"].as_str()
+            && policy.is_empty()
+        {
+            return Err(Answer::illegal_argument("index.lifecycle.name is empty"));
+        }
+        if body["composed_of"].is_null() {
+            body["composed_of"] = json!([]);
+        }
+        if let Some(body) = body.as_object_mut() {
+            body.retain(|_, value| !value.is_null());
+        }
+        Ok(body)
     }
 
     pub(super) fn delete_index_templates(&mut self, names: &str) -> Refused<Answer> {
@@ -51,13 +132,29 @@ impl Cluster {
         Ok(Answer::acknowledged())
     }
 
+    /// What a new index of this name, or of the template in the body, would get.
+    pub(super) fn simulate_template(&self, body: Value) -> Refused<Answer> {
+        let body = self.read_index_template("simulated", body)?;
+        let overlapping = self
+            .index_templates
+            .iter()
+            .filter(|(_, held)| patterns(&body).any(|one| patterns(held).any(|two| pattern::overlap(one, two))));
+        let overlapping: Vec<_> =
+            overlapping.map(|(name, held)| json!({"name": name, "index_patterns": held["index_patterns"]})).collect();
+        Ok(Answer::ok(json!({"template": self.compose(&body), "overlapping": overlapping})))
+    }
+
+    pub(super) fn simulate_index(&self, name: &str) -> Answer {
+        match self.template_for(name) {
+            Some((_, body)) => Answer::ok(json!({"template": self.compose(body), "overlapping": []})),
+            None => Answer::ok(json!({"overlapping": []})),
+        }
+    }
+
     /// The template of highest priority that a new index or data stream called `name` gets.
     pub(super) fn template_for(&self, name: &str) -> Option<(&String, &Value)> {
-        let applies = |template: &Value| {
-            let patterns = template["index_patterns"].as_array().into_iter().flatten();
-            patterns.filter_map(Value::as_str).any(|pattern| pattern::matches(pattern, name))
-        };
-        let applying = self.index_templates.iter().filter(|(_, template)| applies(template));
+        let applying =
+            self.index_templates.iter().filter(|(_, template)| patterns(template).any(|pattern| pattern::matches(pattern, name)));
         applying.max_by_key(|(_, template)| template["priority"].as_u64().unwrap_or(0))
     }
 }

@@ -1,12 +1,21 @@
 //! The cluster's state and the table of calls. Pure: the time comes in with each call.
 
 mod bulk;
+mod component_templates;
+mod compose;
 mod data_streams;
 mod index_templates;
+mod indices;
+mod info;
+mod lifecycle;
 mod mapping;
+mod pipelines;
+mod policies;
+mod rules;
 mod settings;
+mod snapshots;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
@@ -17,6 +26,10 @@ use crate::{
     fault::{Delivery, Faults, Loss},
     filter::filter,
 };
+
+pub use lifecycle::{Failure, Progress};
+pub use policies::Policy;
+pub use snapshots::SnapshotPolicy;
 
 /// What kind of Elasticsearch is played.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -42,14 +55,35 @@ pub struct Cluster {
     pub index_templates: BTreeMap<String, Value>,
     pub data_streams: BTreeMap<String, DataStream>,
     pub indices: BTreeMap<String, Index>,
+    pub component_templates: BTreeMap<String, Value>,
+    pub pipelines: BTreeMap<String, Value>,
+    pub policies: BTreeMap<String, Policy>,
+    pub repositories: BTreeMap<String, Value>,
+    /// By repository and name.
+    pub snapshots: BTreeMap<(String, String), Value>,
+    pub snapshot_policies: BTreeMap<String, SnapshotPolicy>,
+    /// Cluster settings, flat.
+    pub settings: BTreeMap<String, String>,
+    /// What file-based settings hold: handler (`ilm`) and name.
+    pub reserved: BTreeSet<(String, String)>,
+    /// Whether index lifecycle management runs.
+    pub lifecycle_running: bool,
+    /// Failures on purpose of lifecycle steps, by index.
+    pub failures: BTreeMap<String, Failure>,
+    /// Indices whose shards find no node of their tier.
+    pub allocation_stuck: BTreeSet<String>,
+    /// Data disks, one a node.
+    pub disks: Vec<Disk>,
+    /// What an `Authorization` header must be; `None`: no security.
+    pub authorization: Option<String>,
     /// What befalls `_bulk` on purpose.
     pub faults: Faults,
     /// Numbers for uuids: the same calls give the same cluster.
-    serial: u64,
+    pub serial: u64,
 }
 
 /// A data stream; its last index takes the writes.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct DataStream {
     pub generation: u64,
     /// Backing indices, oldest first.
@@ -61,8 +95,13 @@ pub struct DataStream {
     /// Whether documents that cannot be indexed go to the failure store.
     pub failure_store: bool,
     pub hidden: bool,
+    /// Failure store as it is answered, when it has one.
+    pub options: Option<Value>,
     /// Data stream lifecycle, when it has one.
     pub lifecycle: Option<Value>,
+    /// Settings and mappings of the stream itself, over its template's.
+    pub settings: Value,
+    pub mappings: Value,
     pub meta: Option<Value>,
 }
 
@@ -79,6 +118,54 @@ pub struct Index {
     pub documents: BTreeMap<String, Document>,
     /// Whose backing or failure index it is.
     pub data_stream: Option<String>,
+    /// When it ceased to be the write index.
+    pub rolled_over: Option<Timestamp>,
+    pub closed: bool,
+    /// Where it is in its lifecycle policy.
+    pub progress: Option<Progress>,
+    /// Bytes and documents beside the ones that are here: tests bring about what would take a disk.
+    pub more_bytes: u64,
+    pub more_documents: u64,
+}
+
+/// The disk of a data node, in bytes. `used` is what is not Elasticsearch's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Disk {
+    pub total: u64,
+    pub used: u64,
+}
+
+impl Default for DataStream {
+    fn default() -> Self {
+        Self {
+            generation: 0,
+            indices: Vec::new(),
+            failure_indices: Vec::new(),
+            template: String::new(),
+            failure_store: false,
+            hidden: false,
+            options: None,
+            lifecycle: None,
+            settings: json!({}),
+            mappings: json!({}),
+            meta: None,
+        }
+    }
+}
+
+impl Index {
+    /// The lifecycle policy that manages it.
+    pub fn policy(&self) -> Option<&str> {
+        self.settings.get("index.lifecycle.name").map(String::as_str)
+    }
+
+    pub fn document_count(&self) -> u64 {
+        self.documents.len() as u64 + self.more_documents
+    }
+
+    pub fn size(&self) -> u64 {
+        self.documents.values().map(|document| document.source.to_string().len() as u64).sum::<u64>() + self.more_bytes
+    }
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -98,6 +185,19 @@ impl Default for Cluster {
             index_templates: BTreeMap::new(),
             data_streams: BTreeMap::new(),
             indices: BTreeMap::new(),
+            component_templates: BTreeMap::new(),
+            pipelines: BTreeMap::new(),
+            policies: BTreeMap::new(),
+            repositories: BTreeMap::new(),
+            snapshots: BTreeMap::new(),
+            snapshot_policies: BTreeMap::new(),
+            settings: BTreeMap::new(),
+            reserved: BTreeSet::new(),
+            lifecycle_running: true,
+            failures: BTreeMap::new(),
+            allocation_stuck: BTreeSet::new(),
+            disks: vec![Disk { total: 100 << 30, used: 20 << 30 }],
+            authorization: None,
             faults: Faults::default(),
             serial: 0,
         }
@@ -125,21 +225,153 @@ impl Cluster {
     }
 
     fn route(&mut self, call: &Call, now: Timestamp) -> Refused<Answer> {
+        if let Some(wanted) = &self.authorization
+            && call.authorization.as_ref() != Some(wanted)
+        {
+            let reason = format!("unable to authenticate user for REST request [{}]", call.path);
+            return Err(Answer::error(401, "security_exception", reason));
+        }
+        self.tick(now);
         let segments = call.segments();
         let segments: Vec<&str> = segments.iter().map(String::as_str).collect();
-        match (call.method.as_str(), segments.as_slice()) {
+        let method = call.method.as_str();
+        if self.mode == Mode::Serverless
+            && matches!(segments.as_slice(), ["_ilm" | "_slm" | "_license" | "_cluster" | "_nodes", ..])
+        {
+            return Err(Answer::error(
+                410,
+                "api_not_available_exception",
+                format!(
+                    "Request for uri [{}] with method [{method}] exists but is not available when running in serverless mode",
+                    call.path
+                ),
+            ));
+        }
+        let read_only = self.settings.iter().any(|(name, value)| name.starts_with("cluster.blocks.read_only") && value == "true");
+        let changes = matches!(method, "PUT" | "DELETE") && segments.first() != Some(&"_cluster");
+        if read_only && changes {
+            return Err(Answer::error(403, "cluster_block_exception", "blocked by: [FORBIDDEN/6/cluster read-only (api)];"));
+        }
+        match (method, segments.as_slice()) {
             ("GET" | "HEAD", []) => Ok(self.info()),
-            ("GET", ["_cluster", "health"]) => Ok(self.health()),
-            ("GET", ["_data_stream"]) => self.get_data_streams("*"),
-            ("GET", ["_data_stream", names]) => self.get_data_streams(names),
-            ("PUT", ["_data_stream", name]) => self.create_data_stream(name, now),
-            ("DELETE", ["_data_stream", names]) => self.delete_data_streams(names),
-            ("GET", ["_index_template"]) => self.get_index_templates("*"),
-            ("GET", ["_index_template", names]) => self.get_index_templates(names),
-            ("PUT" | "POST", ["_index_template", name]) => self.put_index_template(name, call),
-            ("DELETE", ["_index_template", names]) => self.delete_index_templates(names),
             ("POST" | "PUT", ["_bulk"]) => bulk::bulk(self, None, call, now),
             ("POST" | "PUT", [index, "_bulk"]) => bulk::bulk(self, Some(index), call, now),
+            (_, ["_data_stream", ..]) => self.route_streams(method, &segments[1..], call, now),
+            (_, ["_index_template" | "_component_template" | "_ingest", ..]) => {
+                self.route_templates(method, &segments, call, now)
+            }
+            (_, ["_ilm" | "_slm" | "_snapshot", ..] | [_, "_ilm", ..]) => self.route_lifecycle(method, &segments, call, now),
+            (_, ["_cluster" | "_cat" | "_nodes" | "_license" | "_xpack" | "_health_report" | "_lifecycle", ..]) => {
+                self.route_cluster(method, &segments, call, now)
+            }
+            _ => self.route_indices(method, &segments, call, now),
+        }
+    }
+
+    fn route_streams(&mut self, method: &str, segments: &[&str], call: &Call, now: Timestamp) -> Refused<Answer> {
+        match (method, segments) {
+            ("GET", []) => self.get_data_streams("*"),
+            ("GET", ["_stats"]) => self.stream_stats("*"),
+            ("POST", ["_modify"]) => self.modify_streams(call),
+            ("GET", [names]) => self.get_data_streams(names),
+            ("PUT", [name]) => self.create_data_stream(name, now),
+            ("DELETE", [names]) => self.delete_data_streams(names),
+            ("GET", [names, "_stats"]) => self.stream_stats(names),
+            ("GET", [names, "_lifecycle"]) => self.get_stream_lifecycle(names),
+            ("PUT", [names, "_lifecycle"]) => self.put_stream_lifecycle(names, call),
+            ("DELETE", [names, "_lifecycle"]) => self.delete_stream_lifecycle(names),
+            ("GET", [names, "_options"]) => self.get_stream_options(names),
+            ("PUT", [names, "_options"]) => self.set_stream_options(names, &call.required_json()?),
+            ("DELETE", [names, "_options"]) => self.set_stream_options(names, &Value::Null),
+            ("GET", [names, part @ ("_settings" | "_mappings")]) => self.get_stream_part(names, &part[1..]),
+            ("PUT", [names, part @ ("_settings" | "_mappings")]) => self.put_stream_part(names, &part[1..], call),
+            _ => Err(Answer::not_modelled(&format!("{method} {}", call.path))),
+        }
+    }
+
+    fn route_templates(&mut self, method: &str, segments: &[&str], call: &Call, now: Timestamp) -> Refused<Answer> {
+        match (method, segments) {
+            ("GET", ["_index_template"]) => self.get_index_templates("*"),
+            ("POST", ["_index_template", "_simulate"]) => self.simulate_template(call.required_json()?),
+            ("POST", ["_index_template", "_simulate_index", name]) => Ok(self.simulate_index(name)),
+            ("GET", ["_index_template", names]) => self.get_index_templates(names),
+            ("HEAD", ["_index_template", names]) => Ok(self.has_index_template(names)),
+            ("PUT" | "POST", ["_index_template", name]) => self.put_index_template(name, call, now),
+            ("DELETE", ["_index_template", names]) => self.delete_index_templates(names),
+            ("GET", ["_component_template"]) => self.get_component_templates("*"),
+            ("GET" | "HEAD", ["_component_template", names]) => self.get_component_templates(names),
+            ("PUT" | "POST", ["_component_template", name]) => self.put_component_template(name, call, now),
+            ("DELETE", ["_component_template", names]) => self.delete_component_templates(names),
+            ("GET", ["_ingest", "pipeline"]) => Ok(self.get_pipelines("*")),
+            ("GET", ["_ingest", "pipeline", names]) => Ok(self.get_pipelines(names)),
+            ("PUT", ["_ingest", "pipeline", name]) => self.put_pipeline(name, call, now),
+            ("DELETE", ["_ingest", "pipeline", names]) => self.delete_pipelines(names),
+            ("GET" | "POST", ["_ingest", "pipeline", name, "_simulate"]) => self.simulate_pipeline(name, call),
+            _ => Err(Answer::not_modelled(&format!("{method} {}", call.path))),
+        }
+    }
+
+    fn route_lifecycle(&mut self, method: &str, segments: &[&str], call: &Call, now: Timestamp) -> Refused<Answer> {
+        match (method, segments) {
+            ("GET", ["_ilm", "policy"]) => self.get_policies("*"),
+            ("GET", ["_ilm", "policy", names]) => self.get_policies(names),
+            ("PUT", ["_ilm", "policy", name]) => self.put_policy(name, call, now),
+            ("DELETE", ["_ilm", "policy", name]) => self.delete_policy(name),
+            ("GET", ["_ilm", "status"]) => Ok(self.lifecycle_status()),
+            ("POST", ["_ilm", run @ ("start" | "stop")]) => {
+                self.lifecycle_running = *run == "start";
+                Ok(Answer::acknowledged())
+            }
+            ("POST", ["_ilm", "move", index]) => self.move_step(index, call, now),
+            ("GET", [names, "_ilm", "explain"]) => self.explain(names, call, now),
+            ("POST", [names, "_ilm", "retry"]) => self.retry(names, now),
+            ("POST", [names, "_ilm", "remove"]) => self.remove_policy(names),
+            ("GET", ["_slm", "policy"]) => self.get_snapshot_policies("*"),
+            ("GET", ["_slm", "policy", names]) => self.get_snapshot_policies(names),
+            ("PUT", ["_slm", "policy", name]) => self.put_snapshot_policy(name, call, now),
+            ("DELETE", ["_slm", "policy", name]) => self.delete_snapshot_policy(name),
+            ("PUT" | "POST", ["_slm", "policy", name, "_execute"]) => self.execute_snapshot_policy(name, now),
+            ("GET", ["_snapshot"]) => self.get_repositories("*"),
+            ("GET", ["_snapshot", names]) => self.get_repositories(names),
+            ("PUT" | "POST", ["_snapshot", name]) => self.put_repository(name, call),
+            ("DELETE", ["_snapshot", name]) => self.delete_repository(name),
+            ("POST", ["_snapshot", name, "_verify"]) => self.verify_repository(name),
+            ("GET", ["_snapshot", repository, names]) => self.get_snapshots(repository, names),
+            ("PUT" | "POST", ["_snapshot", repository, name]) => self.put_snapshot(repository, name, call, now),
+            ("DELETE", ["_snapshot", repository, name]) => self.delete_snapshot(repository, name),
+            _ => Err(Answer::not_modelled(&format!("{method} {}", call.path))),
+        }
+    }
+
+    fn route_cluster(&mut self, method: &str, segments: &[&str], call: &Call, now: Timestamp) -> Refused<Answer> {
+        match (method, segments) {
+            ("GET", ["_cluster", "health"]) => Ok(self.health()),
+            ("GET", ["_cluster", "health", names]) => self.resolve(names).map(|_| self.health()),
+            ("GET", ["_cluster", "settings"]) => self.get_cluster_settings(call),
+            ("PUT", ["_cluster", "settings"]) => self.put_cluster_settings(call),
+            ("GET", ["_cluster", "state", "metadata"]) => Ok(self.state()),
+            ("GET", ["_license"]) => Ok(self.license(now)),
+            ("GET", ["_cat", "allocation"]) => Ok(self.cat_allocation()),
+            ("GET", ["_cat", "health"]) => Ok(self.cat_health(now)),
+            ("GET", ["_health_report"]) => Ok(self.health_report()),
+            _ => Err(Answer::not_modelled(&format!("{method} {}", call.path))),
+        }
+    }
+
+    fn route_indices(&mut self, method: &str, segments: &[&str], call: &Call, now: Timestamp) -> Refused<Answer> {
+        match (method, segments) {
+            ("POST", [target, "_rollover"]) => self.rollover(target, call, now),
+            ("GET", ["_stats", ..]) => self.stats("*"),
+            ("GET", [names, "_stats"]) | ("GET", [names, "_stats", _]) => self.stats(names),
+            ("GET", [names, "_settings"]) => self.get_index_settings(names, call),
+            ("PUT", [names, "_settings"]) => self.put_index_settings(names, call),
+            ("GET" | "POST", [names, "_count"]) => self.count(names),
+            ("POST" | "GET", ["_refresh"] | [_, "_refresh"]) => {
+                Ok(Answer::ok(json!({"_shards": {"total": 1, "successful": 1, "failed": 0}})))
+            }
+            ("PUT", [name]) if !name.starts_with('_') => self.create_index(name, call, now),
+            ("DELETE", [names]) if !names.starts_with('_') => self.delete_indices(names),
+            ("HEAD", [names]) => Ok(Answer { status: if self.resolve(names).is_ok() { 200 } else { 404 }, body: Value::Null }),
             (method, _) => Err(Answer::not_modelled(&format!("{method} {}", call.path))),
         }
     }

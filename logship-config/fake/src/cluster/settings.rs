@@ -1,8 +1,8 @@
-//! Settings as Elasticsearch keeps them: flat names, values as text.
+//! Settings as Elasticsearch keeps them: flat names, values as text; and as it answers them: nested.
 
 use std::collections::BTreeMap;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// Puts `value` under `prefix` into `flat`; a name that begins with `index.` already keeps one.
 pub fn flatten(prefix: &str, value: &Value, flat: &mut BTreeMap<String, String>) {
@@ -30,5 +30,31 @@ pub fn flatten(prefix: &str, value: &Value, flat: &mut BTreeMap<String, String>)
         other => {
             flat.insert(prefix.to_owned(), other.to_string());
         }
+    }
+}
+
+/// Flat settings as a tree of text; numbered names are a list again.
+pub fn nested(flat: &BTreeMap<String, String>) -> Value {
+    let mut tree = json!({});
+    for (name, value) in flat {
+        let mut place = &mut tree;
+        for step in name.split('.') {
+            if !place.is_object() {
+                *place = json!({});
+            }
+            place = &mut place[step];
+        }
+        *place = value.as_str().into();
+    }
+    lists(&mut tree);
+    tree
+}
+
+fn lists(tree: &mut Value) {
+    let Some(section) = tree.as_object_mut() else { return };
+    section.values_mut().for_each(lists);
+    let numbered = !section.is_empty() && (0..section.len()).all(|place| section.contains_key(&place.to_string()));
+    if numbered {
+        *tree = (0..section.len()).map(|place| section[&place.to_string()].clone()).collect::<Vec<_>>().into();
     }
 }

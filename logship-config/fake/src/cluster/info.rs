@@ -1,0 +1,108 @@
+//! The cluster about itself: settings, licence, disks, health.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use super::{Cluster, Mode, indices::cell, settings};
+use crate::{
+    answer::{Answer, Refused},
+    call::Call,
+};
+
+const DAY_MILLIS: i64 = 86_400_000;
+
+impl Cluster {
+    pub(super) fn get_cluster_settings(&self, call: &Call) -> Refused<Answer> {
+        let persistent = match call.flag("flat_settings")? {
+            Some(true) => json!(self.settings),
+            _ => settings::nested(&self.settings),
+        };
+        Ok(Answer::ok(json!({"persistent": persistent, "transient": {}})))
+    }
+
+    pub(super) fn put_cluster_settings(&mut self, call: &Call) -> Refused<Answer> {
+        let body = call.required_json()?;
+        for level in ["persistent", "transient"] {
+            let mut flat = BTreeMap::new();
+            settings::flatten("", &body[level], &mut flat);
+            // A null takes a setting away.
+            for name in removed("", &body[level]) {
+                self.settings.remove(&name);
+            }
+            self.settings.extend(flat.into_iter().map(|(name, value)| (name.trim_start_matches('.').to_owned(), value)));
+        }
+        Ok(Answer::ok(json!({"acknowledged": true, "persistent": {}, "transient": {}})))
+    }
+
+    /// The part of the state that says what file-based settings hold.
+    pub(super) fn state(&self) -> Answer {
+        let mut handlers = json!({});
+        for (handler, name) in &self.reserved {
+            if !handlers[handler].is_object() {
+                handlers[handler] = json!({"keys": []});
+            }
+            if let Some(keys) = handlers[handler]["keys"].as_array_mut() {
+                keys.push(name.as_str().into());
+            }
+        }
+        let mut metadata = json!({"cluster_uuid": "ZmFrZS1lbGFzdGljc2VhcmNo"});
+        if !self.reserved.is_empty() {
+            metadata["reserved_state"] = json!({"file_settings": {"version": 1, "handlers": handlers}});
+        }
+        Answer::ok(json!({"cluster_name": self.name, "cluster_uuid": "ZmFrZS1lbGFzdGljc2VhcmNo", "metadata": metadata}))
+    }
+
+    pub(super) fn license(&self, now: Timestamp) -> Answer {
+        let kind = if self.mode == Mode::Enterprise { "enterprise" } else { "basic" };
+        let mut license = json!({
+            "status": "active", "uid": "00000000-0000-4000-8000-000000000000", "type": kind,
+            "issue_date": "2026-01-01T00:00:00.000Z", "issue_date_in_millis": 1_767_225_600_000_i64, "max_nodes": 1000,
+            "max_resource_units": Value::Null, "issued_to": self.name, "issuer": "elasticsearch", "start_date_in_millis": -1,
+        });
+        if self.mode == Mode::Enterprise {
+            license["expiry_date_in_millis"] = (now.as_millisecond() + 365 * DAY_MILLIS).into();
+        }
+        Answer::ok(json!({"license": license}))
+    }
+
+    pub(super) fn lifecycle_status(&self) -> Answer {
+        Answer::ok(json!({"operation_mode": if self.lifecycle_running { "RUNNING" } else { "STOPPED" }}))
+    }
+
+    /// One row a node; what is stored is spread evenly.
+    pub(super) fn cat_allocation(&self) -> Answer {
+        let (stored, nodes) = (self.stored_bytes(), self.disks.len().max(1) as u64);
+        let rows = self.disks.iter().enumerate().map(|(place, disk)| {
+            let used = (disk.used + stored / nodes).min(disk.total);
+            json!({
+                "shards": cell(self.indices.len() as u64 / nodes), "shards.undesired": "0", "write_load.forecast": "0.0",
+                "disk.indices.forecast": cell(stored / nodes), "disk.indices": cell(stored / nodes), "disk.used": cell(used),
+                "disk.avail": cell(disk.total - used), "disk.total": cell(disk.total), "disk.percent": cell(used * 100 / disk.total.max(1)),
+                "host": "127.0.0.1", "ip": "127.0.0.1", "node": format!("{}-{place}", self.name), "node.role": "cdfhilmrstw",
+            })
+        });
+        Answer::ok(rows.collect::<Vec<_>>().into())
+    }
+
+    pub(super) fn cat_health(&self, now: Timestamp) -> Answer {
+        Answer::ok(json!([{
+            "epoch": cell(now.as_second()), "timestamp": now.strftime("%H:%M:%S").to_string(), "cluster": self.name,
+            "status": self.health, "node.total": "1", "node.data": "1", "shards": cell(self.indices.len()),
+        }]))
+    }
+
+    pub(super) fn health_report(&self) -> Answer {
+        Answer::ok(json!({"status": self.health, "cluster_name": self.name, "indicators": {}}))
+    }
+}
+
+/// Flat names that are set to null.
+fn removed(prefix: &str, value: &Value) -> Vec<String> {
+    let Some(section) = value.as_object() else {
+        return if value.is_null() && !prefix.is_empty() { vec![prefix.to_owned()] } else { Vec::new() };
+    };
+    let name = |key: &str| if prefix.is_empty() { key.to_owned() } else { format!("{prefix}.{key}") };
+    section.iter().flat_map(|(key, value)| removed(&name(key), value)).collect()
+}

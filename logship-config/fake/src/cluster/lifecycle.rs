@@ -1,0 +1,443 @@
+//! Index lifecycle management: where each index is, and what the time moves.
+//!
+//! An index is always in a phase, an action and a step; a phase's definition is cached on entering it and refreshed when the
+//! policy changes without changing the phase's actions. A failure on purpose ([`Cluster::failures`]) puts an index into ERROR.
+
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use super::{
+    Cluster, Index,
+    policies::{PHASES, ordered_actions},
+    rules::{duration, size},
+};
+use crate::{
+    answer::{Answer, Refused},
+    call::Call,
+};
+
+/// Where an index is in its policy.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Progress {
+    pub phase: String,
+    pub action: String,
+    pub step: String,
+    pub phase_time: Timestamp,
+    pub action_time: Timestamp,
+    pub step_time: Timestamp,
+    /// The step that failed while `step` is `ERROR`.
+    pub failed_step: Option<String>,
+    pub retries: u64,
+    pub info: Value,
+    /// The phase's definition as it was on entering.
+    pub definition: Value,
+    pub version: u64,
+    pub modified: Timestamp,
+}
+
+/// A failure on purpose of one step of one index.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Failure {
+    pub step: String,
+    pub kind: String,
+    pub reason: String,
+    pub retryable: bool,
+}
+
+/// The step in which an action waits or works; rollover has its own way.
+fn step_of(action: &str) -> &'static str {
+    match action {
+        "set_priority" => "set_priority",
+        "unfollow" => "wait-for-indexing-complete",
+        "rollover" => "check-rollover-ready",
+        "readonly" => "readonly",
+        "downsample" => "wait-for-downsample-completion",
+        "shrink" => "shrink",
+        "forcemerge" => "forcemerge",
+        "searchable_snapshot" => "wait-for-index-color",
+        "allocate" => "allocate",
+        "migrate" => "check-migration",
+        "wait_for_snapshot" => "wait-for-snapshot",
+        "delete" => "delete",
+        _ => "complete",
+    }
+}
+
+impl Cluster {
+    /// Moves every managed index as far as the time lets it.
+    pub(super) fn tick(&mut self, now: Timestamp) {
+        if !self.lifecycle_running {
+            return;
+        }
+        let managed: Vec<String> =
+            self.indices.iter().filter(|(_, index)| index.policy().is_some()).map(|(name, _)| name.clone()).collect();
+        for name in managed {
+            // An index passes through each step of each phase once at most.
+            for _ in 0..64 {
+                if !self.move_on(&name, now) {
+                    break;
+                }
+            }
+        }
+    }
+
+    /// One step; whether there may be another.
+    fn move_on(&mut self, name: &str, now: Timestamp) -> bool {
+        let Some(index) = self.indices.get(name) else { return false };
+        let Some(policy) = index.policy().and_then(|policy| self.policies.get(policy)).cloned() else { return false };
+        let Some(progress) = index.progress.clone() else {
+            let first = PHASES.into_iter().find(|phase| policy.body["phases"][*phase].is_object());
+            let Some(first) = first else { return false };
+            if self.lifecycle_age(name, now) < min_age(&policy.body, first) {
+                self.stand(name, "new", "complete", "complete", now);
+                return false;
+            }
+            self.enter(name, first, &policy, now);
+            return true;
+        };
+        if progress.step == "ERROR" {
+            return false;
+        }
+        if progress.step == "complete" {
+            let place = PHASES.iter().position(|phase| *phase == progress.phase).map_or(0, |place| place + 1);
+            let next = PHASES[place..].iter().find(|phase| policy.body["phases"][**phase].is_object());
+            let Some(next) = next else { return false };
+            if self.lifecycle_age(name, now) < min_age(&policy.body, next) {
+                return false;
+            }
+            self.enter(name, next, &policy, now);
+            return true;
+        }
+        if let Some(failure) = self.failures.get(name).filter(|failure| failure.step == progress.step).cloned() {
+            self.fail(name, &failure, now);
+            return false;
+        }
+        if !self.work(name, &progress, now) {
+            return false;
+        }
+        if self.indices.contains_key(name) {
+            self.next_action(name, &progress, now);
+        }
+        true
+    }
+
+    fn fail(&mut self, name: &str, failure: &Failure, now: Timestamp) {
+        if let Some(progress) = self.indices.get_mut(name).and_then(|index| index.progress.as_mut()) {
+            progress.failed_step = Some(failure.step.clone());
+            progress.step = "ERROR".into();
+            progress.step_time = now;
+            progress.info = json!({"type": failure.kind, "reason": failure.reason});
+        }
+    }
+
+    fn stand(&mut self, name: &str, phase: &str, action: &str, step: &str, now: Timestamp) {
+        let Some(index) = self.indices.get_mut(name) else { return };
+        let old = index.progress.take();
+        let kept = |time: fn(&Progress) -> Timestamp, same: bool| old.as_ref().filter(|_| same).map_or(now, time);
+        let same_phase = old.as_ref().is_some_and(|old| old.phase == phase);
+        let same_action = same_phase && old.as_ref().is_some_and(|old| old.action == action);
+        index.progress = Some(Progress {
+            phase: phase.to_owned(),
+            action: action.to_owned(),
+            step: step.to_owned(),
+            phase_time: kept(|old| old.phase_time, same_phase),
+            action_time: kept(|old| old.action_time, same_action),
+            step_time: now,
+            failed_step: None,
+            retries: 0,
+            info: Value::Null,
+            definition: old.as_ref().map_or(Value::Null, |old| old.definition.clone()),
+            version: old.as_ref().map_or(1, |old| old.version),
+            modified: old.as_ref().map_or(now, |old| old.modified),
+        });
+    }
+
+    fn enter(&mut self, name: &str, phase: &str, policy: &super::Policy, now: Timestamp) {
+        self.stand(name, phase, "complete", "complete", now);
+        if let Some(progress) = self.indices.get_mut(name).and_then(|index| index.progress.as_mut()) {
+            progress.definition = policy.body["phases"][phase].clone();
+            (progress.version, progress.modified) = (policy.version, policy.modified);
+            let at_start = Progress { action: String::new(), ..progress.clone() };
+            self.next_action(name, &at_start, now);
+        }
+    }
+
+    fn next_action(&mut self, name: &str, at: &Progress, now: Timestamp) {
+        let order = ordered_actions(&at.phase);
+        let from = order.iter().position(|action| *action == at.action).map_or(0, |place| place + 1);
+        match order[from..].iter().find(|action| at.definition["actions"].get(**action).is_some()) {
+            Some(action) => self.stand(name, &at.phase, action, step_of(action), now),
+            None => self.stand(name, &at.phase, "complete", "complete", now),
+        }
+    }
+
+    /// Does what the step does; false while it waits.
+    fn work(&mut self, name: &str, at: &Progress, now: Timestamp) -> bool {
+        let arguments = &at.definition["actions"][&at.action];
+        match at.action.as_str() {
+            "rollover" => return self.try_rollover(name, arguments, now),
+            "migrate" if self.allocation_stuck.contains(name) => {
+                self.inform(
+                    name,
+                    json!({
+                        "message": "Waiting for all shard copies to move to the tier", "shards_left_to_allocate": 1,
+                        "all_shards_active": true, "number_of_replicas": 1,
+                    }),
+                );
+                return false;
+            }
+            "wait_for_snapshot" => {
+                let policy = arguments["policy"].as_str().unwrap_or_default();
+                let taken = self.snapshot_policies.get(policy).and_then(|held| held.last_success);
+                if taken.is_none_or(|taken| taken < at.action_time) {
+                    self.inform(
+                        name,
+                        json!({"message": format!("waiting for policy '{policy}' to be executed since {}", at.action_time)}),
+                    );
+                    return false;
+                }
+            }
+            "set_priority" => {
+                let priority = arguments["priority"].as_i64().map(|priority| priority.to_string());
+                self.set(name, "index.priority", priority.as_deref());
+            }
+            "readonly" => self.set(name, "index.blocks.write", Some("true")),
+            "allocate" => {
+                if let Some(replicas) = arguments["number_of_replicas"].as_i64() {
+                    self.set(name, "index.number_of_replicas", Some(&replicas.to_string()));
+                }
+            }
+            "migrate" => {
+                let tiers = if at.phase == "cold" { "data_cold,data_warm,data_hot" } else { "data_warm,data_hot" };
+                self.set(name, "index.routing.allocation.include._tier_preference", Some(tiers));
+            }
+            "delete" => {
+                let stream = self.indices.get(name).and_then(|index| index.data_stream.clone());
+                if let Some(stream) = stream.and_then(|stream| self.data_streams.get_mut(&stream)) {
+                    if stream.indices.last().is_some_and(|write| write == name) {
+                        return false;
+                    }
+                    stream.indices.retain(|index| index != name);
+                }
+                self.indices.remove(name);
+            }
+            _ => {}
+        }
+        true
+    }
+
+    fn set(&mut self, name: &str, setting: &str, value: Option<&str>) {
+        let Some(index) = self.indices.get_mut(name) else { return };
+        match value {
+            Some(value) => drop(index.settings.insert(setting.to_owned(), value.to_owned())),
+            None => drop(index.settings.remove(setting)),
+        }
+    }
+
+    fn inform(&mut self, name: &str, info: Value) {
+        if let Some(progress) = self.indices.get_mut(name).and_then(|index| index.progress.as_mut()) {
+            progress.info = info;
+        }
+    }
+
+    fn try_rollover(&mut self, name: &str, conditions: &Value, now: Timestamp) -> bool {
+        let Some(index) = self.indices.get(name) else { return false };
+        let stream = index.data_stream.clone().filter(|stream| {
+            self.data_streams.get(stream).is_some_and(|stream| stream.indices.last().is_some_and(|write| write == name))
+        });
+        let Some(stream) = stream else {
+            // Rolled over by somebody else: the condition is met.
+            return index.data_stream.is_some();
+        };
+        if !met(index, conditions, now) {
+            return false;
+        }
+        self.roll(&stream, now);
+        true
+    }
+
+    /// Milliseconds since the rollover, or since the index was made.
+    pub(super) fn lifecycle_age(&self, name: &str, now: Timestamp) -> i64 {
+        let Some(index) = self.indices.get(name) else { return 0 };
+        let began = index.rolled_over.unwrap_or(index.created);
+        now.as_millisecond() - began.as_millisecond()
+    }
+
+    /// A changed policy reaches an index in a phase whose actions are the same.
+    pub(super) fn refresh_phases(&mut self, policy: &str) {
+        let Some(held) = self.policies.get(policy).cloned() else { return };
+        for index in self.indices.values_mut().filter(|index| index.policy() == Some(policy)) {
+            let Some(progress) = index.progress.as_mut() else { continue };
+            let fresh = &held.body["phases"][&progress.phase];
+            let names = |definition: &Value| -> Option<Vec<String>> {
+                Some(definition["actions"].as_object()?.keys().cloned().collect())
+            };
+            if fresh.is_object() && names(fresh) == names(&progress.definition) {
+                progress.definition = fresh.clone();
+                (progress.version, progress.modified) = (held.version, held.modified);
+            }
+        }
+    }
+
+    pub(super) fn explain(&self, names: &str, call: &Call, now: Timestamp) -> Refused<Answer> {
+        let only_errors = call.flag("only_errors")? == Some(true);
+        let only_managed = call.flag("only_managed")? == Some(true);
+        let mut indices = json!({});
+        for name in self.resolve(names)? {
+            let index = &self.indices[&name];
+            let Some(policy) = index.policy() else {
+                if !only_errors && !only_managed {
+                    indices[&name] = json!({"index": name, "managed": false});
+                }
+                continue;
+            };
+            let missing = !self.policies.contains_key(policy);
+            let failed = missing || index.progress.as_ref().is_some_and(|progress| progress.step == "ERROR");
+            if only_errors && !failed {
+                continue;
+            }
+            let began = index.rolled_over.unwrap_or(index.created).as_millisecond();
+            let mut told = json!({
+                "index": name, "managed": true, "policy": policy, "index_creation_date_millis": index.created.as_millisecond(),
+                "time_since_index_creation": human(now.as_millisecond() - index.created.as_millisecond()), "lifecycle_date_millis": began,
+                "age": human(now.as_millisecond() - began), "age_in_millis": now.as_millisecond() - began, "skip": false,
+            });
+            if missing {
+                told["step_info"] =
+                    json!({"type": "illegal_argument_exception", "reason": format!("policy [{policy}] does not exist")});
+            }
+            if let Some(progress) = &index.progress {
+                told["phase"] = progress.phase.as_str().into();
+                told["phase_time_millis"] = progress.phase_time.as_millisecond().into();
+                told["action"] = progress.action.as_str().into();
+                told["action_time_millis"] = progress.action_time.as_millisecond().into();
+                told["step"] = progress.step.as_str().into();
+                told["step_time_millis"] = progress.step_time.as_millisecond().into();
+                if let Some(failed) = &progress.failed_step {
+                    told["failed_step"] = failed.as_str().into();
+                    let retryable = self.failures.get(&name).is_none_or(|failure| failure.retryable);
+                    told["is_auto_retryable_error"] = retryable.into();
+                }
+                if progress.retries > 0 {
+                    told["failed_step_retry_count"] = progress.retries.into();
+                }
+                if !progress.info.is_null() {
+                    told["step_info"] = progress.info.clone();
+                }
+                if !progress.definition.is_null() {
+                    told["phase_execution"] = json!({
+                        "policy": policy, "phase_definition": progress.definition, "version": progress.version,
+                        "modified_date_in_millis": progress.modified.as_millisecond(),
+                    });
+                }
+            }
+            indices[&name] = told;
+        }
+        Ok(Answer::ok(json!({"indices": indices})))
+    }
+
+    pub(super) fn retry(&mut self, names: &str, now: Timestamp) -> Refused<Answer> {
+        for name in self.resolve(names)? {
+            let progress = self.indices[&name].progress.clone();
+            let Some((progress, step)) = progress.and_then(|progress| Some((progress.clone(), progress.failed_step?))) else {
+                let reason = format!(
+                    "cannot retry an action for an index [{name}] that has not encountered an error when running a Lifecycle Policy"
+                );
+                return Err(Answer::illegal_argument(reason));
+            };
+            let (phase, action, retries) = (progress.phase, progress.action, progress.retries);
+            self.stand(&name, &phase, &action, &step, now);
+            if let Some(progress) = self.indices.get_mut(&name).and_then(|index| index.progress.as_mut()) {
+                progress.retries = retries + 1;
+            }
+        }
+        self.tick(now);
+        Ok(Answer::acknowledged())
+    }
+
+    pub(super) fn move_step(&mut self, name: &str, call: &Call, now: Timestamp) -> Refused<Answer> {
+        let body = call.required_json()?;
+        let Some(index) = self.indices.get(name) else { return Err(Answer::index_not_found(name)) };
+        let Some(policy) = index.policy().map(str::to_owned) else {
+            return Err(Answer::illegal_argument(format!("index [{name}] is not managed by ILM")));
+        };
+        let at = index.progress.as_ref().map(|at| (at.phase.as_str(), at.action.as_str(), at.step.as_str()));
+        let key = |key: &Value| -> (String, String, String) {
+            let text = |part: &str| key[part].as_str().unwrap_or_default().to_owned();
+            (text("phase"), text("action"), text("name"))
+        };
+        let (phase, action, step) = key(&body["current_step"]);
+        if at != Some((&phase, &action, &step)) {
+            let told = at.map_or_else(
+                || "null".to_owned(),
+                |(phase, action, name)| format!("{{\"phase\":\"{phase}\",\"action\":\"{action}\",\"name\":\"{name}\"}}"),
+            );
+            return Err(Answer::illegal_argument(format!(
+                "index [{name}] is not on current step [{{\"phase\":\"{phase}\",\"action\":\"{action}\",\"name\":\"{step}\"}}], currently: [{told}]"
+            )));
+        }
+        let (phase, action, step) = key(&body["next_step"]);
+        let Some(held) = self.policies.get(&policy).cloned() else {
+            return Err(Answer::illegal_argument(format!("policy [{policy}] does not exist")));
+        };
+        let definition = &held.body["phases"][&phase];
+        if !definition.is_object() || !action.is_empty() && action != "complete" && definition["actions"].get(&action).is_none() {
+            return Err(Answer::illegal_argument(format!(
+                "step [{{\"phase\":\"{phase}\",\"action\":\"{action}\",\"name\":\"{step}\"}}] for index [{name}] with policy [{policy}] does not exist"
+            )));
+        }
+        self.enter(name, &phase, &held, now);
+        if !action.is_empty() {
+            let step = if step.is_empty() { step_of(&action).to_owned() } else { step };
+            self.stand(name, &phase, &action, &step, now);
+        }
+        self.tick(now);
+        Ok(Answer::acknowledged())
+    }
+
+    pub(super) fn remove_policy(&mut self, names: &str) -> Refused<Answer> {
+        for name in self.resolve(names)? {
+            if let Some(index) = self.indices.get_mut(&name) {
+                index.settings.retain(|setting, _| !setting.starts_with("index.lifecycle."));
+                index.progress = None;
+            }
+        }
+        Ok(Answer::ok(json!({"has_failures": false, "failed_indexes": []})))
+    }
+}
+
+fn min_age(policy: &Value, phase: &str) -> i64 {
+    policy["phases"][phase]["min_age"].as_str().and_then(duration).unwrap_or(0)
+}
+
+/// Whether a rollover's conditions hold: one max_* and every min_*. An empty index is never rolled over.
+fn met(index: &Index, conditions: &Value, now: Timestamp) -> bool {
+    let (documents, bytes) = (index.document_count(), index.size());
+    let age = now.as_millisecond() - index.created.as_millisecond();
+    let reaches = |key: &str| {
+        let limit = &conditions[key];
+        let count = || limit.as_u64().unwrap_or(u64::MAX);
+        match key.split_once('_').map(|(_, what)| what) {
+            Some("age") => limit.as_str().and_then(duration).is_some_and(|limit| age >= limit),
+            Some("size" | "primary_shard_size") => limit.as_str().and_then(size).is_some_and(|limit| bytes >= limit),
+            _ => documents >= count(),
+        }
+    };
+    let keys: Vec<&str> = conditions.as_object().into_iter().flat_map(|map| map.keys().map(String::as_str)).collect();
+    documents > 0
+        && keys.iter().any(|key| key.starts_with("max_") && reaches(key))
+        && keys.iter().filter(|key| key.starts_with("min_")).all(|key| reaches(key))
+}
+
+/// A span of time as Elasticsearch shows it: `1.5d`.
+pub fn human(millis: i64) -> String {
+    let (size, unit) = match millis.unsigned_abs() {
+        0..1000 => return format!("{millis}ms"),
+        1000..60_000 => (1000.0, "s"),
+        60_000..3_600_000 => (60_000.0, "m"),
+        3_600_000..86_400_000 => (3_600_000.0, "h"),
+        _ => (86_400_000.0, "d"),
+    };
+    let number = format!("{:.2}", millis as f64 / size);
+    format!("{}{unit}", number.trim_end_matches('0').trim_end_matches('.'))
+}

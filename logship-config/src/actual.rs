@@ -1,0 +1,307 @@
+//! What a cluster holds, read whole in a handful of requests: objects, streams, who manages them, what the cluster can do.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::{Value, json};
+
+use crate::{
+    client::{CallError, Client},
+    desired::{Key, Kind, OWNER, OWNER_KEY},
+    exit::{Exit, Failure},
+};
+
+/// The oldest and the newest major release that this program knows.
+const KNOWN_MAJORS: std::ops::RangeInclusive<u64> = 9..=9;
+
+/// What a cluster can do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Capability {
+    /// The free licence: everything but searchable snapshots.
+    Basic,
+    /// Enterprise, or a trial of it.
+    Enterprise,
+}
+
+impl Capability {
+    pub const ALL: [Self; 2] = [Self::Basic, Self::Enterprise];
+
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Basic => "basic",
+            Self::Enterprise => "enterprise",
+        }
+    }
+}
+
+/// An object as the cluster holds it.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Held {
+    pub body: Value,
+    /// This program made it and may remove it.
+    pub owned: bool,
+    /// Elasticsearch's own (`_meta.managed`).
+    pub managed: bool,
+    /// What uses it, as the cluster says or as the other objects show.
+    pub in_use_by: Vec<String>,
+}
+
+/// A data stream as the cluster holds it.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct HeldStream {
+    pub template: String,
+    pub policy: Option<String>,
+    pub lifecycle: Option<Value>,
+    pub failure_store: Option<Value>,
+    /// Backing indices, oldest first; the last takes the writes.
+    pub indices: Vec<String>,
+}
+
+/// The cluster as it is.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Actual {
+    /// `version.number`.
+    pub version: String,
+    pub capability: Capability,
+    /// `green`, `yellow` or `red`.
+    pub health: String,
+    /// Why the cluster takes no changes, when it does not.
+    pub blocked: Option<String>,
+    pub objects: BTreeMap<Key, Held>,
+    pub streams: BTreeMap<String, HeldStream>,
+    /// Set by the operator (file-based settings); the API refuses to change them.
+    pub reserved: BTreeSet<Key>,
+}
+
+impl Default for Actual {
+    fn default() -> Self {
+        Self {
+            version: "9.0.0".to_owned(),
+            capability: Capability::Basic,
+            health: "green".to_owned(),
+            blocked: None,
+            objects: BTreeMap::new(),
+            streams: BTreeMap::new(),
+            reserved: BTreeSet::new(),
+        }
+    }
+}
+
+/// Reads everything that plans rest on.
+///
+/// # Errors
+/// When a request fails, or the cluster is none that this program manages.
+pub async fn read(client: &Client) -> Result<Actual, Failure> {
+    let version = probe(client).await?;
+    let license = client.get("/_license").await?;
+    let health = client.get("/_cluster/health").await?;
+    let settings = client.send(crate::client::Method::Get, "/_cluster/settings", &[("flat_settings", "true")], None).await?;
+    let reserved = client
+        .send(crate::client::Method::Get, "/_cluster/state/metadata", &[("filter_path", "metadata.reserved_state")], None)
+        .await?;
+    let mut actual = Actual {
+        version,
+        capability: capability(&license),
+        health: health["status"].as_str().unwrap_or("unknown").to_owned(),
+        blocked: blocked(&settings),
+        reserved: reserved_objects(&reserved),
+        ..Actual::default()
+    };
+    let named = |kind, answer: Value| {
+        let bodies = answer.as_object().cloned().unwrap_or_default();
+        bodies.into_iter().map(move |(name, body)| ((kind, name), body)).collect::<Vec<_>>()
+    };
+    let mut bodies = named(Kind::Pipeline, client.get("/_ingest/pipeline").await?);
+    bodies.extend(named(Kind::Repository, client.get("/_snapshot").await?));
+    bodies.extend(named(Kind::SnapshotPolicy, client.get("/_slm/policy").await?));
+    bodies.extend(named(Kind::LifecyclePolicy, client.get("/_ilm/policy").await?));
+    let listed = |kind, answer: &Value, list: &str, inner: &str| {
+        let items = answer[list].as_array().cloned().unwrap_or_default();
+        let inner = inner.to_owned();
+        items.into_iter().map(move |item| ((kind, item["name"].as_str().unwrap_or_default().to_owned()), item[&inner].clone()))
+    };
+    let components = client.get("/_component_template").await?;
+    bodies.extend(listed(Kind::ComponentTemplate, &components, "component_templates", "component_template"));
+    let templates = client.get("/_index_template").await?;
+    bodies.extend(listed(Kind::IndexTemplate, &templates, "index_templates", "index_template"));
+    for ((kind, name), body) in bodies {
+        actual.objects.insert((kind, name), held(kind, body));
+    }
+    streams(client, &mut actual).await?;
+    usage(&mut actual);
+    Ok(actual)
+}
+
+/// The release of Elasticsearch.
+///
+/// # Errors
+/// When it is Serverless, another product, or a major release that this program does not know.
+pub async fn probe(client: &Client) -> Result<String, Failure> {
+    let info = client.get("/").await?;
+    let version = &info["version"];
+    let number = version["number"].as_str().unwrap_or_default();
+    let unsupported = |told: String| Err(Failure::new(Exit::Unsupported, told));
+    if version["build_flavor"] == "serverless" {
+        return unsupported(
+            "this is Elastic Cloud Serverless, which has no index lifecycle management; use a self-managed cluster, ECK or Elastic \
+             Cloud Hosted, or manage data stream lifecycles there by hand"
+                .to_owned(),
+        );
+    }
+    if version["distribution"] == "opensearch" {
+        return unsupported(
+            "this is OpenSearch, whose lifecycle API is another; point LOGSHIP_ELASTICSEARCH_URL at Elasticsearch".into(),
+        );
+    }
+    match number.split('.').next().and_then(|major| major.parse::<u64>().ok()) {
+        Some(major) if KNOWN_MAJORS.contains(&major) => Ok(number.to_owned()),
+        Some(major) if major < *KNOWN_MAJORS.start() => {
+            unsupported(format!("this is Elasticsearch {number}, an older major release; upgrade it to 9.x"))
+        }
+        Some(_) => unsupported(format!("this is Elasticsearch {number}, newer than this program knows; use a newer logship")),
+        None => unsupported("what answers is no Elasticsearch; correct LOGSHIP_ELASTICSEARCH_URL".to_owned()),
+    }
+}
+
+fn capability(license: &Value) -> Capability {
+    let license = &license["license"];
+    let active = license["status"] == "active";
+    if active && matches!(license["type"].as_str(), Some("enterprise" | "trial")) {
+        Capability::Enterprise
+    } else {
+        Capability::Basic
+    }
+}
+
+fn blocked(settings: &Value) -> Option<String> {
+    let is = |name: &str| ["persistent", "transient"].iter().any(|level| settings[*level][name] == "true");
+    let blocks = ["cluster.blocks.read_only", "cluster.blocks.read_only_allow_delete"];
+    let told = |name: &str| format!("the setting {name} is true; set it to null when its reason is gone (PUT _cluster/settings)");
+    blocks.into_iter().find(|name| is(name)).map(told)
+}
+
+/// Handlers of file-based settings, by their names in the cluster state.
+const RESERVED_HANDLERS: [(&str, Kind); 5] = [
+    ("ilm", Kind::LifecyclePolicy),
+    ("slm", Kind::SnapshotPolicy),
+    ("snapshot_repositories", Kind::Repository),
+    ("ingest_pipelines", Kind::Pipeline),
+    ("index_templates", Kind::IndexTemplate),
+];
+
+fn reserved_objects(state: &Value) -> BTreeSet<Key> {
+    let mut reserved = BTreeSet::new();
+    for namespace in state["metadata"]["reserved_state"].as_object().into_iter().flat_map(|map| map.values()) {
+        for (handler, kind) in RESERVED_HANDLERS {
+            for key in namespace["handlers"][handler]["keys"].as_array().into_iter().flatten().filter_map(Value::as_str) {
+                // Both kinds of templates share a handler, which puts the kind in front.
+                let (kind, name) = match key.split_once(':') {
+                    Some(("component_template", name)) => (Kind::ComponentTemplate, name),
+                    Some(("composable_index_template", name)) => (Kind::IndexTemplate, name),
+                    _ => (kind, key),
+                };
+                reserved.insert((kind, name.to_owned()));
+            }
+        }
+    }
+    reserved
+}
+
+/// A body as it would be sent, taken out of what stands round it.
+fn held(kind: Kind, answer: Value) -> Held {
+    let in_use = &answer["in_use_by"];
+    let mut in_use_by = Vec::new();
+    for (what, list) in [("index template", "composable_templates"), ("data stream", "data_streams"), ("index", "indices")] {
+        for name in in_use[list].as_array().into_iter().flatten().filter_map(Value::as_str) {
+            in_use_by.push(format!("{what} {name}"));
+        }
+    }
+    let body = match kind {
+        Kind::LifecyclePolicy | Kind::SnapshotPolicy => answer["policy"].clone(),
+        _ => answer,
+    };
+    let meta = if kind == Kind::SnapshotPolicy { &body["config"]["metadata"] } else { &body["_meta"] };
+    let (owned, managed) = (meta[OWNER_KEY] == OWNER, meta["managed"] == true);
+    Held { owned, managed, in_use_by, body }
+}
+
+async fn streams(client: &Client, actual: &mut Actual) -> Result<(), CallError> {
+    let query = [("expand_wildcards", "open,hidden")];
+    let get = crate::client::Method::Get;
+    let found = client.send(get, "/_data_stream", &query, None).await?;
+    let options = client.send(get, "/_data_stream/*/_options", &query, None).await?;
+    let text = |value: &Value| value.as_str().map(str::to_owned);
+    for stream in found["data_streams"].as_array().into_iter().flatten() {
+        let name = stream["name"].as_str().unwrap_or_default().to_owned();
+        let own = options["data_streams"].as_array().into_iter().flatten().find(|own| own["name"] == name.as_str());
+        let indices = stream["indices"].as_array().into_iter().flatten();
+        let held = HeldStream {
+            template: text(&stream["template"]).unwrap_or_default(),
+            policy: text(&stream["ilm_policy"]),
+            lifecycle: stream.get("lifecycle").filter(|lifecycle| lifecycle.is_object()).cloned(),
+            failure_store: own.map(|own| own["options"]["failure_store"].clone()).filter(Value::is_object),
+            indices: indices.filter_map(|index| text(&index["index_name"])).collect(),
+        };
+        actual.streams.insert(name, held);
+    }
+    Ok(())
+}
+
+/// Who refers to whom among the objects themselves: what Elasticsearch does not say.
+fn usage(actual: &mut Actual) {
+    let mut uses: Vec<(Key, String)> = Vec::new();
+    for ((kind, name), held) in &actual.objects {
+        let told = format!("{} {name}", kind.name().replace('_', " "));
+        for used in used_by(*kind, &held.body) {
+            uses.push((used, told.clone()));
+        }
+    }
+    for (name, stream) in &actual.streams {
+        uses.push(((Kind::IndexTemplate, stream.template.clone()), format!("data stream {name}")));
+    }
+    for (used, by) in uses {
+        if let Some(held) = actual.objects.get_mut(&used)
+            && !held.in_use_by.contains(&by)
+        {
+            held.in_use_by.push(by);
+        }
+    }
+}
+
+/// The objects that a body refers to.
+pub fn used_by(kind: Kind, body: &Value) -> Vec<Key> {
+    use crate::desired::resolve;
+    let mut used = Vec::new();
+    let mut note = |kind, name: &Value| used.extend(name.as_str().map(|name| (kind, name.to_owned())));
+    match kind {
+        Kind::IndexTemplate | Kind::ComponentTemplate => {
+            let settings = resolve::flat_settings(&body["template"]["settings"]);
+            for (setting, of) in [
+                ("index.lifecycle.name", Kind::LifecyclePolicy),
+                ("index.default_pipeline", Kind::Pipeline),
+                ("index.final_pipeline", Kind::Pipeline),
+            ] {
+                note(of, &json!(settings.get(setting)));
+            }
+            for component in resolve::texts(&body["composed_of"]) {
+                note(Kind::ComponentTemplate, &json!(component));
+            }
+        }
+        Kind::LifecyclePolicy => {
+            for phase in resolve::PHASES {
+                let actions = &body["phases"][phase]["actions"];
+                note(Kind::Repository, &actions["searchable_snapshot"]["snapshot_repository"]);
+                note(Kind::SnapshotPolicy, &actions["wait_for_snapshot"]["policy"]);
+            }
+        }
+        Kind::SnapshotPolicy => note(Kind::Repository, &body["repository"]),
+        Kind::Pipeline => {
+            for list in ["processors", "on_failure"] {
+                for processor in body[list].as_array().into_iter().flatten() {
+                    note(Kind::Pipeline, &processor["pipeline"]["name"]);
+                }
+            }
+        }
+        Kind::Repository | Kind::DataStream => {}
+    }
+    used
+}

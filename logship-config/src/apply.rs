@@ -1,0 +1,120 @@
+//! Carries a plan out, step by step. Nothing is sent while a guard refuses or the cluster cannot take changes; a step that fails
+//! ends it, and what was done, what failed and what was not tried is said.
+
+use serde_json::{Value, json};
+
+use crate::{
+    actual::{self, Actual},
+    client::{CallError, Client, Method, segment},
+    desired::{Desired, Kind},
+    exit::{Exit, Failure},
+    plan::{self, Action, Allowed, Plan, Step},
+};
+
+/// Reads the cluster, shows the plan, carries it out and looks whether a second plan is empty. Returns the number of steps.
+///
+/// # Errors
+/// When nothing may be done, a step fails, or the cluster is not as declared afterwards.
+pub async fn run(client: &Client, desired: &Desired, allowed: &Allowed, show: &dyn Fn(&Plan)) -> Result<usize, Failure> {
+    let actual = actual::read(client).await?;
+    let plan = plan::plan(desired, &actual, allowed);
+    show(&plan);
+    if let Some(refused) = plan.refusals.first() {
+        let flag = refused.flag.as_ref().map_or_else(|| "no flag allows it".to_owned(), |flag| format!("{flag} allows it"));
+        let more = match plan.refusals.len() - 1 {
+            0 => String::new(),
+            more => format!(" (and {more} more)"),
+        };
+        let told = format!("{} {} is refused: {}; {flag}{more}. Nothing was changed", refused.kind, refused.name, refused.why);
+        return Err(Failure::new(Exit::Refused, told));
+    }
+    if plan.steps.is_empty() {
+        return Ok(0);
+    }
+    takes_changes(&actual)?;
+    for (place, step) in plan.steps.iter().enumerate() {
+        carry_out(client, step).await.map_err(|error| halfway(&plan, place, error))?;
+    }
+    let second = plan::plan(desired, &actual::read(client).await?, allowed);
+    if second.is_empty() {
+        return Ok(plan.steps.len());
+    }
+    let told = format!(
+        "every step was applied, and the cluster answers otherwise than declared:\n{}somebody else may be changing it; run plan again",
+        plan::human(&second)
+    );
+    Err(Failure::new(Exit::Failed, told))
+}
+
+/// A cluster that is red or read-only takes a change halfway, or not at all.
+fn takes_changes(actual: &Actual) -> Result<(), Failure> {
+    let not_now = |told: String| Err(Failure::new(Exit::NotNow, format!("{told}. Nothing was changed")));
+    if let Some(why) = &actual.blocked {
+        return not_now(format!("the cluster is read-only: {why}"));
+    }
+    if actual.health == "red" {
+        return not_now("the cluster's health is red; look at GET _cluster/allocation/explain and repeat when it is not".into());
+    }
+    Ok(())
+}
+
+fn halfway(plan: &Plan, place: usize, error: CallError) -> Failure {
+    let names = |steps: &[Step]| match steps {
+        [] => "nothing".to_owned(),
+        steps => steps.iter().map(named).collect::<Vec<_>>().join(", "),
+    };
+    let (done, rest) = plan.steps.split_at(place);
+    let told = format!("{}: {error}. Applied before: {}. Not tried: {}", named(&rest[0]), names(done), names(&rest[1..]));
+    Failure::new(error.exit(), told)
+}
+
+fn named(step: &Step) -> String {
+    format!("{} {} {}", step.action.name(), step.kind, step.name)
+}
+
+/// The path of an object.
+pub fn path(kind: Kind, name: &str) -> String {
+    let collection = match kind {
+        Kind::Pipeline => "_ingest/pipeline",
+        Kind::Repository => "_snapshot",
+        Kind::SnapshotPolicy => "_slm/policy",
+        Kind::LifecyclePolicy => "_ilm/policy",
+        Kind::ComponentTemplate => "_component_template",
+        Kind::IndexTemplate => "_index_template",
+        Kind::DataStream => "_data_stream",
+    };
+    format!("/{collection}/{}", segment(name))
+}
+
+async fn carry_out(client: &Client, step: &Step) -> Result<(), CallError> {
+    let path = path(step.kind, &step.name);
+    match (step.action, step.kind) {
+        (Action::Delete, _) => client.send(Method::Delete, &path, &[], None).await.map(drop),
+        (Action::Create, Kind::DataStream) => {
+            client.send(Method::Put, &path, &[], None).await?;
+            set_stream(client, &path, step.body.as_ref()).await
+        }
+        (Action::Update, Kind::DataStream) => set_stream(client, &path, step.body.as_ref()).await,
+        (Action::Create | Action::Update, kind) => {
+            let body = step.body.clone().unwrap_or_default();
+            let body = if kind == Kind::LifecyclePolicy { json!({"policy": body}) } else { body };
+            client.send(Method::Put, &path, &[], Some(&body)).await.map(drop)
+        }
+    }
+}
+
+/// What a stream says itself; `null` takes it away.
+async fn set_stream(client: &Client, path: &str, body: Option<&Value>) -> Result<(), CallError> {
+    for (part, of) in [("lifecycle", "_lifecycle"), ("failure_store", "_options")] {
+        let path = format!("{path}/{of}");
+        match body.and_then(|body| body.get(part)) {
+            None => {}
+            Some(Value::Null) => drop(client.send(Method::Delete, &path, &[], None).await?),
+            Some(set) => {
+                let set = if part == "failure_store" { json!({"failure_store": set}) } else { set.clone() };
+                client.send(Method::Put, &path, &[], Some(&set)).await?;
+            }
+        }
+    }
+    Ok(())
+}

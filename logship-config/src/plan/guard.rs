@@ -1,0 +1,143 @@
+//! What a plan must not do. Pure.
+
+use serde_json::Value;
+
+use super::{Allowed, Plan, Refusal};
+use crate::{
+    actual::{Actual, Capability, Held, used_by},
+    desired::{
+        Desired, Kind,
+        resolve::{self, Retention},
+    },
+    units,
+};
+
+/// The flag that lets a retention shrink, for one policy or stream by name.
+pub const SHORTER_RETENTION: &str = "--allow-shorter-retention";
+
+/// What others manage is left alone.
+pub fn foreign(actual: &Actual, kind: Kind, name: &str, held: &Held) -> Option<Refusal> {
+    let why = if actual.reserved.contains(&(kind, name.to_owned())) {
+        "the operator manages it in files (reserved state), and Elasticsearch takes no other change; change it there".to_owned()
+    } else if held.managed {
+        "Elasticsearch manages it itself (_meta.managed); declare one of another name".to_owned()
+    } else {
+        return None;
+    };
+    Some(Refusal { kind: kind.name(), name: name.to_owned(), why, flag: None })
+}
+
+/// An action that the cluster's licence has not.
+pub fn licence(actual: &Actual, kind: Kind, body: &Value) -> Option<String> {
+    if kind != Kind::LifecyclePolicy || actual.capability == Capability::Enterprise {
+        return None;
+    }
+    let phase = resolve::PHASES.into_iter().find(|phase| !body["phases"][phase]["actions"]["searchable_snapshot"].is_null())?;
+    Some(format!("searchable_snapshot in {phase} needs an Enterprise licence, and this cluster has Basic; remove the action"))
+}
+
+/// Deletes nothing that is used by what stays.
+pub fn in_use(desired: &Desired, actual: &Actual, plan: &Plan, kind: Kind, name: &str, held: &Held) -> Option<Refusal> {
+    // A user that is this program's and goes with it, or that will be declared without it, is none.
+    let goes = |by: &str| {
+        actual.objects.iter().any(|((of, user), held)| {
+            by == format!("{} {user}", of.name().replace('_', " "))
+                && match desired.body(*of, user) {
+                    Some(body) => !used_by(*of, body).contains(&(kind, name.to_owned())),
+                    // Users of another kind were looked at before.
+                    None => held.owned && (*of == kind || plan.deletes(*of, user)),
+                }
+        })
+    };
+    let users: Vec<_> = held.in_use_by.iter().filter(|by| !goes(by)).cloned().collect();
+    if users.is_empty() {
+        return None;
+    }
+    let why = format!("it is declared no longer, and {} still uses it; let that go first", users.join(", "));
+    Some(Refusal { kind: kind.name(), name: name.to_owned(), why, flag: None })
+}
+
+/// A policy that would keep data for a shorter time, or an index template that would move streams to such a policy.
+pub fn shorter(
+    desired: &Desired,
+    actual: &Actual,
+    allowed: &Allowed,
+    kind: Kind,
+    name: &str,
+    from: &Value,
+    to: &Value,
+) -> Option<Refusal> {
+    let (before, after, protected) = match kind {
+        Kind::LifecyclePolicy => {
+            let protected = protected_policies(desired, actual).any(|policy| policy == name);
+            (resolve::policy_retention(from), resolve::policy_retention(to), protected)
+        }
+        Kind::SnapshotPolicy => {
+            let (before, after) = (snapshot_retention(from), snapshot_retention(to));
+            (before, after, false)
+        }
+        _ => return None,
+    };
+    refuse(allowed, kind, name, before, after, protected)
+}
+
+/// A stream whose own lifecycle, or the policy that it is about to get, keeps for a shorter time.
+pub fn shorter_stream(
+    desired: &Desired,
+    actual: &Actual,
+    allowed: &Allowed,
+    name: &str,
+    from: &Value,
+    to: &Value,
+) -> Option<Refusal> {
+    let stream = &desired.streams[name];
+    let held = &actual.streams[name];
+    let policy_of = |policy: Option<&String>, declared: bool| {
+        let key = (Kind::LifecyclePolicy, policy?.clone());
+        let body = if declared { desired.objects.get(&key) } else { actual.objects.get(&key).map(|held| &held.body) };
+        body.map(resolve::policy_retention)
+    };
+    let of = |value: &Value| value["lifecycle"].is_object().then(|| resolve::lifecycle_retention(&value["lifecycle"]));
+    let resolved = resolve::stream(desired, name, stream);
+    // An index with both follows its policy (index.lifecycle.prefer_ilm).
+    let before = policy_of(held.policy.as_ref(), false).or_else(|| of(from)).unwrap_or(Retention::Forever);
+    let moved = resolved.policy != held.policy;
+    let after = policy_of(resolved.policy.as_ref(), true).or_else(|| of(to)).unwrap_or(Retention::Forever);
+    // The policy that it keeps is guarded where that policy changes.
+    if held.policy.is_some() && !moved {
+        return None;
+    }
+    refuse(allowed, Kind::DataStream, name, before, after, stream.protected)
+}
+
+fn refuse(allowed: &Allowed, kind: Kind, name: &str, before: Retention, after: Retention, protected: bool) -> Option<Refusal> {
+    if after >= before {
+        return None;
+    }
+    let shrinks = format!("retention would shrink from {before} to {after}");
+    if protected {
+        let why = format!("{shrinks}, and a protected stream lives by it: that is never done by this program");
+        return Some(Refusal { kind: kind.name(), name: name.to_owned(), why, flag: None });
+    }
+    if allowed.shorter_retention.contains(name) {
+        return None;
+    }
+    let why = format!("{shrinks}, and older data would be deleted");
+    Some(Refusal { kind: kind.name(), name: name.to_owned(), why, flag: Some(format!("{SHORTER_RETENTION} {name}")) })
+}
+
+/// Policies that protected streams live by, now or as declared.
+fn protected_policies<'a>(desired: &'a Desired, actual: &'a Actual) -> impl Iterator<Item = String> + 'a {
+    let protected = desired.streams.iter().filter(|(_, stream)| stream.protected);
+    protected.flat_map(|(name, stream)| {
+        let now = actual.streams.get(name).and_then(|held| held.policy.clone());
+        [resolve::stream(desired, name, stream).policy, now].into_iter().flatten()
+    })
+}
+
+fn snapshot_retention(policy: &Value) -> Retention {
+    match policy["retention"]["expire_after"].as_str().and_then(units::millis) {
+        Some(millis) => Retention::Millis(millis),
+        None => Retention::Forever,
+    }
+}

@@ -1,0 +1,236 @@
+//! From what is declared and what is there to the steps between them. Pure: no request, no clock.
+//!
+//! The plan knows of each step what it changes, whom it touches, and when it takes effect; what must not be done is in it as a
+//! refusal, with the flag that would allow it or the word that none does.
+
+mod effect;
+mod guard;
+mod show;
+
+use std::collections::BTreeSet;
+
+use serde::Serialize;
+use serde_json::{Map, Value, json};
+
+use crate::{
+    actual::Actual,
+    canonical::{Difference, canonical, differences},
+    desired::{Desired, Kind, resolve},
+};
+
+pub use show::{human, machine};
+
+/// What is done to an object.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Action {
+    Create,
+    Update,
+    Delete,
+}
+
+impl Action {
+    pub const ALL: [Self; 3] = [Self::Create, Self::Update, Self::Delete];
+
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Create => "create",
+            Self::Update => "update",
+            Self::Delete => "delete",
+        }
+    }
+}
+
+/// When a change is felt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Effect {
+    /// At once: new documents, the next check of conditions, the next schedule.
+    Now,
+    /// For an index that enters the phase from now on; one that is in it keeps the definition that it has cached.
+    NextPhase,
+    /// For the backing index that the next rollover makes.
+    NextRollover,
+}
+
+impl Effect {
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Now => "now",
+            Self::NextPhase => "next phase",
+            Self::NextRollover => "next rollover",
+        }
+    }
+}
+
+/// One change.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Step {
+    pub action: Action,
+    pub kind: Kind,
+    pub name: String,
+    /// Empty for objects that come or go.
+    pub changes: Vec<Difference>,
+    pub effect: Effect,
+    /// Why then, in words.
+    pub reason: String,
+    /// Whom it touches: streams and indices.
+    pub touches: Vec<String>,
+    /// What is sent; `None` where only the name is.
+    pub body: Option<Value>,
+}
+
+/// What is left as it is although it differs, or must not be done.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Refusal {
+    pub kind: &'static str,
+    pub name: String,
+    pub why: String,
+    /// The flag that would allow it; `None`: none does.
+    pub flag: Option<String>,
+}
+
+/// What may be done although a guard stands before it: names given on the command line.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Allowed {
+    /// Policies and streams whose retention may shrink.
+    pub shorter_retention: BTreeSet<String>,
+}
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Plan {
+    /// In the order in which they are applied.
+    pub steps: Vec<Step>,
+    /// Steps that a guard holds back; a plan with one is not applied at all.
+    pub refusals: Vec<Refusal>,
+    /// What others manage and is therefore left alone.
+    pub left_alone: Vec<Refusal>,
+}
+
+impl Plan {
+    pub fn is_empty(&self) -> bool {
+        self.steps.is_empty() && self.refusals.is_empty()
+    }
+
+    fn deletes(&self, kind: Kind, name: &str) -> bool {
+        self.steps.iter().any(|step| step.action == Action::Delete && step.kind == kind && step.name == name)
+    }
+}
+
+/// The steps from `actual` to `desired`.
+pub fn plan(desired: &Desired, actual: &Actual, allowed: &Allowed) -> Plan {
+    let mut plan = Plan::default();
+    for ((kind, name), body) in &desired.objects {
+        object(desired, actual, allowed, *kind, name, body, &mut plan);
+    }
+    streams(desired, actual, allowed, &mut plan);
+    // What nothing declared needs any longer goes last, users before what they use.
+    for ((kind, name), held) in actual.objects.iter().rev() {
+        if held.owned && desired.body(*kind, name).is_none() {
+            deletion(desired, actual, *kind, name, &mut plan);
+        }
+    }
+    plan
+}
+
+fn object(desired: &Desired, actual: &Actual, allowed: &Allowed, kind: Kind, name: &str, body: &Value, plan: &mut Plan) {
+    if let Some(why) = guard::licence(actual, kind, body) {
+        plan.refusals.push(Refusal { kind: kind.name(), name: name.to_owned(), why, flag: None });
+        return;
+    }
+    let wanted = canonical(kind, body);
+    let Some(held) = actual.objects.get(&(kind, name.to_owned())) else {
+        plan.steps.push(Step {
+            action: Action::Create,
+            kind,
+            name: name.to_owned(),
+            changes: Vec::new(),
+            effect: Effect::Now,
+            reason: effect::of_creation(kind).to_owned(),
+            touches: Vec::new(),
+            body: Some(body.clone()),
+        });
+        return;
+    };
+    let there = canonical(kind, &held.body);
+    let changes = differences(&there, &wanted);
+    if changes.is_empty() {
+        return;
+    }
+    if let Some(refusal) = guard::foreign(actual, kind, name, held) {
+        plan.left_alone.push(refusal);
+        return;
+    }
+    match guard::shorter(desired, actual, allowed, kind, name, &there, &wanted) {
+        Some(refusal) => plan.refusals.push(refusal),
+        None => {
+            let (effect, reason) = effect::of_update(kind, &changes, &there, &wanted);
+            let touches = effect::touched(actual, kind, name);
+            let (action, name, body) = (Action::Update, name.to_owned(), Some(body.clone()));
+            plan.steps.push(Step { action, kind, name, changes, effect, reason, touches, body });
+        }
+    }
+}
+
+fn deletion(desired: &Desired, actual: &Actual, kind: Kind, name: &str, plan: &mut Plan) {
+    let held = &actual.objects[&(kind, name.to_owned())];
+    if let Some(refusal) = guard::foreign(actual, kind, name, held) {
+        plan.left_alone.push(refusal);
+        return;
+    }
+    if let Some(refusal) = guard::in_use(desired, actual, plan, kind, name, held) {
+        plan.refusals.push(refusal);
+        return;
+    }
+    plan.steps.push(Step {
+        action: Action::Delete,
+        kind,
+        name: name.to_owned(),
+        changes: Vec::new(),
+        effect: Effect::Now,
+        reason: "it is declared no longer, and nothing uses it".to_owned(),
+        touches: Vec::new(),
+        body: None,
+    });
+}
+
+/// `{lifecycle, failure_store}`, without what is not set.
+fn stream_body(lifecycle: Option<&Value>, failure_store: Option<&Value>) -> Value {
+    let parts = [("lifecycle", lifecycle), ("failure_store", failure_store)];
+    let set = parts.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?.clone())));
+    Value::Object(set.collect::<Map<_, _>>())
+}
+
+fn streams(desired: &Desired, actual: &Actual, allowed: &Allowed, plan: &mut Plan) {
+    let kind = Kind::DataStream;
+    for (name, stream) in &desired.streams {
+        let resolved = resolve::stream(desired, name, stream);
+        let wanted = canonical(kind, &stream_body(resolved.lifecycle.as_ref(), resolved.failure_store.as_ref()));
+        let Some(held) = actual.streams.get(name) else {
+            let reason = effect::of_creation(kind).to_owned();
+            // What the stream says beyond its template is set once it is there.
+            let body = Some(stream_body(stream.lifecycle.as_ref(), stream.failure_store.as_ref()));
+            let (action, effect, touches) = (Action::Create, Effect::Now, Vec::new());
+            plan.steps.push(Step { action, kind, name: name.clone(), changes: Vec::new(), effect, reason, touches, body });
+            continue;
+        };
+        let there = canonical(kind, &stream_body(held.lifecycle.as_ref(), held.failure_store.as_ref()));
+        let changes = differences(&there, &wanted);
+        let shorter = guard::shorter_stream(desired, actual, allowed, name, &there, &wanted);
+        if let Some(refusal) = shorter {
+            plan.refusals.push(refusal);
+        } else if !changes.is_empty() {
+            let (effect, reason) = (Effect::Now, "the stream's own settings hold at once".to_owned());
+            // Only what differs is sent: `null` takes a setting away.
+            let mut body = json!({});
+            for (part, set) in [("lifecycle", &resolved.lifecycle), ("failure_store", &resolved.failure_store)] {
+                if changes.iter().any(|change| change.path == part || change.path.starts_with(&format!("{part}."))) {
+                    body[part] = json!(set);
+                }
+            }
+            let touches = vec![format!("{} indices", held.indices.len())];
+            let (action, name, body) = (Action::Update, name.clone(), Some(body));
+            plan.steps.push(Step { action, kind, name, changes, effect, reason, touches, body });
+        }
+    }
+}
