@@ -27,12 +27,7 @@ pub struct Node {
 }
 
 impl Node {
-    /// Without a Fluent Bit on this machine, `None`.
-    pub fn prepare(world: &World) -> Option<Self> {
-        Self::prepare_with(world, |_| {})
-    }
-
-    /// `change` edits the configuration that is left after places and ports were put in.
+    /// Without a Fluent Bit on this machine, `None`.     `change` edits the configuration that is left after places and ports were put in.
     pub fn prepare_with(world: &World, change: impl FnOnce(&mut Value)) -> Option<Self> {
         let program = find_program("fluent-bit").ok()?;
         let folder = Folder::throwaway("node").unwrap();
