@@ -1,0 +1,111 @@
+//! Lines that belong together (pure): a panic is one record, as the pipeline's multiline parser `rust-panic` makes it.
+
+use jiff::{SignedDuration, Timestamp};
+
+/// As the pipeline's `flush_timeout`.
+const FLUSH: SignedDuration = SignedDuration::from_secs(2);
+/// Of one panic; what is longer comes as several records.
+const LINES: usize = 1_000;
+
+/// A record of one file: where it begins, and its text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Record {
+    pub offset: u64,
+    pub text: String,
+}
+
+/// Holds a panic back until its last line is there.
+#[derive(Debug, Default)]
+pub struct Joiner {
+    held: Option<Held>,
+}
+
+#[derive(Debug)]
+struct Held {
+    record: Record,
+    lines: usize,
+    last: Timestamp,
+}
+
+impl Joiner {
+    /// Takes the next line; returns what is complete now.
+    pub fn take(&mut self, line: Record, now: Timestamp) -> Vec<Record> {
+        if let Some(held) = &mut self.held
+            && !is_panic(&line.text)
+            && !line.text.starts_with('{')
+            && held.lines < LINES
+        {
+            held.record.text = format!("{}\n{}", held.record.text, line.text);
+            (held.lines, held.last) = (held.lines + 1, now);
+            return Vec::new();
+        }
+        let mut complete: Vec<Record> = self.held.take().map(|held| held.record).into_iter().collect();
+        if is_panic(&line.text) {
+            self.held = Some(Held { record: line, lines: 1, last: now });
+        } else {
+            complete.push(line);
+        }
+        complete
+    }
+
+    /// What has waited long enough for another line.
+    pub fn flush(&mut self, now: Timestamp) -> Option<Record> {
+        self.held.take_if(|held| now.duration_since(held.last) >= FLUSH).map(|held| held.record)
+    }
+}
+
+/// `thread 'main' (4711) panicked at src/main.rs:1:2:`, the number since Rust 1.91.
+pub fn is_panic(text: &str) -> bool {
+    let Some((_, rest)) = text.strip_prefix("thread '").and_then(|rest| rest.split_once("' ")) else { return false };
+    let rest = match rest.strip_prefix('(').and_then(|rest| rest.split_once(") ")) {
+        Some((number, rest)) if number.bytes().all(|byte| byte.is_ascii_digit()) => rest,
+        _ => rest,
+    };
+    rest.starts_with("panicked at")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn join(lines: &[&str]) -> Vec<String> {
+        let mut joiner = Joiner::default();
+        let now = Timestamp::UNIX_EPOCH;
+        let mut offset = 0;
+        let mut records = Vec::new();
+        for line in lines {
+            records.extend(joiner.take(Record { offset, text: (*line).to_owned() }, now));
+            offset += line.len() as u64 + 1;
+        }
+        assert_eq!(joiner.flush(now), None, "another line may come");
+        records.extend(joiner.flush(now + FLUSH));
+        records.into_iter().map(|record| record.text).collect()
+    }
+
+    #[test]
+    fn a_panic_ends_with_the_next_one_or_a_line_of_json() {
+        let lines = [
+            "{\"message\":\"before\"}",
+            "thread 'main' (4711) panicked at src/main.rs:5:7:",
+            "no disk",
+            "{\"message\":\"between\"}",
+            "plain words",
+            "thread 'worker' panicked at src/worker.rs:9:1:",
+            "index out of bounds",
+            "   0: rust_begin_unwind",
+            "thread 'it is' panicked at src/x.rs:1:1:",
+        ];
+        let told = join(&lines);
+        assert_eq!(told[1], "thread 'main' (4711) panicked at src/main.rs:5:7:\nno disk");
+        assert_eq!(told[4], "thread 'worker' panicked at src/worker.rs:9:1:\nindex out of bounds\n   0: rust_begin_unwind");
+        assert_eq!((told.len(), told[2].as_str(), told[3].as_str()), (6, lines[3], lines[4]));
+    }
+
+    #[test]
+    fn what_only_looks_like_a_panic_is_none() {
+        assert!(is_panic("thread '<unnamed>' (1) panicked at a.rs:1:1:") && is_panic("thread 'a' panicked at 'x', a.rs:1:1"));
+        for text in ["thread 'a' is late", "a thread 'a' panicked at x", "thread 'a' (x) panicked at y", "panicked at"] {
+            assert!(!is_panic(text), "{text}");
+        }
+    }
+}

@@ -1,0 +1,77 @@
+//! The logs of `make run` into Elasticsearch, as the pipeline in `fluent-bit/` would ship them from a node: same documents, same
+//! streams, same requests. For development: it knows the files of a run and keeps no positions; a node has Fluent Bit.
+//!
+//! ```text
+//! tail ─► lines (pure) ─► document (pure) ─► chunk ─► the relay
+//! ```
+
+mod chunk;
+mod document;
+mod lines;
+mod tail;
+
+use std::{path::PathBuf, process::ExitCode, time::Duration};
+
+use anyhow::{Context, Result};
+use clap::Parser;
+use service_kit::{
+    shutdown::Shutdown,
+    telemetry::{self, Service, Settings},
+};
+
+use crate::{chunk::Sender, tail::Tails};
+
+const SERVICE: Service = Service { name: "development-shipper", version: env!("CARGO_PKG_VERSION") };
+const SHUTDOWN_DEADLINE: Duration = Duration::from_secs(5);
+/// How often files are looked at.
+const EVERY: Duration = Duration::from_millis(250);
+
+/// Ships the log files of a run to logship's relay.
+#[derive(Parser)]
+#[command(version)]
+struct Arguments {
+    /// Folder of the log files, `<part>.log` each.
+    #[arg(long)]
+    logs: PathBuf,
+    /// Address of the relay, as http://127.0.0.1:9640.
+    #[arg(long)]
+    relay: String,
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let _telemetry = match telemetry::init(SERVICE, &Settings::default()) {
+        Ok(telemetry) => telemetry,
+        Err(error) => {
+            eprintln!("development-shipper: telemetry cannot start: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    match run(&arguments).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tracing::error!(error = format!("{error:#}"), "ended by an error");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(arguments: &Arguments) -> Result<()> {
+    let shutdown = Shutdown::new(SHUTDOWN_DEADLINE);
+    shutdown.on_signals().context("listening to signals")?;
+    let stop = shutdown.token();
+    let sender = Sender::new(&arguments.relay)?;
+    let mut tails = Tails::new(arguments.logs.clone());
+    while !stop.is_cancelled() {
+        let documents = tails.read(jiff::Timestamp::now())?;
+        if documents.is_empty() {
+            stop.run_until_cancelled(tokio::time::sleep(EVERY)).await;
+        } else {
+            // Returns without success only when it was told to end.
+            sender.ship(&documents, &stop).await;
+        }
+    }
+    tracing::info!("ended");
+    Ok(())
+}
