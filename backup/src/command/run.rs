@@ -150,8 +150,11 @@ async fn tell(progress: Progress) {
     }
     let mut tick = tokio::time::interval(if terminal { BAR } else { LINE });
     tick.tick().await;
-    while !progress.is_alone() {
+    loop {
         tick.tick().await;
+        if progress.is_alone() {
+            break;
+        }
         let seen = progress.seen();
         if terminal {
             bar.set_length(seen.expected_bytes.max(seen.raw_bytes));

@@ -102,18 +102,23 @@ async fn rows(session: &mut PgConnection) -> Vec<(String, Vec<String>)> {
     all
 }
 
-async fn assert_equal(found: &Source, expected: &Source) {
+/// The same schema and the same rows, in that many relations or more.
+async fn assert_equal_in(relations: usize, found: &Source, expected: &Source) {
     let (found_schema, expected_schema) = (schema(found), schema(expected));
     for (number, (found, expected)) in found_schema.iter().zip(&expected_schema).enumerate() {
         assert_eq!(found, expected, "line {number} of the schema");
     }
     assert_eq!(found_schema.len(), expected_schema.len());
     let (found, expected) = (rows(&mut connect(found).await).await, rows(&mut connect(expected).await).await);
-    assert!(expected.len() > 25, "{} relations", expected.len());
+    assert!(expected.len() >= relations, "{} relations", expected.len());
     for (found, expected) in found.iter().zip(&expected) {
         assert_eq!(found, expected);
     }
     assert_eq!(found.len(), expected.len());
+}
+
+async fn assert_equal(found: &Source, expected: &Source) {
+    assert_equal_in(25, found, expected).await;
 }
 
 fn full(server: &Source, name: &str) -> Options {
@@ -241,4 +246,31 @@ async fn everything_comes_back_from_a_role_of_little_privilege() {
         .unwrap();
     let all: i64 = sqlx::query_scalar("SELECT count(*) FROM guarded").fetch_one(&mut session).await.unwrap();
     assert_eq!(guarded, all);
+}
+
+/// Two databases of one server in one backup: everything, and pgbench's tables after its transactions, large enough to be read in
+/// ranges.
+#[tokio::test(flavor = "multi_thread")]
+async fn several_databases_come_back_with_pgbench_data() {
+    let (complete, (bench, _session)) = (complete().await, database().await);
+    tool("pgbench", &bench, &["--initialize", "--scale=8", "--foreign-keys", "--quiet"]);
+    tool("pgbench", &bench, &["--client=2", "--transactions=200"]);
+    let server = other_server().await;
+    make_roles(&server).await;
+    let databases = format!("{},{}", complete.database, bench.database);
+    let agent = agent_in(&complete, &store_settings().await, &[("BACKUP_DATABASES", &databases)]);
+    let manifest = take(&agent).await.unwrap();
+    let reader = reader(&agent.store, &manifest);
+    for (source, relations) in [(&complete, 25), (&bench, 4)] {
+        let name = format!("several_{:08x}", random());
+        let expected = control(source, &server, &format!("{name}_control")).await;
+        let opened = restore::open(&reader, Some(&source.database)).await.unwrap();
+        restore::restore(&reader, &opened, &full(&server, &name), &CancellationToken::new()).await.unwrap();
+        let restored = server.with_database(&name);
+        assert_equal_in(relations, &restored, &expected).await;
+    }
+    let counted = "SELECT (SELECT count(*) FROM pgbench_accounts), (SELECT count(*) FROM pgbench_history), \
+                   (SELECT sum(abalance) FROM pgbench_accounts) = (SELECT sum(bbalance) FROM pgbench_branches)";
+    let counted: (i64, i64, bool) = sqlx::query_as(counted).fetch_one(&mut connect(&bench).await).await.unwrap();
+    assert_eq!(counted, (800_000, 400, true));
 }
