@@ -30,6 +30,7 @@ pub struct Config {
     pub cluster: Option<ClusterSettings>,
     /// Folder of the declared files.
     pub declared: PathBuf,
+    pub watch: WatchSettings,
     pub relay: RelaySettings,
 }
 
@@ -39,6 +40,7 @@ impl Config {
             process: Process::read(env),
             cluster: ClusterSettings::read(env, needs.cluster),
             declared: PathBuf::from(env.or("LOGSHIP_DECLARED", "elasticsearch".to_owned(), "folder of the declared files")),
+            watch: WatchSettings::read(env),
             relay: RelaySettings::read(env, needs.relay),
         }
     }
@@ -67,6 +69,37 @@ impl Process {
                 "LOGSHIP_ADMIN_LISTEN",
                 SocketAddr::from(([127, 0, 0, 1], 9650)),
                 "address:port of /metrics, /livez and /readyz of `watch` and `relay`",
+            ),
+        }
+    }
+}
+
+/// How `watch` looks and what it may do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WatchSettings {
+    pub every: Duration,
+    /// A lifecycle step that takes longer is stuck; `explain` says so too.
+    pub stuck_after: Duration,
+    /// Stuck steps are tried again or moved.
+    pub repairs: bool,
+    /// Budgets delete indices; otherwise they only say what they would delete.
+    pub budget_deletes: bool,
+}
+
+impl WatchSettings {
+    fn read(env: &mut Reader) -> Self {
+        Self {
+            every: env.duration("LOGSHIP_WATCH_EVERY", Duration::from_secs(60), "pause between two looks of `watch`"),
+            stuck_after: env.duration(
+                "LOGSHIP_STUCK_AFTER",
+                Duration::from_secs(12 * 3600),
+                "a lifecycle step that takes longer is stuck",
+            ),
+            repairs: env.or("LOGSHIP_REPAIRS", true, "whether `watch` tries stuck steps again (true or false)"),
+            budget_deletes: env.or(
+                "LOGSHIP_BUDGET_DELETES",
+                false,
+                "whether budgets delete indices (true), or only say what they would delete (false)",
             ),
         }
     }

@@ -10,7 +10,9 @@
 //! Never: an environment variable outside `config`, a policy in Rust (policies are files), a clock or I/O in `desired`'s rules.
 
 pub mod actual;
+pub mod advice;
 pub mod apply;
+pub mod budget;
 pub mod canonical;
 pub mod check;
 pub mod client;
@@ -18,7 +20,12 @@ pub mod config;
 pub mod daemon;
 pub mod desired;
 pub mod exit;
+pub mod explain;
+pub mod forecast;
 pub mod metrics;
+pub mod observe;
 pub mod plan;
 pub mod relay;
+pub mod stuck;
 pub mod units;
+pub mod watch;

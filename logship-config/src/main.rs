@@ -3,14 +3,16 @@
 use std::{path::PathBuf, process::ExitCode};
 
 use clap::{Parser, Subcommand, error::ErrorKind};
+use jiff::Timestamp;
 use logship::{
-    actual, apply, check,
+    actual, advice, apply, check,
     client::Client,
-    config::{self, Config, Needs},
+    config::{self, ClusterSettings, Config, Needs},
     daemon,
     exit::{Exit, Failure},
+    explain, forecast, observe,
     plan::{self, Allowed, Plan},
-    relay,
+    relay, watch,
 };
 
 /// Elasticsearch's index lifecycle as declared in files, and a way to it that loses no log.
@@ -25,6 +27,21 @@ struct Arguments {
 enum Command {
     /// Says all that is wrong with the declared files, with file and line; sends nothing.
     Check(Declared),
+    /// Looks again and again: shows drift, repairs stuck steps, keeps budgets, measures.
+    Watch(Declared),
+    /// Says why an index, or each index of a data stream, is where it is.
+    Explain {
+        /// A data stream or a backing index.
+        name: String,
+    },
+    /// Says how many days are left until the disks are full, and how each stream grows; and what sizes to change.
+    Forecast {
+        #[command(flatten)]
+        files: Declared,
+        /// Writes JSON.
+        #[arg(long)]
+        json: bool,
+    },
     /// Takes _bulk from a shipper beside it and loses nothing of it on the way to Elasticsearch.
     Relay,
     /// Shows what would change in the cluster, and when each change takes effect; changes nothing.
@@ -74,6 +91,9 @@ fn main() -> ExitCode {
     };
     let ended = match arguments.command {
         Command::Check(files) => check(files),
+        Command::Watch(files) => watch(files),
+        Command::Explain { name } => explain(&name),
+        Command::Forecast { files, json } => forecast(files, json),
         Command::Relay => relay(),
         Command::Plan(arguments) => plan(&arguments, false),
         Command::Apply(arguments) => plan(&arguments, true),
@@ -99,7 +119,7 @@ fn check(files: Declared) -> Result<ExitCode, Failure> {
 
 fn relay() -> Result<ExitCode, Failure> {
     let config = load(Needs { cluster: true, relay: true })?;
-    let cluster = config.cluster.ok_or_else(|| Failure::new(Exit::Configuration, "no address of Elasticsearch"))?;
+    let cluster = cluster(&config)?;
     Ok(daemon::live(&config.process, |daemon| relay::run(cluster, config.relay, daemon)))
 }
 
@@ -127,9 +147,53 @@ fn plan(arguments: &PlanArguments, carry_out: bool) -> Result<ExitCode, Failure>
     })
 }
 
+fn watch(files: Declared) -> Result<ExitCode, Failure> {
+    let config = load(Needs { cluster: true, ..Needs::default() })?;
+    let folder = files.declared.unwrap_or_else(|| config.declared.clone());
+    // Faults of the files and of the mounts are told as every command tells them, before anything stays.
+    check::run(&folder)?;
+    client(&config)?;
+    let cluster = cluster(&config)?;
+    Ok(daemon::live(&config.process, |daemon| watch::run(cluster, folder, config.watch, daemon)))
+}
+
+fn explain(name: &str) -> Result<ExitCode, Failure> {
+    let config = load(Needs { cluster: true, ..Needs::default() })?;
+    let client = client(&config)?;
+    let limit = i64::try_from(config.watch.stuck_after.as_millis()).unwrap_or(i64::MAX);
+    let now = Timestamp::now().as_millisecond();
+    let told = block_on(async {
+        actual::probe(&client).await?;
+        explain::run(&client, name, now, limit).await
+    })?;
+    print!("{told}");
+    Ok(ExitCode::SUCCESS)
+}
+
+fn forecast(files: Declared, json: bool) -> Result<ExitCode, Failure> {
+    let config = load(Needs { cluster: true, ..Needs::default() })?;
+    let desired = check::run(&files.declared.unwrap_or_else(|| config.declared.clone()))?;
+    let client = client(&config)?;
+    let observation = block_on(async {
+        actual::probe(&client).await?;
+        Ok(observe::declared(&client, &desired).await?)
+    })?;
+    let told = forecast::forecast(&desired, &observation, Timestamp::now().as_millisecond());
+    if json {
+        println!("{:#}", forecast::machine(&told));
+    } else {
+        print!("{}", forecast::human(&told));
+        advice::advise(&observation).iter().for_each(|advice| println!("advice: {}", advice.told));
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn cluster(config: &Config) -> Result<ClusterSettings, Failure> {
+    config.cluster.clone().ok_or_else(|| Failure::new(Exit::Configuration, "no address of Elasticsearch"))
+}
+
 fn client(config: &Config) -> Result<Client, Failure> {
-    let settings = config.cluster.clone().expect("the command said that it needs a cluster");
-    Ok(Client::new(settings, None)?)
+    Ok(Client::new(cluster(config)?, None)?)
 }
 
 fn block_on<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {

@@ -2,10 +2,12 @@
 //!
 //! Labels are names of declared streams and objects, or words of a fixed list; never an index, a document or an address.
 
-use service_kit::metrics::{Descriptor, Histogram, IntCounter, IntCounterVec, IntGauge, LATENCY_SECONDS};
+use service_kit::metrics::{
+    Descriptor, Gauge, GaugeVec, Histogram, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, LATENCY_SECONDS,
+};
 
 /// Everything that `logship` exports, beside what every program does (`service_kit::metrics::STANDARD`).
-pub const DECLARED: &[&[Descriptor]] = &[ClientMetrics::DESCRIPTORS, RelayMetrics::DESCRIPTORS];
+pub const DECLARED: &[&[Descriptor]] = &[ClientMetrics::DESCRIPTORS, WatchMetrics::DESCRIPTORS, RelayMetrics::DESCRIPTORS];
 
 /// From a chunk's head to its answer: up to the longest deadline that makes sense.
 const CHUNK_SECONDS: &[f64] = &[0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0];
@@ -19,6 +21,59 @@ service_kit::metrics! {
         pub duration: Histogram = "logship_elasticsearch_request_seconds", buckets: LATENCY_SECONDS;
         /// Times that mounted credentials or certificates were read again because they had changed.
         pub reloads: IntCounterVec = "logship_mounted_file_reloads_total", ["outcome"];
+    }
+}
+
+service_kit::metrics! {
+    /// What `watch` finds and does.
+    pub struct WatchMetrics {
+        /// Looks at the cluster, by outcome (done, failed).
+        pub rounds: IntCounterVec = "logship_watch_rounds_total", ["outcome"];
+        /// Duration of one look.
+        pub round_seconds: Histogram = "logship_watch_round_seconds", buckets: LATENCY_SECONDS;
+        /// When the last look succeeded, in seconds since 1970.
+        pub last_success: Gauge = "logship_watch_last_success_timestamp_seconds";
+        /// 1 while the declared files are right; while it is 0, what they said before is in force.
+        pub declared_valid: IntGauge = "logship_declared_valid";
+        /// Steps that a plan has, by kind of object and action (create, update, delete).
+        pub drift: IntGaugeVec = "logship_drift_steps", ["kind", "action"];
+        /// Steps that a guard would refuse.
+        pub refused: IntGauge = "logship_drift_refused_steps";
+        /// Objects that differ and are left alone, since others manage them.
+        pub left_alone: IntGauge = "logship_drift_left_alone";
+        /// Indices that do not get on in their lifecycle, by class (policy_missing, not_write_index, failed, fails_again, allocation,
+        /// snapshot, rollover_overdue, over_age).
+        pub stuck: IntGaugeVec = "logship_stuck_indices", ["class"];
+        /// Repairs of stuck steps, by repair (retry, move) and outcome (done, failed).
+        pub repairs: IntCounterVec = "logship_repairs_total", ["repair", "outcome"];
+        /// 1 while index lifecycle management runs.
+        pub lifecycle_running: IntGauge = "logship_lifecycle_running";
+        /// Bytes of a stream with a budget, by state (allowed, used), all copies.
+        pub budget_bytes: GaugeVec = "logship_budget_bytes", ["stream", "state"];
+        /// Indices that a budget deletes, or would.
+        pub budget_due: IntGaugeVec = "logship_budget_due_indices", ["stream"];
+        /// Bytes beyond a budget that its floor keeps.
+        pub budget_excess: GaugeVec = "logship_budget_excess_bytes", ["stream"];
+        /// Indices deleted by budgets, by stream and outcome (done, failed).
+        pub budget_deleted: IntCounterVec = "logship_budget_deleted_indices_total", ["stream", "outcome"];
+        /// Days until the disks reach a watermark (low, high, flood); 3650 when not within ten years.
+        pub days: GaugeVec = "logship_days_to_watermark", ["watermark"];
+        /// Days until the low watermark if this stream alone went on growing; 3650 when not within ten years.
+        pub stream_days: GaugeVec = "logship_stream_days_to_watermark", ["stream"];
+        /// Bytes of a stream, all copies.
+        pub stream_bytes: GaugeVec = "logship_stream_bytes", ["stream"];
+        /// What a stream grew by over the last week.
+        pub stream_growth: GaugeVec = "logship_stream_growth_bytes_per_second", ["stream"];
+        /// Bytes of the data disks, by state (total, used).
+        pub disk: GaugeVec = "logship_disk_bytes", ["state"];
+        /// Pieces of sizing advice, by topic (small_shards, large_shards, many_documents, many_shards); the log has the words.
+        pub advice: IntGaugeVec = "logship_sizing_advice", ["topic"];
+        /// 1 for what the cluster's licence allows (basic, enterprise).
+        pub capability: IntGaugeVec = "logship_capability", ["capability"];
+        /// 1 for the cluster's health (green, yellow, red).
+        pub health: IntGaugeVec = "logship_cluster_health", ["status"];
+        /// 1 while the cluster is read-only.
+        pub read_only: IntGauge = "logship_cluster_read_only";
     }
 }
 

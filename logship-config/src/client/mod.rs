@@ -9,6 +9,7 @@ pub mod mounted;
 mod reply;
 
 use std::{
+    fmt,
     sync::{Mutex, PoisonError},
     time::{Duration, Instant},
 };
@@ -33,18 +34,23 @@ pub use reply::{CallError, Reply};
 const LOOK_AT_FILES_EVERY: Duration = Duration::from_secs(1);
 
 /// Calls Elasticsearch. Mounted files that change are used from the next request on.
-#[derive(Debug)]
 pub struct Client {
     settings: ClusterSettings,
     metrics: Option<ClientMetrics>,
     current: Mutex<Current>,
 }
 
-#[derive(Debug)]
 struct Current {
     mounted: Mounted,
     looked: Instant,
     transport: Transport,
+}
+
+/// The transport's own form would show the credentials.
+impl fmt::Debug for Client {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Client").field("url", &self.settings.url.as_str()).finish_non_exhaustive()
+    }
 }
 
 impl Client {

@@ -3,9 +3,12 @@
 mod applying;
 mod canonical;
 mod connection;
+mod contract;
 mod fluent_bit;
 mod generated;
+mod input;
 mod perpetual;
 mod place;
 mod relay;
 mod rules;
+mod watching;

@@ -71,19 +71,23 @@ impl Cluster {
         Answer::ok(json!({"operation_mode": if self.lifecycle_running { "RUNNING" } else { "STOPPED" }}))
     }
 
-    /// One row a node; what is stored is spread evenly.
-    pub(super) fn cat_allocation(&self) -> Answer {
-        let (stored, nodes) = (self.stored_bytes(), self.disks.len().max(1) as u64);
-        let rows = self.disks.iter().enumerate().map(|(place, disk)| {
-            let used = (disk.used + stored / nodes).min(disk.total);
-            json!({
-                "shards": cell(self.indices.len() as u64 / nodes), "shards.undesired": "0", "write_load.forecast": "0.0",
-                "disk.indices.forecast": cell(stored / nodes), "disk.indices": cell(stored / nodes), "disk.used": cell(used),
-                "disk.avail": cell(disk.total - used), "disk.total": cell(disk.total), "disk.percent": cell(used * 100 / disk.total.max(1)),
-                "host": "127.0.0.1", "ip": "127.0.0.1", "node": format!("{}-{place}", self.name), "node.role": "cdfhilmrstw",
-            })
-        });
-        Answer::ok(rows.collect::<Vec<_>>().into())
+    /// Disks and shards of each node; what is stored is spread evenly.
+    pub(super) fn nodes_stats(&self) -> Answer {
+        let (stored, count) = (self.stored_bytes(), self.disks.len().max(1) as u64);
+        let mut nodes = json!({});
+        for (place, disk) in self.disks.iter().enumerate() {
+            let used = (disk.used + stored / count).min(disk.total);
+            nodes[format!("fakeNode{place}")] = json!({
+                "name": format!("{}-{place}", self.name), "roles": ["data_content", "data_hot", "ingest", "master"],
+                "fs": {"total": {"total_in_bytes": disk.total, "free_in_bytes": disk.total - used, "available_in_bytes": disk.total - used}},
+                "indices": {
+                    "shard_stats": {"total_count": self.indices.len() as u64 / count}, "store": {"size_in_bytes": stored / count},
+                },
+            });
+        }
+        Answer::ok(
+            json!({"_nodes": {"total": count, "successful": count, "failed": 0}, "cluster_name": self.name, "nodes": nodes}),
+        )
     }
 
     pub(super) fn cat_health(&self, now: Timestamp) -> Answer {

@@ -69,13 +69,15 @@ impl Cluster {
         if !self.lifecycle_running {
             return;
         }
-        let managed: Vec<String> =
-            self.indices.iter().filter(|(_, index)| index.policy().is_some()).map(|(name, _)| name.clone()).collect();
-        for name in managed {
-            // An index passes through each step of each phase once at most.
-            for _ in 0..64 {
-                if !self.move_on(&name, now) {
-                    break;
+        // The second time for indices that rollovers of the first have made.
+        for _ in 0..2 {
+            let managed = self.indices.iter().filter(|(_, index)| index.policy().is_some()).map(|(name, _)| name.clone());
+            for name in managed.collect::<Vec<_>>() {
+                // An index passes through each step of each phase once at most.
+                for _ in 0..64 {
+                    if !self.move_on(&name, now) {
+                        break;
+                    }
                 }
             }
         }

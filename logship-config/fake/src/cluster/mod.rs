@@ -338,6 +338,7 @@ impl Cluster {
             ("POST", ["_snapshot", name, "_verify"]) => self.verify_repository(name),
             ("GET", ["_snapshot", repository, names]) => self.get_snapshots(repository, names),
             ("PUT" | "POST", ["_snapshot", repository, name]) => self.put_snapshot(repository, name, call, now),
+            ("PUT", ["_snapshot", repository, name, "_clone", target]) => self.clone_snapshot(repository, name, target),
             ("DELETE", ["_snapshot", repository, name]) => self.delete_snapshot(repository, name),
             _ => Err(Answer::not_modelled(&format!("{method} {}", call.path))),
         }
@@ -351,7 +352,7 @@ impl Cluster {
             ("PUT", ["_cluster", "settings"]) => self.put_cluster_settings(call),
             ("GET", ["_cluster", "state", "metadata"]) => Ok(self.state()),
             ("GET", ["_license"]) => Ok(self.license(now)),
-            ("GET", ["_cat", "allocation"]) => Ok(self.cat_allocation()),
+            ("GET", ["_nodes", "stats"] | ["_nodes", "stats", _]) => Ok(self.nodes_stats()),
             ("GET", ["_cat", "health"]) => Ok(self.cat_health(now)),
             ("GET", ["_health_report"]) => Ok(self.health_report()),
             _ => Err(Answer::not_modelled(&format!("{method} {}", call.path))),

@@ -108,6 +108,15 @@ impl Cluster {
         Ok(Answer::ok(json!({"snapshots": found, "total": found.len(), "remaining": 0})))
     }
 
+    pub(super) fn clone_snapshot(&mut self, repository: &str, name: &str, target: &str) -> Refused<Answer> {
+        let key = |name: &str| (repository.to_owned(), name.to_owned());
+        let mut told = self.snapshots.get(&key(name)).cloned().ok_or_else(|| snapshot_missing(repository, name))?;
+        told["snapshot"] = target.into();
+        told["uuid"] = self.uuid().into();
+        self.snapshots.insert(key(target), told);
+        Ok(Answer::acknowledged())
+    }
+
     pub(super) fn delete_snapshot(&mut self, repository: &str, name: &str) -> Refused<Answer> {
         let key = (repository.to_owned(), name.to_owned());
         self.snapshots.remove(&key).ok_or_else(|| snapshot_missing(repository, name))?;

@@ -1,0 +1,227 @@
+//! Days until the disks reach Elasticsearch's watermarks, from what each stream grew by lately and keeps. Pure.
+
+use std::fmt::Write as _;
+
+use serde_json::{Value, json};
+
+use crate::{
+    desired::{Desired, Kind, resolve, resolve::Retention},
+    observe::{DiskFacts, IndexFacts, Observation},
+    units::{self, MILLIS_PER_DAY},
+};
+
+/// Defaults of `cluster.routing.allocation.disk.watermark.{low,high,flood_stage}`, in percent of the disk.
+pub const WATERMARKS: [(&str, f64); 3] = [("low", 85.0), ("high", 90.0), ("flood", 95.0)];
+/// Growth is measured over this time.
+const WINDOW_DAYS: i64 = 7;
+/// Less history than this says nothing.
+const SHORTEST_HISTORY_MILLIS: i64 = 3_600_000;
+/// Nobody plans disks beyond ten years.
+pub const HORIZON_DAYS: u32 = 3650;
+
+/// One stream's part.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StreamForecast {
+    pub stream: String,
+    /// All copies.
+    pub bytes: u64,
+    /// `None` while there is too little history.
+    pub bytes_per_day: Option<f64>,
+    pub retention: Retention,
+    /// What it comes to when as much goes as comes; `None` when it keeps for ever or its growth is unknown.
+    pub steady_bytes: Option<u64>,
+    /// Days until the low watermark if this stream alone went on growing; `None`: not within ten years.
+    pub days: Option<u32>,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct Forecast {
+    pub streams: Vec<StreamForecast>,
+    /// Days until each of [`WATERMARKS`]; `None`: not within ten years.
+    pub days: [Option<u32>; 3],
+    pub disk_total: u64,
+    pub disk_used: u64,
+}
+
+/// What declared streams will come to.
+pub fn forecast(desired: &Desired, observation: &Observation, now_millis: i64) -> Forecast {
+    let futures: Vec<Future> =
+        desired.streams.keys().map(|stream| Future::of(desired, observation, stream, now_millis)).collect();
+    let (total, used) = (sum(&observation.disks, |disk| disk.total), sum(&observation.disks, |disk| disk.used));
+    let together =
+        |percent| first_day(headroom(&observation.disks, percent), |day| futures.iter().map(|future| future.growth(day)).sum());
+    let streams = futures.iter().map(|future| StreamForecast {
+        stream: future.stream.clone(),
+        bytes: future.parts.iter().map(|(_, bytes)| bytes).sum(),
+        bytes_per_day: future.rate,
+        retention: future.retention,
+        steady_bytes: match (future.retention, future.rate) {
+            (Retention::Millis(kept), Some(rate)) => Some((rate * kept as f64 / MILLIS_PER_DAY as f64) as u64),
+            _ => None,
+        },
+        days: first_day(headroom(&observation.disks, WATERMARKS[0].1), |day| future.growth(day)),
+    });
+    Forecast {
+        streams: streams.collect(),
+        days: WATERMARKS.map(|(_, percent)| together(percent)),
+        disk_total: total,
+        disk_used: used,
+    }
+}
+
+fn sum(disks: &[DiskFacts], of: fn(&DiskFacts) -> u64) -> u64 {
+    disks.iter().map(of).sum()
+}
+
+/// Bytes that may still come before the fullest node reaches the mark, as data spreads evenly.
+fn headroom(disks: &[DiskFacts], percent: f64) -> f64 {
+    let left = disks.iter().map(|disk| disk.total as f64 * percent / 100.0 - disk.used as f64);
+    left.fold(f64::INFINITY, f64::min) * disks.len() as f64
+}
+
+/// The first day on which the growth takes the headroom.
+fn first_day(headroom: f64, growth: impl Fn(u32) -> f64) -> Option<u32> {
+    (0..=HORIZON_DAYS).find(|day| growth(*day) >= headroom)
+}
+
+/// A stream as it goes on.
+struct Future {
+    stream: String,
+    /// Age in milliseconds since the rollover, and bytes, of each index.
+    parts: Vec<(i64, u64)>,
+    rate: Option<f64>,
+    retention: Retention,
+}
+
+impl Future {
+    fn of(desired: &Desired, observation: &Observation, stream: &str, now_millis: i64) -> Self {
+        let since = |index: &IndexFacts| {
+            index.lifecycle.as_ref().map(|at| at.since_millis).filter(|since| *since > 0).unwrap_or(index.created_millis)
+        };
+        let parts = observation.of(stream).map(|index| (now_millis - since(index), index.bytes)).collect();
+        let (stream, declared) = (stream.to_owned(), &desired.streams[stream]);
+        let resolved = resolve::stream(desired, &stream, declared);
+        let policy =
+            resolved.policy.and_then(|policy| desired.body(Kind::LifecyclePolicy, &policy).map(resolve::policy_retention));
+        let own = resolved.lifecycle.as_ref().map(resolve::lifecycle_retention);
+        let retention = policy.or(own).unwrap_or(Retention::Forever);
+        Self { rate: rate(observation, &stream, now_millis), parts, retention, stream }
+    }
+
+    /// How much more the stream takes after `day` days: what came, less what was deleted of what is there and of what came.
+    fn growth(&self, day: u32) -> f64 {
+        let days = f64::from(day);
+        let Retention::Millis(kept) = self.retention else { return self.rate.unwrap_or(0.0) * days };
+        let passed = i64::from(day) * MILLIS_PER_DAY;
+        let gone: u64 = self.parts.iter().filter(|(age, _)| age + passed > kept).map(|(_, bytes)| bytes).sum();
+        let coming = days.min(kept as f64 / MILLIS_PER_DAY as f64);
+        self.rate.unwrap_or(0.0) * coming - gone as f64
+    }
+}
+
+/// Bytes a day over the last week, from the indices that were made in it; the oldest of those began the measured time.
+fn rate(observation: &Observation, stream: &str, now_millis: i64) -> Option<f64> {
+    let lately: Vec<_> =
+        observation.of(stream).filter(|index| now_millis - index.created_millis <= WINDOW_DAYS * MILLIS_PER_DAY).collect();
+    let lately = if lately.is_empty() { observation.of(stream).next_back().into_iter().collect() } else { lately };
+    let began = lately.iter().map(|index| index.created_millis).min()?;
+    let history = now_millis - began;
+    let bytes: u64 = lately.iter().map(|index| index.bytes).sum();
+    (history >= SHORTEST_HISTORY_MILLIS).then(|| bytes as f64 * MILLIS_PER_DAY as f64 / history as f64)
+}
+
+fn days(days: Option<u32>) -> String {
+    match days {
+        Some(0) => "now".to_owned(),
+        Some(days) => format!("{days} days"),
+        None => "not within ten years".to_owned(),
+    }
+}
+
+/// The forecast as a table.
+pub fn human(forecast: &Forecast) -> String {
+    let mut text = String::new();
+    let used = units::rough_size(forecast.disk_used);
+    let _ = writeln!(text, "disks: {used} of {} used", units::rough_size(forecast.disk_total));
+    for ((name, percent), until) in WATERMARKS.iter().zip(forecast.days) {
+        let _ = writeln!(text, "{name} watermark ({percent} %): {}", days(until));
+    }
+    let width = forecast.streams.iter().map(|stream| stream.stream.len()).max().unwrap_or(0).max(6);
+    let _ =
+        writeln!(text, "\n{:width$}  {:>10}  {:>12}  {:>8}  {:>10}  alone to low", "stream", "now", "a day", "kept", "steady");
+    for stream in &forecast.streams {
+        let rate = stream.bytes_per_day.map_or_else(|| "unknown yet".to_owned(), |rate| units::rough_size(rate as u64));
+        let steady = stream.steady_bytes.map_or_else(|| "-".to_owned(), units::rough_size);
+        let (name, now, kept) = (&stream.stream, units::rough_size(stream.bytes), stream.retention.to_string());
+        let _ = writeln!(text, "{name:width$}  {now:>10}  {rate:>12}  {kept:>8}  {steady:>10}  {}", days(stream.days));
+    }
+    text
+}
+
+/// `{"disk", "days": {"low", "high", "flood"}, "streams": [{"stream", "bytes", "bytes_per_day", "steady_bytes", "days"}]}`.
+pub fn machine(forecast: &Forecast) -> Value {
+    let streams = forecast.streams.iter().map(|stream| {
+        json!({
+            "stream": stream.stream, "bytes": stream.bytes, "bytes_per_day": stream.bytes_per_day, "steady_bytes": stream.steady_bytes,
+            "retention": stream.retention.to_string(), "days": stream.days,
+        })
+    });
+    json!({
+        "disk": {"total": forecast.disk_total, "used": forecast.disk_used},
+        "days": {"low": forecast.days[0], "high": forecast.days[1], "flood": forecast.days[2]},
+        "streams": streams.collect::<Vec<_>>(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::desired::Stream;
+
+    const GIB: u64 = 1 << 30;
+    const NOW: i64 = 1000 * MILLIS_PER_DAY;
+
+    /// A stream with one index a day of `daily` bytes for `days` days, which keeps `kept` days.
+    fn case(daily: u64, history: i64, kept: Option<i64>, disk: DiskFacts) -> Forecast {
+        let mut desired = Desired::default();
+        let template = json!({"index_patterns": ["s"], "data_stream": {}, "template": {"lifecycle": {}}});
+        desired.objects.insert((Kind::IndexTemplate, "t".into()), template);
+        let lifecycle = kept.map(|kept| json!({"data_retention": format!("{kept}d")}));
+        desired.streams.insert("s".into(), Stream { lifecycle, ..Stream::default() });
+        let index = |ago: i64| IndexFacts {
+            name: format!("i{ago}"),
+            stream: "s".into(),
+            created_millis: NOW - ago * MILLIS_PER_DAY,
+            bytes: daily,
+            ..IndexFacts::default()
+        };
+        let indices = (1..=history).rev().map(index).collect();
+        forecast(&desired, &Observation { indices, disks: vec![disk], lifecycle_running: true }, NOW)
+    }
+
+    #[test]
+    fn a_stream_that_keeps_for_ever_fills_the_disk_on_a_day() {
+        let disk = DiskFacts { total: 100 * GIB, used: 65 * GIB, ..DiskFacts::default() };
+        let told = case(GIB, 10, None, disk);
+        assert_eq!(told.days, [Some(20), Some(25), Some(30)]);
+        assert_eq!(told.streams[0].days, Some(20));
+    }
+
+    #[test]
+    fn a_stream_that_deletes_what_comes_never_fills_it() {
+        let disk = DiskFacts { total: 100 * GIB, used: 65 * GIB, ..DiskFacts::default() };
+        let told = case(GIB, 10, Some(10), disk.clone());
+        assert_eq!(told.days, [None; 3]);
+        assert_eq!(told.streams[0].steady_bytes, Some(10 * GIB));
+        // It still grows until its first index is old enough: 10 of 40 days are there.
+        assert_eq!(case(GIB, 10, Some(40), disk).days, [Some(20), Some(25), Some(30)]);
+    }
+
+    #[test]
+    fn no_history_says_nothing_and_a_full_disk_is_now() {
+        let disk = DiskFacts { total: 100, used: 90, ..DiskFacts::default() };
+        let told = case(GIB, 0, None, disk);
+        assert_eq!((told.streams[0].bytes_per_day, told.days[0], told.days[2]), (None, Some(0), None));
+        assert!(human(&told).contains("unknown yet") && human(&told).contains("low watermark (85 %): now"));
+    }
+}

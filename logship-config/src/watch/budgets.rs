@@ -1,0 +1,73 @@
+//! Carries budgets out, or says what they would do. Never a protected stream, never the write index.
+
+use std::collections::BTreeMap;
+
+use crate::{
+    budget::{self, Verdict},
+    client::{Client, Method, segment},
+    desired::Desired,
+    metrics::WatchMetrics,
+    observe::Observation,
+};
+
+/// What was said last of each stream, so that it is said once.
+#[derive(Debug, Default)]
+pub struct Budgets {
+    said: BTreeMap<String, Vec<String>>,
+}
+
+impl Budgets {
+    pub async fn keep(
+        &mut self,
+        client: &Client,
+        desired: &Desired,
+        observation: &Observation,
+        now_millis: i64,
+        switched_on: bool,
+        metrics: &WatchMetrics,
+    ) {
+        metrics.budget_bytes.reset();
+        metrics.budget_due.reset();
+        metrics.budget_excess.reset();
+        let disk: u64 = observation.disks.iter().map(|disk| disk.total).sum();
+        for (stream, declared) in &desired.streams {
+            // Validation refuses both together; a deletion asks again.
+            let Some(budget) = declared.budget.filter(|_| !declared.protected) else { continue };
+            let verdict = budget::verdict(&budget, disk, observation.of(stream), now_millis);
+            metrics.budget_bytes.with_label_values(&[stream, "allowed"]).set(verdict.allowed as f64);
+            metrics.budget_bytes.with_label_values(&[stream, "used"]).set(verdict.used as f64);
+            metrics.budget_excess.with_label_values(&[stream]).set(verdict.excess as f64);
+            metrics.budget_due.with_label_values(&[stream]).set(verdict.delete.len() as i64);
+            for outcome in ["done", "failed"] {
+                metrics.budget_deleted.with_label_values(&[stream, outcome]);
+            }
+            if switched_on {
+                delete(client, stream, &verdict, metrics).await;
+            } else if self.said.get(stream) != Some(&verdict.delete) && !verdict.delete.is_empty() {
+                let (indices, used, allowed) = (verdict.delete.join(", "), verdict.used, verdict.allowed);
+                tracing::info!(stream, indices, used, allowed, "a budget would delete; LOGSHIP_BUDGET_DELETES is off");
+            }
+            self.said.insert(stream.clone(), verdict.delete);
+        }
+    }
+}
+
+async fn delete(client: &Client, stream: &str, verdict: &Verdict, metrics: &WatchMetrics) {
+    for index in &verdict.delete {
+        let outcome = match client.send(Method::Delete, &format!("/{}", segment(index)), &[], None).await {
+            Ok(_) => {
+                tracing::warn!(stream, index, used = verdict.used, allowed = verdict.allowed, "a budget deleted an index");
+                "done"
+            }
+            Err(error) => {
+                tracing::error!(stream, index, %error, "a budget could not delete an index");
+                "failed"
+            }
+        };
+        metrics.budget_deleted.with_label_values(&[stream, outcome]).inc();
+        if outcome == "failed" {
+            // What is older goes first, or nothing does.
+            return;
+        }
+    }
+}

@@ -1,0 +1,206 @@
+//! One look at the cluster: what is read, what is said about it, what is done. Time comes in as an argument.
+
+use std::{collections::BTreeSet, path::PathBuf, sync::Arc, time::Instant};
+
+use jiff::Timestamp;
+
+use super::{budgets::Budgets, repair::Repairs};
+use crate::{
+    actual::{self, Actual, Capability},
+    advice::{self, Topic},
+    check,
+    client::Client,
+    config::WatchSettings,
+    desired::{Desired, Kind},
+    exit::Failure,
+    forecast::{self, Forecast, HORIZON_DAYS, WATERMARKS},
+    metrics::WatchMetrics,
+    observe::{self, Observation},
+    plan::{self, Action, Allowed, Plan},
+    stuck::{self, Class},
+    units::MILLIS_PER_DAY,
+};
+
+/// What the watch remembers between two looks: what it has said already, and what it has tried.
+pub struct Watcher {
+    client: Arc<Client>,
+    declared: PathBuf,
+    desired: Desired,
+    settings: WatchSettings,
+    metrics: WatchMetrics,
+    /// Facts that were logged and still hold, so that each is logged once.
+    said: BTreeSet<String>,
+    repairs: Repairs,
+    budgets: Budgets,
+}
+
+impl Watcher {
+    pub fn new(client: Arc<Client>, declared: PathBuf, desired: Desired, settings: WatchSettings, metrics: WatchMetrics) -> Self {
+        metrics.declared_valid.set(1);
+        for outcome in ["done", "failed"] {
+            metrics.rounds.with_label_values(&[outcome]);
+            for repair in ["retry", "move"] {
+                metrics.repairs.with_label_values(&[repair, outcome]);
+            }
+        }
+        let (repairs, budgets) = (Repairs::default(), Budgets::default());
+        Self { client, declared, desired, settings, metrics, said: BTreeSet::new(), repairs, budgets }
+    }
+
+    /// Looks once.
+    ///
+    /// # Errors
+    /// When the cluster could not be read; what was found before that is in the metrics.
+    pub async fn round(&mut self, now: Timestamp) -> Result<(), Failure> {
+        let began = Instant::now();
+        self.reload();
+        let looked = self.look(now).await;
+        let outcome = if looked.is_ok() { "done" } else { "failed" };
+        self.metrics.rounds.with_label_values(&[outcome]).inc();
+        self.metrics.round_seconds.observe(began.elapsed().as_secs_f64());
+        if looked.is_ok() {
+            self.metrics.last_success.set(now.as_millisecond() as f64 / 1000.0);
+        }
+        looked
+    }
+
+    /// The files may have changed; faulty ones change nothing.
+    fn reload(&mut self) {
+        match check::run(&self.declared) {
+            Ok(desired) => {
+                self.desired = desired;
+                self.metrics.declared_valid.set(1);
+            }
+            Err(failure) => {
+                if self.metrics.declared_valid.get() == 1 {
+                    tracing::error!(error = %failure, "the declared files are faulty; what they said before stays in force");
+                }
+                self.metrics.declared_valid.set(0);
+            }
+        }
+    }
+
+    async fn look(&mut self, now: Timestamp) -> Result<(), Failure> {
+        let actual = actual::read(&self.client).await?;
+        self.tell_cluster(&actual);
+        let mut facts = BTreeSet::new();
+        let plan = plan::plan(&self.desired, &actual, &Allowed::default());
+        self.tell_drift(&plan, &mut facts);
+        let observation = observe::declared(&self.client, &self.desired).await?;
+        let now_millis = now.as_millisecond();
+        let limit = i64::try_from(self.settings.stuck_after.as_millis()).unwrap_or(i64::MAX);
+        let found = stuck::find(&observation, now_millis, limit);
+        for class in Class::ALL {
+            let count = found.iter().filter(|stuck| stuck.class == class).count();
+            self.metrics.stuck.with_label_values(&[class.name()]).set(count as i64);
+        }
+        for stuck in &found {
+            let (class, index) = (stuck.class.name(), stuck.index.as_str());
+            if self.news(&mut facts, format!("stuck {index} {class}")) {
+                let remedy = stuck.class.remedy();
+                tracing::warn!(
+                    index,
+                    stream = stuck.stream,
+                    class,
+                    told = stuck.told,
+                    remedy,
+                    "an index does not get on in its lifecycle"
+                );
+            }
+        }
+        if self.settings.repairs {
+            self.repairs.carry_out(&self.client, &found, now, &self.metrics).await;
+        }
+        let switched_on = self.settings.budget_deletes;
+        self.budgets.keep(&self.client, &self.desired, &observation, now_millis, switched_on, &self.metrics).await;
+        self.tell_sizes(&observation, now_millis, &mut facts);
+        self.said = facts;
+        Ok(())
+    }
+
+    /// Whether a fact is one that was not said before.
+    fn news(&self, facts: &mut BTreeSet<String>, fact: String) -> bool {
+        let new = !self.said.contains(&fact);
+        facts.insert(fact);
+        new
+    }
+
+    fn tell_cluster(&self, actual: &Actual) {
+        for capability in Capability::ALL {
+            self.metrics.capability.with_label_values(&[capability.name()]).set(i64::from(actual.capability == capability));
+        }
+        for status in ["green", "yellow", "red"] {
+            self.metrics.health.with_label_values(&[status]).set(i64::from(actual.health == status));
+        }
+        self.metrics.read_only.set(i64::from(actual.blocked.is_some()));
+    }
+
+    fn tell_drift(&self, plan: &Plan, facts: &mut BTreeSet<String>) {
+        for kind in Kind::ALL {
+            for action in Action::ALL {
+                let count = plan.steps.iter().filter(|step| step.kind == kind && step.action == action).count();
+                self.metrics.drift.with_label_values(&[kind.name(), action.name()]).set(count as i64);
+            }
+        }
+        self.metrics.refused.set(plan.refusals.len() as i64);
+        self.metrics.left_alone.set(plan.left_alone.len() as i64);
+        for step in &plan.steps {
+            let places: Vec<_> = step.changes.iter().map(|change| change.path.as_str()).collect();
+            let (action, kind, name, places) = (step.action.name(), step.kind.name(), &step.name, places.join(", "));
+            if self.news(facts, format!("drift {action} {kind} {name} {places}")) {
+                tracing::warn!(
+                    action,
+                    kind,
+                    object = name,
+                    places,
+                    "the cluster is not as declared; `logship apply` would change it"
+                );
+            }
+        }
+        for refusal in &plan.refusals {
+            if self.news(facts, format!("refused {} {}", refusal.kind, refusal.name)) {
+                let (kind, object, why) = (refusal.kind, &refusal.name, &refusal.why);
+                tracing::warn!(kind, object, why, "the cluster is not as declared, and a guard would refuse the change");
+            }
+        }
+    }
+
+    fn tell_sizes(&self, observation: &Observation, now_millis: i64, facts: &mut BTreeSet<String>) {
+        self.metrics.lifecycle_running.set(i64::from(observation.lifecycle_running));
+        let told = forecast::forecast(&self.desired, observation, now_millis);
+        self.tell_forecast(&told);
+        let advice = advice::advise(observation);
+        for topic in Topic::ALL {
+            let count = advice.iter().filter(|advice| advice.topic == topic).count();
+            self.metrics.advice.with_label_values(&[topic.name()]).set(count as i64);
+        }
+        for advice in &advice {
+            // Sizes in the words change with every look; the stream in front does not.
+            let subject = advice.told.split(':').next().unwrap_or_default();
+            if self.news(facts, format!("advice {} {subject}", advice.topic.name())) {
+                tracing::info!(topic = advice.topic.name(), advice = advice.told, "sizing");
+            }
+        }
+    }
+
+    fn tell_forecast(&self, told: &Forecast) {
+        let days = |days: Option<u32>| f64::from(days.unwrap_or(HORIZON_DAYS));
+        for ((watermark, _), until) in WATERMARKS.iter().zip(told.days) {
+            self.metrics.days.with_label_values(&[watermark]).set(days(until));
+        }
+        self.metrics.disk.with_label_values(&["total"]).set(told.disk_total as f64);
+        self.metrics.disk.with_label_values(&["used"]).set(told.disk_used as f64);
+        // A stream that is declared no longer has no value left.
+        self.metrics.stream_days.reset();
+        self.metrics.stream_bytes.reset();
+        self.metrics.stream_growth.reset();
+        for stream in &told.streams {
+            let name = [stream.stream.as_str()];
+            self.metrics.stream_days.with_label_values(&name).set(days(stream.days));
+            self.metrics.stream_bytes.with_label_values(&name).set(stream.bytes as f64);
+            if let Some(rate) = stream.bytes_per_day {
+                self.metrics.stream_growth.with_label_values(&name).set(rate * 1000.0 / MILLIS_PER_DAY as f64);
+            }
+        }
+    }
+}

@@ -1,0 +1,239 @@
+//! The public YAML cases of elasticsearch-clients-tests (Apache-2.0) for the APIs that the fake has: its answers are what real
+//! clients are tested against. A step of another API is left out with its name and counted.
+
+use std::{collections::BTreeMap, path::Path, process::Command};
+
+use logship::client::{CallError, Client, Method, segment};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::shared;
+use crate::place::Place;
+
+/// API names of the cases, with method and path. What stands in braces is an argument.
+const APIS: &[(&str, &str, &str)] = &[
+    ("cat.health", "GET", "/_cat/health"),
+    ("cluster.delete_component_template", "DELETE", "/_component_template/{name}"),
+    ("cluster.exists_component_template", "GET", "/_component_template/{name}"),
+    ("cluster.get_component_template", "GET", "/_component_template/{name}"),
+    ("cluster.get_settings", "GET", "/_cluster/settings"),
+    ("cluster.health", "GET", "/_cluster/health/{index}"),
+    ("cluster.put_component_template", "PUT", "/_component_template/{name}"),
+    ("cluster.put_settings", "PUT", "/_cluster/settings"),
+    ("count", "GET", "/{index}/_count"),
+    ("health_report", "GET", "/_health_report"),
+    ("ilm.delete_lifecycle", "DELETE", "/_ilm/policy/{policy}"),
+    ("ilm.explain_lifecycle", "GET", "/{index}/_ilm/explain"),
+    ("ilm.get_lifecycle", "GET", "/_ilm/policy/{policy}"),
+    ("ilm.get_status", "GET", "/_ilm/status"),
+    ("ilm.put_lifecycle", "PUT", "/_ilm/policy/{policy}"),
+    ("ilm.remove_policy", "POST", "/{index}/_ilm/remove"),
+    ("ilm.start", "POST", "/_ilm/start"),
+    ("ilm.stop", "POST", "/_ilm/stop"),
+    ("indices.create", "PUT", "/{index}"),
+    ("indices.create_data_stream", "PUT", "/_data_stream/{name}"),
+    ("indices.data_streams_stats", "GET", "/_data_stream/_stats"),
+    ("indices.delete", "DELETE", "/{index}"),
+    ("indices.delete_data_stream", "DELETE", "/_data_stream/{name}"),
+    ("indices.delete_data_stream_options", "DELETE", "/_data_stream/{name}/_options"),
+    ("indices.delete_index_template", "DELETE", "/_index_template/{name}"),
+    ("indices.exists_index_template", "GET", "/_index_template/{name}"),
+    ("indices.get_data_stream", "GET", "/_data_stream/{name}"),
+    ("indices.get_data_stream_mappings", "GET", "/_data_stream/{name}/_mappings"),
+    ("indices.get_data_stream_options", "GET", "/_data_stream/{name}/_options"),
+    ("indices.get_data_stream_settings", "GET", "/_data_stream/{name}/_settings"),
+    ("indices.get_index_template", "GET", "/_index_template/{name}"),
+    ("indices.put_data_stream_mappings", "PUT", "/_data_stream/{name}/_mappings"),
+    ("indices.put_data_stream_options", "PUT", "/_data_stream/{name}/_options"),
+    ("indices.put_data_stream_settings", "PUT", "/_data_stream/{name}/_settings"),
+    ("indices.put_index_template", "PUT", "/_index_template/{name}"),
+    ("indices.rollover", "POST", "/{alias}/_rollover"),
+    ("indices.simulate_index_template", "POST", "/_index_template/_simulate_index/{name}"),
+    ("indices.simulate_template", "POST", "/_index_template/_simulate"),
+    ("ingest.delete_pipeline", "DELETE", "/_ingest/pipeline/{id}"),
+    ("ingest.get_pipeline", "GET", "/_ingest/pipeline/{id}"),
+    ("ingest.put_pipeline", "PUT", "/_ingest/pipeline/{id}"),
+    ("ingest.simulate", "POST", "/_ingest/pipeline/{id}/_simulate"),
+    ("license.get", "GET", "/_license"),
+    ("snapshot.clone", "PUT", "/_snapshot/{repository}/{snapshot}/_clone/{target_snapshot}"),
+    ("snapshot.create", "PUT", "/_snapshot/{repository}/{snapshot}"),
+    ("snapshot.create_repository", "PUT", "/_snapshot/{repository}"),
+    ("snapshot.delete", "DELETE", "/_snapshot/{repository}/{snapshot}"),
+    ("snapshot.delete_repository", "DELETE", "/_snapshot/{repository}"),
+    ("snapshot.get", "GET", "/_snapshot/{repository}/{snapshot}"),
+    ("snapshot.get_repository", "GET", "/_snapshot"),
+    ("snapshot.verify_repository", "POST", "/_snapshot/{repository}/_verify"),
+];
+/// Cases of which the part that matters is an API that the program does not use; each with its reason.
+const LEFT_OUT: &[(&str, &str)] = &[
+    ("cat/component_templates.yml", "no cat API of templates is used"),
+    ("cat/templates.yml", "no cat API of templates is used"),
+    ("indices/10_data_lifecycle.yml", "a serverless case that needs the lifecycle of a plain index"),
+    ("indices/20_data_lifecycle.yml", "needs the lifecycle of a plain index and its statistics"),
+    ("indices/exists_template.yml", "legacy templates are not used"),
+    ("indices/template.yml", "legacy templates are not used"),
+    ("indices/migrate_modify_data_stream.yml", "nothing is migrated to data streams"),
+    ("indices/rollover.yml", "aliases are not rolled over"),
+    ("license/10_stack.yml", "no licence is installed"),
+    ("bulk/10_basic.yml", "the relay's own tests cover _bulk; the case's body is a list that a client encodes"),
+];
+
+#[tokio::test]
+async fn public_cases_pass() {
+    let Some(folder) = shared("public YAML cases") else { return };
+    let unpacked = tempfile::tempdir().unwrap();
+    let archive = Path::new(&folder).join("elasticsearch-yaml-cases.tar.gz");
+    let done = Command::new("tar").arg("xzf").arg(archive).arg("-C").arg(unpacked.path()).status().unwrap();
+    assert!(done.success());
+    let root = unpacked.path().join("tests");
+    let (mut passed, mut assertions, mut skipped) = (0, 0, 0);
+    for file in files(&root) {
+        let name = file.strip_prefix(&root).unwrap().display().to_string();
+        if let Some((_, reason)) = LEFT_OUT.iter().find(|(left, _)| *left == name) {
+            println!("skipped: {name}: {reason}");
+            skipped += 1;
+            continue;
+        }
+        let text = std::fs::read_to_string(&file).unwrap();
+        let (client, _fake) = Place::fake().await;
+        let mut run = Run { client, file: name, last: Value::Null, assertions: 0 };
+        let documents: Vec<Value> =
+            serde_yaml_ng::Deserializer::from_str(&text).map(|document| Value::deserialize(document).unwrap()).collect();
+        // Setup first, then each case; the fake of each file is its own, so that teardown is only a case more.
+        for section in ["setup", "", "teardown"] {
+            for (title, steps) in documents.iter().filter_map(Value::as_object).flatten() {
+                let kind = if title == "setup" || title == "teardown" { title.as_str() } else { "" };
+                if kind == section && title != "requires" {
+                    run.steps(steps).await;
+                }
+            }
+        }
+        passed += 1;
+        assertions += run.assertions;
+    }
+    println!("{passed} public case files passed with {assertions} assertions, {skipped} left out");
+    assert!(passed >= 14 && assertions >= 40, "{passed} files, {assertions} assertions");
+}
+
+fn files(folder: &Path) -> Vec<std::path::PathBuf> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() { found.extend(files(&path)) } else { found.push(path) }
+    }
+    found.sort();
+    found
+}
+
+struct Run {
+    client: Client,
+    file: String,
+    last: Value,
+    assertions: u32,
+}
+
+impl Run {
+    async fn steps(&mut self, steps: &Value) {
+        let mut known = true;
+        for step in steps.as_array().into_iter().flatten() {
+            let (what, with) = step.as_object().and_then(|step| step.iter().next()).unwrap();
+            match what.as_str() {
+                "do" => known = self.call(with).await,
+                // What asserts about an answer that was left out says nothing.
+                _ if !known => {}
+                "match" => self.matches(with),
+                "is_true" => self.truth(with, true),
+                "is_false" => self.truth(with, false),
+                "length" => self.length(with),
+                other => panic!("{}: {other} is not understood", self.file),
+            }
+        }
+    }
+
+    /// False where the API is not one of the fake's.
+    async fn call(&mut self, with: &Value) -> bool {
+        let (api, arguments) = with.as_object().unwrap().iter().find(|(name, _)| *name != "catch").unwrap();
+        let Some((_, method, pattern)) = APIS.iter().find(|(name, ..)| name == api) else {
+            println!("skipped: {}: {api} is not an API of the program's", self.file);
+            return false;
+        };
+        let mut arguments: BTreeMap<String, Value> = arguments.as_object().cloned().unwrap_or_default().into_iter().collect();
+        let body = arguments.remove("body").map(|body| match body.as_str() {
+            Some(text) => serde_json::from_str(text).unwrap(),
+            None => body,
+        });
+        let tolerated: Vec<u64> = match arguments.remove("ignore") {
+            Some(Value::Array(list)) => list.iter().filter_map(Value::as_u64).collect(),
+            Some(one) => one.as_u64().into_iter().collect(),
+            None => Vec::new(),
+        };
+        let path: Vec<String> = pattern
+            .split('/')
+            .filter_map(|part| match part.strip_prefix('{') {
+                Some(name) => arguments.remove(name.trim_end_matches('}')).map(|value| segment(value.as_str().unwrap())),
+                None => Some(part.to_owned()),
+            })
+            .collect();
+        let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+        let query: Vec<(String, String)> = arguments.iter().map(|(name, value)| (name.clone(), text(value))).collect();
+        let query: Vec<(&str, &str)> = query.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        let method = match *method {
+            "GET" => Method::Get,
+            "PUT" => Method::Put,
+            "POST" => Method::Post,
+            _ => Method::Delete,
+        };
+        self.last = match self.client.send(method, &path.join("/"), &query, body.as_ref()).await {
+            Ok(answer) => answer,
+            Err(CallError::Refused(reply)) if tolerated.contains(&u64::from(reply.status)) => json!({}),
+            Err(error) => panic!("{}: {api}: {error}", self.file),
+        };
+        true
+    }
+
+    /// A place of the last answer: `a.0.b`, dots of names escaped.
+    fn at(&self, place: &str) -> Value {
+        if place.is_empty() || place == "$body" {
+            return self.last.clone();
+        }
+        let escaped = place.replace("\\.", "\u{1}");
+        escaped.split('.').fold(self.last.clone(), |value, step| {
+            let step = step.replace('\u{1}', ".");
+            match &value {
+                Value::Array(items) => step.parse::<usize>().ok().and_then(|at| items.get(at)).cloned().unwrap_or_default(),
+                other => other.get(&step).cloned().unwrap_or_default(),
+            }
+        })
+    }
+
+    fn matches(&mut self, with: &Value) {
+        for (place, wanted) in with.as_object().unwrap() {
+            self.assertions += 1;
+            let is = self.at(place);
+            let right = match wanted.as_str().and_then(|text| text.trim().strip_prefix('/')?.strip_suffix('/')) {
+                Some(pattern) => {
+                    let text = is.as_str().map_or_else(|| is.to_string(), str::to_owned);
+                    regex::Regex::new(pattern).unwrap().is_match(&text)
+                }
+                None => is == *wanted,
+            };
+            assert!(right, "{}: {place} is {is}, not {wanted}", self.file);
+        }
+    }
+
+    fn truth(&mut self, place: &Value, wanted: bool) {
+        self.assertions += 1;
+        let is = self.at(place.as_str().unwrap_or_default());
+        let truth = !matches!(&is, Value::Null | Value::Bool(false)) && is != "" && is != 0;
+        assert_eq!(truth, wanted, "{}: {place} is {is}", self.file);
+    }
+
+    fn length(&mut self, with: &Value) {
+        for (place, wanted) in with.as_object().unwrap() {
+            self.assertions += 1;
+            let is = self.at(place);
+            let length = is.as_array().map(Vec::len).or(is.as_object().map(serde_json::Map::len)).unwrap_or(0);
+            assert_eq!(Some(length as u64), wanted.as_u64(), "{}: {place}", self.file);
+        }
+    }
+}

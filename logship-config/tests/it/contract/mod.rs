@@ -1,0 +1,172 @@
+//! Every request that every command sends, against Elasticsearch's own description of its API, closed. The description is test
+//! material (`SHARED_DATA`); without it these tests say that they were skipped.
+
+mod cases;
+mod schema;
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use elasticsearch_fake::{Cluster, Disk, Failure, Fake, Mode};
+use jiff::{SignedDuration, Timestamp};
+use logship::{apply, client::Client, explain, forecast, observe, plan::Allowed};
+use schema::Contract;
+use serde_json::{Value, json};
+
+use crate::{
+    place::{Place, apply as applied, declared, platform, variable},
+    watching,
+};
+
+/// Operations that must have been sent.
+const OPERATIONS: &str = include_str!("../../operations.txt");
+const DAY: SignedDuration = SignedDuration::from_hours(24);
+
+/// Test material, or a line that says what was skipped.
+pub fn shared(test: &str) -> Option<String> {
+    let folder = variable("SHARED_DATA");
+    if folder.is_none() {
+        println!("skipped: {test}: SHARED_DATA is not set");
+    }
+    folder
+}
+
+#[tokio::test]
+async fn every_request_of_every_command_is_as_the_contract_says() {
+    let Some(folder) = shared("requests against the API description") else { return };
+    let contract = Contract::read(&folder);
+    let cluster = Cluster { mode: Mode::Enterprise, disks: vec![Disk { total: 1000, used: 10 }], ..Cluster::default() };
+    let (client, fake) = Place::fake_of(cluster).await;
+    everything(&client, &fake).await;
+    let (mut seen, mut violations) = (BTreeSet::new(), Vec::new());
+    let calls = fake.calls();
+    for (call, _) in &calls {
+        let body = if call.body.is_empty() { None } else { Some(serde_json::from_slice::<Value>(&call.body).unwrap()) };
+        let query: Vec<&str> = call.query.keys().map(String::as_str).collect();
+        let judged = contract.judge(&call.method, &call.segments().join("/"), &query, body.as_ref());
+        seen.insert(judged.operation);
+        violations.extend(judged.violations);
+    }
+    violations.sort();
+    violations.dedup();
+    assert_eq!(violations, Vec::<String>::new());
+    let wanted: BTreeSet<String> = OPERATIONS.lines().map(str::to_owned).collect();
+    assert_eq!(seen, wanted, "the committed list and what was sent");
+    println!("{} requests of {} operations: 0 violations", calls.len(), seen.len());
+}
+
+/// Every command, in every way that sends something else.
+async fn everything(client: &Client, fake: &Arc<Fake>) {
+    applied(client, &platform()).await;
+    let mount = "{phases: {hot: {actions: {rollover: {max_age: 1d, max_primary_shard_docs: 5}, set_priority: {priority: 1}, downsample: {fixed_interval: 1h}, shrink: {number_of_shards: 1}, forcemerge: {max_num_segments: 1}}}, warm: {actions: {allocate: {number_of_replicas: 0, require: {box: a}}, migrate: {enabled: false}}}, frozen: {min_age: 1d, actions: {searchable_snapshot: {snapshot_repository: r}}}, delete: {min_age: 5d, actions: {wait_for_snapshot: {policy: s}, delete: {}}}}}";
+    let extra = |stream: &str| {
+        declared(&[
+            ("policies/extra.yaml", mount),
+            ("snapshots/repositories/r.yaml", "{type: s3, settings: {bucket: b, compress: true, chunk_size: 1gb}}"),
+            (
+                "snapshots/policies/s.yaml",
+                "{schedule: 1d, name: s, repository: r, config: {indices: [a], partial: true}, retention: {expire_after: 30d, min_count: 1, max_count: 5}}",
+            ),
+            (
+                "pipelines/x.yaml",
+                "{description: a, processors: [{set: {field: a, value: 5, tag: t, if: ctx.b != null}}, {pipeline: {name: y}}], on_failure: [{set: {field: error.message, copy_from: _ingest.on_failure_message}}]}",
+            ),
+            ("pipelines/y.yaml", "{processors: []}"),
+            ("templates/components/extra.yaml", "{version: 1, template: {settings: {index: {refresh_interval: 5s}}}}"),
+            (
+                "templates/index/extra.yaml",
+                "{index_patterns: [logs-extra-*], priority: 300, data_stream: {}, composed_of: [extra], template: {lifecycle: {data_retention: 7d}}}",
+            ),
+            ("streams.yaml", &format!("streams: {{logs-extra-a: {stream}}}")),
+        ])
+    };
+    let both = |stream: &str| {
+        let (mut all, more) = (platform(), extra(stream));
+        all.objects.extend(more.objects);
+        all.streams.extend(more.streams);
+        all
+    };
+    applied(client, &both("{lifecycle: {data_retention: 5d}, failure_store: {enabled: true, lifecycle: {data_retention: 9d}}}"))
+        .await;
+    // What somebody set by hand is taken away again.
+    fake.change(|cluster| {
+        let dead = cluster.data_streams.get_mut("logs-exchange.app-default").unwrap();
+        dead.lifecycle = Some(json!({"enabled": true, "data_retention": "90d"}));
+        let extra = cluster.data_streams.get_mut("logs-extra-a").unwrap();
+        extra.options = Some(json!({"failure_store": {"enabled": true}}));
+    });
+    applied(client, &both("{}")).await;
+    // Everything of ours that is declared no longer goes.
+    fake.change(|cluster| {
+        let stream = cluster.data_streams.remove("logs-extra-a").unwrap();
+        cluster.indices.retain(|name, _| !stream.indices.contains(name));
+    });
+    let allowed = Allowed::default();
+    apply::run(client, &platform(), &allowed, &|_| {}).await.unwrap();
+
+    // A stuck index of each repair, and one that a budget deletes.
+    let name = "logs-exchange.access-default";
+    fake.change(|cluster| {
+        let old = cluster.data_streams[name].indices[0].clone();
+        cluster.indices.get_mut(&old).unwrap().more_documents = 5;
+        cluster.indices.get_mut(&old).unwrap().more_bytes = 500;
+    });
+    fake.advance(DAY * 2);
+    client.get("/_ilm/status").await.unwrap();
+    fake.change(|cluster| {
+        let stream = &cluster.data_streams[name];
+        let (old, write) = (stream.indices[0].clone(), stream.indices.last().unwrap().clone());
+        let error = |action: &str, step: &str, index: &mut elasticsearch_fake::Index| {
+            let at = index.progress.as_mut().unwrap();
+            (at.action, at.step, at.failed_step) = (action.into(), "ERROR".into(), Some(step.into()));
+        };
+        error("rollover", "check-rollover-ready", cluster.indices.get_mut(&old).unwrap());
+        error("set_priority", "set_priority", cluster.indices.get_mut(&write).unwrap());
+        let failure = Failure { step: "x".into(), kind: "k".into(), reason: "r".into(), retryable: false };
+        cluster.failures = [(old, failure.clone()), (write, failure)].into();
+    });
+    fake.advance(DAY * 5);
+    let mut watcher = watching::watcher(&fake.url(), true).0;
+    watcher.round(fake.now()).await.unwrap();
+    let now = fake.now().as_millisecond();
+    explain::run(client, name, now, 1).await.unwrap();
+    let write = fake.look(|cluster| cluster.data_streams[name].indices.last().unwrap().clone());
+    explain::run(client, &write, now, 1).await.unwrap();
+    let observation = observe::declared(client, &platform()).await.unwrap();
+    forecast::forecast(&platform(), &observation, Timestamp::now().as_millisecond());
+}
+
+#[test]
+fn the_contract_sees_what_is_wrong() {
+    let Some(folder) = shared("the checker itself") else { return };
+    let contract = Contract::read(&folder);
+    let wrong = |method: &str, path: &str, query: &[&str], body: Value| {
+        let body = if body.is_null() { None } else { Some(body) };
+        contract.judge(method, path, query, body.as_ref()).violations.join("; ")
+    };
+    let policy = |action: Value| json!({"policy": {"phases": {"hot": {"actions": action}}}});
+    assert_eq!(wrong("PUT", "_ilm/policy/a", &[], policy(json!({"rollover": {"max_age": "1d"}}))), "");
+    for (violation, found) in [
+        ("max_agee: is unknown", wrong("PUT", "_ilm/policy/a", &[], policy(json!({"rollover": {"max_agee": "1d"}})))),
+        ("\"5\" is no \"number\"", wrong("PUT", "_ilm/policy/a", &[], policy(json!({"rollover": {"max_docs": "5"}})))),
+        ("max_num_segments is missing", wrong("PUT", "_ilm/policy/a", &[], policy(json!({"forcemerge": {}})))),
+        ("phase: is unknown", wrong("PUT", "_ilm/policy/a", &[], json!({"policy": {"phase": {}, "phases": {}}}))),
+        ("parameter flat is unknown", wrong("GET", "_cluster/settings", &["flat"], Value::Null)),
+        ("no such operation", wrong("PATCH", "_ilm/policy/a", &[], Value::Null)),
+        ("takes no body", wrong("GET", "_ilm/status", &[], json!({}))),
+        (
+            "total_field: is unknown",
+            wrong("PUT", "_index_template/a", &[], json!({"template": {"settings": {"mapping": {"total_field": {}}}}})),
+        ),
+        (
+            "ignore_abov: is unknown",
+            wrong(
+                "PUT",
+                "_component_template/a",
+                &[],
+                json!({"template": {"mappings": {"properties": {"f": {"type": "keyword", "ignore_abov": 5}}}}}),
+            ),
+        ),
+    ] {
+        assert!(found.contains(violation), "{violation}\n{found}");
+    }
+}

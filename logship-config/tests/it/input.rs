@@ -1,0 +1,150 @@
+//! Bad input: one clear line with the remedy, the documented exit status, nothing half-applied. The program itself is run.
+
+use std::{
+    path::Path,
+    process::{Command, Output},
+};
+
+use elasticsearch_fake::{Cluster, Fake, Mode};
+
+use crate::{place::Place, watching::folder};
+
+fn logship(arguments: &[&str], variables: &[(&str, &str)]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_logship"));
+    command.args(arguments).env_clear().envs(variables.iter().copied());
+    command.output().unwrap()
+}
+
+/// The program's status and what it said to standard error.
+async fn told(arguments: &[&str], variables: &[(&str, &str)]) -> (i32, String) {
+    let arguments: Vec<String> = arguments.iter().map(|argument| (*argument).to_owned()).collect();
+    let variables: Vec<(String, String)> =
+        variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+    let ran = tokio::task::spawn_blocking(move || {
+        let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+        let variables: Vec<(&str, &str)> = variables.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        logship(&arguments, &variables)
+    });
+    let output = ran.await.unwrap();
+    (output.status.code().unwrap(), String::from_utf8(output.stderr).unwrap())
+}
+
+fn declared(folder: &Path) -> String {
+    folder.display().to_string()
+}
+
+fn changes(fake: &Fake) -> usize {
+    fake.calls().iter().filter(|(call, _)| call.method != "GET").count()
+}
+
+#[tokio::test]
+async fn a_cluster_that_takes_nothing_is_said_in_one_line_and_left_as_it_is() {
+    let set = declared(&folder());
+    let read_only = [("cluster.blocks.read_only".to_owned(), "true".to_owned())].into();
+    let cases: [(&str, Cluster, i32, &str); 6] = [
+        ("red", Cluster { health: "red".into(), ..Cluster::default() }, 75, "health is red"),
+        ("read-only", Cluster { settings: read_only, ..Cluster::default() }, 75, "cluster.blocks.read_only is true"),
+        (
+            "older major",
+            Cluster { version: "8.19.3".into(), ..Cluster::default() },
+            78,
+            "Elasticsearch 8.19.3, an older major release; upgrade it to 9.x",
+        ),
+        ("newer major", Cluster { version: "10.0.0".into(), ..Cluster::default() }, 78, "use a newer logship"),
+        (
+            "serverless",
+            Cluster { mode: Mode::Serverless, ..Cluster::default() },
+            78,
+            "Elastic Cloud Serverless, which has no index lifecycle",
+        ),
+        (
+            "unauthorised",
+            Cluster { authorization: Some("ApiKey c2VjcmV0".into()), ..Cluster::default() },
+            77,
+            "correct LOGSHIP_API_KEY_FILE",
+        ),
+    ];
+    for (case, cluster, status, part) in cases {
+        let (_client, fake) = Place::fake_of(cluster).await;
+        let (exit, line) = told(&["apply", "--declared", &set], &[("LOGSHIP_ELASTICSEARCH_URL", &fake.url())]).await;
+        assert_eq!(exit, status, "{case}: {line}");
+        assert!(line.contains(part) && line.lines().count() == 1, "{case}: {line}");
+        assert_eq!(changes(&fake), 0, "{case}");
+    }
+}
+
+#[tokio::test]
+async fn exit_statuses_of_plan_and_of_faulty_calls() {
+    let (_client, fake) = Place::fake().await;
+    let set = declared(&folder());
+    let url = fake.url();
+    let here = [("LOGSHIP_ELASTICSEARCH_URL", url.as_str())];
+    assert_eq!(told(&["plan", "--declared", &set], &here).await.0, 2);
+    assert_eq!(told(&["apply", "--declared", &set], &here).await.0, 0);
+    assert_eq!(told(&["plan", "--declared", &set, "--json"], &here).await.0, 0);
+    assert_eq!(told(&["explain", "logs-exchange.app-default"], &here).await.0, 0);
+    assert_eq!(told(&["forecast", "--declared", &set, "--json"], &here).await.0, 0);
+    assert_eq!(told(&["check", "--declared", &set], &[]).await.0, 0);
+    let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    for (arguments, variables, status, part) in [
+        (&["plan", "--declared", &set][..], &[][..], 64, "LOGSHIP_ELASTICSEARCH_URL is missing"),
+        (&["plan", "--declared", "/nowhere"], &here, 64, "/nowhere cannot be read"),
+        (&["plan", "--jsn"], &here, 64, "unexpected argument"),
+        (&["plan", "--declared", &set], &[("LOGSHIP_ELASTICSEARCH_URL", &*format!("http://{nobody}"))], 69, "cannot be reached"),
+        (&["plan", "--declared", &set], &[here[0], ("LOGSHIP_API_KEY_FILE", "/nowhere/key")], 64, "/nowhere/key cannot be read"),
+        (&["explain", "nothing"], &here, 1, "no data stream or backing index"),
+        (&["check"], &[("LOGSHIP_DECLARD", "x")], 64, "LOGSHIP_DECLARD"),
+    ] {
+        let (exit, line) = told(arguments, variables).await;
+        assert!(exit == status && line.contains(part), "{arguments:?}: {exit} {line}");
+    }
+}
+
+#[tokio::test]
+async fn faulty_files_end_before_any_request() {
+    let (_client, fake) = Place::fake().await;
+    for (file, text, part) in [
+        ("policies/p.yaml", "phases: [\n", "policies/p.yaml:2: is no YAML"),
+        ("policies/p.yaml", "phases:\n  hot:\n    min_age: 3 dayz\n", "policies/p.yaml:3: phases.hot.min_age is \"3 dayz\""),
+        ("policies/p.yaml", "phasen: {}\n", "did you mean phases?"),
+        ("streams.yaml", "streams:\n  logs-a-b: {}\n", "matches no declared index template"),
+    ] {
+        let place = tempfile::tempdir().unwrap();
+        std::fs::create_dir_all(place.path().join("policies")).unwrap();
+        std::fs::write(place.path().join(file), text).unwrap();
+        let url = fake.url();
+        for command in ["check", "plan", "apply", "watch"] {
+            let here = [("LOGSHIP_ELASTICSEARCH_URL", url.as_str())];
+            let (exit, line) = told(&[command, "--declared", &declared(place.path())], &here).await;
+            assert!(exit == 65 && line.contains(part), "{command}: {exit} {line}");
+        }
+    }
+    assert_eq!(fake.calls().len(), 0);
+}
+
+#[tokio::test]
+async fn mounted_credentials_are_read_again_and_never_told() {
+    let place = tempfile::tempdir().unwrap();
+    let key = place.path().join("key");
+    std::fs::write(&key, "first:secret-one\n").unwrap();
+    let expected = |text: &str| {
+        use base64::Engine as _;
+        Some(format!("ApiKey {}", base64::engine::general_purpose::STANDARD.encode(text)))
+    };
+    let cluster = Cluster { authorization: expected("first:secret-one"), ..Cluster::default() };
+    let (_open, fake) = Place::fake_of(cluster).await;
+    let settings = logship::config::ClusterSettings {
+        credentials: logship::config::CredentialFiles::ApiKey(key.clone()),
+        ..crate::place::settings(&fake.url())
+    };
+    let client = logship::client::Client::new(settings, None).unwrap();
+    client.get("/").await.unwrap();
+    // The key is rotated: the very next request works, however long ago the file was looked at.
+    fake.change(|cluster| cluster.authorization = expected("second:secret-two"));
+    std::fs::write(&key, "second:secret-two\n").unwrap();
+    client.get("/").await.unwrap();
+    fake.change(|cluster| cluster.authorization = expected("fourth:secret-four"));
+    std::fs::write(&key, "third:secret-three\n").unwrap();
+    let refused = client.get("/").await.unwrap_err();
+    assert!(!format!("{refused} {refused:?} {client:?}").contains("secret-"), "{refused}");
+}

@@ -1,0 +1,205 @@
+//! `watch`, `explain` and `forecast` beside a fake whose clock is set forward.
+
+use std::{sync::Arc, time::Duration};
+
+use elasticsearch_fake::{Cluster, Disk, Failure, Fake};
+use jiff::SignedDuration;
+use logship::{client::Client, config::WatchSettings, explain, forecast, metrics::WatchMetrics, observe, watch::Watcher};
+use service_kit::metrics::Metrics;
+
+use crate::place::{Place, apply as applied, platform, settings};
+
+const DAY: SignedDuration = SignedDuration::from_hours(24);
+const APP: &str = "logs-exchange.app-default";
+const ACCESS: &str = "logs-exchange.access-default";
+const GIB: u64 = 1 << 30;
+
+pub fn folder() -> std::path::PathBuf {
+    std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("elasticsearch")
+}
+
+/// A watch over the platform's set, with its metrics.
+pub fn watcher(url: &str, budget_deletes: bool) -> (Watcher, Metrics) {
+    let metrics = Metrics::new("logship", "0", None);
+    let stuck_after = Duration::from_secs(12 * 3600);
+    let watching = WatchSettings { every: Duration::from_secs(1), stuck_after, repairs: true, budget_deletes };
+    let client = Arc::new(Client::new(settings(url), None).unwrap());
+    let watcher = Watcher::new(client, folder(), platform(), watching, WatchMetrics::register(&metrics).unwrap());
+    (watcher, metrics)
+}
+
+/// A cluster with the platform's set, and a document in the stream's write index.
+async fn running(disk: Disk) -> (Client, Arc<Fake>) {
+    let (client, fake) = Place::fake_of(Cluster { disks: vec![disk], ..Cluster::default() }).await;
+    applied(&client, &platform()).await;
+    (client, fake)
+}
+
+/// One day: `bytes` come into the write index of each stream, and the day passes.
+async fn a_day(client: &Client, fake: &Fake, streams: &[&str], bytes: u64) {
+    for stream in streams {
+        fill(fake, stream, bytes);
+    }
+    fake.advance(DAY);
+    client.get("/_ilm/status").await.unwrap();
+}
+
+fn fill(fake: &Fake, stream: &str, bytes: u64) {
+    fake.change(|cluster| {
+        let write = cluster.data_streams[stream].indices.last().unwrap().clone();
+        let index = cluster.indices.get_mut(&write).unwrap();
+        (index.more_bytes, index.more_documents) = (index.more_bytes + bytes, index.more_documents + 1000);
+    });
+}
+
+fn indices(fake: &Fake, stream: &str) -> Vec<String> {
+    fake.look(|cluster| cluster.data_streams[stream].indices.clone())
+}
+
+fn value(metrics: &Metrics, line: &str) -> f64 {
+    let text = metrics.encode();
+    let found = text.lines().find_map(|candidate| candidate.strip_prefix(line)?.trim().parse().ok());
+    found.unwrap_or_else(|| panic!("{line}\n{text}"))
+}
+
+#[tokio::test]
+async fn indices_live_as_declared_while_the_clock_goes_on() {
+    let (client, fake) = running(Disk { total: 1000 * GIB, used: 0 }).await;
+    for _ in 0..20 {
+        a_day(&client, &fake, &[ACCESS], GIB).await;
+    }
+    // A day each, deleted 14 days after the rollover: what was made on the first days is gone.
+    let kept = indices(&fake, ACCESS);
+    assert_eq!(kept.len(), 15, "{kept:?}");
+    fake.look(|cluster| {
+        let phase = |index: &str| cluster.indices[index].progress.as_ref().unwrap().phase.clone();
+        assert_eq!((phase(&kept[0]), phase(kept.last().unwrap())), ("warm".into(), "hot".into()));
+        assert_eq!(cluster.indices[&kept[0]].settings["index.blocks.write"], "true");
+    });
+    // The audit trail stays for its seven years, and then until a snapshot holds it.
+    assert_eq!(indices(&fake, "logs-exchange.audit-default").len(), 1, "an empty index is never rolled over");
+
+    let now = fake.now().as_millisecond();
+    let told = explain::run(&client, ACCESS, now, 12 * 3_600_000).await.unwrap();
+    assert!(told.contains("waits for its first document"), "{told}");
+    assert!(told.contains("enters delete in") && told.contains("min_age 14d"), "{told}");
+    a_day(&client, &fake, &[APP], GIB / 2).await;
+    let told = explain::run(&client, &indices(&fake, APP)[0], fake.now().as_millisecond(), 12 * 3_600_000).await.unwrap();
+    assert!(told.contains("rolled over") && told.contains("enters warm in"), "{told}");
+    let told = explain::run(&client, "logs-none", now, 1).await.unwrap_err();
+    assert!(told.to_string().contains("no data stream or backing index \"logs-none\""), "{told}");
+
+    let observation = observe::declared(&client, &platform()).await.unwrap();
+    let told = forecast::forecast(&platform(), &observation, fake.now().as_millisecond());
+    let access = told.streams.iter().find(|stream| stream.stream == ACCESS).unwrap();
+    let daily = access.bytes_per_day.unwrap() / (2 * GIB) as f64;
+    assert!((0.5..1.5).contains(&daily), "two copies of a gibibyte a day: {daily}");
+    assert_eq!(told.days, [None; 3], "what comes goes after 14 days");
+}
+
+#[tokio::test]
+async fn drift_is_shown_and_never_applied() {
+    let (client, fake) = running(Disk { total: 100 * GIB, used: 0 }).await;
+    let (mut watcher, metrics) = watcher(&fake.url(), false);
+    watcher.round(fake.now()).await.unwrap();
+    assert_eq!(value(&metrics, "logship_drift_steps{action=\"update\",kind=\"lifecycle_policy\"}"), 0.0);
+    assert_eq!(value(&metrics, "logship_capability{capability=\"basic\"}"), 1.0);
+    fake.change(|cluster| {
+        let policy = cluster.policies.get_mut("logs-app").unwrap();
+        policy.body["phases"]["delete"]["min_age"] = "90d".into();
+        cluster.component_templates.get_mut("logs-common@settings").unwrap()["template"]["settings"]["index"]["codec"] =
+            "default".into();
+    });
+    fake.forget_calls();
+    watcher.round(fake.now()).await.unwrap();
+    assert_eq!(value(&metrics, "logship_drift_steps{action=\"update\",kind=\"component_template\"}"), 1.0);
+    assert_eq!(value(&metrics, "logship_drift_refused_steps"), 1.0, "30 days instead of 90 is shorter");
+    assert!(fake.calls().iter().all(|(call, _)| call.method == "GET"));
+    drop(client);
+}
+
+#[tokio::test]
+async fn stuck_steps_are_repaired_a_few_times_and_then_left_to_people() {
+    let (client, fake) = running(Disk { total: 100 * GIB, used: 0 }).await;
+    a_day(&client, &fake, &[APP], GIB).await;
+    let old = indices(&fake, APP)[0].clone();
+    let failure =
+        |retryable| Failure { step: "forcemerge".into(), kind: "io_exception".into(), reason: "no space left".into(), retryable };
+    fake.change(|cluster| drop(cluster.failures.insert(old.clone(), failure(false))));
+    fake.advance(DAY * 3);
+    let (mut watcher, metrics) = watcher(&fake.url(), false);
+    fake.forget_calls();
+    for _ in 0..6 {
+        watcher.round(fake.now()).await.unwrap();
+        fake.advance(SignedDuration::from_mins(11));
+    }
+    let retries = |fake: &Fake| fake.calls().iter().filter(|(call, _)| call.path.ends_with("/_ilm/retry")).count();
+    assert_eq!(retries(&fake), 3, "then only a person helps");
+    assert_eq!(value(&metrics, "logship_stuck_indices{class=\"failed\"}"), 1.0);
+    assert_eq!(value(&metrics, "logship_repairs_total{outcome=\"done\",repair=\"retry\"}"), 3.0);
+    let told = explain::run(&client, &old, fake.now().as_millisecond(), 1).await.unwrap();
+    assert!(
+        told.contains("STUCK (failed)") && told.contains("no space left") && told.contains("remedy: remove the cause"),
+        "{told}"
+    );
+
+    // The cause goes; somebody tries again; the index gets on, and its counter that is never cleared is no news.
+    fake.change(|cluster| cluster.failures.clear());
+    client
+        .send(logship::client::Method::Post, &format!("/{}/_ilm/retry", logship::client::segment(&old)), &[], None)
+        .await
+        .unwrap();
+    watcher.round(fake.now()).await.unwrap();
+    assert_eq!(value(&metrics, "logship_stuck_indices{class=\"failed\"}"), 0.0);
+
+    // Elasticsearch tries again by itself: nothing to do here, and news only after long.
+    fake.change(|cluster| {
+        cluster.failures.insert(old.clone(), Failure { step: "delete".into(), ..failure(true) });
+    });
+    fake.advance(DAY * 30);
+    fake.forget_calls();
+    watcher.round(fake.now()).await.unwrap();
+    assert_eq!(retries(&fake), 0);
+    fake.advance(DAY);
+    watcher.round(fake.now()).await.unwrap();
+    assert_eq!((retries(&fake), value(&metrics, "logship_stuck_indices{class=\"fails_again\"}")), (0, 1.0));
+}
+
+#[tokio::test]
+async fn budgets_delete_the_oldest_only_when_switched_on() {
+    let (client, fake) = running(Disk { total: 100 * GIB, used: 0 }).await;
+    for _ in 0..8 {
+        a_day(&client, &fake, &[ACCESS, "logs-exchange.audit-default"], 3 * GIB).await;
+    }
+    let before = indices(&fake, ACCESS);
+    let (mut dry, metrics) = watcher(&fake.url(), false);
+    dry.round(fake.now()).await.unwrap();
+    // 30 % of 100 GiB, and 48 GiB with copies: the oldest go until 30 are left, none younger than 3 days.
+    let due = value(&metrics, &format!("logship_budget_due_indices{{stream=\"{ACCESS}\"}}"));
+    assert!(due >= 3.0, "{due}");
+    assert_eq!(indices(&fake, ACCESS), before, "a dry run");
+    let (mut keeping, metrics) = watcher(&fake.url(), true);
+    keeping.round(fake.now()).await.unwrap();
+    let after = indices(&fake, ACCESS);
+    assert_eq!(after, before[due as usize..], "the oldest first, the write index never");
+    assert_eq!(value(&metrics, &format!("logship_budget_deleted_indices_total{{outcome=\"done\",stream=\"{ACCESS}\"}}")), due);
+    let audit = indices(&fake, "logs-exchange.audit-default");
+    let deleted = |name: &str| {
+        fake.calls().iter().any(|(call, _)| call.method == "DELETE" && call.path.contains(&logship::client::segment(name)))
+    };
+    assert!(audit.iter().all(|index| !deleted(index)), "a protected stream has no budget");
+}
+
+#[tokio::test]
+async fn a_cluster_that_fails_and_comes_back() {
+    let (_client, fake) = running(Disk { total: 100 * GIB, used: 0 }).await;
+    let (mut watcher, metrics) = watcher(&fake.url(), false);
+    fake.change(|cluster| cluster.authorization = Some("ApiKey other".into()));
+    let failed = watcher.round(fake.now()).await.unwrap_err();
+    assert_eq!(failed.exit, logship::exit::Exit::Forbidden);
+    assert_eq!(value(&metrics, "logship_watch_rounds_total{outcome=\"failed\"}"), 1.0);
+    fake.change(|cluster| cluster.authorization = None);
+    watcher.round(fake.now()).await.unwrap();
+    assert_eq!(value(&metrics, "logship_watch_rounds_total{outcome=\"done\"}"), 1.0);
+    assert_eq!(value(&metrics, "logship_declared_valid"), 1.0);
+}
