@@ -142,7 +142,8 @@ impl Contract {
             Some("object") => value.is_object() || part.get("properties").is_none() && part.get("additionalProperties").is_none(),
             _ => true,
         };
-        if !right && !(value.is_null() && part["nullable"] == true) {
+        let absent = value.is_null() && part["nullable"] == true;
+        if !(right || absent) {
             violations.push(format!("{place}: {value} is no {}", part["type"]));
         }
         if let Some(known) = part["enum"].as_array()
