@@ -174,7 +174,12 @@ fn live(file: &File) -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(WORKER_THREADS)
+        .max_blocking_threads(BLOCKING_THREADS)
+        .enable_all()
+        .build();
+    let runtime = match runtime {
         Ok(runtime) => runtime,
         Err(error) => {
             tracing::error!(%error, "the runtime cannot start");
@@ -207,5 +212,10 @@ fn live(file: &File) -> ExitCode {
     }
 }
 
+/// Enough for what waits for the disk and for Telegram nearly always. The system's allocator keeps memory for each thread: more of
+/// them would only make a larger process.
+const WORKER_THREADS: usize = 2;
+/// Drawing a picture, and looking up addresses.
+const BLOCKING_THREADS: usize = 4;
 /// How long threads that cannot be cancelled are waited for once every part has ended.
 const BLOCKING_THREADS_TIMEOUT: Duration = Duration::from_secs(1);

@@ -110,7 +110,7 @@ impl Hear {
         let rules = work.book.rules(&incident);
         let effects = incident.begin(&self.observation, work.now, &rules);
         incidents::insert(&mut work.connection, &mut incident).await?;
-        work.carry_out(&incident, effects).await?;
+        work.follow(&incident, effects).await?;
         // A first step without a wait is taken now, with the same commit.
         if incident.next_due().is_some_and(|at| at <= work.now) {
             let effects = incident.due(work.now, &rules);

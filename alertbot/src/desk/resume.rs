@@ -15,23 +15,27 @@ impl Job for Resume {
 
     async fn perform(&mut self, work: &mut Work) -> anyhow::Result<Self::Answer> {
         catch_up_with_clock(work).await?;
-        let mut queue = Vec::new();
-        for mut message in outbox::all_queued(&mut work.connection).await? {
-            if message.under_way && message.doubtful {
-                // Both attempts may have arrived: a third one is not made, as when its answer is lost.
-                let reason = "the program ended during its second attempt";
-                given_up(work, &message, reason, false, work.now).await?;
-                continue;
+        let (mut queue, mut after) = (Vec::new(), 0);
+        loop {
+            let batch = outbox::queued_after(&mut work.connection, after, AT_ONCE).await?;
+            let Some(last) = batch.last() else { return Ok(queue) };
+            after = last.id;
+            for mut message in batch {
+                if message.under_way && message.doubtful {
+                    // Both attempts may have arrived: a third one is not made, as when its answer is lost.
+                    let reason = "the program ended during its second attempt";
+                    given_up(work, &message, reason, false, work.now).await?;
+                    continue;
+                }
+                if message.under_way {
+                    message.under_way = false;
+                    message.doubtful = true;
+                    message.attempts += 1;
+                    outbox::save(&mut work.connection, &message).await?;
+                }
+                queue.push(item(&message));
             }
-            if message.under_way {
-                message.under_way = false;
-                message.doubtful = true;
-                message.attempts += 1;
-                outbox::save(&mut work.connection, &message).await?;
-            }
-            queue.push(message);
         }
-        Ok(queue.iter().map(item).collect())
     }
 }
 
@@ -39,7 +43,7 @@ impl Job for Resume {
 const MADE_UP_FOR: &str = "clock made up for until audit";
 /// Clocks of one machine differ by this much without having been set.
 const TOLERATED: SignedDuration = SignedDuration::from_secs(2);
-/// Incidents that are read into memory at once.
+/// Messages or incidents that are read into memory at once: the queue of a storm is long, its texts are longer.
 const AT_ONCE: usize = 200;
 
 /// When the newest thing that was written down lies in the future, the clock was set back by at least that much while the

@@ -19,6 +19,11 @@ impl Work {
     /// Keeps the incident's new state together with everything that follows from it.
     pub async fn carry_out(&mut self, incident: &Incident, effects: Vec<Effect>) -> anyhow::Result<()> {
         incidents::save(&mut self.connection, incident).await?;
+        self.follow(incident, effects).await
+    }
+
+    /// What follows from the state of an incident that is kept already.
+    pub async fn follow(&mut self, incident: &Incident, effects: Vec<Effect>) -> anyhow::Result<()> {
         self.change(Change::Timers);
         for effect in effects {
             match effect {

@@ -4,7 +4,10 @@
 //! The picture has a ground of its own, so it reads the same in a dark and in a light chat; its words are sized for a telephone,
 //! which shows it at about a third of its width.
 
-use std::sync::{Arc, LazyLock};
+use std::{
+    io::Write,
+    sync::{Arc, LazyLock},
+};
 
 use jiff::{Timestamp, tz::TimeZone};
 use plotters::{
@@ -99,7 +102,26 @@ pub fn png(chart: &Chart) -> Result<Vec<u8>, PictureFault> {
     let tree = usvg::Tree::from_str(&svg, &options).map_err(|error| failed(error.to_string()))?;
     let mut pixels = tiny_skia::Pixmap::new(WIDTH, HEIGHT).ok_or_else(|| failed("no memory for the pixels".into()))?;
     resvg::render(&tree, tiny_skia::Transform::identity(), &mut pixels.as_mut());
-    pixels.encode_png().map_err(|error| failed(error.to_string()))
+    drop(tree);
+    encode(&pixels).map_err(|error| failed(error.to_string()))
+}
+
+/// A row at a time, so that the pixels are in memory once. The ground is opaque: no pixel shows anything through.
+fn encode(pixels: &tiny_skia::Pixmap) -> Result<Vec<u8>, png::EncodingError> {
+    const RGBA: usize = 4;
+    let mut data = Vec::new();
+    let mut encoder = png::Encoder::new(&mut data, pixels.width(), pixels.height());
+    encoder.set_color(png::ColorType::Rgb);
+    encoder.set_depth(png::BitDepth::Eight);
+    let mut writer = encoder.write_header()?;
+    let mut rows = writer.stream_writer()?;
+    for row in pixels.data().chunks_exact(pixels.width() as usize * RGBA) {
+        let row: Vec<u8> = row.chunks_exact(RGBA).flat_map(|pixel| [pixel[0], pixel[1], pixel[2]]).collect();
+        rows.write_all(&row)?;
+    }
+    rows.finish()?;
+    writer.finish()?;
+    Ok(data)
 }
 
 fn svg(chart: &Chart) -> Result<String, Box<dyn std::error::Error>> {

@@ -29,8 +29,9 @@ use crate::{
 
 /// Pictures in memory at most, those that are being drawn included; about 60 kB each.
 const HELD: usize = 32;
-/// Pictures drawn at once: each keeps a processor busy for a moment and has its pixels in memory (4 MB).
-const AT_ONCE: usize = 2;
+/// Pictures drawn at once: each keeps a processor busy for a moment and has its pixels in memory (4 MB). Chats take fewer in a
+/// second than one after the other makes.
+const AT_ONCE: usize = 1;
 /// Of an ended incident some of the calm after it is shown: a share of the range.
 const CALM: f64 = 0.1;
 

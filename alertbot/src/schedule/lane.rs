@@ -54,6 +54,12 @@ impl Lane {
         self.digestible.remove(&(item.since, item.id));
     }
 
+    /// Nothing waits, nothing is under way, and no call or 429 of before matters any more.
+    pub fn is_idle(&mut self, now: Moment) -> bool {
+        let empty = self.waiting.iter().all(BTreeSet::is_empty);
+        empty && !self.busy && self.blocked_until <= now && self.window.is_unused(now)
+    }
+
     /// What goes first: by urgency, but what has waited for long is ordinary.
     pub fn first(&self, now: Moment) -> Option<(Urgency, Moment, i64)> {
         Urgency::ALL

@@ -227,6 +227,11 @@ impl Planner {
         self.items.values().filter(|item| !item.told && item.urgency <= Urgency::Ordinary).map(|item| item.since).min()
     }
 
+    /// Lets go of lanes that would be made as they are: everybody who ever wrote to the bot has had one.
+    pub fn forget_idle(&mut self, now: Moment) {
+        self.lanes.retain(|_, lane| !lane.is_idle(now));
+    }
+
     /// Calls that each lane may make now, for metrics.
     pub fn budgets(&mut self, now: Moment) -> Vec<(Address, usize)> {
         self.lanes.iter_mut().map(|(address, lane)| (address.clone(), lane.window.free(now))).collect()

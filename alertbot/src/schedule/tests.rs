@@ -168,3 +168,32 @@ fn a_storm_is_named_in_digests_and_each_group_follows_when_budget_frees() {
     // The last ten fit into the budget without one.
     assert_eq!((digests, named.len(), own.len()), (3, 90, 101));
 }
+
+#[test]
+fn a_lane_is_kept_while_anything_of_it_matters() {
+    let mut planner = planner();
+    let lanes = |planner: &mut Planner, at: u64| {
+        planner.forget_idle(second(at));
+        planner.budgets(second(at)).len()
+    };
+    for stranger in 1..=50 {
+        planner.put(item(stranger, chat(stranger), Urgency::Answer, second(0)), second(0));
+    }
+    assert_eq!(lanes(&mut planner, 0), 50, "all of them wait");
+    let mut now = second(0);
+    while !planner.is_empty() {
+        match planner.step(now) {
+            Step::Do(Action::Send(id)) => drop(planner.ended(&[id], &delivered(), now)),
+            Step::Do(other) => panic!("{other:?}"),
+            Step::Wait(at) => now = at.expect("something is in the queue"),
+        }
+    }
+    assert_eq!(lanes(&mut planner, 50), 50, "the calls of this minute count");
+    planner.put(item(99, chat(1), Urgency::Critical, second(50)), second(50));
+    assert_eq!(sent(&mut planner, second(50)), Some(99));
+    assert_eq!(lanes(&mut planner, 90), 1, "a call is under way");
+    planner.ended(&[99], &Outcome::RateLimited { retry_after: second(600) }, second(90));
+    planner.remove(99);
+    assert_eq!(lanes(&mut planner, 600), 1, "a 429 is kept to");
+    assert_eq!(lanes(&mut planner, 700), 0);
+}

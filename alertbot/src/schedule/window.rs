@@ -35,6 +35,12 @@ impl Window {
         self.budget.saturating_sub(self.under_way + self.ended.len())
     }
 
+    /// No call is under way, and none of before counts any more.
+    pub fn is_unused(&mut self, now: Moment) -> bool {
+        self.forget(now);
+        self.under_way == 0 && self.ended.is_empty()
+    }
+
     /// When one more may begin while `kept` calls stay free; `None` while it waits for a call to end.
     pub fn free_at(&mut self, now: Moment, kept: usize) -> Option<Moment> {
         self.forget(now);

@@ -25,11 +25,13 @@ use sqlx::{
 static SCHEMA: Migrator = sqlx::migrate!("src/store/schema");
 
 /// Commands and the reconciliation read beside each other.
-const READERS: u32 = 4;
+const READERS: u32 = 2;
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// The log is copied into the database when it has grown to this many pages (8 MiB).
 const CHECKPOINT_PAGES: &str = "2000";
 const PAGE_BYTES: u64 = 4096;
+/// Pages that a reader keeps, in KiB: few of its queries ask for the same ones again.
+const READER_CACHE: &str = "-256";
 
 /// The open database.
 #[derive(Debug)]
@@ -65,7 +67,7 @@ impl Store {
         SCHEMA.run_direct(None, &mut writer, false).await.with_context(opening)?;
         let readers = SqlitePoolOptions::new()
             .max_connections(READERS)
-            .connect_with(options.read_only(true))
+            .connect_with(options.read_only(true).pragma("cache_size", READER_CACHE))
             .await
             .with_context(opening)?;
         Ok(Self { writer, readers })

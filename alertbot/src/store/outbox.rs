@@ -270,9 +270,10 @@ pub async fn move_back(connection: &mut SqliteConnection, by: SignedDuration) ->
     Ok(())
 }
 
-/// The whole queue, for a restart.
-pub async fn all_queued(executor: impl SqliteExecutor<'_>) -> sqlx::Result<Vec<Message>> {
-    let rows = sqlx::query(select!("WHERE state < 2 ORDER BY id")).fetch_all(executor).await?;
+/// Messages of the queue after an id, in the order of their ids.
+pub async fn queued_after(executor: impl SqliteExecutor<'_>, after: i64, limit: usize) -> sqlx::Result<Vec<Message>> {
+    let query = sqlx::query(select!("WHERE state < 2 AND id > ? ORDER BY id LIMIT ?"));
+    let rows = query.bind(after).bind(i64::try_from(limit).unwrap_or(i64::MAX)).fetch_all(executor).await?;
     rows.iter().map(read).collect()
 }
 

@@ -1,7 +1,7 @@
 //! Labels and annotations: names with values, sorted by name. Ten thousand alerts must fit in a small process, so they
-//! are kept as one list and not as a tree.
+//! are kept as one list and not as a tree, and a copy is the same list.
 
-use std::fmt;
+use std::{fmt, sync::Arc};
 
 use serde::{
     Deserialize, Deserializer, Serialize, Serializer,
@@ -10,7 +10,7 @@ use serde::{
 
 /// Names with values, sorted by name, each name once.
 #[derive(Clone, Default, PartialEq, Eq, Hash)]
-pub struct Labels(Box<[(Box<str>, Box<str>)]>);
+pub struct Labels(Arc<[(Box<str>, Box<str>)]>);
 
 impl Labels {
     pub fn get(&self, name: &str) -> Option<&str> {
@@ -50,7 +50,7 @@ impl<Name: Into<Box<str>>, Value: Into<Box<str>>> FromIterator<(Name, Value)> fo
             }
             same
         });
-        Self(list.into_boxed_slice())
+        Self(list.into())
     }
 }
 
