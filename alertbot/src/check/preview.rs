@@ -71,7 +71,7 @@ fn of_incident(book: &Book, incident: &Incident, now: Timestamp) -> String {
 fn card(book: &Book, incident: &Incident, reader: &Reader) -> String {
     let rendered = book.messages.render(Shape::Telegram, incident, reader);
     let mut text = indented(&markup::plain(&rendered.text));
-    for row in buttons::card(incident, reader.language) {
+    for row in buttons::card(book, incident, reader.language) {
         let row: Vec<String> = row.iter().map(|button| format!("[{}]", button.text)).collect();
         let _ = writeln!(text, "    {}", row.join(" "));
     }

@@ -45,8 +45,9 @@ fn read<'a>(text: &'a str, username: &str) -> Option<Command<'a>> {
 
 fn needed(name: &str) -> Option<Role> {
     Some(match name {
-        "alerts" | "silences" | "oncall" | "help" | "start" | "graph" | "id" => Role::Viewer,
-        "ack" | "release" | "unsilence" | "escalate" => Role::Responder,
+        "alerts" | "silences" | "oncall" | "help" | "start" | "id" => Role::Viewer,
+        // Any expression at all may cost Prometheus dearly; the button draws what a rule asks for anyway.
+        "ack" | "release" | "unsilence" | "escalate" | "graph" => Role::Responder,
         "assign" => Role::Admin,
         _ => return None,
     })
@@ -191,6 +192,9 @@ async fn unsilence(counter: &Counter, id: &str, person: &Person, reader: &Reader
     if id.is_empty() {
         return Ok(("nothing", say(Saying::Usage { usage: "/unsilence id" })));
     }
+    if counter.alertmanagers.is_empty() {
+        return Ok(("nothing", say(Saying::NoApiAddress)));
+    }
     for alertmanager in counter.alertmanagers.iter() {
         let silences = alertmanager.silences().await.unwrap_or_default();
         let Some(silence) = silences.iter().find(|silence| silence.id.as_deref() == Some(id)) else { continue };
@@ -217,9 +221,10 @@ async fn graph(
     reader: &Reader,
 ) -> Result<(&'static str, String), Unavailable> {
     let source = counter.desk.book.config.alertmanagers.iter().find(|one| one.prometheus.is_some());
-    let (Some(source), true) = (source, !expression.is_empty() && expression.len() <= EXPRESSION_BYTES) else {
+    let Some(source) = source else { return Ok(("nothing", say(reader.language, Saying::NoPrometheus))) };
+    if expression.is_empty() || expression.len() > EXPRESSION_BYTES {
         return Ok(("nothing", say(reader.language, Saying::Usage { usage: "/graph up" })));
-    };
+    }
     let draw = Draw {
         incident: None,
         address: address.clone(),

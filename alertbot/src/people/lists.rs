@@ -49,6 +49,9 @@ fn line(incident: &Incident, reader: &Reader) -> String {
 
 pub(super) async fn silences(counter: &Counter, reader: &Reader) -> String {
     let safe = |text: &str| safe(text, VALUE, reader);
+    if counter.alertmanagers.is_empty() {
+        return plain_words(&say(reader.language, Saying::NoApiAddress), reader);
+    }
     let mut lines = Vec::new();
     let mut count = 0;
     for alertmanager in counter.alertmanagers.iter() {

@@ -10,8 +10,6 @@ pub mod studio;
 
 pub use studio::Studio;
 
-use crate::config::Language;
-
 /// Why there is no picture.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PictureFault {
@@ -25,15 +23,4 @@ pub enum PictureFault {
     NoSource,
     #[error("it could not be drawn: {0}")]
     Drawing(String),
-}
-
-impl PictureFault {
-    /// For who asked, in Telegram's HTML. The reason stays in the words of who gave it.
-    pub fn told(&self, language: Language) -> String {
-        let reason = teloxide::utils::html::escape(&self.to_string());
-        match language {
-            Language::English => format!("No picture. {reason}"),
-            Language::Persian => format!("تصویری نیست. \u{2068}{reason}\u{2069}"),
-        }
-    }
 }

@@ -2,6 +2,7 @@
 
 use crate::{
     config::Language,
+    desk::Book,
     incident::{Incident, Phase},
     message::catalogue::{Saying, Word, say, word},
     people::{Press, button_data},
@@ -11,15 +12,18 @@ use crate::{
 /// Hours that a button silences for.
 const SILENCES: [u32; 3] = [1, 4, 24];
 
-/// Of an incident's first message. One that has ended has none: an edit takes them away.
-pub fn card(incident: &Incident, language: Language) -> Vec<Vec<Button>> {
+/// Of an incident's first message: what the configuration can do. One that has ended has none: an edit takes them away.
+pub fn card(book: &Book, incident: &Incident, language: Language) -> Vec<Vec<Button>> {
     let id = incident.id;
     let taken = match incident.phase {
         Phase::Resolved => return Vec::new(),
         Phase::Firing => button(word(language, Word::Acknowledge), Press::Acknowledge(id)),
         Phase::Acknowledged => button(word(language, Word::Release), Press::Release(id)),
     };
-    let mut first = vec![taken, button(word(language, Word::Escalate), Press::Escalate(id))];
+    let mut first = vec![taken];
+    if book.escalation(incident).is_some() {
+        first.push(button(word(language, Word::Escalate), Press::Escalate(id)));
+    }
     if incident.expression().is_some() {
         first.push(button(word(language, Word::Graph), Press::Graph(id)));
     }
@@ -30,7 +34,10 @@ pub fn card(incident: &Incident, language: Language) -> Vec<Vec<Button>> {
     if !incident.silences.is_empty() {
         second = vec![button(word(language, Word::Unsilence), Press::Unsilence(id))];
     }
-    vec![first, second]
+    match book.config.alertmanager(&incident.source) {
+        Some(alertmanager) if !alertmanager.urls.is_empty() => vec![first, second],
+        _ => vec![first],
+    }
 }
 
 /// Of a message that sounded later: the hand is on it, the card may be far up.

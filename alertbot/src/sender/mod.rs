@@ -18,6 +18,10 @@ use crate::{
         deliver::{Claim, Dispatch, Finish, FinishDigest, NotDrawn},
         timers::Overdue,
     },
+    message::{
+        catalogue::{Saying, say},
+        notice::plain_words,
+    },
     metrics::DeliveryMetrics,
     notify::{Address, Outcome},
     picture::{PictureFault, Studio, studio::Held},
@@ -200,7 +204,9 @@ impl Sender {
                 tracing::warn!({ outbox.id = id, reason = %fault }, "a picture was not drawn");
                 let Some(address) = self.planner.get(id).map(|item| item.address.clone()) else { return };
                 self.planner.remove(id);
-                let told = fault.told(self.book.language(&address));
+                let reader = self.book.reader(&address, self.clock.now());
+                let reason = fault.to_string();
+                let told = plain_words(&say(reader.language, Saying::NoPicture { reason: &reason }), &reader);
                 self.finish(move || NotDrawn { id, reason: fault.to_string(), told: told.clone() });
             }
         }
@@ -350,6 +356,7 @@ impl Sender {
         for ((channel, urgency), count) in counts {
             self.metrics.queued.with_label_values(&[channel, urgency_name(urgency)]).set(count);
         }
+        self.planner.forget_idle(now);
         let budgets = self.planner.budgets(now);
         for chat in &self.book.config.chats {
             let lane = Address::Telegram { bot: chat.bot.clone(), chat: chat.id, topic: None };

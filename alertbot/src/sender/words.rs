@@ -31,7 +31,7 @@ pub struct Said {
 pub fn card(book: &Book, incident: &Incident, message: &Message, now: Timestamp) -> Said {
     let reader = book.reader(&message.address, now);
     let html = told(book.messages.render(Shape::Telegram, incident, &reader), message);
-    said(html, buttons::card(incident, reader.language), message, &reader)
+    said(html, buttons::card(book, incident, reader.language), message, &reader)
 }
 
 /// What happened since, as a reply to it.

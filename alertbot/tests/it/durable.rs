@@ -5,6 +5,7 @@ use std::{ffi::OsString, path::Path};
 use jiff::Timestamp;
 use local_parts::find_program;
 use serde_json::json;
+use sqlx::{ConnectOptions, sqlite::SqliteConnectOptions};
 use telegram_emulator::{Emulator, Seed};
 
 use crate::{
@@ -132,4 +133,36 @@ async fn above_the_configured_size_it_is_503_and_what_was_taken_is_told() {
         bot.metric("alertbot_open_incidents{phase=\"firing\",severity=\"warning\"}").await as usize == taken + 1
     })
     .await;
+}
+
+/// As an operator copies it: by SQLite itself, beside the running program and its load.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_copy_made_while_it_runs_holds_all_that_was_acknowledged_before() {
+    let (mut emulator, folder) = (Emulator::start(Seed::demo()).await.unwrap(), tempfile::tempdir().unwrap());
+    let mut settings = Settings::new(&emulator, &folder);
+    emulator.refuse_connections().await;
+    let bot = Bot::start(&settings).await;
+    let name = |number: usize| format!("Copied{number:02}x");
+    let group = |number: usize| single(&name(number), "critical", "firing", Timestamp::now());
+    for number in 0..5 {
+        assert_eq!(bot.post(&group(number)).await, 200);
+    }
+    let copy = folder.path().join("copy.db");
+    let backup = async {
+        let mut database = SqliteConnectOptions::new().filename(&settings.store).connect().await.unwrap();
+        sqlx::query("VACUUM INTO ?").bind(copy.to_str()).execute(&mut database).await.unwrap();
+    };
+    let load = async {
+        for number in 5..30 {
+            assert_eq!(bot.post(&group(number)).await, 200, "the copy holds nobody up");
+        }
+    };
+    tokio::join!(backup, load);
+    bot.stop().await;
+    emulator.listen().await.unwrap();
+    settings.store = copy;
+    let _bot = Bot::start(&settings).await;
+    for number in 0..5 {
+        message_with(&emulator, OPERATIONS, &[&name(number)]).await;
+    }
 }

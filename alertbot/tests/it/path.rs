@@ -16,6 +16,8 @@ async fn an_alert_arrives_with_sound_and_its_end_edits_it_in_place() {
     assert_eq!(bot.post(&single("DiskFull", "critical", "firing", began)).await, 200);
     let card = message_with(&emulator, OPERATIONS, &["DiskFull"]).await;
     assert!(!card.silent);
+    let offered: Vec<String> = card.buttons().into_iter().map(|(words, _)| words).collect();
+    assert_eq!(offered, ["Acknowledge", "Graph"], "no silences without an API, no next step without an escalation");
     assert_eq!(bot.post(&single("DiskFull", "critical", "firing", began)).await, 200, "a repeat");
     assert_eq!(bot.post(&single("DiskFull", "critical", "resolved", began)).await, 200);
     until("the end is edited in", async || emulator.messages(OPERATIONS)[0].edited.is_some()).await;

@@ -80,6 +80,10 @@ async fn commands_are_answered_where_they_were_written() {
     message_with(&emulator, OPERATIONS, &["You have #1"]).await;
     emulator.say(ADA, ADA, "/oncall").unwrap();
     message_with(&emulator, ADA, &["no schedules"]).await;
+    emulator.say(BEHRANG, BEHRANG, "/alerts").unwrap();
+    message_with(&emulator, BEHRANG, &["1 open"]).await;
+    emulator.say(BEHRANG, BEHRANG, "/graph up").unwrap();
+    message_with(&emulator, BEHRANG, &["role does not allow"]).await;
     emulator.say(13, OPERATIONS, "/alerts").unwrap();
     message_with(&emulator, OPERATIONS, &["not among my people", "13"]).await;
     emulator.say(ANONYMOUS_ADMIN, OPERATIONS, "/ack 1").unwrap();

@@ -79,10 +79,12 @@ pub(super) fn say(saying: Saying) -> String {
         Saying::NothingShared => "The alerts share no label: a silence would cover everything. Set it in Alertmanager.".into(),
         Saying::SilenceEnded => "The silence has ended.".into(),
         Saying::NoSilenceOfIt => "No silence of it was set here.".into(),
-        Saying::NoApiAddress => "The configuration names no API address of its Alertmanager.".into(),
+        Saying::NoApiAddress => "The configuration names no API address of this Alertmanager.".into(),
         Saying::AlertmanagerFailed => "Alertmanager did not do it; the log says why.".into(),
         Saying::Drawing => "The picture follows.".into(),
         Saying::NoExpression => "Its alerts name no expression.".into(),
+        Saying::NoPicture { reason } => format!("No picture. {reason}"),
+        Saying::NoPrometheus => "The configuration names no Prometheus.".into(),
         Saying::RoleForbids => "Your role does not allow that.".into(),
         Saying::WhoAreYou => "I cannot know who you are: write as yourself, not as the group.".into(),
         Saying::Stranger { user, chat } => {

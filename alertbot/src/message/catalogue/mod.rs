@@ -220,6 +220,11 @@ pub enum Saying<'a> {
     AlertmanagerFailed,
     Drawing,
     NoExpression,
+    /// The reason stays in the words of who gave it.
+    NoPicture {
+        reason: &'a str,
+    },
+    NoPrometheus,
     RoleForbids,
     WhoAreYou,
     Stranger {

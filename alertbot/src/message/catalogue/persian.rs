@@ -89,6 +89,8 @@ pub(super) fn say(saying: Saying) -> String {
         Saying::AlertmanagerFailed => "Alertmanager انجامش نداد؛ علت در گزارش است.".into(),
         Saying::Drawing => "تصویر در راه است.".into(),
         Saying::NoExpression => "هشدارهای آن عبارتی ندارند.".into(),
+        Saying::NoPicture { reason } => format!("تصویری نیست. {}", isolate(reason)),
+        Saying::NoPrometheus => "در پیکربندی Prometheus نیست.".into(),
         Saying::RoleForbids => "نقش شما این اجازه را ندارد.".into(),
         Saying::WhoAreYou => "نمی‌دانم که هستید: به نام خودتان بنویسید، نه گروه.".into(),
         Saying::Stranger { user, chat } => {
