@@ -396,8 +396,13 @@ mod tests {
             assert_eq!(more, if name == "many" { 12 } else { 0 });
             let drawn = png(&Chart { more, ..chart(series) }).unwrap();
             assert!(drawn.starts_with(b"\x89PNG") && drawn.len() > 10_000 && drawn != none, "{name}: {} bytes", drawn.len());
-            if let Some(folder) = option_env!("PICTURES") {
-                std::fs::write(format!("{folder}/{name}.png"), drawn).unwrap();
+            let mut read = png::Decoder::new(std::io::Cursor::new(&drawn)).read_info().unwrap();
+            let mut pixels = vec![0; read.output_buffer_size().unwrap()];
+            let frame = read.next_frame(&mut pixels).unwrap();
+            assert_eq!((frame.width, frame.height, pixels.len() as u32), (WIDTH, HEIGHT, WIDTH * HEIGHT * 3), "{name}");
+            assert_eq!(pixels[..3], [GROUND.0, GROUND.1, GROUND.2], "{name}: colours are in their places");
+            if let Some(folder) = std::env::var_os("PICTURES") {
+                std::fs::write(std::path::Path::new(&folder).join(format!("{name}.png")), drawn).unwrap();
             }
         }
     }

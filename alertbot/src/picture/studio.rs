@@ -9,6 +9,7 @@ use std::{
 
 use jiff::{SignedDuration, Timestamp};
 use sqlx::SqlitePool;
+use tokio::sync::Semaphore;
 
 use super::{
     PictureFault,
@@ -29,9 +30,11 @@ use crate::{
 
 /// Pictures in memory at most, those that are being drawn included; about 60 kB each.
 const HELD: usize = 32;
+/// Questions that Prometheus is asked at once: one that it does not answer holds up few others.
+const ASKED_AT_ONCE: usize = 2;
 /// Pictures drawn at once: each keeps a processor busy for a moment and has its pixels in memory (4 MB). Chats take fewer in a
 /// second than one after the other makes.
-const AT_ONCE: usize = 1;
+const DRAWN_AT_ONCE: usize = 1;
 /// Of an ended incident some of the calm after it is shown: a share of the range.
 const CALM: f64 = 0.1;
 
@@ -45,7 +48,8 @@ struct Inner {
     clock: Clock,
     client: reqwest::Client,
     metrics: DeliveryMetrics,
-    at_once: tokio::sync::Semaphore,
+    asking: Semaphore,
+    drawing: Semaphore,
     /// By the message's row; `None` while it is being drawn.
     held: Mutex<BTreeMap<i64, Option<Arc<Vec<u8>>>>>,
 }
@@ -66,8 +70,8 @@ impl Studio {
     /// When no HTTP client can be made.
     pub fn new(book: Arc<Book>, readers: SqlitePool, clock: Clock, metrics: DeliveryMetrics) -> anyhow::Result<Self> {
         let client = reqwest::Client::builder().timeout(book.config.picture.timeout).build()?;
-        let (at_once, held) = (tokio::sync::Semaphore::new(AT_ONCE), Mutex::default());
-        Ok(Self(Arc::new(Inner { book, readers, clock, client, metrics, at_once, held })))
+        let (asking, drawing) = (Semaphore::new(ASKED_AT_ONCE), Semaphore::new(DRAWN_AT_ONCE));
+        Ok(Self(Arc::new(Inner { book, readers, clock, client, metrics, asking, drawing, held: Mutex::default() })))
     }
 
     /// After [`Held::Begin`] call [`Self::draw`].
@@ -96,13 +100,9 @@ impl Studio {
     /// Draws the picture of a message and keeps it.
     pub async fn draw(&self, id: i64) -> Result<(), PictureFault> {
         let inner = &self.0;
-        let drawing = async {
-            let _place = inner.at_once.acquire().await;
-            inner.draw(id).await
-        };
         let timer = inner.metrics.picture_seconds.start_timer();
         // Waiting for a place counts: nobody looks at a picture that comes late.
-        let drawn = tokio::time::timeout(inner.book.config.picture.timeout * 2, drawing).await;
+        let drawn = tokio::time::timeout(inner.book.config.picture.timeout * 2, inner.draw(id)).await;
         let drawn = drawn.unwrap_or(Err(PictureFault::TimedOut));
         timer.observe_duration();
         inner.metrics.pictures.with_label_values(&[if drawn.is_ok() { "drawn" } else { "failed" }]).inc();
@@ -129,6 +129,7 @@ impl Studio {
 
 impl Inner {
     async fn draw(&self, id: i64) -> Result<Vec<u8>, PictureFault> {
+        let asking = self.asking.acquire().await;
         let (message, incident) = self.read(id).await.map_err(|error| PictureFault::Drawing(error.to_string()))?;
         let Some(Message { body: Body::Picture { expression, source, caption, .. }, address, .. }) = message else {
             return Err(PictureFault::Drawing("its message is gone".into()));
@@ -138,6 +139,7 @@ impl Inner {
         let (start, end) = span(range, incident.as_ref(), self.clock.now());
         let drawn = expression::drawn(&expression);
         let mut series = prometheus.range(&drawn.query, start, end).await?;
+        drop(asking);
         if series.is_empty() {
             return Err(PictureFault::Empty);
         }
@@ -154,6 +156,7 @@ impl Inner {
             step_seconds: Prometheus::step(range).as_secs_f64(),
             zone: self.book.time_zone(&address),
         };
+        let _place = self.drawing.acquire().await;
         let drawing = tokio::task::spawn_blocking(move || chart::png(&chart));
         drawing.await.unwrap_or_else(|error| Err(PictureFault::Drawing(error.to_string())))
     }

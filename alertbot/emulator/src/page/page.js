@@ -193,6 +193,8 @@ function drawChats() {
     button.addEventListener("click", () => { chosen = chat.id; draw(true); });
     list.append(button);
   }
+  // On a telephone the list is a row that is wider than the page.
+  list.querySelector("[aria-current=true]")?.scrollIntoView({ block: "nearest", inline: "nearest" });
 }
 
 function drawFaults() {
