@@ -33,7 +33,7 @@ struct Arguments {
     /// Folder of the log files, `<part>.log` each.
     #[arg(long)]
     logs: PathBuf,
-    /// Address of the relay, as http://127.0.0.1:9640.
+    /// Address of the relay, as http://127.0.0.1:9651.
     #[arg(long)]
     relay: String,
 }

@@ -48,7 +48,7 @@ impl RelaySettings {
     pub(super) fn read(env: &mut Reader, needed: bool) -> Self {
         let listen = env.or(
             LISTEN,
-            SocketAddr::from(([127, 0, 0, 1], 9640)),
+            SocketAddr::from(([127, 0, 0, 1], 9651)),
             "address:port for the shipper; anything but loopback needs LOGSHIP_RELAY_TOKEN and a certificate",
         );
         let tls = tls(env);
@@ -134,7 +134,7 @@ mod tests {
     fn listens_elsewhere_only_with_tls_and_a_token() {
         let (certificate, key, token) = ((CERTIFICATE, "/c"), (KEY, "/k"), (TOKEN, "t"));
         assert!(load(&[NAMES]).unwrap().listen.ip().is_loopback());
-        for listen in ["0.0.0.0:9640", "10.0.0.1:9640", "[::]:9640"] {
+        for listen in ["0.0.0.0:9651", "10.0.0.1:9651", "[::]:9651"] {
             let listen = (LISTEN, listen);
             for variables in [&[NAMES, listen][..], &[NAMES, listen, token], &[NAMES, listen, certificate, key]] {
                 let told = load(variables).unwrap_err();
@@ -142,7 +142,7 @@ mod tests {
             }
             assert!(load(&[NAMES, listen, certificate, key, token]).is_ok());
         }
-        assert!(load(&[NAMES, (LISTEN, "[::1]:9640")]).is_ok());
+        assert!(load(&[NAMES, (LISTEN, "[::1]:9651")]).is_ok());
         assert!(load(&[NAMES, certificate]).unwrap_err().contains("LOGSHIP_RELAY_KEY_FILE is missing"));
     }
 

@@ -37,7 +37,8 @@ pub enum NotReady {
 /// chunks then get their 503 from that.
 pub async fn watch(courier: &Courier, names: &[String], latch: &Latch, metrics: &RelayMetrics, stop: CancellationToken) {
     let mut open = false;
-    let mut told = None;
+    // What was said last; nothing yet.
+    let mut told: Option<Option<NotReady>> = None;
     loop {
         let found = look(courier, names).await;
         match &found {
@@ -52,12 +53,12 @@ pub async fn watch(courier: &Courier, names: &[String], latch: &Latch, metrics: 
         }
         metrics.ready.set(i64::from(open));
         let reason = found.err();
-        if reason != told {
+        if told.as_ref() != Some(&reason) {
             match &reason {
                 None => tracing::info!("every stream has its own template; chunks are taken"),
                 Some(reason) => tracing::warn!(open, %reason, "a stream is not as declared, or that cannot be seen"),
             }
-            told = reason;
+            told = Some(reason);
         }
         let wait = if open { WHILE_OPEN } else { WHILE_CLOSED };
         if stop.run_until_cancelled(tokio::time::sleep(wait)).await.is_none() {

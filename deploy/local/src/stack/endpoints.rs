@@ -19,7 +19,7 @@ pub struct Endpoints {
     pub alertmanager: Option<String>,
     pub alertbot: Option<String>,
     pub telegram: Option<String>,
-    pub logship: Option<String>,
+    pub logship: Option<Logship>,
     pub accounts: Vec<Account>,
     /// Who is told about alerts, and the demo credentials of the way there.
     pub alerts: Option<Alerts>,
@@ -49,6 +49,14 @@ pub struct S3 {
     pub access_key: String,
     pub secret_key: String,
     pub bucket: String,
+}
+
+#[derive(Debug, Clone, Serialize)]
+pub struct Logship {
+    /// Takes `_bulk`.
+    pub relay: String,
+    /// The fake that keeps the programs' logs.
+    pub elasticsearch: String,
 }
 
 #[derive(Debug, Clone, Serialize)]
@@ -124,7 +132,7 @@ mod tests {
             alertmanager: None,
             alertbot: None,
             telegram: None,
-            logship: None,
+            logship: Some(Logship { relay: "r".into(), elasticsearch: "e".into() }),
             accounts: vec![account("demo"), account("demo-2")],
             alerts: Some(Alerts {
                 webhook_url: "u".into(),
@@ -144,7 +152,8 @@ mod tests {
             "exchange": {"rest": "r", "streams": "s", "ws_api": "w", "metrics": ["m"], "pids": [1]},
             "postgres": {"primary": "p", "replica": null},
             "s3": {"endpoint": "e", "access_key": "a", "secret_key": "s", "bucket": "b"},
-            "prometheus": "p", "alertmanager": null, "alertbot": null, "telegram": null, "logship": null,
+            "prometheus": "p", "alertmanager": null, "alertbot": null, "telegram": null,
+            "logship": {"relay": "r", "elasticsearch": "e"},
             "accounts": [
                 {"name": "demo", "api_key": "k", "secret_key": "s"},
                 {"name": "demo-2", "api_key": "k", "secret_key": "s"},

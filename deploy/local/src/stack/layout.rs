@@ -33,6 +33,9 @@ pub struct Ports {
     pub alertbot: u16,
     pub alertbot_admin: u16,
     pub telegram: u16,
+    pub elasticsearch: u16,
+    pub relay: u16,
+    pub relay_admin: u16,
     pub prometheus: u16,
     pub alertmanager: u16,
 }
@@ -59,14 +62,17 @@ impl Ports {
             alertbot: port(7)?,
             alertbot_admin: port(8)?,
             telegram: port(9)?,
+            elasticsearch: port(10)?,
+            relay: port(11)?,
+            relay_admin: port(12)?,
             prometheus: port(PROMETHEUS_OFFSET)?,
             alertmanager: port(ALERTMANAGER_OFFSET)?,
         })
     }
 
     fn free() -> Result<Self> {
-        let [rest, serve_admin, serve_internal, worker_admin, postgres, s3, backup_admin, more @ ..]: [u16; 12] = free_ports()?;
-        let [alertbot, alertbot_admin, telegram, prometheus, alertmanager] = more;
+        let [rest, serve_admin, serve_internal, worker_admin, postgres, s3, backup_admin, more @ ..]: [u16; 15] = free_ports()?;
+        let [alertbot, alertbot_admin, telegram, elasticsearch, relay, relay_admin, prometheus, alertmanager] = more;
         Ok(Self {
             rest,
             serve_admin,
@@ -78,12 +84,15 @@ impl Ports {
             alertbot,
             alertbot_admin,
             telegram,
+            elasticsearch,
+            relay,
+            relay_admin,
             prometheus,
             alertmanager,
         })
     }
 
-    fn all(self) -> [(&'static str, u16); 12] {
+    fn all(self) -> [(&'static str, u16); 15] {
         [
             ("the API", self.rest),
             ("the server's admin listener", self.serve_admin),
@@ -95,6 +104,9 @@ impl Ports {
             ("the alert bot's webhook", self.alertbot),
             ("the alert bot's admin listener", self.alertbot_admin),
             ("Telegram's emulator", self.telegram),
+            ("the fake of Elasticsearch", self.elasticsearch),
+            ("the relay", self.relay),
+            ("the relay's admin listener", self.relay_admin),
             ("Prometheus", self.prometheus),
             ("Alertmanager", self.alertmanager),
         ]
@@ -174,7 +186,7 @@ mod tests {
     fn the_base_moves_every_port() {
         let (first, moved) = (Ports::from_base(8080).unwrap().all(), Ports::from_base(18080).unwrap().all());
         assert!(first.iter().zip(&moved).all(|((_, port), (_, other))| other - port == 10_000));
-        assert_eq!((first[0].1, first[10].1, first[11].1), (8080, 9090, 9093));
+        assert_eq!((first[0].1, first[13].1, first[14].1), (8080, 9090, 9093));
         assert!(Layout::new(65_000, None).unwrap_err().to_string().contains("at most 64522"));
     }
 

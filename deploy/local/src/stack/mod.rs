@@ -13,6 +13,7 @@ mod down;
 mod endpoints;
 mod exchange;
 mod layout;
+mod logging;
 mod parts;
 mod readiness;
 mod supervisor;

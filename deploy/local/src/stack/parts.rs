@@ -11,6 +11,7 @@ use super::{
     alerting::Alerting,
     backup,
     layout::{self, Layout},
+    logging::Logging,
 };
 
 pub const BUCKET: &str = "exchange";
@@ -33,6 +34,7 @@ pub struct Parts {
     pub simulator: Launch,
     pub backup: Launch,
     pub alerting: Alerting,
+    pub logging: Logging,
     /// What `exchange migrate` and `exchange admin` get too.
     pub environment: Vec<(String, String)>,
 }
@@ -58,6 +60,7 @@ impl Parts {
                     ScrapeTarget { job: "exchange".into(), addresses: vec![local(ports.serve_admin), local(ports.worker_admin)] },
                     ScrapeTarget { job: "backup".into(), addresses: vec![local(ports.backup_admin)] },
                     ScrapeTarget { job: "alertbot".into(), addresses: vec![local(ports.alertbot_admin)] },
+                    ScrapeTarget { job: "logship".into(), addresses: vec![local(ports.relay_admin)] },
                     ScrapeTarget { job: "prometheus".into(), addresses: vec![local(ports.prometheus)] },
                 ],
                 alertmanagers: vec![local(ports.alertmanager)],
@@ -66,6 +69,7 @@ impl Parts {
             },
         )?;
         let alerting = Alerting::prepare(layout, &prometheus.url)?;
+        let logging = Logging::prepare(layout)?;
         let secret = || hex::encode(rand::random::<[u8; 32]>());
         let mut environment: Vec<(String, String)> = [
             ("EXCHANGE_DATABASE_URL", postgres.url(DATABASE)),
@@ -101,7 +105,7 @@ impl Parts {
         let simulator =
             Launch::new("simulator", layout::program("exchange-loadgen")?, arguments, Vec::new(), StopSignal::Terminate);
         let backup = backup::launch(layout, &postgres, DATABASE, &object_store.access)?;
-        Ok(Self { postgres, object_store, prometheus, serve, worker, simulator, backup, alerting, environment })
+        Ok(Self { postgres, object_store, prometheus, serve, worker, simulator, backup, alerting, logging, environment })
     }
 
     /// In the order of their start.
@@ -115,7 +119,7 @@ impl Parts {
             &self.prometheus.launch,
             &self.simulator,
         ];
-        exchange.map(Clone::clone).into_iter().chain(self.alerting.launches()).collect()
+        exchange.map(Clone::clone).into_iter().chain(self.alerting.launches()).chain(self.logging.launches()).collect()
     }
 
     pub fn database() -> &'static str {

@@ -112,6 +112,7 @@ async fn start<'a>(layout: &Layout, parts: &'a Parts, supervisor: &Supervisor) -
     let (mut endpoints, traders) = exchange::start(layout, parts, supervisor, &steps).await?;
     endpoints.prometheus = Some(parts.prometheus.url.clone());
     parts.alerting.start(layout, supervisor, &steps, &mut endpoints).await?;
+    parts.logging.start(layout, supervisor, &steps, &mut endpoints).await?;
     endpoints::write(&traders, &layout.simulator_accounts())?;
     endpoints.write(&layout.simulator_endpoints())?;
     let (simulator, prometheus) = (supervisor.start("simulator").await?, supervisor.start("prometheus").await?);
@@ -156,6 +157,9 @@ fn tell(layout: &Layout, endpoints: &Endpoints) {
         "Telegram     {}  (emulated: open it; `make alert` provokes an alert)",
         endpoints.telegram.as_deref().unwrap_or("does not run")
     );
+    if let Some(logship) = &endpoints.logship {
+        println!("Elasticsearch {} (a fake: the programs' logs, through the relay at {})", logship.elasticsearch, logship.relay);
+    }
     println!("Accounts     {}: keys in {}", names.join(", "), layout.endpoints().display());
     println!("Logs         {}\n", layout.folder.join("logs").display());
 }

@@ -114,7 +114,7 @@ fn outputs_send_to_the_relay_and_into_declared_streams() {
     let declared: Value = serde_yaml_ng::from_str(&declared).unwrap();
     let mut streams = BTreeSet::new();
     for output in plugins("outputs") {
-        assert_eq!((text(&output, "name"), text(&output, "host"), &output["port"]), ("es", "127.0.0.1", &9640.into()));
+        assert_eq!((text(&output, "name"), text(&output, "host"), &output["port"]), ("es", "127.0.0.1", &9651.into()));
         let index = text(&output, "index");
         assert!(declared["streams"].get(index).is_some(), "{index} is not in streams.yaml");
         streams.insert(index.to_owned());
