@@ -36,6 +36,7 @@ pub struct Ports {
     pub elasticsearch: u16,
     pub relay: u16,
     pub relay_admin: u16,
+    pub watch_admin: u16,
     pub prometheus: u16,
     pub alertmanager: u16,
 }
@@ -65,14 +66,15 @@ impl Ports {
             elasticsearch: port(10)?,
             relay: port(11)?,
             relay_admin: port(12)?,
+            watch_admin: port(13)?,
             prometheus: port(PROMETHEUS_OFFSET)?,
             alertmanager: port(ALERTMANAGER_OFFSET)?,
         })
     }
 
     fn free() -> Result<Self> {
-        let [rest, serve_admin, serve_internal, worker_admin, postgres, s3, backup_admin, more @ ..]: [u16; 15] = free_ports()?;
-        let [alertbot, alertbot_admin, telegram, elasticsearch, relay, relay_admin, prometheus, alertmanager] = more;
+        let [rest, serve_admin, serve_internal, worker_admin, postgres, s3, backup_admin, more @ ..]: [u16; 16] = free_ports()?;
+        let [alertbot, alertbot_admin, telegram, elasticsearch, relay, relay_admin, watch_admin, prometheus, alertmanager] = more;
         Ok(Self {
             rest,
             serve_admin,
@@ -87,12 +89,13 @@ impl Ports {
             elasticsearch,
             relay,
             relay_admin,
+            watch_admin,
             prometheus,
             alertmanager,
         })
     }
 
-    fn all(self) -> [(&'static str, u16); 15] {
+    fn all(self) -> [(&'static str, u16); 16] {
         [
             ("the API", self.rest),
             ("the server's admin listener", self.serve_admin),
@@ -107,6 +110,7 @@ impl Ports {
             ("the fake of Elasticsearch", self.elasticsearch),
             ("the relay", self.relay),
             ("the relay's admin listener", self.relay_admin),
+            ("the admin listener of logship watch", self.watch_admin),
             ("Prometheus", self.prometheus),
             ("Alertmanager", self.alertmanager),
         ]
@@ -186,7 +190,7 @@ mod tests {
     fn the_base_moves_every_port() {
         let (first, moved) = (Ports::from_base(8080).unwrap().all(), Ports::from_base(18080).unwrap().all());
         assert!(first.iter().zip(&moved).all(|((_, port), (_, other))| other - port == 10_000));
-        assert_eq!((first[0].1, first[13].1, first[14].1), (8080, 9090, 9093));
+        assert_eq!((first[0].1, first[14].1, first[15].1), (8080, 9090, 9093));
         assert!(Layout::new(65_000, None).unwrap_err().to_string().contains("at most 64522"));
     }
 

@@ -1,5 +1,5 @@
-//! From the programs' log files to an index: the shipper, logship's relay, and the fake that takes Elasticsearch's place. Never: a
-//! stream or a template (they are declared in logship-config/elasticsearch).
+//! From the programs' log files to an index: the shipper, logship's relay, the fake that takes Elasticsearch's place, and logship's watch
+//! over it. Never: a stream or a template (they are declared in logship-config/elasticsearch).
 
 use std::{fs, process::Stdio};
 
@@ -20,11 +20,15 @@ use super::{
 const DECLARED: &str = "logship-config/elasticsearch";
 const DEAD_LETTERS: &str = "logs-logship.dead_letter-default";
 
+/// Shorter than an operator would choose: a newcomer looks at what changes.
+const WATCH_EVERY: &str = "5s";
+
 /// The parts of this path.
 pub struct Logging {
     elasticsearch: Launch,
     relay: Launch,
     shipper: Launch,
+    watch: Launch,
     /// What every command of `logship` gets.
     environment: Vec<(String, String)>,
 }
@@ -43,16 +47,16 @@ impl Logging {
         let streams: Value = serde_yaml_ng::from_str(&streams).context("reading the declared streams")?;
         let streams = streams["streams"].as_mapping().context("streams.yaml names no streams")?;
         let streams: Vec<&str> = streams.keys().filter_map(Value::as_str).filter(|name| *name != DEAD_LETTERS).collect();
-        let mut of_relay = environment.clone();
-        of_relay.extend(
-            [
-                ("LOGSHIP_RELAY_LISTEN", local(ports.relay)),
-                ("LOGSHIP_ADMIN_LISTEN", local(ports.relay_admin)),
-                ("LOGSHIP_RELAY_STREAMS", streams.join(",")),
-                ("LOGSHIP_RELAY_DEAD_LETTERS", DEAD_LETTERS.to_owned()),
-            ]
-            .map(|(name, value)| (name.to_owned(), value)),
-        );
+        let of = |own: &[(&str, String)]| -> Vec<(String, String)> {
+            environment.iter().cloned().chain(own.iter().map(|(name, value)| ((*name).to_owned(), value.clone()))).collect()
+        };
+        let of_relay = of(&[
+            ("LOGSHIP_RELAY_LISTEN", local(ports.relay)),
+            ("LOGSHIP_ADMIN_LISTEN", local(ports.relay_admin)),
+            ("LOGSHIP_RELAY_STREAMS", streams.join(",")),
+            ("LOGSHIP_RELAY_DEAD_LETTERS", DEAD_LETTERS.to_owned()),
+        ]);
+        let of_watch = of(&[("LOGSHIP_ADMIN_LISTEN", local(ports.watch_admin)), ("LOGSHIP_WATCH_EVERY", WATCH_EVERY.to_owned())]);
         let elasticsearch = Launch::new(
             "elasticsearch",
             layout::program("elasticsearch-fake")?,
@@ -61,6 +65,7 @@ impl Logging {
             StopSignal::Terminate,
         );
         let relay = Launch::new("relay", layout::program("logship")?, ["relay"], of_relay, StopSignal::Terminate);
+        let watch = Launch::new("watch", layout::program("logship")?, ["watch"], of_watch, StopSignal::Terminate);
         let shipper = Launch::new(
             "shipper",
             layout::program("development-shipper")?,
@@ -73,12 +78,12 @@ impl Logging {
             Vec::new(),
             StopSignal::Terminate,
         );
-        Ok(Self { elasticsearch, relay, shipper, environment })
+        Ok(Self { elasticsearch, relay, shipper, watch, environment })
     }
 
     /// In the order of their start.
-    pub fn launches(&self) -> [Launch; 3] {
-        [&self.elasticsearch, &self.relay, &self.shipper].map(Clone::clone)
+    pub fn launches(&self) -> [Launch; 4] {
+        [&self.elasticsearch, &self.relay, &self.shipper, &self.watch].map(Clone::clone)
     }
 
     /// Returns when lines of the programs have arrived.
@@ -97,9 +102,13 @@ impl Logging {
             text_of(&metrics).await.is_ok_and(|metrics| settled(&metrics, "stored") > 0.0)
         })
         .await?;
-        steps.step("the programs' logs arrive in the fake of Elasticsearch");
+        let watch_admin = format!("http://{}", local(ports.watch_admin));
+        let watch = supervisor.start("watch").await?;
+        let readyz = format!("{watch_admin}/readyz");
+        ready("watch", watch, &layout.log("watch"), async || answers(&readyz, |_| true).await).await?;
+        steps.step("the programs' logs arrive in the fake of Elasticsearch, and logship watches it");
         endpoints.logship = Some(Logship { relay: format!("http://{}", local(ports.relay)), elasticsearch });
-        endpoints.metrics.insert("logship".to_owned(), vec![metrics]);
+        endpoints.metrics.insert("logship".to_owned(), vec![metrics, format!("{watch_admin}/metrics")]);
         Ok(())
     }
 

@@ -60,7 +60,7 @@ impl Parts {
                     ScrapeTarget { job: "exchange".into(), addresses: vec![local(ports.serve_admin), local(ports.worker_admin)] },
                     ScrapeTarget { job: "backup".into(), addresses: vec![local(ports.backup_admin)] },
                     ScrapeTarget { job: "alertbot".into(), addresses: vec![local(ports.alertbot_admin)] },
-                    ScrapeTarget { job: "logship".into(), addresses: vec![local(ports.relay_admin)] },
+                    ScrapeTarget { job: "logship".into(), addresses: vec![local(ports.relay_admin), local(ports.watch_admin)] },
                     ScrapeTarget { job: "prometheus".into(), addresses: vec![local(ports.prometheus)] },
                 ],
                 alertmanagers: vec![local(ports.alertmanager)],

@@ -21,6 +21,8 @@ use super::{
 
 /// How long a start waits for the first backup to be restored and compared; it comes later on a slow machine.
 const FIRST_DRILL: Duration = Duration::from_secs(60);
+/// A data stream that every run writes to.
+const EXPLAINED: &str = "logs-exchange.app-default";
 
 /// Starts everything in the background; returns when every part is ready.
 pub async fn up(layout: &Layout) -> Result<()> {
@@ -158,7 +160,11 @@ fn tell(layout: &Layout, endpoints: &Endpoints) {
         endpoints.telegram.as_deref().unwrap_or("does not run")
     );
     if let Some(logship) = &endpoints.logship {
-        println!("Elasticsearch {} (a fake: the programs' logs, through the relay at {})", logship.elasticsearch, logship.relay);
+        println!(
+            "Elasticsearch {} (a fake; the programs' logs come through the relay at {})",
+            logship.elasticsearch, logship.relay
+        );
+        println!("             LOGSHIP_ELASTICSEARCH_URL={} logship explain {EXPLAINED}", logship.elasticsearch);
     }
     println!("Accounts     {}: keys in {}", names.join(", "), layout.endpoints().display());
     println!("Logs         {}\n", layout.folder.join("logs").display());
