@@ -92,7 +92,7 @@ impl Board {
     /// # Panics
     /// When the file is missing or is no board.
     pub fn of(program: &Program) -> Self {
-        let file = path(&format!("grafana/{}.json", program.name));
+        let file = path(&format!("grafana/{}.json", program.board));
         serde_json::from_str(&read(&file)).unwrap_or_else(|error| panic!("{}: {error}", file.display()))
     }
 

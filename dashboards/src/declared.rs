@@ -13,8 +13,10 @@ pub const PROMETHEUS: &[(&str, &[&str])] = &[("up", &[]), ("ALERTS", &["alertnam
 /// A program of this repository: what it exports, and where that is shown.
 #[derive(Debug)]
 pub struct Program {
-    /// Its metrics begin with it, and so do the scrape jobs of its processes; its board is `grafana/<name>.json`, with it as `uid`.
+    /// Its metrics begin with it, and so do the scrape jobs of its processes.
     pub name: &'static str,
+    /// Its board is `grafana/<board>.json`, with it as `uid`.
+    pub board: &'static str,
     /// What the names of its alerts begin with: its own name, and alerts of other names that are about it.
     pub alerts: &'static [&'static str],
     /// Beside what every program exports.
@@ -23,13 +25,15 @@ pub struct Program {
 
 /// Every program. A new one is a row here, a board, alerts with tests, and runbooks.
 pub const PROGRAMS: &[Program] = &[
-    Program { name: "exchange", alerts: &["Exchange"], declared: exchange::metrics::DECLARED },
-    Program { name: "backup", alerts: &["Backup"], declared: backup::metrics::DECLARED },
+    Program { name: "exchange", board: "exchange", alerts: &["Exchange"], declared: exchange::metrics::DECLARED },
+    Program { name: "backup", board: "backup", alerts: &["Backup"], declared: backup::metrics::DECLARED },
     Program {
         name: "alertbot",
+        board: "alertbot",
         alerts: &["Alertbot", "CriticalWithoutAlertbot", "Watchdog"],
         declared: alertbot::metrics::DECLARED,
     },
+    Program { name: "logship", board: "logging", alerts: &["Logship"], declared: logship::metrics::DECLARED },
 ];
 
 impl Program {

@@ -39,7 +39,7 @@ fn there_are_variables_for_what_is_looked_at() {
     for (program, board) in Board::all() {
         let names: Vec<_> = board.templating.list.iter().map(|variable| variable.name.as_str()).collect();
         let [first @ .., last] = &names[..] else { panic!("{} has no variables", program.name) };
-        assert_eq!(board.uid, program.name);
+        assert_eq!(board.uid, program.board);
         assert!(first.starts_with(&["datasource", "namespace"]) && *last == "runbooks", "{}: {names:?}", program.name);
         // A dollar that is left over is a variable that nobody sets, or one that does not stand alone in its quotes.
         for (place, query) in board.queries("5m") {

@@ -30,6 +30,7 @@ impl Budgets {
         metrics.budget_due.reset();
         metrics.budget_excess.reset();
         let disk: u64 = observation.disks.iter().map(|disk| disk.total).sum();
+        let mut verdicts = Vec::new();
         for (stream, declared) in &desired.streams {
             // Validation refuses both together; a deletion asks again.
             let Some(budget) = declared.budget.filter(|_| !declared.protected) else { continue };
@@ -41,6 +42,10 @@ impl Budgets {
             for outcome in ["done", "failed"] {
                 metrics.budget_deleted.with_label_values(&[stream, outcome]);
             }
+            verdicts.push((stream, verdict));
+        }
+        // Every value stands before the first request: a scrape in between misses none.
+        for (stream, verdict) in verdicts {
             if switched_on {
                 delete(client, stream, &verdict, metrics).await;
             } else if self.said.get(stream) != Some(&verdict.delete) && !verdict.delete.is_empty() {

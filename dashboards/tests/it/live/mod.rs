@@ -38,6 +38,8 @@ const NOTHING: &[(&str, &str)] = &[
     ("backup variable namespace", "one machine has no namespaces"),
     ("alertbot annotation \"Alerts\"", "no alert about the bot fires"),
     ("alertbot variable namespace", "one machine has no namespaces"),
+    ("logging annotation \"Alerts\"", "no alert about logs fires"),
+    ("logging variable namespace", "one machine has no namespaces"),
     ("alertbot panel 205 \"Callbacks of providers\" A", "a run has no provider of SMS"),
 ];
 
