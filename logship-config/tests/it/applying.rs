@@ -31,7 +31,7 @@ async fn the_platforms_set_is_applied_and_settles_for_every_kind() {
     fake.look(|cluster| {
         let audit = &cluster.indices[cluster.data_streams["logs-exchange.audit-default"].indices.last().unwrap()];
         assert_eq!(audit.settings["index.lifecycle.name"], "logs-audit");
-        assert_eq!(audit.mappings["dynamic"], false);
+        assert_eq!(audit.mappings["dynamic"], "false");
         assert!(cluster.data_streams["logs-exchange.app-default"].failure_store);
     });
 }

@@ -68,7 +68,7 @@ async fn everything(client: &Client, fake: &Arc<Fake>) {
             ),
             (
                 "pipelines/x.yaml",
-                "{description: a, processors: [{set: {field: a, value: 5, tag: t, if: ctx.b != null}}, {pipeline: {name: y}}], on_failure: [{set: {field: error.message, copy_from: _ingest.on_failure_message}}]}",
+                "{description: a, processors: [{set: {field: a, value: 5, tag: t, if: {source: ctx.b != null}}}, {pipeline: {name: y}}], on_failure: [{set: {field: error.message, copy_from: _ingest.on_failure_message}}]}",
             ),
             ("pipelines/y.yaml", "{processors: []}"),
             ("templates/components/extra.yaml", "{version: 1, template: {settings: {index: {refresh_interval: 5s}}}}"),
