@@ -59,7 +59,9 @@ async fn claim(work: &mut Work, ids: &[i64]) -> anyhow::Result<Option<Dispatch>>
         };
         if let Some(incident) = incident {
             let thread = threads::get(&mut work.connection, incident.id, &message.address).await?;
-            if !is_needed(&message, &incident, thread) {
+            let connection = &mut work.connection;
+            let is_unsure = thread.is_none() && outbox::card_may_have_arrived(connection, incident.id, &message.address).await?;
+            if !is_needed(&message, &incident, thread.is_some() || is_unsure) {
                 work.drop_message(*id).await?;
                 continue;
             }
@@ -81,13 +83,13 @@ async fn claim(work: &mut Work, ids: &[i64]) -> anyhow::Result<Option<Dispatch>>
 }
 
 /// Whether the message still says something to somebody.
-fn is_needed(message: &Message, incident: &Incident, thread: Option<i32>) -> bool {
+fn is_needed(message: &Message, incident: &Incident, stands_there: bool) -> bool {
     match message.kind {
         // Rechecked at the last moment: nobody is woken for what has ended or was taken.
         Kind::Phone => incident.phase == Phase::Firing || (incident.is_open() && message.doubtful),
         Kind::Notice => incident.is_open(),
-        // Without the first message there is nothing to edit, and an incident that has ended needs no new one.
-        Kind::Edit => thread.is_some() || incident.is_open(),
+        // Where no first message stands there is nothing to edit, and an incident that has ended needs no new one.
+        Kind::Edit => stands_there || incident.is_open(),
         _ => true,
     }
 }

@@ -80,6 +80,12 @@ impl Work {
             if happening.sounds() {
                 self.add(incident, address, Kind::Card, happening).await?;
                 self.attach_picture(incident, address).await?;
+            } else if outbox::card_may_have_arrived(&mut self.connection, incident.id, address).await? {
+                // It cannot be edited: what became of it is said in a message of its own.
+                match waiting(Kind::Edit) {
+                    Some(edit) => self.append(incident, edit, happening).await?,
+                    None => self.add(incident, address, Kind::Edit, happening).await?,
+                }
             }
             return Ok(());
         }

@@ -250,6 +250,19 @@ pub async fn all_queued_of_incident(connection: &mut SqliteConnection, incident:
     rows.iter().map(read).collect()
 }
 
+/// Whether an incident's first message was given up after its answers were lost: it may stand in the chat, nobody knows as which.
+pub async fn card_may_have_arrived(
+    connection: &mut SqliteConnection,
+    incident: IncidentId,
+    address: &Address,
+) -> sqlx::Result<bool> {
+    let query = sqlx::query(
+        "SELECT 1 FROM outbox WHERE incident = ? AND address = ? AND kind = ? AND state = ? AND doubtful = 1 LIMIT 1",
+    );
+    let query = query.bind(incident.0).bind(to_json(address)?).bind(Kind::Card.name()).bind(State::GivenUp as i64);
+    Ok(query.fetch_optional(connection).await?.is_some())
+}
+
 /// When the first message that an address still has to wait for may go.
 pub async fn next_of_address(
     connection: &mut SqliteConnection,

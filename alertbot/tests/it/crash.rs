@@ -105,7 +105,9 @@ async fn kill_at_random(kills: usize, groups: usize, seed: u64) {
     let open = program.metric("alertbot_open_incidents{phase=\"firing\",severity=\"critical\"}").await;
     assert!(open as usize <= groups.div_ceil(2) + groups % 2, "{open} are open");
     for (number, cards) in arrivals(&emulator, groups) {
-        assert!((1..=2).contains(&cards), "seed {seed}: {} arrived {cards} times", name(number));
+        // A card whose two answers were both lost cannot be edited: its end is a message of its own.
+        let most = if number % 2 == 0 { 3 } else { 2 };
+        assert!((1..=most).contains(&cards), "seed {seed}: {} arrived {cards} times", name(number));
     }
 }
 

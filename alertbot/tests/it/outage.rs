@@ -104,3 +104,23 @@ async fn lost_answers_are_repeated_at_most_once_each() {
     assert!((0..GROUPS).any(|number| emulator.messages(chat(number)).len() == 2), "no answer was lost");
     assert!(emulator.messages(OPERATIONS).is_empty());
 }
+
+/// A first message of which nothing is known cannot be edited: that it is over is said by a message of its own, without a sound.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_end_is_told_where_both_answers_were_lost() {
+    let folder = tempfile::tempdir().unwrap();
+    let (emulator, bot) = world(&folder).await;
+    emulator.fault(Fault::new(FaultKind::AnswerLost).on("sendMessage").times(2));
+    let began = Timestamp::now();
+    assert_eq!(bot.post(&single(&name(0), "warning", "firing", began)).await, 200);
+    let given_up = "alertbot_given_up_total{channel=\"telegram\",reason=\"unknown\"}";
+    until("the second answer is lost as well", async || bot.metric(given_up).await == 1.0).await;
+    assert_eq!(emulator.messages(chat(0)).len(), 2);
+    assert_eq!(bot.post(&single(&name(0), "warning", "resolved", began)).await, 200);
+    until("its end is told", async || emulator.messages(chat(0)).len() == 3).await;
+    let end = emulator.messages(chat(0)).pop().unwrap();
+    assert!(end.text.contains("resolved") && end.silent && end.buttons().is_empty(), "{end:?}");
+    // From here on there is a message that can be edited.
+    assert_eq!(bot.post(&single(&name(0), "warning", "firing", Timestamp::now())).await, 200);
+    until("it is edited", async || emulator.messages(chat(0))[2].edited.is_some()).await;
+}
