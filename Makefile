@@ -44,6 +44,7 @@ bench: install ## measures, prints a table and writes target/bench.json
 	@cargo bench -q -p backup --bench tools
 	@cargo bench -q -p alertbot --bench alertbot
 	@cargo bench -q -p logship --bench relay
+	@cargo bench -q -p logship --bench plan
 
 soak: install ## kills servers at random under load; SEED=… repeats a run
 	cargo build --release -p exchange -p exchange-loadgen

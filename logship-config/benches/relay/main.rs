@@ -7,10 +7,12 @@ mod bulk;
 mod chunks;
 mod measure;
 mod nginx;
+#[path = "../results.rs"]
+mod results;
 
-use std::{collections::BTreeMap, path::Path};
+use std::collections::BTreeMap;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use clap::Parser;
 
 /// Measures the relay.
@@ -24,8 +26,6 @@ struct Arguments {
     bench: bool,
 }
 
-/// Where everything that is measured in this workspace is collected.
-const RESULTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../target/bench.json");
 /// Arms take turns so often: what else the machine does befalls each.
 const ROUNDS: usize = 5;
 
@@ -47,33 +47,18 @@ async fn main() -> Result<()> {
             beside.push(nginx.measure(&chunks, if quick { 1 } else { 5 }).await?);
         }
     }
-    let (gzip, own) = (median(gzip), median(own));
+    let (gzip, own) = (results::median(gzip), results::median(own));
     let mut keys: BTreeMap<&str, f64> = BTreeMap::new();
     keys.insert("relay.cpu_over_gzip_dc", own / gzip);
     keys.insert("relay.docs_per_cpu_second", chunks::DOCUMENTS as f64 / own);
     keys.insert("relay.rss_mb", relay.peak_memory()?);
     match beside.is_empty() {
         true => println!("skipped: relay.nginx_over_gzip_dc, since there is no program nginx on this machine"),
-        false => drop(keys.insert("relay.nginx_over_gzip_dc", median(beside) / gzip)),
+        false => drop(keys.insert("relay.nginx_over_gzip_dc", results::median(beside) / gzip)),
     }
     for (key, value) in &keys {
         println!("{key:<40} {value:>12.2}");
     }
     relay.stop().await?;
-    merge(Path::new(RESULTS), &keys)
-}
-
-fn median(mut seconds: Vec<f64>) -> f64 {
-    seconds.sort_by(f64::total_cmp);
-    seconds[seconds.len() / 2]
-}
-
-/// Keeps the keys of others.
-fn merge(path: &Path, keys: &BTreeMap<&str, f64>) -> Result<()> {
-    let mut all: serde_json::Map<String, serde_json::Value> = match std::fs::read_to_string(path) {
-        Ok(text) => serde_json::from_str(&text).with_context(|| format!("reading {}", path.display()))?,
-        Err(_) => Default::default(),
-    };
-    all.extend(keys.iter().map(|(key, value)| ((*key).to_owned(), (*value).into())));
-    std::fs::write(path, serde_json::to_string_pretty(&all)?).with_context(|| format!("writing {}", path.display()))
+    results::merge(&keys)
 }

@@ -148,3 +148,45 @@ async fn mounted_credentials_are_read_again_and_never_told() {
     let refused = client.get("/").await.unwrap_err();
     assert!(!format!("{refused} {refused:?} {client:?}").contains("secret-"), "{refused}");
 }
+
+#[tokio::test]
+async fn a_certificate_of_another_authority_is_said_with_the_setting_that_names_it() {
+    let place = tempfile::tempdir().unwrap();
+    let authority = |name: &str| {
+        let made = rcgen::generate_simple_self_signed(vec!["127.0.0.1".to_owned()]).unwrap();
+        let file = place.path().join(name);
+        std::fs::write(&file, made.cert.pem()).unwrap();
+        (made, file)
+    };
+    let ((served, right), (_, wrong)) = (authority("right.pem"), authority("wrong.pem"));
+    let key = rustls::pki_types::PrivateKeyDer::try_from(served.signing_key.serialize_der()).unwrap();
+    let provider = std::sync::Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let config = rustls::ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+    let config = config.with_no_client_auth().with_single_cert(vec![served.cert.der().clone()], key).unwrap();
+    let acceptor = tokio_rustls::TlsAcceptor::from(std::sync::Arc::new(config));
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("https://{}", listener.local_addr().unwrap());
+    tokio::spawn(async move {
+        use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+        while let Ok((stream, _)) = listener.accept().await {
+            let acceptor = acceptor.clone();
+            tokio::spawn(async move {
+                // A client that does not trust the certificate ends the conversation here.
+                let Ok(mut stream) = acceptor.accept(stream).await else { return };
+                let _ = stream.read(&mut [0; 4096]).await;
+                let body = r#"{"version": {"number": "8.0.0"}}"#;
+                let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n", body.len());
+                let _ = stream.write_all((head + body).as_bytes()).await;
+                let _ = stream.shutdown().await;
+            });
+        }
+    });
+    let set = declared(&folder());
+    let with = |ca: &Path| [("LOGSHIP_ELASTICSEARCH_URL".to_owned(), url.clone()), ("LOGSHIP_CA_FILE".to_owned(), declared(ca))];
+    for (ca, status, part) in [(&wrong, 69, "LOGSHIP_CA_FILE"), (&right, 78, "older major release")] {
+        let variables = with(ca);
+        let variables: Vec<(&str, &str)> = variables.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        let (exit, line) = told(&["plan", "--declared", &set], &variables).await;
+        assert!(exit == status && line.contains(part) && line.lines().count() == 1, "{exit} {line}");
+    }
+}
