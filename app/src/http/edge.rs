@@ -103,16 +103,20 @@ async fn finish(
     let _in_flight = InFlight::enter(app);
     let (parts, body) = request.into_parts();
     let mut used = 0;
-    let running = AssertUnwindSafe(tokio::time::timeout(DEADLINE, run(app, &parts, body, &mut used))).catch_unwind();
-    let answer = match running.await {
+    let answer = bounded(run(app, &parts, body, &mut used)).await;
+    let response = response::of(answer, &parts.headers, used);
+    measured.count(&app.metrics, response.status(), begun.elapsed());
+    response
+}
+
+/// An answer whatever happens: neither a panic nor a wait without end is the client's to see.
+async fn bounded(running: impl Future<Output = Answer>) -> Answer {
+    match AssertUnwindSafe(tokio::time::timeout(DEADLINE, running)).catch_unwind().await {
         Ok(Ok(answer)) => answer,
         Ok(Err(_)) => Err(ApiError { cause: Some("the request's deadline passed".into()), ..ApiError::TIMEOUT }),
         // The panic hook has logged it.
         Err(_) => Err(ApiError::internal("a handler panicked")),
-    };
-    let response = response::of(answer, &parts.headers, used);
-    measured.count(&app.metrics, response.status(), begun.elapsed());
-    response
+    }
 }
 
 async fn run(app: &App, endpoint: &'static Endpoint, parts: &Parts, body: Body, used: &mut u32) -> Answer {
@@ -213,5 +217,21 @@ impl<'a> InFlight<'a> {
 impl Drop for InFlight<'_> {
     fn drop(&mut self) {
         self.0.metrics.in_flight.dec();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_panic_and_a_wait_without_end_are_answered() {
+        let panicked = bounded(async { panic!("on purpose") }).await.unwrap_err();
+        assert_eq!((panicked.status, panicked.code), (StatusCode::INTERNAL_SERVER_ERROR, -1000));
+        assert_eq!(panicked.text, "An unknown error occurred while processing the request.", "nothing of the inside");
+
+        let begun = tokio::time::Instant::now();
+        let late = bounded(std::future::pending()).await.unwrap_err();
+        assert_eq!((late.status, late.code, begun.elapsed().as_secs()), (StatusCode::GATEWAY_TIMEOUT, -1007, DEADLINE.as_secs()));
     }
 }

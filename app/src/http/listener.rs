@@ -97,3 +97,39 @@ impl Drop for Connected {
         self.0.dec();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use axum::routing::get;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpStream;
+
+    /// One that sends its head a byte a minute, and one that says nothing after its first request, would each hold a place.
+    #[tokio::test(start_paused = true)]
+    async fn a_head_that_does_not_arrive_and_an_idle_connection_are_ended() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let router = Router::new().route("/", get(|| async { "here" }));
+        let connections = IntGauge::new("connections", "open").unwrap();
+        let shutdown = CancellationToken::new();
+        let serving = tokio::spawn(serve(listener, router, connections.clone(), shutdown.clone()));
+        for sent in ["GET / HTTP/1.1\r\nHost: exch", "GET / HTTP/1.1\r\nHost: exchange\r\n\r\n"] {
+            let mut client = TcpStream::connect(address).await.unwrap();
+            let begun = tokio::time::Instant::now();
+            client.write_all(sent.as_bytes()).await.unwrap();
+            let mut answer = Vec::new();
+            client.read_to_end(&mut answer).await.unwrap();
+            assert_eq!(begun.elapsed().as_secs(), HEAD_TIMEOUT.as_secs(), "{sent}");
+            assert_eq!(
+                answer.starts_with(b"HTTP/1.1 200 OK"),
+                sent.ends_with("\r\n\r\n"),
+                "{}",
+                String::from_utf8_lossy(&answer)
+            );
+        }
+        shutdown.cancel();
+        serving.await.unwrap().unwrap();
+        assert_eq!(connections.get(), 0);
+    }
+}

@@ -3,6 +3,10 @@
 use std::io::Read;
 
 use local_parts::{Postgres, SharedPostgres, StopMode};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+};
 
 use crate::{eventually::until, exchange::Exchange, replica::migrate};
 
@@ -105,4 +109,17 @@ async fn requests_are_measured_by_group_and_code() {
     ] {
         assert!(metrics.lines().any(|found| found == line), "{line}");
     }
+}
+
+/// The rest of the body never comes: without a limit of time its sender would hold a place for ever.
+#[tokio::test]
+async fn a_body_that_does_not_arrive_is_answered_in_time() {
+    let exchange = Exchange::start().await;
+    let mut client = TcpStream::connect(exchange.app.api.trim_start_matches("http://")).await.unwrap();
+    let head = "POST /api/v3/order HTTP/1.1\r\nHost: exchange\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: 99\r\n\r\n";
+    client.write_all(format!("{head}symbol=").as_bytes()).await.unwrap();
+    let mut answer = Vec::new();
+    client.read_to_end(&mut answer).await.unwrap();
+    let answer = String::from_utf8(answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 408 ") && answer.contains(r#""code":-1013"#), "{answer}");
 }

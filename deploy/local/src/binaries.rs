@@ -4,6 +4,8 @@ use std::path::{Path, PathBuf};
 
 /// Where Debian keeps the servers of every PostgreSQL release, `<major>/bin` each.
 const DEBIAN_POSTGRESQL: &str = "/usr/lib/postgresql";
+/// Names a folder of PostgreSQL's programs that goes before Debian's: how tests run beside another release.
+const POSTGRESQL_FOLDER: &str = "POSTGRESQL_FOLDER";
 /// Where Debian keeps Kannel's servers, outside the `PATH` of ordinary users, and its fakesmsc.
 const DEBIAN_KANNEL: [&str; 2] = ["/usr/sbin", "/usr/lib/kannel/test"];
 
@@ -25,12 +27,13 @@ pub fn python_environment() -> PathBuf {
     repository.canonicalize().unwrap_or(repository).join(".venv")
 }
 
-/// Looks in the workspace's Python environment, then among PostgreSQL's servers (newest first), then in `PATH`, then among Kannel's
-/// programs.
+/// Looks in the workspace's Python environment, then in the folder that `POSTGRESQL_FOLDER` names, then among Debian's PostgreSQL
+/// servers (newest first), then in `PATH`, then among Kannel's programs.
 pub fn find(program: &str) -> Result<PathBuf, MissingProgram> {
     #[expect(clippy::disallowed_methods, reason = "looks for programs as a shell does")]
-    let path = std::env::var_os("PATH").unwrap_or_default();
+    let (path, postgresql) = (std::env::var_os("PATH").unwrap_or_default(), std::env::var_os(POSTGRESQL_FOLDER));
     std::iter::once(python_environment().join("bin"))
+        .chain(postgresql.map(PathBuf::from))
         .chain(postgresql_folders())
         .chain(std::env::split_paths(&path))
         .chain(DEBIAN_KANNEL.map(PathBuf::from))
