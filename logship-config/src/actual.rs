@@ -72,6 +72,18 @@ pub struct Actual {
     pub reserved: BTreeSet<Key>,
 }
 
+impl Actual {
+    /// What the cluster is and can do, in a line.
+    pub fn describe(&self) -> String {
+        let can = match self.capability {
+            Capability::Basic => "Basic licence: everything but searchable snapshots and the frozen phase",
+            Capability::Enterprise => "Enterprise licence: searchable snapshots too",
+        };
+        let blocked = if self.blocked.is_some() { ", read-only" } else { "" };
+        format!("Elasticsearch {}, {}{blocked}, {can}", self.version, self.health)
+    }
+}
+
 impl Default for Actual {
     fn default() -> Self {
         Self {

@@ -15,10 +15,10 @@ use crate::{
 ///
 /// # Errors
 /// When nothing may be done, a step fails, or the cluster is not as declared afterwards.
-pub async fn run(client: &Client, desired: &Desired, allowed: &Allowed, show: &dyn Fn(&Plan)) -> Result<usize, Failure> {
+pub async fn run(client: &Client, desired: &Desired, allowed: &Allowed, show: &dyn Fn(&Actual, &Plan)) -> Result<usize, Failure> {
     let actual = actual::read(client).await?;
     let plan = plan::plan(desired, &actual, allowed);
-    show(&plan);
+    show(&actual, &plan);
     if let Some(refused) = plan.refusals.first() {
         let flag = refused.flag.as_ref().map_or_else(|| "no flag allows it".to_owned(), |flag| format!("{flag} allows it"));
         let more = match plan.refusals.len() - 1 {

@@ -5,7 +5,8 @@ use std::{path::PathBuf, process::ExitCode};
 use clap::{Parser, Subcommand, error::ErrorKind};
 use jiff::Timestamp;
 use logship::{
-    actual, advice, apply, check,
+    actual::{self, Actual},
+    advice, apply, check,
     client::Client,
     config::{self, ClusterSettings, Config, Needs},
     daemon,
@@ -129,9 +130,9 @@ fn plan(arguments: &PlanArguments, carry_out: bool) -> Result<ExitCode, Failure>
     let folder = arguments.files.declared.as_ref().unwrap_or(&config.declared);
     let desired = check::run(folder)?;
     let client = client(&config)?;
-    let print = |plan: &Plan| match arguments.json {
+    let print = |actual: &Actual, plan: &Plan| match arguments.json {
         true => println!("{:#}", plan::machine(plan)),
-        false => print!("{}", plan::human(plan)),
+        false => print!("{}\n{}", actual.describe(), plan::human(plan)),
     };
     block_on(async {
         if carry_out {
@@ -141,8 +142,9 @@ fn plan(arguments: &PlanArguments, carry_out: bool) -> Result<ExitCode, Failure>
             }
             return Ok(ExitCode::SUCCESS);
         }
-        let plan = plan::plan(&desired, &actual::read(&client).await?, &arguments.allowed());
-        print(&plan);
+        let actual = actual::read(&client).await?;
+        let plan = plan::plan(&desired, &actual, &arguments.allowed());
+        print(&actual, &plan);
         Ok(if plan.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(Exit::Changes as u8) })
     })
 }

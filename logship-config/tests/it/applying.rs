@@ -86,16 +86,16 @@ async fn retention_shrinks_only_by_name_and_a_protected_streams_never() {
     let shorter = POLICY.replace("min_age: 30d", "min_age: 7d");
     let desired = shop(&shorter, TEMPLATE, COMPONENT, STREAMS);
     fake.forget_calls();
-    let refused = apply::run(&client, &desired, &Allowed::default(), &|_| {}).await.unwrap_err();
+    let refused = apply::run(&client, &desired, &Allowed::default(), &|_, _| {}).await.unwrap_err();
     assert_eq!(refused.exit, Exit::Refused);
     assert!(refused.told.contains("shrink from 30d to 7d") && refused.told.contains("--allow-shorter-retention p"), "{refused}");
     assert!(fake.calls().iter().all(|(call, _)| call.method == "GET"), "nothing was sent");
     let allowed = Allowed { shorter_retention: ["p".to_owned()].into() };
-    assert_eq!(apply::run(&client, &desired, &allowed, &|_| {}).await.unwrap(), 1);
+    assert_eq!(apply::run(&client, &desired, &allowed, &|_, _| {}).await.unwrap(), 1);
 
     let protected = "streams: {logs-shop-a: {protected: true}}";
     let shortest = shop(&shorter.replace("min_age: 7d", "min_age: 3d"), TEMPLATE, COMPONENT, protected);
-    let refused = apply::run(&client, &shortest, &allowed, &|_| {}).await.unwrap_err();
+    let refused = apply::run(&client, &shortest, &allowed, &|_, _| {}).await.unwrap_err();
     assert!(refused.told.contains("protected") && refused.told.contains("no flag allows it"), "{refused}");
     // Nor by another policy for its template.
     let moved = declared(&[
@@ -180,7 +180,7 @@ async fn an_action_beyond_the_licence_is_refused_before_anything_is_sent() {
         ("snapshots/repositories/r.yaml", "{type: s3, settings: {bucket: b}}"),
     ]);
     let (client, _fake) = Place::fake().await;
-    let refused = apply::run(&client, &frozen, &Allowed::default(), &|_| {}).await.unwrap_err();
+    let refused = apply::run(&client, &frozen, &Allowed::default(), &|_, _| {}).await.unwrap_err();
     assert!(refused.exit == Exit::Refused && refused.told.contains("needs an Enterprise licence"), "{refused}");
     let (client, _fake) = Place::fake_of(Cluster { mode: Mode::Enterprise, ..Cluster::default() }).await;
     assert_eq!(applied(&client, &frozen).await, 2);
@@ -197,7 +197,7 @@ async fn a_step_that_fails_says_what_was_done_and_what_was_not() {
             .insert("other".into(), json!({"index_patterns": ["logs-shop-*"], "priority": 200, "composed_of": []}));
     });
     let failed =
-        apply::run(&client, &shop(POLICY, TEMPLATE, COMPONENT, STREAMS), &Allowed::default(), &|_| {}).await.unwrap_err();
+        apply::run(&client, &shop(POLICY, TEMPLATE, COMPONENT, STREAMS), &Allowed::default(), &|_, _| {}).await.unwrap_err();
     assert_eq!(failed.exit, Exit::Failed);
     for part in [
         "create index_template t: PUT /_index_template/t was answered 400 illegal_argument_exception",

@@ -1,15 +1,24 @@
 //! A second plan is empty, whatever spelling was declared and whatever the server answers with. Each case is a difference that
 //! another tool shows for ever; the reports are public.
 
+use logship::desired::Desired;
+
 use crate::place::{Place, apply, declared, plan};
+
+/// What is declared no longer goes: on a cluster that tests share, one goes after the other.
+static SHARED_CLUSTER: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
 
 /// Applies `files` and asks for a second plan.
 async fn settles(report: &str, files: &[(&str, &str)]) {
     let place = Place::any().await;
+    let alone = if place.fake.is_none() { Some(SHARED_CLUSTER.lock().await) } else { None };
     let desired = declared(files);
     apply(&place.client, &desired).await;
     let second = plan(&place.client, &desired).await;
     assert!(second.is_empty(), "{report}\n{}", logship::plan::human(&second));
+    if alone.is_some() {
+        apply(&place.client, &Desired::default()).await;
+    }
 }
 
 #[tokio::test]

@@ -11,6 +11,9 @@ use logship::{
     plan::{self, Allowed, Plan},
 };
 
+/// A cluster that was started beside the tests.
+const REAL_CLUSTER_STARTS_WITHIN: Duration = Duration::from_secs(180);
+
 /// A variable of the environment that brings test material or a real cluster.
 #[expect(clippy::disallowed_methods, reason = "tests read what the Makefile and the pipeline set")]
 pub fn variable(name: &str) -> Option<String> {
@@ -45,7 +48,15 @@ impl Place {
 
     pub async fn any() -> Self {
         match variable("ELASTICSEARCH_URL") {
-            Some(url) => Self { client: Client::new(settings(&url), None).unwrap(), fake: None },
+            Some(url) => {
+                let client = Client::new(settings(&url), None).unwrap();
+                let end = tokio::time::Instant::now() + REAL_CLUSTER_STARTS_WITHIN;
+                while let Err(error) = client.get("/_cluster/health").await {
+                    assert!(tokio::time::Instant::now() < end, "ELASTICSEARCH_URL: {error}");
+                    tokio::time::sleep(Duration::from_millis(200)).await;
+                }
+                Self { client, fake: None }
+            }
             None => {
                 let (client, fake) = Self::fake().await;
                 Self { client, fake: Some(fake) }
@@ -69,5 +80,5 @@ pub async fn plan(client: &Client, desired: &Desired) -> Plan {
 }
 
 pub async fn apply(client: &Client, desired: &Desired) -> usize {
-    logship::apply::run(client, desired, &Allowed::default(), &|_| {}).await.unwrap_or_else(|failure| panic!("{failure}"))
+    logship::apply::run(client, desired, &Allowed::default(), &|_, _| {}).await.unwrap_or_else(|failure| panic!("{failure}"))
 }

@@ -203,3 +203,44 @@ async fn a_cluster_that_fails_and_comes_back() {
     assert_eq!(value(&metrics, "logship_watch_rounds_total{outcome=\"done\"}"), 1.0);
     assert_eq!(value(&metrics, "logship_declared_valid"), 1.0);
 }
+
+#[tokio::test]
+async fn the_daemon_is_ready_measures_and_ends_when_it_is_told_to() {
+    let (_client, fake) = Place::fake().await;
+    let [admin]: [u16; 1] = local_parts::free_ports().unwrap();
+    let settings = [
+        ("LOGSHIP_ELASTICSEARCH_URL", fake.url()),
+        ("LOGSHIP_ADMIN_LISTEN", format!("127.0.0.1:{admin}")),
+        ("LOGSHIP_DECLARED", folder().display().to_string()),
+        ("LOGSHIP_WATCH_EVERY", "200ms".to_owned()),
+        ("LOG_FORMAT", "json".to_owned()),
+    ];
+    let settings = settings.map(|(name, value)| (name.to_owned(), value)).to_vec();
+    let place = tempfile::tempdir().unwrap();
+    let program = std::path::PathBuf::from(env!("CARGO_BIN_EXE_logship"));
+    let launch = local_parts::Launch::new("logship", program, ["watch"], settings, local_parts::StopSignal::Terminate);
+    let mut process = local_parts::Process::start(&launch, place.path()).unwrap();
+    let address = format!("http://127.0.0.1:{admin}");
+    let ask = async |path: &str| reqwest::get(format!("{address}{path}")).await.ok();
+    let ready = async || ask("/readyz").await.is_some_and(|reply| reply.status().is_success());
+    process.ready(Duration::from_secs(30), ready).await.unwrap();
+    let metrics = ask("/metrics").await.unwrap().text().await.unwrap();
+    for line in [
+        "logship_drift_steps{action=\"create\",kind=\"lifecycle_policy\"} 4",
+        "logship_cluster_health{status=\"green\"} 1",
+        "logship_lifecycle_running 1",
+        "logship_days_to_watermark{watermark=\"low\"} 3650",
+    ] {
+        assert!(metrics.contains(line), "{line}\n{metrics}");
+    }
+    assert!(process.stop(local_parts::StopSignal::Terminate).await.unwrap().success());
+    let log = std::fs::read_dir(place.path())
+        .unwrap()
+        .map(|file| std::fs::read_to_string(file.unwrap().path()).unwrap())
+        .collect::<String>();
+    let line = log.lines().find(|line| line.contains("not as declared")).unwrap_or_else(|| panic!("{log}"));
+    let line: serde_json::Value = serde_json::from_str(line).unwrap();
+    assert_eq!(line["service.name"], "logship");
+    // Each difference is said once, however often it was looked at.
+    assert_eq!(log.matches("logs-audit").count(), 1, "{log}");
+}

@@ -8,6 +8,7 @@ mod index_templates;
 mod indices;
 mod info;
 mod lifecycle;
+mod lifecycle_calls;
 mod mapping;
 mod pipelines;
 mod policies;

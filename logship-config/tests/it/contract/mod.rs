@@ -6,7 +6,7 @@ mod schema;
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use elasticsearch_fake::{Cluster, Disk, Failure, Fake, Mode};
+use elasticsearch_fake::{Call, Cluster, Disk, Failure, Fake, Mode};
 use jiff::{SignedDuration, Timestamp};
 use logship::{apply, client::Client, explain, forecast, observe, plan::Allowed};
 use schema::Contract;
@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 
 use crate::{
     place::{Place, apply as applied, declared, platform, variable},
+    relay::world::{APP, World},
     watching,
 };
 
@@ -37,12 +38,12 @@ async fn every_request_of_every_command_is_as_the_contract_says() {
     let cluster = Cluster { mode: Mode::Enterprise, disks: vec![Disk { total: 1000, used: 10 }], ..Cluster::default() };
     let (client, fake) = Place::fake_of(cluster).await;
     everything(&client, &fake).await;
+    let mut calls = fake.calls();
+    calls.extend(relayed().await);
     let (mut seen, mut violations) = (BTreeSet::new(), Vec::new());
-    let calls = fake.calls();
     for (call, _) in &calls {
-        let body = if call.body.is_empty() { None } else { Some(serde_json::from_slice::<Value>(&call.body).unwrap()) };
         let query: Vec<&str> = call.query.keys().map(String::as_str).collect();
-        let judged = contract.judge(&call.method, &call.segments().join("/"), &query, body.as_ref());
+        let judged = contract.judge(&call.method, &call.segments().join("/"), &query, body(call).as_ref());
         seen.insert(judged.operation);
         violations.extend(judged.violations);
     }
@@ -52,6 +53,28 @@ async fn every_request_of_every_command_is_as_the_contract_says() {
     let wanted: BTreeSet<String> = OPERATIONS.lines().map(str::to_owned).collect();
     assert_eq!(seen, wanted, "the committed list and what was sent");
     println!("{} requests of {} operations: 0 violations", calls.len(), seen.len());
+}
+
+/// What was sent; lines are a list.
+fn body(call: &Call) -> Option<Value> {
+    let text = std::str::from_utf8(&call.body).unwrap();
+    if call.path.ends_with("/_bulk") {
+        return Some(text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap()).collect());
+    }
+    (!text.is_empty()).then(|| serde_json::from_str(text).unwrap())
+}
+
+/// What the relay sends: a document that is stored, and one that becomes a dead letter.
+async fn relayed() -> Vec<(Call, u16)> {
+    let world = World::start().await;
+    let line = |id: &str, price: Value| {
+        let document = json!({"@timestamp": "2026-01-01T00:00:00Z", "price": price});
+        format!("{}\n{document}\n", json!({"create": {"_index": APP, "_id": id}}))
+    };
+    let chunk = line("1", json!(5)) + &line("2", json!("no number"));
+    let sent = world.client.post(&world.url).header("content-type", "application/x-ndjson").body(chunk).send().await.unwrap();
+    assert_eq!(sent.status(), 200);
+    world.fake.calls()
 }
 
 /// Every command, in every way that sends something else.
@@ -101,7 +124,7 @@ async fn everything(client: &Client, fake: &Arc<Fake>) {
         cluster.indices.retain(|name, _| !stream.indices.contains(name));
     });
     let allowed = Allowed::default();
-    apply::run(client, &platform(), &allowed, &|_| {}).await.unwrap();
+    apply::run(client, &platform(), &allowed, &|_, _| {}).await.unwrap();
 
     // A stuck index of each repair, and one that a budget deletes.
     let name = "logs-exchange.access-default";

@@ -44,7 +44,10 @@ impl Contract {
             violations.push(format!("{method} {path}: parameter {name} is unknown"));
         }
         let request = self.resolve(&operation["requestBody"]);
-        let schema = &request["content"]["application/json"]["schema"];
+        // A body of lines is described as a list.
+        let content = &request["content"];
+        let kind = if content["application/x-ndjson"].is_object() { "application/x-ndjson" } else { "application/json" };
+        let schema = &content[kind]["schema"];
         match body {
             Some(body) if schema.is_null() => violations.push(format!("{method} {path}: takes no body, got {body}")),
             Some(body) => self.check(schema, body, &format!("{method} {path}: "), 0, &mut violations),
