@@ -10,6 +10,20 @@ pub const TARGET_LABELS: &[&str] = &["job", "instance", "namespace"];
 /// Series that Prometheus itself makes, with their labels beyond the target's.
 pub const PROMETHEUS: &[(&str, &[&str])] = &[("up", &[]), ("ALERTS", &["alertname", "alertstate", "severity"])];
 
+/// Series of Fluent Bit on each node, with their labels beyond the target's: `name` is the output's alias
+/// (<https://docs.fluentbit.io/manual/administration/monitoring>).
+pub const FLUENT_BIT: &[(&str, &[&str])] = &[
+    ("fluentbit_output_proc_records_total", &["name"]),
+    ("fluentbit_output_retries_total", &["name"]),
+    ("fluentbit_output_retries_failed_total", &["name"]),
+    ("fluentbit_output_dropped_records_total", &["name"]),
+];
+
+/// Series that no program of this repository makes.
+pub fn made_elsewhere() -> impl Iterator<Item = &'static (&'static str, &'static [&'static str])> {
+    PROMETHEUS.iter().chain(FLUENT_BIT)
+}
+
 /// A program of this repository: what it exports, and where that is shown.
 #[derive(Debug)]
 pub struct Program {
@@ -33,7 +47,7 @@ pub const PROGRAMS: &[Program] = &[
         alerts: &["Alertbot", "CriticalWithoutAlertbot", "Watchdog"],
         declared: alertbot::metrics::DECLARED,
     },
-    Program { name: "logship", board: "logging", alerts: &["Logship"], declared: logship::metrics::DECLARED },
+    Program { name: "logship", board: "logging", alerts: &["Logship", "FluentBit"], declared: logship::metrics::DECLARED },
 ];
 
 impl Program {

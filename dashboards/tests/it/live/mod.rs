@@ -40,6 +40,12 @@ const NOTHING: &[(&str, &str)] = &[
     ("alertbot variable namespace", "one machine has no namespaces"),
     ("logging annotation \"Alerts\"", "no alert about logs fires"),
     ("logging variable namespace", "one machine has no namespaces"),
+    ("logging panel 601 \"Records out\" A", "one machine has no Fluent Bit"),
+    ("logging panel 602 \"Retries\" A", "one machine has no Fluent Bit"),
+    ("logging panel 603 \"Dropped and given up\" A", "one machine has no Fluent Bit"),
+    ("logging panel 603 \"Dropped and given up\" B", "one machine has no Fluent Bit"),
+    ("FluentBitDroppingRecords", "one machine has no Fluent Bit"),
+    ("FluentBitGivingUp", "one machine has no Fluent Bit"),
     ("alertbot panel 205 \"Callbacks of providers\" A", "a run has no provider of SMS"),
 ];
 
