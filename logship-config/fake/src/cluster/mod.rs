@@ -10,6 +10,7 @@ mod info;
 mod lifecycle;
 mod lifecycle_calls;
 mod mapping;
+mod parameters;
 mod pipelines;
 mod policies;
 mod rules;
@@ -236,6 +237,7 @@ impl Cluster {
         let segments = call.segments();
         let segments: Vec<&str> = segments.iter().map(String::as_str).collect();
         let method = call.method.as_str();
+        parameters::check(call, &segments)?;
         if self.mode == Mode::Serverless
             && matches!(segments.as_slice(), ["_ilm" | "_slm" | "_license" | "_cluster" | "_nodes", ..])
         {

@@ -50,6 +50,20 @@ const KNOWN: &[&str] = &[
     "queries",
 ];
 
+const MAPPING_LIMITS: &[&str] = &[
+    "coerce",
+    "total_fields",
+    "depth",
+    "nested_fields",
+    "nested_objects",
+    "nested_parents",
+    "field_name_length",
+    "dimension_fields",
+    "source",
+    "ignore_malformed",
+    "synthetic_source_keep",
+];
+
 pub fn template(inner: &Value) -> Refused<()> {
     let mut flat = BTreeMap::new();
     settings::flatten("index", &inner["settings"], &mut flat);
@@ -61,6 +75,10 @@ pub fn template(inner: &Value) -> Refused<()> {
                 "unknown setting [{name}] please check that any required plugins are installed, or check the breaking changes \
                  documentation for removed settings"
             ));
+        }
+        let mapping = name.strip_prefix("index.mapping.").and_then(|rest| rest.split('.').next());
+        if mapping.is_some_and(|limit| !MAPPING_LIMITS.contains(&limit)) {
+            return refuse(format!("unknown setting [{name}] please check that any required plugins are installed"));
         }
         let whole = value.parse::<i64>();
         match (name.as_str(), whole) {
@@ -77,6 +95,159 @@ pub fn template(inner: &Value) -> Refused<()> {
                 "failed to parse setting [{name}] with value [{value}] as a time value: unit is missing or unrecognized"
             ));
         }
+    }
+    fields(&inner["mappings"])
+}
+
+/// Parameters of a mapping's root and of fields, whatever their type.
+const MAPPING: &[&str] = &[
+    "_data_stream_timestamp",
+    "_doc",
+    "_field_names",
+    "_meta",
+    "_routing",
+    "_size",
+    "_source",
+    "date_detection",
+    "dynamic",
+    "dynamic_date_formats",
+    "dynamic_templates",
+    "enabled",
+    "numeric_detection",
+    "properties",
+    "runtime",
+    "subobjects",
+];
+const FIELD: &[&str] = &[
+    "type",
+    "properties",
+    "fields",
+    "dynamic",
+    "enabled",
+    "subobjects",
+    "ignore_above",
+    "index",
+    "doc_values",
+    "store",
+    "format",
+    "null_value",
+    "copy_to",
+    "analyzer",
+    "search_analyzer",
+    "search_quote_analyzer",
+    "normalizer",
+    "norms",
+    "ignore_malformed",
+    "coerce",
+    "scaling_factor",
+    "eager_global_ordinals",
+    "fielddata",
+    "fielddata_frequency_filter",
+    "index_options",
+    "index_prefixes",
+    "index_phrases",
+    "similarity",
+    "term_vector",
+    "position_increment_gap",
+    "meta",
+    "path",
+    "value",
+    "depth_limit",
+    "split_queries_on_whitespace",
+    "time_series_dimension",
+    "time_series_metric",
+    "time_series_dimensions",
+    "locale",
+    "script",
+    "on_script_error",
+    "dims",
+    "index_options",
+    "metrics",
+    "default_metric",
+    "include_in_parent",
+    "include_in_root",
+    "priority",
+    "max_shingle_size",
+    "positive_score_impact",
+    "ignore_z_value",
+    "orientation",
+    "relations",
+    "inference_id",
+];
+const TYPES: &[&str] = &[
+    "aggregate_metric_double",
+    "alias",
+    "binary",
+    "boolean",
+    "byte",
+    "completion",
+    "constant_keyword",
+    "date",
+    "date_nanos",
+    "date_range",
+    "dense_vector",
+    "double",
+    "double_range",
+    "flattened",
+    "float",
+    "float_range",
+    "geo_point",
+    "geo_shape",
+    "half_float",
+    "histogram",
+    "integer",
+    "integer_range",
+    "ip",
+    "ip_range",
+    "join",
+    "keyword",
+    "long",
+    "long_range",
+    "match_only_text",
+    "nested",
+    "object",
+    "passthrough",
+    "percolator",
+    "point",
+    "rank_feature",
+    "rank_features",
+    "scaled_float",
+    "search_as_you_type",
+    "semantic_text",
+    "shape",
+    "short",
+    "sparse_vector",
+    "text",
+    "token_count",
+    "unsigned_long",
+    "version",
+    "wildcard",
+];
+
+fn fields(mappings: &Value) -> Refused<()> {
+    let parse = |reason: String| Answer::error(400, "mapper_parsing_exception", reason);
+    let Some(root) = mappings.as_object() else { return Ok(()) };
+    if let Some(unknown) = super::compose::unknown(root, MAPPING) {
+        return Err(parse(format!("Root mapping definition has unsupported parameters:  [{unknown} : {}]", root[unknown])));
+    }
+    properties(&mappings["properties"])
+}
+
+fn properties(properties: &Value) -> Refused<()> {
+    let parse = |reason: String| Answer::error(400, "mapper_parsing_exception", reason);
+    for (name, field) in properties.as_object().into_iter().flatten() {
+        let Some(parameters) = field.as_object() else {
+            return Err(parse(format!("Expected map for property [fields] on field [{name}] but got a class java.lang.String")));
+        };
+        let kind = field["type"].as_str().unwrap_or("object");
+        if !TYPES.contains(&kind) {
+            return Err(parse(format!("The mapper type [{kind}] declared on field [{name}] does not exist.")));
+        }
+        if let Some(unknown) = super::compose::unknown(parameters, FIELD) {
+            return Err(parse(format!("unknown parameter [{unknown}] on mapper [{name}] of type [{kind}]")));
+        }
+        self::properties(&field["properties"])?;
+        self::properties(&field["fields"])?;
     }
     Ok(())
 }

@@ -155,6 +155,13 @@ impl Cluster {
                 format!("[1:2] [snapshot_lifecycle] unknown field [{unknown}]"),
             ));
         }
+        let strict = |part: &str, known: &[&str]| match body[part].as_object().and_then(|part| compose::unknown(part, known)) {
+            None => Ok(()),
+            Some(unknown) => {
+                Err(Answer::error(400, "x_content_parse_exception", format!("[1:2] [snapshot_{part}] unknown field [{unknown}]")))
+            }
+        };
+        strict("retention", &["expire_after", "min_count", "max_count"])?;
         let text = |key: &str| body[key].as_str().unwrap_or_default();
         if let Some(missing) = ["name", "schedule", "repository"].iter().find(|key| text(key).is_empty()) {
             return Err(Answer::illegal_argument(format!("Required one of fields [{missing}], but none were specified. ")));

@@ -158,38 +158,86 @@ async fn everything(client: &Client, fake: &Arc<Fake>) {
     forecast::forecast(&platform(), &observation, Timestamp::now().as_millisecond());
 }
 
-#[test]
-fn the_contract_sees_what_is_wrong() {
-    let Some(folder) = shared("the checker itself") else { return };
-    let contract = Contract::read(&folder);
-    let wrong = |method: &str, path: &str, query: &[&str], body: Value| {
-        let body = if body.is_null() { None } else { Some(body) };
-        contract.judge(method, path, query, body.as_ref()).violations.join("; ")
-    };
+/// Requests that the contract refuses: a word of the violation, and the request.
+fn wrong_requests() -> Vec<(&'static str, &'static str, &'static str, &'static str, Value)> {
     let policy = |action: Value| json!({"policy": {"phases": {"hot": {"actions": action}}}});
-    assert_eq!(wrong("PUT", "_ilm/policy/a", &[], policy(json!({"rollover": {"max_age": "1d"}}))), "");
-    for (violation, found) in [
-        ("max_agee: is unknown", wrong("PUT", "_ilm/policy/a", &[], policy(json!({"rollover": {"max_agee": "1d"}})))),
-        ("\"5\" is no \"number\"", wrong("PUT", "_ilm/policy/a", &[], policy(json!({"rollover": {"max_docs": "5"}})))),
-        ("max_num_segments is missing", wrong("PUT", "_ilm/policy/a", &[], policy(json!({"forcemerge": {}})))),
-        ("phase: is unknown", wrong("PUT", "_ilm/policy/a", &[], json!({"policy": {"phase": {}, "phases": {}}}))),
-        ("parameter flat is unknown", wrong("GET", "_cluster/settings", &["flat"], Value::Null)),
-        ("no such operation", wrong("PATCH", "_ilm/policy/a", &[], Value::Null)),
-        ("takes no body", wrong("GET", "_ilm/status", &[], json!({}))),
+    let mapped = |field: Value| json!({"template": {"mappings": {"properties": {"f": field}}}});
+    let indexed = |template: Value| json!({"index_patterns": ["a"], "template": template});
+    vec![
+        ("max_agee: is unknown", "PUT", "_ilm/policy/a", "", policy(json!({"rollover": {"max_agee": "1d"}}))),
+        (
+            "max_num_segments is missing",
+            "PUT",
+            "_ilm/policy/a",
+            "",
+            policy(json!({"rollover": {"max_age": "1d"}, "forcemerge": {}})),
+        ),
+        ("phase: is unknown", "PUT", "_ilm/policy/a", "", json!({"policy": {"phase": {}, "phases": {}}})),
+        ("phases is missing", "PUT", "_ilm/policy/a", "", json!({"policy": {}})),
+        ("polici: is unknown", "PUT", "_ilm/policy/a", "", json!({"policy": {"phases": {}}, "polici": 1})),
+        ("parameter flat is unknown", "GET", "_cluster/settings", "flat=true", Value::Null),
+        ("parameter wild is unknown", "GET", "_data_stream", "wild=all", Value::Null),
         (
             "total_field: is unknown",
-            wrong("PUT", "_index_template/a", &[], json!({"template": {"settings": {"mapping": {"total_field": {}}}}})),
+            "PUT",
+            "_index_template/a",
+            "",
+            indexed(json!({"settings": {"mapping": {"total_field": {"limit": 5}}}})),
         ),
+        ("mapings: is unknown", "PUT", "_index_template/a", "", json!({"index_patterns": ["a"], "mapings": {}})),
+        ("ignore_abov: is unknown", "PUT", "_component_template/a", "", mapped(json!({"type": "keyword", "ignore_abov": 5}))),
+        ("template is missing", "PUT", "_component_template/a", "", json!({"version": 1})),
+        ("processor: is unknown", "PUT", "_ingest/pipeline/a", "", json!({"processor": [], "processors": []})),
         (
-            "ignore_abov: is unknown",
-            wrong(
-                "PUT",
-                "_component_template/a",
-                &[],
-                json!({"template": {"mappings": {"properties": {"f": {"type": "keyword", "ignore_abov": 5}}}}}),
-            ),
+            "retention.expire: is unknown",
+            "PUT",
+            "_slm/policy/a",
+            "",
+            json!({"name": "a", "schedule": "1d", "repository": "r", "retention": {"expire": "1d", "expire_after": "1d", "min_count": 1, "max_count": 2}}),
         ),
-    ] {
-        assert!(found.contains(violation), "{violation}\n{found}");
+        ("data_retension: is unknown", "PUT", "_data_stream/a/_lifecycle", "", json!({"data_retension": "7d"})),
+        ("failure: is unknown", "PUT", "_data_stream/a/_options", "", json!({"failure": {}})),
+        ("body is required", "PUT", "_ilm/policy/a", "", Value::Null),
+    ]
+}
+
+#[tokio::test]
+async fn the_fake_refuses_what_the_contract_refuses() {
+    let Some(folder) = shared("wrong requests, to the contract and to the fake") else { return };
+    let contract = Contract::read(&folder);
+    let good = json!({"policy": {"phases": {"hot": {"actions": {"rollover": {"max_age": "1d"}}}}}});
+    assert!(contract.judge("PUT", "_ilm/policy/a", &[], Some(&good)).violations.is_empty());
+    let (_client, fake) = Place::fake().await;
+    let setup = [
+        ("PUT", "/_snapshot/r", json!({"type": "s3", "settings": {"bucket": "b"}})),
+        ("PUT", "/_index_template/t", json!({"index_patterns": ["a"], "data_stream": {}})),
+        ("PUT", "/_data_stream/a", Value::Null),
+    ];
+    let send = |method: &str, path: &str, body: &Value| {
+        let body = if body.is_null() { Vec::new() } else { body.to_string().into_bytes() };
+        let call = Call::new(method, path, body);
+        fake.change(|cluster| cluster.answer(&call, Timestamp::now()))
+    };
+    for (method, path, body) in &setup {
+        assert_eq!(send(method, path, body).status, 200, "{path}");
+    }
+    for (part, method, path, query, body) in wrong_requests() {
+        let names: Vec<&str> = query.split('=').take(1).filter(|name| !name.is_empty()).collect();
+        let sent = (!body.is_null()).then_some(&body);
+        let violations = contract.judge(method, path, &names, sent).violations.join("; ");
+        assert!(violations.contains(part), "{part}\n{violations}");
+        let answer = send(method, &format!("/{path}?{query}"), &body);
+        assert_eq!(answer.status, 400, "{part}: the fake takes it: {:?}", answer.body);
+        assert!(
+            answer.body["error"]["reason"].is_string() && answer.body["error"]["root_cause"][0]["type"].is_string(),
+            "{:?}",
+            answer.body
+        );
+    }
+    for (part, method, path, body) in
+        [("no such operation", "PATCH", "_ilm/policy/a", Value::Null), ("takes no body", "GET", "_ilm/status", json!({}))]
+    {
+        let sent = (!body.is_null()).then_some(&body);
+        assert!(contract.judge(method, path, &[], sent).violations.join("").contains(part), "{part}");
     }
 }
