@@ -1,6 +1,7 @@
 //! Integration tests: the library and the program beside a fake Elasticsearch.
 
 mod applying;
+mod beside;
 mod canonical;
 mod connection;
 mod contract;

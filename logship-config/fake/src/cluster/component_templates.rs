@@ -29,7 +29,7 @@ impl Cluster {
             return Err(strict(format!("unknown field [{unknown}]")));
         }
         if !body["template"].is_object() {
-            return Err(strict("Required one of fields [template], but none were specified. ".into()));
+            return Err(Answer::illegal_argument("Required [template]"));
         }
         if call.flag("create")? == Some(true) && self.component_templates.contains_key(name) {
             return Err(Answer::illegal_argument(format!("component template [{name}] already exists")));

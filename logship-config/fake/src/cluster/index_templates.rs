@@ -78,7 +78,7 @@ impl Cluster {
             body["index_patterns"] = json!([pattern]);
         }
         if patterns(&body).next().is_none() {
-            return Err(strict("Required one of fields [index_patterns], but none were specified. ".into()));
+            return Err(Answer::illegal_argument("Required [index_patterns]"));
         }
         let optional: Vec<&str> =
             body["ignore_missing_component_templates"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();

@@ -64,7 +64,12 @@ const MAPPING_LIMITS: &[&str] = &[
     "synthetic_source_keep",
 ];
 
+const SECTIONS: [&str; 5] = ["settings", "mappings", "aliases", "lifecycle", "data_stream_options"];
+
 pub fn template(inner: &Value) -> Refused<()> {
+    if let Some(unknown) = inner.as_object().and_then(|inner| super::compose::unknown(inner, &SECTIONS)) {
+        return Err(Answer::error(400, "x_content_parse_exception", format!("[1:2] [template] unknown field [{unknown}]")));
+    }
     let mut flat = BTreeMap::new();
     settings::flatten("index", &inner["settings"], &mut flat);
     let refuse = |reason: String| Err(Answer::illegal_argument(reason));
