@@ -27,12 +27,14 @@ const MARGIN: i32 = 40;
 pub const LINES: usize = 8;
 const FONT: &str = "Vazirmatn";
 const FONT_BYTES: &[u8] = include_bytes!("../../fonts/Vazirmatn-Regular.ttf");
-const TITLE_SIZE: i32 = 46;
-const WORD_SIZE: i32 = 30;
+const TITLE_SIZE: i32 = 54;
+const WORD_SIZE: i32 = 40;
+/// Of the legend.
+const ROW_HEIGHT: i32 = 50;
 /// Characters of a title and of other words that fit a line.
-const TITLE_LENGTH: usize = 52;
-const WORDS_LENGTH: usize = 96;
-const LEGEND_LENGTH: usize = 38;
+const TITLE_LENGTH: usize = 44;
+const WORDS_LENGTH: usize = 62;
+const LEGEND_LENGTH: usize = 28;
 
 const GROUND: RGBColor = RGBColor(20, 24, 31);
 const GRID: RGBColor = RGBColor(52, 60, 72);
@@ -130,15 +132,15 @@ fn svg(chart: &Chart) -> Result<String, Box<dyn std::error::Error>> {
         let root = SVGBackend::with_string(&mut text, (WIDTH, HEIGHT)).into_drawing_area();
         root.fill(&GROUND)?;
         let style = |size: i32, colour: RGBColor| (FONT, size).into_font().color(&colour);
-        root.draw_text(&words(&chart.title, TITLE_LENGTH), &style(TITLE_SIZE, TITLE), (MARGIN, 22))?;
-        root.draw_text(&words(&chart.query, WORDS_LENGTH), &style(WORD_SIZE, WORDS), (MARGIN, 84))?;
+        root.draw_text(&words(&chart.title, TITLE_LENGTH), &style(TITLE_SIZE, TITLE), (MARGIN, 18))?;
+        root.draw_text(&words(&chart.query, WORDS_LENGTH), &style(WORD_SIZE, WORDS), (MARGIN, 88))?;
         let rows = legend(chart).len().div_ceil(2) as i32;
-        let bottom = HEIGHT as i32 - 14 - rows * 40;
-        plot(chart, &root.margin(134, HEIGHT as i32 - bottom + 8, MARGIN, MARGIN))?;
+        let bottom = HEIGHT as i32 - 14 - rows * ROW_HEIGHT;
+        plot(chart, &root.margin(152, HEIGHT as i32 - bottom + 8, MARGIN, MARGIN))?;
         for (index, (label, colour)) in legend(chart).iter().enumerate() {
-            let (x, y) = (MARGIN + (index as i32 % 2) * (WIDTH as i32 - 2 * MARGIN) / 2, bottom + index as i32 / 2 * 40);
-            root.draw(&Rectangle::new([(x, y + 8), (x + 24, y + 22)], colour.filled()))?;
-            root.draw_text(label, &style(WORD_SIZE, WORDS), (x + 36, y - 2))?;
+            let (x, y) = (MARGIN + (index as i32 % 2) * (WIDTH as i32 - 2 * MARGIN) / 2, bottom + index as i32 / 2 * ROW_HEIGHT);
+            root.draw(&Rectangle::new([(x, y + 5), (x + 28, y + 23)], colour.filled()))?;
+            root.draw_text(label, &style(WORD_SIZE, WORDS), (x + 42, y - 2))?;
         }
         root.present()?;
     }
@@ -153,8 +155,8 @@ fn plot(chart: &Chart, area: &Area<'_>) -> Result<(), Box<dyn std::error::Error>
     let (times, heights) = (ticks(start, end, &TIME_STEPS), ticks(low, high, &[]));
     let label = |size: i32| (FONT, size).into_font().color(&WORDS);
     let mut drawing = ChartBuilder::on(area)
-        .x_label_area_size(48)
-        .y_label_area_size(112)
+        .x_label_area_size(60)
+        .y_label_area_size(140)
         .build_cartesian_2d(Axis { low: start, high: end, marks: times }, Axis { low, high, marks: heights })?;
     drawing
         .configure_mesh()
