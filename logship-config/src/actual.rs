@@ -50,6 +50,8 @@ pub struct Held {
 pub struct HeldStream {
     pub template: String,
     pub policy: Option<String>,
+    /// Where both are set the policy holds, unless this is true (`index.lifecycle.prefer_ilm: false`).
+    pub prefers_lifecycle: bool,
     pub lifecycle: Option<Value>,
     pub failure_store: Option<Value>,
     /// Backing indices, oldest first; the last takes the writes.
@@ -249,6 +251,7 @@ async fn streams(client: &Client, actual: &mut Actual) -> Result<(), CallError> 
         let held = HeldStream {
             template: text(&stream["template"]).unwrap_or_default(),
             policy: text(&stream["ilm_policy"]),
+            prefers_lifecycle: stream["prefer_ilm"] == false,
             lifecycle: stream.get("lifecycle").filter(|lifecycle| lifecycle.is_object()).cloned(),
             failure_store: own.map(|own| own["options"]["failure_store"].clone()).filter(Value::is_object),
             indices: indices.filter_map(|index| text(&index["index_name"])).collect(),

@@ -5,8 +5,8 @@ use std::fmt::Write as _;
 use serde_json::Value;
 
 use crate::{
-    client::{Client, segment},
-    desired::resolve::PHASES,
+    client::{Client, Method, segment},
+    desired::resolve::{self, PHASES},
     exit::{Exit, Failure},
     observe::{self, IndexFacts, Lifecycle, Observation},
     stuck, units,
@@ -20,23 +20,17 @@ pub async fn run(client: &Client, name: &str, now_millis: i64, stuck_after_milli
     let missing =
         || Failure::new(Exit::Failed, format!("there is no data stream or backing index {name:?}; GET _data_stream lists them"));
     let found = client.find(&format!("/_data_stream/{}", segment(name))).await?;
-    // A backing index is found by the stream that its name holds.
-    let stream = match found {
-        Some(found) => found["data_streams"][0]["name"].as_str().map(str::to_owned),
+    let found = match found {
+        Some(found) => found["data_streams"][0].clone(),
+        // A backing index: the stream that holds it.
         None => {
-            let all =
-                client.send(crate::client::Method::Get, "/_data_stream", &[("expand_wildcards", "open,hidden")], None).await?;
+            let all = client.send(Method::Get, "/_data_stream", &[("expand_wildcards", "open,hidden")], None).await?;
             let holds =
                 |stream: &&Value| stream["indices"].as_array().into_iter().flatten().any(|index| index["index_name"] == name);
-            all["data_streams"]
-                .as_array()
-                .into_iter()
-                .flatten()
-                .find(holds)
-                .and_then(|stream| stream["name"].as_str().map(str::to_owned))
+            all["data_streams"].as_array().into_iter().flatten().find(holds).cloned().unwrap_or_default()
         }
     };
-    let stream = stream.ok_or_else(missing)?;
+    let stream = found["name"].as_str().ok_or_else(missing)?.to_owned();
     let observation = observe::named(client, &[&stream]).await?;
     let mut text = String::new();
     if !observation.lifecycle_running {
@@ -53,6 +47,10 @@ pub async fn run(client: &Client, name: &str, now_millis: i64, stuck_after_milli
             None => Value::Null,
         };
         text.push_str(&index_text(index, &observation, &policy, now_millis, stuck_after_millis));
+        if index.lifecycle.is_none() && found["lifecycle"].is_object() {
+            let kept = resolve::lifecycle_retention(&found["lifecycle"]);
+            let _ = writeln!(text, "  the data stream's own lifecycle manages it: kept {kept}, counted from its rollover");
+        }
     }
     Ok(text)
 }

@@ -15,6 +15,8 @@ pub const PHASES: [&str; 5] = ["hot", "warm", "cold", "frozen", "delete"];
 pub struct Resolved {
     /// Index lifecycle policy.
     pub policy: Option<String>,
+    /// Where both are set the policy holds, unless this is true (`index.lifecycle.prefer_ilm: false`).
+    pub prefers_lifecycle: bool,
     /// Data stream lifecycle.
     pub lifecycle: Option<Value>,
     /// Failure store.
@@ -66,8 +68,10 @@ pub fn stream(desired: &Desired, name: &str, stream: &Stream) -> Resolved {
         let said = parts.iter().rev().map(|part| read(part)).find(|value| !value.is_null());
         said.cloned()
     };
+    let mut settings = settings(desired, template);
     Resolved {
-        policy: settings(desired, template).remove("index.lifecycle.name"),
+        prefers_lifecycle: settings.get("index.lifecycle.prefer_ilm").is_some_and(|prefers| prefers == "false"),
+        policy: settings.remove("index.lifecycle.name"),
         lifecycle: stream.lifecycle.clone().or_else(|| last(|part| &part["lifecycle"])),
         failure_store: stream.failure_store.clone().or_else(|| last(|part| &part["data_stream_options"]["failure_store"])),
     }

@@ -99,12 +99,17 @@ pub fn shorter_stream(
     };
     let of = |value: &Value| value["lifecycle"].is_object().then(|| resolve::lifecycle_retention(&value["lifecycle"]));
     let resolved = resolve::stream(desired, name, stream);
-    // An index with both follows its policy (index.lifecycle.prefer_ilm).
-    let before = policy_of(held.policy.as_ref(), false).or_else(|| of(from)).unwrap_or(Retention::Forever);
-    let moved = resolved.policy != held.policy;
-    let after = policy_of(resolved.policy.as_ref(), true).or_else(|| of(to)).unwrap_or(Retention::Forever);
-    // The policy that it keeps is guarded where that policy changes.
-    if held.policy.is_some() && !moved {
+    let holds = |policy: Option<Retention>, own: Option<Retention>, own_first: bool| {
+        let (first, second) = if own_first { (own, policy) } else { (policy, own) };
+        first.or(second).unwrap_or(Retention::Forever)
+    };
+    let before = holds(policy_of(held.policy.as_ref(), false), of(from), held.prefers_lifecycle);
+    let after = holds(policy_of(resolved.policy.as_ref(), true), of(to), resolved.prefers_lifecycle);
+    // The policy that it lives by and keeps is guarded where that policy changes.
+    let by_policy =
+        |policy: &Option<String>, own: &Value, own_first: bool| policy.is_some() && !(own_first && own["lifecycle"].is_object());
+    let keeps = resolved.policy == held.policy && by_policy(&resolved.policy, to, resolved.prefers_lifecycle);
+    if keeps && by_policy(&held.policy, from, held.prefers_lifecycle) {
         return None;
     }
     refuse(allowed, Kind::DataStream, name, before, after, stream.protected)

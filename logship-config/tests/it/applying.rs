@@ -110,6 +110,18 @@ async fn retention_shrinks_only_by_name_and_a_protected_streams_never() {
     ]);
     let refused = plan::plan(&moved, &actual::read(&client).await.unwrap(), &allowed).refusals;
     assert!(refused.iter().any(|refusal| refusal.kind == "data_stream" && refusal.flag.is_none()), "{refused:?}");
+    // Nor by a lifecycle of its own that goes before the policy.
+    let preferred = declared(&[
+        ("policies/p.yaml", &shorter),
+        (
+            "templates/index/t.yaml",
+            &TEMPLATE.replace("{index.lifecycle.name: p}", "{index.lifecycle.name: p, index.lifecycle.prefer_ilm: false}"),
+        ),
+        ("templates/components/c.yaml", COMPONENT),
+        ("streams.yaml", "streams: {logs-shop-a: {protected: true, lifecycle: {data_retention: 1d}}}"),
+    ]);
+    let refused = plan::plan(&preferred, &actual::read(&client).await.unwrap(), &allowed).refusals;
+    assert!(refused.iter().any(|refusal| refusal.kind == "data_stream" && refusal.flag.is_none()), "{refused:?}");
     // And a stream's own lifecycle.
     let own = |kept: &str| {
         let template = "{index_patterns: [logs-own-*], priority: 200, data_stream: {}, template: {lifecycle: {}}}";

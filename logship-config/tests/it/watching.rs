@@ -86,6 +86,8 @@ async fn indices_live_as_declared_while_the_clock_goes_on() {
     a_day(&client, &fake, &[APP], GIB / 2).await;
     let told = explain::run(&client, &indices(&fake, APP)[0], fake.now().as_millisecond(), 12 * 3_600_000).await.unwrap();
     assert!(told.contains("rolled over") && told.contains("enters warm in"), "{told}");
+    let told = explain::run(&client, "logs-logship.dead_letter-default", now, 1).await.unwrap();
+    assert!(told.contains("own lifecycle manages it: kept 90d"), "{told}");
     let told = explain::run(&client, "logs-none", now, 1).await.unwrap_err();
     assert!(told.to_string().contains("no data stream or backing index \"logs-none\""), "{told}");
 

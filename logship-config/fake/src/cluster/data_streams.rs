@@ -25,6 +25,7 @@ impl Cluster {
             let held = &self.indices[index];
             let policy = held.settings.get("index.lifecycle.name");
             let mut told = json!({"index_name": index, "index_uuid": held.uuid, "prefer_ilm": true, "index_mode": "standard"});
+            told["prefer_ilm"] = (held.settings.get("index.lifecycle.prefer_ilm").is_none_or(|prefers| prefers == "true")).into();
             told["managed_by"] = if policy.is_some() { "Index Lifecycle Management" } else { "Unmanaged" }.into();
             if let Some(policy) = policy {
                 told["ilm_policy"] = policy.as_str().into();
@@ -32,19 +33,22 @@ impl Cluster {
             told
         };
         let newest = stream.indices.last().map(of).unwrap_or_default();
+        // Policy and preference are those of the template: what the next index gets.
+        let next = self.index_templates.get(&stream.template).map(|template| self.compose(template)).unwrap_or_default();
+        let next = &next["settings"]["index"]["lifecycle"];
         let mut told = json!({
             "name": name, "timestamp_field": {"name": "@timestamp"},
             "indices": stream.indices.iter().map(of).collect::<Vec<_>>(), "generation": stream.generation, "status": "GREEN",
             "template": stream.template, "hidden": stream.hidden, "system": false, "allow_custom_routing": false,
-            "replicated": false, "rollover_on_write": false, "index_mode": "standard", "prefer_ilm": true,
+            "replicated": false, "rollover_on_write": false, "index_mode": "standard", "prefer_ilm": next["prefer_ilm"] != "false",
             "next_generation_managed_by": newest["managed_by"],
             "failure_store": {
                 "enabled": stream.failure_store, "rollover_on_write": stream.failure_indices.is_empty(),
                 "indices": stream.failure_indices.iter().map(of).collect::<Vec<_>>(),
             },
         });
-        if let Some(policy) = newest.get("ilm_policy") {
-            told["ilm_policy"] = policy.clone();
+        if !next["name"].is_null() {
+            told["ilm_policy"] = next["name"].clone();
         }
         if let Some(lifecycle) = &stream.lifecycle {
             told["lifecycle"] = lifecycle.clone();
