@@ -61,6 +61,15 @@ impl Client {
     pub fn new(settings: ClusterSettings, metrics: Option<ClientMetrics>) -> Result<Self, CallError> {
         let mounted = Mounted::read(&settings.credentials, settings.ca_file.as_deref())?;
         let transport = transport(&settings, &mounted)?;
+        if let Some(metrics) = &metrics {
+            // A rate needs a value before the first event.
+            for outcome in ["done", "refused", "overloaded", "unauthorised", "unreachable"] {
+                metrics.requests.with_label_values(&[outcome]);
+            }
+            for outcome in ["done", "failed"] {
+                metrics.reloads.with_label_values(&[outcome]);
+            }
+        }
         Ok(Self { settings, metrics, current: Mutex::new(Current { mounted, looked: Instant::now(), transport }) })
     }
 

@@ -173,7 +173,7 @@ fn read_action(line: &[u8]) -> Result<Action<'_>, Fault> {
     }
 }
 
-/// The very bytes that Fluent Bit writes, without a parser: nine in ten lines that a relay sees, if not all.
+/// The very bytes that Fluent Bit writes, without a parser: almost every line that a relay sees.
 fn read_usual(line: &[u8]) -> Option<Action<'_>> {
     let rest = line.strip_prefix(b"{\"create\":{\"_index\":\"")?;
     let (index, rest) = plain_text(rest)?;
