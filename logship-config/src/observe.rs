@@ -11,6 +11,7 @@ use crate::{
 
 /// Names in one request: a path has its limits.
 const NAMES_AT_ONCE: usize = 20;
+const CREATION_DATE: &str = "index.creation_date";
 /// What is asked of each node.
 const NODE_FACTS: &str = "nodes.*.name,nodes.*.roles,nodes.*.fs.total,nodes.*.indices.shard_stats";
 
@@ -111,15 +112,30 @@ pub async fn named(client: &Client, names: &[&str]) -> Result<Observation, CallE
         let list = some.iter().map(|name| segment(name)).collect::<Vec<_>>().join(",");
         let explained = client.get(&format!("/{list}/_ilm/explain")).await?;
         let stats = client.get(&format!("/{list}/_stats/docs,store")).await?;
+        let created = created(client, &list, &explained["indices"]).await?;
         for stream in some {
             let backing = &streams[*stream];
             for (place, name) in backing.iter().enumerate() {
                 let write = place + 1 == backing.len();
-                observation.indices.push(index(name, stream, write, &explained["indices"][name], &stats["indices"][name]));
+                let mut facts = index(name, stream, write, &explained["indices"][name], &stats["indices"][name]);
+                if facts.created_millis == 0 {
+                    let setting = &created[name]["settings"][CREATION_DATE];
+                    facts.created_millis = setting.as_str().and_then(|millis| millis.parse().ok()).unwrap_or(0);
+                }
+                observation.indices.push(facts);
             }
         }
     }
     Ok(observation)
+}
+
+/// When indices were made that no policy manages: `_ilm/explain` says it of the others only.
+async fn created(client: &Client, list: &str, explained: &Value) -> Result<Value, CallError> {
+    let unmanaged = |index: &Value| index["index_creation_date_millis"].is_null();
+    if !explained.as_object().is_some_and(|indices| indices.values().any(unmanaged)) {
+        return Ok(Value::Null);
+    }
+    client.send(Method::Get, &format!("/{list}/_settings/{CREATION_DATE}"), &[("flat_settings", "true")], None).await
 }
 
 fn index(name: &str, stream: &str, write: bool, explained: &Value, stats: &Value) -> IndexFacts {

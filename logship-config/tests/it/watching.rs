@@ -97,6 +97,9 @@ async fn indices_live_as_declared_while_the_clock_goes_on() {
     let daily = access.bytes_per_day.unwrap() / (2 * GIB) as f64;
     assert!((0.5..1.5).contains(&daily), "two copies of a gibibyte a day: {daily}");
     assert_eq!(told.days, [None; 3], "what comes goes after 14 days");
+    // An index that no policy manages has an age too.
+    let dead = observation.of("logs-logship.dead_letter-default").next().unwrap();
+    assert!(dead.lifecycle.is_none() && (20..23).contains(&((now - dead.created_millis) / 86_400_000)), "{dead:?}");
 }
 
 #[tokio::test]

@@ -114,12 +114,16 @@ impl Cluster {
         Ok(Answer::ok(json!({"_shards": {"total": 1, "successful": 1, "failed": 0}, "indices": told})))
     }
 
-    pub(super) fn get_index_settings(&self, names: &str, call: &Call) -> Refused<Answer> {
+    pub(super) fn get_index_settings(&self, names: &str, wanted: &str, call: &Call) -> Refused<Answer> {
         let flat = call.flag("flat_settings")? == Some(true);
         let mut told = json!({});
         for name in self.resolve(names)? {
-            let held = &self.indices[&name].settings;
-            told[&name] = json!({"settings": if flat { json!(held) } else { settings::nested(held) }});
+            let index = &self.indices[&name];
+            let mut held = index.settings.clone();
+            held.insert("index.creation_date".into(), index.created.as_millisecond().to_string());
+            held.insert("index.uuid".into(), index.uuid.clone());
+            held.retain(|setting, _| pattern::listed(wanted, setting));
+            told[&name] = json!({"settings": if flat { json!(held) } else { settings::nested(&held) }});
         }
         Ok(Answer::ok(told))
     }

@@ -367,7 +367,8 @@ impl Cluster {
             ("POST", [target, "_rollover"]) => self.rollover(target, call, now),
             ("GET", ["_stats", ..]) => self.stats("*"),
             ("GET", [names, "_stats"]) | ("GET", [names, "_stats", _]) => self.stats(names),
-            ("GET", [names, "_settings"]) => self.get_index_settings(names, call),
+            ("GET", [names, "_settings"]) => self.get_index_settings(names, "*", call),
+            ("GET", [names, "_settings", wanted]) => self.get_index_settings(names, wanted, call),
             ("PUT", [names, "_settings"]) => self.put_index_settings(names, call),
             ("GET" | "POST", [names, "_count"]) => self.count(names),
             ("POST" | "GET", ["_refresh"] | [_, "_refresh"]) => {
