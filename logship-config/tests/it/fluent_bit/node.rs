@@ -22,8 +22,9 @@ pub struct Node {
     program: PathBuf,
     pub metrics: String,
     process: Option<Process>,
-    /// Nanoseconds of the next line's time.
+    /// Nanoseconds of the next line's time, and from one line to the next.
     time: u64,
+    pub step: u64,
 }
 
 impl Node {
@@ -63,6 +64,7 @@ impl Node {
             metrics: format!("http://127.0.0.1:{http}/api/v2/metrics/prometheus"),
             process: None,
             time: 1_000,
+            step: 1,
         })
     }
 
@@ -101,7 +103,7 @@ impl Node {
         let mut file: File =
             OpenOptions::new().create(true).append(true).open(self.folder.path().join("containers").join(name)).unwrap();
         for (stream, text) in lines {
-            self.time += 1;
+            self.time += self.step;
             writeln!(file, "2026-11-27T09:00:00.{:09}Z {stream} F {text}", self.time).unwrap();
         }
     }
