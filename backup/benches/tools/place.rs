@@ -56,7 +56,7 @@ impl Place {
             "CREATE TABLE documents (id bigint PRIMARY KEY, body jsonb NOT NULL);
              INSERT INTO documents SELECT n, jsonb_build_object(
                  'id', n, 'customer', md5(n::text), 'state', (ARRAY['new','paid','sent','returned'])[1 + n % 4],
-                 'created', timestamptz '2026-01-01' + n * interval '7 seconds', 'total', (n * 7919 % 100000) / 100.0,
+                 'created', timestamptz '2026-01-01' + n * interval '7 seconds', 'total', (n::int8 * 7919 % 100000) / 100.0,
                  'lines', (SELECT jsonb_agg(jsonb_build_object('sku', 'SKU-' || (n * 31 + k) % 5000, 'quantity', 1 + (n + k) % 9,
                      'price', ((n * k) % 9973) / 100.0, 'note', 'packed by station ' || (n + k) % 40))
                      FROM generate_series(1, 8) k)) FROM generate_series(1, {documents}) n;
