@@ -37,6 +37,12 @@ impl Attempt {
         }
     }
 
+    /// Its number; `None` when no record that is left says it.
+    pub fn sequence(&self) -> Option<u64> {
+        let started = self.start.as_ref().map(|start| start.sequence);
+        started.or_else(|| self.manifest().map(|manifest| manifest.sequence))
+    }
+
     /// Neither committed nor given up: it runs, or it vanished.
     pub fn is_open(&self) -> bool {
         self.outcome.is_none()
@@ -56,7 +62,7 @@ pub struct Doubtful {
     pub fault: RecordFault,
 }
 
-/// Everything of one job, oldest first.
+/// Everything of one job.
 #[derive(Debug, Clone, Default)]
 pub struct Catalogue {
     pub attempts: BTreeMap<BackupId, Attempt>,
@@ -123,12 +129,17 @@ impl Catalogue {
         }
     }
 
-    /// Backups, oldest first: by their numbers, since the clock that their names come from may have been set back.
+    /// Attempts, oldest first: by their numbers, since the clock that their names come from may have been set back, and two
+    /// may begin within one of its seconds.
+    pub fn in_order(&self) -> impl DoubleEndedIterator<Item = (&BackupId, &Attempt)> {
+        let mut attempts: Vec<_> = self.attempts.iter().collect();
+        attempts.sort_by_key(|(id, attempt)| (attempt.sequence(), *id));
+        attempts.into_iter()
+    }
+
+    /// Backups, oldest first.
     pub fn backups(&self) -> impl DoubleEndedIterator<Item = (&Manifest, &Attempt)> {
-        let committed = self.attempts.values().filter_map(|attempt| Some((attempt.manifest()?, attempt)));
-        let mut backups: Vec<_> = committed.collect();
-        backups.sort_by_key(|(manifest, _)| (manifest.sequence, &manifest.id));
-        backups.into_iter()
+        self.in_order().filter_map(|(_, attempt)| Some((attempt.manifest()?, attempt)))
     }
 
     pub fn newest(&self) -> Option<(&Manifest, &Attempt)> {

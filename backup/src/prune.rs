@@ -6,7 +6,7 @@
 use jiff::Timestamp;
 
 use crate::{
-    catalogue::{Attempt, Catalogue},
+    catalogue::Catalogue,
     failure::{Exit, Failure, Outcome, Stage},
     layout::BackupId,
     lease::Lease,
@@ -40,8 +40,8 @@ async fn under_lease(agent: &Agent, lease: &mut Lease, dry_run: bool) -> Outcome
         return Err(failure.context(format!("nothing is removed while a record is not believed ({})", doubtful.key)));
     }
     let entries = entries(agent, &catalogue).await?;
-    let newest = catalogue.attempts.values().max_by_key(|attempt| attempt.start.as_ref().map(|start| start.sequence));
-    let committed = newest.is_none_or(|newest: &Attempt| newest.manifest().is_some());
+    let newest = catalogue.in_order().next_back();
+    let committed = newest.is_none_or(|(_, newest)| newest.manifest().is_some());
     let plan = retention::plan(&agent.job.retention, &entries, committed, Timestamp::now()).map_err(|refusal| {
         agent.metrics.retention_refused.with_label_values(&[name, refusal.name()]).inc();
         Failure::new(Stage::Retention, Exit::Refused, refusal)
@@ -63,8 +63,8 @@ async fn under_lease(agent: &Agent, lease: &mut Lease, dry_run: bool) -> Outcome
     }
     // Records of failed attempts older than every backup say nothing any more.
     if let Some(oldest) = plan.keep.first().map(|kept| &kept.id) {
-        for (id, attempt) in &catalogue.attempts {
-            if id < oldest && matches!(attempt.outcome, Some(manifest::Outcome::Abandoned(_))) {
+        for (id, attempt) in catalogue.in_order().take_while(|(id, _)| *id != oldest) {
+            if matches!(attempt.outcome, Some(manifest::Outcome::Abandoned(_))) {
                 lease.renew().await?;
                 match remove(agent, id).await {
                     // Locked still: a later run removes it, and what no rule keeps has gone all the same.

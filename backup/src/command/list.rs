@@ -30,7 +30,7 @@ fn state(attempt: &Attempt) -> &'static str {
 pub async fn list(jobs: Vec<Job>, output: Output) -> Result<(), Exit> {
     each(jobs, output, async |agent| {
         let catalogue = agent.catalogue().await?;
-        for (id, attempt) in &catalogue.attempts {
+        for (id, attempt) in catalogue.in_order() {
             let totals = attempt.manifest().map(|manifest| manifest.totals.clone()).unwrap_or_default();
             let line = Line {
                 job: &agent.job.name,

@@ -104,7 +104,10 @@ async fn what_is_newest_is_not_a_clocks_to_say() {
     // A clock that was behind: it is older by its number, not by its name.
     let behind = first.started_at.checked_sub(jiff::SignedDuration::from_hours(48)).unwrap();
     let late = plant(&agent, &signing, &first, behind, 4).await;
-    assert_eq!(agent.catalogue().await.unwrap().newest().unwrap().0.id, late);
+    let catalogue = agent.catalogue().await.unwrap();
+    assert_eq!(catalogue.newest().unwrap().0.id, late);
+    let in_order: Vec<_> = catalogue.in_order().map(|(id, _)| id).collect();
+    assert_eq!(in_order, [&first.id, &odd, &third.id, &late], "what the program lists");
 }
 
 #[tokio::test(flavor = "multi_thread")]
