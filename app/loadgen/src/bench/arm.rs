@@ -5,6 +5,7 @@ use crate::measure::processor;
 use crate::stage::{Child, Exchange, exchange_binary, seed};
 use anyhow::{Context, Result};
 use local_parts::{Postgres, PostgresOptions, free_ports};
+use rustix::process::Signal;
 use sqlx::{Connection, PgConnection};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
@@ -44,6 +45,12 @@ pub struct Cost {
     /// The worker, and what PostgreSQL does for it.
     pub worker: Duration,
     pub generator: Duration,
+}
+
+impl Cost {
+    pub fn total(&self) -> Duration {
+        self.server + self.postgres + self.worker + self.generator
+    }
 }
 
 impl std::ops::Sub for Cost {
@@ -128,6 +135,13 @@ impl Place {
         }
         cost.generator = processor::of_process(std::process::id())?;
         Ok(cost)
+    }
+
+    /// Pauses the worker or lets it go on. Nothing in the other arms.
+    pub fn signal_worker(&self, signal: Signal) {
+        if let Some(worker) = &self.worker {
+            worker.signal(signal);
+        }
     }
 
     async fn worker_sessions(&self) -> Result<Vec<u32>> {

@@ -62,6 +62,8 @@ impl Figures {
             ("http64.vs_naive", "ours.http64_orders_per_second", "naive.http64_orders_per_second"),
             ("http512.vs_naive", "ours.http512_orders_per_second", "naive.http512_orders_per_second"),
             ("ack_p50_over_commit_p50", "open.ack_p50_seconds", "commit_p50_seconds"),
+            ("ack_p50_over_commit_p50.without_worker", "open_without_worker.ack_p50_seconds", "commit_p50_seconds"),
+            ("ack_p50_over_commit_p50.eighth", "open_eighth.ack_p50_seconds", "commit_p50_seconds"),
         ];
         for (name, above, below) in ratios {
             self.set(name, self.get(above) / self.get(below));

@@ -12,12 +12,15 @@ mod recovery;
 mod report;
 mod round;
 
+use crate::client::Credentials;
 use crate::core_bench;
 use crate::load;
 use crate::workload::Workload;
 use anyhow::{Context, Result};
 use figures::Figures;
 use local_parts::Folder;
+use rustix::process::Signal;
+use std::ops::Range;
 use std::path::PathBuf;
 
 /// How much is measured, and where the figures go.
@@ -65,9 +68,24 @@ impl Settings {
     }
 }
 
-/// Connections of the two closed loops; the second one's rate halved is the open loop's.
+/// Connections of the two closed loops; the open loops have as many as the second, and a share of its rate.
 const FEW: usize = 64;
 const MANY: usize = 512;
+
+/// The open loops of a round: the first one's figure is compared, the others say what its time is made of.
+const OPEN: [Open; 3] = [
+    Open { name: "open", share: 0.5, worker: true },
+    Open { name: "open_without_worker", share: 0.5, worker: false },
+    Open { name: "open_eighth", share: 0.125, worker: true },
+];
+
+struct Open {
+    name: &'static str,
+    /// Of the rate that the round's closed loop over many connections reached.
+    share: f64,
+    /// Whether the worker runs meanwhile, or is paused and catches up after.
+    worker: bool,
+}
 
 /// Measures everything, prints the table and writes the figures.
 ///
@@ -106,13 +124,12 @@ pub async fn run(settings: &Settings) -> Result<()> {
         next += settings.orders * 2;
         figures.add("commit_p50_seconds", probe.commit().await?);
         figures.add("fdatasync_p50_seconds", probe.fdatasync()?);
-        let rate = rates / 2.0;
-        let orders = (rate * settings.open_seconds) as u64;
-        let open = load::open(ours.address, &credentials, workload, MANY, rate, next..next + orders).await?;
-        next += orders;
-        figures.add("open.rate_per_second", rate);
-        figures.add("open.ack_p50_seconds", open.quantile_seconds(0.5));
-        figures.add("open.ack_p99_seconds", open.quantile_seconds(0.99));
+        for open in &OPEN {
+            let rate = rates * open.share;
+            let numbers = next..next + (rate * settings.open_seconds) as u64;
+            next = numbers.end;
+            open.run(ours, &credentials, workload, rate, numbers, &mut figures).await?;
+        }
     }
     figures.set("ours.fills_per_order", ours.fills().await? / next as f64);
     for place in places {
@@ -133,4 +150,32 @@ pub async fn run(settings: &Settings) -> Result<()> {
     figures.compare();
     report::print(&figures);
     figures.write(&settings.output)
+}
+
+impl Open {
+    async fn run(
+        &self,
+        place: &arm::Place,
+        credentials: &[Credentials],
+        workload: Workload,
+        rate: f64,
+        numbers: Range<u64>,
+        figures: &mut Figures,
+    ) -> Result<()> {
+        if !self.worker {
+            place.signal_worker(Signal::STOP);
+        }
+        let before = place.cost().await?;
+        let open = load::open(place.address, credentials, workload, MANY, rate, numbers).await;
+        let spent = place.cost().await? - before;
+        place.signal_worker(Signal::CONT);
+        let open = open?;
+        place.projected().await?;
+        let name = self.name;
+        figures.add(&format!("{name}.rate_per_second"), rate);
+        figures.add(&format!("{name}.ack_p50_seconds"), open.quantile_seconds(0.5));
+        figures.add(&format!("{name}.ack_p99_seconds"), open.quantile_seconds(0.99));
+        figures.add(&format!("{name}.processors_busy"), spent.total().as_secs_f64() / open.elapsed.as_secs_f64());
+        Ok(())
+    }
 }

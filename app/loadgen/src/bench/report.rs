@@ -1,6 +1,7 @@
 //! The table that a person reads. Never: a figure that is not in the file too.
 
 use super::figures::Figures;
+use super::{OPEN, Open};
 
 /// What is wanted of a figure.
 enum Goal {
@@ -44,9 +45,13 @@ pub fn print(figures: &Figures) {
         };
         println!("{name:<34} {value:>14.3}   {wanted}{}", if reached { "" } else { "   not reached" });
     }
-    for name in
-        ["commit_p50_seconds", "fdatasync_p50_seconds", "open.rate_per_second", "open.ack_p50_seconds", "ours.fills_per_order"]
-    {
+    for name in ["commit_p50_seconds", "fdatasync_p50_seconds", "ours.fills_per_order"] {
         println!("{name:<34} {:>14.6}", figures.get(name));
+    }
+    println!("\n{:<34} {:>12} {:>12} {:>12} {:>16}", "open loop", "orders/s", "p50, s", "p99, s", "processors busy");
+    for Open { name, .. } in &OPEN {
+        let of = |figure: &str| figures.get(&format!("{name}.{figure}"));
+        let (rate, p50, p99) = (of("rate_per_second"), of("ack_p50_seconds"), of("ack_p99_seconds"));
+        println!("{name:<34} {rate:>12.0} {p50:>12.6} {p99:>12.6} {:>16.2}", of("processors_busy"));
     }
 }

@@ -40,8 +40,7 @@ impl Round {
 
     /// Microseconds of processor time per order until the tables hold it, everything included.
     pub fn projected_us(&self) -> f64 {
-        let cost = &self.projected;
-        (cost.server + cost.postgres + cost.worker + cost.generator).as_secs_f64() * 1e6 / self.orders() as f64
+        self.projected.total().as_secs_f64() * 1e6 / self.orders() as f64
     }
 
     /// For people who watch.
