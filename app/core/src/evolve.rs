@@ -1,7 +1,7 @@
 //! The only place where state changes: one event in, its stated effects applied. Never: a rule that could refuse.
 //!
-//! Events come from a decision or from a journal whose checksum held, so what an event names exists. An event that names
-//! something unknown is passed over without effect; replicas then differ in hash, which is watched.
+//! Events come from a decision or from a journal whose checksum held, so what an event names exists. What is looked up by
+//! an order's or an account's id and is not there is passed over; a market or an asset that is not there is a fault of the program.
 
 use crate::book::Book;
 use crate::command::AccountRights;

@@ -141,9 +141,6 @@ impl ClientId {
     /// Stands where there is no order.
     pub(crate) const NONE: Self = Self { length: 0, bytes: [0; CLIENT_ID_MAX] };
 
-    /// The legal range, as the API's error names it.
-    pub const LEGAL: &str = "^[\\.A-Z\\:/a-z0-9_-]{1,36}$";
-
     pub fn new(text: &str) -> Option<Self> {
         let legal = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.' | b':' | b'/');
         if text.is_empty() || text.len() > CLIENT_ID_MAX || !text.bytes().all(legal) {

@@ -58,6 +58,8 @@ pub enum Refusal {
     EmptyBook,
     /// MARKET by quoteOrderQty that buys or sells less than the smallest lot.
     LiquidityBelowLotSize,
+    /// The same against the smallest lot of market orders.
+    LiquidityBelowMarketLotSize,
     /// `price` x `quantity` rounds to nothing.
     ZeroNotional,
     UnsupportedCombination,
@@ -103,6 +105,7 @@ impl fmt::Display for Refusal {
             Self::CancelRestricted => "Order was not canceled due to cancel restrictions.",
             Self::EmptyBook => "Order book liquidity is less than symbol minimum quantity.",
             Self::LiquidityBelowLotSize => "Order book liquidity is less than `LOT_SIZE` filter minimum quantity.",
+            Self::LiquidityBelowMarketLotSize => "Order book liquidity is less than `MARKET_LOT_SIZE` filter minimum quantity.",
             Self::ZeroNotional => "Price * QTY is zero or less.",
             Self::UnsupportedCombination => "Unsupported order combination.",
             Self::Overflow => "Parameter 'quantity' overflowed.",

@@ -165,8 +165,18 @@ impl Decision<'_> {
                     if entry.book.best(new.side.opposite()).is_none() {
                         return Err(Refusal::EmptyBook);
                     }
-                    if got.quantity < entry.market.filters.min_quantity {
+                    let filters = &entry.market.filters;
+                    if got.quantity < filters.min_quantity {
                         return Err(Refusal::LiquidityBelowLotSize);
+                    }
+                    if got.quantity < filters.market_min_quantity {
+                        return Err(Refusal::LiquidityBelowMarketLotSize);
+                    }
+                    if got.quantity > filters.max_quantity {
+                        return Err(Refusal::Filter(Filter::LotSize));
+                    }
+                    if got.quantity > filters.market_max_quantity {
+                        return Err(Refusal::Filter(Filter::MarketLotSize));
                     }
                     terms.quantity = got.quantity;
                 }

@@ -268,6 +268,16 @@ impl Naive {
                 if quantity < self.filters.min_quantity {
                     return refuse("Order book liquidity is less than `LOT_SIZE` filter minimum quantity.");
                 }
+                if quantity < self.filters.market_min_quantity {
+                    return refuse("Order book liquidity is less than `MARKET_LOT_SIZE` filter minimum quantity.");
+                }
+                for (most, name) in
+                    [(self.filters.max_quantity, "LOT_SIZE"), (self.filters.market_max_quantity, "MARKET_LOT_SIZE")]
+                {
+                    if quantity > most {
+                        return refuse(&format!("Filter failure: {name}"));
+                    }
+                }
                 Ok((quantity, if new.side == Side::Buy { value } else { quantity.into() }, ended))
             }
             OrderType::Market => {

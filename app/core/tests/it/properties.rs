@@ -1,4 +1,4 @@
-//! What must hold for every command stream: conservation, replay, snapshots, atomic refusals.
+//! What must hold for every stream of customers' and operators' commands: conservation, replay, snapshots, atomic refusals.
 
 use crate::support::{Exchange, Random, SECOND, check_invariants, filters, replay, some_commission};
 use exchange_core::{FEES, State};
@@ -25,7 +25,7 @@ proptest! {
         let mut exchange = Exchange::with(filters(), some_commission());
         for step in 0..1_500 {
             let (orders, lists) = last_ids(&exchange);
-            let command = random.command(orders, lists);
+            let command = random.anybody(orders, lists);
             let (before, events) = (exchange.state.sequence(), exchange.journal.len());
             exchange.now += random.below(2) as i64 * SECOND;
             if exchange.run(&command).is_err() {
@@ -53,7 +53,7 @@ proptest! {
         let mut exchange = Exchange::with(filters(), some_commission());
         for _ in 0..400 {
             let (orders, lists) = last_ids(&exchange);
-            let _ = exchange.run(&random.command(orders, lists));
+            let _ = exchange.run(&random.anybody(orders, lists));
         }
         let mut bytes = Vec::new();
         exchange.state.encode(&mut bytes);
@@ -61,7 +61,7 @@ proptest! {
         prop_assert_eq!(restored.hash(), exchange.state.hash());
         for _ in 0..400 {
             let (orders, lists) = last_ids(&exchange);
-            let command = random.command(orders, lists);
+            let command = random.anybody(orders, lists);
             let live = exchange.run(&command);
             prop_assert_eq!(restored.decide(&command, exchange.now, &mut Vec::new()), live);
         }

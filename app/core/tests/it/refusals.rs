@@ -2,9 +2,9 @@
 
 use crate::support::{ALICE, BOB, Exchange, MARKET, USDT, admin, client_id, filters, units};
 use Side::{Buy, Sell};
-use exchange_core::command::{AccountRights, AdminAction, CancelOrder, CancelRestriction, Command, NewOrder};
+use exchange_core::command::{AccountRights, AdminAction, CancelOrder, CancelRestriction, Command, NewOco, NewOrder, OcoLeg};
 use exchange_core::market::{Commission, Filters, MarketStatus};
-use exchange_core::order::{OrderType, Side};
+use exchange_core::order::{OrderType, Side, StpMode, TimeInForce};
 
 /// 100.00 traded; bids 99, asks 101; Bob holds client id "taken" and is at his limit of open stops.
 fn exchange() -> Exchange {
@@ -14,6 +14,8 @@ fn exchange() -> Exchange {
         min_notional: units("10").into(),
         max_notional: units("50000").into(),
         bid_multiplier_up: units("2"),
+        bid_multiplier_down: units("0.1"),
+        ask_multiplier_up: units("3"),
         ask_multiplier_down: units("0.5"),
         market_max_quantity: units("300"),
         max_price: units("10000"),
@@ -58,6 +60,13 @@ fn orders_in_order_of_precedence() {
         ("quantity off the lot", quantity("1.0001"), -1013, "Filter failure: LOT_SIZE"),
         ("market quantity", Box::new(move |o| market("300.001", "0", o)), -1013, "Filter failure: MARKET_LOT_SIZE"),
         ("price far above the average", price("200.01"), -1013, "Filter failure: PERCENT_PRICE_BY_SIDE"),
+        ("buy far below it", price("0.01"), -1013, "Filter failure: PERCENT_PRICE_BY_SIDE"),
+        (
+            "sell far above it",
+            Box::new(|o| NewOrder { side: Sell, price: units("300.01"), ..o }),
+            -1013,
+            "Filter failure: PERCENT_PRICE_BY_SIDE",
+        ),
         (
             "sell far below it",
             Box::new(|o| NewOrder { side: Sell, price: units("49.99"), ..o }),
@@ -145,6 +154,21 @@ fn counts_funds_and_liquidity() {
     e.place_limit(ALICE, Sell, "30000", "1");
     let text = "Order book liquidity is less than `LOT_SIZE` filter minimum quantity.";
     assert_eq!(refused(&mut e, order), (-2010, text.into()));
+
+    // What a quote amount buys is held to the lots too: 20 and 202 at 101.
+    let lots = Filters { market_min_quantity: units("0.2"), market_max_quantity: units("1.9"), ..filters() };
+    let mut e = Exchange::with(lots, Commission::default());
+    e.place_limit(ALICE, Sell, "101", "10");
+    for (quote, code, text) in [
+        ("20", -2010, "Order book liquidity is less than `MARKET_LOT_SIZE` filter minimum quantity."),
+        ("202", -1013, "Filter failure: MARKET_LOT_SIZE"),
+    ] {
+        let order = NewOrder { quote_order_quantity: units(quote).into(), ..e.order(BOB, Buy, OrderType::Market) };
+        assert_eq!(refused(&mut e, order), (code, text.into()));
+    }
+    e.set_filters(Filters { max_quantity: units("1.5"), ..filters() });
+    let order = NewOrder { quote_order_quantity: units("202").into(), ..e.order(BOB, Buy, OrderType::Market) };
+    assert_eq!(refused(&mut e, order), (-1013, "Filter failure: LOT_SIZE".into()));
 }
 
 #[test]
@@ -223,5 +247,87 @@ fn operators_are_told_what_is_wrong() {
     for (command, text) in rows {
         let refusal = Exchange::new().run(&command).expect_err(text).to_string();
         assert_eq!(refusal, text);
+    }
+}
+
+#[test]
+fn what_only_a_mistaken_caller_asks() {
+    let mut e = Exchange::new();
+    let mut refused = |command: &Command| {
+        let refusal = e.run(command).expect_err("refused");
+        (refusal.code(), refusal.to_string())
+    };
+    let order = Exchange::new().limit(9, Buy, "98", "1");
+    assert_eq!(refused(&Command::Place(order)), (-1130, "Data sent for parameter 'account' is not valid.".into()));
+    let credit =
+        |asset, amount| admin(AdminAction::Credit { account: BOB, asset, amount, reference: format!("r{asset}").into() });
+    assert_eq!(refused(&credit(9, 1)), (-1130, "Data sent for parameter 'asset' is not valid.".into()));
+    let (code, text) = refused(&credit(USDT, i128::MAX));
+    assert!(code == -1130 && text.starts_with("amount must not be 0 and at most "), "{code} {text}");
+}
+
+#[test]
+fn order_lists() {
+    let oco = |e: &mut Exchange| NewOco {
+        account: BOB,
+        market: MARKET,
+        side: Sell,
+        quantity: units("1"),
+        stp: StpMode::None,
+        list_client_id: client_id(&format!("list{}", e.journal.len())),
+        above: OcoLeg { kind: OrderType::LimitMaker, ..leg("110", "0", &format!("a{}", e.journal.len())) },
+        below: OcoLeg { kind: OrderType::StopLossLimit, ..leg("90", "90", &format!("b{}", e.journal.len())) },
+    };
+    let mut e = exchange();
+    let right = oco(&mut e);
+    let rows: [(&str, NewOco, i32, &str); 4] = [
+        (
+            "the limit below the stop",
+            NewOco { above: OcoLeg { price: units("89"), ..right.above.clone() }, ..right.clone() },
+            -2010,
+            "The relationship of the prices for the orders is not correct.",
+        ),
+        (
+            "two stops on one side",
+            NewOco {
+                above: OcoLeg { kind: OrderType::StopLossLimit, stop_price: units("110"), ..right.above.clone() },
+                ..right.clone()
+            },
+            -1014,
+            "Unsupported order combination.",
+        ),
+        (
+            "a leg's client id is taken",
+            NewOco { above: OcoLeg { client_id: client_id("taken"), ..right.above.clone() }, ..right.clone() },
+            -2010,
+            "Duplicate order sent.",
+        ),
+        (
+            "one client id for both legs",
+            NewOco { below: OcoLeg { client_id: right.above.client_id, ..right.below.clone() }, ..right.clone() },
+            -2010,
+            "Duplicate order sent.",
+        ),
+    ];
+    for (name, list, code, text) in rows {
+        let (hash, length) = (e.state.hash(), e.journal.len());
+        let refusal = e.run(&Command::PlaceOco(list)).expect_err(name);
+        assert_eq!((refusal.code(), refusal.to_string().as_str()), (code, text), "{name}");
+        assert_eq!((e.state.hash(), e.journal.len()), (hash, length), "{name}: no effect");
+    }
+    let mut e = Exchange::new();
+    e.must(&Command::PlaceOco(right.clone()));
+    let again = NewOco { list_client_id: right.list_client_id, ..oco(&mut e) };
+    let refusal = e.run(&Command::PlaceOco(again)).expect_err("the list's client id is taken");
+    assert_eq!((refusal.code(), refusal.to_string().as_str()), (-2010, "Duplicate order sent."));
+}
+
+fn leg(price: &str, stop_price: &str, id: &str) -> OcoLeg {
+    OcoLeg {
+        kind: OrderType::LimitMaker,
+        price: units(price),
+        stop_price: units(stop_price),
+        time_in_force: TimeInForce::Gtc,
+        client_id: client_id(id),
     }
 }

@@ -1,7 +1,8 @@
 //! An exchange with two assets and a market, commands in few words, and random command streams from a seed.
 
 use exchange_core::command::{
-    AdminAction, CancelOrder, CancelReplaceMode, CancelRestriction, Command, NewOco, NewOrder, OcoLeg, Operator, Outcome, Placed,
+    AccountRights, AdminAction, CancelOrder, CancelReplaceMode, CancelRestriction, Command, NewOco, NewOrder, OcoLeg, Operator,
+    Outcome, Placed,
 };
 use exchange_core::event::Event;
 use exchange_core::market::{Commission, Filters, MarketStatus};
@@ -97,6 +98,10 @@ impl Exchange {
 
     pub fn set_status(&mut self, status: MarketStatus) {
         self.must(&admin(AdminAction::SetMarketStatus { market: MARKET, status }));
+    }
+
+    pub fn set_filters(&mut self, filters: Filters) {
+        self.must(&admin(AdminAction::SetFilters { market: MARKET, filters }));
     }
 
     pub fn order(&mut self, account: AccountId, side: Side, kind: OrderType) -> NewOrder {
@@ -293,6 +298,51 @@ impl Random {
             above,
             below,
         }
+    }
+
+    /// What an operator does while customers trade; sometimes what is refused.
+    pub fn operator_command(&mut self) -> Command {
+        let account = self.account();
+        admin(match self.below(8) {
+            0 => AdminAction::SetFilters {
+                market: MARKET,
+                filters: Filters {
+                    tick_size: units(self.pick(&["0.01", "0.05", "1"])),
+                    step_size: units(self.pick(&["0.001", "0.01"])),
+                    market_max_quantity: units(self.pick(&["1", "1000"])),
+                    ..filters()
+                },
+            },
+            1 => AdminAction::SetMarketStatus {
+                market: MARKET,
+                status: self.pick(&[MarketStatus::Halt, MarketStatus::CancelOnly, MarketStatus::Trading]),
+            },
+            2 => AdminAction::SetMarketStatus { market: MARKET, status: MarketStatus::Trading },
+            3 => AdminAction::SetCommission {
+                market: MARKET,
+                commission: if self.chance(50) { some_commission() } else { Commission::default() },
+            },
+            4 => AdminAction::SetAccountCommission { account, commission: self.chance(50).then(some_commission) },
+            5 => AdminAction::SetAccountRights {
+                account,
+                rights: AccountRights { trade: self.chance(70), withdraw: true, deposit: true },
+            },
+            6 => AdminAction::CancelAccountOrders { account },
+            _ => {
+                let amount = Amount::from(self.below(2_000) as i64 - 1_000) * Amount::from(SCALE);
+                AdminAction::Credit {
+                    account,
+                    asset: self.pick(&[BTC, USDT]),
+                    amount,
+                    reference: format!("o{}", self.next()).into(),
+                }
+            }
+        })
+    }
+
+    /// Any command that a customer may send, and now and then an operator's.
+    pub fn anybody(&mut self, last_order: u64, last_list: u64) -> Command {
+        if self.chance(2) { self.operator_command() } else { self.command(last_order, last_list) }
     }
 
     /// Any command that a customer may send. `last_order` and `last_list` aim cancels at what may be open.

@@ -115,7 +115,8 @@ fn also_where_filters_refuse_often() {
         bid_multiplier_down: units("0.95"),
         ask_multiplier_up: units("1.06"),
         ask_multiplier_down: units("0.94"),
-        market_min_quantity: units("0.01"),
+        market_min_quantity: units("0.7"),
+        market_max_quantity: units("1.9"),
         market_step_size: units("0.002"),
         average_minutes: 2,
         ..filters()
