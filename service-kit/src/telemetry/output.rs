@@ -6,8 +6,8 @@
 
 use std::{
     fs::File,
-    io::{self, Write},
-    os::fd::{AsFd, OwnedFd},
+    io::Write,
+    os::fd::OwnedFd,
     sync::{PoisonError, RwLock},
 };
 
@@ -20,10 +20,6 @@ pub(super) struct Output {
 }
 
 impl Output {
-    pub(super) fn stdout() -> io::Result<Self> {
-        Ok(Self::to(io::stdout().as_fd().try_clone_to_owned()?))
-    }
-
     pub(super) fn to(descriptor: OwnedFd) -> Self {
         Self { file: File::from(descriptor), long_line: RwLock::new(()) }
     }

@@ -17,7 +17,7 @@ const SERVICE: Service = Service { name: "shop", version: "1.2.3" };
 fn lines(level: &str, work: impl FnOnce(&LogLevel)) -> Vec<Value> {
     let (reader, writer) = std::io::pipe().unwrap();
     let settings = Settings { level: level.into(), ..Settings::default() };
-    let (subscriber, level) = assemble(SERVICE, &settings, Some(Arc::new(Output::to(writer.into()))), None);
+    let (subscriber, level) = assemble(SERVICE, &settings, Stream::Stdout, Some(Arc::new(Output::to(writer.into()))), None);
     with_default(subscriber, || work(&level));
     drop(level);
     read(reader)
@@ -74,7 +74,8 @@ fn an_error_is_told_with_its_causes() {
 fn the_fields_and_the_trace_of_spans_stand_on_their_lines_and_the_innermost_word_counts() {
     const PARENT: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
     let (reader, writer) = std::io::pipe().unwrap();
-    let (subscriber, _level) = assemble(SERVICE, &Settings::default(), Some(Arc::new(Output::to(writer.into()))), None);
+    let (subscriber, _level) =
+        assemble(SERVICE, &Settings::default(), Stream::Stdout, Some(Arc::new(Output::to(writer.into()))), None);
     with_default(subscriber, || {
         let outer = info_span!("outer", http.route = "/buy", customer = 1, late = tracing::field::Empty);
         crate::trace::continue_from_text(&outer, PARENT);
@@ -117,7 +118,8 @@ fn lines_of_many_threads_stay_whole_even_when_long() {
     const LINES: usize = 50;
     let (reader, writer) = std::io::pipe().unwrap();
     let reading = std::thread::spawn(|| read(reader));
-    let (subscriber, level) = assemble(SERVICE, &Settings::default(), Some(Arc::new(Output::to(writer.into()))), None);
+    let (subscriber, level) =
+        assemble(SERVICE, &Settings::default(), Stream::Stdout, Some(Arc::new(Output::to(writer.into()))), None);
     let dispatch = tracing::Dispatch::new(subscriber);
     std::thread::scope(|scope| {
         for thread in 0..THREADS {
@@ -169,7 +171,7 @@ fn spans_are_exported_under_the_trace_of_the_log_lines() {
     let traces = export::provider(SERVICE, &endpoint).unwrap();
     let (reader, writer) = std::io::pipe().unwrap();
     let output = Some(Arc::new(Output::to(writer.into())));
-    let (subscriber, level) = assemble(SERVICE, &Settings::default(), output, Some(&traces));
+    let (subscriber, level) = assemble(SERVICE, &Settings::default(), Stream::Stdout, output, Some(&traces));
     with_default(subscriber, || {
         let span = info_span!("request");
         crate::trace::continue_from_text(&span, PARENT);
@@ -194,7 +196,7 @@ fn a_panic_is_one_line_with_its_trace() {
     let before = std::panic::take_hook();
     super::panic::install(SERVICE, Arc::new(Output::to(writer.into())));
     let panicking = std::thread::Builder::new().name("till".into()).spawn(|| {
-        let (subscriber, _level) = assemble(SERVICE, &Settings::default(), None, None);
+        let (subscriber, _level) = assemble(SERVICE, &Settings::default(), Stream::Stdout, None, None);
         with_default(subscriber, || info_span!("request").in_scope(|| panic!("no {} left", "change")))
     });
     assert!(panicking.unwrap().join().is_err());
