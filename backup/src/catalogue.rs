@@ -25,6 +25,7 @@ const READ_AT_ONCE: usize = 16;
 pub struct Attempt {
     pub start: Option<Start>,
     pub outcome: Option<manifest::Outcome>,
+    /// Oldest first.
     pub verifications: Vec<Verification>,
 }
 
@@ -40,7 +41,10 @@ impl Attempt {
     /// Its number; `None` when no record that is left says it.
     pub fn sequence(&self) -> Option<u64> {
         let started = self.start.as_ref().map(|start| start.sequence);
-        started.or_else(|| self.manifest().map(|manifest| manifest.sequence))
+        started.or_else(|| match self.outcome.as_ref()? {
+            manifest::Outcome::Committed(manifest) => Some(manifest.sequence),
+            manifest::Outcome::Abandoned(abandoned) => abandoned.sequence,
+        })
     }
 
     /// Neither committed nor given up: it runs, or it vanished.
@@ -48,9 +52,9 @@ impl Attempt {
         self.outcome.is_none()
     }
 
-    /// The newest drill that passed.
+    /// The last drill, when it passed: what failed since is no longer known to be good.
     pub fn verified(&self) -> Option<&Verification> {
-        self.verifications.iter().filter(|verification| verification.passed).max_by_key(|verification| verification.finished_at)
+        self.verifications.last().filter(|verification| verification.passed)
     }
 }
 
@@ -94,6 +98,9 @@ impl Catalogue {
                 Err(StoreError::NotFound { .. }) => {}
                 Err(error) => return Err(failed(error)),
             }
+        }
+        for attempt in catalogue.attempts.values_mut() {
+            attempt.verifications.sort_by_key(|verification| verification.finished_at);
         }
         Ok(catalogue)
     }
@@ -177,19 +184,17 @@ impl Catalogue {
 
     /// One more than the highest number that an attempt has.
     pub fn next_sequence(&self) -> u64 {
-        let numbers = self.attempts.values().flat_map(|attempt| {
-            [attempt.start.as_ref().map(|start| start.sequence), attempt.manifest().map(|manifest| manifest.sequence)]
-        });
-        numbers.flatten().max().unwrap_or(0) + 1
+        self.attempts.values().filter_map(Attempt::sequence).max().unwrap_or(0) + 1
     }
 
-    /// Numbers that no record has although a higher one does: records that somebody removed. Retention removes the oldest, so
-    /// only gaps above the lowest number count.
-    pub fn gaps(&self) -> Vec<u64> {
-        let numbers: BTreeSet<u64> =
-            self.attempts.values().filter_map(|attempt| Some(attempt.start.as_ref()?.sequence)).collect();
-        let (Some(first), Some(last)) = (numbers.first(), numbers.last()) else { return Vec::new() };
-        (*first..*last).filter(|number| !numbers.contains(number)).collect()
+    /// Numbers that no record has although a higher one does: records that somebody removed. Retention removes from the
+    /// middle too, but never one of the `kept` newest backups, nor an attempt that is newer than the oldest of those.
+    pub fn gaps(&self, kept: u32) -> Vec<u64> {
+        let numbers: BTreeSet<u64> = self.attempts.values().filter_map(Attempt::sequence).collect();
+        let newest = self.backups().rev().take(kept as usize);
+        let first = newest.last().map_or_else(|| numbers.first().copied(), |(manifest, _)| Some(manifest.sequence));
+        let (Some(first), Some(last)) = (first, numbers.last()) else { return Vec::new() };
+        (first..*last).filter(|number| !numbers.contains(number)).collect()
     }
 }
 

@@ -162,7 +162,8 @@ impl Failure {
 
     pub fn wire(stage: Stage, error: WireError) -> Self {
         let (exit, passing, standby) = match &error {
-            WireError::Connect { .. } | WireError::Broken(_) => (Exit::Unavailable, true, false),
+            // One that is down, or went, gives none either.
+            WireError::Connect { .. } | WireError::Broken(_) => (Exit::Unavailable, true, true),
             WireError::Server { code, .. } => by_sqlstate(code),
             _ => (Exit::Failed, false, false),
         };
@@ -172,7 +173,7 @@ impl Failure {
     pub fn database(stage: Stage, error: sqlx::Error) -> Self {
         let (exit, passing, standby) = match &error {
             sqlx::Error::Database(error) => by_sqlstate(&error.code().unwrap_or_default()),
-            sqlx::Error::Io(_) | sqlx::Error::Tls(_) => (Exit::Unavailable, true, false),
+            sqlx::Error::Io(_) | sqlx::Error::Tls(_) => (Exit::Unavailable, true, true),
             _ => (Exit::Failed, false, false),
         };
         Self { stage, exit, passing, standby, error: error.into() }
@@ -190,7 +191,7 @@ fn by_sqlstate(code: &str) -> (Exit, bool, bool) {
         "42P01" | "3F000" | "55P03" | "22023" | "XX000" => (Exit::Failed, true, false),
         // The server stops, starts, or has no connection left.
         "57P01" | "57P02" | "57P03" | "53300" => (Exit::Unavailable, true, true),
-        _ if code.starts_with("08") => (Exit::Unavailable, true, false),
+        _ if code.starts_with("08") => (Exit::Unavailable, true, true),
         "57014" => (Exit::Failed, true, true),
         _ => (Exit::Failed, false, false),
     }

@@ -24,7 +24,7 @@ use crate::{
     parts::{Part, Pool},
     progress::Progress,
     stop::Stop,
-    store::{Replace, Store, StoreError, Upload, UploadedPart},
+    store::{Store, StoreError, Upload, UploadedPart},
 };
 
 /// What the worker's half tells the other.
@@ -165,7 +165,7 @@ async fn objects(uploader: &mut Uploader, to: &Destination) -> Outcome<Vec<LaneO
             (Some(part), None) if end.is_some() => {
                 let sent = part.len() as u64;
                 to.bandwidth.pass(sent).await;
-                to.store.put(&key, part, Replace::No).await.map_err(failed)?;
+                to.store.put_own(&key, part).await.map_err(failed)?;
                 to.progress.sent(sent);
             }
             (Some(part), upload) => {
@@ -194,7 +194,7 @@ async fn objects(uploader: &mut Uploader, to: &Destination) -> Outcome<Vec<LaneO
                 while let Some(sent) = open.sending.join_next().await {
                     open.keep(sent)?;
                 }
-                to.store.complete_upload(&open.upload, open.sent).await.map_err(failed)?;
+                to.store.complete_upload(&open.upload, open.sent, bytes).await.map_err(failed)?;
             }
             objects.push(LaneObject { key, bytes: std::mem::take(&mut bytes), sha256 });
             parts = 0;

@@ -1,6 +1,6 @@
 //! The table of commands, and a command's life: configuration, telemetry, run, say how it ended. Never: what a command does.
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{path::PathBuf, process::ExitCode, time::Duration};
 
 use backup::{
     command::{self, Output},
@@ -9,7 +9,10 @@ use backup::{
     layout::BackupId,
 };
 use clap::{Parser, Subcommand};
-use service_kit::{EXIT_CONFIG, telemetry};
+use service_kit::{
+    EXIT_CONFIG,
+    telemetry::{self, Stream},
+};
 
 /// Backs PostgreSQL up to object storage, and proves it by restoring.
 #[derive(Parser)]
@@ -68,7 +71,14 @@ fn setting(text: &str) -> Result<(String, String), String> {
 }
 
 fn main() -> ExitCode {
-    let arguments = Arguments::parse();
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(said) => {
+            // Help and version are no faults, and go to standard output.
+            let _ = said.print();
+            return if said.use_stderr() { ExitCode::from(EXIT_CONFIG) } else { ExitCode::SUCCESS };
+        }
+    };
     let needs = match arguments.command {
         Command::Run | Command::Serve | Command::Check => Needs { source: true, signing: true },
         Command::Doctor | Command::Prune { .. } => Needs { source: false, signing: true },
@@ -97,20 +107,18 @@ fn main() -> ExitCode {
     };
     let output = arguments.output;
     let ended = runtime.block_on(async {
-        match arguments.command {
-            Command::Run | Command::Serve => {
-                let telemetry = match telemetry::init(command::SERVICE, &jobs[0].process.telemetry) {
-                    Ok(telemetry) => telemetry,
-                    Err(error) => {
-                        eprintln!("telemetry cannot start: {error}");
-                        return Err(Exit::Failed);
-                    }
-                };
-                match arguments.command {
-                    Command::Serve => command::serve(jobs, telemetry.log_level()).await,
-                    _ => command::run(jobs, output).await,
-                }
+        // What a command answers stands alone on standard output.
+        let stream = if matches!(arguments.command, Command::Serve) { Stream::Stdout } else { Stream::Stderr };
+        let telemetry = match telemetry::init_to(stream, command::SERVICE, &jobs[0].process.telemetry) {
+            Ok(telemetry) => telemetry,
+            Err(error) => {
+                eprintln!("telemetry cannot start: {error}");
+                return Err(Exit::Failed);
             }
+        };
+        match arguments.command {
+            Command::Run => command::run(jobs, output).await,
+            Command::Serve => command::serve(jobs, telemetry.log_level()).await,
             Command::List => command::list(jobs, output).await,
             Command::Show { backup } => command::show(jobs, backup, output).await,
             Command::Restore(arguments) => command::restore(jobs, arguments, output).await,
@@ -121,6 +129,8 @@ fn main() -> ExitCode {
             Command::Doctor => command::doctor(jobs, output).await,
         }
     });
+    // A thread that waits for what never answers must not keep the process.
+    runtime.shutdown_timeout(LAST_THREADS);
     match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(exit) => ExitCode::from(exit as u8),
@@ -129,3 +139,5 @@ fn main() -> ExitCode {
 
 /// Sending is light work; rows have threads of their own.
 const RUNTIME_THREADS: usize = 2;
+/// How long threads that still block are waited for at the end.
+const LAST_THREADS: Duration = Duration::from_secs(3);

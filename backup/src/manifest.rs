@@ -52,6 +52,9 @@ pub enum Outcome {
 pub struct Abandoned {
     pub format: u32,
     pub id: BackupId,
+    /// The attempt's number, since one that failed early has no start record; `None` when it was not known.
+    #[serde(default)]
+    pub sequence: Option<u64>,
     pub at: Timestamp,
     pub reason: String,
 }
@@ -234,7 +237,7 @@ pub struct LargeObjects {
     pub pieces: Vec<Piece>,
 }
 
-/// What a drill found. `passed` alone makes a backup a verified one.
+/// What a drill found. A backup is a verified one when the last of its drills `passed`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Verification {
     pub format: u32,

@@ -17,7 +17,7 @@ service_kit::metrics! {
     pub struct AgentMetrics {
         /// Attempts to take a backup, by outcome (committed, failed).
         pub runs: IntCounterVec = "backup_runs_total", ["backup", "outcome"];
-        /// Attempts that failed, by the stage at which they did.
+        /// Attempts, drills, restores, exports and removals that failed, by the stage at which they did.
         pub failures: IntCounterVec = "backup_failures_total", ["backup", "stage"];
         /// 1 while an attempt runs.
         pub running: IntGaugeVec = "backup_running", ["backup"];

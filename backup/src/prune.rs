@@ -21,11 +21,18 @@ use crate::{
 /// # Errors
 /// When nothing may go, or the store does not let us.
 pub async fn prune(agent: &Agent, dry_run: bool) -> Outcome<Plan> {
+    let name = agent.job.name.as_str();
+    leased(agent, dry_run).await.inspect_err(|failure| match failure.exit {
+        // Counted with its reason already.
+        Exit::Refused => {}
+        Exit::Busy => agent.metrics.retention_refused.with_label_values(&[name, "lease"]).inc(),
+        _ => run::count_stage(agent, Stage::Retention),
+    })
+}
+
+async fn leased(agent: &Agent, dry_run: bool) -> Outcome<Plan> {
     let id = BackupId::new(Timestamp::now(), rand::random());
-    let mut lease =
-        Lease::take(&agent.lock_store, &agent.layout, &id, &run::host(), agent.job.limits.lease).await.inspect_err(|_| {
-            agent.metrics.retention_refused.with_label_values(&[agent.job.name.as_str(), "lease"]).inc();
-        })?;
+    let mut lease = Lease::take(&agent.lock_store, &agent.layout, &id, &run::host(), agent.job.limits.lease).await?;
     let pruned = under_lease(agent, &mut lease, dry_run).await;
     run::release(lease).await;
     pruned

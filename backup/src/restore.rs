@@ -41,6 +41,7 @@ pub use progress::Progress;
 pub use report::{Report, Stage};
 pub use selection::{Chosen, NotThere, Selection, TableName};
 pub use sessions::connect as connect_session;
+pub use tool::ToolFault;
 
 use database::Databases;
 use phases::Phases;
@@ -104,6 +105,14 @@ pub async fn open<'a>(reader: &'a BackupReader, name: Option<&str>) -> Result<Op
     Ok(Opened { database, toc, contents })
 }
 
+/// Looks for everything that would stop the restore of one database, and does nothing.
+///
+/// # Errors
+/// With everything that is in the way.
+pub async fn preflight(reader: &BackupReader, opened: &Opened<'_>, options: &Options) -> Result<(), RestoreFault> {
+    prepare(reader, opened, options).await.map(drop)
+}
+
 /// Restores one database of a backup.
 ///
 /// # Errors
@@ -114,6 +123,31 @@ pub async fn restore(
     options: &Options,
     cancelled: &CancellationToken,
 ) -> Result<Report, RestoreFault> {
+    let (mut databases, tool, chosen) = prepare(reader, opened, options).await?;
+    databases.create(&opened.toc, options.tablespaces).await?;
+    let done = tokio::select! {
+        done = fill(&mut databases, reader, opened, chosen, options, &tool) => done,
+        () = cancelled.cancelled() => Err(RestoreFault::Interrupted),
+    };
+    match done {
+        Ok(report) => Ok(report),
+        Err(fault) => match databases.drop_restoring().await {
+            Ok(()) => Err(fault),
+            Err(also) => Err(RestoreFault::LeftBehind {
+                fault: Box::new(fault),
+                database: databases.names.restoring.clone(),
+                reason: also.to_string(),
+            }),
+        },
+    }
+}
+
+/// What a restore works with, once nothing is in its way.
+async fn prepare(
+    reader: &BackupReader,
+    opened: &Opened<'_>,
+    options: &Options,
+) -> Result<(Databases, PgRestore, Chosen), RestoreFault> {
     let target = options.target.clone().unwrap_or_else(|| opened.database.name.clone());
     let unique = reader.manifest().id.as_str().rsplit('-').next().unwrap_or_default().to_owned();
     let unique = format!("{unique}_{:08x}", rand::random::<u32>());
@@ -131,22 +165,7 @@ pub async fn restore(
         None => tool,
     };
     preflight::check(&mut databases, reader, opened, &chosen, options, &tool).await?;
-    databases.create(&opened.toc, options.tablespaces).await?;
-    let done = tokio::select! {
-        done = fill(&mut databases, reader, opened, chosen, options, &tool) => done,
-        () = cancelled.cancelled() => Err(RestoreFault::Interrupted),
-    };
-    match done {
-        Ok(report) => Ok(report),
-        Err(fault) => match databases.drop_restoring().await {
-            Ok(()) => Err(fault),
-            Err(also) => Err(RestoreFault::LeftBehind {
-                fault: Box::new(fault),
-                database: databases.names.restoring.clone(),
-                reason: also.to_string(),
-            }),
-        },
-    }
+    Ok((databases, tool, chosen))
 }
 
 async fn fill(

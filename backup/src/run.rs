@@ -14,7 +14,7 @@ use crate::{
     lease::Lease,
     manifest::{
         self, Abandoned, Manifest,
-        sign::{Kind, Signing},
+        sign::{Kind, LARGEST_RECORD_BYTES, Signing},
     },
     metrics::{AgentMetrics, StoreMetrics},
     progress::Progress,
@@ -47,11 +47,17 @@ impl Agent {
         Catalogue::read(&self.store, &self.layout, &self.job.keys.trusted).await
     }
 
-    /// Writes a signed record once.
+    /// Writes a signed record once. [`StoreError::Exists`]: another one stands there.
     pub async fn record<Record: serde::Serialize>(&self, kind: Kind, key: &str, record: &Record) -> Result<(), RecordNotWritten> {
         let Some(signing) = &self.job.keys.signing else { return Err(RecordNotWritten::NoKey) };
         let bytes = seal(signing, kind, record)?;
-        self.store.put(key, bytes, Replace::No).await.map_err(RecordNotWritten::Store)
+        let written = self.store.put(key, bytes.clone(), Replace::No).await;
+        if !matches!(written, Err(StoreError::Exists { .. })) {
+            return written.map_err(RecordNotWritten::Store);
+        }
+        // A retry of a request whose answer was lost meets its own record.
+        let standing = self.store.get(key, LARGEST_RECORD_BYTES).await.map_err(RecordNotWritten::Store)?;
+        if standing == bytes { Ok(()) } else { written.map_err(RecordNotWritten::Store) }
     }
 }
 
@@ -138,6 +144,11 @@ pub async fn run(
     }
 }
 
+/// Counts what failed other than an attempt to take a backup.
+pub fn count_stage(agent: &Agent, stage: Stage) {
+    agent.metrics.failures.with_label_values(&[agent.job.name.as_str(), stage.name()]).inc();
+}
+
 pub fn count_failure(metrics: &AgentMetrics, name: &str, failure: &Failure) {
     metrics.runs.with_label_values(&[name, "failed"]).inc();
     metrics.failures.with_label_values(&[name, failure.stage.name()]).inc();
@@ -148,14 +159,19 @@ pub fn observe(agent: &Agent, catalogue: &Catalogue) {
     let (metrics, name) = (&agent.metrics, agent.job.name.as_str());
     metrics.catalogue_read.set(seconds(Timestamp::now()));
     metrics.backups.with_label_values(&[name]).set(catalogue.backups().count() as i64);
-    if let Some((manifest, _)) = catalogue.newest() {
-        note(metrics, name, manifest);
+    match catalogue.newest() {
+        Some((manifest, _)) => note(metrics, name, manifest),
+        // An alert on an age sees no series that is not there, and one of 1970.
+        None => {
+            metrics.last_success.with_label_values(&[name]).set(0.0);
+            metrics.recovery_point.with_label_values(&[name]).set(0.0);
+        }
     }
-    if let Some((manifest, attempt)) = catalogue.newest_verified() {
-        metrics.verified_point.with_label_values(&[name]).set(seconds(recovery_point(manifest)));
-        let last = attempt.verified().map_or(manifest.finished_at, |verification| verification.finished_at);
-        metrics.last_verified.with_label_values(&[name]).set(seconds(last));
-    }
+    let verified = catalogue.newest_verified();
+    let point = verified.map_or(0.0, |(manifest, _)| seconds(recovery_point(manifest)));
+    metrics.verified_point.with_label_values(&[name]).set(point);
+    let last = verified.and_then(|(_, attempt)| attempt.verified()).map_or(0.0, |drill| seconds(drill.finished_at));
+    metrics.last_verified.with_label_values(&[name]).set(last);
 }
 
 /// The oldest of its snapshots: everything before it comes back.
@@ -187,7 +203,7 @@ pub async fn settle_orphans(agent: &Agent, catalogue: &Catalogue) -> Outcome<Vec
     for (id, attempt) in &catalogue.attempts {
         // A manifest that is not believed is somebody's word all the same: a person decides.
         let doubted = catalogue.doubtful.iter().any(|doubtful| doubtful.id.as_ref() == Some(id));
-        if attempt.is_open() && !doubted && give_up(agent, id, "it vanished without a word").await? {
+        if attempt.is_open() && !doubted && give_up(agent, id, attempt.sequence(), "it vanished without a word").await? {
             settled.push(id.clone());
         }
         if matches!(attempt.outcome, Some(manifest::Outcome::Abandoned(_))) {
@@ -201,8 +217,9 @@ pub async fn settle_orphans(agent: &Agent, catalogue: &Catalogue) -> Outcome<Vec
 ///
 /// # Errors
 /// When the store does not let us.
-pub async fn give_up(agent: &Agent, id: &BackupId, reason: &str) -> Outcome<bool> {
-    let abandoned = Abandoned { format: manifest::FORMAT, id: id.clone(), at: Timestamp::now(), reason: reason.to_owned() };
+pub async fn give_up(agent: &Agent, id: &BackupId, sequence: Option<u64>, reason: &str) -> Outcome<bool> {
+    let abandoned =
+        Abandoned { format: manifest::FORMAT, id: id.clone(), sequence, at: Timestamp::now(), reason: reason.to_owned() };
     match agent.record(Kind::Outcome, &agent.layout.manifest(id), &manifest::Outcome::Abandoned(abandoned)).await {
         Ok(()) => {}
         Err(RecordNotWritten::Store(StoreError::Exists { .. })) => return Ok(false),
@@ -212,12 +229,19 @@ pub async fn give_up(agent: &Agent, id: &BackupId, reason: &str) -> Outcome<bool
     Ok(true)
 }
 
+/// Uploads that were begun and not completed: by an attempt that ended, or twice because the first answer was lost.
+async fn abort_uploads(agent: &Agent, id: &BackupId) -> Outcome<()> {
+    let failed = |error| Failure::store(Stage::Commit, error);
+    for pending in agent.store.list_uploads(&agent.layout.data(id)).await.map_err(failed)? {
+        agent.store.abort_upload(&pending.upload).await.map_err(failed)?;
+    }
+    Ok(())
+}
+
 async fn remove_data(agent: &Agent, id: &BackupId) -> Outcome<()> {
     let failed = |error| Failure::store(Stage::Commit, error);
     let prefix = agent.layout.data(id);
-    for pending in agent.store.list_uploads(&prefix).await.map_err(failed)? {
-        agent.store.abort_upload(&pending.upload).await.map_err(failed)?;
-    }
+    abort_uploads(agent, id).await?;
     let keys: Vec<_> = agent.store.list(&prefix).await.map_err(failed)?.into_iter().map(|object| (object.key, None)).collect();
     for (key, reason) in agent.store.delete(&keys).await.map_err(failed)? {
         tracing::warn!(key, reason, "an object of a failed attempt stays");

@@ -1,12 +1,14 @@
-//! Ends an attempt from anywhere: the first reason counts, everybody hears of it, and connections that block are cut.
+//! Ends an attempt from anywhere: the first reason counts, everybody hears of it, connections that block are cut, and tools
+//! that run are ended.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use rustix::process::{Pid, Signal, kill_process_group};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    failure::{Exit, Failure, Outcome, Stage},
-    wire::{Breaker, Connection, WireError},
+    failure::{Exit, Failure, Stage},
+    wire::Breaker,
 };
 
 /// Shared by all parts of one attempt.
@@ -19,7 +21,45 @@ pub struct Stop {
 #[derive(Debug, Default)]
 struct Inner {
     reason: Option<Failure>,
-    breakers: Vec<Breaker>,
+    guarded: Vec<Guarded>,
+}
+
+#[derive(Debug)]
+enum Guarded {
+    Connection(Breaker),
+    Tool(Group),
+}
+
+impl Guarded {
+    fn end(&self) {
+        match self {
+            Self::Connection(breaker) => breaker.cut(),
+            Self::Tool(group) => group.end(),
+        }
+    }
+}
+
+/// A tool with everything that it has started, by the process that leads them. Clones are one.
+#[derive(Debug, Clone)]
+pub struct Group(Arc<Mutex<Option<Pid>>>);
+
+impl Group {
+    pub fn new(leader: Option<Pid>) -> Self {
+        Self(Arc::new(Mutex::new(leader)))
+    }
+
+    /// Ends them all.
+    pub fn end(&self) {
+        if let Some(leader) = *self.0.lock().unwrap_or_else(PoisonError::into_inner) {
+            // Gone already is as good.
+            let _ = kill_process_group(leader, Signal::KILL);
+        }
+    }
+
+    /// The leader was waited for: its number may be another's from now on.
+    pub fn over(&self) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
 }
 
 impl Stop {
@@ -31,7 +71,7 @@ impl Stop {
         }
         inner.reason = Some(reason);
         self.token.cancel();
-        inner.breakers.drain(..).for_each(|breaker| breaker.cut());
+        inner.guarded.drain(..).for_each(|guarded| guarded.end());
     }
 
     pub fn is_stopped(&self) -> bool {
@@ -53,15 +93,22 @@ impl Stop {
     }
 
     /// Cuts this connection when the attempt stops.
-    pub fn guard(&self, connection: &Connection) -> Outcome<()> {
-        let breaker = connection.breaker().map_err(|error| Failure::wire(Stage::Connect, WireError::Broken(error)))?;
+    pub fn guard(&self, breaker: Breaker) {
+        self.hold(Guarded::Connection(breaker));
+    }
+
+    /// Ends this tool when the attempt stops.
+    pub fn guard_tool(&self, group: Group) {
+        self.hold(Guarded::Tool(group));
+    }
+
+    fn hold(&self, guarded: Guarded) {
         let mut inner = self.inner();
         if self.is_stopped() {
-            breaker.cut();
+            guarded.end();
         } else {
-            inner.breakers.push(breaker);
+            inner.guarded.push(guarded);
         }
-        Ok(())
     }
 
     fn inner(&self) -> MutexGuard<'_, Inner> {

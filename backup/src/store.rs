@@ -164,6 +164,24 @@ impl Store {
         Ok(())
     }
 
+    /// An object of a name that nobody else writes: where it stands already, a retry met what the lost answer was about.
+    pub async fn put_own(&self, key: &str, body: Bytes) -> Result<(), StoreError> {
+        let bytes = body.len() as u64;
+        match self.put(key, body, Replace::No).await {
+            Err(error @ StoreError::Exists { .. }) => self.stands(key, bytes, error).await,
+            put => put,
+        }
+    }
+
+    /// Whether an object of ours is there although the store said otherwise. Its size is enough: what it holds is hashed
+    /// before it is believed.
+    async fn stands(&self, key: &str, bytes: u64, said: StoreError) -> Result<(), StoreError> {
+        match self.head(key).await? {
+            Some(object) if object.bytes == bytes => Ok(()),
+            _ => Err(said),
+        }
+    }
+
     /// A small object as a whole. An object larger than `limit` is refused before it is read.
     pub async fn get(&self, key: &str, limit: usize) -> Result<Bytes, StoreError> {
         let answer = self.client.get_object().bucket(&self.bucket).key(key).send().await;

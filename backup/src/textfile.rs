@@ -4,23 +4,47 @@
 //! what this process did not learn (the last success, when the store is out of reach) stays as it was. Whole or not at all:
 //! the exporter may read at any moment.
 
-use std::{collections::BTreeMap, fs, io, path::Path};
+use std::{
+    collections::BTreeMap,
+    fs, io,
+    path::{Path, PathBuf},
+};
 
 use service_kit::metrics::Metrics;
 
 use crate::metrics::DECLARED;
 
-/// # Errors
-/// When the file cannot be written, or the one before not read.
-pub fn write(path: &Path, metrics: &Metrics) -> io::Result<()> {
-    let before = match fs::read_to_string(path) {
-        Ok(text) => text,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
-        Err(error) => return Err(error),
-    };
-    let beside = path.with_extension("tmp");
-    fs::write(&beside, carried_on(&before, &metrics.encode()))?;
-    fs::rename(beside, path)
+/// The file as one process writes it, once or again and again.
+#[derive(Debug)]
+pub struct Textfile {
+    path: PathBuf,
+    /// What this process's counters stood at when they were last added to the file.
+    counted: BTreeMap<String, f64>,
+}
+
+impl Textfile {
+    pub fn new(path: &Path) -> Self {
+        Self { path: path.to_owned(), counted: BTreeMap::new() }
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// # Errors
+    /// When the file cannot be written, or the one before not read.
+    pub fn write(&mut self, metrics: &Metrics) -> io::Result<()> {
+        let before = match fs::read_to_string(&self.path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
+            Err(error) => return Err(error),
+        };
+        let (now, beside) = (metrics.encode(), self.path.with_extension("tmp"));
+        fs::write(&beside, carried_on(&before, &now, &self.counted))?;
+        fs::rename(beside, &self.path)?;
+        self.counted = samples(&now).filter(|(series, _)| is_counter(series)).map(|(series, at)| (series.into(), at)).collect();
+        Ok(())
+    }
 }
 
 /// `name{labels} value` -> `name{labels}` and the value.
@@ -29,22 +53,32 @@ fn sample(line: &str) -> Option<(&str, f64)> {
     Some((series, value.parse().ok()?))
 }
 
+fn samples(text: &str) -> impl Iterator<Item = (&str, f64)> {
+    text.lines().filter(|line| !line.starts_with('#')).filter_map(sample)
+}
+
 fn name(series: &str) -> &str {
     series.split('{').next().unwrap_or(series)
 }
 
-/// The new text, with what the old one knew of our own metrics.
-fn carried_on(before: &str, now: &str) -> String {
+fn is_counter(series: &str) -> bool {
+    name(series).ends_with("_total")
+}
+
+/// The new text, with what the old one knew of our own metrics. `counted`: what is in the old one already.
+fn carried_on(before: &str, now: &str, counted: &BTreeMap<String, f64>) -> String {
     let ours = |series: &str| DECLARED.iter().flat_map(|group| group.iter()).any(|descriptor| descriptor.name == name(series));
-    let samples = before.lines().filter(|line| !line.starts_with('#')).filter_map(sample);
-    let mut left: BTreeMap<&str, f64> = samples.filter(|(series, _)| ours(series)).collect();
+    let mut left: BTreeMap<&str, f64> = samples(before).filter(|(series, _)| ours(series)).collect();
     let mut text = String::new();
     for line in now.lines() {
         match sample(line).filter(|_| !line.starts_with('#')) {
             Some((series, value)) => match left.remove(series) {
-                Some(earlier) if name(series).ends_with("_total") => text += &format!("{series} {}\n", earlier + value),
-                // Nothing was learned: these gauges are times and sizes, which no real one of is zero.
-                Some(earlier) if value == 0.0 && name(series).ends_with("_timestamp_seconds") => {
+                Some(earlier) if is_counter(series) => {
+                    text += &format!("{series} {}\n", earlier + value - counted.get(series).unwrap_or(&0.0));
+                }
+                // Nothing was learned: without labels it is there from the beginning, and no real time is zero. A job's own
+                // gauge is there once it was set, and its zero says that there is no backup.
+                Some(earlier) if value == 0.0 && series.ends_with("_timestamp_seconds") => {
                     text += &format!("{series} {earlier}\n");
                 }
                 _ => text += &format!("{line}\n"),
@@ -83,7 +117,7 @@ mod tests {
                       backup_last_success_timestamp_seconds{backup=\"a\"} 1000.5\nprocess_open_fds 9\n";
         let now = "# HELP backup_runs_total a\n# TYPE backup_runs_total counter\nbackup_runs_total{backup=\"a\",outcome=\"failed\"} 1\n\
                    process_open_fds 7\n";
-        let text = carried_on(before, now);
+        let text = carried_on(before, now, &BTreeMap::new());
         let lines: Vec<_> = text.lines().collect();
         assert_eq!(
             lines[2..4],
@@ -94,6 +128,38 @@ mod tests {
         assert_eq!(text.matches("# TYPE").count(), 2, "{text}");
         let learned =
             "# TYPE backup_last_success_timestamp_seconds gauge\nbackup_last_success_timestamp_seconds{backup=\"a\"} 2000\n";
-        assert!(carried_on(before, learned).contains("} 2000\n"));
+        assert!(carried_on(before, learned, &BTreeMap::new()).contains("} 2000\n"));
+        let none = "# TYPE backup_last_success_timestamp_seconds gauge\nbackup_last_success_timestamp_seconds{backup=\"a\"} 0\n";
+        assert!(carried_on(before, none, &BTreeMap::new()).contains("} 0\n"), "that there is no backup was learned");
+        let read = "# TYPE backup_catalogue_read_timestamp_seconds gauge\nbackup_catalogue_read_timestamp_seconds ";
+        let unread = carried_on(&format!("{read}7\n"), &format!("{read}0\n"), &BTreeMap::new());
+        assert!(unread.contains("seconds 7\n"), "the catalogue was not read: {unread}");
+    }
+
+    /// A process that writes twice counts what it did once, and a series is there before it first counts.
+    #[test]
+    fn what_one_process_counted_is_added_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("backup.prom");
+        let process = || {
+            let metrics = Metrics::new("backup", "0", None);
+            (crate::metrics::AgentMetrics::register(&metrics).unwrap(), metrics, Textfile::new(&path))
+        };
+        let said = || fs::read_to_string(&path).unwrap();
+        let failed = |count: u32| format!("backup_runs_total{{backup=\"a\",outcome=\"failed\"}} {count}\n");
+        let (agent, metrics, mut file) = process();
+        agent.start_at_zero("a");
+        file.write(&metrics).unwrap();
+        assert!(said().contains(&failed(0)), "{}", said());
+        agent.runs.with_label_values(&["a", "failed"]).inc();
+        file.write(&metrics).unwrap();
+        file.write(&metrics).unwrap();
+        assert!(said().contains(&failed(1)), "{}", said());
+        let (agent, metrics, mut file) = process();
+        agent.start_at_zero("a");
+        agent.runs.with_label_values(&["a", "failed"]).inc();
+        file.write(&metrics).unwrap();
+        file.write(&metrics).unwrap();
+        assert!(said().contains(&failed(2)), "{}", said());
     }
 }

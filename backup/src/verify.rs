@@ -70,8 +70,9 @@ pub async fn verify(reader: &BackupReader, options: &Options, cancelled: &Cancel
         (None, Place::Given(source)) => source.clone(),
         (None, Place::Scratch(_)) => unreachable!("a scratch place was started"),
     };
-    let mut drill = Drill { reader, options, server, verdict: Verdict::default() };
+    let mut drill = Drill { reader, options, server, verdict: Verdict::default(), made: Vec::new() };
     let done = drill.run(cancelled).await;
+    let done = done.and(drill.drop_made().await);
     let server_version = drill.server_version().await.unwrap_or_default();
     let verdict = drill.verdict;
     if let Some(scratch) = scratch {
@@ -110,6 +111,8 @@ struct Drill<'a> {
     options: &'a Options,
     server: Source,
     verdict: Verdict,
+    /// Databases on a server that is not ours.
+    made: Vec<String>,
 }
 
 impl Drill<'_> {
@@ -133,7 +136,8 @@ impl Drill<'_> {
             restored.extend(self.database(name, cancelled).await?);
         }
         for file in &self.options.assertions {
-            self.verdict.assertions.extend(assertion::run(file, &restored).await);
+            let ran = cancelled.run_until_cancelled(assertion::run(file, &restored)).await;
+            self.verdict.assertions.extend(ran.ok_or(DrillFault::Restore(RestoreFault::Interrupted))?);
         }
         let failed = self.verdict.assertions.iter().filter(|assertion| !assertion.passed);
         let failed: Vec<_> = failed
@@ -143,12 +147,16 @@ impl Drill<'_> {
             })
             .collect();
         self.verdict.faults.extend(failed);
-        if let Place::Given(_) = self.options.place {
-            for (_, database) in restored {
-                drop_database(&self.server, &database.database).await.map_err(DrillFault::Restore)?;
-            }
-        }
         Ok(())
+    }
+
+    /// Whatever became of the drill.
+    async fn drop_made(&self) -> Result<(), DrillFault> {
+        let mut dropped = Ok(());
+        for name in &self.made {
+            dropped = dropped.and(drop_database(&self.server, name).await.map_err(DrillFault::Restore));
+        }
+        dropped
     }
 
     /// Restores and compares one; its name and place when it is there for assertions.
@@ -168,7 +176,11 @@ impl Drill<'_> {
         }
         self.verdict.restore_seconds += begun.elapsed().as_secs_f64();
         let place = self.server.with_database(&target);
-        self.compare(&opened, &place).await?;
+        if let Place::Given(_) = self.options.place {
+            self.made.push(target);
+        }
+        let compared = cancelled.run_until_cancelled(self.compare(&opened, &place)).await;
+        compared.ok_or(DrillFault::Restore(RestoreFault::Interrupted))??;
         Ok(Some((name.to_owned(), place)))
     }
 

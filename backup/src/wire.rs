@@ -105,14 +105,17 @@ pub struct Connection {
 }
 
 impl Connection {
-    /// Connects and logs in.
+    /// Connects and logs in. `reached` gets what ends the connection from another thread, before the server is asked for
+    /// anything: it may never answer.
     ///
     /// # Errors
     /// With the server's or the network's reason.
-    pub fn open(source: &Source) -> Result<Self> {
+    pub fn open(source: &Source, reached: impl FnOnce(Breaker)) -> Result<Self> {
         let failed = |error| WireError::Connect { place: source.place(), source: error };
         let stream = if source.is_socket() {
-            Stream::Unix(UnixStream::connect(source.socket_path()).map_err(failed)?)
+            let stream = UnixStream::connect(source.socket_path()).map_err(failed)?;
+            reached(Breaker::Unix(stream.try_clone()?));
+            Stream::Unix(stream)
         } else {
             let addresses = (source.host.as_str(), source.port).to_socket_addrs().map_err(failed)?;
             let mut last = io::Error::new(io::ErrorKind::NotFound, "the host's name has no address");
@@ -129,20 +132,12 @@ impl Connection {
             let stream = connected.ok_or(last).map_err(failed)?;
             stream.set_nodelay(true)?;
             keep_alive(&stream)?;
+            reached(Breaker::Tcp(stream.try_clone()?));
             tls::negotiate(stream, source)?
         };
         let mut connection = Self { stream, buffer: vec![0; RECEIVE_BYTES], start: 0, end: 0, process: 0 };
         connection.process = login::log_in(&mut connection, source)?;
         Ok(connection)
-    }
-
-    /// For ending the connection from another thread.
-    pub fn breaker(&self) -> io::Result<Breaker> {
-        Ok(match &self.stream {
-            Stream::Tcp(stream) => Breaker::Tcp(stream.try_clone()?),
-            Stream::Unix(stream) => Breaker::Unix(stream.try_clone()?),
-            Stream::Tls(stream) => Breaker::Tcp(stream.sock.try_clone()?),
-        })
     }
 
     /// The process number that was given at login. A pooler gives one of its own.

@@ -184,6 +184,8 @@ impl Bench {
             ("BACKUP_STORE_SECRET_KEY", self.access.secret_key.clone()),
             ("BACKUP_SIGNING_KEY", SIGNING_SEED.to_owned()),
             ("BACKUP_PRUNE_AFTER_RUN", "false".to_owned()),
+            // As many as the other arm's `pg_restore -j2`, whatever the machine has.
+            ("BACKUP_RESTORE_JOBS", "2".to_owned()),
             ("BACKUP_CLIENT_FOLDER", self.place.tools.display().to_string()),
             ("PATH", "/usr/bin:/bin".to_owned()),
         ]);

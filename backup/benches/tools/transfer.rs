@@ -22,8 +22,10 @@ const IN_FLIGHT: usize = 4;
 pub async fn upload(store: &Store, settings: &StoreSettings, key: &str, mut input: impl Read) -> Result<()> {
     let upload = store.begin_upload(key).await?;
     let (mut sending, mut parts): (JoinSet<_>, Vec<UploadedPart>) = (JoinSet::new(), Vec::new());
+    let mut bytes = 0;
     for number in 1.. {
         let part = tokio::task::block_in_place(|| filled(&mut input, settings.part_bytes))?;
+        bytes += part.len() as u64;
         if part.is_empty() {
             break;
         }
@@ -36,7 +38,7 @@ pub async fn upload(store: &Store, settings: &StoreSettings, key: &str, mut inpu
     while let Some(part) = sending.join_next().await {
         parts.push(part??);
     }
-    Ok(store.complete_upload(&upload, parts).await?)
+    Ok(store.complete_upload(&upload, parts, bytes).await?)
 }
 
 fn filled(input: &mut impl Read, bytes: usize) -> Result<Vec<u8>> {

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use jiff::Timestamp;
 
-use super::{Output, each};
+use super::{Leaves, Output, each};
 use crate::{
     config::Job,
     dump::{server, server::Server, tools::Tools},
@@ -11,13 +11,15 @@ use crate::{
     layout::BackupId,
     lease,
     run::Agent,
-    store::{Replace, StoreError},
+    schedule::Schedule,
+    stop::Stop,
+    store::{Replace, Store, StoreError},
 };
 
 /// # Errors
 /// With the status of the first finding that is a failure.
 pub async fn check(jobs: Vec<Job>, output: Output) -> Result<(), Exit> {
-    each(jobs, output, async |agent| {
+    each(jobs, output, Leaves::Metrics, async |agent| {
         let mut worst = None;
         let mut say = |what: &str, found: Outcome<String>| match found {
             Ok(text) => {
@@ -37,6 +39,11 @@ pub async fn check(jobs: Vec<Job>, output: Output) -> Result<(), Exit> {
         say("store", store(agent).await);
         say("catalogue", catalogue(agent).await);
         say("lease", lease_state(agent).await);
+        for (what, schedule) in [("backups", &agent.job.schedules.backup), ("drills", &agent.job.schedules.verify)] {
+            if let Some(schedule) = schedule {
+                say(&format!("schedule of {what}"), Ok(next_times(schedule)));
+            }
+        }
         match worst {
             None => Ok(()),
             Some(exit) => Err(Failure::told(Stage::Connect, exit, "not everything is as a backup needs it")),
@@ -49,10 +56,10 @@ async fn source(agent: &Agent) -> Outcome<String> {
     let Some(source) = &agent.job.source else {
         return Err(Failure::told(Stage::Connect, Exit::Configuration, "there is none: set BACKUP_SOURCE_URL"));
     };
-    let tools = Tools::new(agent.job.shape.client_folder.clone());
+    let tools = Tools::new(agent.job.shape.client_folder.clone(), Stop::default());
     let server = Server::open(&agent.job, source, &tools).await?;
     let address = source.clone();
-    let pooler = tokio::task::spawn_blocking(move || server::refuse_pooler(&address)).await;
+    let pooler = tokio::task::spawn_blocking(move || server::refuse_pooler(&address, &Stop::default())).await;
     pooler.map_err(|error| Failure::new(Stage::Connect, Exit::Failed, error))??;
     for database in &server.databases {
         crate::dump::check::readable(&source.with_database(database)).await?;
@@ -61,7 +68,8 @@ async fn source(agent: &Agent) -> Outcome<String> {
     Ok(format!("version {}, {}, databases {}{warnings}", server.about.version, server.about.client, server.databases.join(", ")))
 }
 
-/// Writes, reads and deletes below the lease, which no lock keeps, and asks whether a condition is honoured.
+/// Writes, reads and deletes below the lease, which no lock keeps, asks whether a condition is honoured, and tries in the
+/// backups' own bucket what a night does there.
 async fn store(agent: &Agent) -> Outcome<String> {
     let failed = |error| Failure::store(Stage::Upload, error);
     agent.store.check_bucket().await.map_err(failed)?;
@@ -84,7 +92,7 @@ async fn store(agent: &Agent) -> Outcome<String> {
     store.put(&key, text.clone(), Replace::No).await.map_err(failed)?;
     let conditional = store.put(&key, text.clone(), Replace::No).await;
     let read = store.get(&key, 1024).await.map_err(failed)?;
-    let kept = store.delete(&[(key.clone(), None)]).await.map_err(failed)?;
+    deletes(store, &key).await?;
     if !matches!(conditional, Err(StoreError::Exists { .. })) {
         let told =
             "the store ignores If-None-Match: two writers could overwrite each other; use one that honours conditional writes";
@@ -93,17 +101,38 @@ async fn store(agent: &Agent) -> Outcome<String> {
     if read != text {
         return Err(Failure::told(Stage::Upload, Exit::Damaged, "the store gives back other bytes than were written"));
     }
-    if let Some((_, reason)) = kept.first() {
-        return Err(Failure::told(
-            Stage::Retention,
-            Exit::Forbidden,
-            format!("objects cannot be deleted: {reason}; grant s3:DeleteObject"),
-        ));
-    }
-    let upload =
-        agent.store.begin_upload(&agent.layout.data(&BackupId::new(Timestamp::now(), rand::random()))).await.map_err(failed)?;
+    let data = agent.layout.data(&BackupId::new(Timestamp::now(), rand::random()));
+    let upload = agent.store.begin_upload(&data).await.map_err(failed)?;
     agent.store.abort_upload(&upload).await.map_err(failed)?;
+    agent.store.list_uploads(&data).await.map_err(failed)?;
+    match agent.store.get(&data, 1024).await {
+        // Where reading is forbidden the store does not say that there is nothing.
+        Ok(_) | Err(StoreError::NotFound { .. }) => {}
+        Err(error) => return Err(failed(error)),
+    }
+    deletes(&agent.store, &data).await?;
     Ok(format!("bucket {}: written, read, deleted; conditional writes and multipart uploads work", agent.store.bucket()))
+}
+
+/// Deletes an object, there or not, and what a bucket with versions keeps of it.
+async fn deletes(store: &Store, key: &str) -> Outcome<()> {
+    let failed = |error| Failure::store(Stage::Upload, error);
+    let refused = |kept: Vec<(String, String)>, right: &str| match kept.into_iter().next() {
+        None => Ok(()),
+        Some((_, reason)) => {
+            let told = format!("objects of the bucket {} cannot be deleted: {reason}; grant {right}", store.bucket());
+            Err(Failure::told(Stage::Retention, Exit::Forbidden, told))
+        }
+    };
+    refused(store.delete(&[(key.to_owned(), None)]).await.map_err(failed)?, "s3:DeleteObject")?;
+    let versions = match store.list_versions(key).await {
+        // A store that knows no versions has none.
+        Err(StoreError::Refused { .. } | StoreError::NotFound { .. }) => Vec::new(),
+        versions => versions.map_err(failed)?,
+    };
+    let kept = versions.into_iter().filter(|version| !version.version.is_empty() && version.version != "null");
+    let kept: Vec<_> = kept.map(|version| (version.key, Some(version.version))).collect();
+    refused(store.delete(&kept).await.map_err(failed)?, "s3:DeleteObjectVersion")
 }
 
 async fn catalogue(agent: &Agent) -> Outcome<String> {
@@ -120,6 +149,13 @@ async fn catalogue(agent: &Agent) -> Outcome<String> {
             catalogue.newest().map_or_else(|| "none".into(), |(manifest, _)| manifest.id.to_string())
         )),
     }
+}
+
+/// When it is due, UTC.
+fn next_times(schedule: &Schedule) -> String {
+    const SHOWN: usize = 3;
+    let times = std::iter::successors(schedule.next_after(Timestamp::now()), |time| schedule.next_after(*time));
+    format!("next at {}", times.take(SHOWN).map(|time| time.to_string()).collect::<Vec<_>>().join(", "))
 }
 
 async fn lease_state(agent: &Agent) -> Outcome<String> {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Output, each};
+use super::{Leaves, Output, each};
 use crate::{
     catalogue::Catalogue,
     config::Job,
@@ -16,7 +16,7 @@ use jiff::Timestamp;
 /// # Errors
 /// When records are missing or not believed, which only a person can judge.
 pub async fn doctor(jobs: Vec<Job>, output: Output) -> Result<(), Exit> {
-    each(jobs, output, async |agent| {
+    each(jobs, output, Leaves::Metrics, async |agent| {
         let id = BackupId::new(Timestamp::now(), rand::random());
         let lease = Lease::take(&agent.lock_store, &agent.layout, &id, &run::host(), agent.job.limits.lease).await?;
         let found = async {
@@ -27,7 +27,7 @@ pub async fn doctor(jobs: Vec<Job>, output: Output) -> Result<(), Exit> {
                     &serde_json::json!({"settled": settled}),
                 );
             }
-            let gaps = catalogue.gaps();
+            let gaps = catalogue.gaps(agent.job.retention.always_kept());
             for gap in &gaps {
                 output.say(format!("attempt number {gap} has no record: somebody removed it"), &serde_json::json!({"gap": gap}));
             }

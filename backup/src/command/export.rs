@@ -13,9 +13,11 @@ use super::{
 use crate::{
     config::Job,
     export::{self, ExportFault},
-    failure::{Exit, Failure, Stage},
+    failure::{Exit, Failure, Outcome, Stage},
     restore,
+    run::{Agent, count_stage},
 };
+use tokio_util::sync::CancellationToken;
 
 #[derive(Debug, Clone, clap::Args)]
 pub struct ExportArguments {
@@ -32,24 +34,27 @@ pub struct ExportArguments {
 /// When the archive was not written to its end.
 pub async fn export(jobs: Vec<Job>, arguments: ExportArguments, output: Output) -> Result<(), Exit> {
     alone(jobs, output, async |agent, shutdown| {
-        if io::stdout().is_terminal() {
-            let told = "an archive is nothing for a terminal; pipe it into pg_restore, or into a file";
-            return Err(Failure::told(Stage::Read, Exit::Configuration, told));
-        }
-        let reader = open(agent, &arguments.which).await?;
-        let opened = restore::open(&reader, arguments.database.as_deref()).await.map_err(restore_failed)?;
-        let stdout = io::stdout().as_fd().try_clone_to_owned().map(|stdout| tokio::fs::File::from_std(File::from(stdout)));
-        let stdout =
-            stdout.map_err(|error| Failure::new(Stage::Read, Exit::Failed, error).context("opening the standard output"))?;
-        let selection = arguments.part.selection();
-        let written = tokio::select! {
-            written = export::export(&reader, &opened, &selection, stdout) => written,
-            () = shutdown.cancelled() => Err(restore::RestoreFault::Interrupted.into()),
-        };
-        written.map(drop).map_err(|fault| match fault {
-            ExportFault::Backup(fault) => restore_failed(fault),
-            ExportFault::Write(error) => Failure::new(Stage::Read, Exit::Failed, error).context("writing the archive"),
-        })
+        run(agent, arguments, shutdown).await.inspect_err(|failure| count_stage(agent, failure.stage))
     })
     .await
+}
+
+async fn run(agent: &Agent, arguments: ExportArguments, shutdown: CancellationToken) -> Outcome<()> {
+    if io::stdout().is_terminal() {
+        let told = "an archive is nothing for a terminal; pipe it into pg_restore, or into a file";
+        return Err(Failure::told(Stage::Read, Exit::Configuration, told));
+    }
+    let reader = open(agent, &arguments.which).await?;
+    let opened = restore::open(&reader, arguments.database.as_deref()).await.map_err(restore_failed)?;
+    let stdout = io::stdout().as_fd().try_clone_to_owned().map(|stdout| tokio::fs::File::from_std(File::from(stdout)));
+    let stdout = stdout.map_err(|error| Failure::new(Stage::Read, Exit::Failed, error).context("opening the standard output"))?;
+    let selection = arguments.part.selection();
+    let written = tokio::select! {
+        written = export::export(&reader, &opened, &selection, stdout) => written,
+        () = shutdown.cancelled() => Err(restore::RestoreFault::Interrupted.into()),
+    };
+    written.map(drop).map_err(|fault| match fault {
+        ExportFault::Backup(fault) => restore_failed(fault),
+        ExportFault::Write(error) => Failure::new(Stage::Read, Exit::Failed, error).context("writing the archive"),
+    })
 }

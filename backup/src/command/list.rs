@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::{Output, each};
+use super::{Leaves, Output, each};
 use crate::{catalogue::Attempt, config::Job, failure::Exit, layout::BackupId, manifest};
 
 #[derive(Serialize)]
@@ -28,7 +28,7 @@ fn state(attempt: &Attempt) -> &'static str {
 /// # Errors
 /// When a catalogue cannot be read, or holds records that are not believed.
 pub async fn list(jobs: Vec<Job>, output: Output) -> Result<(), Exit> {
-    each(jobs, output, async |agent| {
+    each(jobs, output, Leaves::Nothing, async |agent| {
         let catalogue = agent.catalogue().await?;
         for (id, attempt) in catalogue.in_order() {
             let totals = attempt.manifest().map(|manifest| manifest.totals.clone()).unwrap_or_default();
@@ -56,7 +56,7 @@ pub async fn list(jobs: Vec<Job>, output: Output) -> Result<(), Exit> {
 /// # Errors
 /// When there is no such backup, or its record is not believed.
 pub async fn show(jobs: Vec<Job>, id: Option<BackupId>, output: Output) -> Result<(), Exit> {
-    each(jobs, output, async |agent| {
+    each(jobs, output, Leaves::Nothing, async |agent| {
         let catalogue = agent.catalogue().await?;
         let (manifest, attempt) = catalogue.find(id.as_ref())?;
         let mut text = format!(

@@ -1,12 +1,12 @@
 //! `backup prune`.
 
-use super::{Output, each};
+use super::{Leaves, Output, each};
 use crate::{config::Job, failure::Exit};
 
 /// # Errors
 /// When retention refused, with its reason.
 pub async fn prune(jobs: Vec<Job>, dry_run: bool, output: Output) -> Result<(), Exit> {
-    each(jobs, output, async |agent| {
+    each(jobs, output, Leaves::Metrics, async |agent| {
         let plan = crate::prune::prune(agent, dry_run).await?;
         for kept in &plan.keep {
             let reasons = kept.reasons.iter().map(|reason| reason.name()).collect::<Vec<_>>().join(", ");

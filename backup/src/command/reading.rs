@@ -3,15 +3,14 @@
 use service_kit::shutdown::Shutdown;
 use tokio_util::sync::CancellationToken;
 
-use super::Output;
+use super::{Left, Output};
 use crate::{
     config::Job,
     failure::{Exit, Failure, Outcome, Stage},
     layout::BackupId,
     reading::{BackupReader, Identities, ReadFault},
-    restore::{RestoreFault, Selection, TableName},
+    restore::{RestoreFault, Selection, TableName, ToolFault},
     run::Agent,
-    textfile,
 };
 
 /// Which backup.
@@ -68,13 +67,10 @@ pub(super) async fn alone(
         let heard = shutdown.on_signals();
         heard.map_err(|error| Failure::new(Stage::Read, Exit::Failed, error).context("signals cannot be heard"))?;
         let part = shutdown.part("backup");
+        let mut left = Left::begin(&agents, metrics);
         let ended = act(&agents[0], shutdown.token()).await;
+        left.after(&agents[0]).await;
         drop(part);
-        if let Some(path) = &agents[0].job.process.textfile
-            && let Err(error) = textfile::write(path, &metrics)
-        {
-            tracing::error!(error = error.to_string(), path = %path.display(), "the metrics could not be written");
-        }
         ended
     };
     ended.await.map_err(|failure| {
@@ -111,8 +107,11 @@ pub(crate) fn restore_failed(fault: RestoreFault) -> Failure {
         RestoreFault::Read(read) => return read_failed(read),
         RestoreFault::Archive(_) | RestoreFault::Contents(_) | RestoreFault::Count { .. } => Exit::Damaged,
         RestoreFault::NoDatabase { .. } => Exit::NoBackup,
+        RestoreFault::Preflight(ref troubles) if troubles.is_about_rights() => Exit::Forbidden,
         RestoreFault::WhichDatabase(_) | RestoreFault::Selection(_) | RestoreFault::Preflight(_) => Exit::Configuration,
+        RestoreFault::Connect { refused: true, .. } => Exit::Forbidden,
         RestoreFault::Connect { .. } => Exit::Unavailable,
+        RestoreFault::Tool(ToolFault::NoProgram(_)) => Exit::Versions,
         _ => Exit::Failed,
     };
     Failure::new(Stage::Restore, exit, fault)

@@ -9,7 +9,7 @@ use crate::{
     failure::{Exit, Failure, Outcome, Stage},
     reading::BackupReader,
     restore::{self, Options, Report},
-    run::Agent,
+    run::{Agent, count_stage},
     verify::apply_globals,
 };
 use tokio_util::sync::CancellationToken;
@@ -52,7 +52,10 @@ pub struct RestoreArguments {
 /// # Errors
 /// When it was not restored; nothing is left of it then.
 pub async fn restore(jobs: Vec<Job>, arguments: RestoreArguments, output: Output) -> Result<(), Exit> {
-    alone(jobs, output, async |agent, shutdown| run(agent, arguments, output, shutdown).await).await
+    alone(jobs, output, async |agent, shutdown| {
+        run(agent, arguments, output, shutdown).await.inspect_err(|failure| count_stage(agent, failure.stage))
+    })
+    .await
 }
 
 async fn run(agent: &Agent, arguments: RestoreArguments, output: Output, shutdown: CancellationToken) -> Outcome<()> {
@@ -65,6 +68,13 @@ async fn run(agent: &Agent, arguments: RestoreArguments, output: Output, shutdow
         true => reader.manifest().databases.iter().map(|database| Some(database.name.clone())).collect(),
         false => vec![arguments.database],
     };
+    // All of them before the first: half a server is found out by the last one otherwise.
+    for name in &names {
+        let opened = restore::open(&reader, name.as_deref()).await.map_err(restore_failed)?;
+        restore::preflight(&reader, &opened, &options)
+            .await
+            .map_err(|fault| restore_failed(fault).context(format!("the database {:?} of the backup", opened.database.name)))?;
+    }
     for name in names {
         let opened = restore::open(&reader, name.as_deref()).await.map_err(restore_failed)?;
         let restored = restore::restore(&reader, &opened, &options, &shutdown).await;

@@ -6,15 +6,14 @@ use indicatif::{ProgressBar, ProgressStyle};
 use rustix::process::{Pid, Signal, kill_process_group};
 use service_kit::shutdown::Shutdown;
 
-use super::Output;
+use super::{Left, Output};
 use crate::{
-    config::Job,
+    config::{Hooks, Job},
     failure::{Exit, Failure, Outcome, Stage},
     manifest::Manifest,
     progress::Progress,
     prune,
     run::{self, Agent},
-    textfile,
 };
 
 /// How often progress is told: on a terminal, and in the log.
@@ -35,6 +34,7 @@ pub async fn run(jobs: Vec<Job>, output: Output) -> Result<(), Exit> {
         return Err(Exit::Failed);
     }
     let part = shutdown.part("backup");
+    let mut left = Left::begin(&agents, metrics);
     let mut ended = Ok(());
     for agent in &agents {
         match one(agent, shutdown.token()).await {
@@ -50,17 +50,7 @@ pub async fn run(jobs: Vec<Job>, output: Output) -> Result<(), Exit> {
                 ended = ended.and(Err(failure.exit));
             }
         }
-        // Whatever became of this run: how old the newest backup is says more.
-        if agent.job.process.textfile.is_some()
-            && let Ok(catalogue) = agent.catalogue().await
-        {
-            run::observe(agent, &catalogue);
-        }
-        if let Some(path) = &agent.job.process.textfile
-            && let Err(error) = textfile::write(path, &metrics)
-        {
-            tracing::error!(error = error.to_string(), path = %path.display(), "the metrics could not be written");
-        }
+        left.after(agent).await;
     }
     drop(part);
     ended
@@ -92,7 +82,8 @@ pub(crate) async fn one(agent: &Agent, shutdown: tokio_util::sync::CancellationT
             Ok(manifest) => (manifest.id.to_string(), "committed", String::new()),
             Err(failure) => (String::new(), "failed", failure.to_string()),
         };
-        let told = [("BACKUP_ID", id.as_str()), ("BACKUP_OUTCOME", outcome), ("BACKUP_REASON", reason.as_str())];
+        let [id_name, outcome_name, reason_name] = Hooks::TOLD;
+        let told = [(id_name, id.as_str()), (outcome_name, outcome), (reason_name, reason.as_str())];
         // The backup is what it is, whatever the hook says of it.
         if let Err(failure) = hook(after, hooks.timeout, &told).await {
             tracing::error!(error = %failure, "the hook after the backup failed");
@@ -102,7 +93,8 @@ pub(crate) async fn one(agent: &Agent, shutdown: tokio_util::sync::CancellationT
     if agent.job.retention.after_run
         && let Err(failure) = prune::prune(agent, false).await
     {
-        tracing::warn!(error = %failure, "nothing was removed");
+        // The backup is what it is; that it is not tidied up behind is counted.
+        tracing::warn!(error = %failure, "retention did not remove all that no rule keeps");
     }
     Ok(manifest)
 }

@@ -71,7 +71,6 @@ pub async fn serve(jobs: Vec<Job>, level: LogLevel) -> Result<(), Exit> {
 
 /// One job: its backups, its drills, its metrics.
 async fn follow(agent: &Agent, latch: &Latch, stop: CancellationToken) {
-    agent.metrics.start_at_zero(&agent.job.name);
     let Some(catalogue) = stop.run_until_cancelled(first_look(agent, latch)).await else { return };
     // What came due while nobody served is made up for, once.
     let newest = catalogue.newest().map_or(Timestamp::UNIX_EPOCH, |(manifest, _)| manifest.started_at);

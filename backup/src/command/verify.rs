@@ -50,6 +50,24 @@ pub(crate) async fn drill(
     record: bool,
     shutdown: &CancellationToken,
 ) -> Outcome<Verification> {
+    let drilled = uncounted(agent, which, more_assertions, record, shutdown).await;
+    match &drilled {
+        // One that was told to end found nothing.
+        Err(_) if shutdown.is_cancelled() => {}
+        Err(failure) => run::count_stage(agent, failure.stage),
+        Ok(verification) if !verification.passed => run::count_stage(agent, Stage::Verify),
+        Ok(_) => {}
+    }
+    drilled
+}
+
+async fn uncounted(
+    agent: &Agent,
+    which: &Which,
+    more_assertions: &[PathBuf],
+    record: bool,
+    shutdown: &CancellationToken,
+) -> Outcome<Verification> {
     let name = agent.job.name.as_str();
     if record && agent.job.keys.signing.is_none() {
         let told = "a drill is recorded with a signature, and there is no key: set BACKUP_SIGNING_KEY, or give --no-record";
@@ -59,7 +77,9 @@ pub(crate) async fn drill(
     let reader = open(agent, which).await?;
     let done = verify::verify(&reader, &options, shutdown).await;
     let outcome = if done.as_ref().is_ok_and(|verification| verification.passed) { "passed" } else { "failed" };
-    agent.metrics.verifications.with_label_values(&[name, outcome]).inc();
+    if done.is_ok() || !shutdown.is_cancelled() {
+        agent.metrics.verifications.with_label_values(&[name, outcome]).inc();
+    }
     let verification = done.map_err(|fault| match fault {
         DrillFault::Restore(fault) => restore_failed(fault).context("the drill could not be done"),
         DrillFault::Scratch(fault) => Failure::new(Stage::Verify, Exit::Failed, fault),

@@ -43,7 +43,7 @@ impl Process {
             ),
             textfile: env.optional(
                 "BACKUP_METRICS_TEXTFILE",
-                "file (….prom in the node exporter's textfile folder) that one-shot commands write their metrics to",
+                "file (….prom in the node exporter's textfile folder) that one-shot commands but list and show write their metrics to",
             ),
         }
     }
@@ -366,6 +366,11 @@ pub struct Retention {
 }
 
 impl Retention {
+    /// How many of the newest stay whatever else is there.
+    pub fn always_kept(&self) -> u32 {
+        self.last.max(self.floor)
+    }
+
     pub(super) fn read(env: &mut Reader) -> Self {
         let mut keep = |name: &str, default: u32, help: &str| env.or_within(name, default, 0..=100_000, help);
         let last = keep("BACKUP_KEEP_LAST", 3, "the newest so many");
@@ -428,7 +433,12 @@ pub struct Hooks {
 }
 
 impl Hooks {
+    /// What the hook after a backup is told, by the names of its environment.
+    pub const TOLD: [&str; 3] = ["BACKUP_ID", "BACKUP_OUTCOME", "BACKUP_REASON"];
+
     pub(super) fn read(env: &mut Reader) -> Self {
+        // A hook may call this program: what it was told is no misspelt setting.
+        Self::TOLD.iter().for_each(|name| env.known(name));
         Self {
             before: env.optional("BACKUP_HOOK_BEFORE", "shell command before a backup; when it fails, so does the attempt"),
             after: env.optional(

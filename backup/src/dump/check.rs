@@ -2,46 +2,61 @@
 
 use sqlx::{Connection, PgConnection, Row};
 
+use super::coordinator::of_the_users;
 use crate::{
     config::Source,
     failure::{Exit, Failure, Outcome, Stage},
 };
 
-/// Tables that a backup reads and the role may not, or sees through a policy only.
-const UNREADABLE: &str = "SELECT quote_ident(n.nspname) || '.' || quote_ident(c.relname), \
+/// Tables and sequences that a backup reads and the role may not, or sees through a policy only.
+const UNREADABLE: &str = concat!(
+    "SELECT quote_ident(n.nspname) || '.' || quote_ident(c.relname), \
      has_table_privilege(c.oid, 'SELECT') AND has_schema_privilege(n.oid, 'USAGE') \
-     FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
-     WHERE c.relkind IN ('r', 'p') AND c.relpersistence <> 't' AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema' \
-     AND (NOT has_table_privilege(c.oid, 'SELECT') OR NOT has_schema_privilege(n.oid, 'USAGE') OR row_security_active(c.oid)) \
-     ORDER BY 1 LIMIT 20";
+     FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind IN ('r', 'p', 'S') \
+     AND (NOT has_table_privilege(c.oid, 'SELECT') OR NOT has_schema_privilege(n.oid, 'USAGE') OR row_security_active(c.oid)) AND ",
+    of_the_users!(),
+    " ORDER BY 1 LIMIT 20"
+);
+
+/// Large objects that the role may not read: they have owners and grants of their own, and servers before 18 have no
+/// function that tells.
+const UNREADABLE_LARGE_OBJECTS: &str = "SELECT l.oid::text FROM pg_catalog.pg_largeobject_metadata l \
+     WHERE NOT (SELECT rolsuper FROM pg_catalog.pg_roles WHERE rolname = current_user) \
+     AND NOT current_setting('lo_compat_privileges')::bool AND NOT pg_has_role(l.lomowner, 'USAGE') \
+     AND NOT EXISTS (SELECT FROM aclexplode(l.lomacl) a WHERE a.privilege_type = 'SELECT' \
+     AND (a.grantee = 0 OR pg_has_role(a.grantee, 'USAGE'))) ORDER BY l.oid LIMIT 20";
 
 /// # Errors
-/// Naming the tables and the right that is missing.
+/// Naming what cannot be read and the right that is missing.
 pub async fn readable(source: &Source) -> Outcome<()> {
     let failed = |error| Failure::database(Stage::Connect, error);
+    let forbidden = |told| Err(Failure::told(Stage::Connect, Exit::Forbidden, told));
     let mut session = PgConnection::connect_with(&source.options()).await.map_err(failed)?;
     let rows = sqlx::query(UNREADABLE).fetch_all(&mut session).await.map_err(failed)?;
     let named = |granted: bool| -> Vec<String> {
         rows.iter().filter(|row| row.get::<bool, _>(1) == granted).map(|row| row.get(0)).collect()
     };
-    let (forbidden, hidden) = (named(false), named(true));
-    if !forbidden.is_empty() {
-        let told = format!(
-            "in {} the role {} may not read {}; grant it pg_read_all_data (PostgreSQL 14 and newer) or SELECT",
-            source.database,
-            source.user,
-            forbidden.join(", ")
-        );
-        return Err(Failure::told(Stage::Connect, Exit::Forbidden, told));
+    let (unreadable, hidden) = (named(false), named(true));
+    let (database, role) = (&source.database, &source.user);
+    if !unreadable.is_empty() {
+        return forbidden(format!(
+            "in {database} the role {role} may not read {}; grant it pg_read_all_data (PostgreSQL 14 and newer) or SELECT",
+            unreadable.join(", ")
+        ));
     }
     if !hidden.is_empty() {
-        let told = format!(
-            "in {} a policy hides rows of {} from the role {}; give the role BYPASSRLS, or every backup fails rather than miss rows",
-            source.database,
-            hidden.join(", "),
-            source.user
-        );
-        return Err(Failure::told(Stage::Connect, Exit::Forbidden, told));
+        return forbidden(format!(
+            "in {database} a policy hides rows of {} from the role {role}; give the role BYPASSRLS, or every backup fails rather than miss rows",
+            hidden.join(", ")
+        ));
+    }
+    let objects: Vec<String> = sqlx::query_scalar(UNREADABLE_LARGE_OBJECTS).fetch_all(&mut session).await.map_err(failed)?;
+    if !objects.is_empty() {
+        return forbidden(format!(
+            "in {database} the role {role} may not read the large objects {}; GRANT SELECT ON LARGE OBJECT … to it, make it a member of \
+             their owner, or set lo_compat_privileges for it",
+            objects.join(", ")
+        ));
     }
     Ok(())
 }

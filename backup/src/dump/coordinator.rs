@@ -20,15 +20,23 @@ const LOCKED_AT_ONCE: usize = 200;
 /// How often the list of tables is taken again because one came or went in between.
 const LISTINGS: usize = 10;
 
-/// Tables whose rows pg_dump may read: everything in schemas of the users' own, and the configuration tables of extensions.
-/// Other tables of extensions are made by the extension.
-const LIST: &str = "SELECT c.oid, quote_ident(n.nspname) || '.' || quote_ident(c.relname) FROM pg_catalog.pg_class c \
-     JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
-     WHERE c.relkind IN ('r', 'p') AND c.relpersistence <> 't' \
-     AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema' \
-     AND (NOT EXISTS (SELECT FROM pg_catalog.pg_depend d WHERE d.classid = 'pg_catalog.pg_class'::regclass AND d.objid = c.oid \
-     AND d.deptype = 'e' AND d.objsubid = 0) \
-     OR EXISTS (SELECT FROM pg_catalog.pg_extension e WHERE c.oid = ANY (e.extconfig)))";
+/// Relations `c` in `n` whose rows pg_dump may read: everything in schemas of the users' own, and the configuration tables of
+/// extensions. Other relations of extensions are made by the extension.
+macro_rules! of_the_users {
+    () => {
+        "c.relpersistence <> 't' AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema' \
+         AND (NOT EXISTS (SELECT FROM pg_catalog.pg_depend d WHERE d.classid = 'pg_catalog.pg_class'::regclass AND d.objid = c.oid \
+         AND d.deptype = 'e' AND d.objsubid = 0) \
+         OR EXISTS (SELECT FROM pg_catalog.pg_extension e WHERE c.oid = ANY (e.extconfig)))"
+    };
+}
+pub(super) use of_the_users;
+
+const LIST: &str = concat!(
+    "SELECT c.oid, quote_ident(n.nspname) || '.' || quote_ident(c.relname) FROM pg_catalog.pg_class c \
+     JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind IN ('r', 'p') AND ",
+    of_the_users!()
+);
 
 /// Of [`LIST`], what this session holds no lock on.
 const UNLOCKED: &str = " AND NOT EXISTS (SELECT FROM pg_catalog.pg_locks l WHERE l.pid = pg_catalog.pg_backend_pid() \
@@ -134,8 +142,7 @@ impl Coordinator {
 /// A connection with everything pinned.
 pub(super) fn open(reading: &Reading, stage: Stage) -> Outcome<Connection> {
     let failed = |error| Failure::wire(stage, error);
-    let mut connection = Connection::open(&reading.source).map_err(failed)?;
-    reading.stop.guard(&connection)?;
+    let mut connection = Connection::open(&reading.source, |breaker| reading.stop.guard(breaker)).map_err(failed)?;
     connection.query(&session::pin()).map_err(failed)?;
     // Servers that do not know the setting say so; anything else is an error.
     match connection.query(session::RESTRICT_KINDS) {

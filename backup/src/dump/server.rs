@@ -5,7 +5,9 @@ use sqlx::{Connection, PgConnection, Row};
 use crate::{
     config::{Job, RolePasswords, Source},
     failure::{Exit, Failure, Outcome, Stage},
-    manifest, wire,
+    manifest,
+    stop::Stop,
+    wire,
 };
 
 use super::tools::Tools;
@@ -46,7 +48,9 @@ impl Server {
         );
         let row = row.fetch_one(&mut session).await.map_err(failed)?;
         let version_number = u32::try_from(row.get::<i32, _>(0)).unwrap_or(0);
-        let client = versions(version_number, tools)?;
+        let tools = tools.clone();
+        let client = tokio::task::spawn_blocking(move || versions(version_number, &tools)).await;
+        let client = client.map_err(|error| Failure::new(Stage::Versions, Exit::Failed, error))??;
         // The role may not be allowed to look into the control file.
         let system =
             sqlx::query("SELECT system_identifier::text FROM pg_catalog.pg_control_system()").fetch_one(&mut session).await;
@@ -141,9 +145,9 @@ async fn databases(session: &mut PgConnection, job: &Job) -> Outcome<Vec<String>
 ///
 /// # Errors
 /// When there is one.
-pub fn refuse_pooler(source: &Source) -> Outcome<()> {
+pub fn refuse_pooler(source: &Source, stop: &Stop) -> Outcome<()> {
     let failed = |error| Failure::wire(Stage::Connect, error);
-    let mut connection = wire::Connection::open(source).map_err(failed)?;
+    let mut connection = wire::Connection::open(source, |breaker| stop.guard(breaker)).map_err(failed)?;
     let answering = connection.query_one("SELECT pg_catalog.pg_backend_pid()").map_err(failed)?;
     if answering == connection.process().to_string() {
         return Ok(());

@@ -1,15 +1,19 @@
 //! PostgreSQL's own client tools: found, asked for their version, started with the source in their environment.
 
 use std::{
-    io::Read,
+    io::{self, Read},
+    os::unix::process::CommandExt,
     path::PathBuf,
-    process::{Child, ChildStdout, Command, Stdio},
+    process::{Child, ChildStdout, Command, ExitStatus, Stdio},
     thread::JoinHandle,
 };
+
+use rustix::process::Pid;
 
 use crate::{
     config::Source,
     failure::{Exit, Failure, Outcome, Stage},
+    stop::{Group, Stop},
 };
 
 /// What a tool may print to its standard error before the rest is dropped.
@@ -17,36 +21,34 @@ const LARGEST_COMPLAINT: u64 = 64 << 10;
 /// What is kept of a tool's output, where it is kept as a whole.
 const LARGEST_OUTPUT: u64 = 256 << 20;
 
-/// Where the tools are.
+/// Where the tools are, and what ends those that run.
 #[derive(Debug, Clone)]
 pub struct Tools {
     folder: Option<PathBuf>,
+    stop: Stop,
 }
 
 /// A running tool. Dropping it ends it.
 pub struct Running {
     name: &'static str,
     child: Child,
+    group: Group,
     complaints: Option<JoinHandle<String>>,
 }
 
 impl Tools {
-    pub fn new(folder: Option<PathBuf>) -> Self {
-        Self { folder }
-    }
-
-    fn command(&self, name: &'static str) -> Command {
-        let program = self.folder.as_ref().map_or_else(|| PathBuf::from(name), |folder| folder.join(name));
-        let mut command = Command::new(program);
-        command.stdin(Stdio::null());
-        command
+    /// Tools that `stop` ends, whatever they wait for.
+    pub fn new(folder: Option<PathBuf>, stop: Stop) -> Self {
+        Self { folder, stop }
     }
 
     /// `pg_dump --version`, and the major version in it.
     pub fn version(&self, name: &'static str) -> Outcome<(String, u32)> {
-        let output = self.command(name).arg("--version").output();
-        let output = output.map_err(|error| missing(name, &error))?;
-        let text = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+        let mut running = self.spawn(name, |command| command.arg("--version"))?;
+        let mut output = Vec::new();
+        // What cannot be read names no version.
+        let _ = running.output().take(LARGEST_COMPLAINT).read_to_end(&mut output);
+        let text = String::from_utf8_lossy(&output).trim().to_owned();
         // "pg_dump (PostgreSQL) 15.14 (Debian 15.14-0+deb12u1)", and "18beta1" before a release.
         let number = text.split_whitespace().nth(2).unwrap_or_default();
         let major: String = number.chars().take_while(char::is_ascii_digit).collect();
@@ -63,21 +65,28 @@ impl Tools {
     }
 
     pub fn start(&self, name: &'static str, arguments: &[String], source: &Source) -> Outcome<Running> {
-        let mut command = self.command(name);
-        command.args(arguments).envs(source.environment()).env("LC_ALL", "C");
-        command.stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut child = command.spawn().map_err(|error| missing(name, &error))?;
+        self.spawn(name, |command| command.args(arguments).envs(source.environment()).env("LC_ALL", "C"))
+    }
+
+    fn spawn(&self, name: &'static str, with: impl FnOnce(&mut Command) -> &mut Command) -> Outcome<Running> {
+        let program = self.folder.as_ref().map_or_else(|| PathBuf::from(name), |folder| folder.join(name));
+        let mut command = Command::new(program);
+        // In a group of its own: a tool may be a script, and what that has started ends with it.
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
+        let mut child = with(&mut command).spawn().map_err(|error| missing(name, &error))?;
+        let group = Group::new(i32::try_from(child.id()).ok().and_then(Pid::from_raw));
+        self.stop.guard_tool(group.clone());
         let complaints = child.stderr.take().map(|stderr| {
             std::thread::spawn(move || {
                 let mut text = Vec::new();
                 let mut limited = stderr.take(LARGEST_COMPLAINT);
                 let _ = limited.read_to_end(&mut text);
                 // Read on, so that the tool never waits for us; nobody keeps it.
-                let _ = std::io::copy(&mut limited.into_inner(), &mut std::io::sink());
+                let _ = io::copy(&mut limited.into_inner(), &mut io::sink());
                 String::from_utf8_lossy(&text).trim().to_owned()
             })
         });
-        Ok(Running { name, child, complaints })
+        Ok(Running { name, child, group, complaints })
     }
 
     /// A tool's whole output, once it has ended well.
@@ -85,7 +94,7 @@ impl Tools {
         let mut running = self.start(name, arguments, source)?;
         let mut output = Vec::new();
         let read = running.output().take(LARGEST_OUTPUT).read_to_end(&mut output);
-        let status = running.child.wait().map_err(|error| Failure::new(stage, Exit::Failed, error))?;
+        let status = running.wait().map_err(|error| Failure::new(stage, Exit::Failed, error))?;
         if read.is_err() || !status.success() || output.len() as u64 == LARGEST_OUTPUT {
             return Err(running.failed(stage));
         }
@@ -98,11 +107,17 @@ impl Running {
     pub fn output(&mut self) -> impl Read + use<> {
         struct Output(Option<ChildStdout>);
         impl Read for Output {
-            fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+            fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
                 self.0.as_mut().map_or(Ok(0), |output| output.read(buffer))
             }
         }
         Output(self.child.stdout.take())
+    }
+
+    fn wait(&mut self) -> io::Result<ExitStatus> {
+        let status = self.child.wait();
+        self.group.over();
+        status
     }
 
     /// Ends it: what it still had to say is not wanted.
@@ -110,7 +125,7 @@ impl Running {
 
     /// Why it failed, in its own words.
     pub fn failed(mut self, stage: Stage) -> Failure {
-        let status = self.child.wait();
+        let status = self.wait();
         let complaint = self.complaints.take().and_then(|complaints| complaints.join().ok()).unwrap_or_default();
         let status = status.map_or_else(|error| error.to_string(), |status| status.to_string());
         let exit = if complaint.contains("server version mismatch") {
@@ -133,13 +148,12 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        // Fails when it has ended, which is as good.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        self.group.end();
+        let _ = self.wait();
     }
 }
 
-fn missing(name: &str, error: &std::io::Error) -> Failure {
+fn missing(name: &str, error: &io::Error) -> Failure {
     Failure::told(
         Stage::Versions,
         Exit::Versions,

@@ -178,7 +178,8 @@ mod tests {
 
     fn record() -> Abandoned {
         let at = "2026-01-31T23:59:59Z".parse().unwrap();
-        Abandoned { format: super::super::FORMAT, id: BackupId::new(at, 7), at, reason: "the store went away".into() }
+        let id = BackupId::new(at, 7);
+        Abandoned { format: super::super::FORMAT, id, sequence: Some(7), at, reason: "the store went away".into() }
     }
 
     #[test]

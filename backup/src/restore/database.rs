@@ -1,6 +1,8 @@
 //! The database that is restored into: created under a name of its own, given the settings and privileges of the one that
 //! was backed up, renamed when everything is there, dropped when something failed.
 
+use std::time::{Duration, Instant};
+
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
 
 use super::{
@@ -47,10 +49,26 @@ impl Names {
     }
 }
 
+/// What a new server has beside its templates, for people to connect to.
+const MADE_BY_INITDB: &str = "postgres";
+
+/// Whether nobody has made anything in a database: what is made has a number from here on, whatever it is.
+const NOTHING_MADE: &str = "SELECT NOT EXISTS (SELECT FROM pg_catalog.pg_class WHERE oid >= 16384) \
+     AND NOT EXISTS (SELECT FROM pg_catalog.pg_type WHERE oid >= 16384) AND NOT EXISTS (SELECT FROM pg_catalog.pg_proc WHERE oid >= 16384) \
+     AND NOT EXISTS (SELECT FROM pg_catalog.pg_namespace WHERE oid >= 16384) \
+     AND NOT EXISTS (SELECT FROM pg_catalog.pg_extension WHERE oid >= 16384) \
+     AND NOT EXISTS (SELECT FROM pg_catalog.pg_largeobject_metadata)";
+
+/// How long sessions are waited for that are ending, as the server itself does before a database gets another name.
+const SESSIONS_END: Duration = Duration::from_secs(5);
+const POLL: Duration = Duration::from_millis(50);
+
 /// What is done with the database as a whole, over a connection to another one.
 pub struct Databases {
     connection: PgConnection,
     pub names: Names,
+    /// The database of the target's name is `postgres` as initdb made it: it makes room, and nobody misses it.
+    as_made: bool,
 }
 
 impl Databases {
@@ -59,7 +77,7 @@ impl Databases {
         let besides = if server.database == names.target { server.with_database(ALWAYS_THERE) } else { server.clone() };
         let connection =
             PgConnection::connect_with(&besides.options()).await.map_err(|error| RestoreFault::connecting(&besides, &error))?;
-        Ok(Self { connection, names })
+        Ok(Self { connection, names, as_made: false })
     }
 
     pub fn connection(&mut self) -> &mut PgConnection {
@@ -69,6 +87,49 @@ impl Databases {
     pub async fn exists(&mut self, name: &str) -> Result<bool, RestoreFault> {
         let query = sqlx::query_scalar("SELECT EXISTS (SELECT FROM pg_catalog.pg_database WHERE datname = $1)").bind(name);
         query.fetch_one(&mut self.connection).await.map_err(RestoreFault::asking("looking for a database"))
+    }
+
+    /// Whether the database of the target's name is the `postgres` of a new server, in which nobody has made anything: that of
+    /// the backup takes its place then.
+    pub async fn is_as_made(&mut self, server: &Source) -> Result<bool, RestoreFault> {
+        if self.names.target == MADE_BY_INITDB {
+            let place = server.with_database(MADE_BY_INITDB);
+            let session = PgConnection::connect_with(&place.options()).await;
+            let mut session = session.map_err(|error| RestoreFault::connecting(&place, &error))?;
+            let asked = sqlx::query_scalar(NOTHING_MADE).fetch_one(&mut session).await;
+            self.as_made = asked.map_err(RestoreFault::asking("looking into the database postgres"))?;
+            let _ = session.close().await;
+        }
+        Ok(self.as_made)
+    }
+
+    /// Whether anybody is connected to the database of the target's name.
+    pub async fn is_used(&mut self) -> Result<bool, RestoreFault> {
+        let end = Instant::now() + SESSIONS_END;
+        loop {
+            // Of other roles' sessions the kind may be hidden from us.
+            let query = sqlx::query_scalar(
+                "SELECT EXISTS (SELECT FROM pg_catalog.pg_stat_activity WHERE datname = $1 AND COALESCE(backend_type, 'client backend') = 'client backend')",
+            );
+            let used = query.bind(&self.names.target).fetch_one(&mut self.connection).await;
+            let used: bool = used.map_err(RestoreFault::asking("looking for sessions"))?;
+            if !used || Instant::now() > end {
+                return Ok(used);
+            }
+            tokio::time::sleep(POLL).await;
+        }
+    }
+
+    /// What restores of this database that were killed have left: unfinished, and nobody is connected to it.
+    pub async fn left_behind(&mut self) -> Result<Vec<String>, RestoreFault> {
+        const MARK: &str = "_restoring_";
+        let restoring = &self.names.restoring;
+        let begins = restoring.rfind(MARK).map_or(restoring.as_str(), |at| &restoring[..at + MARK.len()]).to_owned();
+        let query = sqlx::query_scalar(
+            "SELECT datname::text FROM pg_catalog.pg_database d WHERE pg_catalog.starts_with(datname::text, $1) \
+             AND NOT EXISTS (SELECT FROM pg_catalog.pg_stat_activity a WHERE a.datid = d.oid) ORDER BY 1",
+        );
+        query.bind(begins).fetch_all(&mut self.connection).await.map_err(RestoreFault::asking("looking for unfinished databases"))
     }
 
     /// Creates it empty, with the encoding and locale of the original. `tablespaces`: also in its tablespace.
@@ -111,12 +172,19 @@ impl Databases {
     /// The restored database takes its name. One that has it already goes aside first; the whole or nothing.
     pub async fn rename(&mut self, replace: bool) -> Result<(), RestoreFault> {
         let mut statements = String::from("BEGIN;");
-        if replace && self.exists(&self.names.target.clone()).await? {
+        if (replace || self.as_made) && self.exists(&self.names.target.clone()).await? {
             statements += &format!("ALTER DATABASE {} RENAME TO {};", quoted(&self.names.target), quoted(&self.names.replaced));
         }
         statements +=
             &format!("ALTER DATABASE {} RENAME TO {};COMMIT", quoted(&self.names.restoring), quoted(&self.names.target));
-        self.run("giving the database its name", &statements).await
+        self.run("giving the database its name", &statements).await?;
+        if self.as_made {
+            let statement = format!("DROP DATABASE IF EXISTS {}", quoted(&self.names.replaced));
+            if let Err(fault) = self.run("dropping the empty database postgres", &statement).await {
+                tracing::warn!(error = fault.to_string(), statement, "an empty database was left: drop it");
+            }
+        }
+        Ok(())
     }
 
     /// Removes what a restore left; no error when there is nothing.

@@ -20,8 +20,9 @@ pub enum RestoreFault {
     Selection(#[from] NotThere),
     #[error("nothing was restored:{0}")]
     Preflight(Troubles),
+    /// `refused`: the server is there, and this role or its password is not to its liking.
     #[error("{place} does not take the connection: {reason}")]
-    Connect { place: String, reason: String },
+    Connect { place: String, reason: String, refused: bool },
     #[error("{doing}: {reason}")]
     Server { doing: &'static str, reason: String },
     #[error(transparent)]
@@ -43,7 +44,9 @@ impl RestoreFault {
     }
 
     pub fn connecting(server: &Source, error: &sqlx::Error) -> Self {
-        Self::Connect { place: server.place(), reason: error.to_string() }
+        let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
+        let refused = code.is_some_and(|code| matches!(&*code, "28P01" | "28000" | "42501"));
+        Self::Connect { place: server.place(), reason: error.to_string(), refused }
     }
 
     /// Whether the request was at fault, so that trying again changes nothing.

@@ -8,6 +8,7 @@ use super::{Chosen, Opened, Options, RestoreFault, database::Databases, tool::Pg
 use crate::{
     archive::{Contents, Entry},
     reading::BackupReader,
+    session::quoted,
 };
 
 /// `server_version_num` counts majors in these.
@@ -20,6 +21,8 @@ const SPACE_PERCENT: u64 = 150;
 pub struct Trouble {
     pub wrong: String,
     pub remedy: String,
+    /// Our role is not allowed to do it.
+    pub right: bool,
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -33,7 +36,12 @@ impl fmt::Display for Troubles {
 
 impl Troubles {
     fn add(&mut self, wrong: impl Into<String>, remedy: impl Into<String>) {
-        self.0.push(Trouble { wrong: wrong.into(), remedy: remedy.into() });
+        self.0.push(Trouble { wrong: wrong.into(), remedy: remedy.into(), right: false });
+    }
+
+    /// Whether a right is missing among what stands in the way.
+    pub fn is_about_rights(&self) -> bool {
+        self.0.iter().any(|trouble| trouble.right)
     }
 
     /// Names that the backup mentions and the server does not have.
@@ -56,12 +64,19 @@ pub(super) async fn check(
     let mut troubles = Troubles::default();
     let toc = opened.toc.only(|entry| chosen.entries.contains(&entry.dump_id));
     versions(&mut troubles, databases.connection(), reader, &toc, tool).await?;
-    let (target, replaces) = (databases.names.target.clone(), options.replace);
-    if databases.exists(&target).await? && !replaces {
-        troubles.add(
-            format!("the server has a database {target:?} already"),
-            "restore under another name (--to), or let it go aside (--replace)",
-        );
+    let target = databases.names.target.clone();
+    if databases.exists(&target).await? {
+        if !options.replace && !databases.is_as_made(&options.server).await? {
+            troubles.add(
+                format!("the server has a database {target:?} already"),
+                "restore under another name (--to), or let it go aside (--replace)",
+            );
+        } else if databases.is_used().await? {
+            troubles.add(
+                format!("somebody is connected to the database {target:?}, which is to go aside"),
+                "end those sessions (pg_stat_activity has them), or restore under another name (--to)",
+            );
+        }
     }
     let connection = databases.connection();
     rights(&mut troubles, connection, options).await?;
@@ -79,7 +94,13 @@ pub(super) async fn check(
     let wanted = toc.entries.iter().filter(|entry| entry.kind == "EXTENSION").map(|entry| entry.tag.to_string());
     let there = names(connection, "SELECT name::text FROM pg_catalog.pg_available_extensions").await?;
     troubles.missing("extension", wanted.collect(), &there, "install its package on the server");
+    locales(&mut troubles, connection, &opened.toc).await?;
     space(&mut troubles, connection, opened, chosen).await?;
+    for left in databases.left_behind().await? {
+        // No obstacle, but room that nobody uses.
+        let statement = format!("DROP DATABASE {}", quoted(&left));
+        tracing::warn!(database = left, statement, "a restore that was killed has left an unfinished database: drop it");
+    }
     if troubles.0.is_empty() { Ok(()) } else { Err(RestoreFault::Preflight(troubles)) }
 }
 
@@ -124,15 +145,44 @@ async fn rights(troubles: &mut Troubles, connection: &mut PgConnection, options:
     .await
     .map_err(RestoreFault::asking("asking for our rights"))?;
     if !may {
-        troubles.add(
-            format!("the role {} may not create databases", options.server.user),
-            "give it CREATEDB, or restore as a superuser",
-        );
+        troubles.0.push(Trouble {
+            wrong: format!("the role {} may not create databases", options.server.user),
+            remedy: "give it CREATEDB, or restore as a superuser".into(),
+            right: true,
+        });
     }
     if standby {
         troubles.add("the server is a standby", "restore on its primary, or on another server");
     }
     Ok(())
+}
+
+/// The locales that the database is created with. A setting of any session is checked as that is.
+async fn locales(troubles: &mut Troubles, connection: &mut PgConnection, toc: &Contents) -> Result<(), RestoreFault> {
+    let entry = toc.entries.iter().find(|entry| entry.kind == "DATABASE");
+    let definition = entry.map(|entry| entry.definition.lossy()).unwrap_or_default();
+    for locale in wanted_locales(&definition) {
+        let set = sqlx::query("SELECT pg_catalog.set_config('lc_monetary', $1, true)").bind(&locale);
+        match set.execute(&mut *connection).await {
+            Ok(_) => {}
+            Err(sqlx::Error::Database(_)) => troubles.add(
+                format!("the server's machine has no locale {locale:?}, which the database is to have"),
+                "install it there (localedef, or dpkg-reconfigure locales) and start the server again",
+            ),
+            Err(error) => return Err(RestoreFault::asking("asking for a locale")(error)),
+        }
+    }
+    Ok(())
+}
+
+/// As they stand behind the template in pg_dump's CREATE DATABASE. (Those of ICU have names of their own there.)
+fn wanted_locales(definition: &str) -> BTreeSet<String> {
+    let options = definition.rsplit_once(" WITH TEMPLATE = ").map_or("", |(_, options)| options);
+    let value = |name: &str| {
+        let (_, rest) = options.split_once(&format!(" {name} = '"))?;
+        rest.split_once('\'').map(|(value, _)| value.to_owned())
+    };
+    ["LOCALE", "LC_COLLATE", "LC_CTYPE"].into_iter().filter_map(value).collect()
 }
 
 /// Owners, and who is granted something.
@@ -198,4 +248,31 @@ async fn space(
         );
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn locales_are_read_as_pg_dump_writes_them() {
+        let rows: [(&str, &[&str]); 4] = [
+            (
+                "CREATE DATABASE a WITH TEMPLATE = template0 ENCODING = 'UTF8' LOCALE_PROVIDER = libc LOCALE = 'fa_IR.UTF-8';",
+                &["fa_IR.UTF-8"],
+            ),
+            (
+                "CREATE DATABASE a WITH TEMPLATE = template0 ENCODING = 'UTF8' LC_COLLATE = 'C' LC_CTYPE = 'de_DE.UTF-8';",
+                &["C", "de_DE.UTF-8"],
+            ),
+            (
+                "CREATE DATABASE \" LOCALE = 'x'\" WITH TEMPLATE = template0 LOCALE_PROVIDER = icu LOCALE = 'C' ICU_LOCALE = 'en-US';",
+                &["C"],
+            ),
+            ("CREATE DATABASE a;", &[]),
+        ];
+        for (definition, expected) in rows {
+            assert_eq!(wanted_locales(definition).iter().map(String::as_str).collect::<Vec<_>>(), expected, "{definition}");
+        }
+    }
 }

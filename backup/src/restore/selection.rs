@@ -39,7 +39,7 @@ pub struct Chosen {
 
 /// Names that the backup does not have.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, thiserror::Error)]
-#[error("the backup has no {}; `backup show` lists what it has", .0.join(", no "))]
+#[error("the backup has no {}; `backup export | pg_restore --list` shows what it has", .0.join(", no "))]
 pub struct NotThere(pub Vec<String>);
 
 /// Kinds that belong to the relation that they depend on.

@@ -1,13 +1,13 @@
 //! One attempt: lease, start record, server, globals, each database, blobs, manifest.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use jiff::Timestamp;
 use tokio::{sync::Mutex, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 
-use super::{Agent, RecordNotWritten, give_up, host, release, settle_orphans, watch};
+use super::{Agent, RecordNotWritten, abort_uploads, give_up, host, release, settle_orphans, watch};
 use crate::{
     bandwidth::Bandwidth,
     config::Source,
@@ -21,8 +21,11 @@ use crate::{
     progress::Progress,
     seal::Sealer,
     stop::Stop,
-    store::{Replace, StoreError},
+    store::StoreError,
 };
+
+/// What hears of a stop ends within this, and cleans up; what does not is left where it stands.
+const STOP_GRACE: Duration = Duration::from_secs(5);
 
 pub(super) async fn take(
     agent: &Agent,
@@ -35,32 +38,62 @@ pub(super) async fn take(
     let lease = Lease::take(&agent.lock_store, &agent.layout, &id, &host(), agent.job.limits.lease).await?;
     let lease = Arc::new(Mutex::new(lease));
     let watching = watch::begin(agent, Arc::clone(&lease), stop.clone(), progress.clone(), shutdown.clone());
-    let taken = under_lease(agent, source, &id, &lease, stop, progress).await;
+    let mut sequence = None;
+    let overdue = async {
+        stop.token().cancelled().await;
+        tokio::time::sleep(STOP_GRACE).await;
+    };
+    let taken = tokio::select! {
+        taken = under_lease(agent, source, &id, &mut sequence, &lease, stop, progress) => taken,
+        () = overdue => Err(stop.stopped(Stage::Limit)),
+    };
     watching.abort();
     let _ = watching.await;
     // What stopped it says more than what then failed.
-    let taken = taken.map_err(|failure| stop.take_reason().unwrap_or(failure));
-    if let Err(failure) = &taken
-        && let Err(error) = give_up(agent, &id, &failure.to_string()).await
-    {
-        tracing::warn!(backup = id.as_str(), error = %error, "what a failed attempt left could not be removed: the next run does it");
-    }
+    let taken = match taken.map_err(|failure| stop.take_reason().unwrap_or(failure)) {
+        Err(failure) => settle(agent, &id, sequence, failure).await,
+        taken => taken,
+    };
     if let Some(lease) = Arc::into_inner(lease) {
         release(lease.into_inner()).await;
     }
     taken
 }
 
+/// Gives a failed attempt up under its number, or the one that it would have had: a failure holds retention back, however
+/// early it came. Where its manifest stands already, only the answer to the last request was lost: there is a backup.
+async fn settle(agent: &Agent, id: &BackupId, sequence: Option<u64>, failure: Failure) -> Outcome<Manifest> {
+    let sequence = match sequence {
+        None => agent.catalogue().await.ok().map(|catalogue| catalogue.next_sequence()),
+        known => known,
+    };
+    match give_up(agent, id, sequence, &failure.to_string()).await {
+        Ok(true) => {}
+        Ok(false) => {
+            let catalogue = agent.catalogue().await;
+            let standing = catalogue.ok().and_then(|catalogue| Some(catalogue.attempts.get(id)?.manifest()?.clone()));
+            return standing.ok_or(failure);
+        }
+        Err(error) => {
+            tracing::warn!(backup = id.as_str(), error = %error, "what a failed attempt left could not be removed: the next run does it");
+        }
+    }
+    Err(failure)
+}
+
 async fn under_lease(
     agent: &Agent,
     source: &Source,
     id: &BackupId,
+    sequence: &mut Option<u64>,
     lease: &Mutex<Lease>,
     stop: &Stop,
     progress: &Progress,
 ) -> Outcome<Manifest> {
     let started_at = Timestamp::now();
     let catalogue = agent.catalogue().await?;
+    let number = catalogue.next_sequence();
+    *sequence = Some(number);
     for orphan in settle_orphans(agent, &catalogue).await? {
         tracing::warn!(backup = orphan.as_str(), "an attempt that vanished was settled and its objects removed");
     }
@@ -69,19 +102,19 @@ async fn under_lease(
         id: id.clone(),
         job: agent.job.name.clone(),
         started_at,
-        sequence: catalogue.next_sequence(),
+        sequence: number,
         epoch: lease.lock().await.epoch(),
         host: host(),
     };
     agent.record(Kind::Start, &agent.layout.start(id), &start).await.map_err(|error| error.failure(Stage::Start))?;
     tracing::info!(backup = id.as_str(), source = source.place(), "a backup begins");
 
-    let tools = Tools::new(agent.job.shape.client_folder.clone());
+    let tools = Tools::new(agent.job.shape.client_folder.clone(), stop.clone());
     let mut server = Server::open(&agent.job, source, &tools).await?;
     server.lock(&agent.job.name).await?;
     blocking({
-        let source = source.clone();
-        move || server::refuse_pooler(&source)
+        let (source, stop) = (source.clone(), stop.clone());
+        move || server::refuse_pooler(&source, &stop)
     })
     .await?;
     let before = read_globals(&tools, source, server.role_passwords).await?;
@@ -137,6 +170,7 @@ async fn under_lease(
         lanes: objects,
         warnings: std::mem::take(&mut server.warnings),
     };
+    abort_uploads(agent, id).await?;
     commit(agent, &manifest, lease, stop).await?;
     Ok(manifest)
 }
@@ -153,16 +187,8 @@ async fn commit(agent: &Agent, manifest: &Manifest, lease: &Mutex<Lease>, stop: 
     match agent.record(Kind::Outcome, &key, &outcome).await {
         Ok(()) => Ok(()),
         Err(RecordNotWritten::Store(StoreError::Exists { .. })) => {
-            // Either a retry met its own record, or somebody has given this attempt up.
-            let catalogue = agent.catalogue().await?;
-            match catalogue.attempts.get(&manifest.id).and_then(|attempt| attempt.manifest()) {
-                Some(standing) if standing == manifest => Ok(()),
-                _ => {
-                    let told =
-                        "this attempt was given up by another run before it could commit; it took longer than its lease allows";
-                    Err(Failure::told(Stage::Commit, Exit::Busy, told))
-                }
-            }
+            let told = "this attempt was given up by another run before it could commit; it took longer than its lease allows";
+            Err(Failure::told(Stage::Commit, Exit::Busy, told))
         }
         Err(error) => Err(error.failure(Stage::Commit)),
     }
@@ -273,7 +299,7 @@ async fn database(
 
 async fn blob(agent: &Agent, sealer: &mut Sealer, key: String, bytes: &[u8]) -> Outcome<Blob> {
     let (stored, sealed) = sealer.seal(bytes).map_err(|error| Failure::new(Stage::Upload, Exit::Failed, error))?;
-    agent.store.put(&key, Bytes::from(stored), Replace::No).await.map_err(|error| Failure::store(Stage::Upload, error))?;
+    agent.store.put_own(&key, Bytes::from(stored)).await.map_err(|error| Failure::store(Stage::Upload, error))?;
     Ok(Blob { key, bytes: sealed.bytes, sha256: sealed.sha256, raw_bytes: sealed.raw_bytes })
 }
 

@@ -27,53 +27,66 @@ pub(super) fn begin(
 ) -> JoinHandle<()> {
     let agent = agent.clone();
     tokio::spawn(async move {
-        let limits = &agent.job.limits;
-        let (mut look, mut keep) = (tokio::time::interval(LOOK), tokio::time::interval(limits.lease / RENEWALS));
-        look.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        keep.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        keep.tick().await; // at once, and it was just taken
-        let mut missed = 0;
-        let mut read = 0;
-        loop {
-            tokio::select! {
-                () = shutdown.cancelled() => {
-                    let told = "the program was told to end; what was read so far is no backup";
-                    return stop.stop(Failure::told(Stage::Limit, Exit::Failed, told));
+        // Beside each other: a store that holds the lease's request back holds back no limit.
+        let reason = tokio::select! {
+            () = shutdown.cancelled() => {
+                Failure::told(Stage::Limit, Exit::Failed, "the program was told to end; what was read so far is no backup")
+            }
+            reason = reached(&agent, &progress) => reason,
+            reason = lost(&agent, &lease) => reason,
+        };
+        stop.stop(reason);
+    })
+}
+
+/// Until a limit of time is reached.
+async fn reached(agent: &Agent, progress: &Progress) -> Failure {
+    let (limits, name) = (&agent.job.limits, [agent.job.name.as_str()]);
+    let mut look = tokio::time::interval(LOOK);
+    look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut read = 0;
+    loop {
+        look.tick().await;
+        let seen = progress.seen();
+        agent.metrics.read_bytes.with_label_values(&name).inc_by(seen.raw_bytes.saturating_sub(read));
+        read = seen.raw_bytes;
+        agent.metrics.stalled_seconds.with_label_values(&name).set(progress.idle().as_secs_f64());
+        agent.metrics.snapshot_age_seconds.with_label_values(&name).set(progress.snapshot_age().as_secs_f64());
+        let told = if progress.idle() >= limits.stall {
+            format!(
+                "nothing was read or sent for {} s (BACKUP_STALL_LIMIT); look at the store's speed and at locks in the database",
+                limits.stall.as_secs()
+            )
+        } else if progress.elapsed() >= limits.max_duration {
+            format!(
+                "the attempt took longer than {} s (BACKUP_MAX_DURATION); raise it, or give it more workers",
+                limits.max_duration.as_secs()
+            )
+        } else {
+            continue;
+        };
+        return Failure::told(Stage::Limit, Exit::Limit, told);
+    }
+}
+
+/// Keeps the lease until it is lost.
+async fn lost(agent: &Agent, lease: &Mutex<Lease>) -> Failure {
+    let mut keep = tokio::time::interval(agent.job.limits.lease / RENEWALS);
+    keep.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    keep.tick().await; // at once, and it was just taken
+    let mut missed = 0;
+    loop {
+        keep.tick().await;
+        match lease.lock().await.renew().await {
+            Ok(()) => missed = 0,
+            Err(failure) if failure.exit == Exit::Busy => return failure,
+            Err(failure) => {
+                missed += 1;
+                tracing::warn!(error = %failure, missed, "the lease could not be kept");
+                if missed >= RENEWALS {
+                    return failure;
                 }
-                _ = look.tick() => {
-                    let name = [agent.job.name.as_str()];
-                    let seen = progress.seen();
-                    agent.metrics.read_bytes.with_label_values(&name).inc_by(seen.raw_bytes.saturating_sub(read));
-                    read = seen.raw_bytes;
-                    agent.metrics.stalled_seconds.with_label_values(&name).set(progress.idle().as_secs_f64());
-                    agent.metrics.snapshot_age_seconds.with_label_values(&name).set(progress.snapshot_age().as_secs_f64());
-                    if progress.idle() >= limits.stall {
-                        let told = format!(
-                            "nothing was read or sent for {} s (BACKUP_STALL_LIMIT); look at the store's speed and at locks in the database",
-                            limits.stall.as_secs()
-                        );
-                        return stop.stop(Failure::told(Stage::Limit, Exit::Limit, told));
-                    }
-                    if progress.elapsed() >= limits.max_duration {
-                        let told = format!(
-                            "the attempt took longer than {} s (BACKUP_MAX_DURATION); raise it, or give it more workers",
-                            limits.max_duration.as_secs()
-                        );
-                        return stop.stop(Failure::told(Stage::Limit, Exit::Limit, told));
-                    }
-                }
-                _ = keep.tick() => match lease.lock().await.renew().await {
-                    Ok(()) => missed = 0,
-                    Err(failure) if failure.exit == Exit::Busy => return stop.stop(failure),
-                    Err(failure) => {
-                        missed += 1;
-                        tracing::warn!(error = %failure, missed, "the lease could not be kept");
-                        if missed >= RENEWALS {
-                            return stop.stop(failure);
-                        }
-                    }
-                },
             }
         }
-    })
+    }
 }

@@ -15,7 +15,8 @@ pub enum StoreError {
     Unavailable { operation: &'static str, reason: String },
     /// 401, 403: the credentials are wrong or lack a right.
     #[error(
-        "the object store forbids {operation} on {key}: {code}: {reason}; correct the credentials, or grant them this action"
+        "the object store forbids {operation} on {key}: {code}: {reason}; correct the credentials, or grant them {}",
+        right(operation)
     )]
     Forbidden { operation: &'static str, key: String, code: String, reason: String },
     /// 507, or a code that says so.
@@ -33,6 +34,20 @@ pub enum StoreError {
     Exists { key: String },
     #[error("the object {key} is larger than {limit} bytes, which no record is")]
     TooLarge { key: String, limit: usize },
+}
+
+/// What S3 calls the right that an operation needs.
+fn right(operation: &str) -> &'static str {
+    match operation {
+        "get" | "head" => "s3:GetObject",
+        "delete" => "s3:DeleteObject, and s3:DeleteObjectVersion where versions are kept",
+        "head_bucket" | "list" => "s3:ListBucket",
+        "list_uploads" => "s3:ListBucketMultipartUploads",
+        "list_versions" => "s3:ListBucketVersions",
+        "abort_upload" => "s3:AbortMultipartUpload",
+        "get_object_lock" => "s3:GetBucketObjectLockConfiguration",
+        _ => "s3:PutObject, and s3:PutObjectRetention with BACKUP_STORE_OBJECT_LOCK",
+    }
 }
 
 impl StoreError {

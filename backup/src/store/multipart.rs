@@ -77,13 +77,20 @@ impl Store {
         }
     }
 
-    /// Makes the parts, in the order of their numbers, one object; an object of that key must not be there.
-    pub async fn complete_upload(&self, upload: &Upload, mut parts: Vec<UploadedPart>) -> Result<(), StoreError> {
+    /// Makes the parts, in the order of their numbers, one object of so many bytes, of a name that nobody else writes.
+    pub async fn complete_upload(&self, upload: &Upload, mut parts: Vec<UploadedPart>, bytes: u64) -> Result<(), StoreError> {
         parts.sort_unstable_by_key(UploadedPart::number);
         let parts = CompletedMultipartUpload::builder().set_parts(Some(parts.into_iter().map(|part| part.0).collect())).build();
         let request = self.client.complete_multipart_upload().bucket(&self.bucket).key(&upload.key).upload_id(&upload.id);
         let answer = request.if_none_match("*").multipart_upload(parts).send().await;
-        answer.map(drop).map_err(|error| self.failed("complete_upload", &upload.key, &error))
+        match answer.map_err(|error| self.failed("complete_upload", &upload.key, &error)) {
+            Ok(_) => Ok(()),
+            // A retry after an answer that was lost: the upload is an object already, and is none any more.
+            Err(error @ (StoreError::Exists { .. } | StoreError::NotFound { .. })) => {
+                self.stands(&upload.key, bytes, error).await
+            }
+            Err(error) => Err(error),
+        }
     }
 
     /// Aborting an upload that is gone is no error.

@@ -114,7 +114,7 @@ fn read_all(queue: &Mutex<VecDeque<Reading>>, place: &Source) -> Result<Vec<(Wha
         let connection = match &mut connection {
             Some(connection) => connection,
             none => {
-                let mut fresh = Connection::open(place)?;
+                let mut fresh = Connection::open(place, drop)?;
                 fresh.query(&pin())?;
                 none.insert(fresh)
             }

@@ -10,7 +10,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::{
+    fs::{FlockOperation, flock},
+    process::{Pid, Signal, kill_process},
+};
 use sqlx::{Connection, PgConnection};
 use tokio::process::{Child, Command};
 
@@ -28,6 +31,9 @@ const LONGEST_FOLDER: usize = 85;
 const START_DEADLINE: Duration = Duration::from_secs(60);
 const STOP_DEADLINE: Duration = Duration::from_secs(20);
 const POLL: Duration = Duration::from_millis(20);
+/// What folders of drills are called, and the file in each that its drill holds a lock on.
+const FOLDER: &str = "drill-";
+const HELD: &str = "held";
 /// Lines of the server's log that a fault shows.
 const LOG_LINES: usize = 12;
 
@@ -67,6 +73,8 @@ pub enum ScratchFault {
 pub struct ScratchServer {
     process: Child,
     folder: PathBuf,
+    /// Says to other drills that this one lives: the kernel gives the lock back with the process, however that ends.
+    _held: fs::File,
 }
 
 impl ScratchServer {
@@ -75,15 +83,17 @@ impl ScratchServer {
     pub async fn start(settings: &ScratchSettings) -> Result<Self, ScratchFault> {
         let programs = settings.server_folder.clone().or_else(newest_server).unwrap_or_default();
         let account = Account::unprivileged().map_err(|error| making("finding an account", &error, "run as an ordinary user"))?;
-        let folder = make_folder(settings, account)?;
-        let started = Self::start_in(&folder, &programs, account).await;
+        let parent = settings.folder.clone().unwrap_or_else(std::env::temp_dir);
+        sweep(&parent);
+        let (folder, held) = make_folder(&parent, account)?;
+        let started = Self::start_in(&folder, held, &programs, account).await;
         if started.is_err() {
             let _ = fs::remove_dir_all(&folder);
         }
         started
     }
 
-    async fn start_in(folder: &Path, programs: &Path, account: Option<Account>) -> Result<Self, ScratchFault> {
+    async fn start_in(folder: &Path, held: fs::File, programs: &Path, account: Option<Account>) -> Result<Self, ScratchFault> {
         let data = folder.join("data");
         let mut initdb = command(&programs.join("initdb"), account);
         initdb
@@ -105,7 +115,7 @@ impl ScratchServer {
         let output_too = output.try_clone().map_err(|error| making("opening its log", &error, remedy))?;
         let process = postgres.current_dir(folder).stdout(output).stderr(output_too).spawn();
         let process = process.map_err(|error| making("running postgres", &error, remedy))?;
-        let mut server = Self { process, folder: folder.to_owned() };
+        let mut server = Self { process, folder: folder.to_owned(), _held: held };
         server.ready(&log).await?;
         Ok(server)
     }
@@ -173,18 +183,45 @@ fn making(doing: &'static str, error: &io::Error, remedy: &'static str) -> Scrat
     ScratchFault::Make { doing, reason: error.to_string(), remedy }
 }
 
-fn make_folder(settings: &ScratchSettings, account: Option<Account>) -> Result<PathBuf, ScratchFault> {
+/// A drill that was killed could not remove its folder, and a whole database lies in it in plain.
+fn sweep(parent: &Path) {
+    for entry in fs::read_dir(parent).into_iter().flatten().flatten() {
+        let is_folder = entry.file_type().is_ok_and(|kind| kind.is_dir());
+        if !is_folder || !entry.file_name().to_string_lossy().starts_with(FOLDER) {
+            continue;
+        }
+        let folder = entry.path();
+        // Another's, or one that is just being made.
+        let Ok(held) = fs::File::open(folder.join(HELD)) else { continue };
+        if flock(&held, FlockOperation::NonBlockingLockExclusive).is_err() {
+            continue;
+        }
+        match fs::remove_dir_all(&folder) {
+            Ok(()) => tracing::warn!(folder = %folder.display(), "a drill was killed: the database that it left was removed"),
+            Err(error) => {
+                let error = error.to_string();
+                tracing::error!(folder = %folder.display(), error, "a drill was killed and has left a database: remove it");
+            }
+        }
+    }
+}
+
+fn make_folder(parent: &Path, account: Option<Account>) -> Result<(PathBuf, fs::File), ScratchFault> {
     let remedy = "set BACKUP_DRILL_FOLDER to a folder that everybody may enter, with room for the database, and a short path";
-    let parent = settings.folder.clone().unwrap_or_else(std::env::temp_dir);
-    let folder = parent.join(format!("drill-{}-{:08x}", std::process::id(), rand::random::<u32>()));
+    let folder = parent.join(format!("{FOLDER}{}-{:08x}", std::process::id(), rand::random::<u32>()));
     if folder.as_os_str().len() > LONGEST_FOLDER {
         return Err(making("making its folder", &io::Error::other("the path is too long for a socket"), remedy));
     }
     let failed = |error: io::Error| making("making its folder", &error, remedy);
     fs::create_dir_all(&folder).map_err(failed)?;
     fs::set_permissions(&folder, fs::Permissions::from_mode(0o700)).map_err(failed)?;
+    // Under its name only once it is locked: a sweep in between would take it for a dead one's.
+    let making = folder.join("making");
+    let held = fs::File::create(&making).map_err(failed)?;
+    flock(&held, FlockOperation::NonBlockingLockExclusive).map_err(|error| failed(error.into()))?;
+    fs::rename(making, folder.join(HELD)).map_err(failed)?;
     account.map_or(Ok(()), |account| account.own(&folder)).map_err(failed)?;
-    Ok(folder)
+    Ok((folder, held))
 }
 
 /// `setpriv` (util-linux) lends the account and ends the server with this process, also when that one is killed. The thread

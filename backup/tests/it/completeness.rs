@@ -145,7 +145,7 @@ async fn everything_comes_back_as_stock_pg_restore_brings_it() {
     let of_database = |place: Source| async move {
         let query = "SELECT datdba::regrole::text, datconnlimit, encoding, datcollate::text, datctype::text, \
                      replace(datacl::text, datname, ''), shobj_description(oid, 'pg_database'), \
-                     (SELECT array_agg(setrole::text || setconfig::text ORDER BY 1) FROM pg_db_role_setting WHERE setdatabase = pg_database.oid AND setrole = 0) \
+                     (SELECT array_agg(setrole::regrole::text || setconfig::text ORDER BY setrole::regrole::text) FROM pg_db_role_setting WHERE setdatabase = pg_database.oid) \
                      FROM pg_database WHERE datname = current_database()";
         type Facts = (String, i32, i32, String, String, Option<String>, Option<String>, Option<Vec<String>>);
         sqlx::query_as::<_, Facts>(query).fetch_one(&mut connect(&place).await).await.unwrap()

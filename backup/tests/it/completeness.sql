@@ -196,6 +196,18 @@ CREATE USER MAPPING FOR complete_reader SERVER "far away" OPTIONS ("user" 'u', p
 CREATE FOREIGN TABLE elsewhere (a int OPTIONS (column_name 'A'), b text) SERVER "far away" OPTIONS (schema_name 's');
 CREATE PUBLICATION "some ""of it""" FOR TABLE parent WHERE (id > 5), TABLE hashed WITH (publish = 'insert, update');
 CREATE PUBLICATION whole_schema FOR TABLES IN SCHEMA "select";
+CREATE SUBSCRIPTION "from ""afar""" CONNECTION 'host=nowhere dbname=x' PUBLICATION "some ""of it""" WITH (connect = false, slot_name = NONE);
+
+-- What only C, or the server's own functions, can do.
+CREATE TYPE base_number;
+CREATE FUNCTION base_in(cstring) RETURNS base_number LANGUAGE internal IMMUTABLE STRICT AS 'int4in';
+CREATE FUNCTION base_out(base_number) RETURNS cstring LANGUAGE internal IMMUTABLE STRICT AS 'int4out';
+CREATE TYPE base_number (INPUT = base_in, OUTPUT = base_out, LIKE = int4, CATEGORY = 'N');
+CREATE TABLE of_base (a base_number, b base_number[]);
+INSERT INTO of_base VALUES ('42', '{1,NULL}'), (NULL, NULL);
+CREATE TRANSFORM FOR int LANGUAGE sql (FROM SQL WITH FUNCTION prsd_lextype(internal), TO SQL WITH FUNCTION int4recv(internal));
+CREATE TEXT SEARCH PARSER "a ""parser""" (START = prsd_start, GETTOKEN = prsd_nexttoken, END = prsd_end, LEXTYPES = prsd_lextype);
+CREATE TEXT SEARCH TEMPLATE "a ""template""" (LEXIZE = dsimple_lexize);
 
 -- Large objects.
 SELECT lo_from_bytea(800001, decode(repeat('00ff5c', 40000), 'hex')), lo_create(800002), lo_from_bytea(800003, 'text');

@@ -43,6 +43,8 @@ pub enum Fault {
     Cut,
     /// The store does it, and its answer is lost.
     LoseAnswer,
+    /// The connection breaks in the middle of the answer.
+    CutAnswer,
     /// Nothing happens until the gate is opened; then it passes.
     Hold,
 }
@@ -156,10 +158,11 @@ impl Passage {
         let mut store = TcpStream::connect(&self.upstream).await?;
         store.write_all(format!("{head}\r\nConnection: close\r\n\r\n").as_bytes()).await?;
         store.write_all(&body).await?;
-        if fault == Fault::LoseAnswer {
+        if matches!(fault, Fault::LoseAnswer | Fault::CutAnswer) {
             let mut answer = Vec::new();
             store.read_to_end(&mut answer).await?;
-            return Ok(());
+            let kept = if fault == Fault::CutAnswer { answer.len() / 2 } else { 0 };
+            return client.write_all(&answer[..kept]).await;
         }
         tokio::io::copy(&mut store, &mut client).await?;
         client.shutdown().await

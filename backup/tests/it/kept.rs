@@ -19,7 +19,7 @@ use crate::{
 };
 
 /// Nothing but the newest is kept by a rule.
-const NEWEST: [(&str, &str); 7] = [
+pub const NEWEST: [(&str, &str); 7] = [
     ("BACKUP_KEEP_LAST", "1"),
     ("BACKUP_KEEP_FLOOR", "1"),
     ("BACKUP_KEEP_HOURLY", "0"),
@@ -76,7 +76,9 @@ async fn what_is_locked_stays_and_costs_no_run_its_success() {
     let reasons = |id: &BackupId| plan.keep.iter().find(|kept| kept.id == *id).unwrap().reasons.clone();
     assert!(reasons(&first.id).contains(&Reason::Locked) && !reasons(&first.id).contains(&Reason::Last));
     assert!(reasons(&second.id).contains(&Reason::Last));
-    assert_eq!(ended(program(&source, &store, &changes, &["check"]), &store).0, 0);
+    let scheduled = [changes.as_slice(), &[("BACKUP_SCHEDULE", "0 30 2 * * *")]].concat();
+    let (status, text) = ended(program(&source, &store, &scheduled, &["check"]), &store);
+    assert!(status == 0 && text.contains("schedule of backups: next at 20") && text.contains("T02:30:00Z"), "{text}");
     // A bucket that cannot lock, and a lease that would be locked, are told by day.
     for (changed, told) in [
         (("BACKUP_STORE_BUCKET", open.bucket.as_str()), "cannot be locked"),
@@ -99,6 +101,20 @@ async fn a_store_without_newer_checksums_is_served_too() {
     let reader = BackupReader::new(agent.store.clone(), Identities::default(), manifest).unwrap();
     let name = format!("plain_{:08x}", random());
     assert_eq!(restore_with(&reader, &options(&other_server().await, &name)).await.unwrap().rows, 1000);
+}
+
+/// At a MiB a second, what is stored takes its time: all of it but the last part that is let through.
+#[tokio::test(flavor = "multi_thread")]
+async fn no_more_is_sent_a_second_than_the_limit_says() {
+    let (source, mut session) = database().await;
+    let rows = "CREATE TABLE t (a text); INSERT INTO t SELECT (SELECT string_agg(encode(sha512((n * 100 + k)::text::bytea), 'base64'), '') \
+                FROM generate_series(1, 40) k) FROM generate_series(1, 4000) n";
+    session.execute(rows).await.unwrap();
+    let agent = agent(&source, &[("BACKUP_BANDWIDTH_MIB", "1"), ("BACKUP_STORE_PART_MIB", "5"), ("BACKUP_WORKERS", "1")]).await;
+    let manifest = take(&agent).await.unwrap();
+    let (mebibyte, part) = (f64::from(1 << 20), 5.0);
+    let least = manifest.totals.stored_bytes as f64 / mebibyte - part - 1.0;
+    assert!(least > 2.0 && manifest.totals.duration_seconds >= least, "{:?}", manifest.totals);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -3,6 +3,10 @@
 use std::{
     os::unix::fs::PermissionsExt,
     process::{Child, Command, Output, Stdio},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
     time::{Duration, Instant},
 };
 
@@ -13,6 +17,8 @@ use sqlx::Executor;
 
 use crate::{
     agent::settings,
+    faulty_store::{Fault, FaultyStore},
+    kept::NEWEST,
     support::{SIGNING_SEED, database, store_settings},
 };
 
@@ -53,12 +59,15 @@ async fn backups_are_taken_looked_at_and_removed() {
     ];
     let say = |arguments: &[&str]| ended(program(&source, &store, &keeping, arguments), &store);
     let json = |arguments: &[&str]| -> Vec<serde_json::Value> {
-        let (status, text) = say(&[&["--output", "json"], arguments].concat());
-        assert_eq!(status, 0, "{arguments:?}: {text}");
-        text.lines()
-            .map(|line| serde_json::from_str(line).unwrap())
-            .filter(|line: &serde_json::Value| line.get("@timestamp").is_none())
-            .collect()
+        let output = program(&source, &store, &keeping, &[&["--output", "json"], arguments].concat()).output().unwrap();
+        let (told, logged) = (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap());
+        assert_eq!(output.status.code(), Some(0), "{arguments:?}: {told}{logged}");
+        let read =
+            |text: &str| -> Vec<serde_json::Value> { text.lines().map(|line| serde_json::from_str(line).unwrap()).collect() };
+        assert!(read(&logged).iter().all(|line| line.get("@timestamp").is_some()), "{logged}");
+        let told = read(&told);
+        assert!(told.iter().all(|line| line.get("@timestamp").is_none()), "a log line among the answers: {told:?}");
+        told
     };
     let (status, text) = say(&["show"]);
     assert_eq!(status, 66, "{text}");
@@ -78,7 +87,10 @@ async fn backups_are_taken_looked_at_and_removed() {
         lines.iter().filter(|line| line.get("removed").is_some()).map(|line| line["id"].clone()).collect()
     };
     assert_eq!(goes(&planned), [oldest]);
-    assert_eq!(goes(&json(&["prune"])), [oldest]);
+    let output = program(&source, &store, &keeping, &["prune"]).output().unwrap();
+    let (told, logged) = (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap());
+    assert!(told.contains(&format!("{oldest}  removed")) && !told.contains("@timestamp"), "{told}");
+    assert!(logged.contains("a backup that no rule keeps was removed"), "every command logs: {logged}");
     assert_eq!(json(&["list"]).len(), 2);
     assert_eq!(goes(&json(&["prune"])).len(), 0, "again, and nothing is left to remove");
 
@@ -88,6 +100,9 @@ async fn backups_are_taken_looked_at_and_removed() {
     let metrics = std::fs::read_to_string(&textfile).unwrap();
     for part in [
         "backup_runs_total{backup=\"default\",outcome=\"committed\"} 3",
+        "backup_runs_total{backup=\"default\",outcome=\"failed\"} 0",
+        "backup_removed_total{backup=\"default\"} 1",
+        "backup_backups{backup=\"default\"} 2",
         "backup_last_success_timestamp_seconds{backup=\"default\"} 1",
     ] {
         assert!(metrics.contains(part), "{metrics}");
@@ -139,7 +154,145 @@ async fn what_is_wrong_is_told_at_once_with_a_status_of_its_own() {
     assert!(status == 73 && text.contains("nothing is removed until a backup succeeds again"), "{status}: {text}");
 }
 
-struct Served(Child);
+/// What a first failure leaves for the node exporter, and what a second job, and retention that is not let.
+#[tokio::test(flavor = "multi_thread")]
+async fn failures_of_one_shot_commands_are_seen_to_rise() {
+    let (source, mut session) = database().await;
+    session.execute("CREATE TABLE t (a int)").await.unwrap();
+    let (store, leases, folder) = (store_settings().await, store_settings().await, tempfile::tempdir().unwrap());
+    let textfile = folder.path().join("backup.prom");
+    let (textfile, leases) = (textfile.to_str().unwrap(), leases.bucket.as_str());
+    let mut changes = NEWEST.to_vec();
+    changes.extend([("BACKUP_METRICS_TEXTFILE", textfile), ("BACKUP_STORE_LOCK_BUCKET", leases)]);
+    let metrics = |parts: &[&str]| {
+        let text = std::fs::read_to_string(textfile).unwrap();
+        parts.iter().for_each(|part| assert!(text.contains(&format!("{part}\n")), "no {part}: {text}"));
+    };
+    let missing = [changes.as_slice(), &[("BACKUP_DATABASES", "no_such")]].concat();
+    assert_eq!(ended(program(&source, &store, &missing, &["run"]), &store).0, 64);
+    metrics(&[
+        "backup_runs_total{backup=\"default\",outcome=\"failed\"} 1",
+        "backup_failures_total{backup=\"default\",stage=\"connect\"} 1",
+        "backup_failures_total{backup=\"default\",stage=\"rows\"} 0",
+        "backup_last_success_timestamp_seconds{backup=\"default\"} 0",
+        "backup_recovery_point_timestamp_seconds{backup=\"default\"} 0",
+        "backup_verified_point_timestamp_seconds{backup=\"default\"} 0",
+        "backup_last_verified_timestamp_seconds{backup=\"default\"} 0",
+    ]);
+    assert_eq!(ended(program(&source, &store, &changes, &["prune"]), &store).0, 73);
+    metrics(&[
+        "backup_retention_refused_total{backup=\"default\",reason=\"newest_failed\"} 1",
+        "backup_failures_total{backup=\"default\",stage=\"retention\"} 0",
+    ]);
+
+    // Two jobs in one process: each is counted once, and the one is not kept from its backup by the other.
+    let file = folder.path().join("jobs.yaml");
+    std::fs::write(&file, "jobs:\n  - name: bad\n    databases: [no_such]\n  - name: default\n").unwrap();
+    let both = ["--config", file.to_str().unwrap(), "run"];
+    let (status, text) = ended(program(&source, &store, &changes, &both), &store);
+    assert!(status == 64 && text.contains("committed: 0 rows of 1 databases"), "{status}: {text}");
+    metrics(&[
+        "backup_runs_total{backup=\"bad\",outcome=\"failed\"} 1",
+        "backup_last_success_timestamp_seconds{backup=\"bad\"} 0",
+        "backup_runs_total{backup=\"default\",outcome=\"failed\"} 1",
+        "backup_runs_total{backup=\"default\",outcome=\"committed\"} 1",
+    ]);
+
+    // Retention that may not delete: by its own command, and after a run that is a success all the same.
+    assert_eq!(ended(program(&source, &store, &changes, &["run"]), &store).0, 0);
+    let bucket = store.bucket.clone();
+    let forbidding = FaultyStore::before(&store, move |request| {
+        let deletes = request.method == "POST" && request.target.contains("delete") && request.target.contains(&bucket);
+        if deletes { Fault::Answer(403, "AccessDenied") } else { Fault::Pass }
+    })
+    .await;
+    let (status, text) = ended(program(&source, &forbidding.settings, &changes, &["prune"]), &store);
+    assert!(status == 77 && text.contains("s3:DeleteObject"), "{status}: {text}");
+    metrics(&["backup_failures_total{backup=\"default\",stage=\"retention\"} 1"]);
+    let after = [changes.as_slice(), &[("BACKUP_PRUNE_AFTER_RUN", "true")]].concat();
+    let (status, text) = ended(program(&source, &forbidding.settings, &after, &["run"]), &store);
+    assert!(status == 0 && text.contains("retention did not remove"), "{status}: {text}");
+    metrics(&[
+        "backup_failures_total{backup=\"default\",stage=\"retention\"} 2",
+        "backup_runs_total{backup=\"default\",outcome=\"failed\"} 1",
+    ]);
+
+    // What cannot be read or restored is counted at its stage.
+    assert_eq!(ended(program(&source, &store, &changes, &["restore", "20000101T000000Z-00000000", "--to", "x"]), &store).0, 66);
+    metrics(&["backup_failures_total{backup=\"default\",stage=\"catalogue\"} 1"]);
+}
+
+/// One row per right of the store: the requests that are forbidden, and what `check` says is to be granted.
+#[tokio::test(flavor = "multi_thread")]
+async fn check_names_the_right_that_the_store_does_not_give() {
+    let (source, mut session) = database().await;
+    session.execute("CREATE TABLE t (a int)").await.unwrap();
+    let (store, leases) = (store_settings().await, store_settings().await.bucket);
+    let rows: [(&str, &str, &str); 9] = [
+        ("HEAD", "", "s3:ListBucket"),
+        ("GET", "list-type=2", "s3:ListBucket"),
+        ("GET", "?uploads", "s3:ListBucketMultipartUploads"),
+        ("GET", "?versions", "s3:ListBucketVersions"),
+        ("GET", "/data/", "s3:GetObject"),
+        ("POST", "?uploads", "s3:PutObject"),
+        ("DELETE", "uploadId=", "s3:AbortMultipartUpload"),
+        ("POST", "?delete", "s3:DeleteObject"),
+        ("PUT", "/check/", "s3:PutObject"),
+    ];
+    for lock_bucket in ["", leases.as_str()] {
+        let changes = [("BACKUP_STORE_LOCK_BUCKET", lock_bucket)];
+        for (method, part, right) in rows {
+            // With a bucket for the lease, the backups' own bucket is the one that forbids.
+            let place = if lock_bucket.is_empty() || part == "/check/" { String::new() } else { format!("/{}", store.bucket) };
+            let hit = Arc::new(AtomicBool::new(false));
+            let forbidding = FaultyStore::before(&store, {
+                let (hit, place) = (Arc::clone(&hit), place.clone());
+                move |request| {
+                    let is = request.method == method && request.target.contains(part) && request.target.starts_with(&place);
+                    hit.fetch_or(is, Relaxed);
+                    if is { Fault::Answer(403, "AccessDenied") } else { Fault::Pass }
+                }
+            })
+            .await;
+            let (status, text) = ended(program(&source, &forbidding.settings, &changes, &["check"]), &store);
+            assert!(hit.load(Relaxed), "{method} {part}: never asked");
+            assert!(status == 77 && text.contains(right), "{method} {part} {place}: {status}: {text}");
+        }
+    }
+    let (status, text) = ended(program(&source, &store, &[], &["check"]), &store);
+    assert_eq!(status, 0, "{text}");
+}
+
+/// Each thing that the night would read and the role may not.
+#[tokio::test(flavor = "multi_thread")]
+async fn check_names_what_the_role_may_not_read() {
+    let (source, mut session) = database().await;
+    let store = store_settings().await;
+    let role = format!("reader_{:08x}", crate::support::random());
+    let make = format!(
+        "CREATE ROLE {role} LOGIN PASSWORD 'hunter2'; CREATE TABLE seen (id serial, a int); GRANT SELECT ON seen TO {role}; \
+         SELECT lo_create(90001); CREATE SCHEMA shut; CREATE TABLE shut.away (a int); GRANT SELECT ON shut.away TO {role}"
+    );
+    session.execute(sqlx::AssertSqlSafe(make)).await.unwrap();
+    let reader = format!("postgres://{role}:hunter2@{}:{}/{}?sslmode=disable", source.host, source.port, source.database);
+    let check = || ended(program(&source, &store, &[("BACKUP_SOURCE_URL", &reader)], &["check"]), &store);
+    for (told, remedy) in [
+        ("may not read public.seen_id_seq, shut.away;", format!("GRANT SELECT ON SEQUENCE seen_id_seq TO {role}")),
+        ("may not read shut.away;", format!("GRANT USAGE ON SCHEMA shut TO {role}")),
+        ("may not read the large objects 90001;", format!("GRANT SELECT ON LARGE OBJECT 90001 TO {role}")),
+    ] {
+        let (status, text) = check();
+        assert!(status == 77 && text.contains(told), "{status}: {text}");
+        session.execute(sqlx::AssertSqlSafe(remedy)).await.unwrap();
+    }
+    let (status, text) = check();
+    assert_eq!(status, 0, "{text}");
+    let (status, text) = ended(program(&source, &store, &[("BACKUP_SOURCE_URL", &reader)], &["run"]), &store);
+    assert_eq!(status, 0, "what `check` finds right can be backed up: {text}");
+}
+
+/// A running program, ended with the test.
+pub struct Served(pub Child);
 
 impl Drop for Served {
     fn drop(&mut self) {

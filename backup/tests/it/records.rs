@@ -10,18 +10,21 @@ use backup::{
     failure::Exit,
     layout::BackupId,
     manifest::{
-        self, Manifest, Start,
+        self, Abandoned, Manifest, Start, Verification,
         sign::{Kind, Signing},
     },
     prune::prune,
     run::Agent,
     store::Replace,
 };
+use jiff::{SignedDuration, Timestamp};
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 use sqlx::Executor;
 
 use crate::{
     agent::{agent, agent_in, take},
+    faulty_store::{Fault, FaultyStore},
+    kept::NEWEST,
     program::{ended, program},
     store_faults::nothing_is_left_behind,
     support::{SIGNING_SEED, database, store_settings},
@@ -131,6 +134,128 @@ async fn a_record_that_is_missing_is_missed() {
     );
 }
 
+/// Retention removes from the middle: that is no gap.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_retention_removed_is_not_missed() {
+    let (source, mut session) = database().await;
+    session.execute("CREATE TABLE t (a int)").await.unwrap();
+    let store = store_settings().await;
+    let mut weekly = NEWEST.to_vec();
+    weekly.retain(|(name, _)| *name != "BACKUP_KEEP_WEEKLY");
+    weekly.push(("BACKUP_KEEP_WEEKLY", "4"));
+    let agent = agent_in(&source, &store, &weekly);
+    let (like, signing) = (take(&agent).await.unwrap(), Signing::parse(SIGNING_SEED).unwrap());
+    let prefixes = [agent.layout.start(&like.id), agent.layout.manifest(&like.id), agent.layout.data(&like.id)];
+    for prefix in prefixes {
+        let objects = agent.store.list(&prefix).await.unwrap().into_iter().map(|object| (object.key, None));
+        agent.store.delete(&objects.collect::<Vec<_>>()).await.unwrap();
+    }
+    // Two of one week, two of another, and one of this hour.
+    let today: Timestamp = Timestamp::now().strftime("%Y-%m-%dT00:00:00Z").to_string().parse().unwrap();
+    let mut planted = Vec::new();
+    for (number, (days, hours)) in (1..).zip([(15, 1), (15, 2), (8, 1), (8, 2)]) {
+        let at = today.checked_sub(SignedDuration::from_hours(days * 24 - hours)).unwrap();
+        planted.push(plant(&agent, &signing, &like, at, number).await);
+    }
+    planted.push(plant(&agent, &signing, &like, Timestamp::now(), 5).await);
+    let doctor = || ended(program(&source, &store, &weekly, &["doctor"]), &store);
+    assert_eq!(doctor().0, 0);
+    assert_eq!(prune(&agent, false).await.unwrap().remove, [planted[0].clone(), planted[2].clone()]);
+    let (status, text) = doctor();
+    assert_eq!(status, 0, "{text}");
+}
+
+/// The last drill counts, whatever its record is called.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_backup_whose_last_drill_failed_is_not_verified() {
+    let agent = small().await;
+    let (manifest, signing) = (take(&agent).await.unwrap(), Signing::parse(SIGNING_SEED).unwrap());
+    let at = |minute: i64| manifest.finished_at.checked_add(SignedDuration::from_mins(minute)).unwrap();
+    let drill = async |name: i64, finished: i64, passed: bool| {
+        let verification = Verification {
+            format: 1,
+            id: manifest.id.clone(),
+            started_at: at(finished),
+            finished_at: at(finished),
+            passed,
+            program_version: "0".into(),
+            server_version: "15".into(),
+            restore_seconds: 1.0,
+            rows_compared: 1,
+            tables_compared: 1,
+            assertions: Vec::new(),
+            faults: Vec::new(),
+        };
+        let key = agent.layout.verification(&manifest.id, at(name));
+        put(&agent, &key, signing.seal(Kind::Verification, &verification).unwrap()).await;
+        let catalogue = agent.catalogue().await.unwrap();
+        let (_, attempt) = catalogue.newest().unwrap();
+        let times: Vec<_> = attempt.verifications.iter().map(|verification| verification.finished_at).collect();
+        assert!(times.is_sorted(), "{times:?}");
+        assert_eq!(catalogue.newest_verified().is_some(), attempt.verified().is_some());
+        attempt.verified().map(|verification| verification.finished_at)
+    };
+    assert_eq!(drill(5, 1, true).await, Some(at(1)));
+    assert_eq!(drill(4, 2, false).await, None, "it passed once, and failed since");
+    assert_eq!(drill(3, 3, true).await, Some(at(3)));
+}
+
+/// What failed before its first record is on record all the same, with the number that it would have had.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_attempt_that_failed_early_holds_retention_back_too() {
+    let (source, mut session) = database().await;
+    session.execute("CREATE TABLE t (a int)").await.unwrap();
+    let store = store_settings().await;
+    let agent = agent_in(&source, &store, &NEWEST);
+    let (first, second) = (take(&agent).await.unwrap(), take(&agent).await.unwrap());
+    let forbidding = FaultyStore::before(&store, |request| {
+        if request.method == "PUT" && request.target.contains("/starts/") {
+            Fault::Answer(403, "AccessDenied")
+        } else {
+            Fault::Pass
+        }
+    })
+    .await;
+    let failure = take(&agent_in(&source, &forbidding.settings, &NEWEST)).await.unwrap_err();
+    assert_eq!(failure.exit, Exit::Forbidden, "{failure}");
+    let catalogue = agent.catalogue().await.unwrap();
+    let (newest, attempt) = catalogue.in_order().next_back().unwrap();
+    assert!(attempt.start.is_none() && attempt.sequence() == Some(3) && *newest != second.id, "{attempt:?}");
+    assert_eq!(catalogue.next_sequence(), 4);
+    assert_eq!(catalogue.gaps(u32::MAX), Vec::<u64>::new());
+    assert_eq!(prune(&agent, false).await.unwrap_err().exit, Exit::Refused);
+    let fourth = take(&agent).await.unwrap();
+    assert_eq!(fourth.sequence, 4);
+    assert_eq!(prune(&agent, false).await.unwrap().remove, [first.id, second.id]);
+    let left: Vec<_> = agent.catalogue().await.unwrap().attempts.into_keys().collect();
+    assert_eq!(left, [fourth.id], "what failed before every backup that is left says nothing any more");
+}
+
+/// Which record of a failed attempt is old is said by its number, not by its name.
+#[tokio::test(flavor = "multi_thread")]
+async fn records_of_failed_attempts_go_by_their_numbers() {
+    let (source, mut session) = database().await;
+    session.execute("CREATE TABLE t (a int)").await.unwrap();
+    let agent = agent_in(&source, &store_settings().await, &NEWEST);
+    let (like, signing) = (take(&agent).await.unwrap(), Signing::parse(SIGNING_SEED).unwrap());
+    let at = |hours: i64| like.started_at.checked_add(SignedDuration::from_hours(hours)).unwrap();
+    let kept = plant(&agent, &signing, &like, at(0), 12).await;
+    let newest = plant(&agent, &signing, &like, at(0).checked_add(SignedDuration::from_secs(1)).unwrap(), 14).await;
+    let failed = async |started_at: Timestamp, sequence: u64| {
+        let id = BackupId::new(started_at, 9);
+        let abandoned =
+            Abandoned { format: 1, id: id.clone(), sequence: Some(sequence), at: started_at, reason: "a test".into() };
+        let record = signing.seal(Kind::Outcome, &manifest::Outcome::Abandoned(abandoned)).unwrap();
+        put(&agent, &agent.layout.manifest(&id), record).await;
+        id
+    };
+    let (older, between) = (failed(at(5), 11).await, failed(at(-5), 13).await);
+    let keep_two = agent_in(&source, &agent.job.store, &[NEWEST.as_slice(), &[("BACKUP_KEEP_LAST", "2")]].concat());
+    assert_eq!(prune(&keep_two, false).await.unwrap().remove, [like.id]);
+    let left: Vec<_> = agent.catalogue().await.unwrap().in_order().map(|(id, _)| id.clone()).collect();
+    assert_eq!(left, [kept, between, newest], "{older} is older than every backup");
+}
+
 /// The seed says when the run is killed; whenever that is, the next one succeeds and leaves nothing behind.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_run_that_is_killed_at_any_moment_costs_nothing_but_itself() {
@@ -174,7 +299,15 @@ async fn hooks_run_before_and_after_and_are_told_how_it_went() {
     session.execute("CREATE TABLE t (a int)").await.unwrap();
     let (store, folder) = (store_settings().await, tempfile::tempdir().unwrap());
     let note = folder.path().join("note");
-    let after = format!("echo \"$BACKUP_OUTCOME $BACKUP_ID $BACKUP_REASON\" >> {}", note.display());
+    // It may call the program itself, in the environment that it is given.
+    let listed = folder.path().join("listed");
+    let after = format!(
+        "echo \"$BACKUP_OUTCOME $BACKUP_ID $BACKUP_REASON\" >> {}; {} list > {} || echo no list >> {}",
+        note.display(),
+        env!("CARGO_BIN_EXE_backup"),
+        listed.display(),
+        note.display()
+    );
     let run = |before: &str| {
         let changes = [("BACKUP_HOOK_BEFORE", before), ("BACKUP_HOOK_AFTER", after.as_str()), ("BACKUP_HOOK_TIMEOUT", "1s")];
         ended(program(&source, &store, &changes, &["run"]), &store)
@@ -190,5 +323,7 @@ async fn hooks_run_before_and_after_and_are_told_how_it_went() {
         lines.len() == 3 && lines[0].starts_with("committed 20") && lines[1].starts_with("failed ") && lines[1].contains("hook"),
         "{told}"
     );
+    let listed = std::fs::read_to_string(&listed).unwrap();
+    assert!(listed.starts_with("20") && listed.contains("committed"), "{listed}");
     assert_eq!(agent_in(&source, &store, &[]).catalogue().await.unwrap().attempts.len(), 1, "a failed hook begins nothing");
 }

@@ -12,7 +12,9 @@ use sqlx::{Executor, PgConnection};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    support::{connect, database, other_server, random, store},
+    interrupted::url,
+    program::{ended, program},
+    support::{connect, database, other_server, random, store, store_settings},
     twin::{self, Shape},
 };
 
@@ -172,14 +174,62 @@ async fn every_obstacle_is_told_before_anything_is_done() {
     let store = store().await;
     let manifest = twin::write(&store, &[source], Shape::default()).await;
     let server = other_server().await;
-    let options = Options { owners: true, privileges: true, ..options(&server, "postgres") };
+    let taken = format!("taken_{:08x}", random());
+    connect(&server).await.execute(sqlx::AssertSqlSafe(format!("CREATE DATABASE {taken}"))).await.unwrap();
+    let options = Options { owners: true, privileges: true, ..options(&server, &taken) };
     let told = restore_with(&reader(&store, &manifest), &options).await.unwrap_err().to_string();
-    for part in ["has a database \"postgres\" already", &format!("no role {role}")] {
+    for part in [&format!("has a database \"{taken}\" already"), &format!("no role {role}")] {
         assert!(told.contains(part), "{told}");
     }
     assert!(!told.contains("pg_monitor"), "{told}");
     let mut session = connect(&server).await;
-    assert_eq!(one::<i64>(&mut session, "SELECT count(*) FROM pg_database WHERE datname LIKE 'postgres%'").await, 1);
+    let there = sqlx::query_scalar("SELECT count(*) FROM pg_database WHERE datname LIKE $1").bind(format!("{taken}%"));
+    assert_eq!(there.fetch_one(&mut session).await.map(|count: i64| count).unwrap(), 1);
+
+    // A locale that only the old machine has.
+    let (reader, name) = (reader(&store, &manifest), format!("abroad_{:08x}", random()));
+    let mut opened = restore::open(&reader, None).await.unwrap();
+    let entry = opened.toc.entries.iter_mut().find(|entry| entry.kind == "DATABASE").unwrap();
+    let abroad = "CREATE DATABASE a WITH TEMPLATE = template0 ENCODING = 'UTF8' LOCALE_PROVIDER = libc LOCALE = 'xx_YY.UTF-8';";
+    entry.definition = abroad.into();
+    let options = Options { owners: false, privileges: false, target: Some(name), ..options };
+    let told = restore::restore(&reader, &opened, &options, &CancellationToken::new()).await.unwrap_err();
+    assert!(matches!(told, RestoreFault::Preflight(_)) && told.to_string().contains("no locale \"xx_YY.UTF-8\""), "{told}");
+}
+
+/// One row per way in which a restore cannot begin: what is set, the command line, the exit status, what is said.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_keeps_a_restore_from_beginning_has_a_status_of_its_own() {
+    let (source, mut session) = database().await;
+    session.execute("CREATE TABLE t (a int)").await.unwrap();
+    let (store, server, none) = (store_settings().await, other_server().await, tempfile::tempdir().unwrap());
+    assert_eq!(ended(program(&source, &store, &[], &["run"]), &store).0, 0);
+    let role = format!("clerk_{:08x}", random());
+    let make = format!("CREATE ROLE {role} LOGIN PASSWORD 'right'");
+    connect(&server).await.execute(sqlx::AssertSqlSafe(make)).await.unwrap();
+    let at = |who: &str| format!("postgres://{who}@{}:{}/postgres?sslmode=disable", server.host, server.port);
+    let (wrong, little, good) = (at(&format!("{role}:hunter2")), at(&format!("{role}:right")), url(&server));
+    let nowhere = none.path().display().to_string();
+    type Row<'a> = (&'a [(&'a str, &'a str)], &'a [&'a str], i32, &'a str);
+    let rows: [Row<'_>; 6] = [
+        (&[], &["restore", "--nonsense"], 64, "--nonsense"),
+        (&[], &["nonsense"], 64, "nonsense"),
+        (&[("BACKUP_TARGET_URL", &wrong)], &["restore", "--to", "x"], 77, "password authentication failed"),
+        (&[("BACKUP_TARGET_URL", &little)], &["restore", "--to", "x"], 77, "give it CREATEDB"),
+        (
+            &[("BACKUP_TARGET_URL", &good), ("BACKUP_CLIENT_FOLDER", &nowhere)],
+            &["restore", "--to", "x"],
+            78,
+            "BACKUP_CLIENT_FOLDER",
+        ),
+        (&[("BACKUP_TARGET_URL", &good)], &["restore", "--to", "x", "--table", "public.none"], 64, "pg_restore --list"),
+    ];
+    for (changes, arguments, status, told) in rows {
+        let (found, text) = ended(program(&source, &store, changes, arguments), &store);
+        assert!(found == status && text.contains(told), "{arguments:?}: {found}: {text}");
+    }
+    let (status, text) = ended(program(&source, &store, &[], &["--help"]), &store);
+    assert!(status == 0 && text.contains("Exit status"), "{text}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -6,10 +6,11 @@ use std::{
     time::{Duration, Instant},
 };
 
+use age::secrecy::ExposeSecret;
 use backup::{
     config::{Source, StoreSettings},
     failure::Exit,
-    manifest::Manifest,
+    manifest::{Manifest, Outcome},
     reading::{BackupReader, Identities},
     restore,
     run::Agent,
@@ -21,7 +22,7 @@ use crate::{
     agent::{agent_in, take},
     faulty_store::{Fault, FaultyStore},
     store_faults::nothing_is_left_behind,
-    support::{connect, database, source, store_settings},
+    support::{connect, database, random, source, store_settings},
 };
 
 /// Large enough that the buffers are full before it is read.
@@ -64,10 +65,11 @@ async fn until(session: &mut PgConnection, query: &str) {
     }
 }
 
-async fn rows_of(agent: &Agent, manifest: &Manifest, table: &str) -> Option<u64> {
+/// How many rows a backup has of a table, and their checksum.
+async fn rows_of(agent: &Agent, manifest: &Manifest, table: &str) -> Option<(u64, String)> {
     let reader = BackupReader::new(agent.store.clone(), Identities::default(), manifest.clone()).unwrap();
     let opened = restore::open(&reader, None).await.unwrap();
-    opened.contents.tables.iter().find(|found| found.name == table).map(|table| table.rows)
+    opened.contents.tables.iter().find(|found| found.name == table).map(|table| (table.rows, table.checksum.clone()))
 }
 
 /// Whoever wants a table for themselves waits until its last row is read, and the worker that finds them waiting reads on.
@@ -76,6 +78,8 @@ async fn what_changes_in_the_middle_waits_or_is_not_seen() {
     for change in ["TRUNCATE noise, small", "DROP TABLE small, noise", "ALTER TABLE small ALTER a TYPE varchar USING a || 'x'"] {
         let ((source, mut writer), store) = (database().await, store_settings().await);
         writer.execute(NOISE).await.unwrap();
+        let agent = agent_in(&source, &store, &[]);
+        let before = take(&agent).await.unwrap();
         let standing = in_the_middle(&source, &store, &[]).await;
         writer.execute("UPDATE noise SET a = 'changed' WHERE id % 2 = 0; INSERT INTO small SELECT n, 'new' FROM generate_series(1000, 9000) n").await.unwrap();
         let changing = tokio::spawn(async move { writer.execute(change).await.map(drop) });
@@ -83,9 +87,11 @@ async fn what_changes_in_the_middle_waits_or_is_not_seen() {
         until(&mut looker, "SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted AND mode = 'AccessExclusiveLock' AND database = (SELECT oid FROM pg_database WHERE datname = current_database()))").await;
         let manifest = standing.end().await.unwrap_or_else(|failure| panic!("{change}: {failure}"));
         changing.await.unwrap().unwrap();
-        let agent = agent_in(&source, &store, &[]);
-        assert_eq!(rows_of(&agent, &manifest, "noise").await, Some(16_000), "{change}");
-        assert_eq!(rows_of(&agent, &manifest, "small").await, Some(500), "{change}");
+        for (table, rows) in [("noise", 16_000), ("small", 500)] {
+            let found = rows_of(&agent, &manifest, table).await;
+            assert_eq!(found.as_ref().map(|(rows, _)| *rows), Some(rows), "{change}");
+            assert_eq!(found, rows_of(&agent, &before, table).await, "{change}: the very rows");
+        }
     }
 }
 
@@ -112,7 +118,10 @@ async fn what_changes_while_locks_are_waited_for_is_seen_whole() {
         until(&mut looker, "SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted AND mode = 'AccessShareLock' AND database = (SELECT oid FROM pg_database WHERE datname = current_database()))").await;
         changer.execute(sqlx::AssertSqlSafe(format!("{change}; COMMIT"))).await.unwrap();
         let manifest = run.await.unwrap().unwrap_or_else(|failure| panic!("{change}: {failure}"));
-        assert_eq!(rows_of(&agent, &manifest, "small").await, rows, "{change}");
+        let found = rows_of(&agent, &manifest, "small").await;
+        assert_eq!(found.as_ref().map(|(rows, _)| *rows), rows, "{change}");
+        let after = take(&agent).await.unwrap();
+        assert_eq!(found, rows_of(&agent, &after, "small").await, "{change}: the very rows");
     }
 }
 
@@ -165,6 +174,52 @@ async fn a_server_that_stops_is_no_backup() {
     nothing_is_left_behind(&agent).await;
 }
 
+/// No snapshot covers roles: what was read before and after must agree.
+#[tokio::test(flavor = "multi_thread")]
+async fn roles_that_change_meanwhile_make_it_begin_again() {
+    let ((source, mut session), store) = (database().await, store_settings().await);
+    session.execute(NOISE).await.unwrap();
+    let role = format!("latecomer_{:08x}", random());
+    // Other tests make roles on this server too.
+    let standing = in_the_middle(&source, &store, &[("BACKUP_ATTEMPTS", "20")]).await;
+    session.execute(sqlx::AssertSqlSafe(format!("CREATE ROLE {role}"))).await.unwrap();
+    let manifest = standing.end().await.unwrap();
+    let agent = agent_in(&source, &store, &[]);
+    let catalogue = agent.catalogue().await.unwrap();
+    let (_, first) = catalogue.in_order().next().unwrap();
+    let Some(Outcome::Abandoned(abandoned)) = &first.outcome else { panic!("the first attempt committed") };
+    assert!(abandoned.reason.contains("roles, memberships or tablespaces changed"), "{}", abandoned.reason);
+    let reader = BackupReader::new(agent.store.clone(), Identities::default(), manifest.clone()).unwrap();
+    let script = reader.blob(&manifest.globals.unwrap().script).await.unwrap();
+    assert!(String::from_utf8_lossy(&script).contains(&role), "the second attempt has it");
+}
+
+/// Password verifiers are for backups that not everybody reads.
+#[tokio::test(flavor = "multi_thread")]
+async fn passwords_of_roles_are_backed_up_only_encrypted_or_when_told() {
+    let ((source, mut session), store) = (database().await, store_settings().await);
+    let role = format!("keeper_{:08x}", random());
+    let make = format!("SET password_encryption = 'scram-sha-256'; CREATE ROLE {role} LOGIN PASSWORD 'hunter2'");
+    session.execute(sqlx::AssertSqlSafe(make)).await.unwrap();
+    let identity = age::x25519::Identity::generate();
+    let recipient = identity.to_public().to_string();
+    let key = || Identities::parse(Some(&identity.to_string().expose_secret().to_owned().into())).unwrap();
+    for (changes, kept) in [
+        (vec![], false),
+        (vec![("BACKUP_RECIPIENTS", recipient.as_str())], true),
+        (vec![("BACKUP_RECIPIENTS", recipient.as_str()), ("BACKUP_ROLE_PASSWORDS", "never")], false),
+        (vec![("BACKUP_ROLE_PASSWORDS", "always")], true),
+    ] {
+        let agent = agent_in(&source, &store, &[changes.as_slice(), &[("BACKUP_ATTEMPTS", "20")]].concat());
+        let manifest = take(&agent).await.unwrap();
+        let globals = manifest.globals.clone().unwrap();
+        let reader = BackupReader::new(agent.store.clone(), key(), manifest).unwrap();
+        let script = String::from_utf8(reader.blob(&globals.script).await.unwrap().to_vec()).unwrap();
+        assert!(script.contains(&role) && globals.role_passwords == kept, "{changes:?}");
+        assert_eq!(script.contains("SCRAM-SHA-256$"), kept, "{changes:?}");
+    }
+}
+
 /// A standby whose replay cancels those who read.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_standby_that_cancels_us_is_asked_again_and_then_the_primary() {
@@ -175,6 +230,7 @@ async fn a_standby_that_cancels_us_is_asked_again_and_then_the_primary() {
     let primary_source = source(&primary.url());
     let mut writer = connect(&primary_source).await;
     writer.execute(NOISE).await.unwrap();
+    writer.execute("CREATE UNLOGGED TABLE passing (a int); INSERT INTO passing VALUES (1)").await.unwrap();
     let folder = tempfile::tempdir().unwrap();
     let place = folder.path().join("standby");
     drop(Folder::kept(&place).unwrap());
@@ -196,9 +252,11 @@ async fn a_standby_that_cancels_us_is_asked_again_and_then_the_primary() {
     let mut looker = connect(&standby_source).await;
     until(&mut looker, "SELECT pg_is_in_recovery() AND EXISTS (SELECT FROM pg_tables WHERE tablename = 'small')").await;
 
-    // Undisturbed, the standby gives the backup.
-    let manifest = take(&agent_in(&standby_source, &store, &[])).await.unwrap();
+    // Undisturbed, the standby gives the backup; the rows of unlogged tables are not there, and nobody can read them.
+    let agent = agent_in(&standby_source, &store, &[]);
+    let manifest = take(&agent).await.unwrap();
     assert!(manifest.server.standby && manifest.totals.rows == 16_500, "{manifest:?}");
+    assert_eq!(rows_of(&agent, &manifest, "passing").await, None);
 
     // An exclusive lock that is replayed ends whoever reads there.
     let conflict = async |writer: &mut PgConnection, looker: &mut PgConnection| {
@@ -215,6 +273,12 @@ async fn a_standby_that_cancels_us_is_asked_again_and_then_the_primary() {
         in_the_middle(&standby_source, &store, &[("BACKUP_ATTEMPTS", "2"), ("BACKUP_PRIMARY_URL", &primary_url)]).await;
     conflict(&mut writer, &mut looker).await;
     let manifest = standing.end().await.unwrap();
+    assert!(!manifest.server.standby, "the primary gave it");
+
+    // One that is down gives none either.
+    drop((looker, standby));
+    let changes = [("BACKUP_ATTEMPTS", "2"), ("BACKUP_PRIMARY_URL", primary_url.as_str())];
+    let manifest = take(&agent_in(&standby_source, &store, &changes)).await.unwrap();
     assert!(!manifest.server.standby, "the primary gave it");
     nothing_is_left_behind(&agent_in(&primary_source, &store, &[])).await;
 }

@@ -1,14 +1,29 @@
 //! The store fails in every way that it can: no false success, no lost good backup, nothing left behind after the next run.
 
-use std::collections::BTreeSet;
+use std::{
+    collections::BTreeSet,
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+};
 
-use backup::{config::Source, failure::Exit, layout::BackupId, run::Agent};
+use backup::{
+    config::Source,
+    failure::Exit,
+    layout::BackupId,
+    run::Agent,
+    verify::{self, Place},
+};
 use sqlx::Executor;
+use tokio_util::sync::CancellationToken;
 
 use crate::{
     agent::{agent_in, take},
     faulty_store::{Fault, FaultyStore, Request},
-    support::{database, store_settings},
+    restore::{options, reader, restore_with},
+    support::{connect, database, other_server, random, store_settings},
 };
 
 /// Random text, so that an object has several parts.
@@ -51,7 +66,7 @@ fn manifest(request: &Request<'_>, fault: Fault) -> Fault {
 const FOR_GOOD: &[(&str, Rule, Exit, &str)] = &[
     ("500", |request| data(request, Fault::Answer(500, "InternalError")), Exit::Unavailable, "look whether it runs"),
     ("503 on parts", |request| parts(request, Fault::Answer(503, "SlowDown")), Exit::Unavailable, "SlowDown"),
-    ("403", |request| data(request, Fault::Answer(403, "AccessDenied")), Exit::Forbidden, "grant them this action"),
+    ("403", |request| data(request, Fault::Answer(403, "AccessDenied")), Exit::Forbidden, "grant them s3:PutObject"),
     ("full", |request| parts(request, Fault::Answer(507, "InsufficientStorage")), Exit::Failed, "make room"),
     ("quota", |request| data(request, Fault::Answer(400, "QuotaExceeded")), Exit::Failed, "raise its quota"),
     ("damaged", |request| parts(request, Fault::Damage), Exit::Failed, "upload"),
@@ -83,6 +98,93 @@ async fn what_the_store_does_not_take_is_no_backup() {
     }
     assert_eq!(take(&healthy).await.unwrap().totals.rows, good.totals.rows);
     nothing_is_left_behind(&healthy).await;
+}
+
+/// The store did it, and nobody heard: neither is that a failure, nor does it leave an upload open.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_that_is_lost_costs_nothing() {
+    let (source, store) = (noise().await, store_settings().await);
+    connect(&source).await.execute("CREATE TABLE small (a int); INSERT INTO small VALUES (1)").await.unwrap();
+    let rows: [(&str, Rule); 5] = [
+        ("a start record", |request| lost(request, "PUT", "/starts/", "")),
+        ("a blob", |request| lost(request, "PUT", "-toc", "partNumber=")),
+        ("a small lane", |request| lost(request, "PUT", "/lane-", "partNumber=")),
+        ("an upload begun", |request| lost(request, "POST", "uploads", "uploadId=")),
+        ("an upload completed", |request| lost(request, "POST", "uploadId=", "delete")),
+    ];
+    for (what, rule) in rows {
+        let hit = Arc::new(AtomicBool::new(false));
+        let faulty = FaultyStore::before(&store, {
+            let hit = Arc::clone(&hit);
+            move |request| {
+                let fault = rule(request);
+                if fault != Fault::Pass && hit.swap(true, Relaxed) { Fault::Pass } else { fault }
+            }
+        })
+        .await;
+        // One worker has the large table, the other too little for an upload in parts.
+        let agent = agent_in(&source, &faulty.settings, &[("BACKUP_ATTEMPTS", "1"), ("BACKUP_RANGE_MIB", "65536")]);
+        let manifest = take(&agent).await.unwrap_or_else(|failure| panic!("{what}: {failure}"));
+        assert!(hit.load(Relaxed), "{what}: no such request");
+        assert_eq!(manifest.totals.rows, 4001, "{what}");
+        nothing_is_left_behind(&agent_in(&source, &store, &[])).await;
+    }
+}
+
+/// The way back over a store that breaks transfers, answers later, or not at all.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_restore_goes_on_where_a_transfer_broke() {
+    let (source, store) = (noise().await, store_settings().await);
+    let manifest = take(&agent_in(&source, &store, &[])).await.unwrap();
+    let server = other_server().await;
+    let through = async |fault: Fault, times: usize| {
+        let mut left = times;
+        let faulty = FaultyStore::before(&store, move |request| {
+            if left > 0 && request.method == "GET" && request.target.contains("/lane-") {
+                left -= 1;
+                return fault;
+            }
+            Fault::Pass
+        })
+        .await;
+        let agent = agent_in(&source, &faulty.settings, &[("BACKUP_STORE_ATTEMPTS", "3")]);
+        (reader(&agent.store, &manifest), faulty)
+    };
+    for (what, fault, times) in
+        [("cut", Fault::CutAnswer, 4), ("500", Fault::Answer(500, "InternalError"), 2), ("lost", Fault::LoseAnswer, 2)]
+    {
+        let (reader, _faulty) = through(fault, times).await;
+        let name = format!("back_{:08x}", random());
+        let report = restore_with(&reader, &options(&server, &name)).await.unwrap_or_else(|told| panic!("{what}: {told}"));
+        assert_eq!(report.rows, 4000, "{what}");
+        let place = Place::Given(server.clone());
+        let options = verify::Options { place, assertions: Vec::new(), jobs: 2, client_folder: tools() };
+        let (reader, _faulty) = through(fault, times).await;
+        let verdict = verify::verify(&reader, &options, &CancellationToken::new()).await.unwrap();
+        assert!(verdict.passed, "{what}: {:?}", verdict.faults);
+    }
+    for (what, fault, told) in [
+        ("cut", Fault::CutAnswer, "unavailable"),
+        ("500", Fault::Answer(500, "InternalError"), "unavailable"),
+        ("403", Fault::Answer(403, "AccessDenied"), "s3:GetObject"),
+    ] {
+        let (reader, _faulty) = through(fault, usize::MAX).await;
+        let name = format!("back_{:08x}", random());
+        let failure = restore_with(&reader, &options(&server, &name)).await.unwrap_err().to_string();
+        assert!(failure.contains(told), "{what}: {failure}");
+        let left = sqlx::query_scalar("SELECT count(*) FROM pg_database WHERE datname LIKE $1").bind(format!("{name}%"));
+        let left: i64 = left.fetch_one(&mut connect(&server).await).await.unwrap();
+        assert_eq!(left, 0, "{what}");
+    }
+}
+
+fn tools() -> Option<PathBuf> {
+    local_parts::find_program("pg_restore").unwrap().parent().map(Into::into)
+}
+
+fn lost(request: &Request<'_>, method: &str, part: &str, other: &str) -> Fault {
+    let is = request.method == method && request.target.contains(part) && (other.is_empty() || !request.target.contains(other));
+    if is { Fault::LoseAnswer } else { Fault::Pass }
 }
 
 /// As if the time of the lease had passed: one that lost the store could not give it back.

@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     agent::{agent, settings, take},
     restore::reader,
-    support::{connect, database, other_server, random, store, store_settings},
+    support::{SIGNING_SEED, connect, database, other_server, random, store, store_settings},
     twin::{self, Shape, sha256},
 };
 
@@ -225,6 +225,8 @@ async fn the_program_verifies_records_restores_and_exports() {
         let mut command = Command::new(env!("CARGO_BIN_EXE_backup"));
         let output = command.env_clear().envs(settings(&source, &store, &changes)).args(arguments).output().unwrap();
         let text = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        let secrets = [store.secret_key.expose(), SIGNING_SEED, password.as_str()];
+        assert!(secrets.iter().all(|secret| secret.is_empty() || !text.contains(secret)), "a secret is told: {text}");
         (output.status.code().unwrap_or(-1), text, output.stdout)
     };
     let (status, text, _) = run(&["verify"]);

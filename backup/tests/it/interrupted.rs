@@ -1,0 +1,154 @@
+//! Drills and restores that are killed, or told to end, in the middle: what they leave, and for how long.
+
+use std::{
+    fs,
+    os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+    time::{Duration, Instant},
+};
+
+use backup::config::{Source, StoreSettings, TlsMode};
+use local_parts::find_program;
+use rustix::process::{Pid, Signal, kill_process};
+use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
+
+use crate::{
+    program::{Served, ended, program},
+    support::{database, other_server, random, store_settings},
+};
+
+const DEADLINE: Duration = Duration::from_secs(60);
+/// The drill stands still here.
+const SLEEPS: &str = "-- name: sleeps\nSELECT pg_sleep(600)";
+
+pub fn url(source: &Source) -> String {
+    let password = source.password.as_ref().map(|password| password.expose().to_owned()).unwrap_or_default();
+    format!("postgres://{}:{password}@{}:{}/postgres?sslmode=disable", source.user, source.host, source.port)
+}
+
+/// Folders of drills in `parent`.
+fn folders(parent: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(parent).unwrap().flatten().map(|entry| entry.path());
+    entries.filter(|path| path.file_name().unwrap().to_string_lossy().starts_with("drill-")).collect()
+}
+
+/// Until the assertion sleeps on `server`, wherever that is by now.
+async fn sleeping(server: impl Fn() -> Option<Source>) {
+    let begun = Instant::now();
+    loop {
+        if let Some(source) = server()
+            && let Ok(mut session) = PgConnection::connect_with(&source.options()).await
+        {
+            let query = "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE query LIKE '%pg_sleep(600)%' AND pid <> pg_backend_pid() AND state = 'active')";
+            if sqlx::query_scalar(query).fetch_one(&mut session).await.unwrap_or(false) {
+                return;
+            }
+        }
+        assert!(begun.elapsed() < DEADLINE, "the drill never comes to its assertion");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+fn scratch(parent: &Path) -> Option<Source> {
+    let folder = folders(parent).pop()?;
+    Some(Source {
+        host: folder.display().to_string(),
+        port: 5432,
+        user: "postgres".into(),
+        password: None,
+        database: "postgres".into(),
+        tls: TlsMode::Disable,
+        root_certificates: None,
+    })
+}
+
+fn started(mut command: Command) -> Served {
+    Served(command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap())
+}
+
+fn told_to_end(mut running: Served) {
+    kill_process(Pid::from_child(&running.0), Signal::TERM).unwrap();
+    let begun = Instant::now();
+    let status = loop {
+        if let Some(status) = running.0.try_wait().unwrap() {
+            break status;
+        }
+        assert!(begun.elapsed() < DEADLINE, "it does not end");
+        std::thread::sleep(Duration::from_millis(50));
+    };
+    assert_eq!(status.code(), Some(1));
+}
+
+async fn backed_up() -> (Source, StoreSettings) {
+    let (source, mut session) = database().await;
+    session.execute("CREATE TABLE t (a int); INSERT INTO t SELECT generate_series(1, 100)").await.unwrap();
+    let store = store_settings().await;
+    assert_eq!(ended(program(&source, &store, &[], &["run"]), &store).0, 0);
+    (source, store)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_killed_drill_leaves_is_removed_by_the_next_one() {
+    let (source, store) = backed_up().await;
+    let folder = tempfile::tempdir().unwrap();
+    // The drill's server runs as an account of its own.
+    fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    let (assertions, drills) = (folder.path().join("sleeps.sql"), folder.path().join("d"));
+    fs::create_dir(&drills).unwrap();
+    fs::write(&assertions, SLEEPS).unwrap();
+    let server_folder = find_program("initdb").unwrap().parent().unwrap().display().to_string();
+    let changes = [("BACKUP_SERVER_FOLDER", server_folder.as_str()), ("BACKUP_DRILL_FOLDER", drills.to_str().unwrap())];
+    let sleeps = ["verify", "--assertions", assertions.to_str().unwrap()];
+
+    let mut killed = started(program(&source, &store, &changes, &sleeps));
+    sleeping(|| scratch(&drills)).await;
+    killed.0.kill().unwrap();
+    killed.0.wait().unwrap();
+    let begun = Instant::now();
+    while PgConnection::connect_with(&scratch(&drills).unwrap().options()).await.is_ok() {
+        assert!(begun.elapsed() < DEADLINE, "its server outlives it");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert_eq!(folders(&drills).len(), 1, "nobody could remove it");
+    // One that lives is left alone meanwhile.
+    let living = started(program(&source, &store, &changes, &sleeps));
+    sleeping(|| scratch(&drills)).await;
+    assert_eq!(folders(&drills).len(), 1, "that of the living one");
+    let (status, text) = ended(program(&source, &store, &changes, &["verify"]), &store);
+    assert_eq!(status, 0, "{text}");
+    assert_eq!(folders(&drills).len(), 1, "that of the living one");
+
+    told_to_end(living);
+    assert_eq!(folders(&drills), Vec::<PathBuf>::new());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_drill_on_a_given_server_that_is_told_to_end_drops_its_databases() {
+    let (source, store) = backed_up().await;
+    let (server, folder) = (other_server().await, tempfile::tempdir().unwrap());
+    let (assertions, url) = (folder.path().join("sleeps.sql"), url(&server));
+    fs::write(&assertions, SLEEPS).unwrap();
+    let sleeps = ["verify", "--assertions", assertions.to_str().unwrap()];
+    let running = started(program(&source, &store, &[("BACKUP_DRILL_URL", &url)], &sleeps));
+    sleeping(|| Some(server.clone())).await;
+    told_to_end(running);
+    let left = sqlx::query_scalar("SELECT count(*) FROM pg_database WHERE datname LIKE $1").bind(format!("{}%", source.database));
+    let mut session = PgConnection::connect_with(&server.options()).await.unwrap();
+    assert_eq!(left.fetch_one(&mut session).await.map(|count: i64| count).unwrap(), 0);
+}
+
+/// Nobody can drop what a killed restore was filling; the next one names it, with the statement that does.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_killed_restore_left_is_named_by_the_next_one() {
+    let (source, store) = backed_up().await;
+    let server = other_server().await;
+    let name = format!("kept_{:08x}", random());
+    let left = format!("{name}_restoring_0a1b2c3d_0a1b2c3d");
+    let mut session = PgConnection::connect_with(&server.options()).await.unwrap();
+    session.execute(AssertSqlSafe(format!("CREATE DATABASE {left}"))).await.unwrap();
+    let url = url(&server);
+    let arguments = ["restore", "--to", name.as_str(), "--no-owner", "--no-privileges"];
+    let (status, text) = ended(program(&source, &store, &[("BACKUP_TARGET_URL", &url)], &arguments), &store);
+    assert!(status == 0 && text.contains(&format!("DROP DATABASE \\\"{left}\\\"")), "{status}: {text}");
+}

@@ -1,0 +1,99 @@
+//! Limits of time and the word to end, at stages where nothing moves: tools and servers that never answer.
+
+use std::{
+    fs,
+    io::Read,
+    net::TcpListener,
+    os::unix::fs::PermissionsExt,
+    process::{Command, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
+
+use local_parts::find_program;
+use rustix::process::{Pid, Signal, kill_process};
+use sqlx::Executor;
+
+use crate::{
+    program::{Served, ended, program},
+    support::{database, random, store_settings},
+};
+
+const DEADLINE: Duration = Duration::from_secs(60);
+
+/// Until `text` is in the command line of no process.
+fn gone(text: &str) {
+    let running = || {
+        let processes = fs::read_dir("/proc").unwrap().flatten();
+        processes
+            .filter_map(|process| fs::read(process.path().join("cmdline")).ok())
+            .any(|line| String::from_utf8_lossy(&line).contains(text))
+    };
+    let begun = Instant::now();
+    while running() {
+        assert!(begun.elapsed() < DEADLINE, "{text} still runs");
+        thread::sleep(Duration::from_millis(50));
+    }
+}
+
+/// A tool or a server that answers nothing holds no run longer than the limits say, nor one that is told to end.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_never_answers_holds_nobody_longer_than_the_limits() {
+    let (source, mut session) = database().await;
+    session.execute("CREATE TABLE t (a int)").await.unwrap();
+    let store = store_settings().await;
+    let real = find_program("pg_dump").unwrap().parent().unwrap().display().to_string();
+    for (tool, asleep) in
+        [("pg_dumpall", "*"), ("pg_dumpall", "--globals-only"), ("pg_dump", "*"), ("pg_dump", "--format=custom")]
+    {
+        let folder = tempfile::tempdir().unwrap();
+        let span = format!("600.{:08}", random());
+        for name in ["pg_dump", "pg_dumpall"] {
+            let sleep = if name == tool { format!("case \"$1\" in {asleep}) /bin/sleep {span};; esac\n") } else { String::new() };
+            let path = folder.path().join(name);
+            fs::write(&path, format!("#!/bin/sh\n{sleep}exec {real}/{name} \"$@\"\n")).unwrap();
+            fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+        }
+        let changes = [("BACKUP_CLIENT_FOLDER", folder.path().to_str().unwrap()), ("BACKUP_MAX_DURATION", "2s")];
+        let (status, text) = ended_in_time(program(&source, &store, &changes, &["run"]), None);
+        assert!(status == 76 && text.contains("BACKUP_MAX_DURATION"), "{tool} {asleep}: {status}: {text}");
+        gone(&span);
+    }
+    for (changed, status, told) in [
+        (("BACKUP_MAX_DURATION", "2s"), 76, "BACKUP_MAX_DURATION"),
+        (("BACKUP_STALL_LIMIT", "2s"), 76, "BACKUP_STALL_LIMIT"),
+        (("BACKUP_WORKERS", "2"), 1, "told to end"),
+    ] {
+        let mute = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("postgres://me@{}/postgres?sslmode=disable", mute.local_addr().unwrap());
+        let run = program(&source, &store, &[("BACKUP_SOURCE_URL", url.as_str()), changed], &["run"]);
+        let (ended, text) = ended_in_time(run, (status == 1).then_some(&mute));
+        assert!(ended == status && text.contains(told), "{changed:?}: {ended}: {text}");
+    }
+    let (status, text) = ended(program(&source, &store, &[], &["run"]), &store);
+    assert_eq!(status, 0, "the next one is not kept waiting by what those left: {text}");
+}
+
+/// Runs it to its end, which must come; told to end once it has reached `mute`.
+fn ended_in_time(mut command: Command, mute: Option<&TcpListener>) -> (i32, String) {
+    let mut running = Served(command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap());
+    let mut said = running.0.stderr.take().unwrap();
+    let reading = thread::spawn(move || {
+        let mut text = String::new();
+        let _ = said.read_to_string(&mut text);
+        text
+    });
+    if let Some(mute) = mute {
+        let _reached = mute.accept().unwrap();
+        kill_process(Pid::from_child(&running.0), Signal::TERM).unwrap();
+    }
+    let begun = Instant::now();
+    let status = loop {
+        if let Some(status) = running.0.try_wait().unwrap() {
+            break status;
+        }
+        assert!(begun.elapsed() < DEADLINE, "it does not end");
+        thread::sleep(Duration::from_millis(50));
+    };
+    (status.code().unwrap_or(-1), reading.join().unwrap())
+}

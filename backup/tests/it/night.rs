@@ -1,0 +1,110 @@
+//! The README's way through the night, line by line as it stands there.
+
+use std::{fs, path::Path, process::Command};
+
+use local_parts::{Postgres, SharedPostgres, find_program};
+use sqlx::{Executor, PgConnection};
+
+use crate::{
+    interrupted::url,
+    program::{ended, program},
+    support::{SIGNING_SEED, connect, random, signing, source, store_settings},
+};
+
+const README: &str = include_str!("../../README.md");
+
+/// Lines of the shell blocks between two headings.
+fn lines(from: &str, to: &str) -> Vec<&'static str> {
+    let part = README.split_once(from).unwrap().1.split_once(to).unwrap().0;
+    let mut inside = false;
+    let mut found = Vec::new();
+    for line in part.lines().map(str::trim) {
+        if line.starts_with("```") {
+            inside = line == "```sh";
+        } else if inside {
+            found.push(line);
+        }
+    }
+    found
+}
+
+/// The line with our values where the README has examples; `None` when it sets nothing that we have.
+fn ours(line: &str, values: &[(&str, String)]) -> Option<String> {
+    let Some(set) = line.strip_prefix("export ") else { return Some(line.to_owned()) };
+    let names = set.split('#').next().unwrap_or_default().split_whitespace();
+    let set: Vec<_> = names
+        .filter_map(|setting| {
+            let (name, value) = setting.split_once('=').unwrap();
+            let own = values.iter().find(|(own, _)| *own == name).map(|(_, value)| format!("{name}='{value}'"));
+            own.or_else(|| value.starts_with('"').then(|| setting.to_owned()))
+        })
+        .collect();
+    (!set.is_empty()).then(|| format!("export {}", set.join(" ")))
+}
+
+async fn count(session: &mut PgConnection, query: &'static str) -> i64 {
+    sqlx::query_scalar(query).fetch_one(session).await.unwrap()
+}
+
+/// A server with two databases and people's own things in `postgres` is lost; another one is as `initdb` makes it.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_night_route_leads_from_an_empty_machine_to_a_verified_database() {
+    let lost = Postgres::start(SharedPostgres::options()).await.unwrap();
+    let lost_source = source(&lost.url());
+    let role = format!("shop_{:08x}", random());
+    let mut session = connect(&lost_source.with_database("postgres")).await;
+    for statement in [
+        format!("CREATE ROLE {role}"),
+        "CREATE DATABASE shop".into(),
+        format!("CREATE TABLE duties (a int); INSERT INTO duties VALUES (1); ALTER TABLE duties OWNER TO {role}"),
+    ] {
+        session.execute(sqlx::AssertSqlSafe(statement)).await.unwrap();
+    }
+    let mut shop = connect(&lost_source.with_database("shop")).await;
+    shop.execute("CREATE TABLE orders (a int); INSERT INTO orders SELECT generate_series(1, 100)").await.unwrap();
+    let store = store_settings().await;
+    let unlimited = [("BACKUP_DATABASES", "")];
+    let (status, text) = ended(program(&lost_source, &store, &unlimited, &["run"]), &store);
+    assert_eq!(status, 0, "{text}");
+
+    let found = Postgres::start(SharedPostgres::options()).await.unwrap();
+    let found_source = source(&found.url());
+    let folder = tempfile::tempdir().unwrap();
+    let key = folder.path().join("signing");
+    fs::write(&key, SIGNING_SEED).unwrap();
+    let values = [
+        ("BACKUP_STORE_ENDPOINT", store.endpoint.clone().unwrap()),
+        ("BACKUP_STORE_BUCKET", store.bucket.clone()),
+        ("BACKUP_STORE_ACCESS_KEY", store.access_key.clone()),
+        ("BACKUP_STORE_SECRET_KEY", store.secret_key.expose().to_owned()),
+        ("BACKUP_NAME", "default".into()),
+        ("BACKUP_TRUSTED_KEYS", signing().public_key()),
+        ("BACKUP_TARGET_URL", url(&found_source)),
+        ("BACKUP_SIGNING_KEY_FILE", key.display().to_string()),
+    ];
+    let night = lines("## At night", "### With `pg_restore`");
+    let script: Vec<String> = night.iter().filter_map(|line| ours(line, &values)).collect();
+    for line in ["backup restore --globals --all", "backup check && backup run && backup verify"] {
+        assert!(script.iter().any(|ours| ours == line), "{script:?}");
+    }
+    // What the machine has, and the README's reader has from its packages.
+    let folder_of = |tool: &str| find_program(tool).unwrap().parent().unwrap().display().to_string();
+    let program = Path::new(env!("CARGO_BIN_EXE_backup")).parent().unwrap().display().to_string();
+    let mut command = Command::new("sh");
+    command.env_clear().args(["-ec", &script.join("\n")]).env("PATH", format!("{program}:/usr/bin:/bin"));
+    command.env("BACKUP_CLIENT_FOLDER", folder_of("pg_dump")).env("BACKUP_SERVER_FOLDER", folder_of("initdb"));
+    let (status, text) = ended(command, &store);
+    assert_eq!(status, 0, "{script:?}: {text}");
+    assert!(text.contains("committed: 101 rows of 2 databases") && text.matches("is as it was backed up").count() == 2, "{text}");
+
+    let mut postgres = connect(&found_source.with_database("postgres")).await;
+    let mine = format!("SELECT count(*) FROM pg_tables WHERE tablename = 'duties' AND tableowner = '{role}'");
+    assert_eq!(sqlx::query_scalar::<_, i64>(sqlx::AssertSqlSafe(mine)).fetch_one(&mut postgres).await.unwrap(), 1);
+    assert_eq!(
+        count(&mut postgres, "SELECT count(*) FROM pg_database WHERE NOT datistemplate").await,
+        2,
+        "nothing is left aside"
+    );
+    let mut shop = connect(&found_source.with_database("shop")).await;
+    assert_eq!(count(&mut shop, "SELECT count(*) FROM orders").await, 100);
+}
