@@ -36,6 +36,8 @@ pub struct Serve {
     pub rate_limits: RateLimits,
     /// Whose `X-Forwarded-For` is believed.
     pub trusted_proxies: Vec<IpNet>,
+    /// A log line for every request.
+    pub access_log: bool,
 }
 
 /// `exchange worker`.
@@ -174,6 +176,11 @@ impl Serve {
             ),
             rate_limits: RateLimits::read(env),
             trusted_proxies: env.list("EXCHANGE_TRUSTED_PROXIES", "networks (10.0.0.0/8) whose X-Forwarded-For is believed"),
+            access_log: env.or(
+                "EXCHANGE_ACCESS_LOG",
+                false,
+                "true: a log line for every request of the API (event.dataset exchange.access); false where a proxy writes them",
+            ),
         }
     }
 }

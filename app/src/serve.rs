@@ -86,7 +86,11 @@ impl Server {
         });
         let vault = Vault::new(&settings.key_encryption_key, settings.key_encryption_key_previous.as_slice());
         let keys = http::Keys::new(vault.clone());
-        let limits = http::Settings { rate_limits: settings.rate_limits, trusted_proxies: settings.trusted_proxies };
+        let told = http::Settings {
+            rate_limits: settings.rate_limits,
+            trusted_proxies: settings.trusted_proxies,
+            access_log: settings.access_log,
+        };
         let replica_pool = settings.replica.map(|options| {
             let options = options.application_name("exchange serve");
             PgPoolOptions::new().max_connections(settings.database.pool_size).connect_lazy_with(options)
@@ -94,7 +98,7 @@ impl Server {
         let history = History::new(pool.clone(), replica_pool, Arc::clone(engine.committed()));
         let operators = operator::routes(engine.clone(), pool.clone(), vault, keys.clone());
         let internal = internal::guarded(operators, settings.internal.token);
-        let app = http::App::new(engine.clone(), history, keys, limits, HttpMetrics::register(&metrics)?);
+        let app = http::App::new(engine.clone(), history, keys, told, HttpMetrics::register(&metrics)?);
         let admin = Admin { metrics, health: health.clone(), log_level: level };
         Ok(Self { engine, health, pool, replica, listeners, app, internal, admin, shutdown })
     }

@@ -57,6 +57,8 @@ pub struct Settings {
     pub rate_limits: RateLimits,
     /// Whose `X-Forwarded-For` is believed.
     pub trusted_proxies: Vec<IpNet>,
+    /// A log line for every request.
+    pub access_log: bool,
 }
 
 /// What every handler gets.

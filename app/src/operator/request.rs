@@ -89,6 +89,30 @@ pub enum Action {
     },
 }
 
+impl Action {
+    /// As in the JSON.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::CreateAsset { .. } => "create_asset",
+            Self::CreateMarket { .. } => "create_market",
+            Self::SetFilters { .. } => "set_filters",
+            Self::SetFees { .. } => "set_fees",
+            Self::SetMarketStatus { .. } => "set_market_status",
+            Self::ListMarkets => "list_markets",
+            Self::CreateAccount { .. } => "create_account",
+            Self::ShowAccount { .. } => "show_account",
+            Self::SetTrading { .. } => "set_trading",
+            Self::CancelOrders { .. } => "cancel_orders",
+            Self::SetAccountFees { .. } => "set_account_fees",
+            Self::Credit { .. } => "credit",
+            Self::Ledger { .. } => "ledger",
+            Self::CreateApiKey { .. } => "create_api_key",
+            Self::ListApiKeys { .. } => "list_api_keys",
+            Self::RevokeApiKey { .. } => "revoke_api_key",
+        }
+    }
+}
+
 /// Rates as fractions: `0.001` is ten basis points.
 #[derive(Debug, Clone, Serialize, Deserialize, clap::Args)]
 pub struct Fees {

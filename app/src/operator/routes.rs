@@ -24,13 +24,31 @@ async fn answer(State(desk): State<Arc<Desk>>, request: Result<Json<Request>, Js
         Ok(Json(request)) => request,
         Err(rejection) => return (rejection.status(), rejection.body_text()).into_response(),
     };
-    match perform(&desk, &request).await {
-        Ok(value) => Json(value).into_response(),
-        Err(Failure::Refused(text)) => (StatusCode::BAD_REQUEST, text).into_response(),
-        Err(Failure::Unavailable(text)) => (StatusCode::SERVICE_UNAVAILABLE, text).into_response(),
-        Err(Failure::Database(error)) => {
+    let performed = perform(&desk, &request).await.map_err(|failure| match failure {
+        Failure::Refused(text) => (StatusCode::BAD_REQUEST, text),
+        Failure::Unavailable(text) => (StatusCode::SERVICE_UNAVAILABLE, text),
+        Failure::Database(error) => {
             tracing::error!(%error, actor = request.actor, "an operator's request failed");
-            (StatusCode::SERVICE_UNAVAILABLE, "the database does not answer: try again").into_response()
+            (StatusCode::SERVICE_UNAVAILABLE, "the database does not answer: try again".to_owned())
         }
-    }
+    });
+    log_audit(&request, performed.as_ref().err().map(|(_, text)| text.as_str()));
+    performed.map(Json).into_response()
+}
+
+/// One line of the audit stream, in ECS's names: who did what and why, and what came of it. The journal has every change too;
+/// here are also the refused ones and the looks.
+fn log_audit(request: &Request, failure: Option<&str>) {
+    let action = request.action.name();
+    tracing::info!(
+        event.dataset = "exchange.audit",
+        event.action = action,
+        event.outcome = if failure.is_none() { "success" } else { "failure" },
+        event.reason = request.reason,
+        event.original = serde_json::to_string(&request.action).ok(),
+        user.name = request.actor,
+        error.message = failure,
+        "{action} by {}",
+        request.actor,
+    );
 }

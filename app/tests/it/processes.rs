@@ -1,8 +1,11 @@
 //! The built program as processes: one leads, the others stand by; kills, pauses and hand-overs by signal.
 
-use std::process::Stdio;
+use std::{
+    process::Stdio,
+    sync::{Arc, Mutex},
+};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::{
     io::{AsyncBufReadExt, BufReader},
     process::{Child, Command},
@@ -16,11 +19,18 @@ use crate::{
 struct Process {
     child: Child,
     admin: String,
+    api: String,
+    /// What it logs.
+    logged: Arc<Mutex<Vec<Value>>>,
 }
 
 impl Process {
     /// `exchange serve` on ports of the system's choice.
     async fn serve(url: &str) -> Self {
+        Self::serve_with(url, &[]).await
+    }
+
+    async fn serve_with(url: &str, settings: &[(&str, &str)]) -> Self {
         let any = "127.0.0.1:0";
         let mut child = Command::new(env!("CARGO_BIN_EXE_exchange"))
             .arg("serve")
@@ -30,26 +40,31 @@ impl Process {
                 ("EXCHANGE_HTTP_LISTEN", any),
                 ("EXCHANGE_ADMIN_LISTEN", any),
                 ("EXCHANGE_INTERNAL_LISTEN", any),
-                ("EXCHANGE_INTERNAL_TOKEN", "of-the-processes"),
+                ("EXCHANGE_INTERNAL_TOKEN", TOKEN),
                 ("EXCHANGE_KEY_ENCRYPTION_KEY", "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f"),
                 ("LOG_FORMAT", "json"),
             ])
+            .envs(settings.iter().copied())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .kill_on_drop(true)
             .spawn()
             .unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        let admin = loop {
-            let line = lines.next_line().await.unwrap().expect("it tells where it listens before it ends");
-            let line: Value = serde_json::from_str(&line).unwrap();
-            if line["setting"] == "EXCHANGE_ADMIN_LISTEN" {
-                break format!("http://{}", line["address"].as_str().unwrap());
+        let logged = Arc::new(Mutex::new(Vec::new()));
+        let kept = Arc::clone(&logged);
+        // Read on to its end, or the process would wait for room in the pipe.
+        tokio::spawn(async move {
+            while let Ok(Some(line)) = lines.next_line().await {
+                kept.lock().unwrap().push(serde_json::from_str(&line).expect("a line of JSON"));
             }
+        });
+        let listening = async |setting: &str| {
+            let line = eventually("it tells where it listens", || async { find(&logged, "setting", setting).pop() }).await;
+            format!("http://{}", line["address"].as_str().unwrap())
         };
-        // Read on, or the process would wait for room in the pipe.
-        tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
-        Self { child, admin }
+        let (admin, api) = (listening("EXCHANGE_ADMIN_LISTEN").await, listening("EXCHANGE_HTTP_LISTEN").await);
+        Self { child, admin, api, logged }
     }
 
     /// What readiness says: `Ok` when ready, the reason of the latch `lead` otherwise.
@@ -76,6 +91,13 @@ impl Process {
         let pid = self.child.id().expect("it runs").to_string();
         assert!(std::process::Command::new("kill").args([name, &pid]).status().unwrap().success());
     }
+}
+
+const TOKEN: &str = "of-the-processes";
+
+/// The lines in which `name` is `value`.
+fn find(logged: &Mutex<Vec<Value>>, name: &str, value: &str) -> Vec<Value> {
+    logged.lock().unwrap().iter().filter(|line| line[name] == value).cloned().collect()
 }
 
 /// Batches of a past leader that come after one of a later leader. Never any.
@@ -109,4 +131,54 @@ async fn killed_paused_and_asked_to_go() {
     assert_eq!(number(&url, "SELECT count(*) FROM head WHERE released OR epoch = 4").await, 1, "it was handed over");
     paused.leads().await;
     assert_eq!(number(&url, OUT_OF_ORDER).await, 0);
+}
+
+#[tokio::test]
+async fn access_and_audit_have_streams_of_their_own() {
+    let url = database().await;
+    let quiet = Process::serve(&url).await;
+    quiet.leads().await;
+    let asked = |process: &Process| reqwest::get(format!("{}/api/v3/order?symbol=BTCUSDT&signature=not-for-logs", process.api));
+    assert_eq!(asked(&quiet).await.unwrap().status(), 401);
+    drop(quiet);
+
+    let process = Process::serve_with(&url, &[("EXCHANGE_ACCESS_LOG", "true")]).await;
+    process.leads().await;
+    assert_eq!(asked(&process).await.unwrap().status(), 401);
+    let lines = eventually("the request is logged", || async {
+        Some(find(&process.logged, "event.dataset", "exchange.access")).filter(|lines| !lines.is_empty())
+    })
+    .await;
+    let [line] = &lines[..] else { panic!("one line a request: {lines:?}") };
+    assert_eq!(
+        (&line["message"], &line["url.path"], &line["http.request.method"], &line["http.response.status_code"]),
+        (&json!("GET /api/v3/order 401"), &json!("/api/v3/order"), &json!("GET"), &json!(401))
+    );
+    assert!(line["event.duration"].as_u64().is_some_and(|ns| ns > 0) && line["client.ip"] == "127.0.0.1", "{line}");
+    assert!(!line.to_string().contains("not-for-logs"));
+
+    for (code, succeeds) in [("EUR", true), ("no code", false)] {
+        let output = Command::new(env!("CARGO_BIN_EXE_exchange"))
+            .args(["admin", "--actor", "olga", "--reason", "ticket 17", "asset", "create", code])
+            .env_clear()
+            .envs([("EXCHANGE_DATABASE_URL", url.as_str()), ("EXCHANGE_INTERNAL_TOKEN", TOKEN)])
+            .output()
+            .await
+            .unwrap();
+        assert_eq!(output.status.success(), succeeds, "{}", String::from_utf8_lossy(&output.stderr));
+    }
+    let lines = eventually("both are logged", || async {
+        Some(find(&process.logged, "event.dataset", "exchange.audit")).filter(|lines| lines.len() == 2)
+    })
+    .await;
+    for (line, outcome, original) in [
+        (&lines[0], "success", r#"{"create_asset":{"code":"EUR"}}"#),
+        (&lines[1], "failure", r#"{"create_asset":{"code":"no code"}}"#),
+    ] {
+        assert_eq!(
+            (&line["event.action"], &line["user.name"], &line["event.reason"], &line["event.outcome"], &line["event.original"]),
+            (&json!("create_asset"), &json!("olga"), &json!("ticket 17"), &json!(outcome), &json!(original))
+        );
+        assert_eq!(line.get("error.message").is_some(), outcome == "failure", "{line}");
+    }
 }
