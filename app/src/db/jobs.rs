@@ -3,6 +3,7 @@
 //! The schema belongs to graphile_worker, which makes and migrates it; here its public `jobs` view is read, and its bookkeeping of
 //! superseded jobs and of the schedule, for which it has no view.
 
+use graphile_worker_migrations::MigrateError;
 use sqlx::{FromRow, PgConnection};
 
 /// The queue's schema.
@@ -33,7 +34,14 @@ const SUPERSEDED: &str = "EXISTS (SELECT FROM graphile_worker._private_job_retir
 
 /// Makes the queue's schema or brings it up to date. Safe to repeat and to run twice at once.
 pub async fn migrate(pool: &sqlx::PgPool) -> anyhow::Result<()> {
-    Ok(graphile_worker::WorkerUtils::new(pool.clone(), SCHEMA).migrate().await?)
+    match graphile_worker::WorkerUtils::new(pool.clone(), SCHEMA).migrate().await {
+        // A newer release has been here: there is nothing to do, and its worker is the one that may run.
+        Err(MigrateError::IncompatbleRevision { latest_migration, highest_migration, .. }) => {
+            tracing::warn!(found = latest_migration, known = highest_migration, "the job queue's schema is a later release's");
+            Ok(())
+        }
+        migrated => Ok(migrated?),
+    }
 }
 
 pub async fn counts(connection: &mut PgConnection) -> sqlx::Result<Vec<JobCount>> {

@@ -35,10 +35,13 @@ pub async fn run(settings: config::Migrate, _level: LogLevel, shutdown: Shutdown
     let migrate = async {
         let mut connection =
             PgConnection::connect_with(&settings.database.options).await.context("the database cannot be reached")?;
+        // Held until the connection is closed: the queue's migrations have their turn too.
+        take_turn(&mut connection).await?;
         apply(&mut connection).await?;
         // The queue's library keeps its own schema; made here, so that no other role needs the right to make tables.
         let pool = PgPoolOptions::new().max_connections(1).connect_with(settings.database.options).await?;
-        jobs::migrate(&pool).await.context("the job queue's schema could not be brought up to date")
+        jobs::migrate(&pool).await.context("the job queue's schema could not be brought up to date")?;
+        connection.close().await.context("the database went away")
     };
     tokio::select! {
         done = migrate => done,

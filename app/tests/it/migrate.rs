@@ -2,6 +2,7 @@
 
 use exchange::db::journal::{PARTITION_EVENTS, attach_partitions};
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
+use tokio::process::Command;
 
 use crate::replica::{execute, number};
 
@@ -37,6 +38,37 @@ async fn a_newer_schema_is_left_alone() {
     .await;
     apply(&url).await.unwrap();
     assert_eq!(number(&url, "SELECT count(*) FROM _sqlx_migrations WHERE version = 99990101000000").await, 1);
+}
+
+/// The program, which also makes the job queue's schema: empty, twice at once, repeated, and on schemas of a later release.
+#[tokio::test]
+async fn the_program_may_be_run_whenever() {
+    let url = empty().await;
+    let run = || async {
+        let output = Command::new(env!("CARGO_BIN_EXE_exchange"))
+            .arg("migrate")
+            .env_clear()
+            .env("EXCHANGE_DATABASE_URL", &url)
+            .output()
+            .await
+            .unwrap();
+        let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        assert_eq!(output.status.code(), Some(0), "{said}");
+        said
+    };
+    tokio::join!(run(), run());
+    run().await;
+    assert!(number(&url, "SELECT count(*) FROM graphile_worker.migrations").await > 0);
+    execute(
+        &url,
+        "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time)
+         VALUES (99990101000000, 'of a later release', true, '\\x00', 1)",
+    )
+    .await;
+    execute(&url, "INSERT INTO graphile_worker.migrations (id, breaking) VALUES (9001, false)").await;
+    run().await;
+    execute(&url, "INSERT INTO graphile_worker.migrations (id, breaking) VALUES (9002, true)").await;
+    assert!(run().await.contains("the job queue's schema is a later release's"));
 }
 
 #[tokio::test]
