@@ -64,6 +64,7 @@ impl Figures {
             ("ack_p50_over_commit_p50", "open.ack_p50_seconds", "commit_p50_seconds"),
             ("ack_p50_over_commit_p50.without_worker", "open_without_worker.ack_p50_seconds", "commit_p50_seconds"),
             ("ack_p50_over_commit_p50.eighth", "open_eighth.ack_p50_seconds", "commit_p50_seconds"),
+            ("ack_p50_over_commit_p50.hello", "open_hello.ack_p50_seconds", "commit_p50_seconds"),
         ];
         for (name, above, below) in ratios {
             self.set(name, self.get(above) / self.get(below));

@@ -73,15 +73,17 @@ const FEW: usize = 64;
 const MANY: usize = 512;
 
 /// The open loops of a round: the first one's figure is compared, the others say what its time is made of.
-const OPEN: [Open; 3] = [
-    Open { name: "open", share: 0.5, worker: true },
-    Open { name: "open_without_worker", share: 0.5, worker: false },
-    Open { name: "open_eighth", share: 0.125, worker: true },
+const OPEN: [Open; 4] = [
+    Open { name: "open", arm: arm::OURS, share: 0.5, worker: true },
+    Open { name: "open_without_worker", arm: arm::OURS, share: 0.5, worker: false },
+    Open { name: "open_eighth", arm: arm::OURS, share: 0.125, worker: true },
+    Open { name: "open_hello", arm: "hello", share: 0.5, worker: true },
 ];
 
 struct Open {
     name: &'static str,
-    /// Of the rate that the round's closed loop over many connections reached.
+    arm: &'static str,
+    /// Of the rate that the exchange reached in the round's closed loop over many connections.
     share: f64,
     /// Whether the worker runs meanwhile, or is paused and catches up after.
     worker: bool,
@@ -128,7 +130,8 @@ pub async fn run(settings: &Settings) -> Result<()> {
             let rate = rates * open.share;
             let numbers = next..next + (rate * settings.open_seconds) as u64;
             next = numbers.end;
-            open.run(ours, &credentials, workload, rate, numbers, &mut figures).await?;
+            let place = places.iter().find(|place| place.name == open.arm).context("it is one of the arms")?;
+            open.run(place, &credentials, workload, rate, numbers, &mut figures).await?;
         }
     }
     figures.set("ours.fills_per_order", ours.fills().await? / next as f64);

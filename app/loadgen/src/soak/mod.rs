@@ -60,6 +60,8 @@ pub struct Summary {
     pub fills: usize,
     pub refused: usize,
     pub unknown: usize,
+    /// Servers that recovered from a snapshot and the journal's tail.
+    pub from_snapshots: usize,
 }
 
 /// Runs it all and says what was checked.
@@ -107,6 +109,8 @@ pub async fn run(settings: &Settings) -> Result<Summary> {
     }
     let records = log.take();
     check(&site, &mut fold, &records, &mut summary).await.context("at the end")?;
+    summary.from_snapshots = site.from_snapshots;
+    ensure!(settings.kills == 0 || summary.from_snapshots > 0, "no server recovered from a snapshot");
     tables::agree(&site, &fold).await.context("comparing the tables with the journal")?;
     site.stop().await?;
     println!("soak: passed, seed {}: {summary:?}, {} events, {} trades", settings.seed, fold.sequence(), fold.trades.len());

@@ -3,7 +3,8 @@
 use super::Blow;
 use crate::stage::{Exchange, Server, seed};
 use anyhow::{Context, Result};
-use local_parts::{Folder, Postgres, PostgresOptions, StopMode};
+use local_parts::{Folder, ObjectStore, Postgres, PostgresOptions, StopMode};
+use sqlx::{Connection, PgConnection};
 use std::net::SocketAddr;
 use std::path::Path;
 
@@ -14,22 +15,42 @@ pub struct Site {
     pub exchange: Exchange,
     pub database: String,
     postgres: Postgres,
+    _object_store: ObjectStore,
     _folder: Folder,
     started: usize,
+    /// Servers that began from a snapshot instead of the journal's first event.
+    pub from_snapshots: usize,
 }
+
+const BUCKET: &str = "soak";
+/// As the schedule asks for it, but now.
+const TAKE_SNAPSHOT: &str = "SELECT graphile_worker.add_job('snapshot', '{}'::json, job_key => 'soak')";
 
 impl Site {
     /// Starts everything on an empty, durable database.
     pub async fn start(binary: &Path) -> Result<Self> {
         let folder = Folder::throwaway("soak")?;
-        let postgres = Postgres::start(PostgresOptions::default()).await?;
+        let (postgres, object_store) = tokio::try_join!(Postgres::start(PostgresOptions::default()), ObjectStore::start())?;
+        object_store.create_bucket(BUCKET).await?;
         let database = postgres.create_database("exchange").await?;
-        let exchange = Exchange::new(binary.to_owned(), folder.path(), &database, None);
+        let exchange = Exchange::new(binary.to_owned(), folder.path(), &database, Some((object_store.access(), BUCKET)));
         exchange.migrate().await?;
         seed(&exchange, &database).await?;
         let server = Some(exchange.serve("serve-0").await?);
         let worker = Some(exchange.worker("worker-0").await?);
-        Ok(Self { server, worker, exchange, database, postgres, _folder: folder, started: 0 })
+        let site = Self {
+            server,
+            worker,
+            exchange,
+            database,
+            postgres,
+            _object_store: object_store,
+            _folder: folder,
+            started: 0,
+            from_snapshots: 0,
+        };
+        site.ask_for_a_snapshot().await?;
+        Ok(site)
     }
 
     /// Where the API is now.
@@ -58,7 +79,11 @@ impl Site {
             Blow::Server => {
                 self.take()?.child.kill().await?;
                 let name = self.next_name("serve");
-                self.server = Some(self.exchange.serve(&name).await?);
+                let server = self.exchange.serve(&name).await?;
+                self.from_snapshots += usize::from(server.began_from_a_snapshot().await?);
+                self.server = Some(server);
+                // It is taken while the load goes on, and may be struck.
+                self.ask_for_a_snapshot().await?;
             }
             Blow::Database => {
                 self.postgres.restart(StopMode::Immediate).await?;
@@ -73,6 +98,12 @@ impl Site {
             }
         }
         Ok(())
+    }
+
+    async fn ask_for_a_snapshot(&self) -> Result<()> {
+        let mut connection = PgConnection::connect(&self.database).await.context("asking for a snapshot")?;
+        sqlx::query(TAKE_SNAPSHOT).execute(&mut connection).await.context("asking for a snapshot")?;
+        Ok(connection.close().await?)
     }
 
     /// Ends everything as an operator would.

@@ -144,6 +144,11 @@ impl Server {
         self.child.stop(STOP).await
     }
 
+    /// Whether its state came from object storage and the journal's tail, not from the journal's first event.
+    pub async fn began_from_a_snapshot(&self) -> Result<bool> {
+        Ok(get(self.admin, "/metrics").await?.contains("exchange_engine_recovery_seconds{source=\"snapshot\"}"))
+    }
+
     /// The value of a metric without labels, or the sum over its label sets.
     ///
     /// # Errors
