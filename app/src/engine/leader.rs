@@ -77,6 +77,7 @@ pub(super) struct Leader<'a> {
     warnings: Warnings,
     statement: Option<Statement>,
     in_flight: Option<InDoubt>,
+    in_flight_bytes: u64,
     pending: Batch,
     /// An answered batch, for its memory.
     spare: Batch,
@@ -104,6 +105,7 @@ impl<'a> Leader<'a> {
             warnings: Warnings::default(),
             statement: None,
             in_flight: None,
+            in_flight_bytes: 0,
             pending: Batch::default(),
             spare: Batch::default(),
             inbox: Vec::new(),
@@ -193,10 +195,10 @@ impl<'a> Leader<'a> {
         let metrics = &self.shared.metrics;
         metrics.batch_commands.observe(self.pending.commands() as f64);
         metrics.batch_events.observe(self.pending.events().len() as f64);
-        metrics.journal_bytes.inc_by(payload.len() as u64);
         metrics.queue_depth.set(self.shared.queue.depth() as i64);
         let batch = std::mem::replace(&mut self.pending, std::mem::take(&mut self.spare));
         self.in_flight = Some(InDoubt { batch, identity, sent: Instant::now() });
+        self.in_flight_bytes = payload.len() as u64;
         let connection = self.connection.take();
         let warnings = self.warnings.clone();
         self.run(async move {
@@ -233,6 +235,7 @@ impl<'a> Leader<'a> {
         self.connection = Some(connection);
         let Some(InDoubt { mut batch, identity, sent }) = self.in_flight.take() else { return };
         self.shared.metrics.commit.observe(sent.elapsed().as_secs_f64());
+        self.shared.metrics.journal_bytes.inc_by(self.in_flight_bytes);
         if !self.pending.changes_nothing() {
             self.send();
             if let Some(statement) = &mut self.statement {

@@ -54,3 +54,17 @@ async fn guarded(mut response: Response) -> Response {
 fn unsupported() -> String {
     UNSUPPORTED.iter().map(|(method, path)| format!("<li><code>{method} {path}</code></li>\n")).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use exchange_core::refusal::Refusal;
+
+    #[test]
+    fn the_page_tells_the_codes_that_refusals_have() {
+        for refusal in [Refusal::EmptyBook, Refusal::LiquidityBelowLotSize, Refusal::ZeroNotional, Refusal::MarketClosed] {
+            let told = format!("<code>{}</code> “{refusal}”", refusal.code());
+            assert!(TEMPLATE.contains(&told), "{told}");
+        }
+    }
+}

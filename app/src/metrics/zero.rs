@@ -13,7 +13,7 @@ const STATUSES: &[&str] = &["200", "500", "503", "504"];
 const RATE_LIMITED: &[&str] = &["418", "429", "orders"];
 /// Timestamp, signature, window, key's format, key.
 const AUTH_FAILURES: &[&str] = &["-1021", "-1022", "-1131", "-2014", "-2015"];
-const STORAGE_OPERATIONS: &[&str] = &["delete", "get", "head", "list", "put"];
+const STORAGE_OPERATIONS: &[&str] = &["create_bucket", "delete", "get", "head", "head_bucket", "list", "put"];
 const JOB_OUTCOMES: &[&str] = &["completed", "retried", "dead"];
 const STORAGE_FAILURES: &[&str] = &["refused", "unavailable"];
 

@@ -78,6 +78,34 @@ def test_cancel_and_replace(client):
     assert partly.value.error_data["newOrderResult"] == "SUCCESS"
 
 
+@pytest.mark.parametrize(
+    ("kind", "parameters"),
+    [
+        ("LIMIT_MAKER", {"side": "BUY", "price": "40000"}),
+        ("STOP_LOSS", {"side": "SELL", "stopPrice": "45000"}),
+        ("STOP_LOSS_LIMIT", {"side": "SELL", "stopPrice": "45000", "price": "44000", "timeInForce": "GTC"}),
+        ("TAKE_PROFIT", {"side": "SELL", "stopPrice": "60000"}),
+        ("TAKE_PROFIT_LIMIT", {"side": "SELL", "stopPrice": "60000", "price": "61000", "timeInForce": "GTC"}),
+    ],
+)
+def test_every_type_that_waits(client, kind, parameters):
+    placed = client.new_order("BTCUSDT", type=kind, quantity="0.01", **parameters)
+    found = client.get_order("BTCUSDT", orderId=placed["orderId"])
+    assert (found["type"], found["status"], found["side"]) == (kind, "NEW", parameters["side"])
+    canceled = client.cancel_order("BTCUSDT", orderId=placed["orderId"])
+    assert (canceled["status"], canceled["type"]) == ("CANCELED", kind)
+
+
+def test_every_type_that_takes_at_once(client, other):
+    nothing = {"symbol": "BTCUSDT", "side": "BUY", "type": "LIMIT", "quantity": "0.01", "price": "40000"}
+    for time_in_force in ("IOC", "FOK"):
+        expired = client.new_order(**nothing, timeInForce=time_in_force, newOrderRespType="RESULT")
+        assert (expired["status"], expired["timeInForce"], expired["executedQty"]) == ("EXPIRED", time_in_force, "0.00000000")
+    other.create_order("BTC/USDT", "limit", "sell", 0.01, 50_000)
+    taken = client.new_order("BTCUSDT", "BUY", "MARKET", quantity="0.01")
+    assert (taken["status"], taken["executedQty"]) == ("FILLED", "0.01000000")
+
+
 def test_an_order_list(client):
     placed = client.new_oco_order(
         "BTCUSDT", "SELL", 0.01, "LIMIT_MAKER", "STOP_LOSS_LIMIT",

@@ -114,6 +114,25 @@ async fn a_commit_that_was_not_waited_for_is_looked_up() {
     replica.end().await;
 }
 
+/// The database does not answer past the deadline: nobody can know, and the waiter is told so; afterwards memory is the journal's.
+#[tokio::test]
+async fn past_the_deadline_the_outcome_is_unknown() {
+    let url = database().await;
+    let proxy = Proxy::start(server_of(&url)).await;
+    let replica = TestReplica::leading(&proxy.url(&url)).await;
+    proxy.stall();
+    assert_eq!(replica.create_account("doubtful").await, Err(SubmitError::Unknown));
+    let told = "exchange_engine_unknown_commits_total{found=\"unknown\"} 1";
+    assert!(replica.metrics.encode().contains(told), "{}", replica.metrics.encode());
+    proxy.resume();
+    replica.leads().await;
+    replica.create_account("after").await.unwrap();
+    let written = number(&url, "SELECT count(*) FROM journal WHERE position('doubtful'::bytea in payload) > 0").await;
+    assert_eq!(replica.account("doubtful").is_some(), written == 1, "{written} written");
+    replica.end().await;
+    assert_restart_agrees(&url, &["after"]).await;
+}
+
 async fn assert_restart_agrees(url: &str, references: &[&str]) {
     let again = TestReplica::leading(url).await;
     for reference in references {

@@ -96,7 +96,7 @@ pub fn describe(path: &str, name: &str) -> Option<(Kind, &'static str)> {
         "aboveClientOrderId" | "belowClientOrderId" => (Kind::Text, "Client id of the leg."),
         "newOrderRespType" => (
             Kind::One(|| vec!["ACK", "RESULT", "FULL"]),
-            "How much is answered. Default: FULL for MARKET and LIMIT, ACK for the others.",
+            "How much is answered. Default: FULL for MARKET and LIMIT, ACK for other orders, RESULT for order lists.",
         ),
         "selfTradePreventionMode" => {
             (Kind::One(|| StpMode::ALL.iter().map(|value| value.text()).collect()), "Default: that of the symbol.")
