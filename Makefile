@@ -41,10 +41,7 @@ test: install build ## every test, beside a real PostgreSQL and a real S3 server
 bench: install ## measures, prints a table and writes target/bench.json
 	cargo build --release -p exchange -p exchange-loadgen
 	@$(loadgen) bench
-	@cargo bench -q -p backup --bench tools
-	@cargo bench -q -p alertbot --bench alertbot
-	@cargo bench -q -p logship --bench relay
-	@cargo bench -q -p logship --bench plan
+	@cargo bench -q -p backup -p alertbot -p logship --bench tools --bench alertbot --bench relay --bench plan
 
 soak: install ## kills servers at random under load; SEED=… repeats a run
 	cargo build --release -p exchange -p exchange-loadgen

@@ -58,17 +58,10 @@ pub async fn start(layout: &Layout, parts: &Parts, supervisor: &Supervisor, step
     steps.step("the worker works");
 
     let rest = format!("http://{}", local(ports.rest));
-    let streams = format!("ws://{}", local(ports.rest));
     let metrics: Vec<String> =
         [ports.serve_admin, ports.worker_admin].map(|port| format!("http://{}/metrics", local(port))).into();
     let endpoints = Endpoints {
-        exchange: Exchange {
-            ws_api: format!("{streams}/ws-api/v3"),
-            metrics: metrics.clone(),
-            pids: vec![serve, worker],
-            streams,
-            rest,
-        },
+        exchange: Exchange { rest, streams: None, ws_api: None, metrics: metrics.clone(), pids: vec![serve, worker] },
         postgres: Postgres { primary: parts.postgres.url(Parts::database()), replica: None },
         s3: S3 {
             endpoint: store.endpoint.clone(),

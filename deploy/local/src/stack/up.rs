@@ -134,13 +134,14 @@ async fn start<'a>(layout: &Layout, parts: &'a Parts, supervisor: &Supervisor) -
     let readyz = format!("http://{admin}/readyz");
     ready("backup", agent, &layout.log("backup"), async || answers(&readyz, |_| true).await).await?;
     endpoints.metrics.insert("backup".into(), vec![format!("http://{admin}/metrics")]);
+    // Whoever waits for the file need not wait for the first drill.
+    endpoints.write(&layout.endpoints())?;
     let mut drills = Drills::new(layout, &parts.backup);
     if let Ok(told) = timeout(FIRST_DRILL, drills.next()).await {
         steps.step(&told);
     } else {
         steps.step("the first backup is not verified yet");
     }
-    endpoints.write(&layout.endpoints())?;
     tell(layout, &endpoints);
     Ok(drills)
 }
@@ -148,7 +149,6 @@ async fn start<'a>(layout: &Layout, parts: &'a Parts, supervisor: &Supervisor) -
 fn tell(layout: &Layout, endpoints: &Endpoints) {
     let names: Vec<_> = endpoints.accounts.iter().map(|account| account.name.as_str()).collect();
     println!("\nREST API     {}/api/v3/", endpoints.exchange.rest);
-    println!("Streams      {}", endpoints.exchange.streams);
     println!("Metrics      {}", endpoints.exchange.metrics.join("  "));
     println!("PostgreSQL   {}", endpoints.postgres.primary);
     println!("S3           {}  bucket {}", endpoints.s3.endpoint, endpoints.s3.bucket);
