@@ -10,7 +10,7 @@ use exchange_core::event::{Event, FEATURE_LEVEL};
 use exchange_core::market::{Commission, Filters, MarketStatus};
 use exchange_core::money::Amount;
 use exchange_core::{State, batch};
-use std::collections::HashSet;
+use rustc_hash::FxHashSet;
 use std::mem::discriminant;
 use std::path::PathBuf;
 
@@ -80,7 +80,7 @@ fn every_release_is_replayed() {
     if let Ok(release) = std::env::var("WRITE_GOLDEN") {
         write(&release);
     }
-    let mut kinds = HashSet::new();
+    let mut kinds = FxHashSet::default();
     for (release, sequence, hash) in RELEASES {
         let file = std::fs::read(path(release)).unwrap_or_else(|e| panic!("the golden journal of {release}: {e}"));
         let mut rest = file.as_slice();
