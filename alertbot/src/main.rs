@@ -138,8 +138,7 @@ fn check(arguments: &Check) -> ExitCode {
 fn preview(book: &Book, payload: Option<&Path>, now: Timestamp) -> anyhow::Result<String> {
     let Some(path) = payload else { return Ok(check::preview(book, now)) };
     let body = std::fs::read(path).with_context(|| format!("{} cannot be read", path.display()))?;
-    let payload = serde_json::from_slice(&body).with_context(|| format!("{} is no webhook of Alertmanager", path.display()))?;
-    Ok(check::preview_payload(book, payload, now))
+    check::preview_payload(book, &body, now).with_context(|| format!("the webhook would refuse {}", path.display()))
 }
 
 fn test_send(arguments: TestSend) -> ExitCode {
@@ -186,7 +185,7 @@ fn live(file: &File) -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    for fault in check::duties(&config, Timestamp::now()) {
+    for fault in check::duties(&config, Timestamp::now()).into_iter().chain(check::receivers(&config)) {
         tracing::warn!(file = %file.config.display(), "{fault}");
     }
     let ended = runtime.block_on(async {

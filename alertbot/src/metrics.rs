@@ -109,7 +109,7 @@ service_kit::metrics! {
         pub resolve: HistogramVec = "alertbot_time_to_resolve_seconds", ["severity"], buckets: INCIDENT_SECONDS;
         /// Comparisons with API v2, by Alertmanager and outcome (done, failed, resting).
         pub reconciliations: IntCounterVec = "alertbot_reconciliations_total", ["alertmanager", "outcome"];
-        /// When the last comparison succeeded, Unix time, by Alertmanager.
+        /// When the last comparison succeeded, Unix time, by Alertmanager; before the first one, when the program started.
         pub reconciled: GaugeVec = "alertbot_reconciled_timestamp_seconds", ["alertmanager"];
         /// Since when the Watchdog of an Alertmanager was last heard.
         pub watchdog_age: GaugeVec = "alertbot_watchdog_age_seconds", ["alertmanager"];

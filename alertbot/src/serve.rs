@@ -1,6 +1,11 @@
 //! `alertbot serve`, assembled: store, desk, sender, listeners, and the order in which they end. Never: what they do.
 
-use std::{future::Future, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    future::Future,
+    net::SocketAddr,
+    sync::{Arc, atomic::AtomicUsize},
+    time::Duration,
+};
 
 use anyhow::Context;
 use jiff::SignedDuration;
@@ -95,9 +100,14 @@ pub async fn run_on(listeners: Listeners, config: Config, level: LogLevel, shutd
     let (changes, changed) = mpsc::unbounded_channel();
     let (desk, writer) = Desk::start(store, Arc::clone(&book), clock, changes, &own);
     let mut planner = sender::planner(&book, &restored);
-    for item in desk.perform(Resume).await? {
+    let resumed = desk.perform(Resume).await?;
+    for channel in resumed.given_up {
+        own.delivery.given_up.with_label_values(&[channel, "unknown"]).inc();
+    }
+    for item in resumed.queue {
         planner.put(item, clock.moment());
     }
+    let queued = Arc::new(AtomicUsize::new(planner.len()));
 
     let (end_silences, timers) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
     let stop = shutdown.token();
@@ -110,6 +120,7 @@ pub async fn run_on(listeners: Listeners, config: Config, level: LogLevel, shutd
         clock,
         metrics: own.delivery.clone(),
         changes: changed,
+        queued: Arc::clone(&queued),
         end_silences: Arc::clone(&end_silences),
         timers: Arc::clone(&timers),
     };
@@ -136,8 +147,7 @@ pub async fn run_on(listeners: Listeners, config: Config, level: LogLevel, shutd
         let poll = Telegram::new(&bot.token, &bot.api_url, bot.proxy.as_ref(), bot.timeout + POLL_MARGIN)?;
         part(&shutdown, "updates", updates::follow(counter, poll, stop.clone()));
     }
-    let intake =
-        Intake::new(Arc::clone(&book), desk.clone(), Arc::clone(&receivers), own.webhook.clone(), oversized, heard.clone());
+    let intake = Intake::new(Arc::clone(&book), desk.clone(), Arc::clone(&receivers), &own, oversized, heard.clone(), queued);
 
     part(&shutdown, "webhook listener", {
         let serving = server::serve(listeners.http, intake, stop.clone());

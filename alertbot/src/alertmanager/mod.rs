@@ -61,6 +61,14 @@ pub struct Grouped {
     pub starts_at: Timestamp,
     #[serde(default, rename = "generatorURL")]
     pub generator_url: String,
+    pub status: SeenStatus,
+}
+
+impl SeenStatus {
+    /// Silenced or inhibited.
+    pub fn is_suppressed(&self) -> bool {
+        self.state == "suppressed"
+    }
 }
 
 impl From<Grouped> for crate::webhook::Alert {
@@ -145,7 +153,7 @@ impl Alertmanager {
         for url in &self.urls {
             let alerts: Vec<Seen> = self.get(url, "alerts", &[]).await?;
             for alert in alerts {
-                let suppressed = alert.status.state == "suppressed";
+                let suppressed = alert.status.is_suppressed();
                 all.entry(alert.fingerprint).and_modify(|on_all| *on_all &= suppressed).or_insert(suppressed);
             }
         }
@@ -164,6 +172,18 @@ impl Alertmanager {
 
     pub async fn groups(&self) -> anyhow::Result<Vec<Group>> {
         self.first("alerts/groups", &[]).await
+    }
+
+    /// The groups of every replica, those that several have once from each.
+    ///
+    /// # Errors
+    /// As for [`Self::alerts`].
+    pub async fn groups_of_all(&self) -> anyhow::Result<Vec<Group>> {
+        let mut all = Vec::new();
+        for url in &self.urls {
+            all.extend(self.get::<Vec<Group>>(url, "alerts/groups", &[]).await?);
+        }
+        Ok(all)
     }
 
     /// How many alerts fire that these matchers would silence.

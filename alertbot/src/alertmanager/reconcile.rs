@@ -1,7 +1,8 @@
 //! Open incidents compared with Alertmanager, since a silenced or inhibited alert that ends is told by no webhook.
 //!
 //! What API v2 has not in two reads has ended. Not within minutes of an Alertmanager's start, when Prometheus has not told it
-//! everything yet, and not after a read that failed.
+//! everything yet, and not after a read that failed. Of a group whose list was cut (`max_alerts`) the whole is read, since no
+//! webhook tells its end.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -13,7 +14,7 @@ use jiff::{SignedDuration, Timestamp};
 use tokio::sync::{Notify, mpsc};
 use tokio_util::sync::CancellationToken;
 
-use super::Alertmanager;
+use super::{Alertmanager, Group};
 use crate::{
     clock::Clock,
     desk::{
@@ -22,7 +23,7 @@ use crate::{
         reconcile::{Found, Reconcile, SilenceEnded},
         silence_to_end,
     },
-    incident::{IncidentId, Phase},
+    incident::{Incident, IncidentId, Phase},
     metrics::IncidentMetrics,
     store::{facts, incidents},
     webhook::{Payload, Status},
@@ -51,6 +52,8 @@ impl Reconciler {
     pub async fn run(mut self, every: Duration, stop: CancellationToken) {
         let mut missing: HashMap<(IncidentId, Box<str>), u8> = HashMap::new();
         let labels = [self.alertmanager.name.clone()];
+        // An Alertmanager that never answers has been waited for since now.
+        self.metrics.reconciled.with_label_values(&labels).set(self.clock.now().as_millisecond() as f64 / 1000.0);
         loop {
             let outcome = match self.compare(&mut missing).await {
                 Ok(outcome) => {
@@ -100,8 +103,9 @@ impl Reconciler {
         let in_force: HashSet<String> =
             self.alertmanager.silences().await?.into_iter().filter_map(|silence| silence.id).collect();
         let mut still_missing = HashMap::new();
+        let mut groups = None;
         while !batch.is_empty() {
-            let mut found = Vec::new();
+            let (mut found, mut cut) = (Vec::new(), Vec::new());
             for incident in &batch {
                 after = incident.id;
                 if crate::watchdog::is_own(incident) || incident.phase == Phase::Resolved {
@@ -110,12 +114,17 @@ impl Reconciler {
                 let mut one = Found {
                     incident: incident.id,
                     gone: Vec::new(),
+                    group_gone: false,
                     suppressed: incident.firing().next().is_some(),
                     silences_ended: Vec::new(),
                 };
+                let mut any_seen = false;
                 for (fingerprint, _) in incident.alerts.iter().filter(|(_, alert)| alert.status == Status::Firing) {
                     match alerts.get(fingerprint) {
-                        Some(suppressed) => one.suppressed &= suppressed,
+                        Some(suppressed) => {
+                            any_seen = true;
+                            one.suppressed &= suppressed;
+                        }
                         None => {
                             one.suppressed = false;
                             let key = (incident.id, fingerprint.clone());
@@ -127,15 +136,34 @@ impl Reconciler {
                         }
                     }
                 }
+                if incident.truncated > 0 {
+                    let groups = match &mut groups {
+                        Some(groups) => groups,
+                        none => none.insert(self.alertmanager.groups_of_all().await?),
+                    };
+                    let heard = cut_off(incident, groups);
+                    if heard.is_empty() && !any_seen {
+                        // No alert has this name.
+                        let key = (incident.id, Box::<str>::default());
+                        let reads = missing.get(&key).copied().unwrap_or(0).saturating_add(1);
+                        one.group_gone = reads >= READS && !is_young;
+                        still_missing.insert(key, reads);
+                    }
+                    cut.extend(heard);
+                }
                 one.silences_ended = incident
                     .silences
                     .iter()
                     .filter(|silence| !in_force.contains(&silence.id))
                     .map(|silence| silence.id.clone())
                     .collect();
-                if !one.gone.is_empty() || !one.silences_ended.is_empty() || one.suppressed != incident.suppressed {
+                let ended = one.group_gone || !one.gone.is_empty() || !one.silences_ended.is_empty();
+                if ended || one.suppressed != incident.suppressed {
                     found.push(one);
                 }
+            }
+            for group in cut {
+                self.hear(group).await?;
             }
             if !found.is_empty() {
                 self.desk.perform(Reconcile { found }).await?;
@@ -148,33 +176,49 @@ impl Reconciler {
 
     /// What a webhook that was too large was about: every group of the receivers that this bot has heard of, or of all.
     async fn read_groups(&self) -> anyhow::Result<()> {
-        let limit = self.desk.book.config.limits.webhook_alerts as usize;
         let known = incidents::receivers(&self.desk.readers, &self.alertmanager.name).await?;
-        for mut group in self.alertmanager.groups().await? {
-            if group.alerts.is_empty() || (!known.is_empty() && !known.contains(&group.receiver.name)) {
-                continue;
+        for group in self.alertmanager.groups().await? {
+            if !group.alerts.is_empty() && (known.is_empty() || known.contains(&group.receiver.name)) {
+                self.hear(group).await?;
             }
-            let truncated = group.alerts.len().saturating_sub(limit);
-            group.alerts.truncate(limit);
-            let alerts: Vec<crate::webhook::Alert> = group.alerts.into_iter().map(Into::into).collect();
-            let common = alerts.iter().skip(1).fold(alerts[0].labels.clone(), |common, alert| common.shared_with(&alert.labels));
-            let payload = Payload {
-                version: crate::webhook::payload::VERSION.into(),
-                group_key: hear::key_from_api(&group.labels)?,
-                truncated_alerts: truncated as u64,
-                status: Status::Firing,
-                receiver: group.receiver.name,
-                group_labels: group.labels,
-                common_labels: common,
-                common_annotations: Default::default(),
-                external_url: self.alertmanager.urls[0].clone(),
-                alerts,
-            };
-            let hear: Hear = hear::take(&self.desk.book, &self.alertmanager.name, payload);
-            self.desk.perform(hear).await?;
         }
         Ok(())
     }
+
+    /// A group as a webhook would have told it.
+    async fn hear(&self, mut group: Group) -> anyhow::Result<()> {
+        let limit = self.desk.book.config.limits.webhook_alerts as usize;
+        let truncated = group.alerts.len().saturating_sub(limit);
+        group.alerts.truncate(limit);
+        let alerts: Vec<crate::webhook::Alert> = group.alerts.into_iter().map(Into::into).collect();
+        let common = alerts.iter().skip(1).fold(alerts[0].labels.clone(), |common, alert| common.shared_with(&alert.labels));
+        let payload = Payload {
+            version: crate::webhook::payload::VERSION.into(),
+            group_key: hear::key_from_api(&group.labels)?,
+            truncated_alerts: truncated as u64,
+            status: Status::Firing,
+            receiver: group.receiver.name,
+            group_labels: group.labels,
+            common_labels: common,
+            common_annotations: Default::default(),
+            external_url: self.alertmanager.urls[0].clone(),
+            alerts,
+        };
+        let hear: Hear = hear::take(&self.desk.book, &self.alertmanager.name, payload);
+        self.desk.perform(hear).await?;
+        Ok(())
+    }
+}
+
+/// What replicas have of an incident's group. An alert that the incident does not know and that is silenced or inhibited would
+/// be told by no webhook either.
+fn cut_off(incident: &Incident, groups: &[Group]) -> Vec<Group> {
+    let same = groups.iter().filter(|group| group.receiver.name == incident.receiver && group.labels == incident.group_labels);
+    let heard = same.cloned().map(|mut group| {
+        group.alerts.retain(|alert| !alert.status.is_suppressed() || incident.alerts.contains_key(&alert.fingerprint));
+        group
+    });
+    heard.filter(|group| !group.alerts.is_empty()).collect()
 }
 
 /// Ends the silences that ended incidents left behind, until each has ended.

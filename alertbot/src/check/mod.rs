@@ -16,6 +16,7 @@ use jiff::Timestamp;
 use crate::{
     config::{Config, document::Fault},
     message::{context::NAMES, render::Shape, validate},
+    sender::receivers,
 };
 
 pub use preview::{preview, preview_payload};
@@ -34,9 +35,32 @@ pub fn duties(config: &Config, now: Timestamp) -> Vec<Fault> {
     faults
 }
 
+/// Bots and providers that cannot be made from their settings, and requests whose templates fail on a message. Nothing is sent.
+pub fn receivers(config: &Config) -> Vec<Fault> {
+    const BOT: &str = "correct `api_url` and `proxy`: http://host:port, https://host:port or socks5://host:port";
+    const PROVIDER: &str = "correct `url`, `method`, `headers`, `body` and `secrets`; templates know number, digits, local, text, \
+                            unicode, id, from, callback_url and secrets.<name>";
+    let mut faults = Vec::new();
+    for (index, bot) in config.bots.iter().enumerate() {
+        if let Err(error) = receivers::telegram(bot) {
+            let wrong = format!("({}) cannot be used: {error:#}", bot.name);
+            faults.push(Fault::new(bot.line, &format!("bots[{index}]"), &wrong, BOT));
+        }
+    }
+    for (index, provider) in config.providers.iter().enumerate() {
+        let made = receivers::phone(config, provider).map_err(|error| format!("{error:#}"));
+        if let Err(error) = made.and_then(|phone| phone.try_out()) {
+            let wrong = format!("({}) cannot send: {error}", provider.name);
+            faults.push(Fault::new(provider.line, &format!("providers[{index}]"), &wrong, PROVIDER));
+        }
+    }
+    faults
+}
+
 /// All of them, in the order of the file.
 pub fn faults(config: &Config, now: Timestamp) -> Vec<Fault> {
     let mut faults = templates(config, now);
+    faults.extend(receivers(config));
     faults.extend(duties(config, now));
     faults.sort_by_key(|fault| fault.line);
     faults

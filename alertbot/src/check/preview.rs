@@ -19,7 +19,7 @@ use crate::{
     },
     notify::Address,
     sender::buttons,
-    webhook::{Alert, Payload, payload::VERSION},
+    webhook::{Alert, Payload, payload::VERSION, server},
 };
 
 /// Of every sample.
@@ -38,14 +38,18 @@ pub fn preview(book: &Book, now: Timestamp) -> String {
     text
 }
 
-/// Of a payload that the user gives, as it would come to the first Alertmanager's webhook.
-pub fn preview_payload(book: &Book, payload: Payload, now: Timestamp) -> String {
-    let Some(alertmanager) = book.config.alertmanagers.first() else { return String::new() };
+/// Of a body that the user gives, as it would come to the first Alertmanager's webhook.
+///
+/// # Errors
+/// Why the webhook would refuse it.
+pub fn preview_payload(book: &Book, body: &[u8], now: Timestamp) -> anyhow::Result<String> {
+    let payload = server::read(body).map_err(|refusal| anyhow::anyhow!(refusal.2))?;
+    let Some(alertmanager) = book.config.alertmanagers.first() else { return Ok(String::new()) };
     let hear = hear::take(book, &alertmanager.name, payload);
     let mut incident = hear.blank(SAMPLE_CODE, now);
     let rules = book.rules(&incident);
     incident.begin(&hear.observation, now, &rules);
-    of_incident(book, &incident, now)
+    Ok(of_incident(book, &incident, now))
 }
 
 const SAMPLE_CODE: u32 = 4711;
@@ -118,14 +122,15 @@ fn phone(
 ) {
     let Some(address) = Book::person_address(person, means) else { return };
     let reader = book.reader(&address, at);
-    let parts = match &address {
-        Address::Phone { provider, .. } => book.config.provider(provider).map_or(1, |provider| provider.parts as usize),
+    let (parts, answers) = match &address {
+        Address::Phone { provider, .. } => book.line(provider),
         Address::Telegram { .. } => return,
     };
+    let line = telephone::Line { parts, answers, ready: "" };
     let incidents = std::slice::from_ref(incident);
     let said = match means {
-        Means::Sms => telephone::sms(&book.messages, incidents, &reader, parts).text,
-        _ => telephone::voice(&book.messages, incidents, &reader).text,
+        Means::Sms => telephone::sms(&book.messages, incidents, line, &reader).text,
+        _ => telephone::voice(&book.messages, incidents, line, &reader).text,
     };
     if shown.contains(&said) {
         return;

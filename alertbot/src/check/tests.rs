@@ -12,9 +12,14 @@ fn now() -> Timestamp {
 }
 
 fn parse(text: &str) -> Config {
+    parse_with(text, None)
+}
+
+fn parse_with(text: &str, proxy: Option<&str>) -> Config {
     let secrets = ["WEBHOOK_TOKEN", "TELEGRAM_TOKEN", "KANNEL_PASSWORD", "KANNEL_CALLBACK"];
     let variables = secrets.map(|name| (format!("ALERTBOT_{name}"), format!("secret-of-{name}")));
-    config::parse("alertbot.yaml", text, variables).unwrap_or_else(|faults| panic!("{faults}"))
+    let proxy = proxy.map(|proxy| ("ALERTBOT_TELEGRAM_PROXY".to_owned(), proxy.to_owned()));
+    config::parse("alertbot.yaml", text, variables.into_iter().chain(proxy)).unwrap_or_else(|faults| panic!("{faults}"))
 }
 
 /// The line of a piece of text, from 1.
@@ -69,6 +74,44 @@ fn what_only_consequences_show_is_told_with_its_line() {
     assert_eq!(duties(&parse(&meant), now()), []);
 }
 
+/// One row a change of a bot or provider: what cannot be used is told at the line where it begins.
+#[test]
+fn a_bot_or_provider_that_cannot_be_used_is_told_with_its_line() {
+    const OWN: &str = "  - name: own
+    kind: generic
+    method: POST
+    url: https://sms.example.com/send
+    headers: {authorization: \"Bearer {{ secrets.key }}\"}
+    body: '{\"to\": {{ number|tojson }}, \"text\": {{ text|tojson }}}'
+    secrets: {key: \"${ALERTBOT_KANNEL_PASSWORD}\"}
+";
+    let with_own = EXAMPLE.replacen("providers:\n", &format!("providers:\n{OWN}"), 1);
+    assert_eq!(receivers(&parse(&with_own)), []);
+    for (from, to, part) in [
+        ("https://sms.example.com/send", "\"{{ nope\"", "the template of url"),
+        ("https://sms.example.com/send", "no address", "the address is malformed"),
+        ("method: POST", "method: B AD", "is no HTTP method"),
+        ("{authorization: ", "{bad name: ", "is no name of a header"),
+        ("secrets.key }}", "secrets.kye }}", "the template of header authorization failed"),
+        ("text|tojson", "text|tojsno", "the template of body"),
+    ] {
+        assert!(OWN.contains(from), "{from:?}");
+        let text = with_own.replacen(from, to, 1);
+        let told = faults(&parse(&text), now());
+        let [fault] = &told[..] else { panic!("{to:?}: {told:?}") };
+        assert_eq!((fault.line, fault.path.as_str()), (line_of(&text, "- name: own"), "providers[0]"));
+        assert!(fault.wrong.contains(part) && !fault.remedy.is_empty(), "{fault}");
+    }
+    let with_proxy = EXAMPLE.replacen("    # proxy:", "    proxy:", 1);
+    for proxy in ["socks5://proxy.example.com:1080", "http://user:password@proxy.example.com:3128"] {
+        assert_eq!(receivers(&parse_with(&with_proxy, Some(proxy))), [], "{proxy}");
+    }
+    let told = faults(&parse_with(&with_proxy, Some("not a proxy")), now());
+    let [fault] = &told[..] else { panic!("{told:?}") };
+    assert_eq!((fault.line, fault.path.as_str()), (line_of(&with_proxy, "token: ${ALERTBOT_TELEGRAM_TOKEN}") - 1, "bots[0]"));
+    assert!(fault.wrong.contains("proxy's address is malformed") && !fault.wrong.contains("not a proxy"), "{fault}");
+}
+
 #[test]
 fn a_template_is_told_with_its_own_line() {
     let text = format!(
@@ -95,12 +138,19 @@ fn the_preview_shows_who_reads_what_and_who_is_called_when() {
     ] {
         assert!(shown.contains(part), "{part}\n--- is not in ---\n{shown}");
     }
-    let payload = serde_json::from_str(
-        r#"{"version":"4","groupKey":"{}:{}","status":"firing","receiver":"r","commonLabels":{"team":"payments","severity":"page"},
-        "alerts":[{"status":"firing","labels":{"alertname":"Stuck","team":"payments","severity":"page"},"startsAt":"2026-02-02T09:00:00Z"}]}"#,
-    );
-    let shown = preview_payload(&book, payload.unwrap(), now());
+    let webhook = r#"{"version":"4","groupKey":"{}:{}","status":"firing","receiver":"r","commonLabels":{"team":"payments","severity":"page"},
+        "alerts":[{"status":"firing","labels":{"alertname":"Stuck","team":"payments","severity":"page"},"startsAt":"2026-02-02T09:00:00Z"}]}"#;
+    let shown = preview_payload(&book, webhook.as_bytes(), now()).unwrap();
     assert!(shown.contains("routes: payments, critical") && shown.contains("🔴 Stuck"), "{shown}");
+    for (from, to, said) in [
+        (r#""version":"4""#, r#""version":"5""#, "this program reads version \"4\""),
+        (r#""groupKey":"{}:{}""#, r#""groupKey":"""#, "groupKey and receiver must not be empty"),
+        (r#""alerts":["#, r#""alerts":[0,"#, "no webhook of Alertmanager"),
+    ] {
+        assert!(webhook.contains(from), "{from}");
+        let refused = preview_payload(&book, webhook.replacen(from, to, 1).as_bytes(), now()).unwrap_err().to_string();
+        assert!(refused.contains(said), "{refused}");
+    }
 }
 
 #[test]

@@ -42,7 +42,7 @@ impl Person {
 /// What a person may do. Each may do what the ones before may.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Role {
-    /// Asks: /alerts /silences /oncall /graph.
+    /// Asks: /alerts /silences /oncall, and the button that draws.
     Viewer,
     /// Acknowledges, silences, escalates.
     Responder,

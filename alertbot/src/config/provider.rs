@@ -12,6 +12,8 @@ use super::{
 #[derive(Debug, Clone)]
 pub struct Provider {
     pub name: String,
+    /// Where it stands in the file.
+    pub line: usize,
     pub kind: ProviderKind,
     /// Longest text, in parts; what is longer is shortened, and says so.
     pub parts: u32,
@@ -124,6 +126,7 @@ impl Provider {
         };
         Some(Self {
             name,
+            line: section.line(),
             kind,
             parts: section.or_within("parts", 3, 1..=10),
             per_minute: section.or_within("per_minute", 30, 1..=6000),

@@ -33,7 +33,8 @@ pub struct Route {
 /// One condition, as Alertmanager writes it: `severity="critical"`, `team=~"core|pay"`.
 ///
 /// Beside labels it knows `alertmanager` (the name in this file) and `receiver` (the name in Alertmanager's); a label of that
-/// name is then not seen.
+/// name is then not seen. Labels are those that a group's alerts have in common; the label of severities is that of the worst
+/// alert that fires.
 #[derive(Debug, Clone)]
 pub struct Matcher {
     pub label: String,

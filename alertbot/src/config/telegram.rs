@@ -15,6 +15,8 @@ use super::{
 #[derive(Debug, Clone)]
 pub struct Bot {
     pub name: String,
+    /// Where it stands in the file.
+    pub line: usize,
     pub token: Secret,
     /// The Bot API, or a server of one's own that speaks it.
     pub api_url: String,
@@ -69,6 +71,7 @@ impl Bot {
         let per_minute = |key, default| section.or_within(key, default, 1..=6000);
         Self {
             name,
+            line: section.line(),
             token: section.secret("token", "the bot's token from @BotFather"),
             api_url: section.or("api_url", Address("https://api.telegram.org".into())).0,
             proxy: section.optional_secret("proxy", "proxy towards Telegram, as socks5://host:port"),

@@ -12,7 +12,7 @@ use crate::{
     incident::{Flapping, Incident, Rules, Severity, Tracked},
     message::{Messages, Reader},
     notify::{Address, Medium, telegram::Place},
-    webhook::{Labels, Payload},
+    webhook::{Labels, Payload, Status},
 };
 
 /// The configuration, and what was learnt about chats since.
@@ -47,8 +47,12 @@ impl Book {
         Self { config, messages, learnt: RwLock::new(Learnt { moved, lost_topics: lost_topics.into_iter().collect() }) }
     }
 
-    /// The routes that a group takes, from the top.
+    /// The routes that a group takes, from the top. Its severity is that of its worst firing alert: alerts of several severities
+    /// have none in common.
     pub fn routes(&self, source: &str, payload: &Payload) -> Vec<&Route> {
+        let severities = &self.config.severities;
+        let firing = payload.alerts.iter().filter(|alert| alert.status == Status::Firing);
+        let worst = firing.map(|alert| alert.labels.get(&severities.label)).max_by_key(|label| severities.of(*label)).flatten();
         let common = match payload.common_labels.is_empty() {
             true => payload.alerts.first().map(|alert| alert.labels.clone()).unwrap_or_default(),
             false => payload.common_labels.clone(),
@@ -58,6 +62,7 @@ impl Book {
             let label = |name: &str| match name {
                 "alertmanager" => Some(source),
                 "receiver" => Some(payload.receiver.as_str()),
+                _ if name == severities.label => worst.or_else(|| common.get(name)),
                 _ => common.get(name),
             };
             if route.matches(label) {
@@ -68,6 +73,12 @@ impl Book {
             }
         }
         taken
+    }
+
+    /// The same routes, once each, in the order of the configuration.
+    pub fn in_order(&self, names: &[String], more: &[String]) -> Vec<String> {
+        let listed = self.config.routes.iter().map(|route| &route.name);
+        listed.filter(|name| names.contains(name) || more.contains(name)).cloned().collect()
     }
 
     fn routes_of(&self, incident: &Incident) -> impl Iterator<Item = &Route> {
@@ -175,6 +186,12 @@ impl Book {
     /// Who reads what arrives there.
     pub fn reader(&self, address: &Address, now: Timestamp) -> Reader {
         Reader { language: self.language(address), zone: self.time_zone(address), now }
+    }
+
+    /// Parts that an SMS of this provider has at most, and whether answers to it arrive.
+    pub fn line(&self, provider: &str) -> (usize, bool) {
+        let provider = self.config.provider(provider);
+        provider.map_or((1, false), |provider| (provider.parts as usize, provider.callback_token.is_some()))
     }
 
     /// Whether a message of this severity may sound there now. A telephone cannot be silent: it waits.

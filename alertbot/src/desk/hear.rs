@@ -4,7 +4,7 @@ use jiff::Timestamp;
 
 use super::{Job, Work};
 use crate::{
-    incident::{Escalation, Incident, IncidentId, Observation, Phase, Severity},
+    incident::{Escalation, Incident, IncidentId, Observation, Phase, Rules, Severity},
     store::{facts, incidents},
     webhook::{Labels, Payload, Status},
 };
@@ -60,7 +60,7 @@ impl Job for Hear {
     async fn perform(&mut self, work: &mut Work) -> anyhow::Result<Heard> {
         let known = self.find(work).await?;
         let Some(mut incident) = known else { return self.open(work).await };
-        let rules = work.book.rules(&incident);
+        let mut rules = work.book.rules(&incident);
         let forgotten = incident.ended_at.is_some_and(|ended| work.now.duration_since(ended) > rules.reopen_within);
         if !incident.is_open() && forgotten && self.brings_news_to(&incident) {
             return self.open(work).await;
@@ -68,6 +68,11 @@ impl Job for Hear {
         if !self.group.key.starts_with(KEY_FROM_API) {
             incident.group_key.clone_from(&self.group.key);
         }
+        if incident.rises_with(&self.observation) {
+            rules = self.widen(work, &mut incident);
+        }
+        // Only Alertmanager's own repetition reminds.
+        rules.remind &= !self.group.key.starts_with(KEY_FROM_API);
         let repeats = incident.repeats;
         let effects = incident.observe(&self.observation, work.now, &rules);
         let news = !effects.is_empty();
@@ -93,10 +98,24 @@ impl Hear {
         Ok(incidents::latest_of_group(&mut work.connection, &self.source, receiver, &other).await?)
     }
 
+    /// It is worse than before: routes that it did not take by its severity count for it too. Another escalation than before
+    /// begins with its first step.
+    fn widen(&self, work: &Work, incident: &mut Incident) -> Rules {
+        let book = &work.book;
+        let policy = |incident: &Incident| book.escalation(incident).map(|policy| policy.name.clone());
+        let before = policy(incident);
+        incident.routes = book.in_order(&incident.routes, &self.group.routes);
+        let rules = book.rules(incident);
+        if policy(incident) != before {
+            incident.call_anew(work.now, &rules);
+        }
+        rules
+    }
+
     /// Whether a firing alert of the list is none that the ended incident knows the end of.
     fn brings_news_to(&self, incident: &Incident) -> bool {
         let mut probe = incident.clone();
-        let rules = crate::incident::Rules::default();
+        let rules = Rules::default();
         probe.observe(&self.observation, Timestamp::MAX, &rules);
         probe.is_open()
     }

@@ -68,7 +68,7 @@ pub struct Desk {
     pub book: Arc<Book>,
 }
 
-/// Jobs that wait for the writer. Above this their senders wait, and a webhook is answered 503 in the end.
+/// Jobs that wait for the writer. Above this their senders wait, and a webhook is answered 503 after its deadline.
 const QUEUE: usize = 4096;
 /// Jobs that share one commit at most: the first of them waits for the last.
 const TOGETHER: usize = 256;

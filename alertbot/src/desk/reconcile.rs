@@ -3,7 +3,7 @@
 use super::{Job, Work};
 use crate::{
     incident::IncidentId,
-    store::{facts, incidents, outbox},
+    store::{facts, incidents},
 };
 
 /// What was found of one incident.
@@ -12,6 +12,8 @@ pub struct Found {
     pub incident: IncidentId,
     /// Fingerprints that Alertmanager has had no more for two reads.
     pub gone: Vec<Box<str>>,
+    /// Whether Alertmanager has had the whole group no more for two reads; looked for when its list was cut.
+    pub group_gone: bool,
     /// Whether every alert that fires is silenced or inhibited.
     pub suppressed: bool,
     /// Silences of ours that are not in force any more.
@@ -32,6 +34,9 @@ impl Job for Reconcile {
             let Some(mut incident) = incidents::by_id(&mut work.connection, found.incident).await? else { continue };
             let source = incident.source.clone();
             let mut effects = incident.lose(&found.gone, work.now);
+            if found.group_gone {
+                effects.extend(incident.lose_group(work.now));
+            }
             effects.extend(incident.suppress(found.suppressed));
             for id in &found.silences_ended {
                 effects.extend(incident.unsilence(id, &source).unwrap_or_default());
@@ -55,16 +60,5 @@ impl Job for SilenceEnded {
 
     async fn perform(&mut self, work: &mut Work) -> anyhow::Result<()> {
         Ok(facts::remove(&mut work.connection, &self.fact).await?)
-    }
-}
-
-/// How many messages wait, as the database has it.
-pub struct CountQueued;
-
-impl Job for CountQueued {
-    type Answer = i64;
-
-    async fn perform(&mut self, work: &mut Work) -> anyhow::Result<i64> {
-        Ok(outbox::count_queued(&mut work.connection).await?)
     }
 }

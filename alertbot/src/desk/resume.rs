@@ -10,21 +10,29 @@ use crate::{
 
 pub struct Resume;
 
+#[derive(Debug, Default)]
+pub struct Resumed {
+    pub queue: Vec<crate::schedule::Item>,
+    /// The channel of each message that was given up.
+    pub given_up: Vec<&'static str>,
+}
+
 impl Job for Resume {
-    type Answer = Vec<crate::schedule::Item>;
+    type Answer = Resumed;
 
     async fn perform(&mut self, work: &mut Work) -> anyhow::Result<Self::Answer> {
         catch_up_with_clock(work).await?;
-        let (mut queue, mut after) = (Vec::new(), 0);
+        let (mut resumed, mut after) = (Resumed::default(), 0);
         loop {
             let batch = outbox::queued_after(&mut work.connection, after, AT_ONCE).await?;
-            let Some(last) = batch.last() else { return Ok(queue) };
+            let Some(last) = batch.last() else { return Ok(resumed) };
             after = last.id;
             for mut message in batch {
                 if message.under_way && message.doubtful {
                     // Both attempts may have arrived: a third one is not made, as when its answer is lost.
                     let reason = "the program ended during its second attempt";
                     given_up(work, &message, reason, false, work.now).await?;
+                    resumed.given_up.push(message.address.channel());
                     continue;
                 }
                 if message.under_way {
@@ -33,7 +41,7 @@ impl Job for Resume {
                     message.attempts += 1;
                     outbox::save(&mut work.connection, &message).await?;
                 }
-                queue.push(item(&message));
+                resumed.queue.push(item(&message));
             }
         }
     }

@@ -49,8 +49,9 @@ impl Job for Overdue {
 pub(super) async fn undelivered(work: &mut Work, incident: IncidentId) -> anyhow::Result<()> {
     let Some(mut incident) = incidents::by_id(&mut work.connection, incident).await? else { return Ok(()) };
     let rules = work.book.rules(&incident);
+    let before = incident.escalation.clone();
     let effects = incident.undelivered(work.now, &rules);
-    if effects.is_empty() {
+    if effects.is_empty() && incident.escalation == before {
         return Ok(());
     }
     work.carry_out(&incident, effects).await

@@ -68,6 +68,12 @@ impl Incident {
         }
     }
 
+    /// Whether alerts of the list fire that are worse than all that it was opened for.
+    pub fn rises_with(&self, observation: &Observation) -> bool {
+        let firing = observation.alerts.iter().filter(|(_, alert)| alert.status == Status::Firing);
+        firing.map(|(_, alert)| alert.severity).max() > Some(self.severity)
+    }
+
     /// A person takes it. `None` when it has ended or that person has it already.
     pub fn acknowledge(&mut self, by: &str, now: Timestamp, rules: &Rules) -> Option<Vec<Effect>> {
         let held = self.acknowledgement.as_ref().map(|held| held.by.clone());
@@ -90,6 +96,9 @@ impl Incident {
 
     /// The person who took it gives it back.
     pub fn release(&mut self, by: &str, now: Timestamp, rules: &Rules) -> Option<Vec<Effect>> {
+        if !self.is_open() {
+            return None;
+        }
         self.acknowledgement.take()?;
         self.phase = Phase::Firing;
         self.escalation = fresh(now, rules);
@@ -110,14 +119,25 @@ impl Incident {
         Some(effects)
     }
 
-    /// A critical message did not arrive in time: the next step is taken ahead of its time, once however many messages it
-    /// were.
+    /// A message did not arrive, or a critical one not in time: the next step is taken ahead of its time, once however many
+    /// messages it were. Right after a step it waits for its distance to that one.
     pub fn undelivered(&mut self, now: Timestamp, rules: &Rules) -> Vec<Effect> {
-        let just_stepped = self.escalation.stepped_at.is_some_and(|at| now.duration_since(at) < STEPS_APART);
-        if just_stepped || rules.waits.is_empty() || self.escalation.next_at.is_none() || !self.waits_for_somebody() {
+        let Some(next_at) = self.escalation.next_at.filter(|_| !rules.waits.is_empty() && self.waits_for_somebody()) else {
+            return Vec::new();
+        };
+        let earliest = self.escalation.stepped_at.and_then(|at| at.checked_add(STEPS_APART).ok());
+        if let Some(earliest) = earliest.filter(|at| *at > now) {
+            self.escalation.next_at = Some(next_at.min(earliest));
             return Vec::new();
         }
         self.step(None, now, rules)
+    }
+
+    /// Another escalation policy than before counts for it: its steps begin with the first one.
+    pub fn call_anew(&mut self, now: Timestamp, rules: &Rules) {
+        if self.phase == Phase::Firing {
+            self.escalation = fresh(now, rules);
+        }
     }
 
     /// A person silenced it through the bot.
@@ -144,7 +164,8 @@ impl Incident {
         vec![Effect::Tell(Happening::Changed)]
     }
 
-    /// API v2 has these alerts no more. When none is left, it ended without a word.
+    /// API v2 has these alerts no more. When none is left, it ended without a word; but while a list was cut, what was cut off
+    /// may fire.
     pub fn lose(&mut self, gone: &[Box<str>], now: Timestamp) -> Vec<Effect> {
         let mut lost = false;
         for fingerprint in gone {
@@ -157,11 +178,25 @@ impl Incident {
         }
         match (lost, self.worst()) {
             (false, _) => Vec::new(),
-            (true, None) => self.end(now),
-            (true, Some(worst)) => {
-                self.severity = worst;
+            (true, None) if self.truncated == 0 => self.end(now),
+            (true, worst) => {
+                self.severity = worst.unwrap_or(self.severity);
                 vec![Effect::Tell(Happening::Changed)]
             }
+        }
+    }
+
+    /// API v2 has the whole group no more: what was cut off its list has ended as well.
+    pub fn lose_group(&mut self, now: Timestamp) -> Vec<Effect> {
+        if !self.is_open() || self.truncated == 0 {
+            return Vec::new();
+        }
+        self.truncated = 0;
+        let known: Vec<Box<str>> = self.alerts.keys().cloned().collect();
+        match self.lose(&known, now) {
+            // The alerts that were named had ended before.
+            effects if effects.is_empty() => self.end(now),
+            effects => effects,
         }
     }
 
@@ -266,7 +301,10 @@ impl Incident {
         self.ended_at = None;
         self.severity = severity;
         self.suppressed = false;
-        self.escalation = fresh(now, rules);
+        // While it flaps the steps go on where they are: the later ones would never be reached.
+        if !damped || raised {
+            self.escalation = fresh(now, rules);
+        }
         let horizon = now.checked_sub(rules.flapping.within).unwrap_or(now);
         self.reopened.retain(|at| *at > horizon);
         self.reopened.push(now);
@@ -283,7 +321,9 @@ impl Incident {
     fn end(&mut self, now: Timestamp) -> Vec<Effect> {
         self.phase = Phase::Resolved;
         self.ended_at = Some(now);
-        self.escalation.next_at = None;
+        if !self.is_damped(now) {
+            self.escalation.next_at = None;
+        }
         self.suppressed = false;
         let ending = std::mem::take(&mut self.silences).into_iter().filter(|silence| silence.ends_with_incident);
         let mut effects = vec![Effect::Tell(Happening::Resolved)];

@@ -167,16 +167,55 @@ fn a_silence_holds_the_calls_and_ends_with_the_incident_when_asked() {
 }
 
 #[test]
+fn a_first_step_that_did_not_arrive_is_followed_by_the_second_half_a_minute_later() {
+    let mut incident = opened();
+    assert_eq!(told(&incident.due(at(1), &rules())), ["call 0"]);
+    for second in [4, 5] {
+        assert_eq!(told(&incident.undelivered(at(second), &rules())), [""; 0]);
+        assert_eq!(incident.next_due(), Some(at(31)));
+    }
+    assert_eq!(told(&incident.due(at(31), &rules())), ["call 1"]);
+    // Later than that the next one is taken at once.
+    assert_eq!(told(&incident.undelivered(at(62), &rules())), ["call 0"]);
+}
+
+#[test]
+fn what_has_ended_is_not_given_back() {
+    let mut incident = opened();
+    incident.acknowledge("Sam", at(5), &rules()).unwrap();
+    assert_eq!(told(&incident.observe(&resolved("a", 0, 8), at(9), &rules())), ["resolved"]);
+    assert_eq!(incident.release("Sam", at(10), &rules()), None);
+    assert_eq!((incident.phase, incident.next_due()), (Phase::Resolved, None));
+}
+
+#[test]
+fn what_was_cut_off_a_list_keeps_an_incident_open_until_the_group_is_gone() {
+    let mut incident = blank(IncidentId(1));
+    incident.begin(&Observation { truncated: 2, ..firing("a", 0) }, at(1), &rules());
+    assert_eq!(told(&incident.lose(&["a".into()], at(10))), ["changed"]);
+    assert_eq!((incident.is_open(), incident.firing().count()), (true, 0));
+    assert_eq!(told(&incident.lose_group(at(20))), ["resolved"]);
+    assert_eq!(incident.lose_group(at(21)), []);
+    // With an alert that still counted as firing.
+    let mut incident = blank(IncidentId(2));
+    incident.begin(&Observation { truncated: 2, ..firing("a", 0) }, at(1), &rules());
+    assert_eq!((told(&incident.lose_group(at(20))), incident.firing().count()), (vec!["resolved"], 0));
+}
+
+#[test]
 fn flapping_is_said_once_and_then_only_edited_until_it_is_calm() {
     let mut incident = opened();
     let mut heard = Vec::new();
-    for round in 1..=5 {
+    for round in 1..=8 {
         incident.observe(&resolved("a", round * 60 - 60, round * 60 - 30), at(round * 60 - 20), &rules());
         heard.extend(told(&incident.observe(&firing("a", round * 60), at(round * 60), &rules())));
+        heard.extend(told(&incident.due(at(round * 60), &rules())));
     }
-    assert_eq!(heard, ["reopened", "reopened", "reopened, flapping", "changed", "changed"]);
+    let said = ["reopened", "call 0", "reopened", "call 0", "reopened, flapping", "call 0"];
+    // Five minutes after the first step the second one is taken, although it has ended and begun five times since.
+    assert_eq!(heard, [&said[..], &["changed", "changed", "changed", "changed", "changed", "call 1"]].concat());
     let calm = incident.damped_until.unwrap();
-    assert_eq!(calm, at(300 + 15 * 60));
+    assert_eq!(calm, at(480 + 15 * 60));
     assert!(told(&incident.due(calm, &rules())).contains(&"reopened"));
 }
 

@@ -9,13 +9,33 @@ use super::{
 };
 use crate::incident::Incident;
 
+/// What surrounds the words about incidents.
+#[derive(Debug, Clone, Copy)]
+pub struct Line<'a> {
+    /// Longest text, in parts of an SMS.
+    pub parts: usize,
+    /// Whether an answer reaches the bot: only then a code to answer with is of use.
+    pub answers: bool,
+    /// Words that wait for the same telephone, empty when there are none: they follow, shortened to a share of the room.
+    pub ready: &'a str,
+}
+
 /// Longest text of a call, in UTF-16 units: what a listener can bear, and far below what providers take.
 const VOICE_UNITS: usize = 600;
 
-/// An SMS about these incidents in at most `parts` parts. Each that it names is named with its code; what does not fit is
-/// counted.
-pub fn sms(messages: &Messages, incidents: &[Incident], reader: &Reader, parts: usize) -> Rendered {
-    let code = |incident: &Incident| say(reader.language, Saying::Code { code: incident.code });
+/// An SMS about these incidents. Each that it names is named with its code; what does not fit is counted.
+pub fn sms(messages: &Messages, incidents: &[Incident], line: Line, reader: &Reader) -> Rendered {
+    let parts = line.parts;
+    let ready = sms::plain_signs(&split::shorten(line.ready.trim(), READY_UNITS * parts));
+    let behind = |text: &str| match (text.is_empty(), ready.is_empty()) {
+        (true, _) => ready.clone(),
+        (_, true) => text.to_owned(),
+        _ => format!("{text}. {ready}"),
+    };
+    let code = |incident: &Incident| match line.answers {
+        true => behind(&say(reader.language, Saying::Code { code: incident.code })),
+        false => behind(""),
+    };
     if let [incident] = incidents {
         let rendered = messages.render(Shape::Sms, incident, reader);
         let body = rendered.text.split_whitespace().collect::<Vec<_>>().join(" ");
@@ -24,7 +44,8 @@ pub fn sms(messages: &Messages, incidents: &[Incident], reader: &Reader, parts: 
     let head = format!("{}:", say(reader.language, Saying::Several { count: incidents.len() }));
     let entry = |incident: &Incident| {
         let title = super::bidi::strip(&incident.title()).split_whitespace().collect::<Vec<_>>().join(" ");
-        sms::plain_signs(&format!("{} ACK {}", split::shorten(&title, SEVERAL_TITLE_UNITS), incident.code))
+        let title = split::shorten(&title, SEVERAL_TITLE_UNITS);
+        sms::plain_signs(&if line.answers { format!("{title} ACK {}", incident.code) } else { title })
     };
     let entries: Vec<String> = incidents.iter().map(entry).collect();
     let text = |shown: usize| {
@@ -32,18 +53,20 @@ pub fn sms(messages: &Messages, incidents: &[Incident], reader: &Reader, parts: 
         if shown < entries.len() {
             text.push_str(&format!("; {}", say(reader.language, Saying::More { count: (entries.len() - shown) as u64 })));
         }
-        text
+        behind(&text)
     };
     let shown = (0..=entries.len()).rev().find(|shown| sms::parts(&text(*shown)) <= parts).unwrap_or(0);
     Rendered { text: text(shown), fault: None }
 }
 
+/// Of the words that follow, so many UTF-16 units for each part: less than half of one in any alphabet.
+const READY_UNITS: usize = 30;
 /// Longest title where several share a message.
 const SEVERAL_TITLE_UNITS: usize = 40;
 const _: () = assert!(SEVERAL_TITLE_UNITS < TITLE_UNITS);
 
 /// What a call says.
-pub fn voice(messages: &Messages, incidents: &[Incident], reader: &Reader) -> Rendered {
+pub fn voice(messages: &Messages, incidents: &[Incident], line: Line, reader: &Reader) -> Rendered {
     let mut fault = None;
     let mut said: Vec<String> = Vec::new();
     if incidents.len() > 1 {
@@ -54,6 +77,7 @@ pub fn voice(messages: &Messages, incidents: &[Incident], reader: &Reader) -> Re
         fault = fault.or(rendered.fault);
         said.push(rendered.text);
     }
+    said.push(line.ready.to_owned());
     let text = said.join(" ").split_whitespace().collect::<Vec<_>>().join(" ");
     Rendered { text: split::shorten(&text, VOICE_UNITS), fault }
 }

@@ -8,6 +8,7 @@ use super::{
     context::NAMES,
     render::{REMEDY, Shape},
     samples::samples,
+    telephone::Line,
     units::{TEXT_UNITS, utf16_units},
     *,
 };
@@ -110,19 +111,65 @@ fn a_digest_names_every_incident_however_many_messages_that_takes() {
     assert!(joined.find("#2 ").unwrap() < joined.find("#1 ").unwrap(), "what still fires comes first");
 }
 
+/// A telephone that can answer, and for which nothing else waits.
+fn line(parts: usize) -> Line<'static> {
+    Line { parts, answers: true, ready: "" }
+}
+
+/// Where no answer arrives, nothing asks for one.
+#[test]
+fn without_a_way_back_an_sms_has_no_code() {
+    let messages = Messages::built_in();
+    let line = Line { answers: false, ..line(1) };
+    let one = telephone::sms(&messages, &[sample(0)], line, &reader(Language::English)).text;
+    assert_eq!(one, "CRITICAL DiskAlmostFull: /var of db-1 is 97 % full (97.2 %), since 11:48");
+    let two = telephone::sms(&messages, &[sample(0), sample(0)], line, &reader(Language::English)).text;
+    assert_eq!(two, "2 alerts: DiskAlmostFull; DiskAlmostFull");
+}
+
 #[test]
 fn a_telephone_gets_the_code_whatever_the_text() {
     let messages = Messages::built_in();
-    let one = telephone::sms(&messages, &[sample(0)], &reader(Language::English), 1).text;
+    let one = telephone::sms(&messages, &[sample(0)], line(1), &reader(Language::English)).text;
     assert_eq!(one, "CRITICAL DiskAlmostFull: /var of db-1 is 97 % full (97.2 %), since 11:48 Reply ACK 4711");
-    let long = telephone::sms(&messages, &[sample(5)], &reader(Language::Persian), 2).text;
+    let long = telephone::sms(&messages, &[sample(5)], line(2), &reader(Language::Persian)).text;
     assert!(sms::parts(&long) == 2 && long.ends_with("… پاسخ: ACK 4711"), "{long}");
     let many: Vec<Incident> = (0..40).map(|_| sample(0)).collect();
-    let several = telephone::sms(&messages, &many, &reader(Language::English), 1).text;
+    let several = telephone::sms(&messages, &many, line(1), &reader(Language::English)).text;
     assert!(sms::parts(&several) == 1 && several.starts_with("40 alerts: DiskAlmostFull ACK 4711; "), "{several}");
     assert!(several.ends_with(" more"), "{several}");
-    let call = telephone::voice(&messages, &[sample(0)], &reader(Language::English)).text;
+    let call = telephone::voice(&messages, &[sample(0)], line(1), &reader(Language::English)).text;
     assert_eq!(call, "critical. DiskAlmostFull. /var of db-1 is 97 % full. Since 12 min.");
+}
+
+/// One row a number of incidents and of parts: what waited for the same telephone is in the text, and so are the codes.
+#[test]
+fn ready_words_and_incidents_share_a_text() {
+    let messages = Messages::built_in();
+    for (incidents, parts, begins) in
+        [(1, 1, "CRITICAL DiskAlmostFull"), (1, 3, "CRITICAL DiskAlmostFull"), (4, 1, "4 alerts: DiskAlmostFull ACK 4711; ")]
+    {
+        let incidents: Vec<Incident> = (0..incidents).map(|_| sample(0)).collect();
+        let text = telephone::sms(
+            &messages,
+            &incidents,
+            Line { ready: "1234 is yours: Stuck", ..line(parts) },
+            &reader(Language::English),
+        )
+        .text;
+        assert!(sms::parts(&text) <= parts && text.starts_with(begins), "{text}");
+        assert!(text.contains("ACK 4711") && text.ends_with(". 1234 is yours: Stuck"), "{text}");
+        let long = "handed over ".repeat(50);
+        let text = telephone::sms(&messages, &incidents, Line { ready: &long, ..line(parts) }, &reader(Language::English)).text;
+        assert!(
+            sms::parts(&text) <= parts && text.contains("ACK 4711. handed over") || text.contains(" more. handed over"),
+            "{text}"
+        );
+        assert!(text.ends_with("..."), "what is shortened says so: {text}");
+    }
+    let call =
+        telephone::voice(&messages, &[sample(0)], Line { ready: "1234 is yours", ..line(1) }, &reader(Language::English)).text;
+    assert!(call.ends_with("1234 is yours"), "{call}");
 }
 
 fn with(shape: Shape, source: &str) -> Templates {
@@ -167,7 +214,7 @@ fn a_template_that_fails_has_the_built_in_one_speak() {
     assert!(card.text.contains("<b>DiskAlmostFull</b>"), "{}", card.text);
     let (messages, faults) = Messages::new(&with(Shape::Sms, "{{"));
     assert_eq!((faults.len(), faults[0].line), (1, 40));
-    assert!(telephone::sms(&messages, &[sample(0)], &reader(Language::English), 3).text.contains("DiskAlmostFull"));
+    assert!(telephone::sms(&messages, &[sample(0)], line(3), &reader(Language::English)).text.contains("DiskAlmostFull"));
 }
 
 #[test]
@@ -259,12 +306,12 @@ proptest! {
                 prop_assert!(shown <= TEXT_UNITS);
             }
         }
-        let said = telephone::sms(&messages, std::slice::from_ref(&incident), &reader, parts);
+        let said = telephone::sms(&messages, std::slice::from_ref(&incident), line(parts), &reader);
         prop_assert_eq!(said.fault, None);
         prop_assert!(sms::parts(&said.text) <= parts && said.text.ends_with("ACK 4711"), "{}", said.text);
-        let several = telephone::sms(&messages, &[incident.clone(), incident.clone(), incident.clone()], &reader, parts);
+        let several = telephone::sms(&messages, &[incident.clone(), incident.clone(), incident.clone()], line(parts), &reader);
         prop_assert!(sms::parts(&several.text) <= parts, "{}", several.text);
-        prop_assert!(!telephone::voice(&messages, std::slice::from_ref(&incident), &reader).text.is_empty());
+        prop_assert!(!telephone::voice(&messages, std::slice::from_ref(&incident), line(1), &reader).text.is_empty());
     }
 
     /// Parts of any markup, joined, show what the whole shows.

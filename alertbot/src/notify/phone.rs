@@ -40,6 +40,14 @@ pub trait Phone: Send + Sync {
     /// One attempt. `Delivered` means accepted by the provider; whether the telephone has it comes by a [`Report`].
     fn send<'a>(&'a self, call: &'a Call) -> Sending<'a, Outcome>;
 
+    /// Makes the request of a message without sending it, where the configuration has a say in its form.
+    ///
+    /// # Errors
+    /// When it cannot be made: what is wrong, without a secret.
+    fn try_out(&self) -> Result<(), String> {
+        Ok(())
+    }
+
     /// Asks for something that changes nothing, to learn whether the provider answers at all.
     fn probe(&self) -> Sending<'_, bool>;
 

@@ -18,7 +18,11 @@ use crate::{
         act::{Act, Draw, Perform, Performed},
     },
     incident::IncidentId,
-    message::catalogue::{Saying, say},
+    message::{
+        catalogue::{Saying, say},
+        split::shorten,
+        units::ANSWER_UNITS,
+    },
     notify::Address,
     store::{
         incidents,
@@ -26,7 +30,7 @@ use crate::{
     },
 };
 
-/// What a button's data says: at most 64 bytes.
+/// What a button's data says: at most [`crate::message::units::CALLBACK_BYTES`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Press {
     Acknowledge(IncidentId),
@@ -112,6 +116,7 @@ pub(super) async fn press(counter: &Counter, query: CallbackQuery) -> Result<(),
         Ok((said, alert)) => (said, alert, Ok(())),
         Err(error) => (say(counter.desk.book.config.language, Saying::TryAgain), true, Err(error)),
     };
+    let said = shorten(&said, ANSWER_UNITS);
     // Its failure changes nothing: what was asked for is done.
     if let Err(error) = counter.telegram.bot().answer_callback_query(id).text(said).show_alert(alert).send().await {
         tracing::debug!(error = error.to_string().replace(counter.telegram.bot().token(), "(token)"), "a press was not answered");
@@ -130,7 +135,7 @@ async fn take(counter: &Counter, query: &CallbackQuery) -> Result<(String, bool)
         return Ok((say(book.config.language, Saying::TryAgain), true));
     };
     let chat = book.configured_chat(&counter.bot, message.chat.id.0);
-    let topic = message.thread_id.map(|thread| thread.0.0);
+    let topic = message.thread_id.filter(|_| message.is_topic_message).map(|thread| thread.0.0);
     let address = address(book, &counter.bot, message.chat.id.0, topic);
     let language = book.language(&address);
     let asker = Asker { user: Some(query.from.id.0), in_the_name_of_a_chat: false, chat };
@@ -245,10 +250,10 @@ async fn graph(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::message::units::CALLBACK_BYTES;
 
     #[test]
     fn every_press_is_read_as_it_was_written_and_fits() {
-        const MOST_BYTES: usize = 64;
         let id = IncidentId(i64::MAX);
         for press in [
             Press::Acknowledge(id),
@@ -261,7 +266,7 @@ mod tests {
             Press::Unsilence(id),
         ] {
             let data = data(press);
-            assert!(data.len() <= MOST_BYTES);
+            assert!(data.len() <= CALLBACK_BYTES);
             assert_eq!(read(&data), Some(press), "{data}");
         }
         for wrong in ["", "ack", "ack:x", "sil:1", "sil:1:0", "sil:1:9999", "ack:1:2", "rm:1"] {

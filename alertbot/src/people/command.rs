@@ -53,6 +53,11 @@ fn needed(name: &str) -> Option<Role> {
     })
 }
 
+/// The label of metrics: a button of the same meaning has the same.
+fn action(name: &str) -> &str {
+    if name == "ack" { "acknowledge" } else { name }
+}
+
 pub(super) async fn write(counter: &Counter, message: Message) -> Result<(), Unavailable> {
     let username = counter.username().await;
     let Some(command) = message.text().and_then(|text| read(text, &username)) else { return Ok(()) };
@@ -73,11 +78,11 @@ pub(super) async fn write(counter: &Counter, message: Message) -> Result<(), Una
             let person = person.clone();
             let reply = message.reply_to_message().map(|replied| replied.id.0);
             let (outcome, answer) = answer(counter, &command, &person, &address, message.id.0, reply, &reader).await?;
-            counter.count(command.name, outcome);
+            counter.count(action(command.name), outcome);
             answer
         }
         Err(refusal) => {
-            counter.count(command.name, "refused");
+            counter.count(action(command.name), "refused");
             let actor = format!("user {}", user.unwrap_or_default());
             counter.note(&actor, "refused", None, format!("/{}: {}", command.name, refusal.name())).await?;
             plain_words(&refused(reader.language, refusal, user.unwrap_or_default(), chat), &reader)

@@ -34,6 +34,7 @@ pub async fn take(intake: &Intake, provider: &str, callback: Callback) -> Result
             intake.metrics.callbacks.with_label_values(&[provider, "message"]).inc();
             let Some(person) = intake.book.config.person_of_phone(&from) else {
                 tracing::warn!(provider, "an SMS from a number that no person of the configuration has");
+                count(intake, "refused");
                 return intake.desk.perform(refusal("a stranger", "sent an SMS")).await;
             };
             message(intake, person, &text).await
@@ -43,27 +44,30 @@ pub async fn take(intake: &Intake, provider: &str, callback: Callback) -> Result
 
 async fn message(intake: &Intake, person: &Person, text: &str) -> Result<(), Unavailable> {
     let Some(code) = code(text) else {
+        count(intake, "nothing");
         return intake.desk.perform(refusal(&person.name, "sent an SMS that is not ACK and a code")).await;
     };
     if person.role < Role::Responder {
+        count(intake, "refused");
         return intake.desk.perform(refusal(&person.name, "may not acknowledge")).await;
     }
     let found = incidents::by_code(&intake.desk.readers, code).await.map_err(|error| Unavailable(error.to_string()))?;
     let say = |saying: Saying| catalogue::say(person.language, saying);
-    let answer = match found {
-        None => say(Saying::CodeUnknown { code }),
+    let (outcome, answer) = match found {
+        None => ("nothing", say(Saying::CodeUnknown { code })),
         Some(incident) => {
             let act = Perform { incident: incident.id, by: person.name.clone(), act: Act::Acknowledge };
             match intake.desk.perform(act).await? {
-                Performed::Done(incident) => say(Saying::CodeTaken { code, title: &strip(&incident.title()) }),
+                Performed::Done(incident) => ("done", say(Saying::CodeTaken { code, title: &strip(&incident.title()) })),
                 Performed::Nothing(incident) if !incident.is_open() => {
-                    say(Saying::CodeEnded { code, title: &strip(&incident.title()) })
+                    ("nothing", say(Saying::CodeEnded { code, title: &strip(&incident.title()) }))
                 }
-                Performed::Nothing(_) => say(Saying::CodeYours { code }),
-                Performed::Unknown => say(Saying::CodeUnknown { code }),
+                Performed::Nothing(_) => ("nothing", say(Saying::CodeYours { code })),
+                Performed::Unknown => ("nothing", say(Saying::CodeUnknown { code })),
             }
         }
     };
+    count(intake, outcome);
     let Some(address) =
         person.sms.clone().map(|provider| Address::Phone { provider, person: person.name.clone(), medium: Medium::Sms })
     else {
@@ -71,6 +75,11 @@ async fn message(intake: &Intake, person: &Person, text: &str) -> Result<(), Una
     };
     let words = Words { text: answer, ..Words::default() };
     intake.desk.perform(Say { address, urgency: Urgency::Answer, words }).await
+}
+
+/// A reply that acknowledges is the same action as the button and the command.
+fn count(intake: &Intake, outcome: &str) {
+    intake.people.actions.with_label_values(&["acknowledge", outcome]).inc();
 }
 
 fn refusal(actor: &str, detail: &str) -> Note {

@@ -5,7 +5,7 @@ use jiff::SignedDuration;
 use super::{Counter, buttons, buttons::Press};
 use crate::{
     alertmanager::silence::matchers,
-    config::{Language, Person},
+    config::{Language, Person, Role},
     desk::{
         Unavailable,
         act::{Act, Perform},
@@ -81,7 +81,7 @@ pub(super) async fn silence(
     Ok(("done", say(Saying::SilencedUntil { until: &until, alerts })))
 }
 
-/// Ends every silence that was set for the incident through the bot.
+/// Ends every silence that was set for the incident through the bot; somebody else's only an administrator.
 pub(super) async fn unsilence_incident(
     counter: &Counter,
     id: IncidentId,
@@ -98,6 +98,9 @@ pub(super) async fn unsilence_incident(
     let Some(alertmanager) = counter.alertmanager(&incident.source) else {
         return Ok(("failed", say(Saying::NoApiAddress)));
     };
+    if person.role < Role::Admin && incident.silences.iter().any(|silence| silence.by != person.name) {
+        return Ok(("refused", say(Saying::RoleForbids)));
+    }
     let ids: Vec<String> = incident.silences.iter().map(|silence| silence.id.clone()).collect();
     for silence in &ids {
         if let Err(error) = alertmanager.end_silence(silence).await {

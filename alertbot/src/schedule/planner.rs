@@ -222,9 +222,11 @@ impl Planner {
         self.items.get(&id)
     }
 
-    /// Since when the oldest message waits that could be sent now, were there budget.
+    /// Since when the oldest message waits that could be sent now, were there budget. What quiet hours hold does not wait
+    /// before they end; what was tried waits from its beginning.
     pub fn oldest(&self) -> Option<Moment> {
-        self.items.values().filter(|item| !item.told && item.urgency <= Urgency::Ordinary).map(|item| item.since).min()
+        let begins = |item: &Item| if item.attempts == 0 { item.since.max(item.not_before) } else { item.since };
+        self.items.values().filter(|item| !item.told && item.urgency <= Urgency::Ordinary).map(begins).min()
     }
 
     /// Lets go of lanes that would be made as they are: everybody who ever wrote to the bot has had one.

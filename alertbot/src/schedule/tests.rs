@@ -124,6 +124,17 @@ fn a_critical_that_is_not_delivered_in_time_is_overdue_once_whatever_holds_it_up
 }
 
 #[test]
+fn what_quiet_hours_hold_ages_from_their_end_and_what_was_tried_from_its_beginning() {
+    let mut planner = planner();
+    planner.put(Item { not_before: second(900), ..item(1, chat(-1), Urgency::Ordinary, second(0)) }, second(0));
+    assert_eq!(planner.oldest(), Some(second(900)));
+    planner.put(item(2, chat(-2), Urgency::Ordinary, second(10)), second(10));
+    assert_eq!(sent(&mut planner, second(10)), Some(2));
+    planner.ended(&[2], &Outcome::TryAgain { reason: "down".into() }, second(20));
+    assert_eq!(planner.oldest(), Some(second(10)));
+}
+
+#[test]
 fn what_waits_for_one_telephone_is_one_sms() {
     let mut planner = planner();
     let phone = Address::Phone { provider: "sms".into(), person: "sam".into(), medium: Medium::Sms };

@@ -6,7 +6,13 @@ pub mod buttons;
 pub mod receivers;
 mod words;
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -40,6 +46,8 @@ pub struct Sender {
     pub clock: Clock,
     pub metrics: DeliveryMetrics,
     pub changes: mpsc::UnboundedReceiver<Change>,
+    /// How many messages wait, for whoever takes new ones in.
+    pub queued: Arc<AtomicUsize>,
     /// Woken when a silence should be ended in an Alertmanager.
     pub end_silences: Arc<tokio::sync::Notify>,
     /// Woken when the time of the next step may have changed.
@@ -92,6 +100,7 @@ impl Sender {
             while let Ok(change) = self.changes.try_recv() {
                 self.take(change);
             }
+            self.queued.store(self.planner.len(), Ordering::Relaxed);
             let now = self.clock.moment();
             if now >= gauges_at {
                 self.gauges(now);
@@ -336,7 +345,8 @@ impl Sender {
                     "refused"
                 };
                 self.metrics.given_up.with_label_values(&[channel, why]).inc();
-                tracing::error!(channel, reason, outbox.id = dispatch.messages[0].id, "given up");
+                let address = dispatch.messages[0].address.to_string();
+                tracing::error!(channel, address, reason, outbox.id = dispatch.messages[0].id, "given up");
             }
         }
     }

@@ -5,9 +5,24 @@ use std::{collections::BTreeMap, sync::Arc};
 use anyhow::Context;
 
 use crate::{
-    config::Config,
+    config::{Bot, Config, Provider},
     notify::{Phone, sms, telegram::Telegram},
 };
+
+/// A bot, from its settings.
+pub fn telegram(bot: &Bot) -> anyhow::Result<Telegram> {
+    Telegram::new(&bot.token, &bot.api_url, bot.proxy.as_ref(), bot.timeout)
+}
+
+/// A provider, from its settings.
+pub fn phone(config: &Config, provider: &Provider) -> anyhow::Result<Arc<dyn Phone>> {
+    let callback_url = config
+        .public_url
+        .as_ref()
+        .zip(provider.callback_token.as_ref())
+        .map(|(public, token)| format!("{}/phone/{}/{}", public.trim_end_matches('/'), provider.name, token.expose()));
+    sms::build(provider, callback_url)
+}
 
 /// Bots and providers.
 #[derive(Clone, Default)]
@@ -22,15 +37,10 @@ impl Receivers {
     pub fn new(config: &Config) -> anyhow::Result<Self> {
         let mut receivers = Self::default();
         for bot in &config.bots {
-            let telegram = Telegram::new(&bot.token, &bot.api_url, bot.proxy.as_ref(), bot.timeout);
-            receivers.bots.insert(bot.name.clone(), telegram.with_context(|| format!("bot {}", bot.name))?);
+            receivers.bots.insert(bot.name.clone(), telegram(bot).with_context(|| format!("bot {}", bot.name))?);
         }
         for provider in &config.providers {
-            let callback_url =
-                config.public_url.as_ref().zip(provider.callback_token.as_ref()).map(|(public, token)| {
-                    format!("{}/phone/{}/{}", public.trim_end_matches('/'), provider.name, token.expose())
-                });
-            let phone = sms::build(provider, callback_url).with_context(|| format!("provider {}", provider.name))?;
+            let phone = phone(config, provider).with_context(|| format!("provider {}", provider.name))?;
             receivers.phones.insert(provider.name.clone(), phone);
         }
         Ok(receivers)

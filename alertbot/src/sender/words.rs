@@ -58,13 +58,24 @@ pub fn ready(book: &Book, words: &Words, message: &Message, now: Timestamp) -> S
 pub fn phone(book: &Book, dispatch: &Dispatch, medium: Medium, now: Timestamp) -> String {
     let message = &dispatch.messages[0];
     let reader = book.reader(&message.address, now);
-    let parts = book.config.provider(message.address.carrier()).map_or(1, |provider| provider.parts as usize);
-    if let Body::Text(words) = &message.body {
-        return sms::fit(&words.text, "", parts);
+    let (parts, answers) = book.line(message.address.carrier());
+    // An answer or a handover that waited for the same telephone is said with the incidents.
+    let ready: Vec<&str> = dispatch
+        .messages
+        .iter()
+        .filter_map(|message| match &message.body {
+            Body::Text(words) => Some(words.text.as_str()),
+            _ => None,
+        })
+        .collect();
+    let ready = ready.join(". ");
+    if dispatch.incidents.is_empty() {
+        return sms::fit(&ready, "", parts);
     }
+    let line = telephone::Line { parts, answers, ready: &ready };
     let rendered = match medium {
-        Medium::Sms => telephone::sms(&book.messages, &dispatch.incidents, &reader, parts),
-        Medium::Voice => telephone::voice(&book.messages, &dispatch.incidents, &reader),
+        Medium::Sms => telephone::sms(&book.messages, &dispatch.incidents, line, &reader),
+        Medium::Voice => telephone::voice(&book.messages, &dispatch.incidents, line, &reader),
     };
     told(rendered, message)
 }

@@ -290,10 +290,6 @@ pub async fn queued_after(executor: impl SqliteExecutor<'_>, after: i64, limit: 
     rows.iter().map(read).collect()
 }
 
-pub async fn count_queued(executor: impl SqliteExecutor<'_>) -> sqlx::Result<i64> {
-    sqlx::query("SELECT count(*) AS n FROM outbox WHERE state < 2").fetch_one(executor).await?.try_get("n")
-}
-
 /// Who was called since, and when: what the budgets have to remember after a restart.
 pub async fn called_since(executor: impl SqliteExecutor<'_>, since: Timestamp) -> sqlx::Result<Vec<(Address, Timestamp)>> {
     let query = sqlx::query("SELECT address, called_at FROM outbox WHERE called_at > ?").bind(milliseconds(since));

@@ -3,17 +3,26 @@
 //! | request | answer |
 //! |---|---|
 //! | `POST /webhook/<alertmanager>` | 200 when the group is on the disk; 401, 404, 413, 400 for what can never be right; 503 otherwise |
-//! | `GET` or `POST /phone/<provider>/<token>` | 200 when the report or message is on the disk |
+//! | `GET` or `POST /phone/<provider>/<token>` | 200 when the report or message is on the disk; 404, 413, 400; 503 otherwise |
 //!
 //! Alertmanager sends again after a 5xx or a broken connection until its `group_interval` ends, and takes every 4xx for final,
 //! 429 too: so a 4xx is only for a request that will be as wrong the next time.
 
-use std::{future::IntoFuture, io, sync::Arc};
+use std::{
+    future::IntoFuture,
+    io,
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
 use axum::{
     Router,
     body::Bytes,
-    extract::{DefaultBodyLimit, Path, Request, State},
+    extract::{ConnectInfo, DefaultBodyLimit, Path, Request, State},
     http::{HeaderMap, Method, StatusCode, Uri},
     response::{IntoResponse, Response},
     routing::{any, post},
@@ -27,11 +36,17 @@ use super::{
 };
 use crate::{
     config::Alertmanager,
-    desk::{Book, Desk, hear},
-    metrics::WebhookMetrics,
+    desk::{Book, Desk, Unavailable, hear},
+    metrics::{AlertbotMetrics, PeopleMetrics, WebhookMetrics},
     notify::CallbackRequest,
     sender::Receivers,
 };
+
+/// Body of a provider's callback: a report or one SMS. It is read before who calls is known.
+const CALLBACK_BODY_BYTES: usize = 64 * 1024;
+
+/// A disk that hangs gives no error: who calls is told to come again after this.
+const STORE_DEADLINE: Duration = Duration::from_secs(15);
 
 /// What the listener works with.
 #[derive(Clone)]
@@ -40,10 +55,13 @@ pub struct Intake {
     pub desk: Desk,
     pub receivers: Arc<Receivers>,
     pub metrics: WebhookMetrics,
+    pub people: PeopleMetrics,
     /// Told of a webhook that was too large, by the Alertmanager's name: its alerts are then read from API v2.
     pub oversized: tokio::sync::mpsc::UnboundedSender<String>,
     /// Told of every Watchdog, by the Alertmanager's name.
     pub watchdogs: crate::watchdog::Heard,
+    /// Messages that wait to be sent.
+    pub queued: Arc<AtomicUsize>,
     at_once: Arc<Semaphore>,
 }
 
@@ -52,31 +70,33 @@ impl Intake {
         book: Arc<Book>,
         desk: Desk,
         receivers: Arc<Receivers>,
-        metrics: WebhookMetrics,
+        metrics: &AlertbotMetrics,
         oversized: tokio::sync::mpsc::UnboundedSender<String>,
         watchdogs: crate::watchdog::Heard,
+        queued: Arc<AtomicUsize>,
     ) -> Self {
         let at_once = Arc::new(Semaphore::new(book.config.limits.webhooks_at_once as usize));
-        Self { book, desk, receivers, metrics, oversized, watchdogs, at_once }
+        let (metrics, people) = (metrics.webhook.clone(), metrics.people.clone());
+        Self { book, desk, receivers, metrics, people, oversized, watchdogs, queued, at_once }
     }
 }
 
 pub async fn serve(listener: TcpListener, intake: Intake, stop: CancellationToken) -> io::Result<()> {
-    axum::serve(listener, router(intake)).with_graceful_shutdown(stop.cancelled_owned()).into_future().await
+    let service = router(intake).into_make_service_with_connect_info::<SocketAddr>();
+    axum::serve(listener, service).with_graceful_shutdown(stop.cancelled_owned()).into_future().await
 }
 
 fn router(intake: Intake) -> Router {
     Router::new()
-        .route("/webhook/{name}", post(webhook))
-        .route("/phone/{provider}/{token}", any(callback))
         // The body is read by the handler, which knows the limit and what to answer.
-        .layer(DefaultBodyLimit::disable())
+        .route("/webhook/{name}", post(webhook).layer(DefaultBodyLimit::disable()))
+        .route("/phone/{provider}/{token}", any(callback).layer(DefaultBodyLimit::max(CALLBACK_BODY_BYTES)))
         .with_state(intake)
 }
 
 /// Why a request is turned away: its status, the label of metrics, and what to do about it.
 #[derive(Debug)]
-pub(super) struct Refusal(pub StatusCode, pub &'static str, pub String);
+pub(crate) struct Refusal(pub StatusCode, pub &'static str, pub String);
 
 impl Refusal {
     fn new(status: StatusCode, reason: &'static str, text: impl Into<String>) -> Self {
@@ -84,7 +104,12 @@ impl Refusal {
     }
 }
 
-async fn webhook(State(intake): State<Intake>, Path(name): Path<String>, request: Request) -> Response {
+async fn webhook(
+    State(intake): State<Intake>,
+    ConnectInfo(client): ConnectInfo<SocketAddr>,
+    Path(name): Path<String>,
+    request: Request,
+) -> Response {
     let timer = intake.metrics.duration.start_timer();
     let answered = take(&intake, &name, request).await;
     timer.observe_duration();
@@ -98,7 +123,10 @@ async fn webhook(State(intake): State<Intake>, Path(name): Path<String>, request
             if status.is_server_error() && intake.book.config.alertmanager(&name).is_some() {
                 intake.metrics.webhooks.with_label_values(&[name.as_str(), "unavailable"]).inc();
             }
-            tracing::warn!({ http.response.status_code = status.as_u16(), alertmanager = name, reason }, "{text}");
+            tracing::warn!(
+                { http.response.status_code = status.as_u16(), client.ip = %client.ip(), alertmanager = name, reason, error = text },
+                "a webhook was refused"
+            );
             (status, format!("{text}\n")).into_response()
         }
     }
@@ -137,7 +165,7 @@ async fn take(intake: &Intake, name: &str, request: Request) -> Result<&'static 
     keep(intake, alertmanager, payload).await
 }
 
-pub(super) fn read(body: &[u8]) -> Result<Payload, Refusal> {
+pub(crate) fn read(body: &[u8]) -> Result<Payload, Refusal> {
     let payload: Payload = serde_json::from_slice(body).map_err(|error| {
         Refusal::new(StatusCode::BAD_REQUEST, "malformed", format!("the body is no webhook of Alertmanager: {error}"))
     })?;
@@ -154,9 +182,6 @@ pub(super) fn read(body: &[u8]) -> Result<Payload, Refusal> {
 
 /// Writes it down; the answer follows the commit.
 async fn keep(intake: &Intake, alertmanager: &Alertmanager, mut payload: Payload) -> Result<&'static str, Refusal> {
-    let unavailable = |error: crate::desk::Unavailable| {
-        Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", format!("nothing was accepted, send it again: {error}"))
-    };
     for alert in &payload.alerts {
         let status = alert.status.to_string();
         intake.metrics.alerts.with_label_values(&[alertmanager.name.as_str(), status.as_str()]).inc();
@@ -171,21 +196,39 @@ async fn keep(intake: &Intake, alertmanager: &Alertmanager, mut payload: Payload
     }
     if watchdog {
         let heard = hear::HearWatchdog { source: alertmanager.name.clone() };
-        intake.desk.perform(heard).await.map_err(unavailable)?;
+        durable(STORE_DEADLINE, intake.desk.perform(heard)).await?;
         intake.watchdogs.heard(&alertmanager.name);
     }
     if payload.alerts.is_empty() {
         return Ok(if watchdog { "watchdog" } else { "nothing_fires" });
     }
+    let (queued, most) = (intake.queued.load(Ordering::Relaxed), intake.book.config.limits.queued);
+    if queued >= most as usize {
+        return Err(unavailable(&format!("{queued} messages wait, and limits.queued is {most}")));
+    }
     let hear = hear::take(&intake.book, &alertmanager.name, payload);
     let group = hear.group.key.clone();
-    let heard = intake.desk.perform(hear).await.map_err(unavailable)?;
+    let heard = durable(STORE_DEADLINE, intake.desk.perform(hear)).await?;
     tracing::info!(alertmanager = alertmanager.name, group, outcome = heard.name(), "a webhook was accepted");
     Ok(heard.name())
 }
 
+fn unavailable(reason: &str) -> Refusal {
+    Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", format!("nothing was accepted, send it again: {reason}"))
+}
+
+/// What the desk answers, or a refusal when it did not within the deadline. What it does later all the same is known by then: a
+/// repetition changes nothing.
+async fn durable<T>(deadline: Duration, performing: impl Future<Output = Result<T, Unavailable>>) -> Result<T, Refusal> {
+    match tokio::time::timeout(deadline, performing).await {
+        Ok(performed) => performed.map_err(|error| unavailable(&error.to_string())),
+        Err(_) => Err(unavailable(&format!("the store did not answer within {} s", deadline.as_secs()))),
+    }
+}
+
 async fn callback(
     State(intake): State<Intake>,
+    ConnectInfo(client): ConnectInfo<SocketAddr>,
     Path((provider, token)): Path<(String, String)>,
     method: Method,
     uri: Uri,
@@ -197,6 +240,8 @@ async fn callback(
     let receiver = intake.receivers.phones.get(&provider);
     let (Some(receiver), true) = (receiver, expected.is_some_and(|secret| secret.matches(token.as_bytes()))) else {
         intake.metrics.refused.with_label_values(&["unauthorised"]).inc();
+        // The rest of the address may be a token with a typing mistake.
+        tracing::warn!({ client.ip = %client.ip(), reason = "unauthorised" }, "a callback was refused");
         return (StatusCode::NOT_FOUND, "no such address\n").into_response();
     };
     let base = intake.book.config.public_url.clone().unwrap_or_default();
@@ -210,8 +255,10 @@ async fn callback(
     match receiver.callback(&request) {
         Ok(callbacks) => {
             for callback in callbacks {
-                if let Err(error) = crate::people::reply::take(&intake, &provider, callback).await {
-                    return (StatusCode::SERVICE_UNAVAILABLE, format!("{error}\n")).into_response();
+                let taking = crate::people::reply::take(&intake, &provider, callback);
+                if let Err(Refusal(status, _, text)) = durable(STORE_DEADLINE, taking).await {
+                    tracing::warn!(provider, "{text}");
+                    return (status, format!("{text}\n")).into_response();
                 }
             }
             StatusCode::OK.into_response()
@@ -221,5 +268,19 @@ async fn callback(
             tracing::warn!(provider, %fault, "a callback was refused");
             (StatusCode::BAD_REQUEST, format!("{fault}\n")).into_response()
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_store_that_hangs_is_answered_503() {
+        let hangs = std::future::pending::<Result<(), Unavailable>>();
+        let Refusal(status, reason, text) = durable(Duration::from_millis(10), hangs).await.unwrap_err();
+        assert_eq!((status, reason), (StatusCode::SERVICE_UNAVAILABLE, "unavailable"));
+        assert!(text.contains("send it again"), "{text}");
+        assert_eq!(durable(STORE_DEADLINE, async { Ok(1) }).await.unwrap(), 1);
     }
 }

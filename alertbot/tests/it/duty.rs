@@ -75,5 +75,6 @@ async fn quiet_hours_mute_or_hold_what_is_not_critical() {
     assert!(!message_with(&emulator, BEHRANG, &["Down"]).await.silent);
     let waiting = "alertbot_queued_messages{channel=\"telegram\",urgency=\"ordinary\"}";
     until("it waits", async || bot.metric(waiting).await >= 1.0).await;
+    until("what is held is not late", async || bot.metric("alertbot_oldest_queued_seconds").await == 0.0).await;
     assert!(emulator.messages(BEHRANG).iter().all(|message| !message.text.contains("Slow")), "what is held is not sent");
 }

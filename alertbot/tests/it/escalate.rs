@@ -1,10 +1,12 @@
 //! Who is called while nobody acknowledges, in Telegram. With telephones it is in `phone`.
 
+use axum::{Router, http::StatusCode};
 use jiff::{SignedDuration, Timestamp, tz::TimeZone};
 use telegram_emulator::{Emulator, Seed};
+use tokio::net::TcpListener;
 
 use crate::{
-    bot::{ADA, BEHRANG, Bot, OPERATIONS, Settings, message_with, until},
+    bot::{ADA, BEHRANG, Bot, NIGHT, OPERATIONS, Settings, message_with, until},
     payloads::{alert, group, single},
     people::button,
     program::Program,
@@ -89,6 +91,57 @@ async fn a_critical_that_telegram_holds_up_goes_to_the_next_person_in_time() {
     let held: Vec<_> = emulator.calls().into_iter().filter(|call| call.chat == Some(OPERATIONS)).collect();
     assert_eq!(held.len(), 1, "nothing is sent inside its window: {held:?}");
     assert_eq!(bot.metric("alertbot_overdue_total").await, 1.0);
+}
+
+#[tokio::test]
+async fn a_first_sms_that_the_provider_refuses_is_followed_by_the_next_step_half_a_minute_later() {
+    let (emulator, folder) = (Emulator::start(Seed::demo()).await.unwrap(), tempfile::tempdir().unwrap());
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let provider = Router::new().fallback(async || StatusCode::BAD_REQUEST);
+    tokio::spawn(async move { axum::serve(listener, provider).await });
+    let mut settings = Settings::new(&emulator, &folder);
+    settings.rest = policy("1h")
+        .replace("people: [ada], by: [telegram]", "people: [ada], by: [sms]")
+        .replace("{name: ada, telegram: 11,", "{name: ada, phone: \"+15550100001\", sms: own,");
+    settings.rest += &format!("providers:\n  - {{name: own, kind: generic, url: \"http://{address}/send\"}}\n");
+    let bot = Bot::start(&settings).await;
+    assert_eq!(bot.post(&single("DiskFull", "critical", "firing", Timestamp::now())).await, 200);
+    until("it is refused", async || bot.metric("alertbot_given_up_total{channel=\"sms\",reason=\"refused\"}").await == 1.0).await;
+    message_with(&emulator, BEHRANG, &["DiskFull"]).await;
+}
+
+/// A group whose alerts have several severities has none in common: it takes the routes of its worst one, at its beginning and
+/// when a worse one joins.
+#[tokio::test]
+async fn the_worst_alert_of_a_group_decides_its_routes_also_when_it_joins_later() {
+    let (emulator, folder) = (Emulator::start(Seed::demo()).await.unwrap(), tempfile::tempdir().unwrap());
+    let mut settings = Settings::new(&emulator, &folder);
+    let critical = "  - name: critical\n    match: ['severity=~\"critical|page\"']\n    chats: [night]\n    escalation: calls\n";
+    settings.rest = policy("1h").replace("    escalation: calls\n", "");
+    settings.rest = settings.rest.replace("routes:\n", &format!("routes:\n{critical}    continue: true\n"));
+    let bot = Bot::start(&settings).await;
+    let began = Timestamp::now();
+    let of = |name: &str, severity: &str| {
+        alert("firing", serde_json::json!({"alertname": name, "severity": severity, "instance": severity}), began)
+    };
+    let mixed = |name: &str| {
+        let mut group = group(name, &[of(name, "warning"), of(name, "critical")]);
+        group["commonLabels"] = serde_json::json!({"alertname": name});
+        group
+    };
+    assert_eq!(bot.post(&group("Grows", &[of("Grows", "warning")])).await, 200);
+    message_with(&emulator, OPERATIONS, &["Grows"]).await;
+    assert_eq!(bot.post(&mixed("Mixed")).await, 200);
+    message_with(&emulator, NIGHT, &["Mixed"]).await;
+    message_with(&emulator, ADA, &["Mixed"]).await;
+    for chat in [NIGHT, ADA] {
+        assert!(emulator.messages(chat).iter().all(|message| !message.text.contains("Grows")), "it is a warning");
+    }
+    assert_eq!(bot.post(&mixed("Grows")).await, 200);
+    message_with(&emulator, NIGHT, &["Grows"]).await;
+    message_with(&emulator, ADA, &["Grows"]).await;
+    message_with(&emulator, OPERATIONS, &["Grows", "was warning"]).await;
 }
 
 #[tokio::test]

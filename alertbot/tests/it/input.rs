@@ -52,8 +52,12 @@ async fn what_can_never_be_right_is_4xx_and_what_is_only_odd_is_taken() {
     let other = bot.client.post(format!("{}/webhook/other", bot.url)).bearer_auth(WEBHOOK_TOKEN).body(right.to_string());
     assert_eq!(other.send().await.unwrap().status().as_u16(), 401, "who calls learns no names");
     assert_eq!(bot.client.get(format!("{}/webhook/main", bot.url)).send().await.unwrap().status().as_u16(), 405);
+    for (bytes, expected) in [(1_000, 404), (64 * 1024 + 1, 413)] {
+        let request = bot.client.post(format!("{}/phone/nobody/guessed", bot.url)).body("x".repeat(bytes));
+        assert_eq!(request.send().await.unwrap().status().as_u16(), expected, "a callback of {bytes} bytes");
+    }
     for (reason, count) in
-        [("unauthorised", 2.0), ("malformed", 6.0), ("wrong_version", 1.0), ("too_large", 1.0), ("unknown_path", 1.0)]
+        [("unauthorised", 3.0), ("malformed", 6.0), ("wrong_version", 1.0), ("too_large", 1.0), ("unknown_path", 1.0)]
     {
         let sample = format!("alertbot_webhook_refused_total{{reason=\"{reason}\"}}");
         assert_eq!(bot.metric(&sample).await, count, "{reason}");
@@ -91,6 +95,23 @@ async fn ten_thousand_alerts_of_one_group_are_one_message() {
     assert_eq!(bot.post(&all("resolved")).await, 200);
     until("the end is edited in", async || emulator.messages(OPERATIONS)[0].edited.is_some()).await;
     assert_eq!(emulator.messages(OPERATIONS).len(), 1);
+}
+
+/// The queue has a bound: above it Alertmanager keeps what it has, and comes again.
+#[tokio::test]
+async fn above_the_limit_of_waiting_messages_a_webhook_is_told_to_come_again() {
+    let (mut emulator, folder) = (Emulator::start(Seed::demo()).await.unwrap(), tempfile::tempdir().unwrap());
+    emulator.refuse_connections().await;
+    let mut settings = Settings::new(&emulator, &folder);
+    settings.rest = "routes:\n  - {name: everything, chats: [operations, night]}\nlimits: {queued: 1000}\n".into();
+    let bot = Bot::start(&settings).await;
+    // Each is a message for two chats.
+    for number in 0..500 {
+        assert_eq!(bot.post(&single(&format!("Waits{number}"), "warning", "firing", Timestamp::now())).await, 200);
+    }
+    let more = single("OneMore", "warning", "firing", Timestamp::now());
+    until("the queue is full", async || bot.post(&more).await == 503).await;
+    assert!(bot.metric("alertbot_webhook_refused_total{reason=\"unavailable\"}").await >= 1.0);
 }
 
 #[tokio::test]

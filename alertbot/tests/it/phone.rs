@@ -104,6 +104,25 @@ async fn nobody_takes_it_so_the_next_ones_telephone_rings_also_when_the_bot_was_
     assert!(got(&kannel, ADA).is_empty(), "he has it");
 }
 
+/// Between two messages to one telephone there are twenty seconds: what comes up in between is one message.
+#[tokio::test]
+async fn an_answer_and_what_fires_meanwhile_are_one_sms_that_says_both() {
+    let (emulator, folder) = (Emulator::start(Seed::demo()).await.unwrap(), tempfile::tempdir().unwrap());
+    let (kannel, mut settings) = gateway(&emulator, &folder, "      - {people: [ada], by: [sms]}").await;
+    let program = Program::start(&mut settings, &[]).await;
+    assert_eq!(program.post(&single("DiskFull", "critical", "firing", Timestamp::now())).await, Some(200));
+    until("her telephone has it", async || !got(&kannel, ADA).is_empty()).await;
+    let code = code_in(&got(&kannel, ADA)[0]);
+    kannel.receive(ADA, BOTS_NUMBER, &format!("ACK {code}")).await.unwrap();
+    until("it is hers", async || emulator.messages(OPERATIONS).iter().any(|message| message.text.contains("Taken by ada"))).await;
+    assert_eq!(program.metric("alertbot_actions_total{action=\"acknowledge\",outcome=\"done\"}").await, 1.0, "by SMS");
+    assert_eq!(program.post(&single("QueueSlow", "warning", "firing", Timestamp::now())).await, Some(200));
+    until("the second message is there", async || got(&kannel, ADA).len() >= 2).await;
+    let second = got(&kannel, ADA).remove(1);
+    assert!(second.contains("QueueSlow") && second.contains(&format!("{code} acknowledged: DiskFull")), "{second}");
+    assert_ne!(code_in(&second), code, "the warning has a code of its own: {second}");
+}
+
 /// Persian takes two bytes a letter: 70 in one message, 67 in each part of several.
 #[tokio::test]
 async fn a_persian_text_of_two_parts_arrives_as_it_was_written_and_is_counted_as_two() {

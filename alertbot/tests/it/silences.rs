@@ -3,12 +3,12 @@
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
-use local_parts::{Alertmanager, AlertmanagerOptions};
+use local_parts::{Alertmanager, AlertmanagerOptions, StopSignal, free_ports};
 use serde_json::{Value, json};
 use telegram_emulator::{Emulator, Seed};
 
 use crate::{
-    bot::{ADA, Bot, OPERATIONS, ROUTES, Settings, WEBHOOK_TOKEN, message_with, until},
+    bot::{ADA, BEHRANG, Bot, OPERATIONS, ROUTES, Settings, WEBHOOK_TOKEN, message_with, until},
     people::{answer_to, button},
 };
 
@@ -17,6 +17,8 @@ people:
   - name: ada
     telegram: 11
     role: admin
+  - name: behrang
+    telegram: 12
 incidents:
   reconcile_every: 1s
   settle_after_restart: 0s
@@ -111,6 +113,9 @@ async fn the_button_ends_the_silence_in_alertmanager_and_the_old_buttons_come_ba
     assert!(shown().text.contains("Silenced by ada until") && !offers("sil:"), "{:?}", shown());
     assert_eq!(silences(&alertmanager).await[0]["status"]["state"], "active");
 
+    let pressed = emulator.press(BEHRANG, OPERATIONS, card.id, &button(&shown(), "uns:")).unwrap();
+    assert!(answer_to(&emulator, &pressed).await.contains("role does not allow"), "another's silence ends by an administrator");
+    assert_eq!(silences(&alertmanager).await[0]["status"]["state"], "active");
     let pressed = emulator.press(ADA, OPERATIONS, card.id, &button(&shown(), "uns:")).unwrap();
     assert!(answer_to(&emulator, &pressed).await.contains("The silence has ended"));
     until("it has ended there", async || silences(&alertmanager).await[0]["status"]["state"] == "expired").await;
@@ -120,6 +125,67 @@ async fn the_button_ends_the_silence_in_alertmanager_and_the_old_buttons_come_ba
     until("it still fires", async || bot.metric("alertbot_open_incidents{phase=\"firing\",severity=\"critical\"}").await == 1.0)
         .await;
     assert_eq!(emulator.messages(OPERATIONS).len(), 1, "no sound: {:?}", emulator.messages(OPERATIONS));
+}
+
+/// With `max_alerts` a webhook names one alert and counts the others, and its status speaks of that one only.
+#[tokio::test]
+async fn a_group_whose_list_was_cut_is_read_whole_and_its_end_is_found() {
+    let (emulator, folder) = (Emulator::start(Seed::demo()).await.unwrap(), tempfile::tempdir().unwrap());
+    let (bot, alertmanager) = pair(&emulator, &folder, PEOPLE).await;
+    let cut = configuration(&bot.url).replacen("- url:", "- max_alerts: 1\n        url:", 1);
+    assert!(cut.contains("max_alerts"));
+    alertmanager.reload(&cut).await.unwrap();
+    let all = |ends_at: Option<Timestamp>| -> Value {
+        let alerts = (0..3).map(|number| {
+            let mut alert = posted("NodeDown", "critical", ends_at)[0].clone();
+            alert["labels"]["instance"] = format!("node-{number}:1").into();
+            alert
+        });
+        alerts.collect()
+    };
+    alertmanager.post_alerts(&all(None)).await.unwrap();
+    message_with(&emulator, OPERATIONS, &["NodeDown"]).await;
+    let card = || emulator.messages(OPERATIONS).remove(0);
+    until("all are named", async || (0..3).all(|number| card().text.contains(&format!("node-{number}:1")))).await;
+    let open = "alertbot_open_incidents{phase=\"firing\",severity=\"critical\"}";
+    until("it is open", async || bot.metric(open).await == 1.0).await;
+
+    alertmanager.post_alerts(&all(Some(Timestamp::now()))).await.unwrap();
+    until("its end is edited in", async || card().text.contains("resolved")).await;
+    until("it has ended", async || bot.metric(open).await == 0.0).await;
+}
+
+/// An Alertmanager that was just started knows little: nothing that it does not know has ended, nor while it does not answer.
+#[tokio::test]
+async fn what_a_restarted_alertmanager_has_not_is_not_taken_for_ended() {
+    let (emulator, folder) = (Emulator::start(Seed::demo()).await.unwrap(), tempfile::tempdir().unwrap());
+    let [port] = free_ports().unwrap();
+    let start = async |configuration: String| {
+        Alertmanager::start(AlertmanagerOptions { configuration, port: Some(port), ..Default::default() }).await.unwrap()
+    };
+    let mut settings = Settings::new(&emulator, &folder);
+    settings.rest = format!("{ROUTES}incidents:\n  reconcile_every: 1s\n");
+    settings.alertmanager = format!("    urls: [\"http://127.0.0.1:{port}\"]");
+    let bot = Bot::start(&settings).await;
+    let compared = async |outcome: &str| {
+        bot.metric(&format!("alertbot_reconciliations_total{{alertmanager=\"main\",outcome=\"{outcome}\"}}")).await
+    };
+    let last = "alertbot_reconciled_timestamp_seconds{alertmanager=\"main\"}";
+    until("the first comparison fails", async || compared("failed").await >= 1.0).await;
+    assert!(bot.metric(last).await > 0.0, "the age of the last comparison counts from the start");
+
+    let mut alertmanager = start(configuration(&bot.url)).await;
+    alertmanager.post_alerts(&posted("DiskFull", "critical", None)).await.unwrap();
+    message_with(&emulator, OPERATIONS, &["DiskFull"]).await;
+    alertmanager.stop(StopSignal::Kill).await.unwrap();
+    let failed = compared("failed").await;
+    until("it does not answer", async || compared("failed").await >= failed + 2.0).await;
+    // Its memory is gone with its folder.
+    let _empty = start(configuration(&bot.url)).await;
+    let resting = compared("resting").await;
+    until("it has been read again and again", async || compared("resting").await >= resting + 4.0).await;
+    assert_eq!(emulator.messages(OPERATIONS)[0].edited, None);
+    assert_eq!(bot.metric("alertbot_open_incidents{phase=\"firing\",severity=\"critical\"}").await, 1.0);
 }
 
 /// One more than what a silence may cover without a question.

@@ -10,7 +10,7 @@ use anyhow::Context;
 use minijinja::{Environment, UndefinedBehavior, context};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::{
-    Method,
+    Method, RequestBuilder,
     header::{HeaderMap, HeaderName, HeaderValue},
 };
 use service_kit::config::Secret;
@@ -129,6 +129,10 @@ impl Generic {
     }
 
     async fn request(&self, call: &Call) -> Result<Answer, Outcome> {
+        self.wire.ask(self.prepared(call)?).await
+    }
+
+    fn prepared(&self, call: &Call) -> Result<RequestBuilder, Outcome> {
         if self.voice != (call.medium == Medium::Voice) {
             let reason = if self.voice { "this provider only calls" } else { "this provider does not call" };
             return Err(Outcome::Refused { reason: reason.to_owned(), dead: false });
@@ -146,7 +150,7 @@ impl Generic {
         if self.has_body {
             request = request.body(self.rendered(BODY, call)?);
         }
-        self.wire.ask(request).await
+        Ok(request)
     }
 }
 
@@ -195,6 +199,17 @@ impl Rules {
 impl Phone for Generic {
     fn send<'a>(&'a self, call: &'a Call) -> Sending<'a, Outcome> {
         Box::pin(self.send_one(call))
+    }
+
+    fn try_out(&self) -> Result<(), String> {
+        let medium = if self.voice { Medium::Voice } else { Medium::Sms };
+        let sample = Call { id: 1, medium, number: "+15550100000".to_owned(), text: "Test".to_owned() };
+        match self.prepared(&sample).map(RequestBuilder::build) {
+            Ok(Ok(_)) => Ok(()),
+            Ok(Err(_)) => Err("the address is malformed".to_owned()),
+            Err(Outcome::Refused { reason, .. }) => Err(reason),
+            Err(outcome) => Err(outcome.name().to_owned()),
+        }
     }
 
     fn probe(&self) -> Sending<'_, bool> {

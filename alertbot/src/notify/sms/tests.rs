@@ -10,7 +10,7 @@ use axum::{
     response::IntoResponse,
 };
 use service_kit::config::Secret;
-use tokio::{net::TcpListener, sync::Mutex};
+use tokio::{io::AsyncReadExt, net::TcpListener, sync::Mutex};
 
 use super::*;
 use crate::{
@@ -70,7 +70,8 @@ fn secret() -> Secret {
 
 fn provider(kind: ProviderKind) -> Arc<dyn Phone> {
     let name = "own".to_owned();
-    let provider = Provider { name, kind, parts: 3, per_minute: 30, timeout: Duration::from_secs(5), callback_token: None };
+    let provider =
+        Provider { name, line: 1, kind, parts: 3, per_minute: 30, timeout: Duration::from_secs(5), callback_token: None };
     build(&provider, Some(CALLBACK.to_owned())).unwrap()
 }
 
@@ -120,6 +121,26 @@ fn delivered(reference: &str) -> Outcome {
 /// The name of an outcome, and whether its address is dead.
 fn kind(outcome: &Outcome) -> (&'static str, bool) {
     (outcome.name(), matches!(outcome, Outcome::Refused { dead: true, .. }))
+}
+
+/// First byte of a TLS connection: a record of the handshake (RFC 8446, section 5.1).
+const HANDSHAKE: u8 = 0x16;
+
+#[tokio::test]
+async fn an_https_address_is_spoken_to_in_tls() {
+    let kannel = |url: &str| {
+        let (username, password) = ("bot".to_owned(), secret());
+        provider(ProviderKind::Kannel { url: url.to_owned(), username, password, from: None, smsc: None })
+    };
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("https://{}", listener.local_addr().unwrap());
+    for phone in [twilio(&url), kavenegar(&url), kannel(&url), preset(&url, Preset::SmsIr)] {
+        let sending = tokio::spawn(async move { phone.send(&call("text")).await });
+        let (mut stream, _) = listener.accept().await.unwrap();
+        assert_eq!(stream.read_u8().await.unwrap(), HANDSHAKE);
+        drop(stream);
+        assert!(matches!(sending.await.unwrap(), Outcome::TryAgain { .. }), "nothing was sent");
+    }
 }
 
 #[tokio::test]

@@ -6,6 +6,9 @@
 
 mod reading;
 
+#[cfg(test)]
+mod tests;
+
 use std::time::Duration;
 
 use anyhow::Context;
