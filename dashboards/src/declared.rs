@@ -29,6 +29,8 @@ pub fn made_elsewhere() -> impl Iterator<Item = &'static (&'static str, &'static
 pub struct Program {
     /// Its metrics begin with it, and so do the scrape jobs of its processes.
     pub name: &'static str,
+    /// The folder of its package.
+    pub folder: &'static str,
     /// Its board is `grafana/<board>.json`, with it as `uid`.
     pub board: &'static str,
     /// What the names of its alerts begin with: its own name, and alerts of other names that are about it.
@@ -39,15 +41,22 @@ pub struct Program {
 
 /// Every program. A new one is a row here, a board, alerts with tests, and runbooks.
 pub const PROGRAMS: &[Program] = &[
-    Program { name: "exchange", board: "exchange", alerts: &["Exchange"], declared: exchange::metrics::DECLARED },
-    Program { name: "backup", board: "backup", alerts: &["Backup"], declared: backup::metrics::DECLARED },
+    Program { name: "exchange", folder: "app", board: "exchange", alerts: &["Exchange"], declared: exchange::metrics::DECLARED },
+    Program { name: "backup", folder: "backup", board: "backup", alerts: &["Backup"], declared: backup::metrics::DECLARED },
     Program {
         name: "alertbot",
+        folder: "alertbot",
         board: "alertbot",
         alerts: &["Alertbot", "CriticalWithoutAlertbot", "Watchdog"],
         declared: alertbot::metrics::DECLARED,
     },
-    Program { name: "logship", board: "logging", alerts: &["Logship", "FluentBit"], declared: logship::metrics::DECLARED },
+    Program {
+        name: "logship",
+        folder: "logship-config",
+        board: "logging",
+        alerts: &["Logship", "FluentBit"],
+        declared: logship::metrics::DECLARED,
+    },
 ];
 
 impl Program {

@@ -36,6 +36,22 @@ impl Runbook {
         found
     }
 
+    /// What its commands look for in the log, alternatives apart.
+    pub fn words_of_the_log(&self) -> Vec<&str> {
+        let looked = self.commands().into_iter().filter_map(|command| {
+            let pattern = command.strip_prefix("grep ")?.split_once(" \"$LOGS\"")?.0;
+            let pattern =
+                ["-h ", "-E "].into_iter().fold(pattern, |pattern, option| pattern.strip_prefix(option).unwrap_or(pattern));
+            Some(pattern.trim_matches(['"', '\'']))
+        });
+        // Levels and other fields are no words of a program's.
+        looked
+            .filter(|pattern| !pattern.contains("\":\""))
+            .flat_map(|pattern| pattern.split('|'))
+            .map(|word| word.trim_end_matches('\\'))
+            .collect()
+    }
+
     /// SQL that its commands give to psql.
     pub fn statements(&self) -> Vec<String> {
         let statement = |command: &&str| {

@@ -1,9 +1,10 @@
 //! One runbook per alert, each with the same sections.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, fs, path::Path};
 
 use dashboards::{
-    rules,
+    declared::program_of,
+    path, read, rules,
     runbook::{self, SECTIONS},
 };
 
@@ -23,6 +24,39 @@ fn every_runbook_has_its_sections_and_three_checks_with_commands() {
         assert_eq!(checks.count(), 3, "{}: three checks", runbook.alert);
         assert!(runbook.commands().len() >= 3, "{}: a command for each check", runbook.alert);
     }
+}
+
+/// The string literals of a package, a line each.
+fn literals(folder: &Path) -> String {
+    let mut found = String::new();
+    for entry in fs::read_dir(folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display())) {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            found.push_str(&literals(&path));
+        } else if path.extension().is_some_and(|end| end == "rs") {
+            for line in read(&path).lines().filter(|line| !line.trim_start().starts_with("//")) {
+                found.extend(line.split_once('"').map(|(_, literal)| format!("{literal}\n")));
+            }
+        }
+    }
+    found
+}
+
+/// Words in the log of another program than the alert's, each with whose they are.
+const OF_OTHERS: &[(&str, &str)] = &[("_ilm/stop", "Elasticsearch's audit log")];
+
+#[test]
+fn what_a_runbook_looks_for_in_the_log_is_what_its_program_says() {
+    let mut seen = 0;
+    for runbook in runbook::runbooks() {
+        let said = |word: &&str| literals(&path("..").join(program_of(&runbook.alert).folder).join("src")).contains(*word);
+        let of_others = |word: &&str| OF_OTHERS.iter().any(|(other, _)| other == word);
+        for word in runbook.words_of_the_log().into_iter().filter(|word| !of_others(word)) {
+            seen += 1;
+            assert!(said(&word), "{}: its program logs no {word:?}", runbook.alert);
+        }
+    }
+    assert!(seen > 0, "runbooks look into the log");
 }
 
 #[test]
