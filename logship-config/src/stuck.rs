@@ -151,7 +151,7 @@ fn waiting(index: &IndexFacts, now_millis: i64, limit_millis: i64, over_age: boo
         _ if !over_age => None,
         ("migrate", "check-migration")
         | ("shrink", "check-shrink-allocation" | "shrunk-shards-allocated")
-        | ("allocate", "allocated") => Some((Class::Allocation, None)),
+        | ("allocate", "check-allocation") => Some((Class::Allocation, None)),
         ("searchable_snapshot", "wait-for-index-color") => Some((Class::Allocation, None)),
         ("wait_for_snapshot", _) => Some((Class::Snapshot, None)),
         _ => Some((Class::OverAge, None)),
@@ -227,6 +227,8 @@ mod tests {
         overdue.created_millis = NOW - 40 * HOUR;
         assert_eq!(class(&overdue), Some(Class::RolloverOverdue));
         assert_eq!(class(&index("migrate", "check-migration", 13)), Some(Class::Allocation));
+        assert_eq!(class(&index("allocate", "check-allocation", 13)), Some(Class::Allocation));
+        assert_eq!(class(&index("shrink", "check-shrink-allocation", 13)), Some(Class::Allocation));
         assert_eq!(class(&index("wait_for_snapshot", "wait-for-snapshot", 13)), Some(Class::Snapshot));
         assert_eq!(class(&index("forcemerge", "segment-count", 13)), Some(Class::OverAge));
         let missing = error(|_, at| at.told = "policy [p] does not exist".into());

@@ -170,6 +170,65 @@ async fn stuck_steps_are_repaired_a_few_times_and_then_left_to_people() {
     assert_eq!((retries(&fake), value(&metrics, "logship_stuck_indices{class=\"fails_again\"}")), (0, 1.0));
 }
 
+/// A rollover that failed, of an index that somebody rolled over meanwhile: there is nothing left to roll.
+#[tokio::test]
+async fn what_failed_after_its_rollover_is_moved_to_the_end_of_its_phase() {
+    let (client, fake) = running(Disk { total: 100 * GIB, used: 0 }).await;
+    let old = indices(&fake, APP)[0].clone();
+    fake.change(|cluster| {
+        let (kind, reason) = ("illegal_argument_exception".into(), "source alias does not exist".into());
+        let failure = Failure { step: "check-rollover-ready".into(), kind, reason, retryable: true };
+        cluster.failures.insert(old.clone(), failure);
+    });
+    a_day(&client, &fake, &[APP], GIB).await;
+    let at = |fake: &Fake| fake.look(|cluster| cluster.indices[&old].progress.clone().map(|at| (at.action, at.step))).unwrap();
+    assert_eq!(at(&fake), ("rollover".into(), "ERROR".into()));
+    let (mut watcher, metrics) = watcher(&fake.url(), false);
+    watcher.round(fake.now()).await.unwrap();
+    assert_eq!(value(&metrics, "logship_repairs_total{outcome=\"done\",repair=\"move\"}"), 0.0, "it takes the writes");
+    let now = fake.now();
+    fake.change(|cluster| cluster.roll(APP, now));
+    watcher.round(fake.now()).await.unwrap();
+    assert_eq!(value(&metrics, "logship_repairs_total{outcome=\"done\",repair=\"move\"}"), 1.0);
+    assert_eq!(value(&metrics, "logship_repairs_total{outcome=\"failed\",repair=\"move\"}"), 0.0);
+    assert_eq!(at(&fake), ("complete".into(), "complete".into()));
+    watcher.round(fake.now()).await.unwrap();
+    assert_eq!(value(&metrics, "logship_stuck_indices{class=\"not_write_index\"}"), 0.0);
+    // It goes on from there.
+    fake.advance(DAY * 3);
+    client.get("/_ilm/status").await.unwrap();
+    assert_eq!(fake.look(|cluster| cluster.indices[&old].progress.clone().unwrap().phase), "warm");
+}
+
+#[tokio::test]
+async fn an_allocation_that_finds_no_node_is_stuck_by_its_class() {
+    let (client, fake) = Place::fake().await;
+    let policy = "{phases: {hot: {actions: {rollover: {max_age: 1d}}}, warm: {min_age: 1d, actions: {migrate: {enabled: false}, allocate: {require: {box: warm}}}}}}";
+    let desired = crate::place::declared(&[
+        ("policies/p.yaml", policy),
+        (
+            "templates/index/t.yaml",
+            "{index_patterns: [logs-s-*], priority: 200, data_stream: {}, template: {settings: {index.lifecycle.name: p}}}",
+        ),
+        ("streams.yaml", "streams: {logs-s-a: {}}"),
+    ]);
+    applied(&client, &desired).await;
+    let old = indices(&fake, "logs-s-a")[0].clone();
+    fake.change(|cluster| cluster.allocation_stuck.insert(old.clone()));
+    fill(&fake, "logs-s-a", GIB);
+    for _ in 0..3 {
+        fake.advance(DAY);
+        client.get("/_ilm/status").await.unwrap();
+    }
+    let observation = observe::declared(&client, &desired).await.unwrap();
+    let found = logship::stuck::find(&observation, fake.now().as_millisecond(), 12 * 3_600_000);
+    assert_eq!(
+        found.iter().map(|stuck| (stuck.index.as_str(), stuck.class)).collect::<Vec<_>>(),
+        [(old.as_str(), logship::stuck::Class::Allocation)]
+    );
+    assert!(found[0].told.contains("warm/allocate/check-allocation"), "{found:?}");
+}
+
 #[tokio::test]
 async fn budgets_delete_the_oldest_only_when_switched_on() {
     let (client, fake) = running(Disk { total: 100 * GIB, used: 0 }).await;

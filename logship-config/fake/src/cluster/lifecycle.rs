@@ -51,7 +51,7 @@ pub(super) fn step_of(action: &str) -> &'static str {
         "shrink" => "shrink",
         "forcemerge" => "forcemerge",
         "searchable_snapshot" => "wait-for-index-color",
-        "allocate" => "allocate",
+        "allocate" => "check-allocation",
         "migrate" => "check-migration",
         "wait_for_snapshot" => "wait-for-snapshot",
         "delete" => "delete",
@@ -174,12 +174,12 @@ impl Cluster {
         let arguments = &at.definition["actions"][&at.action];
         match at.action.as_str() {
             "rollover" => return self.try_rollover(name, arguments, now),
-            "migrate" if self.allocation_stuck.contains(name) => {
+            "migrate" | "allocate" if self.allocation_stuck.contains(name) => {
                 self.inform(
                     name,
                     json!({
-                        "message": "Waiting for all shard copies to move to the tier", "shards_left_to_allocate": 1,
-                        "all_shards_active": true, "number_of_replicas": 1,
+                        "message": "Waiting for [1] shards to be allocated to nodes matching the given filters",
+                        "shards_left_to_allocate": 1, "all_shards_active": true, "number_of_replicas": 1,
                     }),
                 );
                 return false;
