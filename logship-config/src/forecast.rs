@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use serde_json::{Value, json};
 
 use crate::{
+    advice::Advice,
     desired::{Desired, Kind, resolve, resolve::Retention},
     observe::{DiskFacts, IndexFacts, Observation},
     units::{self, MILLIS_PER_DAY},
@@ -104,7 +105,8 @@ impl Future {
         let policy =
             resolved.policy.and_then(|policy| desired.body(Kind::LifecyclePolicy, &policy).map(resolve::policy_retention));
         let own = resolved.lifecycle.as_ref().map(resolve::lifecycle_retention);
-        let retention = policy.or(own).unwrap_or(Retention::Forever);
+        let (first, second) = if resolved.prefers_lifecycle { (own, policy) } else { (policy, own) };
+        let retention = first.or(second).unwrap_or(Retention::Forever);
         Self { rate: rate(observation, &stream, now_millis), parts, retention, stream }
     }
 
@@ -158,8 +160,9 @@ pub fn human(forecast: &Forecast) -> String {
     text
 }
 
-/// `{"disk", "days": {"low", "high", "flood"}, "streams": [{"stream", "bytes", "bytes_per_day", "steady_bytes", "days"}]}`.
-pub fn machine(forecast: &Forecast) -> Value {
+/// `{"disk": {"total", "used"}, "days": {"low", "high", "flood"}, "streams": [{"stream", "bytes", "bytes_per_day", "steady_bytes",
+/// "retention", "days"}], "advice": [{"topic", "told"}]}`. An interface.
+pub fn machine(forecast: &Forecast, advice: &[Advice]) -> Value {
     let streams = forecast.streams.iter().map(|stream| {
         json!({
             "stream": stream.stream, "bytes": stream.bytes, "bytes_per_day": stream.bytes_per_day, "steady_bytes": stream.steady_bytes,
@@ -170,6 +173,7 @@ pub fn machine(forecast: &Forecast) -> Value {
         "disk": {"total": forecast.disk_total, "used": forecast.disk_used},
         "days": {"low": forecast.days[0], "high": forecast.days[1], "flood": forecast.days[2]},
         "streams": streams.collect::<Vec<_>>(),
+        "advice": advice.iter().map(|advice| json!({"topic": advice.topic.name(), "told": advice.told})).collect::<Vec<_>>(),
     })
 }
 
@@ -215,6 +219,22 @@ mod tests {
         assert_eq!(told.streams[0].steady_bytes, Some(10 * GIB));
         // It still grows until its first index is old enough: 10 of 40 days are there.
         assert_eq!(case(GIB, 10, Some(40), disk).days, [Some(20), Some(25), Some(30)]);
+    }
+
+    #[test]
+    fn what_goes_first_says_how_long_is_kept() {
+        for (prefers, kept) in [("false", "7d"), ("true", "30d")] {
+            let mut desired = Desired::default();
+            let settings = json!({"index.lifecycle.name": "p", "index.lifecycle.prefer_ilm": prefers});
+            let template = json!({"index_patterns": ["s"], "data_stream": {}, "template": {"settings": settings}});
+            desired.objects.insert((Kind::IndexTemplate, "t".into()), template);
+            let policy = json!({"phases": {"delete": {"min_age": "30d", "actions": {"delete": {}}}}});
+            desired.objects.insert((Kind::LifecyclePolicy, "p".into()), policy);
+            let lifecycle = Some(json!({"data_retention": "7d"}));
+            desired.streams.insert("s".into(), Stream { lifecycle, ..Stream::default() });
+            let told = forecast(&desired, &Observation::default(), NOW);
+            assert_eq!(told.streams[0].retention.to_string(), kept, "prefer_ilm {prefers}");
+        }
     }
 
     #[test]

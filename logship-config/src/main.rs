@@ -120,6 +120,9 @@ fn check(files: Declared) -> Result<ExitCode, Failure> {
 
 fn relay() -> Result<ExitCode, Failure> {
     let config = load(Needs { cluster: true, relay: true })?;
+    // Faults of the mounts are told as every command tells them, before anything stays.
+    client(&config)?;
+    relay::check(&config.relay)?;
     let cluster = cluster(&config)?;
     Ok(daemon::live(&config.process, |daemon| relay::run(cluster, config.relay, daemon)))
 }
@@ -181,11 +184,12 @@ fn forecast(files: Declared, json: bool) -> Result<ExitCode, Failure> {
         Ok(observe::declared(&client, &desired).await?)
     })?;
     let told = forecast::forecast(&desired, &observation, Timestamp::now().as_millisecond());
+    let advice = advice::advise(&observation);
     if json {
-        println!("{:#}", forecast::machine(&told));
+        println!("{:#}", forecast::machine(&told, &advice));
     } else {
         print!("{}", forecast::human(&told));
-        advice::advise(&observation).iter().for_each(|advice| println!("advice: {}", advice.told));
+        advice.iter().for_each(|advice| println!("advice: {}", advice.told));
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -80,8 +80,8 @@ service_kit::metrics! {
 service_kit::metrics! {
     /// The relay before `_bulk`. A chunk is what a shipper sends at once.
     pub struct RelayMetrics {
-        /// Chunks answered, by outcome (stored, refused, too_large, busy, not_ready, unauthorised, broken, unstored): unstored ones
-        /// are answered 503 and come again.
+        /// Chunks by outcome (stored, refused, too_large, busy, not_ready, unauthorised, broken, unstored, abandoned): unstored ones
+        /// are answered 503 and come again, abandoned ones have no answer since the shipper hung up first.
         pub chunks: IntCounterVec = "logship_relay_chunks_total", ["outcome"];
         /// Chunks refused for what the shipper sends, by reason (malformed, not_create, unknown_stream, no_id, encoding, parameters).
         pub refused: IntCounterVec = "logship_relay_refused_chunks_total", ["reason"];

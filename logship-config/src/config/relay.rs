@@ -19,7 +19,7 @@ pub struct RelaySettings {
     /// Of a body, compressed or not.
     pub body_limit: usize,
     pub chunks_at_once: usize,
-    /// From a chunk's head to its answer.
+    /// From a chunk's whole arrival to its answer.
     pub deadline: Duration,
 }
 
@@ -92,7 +92,7 @@ impl RelaySettings {
             deadline: env.duration(
                 "LOGSHIP_RELAY_DEADLINE",
                 Duration::from_secs(30),
-                "from a chunk's arrival until it is answered 503, to be sent again; stay below the shipper's own time limit",
+                "from a chunk's whole arrival until it is answered 503, to be sent again; stay below the shipper's own time limit",
             ),
         }
     }

@@ -9,10 +9,10 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    answer::{self, FILTER_PATH},
+    answer::{self, FILTER_PATH, ItemAnswer},
     backoff,
     chunk::{Chunk, Letterbox, Part, Tally},
-    verdict::{Cause, Reception, of_request},
+    verdict::{Cause, Reception, Verdict, of_item, of_request},
 };
 use crate::{
     client::{
@@ -95,7 +95,7 @@ impl Courier {
             if again {
                 self.metrics.resent.inc_by(part.len() as u64);
             }
-            let sent = self.send(chunk, part, received, deadline).await;
+            let sent = self.send(chunk, part, received, deadline, again).await;
             self.count(&sent.tally);
             longest = longest.max(sent.asked_to_wait);
             // A cluster that takes nothing is not asked for each part.
@@ -108,7 +108,12 @@ impl Courier {
         longest
     }
 
-    async fn send(&self, chunk: &mut Chunk, part: Part, received: &Received, deadline: Instant) -> Sent {
+    async fn send(&self, chunk: &mut Chunk, part: Part, received: &Received, deadline: Instant, again: bool) -> Sent {
+        let within = deadline.saturating_duration_since(Instant::now());
+        if within.is_zero() {
+            // It is not sent at all, so that none of it has an answer that got lost.
+            return Sent::turned_away(chunk, &part, Cause::Unavailable, Duration::ZERO);
+        }
         let mut headers = HeaderMap::new();
         headers.insert(CONTENT_TYPE, NDJSON);
         let body = if chunk.is_as_received(&part) {
@@ -119,7 +124,6 @@ impl Courier {
         } else {
             chunk.lines(&part).into()
         };
-        let within = deadline.saturating_duration_since(Instant::now());
         let reply = match self.client.post_bytes(PATH, &QUERY, headers, body, within).await {
             Ok(reply) => reply,
             Err(error) => {
@@ -132,7 +136,11 @@ impl Courier {
         let asked_to_wait = reply.retry_after.unwrap_or_default();
         match of_request(reply.status) {
             Reception::Items => match answer::read(&reply.body, part.len()) {
-                Ok(answers) => Sent::taken(chunk.settle(&part, &answers, letterbox)),
+                Ok(answers) => {
+                    let tally = chunk.settle(&part, &answers, letterbox);
+                    tell_put_off(&answers, &tally, again);
+                    Sent::taken(tally)
+                }
                 Err(fault) => {
                     tracing::error!(documents = part.len(), %fault, "an answer tells nothing of its documents; they are sent again");
                     self.metrics.unanswered.inc_by(part.len() as u64);
@@ -170,6 +178,24 @@ impl Courier {
         }
         self.metrics.cut.inc_by(tally.cut);
     }
+}
+
+/// Once a chunk, at its first try: what the first item says that is put off. Its error's type, never its reason: that may quote a
+/// document.
+fn tell_put_off(answers: &[ItemAnswer], tally: &Tally, again: bool) {
+    let documents: u64 = Cause::ALL.into_iter().map(|cause| tally.later(cause)).sum();
+    let found = |answer: &ItemAnswer| match of_item(answer) {
+        Verdict::Later(cause) => Some(cause),
+        // A letter's: what is refused otherwise becomes one, and is not put off.
+        Verdict::Refused if tally.later(Cause::LetterRefused) > 0 => Some(Cause::LetterRefused),
+        _ => None,
+    };
+    let first = answers.iter().find_map(|answer| Some((found(answer)?, answer)));
+    let Some((cause, answer)) = first.filter(|_| !again) else { return };
+    let kind = answer.error.as_ref().map_or("", |error| error.kind.as_str());
+    let said = "Elasticsearch puts documents off; they are sent again";
+    let status = answer.status;
+    tracing::warn!({ http.response.status_code = status, error.type = kind, cause = cause.name(), documents }, "{said}");
 }
 
 /// `error.type` of an answer; empty when it has none.

@@ -30,10 +30,20 @@ use crate::{
     client::Client,
     config::{ClusterSettings, RelaySettings},
     daemon::Daemon,
+    exit::{Exit, Failure},
     metrics::{ClientMetrics, RelayMetrics},
 };
 
 use self::{courier::Courier, ndjson::Streams, server::Intake, tls::TlsListener};
+
+/// Whether the files that the listener needs are as they must be.
+///
+/// # Errors
+/// With the setting that names the file at fault.
+pub fn check(settings: &RelaySettings) -> Result<(), Failure> {
+    let read = settings.tls.as_ref().map_or(Ok(()), tls::check);
+    read.map_err(|error| Failure::new(Exit::Configuration, format!("{error:#}")))
+}
 
 /// Runs the relay until the shutdown begins and what is under way has been answered.
 pub async fn run(cluster: ClusterSettings, settings: RelaySettings, daemon: Daemon) -> anyhow::Result<()> {
@@ -94,7 +104,7 @@ fn begin_counting(metrics: &RelayMetrics) {
     for outcome in ["stored", "already_there", "failure_store", "dead_letter", "dead_letter_already_there"] {
         metrics.documents.with_label_values(&[outcome]);
     }
-    for outcome in ["stored", "refused", "too_large", "busy", "not_ready", "unauthorised", "broken", "unstored"] {
+    for outcome in ["stored", "refused", "too_large", "busy", "not_ready", "unauthorised", "broken", "unstored", "abandoned"] {
         metrics.chunks.with_label_values(&[outcome]);
     }
     for reason in ["malformed", "not_create", "unknown_stream", "no_id", "encoding", "parameters"] {

@@ -31,7 +31,7 @@ use axum::{
 };
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use serde_json::json;
-use service_kit::{config::Secret, health::Health};
+use service_kit::{config::Secret, health::Health, metrics::IntGauge};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
@@ -41,6 +41,7 @@ use super::{
     inflate,
     ndjson::{self, Refusal, Streams},
 };
+use crate::metrics::RelayMetrics;
 
 /// A shipper that is slower than this with one body has stopped.
 const BODY_TIMEOUT: Duration = Duration::from_secs(30);
@@ -102,6 +103,7 @@ impl Turned {
 async fn bulk(State(intake): State<Intake>, request: Request) -> Response {
     let began = Instant::now();
     let metrics = &intake.courier.metrics;
+    let answered = Answered::not_yet(metrics);
     let (head, mut body) = request.into_parts();
     let taken = take(&intake, &head, &mut body).await;
     if taken.is_err() {
@@ -110,16 +112,61 @@ async fn bulk(State(intake): State<Intake>, request: Request) -> Response {
     metrics.duration.observe(began.elapsed().as_secs_f64());
     match taken {
         Ok(()) => {
-            metrics.chunks.with_label_values(&["stored"]).inc();
+            answered.with("stored");
             let took = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
             // No items: a shipper that sees `errors: false` needs none, and they would be larger than all the rest.
             Json(json!({"took": took, "errors": false, "items": []})).into_response()
         }
         Err(Turned { status, outcome, reason }) => {
-            metrics.chunks.with_label_values(&[outcome]).inc();
+            answered.with(outcome);
             tracing::warn!({ http.response.status_code = status.as_u16(), outcome }, "{reason}");
             error(status, &format!("relay_{outcome}"), &reason)
         }
+    }
+}
+
+const ABANDONED: &str = "abandoned";
+
+/// Counts a chunk once: by its answer, or as abandoned where the shipper hangs up before one (this future is dropped then).
+struct Answered<'a> {
+    metrics: &'a RelayMetrics,
+    outcome: &'static str,
+}
+
+impl<'a> Answered<'a> {
+    fn not_yet(metrics: &'a RelayMetrics) -> Self {
+        Self { metrics, outcome: ABANDONED }
+    }
+
+    fn with(mut self, outcome: &'static str) {
+        self.outcome = outcome;
+    }
+}
+
+impl Drop for Answered<'_> {
+    fn drop(&mut self) {
+        if self.outcome == ABANDONED {
+            tracing::warn!(
+                "the shipper hung up before its chunk was answered; what of it was stored is already there when it comes again"
+            );
+        }
+        self.metrics.chunks.with_label_values(&[self.outcome]).inc();
+    }
+}
+
+/// A chunk is in work until this is dropped, however its future ends.
+struct InWork<'a>(&'a IntGauge);
+
+impl<'a> InWork<'a> {
+    fn begin(gauge: &'a IntGauge) -> Self {
+        gauge.inc();
+        Self(gauge)
+    }
+}
+
+impl Drop for InWork<'_> {
+    fn drop(&mut self) {
+        self.0.dec();
     }
 }
 
@@ -158,15 +205,11 @@ async fn take(intake: &Intake, head: &Parts, body: &mut Body) -> Result<(), Turn
         let text = "as many chunks are in work as LOGSHIP_RELAY_CHUNKS_AT_ONCE allows; send it again";
         return Err(Turned::new(StatusCode::TOO_MANY_REQUESTS, "busy", text));
     };
-    let metrics = &intake.courier.metrics;
-    metrics.in_work.inc();
-    let carried = carry(intake, head, body).await;
-    metrics.in_work.dec();
-    carried
+    let _in_work = InWork::begin(&intake.courier.metrics.in_work);
+    carry(intake, head, body).await
 }
 
 async fn carry(intake: &Intake, head: &Parts, body: &mut Body) -> Result<(), Turned> {
-    let deadline = tokio::time::Instant::now() + intake.deadline;
     let metrics = &intake.courier.metrics;
     let refused = |status, reason: &'static str, text: String| {
         metrics.refused.with_label_values(&[reason]).inc();
@@ -185,6 +228,8 @@ async fn carry(intake: &Intake, head: &Parts, body: &mut Body) -> Result<(), Tur
         }
     };
     let received = Received { bytes: read_body(intake, body).await?, gzip };
+    // A slow shipper takes none of the time that Elasticsearch has.
+    let deadline = tokio::time::Instant::now() + intake.deadline;
     metrics.received_bytes.inc_by(received.bytes.len() as u64);
     let plain = if gzip {
         inflate::inflate(&received.bytes, intake.body_limit).map_err(|fault| match fault {

@@ -127,6 +127,11 @@ impl Mounted {
     }
 }
 
+/// Whether the files hold a certificate and a key that belong together.
+pub fn check(files: &TlsFiles) -> anyhow::Result<()> {
+    acceptor(files).map(drop)
+}
+
 fn changed(files: &TlsFiles) -> [Option<SystemTime>; 2] {
     [&files.certificate, &files.key].map(|path| std::fs::metadata(path).ok()?.modified().ok())
 }

@@ -150,15 +150,36 @@ async fn mounted_credentials_are_read_again_and_never_told() {
 }
 
 #[tokio::test]
-async fn a_certificate_of_another_authority_is_said_with_the_setting_that_names_it() {
+async fn a_user_and_a_password_are_sent_and_read_again() {
+    use base64::Engine as _;
+    let expected = |text: &str| Some(format!("Basic {}", base64::engine::general_purpose::STANDARD.encode(text)));
     let place = tempfile::tempdir().unwrap();
-    let authority = |name: &str| {
-        let made = rcgen::generate_simple_self_signed(vec!["127.0.0.1".to_owned()]).unwrap();
-        let file = place.path().join(name);
-        std::fs::write(&file, made.cert.pem()).unwrap();
-        (made, file)
+    let password = place.path().join("password");
+    std::fs::write(&password, "secret: one\n").unwrap();
+    let cluster = Cluster { authorization: expected("logship:secret: one"), ..Cluster::default() };
+    let (_open, fake) = Place::fake_of(cluster).await;
+    let settings = logship::config::ClusterSettings {
+        credentials: logship::config::CredentialFiles::Basic { username: "logship".into(), password: password.clone() },
+        ..crate::place::settings(&fake.url())
     };
-    let ((served, right), (_, wrong)) = (authority("right.pem"), authority("wrong.pem"));
+    let client = logship::client::Client::new(settings, None).unwrap();
+    client.get("/").await.unwrap();
+    fake.change(|cluster| cluster.authorization = expected("logship:secret-two"));
+    std::fs::write(&password, "secret-two\n").unwrap();
+    client.get("/").await.unwrap();
+    assert!(!format!("{client:?}").contains("secret"));
+}
+
+/// An authority of its own, and the file that names it.
+fn authority(folder: &Path, name: &str) -> (rcgen::CertifiedKey<rcgen::KeyPair>, std::path::PathBuf) {
+    let made = rcgen::generate_simple_self_signed(vec!["127.0.0.1".to_owned()]).unwrap();
+    let file = folder.join(name);
+    std::fs::write(&file, made.cert.pem()).unwrap();
+    (made, file)
+}
+
+/// The address of a server with this certificate, whose every answer is that of an older Elasticsearch.
+async fn tls_server(served: &rcgen::CertifiedKey<rcgen::KeyPair>) -> String {
     let key = rustls::pki_types::PrivateKeyDer::try_from(served.signing_key.serialize_der()).unwrap();
     let provider = std::sync::Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let config = rustls::ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
@@ -181,6 +202,30 @@ async fn a_certificate_of_another_authority_is_said_with_the_setting_that_names_
             });
         }
     });
+    url
+}
+
+#[tokio::test]
+async fn a_mounted_authority_that_changes_is_read_again() {
+    let place = tempfile::tempdir().unwrap();
+    let ((served, right), (_, mounted)) = (authority(place.path(), "right.pem"), authority(place.path(), "mounted.pem"));
+    let settings =
+        logship::config::ClusterSettings { ca_file: Some(mounted.clone()), ..crate::place::settings(&tls_server(&served).await) };
+    let client = logship::client::Client::new(settings, None).unwrap();
+    assert!(client.get("/").await.unwrap_err().to_string().contains("LOGSHIP_CA_FILE"));
+    std::fs::copy(right, mounted).unwrap();
+    let end = tokio::time::Instant::now() + std::time::Duration::from_secs(10);
+    while let Err(error) = client.get("/").await {
+        assert!(tokio::time::Instant::now() < end, "{error}");
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+}
+
+#[tokio::test]
+async fn a_certificate_of_another_authority_is_said_with_the_setting_that_names_it() {
+    let place = tempfile::tempdir().unwrap();
+    let ((served, right), (_, wrong)) = (authority(place.path(), "right.pem"), authority(place.path(), "wrong.pem"));
+    let url = tls_server(&served).await;
     let set = declared(&folder());
     let with = |ca: &Path| [("LOGSHIP_ELASTICSEARCH_URL".to_owned(), url.clone()), ("LOGSHIP_CA_FILE".to_owned(), declared(ca))];
     for (ca, status, part) in [(&wrong, 69, "LOGSHIP_CA_FILE"), (&right, 78, "older major release")] {

@@ -113,19 +113,20 @@ impl Cluster {
                 return Err(failed(&target, &id, &Answer::error(409, "version_conflict_engine_exception", reason)));
             }
             "delete" => {
-                let found = held.documents.remove(&id).is_some();
+                let found = held.forget(&id);
                 let (result, status) = if found { ("deleted", 200) } else { ("not_found", 404) };
                 return Ok(done(&target, &id, result, 2, status));
             }
             _ => {}
         }
+        let bytes = source.len() as u64;
         match mapping::parse(held, &id, &source, stream.is_some()) {
             Ok(source) => {
                 let version = held.documents.get(&id).map_or(1, |document| document.version + 1);
                 let sequence = held.documents.len() as u64;
                 // What forgets ids keeps each of them.
                 let key = if forgets && held.documents.contains_key(&id) { format!("{id} again {sequence}") } else { id.clone() };
-                held.documents.insert(key, Document { source, version, sequence });
+                held.store(key, Document { source, bytes, version, sequence });
                 let (result, status) = if version == 1 || forgets { ("created", 201) } else { ("updated", 200) };
                 Ok(done(&target, &id, result, version, status))
             }
@@ -201,7 +202,8 @@ impl Cluster {
             "error": {"type": cause["type"], "message": cause["reason"]},
         });
         let sequence = held.documents.len() as u64;
-        held.documents.insert(own_id.clone(), Document { source: document, version: 1, sequence });
+        let bytes = document.to_string().len() as u64;
+        held.store(own_id.clone(), Document { source: document, bytes, version: 1, sequence });
         let mut item = done(&index, &own_id, "created", 1, 201);
         item["failure_store"] = "used".into();
         item
@@ -282,6 +284,16 @@ mod tests {
         assert_eq!(statuses(&send(&mut cluster, &lines(&[("1", DOCUMENT)]))), [201]);
         let held = cluster.indices.values().map(|index| index.documents.len()).collect::<Vec<_>>();
         assert_eq!(held, [2, 1]);
+        let bytes = |cluster: &Cluster| cluster.indices.values().map(Index::size).collect::<Vec<_>>();
+        let one = DOCUMENT.len() as u64;
+        assert_eq!(bytes(&cluster), [2 * one, one]);
+        // Replaced and deleted in a plain index, bytes are those that are left.
+        let plain =
+            "{\"index\":{\"_id\":\"1\"}}\n{\"a\":1}\n{\"index\":{\"_id\":\"1\"}}\n{\"a\":12}\n{\"index\":{\"_id\":\"2\"}}\n{}\n";
+        cluster.answer(&Call::new("POST", "/plain/_bulk", plain.into()), NOW);
+        assert_eq!(cluster.indices["plain"].size(), 10);
+        cluster.answer(&Call::new("POST", "/plain/_bulk", "{\"delete\":{\"_id\":\"2\"}}\n".into()), NOW);
+        assert_eq!(cluster.indices["plain"].size(), 8);
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::{Cluster, settings};
+use crate::answer::{Answer, Refused};
 
 /// Puts `more` over `there`, object by object.
 pub fn merge(there: &mut Value, more: &Value) {
@@ -90,4 +91,26 @@ pub fn dated(mut body: Value, created: i64, modified: i64) -> Value {
 /// Whether every key is known; the first that is not.
 pub fn unknown<'a>(body: &'a Map<String, Value>, known: &[&str]) -> Option<&'a str> {
     body.keys().map(String::as_str).find(|key| !known.contains(key))
+}
+
+/// The same as a refusal, in the words of the strict parser called `parser`.
+pub fn strict(body: &Value, parser: &str, known: &[&str]) -> Refused<()> {
+    match body.as_object().and_then(|body| unknown(body, known)) {
+        None => Ok(()),
+        Some(unknown) => {
+            Err(Answer::error(400, "x_content_parse_exception", format!("[1:2] [{parser}] unknown field [{unknown}]")))
+        }
+    }
+}
+
+/// A data stream lifecycle, as a template or a stream gives it.
+pub fn strict_lifecycle(lifecycle: &Value) -> Refused<()> {
+    strict(lifecycle, "lifecycle", &["enabled", "data_retention", "downsampling", "downsampling_method", "frozen_after"])?;
+    let mut rounds = lifecycle["downsampling"].as_array().into_iter().flatten();
+    rounds.try_for_each(|round| strict(round, "downsampling_round", &["after", "fixed_interval"]))
+}
+
+pub fn strict_failure_store(store: &Value) -> Refused<()> {
+    strict(store, "failure_store", &["enabled", "lifecycle"])?;
+    strict(&store["lifecycle"], "failure_store_lifecycle", &["enabled", "data_retention"])
 }

@@ -33,13 +33,14 @@ impl Cluster {
             told
         };
         let newest = stream.indices.last().map(of).unwrap_or_default();
-        // Policy and preference are those of the template: what the next index gets.
-        let next = self.index_templates.get(&stream.template).map(|template| self.compose(template)).unwrap_or_default();
+        // Template, policy and preference are those that the next index gets, whatever made the ones that are there.
+        let matching = self.template_for(name);
+        let next = matching.map(|(_, template)| self.compose(template)).unwrap_or_default();
         let next = &next["settings"]["index"]["lifecycle"];
         let mut told = json!({
             "name": name, "timestamp_field": {"name": "@timestamp"},
             "indices": stream.indices.iter().map(of).collect::<Vec<_>>(), "generation": stream.generation, "status": "GREEN",
-            "template": stream.template, "hidden": stream.hidden, "system": false, "allow_custom_routing": false,
+            "hidden": stream.hidden, "system": false, "allow_custom_routing": false,
             "replicated": false, "rollover_on_write": false, "index_mode": "standard", "prefer_ilm": next["prefer_ilm"] != "false",
             "next_generation_managed_by": newest["managed_by"],
             "failure_store": {
@@ -47,6 +48,9 @@ impl Cluster {
                 "indices": stream.failure_indices.iter().map(of).collect::<Vec<_>>(),
             },
         });
+        if let Some((template, _)) = matching {
+            told["template"] = template.as_str().into();
+        }
         if !next["name"].is_null() {
             told["ilm_policy"] = next["name"].clone();
         }
@@ -69,8 +73,8 @@ impl Cluster {
         if name != name.to_lowercase() {
             return Err(Answer::illegal_argument(format!("data_stream [{name}] must be lowercase")));
         }
-        let (template, body) = match self.template_for(name) {
-            Some((template, body)) if body.get("data_stream").is_some() => (template.clone(), body.clone()),
+        let body = match self.template_for(name) {
+            Some((_, body)) if body.get("data_stream").is_some() => body.clone(),
             Some((template, _)) => {
                 let reason = format!("matching index template [{template}] for data stream [{name}] has no data stream template");
                 return Err(Answer::illegal_argument(reason));
@@ -84,7 +88,6 @@ impl Cluster {
         let options = &composed["data_stream_options"]["failure_store"];
         let options = options.is_object().then(|| compose::failure_store(options));
         let stream = DataStream {
-            template,
             hidden: body["data_stream"]["hidden"].as_bool().unwrap_or(false),
             failure_store: options.as_ref().is_some_and(|options| options["enabled"] == true),
             options,
@@ -102,8 +105,7 @@ impl Cluster {
     /// # Panics
     /// When there is no such data stream.
     pub fn roll(&mut self, name: &str, now: Timestamp) -> String {
-        let template = self.index_templates.get(&self.data_streams[name].template).cloned().unwrap_or_default();
-        let composed = self.compose(&template);
+        let composed = self.template_for(name).map(|(_, template)| self.compose(template)).unwrap_or_default();
         let uuid = self.uuid();
         let stream = self.data_streams.get_mut(name).expect("the caller has looked");
         stream.generation += 1;
@@ -166,11 +168,7 @@ impl Cluster {
 
     pub(super) fn put_stream_lifecycle(&mut self, names: &str, call: &Call) -> Refused<Answer> {
         let body = call.required_json()?;
-        let known = ["enabled", "data_retention", "downsampling", "downsampling_method"];
-        if let Some(unknown) = body.as_object().and_then(|body| compose::unknown(body, &known)) {
-            let reason = format!("[1:2] [put_data_stream_lifecycle_request] unknown field [{unknown}]");
-            return Err(Answer::error(400, "x_content_parse_exception", reason));
-        }
+        compose::strict_lifecycle(&body)?;
         if body["data_retention"].as_str().is_some_and(|kept| super::rules::duration(kept).is_none()) {
             return Err(Answer::illegal_argument("failed to parse setting [data_retention] as a time value"));
         }
@@ -201,10 +199,8 @@ impl Cluster {
 
     /// `Null` takes the options away.
     pub(super) fn set_stream_options(&mut self, names: &str, body: &Value) -> Refused<Answer> {
-        if let Some(unknown) = body.as_object().and_then(|body| compose::unknown(body, &["failure_store"])) {
-            let reason = format!("[1:2] [put_data_stream_options_request] unknown field [{unknown}]");
-            return Err(Answer::error(400, "x_content_parse_exception", reason));
-        }
+        compose::strict(body, "put_data_stream_options_request", &["failure_store"])?;
+        compose::strict_failure_store(&body["failure_store"])?;
         let options = &body["failure_store"];
         let options = options.is_object().then(|| compose::failure_store(options));
         for name in self.streams_of(names)? {
@@ -220,7 +216,7 @@ impl Cluster {
     pub(super) fn get_stream_part(&self, names: &str, part: &str) -> Refused<Answer> {
         let told = self.streams_of(names)?.into_iter().map(|name| {
             let stream = &self.data_streams[&name];
-            let composed = self.index_templates.get(&stream.template).map(|template| self.compose(template)).unwrap_or_default();
+            let composed = self.template_for(&name).map(|(_, template)| self.compose(template)).unwrap_or_default();
             let own = if part == "settings" { &stream.settings } else { &stream.mappings };
             let mut effective = composed[part].clone();
             compose::merge(&mut effective, own);

@@ -94,6 +94,11 @@ impl Cluster {
                 format!("index_template [{name}] invalid, cause [{reason}]"),
             ));
         }
+        compose::strict(
+            &body["data_stream"],
+            "data_stream_template",
+            &["hidden", "allow_custom_routing", "replicated", "failure_store"],
+        )?;
         if body["data_stream"].is_object() {
             let mut stream = json!({"hidden": false, "allow_custom_routing": false});
             compose::merge(&mut stream, &body["data_stream"]);
@@ -122,11 +127,20 @@ impl Cluster {
         if found.is_empty() && !names.contains('*') {
             return Err(Answer::error(404, "index_template_missing_exception", format!("index_template [{names}] missing")));
         }
-        if let Some((stream, held)) = self.data_streams.iter().find(|(_, stream)| found.contains(&stream.template)) {
-            return Err(Answer::illegal_argument(format!(
-                "unable to remove composable templates [{}] as they are in use by a data streams [{stream}]",
-                held.template
-            )));
+        let describes = |stream: &str, template: &Value| patterns(template).any(|pattern| pattern::matches(pattern, stream));
+        // A stream that another template describes too can do without.
+        let needs = |stream: &str| {
+            let mut describing = self.index_templates.iter().filter(|(_, template)| describes(stream, template)).peekable();
+            describing.peek().is_some() && describing.all(|(name, _)| found.contains(name))
+        };
+        let streams: Vec<_> = self.data_streams.keys().filter(|stream| needs(stream)).map(String::as_str).collect();
+        if !streams.is_empty() {
+            let reason = format!(
+                "unable to remove composable templates [{}] as they are in use by a data streams [{}]",
+                found.join(", "),
+                streams.join(", ")
+            );
+            return Err(Answer::illegal_argument(reason));
         }
         self.index_templates.retain(|name, _| !found.contains(name));
         Ok(Answer::acknowledged())

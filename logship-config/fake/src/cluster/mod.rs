@@ -93,8 +93,6 @@ pub struct DataStream {
     pub indices: Vec<String>,
     /// Indices of the failure store, oldest first.
     pub failure_indices: Vec<String>,
-    /// The index template that made it.
-    pub template: String,
     /// Whether documents that cannot be indexed go to the failure store.
     pub failure_store: bool,
     pub hidden: bool,
@@ -117,8 +115,10 @@ pub struct Index {
     pub settings: BTreeMap<String, String>,
     pub mappings: Value,
     pub aliases: Map<String, Value>,
-    /// By `_id`.
+    /// By `_id`. [`Self::store`] adds to them and [`Self::forget`] takes away: both count the bytes.
     pub documents: BTreeMap<String, Document>,
+    /// Of the documents as they came.
+    document_bytes: u64,
     /// Whose backing or failure index it is.
     pub data_stream: Option<String>,
     /// When it ceased to be the write index.
@@ -144,7 +144,6 @@ impl Default for DataStream {
             generation: 0,
             indices: Vec::new(),
             failure_indices: Vec::new(),
-            template: String::new(),
             failure_store: false,
             hidden: false,
             options: None,
@@ -167,13 +166,27 @@ impl Index {
     }
 
     pub fn size(&self) -> u64 {
-        self.documents.values().map(|document| document.source.to_string().len() as u64).sum::<u64>() + self.more_bytes
+        self.document_bytes + self.more_bytes
+    }
+
+    fn store(&mut self, key: String, document: Document) {
+        self.document_bytes += document.bytes;
+        self.document_bytes -= self.documents.insert(key, document).map_or(0, |old| old.bytes);
+    }
+
+    /// Whether it was there.
+    fn forget(&mut self, key: &str) -> bool {
+        let gone = self.documents.remove(key);
+        self.document_bytes -= gone.as_ref().map_or(0, |gone| gone.bytes);
+        gone.is_some()
     }
 }
 
 #[derive(Debug, Clone, PartialEq)]
 pub struct Document {
     pub source: Value,
+    /// Of the source as it came.
+    pub bytes: u64,
     pub version: u64,
     pub sequence: u64,
 }

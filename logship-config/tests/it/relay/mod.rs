@@ -1,5 +1,6 @@
 //! `logship relay` as a process of its own, between a shipper and a fake Elasticsearch.
 
+mod anywhere;
 mod outcomes;
 mod refusals;
 mod storm;

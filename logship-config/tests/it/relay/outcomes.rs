@@ -132,6 +132,11 @@ async fn what_an_operator_can_repair_is_never_a_dead_letter() {
     );
     let told = world.send(&[body, line(AUDIT, "1", &good(1)).into_bytes()].concat()).await;
     assert!(told.reason().contains("6 documents are not stored (blocked)"), "{told:?}");
+    // What a runbook looks for: the error's type, once a chunk however often it is tried.
+    let log = world.log();
+    let told: Vec<&str> = log.lines().filter(|line| line.contains("puts documents off")).collect();
+    assert_eq!(told.len(), 7, "one a chunk whose items were put off\n{log}");
+    assert!(told[5].contains("validation_exception") && told[6].contains("cluster_block_exception"), "{told:#?}");
     assert!(world.readiness().await.0, "the relay itself is well");
 }
 
@@ -218,7 +223,8 @@ async fn the_first_try_goes_on_as_it_came_and_says_what_it_wants_to_know() {
 #[tokio::test]
 async fn streams_without_a_template_of_their_own_get_nothing() {
     let mut cluster = cluster(false);
-    let built_in = json!({"index_patterns": ["logs-*-*"], "data_stream": {}, "priority": 100, "template": {}});
+    let policy = json!({"index.lifecycle.name": "logs@lifecycle"});
+    let built_in = json!({"index_patterns": ["logs-*-*"], "data_stream": {}, "priority": 100, "template": {"settings": policy}});
     cluster.index_templates.clear();
     cluster.index_templates.insert("logs".into(), built_in);
     let mut world = World::begin(cluster, &[]).await;
@@ -231,16 +237,18 @@ async fn streams_without_a_template_of_their_own_get_nothing() {
     };
     world.until("missing streams are told", async |world| says(world, "logs-exchange.app-default does not exist").await).await;
     create_streams(&world.fake, &[APP, AUDIT, DEAD]);
-    world.until("the built-in template is told", async |world| says(world, "made by Elasticsearch's own template").await).await;
+    world.until("the built-in template is told", async |world| says(world, "no template but Elasticsearch's own").await).await;
     assert_eq!(world.send(&body).await.status, 503);
     assert_eq!(world.metric("logship_relay_ready").await, 0);
+    // The streams' own templates come; the write indices are still those that the built-in one made.
     let own = super::world::cluster(false);
-    world.fake.change(|cluster| {
-        cluster.index_templates = own.index_templates.clone();
-        cluster.data_streams.clear();
-        cluster.indices.clear();
-    });
-    create_streams(&world.fake, &[APP, AUDIT, DEAD]);
+    world.fake.change(|cluster| cluster.index_templates.extend(own.index_templates.clone()));
+    world.until("the write index is told", async |world| says(world, "/logs-exchange.app-default/_rollover").await).await;
+    assert_eq!(world.send(&body).await.status, 503);
+    let now = world.fake.now();
+    for stream in [APP, AUDIT, DEAD] {
+        world.fake.change(|cluster| cluster.roll(stream, now));
+    }
     world.ready().await;
     assert!(world.send(&body).await.is_success());
     assert_eq!(world.metric("logship_relay_ready").await, 1);
@@ -262,4 +270,45 @@ async fn an_end_answers_what_is_under_way_and_takes_nothing_new() {
     assert!(told.status == 503 && told.reason().contains("5 documents are not stored"), "{told:?}");
     assert_eq!(ended.code(), Some(0), "{}", world.log());
     assert!(world.try_send(&body).await.is_none());
+}
+
+/// A shipper that takes longer for the body than the relay has for Elasticsearch.
+#[tokio::test]
+async fn a_slow_body_takes_none_of_the_deadline() {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    let world = World::start_with(cluster(false), &[SHORT]).await;
+    let body = numbered(0, 5);
+    let address = world.url.strip_prefix("http://").unwrap().strip_suffix("/_bulk").unwrap();
+    let mut shipper = tokio::net::TcpStream::connect(address).await.unwrap();
+    let head = format!("POST /_bulk HTTP/1.1\r\nhost: {address}\r\ncontent-length: {}\r\nconnection: close\r\n\r\n", body.len());
+    shipper.write_all(head.as_bytes()).await.unwrap();
+    shipper.write_all(&body[..10]).await.unwrap();
+    tokio::time::sleep(Duration::from_millis(1_200)).await;
+    shipper.write_all(&body[10..]).await.unwrap();
+    let mut told = String::new();
+    shipper.read_to_string(&mut told).await.unwrap();
+    assert!(told.starts_with("HTTP/1.1 200"), "{told}");
+    assert_eq!((world.documents(APP).len(), world.metric("logship_relay_unanswered_documents_total").await), (5, 0));
+}
+
+/// The key is exchanged while chunks come: the first try with the old one is refused, the second has the new one.
+#[tokio::test]
+async fn a_rotated_key_is_read_again_when_the_old_one_is_refused() {
+    use base64::Engine as _;
+    let key = |text: &str| Some(format!("ApiKey {}", base64::engine::general_purpose::STANDARD.encode(text)));
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("key");
+    std::fs::write(&file, "id:first-secret").unwrap();
+    let mut world = World::begin(cluster(false), &[("LOGSHIP_API_KEY_FILE", file.to_str().unwrap())]).await;
+    create_streams(&world.fake, &[APP, AUDIT, DEAD]);
+    world.fake.change(|cluster| cluster.authorization = key("id:first-secret"));
+    world.ready().await;
+    // The files have just been looked at: only the refusal makes the relay look again.
+    assert!(world.send(&numbered(0, 5)).await.is_success());
+    world.fake.change(|cluster| cluster.authorization = key("id:second-secret"));
+    std::fs::write(&file, "id:second-secret").unwrap();
+    assert!(world.send(&numbered(5, 10)).await.is_success());
+    assert_eq!(world.bulk_calls(), [200, 401, 200]);
+    assert_eq!((world.documents(APP).len(), world.put_off("blocked").await), (10, 5));
+    assert!(!world.log().contains("-secret"));
 }

@@ -76,14 +76,38 @@ async fn more_chunks_at_once_than_there_are_places_come_later() {
     assert_eq!(world.documents(APP).len(), 10);
 }
 
+/// The deadline of a shipper that is shorter than the relay's: its chunk ends without an answer, and is counted all the same.
+#[tokio::test]
+async fn a_chunk_whose_shipper_hangs_up_is_counted_and_gives_its_place_back() {
+    let world = World::start_with(cluster(false), &[("LOGSHIP_RELAY_CHUNKS_AT_ONCE", "1")]).await;
+    assert_eq!(world.metric("logship_relay_chunks_total{outcome=\"abandoned\"}").await, 0);
+    world.fault(Fault::new(FaultKind::Slow(Duration::from_secs(20))).times(1));
+    let body = numbered(0, 5);
+    let impatient = world.client.post(&world.url).timeout(Duration::from_secs(1)).body(body.clone());
+    assert!(world.told(impatient).await.is_none());
+    world.until("nothing is in work", async |world| world.metric("logship_relay_chunks_in_work").await == 0).await;
+    assert_eq!(world.metric("logship_relay_chunks_total{outcome=\"abandoned\"}").await, 1);
+    assert!(world.send(&body).await.is_success());
+    assert_eq!(world.documents(APP).len(), 5);
+    assert_eq!(world.metric("logship_relay_chunks_total{outcome=\"stored\"}").await, 1);
+}
+
 #[test]
-fn settings_are_refused_before_a_port_is_bound() {
+fn settings_and_mounted_files_are_refused_before_a_port_is_bound() {
     let url = ("LOGSHIP_ELASTICSEARCH_URL", "http://127.0.0.1:1");
+    let (folder, streams) = (tempfile::tempdir().unwrap(), ("LOGSHIP_RELAY_STREAMS", APP));
+    let file = folder.path().join("empty");
+    std::fs::write(&file, "\n").unwrap();
+    let empty = file.to_str().unwrap();
     for (settings, told) in [
         (&[url][..], "LOGSHIP_RELAY_STREAMS is missing"),
         (&[("LOGSHIP_RELAY_STREAMS", APP)], "LOGSHIP_ELASTICSEARCH_URL is missing"),
         (&[url, ("LOGSHIP_RELAY_STREAMS", APP), ("LOGSHIP_RELAY_LISTEN", "0.0.0.0:0")], "other machines may reach"),
         (&[url, ("LOGSHIP_RELAY_STREAMS", APP), ("LOGSHIP_RELAY_DEADLIN", "1s")], "did you mean LOGSHIP_RELAY_DEADLINE?"),
+        (&[url, streams, ("LOGSHIP_API_KEY_FILE", "/nowhere/key")], "/nowhere/key cannot be read"),
+        (&[url, streams, ("LOGSHIP_API_KEY_FILE", empty)], "holds no credential"),
+        (&[url, streams, ("LOGSHIP_CA_FILE", "/nowhere/ca")], "/nowhere/ca cannot be read"),
+        (&[url, streams, ("LOGSHIP_CA_FILE", empty)], "holds no PEM certificate"),
     ] {
         let ended =
             Command::new(env!("CARGO_BIN_EXE_logship")).arg("relay").env_clear().envs(settings.iter().copied()).output().unwrap();

@@ -79,23 +79,34 @@ async fn a_shipper_elsewhere_needs_the_authority_and_the_token() {
     assert!(told.contains("LOGSHIP_CA_FILE"), "{told}");
 }
 
-#[tokio::test]
-async fn files_that_hold_no_certificate_end_it_with_their_name() {
+#[test]
+fn files_that_hold_no_certificate_end_it_with_their_name() {
     let files = Files::new();
-    let (key, token) = (files.path("key.pem"), files.path("token"));
-    let program = std::process::Command::new(env!("CARGO_BIN_EXE_logship"))
-        .arg("relay")
-        .env_clear()
-        .envs([
-            ("LOGSHIP_ELASTICSEARCH_URL", "http://127.0.0.1:1"),
-            ("LOGSHIP_RELAY_STREAMS", APP),
-            ("LOGSHIP_RELAY_LISTEN", "127.0.0.1:0"),
-            ("LOGSHIP_ADMIN_LISTEN", "127.0.0.1:0"),
-            ("LOGSHIP_RELAY_CERTIFICATE_FILE", &token),
-            ("LOGSHIP_RELAY_KEY_FILE", &key),
-        ])
-        .output()
-        .unwrap();
-    let said = String::from_utf8(program.stdout).unwrap();
-    assert!(!program.status.success() && said.contains("LOGSHIP_RELAY_CERTIFICATE_FILE"), "{said}");
+    let (certificate, key, token) = (files.path("certificate.pem"), files.path("key.pem"), files.path("token"));
+    let gone = files.path("gone.pem");
+    let strange = files.path("other.pem");
+    let made = generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    std::fs::write(&strange, made.signing_key.serialize_pem()).unwrap();
+    for (certificate, key, part) in [
+        (&token, &key, "LOGSHIP_RELAY_CERTIFICATE_FILE"),
+        (&certificate, &token, "LOGSHIP_RELAY_KEY_FILE"),
+        (&certificate, &gone, "LOGSHIP_RELAY_KEY_FILE"),
+        (&certificate, &strange, "do not belong together"),
+    ] {
+        let program = std::process::Command::new(env!("CARGO_BIN_EXE_logship"))
+            .arg("relay")
+            .env_clear()
+            .envs([
+                ("LOGSHIP_ELASTICSEARCH_URL", "http://127.0.0.1:1"),
+                ("LOGSHIP_RELAY_STREAMS", APP),
+                ("LOGSHIP_RELAY_LISTEN", "127.0.0.1:0"),
+                ("LOGSHIP_ADMIN_LISTEN", "127.0.0.1:0"),
+                ("LOGSHIP_RELAY_CERTIFICATE_FILE", certificate),
+                ("LOGSHIP_RELAY_KEY_FILE", key),
+            ])
+            .output()
+            .unwrap();
+        let said = String::from_utf8(program.stderr).unwrap();
+        assert!(program.status.code() == Some(64) && said.contains(part) && said.lines().count() == 1, "{said}");
+    }
 }
