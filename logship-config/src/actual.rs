@@ -13,6 +13,9 @@ use crate::{
 /// The oldest and the newest major release that this program knows.
 const KNOWN_MAJORS: std::ops::RangeInclusive<u64> = 9..=9;
 
+/// Settings of an index that name a pipeline.
+const PIPELINE_SETTINGS: [&str; 2] = ["index.default_pipeline", "index.final_pipeline"];
+
 /// What a cluster can do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Capability {
@@ -141,7 +144,8 @@ pub async fn read(client: &Client) -> Result<Actual, Failure> {
         actual.objects.insert((kind, name), held(kind, body));
     }
     streams(client, &mut actual).await?;
-    usage(&mut actual);
+    let pipelines = pipelines_of_indices(client, &actual).await?;
+    usage(&mut actual, pipelines);
     Ok(actual)
 }
 
@@ -261,9 +265,25 @@ async fn streams(client: &Client, actual: &mut Actual) -> Result<(), CallError> 
     Ok(())
 }
 
-/// Who refers to whom among the objects themselves: what Elasticsearch does not say.
-fn usage(actual: &mut Actual) {
-    let mut uses: Vec<(Key, String)> = Vec::new();
+/// Pipelines that indices name in their own settings, whatever their templates say by now.
+async fn pipelines_of_indices(client: &Client, actual: &Actual) -> Result<Vec<(Key, String)>, CallError> {
+    let query = [("flat_settings", "true"), ("expand_wildcards", "all")];
+    let path = format!("/*/_settings/{}", PIPELINE_SETTINGS.join(","));
+    let found = client.send(crate::client::Method::Get, &path, &query, None).await?;
+    let streams = actual.streams.iter().flat_map(|(name, stream)| stream.indices.iter().map(move |index| (index, name)));
+    let stream_of: BTreeMap<&String, &String> = streams.collect();
+    let mut uses = Vec::new();
+    for (index, answer) in found.as_object().into_iter().flatten() {
+        let user = stream_of.get(index).map_or_else(|| format!("index {index}"), |stream| format!("data stream {stream}"));
+        for pipeline in PIPELINE_SETTINGS.iter().filter_map(|setting| answer["settings"][*setting].as_str()) {
+            uses.push(((Kind::Pipeline, pipeline.to_owned()), user.clone()));
+        }
+    }
+    Ok(uses)
+}
+
+/// Who refers to whom among the objects themselves: what Elasticsearch does not say. `uses` is what is known already.
+fn usage(actual: &mut Actual, mut uses: Vec<(Key, String)>) {
     for ((kind, name), held) in &actual.objects {
         let told = format!("{} {name}", kind.name().replace('_', " "));
         for used in used_by(*kind, &held.body) {
@@ -290,12 +310,9 @@ pub fn used_by(kind: Kind, body: &Value) -> Vec<Key> {
     match kind {
         Kind::IndexTemplate | Kind::ComponentTemplate => {
             let settings = resolve::flat_settings(&body["template"]["settings"]);
-            for (setting, of) in [
-                ("index.lifecycle.name", Kind::LifecyclePolicy),
-                ("index.default_pipeline", Kind::Pipeline),
-                ("index.final_pipeline", Kind::Pipeline),
-            ] {
-                note(of, &json!(settings.get(setting)));
+            note(Kind::LifecyclePolicy, &json!(settings.get("index.lifecycle.name")));
+            for setting in PIPELINE_SETTINGS {
+                note(Kind::Pipeline, &json!(settings.get(setting)));
             }
             for component in resolve::texts(&body["composed_of"]) {
                 note(Kind::ComponentTemplate, &json!(component));

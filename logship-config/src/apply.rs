@@ -33,7 +33,8 @@ pub async fn run(client: &Client, desired: &Desired, allowed: &Allowed, show: &d
     }
     takes_changes(&actual)?;
     for (place, step) in plan.steps.iter().enumerate() {
-        carry_out(client, step).await.map_err(|error| halfway(&plan, place, error))?;
+        let mut parts = Vec::new();
+        carry_out(client, step, &mut parts).await.map_err(|error| halfway(&plan, place, &parts, &error))?;
     }
     let second = plan::plan(desired, &actual::read(client).await?, allowed);
     if second.is_empty() {
@@ -58,13 +59,16 @@ fn takes_changes(actual: &Actual) -> Result<(), Failure> {
     Ok(())
 }
 
-fn halfway(plan: &Plan, place: usize, error: CallError) -> Failure {
-    let names = |steps: &[Step]| match steps {
-        [] => "nothing".to_owned(),
-        steps => steps.iter().map(named).collect::<Vec<_>>().join(", "),
+/// `parts` of the step that failed are done.
+fn halfway(plan: &Plan, place: usize, parts: &[&str], error: &CallError) -> Failure {
+    let names = |steps: &[Step], parts: Option<String>| match (steps, parts) {
+        ([], None) => "nothing".to_owned(),
+        (steps, parts) => steps.iter().map(named).chain(parts).collect::<Vec<_>>().join(", "),
     };
     let (done, rest) = plan.steps.split_at(place);
-    let told = format!("{}: {error}. Applied before: {}. Not tried: {}", named(&rest[0]), names(done), names(&rest[1..]));
+    let failed = named(&rest[0]);
+    let begun = (!parts.is_empty()).then(|| format!("{} of {failed}", parts.join(" and ")));
+    let told = format!("{failed}: {error}. Applied before: {}. Not tried: {}", names(done, begun), names(&rest[1..], None));
     Failure::new(error.exit(), told)
 }
 
@@ -86,15 +90,17 @@ pub fn path(kind: Kind, name: &str) -> String {
     format!("/{collection}/{}", segment(name))
 }
 
-async fn carry_out(client: &Client, step: &Step) -> Result<(), CallError> {
+/// Notes in `parts` what is done of a step that takes several requests.
+async fn carry_out(client: &Client, step: &Step, parts: &mut Vec<&'static str>) -> Result<(), CallError> {
     let path = path(step.kind, &step.name);
     match (step.action, step.kind) {
         (Action::Delete, _) => client.send(Method::Delete, &path, &[], None).await.map(drop),
         (Action::Create, Kind::DataStream) => {
             client.send(Method::Put, &path, &[], None).await?;
-            set_stream(client, &path, step.body.as_ref()).await
+            parts.push("the stream itself");
+            set_stream(client, &path, step.body.as_ref(), parts).await
         }
-        (Action::Update, Kind::DataStream) => set_stream(client, &path, step.body.as_ref()).await,
+        (Action::Update, Kind::DataStream) => set_stream(client, &path, step.body.as_ref(), parts).await,
         (Action::Create | Action::Update, kind) => {
             let body = step.body.clone().unwrap_or_default();
             let body = if kind == Kind::LifecyclePolicy { json!({"policy": body}) } else { body };
@@ -104,17 +110,18 @@ async fn carry_out(client: &Client, step: &Step) -> Result<(), CallError> {
 }
 
 /// What a stream says itself; `null` takes it away.
-async fn set_stream(client: &Client, path: &str, body: Option<&Value>) -> Result<(), CallError> {
+async fn set_stream(client: &Client, path: &str, body: Option<&Value>, parts: &mut Vec<&'static str>) -> Result<(), CallError> {
     for (part, of) in [("lifecycle", "_lifecycle"), ("failure_store", "_options")] {
         let path = format!("{path}/{of}");
         match body.and_then(|body| body.get(part)) {
-            None => {}
+            None => continue,
             Some(Value::Null) => drop(client.send(Method::Delete, &path, &[], None).await?),
             Some(set) => {
                 let set = if part == "failure_store" { json!({"failure_store": set}) } else { set.clone() };
                 client.send(Method::Put, &path, &[], Some(&set)).await?;
             }
         }
+        parts.push(part);
     }
     Ok(())
 }

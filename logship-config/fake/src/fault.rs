@@ -1,4 +1,4 @@
-//! Faults on purpose: what a test switches on for `_bulk`, how often, and for which requests.
+//! Faults on purpose: what a test switches on for `_bulk` or another path, how often, and for which requests.
 
 use std::time::Duration;
 
@@ -48,12 +48,20 @@ pub struct Fault {
     share: f64,
     /// The data stream or index that an item names.
     index: Option<String>,
+    /// The end of the path.
+    path: &'static str,
 }
 
 impl Fault {
     /// Befalls every `_bulk` until it is cleared.
     pub fn new(kind: Kind) -> Self {
-        Self { kind, times: None, share: 1.0, index: None }
+        Self { kind, times: None, share: 1.0, index: None, path: "/_bulk" }
+    }
+
+    /// Befalls the requests whose path ends so, in place of `_bulk`.
+    #[must_use]
+    pub fn at(self, path: &'static str) -> Self {
+        Self { path, ..self }
     }
 
     /// Befalls the next so many requests.
@@ -126,13 +134,10 @@ impl Faults {
     /// Begins a request: picks what befalls it, and says how its answer leaves.
     pub(crate) fn begin(&mut self, call: &Call) -> Delivery {
         self.befalling.clear();
-        if !call.path.ends_with("/_bulk") {
-            return Delivery::default();
-        }
         let mut delivery = Delivery::default();
         for position in 0..self.set.len() {
-            let Fault { times, share, .. } = self.set[position];
-            if times == Some(0) || share < 1.0 && self.roll() >= share {
+            let Fault { times, share, path, .. } = self.set[position];
+            if times == Some(0) || !call.path.ends_with(path) || share < 1.0 && self.roll() >= share {
                 continue;
             }
             let fault = &mut self.set[position];

@@ -10,6 +10,9 @@ use crate::units;
 /// Phases of index lifecycle management, in order.
 pub const PHASES: [&str; 5] = ["hot", "warm", "cold", "frozen", "delete"];
 
+/// What a failure store keeps for that says nothing of it (`data_streams.lifecycle.retention.failures_default`).
+const FAILURES_KEPT_MILLIS: i64 = 30 * units::MILLIS_PER_DAY;
+
 /// What a stream lives by.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Resolved {
@@ -92,6 +95,17 @@ pub fn lifecycle_retention(lifecycle: &Value) -> Retention {
     match lifecycle["data_retention"].as_str().and_then(units::millis).filter(|_| enabled) {
         Some(millis) => Retention::Millis(millis),
         None => Retention::Forever,
+    }
+}
+
+/// When a failure store deletes what it holds, switched on or off.
+pub fn failure_retention(store: &Value) -> Retention {
+    let lifecycle = &store["lifecycle"];
+    match lifecycle_retention(lifecycle) {
+        Retention::Forever if lifecycle["enabled"] != false && lifecycle["enabled"] != "false" => {
+            Retention::Millis(FAILURES_KEPT_MILLIS)
+        }
+        kept => kept,
     }
 }
 
@@ -185,5 +199,13 @@ mod tests {
         assert_eq!(lifecycle_retention(&json!({"data_retention": "7d"})), Retention::Millis(7 * units::MILLIS_PER_DAY));
         assert_eq!(lifecycle_retention(&json!({"data_retention": "7d", "enabled": false})), Retention::Forever);
         assert!(Retention::Millis(1) < Retention::Forever);
+        for (store, kept) in [
+            (json!({"enabled": true}), "30d"),
+            (json!({"enabled": "true", "lifecycle": {"data_retention": "7d"}}), "7d"),
+            (json!({"enabled": true, "lifecycle": {"enabled": false}}), "for ever"),
+            (json!({"enabled": false}), "30d"),
+        ] {
+            assert_eq!(failure_retention(&store).to_string(), kept, "{store}");
+        }
     }
 }

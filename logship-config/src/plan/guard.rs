@@ -57,7 +57,7 @@ pub fn in_use(desired: &Desired, actual: &Actual, plan: &Plan, kind: Kind, name:
     Some(Refusal { kind: kind.name(), name: name.to_owned(), why, flag: None })
 }
 
-/// A policy that would keep data for a shorter time, or an index template that would move streams to such a policy.
+/// A policy that would keep data, or snapshots, for a shorter time or fewer of them.
 pub fn shorter(
     desired: &Desired,
     actual: &Actual,
@@ -67,21 +67,50 @@ pub fn shorter(
     from: &Value,
     to: &Value,
 ) -> Option<Refusal> {
-    let (before, after, protected) = match kind {
+    let protected = kind == Kind::LifecyclePolicy && protected_policies(desired, actual).any(|policy| policy == name);
+    let shrinks = match kind {
         Kind::LifecyclePolicy => {
-            let protected = protected_policies(desired, actual).any(|policy| policy == name);
-            (resolve::policy_retention(from), resolve::policy_retention(to), protected)
+            let kept = shrinks("retention", resolve::policy_retention(from), resolve::policy_retention(to));
+            kept.or_else(|| earlier_end(from, to))
         }
         Kind::SnapshotPolicy => {
-            let (before, after) = (snapshot_retention(from), snapshot_retention(to));
-            (before, after, false)
+            let kept = shrinks("retention", snapshot_retention(from), snapshot_retention(to));
+            kept.or_else(|| fewer_snapshots(from, to))
         }
-        _ => return None,
+        _ => None,
     };
-    refuse(allowed, kind, name, before, after, protected)
+    refuse(allowed, kind, name, shrinks?, protected)
 }
 
-/// A stream whose own lifecycle, or the policy that it is about to get, keeps for a shorter time.
+/// What is written as an index begins is kept for the time until the rollover and the delete phase's `min_age` together. An index
+/// that rolls over by size alone has no such time.
+fn earlier_end(from: &Value, to: &Value) -> Option<String> {
+    let whole = |policy: &Value| match resolve::policy_retention(policy) {
+        Retention::Forever => None,
+        Retention::Millis(kept) => {
+            let age = policy["phases"]["hot"]["actions"]["rollover"]["max_age"].as_str().and_then(units::millis)?;
+            Some(Retention::Millis(kept.saturating_add(age)))
+        }
+    };
+    let sooner = shrinks("retention of what is written as an index begins", whole(from)?, whole(to)?)?;
+    Some(format!("{sooner} (rollover max_age and delete min_age together)"))
+}
+
+/// A bound that lets fewer snapshots stay: without `max_count` all may, without `min_count` none must.
+fn fewer_snapshots(from: &Value, to: &Value) -> Option<String> {
+    let count = |policy: &Value, key: &str| {
+        let value = &policy["retention"][key];
+        value.as_u64().or_else(|| value.as_str()?.parse().ok())
+    };
+    [("max_count", u64::MAX), ("min_count", 0)].into_iter().find_map(|(key, silent)| {
+        let (before, after) = (count(from, key), count(to, key));
+        let told = |count: Option<u64>| count.map_or_else(|| "none".to_owned(), |count| count.to_string());
+        (after.unwrap_or(silent) < before.unwrap_or(silent))
+            .then(|| format!("the {key} of snapshots would shrink from {} to {}", told(before), told(after)))
+    })
+}
+
+/// A stream whose own lifecycle or failure store, or the policy that it is about to get, keeps for a shorter time.
 pub fn shorter_stream(
     desired: &Desired,
     actual: &Actual,
@@ -97,6 +126,11 @@ pub fn shorter_stream(
         let body = if declared { desired.objects.get(&key) } else { actual.objects.get(&key).map(|held| &held.body) };
         body.map(resolve::policy_retention)
     };
+    let failures = |value: &Value| resolve::failure_retention(&value["failure_store"]);
+    let had_failures = from["failure_store"].is_object();
+    if let Some(told) = shrinks("retention of its failure store", failures(from), failures(to)).filter(|_| had_failures) {
+        return refuse(allowed, Kind::DataStream, name, told, stream.protected);
+    }
     let of = |value: &Value| value["lifecycle"].is_object().then(|| resolve::lifecycle_retention(&value["lifecycle"]));
     let resolved = resolve::stream(desired, name, stream);
     let holds = |policy: Option<Retention>, own: Option<Retention>, own_first: bool| {
@@ -112,14 +146,14 @@ pub fn shorter_stream(
     if keeps && by_policy(&held.policy, from, held.prefers_lifecycle) {
         return None;
     }
-    refuse(allowed, Kind::DataStream, name, before, after, stream.protected)
+    refuse(allowed, Kind::DataStream, name, shrinks("retention", before, after)?, stream.protected)
 }
 
-fn refuse(allowed: &Allowed, kind: Kind, name: &str, before: Retention, after: Retention, protected: bool) -> Option<Refusal> {
-    if after >= before {
-        return None;
-    }
-    let shrinks = format!("retention would shrink from {before} to {after}");
+fn shrinks(what: &str, before: Retention, after: Retention) -> Option<String> {
+    (after < before).then(|| format!("{what} would shrink from {before} to {after}"))
+}
+
+fn refuse(allowed: &Allowed, kind: Kind, name: &str, shrinks: String, protected: bool) -> Option<Refusal> {
     if protected {
         let why = format!("{shrinks}, and a protected stream lives by it: that is never done by this program");
         return Some(Refusal { kind: kind.name(), name: name.to_owned(), why, flag: None });

@@ -35,7 +35,12 @@ pub fn human(plan: &Plan) -> String {
         let _ = writeln!(text, "= {} {} left alone: {}", left.kind, left.name, left.why);
     }
     let count = |action| plan.steps.iter().filter(|step| step.action == action).count();
-    let summary = if plan.is_empty() {
+    let summary = if plan.is_empty() && !plan.left_alone.is_empty() {
+        format!(
+            "Nothing to apply, and the cluster is not as declared: {} left alone, since others manage it.",
+            plan.left_alone.len()
+        )
+    } else if plan.is_empty() {
         "No changes: the cluster is as declared.".to_owned()
     } else {
         format!(

@@ -1,8 +1,9 @@
 //! Plan and apply: the platform's set, effects, guards, and what happens halfway.
 
-use elasticsearch_fake::{Cluster, Mode};
+use elasticsearch_fake::{Call, Cluster, Fault, FaultKind, Mode};
 use logship::{
     actual, apply,
+    client::{Method, segment},
     desired::Kind,
     exit::Exit,
     plan::{self, Action, Allowed, Effect, Plan, Step},
@@ -52,22 +53,23 @@ fn shop(policy: &str, template: &str, component: &str, streams: &str) -> logship
 
 #[tokio::test]
 async fn each_change_says_when_it_is_felt_and_by_whom() {
-    let (client, _fake) = Place::fake().await;
-    applied(&client, &shop(POLICY, TEMPLATE, COMPONENT, STREAMS)).await;
+    let place = Place::any().await;
+    let (client, first) = (&place.client, shop(POLICY, TEMPLATE, COMPONENT, STREAMS));
+    applied(client, &first).await;
     let touched = ["data stream logs-shop-a (1 indices)".to_owned()];
 
-    let threshold = plan(&client, &shop(&POLICY.replace("max_age: 1d", "max_age: 2d"), TEMPLATE, COMPONENT, STREAMS)).await;
+    let threshold = plan(client, &shop(&POLICY.replace("max_age: 1d", "max_age: 2d"), TEMPLATE, COMPONENT, STREAMS)).await;
     let changed = step(&threshold, Kind::LifecyclePolicy, "p");
     assert_eq!((changed.effect, &changed.touches[..]), (Effect::Now, &touched[..]));
     assert_eq!(changed.changes[0].path, "phases.hot.actions.rollover.max_age");
 
     let actions = POLICY.replace("{set_priority: {priority: 5}}", "{set_priority: {priority: 5}, readonly: {}}");
-    let another = plan(&client, &shop(&actions, TEMPLATE, COMPONENT, STREAMS)).await;
+    let another = plan(client, &shop(&actions, TEMPLATE, COMPONENT, STREAMS)).await;
     assert_eq!(step(&another, Kind::LifecyclePolicy, "p").effect, Effect::NextPhase);
-    let later = plan(&client, &shop(&POLICY.replace("min_age: 2d", "min_age: 3d"), TEMPLATE, COMPONENT, STREAMS)).await;
+    let later = plan(client, &shop(&POLICY.replace("min_age: 2d", "min_age: 3d"), TEMPLATE, COMPONENT, STREAMS)).await;
     assert_eq!(step(&later, Kind::LifecyclePolicy, "p").effect, Effect::Now);
 
-    let settings = plan(&client, &shop(POLICY, TEMPLATE, &COMPONENT.replace('1', "0"), STREAMS)).await;
+    let settings = plan(client, &shop(POLICY, TEMPLATE, &COMPONENT.replace('1', "0"), STREAMS)).await;
     let changed = step(&settings, Kind::ComponentTemplate, "c");
     assert_eq!((changed.effect, &changed.touches[..]), (Effect::NextRollover, &touched[..]));
     let told = plan::human(&settings);
@@ -77,6 +79,7 @@ async fn each_change_says_when_it_is_felt_and_by_whom() {
     );
     let machine = plan::machine(&settings);
     assert_eq!(machine["steps"][0]["effect"], "next_rollover");
+    place.clean(&first).await;
 }
 
 #[tokio::test]
@@ -134,6 +137,116 @@ async fn retention_shrinks_only_by_name_and_a_protected_streams_never() {
     assert!(plan(&client, &own("60d")).await.refusals.is_empty());
 }
 
+/// What keeps less although the delete phase's age, or a stream's own lifecycle, stays as it is.
+#[tokio::test]
+async fn less_is_kept_only_by_name_whatever_setting_says_it() {
+    let policy = |age: &str, delete: &str| {
+        POLICY.replace("max_age: 1d", &format!("max_age: {age}")).replace("min_age: 30d", &format!("min_age: {delete}"))
+    };
+    let snapshots = |retention: &str| {
+        let policy = format!("{{schedule: 1d, name: n, repository: r, retention: {{{retention}}}}}");
+        declared(&[
+            ("snapshots/repositories/r.yaml", "{type: s3, settings: {bucket: b}}"),
+            ("snapshots/policies/s.yaml", &policy),
+        ])
+    };
+    let failures = |stream: &str| {
+        let options = "data_stream_options: {failure_store: {enabled: true, lifecycle: {data_retention: 60d}}}";
+        let template = format!(
+            "{{index_patterns: [logs-own-*], priority: 200, data_stream: {{}}, template: {{lifecycle: {{}}, {options}}}}}"
+        );
+        declared(&[("templates/index/o.yaml", &template), ("streams.yaml", &format!("streams: {{logs-own-a: {{{stream}}}}}"))])
+    };
+    let store = |lifecycle: &str| failures(&format!("failure_store: {{enabled: true, lifecycle: {{{lifecycle}}}}}"));
+    let in_policy = |age, delete| shop(&policy(age, delete), TEMPLATE, COMPONENT, STREAMS);
+    let counted = "expire_after: 30d, min_count: 5, max_count: 50";
+    // What was, what shall be, whose name allows it, and what is said; no name: it keeps as much.
+    for (was, shall, name, part) in [
+        (in_policy("30d", "30d"), in_policy("1d", "30d"), "p", "as an index begins would shrink from 60d to 31d"),
+        (in_policy("30d", "30d"), in_policy("1d", "59d"), "", ""),
+        (in_policy("1d", "30d"), in_policy("30d", "30d"), "", ""),
+        (in_policy("1d", "30d"), in_policy("30d", "29d"), "p", "retention would shrink from 30d to 29d"),
+        (snapshots(counted), snapshots(&counted.replace("30d", "7d")), "s", "retention would shrink from 30d to 7d"),
+        (snapshots("max_count: 50"), snapshots(counted), "s", "retention would shrink from for ever to 30d"),
+        (snapshots(counted), snapshots(&counted.replace("50", "10")), "s", "max_count of snapshots would shrink from 50 to 10"),
+        (
+            snapshots("min_count: 5"),
+            snapshots("min_count: 5, max_count: 9"),
+            "s",
+            "max_count of snapshots would shrink from none to 9",
+        ),
+        (
+            snapshots(counted),
+            snapshots(&counted.replace("min_count: 5, ", "")),
+            "s",
+            "min_count of snapshots would shrink from 5 to none",
+        ),
+        (snapshots(counted), snapshots(&counted.replace("50", "60")), "", ""),
+        (failures(""), store("data_retention: 7d"), "logs-own-a", "failure store would shrink from 60d to 7d"),
+        (failures(""), store(""), "logs-own-a", "failure store would shrink from 60d to 30d"),
+        (failures(""), store("enabled: false"), "", ""),
+        (failures(""), store("data_retention: 90d"), "", ""),
+    ] {
+        let (client, _fake) = Place::fake().await;
+        applied(&client, &was).await;
+        let told = plan(&client, &shall).await;
+        let flags: Vec<_> = told.refusals.iter().filter_map(|refusal| refusal.flag.as_deref()).collect();
+        if name.is_empty() {
+            assert!(told.refusals.is_empty() && !told.is_empty(), "{}", plan::human(&told));
+            continue;
+        }
+        assert_eq!(flags, [format!("--allow-shorter-retention {name}")], "{part}");
+        assert!(told.refusals[0].why.contains(part), "{part}: {told:?}");
+        let allowed = Allowed { shorter_retention: [name.to_owned()].into() };
+        assert_eq!(apply::run(&client, &shall, &allowed, &|_, _| {}).await.unwrap(), 1, "{part}");
+    }
+    // The rollover's age and the failure store of what is protected: no name helps.
+    for (was, shall) in [
+        (in_policy("30d", "30d"), shop(&policy("1d", "30d"), TEMPLATE, COMPONENT, "streams: {logs-shop-a: {protected: true}}")),
+        (failures(""), failures("protected: true, failure_store: {enabled: true, lifecycle: {data_retention: 7d}}")),
+    ] {
+        let (client, _fake) = Place::fake().await;
+        applied(&client, &was).await;
+        let refused = plan(&client, &shall).await.refusals;
+        assert!(refused.len() == 1 && refused[0].flag.is_none() && refused[0].why.contains("protected"), "{refused:?}");
+    }
+}
+
+/// Indices that are there name their pipeline themselves, long after their template ceased to.
+#[tokio::test]
+async fn a_pipeline_stays_while_an_index_names_it() {
+    let with = |settings: &str, pipelines: &[(&str, &str)]| {
+        let template = TEMPLATE.replace("index.lifecycle.name: p", &format!("index.lifecycle.name: p{settings}"));
+        let files = [
+            ("policies/p.yaml", POLICY),
+            ("templates/index/t.yaml", &template),
+            ("templates/components/c.yaml", COMPONENT),
+            ("streams.yaml", STREAMS),
+        ];
+        declared(&[&files[..], pipelines].concat())
+    };
+    let pipelines = [("pipelines/one.yaml", "{processors: []}"), ("pipelines/two.yaml", "{processors: []}")];
+    let (client, fake) = Place::fake().await;
+    applied(&client, &with(", index.default_pipeline: one, index.final_pipeline: two", &pipelines)).await;
+    let without = with("", &[]);
+    let refused = plan(&client, &without).await.refusals;
+    let mut told: Vec<_> = refused.iter().map(|refusal| (refusal.name.as_str(), refusal.flag.is_none())).collect();
+    told.sort_unstable();
+    assert_eq!(told, [("one", true), ("two", true)], "{refused:?}");
+    assert!(refused.iter().all(|refusal| refusal.why.contains("data stream logs-shop-a still uses it")), "{refused:?}");
+    let deleted = client.send(Method::Delete, "/_ingest/pipeline/one", &[], None).await.unwrap_err().to_string();
+    assert!(deleted.contains("cannot be deleted because it is the default pipeline for 1 index(es)"), "{deleted}");
+    // The template lets them go first; once the index that names them is gone, so are they.
+    applied(&client, &with("", &pipelines)).await;
+    assert_eq!(plan(&client, &without).await.refusals.len(), 2);
+    let now = fake.now();
+    let old = fake.look(|cluster| cluster.data_streams["logs-shop-a"].indices[0].clone());
+    fake.change(|cluster| cluster.roll("logs-shop-a", now));
+    client.send(Method::Delete, &format!("/{}", segment(&old)), &[], None).await.unwrap();
+    assert_eq!(applied(&client, &without).await, 2);
+    assert!(fake.look(|cluster| cluster.pipelines.is_empty()));
+}
+
 #[tokio::test]
 async fn nothing_in_use_goes_and_what_others_manage_stays() {
     let cluster = Cluster { reserved: [("ilm".to_owned(), "operators".to_owned())].into(), ..Cluster::default() };
@@ -180,8 +293,11 @@ async fn nothing_in_use_goes_and_what_others_manage_stays() {
     };
     let left = plan(&client, &theirs("elastics")).await;
     assert!(left.is_empty() && left.left_alone[0].why.contains("_meta.managed"), "{left:?}");
+    let told = plan::human(&left);
+    assert!(told.contains("the cluster is not as declared: 1 left alone") && !told.contains("No changes"), "{told}");
     let left = plan(&client, &theirs("operators")).await;
     assert!(left.is_empty() && left.left_alone[0].why.contains("operator manages"), "{left:?}");
+    assert!(!plan::human(&left).contains("No changes"), "{left:?}");
     assert_eq!(plan(&client, &theirs("strangers")).await.steps.len(), 1);
 }
 
@@ -218,5 +334,68 @@ async fn a_step_that_fails_says_what_was_done_and_what_was_not() {
         "Not tried: create data_stream logs-shop-a",
     ] {
         assert!(failed.told.contains(part), "{part}\n{failed}");
+    }
+}
+
+/// A stream is made by one request and told its own settings by others.
+#[tokio::test]
+async fn a_stream_that_is_made_and_not_told_its_settings_is_said_so() {
+    let (client, fake) = Place::fake().await;
+    let streams = "streams: {logs-shop-a: {lifecycle: {data_retention: 9d}, failure_store: {enabled: true}}}";
+    let refusal = FaultKind::Request { status: 503, error: "process_cluster_event_timeout_exception", reason: "on purpose" };
+    fake.change(|cluster| cluster.faults.add(Fault::new(refusal).at("a/_options")));
+    let desired = shop(POLICY, TEMPLATE, COMPONENT, streams);
+    let failed = apply::run(&client, &desired, &Allowed::default(), &|_, _| {}).await.unwrap_err();
+    let told = "create index_template t, the stream itself and lifecycle of create data_stream logs-shop-a. Not tried: nothing";
+    assert!(failed.told.contains(told) && failed.exit == Exit::NotNow, "{failed}");
+    fake.change(|cluster| cluster.faults.clear());
+    assert_eq!(applied(&client, &desired).await, 1);
+}
+
+/// What the exchange writes into the two streams that are chosen by `event.dataset`: every field has its type from the templates.
+#[tokio::test]
+async fn lines_of_access_and_audit_find_every_field_mapped() {
+    let (client, fake) = Place::fake().await;
+    applied(&client, &platform()).await;
+    let line = json!({
+        "@timestamp": "2026-11-27T08:59:59.123Z", "log.level": "info", "log.logger": "exchange::access", "message": "GET 200",
+        "service.name": "exchange", "service.version": "0.1.0", "trace.id": "0af7651916cd43dd8448eb211c80319c",
+        "event.action": "cancel-all", "event.outcome": "failure", "event.reason": "the market is closed",
+        "event.original": "POST /admin/v1/markets", "event.duration": 1_250_000, "user.name": "operator-1",
+        "url.path": "/api/v3/order", "http.request.method": "POST", "http.response.status_code": 409, "client.ip": "::1",
+        "user_agent.original": "curl/8.0",
+    });
+    let types = [
+        ("event.dataset", "keyword"),
+        ("event.action", "keyword"),
+        ("event.outcome", "keyword"),
+        ("event.reason", "keyword"),
+        ("event.original", "keyword"),
+        ("event.duration", "long"),
+        ("user.name", "keyword"),
+        ("url.path", "keyword"),
+        ("http.request.method", "keyword"),
+        ("http.response.status_code", "short"),
+        ("client.ip", "ip"),
+        ("user_agent.original", "keyword"),
+    ];
+    for dataset in ["exchange.access", "exchange.audit"] {
+        let stream = format!("logs-{dataset}-default");
+        let mapped =
+            || fake.look(|cluster| cluster.indices[cluster.data_streams[&stream].indices.last().unwrap()].mappings.clone());
+        let before = mapped();
+        for (field, kind) in types {
+            let place = format!("/properties/{}/type", field.replace('.', "/properties/"));
+            assert_eq!(before.pointer(&place), Some(&json!(kind)), "{stream}: {field}");
+        }
+        // Kept as it was said, and never searched: it may be of any length.
+        assert_eq!(before["properties"]["event"]["properties"]["original"]["index"], false);
+        let mut line = line.clone();
+        line["event.dataset"] = dataset.into();
+        let body = format!("{{\"create\":{{\"_index\":\"{stream}\",\"_id\":\"1\"}}}}\n{line}\n");
+        let answer =
+            fake.change(|cluster| cluster.answer(&Call::new("POST", "/_bulk", body.into_bytes()), jiff::Timestamp::now()));
+        assert_eq!(answer.body["errors"], false, "{}", answer.body);
+        assert_eq!(mapped(), before, "no field is left to chance");
     }
 }
