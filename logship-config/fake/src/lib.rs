@@ -41,7 +41,8 @@ struct Shared {
     cluster: Mutex<Cluster>,
     /// How far the fake's clock is ahead of the wall's.
     ahead: Mutex<SignedDuration>,
-    calls: Mutex<Vec<(Call, u16)>>,
+    /// `None`: none is kept.
+    calls: Option<Mutex<Vec<(Call, u16)>>>,
 }
 
 impl Shared {
@@ -69,21 +70,23 @@ const CALLS_KEPT: usize = 100_000;
 const BULK_KEPT_BYTES: usize = 4 << 10;
 
 impl Fake {
-    /// On a free port of the loopback address.
+    /// On a free port of the loopback address, keeping calls for tests to look at.
     pub async fn start(cluster: Cluster) -> Result<Self> {
-        Self::start_on((Ipv4Addr::LOCALHOST, 0).into(), cluster).await
+        Self::begin((Ipv4Addr::LOCALHOST, 0).into(), cluster, Some(Mutex::default())).await
     }
 
+    /// Keeping no calls: for as long as one likes.
+    ///
     /// # Errors
     /// When the address is taken.
     pub async fn start_on(address: SocketAddr, cluster: Cluster) -> Result<Self> {
+        Self::begin(address, cluster, None).await
+    }
+
+    async fn begin(address: SocketAddr, cluster: Cluster, calls: Option<Mutex<Vec<(Call, u16)>>>) -> Result<Self> {
         let listener = TcpListener::bind(address).await.with_context(|| format!("listening on {address}"))?;
         let address = listener.local_addr().context("reading the address")?;
-        let shared = Arc::new(Shared {
-            cluster: Mutex::new(cluster),
-            ahead: Mutex::new(SignedDuration::ZERO),
-            calls: Mutex::new(Vec::new()),
-        });
+        let shared = Arc::new(Shared { cluster: Mutex::new(cluster), ahead: Mutex::new(SignedDuration::ZERO), calls });
         let stop = CancellationToken::new();
         let serving = tokio::spawn(server::serve(listener, Arc::clone(&shared), stop.clone()));
         Ok(Self { shared, address, stop, serving })
@@ -112,13 +115,16 @@ impl Fake {
         *ahead = ahead.checked_add(by).unwrap_or(SignedDuration::MAX);
     }
 
-    /// Every call so far with the status of its answer, in order.
+    /// Every call so far with the status of its answer, in order; none where they are not kept.
     pub fn calls(&self) -> Vec<(Call, u16)> {
-        self.shared.calls.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        let kept = self.shared.calls.as_ref();
+        kept.map_or_else(Vec::new, |calls| calls.lock().unwrap_or_else(PoisonError::into_inner).clone())
     }
 
     pub fn forget_calls(&self) {
-        self.shared.calls.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        if let Some(calls) = &self.shared.calls {
+            calls.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        }
     }
 
     /// Returns when it ends, which it does not by itself.

@@ -68,13 +68,15 @@ async fn answer(shared: &Shared, request: Request<Body>) -> Option<Response> {
                     call.authorization = authorization.map(str::to_owned);
                     let now = shared.now();
                     let (answer, delivery) = shared.change(|cluster| cluster.answer_with_delivery(&call, now));
-                    let mut calls = shared.calls.lock().unwrap_or_else(PoisonError::into_inner);
-                    if calls.len() < CALLS_KEPT {
-                        if call.path.ends_with("/_bulk") {
-                            call.body.truncate(BULK_KEPT_BYTES);
-                            call.body.shrink_to_fit();
+                    if let Some(calls) = &shared.calls {
+                        let mut calls = calls.lock().unwrap_or_else(PoisonError::into_inner);
+                        if calls.len() < CALLS_KEPT {
+                            if call.path.ends_with("/_bulk") {
+                                call.body.truncate(BULK_KEPT_BYTES);
+                                call.body.shrink_to_fit();
+                            }
+                            calls.push((call, answer.status));
                         }
-                        calls.push((call, answer.status));
                     }
                     (answer, delivery)
                 }

@@ -50,7 +50,13 @@ impl Budgets {
                 delete(client, stream, &verdict, metrics).await;
             } else if self.said.get(stream) != Some(&verdict.delete) && !verdict.delete.is_empty() {
                 let (indices, used, allowed) = (verdict.delete.join(", "), verdict.used, verdict.allowed);
-                tracing::info!(stream, indices, used, allowed, "a budget would delete; LOGSHIP_BUDGET_DELETES is off");
+                tracing::info!(
+                    data_stream = stream.as_str(),
+                    indices,
+                    used,
+                    allowed,
+                    "a budget would delete; LOGSHIP_BUDGET_DELETES is off"
+                );
             }
             self.said.insert(stream.clone(), verdict.delete);
         }
@@ -61,11 +67,17 @@ async fn delete(client: &Client, stream: &str, verdict: &Verdict, metrics: &Watc
     for index in &verdict.delete {
         let outcome = match client.send(Method::Delete, &format!("/{}", segment(index)), &[], None).await {
             Ok(_) => {
-                tracing::warn!(stream, index, used = verdict.used, allowed = verdict.allowed, "a budget deleted an index");
+                tracing::warn!(
+                    data_stream = stream,
+                    index,
+                    used = verdict.used,
+                    allowed = verdict.allowed,
+                    "a budget deleted an index"
+                );
                 "done"
             }
             Err(error) => {
-                tracing::error!(stream, index, %error, "a budget could not delete an index");
+                tracing::error!(data_stream = stream, index, %error, "a budget could not delete an index");
                 "failed"
             }
         };

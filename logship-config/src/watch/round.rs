@@ -100,7 +100,7 @@ impl Watcher {
                 let remedy = stuck.class.remedy();
                 tracing::warn!(
                     index,
-                    stream = stuck.stream,
+                    data_stream = stuck.stream,
                     class,
                     told = stuck.told,
                     remedy,

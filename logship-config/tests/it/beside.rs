@@ -5,6 +5,8 @@ use elasticsearch_fake::{Cluster, Fake};
 use local_parts::{Launch, Process, StopSignal, free_ports};
 use serde_json::{Value, json};
 
+use crate::place::tell;
+
 /// Requests that are answered otherwise, by their numbers in [`requests`], each with the reason.
 const DISAGREEMENTS: &[(usize, &str)] = &[
     (3, "an unknown section of a template is refused by Elasticsearch's strict parser; noida-db takes it"),
@@ -81,7 +83,7 @@ async fn ask(client: &reqwest::Client, url: &str, request: &(&str, &str, Value))
 #[tokio::test]
 async fn the_fake_answers_as_another_stand_in_does() {
     let Ok(program) = local_parts::find_program("noida-db") else {
-        println!("skipped: noida-db is not installed (make install)");
+        tell("skipped: noida-db is not installed (make install)");
         return;
     };
     let folder = tempfile::tempdir().unwrap();
@@ -108,7 +110,7 @@ async fn the_fake_answers_as_another_stand_in_does() {
     let listed: Vec<usize> = DISAGREEMENTS.iter().map(|(number, _)| *number).collect();
     assert_eq!(numbers, listed, "{disagreed:#?}");
     for (number, reason) in DISAGREEMENTS {
-        println!("disagreement {number}: {reason}");
+        tell(&format!("disagreement {number}: {reason}"));
     }
-    println!("{same} answers alike, {} otherwise", disagreed.len());
+    tell(&format!("{same} answers alike, {} otherwise", disagreed.len()));
 }

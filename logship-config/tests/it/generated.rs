@@ -192,6 +192,6 @@ fn generated_policies_are_judged_alike() {
             Ok(())
         })
         .unwrap();
-    println!("{} right and {} wrong policies judged alike", counted.0, counted.1);
+    crate::place::tell(&format!("{} right and {} wrong policies judged alike", counted.0, counted.1));
     assert!(counted.0 > CASES / 10 && counted.1 > CASES / 10, "both kinds are generated: {counted:?}");
 }

@@ -364,6 +364,36 @@ fn templates_that_elasticsearch_refuses() {
                 "unknown setting",
             ),
             (
+                "unknown setting [index.mapping.total_fields.limt]",
+                "index_patterns: [a]\ntemplate:\n  settings:\n    mapping:\n      total_fields: {limt: 5}\n",
+                5,
+                "unknown setting index.mapping.total_fields.limt; known: index.mapping.total_fields.ignore_dynamic_beyond_limit",
+            ),
+            (
+                "unknown setting [index.translog.durabilty]",
+                "index_patterns: [a]\ntemplate:\n  settings: {index.translog.durabilty: request}\n",
+                3,
+                "unknown setting",
+            ),
+            (
+                "unknown parameter [ignore_abov] on mapper [f]",
+                "index_patterns: [a]\ntemplate:\n  mappings:\n    properties:\n      f: {type: keyword, ignore_abov: 5}\n",
+                5,
+                "did you mean ignore_above?",
+            ),
+            (
+                "DynamicTemplate: Illegal dynamic template parameter",
+                "index_patterns: [a]\ntemplate:\n  mappings:\n    dynamic_templates:\n      - t: {matches: a, mapping: {}}\n",
+                5,
+                "matches is an unknown key",
+            ),
+            (
+                "_meta.managed is Elasticsearch's own mark",
+                "index_patterns: [a]\n_meta: {managed: true}\n",
+                2,
+                "marks its own objects",
+            ),
+            (
                 "private index setting [index.uuid]",
                 "index_patterns: [a]\ntemplate:\n  settings:\n    index: {uuid: x}\n",
                 4,
@@ -440,6 +470,12 @@ fn pipelines_and_snapshots_that_elasticsearch_refuses() {
             ("[field] required property is missing", "processors:\n  - set: {value: a}\n", 2, "has no field"),
             ("[value] required property is missing", "processors:\n  - set: {field: a}\n", 2, "has no value or copy_from"),
             ("on_failure must not be empty", "processors: []\non_failure: []\n", 2, "is empty"),
+            (
+                "processor [set] doesn't support one or more provided configuration parameters",
+                "processors:\n  - set: {field: a, value: b, overide: true}\n",
+                2,
+                "did you mean override?",
+            ),
             ("one processor an item", "processors:\n  - set: {field: a, value: b}\n    if: x\n", 2, "not one processor"),
             (
                 "a pipeline that is not there fails every document",
@@ -457,6 +493,8 @@ fn pipelines_and_snapshots_that_elasticsearch_refuses() {
             ("repository type [s4] does not exist", "type: s4\nsettings: {}\n", 1, "choose s3"),
             ("secure settings belong into the keystore", "type: s3\nsettings:\n  bucket: b\n  access_key: k\n", 4, "keystore"),
             ("ByteSizeValue", "type: s3\nsettings: {bucket: b, chunk_size: 5}\n", 2, "no size"),
+            ("S3 repository settings", "type: s3\nsettings: {bucket: b, base_pth: a}\n", 2, "did you mean base_path?"),
+            ("Shared file system repository settings", "type: fs\nsettings: {location: b, bucket: a}\n", 2, "unknown key"),
         ],
     );
     refused(
@@ -470,6 +508,18 @@ fn pipelines_and_snapshots_that_elasticsearch_refuses() {
                 "no schedule",
             ),
             ("Quartz: one of the days is ?", "schedule: 0 30 1 * * *\nname: s\nrepository: r\n", 1, "no schedule"),
+            (
+                "IndicesOptions: No valid expand wildcard value",
+                "schedule: 1d\nname: s\nrepository: r\nconfig: {expand_wildcards: opn}\n",
+                4,
+                "choose of all, open",
+            ),
+            (
+                "managed is Elasticsearch's own mark",
+                "schedule: 1d\nname: s\nrepository: r\nconfig: {metadata: {managed: true}}\n",
+                4,
+                "marks its own objects",
+            ),
             ("slm.minimum_interval", "schedule: 5m\nname: s\nrepository: r\n", 1, "below 15m"),
             ("invalid snapshot name: must be lowercase", "schedule: 1d\nname: Nightly\nrepository: r\n", 2, "small letters"),
             (

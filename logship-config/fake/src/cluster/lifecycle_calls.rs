@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::{Cluster, lifecycle::step_of};
+use super::{Cluster, compose, lifecycle::step_of};
 use crate::{
     answer::{Answer, Refused},
     call::Call,
@@ -88,6 +88,10 @@ impl Cluster {
 
     pub(super) fn move_step(&mut self, name: &str, call: &Call, now: Timestamp) -> Refused<Answer> {
         let body = call.required_json()?;
+        compose::strict(&body, "move_to_step_request", &["current_step", "next_step"])?;
+        for key in ["current_step", "next_step"] {
+            compose::strict(&body[key], "step_key", &["phase", "action", "name"])?;
+        }
         let Some(index) = self.indices.get(name) else { return Err(Answer::index_not_found(name)) };
         let Some(policy) = index.policy().map(str::to_owned) else {
             return Err(Answer::illegal_argument(format!("index [{name}] is not managed by ILM")));

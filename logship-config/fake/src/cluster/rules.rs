@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use super::settings;
+use super::{compose, settings};
 use crate::answer::{Answer, Refused};
 
 /// First steps of known index settings.
@@ -29,7 +29,9 @@ const KNOWN: &[&str] = &[
     "number_of_shards",
     "priority",
     "query",
+    "query_string",
     "refresh_interval",
+    "requests",
     "routing",
     "search",
     "similarity",
@@ -50,25 +52,85 @@ const KNOWN: &[&str] = &[
     "queries",
 ];
 
-const MAPPING_LIMITS: &[&str] = &[
-    "coerce",
-    "total_fields",
-    "depth",
-    "nested_fields",
-    "nested_objects",
-    "nested_parents",
-    "field_name_length",
-    "dimension_fields",
-    "source",
-    "ignore_malformed",
-    "synthetic_source_keep",
+/// Groups with their known next steps, the innermost group first.
+const CLOSED: &[(&str, &[&str])] = &[
+    ("index.indexing.slowlog.", &["level", "source", "reformat", "threshold", "include"]),
+    ("index.lifecycle.step.", &["wait_time_threshold"]),
+    ("index.mapping.depth.", &["limit"]),
+    ("index.mapping.dimension_fields.", &["limit"]),
+    ("index.mapping.field_name_length.", &["limit", "ignore_dynamic_beyond_limit"]),
+    ("index.mapping.nested_fields.", &["limit"]),
+    ("index.mapping.nested_objects.", &["limit"]),
+    ("index.mapping.source.", &["mode"]),
+    ("index.mapping.total_fields.", &["limit", "ignore_dynamic_beyond_limit"]),
+    ("index.merge.scheduler.", &["max_thread_count", "max_merge_count", "auto_throttle"]),
+    ("index.queries.cache.", &["enabled"]),
+    (
+        "index.routing.allocation.",
+        &["enable", "include", "exclude", "require", "initial_recovery", "disk", "total_shards_per_node"],
+    ),
+    ("index.routing.rebalance.", &["enable"]),
+    ("index.search.idle.", &["after"]),
+    ("index.search.slowlog.", &["level", "source", "reformat", "threshold", "include"]),
+    ("index.soft_deletes.retention_lease.", &["period"]),
+    ("index.translog.retention.", &["age", "size"]),
+    ("index.unassigned.node_left.", &["delayed_timeout"]),
+    ("index.blocks.", &["read_only", "read_only_allow_delete", "read", "write", "metadata"]),
+    ("index.highlight.", &["max_analyzed_offset", "weight_matches_mode"]),
+    ("index.indexing.", &["slowlog"]),
+    (
+        "index.lifecycle.",
+        &[
+            "name",
+            "rollover_alias",
+            "indexing_complete",
+            "origination_date",
+            "parse_origination_date",
+            "prefer_ilm",
+            "step",
+            "skip",
+        ],
+    ),
+    (
+        "index.mapping.",
+        &[
+            "coerce",
+            "total_fields",
+            "depth",
+            "nested_fields",
+            "nested_objects",
+            "nested_parents",
+            "field_name_length",
+            "dimension_fields",
+            "source",
+            "ignore_above",
+            "ignore_malformed",
+            "synthetic_source_keep",
+        ],
+    ),
+    ("index.merge.", &["scheduler", "policy", "enabled"]),
+    ("index.queries.", &["cache"]),
+    ("index.query.", &["default_field", "parse"]),
+    ("index.query_string.", &["lenient"]),
+    ("index.routing.", &["allocation", "rebalance"]),
+    ("index.search.", &["idle", "slowlog", "throttled"]),
+    ("index.soft_deletes.", &["enabled", "retention", "retention_lease"]),
+    ("index.sort.", &["field", "order", "mode", "missing"]),
+    ("index.store.", &["type", "allow_mmap", "stats_refresh_interval", "preload", "fs"]),
+    ("index.translog.", &["durability", "sync_interval", "flush_threshold_size", "generation_threshold_size", "retention"]),
+    ("index.unassigned.", &["node_left"]),
 ];
 
 const SECTIONS: [&str; 5] = ["settings", "mappings", "aliases", "lifecycle", "data_stream_options"];
 
 pub fn template(inner: &Value) -> Refused<()> {
-    if let Some(unknown) = inner.as_object().and_then(|inner| super::compose::unknown(inner, &SECTIONS)) {
-        return Err(Answer::error(400, "x_content_parse_exception", format!("[1:2] [template] unknown field [{unknown}]")));
+    compose::strict(inner, "template", &SECTIONS)?;
+    compose::strict_lifecycle(&inner["lifecycle"])?;
+    compose::strict(&inner["data_stream_options"], "data_stream_options", &["failure_store"])?;
+    compose::strict_failure_store(&inner["data_stream_options"]["failure_store"])?;
+    for alias in inner["aliases"].as_object().into_iter().flat_map(|aliases| aliases.values()) {
+        let known = ["filter", "routing", "index_routing", "search_routing", "is_write_index", "is_hidden", "must_exist"];
+        compose::strict(alias, "alias", &known)?;
     }
     let mut flat = BTreeMap::new();
     settings::flatten("index", &inner["settings"], &mut flat);
@@ -81,8 +143,8 @@ pub fn template(inner: &Value) -> Refused<()> {
                  documentation for removed settings"
             ));
         }
-        let mapping = name.strip_prefix("index.mapping.").and_then(|rest| rest.split('.').next());
-        if mapping.is_some_and(|limit| !MAPPING_LIMITS.contains(&limit)) {
+        let closed = CLOSED.iter().find_map(|(group, known)| Some((name.strip_prefix(group)?.split('.').next()?, known)));
+        if closed.is_some_and(|(step, known)| !known.contains(&step)) {
             return refuse(format!("unknown setting [{name}] please check that any required plugins are installed"));
         }
         let whole = value.parse::<i64>();
@@ -232,11 +294,33 @@ const TYPES: &[&str] = &[
 fn fields(mappings: &Value) -> Refused<()> {
     let parse = |reason: String| Answer::error(400, "mapper_parsing_exception", reason);
     let Some(root) = mappings.as_object() else { return Ok(()) };
-    if let Some(unknown) = super::compose::unknown(root, MAPPING) {
+    if let Some(unknown) = compose::unknown(root, MAPPING) {
         return Err(parse(format!("Root mapping definition has unsupported parameters:  [{unknown} : {}]", root[unknown])));
+    }
+    compose::strict(&mappings["_source"], "_source", &["enabled", "mode", "includes", "excludes", "compress"])?;
+    compose::strict(&mappings["_routing"], "_routing", &["required"])?;
+    for template in mappings["dynamic_templates"].as_array().into_iter().flatten() {
+        for (name, template) in template.as_object().into_iter().flatten() {
+            compose::strict(template, &format!("dynamic template {name}"), DYNAMIC_TEMPLATE)?;
+            if let Some(unknown) = template["mapping"].as_object().and_then(|mapping| compose::unknown(mapping, FIELD)) {
+                return Err(parse(format!("dynamic template [{name}] has invalid content: unknown parameter [{unknown}]")));
+            }
+        }
     }
     properties(&mappings["properties"])
 }
+
+const DYNAMIC_TEMPLATE: &[&str] = &[
+    "mapping",
+    "match",
+    "match_mapping_type",
+    "match_pattern",
+    "path_match",
+    "path_unmatch",
+    "runtime",
+    "unmatch",
+    "unmatch_mapping_type",
+];
 
 fn properties(properties: &Value) -> Refused<()> {
     let parse = |reason: String| Answer::error(400, "mapper_parsing_exception", reason);
@@ -248,7 +332,7 @@ fn properties(properties: &Value) -> Refused<()> {
         if !TYPES.contains(&kind) {
             return Err(parse(format!("The mapper type [{kind}] declared on field [{name}] does not exist.")));
         }
-        if let Some(unknown) = super::compose::unknown(parameters, FIELD) {
+        if let Some(unknown) = compose::unknown(parameters, FIELD) {
             return Err(parse(format!("unknown parameter [{unknown}] on mapper [{name}] of type [{kind}]")));
         }
         self::properties(&field["properties"])?;

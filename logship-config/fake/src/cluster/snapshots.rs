@@ -44,6 +44,7 @@ impl Cluster {
         let kind = body["type"]
             .as_str()
             .ok_or_else(|| Answer::error(400, "action_request_validation_exception", "Validation Failed: 1: type is missing;"))?;
+        compose::strict(&body, "put_repository_request", &["type", "settings", "uuid"])?;
         let failed = |reason: String| Answer::error(500, "repository_exception", format!("[{name}] {reason}"));
         match kind {
             "s3" if body["settings"]["bucket"].as_str().is_none_or(str::is_empty) => {
@@ -162,6 +163,17 @@ impl Cluster {
             }
         };
         strict("retention", &["expire_after", "min_count", "max_count"])?;
+        let config = [
+            "indices",
+            "ignore_unavailable",
+            "include_global_state",
+            "feature_states",
+            "metadata",
+            "partial",
+            "expand_wildcards",
+            "allow_no_indices",
+        ];
+        strict("config", &config)?;
         let text = |key: &str| body[key].as_str().unwrap_or_default();
         if let Some(missing) = ["name", "schedule", "repository"].iter().find(|key| text(key).is_empty()) {
             return Err(Answer::illegal_argument(format!("Required one of fields [{missing}], but none were specified. ")));

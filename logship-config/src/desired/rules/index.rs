@@ -1,81 +1,12 @@
-//! What a template gives to an index: settings, mappings, aliases, data stream lifecycle and options.
+//! What a template gives to an index beside its settings: mappings, aliases, data stream lifecycle and options.
 //!
-//! Sources: "Index settings", "Mapping", "Data stream lifecycle", "Failure store" of the 9.x reference; DataStreamLifecycle.
-
-use serde_json::Value;
+//! Sources: "Mapping", "Data stream lifecycle", "Failure store" of the 9.x reference; DataStreamLifecycle.
 
 use super::{
     Checked,
     checked::{At, join},
 };
-use crate::units;
 
-/// Settings by their first step after `index.`; what stands behind it is checked for those that this program reads.
-const SETTING_GROUPS: &[&str] = &[
-    "analysis",
-    "analyze",
-    "auto_expand_replicas",
-    "blocks",
-    "check_on_startup",
-    "codec",
-    "default_pipeline",
-    "dense_vector",
-    "esql",
-    "final_pipeline",
-    "format",
-    "gc_deletes",
-    "hidden",
-    "highlight",
-    "indexing",
-    "indexing_pressure",
-    "lifecycle",
-    "load_fixed_bitset_filters_eagerly",
-    "logsdb",
-    "mapping",
-    "mapper",
-    "max_docvalue_fields_search",
-    "max_inner_result_window",
-    "max_ngram_diff",
-    "max_refresh_listeners",
-    "max_regex_length",
-    "max_rescore_window",
-    "max_result_window",
-    "max_script_fields",
-    "max_shingle_diff",
-    "max_slices_per_scroll",
-    "max_terms_count",
-    "merge",
-    "mode",
-    "number_of_replicas",
-    "number_of_routing_shards",
-    "number_of_shards",
-    "priority",
-    "queries",
-    "query",
-    "query_string",
-    "recovery",
-    "refresh_interval",
-    "routing",
-    "routing_partition_size",
-    "routing_path",
-    "search",
-    "shard",
-    "similarity",
-    "soft_deletes",
-    "sort",
-    "store",
-    "time_series",
-    "top_metrics_max_size",
-    "translog",
-    "unassigned",
-    "use_time_series_doc_values_format",
-    "warmer",
-    "write",
-];
-/// What Elasticsearch sets itself and refuses in a template.
-const PRIVATE_SETTINGS: [&str; 5] = ["uuid", "creation_date", "provided_name", "version", "verified_before_close"];
-const LIFECYCLE_SETTINGS: [&str; 8] =
-    ["name", "rollover_alias", "indexing_complete", "origination_date", "parse_origination_date", "prefer_ilm", "step", "skip"];
 const FIELD_TYPES: &[&str] = &[
     "aggregate_metric_double",
     "alias",
@@ -150,89 +81,99 @@ const MAPPING_KEYS: &[&str] = &[
     "runtime",
     "subobjects",
 ];
+/// Parameters of a field, whatever its type.
+const FIELD_PARAMETERS: &[&str] = &[
+    "analyzer",
+    "coerce",
+    "contexts",
+    "copy_to",
+    "default_metric",
+    "depth_limit",
+    "dims",
+    "doc_values",
+    "dynamic",
+    "eager_global_ordinals",
+    "element_type",
+    "enable_position_increments",
+    "enabled",
+    "fielddata",
+    "fielddata_frequency_filter",
+    "fields",
+    "format",
+    "ignore_above",
+    "ignore_malformed",
+    "ignore_z_value",
+    "include_in_parent",
+    "include_in_root",
+    "index",
+    "index_options",
+    "index_phrases",
+    "index_prefixes",
+    "inference_id",
+    "locale",
+    "max_input_length",
+    "max_shingle_size",
+    "meta",
+    "metrics",
+    "norms",
+    "null_value",
+    "on_script_error",
+    "orientation",
+    "path",
+    "position_increment_gap",
+    "positive_score_impact",
+    "preserve_position_increments",
+    "preserve_separators",
+    "priority",
+    "properties",
+    "relations",
+    "scaling_factor",
+    "script",
+    "search_analyzer",
+    "search_inference_id",
+    "search_quote_analyzer",
+    "similarity",
+    "split_queries_on_whitespace",
+    "store",
+    "strategy",
+    "subobjects",
+    "synthetic_source_keep",
+    "term_vector",
+    "time_series_dimension",
+    "time_series_dimensions",
+    "time_series_metric",
+    "type",
+    "value",
+    "chunking_settings",
+    "language",
+    "country",
+    "variant",
+    "strength",
+    "decomposition",
+    "alternate",
+    "case_level",
+    "case_first",
+    "numeric",
+    "variable_top",
+    "hiragana_quaternary_mode",
+    "rules",
+    "normalizer",
+];
+const DYNAMIC_TEMPLATE_KEYS: [&str; 9] = [
+    "mapping",
+    "match",
+    "match_mapping_type",
+    "match_pattern",
+    "path_match",
+    "path_unmatch",
+    "runtime",
+    "unmatch",
+    "unmatch_mapping_type",
+];
 const DYNAMIC: [&str; 4] = ["true", "false", "strict", "runtime"];
 /// Elasticsearch's own limits of a data stream lifecycle.
 const MOST_ROUNDS: usize = 10;
 const SHORTEST_ROUND_MILLIS: i64 = 300_000;
-
-pub fn settings(at: At, checked: &mut Checked) {
-    let Some(section) = checked.section(at) else { return };
-    let mut flat = std::collections::BTreeMap::new();
-    for (key, value) in section {
-        flatten(key, value, &mut vec![key], &mut flat);
-    }
-    for (name, (place, value)) in flat {
-        let here: Vec<&str> = at.iter().copied().chain(place.iter().copied()).collect();
-        // `index` itself may be left out.
-        let short = name.strip_prefix("index.").unwrap_or(&name);
-        let (group, rest) = short.split_once('.').unwrap_or((short, ""));
-        if PRIVATE_SETTINGS.contains(&group) {
-            checked.fault(&here, "is a setting that Elasticsearch makes itself", "remove it");
-        } else if !SETTING_GROUPS.contains(&group) {
-            let near = SETTING_GROUPS.iter().find(|known| known.starts_with(group) || group.starts_with(**known));
-            let remedy = near.map_or_else(|| "correct its name".to_owned(), |near| format!("did you mean index.{near}?"));
-            checked.fault(&here, format!("is an unknown setting index.{short}"), remedy);
-        } else if group == "lifecycle" && !LIFECYCLE_SETTINGS.contains(&rest.split('.').next().unwrap_or_default()) {
-            let remedy = format!("known: {}", LIFECYCLE_SETTINGS.map(|name| format!("index.lifecycle.{name}")).join(", "));
-            checked.fault(&here, format!("is an unknown setting index.{short}"), remedy);
-        }
-        setting_value(short, value, &here, checked);
-    }
-}
-
-/// The values of settings whose units and bounds people get wrong.
-fn setting_value(name: &str, value: &Value, at: At, checked: &mut Checked) {
-    let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-    let whole = |least: i64| text.parse::<i64>().is_ok_and(|number| number >= least);
-    let (right, remedy) = match name {
-        "number_of_shards" => (whole(1) && text.parse::<i64>().is_ok_and(|number| number <= 1024), "write 1 to 1024"),
-        "number_of_replicas" | "priority" => (whole(0), "write a whole number, 0 or more"),
-        "mapping.total_fields.limit" | "mapping.depth.limit" | "mapping.nested_fields.limit" | "max_result_window" => {
-            (whole(1), "write a whole number, 1 or more")
-        }
-        "routing.allocation.total_shards_per_node" => (whole(-1), "write a whole number, or -1 for no limit"),
-        "refresh_interval" => (text == "-1" || units::duration(&text).is_some(), "write a span of time as 30s, or -1"),
-        "translog.sync_interval" | "gc_deletes" | "unassigned.node_left.delayed_timeout" | "search.idle.after" => {
-            (units::duration(&text).is_some(), "write a span of time, as 30s")
-        }
-        "translog.flush_threshold_size" => (units::size(&text).is_some(), "write a size, as 512mb"),
-        "translog.durability" => (["request", "async"].contains(&text.to_lowercase().as_str()), "choose request or async"),
-        "codec" => (
-            ["default", "best_compression", "legacy_default", "legacy_best_compression"].contains(&text.as_str()),
-            "choose default or best_compression",
-        ),
-        "mode" => (
-            ["standard", "logsdb", "time_series", "lookup"].contains(&text.as_str()),
-            "choose standard, logsdb, time_series or lookup",
-        ),
-        "hidden"
-        | "lifecycle.prefer_ilm"
-        | "mapping.ignore_malformed"
-        | "lifecycle.indexing_complete"
-        | "mapping.total_fields.ignore_dynamic_beyond_limit" => (text == "true" || text == "false", "write true or false"),
-        _ => return,
-    };
-    if !right && !value.is_null() {
-        checked.fault(at, format!("is {value}, which index.{name} does not take"), remedy);
-    }
-}
-
-type Flat<'a> = std::collections::BTreeMap<String, (Vec<&'a str>, &'a Value)>;
-
-fn flatten<'a>(name: &str, value: &'a Value, place: &mut Vec<&'a str>, flat: &mut Flat<'a>) {
-    // Names under these groups are the user's own.
-    let own = ["analysis", "index.analysis", "similarity", "index.similarity"].contains(&name);
-    match value.as_object().filter(|_| !own) {
-        Some(section) => {
-            for (key, value) in section {
-                place.push(key);
-                flatten(&format!("{name}.{key}"), value, place, flat);
-                place.pop();
-            }
-        }
-        None => drop(flat.insert(name.to_owned(), (place.clone(), value))),
-    }
-}
 
 pub fn mappings(at: At, checked: &mut Checked) {
     if checked.section(at).is_none() {
@@ -243,15 +184,20 @@ pub fn mappings(at: At, checked: &mut Checked) {
     for switch in ["date_detection", "numeric_detection", "subobjects"] {
         checked.boolean(&join(at, switch));
     }
+    checked.known(&join(at, "_source"), &["compress", "enabled", "excludes", "includes", "mode"]);
+    checked.known(&join(at, "_routing"), &["required"]);
     for (place, template) in checked.list(&join(at, "dynamic_templates")).into_iter().flatten().enumerate() {
-        let place = place.to_string();
-        if template.as_object().is_none_or(|template| template.len() != 1) {
-            let here = join(at, "dynamic_templates");
-            checked.fault(
-                &join(&here, &place),
-                "is no dynamic template",
-                "write `- name: {match_mapping_type: …, mapping: {…}}`",
-            );
+        let (list, place) = (join(at, "dynamic_templates"), place.to_string());
+        let here = join(&list, &place);
+        match template.as_object().filter(|template| template.len() == 1).and_then(|template| template.keys().next()) {
+            Some(name) => {
+                let template = join(&here, name);
+                checked.known(&template, &DYNAMIC_TEMPLATE_KEYS);
+                checked.known(&join(&template, "mapping"), FIELD_PARAMETERS);
+            }
+            None => {
+                checked.fault(&here, "is no dynamic template", "write `- name: {match_mapping_type: …, mapping: {…}}`");
+            }
         }
     }
     properties(&join(at, "properties"), checked);
@@ -275,6 +221,7 @@ fn properties(at: At, checked: &mut Checked) {
             }
             continue;
         };
+        checked.known(&here, FIELD_PARAMETERS);
         let kind = checked.text(&join(&here, "type"));
         match kind {
             None if !field.contains_key("properties")

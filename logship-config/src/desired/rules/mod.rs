@@ -6,9 +6,12 @@ mod lifecycle;
 mod names;
 mod pipeline;
 mod references;
+mod settings;
 mod snapshot;
 mod streams;
 mod template;
+
+use serde_json::Value;
 
 use super::Kind;
 
@@ -16,9 +19,22 @@ pub use checked::Checked;
 pub use references::references;
 pub use streams::streams;
 
+/// Elasticsearch marks its own objects so, and `plan` leaves them alone: one that is declared with the mark would be made and then
+/// never changed.
+fn not_managed(kind: Kind, checked: &mut Checked) {
+    let meta: checked::At = match kind {
+        Kind::SnapshotPolicy => &["config", "metadata", "managed"],
+        _ => &["_meta", "managed"],
+    };
+    if checked.value(meta) == Some(&Value::Bool(true)) {
+        checked.fault(meta, "is how Elasticsearch marks its own objects, which this program leaves alone", "remove it");
+    }
+}
+
 /// Asks every rule about one object.
 pub fn object(kind: Kind, name: &str, checked: &mut Checked) {
     names::check(kind, name, checked);
+    not_managed(kind, checked);
     match kind {
         Kind::LifecyclePolicy => lifecycle::policy(checked),
         Kind::ComponentTemplate => template::component(checked),

@@ -5,56 +5,144 @@ use super::{
     checked::{At, join},
 };
 
-/// Every processor of a plain installation, and what it cannot do without. A choice is written with `|`.
-const PROCESSORS: &[(&str, &[&str])] = &[
-    ("append", &["field", "value|copy_from"]),
-    ("attachment", &["field"]),
-    ("bytes", &["field"]),
-    ("cef", &["field"]),
-    ("circle", &["field", "error_distance", "shape_type"]),
-    ("community_id", &[]),
-    ("convert", &["field", "type"]),
-    ("csv", &["field", "target_fields"]),
-    ("date", &["field", "formats"]),
-    ("date_index_name", &["field", "date_rounding"]),
-    ("dissect", &["field", "pattern"]),
-    ("dot_expander", &["field"]),
-    ("drop", &[]),
-    ("enrich", &["field", "target_field", "policy_name"]),
-    ("fail", &["message"]),
-    ("fingerprint", &["fields"]),
-    ("foreach", &["field", "processor"]),
-    ("geo_grid", &["field", "tile_type"]),
-    ("geoip", &["field"]),
-    ("grok", &["field", "patterns"]),
-    ("gsub", &["field", "pattern", "replacement"]),
-    ("html_strip", &["field"]),
-    ("inference", &["model_id"]),
-    ("ip_location", &["field"]),
-    ("join", &["field", "separator"]),
-    ("json", &["field"]),
-    ("kv", &["field", "field_split", "value_split"]),
-    ("lowercase", &["field"]),
-    ("network_direction", &[]),
-    ("normalize_for_stream", &[]),
-    ("pipeline", &["name"]),
-    ("recover_failure_document", &[]),
-    ("redact", &["field", "patterns"]),
-    ("registered_domain", &["field"]),
-    ("remove", &["field|keep"]),
-    ("rename", &["field", "target_field"]),
-    ("reroute", &[]),
-    ("script", &["source|id"]),
-    ("set", &["field", "value|copy_from"]),
-    ("set_security_user", &["field"]),
-    ("sort", &["field"]),
-    ("split", &["field", "separator"]),
-    ("terminate", &[]),
-    ("trim", &["field"]),
-    ("uppercase", &["field"]),
-    ("uri_parts", &["field"]),
-    ("urldecode", &["field"]),
-    ("user_agent", &["field"]),
+/// What every processor takes.
+const COMMON: [&str; 5] = ["description", "if", "ignore_failure", "on_failure", "tag"];
+/// Every processor of a plain installation: what it cannot do without (a choice is written with `|`), and what else it takes.
+const PROCESSORS: &[(&str, &[&str], &[&str])] = &[
+    ("append", &["field", "value|copy_from"], &["allow_duplicates", "ignore_empty_values", "media_type"]),
+    (
+        "attachment",
+        &["field"],
+        &[
+            "ignore_missing",
+            "indexed_chars",
+            "indexed_chars_field",
+            "properties",
+            "remove_binary",
+            "resource_name",
+            "target_field",
+        ],
+    ),
+    ("bytes", &["field"], &["ignore_missing", "target_field"]),
+    ("cef", &["field"], &["ignore_empty_values", "ignore_missing", "target_field", "timezone"]),
+    ("circle", &["field", "error_distance", "shape_type"], &["ignore_missing", "target_field"]),
+    (
+        "community_id",
+        &[],
+        &[
+            "destination_ip",
+            "destination_port",
+            "iana_number",
+            "icmp_code",
+            "icmp_type",
+            "ignore_missing",
+            "seed",
+            "source_ip",
+            "source_port",
+            "target_field",
+            "transport",
+        ],
+    ),
+    ("convert", &["field", "type"], &["ignore_missing", "target_field"]),
+    ("csv", &["field", "target_fields"], &["empty_value", "ignore_missing", "quote", "separator", "trim"]),
+    ("date", &["field", "formats"], &["locale", "output_format", "target_field", "timezone"]),
+    (
+        "date_index_name",
+        &["field", "date_rounding"],
+        &["date_formats", "index_name_format", "index_name_prefix", "locale", "timezone"],
+    ),
+    ("dissect", &["field", "pattern"], &["append_separator", "ignore_missing"]),
+    ("dot_expander", &["field"], &["override", "path"]),
+    ("drop", &[], &[]),
+    ("enrich", &["field", "target_field", "policy_name"], &["ignore_missing", "max_matches", "override", "shape_relation"]),
+    ("fail", &["message"], &[]),
+    ("fingerprint", &["fields"], &["ignore_missing", "method", "salt", "target_field"]),
+    ("foreach", &["field", "processor"], &["ignore_missing"]),
+    (
+        "geo_grid",
+        &["field", "tile_type"],
+        &[
+            "children_field",
+            "ignore_missing",
+            "non_children_field",
+            "parent_field",
+            "precision_field",
+            "target_field",
+            "target_format",
+        ],
+    ),
+    (
+        "geoip",
+        &["field"],
+        &[
+            "database_file",
+            "download_database_on_pipeline_creation",
+            "first_only",
+            "ignore_missing",
+            "properties",
+            "target_field",
+        ],
+    ),
+    (
+        "grok",
+        &["field", "patterns"],
+        &["ecs_compatibility", "ignore_missing", "pattern_definitions", "trace_match", "validate_only"],
+    ),
+    ("gsub", &["field", "pattern", "replacement"], &["ignore_missing", "target_field"]),
+    ("html_strip", &["field"], &["ignore_missing", "target_field"]),
+    ("inference", &["model_id"], &["field_map", "ignore_missing", "inference_config", "input_output", "target_field"]),
+    (
+        "ip_location",
+        &["field"],
+        &[
+            "database_file",
+            "download_database_on_pipeline_creation",
+            "first_only",
+            "ignore_missing",
+            "properties",
+            "target_field",
+        ],
+    ),
+    ("join", &["field", "separator"], &["target_field"]),
+    (
+        "json",
+        &["field"],
+        &["add_to_root", "add_to_root_conflict_strategy", "allow_duplicate_keys", "strict_json_parsing", "target_field"],
+    ),
+    (
+        "kv",
+        &["field", "field_split", "value_split"],
+        &["exclude_keys", "ignore_missing", "include_keys", "prefix", "strip_brackets", "target_field", "trim_key", "trim_value"],
+    ),
+    ("lowercase", &["field"], &["ignore_missing", "target_field"]),
+    (
+        "network_direction",
+        &[],
+        &["destination_ip", "ignore_missing", "internal_networks", "internal_networks_field", "source_ip", "target_field"],
+    ),
+    ("normalize_for_stream", &[], &[]),
+    ("pipeline", &["name"], &["ignore_missing_pipeline"]),
+    ("recover_failure_document", &[], &[]),
+    (
+        "redact",
+        &["field", "patterns"],
+        &["ignore_missing", "pattern_definitions", "prefix", "skip_if_unlicensed", "suffix", "trace_redact"],
+    ),
+    ("registered_domain", &["field"], &["ignore_missing", "target_field"]),
+    ("remove", &["field|keep"], &["ignore_missing"]),
+    ("rename", &["field", "target_field"], &["ignore_missing"]),
+    ("reroute", &[], &["dataset", "destination", "namespace"]),
+    ("script", &["source|id"], &["lang", "params"]),
+    ("set", &["field", "value|copy_from"], &["ignore_empty_value", "media_type", "override"]),
+    ("set_security_user", &["field"], &["properties"]),
+    ("sort", &["field"], &["order", "target_field"]),
+    ("split", &["field", "separator"], &["ignore_missing", "preserve_trailing", "target_field"]),
+    ("terminate", &[], &[]),
+    ("trim", &["field"], &["ignore_missing", "target_field"]),
+    ("uppercase", &["field"], &["ignore_missing", "target_field"]),
+    ("uri_parts", &["field"], &["ignore_missing", "keep_original", "remove_if_successful", "target_field"]),
+    ("urldecode", &["field"], &["ignore_missing", "target_field"]),
+    ("user_agent", &["field"], &["extract_device_type", "ignore_missing", "properties", "regex_file", "target_field"]),
 ];
 
 pub fn pipeline(checked: &mut Checked) {
@@ -85,7 +173,7 @@ fn processors(at: At, checked: &mut Checked) {
             continue;
         };
         let inside = join(&here, name);
-        let Some((_, needed)) = PROCESSORS.iter().find(|(known, _)| known == name) else {
+        let Some((_, needed, optional)) = PROCESSORS.iter().find(|(known, ..)| known == name) else {
             checked.fault(&inside, "is no processor", "correct its name (Processor reference)");
             continue;
         };
@@ -94,6 +182,12 @@ fn processors(at: At, checked: &mut Checked) {
                 let told = choice.replace('|', " or ");
                 checked.fault(&inside, format!("has no {told}"), format!("write {told}"));
             }
+        }
+        // An inference's are those of its model's kind too.
+        if name != "inference" {
+            let choices = needed.iter().flat_map(|choice| choice.split('|'));
+            let known: Vec<_> = choices.chain(optional.iter().copied()).chain(COMMON).collect();
+            checked.known(&inside, &known);
         }
         checked.text(&join(&inside, "tag"));
         checked.boolean(&join(&inside, "ignore_failure"));

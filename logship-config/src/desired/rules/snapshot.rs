@@ -3,24 +3,44 @@
 
 use super::Checked;
 
-/// Types that need no plugin; each with what it cannot do without.
-const REPOSITORY_TYPES: [(&str, &[&str]); 6] = [
-    ("s3", &["bucket"]),
-    ("gcs", &["bucket"]),
-    ("azure", &[]),
-    ("fs", &["location"]),
-    ("url", &["url"]),
-    ("source", &["delegate_type"]),
+/// Types that need no plugin; each with what it cannot do without, and what it knows beside [`EVERY_REPOSITORY`].
+const REPOSITORY_TYPES: [(&str, &[&str], &[&str]); 6] = [
+    ("s3", &["bucket"], &S3_SETTINGS),
+    ("gcs", &["bucket"], &["application_name", "base_path", "bucket", "client", "http_proxy"]),
+    (
+        "azure",
+        &[],
+        &[
+            "base_path",
+            "client",
+            "container",
+            "delete_objects_max_size",
+            "location_mode",
+            "max_concurrent_batch_deletes",
+            "max_single_part_upload_size",
+        ],
+    ),
+    ("fs", &["location"], &["location", "max_number_of_snapshots"]),
+    ("url", &["url"], &["http_max_retries", "http_socket_timeout", "max_number_of_snapshots", "url"]),
+    // The settings of the type that it delegates to.
+    ("source", &["delegate_type"], &[]),
 ];
-const S3_SETTINGS: [&str; 33] = [
+const EVERY_REPOSITORY: [&str; 7] = [
+    "cache_repository_data",
+    "chunk_size",
+    "compress",
+    "io_buffer_size",
+    "max_restore_bytes_per_sec",
+    "max_snapshot_bytes_per_sec",
+    "readonly",
+];
+const S3_SETTINGS: [&str; 28] = [
     "add_purpose_custom_query_parameter",
     "base_path",
     "bucket",
     "buffer_size",
     "canned_acl",
-    "chunk_size",
     "client",
-    "compress",
     "connection_max_idle_time",
     "delete_objects_max_size",
     "endpoint",
@@ -28,16 +48,13 @@ const S3_SETTINGS: [&str; 33] = [
     "max_connections",
     "max_multipart_parts",
     "max_multipart_upload_cleanup_size",
-    "max_restore_bytes_per_sec",
     "max_retries",
-    "max_snapshot_bytes_per_sec",
     "path_style_access",
     "protocol",
     "proxy.host",
     "proxy.port",
     "proxy.scheme",
     "read_timeout",
-    "readonly",
     "region",
     "server_side_encryption",
     "storage_class",
@@ -51,6 +68,7 @@ const SECRETS: [&str; 5] = ["access_key", "secret_key", "session_token", "proxy.
 const SNAPSHOT_SIZES: [&str; 4] = ["chunk_size", "buffer_size", "max_restore_bytes_per_sec", "max_snapshot_bytes_per_sec"];
 /// `slm.minimum_interval`.
 const SHORTEST_INTERVAL_MILLIS: i64 = 15 * 60_000;
+const EXPAND_WILDCARDS: [&str; 5] = ["all", "open", "closed", "hidden", "none"];
 const METADATA_LIMIT_BYTES: usize = 1024;
 
 pub fn repository(checked: &mut Checked) {
@@ -64,25 +82,26 @@ pub fn repository(checked: &mut Checked) {
         }
     }
     let Some(kind) = kind else { return };
-    match REPOSITORY_TYPES.iter().find(|(known, _)| *known == kind) {
+    match REPOSITORY_TYPES.iter().find(|(known, ..)| *known == kind) {
         None => {
-            let known: Vec<_> = REPOSITORY_TYPES.iter().map(|(known, _)| *known).collect();
+            let known: Vec<_> = REPOSITORY_TYPES.iter().map(|(known, ..)| *known).collect();
             checked.fault(&["type"], format!("is {kind:?}"), format!("choose {}", known.join(", ")));
         }
-        Some((_, needed)) => {
+        Some((_, needed, own)) => {
             for key in *needed {
                 checked.required_text(&["settings", key]);
             }
+            if kind != "source" {
+                let known: Vec<_> = own.iter().chain(&EVERY_REPOSITORY).chain(&SECRETS).copied().collect();
+                checked.known(&["settings"], &known);
+            }
         }
     }
-    if kind == "s3" {
-        let known: Vec<_> = S3_SETTINGS.iter().chain(&SECRETS).copied().collect();
-        checked.known(&["settings"], &known);
-        if let Some(path) = checked.text(&["settings", "base_path"])
-            && (path.starts_with('/') || path.ends_with('/'))
-        {
-            checked.fault(&["settings", "base_path"], "begins or ends with a slash", "remove the slash");
-        }
+    if kind == "s3"
+        && let Some(path) = checked.text(&["settings", "base_path"])
+        && (path.starts_with('/') || path.ends_with('/'))
+    {
+        checked.fault(&["settings", "base_path"], "begins or ends with a slash", "remove the slash");
     }
     for key in SNAPSHOT_SIZES {
         checked.size(&["settings", key]);
@@ -116,6 +135,12 @@ pub fn policy(checked: &mut Checked) {
         checked.known(&["config"], &known);
         checked.texts(&["config", "indices"]);
         checked.texts(&["config", "feature_states"]);
+        for word in checked.texts(&["config", "expand_wildcards"]).into_iter().flatten().flat_map(|words| words.split(',')) {
+            if !EXPAND_WILDCARDS.contains(&word.trim()) {
+                let remedy = format!("choose of {}", EXPAND_WILDCARDS.join(", "));
+                checked.fault(&["config", "expand_wildcards"], format!("holds {word:?}"), remedy);
+            }
+        }
         for switch in ["ignore_unavailable", "include_global_state", "partial"] {
             checked.boolean(&["config", switch]);
         }

@@ -1,6 +1,6 @@
 //! Component and index templates. Sources: "Create or update a component template", "… an index template", 9.x.
 
-use super::{Checked, index};
+use super::{Checked, index, settings};
 
 const TEMPLATE_KEYS: [&str; 5] = ["settings", "mappings", "aliases", "lifecycle", "data_stream_options"];
 
@@ -65,7 +65,7 @@ fn shared(checked: &mut Checked) {
     checked.section(&["_meta"]);
     checked.boolean(&["deprecated"]);
     checked.known(&["template"], &TEMPLATE_KEYS);
-    index::settings(&["template", "settings"], checked);
+    settings::settings(&["template", "settings"], checked);
     index::mappings(&["template", "mappings"], checked);
     index::aliases(&["template", "aliases"], checked);
     index::lifecycle(&["template", "lifecycle"], checked);

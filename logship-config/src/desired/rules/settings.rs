@@ -1,0 +1,271 @@
+//! Index settings that a template gives: names by their steps, and the values that people get wrong.
+//!
+//! Sources: "Index settings" of the 9.x reference; IndexScopedSettings, IndexSettings, MapperService.
+
+use serde_json::Value;
+
+use super::{Checked, checked::At};
+use crate::units;
+
+/// Settings by their first step after `index.`; what stands behind it is in [`STEPS`].
+const SETTING_GROUPS: &[&str] = &[
+    "analysis",
+    "analyze",
+    "auto_expand_replicas",
+    "blocks",
+    "check_on_startup",
+    "codec",
+    "default_pipeline",
+    "dense_vector",
+    "esql",
+    "final_pipeline",
+    "format",
+    "gc_deletes",
+    "hidden",
+    "highlight",
+    "indexing",
+    "indexing_pressure",
+    "lifecycle",
+    "load_fixed_bitset_filters_eagerly",
+    "logsdb",
+    "mapping",
+    "mapper",
+    "max_docvalue_fields_search",
+    "max_inner_result_window",
+    "max_ngram_diff",
+    "max_refresh_listeners",
+    "max_regex_length",
+    "max_rescore_window",
+    "max_result_window",
+    "max_script_fields",
+    "max_shingle_diff",
+    "max_slices_per_scroll",
+    "max_terms_count",
+    "merge",
+    "mode",
+    "number_of_replicas",
+    "number_of_routing_shards",
+    "number_of_shards",
+    "priority",
+    "queries",
+    "query",
+    "query_string",
+    "recovery",
+    "refresh_interval",
+    "requests",
+    "routing",
+    "routing_partition_size",
+    "routing_path",
+    "search",
+    "shard",
+    "similarity",
+    "soft_deletes",
+    "sort",
+    "store",
+    "time_series",
+    "top_metrics_max_size",
+    "translog",
+    "unassigned",
+    "use_time_series_doc_values_format",
+    "warmer",
+    "write",
+];
+/// What Elasticsearch sets itself and refuses in a template.
+const PRIVATE_SETTINGS: [&str; 5] = ["uuid", "creation_date", "provided_name", "version", "verified_before_close"];
+/// What may follow a group, and what may follow that. A group that is not here has no further step, or names of the user's own
+/// (attributes of nodes, `analysis`, `similarity`).
+const STEPS: &[(&str, &[&str])] = &[
+    ("analyze", &["max_token_count"]),
+    ("blocks", &["metadata", "read", "read_only", "read_only_allow_delete", "write"]),
+    ("highlight", &["max_analyzed_offset", "weight_matches_mode"]),
+    ("highlight.weight_matches_mode", &["enabled"]),
+    ("indexing", &["slowlog"]),
+    ("indexing.slowlog", &["include", "level", "reformat", "source", "threshold"]),
+    ("indexing.slowlog.include", &["user"]),
+    ("indexing.slowlog.threshold", &["index"]),
+    ("indexing.slowlog.threshold.index", &SLOWLOG_LEVELS),
+    ("indexing_pressure", &["memory"]),
+    ("indexing_pressure.memory", &["limit"]),
+    (
+        "lifecycle",
+        &[
+            "name",
+            "rollover_alias",
+            "indexing_complete",
+            "origination_date",
+            "parse_origination_date",
+            "prefer_ilm",
+            "step",
+            "skip",
+        ],
+    ),
+    ("lifecycle.step", &["wait_time_threshold"]),
+    (
+        "mapping",
+        &[
+            "coerce",
+            "depth",
+            "dimension_fields",
+            "exclude_source_vectors",
+            "field_name_length",
+            "ignore_above",
+            "ignore_malformed",
+            "nested_fields",
+            "nested_objects",
+            "nested_parents",
+            "semantic_text",
+            "source",
+            "synthetic_source_keep",
+            "total_fields",
+            "use_doc_values_skipper",
+        ],
+    ),
+    ("mapping.depth", &["limit"]),
+    ("mapping.dimension_fields", &["limit"]),
+    ("mapping.field_name_length", &["ignore_dynamic_beyond_limit", "limit"]),
+    ("mapping.nested_fields", &["limit"]),
+    ("mapping.nested_objects", &["limit"]),
+    ("mapping.nested_parents", &["limit"]),
+    ("mapping.semantic_text", &["use_legacy_format"]),
+    ("mapping.source", &["mode"]),
+    ("mapping.total_fields", &["ignore_dynamic_beyond_limit", "limit"]),
+    ("merge", &["enabled", "policy", "scheduler"]),
+    (
+        "merge.policy",
+        &[
+            "compound_format",
+            "deletes_pct_allowed",
+            "expunge_deletes_allowed",
+            "floor_segment",
+            "max_merge_at_once",
+            "max_merge_at_once_explicit",
+            "max_merged_segment",
+            "max_time_based_merged_segment",
+            "merge_factor",
+            "reclaim_deletes_weight",
+            "segments_per_tier",
+            "type",
+        ],
+    ),
+    ("merge.scheduler", &["auto_throttle", "max_merge_count", "max_thread_count"]),
+    ("queries", &["cache"]),
+    ("queries.cache", &["enabled"]),
+    ("query", &["default_field", "parse"]),
+    ("query.parse", &["allow_unmapped_fields"]),
+    ("query_string", &["lenient"]),
+    ("requests", &["cache"]),
+    ("requests.cache", &["enable"]),
+    ("routing", &["allocation", "rebalance"]),
+    ("routing.allocation", &["disk", "enable", "exclude", "include", "initial_recovery", "require", "total_shards_per_node"]),
+    ("routing.allocation.disk", &["threshold_enabled"]),
+    ("routing.rebalance", &["enable"]),
+    ("search", &["check_ccs_compatibility", "idle", "slowlog", "throttled"]),
+    ("search.idle", &["after"]),
+    ("search.slowlog", &["include", "level", "reformat", "source", "threshold"]),
+    ("search.slowlog.include", &["user"]),
+    ("search.slowlog.threshold", &["fetch", "query"]),
+    ("search.slowlog.threshold.fetch", &SLOWLOG_LEVELS),
+    ("search.slowlog.threshold.query", &SLOWLOG_LEVELS),
+    ("soft_deletes", &["enabled", "retention", "retention_lease"]),
+    ("soft_deletes.retention", &["operations"]),
+    ("soft_deletes.retention_lease", &["period"]),
+    ("sort", &["field", "missing", "mode", "order"]),
+    ("store", &["allow_mmap", "fs", "hybrid", "preload", "snapshot", "stats_refresh_interval", "type"]),
+    ("time_series", &["end_time", "es87tsdb_codec", "start_time", "temporality_field"]),
+    (
+        "translog",
+        &["durability", "flush_threshold_age", "flush_threshold_size", "generation_threshold_size", "retention", "sync_interval"],
+    ),
+    ("translog.retention", &["age", "size"]),
+    ("unassigned", &["node_left"]),
+    ("unassigned.node_left", &["delayed_timeout"]),
+    ("write", &["wait_for_active_shards"]),
+];
+const SLOWLOG_LEVELS: [&str; 4] = ["debug", "info", "trace", "warn"];
+
+pub fn settings(at: At, checked: &mut Checked) {
+    let Some(section) = checked.section(at) else { return };
+    let mut flat = std::collections::BTreeMap::new();
+    for (key, value) in section {
+        flatten(key, value, &mut vec![key], &mut flat);
+    }
+    for (name, (place, value)) in flat {
+        let here: Vec<&str> = at.iter().copied().chain(place.iter().copied()).collect();
+        // `index` itself may be left out.
+        let short = name.strip_prefix("index.").unwrap_or(&name);
+        let group = short.split('.').next().unwrap_or_default();
+        if PRIVATE_SETTINGS.contains(&group) {
+            checked.fault(&here, "is a setting that Elasticsearch makes itself", "remove it");
+        } else if !SETTING_GROUPS.contains(&group) {
+            let near = SETTING_GROUPS.iter().find(|known| known.starts_with(group) || group.starts_with(**known));
+            let remedy = near.map_or_else(|| "correct its name".to_owned(), |near| format!("did you mean index.{near}?"));
+            checked.fault(&here, format!("is an unknown setting index.{short}"), remedy);
+        } else if let Some((group, known)) = unknown_step(short) {
+            let known: Vec<_> = known.iter().map(|step| format!("index.{group}.{step}")).collect();
+            checked.fault(&here, format!("is an unknown setting index.{short}"), format!("known: {}", known.join(", ")));
+        }
+        setting_value(short, value, &here, checked);
+    }
+}
+
+/// The group of a setting that no known step follows, and those that may.
+fn unknown_step(name: &str) -> Option<(&'static str, &'static [&'static str])> {
+    STEPS.iter().copied().find(|(group, known)| {
+        let rest = name.strip_prefix(group).and_then(|rest| rest.strip_prefix('.'));
+        rest.is_some_and(|rest| !known.contains(&rest.split('.').next().unwrap_or_default()))
+    })
+}
+
+/// The values of settings whose units and bounds people get wrong.
+fn setting_value(name: &str, value: &Value, at: At, checked: &mut Checked) {
+    let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    let whole = |least: i64| text.parse::<i64>().is_ok_and(|number| number >= least);
+    let (right, remedy) = match name {
+        "number_of_shards" => (whole(1) && text.parse::<i64>().is_ok_and(|number| number <= 1024), "write 1 to 1024"),
+        "number_of_replicas" | "priority" => (whole(0), "write a whole number, 0 or more"),
+        "mapping.total_fields.limit" | "mapping.depth.limit" | "mapping.nested_fields.limit" | "max_result_window" => {
+            (whole(1), "write a whole number, 1 or more")
+        }
+        "routing.allocation.total_shards_per_node" => (whole(-1), "write a whole number, or -1 for no limit"),
+        "refresh_interval" => (text == "-1" || units::duration(&text).is_some(), "write a span of time as 30s, or -1"),
+        "translog.sync_interval" | "gc_deletes" | "unassigned.node_left.delayed_timeout" | "search.idle.after" => {
+            (units::duration(&text).is_some(), "write a span of time, as 30s")
+        }
+        "translog.flush_threshold_size" => (units::size(&text).is_some(), "write a size, as 512mb"),
+        "translog.durability" => (["request", "async"].contains(&text.to_lowercase().as_str()), "choose request or async"),
+        "codec" => (
+            ["default", "best_compression", "legacy_default", "legacy_best_compression"].contains(&text.as_str()),
+            "choose default or best_compression",
+        ),
+        "mode" => (
+            ["standard", "logsdb", "time_series", "lookup"].contains(&text.as_str()),
+            "choose standard, logsdb, time_series or lookup",
+        ),
+        "hidden"
+        | "lifecycle.prefer_ilm"
+        | "mapping.ignore_malformed"
+        | "lifecycle.indexing_complete"
+        | "mapping.total_fields.ignore_dynamic_beyond_limit" => (text == "true" || text == "false", "write true or false"),
+        _ => return,
+    };
+    if !right && !value.is_null() {
+        checked.fault(at, format!("is {value}, which index.{name} does not take"), remedy);
+    }
+}
+
+type Flat<'a> = std::collections::BTreeMap<String, (Vec<&'a str>, &'a Value)>;
+
+fn flatten<'a>(name: &str, value: &'a Value, place: &mut Vec<&'a str>, flat: &mut Flat<'a>) {
+    // Names under these groups are the user's own.
+    let own = ["analysis", "index.analysis", "similarity", "index.similarity"].contains(&name);
+    match value.as_object().filter(|_| !own) {
+        Some(section) => {
+            for (key, value) in section {
+                place.push(key);
+                flatten(&format!("{name}.{key}"), value, place, flat);
+                place.pop();
+            }
+        }
+        None => drop(flat.insert(name.to_owned(), (place.clone(), value))),
+    }
+}
