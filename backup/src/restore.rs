@@ -33,7 +33,7 @@ use crate::{
     reading::BackupReader,
 };
 
-pub use database::Names;
+pub use database::{Names, drop_database};
 pub use fault::RestoreFault;
 pub use large_objects::Chunk;
 pub use preflight::{Trouble, Troubles};

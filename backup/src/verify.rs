@@ -154,7 +154,11 @@ impl Drill<'_> {
     async fn drop_made(&self) -> Result<(), DrillFault> {
         let mut dropped = Ok(());
         for name in &self.made {
-            dropped = dropped.and(drop_database(&self.server, name).await.map_err(DrillFault::Restore));
+            let gone = async {
+                let mut session = restore::connect_session(&self.server).await?;
+                restore::drop_database(&mut session, &self.server, name).await
+            };
+            dropped = dropped.and(gone.await.map_err(DrillFault::Restore));
         }
         dropped
     }
@@ -233,11 +237,4 @@ fn is_the_backups(fault: &RestoreFault) -> bool {
         RestoreFault::Tool(tool) => tool.is_refusal_of_contents(),
         _ => false,
     }
-}
-
-async fn drop_database(server: &Source, name: &str) -> Result<(), RestoreFault> {
-    use sqlx::{AssertSqlSafe, Executor};
-    let mut session = restore::connect_session(server).await?;
-    let statement = format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", crate::session::quoted(name));
-    session.execute(AssertSqlSafe(statement)).await.map(drop).map_err(RestoreFault::asking("dropping the drill's database"))
 }

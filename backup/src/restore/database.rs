@@ -66,6 +66,7 @@ const POLL: Duration = Duration::from_millis(50);
 /// What is done with the database as a whole, over a connection to another one.
 pub struct Databases {
     connection: PgConnection,
+    server: Source,
     pub names: Names,
     /// The database of the target's name is `postgres` as initdb made it: it makes room, and nobody misses it.
     as_made: bool,
@@ -77,7 +78,7 @@ impl Databases {
         let besides = if server.database == names.target { server.with_database(ALWAYS_THERE) } else { server.clone() };
         let connection =
             PgConnection::connect_with(&besides.options()).await.map_err(|error| RestoreFault::connecting(&besides, &error))?;
-        Ok(Self { connection, names, as_made: false })
+        Ok(Self { connection, server: server.clone(), names, as_made: false })
     }
 
     pub fn connection(&mut self) -> &mut PgConnection {
@@ -189,8 +190,7 @@ impl Databases {
 
     /// Removes what a restore left; no error when there is nothing.
     pub async fn drop_restoring(&mut self) -> Result<(), RestoreFault> {
-        let statement = format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", quoted(&self.names.restoring));
-        self.run("dropping the unfinished database", &statement).await
+        drop_database(&mut self.connection, &self.server, &self.names.restoring).await
     }
 
     fn renamed(&self, statement: &str, to: &str) -> String {
@@ -205,6 +205,31 @@ impl Databases {
         }
         done.map(drop).map_err(RestoreFault::asking(what))
     }
+}
+
+/// Removes a database that a restore made, whoever is connected to it; no error when there is none. The server drops none
+/// that has subscriptions: those go first, without a word to the publisher, whose slots are the original's.
+pub async fn drop_database(connection: &mut PgConnection, server: &Source, name: &str) -> Result<(), RestoreFault> {
+    const WHAT: &str = "dropping a database that a restore made";
+    let query = sqlx::query_scalar(
+        "SELECT s.subname::text FROM pg_catalog.pg_subscription s JOIN pg_catalog.pg_database d ON d.oid = s.subdbid WHERE d.datname = $1",
+    );
+    let subscriptions: Vec<String> = query.bind(name).fetch_all(&mut *connection).await.map_err(RestoreFault::asking(WHAT))?;
+    if !subscriptions.is_empty() {
+        let mut inside = super::connect_session(&server.with_database(name)).await?;
+        for subscription in subscriptions.iter().map(|subscription| quoted(subscription)) {
+            // One by one: the last cannot be in a transaction with the others.
+            for statement in [
+                format!("ALTER SUBSCRIPTION {subscription} DISABLE"),
+                format!("ALTER SUBSCRIPTION {subscription} SET (slot_name = NONE)"),
+                format!("DROP SUBSCRIPTION {subscription}"),
+            ] {
+                inside.execute(AssertSqlSafe(statement)).await.map_err(RestoreFault::asking(WHAT))?;
+            }
+        }
+    }
+    let statement = format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", quoted(name));
+    connection.execute(AssertSqlSafe(statement)).await.map(drop).map_err(RestoreFault::asking(WHAT))
 }
 
 /// pg_dump names such an entry `DATABASE <name>`.

@@ -138,6 +138,24 @@ async fn a_drill_on_a_given_server_that_is_told_to_end_drops_its_databases() {
     assert_eq!(left.fetch_one(&mut session).await.map(|count: i64| count).unwrap(), 0);
 }
 
+/// The server drops no database that has subscriptions; what a drill made goes all the same.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_with_subscriptions_is_dropped_too() {
+    let (source, mut session) = database().await;
+    session.execute("CREATE TABLE t (a int); INSERT INTO t VALUES (1)").await.unwrap();
+    let subscribe = "CREATE SUBSCRIPTION \"from \"\"afar\"\"\" CONNECTION 'host=nowhere dbname=x' PUBLICATION p WITH (connect = false, slot_name = kept)";
+    session.execute(subscribe).await.unwrap();
+    let (store, server) = (store_settings().await, other_server().await);
+    let url = url(&server);
+    assert_eq!(ended(program(&source, &store, &[], &["run"]), &store).0, 0);
+    let (status, text) = ended(program(&source, &store, &[("BACKUP_DRILL_URL", &url)], &["verify"]), &store);
+    assert_eq!(status, 0, "{text}");
+    let left =
+        sqlx::query_scalar("SELECT count(*) FROM pg_database WHERE datname LIKE $1").bind(format!("%{}%", source.database));
+    let mut session = PgConnection::connect_with(&server.options()).await.unwrap();
+    assert_eq!(left.fetch_one(&mut session).await.map(|count: i64| count).unwrap(), 0);
+}
+
 /// Nobody can drop what a killed restore was filling; the next one names it, with the statement that does.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_killed_restore_left_is_named_by_the_next_one() {
