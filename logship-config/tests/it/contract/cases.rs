@@ -88,6 +88,8 @@ const LEFT_OUT: &[(&str, &str)] = &[
     ("license/10_stack.yml", "no licence is installed"),
 ];
 
+const NEEDS_A_STORE: &str = "snapshot/10_basic.yml";
+
 #[tokio::test]
 async fn public_cases_pass() {
     let Some(folder) = shared("public YAML cases") else { return };
@@ -106,6 +108,11 @@ async fn public_cases_pass() {
         }
         let text = std::fs::read_to_string(&file).unwrap();
         let place = Place::any().await;
+        if place.fake.is_none() && name == NEEDS_A_STORE {
+            tell(&format!("skipped: {name}: its repository needs a folder that the real cluster was told of (path.repo)"));
+            skipped += 1;
+            continue;
+        }
         let mut run = Run { client: &place.client, file: name, last: Value::Null, assertions: 0 };
         let documents: Vec<Value> =
             serde_yaml_ng::Deserializer::from_str(&text).map(|document| Value::deserialize(document).unwrap()).collect();
