@@ -14,6 +14,9 @@ use service_kit::metrics::Metrics;
 
 use crate::metrics::DECLARED;
 
+/// Which program wrote the file.
+const BUILD: &str = "build_info";
+
 /// The file as one process writes it, once or again and again.
 #[derive(Debug)]
 pub struct Textfile {
@@ -39,7 +42,7 @@ impl Textfile {
             Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
             Err(error) => return Err(error),
         };
-        let (now, beside) = (metrics.encode(), self.path.with_extension("tmp"));
+        let (now, beside) = (metrics.encode(), self.path.with_extension(format!("{}.tmp", std::process::id())));
         fs::write(&beside, carried_on(&before, &now, &self.counted))?;
         fs::rename(beside, &self.path)?;
         self.counted = samples(&now).filter(|(series, _)| is_counter(series)).map(|(series, at)| (series.into(), at)).collect();
@@ -65,12 +68,24 @@ fn is_counter(series: &str) -> bool {
     name(series).ends_with("_total")
 }
 
+/// Of which metric a line is: `# TYPE name kind`, `name{labels} value`.
+fn metric(line: &str) -> &str {
+    match line.strip_prefix("# ") {
+        Some(head) => head.split(' ').nth(1).unwrap_or_default(),
+        None => name(line).split(' ').next().unwrap_or_default(),
+    }
+}
+
+fn is_ours(name: &str) -> bool {
+    DECLARED.iter().flat_map(|group| group.iter()).any(|descriptor| descriptor.name == name)
+}
+
 /// The new text, with what the old one knew of our own metrics. `counted`: what is in the old one already.
 fn carried_on(before: &str, now: &str, counted: &BTreeMap<String, f64>) -> String {
-    let ours = |series: &str| DECLARED.iter().flat_map(|group| group.iter()).any(|descriptor| descriptor.name == name(series));
-    let mut left: BTreeMap<&str, f64> = samples(before).filter(|(series, _)| ours(series)).collect();
+    let mut left: BTreeMap<&str, f64> = samples(before).filter(|(series, _)| is_ours(name(series))).collect();
     let mut text = String::new();
-    for line in now.lines() {
+    // What a process took is nobody's question once it has ended, and the node exporter has metrics of those names itself.
+    for line in now.lines().filter(|line| is_ours(metric(line)) || metric(line) == BUILD) {
         match sample(line).filter(|_| !line.starts_with('#')) {
             Some((series, value)) => match left.remove(series) {
                 Some(earlier) if is_counter(series) => {
@@ -116,7 +131,7 @@ mod tests {
                       # HELP backup_last_success_timestamp_seconds a\n# TYPE backup_last_success_timestamp_seconds gauge\n\
                       backup_last_success_timestamp_seconds{backup=\"a\"} 1000.5\nprocess_open_fds 9\n";
         let now = "# HELP backup_runs_total a\n# TYPE backup_runs_total counter\nbackup_runs_total{backup=\"a\",outcome=\"failed\"} 1\n\
-                   process_open_fds 7\n";
+                   # HELP process_open_fds a\n# TYPE process_open_fds gauge\nprocess_open_fds 7\nbuild_info{program=\"backup\"} 1\n";
         let text = carried_on(before, now, &BTreeMap::new());
         let lines: Vec<_> = text.lines().collect();
         assert_eq!(
@@ -124,7 +139,8 @@ mod tests {
             ["backup_runs_total{backup=\"a\",outcome=\"committed\"} 5", "backup_runs_total{backup=\"a\",outcome=\"failed\"} 3"]
         );
         assert!(lines.contains(&"backup_last_success_timestamp_seconds{backup=\"a\"} 1000.5"), "{text}");
-        assert!(lines.contains(&"process_open_fds 7") && !text.contains("process_open_fds 9"), "{text}");
+        assert!(!text.contains("process_open_fds"), "the node exporter has one of its own: {text}");
+        assert!(lines.contains(&"build_info{program=\"backup\"} 1"), "{text}");
         assert_eq!(text.matches("# TYPE").count(), 2, "{text}");
         let learned =
             "# TYPE backup_last_success_timestamp_seconds gauge\nbackup_last_success_timestamp_seconds{backup=\"a\"} 2000\n";
