@@ -62,6 +62,9 @@ fn manifest(request: &Request<'_>, fault: Fault) -> Fault {
     if request.writes_manifest() { fault } else { Fault::Pass }
 }
 
+/// Other tests make roles on this server, which makes an attempt begin again; what the store does never does.
+const ROLES_CHANGE: [(&str, &str); 1] = [("BACKUP_ATTEMPTS", "10")];
+
 /// One row per way to fail for good: what the store does, the exit status, what is said.
 const FOR_GOOD: &[(&str, Rule, Exit, &str)] = &[
     ("500", |request| data(request, Fault::Answer(500, "InternalError")), Exit::Unavailable, "look whether it runs"),
@@ -88,7 +91,7 @@ async fn what_the_store_does_not_take_is_no_backup() {
     let good = take(&healthy).await.unwrap();
     for (what, rule, exit, told) in FOR_GOOD {
         let faulty = FaultyStore::before(&store, rule).await;
-        let agent = agent_in(&source, &faulty.settings, &[("BACKUP_ATTEMPTS", "1")]);
+        let agent = agent_in(&source, &faulty.settings, &ROLES_CHANGE);
         let failure = take(&agent).await.expect_err(what);
         let text = failure.to_string();
         assert!(failure.exit == *exit && text.contains(told), "{what}: {:?}: {text}", failure.exit);
@@ -123,7 +126,7 @@ async fn an_answer_that_is_lost_costs_nothing() {
         })
         .await;
         // One worker has the large table, the other too little for an upload in parts.
-        let agent = agent_in(&source, &faulty.settings, &[("BACKUP_ATTEMPTS", "1"), ("BACKUP_RANGE_MIB", "65536")]);
+        let agent = agent_in(&source, &faulty.settings, &[ROLES_CHANGE[0], ("BACKUP_RANGE_MIB", "65536")]);
         let manifest = take(&agent).await.unwrap_or_else(|failure| panic!("{what}: {failure}"));
         assert!(hit.load(Relaxed), "{what}: no such request");
         assert_eq!(manifest.totals.rows, 4001, "{what}");
