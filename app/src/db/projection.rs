@@ -1,7 +1,7 @@
 //! The projector's own row: how far the tables are, and who may move them. Never: what a chunk holds.
 
 use exchange_core::money::Time;
-use sqlx::{Connection, PgConnection, Postgres, Transaction, postgres::PgConnectOptions};
+use sqlx::{Connection, PgConnection, PgPool, Postgres, Transaction, postgres::PgConnectOptions};
 
 /// Held by the session that projects, for as long as it lives: a second worker stands by. Any number that nothing else uses.
 const LOCK: i64 = 0x6578_6368_7072_6f6a;
@@ -54,6 +54,14 @@ pub async fn claim(connection: &mut PgConnection, holder: &str) -> sqlx::Result<
 
 pub async fn position(connection: &mut PgConnection) -> sqlx::Result<Position> {
     sqlx::query_as("SELECT projected_seq, journal_time FROM projection").fetch_one(connection).await
+}
+
+/// A transaction that sees the tables as they are now, whatever is written meanwhile.
+pub async fn as_of_now(pool: &PgPool) -> sqlx::Result<Transaction<'static, Postgres>> {
+    let mut tables = pool.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?;
+    // The first statement fixes what the transaction sees.
+    sqlx::query("SELECT FROM projection").execute(&mut *tables).await?;
+    Ok(tables)
 }
 
 /// Sequence of the journal's last event, and the epoch that may project.

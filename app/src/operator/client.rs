@@ -3,6 +3,7 @@
 use super::arguments::Arguments;
 use super::request::{PATH, Request};
 use crate::config::Admin;
+use crate::db::head;
 use anyhow::{Context, bail};
 use sqlx::{ConnectOptions, Connection};
 use std::time::Duration;
@@ -40,13 +41,10 @@ pub async fn run(settings: &Admin, arguments: Arguments) -> anyhow::Result<()> {
 async fn leader(settings: &Admin) -> anyhow::Result<String> {
     let mut connection =
         settings.database.options.connect().await.context("EXCHANGE_DATABASE_URL: the database does not answer")?;
-    let row: Option<(String, bool)> = sqlx::query_as("SELECT address, released FROM head")
-        .fetch_optional(&mut connection)
-        .await
-        .context("the head row cannot be read: run `exchange migrate` first")?;
+    let head = head::read(&mut connection).await.context("the head row cannot be read: run `exchange migrate` first")?;
     connection.close().await.ok();
-    match row {
-        Some((address, false)) if !address.is_empty() => Ok(address),
-        _ => bail!("no server leads: start `exchange serve` and wait until its /readyz answers 200"),
+    if head.released || head.address.is_empty() {
+        bail!("no server leads: start `exchange serve` and wait until its /readyz answers 200");
     }
+    Ok(head.address)
 }

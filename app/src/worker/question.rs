@@ -8,7 +8,12 @@ use service_kit::health::Latch;
 use sqlx::{PgPool, Postgres, Transaction};
 use tokio::sync::{mpsc, oneshot};
 
-use crate::{db::ledger::BalanceRow, metrics::WorkerMetrics, snapshot::Encoded, worker::clock};
+use crate::{
+    db::{ledger::BalanceRow, projection},
+    metrics::WorkerMetrics,
+    snapshot::Encoded,
+    worker::clock,
+};
 
 /// Questions that wait at most; jobs are few.
 const QUESTIONS: usize = 16;
@@ -46,9 +51,7 @@ impl Question {
 }
 
 async fn books(state: &State, pool: &PgPool) -> sqlx::Result<Books> {
-    let mut tables = pool.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?;
-    // The first statement fixes what the transaction sees.
-    sqlx::query("SELECT FROM projection").execute(&mut *tables).await?;
+    let tables = projection::as_of_now(pool).await?;
     let balances = state
         .accounts()
         .flat_map(|account| state.balances(account.id).map(|(asset, balance)| (account.id, asset, balance)))
