@@ -29,6 +29,9 @@ const NDJSON: HeaderValue = HeaderValue::from_static("application/x-ndjson");
 /// A wait that Elasticsearch asks for is heard up to here; the shipper's next try comes later anyway.
 const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(10);
 
+/// With less time than this a further try would only be cut off, and its documents counted as unanswered.
+const SHORTEST_TRY: Duration = Duration::from_millis(100);
+
 /// Carries chunks. Clones of what it holds are shared.
 #[derive(Debug)]
 pub struct Courier {
@@ -81,7 +84,9 @@ impl Courier {
             tries += 1;
             let wait = backoff::wait(tries, rand::random()).max(asked_to_wait.min(LONGEST_RETRY_AFTER));
             let unstored = Outcome::Unstored { documents: chunk.remaining(), cause };
-            if Instant::now() + wait >= deadline || stop.run_until_cancelled(tokio::time::sleep(wait)).await.is_none() {
+            if Instant::now() + wait + SHORTEST_TRY >= deadline
+                || stop.run_until_cancelled(tokio::time::sleep(wait)).await.is_none()
+            {
                 return unstored;
             }
             chunk.retry();
