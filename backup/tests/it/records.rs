@@ -273,6 +273,7 @@ async fn a_run_that_is_killed_at_any_moment_costs_nothing_but_itself() {
     let whole = begun.elapsed();
     let mut good = 1;
     for seed in 0..KILLS {
+        let before_it = good;
         let after = whole.mul_f64(StdRng::seed_from_u64(seed).random_range(0.0..1.1));
         let mut child = start(&["run"]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
         tokio::time::sleep(after).await;
@@ -289,7 +290,9 @@ async fn a_run_that_is_killed_at_any_moment_costs_nothing_but_itself() {
         }
         nothing_is_left_behind(&agent).await;
         good = agent.catalogue().await.unwrap().backups().count();
-        assert_eq!(good, committed + 1, "seed {seed}");
+        // Its last request may have been on its way still when the catalogue was read.
+        let late = good == committed + 2 && !survived && committed == before_it;
+        assert!(good == committed + 1 || late, "seed {seed}: {good} backups, and {committed} before");
     }
 }
 
