@@ -14,7 +14,7 @@ async fn begins(listener: &TcpListener, api_url: &str, proxy: Option<String>, by
     let text = Text { text: "text".to_owned(), ..Text::default() };
     let call = Call::Send { place: Place { chat: -1, topic: None }, text, reply_to: None, silent: false };
     let calling = tokio::spawn(async move { telegram.call(&call).await });
-    let (mut stream, _) = listener.accept().await.unwrap();
+    let (mut stream, _) = tokio::time::timeout(TIMEOUT, listener.accept()).await.expect("somebody calls").unwrap();
     let mut begin = vec![0; bytes];
     stream.read_exact(&mut begin).await.unwrap();
     drop(stream);
