@@ -12,10 +12,10 @@ use std::{
 use jiff::Timestamp;
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 use serde_json::json;
-use telegram_emulator::{ChatKind, ChatSeed, Emulator, Limits, Seed};
+use telegram_emulator::{ChatKind, ChatSeed, Emulator, Fault, FaultKind, Limits, Seed};
 
 use crate::{
-    bot::Settings,
+    bot::{OPERATIONS, Settings, until},
     payloads::{alert, group},
     program::{Program, post},
 };
@@ -128,6 +128,24 @@ fn arrivals(emulator: &Emulator, groups: usize) -> BTreeMap<usize, usize> {
         emulator.messages(chat(number % CHATS)).iter().filter(|message| message.text.contains(&name)).count()
     };
     (0..groups).map(|number| (number, count(number))).collect()
+}
+
+/// Both of its attempts may have arrived: it is not sent a third time, and that it was given up is counted.
+#[tokio::test]
+async fn killed_in_its_second_attempt_a_message_is_given_up_and_counted() {
+    let (emulator, folder) = (Emulator::start(Seed::demo()).await.unwrap(), tempfile::tempdir().unwrap());
+    let mut settings = Settings::new(&emulator, &folder);
+    let mut program = Program::start(&mut settings, &[]).await;
+    emulator.fault(Fault::new(FaultKind::AnswerLost).on("sendMessage").times(1));
+    emulator.fault(Fault::new(FaultKind::SlowAnswer { milliseconds: 60_000 }).on("sendMessage"));
+    let payload =
+        group("Doubtful", &[alert("firing", json!({"alertname": "Doubtful", "severity": "critical"}), Timestamp::now())]);
+    assert_eq!(program.post(&payload).await, Some(200));
+    until("the second attempt is under way", async || emulator.messages(OPERATIONS).len() == 2).await;
+    program.kill().await;
+    program.begin(&settings, &[]).await;
+    assert_eq!(program.metric("alertbot_given_up_total{channel=\"telegram\",reason=\"unknown\"}").await, 1.0);
+    assert_eq!(emulator.messages(OPERATIONS).len(), 2);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
