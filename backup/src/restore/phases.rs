@@ -67,11 +67,13 @@ impl Phases {
             let placed = before.contains(&entry.dump_id) || taken.contains(&entry.dump_id) || alone.contains(&entry.dump_id);
             always(entry) || !placed && !entry.has_data
         };
+        let mut after = contents.only(after);
+        in_turn(&mut after, contents);
         Self {
             before: contents.only(|entry| before.contains(&entry.dump_id)),
             early,
             alone: contents.only(|entry| !alone.is_empty() && (always(entry) || alone.contains(&entry.dump_id))),
-            after: contents.only(after),
+            after,
         }
     }
 }
@@ -81,6 +83,19 @@ impl Phases {
 /// for it.
 fn takes_table(entry: &Entry) -> bool {
     entry.definition.lossy().contains("\nALTER TABLE ")
+}
+
+/// A foreign key takes both of its tables, and two that take the same tables the other way round wait for each other.
+/// pg_restore's own jobs tell by the tables' entries, and those are not in what is left: so each waits for the one before it
+/// that shares a table.
+fn in_turn(after: &mut Contents, contents: &Contents) {
+    let tables: HashSet<i32> = contents.entries.iter().filter(|entry| entry.kind == "TABLE").map(|entry| entry.dump_id).collect();
+    let mut last = HashMap::new();
+    for entry in after.entries.iter_mut().filter(|entry| entry.kind == "FK CONSTRAINT") {
+        let taken: HashSet<i32> = entry.dependencies.iter().copied().filter(|id| tables.contains(id)).collect();
+        let before: HashSet<i32> = taken.into_iter().filter_map(|table| last.insert(table, entry.dump_id)).collect();
+        entry.dependencies.extend(before);
+    }
 }
 
 /// What every run of pg_restore reads first.

@@ -176,3 +176,21 @@ fn an_index_that_takes_its_table_stands_beside_no_other() {
     assert_eq!(ids(early.constraints.as_ref().unwrap()), [1, 31, 32]);
     assert!(early.indexes.is_empty() && phases.alone.entries.is_empty());
 }
+
+/// Two foreign keys between the same tables, and one that shares nothing with them.
+#[test]
+fn foreign_keys_that_share_a_table_go_one_after_the_other() {
+    let mut shop = shop();
+    let like = shop.entries.iter().find(|entry| entry.dump_id == 34).unwrap().clone();
+    let tables: Vec<i32> = shop.entries.iter().filter(|entry| entry.kind == "TABLE").map(|entry| entry.dump_id).take(3).collect();
+    let key = |dump_id: i32, dependencies: &[i32]| Entry { dump_id, dependencies: dependencies.to_vec(), ..like.clone() };
+    let [a, b, c] = tables[..] else { panic!("{tables:?}") };
+    shop.entries.retain(|entry| entry.dump_id != 34);
+    shop.entries.extend([key(90, &[a, b]), key(91, &[b, a]), key(92, &[c, c])]);
+    let phases = Phases::of(&shop, &HashMap::new());
+    let waits = |id: i32| {
+        let entry = phases.after.entries.iter().find(|entry| entry.dump_id == id).unwrap();
+        entry.dependencies.iter().copied().filter(|on| (90..=92).contains(on)).collect::<Vec<_>>()
+    };
+    assert_eq!((waits(90), waits(91), waits(92)), (vec![], vec![90], vec![]));
+}
