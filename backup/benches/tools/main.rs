@@ -120,11 +120,11 @@ async fn main() -> Result<()> {
             }
             "hard" => {
                 bench.place.hard("hard", size).await?;
-                bench.sides("hard", ".hard", rounds, false, &mut keys).await?;
+                bench.sides("hard", ".hard", rounds, true, &mut keys).await?;
             }
             "3gb" => {
                 bench.place.compressible("large", 3.0 * size).await?;
-                bench.memory("large", ".3gb", &mut keys).await?;
+                bench.sides("large", ".3gb", 1, true, &mut keys).await?;
             }
             "many" => {
                 let share = if arguments.quick { 10 } else { 1 };

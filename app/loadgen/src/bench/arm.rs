@@ -2,7 +2,7 @@
 
 use crate::arms::Arm;
 use crate::measure::processor;
-use crate::stage::{Child, Exchange, exchange_binary, seed};
+use crate::stage::{Child, Exchange, exchange_binary, metric, seed};
 use anyhow::{Context, Result};
 use local_parts::{Postgres, PostgresOptions, free_ports};
 use rustix::process::Signal;
@@ -34,6 +34,14 @@ pub struct Place {
     server: Child,
     /// Of the exchange's arm.
     worker: Option<Child>,
+    admin: Option<SocketAddr>,
+}
+
+/// Commits of the journal so far.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Commits {
+    pub count: f64,
+    pub seconds: f64,
 }
 
 /// Processor time since the start.
@@ -94,7 +102,7 @@ async fn start(arm: Arm, folder: &Path) -> Result<Place> {
     arguments.extend(database.iter().flat_map(|url| ["--database", url]));
     let mut child = Child::start(arm.name(), &program, &arguments, &[], folder)?;
     child.ready(READY, async || TcpStream::connect(address).await.is_ok()).await?;
-    Ok(Place { name: arm.name(), address, database, postgres, server: child, worker: None })
+    Ok(Place { name: arm.name(), address, database, postgres, server: child, worker: None, admin: None })
 }
 
 async fn start_ours(folder: &Path) -> Result<Place> {
@@ -105,8 +113,15 @@ async fn start_ours(folder: &Path) -> Result<Place> {
     seed(&exchange, &database).await?;
     let server = exchange.serve("serve").await?;
     let worker = exchange.worker("worker").await?.child;
-    let (address, database) = (server.api, Some(database));
-    Ok(Place { name: OURS, address, database, postgres: Some(postgres), server: server.child, worker: Some(worker) })
+    Ok(Place {
+        name: OURS,
+        address: server.api,
+        database: Some(database),
+        postgres: Some(postgres),
+        server: server.child,
+        worker: Some(worker),
+        admin: Some(server.admin),
+    })
 }
 
 impl Place {
@@ -135,6 +150,13 @@ impl Place {
         }
         cost.generator = processor::of_process(std::process::id())?;
         Ok(cost)
+    }
+
+    /// The server's own account; nothing in the other arms.
+    pub async fn commits(&self) -> Result<Commits> {
+        let Some(admin) = self.admin else { return Ok(Commits::default()) };
+        let count = metric(admin, "exchange_engine_commit_seconds_count").await?;
+        Ok(Commits { count, seconds: metric(admin, "exchange_engine_commit_seconds_sum").await? })
     }
 
     /// Pauses the worker or lets it go on. Nothing in the other arms.

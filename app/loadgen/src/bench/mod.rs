@@ -129,8 +129,10 @@ pub async fn run(settings: &Settings) -> Result<()> {
         for open in &OPEN {
             let rate = rates * open.share;
             let numbers = next..next + (rate * settings.open_seconds) as u64;
-            next = numbers.end;
             let place = places.iter().find(|place| place.name == open.arm).context("it is one of the arms")?;
+            if place.is_ours() {
+                next = numbers.end;
+            }
             open.run(place, &credentials, workload, rate, numbers, &mut figures).await?;
         }
     }
@@ -168,7 +170,8 @@ impl Open {
         if !self.worker {
             place.signal_worker(Signal::STOP);
         }
-        let before = place.cost().await?;
+        let (before, committed) = (place.cost().await?, place.commits().await?);
+        let orders = numbers.end - numbers.start;
         let open = load::open(place.address, credentials, workload, MANY, rate, numbers).await;
         let spent = place.cost().await? - before;
         place.signal_worker(Signal::CONT);
@@ -178,6 +181,12 @@ impl Open {
         figures.add(&format!("{name}.rate_per_second"), rate);
         figures.add(&format!("{name}.ack_p50_seconds"), open.quantile_seconds(0.5));
         figures.add(&format!("{name}.ack_p99_seconds"), open.quantile_seconds(0.99));
+        let commits = place.commits().await?;
+        let count = commits.count - committed.count;
+        if count > 0.0 {
+            figures.add(&format!("{name}.commit_mean_seconds"), (commits.seconds - committed.seconds) / count);
+            figures.add(&format!("{name}.orders_per_commit"), orders as f64 / count);
+        }
         figures.add(&format!("{name}.processors_busy"), spent.total().as_secs_f64() / open.elapsed.as_secs_f64());
         Ok(())
     }

@@ -48,10 +48,14 @@ pub fn print(figures: &Figures) {
     for name in ["commit_p50_seconds", "fdatasync_p50_seconds", "ours.fills_per_order"] {
         println!("{name:<34} {:>14.6}", figures.get(name));
     }
-    println!("\n{:<34} {:>12} {:>12} {:>12} {:>16}", "open loop", "orders/s", "p50, s", "p99, s", "processors busy");
+    println!(
+        "\n{:<22} {:>10} {:>10} {:>10} {:>16} {:>14} {:>17}",
+        "open loop", "orders/s", "p50, s", "p99, s", "processors busy", "a commit, s", "orders a commit"
+    );
     for Open { name, .. } in &OPEN {
         let of = |figure: &str| figures.get(&format!("{name}.{figure}"));
         let (rate, p50, p99) = (of("rate_per_second"), of("ack_p50_seconds"), of("ack_p99_seconds"));
-        println!("{name:<34} {rate:>12.0} {p50:>12.6} {p99:>12.6} {:>16.2}", of("processors_busy"));
+        let (commit, batch) = (of("commit_mean_seconds"), of("orders_per_commit"));
+        println!("{name:<22} {rate:>10.0} {p50:>10.6} {p99:>10.6} {:>16.2} {commit:>14.6} {batch:>17.1}", of("processors_busy"));
     }
 }

@@ -5,5 +5,5 @@ mod program;
 mod seed;
 
 pub use child::Child;
-pub use program::{Exchange, Server, exchange_binary};
+pub use program::{Exchange, Server, exchange_binary, metric};
 pub use seed::seed;

@@ -154,16 +154,21 @@ impl Server {
     /// # Errors
     /// When the metrics cannot be read or have no such name.
     pub async fn metric(&self, name: &str) -> Result<f64> {
-        let text = get(self.admin, "/metrics").await?;
-        let values = text.lines().filter_map(|line| {
-            let (series, value) = line.rsplit_once(' ')?;
-            let of_name = series == name || series.strip_prefix(name).is_some_and(|rest| rest.starts_with('{'));
-            if of_name { value.parse::<f64>().ok() } else { None }
-        });
-        let values: Vec<f64> = values.collect();
-        ensure!(!values.is_empty(), "no metric {name} at {}", self.admin);
-        Ok(values.iter().sum())
+        metric(self.admin, name).await
     }
+}
+
+/// [`Server::metric`] of the program with this admin listener.
+pub async fn metric(admin: SocketAddr, name: &str) -> Result<f64> {
+    let text = get(admin, "/metrics").await?;
+    let values = text.lines().filter_map(|line| {
+        let (series, value) = line.rsplit_once(' ')?;
+        let of_name = series == name || series.strip_prefix(name).is_some_and(|rest| rest.starts_with('{'));
+        if of_name { value.parse::<f64>().ok() } else { None }
+    });
+    let values: Vec<f64> = values.collect();
+    ensure!(!values.is_empty(), "no metric {name} at {admin}");
+    Ok(values.iter().sum())
 }
 
 /// The body of a successful GET.
