@@ -58,6 +58,8 @@ const LONGEST_SLEEP: Duration = Duration::from_secs(5);
 const HANDOVERS_EVERY: Duration = Duration::from_secs(5);
 const HOUSEKEEPING_EVERY: Duration = Duration::from_secs(600);
 const GAUGES_EVERY: Duration = Duration::from_secs(5);
+/// The fact that is written to learn whether the disk takes anything.
+const STORE_PROBE: &str = "store_probe";
 /// A request for updates is held so long, and then needs its time like any other.
 const POLL_MARGIN: Duration = Duration::from_secs(POLL_SECONDS as u64);
 /// What the budgets must remember of the time before a restart.
@@ -275,6 +277,11 @@ async fn keep_house(desk: Desk, clock: Clock, metrics: AlertbotMetrics, stop: Ca
 /// What is counted from time to time rather than when it happens; and readiness, which follows the store.
 async fn gauge(desk: Desk, clock: Clock, metrics: AlertbotMetrics, health: Health, ready: Latch, stop: CancellationToken) {
     loop {
+        if metrics.store.writable.get() == 0 {
+            // Nobody may send anything to a program that is not ready: it finds out by itself when the disk takes something again.
+            let probe = crate::desk::Remember { name: STORE_PROBE.into(), value: clock.now().to_string() };
+            let _ = desk.perform(probe).await;
+        }
         if metrics.store.writable.get() == 1 {
             ready.open();
         } else {

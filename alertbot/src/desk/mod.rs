@@ -170,6 +170,8 @@ async fn transaction(work: &mut Work, batch: &mut [Box<dyn Pending>], metrics: &
     let timer = metrics.commit.start_timer();
     metrics.batch.observe(batch.len() as f64);
     work.begin();
+    let failing = metrics.writable.get() == 0;
+    let before = if failing { changes(work).await } else { None };
     let done: anyhow::Result<()> = async {
         work.connection.execute("BEGIN IMMEDIATE").await?;
         for job in batch.iter_mut() {
@@ -180,7 +182,11 @@ async fn transaction(work: &mut Work, batch: &mut [Box<dyn Pending>], metrics: &
     }
     .await;
     timer.observe_duration();
-    metrics.writable.set(i64::from(done.is_ok()));
+    // A commit of nothing reaches no disk: after a failure it says nothing.
+    let says_nothing = failing && done.is_ok() && changes(work).await == before;
+    if !says_nothing {
+        metrics.writable.set(i64::from(done.is_ok()));
+    }
     if done.is_err() {
         metrics.failures.inc();
         // Fails when the transaction has ended already: SQLite rolls back by itself when the disk is full.
@@ -188,6 +194,11 @@ async fn transaction(work: &mut Work, batch: &mut [Box<dyn Pending>], metrics: &
         work.forget();
     }
     done
+}
+
+/// Rows that this connection has changed so far.
+async fn changes(work: &mut Work) -> Option<i64> {
+    sqlx::query_scalar("SELECT total_changes()").fetch_one(&mut work.connection).await.ok()
 }
 
 /// Whoever hears of what is on the disk.
