@@ -163,12 +163,18 @@ impl Catalogue {
     /// When there is none, or its manifest is not believed.
     pub fn find(&self, id: Option<&BackupId>) -> Outcome<(&Manifest, &Attempt)> {
         let Some(id) = id else {
-            let told = "there is no backup yet; take one with `backup run`";
-            return self.newest().ok_or_else(|| Failure::told(Stage::Catalogue, Exit::NoBackup, told));
+            return self.newest().ok_or_else(|| match self.doubtful.first() {
+                // There is something, and it is not believed: another key, most likely.
+                Some(doubtful) => not_believed(doubtful),
+                None => Failure::told(
+                    Stage::Catalogue,
+                    Exit::NoBackup,
+                    "there is no backup of this name and prefix yet; take one with `backup run`, or correct BACKUP_NAME and BACKUP_STORE_PREFIX",
+                ),
+            });
         };
         if let Some(doubt) = self.doubtful.iter().find(|doubtful| doubtful.id.as_ref() == Some(id)) {
-            let failure = Failure::new(Stage::Catalogue, Exit::Damaged, doubt.fault.clone());
-            return Err(failure.context(format!("the record {} is not believed", doubt.key)));
+            return Err(not_believed(doubt));
         }
         let attempt = self.attempts.get(id);
         let found = attempt.and_then(|attempt| Some((attempt.manifest()?, attempt)));
@@ -201,4 +207,9 @@ impl Catalogue {
 /// A record of one backup at the key of another is a replay.
 fn belongs(named: &BackupId, key: &BackupId) -> Result<(), RecordFault> {
     if named == key { Ok(()) } else { Err(RecordFault::Forged) }
+}
+
+pub(crate) fn not_believed(doubtful: &Doubtful) -> Failure {
+    let failure = Failure::new(Stage::Catalogue, Exit::Damaged, doubtful.fault.clone());
+    failure.context(format!("the record {} is not believed", doubtful.key))
 }

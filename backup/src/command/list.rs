@@ -44,10 +44,7 @@ pub async fn list(jobs: Vec<Job>, output: Output) -> Result<(), Exit> {
         }
         match catalogue.doubtful.first() {
             None => Ok(()),
-            Some(doubtful) => {
-                Err(crate::failure::Failure::new(crate::failure::Stage::Catalogue, Exit::Damaged, doubtful.fault.clone())
-                    .context(format!("the record {} is not believed", doubtful.key)))
-            }
+            Some(doubtful) => Err(crate::catalogue::not_believed(doubtful)),
         }
     })
     .await
