@@ -7,6 +7,9 @@ use super::{
 
 /// What every processor takes.
 const COMMON: [&str; 5] = ["description", "if", "ignore_failure", "on_failure", "tag"];
+/// What `ip_location` and its older name `geoip` take.
+const LOCATION: &[&str] =
+    &["database_file", "download_database_on_pipeline_creation", "first_only", "ignore_missing", "properties", "target_field"];
 /// Every processor of a plain installation: what it cannot do without (a choice is written with `|`), and what else it takes.
 const PROCESSORS: &[(&str, &[&str], &[&str])] = &[
     ("append", &["field", "value|copy_from"], &["allow_duplicates", "ignore_empty_values", "media_type"]),
@@ -71,18 +74,7 @@ const PROCESSORS: &[(&str, &[&str], &[&str])] = &[
             "target_format",
         ],
     ),
-    (
-        "geoip",
-        &["field"],
-        &[
-            "database_file",
-            "download_database_on_pipeline_creation",
-            "first_only",
-            "ignore_missing",
-            "properties",
-            "target_field",
-        ],
-    ),
+    ("geoip", &["field"], LOCATION),
     (
         "grok",
         &["field", "patterns"],
@@ -91,18 +83,7 @@ const PROCESSORS: &[(&str, &[&str], &[&str])] = &[
     ("gsub", &["field", "pattern", "replacement"], &["ignore_missing", "target_field"]),
     ("html_strip", &["field"], &["ignore_missing", "target_field"]),
     ("inference", &["model_id"], &["field_map", "ignore_missing", "inference_config", "input_output", "target_field"]),
-    (
-        "ip_location",
-        &["field"],
-        &[
-            "database_file",
-            "download_database_on_pipeline_creation",
-            "first_only",
-            "ignore_missing",
-            "properties",
-            "target_field",
-        ],
-    ),
+    ("ip_location", &["field"], LOCATION),
     ("join", &["field", "separator"], &["target_field"]),
     (
         "json",
