@@ -47,7 +47,7 @@ fn sides() -> (Desired, Actual) {
     }
     let key = (Kind::LifecyclePolicy, "object-0".to_owned());
     if let Some(held) = actual.objects.get_mut(&key) {
-        held.body["phases"]["hot"]["actions"]["rollover"]["max_age"] = "7d".into();
+        held.body["phases"]["hot"]["actions"]["rollover"]["max_age"] = "1h".into();
     }
     (desired, actual)
 }
