@@ -52,13 +52,23 @@ pub struct Held {
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct HeldStream {
     pub template: String,
+    /// Of the next backing index.
     pub policy: Option<String>,
     /// Where both are set the policy holds, unless this is true (`index.lifecycle.prefer_ilm: false`).
     pub prefers_lifecycle: bool,
     pub lifecycle: Option<Value>,
     pub failure_store: Option<Value>,
     /// Backing indices, oldest first; the last takes the writes.
-    pub indices: Vec<String>,
+    pub indices: Vec<HeldIndex>,
+}
+
+/// A backing index: it keeps the settings that it was made with, whatever its stream's template says by now.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct HeldIndex {
+    pub name: String,
+    pub policy: Option<String>,
+    /// As of [`HeldStream`].
+    pub prefers_lifecycle: bool,
 }
 
 /// The cluster as it is.
@@ -251,14 +261,18 @@ async fn streams(client: &Client, actual: &mut Actual) -> Result<(), CallError> 
     for stream in found["data_streams"].as_array().into_iter().flatten() {
         let name = stream["name"].as_str().unwrap_or_default().to_owned();
         let own = options["data_streams"].as_array().into_iter().flatten().find(|own| own["name"] == name.as_str());
-        let indices = stream["indices"].as_array().into_iter().flatten();
+        let index = |index: &Value| HeldIndex {
+            name: text(&index["index_name"]).unwrap_or_default(),
+            policy: text(&index["ilm_policy"]),
+            prefers_lifecycle: index["prefer_ilm"] == false,
+        };
         let held = HeldStream {
             template: text(&stream["template"]).unwrap_or_default(),
             policy: text(&stream["ilm_policy"]),
             prefers_lifecycle: stream["prefer_ilm"] == false,
             lifecycle: stream.get("lifecycle").filter(|lifecycle| lifecycle.is_object()).cloned(),
             failure_store: own.map(|own| own["options"]["failure_store"].clone()).filter(Value::is_object),
-            indices: indices.filter_map(|index| text(&index["index_name"])).collect(),
+            indices: stream["indices"].as_array().into_iter().flatten().map(index).collect(),
         };
         actual.streams.insert(name, held);
     }
@@ -270,7 +284,7 @@ async fn pipelines_of_indices(client: &Client, actual: &Actual) -> Result<Vec<(K
     let query = [("flat_settings", "true"), ("expand_wildcards", "all")];
     let path = format!("/*/_settings/{}", PIPELINE_SETTINGS.join(","));
     let found = client.send(crate::client::Method::Get, &path, &query, None).await?;
-    let streams = actual.streams.iter().flat_map(|(name, stream)| stream.indices.iter().map(move |index| (index, name)));
+    let streams = actual.streams.iter().flat_map(|(name, stream)| stream.indices.iter().map(move |index| (&index.name, name)));
     let stream_of: BTreeMap<&String, &String> = streams.collect();
     let mut uses = Vec::new();
     for (index, answer) in found.as_object().into_iter().flatten() {

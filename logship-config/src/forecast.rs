@@ -6,7 +6,10 @@ use serde_json::{Value, json};
 
 use crate::{
     advice::Advice,
-    desired::{Desired, Kind, resolve, resolve::Retention},
+    desired::{
+        Desired, Kind,
+        resolve::{self, LivesBy, Retention},
+    },
     observe::{DiskFacts, IndexFacts, Observation},
     units::{self, MILLIS_PER_DAY},
 };
@@ -102,11 +105,14 @@ impl Future {
         let parts = observation.of(stream).map(|index| (now_millis - since(index), index.bytes)).collect();
         let (stream, declared) = (stream.to_owned(), &desired.streams[stream]);
         let resolved = resolve::stream(desired, &stream, declared);
-        let policy =
-            resolved.policy.and_then(|policy| desired.body(Kind::LifecyclePolicy, &policy).map(resolve::policy_retention));
-        let own = resolved.lifecycle.as_ref().map(resolve::lifecycle_retention);
-        let (first, second) = if resolved.prefers_lifecycle { (own, policy) } else { (policy, own) };
-        let retention = first.or(second).unwrap_or(Retention::Forever);
+        let managed = resolve::lives_by(resolved.policy.as_deref(), resolved.lifecycle.as_ref(), resolved.prefers_lifecycle);
+        let retention = match managed {
+            LivesBy::Policy(policy) => {
+                desired.body(Kind::LifecyclePolicy, policy).map_or(Retention::Forever, resolve::policy_retention)
+            }
+            LivesBy::Lifecycle(lifecycle) => resolve::lifecycle_retention(lifecycle),
+            LivesBy::Nothing => Retention::Forever,
+        };
         Self { rate: rate(observation, &stream, now_millis), parts, retention, stream }
     }
 
@@ -223,17 +229,17 @@ mod tests {
 
     #[test]
     fn what_goes_first_says_how_long_is_kept() {
-        for (prefers, kept) in [("false", "7d"), ("true", "30d")] {
+        for (prefers, enabled, kept) in [("false", true, "7d"), ("true", true, "30d"), ("false", false, "30d")] {
             let mut desired = Desired::default();
             let settings = json!({"index.lifecycle.name": "p", "index.lifecycle.prefer_ilm": prefers});
             let template = json!({"index_patterns": ["s"], "data_stream": {}, "template": {"settings": settings}});
             desired.objects.insert((Kind::IndexTemplate, "t".into()), template);
             let policy = json!({"phases": {"delete": {"min_age": "30d", "actions": {"delete": {}}}}});
             desired.objects.insert((Kind::LifecyclePolicy, "p".into()), policy);
-            let lifecycle = Some(json!({"data_retention": "7d"}));
+            let lifecycle = Some(json!({"data_retention": "7d", "enabled": enabled}));
             desired.streams.insert("s".into(), Stream { lifecycle, ..Stream::default() });
             let told = forecast(&desired, &Observation::default(), NOW);
-            assert_eq!(told.streams[0].retention.to_string(), kept, "prefer_ilm {prefers}");
+            assert_eq!(told.streams[0].retention.to_string(), kept, "prefer_ilm {prefers}, enabled {enabled}");
         }
     }
 

@@ -80,19 +80,53 @@ pub fn stream(desired: &Desired, name: &str, stream: &Stream) -> Resolved {
     }
 }
 
+/// What manages an index.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum LivesBy<'a> {
+    Policy(&'a str),
+    /// The lifecycle of its data stream.
+    Lifecycle(&'a Value),
+    Nothing,
+}
+
+/// A policy comes first, unless the stream's lifecycle is switched on and preferred (Metadata.isIndexManagedByILM).
+pub fn lives_by<'a>(policy: Option<&'a str>, lifecycle: Option<&'a Value>, prefers_lifecycle: bool) -> LivesBy<'a> {
+    let lifecycle = lifecycle.filter(|lifecycle| lifecycle_enabled(lifecycle));
+    match (policy, lifecycle) {
+        (Some(policy), None) => LivesBy::Policy(policy),
+        (Some(policy), Some(_)) if !prefers_lifecycle => LivesBy::Policy(policy),
+        (_, Some(lifecycle)) => LivesBy::Lifecycle(lifecycle),
+        (None, None) => LivesBy::Nothing,
+    }
+}
+
 /// When a policy deletes.
 pub fn policy_retention(policy: &Value) -> Retention {
     let delete = &policy["phases"]["delete"];
     if !delete.is_object() || !delete["actions"].as_object().is_some_and(|actions| actions.contains_key("delete")) {
         return Retention::Forever;
     }
-    Retention::Millis(delete["min_age"].as_str().and_then(units::millis).unwrap_or(0))
+    Retention::Millis(phase_age(policy, "delete"))
+}
+
+/// The age at which a phase is entered: after those before it, however small its own. That of the hot phase is over before the
+/// rollover, from which on the others are counted.
+pub fn phase_age(policy: &Value, phase: &str) -> i64 {
+    let rolls = policy["phases"]["hot"]["actions"]["rollover"].is_object();
+    let place = PHASES.iter().position(|name| *name == phase).unwrap_or_default();
+    let counted = PHASES[..=place].iter().filter(|name| !(rolls && **name == "hot"));
+    let ages = counted.filter_map(|name| policy["phases"][*name]["min_age"].as_str().and_then(units::millis));
+    ages.max().unwrap_or(0)
+}
+
+/// A data stream lifecycle that is there and switched on.
+pub fn lifecycle_enabled(lifecycle: &Value) -> bool {
+    lifecycle.is_object() && lifecycle["enabled"] != false && lifecycle["enabled"] != "false"
 }
 
 /// When a data stream lifecycle deletes.
 pub fn lifecycle_retention(lifecycle: &Value) -> Retention {
-    let enabled = !matches!(&lifecycle["enabled"], Value::Bool(false)) && lifecycle["enabled"] != "false";
-    match lifecycle["data_retention"].as_str().and_then(units::millis).filter(|_| enabled) {
+    match lifecycle["data_retention"].as_str().and_then(units::millis).filter(|_| lifecycle_enabled(lifecycle)) {
         Some(millis) => Retention::Millis(millis),
         None => Retention::Forever,
     }
@@ -196,6 +230,10 @@ mod tests {
         assert_eq!(policy_retention(&json!({"phases": {"hot": {}}})), Retention::Forever);
         let deletes = json!({"phases": {"delete": {"min_age": "30d", "actions": {"delete": {}}}}});
         assert_eq!(policy_retention(&deletes).to_string(), "30d");
+        // Phases are entered one after the other.
+        let later = json!({"phases": {"hot": {"min_age": "90d", "actions": {"rollover": {}}}, "cold": {"min_age": "40d"},
+            "delete": {"min_age": "0ms", "actions": {"delete": {}}}}});
+        assert_eq!(policy_retention(&later).to_string(), "40d");
         assert_eq!(lifecycle_retention(&json!({"data_retention": "7d"})), Retention::Millis(7 * units::MILLIS_PER_DAY));
         assert_eq!(lifecycle_retention(&json!({"data_retention": "7d", "enabled": false})), Retention::Forever);
         assert!(Retention::Millis(1) < Retention::Forever);

@@ -1,13 +1,19 @@
 //! What a plan must not do. Pure.
 
+use std::collections::BTreeMap;
+
 use serde_json::Value;
 
-use super::{Allowed, Plan, Refusal};
+use super::{
+    Allowed, Plan, Refusal,
+    keeping::{self, Life, shrinks},
+    outlook::Outlook,
+};
 use crate::{
     actual::{Actual, Capability, Held, used_by},
     desired::{
-        Desired, Kind,
-        resolve::{self, Retention},
+        Desired, Kind, Stream,
+        resolve::{self, LivesBy, Retention},
     },
     units,
 };
@@ -57,7 +63,7 @@ pub fn in_use(desired: &Desired, actual: &Actual, plan: &Plan, kind: Kind, name:
     Some(Refusal { kind: kind.name(), name: name.to_owned(), why, flag: None })
 }
 
-/// A policy that would keep data, or snapshots, for a shorter time or fewer of them.
+/// A policy that would delete data, or snapshots, sooner, or keep fewer of them.
 pub fn shorter(
     desired: &Desired,
     actual: &Actual,
@@ -68,32 +74,15 @@ pub fn shorter(
     to: &Value,
 ) -> Option<Refusal> {
     let protected = kind == Kind::LifecyclePolicy && protected_policies(desired, actual).any(|policy| policy == name);
-    let shrinks = match kind {
-        Kind::LifecyclePolicy => {
-            let kept = shrinks("retention", resolve::policy_retention(from), resolve::policy_retention(to));
-            kept.or_else(|| earlier_end(from, to))
-        }
+    let sooner = match kind {
+        Kind::LifecyclePolicy => keeping::sooner(&Life::of_policy(from), &Life::of_policy(to)),
         Kind::SnapshotPolicy => {
             let kept = shrinks("retention", snapshot_retention(from), snapshot_retention(to));
             kept.or_else(|| fewer_snapshots(from, to))
         }
         _ => None,
     };
-    refuse(allowed, kind, name, shrinks?, protected)
-}
-
-/// What is written as an index begins is kept for the time until the rollover and the delete phase's `min_age` together. An index
-/// that rolls over by size alone has no such time.
-fn earlier_end(from: &Value, to: &Value) -> Option<String> {
-    let whole = |policy: &Value| match resolve::policy_retention(policy) {
-        Retention::Forever => None,
-        Retention::Millis(kept) => {
-            let age = policy["phases"]["hot"]["actions"]["rollover"]["max_age"].as_str().and_then(units::millis)?;
-            Some(Retention::Millis(kept.saturating_add(age)))
-        }
-    };
-    let sooner = shrinks("retention of what is written as an index begins", whole(from)?, whole(to)?)?;
-    Some(format!("{sooner} (rollover max_age and delete min_age together)"))
+    refuse(allowed, kind, name, sooner?, protected)
 }
 
 /// A bound that lets fewer snapshots stay: without `max_count` all may, without `min_count` none must.
@@ -110,67 +99,99 @@ fn fewer_snapshots(from: &Value, to: &Value) -> Option<String> {
     })
 }
 
-/// A stream whose own lifecycle or failure store, or the policy that it is about to get, keeps for a shorter time.
+/// Settings by which an index's ages are counted from another date than its rollover.
+const AGE_SETTINGS: [&str; 3] =
+    ["index.lifecycle.origination_date", "index.lifecycle.parse_origination_date", "index.lifecycle.indexing_complete"];
+/// Its policy is not carried out.
+const SKIP_SETTING: &str = "index.lifecycle.skip";
+
+/// A stream whose own lifecycle or failure store, or what its next index gets, deletes sooner. Of one that is declared no longer
+/// it is the next index alone.
 pub fn shorter_stream(
     desired: &Desired,
     actual: &Actual,
+    outlook: &Outlook,
     allowed: &Allowed,
     name: &str,
     from: &Value,
     to: &Value,
 ) -> Option<Refusal> {
-    let stream = &desired.streams[name];
+    let declared = desired.streams.get(name);
     let held = &actual.streams[name];
-    let policy_of = |policy: Option<&String>, declared: bool| {
-        let key = (Kind::LifecyclePolicy, policy?.clone());
-        let body = if declared { desired.objects.get(&key) } else { actual.objects.get(&key).map(|held| &held.body) };
-        body.map(resolve::policy_retention)
-    };
+    let protected = declared.is_some_and(|stream| stream.protected);
     let failures = |value: &Value| resolve::failure_retention(&value["failure_store"]);
     let had_failures = from["failure_store"].is_object();
     if let Some(told) = shrinks("retention of its failure store", failures(from), failures(to)).filter(|_| had_failures) {
-        return refuse(allowed, Kind::DataStream, name, told, stream.protected);
+        return refuse(allowed, Kind::DataStream, name, told, protected);
     }
-    let of = |value: &Value| value["lifecycle"].is_object().then(|| resolve::lifecycle_retention(&value["lifecycle"]));
-    let resolved = resolve::stream(desired, name, stream);
-    let holds = |policy: Option<Retention>, own: Option<Retention>, own_first: bool| {
-        let (first, second) = if own_first { (own, policy) } else { (policy, own) };
-        first.or(second).unwrap_or(Retention::Forever)
+    let undeclared = Stream::default();
+    let resolved = |world: &Desired| resolve::stream(world, name, declared.unwrap_or(&undeclared));
+    let next = resolved(&outlook.after);
+    // Elasticsearch says it of every stream; of those that are not declared both sides come of the same reckoning.
+    let now = match declared {
+        Some(_) => (held.policy.clone(), held.prefers_lifecycle),
+        None => {
+            let now = resolved(&outlook.before);
+            (now.policy, now.prefers_lifecycle)
+        }
     };
-    let before = holds(policy_of(held.policy.as_ref(), false), of(from), held.prefers_lifecycle);
-    let after = holds(policy_of(resolved.policy.as_ref(), true), of(to), resolved.prefers_lifecycle);
-    // The policy that it lives by and keeps is guarded where that policy changes.
-    let by_policy =
-        |policy: &Option<String>, own: &Value, own_first: bool| policy.is_some() && !(own_first && own["lifecycle"].is_object());
-    let keeps = resolved.policy == held.policy && by_policy(&resolved.policy, to, resolved.prefers_lifecycle);
-    if keeps && by_policy(&held.policy, from, held.prefers_lifecycle) {
-        return None;
+    let body = |world: &Desired, managed: LivesBy| match managed {
+        LivesBy::Policy(policy) => world.body(Kind::LifecyclePolicy, policy).map_or(Life::UNMANAGED, Life::of_policy),
+        LivesBy::Lifecycle(lifecycle) => Life::of_lifecycle(lifecycle),
+        LivesBy::Nothing => Life::UNMANAGED,
+    };
+    let was = resolve::lives_by(now.0.as_deref(), from.get("lifecycle"), now.1);
+    let becomes = resolve::lives_by(next.policy.as_deref(), to.get("lifecycle"), next.prefers_lifecycle);
+    let indices = held.indices.iter().map(|index| {
+        let by = |lifecycle| resolve::lives_by(index.policy.as_deref(), lifecycle, index.prefers_lifecycle);
+        (by(from.get("lifecycle")), by(to.get("lifecycle")))
+    });
+    // A policy that something lives by and keeps is guarded where that policy changes.
+    let moved = [(was, becomes)]
+        .into_iter()
+        .chain(indices)
+        .filter(|(was, becomes)| !matches!((was, becomes), (LivesBy::Policy(one), LivesBy::Policy(other)) if one == other));
+    let mut lives = moved.map(|(was, becomes)| (body(&outlook.before, was), body(&outlook.after, becomes)));
+    let sooner = lives.find_map(|(was, becomes)| keeping::sooner(&was, &becomes)).or_else(|| {
+        let deletes = body(&outlook.after, becomes).deletes();
+        by_settings(&outlook.settings(&outlook.before, name), &outlook.settings(&outlook.after, name)).filter(|_| deletes)
+    });
+    refuse(allowed, Kind::DataStream, name, sooner?, protected)
+}
+
+/// What settings of the next index do to a lifecycle that deletes.
+fn by_settings(before: &BTreeMap<String, String>, after: &BTreeMap<String, String>) -> Option<String> {
+    let skips = |settings: &BTreeMap<String, String>| settings.get(SKIP_SETTING).is_some_and(|skips| skips == "true");
+    if skips(before) && !skips(after) {
+        return Some(format!("its next index would be deleted, which {SKIP_SETTING} forbade"));
     }
-    refuse(allowed, Kind::DataStream, name, shrinks("retention", before, after)?, stream.protected)
+    let said = AGE_SETTINGS.into_iter().find(|setting| {
+        let value = after.get(*setting).filter(|value| !["false", "-1"].contains(&value.as_str()));
+        value.is_some() && value != before.get(*setting)
+    });
+    said.map(|setting| format!("ages of its next index would be counted by {setting}"))
 }
 
-fn shrinks(what: &str, before: Retention, after: Retention) -> Option<String> {
-    (after < before).then(|| format!("{what} would shrink from {before} to {after}"))
-}
-
-fn refuse(allowed: &Allowed, kind: Kind, name: &str, shrinks: String, protected: bool) -> Option<Refusal> {
+fn refuse(allowed: &Allowed, kind: Kind, name: &str, sooner: String, protected: bool) -> Option<Refusal> {
     if protected {
-        let why = format!("{shrinks}, and a protected stream lives by it: that is never done by this program");
+        let why = format!("{sooner}, and a protected stream lives by it: that is never done by this program");
         return Some(Refusal { kind: kind.name(), name: name.to_owned(), why, flag: None });
     }
     if allowed.shorter_retention.contains(name) {
         return None;
     }
-    let why = format!("{shrinks}, and older data would be deleted");
+    let why = format!("{sooner}, and data would be deleted sooner");
     Some(Refusal { kind: kind.name(), name: name.to_owned(), why, flag: Some(format!("{SHORTER_RETENTION} {name}")) })
 }
 
-/// Policies that protected streams live by, now or as declared.
+/// Policies that protected streams live by: as declared, now, or by an index of theirs that was made under another.
 fn protected_policies<'a>(desired: &'a Desired, actual: &'a Actual) -> impl Iterator<Item = String> + 'a {
     let protected = desired.streams.iter().filter(|(_, stream)| stream.protected);
     protected.flat_map(|(name, stream)| {
-        let now = actual.streams.get(name).and_then(|held| held.policy.clone());
-        [resolve::stream(desired, name, stream).policy, now].into_iter().flatten()
+        let held = actual.streams.get(name);
+        let indices = held.into_iter().flat_map(|held| held.indices.iter().map(|index| index.policy.clone()));
+        let next = [resolve::stream(desired, name, stream).policy, held.and_then(|held| held.policy.clone())];
+        indices.chain(next).flatten().collect::<Vec<_>>()
     })
 }
 

@@ -5,6 +5,8 @@
 
 mod effect;
 mod guard;
+mod keeping;
+mod outlook;
 mod show;
 
 use std::collections::BTreeSet;
@@ -18,6 +20,7 @@ use crate::{
     desired::{Desired, Kind, resolve},
 };
 
+use outlook::Outlook;
 pub use show::{human, machine};
 
 /// What is done to an object.
@@ -203,6 +206,7 @@ fn stream_body(lifecycle: Option<&Value>, failure_store: Option<&Value>) -> Valu
 
 fn streams(desired: &Desired, actual: &Actual, allowed: &Allowed, plan: &mut Plan) {
     let kind = Kind::DataStream;
+    let outlook = Outlook::new(desired, actual);
     for (name, stream) in &desired.streams {
         let resolved = resolve::stream(desired, name, stream);
         let wanted = canonical(kind, &stream_body(resolved.lifecycle.as_ref(), resolved.failure_store.as_ref()));
@@ -216,7 +220,7 @@ fn streams(desired: &Desired, actual: &Actual, allowed: &Allowed, plan: &mut Pla
         };
         let there = canonical(kind, &stream_body(held.lifecycle.as_ref(), held.failure_store.as_ref()));
         let changes = differences(&there, &wanted);
-        let shorter = guard::shorter_stream(desired, actual, allowed, name, &there, &wanted);
+        let shorter = guard::shorter_stream(desired, actual, &outlook, allowed, name, &there, &wanted);
         if let Some(refusal) = shorter {
             plan.refusals.push(refusal);
         } else if !changes.is_empty() {
@@ -232,5 +236,10 @@ fn streams(desired: &Desired, actual: &Actual, allowed: &Allowed, plan: &mut Pla
             let (action, name, body) = (Action::Update, name.clone(), Some(body));
             plan.steps.push(Step { action, kind, name, changes, effect, reason, touches, body });
         }
+    }
+    // Streams that are not declared, or no longer, get their next index by the same templates.
+    for (name, held) in actual.streams.iter().filter(|(name, _)| !desired.streams.contains_key(*name)) {
+        let there = canonical(kind, &stream_body(held.lifecycle.as_ref(), held.failure_store.as_ref()));
+        plan.refusals.extend(guard::shorter_stream(desired, actual, &outlook, allowed, name, &there, &there));
     }
 }

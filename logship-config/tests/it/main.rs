@@ -11,5 +11,6 @@ mod input;
 mod perpetual;
 mod place;
 mod relay;
+mod retention;
 mod rules;
 mod watching;
