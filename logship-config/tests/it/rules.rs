@@ -461,6 +461,77 @@ fn templates_that_elasticsearch_refuses() {
 }
 
 #[test]
+fn aliases_and_analysis_of_templates() {
+    let aliases = |alias: &str| format!("index_patterns: [a]\ntemplate:\n  aliases:\n    x: {alias}\n");
+    let analysis = |lines: &str| format!("index_patterns: [a]\ntemplate:\n  settings:\n{lines}");
+    let unknown = "is an unknown setting index.analysis.analyser; known: index.analysis.analyzer, index.analysis.char_filter";
+    const ALIASES: &str = "Create or update an index template: template.aliases";
+    const ANALYSIS: &str = "Create or update an index template: template.settings.analysis";
+    const CUSTOM: &str = "Create a custom analyzer: configuration";
+    let cases = [
+        (ALIASES, aliases("{filters: {term: {a: b}}}"), 4, "did you mean filter?"),
+        (ALIASES, aliases("{is_writeindex: true}"), 4, "did you mean is_write_index?"),
+        (ALIASES, aliases("{must_exist: true}"), 4, "is an unknown key"),
+        (ALIASES, aliases("{filter: a}"), 4, "template.aliases.x.filter is no section"),
+        (ALIASES, aliases("{routing: 5}"), 4, "template.aliases.x.routing is 5, which is no text"),
+        (ALIASES, aliases("{search_routing: [a]}"), 4, "search_routing is [\"a\"], which is no text"),
+        (ALIASES, aliases("{is_hidden: perhaps}"), 4, "write true or false"),
+        (ALIASES, aliases("a"), 4, "template.aliases.x is no section"),
+        (ALIASES, aliases(""), 4, "template.aliases.x is empty"),
+        (ANALYSIS, analysis("    analysis:\n      analyser: {a: {type: stop}}\n"), 5, unknown),
+        (ANALYSIS, analysis("    index.analysis.analyser.a.type: stop\n"), 4, unknown),
+        (ANALYSIS, analysis("    index:\n      analysis.filter: {a: stop}\n"), 5, "analysis.filter.a is no section"),
+        (ANALYSIS, analysis("    analysis: [a]\n"), 4, "analysis is no section"),
+        (
+            "AnalysisRegistry: must specify",
+            analysis("    analysis:\n      filter:\n        f: {stopwords: a}\n"),
+            6,
+            "the filter \"f\", which has no type",
+        ),
+        (
+            "AnalysisRegistry: must specify",
+            analysis("    analysis.tokenizer.t.pattern: a\n"),
+            4,
+            "the tokenizer \"t\", which has no type",
+        ),
+        (CUSTOM, analysis("    analysis:\n      analyzer:\n        b: {filter: [lowercase]}\n"), 6, "neither type nor tokenizer"),
+        (CUSTOM, analysis("    analysis:\n      analyzer:\n        b: {type: custom}\n"), 6, "has no tokenizer"),
+        (CUSTOM, analysis("    analysis:\n      char_filter:\n        c: {}\n"), 6, "says nothing"),
+        (CUSTOM, analysis("    analysis:\n      char_filter:\n        c: {type: 5}\n"), 6, "whose type is 5"),
+    ];
+    let cases: Vec<_> = cases.iter().map(|(source, text, line, part)| (*source, text.as_str(), *line, *part)).collect();
+    refused("templates/index/t.yaml", &cases);
+    for (source, text) in [
+        (ALIASES, aliases("{filter: {term: {a: b}}, index_routing: \"1\", search_routing: \"1,2\", is_write_index: \"true\"}")),
+        (ALIASES, aliases("{}")),
+        (
+            "Create a custom analyzer: example",
+            analysis(
+                "    analysis: {analyzer: {a: {type: custom, tokenizer: standard, char_filter: [html_strip], filter: [lowercase, f]}}, filter: {f: {type: stop, stopwords: _english_}}}\n",
+            ),
+        ),
+        ("Specify an analyzer: default", analysis("    index.analysis.analyzer.default: {tokenizer: whitespace}\n")),
+        (
+            "Configuring built-in analyzers",
+            analysis("    index: {analysis.analyzer.std: {type: standard, stopwords: _english_}}\n"),
+        ),
+        (
+            "Normalizers: type may be left out",
+            analysis(
+                "    analysis: {normalizer: {n: {filter: [lowercase]}}, char_filter: {c: {type: mapping, mappings: [a => b]}}}\n",
+            ),
+        ),
+        ("Pattern tokenizer", analysis("    analysis: {tokenizer: {t: {type: pattern, pattern: \",\"}}}\n")),
+        (
+            "ICU analysis plugin: types of plugins",
+            analysis("    analysis.tokenizer.icu: {type: icu_tokenizer, rule_files: \"Latn:a.rbbi\"}\n"),
+        ),
+    ] {
+        assert_eq!(faults("templates/index/t.yaml", &text), Vec::<String>::new(), "{source}: {text}");
+    }
+}
+
+#[test]
 fn pipelines_and_snapshots_that_elasticsearch_refuses() {
     refused(
         "pipelines/p.yaml",

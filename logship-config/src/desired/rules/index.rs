@@ -246,8 +246,16 @@ fn properties(at: At, checked: &mut Checked) {
 pub fn aliases(at: At, checked: &mut Checked) {
     for (name, _) in checked.section(at).into_iter().flatten() {
         let here = join(at, name);
+        if checked.value(&here).is_none() {
+            checked.fault(&here, "is empty", "write {} for an alias without options");
+        }
         checked.section(&here);
         checked.known(&here, &["filter", "index_routing", "search_routing", "routing", "is_write_index", "is_hidden"]);
+        checked.section(&join(&here, "filter"));
+        // A number is silently no routing at all.
+        for routing in ["index_routing", "search_routing", "routing"] {
+            checked.text(&join(&here, routing));
+        }
         checked.boolean(&join(&here, "is_write_index"));
         checked.boolean(&join(&here, "is_hidden"));
     }

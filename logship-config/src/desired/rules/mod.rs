@@ -1,5 +1,6 @@
 //! The rules of Elasticsearch 9 that can be asked without a cluster. Each fault names file, line, place, rule and remedy.
 
+mod analysis;
 mod checked;
 mod index;
 mod lifecycle;

@@ -4,7 +4,7 @@
 
 use serde_json::Value;
 
-use super::{Checked, checked::At};
+use super::{Checked, analysis, checked::At};
 use crate::units;
 
 /// Settings by their first step after `index.`; what stands behind it is in [`STEPS`].
@@ -206,6 +206,7 @@ pub fn settings(at: At, checked: &mut Checked) {
         }
         setting_value(short, value, &here, checked);
     }
+    analysis::analysis(at, checked);
 }
 
 /// The group of a setting that no known step follows, and those that may.
