@@ -39,6 +39,7 @@ async fn what_stays_busy_past_the_deadline_is_asked_for_again_and_then_arrives_o
     assert!(world.send(&body).await.is_success());
     assert_eq!((world.documents(APP).len(), world.documents(AUDIT).len()), (12, 1));
     assert_eq!((world.settled("stored").await, world.settled("already_there").await), (13, 12));
+    assert_eq!((world.chunks("unstored").await, world.chunks("stored").await), (1, 1));
 }
 
 /// Stock behaviour: retried for ever.
@@ -250,6 +251,7 @@ async fn streams_without_a_template_of_their_own_get_nothing() {
         world.fake.change(|cluster| cluster.roll(stream, now));
     }
     world.ready().await;
+    assert_eq!(world.chunks("not_ready").await, 3);
     assert!(world.send(&body).await.is_success());
     assert_eq!(world.metric("logship_relay_ready").await, 1);
 }

@@ -39,6 +39,7 @@ async fn a_chunk_that_can_never_be_right_is_refused_with_the_remedy_and_nothing_
         assert!(told.status == status && told.reason().contains(reason), "{told:?}");
     }
     assert!(world.bulk_calls().is_empty() && world.documents(APP).is_empty());
+    assert_eq!(world.chunks("refused").await, 9, "what is asked of another path is no chunk");
     // Plain, and with PUT, as Elasticsearch takes it too.
     assert!(world.told(world.client.put(&world.url).body(first)).await.unwrap().is_success());
 }
@@ -57,6 +58,7 @@ async fn a_body_beyond_the_limit_is_let_go_compressed_or_not() {
         assert!(told.status == 413 && told.reason().contains("LOGSHIP_RELAY_BODY_LIMIT"), "{told:?}");
     }
     assert!(world.bulk_calls().is_empty());
+    assert_eq!(world.chunks("too_large").await, 3);
     assert!(world.send(&numbered(0, 100)).await.is_success());
 }
 
@@ -72,6 +74,7 @@ async fn more_chunks_at_once_than_there_are_places_come_later() {
     let (first, told) = tokio::join!(world.send(&first), beside);
     assert!(first.is_success());
     assert!(told.status == 429 && told.retry_after && told.reason().contains("LOGSHIP_RELAY_CHUNKS_AT_ONCE"), "{told:?}");
+    assert_eq!(world.chunks("busy").await, 1);
     assert!(world.send(&second).await.is_success());
     assert_eq!(world.documents(APP).len(), 10);
 }
@@ -80,16 +83,33 @@ async fn more_chunks_at_once_than_there_are_places_come_later() {
 #[tokio::test]
 async fn a_chunk_whose_shipper_hangs_up_is_counted_and_gives_its_place_back() {
     let world = World::start_with(cluster(false), &[("LOGSHIP_RELAY_CHUNKS_AT_ONCE", "1")]).await;
-    assert_eq!(world.metric("logship_relay_chunks_total{outcome=\"abandoned\"}").await, 0);
+    assert_eq!(world.chunks("abandoned").await, 0);
     world.fault(Fault::new(FaultKind::Slow(Duration::from_secs(20))).times(1));
     let body = numbered(0, 5);
     let impatient = world.client.post(&world.url).timeout(Duration::from_secs(1)).body(body.clone());
     assert!(world.told(impatient).await.is_none());
     world.until("nothing is in work", async |world| world.metric("logship_relay_chunks_in_work").await == 0).await;
-    assert_eq!(world.metric("logship_relay_chunks_total{outcome=\"abandoned\"}").await, 1);
+    assert_eq!(world.chunks("abandoned").await, 1);
     assert!(world.send(&body).await.is_success());
     assert_eq!(world.documents(APP).len(), 5);
-    assert_eq!(world.metric("logship_relay_chunks_total{outcome=\"stored\"}").await, 1);
+    assert_eq!(world.chunks("stored").await, 1);
+}
+
+/// A shipper that ends in the middle of a body: nothing of it is sent.
+#[tokio::test]
+async fn a_body_that_breaks_off_is_counted_and_nothing_of_it_is_sent() {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    let world = World::start().await;
+    let address = world.url.strip_prefix("http://").unwrap().strip_suffix("/_bulk").unwrap();
+    let mut shipper = tokio::net::TcpStream::connect(address).await.unwrap();
+    let body = numbered(0, 5);
+    let head = format!("POST /_bulk HTTP/1.1\r\nhost: {address}\r\ncontent-length: {}\r\n\r\n", body.len() + 1);
+    shipper.write_all(&[head.as_bytes(), &body].concat()).await.unwrap();
+    shipper.shutdown().await.unwrap();
+    let mut told = String::new();
+    shipper.read_to_string(&mut told).await.unwrap();
+    world.until("the chunk is counted", async |world| world.chunks("broken").await == 1).await;
+    assert!(world.bulk_calls().is_empty() && world.documents(APP).is_empty(), "{told}");
 }
 
 #[test]

@@ -64,6 +64,7 @@ async fn a_shipper_elsewhere_needs_the_authority_and_the_token() {
     let world = World::start_with(cluster(false), &settings).await;
     let (status, told) = send(&world, &files, "wrong-token", &certificate).await.unwrap();
     assert!(status == 401 && told["error"]["reason"].as_str().unwrap().contains("LOGSHIP_RELAY_TOKEN"), "{told}");
+    assert_eq!(world.chunks("unauthorised").await, 1);
     let (status, told) = send(&world, &files, "token", &certificate).await.unwrap();
     assert_eq!((status, &told["errors"]), (200, &false.into()));
     assert_eq!(world.documents(APP).len(), 5);

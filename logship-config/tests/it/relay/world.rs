@@ -210,6 +210,11 @@ impl World {
         self.metric(&format!("logship_relay_documents_total{{outcome=\"{outcome}\"}}")).await
     }
 
+    /// Chunks by how they were answered.
+    pub async fn chunks(&self, outcome: &str) -> u64 {
+        self.metric(&format!("logship_relay_chunks_total{{outcome=\"{outcome}\"}}")).await
+    }
+
     pub async fn put_off(&self, cause: &str) -> u64 {
         self.metric(&format!("logship_relay_put_off_documents_total{{cause=\"{cause}\"}}")).await
     }
