@@ -13,6 +13,9 @@ use crate::{
 /// With every fault of every file, or why the folder cannot be read.
 pub fn run(folder: &Path) -> Result<Desired, Failure> {
     let files = desired::read(folder).map_err(|error| {
+        if error.kind() == std::io::ErrorKind::InvalidData {
+            return Failure::new(Exit::Declared, format!("the declared files have a fault:\n  {error}; save it as UTF-8"));
+        }
         let told = format!("{} cannot be read ({error}); name the folder of declared files with --declared", folder.display());
         Failure::new(Exit::Configuration, told)
     })?;

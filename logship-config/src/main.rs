@@ -1,6 +1,6 @@
 //! The table of commands, and a command's life: settings, run, say how it ended. Never: what a command does.
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{fmt::Display, io::Write as _, path::PathBuf, process::ExitCode};
 
 use clap::{Parser, Subcommand, error::ErrorKind};
 use jiff::Timestamp;
@@ -58,7 +58,7 @@ struct PlanArguments {
     /// Writes the plan as JSON.
     #[arg(long)]
     json: bool,
-    /// Lets the retention of this policy or stream shrink; may be repeated. Protected streams never shrink.
+    /// Lets this policy or stream delete sooner, or this snapshot policy keep less; may be repeated. Protected streams never do.
     #[arg(long, value_name = "NAME")]
     allow_shorter_retention: Vec<String>,
 }
@@ -105,6 +105,11 @@ fn main() -> ExitCode {
     })
 }
 
+/// For standard output, whose reader may have gone (`| head`): what a command does does not hang on that.
+fn say(text: impl Display) {
+    let _ = write!(std::io::stdout(), "{text}").and_then(|()| std::io::stdout().flush());
+}
+
 fn load(needs: Needs) -> Result<Config, Failure> {
     config::load(needs).map_err(|faults| Failure::new(Exit::Configuration, faults.to_string()))
 }
@@ -114,7 +119,7 @@ fn check(files: Declared) -> Result<ExitCode, Failure> {
     let folder = files.declared.unwrap_or(config.declared);
     let desired = check::run(&folder)?;
     let (objects, streams) = (desired.objects.len(), desired.streams.len());
-    println!("{}: {objects} objects and {streams} data streams, nothing is wrong", folder.display());
+    say(format_args!("{}: {objects} objects and {streams} data streams, nothing is wrong\n", folder.display()));
     Ok(ExitCode::SUCCESS)
 }
 
@@ -134,14 +139,14 @@ fn plan(arguments: &PlanArguments, carry_out: bool) -> Result<ExitCode, Failure>
     let desired = check::run(folder)?;
     let client = client(&config)?;
     let print = |actual: &Actual, plan: &Plan| match arguments.json {
-        true => println!("{:#}", plan::machine(plan)),
-        false => print!("{}\n{}", actual.describe(), plan::human(plan)),
+        true => say(format_args!("{:#}\n", plan::machine(plan))),
+        false => say(format_args!("{}\n{}", actual.describe(), plan::human(plan))),
     };
     block_on(async {
         if carry_out {
             let applied = apply::run(&client, &desired, &arguments.allowed(), &print).await?;
             if !arguments.json {
-                println!("{applied} steps applied; a second plan is empty.");
+                say(format_args!("{applied} steps applied; a second plan is empty.\n"));
             }
             return Ok(ExitCode::SUCCESS);
         }
@@ -171,7 +176,7 @@ fn explain(name: &str) -> Result<ExitCode, Failure> {
         actual::probe(&client).await?;
         explain::run(&client, name, now, limit).await
     })?;
-    print!("{told}");
+    say(told);
     Ok(ExitCode::SUCCESS)
 }
 
@@ -186,10 +191,10 @@ fn forecast(files: Declared, json: bool) -> Result<ExitCode, Failure> {
     let told = forecast::forecast(&desired, &observation, Timestamp::now().as_millisecond());
     let advice = advice::advise(&observation);
     if json {
-        println!("{:#}", forecast::machine(&told, &advice));
+        say(format_args!("{:#}\n", forecast::machine(&told, &advice)));
     } else {
-        print!("{}", forecast::human(&told));
-        advice.iter().for_each(|advice| println!("advice: {}", advice.told));
+        say(forecast::human(&told));
+        advice.iter().for_each(|advice| say(format_args!("advice: {}\n", advice.told)));
     }
     Ok(ExitCode::SUCCESS)
 }

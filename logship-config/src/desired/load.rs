@@ -18,7 +18,7 @@ const STREAMS_FILE: &str = "streams.yaml";
 /// The YAML files of a folder.
 ///
 /// # Errors
-/// When the folder or a file in it cannot be read.
+/// When the folder or a file in it, which is named then, cannot be read; [`io::ErrorKind::InvalidData`] where one is no text.
 pub fn read(folder: &Path) -> io::Result<Files> {
     let mut files = Files::new();
     collect(folder, folder, &mut files)?;
@@ -34,7 +34,9 @@ fn collect(root: &Path, folder: &Path, files: &mut Files) -> io::Result<()> {
             collect(root, &path, files)?;
         } else if !hidden && path.extension().is_some_and(|extension| extension == "yaml" || extension == "yml") {
             let name = path.strip_prefix(root).unwrap_or(&path).display().to_string().replace('\\', "/");
-            files.insert(name, fs::read_to_string(&path)?);
+            let named = |error: io::Error| io::Error::new(error.kind(), format!("{name}: {error}"));
+            let text = fs::read_to_string(&path).map_err(named)?;
+            files.insert(name, text);
         }
     }
     Ok(())
@@ -66,6 +68,16 @@ pub fn load(files: &Files) -> Result<Desired, Faults> {
         }
         match kind_and_name(file) {
             Some((kind, name)) => {
+                // Two endings lead to one name.
+                if let Some((other, _)) = locate(&documents, kind, &name) {
+                    faults.push(Fault {
+                        file: file.clone(),
+                        line: 0,
+                        path: String::new(),
+                        wrong: format!("declares the {kind} {name:?}, and so does {other}"),
+                        remedy: "keep one of them".into(),
+                    });
+                }
                 faults.extend(object(file, kind, &name, &document, &mut desired));
                 documents.insert(file.clone(), document);
             }

@@ -46,6 +46,11 @@ impl Document {
 /// # Errors
 /// At the first fault of syntax: what comes behind one has no meaning.
 pub fn parse(text: &str) -> Result<Document, SyntaxFault> {
+    // The parser takes it for the end of the text.
+    if let Some(at) = text.find('\0') {
+        let line = text[..at].matches('\n').count() + 1;
+        return fault(line, "holds a NUL character", "write the file again; it may be damaged");
+    }
     let mut reader = Reader { parser: Parser::new_from_str(text), place: Vec::new(), lines: BTreeMap::new() };
     loop {
         match reader.next()? {
@@ -220,6 +225,7 @@ mod tests {
             ("a: 1\n---\nb: 2\n", 2, "second document"),
             ("? [a]\n: 1\n", 1, "key that is no text"),
             ("a: 1\nb: 2\na: 3\n", 3, "\"a\" twice"),
+            ("a: 1\n\0b: [", 2, "NUL"),
         ] {
             let fault = parse(text).unwrap_err();
             assert!(fault.wrong.contains(part), "{text}: {fault:?}");

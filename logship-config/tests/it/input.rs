@@ -101,6 +101,27 @@ async fn exit_statuses_of_plan_and_of_faulty_calls() {
 }
 
 #[tokio::test]
+async fn what_a_guard_refuses_ends_with_its_own_status_and_the_flag() {
+    let (_client, fake) = Place::fake().await;
+    let url = fake.url();
+    let here = [("LOGSHIP_ELASTICSEARCH_URL", url.as_str())];
+    assert_eq!(told(&["apply", "--declared", &declared(&folder())], &here).await.0, 0);
+    let shorter = tempfile::tempdir().unwrap();
+    for (file, text) in logship::desired::read(&folder()).unwrap() {
+        let path = shorter.path().join(file);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, text.replace("min_age: 30d", "min_age: 3d")).unwrap();
+    }
+    let set = declared(shorter.path());
+    fake.forget_calls();
+    let (exit, line) = told(&["apply", "--declared", &set], &here).await;
+    assert!(exit == 73 && line.contains("--allow-shorter-retention logs-app allows it"), "{exit} {line}");
+    assert!(line.lines().count() == 1 && changes(&fake) == 0, "{line}");
+    assert_eq!(told(&["plan", "--declared", &set], &here).await.0, 2);
+    assert_eq!(told(&["apply", "--declared", &set, "--allow-shorter-retention", "logs-app"], &here).await.0, 0);
+}
+
+#[tokio::test]
 async fn faulty_files_end_before_any_request() {
     let (_client, fake) = Place::fake().await;
     for (file, text, part) in [
@@ -120,6 +141,75 @@ async fn faulty_files_end_before_any_request() {
         }
     }
     assert_eq!(fake.calls().len(), 0);
+}
+
+#[tokio::test]
+async fn files_that_are_no_text_or_declare_one_name_twice() {
+    let place = tempfile::tempdir().unwrap();
+    let policies = place.path().join("policies");
+    std::fs::create_dir_all(&policies).unwrap();
+    let set = declared(place.path());
+    std::fs::write(policies.join("a.yaml"), "phases: {}\n").unwrap();
+    std::fs::write(policies.join("a.yml"), "phases: {hot: {}}\n").unwrap();
+    let (exit, line) = told(&["check", "--declared", &set], &[]).await;
+    let twice = "policies/a.yml: declares the lifecycle_policy \"a\", and so does policies/a.yaml; keep one of them";
+    assert!(exit == 65 && line.contains(twice), "{exit} {line}");
+    std::fs::write(policies.join("a.yml"), b"phases: {} # caf\xe9\n").unwrap();
+    let (exit, line) = told(&["check", "--declared", &set], &[]).await;
+    assert!(exit == 65 && line.contains("policies/a.yml: ") && line.contains("save it as UTF-8"), "{exit} {line}");
+}
+
+/// A reader of the output that goes away (`| head`) ends nothing.
+#[tokio::test]
+async fn a_closed_output_changes_neither_work_nor_status() {
+    let (_client, fake) = Place::fake().await;
+    let (set, url) = (declared(&folder()), fake.url());
+    for (arguments, status) in [
+        (vec!["plan", "--declared", &set], 2),
+        (vec!["apply", "--declared", &set], 0),
+        (vec!["plan", "--declared", &set, "--json"], 0),
+        (vec!["explain", "logs-exchange.app-default"], 0),
+        (vec!["forecast", "--declared", &set], 0),
+        (vec!["check", "--declared", &set], 0),
+    ] {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_logship"));
+        command.args(&arguments).env_clear().env("LOGSHIP_ELASTICSEARCH_URL", &url);
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let ran = tokio::task::spawn_blocking(move || command.stdout(writer).output()).await.unwrap().unwrap();
+        let line = String::from_utf8(ran.stderr).unwrap();
+        assert!(ran.status.code() == Some(status) && line.is_empty(), "{arguments:?}: {:?} {line}", ran.status);
+    }
+}
+
+/// Whatever it was at: what is done is done, and the next one does the rest.
+#[tokio::test]
+async fn an_apply_that_is_killed_is_carried_on_by_the_next() {
+    use elasticsearch_fake::{Fault, FaultKind};
+    let set = declared(&folder());
+    for path in ["_ilm/policy/logs%2Daccess", "_index_template/logs%2Dexchange%2Eaccess", "audit%2Ddefault"] {
+        let (_client, fake) = Place::fake().await;
+        let slow = Fault::new(FaultKind::Slow(std::time::Duration::from_secs(20))).at(path).times(1);
+        fake.change(|cluster| cluster.faults.add(slow));
+        let mut command = Command::new(env!("CARGO_BIN_EXE_logship"));
+        command.args(["apply", "--declared", &set]).env_clear().env("LOGSHIP_ELASTICSEARCH_URL", fake.url());
+        let mut program = command.stdout(std::process::Stdio::null()).spawn().unwrap();
+        let end = tokio::time::Instant::now() + std::time::Duration::from_secs(15);
+        while !fake.calls().iter().any(|(call, _)| call.method == "PUT" && call.path.ends_with(path)) {
+            assert!(tokio::time::Instant::now() < end, "{path} is not sent");
+            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+        }
+        program.kill().unwrap();
+        assert!(!program.wait().unwrap().success());
+        let url = fake.url();
+        let here = [("LOGSHIP_ELASTICSEARCH_URL", url.as_str())];
+        fake.forget_calls();
+        let (exit, line) = told(&["apply", "--declared", &set], &here).await;
+        assert!(exit == 0 && changes(&fake) > 0, "{path}: {exit} {line}");
+        let again = fake.calls().iter().filter(|(call, _)| call.method == "PUT" && call.path.ends_with(path)).count();
+        assert_eq!(again, 0, "{path} was done");
+        assert_eq!(told(&["plan", "--declared", &set], &here).await.0, 0, "{path}");
+    }
 }
 
 #[tokio::test]
