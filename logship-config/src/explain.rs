@@ -20,8 +20,10 @@ pub async fn run(client: &Client, name: &str, now_millis: i64, stuck_after_milli
     let missing =
         || Failure::new(Exit::Failed, format!("there is no data stream or backing index {name:?}; GET _data_stream lists them"));
     let found = client.find(&format!("/_data_stream/{}", segment(name))).await?;
-    let found = match found {
-        Some(found) => found["data_streams"][0].clone(),
+    // A pattern, a list or an alias finds streams of other names.
+    let exact = found.map(|found| found["data_streams"][0].clone()).filter(|stream| stream["name"] == name);
+    let found = match exact {
+        Some(stream) => stream,
         // A backing index: the stream that holds it.
         None => {
             let all = client.send(Method::Get, "/_data_stream", &[("expand_wildcards", "open,hidden")], None).await?;

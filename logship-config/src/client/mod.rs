@@ -180,7 +180,12 @@ fn transport(settings: &ClusterSettings, mounted: &Mounted) -> Result<Transport,
         builder = builder.auth(credentials);
     }
     if let Some(ca) = mounted.ca() {
-        let wrong = |error| CallError::mounted(settings.ca_file.as_deref(), format!("holds no PEM certificate ({error})"));
+        let wrong = |error| {
+            CallError::mounted(
+                settings.ca_file.as_deref(),
+                format!("holds no PEM certificate ({error}); give the authority's certificate in PEM"),
+            )
+        };
         builder = builder.cert_validation(CertificateValidation::Full(Certificate::from_pem(ca).map_err(wrong)?));
     }
     builder.build().map_err(|error| CallError::mounted(None, format!("the connection cannot be prepared: {error}")))

@@ -93,6 +93,8 @@ async fn exit_statuses_of_plan_and_of_faulty_calls() {
         (&["plan", "--declared", &set], &[("LOGSHIP_ELASTICSEARCH_URL", &*format!("http://{nobody}"))], 69, "cannot be reached"),
         (&["plan", "--declared", &set], &[here[0], ("LOGSHIP_API_KEY_FILE", "/nowhere/key")], 64, "/nowhere/key cannot be read"),
         (&["explain", "nothing"], &here, 1, "no data stream or backing index"),
+        (&["explain", "logs-exchange.*"], &here, 1, "no data stream or backing index \"logs-exchange.*\""),
+        (&["explain", ""], &here, 1, "no data stream or backing index \"\""),
         (&["check"], &[("LOGSHIP_DECLARD", "x")], 64, "LOGSHIP_DECLARD"),
     ] {
         let (exit, line) = told(arguments, variables).await;

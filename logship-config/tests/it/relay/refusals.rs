@@ -127,7 +127,7 @@ fn settings_and_mounted_files_are_refused_before_a_port_is_bound() {
         (&[url, streams, ("LOGSHIP_API_KEY_FILE", "/nowhere/key")], "/nowhere/key cannot be read"),
         (&[url, streams, ("LOGSHIP_API_KEY_FILE", empty)], "holds no credential"),
         (&[url, streams, ("LOGSHIP_CA_FILE", "/nowhere/ca")], "/nowhere/ca cannot be read"),
-        (&[url, streams, ("LOGSHIP_CA_FILE", empty)], "holds no PEM certificate"),
+        (&[url, streams, ("LOGSHIP_CA_FILE", empty)], "give the authority's certificate in PEM"),
     ] {
         let ended =
             Command::new(env!("CARGO_BIN_EXE_logship")).arg("relay").env_clear().envs(settings.iter().copied()).output().unwrap();
