@@ -1,14 +1,16 @@
 //! Every kind of object, the oddest names, every family of types: what we restore equals what stock pg_restore makes of stock
 //! pg_dump's archive, in its schema, its rows, its sequences, its owners, its privileges, its settings.
 
-use std::{io::Write, process::Stdio};
+use std::{io::Write, os::unix::fs::PermissionsExt, process::Stdio};
 
+use age::secrecy::ExposeSecret;
 use backup::{
-    config::Source,
+    config::{Source, StoreSettings},
     export,
     failure::Exit,
     manifest::sign::Signing,
     restore::{self, Options, Selection},
+    store::Replace,
 };
 use local_parts::find_program;
 use sqlx::{AssertSqlSafe, Executor, PgConnection};
@@ -117,6 +119,17 @@ async fn assert_equal_in(relations: usize, found: &Source, expected: &Source) {
     assert_eq!(found.len(), expected.len());
 }
 
+type Facts = (String, i32, i32, String, String, Option<String>, Option<String>, Option<Vec<String>>);
+
+/// What belongs to the database as a whole.
+async fn of_database(place: &Source) -> Facts {
+    let query = "SELECT datdba::regrole::text, datconnlimit, encoding, datcollate::text, datctype::text, \
+                 replace(datacl::text, datname, ''), shobj_description(oid, 'pg_database'), \
+                 (SELECT array_agg(setrole::regrole::text || setconfig::text ORDER BY setrole::regrole::text) FROM pg_db_role_setting WHERE setdatabase = pg_database.oid) \
+                 FROM pg_database WHERE datname = current_database()";
+    sqlx::query_as(query).fetch_one(&mut connect(place).await).await.unwrap()
+}
+
 async fn assert_equal(found: &Source, expected: &Source) {
     assert_equal_in(25, found, expected).await;
 }
@@ -141,16 +154,7 @@ async fn everything_comes_back_as_stock_pg_restore_brings_it() {
     let restored = server.with_database(&name);
     assert_equal(&restored, &expected).await;
 
-    // What belongs to the database as a whole.
-    let of_database = |place: Source| async move {
-        let query = "SELECT datdba::regrole::text, datconnlimit, encoding, datcollate::text, datctype::text, \
-                     replace(datacl::text, datname, ''), shobj_description(oid, 'pg_database'), \
-                     (SELECT array_agg(setrole::regrole::text || setconfig::text ORDER BY setrole::regrole::text) FROM pg_db_role_setting WHERE setdatabase = pg_database.oid) \
-                     FROM pg_database WHERE datname = current_database()";
-        type Facts = (String, i32, i32, String, String, Option<String>, Option<String>, Option<Vec<String>>);
-        sqlx::query_as::<_, Facts>(query).fetch_one(&mut connect(&place).await).await.unwrap()
-    };
-    assert_eq!(of_database(restored).await, of_database(source.clone()).await);
+    assert_eq!(of_database(&restored).await, of_database(&source).await);
 
     // The same, through an archive and a pipe.
     let mut archive = Vec::new();
@@ -183,29 +187,109 @@ async fn everything_comes_back_from_the_agents_backup_and_without_the_agent() {
     restore::restore(&reader, &opened, &full(&server, &name), &CancellationToken::new()).await.unwrap();
     assert_equal(&server.with_database(&name), &expected).await;
 
-    let trusted = signing().public_key();
-    let by_hand = |arguments: &[&str], trusted: &str| {
-        let mut script = std::process::Command::new(concat!(env!("CARGO_MANIFEST_DIR"), "/restore-with-stock-tools"));
-        let tools = find_program("pg_restore").unwrap().parent().unwrap().display().to_string();
-        script.args(arguments).envs(server.environment()).env("PATH", format!("{tools}:/usr/bin:/bin"));
-        script.env("S3_ENDPOINT", store.endpoint.as_deref().unwrap()).env("S3_BUCKET", &store.bucket);
-        script.env("S3_PREFIX", format!("{}/default", store.prefix)).env("S3_REGION", &store.region);
-        script.env("S3_ACCESS_KEY", &store.access_key).env("S3_SECRET_KEY", store.secret_key.expose());
-        let output = script.env("TRUSTED_KEY", trusted).output().unwrap();
-        (
-            output.status.success(),
-            format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr)),
-        )
-    };
-    let (id, stock) = (manifest.id.to_string(), format!("{name}_stock"));
-    let (done, text) = by_hand(&[&id, &source.database, &stock], &trusted);
+    let by_hand = |arguments: &[&str], changes: &[(&str, &str)]| by_hand(&store, &server, arguments, changes);
+    // A name that has to be quoted, and one that stands in a text.
+    let (id, stock) = (manifest.id.to_string(), format!("{name} \"stock\""));
+    let (done, text) = by_hand(&[&id, &source.database, &stock], &[]);
     assert!(done, "{text}");
     assert_equal(&server.with_database(&stock), &expected).await;
-    let (done, text) = by_hand(&[&id, "globals"], &trusted);
+    assert_eq!(of_database(&server.with_database(&stock)).await, of_database(&source).await);
+    let (done, text) = by_hand(&[&id, "globals"], &[]);
     assert!(done && text.contains("CREATE ROLE complete_owner"), "{text}");
     let other = Signing::parse("AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=").unwrap().public_key();
-    let (done, text) = by_hand(&[&id, "globals"], &other);
+    let (done, text) = by_hand(&[&id, "globals"], &[("TRUSTED_KEY", &other)]);
     assert!(!done && text.contains("is not signed by TRUSTED_KEY"), "{text}");
+}
+
+/// The script for the day on which there is no agent, on `server`.
+fn by_hand(store: &StoreSettings, server: &Source, arguments: &[&str], changes: &[(&str, &str)]) -> (bool, String) {
+    let mut script = std::process::Command::new(concat!(env!("CARGO_MANIFEST_DIR"), "/restore-with-stock-tools"));
+    script.args(arguments).envs(server.environment()).env("PATH", stock_path());
+    script.env("S3_ENDPOINT", store.endpoint.as_deref().unwrap()).env("S3_BUCKET", &store.bucket);
+    script.env("S3_PREFIX", format!("{}/default", store.prefix)).env("S3_REGION", &store.region);
+    script.env("S3_ACCESS_KEY", &store.access_key).env("S3_SECRET_KEY", store.secret_key.expose());
+    script.env("TRUSTED_KEY", signing().public_key()).envs(changes.iter().copied());
+    let output = script.output().unwrap();
+    (output.status.success(), format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr)))
+}
+
+fn stock_path() -> String {
+    format!("{}:/usr/bin:/bin", find_program("pg_restore").unwrap().parent().unwrap().display())
+}
+
+/// Whatever fails in the script, an object or a tool anywhere in a pipe, its status says so.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_script_hides_no_failure() {
+    let (source, mut session) = database().await;
+    let things = "CREATE TABLE t (id serial, a text); INSERT INTO t (a) SELECT md5(n::text) FROM generate_series(1, 1000) n; SELECT lo_from_bytea(90003, '\\x00ff')";
+    session.execute(things).await.unwrap();
+    let (server, settings, folder) = (other_server().await, store_settings().await, tempfile::tempdir().unwrap());
+    let (identity, key) = (age::x25519::Identity::generate(), folder.path().join("identity"));
+    std::fs::write(&key, identity.to_string().expose_secret()).unwrap();
+    let key = key.display().to_string();
+    let decrypts = find_program("age").is_ok();
+    if !decrypts {
+        println!("skipped: age is not installed, so the script is tried on a backup that is not encrypted");
+    }
+    let recipient = if decrypts { identity.to_public().to_string() } else { String::new() };
+    let agent = agent_in(&source, &settings, &[("BACKUP_RECIPIENTS", &recipient), ("BACKUP_ATTEMPTS", "20")]);
+    let manifest = take(&agent).await.unwrap();
+    let id = manifest.id.to_string();
+    let call = |arguments: &[&str], path: &str| by_hand(&settings, &server, arguments, &[("AGE_IDENTITY", &key), ("PATH", path)]);
+    // A database of its own each time: one that failed leaves it, and says so.
+    let restored = |path: &str| {
+        let name = format!("script_{:08x}", random());
+        let (done, text) = call(&[&id, &source.database, &name], path);
+        (done, text, name)
+    };
+    let (done, text, _) = restored(&stock_path());
+    assert!(done, "{text}");
+
+    let (database, globals) = (&manifest.databases[0], &manifest.globals.as_ref().unwrap().script.key);
+    let rows = &manifest.lanes.values().next().unwrap()[0].key;
+    for key in [rows, &database.toc.key, &database.contents.key, globals] {
+        let bytes = agent.store.get(key, 1 << 24).await.unwrap();
+        agent.store.put(key, bytes.slice(..bytes.len() - 10), Replace::Yes).await.unwrap();
+        let (done, text) = match key == globals {
+            true => call(&[&id, "globals"], &stock_path()),
+            false => {
+                let (done, text, name) = restored(&stock_path());
+                assert!(key != rows || text.contains(&format!("the database {name} is not whole")), "{text}");
+                (done, text)
+            }
+        };
+        assert!(!done && text.contains("it failed"), "{key} is cut off: {text}");
+        agent.store.put(key, bytes, Replace::Yes).await.unwrap();
+    }
+
+    // Tools that do their work and then fail: always, from a call on, or when they are called so.
+    let when = |called: &str| format!("case \"$*\" in {called}) true;; *) false;; esac");
+    let after = |calls: usize| format!("[ $(wc -l <CALLS) -gt {calls} ]");
+    for (tool, fails) in [
+        ("age", "true".to_owned()),
+        // Beside the manifest's and the two blobs' calls: a piece's.
+        ("zstd", after(2)),
+        ("curl", after(3)),
+        ("jq", when("*.tables*")),
+        ("psql", when("*COPY*")),
+        ("psql", format!("! {{ {}; }}", when("*--command*"))),
+        ("perl", after(1)),
+        ("pg_restore", when("*--list*")),
+        ("pg_restore", when("*--file*")),
+    ] {
+        if tool == "age" && !decrypts {
+            continue;
+        }
+        let shims = tempfile::tempdir().unwrap();
+        let (path, calls) = (shims.path().join(tool), shims.path().join("calls"));
+        let (real, fails) = (find_program(tool).unwrap(), fails.replace("CALLS", &calls.display().to_string()));
+        let shim =
+            format!("#!/bin/sh\necho >>{}\n{} \"$@\" || exit\nif {fails}; then exit 9; fi\n", calls.display(), real.display());
+        std::fs::write(&path, shim).unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+        let (done, text, _) = restored(&format!("{}:{}", shims.path().display(), stock_path()));
+        assert!(!done && text.contains("it failed"), "{tool} failed ({fails}): {text}");
+    }
 }
 
 /// No superuser: it reads everything by `pg_read_all_data` and sees every row by BYPASSRLS. Without the latter a policy would
