@@ -11,7 +11,7 @@ use std::{
 use anyhow::{Context, Result, bail};
 use backup::{
     config::StoreSettings,
-    store::{Store, Upload, UploadedPart},
+    store::{Replace, Store, Upload, UploadedPart},
 };
 use bytes::Bytes;
 use tokio::task::JoinSet;
@@ -69,11 +69,24 @@ pub async fn download(store: &Store, settings: &StoreSettings, key: &str, output
     Ok(())
 }
 
+/// A file of no more than a part in one request, as the agent does it, and several of them at a time.
 pub async fn upload_folder(store: &Store, settings: &StoreSettings, key: &str, folder: &Path) -> Result<()> {
+    let mut sending: JoinSet<Result<()>> = JoinSet::new();
     for entry in fs::read_dir(folder)? {
         let entry = entry?;
-        let name = entry.file_name().into_string().unwrap_or_default();
-        upload(store, settings, &format!("{key}/{name}"), fs::File::open(entry.path())?).await?;
+        let key = format!("{key}/{}", entry.file_name().into_string().unwrap_or_default());
+        if entry.metadata()?.len() > settings.part_bytes as u64 {
+            upload(store, settings, &key, fs::File::open(entry.path())?).await?;
+            continue;
+        }
+        if sending.len() == IN_FLIGHT {
+            sending.join_next().await.transpose()?.transpose()?;
+        }
+        let (store, bytes) = (store.clone(), Bytes::from(fs::read(entry.path())?));
+        sending.spawn(async move { Ok(store.put(&key, bytes, Replace::Yes).await?) });
+    }
+    while let Some(sent) = sending.join_next().await {
+        sent??;
     }
     Ok(())
 }
