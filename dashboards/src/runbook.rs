@@ -5,8 +5,12 @@ use crate::{files, read, stem};
 /// The sections of every runbook, in this order.
 pub const SECTIONS: &[&str] = &["What it means", "Who feels it", "First three checks", "How to fix", "How to prevent"];
 
+/// Runbooks of what no alert says by itself: those of alerts lead there. Their names begin as those of alerts do.
+pub const WITHOUT_ALERT: &[&str] = &["BackupDatabaseLost"];
+
 #[derive(Debug)]
 pub struct Runbook {
+    /// Or what [`WITHOUT_ALERT`] calls it.
     pub alert: String,
     pub text: String,
 }

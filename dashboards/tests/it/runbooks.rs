@@ -5,14 +5,33 @@ use std::{collections::BTreeSet, fs, path::Path};
 use dashboards::{
     declared::program_of,
     path, read, rules,
-    runbook::{self, SECTIONS},
+    runbook::{self, SECTIONS, WITHOUT_ALERT},
 };
 
 #[test]
 fn every_alert_has_a_runbook_and_every_runbook_an_alert() {
     let alerts: BTreeSet<_> = rules::alerts().into_iter().map(|alert| alert.alert).collect();
+    let mut expected = alerts.clone();
+    expected.extend(WITHOUT_ALERT.iter().map(|name| (*name).to_owned()));
+    assert_eq!(expected.len(), alerts.len() + WITHOUT_ALERT.len(), "WITHOUT_ALERT names an alert");
     let runbooks: BTreeSet<_> = runbook::runbooks().into_iter().map(|runbook| runbook.alert).collect();
-    assert_eq!(alerts, runbooks);
+    assert_eq!(expected, runbooks);
+}
+
+/// Nobody is called to a page that no alert leads to: each names the runbooks that lead there, and those do.
+#[test]
+fn a_runbook_without_an_alert_is_reached_from_those_of_alerts() {
+    let runbooks = runbook::runbooks();
+    for name in WITHOUT_ALERT {
+        let page = runbooks.iter().find(|runbook| runbook.alert == *name).unwrap();
+        let (_, meaning) = page.text.split_once("## What it means").unwrap();
+        let (meaning, _) = meaning.split_once("## Who feels it").unwrap();
+        let words: BTreeSet<_> = meaning.split(|character: char| !character.is_ascii_alphanumeric()).collect();
+        let named: Vec<_> = runbooks.iter().filter(|runbook| words.contains(runbook.alert.as_str())).collect();
+        assert!(!named.is_empty(), "{name} names no alert");
+        let away: Vec<_> = named.iter().filter(|runbook| !runbook.text.contains(name)).map(|runbook| &runbook.alert).collect();
+        assert!(away.is_empty(), "{away:?} do not lead to {name}");
+    }
 }
 
 #[test]
