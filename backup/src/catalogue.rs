@@ -3,9 +3,13 @@
 //!
 //! Never: a deletion, or an opinion on what may go (that is [`crate::retention`]'s).
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+};
 
 use futures::{StreamExt, stream};
+use serde::Serialize;
 
 use crate::{
     failure::{Exit, Failure, Outcome, Stage},
@@ -61,9 +65,33 @@ impl Attempt {
 /// A record that is not believed.
 #[derive(Debug, Clone)]
 pub struct Doubtful {
+    pub kind: Kind,
     pub key: String,
     pub id: Option<BackupId>,
     pub fault: RecordFault,
+}
+
+/// An attempt that is newer than the backup that is taken for the newest, and why it is not that one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct PassedOver {
+    /// The backup that is taken.
+    pub taken: BackupId,
+    /// The newest of the attempts that were passed over, and its record.
+    pub newer: BackupId,
+    pub record: String,
+    pub fault: String,
+    pub remedy: &'static str,
+    /// How many were, this one included.
+    pub attempts: usize,
+}
+
+impl fmt::Display for PassedOver {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { taken, newer, record, fault, remedy, attempts } = self;
+        let among = if *attempts > 1 { format!(", the newest of {attempts}") } else { String::new() };
+        write!(formatter, "{taken} is taken, and {newer} is newer{among}: the record {record} is not believed, since {fault}; ")?;
+        write!(formatter, "{remedy}; to take {taken} all the same, name it")
+    }
 }
 
 /// Everything of one job.
@@ -108,7 +136,7 @@ impl Catalogue {
     fn add(&mut self, layout: &Layout, trusted: &Trusted, kind: Kind, key: String, bytes: &[u8]) {
         let Some(id) = layout.backup_of(&key) else {
             let fault = RecordFault::Malformed("its key names no backup".into());
-            return self.doubtful.push(Doubtful { key, id: None, fault });
+            return self.doubtful.push(Doubtful { kind, key, id: None, fault });
         };
         let added = match kind {
             Kind::Start => trusted.open::<Start>(kind, bytes).and_then(|start| {
@@ -132,7 +160,7 @@ impl Catalogue {
             }),
         };
         if let Err(fault) = added {
-            self.doubtful.push(Doubtful { key, id: Some(id), fault });
+            self.doubtful.push(Doubtful { kind, key, id: Some(id), fault });
         }
     }
 
@@ -185,6 +213,34 @@ impl Catalogue {
                 None => format!("there is no backup {id}; `backup list` shows those that there are"),
             };
             Failure::told(Stage::Catalogue, Exit::NoBackup, told)
+        })
+    }
+
+    /// What makes `taken` the newest, or with `verified` the newest verified one, only because a record is not believed.
+    pub fn passed_over(&self, taken: &Manifest, verified: bool) -> Option<PassedOver> {
+        let newer = |id: &BackupId| match self.attempts.get(id).and_then(Attempt::sequence) {
+            Some(number) => number > taken.sequence,
+            // Nothing that is believed says its number: its name says when it began.
+            None => *id > taken.id,
+        };
+        // A drill's record makes no backup, and makes one a verified one.
+        let counts = |doubtful: &&Doubtful| doubtful.kind == Kind::Outcome || verified && doubtful.kind == Kind::Verification;
+        let doubtful = self.doubtful.iter().filter(counts).filter_map(|doubtful| Some((doubtful.id.as_ref()?, doubtful)));
+        let newer: BTreeMap<_, _> = doubtful.filter(|(id, _)| newer(id)).collect();
+        let (id, doubtful) = newer.last_key_value()?;
+        Some(PassedOver {
+            taken: taken.id.clone(),
+            newer: (*id).clone(),
+            record: doubtful.key.clone(),
+            fault: doubtful.fault.to_string(),
+            remedy: match doubtful.fault {
+                RecordFault::UnknownKey(_) => {
+                    "when that key is yours, add its public key (`backup check` on the machine that takes the backups prints it)"
+                }
+                RecordFault::Newer { .. } => "a newer release of this program reads it",
+                RecordFault::Malformed(_) | RecordFault::Forged => "find out who or what changed it",
+            },
+            attempts: newer.len(),
         })
     }
 

@@ -4,6 +4,7 @@ mod check;
 mod doctor;
 mod export;
 mod list;
+mod output;
 mod prune;
 mod reading;
 mod restore;
@@ -25,6 +26,7 @@ pub use check::check;
 pub use doctor::doctor;
 pub use export::{ExportArguments, export};
 pub use list::{list, show};
+pub use output::{Output, all_answered, complain};
 pub use prune::prune;
 pub use restore::{RestoreArguments, restore};
 pub use run::run;
@@ -32,36 +34,6 @@ pub use serve::serve;
 pub use verify::{VerifyArguments, verify};
 
 pub const SERVICE: Service = Service { name: "backup", version: env!("CARGO_PKG_VERSION") };
-
-/// How a command answers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
-pub enum Output {
-    #[default]
-    Text,
-    /// One JSON object a line.
-    Json,
-}
-
-impl Output {
-    /// A line of either kind on standard output.
-    pub fn say(self, text: impl std::fmt::Display, json: &impl serde::Serialize) {
-        match self {
-            Self::Text => println!("{text}"),
-            Self::Json => println!("{}", serde_json::to_string(json).unwrap_or_default()),
-        }
-    }
-
-    /// A failure: for a person on standard error, for a program as a line like any other.
-    pub fn fail(self, job: &str, failure: &Failure) {
-        match self {
-            Self::Text => eprintln!("backup {job}: {failure}"),
-            Self::Json => println!(
-                "{}",
-                serde_json::json!({"job": job, "failed": {"stage": failure.stage, "exit": failure.exit as u8, "error": format!("{:#}", failure.error)}})
-            ),
-        }
-    }
-}
 
 /// The agents of the jobs, with metrics of one registry.
 pub(crate) fn agents(jobs: Vec<Job>) -> Result<(Vec<Agent>, Metrics), Failure> {
@@ -88,10 +60,11 @@ impl Left {
         left
     }
 
-    /// Once the command is done with a job, whatever became of it: how old the newest backup is says more.
+    /// Once the command is done with a job, whatever became of it: how old the newest backup is says more. A store that does
+    /// not answer keeps nobody for longer than `check`.
     pub async fn after(&mut self, agent: &Agent) {
         if self.file.is_some() {
-            if let Ok(catalogue) = agent.catalogue().await {
+            if let Ok(Ok(catalogue)) = tokio::time::timeout(agent.job.limits.check, agent.catalogue()).await {
                 observe(agent, &catalogue);
             }
             self.write();

@@ -105,13 +105,15 @@ pub enum Exit {
     Forbidden = 77,
     /// 78: versions do not fit: client tools older than the server, a format newer than this program.
     Versions = 78,
+    /// 141: whoever was to read an archive ended before its end, as a program has it that SIGPIPE ends.
+    Unread = 141,
 }
 
 impl Exit {
     /// For `--help`.
     pub const HELP: &str = "Exit status: 0 done, 1 failed, 64 wrong configuration, 65 damaged or forged, 66 no such backup, \
         69 PostgreSQL or store unavailable, 73 retention refused, 75 another run is under way, 76 limit of time reached, \
-        77 right missing, 78 versions do not fit";
+        77 right missing, 78 versions do not fit, 141 nobody read the archive of `export` to its end";
 }
 
 /// Why a command did not do what it was asked to.

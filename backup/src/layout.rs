@@ -7,7 +7,7 @@
 //! <prefix>/<job>/data/<id>/<database>-contents  tables, row counts, checksums, pieces (zstd, then age)
 //! <prefix>/<job>/data/<id>/<lane>-<number>    rows: one object after the other of one worker's stream
 //! <prefix>/<job>/manifests/<id>.json          written once, last: committed, or given up
-//! <prefix>/<job>/verified/<id>/<time>.json    a drill restored this backup, and what came of it
+//! <prefix>/<job>/verified/<id>/<time>-<random>.json  a drill restored this backup, and what came of it
 //! <lock bucket>/<prefix>/<job>/lease/<epoch>  who may write and prune
 //! ```
 //!
@@ -143,8 +143,9 @@ impl Layout {
         format!("{}/verified/{id}/", self.root)
     }
 
-    pub fn verification(&self, id: &BackupId, finished_at: Timestamp) -> String {
-        format!("{}/verified/{id}/{}.json", self.root, finished_at.strftime(TIME_FORMAT))
+    /// `random` tells drills apart that end within one second.
+    pub fn verification(&self, id: &BackupId, finished_at: Timestamp, random: u32) -> String {
+        format!("{}/verified/{id}/{}-{random:08x}.json", self.root, finished_at.strftime(TIME_FORMAT))
     }
 
     pub fn leases(&self) -> String {

@@ -87,13 +87,13 @@ fn main() -> ExitCode {
     let jobs = match config::load(arguments.config.as_deref(), &arguments.settings, needs) {
         Ok(jobs) => jobs,
         Err(faults) => {
-            eprintln!("{faults}");
+            command::complain(faults);
             return ExitCode::from(EXIT_CONFIG);
         }
     };
     let unknown: Vec<_> = arguments.job.iter().filter(|name| !jobs.iter().any(|job| job.name == **name)).collect();
     if !unknown.is_empty() {
-        eprintln!("there is no job {unknown:?}; correct --job");
+        command::complain(format_args!("there is no job {unknown:?}; correct --job"));
         return ExitCode::from(EXIT_CONFIG);
     }
     let jobs: Vec<_> = jobs.into_iter().filter(|job| arguments.job.is_empty() || arguments.job.contains(&job.name)).collect();
@@ -101,7 +101,7 @@ fn main() -> ExitCode {
     let runtime = match runtime {
         Ok(runtime) => runtime,
         Err(error) => {
-            eprintln!("the runtime cannot start: {error}");
+            command::complain(format_args!("the runtime cannot start: {error}"));
             return ExitCode::FAILURE;
         }
     };
@@ -112,7 +112,7 @@ fn main() -> ExitCode {
         let telemetry = match telemetry::init_to(stream, command::SERVICE, &jobs[0].process.telemetry) {
             Ok(telemetry) => telemetry,
             Err(error) => {
-                eprintln!("telemetry cannot start: {error}");
+                command::complain(format_args!("telemetry cannot start: {error}"));
                 return Err(Exit::Failed);
             }
         };
@@ -132,7 +132,8 @@ fn main() -> ExitCode {
     // A thread that waits for what never answers must not keep the process.
     runtime.shutdown_timeout(LAST_THREADS);
     match ended {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(()) if command::all_answered() => ExitCode::SUCCESS,
+        Ok(()) => ExitCode::FAILURE,
         Err(exit) => ExitCode::from(exit as u8),
     }
 }

@@ -22,7 +22,11 @@ mod tool;
 #[cfg(test)]
 mod tests;
 
-use std::{collections::HashMap, path::PathBuf, time::Instant};
+use std::{
+    collections::{BTreeSet, HashMap},
+    path::PathBuf,
+    time::Instant,
+};
 
 use tokio_util::sync::CancellationToken;
 
@@ -39,7 +43,7 @@ pub use large_objects::Chunk;
 pub use preflight::{Trouble, Troubles};
 pub use progress::Progress;
 pub use report::{Report, Stage};
-pub use selection::{Chosen, NotThere, Selection, TableName};
+pub use selection::{Chosen, NotThere, PartOf, Selection, TableName};
 pub use sessions::connect as connect_session;
 pub use tool::ToolFault;
 
@@ -105,12 +109,18 @@ pub async fn open<'a>(reader: &'a BackupReader, name: Option<&str>) -> Result<Op
     Ok(Opened { database, toc, contents })
 }
 
-/// Looks for everything that would stop the restore of one database, and does nothing.
+/// Looks for everything that would stop the restore of one database, and does nothing. `promised`: roles and tablespaces that
+/// are not there yet and will be by then.
 ///
 /// # Errors
 /// With everything that is in the way.
-pub async fn preflight(reader: &BackupReader, opened: &Opened<'_>, options: &Options) -> Result<(), RestoreFault> {
-    prepare(reader, opened, options).await.map(drop)
+pub async fn preflight(
+    reader: &BackupReader,
+    opened: &Opened<'_>,
+    options: &Options,
+    promised: &BTreeSet<String>,
+) -> Result<(), RestoreFault> {
+    prepare(reader, opened, options, promised).await.map(drop)
 }
 
 /// Restores one database of a backup.
@@ -123,7 +133,7 @@ pub async fn restore(
     options: &Options,
     cancelled: &CancellationToken,
 ) -> Result<Report, RestoreFault> {
-    let (mut databases, tool, chosen) = prepare(reader, opened, options).await?;
+    let (mut databases, tool, chosen) = prepare(reader, opened, options, &BTreeSet::new()).await?;
     databases.create(&opened.toc, options.tablespaces).await?;
     let done = tokio::select! {
         done = fill(&mut databases, reader, opened, chosen, options, &tool) => done,
@@ -147,6 +157,7 @@ async fn prepare(
     reader: &BackupReader,
     opened: &Opened<'_>,
     options: &Options,
+    promised: &BTreeSet<String>,
 ) -> Result<(Databases, PgRestore, Chosen), RestoreFault> {
     let target = options.target.clone().unwrap_or_else(|| opened.database.name.clone());
     let unique = reader.manifest().id.as_str().rsplit('-').next().unwrap_or_default().to_owned();
@@ -164,7 +175,7 @@ async fn prepare(
         Some(memory) => tool.setting("maintenance_work_mem", memory),
         None => tool,
     };
-    preflight::check(&mut databases, reader, opened, &chosen, options, &tool).await?;
+    preflight::check(&mut databases, reader, opened, &chosen, options, &tool, promised).await?;
     Ok((databases, tool, chosen))
 }
 
@@ -183,7 +194,7 @@ async fn fill(
     let fillings = fillings(&toc, &opened.contents)?;
     let large_objects = opened.contents.large_objects.clone().filter(|_| options.selection.is_everything());
     let total = fillings.iter().map(|filling| filling.table.raw_bytes).sum::<u64>();
-    let progress = Progress::new(total + large_objects.as_ref().map_or(0, |objects| objects.raw_bytes));
+    let progress = Progress::new(&databases.names.target, total + large_objects.as_ref().map_or(0, |objects| objects.raw_bytes));
     let mut report = Report::new(reader.manifest(), opened.database, &databases.names.target);
 
     progress.stage("objects");
@@ -213,7 +224,7 @@ async fn fill(
     databases.adopt(&toc, options.owners, options.privileges && options.selection.is_everything()).await?;
     databases.rename(options.replace).await?;
     progress.finish();
-    Ok(report.finish(written, total, begun.elapsed(), chosen.omitted))
+    Ok(report.finish(written, total, begun.elapsed(), chosen))
 }
 
 /// The tables whose rows are wanted. Every one in the table of contents must have its rows in the backup.

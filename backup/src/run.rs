@@ -103,7 +103,7 @@ pub async fn run(
     let mut source = agent.job.source.clone().ok_or_else(|| {
         Failure::told(Stage::Connect, Exit::Configuration, "there is no server to back up: set BACKUP_SOURCE_URL")
     })?;
-    let mut attempts = 0;
+    let (mut primary, mut attempts) = (agent.job.primary.clone(), 0);
     loop {
         attempts += 1;
         agent.metrics.running.with_label_values(&[name]).set(1);
@@ -121,7 +121,10 @@ pub async fn run(
             Err(failure) => failure,
         };
         count_failure(&agent.metrics, name, &failure);
-        if !failure.passing || attempts >= agent.job.limits.attempts || shutdown.is_cancelled() {
+        let last = attempts >= agent.job.limits.attempts;
+        // The primary is asked once in any case: one attempt is all that some allow a standby.
+        let primary = primary.take_if(|_| failure.standby && attempts + 1 >= agent.job.limits.attempts);
+        if !failure.passing || last && primary.is_none() || shutdown.is_cancelled() {
             return Err(failure);
         }
         tracing::warn!(
@@ -130,12 +133,9 @@ pub async fn run(
             attempts,
             "an attempt failed and is repeated"
         );
-        if failure.standby
-            && let Some(primary) = &agent.job.primary
-            && attempts + 1 >= agent.job.limits.attempts
-        {
+        if let Some(primary) = primary {
             tracing::warn!("the standby gave no backup: the primary is asked");
-            source = primary.clone();
+            source = primary;
         }
         tokio::select! {
             () = tokio::time::sleep(PAUSE) => {}

@@ -24,7 +24,7 @@ use crate::{
 };
 
 pub use assertion::{AssertionFault, AssertionFile};
-pub use globals::apply as apply_globals;
+pub use globals::{apply as apply_globals, made_by as made_by_globals};
 pub use scratch::{ScratchFault, ScratchServer, ScratchSettings};
 
 /// Where a backup is restored for the drill.

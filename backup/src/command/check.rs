@@ -1,5 +1,7 @@
 //! `backup check`: everything that a night would stumble over, asked by day. Every finding at once, each with its remedy.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use jiff::Timestamp;
 
@@ -35,10 +37,14 @@ pub async fn check(jobs: Vec<Job>, output: Output) -> Result<(), Exit> {
             "signing key",
             Ok(format!("its public key is {}", agent.job.keys.signing.as_ref().map(|key| key.public_key()).unwrap_or_default())),
         );
-        say("server", source(agent).await);
-        say("store", store(agent).await);
-        say("catalogue", catalogue(agent).await);
-        say("lease", lease_state(agent).await);
+        let stop = Stop::default();
+        let limit = agent.job.limits.check;
+        say("server", within(limit, Stage::Connect, source(agent, &stop)).await);
+        // Tools and connections that did not answer.
+        stop.stop(Failure::told(Stage::Connect, Exit::Limit, "the look at the server is over"));
+        say("store", within(limit, Stage::Upload, store(agent)).await);
+        say("catalogue", within(limit, Stage::Catalogue, catalogue(agent)).await);
+        say("lease", within(limit, Stage::Lease, lease_state(agent)).await);
         for (what, schedule) in [("backups", &agent.job.schedules.backup), ("drills", &agent.job.schedules.verify)] {
             if let Some(schedule) = schedule {
                 say(&format!("schedule of {what}"), Ok(next_times(schedule)));
@@ -52,14 +58,25 @@ pub async fn check(jobs: Vec<Job>, output: Output) -> Result<(), Exit> {
     .await
 }
 
-async fn source(agent: &Agent) -> Outcome<String> {
+/// What one look finds, when it does so in time.
+async fn within(limit: Duration, stage: Stage, look: impl Future<Output = Outcome<String>>) -> Outcome<String> {
+    tokio::time::timeout(limit, look).await.unwrap_or_else(|_| {
+        let told = format!(
+            "no answer within {} s (BACKUP_CHECK_TIMEOUT); look whether it can be reached from here, or give it longer",
+            limit.as_secs_f64()
+        );
+        Err(Failure::told(stage, Exit::Limit, told))
+    })
+}
+
+async fn source(agent: &Agent, stop: &Stop) -> Outcome<String> {
     let Some(source) = &agent.job.source else {
         return Err(Failure::told(Stage::Connect, Exit::Configuration, "there is none: set BACKUP_SOURCE_URL"));
     };
-    let tools = Tools::new(agent.job.shape.client_folder.clone(), Stop::default());
+    let tools = Tools::new(agent.job.shape.client_folder.clone(), stop.clone());
     let server = Server::open(&agent.job, source, &tools).await?;
-    let address = source.clone();
-    let pooler = tokio::task::spawn_blocking(move || server::refuse_pooler(&address, &Stop::default())).await;
+    let (address, stop) = (source.clone(), stop.clone());
+    let pooler = tokio::task::spawn_blocking(move || server::refuse_pooler(&address, &stop)).await;
     pooler.map_err(|error| Failure::new(Stage::Connect, Exit::Failed, error))??;
     for database in &server.databases {
         crate::dump::check::readable(&source.with_database(database)).await?;

@@ -34,7 +34,11 @@ pub struct ExportArguments {
 /// When the archive was not written to its end.
 pub async fn export(jobs: Vec<Job>, arguments: ExportArguments, output: Output) -> Result<(), Exit> {
     alone(jobs, output, async |agent, shutdown| {
-        run(agent, arguments, shutdown).await.inspect_err(|failure| count_stage(agent, failure.stage))
+        let counted = |failure: &Failure| match failure.exit {
+            Exit::Unread => {}
+            _ => count_stage(agent, failure.stage),
+        };
+        run(agent, arguments, shutdown).await.inspect_err(counted)
     })
     .await
 }
@@ -44,7 +48,7 @@ async fn run(agent: &Agent, arguments: ExportArguments, shutdown: CancellationTo
         let told = "an archive is nothing for a terminal; pipe it into pg_restore, or into a file";
         return Err(Failure::told(Stage::Read, Exit::Configuration, told));
     }
-    let reader = open(agent, &arguments.which).await?;
+    let reader = open(agent, &arguments.which, None).await?;
     let opened = restore::open(&reader, arguments.database.as_deref()).await.map_err(restore_failed)?;
     let stdout = io::stdout().as_fd().try_clone_to_owned().map(|stdout| tokio::fs::File::from_std(File::from(stdout)));
     let stdout = stdout.map_err(|error| Failure::new(Stage::Read, Exit::Failed, error).context("opening the standard output"))?;
@@ -55,6 +59,7 @@ async fn run(agent: &Agent, arguments: ExportArguments, shutdown: CancellationTo
     };
     written.map(drop).map_err(|fault| match fault {
         ExportFault::Backup(fault) => restore_failed(fault),
+        ExportFault::Write(error) if error.kind() == io::ErrorKind::BrokenPipe => Failure::new(Stage::Read, Exit::Unread, error),
         ExportFault::Write(error) => Failure::new(Stage::Read, Exit::Failed, error).context("writing the archive"),
     })
 }

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::{Leaves, Output, each};
+use super::{Leaves, Output, each, reading::passed_over};
 use crate::{catalogue::Attempt, config::Job, failure::Exit, layout::BackupId, manifest};
 
 #[derive(Serialize)]
@@ -56,6 +56,7 @@ pub async fn show(jobs: Vec<Job>, id: Option<BackupId>, output: Output) -> Resul
     each(jobs, output, Leaves::Nothing, async |agent| {
         let catalogue = agent.catalogue().await?;
         let (manifest, attempt) = catalogue.find(id.as_ref())?;
+        let passed_over = if id.is_none() { passed_over(&catalogue, manifest, false) } else { None };
         let mut text = format!(
             "{}  {}\n  server    {} ({})\n  took      {:.1} s\n  stored    {} bytes of {} read, {} rows\n  encrypted {}",
             manifest.id,
@@ -85,7 +86,10 @@ pub async fn show(jobs: Vec<Job>, id: Option<BackupId>, output: Output) -> Resul
         for warning in &manifest.warnings {
             text += &format!("\n  warning   {warning}");
         }
-        output.say(text, &serde_json::json!({"manifest": manifest, "verifications": attempt.verifications}));
+        output.say(
+            text,
+            &serde_json::json!({"manifest": manifest, "verifications": attempt.verifications, "passed_over": passed_over}),
+        );
         Ok(())
     })
     .await

@@ -5,9 +5,11 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Left, Output};
 use crate::{
+    catalogue::{Catalogue, PassedOver},
     config::Job,
     failure::{Exit, Failure, Outcome, Stage},
     layout::BackupId,
+    manifest::Manifest,
     reading::{BackupReader, Identities, ReadFault},
     restore::{RestoreFault, Selection, TableName, ToolFault},
     run::Agent,
@@ -79,8 +81,9 @@ pub(super) async fn alone(
     })
 }
 
-/// The backup that was asked for, with its signature checked and its objects readable.
-pub(crate) async fn open(agent: &Agent, which: &Which) -> Outcome<BackupReader> {
+/// The backup that was asked for, with its signature checked and its objects readable. `answers`: how the command does, when
+/// its answers are more than bytes.
+pub(crate) async fn open(agent: &Agent, which: &Which, answers: Option<Output>) -> Outcome<BackupReader> {
     let catalogue = agent.catalogue().await?;
     let (manifest, _) = match which.verified {
         true => catalogue.newest_verified().ok_or_else(|| {
@@ -88,8 +91,26 @@ pub(crate) async fn open(agent: &Agent, which: &Which) -> Outcome<BackupReader> 
         })?,
         false => catalogue.find(which.backup.as_ref())?,
     };
+    if which.backup.is_none()
+        && let Some(passed_over) = passed_over(&catalogue, manifest, which.verified)
+        && answers == Some(Output::Json)
+    {
+        Output::Json.say("", &serde_json::json!({"warning": passed_over.to_string(), "passed_over": passed_over}));
+    }
     let identities = Identities::parse(agent.job.encryption.identities.as_ref()).map_err(read_failed)?;
     BackupReader::new(agent.store.clone(), identities, manifest.clone()).map_err(read_failed)
+}
+
+/// What is newer than the backup that nobody named and is not believed: told in the log, whatever is answered.
+pub(super) fn passed_over(catalogue: &Catalogue, taken: &Manifest, verified: bool) -> Option<PassedOver> {
+    let passed_over = catalogue.passed_over(taken, verified)?;
+    tracing::warn!(
+        backup = passed_over.taken.as_str(),
+        newer = passed_over.newer.as_str(),
+        error = passed_over.to_string(),
+        "a newer backup is not believed and was passed over"
+    );
+    Some(passed_over)
 }
 
 pub(crate) fn read_failed(fault: ReadFault) -> Failure {

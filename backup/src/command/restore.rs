@@ -1,5 +1,7 @@
 //! `backup restore`: a backup back into a server.
 
+use std::collections::BTreeSet;
+
 use super::{
     Output,
     reading::{Part, Which, alone, open, restore_failed},
@@ -8,9 +10,9 @@ use crate::{
     config::Job,
     failure::{Exit, Failure, Outcome, Stage},
     reading::BackupReader,
-    restore::{self, Options, Report},
+    restore::{self, Options, Report, RestoreFault, Troubles},
     run::{Agent, count_stage},
-    verify::apply_globals,
+    verify::{apply_globals, made_by_globals},
 };
 use tokio_util::sync::CancellationToken;
 
@@ -59,29 +61,59 @@ pub async fn restore(jobs: Vec<Job>, arguments: RestoreArguments, output: Output
 }
 
 async fn run(agent: &Agent, arguments: RestoreArguments, output: Output, shutdown: CancellationToken) -> Outcome<()> {
-    let reader = open(agent, &arguments.which).await?;
+    let reader = open(agent, &arguments.which, Some(output)).await?;
     let options = options(&agent.job, &arguments)?;
-    if arguments.globals {
-        globals(&reader, &options, output).await?;
-    }
     let names: Vec<Option<String>> = match arguments.all {
         true => reader.manifest().databases.iter().map(|database| Some(database.name.clone())).collect(),
         false => vec![arguments.database],
     };
-    // All of them before the first: half a server is found out by the last one otherwise.
-    for name in &names {
-        let opened = restore::open(&reader, name.as_deref()).await.map_err(restore_failed)?;
-        restore::preflight(&reader, &opened, &options)
-            .await
-            .map_err(|fault| restore_failed(fault).context(format!("the database {:?} of the backup", opened.database.name)))?;
+    // All of them before anything is made: half a server is found out by the last one otherwise.
+    if arguments.globals {
+        let script = globals(&reader).await?;
+        preflight(&reader, &names, &options, &made_by_globals(&script, options.tablespaces)).await?;
+        apply(&reader, &script, &options, output).await?;
     }
+    preflight(&reader, &names, &options, &BTreeSet::new()).await.map_err(|failure| match arguments.globals {
+        true => failure.context("roles and tablespaces of the backup were made before, as far as is told above; they stay"),
+        false => failure,
+    })?;
+    let mut done: Vec<String> = Vec::new();
     for name in names {
-        let opened = restore::open(&reader, name.as_deref()).await.map_err(restore_failed)?;
-        let restored = restore::restore(&reader, &opened, &options, &shutdown).await;
-        let report: Report = restored.map_err(restore_failed)?;
+        let restored = async {
+            let opened = restore::open(&reader, name.as_deref()).await?;
+            restore::restore(&reader, &opened, &options, &shutdown).await
+        };
+        let report: Report = restored.await.map_err(|fault| match &name {
+            None => restore_failed(fault),
+            Some(name) if done.is_empty() => restore_failed(fault).context(format!("the database {name:?}")),
+            Some(name) => restore_failed(fault)
+                .context(format!("the database {name:?}, after others that are restored and stay ({})", done.join(", "))),
+        })?;
         output.say(&report, &report);
+        done.push(report.target);
     }
     Ok(())
+}
+
+/// Everything that is in the way of any of the databases. `promised`: what will be made before them.
+async fn preflight(
+    reader: &BackupReader,
+    names: &[Option<String>],
+    options: &Options,
+    promised: &BTreeSet<String>,
+) -> Outcome<()> {
+    let mut troubles = Vec::new();
+    for name in names {
+        let opened = restore::open(reader, name.as_deref()).await.map_err(restore_failed)?;
+        let name = opened.database.name.clone();
+        match restore::preflight(reader, &opened, options, promised).await {
+            Ok(()) => troubles.push((name, Troubles::default())),
+            Err(RestoreFault::Preflight(found)) => troubles.push((name, found)),
+            Err(fault) => return Err(restore_failed(fault).context(format!("the database {name:?} of the backup"))),
+        }
+    }
+    let all = Troubles::of_all(&troubles);
+    if all.0.is_empty() { Ok(()) } else { Err(restore_failed(RestoreFault::Preflight(all))) }
 }
 
 fn options(job: &Job, arguments: &RestoreArguments) -> Outcome<Options> {
@@ -105,7 +137,8 @@ fn options(job: &Job, arguments: &RestoreArguments) -> Outcome<Options> {
     })
 }
 
-async fn globals(reader: &BackupReader, options: &Options, output: Output) -> Outcome<()> {
+/// The script of the backup's globals.
+async fn globals(reader: &BackupReader) -> Outcome<String> {
     let Some(globals) = &reader.manifest().globals else {
         return Err(Failure::told(
             Stage::Globals,
@@ -114,11 +147,15 @@ async fn globals(reader: &BackupReader, options: &Options, output: Output) -> Ou
         ));
     };
     let script = reader.blob(&globals.script).await.map_err(|fault| restore_failed(fault.into()))?;
-    let applied = apply_globals(&options.server, &String::from_utf8_lossy(&script), options.tablespaces).await;
+    Ok(String::from_utf8_lossy(&script).into_owned())
+}
+
+async fn apply(reader: &BackupReader, script: &str, options: &Options, output: Output) -> Outcome<()> {
+    let applied = apply_globals(&options.server, script, options.tablespaces).await;
     for trouble in applied.map_err(restore_failed)? {
         output.say(format!("not created: {trouble}"), &serde_json::json!({ "not_created": trouble }));
     }
-    if !globals.role_passwords {
+    if reader.manifest().globals.as_ref().is_some_and(|globals| !globals.role_passwords) {
         let told = "the backup holds no passwords of roles: set those that people log in with";
         output.say(told, &serde_json::json!({ "warning": told }));
     }

@@ -30,7 +30,7 @@ pub async fn run(jobs: Vec<Job>, output: Output) -> Result<(), Exit> {
     })?;
     let shutdown = Shutdown::new(deadline);
     if let Err(error) = shutdown.on_signals() {
-        eprintln!("signals cannot be heard: {error}");
+        super::complain(format_args!("signals cannot be heard: {error}"));
         return Err(Exit::Failed);
     }
     let part = shutdown.part("backup");

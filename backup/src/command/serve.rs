@@ -49,7 +49,7 @@ pub async fn serve(jobs: Vec<Job>, level: LogLevel) -> Result<(), Exit> {
     };
     let ((agents, metrics), listener) = begun.await.map_err(|failure| {
         tracing::error!(error = %failure, "serve cannot begin");
-        eprintln!("backup serve: {failure}");
+        super::complain(format_args!("backup serve: {failure}"));
         failure.exit
     })?;
     let health = Health::new();
@@ -116,7 +116,7 @@ async fn first_look(agent: &Agent, latch: &Latch) -> Catalogue {
 /// Tells what came of it; the record and the metrics say the same.
 async fn verify(agent: &Agent, stop: &CancellationToken) {
     let name = agent.job.name.as_str();
-    match drill(agent, &Which::newest(), &[], true, stop).await {
+    match drill(agent, &Which::newest(), &[], true, stop, None).await {
         Ok(drill) if drill.passed => {
             let (id, rows, held) = (drill.id.to_string(), drill.rows_compared, drill.assertions.len());
             tracing::info!(backup = name, id, rows, assertions = held, "a backup was restored and is as it was backed up");

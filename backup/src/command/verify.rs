@@ -32,7 +32,8 @@ pub struct VerifyArguments {
 /// When the backup did not come back as it was, or the drill could not be done.
 pub async fn verify(jobs: Vec<Job>, arguments: VerifyArguments, output: Output) -> Result<(), Exit> {
     alone(jobs, output, async |agent, shutdown| {
-        let verification = drill(agent, &arguments.which, &arguments.assertions, !arguments.no_record, &shutdown).await?;
+        let verification =
+            drill(agent, &arguments.which, &arguments.assertions, !arguments.no_record, &shutdown, Some(output)).await?;
         output.say(said(&verification), &verification);
         verdict(&verification)
     })
@@ -49,8 +50,9 @@ pub(crate) async fn drill(
     more_assertions: &[PathBuf],
     record: bool,
     shutdown: &CancellationToken,
+    answers: Option<Output>,
 ) -> Outcome<Verification> {
-    let drilled = uncounted(agent, which, more_assertions, record, shutdown).await;
+    let drilled = uncounted(agent, which, more_assertions, record, shutdown, answers).await;
     match &drilled {
         // One that was told to end found nothing.
         Err(_) if shutdown.is_cancelled() => {}
@@ -67,6 +69,7 @@ async fn uncounted(
     more_assertions: &[PathBuf],
     record: bool,
     shutdown: &CancellationToken,
+    answers: Option<Output>,
 ) -> Outcome<Verification> {
     let name = agent.job.name.as_str();
     if record && agent.job.keys.signing.is_none() {
@@ -74,7 +77,7 @@ async fn uncounted(
         return Err(Failure::told(Stage::Verify, Exit::Configuration, told));
     }
     let options = options(&agent.job, more_assertions)?;
-    let reader = open(agent, which).await?;
+    let reader = open(agent, which, answers).await?;
     let done = verify::verify(&reader, &options, shutdown).await;
     let outcome = if done.as_ref().is_ok_and(|verification| verification.passed) { "passed" } else { "failed" };
     if done.is_ok() || !shutdown.is_cancelled() {
@@ -85,7 +88,7 @@ async fn uncounted(
         DrillFault::Scratch(fault) => Failure::new(Stage::Verify, Exit::Failed, fault),
     })?;
     if record {
-        let key = agent.layout.verification(&verification.id, verification.finished_at);
+        let key = agent.layout.verification(&verification.id, verification.finished_at, rand::random());
         agent.record(Kind::Verification, &key, &verification).await.map_err(|error| error.failure(Stage::Verify))?;
     }
     note(agent, reader.manifest(), &verification);

@@ -316,6 +316,8 @@ pub struct Limits {
     pub attempts: u32,
     /// How long others wait after an attempt that vanished.
     pub lease: Duration,
+    /// How long `check` waits for each thing that it looks at.
+    pub check: Duration,
 }
 
 impl Limits {
@@ -339,9 +341,14 @@ impl Limits {
                 "BACKUP_ATTEMPTS",
                 3,
                 1..=20,
-                "attempts of one run when what failed may pass (a table that went, a conflict on a standby)",
+                "attempts of one run when what failed may pass (a table that went, a conflict on a standby); BACKUP_PRIMARY_URL gets one in any case",
             ),
             lease: env.duration("BACKUP_LEASE", Duration::from_secs(300), "how long others wait after an attempt that vanished"),
+            check: env.duration(
+                "BACKUP_CHECK_TIMEOUT",
+                Duration::from_secs(60),
+                "how long `check` waits for each thing that it looks at",
+            ),
         }
     }
 }

@@ -18,7 +18,7 @@ pub enum RestoreFault {
     NoDatabase { name: String, has: String },
     #[error(transparent)]
     Selection(#[from] NotThere),
-    #[error("nothing was restored:{0}")]
+    #[error("no database was restored:{0}")]
     Preflight(Troubles),
     /// `refused`: the server is there, and this role or its password is not to its liking.
     #[error("{place} does not take the connection: {reason}")]

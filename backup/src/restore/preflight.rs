@@ -44,6 +44,22 @@ impl Troubles {
         self.0.iter().any(|trouble| trouble.right)
     }
 
+    /// Those of several databases as one: what is in the way of all of them is said once, anything else of its database.
+    pub fn of_all(each: &[(String, Self)]) -> Self {
+        let mut all: Vec<Trouble> = Vec::new();
+        for (database, troubles) in each {
+            for trouble in &troubles.0 {
+                let common = each.iter().all(|(_, others)| others.0.contains(trouble));
+                let wrong = if common { trouble.wrong.clone() } else { format!("{database:?}: {}", trouble.wrong) };
+                let trouble = Trouble { wrong, ..trouble.clone() };
+                if !all.contains(&trouble) {
+                    all.push(trouble);
+                }
+            }
+        }
+        Self(all)
+    }
+
     /// Names that the backup mentions and the server does not have.
     fn missing(&mut self, what: &str, wanted: BTreeSet<String>, there: &[String], remedy: &str) {
         let missing: Vec<_> = wanted.into_iter().filter(|name| !there.contains(name)).collect();
@@ -53,6 +69,7 @@ impl Troubles {
     }
 }
 
+/// `promised`: roles and tablespaces that will be there by then.
 pub(super) async fn check(
     databases: &mut Databases,
     reader: &BackupReader,
@@ -60,6 +77,7 @@ pub(super) async fn check(
     chosen: &Chosen,
     options: &Options,
     tool: &PgRestore,
+    promised: &BTreeSet<String>,
 ) -> Result<(), RestoreFault> {
     let mut troubles = Troubles::default();
     let toc = opened.toc.only(|entry| chosen.entries.contains(&entry.dump_id));
@@ -81,13 +99,15 @@ pub(super) async fn check(
     let connection = databases.connection();
     rights(&mut troubles, connection, options).await?;
     if options.owners || options.privileges {
-        let wanted = roles(&toc, options);
+        let mut wanted = roles(&toc, options);
+        wanted.retain(|name| !promised.contains(name));
         let there = names(connection, "SELECT rolname::text FROM pg_catalog.pg_roles").await?;
         let remedy = "create them (the backup's globals have them: `backup restore --globals`), or restore with --no-owner --no-privileges";
         troubles.missing("role", wanted, &there, remedy);
     }
     if options.tablespaces {
         let wanted = toc.entries.iter().filter(|entry| !entry.tablespace.is_empty()).map(|entry| entry.tablespace.to_string());
+        let wanted = wanted.filter(|name| !promised.contains(name));
         let there = names(connection, "SELECT spcname::text FROM pg_catalog.pg_tablespace").await?;
         troubles.missing("tablespace", wanted.collect(), &there, "create it, or restore with --no-tablespaces");
     }
@@ -253,6 +273,18 @@ async fn space(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_in_the_way_of_several_databases_is_told_of_each() {
+        let troubles = |wrongs: &[&str]| {
+            let mut troubles = Troubles::default();
+            wrongs.iter().for_each(|wrong| troubles.add(*wrong, "do it"));
+            troubles
+        };
+        let each = [("a".to_owned(), troubles(&["all", "one"])), ("b".to_owned(), troubles(&["two", "all"]))];
+        assert_eq!(Troubles::of_all(&each).to_string(), "\n  all; do it\n  \"a\": one; do it\n  \"b\": two; do it");
+        assert_eq!(Troubles::of_all(&each[..1]), each[0].1);
+    }
 
     #[test]
     fn locales_are_read_as_pg_dump_writes_them() {

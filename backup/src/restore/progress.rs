@@ -18,6 +18,7 @@ const LINE_EVERY: Duration = Duration::from_secs(10);
 #[derive(Clone)]
 pub struct Progress {
     bar: ProgressBar,
+    database: Arc<str>,
     lines: bool,
     begun: Instant,
     total: u64,
@@ -27,14 +28,15 @@ pub struct Progress {
 }
 
 impl Progress {
-    /// Of `total` raw bytes.
-    pub fn new(total: u64) -> Self {
+    /// Of `total` raw bytes into a database that will have this name.
+    pub fn new(database: &str, total: u64) -> Self {
         let terminal = std::io::stderr().is_terminal();
         let target = if terminal { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
-        let style = ProgressStyle::with_template("{msg:<12} {bar:32} {bytes}/{total_bytes} {bytes_per_sec} {eta}")
+        let style = ProgressStyle::with_template("{prefix} {msg:<12} {bar:32} {bytes}/{total_bytes} {bytes_per_sec} {eta}")
             .unwrap_or_else(|_| ProgressStyle::default_bar());
         Self {
-            bar: ProgressBar::with_draw_target(Some(total), target).with_style(style),
+            bar: ProgressBar::with_draw_target(Some(total), target).with_style(style).with_prefix(database.to_owned()),
+            database: database.into(),
             lines: !terminal,
             begun: Instant::now(),
             total,
@@ -47,7 +49,7 @@ impl Progress {
     pub fn stage(&self, name: &'static str) {
         self.bar.set_message(name);
         if self.lines {
-            tracing::info!(stage = name, seconds = self.begun.elapsed().as_secs_f64(), "restoring");
+            tracing::info!(database = &*self.database, stage = name, seconds = self.begun.elapsed().as_secs_f64(), "restoring");
         }
     }
 
@@ -58,7 +60,7 @@ impl Progress {
         let last = self.last_line.load(Ordering::Relaxed);
         let due = self.lines && now.saturating_sub(last) >= LINE_EVERY.as_millis() as u64;
         if due && self.last_line.compare_exchange(last, now, Ordering::Relaxed, Ordering::Relaxed).is_ok() {
-            tracing::info!(bytes = done, of = self.total, "restoring rows");
+            tracing::info!(database = &*self.database, bytes = done, of = self.total, "restoring rows");
         }
     }
 

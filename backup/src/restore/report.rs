@@ -9,7 +9,7 @@ use std::{
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::schedule::Written;
+use super::{Chosen, schedule::Written, selection::PartOf};
 use crate::{
     layout::BackupId,
     manifest::{Database, Manifest},
@@ -43,7 +43,13 @@ pub struct Report {
     pub stages: Vec<(Stage, f64)>,
     /// What mentions the selected tables and was left out.
     pub omitted: Vec<String>,
+    /// What else is to be said of a part of a database; `None`: it is the whole.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub part: Option<PartOf>,
 }
+
+/// Names that a person is shown of a list; a program gets them all.
+const SHOWN: usize = 40;
 
 impl Report {
     pub(super) fn new(manifest: &Manifest, database: &Database, target: &str) -> Self {
@@ -58,6 +64,7 @@ impl Report {
             seconds: 0.0,
             stages: Vec::new(),
             omitted: Vec::new(),
+            part: None,
         }
     }
 
@@ -68,8 +75,9 @@ impl Report {
         done
     }
 
-    pub(super) fn finish(self, written: Written, raw_bytes: u64, took: Duration, omitted: Vec<String>) -> Self {
-        Self { tables: written.tables, rows: written.rows, raw_bytes, seconds: took.as_secs_f64(), omitted, ..self }
+    pub(super) fn finish(self, written: Written, raw_bytes: u64, took: Duration, chosen: Chosen) -> Self {
+        let (omitted, part) = (chosen.omitted, chosen.part);
+        Self { tables: written.tables, rows: written.rows, raw_bytes, seconds: took.as_secs_f64(), omitted, part, ..self }
     }
 }
 
@@ -95,10 +103,30 @@ impl fmt::Display for Report {
             write!(formatter, "{}{name} {seconds:.1} s", if number == 0 { "" } else { ", " })?;
         }
         write!(formatter, ")")?;
-        if !self.omitted.is_empty() {
-            write!(formatter, "\n  left out, since it belongs to what was not selected:")?;
-            self.omitted.iter().try_for_each(|what| write!(formatter, "\n    {what}"))?;
+        let Some(part) = &self.part else { return Ok(()) };
+        list(formatter, "selected", &part.selected)?;
+        list(
+            formatter,
+            "came along since that needs it, without what is in it (a table without rows and indexes)",
+            &part.brought,
+        )?;
+        list(formatter, "left out although it mentions that, since it is or needs what was not selected", &self.omitted)?;
+        if !part.left.is_empty() {
+            let kinds = part.left.iter().map(|(kind, count)| format!("{count} {kind}")).collect::<Vec<_>>();
+            write!(formatter, "\n  left out besides, since it has nothing to do with that: {}", kinds.join(", "))?;
         }
         Ok(())
+    }
+}
+
+fn list(formatter: &mut fmt::Formatter<'_>, what: &str, names: &[String]) -> fmt::Result {
+    if names.is_empty() {
+        return Ok(());
+    }
+    write!(formatter, "\n  {what}:")?;
+    names.iter().take(SHOWN).try_for_each(|name| write!(formatter, "\n    {name}"))?;
+    match names.len().checked_sub(SHOWN) {
+        None | Some(0) => Ok(()),
+        Some(more) => write!(formatter, "\n    and {more} more (--output json has them)"),
     }
 }

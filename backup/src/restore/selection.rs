@@ -5,12 +5,12 @@
 //! another table's foreign key): that is left out and named.
 
 use std::{
-    collections::{BTreeSet, HashMap, HashSet},
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
     fmt,
     str::FromStr,
 };
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::archive::{Contents, Entry};
 
@@ -35,6 +35,19 @@ pub struct Chosen {
     pub entries: HashSet<i32>,
     /// What was not asked for but mentions what was: left out, `FK CONSTRAINT public.orders orders_account_fkey`.
     pub omitted: Vec<String>,
+    /// Of a selection, what else is to be said of it.
+    pub part: Option<PartOf>,
+}
+
+/// What a part of a database is, beside what mentions it and was left out.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PartOf {
+    /// Tables and views that were asked for, and partitions of those.
+    pub selected: Vec<String>,
+    /// What they need to exist, and came along without what is in it: of a table neither rows nor indexes.
+    pub brought: Vec<String>,
+    /// How many of each kind mention nothing of it and were left out.
+    pub left: BTreeMap<String, usize>,
 }
 
 /// Names that the backup does not have.
@@ -82,7 +95,8 @@ impl Selection {
     /// With every name that the backup does not have.
     pub fn choose(&self, contents: &Contents) -> Result<Chosen, NotThere> {
         if self.is_everything() {
-            return Ok(Chosen { entries: contents.entries.iter().map(|entry| entry.dump_id).collect(), omitted: Vec::new() });
+            let entries = contents.entries.iter().map(|entry| entry.dump_id).collect();
+            return Ok(Chosen { entries, ..Chosen::default() });
         }
         self.check(contents)?;
         let graph = Graph::new(contents);
@@ -103,7 +117,7 @@ impl Selection {
                         entries.extend(more);
                         chosen.insert(entry.dump_id);
                     }
-                    _ if of_chosen => drop(omitted.insert(format!("{} {}", entry.kind, entry.display_name()))),
+                    _ if of_chosen => drop(omitted.insert((named(entry), entry.dump_id))),
                     _ => {}
                 }
             }
@@ -112,7 +126,9 @@ impl Selection {
             }
         }
         entries.extend(contents.entries.iter().filter(|entry| is_one_of(entry, ALWAYS)).map(|entry| entry.dump_id));
-        Ok(Chosen { entries, omitted: omitted.into_iter().collect() })
+        let (omitted, told): (Vec<String>, HashSet<i32>) = omitted.into_iter().unzip();
+        let part = part(contents, &chosen, &entries, &told);
+        Ok(Chosen { entries, omitted, part: Some(part) })
     }
 
     fn check(&self, contents: &Contents) -> Result<(), NotThere> {
@@ -129,6 +145,25 @@ impl Selection {
         in_schema && !is_one_of(entry, WHOLE_ONLY) && !is_one_of(entry, BELONGS)
             || is_relation(entry) && self.tables.iter().any(|table| table.matches(entry))
     }
+}
+
+fn named(entry: &Entry) -> String {
+    format!("{} {}", entry.kind, entry.display_name())
+}
+
+fn part(contents: &Contents, chosen: &HashSet<i32>, entries: &HashSet<i32>, told: &HashSet<i32>) -> PartOf {
+    let mut part = PartOf::default();
+    for entry in contents.entries.iter().filter(|entry| !is_one_of(entry, ALWAYS)) {
+        if chosen.contains(&entry.dump_id) {
+            part.selected.extend(is_relation(entry).then(|| named(entry)));
+        } else if entries.contains(&entry.dump_id) {
+            // A schema is in the names of what is in it.
+            part.brought.extend((entry.kind != "SCHEMA").then(|| named(entry)));
+        } else if !told.contains(&entry.dump_id) {
+            *part.left.entry(entry.kind.to_string()).or_default() += 1;
+        }
+    }
+    part
 }
 
 struct Graph<'a> {

@@ -92,6 +92,21 @@ fn a_table_brings_what_belongs_to_it_and_names_what_it_leaves() {
     assert_eq!(omitted, ["FK CONSTRAINT a.orders orders_account_fkey", "VIEW b.both"]);
 }
 
+/// What somebody who restores a part must know of it: what it is, what came along empty, and how much else there was.
+#[test]
+fn a_part_says_what_it_is_what_came_along_and_what_it_leaves() {
+    let part = |selection: &Selection| selection.choose(&shop()).unwrap().part.unwrap();
+    let count = |counts: &[(&str, usize)]| counts.iter().map(|(kind, count)| ((*kind).to_owned(), *count)).collect();
+    let left = count(&[("COMMENT", 1), ("CONSTRAINT", 1), ("TABLE", 3), ("TABLE ATTACH", 1), ("TABLE DATA", 2)]);
+    let expected = PartOf { selected: vec!["TABLE a.orders".into()], brought: vec!["TYPE b.state".into()], left };
+    assert_eq!(part(&tables(&["a.orders"])), expected);
+    let schema = part(&Selection { schemas: vec!["b".into()], ..Selection::default() });
+    assert_eq!(schema.selected, ["VIEW b.both"]);
+    assert_eq!(schema.brought, ["TABLE a.accounts", "TABLE a.orders"]);
+    assert_eq!(schema.left["TABLE DATA"], 3);
+    assert_eq!(Selection::default().choose(&shop()).unwrap().part, None);
+}
+
 #[test]
 fn both_ends_of_a_foreign_key_bring_it() {
     let (entries, omitted) = chosen(&tables(&["orders", "accounts"]));

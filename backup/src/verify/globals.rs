@@ -1,7 +1,7 @@
 //! Roles, memberships and tablespaces from the script that pg_dumpall wrote. What a server has already is left as it is: its
 //! superuser keeps its password.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 
 use sqlx::{AssertSqlSafe, Executor};
 
@@ -32,6 +32,17 @@ pub async fn apply(server: &Source, globals: &str, tablespaces: bool) -> Result<
         }
     }
     Ok(troubles)
+}
+
+/// Names of the roles, and of the tablespaces when they are wanted, that the script makes where they are not there.
+pub fn made_by(globals: &str, tablespaces: bool) -> BTreeSet<String> {
+    let made = script::statements(globals).into_iter().filter_map(|statement| {
+        let words = script::words(&statement, 3);
+        let [verb, kind, name] = words.as_slice() else { return None };
+        let kind = kind.eq_ignore_ascii_case("ROLE") || tablespaces && kind.eq_ignore_ascii_case("TABLESPACE");
+        (verb.eq_ignore_ascii_case("CREATE") && kind).then(|| name.clone())
+    });
+    made.collect()
 }
 
 fn wanted(statement: &str, there: &HashSet<String>, tablespaces: bool) -> bool {
@@ -69,6 +80,9 @@ mod tests {
         for (statement, expected) in rows {
             assert_eq!(wanted(statement, &there, false), expected, "{statement}");
         }
+        let script = rows.map(|(statement, _)| format!("{statement};\n")).concat();
+        assert_eq!(made_by(&script, false).into_iter().collect::<Vec<_>>(), ["postgres", "shop"]);
+        assert_eq!(made_by(&script, true).into_iter().collect::<Vec<_>>(), ["fast", "postgres", "shop"]);
         assert!(wanted("CREATE TABLESPACE fast OWNER shop LOCATION '/x'", &there, true));
     }
 }

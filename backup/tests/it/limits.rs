@@ -5,7 +5,7 @@ use std::{
     io::Read,
     net::TcpListener,
     os::unix::fs::PermissionsExt,
-    process::{Command, Stdio},
+    process::Command,
     thread,
     time::{Duration, Instant},
 };
@@ -74,10 +74,31 @@ async fn what_never_answers_holds_nobody_longer_than_the_limits() {
     assert_eq!(status, 0, "the next one is not kept waiting by what those left: {text}");
 }
 
+/// `check` is asked by people and pipelines, who do not wait for hours.
+#[tokio::test(flavor = "multi_thread")]
+async fn check_waits_for_nothing_longer_than_its_own_limit() {
+    let (source, mut session) = database().await;
+    session.execute("CREATE TABLE t (a int)").await.unwrap();
+    let (store, folder) = (store_settings().await, tempfile::tempdir().unwrap());
+    let textfile = folder.path().join("backup.prom").display().to_string();
+    let mute = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = mute.local_addr().unwrap();
+    let (server, endpoint) = (format!("postgres://me@{address}/postgres?sslmode=disable"), format!("http://{address}"));
+    for (changed, told) in [(("BACKUP_SOURCE_URL", &server), "server"), (("BACKUP_STORE_ENDPOINT", &endpoint), "store")] {
+        let changes =
+            [(changed.0, changed.1.as_str()), ("BACKUP_CHECK_TIMEOUT", "1s"), ("BACKUP_METRICS_TEXTFILE", textfile.as_str())];
+        let (status, text) = ended_in_time(program(&source, &store, &changes, &["check"]), None);
+        let told = format!("FAILED  {told}: no answer within 1 s (BACKUP_CHECK_TIMEOUT)");
+        assert!(status == 76 && text.contains(&told), "{status}: {text}");
+    }
+}
+
 /// Runs it to its end, which must come; told to end once it has reached `mute`.
 fn ended_in_time(mut command: Command, mute: Option<&TcpListener>) -> (i32, String) {
-    let mut running = Served(command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap());
-    let mut said = running.0.stderr.take().unwrap();
+    let (mut said, saying) = std::io::pipe().unwrap();
+    let mut running = Served(command.stdout(saying.try_clone().unwrap()).stderr(saying).spawn().unwrap());
+    // Its ends of the pipe are the process's alone.
+    drop(command);
     let reading = thread::spawn(move || {
         let mut text = String::new();
         let _ = said.read_to_string(&mut text);

@@ -2,8 +2,9 @@
 
 use std::{fs, path::Path, process::Command};
 
+use backup::config::StoreSettings;
 use local_parts::{Postgres, SharedPostgres, find_program};
-use sqlx::{Executor, PgConnection};
+use sqlx::{Connection, Executor, PgConnection};
 
 use crate::{
     interrupted::url,
@@ -46,9 +47,8 @@ async fn count(session: &mut PgConnection, query: &'static str) -> i64 {
     sqlx::query_scalar(query).fetch_one(session).await.unwrap()
 }
 
-/// A server with two databases and people's own things in `postgres` is lost; another one is as `initdb` makes it.
-#[tokio::test(flavor = "multi_thread")]
-async fn the_night_route_leads_from_an_empty_machine_to_a_verified_database() {
+/// Backs up a server with two databases and people's own things in `postgres`, which is lost then. The role that owns something.
+async fn lost(store: &StoreSettings) -> String {
     let lost = Postgres::start(SharedPostgres::options()).await.unwrap();
     let lost_source = source(&lost.url());
     let role = format!("shop_{:08x}", random());
@@ -62,11 +62,60 @@ async fn the_night_route_leads_from_an_empty_machine_to_a_verified_database() {
     }
     let mut shop = connect(&lost_source.with_database("shop")).await;
     shop.execute("CREATE TABLE orders (a int); INSERT INTO orders SELECT generate_series(1, 100)").await.unwrap();
-    let store = store_settings().await;
     let unlimited = [("BACKUP_DATABASES", "")];
-    let (status, text) = ended(program(&lost_source, &store, &unlimited, &["run"]), &store);
+    let (status, text) = ended(program(&lost_source, store, &unlimited, &["run"]), store);
     assert_eq!(status, 0, "{text}");
+    role
+}
 
+/// What is in the way of any database is told before roles are made for all; what was made is told with what came then.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_in_the_way_of_any_database_is_told_before_anything_is_made() {
+    let store = store_settings().await;
+    let role = lost(&store).await;
+    let found = Postgres::start(SharedPostgres::options()).await.unwrap();
+    let server = source(&found.url()).with_database("postgres");
+    let said = async |statement: &'static str| {
+        let mut session = connect(&server).await;
+        session.execute(statement).await.unwrap();
+        session.close().await.unwrap();
+    };
+    said("CREATE DATABASE shop").await;
+    said("CREATE TABLE mine (a int)").await;
+    // Whoever is connected to `postgres` is in its way.
+    let mut session = connect(&server.with_database("template1")).await;
+    let restore =
+        |url: String| ended(program(&server, &store, &[("BACKUP_TARGET_URL", &url)], &["restore", "--globals", "--all"]), &store);
+    let (status, text) = restore(url(&server));
+    for part in ["no database was restored", "has a database \"shop\" already", "has a database \"postgres\" already"] {
+        assert!(status == 64 && text.contains(part), "{part}: {status}: {text}");
+    }
+    assert!(!text.contains("no role"), "the globals have it: {text}");
+    let made = format!("SELECT count(*) FROM pg_roles WHERE rolname = '{role}'");
+    let made = async |session: &mut PgConnection| -> i64 {
+        sqlx::query_scalar(sqlx::AssertSqlSafe(made.clone())).fetch_one(session).await.unwrap()
+    };
+    assert_eq!(made(&mut session).await, 0, "nothing is made while something is in the way");
+
+    // Somebody who may make databases and no roles.
+    said("DROP TABLE mine").await;
+    said("DROP DATABASE shop").await;
+    said("CREATE ROLE clerk LOGIN PASSWORD 'right' CREATEDB").await;
+    let clerk = format!("postgres://clerk:right@{}:{}/postgres?sslmode=disable", server.host, server.port);
+    let (status, text) = restore(clerk);
+    for part in ["not created: CREATE ROLE", &format!("no role {role}"), "were made before", "no database was restored"] {
+        assert!(status == 64 && text.contains(part), "{part}: {status}: {text}");
+    }
+    assert_eq!(count(&mut session, "SELECT count(*) FROM pg_database WHERE NOT datistemplate").await, 1);
+    let (status, text) = restore(url(&server));
+    assert!(status == 0 && made(&mut session).await == 1, "{status}: {text}");
+}
+
+/// Another server, as `initdb` makes it.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_night_route_leads_from_an_empty_machine_to_a_verified_database() {
+    let store = store_settings().await;
+    let role = lost(&store).await;
     let found = Postgres::start(SharedPostgres::options()).await.unwrap();
     let found_source = source(&found.url());
     let folder = tempfile::tempdir().unwrap();

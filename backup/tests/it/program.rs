@@ -109,6 +109,55 @@ async fn backups_are_taken_looked_at_and_removed() {
     }
 }
 
+/// `backup list | head -1`, and a full disk behind a redirection. Nothing that a command does depends on its reader.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reader_that_has_heard_enough_ends_nothing() {
+    let (source, mut session) = database().await;
+    session.execute("CREATE TABLE t (a int); INSERT INTO t SELECT generate_series(1, 1000)").await.unwrap();
+    let store = store_settings().await;
+    let nobody = || {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        writer
+    };
+    for (arguments, status) in [
+        (&["run"][..], 0),
+        (&["list"], 0),
+        (&["--output", "json", "list"], 0),
+        (&["show"], 0),
+        (&["check"], 0),
+        (&["prune", "--dry-run"], 0),
+        (&["doctor"], 0),
+        (&["--help"], 0),
+        (&["export"], 141),
+        (&["show", "20000101T000000Z-00000000"], 66),
+    ] {
+        let mut command = program(&source, &store, &[], arguments);
+        command.stdout(nobody());
+        let (found, text) = ended(command, &store);
+        let quiet = !text.contains("panicked") && !text.to_lowercase().contains("broken pipe");
+        assert!(found == status && quiet, "{arguments:?}: {found}: {text}");
+    }
+    let listed = ended(program(&source, &store, &[], &["list"]), &store).1;
+    assert_eq!(listed.matches("committed").count(), 1, "what nobody read of is there: {listed}");
+    for (arguments, changes, status) in [
+        (&["list"][..], &[][..], 0),
+        (&["list"], &[("BACKUP_WORKRS", "2")], 64),
+        (&["list", "--nonsense"], &[], 64),
+        (&["show", "20000101T000000Z-00000000"], &[], 66),
+        (&["run"], &[("BACKUP_DATABASES", "no_such")], 64),
+        (&["serve"], &[], 64),
+    ] {
+        let mut command = program(&source, &store, changes, arguments);
+        command.stdout(nobody()).stderr(nobody());
+        assert_eq!(ended(command, &store).0, status, "{arguments:?} with nobody at either stream");
+    }
+    let mut command = program(&source, &store, &[], &["list"]);
+    command.stdout(std::fs::File::options().write(true).open("/dev/full").unwrap());
+    let (status, text) = ended(command, &store);
+    assert!(status == 1 && text.contains("standard output cannot be written"), "{status}: {text}");
+}
+
 /// One row per fault: what is set, the command, its exit status, and what it says.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_wrong_is_told_at_once_with_a_status_of_its_own() {

@@ -18,6 +18,7 @@ use backup::{
     store::Replace,
 };
 use jiff::{SignedDuration, Timestamp};
+use local_parts::find_program;
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 use sqlx::Executor;
 
@@ -27,7 +28,7 @@ use crate::{
     kept::NEWEST,
     program::{ended, program},
     store_faults::nothing_is_left_behind,
-    support::{SIGNING_SEED, database, store_settings},
+    support::{SIGNING_SEED, database, random, store_settings},
 };
 
 const DEADLINE: Duration = Duration::from_secs(60);
@@ -89,6 +90,69 @@ async fn records_that_are_not_ours_are_told_and_never_followed() {
     }
     put(&agent, &key, genuine).await;
     assert!(agent.catalogue().await.unwrap().doubtful.is_empty());
+}
+
+/// Whoever takes the newest is told of a newer one that is not believed, why it is not, and how to go on.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_newer_backup_that_is_not_believed_is_named() {
+    let (source, mut session) = database().await;
+    session.execute("CREATE TABLE t (a int)").await.unwrap();
+    let store = store_settings().await;
+    let agent = agent_in(&source, &store, &[]);
+    let (first, second) = (take(&agent).await.unwrap(), take(&agent).await.unwrap());
+    let stranger = Signing::parse("AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=").unwrap();
+    let outcome = manifest::Outcome::Committed(Box::new(second.clone()));
+    let genuine = agent.store.get(&agent.layout.manifest(&second.id), 1 << 20).await.unwrap().to_vec();
+    put(&agent, &agent.layout.manifest(&second.id), stranger.seal(Kind::Outcome, &outcome).unwrap()).await;
+    let server = find_program("initdb").unwrap().parent().unwrap().display().to_string();
+    let call = |more: &[(&str, &str)], arguments: &[&str]| {
+        let changes = [&[("BACKUP_SERVER_FOLDER", server.as_str())], more].concat();
+        let output = program(&source, &store, &changes, &[&["--output", "json"], arguments].concat()).output().unwrap();
+        let log = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(0), "{arguments:?}: {log}");
+        // An archive is no answer in JSON.
+        let lines: Vec<serde_json::Value> =
+            String::from_utf8_lossy(&output.stdout).lines().map_while(|line| serde_json::from_str(line).ok()).collect();
+        (log, lines)
+    };
+    let passed_over = |lines: &[serde_json::Value]| -> Option<(String, String)> {
+        let told = lines.iter().find_map(|line| line.get("passed_over").filter(|told| !told.is_null()))?;
+        Some((told["taken"].as_str()?.to_owned(), told["newer"].as_str()?.to_owned()))
+    };
+    let expected = Some((first.id.to_string(), second.id.to_string()));
+    let to = format!("believed_{:08x}", random());
+    for (arguments, answers) in [
+        (&["show"][..], true),
+        (&["verify", "--no-record"], true),
+        (&["restore", "--to", &to, "--no-owner", "--no-privileges"], true),
+        (&["export"], false),
+    ] {
+        let (log, lines) = call(&[], arguments);
+        for part in [second.id.as_str(), "is not believed", "add its public key", "BACKUP_TRUSTED_KEYS", "name it"] {
+            assert!(log.contains(part), "{arguments:?}: no {part:?}: {log}");
+        }
+        assert_eq!(passed_over(&lines), expected.clone().filter(|_| answers), "{arguments:?}: {lines:?}");
+    }
+    let (log, lines) = call(&[], &["show", first.id.as_str()]);
+    assert!(!log.contains("not believed") && passed_over(&lines).is_none(), "one that was named is nobody's surprise: {log}");
+    let (log, lines) = call(&[("BACKUP_TRUSTED_KEYS", &stranger.public_key())], &["show"]);
+    assert!(!log.contains("not believed") && lines[0]["manifest"]["id"] == second.id.as_str(), "{log}");
+
+    // A newest verified one that is so only because of whom a drill's record is of.
+    put(&agent, &agent.layout.manifest(&second.id), genuine).await;
+    let record = async |manifest: &Manifest, signing: &Signing| {
+        let verification = drilled(manifest, manifest.finished_at, true);
+        let key = agent.layout.verification(&manifest.id, manifest.finished_at, random());
+        put(&agent, &key, signing.seal(Kind::Verification, &verification).unwrap()).await;
+    };
+    record(&first, &Signing::parse(SIGNING_SEED).unwrap()).await;
+    let (log, _) = call(&[], &["export", "--verified"]);
+    assert!(!log.contains("not believed"), "{log}");
+    record(&second, &stranger).await;
+    let (log, _) = call(&[], &["export", "--verified"]);
+    assert!(log.contains("is not believed") && log.contains(&format!("verified/{}/", second.id)), "{log}");
+    let (log, _) = call(&[], &["export"]);
+    assert!(!log.contains("not believed"), "that is about drills: {log}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -165,29 +229,33 @@ async fn what_retention_removed_is_not_missed() {
     assert_eq!(status, 0, "{text}");
 }
 
+fn drilled(manifest: &Manifest, finished_at: Timestamp, passed: bool) -> Verification {
+    Verification {
+        format: 1,
+        id: manifest.id.clone(),
+        started_at: finished_at,
+        finished_at,
+        passed,
+        program_version: "0".into(),
+        server_version: "15".into(),
+        restore_seconds: 1.0,
+        rows_compared: 1,
+        tables_compared: 1,
+        assertions: Vec::new(),
+        faults: Vec::new(),
+    }
+}
+
 /// The last drill counts, whatever its record is called.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_backup_whose_last_drill_failed_is_not_verified() {
     let agent = small().await;
-    let (manifest, signing) = (take(&agent).await.unwrap(), Signing::parse(SIGNING_SEED).unwrap());
+    let manifest = take(&agent).await.unwrap();
     let at = |minute: i64| manifest.finished_at.checked_add(SignedDuration::from_mins(minute)).unwrap();
     let drill = async |name: i64, finished: i64, passed: bool| {
-        let verification = Verification {
-            format: 1,
-            id: manifest.id.clone(),
-            started_at: at(finished),
-            finished_at: at(finished),
-            passed,
-            program_version: "0".into(),
-            server_version: "15".into(),
-            restore_seconds: 1.0,
-            rows_compared: 1,
-            tables_compared: 1,
-            assertions: Vec::new(),
-            faults: Vec::new(),
-        };
-        let key = agent.layout.verification(&manifest.id, at(name));
-        put(&agent, &key, signing.seal(Kind::Verification, &verification).unwrap()).await;
+        let verification = drilled(&manifest, at(finished), passed);
+        let key = agent.layout.verification(&manifest.id, at(name), random());
+        agent.record(Kind::Verification, &key, &verification).await.unwrap();
         let catalogue = agent.catalogue().await.unwrap();
         let (_, attempt) = catalogue.newest().unwrap();
         let times: Vec<_> = attempt.verifications.iter().map(|verification| verification.finished_at).collect();
@@ -198,6 +266,9 @@ async fn a_backup_whose_last_drill_failed_is_not_verified() {
     assert_eq!(drill(5, 1, true).await, Some(at(1)));
     assert_eq!(drill(4, 2, false).await, None, "it passed once, and failed since");
     assert_eq!(drill(3, 3, true).await, Some(at(3)));
+    // Two that end within one second, whatever they found.
+    assert_eq!(drill(3, 4, false).await, None);
+    assert_eq!(agent.catalogue().await.unwrap().newest().unwrap().1.verifications.len(), 4);
 }
 
 /// What failed before its first record is on record all the same, with the number that it would have had.

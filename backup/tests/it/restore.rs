@@ -94,9 +94,76 @@ async fn a_table_comes_back_alone_and_says_what_it_left() {
     let (place, report) = shop(Shape::default(), |options| options.selection = selection).await;
     assert_eq!((report.tables, report.rows), (1, 2000));
     assert_eq!(report.omitted, ["FK CONSTRAINT public.orders orders_account_fkey", "VIEW public.busy"]);
+    let part = report.part.as_ref().unwrap();
+    assert_eq!((part.selected.as_slice(), part.brought.len()), (["TABLE public.orders".to_owned()].as_slice(), 0));
+    assert_eq!(["TABLE", "TABLE DATA", "CONSTRAINT"].map(|kind| part.left[kind]), [1; 3], "{:?}", part.left);
+    let said = report.to_string();
+    for part in ["TABLE public.orders\n", "FK CONSTRAINT public.orders orders_account_fkey\n", "1 TABLE DATA"] {
+        assert!(said.contains(part), "{said}");
+    }
     let mut session = connect(&place).await;
     assert_eq!(one::<i64>(&mut session, "SELECT count(*) FROM pg_tables WHERE schemaname = 'public'").await, 1);
     assert_eq!(one::<i64>(&mut session, "INSERT INTO orders (account) VALUES (9999) RETURNING id").await, 2001);
+}
+
+/// What a part needs of another schema comes along, and is said to be empty where it is.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_schema_says_what_it_takes_from_others() {
+    let (source, mut session) = database().await;
+    let schemas = "CREATE SCHEMA ours; CREATE SCHEMA theirs; CREATE TYPE theirs.state AS ENUM ('new');
+        CREATE FUNCTION theirs.next() RETURNS int LANGUAGE sql AS 'SELECT 7';
+        CREATE TABLE theirs.people (id int PRIMARY KEY); INSERT INTO theirs.people VALUES (1);
+        CREATE TABLE ours.orders (id int DEFAULT theirs.next(), state theirs.state, person int REFERENCES theirs.people);
+        INSERT INTO ours.orders (state, person) VALUES ('new', 1);
+        CREATE VIEW ours.known AS SELECT p.id FROM theirs.people p";
+    session.execute(schemas).await.unwrap();
+    let store = store().await;
+    let manifest = twin::write(&store, &[source], Shape::default()).await;
+    let (server, name) = (other_server().await, format!("part_{:08x}", random()));
+    let selection = Selection { schemas: vec!["ours".into()], ..Selection::default() };
+    let options = Options { selection, ..options(&server, &name) };
+    let report = restore_with(&reader(&store, &manifest), &options).await.unwrap();
+    let part = report.part.unwrap();
+    let sorted = |mut names: Vec<String>| {
+        names.sort();
+        names
+    };
+    assert_eq!(sorted(part.selected), ["TABLE ours.orders", "VIEW ours.known"]);
+    assert_eq!(sorted(part.brought), ["FUNCTION theirs.next()", "TABLE theirs.people", "TYPE theirs.state"]);
+    assert_eq!(report.omitted, ["FK CONSTRAINT ours.orders orders_person_fkey"]);
+    let mut session = connect(&server.with_database(&name)).await;
+    assert_eq!(one::<i64>(&mut session, "SELECT count(*) FROM ours.orders WHERE id = 7").await, 1);
+    assert_eq!(one::<i64>(&mut session, "SELECT count(*) FROM theirs.people").await, 0);
+}
+
+/// Tables that refer to each other and to themselves: their foreign keys take the same tables in either order.
+#[tokio::test(flavor = "multi_thread")]
+async fn foreign_keys_in_both_directions_come_back_in_many_sessions() {
+    const PAIRS: i64 = 12;
+    const RESTORES: usize = 6;
+    let (source, mut session) = database().await;
+    for pair in 0..PAIRS {
+        let tables = format!(
+            "CREATE TABLE a{pair} (id int PRIMARY KEY, other int, parent int REFERENCES a{pair}); \
+             CREATE TABLE b{pair} (id int PRIMARY KEY REFERENCES a{pair}, other int REFERENCES a{pair}, parent int REFERENCES b{pair}); \
+             INSERT INTO a{pair} SELECT n, n, 1 FROM generate_series(1, 2000) n; \
+             INSERT INTO b{pair} SELECT n, n, 1 FROM generate_series(1, 2000) n; \
+             ALTER TABLE a{pair} ADD FOREIGN KEY (other) REFERENCES b{pair}, ADD FOREIGN KEY (id) REFERENCES b{pair}"
+        );
+        session.execute(sqlx::AssertSqlSafe(tables)).await.unwrap();
+    }
+    let store = store().await;
+    let manifest =
+        twin::write(&store, &[source], Shape { piece_bytes: 1 << 20, object_bytes: 1 << 20, ..Shape::default() }).await;
+    let (reader, server) = (reader(&store, &manifest), other_server().await);
+    for _ in 0..RESTORES {
+        let name = format!("rings_{:08x}", random());
+        let report = restore_with(&reader, &Options { jobs: 8, ..options(&server, &name) }).await.unwrap();
+        assert_eq!(report.rows, 2 * 2000 * PAIRS as u64);
+        let mut session = connect(&server.with_database(&name)).await;
+        let keys = "SELECT count(*) FROM pg_constraint WHERE contype = 'f' AND convalidated";
+        assert_eq!(one::<i64>(&mut session, keys).await, 6 * PAIRS);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -247,6 +247,8 @@ async fn the_program_verifies_records_restores_and_exports() {
     let name = format!("bank_{:08x}", random());
     let (status, text, _) = run(&["restore", "--verified", "--to", &name, "--no-owner", "--no-privileges"]);
     assert!(status == 0 && text.contains(&name), "{status}: {text}");
+    let named = |line: &str| line.contains("\"restoring\"") && line.contains(&format!("\"{name}\""));
+    assert!(text.lines().any(named), "the log says which database is restored: {text}");
     let mut restored = connect(&target.with_database(&name)).await;
     let count = sqlx::query_scalar("SELECT count(*) FROM notes").fetch_one(&mut restored).await.map(|count: i64| count);
     assert_eq!(count.unwrap(), 20_000);
