@@ -11,6 +11,8 @@ use service_kit::{
 };
 use sqlx::postgres::PgConnectOptions;
 
+use crate::runtime;
+
 const PREFIX: &str = "EXCHANGE";
 
 /// `exchange serve`.
@@ -70,6 +72,8 @@ pub struct Process {
     pub telemetry: telemetry::Settings,
     /// From SIGTERM until the process ends, whatever still runs.
     pub shutdown_deadline: Duration,
+    /// Threads that requests and tasks run on.
+    pub runtime_threads: usize,
 }
 
 /// The primary database.
@@ -216,6 +220,12 @@ impl Process {
                 "EXCHANGE_SHUTDOWN_DEADLINE",
                 Duration::from_secs(20),
                 "from SIGTERM until the process ends, whatever still runs",
+            ),
+            runtime_threads: env.or_within(
+                "EXCHANGE_RUNTIME_THREADS",
+                runtime::default_threads(),
+                1..=1024,
+                "threads that requests and tasks run on; unset: the processors less one, at least one",
             ),
         }
     }

@@ -12,6 +12,7 @@ pub mod journal_archive;
 pub mod media;
 pub mod metrics;
 pub mod operator;
+pub mod runtime;
 pub mod serve;
 pub mod snapshot;
 pub mod worker;

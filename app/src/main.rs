@@ -5,7 +5,7 @@ use std::{future::Future, process::ExitCode, time::Duration};
 
 use anyhow::Context;
 use clap::{Parser, Subcommand};
-use exchange::{config, db::migrate, operator, serve, worker};
+use exchange::{config, db::migrate, operator, runtime, serve, worker};
 use service_kit::{
     EXIT_CONFIG,
     config::Reader,
@@ -153,7 +153,7 @@ where
             return ExitCode::FAILURE;
         }
     };
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+    let runtime = match runtime::build(process(&settings).runtime_threads) {
         Ok(runtime) => runtime,
         Err(error) => {
             tracing::error!(%error, "the runtime cannot start");

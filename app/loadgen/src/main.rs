@@ -127,7 +127,7 @@ fn main() -> Result<()> {
             one_thread()?.block_on(soak::run(&told.settings()?))?;
         }
         Command::Arm { arm, listen, database } => {
-            let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+            let runtime = exchange::runtime::build(exchange::runtime::default_threads())?;
             runtime.block_on(arms::serve(arm, listen, database.as_deref()))?;
         }
     }

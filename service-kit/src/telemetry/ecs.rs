@@ -1,7 +1,11 @@
 //! The layer that turns events into ECS lines.
 
-use std::sync::{Arc, OnceLock};
+use std::{
+    ops::Range,
+    sync::{Arc, OnceLock},
+};
 
+use smallvec::SmallVec;
 use tracing::{
     Dispatch, Event, Subscriber,
     dispatcher::WeakDispatch,
@@ -26,16 +30,36 @@ pub(super) struct EcsLayer {
     dispatch: OnceLock<WeakDispatch>,
 }
 
-/// The fields of a span, as JSON, kept in the span until its lines need them.
+/// The fields of a span, as JSON, kept in the span until its lines need them. Every request has some and few have a line: so
+/// they lie one after the other in one piece of memory.
 #[derive(Default)]
-struct SpanFields(Vec<(&'static str, Vec<u8>)>);
+struct SpanFields {
+    fields: SmallVec<[(&'static str, Range<usize>); 4]>,
+    json: Vec<u8>,
+}
 
 impl SpanFields {
     fn set(&mut self, name: &'static str, json: &[u8]) {
-        match self.0.iter_mut().find(|(standing, _)| *standing == name) {
-            Some((_, value)) => json.clone_into(value),
-            None => self.0.push((name, json.to_owned())),
+        let standing = self.fields.iter_mut().find(|(standing, _)| *standing == name);
+        let start = match &standing {
+            // In its old place where it fits, or a span that is told of its progress again and again would grow.
+            Some((_, place)) if json.len() <= place.len() => place.start,
+            _ => self.json.len(),
+        };
+        let place = start..start + json.len();
+        if place.end > self.json.len() {
+            self.json.extend_from_slice(json);
+        } else {
+            self.json[place.clone()].copy_from_slice(json);
         }
+        match standing {
+            Some((_, standing)) => *standing = place,
+            None => self.fields.push((name, place)),
+        }
+    }
+
+    fn iter(&self) -> impl Iterator<Item = (&'static str, &[u8])> {
+        self.fields.iter().map(|(name, place)| (*name, &self.json[place.clone()]))
     }
 }
 
@@ -92,8 +116,8 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for EcsLayer {
             }
             for span in innermost.scope() {
                 let extensions = span.extensions();
-                for (name, json) in extensions.get::<SpanFields>().into_iter().flat_map(|fields| &fields.0) {
-                    if !told.contains(name) {
+                for (name, json) in extensions.get::<SpanFields>().into_iter().flat_map(SpanFields::iter) {
+                    if !told.contains(&name) {
                         told.push(name);
                         line.json(name, json);
                     }

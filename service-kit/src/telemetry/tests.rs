@@ -97,6 +97,20 @@ fn the_fields_and_the_trace_of_spans_stand_on_their_lines_and_the_innermost_word
     assert!(lines[2].get("http.route").is_none() && lines[2].get("trace.id").is_none());
 }
 
+/// Longer and shorter than what stood there, and beside another field that must stay as it is.
+#[test]
+fn a_field_that_is_told_again_has_its_last_value() {
+    let lines = lines("info", |_| {
+        let span = info_span!("job", done = "none", beside = "here");
+        for done in ["one of many", "two", "thirty of very many more", ""] {
+            span.record("done", done);
+            span.in_scope(|| info!("so far"));
+        }
+    });
+    let told: Vec<_> = lines.iter().map(|line| (line["done"].as_str().unwrap(), line["beside"].as_str().unwrap())).collect();
+    assert_eq!(told, [("one of many", "here"), ("two", "here"), ("thirty of very many more", "here"), ("", "here")]);
+}
+
 #[test]
 fn the_level_changes_at_run_time() {
     let lines = lines("warn", |level| {

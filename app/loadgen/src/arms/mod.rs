@@ -1,6 +1,6 @@
 //! Servers to compare the exchange with: the same request, checked the same way, and then less, or the usual, done about it.
 //!
-//! All are axum over the same runtime, allocator and HMAC check as the exchange. Never: matching.
+//! All are axum over the same runtime, as many threads, allocator and HMAC check as the exchange. Never: matching.
 
 mod hello;
 mod one_statement;
