@@ -5,8 +5,8 @@ use std::{io, num::NonZero, thread};
 use tokio::runtime::{Builder, Runtime};
 
 /// Threads by default: the processors less one, at least one. The last one is for the journal's commits and the kernel's part of
-/// every connection; with as many threads as processors the time spent in handing tasks over grows by a tenth, and commits wait
-/// for a processor.
+/// every connection; with as many threads as processors a server spends a tenth more time on each order, in handing tasks over,
+/// and commits wait for a processor.
 pub fn default_threads() -> usize {
     thread::available_parallelism().map_or(1, NonZero::get).saturating_sub(1).max(1)
 }

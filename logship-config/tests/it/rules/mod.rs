@@ -1,0 +1,155 @@
+//! Offline validation in both directions: what Elasticsearch 9 refuses is refused with file, line and rule; what its reference
+//! shows as valid is accepted. Every case names the page or class of Elasticsearch that it comes from.
+
+mod policies;
+mod templates;
+
+use std::collections::BTreeMap;
+
+use logship::desired;
+
+/// All faults of one file as text.
+fn faults(file: &str, text: &str) -> Vec<String> {
+    match desired::load(&BTreeMap::from([(file.to_owned(), text.to_owned())])) {
+        Ok(_) => Vec::new(),
+        Err(faults) => faults.0.iter().map(ToString::to_string).collect(),
+    }
+}
+
+fn refused(file: &str, cases: &[(&str, &str, usize, &str)]) {
+    for (source, text, line, part) in cases {
+        let found = faults(file, text);
+        let place = format!("{file}:{line}: ");
+        assert!(found.iter().any(|fault| fault.starts_with(&place) && fault.contains(part)), "{source}\n{text}\n{found:#?}");
+    }
+}
+
+#[test]
+fn the_platforms_own_set_is_right() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("elasticsearch");
+    let desired = logship::check::run(&folder).unwrap();
+    assert_eq!((desired.objects.len(), desired.streams.len()), (18, 7));
+    assert!(desired.streams["logs-exchange.audit-default"].protected);
+}
+
+#[test]
+fn pipelines_and_snapshots_that_elasticsearch_refuses() {
+    refused(
+        "pipelines/p.yaml",
+        &[
+            ("[processors] required property is missing", "description: a\n", 1, "processors is missing"),
+            ("No processor type exists with name [sett]", "processors:\n  - sett: {field: a}\n", 2, "no processor"),
+            ("[field] required property is missing", "processors:\n  - set: {value: a}\n", 2, "has no field"),
+            ("[value] required property is missing", "processors:\n  - set: {field: a}\n", 2, "has no value or copy_from"),
+            ("on_failure must not be empty", "processors: []\non_failure: []\n", 2, "is empty"),
+            (
+                "processor [set] doesn't support one or more provided configuration parameters",
+                "processors:\n  - set: {field: a, value: b, overide: true}\n",
+                2,
+                "did you mean override?",
+            ),
+            ("one processor an item", "processors:\n  - set: {field: a, value: b}\n    if: x\n", 2, "not one processor"),
+            (
+                "a pipeline that is not there fails every document",
+                "processors:\n  - pipeline: {name: other}\n",
+                1,
+                "not declared",
+            ),
+        ],
+    );
+    refused(
+        "snapshots/repositories/r.yaml",
+        &[
+            ("[type] is required", "settings: {bucket: b}\n", 1, "type is missing"),
+            ("S3Repository: No bucket defined", "type: s3\nsettings: {base_path: a}\n", 2, "settings.bucket is missing"),
+            ("repository type [s4] does not exist", "type: s4\nsettings: {}\n", 1, "choose s3"),
+            ("secure settings belong into the keystore", "type: s3\nsettings:\n  bucket: b\n  access_key: k\n", 4, "keystore"),
+            ("ByteSizeValue", "type: s3\nsettings: {bucket: b, chunk_size: 5}\n", 2, "no size"),
+            ("S3 repository settings", "type: s3\nsettings: {bucket: b, base_pth: a}\n", 2, "did you mean base_path?"),
+            ("Shared file system repository settings", "type: fs\nsettings: {location: b, bucket: a}\n", 2, "unknown key"),
+        ],
+    );
+    refused(
+        "snapshots/policies/s.yaml",
+        &[
+            ("repository is required", "schedule: 1d\nname: s\n", 1, "repository is missing"),
+            (
+                "invalid schedule: must be a valid cron expression",
+                "schedule: 30 1 * * *\nname: s\nrepository: r\n",
+                1,
+                "no schedule",
+            ),
+            ("Quartz: one of the days is ?", "schedule: 0 30 1 * * *\nname: s\nrepository: r\n", 1, "no schedule"),
+            (
+                "IndicesOptions: No valid expand wildcard value",
+                "schedule: 1d\nname: s\nrepository: r\nconfig: {expand_wildcards: opn}\n",
+                4,
+                "choose of all, open",
+            ),
+            (
+                "managed is Elasticsearch's own mark",
+                "schedule: 1d\nname: s\nrepository: r\nconfig: {metadata: {managed: true}}\n",
+                4,
+                "marks its own objects",
+            ),
+            ("slm.minimum_interval", "schedule: 5m\nname: s\nrepository: r\n", 1, "below 15m"),
+            ("invalid snapshot name: must be lowercase", "schedule: 1d\nname: Nightly\nrepository: r\n", 2, "small letters"),
+            (
+                "SnapshotRetentionConfiguration: minimum above maximum",
+                "schedule: 1d\nname: s\nrepository: r\nretention: {min_count: 5, max_count: 2}\n",
+                4,
+                "above max_count",
+            ),
+        ],
+    );
+    let schedules =
+        ["0 30 1 * * ?", "0 0/15 * ? * MON-FRI", "0 0 12 L * ?", "0 0 0 ? * 6#3", "0 0 0 1,15 JAN-MAR ? 2026", "30m", "1d"];
+    for schedule in schedules {
+        let found = faults("snapshots/policies/s.yaml", &format!("schedule: {schedule}\nname: <s-{{now/d}}>\nrepository: r\n"));
+        assert!(found.iter().all(|fault| fault.contains("not declared")), "{schedule}: {found:?}");
+    }
+}
+
+#[test]
+fn streams_and_references() {
+    let template =
+        "index_patterns: [logs-shop.app-*]\npriority: 200\ndata_stream: {}\ntemplate: {lifecycle: {data_retention: 7d}}\n";
+    let load = |template: &str, streams: &str| {
+        let files = [("templates/index/t.yaml", template), ("streams.yaml", streams)];
+        desired::load(&files.into_iter().map(|(file, text)| (file.to_owned(), text.to_owned())).collect())
+    };
+    load(template, "streams:\n  logs-shop.app-default: {}\n").unwrap();
+    for (template, streams, part) in [
+        (template, "streams:\n  logs-other-default: {}\n", "streams.yaml:2: streams.logs-other-default matches no declared"),
+        (template, "streams:\n  Logs: {}\n", "holds capitals"),
+        (template, "streams:\n  logs-shop.app-x: {budjet: {}}\n", "did you mean budget?"),
+        (template, "streams:\n  logs-shop.app-x:\n    budget: {disk_percent: 120, floor: 1d}\n", "streams.yaml:3"),
+        (
+            template,
+            "streams:\n  logs-shop.app-x:\n    protected: true\n    budget: {disk_percent: 20, floor: 1d}\n",
+            "would delete from a protected stream",
+        ),
+        (&template.replace("200", "50"), "streams: {}\n", "own template for logs-*-* has 100"),
+        (
+            &template.replace("{lifecycle: {data_retention: 7d}}", "{}"),
+            "streams:\n  logs-shop.app-x: {}\n",
+            "would grow for ever",
+        ),
+        (
+            &template.replace("data_stream: {}\ntemplate: {lifecycle: {data_retention: 7d}}", "template: {}"),
+            "streams:\n  logs-shop.app-x: {}\n",
+            "makes no data streams",
+        ),
+        (&format!("{template}composed_of: [missing]\n"), "streams: {}\n", "t.yaml:5: composed_of.0 names \"missing\""),
+        (
+            &template.replace("{lifecycle", "{settings: {index.lifecycle.name: p}, lifecycle"),
+            "streams: {}\n",
+            "index.lifecycle.name names \"p\"",
+        ),
+    ] {
+        let told = load(template, streams).unwrap_err().to_string();
+        assert!(told.contains(part), "{part}\n{told}");
+    }
+    let told = faults("policy/p.yaml", "phases: {}\n");
+    assert!(told[0].contains("stands in no folder that is read"), "{told:?}");
+}
