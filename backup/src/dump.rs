@@ -97,15 +97,32 @@ impl Read {
     }
 }
 
-/// Reads one database into lanes; blocks its thread. The lanes come back for the next database.
+/// A database that stands still: locked, its snapshot lent, its contents told. Rows are not read yet.
+pub struct Begun {
+    reading: Reading,
+    coordinator: Coordinator,
+    toc: Toc,
+    plan: plan::Plan,
+}
+
+/// Holds a database still and asks what there is; blocks its thread.
 ///
 /// # Errors
-/// At the first thing that fails: half a database is none.
-pub fn read(reading: Reading, id: &BackupId, lanes: Vec<Lane>, sealers: &mut Vec<Sealer>) -> Outcome<(Dumped, Vec<Lane>)> {
+/// When its tables cannot be locked or its contents cannot be told.
+pub fn begin(reading: Reading) -> Outcome<Begun> {
     let coordinator = Coordinator::begin(&reading)?;
     reading.progress.snapshot_taken();
     let toc = contents::read(&reading, &coordinator)?;
     let plan = plan::make(&reading, &coordinator, &toc.contents)?;
+    Ok(Begun { reading, coordinator, toc, plan })
+}
+
+/// Reads its rows into lanes; blocks its thread. The lanes come back for the next database.
+///
+/// # Errors
+/// At the first thing that fails: half a database is none.
+pub fn read(begun: Begun, id: &BackupId, lanes: Vec<Lane>, sealers: &mut Vec<Sealer>) -> Outcome<(Dumped, Vec<Lane>)> {
+    let Begun { reading, coordinator, toc, plan } = begun;
     reading.progress.expect(plan.tables.len() as u64, plan.bytes);
     let (queue, tables) = (plan.tasks(), vec![Read::default(); plan.tables.len()]);
     let shared = Arc::new(Shared {

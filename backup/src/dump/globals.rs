@@ -1,5 +1,5 @@
 //! What belongs to the whole server: roles, memberships, settings of roles, tablespaces. No snapshot covers it, so it is
-//! read before the databases and after, and must not differ.
+//! read before the first snapshot is taken and after the contents of the last one are told, and must not differ.
 
 use super::tools::Tools;
 use crate::{

@@ -34,7 +34,11 @@ impl Server {
     /// database.
     pub async fn open(job: &Job, source: &Source, tools: &Tools) -> Outcome<Self> {
         let failed = |error| Failure::database(Stage::Connect, error);
-        let session = PgConnection::connect_with(&source.options()).await;
+        let tools = tools.clone();
+        // Starting two programs takes as long as logging in.
+        let asked = tokio::task::spawn_blocking(move || client(&tools));
+        let options = source.options();
+        let (session, client) = tokio::join!(PgConnection::connect_with(&options), asked);
         let mut session = session.map_err(|error| {
             Failure::database(Stage::Connect, error).context(format!(
                 "{} cannot be reached as {}; correct BACKUP_SOURCE_URL, or start the server",
@@ -48,9 +52,8 @@ impl Server {
         );
         let row = row.fetch_one(&mut session).await.map_err(failed)?;
         let version_number = u32::try_from(row.get::<i32, _>(0)).unwrap_or(0);
-        let tools = tools.clone();
-        let client = tokio::task::spawn_blocking(move || versions(version_number, &tools)).await;
-        let client = client.map_err(|error| Failure::new(Stage::Versions, Exit::Failed, error))??;
+        let client = client.map_err(|error| Failure::new(Stage::Versions, Exit::Failed, error))?;
+        let client = fitting(version_number, client)?;
         // The role may not be allowed to look into the control file.
         let system =
             sqlx::query("SELECT system_identifier::text FROM pg_catalog.pg_control_system()").fetch_one(&mut session).await;
@@ -88,14 +91,20 @@ impl Server {
     }
 }
 
-fn versions(server: u32, tools: &Tools) -> Outcome<String> {
+/// pg_dump's version as it says it, and the older one of pg_dump's and pg_dumpall's.
+fn client(tools: &Tools) -> Outcome<(String, u32)> {
+    let (text, dump) = tools.version("pg_dump")?;
+    let (_, dumpall) = tools.version("pg_dumpall")?;
+    Ok((text, dump.min(dumpall)))
+}
+
+/// What the client says of its version, when it fits the server's.
+fn fitting(server: u32, client: Outcome<(String, u32)>) -> Outcome<String> {
     if server < OLDEST {
         let told = format!("the server's version is {}, and 13 is the oldest that is supported; upgrade it", server / 10_000);
         return Err(Failure::told(Stage::Versions, Exit::Versions, told));
     }
-    let (text, dump) = tools.version("pg_dump")?;
-    let (_, dumpall) = tools.version("pg_dumpall")?;
-    let (oldest, major) = (dump.min(dumpall), server / 10_000);
+    let ((text, oldest), major) = (client?, server / 10_000);
     if oldest < major {
         let told = format!(
             "the client tools are of version {oldest}, and the server is of version {major}: older tools do not know all of its objects; \

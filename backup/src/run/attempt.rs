@@ -1,8 +1,13 @@
 //! One attempt: lease, start record, server, globals, each database, blobs, manifest.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    sync::Arc,
+    time::Duration,
+};
 
 use bytes::Bytes;
+use futures::{StreamExt, TryStreamExt, stream};
 use jiff::Timestamp;
 use tokio::{sync::Mutex, task::JoinSet};
 use tokio_util::sync::CancellationToken;
@@ -24,6 +29,7 @@ use crate::{
     store::StoreError,
 };
 
+const BLOBS_AT_ONCE: usize = 4;
 /// What hears of a stop ends within this, and cleans up; what does not is left where it stands.
 const STOP_GRACE: Duration = Duration::from_secs(5);
 
@@ -90,6 +96,66 @@ async fn under_lease(
     stop: &Stop,
     progress: &Progress,
 ) -> Outcome<Manifest> {
+    // Beside each other: neither needs the other's answers. What the store says counts first.
+    let (start, opened) = tokio::join!(start(agent, id, sequence, lease), open(agent, source, stop));
+    let (start, (tools, mut server, before)) = (start?, opened?);
+
+    let (lanes, uploads) = lanes(agent, id, stop, progress);
+    let mut uploads = uploads;
+    let read = databases(agent, source, &tools, id, &server, lanes, stop, progress).await;
+    let (read, after) = match read {
+        Ok(read) => read,
+        Err(failure) => {
+            stop.stop(failure);
+            while uploads.join_next().await.is_some() {}
+            return Err(stop.stopped(Stage::Rows));
+        }
+    };
+    let mut objects: BTreeMap<u32, Vec<LaneObject>> = BTreeMap::new();
+    while let Some(uploaded) = uploads.join_next().await {
+        let (number, uploaded) = uploaded.map_err(|error| Failure::new(Stage::Upload, Exit::Failed, error))?;
+        objects.insert(number, uploaded?);
+    }
+    objects.retain(|_, objects| !objects.is_empty());
+
+    if !globals::same(&before, &after) {
+        let told = "roles, memberships or tablespaces changed between the first snapshot and the last; run again when they rest";
+        return Err(Failure::told(Stage::Globals, Exit::Failed, told).passing());
+    }
+    server.still_there().await?;
+
+    let mut sealer = Sealer::new(agent.job.shape.compression_level, &agent.job.encryption.recipients)
+        .map_err(|error| Failure::new(Stage::Upload, Exit::Failed, error))?;
+    let mut blobs = Blobs { agent, sealer: &mut sealer, sealed: Vec::new() };
+    let script = blobs.add(agent.layout.globals(id), &after)?;
+    let databases = read.into_iter().enumerate().map(|(number, dumped)| database(&mut blobs, id, number, dumped));
+    let databases = databases.collect::<Outcome<Vec<_>>>()?;
+    tokio::try_join!(blobs.send(), abort_uploads(agent, id))?;
+    let finished_at = Timestamp::now();
+    let manifest = Manifest {
+        format: manifest::FORMAT,
+        id: id.clone(),
+        job: agent.job.name.clone(),
+        sequence: start.sequence,
+        program_version: env!("CARGO_PKG_VERSION").into(),
+        started_at: start.started_at,
+        finished_at,
+        server: server.about.clone(),
+        compression: Compression { algorithm: "zstd".into(), level: agent.job.shape.compression_level },
+        encryption: encryption(agent),
+        object_bytes: agent.job.store.object_bytes(),
+        totals: totals(&databases, &objects, &script, progress),
+        databases,
+        globals: Some(Globals { script, role_passwords: server.role_passwords }),
+        lanes: objects,
+        warnings: std::mem::take(&mut server.warnings),
+    };
+    commit(agent, &manifest, lease, stop).await?;
+    Ok(manifest)
+}
+
+/// The start record: from here on the attempt has a number, and what vanished before it is settled.
+async fn start(agent: &Agent, id: &BackupId, sequence: &mut Option<u64>, lease: &Mutex<Lease>) -> Outcome<Start> {
     let started_at = Timestamp::now();
     let catalogue = agent.catalogue().await?;
     let number = catalogue.next_sequence();
@@ -107,72 +173,22 @@ async fn under_lease(
         host: host(),
     };
     agent.record(Kind::Start, &agent.layout.start(id), &start).await.map_err(|error| error.failure(Stage::Start))?;
-    tracing::info!(backup = id.as_str(), source = source.place(), "a backup begins");
+    tracing::info!(backup = id.as_str(), "a backup begins");
+    Ok(start)
+}
 
+/// The server, locked for this job, and its globals before the first snapshot.
+async fn open(agent: &Agent, source: &Source, stop: &Stop) -> Outcome<(Tools, Server, Vec<u8>)> {
     let tools = Tools::new(agent.job.shape.client_folder.clone(), stop.clone());
     let mut server = Server::open(&agent.job, source, &tools).await?;
     server.lock(&agent.job.name).await?;
-    blocking({
-        let (source, stop) = (source.clone(), stop.clone());
-        move || server::refuse_pooler(&source, &stop)
-    })
-    .await?;
-    let before = read_globals(&tools, source, server.role_passwords).await?;
-
-    let (lanes, uploads) = lanes(agent, id, stop, progress);
-    let mut uploads = uploads;
-    let read = databases(agent, source, &tools, id, &server.databases, lanes, stop, progress).await;
-    let read = match read {
-        Ok(read) => read,
-        Err(failure) => {
-            stop.stop(failure);
-            while uploads.join_next().await.is_some() {}
-            return Err(stop.stopped(Stage::Rows));
-        }
+    let (address, stop) = (source.clone(), stop.clone());
+    blocking(move || server::refuse_pooler(&address, &stop)).await?;
+    let before = {
+        let (tools, source, passwords) = (tools.clone(), source.clone(), server.role_passwords);
+        blocking(move || globals::read(&tools, &source, passwords)).await?
     };
-    let mut objects: BTreeMap<u32, Vec<LaneObject>> = BTreeMap::new();
-    while let Some(uploaded) = uploads.join_next().await {
-        let (number, uploaded) = uploaded.map_err(|error| Failure::new(Stage::Upload, Exit::Failed, error))?;
-        objects.insert(number, uploaded?);
-    }
-    objects.retain(|_, objects| !objects.is_empty());
-
-    let after = read_globals(&tools, source, server.role_passwords).await?;
-    if !globals::same(&before, &after) {
-        let told = "roles, memberships or tablespaces changed while the databases were read; run again when they rest";
-        return Err(Failure::told(Stage::Globals, Exit::Failed, told).passing());
-    }
-    server.still_there().await?;
-
-    let mut sealer = Sealer::new(agent.job.shape.compression_level, &agent.job.encryption.recipients)
-        .map_err(|error| Failure::new(Stage::Upload, Exit::Failed, error))?;
-    let script = blob(agent, &mut sealer, agent.layout.globals(id), &after).await?;
-    let mut databases = Vec::new();
-    for (number, dumped) in read.into_iter().enumerate() {
-        databases.push(database(agent, &mut sealer, id, number, dumped).await?);
-    }
-    let finished_at = Timestamp::now();
-    let manifest = Manifest {
-        format: manifest::FORMAT,
-        id: id.clone(),
-        job: agent.job.name.clone(),
-        sequence: start.sequence,
-        program_version: env!("CARGO_PKG_VERSION").into(),
-        started_at,
-        finished_at,
-        server: server.about.clone(),
-        compression: Compression { algorithm: "zstd".into(), level: agent.job.shape.compression_level },
-        encryption: encryption(agent),
-        object_bytes: agent.job.store.object_bytes(),
-        totals: totals(&databases, &objects, &script, progress),
-        databases,
-        globals: Some(Globals { script, role_passwords: server.role_passwords }),
-        lanes: objects,
-        warnings: std::mem::take(&mut server.warnings),
-    };
-    abort_uploads(agent, id).await?;
-    commit(agent, &manifest, lease, stop).await?;
-    Ok(manifest)
+    Ok((tools, server, before))
 }
 
 /// The moment from which there is a backup.
@@ -235,55 +251,59 @@ fn lanes(agent: &Agent, id: &BackupId, stop: &Stop, progress: &Progress) -> (Vec
     (lanes, uploads)
 }
 
+/// Every database one after the other, and the globals again, read while the last one's rows are.
 #[expect(clippy::too_many_arguments, reason = "what an attempt consists of, once")]
 async fn databases(
     agent: &Agent,
     source: &Source,
     tools: &Tools,
     id: &BackupId,
-    names: &[String],
+    server: &Server,
     lanes: Vec<Lane>,
     stop: &Stop,
     progress: &Progress,
-) -> Outcome<Vec<Dumped>> {
-    let readings: Vec<_> = names
-        .iter()
-        .map(|name| Reading {
-            source: source.with_database(name),
-            tools: tools.clone(),
-            shape: agent.job.shape.clone(),
-            limits: agent.job.limits.clone(),
-            recipients: agent.job.encryption.recipients.clone(),
-            progress: progress.clone(),
-            stop: stop.clone(),
-        })
-        .collect();
-    let id = id.clone();
+) -> Outcome<(Vec<Dumped>, Vec<u8>)> {
+    let readings = server.databases.iter().map(|name| Reading {
+        source: source.with_database(name),
+        tools: tools.clone(),
+        shape: agent.job.shape.clone(),
+        limits: agent.job.limits.clone(),
+        recipients: agent.job.encryption.recipients.clone(),
+        progress: progress.clone(),
+        stop: stop.clone(),
+    });
+    let mut readings: VecDeque<_> = readings.collect();
+    let (id, tools, source, passwords) = (id.clone(), tools.clone(), source.clone(), server.role_passwords);
     blocking(move || {
         let (mut lanes, mut sealers, mut read) = (lanes, Vec::new(), Vec::new());
-        for reading in readings {
+        let mut after = None;
+        while let Some(reading) = readings.pop_front() {
             let name = reading.source.database.clone();
-            let (dumped, back) = dump::read(reading, &id, lanes, &mut sealers)
-                .map_err(|failure| failure.context(format!("the database {name}")))?;
+            let named = |failure: Failure| failure.context(format!("the database {name}"));
+            let begun = dump::begin(reading).map_err(named)?;
+            if readings.is_empty() {
+                let (tools, source) = (tools.clone(), source.clone());
+                after = Some(std::thread::spawn(move || globals::read(&tools, &source, passwords)));
+            }
+            let (dumped, back) = dump::read(begun, &id, lanes, &mut sealers).map_err(named)?;
             lanes = back;
             read.push(dumped);
         }
         for lane in lanes {
             lane.finish().map_err(|error| Failure::new(Stage::Upload, Exit::Failed, error))?;
         }
-        Ok(read)
+        let after = after.and_then(|reader| reader.join().ok());
+        let after =
+            after.unwrap_or_else(|| Err(Failure::told(Stage::Globals, Exit::Failed, "the globals were not read again")))?;
+        Ok((read, after))
     })
     .await
 }
 
-async fn database(
-    agent: &Agent,
-    sealer: &mut Sealer,
-    id: &BackupId,
-    number: usize,
-    dumped: Dumped,
-) -> Outcome<manifest::Database> {
+fn database(blobs: &mut Blobs<'_>, id: &BackupId, number: usize, dumped: Dumped) -> Outcome<manifest::Database> {
     let contents = serde_json::to_vec(&dumped.contents).map_err(|error| Failure::new(Stage::Contents, Exit::Failed, error))?;
+    let layout = &blobs.agent.layout;
+    let (toc, told) = (layout.toc(id, number), layout.contents(id, number));
     Ok(manifest::Database {
         name: dumped.contents.database.clone(),
         snapshot_at: dumped.snapshot_at,
@@ -292,20 +312,34 @@ async fn database(
         rows: dumped.rows,
         large_objects: dumped.contents.large_objects.as_ref().map_or(0, |large| large.objects),
         raw_bytes: dumped.raw_bytes,
-        toc: blob(agent, sealer, agent.layout.toc(id, number), &dumped.toc).await?,
-        contents: blob(agent, sealer, agent.layout.contents(id, number), &contents).await?,
+        toc: blobs.add(toc, &dumped.toc)?,
+        contents: blobs.add(told, &contents)?,
     })
 }
 
-async fn blob(agent: &Agent, sealer: &mut Sealer, key: String, bytes: &[u8]) -> Outcome<Blob> {
-    let (stored, sealed) = sealer.seal(bytes).map_err(|error| Failure::new(Stage::Upload, Exit::Failed, error))?;
-    agent.store.put_own(&key, Bytes::from(stored)).await.map_err(|error| Failure::store(Stage::Upload, error))?;
-    Ok(Blob { key, bytes: sealed.bytes, sha256: sealed.sha256, raw_bytes: sealed.raw_bytes })
+/// What lies beside the lanes, sealed and not yet sent.
+struct Blobs<'a> {
+    agent: &'a Agent,
+    sealer: &'a mut Sealer,
+    sealed: Vec<(String, Bytes)>,
 }
 
-async fn read_globals(tools: &Tools, source: &Source, passwords: bool) -> Outcome<Vec<u8>> {
-    let (tools, source) = (tools.clone(), source.clone());
-    blocking(move || globals::read(&tools, &source, passwords)).await
+impl Blobs<'_> {
+    fn add(&mut self, key: String, bytes: &[u8]) -> Outcome<Blob> {
+        let (stored, sealed) = self.sealer.seal(bytes).map_err(|error| Failure::new(Stage::Upload, Exit::Failed, error))?;
+        self.sealed.push((key.clone(), Bytes::from(stored)));
+        Ok(Blob { key, bytes: sealed.bytes, sha256: sealed.sha256, raw_bytes: sealed.raw_bytes })
+    }
+
+    async fn send(self) -> Outcome<()> {
+        let agent = self.agent;
+        let sent = self.sealed.into_iter().map(|(key, bytes)| async move { agent.store.put_own(&key, bytes).await });
+        stream::iter(sent)
+            .buffer_unordered(BLOBS_AT_ONCE)
+            .try_collect()
+            .await
+            .map_err(|error| Failure::store(Stage::Upload, error))
+    }
 }
 
 fn encryption(agent: &Agent) -> Option<Encryption> {

@@ -1,12 +1,18 @@
 //! COPY out of the server, a block at a time.
 
+use std::time::Duration;
+
 use postgres_protocol::message::backend::Message;
 use twox_hash::xxhash3_128::Hasher;
 
-use super::{Connection, HEAD_BYTES, Result, WireError};
+use super::{Connection, HEAD_BYTES, RECEIVE_BYTES, Result, Stream, WireError};
 use crate::checksum::RowChecksum;
 
 const COPY_DATA: u8 = b'd';
+/// A read of the socket that brought less came too early.
+const WORTH_A_READ: usize = RECEIVE_BYTES / 2;
+/// What a fast server sends in it fits the socket's buffer.
+const REST: Duration = Duration::from_micros(500);
 
 /// What came.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -59,11 +65,16 @@ impl Connection {
     }
 
     /// Takes messages of rows up to the first message of another kind.
+    ///
+    /// The server sends 8 KiB at a time and wakes whoever waits for them: a reader that keeps up pays a change of threads
+    /// for each. After a read that brought little it rests, and the next one brings more. Not under TLS, where a read
+    /// brings one record, however many wait.
     fn rows<E: From<WireError>>(
         &mut self,
         rows: &mut CopiedRows,
         take: &mut dyn FnMut(&[u8]) -> std::result::Result<(), E>,
     ) -> std::result::Result<(), E> {
+        let mut brought = WORTH_A_READ;
         loop {
             // Rows are moved together where they lie: `block..filled` are rows without their heads.
             let (block, mut filled) = (self.start, self.start);
@@ -92,20 +103,25 @@ impl Connection {
             }
             if self.end - self.start >= HEAD_BYTES && self.announced_length()? + 1 > self.buffer.len() {
                 self.large_row(rows, take)?;
-            } else {
-                self.receive_row()?;
+                continue;
             }
+            if brought < WORTH_A_READ && !matches!(self.stream, Stream::Tls(_)) {
+                std::thread::sleep(REST);
+            }
+            brought = self.receive_row()?;
         }
     }
 
     /// Makes as much room as there is before it reads: half a row at the end of the buffer must not make the next read
     /// a small one.
-    fn receive_row(&mut self) -> Result<()> {
+    fn receive_row(&mut self) -> Result<usize> {
         if self.start > 0 && self.start < self.end {
             self.buffer.copy_within(self.start..self.end, 0);
             (self.start, self.end) = (0, self.end - self.start);
         }
-        self.receive()
+        let left = self.end - self.start;
+        self.receive()?;
+        Ok(self.end - self.start - left)
     }
 
     /// A row that the buffer cannot hold, on its way.

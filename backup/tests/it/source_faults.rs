@@ -175,24 +175,37 @@ async fn a_server_that_stops_is_no_backup() {
     nothing_is_left_behind(&agent).await;
 }
 
-/// No snapshot covers roles: what was read before and after must agree.
+/// No snapshot covers roles: what was read before the first one and after the last must agree. A role that comes while the
+/// last rows are read is none of this backup's.
 #[tokio::test(flavor = "multi_thread")]
-async fn roles_that_change_meanwhile_make_it_begin_again() {
-    let ((source, mut session), store) = (database().await, store_settings().await);
-    session.execute(NOISE).await.unwrap();
-    let role = format!("latecomer_{:08x}", random());
-    // Other tests make roles on this server too.
-    let standing = in_the_middle(&source, &store, &[("BACKUP_ATTEMPTS", "20")]).await;
-    session.execute(sqlx::AssertSqlSafe(format!("CREATE ROLE {role}"))).await.unwrap();
-    let manifest = standing.end().await.unwrap();
-    let agent = agent_in(&source, &store, &[]);
-    let catalogue = agent.catalogue().await.unwrap();
-    let (_, first) = catalogue.in_order().next().unwrap();
-    let Some(Outcome::Abandoned(abandoned)) = &first.outcome else { panic!("the first attempt committed") };
-    assert!(abandoned.reason.contains("roles, memberships or tablespaces changed"), "{}", abandoned.reason);
-    let reader = BackupReader::new(agent.store.clone(), Identities::default(), manifest.clone()).unwrap();
-    let script = reader.blob(&manifest.globals.unwrap().script).await.unwrap();
-    assert!(String::from_utf8_lossy(&script).contains(&role), "the second attempt has it");
+async fn roles_that_change_between_snapshots_make_it_begin_again() {
+    // A server of its own: other tests make roles on the shared one.
+    let postgres = Postgres::start(PostgresOptions::throwaway()).await.unwrap();
+    for name in ["early", "late"] {
+        connect(&source(&postgres.create_database(name).await.unwrap())).await.execute(NOISE).await.unwrap();
+    }
+    let source = source(&postgres.url());
+    for (databases, expected) in [("early", 1), ("early,late", 2)] {
+        let store = store_settings().await;
+        let standing = in_the_middle(&source, &store, &[("BACKUP_DATABASES", databases), ("BACKUP_ATTEMPTS", "2")]).await;
+        let role = format!("latecomer_{:08x}", random());
+        connect(&source).await.execute(sqlx::AssertSqlSafe(format!("CREATE ROLE {role}"))).await.unwrap();
+        let manifest = standing.end().await.unwrap();
+        let agent = agent_in(&source, &store, &[]);
+        let catalogue = agent.catalogue().await.unwrap();
+        assert_eq!(catalogue.attempts.len(), expected, "{databases}");
+        let (_, first) = catalogue.in_order().next().unwrap();
+        if let Some(Outcome::Abandoned(abandoned)) = &first.outcome {
+            assert!(abandoned.reason.contains("roles, memberships or tablespaces changed"), "{}", abandoned.reason);
+        }
+        let reader = BackupReader::new(agent.store.clone(), Identities::default(), manifest.clone()).unwrap();
+        let script = reader.blob(&manifest.globals.unwrap().script).await.unwrap();
+        assert_eq!(
+            String::from_utf8_lossy(&script).contains(&role),
+            expected == 2,
+            "{databases}: what was there at the snapshot"
+        );
+    }
 }
 
 /// Password verifiers are for backups that not everybody reads.
