@@ -11,7 +11,7 @@ use crate::{
     archive::{END_OF_COPY, Header, block_end, chunk, large_object_start, large_objects_start, rows_start},
     manifest::{LargeObjects, Piece, Table},
     reading::BackupReader,
-    restore::{Chunk, Opened, RestoreFault, Selection},
+    restore::{Chosen, Chunk, Opened, RestoreFault},
 };
 
 /// Bytes gathered before they are written.
@@ -27,17 +27,16 @@ pub enum ExportFault {
     Write(#[from] std::io::Error),
 }
 
-/// Writes one database, or what is selected of it.
+/// Writes one database, or what is chosen of it.
 ///
 /// # Errors
 /// When the backup cannot be read, or the output not written. What was written by then is no whole archive.
 pub async fn export(
     reader: &BackupReader,
     opened: &Opened<'_>,
-    selection: &Selection,
+    chosen: &Chosen,
     output: impl AsyncWrite + Unpin,
 ) -> Result<u64, ExportFault> {
-    let chosen = selection.choose(&opened.toc).map_err(RestoreFault::from)?;
     let toc = opened.toc.only(|entry| chosen.entries.contains(&entry.dump_id));
     let mut archive = Archive { output: BufWriter::with_capacity(BUFFER_BYTES, output), header: &toc.header, reader, bytes: 0 };
     archive.write(&toc.to_bytes()).await?;

@@ -22,11 +22,7 @@ mod tool;
 #[cfg(test)]
 mod tests;
 
-use std::{
-    collections::{BTreeSet, HashMap},
-    path::PathBuf,
-    time::Instant,
-};
+use std::{collections::HashMap, path::PathBuf, time::Instant};
 
 use tokio_util::sync::CancellationToken;
 
@@ -40,9 +36,9 @@ use crate::{
 pub use database::{Names, drop_database};
 pub use fault::RestoreFault;
 pub use large_objects::Chunk;
-pub use preflight::{Trouble, Troubles};
+pub use preflight::{Ahead, Trouble, Troubles};
 pub use progress::Progress;
-pub use report::{Report, Stage};
+pub use report::{Partial, Report, Stage};
 pub use selection::{Chosen, NotThere, PartOf, Selection, TableName};
 pub use sessions::connect as connect_session;
 pub use tool::ToolFault;
@@ -109,8 +105,7 @@ pub async fn open<'a>(reader: &'a BackupReader, name: Option<&str>) -> Result<Op
     Ok(Opened { database, toc, contents })
 }
 
-/// Looks for everything that would stop the restore of one database, and does nothing. `promised`: roles and tablespaces that
-/// are not there yet and will be by then.
+/// Looks for everything that would stop the restore of one database, and does nothing. `ahead` then has its rows too.
 ///
 /// # Errors
 /// With everything that is in the way.
@@ -118,9 +113,11 @@ pub async fn preflight(
     reader: &BackupReader,
     opened: &Opened<'_>,
     options: &Options,
-    promised: &BTreeSet<String>,
+    ahead: &mut Ahead,
 ) -> Result<(), RestoreFault> {
-    prepare(reader, opened, options, promised).await.map(drop)
+    let looked = prepare(reader, opened, options, ahead).await;
+    ahead.row_bytes += preflight::row_bytes(opened, &options.selection.choose(&opened.toc)?);
+    looked.map(drop)
 }
 
 /// Restores one database of a backup.
@@ -133,7 +130,7 @@ pub async fn restore(
     options: &Options,
     cancelled: &CancellationToken,
 ) -> Result<Report, RestoreFault> {
-    let (mut databases, tool, chosen) = prepare(reader, opened, options, &BTreeSet::new()).await?;
+    let (mut databases, tool, chosen) = prepare(reader, opened, options, &Ahead::default()).await?;
     databases.create(&opened.toc, options.tablespaces).await?;
     let done = tokio::select! {
         done = fill(&mut databases, reader, opened, chosen, options, &tool) => done,
@@ -157,7 +154,7 @@ async fn prepare(
     reader: &BackupReader,
     opened: &Opened<'_>,
     options: &Options,
-    promised: &BTreeSet<String>,
+    ahead: &Ahead,
 ) -> Result<(Databases, PgRestore, Chosen), RestoreFault> {
     let target = options.target.clone().unwrap_or_else(|| opened.database.name.clone());
     let unique = reader.manifest().id.as_str().rsplit('-').next().unwrap_or_default().to_owned();
@@ -175,7 +172,7 @@ async fn prepare(
         Some(memory) => tool.setting("maintenance_work_mem", memory),
         None => tool,
     };
-    preflight::check(&mut databases, reader, opened, &chosen, options, &tool, promised).await?;
+    preflight::check(&mut databases, reader, opened, &chosen, options, &tool, ahead).await?;
     Ok((databases, tool, chosen))
 }
 

@@ -14,7 +14,7 @@ use crate::{
     config::Job,
     export::{self, ExportFault},
     failure::{Exit, Failure, Outcome, Stage},
-    restore,
+    restore::{self, Partial},
     run::{Agent, count_stage},
 };
 use tokio_util::sync::CancellationToken;
@@ -38,12 +38,12 @@ pub async fn export(jobs: Vec<Job>, arguments: ExportArguments, output: Output) 
             Exit::Unread => {}
             _ => count_stage(agent, failure.stage),
         };
-        run(agent, arguments, shutdown).await.inspect_err(counted)
+        run(agent, arguments, output, shutdown).await.inspect_err(counted)
     })
     .await
 }
 
-async fn run(agent: &Agent, arguments: ExportArguments, shutdown: CancellationToken) -> Outcome<()> {
+async fn run(agent: &Agent, arguments: ExportArguments, output: Output, shutdown: CancellationToken) -> Outcome<()> {
     if io::stdout().is_terminal() {
         let told = "an archive is nothing for a terminal; pipe it into pg_restore, or into a file";
         return Err(Failure::told(Stage::Read, Exit::Configuration, told));
@@ -52,14 +52,19 @@ async fn run(agent: &Agent, arguments: ExportArguments, shutdown: CancellationTo
     let opened = restore::open(&reader, arguments.database.as_deref()).await.map_err(restore_failed)?;
     let stdout = io::stdout().as_fd().try_clone_to_owned().map(|stdout| tokio::fs::File::from_std(File::from(stdout)));
     let stdout = stdout.map_err(|error| Failure::new(Stage::Read, Exit::Failed, error).context("opening the standard output"))?;
-    let selection = arguments.part.selection();
+    let chosen = arguments.part.selection().choose(&opened.toc).map_err(|fault| restore_failed(fault.into()))?;
     let written = tokio::select! {
-        written = export::export(&reader, &opened, &selection, stdout) => written,
+        written = export::export(&reader, &opened, &chosen, stdout) => written,
         () = shutdown.cancelled() => Err(restore::RestoreFault::Interrupted.into()),
     };
-    written.map(drop).map_err(|fault| match fault {
+    written.map_err(|fault| match fault {
         ExportFault::Backup(fault) => restore_failed(fault),
         ExportFault::Write(error) if error.kind() == io::ErrorKind::BrokenPipe => Failure::new(Stage::Read, Exit::Unread, error),
         ExportFault::Write(error) => Failure::new(Stage::Read, Exit::Failed, error).context("writing the archive"),
-    })
+    })?;
+    if let Some(part) = &chosen.part {
+        let partial = Partial { part, omitted: &chosen.omitted };
+        output.remark(format_args!("the archive holds a part of {}{partial}", opened.database.name), &partial);
+    }
+    Ok(())
 }

@@ -30,6 +30,14 @@ impl Output {
         }
     }
 
+    /// A line of either kind on standard error, where standard output is something else than answers.
+    pub fn remark(self, text: impl Display, json: &impl serde::Serialize) {
+        match self {
+            Self::Text => complain(text),
+            Self::Json => complain(serde_json::to_string(json).unwrap_or_default()),
+        }
+    }
+
     /// A failure: for a person on standard error, for a program as a line like any other.
     pub fn fail(self, job: &str, failure: &Failure) {
         match self {

@@ -10,7 +10,7 @@ use crate::{
     config::Job,
     failure::{Exit, Failure, Outcome, Stage},
     reading::BackupReader,
-    restore::{self, Options, Report, RestoreFault, Troubles},
+    restore::{self, Ahead, Options, Report, RestoreFault, Troubles},
     run::{Agent, count_stage},
     verify::{apply_globals, made_by_globals},
 };
@@ -70,10 +70,10 @@ async fn run(agent: &Agent, arguments: RestoreArguments, output: Output, shutdow
     // All of them before anything is made: half a server is found out by the last one otherwise.
     if arguments.globals {
         let script = globals(&reader).await?;
-        preflight(&reader, &names, &options, &made_by_globals(&script, options.tablespaces)).await?;
+        preflight(&reader, &names, &options, made_by_globals(&script, options.tablespaces)).await?;
         apply(&reader, &script, &options, output).await?;
     }
-    preflight(&reader, &names, &options, &BTreeSet::new()).await.map_err(|failure| match arguments.globals {
+    preflight(&reader, &names, &options, BTreeSet::new()).await.map_err(|failure| match arguments.globals {
         true => failure.context("roles and tablespaces of the backup were made before, as far as is told above; they stay"),
         false => failure,
     })?;
@@ -95,18 +95,13 @@ async fn run(agent: &Agent, arguments: RestoreArguments, output: Output, shutdow
     Ok(())
 }
 
-/// Everything that is in the way of any of the databases. `promised`: what will be made before them.
-async fn preflight(
-    reader: &BackupReader,
-    names: &[Option<String>],
-    options: &Options,
-    promised: &BTreeSet<String>,
-) -> Outcome<()> {
-    let mut troubles = Vec::new();
+/// Everything that is in the way of any of the databases. `made`: roles and tablespaces that will be there before them.
+async fn preflight(reader: &BackupReader, names: &[Option<String>], options: &Options, made: BTreeSet<String>) -> Outcome<()> {
+    let (mut troubles, mut ahead) = (Vec::new(), Ahead { made, row_bytes: 0 });
     for name in names {
         let opened = restore::open(reader, name.as_deref()).await.map_err(restore_failed)?;
         let name = opened.database.name.clone();
-        match restore::preflight(reader, &opened, options, promised).await {
+        match restore::preflight(reader, &opened, options, &mut ahead).await {
             Ok(()) => troubles.push((name, Troubles::default())),
             Err(RestoreFault::Preflight(found)) => troubles.push((name, found)),
             Err(fault) => return Err(restore_failed(fault).context(format!("the database {name:?} of the backup"))),

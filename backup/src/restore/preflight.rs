@@ -69,7 +69,20 @@ impl Troubles {
     }
 }
 
-/// `promised`: roles and tablespaces that will be there by then.
+/// What other restores do before this one.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Ahead {
+    /// Roles and tablespaces that are not there yet and will be by then.
+    pub made: BTreeSet<String>,
+    /// Bytes of rows that they will have written.
+    pub row_bytes: u64,
+}
+
+/// Of the tables that were chosen, as text.
+pub(super) fn row_bytes(opened: &Opened<'_>, chosen: &Chosen) -> u64 {
+    opened.contents.tables.iter().filter(|table| chosen.entries.contains(&table.dump_id)).map(|table| table.raw_bytes).sum()
+}
+
 pub(super) async fn check(
     databases: &mut Databases,
     reader: &BackupReader,
@@ -77,7 +90,7 @@ pub(super) async fn check(
     chosen: &Chosen,
     options: &Options,
     tool: &PgRestore,
-    promised: &BTreeSet<String>,
+    ahead: &Ahead,
 ) -> Result<(), RestoreFault> {
     let mut troubles = Troubles::default();
     let toc = opened.toc.only(|entry| chosen.entries.contains(&entry.dump_id));
@@ -87,12 +100,12 @@ pub(super) async fn check(
         if !options.replace && !databases.is_as_made(&options.server).await? {
             troubles.add(
                 format!("the server has a database {target:?} already"),
-                "restore under another name (--to), or let it go aside (--replace)",
+                "let it go aside (--replace), or restore this one by itself under another name (--database and --to)",
             );
         } else if databases.is_used().await? {
             troubles.add(
                 format!("somebody is connected to the database {target:?}, which is to go aside"),
-                "end those sessions (pg_stat_activity has them), or restore under another name (--to)",
+                "end those sessions (pg_stat_activity has them), or restore this one by itself under another name (--database and --to)",
             );
         }
     }
@@ -100,14 +113,14 @@ pub(super) async fn check(
     rights(&mut troubles, connection, options).await?;
     if options.owners || options.privileges {
         let mut wanted = roles(&toc, options);
-        wanted.retain(|name| !promised.contains(name));
+        wanted.retain(|name| !ahead.made.contains(name));
         let there = names(connection, "SELECT rolname::text FROM pg_catalog.pg_roles").await?;
         let remedy = "create them (the backup's globals have them: `backup restore --globals`), or restore with --no-owner --no-privileges";
         troubles.missing("role", wanted, &there, remedy);
     }
     if options.tablespaces {
         let wanted = toc.entries.iter().filter(|entry| !entry.tablespace.is_empty()).map(|entry| entry.tablespace.to_string());
-        let wanted = wanted.filter(|name| !promised.contains(name));
+        let wanted = wanted.filter(|name| !ahead.made.contains(name));
         let there = names(connection, "SELECT spcname::text FROM pg_catalog.pg_tablespace").await?;
         troubles.missing("tablespace", wanted.collect(), &there, "create it, or restore with --no-tablespaces");
     }
@@ -115,7 +128,7 @@ pub(super) async fn check(
     let there = names(connection, "SELECT name::text FROM pg_catalog.pg_available_extensions").await?;
     troubles.missing("extension", wanted.collect(), &there, "install its package on the server");
     locales(&mut troubles, connection, &opened.toc).await?;
-    space(&mut troubles, connection, opened, chosen).await?;
+    space(&mut troubles, connection, ahead.row_bytes, row_bytes(opened, chosen)).await?;
     for left in databases.left_behind().await? {
         // No obstacle, but room that nobody uses.
         let statement = format!("DROP DATABASE {}", quoted(&left));
@@ -240,13 +253,9 @@ async fn names(connection: &mut PgConnection, query: &'static str) -> Result<Vec
     sqlx::query_scalar(query).fetch_all(connection).await.map_err(RestoreFault::asking("looking at what the server has"))
 }
 
-/// Only where the server's disk is this machine's: no statement tells free space.
-async fn space(
-    troubles: &mut Troubles,
-    connection: &mut PgConnection,
-    opened: &Opened<'_>,
-    chosen: &Chosen,
-) -> Result<(), RestoreFault> {
+/// Only where the server's disk is this machine's: no statement tells free space. Bytes of rows: of the databases that are
+/// restored before this one, and of this one.
+async fn space(troubles: &mut Troubles, connection: &mut PgConnection, before: u64, own: u64) -> Result<(), RestoreFault> {
     // The setting is hidden from most roles, and the folder may be another machine's: then nothing is said.
     let folder: Option<String> = sqlx::query_scalar("SELECT setting FROM pg_catalog.pg_settings WHERE name = 'data_directory'")
         .fetch_optional(&mut *connection)
@@ -256,18 +265,19 @@ async fn space(
         .fetch_one(connection)
         .await
         .map_err(RestoreFault::asking("asking for the server's address"))?;
-    let wanted: u64 =
-        opened.contents.tables.iter().filter(|table| chosen.entries.contains(&table.dump_id)).map(|table| table.raw_bytes).sum();
     let Some(disk) = folder.filter(|_| local).and_then(|folder| rustix::fs::statvfs(folder).ok()) else { return Ok(()) };
-    let (free, needed) = (disk.f_bavail.saturating_mul(disk.f_frsize), wanted / 100 * SPACE_PERCENT);
-    if free < needed {
-        const MEBIBYTE: u64 = 1 << 20;
-        troubles.add(
-            format!("the server's disk has {} MiB free, about {} MiB are needed", free / MEBIBYTE, needed / MEBIBYTE),
-            "make room, or restore on another server",
-        );
+    if let Some(wrong) = no_room(disk.f_bavail.saturating_mul(disk.f_frsize), before, own) {
+        troubles.add(wrong, "make room, or restore on another server");
     }
     Ok(())
+}
+
+fn no_room(free: u64, before: u64, own: u64) -> Option<String> {
+    const MEBIBYTE: u64 = 1 << 20;
+    let needed = (before + own) / 100 * SPACE_PERCENT;
+    let with = if before > 0 { ", with the databases that are restored before it" } else { "" };
+    (free < needed)
+        .then(|| format!("the server's disk has {} MiB free, about {} MiB are needed{with}", free / MEBIBYTE, needed / MEBIBYTE))
 }
 
 #[cfg(test)]
@@ -284,6 +294,18 @@ mod tests {
         let each = [("a".to_owned(), troubles(&["all", "one"])), ("b".to_owned(), troubles(&["two", "all"]))];
         assert_eq!(Troubles::of_all(&each).to_string(), "\n  all; do it\n  \"a\": one; do it\n  \"b\": two; do it");
         assert_eq!(Troubles::of_all(&each[..1]), each[0].1);
+    }
+
+    #[test]
+    fn room_is_for_all_that_comes_before_too() {
+        const GIBIBYTE: u64 = 1 << 30;
+        assert_eq!((no_room(2 * GIBIBYTE, 0, GIBIBYTE), no_room(4 * GIBIBYTE, GIBIBYTE, GIBIBYTE)), (None, None));
+        assert_eq!(
+            no_room(GIBIBYTE, 0, GIBIBYTE).as_deref(),
+            Some("the server's disk has 1024 MiB free, about 1535 MiB are needed")
+        );
+        let told = no_room(2 * GIBIBYTE, GIBIBYTE, GIBIBYTE).unwrap();
+        assert!(told.ends_with("about 3071 MiB are needed, with the databases that are restored before it"), "{told}");
     }
 
     #[test]

@@ -103,14 +103,30 @@ impl fmt::Display for Report {
             write!(formatter, "{}{name} {seconds:.1} s", if number == 0 { "" } else { ", " })?;
         }
         write!(formatter, ")")?;
-        let Some(part) = &self.part else { return Ok(()) };
+        match &self.part {
+            Some(part) => write!(formatter, "{}", Partial { part, omitted: &self.omitted }),
+            None => Ok(()),
+        }
+    }
+}
+
+/// What is said of a part of a database: what it is, and what it lacks.
+#[derive(Debug, Serialize)]
+pub struct Partial<'a> {
+    pub part: &'a PartOf,
+    pub omitted: &'a [String],
+}
+
+impl fmt::Display for Partial<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { part, omitted } = self;
         list(formatter, "selected", &part.selected)?;
         list(
             formatter,
             "came along since that needs it, without what is in it (a table without rows and indexes)",
             &part.brought,
         )?;
-        list(formatter, "left out although it mentions that, since it is or needs what was not selected", &self.omitted)?;
+        list(formatter, "left out although it mentions that, since it is or needs what was not selected", omitted)?;
         if !part.left.is_empty() {
             let kinds = part.left.iter().map(|(kind, count)| format!("{count} {kind}")).collect::<Vec<_>>();
             write!(formatter, "\n  left out besides, since it has nothing to do with that: {}", kinds.join(", "))?;

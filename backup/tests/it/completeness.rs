@@ -158,7 +158,8 @@ async fn everything_comes_back_as_stock_pg_restore_brings_it() {
 
     // The same, through an archive and a pipe.
     let mut archive = Vec::new();
-    export::export(&reader, &opened, &Selection::default(), &mut archive).await.unwrap();
+    let everything = Selection::default().choose(&opened.toc).unwrap();
+    export::export(&reader, &opened, &everything, &mut archive).await.unwrap();
     let piped = server.with_database(&format!("{name}_piped"));
     connect(&server)
         .await

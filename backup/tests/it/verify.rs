@@ -254,8 +254,14 @@ async fn the_program_verifies_records_restores_and_exports() {
     assert_eq!(count.unwrap(), 20_000);
     let (status, text, _) = run(&["restore", "--to", &name, "--no-owner", "--no-privileges"]);
     assert!(status == 64 && text.contains("already"), "{status}: {text}");
-    let (status, _, archive) = run(&["export", "--table", "public.balances"]);
+    let (status, text, archive) = run(&["export", "--table", "public.balances"]);
     assert!(status == 0 && archive.starts_with(b"PGDMP"), "{status}");
+    let told = ["holds a part of", "selected:\n    TABLE public.balances", "left out besides", "TABLE DATA"];
+    assert!(told.iter().all(|told| text.contains(told)), "{text}");
+    let (_, text, _) = run(&["export", "--table", "public.balances", "--output", "json"]);
+    assert!(text.contains("\"part\":{\"selected\":[\"TABLE public.balances\"]"), "{text}");
+    let (_, text, _) = run(&["export"]);
+    assert!(!text.contains("left out"), "all of it is no part");
 
     // What does not come back as it was has a status of its own, and is on record.
     session.execute("UPDATE balances SET amount = amount + 1 WHERE account = 1").await.unwrap();
