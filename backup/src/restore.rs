@@ -200,7 +200,7 @@ async fn fill(
     let sessions = sessions::connect_all(&target, options.jobs, options.maintenance_memory.as_deref()).await?;
 
     progress.stage("rows");
-    let work = Work { fillings, large_objects, early: phases.early };
+    let work = Work { fillings, large_objects, early: phases.early, analyze: options.analyze };
     let (sessions, written) = report.timed(Stage::Rows, schedule::run(work, sessions, reader, tool, &progress)).await?;
 
     progress.stage("indexes");
@@ -213,7 +213,7 @@ async fn fill(
     report.timed(Stage::After, after).await?;
     if options.analyze {
         progress.stage("statistics");
-        report.timed(Stage::Analyze, analyze::analyze(sessions)).await?;
+        report.timed(Stage::Analyze, analyze::analyze(sessions, &written.analyzed)).await?;
     } else {
         drop(sessions);
     }

@@ -218,6 +218,7 @@ impl Bench {
         let mut stored: BTreeMap<&str, f64> = BTreeMap::new();
         for round in 0..=rounds {
             let mut tools = tables::BACKUPS.to_vec();
+            tools.retain(|(tool, _)| restores || *tool != tables::FOLDER);
             let turn = round % tools.len();
             tools.rotate_left(turn);
             for (tool, script) in tools {

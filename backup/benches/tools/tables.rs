@@ -4,6 +4,9 @@ use std::collections::BTreeMap;
 
 use crate::measure::{Cost, median};
 
+/// Measured for its restore; without one it is left out: of many small things it makes a file each.
+pub const FOLDER: &str = "pg_dump -Fd -j2";
+
 /// Name, and the pipe; without one it is the agent.
 pub const BACKUPS: [(&str, Option<&str>); 5] = [
     ("backup", None),
@@ -11,7 +14,7 @@ pub const BACKUPS: [(&str, Option<&str>); 5] = [
     ("pg_dump | zstd", Some("pg_dump 'URL' | zstd -q -3 -T2 | upload 'pg_dump | zstd/script'")),
     // Into a repository of its own each time: deduplication over days is not what is measured.
     ("restic", Some("restic -q init; pg_dump 'URL' | restic -q backup --stdin")),
-    ("pg_dump -Fd -j2", Some("pg_dump -Fd -j2 -f fd 'URL'; upload-folder 'pg_dump -Fd -j2' fd")),
+    (FOLDER, Some("pg_dump -Fd -j2 -f fd 'URL'; upload-folder 'pg_dump -Fd -j2' fd")),
 ];
 
 /// Each ends with the planner's statistics, as the agent's restore does.

@@ -73,10 +73,13 @@ async fn run(agent: &Agent, arguments: RestoreArguments, output: Output, shutdow
         preflight(&reader, &names, &options, made_by_globals(&script, options.tablespaces)).await?;
         apply(&reader, &script, &options, output).await?;
     }
-    preflight(&reader, &names, &options, BTreeSet::new()).await.map_err(|failure| match arguments.globals {
-        true => failure.context("roles and tablespaces of the backup were made before, as far as is told above; they stay"),
-        false => failure,
-    })?;
+    // A restore of one database looks by itself before it makes anything.
+    if arguments.globals || names.len() > 1 {
+        preflight(&reader, &names, &options, BTreeSet::new()).await.map_err(|failure| match arguments.globals {
+            true => failure.context("roles and tablespaces of the backup were made before, as far as is told above; they stay"),
+            false => failure,
+        })?;
+    }
     let mut done: Vec<String> = Vec::new();
     for name in names {
         let restored = async {

@@ -1,6 +1,6 @@
 //! Statistics for the planner, in several sessions: without them the first queries after a restore are slow ones.
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 
 use sqlx::{AssertSqlSafe, Executor, PgConnection};
 use tokio::task::JoinSet;
@@ -17,17 +17,21 @@ const LARGE_BYTES: i64 = 1 << 20;
 /// Small tables that one statement names: they are not worth a round trip each.
 const SMALL_AT_ONCE: usize = 50;
 
-/// Analyses every table of the sessions' database and gives the sessions back.
-pub async fn analyze(mut sessions: Vec<PgConnection>) -> Result<Vec<PgConnection>, RestoreFault> {
+/// Analyses every table of the sessions' database but those that are `done`, and gives the sessions back.
+pub async fn analyze(mut sessions: Vec<PgConnection>, done: &HashSet<String>) -> Result<Vec<PgConnection>, RestoreFault> {
     let Some(first) = sessions.first_mut() else { return Ok(sessions) };
-    let relations: Vec<(String, i64)> =
+    let mut relations: Vec<(String, i64)> =
         sqlx::query_as(RELATIONS).fetch_all(first).await.map_err(RestoreFault::asking("listing tables to analyse"))?;
+    relations.retain(|(relation, _)| !done.contains(relation));
     let mut ahead = batches(&relations);
     let mut running = JoinSet::new();
     loop {
         while let Some(session) = sessions.pop_if(|_| !ahead.is_empty()) {
-            let statement = ahead.pop_front().unwrap_or_default();
-            running.spawn(one(session, statement));
+            let batch = ahead.pop_front().unwrap_or_default();
+            running.spawn(async move {
+                let mut session = session;
+                one(&mut session, &batch).await.map(|()| session)
+            });
         }
         match running.join_next().await {
             Some(ended) => sessions.push(ended.map_err(|_| RestoreFault::Interrupted)??),
@@ -36,16 +40,17 @@ pub async fn analyze(mut sessions: Vec<PgConnection>) -> Result<Vec<PgConnection
     }
 }
 
-async fn one(mut session: PgConnection, statement: String) -> Result<PgConnection, RestoreFault> {
-    session.execute(AssertSqlSafe(statement)).await.map_err(RestoreFault::asking("analysing tables"))?;
-    Ok(session)
+/// Of relations as `ANALYZE` names them, with commas between.
+pub(super) async fn one(session: &mut PgConnection, relations: &str) -> Result<(), RestoreFault> {
+    let done = session.execute(AssertSqlSafe(format!("ANALYZE {relations}"))).await;
+    done.map(drop).map_err(RestoreFault::asking("analysing tables"))
 }
 
 fn batches(relations: &[(String, i64)]) -> VecDeque<String> {
     let small = relations.partition_point(|(_, bytes)| *bytes >= LARGE_BYTES);
     let (large, small) = relations.split_at(small);
     let names = |batch: &[(String, i64)]| batch.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>().join(", ");
-    large.chunks(1).chain(small.chunks(SMALL_AT_ONCE)).map(|batch| format!("ANALYZE {}", names(batch))).collect()
+    large.chunks(1).chain(small.chunks(SMALL_AT_ONCE)).map(names).collect()
 }
 
 #[cfg(test)]
@@ -55,7 +60,7 @@ mod tests {
     #[test]
     fn large_tables_go_alone_and_small_ones_together() {
         let relations: Vec<_> = [LARGE_BYTES * 2, LARGE_BYTES, 3, 2].iter().map(|bytes| (format!("t{bytes}"), *bytes)).collect();
-        assert_eq!(batches(&relations), ["ANALYZE t2097152", "ANALYZE t1048576", "ANALYZE t3, t2"]);
+        assert_eq!(batches(&relations), ["t2097152", "t1048576", "t3, t2"]);
         assert!(batches(&[]).is_empty());
     }
 }

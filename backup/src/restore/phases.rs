@@ -9,7 +9,7 @@ use crate::archive::{Contents, Entry, Section};
 
 /// A table with at least so many bytes of rows has its indexes built as soon as it is filled; those of smaller ones are
 /// left to one pg_restore at the end, whose start costs more than they do.
-const EARLY_BYTES: u64 = 4 << 20;
+pub(super) const EARLY_BYTES: u64 = 4 << 20;
 
 /// What is done in which order.
 #[derive(Debug, Clone)]

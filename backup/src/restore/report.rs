@@ -20,10 +20,11 @@ use crate::{
 pub enum Stage {
     /// Schemas, types, functions, empty tables.
     Objects,
-    /// Rows, large objects, and the indexes of large tables meanwhile.
+    /// Rows, large objects, and the indexes and statistics of large tables meanwhile.
     Rows,
     /// Everything else that is built on rows, and privileges.
     After,
+    /// Statistics of what has none yet.
     Analyze,
 }
 
