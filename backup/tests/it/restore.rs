@@ -88,6 +88,30 @@ async fn a_database_comes_back_with_rows_sequences_indexes_large_objects_and_sta
     assert!(refused.contains("orders_account_fkey"), "{refused}");
 }
 
+/// Of an index on an expression there are statistics only when the table is analysed after it was built.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_large_table_has_its_statistics_after_its_indexes() {
+    let (source, mut session) = database().await;
+    let large = "CREATE TABLE large (id int PRIMARY KEY, note text);
+        INSERT INTO large SELECT n, repeat(md5(n::text), 4) FROM generate_series(1, 50000) AS n;
+        CREATE INDEX large_note ON large (upper(note));
+        CREATE TABLE small (id int PRIMARY KEY); INSERT INTO small VALUES (1)";
+    session.execute(large).await.unwrap();
+    let store = store().await;
+    let reader = reader(&store, &twin::write(&store, &[source], Shape::default()).await);
+    let server = other_server().await;
+    for analyze in [true, false] {
+        let name = format!("large_{:08x}", random());
+        let report = restore_with(&reader, &Options { analyze, ..options(&server, &name) }).await.unwrap();
+        assert!(report.raw_bytes > 4 << 20, "{}", report.raw_bytes);
+        let mut session = connect(&server.with_database(&name)).await;
+        for relation in ["large", "large_note", "small"] {
+            let known = sqlx::query_scalar("SELECT EXISTS (SELECT FROM pg_stats WHERE tablename = $1)").bind(relation);
+            assert_eq!(known.fetch_one(&mut session).await.map(|known: bool| known).unwrap(), analyze, "{relation}");
+        }
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_table_comes_back_alone_and_says_what_it_left() {
     let selection = Selection { tables: vec!["public.orders".parse().unwrap()], ..Selection::default() };
