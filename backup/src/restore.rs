@@ -208,7 +208,7 @@ async fn fill(
         if !phases.alone.entries.is_empty() {
             tool.run(&phases.alone, 1).await?;
         }
-        tool.run(&phases.after, options.jobs).await
+        tool.run(&phases.after, if phases.after_is_much { options.jobs } else { 1 }).await
     };
     report.timed(Stage::After, after).await?;
     if options.analyze {

@@ -11,6 +11,9 @@ use crate::archive::{Contents, Entry, Section};
 /// left to one pg_restore at the end, whose start costs more than they do.
 pub(super) const EARLY_BYTES: u64 = 4 << 20;
 
+/// So many entries are done by one session before a second one has begun.
+const FEW_ENTRIES: usize = 100;
+
 /// What is done in which order.
 #[derive(Debug, Clone)]
 pub struct Phases {
@@ -22,6 +25,8 @@ pub struct Phases {
     pub alone: Contents,
     /// Everything else without rows of its own: values of sequences, indexes, constraints, triggers, privileges, refreshes.
     pub after: Contents,
+    /// Whether that is worth the start of several sessions: indexes of small tables take no time, unlike what reads large ones.
+    pub after_is_much: bool,
 }
 
 /// Constraints take the whole table, so they go one after the other; indexes only share it.
@@ -69,7 +74,13 @@ impl Phases {
         };
         let mut after = contents.only(after);
         in_turn(&mut after, contents);
+        let reads_much = |entry: &Entry| {
+            entry.kind == "FK CONSTRAINT"
+                || entry.kind == "MATERIALIZED VIEW DATA"
+                || entry.section == Section::PostData && entry.dependencies.iter().any(|id| by_table.contains_key(id))
+        };
         Self {
+            after_is_much: after.entries.len() >= FEW_ENTRIES || after.entries.iter().any(reads_much),
             before: contents.only(|entry| before.contains(&entry.dump_id)),
             early,
             alone: contents.only(|entry| !alone.is_empty() && (always(entry) || alone.contains(&entry.dump_id))),

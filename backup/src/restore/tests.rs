@@ -175,6 +175,19 @@ fn without_large_tables_everything_waits_for_the_end() {
     assert_eq!(ids(&phases.after), [1, 23, 30, 31, 32, 33, 34, 35]);
 }
 
+#[test]
+fn several_sessions_begin_for_what_reads_large_tables() {
+    let (none, large) = (HashMap::new(), HashMap::from([(21, 1 << 30)]));
+    let mut shop = shop();
+    assert!(Phases::of(&shop, &none).after_is_much, "a foreign key reads tables, however large");
+    shop.entries.retain(|entry| entry.kind != "FK CONSTRAINT");
+    assert!(Phases::of(&shop, &large).after_is_much, "an index of a large table is left");
+    assert!(!Phases::of(&shop, &none).after_is_much);
+    let many = (100..300).map(|id| entry(id, "INDEX", "a.some", &[10]));
+    shop.entries.extend(many);
+    assert!(Phases::of(&shop, &none).after_is_much);
+}
+
 /// Index 32 goes on to ALTER TABLE: beside another index of its table it would wait for that one, and that one for it.
 #[test]
 fn an_index_that_takes_its_table_stands_beside_no_other() {
