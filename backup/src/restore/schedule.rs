@@ -5,7 +5,6 @@
 use std::{
     cmp::Reverse,
     collections::{BinaryHeap, HashMap, HashSet},
-    sync::Arc,
 };
 
 use sqlx::PgConnection;
@@ -22,6 +21,11 @@ use crate::{archive::Contents, manifest::LargeObjects, reading::BackupReader};
 
 /// An index's share of the time that its table's rows take.
 const INDEX_COST_PERCENT: u64 = 40;
+
+/// A table that takes so many times longer than the share of all others that another session gets is filled by all of them.
+const DOMINATES: u64 = 2;
+/// Parts of such a table for each session, so that none is left alone with the last one.
+const PARTS_PER_SESSION: usize = 2;
 
 /// What is to be done before everything is there that other objects build on.
 pub struct Work {
@@ -43,6 +47,7 @@ pub struct Written {
 }
 
 enum Task {
+    /// Of a table, or a part of them.
     Rows(Box<Filling>),
     LargeObjects(LargeObjects),
     /// Constraints; its indexes follow.
@@ -106,11 +111,15 @@ impl Queue {
     }
 }
 
-/// What a task leaves: its session, what it wrote, and what may begin now.
+/// What a task leaves: its session, what it did, and what may begin now.
 struct Ended {
     session: PgConnection,
     rows: Option<i32>,
-    written: Written,
+    /// Rows.
+    written: u64,
+    /// Whether it was a table's rows, or a part of them.
+    filled: bool,
+    analyzed: Option<String>,
     next: Vec<(u64, Task)>,
 }
 
@@ -122,12 +131,16 @@ pub async fn run(
     tool: &PgRestore,
     progress: &Progress,
 ) -> Result<(Vec<PgConnection>, Written), RestoreFault> {
-    let early = Arc::new(work.early);
+    let early = work.early;
     let large = work.fillings.iter().filter(|filling| work.analyze && filling.table.raw_bytes >= EARLY_BYTES);
     let mut large: HashMap<i32, String> = large.map(|filling| (filling.table.dump_id, filling.target.relation.clone())).collect();
-    let mut queue = Queue::default();
+    let (mut queue, mut unfilled) = (Queue::default(), HashMap::new());
+    let all_bytes: u64 = work.fillings.iter().map(|filling| filling.table.raw_bytes).sum();
     for filling in work.fillings {
-        queue.add(Some(filling.table.dump_id), filling.table.raw_bytes, Task::Rows(Box::new(filling)));
+        let (id, bytes) = (filling.table.dump_id, filling.table.raw_bytes);
+        let parts = filling.cut(parts(bytes, all_bytes, sessions.len()));
+        unfilled.insert(id, (parts.len(), bytes));
+        parts.into_iter().for_each(|part| queue.add(Some(id), part.table.raw_bytes, Task::Rows(Box::new(part))));
     }
     if let Some(objects) = work.large_objects {
         queue.add(None, objects.raw_bytes, Task::LargeObjects(objects));
@@ -136,17 +149,26 @@ pub async fn run(
     loop {
         while let Some(session) = sessions.pop_if(|_| !queue.waiting.is_empty()) {
             let Some(waiting) = queue.waiting.pop() else { break };
-            let (reader, tool, early, progress) = (reader.clone(), tool.clone(), Arc::clone(&early), progress.clone());
-            running.spawn(async move { perform(waiting, session, &reader, &tool, &early, &progress).await });
+            let (reader, tool, progress) = (reader.clone(), tool.clone(), progress.clone());
+            running.spawn(async move { perform(waiting, session, &reader, &tool, &progress).await });
         }
         // The first fault ends the rest: dropping the set cancels its tasks, their sessions and their processes.
         let Some(ended) = running.join_next().await else { return Ok((sessions, total)) };
         let ended = ended.map_err(|_| RestoreFault::Interrupted)??;
-        total.rows += ended.written.rows;
-        total.tables += ended.written.tables;
-        total.analyzed.extend(ended.written.analyzed);
+        total.rows += ended.written;
+        total.analyzed.extend(ended.analyzed);
         sessions.push(ended.session);
         ended.next.into_iter().for_each(|(cost, task)| queue.add(ended.rows, cost, task));
+        if let (true, Some(rows)) = (ended.filled, ended.rows)
+            && let Some((left, bytes)) = unfilled.get_mut(&rows)
+        {
+            *left -= 1;
+            if *left == 0 {
+                total.tables += 1;
+                let next = early.get(&rows).map_or_else(Vec::new, |early| followers(early, *bytes));
+                next.into_iter().for_each(|(cost, task)| queue.add(Some(rows), cost, task));
+            }
+        }
         if let Some(rows) = ended.rows
             && queue.ended(rows)
             && let Some(relation) = large.remove(&rows)
@@ -161,17 +183,13 @@ async fn perform(
     mut session: PgConnection,
     reader: &BackupReader,
     tool: &PgRestore,
-    early: &HashMap<i32, Early>,
     progress: &Progress,
 ) -> Result<Ended, RestoreFault> {
-    let (mut written, mut next) = (Written::default(), Vec::new());
+    let (mut written, mut filled, mut analyzed, mut next) = (0, false, None, Vec::new());
     match waiting.task {
         Task::Rows(filling) => {
-            let rows = filling.run(&mut session, reader, progress).await?;
-            written = Written { rows, tables: 1, ..written };
-            if let Some(early) = early.get(&filling.table.dump_id) {
-                next = followers(early, filling.table.raw_bytes);
-            }
+            written = filling.run(&mut session, reader, progress).await?;
+            filled = true;
         }
         Task::LargeObjects(objects) => drop(large_objects::fill(&mut session, reader, &objects, progress).await?),
         Task::Constraints(contents, indexes, cost) => {
@@ -181,10 +199,21 @@ async fn perform(
         Task::Index(contents) => tool.run(&contents, 1).await?,
         Task::Statistics(relation) => {
             analyze::one(&mut session, &relation).await?;
-            written.analyzed.insert(relation);
+            analyzed = Some(relation);
         }
     }
-    Ok(Ended { session, rows: waiting.rows, written, next })
+    Ok(Ended { session, rows: waiting.rows, written, filled, analyzed, next })
+}
+
+/// Into how many parts a table's rows are cut. One as long as others keep the other sessions busy: what one session writes
+/// is frozen, and needs no vacuum later.
+fn parts(bytes: u64, all_bytes: u64, sessions: usize) -> usize {
+    let others = (sessions as u64).saturating_sub(1);
+    if others > 0 && bytes >= EARLY_BYTES && bytes > DOMINATES * (all_bytes - bytes) / others {
+        sessions * PARTS_PER_SESSION
+    } else {
+        1
+    }
 }
 
 fn followers(early: &Early, raw_bytes: u64) -> Vec<(u64, Task)> {
@@ -193,5 +222,27 @@ fn followers(early: &Early, raw_bytes: u64) -> Vec<(u64, Task)> {
     match &early.constraints {
         Some(constraints) => vec![(cost, Task::Constraints(constraints.clone(), indexes, cost))],
         None => indexes.into_iter().map(|index| (cost, Task::Index(index))).collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::parts;
+
+    #[test]
+    fn only_a_table_that_dominates_is_cut() {
+        const MEBIBYTE: u64 = 1 << 20;
+        for (bytes, all, sessions, expected) in [
+            (100, 100, 2, 4),
+            (100, 100, 1, 1),
+            (100, 149, 2, 4),
+            (100, 151, 2, 1),
+            (100, 149, 4, 8),
+            (100, 249, 4, 8),
+            (100, 251, 4, 1),
+            (1, 1, 8, 1),
+        ] {
+            assert_eq!(parts(bytes * MEBIBYTE, all * MEBIBYTE, sessions), expected, "{bytes} of {all}, {sessions} sessions");
+        }
     }
 }

@@ -88,9 +88,10 @@ async fn a_database_comes_back_with_rows_sequences_indexes_large_objects_and_sta
     assert!(refused.contains("orders_account_fkey"), "{refused}");
 }
 
-/// Of an index on an expression there are statistics only when the table is analysed after it was built.
+/// A table that dominates is filled by all sessions. What one session writes is frozen. Of an index on an expression there are
+/// statistics only when the table is analysed after it was built.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_large_table_has_its_statistics_after_its_indexes() {
+async fn a_large_table_is_filled_by_all_sessions_and_has_its_statistics_after_its_indexes() {
     let (source, mut session) = database().await;
     let large = "CREATE TABLE large (id int PRIMARY KEY, note text);
         INSERT INTO large SELECT n, repeat(md5(n::text), 4) FROM generate_series(1, 50000) AS n;
@@ -98,16 +99,24 @@ async fn a_large_table_has_its_statistics_after_its_indexes() {
         CREATE TABLE small (id int PRIMARY KEY); INSERT INTO small VALUES (1)";
     session.execute(large).await.unwrap();
     let store = store().await;
-    let reader = reader(&store, &twin::write(&store, &[source], Shape::default()).await);
+    let shape = Shape { piece_bytes: 500_000, object_bytes: 1 << 20, ..Shape::default() };
+    let reader = reader(&store, &twin::write(&store, &[source], shape).await);
     let server = other_server().await;
-    for analyze in [true, false] {
+    for (jobs, analyze) in [(1, true), (3, true), (3, false)] {
         let name = format!("large_{:08x}", random());
-        let report = restore_with(&reader, &Options { analyze, ..options(&server, &name) }).await.unwrap();
+        let report = restore_with(&reader, &Options { jobs, analyze, ..options(&server, &name) }).await.unwrap();
         assert!(report.raw_bytes > 4 << 20, "{}", report.raw_bytes);
+        assert_eq!((report.tables, report.rows), (2, 50_001));
         let mut session = connect(&server.with_database(&name)).await;
+        let sum = "SELECT count(*) FROM large WHERE note = repeat(md5(id::text), 4) HAVING sum(id) = 50000::bigint * 50001 / 2";
+        assert_eq!(one::<i64>(&mut session, sum).await, 50_000);
         for relation in ["large", "large_note", "small"] {
             let known = sqlx::query_scalar("SELECT EXISTS (SELECT FROM pg_stats WHERE tablename = $1)").bind(relation);
             assert_eq!(known.fetch_one(&mut session).await.map(|known: bool| known).unwrap(), analyze, "{relation}");
+        }
+        if analyze {
+            let frozen = one::<i32>(&mut session, "SELECT relallvisible FROM pg_class WHERE relname = 'large'").await > 0;
+            assert_eq!(frozen, jobs == 1, "{jobs} jobs");
         }
     }
 }
