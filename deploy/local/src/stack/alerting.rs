@@ -8,10 +8,8 @@ use serde_json::{Value, json};
 
 use super::{
     endpoints::{Alerts, Bot, Chat, Endpoints},
-    exchange::Steps,
-    layout::{self, Layout},
-    parts::local,
-    readiness::{answers, ready},
+    layout::{self, Layout, local},
+    readiness::{Steps, answers, ready},
     supervisor::{Supervisor, write_private},
 };
 

@@ -10,8 +10,7 @@ use serde_json::Value;
 use tokio::{process::Command, time::sleep};
 
 use super::{
-    layout::{self, Layout},
-    parts::local,
+    layout::{self, Layout, local},
     readiness::text_of,
 };
 

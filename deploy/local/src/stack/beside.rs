@@ -7,8 +7,9 @@ use anyhow::{Context, Result};
 use local_parts::{Folder, log_tail};
 
 use super::{
-    exchange::{self, Steps},
+    exchange,
     layout::{self, Layout},
+    readiness::Steps,
     up::{prepare, until_signalled},
 };
 use crate::command;

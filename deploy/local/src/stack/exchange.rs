@@ -1,6 +1,6 @@
 //! From nothing to an exchange with markets, accounts and money. Never: traffic, and what watches it.
 
-use std::{fs, process::Stdio, time::Instant};
+use std::{fs, process::Stdio};
 
 use anyhow::{Context, Result, bail};
 use local_parts::log_tail;
@@ -9,26 +9,11 @@ use tokio::process::Command;
 use super::{
     bootstrap::{Operator, Traders},
     endpoints::{Account, Endpoints, Exchange, Postgres, S3},
-    layout::{self, Layout},
-    parts::{BUCKET, Parts, local},
-    readiness::{answers, ready},
+    layout::{self, Layout, local},
+    parts::{BUCKET, Parts},
+    readiness::{Steps, answers, ready},
     supervisor::Supervisor,
 };
-
-/// Tells how far a start is.
-pub struct Steps {
-    begun: Instant,
-}
-
-impl Steps {
-    pub fn begin() -> Self {
-        Self { begun: Instant::now() }
-    }
-
-    pub fn step(&self, what: &str) {
-        println!("{:5.1} s  {what}", self.begun.elapsed().as_secs_f32());
-    }
-}
 
 /// Returns when server and worker are ready: where everything is, with the accounts for people and scripts, and the accounts
 /// of the simulator.

@@ -182,6 +182,11 @@ pub fn program(name: &str) -> Result<PathBuf> {
     Ok(path)
 }
 
+/// The address of a port on loopback.
+pub fn local(port: u16) -> String {
+    format!("127.0.0.1:{port}")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

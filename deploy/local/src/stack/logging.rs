@@ -10,10 +10,8 @@ use tokio::process::Command;
 
 use super::{
     endpoints::{Endpoints, Logship},
-    exchange::Steps,
-    layout::{self, Layout},
-    parts::local,
-    readiness::{answers, ready, text_of},
+    layout::{self, Layout, local},
+    readiness::{Steps, answers, ready, text_of},
     supervisor::Supervisor,
 };
 

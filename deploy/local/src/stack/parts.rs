@@ -10,7 +10,7 @@ use local_parts::{
 use super::{
     alerting::Alerting,
     backup,
-    layout::{self, Layout},
+    layout::{self, Layout, local},
     logging::Logging,
 };
 
@@ -128,10 +128,6 @@ impl Parts {
     pub fn database() -> &'static str {
         DATABASE
     }
-}
-
-pub fn local(port: u16) -> String {
-    format!("127.0.0.1:{port}")
 }
 
 /// The rule files of the repository, and what `make alert` writes.

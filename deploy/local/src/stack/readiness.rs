@@ -16,7 +16,22 @@ const POLL: Duration = Duration::from_millis(50);
 const DEADLINE: Duration = Duration::from_secs(60);
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Waits until `ready` says yes.
+/// Prints the progress of a start.
+pub struct Steps {
+    begun: Instant,
+}
+
+impl Steps {
+    pub fn begin() -> Self {
+        Self { begun: Instant::now() }
+    }
+
+    pub fn step(&self, what: &str) {
+        println!("{:5.1} s  {what}", self.begun.elapsed().as_secs_f32());
+    }
+}
+
+/// Waits until `ready` returns true.
 ///
 /// # Errors
 /// With the end of the part's log when the process ends first or the deadline passes.

@@ -12,10 +12,10 @@ use tokio::{
 use super::{
     backup::{self, Drills},
     endpoints::{self, Endpoints},
-    exchange::{self, Steps},
-    layout::Layout,
-    parts::{Parts, local},
-    readiness::{answers, ready},
+    exchange,
+    layout::{Layout, local},
+    parts::Parts,
+    readiness::{Steps, answers, ready},
     supervisor::{Supervisor, running},
 };
 
