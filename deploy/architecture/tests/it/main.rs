@@ -1,0 +1,4 @@
+//! The code against the declared structure and the declared interfaces.
+
+mod floors;
+mod interfaces;
