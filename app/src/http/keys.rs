@@ -3,7 +3,7 @@
 //! A follower asks for what changed every [`POLL`]; a revoked key is refused within that time. While PostgreSQL is away the
 //! keys that are known stay usable.
 
-use super::auth::Verifier;
+use super::verifier::Verifier;
 use crate::api_key::{KeyFault, Permissions, Vault};
 use crate::db::api_keys::{self, ApiKey, Material};
 use exchange_core::order::AccountId;

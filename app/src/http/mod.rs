@@ -28,6 +28,7 @@ mod pages;
 pub mod parameters;
 mod reports;
 mod response;
+mod verifier;
 mod wallet;
 
 pub use keys::Keys;

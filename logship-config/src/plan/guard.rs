@@ -21,18 +21,6 @@ use crate::{
 /// The flag that lets a retention shrink, for one policy or stream by name.
 pub const SHORTER_RETENTION: &str = "--allow-shorter-retention";
 
-/// What others manage is left alone.
-pub fn foreign(actual: &Actual, kind: Kind, name: &str, held: &Held) -> Option<Refusal> {
-    let why = if actual.reserved.contains(&(kind, name.to_owned())) {
-        "the operator manages it in files (reserved state), and Elasticsearch takes no other change; change it there".to_owned()
-    } else if held.managed {
-        "Elasticsearch manages it itself (_meta.managed); declare one of another name".to_owned()
-    } else {
-        return None;
-    };
-    Some(Refusal { kind: kind.name(), name: name.to_owned(), why, flag: None })
-}
-
 /// An action that the cluster's licence has not.
 pub fn licence(actual: &Actual, kind: Kind, body: &Value) -> Option<String> {
     if kind != Kind::LifecyclePolicy || actual.capability == Capability::Enterprise {

@@ -4,6 +4,7 @@
 //! refusal, with the flag that would allow it or the word that none does.
 
 mod effect;
+mod foreign;
 mod guard;
 mod keeping;
 mod outlook;
@@ -160,7 +161,7 @@ fn object(desired: &Desired, actual: &Actual, allowed: &Allowed, kind: Kind, nam
     if changes.is_empty() {
         return;
     }
-    if let Some(refusal) = guard::foreign(actual, kind, name, held) {
+    if let Some(refusal) = foreign::foreign(actual, kind, name, held) {
         plan.left_alone.push(refusal);
         return;
     }
@@ -177,7 +178,7 @@ fn object(desired: &Desired, actual: &Actual, allowed: &Allowed, kind: Kind, nam
 
 fn deletion(desired: &Desired, actual: &Actual, kind: Kind, name: &str, plan: &mut Plan) {
     let held = &actual.objects[&(kind, name.to_owned())];
-    if let Some(refusal) = guard::foreign(actual, kind, name, held) {
+    if let Some(refusal) = foreign::foreign(actual, kind, name, held) {
         plan.left_alone.push(refusal);
         return;
     }

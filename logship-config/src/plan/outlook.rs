@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use super::guard;
+use super::foreign;
 use crate::{
     actual::{Actual, Held},
     desired::{Desired, Key, Kind, resolve},
@@ -26,7 +26,7 @@ impl Outlook {
             return outlook;
         }
         let of_kind = |(kind, _): &Key| KINDS.contains(kind);
-        let others = |(kind, name): &Key, held: &Held| guard::foreign(actual, *kind, name, held).is_some();
+        let others = |(kind, name): &Key, held: &Held| foreign::foreign(actual, *kind, name, held).is_some();
         for (key, held) in actual.objects.iter().filter(|(key, _)| of_kind(key)) {
             outlook.before.objects.insert(key.clone(), held.body.clone());
             // What is ours and declared no longer goes.

@@ -2,8 +2,13 @@
 
 use super::*;
 use crate::api_key::{Permissions, Vault};
+use crate::http::verifier::Verifier;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use hmac::{Hmac, KeyInit, Mac};
 use ipnet::IpNet;
 use service_kit::config::SecretBytes;
+use sha2::Sha256;
 
 /// rest-api.md, "SIGNED Endpoint Examples for POST /api/v3/order", HMAC keys.
 const SECRET: &str = "NhqPtmdSJYdKjVHjA7PZj4Mge3R5YNiP1e3UZjInClVN65XAbvqqM6A7H5fATj0j";
