@@ -1,9 +1,11 @@
 //! The boards, the rules and the runbooks as data, so that tests can hold them against the programs' metrics and each other.
 //! Never: a metric, a rule or a query of its own.
 
+pub mod absence;
 pub mod board;
 pub mod declared;
 pub mod expression;
+pub mod replay;
 pub mod rules;
 pub mod runbook;
 

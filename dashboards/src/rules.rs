@@ -29,6 +29,8 @@ enum Rule {
 pub struct Recording {
     pub record: String,
     pub expr: String,
+    #[serde(default)]
+    pub labels: BTreeMap<String, String>,
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -54,10 +56,20 @@ struct TestFile {
     tests: Vec<Test>,
 }
 
+/// One scenario.
 #[derive(Debug, Clone, Deserialize)]
-struct Test {
+pub struct Test {
     #[serde(default)]
-    alert_rule_test: Vec<Asked>,
+    pub input_series: Vec<Series>,
+    #[serde(default)]
+    pub alert_rule_test: Vec<Asked>,
+}
+
+/// A series that a unit test feeds.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Series {
+    /// With its labels.
+    pub series: String,
 }
 
 fn parse<File: DeserializeOwned>(folder: &str) -> Vec<File> {
@@ -95,7 +107,12 @@ pub fn alerts() -> Vec<Alert> {
     rules("prometheus/alerts").map(only).collect()
 }
 
+/// Every unit test.
+pub fn tests() -> Vec<Test> {
+    parse::<TestFile>("prometheus/tests").into_iter().flat_map(|file| file.tests).collect()
+}
+
 /// Every question of every unit test.
 pub fn asked() -> Vec<Asked> {
-    parse::<TestFile>("prometheus/tests").into_iter().flat_map(|file| file.tests).flat_map(|test| test.alert_rule_test).collect()
+    tests().into_iter().flat_map(|test| test.alert_rule_test).collect()
 }

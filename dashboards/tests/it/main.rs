@@ -1,8 +1,10 @@
 //! Metrics in code, rules, their tests, the boards and the runbooks agree; and the running programs answer every query.
 
+mod absence;
 mod alerts;
 mod board;
 mod live;
 mod metrics;
 mod promtool;
+mod replay;
 mod runbooks;
