@@ -1,5 +1,6 @@
 //! The core's tests, one binary. `support` makes exchanges and commands; every other file has one subject.
 
+mod cascade;
 mod golden;
 mod naive;
 mod properties;
