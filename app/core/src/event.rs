@@ -502,15 +502,13 @@ impl Event {
             kind::STOPS_REACHED => Self::StopsReached { market: r.u16()?, low: r.i64()?, high: r.i64()? },
             kind::CANCEL_ALL_BEGUN => Self::CancelAllBegun { scope: CancelScope::decode(r)?, through: r.u64()? },
             kind::CANCEL_ALL_DONE => Self::CancelAllDone { scope: CancelScope::decode(r)? },
-            kind::PRICE_RANGE_SET => Self::PriceRangeSet {
-                market: r.u16()?,
-                rule: if r.bool()? { Some(PriceRange::decode(r)?) } else { None },
-            },
+            kind::PRICE_RANGE_SET => {
+                Self::PriceRangeSet { market: r.u16()?, rule: if r.bool()? { Some(PriceRange::decode(r)?) } else { None } }
+            }
             kind::REFERENCE_PRICE_SET => Self::ReferencePriceSet { market: r.u16()?, price: r.i64()? },
-            kind::BREAKER_SET => Self::BreakerSet {
-                market: r.u16()?,
-                breaker: if r.bool()? { Some(Breaker::decode(r)?) } else { None },
-            },
+            kind::BREAKER_SET => {
+                Self::BreakerSet { market: r.u16()?, breaker: if r.bool()? { Some(Breaker::decode(r)?) } else { None } }
+            }
             kind::MARKET_PAUSED => Self::MarketPaused { market: r.u16()?, until: r.i64()? },
             _ => return Err(r.error("an event kind that this release knows: run the release that wrote it")),
         })

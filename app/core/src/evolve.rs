@@ -86,7 +86,7 @@ impl State {
                     entry.market.filters = (**filters).clone();
                 }
             }
-            Event::MarketStatusSet { market, status } => self.set_status(*market, *status, 0),
+            Event::MarketStatusSet { market, status } => self.set_status(*market, *status, None),
             Event::CommissionSet { market, commission } => {
                 if let Some(entry) = self.markets.get_mut(usize::from(*market)) {
                     entry.market.commission = *commission;
@@ -137,7 +137,7 @@ impl State {
             Event::PriceRangeSet { market, rule } => self.protect(*market, |protection| protection.price_range = *rule),
             Event::ReferencePriceSet { market, price } => self.protect(*market, |protection| protection.reference_price = *price),
             Event::BreakerSet { market, breaker } => self.protect(*market, |protection| protection.breaker = *breaker),
-            Event::MarketPaused { market, until } => self.set_status(*market, MarketStatus::CancelOnly, *until),
+            Event::MarketPaused { market, until } => self.set_status(*market, MarketStatus::CancelOnly, Some(*until)),
             _ => {}
         }
     }
@@ -148,13 +148,14 @@ impl State {
         }
     }
 
-    fn set_status(&mut self, market: MarketId, status: MarketStatus, until: Time) {
+    fn set_status(&mut self, market: MarketId, status: MarketStatus, paused: Option<Time>) {
         let Some(entry) = self.markets.get_mut(usize::from(market)) else { return };
         self.pauses.remove(&(entry.paused_until, market));
         entry.market.status = status;
-        entry.paused_until = until;
-        if until > 0 {
-            self.pauses.insert((until, market));
+        entry.tripped = paused.is_some();
+        entry.paused_until = paused.unwrap_or(0);
+        if entry.paused_until > 0 {
+            self.pauses.insert((entry.paused_until, market));
         }
     }
 

@@ -150,7 +150,8 @@ impl Filters {
         }
         let limit_largest = Amount::from(self.max_quantity / self.step_size * self.step_size);
         if limit_largest < Amount::from(self.min_quantity) {
-            faults.push("no order can pass LOT_SIZE: no multiple of stepSize lies from minQty to maxQty; raise maxQty".to_owned());
+            faults
+                .push("no order can pass LOT_SIZE: no multiple of stepSize lies from minQty to maxQty; raise maxQty".to_owned());
         }
         let top_price = Amount::from(self.max_price / self.tick_size * self.tick_size);
         let value = |price: Amount, quantity: Amount| price * quantity / Amount::from(SCALE);
@@ -159,7 +160,8 @@ impl Filters {
         if dearest(limit_largest) < self.min_notional {
             faults.push(format!(
                 "no order can reach NOTIONAL minNotional {}: maxPrice x maxQty is {}; lower minNotional or raise maxQty",
-                show(self.min_notional), show(dearest(limit_largest))
+                show(self.min_notional),
+                show(dearest(limit_largest))
             ));
         } else if self.apply_min_to_market && smallest <= largest && dearest(largest) < self.min_notional {
             faults.push(format!(
@@ -171,13 +173,15 @@ impl Filters {
         if cheapest(self.min_quantity.into()) > self.max_notional {
             faults.push(format!(
                 "every order exceeds NOTIONAL maxNotional {}: minPrice x minQty is {}; raise maxNotional or lower minQty",
-                show(self.max_notional), show(cheapest(self.min_quantity.into()))
+                show(self.max_notional),
+                show(cheapest(self.min_quantity.into()))
             ));
         } else if self.apply_max_to_market && smallest <= largest && cheapest(smallest) > self.max_notional {
             faults.push(format!(
                 "every MARKET order exceeds NOTIONAL maxNotional {}: minPrice x the smallest MARKET quantity is {}; raise \
                  maxNotional, lower MARKET_LOT_SIZE minQty, or set applyMaxToMarket to false",
-                show(self.max_notional), show(cheapest(smallest))
+                show(self.max_notional),
+                show(cheapest(smallest))
             ));
         }
         for (name, up) in [("bidMultiplierUp", self.bid_multiplier_up), ("askMultiplierUp", self.ask_multiplier_up)] {

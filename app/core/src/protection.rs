@@ -42,7 +42,9 @@ impl PriceRange {
             if !(0..=MULTIPLIER_MAX).contains(&up) || !(0..=MULTIPLIER_MAX).contains(&down) {
                 faults.push(format!("{name}LimitMultUp and {name}LimitMultDown must be 0 to 1000"));
             } else if up != 0 && up < SCALE {
-                faults.push(format!("{name}LimitMultUp must be 0 (not set) or at least 1: below it nothing executes at the reference price"));
+                faults.push(format!(
+                    "{name}LimitMultUp must be 0 (not set) or at least 1: below it nothing executes at the reference price"
+                ));
             } else if down > SCALE {
                 faults.push(format!("{name}LimitMultDown must not be above 1: above it nothing executes at the reference price"));
             }

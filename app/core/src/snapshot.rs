@@ -103,6 +103,7 @@ impl State {
         w.i64(protection.reference_price);
         w.bool(protection.breaker.is_some());
         protection.breaker.iter().for_each(|breaker| breaker.encode(w));
+        w.bool(entry.tripped);
         w.i64(entry.paused_until);
         w.u64(entry.clearing);
         let mut slot = entry.book.next_queued().unwrap_or(NONE);
@@ -276,6 +277,7 @@ impl State {
             protection.price_range = if r.bool()? { Some(PriceRange::decode(r)?) } else { None };
             protection.reference_price = r.i64()?;
             protection.breaker = if r.bool()? { Some(Breaker::decode(r)?) } else { None };
+            entry.tripped = r.bool()?;
             entry.paused_until = r.i64()?;
             entry.clearing = r.u64()?;
             while r.bool()? {

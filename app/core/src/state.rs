@@ -78,7 +78,9 @@ impl AccountEntry {
 pub(crate) struct MarketEntry {
     pub market: Market,
     pub book: Book,
-    /// The circuit breaker tripped: the market resumes by itself at this time. 0: it does not.
+    /// The circuit breaker tripped, and neither time nor an operator has set another status.
+    pub tripped: bool,
+    /// The market then resumes by itself at this time. 0: it does not.
     pub paused_until: Time,
     /// An operator's cancel-all runs: orders up to this one go. 0: none runs.
     pub clearing: OrderId,
@@ -86,7 +88,7 @@ pub(crate) struct MarketEntry {
 
 impl MarketEntry {
     pub fn new(market: Market) -> Self {
-        Self { market, book: Book::default(), paused_until: 0, clearing: 0 }
+        Self { market, book: Book::default(), tripped: false, paused_until: 0, clearing: 0 }
     }
 }
 
@@ -339,6 +341,11 @@ impl State {
     /// When a market paused by its circuit breaker resumes; `None`: it is not paused, or waits for an operator.
     pub fn paused_until(&self, market: MarketId) -> Option<Time> {
         self.markets.get(usize::from(market)).map(|entry| entry.paused_until).filter(|until| *until > 0)
+    }
+
+    /// Whether the market's circuit breaker pauses it, for a time or until an operator resumes it.
+    pub fn is_paused(&self, market: MarketId) -> bool {
+        self.markets.get(usize::from(market)).is_some_and(|entry| entry.tripped)
     }
 
     /// Triggered orders that wait for their turn on a market.

@@ -5,9 +5,7 @@ use crate::support::{
 };
 use Side::{Buy, Sell};
 use exchange_core::State;
-use exchange_core::command::{
-    AdminAction, CancelOrder, CancelReplaceMode, Canceled, Command, NewOco, NewOrder, OcoLeg, Outcome,
-};
+use exchange_core::command::{AdminAction, CancelOrder, CancelReplaceMode, Canceled, Command, NewOco, NewOrder, OcoLeg, Outcome};
 use exchange_core::event::Event;
 use exchange_core::market::{Commission, Filters, MarketStatus};
 use exchange_core::order::{ExpiryReason, MarketId, OrderId, OrderType, Side, StpMode, TimeInForce};

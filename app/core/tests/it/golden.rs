@@ -16,7 +16,8 @@ use std::mem::discriminant;
 use std::path::PathBuf;
 
 /// Journal, sequence and state hash at its end.
-const RELEASES: &[(&str, u64, u64)] = &[("0.1.0", 2287, 8796143481078), ("0.1.0-operator", 1959, 12027315539885), ("0.2.0-level-2", 2006, 1877575011522)];
+const RELEASES: &[(&str, u64, u64)] =
+    &[("0.1.0", 2287, 8796143481078), ("0.1.0-operator", 1959, 12027315539885), ("0.2.0-level-2", 2006, 1884001697053)];
 
 /// Of [`Event`].
 const EVENT_KINDS: usize = 27;

@@ -4,6 +4,7 @@ mod cascade;
 mod golden;
 mod naive;
 mod properties;
+mod protection;
 mod refusals;
 mod scenarios;
 mod simulation;
