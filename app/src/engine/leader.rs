@@ -228,6 +228,10 @@ impl<'a> Leader<'a> {
             self.decide_or_hold(submission, now);
         }
         self.inbox = inbox;
+        // A short cascade is in the commit of the order that set it off.
+        if self.pending.has_room_for_work() && self.has_work() {
+            self.work();
+        }
         let each = begun.elapsed().as_secs_f64() / commands as f64;
         self.shared.metrics.decide.observe(each);
     }

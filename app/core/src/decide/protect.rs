@@ -156,7 +156,7 @@ impl Decision<'_> {
         }
         if level < current || level > FEATURE_LEVEL {
             return Err(invalid(format!(
-                "feature level {level}: this release reads levels up to {FEATURE_LEVEL}, the journal is at {current}, and a level                  never goes back"
+                "feature level {level}: this release reads levels up to {FEATURE_LEVEL}, the journal is at {current}, and a level never goes back"
             )));
         }
         Ok(self.act(operator, &format!("set feature level {level}, was {current}"), Event::FeatureLevel(level)))
