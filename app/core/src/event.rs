@@ -499,6 +499,14 @@ impl Event {
                 level if level <= FEATURE_LEVEL => Self::FeatureLevel(level),
                 _ => return Err(r.error("a feature level that this release knows: run the newer release")),
             },
+            other => Self::decode_level_2(other, r)?,
+        })
+    }
+
+    /// Kinds from 21 on: rare beside orders and trades.
+    #[cold]
+    fn decode_level_2(kind: u8, r: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        Ok(match kind {
             kind::STOPS_REACHED => Self::StopsReached { market: r.u16()?, low: r.i64()?, high: r.i64()? },
             kind::CANCEL_ALL_BEGUN => Self::CancelAllBegun { scope: CancelScope::decode(r)?, through: r.u64()? },
             kind::CANCEL_ALL_DONE => Self::CancelAllDone { scope: CancelScope::decode(r)? },

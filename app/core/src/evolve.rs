@@ -112,11 +112,8 @@ impl State {
                 let (from, to) = if *amount > 0 { (CUSTODY, *account) } else { (*account, CUSTODY) };
                 self.transfer(*asset, amount.abs(), (from, Free), (to, Free), effects);
             }
-            Event::StopsReached { market, low, high } => {
-                book(&mut self.markets, *market, self.sequence).queue_reached(&mut self.orders, *low, *high);
-                self.note_work(*market);
-            }
-            Event::CancelAllBegun { .. }
+            Event::StopsReached { .. }
+            | Event::CancelAllBegun { .. }
             | Event::CancelAllDone { .. }
             | Event::PriceRangeSet { .. }
             | Event::ReferencePriceSet { .. }
@@ -125,9 +122,15 @@ impl State {
         }
     }
 
-    /// What operators set, and what follows from it.
+    /// What operators set and what follows from it, and reached stops: rare beside orders and trades.
+    #[cold]
+    #[inline(never)]
     fn operated(&mut self, event: &Event) {
         match event {
+            Event::StopsReached { market, low, high } => {
+                book(&mut self.markets, *market, self.sequence).queue_reached(&mut self.orders, *low, *high);
+                self.note_work(*market);
+            }
             Event::CancelAllBegun { scope: CancelScope::Account(account), through } => {
                 self.clearing_accounts.insert(*account, *through);
             }

@@ -48,6 +48,9 @@ pub(crate) struct AccountOrders {
     pub algo: u32,
 }
 
+/// Markets of an account that are looked at one by one.
+const NEAR: usize = 16;
+
 #[derive(Debug, Clone)]
 pub(crate) struct AccountEntry {
     pub account: Account,
@@ -59,13 +62,24 @@ pub(crate) struct AccountEntry {
 }
 
 impl AccountEntry {
-    /// A search in the account's markets: their logarithm.
-    pub fn orders_on(&self, market: MarketId) -> Option<&AccountOrders> {
-        self.orders.binary_search_by_key(&market, |o| o.market).ok().map(|index| &self.orders[index])
+    /// Where the market's orders are, or belong. Few are looked at one by one, many are searched: at most their logarithm.
+    #[inline]
+    fn place_of(&self, market: MarketId) -> Result<usize, usize> {
+        if self.orders.len() > NEAR {
+            return self.orders.binary_search_by_key(&market, |o| o.market);
+        }
+        let at = self.orders.iter().position(|o| o.market >= market).unwrap_or(self.orders.len());
+        if self.orders.get(at).is_some_and(|o| o.market == market) { Ok(at) } else { Err(at) }
     }
 
+    #[inline]
+    pub fn orders_on(&self, market: MarketId) -> Option<&AccountOrders> {
+        self.place_of(market).ok().map(|index| &self.orders[index])
+    }
+
+    #[inline]
     pub fn orders_on_mut(&mut self, market: MarketId) -> &mut AccountOrders {
-        let index = self.orders.binary_search_by_key(&market, |o| o.market).unwrap_or_else(|index| {
+        let index = self.place_of(market).unwrap_or_else(|index| {
             // Once for each market of the account.
             self.orders.insert(index, AccountOrders { market, chain: Chain::EMPTY, open: 0, algo: 0 });
             index

@@ -176,6 +176,7 @@ fn own_resting(state: &State, taker: &Taker) -> SmallVec<[(Price, Quantity); 8]>
 
 impl State {
     /// Where the PRICE_RANGE rule lets a taker execute that begins to take at `time`.
+    #[inline]
     pub(super) fn bounds(&self, market: MarketId, side: Side, time: Time) -> Bounds {
         match &self.markets[usize::from(market)].market.protection.price_range {
             None => Bounds::ANY,

@@ -45,7 +45,12 @@ impl State {
     }
 
     /// Whether `command` comes after queued work of its market: triggered orders run before the market's next order.
+    #[inline]
     pub fn must_wait(&self, command: &Command) -> bool {
+        !self.busy_markets.is_empty() && self.waits_for_queue(command)
+    }
+
+    fn waits_for_queue(&self, command: &Command) -> bool {
         let market = match command {
             Command::Place(new) | Command::CancelReplace { new, .. } => new.market,
             Command::PlaceOco(new) => new.market,

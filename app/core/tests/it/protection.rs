@@ -401,9 +401,11 @@ fn the_journal_says_which_values_an_operator_set() {
 }
 
 fn actions(e: &Exchange) -> Vec<&str> {
-    let action = |event| match event {
-        &Event::OperatorActed { ref action, .. } => Some(&**action),
-        _ => None,
-    };
+    fn action(event: &Event) -> Option<&str> {
+        match event {
+            Event::OperatorActed { action, .. } => Some(action),
+            _ => None,
+        }
+    }
     e.journal.iter().filter_map(action).collect()
 }
