@@ -1,6 +1,6 @@
 //! This module writes and reads the fields that events and snapshots share.
 //!
-//! - A field keeps its bytes for good: a journal of any release holds it.
+//! - The bytes of a field must not change: a journal of any release holds them.
 
 use crate::codec::{DecodeError, Reader, Sink, Writer};
 use crate::command::AccountRights;

@@ -94,7 +94,7 @@ pub(crate) struct MarketEntry {
     pub book: Book,
     /// The circuit breaker tripped, and neither time nor an operator has set another status.
     pub tripped: bool,
-    /// The market then resumes by itself at this time. 0: it does not.
+    /// The market then resumes at this time without an operator. 0: an operator resumes it.
     pub paused_until: Time,
     /// An operator's cancel-all runs: orders up to this one go. 0: none runs.
     pub clearing: OrderId,
@@ -122,7 +122,7 @@ pub struct State {
     pub(crate) accounts: Vec<AccountEntry>,
     pub(crate) orders: Orders,
     pub(crate) lists: BTreeMap<OrderListId, OrderList>,
-    /// Every order of an open list, in order of placement, those that ended included.
+    /// Every order of an open list, in order of placement, ended orders included.
     pub(crate) list_legs: FxHashMap<OrderListId, SmallVec<[(OrderId, ClientId); 2]>>,
     pub(crate) list_by_client_id: FxHashMap<ListKey, OrderListId>,
     pub(crate) last_order: OrderId,
@@ -312,7 +312,7 @@ impl State {
         self.lists.get(self.list_by_client_id.get(&(account, market, *client_id))?)
     }
 
-    /// Every order of an open list with its client id, those that ended included. After a restart from a snapshot of feature level 1
+    /// Every order of an open list with its client id, ended orders included. After a restart from a snapshot of feature level 1
     /// the ended ones are missing.
     pub fn list_legs(&self, id: OrderListId) -> &[(OrderId, ClientId)] {
         self.list_legs.get(&id).map_or(&[], |legs| legs)

@@ -14,7 +14,7 @@ pub async fn state_level(connection: &mut PgConnection, level: u32) -> sqlx::Res
     sqlx::query("SELECT pg_advisory_lock_shared($1, $2)").bind(LEVELS).bind(level).execute(connection).await.map(drop)
 }
 
-/// Servers and workers that are connected and do not read `level`, each by what tells it apart.
+/// Servers and workers that are connected and do not read `level`, each with its address and process.
 pub async fn behind(pool: &PgPool, level: u32) -> sqlx::Result<Vec<String>> {
     sqlx::query_scalar(
         "SELECT format('%s at %s, database process %s', application_name, coalesce(host(client_addr), 'a local socket'), pid) \

@@ -180,8 +180,8 @@ impl<'a> Leader<'a> {
         !self.held.is_empty() || self.state.has_work(clock::now())
     }
 
-    /// A slice of the queued work, then the held commands whose markets have none left. A new leader finds both queues as they are:
-    /// the state's in the journal, the held commands were never decided.
+    /// A slice of the queued work, then the held commands whose markets have finished theirs. A new leader finds the state's queue
+    /// in the journal. Held commands were never decided.
     fn work(&mut self) {
         let (begun, now) = (Instant::now(), clock::now());
         while begun.elapsed() < WORK_SLICE && self.pending.has_room_for_work() && self.pending.work(&mut self.state, now) {

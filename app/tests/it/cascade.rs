@@ -1,4 +1,4 @@
-//! A cascade on a running engine: other markets go in between, the market's next order comes after it, a new leader goes on with it.
+//! A cascade on a running engine: other markets go in between, the market's next order comes after it, a new leader resumes it.
 
 use exchange_core::{
     command::{AdminAction, CancelOrder, Command, NewOrder, Operator, Outcome},

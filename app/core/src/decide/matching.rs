@@ -57,7 +57,7 @@ pub(super) struct Taker {
     pub bounds: Bounds,
 }
 
-/// A walk ends early above either: what it found is refused whatever follows.
+/// A walk ends early above either limit: its result is refused anyway.
 #[derive(Clone, Copy)]
 pub(super) struct Enough {
     pub quantity: Quantity,
@@ -87,7 +87,7 @@ fn acceptable(side: Side, limit: Price, price: Price) -> bool {
         }
 }
 
-/// Asks the book what a taker would get, changing nothing. Costs the orders that the taker would meet, `enough` of them at most.
+/// Asks the book for a taker's fills, changing nothing. Costs the orders that the taker would meet, `enough` of them at most.
 pub(super) fn walk(state: &State, taker: &Taker, want: Want, enough: Enough) -> Walk {
     let entry = &state.markets[usize::from(taker.market)];
     let step = entry.market.filters.step_size;
@@ -136,7 +136,7 @@ pub(super) fn fills(state: &State, taker: &Taker, quantity: Quantity) -> bool {
     let closer = |one: Price, other: Price| if taker.side == Side::Buy { one < other } else { one > other };
     let nearest = own.iter().map(|(price, _)| *price).reduce(|one, other| if closer(other, one) { other } else { one });
     let ends_at_own = matches!(taker.stp, StpMode::ExpireTaker | StpMode::ExpireBoth);
-    // Only the maker expires: what is its account's own is passed over.
+    // Only the maker expires: the account's own orders are passed over.
     let passed_over: Amount = own.iter().filter(|(price, _)| open_to(*price)).map(|(_, left)| Amount::from(*left)).sum();
     let mut missing = Amount::from(quantity) + if ends_at_own { 0 } else { passed_over };
     for (price, level) in entry.book.levels(taker.side.opposite()).take_while(|(price, _)| open_to(*price)) {

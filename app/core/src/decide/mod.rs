@@ -26,7 +26,7 @@ impl State {
     /// Decides `command` at `now` (µs): on success its events are applied and appended to `out`, on refusal nothing is.
     /// Journal time never runs backwards: an older `now` counts as the last journal time.
     ///
-    /// A caller first lets queued work run while [`Self::must_wait`]: what is left of it runs here, before the command.
+    /// A caller first lets queued work run while [`Self::must_wait`]: the rest of it runs here, before the command.
     pub fn decide(&mut self, command: &Command, now: Time, out: &mut Vec<Event>) -> Result<Outcome, Refusal> {
         let mut decision = Decision::new(self, now, out);
         decision.run_queue_before(command);
@@ -59,7 +59,7 @@ struct Decision<'a> {
     fills: SmallVec<[Fill; 2]>,
 }
 
-/// Lowest and highest price that one taker traded at.
+/// Lowest and highest price of one taker's trades.
 #[derive(Clone, Copy)]
 struct Traded {
     low: Price,

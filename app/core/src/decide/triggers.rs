@@ -1,9 +1,9 @@
 //! Waiting orders whose stop price was reached. Never: how a triggered order matches.
 //!
-//! - At feature level 2 the reached orders move to their market's queue by one event, and each runs as a decision of its own:
+//! - At feature level 2 the reached orders move to their market's queue by one event, and each runs as a separate decision:
 //!   see [`crate::State::work`].
 //! - At level 1 they run in the decision that reached them: no event of that level can name a queue.
-//! - Either way the order is the same: oldest first within what one taker reached, then what their own trades reach.
+//! - Either way the order is the same: oldest first within what one taker reached, then the orders that their trades reach.
 
 use super::matching::{End, Enough, Taker, Want, fills, walk};
 use super::{Decision, Traded};
@@ -14,14 +14,14 @@ use crate::order::{ExpiryReason, MarketId, Order, OrderId, OrderStatus, Side, Ti
 use crate::orders::Slot;
 use std::collections::VecDeque;
 
-/// Prices that the index of waiting orders was searched up and down to. An order inside was found then; none comes meanwhile.
+/// Prices that the index of waiting orders was searched up and down to. An order inside was found then, and no order is added during the decision.
 struct Searched {
     low: Price,
     high: Price,
 }
 
 impl Decision<'_> {
-    /// What follows from the trades of one taker.
+    /// Handles the consequences of one taker's trades.
     pub(super) fn after_trades(&mut self, market: MarketId, range: Traded) {
         if self.state.feature_level < 2 {
             return self.run_at_once(market, range);
@@ -54,7 +54,7 @@ impl Decision<'_> {
         traded.or((set > 0).then_some(set))
     }
 
-    /// Runs the reached orders, and those that their trades reach in turn, in this decision. Each waiting order is looked at once,
+    /// Runs the reached orders, and the orders reached by their trades, in this decision. Each waiting order is looked at once,
     /// when it is reached.
     fn run_at_once(&mut self, market: MarketId, mut range: Traded) {
         let mut reached: VecDeque<OrderId> = VecDeque::new();
@@ -88,7 +88,7 @@ impl Decision<'_> {
         reached.extend(found);
     }
 
-    /// Triggers an order: it locks what it still needs, and takes or rests.
+    /// Triggers an order: it locks the rest of its need, and takes or rests.
     pub(super) fn trigger(&mut self, slot: Slot, range: &mut Traded) {
         self.close_siblings(slot);
         let order = *self.state.orders.get(slot);

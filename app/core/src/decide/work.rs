@@ -1,6 +1,6 @@
-//! Queued work: triggered orders, and an operator's cancels, in steps that are decisions of their own. Never: a customer's command.
+//! Queued work: triggered orders, and an operator's cancels, in steps that are separate decisions. Never: a customer's command.
 //!
-//! - The queues are in the state: a new leader, or a restored snapshot, goes on where the last one stopped.
+//! - The queues are in the state: a new leader, or a restored snapshot, resumes where the last one stopped.
 //! - A step is bounded: one triggered order, or at most [`CANCEL_CHUNK`] cancels. Other markets' commands come in between.
 //! - A market that does not trade holds its queue; its orders can be canceled. An operator's cancels run whatever its status.
 //! - A paused market resumes here when its time has come.

@@ -1,4 +1,4 @@
-//! Many stops reached by one trade: each runs as a decision of its own, others come in between, and nothing is lost on the way.
+//! Many stops reached by one trade: each runs as a separate decision, others come in between, and no order is lost.
 
 use crate::support::{
     ALICE, BOB, BTC, CAROL, Exchange, MARKET, SECOND, USDT, admin, check_invariants, client_id, filters, replay, units,

@@ -277,7 +277,7 @@ fn an_accounts_many_orders_go_in_chunks_up_to_the_command() {
     e.state = exchange_core::State::decode(&bytes).expect("a snapshot decodes");
     while e.work() {}
     let left: Vec<_> = e.state.open_orders(BOB, None).iter().map(|order| order.id).collect();
-    assert_eq!(left, [later], "what was placed after the command stays");
+    assert_eq!(left, [later], "an order placed after the command stays");
 }
 
 #[test]

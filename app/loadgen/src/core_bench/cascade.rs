@@ -1,6 +1,6 @@
-//! What a cascade costs: stops at one price, all reached by one order. Never: a server.
+//! The cost of a cascade: stops at one price, all reached by one order. Never: a server.
 //!
-//! Timed is what the leader's thread does: the order that reaches them, each triggered order as a decision of its own, encoding and
+//! Measured is the work of the leader's thread: the order that reaches them, each triggered order as a separate decision, encoding and
 //! checksum. Each stop sells to one resting bid.
 
 use super::stream;
