@@ -114,7 +114,7 @@ pub async fn run(
         agent.metrics.snapshot_age_seconds.with_label_values(&[name]).set(0.0);
         let failure = match taken {
             Ok(manifest) => {
-                agent.metrics.runs.with_label_values(&[name, "committed"]).inc();
+                agent.metrics.runs.with_label_values(&[name, if manifest.is_complete() { "committed" } else { "partial" }]).inc();
                 note(&agent.metrics, name, &manifest);
                 return Ok(manifest);
             }
@@ -159,13 +159,16 @@ pub fn observe(agent: &Agent, catalogue: &Catalogue) {
     let (metrics, name) = (&agent.metrics, agent.job.name.as_str());
     metrics.catalogue_read.set(seconds(Timestamp::now()));
     metrics.backups.with_label_values(&[name]).set(catalogue.backups().count() as i64);
-    match catalogue.newest() {
+    match catalogue.newest_complete() {
         Some((manifest, _)) => note(metrics, name, manifest),
         // An alert on an age sees no series that is not there, and one of 1970.
         None => {
             metrics.last_success.with_label_values(&[name]).set(0.0);
             metrics.recovery_point.with_label_values(&[name]).set(0.0);
         }
+    }
+    if let Some((newest, _)) = catalogue.newest() {
+        note_left_out(metrics, name, newest);
     }
     let verified = catalogue.newest_verified();
     let point = verified.map_or(0.0, |(manifest, _)| seconds(recovery_point(manifest)));
@@ -185,12 +188,23 @@ pub(crate) fn seconds(time: Timestamp) -> f64 {
 
 /// What the metrics say of the newest backup.
 pub fn note(metrics: &AgentMetrics, name: &str, manifest: &Manifest) {
+    if !manifest.is_complete() {
+        return note_left_out(metrics, name, manifest);
+    }
     metrics.last_success.with_label_values(&[name]).set(seconds(manifest.finished_at));
     metrics.recovery_point.with_label_values(&[name]).set(seconds(recovery_point(manifest)));
     metrics.duration_seconds.with_label_values(&[name]).set(manifest.totals.duration_seconds);
     metrics.raw_bytes.with_label_values(&[name]).set(manifest.totals.raw_bytes as f64);
     metrics.stored_bytes.with_label_values(&[name]).set(manifest.totals.stored_bytes as f64);
     metrics.rows.with_label_values(&[name]).set(manifest.totals.rows as f64);
+    note_left_out(metrics, name, manifest);
+}
+
+/// What is missing in it. One that lacks a database is not the success that alerts wait for.
+fn note_left_out(metrics: &AgentMetrics, name: &str, manifest: &Manifest) {
+    let count = |lines: usize| i64::try_from(lines).unwrap_or(i64::MAX);
+    metrics.failed_databases.with_label_values(&[name]).set(count(manifest.failed.len()));
+    metrics.left_out.with_label_values(&[name]).set(count(manifest.left_out.len()));
 }
 
 /// Settles attempts that vanished: they can no longer commit, and their objects go. Only while holding the lease, which says
