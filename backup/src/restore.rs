@@ -22,7 +22,11 @@ mod tool;
 #[cfg(test)]
 mod tests;
 
-use std::{collections::HashMap, path::PathBuf, time::Instant};
+use std::{
+    collections::{HashMap, HashSet},
+    path::PathBuf,
+    time::Instant,
+};
 
 use tokio_util::sync::CancellationToken;
 
@@ -197,14 +201,15 @@ async fn fill(
     tool: &PgRestore,
 ) -> Result<Report, RestoreFault> {
     let begun = Instant::now();
-    let toc = opened.toc.only(|entry| chosen.entries.contains(&entry.dump_id));
+    let detached = detached(&opened.toc, &chosen)?;
+    let toc = opened.toc.only(|entry| chosen.entries.contains(&entry.dump_id) && !detached.attachments.contains(&entry.dump_id));
     let mut raw_bytes: HashMap<i32, u64> = opened.contents.tables.iter().map(|table| (table.dump_id, table.raw_bytes)).collect();
     let jobs = if options.in_order { 1 } else { options.jobs };
     if options.in_order {
         // Nothing is built before the last row is there.
         raw_bytes.clear();
     }
-    let fillings = fillings(&toc, &opened.contents)?;
+    let fillings = fillings(&toc, &opened.contents, &detached)?;
     // While others are filled, rows come into such a table too.
     for filling in fillings.iter().filter(|filling| filling.through_root) {
         raw_bytes.remove(&filling.table.dump_id);
@@ -251,8 +256,47 @@ async fn fill(
     Ok(report.finish(written, total, begun.elapsed(), chosen))
 }
 
+/// Partitions that pg_dump loads through their root, and of whose tree only a part was asked for: the root would not take every
+/// row, and their own bounds may refuse them on this server. They become tables that belong to no tree.
+#[derive(Default)]
+struct Detached {
+    rows: HashSet<i32>,
+    attachments: HashSet<i32>,
+}
+
+fn detached(toc: &archive::Contents, chosen: &Chosen) -> Result<Detached, RestoreFault> {
+    let mut trees: HashMap<Vec<u8>, Vec<&archive::Entry>> = HashMap::new();
+    for entry in toc.entries.iter().filter(|entry| entry.is_table_data()) {
+        let target = entry.copy_target()?;
+        if target.is_root_of(entry) {
+            trees.entry(target.relation).or_default().push(entry);
+        }
+    }
+    let whole = |rows: &&Vec<&archive::Entry>| rows.iter().all(|entry| chosen.entries.contains(&entry.dump_id));
+    let parts = trees.values().filter(|rows| !whole(rows)).flatten();
+    let mut detached = Detached::default();
+    let mut tables: HashSet<i32> = HashSet::new();
+    for entry in parts {
+        detached.rows.insert(entry.dump_id);
+        tables.extend(&entry.dependencies);
+    }
+    if detached.rows.is_empty() {
+        return Ok(detached);
+    }
+    let names: HashSet<_> =
+        toc.entries.iter().filter(|entry| tables.contains(&entry.dump_id)).map(|entry| (&entry.namespace, &entry.tag)).collect();
+    let of_table = |entry: &&archive::Entry| entry.dependencies.iter().any(|id| tables.contains(id));
+    let indexes: HashSet<i32> = toc.entries.iter().filter(of_table).map(|entry| entry.dump_id).collect();
+    let attached = toc.entries.iter().filter(|entry| {
+        entry.kind == "TABLE ATTACH" && names.contains(&(&entry.namespace, &entry.tag))
+            || entry.kind == "INDEX ATTACH" && entry.dependencies.iter().any(|id| indexes.contains(id))
+    });
+    detached.attachments.extend(attached.map(|entry| entry.dump_id));
+    Ok(detached)
+}
+
 /// The tables whose rows are wanted. Every one in the table of contents must have its rows in the backup.
-fn fillings(toc: &archive::Contents, contents: &manifest::Contents) -> Result<Vec<Filling>, RestoreFault> {
+fn fillings(toc: &archive::Contents, contents: &manifest::Contents, detached: &Detached) -> Result<Vec<Filling>, RestoreFault> {
     let tables: HashMap<i32, &manifest::Table> = contents.tables.iter().map(|table| (table.dump_id, table)).collect();
     let by_id = toc.by_id();
     let wanted = toc.entries.iter().filter(|entry| entry.is_table_data());
@@ -264,7 +308,7 @@ fn fillings(toc: &archive::Contents, contents: &manifest::Contents) -> Result<Ve
             let created = entry.dependencies.iter().any(|id| by_id.get(id).is_some_and(|parent| parent.kind == "TABLE"));
             let after = entry.dependencies.iter().filter(|id| by_id.get(id).is_some_and(|other| other.is_table_data()));
             let mut target = entry.copy_target()?;
-            let through_root = target.is_root_of(entry) && toc.has_table(&target);
+            let through_root = target.is_root_of(entry) && !detached.rows.contains(&entry.dump_id);
             if !through_root {
                 // Also where only the partition was asked for, and not the tree that it is a part of.
                 target.relation = entry.own_relation();

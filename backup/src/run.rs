@@ -244,18 +244,31 @@ pub async fn give_up(agent: &Agent, id: &BackupId, sequence: Option<u64>, reason
 }
 
 /// Uploads that were begun and not completed: by an attempt that ended, or twice because the first answer was lost.
-async fn abort_uploads(agent: &Agent, id: &BackupId) -> Outcome<()> {
+async fn abort_uploads(agent: &Agent, id: &BackupId, lanes: u32) -> Outcome<()> {
     let failed = |error| Failure::store(Stage::Commit, error);
-    for pending in agent.store.list_uploads(&agent.layout.data(id)).await.map_err(failed)? {
+    let prefix = agent.layout.data(id);
+    let mut pending = agent.store.list_uploads(&prefix).await.map_err(failed)?;
+    // Some stores (MinIO) list the uploads of a whole key only. A lane writes its objects one after the other: what it has not
+    // completed is the next one.
+    let objects = agent.store.list(&prefix).await.map_err(failed)?;
+    for lane in 0..lanes {
+        let number = objects.iter().filter(|object| agent.layout.is_of_lane(&object.key, id, lane)).count();
+        let key = agent.layout.lane_object(id, lane, u32::try_from(number).unwrap_or(u32::MAX));
+        pending.extend(agent.store.list_uploads(&key).await.map_err(failed)?);
+    }
+    for pending in pending {
         agent.store.abort_upload(&pending.upload).await.map_err(failed)?;
     }
     Ok(())
 }
 
+/// Lanes that any configuration may have had.
+const MOST_LANES: u32 = 64;
+
 async fn remove_data(agent: &Agent, id: &BackupId) -> Outcome<()> {
     let failed = |error| Failure::store(Stage::Commit, error);
     let prefix = agent.layout.data(id);
-    abort_uploads(agent, id).await?;
+    abort_uploads(agent, id, MOST_LANES).await?;
     let keys: Vec<_> = agent.store.list(&prefix).await.map_err(failed)?.into_iter().map(|object| (object.key, None)).collect();
     for (key, reason) in agent.store.delete(&keys).await.map_err(failed)? {
         tracing::warn!(key, reason, "an object of a failed attempt stays");

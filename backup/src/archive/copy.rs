@@ -69,11 +69,6 @@ impl Entry {
 }
 
 impl Contents {
-    /// Whether it makes the table that rows go to.
-    pub fn has_table(&self, target: &CopyTarget) -> bool {
-        self.entries.iter().any(|entry| entry.kind == "TABLE" && !target.is_root_of(entry))
-    }
-
     /// Gives partitions that are loaded through the same root the same order of columns, so that the rows of all can be
     /// compared with those of the root: in which of them a row is after a restore is not known. Whether anything changed.
     ///

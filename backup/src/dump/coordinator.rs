@@ -50,9 +50,10 @@ const UNLOCKED: &str = " AND NOT EXISTS (SELECT FROM pg_catalog.pg_locks l WHERE
      AND l.locktype = 'relation' AND l.relation = c.oid AND l.mode = 'AccessShareLock' AND l.granted \
      AND l.database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database()))";
 
-/// Snapshot, time, position in the write-ahead log, encoding. The first query of the transaction: it takes the snapshot.
+/// Snapshot, time (microseconds: `to_char` needs names of months in the database's encoding), position in the write-ahead log,
+/// encoding. The first query of the transaction: it takes the snapshot.
 const SNAPSHOT: &str = "SELECT pg_catalog.pg_export_snapshot(), \
-     pg_catalog.to_char(pg_catalog.clock_timestamp() AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"'), \
+     (EXTRACT(EPOCH FROM pg_catalog.clock_timestamp()) * 1000000)::pg_catalog.int8, \
      CASE WHEN pg_catalog.pg_is_in_recovery() THEN pg_catalog.pg_last_wal_replay_lsn() \
      ELSE pg_catalog.pg_current_wal_lsn() END, \
      pg_catalog.getdatabaseencoding()";
@@ -114,7 +115,8 @@ impl Coordinator {
         let (Some(snapshot), Some(at), wal_position, Some(encoding)) = (next(), next(), next(), next()) else {
             return Err(Failure::told(Stage::Locks, Exit::Failed, "the server gave no snapshot"));
         };
-        let at = at.parse().map_err(|error| Failure::new(Stage::Locks, Exit::Failed, anyhow::Error::new(error)))?;
+        let at = at.parse().ok().and_then(|micros| Timestamp::from_microsecond(micros).ok());
+        let at = at.ok_or_else(|| Failure::told(Stage::Locks, Exit::Failed, "the server named no time of the snapshot"))?;
         // Under the snapshot: what it shows and we do not hold may be emptied under our hands.
         if !connection.query(&format!("{LIST}{UNLOCKED} LIMIT 1")).map_err(failed)?.is_empty() {
             return Ok(None);

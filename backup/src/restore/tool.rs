@@ -23,6 +23,9 @@ const MESSAGE_BYTES: usize = 4096;
 const CROSSED_LOCKS: [&str; 3] = ["deadlock detected", "lock timeout", "could not obtain lock"];
 /// Tries of entries whose locks crossed.
 const CROSSED_ATTEMPTS: u32 = 5;
+/// What extensions call for that only work when the server has loaded them at its start.
+const PRELOAD: &str = "shared_preload_libraries";
+const PRELOAD_REMEDY: &str = "; load the library at the server's start, that of a drill by BACKUP_DRILL_PRELOAD_LIBRARIES";
 /// pg_restore's last line when it went on behind errors.
 const WENT_ON: &str = "errors ignored on restore";
 /// Before the number of the entry whose error follows.
@@ -47,7 +50,7 @@ pub enum ToolFault {
     NoProgram(String),
     #[error("no memory for the table of contents ({0})")]
     Memory(String),
-    #[error("pg_restore failed ({status}): {message}")]
+    #[error("pg_restore failed ({status}): {message}{}", if message.contains(PRELOAD) { PRELOAD_REMEDY } else { "" })]
     Failed { status: String, message: String },
 }
 
@@ -71,9 +74,10 @@ enum Ended {
 }
 
 impl ToolFault {
-    /// Whether the server refused what the backup holds; otherwise the tool itself, or the connection, failed.
+    /// Whether the server refused what the backup holds; otherwise the tool itself, or the connection, failed, or the server
+    /// lacks a library that the original has.
     pub fn is_refusal_of_contents(&self) -> bool {
-        matches!(self, Self::Failed { message, .. } if message.contains("could not execute query"))
+        matches!(self, Self::Failed { message, .. } if message.contains("could not execute query") && !message.contains(PRELOAD))
     }
 }
 
@@ -247,6 +251,14 @@ fn connection_value(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_library_that_the_server_lacks_is_not_the_backups_fault() {
+        let failed = |message: &str| ToolFault::Failed { status: "1".into(), message: message.into() };
+        let lacking = failed("error: could not execute query: ERROR: pg_cron can only be loaded via shared_preload_libraries");
+        assert!(!lacking.is_refusal_of_contents() && lacking.to_string().contains("BACKUP_DRILL_PRELOAD_LIBRARIES"), "{lacking}");
+        assert!(failed("error: could not execute query: ERROR: no such type").is_refusal_of_contents());
+    }
 
     #[test]
     fn refused_entries_and_their_reasons_are_read() {

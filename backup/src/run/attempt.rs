@@ -133,7 +133,7 @@ async fn under_lease(
     let script = blobs.add(agent.layout.globals(id), &script)?;
     let databases = read.into_iter().enumerate().map(|(number, dumped)| database(&mut blobs, id, number, dumped));
     let databases = databases.collect::<Outcome<Vec<_>>>()?;
-    tokio::try_join!(blobs.send(), abort_uploads(agent, id))?;
+    tokio::try_join!(blobs.send(), abort_uploads(agent, id, agent.job.shape.workers))?;
     let finished_at = Timestamp::now();
     let manifest = Manifest {
         format: manifest::FORMAT,

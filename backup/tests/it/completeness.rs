@@ -77,7 +77,7 @@ pub fn pipe_into_pg_restore(target: &Source, archive: &[u8]) {
 }
 
 /// What pg_dump says of a database, without what differs between two runs of it.
-fn schema(database: &Source) -> Vec<String> {
+pub fn schema(database: &Source) -> Vec<String> {
     let dump = tool("pg_dump", database, &["--schema-only"]);
     let text = String::from_utf8(dump).unwrap();
     text.lines().filter(|line| !RANDOM_LINES.iter().any(|random| line.starts_with(random))).map(str::to_owned).collect()

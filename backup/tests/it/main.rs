@@ -15,6 +15,7 @@ mod night;
 mod partial;
 mod program;
 mod records;
+mod regression;
 mod restore;
 mod run;
 mod source_faults;

@@ -176,13 +176,13 @@ async fn settings_come_before_rows_and_rows_in_order_when_asked() {
         CREATE TABLE zz_uses (word text CHECK (known(word))); INSERT INTO zz_uses SELECT 'yes' FROM generate_series(1, 100000);
         CREATE TABLE dated (at text CHECK (at::date > '2020-01-01')); SET datestyle = 'ISO, DMY'; INSERT INTO dated VALUES ('31-12-2025')";
     session.execute(script).await.unwrap();
-    session.execute(AssertSqlSafe(format!("ALTER DATABASE {} SET statement_timeout = '50ms'", origin.database))).await.unwrap();
+    session.execute(AssertSqlSafe(format!("ALTER DATABASE {} SET statement_timeout = '500ms'", origin.database))).await.unwrap();
     session
         .execute(AssertSqlSafe(format!("ALTER DATABASE {} SET default_transaction_read_only = on", origin.database)))
         .await
         .unwrap();
     session
-        .execute(AssertSqlSafe(format!("ALTER DATABASE {} SET idle_session_timeout = '50ms'", origin.database)))
+        .execute(AssertSqlSafe(format!("ALTER DATABASE {} SET idle_session_timeout = '500ms'", origin.database)))
         .await
         .unwrap();
     session.execute(AssertSqlSafe(format!("ALTER DATABASE {} SET check_function_bodies = off", origin.database))).await.unwrap();

@@ -40,7 +40,7 @@ SELECT sum(amount) AS sum FROM public.balances HAVING sum(amount) <> 0;
 ";
 
 pub fn scratch() -> Place {
-    Place::Scratch(ScratchSettings { server_folder: server_folder(), folder: None })
+    Place::Scratch(ScratchSettings { server_folder: server_folder(), ..ScratchSettings::default() })
 }
 
 fn server_folder() -> Option<PathBuf> {
