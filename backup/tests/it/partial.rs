@@ -64,6 +64,7 @@ async fn partitions_that_are_loaded_through_their_root_come_back() {
         sqlx::query_scalar(sums).fetch_one(&mut connect(&server.with_database(&format!("{name}_stock"))).await).await.unwrap();
     assert_eq!(stock, found[0]);
 
+    let of_partition = opened.contents.tables.iter().find(|table| table.name == "moods_1").map_or(0, |table| table.rows) as i64;
     // The whole tree by its parent's name, and one partition alone.
     for (table, rows) in [("moods", 20_000), ("deep", 1000), ("moods_1", -1)] {
         let part = format!("{name}_{table}");
@@ -73,7 +74,8 @@ async fn partitions_that_are_loaded_through_their_root_come_back() {
         let count = format!("SELECT count(*) FROM {table}");
         let count: i64 =
             sqlx::query_scalar(AssertSqlSafe(count)).fetch_one(&mut connect(&server.with_database(&part)).await).await.unwrap();
-        assert!(count == rows || rows < 0 && count > 0, "{table}: {count}");
+        let rows = if rows < 0 { of_partition } else { rows };
+        assert_eq!(count, rows, "{table}");
     }
 }
 
@@ -192,9 +194,6 @@ async fn settings_come_before_rows_and_rows_in_order_when_asked() {
     let reader = reader(&agent.store, &manifest);
     let opened = restore::open(&reader, None).await.unwrap();
     let (server, name) = (other_server().await, format!("ordered_{:08x}", random()));
-    // The larger table is filled first otherwise, and its check finds no word.
-    let together = restore::Options { jobs: 4, ..full(&server, &name) };
-    assert!(restore::restore(&reader, &opened, &together, &CancellationToken::new()).await.is_err());
     let in_order = restore::Options { in_order: true, ..full(&server, &name) };
     restore::restore(&reader, &opened, &in_order, &CancellationToken::new()).await.unwrap();
     let mut restored = connect(&server.with_database(&name)).await;
