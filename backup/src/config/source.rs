@@ -157,6 +157,7 @@ impl Source {
 
     /// Gives a client tool this address and nothing else: no `PG*` variable of this process (`PGHOSTADDR`, `PGSERVICE`,
     /// `PGOPTIONS`, ...) reaches it, and its messages are in English, which the agent reads.
+    #[expect(clippy::disallowed_methods, reason = "no setting is read: names of variables are taken away from a child")]
     pub fn prepare_tool(&self, command: &mut std::process::Command) {
         let inherited = std::env::vars_os().map(|(name, _)| name);
         for name in inherited.filter(|name| name.as_encoded_bytes().starts_with(b"PG")) {

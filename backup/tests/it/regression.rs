@@ -41,6 +41,7 @@ fn fill(regress: &Path, place: &backup::config::Source) {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "long: run by make soak"]
+#[expect(clippy::disallowed_methods, reason = "a test is told where the source is, and has no settings")]
 async fn the_regression_database_comes_back() {
     let Some(folder) = std::env::var_os("POSTGRES_SOURCE") else { return println!("{SKIPPED}") };
     let regress = Path::new(&folder).join("src/test/regress");
