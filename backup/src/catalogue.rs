@@ -181,8 +181,13 @@ impl Catalogue {
         self.backups().next_back()
     }
 
+    /// The newest that holds every database that it should.
+    pub fn newest_complete(&self) -> Option<(&Manifest, &Attempt)> {
+        self.backups().rfind(|(manifest, _)| manifest.is_complete())
+    }
+
     pub fn newest_verified(&self) -> Option<(&Manifest, &Attempt)> {
-        self.backups().rfind(|(_, attempt)| attempt.verified().is_some())
+        self.backups().rfind(|(manifest, attempt)| manifest.is_complete() && attempt.verified().is_some())
     }
 
     /// The backup of this name, or the newest of all.

@@ -32,6 +32,11 @@ impl RowChecksum {
         self.sum = self.sum.wrapping_add(other.sum);
     }
 
+    /// From [`Self::text`]; `None` when that is not one.
+    pub fn parse(rows: u64, text: &str) -> Option<Self> {
+        Some(Self { rows, sum: u128::from_str_radix(text, 16).ok()? })
+    }
+
     /// 32 hexadecimal digits; 0 for no rows.
     pub fn text(&self) -> String {
         format!("{:032x}", self.sum)
@@ -59,5 +64,6 @@ mod tests {
         merged.merge(of(&["2\tb\n", "1\ta\n"]));
         assert_eq!(merged, whole);
         assert_eq!(RowChecksum::default().text(), "0".repeat(32));
+        assert_eq!(RowChecksum::parse(whole.rows, &whole.text()), Some(whole));
     }
 }

@@ -21,7 +21,13 @@ pub mod server;
 pub mod tools;
 mod worker;
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::{
+    collections::BTreeSet,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+};
 
 use jiff::Timestamp;
 
@@ -66,7 +72,20 @@ pub struct Dumped {
     pub contents: manifest::Contents,
     pub rows: u64,
     pub raw_bytes: u64,
+    /// Roles that its objects need.
+    pub roles: BTreeSet<String>,
+    /// What is not in the backup, a line each.
+    pub left_out: Vec<String>,
 }
+
+/// What pg_dump cannot see or does not read, a line each.
+const LEFT_OUT: &str = "SELECT 'options of the user mapping of ' || usename || ' for the server ' || srvname || ' (passwords): they are hidden \
+     from the role' FROM pg_catalog.pg_user_mappings WHERE umoptions IS NULL \
+     AND NOT (SELECT rolsuper FROM pg_catalog.pg_roles WHERE rolname = current_user) \
+     UNION ALL SELECT 'rows of ' || pg_catalog.count(*) || ' unlogged tables: a standby does not have them' FROM pg_catalog.pg_class \
+     WHERE relpersistence = 'u' AND relkind = 'r' AND pg_catalog.pg_is_in_recovery() HAVING pg_catalog.count(*) > 0 \
+     UNION ALL SELECT 'rows of ' || pg_catalog.count(*) || ' foreign tables: they are on other servers' FROM pg_catalog.pg_foreign_table \
+     HAVING pg_catalog.count(*) > 0";
 
 /// What workers share.
 struct Shared {
@@ -77,6 +96,8 @@ struct Shared {
     /// By place in the plan.
     tables: Mutex<Vec<Read>>,
     large_objects: Mutex<Read>,
+    /// One of the workers failed.
+    failed: AtomicBool,
 }
 
 /// What was read of one thing so far.
@@ -117,14 +138,16 @@ pub fn begin(reading: Reading) -> Outcome<Begun> {
     Ok(Begun { reading, coordinator, toc, plan })
 }
 
-/// Reads its rows into lanes; blocks its thread. The lanes come back for the next database.
+/// Reads its rows into lanes; blocks its thread. The lanes stay for the next database, also when this one fails: what it wrote
+/// is part of no piece then.
 ///
 /// # Errors
 /// At the first thing that fails: half a database is none.
-pub fn read(begun: Begun, id: &BackupId, lanes: Vec<Lane>, sealers: &mut Vec<Sealer>) -> Outcome<(Dumped, Vec<Lane>)> {
+pub fn read(begun: Begun, id: &BackupId, lanes: &mut Vec<Lane>, sealers: &mut Vec<Sealer>) -> Outcome<Dumped> {
     let Begun { reading, coordinator, toc, plan } = begun;
     reading.progress.expect(plan.tables.len() as u64, plan.bytes);
     let (queue, tables) = (plan.tasks(), vec![Read::default(); plan.tables.len()]);
+    let left_out = left_out(&coordinator, toc.warnings)?;
     let shared = Arc::new(Shared {
         reading,
         coordinator,
@@ -132,12 +155,13 @@ pub fn read(begun: Begun, id: &BackupId, lanes: Vec<Lane>, sealers: &mut Vec<Sea
         queue: Mutex::new(queue),
         tables: Mutex::new(tables),
         large_objects: Mutex::default(),
+        failed: AtomicBool::new(false),
     });
-    let lanes = work(&shared, lanes, sealers)?;
+    work(&shared, lanes, sealers)?;
     let shared = Arc::into_inner(shared).ok_or_else(|| Failure::told(Stage::Rows, Exit::Failed, "a worker still runs"))?;
     shared.reading.progress.snapshot_released();
     // The locks held to this very moment: the connection that has them still answers.
-    let (snapshot_at, wal_position) = shared.coordinator.end()?;
+    let (snapshot_at, wal_position) = shared.coordinator.end(&shared.reading)?;
     let tables = shared.tables.into_inner().unwrap_or_else(PoisonError::into_inner);
     let large_objects = shared.large_objects.into_inner().unwrap_or_else(PoisonError::into_inner);
     let mut contents = manifest::Contents {
@@ -163,51 +187,66 @@ pub fn read(begun: Begun, id: &BackupId, lanes: Vec<Lane>, sealers: &mut Vec<Sea
         raw_bytes: contents.tables.iter().map(|table| table.raw_bytes).sum::<u64>()
             + contents.large_objects.as_ref().map_or(0, raw_bytes),
         toc: toc.bytes,
+        roles: toc.contents.roles(),
         contents,
+        left_out,
     };
-    Ok((dumped, lanes))
+    Ok(dumped)
+}
+
+/// What pg_dump warned of, and what it leaves out without a word.
+fn left_out(coordinator: &Coordinator, warnings: Vec<String>) -> Outcome<Vec<String>> {
+    let mut left_out = warnings;
+    for row in coordinator.query(Stage::Contents, LEFT_OUT)? {
+        left_out.extend(row.into_iter().flatten());
+    }
+    Ok(left_out)
 }
 
 /// A thread for each lane until the queue is empty or one fails.
-fn work(shared: &Arc<Shared>, lanes: Vec<Lane>, sealers: &mut Vec<Sealer>) -> Outcome<Vec<Lane>> {
+fn work(shared: &Arc<Shared>, lanes: &mut Vec<Lane>, sealers: &mut Vec<Sealer>) -> Outcome<()> {
     let mut threads = Vec::new();
-    for lane in lanes {
+    for mut lane in lanes.drain(..) {
         let shared = Arc::clone(shared);
         let sealer = sealers.pop();
         let body = move || {
-            let stop = shared.reading.stop.clone();
             let sealer = match sealer {
                 Some(sealer) => Ok(sealer),
                 None => Sealer::new(shared.reading.shape.compression_level, &shared.reading.recipients)
                     .map_err(|error| Failure::new(Stage::Rows, Exit::Failed, error)),
             };
-            let worked = sealer.and_then(|sealer| worker::run(&shared, lane, sealer));
-            // Before the others finish their stretches: what they do now is in vain.
-            worked.map_err(|failure| {
-                stop.stop(failure);
-                stop.stopped(Stage::Rows)
-            })
+            let mut sealer = match sealer {
+                Ok(sealer) => sealer,
+                Err(failure) => return (lane, None, Err(shared.fail(failure))),
+            };
+            let worked = worker::run(&shared, &mut lane, &mut sealer);
+            (lane, Some(sealer), worked.map_err(|failure| shared.fail(failure)))
         };
         let thread = std::thread::Builder::new().name("backup-rows".into()).spawn(body);
-        threads.push(thread.map_err(|error| Failure::new(Stage::Rows, Exit::Failed, error))?);
+        threads.push(thread.map_err(|error| Failure { whole: true, ..Failure::new(Stage::Rows, Exit::Failed, error) })?);
     }
-    let mut lanes = Vec::new();
-    let mut failed = None;
+    let mut failed: Option<Failure> = None;
     for thread in threads {
-        match thread.join() {
-            Ok(Ok((lane, sealer))) => {
-                lanes.push(lane);
-                sealers.push(sealer);
-            }
-            Ok(Err(failure)) => failed = Some(failure),
-            Err(_) => {
-                failed = Some(Failure::told(Stage::Rows, Exit::Failed, "a worker panicked: this is a fault of the program"))
-            }
+        let Ok((lane, sealer, worked)) = thread.join() else {
+            let told = "a worker panicked: this is a fault of the program";
+            failed = Some(Failure { whole: true, ..Failure::told(Stage::Rows, Exit::Failed, told) });
+            continue;
+        };
+        lanes.push(lane);
+        sealers.extend(sealer);
+        if let Err(Some(failure)) = worked {
+            failed = failed.or(Some(failure));
         }
     }
-    match failed {
-        Some(failure) => Err(failure),
-        None => Ok(lanes),
+    failed.map_or(Ok(()), Err)
+}
+
+impl Shared {
+    /// Ends the work of the others. The failure comes back to the first who fails: the others' follow from it.
+    fn fail(&self, failure: Failure) -> Option<Failure> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        let first = !self.failed.swap(true, Relaxed);
+        (first || failure.whole).then_some(failure)
     }
 }
 
@@ -215,4 +254,6 @@ fn work(shared: &Arc<Shared>, lanes: Vec<Lane>, sealers: &mut Vec<Sealer>) -> Ou
 struct Toc {
     bytes: Vec<u8>,
     contents: archive::Contents,
+    /// Of pg_dump.
+    warnings: Vec<String>,
 }

@@ -97,6 +97,8 @@ pub enum Exit {
     Unavailable = 69,
     /// 73: retention refused to remove anything.
     Refused = 73,
+    /// 74: a part was done, and what was not is listed.
+    Partial = 74,
     /// 75: another run holds the lease; later it may do.
     Busy = 75,
     /// 76: a limit of time was reached.
@@ -112,7 +114,7 @@ pub enum Exit {
 impl Exit {
     /// For `--help`.
     pub const HELP: &str = "Exit status: 0 done, 1 failed, 64 wrong configuration, 65 damaged or forged, 66 no such backup, \
-        69 PostgreSQL or store unavailable, 73 retention refused, 75 another run is under way, 76 limit of time reached, \
+        69 PostgreSQL or store unavailable, 73 retention refused, 74 done in part (what was not is listed), 75 another run is under way, 76 limit of time reached, \
         77 right missing, 78 versions do not fit, 141 nobody read the archive of `export` to its end";
 }
 
@@ -125,6 +127,8 @@ pub struct Failure {
     pub passing: bool,
     /// The standby could not give a backup: the primary may.
     pub standby: bool,
+    /// It is not one database's: the attempt cannot go on with the next one.
+    pub whole: bool,
     pub error: anyhow::Error,
 }
 
@@ -132,7 +136,7 @@ pub type Outcome<T> = Result<T, Failure>;
 
 impl Failure {
     pub fn new(stage: Stage, exit: Exit, error: impl Into<anyhow::Error>) -> Self {
-        Self { stage, exit, passing: false, standby: false, error: error.into() }
+        Self { stage, exit, passing: false, standby: false, whole: false, error: error.into() }
     }
 
     /// A failure that says itself what to do.
@@ -152,6 +156,11 @@ impl Failure {
         self
     }
 
+    /// The server's SQLSTATE, when it refused something.
+    pub fn sqlstate(&self) -> Option<&str> {
+        self.error.chain().find_map(|cause| cause.downcast_ref::<WireError>()?.code())
+    }
+
     pub fn store(stage: Stage, error: StoreError) -> Self {
         let exit = match &error {
             StoreError::Unavailable { .. } => Exit::Unavailable,
@@ -169,7 +178,7 @@ impl Failure {
             WireError::Server { code, .. } => by_sqlstate(code),
             _ => (Exit::Failed, false, false),
         };
-        Self { stage, exit, passing, standby, error: error.into() }
+        Self { stage, exit, passing, standby, whole: false, error: error.into() }
     }
 
     pub fn database(stage: Stage, error: sqlx::Error) -> Self {
@@ -178,7 +187,7 @@ impl Failure {
             sqlx::Error::Io(_) | sqlx::Error::Tls(_) => (Exit::Unavailable, true, true),
             _ => (Exit::Failed, false, false),
         };
-        Self { stage, exit, passing, standby, error: error.into() }
+        Self { stage, exit, passing, standby, whole: false, error: error.into() }
     }
 }
 

@@ -135,6 +135,11 @@ impl Layout {
         format!("{}/data/{id}/lane-{lane:04}-{number:05}", self.root)
     }
 
+    /// Whether a key is that of an object of this lane.
+    pub fn is_of_lane(&self, key: &str, id: &BackupId, lane: u32) -> bool {
+        key.strip_prefix(&self.root).is_some_and(|rest| rest.starts_with(&format!("/data/{id}/lane-{lane:04}-")))
+    }
+
     pub fn all_verifications(&self) -> String {
         format!("{}/verified/", self.root)
     }

@@ -125,7 +125,28 @@ impl Lease {
         let older: Vec<_> =
             keys.into_iter().map(|object| (object.key, None)).filter(|(key, _)| *key < self.layout.lease(next)).collect();
         self.store.delete(&older).await.map_err(failed)?;
+        if released {
+            self.remove_versions(next).await;
+        }
         Ok(true)
+    }
+}
+
+impl Lease {
+    /// What a bucket with versions keeps of leases before `next`: nobody reads it, and every renewal leaves two. Where the store
+    /// does not let us, it stays, which harms no backup.
+    async fn remove_versions(&self, next: u64) {
+        let newest = self.layout.lease(next);
+        let Ok(versions) = self.store.list_versions(&self.layout.leases()).await else { return };
+        let old = versions
+            .into_iter()
+            .filter(|version| version.key < newest && !version.version.is_empty() && version.version != "null");
+        let old: Vec<_> = old.map(|version| (version.key, Some(version.version))).collect();
+        match self.store.delete(&old).await {
+            Ok(kept) if kept.is_empty() => {}
+            Ok(kept) => tracing::info!(versions = kept.len(), reason = kept[0].1, "versions of old leases stay"),
+            Err(error) => tracing::info!(error = %error, "versions of old leases stay"),
+        }
     }
 }
 

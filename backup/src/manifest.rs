@@ -81,8 +81,40 @@ pub struct Manifest {
     #[serde(deserialize_with = "by_number")]
     pub lanes: BTreeMap<u32, Vec<LaneObject>>,
     pub totals: Totals,
+    /// Databases that should be in it and could not be read: it is a backup of the others.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub failed: Vec<LeftOut>,
+    /// What else of the server is not in it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub left_out: Vec<LeftOut>,
     /// What the operator should know: what could not be read, what was left out.
     pub warnings: Vec<String>,
+}
+
+/// What is not in a backup, and why.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LeftOut {
+    pub database: String,
+    pub reason: String,
+}
+
+impl std::fmt::Display for LeftOut {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(formatter, "{}: {}", self.database, self.reason)
+    }
+}
+
+impl Manifest {
+    /// Whether every database that should be in it is.
+    pub fn is_complete(&self) -> bool {
+        self.failed.is_empty()
+    }
+
+    /// Everything that is not in it, a line each.
+    pub fn not_in_it(&self) -> Vec<String> {
+        let failed = self.failed.iter().map(|failed| format!("the database {} FAILED: {}", failed.database, failed.reason));
+        failed.chain(self.left_out.iter().map(ToString::to_string)).collect()
+    }
 }
 
 /// JSON's keys are texts, and inside [`Outcome`] serde no longer takes a text for a number by itself.
@@ -200,6 +232,10 @@ pub struct Table {
     pub name: String,
     /// Columns in the order of the rows, as they stand in the entry's COPY statement, unquoted; empty: all.
     pub columns: Vec<String>,
+    /// Relation and columns of the statement that restores the rows, in the database's encoding and hexadecimal, where they do
+    /// not follow from the names above: a name outside ASCII, or a partition that is loaded through the root of its tree.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub copied_to: Option<String>,
     pub rows: u64,
     pub raw_bytes: u64,
     /// Of its rows under the snapshot, whatever their order ([`crate::checksum`]).
@@ -254,6 +290,9 @@ pub struct Verification {
     pub assertions: Vec<Assertion>,
     /// Why not, a line each; empty when passed.
     pub faults: Vec<String>,
+    /// What the backup does not hold, so that no drill can say anything of it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub left_out: Vec<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -15,13 +15,17 @@ pub const DECLARED: &[&[Descriptor]] = &[AgentMetrics::DESCRIPTORS, StoreMetrics
 service_kit::metrics! {
     /// Backups, drills and retention, by backup job (`backup`).
     pub struct AgentMetrics {
-        /// Attempts to take a backup, by outcome (committed, failed).
+        /// Attempts to take a backup, by outcome (committed, partial, failed).
         pub runs: IntCounterVec = "backup_runs_total", ["backup", "outcome"];
         /// Attempts, drills, restores, exports and removals that failed, by the stage at which they did.
         pub failures: IntCounterVec = "backup_failures_total", ["backup", "stage"];
         /// 1 while an attempt runs.
         pub running: IntGaugeVec = "backup_running", ["backup"];
-        /// When the newest backup was committed, Unix time.
+        /// Databases that the newest backup should hold and does not, since they could not be read.
+        pub failed_databases: IntGaugeVec = "backup_failed_databases", ["backup"];
+        /// Objects and databases that the newest backup leaves out: `backup show` lists them.
+        pub left_out: IntGaugeVec = "backup_left_out", ["backup"];
+        /// When the newest backup of every database was committed, Unix time.
         pub last_success: GaugeVec = "backup_last_success_timestamp_seconds", ["backup"];
         /// The snapshot that the newest backup brings back, Unix time: what would be lost is what came after it.
         pub recovery_point: GaugeVec = "backup_recovery_point_timestamp_seconds", ["backup"];
@@ -79,7 +83,7 @@ service_kit::metrics! {
 impl AgentMetrics {
     /// Makes every counter of a job visible before it counts: a rate needs a first value.
     pub fn start_at_zero(&self, name: &str) {
-        for outcome in ["committed", "failed"] {
+        for outcome in ["committed", "partial", "failed"] {
             self.runs.with_label_values(&[name, outcome]);
         }
         for outcome in ["passed", "failed"] {

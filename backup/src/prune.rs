@@ -48,7 +48,7 @@ async fn under_lease(agent: &Agent, lease: &mut Lease, dry_run: bool) -> Outcome
     }
     let entries = entries(agent, &catalogue).await?;
     let newest = catalogue.in_order().next_back();
-    let committed = newest.is_none_or(|(_, newest)| newest.manifest().is_some());
+    let committed = newest.is_none_or(|(_, newest)| newest.manifest().is_some_and(manifest::Manifest::is_complete));
     let plan = retention::plan(&agent.job.retention, &entries, committed, Timestamp::now()).map_err(|refusal| {
         agent.metrics.retention_refused.with_label_values(&[name, refusal.name()]).inc();
         Failure::new(Stage::Retention, Exit::Refused, refusal)
@@ -99,6 +99,7 @@ async fn entries(agent: &Agent, catalogue: &Catalogue) -> Outcome<Vec<Entry>> {
             at,
             verified: attempt.verified().is_some(),
             locked_until,
+            complete: manifest.is_complete(),
         });
     }
     Ok(entries)

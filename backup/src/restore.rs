@@ -22,7 +22,11 @@ mod tool;
 #[cfg(test)]
 mod tests;
 
-use std::{collections::HashMap, path::PathBuf, time::Instant};
+use std::{
+    collections::{HashMap, HashSet},
+    path::PathBuf,
+    time::Instant,
+};
 
 use tokio_util::sync::CancellationToken;
 
@@ -31,6 +35,7 @@ use crate::{
     config::Source,
     manifest::{self, Database},
     reading::BackupReader,
+    session::NEWER_TIMEOUTS,
 };
 
 pub use database::{Names, drop_database};
@@ -40,13 +45,13 @@ pub use preflight::{Ahead, Trouble, Troubles};
 pub use progress::Progress;
 pub use report::{Partial, Report, Stage};
 pub use selection::{Chosen, NotThere, PartOf, Selection, TableName};
-pub use sessions::connect as connect_session;
-pub use tool::ToolFault;
+pub use sessions::{Session, connect as connect_session};
+pub use tool::{NotCreated, ToolFault};
 
 use database::Databases;
 use phases::Phases;
 use rows::Filling;
-use schedule::Work;
+use schedule::{How, Work};
 use tool::PgRestore;
 
 /// What is restored, where to, and how.
@@ -67,6 +72,10 @@ pub struct Options {
     pub jobs: usize,
     /// Where pg_restore is; `None`: on the path.
     pub client_folder: Option<PathBuf>,
+    /// What the server refuses is left out and reported, and the rest is restored.
+    pub keep_going: bool,
+    /// Rows and everything after them in pg_dump's own order, by one session: for checks and triggers that read other tables.
+    pub in_order: bool,
     /// Memory of each index build (`maintenance_work_mem`), as `256MB`; `None`: the server's own setting.
     pub maintenance_memory: Option<String>,
 }
@@ -166,8 +175,15 @@ async fn prepare(
         .option("--no-owner", !options.owners)
         .option("--no-privileges", !options.privileges)
         .option("--no-tablespaces", !options.tablespaces)
+        .keep_going(options.keep_going)
         // Everything here is lost with the server anyway until the database gets its name, which waits for the disk.
-        .setting("synchronous_commit", "off");
+        .setting("synchronous_commit", "off")
+        // What the database has of these is set before its objects are made.
+        .setting("default_transaction_read_only", "off")
+        .setting("default_transaction_isolation", "read committed");
+    let version = databases.version_number().await?;
+    let newer = NEWER_TIMEOUTS.iter().filter(|(_, since)| version >= *since);
+    let tool = newer.fold(tool, |tool, (name, _)| tool.setting(name, "0"));
     let tool = match &options.maintenance_memory {
         Some(memory) => tool.setting("maintenance_work_mem", memory),
         None => tool,
@@ -185,32 +201,48 @@ async fn fill(
     tool: &PgRestore,
 ) -> Result<Report, RestoreFault> {
     let begun = Instant::now();
-    let toc = opened.toc.only(|entry| chosen.entries.contains(&entry.dump_id));
-    let raw_bytes: HashMap<i32, u64> = opened.contents.tables.iter().map(|table| (table.dump_id, table.raw_bytes)).collect();
+    let detached = detached(&opened.toc, &chosen)?;
+    let toc = opened.toc.only(|entry| chosen.entries.contains(&entry.dump_id) && !detached.attachments.contains(&entry.dump_id));
+    let mut raw_bytes: HashMap<i32, u64> = opened.contents.tables.iter().map(|table| (table.dump_id, table.raw_bytes)).collect();
+    let jobs = if options.in_order { 1 } else { options.jobs };
+    if options.in_order {
+        // Nothing is built before the last row is there.
+        raw_bytes.clear();
+    }
+    let fillings = fillings(&toc, &opened.contents, &detached)?;
+    // While others are filled, rows come into such a table too.
+    for filling in fillings.iter().filter(|filling| filling.through_root) {
+        raw_bytes.remove(&filling.table.dump_id);
+    }
     let phases = Phases::of(&toc, &raw_bytes);
-    let fillings = fillings(&toc, &opened.contents)?;
     let large_objects = opened.contents.large_objects.clone().filter(|_| options.selection.is_everything());
     let total = fillings.iter().map(|filling| filling.table.raw_bytes).sum::<u64>();
     let progress = Progress::new(&databases.names.target, total + large_objects.as_ref().map_or(0, |objects| objects.raw_bytes));
     let mut report = Report::new(reader.manifest(), opened.database, &databases.names.target);
 
     progress.stage("objects");
-    report.timed(Stage::Objects, tool.run(&phases.before, 1)).await?;
+    let mut refused = report.timed(Stage::Objects, tool.run(&phases.before, 1)).await?;
+    // Before the rows: they say how values are read (`lc_monetary`), as after pg_restore --create.
+    databases.apply_settings(&toc).await?;
     let target = options.server.with_database(&databases.names.restoring);
-    let sessions = sessions::connect_all(&target, options.jobs, options.maintenance_memory.as_deref()).await?;
+    let sessions = sessions::connect_all(&target, jobs, options.maintenance_memory.as_deref()).await?;
 
     progress.stage("rows");
-    let work = Work { fillings, large_objects, early: phases.early, analyze: options.analyze };
+    let work = Work { fillings, large_objects, early: phases.early, analyze: options.analyze, how: How::of(options) };
     let (sessions, written) = report.timed(Stage::Rows, schedule::run(work, sessions, reader, tool, &progress)).await?;
 
     progress.stage("indexes");
     let after = async {
+        let mut refused = Vec::new();
         if !phases.alone.entries.is_empty() {
-            tool.run(&phases.alone, 1).await?;
+            refused = tool.run(&phases.alone, 1).await?;
         }
-        tool.run(&phases.after, if phases.after_is_much { options.jobs } else { 1 }).await
+        refused.extend(tool.run(&phases.after, if phases.after_is_much { jobs } else { 1 }).await?);
+        Ok::<_, RestoreFault>(refused)
     };
-    report.timed(Stage::After, after).await?;
+    refused.extend(written.refused.iter().cloned());
+    refused.extend(report.timed(Stage::After, after).await?);
+    report.refused = refused;
     if options.analyze {
         progress.stage("statistics");
         report.timed(Stage::Analyze, analyze::analyze(sessions, &written.analyzed)).await?;
@@ -224,8 +256,47 @@ async fn fill(
     Ok(report.finish(written, total, begun.elapsed(), chosen))
 }
 
+/// Partitions that pg_dump loads through their root, and of whose tree only a part was asked for: the root would not take every
+/// row, and their own bounds may refuse them on this server. They become tables that belong to no tree.
+#[derive(Default)]
+struct Detached {
+    rows: HashSet<i32>,
+    attachments: HashSet<i32>,
+}
+
+fn detached(toc: &archive::Contents, chosen: &Chosen) -> Result<Detached, RestoreFault> {
+    let mut trees: HashMap<Vec<u8>, Vec<&archive::Entry>> = HashMap::new();
+    for entry in toc.entries.iter().filter(|entry| entry.is_table_data()) {
+        let target = entry.copy_target()?;
+        if target.is_root_of(entry) {
+            trees.entry(target.relation).or_default().push(entry);
+        }
+    }
+    let whole = |rows: &&Vec<&archive::Entry>| rows.iter().all(|entry| chosen.entries.contains(&entry.dump_id));
+    let parts = trees.values().filter(|rows| !whole(rows)).flatten();
+    let mut detached = Detached::default();
+    let mut tables: HashSet<i32> = HashSet::new();
+    for entry in parts {
+        detached.rows.insert(entry.dump_id);
+        tables.extend(&entry.dependencies);
+    }
+    if detached.rows.is_empty() {
+        return Ok(detached);
+    }
+    let names: HashSet<_> =
+        toc.entries.iter().filter(|entry| tables.contains(&entry.dump_id)).map(|entry| (&entry.namespace, &entry.tag)).collect();
+    let of_table = |entry: &&archive::Entry| entry.dependencies.iter().any(|id| tables.contains(id));
+    let indexes: HashSet<i32> = toc.entries.iter().filter(of_table).map(|entry| entry.dump_id).collect();
+    let attached = toc.entries.iter().filter(|entry| {
+        entry.kind == "TABLE ATTACH" && names.contains(&(&entry.namespace, &entry.tag))
+            || entry.kind == "INDEX ATTACH" && entry.dependencies.iter().any(|id| indexes.contains(id))
+    });
+    detached.attachments.extend(attached.map(|entry| entry.dump_id));
+    Ok(detached)
+}
+
 /// The tables whose rows are wanted. Every one in the table of contents must have its rows in the backup.
-fn fillings(toc: &archive::Contents, contents: &manifest::Contents) -> Result<Vec<Filling>, RestoreFault> {
+fn fillings(toc: &archive::Contents, contents: &manifest::Contents, detached: &Detached) -> Result<Vec<Filling>, RestoreFault> {
     let tables: HashMap<i32, &manifest::Table> = contents.tables.iter().map(|table| (table.dump_id, table)).collect();
     let by_id = toc.by_id();
     let wanted = toc.entries.iter().filter(|entry| entry.is_table_data());
@@ -235,7 +306,20 @@ fn fillings(toc: &archive::Contents, contents: &manifest::Contents) -> Result<Ve
             let table =
                 table.ok_or_else(|| RestoreFault::Contents(format!("the rows of {} are missing", entry.display_name())))?;
             let created = entry.dependencies.iter().any(|id| by_id.get(id).is_some_and(|parent| parent.kind == "TABLE"));
-            Ok(Filling { table: (*table).clone(), target: entry.copy_target()?, created })
+            let after = entry.dependencies.iter().filter(|id| by_id.get(id).is_some_and(|other| other.is_table_data()));
+            let mut target = entry.copy_target()?;
+            let through_root = target.is_root_of(entry) && !detached.rows.contains(&entry.dump_id);
+            if !through_root {
+                // Also where only the partition was asked for, and not the tree that it is a part of.
+                target.relation = entry.own_relation();
+            }
+            Ok(Filling {
+                table: (*table).clone(),
+                target,
+                created: created && !through_root,
+                through_root,
+                after: after.copied().collect(),
+            })
         })
         .collect()
 }

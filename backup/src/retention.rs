@@ -3,7 +3,7 @@
 //! Never, whatever the rules say: the newest verified backup goes, fewer than the floor stay, or anything goes while the
 //! newest attempt has not committed: a failure must not cost a good backup.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 
 use jiff::{SignedDuration, Timestamp, tz::TimeZone};
 use serde::Serialize;
@@ -21,6 +21,8 @@ pub struct Entry {
     pub verified: bool,
     /// Until when the store lets nobody delete it.
     pub locked_until: Option<Timestamp>,
+    /// Whether it holds every database that it should.
+    pub complete: bool,
 }
 
 /// Why a backup stays. Names are labels of metrics.
@@ -114,8 +116,12 @@ pub fn plan(rules: &Retention, entries: &[Entry], newest_committed: bool, now: T
     if entries.iter().any(|entry| entry.at.duration_since(now) > CLOCK_SKEW) {
         return Err(Refusal::Clock);
     }
+    let all = entries;
     let mut entries: Vec<&Entry> = entries.iter().collect();
     entries.sort_by(|a, b| (b.sequence, &b.id).cmp(&(a.sequence, &a.id))); // newest first
+    let (complete, partial): (Vec<&Entry>, Vec<&Entry>) = entries.into_iter().partition(|entry| entry.complete);
+    let newest_complete = complete.first().map(|entry| entry.sequence);
+    let entries = complete;
     let mut reasons = vec![BTreeSet::new(); entries.len()];
     keep_newest(&mut reasons, rules.last, Reason::Last);
     keep_newest(&mut reasons, rules.floor, Reason::Floor);
@@ -146,12 +152,26 @@ pub fn plan(rules: &Retention, entries: &[Entry], newest_committed: bool, now: T
         reasons[newest].insert(Reason::NewestVerified);
     }
     let mut plan = Plan::default();
+    // A backup of some of the databases takes the place of none of all, and goes when one of all is newer.
+    for entry in partial.into_iter().rev() {
+        let locked = entry.locked_until.is_some_and(|until| until > now);
+        if newest_complete.is_some_and(|newest| newest > entry.sequence) && !locked {
+            plan.remove.push(entry.id.clone());
+        } else {
+            let reason = if locked { Reason::Locked } else { Reason::Last };
+            plan.keep.push(Kept { id: entry.id.clone(), reasons: BTreeSet::from([reason]) });
+        }
+    }
     for (entry, reasons) in entries.iter().zip(reasons).rev() {
         if reasons.is_empty() {
             plan.remove.push(entry.id.clone());
         } else {
             plan.keep.push(Kept { id: entry.id.clone(), reasons });
         }
+    }
+    if !plan.keep.is_empty() {
+        let order: HashMap<&BackupId, u64> = all.iter().map(|entry| (&entry.id, entry.sequence)).collect();
+        plan.keep.sort_by_key(|kept| (order.get(&kept.id).copied(), kept.id.clone()));
     }
     Ok(plan)
 }
@@ -180,7 +200,7 @@ mod tests {
             let entry = |(age, random, verified, locked): (i64, u32, bool, Option<i64>)| {
                 let at = Timestamp::from_second(NOW - age).unwrap();
                 let locked_until = locked.map(|until| Timestamp::from_second(NOW + until).unwrap());
-                Entry { id: BackupId::new(at, random), sequence: 0, at, verified, locked_until }
+                Entry { id: BackupId::new(at, random), sequence: 0, at, verified, locked_until, complete: true }
             };
             let mut entries: Vec<_> = entries.into_iter().map(entry).collect();
             entries.sort_by(|a, b| a.id.cmp(&b.id));
@@ -238,10 +258,34 @@ mod tests {
     }
 
     #[test]
+    fn a_backup_of_some_databases_replaces_none_of_all() {
+        let entry = |sequence: u64, complete: bool| {
+            let at = Timestamp::from_second(NOW - 1000 + sequence as i64).unwrap();
+            Entry { id: BackupId::new(at, 1), sequence, at, verified: complete, locked_until: None, complete }
+        };
+        let rules = Retention {
+            last: 1,
+            hourly: 0,
+            daily: 0,
+            weekly: 0,
+            monthly: 0,
+            yearly: 0,
+            within: std::time::Duration::ZERO,
+            floor: 1,
+            after_run: true,
+        };
+        let entries = [entry(1, true), entry(2, false), entry(3, true), entry(4, false)];
+        let plan = plan(&rules, &entries, true, now()).unwrap();
+        assert_eq!(plan.remove, [entries[1].id.clone(), entries[0].id.clone()]);
+        let kept: BTreeSet<_> = plan.keep.iter().map(|kept| &kept.id).collect();
+        assert_eq!(kept, BTreeSet::from([&entries[2].id, &entries[3].id]));
+    }
+
+    #[test]
     fn a_clock_that_went_back_removes_nothing() {
         let entry = |ahead: i64| {
             let at = Timestamp::from_second(NOW + ahead).unwrap();
-            [Entry { id: BackupId::new(at, 1), sequence: 1, at, verified: false, locked_until: None }]
+            [Entry { id: BackupId::new(at, 1), sequence: 1, at, verified: false, locked_until: None, complete: true }]
         };
         assert_eq!(plan(&Retention::default(), &entry(1000), true, now()), Err(Refusal::Clock));
         assert!(plan(&Retention::default(), &entry(10), true, now()).is_ok(), "two clocks are never quite the same");

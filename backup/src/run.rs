@@ -114,7 +114,7 @@ pub async fn run(
         agent.metrics.snapshot_age_seconds.with_label_values(&[name]).set(0.0);
         let failure = match taken {
             Ok(manifest) => {
-                agent.metrics.runs.with_label_values(&[name, "committed"]).inc();
+                agent.metrics.runs.with_label_values(&[name, if manifest.is_complete() { "committed" } else { "partial" }]).inc();
                 note(&agent.metrics, name, &manifest);
                 return Ok(manifest);
             }
@@ -159,13 +159,16 @@ pub fn observe(agent: &Agent, catalogue: &Catalogue) {
     let (metrics, name) = (&agent.metrics, agent.job.name.as_str());
     metrics.catalogue_read.set(seconds(Timestamp::now()));
     metrics.backups.with_label_values(&[name]).set(catalogue.backups().count() as i64);
-    match catalogue.newest() {
+    match catalogue.newest_complete() {
         Some((manifest, _)) => note(metrics, name, manifest),
         // An alert on an age sees no series that is not there, and one of 1970.
         None => {
             metrics.last_success.with_label_values(&[name]).set(0.0);
             metrics.recovery_point.with_label_values(&[name]).set(0.0);
         }
+    }
+    if let Some((newest, _)) = catalogue.newest() {
+        note_left_out(metrics, name, newest);
     }
     let verified = catalogue.newest_verified();
     let point = verified.map_or(0.0, |(manifest, _)| seconds(recovery_point(manifest)));
@@ -185,12 +188,23 @@ pub(crate) fn seconds(time: Timestamp) -> f64 {
 
 /// What the metrics say of the newest backup.
 pub fn note(metrics: &AgentMetrics, name: &str, manifest: &Manifest) {
+    if !manifest.is_complete() {
+        return note_left_out(metrics, name, manifest);
+    }
     metrics.last_success.with_label_values(&[name]).set(seconds(manifest.finished_at));
     metrics.recovery_point.with_label_values(&[name]).set(seconds(recovery_point(manifest)));
     metrics.duration_seconds.with_label_values(&[name]).set(manifest.totals.duration_seconds);
     metrics.raw_bytes.with_label_values(&[name]).set(manifest.totals.raw_bytes as f64);
     metrics.stored_bytes.with_label_values(&[name]).set(manifest.totals.stored_bytes as f64);
     metrics.rows.with_label_values(&[name]).set(manifest.totals.rows as f64);
+    note_left_out(metrics, name, manifest);
+}
+
+/// What is missing in it. One that lacks a database is not the success that alerts wait for.
+fn note_left_out(metrics: &AgentMetrics, name: &str, manifest: &Manifest) {
+    let count = |lines: usize| i64::try_from(lines).unwrap_or(i64::MAX);
+    metrics.failed_databases.with_label_values(&[name]).set(count(manifest.failed.len()));
+    metrics.left_out.with_label_values(&[name]).set(count(manifest.left_out.len()));
 }
 
 /// Settles attempts that vanished: they can no longer commit, and their objects go. Only while holding the lease, which says
@@ -230,18 +244,31 @@ pub async fn give_up(agent: &Agent, id: &BackupId, sequence: Option<u64>, reason
 }
 
 /// Uploads that were begun and not completed: by an attempt that ended, or twice because the first answer was lost.
-async fn abort_uploads(agent: &Agent, id: &BackupId) -> Outcome<()> {
+async fn abort_uploads(agent: &Agent, id: &BackupId, lanes: u32) -> Outcome<()> {
     let failed = |error| Failure::store(Stage::Commit, error);
-    for pending in agent.store.list_uploads(&agent.layout.data(id)).await.map_err(failed)? {
+    let prefix = agent.layout.data(id);
+    let mut pending = agent.store.list_uploads(&prefix).await.map_err(failed)?;
+    // Some stores (MinIO) list the uploads of a whole key only. A lane writes its objects one after the other: what it has not
+    // completed is the next one.
+    let objects = agent.store.list(&prefix).await.map_err(failed)?;
+    for lane in 0..lanes {
+        let number = objects.iter().filter(|object| agent.layout.is_of_lane(&object.key, id, lane)).count();
+        let key = agent.layout.lane_object(id, lane, u32::try_from(number).unwrap_or(u32::MAX));
+        pending.extend(agent.store.list_uploads(&key).await.map_err(failed)?);
+    }
+    for pending in pending {
         agent.store.abort_upload(&pending.upload).await.map_err(failed)?;
     }
     Ok(())
 }
 
+/// Lanes that any configuration may have had.
+const MOST_LANES: u32 = 64;
+
 async fn remove_data(agent: &Agent, id: &BackupId) -> Outcome<()> {
     let failed = |error| Failure::store(Stage::Commit, error);
     let prefix = agent.layout.data(id);
-    abort_uploads(agent, id).await?;
+    abort_uploads(agent, id, MOST_LANES).await?;
     let keys: Vec<_> = agent.store.list(&prefix).await.map_err(failed)?.into_iter().map(|object| (object.key, None)).collect();
     for (key, reason) in agent.store.delete(&keys).await.map_err(failed)? {
         tracing::warn!(key, reason, "an object of a failed attempt stays");

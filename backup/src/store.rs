@@ -12,7 +12,9 @@ use std::time::{Duration, SystemTime};
 use aws_sdk_s3::{
     Client,
     config::{
-        BehaviorVersion, Credentials, Region, RequestChecksumCalculation, ResponseChecksumValidation, retry::RetryConfig,
+        BehaviorVersion, Credentials, Region, RequestChecksumCalculation, ResponseChecksumValidation,
+        interceptors::InterceptorContext,
+        retry::{ClassifyRetry, RetryAction, RetryConfig, RetryPartition, TokenBucket},
         timeout::TimeoutConfig,
     },
     primitives::{ByteStream, DateTime},
@@ -51,6 +53,23 @@ pub const OPERATIONS: [&str; 13] = [
 ];
 /// What one request deletes at most.
 const DELETE_AT_ONCE: usize = 1000;
+
+/// 429: the store asks for patience, and the client takes it for a refusal unless the body has a code that it knows.
+#[derive(Debug)]
+struct AskedToWait;
+
+impl ClassifyRetry for AskedToWait {
+    fn classify_retry(&self, context: &InterceptorContext) -> RetryAction {
+        match context.response().map(|response| response.status().as_u16()) {
+            Some(429) => RetryAction::throttling_error(),
+            _ => RetryAction::NoActionIndicated,
+        }
+    }
+
+    fn name(&self) -> &'static str {
+        "asked to wait"
+    }
+}
 
 /// Whether a put may replace an object of the same name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -116,6 +135,9 @@ impl Store {
             .request_checksum_calculation(calculate)
             .response_checksum_validation(validate)
             .retry_config(retries)
+            .retry_classifier(AskedToWait)
+            // Its share of retries is meant for servers that answer people: a backup that waits is better than none.
+            .retry_partition(RetryPartition::custom("backup").token_bucket(TokenBucket::unlimited()).build())
             .timeout_config(timeouts);
         if let Some(endpoint) = &settings.endpoint {
             config = config.endpoint_url(endpoint);

@@ -93,6 +93,7 @@ pub async fn verify(reader: &BackupReader, options: &Options, cancelled: &Cancel
         tables_compared: verdict.tables,
         assertions: verdict.assertions,
         faults: verdict.faults,
+        left_out: reader.manifest().not_in_it(),
     })
 }
 
@@ -209,6 +210,8 @@ impl Drill<'_> {
             analyze: false,
             jobs: self.options.jobs,
             client_folder: self.options.client_folder.clone(),
+            keep_going: false,
+            in_order: false,
             maintenance_memory: None,
         }
     }

@@ -8,6 +8,7 @@
 //! Never: what a row means, a retry, a thread.
 
 mod copy;
+mod copy_in;
 mod login;
 mod tls;
 
@@ -92,6 +93,8 @@ impl Breaker {
 
 /// A row of a question: a text for each column, `None` for null.
 pub type Row = Vec<Option<String>>;
+/// The same in the session's encoding, byte for byte: names in it go back to the server unharmed.
+pub type RawRow = Vec<Option<Vec<u8>>>;
 
 /// An open connection. Dropping it ends it.
 pub struct Connection {
@@ -145,16 +148,26 @@ impl Connection {
         self.process
     }
 
-    /// Runs statements; the rows of all of them come back.
+    /// Runs statements; the rows of all of them come back. What is not UTF-8 in them is replaced.
     ///
     /// # Errors
     /// With the first statement's error; those after it did not run.
-    pub fn query(&mut self, statements: &str) -> Result<Vec<Row>> {
-        self.send_query(statements)?;
+    pub fn query<Statements: AsRef<[u8]> + ?Sized>(&mut self, statements: &Statements) -> Result<Vec<Row>> {
+        let text = |value: Option<Vec<u8>>| value.map(|value| String::from_utf8_lossy(&value).into_owned());
+        let rows = self.query_raw(statements)?;
+        Ok(rows.into_iter().map(|row| row.into_iter().map(text).collect()).collect())
+    }
+
+    /// The same, with the rows as they came.
+    ///
+    /// # Errors
+    /// With the first statement's error; those after it did not run.
+    pub fn query_raw<Statements: AsRef<[u8]> + ?Sized>(&mut self, statements: &Statements) -> Result<Vec<RawRow>> {
+        self.send_query(statements.as_ref())?;
         let mut rows = Vec::new();
         loop {
             match self.message()? {
-                Message::DataRow(row) => rows.push(texts(&row)?),
+                Message::DataRow(row) => rows.push(values(&row)?),
                 Message::ReadyForQuery(_) => return Ok(rows),
                 Message::ErrorResponse(error) => return Err(self.refused(error.fields())),
                 Message::CommandComplete(_) | Message::RowDescription(_) | Message::EmptyQueryResponse => {}
@@ -173,9 +186,17 @@ impl Connection {
         value.ok_or_else(|| WireError::Protocol("an answer without a value".into()))
     }
 
-    fn send_query(&mut self, statements: &str) -> Result<()> {
-        let mut message = BytesMut::new();
-        frontend::query(statements, &mut message)?;
+    /// A simple query. Its bytes are in the session's encoding, which `postgres-protocol` takes for UTF-8.
+    fn send_query(&mut self, statements: &[u8]) -> Result<()> {
+        if statements.contains(&0) {
+            return Err(WireError::Protocol("a statement with a zero byte".into()));
+        }
+        let length = i32::try_from(statements.len() + 5).map_err(|_| WireError::Protocol("a statement of 2 GiB".into()))?;
+        let mut message = Vec::with_capacity(statements.len() + 6);
+        message.push(b'Q');
+        message.extend(length.to_be_bytes());
+        message.extend_from_slice(statements);
+        message.push(0);
         self.send(&message)
     }
 
@@ -269,12 +290,10 @@ fn postgres_protocol_next<'a>(
     fallible_iterator::FallibleIterator::next(fields)
 }
 
-fn texts(row: &postgres_protocol::message::backend::DataRowBody) -> Result<Row> {
+fn values(row: &postgres_protocol::message::backend::DataRowBody) -> Result<RawRow> {
     use fallible_iterator::FallibleIterator;
     let buffer = row.buffer();
-    let text =
-        |range: Option<std::ops::Range<usize>>| Ok(range.map(|range| String::from_utf8_lossy(&buffer[range]).into_owned()));
-    Ok(row.ranges().map(text).collect()?)
+    Ok(row.ranges().map(|range: Option<std::ops::Range<usize>>| Ok(range.map(|range| buffer[range].to_vec()))).collect()?)
 }
 
 /// A dead peer is noticed although nothing is sent.

@@ -89,6 +89,36 @@ pub struct Header {
     pub pg_dump_version: Text,
 }
 
+/// For people: what the encoding has no character for is replaced.
+fn decode(encoding: &str, bytes: &[u8]) -> String {
+    // PostgreSQL's names of encodings in the words of the web's.
+    let label = match encoding {
+        "LATIN1" => "iso-8859-1".to_owned(),
+        "LATIN5" => "iso-8859-9".to_owned(),
+        "LATIN6" => "iso-8859-10".to_owned(),
+        "LATIN7" => "iso-8859-13".to_owned(),
+        "LATIN8" => "iso-8859-14".to_owned(),
+        "LATIN9" => "iso-8859-15".to_owned(),
+        "LATIN10" => "iso-8859-16".to_owned(),
+        "WIN866" => "ibm866".to_owned(),
+        "WIN874" => "windows-874".to_owned(),
+        "KOI8R" => "koi8-r".to_owned(),
+        "KOI8U" => "koi8-u".to_owned(),
+        "EUC_JIS_2004" | "EUC_JP" => "euc-jp".to_owned(),
+        "EUC_CN" => "gbk".to_owned(),
+        "EUC_KR" => "euc-kr".to_owned(),
+        other => match other.strip_prefix("WIN").or(other.strip_prefix("LATIN")) {
+            Some(number) if other.starts_with("WIN") => format!("windows-{number}"),
+            Some(number) => format!("iso-8859-{number}"),
+            None => other.to_ascii_lowercase().replace('_', "-"),
+        },
+    };
+    match encoding_rs::Encoding::for_label(label.as_bytes()) {
+        Some(known) => known.decode_without_bom_handling(bytes).0.into_owned(),
+        None => String::from_utf8_lossy(bytes).into_owned(),
+    }
+}
+
 /// In which of pg_restore's sections an entry is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Section {
@@ -173,6 +203,27 @@ pub struct Contents {
 }
 
 impl Contents {
+    /// The encoding of its texts, as `UTF8` or `LATIN1`.
+    pub fn encoding(&self) -> &str {
+        let entry = self.entries.iter().find(|entry| entry.kind == "ENCODING");
+        let statement = entry.and_then(|entry| entry.definition.utf8());
+        statement.and_then(|statement| statement.split('\'').nth(1)).unwrap_or("UTF8")
+    }
+
+    /// A name as people read it, whatever encoding it is in.
+    pub fn decode(&self, text: &Text) -> String {
+        self.decode_bytes(text.bytes())
+    }
+
+    /// The same for bytes.
+    pub fn decode_bytes(&self, bytes: &[u8]) -> String {
+        match std::str::from_utf8(bytes) {
+            // Names of roles and databases are the server's, not the database's: in most clusters they are UTF-8 anyway.
+            Ok(text) => text.to_owned(),
+            Err(_) => decode(self.encoding(), bytes),
+        }
+    }
+
     pub fn entry(&self, dump_id: i32) -> Option<&Entry> {
         self.entries.iter().find(|entry| entry.dump_id == dump_id)
     }

@@ -1,65 +1,140 @@
 //! `COPY … FROM stdin;` taken apart: which relation, which columns. Generated columns are not among them.
 
-use super::{ArchiveError, Entry};
+use std::collections::HashMap;
 
-/// Where the rows of an entry go.
+use super::{ArchiveError, Contents, Entry, Text};
+use crate::session::quoted_bytes;
+
+/// Where the rows of an entry go, in the encoding of the archive.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CopyTarget {
-    /// Qualified and quoted as pg_dump did it.
-    pub relation: String,
+    /// Qualified and quoted as pg_dump did it. Of a partition that pg_dump loads through the root of its tree: that root.
+    pub relation: Vec<u8>,
     /// In parentheses, quoted; empty for a table without columns.
-    pub columns: String,
+    pub columns: Vec<u8>,
 }
 
 impl CopyTarget {
-    /// For `COPY … TO`: the rows of the relation itself, not of its children.
-    pub fn select(&self, condition: &str) -> String {
-        let columns = self.columns.strip_prefix('(').and_then(|rest| rest.strip_suffix(')')).unwrap_or_default();
-        format!("SELECT {columns} FROM ONLY {}{}{condition}", self.relation, if condition.is_empty() { "" } else { " " })
+    /// For `COPY … TO`: the rows of `relations`, as `ONLY public.t`, in the columns of the target.
+    pub fn select_from(&self, relations: &[u8], condition: &str) -> Vec<u8> {
+        let columns = self.columns.strip_prefix(b"(").and_then(|rest| rest.strip_suffix(b")")).unwrap_or_default();
+        let space = if condition.is_empty() { "" } else { " " };
+        [b"SELECT ", columns, b" FROM ", relations, space.as_bytes(), condition.as_bytes()].concat()
     }
 
     /// `COPY … FROM STDIN` with options, as `FREEZE`.
-    pub fn copy_in(&self, options: &str) -> String {
+    pub fn copy_in(&self, options: &str) -> Vec<u8> {
         let with = if options.is_empty() { String::new() } else { format!(" WITH ({options})") };
-        format!("COPY {} {} FROM STDIN{with}", self.relation, self.columns)
+        [b"COPY ", self.relation.as_slice(), b" ", &self.columns, b" FROM STDIN", with.as_bytes()].concat()
+    }
+
+    /// Whether rows of that table go to another one: pg_dump (15.3 and newer) loads partitions through the root of their tree
+    /// where a key's hash may differ from server to server.
+    pub fn is_root_of(&self, entry: &Entry) -> bool {
+        let ways = |name: &[u8]| [name.to_vec(), quoted_bytes(name)];
+        let tables = ways(entry.tag.bytes());
+        !ways(entry.namespace.bytes())
+            .iter()
+            .any(|schema| tables.iter().any(|table| self.relation == [schema.as_slice(), b".", table].concat()))
     }
 }
 
 impl Entry {
+    /// The entry's own relation, qualified and quoted.
+    pub fn own_relation(&self) -> Vec<u8> {
+        [quoted_bytes(self.namespace.bytes()), b".".to_vec(), quoted_bytes(self.tag.bytes())].concat()
+    }
+
     /// Of an entry with rows of a table.
     ///
     /// # Errors
-    /// When the statement is not UTF-8 or not what pg_dump writes.
+    /// When the statement is not what pg_dump writes.
     pub fn copy_target(&self) -> Result<CopyTarget, ArchiveError> {
         let wrong = |what: &str| ArchiveError::Malformed(format!("the COPY statement of {} {what}", self.display_name()));
-        let statement = self
-            .copy_statement
-            .utf8()
-            .ok_or_else(|| wrong("is not UTF-8 (a database in SQL_ASCII): rename the table or its columns"))?;
-        let body = statement.strip_prefix("COPY ").and_then(|rest| rest.trim_end().strip_suffix("FROM stdin;"));
-        let body = body.ok_or_else(|| wrong("is not COPY … FROM stdin"))?.trim_end();
+        let body = self.copy_statement.bytes().strip_prefix(b"COPY ");
+        let body = body.and_then(|rest| rest.trim_ascii_end().strip_suffix(b"FROM stdin;"));
+        let body = body.ok_or_else(|| wrong("is not COPY … FROM stdin"))?.trim_ascii_end();
         let mut quoted = false;
-        let end = body.find(|character| {
-            quoted ^= character == '"';
-            !quoted && character == ' '
+        let end = body.iter().position(|byte| {
+            quoted ^= *byte == b'"';
+            !quoted && *byte == b' '
         });
         let (relation, columns) = body.split_at(end.unwrap_or(body.len()));
-        let columns = columns.trim();
-        if relation.is_empty() || !(columns.is_empty() || columns.starts_with('(') && columns.ends_with(')')) {
+        let columns = columns.trim_ascii();
+        if relation.is_empty() || !(columns.is_empty() || columns.starts_with(b"(") && columns.ends_with(b")")) {
             return Err(wrong("names no relation and columns"));
         }
-        Ok(CopyTarget { relation: relation.to_owned(), columns: columns.to_owned() })
+        Ok(CopyTarget { relation: relation.to_vec(), columns: columns.to_vec() })
+    }
+}
+
+impl Contents {
+    /// Gives partitions that are loaded through the same root the same order of columns, so that the rows of all can be
+    /// compared with those of the root: in which of them a row is after a restore is not known. Whether anything changed.
+    ///
+    /// # Errors
+    /// When a statement is not what pg_dump writes.
+    pub fn align_columns(&mut self) -> Result<bool, ArchiveError> {
+        let mut first: HashMap<Vec<u8>, Vec<u8>> = HashMap::new();
+        let mut changed = false;
+        for entry in self.entries.iter_mut().filter(|entry| entry.is_table_data()) {
+            let target = entry.copy_target()?;
+            if !target.is_root_of(entry) {
+                continue;
+            }
+            let columns = first.entry(target.relation.clone()).or_insert_with(|| target.columns.clone());
+            if *columns != target.columns {
+                let statement = [b"COPY ", target.relation.as_slice(), b" ", columns, b" FROM stdin;\n"].concat();
+                entry.copy_statement = Text(Some(statement.into()));
+                changed = true;
+            }
+        }
+        Ok(changed)
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::entry;
+    use super::{super::tests::entry, *};
 
     fn target(statement: &str) -> Option<(String, String)> {
         let mut entry = entry(1, "TABLE DATA");
         entry.copy_statement = statement.into();
-        entry.copy_target().ok().map(|target| (target.relation, target.columns))
+        let text = |bytes| String::from_utf8(bytes).unwrap();
+        entry.copy_target().ok().map(|target| (text(target.relation), text(target.columns)))
+    }
+
+    #[test]
+    fn a_partition_loaded_through_its_root_is_noticed() {
+        for (statement, through_root) in [
+            ("COPY public.t (a) FROM stdin;\n", false),
+            ("COPY public.\"t\" (a) FROM stdin;\n", false),
+            ("COPY public.root (a) FROM stdin;\n", true),
+            ("COPY other.t (a) FROM stdin;\n", true),
+        ] {
+            let entry = Entry { copy_statement: statement.into(), ..entry(1, "TABLE DATA") };
+            assert_eq!(entry.copy_target().unwrap().is_root_of(&entry), through_root, "{statement}");
+        }
+    }
+
+    #[test]
+    fn partitions_of_one_root_get_one_order_of_columns() {
+        let rows = |id: i32, statement: &[u8]| Entry {
+            copy_statement: Text(Some(statement.into())),
+            tag: format!("t{id}").as_str().into(),
+            ..entry(id, "TABLE DATA")
+        };
+        let header = super::super::tests::header();
+        let entries = vec![
+            rows(1, b"COPY public.root (a, \"\xff\") FROM stdin;\n"),
+            rows(2, b"COPY public.root (\"\xff\", a) FROM stdin;\n"),
+            rows(3, b"COPY public.t3 (b, a) FROM stdin;\n"),
+        ];
+        let mut contents = Contents { header, entries };
+        assert!(contents.align_columns().unwrap());
+        let columns: Vec<_> = contents.entries.iter().map(|entry| entry.copy_target().unwrap().columns).collect();
+        assert_eq!(columns, [b"(a, \"\xff\")".to_vec(), b"(a, \"\xff\")".to_vec(), b"(b, a)".to_vec()]);
+        assert!(!contents.align_columns().unwrap());
     }
 
     #[test]

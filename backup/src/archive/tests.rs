@@ -27,6 +27,18 @@ pub(super) fn entry(dump_id: i32, kind: &str) -> Entry {
     }
 }
 
+pub(super) fn header() -> Header {
+    Header {
+        version: Version(1, 16, 0),
+        integer_size: 4,
+        offset_size: 8,
+        created: [0; 7],
+        database: Text::NULL,
+        server_version: Text::NULL,
+        pg_dump_version: Text::NULL,
+    }
+}
+
 fn text() -> impl Strategy<Value = Text> {
     prop::option::of(prop::collection::vec(any::<u8>(), 0..40)).prop_map(|bytes| Text(bytes.map(Vec::into_boxed_slice)))
 }
@@ -151,14 +163,5 @@ fn dependencies_are_followed_to_their_end() {
 }
 
 fn empty() -> Vec<u8> {
-    let header = Header {
-        version: Version(1, 16, 0),
-        integer_size: 4,
-        offset_size: 8,
-        created: [0; 7],
-        database: Text::NULL,
-        server_version: Text::NULL,
-        pg_dump_version: Text::NULL,
-    };
-    Contents { header, entries: Vec::new() }.to_bytes()
+    Contents { header: header(), entries: Vec::new() }.to_bytes()
 }

@@ -18,6 +18,9 @@ use crate::{
     store::{Replace, Store, StoreError},
 };
 
+/// What stores call a request that they do not know.
+const NOT_IMPLEMENTED: &str = "NotImplemented";
+
 /// # Errors
 /// With the status of the first finding that is a failure.
 pub async fn check(jobs: Vec<Job>, output: Output) -> Result<(), Exit> {
@@ -106,7 +109,12 @@ async fn store(agent: &Agent) -> Outcome<String> {
     let store = &agent.lock_store;
     store.check_bucket().await.map_err(failed)?;
     let text = Bytes::from_static(b"written by `backup check`");
-    store.put(&key, text.clone(), Replace::No).await.map_err(failed)?;
+    store.put(&key, text.clone(), Replace::No).await.map_err(|error| match &error {
+        StoreError::Refused { code, .. } if code == NOT_IMPLEMENTED => failed(error).context(
+            "the store does not know conditional writes (If-None-Match), without which two runs could overwrite each other",
+        ),
+        _ => failed(error),
+    })?;
     let conditional = store.put(&key, text.clone(), Replace::No).await;
     let read = store.get(&key, 1024).await.map_err(failed)?;
     deletes(store, &key).await?;
@@ -118,7 +126,8 @@ async fn store(agent: &Agent) -> Outcome<String> {
     if read != text {
         return Err(Failure::told(Stage::Upload, Exit::Damaged, "the store gives back other bytes than were written"));
     }
-    let data = agent.layout.data(&BackupId::new(Timestamp::now(), rand::random()));
+    // A whole key: some stores take none that ends in a slash.
+    let data = agent.layout.lane_object(&BackupId::new(Timestamp::now(), rand::random()), 0, 0);
     let upload = agent.store.begin_upload(&data).await.map_err(failed)?;
     agent.store.abort_upload(&upload).await.map_err(failed)?;
     agent.store.list_uploads(&data).await.map_err(failed)?;

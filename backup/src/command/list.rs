@@ -19,6 +19,7 @@ fn state(attempt: &Attempt) -> &'static str {
     match (&attempt.outcome, attempt.verified(), attempt.verifications.is_empty()) {
         (None, ..) => "open",
         (Some(manifest::Outcome::Abandoned(_)), ..) => "failed",
+        (Some(manifest::Outcome::Committed(manifest)), ..) if !manifest.is_complete() => "partial",
         (Some(_), Some(_), _) => "verified",
         (Some(_), None, false) => "drill failed",
         (Some(_), None, true) => "committed",
@@ -82,6 +83,9 @@ pub async fn show(jobs: Vec<Job>, id: Option<BackupId>, output: Output) -> Resul
                 verification.finished_at,
                 verification.faults.iter().map(|fault| format!("\n            {fault}")).collect::<String>()
             );
+        }
+        for line in manifest.not_in_it() {
+            text += &format!("\n  left out  {line}");
         }
         for warning in &manifest.warnings {
             text += &format!("\n  warning   {warning}");

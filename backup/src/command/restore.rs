@@ -46,6 +46,12 @@ pub struct RestoreArguments {
     /// Everything lies in the default tablespace.
     #[arg(long)]
     no_tablespaces: bool,
+    /// Restore everything else when the server refuses an object or a table's rows, list what it refused, and exit with 74.
+    #[arg(long)]
+    keep_going: bool,
+    /// Write rows, and build on them, in pg_dump's own order by one session: for checks that read other tables.
+    #[arg(long)]
+    in_order: bool,
     /// The planner's statistics are left to autovacuum.
     #[arg(long)]
     no_analyze: bool,
@@ -80,7 +86,7 @@ async fn run(agent: &Agent, arguments: RestoreArguments, output: Output, shutdow
             false => failure,
         })?;
     }
-    let mut done: Vec<String> = Vec::new();
+    let (mut done, mut refused): (Vec<String>, usize) = (Vec::new(), 0);
     for name in names {
         let restored = async {
             let opened = restore::open(&reader, name.as_deref()).await?;
@@ -93,7 +99,12 @@ async fn run(agent: &Agent, arguments: RestoreArguments, output: Output, shutdow
                 .context(format!("the database {name:?}, after others that are restored and stay ({})", done.join(", "))),
         })?;
         output.say(&report, &report);
+        refused += report.refused.len();
         done.push(report.target);
+    }
+    if refused > 0 {
+        let told = format!("the server refused {refused} objects, which are listed above; everything else is restored");
+        return Err(Failure::told(Stage::Restore, Exit::Partial, told));
     }
     Ok(())
 }
@@ -130,6 +141,8 @@ fn options(job: &Job, arguments: &RestoreArguments) -> Outcome<Options> {
         tablespaces: !arguments.no_tablespaces,
         analyze: !arguments.no_analyze,
         jobs: job.restoring.jobs,
+        keep_going: arguments.keep_going,
+        in_order: arguments.in_order,
         client_folder: job.shape.client_folder.clone(),
         maintenance_memory: job.restoring.maintenance_memory.clone(),
     })

@@ -38,7 +38,12 @@ pub async fn run(jobs: Vec<Job>, output: Output) -> Result<(), Exit> {
     let mut ended = Ok(());
     for agent in &agents {
         match one(agent, shutdown.token()).await {
-            Ok(manifest) => output.say(said(&manifest), &manifest),
+            Ok(manifest) => {
+                output.say(said(&manifest), &manifest);
+                if !manifest.is_complete() {
+                    ended = ended.and(Err(Exit::Partial));
+                }
+            }
             Err(failure) => {
                 tracing::error!(
                     stage = failure.stage.name(),
@@ -110,7 +115,12 @@ fn said(manifest: &Manifest) -> String {
         mebibytes(totals.raw_bytes),
         mebibytes(totals.stored_bytes),
         totals.duration_seconds,
-        manifest.warnings.iter().map(|warning| format!("\n  warning: {warning}")).collect::<String>()
+        manifest
+            .not_in_it()
+            .iter()
+            .map(|line| format!("\n  left out: {line}"))
+            .chain(manifest.warnings.iter().map(|warning| format!("\n  warning: {warning}")))
+            .collect::<String>()
     )
 }
 

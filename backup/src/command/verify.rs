@@ -100,9 +100,11 @@ fn options(job: &Job, more_assertions: &[PathBuf]) -> Outcome<Options> {
     let assertions: Result<Vec<_>, _> = files.collect();
     let place = match &job.drill.server {
         Some(server) => Place::Given(server.clone()),
-        None => {
-            Place::Scratch(ScratchSettings { server_folder: job.drill.server_folder.clone(), folder: job.drill.folder.clone() })
-        }
+        None => Place::Scratch(ScratchSettings {
+            server_folder: job.drill.server_folder.clone(),
+            folder: job.drill.folder.clone(),
+            preload: job.drill.preload.clone(),
+        }),
     };
     Ok(Options {
         place,

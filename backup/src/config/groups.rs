@@ -168,7 +168,12 @@ impl StoreSettings {
                 1..=10_000,
                 "parts before a new object is begun; some stores take 1,000",
             ),
-            attempts: env.or_within("BACKUP_STORE_ATTEMPTS", 6, 1..=50, "tries of one request, with waits that grow to 20 s"),
+            attempts: env.or_within(
+                "BACKUP_STORE_ATTEMPTS",
+                20,
+                1..=50,
+                "tries of one request, with waits that grow to 20 s (20: two minutes and more)",
+            ),
             connect_timeout: env.duration("BACKUP_STORE_CONNECT_TIMEOUT", Duration::from_secs(5), "to reach the store, each try"),
             request_timeout: env.duration(
                 "BACKUP_STORE_REQUEST_TIMEOUT",

@@ -29,6 +29,8 @@ pub struct Drill {
     pub server_folder: Option<PathBuf>,
     /// Below which folder the scratch server's data lies meanwhile; `None`: the system's temporary one.
     pub folder: Option<PathBuf>,
+    /// Libraries that the scratch server loads when it starts.
+    pub preload: Vec<String>,
     /// Files of SQL assertions.
     pub assertions: Vec<PathBuf>,
 }
@@ -74,6 +76,10 @@ impl Drill {
             folder: env.optional(
                 "BACKUP_DRILL_FOLDER",
                 "where the scratch server's data lies meanwhile; unset: the system's temporary folder",
+            ),
+            preload: env.list(
+                "BACKUP_DRILL_PRELOAD_LIBRARIES",
+                "shared_preload_libraries of the scratch server, for extensions that need it (as timescaledb, pg_cron)",
             ),
             assertions: env.list("BACKUP_ASSERTIONS", "files of SQL assertions that `verify` runs in what it restored"),
         }

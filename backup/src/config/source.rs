@@ -35,6 +35,12 @@ impl TlsMode {
     }
 }
 
+/// A path that cannot exist: libpq warns of one that is not a plain file.
+const NO_PASSWORD_FILE: &str = "/dev/null/none";
+
+/// Not every tool pins what a database or a role may have set.
+const TOOL_OPTIONS: &str = "-c statement_timeout=0 -c lock_timeout=0 -c idle_in_transaction_session_timeout=0";
+
 /// A server and who we are there.
 #[derive(Debug, Clone)]
 pub struct Source {
@@ -149,6 +155,17 @@ impl Source {
         options
     }
 
+    /// Gives a client tool this address and nothing else: no `PG*` variable of this process (`PGHOSTADDR`, `PGSERVICE`,
+    /// `PGOPTIONS`, ...) reaches it, and its messages are in English, which the agent reads.
+    #[expect(clippy::disallowed_methods, reason = "no setting is read: names of variables are taken away from a child")]
+    pub fn prepare_tool(&self, command: &mut std::process::Command) {
+        let inherited = std::env::vars_os().map(|(name, _)| name);
+        for name in inherited.filter(|name| name.as_encoded_bytes().starts_with(b"PG")) {
+            command.env_remove(name);
+        }
+        command.envs(self.environment()).env("PGOPTIONS", TOOL_OPTIONS).env("LC_ALL", "C");
+    }
+
     /// For pg_dump and its like: libpq reads these, and they show in no process list.
     pub fn environment(&self) -> Vec<(&'static str, String)> {
         let mut variables = vec![
@@ -159,7 +176,7 @@ impl Source {
             ("PGSSLMODE", self.tls.name().to_owned()),
             ("PGAPPNAME", "backup".to_owned()),
             // Whatever this process was given must not lead the tools elsewhere.
-            ("PGPASSFILE", "/dev/null".to_owned()),
+            ("PGPASSFILE", NO_PASSWORD_FILE.to_owned()),
         ];
         if let Some(password) = &self.password {
             variables.push(("PGPASSWORD", password.expose().to_owned()));

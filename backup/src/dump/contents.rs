@@ -37,12 +37,13 @@ pub(super) fn read(reading: &Reading, coordinator: &Coordinator) -> Outcome<Toc>
     let mut child = reading.tools.start("pg_dump", &arguments, &reading.source)?;
     let output = child.output();
     let mut kept = Kept { input: BufReader::new(output), bytes: Vec::new() };
-    let read = Contents::read(&mut kept);
+    let read = Contents::read(&mut kept).and_then(|mut contents| Ok((contents.align_columns()?, contents)));
     reading.progress.moved();
     match read {
-        Ok(contents) => {
-            child.end();
-            Ok(Toc { bytes: kept.bytes, contents })
+        Ok((changed, contents)) => {
+            let warnings = child.end();
+            let bytes = if changed { contents.to_bytes() } else { kept.bytes };
+            Ok(Toc { bytes, contents, warnings })
         }
         Err(ArchiveError::CutOff | ArchiveError::NoArchive) => {
             drop(kept);

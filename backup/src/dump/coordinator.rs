@@ -2,7 +2,7 @@
 //! keeps both until the last row is read.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
@@ -21,11 +21,11 @@ const LOCKED_AT_ONCE: usize = 200;
 const LISTINGS: usize = 10;
 
 /// Relations `c` in `n` whose rows pg_dump may read: everything in schemas of the users' own, and the configuration tables of
-/// extensions. Other relations of extensions are made by the extension.
+/// extensions, which may be in `pg_catalog`. Other relations of extensions are made by the extension.
 macro_rules! of_the_users {
     () => {
-        "c.relpersistence <> 't' AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema' \
-         AND (NOT EXISTS (SELECT FROM pg_catalog.pg_depend d WHERE d.classid = 'pg_catalog.pg_class'::regclass AND d.objid = c.oid \
+        "c.relpersistence <> 't' \
+         AND (n.nspname !~ '^pg_' AND n.nspname <> 'information_schema' AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend d WHERE d.classid = 'pg_catalog.pg_class'::regclass AND d.objid = c.oid \
          AND d.deptype = 'e' AND d.objsubid = 0) \
          OR EXISTS (SELECT FROM pg_catalog.pg_extension e WHERE c.oid = ANY (e.extconfig)))"
     };
@@ -38,14 +38,22 @@ const LIST: &str = concat!(
     of_the_users!()
 );
 
+/// Oid and file of each of them that has one.
+const FILES: &str = concat!(
+    "SELECT c.oid, pg_catalog.pg_relation_filenode(c.oid) FROM pg_catalog.pg_class c \
+     JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind = 'r' AND ",
+    of_the_users!()
+);
+
 /// Of [`LIST`], what this session holds no lock on.
 const UNLOCKED: &str = " AND NOT EXISTS (SELECT FROM pg_catalog.pg_locks l WHERE l.pid = pg_catalog.pg_backend_pid() \
      AND l.locktype = 'relation' AND l.relation = c.oid AND l.mode = 'AccessShareLock' AND l.granted \
      AND l.database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database()))";
 
-/// Snapshot, time, position in the write-ahead log, encoding. The first query of the transaction: it takes the snapshot.
+/// Snapshot, time (microseconds: `to_char` needs names of months in the database's encoding), position in the write-ahead log,
+/// encoding. The first query of the transaction: it takes the snapshot.
 const SNAPSHOT: &str = "SELECT pg_catalog.pg_export_snapshot(), \
-     pg_catalog.to_char(pg_catalog.clock_timestamp() AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"'), \
+     (EXTRACT(EPOCH FROM pg_catalog.clock_timestamp()) * 1000000)::pg_catalog.int8, \
      CASE WHEN pg_catalog.pg_is_in_recovery() THEN pg_catalog.pg_last_wal_replay_lsn() \
      ELSE pg_catalog.pg_current_wal_lsn() END, \
      pg_catalog.getdatabaseencoding()";
@@ -55,8 +63,19 @@ pub(super) struct Coordinator {
     pub snapshot: String,
     snapshot_at: Timestamp,
     wal_position: Option<String>,
-    /// What rows and names are read in: UTF-8, but for databases that have no encoding.
-    pub encoding: &'static str,
+    /// The database's own: what rows and names are read and stored in.
+    pub encoding: String,
+    /// By their oids, the files that tables had when the snapshot was taken.
+    files: BTreeMap<Vec<u8>, Option<Vec<u8>>>,
+}
+
+/// What an attempt to lock and to take a snapshot gave.
+struct Held {
+    snapshot: String,
+    at: Timestamp,
+    wal_position: Option<String>,
+    encoding: String,
+    files: BTreeMap<Vec<u8>, Option<Vec<u8>>>,
 }
 
 impl Coordinator {
@@ -66,8 +85,8 @@ impl Coordinator {
         connection.query(&format!("SET lock_timeout = {}", reading.limits.lock_wait.as_millis())).map_err(failed)?;
         for _ in 0..LISTINGS {
             if let Some(begun) = Self::attempt(&mut connection)? {
-                let (snapshot, snapshot_at, wal_position, encoding) = begun;
-                return Ok(Self { connection: Mutex::new(connection), snapshot, snapshot_at, wal_position, encoding });
+                let Held { snapshot, at, wal_position, encoding, files } = begun;
+                return Ok(Self { connection: Mutex::new(connection), snapshot, snapshot_at: at, wal_position, encoding, files });
             }
             connection.query("ROLLBACK").map_err(failed)?;
         }
@@ -76,15 +95,14 @@ impl Coordinator {
     }
 
     /// `None`: a table came or went in between.
-    #[expect(clippy::type_complexity, reason = "taken apart by its only caller")]
-    fn attempt(connection: &mut Connection) -> Outcome<Option<(String, Timestamp, Option<String>, &'static str)>> {
+    fn attempt(connection: &mut Connection) -> Outcome<Option<Held>> {
         let failed = |error| Failure::wire(Stage::Locks, error);
-        let tables = connection.query(LIST).map_err(failed)?;
+        let tables = connection.query_raw(LIST).map_err(failed)?;
         connection.query("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").map_err(failed)?;
-        let names: Vec<String> = tables.into_iter().filter_map(|row| row.into_iter().nth(1).flatten()).collect();
+        let names: Vec<Vec<u8>> = tables.into_iter().filter_map(|row| row.into_iter().nth(1).flatten()).collect();
         for batch in names.chunks(LOCKED_AT_ONCE) {
-            let listed = batch.iter().map(|name| format!("ONLY {name}")).collect::<Vec<_>>().join(", ");
-            match connection.query(&format!("LOCK TABLE {listed} IN ACCESS SHARE MODE")) {
+            let listed = batch.iter().map(|name| [b"ONLY ", name.as_slice()].concat()).collect::<Vec<_>>().join(&b", "[..]);
+            match connection.query(&[b"LOCK TABLE ", listed.as_slice(), b" IN ACCESS SHARE MODE"].concat()) {
                 Ok(_) => {}
                 // The table, its schema, or its being a table went in between.
                 Err(error) if matches!(error.code(), Some("42P01" | "3F000" | "42809")) => return Ok(None),
@@ -94,16 +112,17 @@ impl Coordinator {
         let row = connection.query(SNAPSHOT).map_err(failed)?.into_iter().next().unwrap_or_default();
         let mut row = row.into_iter();
         let mut next = || row.next().flatten();
-        let (Some(snapshot), Some(at), wal_position, encoding) = (next(), next(), next(), next()) else {
+        let (Some(snapshot), Some(at), wal_position, Some(encoding)) = (next(), next(), next(), next()) else {
             return Err(Failure::told(Stage::Locks, Exit::Failed, "the server gave no snapshot"));
         };
-        let at = at.parse().map_err(|error| Failure::new(Stage::Locks, Exit::Failed, anyhow::Error::new(error)))?;
+        let at = at.parse().ok().and_then(|micros| Timestamp::from_microsecond(micros).ok());
+        let at = at.ok_or_else(|| Failure::told(Stage::Locks, Exit::Failed, "the server named no time of the snapshot"))?;
         // Under the snapshot: what it shows and we do not hold may be emptied under our hands.
         if !connection.query(&format!("{LIST}{UNLOCKED} LIMIT 1")).map_err(failed)?.is_empty() {
             return Ok(None);
         }
-        let encoding = if encoding.as_deref() == Some("SQL_ASCII") { "SQL_ASCII" } else { "UTF8" };
-        Ok(Some((snapshot, at, wal_position, encoding)))
+        let files = files(connection).map_err(failed)?;
+        Ok(Some(Held { snapshot, at, wal_position, encoding, files }))
     }
 
     /// A question under the snapshot.
@@ -115,22 +134,33 @@ impl Coordinator {
     /// an exclusive one.
     pub fn copy_out<E: From<WireError>>(
         &self,
-        statements: &str,
+        statements: &[u8],
         expected: &[&str],
         take: &mut dyn FnMut(&[u8]) -> Result<(), E>,
     ) -> Result<CopiedRows, E> {
         self.connection().copy_out(statements, expected, take)
     }
 
-    /// Gives the locks back, having proved that they were held until now.
-    pub fn end(self) -> Outcome<(Timestamp, Option<String>)> {
+    /// Gives the locks back, having proved that they were held until now. Where their session was lost, another one proves it:
+    /// rows are read by sessions that have the snapshot themselves, and only a new file (a `TRUNCATE`, a rewriting `ALTER`) takes
+    /// rows away from a snapshot.
+    pub fn end(self, reading: &Reading) -> Outcome<(Timestamp, Option<String>)> {
         let lost = |error| {
             Failure::wire(Stage::Locks, error)
                 .context("the session that held the snapshot and the locks is gone, so the rows may not belong together")
                 .passing()
         };
         let mut connection = self.connection.into_inner().unwrap_or_else(PoisonError::into_inner);
-        connection.query("COMMIT").map_err(lost)?;
+        if let Err(error) = connection.query("COMMIT") {
+            let again = open(reading, Stage::Locks).ok().and_then(|mut session| files(&mut session).ok());
+            let same = |files: BTreeMap<_, _>| self.files.iter().all(|(oid, file)| files.get(oid) == Some(file));
+            if reading.stop.is_stopped() || !again.is_some_and(same) {
+                return Err(lost(error));
+            }
+            let told =
+                "the session that held the locks was lost at the end; every table still has its file, so every row was read";
+            tracing::warn!(database = reading.source.database, error = %error, "{told}");
+        }
         Ok((self.snapshot_at, self.wal_position))
     }
 
@@ -139,11 +169,21 @@ impl Coordinator {
     }
 }
 
-/// A connection with everything pinned.
+/// The file of every table that is read, by its oid.
+fn files(connection: &mut Connection) -> Result<BTreeMap<Vec<u8>, Option<Vec<u8>>>, WireError> {
+    let rows = connection.query_raw(FILES)?;
+    let file = |row: crate::wire::RawRow| {
+        let mut row = row.into_iter();
+        Some((row.next()??, row.next()?))
+    };
+    Ok(rows.into_iter().filter_map(file).collect())
+}
+
+/// A connection with everything pinned, in the database's own encoding.
 pub(super) fn open(reading: &Reading, stage: Stage) -> Outcome<Connection> {
     let failed = |error| Failure::wire(stage, error);
     let mut connection = Connection::open(&reading.source, |breaker| reading.stop.guard(breaker)).map_err(failed)?;
-    connection.query(&session::pin()).map_err(failed)?;
+    connection.query(&session::pin_rows()).map_err(failed)?;
     // Servers that do not know the setting say so; anything else is an error.
     match connection.query(session::RESTRICT_KINDS) {
         Ok(_) => Ok(connection),

@@ -1,10 +1,13 @@
 //! What belongs to the whole server: roles, memberships, settings of roles, tablespaces. No snapshot covers it, so it is
 //! read before the first snapshot is taken and after the contents of the last one are told, and must not differ.
 
+use std::collections::BTreeSet;
+
 use super::tools::Tools;
 use crate::{
     config::Source,
     failure::{Outcome, Stage},
+    restore::script::{statements, words},
 };
 
 /// What `pg_dumpall --globals-only` prints.
@@ -17,6 +20,16 @@ pub fn read(tools: &Tools, source: &Source, passwords: bool) -> Outcome<Vec<u8>>
         arguments.push("--no-role-passwords".into());
     }
     tools.run(Stage::Globals, "pg_dumpall", &arguments, source)
+}
+
+/// Roles that a script makes.
+pub fn roles(script: &[u8]) -> BTreeSet<String> {
+    let script = String::from_utf8_lossy(script);
+    let made = statements(&script).into_iter().filter_map(|statement| {
+        let [create, role, name] = <[String; 3]>::try_from(words(&statement, 3)).ok()?;
+        (create == "CREATE" && role == "ROLE").then_some(name)
+    });
+    made.collect()
 }
 
 /// Whether two of them say the same: comments, and the random word that each dump guards itself with, do not count.
@@ -32,7 +45,14 @@ pub fn same(one: &[u8], other: &[u8]) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::same;
+    use super::{roles, same};
+
+    #[test]
+    fn roles_of_a_script_are_named() {
+        let script =
+            b"CREATE ROLE a;\nALTER ROLE a WITH LOGIN;\nCREATE ROLE \"b \"\" c\";\nCREATE TABLESPACE t OWNER a LOCATION '/x';\n";
+        assert_eq!(roles(script).into_iter().collect::<Vec<_>>(), ["a", "b \" c"]);
+    }
 
     #[test]
     fn comments_and_guards_do_not_count() {

@@ -86,10 +86,11 @@ pub(super) fn read(
 
 fn copy(shared: &Shared, connection: &mut Connection, statement: &str, chunks: &mut Chunks<'_, '_>) -> Result<(), CopyFault> {
     let mut take = |bytes: &[u8]| -> Result<(), CopyFault> {
+        shared.go_on()?;
         shared.reading.progress.read(bytes.len() as u64 / 2);
         chunks.take(bytes)
     };
-    connection.copy_out(statement, &[], &mut take).map(drop)
+    connection.copy_out(statement.as_bytes(), &[], &mut take).map(drop)
 }
 
 impl Chunks<'_, '_> {

@@ -19,8 +19,7 @@ const LARGE_OBJECTS_AT_ONCE: usize = 1000;
 /// Oid, access method, bytes of the table's own pages, bytes with those of its long values.
 const SIZES: &str = "SELECT c.oid, COALESCE(a.amname, ''), pg_catalog.pg_relation_size(c.oid), pg_catalog.pg_table_size(c.oid) \
      FROM pg_catalog.pg_class c LEFT JOIN pg_catalog.pg_am a ON a.oid = c.relam \
-     JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
-     WHERE c.relkind = 'r' AND c.relpersistence <> 't' AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'";
+     WHERE c.relkind = 'r' AND c.relpersistence <> 't'";
 
 /// Extensions say which rows of their configuration tables are the user's.
 const FILTERS: &str = "SELECT pg_catalog.unnest(extconfig), pg_catalog.unnest(extcondition) FROM pg_catalog.pg_extension";
@@ -33,10 +32,15 @@ pub(super) struct Table {
     schema: String,
     name: String,
     pub target: CopyTarget,
+    /// The table itself, qualified and quoted: pg_dump's statement may name the root of its partitions.
+    pub relation: Vec<u8>,
     /// `WHERE …`, where an extension says so; empty: every row.
     condition: String,
     pub stretches: Vec<Stretch>,
     bytes: u64,
+    through_root: bool,
+    /// The columns of the target as people read them.
+    column_names: String,
 }
 
 /// Pages of a table: from the first one to before the last one; `None` is open.
@@ -88,15 +92,24 @@ impl Table {
     }
 
     /// The statement that reads a stretch.
-    pub fn copy_statement(&self, stretch: usize) -> String {
+    pub fn copy_statement(&self, stretch: usize) -> Vec<u8> {
         let Stretch { from, to, .. } = self.stretches[stretch];
         let bound = |sign: &str, page: Option<u64>| page.map(|page| format!("ctid {sign} '({page},0)'::pg_catalog.tid"));
         let bounds: Vec<_> = [bound(">=", from), bound("<", to)].into_iter().flatten().collect();
+        let only = [b"ONLY ", self.relation.as_slice()].concat();
+        let of = |condition: &str| [b"COPY (", self.target.select_from(&only, condition).as_slice(), b") TO STDOUT"].concat();
         match (self.condition.as_str(), bounds.is_empty()) {
-            ("", true) => format!("COPY {} {} TO STDOUT", self.target.relation, self.target.columns),
-            (condition, true) => format!("COPY ({}) TO STDOUT", self.target.select(condition)),
-            (_, false) => format!("COPY ({}) TO STDOUT", self.target.select(&format!("WHERE {}", bounds.join(" AND ")))),
+            ("", true) => [b"COPY ", self.relation.as_slice(), b" ", &self.target.columns, b" TO STDOUT"].concat(),
+            (condition, true) => of(condition),
+            (_, false) => of(&format!("WHERE {}", bounds.join(" AND "))),
         }
+    }
+
+    /// Relation and columns as the statement that restores the rows has them, in the database's encoding and hexadecimal, where
+    /// they do not follow from the names.
+    fn copied_to(&self) -> Option<String> {
+        let ascii = self.target.relation.is_ascii() && self.target.columns.is_ascii();
+        (self.through_root || !ascii).then(|| hex::encode([self.target.relation.as_slice(), b" ", &self.target.columns].concat()))
     }
 
     pub fn record(&self, read: Read) -> manifest::Table {
@@ -105,7 +118,8 @@ impl Table {
             oid: self.oid,
             schema: self.schema.clone(),
             name: self.name.clone(),
-            columns: columns::names(&self.target.columns),
+            columns: columns::names(&self.column_names),
+            copied_to: self.copied_to(),
             rows: read.checksum.rows,
             raw_bytes: read.raw_bytes,
             checksum: read.checksum.text(),
@@ -133,8 +147,11 @@ pub(super) fn make(reading: &Reading, coordinator: &Coordinator, contents: &Cont
         tables.push(Table {
             dump_id: entry.dump_id,
             oid,
-            schema: entry.namespace.to_string(),
-            name: entry.tag.to_string(),
+            schema: contents.decode(&entry.namespace),
+            name: contents.decode(&entry.tag),
+            relation: entry.own_relation(),
+            through_root: target.is_root_of(entry),
+            column_names: contents.decode_bytes(&target.columns),
             target,
             condition,
             stretches: if cut {

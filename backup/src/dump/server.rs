@@ -1,11 +1,12 @@
 //! What the server is and whether we may read it, asked before anything is done.
 
-use sqlx::{Connection, PgConnection, Row};
+use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection, Row};
 
 use crate::{
     config::{Job, RolePasswords, Source},
     failure::{Exit, Failure, Outcome, Stage},
-    manifest,
+    manifest::{self, LeftOut},
+    session::pin,
     stop::Stop,
     wire,
 };
@@ -14,6 +15,9 @@ use super::tools::Tools;
 
 /// Older servers are not tried.
 const OLDEST: u32 = 130_000;
+/// Name, whether it takes connections, whether it is a template, whether it is invalid.
+const DATABASES: &str =
+    "SELECT datname::text, datallowconn, datistemplate, datconnlimit = -2 FROM pg_catalog.pg_database ORDER BY datname";
 /// Distinguishes our advisory locks from others': "backup" as a number.
 const LOCK_CLASS: i32 = 0x0062_6b75;
 
@@ -26,6 +30,9 @@ pub struct Server {
     /// Whether password verifiers go into the backup.
     pub role_passwords: bool,
     pub warnings: Vec<String>,
+    /// Databases of the server that are not backed up although nobody excluded them.
+    pub left_out: Vec<LeftOut>,
+    source: Source,
 }
 
 impl Server {
@@ -46,8 +53,10 @@ impl Server {
                 source.user
             ))
         })?;
+        // The session is idle while rows are read, for hours perhaps.
+        session.execute(AssertSqlSafe(pin())).await.map_err(failed)?;
         let row = sqlx::query(
-            "SELECT current_setting('server_version_num')::int, current_setting('server_version'), pg_is_in_recovery(), \
+            "SELECT pg_catalog.current_setting('server_version_num')::int, current_setting('server_version'), pg_is_in_recovery(), \
              has_table_privilege('pg_catalog.pg_authid', 'SELECT')",
         );
         let row = row.fetch_one(&mut session).await.map_err(failed)?;
@@ -66,8 +75,8 @@ impl Server {
         };
         let mut warnings = Vec::new();
         let role_passwords = role_passwords(job, row.get(3), &mut warnings);
-        let databases = databases(&mut session, job).await?;
-        Ok(Self { session, about, databases, role_passwords, warnings })
+        let (databases, left_out) = databases(&mut session, job).await?;
+        Ok(Self { session, about, databases, role_passwords, warnings, left_out, source: source.clone() })
     }
 
     /// One attempt of this job at a time on this server, wherever it runs. Held until the session ends.
@@ -82,12 +91,15 @@ impl Server {
         Err(Failure::told(Stage::Lease, Exit::Busy, told))
     }
 
-    /// Whether the session still stands, and with it the advisory lock.
-    pub async fn still_there(&mut self) -> Outcome<()> {
-        self.session
-            .ping()
-            .await
-            .map_err(|error| Failure::database(Stage::Connect, error).context("the session with the advisory lock is gone"))
+    /// Whether the session is still there, and with it the advisory lock. One that was lost is replaced when nobody else has
+    /// the lock: the lease says besides that no other run has written meanwhile.
+    pub async fn still_there(&mut self, job: &str) -> Outcome<()> {
+        let Err(lost) = self.session.ping().await else { return Ok(()) };
+        let gone = |error| Failure::database(Stage::Connect, error).context("the session with the advisory lock is gone");
+        self.session = PgConnection::connect_with(&self.source.options()).await.map_err(gone)?;
+        self.lock(job).await?;
+        tracing::warn!(error = %lost, "the session with the advisory lock was lost; nobody else has taken the lock, and it was taken again");
+        Ok(())
     }
 }
 
@@ -129,24 +141,43 @@ fn role_passwords(job: &Job, readable: bool, warnings: &mut Vec<String>) -> bool
     wanted && readable
 }
 
-async fn databases(session: &mut PgConnection, job: &Job) -> Outcome<Vec<String>> {
-    let rows = sqlx::query("SELECT datname FROM pg_database WHERE datallowconn AND NOT datistemplate ORDER BY datname");
-    let rows = rows.fetch_all(session).await.map_err(|error| Failure::database(Stage::Connect, error))?;
-    let there: Vec<String> = rows.iter().map(|row| row.get(0)).collect();
-    let missing: Vec<_> = job.databases.iter().filter(|name| !there.contains(name)).map(String::as_str).collect();
+/// What is backed up, and what is left out although nobody excluded it.
+async fn databases(session: &mut PgConnection, job: &Job) -> Outcome<(Vec<String>, Vec<LeftOut>)> {
+    let failed = |error| Failure::database(Stage::Connect, error);
+    let rows: Vec<(String, bool, bool, bool)> = sqlx::query_as(DATABASES).fetch_all(session).await.map_err(failed)?;
+    let excluded =
+        |name: &String| job.exclude_databases.contains(name) || !job.databases.is_empty() && !job.databases.contains(name);
+    let mut left_out = Vec::new();
+    let mut there = Vec::new();
+    for (name, connects, template, invalid) in rows {
+        let reason = if invalid {
+            "it is invalid: a DROP DATABASE was interrupted; drop it"
+        } else if !connects {
+            "it refuses connections (ALLOW_CONNECTIONS false)"
+        } else if template && !job.databases.contains(&name) {
+            "it is a template; name it in BACKUP_DATABASES to back it up"
+        } else {
+            there.push(name);
+            continue;
+        };
+        let made_by_initdb = name == "template0" || name == "template1" && template;
+        if !excluded(&name) && !made_by_initdb || job.databases.contains(&name) {
+            left_out.push(LeftOut { database: name, reason: reason.to_owned() });
+        }
+    }
+    let unknown = |name: &&String| !there.contains(name) && !left_out.iter().any(|left| left.database == **name);
+    let missing: Vec<_> = job.databases.iter().filter(unknown).map(String::as_str).collect();
     if !missing.is_empty() {
         let told =
             format!("the server has no database {}; it has {}; correct BACKUP_DATABASES", missing.join(", "), there.join(", "));
         return Err(Failure::told(Stage::Connect, Exit::Configuration, told));
     }
-    let wanted =
-        |name: &String| (job.databases.is_empty() || job.databases.contains(name)) && !job.exclude_databases.contains(name);
-    let databases: Vec<String> = there.into_iter().filter(wanted).collect();
+    let databases: Vec<String> = there.into_iter().filter(|name| !excluded(name)).collect();
     if databases.is_empty() {
         let told = "no database is left to back up; correct BACKUP_DATABASES and BACKUP_EXCLUDE_DATABASES";
         return Err(Failure::told(Stage::Connect, Exit::Configuration, told));
     }
-    Ok(databases)
+    Ok((databases, left_out))
 }
 
 /// Whether we speak with the server itself. A pooler names a process of its own, and gives each transaction to whichever

@@ -65,7 +65,10 @@ impl Tools {
     }
 
     pub fn start(&self, name: &'static str, arguments: &[String], source: &Source) -> Outcome<Running> {
-        self.spawn(name, |command| command.args(arguments).envs(source.environment()).env("LC_ALL", "C"))
+        self.spawn(name, |command| {
+            source.prepare_tool(command);
+            command.args(arguments)
+        })
     }
 
     fn spawn(&self, name: &'static str, with: impl FnOnce(&mut Command) -> &mut Command) -> Outcome<Running> {
@@ -120,8 +123,14 @@ impl Running {
         status
     }
 
-    /// Ends it: what it still had to say is not wanted.
-    pub fn end(self) {}
+    /// Ends it: what it would still write is not wanted. Returns what it warned of.
+    pub fn end(mut self) -> Vec<String> {
+        self.group.end();
+        // It was ended by a signal, and says so.
+        let _ = self.wait();
+        let complaint = self.complaints.take().and_then(|complaints| complaints.join().ok()).unwrap_or_default();
+        warnings(&complaint)
+    }
 
     /// Why it failed, in its own words.
     pub fn failed(mut self, stage: Stage) -> Failure {
@@ -153,10 +162,45 @@ impl Drop for Running {
     }
 }
 
+/// Each warning on a line, with its details; hints are for who calls the tool.
+fn warnings(complaint: &str) -> Vec<String> {
+    let mut warnings: Vec<String> = Vec::new();
+    let mut open = false;
+    for line in complaint.lines() {
+        if let Some((_, warning)) = line.split_once(": warning: ") {
+            warnings.push(warning.to_owned());
+            open = true;
+        } else if let (Some((_, detail)), true, Some(last)) = (line.split_once(": detail: "), open, warnings.last_mut()) {
+            last.push(' ');
+            last.push_str(detail.trim());
+        } else {
+            open = false;
+        }
+    }
+    warnings
+}
+
 fn missing(name: &str, error: &io::Error) -> Failure {
     Failure::told(
         Stage::Versions,
         Exit::Versions,
         format!("{name} cannot be started: {error}; install postgresql-client, or set BACKUP_CLIENT_FOLDER to where it is"),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::warnings;
+
+    #[test]
+    fn warnings_are_taken_with_their_details() {
+        let complaint = "pg_dump: warning: there are circular foreign-key constraints on this table:\npg_dump: detail: nodes\n\
+            pg_dump: hint: Consider a full dump\npg_dump: warning: subscriptions not dumped because current user is not a superuser\n";
+        let expected = [
+            "there are circular foreign-key constraints on this table: nodes",
+            "subscriptions not dumped because current user is not a superuser",
+        ];
+        assert_eq!(warnings(complaint), expected);
+        assert!(warnings("pg_dump: error: no").is_empty());
+    }
 }

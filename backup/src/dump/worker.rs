@@ -1,6 +1,9 @@
 //! One connection and one lane: takes tasks from the queue until it is empty.
 
-use std::{io, sync::PoisonError};
+use std::{
+    io,
+    sync::{PoisonError, atomic::Ordering::Relaxed},
+};
 
 use super::{Shared, coordinator, large_objects, plan::Task};
 use crate::{
@@ -17,6 +20,8 @@ const LOCK_NOT_AVAILABLE: &str = "55P03";
 /// What can go wrong between the server and the lane.
 #[derive(Debug)]
 pub(super) enum CopyFault {
+    /// Another worker failed: what this one does is in vain.
+    InVain,
     Wire(WireError),
     Sink(io::Error),
 }
@@ -33,11 +38,19 @@ impl From<io::Error> for CopyFault {
     }
 }
 
+impl Shared {
+    /// Whether what is read is still of use.
+    pub(super) fn go_on(&self) -> Result<(), CopyFault> {
+        if self.failed.load(Relaxed) { Err(CopyFault::InVain) } else { Ok(()) }
+    }
+}
+
 impl CopyFault {
     pub fn failure(self, stage: Stage) -> Failure {
         match self {
+            Self::InVain => Failure::told(stage, Exit::Failed, "another session that read this database failed"),
             Self::Wire(error) => Failure::wire(stage, error),
-            Self::Sink(error) => Failure::new(stage, Exit::Failed, error),
+            Self::Sink(error) => Failure { whole: true, ..Failure::new(stage, Exit::Failed, error) },
         }
     }
 }
@@ -78,11 +91,11 @@ impl<'a> Writing<'a> {
     }
 }
 
-pub(super) fn run(shared: &Shared, mut lane: Lane, mut sealer: Sealer) -> Outcome<(Lane, Sealer)> {
+pub(super) fn run(shared: &Shared, lane: &mut Lane, sealer: &mut Sealer) -> Outcome<()> {
     let mut connection = None;
     loop {
         let task = shared.queue.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
-        let Some(task) = task else { return Ok((lane, sealer)) };
+        let Some(task) = task else { return Ok(()) };
         if shared.reading.stop.is_stopped() {
             return Err(shared.reading.stop.stopped(Stage::Rows));
         }
@@ -91,8 +104,8 @@ pub(super) fn run(shared: &Shared, mut lane: Lane, mut sealer: Sealer) -> Outcom
             none => none.insert(open(shared)?),
         };
         match task {
-            Task::Rows { table, stretch } => rows(shared, connection, table, stretch, &mut sealer, &mut lane)?,
-            Task::LargeObjects { from } => large_objects::read(shared, connection, from, &mut sealer, &mut lane)?,
+            Task::Rows { table, stretch } => rows(shared, connection, table, stretch, sealer, lane)?,
+            Task::LargeObjects { from } => large_objects::read(shared, connection, from, sealer, lane)?,
         }
     }
 }
@@ -106,10 +119,8 @@ fn open(shared: &Shared) -> Outcome<Connection> {
 
 fn adopt(shared: &Shared, connection: &mut Connection) -> Outcome<()> {
     let Shared { coordinator, .. } = shared;
-    let statements = format!(
-        "SET client_encoding = '{}'; BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET TRANSACTION SNAPSHOT '{}'",
-        coordinator.encoding, coordinator.snapshot
-    );
+    let statements =
+        format!("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET TRANSACTION SNAPSHOT '{}'", coordinator.snapshot);
     connection.query("ROLLBACK").map_err(|error| Failure::wire(Stage::Rows, error))?;
     // Several statements in one message are one transaction; BEGIN makes that a lasting one.
     connection.query(&statements).map(drop).map_err(|error| {
@@ -127,20 +138,22 @@ fn rows(
 ) -> Outcome<()> {
     let table = &shared.plan.tables[place];
     let progress = &shared.reading.progress;
-    let (relation, oid) = (&table.target.relation, table.oid.to_string());
+    let (relation, oid) = (table.relation.as_slice(), table.oid.to_string());
     // The coordinator holds this lock already, so that it can only be refused when somebody waits for an exclusive one.
-    let named = format!("SELECT {}::pg_catalog.regclass::pg_catalog.oid", crate::session::literal(relation));
-    let copy = table.copy_statement(stretch);
-    let own = format!("LOCK TABLE ONLY {relation} IN ACCESS SHARE MODE NOWAIT; {named}; {copy}");
+    let literal = crate::session::literal_bytes(relation);
+    let named = [b"SELECT ", literal.as_slice(), b"::pg_catalog.regclass::pg_catalog.oid; "].concat();
+    let named = [named, table.copy_statement(stretch)].concat();
+    let own = [b"LOCK TABLE ONLY ", relation, b" IN ACCESS SHARE MODE NOWAIT; ", &named].concat();
     let mut writing = Writing::new(sealer, lane);
     let mut take = |bytes: &[u8]| -> Result<(), CopyFault> {
+        shared.go_on()?;
         progress.read(bytes.len() as u64);
         Ok(writing.write(bytes)?)
     };
     let copied = match connection.copy_out(&own, &[&oid], &mut take) {
         Err(CopyFault::Wire(error)) if error.code() == Some(LOCK_NOT_AVAILABLE) => {
             adopt(shared, connection)?;
-            shared.coordinator.copy_out(&format!("{named}; {copy}"), &[&oid], &mut take)
+            shared.coordinator.copy_out(&named, &[&oid], &mut take)
         }
         copied => copied,
     };

@@ -2,10 +2,10 @@
 
 use std::collections::{HashSet, VecDeque};
 
-use sqlx::{AssertSqlSafe, Executor, PgConnection};
 use tokio::task::JoinSet;
 
-use super::RestoreFault;
+use super::{RestoreFault, sessions::Session};
+use crate::wire::RawRow;
 
 /// Everything with statistics of its own, the largest first: what takes longest begins first.
 const RELATIONS: &str = "SELECT pg_catalog.format('%I.%I', n.nspname, c.relname), pg_catalog.pg_relation_size(c.oid) \
@@ -18,10 +18,14 @@ const LARGE_BYTES: i64 = 1 << 20;
 const SMALL_AT_ONCE: usize = 50;
 
 /// Analyses every table of the sessions' database but those that are `done`, and gives the sessions back.
-pub async fn analyze(mut sessions: Vec<PgConnection>, done: &HashSet<String>) -> Result<Vec<PgConnection>, RestoreFault> {
+pub async fn analyze(mut sessions: Vec<Session>, done: &HashSet<Vec<u8>>) -> Result<Vec<Session>, RestoreFault> {
     let Some(first) = sessions.first_mut() else { return Ok(sessions) };
-    let mut relations: Vec<(String, i64)> =
-        sqlx::query_as(RELATIONS).fetch_all(first).await.map_err(RestoreFault::asking("listing tables to analyse"))?;
+    let rows = first.query(RELATIONS).await.map_err(RestoreFault::by_wire("listing tables to analyse"))?;
+    let relation = |row: RawRow| {
+        let [name, bytes] = <[Option<Vec<u8>>; 2]>::try_from(row).ok()?;
+        Some((name?, String::from_utf8(bytes?).ok()?.parse().ok()?))
+    };
+    let mut relations: Vec<(Vec<u8>, i64)> = rows.into_iter().filter_map(relation).collect();
     relations.retain(|(relation, _)| !done.contains(relation));
     let mut ahead = batches(&relations);
     let mut running = JoinSet::new();
@@ -41,15 +45,15 @@ pub async fn analyze(mut sessions: Vec<PgConnection>, done: &HashSet<String>) ->
 }
 
 /// Of relations as `ANALYZE` names them, with commas between.
-pub(super) async fn one(session: &mut PgConnection, relations: &str) -> Result<(), RestoreFault> {
-    let done = session.execute(AssertSqlSafe(format!("ANALYZE {relations}"))).await;
-    done.map(drop).map_err(RestoreFault::asking("analysing tables"))
+pub(super) async fn one(session: &mut Session, relations: &[u8]) -> Result<(), RestoreFault> {
+    let done = session.query([b"ANALYZE ", relations].concat()).await;
+    done.map(drop).map_err(RestoreFault::by_wire("analysing tables"))
 }
 
-fn batches(relations: &[(String, i64)]) -> VecDeque<String> {
+fn batches(relations: &[(Vec<u8>, i64)]) -> VecDeque<Vec<u8>> {
     let small = relations.partition_point(|(_, bytes)| *bytes >= LARGE_BYTES);
     let (large, small) = relations.split_at(small);
-    let names = |batch: &[(String, i64)]| batch.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>().join(", ");
+    let names = |batch: &[(Vec<u8>, i64)]| batch.iter().map(|(name, _)| name.as_slice()).collect::<Vec<_>>().join(&b", "[..]);
     large.chunks(1).chain(small.chunks(SMALL_AT_ONCE)).map(names).collect()
 }
 
@@ -59,8 +63,9 @@ mod tests {
 
     #[test]
     fn large_tables_go_alone_and_small_ones_together() {
-        let relations: Vec<_> = [LARGE_BYTES * 2, LARGE_BYTES, 3, 2].iter().map(|bytes| (format!("t{bytes}"), *bytes)).collect();
-        assert_eq!(batches(&relations), ["t2097152", "t1048576", "t3, t2"]);
+        let relations: Vec<_> =
+            [LARGE_BYTES * 2, LARGE_BYTES, 3, 2].iter().map(|bytes| (format!("t{bytes}").into_bytes(), *bytes)).collect();
+        assert_eq!(batches(&relations), [&b"t2097152"[..], b"t1048576", b"t3, t2"]);
         assert!(batches(&[]).is_empty());
     }
 }

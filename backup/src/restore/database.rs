@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
 
 use super::{
-    RestoreFault,
+    RestoreFault, Session,
+    script::{statements, words},
     statement::{Renaming, rename_database},
 };
 use crate::{
@@ -76,8 +77,8 @@ impl Databases {
     pub async fn connect(server: &Source, names: Names) -> Result<Self, RestoreFault> {
         // A database that somebody is connected to cannot be given another name.
         let besides = if server.database == names.target { server.with_database(ALWAYS_THERE) } else { server.clone() };
-        let connection =
-            PgConnection::connect_with(&besides.options()).await.map_err(|error| RestoreFault::connecting(&besides, &error))?;
+        // It waits while everything is restored: limits of idle sessions are pinned.
+        let connection = super::connect_session(&besides).await?;
         Ok(Self { connection, server: server.clone(), names, as_made: false })
     }
 
@@ -145,9 +146,32 @@ impl Databases {
         self.run("creating the database", &statement).await
     }
 
+    pub async fn version_number(&mut self) -> Result<u32, RestoreFault> {
+        let query = sqlx::query_scalar("SELECT pg_catalog.current_setting('server_version_num')::int4");
+        let version: i32 = query.fetch_one(&mut self.connection).await.map_err(RestoreFault::asking("asking for the version"))?;
+        Ok(version.unsigned_abs())
+    }
+
+    /// Settings of the database and of roles in it, as they were.
+    pub async fn apply_settings(&mut self, contents: &Contents) -> Result<(), RestoreFault> {
+        let entries = contents.entries.iter().filter(|entry| entry.kind == "DATABASE PROPERTIES");
+        let settings = entries.flat_map(|entry| statements(&to_characters(entry.definition.bytes())));
+        let settings: Vec<String> = settings.filter(|statement| is_setting(statement)).collect();
+        if settings.is_empty() {
+            return Ok(());
+        }
+        let mut inside = self.inside().await?;
+        for statement in settings {
+            self.tell(&mut inside, &statement).await?;
+        }
+        Ok(())
+    }
+
     /// Owner, settings, comment and privileges, as they were.
     pub async fn adopt(&mut self, contents: &Contents, owners: bool, privileges: bool) -> Result<(), RestoreFault> {
         let restoring = self.names.restoring.clone();
+        // Inside it, since the texts are in its encoding.
+        let mut inside = self.inside().await?;
         for entry in &contents.entries {
             let wanted = match &*entry.kind.lossy() {
                 "DATABASE" => {
@@ -162,12 +186,23 @@ impl Databases {
                 "ACL" => privileges && is_about_database(entry),
                 _ => false,
             };
-            if let (true, Some(definition)) = (wanted, entry.definition.utf8()) {
-                let statement = self.renamed(definition, &restoring);
-                self.run("setting up the database", &statement).await?;
+            if wanted {
+                self.tell(&mut inside, &to_characters(entry.definition.bytes())).await?;
             }
         }
         Ok(())
+    }
+
+    /// A session in the database that is being restored, in its own encoding.
+    async fn inside(&self) -> Result<Session, RestoreFault> {
+        Session::open(&self.server.with_database(&self.names.restoring)).await
+    }
+
+    /// Statements about the original, said of the one that is being restored; a character for each byte.
+    async fn tell(&self, inside: &mut Session, statements: &str) -> Result<(), RestoreFault> {
+        let (from, to) = (to_characters(self.names.original.as_bytes()), to_characters(self.names.restoring.as_bytes()));
+        let statements = to_bytes(&rename_database(statements, &Renaming { from: &from, to: &to }));
+        inside.query(statements).await.map(drop).map_err(RestoreFault::by_wire("setting up the database"))
     }
 
     /// The restored database takes its name. One that has it already goes aside first; the whole or nothing.
@@ -232,6 +267,24 @@ pub async fn drop_database(connection: &mut PgConnection, server: &Source, name:
     connection.execute(AssertSqlSafe(statement)).await.map(drop).map_err(RestoreFault::asking(WHAT))
 }
 
+/// A character for each byte: what looks for ASCII in a text need not know its encoding.
+fn to_characters(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| char::from(*byte)).collect()
+}
+
+fn to_bytes(characters: &str) -> Vec<u8> {
+    characters.chars().map(|character| u8::try_from(character).unwrap_or(b'?')).collect()
+}
+
+/// `ALTER DATABASE x SET …` and `ALTER ROLE x IN DATABASE y SET …`; not what forbids sessions, which is for the end.
+fn is_setting(statement: &str) -> bool {
+    let words = words(statement, 6);
+    let word = |place: usize| words.get(place).map(String::as_str);
+    word(0) == Some("ALTER")
+        && (word(1) == Some("DATABASE") && word(3) == Some("SET")
+            || word(1) == Some("ROLE") && word(3) == Some("IN") && word(4) == Some("DATABASE"))
+}
+
 /// pg_dump names such an entry `DATABASE <name>`.
 fn is_about_database(entry: &Entry) -> bool {
     entry.namespace.is_empty() && entry.tag.bytes().starts_with(b"DATABASE ")
@@ -256,6 +309,25 @@ mod tests {
         assert!(names.restoring.ends_with("_restoring_20260131t235959z_0a1b2c3d"));
         assert_ne!(names.restoring, names.replaced);
         assert_eq!(Names::new("a", "shop", "x").restoring, "shop_restoring_x");
+    }
+
+    #[test]
+    fn bytes_and_characters_are_one_for_one() {
+        let all: Vec<u8> = (0..=255).collect();
+        assert_eq!(to_bytes(&to_characters(&all)), all);
+    }
+
+    #[test]
+    fn settings_are_told_from_what_forbids_sessions() {
+        for (statement, setting) in [
+            ("ALTER DATABASE \"a b\" SET lc_monetary TO 'de_DE'", true),
+            ("ALTER ROLE \"SET\" IN DATABASE a SET work_mem TO '7MB'", true),
+            ("ALTER DATABASE a CONNECTION LIMIT = 0", false),
+            ("ALTER DATABASE \"SET\" IS_TEMPLATE = true", false),
+            ("COMMENT ON DATABASE a IS 'SET'", false),
+        ] {
+            assert_eq!(is_setting(statement), setting, "{statement}");
+        }
     }
 
     #[test]

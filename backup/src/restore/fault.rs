@@ -1,6 +1,6 @@
 //! Why a restore did not happen, said so that a person at night knows what to do next.
 
-use crate::{archive::ArchiveError, config::Source, reading::ReadFault};
+use crate::{archive::ArchiveError, config::Source, reading::ReadFault, wire::WireError};
 
 use super::{preflight::Troubles, selection::NotThere, tool::ToolFault};
 
@@ -43,9 +43,19 @@ impl RestoreFault {
         move |error| Self::Server { doing, reason: error.to_string() }
     }
 
+    /// The same for a session that speaks the database's own encoding.
+    pub fn by_wire(doing: &'static str) -> impl FnOnce(WireError) -> Self {
+        move |error| Self::Server { doing, reason: error.to_string() }
+    }
+
+    pub fn connecting_by_wire(server: &Source, error: &WireError) -> Self {
+        let refused = error.code().is_some_and(is_refusal);
+        Self::Connect { place: server.place(), reason: error.to_string(), refused }
+    }
+
     pub fn connecting(server: &Source, error: &sqlx::Error) -> Self {
         let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
-        let refused = code.is_some_and(|code| matches!(&*code, "28P01" | "28000" | "42501"));
+        let refused = code.is_some_and(|code| is_refusal(&code));
         Self::Connect { place: server.place(), reason: error.to_string(), refused }
     }
 
@@ -56,4 +66,8 @@ impl RestoreFault {
             Self::WhichDatabase(_) | Self::NoDatabase { .. } | Self::Selection(_) | Self::Preflight(_) | Self::Connect { .. }
         )
     }
+}
+
+fn is_refusal(code: &str) -> bool {
+    matches!(code, "28P01" | "28000" | "42501")
 }

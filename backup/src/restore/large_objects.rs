@@ -1,11 +1,12 @@
 //! The bytes of large objects. Which there are, and whose, pg_restore has created before.
 
-use sqlx::{Executor, PgConnection};
+use std::fmt::Write;
 
-use super::{RestoreFault, progress::Progress};
+use super::{RestoreFault, progress::Progress, sessions::Session};
 use crate::{
     manifest::{LargeObjects, Piece},
     reading::BackupReader,
+    wire::WireError,
 };
 
 /// Object id, offset, length: what stands before each chunk.
@@ -17,27 +18,24 @@ const BATCH_CHUNKS: usize = 1000;
 /// No chunk is larger than what one statement of the agent writes; a larger length is damage.
 const LARGEST_CHUNK_BYTES: usize = 64 << 20;
 
-const WRITE: &str = "SELECT pg_catalog.lo_put(object::oid, place, bytes) \
-                     FROM ROWS FROM (unnest($1::int8[]), unnest($2::int8[]), unnest($3::bytea[])) AS chunk (object, place, bytes)";
-
 /// Writes every chunk; one transaction for each piece, so that none is committed before its hash was right.
 pub async fn fill(
-    connection: &mut PgConnection,
+    session: &mut Session,
     reader: &BackupReader,
     objects: &LargeObjects,
     progress: &Progress,
 ) -> Result<u64, RestoreFault> {
     let mut chunks = 0;
     for piece in &objects.pieces {
-        connection.execute("BEGIN").await.map_err(failed)?;
-        chunks += fill_piece(connection, reader, piece, progress).await?;
-        connection.execute("COMMIT").await.map_err(failed)?;
+        session.query("BEGIN").await.map_err(failed)?;
+        chunks += fill_piece(session, reader, piece, progress).await?;
+        session.query("COMMIT").await.map_err(failed)?;
     }
     Ok(chunks)
 }
 
 async fn fill_piece(
-    connection: &mut PgConnection,
+    session: &mut Session,
     reader: &BackupReader,
     piece: &Piece,
     progress: &Progress,
@@ -52,7 +50,7 @@ async fn fill_piece(
             chunks += 1;
             batch.add(&chunk);
             if batch.is_full() {
-                batch.write(connection).await?;
+                batch.write(session).await?;
             }
         }
         pending.drain(..used);
@@ -60,11 +58,11 @@ async fn fill_piece(
     if !pending.is_empty() {
         return Err(RestoreFault::Contents("a piece of large objects ends inside a chunk".into()));
     }
-    batch.write(connection).await?;
+    batch.write(session).await?;
     Ok(chunks)
 }
 
-fn failed(error: sqlx::Error) -> RestoreFault {
+fn failed(error: WireError) -> RestoreFault {
     RestoreFault::Rows { table: "large objects".into(), reason: error.to_string() }
 }
 
@@ -117,12 +115,27 @@ impl Batch {
         self.size >= BATCH_BYTES || self.objects.len() >= BATCH_CHUNKS
     }
 
-    async fn write(&mut self, connection: &mut PgConnection) -> Result<(), RestoreFault> {
+    async fn write(&mut self, session: &mut Session) -> Result<(), RestoreFault> {
         if self.objects.is_empty() {
             return Ok(());
         }
         let batch = std::mem::take(self);
-        let query = sqlx::query(WRITE).bind(batch.objects).bind(batch.offsets).bind(batch.bytes);
-        query.execute(connection).await.map(drop).map_err(failed)
+        session.query(batch.statement()).await.map(drop).map_err(failed)
+    }
+
+    /// Bytes as hexadecimal digits; nothing in it needs an escape but the backslash of an array's element.
+    fn statement(&self) -> String {
+        let mut statement = String::with_capacity(2 * self.size + 64 * self.objects.len() + 256);
+        statement.push_str("SELECT pg_catalog.lo_put(object::oid, place, bytes) FROM ROWS FROM (pg_catalog.unnest('{");
+        let list = |numbers: &[i64]| numbers.iter().map(i64::to_string).collect::<Vec<_>>().join(",");
+        statement.push_str(&list(&self.objects));
+        statement.push_str("}'::int8[]), pg_catalog.unnest('{");
+        statement.push_str(&list(&self.offsets));
+        statement.push_str("}'::int8[]), pg_catalog.unnest('{");
+        for (number, bytes) in self.bytes.iter().enumerate() {
+            let _ = write!(statement, "{}\"\\\\x{}\"", if number == 0 { "" } else { "," }, hex::encode(bytes));
+        }
+        statement.push_str("}'::bytea[])) AS chunk (object, place, bytes)");
+        statement
     }
 }

@@ -5,7 +5,8 @@
 
 use std::collections::{HashMap, HashSet};
 
-use crate::archive::{Contents, Entry, Section};
+use super::tool::is_read_first as always;
+use crate::archive::{Contents, Entry, Section, Text};
 
 /// A table with at least so many bytes of rows has its indexes built as soon as it is filled; those of smaller ones are
 /// left to one pg_restore at the end, whose start costs more than they do.
@@ -72,15 +73,17 @@ impl Phases {
             let placed = before.contains(&entry.dump_id) || taken.contains(&entry.dump_id) || alone.contains(&entry.dump_id);
             always(entry) || !placed && !entry.has_data
         };
-        let mut after = contents.only(after);
-        in_turn(&mut after, contents);
+        let mut after_is_much = contents.entries.iter().filter(|entry| after(entry)).count() >= FEW_ENTRIES;
+        let mut after = contents.only(|entry| after(entry) || entry.kind == "TABLE");
+        after.entries.iter_mut().filter(|entry| entry.kind == "TABLE").for_each(leave_name_only);
         let reads_much = |entry: &Entry| {
             entry.kind == "FK CONSTRAINT"
                 || entry.kind == "MATERIALIZED VIEW DATA"
                 || entry.section == Section::PostData && entry.dependencies.iter().any(|id| by_table.contains_key(id))
         };
+        after_is_much |= after.entries.iter().any(reads_much);
         Self {
-            after_is_much: after.entries.len() >= FEW_ENTRIES || after.entries.iter().any(reads_much),
+            after_is_much,
             before: contents.only(|entry| before.contains(&entry.dump_id)),
             early,
             alone: contents.only(|entry| !alone.is_empty() && (always(entry) || alone.contains(&entry.dump_id))),
@@ -96,22 +99,13 @@ fn takes_table(entry: &Entry) -> bool {
     entry.definition.lossy().contains("\nALTER TABLE ")
 }
 
-/// A foreign key takes both of its tables, and two that take the same tables the other way round wait for each other.
-/// pg_restore's own jobs tell by the tables' entries, and those are not in what is left: so each waits for the one before it
-/// that shares a table.
-fn in_turn(after: &mut Contents, contents: &Contents) {
-    let tables: HashSet<i32> = contents.entries.iter().filter(|entry| entry.kind == "TABLE").map(|entry| entry.dump_id).collect();
-    let mut last = HashMap::new();
-    for entry in after.entries.iter_mut().filter(|entry| entry.kind == "FK CONSTRAINT") {
-        let taken: HashSet<i32> = entry.dependencies.iter().copied().filter(|id| tables.contains(id)).collect();
-        let before: HashSet<i32> = taken.into_iter().filter_map(|table| last.insert(table, entry.dump_id)).collect();
-        entry.dependencies.extend(before);
-    }
-}
-
-/// What every run of pg_restore reads first.
-fn always(entry: &Entry) -> bool {
-    entry.kind == "ENCODING" || entry.kind == "STDSTRINGS" || entry.kind == "SEARCHPATH"
+/// A table that is there already: pg_restore does nothing for an entry without a definition, and derives from it which entries
+/// lock the same table. Without such entries it runs policies, rules, triggers and foreign keys of one table at the same time,
+/// and they wait for each other.
+fn leave_name_only(entry: &mut Entry) {
+    entry.definition = Text::NULL;
+    entry.drop_statement = Text::NULL;
+    entry.copy_statement = Text::NULL;
 }
 
 fn before_rows(contents: &Contents) -> HashSet<i32> {

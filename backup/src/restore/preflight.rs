@@ -124,7 +124,7 @@ pub(super) async fn check(
         let there = names(connection, "SELECT spcname::text FROM pg_catalog.pg_tablespace").await?;
         troubles.missing("tablespace", wanted.collect(), &there, "create it, or restore with --no-tablespaces");
     }
-    let wanted = toc.entries.iter().filter(|entry| entry.kind == "EXTENSION").map(|entry| entry.tag.to_string());
+    let wanted = toc.entries.iter().filter(|entry| entry.kind == "EXTENSION").map(|entry| toc.decode(&entry.tag));
     let there = names(connection, "SELECT name::text FROM pg_catalog.pg_available_extensions").await?;
     troubles.missing("extension", wanted.collect(), &there, "install its package on the server");
     locales(&mut troubles, connection, &opened.toc).await?;
@@ -220,16 +220,27 @@ fn wanted_locales(definition: &str) -> BTreeSet<String> {
 
 /// Owners, and who is granted something.
 fn roles(toc: &Contents, options: &Options) -> BTreeSet<String> {
+    named_roles(toc, options.owners, options.privileges)
+}
+
+fn named_roles(toc: &Contents, owners: bool, privileges: bool) -> BTreeSet<String> {
     let mut roles = BTreeSet::new();
     for entry in &toc.entries {
-        if options.owners && !entry.owner.is_empty() {
-            roles.insert(entry.owner.to_string());
+        if owners && !entry.owner.is_empty() {
+            roles.insert(toc.decode(&entry.owner));
         }
-        if options.privileges && (entry.kind == "ACL" || entry.kind == "DEFAULT ACL") {
+        if privileges && (entry.kind == "ACL" || entry.kind == "DEFAULT ACL") {
             roles.extend(grantees(entry));
         }
     }
     roles
+}
+
+impl Contents {
+    /// Every role that its objects need.
+    pub fn roles(&self) -> BTreeSet<String> {
+        named_roles(self, true, true)
+    }
 }
 
 /// Who stands behind ` TO ` and ` FROM ` at the end of each statement.

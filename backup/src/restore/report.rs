@@ -9,7 +9,7 @@ use std::{
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{Chosen, schedule::Written, selection::PartOf};
+use super::{Chosen, NotCreated, schedule::Written, selection::PartOf};
 use crate::{
     layout::BackupId,
     manifest::{Database, Manifest},
@@ -44,6 +44,9 @@ pub struct Report {
     pub stages: Vec<(Stage, f64)>,
     /// What mentions the selected tables and was left out.
     pub omitted: Vec<String>,
+    /// What the server refused, where the restore was to go on all the same.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub refused: Vec<NotCreated>,
     /// What else is to be said of a part of a database; `None`: it is the whole.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub part: Option<PartOf>,
@@ -65,6 +68,7 @@ impl Report {
             seconds: 0.0,
             stages: Vec::new(),
             omitted: Vec::new(),
+            refused: Vec::new(),
             part: None,
         }
     }
@@ -104,6 +108,10 @@ impl fmt::Display for Report {
             write!(formatter, "{}{name} {seconds:.1} s", if number == 0 { "" } else { ", " })?;
         }
         write!(formatter, ")")?;
+        if !self.refused.is_empty() {
+            write!(formatter, "\n  NOT restored, since the server refused it:")?;
+            self.refused.iter().try_for_each(|NotCreated { object, reason }| write!(formatter, "\n    {object}: {reason}"))?;
+        }
         match &self.part {
             Some(part) => write!(formatter, "{}", Partial { part, omitted: &self.omitted }),
             None => Ok(()),

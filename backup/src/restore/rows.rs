@@ -1,10 +1,17 @@
 //! One table filled, or a part of one: its pieces, one after the other, into one COPY. Nothing is committed before every hash
 //! was right and every row was counted.
 
-use sqlx::{AssertSqlSafe, Executor, PgConnection};
+use tokio::sync::mpsc;
 
-use super::{RestoreFault, progress::Progress};
-use crate::{archive::CopyTarget, manifest::Table, reading::BackupReader};
+use super::{
+    RestoreFault,
+    progress::Progress,
+    sessions::{RowsSender, Session},
+};
+use crate::{archive::CopyTarget, manifest::Table, reading::BackupReader, wire::WireError};
+
+/// Buffers that wait for the server.
+const BUFFERS_AHEAD: usize = 2;
 
 /// What filling a table takes.
 #[derive(Debug, Clone)]
@@ -14,6 +21,11 @@ pub struct Filling {
     /// Created by this restore, so empty and seen by nobody else: its rows can be written frozen, and without a log where the
     /// server keeps none. A table that an extension created is not ours to empty.
     pub created: bool,
+    /// Its rows go to the root of its partitions, which puts each where it belongs on this server.
+    pub through_root: bool,
+    /// Tables whose rows come before these, by the dump ids of their rows: pg_dump orders configuration tables of extensions
+    /// by their foreign keys, which are there before the rows.
+    pub after: Vec<i32>,
 }
 
 impl Filling {
@@ -36,7 +48,7 @@ impl Filling {
                 None => {
                     let (rows, raw_bytes, pieces) = (piece.rows, piece.raw_bytes, vec![piece.clone()]);
                     let table = Table { rows, raw_bytes, pieces, ..self.table.clone() };
-                    cut.push(Self { table, target: self.target.clone(), created: false });
+                    cut.push(Self { table, created: false, ..self.clone() });
                 }
             }
         }
@@ -44,44 +56,39 @@ impl Filling {
     }
 
     /// Rows written. A table without rows costs nothing.
-    pub async fn run(
-        &self,
-        connection: &mut PgConnection,
-        reader: &BackupReader,
-        progress: &Progress,
-    ) -> Result<u64, RestoreFault> {
+    pub async fn run(&self, session: &mut Session, reader: &BackupReader, progress: &Progress) -> Result<u64, RestoreFault> {
         if self.table.pieces.is_empty() {
             return Ok(0);
         }
-        let failed = |error: sqlx::Error| RestoreFault::Rows { table: self.name(), reason: error.to_string() };
-        let begin = if self.created { format!("BEGIN; TRUNCATE ONLY {}", self.target.relation) } else { "BEGIN".to_owned() };
-        connection.execute(AssertSqlSafe(begin)).await.map_err(failed)?;
-        let mut copy =
-            connection.copy_in_raw(&self.target.copy_in(if self.created { "FREEZE" } else { "" })).await.map_err(failed)?;
-        for piece in &self.table.pieces {
-            let mut bytes = reader.piece(piece);
-            loop {
-                match bytes.next().await {
-                    Ok(None) => break,
-                    // When the server refused a row, its reason comes at the end of the COPY.
-                    Ok(Some(bytes)) => {
-                        let length = bytes.len() as u64;
-                        copy.send(bytes).await.map_err(failed)?;
-                        progress.add(length);
-                    }
-                    Err(fault) => {
-                        let _ = copy.abort("the backup cannot be read").await;
-                        return Err(fault.into());
-                    }
-                }
-            }
-        }
-        let rows = copy.finish().await.map_err(failed)?;
+        let failed = |error: WireError| RestoreFault::Rows { table: self.name(), reason: error.to_string() };
+        let begin =
+            if self.created { [b"BEGIN; TRUNCATE ONLY ", self.target.relation.as_slice()].concat() } else { b"BEGIN".to_vec() };
+        session.query(begin).await.map_err(failed)?;
+        let (sender, receiver) = mpsc::channel(BUFFERS_AHEAD);
+        let copying = session.copy_in(self.target.copy_in(if self.created { "FREEZE" } else { "" }), receiver);
+        let (copied, read) = tokio::join!(copying, self.read(sender, reader, progress));
+        read?;
+        let rows = copied.map_err(failed)?;
         if rows != self.table.rows {
             return Err(RestoreFault::Count { table: self.name(), expected: self.table.rows, found: rows });
         }
-        connection.execute("COMMIT").await.map_err(failed)?;
+        session.query("COMMIT").await.map_err(failed)?;
         Ok(rows)
+    }
+
+    /// Gives every piece to the COPY. When that refused a row, its own answer says so.
+    async fn read(&self, sender: RowsSender, reader: &BackupReader, progress: &Progress) -> Result<(), RestoreFault> {
+        for piece in &self.table.pieces {
+            let mut bytes = reader.piece(piece);
+            while let Some(bytes) = bytes.next().await? {
+                progress.add(bytes.len() as u64);
+                if sender.send(Some(bytes)).await.is_err() {
+                    return Ok(());
+                }
+            }
+        }
+        let _ = sender.send(None).await;
+        Ok(())
     }
 
     fn name(&self) -> String {
@@ -110,12 +117,19 @@ mod tests {
             schema: "public".into(),
             name: "large".into(),
             columns: Vec::new(),
+            copied_to: None,
             rows: raw_bytes,
             raw_bytes,
             checksum: String::new(),
             pieces: pieces.iter().enumerate().map(piece).collect(),
         };
-        Filling { table, target: CopyTarget { relation: "public.large".into(), columns: String::new() }, created: true }
+        Filling {
+            table,
+            target: CopyTarget { relation: b"public.large".to_vec(), columns: Vec::new() },
+            created: true,
+            through_root: false,
+            after: Vec::new(),
+        }
     }
 
     #[test]

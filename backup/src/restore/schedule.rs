@@ -7,14 +7,14 @@ use std::{
     collections::{BinaryHeap, HashMap, HashSet},
 };
 
-use sqlx::PgConnection;
 use tokio::task::JoinSet;
 
 use super::{
-    RestoreFault, analyze, large_objects,
+    NotCreated, Options, RestoreFault, analyze, large_objects,
     phases::{EARLY_BYTES, Early},
     progress::Progress,
     rows::Filling,
+    sessions::Session,
     tool::PgRestore,
 };
 use crate::{archive::Contents, manifest::LargeObjects, reading::BackupReader};
@@ -35,6 +35,22 @@ pub struct Work {
     pub early: HashMap<i32, Early>,
     /// Whether large tables get their statistics here.
     pub analyze: bool,
+    pub how: How,
+}
+
+/// How rows are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct How {
+    /// In the order of the contents.
+    pub in_order: bool,
+    /// Rows that the server refuses are reported and left out.
+    pub keep_going: bool,
+}
+
+impl How {
+    pub fn of(options: &Options) -> Self {
+        Self { in_order: options.in_order, keep_going: options.keep_going }
+    }
 }
 
 /// What was written.
@@ -43,7 +59,8 @@ pub struct Written {
     pub rows: u64,
     pub tables: u64,
     /// Relations that have their statistics.
-    pub analyzed: HashSet<String>,
+    pub analyzed: HashSet<Vec<u8>>,
+    pub refused: Vec<NotCreated>,
 }
 
 enum Task {
@@ -54,7 +71,7 @@ enum Task {
     Constraints(Contents, Vec<Contents>, u64),
     Index(Contents),
     /// Of a relation by its qualified name.
-    Statistics(String),
+    Statistics(Vec<u8>),
 }
 
 /// A task with its expected cost, in bytes of rows. Of two equal ones the earlier comes first.
@@ -95,12 +112,26 @@ struct Queue {
 }
 
 impl Queue {
-    fn add(&mut self, rows: Option<i32>, cost: u64, task: Task) {
+    fn add(&mut self, rows: Option<i32>, cost: u64, task: Task, after: &HashSet<i32>, held: &mut Held) {
+        let waiting = self.waiting(rows, cost, task);
+        if after.is_empty() {
+            self.waiting.push(waiting);
+        } else {
+            held.0.push((after.clone(), waiting));
+        }
+    }
+
+    fn add_now(&mut self, rows: Option<i32>, cost: u64, task: Task) {
+        let waiting = self.waiting(rows, cost, task);
+        self.waiting.push(waiting);
+    }
+
+    fn waiting(&mut self, rows: Option<i32>, cost: u64, task: Task) -> Waiting {
         if let Some(rows) = rows {
             *self.open.entry(rows).or_default() += 1;
         }
-        self.waiting.push(Waiting { cost, order: Reverse(self.added), rows, task });
         self.added += 1;
+        Waiting { cost, order: Reverse(self.added), rows, task }
     }
 
     /// Whether nothing of that table is left to be done.
@@ -113,96 +144,150 @@ impl Queue {
 
 /// What a task leaves: its session, what it did, and what may begin now.
 struct Ended {
-    session: PgConnection,
+    session: Option<Session>,
     rows: Option<i32>,
     /// Rows.
     written: u64,
     /// Whether it was a table's rows, or a part of them.
     filled: bool,
-    analyzed: Option<String>,
+    analyzed: Option<Vec<u8>>,
+    refused: Vec<NotCreated>,
     next: Vec<(u64, Task)>,
+}
+
+/// Rows that wait for others, which are there before them.
+#[derive(Default)]
+struct Held(Vec<(HashSet<i32>, Waiting)>);
+
+impl Held {
+    /// What may begin now that the rows of `table` are there.
+    fn filled(&mut self, table: i32) -> Vec<Waiting> {
+        self.0.iter_mut().for_each(|(after, _)| {
+            after.remove(&table);
+        });
+        self.0.extract_if(.., |(after, _)| after.is_empty()).map(|(_, waiting)| waiting).collect()
+    }
+
+    /// Everything: what is left waits for each other.
+    fn all(&mut self) -> Vec<Waiting> {
+        std::mem::take(&mut self.0).into_iter().map(|(_, waiting)| waiting).collect()
+    }
 }
 
 /// Does all of it, as many tasks at a time as there are sessions, and gives the sessions back.
 pub async fn run(
     work: Work,
-    mut sessions: Vec<PgConnection>,
+    mut sessions: Vec<Session>,
     reader: &BackupReader,
     tool: &PgRestore,
     progress: &Progress,
-) -> Result<(Vec<PgConnection>, Written), RestoreFault> {
+) -> Result<(Vec<Session>, Written), RestoreFault> {
     let early = work.early;
-    let large = work.fillings.iter().filter(|filling| work.analyze && filling.table.raw_bytes >= EARLY_BYTES);
-    let mut large: HashMap<i32, String> = large.map(|filling| (filling.table.dump_id, filling.target.relation.clone())).collect();
-    let (mut queue, mut unfilled) = (Queue::default(), HashMap::new());
+    let large =
+        work.fillings.iter().filter(|filling| work.analyze && filling.table.raw_bytes >= EARLY_BYTES && !filling.through_root);
+    let mut large: HashMap<i32, Vec<u8>> =
+        large.map(|filling| (filling.table.dump_id, filling.target.relation.clone())).collect();
+    let (mut queue, mut unfilled, mut held) = (Queue::default(), HashMap::new(), Held::default());
     let all_bytes: u64 = work.fillings.iter().map(|filling| filling.table.raw_bytes).sum();
+    let filled: HashSet<i32> = work.fillings.iter().map(|filling| filling.table.dump_id).collect();
     for filling in work.fillings {
         let (id, bytes) = (filling.table.dump_id, filling.table.raw_bytes);
+        let after: HashSet<i32> = filling.after.iter().copied().filter(|other| filled.contains(other)).collect();
         let parts = filling.cut(parts(bytes, all_bytes, sessions.len()));
         unfilled.insert(id, (parts.len(), bytes));
-        parts.into_iter().for_each(|part| queue.add(Some(id), part.table.raw_bytes, Task::Rows(Box::new(part))));
+        for part in parts {
+            let cost = if work.how.in_order { 0 } else { part.table.raw_bytes };
+            queue.add(Some(id), cost, Task::Rows(Box::new(part)), &after, &mut held);
+        }
     }
     if let Some(objects) = work.large_objects {
-        queue.add(None, objects.raw_bytes, Task::LargeObjects(objects));
+        queue.add_now(None, objects.raw_bytes, Task::LargeObjects(objects));
     }
     let (mut running, mut total) = (JoinSet::new(), Written::default());
     loop {
         while let Some(session) = sessions.pop_if(|_| !queue.waiting.is_empty()) {
             let Some(waiting) = queue.waiting.pop() else { break };
             let (reader, tool, progress) = (reader.clone(), tool.clone(), progress.clone());
-            running.spawn(async move { perform(waiting, session, &reader, &tool, &progress).await });
+            let how = work.how;
+            running.spawn(async move { perform(waiting, session, &reader, &tool, &progress, how).await });
         }
         // The first fault ends the rest: dropping the set cancels its tasks, their sessions and their processes.
-        let Some(ended) = running.join_next().await else { return Ok((sessions, total)) };
+        let Some(ended) = running.join_next().await else {
+            let left = held.all();
+            if left.is_empty() {
+                return Ok((sessions, total));
+            }
+            queue.waiting.extend(left);
+            continue;
+        };
         let ended = ended.map_err(|_| RestoreFault::Interrupted)??;
         total.rows += ended.written;
         total.analyzed.extend(ended.analyzed);
-        sessions.push(ended.session);
-        ended.next.into_iter().for_each(|(cost, task)| queue.add(ended.rows, cost, task));
+        total.refused.extend(ended.refused);
+        sessions.extend(ended.session);
+        ended.next.into_iter().for_each(|(cost, task)| queue.add_now(ended.rows, cost, task));
         if let (true, Some(rows)) = (ended.filled, ended.rows)
             && let Some((left, bytes)) = unfilled.get_mut(&rows)
         {
             *left -= 1;
             if *left == 0 {
                 total.tables += 1;
+                queue.waiting.extend(held.filled(rows));
                 let next = early.get(&rows).map_or_else(Vec::new, |early| followers(early, *bytes));
-                next.into_iter().for_each(|(cost, task)| queue.add(Some(rows), cost, task));
+                next.into_iter().for_each(|(cost, task)| queue.add_now(Some(rows), cost, task));
             }
         }
         if let Some(rows) = ended.rows
             && queue.ended(rows)
             && let Some(relation) = large.remove(&rows)
         {
-            queue.add(None, 0, Task::Statistics(relation));
+            queue.add_now(None, 0, Task::Statistics(relation));
         }
     }
 }
 
 async fn perform(
     waiting: Waiting,
-    mut session: PgConnection,
+    mut session: Session,
     reader: &BackupReader,
     tool: &PgRestore,
     progress: &Progress,
+    how: How,
 ) -> Result<Ended, RestoreFault> {
-    let (mut written, mut filled, mut analyzed, mut next) = (0, false, None, Vec::new());
+    let mut ended = Ended {
+        session: None,
+        rows: waiting.rows,
+        written: 0,
+        filled: false,
+        analyzed: None,
+        refused: Vec::new(),
+        next: Vec::new(),
+    };
     match waiting.task {
         Task::Rows(filling) => {
-            written = filling.run(&mut session, reader, progress).await?;
-            filled = true;
+            ended.filled = true;
+            match filling.run(&mut session, reader, progress).await {
+                Ok(rows) => ended.written = rows,
+                Err(RestoreFault::Rows { table, reason }) if how.keep_going => {
+                    session.query("ROLLBACK").await.map_err(RestoreFault::by_wire("undoing rows that were refused"))?;
+                    ended.refused.push(NotCreated { object: format!("the rows of {table}"), reason });
+                }
+                Err(fault) => return Err(fault),
+            }
         }
         Task::LargeObjects(objects) => drop(large_objects::fill(&mut session, reader, &objects, progress).await?),
         Task::Constraints(contents, indexes, cost) => {
-            tool.run(&contents, 1).await?;
-            next = indexes.into_iter().map(|index| (cost, Task::Index(index))).collect();
+            ended.refused = tool.run(&contents, 1).await?;
+            ended.next = indexes.into_iter().map(|index| (cost, Task::Index(index))).collect();
         }
-        Task::Index(contents) => tool.run(&contents, 1).await?,
+        Task::Index(contents) => ended.refused = tool.run(&contents, 1).await?,
         Task::Statistics(relation) => {
             analyze::one(&mut session, &relation).await?;
-            analyzed = Some(relation);
+            ended.analyzed = Some(relation);
         }
     }
-    Ok(Ended { session, rows: waiting.rows, written, filled, analyzed, next })
+    ended.session = Some(session);
+    Ok(ended)
 }
 
 /// Into how many parts a table's rows are cut. One as long as others keep the other sessions busy: what one session writes

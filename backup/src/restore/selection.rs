@@ -100,7 +100,7 @@ impl Selection {
         }
         self.check(contents)?;
         let graph = Graph::new(contents);
-        let asked = contents.entries.iter().filter(|entry| self.asks_for(entry)).map(|entry| entry.dump_id);
+        let asked = contents.entries.iter().filter(|entry| self.asks_for(contents, entry)).map(|entry| entry.dump_id);
         let mut chosen: HashSet<i32> = asked.collect();
         graph.add_partitions(&mut chosen);
         let mut entries = graph.with_needed(&chosen);
@@ -132,18 +132,21 @@ impl Selection {
     }
 
     fn check(&self, contents: &Contents) -> Result<(), NotThere> {
-        let has_schema = |name: &str| contents.entries.iter().any(|entry| entry.namespace == name);
-        let has_table = |table: &TableName| contents.entries.iter().any(|entry| is_relation(entry) && table.matches(entry));
+        let has_schema = |name: &str| contents.entries.iter().any(|entry| contents.decode(&entry.namespace) == name);
+        let has_table =
+            |table: &TableName| contents.entries.iter().any(|entry| is_relation(entry) && table.matches(contents, entry));
         let schemas = self.schemas.iter().filter(|name| !has_schema(name)).map(|name| format!("schema {name}"));
         let tables = self.tables.iter().filter(|table| !has_table(table)).map(|table| format!("table {table}"));
         let missing: Vec<_> = schemas.chain(tables).collect();
         if missing.is_empty() { Ok(()) } else { Err(NotThere(missing)) }
     }
 
-    fn asks_for(&self, entry: &Entry) -> bool {
-        let in_schema = self.schemas.iter().any(|name| entry.namespace == name.as_str() || is_schema(entry, name));
+    fn asks_for(&self, contents: &Contents, entry: &Entry) -> bool {
+        let in_schema = self.schemas.iter().any(|name| {
+            contents.decode(&entry.namespace) == *name || entry.kind == "SCHEMA" && contents.decode(&entry.tag) == *name
+        });
         in_schema && !is_one_of(entry, WHOLE_ONLY) && !is_one_of(entry, BELONGS)
-            || is_relation(entry) && self.tables.iter().any(|table| table.matches(entry))
+            || is_relation(entry) && self.tables.iter().any(|table| table.matches(contents, entry))
     }
 }
 
@@ -182,11 +185,15 @@ impl<'a> Graph<'a> {
         loop {
             let before = chosen.len();
             for attach in attached() {
-                // The dependencies of an attachment are the parent and the partition.
+                // The dependencies of an attachment are the parent and the partition, in any order; it has the partition's name.
                 let tables = attach.dependencies.iter().filter(|id| self.by_id.get(id).is_some_and(|entry| is_relation(entry)));
-                let tables: Vec<i32> = tables.copied().collect();
-                if tables.first().is_some_and(|parent| chosen.contains(parent)) {
-                    chosen.extend(tables);
+                let is_partition = |id: &&i32| {
+                    let table = self.by_id[*id];
+                    table.tag == attach.tag && table.namespace == attach.namespace
+                };
+                let (partitions, parents): (Vec<&i32>, Vec<&i32>) = tables.partition(is_partition);
+                if parents.into_iter().any(|parent| chosen.contains(parent)) {
+                    chosen.extend(partitions);
                 }
             }
             if chosen.len() == before {
@@ -262,17 +269,14 @@ fn is_one_of(entry: &Entry, kinds: &[&str]) -> bool {
     kinds.iter().any(|kind| entry.kind == *kind)
 }
 
-fn is_schema(entry: &Entry, name: &str) -> bool {
-    entry.kind == "SCHEMA" && entry.tag == name
-}
-
 fn is_relation(entry: &Entry) -> bool {
     is_one_of(entry, &["TABLE", "VIEW", "MATERIALIZED VIEW", "FOREIGN TABLE"])
 }
 
 impl TableName {
-    fn matches(&self, entry: &Entry) -> bool {
-        entry.tag == self.name.as_str() && self.schema.as_ref().is_none_or(|schema| entry.namespace == schema.as_str())
+    fn matches(&self, contents: &Contents, entry: &Entry) -> bool {
+        contents.decode(&entry.tag) == self.name
+            && self.schema.as_ref().is_none_or(|schema| contents.decode(&entry.namespace) == *schema)
     }
 }
 

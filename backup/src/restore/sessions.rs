@@ -1,14 +1,19 @@
 //! Sessions that write rows or compare them: the settings that every session pins, and what only a writer wants.
 
-use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use sqlx::{AssertSqlSafe, Connection as _, Executor, PgConnection};
+use tokio::sync::mpsc;
 
 use super::RestoreFault;
 use crate::{
     config::Source,
-    session::{literal, pin},
+    session::{literal, pin, pin_rows},
+    wire::{Breaker, Connection, RawRow, WireError},
 };
 
-/// A session with the pinned settings.
+/// A session with the pinned settings, for what is not rows: it speaks UTF-8.
 pub async fn connect(database: &Source) -> Result<PgConnection, RestoreFault> {
     let session = PgConnection::connect_with(&database.options()).await;
     let mut session = session.map_err(|error| RestoreFault::connecting(database, &error))?;
@@ -16,12 +21,87 @@ pub async fn connect(database: &Source) -> Result<PgConnection, RestoreFault> {
     Ok(session)
 }
 
+/// A session in the database's own encoding: names and rows pass unchanged, whatever bytes they have. Dropping it, or a call
+/// that it is in, ends it.
+pub struct Session {
+    connection: Option<Connection>,
+    breaker: Arc<Breaker>,
+}
+
+/// What a COPY is given: bytes of rows, and in the end `None`. Without that its rows are not written.
+pub type RowsSender = mpsc::Sender<Option<Bytes>>;
+pub type RowsReceiver = mpsc::Receiver<Option<Bytes>>;
+
+/// Ends the connection of a call that nobody waits for any more: its thread blocks on it.
+struct CutOnDrop(Option<Arc<Breaker>>);
+
+impl Drop for CutOnDrop {
+    fn drop(&mut self) {
+        if let Some(breaker) = &self.0 {
+            breaker.cut();
+        }
+    }
+}
+
+impl Session {
+    pub async fn open(database: &Source) -> Result<Self, RestoreFault> {
+        let place = database.clone();
+        let opened = tokio::task::spawn_blocking(move || {
+            let mut breaker = None;
+            let mut connection = Connection::open(&place, |reached| breaker = Some(reached))?;
+            connection.query(&pin_rows())?;
+            let breaker = breaker.ok_or_else(|| WireError::Protocol("a connection that was not reached".into()))?;
+            Ok::<_, WireError>(Self { connection: Some(connection), breaker: Arc::new(breaker) })
+        });
+        let opened = opened.await.map_err(|_| RestoreFault::Interrupted)?;
+        opened.map_err(|error| RestoreFault::connecting_by_wire(database, &error))
+    }
+
+    /// Runs statements; the rows of all of them come back.
+    pub async fn query(&mut self, statements: impl Into<Vec<u8>>) -> Result<Vec<RawRow>, WireError> {
+        let statements = statements.into();
+        self.with(move |connection| connection.query_raw(&statements)).await
+    }
+
+    /// Runs a `COPY … FROM STDIN` with the rows that come; how many there were.
+    pub async fn copy_in(&mut self, statement: Vec<u8>, mut rows: RowsReceiver) -> Result<u64, WireError> {
+        self.with(move |connection| {
+            connection.begin_copy_in(&statement)?;
+            loop {
+                match rows.blocking_recv() {
+                    Some(Some(bytes)) => connection.copy_row_bytes(&bytes)?,
+                    Some(None) => return connection.end_copy_in(),
+                    None => return Err(WireError::Protocol("the rows ended before their end".into())),
+                }
+            }
+        })
+        .await
+    }
+
+    async fn with<Done: Send + 'static>(
+        &mut self,
+        work: impl FnOnce(&mut Connection) -> Result<Done, WireError> + Send + 'static,
+    ) -> Result<Done, WireError> {
+        let lost = || WireError::Protocol("the session was lost".into());
+        let mut connection = self.connection.take().ok_or_else(lost)?;
+        let mut guard = CutOnDrop(Some(Arc::clone(&self.breaker)));
+        let worked = tokio::task::spawn_blocking(move || {
+            let done = work(&mut connection);
+            (connection, done)
+        });
+        let (connection, done) = worked.await.map_err(|_| lost())?;
+        guard.0 = None;
+        self.connection = Some(connection);
+        done
+    }
+}
+
 /// Writers into a database that nobody else uses yet.
 pub async fn connect_all(
     database: &Source,
     count: usize,
     maintenance_memory: Option<&str>,
-) -> Result<Vec<PgConnection>, RestoreFault> {
+) -> Result<Vec<Session>, RestoreFault> {
     let mut settings =
         String::from("SET synchronous_commit = off; SET check_function_bodies = off; SET client_min_messages = warning;");
     if let Some(memory) = maintenance_memory {
@@ -29,8 +109,8 @@ pub async fn connect_all(
     }
     let mut sessions = Vec::with_capacity(count);
     for _ in 0..count.max(1) {
-        let mut session = connect(database).await?;
-        session.execute(AssertSqlSafe(settings.clone())).await.map_err(RestoreFault::asking("setting up a session"))?;
+        let mut session = Session::open(database).await?;
+        session.query(settings.clone()).await.map_err(RestoreFault::by_wire("setting up a session"))?;
         sessions.push(session);
     }
     Ok(sessions)

@@ -11,10 +11,26 @@ use std::{
 use rustix::fs::{MemfdFlags, memfd_create};
 use tokio::process::Command;
 
-use crate::{archive::Contents, config::Source};
+use crate::{
+    archive::{Contents, Entry},
+    config::Source,
+};
 
 /// What of the tool's messages is kept: the first lines say what went wrong.
 const MESSAGE_BYTES: usize = 4096;
+
+/// What the server says of sessions that waited for each other.
+const CROSSED_LOCKS: [&str; 3] = ["deadlock detected", "lock timeout", "could not obtain lock"];
+/// Tries of entries whose locks crossed.
+const CROSSED_ATTEMPTS: u32 = 5;
+/// What extensions call for that only work when the server has loaded them at its start.
+const PRELOAD: &str = "shared_preload_libraries";
+const PRELOAD_REMEDY: &str = "; load the library at the server's start, that of a drill by BACKUP_DRILL_PRELOAD_LIBRARIES";
+/// pg_restore's last line when it went on behind errors.
+const WENT_ON: &str = "errors ignored on restore";
+/// Before the number of the entry whose error follows.
+const FROM_ENTRY: &str = "from TOC entry ";
+const ERROR: &str = "error: could not execute query: ";
 
 /// pg_restore on one database.
 #[derive(Debug, Clone)]
@@ -25,6 +41,7 @@ pub struct PgRestore {
     options: Vec<&'static str>,
     /// Settings of its sessions.
     settings: Vec<(&'static str, String)>,
+    keep_going: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -33,14 +50,34 @@ pub enum ToolFault {
     NoProgram(String),
     #[error("no memory for the table of contents ({0})")]
     Memory(String),
-    #[error("pg_restore failed ({status}): {message}")]
+    #[error("pg_restore failed ({status}): {message}{}", if message.contains(PRELOAD) { PRELOAD_REMEDY } else { "" })]
     Failed { status: String, message: String },
 }
 
+/// An object that the server refused, and why.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct NotCreated {
+    /// Kind and name, as pg_restore prints them.
+    pub object: String,
+    pub reason: String,
+}
+
+/// How a run ended.
+enum Ended {
+    Well,
+    /// Every other entry was created; these were refused.
+    Refused {
+        entries: Vec<i32>,
+        status: String,
+        complaint: String,
+    },
+}
+
 impl ToolFault {
-    /// Whether the server refused what the backup holds; otherwise the tool itself, or the connection, failed.
+    /// Whether the server refused what the backup holds; otherwise the tool itself, or the connection, failed, or the server
+    /// lacks a library that the original has.
     pub fn is_refusal_of_contents(&self) -> bool {
-        matches!(self, Self::Failed { message, .. } if message.contains("could not execute query"))
+        matches!(self, Self::Failed { message, .. } if message.contains("could not execute query") && !message.contains(PRELOAD))
     }
 }
 
@@ -48,7 +85,7 @@ impl PgRestore {
     /// `folder` holds the client tools; `None`: they are on the path.
     pub fn new(folder: Option<&Path>, target: Source) -> Self {
         let program = folder.map_or_else(|| "pg_restore".into(), |folder| folder.join("pg_restore"));
-        Self { program, target, options: Vec::new(), settings: Vec::new() }
+        Self { program, target, options: Vec::new(), settings: Vec::new(), keep_going: false }
     }
 
     #[must_use]
@@ -63,6 +100,12 @@ impl PgRestore {
         self
     }
 
+    /// What the server refuses is returned, and is no failure.
+    #[must_use]
+    pub fn keep_going(self, keep_going: bool) -> Self {
+        Self { keep_going, ..self }
+    }
+
     /// The major version of the tool.
     pub async fn major_version(&self) -> Result<u32, ToolFault> {
         let output = Command::new(&self.program).arg("--version").stdin(Stdio::null()).kill_on_drop(true).output().await;
@@ -72,30 +115,125 @@ impl PgRestore {
         version.ok_or_else(|| ToolFault::NoProgram(format!("it calls itself {:?}", text.trim())))
     }
 
-    /// Creates every entry of `contents` in the target database, in `jobs` sessions. Nothing to do is done at once.
-    pub async fn run(&self, contents: &Contents, jobs: usize) -> Result<(), ToolFault> {
+    /// Creates every entry of `contents` in the target database, in `jobs` sessions; returns what the server refused, where
+    /// that is not a failure ([`Self::keep_going`]).
+    ///
+    /// What is refused is tried again by one session, once everything else is there: entries whose locks crossed (pg_restore
+    /// knows the tables that an entry names, not those that the server locks besides) succeed then.
+    ///
+    /// # Errors
+    /// When an entry was refused again, or the tool did not come to its end.
+    pub async fn run(&self, contents: &Contents, jobs: usize) -> Result<Vec<NotCreated>, ToolFault> {
+        match self.until_refused_again(contents, jobs).await {
+            Ok(()) => Ok(Vec::new()),
+            Err((_, refused)) if self.keep_going && !refused.is_empty() => Ok(refused),
+            Err((fault, _)) => Err(fault),
+        }
+    }
+
+    async fn until_refused_again(&self, contents: &Contents, jobs: usize) -> Result<(), (ToolFault, Vec<NotCreated>)> {
+        let broken = |fault| (fault, Vec::new());
+        let mut ended = self.once(contents, jobs).await.map_err(broken)?;
+        for attempt in 1.. {
+            let Ended::Refused { entries, status, complaint } = ended else { return Ok(()) };
+            let crossed = CROSSED_LOCKS.iter().any(|words| complaint.contains(words));
+            // The first refusal counts only when it was one session's: in other languages crossed locks have other names.
+            if attempt > CROSSED_ATTEMPTS || attempt > 1 && !crossed {
+                return Err((ToolFault::Failed { status, message: message(&complaint) }, not_created(&complaint)));
+            }
+            tracing::warn!(objects = entries.len(), attempt, "pg_restore could not create every object; retrying those alone");
+            let again = contents.only(|entry| is_read_first(entry) || entries.contains(&entry.dump_id));
+            ended = self.once(&again, 1).await.map_err(broken)?;
+        }
+        Ok(())
+    }
+
+    async fn once(&self, contents: &Contents, jobs: usize) -> Result<Ended, ToolFault> {
         let archive = in_memory(&contents.to_bytes()).map_err(|error| ToolFault::Memory(error.to_string()))?;
         let mut command = Command::new(&self.program);
-        command.args(["--exit-on-error", "--no-password"]).args(&self.options);
+        // Verbose, since only then it names the entries that were refused.
+        command.args(["--no-password", "--verbose"]).args(&self.options);
         if jobs > 1 {
             command.arg(format!("--jobs={jobs}"));
         }
         // A connection string: a database whose name holds `=` would otherwise be taken for one.
         command.arg(format!("--dbname=dbname={}", connection_value(&self.target.database)));
         command.arg("/proc/self/fd/0").stdin(Stdio::from(archive)).stdout(Stdio::null()).stderr(Stdio::piped());
-        command.envs(self.target.environment()).env("PGOPTIONS", self.session_options()).kill_on_drop(true);
+        self.target.prepare_tool(command.as_std_mut());
+        command.env("PGOPTIONS", self.session_options()).kill_on_drop(true);
         let output = command.output().await.map_err(|error| ToolFault::NoProgram(error.to_string()))?;
         if output.status.success() {
-            return Ok(());
+            return Ok(Ended::Well);
         }
-        let message = String::from_utf8_lossy(&output.stderr[..output.stderr.len().min(MESSAGE_BYTES)]).trim().to_owned();
-        Err(ToolFault::Failed { status: output.status.to_string(), message })
+        let (status, complaint) = (output.status.to_string(), without_progress(&String::from_utf8_lossy(&output.stderr)));
+        let entries = refused_entries(&complaint);
+        // Without that line the tool did not come to its end, and what it would have created is not known.
+        if entries.is_empty() || !complaint.contains(WENT_ON) {
+            return Err(ToolFault::Failed { status, message: message(&complaint) });
+        }
+        Ok(Ended::Refused { entries, status, complaint })
     }
 
     fn session_options(&self) -> String {
         let escaped = |value: &str| value.replace('\\', "\\\\").replace(' ', "\\ ");
         self.settings.iter().map(|(name, value)| format!("-c {name}={} ", escaped(value))).collect()
     }
+}
+
+/// What every run of pg_restore reads first.
+pub(super) fn is_read_first(entry: &Entry) -> bool {
+    entry.kind == "ENCODING" || entry.kind == "STDSTRINGS" || entry.kind == "SEARCHPATH"
+}
+
+fn message(complaint: &str) -> String {
+    complaint.chars().take(MESSAGE_BYTES).collect::<String>().trim().to_owned()
+}
+
+/// Only what is wrong, of what pg_restore says when it is verbose.
+fn without_progress(text: &str) -> String {
+    let wrong = |line: &&str| {
+        let Some((name, said)) = line.split_once(": ") else { return true };
+        !name.ends_with("pg_restore")
+            || said.starts_with(FROM_ENTRY)
+            || ["error: ", "warning: ", "detail: ", "hint: "].iter().any(|level| said.starts_with(level))
+    };
+    text.lines().filter(wrong).flat_map(|line| [line, "\n"]).collect()
+}
+
+/// Entries that pg_restore names as refused. Its sessions write their lines between each other's, so that which error is
+/// whose is not known; one session alone writes them in order.
+fn refused_entries(complaint: &str) -> Vec<i32> {
+    let named = complaint.lines().filter_map(|line| line.split_once(FROM_ENTRY)?.1.split_once(';')?.0.parse().ok());
+    let mut entries: Vec<i32> = named.collect();
+    entries.sort_unstable();
+    entries.dedup();
+    entries
+}
+
+/// What one session's pg_restore says that it could not create.
+fn not_created(complaint: &str) -> Vec<NotCreated> {
+    let mut refused: Vec<NotCreated> = Vec::new();
+    let mut in_error = false;
+    for line in complaint.lines() {
+        if let Some((_, rest)) = line.split_once(FROM_ENTRY) {
+            // `12; 1259 16400 TABLE accounts owner`
+            let words = rest.split_once("; ").map_or(rest, |(_, words)| words);
+            let object = words.splitn(3, ' ').nth(2).unwrap_or(words).to_owned();
+            refused.push(NotCreated { object, reason: String::new() });
+            in_error = false;
+        } else if let (Some((_, error)), Some(last)) = (line.split_once(ERROR), refused.last_mut()) {
+            in_error = last.reason.is_empty();
+            if in_error {
+                last.reason = error.trim().trim_start_matches("ERROR:").trim().to_owned();
+            }
+        } else if line.starts_with("Command was: ") || line.contains(WENT_ON) {
+            in_error = false;
+        } else if let (true, Some(last)) = (in_error, refused.last_mut()) {
+            last.reason += "; ";
+            last.reason += line.trim();
+        }
+    }
+    refused
 }
 
 /// The bytes as a file that exists as long as it is open.
@@ -108,4 +246,39 @@ fn in_memory(bytes: &[u8]) -> std::io::Result<File> {
 /// A value of libpq's connection strings.
 fn connection_value(text: &str) -> String {
     format!("'{}'", text.replace('\\', "\\\\").replace('\'', "\\'"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_library_that_the_server_lacks_is_not_the_backups_fault() {
+        let failed = |message: &str| ToolFault::Failed { status: "1".into(), message: message.into() };
+        let lacking = failed("error: could not execute query: ERROR: pg_cron can only be loaded via shared_preload_libraries");
+        assert!(!lacking.is_refusal_of_contents() && lacking.to_string().contains("BACKUP_DRILL_PRELOAD_LIBRARIES"), "{lacking}");
+        assert!(failed("error: could not execute query: ERROR: no such type").is_refusal_of_contents());
+    }
+
+    #[test]
+    fn refused_entries_and_their_reasons_are_read() {
+        let complaint = "pg_restore: connecting to database for restore\npg_restore: while PROCESSING TOC:\n\
+            pg_restore: from TOC entry 3210; 1259 16400 MATERIALIZED VIEW DATA totals owner\n\
+            pg_restore: error: could not execute query: ERROR:  division by zero\n\
+            CONTEXT:  SQL function \"rate\" statement 1\nCommand was: REFRESH MATERIALIZED VIEW public.totals;\n\n\n\
+            pg_restore: from TOC entry 12; 2606 16405 FK CONSTRAINT orders orders_fkey owner\n\
+            pg_restore: error: could not execute query: ERROR:  deadlock detected\nCommand was: ALTER TABLE ONLY public.orders\n    ADD x;\n\
+            pg_restore: warning: errors ignored on restore: 2\n";
+        let complaint = without_progress(complaint);
+        assert!(!complaint.contains("connecting") && complaint.contains("Command was: REFRESH"), "{complaint}");
+        let complaint = complaint.as_str();
+        assert_eq!(refused_entries(complaint), [12, 3210]);
+        let expected = [
+            ("MATERIALIZED VIEW DATA totals owner", "division by zero; CONTEXT:  SQL function \"rate\" statement 1"),
+            ("FK CONSTRAINT orders orders_fkey owner", "deadlock detected"),
+        ];
+        let expected = expected.map(|(object, reason)| NotCreated { object: object.into(), reason: reason.into() });
+        assert_eq!(not_created(complaint), expected);
+        assert!(refused_entries("pg_restore: error: connection to server failed").is_empty());
+    }
 }

@@ -1,7 +1,7 @@
 //! One attempt: lease, start record, server, globals, each database, blobs, manifest.
 
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     sync::Arc,
     time::Duration,
 };
@@ -21,7 +21,7 @@ use crate::{
     lane::{self, Destination, Lane},
     layout::BackupId,
     lease::Lease,
-    manifest::{self, Blob, Compression, Encryption, Globals, LaneObject, Manifest, Start, Totals, sign::Kind},
+    manifest::{self, Blob, Compression, Encryption, Globals, LaneObject, LeftOut, Manifest, Start, Totals, sign::Kind},
     parts::Pool,
     progress::Progress,
     seal::Sealer,
@@ -30,6 +30,12 @@ use crate::{
 };
 
 const BLOBS_AT_ONCE: usize = 4;
+/// Between two tries of one database.
+const DATABASE_PAUSE: Duration = Duration::from_secs(1);
+/// SQLSTATE of a database that is not there.
+const NO_SUCH_DATABASE: &str = "3D000";
+/// The server makes roles whose names begin so, and no script does.
+const PREDEFINED: &str = "pg_";
 /// What hears of a stop ends within this, and cleans up; what does not is left where it stands.
 const STOP_GRACE: Duration = Duration::from_secs(5);
 
@@ -103,7 +109,7 @@ async fn under_lease(
     let (lanes, uploads) = lanes(agent, id, stop, progress);
     let mut uploads = uploads;
     let read = databases(agent, source, &tools, id, &server, lanes, stop, progress).await;
-    let (read, after) = match read {
+    let ReadDatabases { read, failed, left_out, globals: after } = match read {
         Ok(read) => read,
         Err(failure) => {
             stop.stop(failure);
@@ -118,19 +124,16 @@ async fn under_lease(
     }
     objects.retain(|_, objects| !objects.is_empty());
 
-    if !globals::same(&before, &after) {
-        let told = "roles, memberships or tablespaces changed between the first snapshot and the last; run again when they rest";
-        return Err(Failure::told(Stage::Globals, Exit::Failed, told).passing());
-    }
-    server.still_there().await?;
+    let script = choose_globals(before, after, &read)?;
+    server.still_there(&agent.job.name).await?;
 
     let mut sealer = Sealer::new(agent.job.shape.compression_level, &agent.job.encryption.recipients)
         .map_err(|error| Failure::new(Stage::Upload, Exit::Failed, error))?;
     let mut blobs = Blobs { agent, sealer: &mut sealer, sealed: Vec::new() };
-    let script = blobs.add(agent.layout.globals(id), &after)?;
+    let script = blobs.add(agent.layout.globals(id), &script)?;
     let databases = read.into_iter().enumerate().map(|(number, dumped)| database(&mut blobs, id, number, dumped));
     let databases = databases.collect::<Outcome<Vec<_>>>()?;
-    tokio::try_join!(blobs.send(), abort_uploads(agent, id))?;
+    tokio::try_join!(blobs.send(), abort_uploads(agent, id, agent.job.shape.workers))?;
     let finished_at = Timestamp::now();
     let manifest = Manifest {
         format: manifest::FORMAT,
@@ -148,6 +151,8 @@ async fn under_lease(
         databases,
         globals: Some(Globals { script, role_passwords: server.role_passwords }),
         lanes: objects,
+        failed,
+        left_out: server.left_out.drain(..).chain(left_out).collect(),
         warnings: std::mem::take(&mut server.warnings),
     };
     commit(agent, &manifest, lease, stop).await?;
@@ -251,6 +256,15 @@ fn lanes(agent: &Agent, id: &BackupId, stop: &Stop, progress: &Progress) -> (Vec
     (lanes, uploads)
 }
 
+/// What came of every database.
+struct ReadDatabases {
+    read: Vec<Dumped>,
+    failed: Vec<LeftOut>,
+    left_out: Vec<LeftOut>,
+    /// Read again, while the last one's rows were.
+    globals: Vec<u8>,
+}
+
 /// Every database one after the other, and the globals again, read while the last one's rows are.
 #[expect(clippy::too_many_arguments, reason = "what an attempt consists of, once")]
 async fn databases(
@@ -262,7 +276,7 @@ async fn databases(
     lanes: Vec<Lane>,
     stop: &Stop,
     progress: &Progress,
-) -> Outcome<(Vec<Dumped>, Vec<u8>)> {
+) -> Outcome<ReadDatabases> {
     let readings = server.databases.iter().map(|name| Reading {
         source: source.with_database(name),
         tools: tools.clone(),
@@ -272,32 +286,126 @@ async fn databases(
         progress: progress.clone(),
         stop: stop.clone(),
     });
-    let mut readings: VecDeque<_> = readings.collect();
-    let (id, tools, source, passwords) = (id.clone(), tools.clone(), source.clone(), server.role_passwords);
-    blocking(move || {
-        let (mut lanes, mut sealers, mut read) = (lanes, Vec::new(), Vec::new());
-        let mut after = None;
+    let reader = DatabaseReader {
+        id: id.clone(),
+        tools: tools.clone(),
+        source: source.clone(),
+        passwords: server.role_passwords,
+        others: server.databases.len() > 1,
+        // The primary may give what the standby does not, and then all of it.
+        standby_alone: agent.job.primary.is_none(),
+        lanes,
+        sealers: Vec::new(),
+        globals: None,
+    };
+    let readings: VecDeque<_> = readings.collect();
+    blocking(move || reader.all(readings)).await
+}
+
+/// Reads databases one after the other into the same lanes; blocks its thread.
+struct DatabaseReader {
+    id: BackupId,
+    tools: Tools,
+    source: Source,
+    passwords: bool,
+    others: bool,
+    standby_alone: bool,
+    lanes: Vec<Lane>,
+    sealers: Vec<Sealer>,
+    globals: Option<std::thread::JoinHandle<Outcome<Vec<u8>>>>,
+}
+
+impl DatabaseReader {
+    fn all(mut self, mut readings: VecDeque<Reading>) -> Outcome<ReadDatabases> {
+        let (mut read, mut failed, mut left_out) = (Vec::new(), Vec::new(), Vec::new());
+        let mut first_failure = None;
         while let Some(reading) = readings.pop_front() {
             let name = reading.source.database.clone();
-            let named = |failure: Failure| failure.context(format!("the database {name}"));
-            let begun = dump::begin(reading).map_err(named)?;
-            if readings.is_empty() {
-                let (tools, source) = (tools.clone(), source.clone());
-                after = Some(std::thread::spawn(move || globals::read(&tools, &source, passwords)));
+            match self.patiently(&reading, readings.is_empty()) {
+                Ok(dumped) => {
+                    let lines = dumped.left_out.iter().map(|reason| LeftOut { database: name.clone(), reason: reason.clone() });
+                    left_out.extend(lines);
+                    read.push(dumped);
+                }
+                Err(failure) if failure.whole || reading.stop.is_stopped() || !self.others => return Err(failure),
+                Err(failure) if failure.standby && !self.standby_alone => return Err(failure),
+                Err(failure) if failure.sqlstate() == Some(NO_SUCH_DATABASE) => {
+                    let reason = "it was dropped before it could be read".to_owned();
+                    left_out.push(LeftOut { database: name, reason });
+                }
+                Err(failure) => {
+                    let error = format!("{failure:#}");
+                    tracing::error!(
+                        database = name,
+                        stage = failure.stage.name(),
+                        error,
+                        "a database could not be read; the others are"
+                    );
+                    failed.push(LeftOut { database: name, reason: failure.to_string() });
+                    first_failure.get_or_insert(failure);
+                }
             }
-            let (dumped, back) = dump::read(begun, &id, lanes, &mut sealers).map_err(named)?;
-            lanes = back;
-            read.push(dumped);
         }
-        for lane in lanes {
+        if let (Some(failure), true) = (first_failure, read.is_empty()) {
+            return Err(failure);
+        }
+        for lane in self.lanes {
             lane.finish().map_err(|error| Failure::new(Stage::Upload, Exit::Failed, error))?;
         }
-        let after = after.and_then(|reader| reader.join().ok());
-        let after =
-            after.unwrap_or_else(|| Err(Failure::told(Stage::Globals, Exit::Failed, "the globals were not read again")))?;
-        Ok((read, after))
-    })
-    .await
+        let globals = match self.globals.and_then(|reader| reader.join().ok()) {
+            Some(globals) => globals?,
+            None => globals::read(&self.tools, &self.source, self.passwords)?,
+        };
+        Ok(ReadDatabases { read, failed, left_out, globals })
+    }
+
+    /// Again while what fails may pass. Where there is no other database, it is the attempt that is repeated.
+    fn patiently(&mut self, reading: &Reading, last: bool) -> Outcome<Dumped> {
+        let mut attempt = 1;
+        loop {
+            let named = |failure: Failure| failure.context(format!("the database {}", reading.source.database));
+            let failure = match self.one(reading, last).map_err(named) {
+                Err(failure) if self.others && failure.passing && !failure.whole && !reading.stop.is_stopped() => failure,
+                ended => return ended,
+            };
+            if attempt >= reading.limits.attempts {
+                return Err(failure);
+            }
+            tracing::warn!(error = %failure, attempt, "a database could not be read; retrying it");
+            attempt += 1;
+            std::thread::sleep(DATABASE_PAUSE);
+        }
+    }
+
+    fn one(&mut self, reading: &Reading, last: bool) -> Outcome<Dumped> {
+        let begun = dump::begin(reading.clone())?;
+        if last && self.globals.is_none() {
+            let (tools, source, passwords) = (self.tools.clone(), self.source.clone(), self.passwords);
+            self.globals = Some(std::thread::spawn(move || globals::read(&tools, &source, passwords)));
+        }
+        dump::read(begun, &self.id, &mut self.lanes, &mut self.sealers)
+    }
+}
+
+/// Roles may come and go while rows are read: what counts is that those which the databases need are there.
+fn choose_globals(before: Vec<u8>, after: Vec<u8>, read: &[Dumped]) -> Outcome<Vec<u8>> {
+    if globals::same(&before, &after) {
+        return Ok(after);
+    }
+    let needed: BTreeSet<&str> = read.iter().flat_map(|dumped| &dumped.roles).map(String::as_str).collect();
+    let has_all = |script: &[u8]| {
+        let made = globals::roles(script);
+        needed.iter().all(|role| role.starts_with(PREDEFINED) || made.contains(*role))
+    };
+    if has_all(&after) {
+        return Ok(after);
+    }
+    if has_all(&before) {
+        return Ok(before);
+    }
+    let told = "roles changed between the first snapshot and the last, and some that own objects or have grants are in neither list; \
+                run again when they rest";
+    Err(Failure::told(Stage::Globals, Exit::Failed, told).passing())
 }
 
 fn database(blobs: &mut Blobs<'_>, id: &BackupId, number: usize, dumped: Dumped) -> Outcome<manifest::Database> {

@@ -124,6 +124,8 @@ where
         404 if operation == "head_bucket" => StoreError::NoBucket { bucket: bucket.to_owned() },
         404 => StoreError::NotFound { key: key.to_owned() },
         412 => StoreError::Exists { key: key.to_owned() },
+        // It will not know it later either.
+        501 => StoreError::Refused { operation, code, reason: format!("{reason}; the store lacks what this request needs") },
         // Too many requests, a conditional put that met another one in flight, or the store's own trouble.
         408 | 409 | 429 | 500.. => StoreError::Unavailable { operation, reason: format!("{code}: {reason}") },
         _ => StoreError::Refused { operation, code, reason },

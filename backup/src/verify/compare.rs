@@ -6,17 +6,15 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use sqlx::PgConnection;
-
 use super::large_objects;
 use crate::{
     archive::CopyTarget,
     checksum::RowChecksum,
     config::Source,
     manifest::Table,
-    restore::{Opened, RestoreFault, connect_session},
-    session::pin,
-    wire::{Connection, WireError},
+    restore::{Opened, RestoreFault, Session},
+    session::pin_rows,
+    wire::{Connection, RawRow, WireError},
 };
 
 /// Pages that one COPY reads: 64 MiB of the usual ones. What is smaller is read as a whole.
@@ -34,7 +32,7 @@ pub struct Compared {
 /// A stretch of a table.
 struct Reading {
     what: What,
-    query: String,
+    query: Vec<u8>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -44,22 +42,43 @@ enum What {
     LargeObjects,
 }
 
+/// Tables whose rows are compared together: partitions that were loaded through one root, or one table alone.
+struct Group<'a> {
+    tables: Vec<&'a Table>,
+}
+
 /// Reads every table of the restored database with `sessions` connections.
 pub async fn compare(opened: &Opened<'_>, place: &Source, sessions: usize) -> Result<Compared, RestoreFault> {
-    let mut session = connect_session(place).await?;
+    let mut session = Session::open(place).await?;
     let conditions = extension_conditions(&mut session).await?;
     let sizes = heap_pages(&mut session).await?;
-    let mut readings = Vec::new();
+    drop(session);
+    let (mut readings, mut groups) = (Vec::new(), Vec::new());
+    let mut roots: HashMap<Vec<u8>, usize> = HashMap::new();
     for table in &opened.contents.tables {
         let entry = opened.toc.entry(table.dump_id);
         let entry =
             entry.ok_or_else(|| RestoreFault::Contents(format!("{}.{} is in no table of contents", table.schema, table.name)))?;
-        let name = (table.schema.clone(), table.name.clone());
+        let target = entry.copy_target()?;
+        if target.is_root_of(entry) {
+            let group = *roots.entry(target.relation.clone()).or_insert(groups.len());
+            if group == groups.len() {
+                groups.push(Group { tables: Vec::new() });
+            }
+            groups[group].tables.push(table);
+            let first = groups[group].tables[0].dump_id;
+            let relation = [b"ONLY ".to_vec(), entry.own_relation()].concat();
+            readings.push(Reading { what: What::Table(first), query: copy(&target, &relation, "") });
+            continue;
+        }
+        groups.push(Group { tables: vec![table] });
+        let name = (entry.namespace.bytes().to_vec(), entry.tag.bytes().to_vec());
         let condition = conditions.get(&name).map_or("", String::as_str);
-        readings.extend(ranges(table, &entry.copy_target()?, condition, sizes.get(&name).copied().unwrap_or(0)));
+        let relation = [b"ONLY ".to_vec(), entry.own_relation()].concat();
+        readings.extend(ranges(table, &target, &relation, condition, sizes.get(&name).copied().unwrap_or(0)));
     }
     if opened.contents.large_objects.is_some() {
-        readings.push(Reading { what: What::LargeObjects, query: large_objects::query() });
+        readings.push(Reading { what: What::LargeObjects, query: large_objects::query().into_bytes() });
     }
     // What takes longest begins first; ranges of one table are of one size.
     let queue = Arc::new(Mutex::new(VecDeque::from(readings)));
@@ -74,7 +93,7 @@ pub async fn compare(opened: &Opened<'_>, place: &Source, sessions: usize) -> Re
         let read = reader.await.map_err(|_| RestoreFault::Interrupted)?.map_err(|error| reading_failed(&error))?;
         read.into_iter().for_each(|(what, checksum)| found.entry(what).or_default().merge(checksum));
     }
-    let mut compared = judge(&opened.contents.tables, &found);
+    let mut compared = judge(&groups, &found);
     if let Some(objects) = &opened.contents.large_objects {
         let now = found.get(&What::LargeObjects).copied().unwrap_or_default();
         if now.text() != objects.checksum {
@@ -89,16 +108,22 @@ fn reading_failed(error: &WireError) -> RestoreFault {
     RestoreFault::Server { doing: "reading restored rows", reason: error.to_string() }
 }
 
-fn judge(tables: &[Table], found: &HashMap<What, RowChecksum>) -> Compared {
+fn judge(groups: &[Group<'_>], found: &HashMap<What, RowChecksum>) -> Compared {
     let mut compared = Compared::default();
-    for table in tables {
-        let now = found.get(&What::Table(table.dump_id)).copied().unwrap_or_default();
-        compared.tables += 1;
+    for Group { tables } in groups {
+        let Some(first) = tables.first() else { continue };
+        let now = found.get(&What::Table(first.dump_id)).copied().unwrap_or_default();
+        compared.tables += tables.len() as u64;
         compared.rows += now.rows;
-        let name = format!("{}.{}", table.schema, table.name);
-        if now.rows != table.rows {
-            compared.differences.push(format!("{name} has {} rows, and had {} when it was backed up", now.rows, table.rows));
-        } else if now.text() != table.checksum {
+        let name = tables.iter().map(|table| format!("{}.{}", table.schema, table.name)).collect::<Vec<_>>().join(" with ");
+        let expected = tables.iter().try_fold(RowChecksum::default(), |mut sum, table| {
+            sum.merge(RowChecksum::parse(table.rows, &table.checksum)?);
+            Some(sum)
+        });
+        let rows: u64 = tables.iter().map(|table| table.rows).sum();
+        if now.rows != rows {
+            compared.differences.push(format!("{name} has {} rows, and had {rows} when it was backed up", now.rows));
+        } else if Some(now) != expected {
             compared.differences.push(format!("{name} has other rows than when it was backed up: their checksum differs"));
         }
     }
@@ -115,7 +140,7 @@ fn read_all(queue: &Mutex<VecDeque<Reading>>, place: &Source) -> Result<Vec<(Wha
             Some(connection) => connection,
             none => {
                 let mut fresh = Connection::open(place, drop)?;
-                fresh.query(&pin())?;
+                fresh.query(&pin_rows())?;
                 none.insert(fresh)
             }
         };
@@ -127,11 +152,12 @@ fn read_all(queue: &Mutex<VecDeque<Reading>>, place: &Source) -> Result<Vec<(Wha
     }
 }
 
-fn ranges(table: &Table, target: &CopyTarget, condition: &str, pages: i64) -> Vec<Reading> {
-    let reading = |condition: &str| Reading {
-        what: What::Table(table.dump_id),
-        query: format!("COPY ({}) TO STDOUT", target.select(condition)),
-    };
+fn copy(target: &CopyTarget, relation: &[u8], condition: &str) -> Vec<u8> {
+    [b"COPY (", target.select_from(relation, condition).as_slice(), b") TO STDOUT"].concat()
+}
+
+fn ranges(table: &Table, target: &CopyTarget, relation: &[u8], condition: &str, pages: i64) -> Vec<Reading> {
+    let reading = |condition: &str| Reading { what: What::Table(table.dump_id), query: copy(target, relation, condition) };
     if pages <= RANGE_PAGES || !condition.is_empty() {
         return vec![reading(condition)];
     }
@@ -148,26 +174,36 @@ fn ranges(table: &Table, target: &CopyTarget, condition: &str, pages: i64) -> Ve
     ranges.map(|range| reading(&range)).collect()
 }
 
+/// Schema and name, in the database's encoding.
+type Name = (Vec<u8>, Vec<u8>);
+
 /// Pages of each heap that can be read by ranges.
-async fn heap_pages(session: &mut PgConnection) -> Result<HashMap<(String, String), i64>, RestoreFault> {
-    const HEAPS: &str = "SELECT n.nspname::text, c.relname::text, \
-        pg_catalog.pg_relation_size(c.oid) / current_setting('block_size')::int8 \
+async fn heap_pages(session: &mut Session) -> Result<HashMap<Name, i64>, RestoreFault> {
+    const HEAPS: &str = "SELECT n.nspname, c.relname, \
+        pg_catalog.pg_relation_size(c.oid) / pg_catalog.current_setting('block_size')::int8 \
         FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace JOIN pg_catalog.pg_am a ON a.oid = c.relam \
-        WHERE c.relkind = 'r' AND a.amname = 'heap' AND current_setting('server_version_num')::int4 >= 140000";
-    let rows: Vec<(String, String, i64)> =
-        sqlx::query_as(HEAPS).fetch_all(session).await.map_err(RestoreFault::asking("asking how large tables are"))?;
-    Ok(rows.into_iter().map(|(schema, name, pages)| ((schema, name), pages)).collect())
+        WHERE c.relkind = 'r' AND a.amname = 'heap' AND pg_catalog.current_setting('server_version_num')::int4 >= 140000";
+    let sizes = named(session, HEAPS, "asking how large tables are").await?;
+    Ok(sizes.into_iter().filter_map(|(name, pages)| Some((name, pages.parse().ok()?))).collect())
 }
 
 /// Which rows of an extension's own tables are the user's: only those are backed up.
-async fn extension_conditions(session: &mut PgConnection) -> Result<HashMap<(String, String), String>, RestoreFault> {
-    const CONDITIONS: &str = "SELECT n.nspname::text, c.relname::text, e.condition \
-        FROM pg_catalog.pg_extension x, ROWS FROM (unnest(x.extconfig), unnest(x.extcondition)) AS e (relation, condition) \
+async fn extension_conditions(session: &mut Session) -> Result<HashMap<Name, String>, RestoreFault> {
+    const CONDITIONS: &str = "SELECT n.nspname, c.relname, e.condition \
+        FROM pg_catalog.pg_extension x, ROWS FROM (pg_catalog.unnest(x.extconfig), pg_catalog.unnest(x.extcondition)) AS e (relation, condition) \
         JOIN pg_catalog.pg_class c ON c.oid = e.relation JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
         WHERE e.condition <> ''";
-    let rows: Vec<(String, String, String)> =
-        sqlx::query_as(CONDITIONS).fetch_all(session).await.map_err(RestoreFault::asking("asking about extensions' tables"))?;
-    Ok(rows.into_iter().map(|(schema, name, condition)| ((schema, name), condition)).collect())
+    Ok(named(session, CONDITIONS, "asking about extensions' tables").await?.into_iter().collect())
+}
+
+/// Rows of schema, name, and something about that.
+async fn named(session: &mut Session, query: &str, doing: &'static str) -> Result<Vec<(Name, String)>, RestoreFault> {
+    let rows = session.query(query).await.map_err(RestoreFault::by_wire(doing))?;
+    let row = |row: RawRow| {
+        let [schema, name, value] = <[Option<Vec<u8>>; 3]>::try_from(row).ok()?;
+        Some(((schema?, name?), String::from_utf8_lossy(&value?).into_owned()))
+    };
+    Ok(rows.into_iter().filter_map(row).collect())
 }
 
 #[cfg(test)]
@@ -181,6 +217,7 @@ mod tests {
             schema: "public".into(),
             name: "t".into(),
             columns: vec!["a".into()],
+            copied_to: None,
             rows,
             raw_bytes: 0,
             checksum: checksum.into(),
@@ -190,9 +227,13 @@ mod tests {
 
     #[test]
     fn a_large_table_is_read_in_ranges_that_leave_nothing_out() {
-        let target = CopyTarget { relation: "public.t".into(), columns: "(a)".into() };
-        let queries =
-            |pages| ranges(&table(0, ""), &target, "", pages).into_iter().map(|reading| reading.query).collect::<Vec<_>>();
+        let target = CopyTarget { relation: b"public.t".to_vec(), columns: b"(a)".to_vec() };
+        let queries = |pages| {
+            ranges(&table(0, ""), &target, b"ONLY public.t", "", pages)
+                .into_iter()
+                .map(|reading| String::from_utf8(reading.query).unwrap())
+                .collect::<Vec<_>>()
+        };
         assert_eq!(queries(RANGE_PAGES), ["COPY (SELECT a FROM ONLY public.t) TO STDOUT"]);
         assert_eq!(
             queries(RANGE_PAGES + 1),
@@ -207,12 +248,13 @@ mod tests {
     fn a_missing_row_and_a_changed_one_are_told() {
         let mut checksum = RowChecksum::default();
         checksum.add(b"1\n");
-        let told =
-            |table: Table, found: RowChecksum| judge(&[table], &HashMap::from([(What::Table(1), found)])).differences.join(" ");
+        let told = |table: Table, found: RowChecksum| {
+            judge(&[Group { tables: vec![&table] }], &HashMap::from([(What::Table(1), found)])).differences.join(" ")
+        };
         assert_eq!(told(table(1, &checksum.text()), checksum), "");
         assert!(told(table(2, &checksum.text()), checksum).contains("has 1 rows, and had 2"));
         assert!(told(table(1, &RowChecksum::default().text()), checksum).contains("checksum differs"));
         // A table that was not read at all is one without rows.
-        assert!(!judge(&[table(1, "")], &HashMap::new()).differences.is_empty());
+        assert!(!judge(&[Group { tables: vec![&table(1, "")] }], &HashMap::new()).differences.is_empty());
     }
 }

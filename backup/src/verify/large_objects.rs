@@ -17,7 +17,7 @@ pub(super) fn query() -> String {
 }
 
 /// The checksum of the chunks that [`query`] gives, as the backup took it.
-pub(super) fn checksum(connection: &mut Connection, query: &str) -> Result<RowChecksum, WireError> {
+pub(super) fn checksum(connection: &mut Connection, query: &[u8]) -> Result<RowChecksum, WireError> {
     let (mut checksum, mut line) = (RowChecksum::default(), Vec::new());
     connection.copy_out::<WireError>(query, &[], &mut |mut bytes| {
         // A row comes whole, but for one that is larger than the connection's buffer.

@@ -57,6 +57,8 @@ const SETTINGS: &[(&str, &str)] = &[
 pub struct ScratchSettings {
     /// Where initdb and postgres are; `None`: the newest of Debian's servers, or the path.
     pub server_folder: Option<PathBuf>,
+    /// Its `shared_preload_libraries`.
+    pub preload: Vec<String>,
     /// Below which folder the data lies meanwhile; `None`: the system's temporary one.
     pub folder: Option<PathBuf>,
 }
@@ -86,14 +88,20 @@ impl ScratchServer {
         let parent = settings.folder.clone().unwrap_or_else(std::env::temp_dir);
         sweep(&parent);
         let (folder, held) = make_folder(&parent, account)?;
-        let started = Self::start_in(&folder, held, &programs, account).await;
+        let started = Self::start_in(&folder, held, &programs, account, &settings.preload).await;
         if started.is_err() {
             let _ = fs::remove_dir_all(&folder);
         }
         started
     }
 
-    async fn start_in(folder: &Path, held: fs::File, programs: &Path, account: Option<Account>) -> Result<Self, ScratchFault> {
+    async fn start_in(
+        folder: &Path,
+        held: fs::File,
+        programs: &Path,
+        account: Option<Account>,
+        preload: &[String],
+    ) -> Result<Self, ScratchFault> {
         let data = folder.join("data");
         let mut initdb = command(&programs.join("initdb"), account);
         initdb
@@ -112,6 +120,9 @@ impl ScratchServer {
         let mut postgres = command(&programs.join("postgres"), account);
         postgres.arg("-D").arg(&data).arg("-k").arg(folder).arg("-p").arg(PORT.to_string());
         postgres.args(SETTINGS.iter().flat_map(|(name, value)| ["-c".to_owned(), format!("{name}={value}")]));
+        if !preload.is_empty() {
+            postgres.arg("-c").arg(format!("shared_preload_libraries={}", preload.join(",")));
+        }
         let output_too = output.try_clone().map_err(|error| making("opening its log", &error, remedy))?;
         let process = postgres.current_dir(folder).stdout(output).stderr(output_too).spawn();
         let process = process.map_err(|error| making("running postgres", &error, remedy))?;

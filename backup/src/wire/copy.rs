@@ -31,7 +31,7 @@ impl Connection {
     /// Also when the server counted other rows than came, or when an answer is not the expected one.
     pub fn copy_out<E: From<WireError>>(
         &mut self,
-        statements: &str,
+        statements: &[u8],
         expected: &[&str],
         take: &mut dyn FnMut(&[u8]) -> std::result::Result<(), E>,
     ) -> std::result::Result<CopiedRows, E> {
@@ -41,11 +41,11 @@ impl Connection {
             match self.message()? {
                 Message::CopyOutResponse(_) => break,
                 Message::DataRow(row) => {
-                    let row = super::texts(&row)?;
-                    let found = row.first().cloned().flatten().unwrap_or_default();
-                    if expected.next().is_some_and(|expected| *expected != found) {
+                    let found = super::values(&row)?.into_iter().next().flatten().unwrap_or_default();
+                    if expected.next().is_some_and(|expected| expected.as_bytes() != found) {
                         return Err(WireError::Refused(format!(
-                            "a name leads to another relation than at the beginning ({found}): somebody renames while the backup runs"
+                            "a name leads to another relation than at the beginning ({}): somebody renames while the backup runs",
+                            String::from_utf8_lossy(&found)
                         ))
                         .into());
                     }

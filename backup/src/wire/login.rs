@@ -15,12 +15,8 @@ use crate::config::Source;
 /// Returns the server's process number.
 pub(super) fn log_in(connection: &mut Connection, source: &Source) -> Result<i32> {
     let mut message = BytesMut::new();
-    let parameters = [
-        ("user", source.user.as_str()),
-        ("database", source.database.as_str()),
-        ("application_name", "backup"),
-        ("client_encoding", "UTF8"),
-    ];
+    // Without an encoding: the database's own may be one that the server cannot convert.
+    let parameters = [("user", source.user.as_str()), ("database", source.database.as_str()), ("application_name", "backup")];
     frontend::startup_message(parameters, &mut message)?;
     connection.send(&message)?;
     let mut process = 0;

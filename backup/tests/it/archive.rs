@@ -45,7 +45,8 @@ async fn what_pg_dump_writes_is_read_and_written_back_byte_for_byte() {
     assert_eq!(rest[0], 1);
     let tables: Vec<_> =
         contents.entries.iter().filter(|entry| entry.is_table_data()).map(|entry| entry.copy_target().unwrap()).collect();
-    let relations: Vec<_> = tables.iter().map(|target| (target.relation.as_str(), target.columns.as_str())).collect();
+    let text = |bytes| std::str::from_utf8(bytes).unwrap();
+    let relations: Vec<_> = tables.iter().map(|target| (text(&target.relation), text(&target.columns))).collect();
     assert_eq!(relations, [("public.empty", "(a)"), ("public.nothing", ""), ("public.\"odd \"\"name\"", "(id, \"select\")")]);
     assert!(contents.entries.iter().any(|entry| entry.is_sequence_value() && entry.tag == "counter"));
     assert_eq!(contents.entries.iter().filter(|entry| entry.is_large_objects()).count(), 1);

@@ -55,7 +55,7 @@ async fn complete() -> Source {
 }
 
 /// Stock pg_dump into stock pg_restore, in a database of that name.
-async fn control(source: &Source, server: &Source, name: &str) -> Source {
+pub async fn control(source: &Source, server: &Source, name: &str) -> Source {
     let archive = tool("pg_dump", source, &["--format=custom"]);
     connect(server).await.execute(AssertSqlSafe(format!("CREATE DATABASE {name} TEMPLATE template0"))).await.unwrap();
     let target = server.with_database(name);
@@ -63,7 +63,7 @@ async fn control(source: &Source, server: &Source, name: &str) -> Source {
     target
 }
 
-fn pipe_into_pg_restore(target: &Source, archive: &[u8]) {
+pub fn pipe_into_pg_restore(target: &Source, archive: &[u8]) {
     let mut process = std::process::Command::new(find_program("pg_restore").unwrap())
         .args(["--exit-on-error", "--dbname", &target.database])
         .envs(target.environment())
@@ -77,7 +77,7 @@ fn pipe_into_pg_restore(target: &Source, archive: &[u8]) {
 }
 
 /// What pg_dump says of a database, without what differs between two runs of it.
-fn schema(database: &Source) -> Vec<String> {
+pub fn schema(database: &Source) -> Vec<String> {
     let dump = tool("pg_dump", database, &["--schema-only"]);
     let text = String::from_utf8(dump).unwrap();
     text.lines().filter(|line| !RANDOM_LINES.iter().any(|random| line.starts_with(random))).map(str::to_owned).collect()
@@ -134,7 +134,7 @@ async fn assert_equal(found: &Source, expected: &Source) {
     assert_equal_in(25, found, expected).await;
 }
 
-fn full(server: &Source, name: &str) -> Options {
+pub fn full(server: &Source, name: &str) -> Options {
     Options { owners: true, privileges: true, ..options(server, name) }
 }
 
@@ -203,7 +203,7 @@ async fn everything_comes_back_from_the_agents_backup_and_without_the_agent() {
 }
 
 /// The script for the day on which there is no agent, on `server`.
-fn by_hand(store: &StoreSettings, server: &Source, arguments: &[&str], changes: &[(&str, &str)]) -> (bool, String) {
+pub fn by_hand(store: &StoreSettings, server: &Source, arguments: &[&str], changes: &[(&str, &str)]) -> (bool, String) {
     let mut script = std::process::Command::new(concat!(env!("CARGO_MANIFEST_DIR"), "/restore-with-stock-tools"));
     script.args(arguments).envs(server.environment()).env("PATH", stock_path());
     script.env("S3_ENDPOINT", store.endpoint.as_deref().unwrap()).env("S3_BUCKET", &store.bucket);

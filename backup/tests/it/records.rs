@@ -243,6 +243,7 @@ fn drilled(manifest: &Manifest, finished_at: Timestamp, passed: bool) -> Verific
         tables_compared: 1,
         assertions: Vec::new(),
         faults: Vec::new(),
+        left_out: Vec::new(),
     }
 }
 

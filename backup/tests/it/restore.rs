@@ -40,6 +40,8 @@ pub fn options(server: &Source, target: &str) -> Options {
         analyze: true,
         jobs: 2,
         client_folder: find_program("pg_restore").unwrap().parent().map(Into::into),
+        keep_going: false,
+        in_order: false,
         maintenance_memory: None,
     }
 }

@@ -272,3 +272,32 @@ async fn of_two_runs_at_once_one_takes_a_backup() {
     take(&other).await.unwrap();
     nothing_is_left_behind(&other).await;
 }
+
+/// 429 without a code, for longer than a few seconds: the store asks for patience, and the run has it. What it does not know it
+/// will not know later.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_store_that_asks_for_patience_is_given_it() {
+    let (source, store) = (noise().await, store_settings().await);
+    let mut refused = 0;
+    let busy = FaultyStore::before(&store, move |request| {
+        if request.writes_data() && refused < 8 {
+            refused += 1;
+            return Fault::Answer(if refused % 2 == 0 { 429 } else { 503 }, if refused % 2 == 0 { "" } else { "SlowDown" });
+        }
+        Fault::Pass
+    })
+    .await;
+    let agent = agent_in(&source, &busy.settings, &[("BACKUP_STORE_ATTEMPTS", "20"), ("BACKUP_ATTEMPTS", "1")]);
+    assert_eq!(take(&agent).await.unwrap().totals.rows, 4000);
+
+    let lacking =
+        FaultyStore::before(
+            &store,
+            |request| {
+                if request.method == "PUT" { Fault::Answer(501, "NotImplemented") } else { Fault::Pass }
+            },
+        )
+        .await;
+    let failure = take(&agent_in(&source, &lacking.settings, &[])).await.unwrap_err();
+    assert!(failure.exit == Exit::Failed && failure.to_string().contains("the store lacks"), "{failure}");
+}

@@ -99,6 +99,8 @@ impl Twin<'_> {
             globals,
             lanes: BTreeMap::from([(0, objects)]),
             totals: Totals::default(),
+            failed: Vec::new(),
+            left_out: Vec::new(),
             warnings: Vec::new(),
         }
     }
@@ -136,7 +138,8 @@ impl Twin<'_> {
 
     async fn table(&mut self, session: &mut PgConnection, entry: &archive::Entry) -> Table {
         let target = entry.copy_target().unwrap();
-        let statement = format!("COPY ({}) TO STDOUT", target.select(""));
+        let only = [b"ONLY ", target.relation.as_slice()].concat();
+        let statement = format!("COPY ({}) TO STDOUT", String::from_utf8(target.select_from(&only, "")).unwrap());
         let (mut checksum, mut pieces, mut raw_bytes) = (RowChecksum::default(), Vec::new(), 0);
         let (mut rows, mut text) = (0, Vec::new());
         let mut copied = session.copy_out_raw(&statement).await.unwrap();
@@ -159,6 +162,7 @@ impl Twin<'_> {
             schema: entry.namespace.to_string(),
             name: entry.tag.to_string(),
             columns: Vec::new(),
+            copied_to: None,
             rows: checksum.rows,
             raw_bytes,
             checksum: checksum.text(),

@@ -39,15 +39,15 @@ const ASSERTIONS: &str = "\
 SELECT sum(amount) AS sum FROM public.balances HAVING sum(amount) <> 0;
 ";
 
-fn scratch() -> Place {
-    Place::Scratch(ScratchSettings { server_folder: server_folder(), folder: None })
+pub fn scratch() -> Place {
+    Place::Scratch(ScratchSettings { server_folder: server_folder(), ..ScratchSettings::default() })
 }
 
 fn server_folder() -> Option<PathBuf> {
     find_program("initdb").unwrap().parent().map(Into::into)
 }
 
-fn options(place: Place, assertions: &[&str]) -> Options {
+pub fn options(place: Place, assertions: &[&str]) -> Options {
     let folder = tempfile::tempdir().unwrap();
     let assertions = assertions.iter().map(|text| {
         let path = folder.path().join("assertions.sql");
@@ -62,7 +62,7 @@ fn options(place: Place, assertions: &[&str]) -> Options {
     }
 }
 
-async fn drill(reader: &BackupReader, options: &Options) -> Verification {
+pub async fn drill(reader: &BackupReader, options: &Options) -> Verification {
     verify::verify(reader, options, &CancellationToken::new()).await.unwrap()
 }
 
