@@ -10,7 +10,7 @@ use service_kit::{
 };
 use url::Url;
 
-pub use relay::{RelaySettings, TlsFiles};
+pub use relay::{BODIES_IN_MEMORY, RELAY_CHUNKS_AT_ONCE, RELAY_MEMORY, RelaySettings, TlsFiles};
 
 pub const PREFIX: &str = "LOGSHIP";
 

@@ -18,7 +18,11 @@ pub struct RelaySettings {
     pub dead_letters: String,
     /// Of a body, compressed or not.
     pub body_limit: usize,
+    /// Bytes of all chunks, arriving or in work.
+    pub memory: usize,
     pub chunks_at_once: usize,
+    /// For memory and a place, before a chunk is refused.
+    pub wait: Duration,
     /// From a chunk's whole arrival to its answer.
     pub deadline: Duration,
 }
@@ -31,6 +35,10 @@ pub struct TlsFiles {
     pub key: PathBuf,
 }
 
+/// Names of the bounds that a refusal names.
+pub const RELAY_MEMORY: &str = "LOGSHIP_RELAY_MEMORY";
+pub const RELAY_CHUNKS_AT_ONCE: &str = "LOGSHIP_RELAY_CHUNKS_AT_ONCE";
+
 const LISTEN: &str = "LOGSHIP_RELAY_LISTEN";
 const STREAMS: &str = "LOGSHIP_RELAY_STREAMS";
 const DEAD_LETTERS: &str = "LOGSHIP_RELAY_DEAD_LETTERS";
@@ -42,6 +50,16 @@ const STREAMS_HELP: &str = "data streams that may be written, as logs-exchange.a
 const DEFAULT_BODY_LIMIT: usize = 8 << 20;
 /// Elasticsearch's own limit of a body (`http.max_content_length`) is 100 MiB unless it was changed.
 const HIGHEST_BODY_LIMIT: usize = 100 << 20;
+/// Four bodies of the largest size as they arrive and inflate, or hundreds of the usual one of a pod and second.
+const DEFAULT_MEMORY: usize = 64 << 20;
+/// Each is a request to Elasticsearch; Fluent Bit sends one for a pod and second.
+const DEFAULT_CHUNKS_AT_ONCE: usize = 64;
+const HIGHEST_CHUNKS_AT_ONCE: usize = 1024;
+/// Fluent Bit comes back 3 to 31 s after a refusal: a wait of this length costs less.
+const DEFAULT_WAIT: Duration = Duration::from_secs(10);
+/// The least memory holds one body as it arrives (a quarter) and its plain form twice.
+pub const BODIES_IN_MEMORY: usize = 4;
+const HIGHEST_MEMORY: usize = 4 << 30;
 
 impl RelaySettings {
     /// `needed`: for the command `relay`; the others accept what they do not use.
@@ -76,19 +94,37 @@ impl RelaySettings {
         if streams.contains(&dead_letters) {
             env.fault(DEAD_LETTERS, &format!("stands in {STREAMS} too"), "keep dead letters apart from what may be refused");
         }
+        let body_limit = env.or_within(
+            "LOGSHIP_RELAY_BODY_LIMIT",
+            DEFAULT_BODY_LIMIT,
+            1 << 10..=HIGHEST_BODY_LIMIT,
+            "bytes of one chunk, compressed or not; LOGSHIP_RELAY_MEMORY must hold four of them",
+        );
+        let least = body_limit * BODIES_IN_MEMORY;
         Self {
             listen,
             tls,
             token,
             streams,
             dead_letters,
-            body_limit: env.or_within(
-                "LOGSHIP_RELAY_BODY_LIMIT",
-                DEFAULT_BODY_LIMIT,
-                1 << 10..=HIGHEST_BODY_LIMIT,
-                "bytes of one chunk, compressed or not; each chunk at once may take about three times that of memory",
+            body_limit,
+            memory: env.or_within(
+                RELAY_MEMORY,
+                DEFAULT_MEMORY.max(least),
+                least..=HIGHEST_MEMORY,
+                "bytes of all chunks, arriving or in work; at least four times LOGSHIP_RELAY_BODY_LIMIT",
             ),
-            chunks_at_once: env.or_within("LOGSHIP_RELAY_CHUNKS_AT_ONCE", 4, 1..=64, "chunks in work; further ones get 429"),
+            chunks_at_once: env.or_within(
+                RELAY_CHUNKS_AT_ONCE,
+                DEFAULT_CHUNKS_AT_ONCE,
+                1..=HIGHEST_CHUNKS_AT_ONCE,
+                "chunks sent to Elasticsearch at once; further ones wait",
+            ),
+            wait: env.duration(
+                "LOGSHIP_RELAY_WAIT",
+                DEFAULT_WAIT,
+                "wait for memory and a place before a chunk is answered 429",
+            ),
             deadline: env.duration(
                 "LOGSHIP_RELAY_DEADLINE",
                 Duration::from_secs(30),

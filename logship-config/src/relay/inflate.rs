@@ -15,12 +15,16 @@ pub enum Fault {
     Broken(String),
 }
 
+/// The size that the end of a gzip body names. Must not be trusted.
+pub fn size_hint(gzip: &[u8]) -> usize {
+    gzip.last_chunk::<SIZE_BYTES>().map_or(0, |size| u32::from_le_bytes(*size) as usize)
+}
+
 /// # Errors
 /// When it is no gzip, is cut short, or inflates to more than `limit` bytes.
 pub fn inflate(gzip: &[u8], limit: usize) -> Result<Vec<u8>, Fault> {
     // A hint only: what it says is neither trusted nor bound to be the whole.
-    let told = gzip.last_chunk::<SIZE_BYTES>().map_or(0, |size| u32::from_le_bytes(*size) as usize);
-    let mut plain = Vec::with_capacity(told.min(limit) + 1);
+    let mut plain = Vec::with_capacity(size_hint(gzip).min(limit) + 1);
     let bound = u64::try_from(limit).unwrap_or(u64::MAX).saturating_add(1);
     let read = MultiGzDecoder::new(gzip).take(bound).read_to_end(&mut plain);
     read.map_err(|error| Fault::Broken(error.to_string()))?;

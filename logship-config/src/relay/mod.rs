@@ -15,6 +15,7 @@ mod chunk;
 mod courier;
 mod dead_letter;
 mod inflate;
+mod memory;
 mod ndjson;
 mod server;
 mod streams;
@@ -24,7 +25,7 @@ mod verdict;
 use std::{net::SocketAddr, sync::Arc};
 
 use anyhow::Context;
-use tokio::{net::TcpListener, sync::Semaphore};
+use tokio::net::TcpListener;
 
 use crate::{
     client::Client,
@@ -34,7 +35,7 @@ use crate::{
     metrics::{ClientMetrics, RelayMetrics},
 };
 
-use self::{courier::Courier, ndjson::Streams, server::Intake, tls::TlsListener};
+use self::{courier::Courier, memory::Memory, ndjson::Streams, server::Intake, tls::TlsListener};
 
 /// Whether the files that the listener needs are as they must be.
 ///
@@ -84,7 +85,7 @@ pub async fn run_on(
         token: settings.token,
         body_limit: settings.body_limit,
         deadline: settings.deadline,
-        places: Arc::new(Semaphore::new(settings.chunks_at_once)),
+        memory: Memory::new(settings.memory, settings.chunks_at_once, settings.wait),
         stop,
     };
     tracing::info!(address = %listener.local_addr()?, tls = settings.tls.is_some(), "the relay listens");

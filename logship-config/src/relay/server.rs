@@ -4,7 +4,7 @@
 //! |---|---|
 //! | every document is stored, or its dead letter is | 200 `{"took":…,"errors":false,"items":[]}`: success for Fluent Bit, which looks at `errors` first |
 //! | some are not by the deadline | 503 with `Retry-After`: the shipper keeps the chunk |
-//! | too many chunks at once | 429 with `Retry-After`, before the body is read |
+//! | memory or places are not free within the wait | 429 with `Retry-After` |
 //! | a stream is not ready | 503 with `Retry-After`, before the body is read |
 //! | what can never be right as it is | 400, 413, 415 with the remedy; nothing of it was sent on |
 //! | wrong or missing `Authorization`, when one is configured | 401 |
@@ -29,16 +29,17 @@ use axum::{
     response::{IntoResponse, Response},
     routing::post,
 };
+use bytes::BytesMut;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use serde_json::json;
 use service_kit::{config::Secret, health::Health, metrics::IntGauge};
-use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use super::{
     chunk::Chunk,
     courier::{Courier, Outcome, Received},
     inflate,
+    memory::{self, Busy, Charge, Memory},
     ndjson::{self, Refusal, Streams},
 };
 use crate::metrics::RelayMetrics;
@@ -60,7 +61,7 @@ pub struct Intake {
     pub token: Option<Secret>,
     pub body_limit: usize,
     pub deadline: Duration,
-    pub places: Arc<Semaphore>,
+    pub memory: Memory,
     pub stop: CancellationToken,
 }
 
@@ -201,11 +202,6 @@ async fn take(intake: &Intake, head: &Parts, body: &mut Body) -> Result<(), Turn
         let text = format!("nothing is taken yet ({}): {}", latch.name, latch.reason.unwrap_or_default());
         return Err(Turned::new(StatusCode::SERVICE_UNAVAILABLE, "not_ready", text));
     }
-    let Ok(_place) = intake.places.try_acquire() else {
-        let text = "as many chunks are in work as LOGSHIP_RELAY_CHUNKS_AT_ONCE allows; send it again";
-        return Err(Turned::new(StatusCode::TOO_MANY_REQUESTS, "busy", text));
-    };
-    let _in_work = InWork::begin(&intake.courier.metrics.in_work);
     carry(intake, head, body).await
 }
 
@@ -227,18 +223,17 @@ async fn carry(intake: &Intake, head: &Parts, body: &mut Body) -> Result<(), Tur
             return Err(refused(StatusCode::UNSUPPORTED_MEDIA_TYPE, "encoding", text));
         }
     };
-    let received = Received { bytes: read_body(intake, body).await?, gzip };
+    let (bytes, _arrived) = read_body(intake, body).await?;
+    let received = Received { bytes, gzip };
+    metrics.received_bytes.inc_by(received.bytes.len() as u64);
+    let too_large = |fault: inflate::Fault| match fault {
+        inflate::Fault::TooLarge { .. } => Turned::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", fault.to_string()),
+        inflate::Fault::Broken(_) => refused(StatusCode::BAD_REQUEST, "encoding", fault.to_string()),
+    };
+    let (plain, _work) = make_plain(intake, &received).await?.map_err(too_large)?;
+    let _in_work = InWork::begin(&metrics.in_work);
     // A slow shipper takes none of the time that Elasticsearch has.
     let deadline = tokio::time::Instant::now() + intake.deadline;
-    metrics.received_bytes.inc_by(received.bytes.len() as u64);
-    let plain = if gzip {
-        inflate::inflate(&received.bytes, intake.body_limit).map_err(|fault| match fault {
-            inflate::Fault::TooLarge { .. } => Turned::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", fault.to_string()),
-            inflate::Fault::Broken(_) => refused(StatusCode::BAD_REQUEST, "encoding", fault.to_string()),
-        })?
-    } else {
-        received.bytes.to_vec()
-    };
     metrics.inflated_bytes.inc_by(plain.len() as u64);
     let items = ndjson::cut(&plain, &intake.streams)
         .map_err(|refusal: Refusal| refused(StatusCode::BAD_REQUEST, refusal.name(), refusal.to_string()))?;
@@ -252,21 +247,55 @@ async fn carry(intake: &Intake, head: &Parts, body: &mut Body) -> Result<(), Tur
     }
 }
 
-async fn read_body(intake: &Intake, body: &mut Body) -> Result<Bytes, Turned> {
-    let limit = intake.body_limit;
-    match tokio::time::timeout(BODY_TIMEOUT, Limited::new(body, limit).collect()).await {
-        Ok(Ok(read)) => Ok(read.to_bytes()),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => {
-            let text =
-                format!("the body is larger than LOGSHIP_RELAY_BODY_LIMIT ({limit} bytes); send smaller chunks, or raise it");
-            Err(Turned::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", text))
-        }
-        Ok(Err(_)) => Err(Turned::new(StatusCode::BAD_REQUEST, "broken", "the body broke off; send it whole")),
-        Err(_) => {
-            let text = format!("the body did not come within {} s; send it again", BODY_TIMEOUT.as_secs());
-            Err(Turned::new(StatusCode::REQUEST_TIMEOUT, "broken", text))
-        }
+/// The plain form of a body, and what it is charged. The size that a gzip body names is a hint: one that exceeds it is charged
+/// the whole limit.
+async fn make_plain(intake: &Intake, received: &Received) -> Result<Result<(Vec<u8>, memory::InWork), inflate::Fault>, Turned> {
+    let (bytes, limit) = (&received.bytes, intake.body_limit);
+    if !received.gzip {
+        let work = intake.memory.begin(bytes.len()).await.map_err(busy)?;
+        return Ok(Ok((bytes.to_vec(), work)));
     }
+    let hint = inflate::size_hint(bytes).min(limit);
+    let work = intake.memory.begin(hint).await.map_err(busy)?;
+    match inflate::inflate(bytes, hint) {
+        Err(inflate::Fault::TooLarge { .. }) if hint < limit => {
+            drop(work);
+            let work = intake.memory.begin(limit).await.map_err(busy)?;
+            Ok(inflate::inflate(bytes, limit).map(|plain| (plain, work)))
+        }
+        plain => Ok(plain.map(|plain| (plain, work))),
+    }
+}
+
+fn busy(Busy { setting }: Busy) -> Turned {
+    let text = format!("{setting} is in use and did not become free within LOGSHIP_RELAY_WAIT; send the chunk again");
+    Turned::new(StatusCode::TOO_MANY_REQUESTS, "busy", text)
+}
+
+async fn read_body(intake: &Intake, body: &mut Body) -> Result<(Bytes, Charge), Turned> {
+    let limit = intake.body_limit;
+    let read = async {
+        let (mut body, mut bytes, mut charge) = (Limited::new(body, limit), BytesMut::new(), Charge::default());
+        while let Some(frame) = body.frame().await {
+            let frame = frame.map_err(|error| {
+                if error.is::<LengthLimitError>() {
+                    let text = format!(
+                        "the body is larger than LOGSHIP_RELAY_BODY_LIMIT ({limit} bytes); send smaller chunks, or raise it"
+                    );
+                    return Turned::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", text);
+                }
+                Turned::new(StatusCode::BAD_REQUEST, "broken", "the body broke off; send it whole")
+            })?;
+            let Ok(data) = frame.into_data() else { continue };
+            intake.memory.arrived(&mut charge, bytes.len() + data.len()).await.map_err(busy)?;
+            bytes.extend_from_slice(&data);
+        }
+        Ok((bytes.freeze(), charge))
+    };
+    tokio::time::timeout(BODY_TIMEOUT, read).await.unwrap_or_else(|_| {
+        let text = format!("the body did not come within {} s; send it again", BODY_TIMEOUT.as_secs());
+        Err(Turned::new(StatusCode::REQUEST_TIMEOUT, "broken", text))
+    })
 }
 
 /// In constant time.

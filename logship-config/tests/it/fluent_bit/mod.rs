@@ -107,6 +107,23 @@ fn every_reference_leads_somewhere() {
     assert!(matches.iter().all(|of| given.contains(*of)), "no output waits for a tag that nothing gives");
 }
 
+/// The tag is chosen before the line is read, so a line cannot choose it; without proof of origin it is quarantined.
+#[test]
+fn origin_is_decided_before_the_line_is_read() {
+    let filters = plugins("filters");
+    let (metadata, kubernetes) = only(&filters, "kubernetes", "kubernetes");
+    let (programs, rules) = only(&filters, "rewrite_tag", "programs");
+    let (aside, _) = only(&filters, "modify", "origin-aside");
+    let (parsed, _) = only(&filters, "parser", "ecs");
+    let (back, restored) = only(&filters, "modify", "origin-back");
+    assert!(metadata < programs && programs < aside && aside < parsed && parsed < back);
+    assert_eq!((text(restored, "remove"), text(restored, "hard_rename")), ("kubernetes", "_origin kubernetes"));
+    assert_eq!(kubernetes["buffer_size"], 0);
+    let rules = texts(&rules["rule"]);
+    assert_eq!(rules[rules.len() - 2], "$kubernetes['pod_id'] . infrastructure.$TAG false");
+    assert_eq!(rules[rules.len() - 1], "$stream . quarantine.$TAG false");
+}
+
 /// The relay takes what the outputs send, and each stream is declared.
 #[test]
 fn outputs_send_to_the_relay_and_into_declared_streams() {
@@ -140,7 +157,7 @@ fn each_measured_case_has_its_setting() {
         has("compress", "gzip");
         assert!(output.get("replace_dots").is_none(), "replace_dots renames log.level");
         assert!(output.get("storage.total_limit_size").is_some());
-        if text(output, "alias") == "exchange-audit" {
+        if matches!(text(output, "alias"), "exchange-audit" | "quarantine-app") {
             has("retry_limit", "no_limits");
         } else {
             assert!(output["retry_limit"].as_u64().is_some_and(|limit| (1..=1_000).contains(&limit)));
@@ -157,9 +174,12 @@ fn each_measured_case_has_its_setting() {
     // Identical lines: offset and CRI time stay in the record.
     assert_eq!((text(tail, "offset_key"), text(tail, "multiline.parser")), ("log.offset", "cri"));
     let gone: Vec<&str> = filters.iter().flat_map(|filter| texts(&filter["remove"])).collect();
-    assert_eq!(gone, ["_p", "_dataset"], "the CRI time is kept");
+    assert_eq!(gone, ["kubernetes", "_p", "_dataset"], "the CRI time is kept");
     let set = |key: &str, value: &str| assert_eq!(text(tail, key), value, "{key}");
-    set("db.compare_filename", "on");
+    // With symlinked paths it deletes every position at a restart.
+    assert!(tail.get("db.compare_filename").is_none());
+    // On, it rejects the chunks of a killed process for ever.
+    assert_eq!(text(service, "storage.checksum"), "off");
     set("read_from_head", "on");
     set("skip_long_lines", "on");
     assert_eq!((&tail["refresh_interval"], &tail["rotate_wait"]), (&5.into(), &30.into()));

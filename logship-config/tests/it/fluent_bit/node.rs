@@ -30,7 +30,10 @@ pub struct Node {
 impl Node {
     /// Without a Fluent Bit on this machine, `None`.     `change` edits the configuration that is left after places and ports were put in.
     pub fn prepare_with(world: &World, change: impl FnOnce(&mut Value)) -> Option<Self> {
-        let program = find_program("fluent-bit").ok()?;
+        let program = match std::env::var_os("FLUENT_BIT") {
+            Some(path) => PathBuf::from(path),
+            None => find_program("fluent-bit").ok()?,
+        };
         let folder = Folder::throwaway("node").unwrap();
         for part in ["containers", "state", "pods"] {
             std::fs::create_dir(folder.path().join(part)).unwrap();

@@ -20,7 +20,9 @@ const APP: &str = "logs-exchange.app-default";
 const AUDIT: &str = "logs-exchange.audit-default";
 const ACCESS: &str = "logs-exchange.access-default";
 const INFRASTRUCTURE: &str = "logs-infrastructure.app-default";
-const STREAMS: [&str; 6] = [APP, ACCESS, AUDIT, "logs-alertbot.app-default", "logs-backup.app-default", INFRASTRUCTURE];
+const QUARANTINE: &str = "logs-quarantine.app-default";
+const STREAMS: [&str; 7] =
+    [APP, ACCESS, AUDIT, "logs-alertbot.app-default", "logs-backup.app-default", INFRASTRUCTURE, QUARANTINE];
 /// Rows of the table, and the programs' own lines; each is a test below.
 const ROWS: usize = 11;
 static UNPROVED: AtomicUsize = AtomicUsize::new(0);
@@ -282,15 +284,25 @@ async fn row_10_each_line_goes_to_its_stream() {
         // Nobody else writes into the exchange's audit.
         node.write("postgres-0", &[("stdout", lines[0].as_str())]);
     }
+    // A pod that the API server does not know writes in the name of another: quarantine, and not under that name.
+    let forged = json!({
+        "@timestamp": "2026-11-27T09:00:00.000Z", "message": "forged", "event.dataset": "exchange.audit",
+        "kubernetes": {"pod_name": "exchange-0", "pod_id": "u", "labels": {"app.kubernetes.io/name": "exchange"}},
+    })
+    .to_string();
+    node.write("unknown-0", &[("stdout", forged.as_str()), ("stderr", forged.as_str())]);
     write(&mut node, "alertbot-0", 0..2);
     write(&mut node, "backup-0", 0..3);
     node.write("postgres-0", &[("stderr", "LOG:  database system is ready to accept connections")]);
     node.start().await;
-    for (stream, count) in STREAMS.into_iter().zip([2, 2, 2, 2, 3, 3]) {
+    for (stream, count) in STREAMS.into_iter().zip([2, 2, 2, 2, 3, 3, 2]) {
         arrived(&world, &node, stream, count).await;
         let all = documents(&world, stream);
         assert_eq!(all.len(), count, "{stream}: {all:?}");
         assert!(all.iter().all(|document| document.get("_dataset").is_none()), "{all:?}");
+        if stream == QUARANTINE {
+            assert!(all.iter().all(|document| document.pointer("/kubernetes/pod_id").is_none()), "{all:?}");
+        }
     }
 }
 

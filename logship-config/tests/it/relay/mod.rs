@@ -1,6 +1,7 @@
 //! `logship relay` as a process of its own, between a shipper and a fake Elasticsearch.
 
 mod anywhere;
+mod crowd;
 mod outcomes;
 mod refusals;
 mod storm;

@@ -64,7 +64,8 @@ async fn a_body_beyond_the_limit_is_let_go_compressed_or_not() {
 
 #[tokio::test]
 async fn more_chunks_at_once_than_there_are_places_come_later() {
-    let world = World::start_with(cluster(false), &[("LOGSHIP_RELAY_CHUNKS_AT_ONCE", "1")]).await;
+    let world =
+        World::start_with(cluster(false), &[("LOGSHIP_RELAY_CHUNKS_AT_ONCE", "1"), ("LOGSHIP_RELAY_WAIT", "100ms")]).await;
     world.fault(Fault::new(FaultKind::Slow(Duration::from_millis(1_500))).times(1));
     let (first, second) = (numbered(0, 5), numbered(5, 10));
     let beside = async {

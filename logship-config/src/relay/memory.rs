@@ -1,0 +1,132 @@
+//! This module bounds the memory of chunks. A shipper waits up to half a minute after a refusal, so a chunk waits here first.
+//!
+//! - Bytes of a body are charged as they arrive: a request that is half sent holds those bytes and no place.
+//! - A whole body is charged before it is inflated: its plain form, and a copy of the documents that go again.
+//! - Charges are granted in the order of their requests. A charge must not exceed its share: the settings ensure it.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use crate::config::{BODIES_IN_MEMORY as ARRIVING_PART, RELAY_CHUNKS_AT_ONCE, RELAY_MEMORY};
+
+/// Charges are counted in units of so many bytes.
+const UNIT_BYTES: usize = 1 << 10;
+/// The plain form, and a copy of what is sent again.
+const PLAIN_FORMS: usize = 2;
+
+/// Memory, or a place, was not free within the wait.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Busy {
+    /// The setting that names the bound.
+    pub setting: &'static str,
+}
+
+/// The bounds of a relay. Clones share them.
+#[derive(Debug, Clone)]
+pub struct Memory {
+    arriving: Arc<Semaphore>,
+    plain: Arc<Semaphore>,
+    places: Arc<Semaphore>,
+    wait: Duration,
+}
+
+/// A charge; dropping it releases the memory.
+#[derive(Debug, Default)]
+pub struct Charge {
+    held: Option<OwnedSemaphorePermit>,
+}
+
+/// A chunk in work: its plain form and its place.
+#[derive(Debug)]
+pub struct InWork {
+    _plain: OwnedSemaphorePermit,
+    _place: OwnedSemaphorePermit,
+}
+
+impl Memory {
+    pub fn new(bytes: usize, chunks: usize, wait: Duration) -> Self {
+        // One part is for bodies as they arrive, the rest for their plain forms.
+        let arriving = bytes / ARRIVING_PART;
+        let semaphore = |bytes: usize| Arc::new(Semaphore::new((bytes / UNIT_BYTES).max(1)));
+        Self { arriving: semaphore(arriving), plain: semaphore(bytes - arriving), places: Arc::new(Semaphore::new(chunks)), wait }
+    }
+
+    /// Charges a body of which `bytes` have arrived so far.
+    ///
+    /// # Errors
+    /// Returns [`Busy`] if the memory is not free within the wait.
+    pub async fn arrived(&self, charge: &mut Charge, bytes: usize) -> Result<(), Busy> {
+        let held = charge.held.as_ref().map_or(0, OwnedSemaphorePermit::num_permits);
+        let more = units(bytes).saturating_sub(held);
+        if more == 0 {
+            return Ok(());
+        }
+        let permit = self.acquire(&self.arriving, more, RELAY_MEMORY).await?;
+        match &mut charge.held {
+            Some(held) => held.merge(permit),
+            held => *held = Some(permit),
+        }
+        Ok(())
+    }
+
+    /// Charges the plain form of a body that has arrived whole, and takes a place.
+    ///
+    /// # Errors
+    /// Returns [`Busy`] if either is not free within the wait.
+    pub async fn begin(&self, plain_bytes: usize) -> Result<InWork, Busy> {
+        let began = tokio::time::Instant::now();
+        let plain = self.acquire(&self.plain, units(plain_bytes * PLAIN_FORMS), RELAY_MEMORY).await?;
+        let left = self.wait.saturating_sub(began.elapsed());
+        let rest = Self { wait: left, ..self.clone() };
+        let place = rest.acquire(&self.places, 1, RELAY_CHUNKS_AT_ONCE).await?;
+        Ok(InWork { _plain: plain, _place: place })
+    }
+
+    async fn acquire(&self, of: &Arc<Semaphore>, count: usize, setting: &'static str) -> Result<OwnedSemaphorePermit, Busy> {
+        let count = u32::try_from(count).map_err(|_| Busy { setting })?;
+        match tokio::time::timeout(self.wait, Arc::clone(of).acquire_many_owned(count)).await {
+            Ok(Ok(permit)) => Ok(permit),
+            // The semaphore is never closed.
+            Ok(Err(_)) | Err(_) => Err(Busy { setting }),
+        }
+    }
+}
+
+fn units(bytes: usize) -> usize {
+    bytes.div_ceil(UNIT_BYTES).max(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const WAIT: Duration = Duration::from_millis(20);
+
+    #[tokio::test]
+    async fn memory_is_charged_by_bytes_and_released() {
+        let memory = Memory::new(64 << 12, 64, WAIT);
+        let mut first = Charge::default();
+        memory.arrived(&mut first, 1).await.unwrap();
+        memory.arrived(&mut first, 64 << 10).await.unwrap();
+        let mut second = Charge::default();
+        assert_eq!(memory.arrived(&mut second, 1).await, Err(Busy { setting: "LOGSHIP_RELAY_MEMORY" }));
+        drop(first);
+        memory.arrived(&mut second, 1).await.unwrap();
+        // Three quarters of 256 KiB hold a body of 64 KiB twice over, and half of another.
+        let work = memory.begin(64 << 10).await.unwrap();
+        memory.begin(32 << 10).await.unwrap();
+        assert!(memory.begin(33 << 10).await.is_err());
+        drop(work);
+        memory.begin(33 << 10).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn places_bound_chunks_in_work() {
+        let memory = Memory::new(64 << 12, 1, WAIT);
+        let work = memory.begin(1).await.unwrap();
+        assert_eq!(memory.begin(1).await.unwrap_err(), Busy { setting: "LOGSHIP_RELAY_CHUNKS_AT_ONCE" });
+        drop(work);
+        memory.begin(1).await.unwrap();
+    }
+}
