@@ -64,9 +64,9 @@ pub async fn as_of_now(pool: &PgPool) -> sqlx::Result<Transaction<'static, Postg
     Ok(tables)
 }
 
-/// Sequence of the journal's last event, and the epoch that may project.
-pub async fn look(connection: &mut PgConnection) -> sqlx::Result<(i64, i64)> {
-    sqlx::query_as("SELECT last_seq, (SELECT epoch FROM projection) FROM head").fetch_one(connection).await
+/// The epoch that may project.
+pub async fn epoch(connection: &mut PgConnection) -> sqlx::Result<i64> {
+    sqlx::query_scalar("SELECT epoch FROM projection").fetch_one(connection).await
 }
 
 /// Who projects, for people.

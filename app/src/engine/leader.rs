@@ -31,6 +31,8 @@ use crate::db::{
 
 /// An idle journal's time moves on this often, µs.
 const TICK: Time = 1_000_000;
+/// A batch that no other follows is confirmed to followers after this long.
+const CONFIRM_AFTER: Duration = Duration::from_millis(10);
 /// A statement without an answer for this long: the connection counts as lost.
 const STATEMENT_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -89,6 +91,8 @@ pub(super) struct Leader<'a> {
     /// Taken from the queue, not yet decided.
     inbox: Vec<Submission>,
     last_statement: Instant,
+    /// Followers do not know yet that the last batch is durable.
+    unconfirmed: bool,
     counters: TradeCounters,
 }
 
@@ -115,6 +119,7 @@ impl<'a> Leader<'a> {
             spare: Batch::default(),
             inbox: Vec::new(),
             last_statement: Instant::now(),
+            unconfirmed: false,
             counters: TradeCounters::new(&shared.metrics),
         }
     }
@@ -150,6 +155,8 @@ impl<'a> Leader<'a> {
                     }
                 }
                 _ = beat.tick(), if self.statement.is_none() => self.idle(),
+                // The next batch would say it too; when none comes, followers must not wait for the beat.
+                () = tokio::time::sleep(CONFIRM_AFTER), if self.unconfirmed && self.statement.is_none() => self.confirm(),
             }
         };
         self.end(ended).await
@@ -194,6 +201,7 @@ impl<'a> Leader<'a> {
         if now - self.state.now() >= TICK {
             self.pending.decide_unasked(&mut self.state, &Command::Tick, now);
         } else if self.last_statement.elapsed() >= BEAT {
+            self.unconfirmed = false;
             let (epoch, connection) = (self.epoch, self.connection.take());
             self.run(async move {
                 let mut connection = connection.expect("no statement runs");
@@ -201,6 +209,17 @@ impl<'a> Leader<'a> {
                 Ok((connection, leads))
             });
         }
+    }
+
+    /// Lets followers see the last batch.
+    fn confirm(&mut self) {
+        self.unconfirmed = false;
+        let (epoch, connection) = (self.epoch, self.connection.take());
+        self.run(async move {
+            let mut connection = connection.expect("no statement runs");
+            let leads = head::confirm(&mut connection, epoch).await?;
+            Ok((connection, leads))
+        });
     }
 
     /// Sends what is pending, if the connection is free.
@@ -221,6 +240,7 @@ impl<'a> Leader<'a> {
         let batch = std::mem::replace(&mut self.pending, std::mem::take(&mut self.spare));
         self.in_flight = Some(InDoubt { batch, identity, sent: Instant::now() });
         self.in_flight_bytes = payload.len() as u64;
+        self.unconfirmed = true;
         let connection = self.connection.take();
         let warnings = self.warnings.clone();
         self.run(async move {

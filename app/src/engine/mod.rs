@@ -74,6 +74,7 @@ pub fn start(parts: Parts) -> (Engine, Replica) {
         latches,
         recovery: recovery::Recovery::new(parts.pool, parts.media),
         expected: None,
+        confirmed: 0,
         held: None,
         doubt: None,
     };

@@ -73,7 +73,7 @@ impl Expected {
     }
 }
 
-/// Applies every batch after the committed state up to at least `target`. Reading, decoding and applying overlap.
+/// Applies every batch after the committed state up to `target`. Reading, decoding and applying overlap.
 pub(super) async fn catch_up(
     connection: &mut PgConnection,
     committed: &Arc<RwLock<Committed>>,
@@ -98,7 +98,7 @@ pub(super) async fn catch_up(
             committed.write().apply(&events);
         }
     });
-    let mut stream = journal::stream(connection, expected.sequence - 1);
+    let mut stream = journal::stream(connection, expected.sequence - 1, target);
     let mut read = Ok(());
     loop {
         // A silent peer is an error like a closed one. (Dropping this future instead would leave the threads applying.)

@@ -11,7 +11,7 @@ use super::{
     clock,
     doubt::{Doubt, Found},
     handle::{Submission, SubmitError},
-    head::{Verdict, judge},
+    head::{Verdict, check_clock, judge},
     latches::Latches,
     leader::{Ended, Leader},
     recovery::{NotYet, Recovery},
@@ -42,6 +42,8 @@ pub struct Replica {
     pub(super) recovery: Recovery,
     /// What the journal must bring next; `None` before the recovery.
     pub(super) expected: Option<Expected>,
+    /// Highest sequence known to be confirmed, by any database that this replica has followed.
+    pub(super) confirmed: i64,
     /// Epoch of our last term.
     pub(super) held: Option<i64>,
     pub(super) doubt: Option<Doubt>,
@@ -97,7 +99,10 @@ impl Replica {
             let ended = leader.lead(&stop).await;
             self.shared.set_leads(false);
             let sequence = self.shared.committed.read().state.sequence();
-            self.expected = Some(Expected { sequence: sequence as i64 + 1, epoch });
+            // A term without a batch leaves no epoch in the journal.
+            let epoch_before = self.expected.filter(|expected| expected.sequence == sequence as i64 + 1).map(|e| e.epoch);
+            self.expected = Some(Expected { sequence: sequence as i64 + 1, epoch: epoch_before.unwrap_or(epoch) });
+            self.confirmed = self.confirmed.max(sequence as i64);
             match ended {
                 Ended::Stopped => {
                     tracing::info!(epoch, sequence, "handed the lead over");
@@ -152,13 +157,15 @@ impl Replica {
         if self.expected.is_none() {
             self.latches.journal_waits("reading the newest snapshot".into());
             let head = within(head::read(&mut connection)).await?;
-            self.expected = Some(self.recovery.begin(&self.shared, &mut connection, head.last_seq).await?);
+            self.expected = Some(self.recovery.begin(&self.shared, &mut connection, head.confirmed_seq).await?);
         }
         loop {
             let head = within(head::read(&mut connection)).await?;
             self.refuse_older(&head)?;
             self.latches.database_ready();
-            self.catch_up(&mut connection, head.epoch, head.last_seq).await?;
+            self.confirmed = self.confirmed.max(head.confirmed_seq);
+            self.catch_up(&mut connection, head.epoch, head.confirmed_seq).await?;
+            self.resolve(&mut connection, head.confirmed_epoch).await?;
             let journal_time = self.shared.committed.read().state.now();
             match judge(&head, self.held, clock::now(), journal_time) {
                 Verdict::Claim => {
@@ -173,21 +180,22 @@ impl Replica {
         }
     }
 
-    /// A database that lacks what we have seen is an older copy: leading on it would lose what was acknowledged.
+    /// A database that lacks a confirmed sequence is an older copy: leading on it would lose what was acknowledged. A lower
+    /// head is no loss as long as nothing above it was confirmed.
     fn refuse_older(&self, head: &Head) -> Result<(), Interrupted> {
         let Some(expected) = &self.expected else { return Ok(()) };
-        let seen = expected.sequence - 1;
-        if head.last_seq < seen || head.epoch < expected.epoch {
+        let known = self.confirmed.max(expected.sequence - 1);
+        if head.last_seq < known {
             return Err(Interrupted::Retry(format!(
-                "this database ends at sequence {} in epoch {}, but sequence {seen} in epoch {} has been seen: it is an older \
-                 copy and is refused; point EXCHANGE_DATABASE_URL at the primary that holds them",
-                head.last_seq, head.epoch, expected.epoch
+                "this database ends at sequence {} in epoch {}, but sequence {known} was confirmed: it is an older copy and is \
+                 refused; point EXCHANGE_DATABASE_URL at the server that holds it",
+                head.last_seq, head.epoch
             )));
         }
         Ok(())
     }
 
-    /// Applies the journal up to `target`, and tells the waiters of a batch in doubt what became of it.
+    /// Applies the journal up to `target`, which is confirmed.
     async fn catch_up(&mut self, connection: &mut PgConnection, epoch: i64, target: i64) -> Result<(), Interrupted> {
         let Some(expected) = &mut self.expected else { return Ok(()) };
         if expected.sequence <= target {
@@ -200,14 +208,14 @@ impl Replica {
         self.recovery.done(&self.shared, expected.sequence - 1);
         self.latches.journal_ready();
         self.shared.metrics.epoch.set(epoch);
-        self.resolve(connection, epoch).await
+        Ok(())
     }
 
-    /// The batch in doubt is in the journal, or it can never come once a later epoch has begun.
-    async fn resolve(&mut self, connection: &mut PgConnection, epoch: i64) -> Result<(), Interrupted> {
+    /// The batch in doubt is in the journal for good, or it can never come, once the claim of a later epoch is confirmed.
+    async fn resolve(&mut self, connection: &mut PgConnection, confirmed_epoch: i64) -> Result<(), Interrupted> {
         let Some(doubt) = &self.doubt else { return Ok(()) };
         let identity = doubt.identity;
-        if epoch <= identity.epoch {
+        if confirmed_epoch <= identity.epoch {
             return Ok(());
         }
         let stored = within(journal::identity(connection, identity.first_sequence as i64)).await?;
@@ -232,7 +240,21 @@ impl Replica {
         if warned {
             return Err(Interrupted::Retry("the claim of the lead did not reach a synchronous standby".into()));
         }
+        // The answer was clean: a standby that has the claim has everything before it.
+        if !within(head::confirm(connection, epoch)).await? {
+            return Ok(None);
+        }
+        self.confirmed = self.confirmed.max(last_sequence);
         self.catch_up(connection, epoch, last_sequence).await?;
+        // What only became readable by this claim may be ahead of the clock.
+        let journal_time = self.shared.committed.read().state.now();
+        if let Err(reason) = check_clock(clock::now(), journal_time) {
+            self.latches.stands_by(reason);
+            within(head::release(connection, epoch)).await?;
+            return Ok(None);
+        }
+        // Whatever the epoch's number: this claim fences the batch in doubt.
+        self.resolve(connection, i64::MAX).await?;
         journal::attach_partitions(connection).await?;
         Ok(Some(epoch))
     }

@@ -10,7 +10,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    db::{candles, ledger, orders, projection, projection::Position, reference},
+    db::{candles, head, ledger, orders, projection, projection::Position, reference},
     media::Media,
     metrics::WorkerMetrics,
     snapshot,
@@ -126,6 +126,11 @@ impl Projector {
             }
             let sequence = state.sequence();
             let Some(batch) = source.next(connection, sequence).await? else {
+                if head::read(connection).await?.last_seq >= target as i64 {
+                    // The previous release projected what its leader had not confirmed yet.
+                    tokio::time::sleep(STANDBY_POLL).await;
+                    continue;
+                }
                 anyhow::bail!(
                     "the tables hold {target} events and the journal ends at {sequence}: this is another journal's projection, or the \
                      journal was set back; run `exchange worker rebuild`"
@@ -216,7 +221,8 @@ impl Session<'_> {
 
     /// Tells how far it is. False: the epoch has passed, which a projector with nothing to write would not find out otherwise.
     async fn report(&mut self, standing: &Standing) -> sqlx::Result<bool> {
-        let (end, epoch) = projection::look(&mut self.connection).await?;
+        let end = head::confirmed(&mut self.connection).await?;
+        let epoch = projection::epoch(&mut self.connection).await?;
         standing.progress(self.state.sequence(), self.state.now(), end as u64);
         Ok(epoch == self.epoch)
     }

@@ -7,7 +7,7 @@ use exchange_core::{batch, event::Event};
 use sqlx::PgConnection;
 
 use crate::{
-    db::archives,
+    db::{archives, head},
     journal_archive::{self, Batch},
     media::Media,
 };
@@ -63,7 +63,9 @@ impl Source {
     }
 
     async fn load(&mut self, connection: &mut PgConnection, after: i64) -> anyhow::Result<VecDeque<Batch>> {
-        let page = archives::next_batches(connection, after, PAGE_BATCHES).await?;
+        // Batches above may be on this server alone, and gone after a failover.
+        let end = head::confirmed(connection).await?;
+        let page = archives::next_batches(connection, after, end, PAGE_BATCHES).await?;
         self.at_end = (page.len() as i64) < PAGE_BATCHES;
         match page.first() {
             Some(first) if first.first_sequence == after + 1 => {
@@ -71,7 +73,7 @@ impl Source {
                     page.iter().zip(page.iter().skip(1)).take_while(|(a, b)| a.last_sequence + 1 == b.first_sequence).count() + 1;
                 return Ok(page.into_iter().take(whole).collect());
             }
-            None if archives::journal_end(connection).await? <= after => return Ok(VecDeque::new()),
+            None if end <= after => return Ok(VecDeque::new()),
             _ => {}
         }
         let Some(archive) = archives::covering(connection, after + 1).await? else {

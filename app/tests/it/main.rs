@@ -14,6 +14,7 @@ mod api_keys;
 mod bad_input;
 mod cancel_replace;
 mod configuration;
+mod confirmed;
 mod damage;
 mod degraded;
 mod doubt;

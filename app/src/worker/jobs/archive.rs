@@ -10,7 +10,7 @@ use super::JobContext;
 use crate::{
     db::{
         archives::{self, Partition},
-        projection,
+        head, projection,
     },
     journal_archive,
     media::Media,
@@ -36,7 +36,7 @@ impl TaskHandler for ArchiveJournal {
 async fn archive(_: ArchiveJournal, context: JobContext) -> anyhow::Result<()> {
     let media = context.media()?;
     let mut connection = context.pool.acquire().await?;
-    let end = archives::journal_end(&mut connection).await?;
+    let end = head::confirmed(&mut connection).await?;
     let projected = projection::position(&mut connection).await?.projected_seq;
     let closed: Vec<_> = archives::partitions(&mut connection)
         .await?

@@ -93,6 +93,7 @@ impl Journal {
             payload: &payload,
         };
         assert!(journal::append(&mut self.connection, append).await.unwrap());
+        assert!(head::beat(&mut self.connection, self.epoch).await.unwrap());
         self.events.extend(events);
     }
 
