@@ -37,6 +37,12 @@ service_kit::metrics! {
         pub journal_bytes: IntCounter = "exchange_engine_journal_bytes_total";
         /// Commands waiting to be decided.
         pub queue_depth: IntGauge = "exchange_engine_queue_depth";
+        /// Steps of queued work that the leader ran: a triggered order, or a chunk of an operator's cancels.
+        pub queued_steps: IntCounter = "exchange_engine_queued_steps_total";
+        /// Triggered orders that wait for their turn, by market.
+        pub queued_orders: IntGaugeVec = "exchange_engine_queued_orders", ["symbol"];
+        /// 1 while a market's circuit breaker pauses it, by market.
+        pub market_paused: IntGaugeVec = "exchange_engine_market_paused", ["symbol"];
         /// Sequence of the last event that this replica has applied.
         pub sequence: IntGauge = "exchange_engine_journal_sequence";
         /// Epoch of the leader that this replica last saw.

@@ -1,26 +1,31 @@
 //! The frame of one journal batch: what one commit makes durable. Never: how it is stored.
 //!
-//! Bytes: format version (1), feature level, count of events, events; the CRC-32 of these bytes stands beside them in the row.
+//! Bytes: format version (1), the feature level that the events need, count of events, events; the CRC-32 of these bytes stands beside them in the row.
 
 use crate::codec::{DecodeError, Reader, Writer};
-use crate::event::{Event, FEATURE_LEVEL};
+use crate::event::{Event, FEATURE_LEVEL, FIRST_FEATURE_LEVEL};
 
 /// Version of the frame and of every event kind's field order.
 pub const FORMAT: u8 = 1;
 
 /// Encodes `events` as one batch.
 pub fn encode(events: &[Event], out: &mut Vec<u8>) {
-    header(events.len(), out);
+    header(level(events), events.len(), out);
     for event in events {
         event.encode(out);
     }
 }
 
-/// What stands before the bytes of `count` events, for a writer that encodes each as it happens.
-pub fn header(count: usize, out: &mut Vec<u8>) {
+/// The lowest feature level that reads `events`: until an operator raises the level, the previous release reads every batch.
+pub fn level(events: &[Event]) -> u32 {
+    events.iter().map(Event::level).max().unwrap_or(FIRST_FEATURE_LEVEL)
+}
+
+/// Bytes before those of `count` events of this feature level, for a writer that encodes each event as it happens.
+pub fn header(level: u32, count: usize, out: &mut Vec<u8>) {
     let mut w = Writer(out);
     w.u8(FORMAT);
-    w.u64(FEATURE_LEVEL.into());
+    w.u64(level.into());
     w.u64(count as u64);
 }
 

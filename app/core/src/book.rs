@@ -2,7 +2,7 @@
 
 use crate::money::{Amount, Price, Quantity, Time};
 use crate::order::{OrderId, OrderType, Side};
-use crate::orders::{Chain, Link, Orders, Slot};
+use crate::orders::{Chain, Link, NONE, Orders, Slot};
 use std::collections::{BTreeMap, VecDeque};
 
 /// All orders at one price, first come first served. Aligned to eight bytes: half as much to move as with sixteen.
@@ -24,7 +24,8 @@ pub(crate) struct MinuteVolume {
 
 /// The levels of one side by their rank (see [`rank`]), the best last. Nearly all that happens, happens near the best: there a level is found by looking at a few
 /// neighbours and added by moving a few, which a tree cannot beat. Far from the best an addition moves all that is better: 32 bytes a
-/// level, 0.1 ms for fifty thousand.
+/// level, 0.1 ms for fifty thousand. That is the one cost here that grows with what an order does not touch; levels are bounded by
+/// the open orders of the side.
 ///
 /// A level that empties stays for the next order at its price, unless it is the best: prices come back, and moving its neighbours
 /// twice would be for nothing. Never more than half of the levels are empty, and never the best.
@@ -94,13 +95,16 @@ const fn rank(side: Side, price: Price) -> Rank {
 }
 
 /// The book and the counters of one market.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub(crate) struct Book {
     /// Bids and asks, by [`Side`].
     levels: [Levels; 2],
     /// Waiting orders by stop price: triggered by a trade at or above, or at or below it.
     pub above: BTreeMap<(Price, OrderId), Slot>,
     pub below: BTreeMap<(Price, OrderId), Slot>,
+    /// Triggered orders whose turn has not come, first come first served.
+    queue: Chain,
+    pub queued: usize,
     /// 0 before the first trade.
     pub last_price: Price,
     pub last_trade: u64,
@@ -128,6 +132,26 @@ struct Average {
 pub struct Depth {
     pub bids: Vec<(Price, Amount)>,
     pub asks: Vec<(Price, Amount)>,
+}
+
+impl Default for Book {
+    fn default() -> Self {
+        Self {
+            levels: Default::default(),
+            above: BTreeMap::new(),
+            below: BTreeMap::new(),
+            queue: Chain::EMPTY,
+            queued: 0,
+            last_price: 0,
+            last_trade: 0,
+            last_aggregate: 0,
+            aggregate_of: (0, 0),
+            last_prevented_match: 0,
+            sequence: 0,
+            minutes: VecDeque::new(),
+            average: None,
+        }
+    }
 }
 
 impl Book {
@@ -189,6 +213,73 @@ impl Book {
     /// The map in which a waiting order of this type and side waits.
     pub fn waiting_mut(&mut self, kind: OrderType, side: Side) -> &mut BTreeMap<(Price, OrderId), Slot> {
         if kind.triggers_above(side) { &mut self.above } else { &mut self.below }
+    }
+
+    /// Moves every waiting order whose stop price lies in what traded to the queue, oldest first. Costs the reached orders times
+    /// their logarithm, whatever waits at other prices.
+    pub fn queue_reached(&mut self, orders: &mut Orders, low: Price, high: Price) {
+        let mut reached: Vec<(OrderId, Slot)> = Vec::new();
+        while let Some(entry) = self.above.first_entry().filter(|entry| entry.key().0 <= high) {
+            let ((_, id), slot) = entry.remove_entry();
+            reached.push((id, slot));
+        }
+        while let Some(entry) = self.below.last_entry().filter(|entry| entry.key().0 >= low) {
+            let ((_, id), slot) = entry.remove_entry();
+            reached.push((id, slot));
+        }
+        reached.sort_unstable();
+        for (_, slot) in reached {
+            self.push_queued(orders, slot);
+        }
+    }
+
+    /// Whether trades in this range reach a waiting order.
+    pub fn reaches(&self, low: Price, high: Price) -> bool {
+        let above = self.above.first_key_value().is_some_and(|((price, _), _)| *price <= high);
+        above || self.below.last_key_value().is_some_and(|((price, _), _)| *price >= low)
+    }
+
+    pub fn push_queued(&mut self, orders: &mut Orders, slot: Slot) {
+        orders.push_back(&mut self.queue, slot, Link::Level);
+        orders.set_queued(slot, true);
+        self.queued += 1;
+    }
+
+    /// Takes an order that waits for its price, or for its turn, out of the index or the queue.
+    pub fn stop_waiting(&mut self, orders: &mut Orders, slot: Slot) {
+        if orders.is_queued(slot) {
+            orders.unlink(&mut self.queue, slot, Link::Level);
+            orders.set_queued(slot, false);
+            self.queued -= 1;
+        } else {
+            let order = orders.get(slot);
+            let (kind, side, key) = (order.kind, order.side, (order.stop_price, order.id));
+            self.waiting_mut(kind, side).remove(&key);
+        }
+    }
+
+    /// The triggered order whose turn is next.
+    pub const fn next_queued(&self) -> Option<Slot> {
+        if self.queue.first == NONE { None } else { Some(self.queue.first) }
+    }
+
+    /// Any order that waits, rests or is queued here.
+    pub fn any_order(&self) -> Option<Slot> {
+        let resting = || Side::ALL.iter().find_map(|side| self.best(*side)).map(|(_, level)| level.chain.first);
+        let waiting = || self.above.values().chain(self.below.values()).next().copied();
+        self.next_queued().or_else(resting).or_else(waiting)
+    }
+
+    /// What the market traded at before the current minute: the volume-weighted average of the `minutes` before it or, when
+    /// nothing traded in them, of the last minute that did. At most [`crate::market::AVERAGE_MINUTES_MAX`] + 1 minutes are held.
+    pub fn price_before(&self, minutes: u8, now: Time) -> Option<Price> {
+        let minute = now.div_euclid(MINUTE);
+        let oldest = minute - i64::from(minutes);
+        let before = || self.minutes.iter().rev().filter(|m| m.minute < minute && m.base > 0);
+        let recent = before().take_while(|m| m.minute >= oldest);
+        let (quote, base) = recent.fold((0, 0), |(quote, base), m| (quote + m.quote, base + m.base));
+        let (quote, base) = if base > 0 { (quote, base) } else { before().next().map(|m| (m.quote, m.base))? };
+        Price::try_from(quote * Amount::from(crate::money::SCALE) / base).ok()
     }
 
     /// Notes a trade for the last and the average price.

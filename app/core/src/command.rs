@@ -5,6 +5,7 @@ use crate::money::{Amount, Price, Quantity};
 use crate::order::{
     AccountId, AssetId, ClientId, Fill, MarketId, Order, OrderId, OrderListId, OrderType, Side, StpMode, TimeInForce,
 };
+use crate::protection::{Breaker, PriceRange};
 use crate::refusal::Refusal;
 use smallvec::SmallVec;
 
@@ -112,6 +113,38 @@ pub enum AdminAction {
         market: MarketId,
         status: MarketStatus,
     },
+    /// The status of every market that is not delisted, those in `except` left as they are. One command halts the exchange.
+    SetEveryMarketStatus {
+        status: MarketStatus,
+        except: Vec<MarketId>,
+    },
+    /// Cancels every open order of a market that does not trade, in chunks. Feature level 2.
+    CancelMarketOrders {
+        market: MarketId,
+    },
+    /// Ends a market for good: BREAK, and every open order canceled in chunks. Feature level 2.
+    DelistMarket {
+        market: MarketId,
+    },
+    /// The PRICE_RANGE execution rule; `None` removes it. Feature level 2.
+    SetPriceRange {
+        market: MarketId,
+        rule: Option<PriceRange>,
+    },
+    /// The reference price until the first trade; 0 removes it. Feature level 2.
+    SetReferencePrice {
+        market: MarketId,
+        price: Price,
+    },
+    /// The circuit breaker; `None` removes it. Feature level 2.
+    SetBreaker {
+        market: MarketId,
+        breaker: Option<Breaker>,
+    },
+    /// Lets events of this level be written. An earlier release cannot read them, and the level never goes back.
+    SetFeatureLevel {
+        level: u32,
+    },
     SetCommission {
         market: MarketId,
         commission: Commission,
@@ -136,7 +169,7 @@ pub enum AdminAction {
         amount: Amount,
         reference: Box<str>,
     },
-    /// Cancels every open order of the account, on every market, whatever the market's status.
+    /// Cancels every open order of the account, on every market, whatever the market's status. In chunks when there are many.
     CancelAccountOrders {
         account: AccountId,
     },
@@ -211,6 +244,8 @@ pub struct ListReport {
     pub client_id: ClientId,
     pub market: MarketId,
     pub done: bool,
+    /// Every order that ever was in the list, those that ended before the command included.
+    pub legs: Vec<(OrderId, ClientId)>,
     pub orders: Vec<Placed>,
 }
 
@@ -233,6 +268,10 @@ pub enum Outcome {
     AssetCreated(AssetId),
     MarketCreated(MarketId),
     AccountCreated(AccountId),
+    /// Canceled in chunks from here on; how many orders, where that is known.
+    CancelQueued(Option<usize>),
+    /// Markets whose status changed.
+    StatusChanged(Vec<MarketId>),
     /// Done (or, with the same reference, done before).
     Done,
 }

@@ -5,12 +5,14 @@
 
 use crate::codec::{DecodeError, Fixed, Reader, Sink, Writer};
 use crate::command::AccountRights;
+use crate::fields::{client_id, decode_commission_option, encode_commission_option};
 use crate::market::{Commission, Filters, MarketStatus};
-use crate::money::{Amount, Price, Quantity, Rate, Time};
+use crate::money::{Amount, Price, Quantity, Time};
 use crate::order::{
     AccountId, AssetId, ClientId, ExpiryReason, MarketId, OrderId, OrderListId, OrderStatus, OrderType, Side, StpMode,
     TimeInForce, TradeId,
 };
+use crate::protection::{Breaker, CancelScope, PriceRange};
 
 /// An order was accepted and its hold locked. It works at once unless its type waits for a price.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -153,10 +155,51 @@ pub enum Event {
     },
     /// From here on events of this feature level may follow; a reader of a lower level must stop here.
     FeatureLevel(u32),
+    /// Level 2. Trades ran from `low` to `high`: each waiting order whose stop price they reached leaves the trigger index for the
+    /// market's queue, oldest order first.
+    StopsReached {
+        market: MarketId,
+        low: Price,
+        high: Price,
+    },
+    /// Level 2. Open orders of the scope up to order `through` are about to be canceled in chunks.
+    CancelAllBegun {
+        scope: CancelScope,
+        through: OrderId,
+    },
+    /// Level 2. The scope has no such order left.
+    CancelAllDone {
+        scope: CancelScope,
+    },
+    /// Level 2. `None`: the market has no PRICE_RANGE rule.
+    PriceRangeSet {
+        market: MarketId,
+        rule: Option<PriceRange>,
+    },
+    /// Level 2. What counts as the market's reference price until its first trade; 0: none.
+    ReferencePriceSet {
+        market: MarketId,
+        price: Price,
+    },
+    /// Level 2. `None`: the market has no circuit breaker.
+    BreakerSet {
+        market: MarketId,
+        breaker: Option<Breaker>,
+    },
+    /// Level 2. The circuit breaker tripped: CANCEL_ONLY until this time, or until an operator resumes the market when it is 0.
+    MarketPaused {
+        market: MarketId,
+        until: Time,
+    },
 }
 
-/// Kinds that this version reads. A [`Event::FeatureLevel`] above it is refused on reading.
-pub const FEATURE_LEVEL: u32 = 1;
+/// Newest level that this release reads and writes. A higher [`Event::FeatureLevel`] is refused on reading.
+///
+/// - 1: kinds 1 to 20.
+/// - 2: kinds 21 to 39, the market status BREAK, the expiry reason EXECUTION_RULE_PRICE_RANGE_EXCEEDED.
+pub const FEATURE_LEVEL: u32 = 2;
+/// Level of a journal that states none.
+pub const FIRST_FEATURE_LEVEL: u32 = 1;
 
 mod kind {
     pub const CLOCK: u8 = 1;
@@ -179,9 +222,33 @@ mod kind {
     pub const COMMAND_DONE: u8 = 18;
     pub const FEATURE_LEVEL: u8 = 19;
     pub const ORDER_RESTED: u8 = 20;
+    pub const STOPS_REACHED: u8 = 21;
+    pub const CANCEL_ALL_BEGUN: u8 = 22;
+    pub const CANCEL_ALL_DONE: u8 = 23;
+    pub const PRICE_RANGE_SET: u8 = 24;
+    pub const REFERENCE_PRICE_SET: u8 = 25;
+    pub const BREAKER_SET: u8 = 26;
+    pub const MARKET_PAUSED: u8 = 27;
 }
 
 impl Event {
+    /// The feature level that a reader needs for this event.
+    pub const fn level(&self) -> u32 {
+        match self {
+            Self::FeatureLevel(level) => *level,
+            Self::StopsReached { .. }
+            | Self::CancelAllBegun { .. }
+            | Self::CancelAllDone { .. }
+            | Self::PriceRangeSet { .. }
+            | Self::ReferencePriceSet { .. }
+            | Self::BreakerSet { .. }
+            | Self::MarketPaused { .. }
+            | Self::MarketStatusSet { status: MarketStatus::Break, .. }
+            | Self::OrderClosed { reason: ExpiryReason::PriceRangeExceeded, .. } => 2,
+            _ => FIRST_FEATURE_LEVEL,
+        }
+    }
+
     /// Appends the event's bytes: kind, then its fields in the order of declaration.
     pub fn encode(&self, out: &mut Vec<u8>) {
         match self {
@@ -306,6 +373,43 @@ impl Event {
                 w.u8(kind::FEATURE_LEVEL);
                 w.u64((*level).into());
             }
+            Self::StopsReached { market, low, high } => {
+                w.u8(kind::STOPS_REACHED);
+                w.u64((*market).into());
+                w.i64(*low);
+                w.i64(*high);
+            }
+            Self::CancelAllBegun { scope, through } => {
+                w.u8(kind::CANCEL_ALL_BEGUN);
+                scope.encode(w);
+                w.u64(*through);
+            }
+            Self::CancelAllDone { scope } => {
+                w.u8(kind::CANCEL_ALL_DONE);
+                scope.encode(w);
+            }
+            Self::PriceRangeSet { market, rule } => {
+                w.u8(kind::PRICE_RANGE_SET);
+                w.u64((*market).into());
+                w.bool(rule.is_some());
+                rule.iter().for_each(|rule| rule.encode(w));
+            }
+            Self::ReferencePriceSet { market, price } => {
+                w.u8(kind::REFERENCE_PRICE_SET);
+                w.u64((*market).into());
+                w.i64(*price);
+            }
+            Self::BreakerSet { market, breaker } => {
+                w.u8(kind::BREAKER_SET);
+                w.u64((*market).into());
+                w.bool(breaker.is_some());
+                breaker.iter().for_each(|breaker| breaker.encode(w));
+            }
+            Self::MarketPaused { market, until } => {
+                w.u8(kind::MARKET_PAUSED);
+                w.u64((*market).into());
+                w.i64(*until);
+            }
         }
     }
 
@@ -395,6 +499,25 @@ impl Event {
                 level if level <= FEATURE_LEVEL => Self::FeatureLevel(level),
                 _ => return Err(r.error("a feature level that this release knows: run the newer release")),
             },
+            other => Self::decode_level_2(other, r)?,
+        })
+    }
+
+    /// Kinds from 21 on: rare beside orders and trades.
+    #[cold]
+    fn decode_level_2(kind: u8, r: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        Ok(match kind {
+            kind::STOPS_REACHED => Self::StopsReached { market: r.u16()?, low: r.i64()?, high: r.i64()? },
+            kind::CANCEL_ALL_BEGUN => Self::CancelAllBegun { scope: CancelScope::decode(r)?, through: r.u64()? },
+            kind::CANCEL_ALL_DONE => Self::CancelAllDone { scope: CancelScope::decode(r)? },
+            kind::PRICE_RANGE_SET => {
+                Self::PriceRangeSet { market: r.u16()?, rule: if r.bool()? { Some(PriceRange::decode(r)?) } else { None } }
+            }
+            kind::REFERENCE_PRICE_SET => Self::ReferencePriceSet { market: r.u16()?, price: r.i64()? },
+            kind::BREAKER_SET => {
+                Self::BreakerSet { market: r.u16()?, breaker: if r.bool()? { Some(Breaker::decode(r)?) } else { None } }
+            }
+            kind::MARKET_PAUSED => Self::MarketPaused { market: r.u16()?, until: r.i64()? },
             _ => return Err(r.error("an event kind that this release knows: run the release that wrote it")),
         })
     }
@@ -433,97 +556,5 @@ impl Trade {
         w.i64(self.quantity);
         w.amount(self.taker_commission);
         w.amount(self.maker_commission);
-    }
-}
-
-pub(crate) fn client_id(r: &mut Reader<'_>) -> Result<ClientId, DecodeError> {
-    ClientId::new(r.text()?).ok_or(r.error("a client order id"))
-}
-
-pub(crate) fn encode_commission_option(commission: Option<&Commission>, w: &mut Writer<impl Sink>) {
-    w.bool(commission.is_some());
-    if let Some(commission) = commission {
-        commission.encode(w);
-    }
-}
-
-pub(crate) fn decode_commission_option(r: &mut Reader<'_>) -> Result<Option<Commission>, DecodeError> {
-    if r.bool()? { Commission::decode(r).map(Some) } else { Ok(None) }
-}
-
-impl Commission {
-    pub(crate) fn encode(&self, w: &mut Writer<impl Sink>) {
-        w.i64(self.maker);
-        w.i64(self.taker);
-    }
-
-    pub(crate) fn decode(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        let (maker, taker): (Rate, Rate) = (r.i64()?, r.i64()?);
-        Ok(Self { maker, taker })
-    }
-}
-
-impl AccountRights {
-    pub(crate) fn encode(&self, w: &mut Writer<impl Sink>) {
-        w.u8(u8::from(self.trade) | u8::from(self.withdraw) << 1 | u8::from(self.deposit) << 2);
-    }
-
-    pub(crate) fn decode(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        let bits = r.u8()?;
-        Ok(Self { trade: bits & 1 != 0, withdraw: bits & 2 != 0, deposit: bits & 4 != 0 })
-    }
-}
-
-impl Filters {
-    pub(crate) fn encode(&self, w: &mut Writer<impl Sink>) {
-        for value in [
-            self.min_price,
-            self.max_price,
-            self.tick_size,
-            self.min_quantity,
-            self.max_quantity,
-            self.step_size,
-            self.market_min_quantity,
-            self.market_max_quantity,
-            self.market_step_size,
-            self.bid_multiplier_up,
-            self.bid_multiplier_down,
-            self.ask_multiplier_up,
-            self.ask_multiplier_down,
-        ] {
-            w.i64(value);
-        }
-        w.amount(self.min_notional);
-        w.amount(self.max_notional);
-        w.bool(self.apply_min_to_market);
-        w.bool(self.apply_max_to_market);
-        w.u8(self.average_minutes);
-        w.u64(self.max_orders.into());
-        w.u64(self.max_algo_orders.into());
-    }
-
-    pub(crate) fn decode(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        Ok(Self {
-            min_price: r.i64()?,
-            max_price: r.i64()?,
-            tick_size: r.i64()?,
-            min_quantity: r.i64()?,
-            max_quantity: r.i64()?,
-            step_size: r.i64()?,
-            market_min_quantity: r.i64()?,
-            market_max_quantity: r.i64()?,
-            market_step_size: r.i64()?,
-            bid_multiplier_up: r.i64()?,
-            bid_multiplier_down: r.i64()?,
-            ask_multiplier_up: r.i64()?,
-            ask_multiplier_down: r.i64()?,
-            min_notional: r.amount()?,
-            max_notional: r.amount()?,
-            apply_min_to_market: r.bool()?,
-            apply_max_to_market: r.bool()?,
-            average_minutes: r.u8()?,
-            max_orders: r.u32()?,
-            max_algo_orders: r.u32()?,
-        })
     }
 }

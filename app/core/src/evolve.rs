@@ -9,9 +9,10 @@ use crate::effects::{Effects, TradeRecord};
 use crate::event::{Event, MatchPrevented, OrderPlaced, Trade};
 use crate::ledger::{Bucket, CUSTODY, FEES, Transfer};
 use crate::market::{Asset, Market, MarketStatus};
-use crate::money::{Amount, notional};
-use crate::order::{AccountId, AssetId, ExpiryReason, Order, OrderStatus, Side};
+use crate::money::{Amount, Time, notional};
+use crate::order::{AccountId, AssetId, ExpiryReason, MarketId, Order, OrderId, OrderStatus, Side};
 use crate::orders::{Link, Slot};
+use crate::protection::{CancelScope, Protection};
 use crate::state::{MarketEntry, OrderList, State};
 use smallvec::SmallVec;
 
@@ -61,10 +62,11 @@ impl State {
                     created: self.now,
                     updated: self.now,
                 };
-                self.lists.insert(list.id, list);
+                self.add_list(list);
             }
-            Event::OperatorActed { .. } | Event::CommandDone { .. } | Event::FeatureLevel(_) => {}
-            Event::AssetCreated { asset, code } => self.assets.push(Asset { id: *asset, code: code.clone() }),
+            Event::OperatorActed { .. } | Event::CommandDone { .. } => {}
+            Event::FeatureLevel(level) => self.feature_level = *level,
+            Event::AssetCreated { asset, code } => self.add_asset(Asset { id: *asset, code: code.clone() }),
             Event::MarketCreated { market, symbol, base, quote, filters, commission } => {
                 self.market_by_symbol.insert(symbol.clone(), *market);
                 let market = Market {
@@ -75,19 +77,16 @@ impl State {
                     status: MarketStatus::Trading,
                     filters: (**filters).clone(),
                     commission: *commission,
+                    protection: Protection::default(),
                 };
-                self.markets.push(MarketEntry { market, book: Book::default() });
+                self.markets.push(MarketEntry::new(market));
             }
             Event::FiltersSet { market, filters } => {
                 if let Some(entry) = self.markets.get_mut(usize::from(*market)) {
                     entry.market.filters = (**filters).clone();
                 }
             }
-            Event::MarketStatusSet { market, status } => {
-                if let Some(entry) = self.markets.get_mut(usize::from(*market)) {
-                    entry.market.status = *status;
-                }
-            }
+            Event::MarketStatusSet { market, status } => self.set_status(*market, *status, None),
             Event::CommissionSet { market, commission } => {
                 if let Some(entry) = self.markets.get_mut(usize::from(*market)) {
                     entry.market.commission = *commission;
@@ -113,6 +112,70 @@ impl State {
                 let (from, to) = if *amount > 0 { (CUSTODY, *account) } else { (*account, CUSTODY) };
                 self.transfer(*asset, amount.abs(), (from, Free), (to, Free), effects);
             }
+            Event::StopsReached { .. }
+            | Event::CancelAllBegun { .. }
+            | Event::CancelAllDone { .. }
+            | Event::PriceRangeSet { .. }
+            | Event::ReferencePriceSet { .. }
+            | Event::BreakerSet { .. }
+            | Event::MarketPaused { .. } => self.operated(event),
+        }
+    }
+
+    /// What operators set and what follows from it, and reached stops: rare beside orders and trades.
+    #[cold]
+    #[inline(never)]
+    fn operated(&mut self, event: &Event) {
+        match event {
+            Event::StopsReached { market, low, high } => {
+                book(&mut self.markets, *market, self.sequence).queue_reached(&mut self.orders, *low, *high);
+                self.note_work(*market);
+            }
+            Event::CancelAllBegun { scope: CancelScope::Account(account), through } => {
+                self.clearing_accounts.insert(*account, *through);
+            }
+            Event::CancelAllDone { scope: CancelScope::Account(account) } => _ = self.clearing_accounts.remove(account),
+            Event::CancelAllBegun { scope: CancelScope::Market(market), through } => self.set_clearing(*market, *through),
+            Event::CancelAllDone { scope: CancelScope::Market(market) } => self.set_clearing(*market, 0),
+            Event::PriceRangeSet { market, rule } => self.protect(*market, |protection| protection.price_range = *rule),
+            Event::ReferencePriceSet { market, price } => self.protect(*market, |protection| protection.reference_price = *price),
+            Event::BreakerSet { market, breaker } => self.protect(*market, |protection| protection.breaker = *breaker),
+            Event::MarketPaused { market, until } => self.set_status(*market, MarketStatus::CancelOnly, Some(*until)),
+            _ => {}
+        }
+    }
+
+    fn protect(&mut self, market: MarketId, change: impl FnOnce(&mut Protection)) {
+        if let Some(entry) = self.markets.get_mut(usize::from(market)) {
+            change(&mut entry.market.protection);
+        }
+    }
+
+    fn set_status(&mut self, market: MarketId, status: MarketStatus, paused: Option<Time>) {
+        let Some(entry) = self.markets.get_mut(usize::from(market)) else { return };
+        self.pauses.remove(&(entry.paused_until, market));
+        entry.market.status = status;
+        entry.tripped = paused.is_some();
+        entry.paused_until = paused.unwrap_or(0);
+        if entry.paused_until > 0 {
+            self.pauses.insert((entry.paused_until, market));
+        }
+    }
+
+    fn set_clearing(&mut self, market: MarketId, through: OrderId) {
+        if let Some(entry) = self.markets.get_mut(usize::from(market)) {
+            entry.clearing = through;
+            self.note_work(market);
+        }
+    }
+
+    /// Remembers whether the market has queued work.
+    pub(crate) fn note_work(&mut self, market: MarketId) {
+        let entry = &self.markets[usize::from(market)];
+        if entry.book.queued > 0 || entry.clearing > 0 {
+            self.busy_markets.insert(market);
+        } else {
+            self.busy_markets.remove(&market);
         }
     }
 
@@ -169,6 +232,7 @@ impl State {
             && let Some(list) = self.lists.get_mut(&e.list)
         {
             list.orders.push(e.order);
+            self.list_legs.entry(e.list).or_default().push((e.order, e.client_id));
             list.updated = self.now;
             effects.list_changed(list);
         }
@@ -180,16 +244,19 @@ impl State {
         order.working_since = self.now;
         order.updated = self.now;
         order.hold += hold;
-        let (account, market, kind, side, key) =
-            (order.account, order.market, order.kind, order.side, (order.stop_price, order.id));
+        let (account, market) = (order.account, order.market);
         let asset = hold_asset(&self.markets, self.orders.get(slot));
         if hold > 0 {
             self.transfer(asset, hold, (account, Free), (account, Locked), effects);
         }
+        let was_queued = self.orders.is_queued(slot);
         let book = book(&mut self.markets, market, self.sequence);
-        book.waiting_mut(kind, side).remove(&key);
+        book.stop_waiting(&mut self.orders, slot);
         if rests {
             book.rest(&mut self.orders, slot);
+        }
+        if was_queued {
+            self.note_work(market);
         }
         effects.order_changed(self.orders.get(slot));
     }
@@ -314,15 +381,18 @@ impl State {
         order.updated = self.now;
         let released = order.hold;
         order.hold = 0;
-        let (id, account, market, kind, side, list) = (order.id, order.account, order.market, order.kind, order.side, order.list);
-        let (working, stop_price) = (order.working, order.stop_price);
+        let (account, market, kind, list, working) = (order.account, order.market, order.kind, order.list, order.working);
         if released > 0 {
             let asset = hold_asset(&self.markets, self.orders.get(slot));
             self.transfer(asset, released, (account, Locked), (account, Free), effects);
         }
         let book = book(&mut self.markets, market, self.sequence);
         if !working {
-            book.waiting_mut(kind, side).remove(&(stop_price, id));
+            let was_queued = self.orders.is_queued(slot);
+            book.stop_waiting(&mut self.orders, slot);
+            if was_queued {
+                self.note_work(market);
+            }
         } else if self.orders.is_resting(slot) {
             book.remove(&mut self.orders, slot);
         }
@@ -344,7 +414,7 @@ impl State {
         list.updated = self.now;
         list.done = list.orders.iter().all(|order| self.orders.slot(*order).is_none());
         if list.done
-            && let Some(list) = self.lists.remove(&id)
+            && let Some(list) = self.remove_list(id)
         {
             effects.list_changed(&list);
         }

@@ -45,6 +45,9 @@ impl Balance {
     }
 }
 
+/// Assets that are looked at one by one; more are searched.
+const NEAR: usize = 16;
+
 /// The balances of one account, by asset.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Balances(Vec<(AssetId, Balance)>);
@@ -55,6 +58,9 @@ impl Balances {
     #[inline]
     fn through(&self, asset: AssetId) -> usize {
         let mut end = self.0.len().min(usize::from(asset) + 1);
+        if end > NEAR {
+            return self.0[..end].partition_point(|(held, _)| *held <= asset);
+        }
         while end > 0 && self.0[end - 1].0 > asset {
             end -= 1;
         }

@@ -1,11 +1,12 @@
 //! A market and its filters, named and ordered as exchangeInfo lists them (filters.md). Never: state that moves with trading.
 
-use crate::money::{Amount, Price, Quantity, Rate, SCALE};
+use crate::money::{Amount, Decimal, Price, Quantity, Rate, SCALE};
 use crate::order::{AssetId, MarketId, OrderType, StpMode, field_values};
+use crate::protection::Protection;
 
 field_values! {
-    /// Whether a market takes commands: HALT takes neither orders nor cancels, CANCEL_ONLY takes cancels.
-    MarketStatus { Trading = 0 "TRADING", Halt = 1 "HALT", CancelOnly = 2 "CANCEL_ONLY" }
+    /// Whether a market takes commands: HALT takes neither orders nor cancels, CANCEL_ONLY takes cancels, BREAK is a delisted market.
+    MarketStatus { Trading = 0 "TRADING", Halt = 1 "HALT", CancelOnly = 2 "CANCEL_ONLY", Break = 3 "BREAK" }
 }
 
 /// Longest symbol and asset code, in bytes.
@@ -125,8 +126,128 @@ impl Filters {
         fault(self.min_notional < 0 || self.max_notional < self.min_notional, "maxNotional must not be below minNotional");
         fault(self.average_minutes == 0 || self.average_minutes > AVERAGE_MINUTES_MAX, "avgPriceMins must be 1 to 10");
         fault(self.max_orders == 0, "maxNumOrders must be above 0");
+        if faults.is_empty() {
+            faults.extend(self.check_together());
+        }
         faults
     }
+
+    /// Filters that are right one by one and refuse every order together.
+    fn check_together(&self) -> Vec<String> {
+        let mut faults = Vec::new();
+        let show = |value: Amount| Decimal(value).to_string();
+        // Both lot filters bind a MARKET order: the smallest quantity on both grids, and the largest below both ceilings.
+        let step = common_step(self.step_size, self.market_step_size);
+        let low = self.min_quantity.max(self.market_min_quantity);
+        let high = self.max_quantity.min(self.market_max_quantity);
+        let (smallest, largest) = (round_up(low.into(), step), Amount::from(high) / step * step);
+        if smallest > largest {
+            faults.push(format!(
+                "no MARKET order can pass LOT_SIZE and MARKET_LOT_SIZE together: quantities must be multiples of {} from {} to {}; \
+                 raise MARKET_LOT_SIZE maxQty (--market-max-quantity) or lower the minQty or stepSize of either filter",
+                show(step), show(low.into()), show(high.into())
+            ));
+        }
+        let limit_largest = Amount::from(self.max_quantity / self.step_size * self.step_size);
+        if limit_largest < Amount::from(self.min_quantity) {
+            faults
+                .push("no order can pass LOT_SIZE: no multiple of stepSize lies from minQty to maxQty; raise maxQty".to_owned());
+        }
+        let top_price = Amount::from(self.max_price / self.tick_size * self.tick_size);
+        let value = |price: Amount, quantity: Amount| price * quantity / Amount::from(SCALE);
+        let dearest = |quantity: Amount| value(top_price, quantity);
+        let cheapest = |quantity: Amount| value(self.min_price.into(), quantity);
+        if dearest(limit_largest) < self.min_notional {
+            faults.push(format!(
+                "no order can reach NOTIONAL minNotional {}: maxPrice x maxQty is {}; lower minNotional or raise maxQty",
+                show(self.min_notional),
+                show(dearest(limit_largest))
+            ));
+        } else if self.apply_min_to_market && smallest <= largest && dearest(largest) < self.min_notional {
+            faults.push(format!(
+                "no MARKET order can reach NOTIONAL minNotional {}: maxPrice x the largest MARKET quantity is {}; lower minNotional, \
+                 raise MARKET_LOT_SIZE maxQty, or set applyMinToMarket to false",
+                show(self.min_notional), show(dearest(largest))
+            ));
+        }
+        if cheapest(self.min_quantity.into()) > self.max_notional {
+            faults.push(format!(
+                "every order exceeds NOTIONAL maxNotional {}: minPrice x minQty is {}; raise maxNotional or lower minQty",
+                show(self.max_notional),
+                show(cheapest(self.min_quantity.into()))
+            ));
+        } else if self.apply_max_to_market && smallest <= largest && cheapest(smallest) > self.max_notional {
+            faults.push(format!(
+                "every MARKET order exceeds NOTIONAL maxNotional {}: minPrice x the smallest MARKET quantity is {}; raise \
+                 maxNotional, lower MARKET_LOT_SIZE minQty, or set applyMaxToMarket to false",
+                show(self.max_notional),
+                show(cheapest(smallest))
+            ));
+        }
+        for (name, up) in [("bidMultiplierUp", self.bid_multiplier_up), ("askMultiplierUp", self.ask_multiplier_up)] {
+            if up == 0 {
+                faults.push(format!("{name} must be above 0: no price passes PERCENT_PRICE_BY_SIDE"));
+            }
+        }
+        faults
+    }
+
+    /// Names of exchangeInfo with their values.
+    fn values(&self) -> [(&'static str, String); 20] {
+        let number = |value: i64| Decimal(value.into()).to_string();
+        [
+            ("minPrice", number(self.min_price)),
+            ("maxPrice", number(self.max_price)),
+            ("tickSize", number(self.tick_size)),
+            ("minQty", number(self.min_quantity)),
+            ("maxQty", number(self.max_quantity)),
+            ("stepSize", number(self.step_size)),
+            ("marketMinQty", number(self.market_min_quantity)),
+            ("marketMaxQty", number(self.market_max_quantity)),
+            ("marketStepSize", number(self.market_step_size)),
+            ("bidMultiplierUp", number(self.bid_multiplier_up)),
+            ("bidMultiplierDown", number(self.bid_multiplier_down)),
+            ("askMultiplierUp", number(self.ask_multiplier_up)),
+            ("askMultiplierDown", number(self.ask_multiplier_down)),
+            ("minNotional", Decimal(self.min_notional).to_string()),
+            ("maxNotional", Decimal(self.max_notional).to_string()),
+            ("applyMinToMarket", self.apply_min_to_market.to_string()),
+            ("applyMaxToMarket", self.apply_max_to_market.to_string()),
+            ("avgPriceMins", self.average_minutes.to_string()),
+            ("maxNumOrders", self.max_orders.to_string()),
+            ("maxNumAlgoOrders", self.max_algo_orders.to_string()),
+        ]
+    }
+
+    /// Every value, for the journal's note of who set them.
+    pub(crate) fn listed(&self) -> String {
+        self.values().map(|(name, value)| format!("{name} {value}")).join(", ")
+    }
+
+    /// What changed, with the value before.
+    pub(crate) fn changes_from(&self, before: &Self) -> String {
+        let pairs = self.values().into_iter().zip(before.values());
+        let changed = pairs.filter(|((_, new), (_, old))| new != old);
+        let texts: Vec<String> = changed.map(|((name, new), (_, old))| format!("{name} {old} -> {new}")).collect();
+        if texts.is_empty() { "no change".to_owned() } else { texts.join(", ") }
+    }
+}
+
+fn round_up(value: Amount, step: Amount) -> Amount {
+    (value + step - 1) / step * step
+}
+
+/// The least common multiple of two steps, of which the second may be 0 for none.
+fn common_step(one: Quantity, other: Quantity) -> Amount {
+    let (one, other) = (Amount::from(one), Amount::from(other));
+    if other == 0 {
+        return one;
+    }
+    let (mut a, mut b) = (one, other);
+    while b != 0 {
+        (a, b) = (b, a % b);
+    }
+    one / a * other
 }
 
 /// Commission rates of 10⁻⁸ on what an order receives: base for a buyer, quote for a seller.
@@ -149,6 +270,7 @@ pub struct Market {
     pub status: MarketStatus,
     pub filters: Filters,
     pub commission: Commission,
+    pub protection: Protection,
 }
 
 impl Market {

@@ -124,6 +124,7 @@ field_values! {
         UnfilledIocQuantity = 3 "UNFILLED_IOC_QUANTITY_EXPIRED",
         UnfilledFok = 4 "UNFILLED_FOK_ORDER_EXPIRED",
         InsufficientLiquidity = 5 "INSUFFICIENT_LIQUIDITY",
+        PriceRangeExceeded = 6 "EXECUTION_RULE_PRICE_RANGE_EXCEEDED",
     }
 }
 

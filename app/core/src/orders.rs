@@ -31,7 +31,7 @@ impl Chain {
 /// Which of an order's two chains.
 #[derive(Clone, Copy)]
 pub(crate) enum Link {
-    /// The queue of its price level.
+    /// The queue of its price level, or its market's queue of triggered orders: an order is in one of them at most.
     Level,
     /// The account's orders on the market.
     Account,
@@ -45,6 +45,8 @@ struct Node {
     next: [Slot; 2],
     /// In a price level's queue.
     resting: bool,
+    /// In its market's queue of triggered orders, by the link that a price level's queue uses.
+    queued: bool,
 }
 
 impl Node {
@@ -79,6 +81,7 @@ impl Node {
         previous: [NONE; 2],
         next: [NONE; 2],
         resting: false,
+        queued: false,
     };
 }
 
@@ -167,7 +170,7 @@ impl Orders {
 
     pub fn insert(&mut self, order: Order) -> Slot {
         let (id, client_hash) = (order.id, hash_client_id(order.account, order.market, &order.client_id));
-        let fresh = Node { order, previous: [NONE; 2], next: [NONE; 2], resting: false };
+        let fresh = Node { order, previous: [NONE; 2], next: [NONE; 2], resting: false, queued: false };
         let slot = self.free.pop().unwrap_or_else(|| self.fresh_slot());
         *self.node_mut(slot) = fresh;
         self.recent = slot;
@@ -257,6 +260,17 @@ impl Orders {
     #[inline]
     pub fn set_resting(&mut self, slot: Slot, resting: bool) {
         self.node_mut(slot).resting = resting;
+    }
+
+    /// Its stop price was reached, and its turn has not come.
+    #[inline]
+    pub fn is_queued(&self, slot: Slot) -> bool {
+        node(&self.pages, slot).queued
+    }
+
+    #[inline]
+    pub fn set_queued(&mut self, slot: Slot, queued: bool) {
+        self.node_mut(slot).queued = queued;
     }
 
     #[inline]

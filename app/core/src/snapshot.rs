@@ -2,25 +2,33 @@
 //! snapshot is kept.
 
 use crate::batch::checksum;
-use crate::book::{Book, MinuteVolume};
+use crate::book::MinuteVolume;
 use crate::codec::{DecodeError, Reader, Sink, Writer};
 use crate::command::AccountRights;
-use crate::event::{client_id, decode_commission_option, encode_commission_option};
+use crate::event::{FEATURE_LEVEL, FIRST_FEATURE_LEVEL};
+use crate::fields::{client_id, decode_commission_option, encode_commission_option};
 use crate::ledger::Balance;
 use crate::market::{Asset, Commission, Filters, Market, MarketStatus};
 use crate::order::{ExpiryReason, Order, OrderStatus, OrderType, Side, StpMode, TimeInForce};
 use crate::orders::{Link, NONE};
+use crate::protection::{Breaker, PriceRange, Protection};
 use crate::state::{MarketEntry, OrderList, State};
 use smallvec::SmallVec;
 
-/// Version of these bytes.
-pub const SNAPSHOT_FORMAT: u8 = 1;
+/// Newest version of these bytes. Version 2 adds what feature level 2 adds; a state of level 1 is written in version 1, which the
+/// previous release reads.
+pub const SNAPSHOT_FORMAT: u8 = 2;
+const FIRST_FORMAT: u8 = 1;
 
 impl State {
     /// Appends the state's bytes.
     pub fn encode(&self, out: &mut Vec<u8>) {
         let mut w = Writer(out);
-        w.u8(SNAPSHOT_FORMAT);
+        let first = self.feature_level == FIRST_FEATURE_LEVEL;
+        w.u8(if first { FIRST_FORMAT } else { SNAPSHOT_FORMAT });
+        if !first {
+            w.u64(self.feature_level.into());
+        }
         w.u64(self.sequence);
         w.i64(self.now);
         w.u64(self.last_order);
@@ -67,11 +75,48 @@ impl State {
         w.u64(self.markets.len() as u64);
         for entry in &self.markets {
             self.encode_market(entry, &mut w);
+            if !first {
+                self.encode_market_of_level_2(entry, &mut w);
+            }
+        }
+        if !first {
+            w.u64(self.clearing_accounts.len() as u64);
+            for (account, through) in &self.clearing_accounts {
+                w.u64((*account).into());
+                w.u64(*through);
+            }
+            for list in self.lists.keys() {
+                let legs = self.list_legs(*list);
+                w.u64(legs.len() as u64);
+                for (order, client_id) in legs {
+                    w.u64(*order);
+                    w.text(client_id.as_str());
+                }
+            }
         }
     }
 
+    fn encode_market_of_level_2(&self, entry: &MarketEntry, w: &mut Writer<impl Sink>) {
+        let protection = &entry.market.protection;
+        w.bool(protection.price_range.is_some());
+        protection.price_range.iter().for_each(|rule| rule.encode(w));
+        w.i64(protection.reference_price);
+        w.bool(protection.breaker.is_some());
+        protection.breaker.iter().for_each(|breaker| breaker.encode(w));
+        w.bool(entry.tripped);
+        w.i64(entry.paused_until);
+        w.u64(entry.clearing);
+        let mut slot = entry.book.next_queued().unwrap_or(NONE);
+        while slot != NONE {
+            w.bool(true);
+            encode_order(self.orders.get(slot), w);
+            slot = self.orders.next(slot, Link::Level);
+        }
+        w.bool(false);
+    }
+
     fn encode_market(&self, entry: &MarketEntry, w: &mut Writer<impl Sink>) {
-        let MarketEntry { market, book } = entry;
+        let MarketEntry { market, book, .. } = entry;
         w.text(&market.symbol);
         w.u64(market.base.into());
         w.u64(market.quote.into());
@@ -112,10 +157,17 @@ impl State {
     /// Reads what [`Self::encode`] wrote; bytes left over are an error.
     pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
         let mut r = Reader::new(bytes);
-        if r.u8()? != SNAPSHOT_FORMAT {
-            return Err(DecodeError { at: 0, expected: "snapshot format 1: run the release that wrote it" });
+        let format = r.u8()?;
+        if !(FIRST_FORMAT..=SNAPSHOT_FORMAT).contains(&format) {
+            return Err(DecodeError { at: 0, expected: "snapshot format 1 or 2: run the release that wrote it" });
         }
         let mut state = Self::new();
+        if format > FIRST_FORMAT {
+            state.feature_level = r.u32()?;
+            if state.feature_level > FEATURE_LEVEL {
+                return Err(r.error("a feature level that this release knows: run the newer release"));
+            }
+        }
         state.accounts.clear();
         state.account_by_reference.clear();
         state.sequence = r.u64()?;
@@ -123,7 +175,7 @@ impl State {
         state.last_order = r.u64()?;
         state.last_list = r.u64()?;
         for id in 0..r.u16()? {
-            state.assets.push(Asset { id, code: r.text()?.into() });
+            state.add_asset(Asset { id, code: r.text()?.into() });
         }
         for id in 0..r.u32()? {
             let reference = r.text()?.into();
@@ -151,19 +203,40 @@ impl State {
             for _ in 0..r.u64()? {
                 list.orders.push(r.u64()?);
             }
-            state.lists.insert(list.id, list);
+            state.add_list(list);
         }
         for _ in 0..r.u64()? {
             let reference = r.text()?.into();
             state.credits.insert(reference, (r.u32()?, r.u16()?, r.amount()?));
         }
         for id in 0..r.u16()? {
-            state.decode_market(id, &mut r)?;
+            state.decode_market(id, format, &mut r)?;
         }
+        if format > FIRST_FORMAT {
+            for _ in 0..r.u64()? {
+                state.clearing_accounts.insert(r.u32()?, r.u64()?);
+            }
+        }
+        state.decode_list_legs(format, &mut r)?;
         if r.is_empty() { Ok(state) } else { Err(r.error("the end of the snapshot")) }
     }
 
-    fn decode_market(&mut self, id: u16, r: &mut Reader<'_>) -> Result<(), DecodeError> {
+    fn decode_list_legs(&mut self, format: u8, r: &mut Reader<'_>) -> Result<(), DecodeError> {
+        for list in self.lists.values() {
+            let legs = self.list_legs.entry(list.id).or_default();
+            if format == FIRST_FORMAT {
+                let open = list.orders.iter().filter_map(|id| self.orders.slot(*id));
+                legs.extend(open.map(|slot| self.orders.get(slot)).map(|order| (order.id, order.client_id)));
+            } else {
+                for _ in 0..r.u64()? {
+                    legs.push((r.u64()?, client_id(r)?));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn decode_market(&mut self, id: u16, format: u8, r: &mut Reader<'_>) -> Result<(), DecodeError> {
         let market = Market {
             id,
             symbol: r.text()?.into(),
@@ -172,8 +245,10 @@ impl State {
             status: MarketStatus::from_code(r.u8()?).ok_or(r.error("a market status"))?,
             filters: Filters::decode(r)?,
             commission: Commission::decode(r)?,
+            protection: Protection::default(),
         };
-        let mut book = Book::default();
+        let mut entry = MarketEntry::new(market);
+        let book = &mut entry.book;
         book.last_price = r.i64()?;
         book.last_trade = r.u64()?;
         book.last_aggregate = r.u64()?;
@@ -183,7 +258,7 @@ impl State {
         for _ in 0..r.u64()? {
             book.minutes.push_back(MinuteVolume { minute: r.i64()?, quote: r.amount()?, base: r.amount()? });
         }
-        self.market_by_symbol.insert(market.symbol.clone(), id);
+        self.market_by_symbol.insert(entry.market.symbol.clone(), id);
         let mut by_account = Vec::new();
         while r.bool()? {
             let order = decode_order(id, r)?;
@@ -197,16 +272,35 @@ impl State {
             }
             by_account.push((order_id, account, slot, kind.is_algo()));
         }
+        if format > FIRST_FORMAT {
+            let protection = &mut entry.market.protection;
+            protection.price_range = if r.bool()? { Some(PriceRange::decode(r)?) } else { None };
+            protection.reference_price = r.i64()?;
+            protection.breaker = if r.bool()? { Some(Breaker::decode(r)?) } else { None };
+            entry.tripped = r.bool()?;
+            entry.paused_until = r.i64()?;
+            entry.clearing = r.u64()?;
+            while r.bool()? {
+                let order = decode_order(id, r)?;
+                let slot = self.orders.insert(order);
+                book.push_queued(&mut self.orders, slot);
+                by_account.push((order.id, order.account, slot, order.kind.is_algo()));
+            }
+        }
         // An account's chain is in order of placement.
         by_account.sort_unstable();
         for (_, account, slot, is_algo) in by_account {
-            let entry = self.accounts.get_mut(account as usize).ok_or(r.error("orders of known accounts"))?;
-            let on_market = entry.orders_on_mut(id);
+            let owner = self.accounts.get_mut(account as usize).ok_or(r.error("orders of known accounts"))?;
+            let on_market = owner.orders_on_mut(id);
             on_market.open += 1;
             on_market.algo += u32::from(is_algo);
             self.orders.push_back(&mut on_market.chain, slot, Link::Account);
         }
-        self.markets.push(MarketEntry { market, book });
+        if entry.paused_until > 0 {
+            self.pauses.insert((entry.paused_until, id));
+        }
+        self.markets.push(entry);
+        self.note_work(id);
         Ok(())
     }
 

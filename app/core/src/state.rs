@@ -2,6 +2,7 @@
 
 use crate::book::{Book, Depth};
 use crate::command::AccountRights;
+use crate::event::FIRST_FEATURE_LEVEL;
 use crate::ledger::{Balance, Balances, CUSTODY, FEES};
 use crate::market::{Asset, Commission, Market};
 use crate::money::{Amount, Price, Time};
@@ -9,7 +10,7 @@ use crate::order::{AccountId, AssetId, ClientId, MarketId, Order, OrderId, Order
 use crate::orders::{Chain, Link, NONE, Orders};
 use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// An account, apart from its money and orders.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,22 +48,41 @@ pub(crate) struct AccountOrders {
     pub algo: u32,
 }
 
+/// Markets of an account that are looked at one by one.
+const NEAR: usize = 16;
+
 #[derive(Debug, Clone)]
 pub(crate) struct AccountEntry {
     pub account: Account,
     pub balances: Balances,
+    /// By market.
     pub orders: Vec<AccountOrders>,
+    /// Open order lists, by id.
+    pub lists: BTreeSet<OrderListId>,
 }
 
 impl AccountEntry {
-    pub fn orders_on(&self, market: MarketId) -> Option<&AccountOrders> {
-        self.orders.iter().find(|o| o.market == market)
+    /// Where the market's orders are, or belong. Few are looked at one by one, many are searched: at most their logarithm.
+    #[inline]
+    fn place_of(&self, market: MarketId) -> Result<usize, usize> {
+        if self.orders.len() > NEAR {
+            return self.orders.binary_search_by_key(&market, |o| o.market);
+        }
+        let at = self.orders.iter().position(|o| o.market >= market).unwrap_or(self.orders.len());
+        if self.orders.get(at).is_some_and(|o| o.market == market) { Ok(at) } else { Err(at) }
     }
 
+    #[inline]
+    pub fn orders_on(&self, market: MarketId) -> Option<&AccountOrders> {
+        self.place_of(market).ok().map(|index| &self.orders[index])
+    }
+
+    #[inline]
     pub fn orders_on_mut(&mut self, market: MarketId) -> &mut AccountOrders {
-        let index = self.orders.iter().position(|o| o.market == market).unwrap_or_else(|| {
-            self.orders.push(AccountOrders { market, chain: Chain::EMPTY, open: 0, algo: 0 });
-            self.orders.len() - 1
+        let index = self.place_of(market).unwrap_or_else(|index| {
+            // Once for each market of the account.
+            self.orders.insert(index, AccountOrders { market, chain: Chain::EMPTY, open: 0, algo: 0 });
+            index
         });
         &mut self.orders[index]
     }
@@ -72,7 +92,22 @@ impl AccountEntry {
 pub(crate) struct MarketEntry {
     pub market: Market,
     pub book: Book,
+    /// The circuit breaker tripped, and neither time nor an operator has set another status.
+    pub tripped: bool,
+    /// The market then resumes by itself at this time. 0: it does not.
+    pub paused_until: Time,
+    /// An operator's cancel-all runs: orders up to this one go. 0: none runs.
+    pub clearing: OrderId,
 }
+
+impl MarketEntry {
+    pub fn new(market: Market) -> Self {
+        Self { market, book: Book::default(), tripped: false, paused_until: 0, clearing: 0 }
+    }
+}
+
+/// Key of an order list by its client id.
+pub(crate) type ListKey = (AccountId, MarketId, ClientId);
 
 /// An executed credit: the same reference again must mean the same thing.
 pub(crate) type CreditKey = (AccountId, AssetId, Amount);
@@ -81,17 +116,30 @@ pub(crate) type CreditKey = (AccountId, AssetId, Amount);
 pub struct State {
     pub(crate) sequence: u64,
     pub(crate) now: Time,
+    pub(crate) feature_level: u32,
     pub(crate) assets: Vec<Asset>,
     pub(crate) markets: Vec<MarketEntry>,
     pub(crate) accounts: Vec<AccountEntry>,
     pub(crate) orders: Orders,
     pub(crate) lists: BTreeMap<OrderListId, OrderList>,
+    /// Every order of an open list, in order of placement, those that ended included.
+    pub(crate) list_legs: FxHashMap<OrderListId, SmallVec<[(OrderId, ClientId); 2]>>,
+    pub(crate) list_by_client_id: FxHashMap<ListKey, OrderListId>,
     pub(crate) last_order: OrderId,
     pub(crate) last_list: OrderListId,
+    pub(crate) asset_by_code: FxHashMap<Box<str>, AssetId>,
     pub(crate) market_by_symbol: FxHashMap<Box<str>, MarketId>,
     pub(crate) account_by_reference: FxHashMap<Box<str>, AccountId>,
     /// Ordered, so that snapshots are.
     pub(crate) credits: BTreeMap<Box<str>, CreditKey>,
+    /// Accounts whose orders an operator's cancel-all takes, up to the order that was the last when it began.
+    pub(crate) clearing_accounts: BTreeMap<AccountId, OrderId>,
+    /// Markets with reached stops in their queue, or with a cancel-all. Follows from the markets.
+    pub(crate) busy_markets: BTreeSet<MarketId>,
+    /// When paused markets resume. Follows from the markets.
+    pub(crate) pauses: BTreeSet<(Time, MarketId)>,
+    /// The market whose queued work ran last, for turns. Not part of what replicas share.
+    pub(crate) last_busy: MarketId,
 }
 
 impl Default for State {
@@ -106,16 +154,24 @@ impl State {
         let mut state = Self {
             sequence: 0,
             now: 0,
+            feature_level: FIRST_FEATURE_LEVEL,
             assets: Vec::new(),
             markets: Vec::new(),
             accounts: Vec::new(),
             orders: Orders::default(),
             lists: BTreeMap::new(),
+            list_legs: FxHashMap::default(),
+            list_by_client_id: FxHashMap::default(),
             last_order: 0,
             last_list: 0,
+            asset_by_code: FxHashMap::default(),
             market_by_symbol: FxHashMap::default(),
             account_by_reference: FxHashMap::default(),
             credits: BTreeMap::new(),
+            clearing_accounts: BTreeMap::new(),
+            busy_markets: BTreeSet::new(),
+            pauses: BTreeSet::new(),
+            last_busy: 0,
         };
         for (id, reference) in [(CUSTODY, "custody"), (FEES, "fees")] {
             state.add_account(id, reference.into(), AccountRights { trade: false, withdraw: false, deposit: false });
@@ -126,8 +182,32 @@ impl State {
     pub(crate) fn add_account(&mut self, id: AccountId, reference: Box<str>, rights: AccountRights) {
         let account =
             Account { id, reference: reference.clone(), rights, commission: None, created: self.now, updated: self.now };
-        self.accounts.push(AccountEntry { account, balances: Balances::default(), orders: Vec::new() });
+        let lists = BTreeSet::new();
+        self.accounts.push(AccountEntry { account, balances: Balances::default(), orders: Vec::new(), lists });
         self.account_by_reference.insert(reference, id);
+    }
+
+    pub(crate) fn add_asset(&mut self, asset: Asset) {
+        self.asset_by_code.insert(asset.code.clone(), asset.id);
+        self.assets.push(asset);
+    }
+
+    pub(crate) fn add_list(&mut self, list: OrderList) {
+        self.list_by_client_id.insert((list.account, list.market, list.client_id), list.id);
+        if let Some(entry) = self.accounts.get_mut(list.account as usize) {
+            entry.lists.insert(list.id);
+        }
+        self.lists.insert(list.id, list);
+    }
+
+    pub(crate) fn remove_list(&mut self, id: OrderListId) -> Option<OrderList> {
+        let list = self.lists.remove(&id)?;
+        self.list_legs.remove(&id);
+        self.list_by_client_id.remove(&(list.account, list.market, list.client_id));
+        if let Some(entry) = self.accounts.get_mut(list.account as usize) {
+            entry.lists.remove(&id);
+        }
+        Some(list)
     }
 
     /// Events applied so far; the first event has sequence 1.
@@ -138,6 +218,11 @@ impl State {
     /// Journal time.
     pub const fn now(&self) -> Time {
         self.now
+    }
+
+    /// What may be written: see [`crate::event::FEATURE_LEVEL`].
+    pub const fn feature_level(&self) -> u32 {
+        self.feature_level
     }
 
     pub fn markets(&self) -> impl ExactSizeIterator<Item = &Market> {
@@ -161,7 +246,7 @@ impl State {
     }
 
     pub fn asset_by_code(&self, code: &str) -> Option<&Asset> {
-        self.assets.iter().find(|asset| &*asset.code == code)
+        self.asset(*self.asset_by_code.get(code)?)
     }
 
     pub fn account(&self, id: AccountId) -> Option<&Account> {
@@ -196,7 +281,8 @@ impl State {
         self.orders.slot_by_client_id(account, market, client_id).map(|slot| self.orders.get(slot))
     }
 
-    /// The account's open orders on one market or on all, by rising id.
+    /// The account's open orders on one market or on all, by rising id. Costs what the account has open there, at most
+    /// MAX_NUM_ORDERS on each of its markets.
     pub fn open_orders(&self, account: AccountId, market: Option<MarketId>) -> Vec<&Order> {
         let mut found = Vec::new();
         let entries = self.accounts.get(account as usize).map_or(&[][..], |entry| &entry.orders);
@@ -223,12 +309,19 @@ impl State {
 
     /// An open order list.
     pub fn list_by_client_id(&self, account: AccountId, market: MarketId, client_id: &ClientId) -> Option<&OrderList> {
-        self.lists.values().find(|l| l.account == account && l.market == market && l.client_id == *client_id)
+        self.lists.get(self.list_by_client_id.get(&(account, market, *client_id))?)
     }
 
-    /// The account's open order lists, by rising id.
+    /// Every order of an open list with its client id, those that ended included. After a restart from a snapshot of feature level 1
+    /// the ended ones are missing.
+    pub fn list_legs(&self, id: OrderListId) -> &[(OrderId, ClientId)] {
+        self.list_legs.get(&id).map_or(&[], |legs| legs)
+    }
+
+    /// The account's open order lists, by rising id: its own are looked at, no others.
     pub fn open_lists(&self, account: AccountId) -> Vec<&OrderList> {
-        self.lists.values().filter(|list| list.account == account).collect()
+        let own = self.accounts.get(account as usize).into_iter().flat_map(|entry| &entry.lists);
+        own.filter_map(|id| self.lists.get(id)).collect()
     }
 
     /// At most `limit` levels a side.
@@ -249,6 +342,29 @@ impl State {
     pub fn average_price(&self, market: MarketId) -> Option<Price> {
         let entry = self.markets.get(usize::from(market))?;
         entry.book.average_price(entry.market.filters.average_minutes, self.now)
+    }
+
+    /// What the PRICE_RANGE rule multiplies: the average price; before the first trade the operator's price, if one was set.
+    pub fn reference_price(&self, market: MarketId, time: Time) -> Option<Price> {
+        let entry = self.markets.get(usize::from(market))?;
+        let set = entry.market.protection.reference_price;
+        let average = entry.book.average_price(entry.market.filters.average_minutes, time);
+        average.or((set > 0).then_some(set))
+    }
+
+    /// When a market paused by its circuit breaker resumes; `None`: it is not paused, or waits for an operator.
+    pub fn paused_until(&self, market: MarketId) -> Option<Time> {
+        self.markets.get(usize::from(market)).map(|entry| entry.paused_until).filter(|until| *until > 0)
+    }
+
+    /// Whether the market's circuit breaker pauses it, for a time or until an operator resumes it.
+    pub fn is_paused(&self, market: MarketId) -> bool {
+        self.markets.get(usize::from(market)).is_some_and(|entry| entry.tripped)
+    }
+
+    /// Triggered orders that wait for their turn on a market.
+    pub fn queued_orders(&self, market: MarketId) -> usize {
+        self.markets.get(usize::from(market)).map_or(0, |entry| entry.book.queued)
     }
 
     /// What the account pays on the market.

@@ -118,6 +118,7 @@ fn main() -> Result<()> {
         Command::Bench(Bench { part: Some(Part::Core), seed, quick, .. }) => {
             let size = if quick { core_bench::Size::QUICK } else { core_bench::Size::FULL };
             println!("{:#?}", core_bench::run(seed, size)?);
+            println!("{:#?}", core_bench::cascade::run(size.rounds)?);
         }
         Command::Bench(Bench { part: Some(Part::Memory { seed, orders }), .. }) => {
             println!("{}", core_bench::memory::bytes_per_resting_order(seed, orders)?);

@@ -15,6 +15,7 @@ pub mod notices;
 pub mod numeric;
 pub mod orders;
 pub mod projection;
+pub mod readers;
 pub mod reference;
 pub mod session;
 pub mod statements;

@@ -35,6 +35,7 @@ pub struct Position {
 pub async fn connect(options: &PgConnectOptions) -> sqlx::Result<PgConnection> {
     let mut connection = PgConnection::connect_with(&options.clone().application_name("exchange-projector")).await?;
     sqlx::raw_sql(SESSION).execute(&mut connection).await?;
+    super::readers::state_level(&mut connection, exchange_core::event::FEATURE_LEVEL).await?;
     Ok(connection)
 }
 

@@ -19,6 +19,7 @@ pub async fn connect(options: &PgConnectOptions) -> sqlx::Result<PgConnection> {
         )
         .execute(&mut connection)
         .await?;
+        super::readers::state_level(&mut connection, exchange_core::event::FEATURE_LEVEL).await?;
         Ok(connection)
     };
     bounded(CONNECT_TIMEOUT, connecting).await

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use exchange_core::{State, batch, event::Event, money::Time};
+use exchange_core::{State, batch, command::Command, event::Event, money::Time};
 use tokio::sync::oneshot;
 
 use super::handle::{Answer, Reply, Submission, SubmitError};
@@ -13,6 +13,9 @@ const MAX_COMMANDS: usize = 2048;
 const MAX_EVENTS: usize = 16_384;
 /// Bytes after which no further command joins a batch.
 const MAX_BYTES: usize = 1 << 20;
+
+/// Queued work fills at most one in this many parts of a batch.
+const WORK_SHARE: usize = 2;
 
 /// Decided, and not to be told before it is durable: a refusal too may rest on what the batch before it did.
 #[derive(Default)]
@@ -48,20 +51,29 @@ impl Batch {
         } else {
             let before = self.events.len();
             let decided = state.decide(&command, now, &mut self.events);
-            for event in &self.events[before..] {
-                event.encode(&mut self.body);
-            }
-            self.last_sequence = state.sequence();
+            self.encode_from(before, state);
             decided.map(|outcome| Reply { outcome, time: state.now(), sequence: state.sequence() }).map_err(SubmitError::Refused)
         };
         self.waiting.push(Waiting { to, answer, arrived });
     }
 
-    /// Decides a command that nobody waits for.
-    pub fn decide_unasked(&mut self, state: &mut State, command: &exchange_core::command::Command, now: Time) {
+    /// Lets time pass in the journal.
+    pub fn tick(&mut self, state: &mut State, now: Time) {
         let before = self.events.len();
-        // A tick cannot be refused, and nobody asks.
-        let _ = state.decide(command, now, &mut self.events);
+        // A tick is never refused, and no client waits for it.
+        let _ = state.decide(&Command::Tick, now, &mut self.events);
+        self.encode_from(before, state);
+    }
+
+    /// Runs one step of the state's queued work. False: there was none.
+    pub fn work(&mut self, state: &mut State, now: Time) -> bool {
+        let before = self.events.len();
+        let worked = state.work(now, &mut self.events);
+        self.encode_from(before, state);
+        worked
+    }
+
+    fn encode_from(&mut self, before: usize, state: &State) {
         for event in &self.events[before..] {
             event.encode(&mut self.body);
         }
@@ -82,6 +94,11 @@ impl Batch {
         self.waiting.len() < MAX_COMMANDS && self.events.len() < MAX_EVENTS && self.body.len() < MAX_BYTES
     }
 
+    /// Whether a step of queued work may join: a share of the room is left to commands.
+    pub fn has_room_for_work(&self) -> bool {
+        self.has_room() && self.events.len() < MAX_EVENTS / WORK_SHARE && self.body.len() < MAX_BYTES / WORK_SHARE
+    }
+
     pub fn commands(&self) -> usize {
         self.waiting.len()
     }
@@ -93,7 +110,7 @@ impl Batch {
     /// The journal's payload, and what the batch is known by.
     pub fn seal(&self, epoch: i64) -> (Vec<u8>, Identity) {
         let mut payload = Vec::with_capacity(self.body.len() + 16);
-        batch::header(self.events.len(), &mut payload);
+        batch::header(batch::level(&self.events), self.events.len(), &mut payload);
         payload.extend_from_slice(&self.body);
         let identity = Identity {
             epoch,

@@ -35,6 +35,8 @@ pub(super) async fn refresh(shared: Weak<Shared>, health: Health) {
             for (side, levels) in [("bid", depth.bids.len()), ("ask", depth.asks.len())] {
                 metrics.book_levels.with_label_values(&[&market.symbol, side]).set(levels as i64);
             }
+            metrics.queued_orders.with_label_values(&[&market.symbol]).set(state.queued_orders(market.id) as i64);
+            metrics.market_paused.with_label_values(&[&market.symbol]).set(i64::from(state.is_paused(market.id)));
             match (state.best(market.id, Side::Buy), state.best(market.id, Side::Sell)) {
                 (Some((bid, _)), Some((ask, _))) => {
                     let middle = (bid as f64 + ask as f64) / 2.0;

@@ -4,12 +4,13 @@
 //! Nothing is told before it is durable, and every read is served from the committed state, never from the deciding one.
 
 use std::{
+    collections::VecDeque,
     future::Future,
     pin::Pin,
     time::{Duration, Instant},
 };
 
-use exchange_core::{State, command::Command, money::Time};
+use exchange_core::{State, money::Time};
 use futures::future::{MaybeDone, maybe_done};
 use sqlx::PgConnection;
 use tokio::{sync::mpsc, time::MissedTickBehavior};
@@ -68,6 +69,10 @@ const DRAIN: usize = 256;
 /// last. A commit costs PostgreSQL about as much as seven orders cost the server, whatever it holds; clients that wait for an answer
 /// before their next order would otherwise fall into two halves, each with commits of its own.
 const GATHER_TURNS: usize = 4;
+/// Queued work of the state (triggered orders, an operator's cancels) runs this long before commands get their turn again.
+const WORK_SLICE: Duration = Duration::from_millis(1);
+/// Commands held for queued work of their markets, at most. At the bound nothing more is taken from the queue, which then refuses.
+const HELD_MAX: usize = 2048;
 
 /// What the connection does: a commit, or a beat when there is nothing to commit. False: deposed.
 type Statement = MaybeDone<Pin<Box<dyn Future<Output = Done> + Send>>>;
@@ -90,6 +95,8 @@ pub(super) struct Leader<'a> {
     spare: Batch,
     /// Taken from the queue, not yet decided.
     inbox: Vec<Submission>,
+    /// Taken, and held until the queued work of their markets has run.
+    held: VecDeque<Submission>,
     last_statement: Instant,
     /// Followers do not know yet that the last batch is durable.
     unconfirmed: bool,
@@ -118,6 +125,7 @@ impl<'a> Leader<'a> {
             pending: Batch::default(),
             spare: Batch::default(),
             inbox: Vec::new(),
+            held: VecDeque::new(),
             last_statement: Instant::now(),
             unconfirmed: false,
             counters: TradeCounters::new(&shared.metrics),
@@ -134,7 +142,8 @@ impl<'a> Leader<'a> {
                 break Ended::Stopped;
             }
             // A closed and empty queue would answer at once, again and again.
-            let takes = self.pending.has_room() && !(self.submissions.is_closed() && self.submissions.is_empty());
+            let takes = self.takes() && !(self.submissions.is_closed() && self.submissions.is_empty());
+            let works = self.pending.has_room_for_work() && self.has_work();
             tokio::select! {
                 biased;
                 done = ended(&mut self.statement), if self.statement.is_some() => {
@@ -154,6 +163,8 @@ impl<'a> Leader<'a> {
                         self.decide();
                     }
                 }
+                // A turn of the runtime first: clients' tasks run on the same threads.
+                () = tokio::task::yield_now(), if works => self.work(),
                 _ = beat.tick(), if self.statement.is_none() => self.idle(),
                 // The next batch would say it too; when none comes, followers must not wait for the beat.
                 () = tokio::time::sleep(CONFIRM_AFTER), if self.unconfirmed && self.statement.is_none() => self.confirm(),
@@ -164,7 +175,38 @@ impl<'a> Leader<'a> {
 
     /// Everything that was taken has been answered.
     fn is_done(&self) -> bool {
-        self.submissions.is_closed() && self.submissions.is_empty() && self.statement.is_none() && self.pending.is_empty()
+        let nothing_taken = self.submissions.is_empty() && self.held.is_empty();
+        self.submissions.is_closed() && nothing_taken && self.statement.is_none() && self.pending.is_empty()
+    }
+
+    fn takes(&self) -> bool {
+        self.pending.has_room() && self.held.len() < HELD_MAX
+    }
+
+    fn has_work(&self) -> bool {
+        !self.held.is_empty() || self.state.has_work(clock::now())
+    }
+
+    /// A slice of the queued work, then the held commands whose markets have none left. A new leader finds both queues as they are:
+    /// the state's in the journal, the held commands were never decided.
+    fn work(&mut self) {
+        let (begun, now) = (Instant::now(), clock::now());
+        while begun.elapsed() < WORK_SLICE && self.pending.has_room_for_work() && self.pending.work(&mut self.state, now) {
+            self.shared.metrics.queued_steps.inc();
+        }
+        for _ in 0..self.held.len() {
+            let Some(submission) = self.held.pop_front() else { return };
+            self.decide_or_hold(submission, now);
+        }
+    }
+
+    /// Triggered orders run before the market's next order; other commands, cancels among them, do not wait.
+    fn decide_or_hold(&mut self, submission: Submission, now: Time) {
+        if self.state.must_wait(&submission.command) {
+            self.held.push_back(submission);
+        } else {
+            self.pending.decide(&mut self.state, submission, now);
+        }
     }
 
     /// Lets commands that are on their way join the pending batch. Nobody waits here for a clock: a turn is what was ready anyway.
@@ -172,7 +214,7 @@ impl<'a> Leader<'a> {
         for _ in 0..GATHER_TURNS {
             tokio::task::yield_now().await;
             while self.inbox.len() < DRAIN
-                && self.pending.has_room()
+                && self.takes()
                 && let Ok(submission) = self.submissions.try_recv()
             {
                 self.inbox.push(submission);
@@ -188,8 +230,14 @@ impl<'a> Leader<'a> {
     fn decide(&mut self) {
         let (begun, now) = (Instant::now(), clock::now());
         let commands = self.inbox.len();
-        for submission in self.inbox.drain(..) {
-            self.pending.decide(&mut self.state, submission, now);
+        let mut inbox = std::mem::take(&mut self.inbox);
+        for submission in inbox.drain(..) {
+            self.decide_or_hold(submission, now);
+        }
+        self.inbox = inbox;
+        // A short cascade is in the commit of the order that set it off.
+        if self.pending.has_room_for_work() && self.has_work() {
+            self.work();
         }
         let each = begun.elapsed().as_secs_f64() / commands as f64;
         self.shared.metrics.decide.observe(each);
@@ -199,7 +247,7 @@ impl<'a> Leader<'a> {
     fn idle(&mut self) {
         let now = clock::now();
         if now - self.state.now() >= TICK {
-            self.pending.decide_unasked(&mut self.state, &Command::Tick, now);
+            self.pending.tick(&mut self.state, now);
         } else if self.last_statement.elapsed() >= BEAT {
             self.unconfirmed = false;
             let (epoch, connection) = (self.epoch, self.connection.take());
@@ -302,6 +350,9 @@ impl<'a> Leader<'a> {
         self.shared.queue.set_open(false);
         // Never sent, or sent and refused by the fence: certainly not executed.
         self.pending.answer_all(&SubmitError::Unavailable);
+        for submission in self.held.drain(..) {
+            let _ = submission.answer.send(Err(SubmitError::Unavailable));
+        }
         if let Some(mut refused) = self.in_flight.take() {
             refused.batch.answer_all(&SubmitError::Unavailable);
         }

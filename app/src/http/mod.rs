@@ -12,6 +12,7 @@ mod commission;
 mod edge;
 pub mod endpoint;
 pub mod error;
+mod execution_rules;
 mod general;
 mod history;
 pub mod json;
@@ -106,6 +107,10 @@ endpoints! {
         => general::time, "general", Fixed(1), None, &[];
     GET "/api/v3/exchangeInfo" "Trading rules, symbols and rate limits"
         => general::exchange_info, "general", Fixed(20), None, &["symbol", "symbols", "permissions", "showPermissionSets", "symbolStatus"];
+    GET "/api/v3/executionRules" "Rules that bound execution prices"
+        => execution_rules::execution_rules, "general", Of(execution_rules::weight), None, execution_rules::RULES;
+    GET "/api/v3/referencePrice" "Reference price of the PRICE_RANGE rule"
+        => execution_rules::reference_price, "market_data", Fixed(2), None, &["symbol", "symbolStatus"];
     GET "/api/v3/depth" "Order book"
         => market_data::depth, "market_data", Of(market_data::depth_weight), None, &["symbol", "limit", "symbolStatus"];
     GET "/api/v3/trades" "Recent trades"
@@ -199,8 +204,6 @@ pub const UNSUPPORTED: &[(Method, &str)] = &[
     (Method::GET, "/api/v3/myAllocations"),
     (Method::GET, "/api/v3/order/amendments"),
     (Method::GET, "/api/v3/myFilters"),
-    (Method::GET, "/api/v3/executionRules"),
-    (Method::GET, "/api/v3/referencePrice"),
     (Method::GET, "/api/v3/referencePrice/calculation"),
     (Method::GET, "/api/v3/historicalBlockTrades"),
     (Method::GET, "/api/v3/uiKlines"),

@@ -11,6 +11,7 @@ use super::reports::{Detail, Frame, REPORT_SIZE};
 use crate::engine::history::ListDetails;
 use exchange_core::command::{Command, NewOco, OcoLeg, Outcome};
 use exchange_core::order::{OrderType, Side};
+use exchange_core::refusal::Refusal;
 
 /// Names of `POST /api/v3/orderList/oco`, those included that are refused by name.
 pub const OCO: &[&str] = &[
@@ -134,12 +135,17 @@ pub async fn cancel(app: &App, call: &Call<'_>) -> Answer {
 /// `GET /api/v3/orderList`
 pub async fn query(app: &App, call: &Call<'_>) -> Answer {
     let account = call.account()?;
-    let found = match which(call, "orderListId", "origClientOrderId")? {
+    let (list, original) = which(call, "orderListId", "origClientOrderId")?;
+    let found = match (list, original) {
         (Some(id), _) => app.history.list(account, id).await?,
         (None, Some(client_id)) => app.history.list_by_client_id(account, client_id).await?,
         (None, None) => None,
     };
     let details = found.ok_or(ApiError::NO_SUCH_LIST)?;
+    // The id is looked for first, then its list's client id is compared with the one sent.
+    if original.is_some_and(|client_id| client_id != details.list.client_id) {
+        return Err(Refusal::ClientOrderIdMismatch.into());
+    }
     Ok(Reply::written(REPORT_SIZE, |json| statuses(app, call, json, std::slice::from_ref(&details), false)))
 }
 

@@ -95,11 +95,11 @@ impl Frame<'_> {
         }
     }
 
-    /// A list that a command placed or ended; `report` writes each of its `orderReports`.
+    /// A list that a command placed or ended, all its orders named; `report` writes the `orderReports` of those that the command
+    /// placed or ended.
     pub fn list(&self, json: &mut Json, list: &ListReport, mut report: impl FnMut(&mut Json, &Placed)) {
         json.object(|json| {
-            let ids = list.orders.iter().map(|placed| (placed.order.id, placed.order.client_id));
-            self.list_fields(json, list.list, list.done, &list.client_id, ids);
+            self.list_fields(json, list.list, list.done, &list.client_id, list.legs.iter().copied());
             json.key("orderReports").array(&list.orders, |json, placed| report(json, placed));
         });
     }

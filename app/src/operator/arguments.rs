@@ -1,6 +1,6 @@
 //! The command line of `exchange admin`. Every answer is one JSON document on stdout. Never: what an action does.
 
-use super::request::{Action, FeeChanges, Fees, FilterChanges};
+use super::request::{Action, BreakerRule, FeeChanges, Fees, FilterChanges, PriceRangeRule};
 use clap::{Args, Subcommand};
 use ipnet::IpNet;
 use std::path::PathBuf;
@@ -32,10 +32,21 @@ pub enum Noun {
     /// API keys of an account
     #[command(subcommand)]
     ApiKey(ApiKey),
+    /// What the journal may hold: see the upgrade notes in the changelog
+    #[command(subcommand)]
+    FeatureLevel(FeatureLevel),
     /// Moves money from custody to an account, once per reference
     Credit(Movement),
     /// Moves money from an account to custody, once per reference
     Debit(Movement),
+}
+
+#[derive(Debug, Subcommand)]
+pub enum FeatureLevel {
+    /// Print the journal's level, the newest of the leader's release, and connected programs that do not read that one
+    Show,
+    /// Raise the level, for good: refused while a connected server or worker does not read it
+    Set { level: u32 },
 }
 
 #[derive(Debug, Subcommand)]
@@ -77,6 +88,49 @@ pub enum Market {
     },
     /// Back to trading
     Resume {
+        symbol: String,
+    },
+    /// Halt every market in one command; prints which it halted
+    HaltAll,
+    /// Set every market to take cancels only, in one command
+    CancelOnlyAll,
+    /// Resume every market that is not delisted, those included that were halted one by one
+    ResumeAll {
+        /// A market to leave as it is; repeatable
+        #[arg(long)]
+        except: Vec<String>,
+    },
+    /// Cancel every order of a market that does not trade, in chunks
+    CancelOrders {
+        symbol: String,
+    },
+    /// End a market for good: status BREAK, every order canceled in chunks
+    Delist {
+        symbol: String,
+    },
+    /// Bound execution prices by multiples of the reference price (PRICE_RANGE)
+    SetPriceRange {
+        symbol: String,
+        #[command(flatten)]
+        rule: PriceRangeRule,
+    },
+    /// Remove the PRICE_RANGE rule
+    ResetPriceRange {
+        symbol: String,
+    },
+    /// Set the reference price until the first trade; 0 removes it
+    SetReferencePrice {
+        symbol: String,
+        price: String,
+    },
+    /// Pause the market after a trade too far from the price before
+    SetBreaker {
+        symbol: String,
+        #[command(flatten)]
+        breaker: BreakerRule,
+    },
+    /// Remove the circuit breaker
+    ResetBreaker {
         symbol: String,
     },
     List,
@@ -168,6 +222,7 @@ impl Noun {
     /// When a file that the command names cannot be read.
     pub fn action(self) -> anyhow::Result<Action> {
         let status = |symbol, status: &str| Action::SetMarketStatus { symbol, status: status.to_owned() };
+        let every = |status: &str, except| Action::SetEveryMarketStatus { status: status.to_owned(), except };
         Ok(match self {
             Self::Asset(Asset::Create { code }) => Action::CreateAsset { code },
             Self::Market(market) => match market {
@@ -180,7 +235,19 @@ impl Noun {
                 Market::CancelOnly { symbol } => status(symbol, "CANCEL_ONLY"),
                 Market::Resume { symbol } => status(symbol, "TRADING"),
                 Market::List => Action::ListMarkets,
+                Market::HaltAll => every("HALT", Vec::new()),
+                Market::CancelOnlyAll => every("CANCEL_ONLY", Vec::new()),
+                Market::ResumeAll { except } => every("TRADING", except),
+                Market::CancelOrders { symbol } => Action::CancelMarketOrders { symbol },
+                Market::Delist { symbol } => Action::DelistMarket { symbol },
+                Market::SetPriceRange { symbol, rule } => Action::SetPriceRange { symbol, rule: Some(rule) },
+                Market::ResetPriceRange { symbol } => Action::SetPriceRange { symbol, rule: None },
+                Market::SetReferencePrice { symbol, price } => Action::SetReferencePrice { symbol, price },
+                Market::SetBreaker { symbol, breaker } => Action::SetBreaker { symbol, breaker: Some(breaker) },
+                Market::ResetBreaker { symbol } => Action::SetBreaker { symbol, breaker: None },
             },
+            Self::FeatureLevel(FeatureLevel::Show) => Action::ShowFeatureLevel,
+            Self::FeatureLevel(FeatureLevel::Set { level }) => Action::SetFeatureLevel { level },
             Self::Account(account) => match account {
                 Account::Create { reference } => Action::CreateAccount { reference },
                 Account::Show { account } => Action::ShowAccount { account },

@@ -1,12 +1,13 @@
 //! From names and decimal texts to the core's command; every fault names its field. Never: an effect.
 
 use super::failure::Failure;
-use super::request::{Action, FeeChanges, Fees, FilterChanges};
+use super::request::{Action, BreakerRule, FeeChanges, Fees, FilterChanges, PriceRangeRule};
 use crate::engine::committed::Committed;
 use exchange_core::command::AdminAction;
 use exchange_core::market::{Commission, Filters, Market, MarketStatus};
-use exchange_core::money::{self, Amount, ParseError, SCALE};
+use exchange_core::money::{self, Amount, ParseError, SCALE, Time};
 use exchange_core::order::{AccountId, AssetId};
+use exchange_core::protection::{Breaker, PriceRange};
 use parking_lot::RwLockReadGuard;
 
 /// The committed state, to look names up in.
@@ -55,10 +56,26 @@ pub(super) fn admin_action(names: &Names<'_>, action: &Action) -> Result<AdminAc
             AdminAction::SetCommission { market: market.id, commission: changed_fees(market.commission, fees)? }
         }
         Action::SetMarketStatus { symbol, status } => {
-            let wrong = || Failure::Refused(format!("status: {status} is none of TRADING, HALT, CANCEL_ONLY"));
-            let status = MarketStatus::from_text(status).ok_or_else(wrong)?;
-            AdminAction::SetMarketStatus { market: names.market(symbol)?.id, status }
+            AdminAction::SetMarketStatus { market: names.market(symbol)?.id, status: status_of(status)? }
         }
+        Action::SetEveryMarketStatus { status, except } => {
+            let except: Result<_, Failure> = except.iter().map(|symbol| Ok(names.market(symbol)?.id)).collect();
+            AdminAction::SetEveryMarketStatus { status: status_of(status)?, except: except? }
+        }
+        Action::CancelMarketOrders { symbol } => AdminAction::CancelMarketOrders { market: names.market(symbol)?.id },
+        Action::DelistMarket { symbol } => AdminAction::DelistMarket { market: names.market(symbol)?.id },
+        Action::SetPriceRange { symbol, rule } => {
+            let rule = rule.as_ref().map(price_range).transpose()?;
+            AdminAction::SetPriceRange { market: names.market(symbol)?.id, rule }
+        }
+        Action::SetReferencePrice { symbol, price } => {
+            AdminAction::SetReferencePrice { market: names.market(symbol)?.id, price: number("price", price)? }
+        }
+        Action::SetBreaker { symbol, breaker } => {
+            let breaker = breaker.as_ref().map(breaker_of).transpose()?;
+            AdminAction::SetBreaker { market: names.market(symbol)?.id, breaker }
+        }
+        Action::SetFeatureLevel { level } => AdminAction::SetFeatureLevel { level: *level },
         Action::CreateAccount { reference } => AdminAction::CreateAccount { reference: reference.as_str().into() },
         Action::CancelOrders { account } => AdminAction::CancelAccountOrders { account: names.account(account)? },
         Action::SetAccountFees { account, fees } => {
@@ -73,6 +90,7 @@ pub(super) fn admin_action(names: &Names<'_>, action: &Action) -> Result<AdminAc
         },
         // Answered without one command of their own: see `perform`.
         Action::ListMarkets
+        | Action::ShowFeatureLevel
         | Action::ShowAccount { .. }
         | Action::Ledger { .. }
         | Action::SetTrading { .. }
@@ -98,6 +116,25 @@ fn malformed(field: &str, text: &str, error: ParseError) -> Failure {
 fn signed(text: &str) -> Result<Amount, Failure> {
     let (digits, sign) = text.strip_prefix('-').map_or((text, 1), |digits| (digits, -1));
     money::parse_amount(digits).map(|amount| amount * sign).map_err(|error| malformed("amount", text, error))
+}
+
+fn status_of(status: &str) -> Result<MarketStatus, Failure> {
+    let wrong = || Failure::Refused(format!("status: {status} is not one of TRADING, HALT, CANCEL_ONLY"));
+    MarketStatus::from_text(status).filter(|status| *status != MarketStatus::Break).ok_or_else(wrong)
+}
+
+fn price_range(rule: &PriceRangeRule) -> Result<PriceRange, Failure> {
+    Ok(PriceRange {
+        bid_up: number("bid-limit-mult-up", &rule.bid_limit_mult_up)?,
+        bid_down: number("bid-limit-mult-down", &rule.bid_limit_mult_down)?,
+        ask_up: number("ask-limit-mult-up", &rule.ask_limit_mult_up)?,
+        ask_down: number("ask-limit-mult-down", &rule.ask_limit_mult_down)?,
+    })
+}
+
+fn breaker_of(breaker: &BreakerRule) -> Result<Breaker, Failure> {
+    let pause = Time::from(breaker.pause_seconds) * 1_000_000;
+    Ok(Breaker { deviation: number("deviation", &breaker.deviation)?, pause })
 }
 
 fn fees_of(fees: &Fees) -> Result<Commission, Failure> {

@@ -6,9 +6,11 @@ use super::request::{Action, Request};
 use super::show;
 use crate::api_key::{self, Permissions, Vault};
 use crate::db::api_keys::{self, Material, NewApiKey};
+use crate::db::readers;
 use crate::engine::Engine;
 use crate::http::Keys;
 use exchange_core::command::{AdminAction, Command, Operator, Outcome};
+use exchange_core::event::FEATURE_LEVEL;
 use exchange_core::order::AccountId;
 use ipnet::IpNet;
 use serde_json::{Value, json};
@@ -63,16 +65,32 @@ pub(super) async fn perform(desk: &Desk, request: &Request) -> Result<Value, Fai
                 if *cancel_orders {
                     show::canceled_orders(&submit(AdminAction::CancelAccountOrders { account: id }).await?)
                 } else {
-                    0
+                    Some(0)
                 }
             } else {
-                0
+                Some(0)
             };
             Ok(json!({ "account": account, "trading": allowed, "canceledOrders": canceled }))
         }
+        Action::ShowFeatureLevel => {
+            let level = names().0.state.feature_level();
+            Ok(json!({ "level": level, "newest": FEATURE_LEVEL, "behind": readers::behind(&desk.pool, FEATURE_LEVEL).await? }))
+        }
+        Action::SetFeatureLevel { level } => {
+            let behind = readers::behind(&desk.pool, *level).await?;
+            if !behind.is_empty() {
+                return Err(Failure::Refused(format!(
+                    "feature level {level}: these do not read it: {}; upgrade or stop them, then repeat the command",
+                    behind.join("; ")
+                )));
+            }
+            let outcome = submit(AdminAction::SetFeatureLevel { level: *level }).await?;
+            Ok(show::outcome(&names().0.state, &outcome))
+        }
         action => {
             let action = journal::admin_action(&names(), action)?;
-            Ok(show::outcome(&submit(action).await?))
+            let outcome = submit(action).await?;
+            Ok(show::outcome(&names().0.state, &outcome))
         }
     }
 }

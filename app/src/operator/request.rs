@@ -40,6 +40,38 @@ pub enum Action {
         symbol: String,
         status: String,
     },
+    /// The status of every market that is not delisted, but for those in `except`.
+    SetEveryMarketStatus {
+        status: String,
+        except: Vec<String>,
+    },
+    /// Cancels every order of a market that does not trade.
+    CancelMarketOrders {
+        symbol: String,
+    },
+    /// Ends a market for good.
+    DelistMarket {
+        symbol: String,
+    },
+    /// `None`: no PRICE_RANGE rule.
+    SetPriceRange {
+        symbol: String,
+        rule: Option<PriceRangeRule>,
+    },
+    /// 0: none.
+    SetReferencePrice {
+        symbol: String,
+        price: String,
+    },
+    /// `None`: no circuit breaker.
+    SetBreaker {
+        symbol: String,
+        breaker: Option<BreakerRule>,
+    },
+    ShowFeatureLevel,
+    SetFeatureLevel {
+        level: u32,
+    },
     ListMarkets,
     CreateAccount {
         reference: String,
@@ -98,6 +130,14 @@ impl Action {
             Self::SetFilters { .. } => "set_filters",
             Self::SetFees { .. } => "set_fees",
             Self::SetMarketStatus { .. } => "set_market_status",
+            Self::SetEveryMarketStatus { .. } => "set_every_market_status",
+            Self::CancelMarketOrders { .. } => "cancel_market_orders",
+            Self::DelistMarket { .. } => "delist_market",
+            Self::SetPriceRange { .. } => "set_price_range",
+            Self::SetReferencePrice { .. } => "set_reference_price",
+            Self::SetBreaker { .. } => "set_breaker",
+            Self::ShowFeatureLevel => "show_feature_level",
+            Self::SetFeatureLevel { .. } => "set_feature_level",
             Self::ListMarkets => "list_markets",
             Self::CreateAccount { .. } => "create_account",
             Self::ShowAccount { .. } => "show_account",
@@ -111,6 +151,34 @@ impl Action {
             Self::RevokeApiKey { .. } => "revoke_api_key",
         }
     }
+}
+
+/// Multipliers of the reference price by the names of executionRules; `0` sets no bound.
+#[derive(Debug, Clone, Serialize, Deserialize, clap::Args)]
+pub struct PriceRangeRule {
+    /// Highest execution price of a buy, as a multiple of the reference price; 0: no bound
+    #[arg(long, default_value = "0")]
+    pub bid_limit_mult_up: String,
+    /// Lowest execution price of a buy
+    #[arg(long, default_value = "0")]
+    pub bid_limit_mult_down: String,
+    /// Highest execution price of a sell
+    #[arg(long, default_value = "0")]
+    pub ask_limit_mult_up: String,
+    /// Lowest execution price of a sell
+    #[arg(long, default_value = "0")]
+    pub ask_limit_mult_down: String,
+}
+
+/// When a market pauses, and for how long.
+#[derive(Debug, Clone, Serialize, Deserialize, clap::Args)]
+pub struct BreakerRule {
+    /// Distance from the price before, as a share of it, above which a trade pauses the market, e.g. 0.1
+    #[arg(long)]
+    pub deviation: String,
+    /// Length of the pause; 0: until an operator resumes the market
+    #[arg(long, default_value_t = 300)]
+    pub pause_seconds: u32,
 }
 
 /// Rates as fractions: `0.001` is ten basis points.

@@ -22,25 +22,31 @@ fn code(state: &State, asset: AssetId) -> &str {
     state.asset(asset).map_or("", |asset| &asset.code)
 }
 
-pub(super) fn outcome(outcome: &Outcome) -> Value {
+pub(super) fn outcome(state: &State, outcome: &Outcome) -> Value {
     match outcome {
         Outcome::AssetCreated(id) => json!({ "asset": id }),
         Outcome::MarketCreated(id) => json!({ "market": id }),
         Outcome::AccountCreated(id) => json!({ "account": id }),
         Outcome::CanceledAll(_) => json!({ "canceledOrders": canceled_orders(outcome) }),
+        Outcome::CancelQueued(_) => json!({ "canceledOrders": canceled_orders(outcome), "queued": true }),
+        Outcome::StatusChanged(changed) => {
+            let symbols: Vec<&str> = changed.iter().filter_map(|id| state.market(*id)).map(|market| &*market.symbol).collect();
+            json!({ "changed": symbols })
+        }
         _ => json!({ "done": true }),
     }
 }
 
-/// Orders that a command cancelled, each order of a list counted.
-pub(super) fn canceled_orders(outcome: &Outcome) -> usize {
+/// Orders that a command canceled or queued to be canceled, each order of a list counted; `None`: not counted.
+pub(super) fn canceled_orders(outcome: &Outcome) -> Option<usize> {
     let orders = |canceled: &Canceled| match canceled {
         Canceled::Order(_) => 1,
         Canceled::List(list) => list.orders.len(),
     };
     match outcome {
-        Outcome::CanceledAll(all) => all.iter().map(orders).sum(),
-        _ => 0,
+        Outcome::CanceledAll(all) => Some(all.iter().map(orders).sum()),
+        Outcome::CancelQueued(orders) => *orders,
+        _ => Some(0),
     }
 }
 
@@ -51,6 +57,15 @@ pub(super) fn markets(state: &State) -> Value {
             "base": code(state, market.base), "quote": code(state, market.quote),
             "makerRate": decimal(market.commission.maker), "takerRate": decimal(market.commission.taker),
             "tickSize": decimal(market.filters.tick_size), "stepSize": decimal(market.filters.step_size),
+            "priceRange": market.protection.price_range.map(|rule| json!({
+                "bidLimitMultUp": decimal(rule.bid_up), "bidLimitMultDown": decimal(rule.bid_down),
+                "askLimitMultUp": decimal(rule.ask_up), "askLimitMultDown": decimal(rule.ask_down),
+            })),
+            "referencePrice": state.reference_price(market.id, state.now()).map(decimal),
+            "breaker": market.protection.breaker.map(|breaker| json!({
+                "deviation": decimal(breaker.deviation), "pauseSeconds": breaker.pause / 1_000_000,
+            })),
+            "pausedUntilMicroseconds": state.paused_until(market.id), "queuedOrders": state.queued_orders(market.id),
         })
     };
     state.markets().map(market).collect()

@@ -84,7 +84,9 @@ impl Chunk {
                 }
             }
             Event::AssetCreated { asset, .. } => _ = self.assets.insert(*asset),
-            Event::MarketCreated { market, .. } | Event::MarketStatusSet { market, .. } => _ = self.markets.insert(*market),
+            Event::MarketCreated { market, .. } | Event::MarketStatusSet { market, .. } | Event::MarketPaused { market, .. } => {
+                self.markets.insert(*market);
+            }
             Event::AccountCreated { account, .. } | Event::AccountRightsSet { account, .. } => _ = self.accounts.insert(*account),
             Event::Credited { account, asset, amount, reference } => self.credits.push(Credit {
                 sequence: self.sequence,

@@ -13,6 +13,7 @@ mod account;
 mod api_keys;
 mod bad_input;
 mod cancel_replace;
+mod cascade;
 mod configuration;
 mod confirmed;
 mod damage;

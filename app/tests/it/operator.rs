@@ -6,4 +6,5 @@ mod journal;
 mod keys;
 mod markets;
 mod money;
+mod protection;
 mod reach;

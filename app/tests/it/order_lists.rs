@@ -58,6 +58,10 @@ async fn a_pair_is_placed_shown_and_cancelled() {
     shown.as_object_mut().unwrap().remove("orderReports");
     assert_eq!(trader.get("/api/v3/orderList", "origClientOrderId=list1").await.ok(), shown);
     assert_eq!(trader.get("/api/v3/orderList", &format!("orderListId={id}")).await.ok(), shown);
+    let both = |client_id: &str| format!("orderListId={id}&origClientOrderId={client_id}");
+    assert_eq!(trader.get("/api/v3/orderList", &both("list1")).await.ok(), shown);
+    let mismatch = (400, -2039, "Client order ID is not correct for this order ID.");
+    assert_eq!(trader.get("/api/v3/orderList", &both("list2")).await.error(), mismatch);
     assert_eq!(trader.get("/api/v3/openOrderList", "").await.ok(), json!([shown]));
     let again = trader.post("/api/v3/orderList/oco", &format!("{SELL}&listClientOrderId=list1")).await;
     assert_eq!(again.error(), (400, -2010, "Duplicate order sent."));
@@ -113,7 +117,9 @@ async fn one_leg_ends_the_other() {
     assert_eq!((&above["status"], &above["executedQty"]), (&json!("PARTIALLY_FILLED"), &json!("0.40000000")));
     let open = trader.get("/api/v3/openOrderList", "").await.ok();
     assert_eq!(open[0]["orders"], list["orders"], "an ended leg is still named: {open}");
-    trader.delete("/api/v3/openOrders", "symbol=BTCUSDT").await.ok();
+    let ended = trader.delete("/api/v3/openOrders", "symbol=BTCUSDT").await.ok();
+    assert_eq!(ended[0]["orders"], list["orders"], "the reply that ends the list names it too");
+    assert_eq!(ended[0]["orderReports"].as_array().map(Vec::len), Some(1), "the command ended one");
 
     // The last price is between the legs again; then it falls: the stop works, the upper leg expires.
     maker.limit("BUY", "100.00", "1").await;

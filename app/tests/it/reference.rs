@@ -101,6 +101,9 @@ async fn every_reply_has_the_shape_that_the_reference_says() {
     for path in ["ping", "time", "exchangeInfo"] {
         walk.ask(get.clone(), &format!("/api/v3/{path}"), "").await;
     }
+    walk.ask(get.clone(), "/api/v3/executionRules", "").await;
+    walk.ask(get.clone(), "/api/v3/referencePrice", "symbol=BTCUSDT").await;
+    walk.ask(get.clone(), "/api/v3/referencePrice", "symbol=BNBUSDT").await;
     for path in ["depth", "trades", "historicalTrades", "aggTrades", "avgPrice"] {
         let body = walk.ask(get.clone(), &format!("/api/v3/{path}"), "symbol=BTCUSDT").await;
         assert!(body.is_object() || body.as_array().is_some_and(|items| !items.is_empty()), "{path} has something to show");

@@ -12,7 +12,7 @@ use crate::refusal::Refusal;
 /// Longest reference, actor, reason and note, in bytes.
 pub const TEXT_MAX: usize = 200;
 
-fn invalid(text: impl Into<Box<str>>) -> Refusal {
+pub(super) fn invalid(text: impl Into<Box<str>>) -> Refusal {
     Refusal::Invalid(text.into())
 }
 
@@ -62,14 +62,18 @@ impl Decision<'_> {
             AdminAction::SetFilters { market, filters } => {
                 let symbol = self.market(*market)?.symbol.clone();
                 check_filters(filters)?;
+                let changes = filters.changes_from(&self.market(*market)?.filters);
                 let event = Event::FiltersSet { market: *market, filters: Box::new(filters.clone()) };
-                Ok(self.act(operator, &format!("set filters of {symbol}"), event))
+                Ok(self.act(operator, &format!("set filters of {symbol}: {changes}"), event))
             }
-            AdminAction::SetMarketStatus { market, status } => {
-                let symbol = self.market(*market)?.symbol.clone();
-                let text = format!("set status of {symbol} to {status}");
-                Ok(self.act(operator, &text, Event::MarketStatusSet { market: *market, status: *status }))
-            }
+            AdminAction::SetMarketStatus { market, status } => self.set_market_status(operator, *market, *status),
+            AdminAction::SetEveryMarketStatus { status, except } => self.set_every_status(operator, *status, except),
+            AdminAction::CancelMarketOrders { market } => self.cancel_market_orders(operator, *market),
+            AdminAction::DelistMarket { market } => self.delist(operator, *market),
+            AdminAction::SetPriceRange { market, rule } => self.set_price_range(operator, *market, *rule),
+            AdminAction::SetReferencePrice { market, price } => self.set_reference_price(operator, *market, *price),
+            AdminAction::SetBreaker { market, breaker } => self.set_breaker(operator, *market, *breaker),
+            AdminAction::SetFeatureLevel { level } => self.set_feature_level(operator, *level),
             AdminAction::SetCommission { market, commission } => {
                 let symbol = self.market(*market)?.symbol.clone();
                 check_commission(commission)?;
@@ -108,8 +112,7 @@ impl Decision<'_> {
             }
             AdminAction::CancelAccountOrders { account } => {
                 self.customer(*account)?;
-                self.note(operator, &format!("cancel the orders of account {account}"));
-                Ok(Outcome::CanceledAll(self.cancel_open(*account, None)))
+                Ok(self.cancel_account_orders(operator, *account))
             }
             AdminAction::Note { text } => {
                 check_text("text", text)?;
@@ -146,9 +149,10 @@ impl Decision<'_> {
             };
         }
         let market = MarketId::try_from(self.state.markets.len()).map_err(|_| Refusal::Overflow)?;
+        let text = format!("create market {symbol}: {}, {}", filters.listed(), rates(&commission));
         let filters = Box::new(filters.clone());
         let event = Event::MarketCreated { market, symbol: symbol.into(), base, quote, filters, commission };
-        self.act(operator, &format!("create market {symbol}"), event);
+        self.act(operator, &text, event);
         Ok(Outcome::MarketCreated(market))
     }
 
@@ -189,13 +193,13 @@ impl Decision<'_> {
         if account <= FEES || self.state.account(account).is_none() { Err(Refusal::UnknownAccount) } else { Ok(()) }
     }
 
-    fn act(&mut self, operator: &Operator, action: &str, event: Event) -> Outcome {
+    pub(super) fn act(&mut self, operator: &Operator, action: &str, event: Event) -> Outcome {
         self.note(operator, action);
         self.emit(event);
         Outcome::Done
     }
 
-    fn note(&mut self, operator: &Operator, action: &str) {
+    pub(super) fn note(&mut self, operator: &Operator, action: &str) {
         let (actor, reason) = (operator.actor.clone(), operator.reason.clone());
         self.emit(Event::OperatorActed { actor, reason, action: action.into() });
     }

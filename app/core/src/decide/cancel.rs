@@ -28,7 +28,7 @@ impl Decision<'_> {
     fn may_cancel(&self, account: AccountId, market: MarketId) -> Result<(), Refusal> {
         let status = self.market(market)?.status;
         self.state.trading_account(account)?;
-        if status == MarketStatus::Halt { Err(Refusal::MarketClosed) } else { Ok(()) }
+        if matches!(status, MarketStatus::Halt | MarketStatus::Break) { Err(Refusal::MarketClosed) } else { Ok(()) }
     }
 
     fn find(&self, cancel: &CancelOrder) -> Result<Slot, Refusal> {
@@ -50,7 +50,7 @@ impl Decision<'_> {
     }
 
     /// Cancels an open order, with its whole list if it has one.
-    fn cancel_found(&mut self, slot: Slot) -> Canceled {
+    pub(super) fn cancel_found(&mut self, slot: Slot) -> Canceled {
         let list = match self.state.orders.get(slot).list {
             0 => None,
             list => self.state.list(list).cloned(),
@@ -66,19 +66,18 @@ impl Decision<'_> {
 
     fn cancel_whole(&mut self, list: &OrderList) -> ListReport {
         let open: SmallVec<[Slot; 2]> = list.orders.iter().filter_map(|id| self.state.orders.slot(*id)).collect();
+        // Read before the list ends: a leg that ended earlier is part of it too.
+        let legs = self.state.list_legs(list.id).to_vec();
         if let Some(first) = open.first() {
             self.close(*first, OrderStatus::Canceled, ExpiryReason::None);
         }
-        self.report(list.id, list.client_id, list.market, &open)
+        let done = self.state.list(list.id).is_none();
+        let orders = open.iter().map(|slot| Placed { order: self.shown(*slot), fills: SmallVec::new() }).collect();
+        ListReport { list: list.id, client_id: list.client_id, market: list.market, done, legs, orders }
     }
 
-    /// A list as this decision leaves it.
-    pub(super) fn report(&self, list: OrderListId, client_id: ClientId, market: MarketId, orders: &[Slot]) -> ListReport {
-        let done = self.state.list(list).is_none();
-        let orders = orders.iter().map(|slot| Placed { order: self.shown(*slot), fills: SmallVec::new() });
-        ListReport { list, client_id, market, done, orders: orders.collect() }
-    }
-
+    /// One decision, so that the reply shows each order as the cancel left it. Costs the account's open orders on the market, at
+    /// most its MAX_NUM_ORDERS; an operator's cancels, which have no such bound, run in chunks.
     pub(super) fn cancel_all(&mut self, account: AccountId, market: MarketId) -> Result<Vec<Canceled>, Refusal> {
         self.may_cancel(account, market)?;
         let canceled = self.cancel_open(account, Some(market));

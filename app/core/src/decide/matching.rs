@@ -1,13 +1,14 @@
-//! A taker meets the book: price-time priority, self-trade prevention, and the waiting orders that its trades set off. Never:
-//! whether an order may be placed.
+//! A taker meets the book: price-time priority and self-trade prevention. Never: whether an order may be placed, or which waiting
+//! orders its trades set off (see `triggers`).
 
-use super::{Decision, PriceRange};
+use super::{Decision, Traded};
 use crate::event::{Event, MatchPrevented, Trade};
-use crate::money::{Amount, Price, Quantity, SCALE, commission, floor_to, notional};
-use crate::order::{AccountId, ExpiryReason, Fill, MarketId, Order, OrderId, OrderStatus, OrderType, Side, StpMode, TimeInForce};
+use crate::money::{Amount, Price, Quantity, SCALE, Time, commission, floor_to, notional};
+use crate::order::{AccountId, ExpiryReason, Fill, MarketId, Order, OrderStatus, Side, StpMode, TimeInForce};
 use crate::orders::{Link, NONE, Slot};
+use crate::protection::Bounds;
 use crate::state::State;
-use std::collections::VecDeque;
+use smallvec::SmallVec;
 
 /// How much a taker wants; it stops at whichever is reached first.
 #[derive(Clone, Copy)]
@@ -26,12 +27,45 @@ impl Want {
     }
 }
 
+/// Why a walk ended, or why a taker did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum End {
+    /// All that was wanted.
+    Wanted,
+    /// The book, or an order of the same account that prevents more.
+    Book,
+    /// The PRICE_RANGE rule: the next price lies outside.
+    Range,
+}
+
 /// What the book would give.
 pub(super) struct Walk {
     pub quantity: Quantity,
     pub quote: Amount,
-    /// The book ended before the want did.
-    pub exhausted: bool,
+    pub end: End,
+}
+
+/// A taker as the book sees it.
+#[derive(Clone, Copy)]
+pub(super) struct Taker {
+    pub market: MarketId,
+    pub account: AccountId,
+    pub side: Side,
+    pub stp: StpMode,
+    /// 0: any price.
+    pub limit: Price,
+    pub bounds: Bounds,
+}
+
+/// A walk ends early above either: what it found is refused whatever follows.
+#[derive(Clone, Copy)]
+pub(super) struct Enough {
+    pub quantity: Quantity,
+    pub quote: Amount,
+}
+
+impl Enough {
+    pub const NEVER: Self = Self { quantity: Quantity::MAX, quote: Amount::MAX };
 }
 
 /// The largest lot that `budget` of quote asset buys at `price`.
@@ -53,29 +87,25 @@ fn acceptable(side: Side, limit: Price, price: Price) -> bool {
         }
 }
 
-/// Asks the book what a taker would get, changing nothing. A `limit` of 0 takes any price.
-pub(super) fn walk(
-    state: &State,
-    market: MarketId,
-    account: AccountId,
-    side: Side,
-    stp: StpMode,
-    limit: Price,
-    want: Want,
-) -> Walk {
-    let entry = &state.markets[usize::from(market)];
+/// Asks the book what a taker would get, changing nothing. Costs the orders that the taker would meet, `enough` of them at most.
+pub(super) fn walk(state: &State, taker: &Taker, want: Want, enough: Enough) -> Walk {
+    let entry = &state.markets[usize::from(taker.market)];
     let step = entry.market.filters.step_size;
-    let mut got = Walk { quantity: 0, quote: 0, exhausted: true };
-    for (price, level) in entry.book.levels(side.opposite()) {
-        if !acceptable(side, limit, price) {
+    let mut got = Walk { quantity: 0, quote: 0, end: End::Book };
+    for (price, level) in entry.book.levels(taker.side.opposite()) {
+        if !acceptable(taker.side, taker.limit, price) {
+            break;
+        }
+        if !taker.bounds.contain(price) {
+            got.end = End::Range;
             break;
         }
         let mut slot = level.chain.first;
         while slot != NONE {
             let maker = state.orders.get(slot);
             slot = state.orders.next(slot, Link::Level);
-            if maker.account == account {
-                match stp {
+            if maker.account == taker.account {
+                match taker.stp {
                     StpMode::None => {}
                     StpMode::ExpireMaker => continue,
                     StpMode::ExpireTaker | StpMode::ExpireBoth => return got,
@@ -86,7 +116,10 @@ pub(super) fn walk(
             got.quantity += take;
             got.quote += notional(price, take);
             if take == open {
-                got.exhausted = false;
+                got.end = End::Wanted;
+                return got;
+            }
+            if got.quantity > enough.quantity || got.quote > enough.quote {
                 return got;
             }
         }
@@ -94,14 +127,75 @@ pub(super) fn walk(
     got
 }
 
+/// Whether the book fills `quantity` at once. Costs one walk over the levels by their sums and the account's own orders on the
+/// market, plus the orders of one level before the account's own where self-trade prevention ends the taker.
+pub(super) fn fills(state: &State, taker: &Taker, quantity: Quantity) -> bool {
+    let entry = &state.markets[usize::from(taker.market)];
+    let open_to = |price: Price| acceptable(taker.side, taker.limit, price) && taker.bounds.contain(price);
+    let own = if taker.stp == StpMode::None { SmallVec::new() } else { own_resting(state, taker) };
+    let closer = |one: Price, other: Price| if taker.side == Side::Buy { one < other } else { one > other };
+    let nearest = own.iter().map(|(price, _)| *price).reduce(|one, other| if closer(other, one) { other } else { one });
+    let ends_at_own = matches!(taker.stp, StpMode::ExpireTaker | StpMode::ExpireBoth);
+    // Only the maker expires: what is its account's own is passed over.
+    let passed_over: Amount = own.iter().filter(|(price, _)| open_to(*price)).map(|(_, left)| Amount::from(*left)).sum();
+    let mut missing = Amount::from(quantity) + if ends_at_own { 0 } else { passed_over };
+    for (price, level) in entry.book.levels(taker.side.opposite()).take_while(|(price, _)| open_to(*price)) {
+        if ends_at_own && nearest == Some(price) {
+            let mut slot = level.chain.first;
+            while slot != NONE && missing > 0 && state.orders.get(slot).account != taker.account {
+                missing -= Amount::from(state.orders.get(slot).remaining());
+                slot = state.orders.next(slot, Link::Level);
+            }
+            break;
+        }
+        missing -= level.quantity;
+        if missing <= 0 {
+            break;
+        }
+    }
+    missing <= 0
+}
+
+/// Price and remainder of the account's resting orders that face the taker: a walk over its open orders on the market, at most
+/// MAX_NUM_ORDERS.
+fn own_resting(state: &State, taker: &Taker) -> SmallVec<[(Price, Quantity); 8]> {
+    let mut own = SmallVec::new();
+    let Some(entry) = state.accounts.get(taker.account as usize).and_then(|entry| entry.orders_on(taker.market)) else {
+        return own;
+    };
+    let mut slot = entry.chain.first;
+    while slot != NONE {
+        let order = state.orders.get(slot);
+        if order.side != taker.side && state.orders.is_resting(slot) {
+            own.push((order.price, order.remaining()));
+        }
+        slot = state.orders.next(slot, Link::Account);
+    }
+    own
+}
+
+impl State {
+    /// Where the PRICE_RANGE rule lets a taker execute that begins to take at `time`.
+    #[inline]
+    pub(super) fn bounds(&self, market: MarketId, side: Side, time: Time) -> Bounds {
+        match &self.markets[usize::from(market)].market.protection.price_range {
+            None => Bounds::ANY,
+            Some(rule) => self.reference_price(market, time).map_or(Bounds::ANY, |reference| rule.bounds(side, reference)),
+        }
+    }
+}
+
 impl Decision<'_> {
     /// Matches the order against the book and settles what becomes of its remainder. Adds the prices traded to `range`.
-    pub(super) fn take(&mut self, slot: Slot, exhausted: bool, range: &mut PriceRange) {
+    /// `foreseen` is how the walk that set a quantity by `quoteOrderQty` ended.
+    pub(super) fn take(&mut self, slot: Slot, foreseen: End, range: &mut Traded) {
         let Order { id, market, side, kind, account, stp, price: limit, time_in_force, .. } = *self.state.orders.get(slot);
         let by_quote = self.state.orders.get(slot).quote_order_quantity > 0;
         let entry = &self.state.markets[usize::from(market)];
         let (base, quote, step) = (entry.market.base, entry.market.quote, entry.market.filters.step_size);
         let taker_rate = self.state.commission(account, market).taker;
+        let bounds = self.state.bounds(market, side, self.time);
+        let mut end = foreseen;
         self.state.orders.expect(slot);
 
         loop {
@@ -113,6 +207,10 @@ impl Decision<'_> {
             let book = &self.state.markets[usize::from(market)].book;
             let Some((price, level)) = book.best(side.opposite()) else { break };
             if !acceptable(side, limit, price) {
+                break;
+            }
+            if !bounds.contain(price) {
+                end = End::Range;
                 break;
             }
             let maker_slot = level.chain.first;
@@ -163,22 +261,17 @@ impl Decision<'_> {
             return;
         }
         let left = order.remaining();
-        match kind {
-            OrderType::Limit | OrderType::LimitMaker | OrderType::StopLossLimit | OrderType::TakeProfitLimit => {
-                match time_in_force {
-                    TimeInForce::Gtc => self.emit(Event::OrderRested { order: id }),
-                    TimeInForce::Ioc => self.close(slot, OrderStatus::Expired, ExpiryReason::UnfilledIocQuantity),
-                    TimeInForce::Fok => self.close(slot, OrderStatus::Expired, ExpiryReason::UnfilledFok),
-                }
-            }
-            // By quoteOrderQty the quantity is what the book gave; the budget's last part of a lot counts as filled.
-            OrderType::Market | OrderType::StopLoss | OrderType::TakeProfit if by_quote && left == 0 && !exhausted => {
-                self.close(slot, OrderStatus::Filled, ExpiryReason::None);
-            }
-            OrderType::Market | OrderType::StopLoss | OrderType::TakeProfit => {
-                self.close(slot, OrderStatus::Expired, ExpiryReason::InsufficientLiquidity);
-            }
-        }
+        // A MARKET order by quoteOrderQty has as quantity what the book gave; the budget's last part of a lot counts as filled.
+        let filled = by_quote && left == 0 && foreseen == End::Wanted;
+        let reason = match (kind.has_price(), time_in_force) {
+            _ if filled => return self.close(slot, OrderStatus::Filled, ExpiryReason::None),
+            _ if end == End::Range => ExpiryReason::PriceRangeExceeded,
+            (true, TimeInForce::Gtc) => return self.emit(Event::OrderRested { order: id }),
+            (true, TimeInForce::Ioc) => ExpiryReason::UnfilledIocQuantity,
+            (true, TimeInForce::Fok) => ExpiryReason::UnfilledFok,
+            (false, _) => ExpiryReason::InsufficientLiquidity,
+        };
+        self.close(slot, OrderStatus::Expired, reason);
     }
 
     /// Keeps two orders of one account apart, as the taker's mode says.
@@ -201,60 +294,6 @@ impl Decision<'_> {
             if expires {
                 self.close(slot, OrderStatus::ExpiredInMatch, ExpiryReason::None);
             }
-        }
-    }
-
-    /// Sets off the waiting orders whose price was reached, oldest first within what one taker reached, and those that their own
-    /// trades reach in turn. Ends: each order is set off once.
-    pub(super) fn run_triggers(&mut self, market: MarketId, mut range: PriceRange) {
-        let mut reached: VecDeque<OrderId> = VecDeque::new();
-        loop {
-            self.collect_reached(market, range, &mut reached);
-            let Some(id) = reached.pop_front() else { return };
-            range = PriceRange::EMPTY;
-            if let Some(slot) = self.state.orders.slot(id)
-                && !self.state.orders.get(slot).working
-            {
-                self.trigger(slot, &mut range);
-            }
-        }
-    }
-
-    fn collect_reached(&self, market: MarketId, range: PriceRange, reached: &mut VecDeque<OrderId>) {
-        let book = &self.state.markets[usize::from(market)].book;
-        if range.high == 0 || (book.above.is_empty() && book.below.is_empty()) {
-            return;
-        }
-        let above = book.above.range(..=(range.high, OrderId::MAX)).map(|((_, id), _)| *id);
-        let below = book.below.range((range.low, 0)..).map(|((_, id), _)| *id);
-        let mut found: Vec<OrderId> = above.chain(below).filter(|id| !reached.contains(id)).collect();
-        found.sort_unstable();
-        reached.extend(found);
-    }
-
-    fn trigger(&mut self, slot: Slot, range: &mut PriceRange) {
-        self.close_siblings(slot);
-        let order = *self.state.orders.get(slot);
-        let entry = &self.state.markets[usize::from(order.market)];
-        let asset = crate::evolve::hold_asset(&self.state.markets, &order);
-        let free = self.state.balance(order.account, asset).free;
-        let fok = order.time_in_force == TimeInForce::Fok && order.kind.has_price();
-        let crosses = !order.kind.has_price() || entry.book.crosses(order.side, order.price);
-        let look = |limit, want| walk(self.state, order.market, order.account, order.side, order.stp, limit, want);
-        // Locked already, except for an OCO's second leg and for a market buy that costs more than its stop price.
-        let need = match (order.side, order.kind.has_price()) {
-            (Side::Sell, _) => Amount::from(order.quantity),
-            (Side::Buy, true) => notional(order.price, order.quantity),
-            (Side::Buy, false) => look(0, Want { quantity: order.quantity, quote: order.hold.saturating_add(free.max(0)) }).quote,
-        };
-        let hold = (need - order.hold).clamp(0, free.max(0));
-        let unfillable = fok && look(order.price, Want::quantity(order.quantity)).quantity < order.quantity;
-        let rests = !crosses && order.time_in_force == TimeInForce::Gtc;
-        self.emit(Event::OrderTriggered { order: order.id, hold, rests });
-        if unfillable {
-            self.close(slot, OrderStatus::Expired, ExpiryReason::UnfilledFok);
-        } else if !rests {
-            self.take(slot, false, range);
         }
     }
 }

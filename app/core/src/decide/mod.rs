@@ -8,9 +8,12 @@ mod cancel;
 mod matching;
 mod order_list;
 mod place;
+mod protect;
+mod triggers;
+mod work;
 
 use crate::command::{Command, Outcome};
-use crate::event::Event;
+use crate::event::{Event, FEATURE_LEVEL};
 use crate::market::Market;
 use crate::money::{Price, Time};
 use crate::order::{ExpiryReason, Fill, MarketId, Order, OrderId, OrderStatus};
@@ -22,8 +25,11 @@ use smallvec::SmallVec;
 impl State {
     /// Decides `command` at `now` (µs): on success its events are applied and appended to `out`, on refusal nothing is.
     /// Journal time never runs backwards: an older `now` counts as the last journal time.
+    ///
+    /// A caller first lets queued work run while [`Self::must_wait`]: what is left of it runs here, before the command.
     pub fn decide(&mut self, command: &Command, now: Time, out: &mut Vec<Event>) -> Result<Outcome, Refusal> {
-        let mut decision = Decision { time: now.max(self.now), state: self, out, told: 0, fills: SmallVec::new() };
+        let mut decision = Decision::new(self, now, out);
+        decision.run_queue_before(command);
         match command {
             Command::Place(new) => decision.place(new).map(|placed| Outcome::Placed(Box::new(placed))),
             Command::Cancel(cancel) => decision.cancel(cancel).map(Outcome::Canceled),
@@ -53,15 +59,15 @@ struct Decision<'a> {
     fills: SmallVec<[Fill; 2]>,
 }
 
-/// Lowest and highest price traded since waiting orders were last looked at.
+/// Lowest and highest price that one taker traded at.
 #[derive(Clone, Copy)]
-struct PriceRange {
+struct Traded {
     low: Price,
     high: Price,
 }
 
-impl PriceRange {
-    const EMPTY: Self = Self { low: Price::MAX, high: 0 };
+impl Traded {
+    const NOTHING: Self = Self { low: Price::MAX, high: 0 };
 
     fn add(&mut self, price: Price) {
         self.low = self.low.min(price);
@@ -69,10 +75,21 @@ impl PriceRange {
     }
 }
 
+impl<'a> Decision<'a> {
+    fn new(state: &'a mut State, now: Time, out: &'a mut Vec<Event>) -> Self {
+        Self { time: now.max(state.now), state, out, told: 0, fills: SmallVec::new() }
+    }
+}
+
 impl Decision<'_> {
-    /// Moves journal time to the command's.
+    /// Moves journal time to the command's. A new journal begins at the newest feature level: no earlier release reads it.
     #[inline]
     fn start(&mut self) {
+        if self.state.sequence == 0 {
+            let level = Event::FeatureLevel(FEATURE_LEVEL);
+            self.state.evolve(&level);
+            self.out.push(level);
+        }
         if self.time > self.state.now {
             let clock = Event::Clock(self.time);
             self.state.evolve(&clock);

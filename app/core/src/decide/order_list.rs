@@ -5,10 +5,11 @@
 
 use super::Decision;
 use super::place::Terms;
-use crate::command::{ListReport, NewOco, NewOrder, OcoLeg};
+use crate::command::{ListReport, NewOco, NewOrder, OcoLeg, Placed};
 use crate::event::Event;
 use crate::order::{OrderType, Side};
 use crate::refusal::Refusal;
+use smallvec::SmallVec;
 
 impl Decision<'_> {
     pub(super) fn place_oco(&mut self, new: &NewOco) -> Result<ListReport, Refusal> {
@@ -45,7 +46,9 @@ impl Decision<'_> {
         self.emit(Event::ListPlaced { list, account: new.account, market: new.market, client_id: new.list_client_id });
         let legs: [(&NewOrder, Terms); 2] = [(&below, below_terms), (&above, above_terms)];
         let slots = legs.map(|(leg, terms)| self.emit_placed(leg, terms, list));
-        Ok(self.report(list, new.list_client_id, new.market, &slots))
+        let orders = slots.map(|slot| Placed { order: self.shown(slot), fills: SmallVec::new() }).into();
+        let legs = self.state.list_legs(list).to_vec();
+        Ok(ListReport { list, client_id: new.list_client_id, market: new.market, done: false, legs, orders })
     }
 
     /// The upper leg lies above the last price and the lower one below it.

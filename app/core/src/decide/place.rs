@@ -1,7 +1,7 @@
 //! May this order be placed, and with what hold? The refusals stand in the order in which they are asked. Never: matching.
 
-use super::matching::{Want, walk};
-use super::{Decision, PriceRange};
+use super::matching::{End, Enough, Taker, Want, fills, walk};
+use super::{Decision, Traded};
 use crate::command::{NewOrder, Placed};
 use crate::event::{Event, OrderPlaced};
 use crate::market::{Market, MarketStatus};
@@ -18,8 +18,8 @@ pub(super) struct Terms {
     pub hold: Amount,
     /// Goes on the book at once.
     pub rests: bool,
-    /// MARKET: the book ends before the order does.
-    exhausted: bool,
+    /// MARKET: what ends the order.
+    end: End,
     /// FOK that cannot be filled: accepted, and expired at once.
     unfillable: bool,
 }
@@ -130,7 +130,9 @@ impl Decision<'_> {
     /// Looks at the book: post-only, stop and fill-or-kill rules, and the hold.
     pub(super) fn terms(&self, new: &NewOrder) -> Result<Terms, Refusal> {
         let entry = &self.state.markets[usize::from(new.market)];
-        let mut terms = Terms { quantity: new.quantity, hold: 0, rests: false, exhausted: false, unfillable: false };
+        let mut terms = Terms { quantity: new.quantity, hold: 0, rests: false, end: End::Book, unfillable: false };
+        let NewOrder { market, account, side, stp, price: limit, .. } = *new;
+        let taker = || Taker { market, account, side, stp, limit, bounds: self.state.bounds(market, side, self.time) };
         let by_price = |price: Price| match new.side {
             Side::Buy => notional(price, new.quantity),
             Side::Sell => Amount::from(new.quantity),
@@ -144,9 +146,7 @@ impl Decision<'_> {
                 terms.hold = by_price(new.price);
                 terms.rests = !crosses && new.time_in_force == TimeInForce::Gtc;
                 if new.time_in_force == TimeInForce::Fok {
-                    let want = Want::quantity(new.quantity);
-                    let got = walk(self.state, new.market, new.account, new.side, new.stp, new.price, want);
-                    terms.unfillable = got.quantity < new.quantity;
+                    terms.unfillable = !fills(self.state, &taker(), new.quantity);
                 }
             }
             OrderType::StopLoss | OrderType::StopLossLimit | OrderType::TakeProfit | OrderType::TakeProfitLimit => {
@@ -160,12 +160,26 @@ impl Decision<'_> {
             OrderType::Market => {
                 let by_quote = new.quote_order_quantity > 0;
                 let want = if by_quote { Want::quote(new.quote_order_quantity) } else { Want::quantity(new.quantity) };
-                let got = walk(self.state, new.market, new.account, new.side, new.stp, 0, want);
+                let filters = &entry.market.filters;
+                if !by_quote && new.side == Side::Sell {
+                    // It locks what it sells: no look at the book.
+                    terms.hold = new.quantity.into();
+                    return Ok(terms);
+                }
+                // A walk whose result is refused anyway ends early: a refusal must not cost the whole book.
+                let enough = if by_quote {
+                    let largest = filters.max_quantity.max(filters.market_max_quantity);
+                    let quantity = largest.max(filters.min_quantity).max(filters.market_min_quantity);
+                    Enough { quantity, ..Enough::NEVER }
+                } else {
+                    let quote = self.state.balance(new.account, entry.market.quote).free;
+                    Enough { quote, ..Enough::NEVER }
+                };
+                let got = walk(self.state, &Taker { limit: 0, ..taker() }, want, enough);
                 if by_quote {
                     if entry.book.best(new.side.opposite()).is_none() {
                         return Err(Refusal::EmptyBook);
                     }
-                    let filters = &entry.market.filters;
                     if got.quantity < filters.min_quantity {
                         return Err(Refusal::LiquidityBelowLotSize);
                     }
@@ -180,7 +194,7 @@ impl Decision<'_> {
                     }
                     terms.quantity = got.quantity;
                 }
-                terms.exhausted = got.exhausted;
+                terms.end = got.end;
                 terms.hold = match new.side {
                     Side::Buy => got.quote,
                     Side::Sell => Amount::from(terms.quantity),
@@ -200,20 +214,20 @@ impl Decision<'_> {
         if self.state.balance(account, asset).free < hold { Err(Refusal::InsufficientBalance) } else { Ok(()) }
     }
 
-    /// Places, matches, and sets off what its trades reached. Nothing can refuse any more.
+    /// Places and matches. What its trades reached follows. Nothing can refuse any more.
     fn open(&mut self, new: &NewOrder, terms: Terms) -> Placed {
-        let (rests, exhausted, unfillable) = (terms.rests, terms.exhausted, terms.unfillable);
+        let (rests, end, unfillable) = (terms.rests, terms.end, terms.unfillable);
         let slot = self.emit_placed(new, terms, 0);
         self.told = self.state.last_order;
-        let mut range = PriceRange::EMPTY;
+        let mut range = Traded::NOTHING;
         if unfillable {
             self.close(slot, OrderStatus::Expired, ExpiryReason::UnfilledFok);
         } else if !rests && !new.kind.is_algo() {
-            self.take(slot, exhausted, &mut range);
+            self.take(slot, end, &mut range);
         }
         // The reply shows the order as its own placement left it.
         let placed = Placed { order: self.shown(slot), fills: std::mem::take(&mut self.fills) };
-        self.run_triggers(new.market, range);
+        self.after_trades(new.market, range);
         placed
     }
 

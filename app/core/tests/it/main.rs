@@ -1,8 +1,10 @@
 //! The core's tests, one binary. `support` makes exchanges and commands; every other file has one subject.
 
+mod cascade;
 mod golden;
 mod naive;
 mod properties;
+mod protection;
 mod refusals;
 mod scenarios;
 mod simulation;

@@ -39,6 +39,8 @@ pub struct Naive {
     /// price, quantity, time
     pub trades: Vec<(i64, i64, i64)>,
     pub lists: Vec<(u64, AccountId, ClientId)>,
+    /// Waiting orders whose price was reached, by the order in which they run.
+    queue: Vec<u64>,
     pub last_id: u64,
     pub last_list: u64,
     arrivals: u64,
@@ -63,6 +65,7 @@ impl Naive {
             ended: Vec::new(),
             trades: Vec::new(),
             lists: Vec::new(),
+            queue: Vec::new(),
             last_id: 0,
             last_list: 0,
             arrivals: 0,
@@ -72,6 +75,9 @@ impl Naive {
 
     pub fn run(&mut self, command: &Command, now: i64) -> Answer {
         self.now = now;
+        if matches!(command, Command::Place(_) | Command::CancelReplace { .. } | Command::PlaceOco(_)) {
+            while self.step(now) {}
+        }
         match command {
             Command::Place(new) => {
                 self.check(new, 1)?;
@@ -338,7 +344,7 @@ impl Naive {
             self.take(id, ended);
         }
         let shown = self.show(id);
-        self.set_off(mark);
+        self.reach(mark);
         Ok(shown)
     }
 
@@ -456,49 +462,55 @@ impl Naive {
         }
     }
 
-    /// Waiting orders that a trade since `mark` reached, oldest first, each with what its own trades reach.
-    fn set_off(&mut self, mut mark: usize) {
-        let mut queue: Vec<u64> = Vec::new();
-        loop {
-            let mut reached: Vec<u64> = Vec::new();
-            for order in self.open.iter().filter(|o| o.waiting && !queue.contains(&o.id)) {
-                let up = matches!(
-                    (order.new.kind, order.new.side),
-                    (OrderType::StopLoss | OrderType::StopLossLimit, Side::Buy)
-                        | (OrderType::TakeProfit | OrderType::TakeProfitLimit, Side::Sell)
-                );
-                let hit = |price: i64| if up { price >= order.new.stop_price } else { price <= order.new.stop_price };
-                if self.trades[mark..].iter().any(|t| hit(t.0)) {
-                    reached.push(order.id);
-                }
+    /// Queues the waiting orders that a trade since `mark` reached, oldest first.
+    fn reach(&mut self, mark: usize) {
+        let mut reached: Vec<u64> = Vec::new();
+        for order in self.open.iter().filter(|o| o.waiting && !self.queue.contains(&o.id)) {
+            let up = matches!(
+                (order.new.kind, order.new.side),
+                (OrderType::StopLoss | OrderType::StopLossLimit, Side::Buy)
+                    | (OrderType::TakeProfit | OrderType::TakeProfitLimit, Side::Sell)
+            );
+            let hit = |price: i64| if up { price >= order.new.stop_price } else { price <= order.new.stop_price };
+            if self.trades[mark..].iter().any(|t| hit(t.0)) {
+                reached.push(order.id);
             }
-            reached.sort_unstable();
-            queue.extend(reached);
-            if queue.is_empty() {
-                return;
-            }
-            let id = queue.remove(0);
-            mark = self.trades.len();
-            if self.find(id).is_none_or(|i| !self.open[i].waiting) {
-                continue;
-            }
-            self.end_others(id, "EXPIRED");
-            let me = self.find(id).unwrap();
-            let (new, hold) = (self.open[me].new.clone(), self.open[me].hold);
-            let free = self.balance(new.account, Self::asset(new.side)).0;
-            let need = match (new.side, new.kind.has_price()) {
-                (Side::Sell, _) => new.quantity.into(),
-                (Side::Buy, true) => i128::from(new.price) * i128::from(new.quantity) / ONE,
-                (Side::Buy, false) => self.preview(&new, new.quantity, Some(hold + free)).1,
-            };
-            let more = (need - hold).max(0).min(free);
-            let balance = self.balance(new.account, Self::asset(new.side));
-            balance.0 -= more;
-            balance.1 += more;
-            self.open[me].hold += more;
-            self.open[me].waiting = false;
-            self.take(id, false);
         }
+        reached.sort_unstable();
+        self.queue.extend(reached);
+    }
+
+    /// Sets off the first of the queue, and queues what its trades reach. False: nothing was left to set off.
+    pub fn step(&mut self, now: i64) -> bool {
+        self.now = now;
+        let id = loop {
+            if self.queue.is_empty() {
+                return false;
+            }
+            let id = self.queue.remove(0);
+            if self.find(id).is_some_and(|i| self.open[i].waiting) {
+                break id;
+            }
+        };
+        let mark = self.trades.len();
+        self.end_others(id, "EXPIRED");
+        let me = self.find(id).unwrap();
+        let (new, hold) = (self.open[me].new.clone(), self.open[me].hold);
+        let free = self.balance(new.account, Self::asset(new.side)).0;
+        let need = match (new.side, new.kind.has_price()) {
+            (Side::Sell, _) => new.quantity.into(),
+            (Side::Buy, true) => i128::from(new.price) * i128::from(new.quantity) / ONE,
+            (Side::Buy, false) => self.preview(&new, new.quantity, Some(hold + free)).1,
+        };
+        let more = (need - hold).max(0).min(free);
+        let balance = self.balance(new.account, Self::asset(new.side));
+        balance.0 -= more;
+        balance.1 += more;
+        self.open[me].hold += more;
+        self.open[me].waiting = false;
+        self.take(id, false);
+        self.reach(mark);
+        true
     }
 
     fn cancel_with_list(&mut self, id: u64) -> Shown {

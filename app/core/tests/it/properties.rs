@@ -22,10 +22,19 @@ proptest! {
     #[test]
     fn money_is_conserved_and_replay_is_the_live_state(seed: u64) {
         let mut random = Random(seed);
-        let mut exchange = Exchange::with(filters(), some_commission());
+        let mut exchange = if random.chance(30) {
+            Exchange::of_level_1(filters(), some_commission())
+        } else {
+            Exchange::with(filters(), some_commission())
+        };
+        exchange.works = false;
         for step in 0..1_500 {
             let (orders, lists) = last_ids(&exchange);
             let command = random.anybody(orders, lists);
+            for _ in 0..random.below(3) {
+                exchange.work();
+            }
+            while exchange.state.must_wait(&command) && exchange.work() {}
             let (before, events) = (exchange.state.sequence(), exchange.journal.len());
             exchange.now += random.below(2) as i64 * SECOND;
             if exchange.run(&command).is_err() {
@@ -51,9 +60,13 @@ proptest! {
     fn a_snapshot_goes_on_as_the_state_would(seed: u64) {
         let mut random = Random(seed);
         let mut exchange = Exchange::with(filters(), some_commission());
+        exchange.works = false;
         for _ in 0..400 {
             let (orders, lists) = last_ids(&exchange);
             let _ = exchange.run(&random.anybody(orders, lists));
+            if random.chance(30) {
+                exchange.work();
+            }
         }
         let mut bytes = Vec::new();
         exchange.state.encode(&mut bytes);
@@ -64,6 +77,9 @@ proptest! {
             let command = random.anybody(orders, lists);
             let live = exchange.run(&command);
             prop_assert_eq!(restored.decide(&command, exchange.now, &mut Vec::new()), live);
+            if random.chance(30) {
+                prop_assert_eq!(exchange.work(), restored.work(exchange.now, &mut Vec::new()));
+            }
         }
         prop_assert_eq!(restored.hash(), exchange.state.hash());
     }

@@ -60,6 +60,12 @@ impl World {
             commands.push(commands[0].clone());
         }
         for command in commands {
+            for _ in 0..self.random.below(3) {
+                if self.deciding.has_work(self.now) {
+                    self.faults.insert("work between commands");
+                }
+                self.deciding.work(self.now, &mut events);
+            }
             if let Ok(outcome) = self.deciding.decide(&command, self.now, &mut events) {
                 waiting.push((command, outcome));
             }
@@ -97,6 +103,9 @@ impl World {
         }
         if self.random.chance(5) {
             self.faults.insert("crash");
+            if self.committed.has_work(self.now) {
+                self.faults.insert("crash with queued work");
+            }
             self.recover();
         }
     }
@@ -176,6 +185,6 @@ fn answers_survive_every_fault() {
         answered += world.answered.len();
         seen.extend(world.faults);
     }
-    assert_eq!(seen.len(), 5, "every fault happened: {seen:?}");
+    assert_eq!(seen.len(), 7, "every fault happened: {seen:?}");
     assert!(answered > 5_000, "{answered} placements were answered");
 }

@@ -54,6 +54,8 @@ pub struct Exchange {
     pub state: State,
     pub journal: Vec<Event>,
     pub now: Time,
+    /// Queued work runs after each command, as far as it goes. Otherwise a test runs it itself.
+    pub works: bool,
     next_client: u32,
 }
 
@@ -64,7 +66,18 @@ impl Exchange {
     }
 
     pub fn with(filters: Filters, commission: Commission) -> Self {
-        let mut exchange = Self { state: State::new(), journal: Vec::new(), now: START, next_client: 0 };
+        Self::after(Vec::new(), filters, commission)
+    }
+
+    /// As [`Self::with`], on a journal that the previous release began: feature level 1.
+    pub fn of_level_1(filters: Filters, commission: Commission) -> Self {
+        Self::after(vec![Event::Clock(START)], filters, commission)
+    }
+
+    fn after(journal: Vec<Event>, filters: Filters, commission: Commission) -> Self {
+        let mut state = State::new();
+        journal.iter().for_each(|event| state.evolve(event));
+        let mut exchange = Self { state, journal, now: START, works: true, next_client: 0 };
         for code in ["BTC", "USDT"] {
             exchange.must(&admin(AdminAction::CreateAsset { code: code.into() }));
         }
@@ -82,7 +95,15 @@ impl Exchange {
 
     pub fn run(&mut self, command: &Command) -> Result<Outcome, Refusal> {
         self.now += 1;
-        self.state.decide(command, self.now, &mut self.journal)
+        while self.state.must_wait(command) && self.work() {}
+        let answer = self.state.decide(command, self.now, &mut self.journal);
+        while self.works && self.work() {}
+        answer
+    }
+
+    /// One step of the queued work.
+    pub fn work(&mut self) -> bool {
+        self.state.work(self.now, &mut self.journal)
     }
 
     pub fn must(&mut self, command: &Command) -> Outcome {

@@ -69,10 +69,25 @@ fn compare(seed: u64, step: usize, command: &Command, fast: &Exchange, slow: &Na
     assert_eq!(fast.state.last_price(MARKET).unwrap_or(0), slow.last_price(), "last price, {}", at());
 }
 
+/// When triggered orders run.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Pace {
+    /// In the decision that reached them: feature level 1.
+    AtOnce,
+    /// All, after each command.
+    Drained,
+    /// Some, between commands: others come first, cancels among them.
+    Some,
+}
+
 /// Runs both for `steps` commands; answers how many were accepted and how many trades there were.
-fn run(seed: u64, steps: usize, filters: Filters) -> (usize, usize) {
+fn run(seed: u64, steps: usize, filters: Filters, pace: Pace) -> (usize, usize) {
     let mut random = Random(seed);
-    let mut fast = Exchange::with(filters.clone(), some_commission());
+    let mut fast = match pace {
+        Pace::AtOnce => Exchange::of_level_1(filters.clone(), some_commission()),
+        _ => Exchange::with(filters.clone(), some_commission()),
+    };
+    fast.works = pace == Pace::Drained;
     let mut slow = Naive::new(filters, some_commission());
     for account in [ALICE, BOB, CAROL] {
         slow.balances.insert((account, BTC), (units("1000").into(), 0));
@@ -84,6 +99,16 @@ fn run(seed: u64, steps: usize, filters: Filters) -> (usize, usize) {
         fast.now += random.below(3) as i64 * 10 * SECOND;
         let answer = fast.run(&command);
         let naive = slow.run(&command, fast.now);
+        let steps = if pace == Pace::Some { random.below(4) as usize } else { usize::MAX };
+        for _ in 0..steps {
+            let more = slow.step(fast.now);
+            if pace == Pace::Some {
+                assert_eq!(fast.work(), more, "seed {seed}, step {step}: queued work");
+            }
+            if !more {
+                break;
+            }
+        }
         accepted += usize::from(answer.is_ok());
         let answer = answer.as_ref().map(shown).map_err(ToString::to_string);
         assert_eq!(answer, naive, "seed {seed}, step {step}, {command:?}");
@@ -94,13 +119,15 @@ fn run(seed: u64, steps: usize, filters: Filters) -> (usize, usize) {
 
 #[test]
 fn the_fast_exchange_does_what_the_slow_one_does() {
-    let (mut accepted, mut trades) = (0, 0);
-    for seed in 0..40 {
-        let (more, traded) = run(seed, 800, filters());
-        accepted += more;
-        trades += traded;
+    for pace in [Pace::AtOnce, Pace::Drained, Pace::Some] {
+        let (mut accepted, mut trades) = (0, 0);
+        for seed in 0..40 {
+            let (more, traded) = run(seed, 800, filters(), pace);
+            accepted += more;
+            trades += traded;
+        }
+        assert!(accepted > 10_000 && trades > 5_000, "{pace:?} does something: {accepted} accepted, {trades} trades");
     }
-    assert!(accepted > 10_000 && trades > 5_000, "the streams do something: {accepted} accepted, {trades} trades");
 }
 
 #[test]
@@ -122,7 +149,7 @@ fn also_where_filters_refuse_often() {
         ..filters()
     };
     for seed in 1_000..1_030 {
-        let (accepted, _) = run(seed, 600, tight.clone());
+        let (accepted, _) = run(seed, 600, tight.clone(), if seed % 2 == 0 { Pace::Drained } else { Pace::Some });
         assert!(accepted > 60, "seed {seed}: {accepted} accepted");
     }
 }

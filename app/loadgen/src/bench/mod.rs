@@ -150,6 +150,9 @@ pub async fn run(settings: &Settings) -> Result<()> {
     figures.set("core.p50_ns", core.p50_ns);
     figures.set("core.p99_ns", core.p99_ns);
     figures.set("core.replay_mevents_per_cpu_second", core.replay_mevents_per_cpu_second);
+    let cascade = core_bench::cascade::run(settings.core.rounds)?;
+    figures.set("core.cascade_10k_ms", cascade.large_ms);
+    figures.set("core.cascade_10k_over_1k", cascade.large_over_small);
     let bytes = core_bench::memory::in_a_fresh_process(settings.seed, settings.resting_orders)?;
     figures.set("memory.bytes_per_resting_order", bytes);
     figures.compare();

@@ -9,7 +9,7 @@ enum Goal {
     AtMost(f64),
 }
 
-const GOALS: [(&str, Goal); 10] = [
+const GOALS: [(&str, Goal); 12] = [
     ("cpu.naive_over_ours", Goal::AtLeast(8.0)),
     ("cpu.naive_over_ack", Goal::AtLeast(12.0)),
     ("cpu.hello_over_ours", Goal::AtLeast(0.25)),
@@ -18,6 +18,8 @@ const GOALS: [(&str, Goal); 10] = [
     ("ack_p50_over_commit_p50", Goal::AtMost(3.0)),
     ("core.mops_per_cpu_second", Goal::AtLeast(3.0)),
     ("core.p99_ns", Goal::AtMost(f64::INFINITY)),
+    ("core.cascade_10k_ms", Goal::AtMost(100.0)),
+    ("core.cascade_10k_over_1k", Goal::AtMost(12.0)),
     ("recovery.events_per_second", Goal::AtLeast(500_000.0)),
     ("memory.bytes_per_resting_order", Goal::AtMost(300.0)),
 ];

@@ -3,6 +3,7 @@
 //! Counted as one operation: deciding a command (filters, client id, hold, matching), applying its events, the reply's value,
 //! encoding its events into the batch and the batch's checksum.
 
+pub mod cascade;
 pub mod memory;
 pub mod stream;
 

@@ -34,7 +34,7 @@ pub fn one(state: &State, parameters: &Parameters<'_>) -> Result<MarketId, ApiEr
 /// -1128 for both at once, -1105 for an empty list, -1151 for a symbol twice, -1121, -1122; -1220 as [`one`].
 pub fn asked(state: &State, parameters: &Parameters<'_>) -> Result<Asked, ApiError> {
     let wanted = status(parameters)?;
-    let matches = |status: MarketStatus| wanted.as_ref().is_none_or(|wanted| *wanted == Some(status));
+    let matches = |status: MarketStatus| wanted.is_none_or(|wanted| wanted == status);
     match (parameters.symbol_if_sent()?, parameters.symbols()?) {
         (Some(_), Some(_)) => Err(BAD_COMBINATION),
         (Some(symbol), None) => named(state, symbol, wanted).map(Asked::One),
@@ -68,13 +68,11 @@ pub fn weight(parameters: &Parameters<'_>, one: u32, many: fn(usize) -> u32, all
     }
 }
 
-/// `Some(None)` is a status that exists elsewhere and no market here ever has.
-fn status(parameters: &Parameters<'_>) -> Result<Option<Option<MarketStatus>>, ApiError> {
-    let from_text = |text: &str| if text == "BREAK" { Some(None) } else { MarketStatus::from_text(text).map(Some) };
-    parameters.choice("symbolStatus", from_text, STATUS)
+fn status(parameters: &Parameters<'_>) -> Result<Option<MarketStatus>, ApiError> {
+    parameters.choice("symbolStatus", MarketStatus::from_text, STATUS)
 }
 
-fn named(state: &State, symbol: &str, wanted: Option<Option<MarketStatus>>) -> Result<MarketId, ApiError> {
+fn named(state: &State, symbol: &str, wanted: Option<MarketStatus>) -> Result<MarketId, ApiError> {
     let market = state.market_by_symbol(symbol).ok_or(ApiError::SYMBOL)?;
-    if wanted.is_some_and(|wanted| wanted != Some(market.status)) { Err(STATUS_MISMATCH) } else { Ok(market.id) }
+    if wanted.is_some_and(|wanted| wanted != market.status) { Err(STATUS_MISMATCH) } else { Ok(market.id) }
 }

@@ -37,6 +37,8 @@ pub const DOCUMENTED: &[Documented] = &[
     row("GET", "/api/v3/ping", &[], One("Empty")),
     row("GET", "/api/v3/time", &[], One("ServerTime")),
     row("GET", "/api/v3/exchangeInfo", &[], One("ExchangeInfo")),
+    row("GET", "/api/v3/executionRules", &[], One("ExecutionRules")),
+    row("GET", "/api/v3/referencePrice", SYMBOL, One("ReferencePrice")),
     row("GET", "/api/v3/depth", SYMBOL, One("Depth")),
     row("GET", "/api/v3/trades", SYMBOL, Many("Trade")),
     row("GET", "/api/v3/historicalTrades", SYMBOL, Many("Trade")),

@@ -21,7 +21,7 @@ pub struct ExchangeInfo {
 pub struct Symbol {
     #[schema(example = "BTCUSDT")]
     pub symbol: String,
-    /// TRADING, HALT or CANCEL_ONLY.
+    /// TRADING, HALT, CANCEL_ONLY or BREAK.
     #[schema(example = "TRADING")]
     pub status: String,
     #[schema(example = "BTC")]
@@ -131,6 +131,43 @@ pub struct AggregateTrade {
     /// Always true.
     #[schema(rename = "M")]
     pub best_match: bool,
+}
+
+#[derive(ToSchema)]
+#[schema(rename_all = "camelCase")]
+pub struct ExecutionRules {
+    pub symbol_rules: Vec<SymbolRules>,
+}
+
+/// Rules that bound the execution prices of one market; none: any price.
+#[derive(ToSchema)]
+#[schema(rename_all = "camelCase")]
+pub struct SymbolRules {
+    #[schema(example = "BTCUSDT")]
+    pub symbol: String,
+    pub rules: Vec<ExecutionRule>,
+}
+
+/// Multipliers of the reference price, both ends included. One that is absent sets no bound.
+#[derive(ToSchema)]
+#[schema(rename_all = "camelCase")]
+pub struct ExecutionRule {
+    #[schema(example = "PRICE_RANGE")]
+    pub rule_type: String,
+    pub bid_limit_mult_up: Option<Decimal>,
+    pub bid_limit_mult_down: Option<Decimal>,
+    pub ask_limit_mult_up: Option<Decimal>,
+    pub ask_limit_mult_down: Option<Decimal>,
+}
+
+#[derive(ToSchema)]
+#[schema(rename_all = "camelCase")]
+pub struct ReferencePrice {
+    #[schema(example = "BTCUSDT")]
+    pub symbol: String,
+    pub reference_price: Decimal,
+    /// Journal time at which it held.
+    pub timestamp: Timestamp,
 }
 
 #[derive(ToSchema)]

@@ -1,0 +1,137 @@
+//! Queued work: triggered orders, and an operator's cancels, in steps that are decisions of their own. Never: a customer's command.
+//!
+//! - The queues are in the state: a new leader, or a restored snapshot, goes on where the last one stopped.
+//! - A step is bounded: one triggered order, or at most [`CANCEL_CHUNK`] cancels. Other markets' commands come in between.
+//! - A market that does not trade holds its queue; its orders can be canceled. An operator's cancels run whatever its status.
+//! - A paused market resumes here when its time has come.
+
+use super::{Decision, Traded};
+use crate::command::Command;
+use crate::event::Event;
+use crate::market::MarketStatus;
+use crate::money::Time;
+use crate::order::{AccountId, MarketId, OrderId};
+use crate::orders::{NONE, Slot};
+use crate::protection::CancelScope;
+use crate::state::State;
+
+/// Orders that one step of an operator's cancels ends, order lists as wholes.
+pub const CANCEL_CHUNK: usize = 500;
+
+impl State {
+    /// Whether [`Self::work`] has something to do at `now` (µs). Costs at most a look at each market with a queue.
+    pub fn has_work(&self, now: Time) -> bool {
+        !self.clearing_accounts.is_empty() || self.resumes(now).is_some() || self.next_busy().is_some()
+    }
+
+    /// One step of the queued work; its events are applied and appended to `out`. False: there was none.
+    pub fn work(&mut self, now: Time, out: &mut Vec<Event>) -> bool {
+        let mut decision = Decision::new(self, now, out);
+        if let Some(market) = decision.state.resumes(now) {
+            decision.emit(Event::MarketStatusSet { market, status: MarketStatus::Trading });
+        } else if let Some(account) = decision.state.clearing_accounts.keys().next().copied() {
+            decision.clear_account(account);
+        } else if let Some(market) = decision.state.next_busy() {
+            decision.state.last_busy = market;
+            if decision.state.markets[usize::from(market)].clearing > 0 {
+                decision.clear_market(market);
+            } else {
+                decision.run_next(market);
+            }
+        } else {
+            return false;
+        }
+        true
+    }
+
+    /// Whether `command` comes after queued work of its market: triggered orders run before the market's next order.
+    #[inline]
+    pub fn must_wait(&self, command: &Command) -> bool {
+        !self.busy_markets.is_empty() && self.waits_for_queue(command)
+    }
+
+    fn waits_for_queue(&self, command: &Command) -> bool {
+        let market = match command {
+            Command::Place(new) | Command::CancelReplace { new, .. } => new.market,
+            Command::PlaceOco(new) => new.market,
+            _ => return false,
+        };
+        self.markets.get(usize::from(market)).is_some_and(|entry| entry.runs_queue())
+    }
+
+    fn resumes(&self, now: Time) -> Option<MarketId> {
+        self.pauses.first().filter(|(until, _)| *until <= now.max(self.now)).map(|(_, market)| *market)
+    }
+
+    /// The next market whose work may run, in turns.
+    fn next_busy(&self) -> Option<MarketId> {
+        let runs = |market: &&MarketId| {
+            let entry = &self.markets[usize::from(**market)];
+            entry.clearing > 0 || entry.runs_queue()
+        };
+        let after = self.busy_markets.range(self.last_busy.saturating_add(1)..).find(runs);
+        after.or_else(|| self.busy_markets.iter().find(runs)).copied()
+    }
+}
+
+impl crate::state::MarketEntry {
+    fn runs_queue(&self) -> bool {
+        self.book.queued > 0 && self.market.status == MarketStatus::Trading
+    }
+}
+
+impl Decision<'_> {
+    pub(super) fn run_queue_before(&mut self, command: &Command) {
+        while self.state.must_wait(command) {
+            let (Command::Place(crate::command::NewOrder { market, .. })
+            | Command::CancelReplace { new: crate::command::NewOrder { market, .. }, .. }
+            | Command::PlaceOco(crate::command::NewOco { market, .. })) = command
+            else {
+                return;
+            };
+            self.run_next(*market);
+        }
+    }
+
+    /// Triggers the oldest order of the market's queue.
+    fn run_next(&mut self, market: MarketId) {
+        let entry = &mut self.state.markets[usize::from(market)];
+        let Some(slot) = entry.book.next_queued() else { return };
+        entry.book.remember_average(entry.market.filters.average_minutes, self.time);
+        let mut range = Traded::NOTHING;
+        self.trigger(slot, &mut range);
+        self.after_trades(market, range);
+    }
+
+    fn clear_market(&mut self, market: MarketId) {
+        for _ in 0..CANCEL_CHUNK {
+            let Some(slot) = self.state.markets[usize::from(market)].book.any_order() else {
+                return self.emit(Event::CancelAllDone { scope: CancelScope::Market(market) });
+            };
+            self.cancel_found(slot);
+        }
+    }
+
+    fn clear_account(&mut self, account: AccountId) {
+        let through = self.state.clearing_accounts.get(&account).copied().unwrap_or(0);
+        let mut room = CANCEL_CHUNK;
+        // Chains are in order of placement: what came after the operator's command ends a market's part.
+        let markets = self.state.accounts.get(account as usize).map_or(0, |entry| entry.orders.len());
+        for index in 0..markets {
+            while let Some(slot) = self.first_of(account, index, through) {
+                if room == 0 {
+                    return;
+                }
+                self.cancel_found(slot);
+                room -= 1;
+            }
+        }
+        self.emit(Event::CancelAllDone { scope: CancelScope::Account(account) });
+    }
+
+    /// The account's oldest open order on its market number `index`, unless it was placed after `through`.
+    fn first_of(&self, account: AccountId, index: usize, through: OrderId) -> Option<Slot> {
+        let first = self.state.accounts.get(account as usize)?.orders.get(index)?.chain.first;
+        (first != NONE && self.state.orders.get(first).id <= through).then_some(first)
+    }
+}
