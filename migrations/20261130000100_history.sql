@@ -35,6 +35,8 @@ CREATE TABLE replicas (
     reported_at     timestamptz NOT NULL,
     -- Its clock less the database's, microseconds.
     clock_offset    bigint      NOT NULL,
+    -- Why it does not follow this database; NULL: it does.
+    refusal         text,
     -- Its last state that was compared: sequence, SHA-256 of the state, chain of the journal. NULL: none yet.
     compared_seq    bigint,
     compared_state  bytea,

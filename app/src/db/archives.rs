@@ -37,6 +37,11 @@ pub async fn covering(connection: &mut PgConnection, sequence: i64) -> sqlx::Res
     .await
 }
 
+/// Names of every archive object of this journal.
+pub async fn keys(connection: &mut PgConnection) -> sqlx::Result<Vec<String>> {
+    sqlx::query_scalar("SELECT object_key FROM journal_archives").fetch_all(connection).await
+}
+
 /// Sequence of the last archived event; 0: none.
 pub async fn archived_through(connection: &mut PgConnection) -> sqlx::Result<i64> {
     sqlx::query_scalar("SELECT coalesce(max(last_seq), 0) FROM journal_archives").fetch_one(connection).await

@@ -34,6 +34,7 @@ pub struct Position {
 /// A session for the projector.
 pub async fn connect(options: &PgConnectOptions) -> sqlx::Result<PgConnection> {
     let mut connection = PgConnection::connect_with(&options.clone().application_name("exchange-projector")).await?;
+    super::session::refuse_transaction_pooling(&mut connection, options).await?;
     sqlx::raw_sql(SESSION).execute(&mut connection).await?;
     super::readers::state_level(&mut connection, exchange_core::event::FEATURE_LEVEL).await?;
     Ok(connection)

@@ -59,6 +59,11 @@ impl Proxy {
         format!("{start}@{}/{database}", self.address)
     }
 
+    /// The proxy's own address, for an HTTP server behind it.
+    pub fn http(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
     /// New connections go to another server, as after a failover.
     pub fn point_to(&self, server: &str) {
         server.clone_into(&mut self.shared.server.lock().unwrap());
