@@ -8,6 +8,9 @@ use crate::chain::Chain;
 /// A server whose report is older does not run any more.
 pub const FRESH_SECONDS: f64 = 10.0;
 
+/// Sequence, SHA-256 and chain of a state that was hashed.
+pub type Compared = (i64, [u8; 32], Option<Chain>);
+
 /// A server's own words.
 #[derive(Debug, Clone, Default)]
 pub struct Report {
@@ -17,7 +20,7 @@ pub struct Report {
     /// Why it does not follow this database; `None`: it does.
     pub refusal: Option<String>,
     /// Sequence, SHA-256 and chain of the last state that it hashed.
-    pub compared: Option<(i64, [u8; 32], Option<Chain>)>,
+    pub compared: Option<Compared>,
 }
 
 /// A fresh report of a server, as another process reads it.

@@ -13,7 +13,10 @@ use sqlx::PgPool;
 use tokio::sync::watch;
 
 use super::{clock::Clock, committed::Committed, handle::Queue};
-use crate::{chain::Chain, db::journal, metrics::EngineMetrics};
+use crate::{
+    db::{journal, replicas::Compared},
+    metrics::EngineMetrics,
+};
 
 pub(super) struct Shared {
     pub queue: Queue,
@@ -29,7 +32,7 @@ pub(super) struct Shared {
     /// The bucket could not be asked at the start, when the journal ended here.
     pub unchecked_since: Mutex<Option<i64>>,
     /// Sequence, SHA-256 and chain of the last state that was hashed for the comparison with others.
-    pub compared: Mutex<Option<(i64, [u8; 32], Option<Chain>)>>,
+    pub compared: Mutex<Option<Compared>>,
     pool: PgPool,
 }
 
