@@ -14,6 +14,8 @@ use sqlx::postgres::PgConnectOptions;
 use crate::runtime;
 
 const PREFIX: &str = "EXCHANGE";
+/// Well above what NTP leaves between two machines, and below what a client's recvWindow notices.
+pub const CLOCK_BOUND: Duration = Duration::from_millis(500);
 
 /// `exchange serve`.
 #[derive(Debug, Clone)]
@@ -35,6 +37,8 @@ pub struct Serve {
     pub object_storage: Option<ObjectStorage>,
     /// Commands waiting before new ones are answered -1008; cancels have room beyond it.
     pub queue_limit: usize,
+    /// How far this machine's clock may be off the database's for this server to lead.
+    pub clock_bound: Duration,
     pub rate_limits: RateLimits,
     /// Whose `X-Forwarded-For` is believed.
     pub trusted_proxies: Vec<IpNet>,
@@ -177,6 +181,11 @@ impl Serve {
                 4096,
                 16..=1_000_000,
                 "commands waiting before new ones are refused; cancels have room beyond it",
+            ),
+            clock_bound: env.duration(
+                "EXCHANGE_CLOCK_BOUND",
+                CLOCK_BOUND,
+                "largest difference between this machine's clock and the database's with which this server leads",
             ),
             rate_limits: RateLimits::read(env),
             trusted_proxies: env.list("EXCHANGE_TRUSTED_PROXIES", "networks (10.0.0.0/8) whose X-Forwarded-For is believed"),

@@ -8,6 +8,7 @@ use anyhow::{Context, bail, ensure};
 use bytes::Bytes;
 use exchange_core::batch;
 
+use crate::chain::Chain;
 use crate::media::{self, Media, MediaError, Replace};
 
 const MAGIC: &[u8; 8] = b"EXCHJRNL";
@@ -51,24 +52,45 @@ pub struct Written {
     pub checksum: u32,
 }
 
-/// The name of the object that holds these batches.
-pub fn key(first_sequence: i64, last_sequence: i64) -> String {
-    format!("journal/{first_sequence:020}-{last_sequence:020}.journal.zst")
+const PREFIX: &str = "journal/";
+const SUFFIX: &str = ".journal.zst";
+
+/// The name of the object that holds these batches, of the journal whose chain after them is `chain`: two histories never
+/// share a name. Earlier releases leave the chain out.
+pub fn key(first_sequence: i64, last_sequence: i64, chain: Option<Chain>) -> String {
+    let chain = chain.map(|chain| format!("-{chain}")).unwrap_or_default();
+    format!("{PREFIX}{first_sequence:020}-{last_sequence:020}{chain}{SUFFIX}")
 }
 
-/// Stores batches that follow on each other as one object, reads it back and compares.
-pub async fn write(media: &Media, batches: Vec<Batch>) -> anyhow::Result<Written> {
+/// What a name says: first and last sequence, and the chain if there is one.
+pub fn parse(key: &str) -> Option<(i64, i64, Option<Chain>)> {
+    let mut parts = key.strip_prefix(PREFIX)?.strip_suffix(SUFFIX)?.split('-');
+    let (first, last) = (parts.next()?.parse().ok()?, parts.next()?.parse().ok()?);
+    let chain = parts.next().map(str::parse).transpose().ok()?;
+    Some((first, last, chain))
+}
+
+/// Names of all archive objects there are, of whatever history.
+pub async fn list(media: &Media) -> Result<Vec<String>, MediaError> {
+    Ok(media.list(PREFIX).await?.into_iter().map(|object| object.key).collect())
+}
+
+/// Stores batches that follow on each other as one object, reads it back and compares. `chain` is the journal's after the last.
+pub async fn write(media: &Media, batches: Vec<Batch>, chain: Chain) -> anyhow::Result<Written> {
     let (Some(first), Some(last)) = (batches.first(), batches.last()) else { bail!("nothing to archive") };
-    let key = key(first.first_sequence, last.last_sequence);
+    let key = key(first.first_sequence, last.last_sequence, Some(chain));
     let (object, checksum) = tokio::task::spawn_blocking(move || pack(&batches)).await??;
     let size_bytes = object.len() as u64;
-    // The same batches give the same bytes: an object left by an interrupted run is the same or damaged.
+    // The same name is the same batches: an object left by an interrupted run holds them or is damaged.
     match media.put(&key, object.clone(), media::ZSTD, Replace::No).await {
-        Err(MediaError::Exists { .. }) if media.get(&key).await? != object => {
-            tracing::warn!(key, "an archive object that differs from the journal is replaced");
-            media.put(&key, object.clone(), media::ZSTD, Replace::Yes).await?;
+        Ok(()) => {}
+        Err(MediaError::Exists { .. }) => {
+            let stored = media.get(&key).await?;
+            if tokio::task::spawn_blocking(move || unpack(&stored, checksum)).await?.is_err() {
+                tracing::warn!(key, "replacing a damaged archive object");
+                media.put(&key, object.clone(), media::ZSTD, Replace::Yes).await?;
+            }
         }
-        Ok(()) | Err(MediaError::Exists { .. }) => {}
         Err(error) => return Err(error.into()),
     }
     let stored = media.get(&key).await?;

@@ -4,6 +4,7 @@
 //! Never: a matching rule (those live in `exchange_core`), SQL outside `db`, an environment variable outside `config`.
 
 pub mod api_key;
+pub mod chain;
 pub mod config;
 pub mod db;
 pub mod engine;
@@ -15,4 +16,5 @@ pub mod operator;
 pub mod runtime;
 pub mod serve;
 pub mod snapshot;
+pub mod survey;
 pub mod worker;

@@ -1,6 +1,6 @@
 //! Object storage: snapshots, journal archives, statements, media. The only user of the S3 client. Never: local disk.
 
-use std::time::Duration;
+use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use aws_sdk_s3::{
     Client,
@@ -15,9 +15,12 @@ use aws_sdk_s3::{
 };
 use bytes::Bytes;
 
+use parking_lot::Mutex;
+
 use crate::{
     config::{Checksums, ObjectStorage},
     metrics::ObjectStorageMetrics,
+    survey::{Foreign, Kind},
 };
 
 /// Content types of what this exchange stores.
@@ -83,6 +86,8 @@ pub struct Media {
     client: Client,
     bucket: String,
     metrics: ObjectStorageMetrics,
+    /// Objects of another history that the log has named.
+    named: Arc<Mutex<HashSet<String>>>,
 }
 
 impl Media {
@@ -116,7 +121,7 @@ impl Media {
             .retry_config(RetryConfig::standard().with_max_attempts(ATTEMPTS))
             .timeout_config(timeouts)
             .build();
-        Self { client: Client::from_conf(config), bucket: settings.bucket.clone(), metrics }
+        Self { client: Client::from_conf(config), bucket: settings.bucket.clone(), metrics, named: Arc::default() }
     }
 
     /// Whether the bucket is there and may be used with these credentials.
@@ -197,6 +202,25 @@ impl Media {
         let request = self.client.get_object().bucket(&self.bucket).key(key);
         let request = request.response_content_disposition(format!("attachment; filename=\"{file_name}\""));
         request.presigned(config).await.map(|request| request.uri().to_owned()).map_err(|error| refused(describe(&error)))
+    }
+
+    /// Counts objects of another history, and names each once.
+    pub fn report_foreign(&self, foreign: &[Foreign]) {
+        for kind in Kind::ALL {
+            let count = foreign.iter().filter(|object| object.kind == kind).count();
+            self.metrics.foreign_objects.with_label_values(&[kind.name()]).set(count as i64);
+        }
+        let mut named = self.named.lock();
+        for Foreign { key, sequence, declared, .. } in foreign {
+            if named.insert(key.clone()) {
+                tracing::warn!(
+                    key,
+                    sequence,
+                    declared,
+                    "the object belongs to another history; it is not loaded, counted or deleted"
+                );
+            }
+        }
     }
 
     fn failed<E>(&self, operation: &'static str, key: &str, error: &SdkError<E>) -> MediaError

@@ -59,6 +59,18 @@ service_kit::metrics! {
         pub recovery_events: IntGauge = "exchange_engine_recovery_events";
         /// Wall clock minus journal time, when this replica last looked.
         pub journal_age: Gauge = "exchange_engine_journal_age_seconds";
+        /// 1: the bucket holds nothing that this database lacks; 0: it could not be asked since the start.
+        pub history_checked: IntGauge = "exchange_engine_history_checked";
+        /// 1 while commits wait for a synchronous standby (synchronous_standby_names is not empty).
+        pub synchronous_standbys: IntGauge = "exchange_engine_synchronous_standbys";
+        /// This machine's clock less the database's, when this replica last looked.
+        pub clock_offset: Gauge = "exchange_engine_clock_offset_seconds";
+        /// 1 while the clock differs from the database's by more than the bound: this replica does not lead.
+        pub clock_deviates: IntGauge = "exchange_engine_clock_deviates";
+        /// 1 while this replica refuses the database: it lacks confirmed events.
+        pub refused: IntGauge = "exchange_engine_database_refused";
+        /// Unix time of the last declared loss of history that this replica journalled.
+        pub loss_declared: IntGauge = "exchange_engine_loss_declared_timestamp_seconds";
         /// 1 while every latch of readiness is open.
         pub ready: IntGauge = "exchange_ready";
         /// Trades, by market.
@@ -100,6 +112,8 @@ service_kit::metrics! {
     pub struct ObjectStorageMetrics {
         /// Requests to the object store that failed, by operation and kind (unavailable, refused).
         pub errors: IntCounterVec = "exchange_object_storage_errors_total", ["operation", "kind"];
+        /// Objects in the bucket that belong to another history, by kind (snapshot, archive), when this program last looked.
+        pub foreign_objects: IntGaugeVec = "exchange_object_storage_foreign_objects", ["kind"];
     }
 }
 
@@ -144,8 +158,11 @@ service_kit::metrics! {
         pub archived_sequence: IntGauge = "exchange_worker_archived_sequence";
         /// Sum of all balances of an asset, custody included, in units of the asset: 0, or the ledger is wrong. By asset.
         pub trial_balance: GaugeVec = "exchange_ledger_trial_balance", ["asset"];
-        /// Balances on which the fold of the journal and the tables differ, by comparison (balances, transfers): 0, or the tables are wrong.
+        /// What differs from the fold of the journal, by comparison: balances of the tables (balances, transfers), servers whose state
+        /// or history is another at the same sequence (served), the journal itself (journal). 0, or something is wrong.
         pub disagreements: IntGaugeVec = "exchange_ledger_disagreements", ["comparison"];
+        /// When a server's state was last compared with the fold of the journal, Unix time.
+        pub served_time: service_kit::metrics::Gauge = "exchange_ledger_served_comparison_timestamp_seconds";
         /// When the trial balance was last taken, Unix time.
         pub trial_balance_time: service_kit::metrics::Gauge = "exchange_ledger_trial_balance_timestamp_seconds";
     }

@@ -81,6 +81,7 @@ impl Server {
             media,
             address,
             queue_limit: settings.queue_limit,
+            clock: engine::clock::Clock::new(settings.clock_bound),
             metrics: EngineMetrics::register(&metrics)?,
             health: health.clone(),
         });

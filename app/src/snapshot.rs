@@ -1,9 +1,11 @@
-//! Snapshot objects: the state at one sequence in object storage, so that a recovery reads a snapshot and a tail. Never: when to
-//! take one.
+//! This module reads and writes snapshot objects: the state at one sequence in object storage, so that a recovery reads a
+//! snapshot and a tail. It must not decide when to take one.
 //!
-//! An object is a header, then the core's snapshot bytes compressed with zstd:
-//! magic (8 bytes), format (u32), sequence (u64), journal time (i64, µs), length of the uncompressed bytes (u64), their SHA-256;
-//! integers little-endian. The name carries the sequence, so that a listing is in order.
+//! - An object is a header, then the core's snapshot bytes compressed with zstd: magic (8 bytes), format (u32), sequence (u64),
+//!   journal time (i64, µs), length of the uncompressed bytes (u64), their SHA-256, and in format 2 the chain of the journal
+//!   (32 bytes); integers little-endian.
+//! - The name carries the sequence, so that a listing is in order, and the chain, so that two histories never share a name.
+//! - Objects of format 1, of earlier releases, carry no chain. They count only after a replay that leads to the same bytes.
 
 use std::io::Read;
 
@@ -12,13 +14,17 @@ use bytes::Bytes;
 use exchange_core::{State, money::Time};
 use sha2::{Digest, Sha256};
 
+use crate::chain::Chain;
 use crate::media::{self, Media, MediaError, Replace};
 
 const PREFIX: &str = "snapshots/";
 const SUFFIX: &str = ".snapshot.zst";
 const MAGIC: &[u8; 8] = b"EXCHSNAP";
-const FORMAT: u32 = 1;
-const HEADER_BYTES: usize = 8 + 4 + 8 + 8 + 8 + 32;
+const FORMAT: u32 = 2;
+/// Earlier releases write it, without a chain.
+const FIRST_FORMAT: u32 = 1;
+const FIRST_HEADER_BYTES: usize = 8 + 4 + 8 + 8 + 8 + 32;
+const HEADER_BYTES: usize = FIRST_HEADER_BYTES + Chain::BYTES;
 /// zstd's default: most of the gain at a fraction of the time of higher levels.
 const COMPRESSION_LEVEL: i32 = 3;
 
@@ -27,88 +33,101 @@ const COMPRESSION_LEVEL: i32 = 3;
 pub struct Encoded {
     pub sequence: u64,
     pub time: Time,
+    /// Of the journal that led to the state.
+    pub chain: Chain,
     pub bytes: Vec<u8>,
 }
 
 impl Encoded {
-    pub fn of(state: &State) -> Self {
+    pub fn of(state: &State, chain: Chain) -> Self {
         let mut bytes = Vec::new();
         state.encode(&mut bytes);
-        Self { sequence: state.sequence(), time: state.now(), bytes }
+        Self { sequence: state.sequence(), time: state.now(), chain, bytes }
     }
 }
 
-/// The object's name.
-pub fn key(sequence: u64) -> String {
-    format!("{PREFIX}{sequence:020}{SUFFIX}")
+/// What the name of a snapshot says. Sorted by sequence.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Name {
+    pub sequence: u64,
+    /// `None`: of format 1.
+    pub chain: Option<Chain>,
 }
 
-fn sequence_of(key: &str) -> Option<u64> {
-    key.strip_prefix(PREFIX)?.strip_suffix(SUFFIX)?.parse().ok()
+impl Name {
+    /// The object's name.
+    pub fn key(&self) -> String {
+        match self.chain {
+            Some(chain) => format!("{PREFIX}{:020}-{chain}{SUFFIX}", self.sequence),
+            None => format!("{PREFIX}{:020}{SUFFIX}", self.sequence),
+        }
+    }
+
+    fn parse(key: &str) -> Option<Self> {
+        let name = key.strip_prefix(PREFIX)?.strip_suffix(SUFFIX)?;
+        match name.split_once('-') {
+            Some((sequence, chain)) => Some(Self { sequence: sequence.parse().ok()?, chain: Some(chain.parse().ok()?) }),
+            None => Some(Self { sequence: name.parse().ok()?, chain: None }),
+        }
+    }
 }
 
-/// Sequences of all snapshots there are, damaged ones included, rising.
-pub async fn list(media: &Media) -> Result<Vec<u64>, MediaError> {
-    Ok(media.list(PREFIX).await?.iter().filter_map(|object| sequence_of(&object.key)).collect())
+/// All snapshots there are, of whatever history, damaged ones included, by rising sequence.
+pub async fn list(media: &Media) -> Result<Vec<Name>, MediaError> {
+    let mut names: Vec<_> = media.list(PREFIX).await?.iter().filter_map(|object| Name::parse(&object.key)).collect();
+    names.sort_by_key(|name| name.sequence);
+    Ok(names)
 }
 
-/// Stores a snapshot and reads it back. One that is there already and whole is left alone: the same sequence is the same state.
-pub async fn write(media: &Media, snapshot: Encoded) -> anyhow::Result<()> {
-    let key = key(snapshot.sequence);
-    let sequence = snapshot.sequence;
+/// Stores a snapshot and reads it back. One that is there already and whole is left alone: the same sequence and chain are the
+/// same state.
+pub async fn write(media: &Media, snapshot: Encoded) -> anyhow::Result<Name> {
+    let name = Name { sequence: snapshot.sequence, chain: Some(snapshot.chain) };
+    let key = name.key();
     let object = tokio::task::spawn_blocking(move || pack(&snapshot)).await?.context("the snapshot cannot be compressed")?;
     match media.put(&key, object.clone(), media::ZSTD, Replace::No).await {
         Ok(()) => {}
-        Err(MediaError::Exists { .. }) => match read(media, sequence).await {
-            Ok(_) => return Ok(()),
+        Err(MediaError::Exists { .. }) => match read(media, name).await {
+            Ok(_) => return Ok(name),
             Err(error) if error.is::<MediaError>() => return Err(error),
             Err(error) => {
-                tracing::warn!(key, error = format!("{error:#}"), "a damaged snapshot is replaced");
+                tracing::warn!(key, error = format!("{error:#}"), "replacing a damaged snapshot");
                 media.put(&key, object, media::ZSTD, Replace::Yes).await?;
             }
         },
         Err(error) => return Err(error.into()),
     }
-    read(media, sequence).await.context("the snapshot was written and cannot be read back")?;
-    Ok(())
+    read(media, name).await.context("the snapshot was written and cannot be read back")?;
+    Ok(name)
 }
 
 /// The state of one snapshot. An error that is a [`MediaError`] is the store's, any other the object's.
-pub async fn read(media: &Media, sequence: u64) -> anyhow::Result<State> {
-    let object = media.get(&key(sequence)).await?;
-    let state = tokio::task::spawn_blocking(move || unpack(&object)).await??;
-    ensure!(state.sequence() == sequence, "the object named {sequence} holds sequence {}", state.sequence());
+pub async fn read(media: &Media, name: Name) -> anyhow::Result<State> {
+    let object = media.get(&name.key()).await?;
+    let (state, chain) = tokio::task::spawn_blocking(move || unpack(&object)).await??;
+    ensure!(state.sequence() == name.sequence, "the object named {} holds sequence {}", name.sequence, state.sequence());
+    ensure!(chain == name.chain, "the object holds another history than its name says");
     Ok(state)
 }
 
-/// The newest snapshot at or below `at_most` that is whole. A damaged one is logged and passed over.
-pub async fn newest(media: &Media, at_most: Option<u64>) -> anyhow::Result<Option<(u64, State)>> {
-    for sequence in list(media).await?.into_iter().rev().filter(|sequence| at_most.is_none_or(|limit| *sequence <= limit)) {
-        match read(media, sequence).await {
-            Ok(state) => return Ok(Some((sequence, state))),
+/// The first of `names` that is whole. A damaged one is logged and passed over.
+pub async fn first_whole(media: &Media, names: impl IntoIterator<Item = Name>) -> anyhow::Result<Option<(Name, State)>> {
+    for name in names {
+        match read(media, name).await {
+            Ok(state) => return Ok(Some((name, state))),
             // Deleted since it was listed.
             Err(error) if matches!(error.downcast_ref(), Some(MediaError::NotFound { .. })) => {}
             Err(error) if error.is::<MediaError>() => return Err(error),
             Err(error) => {
                 tracing::error!(
-                    key = key(sequence),
+                    key = name.key(),
                     error = format!("{error:#}"),
-                    "a snapshot is damaged; taking the one before it"
+                    "a snapshot is damaged; trying the one before it"
                 );
             }
         }
     }
     Ok(None)
-}
-
-/// Deletes all but the newest `count`.
-pub async fn keep_newest(media: &Media, count: usize) -> Result<(), MediaError> {
-    let mut sequences = list(media).await?;
-    sequences.truncate(sequences.len().saturating_sub(count));
-    for sequence in sequences {
-        media.delete(&key(sequence)).await?;
-    }
-    Ok(())
 }
 
 fn pack(snapshot: &Encoded) -> std::io::Result<Bytes> {
@@ -119,27 +138,42 @@ fn pack(snapshot: &Encoded) -> std::io::Result<Bytes> {
     object.extend_from_slice(&snapshot.time.to_le_bytes());
     object.extend_from_slice(&(snapshot.bytes.len() as u64).to_le_bytes());
     object.extend_from_slice(&Sha256::digest(&snapshot.bytes));
+    object.extend_from_slice(snapshot.chain.bytes());
     zstd::stream::copy_encode(snapshot.bytes.as_slice(), &mut object, COMPRESSION_LEVEL)?;
     Ok(object.into())
 }
 
-fn unpack(object: &[u8]) -> anyhow::Result<State> {
-    let Some((header, compressed)) = object.split_at_checked(HEADER_BYTES) else {
+fn unpack(object: &[u8]) -> anyhow::Result<(State, Option<Chain>)> {
+    let Some((header, rest)) = object.split_at_checked(FIRST_HEADER_BYTES) else {
         bail!("the object is shorter than its header")
     };
     let word = |at: usize| header[at..at + 8].try_into().map(u64::from_le_bytes);
     ensure!(header[..8] == *MAGIC, "the object does not begin as a snapshot does");
     let format = u32::from_le_bytes(header[8..12].try_into()?);
-    ensure!(format == FORMAT, "the snapshot has format {format}, this release reads {FORMAT}: run the release that wrote it");
+    let (chain, compressed) = match format {
+        FIRST_FORMAT => (None, rest),
+        FORMAT => {
+            let (chain, compressed) = rest.split_at_checked(Chain::BYTES).context("the object is shorter than its header")?;
+            (Chain::from_slice(chain), compressed)
+        }
+        _ => bail!("the snapshot has format {format}, this release reads up to {FORMAT}: run the release that wrote it"),
+    };
     let (sequence, length) = (word(12)?, word(28)?);
     let mut bytes = Vec::new();
     // One byte more than promised is enough to see that there is more.
     zstd::stream::Decoder::new(compressed)?.take(length.saturating_add(1)).read_to_end(&mut bytes).context("zstd")?;
     ensure!(bytes.len() as u64 == length, "the content has {} bytes, its header says {length}", bytes.len());
-    ensure!(Sha256::digest(&bytes)[..] == header[36..HEADER_BYTES], "the checksum does not match");
+    ensure!(Sha256::digest(&bytes)[..] == header[36..FIRST_HEADER_BYTES], "the checksum does not match");
     let state = State::decode(&bytes)?;
     ensure!(state.sequence() == sequence, "the header says sequence {sequence}, the content {}", state.sequence());
-    Ok(state)
+    Ok((state, chain))
+}
+
+/// SHA-256 of the state's bytes: equal for equal states.
+pub fn state_hash(state: &State) -> [u8; 32] {
+    let mut bytes = Vec::new();
+    state.encode(&mut bytes);
+    Sha256::digest(&bytes).into()
 }
 
 #[cfg(test)]
@@ -147,16 +181,19 @@ mod tests {
     use super::*;
     use exchange_core::event::Event;
 
+    const CHAIN: Chain = Chain::GENESIS;
+
     fn packed() -> Vec<u8> {
         let mut state = State::new();
         state.evolve(&Event::Clock(1_700_000_000_000_000));
         state.evolve(&Event::AssetCreated { asset: 0, code: "BTC".into() });
-        pack(&Encoded::of(&state)).unwrap().to_vec()
+        pack(&Encoded::of(&state, CHAIN)).unwrap().to_vec()
     }
 
     #[test]
     fn a_snapshot_reads_back_as_the_same_state() {
-        let state = unpack(&packed()).unwrap();
+        let (state, chain) = unpack(&packed()).unwrap();
+        assert_eq!(chain, Some(CHAIN));
         assert_eq!((state.sequence(), state.now()), (2, 1_700_000_000_000_000));
         assert_eq!(&*state.assets()[0].code, "BTC");
     }
@@ -168,7 +205,8 @@ mod tests {
         for at in (0..whole.len()).filter(|at| !(20..28).contains(at)) {
             let mut damaged = whole.clone();
             damaged[at] ^= 0x40;
-            assert!(unpack(&damaged).is_err(), "byte {at} of {}", whole.len());
+            // The chain is compared with the name.
+            assert!(unpack(&damaged).map_or(true, |(_, chain)| chain != Some(CHAIN)), "byte {at} of {}", whole.len());
         }
         for length in 0..whole.len() {
             assert!(unpack(&whole[..length]).is_err(), "{length} of {} bytes", whole.len());
@@ -176,9 +214,24 @@ mod tests {
     }
 
     #[test]
-    fn names_sort_as_sequences_do() {
-        assert!(key(9) < key(10) && key(999_999) < key(1_000_000));
-        assert_eq!(sequence_of(&key(42)), Some(42));
-        assert_eq!(sequence_of("snapshots/other"), None);
+    fn names_sort_as_sequences_do_and_tell_histories_apart() {
+        let name = |sequence| Name { sequence, chain: Some(CHAIN) };
+        assert!(name(9).key() < name(10).key() && name(999_999).key() < name(1_000_000).key());
+        assert_eq!(Name::parse(&name(42).key()), Some(name(42)));
+        let other = Name { sequence: 42, chain: Some(CHAIN.next(1, 42, 1, b"")) };
+        assert_ne!(other.key(), name(42).key());
+        let first_format = Name { sequence: 42, chain: None };
+        assert_eq!(first_format.key(), "snapshots/00000000000000000042.snapshot.zst");
+        assert_eq!(Name::parse(&first_format.key()), Some(first_format));
+        assert_eq!(Name::parse("snapshots/other"), None);
+    }
+
+    #[test]
+    fn an_object_of_the_first_format_is_read_without_a_chain() {
+        let mut object = packed();
+        object[8] = 1;
+        object.drain(FIRST_HEADER_BYTES..HEADER_BYTES);
+        let (state, chain) = unpack(&object).unwrap();
+        assert_eq!((state.sequence(), chain), (2, None));
     }
 }

@@ -29,6 +29,17 @@ pub fn header(level: u32, count: usize, out: &mut Vec<u8>) {
     w.u64(count as u64);
 }
 
+/// What an intact batch needs that this release does not have: a newer frame or feature level. `None`: this release reads it.
+pub fn beyond_this_release(bytes: &[u8]) -> Option<String> {
+    let mut r = Reader::new(bytes);
+    let format = r.u8().ok()?;
+    if format > FORMAT {
+        return Some(format!("journal format {format} (this release reads {FORMAT}): run the release that wrote it"));
+    }
+    let level = r.u32().ok()?;
+    (level > FEATURE_LEVEL).then(|| format!("feature level {level} (this release reads {FEATURE_LEVEL})"))
+}
+
 /// Decodes a whole batch; bytes left over are an error.
 pub fn decode(bytes: &[u8]) -> Result<Vec<Event>, DecodeError> {
     let mut r = Reader::new(bytes);

@@ -270,6 +270,12 @@ impl Book {
         self.next_queued().or_else(resting).or_else(waiting)
     }
 
+    /// Drops the minutes that begin after `time`.
+    pub fn forget_minutes_after(&mut self, time: Time) {
+        let minute = time.div_euclid(MINUTE);
+        self.minutes.retain(|held| held.minute <= minute);
+    }
+
     /// What the market traded at before the current minute: the volume-weighted average of the `minutes` before it or, when
     /// nothing traded in them, of the last minute that did. At most [`crate::market::AVERAGE_MINUTES_MAX`] + 1 minutes are held.
     pub fn price_before(&self, minutes: u8, now: Time) -> Option<Price> {

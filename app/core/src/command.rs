@@ -173,6 +173,8 @@ pub enum AdminAction {
     CancelAccountOrders {
         account: AccountId,
     },
+    /// Journal time goes back to the leader's clock; nothing happens when it is not ahead of it. Feature level 2.
+    SetTimeBack,
     /// Something done outside the core (an API key made or removed) that the journal must tell.
     Note {
         text: Box<str>,

@@ -191,6 +191,8 @@ pub enum Event {
         market: MarketId,
         until: Time,
     },
+    /// Level 2. Journal time goes back, on an operator's word, after a leader's clock ran ahead. What happened keeps its time.
+    TimeSetBack(Time),
 }
 
 /// Newest level that this release reads and writes. A higher [`Event::FeatureLevel`] is refused on reading.
@@ -229,6 +231,7 @@ mod kind {
     pub const REFERENCE_PRICE_SET: u8 = 25;
     pub const BREAKER_SET: u8 = 26;
     pub const MARKET_PAUSED: u8 = 27;
+    pub const TIME_SET_BACK: u8 = 30;
 }
 
 impl Event {
@@ -243,6 +246,7 @@ impl Event {
             | Self::ReferencePriceSet { .. }
             | Self::BreakerSet { .. }
             | Self::MarketPaused { .. }
+            | Self::TimeSetBack(_)
             | Self::MarketStatusSet { status: MarketStatus::Break, .. }
             | Self::OrderClosed { reason: ExpiryReason::PriceRangeExceeded, .. } => 2,
             _ => FIRST_FEATURE_LEVEL,
@@ -405,6 +409,10 @@ impl Event {
                 w.bool(breaker.is_some());
                 breaker.iter().for_each(|breaker| breaker.encode(w));
             }
+            Self::TimeSetBack(time) => {
+                w.u8(kind::TIME_SET_BACK);
+                w.i64(*time);
+            }
             Self::MarketPaused { market, until } => {
                 w.u8(kind::MARKET_PAUSED);
                 w.u64((*market).into());
@@ -517,6 +525,7 @@ impl Event {
             kind::BREAKER_SET => {
                 Self::BreakerSet { market: r.u16()?, breaker: if r.bool()? { Some(Breaker::decode(r)?) } else { None } }
             }
+            kind::TIME_SET_BACK => Self::TimeSetBack(r.i64()?),
             kind::MARKET_PAUSED => Self::MarketPaused { market: r.u16()?, until: r.i64()? },
             _ => return Err(r.error("an event kind that this release knows: run the release that wrote it")),
         })

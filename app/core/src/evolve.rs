@@ -118,7 +118,8 @@ impl State {
             | Event::PriceRangeSet { .. }
             | Event::ReferencePriceSet { .. }
             | Event::BreakerSet { .. }
-            | Event::MarketPaused { .. } => self.operated(event),
+            | Event::MarketPaused { .. }
+            | Event::TimeSetBack(_) => self.operated(event),
         }
     }
 
@@ -140,8 +141,23 @@ impl State {
             Event::PriceRangeSet { market, rule } => self.protect(*market, |protection| protection.price_range = *rule),
             Event::ReferencePriceSet { market, price } => self.protect(*market, |protection| protection.reference_price = *price),
             Event::BreakerSet { market, breaker } => self.protect(*market, |protection| protection.breaker = *breaker),
+            Event::TimeSetBack(time) => self.set_time_back(*time),
             Event::MarketPaused { market, until } => self.set_status(*market, MarketStatus::CancelOnly, Some(*until)),
             _ => {}
+        }
+    }
+
+    /// Minutes beyond the new time count for no average, and a pause that would end beyond it ends now.
+    fn set_time_back(&mut self, time: Time) {
+        self.now = time;
+        for market in 0..self.markets.len() {
+            let entry = &mut self.markets[market];
+            entry.book.forget_minutes_after(time);
+            if entry.paused_until > time {
+                self.pauses.remove(&(entry.paused_until, entry.market.id));
+                entry.paused_until = time;
+                self.pauses.insert((time, entry.market.id));
+            }
         }
     }
 

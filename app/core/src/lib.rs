@@ -26,6 +26,7 @@ mod state;
 
 pub use book::Depth;
 pub use codec::DecodeError;
+pub use decide::TEXT_MAX;
 pub use effects::{Effects, TradeRecord};
 pub use ledger::{Balance, Bucket, CUSTODY, FEES, Transfer};
 pub use snapshot::SNAPSHOT_FORMAT;

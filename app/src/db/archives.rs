@@ -37,6 +37,11 @@ pub async fn covering(connection: &mut PgConnection, sequence: i64) -> sqlx::Res
     .await
 }
 
+/// Names of every archive object of this journal.
+pub async fn keys(connection: &mut PgConnection) -> sqlx::Result<Vec<String>> {
+    sqlx::query_scalar("SELECT object_key FROM journal_archives").fetch_all(connection).await
+}
+
 /// Sequence of the last archived event; 0: none.
 pub async fn archived_through(connection: &mut PgConnection) -> sqlx::Result<i64> {
     sqlx::query_scalar("SELECT coalesce(max(last_seq), 0) FROM journal_archives").fetch_one(connection).await
@@ -78,21 +83,17 @@ pub async fn page(connection: &mut PgConnection, after: i64, before: i64, bytes:
 /// Batches looked at for one page.
 const PAGE_BATCHES: i64 = 20_000;
 
-/// The next `limit` batches after sequence `after`, in order.
-pub async fn next_batches(connection: &mut PgConnection, after: i64, limit: i64) -> sqlx::Result<Vec<Batch>> {
+/// The next `limit` batches after sequence `after` and up to `through`, in order.
+pub async fn next_batches(connection: &mut PgConnection, after: i64, through: i64, limit: i64) -> sqlx::Result<Vec<Batch>> {
     let rows: Vec<(i64, i64, i64, i64, Vec<u8>)> = sqlx::query_as(
-        "SELECT first_seq, last_seq, epoch, checksum, payload FROM journal WHERE first_seq > $1 ORDER BY first_seq LIMIT $2",
+        "SELECT first_seq, last_seq, epoch, checksum, payload FROM journal WHERE first_seq > $1 AND first_seq <= $2 ORDER BY first_seq LIMIT $3",
     )
     .bind(after)
+    .bind(through)
     .bind(limit)
     .fetch_all(connection)
     .await?;
     Ok(rows.into_iter().map(batch).collect())
-}
-
-/// Sequence of the journal's last event.
-pub async fn journal_end(connection: &mut PgConnection) -> sqlx::Result<i64> {
-    sqlx::query_scalar("SELECT last_seq FROM head").fetch_one(connection).await
 }
 
 fn batch((first_sequence, last_sequence, epoch, checksum, payload): (i64, i64, i64, i64, Vec<u8>)) -> Batch {

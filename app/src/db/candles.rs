@@ -2,7 +2,7 @@
 
 use crate::db::numeric::Numeric;
 use exchange_core::{
-    market_data::{Candle, Interval, WINDOW},
+    market_data::{Candle, Interval, WINDOW, finer},
     money::Time,
     order::MarketId,
 };
@@ -27,6 +27,53 @@ struct Columns {
     quote_volume: Vec<Numeric>,
     taker_volume: Vec<Numeric>,
     taker_quote_volume: Vec<Numeric>,
+}
+
+/// Journal time went back to `time`: voids the candles beyond it and builds those that hold it again, from what came before it.
+pub async fn set_back(connection: &mut PgConnection, time: Time) -> sqlx::Result<()> {
+    // What the minute of `time` held is needed to find its trades.
+    sqlx::query("DELETE FROM candles WHERE open_time > $1").bind(time).execute(&mut *connection).await?;
+    for interval in Interval::ALL {
+        let source = match finer(*interval) {
+            None => {
+                "SELECT t.market, min(t.id) AS first_trade, max(t.id) AS last_trade, max(t.price) AS high, min(t.price) AS low,
+                     count(*) AS trades, sum(t.quantity) AS volume, sum(t.quote) AS quote_volume,
+                     coalesce(sum(t.quantity) FILTER (WHERE NOT t.buyer_is_maker), 0) AS taker_volume,
+                     coalesce(sum(t.quote) FILTER (WHERE NOT t.buyer_is_maker), 0) AS taker_quote_volume,
+                     (array_agg(t.price ORDER BY t.id))[1] AS open, (array_agg(t.price ORDER BY t.id DESC))[1] AS close
+                 FROM candles AS c JOIN trades AS t ON t.market = c.market AND t.id BETWEEN c.first_trade AND c.last_trade
+                 WHERE c.interval = $1 AND c.open_time = $2 AND t.time <= $3 AND $4::smallint IS NULL GROUP BY t.market"
+            }
+            Some(_) => {
+                "SELECT market, min(first_trade) AS first_trade, max(last_trade) AS last_trade, max(high) AS high, min(low) AS low,
+                     sum(trades)::bigint AS trades, sum(volume) AS volume, sum(quote_volume) AS quote_volume,
+                     sum(taker_volume) AS taker_volume, sum(taker_quote_volume) AS taker_quote_volume,
+                     (array_agg(open ORDER BY open_time))[1] AS open, (array_agg(close ORDER BY open_time DESC))[1] AS close
+                 FROM candles WHERE interval = $4 AND open_time BETWEEN $2 AND $3 AND $1::smallint IS NOT NULL GROUP BY market"
+            }
+        };
+        let finer = finer(*interval).map(|finer| i16::from(finer as u8));
+        sqlx::query(sqlx::AssertSqlSafe(format!(
+            "WITH rebuilt AS ({source}),
+             voided AS (DELETE FROM candles AS c WHERE interval = $1 AND open_time = $2
+                        AND NOT EXISTS (SELECT FROM rebuilt WHERE rebuilt.market = c.market))
+             INSERT INTO candles AS c (open_time, open, high, low, close, trades, first_trade, last_trade, market, interval, volume,
+                 quote_volume, taker_volume, taker_quote_volume)
+             SELECT $2, open, high, low, close, trades, first_trade, last_trade, market, $1, volume, quote_volume, taker_volume,
+                 taker_quote_volume FROM rebuilt
+             ON CONFLICT (market, interval, open_time) DO UPDATE SET open = excluded.open, high = excluded.high, low = excluded.low,
+                 close = excluded.close, trades = excluded.trades, first_trade = excluded.first_trade,
+                 last_trade = excluded.last_trade, volume = excluded.volume, quote_volume = excluded.quote_volume,
+                 taker_volume = excluded.taker_volume, taker_quote_volume = excluded.taker_quote_volume"
+        )))
+        .bind(i16::from(*interval as u8))
+        .bind(interval.open(time))
+        .bind(time)
+        .bind(finer)
+        .execute(&mut *connection)
+        .await?;
+    }
+    Ok(())
 }
 
 /// Adds stretches to the candles that they fall in. Each follows on what its candle holds already.

@@ -23,11 +23,12 @@ pub struct Append<'a> {
 }
 
 /// One statement, one commit: the batch is in the journal, or this leader has been deposed and nothing has happened.
-/// False: deposed.
+/// False: deposed. It is sent after the clean answer for the batch before it, and says so.
 pub async fn append(connection: &mut PgConnection, batch: Append<'_>) -> sqlx::Result<bool> {
     let done = sqlx::query(
         "WITH fenced AS (
-             UPDATE head SET last_seq = $3, beat = clock_timestamp() WHERE epoch = $1 AND last_seq = $2 RETURNING 1
+             UPDATE head SET last_seq = $3, beat = clock_timestamp(), confirmed_seq = $2, confirmed_epoch = $1
+             WHERE epoch = $1 AND last_seq = $2 RETURNING 1
          )
          INSERT INTO journal (first_seq, last_seq, epoch, checksum, payload) SELECT $2 + 1, $3, $1, $4, $5 FROM fenced",
     )
@@ -67,13 +68,10 @@ impl StoredBatch {
     }
 }
 
-/// Every batch that begins after sequence `after`, in order, as the server sends them.
-pub fn stream(connection: &mut PgConnection, after: i64) -> BoxStream<'_, sqlx::Result<StoredBatch>> {
-    sqlx::query("SELECT first_seq, last_seq, epoch, checksum, payload FROM journal WHERE first_seq > $1 ORDER BY first_seq")
-        .bind(after)
-        .fetch(connection)
-        .map(|row| row.and_then(StoredBatch::from_row))
-        .boxed()
+/// Every batch that begins after sequence `after` and up to `through`, in order, as the server sends them.
+pub fn stream(connection: &mut PgConnection, after: i64, through: i64) -> BoxStream<'_, sqlx::Result<StoredBatch>> {
+    let batches = "SELECT first_seq, last_seq, epoch, checksum, payload FROM journal WHERE first_seq > $1 AND first_seq <= $2 ORDER BY first_seq";
+    sqlx::query(batches).bind(after).bind(through).fetch(connection).map(|row| row.and_then(StoredBatch::from_row)).boxed()
 }
 
 /// Sequence with which the journal in the database begins; `None` when it is empty.

@@ -34,6 +34,7 @@ pub struct Position {
 /// A session for the projector.
 pub async fn connect(options: &PgConnectOptions) -> sqlx::Result<PgConnection> {
     let mut connection = PgConnection::connect_with(&options.clone().application_name("exchange-projector")).await?;
+    super::session::refuse_transaction_pooling(&mut connection, options).await?;
     sqlx::raw_sql(SESSION).execute(&mut connection).await?;
     super::readers::state_level(&mut connection, exchange_core::event::FEATURE_LEVEL).await?;
     Ok(connection)
@@ -65,9 +66,9 @@ pub async fn as_of_now(pool: &PgPool) -> sqlx::Result<Transaction<'static, Postg
     Ok(tables)
 }
 
-/// Sequence of the journal's last event, and the epoch that may project.
-pub async fn look(connection: &mut PgConnection) -> sqlx::Result<(i64, i64)> {
-    sqlx::query_as("SELECT last_seq, (SELECT epoch FROM projection) FROM head").fetch_one(connection).await
+/// The epoch that may project.
+pub async fn epoch(connection: &mut PgConnection) -> sqlx::Result<i64> {
+    sqlx::query_scalar("SELECT epoch FROM projection").fetch_one(connection).await
 }
 
 /// Who projects, for people.

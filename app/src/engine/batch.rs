@@ -59,9 +59,15 @@ impl Batch {
 
     /// Lets time pass in the journal.
     pub fn tick(&mut self, state: &mut State, now: Time) {
+        self.decide_unasked(state, &Command::Tick, now);
+    }
+
+    /// Decides a command that no client waits for.
+    pub fn decide_unasked(&mut self, state: &mut State, command: &Command, now: Time) {
         let before = self.events.len();
-        // A tick is never refused, and no client waits for it.
-        let _ = state.decide(&Command::Tick, now, &mut self.events);
+        if let Err(refusal) = state.decide(command, now, &mut self.events) {
+            tracing::error!(command = command.name(), %refusal, "a command of the leader's own was refused");
+        }
         self.encode_from(before, state);
     }
 

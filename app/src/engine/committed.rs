@@ -8,13 +8,14 @@ use std::sync::Arc;
 use exchange_core::{
     Effects, OrderList, State, TradeRecord,
     event::Event,
-    market_data::{MarketData, PublicTrade},
-    money::Quantity,
+    market_data::{MINUTE, MarketData, PublicTrade},
+    money::{Quantity, Time},
     order::{AccountId, Order, OrderId},
 };
 use parking_lot::RwLock;
 
 use super::tail::HistoryTail;
+use crate::chain::Chain;
 
 /// The committed read model, shared by those who read and the one task that folds.
 pub type Shared = Arc<RwLock<Committed>>;
@@ -35,6 +36,34 @@ pub struct Committed {
     /// Market data lacks the trades between the tables and the state that it began with.
     gap: bool,
     first_fills: Option<Arc<dyn FirstFills>>,
+    /// `None`: the state began with a snapshot of unknown history.
+    history: Option<History>,
+    /// The state is set apart at each turn of a minute; off while a recovery replays many.
+    comparing: bool,
+    checkpoint: Option<(State, Option<History>)>,
+}
+
+/// Where the journal's history is at the committed state.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct History {
+    /// The chain after the last batch.
+    pub chain: Chain,
+    /// First sequence of the last batch, and the chain before it; `None`: no batch has been folded here.
+    pub last: Option<(i64, Chain)>,
+}
+
+impl History {
+    /// Before the first batch that is folded.
+    pub const fn at(chain: Chain) -> Self {
+        Self { chain, last: None }
+    }
+
+    /// After the next batch.
+    #[must_use]
+    pub fn next(&self, first_sequence: i64, last_sequence: i64, epoch: i64, payload: &[u8]) -> Self {
+        let chain = self.chain.next(first_sequence, last_sequence, epoch, payload);
+        Self { chain, last: Some((first_sequence, self.chain)) }
+    }
 }
 
 impl Committed {
@@ -45,12 +74,53 @@ impl Committed {
     pub fn new(state: State, market_data: MarketData, projected_seq: u64) -> Self {
         let gap = state.sequence() > projected_seq;
         let tail = HistoryTail::from(projected_seq.max(state.sequence()));
-        Self { state, market_data, tail, loaded_through: projected_seq, gap, first_fills: None }
+        Self {
+            state,
+            market_data,
+            tail,
+            loaded_through: projected_seq,
+            gap,
+            first_fills: None,
+            history: None,
+            comparing: false,
+            checkpoint: None,
+        }
     }
 
     /// As [`Self::new`] in the place of what is here; whoever watches goes on watching.
     pub fn restart(&mut self, state: State, market_data: MarketData, projected_seq: u64) {
         *self = Self { first_fills: self.first_fills.take(), ..Self::new(state, market_data, projected_seq) };
+    }
+
+    /// Of the journal up to the state's sequence.
+    pub const fn history(&self) -> Option<History> {
+        self.history
+    }
+
+    /// Where the journal's history is when nothing has been applied yet.
+    pub const fn begin_history(&mut self, history: Option<History>) {
+        self.history = history;
+    }
+
+    /// Applies one committed batch, after which the journal's history is `history`. At each turn of a minute the state is set
+    /// apart, at the same sequence in every process: a comparison needs no agreement.
+    pub fn apply_batch(&mut self, events: &[Event], history: Option<History>) {
+        let before = minute(self.state.now());
+        self.apply(events);
+        self.history = history;
+        if self.comparing && minute(self.state.now()) != before {
+            self.checkpoint = Some((self.state.clone(), history));
+        }
+    }
+
+    /// From here on states are set apart for the comparison.
+    pub const fn begin_comparing(&mut self) {
+        self.comparing = true;
+    }
+
+    /// The state that was set apart last, once.
+    pub const fn take_checkpoint(&mut self) -> Option<(State, Option<History>)> {
+        self.checkpoint.take()
     }
 
     /// Tells `watcher` of every first fill from here on.
@@ -65,6 +135,9 @@ impl Committed {
             if sequence <= self.loaded_through {
                 self.state.evolve(event);
                 continue;
+            }
+            if let Event::TimeSetBack(time) = event {
+                self.market_data.set_back(*time);
             }
             let first_fills = self.first_fills.as_deref();
             let mut fold = Fold { sequence, market_data: &mut self.market_data, tail: &mut self.tail, first_fills, trade: None };
@@ -96,6 +169,11 @@ impl Committed {
         self.market_data.advance(self.state.now());
         true
     }
+}
+
+/// The minute of journal time at whose turn states are compared.
+pub const fn minute(time: Time) -> Time {
+    time.div_euclid(MINUTE)
 }
 
 /// Where the effects of one event go.
@@ -153,7 +231,7 @@ mod tests {
     use super::*;
     use exchange_core::command::{AdminAction, Command, NewOrder, Operator};
     use exchange_core::market::{Commission, Filters};
-    use exchange_core::market_data::{CandleRange, Interval, MINUTE};
+    use exchange_core::market_data::{CandleRange, Interval};
     use exchange_core::money::SCALE;
     use exchange_core::order::{ClientId, OrderType, Side, StpMode, TimeInForce};
 

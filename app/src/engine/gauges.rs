@@ -8,7 +8,7 @@ use service_kit::{
     metrics::{Counter, IntCounter},
 };
 
-use super::{clock, shared::Shared};
+use super::shared::Shared;
 use crate::metrics::EngineMetrics;
 
 const REFRESH: Duration = Duration::from_secs(1);
@@ -28,7 +28,7 @@ pub(super) async fn refresh(shared: Weak<Shared>, health: Health) {
         let state = &committed.state;
         metrics.sequence.set(state.sequence() as i64);
         if state.now() > 0 {
-            metrics.journal_age.set((clock::now() - state.now()) as f64 / 1e6);
+            metrics.journal_age.set((shared.clock.now() - state.now()) as f64 / 1e6);
         }
         for market in state.markets() {
             let depth = state.depth(market.id, LEVELS);

@@ -21,11 +21,19 @@ pub(super) enum Verdict {
     Wait(String),
 }
 
+/// Whether the clock allows to lead: µs both. The text tells an operator what to do.
+pub(super) fn check_clock(clock: Time, journal: Time) -> Result<(), String> {
+    if clock >= journal - CLOCK_TOLERANCE {
+        return Ok(());
+    }
+    let behind = (journal - clock) / 1000;
+    Err(format!("this machine's clock is {behind} ms behind the journal: it does not lead; set the clock"))
+}
+
 /// `held` is the epoch of this replica's own last term: it need not wait for itself. `clock` and `journal` in µs.
 pub(super) fn judge(head: &Head, held: Option<i64>, clock: Time, journal: Time) -> Verdict {
-    if clock < journal - CLOCK_TOLERANCE {
-        let behind = (journal - clock) / 1000;
-        return Verdict::Wait(format!("this machine's clock is {behind} ms behind the journal: it does not lead; set the clock"));
+    if let Err(reason) = check_clock(clock, journal) {
+        return Verdict::Wait(reason);
     }
     let own = held == Some(head.epoch);
     if head.released || own || !head.backend_alive || head.beat_age_seconds > LEASE_SECONDS {
@@ -38,8 +46,16 @@ pub(super) fn judge(head: &Head, held: Option<i64>, clock: Time, journal: Time) 
 mod tests {
     use super::*;
 
-    const LEADS: Head =
-        Head { epoch: 7, last_seq: 100, beat_age_seconds: 0.2, released: false, address: String::new(), backend_alive: true };
+    const LEADS: Head = Head {
+        epoch: 7,
+        last_seq: 100,
+        beat_age_seconds: 0.2,
+        released: false,
+        address: String::new(),
+        backend_alive: true,
+        confirmed_seq: 100,
+        confirmed_epoch: 7,
+    };
 
     #[test]
     fn a_lease_is_claimed_only_when_it_is_free() {

@@ -10,7 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use exchange_core::{State, money::Time};
+use exchange_core::{State, command::Command, money::Time};
 use futures::future::{MaybeDone, maybe_done};
 use sqlx::PgConnection;
 use tokio::{sync::mpsc, time::MissedTickBehavior};
@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     batch::{Batch, Identity},
-    clock,
+    committed::History,
     gauges::TradeCounters,
     handle::{Submission, SubmitError},
     head::BEAT,
@@ -32,6 +32,8 @@ use crate::db::{
 
 /// An idle journal's time moves on this often, µs.
 const TICK: Time = 1_000_000;
+/// A batch that no other follows is confirmed to followers after this long.
+const CONFIRM_AFTER: Duration = Duration::from_millis(10);
 /// A statement without an answer for this long: the connection counts as lost.
 const STATEMENT_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -48,6 +50,8 @@ async fn ended(statement: &mut Option<Statement>) -> Done {
 pub(super) enum Ended {
     /// On request: everything taken is answered, the head is released.
     Stopped,
+    /// This replica must not lead any more, and goes on as a follower. Everything taken is answered, the head is released.
+    SteppedDown(String),
     /// Another leads. Nothing that was in flight was written.
     Deposed,
     /// The connection failed. The batch in flight may or may not be durable.
@@ -88,6 +92,8 @@ pub(super) struct Leader<'a> {
     statement: Option<Statement>,
     in_flight: Option<InDoubt>,
     in_flight_bytes: u64,
+    /// Of the journal up to what was sent last.
+    history: Option<History>,
     pending: Batch,
     /// An answered batch, for its memory.
     spare: Batch,
@@ -96,6 +102,10 @@ pub(super) struct Leader<'a> {
     /// Taken, and held until the queued work of their markets has run.
     held: VecDeque<Submission>,
     last_statement: Instant,
+    /// Why this replica steps down.
+    leaving: Option<String>,
+    /// Followers do not know yet that the last batch is durable.
+    unconfirmed: bool,
     counters: TradeCounters,
 }
 
@@ -118,23 +128,38 @@ impl<'a> Leader<'a> {
             statement: None,
             in_flight: None,
             in_flight_bytes: 0,
+            history: shared.committed.read().history(),
             pending: Batch::default(),
             spare: Batch::default(),
             inbox: Vec::new(),
             held: VecDeque::new(),
             last_statement: Instant::now(),
+            leaving: None,
+            unconfirmed: false,
             counters: TradeCounters::new(&shared.metrics),
         }
+    }
+
+    /// Decides `commands` before any other, and marks the declarations `ids` once they are durable.
+    pub fn begin_with(&mut self, commands: &[Command], ids: Vec<i64>) {
+        for command in commands {
+            self.pending.decide_unasked(&mut self.state, command, self.shared.clock.now());
+        }
+        self.shared.mark_declarations(ids, self.state.sequence());
     }
 
     /// Leads until stopped, deposed or cut off. The queue has been opened; it is closed at the end.
     pub async fn lead(mut self, stop: &CancellationToken) -> Ended {
         let mut beat = tokio::time::interval(BEAT);
         beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut step_down = self.shared.step_down.subscribe();
         let ended = loop {
             self.send();
             if stop.is_cancelled() && self.is_done() {
                 break Ended::Stopped;
+            }
+            if let Some(reason) = self.leaving.take_if(|_| self.statement.is_none() && self.pending.is_empty()) {
+                break Ended::SteppedDown(reason);
             }
             // A closed and empty queue would answer at once, again and again.
             let takes = self.takes() && !(self.submissions.is_closed() && self.submissions.is_empty());
@@ -153,6 +178,11 @@ impl<'a> Leader<'a> {
                     self.shared.queue.set_open(false);
                     self.submissions.close();
                 }
+                changed = step_down.changed(), if self.leaving.is_none() => {
+                    if let (Ok(()), Some(reason)) = (changed, step_down.borrow().clone()) {
+                        self.leave(reason);
+                    }
+                }
                 taken = self.submissions.recv_many(&mut self.inbox, DRAIN), if takes => {
                     if taken > 0 {
                         self.decide();
@@ -161,6 +191,8 @@ impl<'a> Leader<'a> {
                 // A turn of the runtime first: clients' tasks run on the same threads.
                 () = tokio::task::yield_now(), if works => self.work(),
                 _ = beat.tick(), if self.statement.is_none() => self.idle(),
+                // The next batch would say it too; when none comes, followers must not wait for the beat.
+                () = tokio::time::sleep(CONFIRM_AFTER), if self.unconfirmed && self.statement.is_none() => self.confirm(),
             }
         };
         self.end(ended).await
@@ -177,13 +209,17 @@ impl<'a> Leader<'a> {
     }
 
     fn has_work(&self) -> bool {
-        !self.held.is_empty() || self.state.has_work(clock::now())
+        self.leaving.is_none() && (!self.held.is_empty() || self.state.has_work(self.shared.clock.now()))
     }
 
     /// A slice of the queued work, then the held commands whose markets have finished theirs. A new leader finds the state's queue
     /// in the journal. Held commands were never decided.
     fn work(&mut self) {
-        let (begun, now) = (Instant::now(), clock::now());
+        if let Err(reason) = self.shared.clock.check() {
+            self.leave(reason);
+            return;
+        }
+        let (begun, now) = (Instant::now(), self.shared.clock.now());
         while begun.elapsed() < WORK_SLICE && self.pending.has_room_for_work() && self.pending.work(&mut self.state, now) {
             self.shared.metrics.queued_steps.inc();
         }
@@ -221,7 +257,17 @@ impl<'a> Leader<'a> {
 
     /// Decides what was taken from the queue, in its order.
     fn decide(&mut self) {
-        let (begun, now) = (Instant::now(), clock::now());
+        if let Err(reason) = self.shared.clock.check() {
+            self.leave(reason);
+        }
+        if self.leaving.is_some() {
+            // Nothing may be decided at a wrong time, or on a history that lost events.
+            for submission in self.inbox.drain(..) {
+                let _ = submission.answer.send(Err(SubmitError::Unavailable));
+            }
+            return;
+        }
+        let (begun, now) = (Instant::now(), self.shared.clock.now());
         let commands = self.inbox.len();
         let mut inbox = std::mem::take(&mut self.inbox);
         for submission in inbox.drain(..) {
@@ -238,10 +284,15 @@ impl<'a> Leader<'a> {
 
     /// Nothing has been sent for a while: time passes, or the lease is kept.
     fn idle(&mut self) {
-        let now = clock::now();
+        if let Err(reason) = self.shared.clock.check() {
+            self.leave(reason);
+            return;
+        }
+        let now = self.shared.clock.now();
         if now - self.state.now() >= TICK {
             self.pending.tick(&mut self.state, now);
         } else if self.last_statement.elapsed() >= BEAT {
+            self.unconfirmed = false;
             let (epoch, connection) = (self.epoch, self.connection.take());
             self.run(async move {
                 let mut connection = connection.expect("no statement runs");
@@ -249,6 +300,26 @@ impl<'a> Leader<'a> {
                 Ok((connection, leads))
             });
         }
+    }
+
+    /// Takes no more commands; what was decided is still committed and answered.
+    fn leave(&mut self, reason: String) {
+        self.shared.queue.set_open(false);
+        self.leaving = Some(reason);
+        for submission in self.held.drain(..) {
+            let _ = submission.answer.send(Err(SubmitError::Unavailable));
+        }
+    }
+
+    /// Lets followers see the last batch.
+    fn confirm(&mut self) {
+        self.unconfirmed = false;
+        let (epoch, connection) = (self.epoch, self.connection.take());
+        self.run(async move {
+            let mut connection = connection.expect("no statement runs");
+            let leads = head::confirm(&mut connection, epoch).await?;
+            Ok((connection, leads))
+        });
     }
 
     /// Sends what is pending, if the connection is free.
@@ -269,6 +340,9 @@ impl<'a> Leader<'a> {
         let batch = std::mem::replace(&mut self.pending, std::mem::take(&mut self.spare));
         self.in_flight = Some(InDoubt { batch, identity, sent: Instant::now() });
         self.in_flight_bytes = payload.len() as u64;
+        let Identity { epoch, first_sequence, last_sequence, .. } = identity;
+        self.history = self.history.map(|history| history.next(first_sequence as i64, last_sequence as i64, epoch, &payload));
+        self.unconfirmed = true;
         let connection = self.connection.take();
         let warnings = self.warnings.clone();
         self.run(async move {
@@ -306,7 +380,7 @@ impl<'a> Leader<'a> {
         let Some(InDoubt { mut batch, identity, sent }) = self.in_flight.take() else { return };
         self.shared.metrics.commit.observe(sent.elapsed().as_secs_f64());
         self.shared.metrics.journal_bytes.inc_by(self.in_flight_bytes);
-        self.shared.committed.write().apply(batch.events());
+        self.shared.committed.write().apply_batch(batch.events(), self.history);
         self.counters.count(batch.events(), &self.shared.committed.read().state);
         self.shared.metrics.sequence.set(identity.last_sequence as i64);
         let now = Instant::now();
@@ -336,7 +410,7 @@ impl<'a> Leader<'a> {
         if let Some(mut refused) = self.in_flight.take() {
             refused.batch.answer_all(&SubmitError::Unavailable);
         }
-        if let (Ended::Stopped, Some(connection)) = (&ended, &mut self.connection)
+        if let (Ended::Stopped | Ended::SteppedDown(_), Some(connection)) = (&ended, &mut self.connection)
             && let Err(error) = head::release(connection, self.epoch).await
         {
             tracing::warn!(%error, "the lead could not be handed over: a standby takes it when this connection is gone");

@@ -5,8 +5,9 @@
 //! deposed or cut off; a commit whose outcome is unknown is looked up (`doubt`).
 
 mod batch;
-mod clock;
+pub mod clock;
 pub mod committed;
+mod declared;
 mod doubt;
 mod gauges;
 mod handle;
@@ -21,6 +22,7 @@ mod replay;
 mod replica;
 mod shared;
 pub mod tail;
+mod watch;
 
 use std::sync::{Arc, atomic::Ordering};
 
@@ -47,6 +49,8 @@ pub struct Parts {
     pub address: String,
     /// Commands waiting before new ones are refused.
     pub queue_limit: usize,
+    /// This machine's, with how far it may be off the database's.
+    pub clock: clock::Clock,
     pub metrics: EngineMetrics,
     pub health: Health,
 }
@@ -63,8 +67,12 @@ pub fn start(parts: Parts) -> (Engine, Replica) {
     let (queue, submissions) = handle::Queue::new(parts.queue_limit, parts.metrics.clone());
     let empty = Committed::new(State::new(), MarketData::new(), 0);
     let committed = Arc::new(RwLock::new(empty));
-    let shared = Arc::new(shared::Shared::new(queue, committed, parts.metrics, parts.pool.clone()));
+    let shared = Arc::new(shared::Shared::new(queue, committed, parts.metrics, parts.clock, parts.pool.clone()));
     let latches = latches::Latches::new(&parts.health);
+    tokio::spawn(watch::report(Arc::downgrade(&shared), parts.pool.clone(), parts.address.clone()));
+    if let Some(media) = &parts.media {
+        tokio::spawn(watch::bucket(Arc::downgrade(&shared), parts.pool.clone(), media.clone()));
+    }
     tokio::spawn(gauges::refresh(Arc::downgrade(&shared), parts.health));
     let replica = Replica {
         shared: Arc::clone(&shared),
@@ -74,8 +82,11 @@ pub fn start(parts: Parts) -> (Engine, Replica) {
         latches,
         recovery: recovery::Recovery::new(parts.pool, parts.media),
         expected: None,
+        confirmed: 0,
         held: None,
         doubt: None,
+        declared: declared::Declared::default(),
+        fruitless: 0,
     };
     (Engine { shared }, replica)
 }

@@ -3,14 +3,17 @@
 
 use std::time::Instant;
 
-use exchange_core::{State, batch, event::Event};
+use exchange_core::{State, batch};
+use futures::StreamExt;
 use sqlx::{PgConnection, PgPool};
 
-use super::{latches::Latches, replay::Expected, shared::Shared};
+use super::{committed::History, latches::Latches, replay::Expected, shared::Shared};
 use crate::{
-    db::{history, journal},
+    chain::Chain,
+    db::{head, history, journal},
     media::Media,
-    snapshot,
+    snapshot::{self, Name},
+    survey::{self, Survey, SurveyError},
 };
 
 pub(super) struct Recovery {
@@ -28,6 +31,9 @@ pub(super) struct Recovery {
 pub(super) enum NotYet {
     #[error(transparent)]
     Database(#[from] sqlx::Error),
+    /// The database lost what the bucket proves.
+    #[error("{0}")]
+    Lost(String),
     #[error("the journal begins at sequence {begins}, so a snapshot is needed, and {reason}")]
     NoSnapshot { begins: i64, reason: String },
 }
@@ -37,36 +43,66 @@ impl Recovery {
         Self { pool, media, begun: Instant::now(), source: "journal", first_sequence: 1, running: true }
     }
 
-    /// The state before the replay goes into the committed model; what must come next is answered. `last` is the journal's end.
-    pub async fn begin(&mut self, shared: &Shared, connection: &mut PgConnection, last: i64) -> Result<Expected, NotYet> {
-        self.begun = Instant::now();
-        let state = self.newest(connection, last).await?.unwrap_or_default();
+    /// The state before the replay goes into the committed model; what must come next is answered.
+    pub async fn begin(&mut self, shared: &Shared, connection: &mut PgConnection) -> Result<Expected, NotYet> {
+        (self.begun, self.running) = (Instant::now(), true);
+        let (state, history) = self.base(shared, connection).await?;
         self.source = if state.sequence() > 0 { "snapshot" } else { "journal" };
         let (market_data, projected) = history::load(&self.pool).await?;
         let sequence = state.sequence() as i64 + 1;
-        shared.committed.write().restart(state, market_data, projected);
+        {
+            let mut committed = shared.committed.write();
+            committed.restart(state, market_data, projected);
+            committed.begin_history(history);
+        }
         self.first_sequence = sequence;
-        Ok(Expected { sequence, epoch: 0 })
+        Ok(Expected { sequence, epoch: 0, history })
     }
 
-    /// The newest snapshot of this journal; `None` when there is none, or none can be had and none is needed.
-    async fn newest(&self, connection: &mut PgConnection, last: i64) -> Result<Option<State>, NotYet> {
-        let Some(media) = &self.media else { return Ok(None) };
-        let reason = match snapshot::newest(media, Some(last.unsigned_abs())).await {
-            Ok(None) => return Ok(None),
-            Ok(Some((_, state))) if belongs(connection, &state).await? => return Ok(Some(state)),
-            Ok(Some((sequence, _))) => format!(
-                "the newest snapshot ({sequence}) is of another journal: give this exchange a bucket of its own, or empty this one"
-            ),
+    /// The newest snapshot of this journal, or the state before its first event.
+    async fn base(&self, shared: &Shared, connection: &mut PgConnection) -> Result<Base, NotYet> {
+        let Some(media) = &self.media else { return Ok(genesis()) };
+        let found = match Survey::take(media, connection).await {
+            Ok(found) => found,
+            Err(SurveyError::Database(error)) => return Err(error.into()),
+            Err(SurveyError::Store(error)) => {
+                self.unchecked(shared, connection).await?;
+                return from_the_beginning(connection, format!("the bucket does not answer: {error}")).await;
+            }
+        };
+        let unchecked_since = *shared.unchecked_since.lock();
+        let ended_at = unchecked_since.map_or(found.ends_at, |since| since.min(found.ends_at));
+        if let Some(proof) = found.proof(ended_at) {
+            return Err(NotYet::Lost(survey::refusal(proof, ended_at)));
+        }
+        *shared.unchecked_since.lock() = None;
+        shared.step_down.send_replace(None);
+        shared.metrics.history_checked.set(1);
+        let reason = match snapshot::first_whole(media, found.own).await {
+            Ok(Some((name, state))) => return Ok((state, name.chain.map(History::at))),
+            Ok(None) => "the bucket has none of this journal".to_owned(),
             Err(error) => format!("none can be read: {error:#}"),
         };
-        match journal::begins(connection).await? {
-            Some(begins) if begins > 1 => Err(NotYet::NoSnapshot { begins, reason }),
-            _ => {
-                tracing::warn!(reason, "recovering from the journal's first event");
-                Ok(None)
-            }
+        if journal::begins(connection).await?.is_some_and(|begins| begins > 1)
+            && let Some(state) = first_format(media, connection, &found.first_format).await?
+        {
+            tracing::warn!(
+                sequence = state.sequence(),
+                "recovering from a snapshot of an earlier release; the history's identity is unknown until the worker has taken one"
+            );
+            return Ok((state, None));
         }
+        from_the_beginning(connection, reason).await
+    }
+
+    /// Trading goes on without the bucket: it is asked again until it answers.
+    async fn unchecked(&self, shared: &Shared, connection: &mut PgConnection) -> sqlx::Result<()> {
+        let ends_at = head::read(connection).await?.last_seq;
+        let mut since = shared.unchecked_since.lock();
+        *since = Some(since.map_or(ends_at, |since| since.min(ends_at)));
+        shared.metrics.history_checked.set(0);
+        tracing::warn!(ends_at, "the bucket does not answer; whether it holds more than this database is not checked yet");
+        Ok(())
     }
 
     /// Says that a replay begins.
@@ -82,25 +118,50 @@ impl Recovery {
             return;
         }
         let (seconds, events) = (self.begun.elapsed().as_secs_f64(), sequence + 1 - self.first_sequence);
+        shared.committed.write().begin_comparing();
         shared.metrics.recovery_seconds.with_label_values(&[self.source]).set(seconds);
         shared.metrics.recovery_events.set(events);
         tracing::info!(source = self.source, events, sequence, seconds, "the state is recovered");
     }
 }
 
-/// Whether the journal led to this state, as far as the batch that ends with it can tell: it sets the state's time.
-async fn belongs(connection: &mut PgConnection, state: &State) -> sqlx::Result<bool> {
-    let sequence = state.sequence() as i64;
-    let Some(stored) = journal::nearest(connection, sequence).await? else {
-        // Archived and detached since.
-        return Ok(true);
-    };
-    if stored.last_sequence != sequence {
-        // A snapshot is of the end of a batch. (A batch that is missing is the replay's to report.)
-        return Ok(stored.last_sequence < sequence);
+/// A state, and where the history is there.
+type Base = (State, Option<History>);
+
+fn genesis() -> Base {
+    (State::new(), Some(History::at(Chain::GENESIS)))
+}
+
+async fn from_the_beginning(connection: &mut PgConnection, reason: String) -> Result<Base, NotYet> {
+    match journal::begins(connection).await? {
+        Some(begins) if begins > 1 => Err(NotYet::NoSnapshot { begins, reason }),
+        _ => {
+            tracing::info!(reason, "recovering from the journal's first event");
+            Ok(genesis())
+        }
     }
-    // A batch that cannot be read is the replay's to report, too.
-    let events = batch::decode(stored.payload()?).unwrap_or_default();
-    let time = events.iter().rev().find_map(|event| if let Event::Clock(time) = event { Some(*time) } else { None });
-    Ok(time.is_none_or(|time| time == state.now()))
+}
+
+/// The newest of `names` (of the first format, newest first) to which the journal leads from the one before it.
+async fn first_format(media: &Media, connection: &mut PgConnection, names: &[Name]) -> Result<Option<State>, NotYet> {
+    for pair in names.windows(2) {
+        let (Ok(newer), Ok(mut state)) = (snapshot::read(media, pair[0]).await, snapshot::read(media, pair[1]).await) else {
+            continue;
+        };
+        let mut batches = journal::stream(connection, state.sequence() as i64, newer.sequence() as i64);
+        while let Some(stored) = batches.next().await.transpose()? {
+            if stored.first_sequence != state.sequence() as i64 + 1 {
+                break;
+            }
+            batch::decode(stored.payload()?).unwrap_or_default().iter().for_each(|event| state.evolve(event));
+        }
+        if snapshot::state_hash(&state) == snapshot::state_hash(&newer) {
+            return Ok(Some(newer));
+        }
+        tracing::warn!(
+            key = pair[0].key(),
+            "the journal does not lead from the snapshot before it to this one; it does not count"
+        );
+    }
+    Ok(None)
 }

@@ -8,7 +8,7 @@ use parking_lot::RwLock;
 use sqlx::PgConnection;
 use tokio::sync::mpsc;
 
-use super::committed::Committed;
+use super::committed::{Committed, History};
 use crate::db::journal::{self, StoredBatch};
 
 /// Batches between the database's reader and the thread that applies them.
@@ -31,6 +31,11 @@ pub(super) enum ReplayError {
     )]
     Corrupt { first: i64, what: String },
     #[error(
+        "the journal batch that begins at sequence {first} needs {needs}, and this release does not read it: a newer release wrote \
+         it. Nothing is damaged and nothing needs restoring: run that release here. The batch is durable; this program stops before it"
+    )]
+    Newer { first: i64, needs: String },
+    #[error(
         "the journal lacks the batches with sequences {first} to {last}: {what}. Keep the database as it is, restore what is \
          missing (the partition archived under these sequences, a newer snapshot, or the last verified backup), and start again"
     )]
@@ -42,6 +47,8 @@ pub(super) enum ReplayError {
 pub(super) struct Expected {
     pub sequence: i64,
     pub epoch: i64,
+    /// `None`: unknown since a snapshot of the first format.
+    pub history: Option<History>,
 }
 
 impl Expected {
@@ -64,16 +71,20 @@ impl Expected {
         if actual != checksum {
             return Err(corrupt(format!("its checksum is {checksum:#010x}, its bytes give {actual:#010x}")));
         }
+        if let Some(needs) = batch::beyond_this_release(payload) {
+            return Err(ReplayError::Newer { first, needs });
+        }
         let events = batch::decode(payload).map_err(|error: DecodeError| corrupt(error.to_string()))?;
         if events.len() as i64 != last - first + 1 {
             return Err(corrupt(format!("it holds {} events for the sequences {first} to {last}", events.len())));
         }
-        *self = Self { sequence: last + 1, epoch };
+        let history = self.history.map(|history| history.next(first, last, epoch, payload));
+        *self = Self { sequence: last + 1, epoch, history };
         Ok(events)
     }
 }
 
-/// Applies every batch after the committed state up to at least `target`. Reading, decoding and applying overlap.
+/// Applies every batch after the committed state up to `target`. Reading, decoding and applying overlap.
 pub(super) async fn catch_up(
     connection: &mut PgConnection,
     committed: &Arc<RwLock<Committed>>,
@@ -81,12 +92,12 @@ pub(super) async fn catch_up(
     target: i64,
 ) -> Result<(), ReplayError> {
     let (rows, mut to_decode) = mpsc::channel::<StoredBatch>(READ_AHEAD);
-    let (decoded, mut to_apply) = mpsc::channel::<Vec<Event>>(DECODED_AHEAD);
+    let (decoded, mut to_apply) = mpsc::channel::<(Vec<Event>, Option<History>)>(DECODED_AHEAD);
     let mut next = *expected;
     let decoding = tokio::task::spawn_blocking(move || {
         while let Some(stored) = to_decode.blocking_recv() {
             let events = next.open(&stored)?;
-            if decoded.blocking_send(events).is_err() {
+            if decoded.blocking_send((events, next.history)).is_err() {
                 break;
             }
         }
@@ -94,11 +105,11 @@ pub(super) async fn catch_up(
     });
     let committed = Arc::clone(committed);
     let applying = tokio::task::spawn_blocking(move || {
-        while let Some(events) = to_apply.blocking_recv() {
-            committed.write().apply(&events);
+        while let Some((events, history)) = to_apply.blocking_recv() {
+            committed.write().apply_batch(&events, history);
         }
     });
-    let mut stream = journal::stream(connection, expected.sequence - 1);
+    let mut stream = journal::stream(connection, expected.sequence - 1, target);
     let mut read = Ok(());
     loop {
         // A silent peer is an error like a closed one. (Dropping this future instead would leave the threads applying.)

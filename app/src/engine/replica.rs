@@ -1,17 +1,21 @@
 //! One replica's life: follow the journal, claim the lead when it is free, lead, follow again. Never: how a batch is decided.
 
-use std::{sync::Arc, sync::atomic::Ordering, time::Duration};
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::{Duration, Instant},
+};
 
 use anyhow::bail;
+use exchange_core::money::Time;
 use sqlx::{PgConnection, postgres::PgConnectOptions};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    clock,
+    declared::Declared,
     doubt::{Doubt, Found},
     handle::{Submission, SubmitError},
-    head::{Verdict, judge},
+    head::{Verdict, check_clock, judge},
     latches::Latches,
     leader::{Ended, Leader},
     recovery::{NotYet, Recovery},
@@ -19,14 +23,21 @@ use super::{
     shared::Shared,
 };
 use crate::db::{
+    declarations,
     head::{self, Head},
-    journal, migrate,
+    journal, marks, migrate,
     notices::Warnings,
+    replicas,
     session::{self, within},
 };
 
 /// How often a replica that stands by looks at the journal.
 const POLL: Duration = Duration::from_millis(100);
+/// Events from a mark up to which the whole past is compared on a new connection.
+const MARK_DISTANCE: i64 = 200_000;
+/// After a term without a batch, doubled with each, up to the last.
+const FIRST_TERM_PAUSE: Duration = Duration::from_millis(50);
+const LAST_TERM_PAUSE: Duration = Duration::from_secs(3);
 /// Between attempts to reach a lost database: doubled from the first to the last.
 const FIRST_RETRY: Duration = Duration::from_millis(50);
 const LAST_RETRY: Duration = Duration::from_secs(2);
@@ -42,15 +53,23 @@ pub struct Replica {
     pub(super) recovery: Recovery,
     /// What the journal must bring next; `None` before the recovery.
     pub(super) expected: Option<Expected>,
+    /// Highest sequence known to be confirmed, by any database that this replica has followed.
+    pub(super) confirmed: i64,
     /// Epoch of our last term.
     pub(super) held: Option<i64>,
     pub(super) doubt: Option<Doubt>,
+    /// What operators declared and no leader has journalled yet.
+    pub(super) declared: Declared,
+    /// Terms in a row that ended without a batch.
+    pub(super) fruitless: u32,
 }
 
 /// Why an attempt to follow ended without the lead.
 enum Interrupted {
     /// Try again on a new connection.
     Retry(String),
+    /// This is not a database to lead or to follow. Try again: it may be another one then, or a loss declared.
+    Refused(String),
     Fatal(ReplayError),
 }
 
@@ -65,6 +84,7 @@ impl From<NotYet> for Interrupted {
         match error {
             NotYet::Database(error) => error.into(),
             NotYet::NoSnapshot { .. } => Self::Retry(error.to_string()),
+            NotYet::Lost(reason) => Self::Refused(reason),
         }
     }
 }
@@ -88,7 +108,9 @@ impl Replica {
             };
             let state = self.shared.committed.read().state.clone();
             tracing::info!(epoch, sequence = state.sequence(), "leading");
-            let leader = Leader::new(&self.shared, &mut self.submissions, connection, epoch, state);
+            let begun_at = state.sequence();
+            let mut leader = Leader::new(&self.shared, &mut self.submissions, connection, epoch, state);
+            self.declared.begin(&mut leader);
             // In this order: whoever sees a leader may send it commands.
             self.shared.queue.set_open(true);
             self.shared.set_leads(true);
@@ -97,11 +119,20 @@ impl Replica {
             let ended = leader.lead(&stop).await;
             self.shared.set_leads(false);
             let sequence = self.shared.committed.read().state.sequence();
-            self.expected = Some(Expected { sequence: sequence as i64 + 1, epoch });
+            // A term without a batch leaves no epoch in the journal.
+            let epoch_before = self.expected.filter(|expected| expected.sequence == sequence as i64 + 1).map(|e| e.epoch);
+            let history = self.shared.committed.read().history();
+            self.expected = Some(Expected { sequence: sequence as i64 + 1, epoch: epoch_before.unwrap_or(epoch), history });
+            self.confirmed = self.confirmed.max(sequence as i64);
             match ended {
                 Ended::Stopped => {
                     tracing::info!(epoch, sequence, "handed the lead over");
                     break;
+                }
+                Ended::SteppedDown(reason) => {
+                    tracing::warn!(epoch, sequence, reason, "stepped down");
+                    self.latches.stands_by(reason);
+                    self.turn_away();
                 }
                 Ended::Deposed => {
                     self.latches.stands_by("deposed: another replica took the lead".into());
@@ -111,7 +142,11 @@ impl Replica {
                     self.latches.database_lost(format!("PostgreSQL does not serve: {error}"));
                     self.held = Some(epoch);
                     self.doubt = in_doubt.map(|in_doubt| Doubt::new(in_doubt, &self.shared.metrics));
+                    self.fruitless = if sequence > begun_at { 0 } else { self.fruitless + 1 };
                 }
+            }
+            if stop.run_until_cancelled(self.pause_after_fruitless_terms()).await.is_none() {
+                break;
             }
         }
         self.submissions.close();
@@ -137,6 +172,10 @@ impl Replica {
                     bail!(error);
                 }
                 Err(Interrupted::Retry(reason)) => self.latches.database_lost(reason),
+                Err(Interrupted::Refused(reason)) => {
+                    *self.shared.refusal.lock() = Some(reason.clone());
+                    self.latches.database_lost(reason);
+                }
             }
             self.turn_away();
             tokio::time::sleep(retry).await;
@@ -149,18 +188,29 @@ impl Replica {
         if let Some(missing) = within(migrate::missing(&mut connection)).await? {
             return Err(Interrupted::Retry(missing));
         }
+        self.forget_what_is_declared_lost(&mut connection).await?;
         if self.expected.is_none() {
             self.latches.journal_waits("reading the newest snapshot".into());
-            let head = within(head::read(&mut connection)).await?;
-            self.expected = Some(self.recovery.begin(&self.shared, &mut connection, head.last_seq).await?);
+            self.expected = Some(self.recovery.begin(&self.shared, &mut connection).await?);
         }
+        self.refuse_another_history(&mut connection).await?;
+        let sent = Instant::now();
+        self.shared.clock.measured(sent, within(replicas::look(&mut connection)).await?.clock);
         loop {
             let head = within(head::read(&mut connection)).await?;
             self.refuse_older(&head)?;
+            *self.shared.refusal.lock() = None;
             self.latches.database_ready();
-            self.catch_up(&mut connection, head.epoch, head.last_seq).await?;
+            self.confirmed = self.confirmed.max(head.confirmed_seq);
+            self.catch_up(&mut connection, head.epoch, head.confirmed_seq).await?;
+            self.resolve(&mut connection, head.confirmed_epoch).await?;
             let journal_time = self.shared.committed.read().state.now();
-            match judge(&head, self.held, clock::now(), journal_time) {
+            if self.shared.step_down.borrow().is_some() {
+                // The bucket is asked again before anything else.
+                self.expected = None;
+                return Err(Interrupted::Retry("the bucket proves that this database lost events".into()));
+            }
+            match self.judge(&mut connection, &head, journal_time).await? {
                 Verdict::Claim => {
                     if let Some(epoch) = self.claim(&mut connection, &head).await? {
                         return Ok((connection, epoch));
@@ -173,21 +223,100 @@ impl Replica {
         }
     }
 
-    /// A database that lacks what we have seen is an older copy: leading on it would lose what was acknowledged.
+    /// A database that lacks a confirmed sequence is an older copy: leading on it would lose what was acknowledged. A lower
+    /// head is no loss as long as nothing above it was confirmed.
     fn refuse_older(&self, head: &Head) -> Result<(), Interrupted> {
         let Some(expected) = &self.expected else { return Ok(()) };
-        let seen = expected.sequence - 1;
-        if head.last_seq < seen || head.epoch < expected.epoch {
-            return Err(Interrupted::Retry(format!(
-                "this database ends at sequence {} in epoch {}, but sequence {seen} in epoch {} has been seen: it is an older \
-                 copy and is refused; point EXCHANGE_DATABASE_URL at the primary that holds them",
-                head.last_seq, head.epoch, expected.epoch
+        let known = self.confirmed.max(expected.sequence - 1);
+        if head.last_seq < known {
+            return Err(Interrupted::Refused(format!(
+                "this database ends at sequence {} in epoch {}, but sequence {known} was confirmed: it is an older copy and is \
+                 refused. Point EXCHANGE_DATABASE_URL at the server that holds it, or declare the loss: exchange admin --actor … \
+                 --reason … loss declare --through {known}",
+                head.last_seq, head.epoch
             )));
         }
         Ok(())
     }
 
-    /// Applies the journal up to `target`, and tells the waiters of a batch in doubt what became of it.
+    /// An operator declared that what this replica knows above the database's end is lost: it begins again.
+    async fn forget_what_is_declared_lost(&mut self, connection: &mut PgConnection) -> Result<(), Interrupted> {
+        let Some(expected) = &self.expected else { return Ok(()) };
+        let known = self.confirmed.max(expected.sequence - 1);
+        let head = within(head::read(connection)).await?;
+        let other = head.last_seq < known || !self.has_our_history(connection).await?;
+        if other && within(declarations::lost_through(connection)).await? >= known {
+            tracing::warn!(known, ends_at = head.last_seq, "the loss is declared: beginning again with this database");
+            self.expected = None;
+            self.confirmed = 0;
+        }
+        Ok(())
+    }
+
+    /// A database that goes on from another past than ours: its batches would be applied to a state that they do not belong to.
+    async fn refuse_another_history(&self, connection: &mut PgConnection) -> Result<(), Interrupted> {
+        if self.has_our_history(connection).await? {
+            return Ok(());
+        }
+        let known = self.expected.as_ref().map_or(0, |expected| expected.sequence - 1);
+        Err(Interrupted::Refused(format!(
+            "this database has another history than the confirmed one up to sequence {known}: it lost events and went on without \
+             them. Point EXCHANGE_DATABASE_URL at the server that holds them, or declare the loss: exchange admin --actor … \
+             --reason … loss declare --through {known}"
+        )))
+    }
+
+    /// Whether the last batch that was applied here is in this database, with the same past. True where nothing can be said.
+    async fn has_our_history(&self, connection: &mut PgConnection) -> sqlx::Result<bool> {
+        let Some(Expected { sequence, history: Some(history), .. }) = self.expected else { return Ok(true) };
+        let head = within(head::read(connection)).await?;
+        if head.last_seq < sequence - 1 {
+            // A shorter journal is told apart by its length.
+            return Ok(true);
+        }
+        if let Some((first, before)) = history.last
+            && let Some(stored) = within(journal::nearest(connection, sequence - 1)).await?
+        {
+            let same = stored.first_sequence == first
+                && before.next(first, stored.last_sequence, stored.epoch, stored.payload()?) == history.chain;
+            if !same {
+                return Ok(false);
+            }
+        }
+        // The whole past, where marks make that cheap.
+        if within(marks::distance(connection, sequence - 1)).await? > MARK_DISTANCE {
+            return Ok(true);
+        }
+        let chain = within(marks::chain_at(connection, sequence - 1)).await?;
+        Ok(chain.is_none_or(|chain| chain == history.chain))
+    }
+
+    /// Whether this replica may claim the lead now.
+    async fn judge(&mut self, connection: &mut PgConnection, head: &Head, journal_time: Time) -> Result<Verdict, Interrupted> {
+        if let Err(reason) = self.shared.clock.check() {
+            return Ok(Verdict::Wait(reason));
+        }
+        let clock = self.shared.clock.now();
+        self.declared.read(connection).await?;
+        // With the clock right and the journal ahead of it, an operator's declaration is the way back.
+        let journal_time = if self.declared.sets_time_back() { journal_time.min(clock) } else { journal_time };
+        Ok(judge(head, self.held, clock, journal_time))
+    }
+
+    /// A database that takes claims and no batch (its disk is full): each try ends a lead and bumps the epoch.
+    async fn pause_after_fruitless_terms(&self) {
+        if self.fruitless > 0 {
+            let pause = FIRST_TERM_PAUSE.saturating_mul(1 << self.fruitless.min(6)).min(LAST_TERM_PAUSE);
+            tracing::warn!(
+                terms = self.fruitless,
+                pause_ms = pause.as_millis(),
+                "no batch could be committed; waiting before the next claim"
+            );
+            tokio::time::sleep(pause).await;
+        }
+    }
+
+    /// Applies the journal up to `target`, which is confirmed.
     async fn catch_up(&mut self, connection: &mut PgConnection, epoch: i64, target: i64) -> Result<(), Interrupted> {
         let Some(expected) = &mut self.expected else { return Ok(()) };
         if expected.sequence <= target {
@@ -200,14 +329,14 @@ impl Replica {
         self.recovery.done(&self.shared, expected.sequence - 1);
         self.latches.journal_ready();
         self.shared.metrics.epoch.set(epoch);
-        self.resolve(connection, epoch).await
+        Ok(())
     }
 
-    /// The batch in doubt is in the journal, or it can never come once a later epoch has begun.
-    async fn resolve(&mut self, connection: &mut PgConnection, epoch: i64) -> Result<(), Interrupted> {
+    /// The batch in doubt is in the journal for good, or it can never come, once the claim of a later epoch is confirmed.
+    async fn resolve(&mut self, connection: &mut PgConnection, confirmed_epoch: i64) -> Result<(), Interrupted> {
         let Some(doubt) = &self.doubt else { return Ok(()) };
         let identity = doubt.identity;
-        if epoch <= identity.epoch {
+        if confirmed_epoch <= identity.epoch {
             return Ok(());
         }
         let stored = within(journal::identity(connection, identity.first_sequence as i64)).await?;
@@ -232,7 +361,23 @@ impl Replica {
         if warned {
             return Err(Interrupted::Retry("the claim of the lead did not reach a synchronous standby".into()));
         }
+        // The answer was clean: a standby that has the claim has everything before it.
+        if !within(head::confirm(connection, epoch)).await? {
+            return Ok(None);
+        }
+        self.confirmed = self.confirmed.max(last_sequence);
         self.catch_up(connection, epoch, last_sequence).await?;
+        // What only became readable by this claim may be ahead of the clock.
+        let journal_time = self.shared.committed.read().state.now();
+        if !self.declared.sets_time_back()
+            && let Err(reason) = check_clock(self.shared.clock.now(), journal_time)
+        {
+            self.latches.stands_by(reason);
+            within(head::release(connection, epoch)).await?;
+            return Ok(None);
+        }
+        // Whatever the epoch's number: this claim fences the batch in doubt.
+        self.resolve(connection, i64::MAX).await?;
         journal::attach_partitions(connection).await?;
         Ok(Some(epoch))
     }

@@ -8,11 +8,15 @@ use std::{
     time::Duration,
 };
 
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 use sqlx::PgPool;
+use tokio::sync::watch;
 
-use super::{committed::Committed, handle::Queue};
-use crate::{db::journal, metrics::EngineMetrics};
+use super::{clock::Clock, committed::Committed, handle::Queue};
+use crate::{
+    db::{journal, replicas::Compared},
+    metrics::EngineMetrics,
+};
 
 pub(super) struct Shared {
     pub queue: Queue,
@@ -20,17 +24,41 @@ pub(super) struct Shared {
     pub committed: Arc<RwLock<Committed>>,
     pub metrics: EngineMetrics,
     pub leads: AtomicBool,
+    pub clock: Clock,
+    /// Why this replica refuses the database.
+    pub refusal: Mutex<Option<String>>,
+    /// Why this replica must stop leading: the bucket proves that the database lost events.
+    pub step_down: watch::Sender<Option<String>>,
+    /// The bucket could not be asked at the start, when the journal ended here.
+    pub unchecked_since: Mutex<Option<i64>>,
+    /// Sequence, SHA-256 and chain of the last state that was hashed for the comparison with others.
+    pub compared: Mutex<Option<Compared>>,
     pool: PgPool,
 }
 
 impl Shared {
-    pub fn new(queue: Queue, committed: Arc<RwLock<Committed>>, metrics: EngineMetrics, pool: PgPool) -> Self {
-        Self { queue, committed, metrics, leads: AtomicBool::new(false), pool }
+    pub fn new(queue: Queue, committed: Arc<RwLock<Committed>>, metrics: EngineMetrics, clock: Clock, pool: PgPool) -> Self {
+        Self {
+            queue,
+            committed,
+            metrics,
+            leads: AtomicBool::new(false),
+            clock,
+            refusal: Mutex::default(),
+            step_down: watch::Sender::new(None),
+            unchecked_since: Mutex::default(),
+            compared: Mutex::default(),
+            pool,
+        }
     }
 
     pub fn set_leads(&self, leads: bool) {
         self.leads.store(leads, Ordering::Release);
         self.metrics.leader.set(i64::from(leads));
+    }
+
+    pub fn pool(&self) -> PgPool {
+        self.pool.clone()
     }
 
     /// Attaches the journal's next partition beside the leader's work. There is a whole partition's time to succeed in.

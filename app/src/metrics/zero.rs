@@ -50,6 +50,9 @@ impl HttpMetrics {
 
 impl ObjectStorageMetrics {
     pub fn start_at_zero(&self) {
+        for kind in crate::survey::Kind::ALL {
+            self.foreign_objects.with_label_values(&[kind.name()]);
+        }
         for operation in STORAGE_OPERATIONS {
             for failure in STORAGE_FAILURES {
                 self.errors.with_label_values(&[operation, failure]);

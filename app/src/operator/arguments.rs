@@ -32,6 +32,12 @@ pub enum Noun {
     /// API keys of an account
     #[command(subcommand)]
     ApiKey(ApiKey),
+    /// A history that the database has lost; works while no server leads
+    #[command(subcommand)]
+    Loss(Loss),
+    /// Journal time, when a clock ran ahead; works while no server leads
+    #[command(subcommand)]
+    Time(Time),
     /// What the journal may hold: see the upgrade notes in the changelog
     #[command(subcommand)]
     FeatureLevel(FeatureLevel),
@@ -47,6 +53,22 @@ pub enum FeatureLevel {
     Show,
     /// Raise the level, for good: refused while a connected server or worker does not read it
     Set { level: u32 },
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Loss {
+    /// Go on with this database although events up to a sequence were confirmed elsewhere. Those events are lost for good
+    Declare {
+        /// Last lost sequence, as the refusing server names it
+        #[arg(long, value_parser = clap::value_parser!(u64).range(1..=i64::MAX as u64))]
+        through: u64,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Time {
+    /// Set journal time back to the clock: the next leader does it first. Refused while any clock disagrees. Raises the feature level
+    SetBack,
 }
 
 #[derive(Debug, Subcommand)]
@@ -258,6 +280,7 @@ impl Noun {
                 Account::ResetFees { account } => Action::SetAccountFees { account, fees: None },
                 Account::Ledger { account, before, limit } => Action::Ledger { account, before, limit },
             },
+            Self::Loss(_) | Self::Time(_) => anyhow::bail!("this command needs no leader"),
             Self::ApiKey(key) => match key {
                 ApiKey::Create { account, label, permissions, networks, ed25519 } => {
                     let read = |path: PathBuf| {

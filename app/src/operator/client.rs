@@ -1,6 +1,7 @@
 //! `exchange admin`: asks the database who leads, and the leader to act. Never: a change of its own.
 
 use super::arguments::Arguments;
+use super::declare;
 use super::request::{PATH, Request};
 use crate::config::Admin;
 use crate::db::head;
@@ -17,6 +18,10 @@ const TIMEOUT: Duration = Duration::from_secs(15);
 /// What the leader refused, in its words; or that none could be reached. After a time-out the action may have been done: repeat
 /// it, every action is safe to repeat.
 pub async fn run(settings: &Admin, arguments: Arguments) -> anyhow::Result<()> {
+    if let Some(answer) = declare::run(settings, &arguments).await? {
+        println!("{answer}");
+        return Ok(());
+    }
     let request = Request { actor: arguments.actor, reason: arguments.reason, action: arguments.noun.action()? };
     let address = leader(settings).await?;
     let client = reqwest::Client::builder().timeout(TIMEOUT).build().context("the HTTP client cannot start")?;

@@ -3,6 +3,7 @@
 
 pub mod arguments;
 pub mod client;
+mod declare;
 mod failure;
 mod journal;
 mod perform;

@@ -44,6 +44,12 @@ pub(super) async fn perform(desk: &Desk, request: &Request) -> Result<Value, Fai
         }
         Action::CreateApiKey { account, label, permissions, networks, public_key } => {
             let account = names().account(account)?;
+            if account <= exchange_core::FEES {
+                // Before anything is journalled.
+                return Err(Failure::Refused(
+                    "account: the accounts of the house (0 and 1) cannot have API keys; name a customer's".to_owned(),
+                ));
+            }
             create_api_key(desk, request, account, label, permissions, networks, public_key.as_deref()).await
         }
         Action::RevokeApiKey { api_key } => {

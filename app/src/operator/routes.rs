@@ -28,12 +28,34 @@ async fn answer(State(desk): State<Arc<Desk>>, request: Result<Json<Request>, Js
         Failure::Refused(text) => (StatusCode::BAD_REQUEST, text),
         Failure::Unavailable(text) => (StatusCode::SERVICE_UNAVAILABLE, text),
         Failure::Database(error) => {
+            if let Some(cause) = schema_refusal(&error) {
+                return (StatusCode::BAD_REQUEST, cause);
+            }
             tracing::error!(%error, actor = request.actor, "an operator's request failed");
             (StatusCode::SERVICE_UNAVAILABLE, "the database does not answer: try again".to_owned())
         }
     });
     log_audit(&request, performed.as_ref().err().map(|(_, text)| text.as_str()));
     performed.map(Json).into_response()
+}
+
+/// The cause of a refusal by a constraint or by a value's type: the database answers, and says no. Class 22 and 23 of SQLSTATE.
+fn schema_refusal(error: &sqlx::Error) -> Option<String> {
+    let error = error.as_database_error()?;
+    let code = error.code()?;
+    if !code.starts_with("22") && !code.starts_with("23") {
+        return None;
+    }
+    let known = match error.constraint() {
+        Some("api_keys_account_check") => {
+            Some("account: the accounts of the house (0 and 1) cannot have API keys; name a customer's")
+        }
+        Some("api_keys_pkey") => Some("the new API key's id exists already: repeat the command"),
+        Some("api_keys_public_key_check") => Some("ed25519: the public key must have 32 bytes"),
+        _ => None,
+    };
+    let named = error.constraint().map(|constraint| format!(" (constraint {constraint})")).unwrap_or_default();
+    Some(known.map_or_else(|| format!("the database refuses the values{named}: {}", error.message()), str::to_owned))
 }
 
 /// One line of the audit stream, in ECS's names: who did what and why, and what came of it. The journal has every change too;

@@ -34,6 +34,8 @@ pub struct Chunk {
     pub assets: BTreeSet<AssetId>,
     pub markets: BTreeSet<MarketId>,
     pub accounts: BTreeSet<AccountId>,
+    /// The last event set journal time back to this.
+    pub time_set_back: Option<Time>,
     candles: BTreeMap<(MarketId, Time), Candle>,
     balances: FxHashSet<(AccountId, AssetId)>,
     /// Sequences of each account's first and last transfer.
@@ -83,6 +85,7 @@ impl Chunk {
                     self.minutes.push(FirstOrder { minute, order: placed.order, sequence: self.sequence });
                 }
             }
+            Event::TimeSetBack(time) => self.time_set_back = Some(*time),
             Event::AssetCreated { asset, .. } => _ = self.assets.insert(*asset),
             Event::MarketCreated { market, .. } | Event::MarketStatusSet { market, .. } | Event::MarketPaused { market, .. } => {
                 self.markets.insert(*market);

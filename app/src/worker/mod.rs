@@ -6,6 +6,8 @@
 mod chunk;
 mod clock;
 pub mod command;
+mod comparison;
+mod followed;
 pub mod jobs;
 mod observe;
 pub mod projector;

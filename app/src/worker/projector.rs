@@ -10,12 +10,21 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    db::{candles, ledger, orders, projection, projection::Position, reference},
+    chain::Chain,
+    db::{
+        archives, candles, declarations, head, ledger, marks, orders, projection,
+        projection::Position,
+        reference,
+        replicas::{self, Reported},
+    },
     media::Media,
     metrics::WorkerMetrics,
-    snapshot,
+    snapshot::{self, Encoded, Name},
+    survey::{self, Survey, SurveyError},
     worker::{
         chunk::Chunk,
+        clock, comparison,
+        followed::Followed,
         question::{Question, Standing},
         source::Source,
     },
@@ -26,6 +35,9 @@ const CHUNK_EVENTS: usize = 20_000;
 /// Between chunks while the tables are up to date. Rows written together share their cost, and readers have the journal's tail in
 /// memory, so nobody waits for this.
 const GATHER: Duration = Duration::from_millis(250);
+/// Between looks at the servers' reports.
+const COMPARE: Duration = Duration::from_secs(2);
+const MICROSECONDS: f64 = 1e6;
 /// Between tries to become the one that projects.
 const STANDBY_POLL: Duration = Duration::from_secs(1);
 
@@ -55,25 +67,30 @@ struct Session<'a> {
     projector: &'a Projector,
     connection: PgConnection,
     epoch: i64,
-    state: State,
+    followed: Followed,
     source: Source,
+    /// When the servers' reports were last read.
+    compared: Option<Instant>,
 }
 
 impl Projector {
     /// Waits for its turn, then projects until `stop`, the loss of the connection, or another process's turn.
-    /// `standing` hears of every change; `state` is what an earlier session left, used again when it is where the tables are.
+    /// `standing` hears of every change; `left` is what an earlier session left: used again when it is where the
+    /// tables are, and never followed into another history.
     pub async fn run(
         &self,
-        state: &mut Option<State>,
+        left: &mut Option<Followed>,
         questions: &mut mpsc::Receiver<Question>,
         standing: &Standing,
         stop: &CancellationToken,
     ) -> anyhow::Result<Ended> {
         let mut connection = projection::connect(&self.options).await.context("the database cannot be reached")?;
+        self.refuse_another_history(&mut connection, left).await?;
         let epoch = loop {
             if let Some(epoch) = projection::claim(&mut connection, &self.holder).await? {
                 break epoch;
             }
+            refuse_with_the_servers(&mut connection).await?;
             standing.standby(&projection::holder(&mut connection).await?);
             tokio::select! {
                 () = stop.cancelled() => return Ok(Ended::Stopped),
@@ -82,58 +99,100 @@ impl Projector {
         };
         standing.restoring();
         let mut source = Source::new(self.media.clone());
-        let restored = self.restore(&mut connection, state.take(), &mut source, stop).await?;
-        let Some(restored) = restored else { return Ok(Ended::Stopped) };
-        let mut session = Session { projector: self, connection, epoch, state: restored, source };
-        tracing::info!(sequence = session.state.sequence(), epoch, "projecting");
+        let restored = self.restore(&mut connection, left.take(), &mut source, stop).await?;
+        let Some(followed) = restored else { return Ok(Ended::Stopped) };
+        let mut session = Session { projector: self, connection, epoch, followed, source, compared: None };
+        tracing::info!(sequence = session.followed.state.sequence(), epoch, "projecting");
         standing.projecting();
         let ended = session.follow(questions, standing, stop).await;
         standing.ended();
-        *state = Some(session.state);
+        *left = Some(session.followed);
         ended
+    }
+
+    /// A database that lacks what this worker has seen, what the bucket proves or what every server misses is refused.
+    async fn refuse_another_history(&self, connection: &mut PgConnection, left: &mut Option<Followed>) -> anyhow::Result<()> {
+        let head = head::read(connection).await?;
+        if let Some(followed) = left {
+            let seen = followed.state.sequence() as i64;
+            let chain = if seen <= head.last_seq { marks::chain_at(connection, seen).await? } else { None };
+            let other = head.last_seq < seen || chain.is_some_and(|chain| chain != followed.chain);
+            if other && declarations::lost_through(connection).await? < seen {
+                anyhow::bail!(
+                    "this database ends at sequence {} and lacks events up to sequence {seen} that were confirmed: it lost them. Point \
+                     EXCHANGE_DATABASE_URL at the server that holds them, or declare the loss: exchange admin --actor … --reason … \
+                     loss declare --through {seen}",
+                    head.last_seq
+                );
+            }
+            if other {
+                *left = None;
+            }
+        }
+        if let Some(media) = &self.media {
+            match Survey::take(media, connection).await {
+                Ok(found) => {
+                    if let Some(proof) = found.proof(found.ends_at) {
+                        anyhow::bail!(survey::refusal(proof, found.ends_at));
+                    }
+                }
+                Err(SurveyError::Database(error)) => return Err(error.into()),
+                Err(SurveyError::Store(error)) => {
+                    tracing::warn!(%error, "the bucket does not answer; whether it holds more than this database is not checked");
+                }
+            }
+        }
+        refuse_with_the_servers(connection).await
     }
 
     /// The state at the tables' position. `None`: asked to stop meanwhile.
     async fn restore(
         &self,
         connection: &mut PgConnection,
-        left: Option<State>,
+        left: Option<Followed>,
         source: &mut Source,
         stop: &CancellationToken,
-    ) -> anyhow::Result<Option<State>> {
+    ) -> anyhow::Result<Option<Followed>> {
         let target = projection::position(connection).await?.projected_seq as u64;
-        if let Some(state) = left.filter(|state| state.sequence() == target) {
-            return Ok(Some(state));
+        if let Some(followed) = left.filter(|followed| followed.state.sequence() == target) {
+            return Ok(Some(followed));
         }
         let begun = Instant::now();
-        let mut state = match &self.media {
-            Some(media) if target > 0 => match snapshot::newest(media, Some(target)).await {
-                Ok(found) => found.map_or_else(State::new, |(_, state)| state),
-                Err(error) => {
-                    tracing::warn!(
-                        error = format!("{error:#}"),
-                        "no snapshot can be read; replaying the journal from its beginning"
-                    );
-                    State::new()
-                }
-            },
-            _ => State::new(),
-        };
-        let from = state.sequence();
-        while state.sequence() < target {
+        let (mut followed, mut first_format) = self.base(connection, target).await?;
+        let from = followed.state.sequence();
+        let archived = archives::archived_through(connection).await?;
+        while followed.state.sequence() < target {
             if stop.is_cancelled() {
                 return Ok(None);
             }
-            let sequence = state.sequence();
+            let sequence = followed.state.sequence();
             let Some(batch) = source.next(connection, sequence).await? else {
+                if head::read(connection).await?.last_seq >= target as i64 {
+                    // The previous release projected what its leader had not confirmed yet.
+                    tokio::time::sleep(STANDBY_POLL).await;
+                    continue;
+                }
                 anyhow::bail!(
                     "the tables hold {target} events and the journal ends at {sequence}: this is another journal's projection, or the \
                      journal was set back; run `exchange worker rebuild`"
                 );
             };
-            batch.events.iter().for_each(|event| state.evolve(event));
+            followed.apply(&batch);
+            let reached = followed.state.sequence();
+            if reached as i64 == archived {
+                // The archive's job goes on from here.
+                marks::insert(connection, archived, followed.chain).await?;
+            }
+            if first_format.last().is_some_and(|name| name.sequence == reached)
+                && let (Some(name), Some(media)) = (first_format.pop(), &self.media)
+            {
+                adopt(media, connection, name, &followed).await?;
+            }
+            while first_format.last().is_some_and(|name| name.sequence <= reached) {
+                first_format.pop();
+            }
         }
-        let events = state.sequence() - from;
+        let events = followed.state.sequence() - from;
         tracing::info!(
             snapshot = from,
             sequence = target,
@@ -141,8 +200,63 @@ impl Projector {
             seconds = begun.elapsed().as_secs_f64(),
             "restored the projector's state"
         );
-        Ok(Some(state))
+        Ok(Some(followed))
     }
+
+    /// The newest snapshot of this journal at or below `target`, or the state before its first event; and the snapshots of the
+    /// first format above it, newest first.
+    async fn base(&self, connection: &mut PgConnection, target: u64) -> anyhow::Result<(Followed, Vec<Name>)> {
+        let genesis = || Followed::new(State::new(), Chain::GENESIS);
+        let Some(media) = &self.media else { return Ok((genesis(), Vec::new())) };
+        let found = match Survey::take(media, connection).await {
+            Ok(found) => found,
+            Err(SurveyError::Database(error)) => return Err(error.into()),
+            Err(SurveyError::Store(error)) => {
+                tracing::warn!(%error, "no snapshot can be read; replaying the journal from its beginning");
+                return Ok((genesis(), Vec::new()));
+            }
+        };
+        let own = found.own.into_iter().filter(|name| name.sequence <= target);
+        let base = match snapshot::first_whole(media, own).await {
+            Ok(Some((Name { chain: Some(chain), .. }, state))) => Followed::new(state, chain),
+            Ok(_) => genesis(),
+            Err(error) => {
+                tracing::warn!(error = format!("{error:#}"), "no snapshot can be read; replaying the journal from its beginning");
+                genesis()
+            }
+        };
+        Ok((base, found.first_format))
+    }
+}
+
+/// A snapshot of an earlier release counts once the replay has led to the same state: it is stored again, with its history.
+async fn adopt(media: &Media, connection: &mut PgConnection, name: Name, followed: &Followed) -> anyhow::Result<()> {
+    let same = match snapshot::read(media, name).await {
+        Ok(state) => snapshot::state_hash(&state) == snapshot::state_hash(&followed.state),
+        Err(error) => {
+            tracing::warn!(key = name.key(), error = format!("{error:#}"), "a snapshot of an earlier release cannot be read");
+            return Ok(());
+        }
+    };
+    if same {
+        snapshot::write(media, Encoded::of(&followed.state, followed.chain)).await?;
+        marks::insert(connection, name.sequence as i64, followed.chain).await?;
+        tracing::info!(key = name.key(), "a snapshot of an earlier release belongs to this journal: stored with its history");
+    } else {
+        tracing::warn!(key = name.key(), "a snapshot of an earlier release is of another history; it is not loaded or counted");
+    }
+    Ok(())
+}
+
+/// A worker is not ready on a database that every running server refuses.
+async fn refuse_with_the_servers(connection: &mut PgConnection) -> anyhow::Result<()> {
+    let servers = replicas::fresh(connection).await?;
+    if let Some(Reported { address, refusal: Some(reason), .. }) = servers.first()
+        && servers.iter().all(|server| server.refusal.is_some())
+    {
+        anyhow::bail!("the server at {address} refuses this database: {reason}");
+    }
+    Ok(())
 }
 
 impl Session<'_> {
@@ -155,12 +269,12 @@ impl Session<'_> {
         loop {
             // Between chunks state and tables are at the same sequence: the moment for questions about both.
             while let Ok(question) = questions.try_recv() {
-                question.answer(&self.state, &self.projector.pool).await;
+                question.answer(&self.followed, &self.projector.pool).await;
             }
             if stop.is_cancelled() {
                 return Ok(Ended::Stopped);
             }
-            let from = self.state.sequence();
+            let from = self.followed.state.sequence();
             let chunk = self.gather().await?;
             let up_to_date = self.source.at_end();
             let written = chunk.events == 0 || self.write(chunk, from).await?;
@@ -171,7 +285,7 @@ impl Session<'_> {
                 tokio::select! {
                     () = stop.cancelled() => {}
                     () = tokio::time::sleep(GATHER) => {}
-                    Some(question) = questions.recv() => question.answer(&self.state, &self.projector.pool).await,
+                    Some(question) = questions.recv() => question.answer(&self.followed, &self.projector.pool).await,
                 }
             }
         }
@@ -180,15 +294,16 @@ impl Session<'_> {
     async fn gather(&mut self) -> anyhow::Result<Chunk> {
         let mut chunk = Chunk::default();
         while chunk.events < CHUNK_EVENTS {
-            let Some(batch) = self.source.next(&mut self.connection, self.state.sequence()).await? else { break };
-            batch.events.iter().for_each(|event| chunk.fold(&mut self.state, event));
-            anyhow::ensure!(
-                self.state.sequence() == batch.last_sequence,
-                "the fold is at {} after batch {}",
-                self.state.sequence(),
-                batch.last_sequence
-            );
-            if !self.source.has_pending() && chunk.events > 0 {
+            let next = self.source.next(&mut self.connection, self.followed.state.sequence()).await?;
+            let Some(batch) = next else { break };
+            let turned = self.followed.fold(&batch, &mut chunk);
+            let sequence = self.followed.state.sequence();
+            anyhow::ensure!(sequence == batch.last_sequence, "the fold is at {sequence} after batch {}", batch.last_sequence);
+            if turned && self.compared.is_some() {
+                self.followed.set_apart();
+            }
+            // Time set back ends a chunk: candles are corrected after its rows.
+            if batch.sets_time_back() || (!self.source.has_pending() && chunk.events > 0) {
                 // A full page is a chunk: asking on would only find what has been committed since.
                 break;
             }
@@ -200,12 +315,13 @@ impl Session<'_> {
     async fn write(&mut self, chunk: Chunk, from: u64) -> sqlx::Result<bool> {
         let begun = Instant::now();
         let events = chunk.events;
-        let to = Position { projected_seq: self.state.sequence() as i64, journal_time: self.state.now() };
+        let state = &self.followed.state;
+        let to = Position { projected_seq: state.sequence() as i64, journal_time: state.now() };
         let mut transaction = self.connection.begin().await?;
         if !projection::advance(&mut transaction, self.epoch, from as i64, to).await? {
             return Ok(false);
         }
-        write_rows(&mut transaction, chunk, &self.state).await?;
+        write_rows(&mut transaction, chunk, state).await?;
         transaction.commit().await?;
         let metrics = &self.projector.metrics;
         metrics.chunk.observe(begun.elapsed().as_secs_f64());
@@ -215,10 +331,41 @@ impl Session<'_> {
     }
 
     /// Tells how far it is. False: the epoch has passed, which a projector with nothing to write would not find out otherwise.
-    async fn report(&mut self, standing: &Standing) -> sqlx::Result<bool> {
-        let (end, epoch) = projection::look(&mut self.connection).await?;
-        standing.progress(self.state.sequence(), self.state.now(), end as u64);
+    async fn report(&mut self, standing: &Standing) -> anyhow::Result<bool> {
+        let end = head::confirmed(&mut self.connection).await?;
+        let epoch = projection::epoch(&mut self.connection).await?;
+        standing.progress(self.followed.state.sequence(), self.followed.state.now(), end as u64);
+        if self.source.at_end() && self.compared.is_none_or(|at| at.elapsed() >= COMPARE) {
+            refuse_with_the_servers(&mut self.connection).await?;
+            self.compare().await?;
+            self.compared = Some(Instant::now());
+        }
         Ok(epoch == self.epoch)
+    }
+
+    /// Compares what the servers serve with this fold, and this fold's past with the journal, each at the same sequence.
+    async fn compare(&mut self) -> anyhow::Result<()> {
+        let servers = replicas::fresh(&mut self.connection).await?;
+        let checkpoints = &self.followed.checkpoints;
+        let mut journal = 0;
+        if let Some(last) = checkpoints.back()
+            && let Some(chain) = marks::chain_at(&mut self.connection, last.sequence).await?
+            && chain != last.chain
+        {
+            tracing::error!(sequence = last.sequence, "the journal is not the one that was projected");
+            journal = 1;
+        }
+        let found = comparison::of(checkpoints, &servers);
+        let metrics = &self.projector.metrics;
+        metrics.disagreements.with_label_values(&["served"]).set(found.differing.len() as i64);
+        metrics.disagreements.with_label_values(&["journal"]).set(journal);
+        for (server, sequence) in &found.differing {
+            tracing::error!(server, sequence, "the server serves another state than the journal leads to");
+        }
+        if found.compared > 0 {
+            metrics.served_time.set(clock::now() as f64 / MICROSECONDS);
+        }
+        Ok(())
     }
 }
 
@@ -246,6 +393,9 @@ async fn write_rows(connection: &mut PgConnection, chunk: Chunk, state: &State) 
     orders::insert_minutes(connection, &chunk.minutes).await?;
     orders::upsert_lists(connection, chunk.lists.values()).await?;
     candles::append(connection, chunk.candles()).await?;
+    if let Some(time) = chunk.time_set_back {
+        candles::set_back(connection, time).await?;
+    }
     ledger::upsert_balances(connection, &chunk.balances(state)).await?;
     ledger::insert_spans(connection, &chunk.spans()).await?;
     chunk.trades.send(connection).await?;

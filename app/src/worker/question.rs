@@ -12,7 +12,7 @@ use crate::{
     db::{ledger::BalanceRow, projection},
     metrics::WorkerMetrics,
     snapshot::Encoded,
-    worker::clock,
+    worker::{clock, followed::Followed},
 };
 
 /// Questions that wait at most; jobs are few.
@@ -41,10 +41,10 @@ pub struct Books {
 }
 
 impl Question {
-    pub async fn answer(self, state: &State, pool: &PgPool) {
+    pub async fn answer(self, Followed { state, chain, .. }: &Followed, pool: &PgPool) {
         // A job that gave up does not take its answer.
         match self {
-            Self::Snapshot(answer) => _ = answer.send(Encoded::of(state)),
+            Self::Snapshot(answer) => _ = answer.send(Encoded::of(state, *chain)),
             Self::Books(answer) => _ = answer.send(books(state, pool).await),
         }
     }

@@ -9,7 +9,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::{projector::Projector, question::Standing};
-use crate::db::{archives, ledger, projection};
+use crate::db::{head, ledger, projection};
 
 /// Between two looks at how far it is.
 const POLL: Duration = Duration::from_millis(500);
@@ -22,7 +22,7 @@ const TELL: Duration = Duration::from_secs(5);
 pub async fn run(projector: Projector, stop: CancellationToken) -> anyhow::Result<()> {
     let mut connection = projection::connect(&projector.options).await.context("the database cannot be reached")?;
     projection::reset(&mut connection).await.context("the tables could not be emptied")?;
-    let target = archives::journal_end(&mut connection).await?;
+    let target = head::confirmed(&mut connection).await?;
     tracing::info!(target, "emptied the derived tables; projecting the journal from its beginning");
     let done = stop.child_token();
     let (_questions, mut receiver) = mpsc::channel(1);

@@ -7,7 +7,8 @@ use exchange_core::{batch, event::Event};
 use sqlx::PgConnection;
 
 use crate::{
-    db::archives,
+    chain::Chain,
+    db::{archives, head},
     journal_archive::{self, Batch},
     media::Media,
 };
@@ -29,6 +30,20 @@ pub struct Source {
 pub struct Events {
     pub last_sequence: u64,
     pub events: Vec<Event>,
+    batch: Batch,
+}
+
+impl Events {
+    /// The journal's chain after this batch; `chain` is the one before it.
+    pub fn link(&self, chain: Chain) -> Chain {
+        let Batch { first_sequence, last_sequence, epoch, payload, .. } = &self.batch;
+        chain.next(*first_sequence, *last_sequence, *epoch, payload)
+    }
+
+    /// Whether an operator set journal time back in this batch.
+    pub fn sets_time_back(&self) -> bool {
+        self.events.iter().any(|event| matches!(event, Event::TimeSetBack(_)))
+    }
 }
 
 impl Source {
@@ -45,11 +60,14 @@ impl Source {
         let Some(batch) = self.pending.pop_front() else { return Ok(None) };
         batch.verify()?;
         let name = || format!("journal batch {}..={}", batch.first_sequence, batch.last_sequence);
+        if let Some(needs) = batch::beyond_this_release(&batch.payload) {
+            bail!("{} needs {needs}: a newer release wrote it; nothing is damaged, run that release here", name());
+        }
         let events = batch::decode(&batch.payload).with_context(name)?;
         if events.len() as i64 != batch.last_sequence - batch.first_sequence + 1 {
             bail!("{} holds {} events: its row or its payload is damaged", name(), events.len());
         }
-        Ok(Some(Events { last_sequence: batch.last_sequence as u64, events }))
+        Ok(Some(Events { last_sequence: batch.last_sequence as u64, events, batch }))
     }
 
     /// Whether [`Source::next`] answers without asking the database.
@@ -63,7 +81,9 @@ impl Source {
     }
 
     async fn load(&mut self, connection: &mut PgConnection, after: i64) -> anyhow::Result<VecDeque<Batch>> {
-        let page = archives::next_batches(connection, after, PAGE_BATCHES).await?;
+        // Batches above may be on this server alone, and gone after a failover.
+        let end = head::confirmed(connection).await?;
+        let page = archives::next_batches(connection, after, end, PAGE_BATCHES).await?;
         self.at_end = (page.len() as i64) < PAGE_BATCHES;
         match page.first() {
             Some(first) if first.first_sequence == after + 1 => {
@@ -71,7 +91,7 @@ impl Source {
                     page.iter().zip(page.iter().skip(1)).take_while(|(a, b)| a.last_sequence + 1 == b.first_sequence).count() + 1;
                 return Ok(page.into_iter().take(whole).collect());
             }
-            None if archives::journal_end(connection).await? <= after => return Ok(VecDeque::new()),
+            None if end <= after => return Ok(VecDeque::new()),
             _ => {}
         }
         let Some(archive) = archives::covering(connection, after + 1).await? else {

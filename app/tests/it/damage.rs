@@ -59,3 +59,23 @@ async fn a_batch_of_a_later_format_names_the_remedy() {
     .await;
     assert!(message.contains("run the release that wrote it"), "{message}");
 }
+
+/// Nothing is damaged: a restore would lose acknowledged orders.
+#[tokio::test]
+async fn a_batch_of_a_newer_level_asks_for_an_upgrade() {
+    let mut payload = Vec::new();
+    batch::header(exchange_core::event::FEATURE_LEVEL + 1, 1, &mut payload);
+    payload.push(250);
+    let message = damaged(format!(
+        "WITH last AS (SELECT max(first_seq) AS first_seq FROM journal)
+         UPDATE journal SET payload = '\\x{}', checksum = {} FROM last WHERE journal.first_seq = last.first_seq",
+        hex::encode(&payload),
+        batch::checksum(&payload)
+    ))
+    .await;
+    assert!(
+        message.contains("feature level 3 (this release reads 2)") && message.contains("a newer release wrote it"),
+        "{message}"
+    );
+    assert!(!message.contains("corrupt") && !message.contains("backup"), "{message}");
+}

@@ -95,6 +95,28 @@ impl Process {
 
 const TOKEN: &str = "of-the-processes";
 
+/// `exchange admin` with `arguments`: its answer, or what it says on stderr.
+pub async fn try_admin(url: &str, arguments: &[&str]) -> Result<Value, String> {
+    let output = Command::new(env!("CARGO_BIN_EXE_exchange"))
+        .args(["admin", "--actor", "ada", "--reason", "test"])
+        .args(arguments)
+        .env_clear()
+        .envs([("EXCHANGE_DATABASE_URL", url), ("EXCHANGE_INTERNAL_TOKEN", TOKEN)])
+        .output()
+        .await
+        .unwrap();
+    if output.status.success() {
+        Ok(serde_json::from_slice(&output.stdout).unwrap())
+    } else {
+        Err(String::from_utf8_lossy(&output.stderr).into_owned())
+    }
+}
+
+/// `exchange admin` with `arguments`, which succeeds.
+pub async fn admin(url: &str, arguments: &[&str]) -> Value {
+    try_admin(url, arguments).await.unwrap()
+}
+
 /// The lines in which `name` is `value`.
 fn find(logged: &Mutex<Vec<Value>>, name: &str, value: &str) -> Vec<Value> {
     logged.lock().unwrap().iter().filter(|line| line[name] == value).cloned().collect()

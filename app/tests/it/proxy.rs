@@ -27,6 +27,7 @@ pub struct Proxy {
 }
 
 struct Shared {
+    server: Mutex<String>,
     armed: Mutex<Option<(Vec<u8>, Cut)>>,
     stalled: watch::Sender<bool>,
 }
@@ -35,11 +36,12 @@ impl Proxy {
     pub async fn start(server: &str) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let shared = Arc::new(Shared { armed: Mutex::new(None), stalled: watch::Sender::new(false) });
-        let (server, accepting) = (server.to_owned(), Arc::clone(&shared));
+        let server = Mutex::new(server.to_owned());
+        let shared = Arc::new(Shared { server, armed: Mutex::new(None), stalled: watch::Sender::new(false) });
+        let accepting = Arc::clone(&shared);
         tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
-                let (server, shared) = (server.clone(), Arc::clone(&accepting));
+                let (server, shared) = (accepting.server.lock().unwrap().clone(), Arc::clone(&accepting));
                 tokio::spawn(async move {
                     if let Ok(server) = TcpStream::connect(server).await {
                         forward(client, server, &shared).await;
@@ -55,6 +57,16 @@ impl Proxy {
         let (start, rest) = url.split_once('@').expect("a user in the address");
         let (_, database) = rest.split_once('/').expect("a database in the address");
         format!("{start}@{}/{database}", self.address)
+    }
+
+    /// The proxy's own address, for an HTTP server behind it.
+    pub fn http(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// New connections go to another server, as after a failover.
+    pub fn point_to(&self, server: &str) {
+        server.clone_into(&mut self.shared.server.lock().unwrap());
     }
 
     /// Cuts the connection of the next request that holds `needle`.

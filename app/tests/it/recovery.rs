@@ -2,16 +2,18 @@
 
 use exchange::{
     config::ObjectStorage,
+    db::marks,
     media::Media,
     metrics::ObjectStorageMetrics,
-    snapshot::{self, Encoded},
+    snapshot::{self, Encoded, Name},
 };
 use service_kit::metrics::Metrics;
+use sqlx::{Connection, PgConnection};
 
 use crate::replica::{TestReplica, database, execute};
 
 /// A bucket of one's own.
-async fn media() -> Media {
+pub async fn media() -> Media {
     let access = local_parts::shared_object_store().await.unwrap();
     let bucket = format!("recovery-{:08x}", rand::random::<u32>());
     access.create_bucket(&bucket).await.unwrap();
@@ -30,14 +32,25 @@ fn at(endpoint: &str, access_key: &str, secret_key: &str, bucket: String) -> Med
     Media::new(&settings, ObjectStorageMetrics::register(&Metrics::new("exchange", "test", None)).unwrap())
 }
 
+/// The state that is served, with its history.
+pub async fn take_snapshot(media: &Media, replica: &TestReplica) -> Name {
+    let snapshot = {
+        let committed = replica.engine.committed().read();
+        Encoded::of(&committed.state, committed.history().unwrap().chain)
+    };
+    snapshot::write(media, snapshot).await.unwrap()
+}
+
 /// A journal with three accounts, and a snapshot of the first two.
 async fn with_snapshot(media: &Media) -> String {
     let url = database().await;
     let replica = TestReplica::leading(&url).await;
     replica.create_account("one").await.unwrap();
     replica.create_account("two").await.unwrap();
-    let snapshot = Encoded::of(&replica.engine.committed().read().state);
-    snapshot::write(media, snapshot).await.unwrap();
+    let name = take_snapshot(media, &replica).await;
+    // As the worker does.
+    let mut connection = PgConnection::connect(&url).await.unwrap();
+    marks::insert(&mut connection, name.sequence as i64, name.chain.unwrap()).await.unwrap();
     replica.create_account("three").await.unwrap();
     replica.end().await;
     url

@@ -1,7 +1,7 @@
 //! An engine without an API, for tests that break what lies under it.
 
 use exchange::{
-    engine::{self, Engine, Reply, SubmitError},
+    engine::{self, Engine, Reply, SubmitError, clock::Clock},
     media::Media,
     metrics::EngineMetrics,
 };
@@ -22,6 +22,7 @@ pub struct TestReplica {
     pub metrics: Metrics,
     pub stop: CancellationToken,
     pub task: JoinHandle<anyhow::Result<()>>,
+    pub clock: Clock,
 }
 
 impl TestReplica {
@@ -40,6 +41,7 @@ impl TestReplica {
     }
 
     fn build(url: &str, queue_limit: usize, media: Option<Media>) -> Self {
+        let clock = Clock::new(exchange::config::CLOCK_BOUND);
         let (metrics, health) = (Metrics::new("exchange", "test", None), Health::new());
         let (engine, replica) = engine::start(engine::Parts {
             database: url.parse().unwrap(),
@@ -47,12 +49,13 @@ impl TestReplica {
             media,
             address: "127.0.0.1:1".into(),
             queue_limit,
+            clock: clock.clone(),
             metrics: EngineMetrics::register(&metrics).unwrap(),
             health: health.clone(),
         });
         let stop = CancellationToken::new();
         let task = tokio::spawn(replica.run(stop.clone()));
-        Self { engine, health, metrics, stop, task }
+        Self { engine, health, metrics, stop, task, clock }
     }
 
     /// An engine that leads.

@@ -2,6 +2,7 @@
 
 mod options;
 mod plan;
+mod standby;
 
 #[cfg(test)]
 mod tests;

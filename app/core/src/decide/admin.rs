@@ -114,6 +114,7 @@ impl Decision<'_> {
                 self.customer(*account)?;
                 Ok(self.cancel_account_orders(operator, *account))
             }
+            AdminAction::SetTimeBack => Ok(self.set_time_back(operator)),
             AdminAction::Note { text } => {
                 check_text("text", text)?;
                 self.note(operator, text);

@@ -12,6 +12,8 @@ mod protect;
 mod triggers;
 mod work;
 
+pub use admin::TEXT_MAX;
+
 use crate::command::{Command, Outcome};
 use crate::event::{Event, FEATURE_LEVEL};
 use crate::market::Market;
@@ -54,6 +56,8 @@ struct Decision<'a> {
     state: &'a mut State,
     out: &'a mut Vec<Event>,
     time: Time,
+    /// The shell's clock, which may be behind journal time.
+    clock: Time,
     /// The order whose executions as a taker the reply will tell, and those.
     told: OrderId,
     fills: SmallVec<[Fill; 2]>,
@@ -77,7 +81,7 @@ impl Traded {
 
 impl<'a> Decision<'a> {
     fn new(state: &'a mut State, now: Time, out: &'a mut Vec<Event>) -> Self {
-        Self { time: now.max(state.now), state, out, told: 0, fills: SmallVec::new() }
+        Self { clock: now, time: now.max(state.now), state, out, told: 0, fills: SmallVec::new() }
     }
 }
 

@@ -162,6 +162,22 @@ impl Decision<'_> {
         Ok(self.act(operator, &format!("set feature level {level}, was {current}"), Event::FeatureLevel(level)))
     }
 
+    /// The one way back after a clock ran ahead, and no server leads before it: it raises the feature level by itself. The command
+    /// that leads here refuses while a reader of an earlier release is connected.
+    pub(super) fn set_time_back(&mut self, operator: &Operator) -> Outcome {
+        let (to, ahead) = (self.clock, self.state.now - self.clock);
+        if ahead <= 0 {
+            return Outcome::Done;
+        }
+        if self.state.feature_level < FEATURE_LEVEL {
+            self.emit(Event::FeatureLevel(FEATURE_LEVEL));
+        }
+        let text = format!("set journal time back by {} ms", ahead / 1000);
+        let done = self.act(operator, &text, Event::TimeSetBack(to));
+        self.time = to;
+        done
+    }
+
     fn needs_level_2(&self) -> Result<(), Refusal> {
         if self.state.feature_level >= 2 {
             return Ok(());

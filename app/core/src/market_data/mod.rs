@@ -7,6 +7,7 @@
 mod candle;
 mod interval;
 mod series;
+mod set_back;
 mod statistics;
 mod trades;
 #[cfg(test)]
@@ -15,6 +16,7 @@ mod twin;
 pub use candle::Candle;
 pub use interval::{DAY, Interval, MINUTE};
 pub use series::{CandleRange, Grid, Series};
+pub use set_back::finer;
 pub use statistics::{Statistics, WINDOW, window_start};
 pub use trades::{AggregateTrade, PublicTrade};
 

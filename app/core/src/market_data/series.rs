@@ -45,6 +45,14 @@ impl Series {
         self.trim();
     }
 
+    /// Drops every candle from `open_time` on, and puts `rebuilt` in the place of the one that opens then.
+    pub(super) fn truncate(&mut self, open_time: Time, rebuilt: Option<Candle>) {
+        while self.candles.back().is_some_and(|candle| candle.open_time >= open_time) {
+            self.candles.pop_back();
+        }
+        self.candles.extend(rebuilt);
+    }
+
     fn trim(&mut self) {
         while self.candles.len() > self.capacity {
             self.candles.pop_front();

@@ -10,11 +10,12 @@ use super::JobContext;
 use crate::{
     db::{
         archives::{self, Partition},
-        projection,
+        head, marks, projection,
     },
     journal_archive,
     media::Media,
     snapshot,
+    survey::Survey,
 };
 
 /// Payload bytes of one object, before compression: what a reader holds in memory at a time.
@@ -36,7 +37,7 @@ impl TaskHandler for ArchiveJournal {
 async fn archive(_: ArchiveJournal, context: JobContext) -> anyhow::Result<()> {
     let media = context.media()?;
     let mut connection = context.pool.acquire().await?;
-    let end = archives::journal_end(&mut connection).await?;
+    let end = head::confirmed(&mut connection).await?;
     let projected = projection::position(&mut connection).await?.projected_seq;
     let closed: Vec<_> = archives::partitions(&mut connection)
         .await?
@@ -45,7 +46,7 @@ async fn archive(_: ArchiveJournal, context: JobContext) -> anyhow::Result<()> {
         .filter(|partition| partition.end_seq <= end.min(projected))
         .collect();
     if !closed.is_empty() {
-        let safe = recoverable_from(media).await?;
+        let safe = recoverable_from(media, &mut connection).await?;
         for partition in &closed {
             if !move_partition(&context, media, &mut connection, partition, safe.min(projected)).await? {
                 break;
@@ -63,16 +64,19 @@ async fn archive(_: ArchiveJournal, context: JobContext) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The sequence from which a recovery can begin even if the newest snapshot is lost: that of the second newest whole one; 0: none.
-async fn recoverable_from(media: &Media) -> anyhow::Result<i64> {
+/// The sequence from which a recovery can begin even if the newest snapshot is lost: that of the second newest whole one of this
+/// journal; 0: none.
+async fn recoverable_from(media: &Media, connection: &mut PgConnection) -> anyhow::Result<i64> {
     let mut whole = 0;
-    for sequence in snapshot::list(media).await?.into_iter().rev() {
-        match snapshot::read(media, sequence).await {
+    for name in Survey::take(media, connection).await?.own {
+        match snapshot::read(media, name).await {
             Ok(_) => whole += 1,
-            Err(error) => tracing::warn!(sequence, error = format!("{error:#}"), "a snapshot does not count: it cannot be read"),
+            Err(error) => {
+                tracing::warn!(key = name.key(), error = format!("{error:#}"), "a snapshot does not count: it cannot be read");
+            }
         }
         if whole == SNAPSHOTS_ABOVE {
-            return Ok(sequence as i64);
+            return Ok(name.sequence as i64);
         }
     }
     Ok(0)
@@ -98,7 +102,15 @@ async fn move_partition(
         if first_sequence != through + 1 {
             bail!("the journal misses sequences {}..={}: nothing is archived past a gap", through + 1, first_sequence - 1);
         }
-        let written = journal_archive::write(media, batches).await.context("an archive object was not stored")?;
+        let Some(before) = marks::chain_at(connection, through).await? else {
+            bail!("the chain of the journal at sequence {through} is not known: restart the worker, which replays up to there");
+        };
+        let chain = batches
+            .iter()
+            .fold(before, |chain, batch| chain.next(batch.first_sequence, batch.last_sequence, batch.epoch, &batch.payload));
+        let written = journal_archive::write(media, batches, chain).await.context("an archive object was not stored")?;
+        // The mark first: without it nothing could be said of the object once its rows have left.
+        marks::insert(connection, last_sequence, chain).await?;
         archives::insert(connection, first_sequence, last_sequence, count, &written).await?;
         through = last_sequence;
         context.metrics.archived_objects.inc();

@@ -5,7 +5,7 @@ use graphile_worker::{IntoTaskHandlerResult, TaskHandler, WorkerContext};
 use serde::{Deserialize, Serialize};
 
 use super::JobContext;
-use crate::{snapshot, worker::clock};
+use crate::{db::marks, snapshot, survey::Survey, worker::clock};
 
 /// Snapshots kept. The journal is dropped below the second newest; the third is for the day on which both are damaged.
 const KEPT: usize = 3;
@@ -31,8 +31,15 @@ async fn take(_: TakeSnapshot, context: JobContext) -> anyhow::Result<()> {
     if sequence == 0 {
         return Ok(());
     }
+    let chain = encoded.chain;
     snapshot::write(media, encoded).await.context("the snapshot was not stored")?;
-    snapshot::keep_newest(media, KEPT).await.context("old snapshots were not removed")?;
+    let mut connection = context.pool.acquire().await?;
+    marks::insert(&mut connection, sequence as i64, chain).await?;
+    // What belongs to another history is neither counted nor deleted.
+    let found = Survey::take(media, &mut connection).await?;
+    for name in found.own.iter().skip(KEPT) {
+        media.delete(&name.key()).await.context("old snapshots were not removed")?;
+    }
     context.metrics.snapshot_sequence.set(sequence as i64);
     context.metrics.snapshot_time.set(clock::now() as f64 / MICROSECONDS);
     tracing::info!(sequence, bytes, "took a snapshot");

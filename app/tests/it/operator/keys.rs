@@ -89,3 +89,14 @@ async fn an_ed25519_key_comes_as_a_pem_file() {
     let said = operator.refused(&["api-key", "create", "trader", "--ed25519", path]).await;
     assert!(said.contains("--ed25519") && said.contains(path), "{said}");
 }
+
+/// The database answers, and says no: the cause is named, and nothing is journalled.
+#[tokio::test]
+async fn the_accounts_of_the_house_have_no_keys() {
+    let exchange = Exchange::start().await;
+    let operator = Operator::of(&exchange);
+    for account in ["0", "1"] {
+        let refused = operator.refused(&["api-key", "create", account]).await;
+        assert!(refused.contains("accounts of the house (0 and 1) cannot have API keys"), "{account}: {refused}");
+    }
+}

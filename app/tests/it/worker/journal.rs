@@ -1,6 +1,9 @@
 //! A leader in few words: decides commands from a seed and appends them to the journal as batches.
 
-use exchange::db::{head, journal};
+use exchange::{
+    chain::Chain,
+    db::{head, journal},
+};
 use exchange_core::{
     State, batch,
     command::{AdminAction, CancelOrder, Command, NewOco, NewOrder, OcoLeg, Operator},
@@ -21,6 +24,7 @@ pub struct Journal {
     connection: PgConnection,
     epoch: i64,
     pub state: State,
+    pub chain: Chain,
     /// Every event since the first.
     pub events: Vec<Event>,
     now: Time,
@@ -33,8 +37,16 @@ impl Journal {
     pub async fn begin(url: &str, seed: u64) -> Self {
         let mut connection = PgConnection::connect(url).await.unwrap();
         let (epoch, _) = head::claim(&mut connection, 0, "127.0.0.1:1").await.unwrap().unwrap();
-        let mut journal =
-            Self { connection, epoch, state: State::new(), events: Vec::new(), now: START, random: seed | 1, next_client: 0 };
+        let mut journal = Self {
+            connection,
+            epoch,
+            state: State::new(),
+            chain: Chain::GENESIS,
+            events: Vec::new(),
+            now: START,
+            random: seed | 1,
+            next_client: 0,
+        };
         let mut commands: Vec<_> =
             ["BTC", "USDT", "ETH"].map(|code| admin(AdminAction::CreateAsset { code: code.into() })).into();
         let commission = Commission { maker: 100_000, taker: 200_000 };
@@ -93,6 +105,8 @@ impl Journal {
             payload: &payload,
         };
         assert!(journal::append(&mut self.connection, append).await.unwrap());
+        assert!(head::beat(&mut self.connection, self.epoch).await.unwrap());
+        self.chain = self.chain.next(from as i64 + 1, self.state.sequence() as i64, self.epoch, &payload);
         self.events.extend(events);
     }
 

@@ -2,7 +2,7 @@
 
 use exchange::{
     media::{CSV, MediaError, Replace},
-    snapshot::{self, Encoded},
+    snapshot::{self, Encoded, Name},
     worker::jobs::TakeSnapshot,
 };
 use local_parts::{ObjectStore, Postgres, PostgresOptions, StopMode};
@@ -22,32 +22,28 @@ async fn the_newest_whole_snapshot_is_taken() {
     let url = database().await;
     let store = media(&bucket(local_parts::shared_object_store().await.unwrap()).await);
     let mut journal = Journal::begin(&url, 41).await;
-    assert!(snapshot::newest(&store, None).await.unwrap().is_none());
-    let mut sequences = Vec::new();
+    let mut names = Vec::new();
     for _ in 0..4 {
         journal.trade(10).await;
-        snapshot::write(&store, Encoded::of(&journal.state)).await.unwrap();
-        sequences.push(journal.state.sequence());
+        names.push(snapshot::write(&store, Encoded::of(&journal.state, journal.chain)).await.unwrap());
     }
-    let newest = async |at_most| snapshot::newest(&store, at_most).await.unwrap().map(|(sequence, _)| sequence);
-    let (sequence, state) = snapshot::newest(&store, None).await.unwrap().unwrap();
-    assert_eq!((sequence, state.hash()), (sequences[3], journal.state.hash()));
-    assert_eq!(newest(Some(sequences[2])).await, Some(sequences[2]));
-    assert_eq!(newest(Some(sequences[2] - 1)).await, Some(sequences[1]));
-    assert_eq!(newest(Some(sequences[0] - 1)).await, None);
+    let newest = async || {
+        let names = snapshot::list(&store).await.unwrap();
+        snapshot::first_whole(&store, names.into_iter().rev()).await.unwrap()
+    };
+    let (name, state) = newest().await.unwrap();
+    assert_eq!((name, state.hash()), (names[3], journal.state.hash()));
 
     // Damaged in its middle, then cut off: each time the one before it.
-    let whole = store.get(&snapshot::key(sequences[3])).await.unwrap();
+    let whole = store.get(&names[3].key()).await.unwrap();
     let mut damaged = whole.to_vec();
     damaged[whole.len() / 2] ^= 1;
-    store.put(&snapshot::key(sequences[3]), damaged.into(), "application/zstd", Replace::Yes).await.unwrap();
-    store.put(&snapshot::key(sequences[2]), whole.slice(..whole.len() / 3), "application/zstd", Replace::Yes).await.unwrap();
-    assert_eq!(newest(None).await, Some(sequences[1]));
-    // Written again, a damaged one is mended.
-    snapshot::write(&store, Encoded::of(&journal.state)).await.unwrap();
-    assert_eq!(newest(None).await, Some(sequences[3]));
-    snapshot::keep_newest(&store, 2).await.unwrap();
-    assert_eq!(snapshot::list(&store).await.unwrap(), sequences[2..]);
+    store.put(&names[3].key(), damaged.into(), "application/zstd", Replace::Yes).await.unwrap();
+    store.put(&names[2].key(), whole.slice(..whole.len() / 3), "application/zstd", Replace::Yes).await.unwrap();
+    assert_eq!(newest().await.map(|(name, _)| name), Some(names[1]));
+    // Written again, a damaged one is replaced.
+    snapshot::write(&store, Encoded::of(&journal.state, journal.chain)).await.unwrap();
+    assert_eq!(newest().await.map(|(name, _)| name), Some(names[3]));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -101,7 +97,8 @@ async fn lost_object_storage_delays_snapshots_and_nothing_else() {
     until("the snapshot succeeds", || async { !exists(&worker.context.pool, waiting).await }).await;
     assert_eq!(worker.sample("exchange_worker_snapshot_sequence"), Some(journal.state.sequence() as f64));
     worker.end().await;
-    let (_, state) = snapshot::newest(&media(&storage), None).await.unwrap().unwrap();
+    let (store, name) = (media(&storage), Name { sequence: journal.state.sequence(), chain: Some(journal.chain) });
+    let state = snapshot::read(&store, name).await.unwrap();
     assert_eq!(state.hash(), journal.state.hash());
 }
 

@@ -69,6 +69,10 @@ impl PostgresPlan {
         format!("postgres://{SUPERUSER}:{}@127.0.0.1:{}/{database}", self.password, self.port)
     }
 
+    pub(super) fn password(&self) -> &str {
+        &self.password
+    }
+
     pub(super) fn take_another_port(&mut self) -> Result<()> {
         self.port = free_ports::<1>()?[0];
         self.launch.arguments = self.arguments();
@@ -101,7 +105,7 @@ fn settings(folder: &Folder, options: &PostgresOptions) -> Vec<(String, String)>
     ours.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).chain(options.settings.iter().cloned()).collect()
 }
 
-fn write_private(path: &Path, text: &str, account: Option<Account>) -> Result<()> {
+pub(super) fn write_private(path: &Path, text: &str, account: Option<Account>) -> Result<()> {
     const OWNER_ONLY: u32 = 0o600;
     fs::write(path, text).with_context(|| format!("writing {}", path.display()))?;
     fs::set_permissions(path, fs::Permissions::from_mode(OWNER_ONLY)).context("hiding the password file")?;

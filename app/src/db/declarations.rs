@@ -1,0 +1,50 @@
+//! `declarations`: what an operator decided while no server could lead. Never: what follows from it.
+
+use sqlx::{FromRow, PgConnection};
+
+/// The way back after a history was lost.
+pub const LOSS: &str = "loss";
+/// The way back after the journal's time ran ahead.
+pub const TIME: &str = "time";
+
+#[derive(Debug, Clone, FromRow)]
+pub struct Declaration {
+    pub id: i64,
+    pub kind: String,
+    pub actor: String,
+    pub reason: String,
+    /// Last sequence of the journal when it was declared.
+    pub ends_at: i64,
+    /// Of a loss: the last sequence that is lost.
+    pub through: i64,
+}
+
+/// Records a declaration; the journal's last sequence at that moment.
+pub async fn insert(connection: &mut PgConnection, kind: &str, actor: &str, reason: &str, through: i64) -> sqlx::Result<i64> {
+    sqlx::query_scalar(
+        "INSERT INTO declarations (kind, actor, reason, ends_at, through) SELECT $1, $2, $3, last_seq, $4 FROM head RETURNING ends_at",
+    )
+    .bind(kind)
+    .bind(actor)
+    .bind(reason)
+    .bind(through)
+    .fetch_one(connection)
+    .await
+}
+
+/// Those that no leader has journalled yet, oldest first.
+pub async fn pending(connection: &mut PgConnection) -> sqlx::Result<Vec<Declaration>> {
+    sqlx::query_as("SELECT id, kind, actor, reason, ends_at, through FROM declarations WHERE journalled_seq IS NULL ORDER BY id")
+        .fetch_all(connection)
+        .await
+}
+
+pub async fn journalled(connection: &mut PgConnection, id: i64, sequence: i64) -> sqlx::Result<()> {
+    sqlx::query("UPDATE declarations SET journalled_seq = $2 WHERE id = $1").bind(id).bind(sequence).execute(connection).await?;
+    Ok(())
+}
+
+/// Sequences that belong to a history declared lost end here; 0: none.
+pub async fn lost_through(connection: &mut PgConnection) -> sqlx::Result<i64> {
+    sqlx::query_scalar("SELECT coalesce(max(through), 0) FROM declarations WHERE kind = 'loss'").fetch_one(connection).await
+}

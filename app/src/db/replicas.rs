@@ -1,0 +1,93 @@
+//! `replicas`: servers as they report themselves. Never: who leads (see `head`).
+
+use exchange_core::money::Time;
+use sqlx::{FromRow, PgConnection};
+
+use crate::chain::Chain;
+
+/// A server whose report is older does not run any more.
+pub const FRESH_SECONDS: f64 = 10.0;
+
+/// Sequence, SHA-256 and chain of a state that was hashed.
+pub type Compared = (i64, [u8; 32], Option<Chain>);
+
+/// A server's own words.
+#[derive(Debug, Clone, Default)]
+pub struct Report {
+    pub address: String,
+    /// Its clock less the database's, µs.
+    pub clock_offset: Time,
+    /// Why it does not follow this database; `None`: it does.
+    pub refusal: Option<String>,
+    /// Sequence, SHA-256 and chain of the last state that it hashed.
+    pub compared: Option<Compared>,
+}
+
+/// A fresh report of a server, as another process reads it.
+#[derive(Debug, Clone, FromRow)]
+pub struct Reported {
+    pub address: String,
+    pub clock_offset: Time,
+    pub refusal: Option<String>,
+    pub compared_seq: Option<i64>,
+    pub compared_state: Option<Vec<u8>>,
+    pub compared_chain: Option<Vec<u8>>,
+}
+
+/// Losing a report in a crash loses nothing: it does not wait for the disk or a standby.
+pub async fn report(connection: &mut PgConnection, report: &Report) -> sqlx::Result<()> {
+    let (sequence, state, chain) = match &report.compared {
+        Some((sequence, state, chain)) => {
+            (Some(*sequence), Some(state.as_slice()), chain.as_ref().map(|chain| chain.bytes().as_slice()))
+        }
+        None => (None, None, None),
+    };
+    sqlx::query(
+        "INSERT INTO replicas (address, reported_at, clock_offset, refusal, compared_seq, compared_state, compared_chain)
+         SELECT $1, clock_timestamp(), $2, $3, $4, $5, $6 WHERE (SELECT set_config('synchronous_commit', 'off', true)) IS NOT NULL
+         ON CONFLICT (address) DO UPDATE SET reported_at = excluded.reported_at, clock_offset = excluded.clock_offset,
+             refusal = excluded.refusal, compared_seq = excluded.compared_seq, compared_state = excluded.compared_state,
+             compared_chain = excluded.compared_chain",
+    )
+    .bind(&report.address)
+    .bind(report.clock_offset)
+    .bind(&report.refusal)
+    .bind(sequence)
+    .bind(state)
+    .bind(chain)
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// Every server that runs, by its report.
+pub async fn fresh(connection: &mut PgConnection) -> sqlx::Result<Vec<Reported>> {
+    sqlx::query_as(
+        "SELECT address, clock_offset, refusal, compared_seq, compared_state, compared_chain FROM replicas
+         WHERE reported_at > clock_timestamp() - make_interval(secs => $1) ORDER BY address",
+    )
+    .bind(FRESH_SECONDS)
+    .fetch_all(connection)
+    .await
+}
+
+/// What the database says of itself.
+#[derive(Debug, Clone, Copy, FromRow)]
+pub struct Seen {
+    /// Its clock, µs since the Unix epoch.
+    pub clock: Time,
+    /// Commits wait for a standby.
+    pub waits_for_standbys: bool,
+    /// When a loss of history was last declared, Unix seconds; 0: never.
+    pub loss_declared: i64,
+}
+
+pub async fn look(connection: &mut PgConnection) -> sqlx::Result<Seen> {
+    sqlx::query_as(
+        "SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint AS clock,
+                current_setting('synchronous_standby_names') <> '' AS waits_for_standbys,
+                (SELECT coalesce(extract(epoch FROM max(declared_at)), 0)::bigint FROM declarations WHERE kind = 'loss') AS loss_declared",
+    )
+    .fetch_one(connection)
+    .await
+}

@@ -1,0 +1,59 @@
+//! This module compares what the servers serve with the worker's fold of the journal, at the same sequence. It only looks.
+
+use std::collections::VecDeque;
+
+use super::followed::Checkpoint;
+use crate::db::replicas::Reported;
+
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Comparison {
+    /// Servers whose state was found at a sequence of ours.
+    pub compared: usize,
+    /// Those of another state or history, with the sequence.
+    pub differing: Vec<(String, i64)>,
+}
+
+/// A server that follows late or early is compared at its next report.
+pub fn of(checkpoints: &VecDeque<Checkpoint>, servers: &[Reported]) -> Comparison {
+    let mut found = Comparison::default();
+    for server in servers {
+        let Some(ours) = checkpoints.iter().find(|ours| Some(ours.sequence) == server.compared_seq) else { continue };
+        found.compared += 1;
+        let state = server.compared_state.as_deref() == Some(ours.state.as_slice());
+        // A server that began with a snapshot of the first format knows no chain.
+        let chain = server.compared_chain.as_ref().is_none_or(|chain| *chain == ours.chain.bytes());
+        if !state || !chain {
+            found.differing.push((server.address.clone(), ours.sequence));
+        }
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::chain::Chain;
+
+    #[test]
+    fn another_state_or_history_at_the_same_sequence_is_found() {
+        let ours = Checkpoint { sequence: 7, state: [1; 32], chain: Chain::GENESIS.next(1, 7, 1, b"a") };
+        let server = |address: &str, sequence, state: u8, chain: Option<Chain>| Reported {
+            address: address.into(),
+            clock_offset: 0,
+            refusal: None,
+            compared_seq: Some(sequence),
+            compared_state: Some(vec![state; 32]),
+            compared_chain: chain.map(|chain| chain.bytes().to_vec()),
+        };
+        let servers = [
+            server("same", 7, 1, Some(ours.chain)),
+            server("of unknown history", 7, 1, None),
+            server("other state", 7, 2, Some(ours.chain)),
+            server("other history", 7, 1, Some(Chain::GENESIS)),
+            server("elsewhere", 8, 9, None),
+        ];
+        let found = of(&VecDeque::from([ours]), &servers);
+        assert_eq!(found.compared, 4);
+        assert_eq!(found.differing, [("other state".to_owned(), 7), ("other history".to_owned(), 7)]);
+    }
+}

@@ -1,0 +1,199 @@
+//! A database that lost its tail while the bucket holds snapshots of what it lost: refused until an operator declares the loss,
+//! and nothing of the dead history is loaded, counted or deleted.
+
+use exchange::{config::ObjectStorage, snapshot, worker::jobs::TakeSnapshot};
+use exchange_core::{batch, event::Event};
+use sqlx::{AssertSqlSafe, Connection, PgConnection};
+
+use crate::{
+    eventually::until,
+    processes::admin,
+    proxy::Proxy,
+    recovery::take_snapshot,
+    replica::{TestReplica, database, execute, number},
+    worker::test_worker::{TestWorker, bucket, media},
+};
+
+/// A database as a backup would bring it back, and the bucket of the one that went on from there. The lost
+/// sequence is that of the newest snapshot.
+struct Lost {
+    restored: String,
+    storage: ObjectStorage,
+    through: u64,
+}
+
+async fn lost_tail(snapshots: usize) -> Lost {
+    let complete = database().await;
+    let storage = bucket(local_parts::shared_object_store().await.unwrap()).await;
+    let replica = TestReplica::leading(&complete).await;
+    replica.create_account("before").await.unwrap();
+    replica.end().await;
+    let restored = copy(&complete).await;
+    let replica = TestReplica::leading(&complete).await;
+    let mut through = 0;
+    for number in 0..snapshots {
+        replica.create_account(&format!("lost-{number}")).await.unwrap();
+        through = take_snapshot(&media(&storage), &replica).await.sequence;
+    }
+    replica.end().await;
+    Lost { restored, storage, through }
+}
+
+/// A copy of a database that no program uses now.
+async fn copy(url: &str) -> String {
+    let (server, name) = url.rsplit_once('/').unwrap();
+    let postgres = format!("{server}/postgres");
+    until("no session is left", || async {
+        let sessions = format!("SELECT count(*) FROM pg_stat_activity WHERE datname = '{name}'");
+        execute(
+            &postgres,
+            AssertSqlSafe(format!("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'")),
+        )
+        .await;
+        let mut connection = PgConnection::connect(&postgres).await.unwrap();
+        let left: i64 = sqlx::query_scalar(AssertSqlSafe(sessions)).fetch_one(&mut connection).await.unwrap();
+        left == 0
+    })
+    .await;
+    let copy = format!("{name}_restored");
+    execute(&postgres, AssertSqlSafe(format!("CREATE DATABASE {copy} TEMPLATE {name}"))).await;
+    format!("{server}/{copy}")
+}
+
+fn refuses(replica: &TestReplica, through: u64) -> bool {
+    replica.reason("database").is_some_and(|reason| reason.contains(&format!("loss declare --through {through}")))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_below_what_the_bucket_proves_is_refused() {
+    let lost = lost_tail(3).await;
+    let replica = TestReplica::with_media(&lost.restored, media(&lost.storage));
+    until("the server refuses", || async { refuses(&replica, lost.through) }).await;
+    let worker = TestWorker::start(&lost.restored, Some(lost.storage.clone()));
+    until("the worker refuses", || async {
+        let latches = worker.health.latches();
+        latches.iter().any(|latch| latch.reason.as_ref().is_some_and(|reason| reason.contains("loss declare")))
+    })
+    .await;
+    assert!(!replica.engine.is_leader() && !worker.health.is_ready());
+    assert_eq!(number(&lost.restored, "SELECT epoch FROM head").await, 1, "nobody claimed it");
+
+    let answer = admin(&lost.restored, &["loss", "declare", "--through", &lost.through.to_string()]).await;
+    assert_eq!(answer["through"], lost.through, "{answer}");
+    replica.leads().await;
+    until("the worker is ready", || async { worker.health.is_ready() }).await;
+    let journalled = "SELECT count(*) FROM journal WHERE position('declare the history lost'::bytea in payload) > 0";
+    until("the declaration is journalled", || async { number(&lost.restored, journalled).await == 1 }).await;
+    until("it is marked", || async {
+        number(&lost.restored, "SELECT count(*) FROM declarations WHERE journalled_seq IS NULL").await == 0
+    })
+    .await;
+
+    // The new history passes the dead snapshots, and each of its own snapshots stays.
+    while replica.sequence() <= lost.through {
+        replica.create_account(&format!("found-{}", replica.sequence())).await.unwrap();
+    }
+    for round in 0..4 {
+        replica.create_account(&format!("round-{round}")).await.unwrap();
+        worker.reaches(&lost.restored, replica.sequence()).await;
+        worker.complete(TakeSnapshot {}).await;
+    }
+    let names = snapshot::list(&media(&lost.storage)).await.unwrap();
+    let dead = names.iter().filter(|name| name.sequence <= lost.through).count();
+    assert_eq!((dead, names.len() - dead), (3, 3), "{names:?}");
+    assert_eq!(worker.sample("exchange_object_storage_foreign_objects{kind=\"snapshot\"}"), Some(3.0));
+    worker.end().await;
+    replica.end().await;
+
+    let again = TestReplica::with_media(&lost.restored, media(&lost.storage));
+    again.leads().await;
+    assert!(again.account("round-3").is_some() && again.account("lost-0").is_none());
+    again.end().await;
+}
+
+/// The new history is as long as the dead one: the snapshot at its sequence is not its own.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dead_snapshot_that_was_passed_is_not_loaded() {
+    let lost = lost_tail(1).await;
+    // As an earlier release would: it does not ask the bucket.
+    let replica = TestReplica::leading(&lost.restored).await;
+    while replica.sequence() <= lost.through {
+        replica.create_account(&format!("found-{}", replica.sequence())).await.unwrap();
+    }
+    let hash = replica.engine.committed().read().state.trial_balance();
+    replica.end().await;
+    let again = TestReplica::with_media(&lost.restored, media(&lost.storage));
+    again.leads().await;
+    assert!(again.account("lost-0").is_none(), "the state of a dead history is served");
+    assert_eq!(again.engine.committed().read().state.trial_balance(), hash);
+    assert!(again.metrics.encode().contains("exchange_engine_recovery_seconds{source=\"journal\"}"));
+    again.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bucket_that_answers_later_makes_the_leader_step_down() {
+    let lost = lost_tail(1).await;
+    let store = lost.storage.endpoint.strip_prefix("http://").unwrap().to_owned();
+    let proxy = Proxy::start("127.0.0.1:1").await;
+    let late = ObjectStorage { endpoint: proxy.http(), ..lost.storage.clone() };
+    let replica = TestReplica::with_media(&lost.restored, media(&late));
+    replica.leads().await;
+    assert!(replica.metrics.encode().contains("exchange_engine_history_checked 0"));
+    // Past the dead snapshot: its sequence alone proves nothing any more.
+    while replica.sequence() <= lost.through {
+        replica.create_account(&format!("found-{}", replica.sequence())).await.unwrap();
+    }
+    proxy.point_to(&store);
+    until("the server refuses", || async { refuses(&replica, lost.through) && !replica.engine.is_leader() }).await;
+    admin(&lost.restored, &["loss", "declare", "--through", &lost.through.to_string()]).await;
+    replica.leads().await;
+    assert!(replica.metrics.encode().contains("exchange_engine_history_checked 1"));
+    replica.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bucket_that_answers_later_and_agrees_is_noted() {
+    let url = database().await;
+    let storage = bucket(local_parts::shared_object_store().await.unwrap()).await;
+    let store = storage.endpoint.strip_prefix("http://").unwrap().to_owned();
+    let proxy = Proxy::start("127.0.0.1:1").await;
+    let replica = TestReplica::with_media(&url, media(&ObjectStorage { endpoint: proxy.http(), ..storage.clone() }));
+    replica.leads().await;
+    replica.create_account("one").await.unwrap();
+    take_snapshot(&media(&storage), &replica).await;
+    proxy.point_to(&store);
+    until("the bucket is checked", || async { replica.metrics.encode().contains("exchange_engine_history_checked 1") }).await;
+    assert!(replica.engine.is_leader());
+    replica.end().await;
+}
+
+/// The database goes on from another past that is as long as ours.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_running_replica_does_not_follow_another_past() {
+    let url = database().await;
+    let replica = TestReplica::leading(&url).await;
+    replica.create_account("ours").await.unwrap();
+    let (mut connection, mut payload) = (PgConnection::connect(&url).await.unwrap(), Vec::new());
+    let mut exchange = connection.begin().await.unwrap();
+    // Deposes the leader, whose next statement waits for this one.
+    let last: i64 = sqlx::query_scalar("UPDATE head SET epoch = epoch + 1, released = true RETURNING last_seq")
+        .fetch_one(&mut *exchange)
+        .await
+        .unwrap();
+    let first: i64 = sqlx::query_scalar("SELECT max(first_seq) FROM journal").fetch_one(&mut *exchange).await.unwrap();
+    batch::encode(&(first..=last).map(Event::Clock).collect::<Vec<_>>(), &mut payload);
+    sqlx::query("UPDATE journal SET payload = $1, checksum = $2 WHERE first_seq = $3")
+        .bind(&payload)
+        .bind(i64::from(batch::checksum(&payload)))
+        .bind(first)
+        .execute(&mut *exchange)
+        .await
+        .unwrap();
+    exchange.commit().await.unwrap();
+    until("the replica refuses it", || async {
+        replica.reason("database").is_some_and(|reason| reason.contains("another history"))
+    })
+    .await;
+    assert!(replica.account("ours").is_some() && !replica.engine.is_leader());
+    replica.stop.cancel();
+}
