@@ -31,7 +31,7 @@ impl Folder {
     }
 
     /// A folder that stays, for a part that runs as an ordinary account. Below a folder that only root may enter, such
-    /// as `/root`, the path becomes a link to a folder of the system's temporary place, begun anew.
+    /// as `/root`, the path becomes a link to an empty folder of the system's temporary place.
     pub fn kept_within_reach(path: impl Into<PathBuf>) -> Result<Self> {
         let path = path.into();
         let parent = path.parent().context("a folder of a part lies in another")?;
@@ -64,7 +64,7 @@ impl Folder {
         &self.path
     }
 
-    /// Gives the folder to the account that a part runs as; the caller keeps access when it is root.
+    /// Makes the account of a part the owner of the folder. A caller that is root still has access.
     pub(crate) fn give_to(&self, account: Option<Account>) -> Result<()> {
         let Some(account) = account else { return Ok(()) };
         anyhow::ensure!(
@@ -86,7 +86,7 @@ impl Drop for Folder {
     }
 }
 
-/// Where the folders of this user's parts live when nobody names a place.
+/// Default place of the folders of this user's parts.
 fn temporary_home() -> Result<PathBuf> {
     let base = std::env::temp_dir();
     let base = if reachable_by_all(&base.join("any")) { base } else { REACHABLE.into() };

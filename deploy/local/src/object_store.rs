@@ -20,7 +20,7 @@ use crate::{folder::Folder, process::Process};
 pub use plan::ObjectStorePlan;
 
 const READY_DEADLINE: Duration = Duration::from_secs(60);
-/// Longest that one question of the readiness check may take.
+/// Timeout of one request of the readiness check.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(5);
 const PROBE_BUCKET: &str = "readiness-probe";
 const ATTEMPTS: usize = 3;

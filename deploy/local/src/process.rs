@@ -19,7 +19,7 @@ use crate::{
 const STOP_DEADLINE: Duration = Duration::from_secs(30);
 /// How often a condition is looked at while waiting for it.
 const POLL: Duration = Duration::from_millis(15);
-/// How much of a log stands in an error.
+/// Largest part of a log in an error.
 const TAIL_LINES: usize = 25;
 
 /// A running part. Dropping it ends it.
@@ -32,7 +32,7 @@ pub struct Process {
 }
 
 impl Process {
-    /// Starts the part; what it prints goes into `<folder>/<name>.log`.
+    /// Starts the part. Its output goes into `<folder>/<name>.log`.
     pub fn start(launch: &Launch, folder: &Path) -> Result<Self> {
         let log = folder.join(format!("{}.log", launch.name));
         let output =

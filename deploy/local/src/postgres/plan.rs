@@ -35,7 +35,7 @@ pub struct PostgresPlan {
 }
 
 impl PostgresPlan {
-    /// Creates the data in `folder` when there is none.
+    /// Creates the data in `folder` if it is empty.
     pub async fn prepare(folder: &Folder, options: &PostgresOptions) -> Result<Self> {
         let account = Account::unprivileged()?;
         folder.give_to(account)?;

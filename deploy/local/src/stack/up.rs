@@ -67,7 +67,7 @@ pub async fn run(layout: &Layout) -> Result<()> {
     }
 }
 
-/// Somebody wants the run to end.
+/// The user asked the run to end.
 #[derive(Debug)]
 struct Signalled;
 
@@ -90,7 +90,7 @@ pub(super) async fn until_signalled<Done>(work: impl Future<Output = Result<Done
 
 async fn ended(supervisor: &mut Child) -> Result<()> {
     let status = supervisor.wait().await.context("waiting for supervisord")?;
-    if status.success() { Ok(()) } else { bail!("supervisord ended by itself ({status})") }
+    if status.success() { Ok(()) } else { bail!("supervisord ended unexpectedly ({status})") }
 }
 
 pub(super) async fn prepare(layout: &Layout) -> Result<(Parts, Supervisor)> {
@@ -98,7 +98,7 @@ pub(super) async fn prepare(layout: &Layout) -> Result<(Parts, Supervisor)> {
         bail!("a run is up already (supervisord, process {pid}): `make down` ends it");
     }
     layout.check_ports()?;
-    // Each run begins anew; the last one's logs were there until now.
+    // Each run begins with empty folders. The logs of the last run were there until now.
     if layout.folder.exists() {
         fs::remove_dir_all(&layout.folder).with_context(|| format!("clearing {}", layout.folder.display()))?;
     }
@@ -134,7 +134,7 @@ async fn start<'a>(layout: &Layout, parts: &'a Parts, supervisor: &Supervisor) -
     let readyz = format!("http://{admin}/readyz");
     ready("backup", agent, &layout.log("backup"), async || answers(&readyz, |_| true).await).await?;
     endpoints.metrics.insert("backup".into(), vec![format!("http://{admin}/metrics")]);
-    // Whoever waits for the file need not wait for the first drill.
+    // A script that waits for the file does not wait for the first drill.
     endpoints.write(&layout.endpoints())?;
     let mut drills = Drills::new(layout, &parts.backup);
     if let Ok(told) = timeout(FIRST_DRILL, drills.next()).await {
