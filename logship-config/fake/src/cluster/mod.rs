@@ -115,7 +115,7 @@ pub struct Index {
     pub settings: BTreeMap<String, String>,
     pub mappings: Value,
     pub aliases: Map<String, Value>,
-    /// By `_id`. [`Self::store`] adds to them and [`Self::forget`] takes away: both count the bytes.
+    /// By `_id`. `store` adds documents and `forget` removes them; both count the bytes.
     pub documents: BTreeMap<String, Document>,
     /// Of the documents as they came.
     document_bytes: u64,
