@@ -161,7 +161,7 @@ impl Alertmanager {
 
     /// Starts a stopped server at the same address.
     pub async fn start_again(&mut self) -> Result<()> {
-        ensure!(self.process.is_none(), "Alertmanager runs already");
+        ensure!(self.process.is_none(), "Alertmanager is already running");
         let mut process = Process::start(&self.plan.launch, self.folder.path())?;
         process.ready(READY_DEADLINE, async || self.plan.is_ready().await).await?;
         self.process = Some(process);

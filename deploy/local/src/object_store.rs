@@ -157,7 +157,7 @@ impl ObjectStore {
 
     /// Starts a stopped server at the same address.
     pub async fn start_again(&mut self) -> Result<()> {
-        anyhow::ensure!(self.process.is_none(), "the object store runs already");
+        anyhow::ensure!(self.process.is_none(), "the object store is already running");
         let mut process = Process::start(&self.plan.launch, self.folder.path())?;
         let access = self.plan.access.clone();
         process.ready(READY_DEADLINE, async || access.takes_objects().await).await?;

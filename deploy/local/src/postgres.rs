@@ -104,7 +104,7 @@ impl Postgres {
     /// Starts a stopped server and waits until it answers.
     pub async fn start_again(&mut self) -> Result<()> {
         if self.process.is_some() {
-            bail!("PostgreSQL runs already");
+            bail!("PostgreSQL is already running");
         }
         let mut process = Process::start(&self.plan.launch, self.folder.path())?;
         let url = self.url();

@@ -61,7 +61,7 @@ impl Process {
     pub async fn ready(&mut self, deadline: Duration, mut ready: impl AsyncFnMut() -> bool) -> Result<()> {
         let end = Instant::now() + deadline;
         loop {
-            if let Some(status) = self.child.try_wait().context("asking after a part")? {
+            if let Some(status) = self.child.try_wait().context("checking a part")? {
                 bail!("{} ended at start ({status}). {}", self.name, self.tail());
             }
             if ready().await {
@@ -164,7 +164,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_part_that_is_never_ready_is_told_at_the_deadline_and_ended_when_dropped() {
+    async fn a_part_that_is_not_ready_fails_at_the_deadline() {
         let folder = Folder::throwaway("process").unwrap();
         let mut process = Process::start(&shell("echo waiting; exec sleep 600"), folder.path()).unwrap();
         let error = process.ready(Duration::from_millis(100), async || false).await.unwrap_err().to_string();

@@ -81,7 +81,7 @@ impl Supervisor {
         Ok(Self { configuration, pid_file: layout.supervisor_pid_file(), logs: layout.folder.join("logs") })
     }
 
-    /// The one that runs already.
+    /// The supervisor that is already running.
     pub fn of(layout: &Layout) -> Self {
         let logs = layout.folder.join("logs");
         Self { configuration: layout.supervisor_configuration(), pid_file: layout.supervisor_pid_file(), logs }
@@ -174,12 +174,12 @@ pub async fn stop(pid: u32) -> Result<()> {
     match kill_process(process, Signal::TERM) {
         // It may have ended at this moment.
         Ok(()) | Err(Errno::SRCH) => {}
-        Err(error) => return Err(error).context("telling supervisord to end"),
+        Err(error) => return Err(error).context("stopping supervisord"),
     }
     let end = Instant::now() + DEADLINE;
     while is_running(pid) {
         if Instant::now() >= end {
-            bail!("supervisord, process {pid}, does not end: look into its log");
+            bail!("supervisord, process {pid}, does not end; see its log");
         }
         sleep(POLL).await;
     }
@@ -196,7 +196,8 @@ pub fn is_running(pid: u32) -> bool {
 pub fn write_private(path: &Path, text: &str) -> Result<()> {
     const OWNER_ONLY: u32 = 0o600;
     fs::write(path, "").with_context(|| format!("creating {}", path.display()))?;
-    fs::set_permissions(path, fs::Permissions::from_mode(OWNER_ONLY)).with_context(|| format!("hiding {}", path.display()))?;
+    fs::set_permissions(path, fs::Permissions::from_mode(OWNER_ONLY))
+        .with_context(|| format!("restricting access to {}", path.display()))?;
     fs::write(path, text).with_context(|| format!("writing {}", path.display()))
 }
 

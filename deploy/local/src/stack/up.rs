@@ -33,7 +33,7 @@ pub async fn up(layout: &Layout) -> Result<()> {
         supervisor.stop().await?;
         return Err(error);
     }
-    println!("`make down` ends it all.");
+    println!("Run `make down` to stop everything.");
     Ok(())
 }
 
@@ -43,7 +43,7 @@ pub async fn run(layout: &Layout) -> Result<()> {
     let mut child = supervisor.start_as_child(&layout.log("supervisord-output")).await?;
     let running = async {
         let mut drills = start(layout, &parts, &supervisor).await?;
-        println!("Ctrl-C ends it all.");
+        println!("Press Ctrl-C to stop everything.");
         let told = async {
             loop {
                 println!("{}", drills.next().await);
@@ -60,7 +60,7 @@ pub async fn run(layout: &Layout) -> Result<()> {
     fs::remove_file(layout.endpoints()).ok();
     match outcome {
         Err(error) if error.is::<Signalled>() => {
-            println!("everything has ended");
+            println!("every part has stopped");
             Ok(())
         }
         outcome => outcome,
@@ -95,7 +95,7 @@ async fn ended(supervisor: &mut Child) -> Result<()> {
 
 pub(super) async fn prepare(layout: &Layout) -> Result<(Parts, Supervisor)> {
     if let Some(pid) = running(&layout.supervisor_pid_file(), &layout.supervisor_configuration()) {
-        bail!("a run is up already (supervisord, process {pid}): `make down` ends it");
+        bail!("an exchange is already running here (supervisord, process {pid}); stop it with `make down`");
     }
     layout.check_ports()?;
     // Each run begins with empty folders. The logs of the last run were there until now.

@@ -297,7 +297,7 @@ mod tests {
     }
 
     #[test]
-    fn a_document_that_its_mapping_refuses_fails_or_goes_to_the_failure_store() {
+    fn a_refused_document_fails_or_enters_the_failure_store() {
         let wrong = "{\"@timestamp\":\"2026-01-01T00:00:00Z\",\"price\":\"much\"}";
         let mapping = json!({"properties": {"price": {"type": "long"}}});
         for (failure_store, status, said) in [(false, 400, "not_enabled"), (true, 201, "used")] {
