@@ -27,21 +27,20 @@ const NAMES: [&str; 10] = [
 
 fn value() -> impl Strategy<Value = Vec<u8>> {
     prop_oneof![
-        prop::collection::vec(any::<u8>(), 0..40),
-        "[0-9]{0,25}(\\.[0-9]{0,25})?".prop_map(String::into_bytes),
-        "[-A-Za-z0-9_.\"\\[\\],%+=&]{0,60}".prop_map(String::into_bytes),
-        "(%[0-9a-fA-F]{2}){0,12}%?[0-9a-f]?".prop_map(String::into_bytes),
+        1 => prop::collection::vec(any::<u8>(), 0..40),
+        20 => "[0-9]{0,25}(\\.[0-9]{0,25})?".prop_map(String::into_bytes),
+        20 => "[-A-Za-z0-9_.\"\\[\\],=]{0,60}".prop_map(String::into_bytes),
+        2 => "(%[0-9a-fA-F]{2}){0,12}%?[0-9a-f]?".prop_map(String::into_bytes),
     ]
 }
 
+/// Known names once each, then further names, so that most parts are accepted; random bytes are tested separately.
 fn part() -> impl Strategy<Value = Vec<u8>> {
-    let name = prop_oneof![
-        4 => prop::sample::select(&NAMES).prop_map(|name| name.as_bytes().to_vec()),
-        1 => prop::collection::vec(any::<u8>(), 0..8),
-    ];
-    prop::collection::vec((name, value()), 0..80).prop_map(|pairs| {
-        let pairs: Vec<_> = pairs.into_iter().map(|(name, value)| [name, value].join(&b'=')).collect();
-        pairs.join(&b'&')
+    let known = prop::sample::subsequence(NAMES.to_vec(), 0..=NAMES.len());
+    (known, prop::collection::vec(value(), NAMES.len()), 0..COUNT_MAX + 10).prop_map(|(known, values, more)| {
+        let known = known.into_iter().zip(values).map(|(name, value)| [name.as_bytes(), value.as_slice()].join(&b'='));
+        let more = (0..more).map(|number| format!("more{number}=1").into_bytes());
+        known.chain(more).collect::<Vec<_>>().join(&b'&')
     })
 }
 
