@@ -1,65 +1,74 @@
-# Every command that people and CI run, a line each. What they do is written in the scripts and programs that they call.
+# Every command that people and CI run, a line each. The scripts and programs that they call hold the logic.
 
-.PHONY: help install build run up down alert calm test bench soak check fmt lint audit
+.PHONY: help install build run up down alert calm test bench soak fuzz check fmt lint doc audit
 .DEFAULT_GOAL := help
 
-# Test material that lies beside a checkout on some machines; unset where it does not.
+# Test material next to the checkout; unset on machines without it.
 ifneq ($(wildcard ../shared/data),)
 export SHARED_DATA ?= $(realpath ../shared/data)
 endif
 
+CARGO_DENY_VERSION = 0.20.2
+
 local-parts = $(or $(CARGO_TARGET_DIR),target)/debug/local-parts
 loadgen = $(or $(CARGO_TARGET_DIR),target)/release/exchange-loadgen
 
-help: ## lists these commands
+help: ## list these commands
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 18
 
-install: ## installs what this machine is missing, by package name
+install: ## install missing packages, by name
 	@deploy/local/install
 
-build: ## builds every program for this machine
+build: ## build every program for this machine
 	cargo build --workspace
 
-run: install build ## everything in the foreground with live traffic; Ctrl-C ends it all
+run: install build ## run everything in the foreground with live traffic; Ctrl-C ends it
 	@$(local-parts) run
 
-up: install build ## the same in the background; returns when every part is ready
+up: install build ## run everything in the background; return when every part is ready
 	@$(local-parts) up
 
-down: ## ends what `make up` started
+down: ## stop the parts that `make up` started
 	@$(local-parts) down
 
-alert: ## provokes a real alert through a rule in what runs, and waits until the chat shows it
+alert: ## trigger a real alert by a rule and wait until the chat shows it
 	@$(local-parts) alert
 
-calm: ## ends that alert
+calm: ## end that alert
 	@$(local-parts) alert --end
 
-test: install build ## every test, beside a real PostgreSQL and a real S3 server
+test: install build ## run every test with a real PostgreSQL and a real S3 server
 	@$(local-parts) with-parts -- deploy/local/test
 
-bench: install ## measures, prints a table and writes target/bench.json
+bench: install ## measure, print a table and write target/bench.json
 	cargo build --release -p exchange -p exchange-loadgen
 	@$(loadgen) bench
 	@cargo bench -q -p backup -p alertbot -p logship --bench tools --bench alertbot --bench relay --bench plan
 
-soak: install ## kills servers at random under load; SEED=… repeats a run
+soak: install ## kill servers at random under load; SEED=… repeats a run
 	cargo build --release -p exchange -p exchange-loadgen
 	@$(loadgen) soak
 	cargo test -p alertbot --test it -- --ignored --nocapture
 	cargo build -p local-parts
 	@$(local-parts) with-parts -- cargo test -p backup --test it -- --ignored --nocapture
-	PROPTEST_CASES=5000 cargo test -p alertbot --lib -- message::tests webhook::fuzz
+	PROPTEST_CASES=5000 cargo test -p alertbot --lib -- message::tests
 
-check: install lint ## everything that needs no running part: format, lints, rules, the pipeline's own shape
+fuzz: install ## read arbitrary input from outside for longer than `make test`; CASES=… sets the cases of each target
+	PROPTEST_CASES=$(or $(CASES),20000) cargo test -p alertbot -p logship -p backup -p exchange --lib -- fuzz::
+
+check: install lint doc ## check format, lints, docs, floors, spelling, rules and the pipeline, without a running part
 	@deploy/local/check
 
-fmt: ## formats the code
+fmt: ## format the code
 	cargo fmt --all
 
-lint: ## is the code formatted, and do the lints agree?
+doc: ## build the documentation of every crate; a warning is an error
+	RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps --quiet
+
+lint: ## check format and lints
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets -- -D warnings
 
-audit: ## licences, sources and known faults of dependencies (needs cargo-deny)
+audit: ## check licences, sources and advisories of dependencies; installs cargo-deny if it is missing
+	@cargo deny --version >/dev/null 2>&1 || cargo install --locked cargo-deny@$(CARGO_DENY_VERSION)
 	cargo deny check

@@ -1,4 +1,4 @@
-//! The admin listener: what operators and Prometheus ask, on a port of its own that clients never reach.
+//! This module is the admin listener for operators and Prometheus, on a separate port that clients must not reach.
 //!
 //! | request | answer |
 //! |---|---|
@@ -6,7 +6,7 @@
 //! | `GET /readyz` | 200 or 503, JSON `{"ready": …, "latches": [{"name", "ready", "reason"?}]}` |
 //! | `GET /metrics` | Prometheus's text format |
 //! | `GET /log-level` | the level as text |
-//! | `PUT /log-level` | sets the level from the body, for instance `info,exchange::engine=debug`; 400 says why not |
+//! | `PUT /log-level` | sets the level from the body, for instance `info,program::module=debug`; 400 with the reason |
 
 use std::{future::Future, io};
 
@@ -25,10 +25,10 @@ use crate::{
     telemetry::LogLevel,
 };
 
-/// A log level is short; more is a mistake.
+/// Largest body of `PUT /log-level`.
 const BODY_LIMIT_BYTES: usize = 4 * 1024;
 
-/// What the listener tells and changes.
+/// The state that the listener shows and changes.
 #[derive(Clone)]
 pub struct Admin {
     pub metrics: Metrics,
@@ -36,8 +36,8 @@ pub struct Admin {
     pub log_level: LogLevel,
 }
 
-/// Serves until `shutdown` completes. Keep it open longer than the traffic's listener, so that the last minutes are
-/// still scraped and readiness still says no.
+/// Serves until `shutdown` completes. Stop it after the traffic's listener, so that Prometheus scrapes the last minutes
+/// and readiness answers 503.
 pub async fn serve(listener: TcpListener, shutdown: impl Future<Output = ()> + Send + 'static, admin: Admin) -> io::Result<()> {
     axum::serve(listener, router(admin)).with_graceful_shutdown(shutdown).await
 }
@@ -71,7 +71,7 @@ async fn set_log_level(State(admin): State<Admin>, level: String) -> (StatusCode
     match admin.log_level.set(&level) {
         Ok(()) => {
             let level = admin.log_level.get();
-            // At a level that is written whatever the new one is.
+            // At a level that every setting but `off` writes.
             tracing::error!(level, "the log level was changed");
             (StatusCode::OK, level + "\n")
         }
@@ -118,18 +118,18 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_level_is_told_and_changed_and_a_wrong_one_refused() {
+    async fn the_log_level_is_shown_changed_and_validated() {
         let (admin, _level) = admin();
         assert_eq!(ask(&admin, "GET", "/log-level", "").await, (200, "info\n".into()));
         assert_eq!(ask(&admin, "PUT", "/log-level", "warn,shop=debug\n").await, (200, "warn,shop=debug\n".into()));
         let (status, body) = ask(&admin, "PUT", "/log-level", "laud").await;
-        assert!(status == 400 && body.contains("\"laud\" is no level"), "{status} {body}");
+        assert!(status == 400 && body.contains("\"laud\" is not a log level"), "{status} {body}");
         assert_eq!(admin.log_level.get(), "warn,shop=debug");
         assert_eq!(ask(&admin, "PUT", "/log-level", &"x".repeat(BODY_LIMIT_BYTES + 1)).await.0, 413);
     }
 
     #[tokio::test]
-    async fn serves_metrics_on_the_given_listener_until_told_to_stop() {
+    async fn serves_metrics_until_the_shutdown() {
         use tokio::io::{AsyncReadExt, AsyncWriteExt};
         let (admin, _level) = admin();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

@@ -1,7 +1,7 @@
-//! Whether the program is ready to serve: named latches, each with the reason why it is still closed.
+//! This module answers whether the program is ready to serve: named latches, each with the reason why it is closed.
 //!
-//! A program is ready when the last latch opens, and not ready again as soon as one closes. Being alive is another
-//! question and never depends on anything outside the process.
+//! A program is ready when the last latch opens, and not ready as soon as one closes. Liveness is separate and must
+//! not depend on anything outside the process.
 
 use std::sync::Arc;
 
@@ -14,7 +14,7 @@ pub struct Health {
     latches: Arc<watch::Sender<Vec<LatchState>>>,
 }
 
-/// One latch as `/readyz` shows it.
+/// One latch in the answer of `/readyz`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct LatchState {
     pub name: String,
@@ -24,7 +24,7 @@ pub struct LatchState {
     pub reason: Option<String>,
 }
 
-/// Opens and closes one latch. Dropping it changes nothing. Clones work the same latch.
+/// Opens and closes one latch. Dropping it changes nothing. Clones share the latch.
 #[derive(Debug, Clone)]
 pub struct Latch {
     latches: Arc<watch::Sender<Vec<LatchState>>>,
@@ -63,7 +63,7 @@ impl Health {
 
     /// Returns once every latch is open.
     pub async fn ready(&self) {
-        // Fails only when the sender is gone, and `self` holds it.
+        // Fails only when the sender is dropped, and `self` holds it.
         let _ = self.latches.subscribe().wait_for(|latches| all_open(latches)).await;
     }
 }
@@ -73,7 +73,7 @@ impl Latch {
         self.set(None);
     }
 
-    /// `reason` tells an operator what is awaited, for instance `replaying the journal: 40 %`.
+    /// `reason` names for an operator the step in progress, for instance `replaying the journal: 40 %`.
     pub fn close(&self, reason: impl Into<String>) {
         self.set(Some(reason.into()));
     }

@@ -1,11 +1,18 @@
-//! What every program of this repository needs and none should write twice: configuration, telemetry, health,
+//! This crate holds the parts that every program of this repository needs: configuration, telemetry, metrics, health,
 //! shutdown and the admin listener.
 //!
-//! Never a domain word, a database, an object store, or a drawer for odds and ends: a thing belongs here only when
-//! every program does it the same way.
+//! A program starts in this order:
 //!
-//! A program's life, in order: [`config::load`] (exit [`EXIT_CONFIG`] on faults, before a port is bound),
-//! [`telemetry::init`], [`health::Health`] latches, [`shutdown::Shutdown`], [`admin::serve`], then its own work.
+//! 1. [`config::load`]; on faults it exits with [`EXIT_CONFIG`] before it binds a port.
+//! 2. [`telemetry::init`].
+//! 3. [`health::Health`] with its latches, and [`shutdown::Shutdown`].
+//! 4. [`admin::serve`], then its own work.
+//!
+//! Must not hold:
+//!
+//! - a domain word or the name of a program;
+//! - a database or an object store;
+//! - code that only some programs use.
 
 pub mod admin;
 pub mod config;
@@ -18,7 +25,7 @@ pub mod trace;
 /// Exit status for a faulty configuration (`EX_USAGE` of `sysexits.h`).
 pub const EXIT_CONFIG: u8 = 64;
 
-/// Exit status when the deadline of a shutdown passed and something still ran (`EX_SOFTWARE` of `sysexits.h`).
+/// Exit status if parts did not stop before the shutdown deadline (`EX_SOFTWARE` of `sysexits.h`).
 pub const EXIT_UNCLEAN: u8 = 70;
 
 #[doc(hidden)]

@@ -1,4 +1,4 @@
-//! The end of a program: SIGTERM or Ctrl-C asks every part to stop, a deadline makes sure that it ends.
+//! This module stops a program: SIGTERM or Ctrl-C asks every part to stop, and a deadline limits the wait.
 
 use std::{
     collections::BTreeMap,
@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::EXIT_UNCLEAN;
 
-/// One program's way to its end. Clones share it.
+/// The shutdown of one program. Clones share it.
 #[derive(Clone)]
 pub struct Shutdown {
     token: CancellationToken,
@@ -25,7 +25,7 @@ pub struct Shutdown {
 struct Shared {
     deadline: Duration,
     running: Mutex<Running>,
-    /// For the watchdog, which is a thread: a stuck runtime must not keep the deadline from coming.
+    /// For the watchdog, which is a thread: the deadline must work while the runtime is stuck.
     changed: Condvar,
     drained: Notify,
     overrun: Overrun,
@@ -54,7 +54,7 @@ impl Shutdown {
         Self::with_overrun(
             deadline,
             Box::new(|parts| {
-                tracing::error!(parts = parts.join(", "), "the shutdown deadline passed while these parts still ran");
+                tracing::error!(parts = parts.join(", "), "parts did not stop before the shutdown deadline; exiting");
                 std::process::exit(i32::from(EXIT_UNCLEAN));
             }),
         )
@@ -70,7 +70,7 @@ impl Shutdown {
         self.token.clone()
     }
 
-    /// Registers a part by the name that the log tells when it does not stop.
+    /// Registers a part. The log shows `name` if the part does not stop in time.
     pub fn part(&self, name: &str) -> Part {
         let mut running = self.shared.running();
         let id = running.next;
@@ -82,7 +82,7 @@ impl Shutdown {
     /// Begins the shutdown on SIGTERM or SIGINT. A second signal ends the process at once.
     ///
     /// # Errors
-    /// When the process cannot listen to signals. Call it inside the runtime.
+    /// Returns an error if the process cannot listen to signals. Call it inside the runtime.
     pub fn on_signals(&self) -> io::Result<()> {
         let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
         let shutdown = self.clone();
@@ -95,7 +95,7 @@ impl Shutdown {
                 if signals == 1 {
                     shutdown.begin(name);
                 } else {
-                    tracing::error!(signal = name, "a second signal: ending at once");
+                    tracing::error!(signal = name, "received a second signal; exiting at once");
                     std::process::exit(i32::from(EXIT_UNCLEAN));
                 }
             }
@@ -103,7 +103,7 @@ impl Shutdown {
         Ok(())
     }
 
-    /// Begins the shutdown: cancels the token and starts the deadline. Once; later calls do nothing.
+    /// Begins the shutdown: cancels the token and starts the deadline. Later calls do nothing.
     pub fn begin(&self, reason: &str) {
         if std::mem::replace(&mut self.shared.running().begun, true) {
             return;
@@ -113,17 +113,17 @@ impl Shutdown {
         let shared = Arc::clone(&self.shared);
         let watchdog = std::thread::Builder::new().name("shutdown-deadline".into()).spawn(move || shared.watch());
         if let Err(error) = watchdog {
-            tracing::error!(%error, "no thread for the shutdown deadline: the process ends when its parts do");
+            tracing::error!(%error, "failed to start the thread of the shutdown deadline; waiting for all parts without a limit");
         }
     }
 
-    /// Returns once the shutdown has begun and every part has ended. A program ends after it.
+    /// Returns once the shutdown has begun and every part has ended. The program then exits.
     pub async fn drained(&self) {
         self.token.cancelled().await;
         loop {
             let notified = self.shared.drained.notified();
             tokio::pin!(notified);
-            // Listen first, look then: the last part may end in between.
+            // Subscribe before the check: the last part may end in between.
             notified.as_mut().enable();
             if self.shared.running().parts.is_empty() {
                 return;
@@ -199,7 +199,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_deadline_names_what_still_runs_even_when_the_runtime_is_stuck() {
+    async fn the_deadline_names_running_parts_if_the_runtime_is_stuck() {
         let (shutdown, overrun) = watched(Duration::from_millis(20));
         let (_stuck, ended) = (shutdown.part("worker"), shutdown.part("http"));
         shutdown.begin("test");

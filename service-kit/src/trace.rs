@@ -1,8 +1,8 @@
-//! Trace identity across processes: W3C `traceparent` in and out (<https://www.w3.org/TR/trace-context/>).
+//! This module carries trace ids across processes: W3C `traceparent` in and out (<https://www.w3.org/TR/trace-context/>).
 //!
-//! Every span belongs to a trace, exporter or not, so that a log line, a 5xx reply and the next program's lines can be
-//! joined. With an exporter the ids are OpenTelemetry's; without one they are made here, and only when somebody asks,
-//! so that a request that logs nothing pays nothing.
+//! Every span belongs to a trace, with an exporter or without. An operator can thus join a log line, a 5xx reply and
+//! the next program's lines. With an exporter the ids are OpenTelemetry's. Without one this module creates them on
+//! first use, so that a request that logs nothing costs nothing.
 
 mod context;
 
@@ -42,7 +42,7 @@ pub fn continue_from_text(span: &Span, traceparent: &str) {
         }
     });
     let parent = SpanContext::new(remote.trace_id, remote.span_id, remote.flags, true, TraceState::default());
-    // Fails only without an exporter, where the ids above are the ones that count.
+    // Fails only without an exporter; then the ids set above are used.
     let _ = span.set_parent(Context::new().with_remote_span_context(parent));
 }
 
@@ -58,12 +58,12 @@ pub fn traceparent() -> Option<String> {
     current().map(|context| context.to_string())
 }
 
-/// The current trace id, 32 hexadecimal digits, as it stands in the log lines. `None` outside a span.
+/// The current trace id as in the log lines, 32 hexadecimal digits. `None` outside a span.
 pub fn trace_id() -> Option<String> {
     current().map(|context| context.trace_id.to_string())
 }
 
-/// The identity of the current span. `None` outside a span, or when no subscriber keeps spans.
+/// The identity of the current span. `None` outside a span, or if no subscriber stores spans.
 pub fn current() -> Option<TraceContext> {
     Span::current()
         .with_subscriber(|(id, dispatch)| {
@@ -80,8 +80,8 @@ pub(crate) fn exported(id: &tracing::span::Id, dispatch: &Dispatch) -> Option<Tr
     ids.is_valid().then(|| TraceContext { trace_id: ids.trace_id(), span_id: ids.span_id(), flags: ids.trace_flags() })
 }
 
-/// The identity made here, on first asking: the span shares the trace of its nearest ancestor that has one, and
-/// otherwise its root begins a trace, so that siblings which are asked later find the same.
+/// Returns the span's identity and creates it on first use. The span shares the trace of its nearest ancestor that has
+/// one. Otherwise its root begins a trace, so that siblings later find the same trace.
 pub(crate) fn own<'a, R: LookupSpan<'a>>(span: &SpanRef<'a, R>) -> Option<TraceContext> {
     let known = |span: &SpanRef<'a, R>| span.extensions().get::<TraceContext>().copied();
     if let Some(context) = known(span) {
@@ -97,11 +97,11 @@ pub(crate) fn own<'a, R: LookupSpan<'a>>(span: &SpanRef<'a, R>) -> Option<TraceC
     Some(remember(span, context))
 }
 
-/// Keeps `context` unless another thread was faster; what stands is returned.
+/// Stores `context` unless another thread stored one first, and returns the stored context.
 fn remember<'a, R: LookupSpan<'a>>(span: &SpanRef<'a, R>, context: TraceContext) -> TraceContext {
     let mut extensions = span.extensions_mut();
-    if let Some(standing) = extensions.get_mut::<TraceContext>() {
-        return *standing;
+    if let Some(stored) = extensions.get_mut::<TraceContext>() {
+        return *stored;
     }
     extensions.insert(context);
     context
@@ -125,7 +125,7 @@ mod tests {
             request.in_scope(|| info_span!("inner").in_scope(|| inject(&mut headers)));
             let handed_on = headers[TRACEPARENT].to_str().unwrap();
             assert!(handed_on.starts_with("00-0af7651916cd43dd8448eb211c80319c-") && handed_on.ends_with("-01"));
-            assert_ne!(handed_on, PARENT, "the next hop hangs below this span, not beside it");
+            assert_ne!(handed_on, PARENT, "the next hop is a child of this span, not a sibling");
         });
     }
 

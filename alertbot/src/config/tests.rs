@@ -109,7 +109,7 @@ routes:
         "line 16: routes[0].chats is \"op\", and no chat is called so; did you mean ops?",
         "line 16: routes[0].chat is no setting; did you mean chats?",
         "environment: ALERTBOT_TELEGRAM_TOKEN is missing",
-        "environment: ALERTBOT_TELEGRAM_TOKN is no setting of this program",
+        "environment: ALERTBOT_TELEGRAM_TOKN is not a setting of this program",
     ] {
         assert!(told.contains(part), "{part}\nis not in\n{told}");
     }

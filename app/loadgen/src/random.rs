@@ -1,4 +1,4 @@
-//! Numbers from a seed: the same seed gives the same workload on every machine and with every release of every library, which is
+//! Numbers from a seed. The same seed produces the same workload on every machine and with every release of every library, which is
 //! why no random crate is used here. Never: a secret.
 
 /// SplitMix64 (Steele, Lea, Flood: Fast Splittable Pseudorandom Number Generators, 2014).
@@ -33,7 +33,7 @@ impl Random {
         self.below(100) < percent
     }
 
-    /// A stream of its own, for one client of many.
+    /// A separate stream of numbers for one client.
     pub const fn fork(&mut self) -> Self {
         Self(self.next())
     }

@@ -1,7 +1,7 @@
 //! Rate limits: request weight per address, unfilled orders per account. Never: who the account is.
 //!
 //! Intervals begin at whole multiples of their length, as at Binance. The memory is bounded: addresses by
-//! [`ADDRESSES_MAX`] (beyond it they share one counter), accounts by how many there are.
+//! `ADDRESSES_MAX` (beyond it they share one counter), accounts by how many there are.
 
 use super::edge::now;
 use super::error::ApiError;

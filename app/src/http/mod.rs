@@ -1,6 +1,6 @@
 //! The REST API: every route, and what a running API holds. Never: SQL, arithmetic on money, a matching rule.
 //!
-//! A request passes [`edge`] (body, weight, signature, headers, metrics), then its endpoint's handler. Shapes, codes and texts are
+//! A request passes `edge` (body, weight, signature, headers, metrics), then its endpoint's handler. Shapes, codes and texts are
 //! those of the public Binance Spot API documentation (rest-api.md, errors.md).
 
 mod account;

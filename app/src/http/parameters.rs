@@ -303,4 +303,6 @@ fn decode(bytes: &[u8]) -> Result<Cow<'_, str>, ApiError> {
 }
 
 #[cfg(test)]
+mod fuzz;
+#[cfg(test)]
 mod tests;

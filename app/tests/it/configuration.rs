@@ -31,7 +31,7 @@ fn missing_malformed_unknown_and_contradictory_are_told_together() {
         "EXCHANGE_INTERNAL_TOKEN is missing",
         "EXCHANGE_ADMIN_LISTEN is \"nowhere\"",
         "EXCHANGE_QUEUE_LIMIT is 2, outside",
-        "EXCHANGE_QUEU_LIMIT is no setting of this program; did you mean EXCHANGE_QUEUE_LIMIT",
+        "EXCHANGE_QUEU_LIMIT is not a setting of this program; did you mean EXCHANGE_QUEUE_LIMIT",
         "EXCHANGE_KEY_ENCRYPTION_KEY is not 64 hexadecimal digits",
         "EXCHANGE_S3_ENDPOINT is missing while other EXCHANGE_S3_*",
         "LOG_FORMAT is \"loud\"",

@@ -20,6 +20,8 @@ mod read;
 mod write;
 
 #[cfg(test)]
+mod fuzz;
+#[cfg(test)]
 mod tests;
 
 pub use block::{END_OF_COPY, block_end, chunk, large_object_start, large_objects_start, rows_start};

@@ -1,7 +1,7 @@
 //! Signed records: a JSON line and the Ed25519 signature over it (RFC 8032).
 //!
 //! age says nothing about who encrypted; whoever may write to the bucket could put a backup of their own there. The
-//! signature says that the holder of the signing key wrote this record. What is signed begins with [`CONTEXT`] and the
+//! signature says that the holder of the signing key wrote this record. What is signed begins with `CONTEXT` and the
 //! record's kind, so that a record of one kind is never taken for one of another.
 
 use base64::{Engine, engine::general_purpose::STANDARD as BASE64};

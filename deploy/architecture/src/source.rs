@@ -22,7 +22,7 @@ pub struct Named {
     pub line: usize,
 }
 
-/// One module, in a file of its own or inline.
+/// One module, in a separate file or inline.
 #[derive(Debug, Default)]
 pub struct Module {
     pub file: PathBuf,
@@ -35,7 +35,7 @@ pub struct Module {
     pub named: Vec<Named>,
 }
 
-/// A crate's modules by path. The root has the empty path; a program beside a library is the module `main`.
+/// A crate's modules by path. The root has the empty path; a program in the crate of a library is the module `main`.
 #[derive(Debug)]
 pub struct Crate {
     /// As other code writes it: `exchange_core`.

@@ -15,14 +15,16 @@ pub struct Account {
 }
 
 impl Account {
-    /// `None` when this process is not root: then parts run as whoever runs it.
+    /// `None` if this process is not root: then parts run as its user.
     pub fn unprivileged() -> Result<Option<Self>> {
         if !rustix::process::geteuid().is_root() {
             return Ok(None);
         }
         let accounts = fs::read_to_string("/etc/passwd").context("reading /etc/passwd")?;
         let account = LENT.iter().find_map(|name| find(&accounts, name));
-        account.map(Some).with_context(|| format!("this is root and /etc/passwd has none of {LENT:?}: run as an ordinary user"))
+        account
+            .map(Some)
+            .with_context(|| format!("running as root, and /etc/passwd has no account of {LENT:?}; run as an ordinary user"))
     }
 
     pub fn own(self, path: &Path) -> io::Result<()> {

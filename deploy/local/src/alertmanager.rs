@@ -18,7 +18,7 @@ use crate::{
 
 const READY_DEADLINE: Duration = Duration::from_secs(60);
 
-/// What a server routes where.
+/// The routes of a server.
 #[derive(Debug, Clone, Default)]
 pub struct AlertmanagerOptions {
     /// Where data, configuration and log live; a throwaway folder when absent.
@@ -67,7 +67,7 @@ impl AlertmanagerPlan {
             binaries::find("prometheus-alertmanager")?,
             arguments,
             Vec::new(),
-            // It writes silences and what it has notified to disk on its way out.
+            // It writes silences and its notification log to disk when it stops.
             StopSignal::Terminate,
         );
         Ok(Self { launch, url, configuration, cluster_address })
@@ -119,7 +119,7 @@ impl Alertmanager {
         &self.plan.url
     }
 
-    /// What others of its cluster need; `None` when it stands alone.
+    /// The address for the rest of its cluster; `None` without a cluster.
     pub fn cluster_address(&self) -> Option<&str> {
         self.plan.cluster_address.as_deref()
     }
@@ -151,7 +151,7 @@ impl Alertmanager {
         Ok(())
     }
 
-    /// Ends the server with `signal`; what it wrote and its address stay.
+    /// Ends the server with `signal`. Its files and its address remain.
     pub async fn stop(&mut self, signal: StopSignal) -> Result<()> {
         if let Some(mut process) = self.process.take() {
             process.stop(signal).await?;
@@ -161,7 +161,7 @@ impl Alertmanager {
 
     /// Starts a stopped server at the same address.
     pub async fn start_again(&mut self) -> Result<()> {
-        ensure!(self.process.is_none(), "Alertmanager runs already");
+        ensure!(self.process.is_none(), "Alertmanager is already running");
         let mut process = Process::start(&self.plan.launch, self.folder.path())?;
         process.ready(READY_DEADLINE, async || self.plan.is_ready().await).await?;
         self.process = Some(process);

@@ -2,11 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
-/// Where Debian keeps the servers of every PostgreSQL release, `<major>/bin` each.
+/// Debian's folder of PostgreSQL servers, with a folder `<major>/bin` per release.
 const DEBIAN_POSTGRESQL: &str = "/usr/lib/postgresql";
-/// Names a folder of PostgreSQL's programs that goes before Debian's: how tests run beside another release.
+/// Names a folder of PostgreSQL's programs to use instead of Debian's, so that tests run with another release.
 const POSTGRESQL_FOLDER: &str = "POSTGRESQL_FOLDER";
-/// Where Debian keeps Kannel's servers, outside the `PATH` of ordinary users, and its fakesmsc.
+/// Debian's folders of Kannel's servers and its fakesmsc, outside the `PATH` of ordinary users.
 const DEBIAN_KANNEL: [&str; 2] = ["/usr/sbin", "/usr/lib/kannel/test"];
 
 /// A program that a part needs is not installed.

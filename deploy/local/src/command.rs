@@ -1,4 +1,4 @@
-//! A command that runs beside parts: it gets settings in its environment, and its status is told on.
+//! This module runs a command next to parts: settings go into its environment, and its status is returned.
 
 use std::{ffi::OsString, process::ExitCode};
 

@@ -31,10 +31,10 @@ impl Folder {
     }
 
     /// A folder that stays, for a part that runs as an ordinary account. Below a folder that only root may enter, such
-    /// as `/root`, the path becomes a link to a folder of the system's temporary place, begun anew.
+    /// as `/root`, the path becomes a link to an empty folder of the system's temporary place.
     pub fn kept_within_reach(path: impl Into<PathBuf>) -> Result<Self> {
         let path = path.into();
-        let parent = path.parent().context("a folder of a part lies in another")?;
+        let parent = path.parent().context("the folder of a part has no parent")?;
         fs::create_dir_all(parent).with_context(|| format!("creating {}", parent.display()))?;
         if Account::unprivileged()?.is_none() || reachable_by_all(&parent.join("any")) {
             return Self::kept(path);
@@ -64,7 +64,7 @@ impl Folder {
         &self.path
     }
 
-    /// Gives the folder to the account that a part runs as; the caller keeps access when it is root.
+    /// Makes the account of a part the owner of the folder. A caller that is root still has access.
     pub(crate) fn give_to(&self, account: Option<Account>) -> Result<()> {
         let Some(account) = account else { return Ok(()) };
         anyhow::ensure!(
@@ -73,7 +73,7 @@ impl Folder {
              run as an ordinary user, or move the project to a folder that everybody may enter",
             self.path.display()
         );
-        account.own(&self.path).with_context(|| format!("giving {} to an ordinary account", self.path.display()))
+        account.own(&self.path).with_context(|| format!("changing the owner of {}", self.path.display()))
     }
 }
 
@@ -86,7 +86,7 @@ impl Drop for Folder {
     }
 }
 
-/// Where the folders of this user's parts live when nobody names a place.
+/// Default place of the folders of this user's parts.
 fn temporary_home() -> Result<PathBuf> {
     let base = std::env::temp_dir();
     let base = if reachable_by_all(&base.join("any")) { base } else { REACHABLE.into() };
@@ -120,7 +120,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_throwaway_folder_goes_when_dropped_and_those_of_the_dead_are_swept() {
+    fn temporary_folders_are_deleted_also_after_a_kill() {
         let folder = Folder::throwaway("test").unwrap();
         let home = folder.path().parent().unwrap().to_owned();
         // No process has this number: it is above the kernel's limit.

@@ -30,18 +30,18 @@ pub use network::SentSms;
 
 const READY_DEADLINE: Duration = Duration::from_secs(30);
 
-/// Where messages of people go.
+/// The destination of messages from people.
 #[derive(Debug, Clone, Default)]
 pub struct KannelOptions {
-    /// Called with GET for each message of a person, with `from`, `to`, `text`, `coding` and `id` added as its query; nobody is
-    /// called when absent. With `coding=2` the text is UTF-16 in big-endian order.
+    /// The gateway sends a GET request to this URL for each message of a person, with `from`, `to`, `text`, `coding` and
+    /// `id` as its query. `None` sends nothing. With `coding=2` the text is UTF-16 in big-endian order.
     pub inbound_url: Option<String>,
 }
 
 /// A running gateway. Dropping it ends it.
 #[derive(Debug)]
 pub struct Kannel {
-    // Dropped in this order: those that connect before what they connect to, the folder last.
+    // Dropped in this order: clients before their servers, the folder last.
     network: Option<Process>,
     smsbox: Option<Process>,
     bearerbox: Option<Process>,
@@ -100,7 +100,7 @@ impl Kannel {
         network::sent(&self.log("network"))
     }
 
-    /// Ends the gateway; what it has stored and its address stay.
+    /// Ends the gateway. Its stored messages and its address remain.
     pub async fn stop(&mut self) -> Result<()> {
         for part in [&mut self.network, &mut self.smsbox, &mut self.bearerbox] {
             if let Some(mut process) = part.take() {
@@ -110,7 +110,7 @@ impl Kannel {
         Ok(())
     }
 
-    /// Takes the phone off the network, so that nothing is delivered; the gateway goes on accepting.
+    /// Takes the phone off the network, so that nothing is delivered. The gateway still accepts messages.
     pub async fn disconnect_network(&mut self) -> Result<()> {
         match self.network.take() {
             Some(mut process) => process.stop(StopSignal::Kill).await.map(drop),
@@ -152,7 +152,7 @@ impl Kannel {
         let port = self.ports.inbound.to_string();
         let message = format!("{from} {to} {}", network::encoded(text));
         let arguments = ["-H", "127.0.0.1", "-r", &port, "-m", "1", "-i", "0.01", &message];
-        // A name of its own: each call begins with an empty log.
+        // A unique name: each call begins with an empty log.
         let name = "phone";
         let _ = fs::remove_file(self.log(name));
         let before = self.received().await;

@@ -15,7 +15,7 @@ pub struct Launch {
     pub(crate) account: Option<Account>,
     /// Its standard input stays open and silent; otherwise it is empty.
     pub(crate) open_input: bool,
-    /// Ends the part cleanly enough and at once; also what it gets when its parent dies.
+    /// Ends the part at once and cleanly enough. The kernel sends it too when the parent dies.
     pub stop_signal: StopSignal,
 }
 

@@ -1,11 +1,13 @@
-//! The real parts that the exchange needs, started on this machine: PostgreSQL, an S3 server, Prometheus, Alertmanager,
-//! an SMS gateway.
+//! This crate starts real parts on this machine: PostgreSQL, an S3 server, Prometheus, Alertmanager, an SMS gateway.
 //!
-//! Used by the tests of every crate and by `make run`. Each part has its own folder, ports and processes, listens on
-//! the loopback address only, ends with the process that started it (also when that one is killed), and is ended by
-//! process id. Nothing here knows what the exchange does.
+//! The tests of every crate and `make run` use it. Each part:
 //!
-//! Tests begin with [`shared_postgres`] and [`shared_object_store`], and start parts of their own only to break them.
+//! - has its own folder, ports and processes, and listens on the loopback address only;
+//! - ends with the process that started it, also if that process is killed;
+//! - is ended by process id.
+//!
+//! The library must not know the task of the exchange. Tests use [`shared_postgres`] and [`shared_object_store`], and
+//! start separate parts only to break them.
 
 mod account;
 mod alertmanager;

@@ -21,36 +21,36 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Starts the exchange with live traffic in the foreground; Ctrl-C ends it all.
+    /// Start the exchange with live traffic in the foreground; Ctrl-C ends it
     Run(Place),
-    /// The same in the background; returns when every part is ready.
+    /// Start the exchange in the background; return when every part is ready
     Up(Place),
-    /// Ends what `up` started.
+    /// Stop the parts that `up` started
     Down(Place),
-    /// Provokes an alert in a run that is up, and returns when the chat shows it.
+    /// Trigger an alert in a running exchange, and return when the chat shows it
     Alert {
         #[command(flatten)]
         place: Place,
-        /// Ends the alert instead.
+        /// End the alert instead
         #[arg(long)]
         end: bool,
     },
-    /// Runs a command beside a whole exchange without traffic, named in its environment, and ends it after it.
+    /// Run a command next to a whole exchange without traffic, named in its environment, then end the exchange
     WithExchange {
         #[arg(trailing_var_arg = true, required = true)]
         command: Vec<OsString>,
     },
-    /// Runs a command beside a PostgreSQL and an S3 server for tests, named in its environment, and ends them after it.
+    /// Run a command next to a PostgreSQL and an S3 server for tests, named in its environment, then end both
     WithParts {
         #[arg(trailing_var_arg = true, required = true)]
         command: Vec<OsString>,
     },
 }
 
-/// Where a run is.
+/// Ports and folder of a run.
 #[derive(Args)]
 struct Place {
-    /// The port of the REST API, which the others follow; 0 takes any free ports.
+    /// Port of the REST API; all other ports follow from it; 0 selects free ports
     #[arg(long, env = "PORT_BASE", default_value_t = DEFAULT_PORT_BASE)]
     port_base: u16,
     /// Data, logs and endpoints.json [default: .run in the repository]

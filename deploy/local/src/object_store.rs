@@ -20,7 +20,7 @@ use crate::{folder::Folder, process::Process};
 pub use plan::ObjectStorePlan;
 
 const READY_DEADLINE: Duration = Duration::from_secs(60);
-/// Longest that one question of the readiness check may take.
+/// Timeout of one request of the readiness check.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(5);
 const PROBE_BUCKET: &str = "readiness-probe";
 const ATTEMPTS: usize = 3;
@@ -157,7 +157,7 @@ impl ObjectStore {
 
     /// Starts a stopped server at the same address.
     pub async fn start_again(&mut self) -> Result<()> {
-        anyhow::ensure!(self.process.is_none(), "the object store runs already");
+        anyhow::ensure!(self.process.is_none(), "the object store is already running");
         let mut process = Process::start(&self.plan.launch, self.folder.path())?;
         let access = self.plan.access.clone();
         process.ready(READY_DEADLINE, async || access.takes_objects().await).await?;

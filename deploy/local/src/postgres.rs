@@ -22,7 +22,7 @@ const READY_DEADLINE: Duration = Duration::from_secs(90);
 /// How often a server that lost the race for its port is given another.
 const ATTEMPTS: usize = 3;
 
-/// How a server is told to stop.
+/// How to stop a server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum StopMode {
     /// Sessions are cut off, transactions rolled back, everything written out.
@@ -41,7 +41,7 @@ pub struct Postgres {
 }
 
 impl Postgres {
-    /// Creates the server's data in its folder when there is none, starts it and waits until it answers.
+    /// Creates the server's data in an empty folder, starts it and waits until it answers.
     pub async fn start(options: PostgresOptions) -> Result<Self> {
         let folder = match &options.folder {
             Some(path) => Folder::kept(path)?,
@@ -105,7 +105,7 @@ impl Postgres {
     /// Starts a stopped server and waits until it answers.
     pub async fn start_again(&mut self) -> Result<()> {
         if self.process.is_some() {
-            bail!("PostgreSQL runs already");
+            bail!("PostgreSQL is already running");
         }
         let mut process = Process::start(&self.plan.launch, self.folder.path())?;
         let url = self.url();
@@ -131,9 +131,9 @@ pub async fn answers(url: &str) -> bool {
 
 /// Creates an empty database on the server at `server_url`. The name has letters, digits and underscores only.
 pub async fn create_database(server_url: &str, name: &str) -> Result<()> {
-    // The name goes into the statement as it is: a database name cannot be a parameter.
+    // The name is part of the statement text, since a database name cannot be a parameter.
     let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_';
-    anyhow::ensure!(!name.is_empty() && name.bytes().all(plain), "{name:?} is no plain database name (a-z, 0-9, _)");
+    anyhow::ensure!(!name.is_empty() && name.bytes().all(plain), "{name:?} is not a plain database name (a-z, 0-9, _)");
     let mut connection = PgConnection::connect(server_url).await.context("connecting to create a database")?;
     let statement = AssertSqlSafe(format!("CREATE DATABASE {name}"));
     connection.execute(statement).await.with_context(|| format!("creating the database {name}"))?;

@@ -19,7 +19,7 @@ use crate::{
 const STOP_DEADLINE: Duration = Duration::from_secs(30);
 /// How often a condition is looked at while waiting for it.
 const POLL: Duration = Duration::from_millis(15);
-/// How much of a log stands in an error.
+/// Largest part of a log in an error.
 const TAIL_LINES: usize = 25;
 
 /// A running part. Dropping it ends it.
@@ -32,7 +32,7 @@ pub struct Process {
 }
 
 impl Process {
-    /// Starts the part; what it prints goes into `<folder>/<name>.log`.
+    /// Starts the part. Its output goes into `<folder>/<name>.log`.
     pub fn start(launch: &Launch, folder: &Path) -> Result<Self> {
         let log = folder.join(format!("{}.log", launch.name));
         let output =
@@ -61,7 +61,7 @@ impl Process {
     pub async fn ready(&mut self, deadline: Duration, mut ready: impl AsyncFnMut() -> bool) -> Result<()> {
         let end = Instant::now() + deadline;
         loop {
-            if let Some(status) = self.child.try_wait().context("asking after a part")? {
+            if let Some(status) = self.child.try_wait().context("checking a part")? {
                 bail!("{} ended at start ({status}). {}", self.name, self.tail());
             }
             if ready().await {
@@ -164,7 +164,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_part_that_is_never_ready_is_told_at_the_deadline_and_ended_when_dropped() {
+    async fn a_part_that_is_not_ready_fails_at_the_deadline() {
         let folder = Folder::throwaway("process").unwrap();
         let mut process = Process::start(&shell("echo waiting; exec sleep 600"), folder.path()).unwrap();
         let error = process.ready(Duration::from_millis(100), async || false).await.unwrap_err().to_string();

@@ -20,19 +20,19 @@ use crate::{
 
 const READY_DEADLINE: Duration = Duration::from_secs(60);
 
-/// What a server scrapes and evaluates.
+/// The targets and rules of a server.
 #[derive(Debug, Clone)]
 pub struct PrometheusOptions {
     /// Where data, configuration and log live; a throwaway folder when absent.
     pub folder: Option<PathBuf>,
     /// A free one when absent.
     pub port: Option<u16>,
-    /// Rule files; an asterisk may stand in the last part of a path.
+    /// Rule files. The last part of a path may contain an asterisk.
     pub rules: Vec<PathBuf>,
     pub targets: Vec<ScrapeTarget>,
     /// Where alerts go: addresses (`host:port`) of Alertmanagers.
     pub alertmanagers: Vec<String>,
-    /// Labels that alerts carry beside their own.
+    /// Labels added to every alert.
     pub external_labels: Vec<(String, String)>,
     /// How often it scrapes and evaluates.
     pub interval: Duration,

@@ -18,7 +18,7 @@ pub const TEST_POSTGRES_URL: &str = "TEST_POSTGRES_URL";
 /// Names the S3 server that `make test` started: [`S3Access`] as JSON.
 pub const TEST_S3: &str = "TEST_S3";
 
-/// Enough for every test of one process and for those of others beside it.
+/// Enough for every test of one process and of other processes at the same time.
 const MAX_CONNECTIONS: &str = "400";
 
 static POSTGRES: OnceCell<SharedPostgres> = OnceCell::const_new();
@@ -28,7 +28,7 @@ static OBJECT_STORE: OnceCell<SharedObjectStore> = OnceCell::const_new();
 #[derive(Debug)]
 pub struct SharedPostgres {
     server_url: String,
-    /// Keeps the server when this process started it.
+    /// Holds the server if this process started it.
     _own: Option<Postgres>,
 }
 
@@ -44,7 +44,7 @@ impl SharedPostgres {
         PostgresOptions::throwaway().set("max_connections", MAX_CONNECTIONS)
     }
 
-    /// Creates an empty database with a name of its own and returns its address.
+    /// Creates an empty database with a unique name and returns its address.
     pub async fn create_database(&self) -> Result<String> {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let number = NEXT.fetch_add(1, Ordering::Relaxed);

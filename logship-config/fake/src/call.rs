@@ -49,7 +49,7 @@ impl Call {
         }
     }
 
-    /// The body as JSON; `Null` when there is none.
+    /// The body as JSON; `Null` without a body.
     pub fn json(&self) -> Refused<Value> {
         if self.body.is_empty() {
             return Ok(Value::Null);

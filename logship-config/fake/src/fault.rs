@@ -1,4 +1,4 @@
-//! Faults on purpose: what a test switches on for `_bulk` or another path, how often, and for which requests.
+//! This module injects faults that a test enables for `_bulk` or another path: how often, and for which requests.
 
 use std::time::Duration;
 
@@ -21,7 +21,7 @@ pub enum Kind {
     AnswerCut,
     /// It is done and answered so much later.
     Slow(Duration),
-    /// Documents are stored again however often the same `_id` comes, as in a server that does not tell them apart.
+    /// Documents with the same `_id` are stored each time, as in a server that does not deduplicate ids.
     ForgetsIds,
 }
 
@@ -38,7 +38,7 @@ impl Kind {
     }
 }
 
-/// A fault and whom it befalls. What is not named is any.
+/// A fault and the requests that it affects. An absent condition matches every request.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Fault {
     kind: Kind,
@@ -101,11 +101,11 @@ pub enum Loss {
     HalfAnswer,
 }
 
-/// Those that are switched on. Chance comes from a seed: the same calls meet the same faults.
+/// The enabled faults. Randomness comes from a seed: the same calls meet the same faults.
 #[derive(Debug, Clone)]
 pub struct Faults {
     set: Vec<Fault>,
-    /// Of the request that is being answered: those that befall it.
+    /// The faults that affect the present request.
     befalling: Vec<Fault>,
     dice: u64,
 }

@@ -1,10 +1,10 @@
-//! `filter_path`: of an answer, only what a list of paths names
+//! This module implements `filter_path`: it reduces an answer to a list of paths
 //! (<https://www.elastic.co/docs/reference/elasticsearch/rest-apis/common-options#common-options-response-filtering>).
 
 use serde_json::{Map, Value};
 
-/// `*` stands for any part of one name, `**` for any number of names; lists are looked through. Exclusions (`-path`) are not
-/// modelled.
+/// `*` matches any part of one name, `**` any number of names. Elements of lists are matched too.
+/// Not supported: exclusions (`-path`).
 pub fn filter(value: &Value, paths: &str) -> Value {
     let paths: Vec<Vec<&str>> = paths.split(',').map(|path| path.split('.').collect()).collect();
     let paths: Vec<&[&str]> = paths.iter().map(Vec::as_slice).collect();

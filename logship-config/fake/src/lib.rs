@@ -1,8 +1,9 @@
-//! A stateful stand-in for the part of Elasticsearch 9 that `logship` uses: for tests, which hold it in their process, and for
-//! a first try on one machine. Errors have Elasticsearch's shape and words; index lifecycles move with the clock.
+//! This crate is a stateful fake of the part of Elasticsearch 9 that `logship` uses: for tests in one process, and for a
+//! first try on one machine. Errors have Elasticsearch's shape and texts. Index lifecycles move with the clock.
 //!
-//! [`Cluster`] is pure: a call and the time come in, an answer goes out. [`Fake`] is the HTTP shell round it. What it does not
-//! model it refuses with 501, never with a success that Elasticsearch might not give. It keeps nothing on disk.
+//! - [`Cluster`] is pure: a call and the time come in, an answer goes out. [`Fake`] is the HTTP server around it.
+//! - It refuses unmodelled calls with 501. It must not answer with a success that Elasticsearch would refuse.
+//! - It writes nothing to disk.
 //!
 //! ```no_run
 //! # async fn show() -> anyhow::Result<()> {
@@ -109,7 +110,7 @@ impl Fake {
         self.shared.now()
     }
 
-    /// Sets the fake's clock forward; what has become due happens at the next call.
+    /// Sets the fake's clock forward. Due actions happen at the next call.
     pub fn advance(&self, by: SignedDuration) {
         let mut ahead = self.shared.ahead.lock().unwrap_or_else(PoisonError::into_inner);
         *ahead = ahead.checked_add(by).unwrap_or(SignedDuration::MAX);
@@ -127,7 +128,7 @@ impl Fake {
         }
     }
 
-    /// Returns when it ends, which it does not by itself.
+    /// Returns when the server ends, which happens only on an error.
     pub async fn serve(mut self) {
         // A panic in it has been printed.
         let _ = (&mut self.serving).await;

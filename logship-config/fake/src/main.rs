@@ -1,4 +1,4 @@
-//! The fake as a program: `make run` starts it, and anybody who tries `logship` may.
+//! This program serves the fake, for `make run` and for a first try of `logship`.
 
 use std::{net::SocketAddr, process::ExitCode, time::Duration};
 
@@ -6,11 +6,11 @@ use anyhow::{Context, Result};
 use clap::Parser;
 use elasticsearch_fake::{Cluster, Fake};
 
-/// A stand-in for the part of Elasticsearch 9 that logship uses. Keeps everything in memory.
+/// Run a fake of the part of Elasticsearch 9 that logship uses; it stores everything in memory
 #[derive(Parser)]
 #[command(version)]
 struct Arguments {
-    /// Host and port; port 0 takes a free one.
+    /// Host and port; port 0 selects a free one
     #[arg(long, default_value = "127.0.0.1:9200")]
     listen: SocketAddr,
 }
@@ -30,7 +30,7 @@ async fn run(arguments: &Arguments) -> Result<()> {
     let fake = Fake::start_on(arguments.listen, Cluster::default()).await?;
     println!("a fake of Elasticsearch listens at {}", fake.url());
     let shutdown = service_kit::shutdown::Shutdown::new(Duration::from_secs(5));
-    shutdown.on_signals().context("listening to signals")?;
+    shutdown.on_signals().context("failed to listen to signals")?;
     let ended = shutdown.token();
     tokio::select! {
         () = ended.cancelled() => {}

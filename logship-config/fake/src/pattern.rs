@@ -1,6 +1,6 @@
 //! Names with `*`, and lists of them, as paths and index patterns hold them.
 
-/// Whether `name` is `pattern`, in which each `*` stands for any text.
+/// Whether `name` is `pattern`, in which each `*` matches any text.
 pub fn matches(pattern: &str, name: &str) -> bool {
     let Some((head, rest)) = pattern.split_once('*') else { return pattern == name };
     let Some(mut name) = name.strip_prefix(head) else { return false };

@@ -22,7 +22,7 @@ use crate::{Answer, BULK_KEPT_BYTES, CALLS_KEPT, Call, Shared, fault::Loss};
 /// Elasticsearch's default of `http.max_content_length`.
 const BODY_LIMIT_BYTES: usize = 100 << 20;
 
-/// Until `stop` is cancelled; then every connection is closed as it is.
+/// Serves until `stop` is cancelled, then closes every connection at once.
 pub async fn serve(listener: TcpListener, shared: Arc<Shared>, stop: CancellationToken) {
     loop {
         let connection = tokio::select! {

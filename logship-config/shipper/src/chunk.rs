@@ -1,4 +1,4 @@
-//! A `_bulk` request, sent until the relay says that all of it is kept.
+//! This module sends a `_bulk` request until the relay acknowledges all of it.
 
 use std::{fmt::Write as _, io::Write as _, time::Duration};
 
@@ -10,9 +10,9 @@ use tokio_util::sync::CancellationToken;
 
 use crate::document::Document;
 
-/// Of one request, before compression: well below the relay's limit.
+/// Largest request before compression, well below the relay's limit.
 const CHUNK_BYTES: usize = 1 << 20;
-/// Above the relay's own deadline.
+/// Timeout of one request, above the relay's deadline.
 const TIMEOUT: Duration = Duration::from_secs(60);
 const FIRST_WAIT: Duration = Duration::from_millis(200);
 const LONGEST_WAIT: Duration = Duration::from_secs(5);
@@ -24,17 +24,17 @@ pub struct Sender {
 
 impl Sender {
     pub fn new(relay: &str) -> Result<Self> {
-        let client = reqwest::Client::builder().timeout(TIMEOUT).no_proxy().build().context("preparing connections")?;
+        let client = reqwest::Client::builder().timeout(TIMEOUT).no_proxy().build().context("failed to prepare connections")?;
         Ok(Self { client, url: format!("{}/_bulk", relay.trim_end_matches('/')) })
     }
 
-    /// In chunks, one after the other. Gives up only when told to end.
+    /// Sends the items in chunks, one after the other. Retries until the shutdown.
     pub async fn ship(&self, documents: &[Document], stop: &CancellationToken) {
         for chunk in chunks(documents) {
             let (body, mut wait, mut told) = (gzip(&chunk), FIRST_WAIT, false);
             while let Err(error) = self.send(body.clone()).await {
                 if !told {
-                    tracing::warn!(error = format!("{error:#}"), "a chunk is not kept; it is sent again until it is");
+                    tracing::warn!(error = format!("{error:#}"), "the relay did not store a chunk; retrying");
                     told = true;
                 }
                 if stop.run_until_cancelled(tokio::time::sleep(wait)).await.is_none() {
@@ -48,11 +48,11 @@ impl Sender {
     async fn send(&self, body: Bytes) -> Result<()> {
         let request =
             self.client.post(&self.url).header("content-type", "application/x-ndjson").header("content-encoding", "gzip");
-        let reply = request.body(body).send().await.context("sending to the relay")?;
+        let reply = request.body(body).send().await.context("failed to send to the relay")?;
         let status = reply.status();
-        let text = reply.text().await.context("reading what the relay answers")?;
+        let text = reply.text().await.context("failed to read the answer of the relay")?;
         let answer: Value = serde_json::from_str(&text).unwrap_or_default();
-        anyhow::ensure!(status.is_success() && answer["errors"] == false, "the relay answers {status}: {text}");
+        anyhow::ensure!(status.is_success() && answer["errors"] == false, "the relay answered {status}: {text}");
         Ok(())
     }
 }
@@ -61,7 +61,7 @@ fn chunks(documents: &[Document]) -> Vec<String> {
     let mut chunks = vec![String::new()];
     for Document { stream, id, source } in documents {
         let mut text = String::new();
-        // Writing into a text cannot fail, and a name or an id of ours needs no escape.
+        // Writing into a text cannot fail, and the names and ids of this program need no escape.
         let _ = writeln!(text, "{{\"create\":{{\"_index\":\"{stream}\",\"_id\":\"{id}\"}}}}");
         let _ = writeln!(text, "{}", Value::Object(source.clone()));
         match chunks.last_mut() {
@@ -74,7 +74,7 @@ fn chunks(documents: &[Document]) -> Vec<String> {
 
 fn gzip(plain: &str) -> Bytes {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
-    // Into memory it cannot fail.
+    // Writing to memory cannot fail.
     let _ = encoder.write_all(plain.as_bytes());
     encoder.finish().unwrap_or_default().into()
 }

@@ -1,4 +1,4 @@
-//! A record as the pipeline ships it (pure): ECS as it is, any other text as its message, with where it comes from.
+//! This module is pure. It builds a document as the pipeline does: ECS unchanged, other text as the message, plus its origin.
 
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
@@ -6,7 +6,7 @@ use twox_hash::XxHash3_128;
 
 use crate::lines::{Record, is_panic};
 
-/// Parts of a run and the program each is, as the label `app.kubernetes.io/name` of its pods would say.
+/// Parts of a run and the program of each, as in the label `app.kubernetes.io/name` of its pods.
 const PROGRAMS: [(&str, &str); 7] = [
     ("serve", "exchange"),
     ("worker", "exchange"),
@@ -18,7 +18,7 @@ const PROGRAMS: [(&str, &str); 7] = [
 ];
 const NAMESPACE: &str = "local";
 
-/// What goes to the relay: the data stream, the `_id`, the document.
+/// One item for the relay: the data stream, the `_id`, the document.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Document {
     pub stream: &'static str,
@@ -26,7 +26,7 @@ pub struct Document {
     pub source: Map<String, Value>,
 }
 
-/// `part` is the name of the log file without its end; `now` counts for records that tell no time.
+/// `part` is the name of the log file without its extension. `now` is the time of records without a timestamp.
 pub fn document(record: &Record, part: &str, path: &str, now: Timestamp) -> Document {
     let program = PROGRAMS.iter().find(|(of, _)| *of == part).map(|(_, program)| *program);
     let mut source = match serde_json::from_str::<Value>(&record.text) {
@@ -45,14 +45,14 @@ pub fn document(record: &Record, part: &str, path: &str, now: Timestamp) -> Docu
     source.insert("log.file.path".into(), path.into());
     source.insert("log.offset".into(), record.offset.into());
     source.insert("kubernetes".into(), pod(part, program));
-    // Where it stands and what it says: the same record read again is the same document.
+    // The id depends on place and text, so a record that is read twice is the same document.
     let hash = XxHash3_128::oneshot(format!("{path}\n{}\n{}", record.offset, record.text).as_bytes());
     Document { stream: stream(program, &source), id: format!("{hash:032x}"), source }
 }
 
 fn pod(part: &str, program: Option<&str>) -> Value {
     let labels = match program {
-        // Both, as charts set them: no dynamic mapping can hold a text `app` beside `app.kubernetes.io/name`.
+        // Both labels, as charts set them: no dynamic mapping can hold a text `app` together with `app.kubernetes.io/name`.
         Some(program) => json!({"app": program, "app.kubernetes.io/name": program, "app.kubernetes.io/component": part}),
         None => json!({"app": part}),
     };
@@ -81,7 +81,7 @@ mod tests {
     }
 
     #[test]
-    fn ecs_stays_as_it_is_and_other_text_becomes_a_message() {
+    fn ecs_is_unchanged_and_other_text_becomes_a_message() {
         let ecs = of("serve", r#"{"@timestamp":"2026-11-27T09:00:00.000Z","log.level":"info","message":"m"}"#);
         assert_eq!((&ecs.source["@timestamp"], &ecs.source["log.level"]), (&"2026-11-27T09:00:00.000Z".into(), &"info".into()));
         assert_eq!((&ecs.source["log.offset"], &ecs.source["kubernetes"]["pod_name"]), (&7.into(), &"serve-0".into()));
@@ -103,7 +103,7 @@ mod tests {
             ("alertbot", "{}", "logs-alertbot.app-default"),
             ("backup", "text", "logs-backup.app-default"),
             ("relay", "{}", "logs-infrastructure.app-default"),
-            // Nobody else writes into the exchange's audit.
+            // Only the exchange writes into its audit stream.
             ("postgres", r#"{"event.dataset":"exchange.audit"}"#, "logs-infrastructure.app-default"),
         ] {
             assert_eq!(of(part, text).stream, stream, "{part} {text}");

@@ -1,20 +1,20 @@
-//! Lines that belong together (pure): a panic is one record, as the pipeline's multiline parser `rust-panic` makes it.
+//! This module is pure. It joins the lines of a panic into one record, as the pipeline's multiline parser `rust-panic` does.
 
 use jiff::{SignedDuration, Timestamp};
 
-/// As the pipeline's `flush_timeout`.
+/// Equal to the pipeline's `flush_timeout`.
 const FLUSH: SignedDuration = SignedDuration::from_secs(2);
-/// Of one panic; what is longer comes as several records.
+/// Longest record of a panic; a longer panic becomes several records.
 const LINES: usize = 1_000;
 
-/// A record of one file: where it begins, and its text.
+/// A record of one file: its offset and its text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Record {
     pub offset: u64,
     pub text: String,
 }
 
-/// Holds a panic back until its last line is there.
+/// Holds the lines of a panic until its last line arrives.
 #[derive(Debug, Default)]
 pub struct Joiner {
     held: Option<Held>,
@@ -28,7 +28,7 @@ struct Held {
 }
 
 impl Joiner {
-    /// Takes the next line; returns what is complete now.
+    /// Takes the next line and returns the records that are now complete.
     pub fn take(&mut self, line: Record, now: Timestamp) -> Vec<Record> {
         if let Some(held) = &mut self.held
             && !is_panic(&line.text)
@@ -48,7 +48,7 @@ impl Joiner {
         complete
     }
 
-    /// What has waited long enough for another line.
+    /// Returns the record that has waited for another line until the timeout.
     pub fn flush(&mut self, now: Timestamp) -> Option<Record> {
         self.held.take_if(|held| now.duration_since(held.last) >= FLUSH).map(|held| held.record)
     }
@@ -95,14 +95,14 @@ mod tests {
             "   0: rust_begin_unwind",
             "thread 'it is' panicked at src/x.rs:1:1:",
         ];
-        let told = join(&lines);
-        assert_eq!(told[1], "thread 'main' (4711) panicked at src/main.rs:5:7:\nno disk");
-        assert_eq!(told[4], "thread 'worker' panicked at src/worker.rs:9:1:\nindex out of bounds\n   0: rust_begin_unwind");
-        assert_eq!((told.len(), told[2].as_str(), told[3].as_str()), (6, lines[3], lines[4]));
+        let records = join(&lines);
+        assert_eq!(records[1], "thread 'main' (4711) panicked at src/main.rs:5:7:\nno disk");
+        assert_eq!(records[4], "thread 'worker' panicked at src/worker.rs:9:1:\nindex out of bounds\n   0: rust_begin_unwind");
+        assert_eq!((records.len(), records[2].as_str(), records[3].as_str()), (6, lines[3], lines[4]));
     }
 
     #[test]
-    fn what_only_looks_like_a_panic_is_none() {
+    fn a_line_similar_to_a_panic_is_not_joined() {
         assert!(is_panic("thread '<unnamed>' (1) panicked at a.rs:1:1:") && is_panic("thread 'a' panicked at 'x', a.rs:1:1"));
         for text in ["thread 'a' is late", "a thread 'a' panicked at x", "thread 'a' (x) panicked at y", "panicked at"] {
             assert!(!is_panic(text), "{text}");

@@ -1,5 +1,5 @@
-//! The logs of `make run` into Elasticsearch, as the pipeline in `fluent-bit/` would ship them from a node: same documents, same
-//! streams, same requests. For development: it knows the files of a run and keeps no positions; a node has Fluent Bit.
+//! This program ships the logs of `make run` to Elasticsearch as the pipeline in `fluent-bit/` does from a node: same documents, same
+//! streams, same requests. It is for development: it knows the files of a run and stores no positions. A node has Fluent Bit.
 //!
 //! ```text
 //! tail ─► lines (pure) ─► document (pure) ─► chunk ─► the relay
@@ -23,17 +23,17 @@ use crate::{chunk::Sender, tail::Tails};
 
 const SERVICE: Service = Service { name: "development-shipper", version: env!("CARGO_PKG_VERSION") };
 const SHUTDOWN_DEADLINE: Duration = Duration::from_secs(5);
-/// How often files are looked at.
+/// Interval between two reads of the files.
 const EVERY: Duration = Duration::from_millis(250);
 
-/// Ships the log files of a run to logship's relay.
+/// Ship the log files of a run to logship's relay
 #[derive(Parser)]
 #[command(version)]
 struct Arguments {
-    /// Folder of the log files, `<part>.log` each.
+    /// Folder of the log files, `<part>.log` each
     #[arg(long)]
     logs: PathBuf,
-    /// Address of the relay, as http://127.0.0.1:9651.
+    /// Address of the relay, such as http://127.0.0.1:9651
     #[arg(long)]
     relay: String,
 }
@@ -44,14 +44,14 @@ async fn main() -> ExitCode {
     let _telemetry = match telemetry::init(SERVICE, &Settings::default()) {
         Ok(telemetry) => telemetry,
         Err(error) => {
-            eprintln!("development-shipper: telemetry cannot start: {error}");
+            eprintln!("development-shipper: failed to start telemetry: {error}");
             return ExitCode::FAILURE;
         }
     };
     match run(&arguments).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            tracing::error!(error = format!("{error:#}"), "ended by an error");
+            tracing::error!(error = format!("{error:#}"), "failed; exiting");
             ExitCode::FAILURE
         }
     }
@@ -59,7 +59,7 @@ async fn main() -> ExitCode {
 
 async fn run(arguments: &Arguments) -> Result<()> {
     let shutdown = Shutdown::new(SHUTDOWN_DEADLINE);
-    shutdown.on_signals().context("listening to signals")?;
+    shutdown.on_signals().context("failed to listen to signals")?;
     let stop = shutdown.token();
     let sender = Sender::new(&arguments.relay)?;
     let mut tails = Tails::new(arguments.logs.clone());
@@ -68,7 +68,7 @@ async fn run(arguments: &Arguments) -> Result<()> {
         if documents.is_empty() {
             stop.run_until_cancelled(tokio::time::sleep(EVERY)).await;
         } else {
-            // Returns without success only when it was told to end.
+            // Returns an unsuccessful result only on shutdown.
             sender.ship(&documents, &stop).await;
         }
     }

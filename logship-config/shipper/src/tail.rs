@@ -1,4 +1,4 @@
-//! Files that grow: read from their beginning, line by line, bounded at each look.
+//! This module reads growing files from their beginning, line by line. Each read is bounded.
 
 use std::{
     collections::BTreeMap,
@@ -15,14 +15,14 @@ use crate::{
     lines::{Joiner, Record},
 };
 
-/// Of one file at one look: memory and chunks stay small however much was written.
+/// Largest read of one file at once, which bounds memory and chunks.
 const READ_BYTES: u64 = 512 << 10;
-/// A longer line comes in pieces.
+/// A longer line is split into pieces.
 const LINE_BYTES: usize = 256 << 10;
-/// Its own lines about a chunk that cannot be sent would be the next chunk.
+/// The shipper skips its own log: its lines about a failed chunk would be the next chunk.
 const OWN: &str = "shipper";
 
-/// Every log file of a folder.
+/// The log files of a folder.
 #[derive(Debug)]
 pub struct Tails {
     folder: PathBuf,
@@ -31,7 +31,7 @@ pub struct Tails {
 
 #[derive(Debug, Default)]
 struct Tail {
-    /// Where `unfinished` begins in the file.
+    /// Offset of `unfinished` in the file.
     offset: u64,
     unfinished: Vec<u8>,
     joiner: Joiner,
@@ -42,10 +42,10 @@ impl Tails {
         Self { folder, tails: BTreeMap::new() }
     }
 
-    /// What has been written since the last look, as far as it is complete.
+    /// Returns the complete lines written since the last read.
     ///
     /// # Errors
-    /// When the folder or a file in it cannot be read.
+    /// Returns an error if the folder or a file in it is unreadable.
     pub fn read(&mut self, now: Timestamp) -> Result<Vec<Document>> {
         let entries = fs::read_dir(&self.folder).with_context(|| format!("reading {}", self.folder.display()))?;
         let mut documents = Vec::new();
@@ -71,7 +71,7 @@ impl Tail {
         let mut file = File::open(path)?;
         let read = self.offset + self.unfinished.len() as u64;
         if file.metadata()?.len() < read {
-            // It was emptied: what is in it now is new.
+            // The file was emptied, so its present content is new.
             *self = Self::default();
         }
         file.seek(SeekFrom::Start(self.offset + self.unfinished.len() as u64))?;
@@ -94,7 +94,7 @@ impl Tail {
     }
 }
 
-/// Bytes of the first line with its end, or of a piece of one that has none in sight.
+/// Length in bytes of the first line with its end, or of a piece if the end is not in the buffer.
 fn complete(bytes: &[u8]) -> Option<usize> {
     let end = bytes.iter().position(|byte| *byte == b'\n').map(|end| end + 1);
     end.or_else(|| (bytes.len() >= LINE_BYTES).then_some(LINE_BYTES))
@@ -116,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_are_read_once_when_they_are_whole_and_again_when_a_file_was_emptied() {
+    fn whole_lines_are_read_once_until_a_file_is_emptied() {
         let folder = tempfile::tempdir().unwrap();
         let (file, mut tails) = (folder.path().join("postgres.log"), Tails::new(folder.path().to_owned()));
         assert!(messages(&mut tails).is_empty());

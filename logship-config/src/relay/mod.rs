@@ -14,6 +14,8 @@ mod backoff;
 mod chunk;
 mod courier;
 mod dead_letter;
+#[cfg(test)]
+mod fuzz;
 mod inflate;
 mod memory;
 mod ndjson;

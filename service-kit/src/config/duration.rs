@@ -1,4 +1,4 @@
-//! Spans of time as people write them in settings: a whole number and a unit.
+//! This module reads spans of time in settings: a whole number and a unit.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ pub(super) fn parse(text: &str) -> Option<Duration> {
     number.parse::<u64>().ok()?.checked_mul(*milliseconds).map(Duration::from_millis)
 }
 
-/// The largest unit that divides the span without a rest; what [`parse`] reads back.
+/// The span in the largest unit that divides it without a remainder. [`parse`] reads it back.
 pub(super) fn text(span: Duration) -> String {
     let whole = u64::try_from(span.as_millis()).unwrap_or(u64::MAX);
     let (unit, size) = UNITS.iter().rev().find(|(_, size)| whole >= *size && whole % size == 0).unwrap_or(&UNITS[0]);
@@ -33,7 +33,7 @@ mod tests {
     }
 
     #[test]
-    fn refuses_what_is_no_span() {
+    fn refuses_a_text_that_is_not_a_span() {
         for wrong in ["", "5", "s", "-1s", "1.5s", "5 s", "5d", "99999999999999999999s", "18446744073709551615h"] {
             assert_eq!(parse(wrong), None, "{wrong}");
         }

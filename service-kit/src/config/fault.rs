@@ -1,15 +1,15 @@
-//! What can be wrong with a setting, told so that the reader knows which variable to change and how.
+//! This module describes the faults of settings. Each fault names the variable and how to correct it.
 
 use std::fmt;
 
-/// One thing wrong with one variable. Never holds the value of a secret.
+/// One fault of one variable. It must never hold the value of a secret.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fault {
     /// The variable.
     pub name: String,
-    /// What is wrong, as the end of a sentence that begins with the name.
+    /// The fault as the end of a sentence that begins with the name.
     pub wrong: String,
-    /// What to do about it.
+    /// The correction, as an imperative.
     pub remedy: String,
 }
 
@@ -19,7 +19,7 @@ impl fmt::Display for Fault {
     }
 }
 
-/// Every fault of a configuration. Its `Display` is what a program prints before it exits.
+/// Every fault of a configuration. A program prints its `Display` before it exits.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConfigFaults(Vec<Fault>);
 
@@ -48,7 +48,7 @@ impl fmt::Display for ConfigFaults {
 
 impl std::error::Error for ConfigFaults {}
 
-/// Names closer than this are taken for a misspelling of each other.
+/// Largest edit distance, exclusive, at which a name counts as a misspelling of another.
 const MISSPELLING_DISTANCE: usize = 4;
 
 /// The known name that `name` is most likely a misspelling of.
@@ -60,11 +60,9 @@ pub fn nearest(name: &str, known: impl IntoIterator<Item = String>) -> Option<St
 pub(super) fn unknown(name: &str, known: impl Iterator<Item = String>) -> Fault {
     let remedy = match nearest(name, known) {
         Some(known) => format!("did you mean {known}? Otherwise remove it"),
-        None => "remove it, or look its name up in the settings that --help lists (in Kubernetes, \
-              `enableServiceLinks: false` keeps variables named after services away)"
-            .to_owned(),
+        None => "remove it, or find the right name in the settings that --help lists".to_owned(),
     };
-    Fault { name: name.to_owned(), wrong: "is no setting of this program".into(), remedy }
+    Fault { name: name.to_owned(), wrong: "is not a setting of this program".into(), remedy }
 }
 
 /// Levenshtein's edit distance, in one row.

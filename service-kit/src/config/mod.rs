@@ -1,8 +1,8 @@
-//! Reading the environment into one struct, with every fault reported at once.
+//! This module reads the environment into one struct and reports every fault at once.
 //!
-//! A program writes one function that builds its configuration from a [`Reader`]. Each getter records a fault and
-//! returns a stand-in (`Default`) when the variable is missing or malformed, so the function always runs to its end;
-//! [`load`] then returns either the struct or the whole list of faults, never a struct with a stand-in inside.
+//! A program writes one function that builds its configuration from a [`Reader`]. If a variable is missing or
+//! malformed, the getter records a fault and returns a placeholder (`Default`), so the function always runs to its end.
+//! [`load`] then returns either the struct or the whole list of faults. It must never return a struct with a placeholder.
 //!
 //! ```
 //! use service_kit::config::{self, Reader, Secret};
@@ -26,6 +26,7 @@ mod fault;
 mod reader;
 mod reference;
 mod secret;
+mod service_link;
 
 #[cfg(test)]
 mod tests;
@@ -39,8 +40,12 @@ pub use secret::{Secret, SecretBytes};
 
 /// Builds a configuration from `variables` (a program passes `std::env::vars_os()`).
 ///
-/// `prefix` is the program's own (`EXCHANGE` for `EXCHANGE_*`): a variable under it that `read` never asked for is a
-/// fault, since it is most often a misspelt name. The caller prints the faults and exits with [`crate::EXIT_CONFIG`].
+/// `prefix` belongs to the program (`SHOP` for `SHOP_*`). A variable with this prefix that `read` did not ask for is a
+/// fault, since it is most often a misspelt name. Variables of a Kubernetes service link are ignored, see
+/// [`Reader::service_links`].
+///
+/// # Errors
+/// Returns every fault. The caller prints them and exits with [`crate::EXIT_CONFIG`].
 pub fn load<Name, Value, Config>(
     prefix: &str,
     variables: impl IntoIterator<Item = (Name, Value)>,
@@ -56,7 +61,7 @@ where
     Ok(config)
 }
 
-/// Every setting that `read` asks for, in the order it asks, without reading any variable: for `--help` and manuals.
+/// Lists the settings that `read` asks for, in the same order, without reading a variable. For `--help` and manuals.
 pub fn settings<Config>(prefix: &str, read: impl FnOnce(&mut Reader) -> Config) -> Vec<Setting> {
     let mut reader = Reader::new(prefix, std::iter::empty::<(OsString, OsString)>());
     read(&mut reader);

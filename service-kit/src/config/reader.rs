@@ -1,10 +1,10 @@
-//! The getters: one variable in, one value or one fault out.
+//! This module holds the getters: one variable in, one value or one fault out.
 
 use std::{collections::BTreeMap, ffi::OsString, fmt::Display, fs, ops::RangeInclusive, str::FromStr, time::Duration};
 
-use super::{ConfigFaults, Fault, Secret, SecretBytes, Setting, duration, fault};
+use super::{ConfigFaults, Fault, Secret, SecretBytes, Setting, duration, fault, service_link::is_service_link};
 
-/// Reads settings from a fixed set of variables and collects what is wrong with them.
+/// Reads settings from a fixed set of variables and collects their faults.
 #[derive(Debug)]
 pub struct Reader {
     prefix: String,
@@ -19,13 +19,13 @@ impl Reader {
         prefix: &str,
         variables: impl IntoIterator<Item = (Name, Value)>,
     ) -> Self {
-        // A name that is not UTF-8 is none of ours: every name that we ask for is ASCII.
+        // Programs ask for ASCII names only, so a name that is not UTF-8 belongs to another program.
         let variables =
             variables.into_iter().filter_map(|(name, value)| Some((name.into().into_string().ok()?, value.into()))).collect();
         Self { prefix: format!("{prefix}_"), variables, settings: Vec::new(), known: Vec::new(), faults: Vec::new() }
     }
 
-    /// A setting without a default. Its stand-in when faulty is `T::default()`, which [`super::load`] never lets out.
+    /// A setting without a default. If it is faulty, returns `T::default()`, which [`super::load`] then discards.
     pub fn required<T: FromStr<Err: Display> + Default>(&mut self, name: &str, help: &str) -> T {
         self.declare(name, None, help, false);
         match self.text(name) {
@@ -60,14 +60,14 @@ impl Reader {
         default
     }
 
-    /// A setting that may be absent: `None` then has a meaning of its own, which `help` states.
+    /// A setting that may be absent. `help` states the effect of `None`.
     pub fn optional<T: FromStr<Err: Display>>(&mut self, name: &str, help: &str) -> Option<T> {
         self.declare(name, Some("unset".into()), help, false);
         let text = self.text(name)?;
         self.parse(name, &text)
     }
 
-    /// A comma-separated list; spaces around the items do not count, and an absent variable is an empty list.
+    /// A comma-separated list. Spaces around the items are ignored, and an absent variable is an empty list.
     pub fn list<T: FromStr<Err: Display>>(&mut self, name: &str, help: &str) -> Vec<T> {
         self.declare(name, Some("empty".into()), help, false);
         let Some(text) = self.text(name) else { return Vec::new() };
@@ -84,8 +84,8 @@ impl Reader {
         })
     }
 
-    /// A secret: the value in `name`, or a path in `<name>_FILE`, exactly one of them. One line end after the value
-    /// in a file is dropped. No fault ever shows the value.
+    /// A secret: the value in `name`, or a path in `<name>_FILE`, but not both. One line end after the value in a
+    /// file is removed. No fault ever shows the value.
     pub fn secret(&mut self, name: &str, help: &str) -> Secret {
         self.declare(name, None, help, true);
         self.secret_value(name).unwrap_or_else(|| {
@@ -116,14 +116,30 @@ impl Reader {
 
     /// Records a fault that only the program can see, such as two settings that contradict each other.
     ///
-    /// Kept only while `name` has no fault yet: a rule about a value that could not be read says nothing new.
+    /// Does nothing if `name` has a fault already: a rule about an unreadable value adds no information.
     pub fn fault(&mut self, name: &str, wrong: &str, remedy: &str) {
         self.fault_unless_reported(name, wrong, remedy);
     }
 
-    /// Tells that `name` is a setting of another role of this program: not read here, and not unknown either.
+    /// Declares that `name` is a setting of another role of this program, so that it is not reported as unknown.
     pub fn known(&mut self, name: &str) {
         self.known.push(name.to_owned());
+    }
+
+    /// The variables with the program's prefix that Kubernetes sets for a service, except those already asked for.
+    /// The program ignores them; telemetry logs a warning that names them.
+    pub fn service_links(&self) -> Vec<String> {
+        let asked: Vec<String> = self.asked().collect();
+        let links = self.variables.iter().filter(|(name, value)| !asked.contains(name) && self.is_service_link(name, value));
+        links.map(|(name, _)| name.clone()).collect()
+    }
+
+    fn is_service_link(&self, name: &str, value: &OsString) -> bool {
+        name.strip_prefix(&self.prefix).is_some_and(|rest| is_service_link(rest, value))
+    }
+
+    fn asked(&self) -> impl Iterator<Item = String> {
+        self.settings.iter().flat_map(Setting::variables).chain(self.known.iter().cloned())
     }
 
     pub(super) fn into_settings(self) -> Vec<Setting> {
@@ -131,12 +147,12 @@ impl Reader {
     }
 
     pub(super) fn finish(mut self) -> Result<(), ConfigFaults> {
-        let asked = || self.settings.iter().flat_map(Setting::variables).chain(self.known.iter().cloned());
         let unknown: Vec<_> = self
             .variables
-            .keys()
-            .filter(|name| name.starts_with(&self.prefix) && !asked().any(|known| known == **name))
-            .map(|name| fault::unknown(name, asked()))
+            .iter()
+            .filter(|(name, _)| name.starts_with(&self.prefix) && !self.asked().any(|known| known == **name))
+            .filter(|(name, value)| !self.is_service_link(name, value))
+            .map(|(name, _)| fault::unknown(name, self.asked()))
             .collect();
         self.faults.extend(unknown);
         if self.faults.is_empty() { Ok(()) } else { Err(ConfigFaults::new(self.faults)) }
@@ -150,7 +166,7 @@ impl Reader {
         let value = self.variables.get(name)?.clone();
         match value.into_string() {
             Err(_) => self.push(name, "is not UTF-8", "remove the bytes that are not text"),
-            Ok(text) if text.trim().is_empty() => self.push(name, "is empty", "give it a value, or remove the variable"),
+            Ok(text) if text.trim().is_empty() => self.push(name, "is empty", "set a value, or remove the variable"),
             Ok(text) => return Some(text),
         }
         None
@@ -160,8 +176,7 @@ impl Reader {
         match text.parse() {
             Ok(value) => Some(value),
             Err(error) => {
-                let kind = std::any::type_name::<T>().rsplit("::").next().unwrap_or_default();
-                self.push(name, &format!("is {text:?}, which is no {kind}: {error}"), "correct the value");
+                self.push(name, &format!("is {text:?}, expected {}: {error}", expected::<T>()), "correct the value");
                 None
             }
         }
@@ -173,7 +188,7 @@ impl Reader {
             return self.text(name).map(Secret::from);
         }
         if self.variables.contains_key(name) {
-            self.push(name, &format!("and {file_name} are both set"), "keep one of them");
+            self.push(name, &format!("and {file_name} are both set"), "remove one of them");
             return None;
         }
         let path = self.text(&file_name)?;
@@ -207,5 +222,19 @@ impl Reader {
 
     fn push(&mut self, name: &str, wrong: &str, remedy: &str) {
         self.faults.push(Fault { name: name.to_owned(), wrong: wrong.to_owned(), remedy: remedy.to_owned() });
+    }
+}
+
+/// The type of a setting in words, for a reader who does not know Rust. Types without words appear by their name.
+fn expected<T>() -> String {
+    match std::any::type_name::<T>().rsplit("::").next().unwrap_or_default() {
+        "u8" | "u16" | "u32" | "u64" | "usize" => "a whole number".to_owned(),
+        "i8" | "i16" | "i32" | "i64" | "isize" => "a whole number, negative or not".to_owned(),
+        "f32" | "f64" => "a number".to_owned(),
+        "bool" => "true or false".to_owned(),
+        "IpAddr" => "an IP address".to_owned(),
+        "IpNet" => "an IP network such as 10.0.0.0/8".to_owned(),
+        "SocketAddr" => "an address and port such as 127.0.0.1:8080".to_owned(),
+        other => other.to_owned(),
     }
 }

@@ -1,6 +1,6 @@
-//! The settings of a program as a table that people read.
+//! This module prints the settings of a program as a table.
 
-/// One setting as it was asked for.
+/// One setting that a program asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Setting {
     pub name: String,
@@ -12,7 +12,7 @@ pub struct Setting {
 }
 
 impl Setting {
-    /// The variables that give this setting.
+    /// The variables that hold this setting.
     pub fn variables(&self) -> impl Iterator<Item = String> + use<> {
         [Some(self.name.clone()), self.secret.then(|| format!("{}_FILE", self.name))].into_iter().flatten()
     }

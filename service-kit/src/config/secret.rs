@@ -1,4 +1,5 @@
-//! Values that must never be printed. They are wiped from memory when dropped and compared in constant time.
+//! This module holds values that must never be printed. They are wiped from memory when dropped and compared in
+//! constant time.
 
 use std::fmt;
 
@@ -17,7 +18,7 @@ impl Secret {
         &self.0
     }
 
-    /// Whether `candidate` is this secret, in a time that does not tell how much of it is right.
+    /// Compares `candidate` with this secret in constant time, so that the time does not show how much of it matches.
     pub fn matches(&self, candidate: &[u8]) -> bool {
         self.0.as_bytes().ct_eq(candidate).into()
     }

@@ -1,4 +1,4 @@
-//! A row per fault: what is set, and what the reader of the fault must learn.
+//! A row per fault: the variable, its value, and a part of the message.
 
 use std::{ffi::OsString, fs, os::unix::ffi::OsStringExt, time::Duration};
 
@@ -37,7 +37,7 @@ fn load_with(more: &[(&str, &str)]) -> Result<Shop, ConfigFaults> {
 }
 
 #[test]
-fn defaults_stand_and_values_replace_them() {
+fn values_replace_defaults() {
     let shop = load_with(&[("PATH", "/bin"), ("SHOPPING", "not our prefix"), ("SHOP_WORKER_ONLY", "x")]).unwrap();
     assert_eq!((shop.listen.as_str(), shop.limit, shop.page), ("a:1", 7, 10));
     assert_eq!((shop.wait, shop.proxies.len(), shop.bucket), (Duration::from_secs(3), 0, None));
@@ -52,16 +52,17 @@ fn defaults_stand_and_values_replace_them() {
 #[test]
 fn each_fault_names_the_variable_and_the_remedy() {
     for (name, value, part) in [
-        ("SHOP_LIMIT", "many", "is \"many\", which is no u32: invalid digit"),
-        ("SHOP_LIMIT", " ", "is empty; give it a value, or remove"),
+        ("SHOP_LIMIT", "many", "is \"many\", expected a whole number: invalid digit"),
+        ("SHOP_LIMIT", " ", "is empty; set a value, or remove"),
         ("SHOP_PAGE", "51", "is 51, outside 1 to 50"),
         ("SHOP_WAIT", "3", "write it as 250ms, 3s"),
-        ("SHOP_PROXIES", "127.0.0.1,here", "is \"here\", which is no IpAddr"),
+        ("SHOP_PROXIES", "127.0.0.1,here", "is \"here\", expected an IP address"),
         ("SHOP_TOKEN", "", "is empty"),
         ("SHOP_KEY", "00ff10", "is not 8 hexadecimal digits; make one with: openssl rand -hex 4"),
-        ("SHOP_LIMITS", "1", "is no setting of this program; did you mean SHOP_LIMIT?"),
-        ("SHOP_SERVICE_PORT_HTTPS", "1", "is no setting of this program; remove it"),
-        ("SHOP_TOKEN_FILE", "/nowhere", "and SHOP_TOKEN_FILE are both set; keep one"),
+        ("SHOP_LIMITS", "1", "is not a setting of this program; did you mean SHOP_LIMIT?"),
+        ("SHOP_PORT", "8080", "is not a setting of this program; did you mean SHOP_PAGE?"),
+        ("SHOP_ADMIN_PORT", "8080", "is not a setting of this program; remove it, or find the right name"),
+        ("SHOP_TOKEN_FILE", "/nowhere", "and SHOP_TOKEN_FILE are both set; remove one"),
     ] {
         let faults = load_with(&[(name, value)]).unwrap_err();
         assert_eq!(faults.len(), 1, "{faults}");
@@ -105,7 +106,7 @@ fn a_secret_may_come_from_a_file() {
 }
 
 #[test]
-fn a_contradiction_is_told_beside_the_rest_but_never_about_a_value_that_could_not_be_read() {
+fn a_contradiction_of_an_unreadable_value_is_not_reported() {
     let contradicting = |env: &mut Reader| {
         let shop = read(env);
         if shop.limit < u32::from(shop.page) {
@@ -115,9 +116,32 @@ fn a_contradiction_is_told_beside_the_rest_but_never_about_a_value_that_could_no
     };
     let variables = GOOD.iter().copied().chain([("SHOP_LIMIT", "3"), ("SHOP_WAIT", "bad")]);
     let faults = load("SHOP", variables, contradicting).unwrap_err();
-    let told: Vec<_> = faults.iter().map(ToString::to_string).collect();
-    assert_eq!(told.len(), 2, "{told:?}");
-    assert!(told[0].starts_with("SHOP_WAIT is \"bad\"") && told[1] == "SHOP_PAGE is above SHOP_LIMIT; lower it");
+    let texts: Vec<_> = faults.iter().map(ToString::to_string).collect();
+    assert_eq!(texts.len(), 2, "{texts:?}");
+    assert!(texts[0].starts_with("SHOP_WAIT is \"bad\"") && texts[1] == "SHOP_PAGE is above SHOP_LIMIT; lower it");
+}
+
+/// A Service named `shop` in the same namespace must not stop the program.
+#[test]
+fn variables_of_service_links_are_ignored_and_listed() {
+    let links = [
+        ("SHOP_PORT", "tcp://10.0.0.11:80"),
+        ("SHOP_PORT_80_TCP_ADDR", "10.0.0.11"),
+        ("SHOP_SERVICE_HOST", "10.0.0.11"),
+        ("SHOP_SERVICE_PORT_HTTPS", "443"),
+        ("SHOP_WORKER_SERVICE_HOST", "10.0.0.12"),
+    ];
+    let others = [("PATH", "/bin"), ("OTHER_SERVICE_HOST", "10.0.0.13")];
+    let variables = GOOD.into_iter().chain(links).chain(others);
+    let listed = load("SHOP", variables, |env| (read(env), env.service_links()).1).unwrap();
+    assert_eq!(listed, links.map(|(name, _)| name));
+}
+
+#[test]
+fn a_setting_shaped_like_a_service_link_is_read() {
+    let read = |env: &mut Reader| (env.or("SHOP_SERVICE_HOST", String::new(), "host"), env.service_links());
+    let (host, links) = load("SHOP", [("SHOP_SERVICE_HOST", "example")], read).unwrap();
+    assert_eq!((host.as_str(), links.len()), ("example", 0));
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! The declaration of metrics, readable without running the program.
+//! This module declares metrics, so that tests read the declarations without running the program.
 
 use std::collections::HashMap;
 
@@ -7,16 +7,16 @@ use prometheus::{
     IntGaugeVec, Opts, Registry, Result, core::Collector,
 };
 
-/// How a metric counts.
+/// The kind of a metric.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     Counter,
     Gauge,
-    /// Also gives `<name>_bucket`, `<name>_sum` and `<name>_count`.
+    /// Exports `<name>_bucket`, `<name>_sum` and `<name>_count`.
     Histogram,
 }
 
-/// A metric as it is declared.
+/// The declaration of a metric.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Descriptor {
     pub name: &'static str,
@@ -34,7 +34,7 @@ impl Descriptor {
         self.doc.split_whitespace().collect::<Vec<_>>().join(" ")
     }
 
-    /// The names under which Prometheus keeps the metric.
+    /// The names of the metric's series in Prometheus.
     pub fn series(&self) -> Vec<String> {
         match self.kind {
             Kind::Histogram => ["_bucket", "_sum", "_count"].iter().map(|end| format!("{}{end}", self.name)).collect(),
@@ -165,7 +165,7 @@ mod tests {
         }
     }
 
-    /// What is declared is what is exported: names, kinds, help texts and labels.
+    /// Exports must equal their declarations: names, kinds, help texts and labels.
     #[test]
     fn declarations_and_exports_agree() {
         let metrics = Metrics::new("shop", "1", Some("abc"));
@@ -212,14 +212,14 @@ mod tests {
     }
 
     #[test]
-    fn a_name_is_taken_once() {
+    fn a_duplicate_name_is_refused() {
         let metrics = Metrics::new("shop", "1", None);
         ShopMetrics::register(&metrics).unwrap();
         assert!(ShopMetrics::register(&metrics).is_err());
     }
 
     #[test]
-    fn a_histogram_is_kept_as_three_series() {
+    fn a_histogram_has_three_series() {
         let series: Vec<_> = ShopMetrics::DESCRIPTORS.iter().flat_map(Descriptor::series).collect();
         assert_eq!(series[2..5], ["shop_visit_seconds_bucket", "shop_visit_seconds_sum", "shop_visit_seconds_count"]);
         assert_eq!(series.len(), 6);

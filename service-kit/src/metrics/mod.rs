@@ -1,4 +1,5 @@
-//! Metrics of a program: each declared once with its name, help, labels and buckets, in one struct.
+//! This module declares and exports the metrics of a program. One struct declares each metric once: name, help, labels
+//! and buckets.
 //!
 //! ```
 //! use service_kit::metrics::{IntCounterVec, Histogram, Metrics};
@@ -35,7 +36,7 @@ pub use prometheus::{
 };
 pub use standard::STANDARD;
 
-/// Buckets for what a client waits for: dense between a tenth of a millisecond and 100 ms, up to 10 s.
+/// Buckets for latency that a client sees: dense between a tenth of a millisecond and 100 ms, up to 10 s.
 pub const LATENCY_SECONDS: &[f64] =
     &[0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
 

@@ -1,4 +1,4 @@
-//! What every program exports: which build runs, and what the operating system says of the process.
+//! This module exports the metrics of every program: its build, and the operating system's figures of the process.
 
 use prometheus::{IntGaugeVec, Registry, process_collector::ProcessCollector};
 
@@ -16,7 +16,7 @@ const fn process(name: &'static str, kind: Kind, doc: &'static str) -> Descripto
     Descriptor { name, kind, doc, labels: &[], buckets: &[] }
 }
 
-/// The metrics that [`super::Metrics::new`] brings along.
+/// The metrics that [`super::Metrics::new`] registers.
 pub const STANDARD: &[Descriptor] = &[
     BUILD_INFO,
     process("process_cpu_seconds_total", Kind::Counter, "Total user and system CPU time spent in seconds."),

@@ -1,4 +1,4 @@
-//! The layer that turns events into ECS lines.
+//! This module is the layer that writes events as ECS lines.
 
 use std::{
     ops::Range,
@@ -30,8 +30,8 @@ pub(super) struct EcsLayer {
     dispatch: OnceLock<WeakDispatch>,
 }
 
-/// The fields of a span, as JSON, kept in the span until its lines need them. Every request has some and few have a line: so
-/// they lie one after the other in one piece of memory.
+/// The fields of a span as JSON, stored in the span until a line needs them. Every request has fields and few requests
+/// log a line, so all fields share one allocation.
 #[derive(Default)]
 struct SpanFields {
     fields: SmallVec<[(&'static str, Range<usize>); 4]>,
@@ -40,9 +40,9 @@ struct SpanFields {
 
 impl SpanFields {
     fn set(&mut self, name: &'static str, json: &[u8]) {
-        let standing = self.fields.iter_mut().find(|(standing, _)| *standing == name);
-        let start = match &standing {
-            // In its old place where it fits, or a span that is told of its progress again and again would grow.
+        let previous = self.fields.iter_mut().find(|(previous, _)| *previous == name);
+        let start = match &previous {
+            // Overwrite the previous value where the new one fits: a span that records its progress must not grow.
             Some((_, place)) if json.len() <= place.len() => place.start,
             _ => self.json.len(),
         };
@@ -52,8 +52,8 @@ impl SpanFields {
         } else {
             self.json[place.clone()].copy_from_slice(json);
         }
-        match standing {
-            Some((_, standing)) => *standing = place,
+        match previous {
+            Some((_, previous)) => *previous = place,
             None => self.fields.push((name, place)),
         }
     }
@@ -103,10 +103,10 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for EcsLayer {
     fn on_event(&self, event: &Event<'_>, context: Context<'_, S>) {
         let metadata = event.metadata();
         let fill = |line: &mut Line<'_>| {
-            // The innermost word counts: an event's field hides a span's of the same name, an inner span's an outer's.
-            let mut told: Vec<&'static str> = Vec::new();
+            // The innermost field wins: an event's field hides a span's field of the same name, an inner span's an outer's.
+            let mut written: Vec<&'static str> = Vec::new();
             event.record(&mut Fields::new(|name, json| {
-                told.push(name);
+                written.push(name);
                 line.json(name, json);
             }));
             line.text("log.logger", metadata.target());
@@ -117,8 +117,8 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for EcsLayer {
             for span in innermost.scope() {
                 let extensions = span.extensions();
                 for (name, json) in extensions.get::<SpanFields>().into_iter().flat_map(SpanFields::iter) {
-                    if !told.contains(&name) {
-                        told.push(name);
+                    if !written.contains(&name) {
+                        written.push(name);
                         line.json(name, json);
                     }
                 }

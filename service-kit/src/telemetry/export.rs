@@ -1,4 +1,4 @@
-//! Spans to an OpenTelemetry collector: OTLP over HTTP, in batches, from a thread of its own.
+//! This module exports spans to an OpenTelemetry collector: OTLP over HTTP, in batches, from a dedicated thread.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use opentelemetry_sdk::{Resource, trace::SdkTracerProvider};
 
 use super::Service;
 
-/// How long the end of the program waits for a collector that does not answer.
+/// Longest wait at the end of the program for a collector that does not answer.
 pub(super) const LAST_SPANS_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// `endpoint` is the collector's base address; the path of the signal is added as the specification says.

@@ -1,30 +1,30 @@
-//! The log level, changeable while the program runs.
+//! This module holds the log level and changes it at run time.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::{EnvFilter, Registry, filter::ParseError, reload};
 
-/// Changes which lines are written. Clones share one level.
+/// Reads and sets the log level. Clones share one level.
 #[derive(Clone)]
 pub struct LogLevel {
     handle: reload::Handle<EnvFilter, Registry>,
     text: Arc<Mutex<String>>,
 }
 
-/// Why a text is no log level.
+/// The reason why a log level was refused.
 #[derive(Debug, thiserror::Error)]
 pub enum LevelFault {
-    #[error("{0:?} is no level: choose off, error, warn, info, debug or trace, or name a module as module=debug")]
+    #[error("{0:?} is not a log level: choose off, error, warn, info, debug or trace, or name a module as module=debug")]
     NoLevel(String),
     #[error("{0:?} cannot be read: {1}")]
     Malformed(String, ParseError),
-    #[error("the program's logging has ended")]
+    #[error("the program has stopped logging")]
     Ended,
 }
 
 impl LogLevel {
-    /// An unreadable `text` falls back to `info`: settings are checked where they are read.
+    /// Uses `info` if `text` is unreadable: the program has already validated its settings.
     pub(crate) fn new(text: &str) -> (reload::Layer<EnvFilter, Registry>, Self) {
         let (text, filter) = match parse(text) {
             Ok(filter) => (text, filter),
@@ -34,23 +34,23 @@ impl LogLevel {
         (layer, Self { handle, text: Arc::new(Mutex::new(text.to_owned())) })
     }
 
-    /// The level as it was last set.
+    /// The current level.
     pub fn get(&self) -> String {
         self.text.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Sets the level, for instance `debug` or `info,exchange::engine=trace`. A faulty text changes nothing.
+    /// Sets the level, for instance `debug` or `info,program::module=trace`. A faulty text changes nothing.
     pub fn set(&self, text: &str) -> Result<(), LevelFault> {
         let text = text.trim();
         let filter = parse(text)?;
-        let mut standing = self.text.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut current = self.text.lock().unwrap_or_else(PoisonError::into_inner);
         self.handle.reload(filter).map_err(|_| LevelFault::Ended)?;
-        text.clone_into(&mut standing);
+        text.clone_into(&mut current);
         Ok(())
     }
 }
 
-/// Stricter than the library's own reading, which takes a misspelt level for the name of a module and logs nothing.
+/// Stricter than the library, which reads a misspelt level as the name of a module and then logs nothing.
 pub(super) fn parse(text: &str) -> Result<EnvFilter, LevelFault> {
     let parts: Vec<&str> = text.split(',').map(str::trim).collect();
     if let Some(part) = parts.iter().find(|part| part.is_empty() || !part.contains('=') && part.parse::<LevelFilter>().is_err()) {
@@ -65,10 +65,10 @@ mod tests {
 
     #[test]
     fn a_misspelt_level_is_a_fault() {
-        for right in ["info", "off", "warn,exchange=debug", "info, exchange::engine=trace"] {
+        for right in ["info", "off", "warn,shop=debug", "info, shop::till=trace"] {
             assert!(parse(right).is_ok(), "{right}");
         }
-        for wrong in ["", "inof", "exchange", "exchange=loud", "info,,warn"] {
+        for wrong in ["", "inof", "shop", "shop=loud", "info,,warn"] {
             assert!(parse(wrong).is_err(), "{wrong}");
         }
     }

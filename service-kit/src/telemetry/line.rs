@@ -1,4 +1,4 @@
-//! One ECS line under construction (<https://www.elastic.co/guide/en/ecs/current/index.html>).
+//! This module builds one ECS line (<https://www.elastic.co/guide/en/ecs/current/index.html>).
 
 use std::{cell::RefCell, error::Error, fmt, io::Write};
 
@@ -12,7 +12,7 @@ const TIMESTAMP: &[BorrowedFormatItem<'_>] =
     format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:3]Z");
 
 thread_local! {
-    /// Lines are built in the same memory again and again.
+    /// Every line of a thread reuses this memory.
     static BUFFER: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
 }
 
@@ -43,7 +43,7 @@ impl Line<'_> {
         };
         BUFFER.with(|buffer| match buffer.try_borrow_mut() {
             Ok(mut text) => build(&mut text),
-            // A value that logs while it is printed: its line is built apart.
+            // A value logs while it is printed: build its line in another buffer.
             Err(_) => build(&mut Vec::new()),
         });
     }
@@ -71,7 +71,7 @@ impl Line<'_> {
     }
 }
 
-/// The name under which a field stands. `error` must not be a text: in ECS it is an object with members.
+/// The name of a field in the line. `error` must not be a text: in ECS it is an object with members.
 fn member(field: &Field) -> &'static str {
     match field.name() {
         "error" => "error.message",
@@ -112,7 +112,7 @@ impl<F: FnMut(&'static str, &[u8])> Visit for Fields<F> {
         self.plain(field, value);
     }
 
-    /// Wider than any number that a log store keeps: written as text.
+    /// Written as text, since log stores have no 128-bit numbers.
     fn record_i128(&mut self, field: &Field, value: i128) {
         self.quoted(field, &value.to_string());
     }
@@ -133,7 +133,7 @@ impl<F: FnMut(&'static str, &[u8])> Visit for Fields<F> {
         self.quoted(field, value);
     }
 
-    /// With its causes, as one text.
+    /// Writes the error and its causes as one text.
     fn record_error(&mut self, field: &Field, value: &(dyn Error + 'static)) {
         let mut text = value.to_string();
         let mut cause = value.source();

@@ -1,9 +1,12 @@
-//! Logs and traces of a program: ECS JSON lines on standard output (or error), a level that can change at run time, panics as
-//! one line, and spans to an OpenTelemetry collector when one is named.
+//! This module starts the logs and traces of a program:
 //!
-//! Log once, at the boundary: a line is a message for a person plus fields for a query. Fields keep the names that
-//! the caller gives, so use ECS names (`event.duration` in nanoseconds, `error.type`, `http.response.status_code`);
-//! the field `error` becomes `error.message`. A span's fields stand on every line inside it.
+//! - ECS JSON lines on standard output or standard error, with a level that can change at run time;
+//! - a panic as one line;
+//! - spans to an OpenTelemetry collector, if the settings name one.
+//!
+//! Log once, at the boundary: a line is a message for a person plus fields for a query. Field names are written
+//! unchanged, so use ECS names (`event.duration` in nanoseconds, `error.type`, `http.response.status_code`). The field
+//! `error` becomes `error.message`. Every line inside a span has the span's fields.
 
 mod ecs;
 mod export;
@@ -31,18 +34,18 @@ pub use settings::{Format, Settings};
 
 use output::Output;
 
-/// What stands on every line about the program itself.
+/// The program's name and version, written on every line.
 #[derive(Debug, Clone, Copy)]
 pub struct Service {
     pub name: &'static str,
     pub version: &'static str,
 }
 
-/// Where lines go.
+/// The destination of log lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stream {
     Stdout,
-    /// For a command whose answer is on standard output.
+    /// For a command that prints its result on standard output.
     Stderr,
 }
 
@@ -70,8 +73,8 @@ impl Stream {
     }
 }
 
-/// Keeps telemetry alive: hold it until the program ends, so that the last spans leave before the process does.
-#[must_use = "spans still waiting are lost when nobody holds the guard"]
+/// Hold this guard until the program ends. Its drop exports the last spans.
+#[must_use = "spans still waiting are lost unless the guard lives until the program ends"]
 pub struct TelemetryGuard {
     level: LogLevel,
     traces: Option<SdkTracerProvider>,
@@ -89,23 +92,23 @@ impl Drop for TelemetryGuard {
         if let Some(traces) = &self.traces
             && let Err(error) = traces.shutdown_with_timeout(export::LAST_SPANS_TIMEOUT)
         {
-            tracing::warn!(%error, "the last spans may not have reached the collector");
+            tracing::warn!(%error, "failed to export the last spans; some may be lost");
         }
     }
 }
 
-/// Starts logging and tracing for the whole process. Once per process, first thing after the configuration was read.
+/// Starts logging and tracing for the whole process. Call it once, directly after reading the configuration.
 ///
 /// # Errors
-/// When the exporter cannot be built from the `OTEL_*` variables, or telemetry was started before.
+/// Returns an error if the `OTEL_*` variables do not describe an exporter, or telemetry has already started.
 pub fn init(service: Service, settings: &Settings) -> Result<TelemetryGuard, Box<dyn std::error::Error + Send + Sync>> {
     init_to(Stream::Stdout, service, settings)
 }
 
-/// [`init`] with lines on a stream of the caller's choice.
+/// Does the same as [`init`], with lines on `stream`.
 ///
 /// # Errors
-/// As [`init`].
+/// Returns the errors of [`init`].
 pub fn init_to(
     stream: Stream,
     service: Service,
@@ -123,10 +126,21 @@ pub fn init_to(
     if let Some(output) = output {
         panic::install(service, output);
     }
+    warn_of_ignored(&settings.ignored_variables);
     Ok(TelemetryGuard { level, traces })
 }
 
-/// The subscriber without making it the process's own. `output` is where JSON lines go; `None` writes for a person, to `stream`.
+/// Logs that service links were ignored. Nothing is wrong with the program, but a setting may be hidden among them.
+fn warn_of_ignored(variables: &[String]) {
+    if !variables.is_empty() {
+        tracing::warn!(
+            variables = variables.join(", "),
+            "ignoring variables of a Kubernetes service link; set `enableServiceLinks: false` on the pod to remove them"
+        );
+    }
+}
+
+/// Builds the subscriber without installing it. JSON lines go to `output`; with `None`, text lines go to `stream`.
 fn assemble(
     service: Service,
     settings: &Settings,
@@ -136,7 +150,7 @@ fn assemble(
 ) -> (impl tracing::Subscriber + Send + Sync + use<>, LogLevel) {
     let (filter, level) = LogLevel::new(&settings.level);
     let spans = traces.map(|traces| tracing_opentelemetry::layer().with_tracer(traces.tracer(service.name)));
-    // Boxed, since an optional layer never learns which subscriber it belongs to.
+    // Boxed, since an optional layer does not receive the dispatch of its subscriber.
     let lines: Box<dyn Layer<_> + Send + Sync> = match output {
         Some(output) => Box::new(ecs::EcsLayer::new(service, output)),
         None => Box::new(fmt::layer().with_writer(stream.writer()).with_ansi(stream.is_terminal())),

@@ -1,8 +1,7 @@
-//! Where JSON lines go: straight to the descriptor, one `write` a line.
+//! This module writes JSON lines directly to the descriptor, one `write` per line.
 //!
-//! Rust's own standard output holds a lock while it writes, so every thread that logs would queue behind the slowest
-//! write. The operating system already keeps writes to a pipe apart up to `PIPE_BUF` bytes; only a longer line needs
-//! the others to stand back.
+//! Rust's standard output holds a lock while it writes, so every thread that logs would wait for the slowest write.
+//! The operating system does not interleave writes to a pipe up to `PIPE_BUF` bytes. Only a longer line needs a lock.
 
 use std::{
     fs::File,
@@ -11,7 +10,7 @@ use std::{
     sync::{PoisonError, RwLock},
 };
 
-/// What Linux writes to a pipe in one piece.
+/// Largest write to a pipe that Linux does not interleave with others, in bytes.
 const PIPE_BUF: usize = 4096;
 
 pub(super) struct Output {
@@ -24,7 +23,7 @@ impl Output {
         Self { file: File::from(descriptor), long_line: RwLock::new(()) }
     }
 
-    /// Writes a line that ends with a line feed. A line that cannot be written is lost: there is nowhere to say so.
+    /// Writes a line that ends with a line feed. A line that cannot be written is lost and not reported.
     pub(super) fn write(&self, line: &[u8]) {
         if line.len() <= PIPE_BUF {
             let _together = self.long_line.read().unwrap_or_else(PoisonError::into_inner);

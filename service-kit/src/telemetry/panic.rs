@@ -1,16 +1,16 @@
-//! A panic is one line like any other, so that it is found, counted and joined to its request.
+//! This module logs a panic as one line, so that a query can find it, count it and join it to its request.
 
 use std::{backtrace::Backtrace, panic::PanicHookInfo, sync::Arc};
 
 use super::{Service, line::Line, output::Output};
 
 pub(super) fn install(service: Service, output: Arc<Output>) {
-    // Not through `tracing`: the panic may have struck inside it.
-    std::panic::set_hook(Box::new(move |info| tell(service, &output, info)));
+    // Does not use `tracing`: the panic may come from inside it.
+    std::panic::set_hook(Box::new(move |info| report(service, &output, info)));
 }
 
-fn tell(service: Service, output: &Output, info: &PanicHookInfo<'_>) {
-    let message = info.payload_as_str().unwrap_or("a panic with a payload that is no text");
+fn report(service: Service, output: &Output, info: &PanicHookInfo<'_>) {
+    let message = info.payload_as_str().unwrap_or("a panic whose payload is not text");
     let fill = |line: &mut Line<'_>| {
         line.text("message", "panic");
         line.text("log.logger", "panic");

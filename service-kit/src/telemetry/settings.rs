@@ -1,4 +1,4 @@
-//! The settings of telemetry, the same for every program and therefore without a program's prefix.
+//! This module reads the settings of telemetry. They are the same for every program and have no program's prefix.
 
 use std::{fmt, str::FromStr};
 
@@ -7,7 +7,7 @@ use crate::config::Reader;
 
 const DEFAULT_LEVEL: &str = "info";
 
-/// How log lines look.
+/// The format of log lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Format {
     /// One ECS JSON object a line.
@@ -42,19 +42,21 @@ impl fmt::Display for Format {
     }
 }
 
-/// What [`super::init`] needs to know.
+/// The settings of [`super::init`].
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// `error`, `warn`, `info`, `debug` or `trace`, with exceptions: `info,exchange::engine=debug`.
+    /// `error`, `warn`, `info`, `debug` or `trace`, with exceptions for modules: `info,program::module=debug`.
     pub level: String,
     pub format: Format,
-    /// Base address of an OpenTelemetry collector that speaks OTLP over HTTP; `None` exports nothing.
+    /// Base address of an OpenTelemetry collector that accepts OTLP over HTTP; `None` exports nothing.
     pub otlp_endpoint: Option<String>,
+    /// Variables with the program's prefix that were ignored, see [`Reader::service_links`]; [`super::init`] logs them.
+    pub ignored_variables: Vec<String>,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { level: DEFAULT_LEVEL.into(), format: Format::default(), otlp_endpoint: None }
+        Self { level: DEFAULT_LEVEL.into(), format: Format::default(), otlp_endpoint: None, ignored_variables: Vec::new() }
     }
 }
 
@@ -65,21 +67,23 @@ impl Settings {
         let level = env.or(
             "LOG_LEVEL",
             DEFAULT_LEVEL.to_owned(),
-            "error, warn, info, debug or trace; exceptions as info,exchange::engine=debug",
+            "error, warn, info, debug or trace; exceptions as info,program::module=debug",
         );
         if let Err(fault) = level::parse(&level) {
-            env.fault("LOG_LEVEL", &fault.to_string(), "write it as info or info,exchange::engine=debug");
+            env.fault("LOG_LEVEL", &fault.to_string(), "write it as info or info,program::module=debug");
         }
         let format = env.or("LOG_FORMAT", Format::default(), "json, pretty or auto (pretty on a terminal)");
-        let otlp_endpoint: Option<String> = env
-            .optional("OTEL_EXPORTER_OTLP_ENDPOINT", "http://host:4318 of an OpenTelemetry collector; no spans leave without it");
+        let otlp_endpoint: Option<String> = env.optional(
+            "OTEL_EXPORTER_OTLP_ENDPOINT",
+            "http://host:4318 of an OpenTelemetry collector; without it no spans are exported",
+        );
         if otlp_endpoint.as_deref().is_some_and(|endpoint| !endpoint.starts_with("http://")) {
             env.fault(
                 "OTEL_EXPORTER_OTLP_ENDPOINT",
                 "does not begin with http://",
-                "name a collector beside the program; it can speak TLS to the outside",
+                "name a collector on the same host or network; it can forward over TLS",
             );
         }
-        Self { level, format, otlp_endpoint }
+        Self { level, format, otlp_endpoint, ignored_variables: env.service_links() }
     }
 }

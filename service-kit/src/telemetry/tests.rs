@@ -1,4 +1,4 @@
-//! Lines are read back as a log shipper would: JSON, one object a line.
+//! These tests read lines back as a log shipper does: JSON, one object per line.
 
 use std::{
     io::{BufRead, BufReader, PipeReader, Read, Write},
@@ -57,7 +57,17 @@ fn a_line_has_the_members_of_ecs_and_the_fields_as_given() {
 }
 
 #[test]
-fn an_error_is_told_with_its_causes() {
+fn ignored_variables_are_logged_once() {
+    let lines = lines("info", |_| {
+        warn_of_ignored(&[]);
+        warn_of_ignored(&["SHOP_PORT".to_owned(), "SHOP_SERVICE_HOST".to_owned()]);
+    });
+    assert_eq!(lines.len(), 1, "{lines:?}");
+    assert_eq!((&lines[0]["log.level"], &lines[0]["variables"]), (&"warn".into(), &"SHOP_PORT, SHOP_SERVICE_HOST".into()));
+}
+
+#[test]
+fn an_error_is_logged_with_its_causes() {
     #[derive(Debug, thiserror::Error)]
     #[error("the till is stuck")]
     struct Stuck(#[source] std::io::Error);
@@ -71,7 +81,7 @@ fn an_error_is_told_with_its_causes() {
 }
 
 #[test]
-fn the_fields_and_the_trace_of_spans_stand_on_their_lines_and_the_innermost_word_counts() {
+fn lines_have_the_fields_and_trace_of_their_spans() {
     const PARENT: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
     let (reader, writer) = std::io::pipe().unwrap();
     let (subscriber, _level) =
@@ -85,7 +95,7 @@ fn the_fields_and_the_trace_of_spans_stand_on_their_lines_and_the_innermost_word
         info!("three");
     });
     let text = BufReader::new(reader).lines().map(Result::unwrap).collect::<Vec<_>>();
-    assert_eq!(text[0].matches("\"customer\"").count(), 1, "a name stands once: {}", text[0]);
+    assert_eq!(text[0].matches("\"customer\"").count(), 1, "a name appears once: {}", text[0]);
     let lines: Vec<Value> = text.iter().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert_eq!((&lines[0]["customer"], &lines[1]["customer"]), (&3.into(), &2.into()));
     for line in &lines[..2] {
@@ -97,9 +107,9 @@ fn the_fields_and_the_trace_of_spans_stand_on_their_lines_and_the_innermost_word
     assert!(lines[2].get("http.route").is_none() && lines[2].get("trace.id").is_none());
 }
 
-/// Longer and shorter than what stood there, and beside another field that must stay as it is.
+/// The new value is once longer and once shorter than the old one. The other field must not change.
 #[test]
-fn a_field_that_is_told_again_has_its_last_value() {
+fn a_field_recorded_twice_has_its_last_value() {
     let lines = lines("info", |_| {
         let span = info_span!("job", done = "none", beside = "here");
         for done in ["one of many", "two", "thirty of very many more", ""] {
@@ -162,7 +172,7 @@ fn a_value_that_logs_while_it_is_printed_spoils_no_line() {
     assert_eq!(lines("info", |_| info!(value = ?Chatty, "outer"))[0]["value"], "inner");
 }
 
-/// Spans leave for the collector, under the trace that the request named and the log line tells.
+/// The exported spans have the trace id of the request, and the log line shows the same id.
 #[test]
 fn spans_are_exported_under_the_trace_of_the_log_lines() {
     const PARENT: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
@@ -215,7 +225,7 @@ fn a_panic_is_one_line_with_its_trace() {
     });
     assert!(panicking.unwrap().join().is_err());
     std::panic::set_hook(before);
-    // Another test may have failed meanwhile, and then its panic stands here too.
+    // If another test fails at the same time, its panic is in the output too.
     let lines = read(reader);
     let line = lines.iter().find(|line| line["process.thread.name"] == "till").unwrap();
     assert_eq!((&line["error.type"], &line["error.message"]), (&"panic".into(), &"no change left".into()));

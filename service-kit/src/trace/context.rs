@@ -1,10 +1,10 @@
-//! The three parts of a `traceparent` that travel.
+//! This module reads and writes the three parts of a `traceparent`.
 
 use std::fmt;
 
 use opentelemetry::{SpanId, TraceFlags, TraceId};
 
-/// Which trace, which span in it, and whether somebody records it.
+/// The trace, the span in it, and whether the trace is sampled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TraceContext {
     pub trace_id: TraceId,
@@ -21,8 +21,8 @@ impl TraceContext {
         Self { span_id: random_span(), ..self }
     }
 
-    /// Reads `version-trace-span-flags`. As the standard asks, a later version is read as far as version 00 goes,
-    /// and zero ids, capital letters and version ff are malformed.
+    /// Reads `version-trace-span-flags`. As the standard requires, fields after those of version 00 are ignored in a
+    /// later version. Zero ids, capital letters and version ff are malformed.
     pub fn parse(text: &str) -> Option<Self> {
         let mut parts = text.split('-');
         let mut part = |length: usize| {
@@ -58,7 +58,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn reads_what_the_standard_shows_and_writes_it_back() {
+    fn reads_and_writes_the_example_of_the_standard() {
         let text = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
         assert_eq!(TraceContext::parse(text).unwrap().to_string(), text);
         let later = "01-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01-more";
@@ -66,7 +66,7 @@ mod tests {
     }
 
     #[test]
-    fn refuses_what_is_malformed() {
+    fn refuses_a_malformed_traceparent() {
         for wrong in [
             "",
             "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7",

@@ -19,7 +19,7 @@ use tokio::net::TcpListener;
 /// Connections of the arms that use PostgreSQL.
 const POOL: u32 = 32;
 
-/// What stands behind the HTTP edge.
+/// The work behind the HTTP edge.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Arm {
     /// Nothing: the answer comes at once.

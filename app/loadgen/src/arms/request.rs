@@ -1,4 +1,4 @@
-//! The edge that all arms share: key, timestamp, signature, parameters, and the acknowledgement. Never: what is done with the order.
+//! The edge that all arms share: key, timestamp, signature, parameters, and the acknowledgement. It must not process the order.
 
 use crate::workload::{ACCOUNTS, MARKETS, QUOTE, key};
 use axum::http::{HeaderMap, StatusCode, header};

@@ -21,7 +21,7 @@ const TABLES: &str = "
     );
     CREATE INDEX ledger_account ON ledger (account, id);";
 
-/// Makes the tables and gives every account its funds.
+/// Creates the tables and funds every account.
 pub(super) async fn create(pool: &PgPool) -> sqlx::Result<()> {
     pool.execute(TABLES).await?;
     let assets = MARKETS.len() as i32;

@@ -1,4 +1,4 @@
-//! One arm in its place: a PostgreSQL server of its own, its server's process, and what they have cost so far. Never: load.
+//! One arm: its PostgreSQL server, its server's process, and their costs so far. It must not create load.
 
 use crate::arms::Arm;
 use crate::measure::processor;
@@ -21,7 +21,7 @@ const STOP: Duration = Duration::from_secs(30);
 const PROJECTED: Duration = Duration::from_secs(300);
 /// Between two looks at the projector, which cost PostgreSQL a little each.
 const LOOK: Duration = Duration::from_millis(20);
-/// The projector and the jobs beside it, as their database sessions name themselves.
+/// The projector and its jobs, by the names of their database sessions.
 const WORKER_SESSIONS: &str =
     "SELECT pid FROM pg_stat_activity WHERE application_name IN ('exchange worker', 'exchange-projector')";
 
@@ -48,7 +48,7 @@ pub struct Commits {
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Cost {
     pub server: Duration,
-    /// PostgreSQL without what it does for the worker.
+    /// PostgreSQL without its work for the worker.
     pub postgres: Duration,
     /// The worker, and what PostgreSQL does for it.
     pub worker: Duration,

@@ -31,7 +31,7 @@ pub struct Probe {
 }
 
 impl Probe {
-    /// Prepares a journal in a database of its own beside the exchange's.
+    /// Prepares a journal in a separate database on the exchange's server.
     pub async fn new(ours: &Place, folder: &Path) -> Result<Self> {
         let database = ours.create_database("probe").await?;
         Exchange::new(exchange_binary()?, folder, &database, None).migrate().await?;

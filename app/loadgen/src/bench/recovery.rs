@@ -62,6 +62,6 @@ async fn append(connection: &mut PgConnection, epoch: i64, written: i64, events:
     let last_sequence = written + events.len() as i64;
     let checksum = batch::checksum(payload);
     let append = journal::Append { epoch, previous_sequence: written, last_sequence, checksum, payload };
-    ensure!(journal::append(connection, append).await?, "somebody else writes the journal");
+    ensure!(journal::append(connection, append).await?, "another process writes the journal");
     Ok(last_sequence)
 }

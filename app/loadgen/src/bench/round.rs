@@ -10,7 +10,7 @@ use anyhow::Result;
 pub struct Round {
     pub few: Measured,
     pub many: Measured,
-    /// Until the last acknowledgement of each loop; what the worker did meanwhile stands apart.
+    /// Until the last acknowledgement of each loop. The worker's time is counted separately.
     pub acknowledged: Cost,
     /// Until the tables hold everything.
     pub projected: Cost,

@@ -13,7 +13,7 @@ const DEADLINE: Duration = Duration::from_secs(10);
 /// What the server answered with a 2xx.
 pub type Reply = Value;
 
-/// Why there is no answer.
+/// The reason for a missing answer.
 #[derive(Debug)]
 pub enum CallError {
     /// The exchange said no, or could not try: certainly not executed.

@@ -21,7 +21,7 @@ pub struct Response<'a> {
     pub body: &'a [u8],
 }
 
-/// An open connection. After an error it is of no more use.
+/// An open connection. It must not be used after an error.
 #[derive(Debug)]
 pub struct Connection {
     stream: TcpStream,
@@ -49,7 +49,7 @@ impl Connection {
     /// Sends one request and waits for its response.
     ///
     /// # Errors
-    /// When the connection is lost (the request may have been executed), or the response is none of HTTP/1.1 with a length.
+    /// Returns an error if the connection is lost (the request may have been executed), or the response is not HTTP/1.1 with a length.
     pub async fn ask(&mut self, request: &[u8]) -> Result<Response<'_>> {
         self.received.clear();
         self.stream.write_all(request).await?;

@@ -1,6 +1,6 @@
 //! A cheap HTTP/1.1 client: one TCP connection, one request in flight, no allocation per request. Never: TLS, redirects, chunks.
 //!
-//! It is cheap because the benchmark counts the generator's processor time beside the server's.
+//! It is cheap because the benchmark adds the generator's processor time to the server's.
 
 mod api;
 mod connection;

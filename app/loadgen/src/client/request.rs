@@ -22,7 +22,7 @@ impl std::fmt::Debug for Credentials {
 
 impl Credentials {
     /// # Errors
-    /// When the key cannot stand in a header.
+    /// Returns an error if a header cannot contain the key.
     pub fn new(api_key: &str, secret: &str) -> Result<Self> {
         let plain = !api_key.is_empty() && api_key.bytes().all(|byte| byte.is_ascii_alphanumeric());
         ensure!(plain, "an API key has letters and digits only; this one does not");
@@ -59,7 +59,7 @@ impl Method {
     }
 }
 
-/// Builds requests, one after the other, in buffers of its own.
+/// Builds requests, one after the other, in reused buffers.
 #[derive(Debug, Default)]
 pub struct Request {
     bytes: Vec<u8>,

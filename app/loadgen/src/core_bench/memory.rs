@@ -1,4 +1,4 @@
-//! What a resting order costs in memory: a million of them, in a process of its own. Never: an estimate from type sizes.
+//! The memory of a resting order: a million of them, in a separate process. It must not estimate from type sizes.
 
 use super::stream::{self, Stream};
 use crate::foundation;
@@ -9,12 +9,12 @@ use std::process::Command;
 
 /// Resting orders that are held.
 pub const ORDERS: usize = 1_000_000;
-/// How far from the mid they stand: some thousand price levels a side.
+/// Distance from the mid: some thousand price levels a side.
 const TICKS: i64 = 5_000;
 
-/// Fills a state with `orders` and gives the growth of resident memory, in bytes per order.
+/// Fills a state with `orders` and returns the growth of resident memory, in bytes per order.
 ///
-/// The caller's process should have done nothing else: memory that an allocator keeps for later would hide the growth.
+/// The caller's process should have done nothing else: memory that the allocator retains would hide the growth.
 pub fn bytes_per_resting_order(seed: u64, orders: usize) -> Result<f64> {
     let mut generator = Stream::new(foundation::lay(u32::MAX, stream::START, &mut Vec::new())?, seed);
     let before = resident()?;

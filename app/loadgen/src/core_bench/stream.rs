@@ -14,7 +14,7 @@ use exchange_core::order::{AccountId, ClientId, MarketId, OrderId, OrderType, Si
 
 /// Journal time at the start: any will do, µs.
 pub const START: Time = 1_700_000_000_000_000;
-/// A new limit stands at most this many ticks from the mid.
+/// Largest distance of a new limit order from the mid, in ticks.
 const NEAR: i64 = 50;
 const CENT: Price = SCALE / 100;
 const LOT: Quantity = SCALE / 100_000;
@@ -25,7 +25,7 @@ fn client_id(random: &mut Random) -> Result<ClientId> {
     ClientId::new(&format!("x-TKT5PX2F{high:016x}{:06x}", low & 0xff_ffff)).context("a client order id of the benchmark")
 }
 
-/// Makes commands and keeps the state that they lead to.
+/// Creates commands and holds the state after them.
 pub struct Stream {
     state: State,
     random: Random,

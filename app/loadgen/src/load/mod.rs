@@ -14,10 +14,10 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 const PATH: &str = "/api/v3/order";
-/// Longest latency that is told apart, µs.
+/// Longest latency that the histogram distinguishes, in µs.
 const LATENCY_MAX: u64 = 120_000_000;
 
-/// What a run showed.
+/// The result of a run.
 #[derive(Debug)]
 pub struct Measured {
     /// From the first request to the last answer.

@@ -1,5 +1,5 @@
 //! The open loop: orders are due at a fixed rate whatever the server does, and latency counts from the moment an order was due, so
-//! that a slow server is not asked less and its waiting is not left out (coordinated omission). Never: a rate that gives way.
+//! that a slow server receives no fewer requests and its delays are counted (coordinated omission). The rate must not adapt.
 
 use super::{Measured, Sender, histogram};
 use crate::client::Credentials;
@@ -48,7 +48,7 @@ pub async fn run(
     Ok(Measured { elapsed: begun.elapsed(), orders, latency: latency.into_inner() })
 }
 
-/// A permit for each order at the moment at which it is due, from a thread of its own: the runtime's timer knows whole milliseconds
+/// A permit for each order at the moment at which it is due, from a dedicated thread: the runtime's timer knows whole milliseconds
 /// only, and would send the orders in bursts.
 fn pace(orders: u64, due_at: impl Fn(u64) -> Instant + Send + 'static) -> Result<Arc<Semaphore>> {
     let due = Arc::new(Semaphore::new(0));

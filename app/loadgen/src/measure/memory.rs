@@ -1,4 +1,4 @@
-//! Resident memory of this process, from /proc. Never: an allocator's own count, which leaves out what it keeps back.
+//! Resident memory of this process, from /proc. It must not use an allocator's count, which omits retained memory.
 
 use anyhow::{Context, Result};
 

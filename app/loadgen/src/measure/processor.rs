@@ -24,7 +24,7 @@ pub fn of_process(pid: u32) -> Result<Duration> {
         fields.get(range).unwrap_or_default().iter().filter_map(|field| field.parse::<u64>().ok()).sum()
     };
     let time = |ticks: u64| Duration::from_millis(ticks * 1000 / TICKS);
-    // A process of one thread is told to the nanosecond; the ticks of others are 10 ms.
+    // A process of one thread is measured in nanoseconds; others in ticks of 10 ms.
     let own = match schedule_time(&format!("/proc/{pid}/schedstat")) {
         Ok(exact) if ticks(THREADS) == 1 => exact,
         _ => time(ticks(OWN)),
@@ -101,7 +101,7 @@ mod tests {
         assert!(descendants(pid).unwrap().contains(&child.id()));
         let of_child = of_process(child.id()).unwrap();
         assert!(of_child >= Duration::from_millis(10), "{of_child:?}");
-        // Other tests run in this process meanwhile: the parts are read before the whole.
+        // Other tests run in this process at the same time, so the parts are read before the whole.
         let parts = of_process(pid).unwrap() + of_child;
         assert!(of_tree(pid).unwrap() >= parts);
         drop(child.stdin.take());

@@ -14,7 +14,7 @@ const HALF_SPREAD: f64 = 0.000_1;
 const GAP: f64 = 0.000_1;
 /// Value of one order in quote units: least and greatest.
 const VALUE: (i64, i64) = (200, 4_000);
-/// How often the exchange is asked what really stands on the books.
+/// Interval between two reads of the maker's open orders.
 const LOOK: Duration = Duration::from_secs(20);
 
 #[derive(Debug, Clone, PartialEq)]
@@ -42,7 +42,7 @@ enum Step {
     Rest,
 }
 
-/// Prices that should stand, best first.
+/// Wanted prices, best first.
 fn ladder(market: &Market, fair: f64, buy: bool, levels: impl Iterator<Item = usize>) -> Vec<Price> {
     let gap = (fair * GAP).max(market.tick as f64);
     let prices = levels.map(|level| {
@@ -138,7 +138,7 @@ impl Maker {
     }
 }
 
-/// An order that stands on the book, from a reply.
+/// An open order, from a reply.
 fn standing(reply: &Value) -> Option<Standing> {
     let open = matches!(reply["status"].as_str()?, "NEW" | "PARTIALLY_FILLED");
     let price = parse(reply["price"].as_str()?).ok()?;

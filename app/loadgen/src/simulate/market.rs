@@ -1,4 +1,4 @@
-//! A market's rules as exchangeInfo tells them, and prices and quantities that obey them. Never: an order.
+//! A market's rules from exchangeInfo, and prices and quantities that obey them. It must not send an order.
 
 use anyhow::{Context, Result};
 use exchange_core::money::{Decimal, Price, Quantity, SCALE, floor_to, parse};

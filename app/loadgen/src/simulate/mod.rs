@@ -1,7 +1,7 @@
 //! The market simulator: market makers and takers that trade through the public API, so that a fresh exchange has live books,
 //! trades and candles. Never: a shortcut into the exchange.
 //!
-//! Makers keep ladders of limit orders around a fair price that walks at random; takers trade against them with every order type.
+//! Makers place ladders of limit orders around a fair price that walks at random. Takers trade against them with every order type.
 //! Each participant has its own account and pace, survives restarts of the server, and begins by cancelling what an earlier run left.
 
 mod fair;
@@ -20,9 +20,9 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::{MissedTickBehavior, interval};
 
-/// Of all orders, those that makers send, in percent.
+/// Share of all orders that makers send, in percent.
 const MAKERS_SHARE: u64 = 75;
-/// How often the log says what was done.
+/// Interval between two log lines about progress.
 const REPORT: Duration = Duration::from_secs(60);
 
 /// Trades until `stop` ends.

@@ -48,7 +48,7 @@ pub(super) struct Counters {
 impl Counters {
     pub fn report(&self) {
         let (accepted, refused) = (self.accepted.swap(0, Relaxed), self.refused.swap(0, Relaxed));
-        tracing::info!(accepted, refused, unreachable = self.unreachable.swap(0, Relaxed), "trading went on");
+        tracing::info!(accepted, refused, unreachable = self.unreachable.swap(0, Relaxed), "trading resumed");
     }
 }
 
@@ -57,7 +57,7 @@ pub(super) enum Answer {
     Done(Reply),
     /// The exchange said no.
     Refused,
-    /// The exchange was away or slow: what is on the books must be asked again.
+    /// The exchange was unreachable or slow: read the open orders again.
     Lost,
 }
 
@@ -94,7 +94,7 @@ impl Participant {
         self.call(Method::Delete, path, parameters).await
     }
 
-    /// The account's open orders on a market, asked until they are told.
+    /// Reads the account's open orders on a market, and retries until the exchange answers.
     pub async fn open_orders(&mut self, market: usize) -> Vec<Reply> {
         let parameters = format!("symbol={}", self.shared.markets[market].symbol);
         loop {

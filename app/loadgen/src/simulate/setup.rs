@@ -1,4 +1,4 @@
-//! What the simulator is told, and what it learns from the exchange before it trades. Never: an order.
+//! The settings of the simulator, and the data that it reads from the exchange before it trades. It must not send an order.
 
 use super::market::Market;
 use crate::client::{Api, Credentials};
@@ -25,7 +25,7 @@ impl Account {
     }
 }
 
-/// Everything that a run is told.
+/// The settings of a run.
 pub struct Settings {
     /// The API's listener.
     pub address: SocketAddr,
@@ -53,7 +53,7 @@ impl Settings {
 
 fn read_json<T: serde::de::DeserializeOwned>(path: &Path) -> Result<T> {
     let bytes = std::fs::read(path).with_context(|| format!("reading {}", path.display()))?;
-    serde_json::from_slice(&bytes).with_context(|| format!("{} is not what is expected", path.display()))
+    serde_json::from_slice(&bytes).with_context(|| format!("{} has an unexpected form", path.display()))
 }
 
 /// The socket address of `http://address:port`.

@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 const VALUE: (i64, i64) = (20, 1_500);
 /// Orders and lists that may wait on one market before the oldest is cancelled: below MAX_NUM_ALGO_ORDERS.
 const WAITING_MAX: usize = 3;
-/// How far from the fair price waiting orders stand, relative.
+/// Distance of waiting orders from the fair price, relative.
 const FAR: f64 = 0.002;
 /// How far through the fair price an immediate limit reaches, relative.
 const REACH: f64 = 0.001;

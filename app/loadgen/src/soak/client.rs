@@ -1,4 +1,4 @@
-//! One client: places, cancels and replaces orders with ids that it never uses twice, and records every answer. Never: a check.
+//! One client: places, cancels and replaces orders, each with a new id, and records every answer. It must not check them.
 
 use super::record::{Fill, Log, Record};
 use crate::client::{Api, CallError, Credentials, Method, Reply};
@@ -45,7 +45,7 @@ impl Client {
         Ok(Self { account, addresses, stopped, log, api, random, workload, sent: 0, open: Vec::new() })
     }
 
-    /// Until it is told to stop.
+    /// Trades until the stop.
     pub async fn run(mut self) {
         while !*self.stopped.borrow() {
             if self.addresses.has_changed().unwrap_or(false) {
@@ -162,7 +162,7 @@ fn is_away(error: &CallError) -> bool {
     !matches!(error, CallError::Refused { status: 400..500, .. })
 }
 
-/// A number that is not there gives -1, which no check will find.
+/// A missing number becomes -1, which matches no record.
 fn number(value: &Value) -> i64 {
     value.as_str().and_then(|text| parse(text).ok()).unwrap_or(-1)
 }

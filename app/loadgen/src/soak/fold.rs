@@ -1,4 +1,4 @@
-//! The journal, read and folded by the core alone: the truth that every record is held against. Never: the API or the tables.
+//! This module reads the journal and folds it by the core alone. Checks compare every record with it. It must not use the API or the tables.
 
 use super::record::Record;
 use crate::foundation::FIRST_ACCOUNT;
@@ -11,7 +11,7 @@ use sqlx::{Connection, PgConnection};
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 
-/// Everything that the journal tells, up to where it was read.
+/// The state and history of the journal, up to the last read.
 #[derive(Default)]
 pub struct Fold {
     pub state: State,
@@ -43,14 +43,14 @@ impl Fold {
         self.state.sequence()
     }
 
-    /// Reads what was written since.
+    /// Reads the events written since the last read.
     pub async fn read(&mut self, database: &str) -> Result<()> {
         let mut connection = PgConnection::connect(database).await?;
         let mut stream = journal::stream(&mut connection, self.sequence() as i64);
         while let Some(stored) = stream.next().await {
             let stored = stored?;
             let next = self.sequence() as i64 + 1;
-            ensure!(stored.first_sequence == next, "the journal goes on at {}, not at {next}", stored.first_sequence);
+            ensure!(stored.first_sequence == next, "the journal continues at {}, expected {next}", stored.first_sequence);
             ensure!(stored.epoch >= self.epoch, "epoch {} wrote after epoch {}", stored.epoch, self.epoch);
             self.epoch = stored.epoch;
             let payload = stored.payload()?;
@@ -60,7 +60,7 @@ impl Fold {
                 self.state.evolve_with(&event, &mut gathered);
                 self.take(gathered)?;
             }
-            ensure!(self.sequence() as i64 == stored.last_sequence, "batch {next} does not hold what it says");
+            ensure!(self.sequence() as i64 == stored.last_sequence, "batch {next} does not match its header");
         }
         Ok(())
     }
@@ -116,7 +116,7 @@ impl Fold {
         Ok(())
     }
 
-    /// Every asset sums to zero, and nobody but the outside world owes.
+    /// Every asset sums to zero, and only the outside world has a negative balance.
     pub fn balanced(&self) -> Result<()> {
         for (asset, sum) in self.state.trial_balance() {
             ensure!(sum == 0, "asset {asset} sums to {sum}, not to zero");

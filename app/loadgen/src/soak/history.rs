@@ -1,4 +1,4 @@
-//! What clients were told, asked again: the account's orders and trades as the API tells them. Never: the journal.
+//! This module reads an account's orders and trades from the API and compares them with earlier answers. It must not use the journal.
 
 use super::client::symbol;
 use super::record::{Fill, Record};
@@ -13,10 +13,10 @@ use tokio::time::{Instant, sleep};
 
 /// Rows of one page, as the API allows.
 const PAGE: usize = 1_000;
-/// How long history may lag behind what it must tell (the tables and what is in memory above them).
+/// Longest time until history contains an acknowledged order (in the tables, or in memory above them).
 const DEADLINE: Duration = Duration::from_secs(30);
 
-/// What one account was told about one market, by id.
+/// The answers to one account about one market, by id.
 #[derive(Default)]
 struct Told<'a> {
     placed: BTreeMap<u64, &'a str>,
@@ -54,21 +54,24 @@ async fn one(api: &mut Api, symbol: &str, told: &Told<'_>) -> Result<()> {
     if let Some(first) = first {
         let orders = pages(api, "/api/v3/allOrders", symbol, "orderId", "orderId", first).await?;
         for (order, client_id) in &told.placed {
-            let found = orders.get(order).with_context(|| format!("the API does not tell of order {order}"))?;
-            ensure!(found["clientOrderId"] == *client_id, "the API tells order {order} as {found}, not as {client_id}");
+            let found = orders.get(order).with_context(|| format!("the API does not list order {order}"))?;
+            ensure!(found["clientOrderId"] == *client_id, "the API returns order {order} as {found}, expected {client_id}");
         }
         for order in &told.canceled {
             let status = orders.get(order).map(|order| &order["status"]);
-            ensure!(status.is_some_and(|status| status == "CANCELED"), "the API tells the cancelled order {order} as {status:?}");
+            ensure!(
+                status.is_some_and(|status| status == "CANCELED"),
+                "the API returns the cancelled order {order} as {status:?}"
+            );
         }
     }
     if let Some(first) = told.fills.keys().next() {
         let trades = pages(api, "/api/v3/myTrades", symbol, "fromId", "id", *first).await?;
         for (trade, (order, fill)) in &told.fills {
-            let found = trades.get(trade).with_context(|| format!("the API does not tell of trade {trade}"))?;
+            let found = trades.get(trade).with_context(|| format!("the API does not list trade {trade}"))?;
             let number = |field: &str| found[field].as_str().and_then(|text| exchange_core::money::parse(text).ok());
             let same = number("price") == Some(fill.price) && number("qty") == Some(fill.quantity);
-            ensure!(same, "the API tells {fill:?} of order {order} as {found}");
+            ensure!(same, "the API returns {fill:?} of order {order} as {found}");
         }
     }
     Ok(())

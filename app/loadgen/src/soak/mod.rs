@@ -52,7 +52,7 @@ enum Blow {
     Worker,
 }
 
-/// What a run saw.
+/// The totals of a run.
 #[derive(Debug, Default, Clone, Copy)]
 pub struct Summary {
     pub orders: usize,
@@ -64,7 +64,7 @@ pub struct Summary {
     pub from_snapshots: usize,
 }
 
-/// Runs it all and says what was checked.
+/// Runs the whole test and prints the checks.
 ///
 /// # Errors
 /// When an acknowledged thing is missing, something was executed twice, or the books, tables and journal disagree.
@@ -138,7 +138,7 @@ async fn progress(log: &Log) -> Result<()> {
     Ok(())
 }
 
-/// Everything in `records` against the journal and against what the API tells now.
+/// Compares everything in `records` with the journal and with the API's present answers.
 async fn check(site: &Site, fold: &mut Fold, records: &[Record], summary: &mut Summary) -> Result<()> {
     fold.read(&site.database).await?;
     for record in records {

@@ -1,4 +1,4 @@
-//! What a client was told, word by word: the evidence. Never: an opinion about it.
+//! This module records every answer to a client, as evidence. It must not judge the answers.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -13,7 +13,7 @@ pub struct Fill {
 /// One answer, or the lack of one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Record {
-    /// Acknowledged, with what it executed at once.
+    /// Acknowledged, with its immediate executions.
     Placed { account: u32, market: usize, order: u64, client_id: String, price: i64, quantity: i64, fills: Vec<Fill> },
     /// Acknowledged.
     Canceled { account: u32, market: usize, order: u64 },

@@ -82,12 +82,12 @@ impl Site {
                 let server = self.exchange.serve(&name).await?;
                 self.from_snapshots += usize::from(server.began_from_a_snapshot().await?);
                 self.server = Some(server);
-                // It is taken while the load goes on, and may be struck.
+                // It is taken under load, and the worker may be killed during it.
                 self.ask_for_a_snapshot().await?;
             }
             Blow::Database => {
                 self.postgres.restart(StopMode::Immediate).await?;
-                // The server was never ended: it must find back by itself.
+                // The server was not ended, so it must reconnect without help.
                 let server = self.server.as_mut().context("no server runs")?;
                 server.wait_until_ready().await?;
             }

@@ -1,4 +1,4 @@
-//! Two servers on one database: one writes, the other stands by and takes over when the first is killed or paused; the woken one
+//! Two servers on one database: one leads, the standby takes over when the leader is killed or paused, and the resumed leader
 //! cannot write. Never: load.
 
 use super::client::symbol;
@@ -22,7 +22,7 @@ pub async fn check(site: &mut Site) -> Result<()> {
     let name = site.next_name("serve");
     let mut second = site.exchange.standby(&name).await?;
     ensure!(!place(&second, 1).await?, "a standby acknowledged an order");
-    ensure!(place(&first, 2).await?, "the leader beside a standby refused an order");
+    ensure!(place(&first, 2).await?, "the leader refused an order while a standby ran");
     let begun = Instant::now();
     first.child.kill().await?;
     second.wait_until_ready().await?;

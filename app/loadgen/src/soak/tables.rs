@@ -23,7 +23,7 @@ pub async fn agree(site: &Site, fold: &Fold) -> Result<()> {
         ensure!(Instant::now() < end, "the tables hold {done} of {} events", fold.sequence());
         sleep(Duration::from_millis(20)).await;
     }
-    // Clients have stopped: what is projected beyond the fold is the clock.
+    // Clients have stopped, so only clock events can be projected beyond the fold.
     orders(&mut connection, fold).await?;
     trades(&mut connection, fold).await?;
     balances(&mut connection, fold).await?;

@@ -1,4 +1,4 @@
-//! A child process with its output in a log file; dropping it kills it. Never: a process that somebody else started.
+//! A child process with its output in a log file; dropping it kills it. It must not touch a process of another program.
 
 use anyhow::{Context, Result, ensure};
 use rustix::process::{Pid, Signal, kill_process};
@@ -11,7 +11,7 @@ use tokio::time::{Instant, sleep, timeout};
 
 /// How often a condition is looked at.
 const POLL: Duration = Duration::from_millis(10);
-/// How much of a log stands in an error.
+/// Largest part of a log in an error.
 const TAIL_LINES: usize = 20;
 
 pub struct Child {
@@ -75,7 +75,7 @@ impl Child {
     /// Sends a signal.
     pub fn signal(&self, signal: Signal) {
         if let Some(pid) = self.pid().and_then(|pid| Pid::from_raw(pid as i32)) {
-            // It may have ended by itself; until it is waited for its number is not given to another.
+            // It may have ended already. The kernel does not reuse its id before the wait.
             let _ = kill_process(pid, signal);
         }
     }
@@ -94,7 +94,7 @@ impl Child {
         Ok(())
     }
 
-    /// Waits for an end that comes by itself; it must be a good one.
+    /// Waits for the process to end without a signal; its status must be success.
     pub async fn finish(mut self) -> Result<()> {
         let status = self.process.wait().await?;
         ensure!(status.success(), "{} ended with {status}. {}", self.name, self.tail());

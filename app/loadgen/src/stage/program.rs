@@ -35,7 +35,7 @@ pub struct Server {
     pub admin: SocketAddr,
 }
 
-/// `exchange` beside this program: built in the same profile.
+/// `exchange` in the folder of this program: built in the same profile.
 ///
 /// # Errors
 /// When it is not there.
@@ -44,7 +44,7 @@ pub fn exchange_binary() -> Result<PathBuf> {
     // A test's program lies one folder deeper.
     let candidates = here.ancestors().skip(1).take(2).map(|folder| folder.join("exchange"));
     let found = candidates.into_iter().find(|path| path.is_file());
-    found.with_context(|| format!("no `exchange` beside {}: build it in the same profile", here.display()))
+    found.with_context(|| format!("no `exchange` in the folder of {}: build it in the same profile", here.display()))
 }
 
 impl Exchange {
@@ -91,7 +91,7 @@ impl Exchange {
         self.start(name, "serve", ports).await
     }
 
-    /// Starts a server beside one that leads, and waits until it stands by.
+    /// Starts a second server and waits until it is a standby.
     pub async fn standby(&self, name: &str) -> Result<Server> {
         let ports = ["EXCHANGE_HTTP_LISTEN", "EXCHANGE_ADMIN_LISTEN", "EXCHANGE_INTERNAL_LISTEN"];
         let mut server = self.spawn(name, "serve", ports)?;

@@ -33,7 +33,7 @@ pub async fn seed(exchange: &Exchange, url: &str) -> Result<()> {
         checksum: batch::checksum(&payload),
         payload: &payload,
     };
-    ensure!(journal::append(&mut connection, append).await?, "somebody else writes the journal");
+    ensure!(journal::append(&mut connection, append).await?, "another process writes the journal");
     connection.close().await?;
 
     let pool = PgPool::connect(url).await?;

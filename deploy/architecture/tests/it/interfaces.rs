@@ -6,7 +6,7 @@ use architecture::interfaces;
 
 use crate::floors::{floors, repository};
 
-/// Set to write the lists anew after an intended change.
+/// Set it to write the lists after an intended change.
 const WRITE: &str = "WRITE_INTERFACES";
 
 #[test]

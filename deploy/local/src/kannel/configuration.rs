@@ -14,7 +14,7 @@ pub(super) fn text(folder: &Path, ports: Ports, access: &SmsAccess, inbound_url:
     let Ports { admin, smsbox, sendsms, outbound, inbound } = ports;
     let SmsAccess { username, password, .. } = access;
     let store = folder.join("store").display().to_string();
-    // Groups are told apart by empty lines.
+    // Empty lines separate groups.
     let mut text = format!(
         r#"group = core
 admin-port = {admin}
@@ -53,7 +53,7 @@ concatenation = true
             "\ngroup = smsc\nsmsc = fake\nsmsc-id = {id}\nhost = 127.0.0.1\nport = {port}\nconnect-allow-ip = 127.0.0.1\n{own}"
         );
     }
-    // Without a text of its own the service answers a person nothing.
+    // Without a configured text the service sends no answer.
     let answer = match inbound_url {
         Some(url) => {
             let joint = if url.contains('?') { '&' } else { '?' };

@@ -9,7 +9,7 @@ use tokio::{
 
 use super::*;
 
-/// Takes requests, answers each with 200 and tells its first line.
+/// Accepts requests, answers each with 200 and returns its first line.
 async fn next_request(listener: &TcpListener) -> String {
     let accepted = tokio::time::timeout(READY_DEADLINE, listener.accept()).await;
     let (mut stream, _) = accepted.expect("a request in time").unwrap();
@@ -63,7 +63,7 @@ async fn messages_go_out_and_come_in() {
     // UTF-16 in big-endian order, whatever a service would like.
     assert!(request.contains("text=%06%2F%061%06%CC%06'%06A%06*&coding=2&"), "{request}");
 
-    // What is accepted while the network is away goes out when it is back.
+    // Messages accepted without a network are delivered when it is back.
     kannel.disconnect_network().await.unwrap();
     assert_eq!(send(&kannel, "late", &[]).await, 202);
     kannel.connect_network().await.unwrap();

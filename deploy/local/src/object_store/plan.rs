@@ -15,7 +15,7 @@ use crate::{
 /// A small store for one machine; the default volumes of 30 GB would be full after a handful of buckets.
 const VOLUME_SIZE_MEGABYTES: u32 = 128;
 const VOLUMES: u32 = 500;
-/// Keeps the server's memory small beside a compiler.
+/// Limits the server's memory, so that a compiler can run at the same time.
 const MEMORY_LIMIT: &str = "256MiB";
 const REGION: &str = "us-east-1";
 
@@ -28,7 +28,7 @@ pub struct ObjectStorePlan {
 }
 
 impl ObjectStorePlan {
-    /// Keeps the credentials that the folder already has.
+    /// Reuses credentials that the folder already has.
     pub fn prepare(folder: &Folder, port: Option<u16>) -> Result<Self> {
         let credentials_file = folder.path().join("s3.json");
         let (access_key, secret_key) = match fs::read(&credentials_file) {

@@ -1,4 +1,4 @@
-//! The server checks what a real one checks.
+//! These tests check that the server validates requests as a real one does.
 
 use super::*;
 

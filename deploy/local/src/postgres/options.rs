@@ -1,4 +1,4 @@
-//! What a test or `make run` may say about its server.
+//! This module holds the options of a server for a test or `make run`.
 
 use std::path::PathBuf;
 

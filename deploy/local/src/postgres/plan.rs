@@ -35,7 +35,7 @@ pub struct PostgresPlan {
 }
 
 impl PostgresPlan {
-    /// Creates the data in `folder` when there is none.
+    /// Creates the data in `folder` if it is empty.
     pub async fn prepare(folder: &Folder, options: &PostgresOptions) -> Result<Self> {
         let account = Account::unprivileged()?;
         folder.give_to(account)?;
@@ -108,8 +108,8 @@ fn settings(folder: &Folder, options: &PostgresOptions) -> Vec<(String, String)>
 pub(super) fn write_private(path: &Path, text: &str, account: Option<Account>) -> Result<()> {
     const OWNER_ONLY: u32 = 0o600;
     fs::write(path, text).with_context(|| format!("writing {}", path.display()))?;
-    fs::set_permissions(path, fs::Permissions::from_mode(OWNER_ONLY)).context("hiding the password file")?;
-    account.map_or(Ok(()), |account| account.own(path)).context("giving away the password file")
+    fs::set_permissions(path, fs::Permissions::from_mode(OWNER_ONLY)).context("restricting access to the password file")?;
+    account.map_or(Ok(()), |account| account.own(path)).context("changing the owner of the password file")
 }
 
 async fn create_data(data: &Path, password_file: &Path, account: Option<Account>, durable: bool) -> Result<()> {

@@ -13,7 +13,7 @@ async fn setting(url: &str, name: &str) -> String {
 }
 
 #[tokio::test]
-async fn commits_survive_an_immediate_stop_and_the_process_ends_when_dropped() {
+async fn commits_survive_an_immediate_stop() {
     let mut postgres = Postgres::start(PostgresOptions::default().set("max_connections", "17")).await.unwrap();
     let url = postgres.create_database("shop").await.unwrap();
     for (name, value) in [("fsync", "on"), ("synchronous_commit", "on"), ("max_connections", "17")] {

@@ -18,12 +18,12 @@ const SIGNS: [&str; 2] = ["🔴", "🟢"];
 const ARRIVES_WITHIN: Duration = Duration::from_secs(60);
 /// Trades a second; live traffic has many more.
 const THRESHOLD: f64 = 0.05;
-/// For some seconds after it has read its rules anew, Prometheus knows no Alertmanager: what begins or ends then is told a
-/// minute later.
+/// For some seconds after it reloads its rules, Prometheus has no Alertmanager. An alert that begins or ends then is
+/// sent a minute later.
 const SETTLED: &str = "10s";
 const POLL: Duration = Duration::from_millis(200);
 
-/// Provokes the alert and returns when the chat shows it; with `end`, ends it, and returns when the chat says so.
+/// Triggers the alert and returns when the chat shows it. With `end`, ends it and returns when the chat shows the end.
 pub async fn alert(layout: &Layout, end: bool) -> Result<()> {
     if running(&layout.supervisor_pid_file(), &layout.supervisor_configuration()).is_none() {
         bail!("nothing is up: `make up` starts everything, or `make run` in another terminal");
@@ -61,11 +61,11 @@ pub async fn alert(layout: &Layout, end: bool) -> Result<()> {
         fs::remove_file(&rules).with_context(|| format!("removing {}", rules.display()))?;
         prometheus.signal("prometheus", "HUP").await?;
     }
-    println!("{}", if end { "the chat shows that it is over" } else { "the chat shows it; `make calm` ends it" });
+    println!("{}", if end { "the chat shows that the alert ended" } else { "the chat shows the alert; `make calm` ends it" });
     Ok(())
 }
 
-/// Whether what was last written or edited about the alert bears this sign; a picture bears none.
+/// Whether the last message or edit about the alert contains this sign. A picture contains none.
 fn shows(world: &str, sign: &str) -> bool {
     let Ok(world) = serde_json::from_str::<Value>(world) else { return false };
     let messages = world["chats"].as_array().into_iter().flatten().filter_map(|chat| chat["messages"].as_array()).flatten();

@@ -1,5 +1,5 @@
 //! The backup agent of a run: it backs the exchange up every few minutes while it trades, restores each backup for a try with
-//! the ledger's assertions, and tells what came of it. Never: how a backup is taken.
+//! the ledger's assertions, and prints each result. It must not decide how a backup is taken.
 
 use std::time::Duration;
 
@@ -80,7 +80,7 @@ impl<'a> Drills<'a> {
                 self.seen = done;
                 return match self.newest().await {
                     Ok(told) => told,
-                    Err(error) => format!("a drill is over, and what it found is not told: {error:#}"),
+                    Err(error) => format!("a drill ended, but its result cannot be read: {error:#}"),
                 };
             }
             sleep(POLL).await;

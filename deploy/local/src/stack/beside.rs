@@ -1,5 +1,5 @@
-//! A command beside an exchange of its own: server and worker on free ports, two demo accounts, and no traffic but the
-//! command's. It stands apart from what `make run` and `make up` start.
+//! This module runs a command with a separate exchange: server and worker on free ports, two demo accounts, and no
+//! traffic except the command's. It does not touch the parts of `make run` and `make up`.
 
 use std::{ffi::OsString, process::ExitCode};
 

@@ -56,7 +56,7 @@ impl Operator {
         let id = match &created["account"] {
             Value::String(id) => id.clone(),
             Value::Number(id) => id.to_string(),
-            _ => bail!("`exchange admin account create` told no account: {created}"),
+            _ => bail!("`exchange admin account create` returned no account: {created}"),
         };
         for (asset, amount) in BALANCES {
             let reference = format!("bootstrap-{name}-{asset}");
@@ -66,7 +66,7 @@ impl Operator {
         let text = |member: &str| key[member].as_str().map(str::to_owned);
         let (api_key, secret_key) = text("apiKey")
             .zip(text("secretKey"))
-            .with_context(|| format!("`exchange admin api-key create` told no key of {name}"))?;
+            .with_context(|| format!("`exchange admin api-key create` returned no key of {name}"))?;
         Ok(Account { name: name.to_owned(), api_key, secret_key })
     }
 

@@ -17,6 +17,6 @@ pub async fn down(layout: &Layout) -> Result<()> {
     };
     stop(pid).await?;
     fs::remove_file(layout.endpoints()).ok();
-    println!("everything has ended; logs are in {}", layout.folder.join("logs").display());
+    println!("every part has stopped; logs are in {}", layout.folder.join("logs").display());
     Ok(())
 }

@@ -21,7 +21,7 @@ pub struct Endpoints {
     pub telegram: Option<String>,
     pub logship: Option<Logship>,
     pub accounts: Vec<Account>,
-    /// Who is told about alerts, and the demo credentials of the way there.
+    /// The recipients of alerts, and the demo credentials of each step.
     pub alerts: Option<Alerts>,
     /// Where each program that runs exports its metrics, one address for each process.
     pub metrics: BTreeMap<String, Vec<String>>,
@@ -57,7 +57,7 @@ pub struct S3 {
 pub struct Logship {
     /// Takes `_bulk`.
     pub relay: String,
-    /// The fake that keeps the programs' logs.
+    /// The fake Elasticsearch with the programs' logs.
     pub elasticsearch: String,
 }
 

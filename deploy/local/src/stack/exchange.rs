@@ -66,7 +66,7 @@ pub async fn start(layout: &Layout, parts: &Parts, supervisor: &Supervisor, step
     Ok((endpoints, simulator))
 }
 
-/// `exchange migrate` is no part that stays: it runs to its end.
+/// `exchange migrate` runs to its end and is not a supervised part.
 async fn migrate(layout: &Layout, parts: &Parts) -> Result<()> {
     let path = layout.log("migrate");
     let log = fs::File::create(&path).with_context(|| format!("creating {}", path.display()))?;

@@ -20,7 +20,7 @@ pub struct Layout {
     pub ports: Ports,
 }
 
-/// Every port that is told to others; `PORT_BASE` moves them together.
+/// Every port that other programs use. `PORT_BASE` moves them together.
 #[derive(Debug, Clone, Copy)]
 pub struct Ports {
     pub rest: u16,
@@ -159,7 +159,7 @@ impl Layout {
         self.folder.join("simulator-endpoints.json")
     }
 
-    /// Rules beside those of the repository: what `make alert` writes.
+    /// The rules that `make alert` writes, in addition to those of the repository.
     pub fn demonstration_rules(&self) -> PathBuf {
         self.folder.join("demonstration.yml")
     }
@@ -175,7 +175,7 @@ pub fn repository() -> Result<PathBuf> {
     path.canonicalize().with_context(|| format!("looking for the repository at {}", path.display()))
 }
 
-/// A program of this repository, built beside this one.
+/// A program of this repository, built into the same folder.
 pub fn program(name: &str) -> Result<PathBuf> {
     let path = env::current_exe().context("looking for this program")?.with_file_name(name);
     anyhow::ensure!(path.is_file(), "{} is not built: run `make build`", path.display());

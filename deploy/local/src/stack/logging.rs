@@ -110,7 +110,7 @@ impl Logging {
         Ok(())
     }
 
-    /// `logship apply` is no part that stays: it runs to its end.
+    /// `logship apply` runs to its end and is not a supervised part.
     async fn apply(&self, layout: &Layout) -> Result<()> {
         let path = layout.log("apply");
         let log = fs::File::create(&path).with_context(|| format!("creating {}", path.display()))?;

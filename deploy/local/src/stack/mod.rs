@@ -1,7 +1,7 @@
-//! The whole exchange on one machine: its parts, their order, and where everything is told.
+//! This module runs the whole exchange on one machine: its parts, their order, and the list of addresses.
 //!
-//! A supervisor keeps the processes; what lives here is what it cannot know: settings, the order of start, when a part
-//! is ready, and the first markets and accounts.
+//! A supervisor runs the processes. This module adds settings, the order of start, the readiness of each part, and the
+//! first markets and accounts.
 
 mod accounts;
 mod alert;

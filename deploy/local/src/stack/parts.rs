@@ -86,7 +86,7 @@ impl Parts {
         .into();
         environment.extend(RATE_LIMITS.map(|(name, value)| (name.to_owned(), value.to_owned())));
 
-        // No proxy stands before it that would write the access stream.
+        // No proxy in front of it writes the access stream.
         environment.push(("EXCHANGE_ACCESS_LOG".to_owned(), "true".to_owned()));
 
         let exchange = |name: &'static str, role: &str, own: &[(&str, u16)]| -> Result<Launch> {

@@ -1,4 +1,4 @@
-//! Waiting for a part, and what is told when it does not come.
+//! This module waits for a part, and reports the end of its log if it does not start.
 
 use std::{
     path::Path,
@@ -46,7 +46,7 @@ pub async fn ready(part: &str, pid: u32, log: &Path, mut ready: impl AsyncFnMut(
             sleep(POLL).await;
             continue;
         };
-        bail!("{part} {wrong}. {}\nWhat to do: the lines above say why; mend it and start again.", log_tail(log));
+        bail!("{part} {wrong}. {}\nWhat to do: the lines above state the cause. Correct it and start again.", log_tail(log));
     }
     Ok(())
 }
@@ -56,7 +56,7 @@ pub async fn answers(url: &str, accept: impl FnOnce(&str) -> bool) -> bool {
     text_of(url).await.is_ok_and(|body| accept(&body))
 }
 
-/// What a GET answers.
+/// The answer to a GET request.
 pub async fn text_of(url: &str) -> reqwest::Result<String> {
     let reply = reqwest::Client::new().get(url).timeout(REQUEST_TIMEOUT).send().await?.error_for_status()?;
     reply.text().await

@@ -22,7 +22,7 @@ use tokio::{
 
 use super::layout::Layout;
 
-/// How long supervisord may take to answer, or to end once everything below it was told to.
+/// Timeout for an answer of supervisord, and for its end after it has stopped every part.
 const DEADLINE: Duration = Duration::from_secs(90);
 const POLL: Duration = Duration::from_millis(100);
 /// Longer than the exchange's own deadline for a shutdown.
@@ -39,8 +39,8 @@ pub struct Supervisor {
 }
 
 impl Supervisor {
-    /// Writes the configuration. Nothing starts by itself: the order of start, with its waiting, is ours; the parts
-    /// end in the reverse of the given order.
+    /// Writes the configuration. supervisord starts no part on its own, since `up` starts them in order and waits for
+    /// each. The parts end in the reverse of the given order.
     pub fn configure(layout: &Layout, parts: &[Launch]) -> Result<Self> {
         let folder = layout.folder.to_string_lossy();
         let socket = layout.folder.join("supervisor.sock");
@@ -81,7 +81,7 @@ impl Supervisor {
         Ok(Self { configuration, pid_file: layout.supervisor_pid_file(), logs: layout.folder.join("logs") })
     }
 
-    /// The one that runs already.
+    /// The supervisor that is already running.
     pub fn of(layout: &Layout) -> Self {
         let logs = layout.folder.join("logs");
         Self { configuration: layout.supervisor_configuration(), pid_file: layout.supervisor_pid_file(), logs }
@@ -91,7 +91,7 @@ impl Supervisor {
     pub async fn signal(&self, part: &str, signal: &str) -> Result<()> {
         let asked = self.command("supervisorctl")?.args(["signal", signal, part]).output().await.context("asking supervisord")?;
         let answer = String::from_utf8_lossy(&asked.stdout);
-        anyhow::ensure!(asked.status.success(), "{part} takes no signal: {}", answer.trim());
+        anyhow::ensure!(asked.status.success(), "failed to signal {part}: {}", answer.trim());
         Ok(())
     }
 
@@ -129,7 +129,7 @@ impl Supervisor {
         }
         let asked = self.command("supervisorctl")?.args(["pid", part]).output().await.context("asking supervisord")?;
         let answer = String::from_utf8_lossy(&asked.stdout);
-        answer.trim().parse().with_context(|| format!("supervisord told no process id of {part}: {answer}"))
+        answer.trim().parse().with_context(|| format!("supervisord returned no process id of {part}: {answer}"))
     }
 
     async fn answers(&self) -> Result<()> {
@@ -137,7 +137,7 @@ impl Supervisor {
         while !self.command("supervisorctl")?.arg("pid").output().await.is_ok_and(|answer| answer.status.success()) {
             anyhow::ensure!(
                 Instant::now() < end,
-                "supervisord does not answer; see supervisord.log beside {}",
+                "supervisord does not answer; see supervisord.log next to {}",
                 self.configuration.display()
             );
             sleep(POLL).await;
@@ -160,8 +160,7 @@ impl Supervisor {
     }
 }
 
-/// The process id of a supervisord that runs with this very configuration. A number that another program has by now
-/// is none of ours.
+/// The process id of a supervisord that runs with this very configuration. `None` if another program now has the id.
 pub fn running(pid_file: &Path, configuration: &Path) -> Option<u32> {
     let pid: u32 = fs::read_to_string(pid_file).ok()?.trim().parse().ok()?;
     let command_line = fs::read(format!("/proc/{pid}/cmdline")).ok()?;
@@ -173,14 +172,14 @@ pub fn running(pid_file: &Path, configuration: &Path) -> Option<u32> {
 pub async fn stop(pid: u32) -> Result<()> {
     let process = i32::try_from(pid).ok().and_then(Pid::from_raw).context("a process id")?;
     match kill_process(process, Signal::TERM) {
-        // It may have ended by itself at this moment.
+        // It may have ended at this moment.
         Ok(()) | Err(Errno::SRCH) => {}
-        Err(error) => return Err(error).context("telling supervisord to end"),
+        Err(error) => return Err(error).context("stopping supervisord"),
     }
     let end = Instant::now() + DEADLINE;
     while is_running(pid) {
         if Instant::now() >= end {
-            bail!("supervisord, process {pid}, does not end: look into its log");
+            bail!("supervisord, process {pid}, does not end; see its log");
         }
         sleep(POLL).await;
     }
@@ -190,14 +189,15 @@ pub async fn stop(pid: u32) -> Result<()> {
 /// Whether a process runs; one that has ended and waits to be asked for does not.
 pub fn is_running(pid: u32) -> bool {
     let Ok(status) = fs::read_to_string(format!("/proc/{pid}/stat")) else { return false };
-    // The state follows the name, which stands in brackets and may hold anything.
+    // The state follows the name, which is in brackets and may contain any character.
     status.rsplit_once(") ").is_some_and(|(_, rest)| !rest.starts_with('Z'))
 }
 
 pub fn write_private(path: &Path, text: &str) -> Result<()> {
     const OWNER_ONLY: u32 = 0o600;
     fs::write(path, "").with_context(|| format!("creating {}", path.display()))?;
-    fs::set_permissions(path, fs::Permissions::from_mode(OWNER_ONLY)).with_context(|| format!("hiding {}", path.display()))?;
+    fs::set_permissions(path, fs::Permissions::from_mode(OWNER_ONLY))
+        .with_context(|| format!("restricting access to {}", path.display()))?;
     fs::write(path, text).with_context(|| format!("writing {}", path.display()))
 }
 

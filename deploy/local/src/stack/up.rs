@@ -33,7 +33,7 @@ pub async fn up(layout: &Layout) -> Result<()> {
         supervisor.stop().await?;
         return Err(error);
     }
-    println!("`make down` ends it all.");
+    println!("Run `make down` to stop everything.");
     Ok(())
 }
 
@@ -43,7 +43,7 @@ pub async fn run(layout: &Layout) -> Result<()> {
     let mut child = supervisor.start_as_child(&layout.log("supervisord-output")).await?;
     let running = async {
         let mut drills = start(layout, &parts, &supervisor).await?;
-        println!("Ctrl-C ends it all.");
+        println!("Press Ctrl-C to stop everything.");
         let told = async {
             loop {
                 println!("{}", drills.next().await);
@@ -60,14 +60,14 @@ pub async fn run(layout: &Layout) -> Result<()> {
     fs::remove_file(layout.endpoints()).ok();
     match outcome {
         Err(error) if error.is::<Signalled>() => {
-            println!("everything has ended");
+            println!("every part has stopped");
             Ok(())
         }
         outcome => outcome,
     }
 }
 
-/// Somebody wants the run to end.
+/// The user asked the run to end.
 #[derive(Debug)]
 struct Signalled;
 
@@ -90,15 +90,15 @@ pub(super) async fn until_signalled<Done>(work: impl Future<Output = Result<Done
 
 async fn ended(supervisor: &mut Child) -> Result<()> {
     let status = supervisor.wait().await.context("waiting for supervisord")?;
-    if status.success() { Ok(()) } else { bail!("supervisord ended by itself ({status})") }
+    if status.success() { Ok(()) } else { bail!("supervisord ended unexpectedly ({status})") }
 }
 
 pub(super) async fn prepare(layout: &Layout) -> Result<(Parts, Supervisor)> {
     if let Some(pid) = running(&layout.supervisor_pid_file(), &layout.supervisor_configuration()) {
-        bail!("a run is up already (supervisord, process {pid}): `make down` ends it");
+        bail!("an exchange is already running here (supervisord, process {pid}); stop it with `make down`");
     }
     layout.check_ports()?;
-    // Each run begins anew; the last one's logs were there until now.
+    // Each run begins with empty folders. The logs of the last run were there until now.
     if layout.folder.exists() {
         fs::remove_dir_all(&layout.folder).with_context(|| format!("clearing {}", layout.folder.display()))?;
     }
@@ -134,7 +134,7 @@ async fn start<'a>(layout: &Layout, parts: &'a Parts, supervisor: &Supervisor) -
     let readyz = format!("http://{admin}/readyz");
     ready("backup", agent, &layout.log("backup"), async || answers(&readyz, |_| true).await).await?;
     endpoints.metrics.insert("backup".into(), vec![format!("http://{admin}/metrics")]);
-    // Whoever waits for the file need not wait for the first drill.
+    // A script that waits for the file does not wait for the first drill.
     endpoints.write(&layout.endpoints())?;
     let mut drills = Drills::new(layout, &parts.backup);
     if let Ok(told) = timeout(FIRST_DRILL, drills.next()).await {

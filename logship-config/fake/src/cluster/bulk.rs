@@ -124,7 +124,7 @@ impl Cluster {
             Ok(source) => {
                 let version = held.documents.get(&id).map_or(1, |document| document.version + 1);
                 let sequence = held.documents.len() as u64;
-                // What forgets ids keeps each of them.
+                // A server that does not deduplicate ids stores each document.
                 let key = if forgets && held.documents.contains_key(&id) { format!("{id} again {sequence}") } else { id.clone() };
                 held.store(key, Document { source, bytes, version, sequence });
                 let (result, status) = if version == 1 || forgets { ("created", 201) } else { ("updated", 200) };
@@ -287,7 +287,7 @@ mod tests {
         let bytes = |cluster: &Cluster| cluster.indices.values().map(Index::size).collect::<Vec<_>>();
         let one = DOCUMENT.len() as u64;
         assert_eq!(bytes(&cluster), [2 * one, one]);
-        // Replaced and deleted in a plain index, bytes are those that are left.
+        // After replacements and deletions in a plain index, the bytes of the remaining documents.
         let plain =
             "{\"index\":{\"_id\":\"1\"}}\n{\"a\":1}\n{\"index\":{\"_id\":\"1\"}}\n{\"a\":12}\n{\"index\":{\"_id\":\"2\"}}\n{}\n";
         cluster.answer(&Call::new("POST", "/plain/_bulk", plain.into()), NOW);
@@ -297,7 +297,7 @@ mod tests {
     }
 
     #[test]
-    fn a_document_that_its_mapping_refuses_fails_or_goes_to_the_failure_store() {
+    fn a_refused_document_fails_or_enters_the_failure_store() {
         let wrong = "{\"@timestamp\":\"2026-01-01T00:00:00Z\",\"price\":\"much\"}";
         let mapping = json!({"properties": {"price": {"type": "long"}}});
         for (failure_store, status, said) in [(false, 400, "not_enabled"), (true, 201, "used")] {

@@ -1,4 +1,4 @@
-//! What an index template and its components come to, in the order of `composed_of`; what comes later wins.
+//! This module merges an index template and its components, in the order of `composed_of`. The later value wins.
 
 use serde_json::{Map, Value, json};
 
@@ -103,7 +103,7 @@ pub fn strict(body: &Value, parser: &str, known: &[&str]) -> Refused<()> {
     }
 }
 
-/// A data stream lifecycle, as a template or a stream gives it.
+/// The data stream lifecycle of a template or a stream.
 pub fn strict_lifecycle(lifecycle: &Value) -> Refused<()> {
     strict(lifecycle, "lifecycle", &["enabled", "data_retention", "downsampling", "downsampling_method", "frozen_after"])?;
     let mut rounds = lifecycle["downsampling"].as_array().into_iter().flatten();

@@ -33,7 +33,7 @@ impl Cluster {
             told
         };
         let newest = stream.indices.last().map(of).unwrap_or_default();
-        // Template, policy and preference are those that the next index gets, whatever made the ones that are there.
+        // Template, policy and preference of the next index. Existing indices may have others.
         let matching = self.template_for(name);
         let next = matching.map(|(_, template)| self.compose(template)).unwrap_or_default();
         let next = &next["settings"]["index"]["lifecycle"];
@@ -100,10 +100,10 @@ impl Cluster {
         Ok(Answer::acknowledged())
     }
 
-    /// Gives a data stream its next backing index and returns its name.
+    /// Creates the next backing index of a data stream and returns its name.
     ///
     /// # Panics
-    /// When there is no such data stream.
+    /// Returns an error if the data stream does not exist.
     pub fn roll(&mut self, name: &str, now: Timestamp) -> String {
         let composed = self.template_for(name).map(|(_, template)| self.compose(template)).unwrap_or_default();
         let uuid = self.uuid();

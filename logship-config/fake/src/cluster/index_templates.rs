@@ -67,7 +67,7 @@ impl Cluster {
         Ok(Answer::acknowledged())
     }
 
-    /// The body as it is kept and answered.
+    /// The body as stored and returned.
     fn read_index_template(&self, name: &str, mut body: Value) -> Refused<Value> {
         let strict = |reason: String| Answer::error(400, "x_content_parse_exception", format!("[1:2] [index_template] {reason}"));
         let sections = body.as_object().ok_or_else(|| strict("Expected START_OBJECT".into()))?;
@@ -146,7 +146,7 @@ impl Cluster {
         Ok(Answer::acknowledged())
     }
 
-    /// What a new index of this name, or of the template in the body, would get.
+    /// The settings and mappings of a new index with this name, or of the template in the body.
     pub(super) fn simulate_template(&self, body: Value) -> Refused<Answer> {
         let body = self.read_index_template("simulated", body)?;
         let overlapping = self

@@ -146,7 +146,7 @@ impl Cluster {
     }
 }
 
-/// A number as a text, as `_cat` gives it.
+/// A number as text, as in the answers of `_cat`.
 pub fn cell(number: impl ToString) -> Value {
     Value::String(number.to_string())
 }

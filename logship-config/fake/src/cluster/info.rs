@@ -71,7 +71,7 @@ impl Cluster {
         Answer::ok(json!({"operation_mode": if self.lifecycle_running { "RUNNING" } else { "STOPPED" }}))
     }
 
-    /// Disks and shards of each node; what is stored is spread evenly.
+    /// Disks and shards of each node. Data is spread evenly.
     pub(super) fn nodes_stats(&self) -> Answer {
         let (stored, count) = (self.stored_bytes(), self.disks.len().max(1) as u64);
         let mut nodes = json!({});

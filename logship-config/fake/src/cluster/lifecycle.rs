@@ -25,7 +25,7 @@ pub struct Progress {
     pub failed_step: Option<String>,
     pub retries: u64,
     pub info: Value,
-    /// The phase's definition as it was on entering.
+    /// The phase's definition at the time of entry.
     pub definition: Value,
     pub version: u64,
     pub modified: Timestamp,
@@ -244,7 +244,7 @@ impl Cluster {
             self.data_streams.get(stream).is_some_and(|stream| stream.indices.last().is_some_and(|write| write == name))
         });
         let Some(stream) = stream else {
-            // Rolled over by somebody else: the condition is met.
+            // Another client rolled it over: the condition is met.
             return index.data_stream.is_some();
         };
         if !met(index, conditions, now) {

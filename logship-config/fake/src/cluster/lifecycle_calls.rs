@@ -103,12 +103,12 @@ impl Cluster {
         };
         let (phase, action, step) = key(&body["current_step"]);
         if at != Some((&phase, &action, &step)) {
-            let told = at.map_or_else(
+            let present = at.map_or_else(
                 || "null".to_owned(),
                 |(phase, action, name)| format!("{{\"phase\":\"{phase}\",\"action\":\"{action}\",\"name\":\"{name}\"}}"),
             );
             return Err(Answer::illegal_argument(format!(
-                "index [{name}] is not on current step [{{\"phase\":\"{phase}\",\"action\":\"{action}\",\"name\":\"{step}\"}}], currently: [{told}]"
+                "index [{name}] is not on current step [{{\"phase\":\"{phase}\",\"action\":\"{action}\",\"name\":\"{step}\"}}], currently: [{present}]"
             )));
         }
         let (phase, action, step) = key(&body["next_step"]);

@@ -1,4 +1,4 @@
-//! Documents against a mapping: what Elasticsearch parses, refuses, and adds by itself. Types that the platform's templates use;
+//! Documents against a mapping: what Elasticsearch parses, refuses, and adds dynamically. Types that the platform's templates use;
 //! any other type takes any value.
 
 use serde_json::{Map, Value, json};
@@ -30,7 +30,7 @@ fn take_object(mapping: &mut Value, path: &str, members: &Map<String, Value>, dy
     members.iter().try_for_each(|(name, value)| take_field(mapping, path, name, value, dynamic, id))
 }
 
-/// `name` may hold dots: they stand for objects.
+/// `name` may contain dots, which separate objects.
 fn take_field(mapping: &mut Value, path: &str, name: &str, value: &Value, dynamic: &str, id: &str) -> Refused<()> {
     if value.is_null() {
         return Ok(());

@@ -81,7 +81,7 @@ pub struct Cluster {
     pub authorization: Option<String>,
     /// What befalls `_bulk` on purpose.
     pub faults: Faults,
-    /// Numbers for uuids: the same calls give the same cluster.
+    /// Numbers for uuids: the same calls produce the same cluster.
     pub serial: u64,
 }
 
@@ -96,7 +96,7 @@ pub struct DataStream {
     /// Whether documents that cannot be indexed go to the failure store.
     pub failure_store: bool,
     pub hidden: bool,
-    /// Failure store as it is answered, when it has one.
+    /// The failure store in answers, if the stream has one.
     pub options: Option<Value>,
     /// Data stream lifecycle, when it has one.
     pub lifecycle: Option<Value>,
@@ -111,11 +111,11 @@ pub struct DataStream {
 pub struct Index {
     pub uuid: String,
     pub created: Timestamp,
-    /// Flat: `index.lifecycle.name`. Values are text, as Elasticsearch keeps them.
+    /// Flat: `index.lifecycle.name`. Values are text, as in Elasticsearch.
     pub settings: BTreeMap<String, String>,
     pub mappings: Value,
     pub aliases: Map<String, Value>,
-    /// By `_id`. [`Self::store`] adds to them and [`Self::forget`] takes away: both count the bytes.
+    /// By `_id`. `store` adds documents and `forget` removes them; both count the bytes.
     pub documents: BTreeMap<String, Document>,
     /// Of the documents as they came.
     document_bytes: u64,
@@ -126,12 +126,12 @@ pub struct Index {
     pub closed: bool,
     /// Where it is in its lifecycle policy.
     pub progress: Option<Progress>,
-    /// Bytes and documents beside the ones that are here: tests bring about what would take a disk.
+    /// Additional bytes and documents, so that tests simulate a full disk.
     pub more_bytes: u64,
     pub more_documents: u64,
 }
 
-/// The disk of a data node, in bytes. `used` is what is not Elasticsearch's.
+/// The disk of a data node, in bytes. `used` counts data of other programs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Disk {
     pub total: u64,

@@ -10,7 +10,7 @@ const COMMON: &[&str] = &["filter_path", "pretty", "human", "error_trace", "form
 /// What most APIs that change the cluster's state take.
 const MASTER: &[&str] = &["master_timeout", "timeout"];
 
-/// By the path's parts that are no names.
+/// By the parts of the path that are not names.
 fn known(words: &[&str]) -> &'static [&'static str] {
     match words {
         ["_bulk"] => &[

@@ -10,7 +10,7 @@ use crate::{
     pattern,
 };
 
-/// Processors of a plain installation, each with what it cannot do without, and what else it takes beside [`COMMON`].
+/// Processors of a plain installation, each with its mandatory keys and its optional keys in addition to [`COMMON`].
 const PROCESSORS: &[(&str, &[&str], &[&str])] = &[
     ("append", &["field"], &["allow_duplicates", "copy_from", "ignore_empty_values", "media_type", "value"]),
     ("bytes", &["field"], &["ignore_missing", "target_field"]),
@@ -82,7 +82,7 @@ fn processors(holder: &Value) -> Refused<()> {
     let parse = |reason: String| Answer::error(400, "parse_exception", reason);
     for list in ["processors", "on_failure"] {
         for processor in holder[list].as_array().into_iter().flatten() {
-            // A second name beside a processor's is read as one more processor.
+            // A second key in a processor's object is read as another processor.
             for (kind, given) in processor.as_object().into_iter().flatten() {
                 let Some((_, needed, optional)) = PROCESSORS.iter().find(|(known, ..)| known == kind) else {
                     return Err(parse(format!("No processor type exists with name [{kind}]")));
@@ -164,7 +164,7 @@ impl Cluster {
         Ok(Answer::acknowledged())
     }
 
-    /// Documents as they are: what a processor does is not modelled, and a pipeline with one is refused.
+    /// Returns documents unchanged. Processors are not modelled, and a pipeline with one is refused.
     pub(super) fn simulate_pipeline(&self, name: &str, call: &Call) -> Refused<Answer> {
         let Some(pipeline) = self.pipelines.get(name) else {
             return Err(Answer::illegal_argument(format!("pipeline [{name}] does not exist")));

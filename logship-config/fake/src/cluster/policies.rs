@@ -1,4 +1,4 @@
-//! Index lifecycle policies: what is refused, and how they are answered.
+//! This module handles index lifecycle policies: which are refused, and the form of their answers.
 
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
@@ -63,7 +63,7 @@ fn arguments(action: &str) -> Option<(&'static [&'static str], &'static [&'stati
     })
 }
 
-/// A policy as it is kept.
+/// A stored policy.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Policy {
     pub body: Value,
@@ -148,7 +148,7 @@ impl Cluster {
         Ok(Answer::acknowledged())
     }
 
-    /// The policy with what Elasticsearch writes beside what it was given.
+    /// The policy with the fields that Elasticsearch adds.
     fn read_policy(&self, policy: &Map<String, Value>) -> Refused<Value> {
         let strict =
             |reason: String| Answer::error(400, "x_content_parse_exception", format!("[1:2] [lifecycle_policy] {reason}"));

@@ -1,4 +1,4 @@
-//! The table of calls: which method and path is which, in Elasticsearch's own groups. What is not in it is not modelled.
+//! The table of calls by method and path, in Elasticsearch's groups. Any other call is not modelled.
 
 use jiff::Timestamp;
 use serde_json::{Value, json};

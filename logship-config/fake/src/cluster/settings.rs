@@ -1,10 +1,10 @@
-//! Settings as Elasticsearch keeps them: flat names, values as text; and as it answers them: nested.
+//! This module stores settings as Elasticsearch does, with flat names and values as text, and returns them nested.
 
 use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-/// Puts `value` under `prefix` into `flat`; a name that begins with `index.` already keeps one.
+/// Puts `value` under `prefix` into `flat`; a name that already begins with `index.` is not prefixed.
 pub fn flatten(prefix: &str, value: &Value, flat: &mut BTreeMap<String, String>) {
     match value {
         Value::Object(entries) => {

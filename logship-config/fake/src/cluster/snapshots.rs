@@ -12,7 +12,7 @@ use crate::{
     pattern,
 };
 
-/// A snapshot lifecycle policy as it is kept.
+/// A stored snapshot lifecycle policy.
 #[derive(Debug, Clone, PartialEq)]
 pub struct SnapshotPolicy {
     pub body: Value,
