@@ -46,7 +46,7 @@ impl Fold {
     /// Reads the events written since the last read.
     pub async fn read(&mut self, database: &str) -> Result<()> {
         let mut connection = PgConnection::connect(database).await?;
-        let mut stream = journal::stream(&mut connection, self.sequence() as i64);
+        let mut stream = journal::stream(&mut connection, self.sequence() as i64, i64::MAX);
         while let Some(stored) = stream.next().await {
             let stored = stored?;
             let next = self.sequence() as i64 + 1;

@@ -28,9 +28,9 @@ pub struct Node {
 }
 
 impl Node {
-    /// Without a Fluent Bit on this machine, `None`.     `change` edits the configuration that is left after places and ports were put in.
+    /// Without a Fluent Bit on this machine, `None`. `change` edits the configuration that is left after places and ports were put in.
     pub fn prepare_with(world: &World, change: impl FnOnce(&mut Value)) -> Option<Self> {
-        let program = match std::env::var_os("FLUENT_BIT") {
+        let program = match variable("FLUENT_BIT") {
             Some(path) => PathBuf::from(path),
             None => find_program("fluent-bit").ok()?,
         };
