@@ -17,7 +17,7 @@ use crate::{
 };
 
 /// Every name that a template can use, with what it is: told by `alertbot check --templates`, and held against every template.
-pub const NAMES: [(&str, &str); 29] = [
+pub const NAMES: [(&str, &str); 30] = [
     ("title", "alertname, or how many alerts where they differ"),
     ("number", "#12"),
     ("code", "what an SMS is answered with: ACK 1234"),
@@ -45,6 +45,7 @@ pub const NAMES: [(&str, &str); 29] = [
     ("more", "how many others there are, in words; empty when there are none"),
     ("taken", "who took it, in words; empty when nobody has"),
     ("silenced", "silences set through the bot, in words, as a list"),
+    ("blind", "since when the Watchdog is missing, in words; empty while it is not"),
     ("suppressed", "whether it is silenced or inhibited in Alertmanager"),
     ("links", "runbook, dashboard, expression and silence, as far as there are: url, words"),
     ("source", "name of the Alertmanager"),
@@ -100,6 +101,7 @@ pub fn context(incident: &Incident, reader: &Reader) -> Value {
         ("more", ours(if rest == 0 { String::new() } else { say(language, Saying::More { count: rest }) })),
         ("taken", ours(taken(incident, reader))),
         ("silenced", incident.silences.iter().map(|silence| silenced(silence, reader)).collect::<Vec<_>>().into()),
+        ("blind", ours(blind(incident, reader))),
         ("suppressed", (incident.suppressed && incident.is_open()).into()),
         ("links", links(incident, &labels, &annotations, reader).into()),
         ("source", incident.source.as_str().into()),
@@ -169,6 +171,12 @@ fn taken(incident: &Incident, reader: &Reader) -> String {
         _ => return String::new(),
     };
     super::markup::escape(&say(reader.language, Saying::TakenBy { by })).into_owned()
+}
+
+fn blind(incident: &Incident, reader: &Reader) -> String {
+    let since = incident.blind_since.filter(|_| incident.is_open());
+    let said = since.map(|since| say(reader.language, Saying::BlindSince { at: &clock(since, reader.now, &reader.zone) }));
+    said.map(|said| super::markup::escape(&said).into_owned()).unwrap_or_default()
 }
 
 fn silenced(silence: &crate::incident::Silence, reader: &Reader) -> Value {

@@ -32,6 +32,7 @@ pub fn notice(incident: &Incident, happenings: &[Happening], reader: &Reader, me
                 let to = if to.is_empty() { word(reader.language, Word::Nobody).to_owned() } else { to.join(", ") };
                 say(reader.language, Saying::Escalated { to: &to, by: by.as_deref() })
             }
+            Happening::EscalationLost => say(reader.language, Saying::EscalationLost),
             Happening::Reminded => say(reader.language, Saying::Reminded),
             Happening::AcknowledgementEnded { by } => say(reader.language, Saying::AcknowledgementEnded { by }),
             Happening::Reassigned { to, by } => say(reader.language, Saying::Reassigned { to, by }),

@@ -186,11 +186,12 @@ async fn keep(intake: &Intake, alertmanager: &Alertmanager, mut payload: Payload
         let status = alert.status.to_string();
         intake.metrics.alerts.with_label_values(&[alertmanager.name.as_str(), status.as_str()]).inc();
     }
-    let mut watchdog = false;
+    let (mut watchdog, mut expired) = (false, false);
     if let Some(expected) = &alertmanager.watchdog {
         payload.alerts.retain(|alert| {
             let is_watchdog = alert.labels.get("alertname") == Some(&expected.alert);
             watchdog |= is_watchdog && alert.status == Status::Firing;
+            expired |= is_watchdog && alert.status == Status::Resolved;
             !is_watchdog
         });
     }
@@ -198,9 +199,14 @@ async fn keep(intake: &Intake, alertmanager: &Alertmanager, mut payload: Payload
         let heard = hear::HearWatchdog { source: alertmanager.name.clone() };
         durable(STORE_DEADLINE, intake.desk.perform(heard)).await?;
         intake.watchdogs.heard(&alertmanager.name);
+    } else if expired {
+        // Prometheus does not refresh its alerts: the others expire with the Watchdog.
+        let since = intake.watchdogs.last(&alertmanager.name);
+        let freeze = crate::desk::blind::Freeze { source: alertmanager.name.clone(), since };
+        durable(STORE_DEADLINE, intake.desk.perform(freeze)).await?;
     }
     if payload.alerts.is_empty() {
-        return Ok(if watchdog { "watchdog" } else { "nothing_fires" });
+        return Ok(if watchdog || expired { "watchdog" } else { "nothing_fires" });
     }
     let (queued, most) = (intake.queued.load(Ordering::Relaxed), intake.book.config.limits.queued);
     if queued >= most as usize {

@@ -141,6 +141,12 @@ pub enum Saying<'a> {
         by: Option<&'a str>,
     },
     Reminded,
+    /// The configuration has no escalation for it any more.
+    EscalationLost,
+    /// The Watchdog is missing since then.
+    BlindSince {
+        at: &'a str,
+    },
     AcknowledgementEnded {
         by: &'a str,
     },

@@ -52,6 +52,8 @@ pub(super) fn say(saying: Saying) -> String {
         Saying::Joined { count } => format!("{count} هشدار دیگر فعال شد"),
         Saying::Escalated { to, by: Some(by) } => format!("{} آن را بالا برد: اکنون به {} خبر داده شد", isolate(by), isolate(to)),
         Saying::Escalated { to, by: None } => format!("هنوز کسی نپذیرفته: اکنون به {} خبر داده شد", isolate(to)),
+        Saying::EscalationLost => "پیکربندی دیگر برای این رخداد زنجیرهٔ خبررسانی ندارد: کسی خبر نمی‌شود".into(),
+        Saying::BlindSince { at } => format!("پایش از {at} کور است: وضعیت معلوم نیست"),
         Saying::Reminded => "هنوز فعال است و کسی نپذیرفته".into(),
         Saying::AcknowledgementEnded { by } => format!("دیگر با {} نیست", isolate(by)),
         Saying::Reassigned { to, by } => format!("{} آن را به {} سپرد", isolate(by), isolate(to)),
