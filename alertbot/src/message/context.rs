@@ -188,7 +188,15 @@ fn silenced(silence: &crate::incident::Silence, reader: &Reader) -> Value {
 fn links(incident: &Incident, labels: &Labels, annotations: &Labels, reader: &Reader) -> Vec<Value> {
     let annotated = |names: [&str; 2]| names.iter().find_map(|name| annotations.get(name)).unwrap_or_default().to_owned();
     let expression = incident.speaking().map(|alert| alert.generator_url.as_ref()).find(|url| !url.is_empty());
-    let silence = if incident.is_open() { silence_link(&incident.external_url, labels) } else { String::new() };
+    // Grafana's page has another address than Alertmanager's, and names it for each alert.
+    let own_silence = annotations.get("silence_url");
+    let is_grafana = incident.speaking().any(|alert| alert.annotations.get("silence_url").is_some());
+    let silence = match own_silence {
+        _ if !incident.is_open() => String::new(),
+        Some(url) => url.to_owned(),
+        None if is_grafana => String::new(),
+        None => silence_link(&incident.external_url, labels),
+    };
     let all = [
         (Word::Runbook, annotated(["runbook_url", "runbook"])),
         (Word::Dashboard, annotated(["dashboard_url", "dashboard"])),

@@ -32,6 +32,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     authentication::{self, Proof},
+    grafana,
     payload::{Payload, Status, VERSION},
 };
 use crate::{
@@ -166,11 +167,19 @@ async fn take(intake: &Intake, name: &str, request: Request) -> Result<&'static 
 }
 
 pub(crate) fn read(body: &[u8]) -> Result<Payload, Refusal> {
-    let payload: Payload = serde_json::from_slice(body).map_err(|error| {
+    let mut payload: Payload = serde_json::from_slice(body).map_err(|error| {
         Refusal::new(StatusCode::BAD_REQUEST, "malformed", format!("the body is no webhook of Alertmanager: {error}"))
     })?;
-    if payload.version != VERSION {
-        let text = format!("version is {:?}; this program reads version {VERSION:?}", payload.version);
+    if payload.version == grafana::VERSION {
+        grafana::add(&mut payload, body).map_err(|error| {
+            Refusal::new(StatusCode::BAD_REQUEST, "malformed", format!("the body is not a webhook of Grafana: {error}"))
+        })?;
+    } else if payload.version != VERSION {
+        let text = format!(
+            "version is {:?}; this program reads version {VERSION:?} of Alertmanager and {:?} of Grafana",
+            payload.version,
+            grafana::VERSION
+        );
         return Err(Refusal::new(StatusCode::BAD_REQUEST, "wrong_version", text));
     }
     if payload.group_key.is_empty() || payload.receiver.is_empty() {
