@@ -255,7 +255,7 @@ fn read(root: &Section, process: Process) -> Config {
     let time_zone = root.or("time_zone", TimeZone::UTC);
     let alertmanagers = alertmanager::alertmanagers(root);
     let (bots, bot_names) = telegram::bots(root);
-    let (chats, chat_names) = telegram::chats(root, &bot_names, language);
+    let (chats, chat_names) = telegram::chats(root, &bot_names, language, &time_zone);
     let (providers, provider_names) = provider::providers(root);
     let (people, person_names) = person::people(root, &bot_names, &provider_names, language, &time_zone);
     let (schedules, schedule_names) = schedule::schedules(root, &person_names, &chat_names, &time_zone);

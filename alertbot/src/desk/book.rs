@@ -196,7 +196,9 @@ impl Book {
     }
 
     pub fn time_zone(&self, address: &Address) -> jiff::tz::TimeZone {
-        self.person_of(address).map_or_else(|| self.config.time_zone.clone(), |person| person.time_zone.clone())
+        let chat = self.chat_of(address).map(|chat| &chat.time_zone);
+        let zone = chat.or_else(|| self.person_of(address).map(|person| &person.time_zone));
+        zone.unwrap_or(&self.config.time_zone).clone()
     }
 
     /// Who reads what arrives there.

@@ -39,6 +39,8 @@ pub(super) fn say(saying: Saying) -> String {
         Saying::Counts { firing: 0, resolved } => format!("{resolved} resolved"),
         Saying::Counts { firing, resolved } => format!("{firing} firing, {resolved} resolved"),
         Saying::More { count } => format!("and {count} more"),
+        Saying::LabelsLeft { count: 1 } => "and 1 more label".into(),
+        Saying::LabelsLeft { count } => format!("and {count} more labels"),
         Saying::Reopened => "fires again".into(),
         Saying::Flapping => "fires again and again: changes are only edited in until it calms down".into(),
         Saying::SeverityRaised { from, to } => format!("{} now, was {}", to.name(), from.name()),

@@ -126,6 +126,10 @@ pub enum Saying<'a> {
     More {
         count: u64,
     },
+    /// Labels that are not shown.
+    LabelsLeft {
+        count: usize,
+    },
     Reopened,
     Flapping,
     SeverityRaised {

@@ -46,6 +46,7 @@ pub(super) fn say(saying: Saying) -> String {
         Saying::Counts { firing: 0, resolved } => format!("{resolved} برطرف‌شده"),
         Saying::Counts { firing, resolved } => format!("{firing} فعال، {resolved} برطرف‌شده"),
         Saying::More { count } => format!("و {count} مورد دیگر"),
+        Saying::LabelsLeft { count } => format!("و {count} برچسب دیگر"),
         Saying::Reopened => "دوباره فعال شد".into(),
         Saying::Flapping => "پیاپی فعال و برطرف می‌شود: تا آرام شود، تغییرها تنها در همین پیام می‌آیند".into(),
         Saying::SeverityRaised { from, to } => format!("اکنون {}، پیش‌تر {}", severity(to), severity(from)),
