@@ -103,6 +103,8 @@ service_kit::metrics! {
     pub struct IncidentMetrics {
         /// Open incidents, by phase (firing, acknowledged) and severity.
         pub open: IntGaugeVec = "alertbot_open_incidents", ["phase", "severity"];
+        /// Open incidents that had an escalation which the configuration does not have any more: nobody is called.
+        pub escalation_lost: IntGauge = "alertbot_escalation_lost_incidents";
         /// From an incident's first alert to its acknowledgement, by severity.
         pub acknowledge: HistogramVec = "alertbot_time_to_acknowledge_seconds", ["severity"], buckets: INCIDENT_SECONDS;
         /// From an incident's first alert to its end, by severity.

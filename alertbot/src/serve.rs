@@ -29,7 +29,7 @@ use crate::{
     },
     clock::{Clock, moment},
     config::Config,
-    desk::{Book, Desk, Housekeeping, handover::HandOver, resume::Resume, timers::Due},
+    desk::{Book, Desk, Housekeeping, handover::HandOver, rematch::Rematch, resume::Resume, timers::Due},
     metrics::AlertbotMetrics,
     notify::telegram::Telegram,
     people::{
@@ -109,6 +109,8 @@ pub async fn run_on(listeners: Listeners, config: Config, level: LogLevel, shutd
     for item in resumed.queue {
         planner.put(item, clock.moment());
     }
+    // After the queue: what it tells goes into it.
+    desk.perform(Rematch).await?;
     let queued = Arc::new(AtomicUsize::new(planner.len()));
 
     let (end_silences, timers) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
@@ -292,6 +294,9 @@ async fn gauge(desk: Desk, clock: Clock, metrics: AlertbotMetrics, health: Healt
         for schedule in &desk.book.config.schedules {
             let on_duty = desk.book.on_duty(&schedule.name, clock.now()).is_some();
             metrics.people.on_duty.with_label_values(&[&schedule.name]).set(i64::from(on_duty));
+        }
+        if let Ok(count) = incidents::count_escalation_lost(&desk.readers).await {
+            metrics.incident.escalation_lost.set(count);
         }
         if let Ok(counts) = incidents::count_open(&desk.readers).await {
             for (phase, phase_name) in [(0, "firing"), (1, "acknowledged")] {

@@ -15,6 +15,7 @@ use crate::{
     config::{Alertmanager, Heartbeat},
     desk::{
         Desk,
+        blind::Freeze,
         hear::{Hear, watchdog_heard},
     },
     incident::{Incident, Severity},
@@ -53,6 +54,12 @@ impl Heard {
         self.at.lock().unwrap_or_else(PoisonError::into_inner).insert(alertmanager.to_owned(), self.clock.moment());
     }
 
+    /// When it was last heard; now, when it is not expected.
+    pub fn last(&self, alertmanager: &str) -> Timestamp {
+        let now = self.clock.now();
+        self.age(alertmanager).and_then(|age| now.checked_sub(age).ok()).unwrap_or(now)
+    }
+
     /// Since when it was not heard; `None` when it is not expected.
     pub fn age(&self, alertmanager: &str) -> Option<Duration> {
         let at = self.at.lock().unwrap_or_else(PoisonError::into_inner).get(alertmanager).copied();
@@ -89,6 +96,14 @@ pub async fn watch(
             let now = heard.clock.now();
             let began = silent.get(&alertmanager.name).copied();
             let is_silent = age > expected.within;
+            if is_silent && began.is_none() {
+                let since = now.checked_sub(age).unwrap_or(now);
+                let freeze = Freeze { source: alertmanager.name.clone(), since };
+                if let Err(error) = desk.perform(freeze).await {
+                    tracing::error!(%error, alertmanager = alertmanager.name, "failed to freeze incidents; retrying");
+                    continue;
+                }
+            }
             let (status, began) = match (is_silent, began) {
                 (true, None) => (Status::Firing, now.checked_sub(age).unwrap_or(now)),
                 (false, Some(began)) => (Status::Resolved, began),

@@ -9,6 +9,7 @@
 //! | `POST /say` | `{"user", "chat", "text", "topic"?, "reply_to"?}` |
 //! | `PUT /chats/{id}/state` | `{"is": "open" \| "kicked" \| "deleted"}` |
 //! | `POST /chats/{id}/migrate` | `{"to": -100…}`: a group becomes a supergroup |
+//! | `PUT /chats/{id}/messages/{message}/inaccessible` | presses on it carry an `InaccessibleMessage` |
 //! | `DELETE /chats/{id}/topics/{topic}` | a forum's topic is gone |
 //! | `PUT /limits` | [`crate::Limits`] |
 //! | `GET /files/{id}` | a picture |
@@ -60,6 +61,7 @@ pub fn routes() -> Router<Arc<Shared>> {
         .route("/say", post(say))
         .route("/chats/{id}/state", put(set_state))
         .route("/chats/{id}/migrate", post(migrate))
+        .route("/chats/{id}/messages/{message}/inaccessible", put(age))
         .route("/chats/{id}/topics/{topic}", delete(remove_topic))
         .route("/limits", put(set_limits))
         .route("/files/{id}", get(file))
@@ -145,6 +147,11 @@ struct Press {
 async fn press(State(shared): State<Arc<Shared>>, Json(press): Json<Press>) -> Answer {
     let id = shared.change(|world| world.press(press.user, press.chat, press.message, &press.button))?;
     Ok(Json(json!({"callback_query_id": id})))
+}
+
+async fn age(State(shared): State<Arc<Shared>>, Path((chat, message)): Path<(i64, i64)>) -> Result<StatusCode, Refusal> {
+    shared.change(|world| world.age(chat, message))?;
+    Ok(StatusCode::NO_CONTENT)
 }
 
 #[derive(Deserialize)]

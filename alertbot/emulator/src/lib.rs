@@ -157,6 +157,11 @@ impl Emulator {
         self.change(|world| world.press(user, chat, message, button))
     }
 
+    /// Telegram says no more of this message than where it is (`InaccessibleMessage`), as of messages that are old.
+    pub fn age(&self, chat: i64, message: i64) -> Result<(), Refusal> {
+        self.change(|world| world.age(chat, message))
+    }
+
     /// A person writes into a chat. Returns the message's number.
     pub fn say(&self, user: i64, chat: i64, text: &str) -> Result<i64, Refusal> {
         self.change(|world| world.say(user, chat, text, None, None))

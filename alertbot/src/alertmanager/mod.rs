@@ -33,9 +33,13 @@ pub struct Seen {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct SeenStatus {
     /// `active`, `suppressed` or `unprocessed`.
     pub state: String,
+    /// Time intervals that mute it; newer Alertmanagers say so.
+    #[serde(default)]
+    pub muted_by: Option<Vec<String>>,
 }
 
 /// A group with its alerts: what a webhook that was too large would have told.
@@ -65,9 +69,9 @@ pub struct Grouped {
 }
 
 impl SeenStatus {
-    /// Silenced or inhibited.
+    /// Silenced, inhibited or muted.
     pub fn is_suppressed(&self) -> bool {
-        self.state == "suppressed"
+        self.state == "suppressed" || self.muted_by.as_ref().is_some_and(|intervals| !intervals.is_empty())
     }
 }
 
@@ -144,20 +148,32 @@ impl Alertmanager {
         }))
     }
 
-    /// Every alert that any replica has: whether it is suppressed on all that have it.
+    /// Every alert that any replica has: whether it is suppressed on all that have it. And why the list is not complete: a
+    /// replica did not answer, so an alert that is missing from the list may be active there.
     ///
     /// # Errors
-    /// When any replica does not answer: what it has cannot be known.
-    pub async fn alerts(&self) -> anyhow::Result<HashMap<Box<str>, bool>> {
+    /// Returns an error if no replica answers.
+    pub async fn alerts(&self) -> anyhow::Result<(HashMap<Box<str>, bool>, Option<anyhow::Error>)> {
         let mut all: HashMap<Box<str>, bool> = HashMap::new();
+        let (mut answered, mut missing) = (false, None);
         for url in &self.urls {
-            let alerts: Vec<Seen> = self.get(url, "alerts", &[]).await?;
+            let alerts: Vec<Seen> = match self.get(url, "alerts", &[]).await {
+                Ok(alerts) => alerts,
+                Err(error) => {
+                    missing = Some(error);
+                    continue;
+                }
+            };
+            answered = true;
             for alert in alerts {
                 let suppressed = alert.status.is_suppressed();
                 all.entry(alert.fingerprint).and_modify(|on_all| *on_all &= suppressed).or_insert(suppressed);
             }
         }
-        Ok(all)
+        match missing {
+            Some(error) if !answered => Err(error),
+            missing => Ok((all, missing)),
+        }
     }
 
     /// When the youngest replica was started.
@@ -174,10 +190,24 @@ impl Alertmanager {
         self.first("alerts/groups", &[]).await
     }
 
+    /// The groups of every replica that answers, those that several have once from each.
+    pub async fn groups_of_any(&self) -> Vec<Group> {
+        let mut all = Vec::new();
+        for url in &self.urls {
+            match self.get::<Vec<Group>>(url, "alerts/groups", &[]).await {
+                Ok(groups) => all.extend(groups),
+                Err(error) => {
+                    tracing::warn!(error = format!("{error:#}"), alertmanager = self.name, "a replica did not answer");
+                }
+            }
+        }
+        all
+    }
+
     /// The groups of every replica, those that several have once from each.
     ///
     /// # Errors
-    /// As for [`Self::alerts`].
+    /// Returns an error if any replica does not answer.
     pub async fn groups_of_all(&self) -> anyhow::Result<Vec<Group>> {
         let mut all = Vec::new();
         for url in &self.urls {

@@ -1,6 +1,7 @@
 //! Open incidents compared with Alertmanager, since a silenced or inhibited alert that ends is told by no webhook.
 //!
-//! What API v2 has not in two reads has ended. Not within minutes of an Alertmanager's start, when Prometheus has not told it
+//! What API v2 does not have in two reads has ended. What it has active in two reads, in any replica, is open here, also when a
+//! webhook reported its end: one replica of a pair may have lost its alerts. Not within minutes of an Alertmanager's start, when Prometheus has not told it
 //! everything yet, and not after a read that failed. Of a group whose list was cut (`max_alerts`) the whole is read, since no
 //! webhook tells its end.
 
@@ -25,7 +26,7 @@ use crate::{
     },
     incident::{Incident, IncidentId, Phase},
     metrics::IncidentMetrics,
-    store::{facts, incidents},
+    store::{facts, incidents, owners},
     webhook::{Payload, Status},
 };
 
@@ -35,6 +36,9 @@ const READS: u8 = 2;
 const AT_ONCE: usize = 200;
 /// How soon after a failure a silence is tried again to be ended.
 const END_AGAIN: Duration = Duration::from_secs(10);
+
+/// In how many reads in a row an alert of an incident was seen to differ from it.
+type Reads = HashMap<(IncidentId, Box<str>), u8>;
 
 /// One comparison after another, for one Alertmanager.
 pub struct Reconciler {
@@ -50,12 +54,12 @@ pub struct Reconciler {
 
 impl Reconciler {
     pub async fn run(mut self, every: Duration, stop: CancellationToken) {
-        let mut missing: HashMap<(IncidentId, Box<str>), u8> = HashMap::new();
+        let (mut missing, mut active) = (Reads::new(), Reads::new());
         let labels = [self.alertmanager.name.clone()];
         // An Alertmanager that never answers has been waited for since now.
         self.metrics.reconciled.with_label_values(&labels).set(self.clock.now().as_millisecond() as f64 / 1000.0);
         loop {
-            let outcome = match self.compare(&mut missing).await {
+            let outcome = match self.compare(&mut missing, &mut active).await {
                 Ok(outcome) => {
                     let now = self.clock.now().as_millisecond() as f64 / 1000.0;
                     self.metrics.reconciled.with_label_values(&labels).set(now);
@@ -85,13 +89,16 @@ impl Reconciler {
         }
     }
 
-    async fn compare(&self, missing: &mut HashMap<(IncidentId, Box<str>), u8>) -> anyhow::Result<&'static str> {
+    async fn compare(&self, missing: &mut Reads, active: &mut Reads) -> anyhow::Result<&'static str> {
         let source = &self.alertmanager.name;
+        let (alerts, incomplete) = self.alertmanager.alerts().await?;
+        self.open_what_is_active(&alerts, active).await?;
+        if let Some(error) = incomplete {
+            return Err(error);
+        }
         let mut after = IncidentId(0);
         let mut batch = incidents::open_of_source(&self.desk.readers, source, after, AT_ONCE).await?;
         if batch.is_empty() {
-            // Whether it answers at all is known all the same.
-            self.alertmanager.up_since().await?;
             missing.clear();
             return Ok("done");
         }
@@ -99,10 +106,9 @@ impl Reconciler {
         let settled = SignedDuration::try_from(settled).unwrap_or(SignedDuration::MAX);
         // By the wall's clock, as Alertmanager tells it.
         let is_young = Timestamp::now().duration_since(self.alertmanager.up_since().await?) < settled;
-        let alerts = self.alertmanager.alerts().await?;
         let in_force: HashSet<String> =
             self.alertmanager.silences().await?.into_iter().filter_map(|silence| silence.id).collect();
-        let mut still_missing = HashMap::new();
+        let mut still_missing = Reads::new();
         let mut groups = None;
         while !batch.is_empty() {
             let (mut found, mut cut) = (Vec::new(), Vec::new());
@@ -172,6 +178,56 @@ impl Reconciler {
         }
         *missing = still_missing;
         Ok(if is_young { "resting" } else { "done" })
+    }
+
+    /// Opens incidents for alerts that are active in a replica although their incident ended, or ended for them.
+    async fn open_what_is_active(&self, alerts: &HashMap<Box<str>, bool>, active: &mut Reads) -> anyhow::Result<()> {
+        let source = &self.alertmanager.name;
+        let unsuppressed: Vec<&str> =
+            alerts.iter().filter(|(_, suppressed)| !**suppressed).map(|(fingerprint, _)| fingerprint.as_ref()).collect();
+        let mut still_active = Reads::new();
+        let mut wanted: HashMap<String, HashSet<Box<str>>> = HashMap::new();
+        for named in unsuppressed.chunks(AT_ONCE) {
+            let owners = owners::of(&self.desk.readers, source, named).await?;
+            let mut firing: HashMap<IncidentId, HashSet<Box<str>>> = HashMap::new();
+            for owner in owners {
+                if owner.is_open && !firing.contains_key(&owner.incident) {
+                    let known = incidents::by_id(&self.desk.readers, owner.incident).await?;
+                    let fires = known.into_iter().flat_map(|incident| {
+                        let fires = incident.alerts.into_iter().filter(|(_, alert)| alert.status == Status::Firing);
+                        fires.map(|(fingerprint, _)| fingerprint)
+                    });
+                    firing.insert(owner.incident, fires.collect());
+                }
+                if firing.get(&owner.incident).is_some_and(|fires| fires.contains(&owner.fingerprint)) {
+                    continue;
+                }
+                let key = (owner.incident, owner.fingerprint.clone());
+                let reads = active.get(&key).copied().unwrap_or(0).saturating_add(1);
+                if reads >= READS {
+                    wanted.entry(owner.receiver).or_default().insert(owner.fingerprint);
+                }
+                still_active.insert(key, reads);
+            }
+        }
+        *active = still_active;
+        if wanted.is_empty() {
+            return Ok(());
+        }
+        for mut group in self.alertmanager.groups_of_any().await {
+            let Some(fingerprints) = wanted.get(&group.receiver.name) else { continue };
+            group.alerts.retain(|alert| fingerprints.contains(&alert.fingerprint) && !alert.status.is_suppressed());
+            if !group.alerts.is_empty() {
+                tracing::warn!(
+                    alertmanager = source,
+                    receiver = group.receiver.name,
+                    alerts = group.alerts.len(),
+                    "alerts are active although their end was reported: opening their incident"
+                );
+                self.hear(group).await?;
+            }
+        }
+        Ok(())
     }
 
     /// What a webhook that was too large was about: every group of the receivers that this bot has heard of, or of all.

@@ -127,7 +127,7 @@ fn the_preview_shows_who_reads_what_and_who_is_called_when() {
     let book = Book::new(parse(EXAMPLE), Vec::new(), Vec::new());
     let shown = preview(&book, now());
     for part in [
-        "== a critical alert fires\nroutes: critical\nat once, into chat operations:\n    🔴 DiskAlmostFull #12\n",
+        "== a critical alert fires\nroutes: critical\nat once, into chat operations:\n    🔴 /var of db-1 is 97 % full\n",
         "[Acknowledge] [Escalate now] [Graph]",
         "after 0 s: ada by telegram",
         "after 5 min: ada by sms\n    sms, 1 of at most 3 parts, GSM-7:\n    CRITICAL DiskAlmostFull",

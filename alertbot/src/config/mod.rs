@@ -192,6 +192,8 @@ pub fn parse<Name: Into<OsString>, Value: Into<OsString>>(
 ) -> Result<Config, Faults> {
     let told = |faults, environment| Faults { file: file.to_owned(), faults, environment };
     let root = node::parse(text).map_err(|fault| told(vec![fault], None))?;
+    let variables = variables.into_iter().map(|(name, value)| (name.into(), value.into()));
+    let variables = variables.filter(|(name, _): &(OsString, OsString)| !is_service_link(name, text));
     let mut faults = Vec::new();
     let read = kit::load(PREFIX, variables, |environment| {
         environment.known("ALERTBOT_CONFIG");
@@ -206,6 +208,28 @@ pub fn parse<Name: Into<OsString>, Value: Into<OsString>>(
         Ok(_) => Err(told(faults, None)),
         Err(environment) => Err(told(faults, Some(environment))),
     }
+}
+
+/// Whether a variable is what Kubernetes sets for a service of that name, and Docker for a link
+/// (<https://kubernetes.io/docs/concepts/services-networking/service/#environment-variables>). A variable that the file names
+/// as a secret is never one.
+fn is_service_link(name: &std::ffi::OsStr, file: &str) -> bool {
+    let Some(name) = name.to_str() else { return false };
+    let Some(rest) = name.strip_prefix(PREFIX).filter(|rest| rest.starts_with('_')) else { return false };
+    let named = [name.strip_suffix("_FILE").unwrap_or(name), name];
+    if named.iter().any(|name| file.contains(&format!("${{{name}}}"))) {
+        return false;
+    }
+    let parts: Vec<&str> = rest.split('_').skip(1).collect();
+    let is_number = |part: &&str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
+    let is_transport = |part: &str| matches!(part, "TCP" | "UDP" | "SCTP");
+    (0..parts.len()).any(|at| match &parts[at..] {
+        ["SERVICE", "HOST"] | ["SERVICE", "PORT"] | ["PORT"] => true,
+        ["SERVICE", "PORT", named @ ..] => !named.is_empty(),
+        ["PORT", port, transport] => is_number(port) && is_transport(transport),
+        ["PORT", port, transport, "PROTO" | "PORT" | "ADDR"] => is_number(port) && is_transport(transport),
+        _ => false,
+    })
 }
 
 /// The settings from the environment as a table for `--help`.
@@ -231,7 +255,7 @@ fn read(root: &Section, process: Process) -> Config {
     let time_zone = root.or("time_zone", TimeZone::UTC);
     let alertmanagers = alertmanager::alertmanagers(root);
     let (bots, bot_names) = telegram::bots(root);
-    let (chats, chat_names) = telegram::chats(root, &bot_names, language);
+    let (chats, chat_names) = telegram::chats(root, &bot_names, language, &time_zone);
     let (providers, provider_names) = provider::providers(root);
     let (people, person_names) = person::people(root, &bot_names, &provider_names, language, &time_zone);
     let (schedules, schedule_names) = schedule::schedules(root, &person_names, &chat_names, &time_zone);

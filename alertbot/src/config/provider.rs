@@ -28,7 +28,13 @@ pub enum ProviderKind {
     /// <https://www.twilio.com/docs/messaging/api/message-resource>, calls too.
     Twilio { api_url: String, account_sid: String, auth_token: Secret, from: String },
     /// <https://kavenegar.com/rest.html>; calls by text to speech too. The key is in the address: never log it.
-    Kavenegar { api_url: String, api_key: Secret, from: Option<String> },
+    Kavenegar {
+        api_url: String,
+        api_key: Secret,
+        from: Option<String>,
+        /// Name of a template for `verify/lookup`, which takes the place of `sms/send`.
+        template: Option<String>,
+    },
     /// A Kannel SMS box (`sendsms`).
     Kannel { url: String, username: String, password: Secret, from: Option<String>, smsc: Option<String> },
     /// Anything that takes one HTTP request per message.
@@ -107,6 +113,7 @@ impl Provider {
                 api_url: address("api_url", "https://api.kavenegar.com"),
                 api_key: section.secret("api_key", "the API key"),
                 from: section.optional("from"),
+                template: section.optional("template"),
             },
             "kannel" => ProviderKind::Kannel {
                 url: section.required::<Address>("url", "the SMS box, as http://127.0.0.1:13013/cgi-bin/sendsms").0,

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use service_kit::config::Secret;
 
+use jiff::tz::TimeZone;
+
 use super::{
     Language,
     document::{Address, Section},
@@ -56,6 +58,8 @@ pub struct Chat {
     /// `message_thread_id` of a forum's topic.
     pub topic: Option<i32>,
     pub language: Language,
+    /// Of the times in its messages, and of its quiet hours.
+    pub time_zone: TimeZone,
     pub quiet_hours: Vec<QuietHours>,
 }
 
@@ -86,7 +90,7 @@ impl Bot {
     }
 }
 
-pub(super) fn chats(root: &Section, bots: &Names, language: Language) -> (Vec<Chat>, Names) {
+pub(super) fn chats(root: &Section, bots: &Names, language: Language, time_zone: &TimeZone) -> (Vec<Chat>, Names) {
     let sections = root.sections("chats");
     let names = Names::of("chat", "chats", &sections);
     let mut chats: Vec<Chat> = Vec::new();
@@ -97,6 +101,7 @@ pub(super) fn chats(root: &Section, bots: &Names, language: Language) -> (Vec<Ch
             id: section.required("id", "the chat's numeric id; groups have negative ones"),
             topic: section.optional("topic"),
             language: section.or("language", language),
+            time_zone: section.or("time_zone", time_zone.clone()),
             quiet_hours: QuietHours::read_all(section),
         };
         if let Some(same) = chats.iter().find(|other| (&other.bot, other.id, other.topic) == (&chat.bot, chat.id, chat.topic)) {

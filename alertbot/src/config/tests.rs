@@ -165,3 +165,25 @@ fn a_secret_may_come_from_a_file() {
     let config = parse("alertbot.yaml", EXAMPLE, variables).unwrap();
     assert_eq!(config.bots[0].token.expose(), "from a file");
 }
+
+#[test]
+fn variables_of_kubernetes_service_links_are_left_alone_and_misspelt_ones_are_not() {
+    let is_link = |name: &str, file: &str| super::is_service_link(std::ffi::OsStr::new(name), file);
+    for name in [
+        "ALERTBOT_SERVICE_HOST",
+        "ALERTBOT_SERVICE_PORT",
+        "ALERTBOT_SERVICE_PORT_HTTP_ADMIN",
+        "ALERTBOT_PORT",
+        "ALERTBOT_PORT_9095_TCP",
+        "ALERTBOT_PORT_9095_TCP_ADDR",
+        "ALERTBOT_PORT_9095_UDP_PROTO",
+        "ALERTBOT_ADMIN_SERVICE_HOST",
+        "ALERTBOT_ADMIN_PORT_9096_TCP_PORT",
+    ] {
+        assert!(is_link(name, ""), "{name}");
+    }
+    for name in ["ALERTBOT_SHUTDOWN_DEADLIN", "ALERTBOT_LOG_LEVL", "ALERTBOT_PORT_9095", "OTHER_SERVICE_HOST", "ALERTBOT"] {
+        assert!(!is_link(name, ""), "{name}");
+    }
+    assert!(!is_link("ALERTBOT_SMS_PORT", "token: ${ALERTBOT_SMS_PORT}"), "a secret of the file");
+}

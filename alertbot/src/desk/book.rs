@@ -57,11 +57,16 @@ impl Book {
             true => payload.alerts.first().map(|alert| alert.labels.clone()).unwrap_or_default(),
             false => payload.common_labels.clone(),
         };
+        self.taken(source, &payload.receiver, &common, worst)
+    }
+
+    fn taken(&self, source: &str, receiver: &str, common: &Labels, worst: Option<&str>) -> Vec<&Route> {
+        let severities = &self.config.severities;
         let mut taken = Vec::new();
         for route in &self.config.routes {
             let label = |name: &str| match name {
                 "alertmanager" => Some(source),
-                "receiver" => Some(payload.receiver.as_str()),
+                "receiver" => Some(receiver),
                 _ if name == severities.label => worst.or_else(|| common.get(name)),
                 _ => common.get(name),
             };
@@ -73,6 +78,15 @@ impl Book {
             }
         }
         taken
+    }
+
+    /// The routes that an open incident takes today.
+    pub fn routes_now(&self, incident: &Incident) -> Vec<String> {
+        let severities = &self.config.severities;
+        let worst = incident.speaking().map(|alert| alert.labels.get(&severities.label));
+        let worst = worst.max_by_key(|label| severities.of(*label)).flatten();
+        let common = incident.common_labels();
+        self.taken(&incident.source, &incident.receiver, &common, worst).into_iter().map(|route| route.name.clone()).collect()
     }
 
     /// The same routes, once each, in the order of the configuration.
@@ -103,7 +117,8 @@ impl Book {
             starts_at: alert.starts_at,
             ends_at: alert.ends_at,
             generator_url: alert.generator_url.into(),
-            gone: false,
+            previous_end: None,
+            unconfirmed_end: None,
         };
         (identity, tracked)
     }
@@ -117,6 +132,7 @@ impl Book {
         let policy = self.escalation(incident);
         let settings = &self.config.incidents;
         Rules {
+            policy: policy.map(|policy| policy.name.clone()),
             waits: policy.map(|policy| policy.steps.iter().map(|step| signed(step.after)).collect()).unwrap_or_default(),
             rounds: policy.map_or(1, |policy| policy.rounds as usize),
             then_everyone: policy.is_some_and(|policy| policy.then_everyone),
@@ -180,7 +196,9 @@ impl Book {
     }
 
     pub fn time_zone(&self, address: &Address) -> jiff::tz::TimeZone {
-        self.person_of(address).map_or_else(|| self.config.time_zone.clone(), |person| person.time_zone.clone())
+        let chat = self.chat_of(address).map(|chat| &chat.time_zone);
+        let zone = chat.or_else(|| self.person_of(address).map(|person| &person.time_zone));
+        zone.unwrap_or(&self.config.time_zone).clone()
     }
 
     /// Who reads what arrives there.

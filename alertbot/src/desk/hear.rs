@@ -1,11 +1,13 @@
 //! A webhook, written down: the group's incident is found or opened, and told what is news.
 
+use std::collections::{BTreeMap, HashMap, HashSet};
+
 use jiff::Timestamp;
 
 use super::{Job, Work};
 use crate::{
     incident::{Escalation, Incident, IncidentId, Observation, Phase, Rules, Severity},
-    store::{facts, incidents},
+    store::{facts, incidents, owners},
     webhook::{Labels, Payload, Status},
 };
 
@@ -29,14 +31,16 @@ pub struct Group {
 }
 
 /// What came of it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+///
+/// Of a group that belongs to several incidents, the largest counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Heard {
-    Opened(IncidentId),
-    Changed(IncidentId),
+    /// An end without a beginning.
+    NothingFires,
     /// Everything was known.
     Repeated(IncidentId),
-    /// An end whose beginning nobody had heard of.
-    NothingFires,
+    Changed(IncidentId),
+    Opened(IncidentId),
 }
 
 impl Heard {
@@ -58,34 +62,161 @@ impl Job for Hear {
     type Answer = Heard;
 
     async fn perform(&mut self, work: &mut Work) -> anyhow::Result<Heard> {
-        let known = self.find(work).await?;
-        let Some(mut incident) = known else { return self.open(work).await };
-        let mut rules = work.book.rules(&incident);
-        let forgotten = incident.ended_at.is_some_and(|ended| work.now.duration_since(ended) > rules.reopen_within);
-        if !incident.is_open() && forgotten && self.brings_news_to(&incident) {
-            return self.open(work).await;
+        let blind = super::blind::blind_since(work, &self.source).await?;
+        let split = self.split(work).await?;
+        let mut outcome = None;
+        for (mut incident, observation) in split.elsewhere {
+            let heard = self.tell_one(work, &mut incident, &observation, blind).await?;
+            outcome = outcome.max(Some(heard));
         }
-        if !self.group.key.starts_with(KEY_FROM_API) {
-            incident.group_key.clone_from(&self.group.key);
+        let observation = split.observation.as_ref().unwrap_or(&self.observation);
+        if observation.alerts.is_empty() && split.home.is_none() {
+            return Ok(outcome.unwrap_or(Heard::NothingFires));
         }
-        if incident.rises_with(&self.observation) {
-            rules = self.widen(work, &mut incident);
-        }
-        // Only Alertmanager's own repetition reminds.
-        rules.remind &= !self.group.key.starts_with(KEY_FROM_API);
-        let repeats = incident.repeats;
-        let effects = incident.observe(&self.observation, work.now, &rules);
-        let news = !effects.is_empty();
-        if news {
-            work.carry_out(&incident, effects).await?;
-        } else if incident.repeats != repeats {
-            incidents::save(&mut work.connection, &incident).await?;
-        }
-        Ok(if news { Heard::Changed(incident.id) } else { Heard::Repeated(incident.id) })
+        let heard = self.tell_home(work, split.home, observation, blind).await?;
+        Ok(outcome.max(Some(heard)).unwrap_or(heard))
     }
 }
 
+/// The alerts of a group, by the incidents that they belong to.
+struct Split {
+    /// The incident of the group.
+    home: Option<Incident>,
+    /// Alerts that belong to other open incidents.
+    elsewhere: Vec<(Incident, Observation)>,
+    /// The alerts that are left for `home`; `None` when all are.
+    observation: Option<Observation>,
+}
+
 impl Hear {
+    /// An alert stays with the open incident that it belongs to, whatever its group is called now.
+    async fn split(&self, work: &mut Work) -> anyhow::Result<Split> {
+        let keyed = self.find(work).await?;
+        let fingerprints: Vec<&str> = self.observation.alerts.iter().map(|(fingerprint, _)| fingerprint.as_ref()).collect();
+        let mut owners = owners::of(&mut work.connection, &self.source, &fingerprints).await?;
+        owners.retain(|owner| keyed.as_ref().is_none_or(|keyed| keyed.id != owner.incident));
+        let keyed_is_open = keyed.as_ref().is_some_and(Incident::is_open);
+        let mut others: BTreeMap<IncidentId, Incident> = BTreeMap::new();
+        let mut refused: HashSet<IncidentId> = HashSet::new();
+        for owner in &owners {
+            // An ended one matters only to a group that is not known.
+            let matters = owner.is_open || keyed.is_none();
+            if !matters || others.contains_key(&owner.incident) || refused.contains(&owner.incident) {
+                continue;
+            }
+            match incidents::by_id(&mut work.connection, owner.incident).await? {
+                // Another receiver that leads to other chats is another incident.
+                Some(other) if owner.receiver == self.group.receiver || other.routes == self.group.routes => {
+                    others.insert(owner.incident, other);
+                }
+                _ => {
+                    refused.insert(owner.incident);
+                }
+            }
+        }
+        let oldest_open = others.values().find(|other| other.is_open()).map(|other| other.id);
+        let newest_ended = others.values().rev().find(|other| !other.is_open()).map(|other| other.id);
+        let home = match (keyed, oldest_open) {
+            (Some(keyed), _) if keyed_is_open => Some(keyed),
+            (_, Some(open)) => others.remove(&open),
+            (Some(keyed), None) => Some(keyed),
+            (None, None) => newest_ended.and_then(|ended| others.remove(&ended)),
+        };
+        others.retain(|_, other| other.is_open());
+        if others.is_empty() {
+            return Ok(Split { home, elsewhere: Vec::new(), observation: None });
+        }
+        let theirs: HashMap<&str, IncidentId> = owners
+            .iter()
+            .filter(|owner| others.contains_key(&owner.incident))
+            .map(|owner| (owner.fingerprint.as_ref(), owner.incident))
+            .collect();
+        let mut parts: BTreeMap<IncidentId, Observation> = BTreeMap::new();
+        let mut left = Observation { alerts: Vec::new(), truncated: self.observation.truncated };
+        for alert in &self.observation.alerts {
+            match theirs.get(alert.0.as_ref()) {
+                Some(id) => parts.entry(*id).or_default().alerts.push(alert.clone()),
+                None => left.alerts.push(alert.clone()),
+            }
+        }
+        let elsewhere = parts.into_iter().filter_map(|(id, part)| Some((others.remove(&id)?, part))).collect();
+        Ok(Split { home, elsewhere, observation: Some(left) })
+    }
+
+    /// The group's own incident, which takes the group's present name; a new one where there is none.
+    async fn tell_home(
+        &self,
+        work: &mut Work,
+        home: Option<Incident>,
+        observation: &Observation,
+        blind: Option<Timestamp>,
+    ) -> anyhow::Result<Heard> {
+        let Some(mut incident) = home else { return self.open(work, observation, blind).await };
+        let reopen_within = work.book.rules(&incident).reopen_within;
+        let forgotten = incident.ended_at.is_some_and(|ended| work.now.duration_since(ended) > reopen_within);
+        if !incident.is_open() && forgotten && brings_news_to(&incident, observation) {
+            return self.open(work, observation, blind).await;
+        }
+        let before = (incident.group_key.clone(), incident.receiver.clone());
+        if !self.group.key.starts_with(KEY_FROM_API) {
+            incident.group_key.clone_from(&self.group.key);
+            incident.group_labels.clone_from(&self.group.labels);
+            incident.receiver.clone_from(&self.group.receiver);
+        }
+        let renamed = before != (incident.group_key.clone(), incident.receiver.clone());
+        let heard = self.tell_one(work, &mut incident, observation, blind).await?;
+        if renamed && matches!(heard, Heard::Repeated(_)) {
+            incidents::save(&mut work.connection, &incident).await?;
+        }
+        Ok(heard)
+    }
+
+    async fn tell_one(
+        &self,
+        work: &mut Work,
+        incident: &mut Incident,
+        observation: &Observation,
+        blind: Option<Timestamp>,
+    ) -> anyhow::Result<Heard> {
+        let mut rules = work.book.rules(incident);
+        if incident.rises_with(observation) {
+            rules = self.widen(work, incident);
+        }
+        if blind.is_some() && incident.is_open() {
+            incident.blind_since = incident.blind_since.or(blind);
+        }
+        // Only Alertmanager's own repetition reminds.
+        rules.remind &= !self.group.key.starts_with(KEY_FROM_API);
+        let (repeats, unconfirmed) = (incident.repeats, unconfirmed(incident));
+        let effects = incident.observe(observation, work.now, &rules);
+        let news = !effects.is_empty();
+        if news {
+            work.carry_out(incident, effects).await?;
+        } else if incident.repeats != repeats || unconfirmed != self::unconfirmed(incident) {
+            incidents::save(&mut work.connection, incident).await?;
+        }
+        self.own(work, incident, observation).await?;
+        Ok(if news { Heard::Changed(incident.id) } else { Heard::Repeated(incident.id) })
+    }
+
+    /// Records which alerts belong to the incident.
+    async fn own(&self, work: &mut Work, incident: &Incident, observation: &Observation) -> anyhow::Result<()> {
+        let known = |fingerprint: &&str| incident.alerts.contains_key(*fingerprint);
+        let fingerprints: Vec<&str> =
+            observation.alerts.iter().map(|(fingerprint, _)| fingerprint.as_ref()).filter(known).collect();
+        let owned: HashSet<Box<str>> = owners::of(&mut work.connection, &self.source, &fingerprints)
+            .await?
+            .into_iter()
+            .filter(|owner| owner.incident == incident.id && owner.receiver == incident.receiver)
+            .map(|owner| owner.fingerprint)
+            .collect();
+        let new: Vec<&str> = fingerprints.into_iter().filter(|fingerprint| !owned.contains(*fingerprint)).collect();
+        if new.is_empty() {
+            return Ok(());
+        }
+        Ok(owners::set(&mut work.connection, &self.source, &incident.receiver, incident.id, &new).await?)
+    }
+
     async fn find(&self, work: &mut Work) -> anyhow::Result<Option<Incident>> {
         let Group { receiver, key, labels, .. } = &self.group;
         if let Some(known) = incidents::latest_of_group(&mut work.connection, &self.source, receiver, key).await? {
@@ -107,28 +238,22 @@ impl Hear {
         incident.routes = book.in_order(&incident.routes, &self.group.routes);
         let rules = book.rules(incident);
         if policy(incident) != before {
-            incident.call_anew(work.now, &rules);
+            incident.follow_policy(work.now, &rules);
         }
         rules
     }
 
-    /// Whether a firing alert of the list is none that the ended incident knows the end of.
-    fn brings_news_to(&self, incident: &Incident) -> bool {
-        let mut probe = incident.clone();
-        let rules = Rules::default();
-        probe.observe(&self.observation, Timestamp::MAX, &rules);
-        probe.is_open()
-    }
-
-    async fn open(&self, work: &mut Work) -> anyhow::Result<Heard> {
-        if !self.observation.alerts.iter().any(|(_, alert)| alert.status == Status::Firing) {
+    async fn open(&self, work: &mut Work, observation: &Observation, blind: Option<Timestamp>) -> anyhow::Result<Heard> {
+        if !observation.alerts.iter().any(|(_, alert)| alert.status == Status::Firing) {
             return Ok(Heard::NothingFires);
         }
         let code = free_code(work).await?;
         let mut incident = self.blank(code, work.now);
+        incident.blind_since = blind;
         let rules = work.book.rules(&incident);
-        let effects = incident.begin(&self.observation, work.now, &rules);
+        let effects = incident.begin(observation, work.now, &rules);
         incidents::insert(&mut work.connection, &mut incident).await?;
+        self.own(work, &incident, observation).await?;
         work.follow(&incident, effects).await?;
         // A first step without a wait is taken now, with the same commit.
         if incident.next_due().is_some_and(|at| at <= work.now) {
@@ -165,8 +290,24 @@ impl Hear {
             damped_until: None,
             sounded_at: None,
             repeats: 0,
+            uncovered: false,
+            blind_since: None,
+            settles_at: None,
         }
     }
+}
+
+/// Alerts whose end waits for confirmation.
+fn unconfirmed(incident: &Incident) -> usize {
+    incident.alerts.values().filter(|alert| alert.unconfirmed_end.is_some()).count()
+}
+
+/// Whether a firing alert of the list is one whose end the incident does not know.
+fn brings_news_to(incident: &Incident, observation: &Observation) -> bool {
+    let mut probe = incident.clone();
+    let rules = Rules::default();
+    probe.observe(observation, Timestamp::MAX, &rules);
+    probe.is_open()
 }
 
 /// The group's stand-in for a key.
@@ -198,7 +339,8 @@ impl Job for HearWatchdog {
 
     async fn perform(&mut self, work: &mut Work) -> anyhow::Result<()> {
         let at = work.now.as_millisecond().to_string();
-        Ok(facts::set(&mut work.connection, &watchdog_heard(&self.source), &at).await?)
+        facts::set(&mut work.connection, &watchdog_heard(&self.source), &at).await?;
+        super::blind::thaw(work, &self.source).await
     }
 }
 

@@ -5,12 +5,14 @@
 //! A job reads rows, asks the pure modules what follows, and writes rows. Never a network call, never a wait.
 
 pub mod act;
+pub mod blind;
 pub mod book;
 pub mod call;
 pub mod deliver;
 pub mod handover;
 pub mod hear;
 pub mod reconcile;
+pub mod rematch;
 pub mod resume;
 mod tell;
 pub mod timers;

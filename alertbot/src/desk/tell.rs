@@ -234,6 +234,7 @@ fn action(happening: &Happening) -> &'static str {
         Happening::Silenced { .. } => "silenced",
         Happening::Unsilenced { .. } => "unsilenced",
         Happening::Resolved => "resolved",
+        Happening::EscalationLost => "escalation lost",
         Happening::Changed => "changed",
     }
 }

@@ -52,6 +52,8 @@ pub enum Happening {
         by: String,
     },
     Resolved,
+    /// The configuration has no escalation for it any more.
+    EscalationLost,
     /// Some alerts resolved or changed; nothing that needs anybody.
     Changed,
 }
@@ -67,6 +69,7 @@ impl Happening {
             | Self::Escalated { .. }
             | Self::Reminded
             | Self::AcknowledgementEnded { .. }
+            | Self::EscalationLost
             | Self::Reassigned { .. } => true,
             Self::Acknowledged { .. } | Self::Silenced { .. } | Self::Unsilenced { .. } | Self::Resolved | Self::Changed => false,
         }

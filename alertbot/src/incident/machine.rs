@@ -1,7 +1,11 @@
 //! The decisions: what an event makes of an incident, and what must be done about it.
 //!
-//! Every function is total: an event that comes late, twice or out of order changes nothing and says so by giving no
-//! effect. So a batch that is tried again after a crash, or told by both Alertmanagers of a pair, ends in the same state.
+//! Every function is total: an event that comes twice changes nothing and returns no effect. So a batch that is retried after
+//! a crash, or reported by both Alertmanagers of a pair, ends in the same state.
+//!
+//! - The newest notification wins. `startsAt` never decides an order: an alert that Alertmanager timed out fires again with
+//!   the start that it had before.
+//! - While the Watchdog of the source is missing, no alert ends. An end reported meanwhile waits for confirmation.
 
 use jiff::Timestamp;
 
@@ -58,7 +62,13 @@ impl Incident {
             return if change.joined > 0 { self.reopen(worst, now, rules) } else { self.noticed(change, now, rules) };
         }
         self.severity = worst;
+        if change.joined > 0 {
+            // Alertmanager does not notify of silenced or inhibited alerts.
+            self.suppressed = false;
+            self.uncovered = !self.silences.is_empty();
+        }
         if worst > before {
+            self.take_back(now, rules);
             return self.sound(Happening::SeverityRaised { from: before }, now);
         }
         match change.joined {
@@ -133,10 +143,103 @@ impl Incident {
         self.step(None, now, rules)
     }
 
-    /// Another escalation policy than before counts for it: its steps begin with the first one.
-    pub fn call_anew(&mut self, now: Timestamp, rules: &Rules) {
+    /// Applies the policy of these rules. Another policy than before begins with its first step.
+    ///
+    /// Returns whether the policy changed.
+    pub fn follow_policy(&mut self, now: Timestamp, rules: &Rules) -> bool {
+        if self.escalation.policy == rules.policy {
+            return false;
+        }
+        let has_begun = self.escalation.next_at.is_some() || self.escalation.stepped_at.is_some();
+        if self.escalation.policy.is_none() && rules.policy.is_some() && has_begun {
+            // Written by a release that did not record the name.
+            self.escalation.policy.clone_from(&rules.policy);
+            return false;
+        }
+        let lost = rules.policy.is_none();
         if self.phase == Phase::Firing {
             self.escalation = fresh(now, rules);
+        } else {
+            self.escalation.policy.clone_from(&rules.policy);
+        }
+        self.escalation.lost = lost;
+        true
+    }
+
+    /// The severity rose: an acknowledgement of the lesser problem does not cover it.
+    fn take_back(&mut self, now: Timestamp, rules: &Rules) {
+        if self.acknowledgement.take().is_some() {
+            self.phase = Phase::Firing;
+            self.escalation = fresh(now, rules);
+        } else {
+            self.follow_policy(now, rules);
+        }
+    }
+
+    /// The Watchdog of the source is missing. Alerts that ended at `doubtful_from` or later may only have expired.
+    pub fn freeze(&mut self, since: Timestamp, doubtful_from: Timestamp, now: Timestamp, rules: &Rules) -> Vec<Effect> {
+        if self.is_open() {
+            if self.blind_since.is_some() {
+                return Vec::new();
+            }
+        } else {
+            let mut doubtful = false;
+            for alert in self.alerts.values_mut() {
+                if let Some(end) = alert.ends_at.filter(|end| alert.status == Status::Resolved && *end >= doubtful_from) {
+                    alert.status = Status::Firing;
+                    alert.ends_at = None;
+                    alert.unconfirmed_end = Some(end);
+                    doubtful = true;
+                }
+            }
+            if !doubtful {
+                return Vec::new();
+            }
+            self.ended_at = None;
+            self.severity = self.worst().unwrap_or(self.severity);
+            self.phase = if self.acknowledgement.is_some() { Phase::Acknowledged } else { Phase::Firing };
+            if self.phase == Phase::Firing && self.escalation.next_at.is_none() {
+                let wait = rules.waits.get(self.escalation.taken).copied().unwrap_or_default().max(self.last_wait(rules));
+                self.escalation.next_at = now.checked_add(wait).ok().filter(|_| !rules.waits.is_empty());
+            }
+        }
+        self.blind_since = Some(since);
+        self.settles_at = None;
+        vec![Effect::Tell(Happening::Changed)]
+    }
+
+    /// The Watchdog is back. Alerts that still fire are reported again until `settles_at`.
+    pub fn thaw(&mut self, settles_at: Timestamp) -> Vec<Effect> {
+        if self.blind_since.take().is_none() || !self.is_open() {
+            return Vec::new();
+        }
+        self.settles_at = Some(settles_at);
+        vec![Effect::Tell(Happening::Changed)]
+    }
+
+    /// Whether an alert that is missing from Alertmanager may still fire.
+    pub fn is_frozen(&self, now: Timestamp) -> bool {
+        self.blind_since.is_some() || self.settles_at.is_some_and(|at| at > now)
+    }
+
+    /// The ends that nothing contradicted count now.
+    fn settle(&mut self, now: Timestamp) -> Vec<Effect> {
+        self.settles_at = None;
+        let mut ended = false;
+        for alert in self.alerts.values_mut() {
+            if let Some(end) = alert.unconfirmed_end.take() {
+                alert.status = Status::Resolved;
+                alert.ends_at = Some(end);
+                ended = true;
+            }
+        }
+        match (ended, self.worst()) {
+            (false, _) => Vec::new(),
+            (true, None) if self.truncated == 0 => self.end(now),
+            (true, worst) => {
+                self.severity = worst.unwrap_or(self.severity);
+                vec![Effect::Tell(Happening::Changed)]
+            }
         }
     }
 
@@ -145,6 +248,7 @@ impl Incident {
         let by = silence.by.clone();
         self.silences.retain(|held| held.id != silence.id);
         self.silences.push(silence);
+        self.uncovered = false;
         vec![Effect::Tell(Happening::Silenced { by })]
     }
 
@@ -167,12 +271,14 @@ impl Incident {
     /// API v2 has these alerts no more. When none is left, it ended without a word; but while a list was cut, what was cut off
     /// may fire.
     pub fn lose(&mut self, gone: &[Box<str>], now: Timestamp) -> Vec<Effect> {
+        if self.is_frozen(now) {
+            return Vec::new();
+        }
         let mut lost = false;
         for fingerprint in gone {
             if let Some(alert) = self.alerts.get_mut(fingerprint).filter(|alert| alert.status == Status::Firing) {
                 alert.status = Status::Resolved;
                 alert.ends_at = Some(now);
-                alert.gone = true;
                 lost = true;
             }
         }
@@ -188,7 +294,7 @@ impl Incident {
 
     /// API v2 has the whole group no more: what was cut off its list has ended as well.
     pub fn lose_group(&mut self, now: Timestamp) -> Vec<Effect> {
-        if !self.is_open() || self.truncated == 0 {
+        if !self.is_open() || self.truncated == 0 || self.is_frozen(now) {
             return Vec::new();
         }
         self.truncated = 0;
@@ -218,7 +324,10 @@ impl Incident {
         {
             effects.extend(self.release(&held.by, now, rules).unwrap_or_default());
         }
-        if self.step_due().is_some_and(|at| at <= now) {
+        if self.settles_at.is_some_and(|at| at <= now) {
+            effects.extend(self.settle(now));
+        }
+        if self.is_open() && self.step_due().is_some_and(|at| at <= now) {
             effects.extend(self.step(None, now, rules));
         }
         effects
@@ -229,7 +338,13 @@ impl Incident {
     pub fn move_back(&mut self, by: jiff::SignedDuration) {
         let moved = |at: Timestamp| at.checked_sub(by).unwrap_or(at);
         self.opened_at = moved(self.opened_at);
-        for at in [&mut self.sounded_at, &mut self.damped_until, &mut self.escalation.stepped_at, &mut self.escalation.next_at] {
+        for at in [
+            &mut self.sounded_at,
+            &mut self.damped_until,
+            &mut self.settles_at,
+            &mut self.escalation.stepped_at,
+            &mut self.escalation.next_at,
+        ] {
             *at = at.map(moved);
         }
         self.reopened.iter_mut().for_each(|at| *at = moved(*at));
@@ -246,7 +361,7 @@ impl Incident {
         }
         let acknowledged = self.acknowledgement.as_ref().and_then(|held| held.until);
         let silences = self.silences.iter().map(|silence| silence.until);
-        silences.chain(acknowledged).chain(self.damped_until).chain(self.step_due()).min()
+        silences.chain(acknowledged).chain(self.damped_until).chain(self.settles_at).chain(self.step_due()).min()
     }
 
     /// Whether a change is only edited, since the incident flaps.
@@ -256,7 +371,7 @@ impl Incident {
 
     /// Whether somebody still has to take it: open, not acknowledged, not silenced.
     pub fn waits_for_somebody(&self) -> bool {
-        self.phase == Phase::Firing && self.silences.is_empty() && !self.suppressed
+        self.phase == Phase::Firing && (self.silences.is_empty() || self.uncovered) && !self.suppressed
     }
 
     fn step_due(&self) -> Option<Timestamp> {
@@ -278,8 +393,14 @@ impl Incident {
         let wait = rules.waits.get(next).copied().unwrap_or_default();
         // A policy whose first step waits for nothing would call everybody at once after its last step.
         let wait = if next == 0 { wait.max(self.last_wait(rules)) } else { wait };
-        self.escalation =
-            Escalation { taken: next, rounds: rounds_after, stepped_at: Some(now), next_at: now.checked_add(wait).ok() };
+        self.escalation = Escalation {
+            taken: next,
+            rounds: rounds_after,
+            stepped_at: Some(now),
+            next_at: now.checked_add(wait).ok(),
+            policy: self.escalation.policy.take(),
+            lost: self.escalation.lost,
+        };
         if taken >= rules.waits.len() {
             return Vec::new();
         }
@@ -301,6 +422,7 @@ impl Incident {
         self.ended_at = None;
         self.severity = severity;
         self.suppressed = false;
+        self.settles_at = None;
         // While it flaps the steps go on where they are: the later ones would never be reached.
         if !damped || raised {
             self.escalation = fresh(now, rules);
@@ -325,6 +447,9 @@ impl Incident {
             self.escalation.next_at = None;
         }
         self.suppressed = false;
+        self.uncovered = false;
+        self.blind_since = None;
+        self.settles_at = None;
         let ending = std::mem::take(&mut self.silences).into_iter().filter(|silence| silence.ends_with_incident);
         let mut effects = vec![Effect::Tell(Happening::Resolved)];
         effects.extend(ending.map(|silence| Effect::EndSilence { id: silence.id }));
@@ -371,25 +496,23 @@ impl Incident {
             };
             match (known.status, told.status) {
                 (Status::Firing, Status::Firing) => {
-                    let news = known.annotations != told.annotations || known.labels != told.labels;
-                    if news && told.starts_at >= known.starts_at {
-                        *known = told.clone();
+                    known.unconfirmed_end = None;
+                    if known.annotations != told.annotations || known.labels != told.labels {
+                        *known = Tracked { previous_end: known.previous_end, ..told.clone() };
                         change.other = true;
                     }
+                }
+                (Status::Firing, Status::Resolved) if ended_before(known, told) => {}
+                (Status::Firing, Status::Resolved) if self.blind_since.is_some() => {
+                    known.unconfirmed_end = told.ends_at.or(Some(told.starts_at));
                 }
                 (Status::Firing, Status::Resolved) => {
-                    // The end of an earlier firing says nothing about the present one.
-                    if told.ends_at.is_none_or(|end| end >= known.starts_at) {
-                        *known = told.clone();
-                        change.other = true;
-                    }
+                    *known = told.clone();
+                    change.other = true;
                 }
                 (Status::Resolved, Status::Firing) => {
-                    let late = !known.gone && known.ends_at.is_some_and(|end| told.starts_at <= end);
-                    if !late {
-                        *known = told.clone();
-                        change.joined += 1;
-                    }
+                    *known = Tracked { previous_end: known.ends_at, ..told.clone() };
+                    change.joined += 1;
                 }
                 (Status::Resolved, Status::Resolved) => {}
             }
@@ -409,7 +532,14 @@ struct Change {
     fires: bool,
 }
 
+/// Whether a notification reports the end of an earlier firing than the present one: the same end again, or an end that was
+/// over when the present firing began.
+fn ended_before(known: &Tracked, told: &Tracked) -> bool {
+    let Some(end) = told.ends_at else { return false };
+    known.previous_end == Some(end) || (told.starts_at < known.starts_at && end < known.starts_at)
+}
+
 fn fresh(now: Timestamp, rules: &Rules) -> Escalation {
     let next_at = rules.waits.first().and_then(|wait| now.checked_add(*wait).ok());
-    Escalation { taken: 0, rounds: 0, stepped_at: None, next_at }
+    Escalation { taken: 0, rounds: 0, stepped_at: None, next_at, policy: rules.policy.clone(), lost: false }
 }

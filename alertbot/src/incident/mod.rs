@@ -87,6 +87,15 @@ pub struct Incident {
     /// Webhooks that said what was known already.
     #[serde(default)]
     pub repeats: u64,
+    /// An alert fires that the silences above do not cover: Alertmanager notified of it while they were in force.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub uncovered: bool,
+    /// The Watchdog of the source is missing since then. Until it is back, no alert of this incident ends.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub blind_since: Option<Timestamp>,
+    /// The Watchdog is back. Ends that were reported in its absence count from this time on, unless the alert fires again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub settles_at: Option<Timestamp>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -108,9 +117,12 @@ pub struct Tracked {
     pub ends_at: Option<Timestamp>,
     #[serde(default, skip_serializing_if = "str::is_empty")]
     pub generator_url: Box<str>,
-    /// Alertmanager had it no more, without having said that it was resolved.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub gone: bool,
+    /// When its previous firing ended. A notification of that end may arrive a second time, from the other replica of a pair.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub previous_end: Option<Timestamp>,
+    /// An end that was reported while the Watchdog was missing. An expired alert looks the same as a resolved one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unconfirmed_end: Option<Timestamp>,
 }
 
 /// Who took an incident.
@@ -146,6 +158,12 @@ pub struct Escalation {
     pub stepped_at: Option<Timestamp>,
     /// When the next step is due; `None` when nobody will be called (acknowledged, resolved, no policy).
     pub next_at: Option<Timestamp>,
+    /// Name of the policy that these steps belong to. The configuration may have another one after a reload.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub policy: Option<String>,
+    /// The configuration had a policy for the incident, and has none now.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub lost: bool,
 }
 
 impl Incident {

@@ -6,6 +6,8 @@ use jiff::SignedDuration;
 /// next decision on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rules {
+    /// Name of the escalation policy; `None` when the routes have none.
+    pub policy: Option<String>,
     /// The wait before each step of the escalation policy, counted from the step before it; empty: nobody is called.
     pub waits: Vec<SignedDuration>,
     /// How often the steps are gone through. At least 1.
@@ -35,6 +37,7 @@ pub struct Flapping {
 impl Default for Rules {
     fn default() -> Self {
         Self {
+            policy: None,
             waits: Vec::new(),
             rounds: 1,
             then_everyone: true,

@@ -22,7 +22,8 @@ fn alert(name: &str, status: Status, severity: Severity, starts: i64, ends: Opti
         starts_at: at(starts),
         ends_at: ends.map(at),
         generator_url: "".into(),
-        gone: false,
+        previous_end: None,
+        unconfirmed_end: None,
     };
     (name.into(), tracked)
 }
@@ -67,6 +68,9 @@ pub(crate) fn blank(id: IncidentId) -> Incident {
         damped_until: None,
         sounded_at: None,
         repeats: 0,
+        uncovered: false,
+        blind_since: None,
+        settles_at: None,
     }
 }
 
@@ -95,9 +99,9 @@ fn told(effects: &[Effect]) -> Vec<&'static str> {
         .collect()
 }
 
-/// One row a word of Alertmanager, in order, on one incident.
+/// One row a notification of Alertmanager, in order, on one incident.
 #[test]
-fn what_alertmanager_says_is_told_once_and_late_words_change_nothing() {
+fn the_newest_notification_counts_and_a_repeated_one_does_not() {
     let mut incident = opened();
     let raised = Observation { alerts: vec![alert("c", Status::Firing, Severity::Critical, 30, None)], truncated: 0 };
     let cut = Observation { truncated: 3, ..resolved("c", 30, 45) };
@@ -107,13 +111,16 @@ fn what_alertmanager_says_is_told_once_and_late_words_change_nothing() {
         (30, raised, vec!["raised"]),
         (40, resolved("a", 0, 35), vec!["changed"]),
         (41, resolved("a", 0, 35), vec![]),
-        (42, firing("a", 0), vec![]),
+        (42, firing("a", 0), vec!["joined"]),
+        (43, resolved("a", 0, 43), vec!["changed"]),
         (45, resolved("b", 15, 44), vec!["changed"]),
         (50, cut.clone(), vec!["changed"]),
         (51, cut, vec![]),
         (60, resolved("c", 30, 45), vec!["resolved"]),
-        (70, firing("c", 30), vec![]),
-        (80, firing("c", 75), vec!["reopened"]),
+        // Alertmanager timed it out: it fires again with the start that it had.
+        (70, firing("c", 30), vec!["reopened"]),
+        (80, firing("c", 75), vec![]),
+        // The other replica of the pair reports the same end later.
         (81, resolved("c", 30, 45), vec![]),
         (90, resolved("c", 75, 88), vec!["resolved"]),
         (91, resolved("never heard of", 75, 88), vec![]),
@@ -230,4 +237,55 @@ fn a_repeat_reminds_where_the_route_says_so_and_only_once_a_minute() {
     incident.acknowledge("Sam", at(70), &rules).unwrap();
     assert_eq!(heard(&mut incident, 200), [""; 0]);
     assert_eq!(incident.repeats, 4);
+}
+
+#[test]
+fn an_end_before_a_start_of_a_clock_that_ran_ahead_counts() {
+    let mut incident = blank(IncidentId(1));
+    incident.begin(&firing("a", 600), at(1), &rules());
+    assert_eq!(told(&incident.observe(&resolved("a", 600, 30), at(30), &rules())), ["resolved"]);
+    assert_eq!(told(&incident.observe(&firing("a", 20), at(40), &rules())), ["reopened"]);
+}
+
+#[test]
+fn a_rise_in_severity_takes_an_acknowledgement_back() {
+    let mut incident = opened();
+    incident.due(at(1), &rules());
+    incident.acknowledge("Sam", at(5), &rules()).unwrap();
+    let raised = Observation { alerts: vec![alert("c", Status::Firing, Severity::Critical, 30, None)], truncated: 0 };
+    assert_eq!(told(&incident.observe(&raised, at(30), &rules())), ["raised"]);
+    assert_eq!((incident.phase, incident.acknowledgement.clone()), (Phase::Firing, None));
+    assert_eq!(told(&incident.due(at(30), &rules())), ["call 0"]);
+}
+
+#[test]
+fn an_alert_that_joins_is_not_covered_by_a_silence_that_was_set_before() {
+    let mut incident = opened();
+    let silence = |id: &str| Silence { id: id.into(), by: "Sam".into(), until: at(5000), ends_with_incident: true };
+    incident.silence(silence("x"));
+    assert!(!incident.waits_for_somebody());
+    incident.observe(&firing("b", 20), at(20), &rules());
+    assert!(incident.waits_for_somebody());
+    incident.silence(silence("y"));
+    assert!(!incident.waits_for_somebody());
+}
+
+#[test]
+fn a_frozen_incident_ends_after_the_settling_time_unless_it_fires_again() {
+    let frozen = || {
+        let mut incident = opened();
+        assert_eq!(told(&incident.freeze(at(10), at(0), at(20), &rules())), ["changed"]);
+        assert_eq!(incident.observe(&resolved("a", 0, 25), at(26), &rules()), []);
+        assert_eq!(incident.lose(&["a".into()], at(27)), []);
+        assert_eq!(told(&incident.thaw(at(300))), ["changed"]);
+        assert_eq!(incident.lose(&["a".into()], at(40)), []);
+        incident
+    };
+    let mut incident = frozen();
+    assert!(told(&incident.due(at(300), &rules())).contains(&"resolved"));
+    assert_eq!(incident.alerts["a"].ends_at, Some(at(25)));
+    let mut incident = frozen();
+    incident.observe(&firing("a", 0), at(50), &rules());
+    assert!(!told(&incident.due(at(300), &rules())).contains(&"resolved"));
+    assert!(incident.is_open());
 }

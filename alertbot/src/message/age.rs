@@ -42,11 +42,13 @@ impl Age {
     }
 }
 
-/// A moment in a zone: the time alone on the day of `now`, with the date otherwise.
+/// A moment in a zone, with the zone's name: the time alone on the day of `now`, with the date otherwise.
 pub fn clock(moment: Timestamp, now: Timestamp, zone: &TimeZone) -> String {
     let (local, today) = (zone.to_datetime(moment), zone.to_datetime(now).date());
     let time = format!("{:02}:{:02}", local.hour(), local.minute());
-    if local.date() == today { time } else { format!("{} {time}", local.date()) }
+    let named = zone.to_offset_info(moment);
+    let zone = named.abbreviation();
+    if local.date() == today { format!("{time} {zone}") } else { format!("{} {time} {zone}", local.date()) }
 }
 
 #[cfg(test)]
@@ -74,7 +76,7 @@ mod tests {
         let zone = TimeZone::get("Asia/Tehran").unwrap();
         let (moment, now): (Timestamp, Timestamp) =
             ("2026-01-31T20:15:00Z".parse().unwrap(), "2026-01-31T21:00:00Z".parse().unwrap());
-        assert_eq!(clock(moment, now, &zone), "2026-01-31 23:45");
-        assert_eq!(clock(moment, moment, &zone), "23:45");
+        assert_eq!(clock(moment, now, &zone), "2026-01-31 23:45 +0330");
+        assert_eq!(clock(moment, moment, &zone), "23:45 +0330");
     }
 }

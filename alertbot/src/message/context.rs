@@ -9,7 +9,7 @@ use super::{
     Reader,
     age::{Age, clock},
     catalogue::{Saying, Word, say, word},
-    mark, split,
+    mark, place, split,
 };
 use crate::{
     incident::{Incident, Phase, Tracked},
@@ -17,7 +17,7 @@ use crate::{
 };
 
 /// Every name that a template can use, with what it is: told by `alertbot check --templates`, and held against every template.
-pub const NAMES: [(&str, &str); 29] = [
+pub const NAMES: [(&str, &str); 32] = [
     ("title", "alertname, or how many alerts where they differ"),
     ("number", "#12"),
     ("code", "what an SMS is answered with: ACK 1234"),
@@ -34,6 +34,8 @@ pub const NAMES: [(&str, &str); 29] = [
     ("description", "annotation that the alerts share"),
     ("value", "annotation value or current_value, where the alerts share it"),
     ("labels", "labels that the alerts share, without alertname and severity"),
+    ("labels_left", "how many labels are not shown, in words; empty when all are"),
+    ("place", "values of the labels that say where it is, as far as the summary does not"),
     ("annotations", "annotations that the alerts share"),
     ("counts", "how many alerts fire and have ended, in words"),
     ("firing", "how many alerts fire"),
@@ -45,6 +47,7 @@ pub const NAMES: [(&str, &str); 29] = [
     ("more", "how many others there are, in words; empty when there are none"),
     ("taken", "who took it, in words; empty when nobody has"),
     ("silenced", "silences set through the bot, in words, as a list"),
+    ("blind", "since when the Watchdog is missing, in words; empty while it is not"),
     ("suppressed", "whether it is silenced or inhibited in Alertmanager"),
     ("links", "runbook, dashboard, expression and silence, as far as there are: url, words"),
     ("source", "name of the Alertmanager"),
@@ -92,6 +95,8 @@ pub fn context(incident: &Incident, reader: &Reader) -> Value {
         ("description", annotation(&annotations, &["description"])),
         ("value", annotation(&annotations, &VALUES)),
         ("labels", map(&labels, LABEL_UNITS, |name, _| !matches!(name, "alertname" | "severity"))),
+        ("labels_left", ours(labels_left(&labels, reader))),
+        ("place", place::short(incident, &place::Shared::default(), summary_of(&annotations)).into()),
         ("annotations", map(&annotations, ANNOTATION_UNITS, |_, _| true)),
         ("counts", ours(say(language, Saying::Counts { firing, resolved }))),
         ("firing", firing.into()),
@@ -100,6 +105,7 @@ pub fn context(incident: &Incident, reader: &Reader) -> Value {
         ("more", ours(if rest == 0 { String::new() } else { say(language, Saying::More { count: rest }) })),
         ("taken", ours(taken(incident, reader))),
         ("silenced", incident.silences.iter().map(|silence| silenced(silence, reader)).collect::<Vec<_>>().into()),
+        ("blind", ours(blind(incident, reader))),
         ("suppressed", (incident.suppressed && incident.is_open()).into()),
         ("links", links(incident, &labels, &annotations, reader).into()),
         ("source", incident.source.as_str().into()),
@@ -126,9 +132,14 @@ fn phase(phase: Phase) -> &'static str {
 
 fn one(alert: &Tracked, common: &Labels, common_annotations: &Labels, reader: &Reader) -> Value {
     let own = |name: &str, value: &str| common.get(name) != Some(value) && !matches!(name, "alertname" | "severity");
-    let difference = alert.labels.iter().filter(|(name, value)| own(name, value)).take(SHOWN_LABELS);
-    let difference: Vec<String> =
-        difference.map(|(name, value)| format!("{name}={}", split::shorten(value, LABEL_UNITS))).collect();
+    let all: Vec<(&str, &str)> = place::ranked(&alert.labels).into_iter().filter(|(name, value)| own(name, value)).collect();
+    let left = all.len().saturating_sub(SHOWN_LABELS);
+    let shown = all.into_iter().take(SHOWN_LABELS);
+    let mut difference: Vec<String> =
+        shown.map(|(name, value)| format!("{name}={}", split::shorten(value, LABEL_UNITS))).collect();
+    if left > 0 {
+        difference.push(format!("+{left}"));
+    }
     let fires = alert.status == Status::Firing;
     let until = alert.ends_at.filter(|_| !fires).unwrap_or(reader.now);
     let age = say(reader.language, Saying::Age(Age::between(alert.starts_at, until)));
@@ -158,8 +169,22 @@ fn annotation(annotations: &Labels, names: &[&str]) -> Value {
 }
 
 fn map(labels: &Labels, units: usize, shown: impl Fn(&str, &str) -> bool) -> Value {
-    let shown = labels.iter().filter(|(name, value)| shown(name, value)).take(SHOWN_LABELS);
+    let mut shown: Vec<(&str, &str)> = labels.iter().filter(|(name, value)| shown(name, value)).collect();
+    // Of many labels those stay that say where it is.
+    shown.sort_by_key(|(name, _)| place::rank(name));
+    let shown = shown.into_iter().take(SHOWN_LABELS);
     shown.map(|(name, value)| (name.to_owned(), Value::from(split::shorten(value, units)))).collect::<BTreeMap<_, _>>().into()
+}
+
+fn labels_left(labels: &Labels, reader: &Reader) -> String {
+    match place::ranked(labels).len().saturating_sub(SHOWN_LABELS) {
+        0 => String::new(),
+        count => say(reader.language, Saying::LabelsLeft { count }),
+    }
+}
+
+fn summary_of(annotations: &Labels) -> &str {
+    annotations.get("summary").or(annotations.get("message")).unwrap_or_default()
 }
 
 fn taken(incident: &Incident, reader: &Reader) -> String {
@@ -171,6 +196,12 @@ fn taken(incident: &Incident, reader: &Reader) -> String {
     super::markup::escape(&say(reader.language, Saying::TakenBy { by })).into_owned()
 }
 
+fn blind(incident: &Incident, reader: &Reader) -> String {
+    let since = incident.blind_since.filter(|_| incident.is_open());
+    let said = since.map(|since| say(reader.language, Saying::BlindSince { at: &clock(since, reader.now, &reader.zone) }));
+    said.map(|said| super::markup::escape(&said).into_owned()).unwrap_or_default()
+}
+
 fn silenced(silence: &crate::incident::Silence, reader: &Reader) -> Value {
     let until = clock(silence.until, reader.now, &reader.zone);
     let said = say(reader.language, Saying::SilencedBy { by: &silence.by, until: &until });
@@ -180,7 +211,15 @@ fn silenced(silence: &crate::incident::Silence, reader: &Reader) -> Value {
 fn links(incident: &Incident, labels: &Labels, annotations: &Labels, reader: &Reader) -> Vec<Value> {
     let annotated = |names: [&str; 2]| names.iter().find_map(|name| annotations.get(name)).unwrap_or_default().to_owned();
     let expression = incident.speaking().map(|alert| alert.generator_url.as_ref()).find(|url| !url.is_empty());
-    let silence = if incident.is_open() { silence_link(&incident.external_url, labels) } else { String::new() };
+    // Grafana's page has another address than Alertmanager's, and names it for each alert.
+    let own_silence = annotations.get("silence_url");
+    let is_grafana = incident.speaking().any(|alert| alert.annotations.get("silence_url").is_some());
+    let silence = match own_silence {
+        _ if !incident.is_open() => String::new(),
+        Some(url) => url.to_owned(),
+        None if is_grafana => String::new(),
+        None => silence_link(&incident.external_url, labels),
+    };
     let all = [
         (Word::Runbook, annotated(["runbook_url", "runbook"])),
         (Word::Dashboard, annotated(["dashboard_url", "dashboard"])),

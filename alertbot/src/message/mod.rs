@@ -10,6 +10,7 @@ pub mod catalogue;
 pub mod context;
 pub mod markup;
 pub mod notice;
+pub mod place;
 pub mod render;
 pub mod samples;
 pub mod sms;

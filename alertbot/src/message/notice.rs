@@ -8,7 +8,7 @@ use super::{
     context::TITLE_UNITS,
     mark,
     markup::escape,
-    render, split,
+    place, render, split,
 };
 use crate::{
     incident::{Happening, Incident},
@@ -32,6 +32,7 @@ pub fn notice(incident: &Incident, happenings: &[Happening], reader: &Reader, me
                 let to = if to.is_empty() { word(reader.language, Word::Nobody).to_owned() } else { to.join(", ") };
                 say(reader.language, Saying::Escalated { to: &to, by: by.as_deref() })
             }
+            Happening::EscalationLost => say(reader.language, Saying::EscalationLost),
             Happening::Reminded => say(reader.language, Saying::Reminded),
             Happening::AcknowledgementEnded { by } => say(reader.language, Saying::AcknowledgementEnded { by }),
             Happening::Reassigned { to, by } => say(reader.language, Saying::Reassigned { to, by }),
@@ -51,7 +52,8 @@ pub fn notice(incident: &Incident, happenings: &[Happening], reader: &Reader, me
         said.push(escape(word(reader.language, Word::of_phase(incident.phase))).into_owned());
     }
     let age = say(reader.language, Saying::Age(Age::between(incident.started_at, reader.now)));
-    let mut text = format!("{} {} ({age})\n{}", mark(incident), titled(incident, reader), said.join("\n"));
+    let mut text =
+        format!("{} {} ({age})\n{}", mark(incident), titled(incident, &place::Shared::default(), reader), said.join("\n"));
     let mentioned: Vec<String> = called(happenings)
         .filter_map(|name| Some(format!("<a href=\"tg://user?id={}\">{}</a>", mention(name)?, escape(name))))
         .collect();
@@ -73,6 +75,7 @@ fn called(happenings: &[Happening]) -> impl Iterator<Item = &str> {
 
 /// Every incident of a storm in one text, the worst first.
 pub fn digest(incidents: &[Incident], reader: &Reader) -> String {
+    let shared = place::Shared::of(incidents);
     let mut sorted: Vec<&Incident> = incidents.iter().collect();
     sorted.sort_by_key(|incident| (!incident.is_open(), std::cmp::Reverse(incident.severity), incident.id));
     let mut lines = vec![format!("<b>{}</b>", escape(&say(reader.language, Saying::Digest { count: incidents.len() })))];
@@ -80,7 +83,7 @@ pub fn digest(incidents: &[Incident], reader: &Reader) -> String {
         let until = incident.ended_at.unwrap_or(reader.now);
         let age = say(reader.language, Saying::Age(Age::between(incident.started_at, until)));
         let phase = if incident.is_open() { String::new() } else { format!(", {}", word(reader.language, Word::Resolved)) };
-        format!("{} {} {age}{phase}", mark(incident), titled(incident, reader))
+        format!("{} {} {age}{phase}", mark(incident), titled(incident, &shared, reader))
     }));
     lines.push(escape(&say(reader.language, Saying::DigestHelp)).into_owned());
     directed(lines.join("\n"), reader)
@@ -96,10 +99,16 @@ pub fn safe(text: &str, units: usize, reader: &Reader) -> String {
     escape(&bidi::isolate_in(reader.right_to_left(), &line(text, units))).into_owned()
 }
 
-fn titled(incident: &Incident, reader: &Reader) -> String {
+/// Title, number, and what tells the incident from others of its title.
+pub fn titled(incident: &Incident, shared: &place::Shared, reader: &Reader) -> String {
     let number = bidi::isolate_in(reader.right_to_left(), &incident.id.to_string()).into_owned();
-    format!("<b>{}</b> {number}", safe(&incident.title(), TITLE_UNITS, reader))
+    let place = place::place(incident, shared);
+    let place = if place.is_empty() { place } else { format!(" {}", safe(&place, PLACE_UNITS, reader)) };
+    format!("<b>{}</b> {number}{place}", safe(&incident.title(), TITLE_UNITS, reader))
 }
+
+/// Longest list of labels in a line.
+const PLACE_UNITS: usize = 160;
 
 /// HTML with every line in the reader's direction.
 pub fn directed(text: String, reader: &Reader) -> String {

@@ -86,7 +86,8 @@ fn alert(
         starts_at,
         ends_at,
         generator_url: "http://prometheus.example.com/graph?g0.expr=up+%3D%3D+0&g0.tab=1".into(),
-        gone: false,
+        previous_end: None,
+        unconfirmed_end: None,
     }
 }
 
@@ -117,5 +118,8 @@ fn incident(group: &[(&str, &str)], alerts: &[Tracked], started_at: Timestamp) -
         damped_until: None,
         sounded_at: None,
         repeats: 0,
+        uncovered: false,
+        blind_since: None,
+        settles_at: None,
     }
 }

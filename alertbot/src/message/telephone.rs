@@ -4,6 +4,7 @@ use super::{
     Messages, Reader, Rendered,
     catalogue::{Saying, say},
     context::TITLE_UNITS,
+    place,
     render::Shape,
     sms, split,
 };
@@ -42,8 +43,10 @@ pub fn sms(messages: &Messages, incidents: &[Incident], line: Line, reader: &Rea
         return Rendered { text: sms::fit(&body, &code(incident), parts), fault: rendered.fault };
     }
     let head = format!("{}:", say(reader.language, Saying::Several { count: incidents.len() }));
+    let shared = place::Shared::of(incidents);
     let entry = |incident: &Incident| {
-        let title = super::bidi::strip(&incident.title()).split_whitespace().collect::<Vec<_>>().join(" ");
+        let place = place::short(incident, &shared, "");
+        let title = super::bidi::strip(&format!("{} {place}", incident.title())).split_whitespace().collect::<Vec<_>>().join(" ");
         let title = split::shorten(&title, SEVERAL_TITLE_UNITS);
         sms::plain_signs(&if line.answers { format!("{title} ACK {}", incident.code) } else { title })
     };
@@ -62,7 +65,7 @@ pub fn sms(messages: &Messages, incidents: &[Incident], line: Line, reader: &Rea
 /// Of the words that follow, so many UTF-16 units for each part: less than half of one in any alphabet.
 const READY_UNITS: usize = 30;
 /// Longest title where several share a message.
-const SEVERAL_TITLE_UNITS: usize = 40;
+const SEVERAL_TITLE_UNITS: usize = 60;
 const _: () = assert!(SEVERAL_TITLE_UNITS < TITLE_UNITS);
 
 /// What a call says.

@@ -33,14 +33,15 @@ fn sample(index: usize) -> Incident {
 #[test]
 fn a_card_says_how_bad_what_since_when_where_and_what_to_do() {
     let card = Messages::built_in().render(Shape::Telegram, &sample(0), &reader(Language::English));
-    let expected = "🔴 <b>DiskAlmostFull</b> #12\n<b>critical</b> · firing\nSince: 11:48 (12 min)\n\n/var of db-1 is 97 % full\n\
-                    Value: <code>97.2 %</code>\nAt this rate it is full in 40 minutes; the database stops when it is.\n\n\
+    let expected = "🔴 <b>/var of db-1 is 97 % full</b>\n<b>critical</b> · firing · DiskAlmostFull #12\n\
+                    Since: 11:48 UTC (12 min)\n\nValue: <code>97.2 %</code>\n\
+                    At this rate it is full in 40 minutes; the database stops when it is.\n\n\
                     instance: <code>db-1:9100</code>, mountpoint: <code>/var</code>\n\n\
                     <a href=\"https://runbooks.example.com/DiskAlmostFull\">Runbook</a>";
     assert!(card.text.starts_with(expected), "{}", card.text);
     assert_eq!(card.fault, None);
     let ended = Messages::built_in().render(Shape::Telegram, &sample(2), &reader(Language::English)).text;
-    assert!(ended.contains("resolved") && ended.contains("Lasted: 11 min (11:48 – 11:59)\nTaken by ada"), "{ended}");
+    assert!(ended.contains("resolved") && ended.contains("Lasted: 11 min (11:48 UTC – 11:59 UTC)\nTaken by ada"), "{ended}");
     assert!(!ended.contains("silences/new"), "{ended}");
     let group = Messages::built_in().render(Shape::Telegram, &sample(3), &reader(Language::English)).text;
     assert!(
@@ -53,7 +54,7 @@ fn a_card_says_how_bad_what_since_when_where_and_what_to_do() {
 #[test]
 fn persian_runs_from_the_right_and_isolates_what_is_latin() {
     let card = Messages::built_in().render(Shape::Telegram, &sample(0), &reader(Language::Persian)).text;
-    let head = "\u{200f}🔴 <b>\u{2068}DiskAlmostFull\u{2069}</b> \u{2068}#12\u{2069}\n\u{200f}<b>بحرانی</b> · فعال\n";
+    let head = "\u{200f}🔴 <b>\u{2068}/var of db-1 is 97 % full\u{2069}</b>\n\u{200f}<b>بحرانی</b> · فعال · \u{2068}DiskAlmostFull\u{2069}";
     assert!(card.starts_with(head), "{card}");
     assert!(card.lines().filter(|line| !line.is_empty()).all(|line| line.starts_with('\u{200f}')), "{card}");
 }
@@ -93,7 +94,7 @@ fn a_notice_says_what_happened_and_calls_people_by_name() {
     let said = notice::notice(&sample(0), &happenings, &reader(Language::English), |name| (name == "grace").then_some(7));
     assert_eq!(
         said,
-        "🔴 <b>DiskAlmostFull</b> #12 (12 min)\n2 more alerts fire\nnobody has acknowledged: told now grace\n\
+        "🔴 <b>DiskAlmostFull</b> #12 instance=db-1:9100 mountpoint=/var (12 min)\n2 more alerts fire\nnobody has acknowledged: told now grace\n\
          <a href=\"tg://user?id=7\">grace</a>"
     );
 }
@@ -122,21 +123,21 @@ fn without_a_way_back_an_sms_has_no_code() {
     let messages = Messages::built_in();
     let line = Line { answers: false, ..line(1) };
     let one = telephone::sms(&messages, &[sample(0)], line, &reader(Language::English)).text;
-    assert_eq!(one, "CRITICAL DiskAlmostFull: /var of db-1 is 97 % full (97.2 %), since 11:48");
+    assert_eq!(one, "CRITICAL DiskAlmostFull: /var of db-1 is 97 % full (97.2 %), since 11:48 UTC");
     let two = telephone::sms(&messages, &[sample(0), sample(0)], line, &reader(Language::English)).text;
-    assert_eq!(two, "2 alerts: DiskAlmostFull; DiskAlmostFull");
+    assert_eq!(two, "2 alerts: DiskAlmostFull db-1:9100 /var; DiskAlmostFull db-1:9100 /var");
 }
 
 #[test]
 fn a_telephone_gets_the_code_whatever_the_text() {
     let messages = Messages::built_in();
     let one = telephone::sms(&messages, &[sample(0)], line(1), &reader(Language::English)).text;
-    assert_eq!(one, "CRITICAL DiskAlmostFull: /var of db-1 is 97 % full (97.2 %), since 11:48 Reply ACK 4711");
+    assert_eq!(one, "CRITICAL DiskAlmostFull: /var of db-1 is 97 % full (97.2 %), since 11:48 UTC Reply ACK 4711");
     let long = telephone::sms(&messages, &[sample(5)], line(2), &reader(Language::Persian)).text;
     assert!(sms::parts(&long) == 2 && long.ends_with("… پاسخ: ACK 4711"), "{long}");
     let many: Vec<Incident> = (0..40).map(|_| sample(0)).collect();
     let several = telephone::sms(&messages, &many, line(1), &reader(Language::English)).text;
-    assert!(sms::parts(&several) == 1 && several.starts_with("40 alerts: DiskAlmostFull ACK 4711; "), "{several}");
+    assert!(sms::parts(&several) == 1 && several.starts_with("40 alerts: DiskAlmostFull db-1:9100 /var ACK 4711; "), "{several}");
     assert!(several.ends_with(" more"), "{several}");
     let call = telephone::voice(&messages, &[sample(0)], line(1), &reader(Language::English)).text;
     assert_eq!(call, "critical. DiskAlmostFull. /var of db-1 is 97 % full. Since 12 min.");
@@ -146,9 +147,11 @@ fn a_telephone_gets_the_code_whatever_the_text() {
 #[test]
 fn ready_words_and_incidents_share_a_text() {
     let messages = Messages::built_in();
-    for (incidents, parts, begins) in
-        [(1, 1, "CRITICAL DiskAlmostFull"), (1, 3, "CRITICAL DiskAlmostFull"), (4, 1, "4 alerts: DiskAlmostFull ACK 4711; ")]
-    {
+    for (incidents, parts, begins) in [
+        (1, 1, "CRITICAL DiskAlmostFull"),
+        (1, 3, "CRITICAL DiskAlmostFull"),
+        (4, 1, "4 alerts: DiskAlmostFull db-1:9100 /var ACK 4711; "),
+    ] {
         let incidents: Vec<Incident> = (0..incidents).map(|_| sample(0)).collect();
         let text = telephone::sms(
             &messages,
@@ -211,7 +214,7 @@ fn a_template_that_fails_has_the_built_in_one_speak() {
     assert_eq!(faults, []);
     let card = messages.render(Shape::Telegram, &sample(0), &reader(Language::English));
     assert!(card.fault.is_some_and(|fault| fault.contains("not closed")));
-    assert!(card.text.contains("<b>DiskAlmostFull</b>"), "{}", card.text);
+    assert!(card.text.contains("<b>/var of db-1 is 97 % full</b>"), "{}", card.text);
     let (messages, faults) = Messages::new(&with(Shape::Sms, "{{"));
     assert_eq!((faults.len(), faults[0].line), (1, 40));
     assert!(telephone::sms(&messages, &[sample(0)], line(3), &reader(Language::English)).text.contains("DiskAlmostFull"));
@@ -354,4 +357,38 @@ proptest! {
         let text = sms::fit(&body.repeat(repeats), "Reply ACK 123456", parts);
         prop_assert!(sms::parts(&text) <= parts && text.ends_with("Reply ACK 123456"));
     }
+}
+
+/// Thirty incidents of one name: each line names the pod, and of twenty labels those that say where.
+#[test]
+fn what_tells_incidents_apart_is_shown_and_the_rest_is_counted() {
+    let one = |number: i64, pod: &str| {
+        let mut incident = sample(0);
+        incident.id = crate::incident::IncidentId(number);
+        let many = (0..20).map(|index| (format!("a{index:02}"), "same".to_owned()));
+        let labels =
+            [("alertname", "KubePodNotReady"), ("severity", "warning"), ("pod", pod), ("namespace", "live"), ("node", "n1")];
+        let labels: Labels = labels.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).chain(many).collect();
+        incident.alerts.values_mut().for_each(|alert| alert.labels = labels.clone());
+        incident
+    };
+    let incidents: Vec<Incident> = (1..=30).map(|number| one(number, &format!("api-{number:02}"))).collect();
+    let digest = notice::digest(&incidents, &reader(Language::English));
+    assert!((1..=30).all(|number| digest.contains(&format!("#{number} pod=api-{number:02} "))), "{digest}");
+    assert!(!digest.contains("namespace"), "it is the same for all: {digest}");
+    let sms = telephone::sms(&Messages::built_in(), &incidents[..2], line(1), &reader(Language::English)).text;
+    assert!(sms.contains("KubePodNotReady api-01 ACK"), "{sms}");
+    let card = Messages::built_in().render(Shape::Telegram, &incidents[0], &reader(Language::English)).text;
+    for shown in ["pod: <code>api-01</code>", "namespace: <code>live</code>", "node: <code>n1</code>", "and 11 more labels"] {
+        assert!(card.contains(shown), "{shown}: {card}");
+    }
+    let reply = notice::notice(&incidents[0], &[Happening::Reminded], &reader(Language::English), |_| None);
+    assert!(reply.contains("namespace=live pod=api-01"), "{reply}");
+    // A group of many pods names the first of them.
+    let mut group = incidents[0].clone();
+    for (index, other) in incidents.iter().enumerate().skip(1) {
+        group.alerts.extend(other.alerts.values().map(|alert| (index.to_string().into(), alert.clone())));
+    }
+    let reply = notice::notice(&group, &[Happening::Reminded], &reader(Language::English), |_| None);
+    assert!(reply.contains("pod=api-01,api-02 +28"), "{reply}");
 }

@@ -27,6 +27,7 @@ use crate::{
     store::{
         incidents,
         outbox::{self, Body},
+        threads,
     },
 };
 
@@ -127,16 +128,28 @@ pub(super) async fn press(counter: &Counter, query: CallbackQuery) -> Result<(),
 /// What to tell the person, and whether it should be in the way.
 async fn take(counter: &Counter, query: &CallbackQuery) -> Result<(String, bool), Unavailable> {
     let book = &counter.desk.book;
+    let actor = format!("user {}", query.from.id.0);
+    let unreadable = async |detail: &str| {
+        counter.count("button", "refused");
+        counter.note(&actor, "refused", None, detail.to_owned()).await?;
+        Ok((say(book.config.language, Saying::TryAgain), true))
+    };
     let Some(press) = query.data.as_deref().and_then(read) else {
-        return Ok((say(book.config.language, Saying::TryAgain), true));
+        return unreadable("a button without data that can be read").await;
     };
-    let Some(message) = query.regular_message() else {
-        // Too old for Telegram to say where it was.
-        return Ok((say(book.config.language, Saying::TryAgain), true));
+    // Of an old message Telegram says only where it is. A button of an inline message says not even that.
+    let Some(message) = &query.message else {
+        return unreadable("a button without a message").await;
     };
-    let chat = book.configured_chat(&counter.bot, message.chat.id.0);
-    let topic = message.thread_id.filter(|_| message.is_topic_message).map(|thread| thread.0.0);
-    let address = address(book, &counter.bot, message.chat.id.0, topic);
+    let (chat_id, message_id) = (message.chat().id.0, message.id().0);
+    let chat = book.configured_chat(&counter.bot, chat_id);
+    let address = match message.regular_message() {
+        Some(message) => {
+            let topic = message.thread_id.filter(|_| message.is_topic_message).map(|thread| thread.0.0);
+            address(book, &counter.bot, chat_id, topic)
+        }
+        None => told_in(counter, press, chat, message_id).await?.unwrap_or_else(|| address(book, &counter.bot, chat_id, None)),
+    };
     let language = book.language(&address);
     let asker = Asker { user: Some(query.from.id.0), in_the_name_of_a_chat: false, chat };
     let person = match authority::authorise(&book.config, &counter.bot, asker, press.needs()) {
@@ -148,9 +161,19 @@ async fn take(counter: &Counter, query: &CallbackQuery) -> Result<(String, bool)
             return Ok((refused(language, refusal, query.from.id.0, chat), true));
         }
     };
-    let (outcome, said) = act(counter, press, &person, &address, message.id.0, language).await?;
+    let (outcome, said) = act(counter, press, &person, &address, message_id, language).await?;
     counter.count(press.name(), outcome);
     Ok((said, false))
+}
+
+/// Where the message of an incident was sent, with its topic.
+async fn told_in(counter: &Counter, press: Press, chat: i64, message: i32) -> Result<Option<Address>, Unavailable> {
+    let Some(incident) = press.incident() else { return Ok(None) };
+    let told = threads::of(&counter.desk.readers, incident).await.map_err(|error| Unavailable(error.to_string()))?;
+    let here = |address: &Address| matches!(address, Address::Telegram { bot, chat: there, .. } if *bot == counter.bot && *there == chat);
+    let mut in_chat = told.into_iter().filter(|(address, _)| here(address));
+    let exact = in_chat.clone().find(|(_, known)| *known == message);
+    Ok(exact.or_else(|| in_chat.next()).map(|(address, _)| address))
 }
 
 pub(super) fn refused(language: Language, refusal: Refusal, user: u64, chat: i64) -> String {

@@ -136,7 +136,10 @@ async fn act(
             };
             match counter.desk.perform(Perform { incident: id, by, act: act.clone() }).await? {
                 Performed::Done(_) => {
-                    let incident = format!("{id} {}", line(&incident.title(), lists::VALUE));
+                    let incident = {
+                        let place = crate::message::place::place(&incident, &Default::default());
+                        format!("{id} {}", line(&format!("{} {place}", incident.title()), 2 * lists::VALUE))
+                    };
                     let saying = match act {
                         Act::Acknowledge => Saying::Yours { incident: &incident },
                         Act::Release => Saying::Released,

@@ -7,11 +7,11 @@ use crate::{
     message::{
         Reader,
         age::Age,
-        bidi::isolate_in,
         catalogue::{Saying, Word, say, word},
         mark,
         markup::escape,
-        notice::{directed, plain_words, safe},
+        notice::{directed, plain_words, safe, titled},
+        place,
     },
     store::incidents,
 };
@@ -29,22 +29,21 @@ pub(super) async fn alerts(counter: &Counter, reader: &Reader) -> Result<String,
         return Ok(plain_words(&say(reader.language, Saying::NothingOpen), reader));
     }
     let mut lines = vec![say(reader.language, Saying::Open { count })];
-    lines.extend(open.iter().map(|incident| line(incident, reader)));
+    let shared = place::Shared::of(&open);
+    lines.extend(open.iter().map(|incident| line(incident, &shared, reader)));
     if count > open.len() {
         lines.push(say(reader.language, Saying::More { count: (count - open.len()) as u64 }));
     }
     Ok(directed(lines.join("\n"), reader))
 }
 
-fn line(incident: &Incident, reader: &Reader) -> String {
+fn line(incident: &Incident, shared: &place::Shared, reader: &Reader) -> String {
     let age = say(reader.language, Saying::Age(Age::between(incident.started_at, reader.now)));
     let taken = incident.acknowledgement.as_ref().map(|held| {
         let by = say(reader.language, Saying::TakenBy { by: &held.by });
         format!(" – {}", escape(&by))
     });
-    let number = incident.id.to_string();
-    let (number, title) = (isolate_in(reader.right_to_left(), &number), safe(&incident.title(), VALUE, reader));
-    format!("{} {number} <b>{title}</b> {age}{}", mark(incident), taken.unwrap_or_default())
+    format!("{} {} {age}{}", mark(incident), titled(incident, shared, reader), taken.unwrap_or_default())
 }
 
 pub(super) async fn silences(counter: &Counter, reader: &Reader) -> String {

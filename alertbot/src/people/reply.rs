@@ -58,9 +58,9 @@ async fn message(intake: &Intake, person: &Person, text: &str) -> Result<(), Una
         Some(incident) => {
             let act = Perform { incident: incident.id, by: person.name.clone(), act: Act::Acknowledge };
             match intake.desk.perform(act).await? {
-                Performed::Done(incident) => ("done", say(Saying::CodeTaken { code, title: &strip(&incident.title()) })),
+                Performed::Done(incident) => ("done", say(Saying::CodeTaken { code, title: &named(&incident) })),
                 Performed::Nothing(incident) if !incident.is_open() => {
-                    ("nothing", say(Saying::CodeEnded { code, title: &strip(&incident.title()) }))
+                    ("nothing", say(Saying::CodeEnded { code, title: &named(&incident) }))
                 }
                 Performed::Nothing(_) => ("nothing", say(Saying::CodeYours { code })),
                 Performed::Unknown => ("nothing", say(Saying::CodeUnknown { code })),
@@ -101,6 +101,12 @@ fn latin(digit: char) -> char {
     let from = |zero: char| (u32::from(digit)).checked_sub(u32::from(zero)).filter(|value| *value < 10);
     let value = from('۰').or_else(|| from('٠'));
     value.and_then(|value| char::from_digit(value, 10)).unwrap_or(digit)
+}
+
+/// Its title and where it is.
+fn named(incident: &crate::incident::Incident) -> String {
+    let place = crate::message::place::short(incident, &Default::default(), "");
+    strip(&format!("{} {place}", incident.title())).trim_end().to_owned()
 }
 
 #[cfg(test)]

@@ -55,8 +55,9 @@ pub async fn insert(connection: &mut SqliteConnection, incident: &mut Incident) 
 
 pub async fn save(connection: &mut SqliteConnection, incident: &Incident) -> sqlx::Result<()> {
     sqlx::query(
-        "UPDATE incidents SET group_key = ?, phase = ?, severity = ?, ended_at = ?, due_at = ?, document = ? WHERE id = ?",
+        "UPDATE incidents SET receiver = ?, group_key = ?, phase = ?, severity = ?, ended_at = ?, due_at = ?, document = ? WHERE id = ?",
     )
+    .bind(&incident.receiver)
     .bind(&incident.group_key)
     .bind(phase(incident.phase))
     .bind(severity(incident.severity))
@@ -123,6 +124,20 @@ pub async fn open_of_source(
     rows.iter().map(read).collect()
 }
 
+/// Incidents of one Alertmanager that ended at this time or later, after an id, in the order of their ids.
+pub async fn ended_since(
+    executor: impl SqliteExecutor<'_>,
+    source: &str,
+    since: Timestamp,
+    after: IncidentId,
+    limit: usize,
+) -> sqlx::Result<Vec<Incident>> {
+    let query = "SELECT id, document FROM incidents
+                 WHERE phase = 2 AND ended_at >= ? AND source = ? AND id > ? ORDER BY id LIMIT ?";
+    let query = sqlx::query(query).bind(milliseconds(since)).bind(source).bind(after.0).bind(bound(limit));
+    query.fetch_all(executor).await?.iter().map(read).collect()
+}
+
 /// Open incidents after an id, in the order of their ids.
 pub async fn open_after(executor: impl SqliteExecutor<'_>, after: IncidentId, limit: usize) -> sqlx::Result<Vec<Incident>> {
     let query = "SELECT id, document FROM incidents WHERE phase < 2 AND id > ? ORDER BY id LIMIT ?";
@@ -135,6 +150,14 @@ pub async fn count_open(executor: impl SqliteExecutor<'_>) -> sqlx::Result<Vec<(
     let query = "SELECT phase, severity, count(*) AS n FROM incidents WHERE phase < 2 GROUP BY phase, severity";
     let rows = sqlx::query(query).fetch_all(executor).await?;
     rows.iter().map(|row| Ok((row.try_get("phase")?, row.try_get("severity")?, row.try_get("n")?))).collect()
+}
+
+/// How many open incidents had an escalation that the configuration does not have any more.
+pub async fn count_escalation_lost(executor: impl SqliteExecutor<'_>) -> sqlx::Result<i64> {
+    // The condition of the index `incidents_escalation_lost`.
+    let query = "SELECT count(*) AS n FROM incidents
+                 WHERE phase < 2 AND iif(json_valid(document), json_extract(document, '$.escalation.lost'), 0) = 1";
+    sqlx::query(query).fetch_one(executor).await?.try_get("n")
 }
 
 /// Those whose state machine has something to do, the longest overdue first.

@@ -10,6 +10,7 @@ pub mod housekeeping;
 pub mod incidents;
 pub mod lanes;
 pub mod outbox;
+pub mod owners;
 pub mod threads;
 
 use std::{path::Path, time::Duration};

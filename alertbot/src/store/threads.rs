@@ -25,6 +25,13 @@ pub async fn forget(connection: &mut SqliteConnection, incident: IncidentId, add
     Ok(())
 }
 
+/// The first message of an incident in each chat.
+pub async fn of(executor: impl SqliteExecutor<'_>, incident: IncidentId) -> sqlx::Result<Vec<(Address, i32)>> {
+    let query = sqlx::query("SELECT address, message FROM threads WHERE incident = ?").bind(incident.0);
+    let rows = query.fetch_all(executor).await?;
+    rows.iter().map(|row| Ok((from_json(row.try_get::<&str, _>("address")?)?, row.try_get("message")?))).collect()
+}
+
 /// Every chat that was told of an incident.
 pub async fn addresses(connection: &mut SqliteConnection, incident: IncidentId) -> sqlx::Result<Vec<Address>> {
     let rows = sqlx::query("SELECT address FROM threads WHERE incident = ?").bind(incident.0).fetch_all(connection).await?;

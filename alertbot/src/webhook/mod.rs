@@ -1,6 +1,7 @@
 //! What Alertmanager's webhook says, and the endpoint that takes it. Never a decision about an incident.
 
 pub mod authentication;
+pub mod grafana;
 pub mod labels;
 pub mod payload;
 pub mod server;

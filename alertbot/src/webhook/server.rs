@@ -32,6 +32,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     authentication::{self, Proof},
+    grafana,
     payload::{Payload, Status, VERSION},
 };
 use crate::{
@@ -166,11 +167,19 @@ async fn take(intake: &Intake, name: &str, request: Request) -> Result<&'static 
 }
 
 pub(crate) fn read(body: &[u8]) -> Result<Payload, Refusal> {
-    let payload: Payload = serde_json::from_slice(body).map_err(|error| {
+    let mut payload: Payload = serde_json::from_slice(body).map_err(|error| {
         Refusal::new(StatusCode::BAD_REQUEST, "malformed", format!("the body is no webhook of Alertmanager: {error}"))
     })?;
-    if payload.version != VERSION {
-        let text = format!("version is {:?}; this program reads version {VERSION:?}", payload.version);
+    if payload.version == grafana::VERSION {
+        grafana::add(&mut payload, body).map_err(|error| {
+            Refusal::new(StatusCode::BAD_REQUEST, "malformed", format!("the body is not a webhook of Grafana: {error}"))
+        })?;
+    } else if payload.version != VERSION {
+        let text = format!(
+            "version is {:?}; this program reads version {VERSION:?} of Alertmanager and {:?} of Grafana",
+            payload.version,
+            grafana::VERSION
+        );
         return Err(Refusal::new(StatusCode::BAD_REQUEST, "wrong_version", text));
     }
     if payload.group_key.is_empty() || payload.receiver.is_empty() {
@@ -186,11 +195,12 @@ async fn keep(intake: &Intake, alertmanager: &Alertmanager, mut payload: Payload
         let status = alert.status.to_string();
         intake.metrics.alerts.with_label_values(&[alertmanager.name.as_str(), status.as_str()]).inc();
     }
-    let mut watchdog = false;
+    let (mut watchdog, mut expired) = (false, false);
     if let Some(expected) = &alertmanager.watchdog {
         payload.alerts.retain(|alert| {
             let is_watchdog = alert.labels.get("alertname") == Some(&expected.alert);
             watchdog |= is_watchdog && alert.status == Status::Firing;
+            expired |= is_watchdog && alert.status == Status::Resolved;
             !is_watchdog
         });
     }
@@ -198,9 +208,14 @@ async fn keep(intake: &Intake, alertmanager: &Alertmanager, mut payload: Payload
         let heard = hear::HearWatchdog { source: alertmanager.name.clone() };
         durable(STORE_DEADLINE, intake.desk.perform(heard)).await?;
         intake.watchdogs.heard(&alertmanager.name);
+    } else if expired {
+        // Prometheus does not refresh its alerts: the others expire with the Watchdog.
+        let since = intake.watchdogs.last(&alertmanager.name);
+        let freeze = crate::desk::blind::Freeze { source: alertmanager.name.clone(), since };
+        durable(STORE_DEADLINE, intake.desk.perform(freeze)).await?;
     }
     if payload.alerts.is_empty() {
-        return Ok(if watchdog { "watchdog" } else { "nothing_fires" });
+        return Ok(if watchdog || expired { "watchdog" } else { "nothing_fires" });
     }
     let (queued, most) = (intake.queued.load(Ordering::Relaxed), intake.book.config.limits.queued);
     if queued >= most as usize {

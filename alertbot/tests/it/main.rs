@@ -8,6 +8,9 @@ mod payloads;
 mod program;
 
 mod absence;
+mod again;
+mod blind;
+mod change;
 mod chats;
 mod clock;
 mod crash;
@@ -21,6 +24,7 @@ mod path;
 mod people;
 mod phone;
 mod picture;
+mod regroup;
 mod silences;
 mod storm;
 mod watchdog;

@@ -219,3 +219,19 @@ async fn an_administrator_hands_an_incident_over_and_who_has_it_now_is_called_by
     assert_eq!(bot.metric("alertbot_actions_total{action=\"assign\",outcome=\"done\"}").await, 2.0);
     assert_eq!(bot.metric("alertbot_actions_total{action=\"assign\",outcome=\"refused\"}").await, 1.0);
 }
+
+/// Of an old message Telegram says only where it is.
+#[tokio::test]
+async fn buttons_of_an_old_message_work() {
+    let (emulator, folder) = (Emulator::start(Seed::demo()).await.unwrap(), tempfile::tempdir().unwrap());
+    let bot = bot_with_people(&emulator, &folder).await;
+    assert_eq!(bot.post(&single("DiskFull", "critical", "firing", Timestamp::now())).await, 200);
+    let card = message_with(&emulator, OPERATIONS, &["DiskFull"]).await;
+    emulator.age(OPERATIONS, card.id).unwrap();
+    for (who, said) in [(BEHRANG, "does not allow"), (ADA, "You have #1")] {
+        let pressed = emulator.press(who, OPERATIONS, card.id, &button(&card, "ack:")).unwrap();
+        assert!(answer_to(&emulator, &pressed).await.contains(said));
+    }
+    until("who took it is edited in", async || emulator.messages(OPERATIONS)[0].text.contains("ada")).await;
+    assert_eq!(bot.metric("alertbot_actions_total{action=\"acknowledge\",outcome=\"refused\"}").await, 1.0);
+}

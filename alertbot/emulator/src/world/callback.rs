@@ -36,8 +36,12 @@ impl World {
             pressed.ok_or_else(|| Refusal::bad_request(format!("the message has no button {button:?}, only {buttons:?}")))?;
         let Author::Bot(bot) = there.author else { return Err(Refusal::bad_request("the message is no bot's")) };
         let id = format!("{}", 4_000_000_000_000_000_000_i64 + self.number());
+        let shown = match self.inaccessible.contains(&(chat, message)) {
+            true => json!({"chat": self.json(&there)["chat"], "message_id": message, "date": 0}),
+            false => self.json(&there),
+        };
         let query = json!({
-            "id": id, "from": self.person(user), "message": self.json(&there), "chat_instance": chat.to_string(), "data": data,
+            "id": id, "from": self.person(user), "message": shown, "chat_instance": chat.to_string(), "data": data,
         });
         if self.callbacks.len() >= CALLBACKS_KEPT {
             self.callbacks.remove(0);
@@ -48,6 +52,13 @@ impl World {
         self.callbacks.push(callback);
         self.update_one(bot, "callback_query", query);
         Ok(id)
+    }
+
+    /// Telegram says no more of this message than where it is, as of messages that are old.
+    pub fn age(&mut self, chat: i64, message: i64) -> Result<(), Refusal> {
+        self.chat_mut(chat)?.message(message).ok_or_else(|| Refusal::bad_request("message not found"))?;
+        self.inaccessible.insert((chat, message));
+        Ok(())
     }
 
     pub fn answer_callback(&mut self, id: &str, text: String, is_alert: bool) -> Result<(), Refusal> {

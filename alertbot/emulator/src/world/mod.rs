@@ -36,6 +36,8 @@ pub struct World {
     pub chats: BTreeMap<i64, Chat>,
     pub callbacks: Vec<Callback>,
     files: Vec<(String, Bytes)>,
+    /// Messages of which Telegram says nothing but where they are (`InaccessibleMessage`): chat and number.
+    inaccessible: std::collections::BTreeSet<(i64, i64)>,
     pub faults: Faults,
     pub limits: Limits,
     pub usage: Usage,
@@ -52,6 +54,7 @@ impl World {
             chats: BTreeMap::new(),
             callbacks: Vec::new(),
             files: Vec::new(),
+            inaccessible: std::collections::BTreeSet::new(),
             faults: Faults::default(),
             limits: seed.limits,
             usage: Usage::default(),

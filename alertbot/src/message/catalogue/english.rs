@@ -39,6 +39,8 @@ pub(super) fn say(saying: Saying) -> String {
         Saying::Counts { firing: 0, resolved } => format!("{resolved} resolved"),
         Saying::Counts { firing, resolved } => format!("{firing} firing, {resolved} resolved"),
         Saying::More { count } => format!("and {count} more"),
+        Saying::LabelsLeft { count: 1 } => "and 1 more label".into(),
+        Saying::LabelsLeft { count } => format!("and {count} more labels"),
         Saying::Reopened => "fires again".into(),
         Saying::Flapping => "fires again and again: changes are only edited in until it calms down".into(),
         Saying::SeverityRaised { from, to } => format!("{} now, was {}", to.name(), from.name()),
@@ -46,6 +48,11 @@ pub(super) fn say(saying: Saying) -> String {
         Saying::Joined { count } => format!("{count} more alerts fire"),
         Saying::Escalated { to, by: Some(by) } => format!("{by} escalated: told now {to}"),
         Saying::Escalated { to, by: None } => format!("nobody has acknowledged: told now {to}"),
+        Saying::EscalationLost => {
+            "The configuration has no escalation for this incident any more: nobody is called. Acknowledge it, or fix its route."
+                .into()
+        }
+        Saying::BlindSince { at } => format!("Monitoring is blind since {at}: the state is not known"),
         Saying::Reminded => "still firing, and nobody has acknowledged".into(),
         Saying::AcknowledgementEnded { by } => format!("{by} does not have it any more"),
         Saying::Reassigned { to, by } => format!("{by} gave it to {to}"),

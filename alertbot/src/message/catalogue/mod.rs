@@ -126,6 +126,10 @@ pub enum Saying<'a> {
     More {
         count: u64,
     },
+    /// Labels that are not shown.
+    LabelsLeft {
+        count: usize,
+    },
     Reopened,
     Flapping,
     SeverityRaised {
@@ -141,6 +145,12 @@ pub enum Saying<'a> {
         by: Option<&'a str>,
     },
     Reminded,
+    /// The configuration has no escalation for it any more.
+    EscalationLost,
+    /// The Watchdog is missing since then.
+    BlindSince {
+        at: &'a str,
+    },
     AcknowledgementEnded {
         by: &'a str,
     },

@@ -58,6 +58,7 @@ struct Rules {
     id_pointer: Option<String>,
     retry_statuses: Vec<u16>,
     retry_values: Vec<String>,
+    dead_values: &'static [&'static str],
 }
 
 impl Generic {
@@ -175,6 +176,7 @@ impl Rules {
             id_pointer: pointer(&settings.id_pointer, |known| known.id_pointer),
             retry_statuses: settings.retry_statuses.clone(),
             retry_values: or_known(&settings.retry_values, |known| known.retry_values),
+            dead_values: known.map_or(&[], |known| known.dead_values),
         }
     }
 
@@ -184,6 +186,9 @@ impl Rules {
         let value = at(&self.success_pointer);
         if value.as_ref().is_some_and(|value| self.retry_values.contains(value)) || self.retry_statuses.contains(&answer.status) {
             return Outcome::TryAgain { reason: format!("HTTP {}, value {}", answer.status, value.as_deref().unwrap_or("none")) };
+        }
+        if let Some(value) = value.as_deref().filter(|value| self.dead_values.contains(value)) {
+            return Outcome::Refused { reason: format!("HTTP {}, value {value}", answer.status), dead: true };
         }
         if !self.success_statuses.contains(&answer.status) {
             return answer.failure("");

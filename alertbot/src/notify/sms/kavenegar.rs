@@ -1,6 +1,8 @@
 //! Kavenegar (<https://kavenegar.com/rest.html>): messages, and calls that speak the text. The key is in the address; `localid`
 //! makes a repeated request the same message.
 
+use std::time::Duration;
+
 use reqwest::RequestBuilder;
 use service_kit::config::Secret;
 
@@ -10,16 +12,28 @@ use super::{
 };
 use crate::notify::{Call, Callback, CallbackFault, CallbackRequest, Medium, Outcome, Phone, Report, phone::Sending};
 
-/// The receiver is invalid.
+/// The receiver is invalid. Every documented status (<https://kavenegar.com/rest.html#result-general>) that is not named here
+/// needs a person: parameters, key, account, credit, sender, text, template.
 const INVALID_RECEIVER: i64 = 411;
-/// The server cannot answer now.
-const BUSY: i64 = 409;
+/// The operation failed, the server cannot answer now, an internal error.
+const BUSY: [i64; 3] = [402, 409, 500];
+/// Too many requests from this address, or too many of them for this method or number in its fixed period.
+const TOO_MANY: [i64; 2] = [429, 451];
+/// The period is not documented.
+const PERIOD: Duration = Duration::from_secs(60);
+
+/// What tokens of `verify/lookup` take: `token` no space, `token10` five, `token20` eight, each 100 characters.
+const TOKEN_CHARACTERS: usize = 100;
+const TOKEN10_WORDS: usize = 6;
+const TOKEN20_WORDS: usize = 9;
 
 pub(super) struct Kavenegar {
     pub wire: Wire,
     pub api_url: String,
     pub api_key: Secret,
     pub from: Option<String>,
+    /// Name of a template in Kavenegar's panel. It reaches numbers that block advertising lines.
+    pub template: Option<String>,
 }
 
 impl Kavenegar {
@@ -28,13 +42,22 @@ impl Kavenegar {
     }
 
     async fn send_one(&self, call: &Call) -> Outcome {
-        let mut form =
-            vec![("receptor", receptor(&call.number)), ("message", call.text.clone()), ("localid", call.id.to_string())];
-        let method = match call.medium {
-            Medium::Voice => "call/maketts",
-            Medium::Sms => {
-                form.extend(self.from.clone().map(|from| ("sender", from)));
-                "sms/send"
+        let mut form = vec![("receptor", receptor(&call.number))];
+        let method = match (call.medium, &self.template) {
+            (Medium::Sms, Some(template)) => {
+                form.push(("template", template.clone()));
+                form.extend(tokens(&call.text));
+                "verify/lookup"
+            }
+            (medium, _) => {
+                form.extend([("message", call.text.clone()), ("localid", call.id.to_string())]);
+                match medium {
+                    Medium::Voice => "call/maketts",
+                    Medium::Sms => {
+                        form.extend(self.from.clone().map(|from| ("sender", from)));
+                        "sms/send"
+                    }
+                }
             }
         };
         let answer = match self.wire.ask(self.request(method, &form)).await {
@@ -49,12 +72,38 @@ impl Kavenegar {
                 None => Outcome::Unknown { reason: "accepted, and the answer names no messageid".to_owned() },
             },
             Some(INVALID_RECEIVER) => Outcome::Refused { reason: "Kavenegar status 411".to_owned(), dead: true },
-            Some(BUSY) => Outcome::TryAgain { reason: "Kavenegar status 409".to_owned() },
+            Some(status) if TOO_MANY.contains(&status) => Outcome::RateLimited { retry_after: PERIOD },
+            Some(status) if BUSY.contains(&status) => Outcome::TryAgain { reason: format!("Kavenegar status {status}") },
             // Its own statuses from 400 to 600 are refusals, whatever HTTP would make of them.
             Some(status) => Outcome::Refused { reason: format!("Kavenegar status {status}"), dead: false },
             None => answer.failure(""),
         }
     }
+}
+
+/// A text as the tokens of a template: its last word (the code that it is answered with) is `token`, the others fill `token20`
+/// and `token10`. What does not fit is left out.
+fn tokens(text: &str) -> Vec<(&'static str, String)> {
+    let mut words: Vec<&str> = text.split_whitespace().collect();
+    let last = words.pop().unwrap_or("-");
+    let cut = |text: String| text.chars().take(TOKEN_CHARACTERS).collect::<String>();
+    let mut rest = words.into_iter().peekable();
+    let mut next = |most: usize| {
+        let (mut token, mut count) = (String::new(), 0);
+        while let Some(word) = rest.peek().filter(|_| count < most) {
+            if count > 0 && token.chars().count() + 1 + word.chars().count() > TOKEN_CHARACTERS {
+                break;
+            }
+            if count > 0 {
+                token.push(' ');
+            }
+            token.push_str(word);
+            count += 1;
+            rest.next();
+        }
+        if token.is_empty() { "-".to_owned() } else { cut(token) }
+    };
+    vec![("token20", next(TOKEN20_WORDS)), ("token10", next(TOKEN10_WORDS)), ("token", cut(last.to_owned()))]
 }
 
 /// Within Iran as people write it there, abroad with 00.
@@ -105,6 +154,17 @@ impl Phone for Kavenegar {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_text_becomes_tokens_with_as_many_spaces_as_each_may_have() {
+        let text = "CRITICAL DiskFull db-1: The disk of db-1 is 97 % full and fills up fast Reply ACK 4711";
+        let tokens = tokens(text);
+        let words = |name: &str| tokens.iter().find(|(known, _)| *known == name).unwrap().1.as_str();
+        assert_eq!(words("token20"), "CRITICAL DiskFull db-1: The disk of db-1 is 97");
+        assert_eq!((words("token10"), words("token")), ("% full and fills up fast", "4711"));
+        assert_eq!(super::tokens("").iter().map(|(_, token)| token.as_str()).collect::<Vec<_>>(), ["-", "-", "-"]);
+        assert!(super::tokens(&"ک".repeat(500)).iter().all(|(_, token)| token.chars().count() <= TOKEN_CHARACTERS));
+    }
 
     #[test]
     fn numbers_are_written_as_in_the_country_and_read_back() {

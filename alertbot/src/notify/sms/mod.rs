@@ -33,9 +33,13 @@ pub fn build(provider: &Provider, callback_url: Option<String>) -> anyhow::Resul
             from: from.clone(),
             callback_url,
         }),
-        ProviderKind::Kavenegar { api_url, api_key, from } => {
-            Arc::new(kavenegar::Kavenegar { wire, api_url: without_end(api_url), api_key: api_key.clone(), from: from.clone() })
-        }
+        ProviderKind::Kavenegar { api_url, api_key, from, template } => Arc::new(kavenegar::Kavenegar {
+            wire,
+            api_url: without_end(api_url),
+            api_key: api_key.clone(),
+            from: from.clone(),
+            template: template.clone(),
+        }),
         ProviderKind::Kannel { url, username, password, from, smsc } => Arc::new(kannel::Kannel {
             wire,
             url: url.parse()?,

@@ -11,11 +11,14 @@ pub(super) struct Known {
     pub success_values: &'static [&'static str],
     pub id_pointer: &'static str,
     pub retry_values: &'static [&'static str],
+    /// Values after which nothing sent to this number will arrive.
+    pub dead_values: &'static [&'static str],
 }
 
 const JSON: (&str, &str) = ("content-type", "application/json");
 
-/// <https://developer.vonage.com/en/api/sms>: always 200; the status is inside. 1 is throttled, 5 an internal error.
+/// <https://developer.vonage.com/en/api/sms>: always 200; the status is inside. 1 is throttled, 5 an internal
+/// error, 10 too many connections, 13 a failed communication; 7, 33 and 34 are of the number. The others need a person.
 const VONAGE: Known = Known {
     url: "https://rest.nexmo.com/sms/json",
     headers: &[JSON],
@@ -25,10 +28,12 @@ const VONAGE: Known = Known {
     success_pointer: "/messages/0/status",
     success_values: &["0"],
     id_pointer: "/messages/0/message-id",
-    retry_values: &["1", "5"],
+    retry_values: &["1", "5", "10", "13"],
+    dead_values: &["7", "33", "34"],
 };
 
-/// <https://sms.ir/rest-api/>: 1 is success, 20 too many requests, 0 a fault of theirs.
+/// <https://sms.ir/rest-api/>: 1 is success, 20 too many requests, 0 a fault of theirs; 104 is an invalid
+/// number, 115 one that blocks such messages. The others need a person.
 const SMS_IR: Known = Known {
     url: "https://api.sms.ir/v1/send/bulk",
     headers: &[JSON, ("x-api-key", "{{ secrets.api_key }}")],
@@ -37,6 +42,7 @@ const SMS_IR: Known = Known {
     success_values: &["1"],
     id_pointer: "/data/messageIds/0",
     retry_values: &["0", "20"],
+    dead_values: &["104", "115"],
 };
 
 /// <https://ghasedak.me/docs>: `clientReferenceId` is ours.
@@ -49,6 +55,7 @@ const GHASEDAK: Known = Known {
     success_values: &["true"],
     id_pointer: "/data/messageId",
     retry_values: &[],
+    dead_values: &[],
 };
 
 pub(super) fn known(preset: Preset) -> &'static Known {

@@ -81,7 +81,12 @@ fn twilio(url: &str) -> Arc<dyn Phone> {
 }
 
 fn kavenegar(url: &str) -> Arc<dyn Phone> {
-    provider(ProviderKind::Kavenegar { api_url: url.to_owned(), api_key: secret(), from: Some("1000".to_owned()) })
+    provider(ProviderKind::Kavenegar {
+        api_url: url.to_owned(),
+        api_key: secret(),
+        from: Some("1000".to_owned()),
+        template: None,
+    })
 }
 
 fn generic(preset: Option<Preset>, change: impl FnOnce(&mut Generic)) -> Generic {
@@ -163,6 +168,15 @@ async fn answers_mean_what_each_provider_says() {
         ("kavenegar", kavenegar, 411, r#"{"return": {"status": 411}}"#, ("refused", true)),
         ("kavenegar", kavenegar, 409, r#"{"return": {"status": 409}}"#, ("try_again", false)),
         ("kavenegar", kavenegar, 418, r#"{"return": {"status": 418}}"#, ("refused", false)),
+        ("kavenegar", kavenegar, 451, r#"{"return": {"status": 451}}"#, ("rate_limited", false)),
+        ("kavenegar", kavenegar, 429, r#"{"return": {"status": 429}}"#, ("rate_limited", false)),
+        ("kavenegar", kavenegar, 402, r#"{"return": {"status": 402}}"#, ("try_again", false)),
+        ("kavenegar", kavenegar, 424, r#"{"return": {"status": 424}}"#, ("refused", false)),
+        ("twilio", twilio, 400, r#"{"code": 14107}"#, ("rate_limited", false)),
+        ("twilio", twilio, 429, r#"{"code": 20429}"#, ("rate_limited", false)),
+        ("vonage", vonage, 200, r#"{"messages": [{"status": "10"}]}"#, ("try_again", false)),
+        ("vonage", vonage, 200, r#"{"messages": [{"status": "7"}]}"#, ("refused", true)),
+        ("vonage", vonage, 200, r#"{"messages": [{"status": "9"}]}"#, ("refused", false)),
         ("kavenegar", kavenegar, 503, "", ("try_again", false)),
         ("vonage", vonage, 200, r#"{"messages": [{"status": "0", "message-id": "V1"}]}"#, ("delivered", false)),
         ("vonage", vonage, 200, r#"{"messages": [{"status": "1"}]}"#, ("try_again", false)),

@@ -1,7 +1,7 @@
 //! Twilio: messages (<https://www.twilio.com/docs/messaging/api/message-resource>) and calls that speak the text
 //! (<https://www.twilio.com/docs/voice/api/call-resource>).
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use base64::{Engine, prelude::BASE64_STANDARD};
 use hmac::{Hmac, KeyInit, Mac};
@@ -17,6 +17,9 @@ use crate::notify::{Call, Callback, CallbackFault, CallbackRequest, Medium, Outc
 /// Errors of the number itself: invalid, no mobile, opted out, unreachable or not allowed from here
 /// (<https://www.twilio.com/docs/api/errors>).
 const DEAD: &[i64] = &[21211, 21214, 21217, 21408, 21610, 21612, 21614, 13223, 13224, 21215, 21216];
+/// Limits of rate, queue or concurrency, whatever HTTP status carries them.
+const TOO_MANY: &[i64] = &[10004, 14107, 20429, 21611, 30001, 63018];
+const RETRY_AFTER: Duration = Duration::from_secs(30);
 const SIGNATURE: &str = "x-twilio-signature";
 
 pub(super) struct Twilio {
@@ -54,6 +57,9 @@ impl Twilio {
         let code = json["code"].as_i64().unwrap_or_default();
         if DEAD.contains(&code) {
             return Outcome::Refused { reason: format!("Twilio error {code}"), dead: true };
+        }
+        if TOO_MANY.contains(&code) && answer.status < 500 && answer.status != 429 {
+            return Outcome::RateLimited { retry_after: RETRY_AFTER };
         }
         // Its message may repeat the number.
         answer.failure(&if code == 0 { String::new() } else { format!("Twilio error {code}") })

@@ -1,0 +1,68 @@
+//! Open incidents matched to the routes of the configuration again, at the start and after a reload: a route, a policy or an
+//! Alertmanager that an incident depends on may have another name now, or none.
+
+use super::{Job, Work};
+use crate::{
+    incident::{Effect, Happening, IncidentId},
+    store::incidents,
+};
+
+/// Incidents that are read into memory at once.
+const AT_ONCE: usize = 200;
+
+pub struct Rematch;
+
+impl Job for Rematch {
+    /// Open incidents that lost their escalation.
+    type Answer = usize;
+
+    async fn perform(&mut self, work: &mut Work) -> anyhow::Result<usize> {
+        let (mut lost, mut after) = (0, IncidentId(0));
+        loop {
+            let batch = incidents::open_after(&mut work.connection, after, AT_ONCE).await?;
+            let Some(last) = batch.last() else { return Ok(lost) };
+            after = last.id;
+            for mut incident in batch {
+                let before = incident.clone();
+                let source = work.book.config.alertmanager(&incident.source);
+                if source.is_none_or(|source| source.watchdog.is_none()) && incident.blind_since.is_some() {
+                    // Its Watchdog is not expected any more, and would never end the blindness.
+                    super::blind::thaw(work, &before.source).await?;
+                    incident.thaw(work.now);
+                }
+                let matched = work.book.routes_now(&incident);
+                incident.routes = work.book.in_order(&incident.routes, &matched);
+                let rules = work.book.rules(&incident);
+                let had = incident.escalation.next_at.is_some() || incident.escalation.stepped_at.is_some();
+                if !incident.follow_policy(work.now, &rules) && had && rules.policy.is_none() {
+                    // Written by a release that did not record the policy's name.
+                    incident.escalation.lost = true;
+                }
+                lost += usize::from(incident.escalation.lost);
+                if incident == before {
+                    continue;
+                }
+                let (from, to) = (before.routes.join(", "), incident.routes.join(", "));
+                let happening = if incident.escalation.lost && !before.escalation.lost {
+                    tracing::error!(
+                        incident.id = incident.id.0,
+                        from,
+                        to,
+                        "an open incident lost its escalation: nobody is called"
+                    );
+                    Happening::EscalationLost
+                } else {
+                    tracing::warn!(
+                        incident.id = incident.id.0,
+                        from,
+                        to,
+                        "an open incident follows other routes or another policy"
+                    );
+                    Happening::Changed
+                };
+                let effects = vec![Effect::Tell(happening)];
+                work.carry_out(&incident, effects).await?;
+            }
+        }
+    }
+}
