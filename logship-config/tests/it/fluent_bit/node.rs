@@ -13,7 +13,10 @@ use serde_json::json;
 use serde_yaml_ng::Value;
 
 use super::{FOLDER, read};
-use crate::relay::world::{READY_DEADLINE, World};
+use crate::{
+    place::variable,
+    relay::world::{READY_DEADLINE, World},
+};
 
 const NAMESPACE: &str = "trading";
 
