@@ -53,6 +53,15 @@ impl Program {
         self.process = Some(process);
     }
 
+    /// Replaces the configuration file, as an editor or Kubernetes does.
+    #[allow(dead_code, reason = "the benchmark shares this file")]
+    pub fn configure(&self, yaml: &str) {
+        let file = self.folder.path().join("alertbot.yaml");
+        let new = self.folder.path().join("alertbot.yaml.new");
+        std::fs::write(&new, yaml).unwrap();
+        std::fs::rename(new, file).unwrap();
+    }
+
     #[allow(dead_code, reason = "the benchmark asks for it")]
     pub fn pid(&self) -> u32 {
         self.process.as_ref().unwrap().pid()
@@ -72,9 +81,14 @@ impl Program {
 
     /// As [`crate::bot::Bot::metric`].
     pub async fn metric(&self, sample: &str) -> f64 {
-        let text = self.client.get(format!("{}/metrics", self.admin)).send().await.unwrap().text().await.unwrap();
+        self.try_metric(sample).await.unwrap()
+    }
+
+    /// As [`Self::metric`]; an error while the listener's connections are replaced.
+    pub async fn try_metric(&self, sample: &str) -> reqwest::Result<f64> {
+        let text = self.client.get(format!("{}/metrics", self.admin)).send().await?.text().await?;
         let line = text.lines().find_map(|line| line.strip_prefix(sample)?.strip_prefix(' '));
-        line.map_or(0.0, |value| value.parse().unwrap())
+        Ok(line.map_or(0.0, |value| value.parse().unwrap()))
     }
 }
 
