@@ -81,7 +81,7 @@ mod tests {
             quantity: SCALE,
             quote: (100 + i128::from(number % 9)) * i128::from(SCALE),
             time,
-            buyer_is_maker: number % 2 == 0,
+            buyer_is_maker: number.is_multiple_of(2),
         }
     }
 
