@@ -44,6 +44,10 @@ pub struct Serve {
     pub trusted_proxies: Vec<IpNet>,
     /// A log line for every request.
     pub access_log: bool,
+    /// A client that takes no byte of its answers for so long is disconnected.
+    pub write_timeout: Duration,
+    /// Of one address that is not a trusted proxy, at once.
+    pub connections_per_address: u32,
 }
 
 /// `exchange worker`.
@@ -193,6 +197,17 @@ impl Serve {
                 "EXCHANGE_ACCESS_LOG",
                 false,
                 "true: a log line for every request of the API (event.dataset exchange.access); false where a proxy writes them",
+            ),
+            write_timeout: env.duration(
+                "EXCHANGE_HTTP_WRITE_TIMEOUT",
+                Duration::from_secs(10),
+                "a client of the API that takes none of its answer for so long is disconnected",
+            ),
+            connections_per_address: env.or_within(
+                "EXCHANGE_CONNECTIONS_PER_ADDRESS",
+                2048,
+                1..=1_000_000,
+                "connections to the API at once, per client address; trusted proxies are exempt",
             ),
         }
     }

@@ -97,7 +97,7 @@ service_kit::metrics! {
         pub connections: IntGauge = "exchange_http_connections";
         /// Request weight charged.
         pub weight: IntCounter = "exchange_http_request_weight_total";
-        /// Requests over a limit: of weight, by HTTP status (429, 418); of unfilled orders (orders).
+        /// Requests over a limit: of weight, by HTTP status (429, 418); of unfilled orders (orders); of an address (connections).
         pub rate_limited: IntCounterVec = "exchange_http_rate_limited_total", ["code"];
         /// Signed requests that were not accepted as such, by error code.
         pub auth_failures: IntCounterVec = "exchange_http_auth_failures_total", ["code"];

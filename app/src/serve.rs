@@ -91,6 +91,8 @@ impl Server {
             rate_limits: settings.rate_limits,
             trusted_proxies: settings.trusted_proxies,
             access_log: settings.access_log,
+            write_timeout: settings.write_timeout,
+            connections_per_address: settings.connections_per_address,
         };
         let replica_pool = settings.replica.map(|options| {
             let options = options.application_name("exchange serve");

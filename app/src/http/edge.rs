@@ -32,6 +32,8 @@ const QUERY_MAX: usize = 16_384;
 const WEIGHT_OF_A_FAULT: u32 = 1;
 /// The route group of requests that have no endpoint.
 pub const UNKNOWN_GROUP: &str = "unknown";
+/// The route group of what never became a request: a malformed head, one that is too large, one that came too slowly.
+pub const TRANSPORT_GROUP: &str = "transport";
 /// Names that signed endpoints read beside their own.
 const SIGNED_NAMES: [&str; 3] = ["timestamp", "recvWindow", "signature"];
 
@@ -40,6 +42,10 @@ const TIME_UNIT: HeaderName = HeaderName::from_static("x-mbx-time-unit");
 /// The address of the other end of a connection, set by the listener.
 #[derive(Debug, Clone, Copy)]
 pub struct Peer(pub SocketAddr);
+
+/// The query as the client sent and signed it, when the listener had to encode some of its bytes.
+#[derive(Debug, Clone)]
+pub struct AsSent(pub Bytes);
 
 /// The raw clock, in microseconds.
 pub fn now() -> Time {
@@ -145,12 +151,13 @@ async fn run(app: &App, endpoint: &'static Endpoint, parts: &Parts, body: Body, 
     let received = now();
     let address = address(app, parts);
     let query = parts.uri.query().unwrap_or_default().as_bytes();
+    let sent = parts.extensions.get::<AsSent>().map_or(query, |sent| &sent.0);
     let read = async {
         let body = match endpoint.method {
             Method::GET => Bytes::new(),
             _ => body::read(&parts.headers, body).await?,
         };
-        if query.len() > QUERY_MAX { Err(ApiError::QUERY_TOO_LONG) } else { Ok(body) }
+        if sent.len() > QUERY_MAX { Err(ApiError::QUERY_TOO_LONG) } else { Ok(body) }
     };
     let body = match read.await {
         Ok(body) => body,
@@ -169,7 +176,7 @@ async fn run(app: &App, endpoint: &'static Endpoint, parts: &Parts, body: Body, 
         Security::None => None,
         security => {
             let request =
-                auth::Request { headers: &parts.headers, query, body: &body, parameters: &parameters, address, received };
+                auth::Request { headers: &parts.headers, query: sent, body: &body, parameters: &parameters, address, received };
             Some(auth::authenticate(&app.keys, security, &request).inspect_err(|error| {
                 app.metrics.auth_failures.with_label_values(&[error.code.to_string().as_str()]).inc();
             })?)

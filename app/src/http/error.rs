@@ -19,7 +19,7 @@ pub struct ApiError {
     pub retry_after: Option<u64>,
     /// JSON of a `data` member (cancelReplace).
     pub data: Option<Vec<u8>>,
-    /// For the log only; without one the log stays silent.
+    /// For the log only; without one the log has the text.
     pub cause: Option<Box<str>>,
 }
 
@@ -209,8 +209,10 @@ impl From<SubmitError> for ApiError {
     fn from(error: SubmitError) -> Self {
         match error {
             SubmitError::Refused(refusal) => refusal.into(),
-            SubmitError::Busy => Self::BUSY,
-            SubmitError::Unavailable => Self::DISCONNECTED,
+            SubmitError::Busy => Self { cause: Some("the queue of commands is full".into()), ..Self::BUSY },
+            SubmitError::Unavailable => {
+                Self::unavailable("the engine takes no commands: not the leader, or the database is away")
+            }
             SubmitError::Unknown => Self { cause: Some("a commit's outcome is not known".into()), ..Self::TIMEOUT },
             SubmitError::Expired => Self::OUTSIDE_WINDOW,
         }

@@ -186,7 +186,8 @@ fn seconds_left(now: Time, interval: Time) -> u64 {
     ((interval - now.rem_euclid(interval)) as u64).div_ceil(SECOND as u64)
 }
 
-fn counted(address: IpAddr) -> IpAddr {
+/// An IPv6 client counts by its /64.
+pub fn counted(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(address) => IpAddr::V6((u128::from(address) & IPV6_PREFIX).into()),
         address => address,

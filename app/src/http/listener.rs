@@ -1,14 +1,23 @@
 //! Connections of the API: accepted, bounded in number and time, drained at the end. Never: what is asked on them.
 
-use super::edge::Peer;
+use super::edge::{AsSent, Peer};
+use super::error::ApiError;
+use super::limits::counted;
+use super::transport::{Queue, REWRITTEN_MAX, Sent, Transport};
 use axum::Router;
 use axum::body::Body;
 use axum::http::Request;
+use axum::response::Response;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use service_kit::metrics::IntGauge;
+use ipnet::IpNet;
+use parking_lot::Mutex;
+use rustc_hash::FxHashMap;
+use service_kit::metrics::{IntCounter, IntGauge};
 use std::io;
+use std::net::IpAddr;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
@@ -18,21 +27,41 @@ use tower::Service;
 
 /// Connections at once; more wait to be accepted.
 const CONNECTIONS_MAX: u32 = 16_384;
-/// For a request's head to arrive, which also ends a connection that is idle for so long.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(75);
-/// Bytes of a request's head.
-const HEAD_MAX: usize = 64 * 1024;
 /// After accept failed for want of something (file handles): until the next try.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// Serves `router` until `shutdown`, then lets every request that has begun end.
+/// Answers what never became a request.
+pub type Refuse = Arc<dyn Fn(Request<Body>, ApiError) -> Pin<Box<dyn Future<Output = Response> + Send>> + Send + Sync>;
+
+/// What one client may hold.
+pub struct Bounds {
+    pub write_timeout: Duration,
+    /// Connections at once.
+    pub per_address: u32,
+    /// Not counted: proxies hold the connections of many clients.
+    pub exempt: Vec<IpNet>,
+    /// Connections closed at once because their address has too many.
+    pub over: IntCounter,
+}
+
+/// What a connection needs.
+pub struct Serving {
+    pub router: Router,
+    pub refuse: Refuse,
+    pub bounds: Bounds,
+    pub connections: IntGauge,
+}
+
+/// Serves `serving` until `shutdown`, then lets every request that has begun end.
 ///
 /// # Errors
 /// None at present: a failed accept is logged and tried again.
-pub async fn serve(listener: TcpListener, router: Router, connections: IntGauge, shutdown: CancellationToken) -> io::Result<()> {
+pub async fn serve(listener: TcpListener, serving: Serving, shutdown: CancellationToken) -> io::Result<()> {
+    let Serving { router, refuse, bounds, connections } = serving;
+    let addresses = Arc::default();
     let places = Arc::new(Semaphore::new(CONNECTIONS_MAX as usize));
     let mut server = hyper::server::conn::http1::Builder::new();
-    server.timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT).max_buf_size(HEAD_MAX).pipeline_flush(true);
+    server.timer(TokioTimer::new()).header_read_timeout(None).max_buf_size(REWRITTEN_MAX).pipeline_flush(true);
     loop {
         let accepted = tokio::select! {
             () = shutdown.cancelled() => break,
@@ -46,15 +75,22 @@ pub async fn serve(listener: TcpListener, router: Router, connections: IntGauge,
                 continue;
             }
         };
+        let Some(counted) = Counted::enter(&addresses, &bounds, peer.ip()) else {
+            bounds.over.inc();
+            tracing::debug!(client.ip = %peer.ip(), "closing a connection: its address has too many");
+            continue;
+        };
         // Replies are one small write each: waiting to fill a segment would only delay them.
         let _ = stream.set_nodelay(true);
-        let router = router.clone();
+        let (router, refuse, queue) = (router.clone(), Arc::clone(&refuse), Queue::default());
+        let stream = Transport::new(stream, Arc::clone(&queue), bounds.write_timeout);
         let service = service_fn(move |mut request: Request<Incoming>| {
             request.extensions_mut().insert(Peer(peer));
-            router.clone().call(request.map(Body::new))
+            let request = request.map(Body::new);
+            answer(&mut router.clone(), &refuse, queue.lock().pop_front(), request)
         });
-        let connection = server.serve_connection(TokioIo::new(stream), service).with_upgrades();
-        let counted = Connected::enter(&connections);
+        let connection = server.serve_connection(TokioIo::new(stream), service);
+        let connected = Connected::enter(&connections);
         let ending = shutdown.clone();
         tokio::spawn(async move {
             let mut connection = std::pin::pin!(connection);
@@ -66,12 +102,34 @@ pub async fn serve(listener: TcpListener, router: Router, connections: IntGauge,
                     connection.await
                 }
             };
-            drop((place, counted));
+            drop((place, connected, counted));
         });
     }
     drop(listener);
     // Every place is free once every connection has ended.
     places.acquire_many(CONNECTIONS_MAX).await.map(drop).map_err(io::Error::other)
+}
+
+/// The answer to a request, or to what the transport has refused.
+fn answer(
+    router: &mut Router,
+    refuse: &Refuse,
+    sent: Option<Sent>,
+    mut request: Request<Body>,
+) -> Pin<Box<dyn Future<Output = Result<Response, std::convert::Infallible>> + Send>> {
+    match sent {
+        Some(Sent::Refused(fault)) => {
+            let peer = request.extensions().get::<Peer>().map(|peer| peer.0);
+            tracing::info!(reason = fault.name(), client.address = ?peer, "refused what is not a request");
+            let answer = refuse(request, fault.answer());
+            Box::pin(async move { Ok(answer.await) })
+        }
+        Some(Sent::Raw(query)) => {
+            request.extensions_mut().insert(AsSent(query));
+            Box::pin(router.call(request))
+        }
+        Some(Sent::Plain) | None => Box::pin(router.call(request)),
+    }
 }
 
 async fn accept(
@@ -81,6 +139,42 @@ async fn accept(
     let place = Arc::clone(places).acquire_owned().await.map_err(io::Error::other)?;
     let (stream, peer) = listener.accept().await?;
     Ok((stream, peer, place))
+}
+
+type Addresses = Arc<Mutex<FxHashMap<IpAddr, u32>>>;
+
+/// One connection of an address; `None` inside for an exempt one.
+struct Counted(Option<(Addresses, IpAddr)>);
+
+impl Counted {
+    /// `None`: the address has as many as it may.
+    fn enter(addresses: &Addresses, bounds: &Bounds, peer: IpAddr) -> Option<Self> {
+        let address = peer.to_canonical();
+        if bounds.exempt.iter().any(|network| network.contains(&address)) {
+            return Some(Self(None));
+        }
+        let address = counted(address);
+        let mut table = addresses.lock();
+        let count = table.entry(address).or_default();
+        if *count >= bounds.per_address {
+            return None;
+        }
+        *count += 1;
+        Some(Self(Some((Arc::clone(addresses), address))))
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        let Some((addresses, address)) = &self.0 else { return };
+        let mut table = addresses.lock();
+        if let Some(count) = table.get_mut(address) {
+            *count -= 1;
+            if *count == 0 {
+                table.remove(address);
+            }
+        }
+    }
 }
 
 struct Connected(IntGauge);
@@ -99,37 +193,4 @@ impl Drop for Connected {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use axum::routing::get;
-    use tokio::io::{AsyncReadExt, AsyncWriteExt};
-    use tokio::net::TcpStream;
-
-    /// One that sends its head a byte a minute, and one that says nothing after its first request, would each hold a place.
-    #[tokio::test(start_paused = true)]
-    async fn a_head_that_does_not_arrive_and_an_idle_connection_are_ended() {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
-        let router = Router::new().route("/", get(|| async { "here" }));
-        let connections = IntGauge::new("connections", "open").unwrap();
-        let shutdown = CancellationToken::new();
-        let serving = tokio::spawn(serve(listener, router, connections.clone(), shutdown.clone()));
-        for sent in ["GET / HTTP/1.1\r\nHost: exch", "GET / HTTP/1.1\r\nHost: exchange\r\n\r\n"] {
-            let mut client = TcpStream::connect(address).await.unwrap();
-            let begun = tokio::time::Instant::now();
-            client.write_all(sent.as_bytes()).await.unwrap();
-            let mut answer = Vec::new();
-            client.read_to_end(&mut answer).await.unwrap();
-            assert_eq!(begun.elapsed().as_secs(), HEAD_TIMEOUT.as_secs(), "{sent}");
-            assert_eq!(
-                answer.starts_with(b"HTTP/1.1 200 OK"),
-                sent.ends_with("\r\n\r\n"),
-                "{}",
-                String::from_utf8_lossy(&answer)
-            );
-        }
-        shutdown.cancel();
-        serving.await.unwrap().unwrap();
-        assert_eq!(connections.get(), 0);
-    }
-}
+mod tests;

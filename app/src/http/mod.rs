@@ -29,6 +29,7 @@ mod pages;
 pub mod parameters;
 mod reports;
 mod response;
+mod transport;
 mod verifier;
 mod wallet;
 
@@ -50,6 +51,7 @@ use error::ApiError;
 use ipnet::IpNet;
 use limits::Limits;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
@@ -61,6 +63,10 @@ pub struct Settings {
     pub trusted_proxies: Vec<IpNet>,
     /// A log line for every request.
     pub access_log: bool,
+    /// A client that takes no byte of its answers for so long is disconnected.
+    pub write_timeout: Duration,
+    /// Of one address that is not a trusted proxy, at once.
+    pub connections_per_address: u32,
 }
 
 /// What every handler gets.
@@ -79,7 +85,8 @@ impl App {
     pub fn new(engine: Engine, history: History, keys: Keys, settings: Settings, metrics: HttpMetrics) -> Self {
         let limits = Arc::new(Limits::new(settings.rate_limits));
         engine.committed().write().watch_first_fills(Arc::clone(&limits) as Arc<dyn FirstFills>);
-        metrics.start_at_zero(ENDPOINTS.iter().map(|endpoint| endpoint.group).chain([edge::UNKNOWN_GROUP]));
+        metrics
+            .start_at_zero(ENDPOINTS.iter().map(|endpoint| endpoint.group).chain([edge::UNKNOWN_GROUP, edge::TRANSPORT_GROUP]));
         Self { engine, history, keys, limits, settings, metrics, symbol_rules: general::SymbolRules::default() }
     }
 }
@@ -213,22 +220,21 @@ pub const UNSUPPORTED: &[(Method, &str)] = &[
 ];
 
 /// The whole API as a service.
-pub fn router(app: App) -> Router {
-    let app = Arc::new(app);
+fn router(app: &Arc<App>) -> Router {
     let mut router = Router::new();
     for endpoint in ENDPOINTS {
-        let app = Arc::clone(&app);
+        let app = Arc::clone(app);
         let measured = Measured::new(&app.metrics, endpoint.group);
         let answer = move |request: Request| edge::answer(Arc::clone(&app), endpoint, measured.clone(), request);
         router = router.route(endpoint.path, on(filter(&endpoint.method), answer));
     }
     for (method, path) in UNSUPPORTED {
-        router = router.route(path, on(filter(method), refusing(&app, || ApiError::UNSUPPORTED)));
+        router = router.route(path, on(filter(method), refusing(app, || ApiError::UNSUPPORTED)));
     }
     router
         .merge(pages::router())
-        .fallback(refusing(&app, || ApiError::NOT_FOUND))
-        .method_not_allowed_fallback(refusing(&app, || ApiError::METHOD_NOT_ALLOWED))
+        .fallback(refusing(app, || ApiError::NOT_FOUND))
+        .method_not_allowed_fallback(refusing(app, || ApiError::METHOD_NOT_ALLOWED))
 }
 
 /// Serves the API on `listener` until `shutdown`.
@@ -236,8 +242,18 @@ pub fn router(app: App) -> Router {
 /// # Errors
 /// None at present: a failed accept is logged and tried again.
 pub async fn serve(listener: TcpListener, app: App, shutdown: CancellationToken) -> std::io::Result<()> {
-    let connections = app.metrics.connections.clone();
-    listener::serve(listener, router(app), connections, shutdown).await
+    let app = Arc::new(app);
+    let bounds = listener::Bounds {
+        write_timeout: app.settings.write_timeout,
+        per_address: app.settings.connections_per_address,
+        exempt: app.settings.trusted_proxies.clone(),
+        over: app.metrics.rate_limited.with_label_values(&["connections"]),
+    };
+    let (connections, router) = (app.metrics.connections.clone(), router(&app));
+    let measured = Measured::new(&app.metrics, edge::TRANSPORT_GROUP);
+    let refuse: listener::Refuse =
+        Arc::new(move |request, error| Box::pin(edge::refuse(Arc::clone(&app), measured.clone(), error, request)));
+    listener::serve(listener, listener::Serving { router, refuse, bounds, connections }, shutdown).await
 }
 
 fn refusing(

@@ -19,21 +19,22 @@ const TRACE_ID: HeaderName = HeaderName::from_static("x-trace-id");
 /// The reply to a request with these headers, whose address has used so much weight in this minute.
 pub fn of(answer: Answer, request: &HeaderMap, used: u32) -> Response {
     let mut headers = HeaderMap::with_capacity(8);
+    let mut text = uuid::Uuid::encode_buffer();
+    let uuid = uuid::Builder::from_random_bytes(rand::random()).into_uuid();
+    let uuid = uuid.hyphenated().encode_lower(&mut text);
     let (status, body) = match answer {
         Ok(reply) => {
             headers.extend(reply.headers.into_iter().map(|(name, value)| (Some(name), value)));
             (reply.status, reply.body)
         }
-        Err(error) => refused(error, &mut headers),
+        Err(error) => refused(error, uuid, &mut headers),
     };
     let body = if body.len() >= GZIP_FROM && accepts_gzip(request) { gzip(body, &mut headers) } else { body };
     let weight = HeaderValue::from(used);
     headers.insert(CONTENT_TYPE, JSON);
     headers.insert(USED_WEIGHT, weight.clone());
     headers.insert(USED_WEIGHT_1M, weight);
-    let mut text = uuid::Uuid::encode_buffer();
-    let uuid = uuid::Builder::from_random_bytes(rand::random()).into_uuid();
-    if let Ok(value) = HeaderValue::from_str(uuid.hyphenated().encode_lower(&mut text)) {
+    if let Ok(value) = HeaderValue::from_str(uuid) {
         headers.insert(UUID, value);
     }
     let mut response = Response::new(Body::from(body));
@@ -42,15 +43,19 @@ pub fn of(answer: Answer, request: &HeaderMap, used: u32) -> Response {
     response
 }
 
-/// The body of an error. What is ours to mend is logged here, once, with the trace that the reply names.
-fn refused(error: ApiError, headers: &mut HeaderMap) -> (StatusCode, Bytes) {
+/// The body of an error. Every answer of 5xx has exactly one log line here, with the trace and the request id that the reply
+/// names: a client's report then leads to its cause. The rate is not bounded: one line for one answer.
+fn refused(error: ApiError, request_id: &str, headers: &mut HeaderMap) -> (StatusCode, Bytes) {
     if error.status.is_server_error() {
         let status = error.status.as_u16();
-        match &error.cause {
-            Some(cause) => tracing::error!(http.response.status_code = status, code = error.code, %cause, "a request failed"),
-            // The engine has said once why it takes no commands: thousands of clients hearing it are not news.
-            None => tracing::debug!(http.response.status_code = status, code = error.code, "a command was not taken"),
-        }
+        let cause = error.cause.as_deref().unwrap_or(&error.text);
+        tracing::error!(
+            http.response.status_code = status,
+            http.request.id = request_id,
+            code = error.code,
+            %cause,
+            "a request failed"
+        );
         if let Some(value) = service_kit::trace::trace_id().and_then(|id| HeaderValue::try_from(id).ok()) {
             headers.insert(TRACE_ID, value);
         }
@@ -90,5 +95,69 @@ fn gzip(body: Bytes, headers: &mut HeaderMap) -> Bytes {
         }
         // Writing to memory does not fail; if it did, the plain body is still right.
         Err(_) => body,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::SubmitError;
+    use parking_lot::Mutex;
+    use std::sync::Arc;
+    use tracing::field::{Field, Visit};
+    use tracing::span::{Attributes, Id, Record};
+    use tracing::{Event, Level, Metadata, Subscriber};
+
+    /// Collects what is logged at warn or error.
+    #[derive(Clone, Default)]
+    struct Lines(Arc<Mutex<Vec<String>>>);
+
+    struct Fields(String);
+
+    impl Visit for Fields {
+        fn record_debug(&mut self, field: &Field, value: &dyn std::fmt::Debug) {
+            self.0.push_str(&format!("{field}={value:?} "));
+        }
+    }
+
+    impl Subscriber for Lines {
+        fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+            *metadata.level() <= Level::WARN
+        }
+        fn new_span(&self, _: &Attributes<'_>) -> Id {
+            Id::from_u64(1)
+        }
+        fn record(&self, _: &Id, _: &Record<'_>) {}
+        fn record_follows_from(&self, _: &Id, _: &Id) {}
+        fn event(&self, event: &Event<'_>) {
+            let mut fields = Fields(String::new());
+            event.record(&mut fields);
+            self.0.lock().push(fields.0);
+        }
+        fn enter(&self, _: &Id) {}
+        fn exit(&self, _: &Id) {}
+    }
+
+    #[test]
+    fn every_5xx_has_one_line_with_cause_and_request_id() {
+        let rows = [
+            (ApiError::from(SubmitError::Unavailable), "503", "takes no commands"),
+            (ApiError::from(SubmitError::Busy), "503", "queue of commands is full"),
+            (ApiError::from(SubmitError::Unknown), "504", "outcome is not known"),
+            (ApiError::from(sqlx::Error::PoolTimedOut), "503", "pool timed out"),
+            (ApiError::internal("a broken row"), "500", "a broken row"),
+            (ApiError::TIMEOUT, "504", "Timeout waiting"),
+        ];
+        for (error, status, cause) in rows {
+            let lines = Lines::default();
+            let reply = tracing::subscriber::with_default(lines.clone(), || of(Err(error), &HeaderMap::new(), 1));
+            let lines = lines.0.lock();
+            let [line] = &lines[..] else { panic!("{status} {cause}: {lines:?}") };
+            let id = reply.headers()[UUID].to_str().unwrap();
+            assert!(line.contains(cause) && line.contains(id) && line.contains(status), "{line}");
+        }
+        let lines = Lines::default();
+        tracing::subscriber::with_default(lines.clone(), || of(Err(ApiError::SYMBOL), &HeaderMap::new(), 1));
+        assert!(lines.0.lock().is_empty(), "a fault of the client is not logged");
     }
 }

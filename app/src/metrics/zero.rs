@@ -10,7 +10,7 @@ const OUTCOMES: &[&str] = &["accepted", "refused", "busy", "expired", "unavailab
 const FOUND: &[&str] = &["committed", "lost", "unknown"];
 /// Success, and the server's own faults.
 const STATUSES: &[&str] = &["200", "500", "503", "504"];
-const RATE_LIMITED: &[&str] = &["418", "429", "orders"];
+const RATE_LIMITED: &[&str] = &["418", "429", "connections", "orders"];
 /// Timestamp, signature, window, key's format, key.
 const AUTH_FAILURES: &[&str] = &["-1021", "-1022", "-1131", "-2014", "-2015"];
 const STORAGE_OPERATIONS: &[&str] = &["create_bucket", "delete", "get", "head", "head_bucket", "list", "put"];

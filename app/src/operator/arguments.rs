@@ -214,7 +214,7 @@ pub enum ApiKey {
         #[arg(long, value_delimiter = ',', default_values = ["read", "trade"])]
         permissions: Vec<String>,
         /// An address or network that may use it; repeatable; none: any
-        #[arg(long = "network")]
+        #[arg(long = "network", value_parser = read_network)]
         networks: Vec<IpNet>,
         /// File with an Ed25519 public key (PEM): the key signs with Ed25519 instead of HMAC-SHA256
         #[arg(long)]
@@ -297,5 +297,27 @@ impl Noun {
                 Action::Credit { account, asset, amount: format!("-{amount}"), reference }
             }
         })
+    }
+}
+
+/// A network, or one address: `10.1.2.3` is `10.1.2.3/32`.
+fn read_network(text: &str) -> Result<IpNet, String> {
+    text.parse::<IpNet>()
+        .or_else(|_| text.parse::<std::net::IpAddr>().map(IpNet::from))
+        .map_err(|_| format!("{text:?} is not an address or network; write 10.1.2.3, 10.0.0.0/8 or 2001:db8::/32"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_alone_is_a_network_of_one() {
+        for (text, network) in [("10.1.2.3", "10.1.2.3/32"), ("2001:db8::1", "2001:db8::1/128"), ("10.0.0.0/8", "10.0.0.0/8")] {
+            assert_eq!(read_network(text).map(|network| network.to_string()).as_deref(), Ok(network));
+        }
+        for text in ["10.1.2", "10.0.0.0/33", "host", ""] {
+            assert!(read_network(text).unwrap_err().contains(&format!("{text:?}")));
+        }
     }
 }

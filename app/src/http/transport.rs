@@ -1,0 +1,262 @@
+//! The read side of a connection, between the socket and hyper: every head is checked here first, so that a fault of the
+//! transport is answered in the shape of every other error. Never: what a request means.
+//!
+//! - A target may hold raw bytes that RFC 3986 refuses and clients send (`"`, `[`, `{`, bytes outside ASCII): they reach hyper
+//!   percent-encoded, and the query as sent goes along for the signature.
+//! - A fault becomes a request of ours with the refusal in [`Sent`]: its answer follows those of the requests before it.
+//! - Nothing is read after a fault: where the next request would begin is not known.
+//! - Each byte of a head is looked at a fixed number of times, however many reads it takes to arrive.
+
+mod chunked;
+mod head;
+
+use axum::body::Bytes;
+use bytes::{Buf, BytesMut};
+use chunked::Chunked;
+use head::{Body, Head};
+use parking_lot::Mutex;
+use std::collections::VecDeque;
+use std::io;
+use std::mem::MaybeUninit;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::{Instant, Sleep};
+
+pub use head::{Fault, REWRITTEN_MAX};
+
+/// For a request's head to arrive, which also ends a connection that is idle for so long.
+pub const HEAD_TIMEOUT: Duration = Duration::from_secs(75);
+const READ_SIZE: usize = 8 * 1024;
+/// After a refusal: what is still read and dropped, so that the kernel does not reset the connection under the answer.
+const LINGER: Duration = Duration::from_secs(1);
+const LINGER_BYTES_MAX: usize = 1024 * 1024;
+/// A client that takes this much within the write timeout is slow, not stuck.
+const WRITE_PROGRESS: usize = 64 * 1024;
+/// What hyper reads instead of a head that is refused.
+const REFUSED: &[u8] = b"GET / HTTP/1.1\r\nconnection: close\r\n\r\n";
+
+/// What the connection knows of a request beyond what hyper does.
+#[derive(Debug)]
+pub enum Sent {
+    /// As it came.
+    Plain,
+    /// The query before its bytes were encoded.
+    Raw(Bytes),
+    Refused(Fault),
+}
+
+/// One entry a request, in their order.
+pub type Queue = Arc<Mutex<VecDeque<Sent>>>;
+
+enum State {
+    Head,
+    Length(u64),
+    Chunked(Chunked),
+    Refused { dropped: usize },
+    Ended,
+}
+
+pub struct Transport<S> {
+    stream: S,
+    state: State,
+    /// Read, not yet looked at.
+    input: BytesMut,
+    /// Of `input`: looked at without finding a head's end.
+    scanned: usize,
+    /// For hyper.
+    output: BytesMut,
+    queue: Queue,
+    head_timer: Pin<Box<Sleep>>,
+    write_timeout: Duration,
+    write_timer: Option<(Pin<Box<Sleep>>, usize)>,
+    linger_timer: Option<Pin<Box<Sleep>>>,
+}
+
+impl<S> Transport<S> {
+    pub fn new(stream: S, queue: Queue, write_timeout: Duration) -> Self {
+        Self {
+            stream,
+            state: State::Head,
+            input: BytesMut::new(),
+            scanned: 0,
+            output: BytesMut::new(),
+            queue,
+            head_timer: Box::pin(tokio::time::sleep(HEAD_TIMEOUT)),
+            write_timeout,
+            write_timer: None,
+            linger_timer: None,
+        }
+    }
+
+    fn refuse(&mut self, fault: Fault) {
+        self.input.clear();
+        self.output.extend_from_slice(REFUSED);
+        self.queue.lock().push_back(Sent::Refused(fault));
+        self.state = State::Refused { dropped: 0 };
+    }
+
+    fn begin_head(&mut self) {
+        self.state = State::Head;
+        self.scanned = 0;
+        self.head_timer.as_mut().reset(Instant::now() + HEAD_TIMEOUT);
+    }
+
+    /// Moves what is understood from `input` to `output`.
+    fn advance(&mut self) {
+        while !self.input.is_empty() {
+            match &mut self.state {
+                State::Head => match head::read(&mut self.input, &mut self.scanned, &mut self.output) {
+                    Ok(None) => return,
+                    Ok(Some(Head { raw_query, body })) => {
+                        self.queue.lock().push_back(raw_query.map_or(Sent::Plain, Sent::Raw));
+                        match body {
+                            Body::Length(0) => self.begin_head(),
+                            Body::Length(length) => self.state = State::Length(length),
+                            Body::Chunked => self.state = State::Chunked(Chunked::default()),
+                        }
+                    }
+                    Err(fault) => self.refuse(fault),
+                },
+                State::Length(left) => {
+                    let taken = self.input.len().min(usize::try_from(*left).unwrap_or(usize::MAX));
+                    self.output.extend_from_slice(&self.input[..taken]);
+                    self.input.advance(taken);
+                    *left -= taken as u64;
+                    if *left == 0 {
+                        self.begin_head();
+                    }
+                }
+                State::Chunked(chunked) => {
+                    let (taken, ended) = chunked.advance(&self.input);
+                    self.output.extend_from_slice(&self.input[..taken]);
+                    self.input.advance(taken);
+                    if ended {
+                        self.begin_head();
+                    }
+                }
+                State::Refused { .. } | State::Ended => self.input.clear(),
+            }
+        }
+    }
+}
+
+impl<S: AsyncRead + Unpin> Transport<S> {
+    /// Drops what still comes after a refusal; ready when nothing more does, or enough did.
+    fn poll_drop(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let mut room = [0; 4096];
+        while let State::Refused { dropped } = &mut self.state {
+            let mut read = ReadBuf::new(&mut room);
+            match Pin::new(&mut self.stream).poll_read(cx, &mut read) {
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(Ok(())) if !read.filled().is_empty() => *dropped += read.filled().len(),
+                Poll::Ready(_) => self.state = State::Ended,
+            }
+            if matches!(self.state, State::Refused { dropped } if dropped > LINGER_BYTES_MAX) {
+                self.state = State::Ended;
+            }
+        }
+        Poll::Ready(())
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Transport<S> {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        loop {
+            if !this.output.is_empty() {
+                let taken = this.output.len().min(buffer.remaining());
+                buffer.put_slice(&this.output[..taken]);
+                this.output.advance(taken);
+                return Poll::Ready(Ok(()));
+            }
+            // hyper closes the connection once the refusal is written: the end of the input would cut that short.
+            if matches!(this.state, State::Refused { .. } | State::Ended) {
+                return Poll::Pending;
+            }
+            let mut room = [MaybeUninit::uninit(); READ_SIZE];
+            let mut read = ReadBuf::uninit(&mut room);
+            match Pin::new(&mut this.stream).poll_read(cx, &mut read) {
+                Poll::Ready(Ok(())) if read.filled().is_empty() => return Poll::Ready(Ok(())),
+                Poll::Ready(Ok(())) => {
+                    this.input.extend_from_slice(read.filled());
+                    this.advance();
+                }
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+                Poll::Pending if matches!(this.state, State::Head) => {
+                    std::task::ready!(this.head_timer.as_mut().poll(cx));
+                    if this.input.is_empty() {
+                        return Poll::Ready(Ok(()));
+                    }
+                    this.refuse(Fault::Slow);
+                }
+                Poll::Pending => return Poll::Pending,
+            }
+        }
+    }
+}
+
+impl<S: AsyncWrite + Unpin> Transport<S> {
+    /// Ends a connection whose client does not read.
+    fn watch(&mut self, cx: &mut Context<'_>, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+        match written {
+            Poll::Pending => {
+                let timeout = self.write_timeout;
+                let (timer, _) = self.write_timer.get_or_insert_with(|| (Box::pin(tokio::time::sleep(timeout)), 0));
+                std::task::ready!(timer.as_mut().poll(cx));
+                tracing::info!("closing a connection whose client does not read");
+                Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
+            }
+            Poll::Ready(Ok(count)) => {
+                if let Some((_, progress)) = &mut self.write_timer {
+                    *progress += count;
+                    if *progress >= WRITE_PROGRESS {
+                        self.write_timer = None;
+                    }
+                }
+                if self.input.is_empty() && matches!(self.state, State::Head) {
+                    self.head_timer.as_mut().reset(Instant::now() + HEAD_TIMEOUT);
+                }
+                Poll::Ready(Ok(count))
+            }
+            failed => failed,
+        }
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Transport<S> {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        let written = Pin::new(&mut this.stream).poll_write(cx, bytes);
+        this.watch(cx, written)
+    }
+
+    fn poll_write_vectored(self: Pin<&mut Self>, cx: &mut Context<'_>, parts: &[io::IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        let written = Pin::new(&mut this.stream).poll_write_vectored(cx, parts);
+        this.watch(cx, written)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    /// hyper flushes when it has written everything.
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        this.write_timer = None;
+        Pin::new(&mut this.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        std::task::ready!(Pin::new(&mut this.stream).poll_shutdown(cx))?;
+        let timer = this.linger_timer.get_or_insert_with(|| Box::pin(tokio::time::sleep(LINGER)));
+        if timer.as_mut().poll(cx).is_ready() {
+            return Poll::Ready(Ok(()));
+        }
+        this.poll_drop(cx).map(Ok)
+    }
+}
