@@ -111,6 +111,8 @@ impl Decision<'_> {
         let hold = (need - order.hold).clamp(0, free.max(0));
         let unfillable = fok && !fills(self.state, &taker, order.quantity);
         let rests = !crosses && order.time_in_force == TimeInForce::Gtc;
+        // No search by id: it would be a miss of the caches for each order of a long queue.
+        self.state.orders.expect(slot);
         self.emit(Event::OrderTriggered { order: order.id, hold, rests });
         if unfillable {
             self.close(slot, OrderStatus::Expired, ExpiryReason::UnfilledFok);
