@@ -201,7 +201,7 @@ impl Serve {
             write_timeout: env.duration(
                 "EXCHANGE_HTTP_WRITE_TIMEOUT",
                 Duration::from_secs(10),
-                "a client of the API that takes none of its answer for so long is disconnected",
+                "a client that blocks an answer for so long, without reading 64 KiB of it, is disconnected",
             ),
             connections_per_address: env.or_within(
                 "EXCHANGE_CONNECTIONS_PER_ADDRESS",

@@ -77,12 +77,13 @@ pub fn read(input: &mut BytesMut, scanned: &mut usize, output: &mut BytesMut) ->
         }
     }
     let Some(end) = end(input, *scanned) else {
-        let line = input.iter().take(TARGET_MAX * 2).position(|byte| *byte == b'\n');
         *scanned = input.len();
-        return match input.len() {
-            length if length >= HEAD_MAX => Err(if line.is_none() { Fault::TargetTooLong } else { Fault::HeadTooLarge }),
-            _ => Ok(None),
-        };
+        if input.len() < HEAD_MAX {
+            return Ok(None);
+        }
+        // Once for each head: a scan at each partial read would make the cost quadratic.
+        let has_line = input.iter().take(TARGET_MAX * 2).any(|byte| *byte == b'\n');
+        return Err(if has_line { Fault::HeadTooLarge } else { Fault::TargetTooLong });
     };
     *scanned = 0;
     let head = input.split_to(end);
