@@ -52,8 +52,8 @@ proptest! {
         replay(&exchange.journal).encode(&mut replayed);
         prop_assert!(bytes == replayed, "the replayed state differs from the live one");
         prop_assert_eq!(exchange.state.sequence(), exchange.journal.len() as u64);
-        let fees: i128 = exchange.state.balances(FEES).map(|(_, balance)| balance.free).sum();
-        prop_assert!(fees > 0, "1,500 commands trade, and trades pay commission");
+        // Not the fees: an operator's command may set the commission to zero before the first trade.
+        prop_assert!(exchange.journal.iter().any(|event| matches!(event, Event::Trade(_))), "1,500 commands trade");
     }
 
     #[test]
