@@ -8,6 +8,7 @@ pub mod chain;
 pub mod config;
 pub mod db;
 pub mod engine;
+pub mod foreign;
 pub mod http;
 pub mod journal_archive;
 pub mod media;

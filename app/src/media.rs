@@ -19,8 +19,8 @@ use parking_lot::Mutex;
 
 use crate::{
     config::{Checksums, ObjectStorage},
+    foreign::{Foreign, Kind},
     metrics::ObjectStorageMetrics,
-    survey::{Foreign, Kind},
 };
 
 /// Content types of what this exchange stores.

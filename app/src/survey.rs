@@ -8,6 +8,7 @@ use sqlx::PgConnection;
 
 use crate::{
     db::{archives, declarations, head, marks},
+    foreign::{Foreign, Kind},
     journal_archive,
     media::{Media, MediaError},
     snapshot::{self, Name},
@@ -24,22 +25,6 @@ pub struct Survey {
     pub first_format: Vec<Name>,
     /// What belongs to another history.
     pub foreign: Vec<Foreign>,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Foreign {
-    pub key: String,
-    /// Of its last event.
-    pub sequence: i64,
-    pub kind: Kind,
-    /// An operator declared that its history is lost.
-    pub declared: bool,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
-    Snapshot,
-    Archive,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -104,16 +89,4 @@ pub fn refusal(proof: &Foreign, ends_at: i64) -> String {
          were durable and are not in this database, or the bucket is another exchange's. Point EXCHANGE_DATABASE_URL at the \
          server that holds them, or declare the loss: exchange admin --actor … --reason … loss declare --through {sequence}"
     )
-}
-
-impl Kind {
-    pub const ALL: [Self; 2] = [Self::Snapshot, Self::Archive];
-
-    /// As the metric's label.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Snapshot => "snapshot",
-            Self::Archive => "archive",
-        }
-    }
 }

@@ -50,7 +50,7 @@ impl HttpMetrics {
 
 impl ObjectStorageMetrics {
     pub fn start_at_zero(&self) {
-        for kind in crate::survey::Kind::ALL {
+        for kind in crate::foreign::Kind::ALL {
             self.foreign_objects.with_label_values(&[kind.name()]);
         }
         for operation in STORAGE_OPERATIONS {

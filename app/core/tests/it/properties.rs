@@ -1,7 +1,7 @@
 //! What must hold for every stream of customers' and operators' commands: conservation, replay, snapshots, atomic refusals.
 
 use crate::support::{Exchange, Random, SECOND, check_invariants, filters, replay, some_commission};
-use exchange_core::{FEES, State};
+use exchange_core::{State, event::Event};
 use proptest::prelude::*;
 
 fn last_ids(exchange: &Exchange) -> (u64, u64) {

@@ -23,6 +23,34 @@ fn every_crate_has_floors() {
     assert_eq!(declared, members, "floors.txt has a section for each member of the workspace");
 }
 
+/// Crates whose modules still form a cycle, with the cycle. This list only shrinks.
+///
+/// - `alertbot`: the pure modules import plain types of the webhook, the store and the notifiers.
+/// - `telegram-emulator`: `dispatch` and `server`, and the modules of `world`.
+/// - `backup`: `failure`, `metrics` and `store`; `dump::worker` and `dump::large_objects`; the modules of `restore`.
+const PENDING: [&str; 3] = ["alertbot", "telegram-emulator", "backup"];
+
+#[test]
+fn imports_run_down_and_form_no_cycle() {
+    let mut wrong = Vec::new();
+    let mut seen = 0;
+    for section in floors() {
+        let read = Crate::read(&section.package, &repository().join(&section.folder)).unwrap();
+        let arrows = graph::arrows(&read);
+        if PENDING.contains(&section.package.as_str()) {
+            let cycles = graph::cycles(&arrows);
+            assert!(!cycles.is_empty(), "{} has no cycle any more: remove it from PENDING", section.package);
+            continue;
+        }
+        seen += arrows.len();
+        let rooms = read.modules.keys().filter(|path| path.len() == 1).map(|path| &path[0]);
+        wrong.extend(section.contradictions(rooms, &arrows));
+        wrong.extend(graph::cycles(&arrows).into_iter().map(|arrow| format!("{}: on a cycle: {arrow}", section.package)));
+    }
+    assert!(seen > 500, "read {seen} imports only: the reader misses most of the code");
+    assert!(wrong.is_empty(), "{} contradictions:\n{}", wrong.len(), wrong.join("\n"));
+}
+
 /// A crate of three modules, of which `top` may import `middle` and `bottom`.
 fn small(files: &[(&str, &str)]) -> Vec<String> {
     let folder = tempfile::tempdir().unwrap();

@@ -41,7 +41,12 @@ async fn a_wrong_password_and_a_strange_name_are_refused() {
     assert!(answers(&postgres.url()).await);
     assert!(!answers(&format!("{before}x@{after}")).await);
     assert!(
-        postgres.create_database("x; DROP DATABASE postgres").await.unwrap_err().to_string().contains("no plain database name")
+        postgres
+            .create_database("x; DROP DATABASE postgres")
+            .await
+            .unwrap_err()
+            .to_string()
+            .contains("is not a plain database name")
     );
     assert_eq!(setting(&postgres.url(), "fsync").await, "off");
 }

@@ -1,0 +1,29 @@
+//! This module names objects of the bucket that belong to another history. It must not load or delete one.
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Foreign {
+    pub key: String,
+    /// Of its last event.
+    pub sequence: i64,
+    pub kind: Kind,
+    /// An operator declared that its history is lost.
+    pub declared: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    Snapshot,
+    Archive,
+}
+
+impl Kind {
+    pub const ALL: [Self; 2] = [Self::Snapshot, Self::Archive];
+
+    /// As the metric's label.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Snapshot => "snapshot",
+            Self::Archive => "archive",
+        }
+    }
+}
