@@ -28,7 +28,7 @@ fn refused(file: &str, cases: &[(&str, &str, usize, &str)]) {
 fn the_platforms_own_set_is_right() {
     let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("elasticsearch");
     let desired = logship::check::run(&folder).unwrap();
-    assert_eq!((desired.objects.len(), desired.streams.len()), (18, 7));
+    assert_eq!((desired.objects.len(), desired.streams.len()), (19, 8));
     assert!(desired.streams["logs-exchange.audit-default"].protected);
 }
 
