@@ -24,6 +24,7 @@ pub mod notify;
 pub mod oncall;
 pub mod people;
 pub mod picture;
+pub mod reload;
 pub mod schedule;
 pub mod sender;
 pub mod serve;

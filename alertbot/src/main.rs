@@ -11,7 +11,7 @@ use alertbot::{
     check,
     config::{self, Config, Faults, Means},
     desk::Book,
-    serve,
+    reload,
     test_send::{self, Targets},
 };
 use anyhow::Context;
@@ -35,7 +35,7 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Takes webhooks, keeps incidents, tells people.
+    /// Take webhooks, track incidents, notify people; SIGHUP or a changed file replaces the configuration
     #[command(after_help = config::help())]
     Serve(File),
     /// Says all that is wrong with the configuration, with line and remedy, and what would be sent.
@@ -191,7 +191,10 @@ fn live(file: &File) -> ExitCode {
     let ended = runtime.block_on(async {
         let shutdown = Shutdown::new(config.process.shutdown_deadline);
         shutdown.on_signals()?;
-        let serving = tokio::spawn(serve::run(config, telemetry.log_level(), shutdown.clone()));
+        let path = file.config.clone();
+        let load: reload::Load = Box::new(move || load(&File { config: path.clone() }));
+        let serving = reload::run(file.config.clone(), config, load, telemetry.log_level(), shutdown.clone());
+        let serving = tokio::spawn(serving);
         let ended = serving.await.context("the server panicked").flatten();
         // A server that ends by itself takes its parts with it.
         shutdown.begin("the server has ended");

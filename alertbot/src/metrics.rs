@@ -43,7 +43,7 @@ service_kit::metrics! {
         pub webhooks: IntCounterVec = "alertbot_webhooks_total", ["alertmanager", "outcome"];
         /// Alerts in accepted webhooks, by Alertmanager and status (firing, resolved).
         pub alerts: IntCounterVec = "alertbot_alerts_received_total", ["alertmanager", "status"];
-        /// Requests turned away, by reason (one of [`REFUSALS`]).
+        /// Requests turned away, by reason (malformed, too_large, too_many_alerts, unauthorised, unavailable, unknown_path, wrong_version).
         pub refused: IntCounterVec = "alertbot_webhook_refused_total", ["reason"];
         /// From a webhook's head to its answer, the commit included.
         pub duration: Histogram = "alertbot_webhook_duration_seconds", buckets: LATENCY_SECONDS;
@@ -89,7 +89,7 @@ service_kit::metrics! {
         pub trouble: IntGaugeVec = "alertbot_carrier_trouble", ["carrier"];
         /// Criticals that were not delivered in time, so that the next channel was told too.
         pub overdue: IntCounter = "alertbot_overdue_total";
-        /// Messages given up, by channel and reason (one of [`GIVEN_UP`]).
+        /// Messages given up, by channel and reason (dead, refused, unknown).
         pub given_up: IntCounterVec = "alertbot_given_up_total", ["channel", "reason"];
         /// Pictures drawn, by outcome (drawn, failed).
         pub pictures: IntCounterVec = "alertbot_pictures_total", ["outcome"];
@@ -135,6 +135,8 @@ service_kit::metrics! {
         pub on_duty: IntGaugeVec = "alertbot_on_duty", ["schedule"];
         /// 1 while every latch of readiness is open.
         pub ready: IntGauge = "alertbot_ready";
+        /// 1 unless the last attempt to replace the configuration was refused.
+        pub reloaded: IntGauge = "alertbot_config_last_reload_successful";
     }
 }
 

@@ -2,12 +2,13 @@
 
 use std::{
     future::Future,
-    net::SocketAddr,
-    sync::{Arc, atomic::AtomicUsize},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
     time::Duration,
 };
 
-use anyhow::Context;
 use jiff::SignedDuration;
 use service_kit::{
     admin::{self, Admin},
@@ -65,15 +66,19 @@ const POLL_MARGIN: Duration = Duration::from_secs(POLL_SECONDS as u64);
 /// What the budgets must remember of the time before a restart.
 const REMEMBERED: SignedDuration = SignedDuration::from_secs(70);
 
-/// The subcommand.
-pub async fn run(config: Config, level: LogLevel, shutdown: Shutdown) -> anyhow::Result<()> {
-    let listeners =
-        Listeners { http: bind(config.listen, "listen").await?, admin: bind(config.admin_listen, "admin_listen").await? };
-    run_on(listeners, config, level, shutdown).await
+/// Serves on given listeners. Returns when the shutdown has begun and everything has ended.
+pub async fn run_on(listeners: Listeners, config: Config, level: LogLevel, shutdown: Shutdown) -> anyhow::Result<()> {
+    run_with(listeners, config, level, shutdown, Arc::new(AtomicBool::new(true))).await
 }
 
-/// The same on given listeners. Returns when the shutdown has begun and everything has ended.
-pub async fn run_on(listeners: Listeners, config: Config, level: LogLevel, shutdown: Shutdown) -> anyhow::Result<()> {
+/// The same. `reloaded`: whether the last attempt to replace the configuration succeeded.
+pub async fn run_with(
+    listeners: Listeners,
+    config: Config,
+    level: LogLevel,
+    shutdown: Shutdown,
+    reloaded: Arc<AtomicBool>,
+) -> anyhow::Result<()> {
     let metrics = Metrics::new("alertbot", env!("CARGO_PKG_VERSION"), option_env!("ALERTBOT_COMMIT"));
     let own = AlertbotMetrics::register(&metrics)?;
     own.start_at_zero(&config);
@@ -81,7 +86,8 @@ pub async fn run_on(listeners: Listeners, config: Config, level: LogLevel, shutd
     let ready = health.latch("store", "opening the database");
     let admin = Admin { metrics, health: health.clone(), log_level: level };
     // Open until the very end, so that the last minutes are scraped and readiness says no.
-    tokio::spawn(admin::serve(listeners.admin, std::future::pending(), admin));
+    let ended = shutdown.clone();
+    tokio::spawn(admin::serve(listeners.admin, async move { ended.drained().await }, admin));
 
     let clock = Clock::default();
     let store = Store::open(&config.store.path, config.store.bytes).await?;
@@ -170,7 +176,7 @@ pub async fn run_on(listeners: Listeners, config: Config, level: LogLevel, shutd
     if let Some(heartbeat) = book.config.heartbeat.clone() {
         part(&shutdown, "heartbeat", watchdog::beat(heartbeat, heard, desk.clone(), receivers, own.clone(), stop.clone()));
     }
-    tokio::spawn(gauge(desk.clone(), clock, own, health, ready, stop.clone()));
+    tokio::spawn(gauge(desk.clone(), clock, own, (health, ready), reloaded, stop.clone()));
     stop.cancelled().await;
     drop(desk);
     // The writer ends when the last of the others has let go of it.
@@ -277,8 +283,16 @@ async fn keep_house(desk: Desk, clock: Clock, metrics: AlertbotMetrics, stop: Ca
 }
 
 /// What is counted from time to time rather than when it happens; and readiness, which follows the store.
-async fn gauge(desk: Desk, clock: Clock, metrics: AlertbotMetrics, health: Health, ready: Latch, stop: CancellationToken) {
+async fn gauge(
+    desk: Desk,
+    clock: Clock,
+    metrics: AlertbotMetrics,
+    (health, ready): (Health, Latch),
+    reloaded: Arc<AtomicBool>,
+    stop: CancellationToken,
+) {
     loop {
+        metrics.people.reloaded.set(i64::from(reloaded.load(Ordering::Relaxed)));
         if metrics.store.writable.get() == 0 {
             // Nobody may send anything to a program that is not ready: it finds out by itself when the disk takes something again.
             let probe = crate::desk::Remember { name: STORE_PROBE.into(), value: clock.now().to_string() };
@@ -311,10 +325,4 @@ async fn gauge(desk: Desk, clock: Clock, metrics: AlertbotMetrics, health: Healt
             return;
         }
     }
-}
-
-async fn bind(address: SocketAddr, setting: &str) -> anyhow::Result<TcpListener> {
-    let listener = TcpListener::bind(address).await.with_context(|| format!("{setting}: {address} cannot be bound"))?;
-    tracing::info!(setting, address = %listener.local_addr()?, "listening");
-    Ok(listener)
 }

@@ -262,10 +262,17 @@ fn read(root: &Section, process: Process) -> Config {
     let reachable =
         escalation::Reachable { chats: &chat_names, people: &person_names, schedules: &schedule_names, listed: &people };
     let (escalations, escalation_names) = escalation::escalations(root, &reachable);
+    let listen = root.or("listen", SocketAddr::from(([127, 0, 0, 1], 9095)));
+    let admin_listen = root.or("admin_listen", SocketAddr::from(([127, 0, 0, 1], 9096)));
+    let same_host = listen.ip() == admin_listen.ip() || listen.ip().is_unspecified() || admin_listen.ip().is_unspecified();
+    if listen.port() != 0 && listen.port() == admin_listen.port() && same_host {
+        let wrong = format!("{admin_listen} takes the port of `listen`, {listen}");
+        root.fault("admin_listen", &wrong, "give each listener a port of its own");
+    }
     Config {
         process,
-        listen: root.or("listen", SocketAddr::from(([127, 0, 0, 1], 9095))),
-        admin_listen: root.or("admin_listen", SocketAddr::from(([127, 0, 0, 1], 9096))),
+        listen,
+        admin_listen,
         public_url: root.optional::<Address>("public_url").map(|address| address.0),
         language,
         time_zone,

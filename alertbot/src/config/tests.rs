@@ -187,3 +187,15 @@ fn variables_of_kubernetes_service_links_are_left_alone_and_misspelt_ones_are_no
     }
     assert!(!is_link("ALERTBOT_SMS_PORT", "token: ${ALERTBOT_SMS_PORT}"), "a secret of the file");
 }
+
+#[test]
+fn two_listeners_on_one_port_are_a_fault() {
+    let faults = |listen: &str, admin: &str| {
+        let text = format!("listen: {listen}\nadmin_listen: {admin}\n");
+        let Err(faults) = super::parse("test.yaml", &text, Vec::<(String, String)>::new()) else { panic!("it is incomplete") };
+        faults.iter().filter(|fault| fault.path == "admin_listen").count()
+    };
+    assert_eq!(faults("127.0.0.1:9095", "127.0.0.1:9095"), 1);
+    assert_eq!(faults("0.0.0.0:9095", "127.0.0.1:9095"), 1);
+    assert_eq!(faults("127.0.0.1:9095", "127.0.0.1:9096"), 0);
+}

@@ -41,11 +41,21 @@ pub struct Work {
     clock: Clock,
     changes: Vec<Change>,
     milestones: Vec<Milestone>,
+    /// Held until the writer ends.
+    _lock: crate::store::Lock,
 }
 
 impl Work {
     pub(super) fn new(store: Store, book: Arc<Book>, clock: Clock) -> Self {
-        Self { connection: store.writer, book, now: clock.now(), clock, changes: Vec::new(), milestones: Vec::new() }
+        Self {
+            connection: store.writer,
+            book,
+            now: clock.now(),
+            clock,
+            changes: Vec::new(),
+            milestones: Vec::new(),
+            _lock: store.lock,
+        }
     }
 
     pub(super) fn begin(&mut self) {

@@ -1,6 +1,6 @@
 //! What templates know of an incident. Bounded: of ten thousand alerts a few are shown, and the rest is counted.
 
-use std::collections::BTreeMap;
+use std::{cmp::Reverse, collections::BTreeMap};
 
 use minijinja::Value;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
@@ -73,8 +73,11 @@ pub fn context(incident: &Incident, reader: &Reader) -> Value {
     let (labels, annotations) = (incident.common_labels(), incident.common_annotations());
     let firing = incident.firing().count();
     let resolved = incident.alerts.len() - firing;
+    let mut speaking: Vec<&Tracked> = incident.speaking().collect();
+    // The worst first, then the oldest.
+    speaking.sort_by_key(|alert| (Reverse(alert.severity), alert.starts_at));
     let shown: Vec<Value> =
-        incident.speaking().take(SHOWN_ALERTS).map(|alert| one(alert, &labels, &annotations, reader)).collect();
+        speaking.into_iter().take(SHOWN_ALERTS).map(|alert| one(alert, &labels, &annotations, reader)).collect();
     let rest = incident.speaking().skip(SHOWN_ALERTS).count() as u64 + incident.truncated;
     let ended = incident.ended_at.map(|at| clock(at, now, &reader.zone)).unwrap_or_default();
     let lasted = incident.ended_at.map(|at| say(language, Saying::Age(Age::between(incident.started_at, at))));

@@ -75,11 +75,24 @@ pub fn escape(text: &str) -> Cow<'_, str> {
 pub fn link(address: &str, words: &str) -> String {
     let address = super::bidi::strip(address);
     let followed = ["http://", "https://", "tg://"].iter().any(|scheme| address.starts_with(scheme));
-    if followed && !address.contains(char::is_whitespace) {
+    if followed && !address.contains(char::is_whitespace) && !has_plain_host(&address) {
         format!("<a href=\"{}\">{}</a>", escape(&address), escape(words))
     } else {
-        escape(words).into_owned()
+        // Telegram drops such a link. The address itself can be copied.
+        let shown = followed && address.len() <= SHOWN_ADDRESS_BYTES;
+        if shown { format!("{}: <code>{}</code>", escape(words), escape(&address)) } else { escape(words).into_owned() }
     }
+}
+
+/// Longest address that is shown in place of a link.
+const SHOWN_ADDRESS_BYTES: usize = 200;
+
+/// Whether the host of a web address has no dot: Telegram drops links to it.
+fn has_plain_host(address: &str) -> bool {
+    let Some(rest) = address.strip_prefix("http://").or_else(|| address.strip_prefix("https://")) else { return false };
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    let host = authority.rsplit('@').next().unwrap_or_default();
+    !host.starts_with('[') && !host.split(':').next().unwrap_or_default().contains('.')
 }
 
 /// Every token in order, with tags properly nested.
@@ -235,7 +248,7 @@ mod tests {
 
     #[test]
     fn a_link_that_nobody_follows_is_its_words() {
-        assert_eq!(link("http://x/\"a\"", "R<"), "<a href=\"http://x/&quot;a&quot;\">R&lt;</a>");
+        assert_eq!(link("http://x.example/\"a\"", "R<"), "<a href=\"http://x.example/&quot;a&quot;\">R&lt;</a>");
         assert_eq!(link("javascript:alert(1)", "R"), "R");
         assert_eq!(link("http://x y", "R"), "R");
     }

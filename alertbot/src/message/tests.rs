@@ -359,6 +359,21 @@ proptest! {
     }
 }
 
+/// Telegram drops links to hosts without a dot.
+#[test]
+fn a_link_to_a_host_without_a_dot_shows_its_address() {
+    for (address, shown) in [
+        ("http://prometheus:9090/graph", "Graph: <code>http://prometheus:9090/graph</code>"),
+        ("http://user@grafana/d/1?x=a.b", "Graph: <code>http://user@grafana/d/1?x=a.b</code>"),
+        ("http://10.0.0.1:3000/d", "<a href=\"http://10.0.0.1:3000/d\">Graph</a>"),
+        ("https://grafana.example.com", "<a href=\"https://grafana.example.com\">Graph</a>"),
+        ("http://[::1]:3000/d", "<a href=\"http://[::1]:3000/d\">Graph</a>"),
+        ("javascript:alert(1)", "Graph"),
+    ] {
+        assert_eq!(markup::link(address, "Graph"), shown);
+    }
+}
+
 /// Thirty incidents of one name: each line names the pod, and of twenty labels those that say where.
 #[test]
 fn what_tells_incidents_apart_is_shown_and_the_rest_is_counted() {

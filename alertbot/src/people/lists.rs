@@ -6,7 +6,7 @@ use crate::{
     incident::Incident,
     message::{
         Reader,
-        age::Age,
+        age::{Age, clock},
         catalogue::{Saying, Word, say, word},
         mark,
         markup::escape,
@@ -96,7 +96,11 @@ pub(super) fn on_call(counter: &Counter, reader: &Reader) -> String {
         let on_duty: Vec<String> =
             book.on_duty(&schedule.name, reader.now).into_iter().map(|person| safe(&person.name)).collect();
         let who = if on_duty.is_empty() { word(reader.language, Word::Nobody).to_owned() } else { on_duty.join(", ") };
-        lines.push(format!("{}: <b>{who}</b>", safe(&schedule.name)));
+        let next = crate::oncall::next_after(schedule, reader.now).map(|(at, name)| {
+            let at = clock(at, reader.now, &reader.zone);
+            format!(", {}", escape(&say(reader.language, Saying::OnDutyUntil { until: &at, next: &safe(name) })))
+        });
+        lines.push(format!("{}: <b>{who}</b>{}", safe(&schedule.name), next.unwrap_or_default()));
     }
     directed(lines.join("\n"), reader)
 }

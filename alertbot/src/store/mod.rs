@@ -40,6 +40,14 @@ pub struct Store {
     /// For the desk alone.
     pub writer: SqliteConnection,
     pub readers: SqlitePool,
+    /// Held for as long as this program writes.
+    pub lock: Lock,
+}
+
+/// The right to be the only program that writes a database. The system takes it back when the process ends.
+#[derive(Debug)]
+pub struct Lock {
+    _file: std::fs::File,
 }
 
 impl Store {
@@ -52,6 +60,7 @@ impl Store {
         if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
             std::fs::create_dir_all(folder).with_context(|| format!("making the folder {}", folder.display()))?;
         }
+        let lock = lock(path).await?;
         let options =
             SqliteConnectOptions::new().filename(path).busy_timeout(BUSY_TIMEOUT).foreign_keys(true).disable_statement_logging();
         let writing = options
@@ -71,7 +80,35 @@ impl Store {
             .connect_with(options.read_only(true).pragma("cache_size", READER_CACHE))
             .await
             .with_context(opening)?;
-        Ok(Self { writer, readers })
+        Ok(Self { writer, readers, lock })
+    }
+}
+
+/// A restart may overlap with the end of the program before it.
+const LOCK_WITHIN: Duration = Duration::from_secs(10);
+const LOCK_AGAIN: Duration = Duration::from_millis(50);
+
+async fn lock(database: &Path) -> anyhow::Result<Lock> {
+    let mut name = database.as_os_str().to_owned();
+    name.push(".lock");
+    let path = std::path::PathBuf::from(name);
+    let file = std::fs::OpenOptions::new().create(true).truncate(false).write(true).open(&path);
+    let file = file.with_context(|| format!("opening {}", path.display()))?;
+    let end = std::time::Instant::now() + LOCK_WITHIN;
+    loop {
+        match file.try_lock() {
+            Ok(()) => return Ok(Lock { _file: file }),
+            Err(std::fs::TryLockError::WouldBlock) if std::time::Instant::now() < end => {
+                tokio::time::sleep(LOCK_AGAIN).await;
+            }
+            Err(std::fs::TryLockError::WouldBlock) => anyhow::bail!(
+                "another alertbot writes {}: every message would be sent twice; stop it, or set store.path to another file",
+                database.display()
+            ),
+            Err(std::fs::TryLockError::Error(error)) => {
+                return Err(error).with_context(|| format!("locking {}", path.display()));
+            }
+        }
     }
 }
 

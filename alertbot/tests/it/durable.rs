@@ -166,3 +166,14 @@ async fn a_copy_made_while_it_runs_holds_all_that_was_acknowledged_before() {
         message_with(&emulator, OPERATIONS, &[&name(number)]).await;
     }
 }
+
+#[tokio::test]
+async fn a_second_bot_on_the_same_database_is_refused() {
+    let (emulator, folder) = (Emulator::start(Seed::demo()).await.unwrap(), tempfile::tempdir().unwrap());
+    let settings = Settings::new(&emulator, &folder);
+    let first = Bot::start(&settings).await;
+    let refused = alertbot::store::Store::open(&settings.store, 1 << 30).await.unwrap_err();
+    assert!(refused.to_string().contains("another alertbot writes"), "{refused:#}");
+    first.stop().await;
+    alertbot::store::Store::open(&settings.store, 1 << 30).await.unwrap();
+}

@@ -25,6 +25,7 @@ mod people;
 mod phone;
 mod picture;
 mod regroup;
+mod reload;
 mod silences;
 mod storm;
 mod watchdog;

@@ -53,6 +53,15 @@ impl Program {
         self.process = Some(process);
     }
 
+    /// Replaces the configuration file, as an editor or Kubernetes does.
+    #[allow(dead_code, reason = "the benchmark shares this file")]
+    pub fn configure(&self, yaml: &str) {
+        let file = self.folder.path().join("alertbot.yaml");
+        let new = self.folder.path().join("alertbot.yaml.new");
+        std::fs::write(&new, yaml).unwrap();
+        std::fs::rename(new, file).unwrap();
+    }
+
     #[allow(dead_code, reason = "the benchmark asks for it")]
     pub fn pid(&self) -> u32 {
         self.process.as_ref().unwrap().pid()

@@ -88,7 +88,10 @@ async fn check_says_every_fault_and_what_would_be_sent() {
     let mut settings = Settings::new(&emulator, &folder);
     let right = alertbot(&settings, &folder, &["check"]);
     let said = String::from_utf8_lossy(&right.stdout).into_owned();
-    assert!(right.status.success() && said.contains("🔴 DiskAlmostFull") && said.contains("nothing is wrong"), "{said}");
+    assert!(
+        right.status.success() && said.contains("🔴 /var of db-1 is 97 % full") && said.contains("nothing is wrong"),
+        "{said}"
+    );
     settings.rest =
         "people:\n  - name: ada\n    phone: \"12\"\nroutes:\n  - name: all\n    chats: [nowhere]\n    unknown: 1\n".into();
     let wrong = alertbot(&settings, &folder, &["check"]);

@@ -102,6 +102,7 @@ pub(super) fn say(saying: Saying) -> String {
         Saying::Open { count } => format!("{count} open:"),
         Saying::NothingSilenced => "Nothing is silenced.".into(),
         Saying::Silences { count } => format!("{count} silences:"),
+        Saying::OnDutyUntil { until, next } => format!("until {until}, then {next}"),
         Saying::OnDuty => "On duty:".into(),
         Saying::NoSchedules => "The configuration has no schedules.".into(),
         Saying::Usage { usage } => format!("Write it as {usage}"),

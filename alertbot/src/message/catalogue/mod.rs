@@ -253,6 +253,11 @@ pub enum Saying<'a> {
         count: usize,
     },
     OnDuty,
+    /// When the next person takes over.
+    OnDutyUntil {
+        until: &'a str,
+        next: &'a str,
+    },
     NoSchedules,
     Usage {
         usage: &'a str,

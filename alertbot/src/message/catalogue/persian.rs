@@ -105,6 +105,7 @@ pub(super) fn say(saying: Saying) -> String {
         Saying::Open { count } => format!("{count} مورد باز:"),
         Saying::NothingSilenced => "چیزی ساکت نیست.".into(),
         Saying::Silences { count } => format!("{count} سکوت:"),
+        Saying::OnDutyUntil { until, next } => format!("تا {until}، سپس {next}"),
         Saying::OnDuty => "کشیک:".into(),
         Saying::NoSchedules => "در پیکربندی برنامه کشیکی نیست.".into(),
         Saying::Usage { usage } => format!("چنین بنویسید: {}", isolate(usage)),
