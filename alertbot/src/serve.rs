@@ -31,6 +31,7 @@ use crate::{
     clock::{Clock, moment},
     config::Config,
     desk::{Book, Desk, Housekeeping, handover::HandOver, rematch::Rematch, resume::Resume, timers::Due},
+    door::Door,
     metrics::AlertbotMetrics,
     notify::telegram::Telegram,
     people::{
@@ -66,14 +67,25 @@ const POLL_MARGIN: Duration = Duration::from_secs(POLL_SECONDS as u64);
 /// What the budgets must remember of the time before a restart.
 const REMEMBERED: SignedDuration = SignedDuration::from_secs(70);
 
-/// Serves on given listeners. Returns when the shutdown has begun and everything has ended.
-pub async fn run_on(listeners: Listeners, config: Config, level: LogLevel, shutdown: Shutdown) -> anyhow::Result<()> {
-    run_with(listeners, config, level, shutdown, Arc::new(AtomicBool::new(true))).await
+/// The routes of one configuration go in here.
+#[derive(Clone, Default)]
+pub struct Doors {
+    pub http: Door,
+    pub admin: Door,
 }
 
-/// The same. `reloaded`: whether the last attempt to replace the configuration succeeded.
+/// Serves on given listeners. Returns when the shutdown has begun and everything has ended.
+pub async fn run_on(listeners: Listeners, config: Config, level: LogLevel, shutdown: Shutdown) -> anyhow::Result<()> {
+    let doors = Doors::default();
+    part(&shutdown, "webhook listener", doors.http.clone().serve(listeners.http, shutdown.token()));
+    // Open until the very end, so that the last minutes are scraped and readiness says no.
+    tokio::spawn(doors.admin.clone().serve(listeners.admin, CancellationToken::new()));
+    run_with(doors, config, level, shutdown, Arc::new(AtomicBool::new(true))).await
+}
+
+/// The same behind doors. `reloaded`: whether the last attempt to replace the configuration succeeded.
 pub async fn run_with(
-    listeners: Listeners,
+    doors: Doors,
     config: Config,
     level: LogLevel,
     shutdown: Shutdown,
@@ -85,9 +97,7 @@ pub async fn run_with(
     let health = Health::new();
     let ready = health.latch("store", "opening the database");
     let admin = Admin { metrics, health: health.clone(), log_level: level };
-    // Open until the very end, so that the last minutes are scraped and readiness says no.
-    let ended = shutdown.clone();
-    tokio::spawn(admin::serve(listeners.admin, async move { ended.drained().await }, admin));
+    doors.admin.open(admin::router(admin));
 
     let clock = Clock::default();
     let store = Store::open(&config.store.path, config.store.bytes).await?;
@@ -159,14 +169,7 @@ pub async fn run_with(
     }
     let intake = Intake::new(Arc::clone(&book), desk.clone(), Arc::clone(&receivers), &own, oversized, heard.clone(), queued);
 
-    part(&shutdown, "webhook listener", {
-        let serving = server::serve(listeners.http, intake, stop.clone());
-        async move {
-            if let Err(error) = serving.await {
-                tracing::error!(%error, "the webhook listener failed");
-            }
-        }
-    });
+    doors.http.open(server::router(intake));
     part(&shutdown, "sender", sender.run(stop.clone()));
     part(&shutdown, "timers", step(desk.clone(), clock, timers, stop.clone()));
     part(&shutdown, "handovers", hand_over(desk.clone(), stop.clone()));
@@ -178,6 +181,7 @@ pub async fn run_with(
     }
     tokio::spawn(gauge(desk.clone(), clock, own, (health, ready), reloaded, stop.clone()));
     stop.cancelled().await;
+    doors.http.close();
     drop(desk);
     // The writer ends when the last of the others has let go of it.
     let _ = writer.await;

@@ -74,13 +74,12 @@ pub fn escape(text: &str) -> Cow<'_, str> {
 /// A link, or the bare words where the address is none that Telegram follows.
 pub fn link(address: &str, words: &str) -> String {
     let address = super::bidi::strip(address);
-    let has_scheme = ["http://", "https://", "tg://"].iter().any(|scheme| address.starts_with(scheme));
-    let is_address = has_scheme && !address.contains(char::is_whitespace);
-    if is_address && !has_plain_host(&address) {
+    let followed = ["http://", "https://", "tg://"].iter().any(|scheme| address.starts_with(scheme));
+    if followed && !address.contains(char::is_whitespace) && !has_plain_host(&address) {
         format!("<a href=\"{}\">{}</a>", escape(&address), escape(words))
     } else {
         // Telegram drops such a link. The address itself can be copied.
-        let shown = is_address && address.len() <= SHOWN_ADDRESS_BYTES;
+        let shown = followed && !address.contains(char::is_whitespace) && address.len() <= SHOWN_ADDRESS_BYTES;
         if shown { format!("{}: <code>{}</code>", escape(words), escape(&address)) } else { escape(words).into_owned() }
     }
 }

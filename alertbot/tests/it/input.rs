@@ -131,7 +131,7 @@ async fn what_an_oversized_webhook_was_about_is_read_from_alertmanager() {
     message_with(&emulator, OPERATIONS, &["TooLarge", "and 290 more"]).await;
 }
 
-/// A body that Grafana 11 wrote, shortened.
+/// A body in the shape that the documentation of Grafana states, shortened.
 #[tokio::test]
 async fn an_alert_that_grafana_manages_shows_its_values_and_links() {
     let (emulator, folder) = (Emulator::start(Seed::demo()).await.unwrap(), tempfile::tempdir().unwrap());
