@@ -19,7 +19,7 @@ use service_kit::{
 };
 use tokio::{
     net::TcpListener,
-    sync::{Notify, mpsc},
+    sync::{Notify, mpsc, watch},
 };
 use tokio_util::sync::CancellationToken;
 
@@ -130,6 +130,7 @@ pub async fn run_with(
     let queued = Arc::new(AtomicUsize::new(planner.len()));
 
     let (end_silences, timers) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+    let compare = watch::Sender::new(());
     let stop = shutdown.token();
     let sender = Sender {
         planner,
@@ -143,13 +144,13 @@ pub async fn run_with(
         queued: Arc::clone(&queued),
         end_silences: Arc::clone(&end_silences),
         timers: Arc::clone(&timers),
+        compare: compare.clone(),
     };
     let heard = watchdog::Heard::restore(&desk, &book.config.alertmanagers, clock).await?;
     let mut alertmanagers = Vec::new();
     for settings in &book.config.alertmanagers {
         alertmanagers.extend(Alertmanager::new(settings)?);
     }
-    let compare = Arc::new(Notify::new());
     let oversized = reconcile(&shutdown, &alertmanagers, &desk, clock, &own, &compare);
     part(&shutdown, "silences", end_silences_of(alertmanagers.clone(), desk.clone(), end_silences, stop.clone()));
     let alertmanagers = Arc::new(alertmanagers);
@@ -159,7 +160,7 @@ pub async fn run_with(
             clock,
             alertmanagers: Arc::clone(&alertmanagers),
             metrics: own.people.clone(),
-            compare: Arc::clone(&compare),
+            compare: compare.clone(),
             bot: bot.name.clone(),
             telegram: receivers.bots[&bot.name].clone(),
             username: Arc::default(),
@@ -195,7 +196,7 @@ fn reconcile(
     desk: &Desk,
     clock: Clock,
     metrics: &AlertbotMetrics,
-    compare: &Arc<Notify>,
+    compare: &watch::Sender<()>,
 ) -> mpsc::UnboundedSender<String> {
     let (oversized, mut named) = mpsc::unbounded_channel::<String>();
     let mut of = std::collections::HashMap::new();
@@ -208,7 +209,7 @@ fn reconcile(
             clock,
             metrics: metrics.incident.clone(),
             oversized,
-            at_once: Arc::clone(compare),
+            at_once: compare.subscribe(),
         };
         let every = desk.book.config.incidents.reconcile_every;
         part(shutdown, "reconciliation", reconciler.run(every, shutdown.token()));

@@ -119,6 +119,7 @@ impl Book {
             generator_url: alert.generator_url.into(),
             previous_end: None,
             unconfirmed_end: None,
+            confirms_at: None,
         };
         (identity, tracked)
     }
@@ -144,7 +145,15 @@ impl Book {
                 within: signed(settings.flapping.within),
                 calm: signed(settings.flapping.calm),
             },
+            confirm_within: self.confirm_within(&incident.source),
         }
+    }
+
+    /// How long an end that one replica of several reports may wait for a read of all of them: until the next one is over.
+    pub fn confirm_within(&self, source: &str) -> Option<SignedDuration> {
+        let has_replicas = self.config.alertmanager(source).is_some_and(|alertmanager| alertmanager.urls.len() > 1);
+        let within = self.config.incidents.reconcile_every.saturating_add(crate::alertmanager::TIMEOUT);
+        has_replicas.then(|| SignedDuration::try_from(within).unwrap_or(SignedDuration::MAX))
     }
 
     /// Chats that every word about the incident goes to.

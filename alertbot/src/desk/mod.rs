@@ -54,6 +54,8 @@ pub enum Change {
     EndSilence,
     /// The time of the next step may have changed.
     Timers,
+    /// Incidents should be compared with Alertmanager now.
+    Compare,
 }
 
 /// Nothing was written, and nothing may be acknowledged.

@@ -215,7 +215,7 @@ async fn unsilence(counter: &Counter, id: &str, person: &Person, reader: &Reader
         }
         counter.note(&person.name, "unsilenced", None, id.to_owned()).await?;
         // Incidents that remember it learn of its end by the next comparison.
-        counter.compare.notify_one();
+        counter.compare.send_replace(());
         return Ok(("done", say(Saying::SilenceEnded)));
     }
     Ok(("nothing", say(Saying::NoSilenceOfIt)))

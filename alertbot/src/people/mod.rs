@@ -34,7 +34,7 @@ pub struct Counter {
     pub alertmanagers: Arc<Vec<Alertmanager>>,
     pub metrics: PeopleMetrics,
     /// Woken when what was done shows in Alertmanager and should be read there.
-    pub compare: Arc<tokio::sync::Notify>,
+    pub compare: tokio::sync::watch::Sender<()>,
     /// The name of the bot in the configuration, and the way to it.
     pub bot: String,
     pub telegram: Telegram,

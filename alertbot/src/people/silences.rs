@@ -109,7 +109,7 @@ pub(super) async fn unsilence_incident(
         }
     }
     counter.desk.perform(Perform { incident: id, by: person.name.clone(), act: Act::Unsilence { ids } }).await?;
-    counter.compare.notify_one();
+    counter.compare.send_replace(());
     Ok(("done", say(Saying::SilenceEnded)))
 }
 
