@@ -11,6 +11,7 @@ pub mod call;
 pub mod deliver;
 pub mod handover;
 pub mod hear;
+mod parts;
 pub mod reconcile;
 pub mod rematch;
 pub mod resume;
