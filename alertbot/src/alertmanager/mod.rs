@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use crate::{
     config::{self, Credentials},
-    webhook::{Labels, Status},
+    webhook::{Labels, Status, labels::in_matcher},
 };
 
 /// The replicas of one cluster.
@@ -224,8 +224,10 @@ impl Alertmanager {
 
     /// How many alerts fire that these matchers would silence.
     pub async fn count(&self, matchers: &[Matcher]) -> anyhow::Result<usize> {
-        let filters: Vec<(&str, String)> =
-            matchers.iter().map(|matcher| ("filter", format!("{}={}", matcher.name, quoted(&matcher.value)))).collect();
+        let filters: Vec<(&str, String)> = matchers
+            .iter()
+            .map(|matcher| ("filter", format!("{}={}", in_matcher(&matcher.name), quoted(&matcher.value))))
+            .collect();
         let alerts: Vec<Seen> = self.first("alerts", &filters).await?;
         Ok(alerts.len())
     }

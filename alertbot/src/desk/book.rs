@@ -8,7 +8,7 @@ use std::{
 use jiff::{SignedDuration, Timestamp};
 
 use crate::{
-    config::{Chat, Config, Language, Means, Person, Quiet, QuietHours, Route},
+    config::{Calendar, Chat, Config, Language, Means, Person, Quiet, QuietHours, Route},
     incident::{Flapping, Incident, Rules, Severity, Tracked},
     message::{Messages, Reader},
     notify::{Address, Medium, telegram::Place},
@@ -23,12 +23,14 @@ const TOPIC_AGAIN: SignedDuration = SignedDuration::from_mins(15);
 pub struct Book {
     pub config: Config,
     pub messages: Messages,
-    learnt: RwLock<Learnt>,
+    pub(super) learnt: RwLock<Learnt>,
 }
 
 /// Chats keep their configured id as their name; where they are today is looked up at the moment of a call.
 #[derive(Debug, Default)]
-struct Learnt {
+pub(super) struct Learnt {
+    /// By schedule.
+    pub(super) stand_ins: HashMap<String, super::stand_in::StandIn>,
     moved: HashMap<(String, i64), i64>,
     lost_topics: HashMap<(String, i64, i32), Timestamp>,
 }
@@ -48,7 +50,11 @@ impl Book {
         let moved = moved.into_iter().map(|(bot, from, to)| ((bot, from), to)).collect();
         // Faults are told by `check` and at the start; here the built-in template stands in.
         let (messages, _) = Messages::new(&config.templates);
-        Self { config, messages, learnt: RwLock::new(Learnt { moved, lost_topics: lost_topics.into_iter().collect() }) }
+        Self {
+            config,
+            messages,
+            learnt: RwLock::new(Learnt { moved, lost_topics: lost_topics.into_iter().collect(), stand_ins: HashMap::new() }),
+        }
     }
 
     /// The routes that a group takes, from the top. Its severity is that of its worst firing alert: alerts of several severities
@@ -216,7 +222,9 @@ impl Book {
 
     /// Who reads what arrives there.
     pub fn reader(&self, address: &Address, now: Timestamp) -> Reader {
-        Reader { language: self.language(address), zone: self.time_zone(address), now }
+        let language = self.language(address);
+        let calendar = if language == Language::Persian { self.config.calendar } else { Calendar::Gregorian };
+        Reader { language, zone: self.time_zone(address), now, calendar }
     }
 
     /// Parts that an SMS of this provider has at most, and whether answers to it arrive.

@@ -15,6 +15,7 @@ mod parts;
 pub mod reconcile;
 pub mod rematch;
 pub mod resume;
+pub mod stand_in;
 mod tell;
 pub mod timers;
 mod work;

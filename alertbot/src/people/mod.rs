@@ -7,6 +7,7 @@ mod command;
 mod lists;
 pub mod reply;
 mod silences;
+mod stand_in;
 pub mod updates;
 
 use std::sync::Arc;
