@@ -30,7 +30,7 @@ use crate::{
     },
     clock::{Clock, moment},
     config::Config,
-    desk::{Book, Desk, Housekeeping, handover::HandOver, rematch::Rematch, resume::Resume, stand_in, timers::Due},
+    desk::{Book, Desk, Housekeeping, duty_override, handover::HandOver, rematch::Rematch, resume::Resume, timers::Due},
     door::Door,
     metrics::AlertbotMetrics,
     notify::telegram::Telegram,
@@ -105,8 +105,8 @@ pub async fn run_with(
     let readers = store.readers.clone();
     let (moved, lost_topics) = (lanes::moved(&readers).await?, lanes::lost_topics(&readers).await?);
     let book = Arc::new(Book::new(config, moved, lost_topics));
-    for (schedule, known) in stand_in::all(&readers).await? {
-        book.learn_stand_in(schedule, known);
+    for (schedule, known) in duty_override::all(&readers).await? {
+        book.learn_duty_override(schedule, known);
     }
     let receivers = Arc::new(Receivers::new(&book.config)?);
     let restored = Restored {

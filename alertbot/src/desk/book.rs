@@ -30,7 +30,7 @@ pub struct Book {
 #[derive(Debug, Default)]
 pub(super) struct Learnt {
     /// By schedule.
-    pub(super) stand_ins: HashMap<String, super::stand_in::StandIn>,
+    pub(super) duty_overrides: HashMap<String, super::duty_override::DutyOverride>,
     moved: HashMap<(String, i64), i64>,
     lost_topics: HashMap<(String, i64, i32), Timestamp>,
 }
@@ -53,7 +53,7 @@ impl Book {
         Self {
             config,
             messages,
-            learnt: RwLock::new(Learnt { moved, lost_topics: lost_topics.into_iter().collect(), stand_ins: HashMap::new() }),
+            learnt: RwLock::new(Learnt { moved, lost_topics: lost_topics.into_iter().collect(), duty_overrides: HashMap::new() }),
         }
     }
 

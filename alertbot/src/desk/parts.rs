@@ -15,7 +15,7 @@ use crate::{
     },
 };
 
-/// What the card has beyond its first message now. `anew`: the first message is another one than before.
+/// The texts of the card behind its first message. `anew`: the first message is another one than before.
 pub(super) async fn follow(
     work: &mut Work,
     incident: IncidentId,
@@ -68,7 +68,7 @@ pub(super) async fn follow(
     Ok(())
 }
 
-/// What a part says when the card became shorter: Telegram does not let a bot delete old messages.
+/// The text of a part that the card does not need any more: Telegram does not let a bot delete old messages.
 fn nothing(incident: &Incident) -> String {
     format!("{} {}", mark(incident), incident.id)
 }
@@ -79,7 +79,7 @@ async fn queue(work: &mut Work, incident: IncidentId, address: &Address, part: u
     Ok(())
 }
 
-/// What a part says at the moment of sending, and the message that it is, if it was sent. `None` when it is not needed.
+/// The text of a part at the moment of sending, and its message if it was sent. `None` when the part is not needed.
 pub(super) async fn claim(work: &mut Work, message: &Message, part: u32) -> anyhow::Result<Option<(Words, Option<i32>)>> {
     let Some(incident) = message.incident else { return Ok(None) };
     let known = continuations::of(&mut work.connection, incident, &message.address).await?;

@@ -165,7 +165,7 @@ async fn act(
             }
         }
         "unsilence" => unsilence(counter, command.rest, person, reader).await?,
-        "override" => super::stand_in::set(counter, command.rest, person, reader).await?,
+        "override" => super::duty_override::set(counter, command.rest, person, reader).await?,
         "graph" => graph(counter, command.rest, address, message, reader).await?,
         _ => ("done", say(Saying::Help)),
     })

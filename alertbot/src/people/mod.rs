@@ -4,10 +4,10 @@
 pub mod authority;
 mod buttons;
 mod command;
+mod duty_override;
 mod lists;
 pub mod reply;
 mod silences;
-mod stand_in;
 pub mod updates;
 
 use std::sync::Arc;

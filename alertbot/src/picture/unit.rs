@@ -18,7 +18,7 @@ pub enum Unit {
     Percent,
 }
 
-/// Functions that give the values of a counter per second.
+/// Functions of a counter's increase per second.
 const PER_SECOND: [&str; 3] = ["rate", "irate", "deriv"];
 /// Functions whose value has the unit of their last argument.
 const SAME: [&str; 14] = [

@@ -147,7 +147,7 @@ impl Sender {
             }
             Change::EndSilence => self.end_silences.notify_one(),
             Change::Timers => self.timers.notify_one(),
-            Change::Compare => drop(self.compare.send_replace(())),
+            Change::Compare => self.compare.send_replace(()),
         }
     }
 

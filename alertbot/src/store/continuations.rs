@@ -1,4 +1,4 @@
-//! The parts of a card behind its first message, in each chat: what they say now, and as which message they were sent.
+//! This module stores the parts of a card behind its first message, for each chat: their present text and their message.
 
 use sqlx::{Row, SqliteConnection, sqlite::SqliteRow};
 
@@ -26,7 +26,7 @@ pub async fn of(connection: &mut SqliteConnection, incident: IncidentId, address
     rows.iter().map(read).collect()
 }
 
-/// What a part says from now on.
+/// Sets the text of a part.
 pub async fn say(
     connection: &mut SqliteConnection,
     incident: IncidentId,

@@ -1,11 +1,11 @@
-//! `/override`: somebody stands in for whoever a schedule has on duty.
+//! This module reads `/override`: a person is on duty in a schedule until a time.
 
 use jiff::{SignedDuration, Span, SpanRelativeTo, Timestamp, ToSpan, civil::Time, tz::TimeZone};
 
 use super::Counter;
 use crate::{
     config::{Person, Role},
-    desk::{Unavailable, stand_in::SetStandIn},
+    desk::{Unavailable, duty_override::SetDutyOverride},
     message::{
         Reader,
         catalogue::{Saying, say},
@@ -15,7 +15,7 @@ use crate::{
 /// Longest override: more belongs into the configuration.
 const LONGEST: SignedDuration = SignedDuration::from_hours(14 * 24);
 
-/// What was written behind the command.
+/// The words behind the command.
 #[derive(Debug, PartialEq, Eq)]
 struct Asked<'a> {
     schedule: &'a str,
@@ -33,7 +33,7 @@ fn read(text: &str) -> Option<Asked<'_>> {
     }
 }
 
-/// `8h`, `1d`, `1h30m`; or `08:00`, the next time that the schedule's clocks show it. `None` for what is none, or too long.
+/// `8h`, `1d`, `1h30m`; or `08:00`, the next time that the schedule's clocks show it. `None` for another text or a longer time.
 fn end(when: &str, now: Timestamp, zone: &TimeZone) -> Option<Timestamp> {
     let end = if when.contains(':') {
         let time: Time = when.parse().ok()?;
@@ -48,7 +48,7 @@ fn end(when: &str, now: Timestamp, zone: &TimeZone) -> Option<Timestamp> {
     (end > now && end.duration_since(now) <= LONGEST).then_some(end)
 }
 
-/// What came of it, and the answer as plain text.
+/// The outcome, and the answer as plain text.
 pub(super) async fn set(
     counter: &Counter,
     text: &str,
@@ -67,11 +67,11 @@ pub(super) async fn set(
     let Some(schedule) = book.config.schedule(asked.schedule) else { return Ok(usage()) };
     let (name, by) = (schedule.name.clone(), person.name.clone());
     if asked.when == "off" {
-        let own = book.stand_in(&name, reader.now).is_none_or(|known| known.person == person.name);
+        let own = book.duty_override(&name, reader.now).is_none_or(|known| known.person == person.name);
         if !own && person.role < Role::Admin {
             return Ok(("refused", say(Saying::RoleForbids)));
         }
-        let ended = counter.desk.perform(SetStandIn { schedule: name.clone(), stand_in: None, by }).await?;
+        let ended = counter.desk.perform(SetDutyOverride { schedule: name.clone(), duty_override: None, by }).await?;
         let saying = if ended { Saying::OverrideEnded { schedule: &name } } else { Saying::NoOverride { schedule: &name } };
         return Ok((if ended { "done" } else { "nothing" }, say(saying)));
     }
@@ -85,8 +85,8 @@ pub(super) async fn set(
         return Ok(("refused", say(Saying::RoleForbids)));
     }
     let Some(until) = end(asked.when, reader.now, &schedule.time_zone) else { return Ok(usage()) };
-    let stand_in = Some((stands_in.name.clone(), until));
-    counter.desk.perform(SetStandIn { schedule: name.clone(), stand_in, by }).await?;
+    let duty_override = Some((stands_in.name.clone(), until));
+    counter.desk.perform(SetDutyOverride { schedule: name.clone(), duty_override, by }).await?;
     let until = reader.clock(until);
     Ok(("done", say(Saying::Overridden { schedule: &name, person: &stands_in.name, until: &until })))
 }
