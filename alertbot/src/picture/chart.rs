@@ -375,6 +375,7 @@ mod tests {
             if value != 0.0 {
                 let share = (value - low) / (high - low);
                 assert!((0.2..0.8).contains(&share), "{value}: at {share} of {low} to {high}");
+                assert!(high - low <= value.abs() * 1.01, "{value}: an axis from {low} to {high} shows nothing of its size");
             }
             let marks = ticks(low, high, &[]);
             assert!((3..=9).contains(&marks.len()), "{value}: {marks:?}");
