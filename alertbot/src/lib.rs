@@ -17,6 +17,7 @@ pub mod check;
 pub mod clock;
 pub mod config;
 pub mod desk;
+pub mod door;
 pub mod incident;
 pub mod message;
 pub mod metrics;

@@ -119,6 +119,13 @@ fn check(arguments: &Check) -> ExitCode {
     let now = Timestamp::now();
     let faults = check::faults(&config, now);
     let book = Book::new(config, Vec::new(), Vec::new());
+    let mut warnings = check::warnings(&book.config);
+    // What cannot be read is said by the preview.
+    let body = arguments.payload.as_deref().and_then(|path| std::fs::read(path).ok());
+    warnings.extend(body.map(|body| check::dropped_links(&book, &body)).unwrap_or_default());
+    for warning in &warnings {
+        eprintln!("warning: {warning}");
+    }
     if !arguments.quiet {
         match preview(&book, arguments.payload.as_deref(), now) {
             Ok(text) => print!("{text}"),

@@ -19,7 +19,7 @@ use service_kit::{
 };
 use tokio::{
     net::TcpListener,
-    sync::{Notify, mpsc},
+    sync::{Notify, mpsc, watch},
 };
 use tokio_util::sync::CancellationToken;
 
@@ -30,7 +30,8 @@ use crate::{
     },
     clock::{Clock, moment},
     config::Config,
-    desk::{Book, Desk, Housekeeping, handover::HandOver, rematch::Rematch, resume::Resume, timers::Due},
+    desk::{Book, Desk, Housekeeping, duty_override, handover::HandOver, rematch::Rematch, resume::Resume, timers::Due},
+    door::Door,
     metrics::AlertbotMetrics,
     notify::telegram::Telegram,
     people::{
@@ -66,14 +67,25 @@ const POLL_MARGIN: Duration = Duration::from_secs(POLL_SECONDS as u64);
 /// What the budgets must remember of the time before a restart.
 const REMEMBERED: SignedDuration = SignedDuration::from_secs(70);
 
-/// Serves on given listeners. Returns when the shutdown has begun and everything has ended.
-pub async fn run_on(listeners: Listeners, config: Config, level: LogLevel, shutdown: Shutdown) -> anyhow::Result<()> {
-    run_with(listeners, config, level, shutdown, Arc::new(AtomicBool::new(true))).await
+/// The routes of one configuration go in here.
+#[derive(Clone, Default)]
+pub struct Doors {
+    pub http: Door,
+    pub admin: Door,
 }
 
-/// The same. `reloaded`: whether the last attempt to replace the configuration succeeded.
+/// Serves on given listeners. Returns when the shutdown has begun and everything has ended.
+pub async fn run_on(listeners: Listeners, config: Config, level: LogLevel, shutdown: Shutdown) -> anyhow::Result<()> {
+    let doors = Doors::default();
+    part(&shutdown, "webhook listener", doors.http.clone().serve(listeners.http, shutdown.token()));
+    // Open until the very end, so that the last minutes are scraped and readiness says no.
+    tokio::spawn(doors.admin.clone().serve(listeners.admin, CancellationToken::new()));
+    run_with(doors, config, level, shutdown, Arc::new(AtomicBool::new(true))).await
+}
+
+/// The same behind doors. `reloaded`: whether the last attempt to replace the configuration succeeded.
 pub async fn run_with(
-    listeners: Listeners,
+    doors: Doors,
     config: Config,
     level: LogLevel,
     shutdown: Shutdown,
@@ -85,9 +97,7 @@ pub async fn run_with(
     let health = Health::new();
     let ready = health.latch("store", "opening the database");
     let admin = Admin { metrics, health: health.clone(), log_level: level };
-    // Open until the very end, so that the last minutes are scraped and readiness says no.
-    let ended = shutdown.clone();
-    tokio::spawn(admin::serve(listeners.admin, async move { ended.drained().await }, admin));
+    doors.admin.open(admin::router(admin));
 
     let clock = Clock::default();
     let store = Store::open(&config.store.path, config.store.bytes).await?;
@@ -95,6 +105,9 @@ pub async fn run_with(
     let readers = store.readers.clone();
     let (moved, lost_topics) = (lanes::moved(&readers).await?, lanes::lost_topics(&readers).await?);
     let book = Arc::new(Book::new(config, moved, lost_topics));
+    for (schedule, known) in duty_override::all(&readers).await? {
+        book.learn_duty_override(schedule, known);
+    }
     let receivers = Arc::new(Receivers::new(&book.config)?);
     let restored = Restored {
         blocked: lanes::blocked(&readers, now).await?.into_iter().map(|(lane, until)| (lane, moment(until))).collect(),
@@ -120,6 +133,7 @@ pub async fn run_with(
     let queued = Arc::new(AtomicUsize::new(planner.len()));
 
     let (end_silences, timers) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+    let compare = watch::Sender::new(());
     let stop = shutdown.token();
     let sender = Sender {
         planner,
@@ -133,13 +147,13 @@ pub async fn run_with(
         queued: Arc::clone(&queued),
         end_silences: Arc::clone(&end_silences),
         timers: Arc::clone(&timers),
+        compare: compare.clone(),
     };
     let heard = watchdog::Heard::restore(&desk, &book.config.alertmanagers, clock).await?;
     let mut alertmanagers = Vec::new();
     for settings in &book.config.alertmanagers {
         alertmanagers.extend(Alertmanager::new(settings)?);
     }
-    let compare = Arc::new(Notify::new());
     let oversized = reconcile(&shutdown, &alertmanagers, &desk, clock, &own, &compare);
     part(&shutdown, "silences", end_silences_of(alertmanagers.clone(), desk.clone(), end_silences, stop.clone()));
     let alertmanagers = Arc::new(alertmanagers);
@@ -149,7 +163,7 @@ pub async fn run_with(
             clock,
             alertmanagers: Arc::clone(&alertmanagers),
             metrics: own.people.clone(),
-            compare: Arc::clone(&compare),
+            compare: compare.clone(),
             bot: bot.name.clone(),
             telegram: receivers.bots[&bot.name].clone(),
             username: Arc::default(),
@@ -159,14 +173,7 @@ pub async fn run_with(
     }
     let intake = Intake::new(Arc::clone(&book), desk.clone(), Arc::clone(&receivers), &own, oversized, heard.clone(), queued);
 
-    part(&shutdown, "webhook listener", {
-        let serving = server::serve(listeners.http, intake, stop.clone());
-        async move {
-            if let Err(error) = serving.await {
-                tracing::error!(%error, "the webhook listener failed");
-            }
-        }
-    });
+    doors.http.open(server::router(intake));
     part(&shutdown, "sender", sender.run(stop.clone()));
     part(&shutdown, "timers", step(desk.clone(), clock, timers, stop.clone()));
     part(&shutdown, "handovers", hand_over(desk.clone(), stop.clone()));
@@ -178,6 +185,7 @@ pub async fn run_with(
     }
     tokio::spawn(gauge(desk.clone(), clock, own, (health, ready), reloaded, stop.clone()));
     stop.cancelled().await;
+    doors.http.close();
     drop(desk);
     // The writer ends when the last of the others has let go of it.
     let _ = writer.await;
@@ -191,7 +199,7 @@ fn reconcile(
     desk: &Desk,
     clock: Clock,
     metrics: &AlertbotMetrics,
-    compare: &Arc<Notify>,
+    compare: &watch::Sender<()>,
 ) -> mpsc::UnboundedSender<String> {
     let (oversized, mut named) = mpsc::unbounded_channel::<String>();
     let mut of = std::collections::HashMap::new();
@@ -204,7 +212,7 @@ fn reconcile(
             clock,
             metrics: metrics.incident.clone(),
             oversized,
-            at_once: Arc::clone(compare),
+            at_once: compare.subscribe(),
         };
         let every = desk.book.config.incidents.reconcile_every;
         part(shutdown, "reconciliation", reconciler.run(every, shutdown.token()));

@@ -42,7 +42,8 @@ pub async fn serve(listener: TcpListener, shutdown: impl Future<Output = ()> + S
     axum::serve(listener, router(admin)).with_graceful_shutdown(shutdown).await
 }
 
-fn router(admin: Admin) -> Router {
+/// The routes, for a program that serves them on a listener that it replaces the state of.
+pub fn router(admin: Admin) -> Router {
     Router::new()
         .route("/livez", get(|| async { "alive\n" }))
         .route("/readyz", get(readyz))

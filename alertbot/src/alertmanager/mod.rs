@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use crate::{
     config::{self, Credentials},
-    webhook::{Labels, Status},
+    webhook::{Labels, Status, labels::in_matcher},
 };
 
 /// The replicas of one cluster.
@@ -131,7 +131,8 @@ struct Created {
     silence_id: String,
 }
 
-const TIMEOUT: Duration = Duration::from_secs(10);
+/// How long one request may take.
+pub const TIMEOUT: Duration = Duration::from_secs(10);
 
 impl Alertmanager {
     /// `None` when the configuration names no address: then there are no silences and no comparison.
@@ -146,6 +147,11 @@ impl Alertmanager {
             credentials: settings.api_credentials.clone(),
             client,
         }))
+    }
+
+    /// Whether there are several replicas.
+    pub fn has_replicas(&self) -> bool {
+        self.urls.len() > 1
     }
 
     /// Every alert that any replica has: whether it is suppressed on all that have it. And why the list is not complete: a
@@ -218,8 +224,10 @@ impl Alertmanager {
 
     /// How many alerts fire that these matchers would silence.
     pub async fn count(&self, matchers: &[Matcher]) -> anyhow::Result<usize> {
-        let filters: Vec<(&str, String)> =
-            matchers.iter().map(|matcher| ("filter", format!("{}={}", matcher.name, quoted(&matcher.value)))).collect();
+        let filters: Vec<(&str, String)> = matchers
+            .iter()
+            .map(|matcher| ("filter", format!("{}={}", in_matcher(&matcher.name), quoted(&matcher.value))))
+            .collect();
         let alerts: Vec<Seen> = self.first("alerts", &filters).await?;
         Ok(alerts.len())
     }

@@ -1,5 +1,7 @@
 //! Open incidents compared with Alertmanager, since a silenced or inhibited alert that ends is told by no webhook.
 //!
+//! An end that one replica of several reported counts when no replica has the alert in a read that began later.
+//!
 //! What API v2 does not have in two reads has ended. What it has active in two reads, in any replica, is open here, also when a
 //! webhook reported its end: one replica of a pair may have lost its alerts. Not within minutes of an Alertmanager's start, when Prometheus has not told it
 //! everything yet, and not after a read that failed. Of a group whose list was cut (`max_alerts`) the whole is read, since no
@@ -12,7 +14,7 @@ use std::{
 };
 
 use jiff::{SignedDuration, Timestamp};
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::{Notify, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::{Alertmanager, Group};
@@ -21,7 +23,7 @@ use crate::{
     desk::{
         Desk,
         hear::{self, Hear},
-        reconcile::{Found, Reconcile, SilenceEnded},
+        reconcile::{Confirm, Confirmed, Found, Reconcile, SilenceEnded},
         silence_to_end,
     },
     incident::{Incident, IncidentId, Phase},
@@ -49,7 +51,7 @@ pub struct Reconciler {
     /// Told when a webhook was too large.
     pub oversized: mpsc::UnboundedReceiver<()>,
     /// Told when a comparison should be made at once.
-    pub at_once: Arc<Notify>,
+    pub at_once: watch::Receiver<()>,
 }
 
 impl Reconciler {
@@ -78,7 +80,8 @@ impl Reconciler {
             self.metrics.reconciliations.with_label_values(&[labels[0].as_str(), outcome]).inc();
             tokio::select! {
                 () = tokio::time::sleep(every) => {}
-                () = self.at_once.notified() => {}
+                // Ends with the program: the sender is dropped then.
+                Ok(()) = self.at_once.changed() => {}
                 Some(()) = self.oversized.recv() => {
                     if let Err(error) = self.read_groups().await {
                         tracing::error!(error = format!("{error:#}"), alertmanager = labels[0], "what an oversized webhook was about is not known");
@@ -91,8 +94,13 @@ impl Reconciler {
 
     async fn compare(&self, missing: &mut Reads, active: &mut Reads) -> anyhow::Result<&'static str> {
         let source = &self.alertmanager.name;
+        let began = self.clock.now();
         let (alerts, incomplete) = self.alertmanager.alerts().await?;
         self.open_what_is_active(&alerts, active).await?;
+        if let Some(within) = self.desk.book.confirm_within(source) {
+            let latest = began.checked_add(within).unwrap_or(Timestamp::MAX);
+            self.confirm_ends(&alerts, latest, incomplete.is_none()).await?;
+        }
         if let Some(error) = incomplete {
             return Err(error);
         }
@@ -102,10 +110,7 @@ impl Reconciler {
             missing.clear();
             return Ok("done");
         }
-        let settled = self.desk.book.config.incidents.settle_after_restart;
-        let settled = SignedDuration::try_from(settled).unwrap_or(SignedDuration::MAX);
-        // By the wall's clock, as Alertmanager tells it.
-        let is_young = Timestamp::now().duration_since(self.alertmanager.up_since().await?) < settled;
+        let is_young = self.is_young().await?;
         let in_force: HashSet<String> =
             self.alertmanager.silences().await?.into_iter().filter_map(|silence| silence.id).collect();
         let mut still_missing = Reads::new();
@@ -178,6 +183,53 @@ impl Reconciler {
         }
         *missing = still_missing;
         Ok(if is_young { "resting" } else { "done" })
+    }
+
+    /// Whether Prometheus may not have told a replica everything since its start.
+    async fn is_young(&self) -> anyhow::Result<bool> {
+        let settled = self.desk.book.config.incidents.settle_after_restart;
+        let settled = SignedDuration::try_from(settled).unwrap_or(SignedDuration::MAX);
+        // By the wall's clock, as Alertmanager tells it.
+        Ok(Timestamp::now().duration_since(self.alertmanager.up_since().await?) < settled)
+    }
+
+    /// Ends that one replica reported before this read began, by what all replicas have. `latest`: when an end that is reported
+    /// as the read begins counts without a read.
+    async fn confirm_ends(&self, alerts: &HashMap<Box<str>, bool>, latest: Timestamp, complete: bool) -> anyhow::Result<()> {
+        let (mut after, mut is_young) = (IncidentId(0), None);
+        loop {
+            let batch = incidents::open_of_source(&self.desk.readers, &self.alertmanager.name, after, AT_ONCE).await?;
+            let Some(last) = batch.last() else { return Ok(()) };
+            after = last.id;
+            let mut confirmed = Vec::new();
+            for incident in batch {
+                let mut one = Confirmed { incident: incident.id, active: Vec::new(), ended: Vec::new() };
+                for (fingerprint, alert) in incident.alerts {
+                    match alert.confirms_at {
+                        Some(at) if at <= latest => {
+                            let seen = alerts.contains_key(&fingerprint);
+                            if seen { &mut one.active } else { &mut one.ended }.push(fingerprint);
+                        }
+                        _ => {}
+                    }
+                }
+                let proves_ends = complete
+                    && !one.ended.is_empty()
+                    && !match is_young {
+                        Some(known) => known,
+                        None => *is_young.insert(self.is_young().await?),
+                    };
+                if !proves_ends {
+                    one.ended.clear();
+                }
+                if !one.active.is_empty() || !one.ended.is_empty() {
+                    confirmed.push(one);
+                }
+            }
+            if !confirmed.is_empty() {
+                self.desk.perform(Confirm { confirmed }).await?;
+            }
+        }
     }
 
     /// Opens incidents for alerts that are active in a replica although their incident ended, or ended for them.

@@ -5,6 +5,7 @@
 
 mod duty;
 mod preview;
+mod surroundings;
 
 #[cfg(test)]
 mod tests;
@@ -20,6 +21,7 @@ use crate::{
 };
 
 pub use preview::{preview, preview_payload};
+pub use surroundings::{dropped_links, warnings};
 
 /// Templates that cannot work: the server does not start with one.
 pub fn templates(config: &Config, now: Timestamp) -> Vec<Fault> {
@@ -62,6 +64,7 @@ pub fn faults(config: &Config, now: Timestamp) -> Vec<Fault> {
     let mut faults = templates(config, now);
     faults.extend(receivers(config));
     faults.extend(duties(config, now));
+    faults.extend(surroundings::store(config));
     faults.sort_by_key(|fault| fault.line);
     faults
 }

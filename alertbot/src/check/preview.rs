@@ -10,7 +10,7 @@ use crate::{
     incident::{Incident, Phase},
     message::{
         Reader,
-        age::{Age, clock},
+        age::Age,
         catalogue::{Saying, say},
         markup,
         render::Shape,
@@ -63,7 +63,7 @@ fn of_incident(book: &Book, incident: &Incident, now: Timestamp) -> String {
         let sound = match book.hush(&address, incident.severity, now) {
             Hush::Loud => String::new(),
             Hush::Mute => ", without a sound now (quiet hours)".into(),
-            Hush::Hold(until) => format!(", held until {} (quiet hours)", clock(until, now, &book.time_zone(&address))),
+            Hush::Hold(until) => format!(", held until {} (quiet hours)", book.reader(&address, now).clock(until)),
         };
         let _ = writeln!(text, "at once, into chat {name}{sound}:");
         text.push_str(&card(book, incident, &book.reader(&address, now)));

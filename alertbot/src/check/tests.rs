@@ -158,3 +158,42 @@ fn the_help_names_everything() {
     let help = template_help();
     assert!(help.contains("## templates.telegram") && help.contains("{{ severity_word }}") && help.contains("runbook"));
 }
+
+/// What may be meant is a warning, what cannot work is a fault.
+#[test]
+fn the_folder_of_the_store_is_looked_at() {
+    let folder = tempfile::tempdir().unwrap();
+    let with = |path: &std::path::Path| {
+        let there = EXAMPLE.lines().find(|line| line.trim_start().starts_with("path:")).unwrap();
+        parse(&EXAMPLE.replacen(there, &format!("  path: {}", path.display()), 1))
+    };
+    let there = with(&folder.path().join("a.db"));
+    assert_eq!((faults(&there, now()), warnings(&there)), (Vec::new(), Vec::new()));
+    let missing = with(&folder.path().join("data/a.db"));
+    assert_eq!(faults(&missing, now()), []);
+    assert!(warnings(&missing)[0].contains("data does not exist here"), "{:?}", warnings(&missing));
+    std::fs::write(folder.path().join("file"), "").unwrap();
+    for (path, part) in [("file/a.db", "file, which is not a folder"), ("", "is a folder")] {
+        let found = faults(&with(&folder.path().join(path)), now());
+        assert!(found.len() == 1 && found[0].wrong.contains(part) && found[0].path == "store.path", "{found:?}");
+    }
+}
+
+#[test]
+fn links_that_telegram_drops_are_named() {
+    let body = serde_json::json!({
+        "version": "4", "groupKey": "g", "receiver": "bot", "status": "firing", "externalURL": "http://alertmanager:9093",
+        "groupLabels": {}, "commonLabels": {}, "commonAnnotations": {},
+        "alerts": [{
+            "status": "firing", "labels": {"alertname": "A"}, "startsAt": "2026-02-02T10:00:00Z", "endsAt": "0001-01-01T00:00:00Z",
+            "annotations": {"runbook_url": "https://runbooks.example.org/a", "dashboard": "http://grafana/d/1"},
+            "generatorURL": "http://prometheus:9090/graph?g0.expr=up", "fingerprint": "a",
+        }],
+    });
+    let book = Book::new(parse(EXAMPLE), Vec::new(), Vec::new());
+    let found = dropped_links(&book, body.to_string().as_bytes());
+    for (warning, origin) in found.iter().zip(["http://alertmanager:9093", "http://grafana", "http://prometheus:9090"]) {
+        assert!(warning.starts_with(&format!("links to {origin} are shown as text")), "{found:?}");
+    }
+    assert_eq!(found.len(), 3, "{found:?}");
+}

@@ -36,7 +36,7 @@ pub use provider::{Generic, Preset, Provider, ProviderKind};
 pub use quiet::{Quiet, QuietHours};
 pub use route::{Matcher, Pattern, Route};
 pub use schedule::{Layer, Override, Schedule};
-pub use settings::{Flapping, Heartbeat, Incidents, Language, Limits, Picture, Store, Template, Templates};
+pub use settings::{Calendar, Flapping, Heartbeat, Incidents, Language, Limits, Picture, Store, Template, Templates};
 pub use severity::Severities;
 pub use telegram::{Bot, Budget, Chat};
 pub use window::Window;
@@ -58,6 +58,8 @@ pub struct Config {
     /// Where a chat or person says nothing else.
     pub language: Language,
     pub time_zone: TimeZone,
+    /// Of dates in Persian messages.
+    pub calendar: Calendar,
     pub store: Store,
     pub severities: Severities,
     pub alertmanagers: Vec<Alertmanager>,
@@ -253,6 +255,7 @@ impl Process {
 fn read(root: &Section, process: Process) -> Config {
     let language = root.or("language", Language::default());
     let time_zone = root.or("time_zone", TimeZone::UTC);
+    let calendar = root.or("calendar", Calendar::default());
     let alertmanagers = alertmanager::alertmanagers(root);
     let (bots, bot_names) = telegram::bots(root);
     let (chats, chat_names) = telegram::chats(root, &bot_names, language, &time_zone);
@@ -276,6 +279,7 @@ fn read(root: &Section, process: Process) -> Config {
         public_url: root.optional::<Address>("public_url").map(|address| address.0),
         language,
         time_zone,
+        calendar,
         store: Store::read(root),
         severities: Severities::read(root),
         alertmanagers,

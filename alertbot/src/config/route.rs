@@ -71,12 +71,12 @@ impl Route {
 const REGEX_BYTES: usize = 1 << 20;
 
 impl Value for Matcher {
-    const SHAPE: &'static str =
-        "label=\"value\", label!=\"value\", label=~\"regular expression\" or label!~\"…\" (in single quotes for YAML)";
+    const SHAPE: &'static str = "label=\"value\", label!=\"value\", label=~\"regular expression\" or label!~\"…\" (in single quotes for YAML; a label \
+         with other characters than letters, digits and _ may be in double quotes too)";
 
     fn parse(text: &str) -> Option<Self> {
-        let (label, rest) = text.split_at(text.find(['=', '!'])?);
-        let label = label.trim();
+        let (label, rest) = text.split_at(end_of_label(text)?);
+        let (label, rest) = (name_of(label.trim())?, rest.trim_start());
         let (equal, regex, value) = if let Some(value) = rest.strip_prefix("=~") {
             (true, true, value)
         } else if let Some(value) = rest.strip_prefix("!~") {
@@ -87,23 +87,43 @@ impl Value for Matcher {
             (true, false, rest.strip_prefix('=')?)
         };
         let value = unquoted(value.trim())?;
-        let well_formed = label.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
-            && label.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
-        if !well_formed {
-            return None;
-        }
         let value = if regex {
             let anchored = format!("^(?:{value})$");
             Pattern::Regex(regex::RegexBuilder::new(&anchored).size_limit(REGEX_BYTES).build().ok()?)
         } else {
             Pattern::Text(value)
         };
-        Some(Self { label: label.to_owned(), equal, value })
+        Some(Self { label, equal, value })
     }
 
     fn stand_in() -> Self {
         Self { label: String::new(), equal: true, value: Pattern::Text(String::new()) }
     }
+}
+
+/// Where the operator begins: behind a label, which may be in double quotes.
+fn end_of_label(text: &str) -> Option<usize> {
+    let begin = text.len() - text.trim_start().len();
+    if !text[begin..].starts_with('"') {
+        return text.find(['=', '!']);
+    }
+    let mut escaped = false;
+    let end = text[begin + 1..].char_indices().find(|(_, character)| {
+        let ends = *character == '"' && !escaped;
+        escaped = *character == '\\' && !escaped;
+        ends
+    });
+    end.map(|(at, _)| begin + 1 + at + 1)
+}
+
+/// A label's name as Alertmanager reads it since 0.27 (<https://prometheus.io/docs/alerting/latest/configuration/#matcher>): any
+/// UTF-8 in double quotes, and without quotes what cannot be taken for the syntax of a matcher.
+fn name_of(text: &str) -> Option<String> {
+    if text.starts_with('"') {
+        return unquoted(text).filter(|name| !name.is_empty());
+    }
+    let is_syntax = |c: char| c.is_whitespace() || matches!(c, '{' | '}' | '!' | '=' | '~' | ',' | '\\' | '"' | '\'' | '`');
+    (!text.is_empty() && !text.contains(is_syntax)).then(|| text.to_owned())
 }
 
 /// A value in double quotes with `\"`, `\\` and `\n` inside, or a bare one without quotes, braces, commas and spaces.
@@ -188,11 +208,31 @@ mod tests {
             (r#"team!="""#, "", false),
             (r#"a="x\"y\\z""#, "x\"y\\z", true),
             (r#"a=~"\d+""#, "42", true),
+            (r#"service.name="pay""#, "pay", true),
+            (r#""service name" = "pay""#, "pay", true),
+            (r#""a=\"b" != "pay""#, "pay", false),
+            (r#"سرویس="پرداخت""#, "پرداخت", true),
         ] {
             let matcher = Matcher::parse(text).unwrap_or_else(|| panic!("{text}"));
             assert_eq!(matcher.matches(value), matches, "{text} on {value:?}");
         }
-        for wrong in ["", "severity", "=x", "1a=b", r#"a="b"#, r#"a="b"c"#, "a=b,c=d", r#"a=~"(""#, "a=b c"] {
+        assert_eq!(Matcher::parse(r#""a=\"b" != "pay""#).unwrap().label, "a=\"b");
+        assert_eq!(Matcher::parse("service.name=x").unwrap().label, "service.name");
+        for wrong in [
+            "",
+            "severity",
+            "=x",
+            r#""a"b=c"#,
+            r#""a=b"#,
+            r#"""=b"#,
+            "a b=c",
+            "a{b=c",
+            r#"a="b"#,
+            r#"a="b"c"#,
+            "a=b,c=d",
+            r#"a=~"(""#,
+            "a=b c",
+        ] {
             assert!(Matcher::parse(wrong).is_none(), "{wrong}");
         }
     }

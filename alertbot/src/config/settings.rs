@@ -9,6 +9,8 @@ use super::document::{Bytes, Section, Value};
 /// The embedded database.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Store {
+    /// Where it stands in the file; 0 when it does not.
+    pub line: usize,
     /// The database file; its folder is made when it is missing.
     pub path: PathBuf,
     /// Closed incidents, their messages and the audit trail are removed after this.
@@ -80,6 +82,7 @@ impl Store {
     pub(super) fn read(root: &Section) -> Self {
         let section = root.section_or_empty("store");
         Self {
+            line: if root.has("store") { section.line() } else { 0 },
             path: PathBuf::from(section.or("path", "/var/lib/alertbot/alertbot.db".to_owned())),
             retention: section.or_within("retention", 90 * DAY, DAY..=3650 * DAY),
             bytes: section.or_within("bytes", Bytes(4 << 30), Bytes(1 << 20)..=Bytes(1 << 40)).0,
@@ -154,6 +157,31 @@ impl Value for Language {
         match text {
             "en" => Some(Self::English),
             "fa" => Some(Self::Persian),
+            _ => None,
+        }
+    }
+
+    fn stand_in() -> Self {
+        Self::default()
+    }
+}
+
+/// Of the dates in messages that are read in Persian; others are Gregorian.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Calendar {
+    #[default]
+    Gregorian,
+    /// The Solar Hijri calendar of Iran.
+    Jalali,
+}
+
+impl Value for Calendar {
+    const SHAPE: &'static str = "gregorian or jalali";
+
+    fn parse(text: &str) -> Option<Self> {
+        match text {
+            "gregorian" => Some(Self::Gregorian),
+            "jalali" => Some(Self::Jalali),
             _ => None,
         }
     }

@@ -186,6 +186,8 @@ fn variables_of_kubernetes_service_links_are_left_alone_and_misspelt_ones_are_no
         assert!(!is_link(name, ""), "{name}");
     }
     assert!(!is_link("ALERTBOT_SMS_PORT", "token: ${ALERTBOT_SMS_PORT}"), "a secret of the file");
+    let linked = VARIABLES.into_iter().chain([("ALERTBOT_SERVICE_PORT_HTTP", "9095"), ("ALERTBOT_PORT", "tcp://10.0.0.1:9095")]);
+    assert!(parse("alertbot.yaml", EXAMPLE, linked).is_ok());
 }
 
 #[test]

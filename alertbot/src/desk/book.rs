@@ -1,32 +1,38 @@
 //! The configuration as the desk asks it: which rules an incident follows, who is told, and by which address.
 
 use std::{
-    collections::{BTreeSet, HashMap, HashSet},
+    collections::{BTreeSet, HashMap},
     sync::{PoisonError, RwLock},
 };
 
 use jiff::{SignedDuration, Timestamp};
 
 use crate::{
-    config::{Chat, Config, Language, Means, Person, Quiet, QuietHours, Route},
+    config::{Calendar, Chat, Config, Language, Means, Person, Quiet, QuietHours, Route},
     incident::{Flapping, Incident, Rules, Severity, Tracked},
     message::{Messages, Reader},
     notify::{Address, Medium, telegram::Place},
+    store::lanes::LostTopic,
     webhook::{Labels, Payload, Status},
 };
+
+/// How long after a topic was closed or gone it is tried again. Until then its messages go to the General topic.
+const TOPIC_AGAIN: SignedDuration = SignedDuration::from_mins(15);
 
 /// The configuration, and what was learnt about chats since.
 pub struct Book {
     pub config: Config,
     pub messages: Messages,
-    learnt: RwLock<Learnt>,
+    pub(super) learnt: RwLock<Learnt>,
 }
 
 /// Chats keep their configured id as their name; where they are today is looked up at the moment of a call.
 #[derive(Debug, Default)]
-struct Learnt {
+pub(super) struct Learnt {
+    /// By schedule.
+    pub(super) duty_overrides: HashMap<String, super::duty_override::DutyOverride>,
     moved: HashMap<(String, i64), i64>,
-    lost_topics: HashSet<(String, i64, i32)>,
+    lost_topics: HashMap<(String, i64, i32), Timestamp>,
 }
 
 /// What an address is to people.
@@ -40,11 +46,15 @@ pub enum Hush {
 }
 
 impl Book {
-    pub fn new(config: Config, moved: Vec<(String, i64, i64)>, lost_topics: Vec<(String, i64, i32)>) -> Self {
+    pub fn new(config: Config, moved: Vec<(String, i64, i64)>, lost_topics: Vec<LostTopic>) -> Self {
         let moved = moved.into_iter().map(|(bot, from, to)| ((bot, from), to)).collect();
         // Faults are told by `check` and at the start; here the built-in template stands in.
         let (messages, _) = Messages::new(&config.templates);
-        Self { config, messages, learnt: RwLock::new(Learnt { moved, lost_topics: lost_topics.into_iter().collect() }) }
+        Self {
+            config,
+            messages,
+            learnt: RwLock::new(Learnt { moved, lost_topics: lost_topics.into_iter().collect(), duty_overrides: HashMap::new() }),
+        }
     }
 
     /// The routes that a group takes, from the top. Its severity is that of its worst firing alert: alerts of several severities
@@ -119,6 +129,7 @@ impl Book {
             generator_url: alert.generator_url.into(),
             previous_end: None,
             unconfirmed_end: None,
+            confirms_at: None,
         };
         (identity, tracked)
     }
@@ -144,7 +155,15 @@ impl Book {
                 within: signed(settings.flapping.within),
                 calm: signed(settings.flapping.calm),
             },
+            confirm_within: self.confirm_within(&incident.source),
         }
+    }
+
+    /// How long an end that one replica of several reports may wait for a read of all of them: until the next one is over.
+    pub fn confirm_within(&self, source: &str) -> Option<SignedDuration> {
+        let has_replicas = self.config.alertmanager(source).is_some_and(|alertmanager| alertmanager.urls.len() > 1);
+        let within = self.config.incidents.reconcile_every.saturating_add(crate::alertmanager::TIMEOUT);
+        has_replicas.then(|| SignedDuration::try_from(within).unwrap_or(SignedDuration::MAX))
     }
 
     /// Chats that every word about the incident goes to.
@@ -203,7 +222,9 @@ impl Book {
 
     /// Who reads what arrives there.
     pub fn reader(&self, address: &Address, now: Timestamp) -> Reader {
-        Reader { language: self.language(address), zone: self.time_zone(address), now }
+        let language = self.language(address);
+        let calendar = if language == Language::Persian { self.config.calendar } else { Calendar::Gregorian };
+        Reader { language, zone: self.time_zone(address), now, calendar }
     }
 
     /// Parts that an SMS of this provider has at most, and whether answers to it arrive.
@@ -234,10 +255,13 @@ impl Book {
         hush
     }
 
-    /// Where a chat is today.
-    pub fn place(&self, bot: &str, chat: i64, topic: Option<i32>) -> Place {
+    /// Where a chat is today. A topic that was closed is tried again from time to time: it may be open again.
+    pub fn place(&self, bot: &str, chat: i64, topic: Option<i32>, now: Timestamp) -> Place {
         let learnt = self.learnt.read().unwrap_or_else(PoisonError::into_inner);
-        let topic = topic.filter(|topic| !learnt.lost_topics.contains(&(bot.to_owned(), chat, *topic)));
+        let topic = topic.filter(|topic| {
+            let lost = learnt.lost_topics.get(&(bot.to_owned(), chat, *topic));
+            lost.is_none_or(|since| now < *since || now.duration_since(*since) >= TOPIC_AGAIN)
+        });
         Place { chat: learnt.moved.get(&(bot.to_owned(), chat)).copied().unwrap_or(chat), topic }
     }
 
@@ -253,8 +277,31 @@ impl Book {
         learnt.moved.insert((bot.to_owned(), from), to);
     }
 
-    pub fn learn_lost_topic(&self, bot: &str, chat: i64, topic: i32) {
+    pub fn learn_lost_topic(&self, bot: &str, chat: i64, topic: i32, at: Timestamp) {
         let mut learnt = self.learnt.write().unwrap_or_else(PoisonError::into_inner);
-        learnt.lost_topics.insert((bot.to_owned(), chat, topic));
+        learnt.lost_topics.insert((bot.to_owned(), chat, topic), at);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_topic_that_was_closed_is_tried_again() {
+        let variables = [
+            ("ALERTBOT_WEBHOOK_TOKEN", "a"),
+            ("ALERTBOT_TELEGRAM_TOKEN", "1:b"),
+            ("ALERTBOT_KANNEL_PASSWORD", "c"),
+            ("ALERTBOT_KANNEL_CALLBACK", "d"),
+        ];
+        let config = crate::config::parse("alertbot.yaml", include_str!("../../alertbot.example.yaml"), variables).unwrap();
+        let at = |seconds: i64| Timestamp::from_second(1_800_000_000 + seconds).unwrap();
+        let book = Book::new(config, Vec::new(), vec![(("main".to_owned(), -1, 5), at(0))]);
+        let topic = |second: i64| book.place("main", -1, Some(5), at(second)).topic;
+        assert_eq!((topic(1), topic(899), topic(900)), (None, None, Some(5)));
+        book.learn_lost_topic("main", -1, 5, at(900));
+        assert_eq!((topic(901), topic(1_800)), (None, Some(5)));
+        assert_eq!(book.place("main", -1, Some(6), at(1)).topic, Some(6));
     }
 }

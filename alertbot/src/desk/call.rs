@@ -108,14 +108,14 @@ impl Book {
 
     /// Who is on duty in a schedule.
     pub fn on_duty(&self, schedule: &str, now: jiff::Timestamp) -> Option<&Person> {
-        let schedule = self.config.schedule(schedule)?;
-        self.config.person(oncall::on_duty(schedule, now)?)
+        let schedule = self.schedule(schedule)?;
+        self.config.person(oncall::on_duty(&schedule, now)?)
     }
 
     /// Who comes on duty after that; whoever is on duty now, when nobody else does.
     fn next_on_duty(&self, schedule: &str, now: jiff::Timestamp) -> Option<&Person> {
-        let found = self.config.schedule(schedule)?;
-        let next = oncall::next_after(found, now).and_then(|(_, name)| self.config.person(name));
+        let found = self.schedule(schedule)?;
+        let next = oncall::next_after(&found, now).and_then(|(_, name)| self.config.person(name));
         next.or_else(|| self.on_duty(schedule, now))
     }
 

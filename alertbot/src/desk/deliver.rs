@@ -5,14 +5,14 @@
 
 use jiff::Timestamp;
 
-use super::{Change, Job, Work};
+use super::{Change, Job, Work, parts};
 use crate::{
     clock::timestamp,
     incident::{Incident, Phase},
     notify::{Address, Outcome},
     schedule::{Kind, Urgency, Verdict},
     store::{
-        audit, incidents, lanes,
+        audit, continuations, incidents, lanes,
         outbox::{self, Body, Message, Named, State, Words},
         threads,
     },
@@ -33,6 +33,8 @@ pub struct Dispatch {
     pub incidents: Vec<Incident>,
     /// The incident's first message in the chat, to reply to or to edit.
     pub thread: Option<i32>,
+    /// Of a part of a card: what it says, and the message to edit if it was sent before.
+    pub part: Option<(Words, Option<i32>)>,
     /// What was to be an edit becomes a first message: the one to be edited is gone.
     pub anew: bool,
 }
@@ -47,7 +49,7 @@ impl Job for Claim {
 }
 
 async fn claim(work: &mut Work, ids: &[i64]) -> anyhow::Result<Option<Dispatch>> {
-    let mut dispatch = Dispatch { messages: Vec::new(), incidents: Vec::new(), thread: None, anew: false };
+    let mut dispatch = Dispatch { messages: Vec::new(), incidents: Vec::new(), thread: None, part: None, anew: false };
     for id in ids {
         let Some(mut message) = outbox::queued(&mut work.connection, *id).await? else {
             work.change(Change::Remove(*id));
@@ -70,6 +72,12 @@ async fn claim(work: &mut Work, ids: &[i64]) -> anyhow::Result<Option<Dispatch>>
             dispatch.incidents.push(incident);
         } else if let (Some(incident), Body::Picture { .. }) = (message.incident, &message.body) {
             dispatch.thread = threads::get(&mut work.connection, incident, &message.address).await?;
+        } else if let Body::Part { part } = message.body {
+            dispatch.part = parts::claim(work, &message, part).await?;
+            if dispatch.part.is_none() {
+                work.drop_message(*id).await?;
+                continue;
+            }
         } else if let Body::Digest { named } = &message.body {
             for named in named.clone() {
                 dispatch.incidents.extend(incidents::by_id(&mut work.connection, named.incident).await?);
@@ -95,7 +103,7 @@ fn is_needed(message: &Message, incident: &Incident, stands_there: bool) -> bool
 }
 
 async fn claim_digest(work: &mut Work, ids: &[i64]) -> anyhow::Result<Option<Dispatch>> {
-    let (mut named, mut told, mut address) = (Vec::new(), Vec::new(), None);
+    let (mut named, mut told, mut address, mut doubtful) = (Vec::new(), Vec::new(), None, false);
     for id in ids {
         let Some(mut message) = outbox::queued(&mut work.connection, *id).await? else {
             work.change(Change::Remove(*id));
@@ -106,14 +114,17 @@ async fn claim_digest(work: &mut Work, ids: &[i64]) -> anyhow::Result<Option<Dis
         named.push(Named { outbox: *id, incident: incident.id, ended: !incident.is_open() });
         told.push(incident);
         message.told = true;
+        doubtful |= message.doubtful;
         outbox::save(&mut work.connection, &message).await?;
         address.get_or_insert(message.address);
     }
     let Some(address) = address else { return Ok(None) };
     let mut digest = work.message(None, &address, Kind::Digest, Urgency::Ordinary, Body::Digest { named });
     digest.under_way = true;
+    // A digest that may have arrived named it before: this one says so.
+    digest.doubtful = doubtful;
     outbox::insert(&mut work.connection, &mut digest).await?;
-    Ok(Some(Dispatch { messages: vec![digest], incidents: told, thread: None, anew: false }))
+    Ok(Some(Dispatch { messages: vec![digest], incidents: told, thread: None, part: None, anew: false }))
 }
 
 /// What came of a call.
@@ -165,6 +176,17 @@ impl Finish {
                 }
             }
         }
+        if let Body::Part { part } = message.body {
+            // An edit answers the number of the message that it edited.
+            if let (Some(incident), Ok(id)) = (message.incident, reference.parse()) {
+                continuations::sent(&mut work.connection, incident, &message.address, part, Some(id)).await?;
+            }
+        } else if let (Some(incident), Kind::Card | Kind::Edit) = (message.incident, message.kind) {
+            let first = message.kind == Kind::Card || self.anew;
+            parts::follow(work, incident, &message.address, &self.rest, first).await?;
+            let detail = format!("{} to {}", message.kind.name(), message.address);
+            return work.note(audit::SELF, "delivered", Some(incident), detail).await;
+        }
         for text in &self.rest {
             let words = Words { text: text.clone(), buttons: Vec::new(), reply_to: reference.parse().ok(), silent: true };
             work.say(&message.address, Urgency::Quiet, words).await?;
@@ -179,7 +201,9 @@ impl Finish {
             Outcome::Unparsable { .. } => message.plain = true,
             Outcome::MessageGone => {
                 message.bare = true;
-                if let Some(incident) = message.incident {
+                if let (Some(incident), Body::Part { part }) = (message.incident, &message.body) {
+                    continuations::sent(&mut work.connection, incident, &message.address, *part, None).await?;
+                } else if let Some(incident) = message.incident {
                     threads::forget(&mut work.connection, incident, &message.address).await?;
                 }
             }
@@ -196,7 +220,7 @@ pub(super) async fn given_up(work: &mut Work, message: &Message, reason: &str, d
     let detail = format!("{} to {}: {reason}", message.kind.name(), message.address);
     work.note(audit::SELF, "given up", message.incident, detail).await?;
     if let Body::Digest { named } = &message.body {
-        return release_named(work, named).await;
+        return release_named(work, named, message.doubtful).await;
     }
     let sounded = matches!(message.kind, Kind::Card | Kind::Notice | Kind::Phone);
     if let (Some(incident), true) = (message.incident, sounded && (dead || message.urgency == Urgency::Critical)) {
@@ -205,11 +229,12 @@ pub(super) async fn given_up(work: &mut Work, message: &Message, reason: &str, d
     Ok(())
 }
 
-/// What a digest should have told was not told.
-async fn release_named(work: &mut Work, named: &[Named]) -> anyhow::Result<()> {
+/// What a digest should have told was not told. `doubtful`: the digest may have arrived, so what is sent now may be a repetition.
+async fn release_named(work: &mut Work, named: &[Named], doubtful: bool) -> anyhow::Result<()> {
     for named in named {
         if let Some(mut message) = outbox::queued(&mut work.connection, named.outbox).await? {
             message.told = false;
+            message.doubtful |= doubtful;
             work.put(message).await?;
         }
     }
@@ -226,12 +251,13 @@ async fn learn(work: &mut Work, message: &Message, outcome: &Outcome, at: Timest
         (Outcome::Moved { chat: to }, Address::Telegram { bot, chat, .. }) => {
             lanes::set_moved(&mut work.connection, bot, *chat, *to).await?;
             threads::forget_all(&mut work.connection, &message.address).await?;
+            continuations::forget_all(&mut work.connection, &message.address).await?;
             work.book.learn_moved(bot, *chat, *to);
             work.note(audit::SELF, "chat moved", message.incident, format!("{} is now {to}", message.address)).await?;
         }
         (Outcome::TopicGone, Address::Telegram { bot, chat, topic: Some(topic) }) => {
-            lanes::set_topic_lost(&mut work.connection, bot, *chat, *topic).await?;
-            work.book.learn_lost_topic(bot, *chat, *topic);
+            lanes::set_topic_lost(&mut work.connection, bot, *chat, *topic, at).await?;
+            work.book.learn_lost_topic(bot, *chat, *topic, at);
             work.note(audit::SELF, "topic gone", message.incident, message.address.to_string()).await?;
         }
         _ => {}

@@ -7,7 +7,6 @@ use crate::{
     config::{Means, Person, Schedule},
     message::{
         Reader,
-        age::clock,
         catalogue::{Saying, Word, say, word},
         notice::plain_words,
     },
@@ -28,7 +27,7 @@ impl Job for HandOver {
 
     async fn perform(&mut self, work: &mut Work) -> anyhow::Result<()> {
         let book = std::sync::Arc::clone(&work.book);
-        for schedule in &book.config.schedules {
+        for schedule in &book.schedules().collect::<Vec<_>>() {
             let fact = format!("handovers said {}", schedule.name);
             let said = facts::get(&mut work.connection, &fact).await?.and_then(|text| text.parse::<Timestamp>().ok());
             // A new schedule begins with silence: nothing has changed for anybody.
@@ -65,7 +64,7 @@ async fn tell(work: &mut Work, book: &Book, schedule: &Schedule, handover: &Hand
         let until = oncall::next_change_of_person(schedule, handover.at).map_or_else(
             || "…".to_owned(),
             // A shift of days needs its date.
-            |until| clock(until, work.now, &reader.zone),
+            |until| reader.clock(until),
         );
         let words = say(reader.language, Saying::YouBegin { schedule: &schedule.name, until: &until });
         work.say(&address, Urgency::Ordinary, ready(&address, &words, &reader)).await?;

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use jiff::Timestamp;
 
-use super::{Job, Work};
+use super::{Change, Job, Work};
 use crate::{
     incident::{Escalation, Incident, IncidentId, Observation, Phase, Rules, Severity},
     store::{facts, incidents, owners},
@@ -194,6 +194,10 @@ impl Hear {
             work.carry_out(incident, effects).await?;
         } else if incident.repeats != repeats || unconfirmed != self::unconfirmed(incident) {
             incidents::save(&mut work.connection, incident).await?;
+        }
+        if incident.alerts.values().any(|alert| alert.confirms_at.is_some()) {
+            work.change(Change::Compare);
+            work.change(Change::Timers);
         }
         self.own(work, incident, observation).await?;
         Ok(if news { Heard::Changed(incident.id) } else { Heard::Repeated(incident.id) })

@@ -9,8 +9,10 @@ pub mod blind;
 pub mod book;
 pub mod call;
 pub mod deliver;
+pub mod duty_override;
 pub mod handover;
 pub mod hear;
+mod parts;
 pub mod reconcile;
 pub mod rematch;
 pub mod resume;
@@ -54,6 +56,8 @@ pub enum Change {
     EndSilence,
     /// The time of the next step may have changed.
     Timers,
+    /// Incidents should be compared with Alertmanager now.
+    Compare,
 }
 
 /// Nothing was written, and nothing may be acknowledged.

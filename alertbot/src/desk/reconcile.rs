@@ -20,6 +20,38 @@ pub struct Found {
     pub silences_ended: Vec<String>,
 }
 
+/// What a read of the replicas says about ends that one of them reported.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Confirmed {
+    pub incident: IncidentId,
+    /// A replica has these.
+    pub active: Vec<Box<str>>,
+    /// No replica has these.
+    pub ended: Vec<Box<str>>,
+}
+
+pub struct Confirm {
+    pub confirmed: Vec<Confirmed>,
+}
+
+impl Job for Confirm {
+    type Answer = ();
+
+    async fn perform(&mut self, work: &mut Work) -> anyhow::Result<()> {
+        for confirmed in &self.confirmed {
+            let Some(mut incident) = incidents::by_id(&mut work.connection, confirmed.incident).await? else { continue };
+            let contradicted = incident.contradict(&confirmed.active);
+            let effects = incident.confirm(&confirmed.ended, work.now);
+            if !effects.is_empty() {
+                work.carry_out(&incident, effects).await?;
+            } else if contradicted {
+                incidents::save(&mut work.connection, &incident).await?;
+            }
+        }
+        Ok(())
+    }
+}
+
 pub struct Reconcile {
     pub found: Vec<Found>,
 }

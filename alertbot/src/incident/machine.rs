@@ -6,6 +6,7 @@
 //! - The newest notification wins. `startsAt` never decides an order: an alert that Alertmanager timed out fires again with
 //!   the start that it had before.
 //! - While the Watchdog of the source is missing, no alert ends. An end reported meanwhile waits for confirmation.
+//! - An end that one replica of several reports waits for a read of all of them, for a bounded time.
 
 use jiff::Timestamp;
 
@@ -40,7 +41,7 @@ const STEPS_APART: jiff::SignedDuration = jiff::SignedDuration::from_secs(30);
 impl Incident {
     /// The first word about an incident. The caller has filled in who and where; alerts come from the observation.
     pub(crate) fn begin(&mut self, observation: &Observation, now: Timestamp, rules: &Rules) -> Vec<Effect> {
-        self.merge(observation);
+        self.merge(observation, now, rules);
         self.severity = self.worst().unwrap_or(self.severity);
         self.started_at = self.firing().map(|alert| alert.starts_at).min().unwrap_or(now);
         self.escalation = fresh(now, rules);
@@ -52,7 +53,7 @@ impl Incident {
     pub fn observe(&mut self, observation: &Observation, now: Timestamp, rules: &Rules) -> Vec<Effect> {
         let before = self.severity;
         let was_open = self.is_open();
-        let change = self.merge(observation);
+        let change = self.merge(observation, now, rules);
         let Some(worst) = self.worst() else {
             // Nothing of the list fires. A cut list proves nothing: API v2 is asked by the reconciliation.
             let ended = was_open && observation.truncated == 0;
@@ -182,6 +183,8 @@ impl Incident {
             if self.blind_since.is_some() {
                 return Vec::new();
             }
+            // A replica that has the alert no more proves nothing now.
+            self.alerts.values_mut().for_each(|alert| alert.confirms_at = None);
         } else {
             let mut doubtful = false;
             for alert in self.alerts.values_mut() {
@@ -225,8 +228,41 @@ impl Incident {
     /// The ends that nothing contradicted count now.
     fn settle(&mut self, now: Timestamp) -> Vec<Effect> {
         self.settles_at = None;
+        self.end_unconfirmed(now, |_, _| true)
+    }
+
+    /// A read of every replica does not have these alerts: their ends count.
+    pub fn confirm(&mut self, ended: &[Box<str>], now: Timestamp) -> Vec<Effect> {
+        if !self.is_open() || ended.is_empty() {
+            return Vec::new();
+        }
+        self.end_unconfirmed(now, |fingerprint, alert| alert.confirms_at.is_some() && ended.contains(fingerprint))
+    }
+
+    /// A replica has these alerts: that another one lost them was not their end. Returns whether anything changed.
+    pub fn contradict(&mut self, active: &[Box<str>]) -> bool {
+        let mut changed = false;
+        for fingerprint in active {
+            if let Some(alert) = self.alerts.get_mut(fingerprint).filter(|alert| alert.confirms_at.is_some()) {
+                (alert.unconfirmed_end, alert.confirms_at) = (None, None);
+                changed = true;
+            }
+        }
+        changed
+    }
+
+    /// When the first of the ends that wait for the other replicas counts.
+    fn confirms_at(&self) -> Option<Timestamp> {
+        self.alerts.values().filter_map(|alert| alert.confirms_at).min()
+    }
+
+    fn end_unconfirmed(&mut self, now: Timestamp, counts: impl Fn(&Box<str>, &Tracked) -> bool) -> Vec<Effect> {
         let mut ended = false;
-        for alert in self.alerts.values_mut() {
+        for (fingerprint, alert) in &mut self.alerts {
+            if !counts(fingerprint, alert) {
+                continue;
+            }
+            alert.confirms_at = None;
             if let Some(end) = alert.unconfirmed_end.take() {
                 alert.status = Status::Resolved;
                 alert.ends_at = Some(end);
@@ -327,6 +363,9 @@ impl Incident {
         if self.settles_at.is_some_and(|at| at <= now) {
             effects.extend(self.settle(now));
         }
+        if self.confirms_at().is_some_and(|at| at <= now) {
+            effects.extend(self.end_unconfirmed(now, |_, alert| alert.confirms_at.is_some_and(|at| at <= now)));
+        }
         if self.is_open() && self.step_due().is_some_and(|at| at <= now) {
             effects.extend(self.step(None, now, rules));
         }
@@ -348,6 +387,7 @@ impl Incident {
             *at = at.map(moved);
         }
         self.reopened.iter_mut().for_each(|at| *at = moved(*at));
+        self.alerts.values_mut().for_each(|alert| alert.confirms_at = alert.confirms_at.map(moved));
         if let Some(held) = &mut self.acknowledgement {
             held.at = moved(held.at);
             held.until = held.until.map(moved);
@@ -361,7 +401,13 @@ impl Incident {
         }
         let acknowledged = self.acknowledgement.as_ref().and_then(|held| held.until);
         let silences = self.silences.iter().map(|silence| silence.until);
-        silences.chain(acknowledged).chain(self.damped_until).chain(self.settles_at).chain(self.step_due()).min()
+        silences
+            .chain(acknowledged)
+            .chain(self.damped_until)
+            .chain(self.settles_at)
+            .chain(self.confirms_at())
+            .chain(self.step_due())
+            .min()
     }
 
     /// Whether a change is only edited, since the incident flaps.
@@ -478,7 +524,7 @@ impl Incident {
     }
 
     /// Takes in what is news, alert by alert.
-    fn merge(&mut self, observation: &Observation) -> Change {
+    fn merge(&mut self, observation: &Observation, now: Timestamp, rules: &Rules) -> Change {
         let mut change = Change::default();
         if self.truncated != observation.truncated {
             self.truncated = observation.truncated;
@@ -496,7 +542,7 @@ impl Incident {
             };
             match (known.status, told.status) {
                 (Status::Firing, Status::Firing) => {
-                    known.unconfirmed_end = None;
+                    (known.unconfirmed_end, known.confirms_at) = (None, None);
                     if known.annotations != told.annotations || known.labels != told.labels {
                         *known = Tracked { previous_end: known.previous_end, ..told.clone() };
                         change.other = true;
@@ -505,6 +551,12 @@ impl Incident {
                 (Status::Firing, Status::Resolved) if ended_before(known, told) => {}
                 (Status::Firing, Status::Resolved) if self.blind_since.is_some() => {
                     known.unconfirmed_end = told.ends_at.or(Some(told.starts_at));
+                }
+                (Status::Firing, Status::Resolved) if rules.confirm_within.is_some() => {
+                    known.unconfirmed_end = told.ends_at.or(Some(told.starts_at));
+                    // The first report counts: a repetition does not extend the wait.
+                    let within = rules.confirm_within.unwrap_or_default();
+                    known.confirms_at = known.confirms_at.or_else(|| now.checked_add(within).ok());
                 }
                 (Status::Firing, Status::Resolved) => {
                     *known = told.clone();

@@ -123,6 +123,10 @@ pub struct Tracked {
     /// An end that was reported while the Watchdog was missing. An expired alert looks the same as a resolved one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unconfirmed_end: Option<Timestamp>,
+    /// The unconfirmed end was reported by one replica of several, and counts from this time on unless another replica has the
+    /// alert.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub confirms_at: Option<Timestamp>,
 }
 
 /// Who took an incident.

@@ -21,6 +21,9 @@ pub struct Rules {
     /// A group that fires again this soon after its end is the same incident.
     pub reopen_within: SignedDuration,
     pub flapping: Flapping,
+    /// The source has several replicas: an end that one of them reports counts when a read of all of them confirms it, and after
+    /// this long at the latest. `None`: it counts at once.
+    pub confirm_within: Option<SignedDuration>,
 }
 
 /// When an incident is damped.
@@ -45,6 +48,7 @@ impl Default for Rules {
             remind: false,
             reopen_within: SignedDuration::from_hours(1),
             flapping: Flapping { reopenings: 3, within: SignedDuration::from_mins(30), calm: SignedDuration::from_mins(15) },
+            confirm_within: None,
         }
     }
 }

@@ -24,8 +24,51 @@ fn alert(name: &str, status: Status, severity: Severity, starts: i64, ends: Opti
         generator_url: "".into(),
         previous_end: None,
         unconfirmed_end: None,
+        confirms_at: None,
     };
     (name.into(), tracked)
+}
+
+/// The source has several replicas.
+fn replicated() -> Rules {
+    Rules { confirm_within: Some(SignedDuration::from_secs(40)), ..rules() }
+}
+
+/// An end that one replica reports waits until the others are read: it counts when none has the alert, not when one has it, and
+/// after a bounded time when they cannot be read.
+#[test]
+fn an_end_of_one_replica_waits_for_the_others() {
+    let (rules, a) = (replicated(), [Box::from("a")]);
+    let reported = |second: i64| {
+        let mut incident = opened();
+        incident.escalation.next_at = None;
+        assert_eq!(incident.observe(&resolved("a", 0, 50), at(second), &rules), []);
+        assert!(incident.is_open());
+        incident
+    };
+    let ended = [Effect::Tell(Happening::Resolved)];
+    assert_eq!(reported(60).confirm(&a, at(61)), ended);
+    assert_eq!(reported(60).confirm(&[Box::from("b")], at(61)), []);
+
+    let mut contradicted = reported(60);
+    assert!(contradicted.contradict(&a));
+    assert_eq!((contradicted.due(at(101), &rules), contradicted.confirm(&a, at(102))), (Vec::new(), Vec::new()));
+    let mut repeated = reported(60);
+    repeated.observe(&firing("a", 0), at(70), &rules);
+    assert_eq!((repeated.confirm(&a, at(71)), repeated.is_open()), (Vec::new(), true));
+
+    // A second report does not extend the wait.
+    let mut alone = reported(60);
+    alone.observe(&resolved("a", 0, 50), at(90), &rules);
+    assert_eq!(alone.next_due(), Some(at(100)));
+    assert!(alone.due(at(100), &rules).contains(&ended[0]));
+    assert_eq!(alone.ended_at, Some(at(100)));
+    // Without replicas to ask, it counts at once.
+    assert_eq!(opened().observe(&resolved("a", 0, 50), at(60), &self::rules()), ended);
+    // While the Watchdog is missing, no read proves an end.
+    let mut blind = reported(60);
+    blind.freeze(at(65), at(50), at(70), &rules);
+    assert_eq!((blind.confirm(&a, at(71)), blind.due(at(101), &rules).contains(&ended[0])), (Vec::new(), false));
 }
 
 fn firing(name: &str, starts: i64) -> Observation {

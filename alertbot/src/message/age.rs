@@ -1,6 +1,9 @@
 //! Spans of time as people say them: the two largest units, no more.
 
-use jiff::{SignedDuration, Timestamp, tz::TimeZone};
+use icu_calendar::{Date, cal::Persian};
+use jiff::{SignedDuration, Timestamp, civil, tz::TimeZone};
+
+use crate::config::Calendar;
 
 /// A span in its two largest units. `None` for the second where it is zero or the first are seconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,12 +46,27 @@ impl Age {
 }
 
 /// A moment in a zone, with the zone's name: the time alone on the day of `now`, with the date otherwise.
-pub fn clock(moment: Timestamp, now: Timestamp, zone: &TimeZone) -> String {
+pub fn clock(moment: Timestamp, now: Timestamp, zone: &TimeZone, calendar: Calendar) -> String {
     let (local, today) = (zone.to_datetime(moment), zone.to_datetime(now).date());
     let time = format!("{:02}:{:02}", local.hour(), local.minute());
     let named = zone.to_offset_info(moment);
     let zone = named.abbreviation();
-    if local.date() == today { format!("{time} {zone}") } else { format!("{} {time} {zone}", local.date()) }
+    if local.date() == today { format!("{time} {zone}") } else { format!("{} {time} {zone}", date(local.date(), calendar)) }
+}
+
+/// `2026-01-31`, and `1404/11/11` as it is written in Iran.
+fn date(date: civil::Date, calendar: Calendar) -> String {
+    let jalali = || {
+        let (month, day) = (u8::try_from(date.month()).ok()?, u8::try_from(date.day()).ok()?);
+        Some(Date::try_new_iso(date.year().into(), month, day).ok()?.to_calendar(Persian))
+    };
+    match calendar {
+        Calendar::Gregorian => date.to_string(),
+        Calendar::Jalali => jalali().map_or_else(
+            || date.to_string(),
+            |there| format!("{:04}/{:02}/{:02}", there.year().extended_year(), there.month().ordinal, there.day_of_month().0),
+        ),
+    }
 }
 
 #[cfg(test)]
@@ -76,7 +94,22 @@ mod tests {
         let zone = TimeZone::get("Asia/Tehran").unwrap();
         let (moment, now): (Timestamp, Timestamp) =
             ("2026-01-31T20:15:00Z".parse().unwrap(), "2026-01-31T21:00:00Z".parse().unwrap());
-        assert_eq!(clock(moment, now, &zone), "2026-01-31 23:45 +0330");
-        assert_eq!(clock(moment, moment, &zone), "23:45 +0330");
+        assert_eq!(clock(moment, now, &zone, Calendar::Gregorian), "2026-01-31 23:45 +0330");
+        assert_eq!(clock(moment, now, &zone, Calendar::Jalali), "1404/11/11 23:45 +0330");
+        assert_eq!(clock(moment, moment, &zone, Calendar::Jalali), "23:45 +0330");
+    }
+
+    /// New years and leap days, as published by the calendar centre of the University of Tehran.
+    #[test]
+    fn jalali_dates_are_those_of_the_published_calendar() {
+        for (gregorian, jalali) in [
+            ("2021-03-21", "1400/01/01"),
+            ("2024-03-20", "1403/01/01"),
+            ("2025-03-20", "1403/12/30"),
+            ("2025-03-21", "1404/01/01"),
+            ("2026-11-30", "1405/09/09"),
+        ] {
+            assert_eq!(date(gregorian.parse().unwrap(), Calendar::Jalali), jalali);
+        }
     }
 }

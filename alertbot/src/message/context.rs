@@ -7,7 +7,7 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::{
     Reader,
-    age::{Age, clock},
+    age::Age,
     catalogue::{Saying, Word, say, word},
     mark, place, split,
 };
@@ -79,7 +79,7 @@ pub fn context(incident: &Incident, reader: &Reader) -> Value {
     let shown: Vec<Value> =
         speaking.into_iter().take(SHOWN_ALERTS).map(|alert| one(alert, &labels, &annotations, reader)).collect();
     let rest = incident.speaking().skip(SHOWN_ALERTS).count() as u64 + incident.truncated;
-    let ended = incident.ended_at.map(|at| clock(at, now, &reader.zone)).unwrap_or_default();
+    let ended = incident.ended_at.map(|at| reader.clock(at)).unwrap_or_default();
     let lasted = incident.ended_at.map(|at| say(language, Saying::Age(Age::between(incident.started_at, at))));
     let entries: [(&str, Value); NAMES.len()] = [
         ("title", split::shorten(&incident.title(), TITLE_UNITS).into()),
@@ -90,7 +90,7 @@ pub fn context(incident: &Incident, reader: &Reader) -> Value {
         ("phase", phase(incident.phase).into()),
         ("phase_word", ours(word(language, Word::of_phase(incident.phase)).into())),
         ("mark", ours(mark(incident).into())),
-        ("started", clock(incident.started_at, now, &reader.zone).into()),
+        ("started", reader.clock(incident.started_at).into()),
         ("age", ours(say(language, Saying::Age(Age::between(incident.started_at, now))))),
         ("ended", ended.into()),
         ("lasted", ours(lasted.unwrap_or_default())),
@@ -201,12 +201,12 @@ fn taken(incident: &Incident, reader: &Reader) -> String {
 
 fn blind(incident: &Incident, reader: &Reader) -> String {
     let since = incident.blind_since.filter(|_| incident.is_open());
-    let said = since.map(|since| say(reader.language, Saying::BlindSince { at: &clock(since, reader.now, &reader.zone) }));
+    let said = since.map(|since| say(reader.language, Saying::BlindSince { at: &reader.clock(since) }));
     said.map(|said| super::markup::escape(&said).into_owned()).unwrap_or_default()
 }
 
 fn silenced(silence: &crate::incident::Silence, reader: &Reader) -> Value {
-    let until = clock(silence.until, reader.now, &reader.zone);
+    let until = reader.clock(silence.until);
     let said = say(reader.language, Saying::SilencedBy { by: &silence.by, until: &until });
     Value::from_safe_string(super::markup::escape(&said).into_owned())
 }
@@ -248,7 +248,10 @@ fn is_followed(url: &str) -> bool {
 /// Alertmanager's page for a new silence, filled in.
 fn silence_link(alertmanager: &str, labels: &Labels) -> String {
     let quoted = |value: &str| value.replace('\\', "\\\\").replace('"', "\\\"");
-    let filter: Vec<String> = labels.iter().map(|(name, value)| format!("{name}=\"{}\"", quoted(value))).collect();
+    let filter: Vec<String> = labels
+        .iter()
+        .map(|(name, value)| format!("{}=\"{}\"", crate::webhook::labels::in_matcher(name), quoted(value)))
+        .collect();
     if alertmanager.is_empty() || filter.is_empty() {
         return String::new();
     }

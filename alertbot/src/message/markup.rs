@@ -88,7 +88,7 @@ pub fn link(address: &str, words: &str) -> String {
 const SHOWN_ADDRESS_BYTES: usize = 200;
 
 /// Whether the host of a web address has no dot: Telegram drops links to it.
-fn has_plain_host(address: &str) -> bool {
+pub fn has_plain_host(address: &str) -> bool {
     let Some(rest) = address.strip_prefix("http://").or_else(|| address.strip_prefix("https://")) else { return false };
     let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
     let host = authority.rsplit('@').next().unwrap_or_default();

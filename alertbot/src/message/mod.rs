@@ -26,7 +26,7 @@ use jiff::{Timestamp, tz::TimeZone};
 
 pub use render::{Messages, Rendered};
 
-use crate::config::Language;
+use crate::config::{Calendar, Language};
 
 /// Who reads it, and when.
 #[derive(Debug, Clone)]
@@ -34,11 +34,18 @@ pub struct Reader {
     pub language: Language,
     pub zone: TimeZone,
     pub now: Timestamp,
+    /// Of dates.
+    pub calendar: Calendar,
 }
 
 impl Reader {
     pub fn right_to_left(&self) -> bool {
         self.language == Language::Persian
+    }
+
+    /// A moment as this reader writes it: the time alone on the same day, with the date otherwise.
+    pub fn clock(&self, moment: Timestamp) -> String {
+        age::clock(moment, self.now, &self.zone, self.calendar)
     }
 }
 

@@ -88,6 +88,7 @@ fn alert(
         generator_url: "http://prometheus.example.com/graph?g0.expr=up+%3D%3D+0&g0.tab=1".into(),
         previous_end: None,
         unconfirmed_end: None,
+        confirms_at: None,
     }
 }
 

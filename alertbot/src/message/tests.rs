@@ -13,7 +13,7 @@ use super::{
     *,
 };
 use crate::{
-    config::{Language, Template, Templates},
+    config::{Calendar, Language, Template, Templates},
     incident::{Happening, Incident},
     webhook::Labels,
 };
@@ -23,7 +23,7 @@ fn now() -> Timestamp {
 }
 
 fn reader(language: Language) -> Reader {
-    Reader { language, zone: TimeZone::UTC, now: now() }
+    Reader { language, zone: TimeZone::UTC, now: now(), calendar: Calendar::Gregorian }
 }
 
 fn sample(index: usize) -> Incident {

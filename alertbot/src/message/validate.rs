@@ -7,7 +7,7 @@ use super::{
     render::{REMEDY, Shape, fault},
     samples::samples,
 };
-use crate::config::{Language, Template, Templates, document::Fault};
+use crate::config::{Calendar, Language, Template, Templates, document::Fault};
 
 /// Every fault of every template of the configuration, in the order of the file.
 pub fn faults(templates: &Templates, now: Timestamp) -> Vec<Fault> {
@@ -32,7 +32,7 @@ pub fn faults(templates: &Templates, now: Timestamp) -> Vec<Fault> {
 fn tried(messages: &Messages, shape: Shape, template: &Template, now: Timestamp) -> Option<Fault> {
     let place = format!("templates.{}", shape.name());
     for language in [Language::English, Language::Persian] {
-        let reader = Reader { language, zone: TimeZone::UTC, now };
+        let reader = Reader { language, zone: TimeZone::UTC, now, calendar: Calendar::Gregorian };
         for sample in samples(now) {
             let told = |wrong: String| Some(Fault::new(template.line, &place, &wrong, REMEDY));
             match messages.try_own(shape, &sample.incident, &reader) {

@@ -1,4 +1,4 @@
-//! Commands: /alerts /silences /oncall /ack /release /assign /unsilence /graph /id /help.
+//! Commands: /alerts /silences /oncall /ack /release /assign /override /unsilence /graph /id /help.
 
 use teloxide::types::Message;
 
@@ -47,7 +47,7 @@ fn needed(name: &str) -> Option<Role> {
     Some(match name {
         "alerts" | "silences" | "oncall" | "help" | "start" | "id" => Role::Viewer,
         // Any expression at all may cost Prometheus dearly; the button draws what a rule asks for anyway.
-        "ack" | "release" | "unsilence" | "escalate" | "graph" => Role::Responder,
+        "ack" | "release" | "unsilence" | "escalate" | "graph" | "override" => Role::Responder,
         "assign" => Role::Admin,
         _ => return None,
     })
@@ -165,6 +165,7 @@ async fn act(
             }
         }
         "unsilence" => unsilence(counter, command.rest, person, reader).await?,
+        "override" => super::duty_override::set(counter, command.rest, person, reader).await?,
         "graph" => graph(counter, command.rest, address, message, reader).await?,
         _ => ("done", say(Saying::Help)),
     })
@@ -215,7 +216,7 @@ async fn unsilence(counter: &Counter, id: &str, person: &Person, reader: &Reader
         }
         counter.note(&person.name, "unsilenced", None, id.to_owned()).await?;
         // Incidents that remember it learn of its end by the next comparison.
-        counter.compare.notify_one();
+        counter.compare.send_replace(());
         return Ok(("done", say(Saying::SilenceEnded)));
     }
     Ok(("nothing", say(Saying::NoSilenceOfIt)))

@@ -6,7 +6,7 @@ use crate::{
     incident::Incident,
     message::{
         Reader,
-        age::{Age, clock},
+        age::Age,
         catalogue::{Saying, Word, say, word},
         mark,
         markup::escape,
@@ -60,12 +60,11 @@ pub(super) async fn silences(counter: &Counter, reader: &Reader) -> String {
                 for silence in silences.iter().take(LINES) {
                     let matchers: Vec<String> =
                         silence.matchers.iter().map(|matcher| safe(&format!("{}={}", matcher.name, matcher.value))).collect();
-                    let until = counter.desk.book.config.time_zone.to_datetime(silence.ends_at);
                     lines.push(format!(
                         "<code>{}</code> {} – {} ({})",
                         safe(silence.id.as_deref().unwrap_or_default()),
                         matchers.join(", "),
-                        until.strftime("%Y-%m-%d %H:%M"),
+                        reader.clock(silence.ends_at),
                         safe(&silence.created_by)
                     ));
                 }
@@ -92,12 +91,12 @@ pub(super) fn on_call(counter: &Counter, reader: &Reader) -> String {
         return plain_words(&say(reader.language, Saying::NoSchedules), reader);
     }
     let mut lines = vec![say(reader.language, Saying::OnDuty)];
-    for schedule in &book.config.schedules {
+    for schedule in &book.schedules().collect::<Vec<_>>() {
         let on_duty: Vec<String> =
             book.on_duty(&schedule.name, reader.now).into_iter().map(|person| safe(&person.name)).collect();
         let who = if on_duty.is_empty() { word(reader.language, Word::Nobody).to_owned() } else { on_duty.join(", ") };
         let next = crate::oncall::next_after(schedule, reader.now).map(|(at, name)| {
-            let at = clock(at, reader.now, &reader.zone);
+            let at = reader.clock(at);
             format!(", {}", escape(&say(reader.language, Saying::OnDutyUntil { until: &at, next: &safe(name) })))
         });
         lines.push(format!("{}: <b>{who}</b>{}", safe(&schedule.name), next.unwrap_or_default()));

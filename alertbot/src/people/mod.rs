@@ -4,6 +4,7 @@
 pub mod authority;
 mod buttons;
 mod command;
+mod duty_override;
 mod lists;
 pub mod reply;
 mod silences;
@@ -34,7 +35,7 @@ pub struct Counter {
     pub alertmanagers: Arc<Vec<Alertmanager>>,
     pub metrics: PeopleMetrics,
     /// Woken when what was done shows in Alertmanager and should be read there.
-    pub compare: Arc<tokio::sync::Notify>,
+    pub compare: tokio::sync::watch::Sender<()>,
     /// The name of the bot in the configuration, and the way to it.
     pub bot: String,
     pub telegram: Telegram,

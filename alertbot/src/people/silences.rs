@@ -76,7 +76,7 @@ pub(super) async fn silence(
         Ok(silence) => silence,
         Err(error) => return Ok(failed(error)),
     };
-    let until = counter.desk.book.time_zone(address).to_datetime(silence.until).strftime("%Y-%m-%d %H:%M").to_string();
+    let until = counter.desk.book.reader(address, counter.clock.now()).clock(silence.until);
     counter.desk.perform(Perform { incident: id, by: person.name.clone(), act: Act::Silence(silence) }).await?;
     Ok(("done", say(Saying::SilencedUntil { until: &until, alerts })))
 }
@@ -109,7 +109,7 @@ pub(super) async fn unsilence_incident(
         }
     }
     counter.desk.perform(Perform { incident: id, by: person.name.clone(), act: Act::Unsilence { ids } }).await?;
-    counter.compare.notify_one();
+    counter.compare.send_replace(());
     Ok(("done", say(Saying::SilenceEnded)))
 }
 

@@ -5,6 +5,7 @@
 //! which shows it at about a third of its width.
 
 use std::{
+    collections::{HashMap, HashSet},
     io::Write,
     sync::{Arc, LazyLock},
 };
@@ -17,8 +18,13 @@ use plotters::{
 };
 use resvg::{tiny_skia, usvg};
 
-use super::{PictureFault, expression::Threshold, prometheus::Series};
-use crate::message::bidi;
+use super::{
+    PictureFault,
+    expression::Threshold,
+    prometheus::Series,
+    unit::{self, Unit},
+};
+use crate::{message::bidi, webhook::Labels};
 
 const WIDTH: u32 = 1280;
 const HEIGHT: u32 = 800;
@@ -63,6 +69,8 @@ pub struct Chart {
     /// Series that are not shown, for the legend.
     pub more: usize,
     pub threshold: Option<Threshold>,
+    /// Of the values.
+    pub unit: Unit,
     /// Since when it fires or fired, and until when; `None` for the latter while it does.
     pub fired: Option<(Timestamp, Option<Timestamp>)>,
     pub start: Timestamp,
@@ -70,6 +78,33 @@ pub struct Chart {
     /// Points further apart than this have nothing between them, seconds.
     pub step_seconds: f64,
     pub zone: TimeZone,
+}
+
+/// Keeps the series of the alerts that fire, given by their labels: the query has the others too. Where none fits, all stay: a
+/// rule may rename labels.
+pub fn keep_firing(series: &mut Vec<Series>, alerts: &[&Labels]) {
+    /// Alerts by the labels that they have of a series: which labels, and their values.
+    type Known<'a> = HashMap<Vec<&'a str>, HashSet<Vec<&'a str>>>;
+    let mut known: HashMap<Vec<String>, Known<'_>> = HashMap::new();
+    let mut fires = |series: &Series| {
+        let names: Vec<String> = series.labels.keys().filter(|name| *name != "__name__").cloned().collect();
+        let known = known.entry(names).or_insert_with_key(|names| {
+            let mut known = Known::new();
+            for alert in alerts {
+                let (had, values): (Vec<&str>, Vec<&str>) =
+                    alert.iter().filter(|(name, _)| names.iter().any(|known| known == name)).unzip();
+                known.entry(had).or_default().insert(values);
+            }
+            known
+        });
+        let values = |had: &[&str]| had.iter().map(|name| series.labels[*name].as_str()).collect::<Vec<_>>();
+        known.iter().any(|(had, alerts)| !had.is_empty() && alerts.contains(&values(had)))
+    };
+    let firing: Vec<bool> = series.iter().map(&mut fires).collect();
+    if firing.contains(&true) {
+        let mut firing = firing.into_iter();
+        series.retain(|_| firing.next().unwrap_or_default());
+    }
 }
 
 /// Puts first what tells most: the lines that went furthest towards alarm, or simply furthest up. Of more than [`LINES`] only
@@ -152,7 +187,7 @@ type Area<'a> = DrawingArea<SVGBackend<'a>, plotters::coord::Shift>;
 fn plot(chart: &Chart, area: &Area<'_>) -> Result<(), Box<dyn std::error::Error>> {
     let (start, end) = (seconds(chart.start), seconds(chart.end));
     let (low, high) = heights(chart);
-    let (times, heights) = (ticks(start, end, &TIME_STEPS), ticks(low, high, &[]));
+    let (times, heights) = (ticks(start, end, &TIME_STEPS), ticks(low, high, &unit::steps(chart.unit, high - low)));
     let label = |size: i32| (FONT, size).into_font().color(&WORDS);
     let mut drawing = ChartBuilder::on(area)
         .x_label_area_size(60)
@@ -166,7 +201,7 @@ fn plot(chart: &Chart, area: &Area<'_>) -> Result<(), Box<dyn std::error::Error>
         .x_label_style(label(WORD_SIZE))
         .y_label_style(label(WORD_SIZE))
         .x_label_formatter(&|at| clock(*at, &chart.zone))
-        .y_label_formatter(&|value| short(*value))
+        .y_label_formatter(&|value| unit::say(*value, chart.unit))
         .draw()?;
     if let Some((since, until)) = chart.fired {
         let (from, to) = (seconds(since).max(start), until.map_or(end, seconds).min(end));
@@ -191,7 +226,7 @@ fn plot(chart: &Chart, area: &Area<'_>) -> Result<(), Box<dyn std::error::Error>
         let above = threshold.value < low + (high - low) * 0.85;
         let anchor = Pos::new(HPos::Right, if above { VPos::Bottom } else { VPos::Top });
         let style = (FONT, WORD_SIZE).into_font().color(&ALARM).pos(anchor);
-        let said = format!("{} {}", threshold.operator, short(threshold.value));
+        let said = format!("{} {}", threshold.operator, unit::say(threshold.value, chart.unit));
         drawing.draw_series([Text::new(said, (end, threshold.value), style)])?;
     }
     Ok(())
@@ -224,7 +259,7 @@ impl Ranged for Axis {
 
 impl ValueFormatter<f64> for Axis {
     fn format(value: &f64) -> String {
-        short(*value)
+        unit::short(*value)
     }
 }
 
@@ -257,12 +292,21 @@ fn heights(chart: &Chart) -> (f64, f64) {
         return (0.0, 1.0);
     }
     let low = if low > 0.0 && low < high * 0.6 { 0.0 } else { low };
-    let air = if high > low { (high - low) * 0.08 } else { high.abs().max(1.0) * 0.5 };
+    // Nearly equal values have no marks between them.
+    let is_flat = high - low <= high.abs().max(low.abs()) * FLAT;
+    let air = match (is_flat, high.abs()) {
+        (true, 0.0) => 1.0,
+        (true, size) => size * 0.5,
+        (false, _) => (high - low) * 0.08,
+    };
     (if low == 0.0 { 0.0 } else { low - air }, high + air)
 }
 
+/// Values whose distances are a smaller share of them are drawn as equal.
+const FLAT: f64 = 1e-9;
+
 /// Distances of marks on the axis of time that people expect, seconds.
-const TIME_STEPS: [f64; 15] =
+pub(super) const TIME_STEPS: [f64; 15] =
     [10.0, 30.0, 60.0, 120.0, 300.0, 600.0, 900.0, 1800.0, 3600.0, 7200.0, 14_400.0, 21_600.0, 43_200.0, 86_400.0, 604_800.0];
 /// Marks on an axis at most.
 const MARKS: f64 = 7.0;
@@ -287,27 +331,6 @@ fn clock(at: f64, zone: &TimeZone) -> String {
         Ok(moment) => zone.to_datetime(moment).strftime("%H:%M").to_string(),
         Err(_) => String::new(),
     }
-}
-
-/// A number in a few characters: `0`, `0.25`, `1.5k`, `3M`, `2e-7`.
-fn short(value: f64) -> String {
-    let trimmed = |text: String| match text.contains('.') {
-        true => text.trim_end_matches('0').trim_end_matches('.').to_owned(),
-        false => text,
-    };
-    let size = value.abs();
-    if size < 1e-12 {
-        return "0".into();
-    }
-    if !(0.001..1e15).contains(&size) {
-        return format!("{value:.1e}");
-    }
-    for (unit, name) in [(1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k")] {
-        if size >= unit * 0.9995 {
-            return trimmed(format!("{:.2}", value / unit)) + name;
-        }
-    }
-    trimmed(format!("{value:.3}"))
 }
 
 /// One line of at most so many characters, without what no picture can show.
@@ -336,10 +359,50 @@ mod tests {
             (2e-7, "2.0e-7"),
             (1e300, "1.0e300"),
         ] {
-            assert_eq!(short(value), text);
+            assert_eq!(unit::short(value), text);
         }
         assert_eq!(ticks(0.0, 1.08, &[]), [0.0, 0.2, 0.4, 0.6000000000000001, 0.8, 1.0]);
         assert_eq!(ticks(1000.0, 4600.0, &TIME_STEPS), [1200.0, 1800.0, 2400.0, 3000.0, 3600.0, 4200.0]);
+    }
+
+    /// A constant 0.002 fills no axis up to 0.5: it runs through the middle, with marks around it.
+    #[test]
+    fn a_constant_value_of_any_size_runs_through_the_middle() {
+        for value in [1e-300, 2e-9, 0.002, 1.0, 7.0, 1e12, 1e300, -0.002, 0.0] {
+            let chart = Chart { threshold: None, ..chart(vec![line(1, |_| value)]) };
+            let (low, high) = heights(&chart);
+            assert!(low < high && (low..high).contains(&value), "{value}: {low} to {high}");
+            if value != 0.0 {
+                let share = (value - low) / (high - low);
+                assert!((0.2..0.8).contains(&share), "{value}: at {share} of {low} to {high}");
+                assert!(high - low <= value.abs() * 1.01, "{value}: an axis from {low} to {high} shows nothing of its size");
+            }
+            let marks = ticks(low, high, &[]);
+            assert!((3..=9).contains(&marks.len()), "{value}: {marks:?}");
+            let mut labels: Vec<String> = marks.iter().map(|mark| unit::say(*mark, Unit::Plain)).collect();
+            labels.dedup();
+            assert_eq!(labels.len(), marks.len(), "{value}: {labels:?}");
+        }
+        let nearly = Chart { threshold: None, ..chart(vec![line(1, |x| 1.0 + x * 1e-15)]) };
+        assert_eq!(heights(&nearly).1.round(), 2.0);
+    }
+
+    #[test]
+    fn only_the_series_that_fire_are_drawn() {
+        let alert = |instance: &str| -> Labels {
+            [("alertname", "Slow"), ("severity", "critical"), ("instance", instance)].into_iter().collect()
+        };
+        let all: Vec<Series> = (0..20).map(|number| line(number, |x| x)).collect();
+        let kept = |alerts: &[Labels]| {
+            let mut series = all.clone();
+            keep_firing(&mut series, &alerts.iter().collect::<Vec<_>>());
+            series.iter().map(|series| series.labels["instance"].clone()).collect::<Vec<_>>()
+        };
+        assert_eq!(kept(&[alert("10.0.0.7:9600"), alert("10.0.0.9:9600")]), ["10.0.0.7:9600", "10.0.0.9:9600"]);
+        assert_eq!(kept(&[alert("renamed")]).len(), 20);
+        assert_eq!(kept(&[]).len(), 20);
+        // An alert of the sum over all has none of the labels.
+        assert_eq!(kept(&[[("alertname", "Slow")].into_iter().collect()]).len(), 20);
     }
 
     #[test]
@@ -360,6 +423,7 @@ mod tests {
             more: 0,
             series,
             threshold: Some(Threshold { value: 0.5, operator: ">" }),
+            unit: Unit::Seconds,
             fired: Some((start.checked_add(jiff::SignedDuration::from_mins(37)).unwrap(), None)),
             start,
             end: start.checked_add(jiff::SignedDuration::from_hours(1)).unwrap(),

@@ -7,6 +7,7 @@ pub mod chart;
 pub mod expression;
 pub mod prometheus;
 pub mod studio;
+pub mod unit;
 
 pub use studio::Studio;
 

@@ -16,6 +16,7 @@ use super::{
     chart::{self, Chart},
     expression,
     prometheus::Prometheus,
+    unit,
 };
 use crate::{
     clock::Clock,
@@ -143,9 +144,13 @@ impl Inner {
         if series.is_empty() {
             return Err(PictureFault::Empty);
         }
+        if let Some(incident) = &incident {
+            chart::keep_firing(&mut series, &incident.speaking().map(|alert| &alert.labels).collect::<Vec<_>>());
+        }
         let more = chart::keep_most_telling(&mut series, drawn.threshold);
         let chart = Chart {
             title: caption,
+            unit: unit::of(&drawn.query),
             query: drawn.query,
             series,
             more,

@@ -87,7 +87,9 @@ impl Planner {
     /// A message to be sent; or, of one that is there, its new state. One that is under way keeps its state until it ends.
     pub fn put(&mut self, item: Item, now: Moment) {
         let item = match self.items.get(&item.id) {
-            Some(known) => Item { attempts: known.attempts, doubtful: known.doubtful, overdue_at: known.overdue_at, ..item },
+            Some(known) => {
+                Item { attempts: known.attempts, doubtful: known.doubtful || item.doubtful, overdue_at: known.overdue_at, ..item }
+            }
             None => item,
         };
         self.take_out(item.id);

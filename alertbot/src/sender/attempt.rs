@@ -31,7 +31,7 @@ pub(super) async fn attempt(
     match &message.address {
         Address::Telegram { bot, chat, topic } => {
             let Some(telegram) = receivers.bots.get(bot) else { return missing(bot) };
-            let place = book.place(bot, *chat, *topic);
+            let place = book.place(bot, *chat, *topic, now);
             chat_call(telegram, book, studio, dispatch, message, place, now).await
         }
         Address::Phone { provider, person, medium } => {
@@ -73,8 +73,7 @@ async fn chat_call(
             let silent = is_silent(book, incident, message, now);
             match (kind, dispatch.thread) {
                 (Kind::Edit, Some(thread)) if !dispatch.anew => {
-                    // The parts that followed the first message stay as they were.
-                    let text = words::card(book, incident, message, now).text;
+                    let text = first(words::card(book, incident, message, now));
                     Call::Edit { chat: place.chat, message: thread, text }
                 }
                 (Kind::Notice, _) => {
@@ -90,6 +89,16 @@ async fn chat_call(
         (Body::Digest { .. }, _) => {
             let text = first(words::digest(book, &dispatch.incidents, message, now));
             Call::Send { place, text, reply_to: None, silent: false }
+        }
+        (Body::Part { .. }, _) => {
+            let Some((ready, sent)) = &dispatch.part else {
+                return (Outcome::Refused { reason: "its text is gone".into(), dead: false }, Vec::new());
+            };
+            let text = words::ready(book, ready, message, now).text;
+            match sent {
+                Some(part) => Call::Edit { chat: place.chat, message: *part, text },
+                None => Call::Send { place, text, reply_to: ready.reply_to.filter(|_| !message.bare), silent: true },
+            }
         }
         (Body::Text(ready), _) => {
             let text = first(words::ready(book, ready, message, now));

@@ -52,6 +52,8 @@ pub struct Sender {
     pub end_silences: Arc<tokio::sync::Notify>,
     /// Woken when the time of the next step may have changed.
     pub timers: Arc<tokio::sync::Notify>,
+    /// Told when incidents should be compared with Alertmanager now.
+    pub compare: tokio::sync::watch::Sender<()>,
 }
 
 /// What a task that was started reports.
@@ -145,6 +147,7 @@ impl Sender {
             }
             Change::EndSilence => self.end_silences.notify_one(),
             Change::Timers => self.timers.notify_one(),
+            Change::Compare => self.compare.send_replace(()),
         }
     }
 

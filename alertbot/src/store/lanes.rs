@@ -34,9 +34,15 @@ pub async fn set_moved(connection: &mut SqliteConnection, bot: &str, from: i64, 
     Ok(())
 }
 
-pub async fn set_topic_lost(connection: &mut SqliteConnection, bot: &str, chat: i64, topic: i32) -> sqlx::Result<()> {
-    let query = sqlx::query("INSERT OR IGNORE INTO lost_topics (bot, chat, topic) VALUES (?, ?, ?)");
-    query.bind(bot).bind(chat).bind(topic).execute(connection).await?;
+pub async fn set_topic_lost(
+    connection: &mut SqliteConnection,
+    bot: &str,
+    chat: i64,
+    topic: i32,
+    at: Timestamp,
+) -> sqlx::Result<()> {
+    let query = sqlx::query("INSERT OR REPLACE INTO lost_topics (bot, chat, topic, since) VALUES (?, ?, ?, ?)");
+    query.bind(bot).bind(chat).bind(topic).bind(milliseconds(at)).execute(connection).await?;
     Ok(())
 }
 
@@ -46,8 +52,14 @@ pub async fn moved(executor: impl SqliteExecutor<'_>) -> sqlx::Result<Vec<(Strin
     rows.iter().map(|row| Ok((row.try_get("bot")?, row.try_get("from_id")?, row.try_get("to_id")?))).collect()
 }
 
-/// Every topic that is gone: bot, chat, topic.
-pub async fn lost_topics(executor: impl SqliteExecutor<'_>) -> sqlx::Result<Vec<(String, i64, i32)>> {
-    let rows = sqlx::query("SELECT bot, chat, topic FROM lost_topics").fetch_all(executor).await?;
-    rows.iter().map(|row| Ok((row.try_get("bot")?, row.try_get("chat")?, row.try_get("topic")?))).collect()
+/// A topic, and when it was last seen to be closed or gone: bot, chat, topic.
+pub type LostTopic = ((String, i64, i32), Timestamp);
+
+/// Every topic that was closed or gone when it was last tried.
+pub async fn lost_topics(executor: impl SqliteExecutor<'_>) -> sqlx::Result<Vec<LostTopic>> {
+    let rows = sqlx::query("SELECT bot, chat, topic, since FROM lost_topics").fetch_all(executor).await?;
+    let read = |row: &sqlx::sqlite::SqliteRow| {
+        Ok(((row.try_get("bot")?, row.try_get("chat")?, row.try_get("topic")?), timestamp(row.try_get("since")?)))
+    };
+    rows.iter().map(read).collect()
 }

@@ -5,6 +5,7 @@
 //! program runs with `VACUUM INTO` or SQLite's backup API; a plain copy needs the `-wal` file of the same moment beside it.
 
 pub mod audit;
+pub mod continuations;
 pub mod facts;
 pub mod housekeeping;
 pub mod incidents;

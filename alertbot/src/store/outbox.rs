@@ -19,6 +19,8 @@ pub enum Body {
     Incident { happenings: Vec<Happening> },
     /// The incidents that a digest names, with the rows that it stands in for.
     Digest { named: Vec<Named> },
+    /// A part of an incident's card behind its first message, counted from 0. Its text is in the continuations.
+    Part { part: u32 },
     /// Ready words.
     Text(Words),
     /// A picture of an expression, captioned; replies to the card of the incident, if any.

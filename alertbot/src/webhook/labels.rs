@@ -92,6 +92,13 @@ impl<'de> Deserialize<'de> for Labels {
     }
 }
 
+/// A label's name in a matcher: in quotes where it is not of the classic letters.
+pub fn in_matcher(name: &str) -> std::borrow::Cow<'_, str> {
+    let classic = name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
+        && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+    if classic { name.into() } else { format!("\"{}\"", name.replace('\\', "\\\\").replace('"', "\\\"")).into() }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -9,8 +9,6 @@
 //! 429 too: so a 4xx is only for a request that will be as wrong the next time.
 
 use std::{
-    future::IntoFuture,
-    io,
     net::SocketAddr,
     sync::{
         Arc,
@@ -27,8 +25,7 @@ use axum::{
     response::{IntoResponse, Response},
     routing::{any, post},
 };
-use tokio::{net::TcpListener, sync::Semaphore};
-use tokio_util::sync::CancellationToken;
+use tokio::sync::Semaphore;
 
 use super::{
     authentication::{self, Proof},
@@ -82,12 +79,7 @@ impl Intake {
     }
 }
 
-pub async fn serve(listener: TcpListener, intake: Intake, stop: CancellationToken) -> io::Result<()> {
-    let service = router(intake).into_make_service_with_connect_info::<SocketAddr>();
-    axum::serve(listener, service).with_graceful_shutdown(stop.cancelled_owned()).into_future().await
-}
-
-fn router(intake: Intake) -> Router {
+pub fn router(intake: Intake) -> Router {
     Router::new()
         // The body is read by the handler, which knows the limit and what to answer.
         .route("/webhook/{name}", post(webhook).layer(DefaultBodyLimit::disable()))

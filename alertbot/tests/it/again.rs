@@ -1,7 +1,7 @@
 //! An alert that Alertmanager timed out fires again with the `startsAt` that it had before. The newest notification counts, and
 //! an alert that is active in any Alertmanager is open here.
 
-use std::{process::Command, time::Duration};
+use std::process::Command;
 
 use jiff::{SignedDuration, Timestamp};
 use local_parts::{Alertmanager, AlertmanagerOptions, free_ports};
@@ -59,36 +59,82 @@ async fn an_alert_that_a_paused_alertmanager_timed_out_reopens() {
     message_with(&emulator, OPERATIONS, &["fires again"]).await;
 }
 
-/// One replica of a pair is cut off from Prometheus, and its alert expires. The other one has it, and sends nothing new. A third
-/// address does not answer at all.
-#[tokio::test]
-async fn an_alert_that_one_replica_of_a_pair_still_has_reopens() {
-    let (emulator, folder) = (Emulator::start(Seed::demo()).await.unwrap(), tempfile::tempdir().unwrap());
+/// A pair that does not gossip, and the bot that reads both. `more`: further addresses. `rest`: more configuration.
+async fn replicas(emulator: &Emulator, folder: &tempfile::TempDir, more: &str, rest: &str) -> (Bot, [Alertmanager; 2]) {
     let idle = || AlertmanagerOptions {
         configuration: "route: {receiver: none}\nreceivers: [{name: none}]".to_owned(),
         ..Default::default()
     };
     let replicas = [Alertmanager::start(idle()).await.unwrap(), Alertmanager::start(idle()).await.unwrap()];
-    let [dead] = free_ports().unwrap();
-    let mut settings = Settings::new(&emulator, &folder);
-    settings.alertmanager =
-        format!("    urls: [\"{}\", \"{}\", \"http://127.0.0.1:{dead}\"]", replicas[0].url(), replicas[1].url());
-    settings.rest = format!("{ROUTES}{COMPARED}");
+    let mut settings = Settings::new(emulator, folder);
+    settings.alertmanager = format!("    urls: [\"{}\", \"{}\"{more}]", replicas[0].url(), replicas[1].url());
+    settings.rest = format!("{ROUTES}{rest}");
     let bot = Bot::start(&settings).await;
     for replica in &replicas {
         replica.reload(&configuration(&bot.url)).await.unwrap();
     }
+    (bot, replicas)
+}
+
+async fn heard(bot: &Bot, status: &str) -> f64 {
+    bot.metric(&format!("alertbot_alerts_received_total{{alertmanager=\"main\",status=\"{status}\"}}")).await
+}
+
+/// One replica of a pair is cut off from Prometheus, and its alert expires. The other one has it, and sends nothing new. A third
+/// address does not answer at all. The card never says that the alert has ended.
+#[tokio::test]
+async fn an_alert_that_one_replica_of_a_pair_still_has_stays_open() {
+    let (emulator, folder) = (Emulator::start(Seed::demo()).await.unwrap(), tempfile::tempdir().unwrap());
+    let [dead] = free_ports().unwrap();
+    let (bot, replicas) = replicas(&emulator, &folder, &format!(", \"http://127.0.0.1:{dead}\""), COMPARED).await;
     let began = Timestamp::now().to_string();
-    let mut lasting = posted("DiskFull", "critical", Some(in_seconds(3600)));
-    lasting[0]["startsAt"] = began.clone().into();
-    replicas[0].post_alerts(&lasting).await.unwrap();
+    for (replica, seconds) in replicas.iter().zip([3600, 3]) {
+        let mut alerts = posted("DiskFull", "critical", Some(in_seconds(seconds)));
+        alerts[0]["startsAt"] = began.clone().into();
+        replica.post_alerts(&alerts).await.unwrap();
+    }
+    until("the end is reported", async || heard(&bot, "resolved").await >= 1.0).await;
+    let reads = async || bot.metric("alertbot_reconciliations_total{alertmanager=\"main\",outcome=\"failed\"}").await;
+    let before = reads().await;
+    // Longer than an end may wait: one interval and the timeout of a request.
+    until("reads went by", async || reads().await >= before + 13.0).await;
+    assert_eq!(bot.metric(OPEN).await, 1.0);
+    for message in emulator.messages(OPERATIONS) {
+        let texts: Vec<&String> = message.earlier.iter().chain([&message.text]).collect();
+        assert!(!texts.iter().any(|text| text.contains("resolved") || text.contains("fires again")), "{texts:?}");
+    }
+}
+
+/// The read that the report asks for decides, long before the next one of the interval.
+#[tokio::test]
+async fn an_end_that_no_replica_contradicts_counts_at_once() {
+    let (emulator, folder) = (Emulator::start(Seed::demo()).await.unwrap(), tempfile::tempdir().unwrap());
+    let rest = "incidents:\n  reconcile_every: 10m\n  settle_after_restart: 0s\n";
+    let (bot, replicas) = replicas(&emulator, &folder, "", rest).await;
+    let mut alerts = posted("DiskFull", "critical", None);
+    alerts[0]["startsAt"] = Timestamp::now().to_string().into();
+    for replica in &replicas {
+        replica.post_alerts(&alerts).await.unwrap();
+    }
     message_with(&emulator, OPERATIONS, &["DiskFull"]).await;
-    let mut expiring = posted("DiskFull", "critical", Some(in_seconds(3)));
-    expiring[0]["startsAt"] = began.into();
-    replicas[1].post_alerts(&expiring).await.unwrap();
-    let reopened = emulator.until(Duration::from_secs(60), |world| {
-        world.chats[&OPERATIONS].messages().find(|message| message.text.contains("fires again")).cloned()
-    });
-    assert!(reopened.await.is_ok(), "the replica that has the alert counts: {:?}", emulator.messages(OPERATIONS));
-    until("the incident is open", async || bot.metric(OPEN).await == 1.0).await;
+    until("both have told it", async || heard(&bot, "firing").await >= 2.0).await;
+    alerts[0]["endsAt"] = Timestamp::now().to_string().into();
+    for replica in &replicas {
+        replica.post_alerts(&alerts).await.unwrap();
+    }
+    message_with(&emulator, OPERATIONS, &["DiskFull", "resolved"]).await;
+    until("the incident has ended", async || bot.metric(OPEN).await == 0.0).await;
+}
+
+/// A replica that does not answer holds up an end for a bounded time.
+#[tokio::test]
+async fn an_end_counts_although_a_replica_does_not_answer() {
+    let (emulator, folder) = (Emulator::start(Seed::demo()).await.unwrap(), tempfile::tempdir().unwrap());
+    let [dead] = free_ports().unwrap();
+    let (bot, replicas) = replicas(&emulator, &folder, &format!(", \"http://127.0.0.1:{dead}\""), COMPARED).await;
+    replicas[0].post_alerts(&posted("DiskFull", "critical", None)).await.unwrap();
+    message_with(&emulator, OPERATIONS, &["DiskFull"]).await;
+    replicas[0].post_alerts(&posted("DiskFull", "critical", Some(Timestamp::now()))).await.unwrap();
+    message_with(&emulator, OPERATIONS, &["DiskFull", "resolved"]).await;
+    until("the incident has ended", async || bot.metric(OPEN).await == 0.0).await;
 }

@@ -78,3 +78,47 @@ async fn quiet_hours_mute_or_hold_what_is_not_critical() {
     until("what is held is not late", async || bot.metric("alertbot_oldest_queued_seconds").await == 0.0).await;
     assert!(emulator.messages(BEHRANG).iter().all(|message| !message.text.contains("Slow")), "what is held is not sent");
 }
+
+/// Chioma cannot give the night to others, an administrator can. It outlives a restart, and its end is a handover too.
+#[tokio::test]
+async fn an_override_by_command_counts_until_it_ends() {
+    let (emulator, folder) = (Emulator::start(Seed::demo()).await.unwrap(), tempfile::tempdir().unwrap());
+    let mut settings = Settings::new(&emulator, &folder);
+    settings.rest = format!(
+        "people:
+  - {{name: ada, telegram: {ADA}, role: admin}}
+  - {{name: behrang, telegram: {BEHRANG}}}
+  - {{name: chioma, telegram: {CHIOMA}}}
+schedules:
+  - name: primary
+    layers: [{{people: [ada], starts: 2026-01-05T09:00}}]
+    handover_chats: [night]
+escalations:
+  - {{name: all, rounds: 1, then_everyone: false, steps: [{{on_call: [primary]}}]}}
+routes:
+  - {{name: all, chats: [operations], escalation: all}}
+"
+    );
+    let bot = Bot::start(&settings).await;
+    let say = async |user: i64, text: &str, parts: &[&str]| {
+        emulator.say(user, OPERATIONS, text).unwrap();
+        message_with(&emulator, OPERATIONS, parts).await;
+    };
+    say(BEHRANG, "/override primary chioma 8h", &["role"]).await;
+    say(BEHRANG, "/override primary never", &["/override primary [behrang] 8h | 08:00 | off"]).await;
+    say(ADA, "/override primary behrang 8h", &["primary: behrang is on duty until"]).await;
+    message_with(&emulator, NIGHT, &["primary: behrang is on duty now, ada goes."]).await;
+    bot.stop().await;
+
+    let bot = Bot::start(&settings).await;
+    say(ADA, "/oncall", &["primary", "behrang", "then ada"]).await;
+    assert_eq!(bot.post(&single("DiskFull", "critical", "firing", Timestamp::now())).await, 200);
+    message_with(&emulator, BEHRANG, &["DiskFull"]).await;
+    emulator.say(CHIOMA, OPERATIONS, "/override primary off").unwrap();
+    let refused = || emulator.messages(OPERATIONS).iter().filter(|message| message.text.contains("role does not allow")).count();
+    until("the second one is refused too", async || refused() == 2).await;
+    say(BEHRANG, "/override primary off", &["the override has ended"]).await;
+    message_with(&emulator, NIGHT, &["primary: ada is on duty now, behrang goes."]).await;
+    say(ADA, "/override primary off", &["no override by command"]).await;
+    assert!(!emulator.messages(ADA).iter().any(|message| message.text.contains("DiskFull")));
+}

@@ -164,6 +164,23 @@ async fn one_button_acknowledges_all_that_a_digest_names() {
     .await;
 }
 
+/// The answers of a digest are lost twice: what it named is sent again, and says that it may be a repetition.
+#[tokio::test]
+async fn what_a_digest_without_an_answer_named_is_marked_when_sent_again() {
+    let (emulator, folder) = (Emulator::start(Seed::demo()).await.unwrap(), tempfile::tempdir().unwrap());
+    let bot = bot_with_people(&emulator, &folder).await;
+    emulator.fault(Fault::new(FaultKind::TooManyRequests { retry_after: Some(4) }).in_chat(OPERATIONS).times(1));
+    emulator.fault(Fault::new(FaultKind::AnswerLost).in_chat(OPERATIONS).on("sendMessage").times(2));
+    for number in 0..20 {
+        assert_eq!(bot.post(&single(&format!("Many{number}x"), "warning", "firing", Timestamp::now())).await, 200);
+    }
+    let naming =
+        || emulator.messages(OPERATIONS).into_iter().filter(|message| message.text.contains("Many7x")).collect::<Vec<_>>();
+    until("it is sent a third time", async || naming().len() >= 3).await;
+    let marked: Vec<bool> = naming().iter().map(|message| message.text.contains("You may have this already")).collect();
+    assert_eq!(marked[..3], [false, true, true], "{:?}", naming());
+}
+
 #[tokio::test]
 async fn another_chat_is_no_place_to_ask_and_a_silence_over_everything_is_not_set() {
     const OTHER: i64 = -1_001_000_000_003;

@@ -33,7 +33,7 @@ async fn one_incident_is_told_in_the_language_of_each_chat_by_the_template_of_th
 async fn a_text_longer_than_a_message_follows_in_parts() {
     let (emulator, folder) = (Emulator::start(Seed::demo()).await.unwrap(), tempfile::tempdir().unwrap());
     let mut settings = Settings::new(&emulator, &folder);
-    settings.rest += "templates:\n  telegram: |\n    <b>{{ title }}</b>\n    {% for alert in alerts %}<i>{{ alert.summary }}</i>\n    {% endfor %}\n";
+    settings.rest += "templates:\n  telegram: |\n    <b>{{ title }}</b>\n    {% for alert in alerts %}<i>{{ alert.status }} {{ alert.summary }}</i>\n    {% endfor %}\n";
     let bot = Bot::start(&settings).await;
     let alerts: Vec<_> = (0..10)
         .map(|one| {
@@ -51,6 +51,56 @@ async fn a_text_longer_than_a_message_follows_in_parts() {
     }
     let all: String = messages.iter().map(|message| message.text.as_str()).collect();
     assert!((0..10).all(|one| all.contains(&format!("begin{one} ")) && all.contains(&format!("end{one}"))));
+}
+
+/// A card of two messages: the second one would say for ever that an ended alert fires.
+#[tokio::test]
+async fn what_follows_a_long_card_is_edited_when_it_ends() {
+    let (emulator, folder) = (Emulator::start(Seed::demo()).await.unwrap(), tempfile::tempdir().unwrap());
+    let mut settings = Settings::new(&emulator, &folder);
+    settings.rest +=
+        "templates:\n  telegram: |\n    {% for alert in alerts %}{{ alert.status }} {{ alert.summary }}\n    {% endfor %}\n";
+    let bot = Bot::start(&settings).await;
+    let alerts: Vec<_> = (0..4)
+        .map(|one| {
+            let mut alert = alert("firing", json!({"alertname": "Long", "i": one.to_string()}), Timestamp::now());
+            alert["annotations"]["summary"] = json!(format!("{} end{one}", "<word> ".repeat(200)));
+            alert
+        })
+        .collect();
+    assert_eq!(bot.post(&group("Long", &alerts)).await, 200);
+    message_with(&emulator, OPERATIONS, &["end3"]).await;
+    let messages = emulator.messages(OPERATIONS);
+    // Its end is edited into all of them; a shorter card leaves nothing behind that still fires.
+    let ended = |summary: Option<&str>| {
+        let ended = alerts.iter().cloned().map(|mut alert| {
+            alert["status"] = json!("resolved");
+            alert["endsAt"] = json!(Timestamp::now().to_string());
+            if let Some(summary) = summary {
+                alert["annotations"]["summary"] = json!(summary);
+            }
+            alert
+        });
+        group("Long", &ended.collect::<Vec<_>>())
+    };
+    let parts = messages.len();
+    assert_eq!(bot.post(&ended(None)).await, 200);
+    until("every part says so", async || {
+        let messages = emulator.messages(OPERATIONS);
+        messages.len() == parts && messages.iter().all(|message| !message.text.contains("firing"))
+    })
+    .await;
+    assert_eq!(bot.post(&group("Long", &alerts)).await, 200);
+    until("every part fires again", async || {
+        emulator.messages(OPERATIONS)[..parts].iter().all(|message| message.text.contains("firing"))
+    })
+    .await;
+    assert_eq!(bot.post(&ended(Some("short"))).await, 200);
+    until("what is left over is empty", async || {
+        let messages = emulator.messages(OPERATIONS);
+        !messages[0].text.contains("word") && messages[1..parts].iter().all(|message| message.text == "🟢 #1")
+    })
+    .await;
 }
 
 #[tokio::test]

@@ -104,6 +104,9 @@ pub(super) fn say(saying: Saying) -> String {
         Saying::Silences { count } => format!("{count} silences:"),
         Saying::OnDutyUntil { until, next } => format!("until {until}, then {next}"),
         Saying::OnDuty => "On duty:".into(),
+        Saying::Overridden { schedule, person, until } => format!("{schedule}: {person} is on duty until {until}."),
+        Saying::OverrideEnded { schedule } => format!("{schedule}: the override has ended, the schedule counts again."),
+        Saying::NoOverride { schedule } => format!("{schedule} has no override by command."),
         Saying::NoSchedules => "The configuration has no schedules.".into(),
         Saying::Usage { usage } => format!("Write it as {usage}"),
         Saying::TryAgain => "That did not work: nothing was changed. Try again.".into(),
@@ -123,6 +126,7 @@ const HELP: &str = "/alerts what is open
 /silences what is silenced
 /unsilence <id> end a silence
 /oncall who is on duty
+/override <schedule> [name] 8h stand in until then; off ends it
 /graph <PromQL> draw the last hour
 /id the ids of this chat and of you";
 

@@ -259,6 +259,18 @@ pub enum Saying<'a> {
         next: &'a str,
     },
     NoSchedules,
+    /// A person stands in.
+    Overridden {
+        schedule: &'a str,
+        person: &'a str,
+        until: &'a str,
+    },
+    OverrideEnded {
+        schedule: &'a str,
+    },
+    NoOverride {
+        schedule: &'a str,
+    },
     Usage {
         usage: &'a str,
     },

@@ -107,6 +107,11 @@ pub(super) fn say(saying: Saying) -> String {
         Saying::Silences { count } => format!("{count} سکوت:"),
         Saying::OnDutyUntil { until, next } => format!("تا {until}، سپس {next}"),
         Saying::OnDuty => "کشیک:".into(),
+        Saying::Overridden { schedule, person, until } => {
+            format!("{}: تا {} کشیک با {} است.", isolate(schedule), isolate(until), isolate(person))
+        }
+        Saying::OverrideEnded { schedule } => format!("{}: جانشینی پایان یافت و برنامه کشیک برقرار است.", isolate(schedule)),
+        Saying::NoOverride { schedule } => format!("{} جانشینی با فرمان ندارد.", isolate(schedule)),
         Saying::NoSchedules => "در پیکربندی برنامه کشیکی نیست.".into(),
         Saying::Usage { usage } => format!("چنین بنویسید: {}", isolate(usage)),
         Saying::TryAgain => "نشد و چیزی تغییر نکرد. دوباره بکوشید.".into(),
@@ -120,7 +125,7 @@ pub(super) fn say(saying: Saying) -> String {
     }
 }
 
-const HELP: [(&str, &str); 10] = [
+const HELP: [(&str, &str); 11] = [
     ("/alerts", "موارد باز"),
     ("/ack <number>", "پذیرفتن"),
     ("/release <number>", "پس دادن"),
@@ -129,6 +134,7 @@ const HELP: [(&str, &str); 10] = [
     ("/silences", "سکوت‌ها"),
     ("/unsilence <id>", "پایان سکوت"),
     ("/oncall", "کشیک"),
+    ("/override <schedule> [name] 8h", "جانشینی تا آن زمان؛ off آن را پایان می‌دهد"),
     ("/graph <PromQL>", "نمودار ساعت گذشته"),
     ("/id", "شناسه گفتگو و شما"),
 ];

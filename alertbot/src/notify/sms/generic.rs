@@ -182,7 +182,7 @@ impl Rules {
 
     fn outcome(&self, answer: &Answer) -> Outcome {
         let json = answer.json();
-        let at = |pointer: &Option<String>| told(json.as_ref()?.pointer(pointer.as_ref()?)?);
+        let at = |pointer: &Option<String>| told(find(json.as_ref()?, pointer.as_ref()?)?);
         let value = at(&self.success_pointer);
         if value.as_ref().is_some_and(|value| self.retry_values.contains(value)) || self.retry_statuses.contains(&answer.status) {
             return Outcome::TryAgain { reason: format!("HTTP {}, value {}", answer.status, value.as_deref().unwrap_or("none")) };
@@ -199,6 +199,19 @@ impl Rules {
         }
         Outcome::Refused { reason: format!("HTTP {}, value {}", answer.status, value.as_deref().unwrap_or("none")), dead: false }
     }
+}
+
+/// A value by its JSON pointer. Ghasedak documents `IsSuccess` and answers `isSuccess`: where no name is equal, its case is
+/// ignored.
+fn find<'a>(json: &'a serde_json::Value, pointer: &str) -> Option<&'a serde_json::Value> {
+    json.pointer(pointer).or_else(|| {
+        pointer.split('/').skip(1).try_fold(json, |value, name| match value {
+            serde_json::Value::Object(fields) => {
+                fields.iter().find(|(field, _)| field.eq_ignore_ascii_case(name)).map(|(_, found)| found)
+            }
+            other => other.get(name.parse::<usize>().ok()?),
+        })
+    })
 }
 
 impl Phone for Generic {

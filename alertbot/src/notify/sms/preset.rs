@@ -32,7 +32,7 @@ const VONAGE: Known = Known {
     dead_values: &["7", "33", "34"],
 };
 
-/// <https://sms.ir/rest-api/>: 1 is success, 20 too many requests, 0 a fault of theirs; 104 is an invalid
+/// <https://apidocs.sms.ir>: 1 is success, 20 too many requests, 0 a fault of theirs; 104 is an invalid
 /// number, 115 one that blocks such messages. The others need a person.
 const SMS_IR: Known = Known {
     url: "https://api.sms.ir/v1/send/bulk",
@@ -45,7 +45,8 @@ const SMS_IR: Known = Known {
     dead_values: &["104", "115"],
 };
 
-/// <https://ghasedak.me/docs>: `clientReferenceId` is ours.
+/// <https://ghasedak.me/docs>: `clientReferenceId` is ours. Names in its answers differ in case from those in its documents.
+/// A limit of the rate is the HTTP status 429; the other refusals need a person.
 const GHASEDAK: Known = Known {
     url: "https://gateway.ghasedak.me/rest/api/v1/WebService/SendSingleSMS",
     headers: &[JSON, ("apikey", "{{ secrets.api_key }}")],

@@ -1,0 +1,121 @@
+//! This module reads `/override`: a person is on duty in a schedule until a time.
+
+use jiff::{SignedDuration, Span, SpanRelativeTo, Timestamp, ToSpan, civil::Time, tz::TimeZone};
+
+use super::Counter;
+use crate::{
+    config::{Person, Role},
+    desk::{Unavailable, duty_override::SetDutyOverride},
+    message::{
+        Reader,
+        catalogue::{Saying, say},
+    },
+};
+
+/// Longest override: more belongs into the configuration.
+const LONGEST: SignedDuration = SignedDuration::from_hours(14 * 24);
+
+/// The words behind the command.
+#[derive(Debug, PartialEq, Eq)]
+struct Asked<'a> {
+    schedule: &'a str,
+    /// `None`: who asks.
+    person: Option<&'a str>,
+    when: &'a str,
+}
+
+fn read(text: &str) -> Option<Asked<'_>> {
+    let words: Vec<&str> = text.split_whitespace().collect();
+    match words.as_slice() {
+        [schedule, when] => Some(Asked { schedule, person: None, when }),
+        [schedule, person, when] => Some(Asked { schedule, person: Some(person), when }),
+        _ => None,
+    }
+}
+
+/// `8h`, `1d`, `1h30m`; or `08:00`, the next time that the schedule's clocks show it. `None` for another text or a longer time.
+fn end(when: &str, now: Timestamp, zone: &TimeZone) -> Option<Timestamp> {
+    let end = if when.contains(':') {
+        let time: Time = when.parse().ok()?;
+        let local = zone.to_datetime(now);
+        let today = local.date().to_datetime(time);
+        let next = if today > local { today } else { today.checked_add(1.day()).ok()? };
+        zone.to_timestamp(next).ok()?
+    } else {
+        let span: Span = when.parse().ok()?;
+        now.checked_add(span.to_duration(SpanRelativeTo::days_are_24_hours()).ok()?).ok()?
+    };
+    (end > now && end.duration_since(now) <= LONGEST).then_some(end)
+}
+
+/// The outcome, and the answer as plain text.
+pub(super) async fn set(
+    counter: &Counter,
+    text: &str,
+    person: &Person,
+    reader: &Reader,
+) -> Result<(&'static str, String), Unavailable> {
+    let book = &counter.desk.book;
+    let say = |saying| say(reader.language, saying);
+    let names: Vec<&str> = book.config.schedules.iter().map(|schedule| schedule.name.as_str()).collect();
+    if names.is_empty() {
+        return Ok(("nothing", say(Saying::NoSchedules)));
+    }
+    let usage = format!("/override {} [{}] 8h | 08:00 | off", names.join("|"), person.name);
+    let usage = || ("nothing", say(Saying::Usage { usage: &usage }));
+    let Some(asked) = read(text) else { return Ok(usage()) };
+    let Some(schedule) = book.config.schedule(asked.schedule) else { return Ok(usage()) };
+    let (name, by) = (schedule.name.clone(), person.name.clone());
+    if asked.when == "off" {
+        let own = book.duty_override(&name, reader.now).is_none_or(|known| known.person == person.name);
+        if !own && person.role < Role::Admin {
+            return Ok(("refused", say(Saying::RoleForbids)));
+        }
+        let ended = counter.desk.perform(SetDutyOverride { schedule: name.clone(), duty_override: None, by }).await?;
+        let saying = if ended { Saying::OverrideEnded { schedule: &name } } else { Saying::NoOverride { schedule: &name } };
+        return Ok((if ended { "done" } else { "nothing" }, say(saying)));
+    }
+    let other = match asked.person {
+        Some(other) => book.config.person(other),
+        None => Some(person),
+    };
+    // A viewer could not acknowledge.
+    let Some(stands_in) = other.filter(|other| other.role >= Role::Responder) else { return Ok(usage()) };
+    if stands_in.name != person.name && person.role < Role::Admin {
+        return Ok(("refused", say(Saying::RoleForbids)));
+    }
+    let Some(until) = end(asked.when, reader.now, &schedule.time_zone) else { return Ok(usage()) };
+    let duty_override = Some((stands_in.name.clone(), until));
+    counter.desk.perform(SetDutyOverride { schedule: name.clone(), duty_override, by }).await?;
+    let until = reader.clock(until);
+    Ok(("done", say(Saying::Overridden { schedule: &name, person: &stands_in.name, until: &until })))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_end_is_a_length_or_the_next_time_of_day() {
+        let zone = TimeZone::get("Asia/Tehran").unwrap();
+        let now: Timestamp = "2026-11-30T18:30:00Z".parse().unwrap();
+        let ends = |when: &str| end(when, now, &zone).map(|end| end.to_string());
+        for (when, expected) in [
+            ("8h", Some("2026-12-01T02:30:00Z")),
+            ("1h30m", Some("2026-11-30T20:00:00Z")),
+            ("1d", Some("2026-12-01T18:30:00Z")),
+            // Half past ten at night there: eight in the morning is tomorrow, eleven is tonight.
+            ("08:00", Some("2026-12-01T04:30:00Z")),
+            ("23:00", Some("2026-11-30T19:30:00Z")),
+            ("15d", None),
+            ("0h", None),
+            ("-2h", None),
+            ("tomorrow", None),
+            ("25:00", None),
+        ] {
+            assert_eq!(ends(when), expected.map(str::to_owned), "{when}");
+        }
+        assert_eq!(read("primary 8h"), Some(Asked { schedule: "primary", person: None, when: "8h" }));
+        assert_eq!((read("primary"), read("a b c d")), (None, None));
+    }
+}

@@ -1,0 +1,74 @@
+//! This module stores the parts of a card behind its first message, for each chat: their present text and their message.
+
+use sqlx::{Row, SqliteConnection, sqlite::SqliteRow};
+
+use super::to_json;
+use crate::{incident::IncidentId, notify::Address};
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Continuation {
+    /// Counted from 0.
+    pub part: u32,
+    /// Telegram's HTML.
+    pub text: String,
+    /// `None` while it was not sent.
+    pub message: Option<i32>,
+}
+
+fn read(row: &SqliteRow) -> sqlx::Result<Continuation> {
+    Ok(Continuation { part: row.try_get("part")?, text: row.try_get("text")?, message: row.try_get("message")? })
+}
+
+/// The parts in their order.
+pub async fn of(connection: &mut SqliteConnection, incident: IncidentId, address: &Address) -> sqlx::Result<Vec<Continuation>> {
+    let query = sqlx::query("SELECT part, text, message FROM continuations WHERE incident = ? AND address = ? ORDER BY part");
+    let rows = query.bind(incident.0).bind(to_json(address)?).fetch_all(connection).await?;
+    rows.iter().map(read).collect()
+}
+
+/// Sets the text of a part.
+pub async fn say(
+    connection: &mut SqliteConnection,
+    incident: IncidentId,
+    address: &Address,
+    part: u32,
+    text: &str,
+) -> sqlx::Result<()> {
+    let query = "INSERT INTO continuations (incident, address, part, text) VALUES (?, ?, ?, ?)
+                 ON CONFLICT (incident, address, part) DO UPDATE SET text = excluded.text";
+    sqlx::query(query).bind(incident.0).bind(to_json(address)?).bind(part).bind(text).execute(connection).await?;
+    Ok(())
+}
+
+/// As which message a part was sent; `None` when that message is gone.
+pub async fn sent(
+    connection: &mut SqliteConnection,
+    incident: IncidentId,
+    address: &Address,
+    part: u32,
+    message: Option<i32>,
+) -> sqlx::Result<()> {
+    let query = sqlx::query("UPDATE continuations SET message = ? WHERE incident = ? AND address = ? AND part = ?");
+    query.bind(message).bind(incident.0).bind(to_json(address)?).bind(part).execute(connection).await?;
+    Ok(())
+}
+
+/// Forgets a part that was never sent and says nothing any more.
+pub async fn remove(connection: &mut SqliteConnection, incident: IncidentId, address: &Address, part: u32) -> sqlx::Result<()> {
+    let query = sqlx::query("DELETE FROM continuations WHERE incident = ? AND address = ? AND part = ?");
+    query.bind(incident.0).bind(to_json(address)?).bind(part).execute(connection).await?;
+    Ok(())
+}
+
+/// The first message is another one: its parts are sent again behind it.
+pub async fn forget(connection: &mut SqliteConnection, incident: IncidentId, address: &Address) -> sqlx::Result<()> {
+    let query = sqlx::query("DELETE FROM continuations WHERE incident = ? AND address = ?");
+    query.bind(incident.0).bind(to_json(address)?).execute(connection).await?;
+    Ok(())
+}
+
+/// Message ids of a group do not carry over to the supergroup that it became.
+pub async fn forget_all(connection: &mut SqliteConnection, address: &Address) -> sqlx::Result<()> {
+    sqlx::query("DELETE FROM continuations WHERE address = ?").bind(to_json(address)?).execute(connection).await?;
+    Ok(())
+}
