@@ -3,7 +3,7 @@
 use crate::{files, read, stem};
 
 /// The sections of every runbook, in this order.
-pub const SECTIONS: &[&str] = &["What it means", "Who feels it", "First three checks", "How to fix", "How to prevent"];
+pub const SECTIONS: &[&str] = &["Meaning", "Impact", "Diagnosis", "Mitigation", "Prevention"];
 
 /// Runbooks of what no alert says by itself: those of alerts lead there. Their names begin as those of alerts do.
 pub const WITHOUT_ALERT: &[&str] = &["BackupDatabaseLost"];

@@ -24,8 +24,8 @@ fn a_runbook_without_an_alert_is_reached_from_those_of_alerts() {
     let runbooks = runbook::runbooks();
     for name in WITHOUT_ALERT {
         let page = runbooks.iter().find(|runbook| runbook.alert == *name).unwrap();
-        let (_, meaning) = page.text.split_once("## What it means").unwrap();
-        let (meaning, _) = meaning.split_once("## Who feels it").unwrap();
+        let (_, meaning) = page.text.split_once("## Meaning").unwrap();
+        let (meaning, _) = meaning.split_once("## Impact").unwrap();
         let words: BTreeSet<_> = meaning.split(|character: char| !character.is_ascii_alphanumeric()).collect();
         let named: Vec<_> = runbooks.iter().filter(|runbook| words.contains(runbook.alert.as_str())).collect();
         assert!(!named.is_empty(), "{name} names no alert");
