@@ -45,7 +45,7 @@ fn only<'a>(filters: &'a [Value], name: &str, alias: &str) -> (usize, &'a Value)
 fn every_key_is_one_of_its_plugin() {
     let whole = read("fluent-bit.yaml");
     let sections: Vec<_> = whole.as_mapping().unwrap().keys().filter_map(Value::as_str).collect();
-    assert_eq!(sections, ["service", "pipeline"]);
+    assert_eq!(sections, ["env", "service", "pipeline"]);
     for key in whole["service"].as_mapping().unwrap().keys() {
         assert!(keys::SERVICE.contains(&key.as_str().unwrap()), "{key:?} is no setting of the service");
     }
@@ -112,11 +112,12 @@ fn every_reference_leads_somewhere() {
 fn origin_is_decided_before_the_line_is_read() {
     let filters = plugins("filters");
     let (metadata, kubernetes) = only(&filters, "kubernetes", "kubernetes");
-    let (programs, rules) = only(&filters, "rewrite_tag", "programs");
+    let (programs, _) = only(&filters, "rewrite_tag", "programs");
+    let (others, rules) = only(&filters, "rewrite_tag", "others");
     let (aside, _) = only(&filters, "modify", "origin-aside");
     let (parsed, _) = only(&filters, "parser", "ecs");
     let (back, restored) = only(&filters, "modify", "origin-back");
-    assert!(metadata < programs && programs < aside && aside < parsed && parsed < back);
+    assert!(metadata < programs && programs < others && others < aside && aside < parsed && parsed < back);
     assert_eq!((text(restored, "remove"), text(restored, "hard_rename")), ("kubernetes", "_origin kubernetes"));
     assert_eq!(kubernetes["buffer_size"], 0);
     let rules = texts(&rules["rule"]);
@@ -168,7 +169,7 @@ fn each_measured_case_has_its_setting() {
     assert_eq!((text(tail, "storage.type"), text(service, "storage.metrics")), ("filesystem", "on"));
     assert!(text(service, "storage.path").starts_with("/var/lib/"));
     let emitters: Vec<_> = filters.iter().filter(|filter| matches!(text(filter, "name"), "rewrite_tag" | "multiline")).collect();
-    assert_eq!(emitters.len(), 4);
+    assert_eq!(emitters.len(), 5);
     assert!(emitters.iter().all(|filter| text(filter, "emitter_storage.type") == "filesystem"));
 
     // Identical lines: offset and CRI time stay in the record.

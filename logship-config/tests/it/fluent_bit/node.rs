@@ -60,6 +60,7 @@ impl Node {
         for output in configuration["pipeline"]["outputs"].as_sequence_mut().unwrap() {
             output["port"] = relay.into();
         }
+        configuration["env"]["platform_namespaces"] = NAMESPACE.into();
         configuration["pipeline"]["filters"][0]["kube_meta_preload_cache_dir"] = format!("{place}/pods").into();
         change(&mut configuration);
         std::fs::write(folder.path().join("fluent-bit.yaml"), serde_yaml_ng::to_string(&configuration).unwrap()).unwrap();
@@ -87,15 +88,20 @@ impl Node {
         self.process.take().unwrap().stop(StopSignal::Kill).await.unwrap();
     }
 
-    /// A pod, as the API server would tell of it.
+    /// A pod of the platform's namespace, as the API server would describe it.
     pub fn pod(&self, name: &str, labels: &serde_json::Value) {
+        self.pod_in(NAMESPACE, name, labels);
+    }
+
+    /// As [`Self::pod`], in another namespace.
+    pub fn pod_in(&self, namespace: &str, name: &str, labels: &serde_json::Value) {
         let pod = json!({
             "apiVersion": "v1", "kind": "Pod",
-            "metadata": {"name": name, "namespace": NAMESPACE, "uid": "u", "labels": labels},
+            "metadata": {"name": name, "namespace": namespace, "uid": "u", "labels": labels},
             "spec": {"nodeName": "node-1", "containers": []},
             "status": {"podIP": "10.0.0.1", "containerStatuses": []},
         });
-        std::fs::write(self.folder.path().join(format!("pods/{NAMESPACE}_{name}.meta")), pod.to_string()).unwrap();
+        std::fs::write(self.folder.path().join(format!("pods/{namespace}_{name}.meta")), pod.to_string()).unwrap();
     }
 
     /// A pod of the exchange.
@@ -105,7 +111,12 @@ impl Node {
 
     /// Writes lines of a container: the stream (`stdout` or `stderr`) and the text.
     pub fn write(&mut self, pod: &str, lines: &[(&str, &str)]) {
-        let name = format!("{pod}_{NAMESPACE}_main-{}.log", "c0ffee12".repeat(8));
+        self.write_in(NAMESPACE, pod, lines);
+    }
+
+    /// As [`Self::write`], for a pod of another namespace.
+    pub fn write_in(&mut self, namespace: &str, pod: &str, lines: &[(&str, &str)]) {
+        let name = format!("{pod}_{namespace}_main-{}.log", "c0ffee12".repeat(8));
         let mut file: File =
             OpenOptions::new().create(true).append(true).open(self.folder.path().join("containers").join(name)).unwrap();
         for (stream, text) in lines {
