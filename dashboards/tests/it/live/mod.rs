@@ -47,6 +47,9 @@ const NOTHING: &[(&str, &str)] = &[
     ("logging panel 603 \"Dropped and given up\" B", "one machine has no Fluent Bit"),
     ("FluentBitDroppingRecords", "one machine has no Fluent Bit"),
     ("FluentBitGivingUp", "one machine has no Fluent Bit"),
+    ("FluentBitQuarantine", "one machine has no Fluent Bit"),
+    ("FluentBitDown", "one machine has no Fluent Bit"),
+    ("exchange panel 702 \"Refused database and unchecked history\" C", "no loss has been declared"),
     ("alertbot panel 205 \"Callbacks of providers\" A", "a run has no provider of SMS"),
 ];
 
