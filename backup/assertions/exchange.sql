@@ -1,11 +1,11 @@
--- What must hold in every restored database of the exchange. Each query finds what must not be.
--- Units are integers of 10^-8 of an asset; account 0 is custody, the outside world.
+-- Assertions for every restored database of the exchange. Each query returns invalid rows.
+-- Units are integers of 10^-8 of an asset. Account 0 is custody, which represents the outside world.
 
 -- name: every asset sums to zero
 -- needs: public.balances
 SELECT asset, sum(free + locked) AS sum FROM public.balances GROUP BY asset HAVING sum(free + locked) <> 0;
 
--- name: nobody but custody owns less than nothing
+-- name: no account except custody is negative
 -- needs: public.balances
 SELECT account, asset, free, locked FROM public.balances WHERE account <> 0 AND (free < 0 OR locked < 0);
 
@@ -24,7 +24,7 @@ SELECT account, asset, folded.free AS folded_free, balances.free, folded.locked 
 FROM folded FULL JOIN public.balances USING (account, asset)
 WHERE coalesce(folded.free, 0) <> coalesce(balances.free, 0) OR coalesce(folded.locked, 0) <> coalesce(balances.locked, 0);
 
--- name: every transfer moves something
+-- name: every transfer has a positive amount
 -- needs: public.ledger_transfers
 SELECT sequence, line, amount FROM public.ledger_transfers WHERE amount <= 0;
 
@@ -32,7 +32,7 @@ SELECT sequence, line, amount FROM public.ledger_transfers WHERE amount <= 0;
 -- needs: public.orders
 SELECT account, market, id, quantity, executed FROM public.orders WHERE executed < 0 OR quantity > 0 AND executed > quantity;
 
--- name: no ended order holds anything
+-- name: no ended order has a hold
 -- needs: public.orders
 SELECT account, market, id, status, hold FROM public.orders WHERE hold < 0 OR status > 1 AND hold <> 0;
 
@@ -42,7 +42,7 @@ SELECT first_seq, previous FROM (
     SELECT first_seq, lag(last_seq) OVER (ORDER BY first_seq) AS previous FROM public.journal
 ) AS batches WHERE previous IS NOT NULL AND first_seq <> previous + 1;
 
--- name: the head stands at the journal's end
+-- name: the head is at the journal's end
 -- needs: public.head, public.journal
 SELECT head.last_seq, newest.last_seq AS journal
 FROM public.head, (SELECT max(last_seq) AS last_seq FROM public.journal) AS newest WHERE newest.last_seq <> head.last_seq;

@@ -1,4 +1,4 @@
-//! A limit of bytes a second, shared by everything that sends.
+//! This module limits the bytes a second of all senders together.
 
 use std::{
     sync::{Arc, Mutex, PoisonError},
@@ -12,18 +12,18 @@ pub struct Bandwidth(Option<Arc<Limited>>);
 #[derive(Debug)]
 struct Limited {
     bytes_per_second: u64,
-    /// When what was let through so far is through at this speed.
+    /// When all bytes admitted so far have been sent at this rate.
     free_at: Mutex<Instant>,
 }
 
 impl Bandwidth {
-    /// `None`: as fast as it goes.
+    /// `None`: no limit.
     pub fn new(bytes_per_second: Option<u64>) -> Self {
         let limited = |bytes_per_second| Limited { bytes_per_second, free_at: Mutex::new(Instant::now()) };
         Self(bytes_per_second.filter(|limit| *limit > 0).map(|limit| Arc::new(limited(limit))))
     }
 
-    /// Waits until `bytes` may go. Those who come first go first.
+    /// Waits until `bytes` may be sent, in the order of the calls.
     pub async fn pass(&self, bytes: u64) {
         let Some(limited) = &self.0 else { return };
         let from = limited.reserve(bytes, Instant::now());
@@ -32,7 +32,7 @@ impl Bandwidth {
 }
 
 impl Limited {
-    /// From when the bytes may go: those before them have their time first.
+    /// Returns when the bytes may be sent: after those admitted earlier.
     fn reserve(&self, bytes: u64, now: Instant) -> Instant {
         let mut free_at = self.free_at.lock().unwrap_or_else(PoisonError::into_inner);
         let from = (*free_at).max(now);
@@ -46,7 +46,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn bytes_wait_for_those_before_them_and_time_unused_is_not_saved_up() {
+    fn bytes_wait_in_order_and_unused_time_is_not_saved() {
         let Bandwidth(Some(limited)) = Bandwidth::new(Some(100)) else { unreachable!() };
         let now = *limited.free_at.lock().unwrap();
         let second = Duration::from_secs(1);

@@ -1,6 +1,7 @@
-//! What is in the bucket: attempts, backups, verifications, read with three listings and the records themselves. Every record
-//! that is believed was signed by a trusted key; the others are told, never silently left out.
+//! This module reads the attempts, backups and verifications of a job from the bucket, with three listings and the records
+//! themselves. It trusts a record only if a trusted key signed it, and reports every other record.
 //!
+//! It must not delete anything, or decide which backups may be deleted: [`crate::retention`] does.
 //! Never: a deletion, or an opinion on what may go (that is [`crate::retention`]'s).
 
 use std::{
@@ -21,10 +22,10 @@ use crate::{
     store::{Store, StoreError},
 };
 
-/// Records read at the same time.
+/// Number of records read concurrently.
 const READ_AT_ONCE: usize = 16;
 
-/// One attempt and what became of it.
+/// One attempt and its result.
 #[derive(Debug, Clone, Default)]
 pub struct Attempt {
     pub start: Option<Start>,
@@ -34,7 +35,7 @@ pub struct Attempt {
 }
 
 impl Attempt {
-    /// The backup, when there is one.
+    /// The backup, if the attempt committed.
     pub fn manifest(&self) -> Option<&Manifest> {
         match &self.outcome {
             Some(manifest::Outcome::Committed(manifest)) => Some(manifest),
@@ -42,7 +43,7 @@ impl Attempt {
         }
     }
 
-    /// Its number; `None` when no record that is left says it.
+    /// The attempt's number; `None` if no remaining record states it.
     pub fn sequence(&self) -> Option<u64> {
         let started = self.start.as_ref().map(|start| start.sequence);
         started.or_else(|| match self.outcome.as_ref()? {
@@ -51,18 +52,18 @@ impl Attempt {
         })
     }
 
-    /// Neither committed nor given up: it runs, or it vanished.
+    /// Whether the attempt is neither committed nor abandoned: it runs, or its process vanished.
     pub fn is_open(&self) -> bool {
         self.outcome.is_none()
     }
 
-    /// The last drill, when it passed: what failed since is no longer known to be good.
+    /// The last drill, if it passed. A backup whose last drill failed is no longer verified.
     pub fn verified(&self) -> Option<&Verification> {
         self.verifications.last().filter(|verification| verification.passed)
     }
 }
 
-/// A record that is not believed.
+/// A record that is not trusted.
 #[derive(Debug, Clone)]
 pub struct Doubtful {
     pub kind: Kind,
@@ -71,17 +72,17 @@ pub struct Doubtful {
     pub fault: RecordFault,
 }
 
-/// An attempt that is newer than the backup that is taken for the newest, and why it is not that one.
+/// An attempt newer than the backup selected as the newest, and the reason for passing it over.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct PassedOver {
-    /// The backup that is taken.
+    /// The selected backup.
     pub taken: BackupId,
-    /// The newest of the attempts that were passed over, and its record.
+    /// The newest attempt that was passed over, and its record.
     pub newer: BackupId,
     pub record: String,
     pub fault: String,
     pub remedy: &'static str,
-    /// How many were, this one included.
+    /// Number of attempts passed over, including this one.
     pub attempts: usize,
 }
 
@@ -89,12 +90,12 @@ impl fmt::Display for PassedOver {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { taken, newer, record, fault, remedy, attempts } = self;
         let among = if *attempts > 1 { format!(", the newest of {attempts}") } else { String::new() };
-        write!(formatter, "{taken} is taken, and {newer} is newer{among}: the record {record} is not believed, since {fault}; ")?;
+        write!(formatter, "{taken} is used although {newer} is newer{among}: the record {record} is not trusted: {fault}; ")?;
         write!(formatter, "{remedy}; to take {taken} all the same, name it")
     }
 }
 
-/// Everything of one job.
+/// All records of one job.
 #[derive(Debug, Clone, Default)]
 pub struct Catalogue {
     pub attempts: BTreeMap<BackupId, Attempt>,
@@ -103,7 +104,7 @@ pub struct Catalogue {
 
 impl Catalogue {
     /// # Errors
-    /// When the store cannot be read; not for a record that is not believed.
+    /// Returns an error if the store cannot be read. A record that is not trusted is not an error.
     pub async fn read(store: &Store, layout: &Layout, trusted: &Trusted) -> Outcome<Self> {
         let failed = |error| Failure::store(Stage::Catalogue, error);
         let (starts, manifests, verified) = (layout.starts(), layout.manifests(), layout.all_verifications());
@@ -135,7 +136,7 @@ impl Catalogue {
 
     fn add(&mut self, layout: &Layout, trusted: &Trusted, kind: Kind, key: String, bytes: &[u8]) {
         let Some(id) = layout.backup_of(&key) else {
-            let fault = RecordFault::Malformed("its key names no backup".into());
+            let fault = RecordFault::Malformed("its key does not contain the name of a backup".into());
             return self.doubtful.push(Doubtful { kind, key, id: None, fault });
         };
         let added = match kind {
@@ -164,8 +165,8 @@ impl Catalogue {
         }
     }
 
-    /// Attempts, oldest first: by their numbers, since the clock that their names come from may have been set back, and two
-    /// may begin within one of its seconds.
+    /// Attempts, oldest first, by their numbers. Their names contain a time, but the clock may have been set back, and two
+    /// attempts can begin within one second.
     pub fn in_order(&self) -> impl DoubleEndedIterator<Item = (&BackupId, &Attempt)> {
         let mut attempts: Vec<_> = self.attempts.iter().collect();
         attempts.sort_by_key(|(id, attempt)| (attempt.sequence(), *id));
@@ -181,7 +182,7 @@ impl Catalogue {
         self.backups().next_back()
     }
 
-    /// The newest that holds every database that it should.
+    /// The newest backup that contains every expected database.
     pub fn newest_complete(&self) -> Option<(&Manifest, &Attempt)> {
         self.backups().rfind(|(manifest, _)| manifest.is_complete())
     }
@@ -190,19 +191,19 @@ impl Catalogue {
         self.backups().rfind(|(manifest, attempt)| manifest.is_complete() && attempt.verified().is_some())
     }
 
-    /// The backup of this name, or the newest of all.
+    /// The backup with this name, or the newest one.
     ///
     /// # Errors
-    /// When there is none, or its manifest is not believed.
+    /// Returns an error if it does not exist, or if its manifest is not trusted.
     pub fn find(&self, id: Option<&BackupId>) -> Outcome<(&Manifest, &Attempt)> {
         let Some(id) = id else {
             return self.newest().ok_or_else(|| match self.doubtful.first() {
-                // There is something, and it is not believed: another key, most likely.
+                // A backup exists but is not trusted, most likely because another key signed it.
                 Some(doubtful) => not_believed(doubtful),
                 None => Failure::told(
                     Stage::Catalogue,
                     Exit::NoBackup,
-                    "there is no backup of this name and prefix yet; take one with `backup run`, or correct BACKUP_NAME and BACKUP_STORE_PREFIX",
+                    "no backup exists with this name and prefix; take one with `backup run`, or correct BACKUP_NAME and BACKUP_STORE_PREFIX",
                 ),
             });
         };
@@ -213,22 +214,23 @@ impl Catalogue {
         let found = attempt.and_then(|attempt| Some((attempt.manifest()?, attempt)));
         found.ok_or_else(|| {
             let told = match attempt {
-                Some(attempt) if attempt.is_open() => format!("{id} has not committed: it runs, or it failed"),
-                Some(_) => format!("{id} failed and was given up"),
-                None => format!("there is no backup {id}; `backup list` shows those that there are"),
+                Some(attempt) if attempt.is_open() => format!("{id} has not committed: it is running, or it failed"),
+                Some(_) => format!("{id} failed and was abandoned"),
+                None => format!("backup {id} does not exist; list the backups with `backup list`"),
             };
             Failure::told(Stage::Catalogue, Exit::NoBackup, told)
         })
     }
 
-    /// What makes `taken` the newest, or with `verified` the newest verified one, only because a record is not believed.
+    /// The reason if `taken` is the newest backup, or with `verified` the newest verified one, only because a record is not
+    /// trusted.
     pub fn passed_over(&self, taken: &Manifest, verified: bool) -> Option<PassedOver> {
         let newer = |id: &BackupId| match self.attempts.get(id).and_then(Attempt::sequence) {
             Some(number) => number > taken.sequence,
-            // Nothing that is believed says its number: its name says when it began.
+            // No trusted record states its number. Its name contains its start time.
             None => *id > taken.id,
         };
-        // A drill's record makes no backup, and makes one a verified one.
+        // A drill's record does not make a backup, but it can make a backup verified.
         let counts = |doubtful: &&Doubtful| doubtful.kind == Kind::Outcome || verified && doubtful.kind == Kind::Verification;
         let doubtful = self.doubtful.iter().filter(counts).filter_map(|doubtful| Some((doubtful.id.as_ref()?, doubtful)));
         let newer: BTreeMap<_, _> = doubtful.filter(|(id, _)| newer(id)).collect();
@@ -240,22 +242,22 @@ impl Catalogue {
             fault: doubtful.fault.to_string(),
             remedy: match doubtful.fault {
                 RecordFault::UnknownKey(_) => {
-                    "when that key is yours, add its public key (`backup check` on the machine that takes the backups prints it)"
+                    "if that key is yours, add its public key (`backup check` prints it on the machine that takes the backups)"
                 }
                 RecordFault::Newer { .. } => "a newer release of this program reads it",
-                RecordFault::Malformed(_) | RecordFault::Forged => "find out who or what changed it",
+                RecordFault::Malformed(_) | RecordFault::Forged => "find out what changed it",
             },
             attempts: newer.len(),
         })
     }
 
-    /// One more than the highest number that an attempt has.
+    /// The highest number of an attempt, plus one.
     pub fn next_sequence(&self) -> u64 {
         self.attempts.values().filter_map(Attempt::sequence).max().unwrap_or(0) + 1
     }
 
-    /// Numbers that no record has although a higher one does: records that somebody removed. Retention removes from the
-    /// middle too, but never one of the `kept` newest backups, nor an attempt that is newer than the oldest of those.
+    /// Missing numbers below the highest one: their records were removed by someone else. Retention also removes from the middle,
+    /// but never one of the `kept` newest backups, nor an attempt newer than the oldest of those.
     pub fn gaps(&self, kept: u32) -> Vec<u64> {
         let numbers: BTreeSet<u64> = self.attempts.values().filter_map(Attempt::sequence).collect();
         let newest = self.backups().rev().take(kept as usize);
@@ -265,12 +267,12 @@ impl Catalogue {
     }
 }
 
-/// A record of one backup at the key of another is a replay.
+/// Detects a replay: a record of one backup at the key of another.
 fn belongs(named: &BackupId, key: &BackupId) -> Result<(), RecordFault> {
     if named == key { Ok(()) } else { Err(RecordFault::Forged) }
 }
 
 pub(crate) fn not_believed(doubtful: &Doubtful) -> Failure {
     let failure = Failure::new(Stage::Catalogue, Exit::Damaged, doubtful.fault.clone());
-    failure.context(format!("the record {} is not believed", doubtful.key))
+    failure.context(format!("the record {} is not trusted", doubtful.key))
 }

@@ -1,9 +1,9 @@
-//! A checksum of a set of rows that does not depend on their order: a restored table holds its rows in another order,
-//! and a parallel dump reads them in any.
+//! This module computes a checksum of a set of rows that does not depend on their order. A restored table returns its rows in
+//! another order, and a parallel dump reads them in any order.
 //!
-//! Each row's XXH3 (128 bits) is added up, modulo 2¹²⁸. It finds loss, repetition and damage, not malice: against
-//! that there are SHA-256 and the signature. What a row is: the bytes of one line of COPY text under the settings that
-//! [`crate::session`] pins, line feed included.
+//! The checksum is the sum of the XXH3 hashes (128 bits) of all rows, modulo 2¹²⁸. It detects loss, repetition and damage, but
+//! not malice; SHA-256 and the signature protect against that. A row is one line of COPY text, including the line feed, under the
+//! settings that [`crate::session`] sets.
 
 use twox_hash::XxHash3_128;
 
@@ -21,7 +21,7 @@ impl RowChecksum {
         self.sum = self.sum.wrapping_add(XxHash3_128::oneshot(row));
     }
 
-    /// A row that was hashed on its way.
+    /// Adds a row by its hash.
     pub fn add_hash(&mut self, hash: u128) {
         self.rows += 1;
         self.sum = self.sum.wrapping_add(hash);
@@ -32,7 +32,7 @@ impl RowChecksum {
         self.sum = self.sum.wrapping_add(other.sum);
     }
 
-    /// From [`Self::text`]; `None` when that is not one.
+    /// Parses the result of [`Self::text`]; `None` if `text` is not such a result.
     pub fn parse(rows: u64, text: &str) -> Option<Self> {
         Some(Self { rows, sum: u128::from_str_radix(text, 16).ok()? })
     }
@@ -54,7 +54,7 @@ mod tests {
     }
 
     #[test]
-    fn order_does_not_count_and_everything_else_does() {
+    fn the_checksum_ignores_only_the_order() {
         let whole = of(&["1\ta\n", "2\tb\n", "2\tb\n"]);
         assert_eq!(whole, of(&["2\tb\n", "1\ta\n", "2\tb\n"]));
         for other in [&["1\ta\n", "2\tb\n"][..], &["1\ta\n", "1\ta\n", "2\tb\n"], &["1\tb\n", "2\ta\n", "2\tb\n"]] {

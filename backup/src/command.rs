@@ -1,4 +1,4 @@
-//! Commands of a person or a CronJob: what they answer, as text or as JSON. Never: how it is done.
+//! This module prints the results of the commands, as text or JSON. It must not implement the operations.
 
 mod check;
 mod doctor;
@@ -35,7 +35,7 @@ pub use verify::{VerifyArguments, verify};
 
 pub const SERVICE: Service = Service { name: "backup", version: env!("CARGO_PKG_VERSION") };
 
-/// The agents of the jobs, with metrics of one registry.
+/// Creates the agents of the jobs, with one registry of metrics.
 pub(crate) fn agents(jobs: Vec<Job>) -> Result<(Vec<Agent>, Metrics), Failure> {
     let metrics = Metrics::new(SERVICE.name, SERVICE.version, option_env!("BUILD_COMMIT"));
     let failed = |error| Failure::new(crate::failure::Stage::Connect, Exit::Failed, anyhow::Error::new(error));
@@ -45,14 +45,14 @@ pub(crate) fn agents(jobs: Vec<Job>) -> Result<(Vec<Agent>, Metrics), Failure> {
     Ok((jobs.into_iter().map(|job| Agent::new(job, agent.clone(), store.clone())).collect(), metrics))
 }
 
-/// The metrics that a one-shot command leaves behind, when it was told where.
+/// Writes the metrics of a one-shot command to the textfile, if one is configured.
 pub(crate) struct Left {
     metrics: Metrics,
     file: Option<Textfile>,
 }
 
 impl Left {
-    /// Writes what stood there before, and zeros: what is about to fail for the first time must be seen to rise.
+    /// Writes the previous values, and zeros for the rest: Prometheus must see a counter rise at its first failure.
     pub fn begin(agents: &[Agent], metrics: Metrics) -> Self {
         let path = agents.iter().find_map(|agent| agent.job.process.textfile.as_deref());
         let mut left = Self { metrics, file: path.map(Textfile::new) };
@@ -60,8 +60,8 @@ impl Left {
         left
     }
 
-    /// Once the command is done with a job, whatever became of it: how old the newest backup is says more. A store that does
-    /// not answer keeps nobody for longer than `check`.
+    /// Called after each job, whether it succeeded or not: the age of the newest backup matters most. An unreachable store delays
+    /// it no longer than `check`.
     pub async fn after(&mut self, agent: &Agent) {
         if self.file.is_some() {
             if let Ok(Ok(catalogue)) = tokio::time::timeout(agent.job.limits.check, agent.catalogue()).await {
@@ -75,20 +75,20 @@ impl Left {
         if let Some(file) = &mut self.file
             && let Err(error) = file.write(&self.metrics)
         {
-            tracing::error!(error = error.to_string(), path = %file.path().display(), "the metrics could not be written");
+            tracing::error!(error = error.to_string(), path = %file.path().display(), "failed to write the metrics textfile");
         }
     }
 }
 
-/// What a command of [`each`] leaves behind.
+/// Whether a command of [`each`] writes metrics.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Leaves {
     Metrics,
-    /// A look, by anybody: the textfile is not theirs to write.
+    /// A read-only command that anyone may run: it must not write the textfile.
     Nothing,
 }
 
-/// Does something for each job, whatever became of those before; the first failure is the status.
+/// Runs a command for each job, even after failures. Returns the first failure as the status.
 pub(crate) async fn each(
     jobs: Vec<Job>,
     output: Output,

@@ -1,6 +1,6 @@
-//! Every setting of the agent: the only reader of the environment and of the configuration file.
+//! This module reads every setting of the agent. It is the only reader of the environment and of the configuration file.
 //!
-//! One job (one PostgreSQL server to one place) is one [`Job`]. It is read from the environment (`BACKUP_*`), or from a
+//! One [`Job`] backs up one PostgreSQL server to one place. It is read from the environment (`BACKUP_*`), or from a
 //! YAML file ([`file`]) in which every setting has the same name, nested: `store: {bucket: x}` is `BACKUP_STORE_BUCKET`.
 
 mod file;
@@ -23,7 +23,7 @@ pub use source::{Source, TlsMode};
 
 pub const PREFIX: &str = "BACKUP";
 
-/// What a command cannot do without, beside the store.
+/// Settings that a command requires in addition to the store.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Needs {
     /// The server to back up.
@@ -35,14 +35,14 @@ pub struct Needs {
 /// One backup job.
 #[derive(Debug, Clone)]
 pub struct Job {
-    /// Names the backups' folder in the bucket, the lock, and the label of metrics.
+    /// Name of the backups' folder in the bucket, of the lock, and of the label of metrics.
     pub name: String,
     pub process: Process,
-    /// `None` for commands that do not need it and do not have it.
+    /// `None` for commands that do not need it, if it is not set.
     pub source: Option<Source>,
-    /// Where a backup is taken when the source is a standby that cannot give one; `None`: then the attempt fails.
+    /// Server for the backup if the source is a standby that cannot provide one; `None`: the attempt fails.
     pub primary: Option<Source>,
-    /// Databases to back up; empty: every one that takes connections and is no template.
+    /// Databases to back up; empty: all databases that accept connections and are not templates.
     pub databases: Vec<String>,
     pub exclude_databases: Vec<String>,
     pub store: StoreSettings,
@@ -58,21 +58,24 @@ pub struct Job {
 }
 
 impl Job {
-    /// Reads everything; what `needs` names must be there.
+    /// Reads every setting. The settings in `needs` are required.
     pub fn read(env: &mut Reader, needs: Needs) -> Self {
-        let name = env.or("BACKUP_NAME", "default".to_owned(), "names this job's backups: letters, digits, - and _");
+        let name = env.or("BACKUP_NAME", "default".to_owned(), "name of this job and its backups: letters, digits, - and _");
         let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
         if name.is_empty() || !name.bytes().all(plain) {
-            env.fault("BACKUP_NAME", "holds other than letters, digits, - and _", "choose a plain name, as nightly");
+            env.fault(
+                "BACKUP_NAME",
+                "contains characters other than letters, digits, - and _",
+                "choose a plain name such as nightly",
+            );
         }
         let process = Process::read(env);
-        let source =
-            Source::read(env, "BACKUP_SOURCE_URL", needs.source, "the server to back up, postgres://user:password@host/");
+        let source = Source::read(env, "BACKUP_SOURCE_URL", needs.source, "server to back up, postgres://user:password@host/");
         let primary = Source::read(
             env,
             "BACKUP_PRIMARY_URL",
             false,
-            "the primary, when the source is a standby and may be fallen back from",
+            "primary for a last attempt if the source is a standby that cannot provide a backup",
         );
         Self {
             name,
@@ -80,8 +83,8 @@ impl Job {
             source,
             primary,
             databases: env
-                .list("BACKUP_DATABASES", "databases to back up; empty: all that take connections and are no templates"),
-            exclude_databases: env.list("BACKUP_EXCLUDE_DATABASES", "databases to leave out"),
+                .list("BACKUP_DATABASES", "databases to back up; empty: all that accept connections and are not templates"),
+            exclude_databases: env.list("BACKUP_EXCLUDE_DATABASES", "databases to exclude"),
             store: StoreSettings::read(env),
             keys: Keys::read(env, needs.signing),
             encryption: Encryption::read(env),
@@ -96,7 +99,7 @@ impl Job {
     }
 }
 
-/// Everything wrong with a configuration; its `Display` is what the program prints before it exits.
+/// All errors of a configuration. The program prints its `Display` before it exits.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub struct Faults(pub Vec<String>);
 
@@ -108,11 +111,11 @@ impl fmt::Display for Faults {
     }
 }
 
-/// The jobs of the process's environment, or of `file`. `overrides` are settings from the command line, by their names in
-/// the environment; they hold for every job.
+/// Reads the jobs from the environment of the process, or from `file`. `overrides` are settings from the command line, by their
+/// environment names. They apply to every job.
 ///
 /// # Errors
-/// With every fault of every job.
+/// Returns every error of every job.
 #[expect(clippy::disallowed_methods, reason = "this module is the one reader of the environment")]
 pub fn load(file: Option<&Path>, overrides: &[(String, String)], needs: Needs) -> Result<Vec<Job>, Faults> {
     load_from(std::env::vars_os().collect(), file, overrides, needs)
@@ -121,7 +124,7 @@ pub fn load(file: Option<&Path>, overrides: &[(String, String)], needs: Needs) -
 /// [`load`] from given variables.
 ///
 /// # Errors
-/// With every fault of every job.
+/// Returns every error of every job.
 pub fn load_from(
     variables: Vec<(OsString, OsString)>,
     file: Option<&Path>,
@@ -135,7 +138,7 @@ pub fn load_from(
     let mut read = Vec::new();
     let mut faults: Vec<String> = Vec::new();
     for job in jobs {
-        // What stands closer wins: the environment, then the file, then the command line.
+        // The command line overrides the file, and the file overrides the environment.
         let mut settings: std::collections::BTreeMap<OsString, OsString> = variables.iter().cloned().collect();
         settings.extend(job.settings.iter().map(|(name, value)| (name.into(), value.into())));
         settings.extend(overrides.iter().map(|(name, value)| (name.into(), value.into())));
@@ -156,5 +159,5 @@ pub fn help() -> String {
 
 fn repeated_names(jobs: &[Job]) -> Vec<String> {
     let repeated = jobs.iter().enumerate().filter(|(place, job)| jobs[..*place].iter().any(|other| other.name == job.name));
-    repeated.map(|(_, job)| format!("two jobs are named {:?}; give each a name of its own", job.name)).collect()
+    repeated.map(|(_, job)| format!("two jobs are named {:?}; give each job a unique name", job.name)).collect()
 }

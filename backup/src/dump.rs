@@ -1,14 +1,14 @@
-//! One database as it was at one moment: locks, snapshot, what pg_dump says there is, rows, large objects.
+//! This module backs up one database in the state of one moment: locks, snapshot, pg_dump's contents, rows, large objects.
 //!
 //! ```text
-//! coordinator: LOCK every table, then take the snapshot and lend it, hold both to the end
-//!   pg_dump --snapshot ─► its table of contents, kept verbatim: the source of truth for what there is
-//!   workers, a connection and a lane each: COPY of a stretch of a table ─► seal ─► lane
+//! coordinator: LOCK every table, then take and export the snapshot, hold both to the end
+//!   pg_dump --snapshot ─► its table of contents, stored verbatim: the authoritative list of objects
+//!   workers, each with a connection and a stream: COPY of a page range ─► encode ─► stream
 //! ```
-//! Why locks first: a `TRUNCATE` or a rewriting `ALTER` between the snapshot and a COPY would make that COPY succeed with
-//! no rows, and every count under the snapshot would agree. Why held to the end: for the same reason.
+//! Locks come first: after a `TRUNCATE` or a rewriting `ALTER` between the snapshot and a COPY, that COPY would succeed with no
+//! rows. Every count under the snapshot would agree. For the same reason the locks are held to the end.
 //!
-//! Never: the store (lanes and blobs are handed on), what becomes of a failure.
+//! This module must not use the store (it hands on streams and blobs), or decide how to handle a failure.
 
 pub mod check;
 mod columns;
@@ -49,10 +49,10 @@ pub use large_objects::CHUNK_BYTES as LARGE_OBJECT_CHUNK_BYTES;
 use plan::Task;
 use tools::Tools;
 
-/// What reading a database needs.
+/// Inputs for reading a database.
 #[derive(Clone)]
 pub struct Reading {
-    /// With the database in it.
+    /// Includes the database's name.
     pub source: Source,
     pub tools: Tools,
     pub shape: Shape,
@@ -62,45 +62,44 @@ pub struct Reading {
     pub stop: Stop,
 }
 
-/// A database that was read. Its lanes are in the lanes; the rest goes into blobs.
+/// A database that was read. Its rows are in the streams, and everything else goes into blobs.
 #[derive(Debug)]
 pub struct Dumped {
     pub snapshot_at: Timestamp,
     pub wal_position: Option<String>,
-    /// Head and table of contents of pg_dump's archive, verbatim.
+    /// Header and table of contents of pg_dump's archive, verbatim.
     pub toc: Vec<u8>,
     pub contents: manifest::Contents,
     pub rows: u64,
     pub raw_bytes: u64,
-    /// Roles that its objects need.
+    /// Roles that the database's objects need.
     pub roles: BTreeSet<String>,
-    /// What is not in the backup, a line each.
+    /// Objects that are not in the backup, one line each.
     pub left_out: Vec<String>,
 }
 
-/// What pg_dump cannot see or does not read, a line each.
-const LEFT_OUT: &str = "SELECT 'options of the user mapping of ' || usename || ' for the server ' || srvname || ' (passwords): they are hidden \
-     from the role' FROM pg_catalog.pg_user_mappings WHERE umoptions IS NULL \
+/// Objects that pg_dump cannot see or does not read, one line each.
+const LEFT_OUT: &str = "SELECT 'options of the user mapping of ' || usename || ' for the server ' || srvname || ' (passwords): they are hidden from the role' FROM pg_catalog.pg_user_mappings WHERE umoptions IS NULL \
      AND NOT (SELECT rolsuper FROM pg_catalog.pg_roles WHERE rolname = current_user) \
      UNION ALL SELECT 'rows of ' || pg_catalog.count(*) || ' unlogged tables: a standby does not have them' FROM pg_catalog.pg_class \
      WHERE relpersistence = 'u' AND relkind = 'r' AND pg_catalog.pg_is_in_recovery() HAVING pg_catalog.count(*) > 0 \
      UNION ALL SELECT 'rows of ' || pg_catalog.count(*) || ' foreign tables: they are on other servers' FROM pg_catalog.pg_foreign_table \
      HAVING pg_catalog.count(*) > 0";
 
-/// What workers share.
+/// State shared by the workers.
 struct Shared {
     reading: Reading,
     coordinator: Coordinator,
     plan: plan::Plan,
     queue: Mutex<std::collections::VecDeque<Task>>,
-    /// By place in the plan.
+    /// By index in the plan.
     tables: Mutex<Vec<Read>>,
     large_objects: Mutex<Read>,
-    /// One of the workers failed.
+    /// Whether a worker failed.
     failed: AtomicBool,
 }
 
-/// What was read of one thing so far.
+/// The part of a table or of the large objects that was read so far.
 #[derive(Debug, Clone, Default)]
 struct Read {
     checksum: RowChecksum,
@@ -118,7 +117,7 @@ impl Read {
     }
 }
 
-/// A database that stands still: locked, its snapshot lent, its contents told. Rows are not read yet.
+/// A database with its tables locked, its snapshot exported and its contents read. Its rows are not read yet.
 pub struct Begun {
     reading: Reading,
     coordinator: Coordinator,
@@ -126,10 +125,10 @@ pub struct Begun {
     plan: plan::Plan,
 }
 
-/// Holds a database still and asks what there is; blocks its thread.
+/// Locks a database and reads its table of contents. Blocks its thread.
 ///
 /// # Errors
-/// When its tables cannot be locked or its contents cannot be told.
+/// Returns an error if its tables cannot be locked or its contents cannot be read.
 pub fn begin(reading: Reading) -> Outcome<Begun> {
     let coordinator = Coordinator::begin(&reading)?;
     reading.progress.snapshot_taken();
@@ -138,11 +137,11 @@ pub fn begin(reading: Reading) -> Outcome<Begun> {
     Ok(Begun { reading, coordinator, toc, plan })
 }
 
-/// Reads its rows into lanes; blocks its thread. The lanes stay for the next database, also when this one fails: what it wrote
-/// is part of no piece then.
+/// Reads the database's rows into streams. Blocks its thread. The next database uses the same streams, even after a failure: no
+/// piece includes the bytes of a failed database.
 ///
 /// # Errors
-/// At the first thing that fails: half a database is none.
+/// Returns the first failure: an incomplete database is not a backup.
 pub fn read(begun: Begun, id: &BackupId, lanes: &mut Vec<Lane>, sealers: &mut Vec<Sealer>) -> Outcome<Dumped> {
     let Begun { reading, coordinator, toc, plan } = begun;
     reading.progress.expect(plan.tables.len() as u64, plan.bytes);
@@ -160,7 +159,7 @@ pub fn read(begun: Begun, id: &BackupId, lanes: &mut Vec<Lane>, sealers: &mut Ve
     work(&shared, lanes, sealers)?;
     let shared = Arc::into_inner(shared).ok_or_else(|| Failure::told(Stage::Rows, Exit::Failed, "a worker still runs"))?;
     shared.reading.progress.snapshot_released();
-    // The locks held to this very moment: the connection that has them still answers.
+    // Proves that the locks were held until now: their connection still answers.
     let (snapshot_at, wal_position) = shared.coordinator.end(&shared.reading)?;
     let tables = shared.tables.into_inner().unwrap_or_else(PoisonError::into_inner);
     let large_objects = shared.large_objects.into_inner().unwrap_or_else(PoisonError::into_inner);
@@ -194,7 +193,7 @@ pub fn read(begun: Begun, id: &BackupId, lanes: &mut Vec<Lane>, sealers: &mut Ve
     Ok(dumped)
 }
 
-/// What pg_dump warned of, and what it leaves out without a word.
+/// pg_dump's warnings, and the objects that it omits without a warning.
 fn left_out(coordinator: &Coordinator, warnings: Vec<String>) -> Outcome<Vec<String>> {
     let mut left_out = warnings;
     for row in coordinator.query(Stage::Contents, LEFT_OUT)? {
@@ -203,7 +202,7 @@ fn left_out(coordinator: &Coordinator, warnings: Vec<String>) -> Outcome<Vec<Str
     Ok(left_out)
 }
 
-/// A thread for each lane until the queue is empty or one fails.
+/// Runs a thread for each stream until the queue is empty or a thread fails.
 fn work(shared: &Arc<Shared>, lanes: &mut Vec<Lane>, sealers: &mut Vec<Sealer>) -> Outcome<()> {
     let mut threads = Vec::new();
     for mut lane in lanes.drain(..) {
@@ -228,7 +227,7 @@ fn work(shared: &Arc<Shared>, lanes: &mut Vec<Lane>, sealers: &mut Vec<Sealer>) 
     let mut failed: Option<Failure> = None;
     for thread in threads {
         let Ok((lane, sealer, worked)) = thread.join() else {
-            let told = "a worker panicked: this is a fault of the program";
+            let told = "a worker panicked; this is a bug in backup, report it";
             failed = Some(Failure { whole: true, ..Failure::told(Stage::Rows, Exit::Failed, told) });
             continue;
         };
@@ -242,7 +241,7 @@ fn work(shared: &Arc<Shared>, lanes: &mut Vec<Lane>, sealers: &mut Vec<Sealer>) 
 }
 
 impl Shared {
-    /// Ends the work of the others. The failure comes back to the first who fails: the others' follow from it.
+    /// Stops the other workers. Returns the failure only to the first that fails, since the others' failures follow from it.
     fn fail(&self, failure: Failure) -> Option<Failure> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner).clear();
         let first = !self.failed.swap(true, Relaxed);
@@ -250,10 +249,10 @@ impl Shared {
     }
 }
 
-/// A table of contents, as bytes and as data.
+/// A table of contents, as bytes and parsed.
 struct Toc {
     bytes: Vec<u8>,
     contents: archive::Contents,
-    /// Of pg_dump.
+    /// Warnings of pg_dump.
     warnings: Vec<String>,
 }

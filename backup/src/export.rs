@@ -1,7 +1,8 @@
-//! A backup as a custom archive that stock `pg_restore` reads from a pipe: the way back that needs nothing of ours.
+//! This module writes a backup as a custom archive that stock `pg_restore` reads from a pipe. Such a restore does not depend on
+//! the agent.
 //!
-//! The table of contents is the one that pg_dump wrote; behind it stand the rows, in the order of the contents, as pg_restore
-//! wants them when it cannot seek. An export that fails ends in the middle of a block, which pg_restore refuses.
+//! The archive contains pg_dump's table of contents, followed by the rows in the same order, since pg_restore cannot seek in a
+//! pipe. A failed export ends in the middle of a block, which pg_restore rejects.
 
 use std::collections::BTreeMap;
 
@@ -14,23 +15,23 @@ use crate::{
     restore::{Chosen, Chunk, Opened, RestoreFault},
 };
 
-/// Bytes gathered before they are written.
+/// Number of bytes collected before a write.
 const BUFFER_BYTES: usize = 256 << 10;
-/// What stands between the bytes of a large object that has holes.
+/// Fills the holes of large objects.
 const ZEROS: [u8; 8192] = [0; 8192];
 
 #[derive(Debug, thiserror::Error)]
 pub enum ExportFault {
     #[error(transparent)]
     Backup(#[from] RestoreFault),
-    #[error("writing the archive: {0}")]
+    #[error("failed to write the archive: {0}")]
     Write(#[from] std::io::Error),
 }
 
-/// Writes one database, or what is chosen of it.
+/// Writes one database, or the selected part of it.
 ///
 /// # Errors
-/// When the backup cannot be read, or the output not written. What was written by then is no whole archive.
+/// Returns an error if the backup cannot be read or the output cannot be written. The archive is then incomplete.
 pub async fn export(
     reader: &BackupReader,
     opened: &Opened<'_>,
@@ -40,7 +41,7 @@ pub async fn export(
     let toc = opened.toc.only(|entry| chosen.entries.contains(&entry.dump_id));
     let mut archive = Archive { output: BufWriter::with_capacity(BUFFER_BYTES, output), header: &toc.header, reader, bytes: 0 };
     archive.write(&toc.to_bytes()).await?;
-    // Since PostgreSQL 17 there are several entries; any of them may hold any object.
+    // Since PostgreSQL 17 there are several entries; each can contain any object.
     let mut large_objects = opened.contents.large_objects.as_ref();
     for entry in toc.with_data() {
         if entry.is_large_objects() {
@@ -73,7 +74,7 @@ impl<Output: AsyncWrite + Unpin> Archive<'_, Output> {
     }
 
     async fn chunk(&mut self, bytes: &[u8]) -> Result<(), ExportFault> {
-        // A chunk of no bytes would end the block.
+        // A chunk without bytes would end the block.
         if bytes.is_empty() {
             return Ok(());
         }
@@ -101,8 +102,8 @@ impl<Output: AsyncWrite + Unpin> Archive<'_, Output> {
         self.write(&block_end(self.header)).await
     }
 
-    /// An object's bytes stand together in the archive, while in a piece the first chunks of many come before the later ones
-    /// of a few: first chunks wait (a piece has a bounded number of them) for the rest of their object, or for the end.
+    /// In the archive, an object's bytes are contiguous. In a piece, the first chunks of many objects precede the later chunks of
+    /// a few. First chunks are held (a piece has a bounded number of them) until the rest of their object or the end arrives.
     async fn large_object_piece(&mut self, piece: &Piece) -> Result<(), ExportFault> {
         let (mut bytes, mut pending) = (self.reader.piece(piece), Vec::new());
         let (mut first, mut open) = (BTreeMap::new(), None);
@@ -170,7 +171,7 @@ impl<Output: AsyncWrite + Unpin> Archive<'_, Output> {
     }
 }
 
-/// How far the object is that is being written.
+/// Position within the object that is being written.
 struct Place {
     object: u32,
     offset: u64,

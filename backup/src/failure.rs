@@ -1,5 +1,5 @@
-//! How an attempt fails: at which stage, whether another attempt may do better, and the status that the process exits
-//! with. Never a message without a remedy: that is the cause's to say, and its text is kept whole.
+//! This module describes failures of an attempt: the stage, whether a retry may succeed, and the exit status of the process.
+//! Every message must contain a remedy. The cause supplies it, and its text is preserved.
 
 use std::fmt;
 
@@ -81,53 +81,53 @@ impl fmt::Display for Stage {
     }
 }
 
-/// What a process exits with (`sysexits.h` where it has a word for it).
+/// Exit status of the process (from `sysexits.h` where one fits).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Exit {
-    /// 1: it failed for a reason without a status of its own.
+    /// 1: failed for any other reason.
     Failed = 1,
-    /// 64: the configuration or the command line is wrong; nothing was done.
+    /// 64: the configuration or the command line is wrong; no work was done.
     Configuration = 64,
-    /// 65: what was read is not what was written: damaged, forged, or not equal to what was backed up.
+    /// 65: data is damaged, forged, or differs from the original.
     Damaged = 65,
-    /// 66: there is no such backup.
+    /// 66: the backup does not exist.
     NoBackup = 66,
     /// 69: PostgreSQL or the object store cannot be reached.
     Unavailable = 69,
     /// 73: retention refused to remove anything.
     Refused = 73,
-    /// 74: a part was done, and what was not is listed.
+    /// 74: partly done; the rest is listed.
     Partial = 74,
-    /// 75: another run holds the lease; later it may do.
+    /// 75: another run holds the lease; retry later.
     Busy = 75,
-    /// 76: a limit of time was reached.
+    /// 76: a time limit was reached.
     Limit = 76,
     /// 77: a right is missing, in PostgreSQL or in the store.
     Forbidden = 77,
-    /// 78: versions do not fit: client tools older than the server, a format newer than this program.
+    /// 78: versions do not match: client tools older than the server, or a format newer than this program.
     Versions = 78,
-    /// 141: whoever was to read an archive ended before its end, as a program has it that SIGPIPE ends.
+    /// 141: the reader of an archive closed the pipe before its end, like a program that SIGPIPE ends.
     Unread = 141,
 }
 
 impl Exit {
-    /// For `--help`.
-    pub const HELP: &str = "Exit status: 0 done, 1 failed, 64 wrong configuration, 65 damaged or forged, 66 no such backup, \
-        69 PostgreSQL or store unavailable, 73 retention refused, 74 done in part (what was not is listed), 75 another run is under way, 76 limit of time reached, \
-        77 right missing, 78 versions do not fit, 141 nobody read the archive of `export` to its end";
+    /// Text for `--help`.
+    pub const HELP: &str = "Exit status: 0 success, 1 failed, 64 wrong configuration, 65 damaged or forged, 66 no such backup, \
+        69 PostgreSQL or store unavailable, 73 retention refused, 74 partly done (the rest is listed), 75 another run is active, \
+        76 time limit reached, 77 missing right, 78 incompatible versions, 141 reader of the archive of `export` closed early";
 }
 
-/// Why a command did not do what it was asked to.
+/// Reason why a command did not succeed.
 #[derive(Debug)]
 pub struct Failure {
     pub stage: Stage,
     pub exit: Exit,
-    /// What failed may pass by itself: another attempt is worth it.
+    /// The failure can be temporary: a retry may succeed.
     pub passing: bool,
-    /// The standby could not give a backup: the primary may.
+    /// The standby cannot provide a backup, but the primary may.
     pub standby: bool,
-    /// It is not one database's: the attempt cannot go on with the next one.
+    /// The failure concerns more than one database, so the attempt must not continue with the next one.
     pub whole: bool,
     pub error: anyhow::Error,
 }
@@ -139,7 +139,7 @@ impl Failure {
         Self { stage, exit, passing: false, standby: false, whole: false, error: error.into() }
     }
 
-    /// A failure that says itself what to do.
+    /// A failure whose message already contains the remedy.
     pub fn told(stage: Stage, exit: Exit, message: impl Into<String>) -> Self {
         Self::new(stage, exit, anyhow::Error::msg(message.into()))
     }
@@ -156,7 +156,7 @@ impl Failure {
         self
     }
 
-    /// The server's SQLSTATE, when it refused something.
+    /// The server's SQLSTATE, if it refused a statement.
     pub fn sqlstate(&self) -> Option<&str> {
         self.error.chain().find_map(|cause| cause.downcast_ref::<WireError>()?.code())
     }
@@ -173,7 +173,7 @@ impl Failure {
 
     pub fn wire(stage: Stage, error: WireError) -> Self {
         let (exit, passing, standby) = match &error {
-            // One that is down, or went, gives none either.
+            // A standby that is down, or went down, cannot provide a backup either.
             WireError::Connect { .. } | WireError::Broken(_) => (Exit::Unavailable, true, true),
             WireError::Server { code, .. } => by_sqlstate(code),
             _ => (Exit::Failed, false, false),
@@ -191,16 +191,16 @@ impl Failure {
     }
 }
 
-/// Exit, whether it may pass, whether it is a standby's trouble.
+/// Exit status, whether a retry may succeed, whether the primary may succeed.
 fn by_sqlstate(code: &str) -> (Exit, bool, bool) {
     match code {
-        // Wrong or missing password, no such role, no right.
+        // Wrong or missing password, unknown role, missing right.
         "28P01" | "28000" | "42501" => (Exit::Forbidden, false, false),
-        // A statement cancelled by a recovery conflict, or the whole session.
+        // A recovery conflict cancelled a statement or the whole session.
         "40001" | "40P01" | "57P04" => (Exit::Failed, true, true),
-        // A table, schema or snapshot that went away in between; a lock that was not given.
+        // A table, schema or snapshot was dropped in between, or a lock was refused.
         "42P01" | "3F000" | "55P03" | "22023" | "XX000" => (Exit::Failed, true, false),
-        // The server stops, starts, or has no connection left.
+        // The server is stopping or starting, or has no free connection.
         "57P01" | "57P02" | "57P03" | "53300" => (Exit::Unavailable, true, true),
         _ if code.starts_with("08") => (Exit::Unavailable, true, true),
         "57014" => (Exit::Failed, true, true),

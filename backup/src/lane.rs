@@ -1,8 +1,8 @@
-//! A lane: the bytes that one worker writes, cut into parts of one size and objects of a fixed number of parts, on their
-//! way to the store while the next part is filled.
+//! This module implements a stream: the bytes of one worker, split into parts of one size and objects of a fixed number of parts.
+//! A full part is uploaded while the next one is filled.
 //!
-//! The worker's half ([`Lane`]) blocks its thread for an empty buffer; the other half ([`upload`]) is a task that sends
-//! full ones. Between them are only full parts, so the pool bounds what is in memory.
+//! The worker's half ([`Lane`]) blocks its thread until a buffer is free. The other half ([`upload`]) is a task that sends full
+//! buffers. Only full parts are between them, so the pool bounds the memory.
 
 use std::{
     io::{self, Write},
@@ -27,15 +27,15 @@ use crate::{
     store::{Store, StoreError, Upload, UploadedPart},
 };
 
-/// What the worker's half tells the other.
+/// Message from the worker's half to the upload task.
 enum Told {
     /// A full part.
     Part(Bytes),
-    /// The object is whole: with its last part, which may be short, or absent when the one before filled it.
+    /// The end of an object, with its last part. That part can be short, and is absent if the previous part completed the object.
     End { last: Option<Bytes>, sha256: String },
 }
 
-/// The worker's half. What is written to it is in the store only after [`Self::finish`] and the end of [`upload`].
+/// The worker's half. Its data is in the store only after [`Self::finish`] and the end of [`upload`].
 pub struct Lane {
     pub number: u32,
     offset: u64,
@@ -47,13 +47,13 @@ pub struct Lane {
     told: mpsc::UnboundedSender<Told>,
 }
 
-/// The other half.
+/// The upload task's half.
 pub struct Uploader {
     number: u32,
     told: mpsc::UnboundedReceiver<Told>,
 }
 
-/// What every uploader needs.
+/// Destination of all uploads.
 #[derive(Clone)]
 pub struct Destination {
     pub store: Store,
@@ -64,9 +64,9 @@ pub struct Destination {
     pub stop: Stop,
 }
 
-/// Both halves of a lane. `object_bytes` is a multiple of the pool's part size.
+/// Creates both halves of a stream. `object_bytes` is a multiple of the pool's part size.
 pub fn lane(number: u32, pool: Pool, object_bytes: u64) -> (Lane, Uploader) {
-    // Unbounded in name only: what is in it are buffers of the pool.
+    // The number of buffers in the pool bounds this channel.
     let (sender, receiver) = mpsc::unbounded_channel();
     let lane =
         Lane { number, offset: 0, pool, part: None, object_hash: Sha256::new(), object_written: 0, object_bytes, told: sender };
@@ -74,12 +74,12 @@ pub fn lane(number: u32, pool: Pool, object_bytes: u64) -> (Lane, Uploader) {
 }
 
 impl Lane {
-    /// Where the next byte goes.
+    /// Offset of the next byte.
     pub fn offset(&self) -> u64 {
         self.offset
     }
 
-    /// Sends what is left. The lane is at its end.
+    /// Sends the remaining bytes and ends the stream.
     pub fn finish(mut self) -> io::Result<()> {
         if self.object_written > 0 { self.end_object() } else { Ok(()) }
     }
@@ -121,7 +121,7 @@ impl Write for Lane {
     }
 }
 
-/// Sends a lane's parts until the lane ends, and returns its objects. A failure stops the attempt.
+/// Uploads a stream's parts until the stream ends, and returns its objects. A failure aborts the attempt.
 pub async fn upload(mut uploader: Uploader, to: Destination) -> Outcome<Vec<LaneObject>> {
     let stopped = to.stop.token();
     let result = tokio::select! {
@@ -130,7 +130,7 @@ pub async fn upload(mut uploader: Uploader, to: Destination) -> Outcome<Vec<Lane
         result = objects(&mut uploader, &to) => result,
     };
     if let Err(failure) = result {
-        // Dropping the receiver gives back what is in it.
+        // Dropping the receiver returns its buffers to the pool.
         drop(uploader);
         to.stop.stop(failure);
         return Err(to.stop.stopped(Stage::Upload));
@@ -138,15 +138,15 @@ pub async fn upload(mut uploader: Uploader, to: Destination) -> Outcome<Vec<Lane
     result
 }
 
-/// What was begun a moment ago and is not there any more was removed by somebody.
+/// An upload that was begun recently and no longer exists was aborted by another run or the bucket.
 fn failed(error: StoreError) -> Failure {
     let gone = matches!(error, StoreError::NotFound { .. });
     let failure = Failure::store(Stage::Upload, error);
     if !gone {
         return failure;
     }
-    let told = "what this attempt was writing was removed under its hands: another run gave it up, or a rule of the bucket aborts \
-                uploads too early; look at `backup list` and at the bucket's lifecycle";
+    let told = "an upload of this attempt was removed: another run abandoned the attempt, or a rule of the bucket aborts \
+                uploads too early; check `backup list` and the bucket's lifecycle rules";
     Failure { exit: Exit::Busy, ..failure.context(told) }
 }
 
@@ -182,7 +182,7 @@ async fn objects(uploader: &mut Uploader, to: &Destination) -> Outcome<Vec<LaneO
                     to.progress.sent(sent);
                     uploaded
                 });
-                // A part that failed is noticed with the next one, not only at the object's end.
+                // Detects a failed part with the next part, not only at the object's end.
                 while let Some(sent) = open.sending.try_join_next() {
                     open.keep(sent)?;
                 }
@@ -203,7 +203,7 @@ async fn objects(uploader: &mut Uploader, to: &Destination) -> Outcome<Vec<LaneO
     Ok(objects)
 }
 
-/// An object that is being sent in parts.
+/// An object that is being uploaded in parts.
 #[derive(Default)]
 struct Open {
     upload: Upload,

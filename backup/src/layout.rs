@@ -1,25 +1,25 @@
-//! Where each object of a backup lies in the bucket. Pure: names only, no request.
+//! This module defines the keys of a backup's objects in the bucket. It is pure and makes no requests.
 //!
 //! ```text
-//! <prefix>/<job>/starts/<id>.json             written once, before anything else: this attempt began
+//! <prefix>/<job>/starts/<id>.json             written once, first: the attempt began
 //! <prefix>/<job>/data/<id>/globals            roles, memberships, tablespaces (zstd, then age)
-//! <prefix>/<job>/data/<id>/<database>-toc     what pg_dump says there is, verbatim (zstd, then age)
+//! <prefix>/<job>/data/<id>/<database>-toc     pg_dump's table of contents, verbatim (zstd, then age)
 //! <prefix>/<job>/data/<id>/<database>-contents  tables, row counts, checksums, pieces (zstd, then age)
-//! <prefix>/<job>/data/<id>/<lane>-<number>    rows: one object after the other of one worker's stream
-//! <prefix>/<job>/manifests/<id>.json          written once, last: committed, or given up
-//! <prefix>/<job>/verified/<id>/<time>-<random>.json  a drill restored this backup, and what came of it
-//! <lock bucket>/<prefix>/<job>/lease/<epoch>  who may write and prune
+//! <prefix>/<job>/data/<id>/<lane>-<number>    rows: consecutive objects of one worker's stream
+//! <prefix>/<job>/manifests/<id>.json          written once, last: committed, or abandoned
+//! <prefix>/<job>/verified/<id>/<time>-<random>.json  result of a drill of this backup
+//! <lock bucket>/<prefix>/<job>/lease/<epoch>  holder of the right to write and prune
 //! ```
 //!
-//! Starts, manifests and verifications have prefixes of their own, so that the catalogue is read with three listings
-//! that never walk over data.
+//! Starts, manifests and verifications have separate prefixes. The catalogue is therefore read with three listings that do not
+//! include data.
 
 use std::{fmt, str::FromStr};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-/// Names one attempt: its start in UTC and eight random hexadecimal digits, `20260131T235959Z-0a1b2c3d`. Sorts by time.
+/// Name of an attempt: its start in UTC and eight random hexadecimal digits, `20260131T235959Z-0a1b2c3d`. Names sort by time.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct BackupId(String);
@@ -38,9 +38,9 @@ impl BackupId {
     }
 }
 
-/// A text that is no backup's name.
+/// A text that is not a backup's name.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is no backup's name: one looks like 20260131T235959Z-0a1b2c3d")]
+#[error("{0:?} is not a backup's name; a valid name is like 20260131T235959Z-0a1b2c3d")]
 pub struct NoBackupId(String);
 
 impl FromStr for BackupId {
@@ -85,7 +85,7 @@ pub struct Layout {
 }
 
 impl Layout {
-    /// `prefix` may be empty; slashes at its ends do not count.
+    /// `prefix` may be empty; slashes at its ends are ignored.
     pub fn new(prefix: &str, job: &str) -> Self {
         let prefix = prefix.trim_matches('/');
         let root = if prefix.is_empty() { job.to_owned() } else { format!("{prefix}/{job}") };
@@ -108,7 +108,7 @@ impl Layout {
         format!("{}/manifests/{id}.json", self.root)
     }
 
-    /// Everything that is only of use with a manifest.
+    /// Prefix of everything that is useless without a manifest.
     pub fn all_data(&self) -> String {
         format!("{}/data/", self.root)
     }
@@ -121,7 +121,7 @@ impl Layout {
         format!("{}/data/{id}/globals", self.root)
     }
 
-    /// `database` counts the databases of the backup from 0: names may hold anything.
+    /// `database` is the index of the database in the backup, starting at 0, since names may contain any character.
     pub fn toc(&self, id: &BackupId, database: usize) -> String {
         format!("{}/data/{id}/{database:04}-toc", self.root)
     }
@@ -130,12 +130,12 @@ impl Layout {
         format!("{}/data/{id}/{database:04}-contents", self.root)
     }
 
-    /// The `number`th object of a lane. Lanes count through all databases of the backup.
+    /// Key of the `number`th object of a stream. Streams are numbered across all databases of the backup.
     pub fn lane_object(&self, id: &BackupId, lane: u32, number: u32) -> String {
         format!("{}/data/{id}/lane-{lane:04}-{number:05}", self.root)
     }
 
-    /// Whether a key is that of an object of this lane.
+    /// Whether a key belongs to an object of this stream.
     pub fn is_of_lane(&self, key: &str, id: &BackupId, lane: u32) -> bool {
         key.strip_prefix(&self.root).is_some_and(|rest| rest.starts_with(&format!("/data/{id}/lane-{lane:04}-")))
     }
@@ -148,7 +148,7 @@ impl Layout {
         format!("{}/verified/{id}/", self.root)
     }
 
-    /// `random` tells drills apart that end within one second.
+    /// `random` distinguishes drills that end within one second.
     pub fn verification(&self, id: &BackupId, finished_at: Timestamp, random: u32) -> String {
         format!("{}/verified/{id}/{}-{random:08x}.json", self.root, finished_at.strftime(TIME_FORMAT))
     }
@@ -161,8 +161,8 @@ impl Layout {
         format!("{}/lease/{epoch:020}", self.root)
     }
 
-    /// The backup that a key below [`Self::starts`], [`Self::manifests`], [`Self::all_data`] or
-    /// [`Self::all_verifications`] belongs to; `None` for anything else.
+    /// The backup of a key below [`Self::starts`], [`Self::manifests`], [`Self::all_data`] or [`Self::all_verifications`]; `None`
+    /// for other keys.
     pub fn backup_of(&self, key: &str) -> Option<BackupId> {
         let rest = key.strip_prefix(&self.root)?.strip_prefix('/')?;
         let (kind, rest) = rest.split_once('/')?;
@@ -180,7 +180,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_name_is_read_back_and_others_are_refused() {
+    fn only_the_name_of_a_backup_is_accepted() {
         let id = BackupId::new("2026-01-31T23:59:59.9Z".parse().unwrap(), 0x0a1b_2c3d);
         assert_eq!(id.as_str(), "20260131T235959Z-0a1b2c3d");
         assert_eq!(id.as_str().parse(), Ok(id));
@@ -199,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn every_key_tells_its_backup() {
+    fn every_key_contains_its_backup() {
         let layout = Layout::new("/a/b/", "nightly");
         let id = BackupId::new("2026-01-31T23:59:59Z".parse().unwrap(), 7);
         let keys =

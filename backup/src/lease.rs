@@ -1,9 +1,10 @@
-//! One writer at a time: a lease in the lock bucket, as a row of numbered objects that are each written once.
+//! This module ensures one writer at a time with a lease in the lock bucket. The lease is a series of numbered objects, each
+//! written once.
 //!
-//! The holder is who wrote the highest number. Taking the lease and keeping it are the same act: writing the next number on
-//! the condition that it is not there (`If-None-Match`), which stores can do that cannot replace conditionally. Whoever
-//! slept and finds a higher number has lost it. A pause between that look and an act remains, so the acts themselves are
-//! conditional too: a manifest's key is written once, by the attempt or by who gave it up.
+//! The writer of the highest number is the holder. Taking and renewing the lease are the same operation: write the next number on
+//! the condition that it does not exist (`If-None-Match`). This works on stores without conditional replacement. A process that
+//! slept and finds a higher number has lost the lease. It can still pause between that check and an action, so the actions are
+//! conditional too: a manifest's key is written once, either by the attempt or by the run that abandoned it.
 
 use std::time::Duration;
 
@@ -18,20 +19,20 @@ use crate::{
 };
 
 const LARGEST_BYTES: usize = 4096;
-/// How often one that another writer was faster with is tried again.
+/// Number of retries after another writer was faster.
 const RACES: usize = 5;
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 struct Written {
-    /// Unique for each taking: a process that was restarted is another holder.
+    /// Unique for each time the lease is taken. A restarted process is another holder.
     holder: String,
-    /// For people.
+    /// For messages.
     host: String,
     until: Timestamp,
     released: bool,
 }
 
-/// A lease that we hold, or held.
+/// A lease that this process holds or held.
 #[derive(Debug)]
 pub struct Lease {
     store: Store,
@@ -42,7 +43,7 @@ pub struct Lease {
     epoch: u64,
 }
 
-/// What a look at the lease shows.
+/// State of the lease as read.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct LeaseState {
     pub epoch: u64,
@@ -53,7 +54,7 @@ pub struct LeaseState {
 
 impl Lease {
     /// # Errors
-    /// [`Exit::Busy`] while another holds it.
+    /// Returns [`Exit::Busy`] while another process holds it.
     pub async fn take(store: &Store, layout: &Layout, holder: &BackupId, host: &str, span: Duration) -> Outcome<Self> {
         let mut lease = Self {
             store: store.clone(),
@@ -67,7 +68,7 @@ impl Lease {
             let (epoch, standing) = highest(store, layout).await?;
             if let Some(standing) = standing.filter(|standing| !standing.released && standing.until > Timestamp::now()) {
                 let told = format!(
-                    "another run on {} holds the lease until {}; wait for it to end, or, if it is gone, for that time",
+                    "another run on {} holds the lease until {}; wait for it to end, or for that time if it crashed",
                     standing.host, standing.until
                 );
                 return Err(Failure::told(Stage::Lease, Exit::Busy, told));
@@ -77,28 +78,28 @@ impl Lease {
                 return Ok(lease);
             }
         }
-        Err(Failure::told(Stage::Lease, Exit::Busy, "other runs were faster to take the lease; run again"))
+        Err(Failure::told(Stage::Lease, Exit::Busy, "other runs took the lease first; run again"))
     }
 
-    /// Number of the taking: rises with every run.
+    /// Number that rises with every run that takes the lease.
     pub fn epoch(&self) -> u64 {
         self.epoch
     }
 
-    /// Holds it for another span, and proves that nobody has taken it in between.
+    /// Extends the lease, and proves that no other process has taken it in between.
     ///
     /// # Errors
-    /// [`Exit::Busy`] when somebody has: then nothing may be committed or removed any more.
+    /// Returns [`Exit::Busy`] if another process has taken it. This process must then not commit or remove anything.
     pub async fn renew(&mut self) -> Outcome<()> {
         if self.write_next(false).await? { Ok(()) } else { Err(lost()) }
     }
 
-    /// Lets the next run begin at once.
+    /// Releases the lease, so that the next run can begin at once.
     pub async fn release(mut self) -> Outcome<()> {
         self.write_next(true).await.map(drop)
     }
 
-    /// `false` when another writer has that number, or a higher one.
+    /// Returns `false` if another writer has that number or a higher one.
     async fn write_next(&mut self, released: bool) -> Outcome<bool> {
         let failed = |error| Failure::store(Stage::Lease, error);
         let until = Timestamp::now() + self.span;
@@ -108,7 +109,7 @@ impl Lease {
         match self.store.put(&self.layout.lease(next), Bytes::from(bytes), Replace::No).await {
             Ok(()) => {}
             Err(StoreError::Exists { .. }) => {
-                // A retry of a request whose answer was lost meets its own object.
+                // A retry after a lost response finds its own object.
                 let (epoch, standing) = highest(&self.store, &self.layout).await?;
                 if epoch != next || standing.is_none_or(|standing| standing.holder != self.holder) {
                     return Ok(false);
@@ -116,7 +117,7 @@ impl Lease {
             }
             Err(error) => return Err(failed(error)),
         }
-        // Numbers below the highest are removed, so that one that was free may have been taken and removed already.
+        // Numbers below the highest are removed. A free number may therefore have been taken and removed already.
         let keys = self.store.list(&self.layout.leases()).await.map_err(failed)?;
         if keys.last().is_some_and(|highest| highest.key > self.layout.lease(next)) {
             return Ok(false);
@@ -133,8 +134,8 @@ impl Lease {
 }
 
 impl Lease {
-    /// What a bucket with versions keeps of leases before `next`: nobody reads it, and every renewal leaves two. Where the store
-    /// does not let us, it stays, which harms no backup.
+    /// Removes the versions of leases before `next` from a bucket with versioning: they are useless, and every renewal leaves
+    /// two. If the store refuses, they remain, which harms no backup.
     async fn remove_versions(&self, next: u64) {
         let newest = self.layout.lease(next);
         let Ok(versions) = self.store.list_versions(&self.layout.leases()).await else { return };
@@ -144,16 +145,20 @@ impl Lease {
         let old: Vec<_> = old.map(|version| (version.key, Some(version.version))).collect();
         match self.store.delete(&old).await {
             Ok(kept) if kept.is_empty() => {}
-            Ok(kept) => tracing::info!(versions = kept.len(), reason = kept[0].1, "versions of old leases stay"),
-            Err(error) => tracing::info!(error = %error, "versions of old leases stay"),
+            Ok(kept) => tracing::info!(
+                versions = kept.len(),
+                reason = kept[0].1,
+                "failed to remove some versions of old leases; they remain"
+            ),
+            Err(error) => tracing::info!(error = %error, "failed to remove versions of old leases; they remain"),
         }
     }
 }
 
-/// Who holds it; `None` when nobody ever did.
+/// State of the lease; `None` if it was never taken.
 ///
 /// # Errors
-/// When the store cannot be read.
+/// Returns an error if the store cannot be read.
 pub async fn look(store: &Store, layout: &Layout) -> Outcome<Option<LeaseState>> {
     let (epoch, standing) = highest(store, layout).await?;
     Ok(standing.map(|standing| LeaseState {
@@ -171,17 +176,17 @@ async fn highest(store: &Store, layout: &Layout) -> Outcome<(u64, Option<Written
         let Some(last) = keys.last() else { return Ok((0, None)) };
         let epoch = last.key.rsplit('/').next().and_then(|number| number.parse().ok()).unwrap_or(0);
         match store.get(&last.key, LARGEST_BYTES).await {
-            // What is not ours to read is nobody's lease.
+            // An unreadable object is not a valid lease.
             Ok(bytes) => return Ok((epoch, serde_json::from_slice(&bytes).ok())),
             Err(StoreError::NotFound { .. }) => {}
             Err(error) => return Err(failed(error)),
         }
     }
-    Err(Failure::told(Stage::Lease, Exit::Busy, "the lease changes hands faster than it can be read; run again"))
+    Err(Failure::told(Stage::Lease, Exit::Busy, "the lease changes faster than it can be read; run again"))
 }
 
 fn lost() -> Failure {
-    let told = "another run has taken the lease: this one was stopped for too long (a suspended machine, a store out of reach); \
+    let told = "another run has taken the lease: this run was stopped for too long (suspended machine, unreachable store); \
                 its backup was not committed";
     Failure::told(Stage::Lease, Exit::Busy, told)
 }

@@ -1,9 +1,12 @@
-//! PostgreSQL to object storage: streamed, signed, verified by a real restore.
+//! This crate backs up PostgreSQL to object storage: streamed, signed, and verified by restores.
 //!
-//! Directions, down only: `main` -> `command` -> `run`, `verify` -> `restore` -> `dump`, `reading`, `catalogue` -> `wire`, `store`,
-//! `manifest`, `layout`, `archive`.
-//! Never: an environment variable outside `config`, a request to the store outside `store`, a file on the local disk
-//! (the drill's scratch server apart), a deletion outside `prune` and `doctor`.
+//! Modules depend downwards only: `main` -> `command` -> `run`, `verify` -> `restore` -> `dump`, `reading`, `catalogue` ->
+//! `wire`, `store`, `manifest`, `layout`, `archive`.
+//!
+//! - Only `config` may read environment variables.
+//! - Only `store` may send requests to the store.
+//! - No module may write to the local disk, except the drill's scratch server.
+//! - Only `prune` and `doctor` may delete backups and records.
 
 pub mod archive;
 pub mod bandwidth;

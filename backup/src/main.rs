@@ -1,4 +1,5 @@
-//! The table of commands, and a command's life: configuration, telemetry, run, say how it ended. Never: what a command does.
+//! This module defines the commands, and runs one: configuration, telemetry, command, exit status. It must not implement a
+//! command.
 
 use std::{path::PathBuf, process::ExitCode, time::Duration};
 
@@ -14,17 +15,17 @@ use service_kit::{
     telemetry::{self, Stream},
 };
 
-/// Backs PostgreSQL up to object storage, and proves it by restoring.
+/// Back up PostgreSQL to object storage, and verify the backups by restoring them
 #[derive(Parser)]
 #[command(version, after_help = after_help())]
 struct Arguments {
-    /// A YAML file with the same settings, nested, and a list of jobs.
+    /// YAML file with the same settings, nested, and a list of jobs
     #[arg(long, global = true)]
     config: Option<PathBuf>,
-    /// Only this job of the file; may be repeated.
+    /// Run only this job of the file; repeatable
     #[arg(long, global = true)]
     job: Vec<String>,
-    /// A setting by its name without BACKUP_, as workers=4; may be repeated.
+    /// Setting by its name without BACKUP_, such as workers=4; repeatable
     #[arg(long = "set", global = true, value_parser = setting, value_name = "NAME=VALUE")]
     settings: Vec<(String, String)>,
     #[arg(long, global = true, value_enum, default_value_t)]
@@ -35,29 +36,29 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Takes a backup and, when it is committed, removes what no rule keeps.
+    /// Take a backup of each job and, after the commit, delete expired backups
     Run,
-    /// Takes backups and verifies them on their schedules, with metrics on a port, until it is told to end.
+    /// Take and verify backups on schedules, with metrics on a port, until stopped
     Serve,
-    /// Lists attempts and backups, oldest first.
+    /// List backup attempts, oldest first
     List,
-    /// Shows a backup: databases, sizes, snapshots, drills; the newest when none is named.
+    /// Show a backup with its databases, sizes, snapshots and drills (default: the newest)
     Show { backup: Option<BackupId> },
-    /// Restores a backup on a server, under another name until everything is there.
+    /// Restore a backup to a server, under a temporary name until it is complete
     Restore(command::RestoreArguments),
-    /// Restores a backup for a try, compares every row, runs assertions, and records what was found.
+    /// Restore a backup as a drill, compare every row, run assertions, and record the result
     Verify(command::VerifyArguments),
-    /// Writes a backup as an archive that stock pg_restore reads from a pipe.
+    /// Write a backup as an archive for stock pg_restore, which can read it from a pipe
     Export(command::ExportArguments),
-    /// Removes backups that no rule keeps.
+    /// Delete backups not retained by policy
     Prune {
-        /// Prints what would go and why the rest stays, and removes nothing.
+        /// Print the backups to delete, and why the others are retained, without deleting
         #[arg(long)]
         dry_run: bool,
     },
-    /// Checks configuration, versions, rights and the store, before the night does.
+    /// Check configuration, versions, rights and the store before the first run
     Check,
-    /// Looks for what failed attempts left, for gaps and for doubtful records, and settles what can be settled.
+    /// Report remains of failed attempts, gaps and untrusted records, and remove what is safe to remove
     Doctor,
 }
 
@@ -74,7 +75,7 @@ fn main() -> ExitCode {
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,
         Err(said) => {
-            // Help and version are no faults, and go to standard output.
+            // Help and version are not errors, and go to standard output.
             let _ = said.print();
             return if said.use_stderr() { ExitCode::from(EXIT_CONFIG) } else { ExitCode::SUCCESS };
         }
@@ -93,7 +94,7 @@ fn main() -> ExitCode {
     };
     let unknown: Vec<_> = arguments.job.iter().filter(|name| !jobs.iter().any(|job| job.name == **name)).collect();
     if !unknown.is_empty() {
-        command::complain(format_args!("there is no job {unknown:?}; correct --job"));
+        command::complain(format_args!("job {unknown:?} does not exist; correct --job"));
         return ExitCode::from(EXIT_CONFIG);
     }
     let jobs: Vec<_> = jobs.into_iter().filter(|job| arguments.job.is_empty() || arguments.job.contains(&job.name)).collect();
@@ -101,18 +102,18 @@ fn main() -> ExitCode {
     let runtime = match runtime {
         Ok(runtime) => runtime,
         Err(error) => {
-            command::complain(format_args!("the runtime cannot start: {error}"));
+            command::complain(format_args!("failed to start the runtime: {error}"));
             return ExitCode::FAILURE;
         }
     };
     let output = arguments.output;
     let ended = runtime.block_on(async {
-        // What a command answers stands alone on standard output.
+        // Standard output contains only results.
         let stream = if matches!(arguments.command, Command::Serve) { Stream::Stdout } else { Stream::Stderr };
         let telemetry = match telemetry::init_to(stream, command::SERVICE, &jobs[0].process.telemetry) {
             Ok(telemetry) => telemetry,
             Err(error) => {
-                command::complain(format_args!("telemetry cannot start: {error}"));
+                command::complain(format_args!("failed to start telemetry: {error}"));
                 return Err(Exit::Failed);
             }
         };
@@ -129,7 +130,7 @@ fn main() -> ExitCode {
             Command::Doctor => command::doctor(jobs, output).await,
         }
     });
-    // A thread that waits for what never answers must not keep the process.
+    // A thread blocked on a peer that never answers must not delay the exit.
     runtime.shutdown_timeout(LAST_THREADS);
     match ended {
         Ok(()) if command::all_answered() => ExitCode::SUCCESS,
@@ -138,7 +139,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// Sending is light work; rows have threads of their own.
+/// Sending needs little processor time. Rows have their own threads.
 const RUNTIME_THREADS: usize = 2;
-/// How long threads that still block are waited for at the end.
+/// Maximum wait at exit for threads that still block.
 const LAST_THREADS: Duration = Duration::from_secs(3);

@@ -1,15 +1,16 @@
-//! What is written about a backup: the start record, the manifest, the contents of a database, a verification.
-//! Shapes only; signing is in [`sign`]. Never a secret, never a row.
+//! This module defines the records of a backup: the start record, the manifest, the contents of a database, a verification.
+//! [`sign`] signs them. They must not contain secrets or rows.
 //!
-//! Three kinds of bytes:
-//! - **A record** (start, manifest, verification) is two lines: a JSON object, and the signature over that line. Readable
-//!   with `head -1 … | jq`, without any key.
-//! - **A blob** (table of contents, globals, [`Contents`]) is one zstd frame, inside one age file when the backup is encrypted.
-//! - **A lane** is what one worker wrote: pieces one after the other, cut into objects of [`Manifest::object_bytes`] whatever
-//!   the pieces' borders. Byte `offset` of a lane is byte `offset % object_bytes` of its object `offset / object_bytes`.
+//! There are three kinds of bytes:
+//! - **A record** (start, manifest, verification) has two lines: a JSON object, and the signature over that line. `head -1 … |
+//!   jq` shows it without any key.
+//! - **A blob** (table of contents, globals, [`Contents`]) is one zstd frame, inside one age file if the backup is encrypted.
+//! - **A stream** (`lane` in the records) is the output of one worker: consecutive pieces, split into objects of
+//!   [`Manifest::object_bytes`] regardless of the pieces' borders. Byte `offset` of a stream is byte `offset % object_bytes` of
+//!   its object `offset / object_bytes`.
 //!
-//! The chain of trust: the manifest's signature covers the hashes of blobs and lane objects; [`Contents`] covers each
-//! piece's. The names in the signed bytes (backup, database, position) keep objects from being swapped or replayed.
+//! The chain of trust: the manifest's signature covers the hashes of blobs and stream objects. [`Contents`] covers the hash of
+//! each piece. The names in the signed bytes (backup, database, position) prevent swapped or replayed objects.
 
 pub mod sign;
 
@@ -20,7 +21,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::layout::BackupId;
 
-/// The format of everything here. A reader refuses a larger one.
+/// The format of all records. A reader rejects a higher one.
 pub const FORMAT: u32 = 1;
 
 /// Written once when an attempt begins, before its first object.
@@ -30,7 +31,7 @@ pub struct Start {
     pub id: BackupId,
     pub job: String,
     pub started_at: Timestamp,
-    /// One more than the highest before it: a missing number is a record that somebody removed.
+    /// The highest number before it, plus one. A missing number means that a record was removed.
     pub sequence: u64,
     /// The lease's epoch under which the attempt runs.
     pub epoch: u64,
@@ -38,13 +39,13 @@ pub struct Start {
     pub host: String,
 }
 
-/// What stands at a manifest's key: whoever writes it first decides what the attempt was.
+/// The record at a manifest's key. Its first writer decides the outcome of the attempt.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Outcome {
     Committed(Box<Manifest>),
-    /// The attempt ended without a backup, or vanished and its lease ran out: it can no longer commit, and its objects
-    /// may be removed.
+    /// The attempt ended without a backup, or vanished and its lease expired. It can no longer commit, and its objects may be
+    /// removed.
     Abandoned(Abandoned),
 }
 
@@ -52,7 +53,7 @@ pub enum Outcome {
 pub struct Abandoned {
     pub format: u32,
     pub id: BackupId,
-    /// The attempt's number, since one that failed early has no start record; `None` when it was not known.
+    /// The attempt's number, since an attempt that failed early has no start record; `None` if it was unknown.
     #[serde(default)]
     pub sequence: Option<u64>,
     pub at: Timestamp,
@@ -73,25 +74,25 @@ pub struct Manifest {
     pub server: Server,
     pub compression: Compression,
     pub encryption: Option<Encryption>,
-    /// Every object of a lane but its last has exactly this size: a whole number of parts.
+    /// Size of every object of a stream except its last one: a whole number of parts.
     pub object_bytes: u64,
     pub databases: Vec<Database>,
     pub globals: Option<Globals>,
-    /// By lane number, its objects in order.
+    /// The objects of each stream in order, by the stream's number.
     #[serde(deserialize_with = "by_number")]
     pub lanes: BTreeMap<u32, Vec<LaneObject>>,
     pub totals: Totals,
-    /// Databases that should be in it and could not be read: it is a backup of the others.
+    /// Databases that could not be read, although they should be in the backup. The backup contains the others.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub failed: Vec<LeftOut>,
-    /// What else of the server is not in it.
+    /// Other databases of the server that are not in the backup.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub left_out: Vec<LeftOut>,
-    /// What the operator should know: what could not be read, what was left out.
+    /// Warnings for the operator: unreadable or omitted objects.
     pub warnings: Vec<String>,
 }
 
-/// What is not in a backup, and why.
+/// A database that is not in a backup, and the reason.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LeftOut {
     pub database: String,
@@ -105,19 +106,19 @@ impl std::fmt::Display for LeftOut {
 }
 
 impl Manifest {
-    /// Whether every database that should be in it is.
+    /// Whether the backup contains every expected database.
     pub fn is_complete(&self) -> bool {
         self.failed.is_empty()
     }
 
-    /// Everything that is not in it, a line each.
+    /// Everything that is not in the backup, one line each.
     pub fn not_in_it(&self) -> Vec<String> {
         let failed = self.failed.iter().map(|failed| format!("the database {} FAILED: {}", failed.database, failed.reason));
         failed.chain(self.left_out.iter().map(ToString::to_string)).collect()
     }
 }
 
-/// JSON's keys are texts, and inside [`Outcome`] serde no longer takes a text for a number by itself.
+/// JSON keys are strings, and inside [`Outcome`] serde does not convert a string to a number.
 fn by_number<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<BTreeMap<u32, Vec<LaneObject>>, D::Error> {
     let texts = BTreeMap::<String, Vec<LaneObject>>::deserialize(deserializer)?;
     let numbered = |(number, objects): (String, _)| Ok((number.parse().map_err(serde::de::Error::custom)?, objects));
@@ -133,7 +134,7 @@ pub struct Server {
     pub version: String,
     /// From the control file; `None` when the role may not read it.
     pub system_identifier: Option<String>,
-    /// Whether it was a standby.
+    /// Whether the server was a standby.
     pub standby: bool,
     /// `pg_dump --version`.
     pub client: String,
@@ -150,55 +151,55 @@ pub struct Compression {
 pub struct Encryption {
     /// `age`.
     pub algorithm: String,
-    /// Public keys (`age1…`): each can read the backup alone.
+    /// Public keys (`age1…`), each sufficient to read the backup.
     pub recipients: Vec<String>,
 }
 
-/// One database as the manifest shows it, without any key.
+/// One database in the manifest, readable without any key.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Database {
     pub name: String,
-    /// When its snapshot was taken: the state that a restore brings back.
+    /// Time of the snapshot: a restore returns to this state.
     pub snapshot_at: Timestamp,
-    /// Write-ahead log position at the snapshot; `None` where the server does not tell.
+    /// Write-ahead log position at the snapshot; `None` if the server does not report it.
     pub wal_position: Option<String>,
     pub tables: u64,
     pub rows: u64,
     pub large_objects: u64,
     /// Bytes of COPY text and of large objects.
     pub raw_bytes: u64,
-    /// What pg_dump says there is: the head and the table of contents of a custom-format archive, verbatim.
+    /// The header and the table of contents of pg_dump's custom-format archive, verbatim.
     pub toc: Blob,
     /// [`Contents`] as JSON.
     pub contents: Blob,
 }
 
-/// Roles, memberships, settings of roles, tablespaces: what `pg_dumpall --globals-only` prints.
+/// Roles, memberships, settings of roles, tablespaces: the output of `pg_dumpall --globals-only`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Globals {
     pub script: Blob,
-    /// Whether password verifiers are in it.
+    /// Whether it includes password verifiers.
     pub role_passwords: bool,
 }
 
-/// A whole object: one zstd frame, inside one age file when the backup is encrypted.
+/// A whole object: one zstd frame, inside one age file if the backup is encrypted.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Blob {
     pub key: String,
-    /// Bytes as stored.
+    /// Stored size in bytes.
     pub bytes: u64,
-    /// Of the bytes as stored, 64 hexadecimal digits.
+    /// SHA-256 of the stored bytes, 64 hexadecimal digits.
     pub sha256: String,
     /// Bytes before compression.
     pub raw_bytes: u64,
 }
 
-/// An object of a lane.
+/// An object of a stream.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LaneObject {
     pub key: String,
     pub bytes: u64,
-    /// Of the whole object, 64 hexadecimal digits.
+    /// SHA-256 of the whole object, 64 hexadecimal digits.
     pub sha256: String,
 }
 
@@ -206,23 +207,23 @@ pub struct LaneObject {
 pub struct Totals {
     pub rows: u64,
     pub raw_bytes: u64,
-    /// Of every object, records excepted.
+    /// Size of all objects except records.
     pub stored_bytes: u64,
     pub duration_seconds: f64,
 }
 
-/// What one database holds: encrypted with it, since names of tables and columns may be nobody else's business.
+/// Contents of one database. They are encrypted with it, since names of tables and columns can be confidential.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Contents {
     pub format: u32,
-    /// Of which backup, so that contents cannot be swapped.
+    /// Name of the backup, so that contents cannot be swapped.
     pub backup: BackupId,
     pub database: String,
     pub tables: Vec<Table>,
     pub large_objects: Option<LargeObjects>,
 }
 
-/// A table's rows. What it looks like is in the table of contents.
+/// A table's rows. The table of contents describes the table.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Table {
     /// The dump id of its `TABLE DATA` entry.
@@ -230,50 +231,50 @@ pub struct Table {
     pub oid: u32,
     pub schema: String,
     pub name: String,
-    /// Columns in the order of the rows, as they stand in the entry's COPY statement, unquoted; empty: all.
+    /// Columns in the order of the rows, as in the entry's COPY statement, unquoted; empty: all.
     pub columns: Vec<String>,
-    /// Relation and columns of the statement that restores the rows, in the database's encoding and hexadecimal, where they do
-    /// not follow from the names above: a name outside ASCII, or a partition that is loaded through the root of its tree.
+    /// Relation and columns of the statement that restores the rows, in the database's encoding and hexadecimal. Set if the names
+    /// above do not imply them: a name outside ASCII, or a partition that is loaded through the root of its tree.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub copied_to: Option<String>,
     pub rows: u64,
     pub raw_bytes: u64,
-    /// Of its rows under the snapshot, whatever their order ([`crate::checksum`]).
+    /// Checksum of the rows under the snapshot, independent of their order ([`crate::checksum`]).
     pub checksum: String,
-    /// In any order: a set of rows. Each is a whole number of lines of COPY text, without `\.`.
+    /// In any order, since rows are a set. Each contains whole lines of COPY text, without `\.`.
     pub pieces: Vec<Piece>,
 }
 
-/// A stretch of a lane that can be read by itself: one zstd frame, inside one age file when the backup is encrypted.
+/// A part of a stream that can be read separately: one zstd frame, inside one age file if the backup is encrypted.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Piece {
     pub lane: u32,
-    /// Where it begins in the lane. A piece may run over the border of two objects.
+    /// Start of the piece in the stream. A piece can span two objects.
     pub offset: u64,
-    /// Bytes as stored.
+    /// Stored size in bytes.
     pub bytes: u64,
-    /// Of the bytes as stored, 64 hexadecimal digits.
+    /// SHA-256 of the stored bytes, 64 hexadecimal digits.
     pub sha256: String,
     pub raw_bytes: u64,
-    /// Rows of the table, or large objects' chunks.
+    /// Rows of the table, or chunks of large objects.
     pub rows: u64,
 }
 
-/// The bytes of large objects. Which there are, their owners and grants are in the table of contents.
+/// The bytes of large objects. The table of contents lists the objects with their owners and grants.
 ///
-/// Uncompressed, a piece is a sequence of chunks: object id (4 bytes), offset in the object (8), length (4), all big endian,
-/// and the bytes, at most 64 KiB of them: every chunk of an object but its last has as many. An object lies in one piece, its chunks in order, not always one behind the other; one without bytes has one
-/// chunk of length 0.
+/// An uncompressed piece is a sequence of chunks: object id (4 bytes), offset in the object (8), length (4), all big endian, and
+/// at most 64 KiB of bytes. Every chunk of an object except its last one has that many. An object is in one piece with its chunks
+/// in order, but not always contiguous. An object without bytes has one chunk of length 0.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct LargeObjects {
     pub objects: u64,
     pub raw_bytes: u64,
-    /// Of its chunks as stored in pieces, head included, whatever their order ([`crate::checksum`]).
+    /// Checksum of the chunks as stored in pieces, including their headers, independent of their order ([`crate::checksum`]).
     pub checksum: String,
     pub pieces: Vec<Piece>,
 }
 
-/// What a drill found. A backup is a verified one when the last of its drills `passed`.
+/// Result of a drill. A backup is verified if its last drill `passed`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Verification {
     pub format: u32,
@@ -282,15 +283,15 @@ pub struct Verification {
     pub finished_at: Timestamp,
     pub passed: bool,
     pub program_version: String,
-    /// Where it was restored: `server_version` of the scratch server.
+    /// `server_version` of the scratch server.
     pub server_version: String,
     pub restore_seconds: f64,
     pub rows_compared: u64,
     pub tables_compared: u64,
     pub assertions: Vec<Assertion>,
-    /// Why not, a line each; empty when passed.
+    /// Reasons of a failure, one line each; empty if passed.
     pub faults: Vec<String>,
-    /// What the backup does not hold, so that no drill can say anything of it.
+    /// Objects that are not in the backup, so that the drill cannot check them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub left_out: Vec<String>,
 }
@@ -300,6 +301,6 @@ pub struct Assertion {
     pub database: String,
     pub name: String,
     pub passed: bool,
-    /// What it answered, when it did not pass.
+    /// Result rows or error, if the assertion failed.
     pub detail: Option<String>,
 }

@@ -1,7 +1,7 @@
-//! Every metric of the backup agent, one list. Names, labels and meanings are interfaces: boards and alerts read them.
+//! This module declares every metric of the backup agent. Names, labels and meanings are interfaces of boards and alerts.
 //!
-//! Labels are bounded: a job's name from the configuration, a stage, a class of retention. None is called `job` or
-//! `instance`: Prometheus keeps those for the target that it scraped.
+//! Labels are bounded: a job's name from the configuration, a stage, a class of retention. A label must not be called `job` or
+//! `instance`: Prometheus reserves those for the scraped target.
 
 use crate::{
     failure::Stage,
@@ -9,7 +9,7 @@ use crate::{
 };
 use service_kit::metrics::{Descriptor, Gauge, GaugeVec, IntCounter, IntCounterVec, IntGaugeVec};
 
-/// Everything that the agent exports, beside what every program does (`service_kit::metrics::STANDARD`).
+/// All exported metrics, in addition to those of every program (`service_kit::metrics::STANDARD`).
 pub const DECLARED: &[&[Descriptor]] = &[AgentMetrics::DESCRIPTORS, StoreMetrics::DESCRIPTORS];
 
 service_kit::metrics! {
@@ -17,59 +17,60 @@ service_kit::metrics! {
     pub struct AgentMetrics {
         /// Attempts to take a backup, by outcome (committed, partial, failed).
         pub runs: IntCounterVec = "backup_runs_total", ["backup", "outcome"];
-        /// Attempts, drills, restores, exports and removals that failed, by the stage at which they did.
+        /// Attempts, drills, restores, exports and removals that failed, by stage.
         pub failures: IntCounterVec = "backup_failures_total", ["backup", "stage"];
         /// 1 while an attempt runs.
         pub running: IntGaugeVec = "backup_running", ["backup"];
-        /// Databases that the newest backup should hold and does not, since they could not be read.
+        /// Databases that the newest backup lacks because they could not be read.
         pub failed_databases: IntGaugeVec = "backup_failed_databases", ["backup"];
-        /// Objects and databases that the newest backup leaves out: `backup show` lists them.
+        /// Objects and databases left out of the newest backup; `backup show` lists them.
         pub left_out: IntGaugeVec = "backup_left_out", ["backup"];
         /// When the newest backup of every database was committed, Unix time.
         pub last_success: GaugeVec = "backup_last_success_timestamp_seconds", ["backup"];
-        /// The snapshot that the newest backup brings back, Unix time: what would be lost is what came after it.
+        /// Snapshot of the newest backup, Unix time: a restore loses all later changes.
         pub recovery_point: GaugeVec = "backup_recovery_point_timestamp_seconds", ["backup"];
-        /// The snapshot of the newest backup that a drill has restored and found right, Unix time.
+        /// Snapshot of the newest verified backup, Unix time.
         pub verified_point: GaugeVec = "backup_verified_point_timestamp_seconds", ["backup"];
-        /// When a drill last found a backup right, Unix time.
+        /// Time of the last drill that passed, Unix time.
         pub last_verified: GaugeVec = "backup_last_verified_timestamp_seconds", ["backup"];
         /// Drills, by outcome (passed, failed).
         pub verifications: IntCounterVec = "backup_verifications_total", ["backup", "outcome"];
-        /// How long the last drill took.
+        /// Duration of the last drill.
         pub verification_seconds: GaugeVec = "backup_verification_duration_seconds", ["backup"];
-        /// How long the last restore inside a drill took.
+        /// Duration of the last restore in a drill.
         pub restore_seconds: GaugeVec = "backup_restore_duration_seconds", ["backup"];
-        /// How long the newest backup took.
+        /// Duration of the newest backup.
         pub duration_seconds: GaugeVec = "backup_duration_seconds", ["backup"];
         /// Bytes of the newest backup before compression.
         pub raw_bytes: GaugeVec = "backup_raw_bytes", ["backup"];
-        /// Bytes of the newest backup as stored.
+        /// Stored bytes of the newest backup.
         pub stored_bytes: GaugeVec = "backup_stored_bytes", ["backup"];
         /// Rows of the newest backup.
         pub rows: GaugeVec = "backup_rows", ["backup"];
         /// Bytes read from the database by running attempts, before compression.
         pub read_bytes: IntCounterVec = "backup_read_bytes_total", ["backup"];
-        /// Seconds since a running attempt last moved a byte; 0 when none runs.
+        /// Seconds since a running attempt last moved a byte; 0 if no attempt runs.
         pub stalled_seconds: GaugeVec = "backup_stalled_seconds", ["backup"];
-        /// Age of the snapshot that a running attempt holds, and with it vacuum back; 0 when none runs.
+        /// Age of a running attempt's snapshot, which holds vacuum back; 0 if no attempt runs.
         pub snapshot_age_seconds: GaugeVec = "backup_snapshot_age_seconds", ["backup"];
-        /// Backups kept, by the rule that keeps them (last, hourly, daily, weekly, monthly, yearly, age, floor, newest_verified, locked).
+        /// Retained backups, by retention rule (last, hourly, daily, weekly, monthly, yearly, age, floor, newest_verified,
+        /// locked).
         pub kept: IntGaugeVec = "backup_kept", ["backup", "class"];
         /// Backups in the catalogue.
         pub backups: IntGaugeVec = "backup_backups", ["backup"];
         /// Backups removed by retention.
         pub removed: IntCounterVec = "backup_removed_total", ["backup"];
-        /// Times that retention refused to remove anything, by reason (newest_failed, doubtful, clock, lease).
+        /// Retention runs that refused to remove anything, by reason (newest_failed, doubtful, clock, lease).
         pub retention_refused: IntCounterVec = "backup_retention_refused_total", ["backup", "reason"];
-        /// Times at which the schedule should have begun an attempt and one was still running.
+        /// Scheduled attempts skipped because another one was still running.
         pub schedule_misses: IntCounterVec = "backup_schedule_misses_total", ["backup"];
-        /// When this process last looked at the catalogue, Unix time.
+        /// Time at which this process last read the catalogue, Unix time.
         pub catalogue_read: Gauge = "backup_catalogue_read_timestamp_seconds";
     }
 }
 
 service_kit::metrics! {
-    /// The object store, as the agent sees it.
+    /// Metrics of the object store, measured by the agent.
     pub struct StoreMetrics {
         /// Requests to the object store that failed after every attempt, by operation and kind.
         pub errors: IntCounterVec = "backup_store_errors_total", ["operation", "kind"];
@@ -81,7 +82,7 @@ service_kit::metrics! {
 }
 
 impl AgentMetrics {
-    /// Makes every counter of a job visible before it counts: a rate needs a first value.
+    /// Exports every counter of a job with 0 from the start, since a rate needs a first value.
     pub fn start_at_zero(&self, name: &str) {
         for outcome in ["committed", "partial", "failed"] {
             self.runs.with_label_values(&[name, outcome]);
@@ -103,7 +104,7 @@ impl AgentMetrics {
 }
 
 impl StoreMetrics {
-    /// Makes every counter visible before it counts.
+    /// Exports every counter with 0 from the start.
     pub fn start_at_zero(&self) {
         for operation in store::OPERATIONS {
             for kind in StoreError::KINDS {

@@ -1,5 +1,5 @@
-//! The buffers that parts are filled in: a fixed number, used again and again. Whoever wants one waits, which is how a
-//! slow store slows the dump instead of filling the memory.
+//! This module provides a fixed number of reusable buffers for parts. A caller waits for a free one. A slow store therefore slows
+//! the dump down instead of filling the memory.
 
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 
@@ -19,12 +19,12 @@ struct Inner {
 #[derive(Debug)]
 struct Free {
     buffers: Vec<Vec<u8>>,
-    /// Buffers that may still be made.
+    /// Number of buffers not allocated yet.
     unmade: u32,
     closed: bool,
 }
 
-/// A buffer being filled. Dropping it, or the [`Bytes`] that it became, gives it back.
+/// A buffer that is being filled. Dropping it, or the [`Bytes`] made from it, returns it to the pool.
 #[derive(Debug)]
 pub struct Part {
     bytes: Vec<u8>,
@@ -41,7 +41,7 @@ impl Pool {
         self.0.part_bytes
     }
 
-    /// An empty buffer, when there is one; blocks the thread until then. `None` once the pool is closed.
+    /// An empty buffer. Blocks the thread until one is free. Returns `None` after the pool is closed.
     pub fn take(&self) -> Option<Part> {
         let mut free = self.0.free.lock().unwrap_or_else(PoisonError::into_inner);
         loop {
@@ -59,7 +59,7 @@ impl Pool {
         }
     }
 
-    /// Nobody waits any longer: the attempt is over.
+    /// Ends all waits, because the attempt is over.
     pub fn close(&self) {
         self.0.free.lock().unwrap_or_else(PoisonError::into_inner).closed = true;
         self.0.given_back.notify_all();
@@ -67,7 +67,7 @@ impl Pool {
 }
 
 impl Part {
-    /// Takes as much as fits and says how much that was.
+    /// Copies as many bytes as fit, and returns their number.
     pub fn fill(&mut self, bytes: &[u8]) -> usize {
         let taken = bytes.len().min(self.pool.part_bytes() - self.bytes.len());
         self.bytes.extend_from_slice(&bytes[..taken]);
@@ -107,7 +107,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_buffer_is_waited_for_and_used_again() {
+    fn a_caller_waits_for_a_buffer_and_reuses_it() {
         let pool = Pool::new(4, 2);
         let (mut first, second) = (pool.take().unwrap(), pool.take().unwrap());
         assert_eq!((first.fill(b"abcdef"), first.is_full(), second.is_empty()), (4, true, true));
@@ -124,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn a_closed_pool_lets_nobody_wait() {
+    fn a_closed_pool_ends_all_waits() {
         let pool = Pool::new(4, 2);
         let _taken = (pool.take(), pool.take());
         let waiting = std::thread::spawn({

@@ -1,4 +1,4 @@
-//! How far an attempt is: counted by those who work, read by the bar, the log, the metrics and the stall limit.
+//! This module measures the progress of an attempt. Workers count; the bar, the log, the metrics and the stall limit read.
 
 use std::{
     sync::{
@@ -18,17 +18,17 @@ struct Inner {
     raw_bytes: AtomicU64,
     sent_bytes: AtomicU64,
     rows: AtomicU64,
-    /// What the tables take on the server's disk, which is what the raw bytes are held against.
+    /// Size of the tables on the server's disk. Progress compares the raw bytes with it.
     expected_bytes: AtomicU64,
     tables: AtomicU64,
     tables_done: AtomicU64,
-    /// Milliseconds after `began` when a byte was last moved.
+    /// Time when a byte was last moved, in milliseconds after `began`.
     moved: AtomicU64,
-    /// Milliseconds after `began` when the present snapshot was taken, plus one; 0: there is none.
+    /// Time of the present snapshot, in milliseconds after `began`, plus one; 0: no snapshot.
     snapshot: AtomicU64,
 }
 
-/// A look at it.
+/// Values of the counters at one moment.
 #[derive(Debug, Clone, Copy, serde::Serialize)]
 pub struct Seen {
     pub raw_bytes: u64,
@@ -95,12 +95,12 @@ impl Progress {
         self.0.snapshot.store(0, Relaxed);
     }
 
-    /// Since a byte was last moved.
+    /// Time since a byte was last moved.
     pub fn idle(&self) -> Duration {
         Duration::from_millis(self.milliseconds().saturating_sub(self.0.moved.load(Relaxed)))
     }
 
-    /// Age of the snapshot that is held; zero when none is.
+    /// Age of the held snapshot; zero without one.
     pub fn snapshot_age(&self) -> Duration {
         match self.0.snapshot.load(Relaxed) {
             0 => Duration::ZERO,
@@ -108,7 +108,7 @@ impl Progress {
         }
     }
 
-    /// Whether nobody else counts any more: the attempt is over.
+    /// Whether no other handle exists: the attempt is over.
     pub fn is_alone(&self) -> bool {
         Arc::strong_count(&self.0) == 1
     }

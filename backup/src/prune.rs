@@ -1,7 +1,7 @@
-//! Removes what no rule keeps. The only place besides the settling of failed attempts that deletes.
+//! This module deletes backups not retained by policy. Besides it, only the cleanup of failed attempts deletes.
 //!
-//! A backup's manifest goes first: from then on nobody takes what is half removed for a backup. A run that is cut off in
-//! between leaves objects that the next one finds, since the start record goes last.
+//! A backup's manifest is deleted first, so that a partly deleted backup no longer counts as one. The start record is deleted
+//! last. After an interruption, the next run therefore finds the remaining objects.
 
 use jiff::Timestamp;
 
@@ -16,14 +16,14 @@ use crate::{
     store::StoreError,
 };
 
-/// Plans and, unless `dry_run`, removes. What is printed by a dry run is what the run does.
+/// Plans the deletions and, unless `dry_run` is set, deletes. A dry run plans the same deletions.
 ///
 /// # Errors
-/// When nothing may go, or the store does not let us.
+/// Returns an error if retention refuses, or if the store refuses a deletion.
 pub async fn prune(agent: &Agent, dry_run: bool) -> Outcome<Plan> {
     let name = agent.job.name.as_str();
     leased(agent, dry_run).await.inspect_err(|failure| match failure.exit {
-        // Counted with its reason already.
+        // Already counted with its reason.
         Exit::Refused => {}
         Exit::Busy => agent.metrics.retention_refused.with_label_values(&[name, "lease"]).inc(),
         _ => run::count_stage(agent, Stage::Retention),
@@ -44,7 +44,7 @@ async fn under_lease(agent: &Agent, lease: &mut Lease, dry_run: bool) -> Outcome
     if let Some(doubtful) = catalogue.doubtful.first() {
         agent.metrics.retention_refused.with_label_values(&[name, "doubtful"]).inc();
         let failure = Failure::new(Stage::Retention, Exit::Refused, doubtful.fault.clone());
-        return Err(failure.context(format!("nothing is removed while a record is not believed ({})", doubtful.key)));
+        return Err(failure.context(format!("nothing is removed while a record is not trusted ({})", doubtful.key)));
     }
     let entries = entries(agent, &catalogue).await?;
     let newest = catalogue.in_order().next_back();
@@ -62,21 +62,21 @@ async fn under_lease(agent: &Agent, lease: &mut Lease, dry_run: bool) -> Outcome
         return Ok(plan);
     }
     for id in &plan.remove {
-        // Whoever slept here has lost the lease, and with it the right to remove.
+        // A process that slept here may have lost the lease, and with it the right to delete.
         lease.renew().await?;
         remove(agent, id).await?;
         agent.metrics.removed.with_label_values(&[name]).inc();
-        tracing::info!(backup = id.as_str(), "a backup that no rule keeps was removed");
+        tracing::info!(backup = id.as_str(), "removed an expired backup");
     }
-    // Records of failed attempts older than every backup say nothing any more.
+    // Records of failed attempts that are older than every backup are no longer useful.
     if let Some(oldest) = plan.keep.first().map(|kept| &kept.id) {
         for (id, attempt) in catalogue.in_order().take_while(|(id, _)| *id != oldest) {
             if matches!(attempt.outcome, Some(manifest::Outcome::Abandoned(_))) {
                 lease.renew().await?;
                 match remove(agent, id).await {
-                    // Locked still: a later run removes it, and what no rule keeps has gone all the same.
+                    // Still locked: a later run removes it. The expired backups are removed all the same.
                     Err(failure) if failure.exit == Exit::Forbidden => {
-                        tracing::info!(backup = id.as_str(), reason = %failure, "what a failed attempt left stays for now");
+                        tracing::info!(backup = id.as_str(), reason = %failure, "failed to remove locked objects of a failed attempt; a later run retries");
                     }
                     removed => removed?,
                 }
@@ -89,7 +89,7 @@ async fn under_lease(agent: &Agent, lease: &mut Lease, dry_run: bool) -> Outcome
 async fn entries(agent: &Agent, catalogue: &Catalogue) -> Outcome<Vec<Entry>> {
     let mut entries = Vec::new();
     for (manifest, attempt) in catalogue.backups() {
-        // Asked of the store, not of our settings: the bucket may lock by itself, or may have been told to by others.
+        // Asks the store instead of our settings: the bucket can have its own default lock, or other tools may have set one.
         let until = agent.store.locked_until(&agent.layout.manifest(&manifest.id)).await;
         let locked_until = until.map_err(|error| Failure::store(Stage::Retention, error))?;
         let at = run::recovery_point(manifest);
@@ -108,14 +108,14 @@ async fn entries(agent: &Agent, catalogue: &Catalogue) -> Outcome<Vec<Entry>> {
 async fn remove(agent: &Agent, id: &BackupId) -> Outcome<()> {
     let failed = |error| Failure::store(Stage::Retention, error);
     let layout = &agent.layout;
-    // In this order: what is left by a cut is no backup, and is found again by its start record.
+    // The order matters: after an interruption, the rest is not a backup, and its start record leads to it.
     let steps = [layout.manifest(id), layout.data(id), layout.verifications(id), layout.start(id)];
     for prefix in steps {
         let versions = match agent.store.list_versions(&prefix).await {
             Ok(versions) => versions,
-            // A store that knows no versions has none.
+            // A store without versioning has no versions.
             Err(StoreError::Refused { .. } | StoreError::NotFound { .. }) => Vec::new(),
-            Err(error) => return Err(failed(error).context("versions cannot be listed, which s3:ListBucketVersions allows")),
+            Err(error) => return Err(failed(error).context("failed to list versions; grant s3:ListBucketVersions")),
         };
         let mut keys: Vec<_> = versions
             .into_iter()
@@ -126,7 +126,7 @@ async fn remove(agent: &Agent, id: &BackupId) -> Outcome<()> {
             keys = agent.store.list(&prefix).await.map_err(failed)?.into_iter().map(|object| (object.key, None)).collect();
         }
         if let Some((key, reason)) = agent.store.delete(&keys).await.map_err(failed)?.into_iter().next() {
-            let told = format!("{key} cannot be removed: {reason}; it is locked, or s3:DeleteObject is missing");
+            let told = format!("failed to remove {key}: {reason}; it is locked, or s3:DeleteObject is missing");
             return Err(Failure::told(Stage::Retention, Exit::Forbidden, told));
         }
     }

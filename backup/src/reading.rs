@@ -1,6 +1,7 @@
-//! Reading what a backup stored: fetched, hashed, decrypted, decompressed, in that order, in bounded memory.
-//! Never: what the bytes mean, or a byte believed before its hash was right: a piece's last word is its hash, and who
-//! streams it elsewhere must not finish before that word.
+//! This module reads the stored objects of a backup: it fetches, hashes, decrypts and decompresses them in bounded memory.
+//!
+//! It must not interpret the bytes, or report success before the hash is verified. A piece's hash comes last, so a caller that
+//! streams its bytes elsewhere must not commit before the end.
 
 mod decode;
 mod fetch;
@@ -17,26 +18,28 @@ use crate::{
     store::{Store, StoreError},
 };
 
-/// Decoded buffers that wait between the decoder and who takes them.
+/// Decoded buffers queued between the decoder and the consumer.
 const BUFFERS_WAITING: usize = 4;
-/// Largest blob that is read: the table of contents of some million relations.
+/// Maximum size of a blob: the table of contents of some million relations.
 const LARGEST_BLOB_BYTES: u64 = 2 << 30;
 
-/// Why a stored thing was not read.
+/// Reason why a stored object was not read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ReadFault {
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// The object is not what the signed manifest says.
-    #[error("{place} is damaged: {what}; restore another backup, and find out who or what changed the object")]
+    /// The object differs from the signed manifest.
+    #[error("{place} is damaged: {what}; restore another backup, and find out what changed the object")]
     Damaged { place: String, what: String },
-    #[error("the backup is encrypted and no private key was given; set BACKUP_IDENTITIES to a key of one of its recipients")]
+    #[error(
+        "the backup is encrypted and no private key is configured; set BACKUP_IDENTITIES to a private key of one of its recipients"
+    )]
     NoKey,
     #[error(
-        "none of the given private keys reads {place}: the backup was encrypted for others; `backup show` names its recipients"
+        "none of the configured private keys decrypts {place}: the backup is encrypted for other recipients, which `backup show` lists"
     )]
     WrongKey { place: String },
-    #[error("BACKUP_IDENTITIES holds a line that is no age private key; each begins with AGE-SECRET-KEY-1")]
+    #[error("BACKUP_IDENTITIES contains a line that is not an age private key; each begins with AGE-SECRET-KEY-1")]
     NoIdentity,
 }
 
@@ -46,15 +49,15 @@ impl ReadFault {
     }
 }
 
-/// Private keys, none when backups are not encrypted.
+/// Private keys; empty if backups are not encrypted.
 #[derive(Clone, Default)]
 pub struct Identities(Arc<Vec<age::x25519::Identity>>);
 
 impl Identities {
-    /// One a line; empty lines and lines that begin with `#` do not count, as in the files of age-keygen.
+    /// Reads one key a line. Empty lines and lines that begin with `#` are ignored, as in the files of age-keygen.
     ///
     /// # Errors
-    /// When a line is no private key.
+    /// Returns an error if a line is not a private key.
     pub fn parse(text: Option<&Secret>) -> Result<Self, ReadFault> {
         let lines = text.map(Secret::expose).unwrap_or_default().lines().map(str::trim);
         let keys = lines.filter(|line| !line.is_empty() && !line.starts_with('#'));
@@ -67,7 +70,7 @@ impl Identities {
     }
 }
 
-/// One backup's objects, readable. Clones are cheap.
+/// Reads the objects of one backup. Clones are cheap.
 #[derive(Clone)]
 pub struct BackupReader {
     store: Store,
@@ -76,10 +79,10 @@ pub struct BackupReader {
 }
 
 impl BackupReader {
-    /// `manifest` was opened with its signature.
+    /// The signature of `manifest` is already verified.
     ///
     /// # Errors
-    /// When it is encrypted and there is no private key.
+    /// Returns an error if the backup is encrypted and there is no private key.
     pub fn new(store: Store, identities: Identities, manifest: Manifest) -> Result<Self, ReadFault> {
         if manifest.encryption.is_some() && identities.0.is_empty() {
             return Err(ReadFault::NoKey);
@@ -94,7 +97,7 @@ impl BackupReader {
     /// A whole blob, decoded.
     ///
     /// # Errors
-    /// When it is not there, not what the manifest says, or not readable with these keys.
+    /// Returns an error if it does not exist, differs from the manifest, or cannot be decrypted with these keys.
     pub async fn blob(&self, blob: &Blob) -> Result<Vec<u8>, ReadFault> {
         if blob.bytes.max(blob.raw_bytes) > LARGEST_BLOB_BYTES {
             return Err(ReadFault::damaged(&blob.key, "it is larger than any table of contents"));
@@ -104,7 +107,7 @@ impl BackupReader {
         decode::whole(&blob.key, self.encrypted_for(), &stored, blob.raw_bytes)
     }
 
-    /// The bytes of a piece as they arrive. Ends after the hash was checked, or with a fault.
+    /// The bytes of a piece as they arrive. Ends after the hash is verified, or with an error.
     pub fn piece(&self, piece: &Piece) -> PieceBytes {
         let (sender, receiver) = mpsc::channel(BUFFERS_WAITING);
         let (stored_sender, stored) = mpsc::channel(fetch::BUFFERS_WAITING);
@@ -120,18 +123,18 @@ impl BackupReader {
     }
 }
 
-/// The decoded bytes of a piece, buffer by buffer.
+/// The decoded bytes of a piece, one buffer at a time.
 #[derive(Debug)]
 pub struct PieceBytes(mpsc::Receiver<Result<Bytes, ReadFault>>);
 
 impl PieceBytes {
-    /// `None` at the end, after which the hash was right.
+    /// Returns `None` at the end, after the hash is verified.
     ///
     /// # Errors
-    /// When the piece could not be read to its end; what came before must not be used.
+    /// Returns an error if the piece could not be read completely. The caller must then not use the earlier bytes.
     pub async fn next(&mut self) -> Result<Option<Bytes>, ReadFault> {
         match self.0.recv().await {
-            None => Err(ReadFault::damaged("a piece", "its decoder ended without a word")),
+            None => Err(ReadFault::damaged("a piece", "its decoder ended without a result")),
             Some(Ok(bytes)) if bytes.is_empty() => Ok(None),
             Some(result) => result.map(Some),
         }
@@ -140,10 +143,10 @@ impl PieceBytes {
 
 fn check_hash(place: &str, stored: &[u8], bytes: u64, sha256: &str) -> Result<(), ReadFault> {
     if stored.len() as u64 != bytes {
-        return Err(ReadFault::damaged(place, format!("it has {} bytes, the manifest says {bytes}", stored.len())));
+        return Err(ReadFault::damaged(place, format!("it has {} bytes, but {bytes} in the manifest", stored.len())));
     }
     if hex::encode(Sha256::digest(stored)) != sha256 {
-        return Err(ReadFault::damaged(place, "its SHA-256 is not the manifest's"));
+        return Err(ReadFault::damaged(place, "its SHA-256 differs from the manifest"));
     }
     Ok(())
 }

@@ -1,7 +1,9 @@
-//! A backup back into a database: objects by stock pg_restore, rows by us, straight from object storage.
+//! This module restores a backup into a database: objects with stock pg_restore, rows directly from object storage.
 //!
-//! Never: a file on the local disk, a row before its hash, a database under its final name before everything is there. A
-//! restore that fails drops what it began; nothing that was there before is touched.
+//! - It must not write to the local disk.
+//! - It must not commit a row before its hash is verified.
+//! - It must not give a database its final name before the database is complete.
+//! - A failed restore drops everything that it created, and does not change anything that existed before.
 
 mod analyze;
 mod database;
@@ -54,43 +56,43 @@ use rows::Filling;
 use schedule::{How, Work};
 use tool::PgRestore;
 
-/// What is restored, where to, and how.
+/// Options of a restore: source, destination and method.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// The server, and a database of it to connect to meanwhile.
+    /// The server, and a database on it to connect to during the restore.
     pub server: Source,
-    /// Name of the database in the end; `None`: as in the backup.
+    /// Final name of the database; `None`: as in the backup.
     pub target: Option<String>,
-    /// A database of that name goes aside instead of being an obstacle.
+    /// Renames an existing database of that name; otherwise it is an error.
     pub replace: bool,
     pub selection: Selection,
     pub owners: bool,
     pub privileges: bool,
     pub tablespaces: bool,
     pub analyze: bool,
-    /// Sessions that write rows and build indexes at a time.
+    /// Concurrent sessions that write rows and build indexes.
     pub jobs: usize,
-    /// Where pg_restore is; `None`: on the path.
+    /// Folder of pg_restore; `None`: on the path.
     pub client_folder: Option<PathBuf>,
-    /// What the server refuses is left out and reported, and the rest is restored.
+    /// Skips and reports objects that the server refuses, and restores the rest.
     pub keep_going: bool,
-    /// Rows and everything after them in pg_dump's own order, by one session: for checks and triggers that read other tables.
+    /// Restores rows and everything after them in pg_dump's order in one session, for checks and triggers that read other tables.
     pub in_order: bool,
-    /// Memory of each index build (`maintenance_work_mem`), as `256MB`; `None`: the server's own setting.
+    /// Memory of each index build (`maintenance_work_mem`), such as `256MB`; `None`: the server's setting.
     pub maintenance_memory: Option<String>,
 }
 
-/// A database of a backup, read and ready.
+/// A database of a backup, with its contents read.
 pub struct Opened<'a> {
     pub database: &'a Database,
     pub toc: archive::Contents,
     pub contents: manifest::Contents,
 }
 
-/// Reads what a backup says about one of its databases; `None`: about its only one.
+/// Reads the contents of one of the backup's databases; `None`: of its only one.
 ///
 /// # Errors
-/// When there is no such database, or what is stored about it cannot be read or does not agree with itself.
+/// Returns an error if the database does not exist, or if its contents cannot be read or are inconsistent.
 pub async fn open<'a>(reader: &'a BackupReader, name: Option<&str>) -> Result<Opened<'a>, RestoreFault> {
     let databases = &reader.manifest().databases;
     let names = || databases.iter().map(|database| database.name.as_str()).collect::<Vec<_>>().join(", ");
@@ -104,7 +106,7 @@ pub async fn open<'a>(reader: &'a BackupReader, name: Option<&str>) -> Result<Op
     };
     let toc = archive::Contents::read(&mut reader.blob(&database.toc).await?.as_slice())?;
     let contents: manifest::Contents = serde_json::from_slice(&reader.blob(&database.contents).await?)
-        .map_err(|error| RestoreFault::Contents(format!("what it says of its tables is no JSON that is known: {error}")))?;
+        .map_err(|error| RestoreFault::Contents(format!("the list of its tables is not valid JSON: {error}")))?;
     if contents.backup != reader.manifest().id || contents.database != database.name {
         return Err(RestoreFault::Contents(format!(
             "its tables are those of {} in backup {}",
@@ -114,10 +116,10 @@ pub async fn open<'a>(reader: &'a BackupReader, name: Option<&str>) -> Result<Op
     Ok(Opened { database, toc, contents })
 }
 
-/// Looks for everything that would stop the restore of one database, and does nothing. `ahead` then has its rows too.
+/// Checks everything that would stop the restore of one database, without changes. Then adds the database's rows to `ahead`.
 ///
 /// # Errors
-/// With everything that is in the way.
+/// Returns every problem that was found.
 pub async fn preflight(
     reader: &BackupReader,
     opened: &Opened<'_>,
@@ -132,7 +134,8 @@ pub async fn preflight(
 /// Restores one database of a backup.
 ///
 /// # Errors
-/// When it cannot be done. What was begun is dropped then, unless the server is gone, which the fault says.
+/// Returns an error if the restore fails. It has then dropped everything that it created, unless the server is unreachable; the
+/// error says so.
 pub async fn restore(
     reader: &BackupReader,
     opened: &Opened<'_>,
@@ -158,7 +161,7 @@ pub async fn restore(
     }
 }
 
-/// What a restore works with, once nothing is in its way.
+/// Prepares a restore after its checks have passed.
 async fn prepare(
     reader: &BackupReader,
     opened: &Opened<'_>,
@@ -176,9 +179,9 @@ async fn prepare(
         .option("--no-privileges", !options.privileges)
         .option("--no-tablespaces", !options.tablespaces)
         .keep_going(options.keep_going)
-        // Everything here is lost with the server anyway until the database gets its name, which waits for the disk.
+        // A crash of the server loses everything here anyway, until the database gets its name. That step waits for the disk.
         .setting("synchronous_commit", "off")
-        // What the database has of these is set before its objects are made.
+        // The database's own setting of these is applied before its objects are created.
         .setting("default_transaction_read_only", "off")
         .setting("default_transaction_isolation", "read committed");
     let version = databases.version_number().await?;
@@ -206,11 +209,11 @@ async fn fill(
     let mut raw_bytes: HashMap<i32, u64> = opened.contents.tables.iter().map(|table| (table.dump_id, table.raw_bytes)).collect();
     let jobs = if options.in_order { 1 } else { options.jobs };
     if options.in_order {
-        // Nothing is built before the last row is there.
+        // Nothing is built before the last row is written.
         raw_bytes.clear();
     }
     let fillings = fillings(&toc, &opened.contents, &detached)?;
-    // While others are filled, rows come into such a table too.
+    // Such a table also receives rows while other tables are filled.
     for filling in fillings.iter().filter(|filling| filling.through_root) {
         raw_bytes.remove(&filling.table.dump_id);
     }
@@ -222,7 +225,8 @@ async fn fill(
 
     progress.stage("objects");
     let mut refused = report.timed(Stage::Objects, tool.run(&phases.before, 1)).await?;
-    // Before the rows: they say how values are read (`lc_monetary`), as after pg_restore --create.
+    // Before the rows, since settings such as `lc_monetary` affect how values are read. `pg_restore --create` uses the same
+    // order.
     databases.apply_settings(&toc).await?;
     let target = options.server.with_database(&databases.names.restoring);
     let sessions = sessions::connect_all(&target, jobs, options.maintenance_memory.as_deref()).await?;
@@ -256,8 +260,8 @@ async fn fill(
     Ok(report.finish(written, total, begun.elapsed(), chosen))
 }
 
-/// Partitions that pg_dump loads through their root, and of whose tree only a part was asked for: the root would not take every
-/// row, and their own bounds may refuse them on this server. They become tables that belong to no tree.
+/// Partitions that pg_dump loads through their root, in a selection with only a part of their tree. The root would not accept
+/// every row, and their own bounds may reject them on this server. They become standalone tables.
 #[derive(Default)]
 struct Detached {
     rows: HashSet<i32>,
@@ -295,7 +299,7 @@ fn detached(toc: &archive::Contents, chosen: &Chosen) -> Result<Detached, Restor
     Ok(detached)
 }
 
-/// The tables whose rows are wanted. Every one in the table of contents must have its rows in the backup.
+/// The tables whose rows are restored. The backup must contain the rows of every such table in the table of contents.
 fn fillings(toc: &archive::Contents, contents: &manifest::Contents, detached: &Detached) -> Result<Vec<Filling>, RestoreFault> {
     let tables: HashMap<i32, &manifest::Table> = contents.tables.iter().map(|table| (table.dump_id, table)).collect();
     let by_id = toc.by_id();
@@ -310,7 +314,7 @@ fn fillings(toc: &archive::Contents, contents: &manifest::Contents, detached: &D
             let mut target = entry.copy_target()?;
             let through_root = target.is_root_of(entry) && !detached.rows.contains(&entry.dump_id);
             if !through_root {
-                // Also where only the partition was asked for, and not the tree that it is a part of.
+                // Also if only the partition was selected, without the tree that it belongs to.
                 target.relation = entry.own_relation();
             }
             Ok(Filling {

@@ -1,7 +1,10 @@
-//! Which backups stay: pure. Grandfather, father, son, count, age and floor, each rule by itself; what any rule keeps, stays.
+//! This module decides which backups to retain. It is pure. The rules (hourly to yearly, count, age, floor) are independent, and
+//! a backup is retained if any rule matches.
 //!
-//! Never, whatever the rules say: the newest verified backup goes, fewer than the floor stay, or anything goes while the
-//! newest attempt has not committed: a failure must not cost a good backup.
+//! Regardless of the rules:
+//! - The newest verified backup must not be removed.
+//! - At least the floor of backups must remain.
+//! - Nothing may be removed while the newest attempt has not committed: a failure must not cost a good backup.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -10,22 +13,22 @@ use serde::Serialize;
 
 use crate::{config::Retention, layout::BackupId};
 
-/// A backup as retention sees it.
+/// The properties of a backup that retention needs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
     pub id: BackupId,
-    /// Its number among the attempts: what is newer is said by this, not by a clock.
+    /// Number of the attempt. It defines which backup is newer, instead of a clock.
     pub sequence: u64,
-    /// When its snapshot was taken.
+    /// Time of its snapshot.
     pub at: Timestamp,
     pub verified: bool,
-    /// Until when the store lets nobody delete it.
+    /// End of the store's lock against deletion.
     pub locked_until: Option<Timestamp>,
-    /// Whether it holds every database that it should.
+    /// Whether it contains every expected database.
     pub complete: bool,
 }
 
-/// Why a backup stays. Names are labels of metrics.
+/// Reason for retaining a backup. The names are labels of metrics.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Reason {
@@ -77,19 +80,19 @@ pub struct Kept {
     pub reasons: BTreeSet<Reason>,
 }
 
-/// What stays and what goes, oldest first.
+/// The backups to retain and to remove, oldest first.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Plan {
     pub keep: Vec<Kept>,
     pub remove: Vec<BackupId>,
 }
 
-/// Why nothing may go.
+/// Reason why nothing may be removed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
-    #[error("the newest attempt has not committed: nothing is removed until a backup succeeds again")]
+    #[error("the newest attempt has not committed; nothing is removed until a backup succeeds")]
     NewestFailed,
-    #[error("a backup is of the future: this machine's clock, or the one that it was taken by, is wrong; correct it first")]
+    #[error("a backup has a time in the future: this machine's clock or that of the agent is wrong; correct it first")]
     Clock,
 }
 
@@ -102,13 +105,13 @@ impl Refusal {
     }
 }
 
-/// So far two clocks may differ without one of them being wrong.
+/// Maximum difference between two correct clocks.
 const CLOCK_SKEW: SignedDuration = SignedDuration::from_mins(5);
 
-/// Plans. `newest_committed`: whether the newest attempt of all did.
+/// Plans the removals. `newest_committed`: whether the newest attempt committed.
 ///
 /// # Errors
-/// When nothing may go at all.
+/// Returns an error if nothing may be removed.
 pub fn plan(rules: &Retention, entries: &[Entry], newest_committed: bool, now: Timestamp) -> Result<Plan, Refusal> {
     if !newest_committed {
         return Err(Refusal::NewestFailed);
@@ -152,7 +155,7 @@ pub fn plan(rules: &Retention, entries: &[Entry], newest_committed: bool, now: T
         reasons[newest].insert(Reason::NewestVerified);
     }
     let mut plan = Plan::default();
-    // A backup of some of the databases takes the place of none of all, and goes when one of all is newer.
+    // A partial backup does not replace a complete one, and is removed when a complete one is newer.
     for entry in partial.into_iter().rev() {
         let locked = entry.locked_until.is_some_and(|until| until > now);
         if newest_complete.is_some_and(|newest| newest > entry.sequence) && !locked {
@@ -205,7 +208,7 @@ mod tests {
             let mut entries: Vec<_> = entries.into_iter().map(entry).collect();
             entries.sort_by(|a, b| a.id.cmp(&b.id));
             entries.dedup_by(|a, b| a.id == b.id);
-            // Mostly as their times are, and a few as if a clock had been set back.
+            // Most times follow the numbers; a few are as if a clock had been set back.
             (1..).zip(&mut entries).for_each(|(number, entry)| {
                 entry.sequence = if entry.id.as_str().ends_with('7') { number + 3 } else { number };
             });
@@ -245,20 +248,20 @@ mod tests {
         }
 
         #[test]
-        fn a_second_pass_removes_nothing(entries in entries(), rules in rules()) {
+        fn a_second_pass_removes_nothing_more(entries in entries(), rules in rules()) {
             let first = plan(&rules, &entries, true, now()).unwrap();
             let left: Vec<_> = entries.into_iter().filter(|entry| !first.remove.contains(&entry.id)).collect();
             prop_assert_eq!(plan(&rules, &left, true, now()).unwrap().remove, vec![]);
         }
 
         #[test]
-        fn nothing_goes_after_a_failure(entries in entries(), rules in rules()) {
+        fn nothing_is_removed_after_a_failure(entries in entries(), rules in rules()) {
             prop_assert_eq!(plan(&rules, &entries, false, now()), Err(Refusal::NewestFailed));
         }
     }
 
     #[test]
-    fn a_backup_of_some_databases_replaces_none_of_all() {
+    fn a_partial_backup_does_not_replace_a_complete_one() {
         let entry = |sequence: u64, complete: bool| {
             let at = Timestamp::from_second(NOW - 1000 + sequence as i64).unwrap();
             Entry { id: BackupId::new(at, 1), sequence, at, verified: complete, locked_until: None, complete }
@@ -282,12 +285,12 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_that_went_back_removes_nothing() {
+    fn a_clock_set_back_removes_nothing() {
         let entry = |ahead: i64| {
             let at = Timestamp::from_second(NOW + ahead).unwrap();
             [Entry { id: BackupId::new(at, 1), sequence: 1, at, verified: false, locked_until: None, complete: true }]
         };
         assert_eq!(plan(&Retention::default(), &entry(1000), true, now()), Err(Refusal::Clock));
-        assert!(plan(&Retention::default(), &entry(10), true, now()).is_ok(), "two clocks are never quite the same");
+        assert!(plan(&Retention::default(), &entry(10), true, now()).is_ok(), "a small difference of clocks is accepted");
     }
 }

@@ -1,5 +1,5 @@
-//! A backup, from the lease to the manifest. Success is the manifest and nothing else: it is written last, once, on the
-//! condition that nobody has given this attempt up in between.
+//! This module takes a backup, from the lease to the manifest. A backup succeeds only with its manifest. The manifest is written
+//! last and once, on the condition that no other run has abandoned the attempt.
 
 mod attempt;
 mod watch;
@@ -24,12 +24,12 @@ use crate::{
 use bytes::Bytes;
 use jiff::Timestamp;
 
-/// What every command of a job has in hand.
+/// Shared state of all commands of a job.
 #[derive(Clone)]
 pub struct Agent {
     pub job: Job,
     pub store: Store,
-    /// Where the lease lies.
+    /// The store with the lease.
     pub lock_store: Store,
     pub layout: Layout,
     pub metrics: AgentMetrics,
@@ -47,7 +47,7 @@ impl Agent {
         Catalogue::read(&self.store, &self.layout, &self.job.keys.trusted).await
     }
 
-    /// Writes a signed record once. [`StoreError::Exists`]: another one stands there.
+    /// Writes a signed record once. Returns [`StoreError::Exists`] if another record has this key.
     pub async fn record<Record: serde::Serialize>(&self, kind: Kind, key: &str, record: &Record) -> Result<(), RecordNotWritten> {
         let Some(signing) = &self.job.keys.signing else { return Err(RecordNotWritten::NoKey) };
         let bytes = seal(signing, kind, record)?;
@@ -55,7 +55,7 @@ impl Agent {
         if !matches!(written, Err(StoreError::Exists { .. })) {
             return written.map_err(RecordNotWritten::Store);
         }
-        // A retry of a request whose answer was lost meets its own record.
+        // A retry after a lost response finds its own record.
         let standing = self.store.get(key, LARGEST_RECORD_BYTES).await.map_err(RecordNotWritten::Store)?;
         if standing == bytes { Ok(()) } else { written.map_err(RecordNotWritten::Store) }
     }
@@ -65,10 +65,10 @@ fn seal<Record: serde::Serialize>(signing: &Signing, kind: Kind, record: &Record
     signing.seal(kind, record).map(Bytes::from).map_err(RecordNotWritten::Json)
 }
 
-/// Why a record was not written.
+/// Reason why a record was not written.
 #[derive(Debug, thiserror::Error)]
 pub enum RecordNotWritten {
-    #[error("there is no key to sign with: set BACKUP_SIGNING_KEY")]
+    #[error("no signing key is configured; set BACKUP_SIGNING_KEY")]
     NoKey,
     #[error("the record cannot be written as JSON: {0}")]
     Json(serde_json::Error),
@@ -86,14 +86,14 @@ impl RecordNotWritten {
     }
 }
 
-/// How long a failed attempt waits before the next one of the same run.
+/// Pause between two attempts of a run.
 const PAUSE: Duration = Duration::from_secs(2);
 
-/// Takes a backup: as many attempts as the settings allow while what fails may pass, on the standby first when the source is
-/// one and a primary is named.
+/// Takes a backup. It makes as many attempts as the settings allow while the failures can be temporary. If the source is a
+/// standby and a primary is configured, it starts with the standby.
 ///
 /// # Errors
-/// With the last attempt's failure.
+/// Returns the last attempt's failure.
 pub async fn run(
     agent: &Agent,
     shutdown: tokio_util::sync::CancellationToken,
@@ -101,7 +101,7 @@ pub async fn run(
 ) -> Outcome<Manifest> {
     let name = agent.job.name.as_str();
     let mut source = agent.job.source.clone().ok_or_else(|| {
-        Failure::told(Stage::Connect, Exit::Configuration, "there is no server to back up: set BACKUP_SOURCE_URL")
+        Failure::told(Stage::Connect, Exit::Configuration, "no source server is configured; set BACKUP_SOURCE_URL")
     })?;
     let (mut primary, mut attempts) = (agent.job.primary.clone(), 0);
     loop {
@@ -122,7 +122,7 @@ pub async fn run(
         };
         count_failure(&agent.metrics, name, &failure);
         let last = attempts >= agent.job.limits.attempts;
-        // The primary is asked once in any case: one attempt is all that some allow a standby.
+        // The primary always gets one attempt, even if the settings allow the standby only one.
         let primary = primary.take_if(|_| failure.standby && attempts + 1 >= agent.job.limits.attempts);
         if !failure.passing || last && primary.is_none() || shutdown.is_cancelled() {
             return Err(failure);
@@ -131,10 +131,10 @@ pub async fn run(
             stage = failure.stage.name(),
             error = format!("{:#}", failure.error),
             attempts,
-            "an attempt failed and is repeated"
+            "attempt failed; retrying"
         );
         if let Some(primary) = primary {
-            tracing::warn!("the standby gave no backup: the primary is asked");
+            tracing::warn!("the standby cannot provide a backup; trying the primary");
             source = primary;
         }
         tokio::select! {
@@ -144,7 +144,7 @@ pub async fn run(
     }
 }
 
-/// Counts what failed other than an attempt to take a backup.
+/// Counts a failure other than that of a backup attempt.
 pub fn count_stage(agent: &Agent, stage: Stage) {
     agent.metrics.failures.with_label_values(&[agent.job.name.as_str(), stage.name()]).inc();
 }
@@ -154,14 +154,14 @@ pub fn count_failure(metrics: &AgentMetrics, name: &str, failure: &Failure) {
     metrics.failures.with_label_values(&[name, failure.stage.name()]).inc();
 }
 
-/// What the metrics say of a bucket.
+/// Updates the metrics from the catalogue.
 pub fn observe(agent: &Agent, catalogue: &Catalogue) {
     let (metrics, name) = (&agent.metrics, agent.job.name.as_str());
     metrics.catalogue_read.set(seconds(Timestamp::now()));
     metrics.backups.with_label_values(&[name]).set(catalogue.backups().count() as i64);
     match catalogue.newest_complete() {
         Some((manifest, _)) => note(metrics, name, manifest),
-        // An alert on an age sees no series that is not there, and one of 1970.
+        // An alert on an age does not see a missing series, but it does see one from 1970.
         None => {
             metrics.last_success.with_label_values(&[name]).set(0.0);
             metrics.recovery_point.with_label_values(&[name]).set(0.0);
@@ -177,7 +177,7 @@ pub fn observe(agent: &Agent, catalogue: &Catalogue) {
     metrics.last_verified.with_label_values(&[name]).set(last);
 }
 
-/// The oldest of its snapshots: everything before it comes back.
+/// Time of the oldest snapshot: a restore returns everything committed before it.
 pub fn recovery_point(manifest: &Manifest) -> Timestamp {
     manifest.databases.iter().map(|database| database.snapshot_at).min().unwrap_or(manifest.started_at)
 }
@@ -186,7 +186,7 @@ pub(crate) fn seconds(time: Timestamp) -> f64 {
     time.as_millisecond() as f64 / 1000.0
 }
 
-/// What the metrics say of the newest backup.
+/// Updates the metrics from the newest backup.
 pub fn note(metrics: &AgentMetrics, name: &str, manifest: &Manifest) {
     if !manifest.is_complete() {
         return note_left_out(metrics, name, manifest);
@@ -200,24 +200,24 @@ pub fn note(metrics: &AgentMetrics, name: &str, manifest: &Manifest) {
     note_left_out(metrics, name, manifest);
 }
 
-/// What is missing in it. One that lacks a database is not the success that alerts wait for.
+/// Updates the metrics of missing databases. A backup that lacks a database is not a success for the alerts.
 fn note_left_out(metrics: &AgentMetrics, name: &str, manifest: &Manifest) {
     let count = |lines: usize| i64::try_from(lines).unwrap_or(i64::MAX);
     metrics.failed_databases.with_label_values(&[name]).set(count(manifest.failed.len()));
     metrics.left_out.with_label_values(&[name]).set(count(manifest.left_out.len()));
 }
 
-/// Settles attempts that vanished: they can no longer commit, and their objects go. Only while holding the lease, which says
-/// that nobody writes any more.
+/// Cleans up vanished attempts: they can no longer commit, and their objects are removed. The caller must hold the lease, which
+/// ensures that no other run writes.
 ///
 /// # Errors
-/// When the store does not let us.
+/// Returns an error if the store refuses.
 pub async fn settle_orphans(agent: &Agent, catalogue: &Catalogue) -> Outcome<Vec<BackupId>> {
     let mut settled = Vec::new();
     for (id, attempt) in &catalogue.attempts {
-        // A manifest that is not believed is somebody's word all the same: a person decides.
+        // An untrusted manifest may still be genuine, so a person must decide.
         let doubted = catalogue.doubtful.iter().any(|doubtful| doubtful.id.as_ref() == Some(id));
-        if attempt.is_open() && !doubted && give_up(agent, id, attempt.sequence(), "it vanished without a word").await? {
+        if attempt.is_open() && !doubted && give_up(agent, id, attempt.sequence(), "its process vanished").await? {
             settled.push(id.clone());
         }
         if matches!(attempt.outcome, Some(manifest::Outcome::Abandoned(_))) {
@@ -227,10 +227,10 @@ pub async fn settle_orphans(agent: &Agent, catalogue: &Catalogue) -> Outcome<Vec
     Ok(settled)
 }
 
-/// Writes that the attempt is given up and removes its objects. `false` when it has committed after all.
+/// Records that the attempt is abandoned, and removes its objects. Returns `false` if it has committed after all.
 ///
 /// # Errors
-/// When the store does not let us.
+/// Returns an error if the store refuses.
 pub async fn give_up(agent: &Agent, id: &BackupId, sequence: Option<u64>, reason: &str) -> Outcome<bool> {
     let abandoned =
         Abandoned { format: manifest::FORMAT, id: id.clone(), sequence, at: Timestamp::now(), reason: reason.to_owned() };
@@ -243,13 +243,13 @@ pub async fn give_up(agent: &Agent, id: &BackupId, sequence: Option<u64>, reason
     Ok(true)
 }
 
-/// Uploads that were begun and not completed: by an attempt that ended, or twice because the first answer was lost.
+/// Aborts uploads that were begun and not completed: by an ended attempt, or twice because the first response was lost.
 async fn abort_uploads(agent: &Agent, id: &BackupId, lanes: u32) -> Outcome<()> {
     let failed = |error| Failure::store(Stage::Commit, error);
     let prefix = agent.layout.data(id);
     let mut pending = agent.store.list_uploads(&prefix).await.map_err(failed)?;
-    // Some stores (MinIO) list the uploads of a whole key only. A lane writes its objects one after the other: what it has not
-    // completed is the next one.
+    // Some stores (MinIO) list the uploads of complete keys only. A stream writes its objects in order, so its open upload is the
+    // next object.
     let objects = agent.store.list(&prefix).await.map_err(failed)?;
     for lane in 0..lanes {
         let number = objects.iter().filter(|object| agent.layout.is_of_lane(&object.key, id, lane)).count();
@@ -262,7 +262,7 @@ async fn abort_uploads(agent: &Agent, id: &BackupId, lanes: u32) -> Outcome<()> 
     Ok(())
 }
 
-/// Lanes that any configuration may have had.
+/// Maximum number of streams of any configuration.
 const MOST_LANES: u32 = 64;
 
 async fn remove_data(agent: &Agent, id: &BackupId) -> Outcome<()> {
@@ -271,20 +271,20 @@ async fn remove_data(agent: &Agent, id: &BackupId) -> Outcome<()> {
     abort_uploads(agent, id, MOST_LANES).await?;
     let keys: Vec<_> = agent.store.list(&prefix).await.map_err(failed)?.into_iter().map(|object| (object.key, None)).collect();
     for (key, reason) in agent.store.delete(&keys).await.map_err(failed)? {
-        tracing::warn!(key, reason, "an object of a failed attempt stays");
+        tracing::warn!(key, reason, "failed to remove an object of a failed attempt");
     }
     Ok(())
 }
 
-/// Host name and process id, for people.
+/// Host name and process id, for messages.
 pub fn host() -> String {
     let name = rustix::system::uname().nodename().to_string_lossy().into_owned();
     format!("{name}/{}", std::process::id())
 }
 
-/// Lets go of the lease; that it could not be is no failure of what was done under it.
+/// Releases the lease. A failure to do so does not fail the work done under it.
 pub async fn release(lease: Lease) {
     if let Err(failure) = lease.release().await {
-        tracing::warn!(error = %failure, "the lease could not be released: it runs out by itself");
+        tracing::warn!(error = %failure, "failed to release the lease; it expires after BACKUP_LEASE");
     }
 }

@@ -1,5 +1,4 @@
-//! When something is to be done again and again: six fields from seconds on, as cron has them, in UTC. Pure: what time it is
-//! comes in as an argument.
+//! This module parses schedules with six cron fields, starting with seconds, in UTC. It is pure: the present time is an argument.
 
 use std::{fmt, str::FromStr};
 
@@ -20,8 +19,12 @@ impl FromStr for Schedule {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let parser = CronParser::builder().seconds(Seconds::Required).build();
         let schedule =
-            parser.parse(text).map(Self).map_err(|_| "write six fields: sec min hour day month weekday, as 0 30 2 * * *")?;
-        if schedule.next_after(Timestamp::UNIX_EPOCH).is_none() { Err("it names no time that ever comes") } else { Ok(schedule) }
+            parser.parse(text).map(Self).map_err(|_| "write six fields: sec min hour day month weekday, such as 0 30 2 * * *")?;
+        if schedule.next_after(Timestamp::UNIX_EPOCH).is_none() {
+            Err("it never matches a time; correct it")
+        } else {
+            Ok(schedule)
+        }
     }
 }
 
@@ -39,7 +42,7 @@ impl Schedule {
         Timestamp::from_second(next.timestamp()).ok()
     }
 
-    /// How many times lie after `from`, up to `to` and that one included; not counted beyond `most`.
+    /// Number of times after `from`, up to and including `to`; stops counting at `most`.
     pub fn times_between(&self, from: Timestamp, to: Timestamp, most: usize) -> usize {
         std::iter::successors(self.next_after(from), |time| self.next_after(*time))
             .take_while(|time| *time <= to)
@@ -57,7 +60,7 @@ mod tests {
     }
 
     #[test]
-    fn the_next_time_is_told_and_those_in_between_are_counted() {
+    fn next_and_missed_times_are_computed() {
         let nightly: Schedule = "0 30 2 * * *".parse().unwrap();
         assert_eq!(nightly.next_after(at("2026-01-31T02:29:59Z")), Some(at("2026-01-31T02:30:00Z")));
         assert_eq!(nightly.next_after(at("2026-01-31T02:30:00Z")), Some(at("2026-02-01T02:30:00Z")));
@@ -67,7 +70,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_schedule_is_refused() {
+    fn an_invalid_schedule_is_rejected() {
         for wrong in ["", "nightly", "30 2 * * *", "0 61 2 * * *", "0 0 0 31 2 *"] {
             assert!(wrong.parse::<Schedule>().is_err(), "{wrong}");
         }

@@ -1,5 +1,5 @@
-//! Bytes into what is stored: one zstd frame, inside one age file when there are recipients, hashed as stored.
-//! The way back is [`crate::reading`]'s.
+//! This module encodes bytes for storage: one zstd frame, inside one age file if there are recipients, hashed as stored.
+//! [`crate::reading`] decodes them.
 
 use std::io::{self, Write};
 
@@ -7,32 +7,32 @@ use age::{stream::StreamWriter, x25519};
 use sha2::{Digest, Sha256};
 use zstd::stream::raw::{CParameter, Encoder, InBuffer, Operation, OutBuffer};
 
-/// What the compressor writes before it is handed on.
+/// Size of the compressor's output buffer.
 const COMPRESSED_BYTES: usize = 128 << 10;
 
-/// The level that is shipped looks for matches of 7 bytes and more. Rows are full of shorter ones: with 6 it stored a quarter
-/// less of narrow numbers, half a per cent less of tokens and digests, and was 15 to 30 per cent slower.
+/// zstd's level 1 searches for matches of at least 7 bytes, but rows are full of shorter ones. With 6, narrow numbers took a
+/// quarter less space, and tokens and digests half a per cent less, at 15 to 30 per cent lower speed.
 const FASTEST_LEVEL: i32 = 1;
 const FASTEST_MIN_MATCH: u32 = 6;
 
-/// Seals one thing after the other; the compressor's memory is used again. One for each thread.
+/// Encodes one object at a time and reuses the compressor's memory. Each thread needs its own.
 pub struct Sealer {
     encoder: Encoder<'static>,
     compressed: Vec<u8>,
     recipients: Vec<x25519::Recipient>,
 }
 
-/// What was sealed.
+/// Size and hash of an encoded object.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Sealed {
     pub raw_bytes: u64,
-    /// As stored.
+    /// Stored size in bytes.
     pub bytes: u64,
-    /// Of the bytes as stored, hexadecimal.
+    /// SHA-256 of the stored bytes, hexadecimal.
     pub sha256: String,
 }
 
-/// One thing on its way. It is whole only after [`Self::finish`].
+/// An object that is being encoded. It is complete only after [`Self::finish`].
 pub struct Sealing<'a, Sink: Write> {
     encoder: &'a mut Encoder<'static>,
     compressed: &'a mut Vec<u8>,
@@ -53,7 +53,7 @@ struct Hashed<Sink> {
 
 impl Sealer {
     /// # Errors
-    /// When there is no memory for the compressor.
+    /// Returns an error if there is no memory for the compressor.
     pub fn new(level: i32, recipients: &[x25519::Recipient]) -> io::Result<Self> {
         let mut encoder = Encoder::new(level)?;
         if level == FASTEST_LEVEL {
@@ -62,7 +62,7 @@ impl Sealer {
         Ok(Self { encoder, compressed: Vec::with_capacity(COMPRESSED_BYTES), recipients: recipients.to_vec() })
     }
 
-    /// Begins a thing; what was begun before and not finished is forgotten.
+    /// Begins an object, and discards an unfinished earlier one.
     pub fn begin<Sink: Write>(&mut self, sink: Sink) -> io::Result<Sealing<'_, Sink>> {
         self.encoder.reinit()?;
         let sink = Hashed { sink, hash: Sha256::new(), bytes: 0 };
@@ -76,7 +76,7 @@ impl Sealer {
         Ok(Sealing { encoder: &mut self.encoder, compressed: &mut self.compressed, sink, raw_bytes: 0 })
     }
 
-    /// Seals what is in memory already.
+    /// Encodes an object that is in memory.
     pub fn seal(&mut self, bytes: &[u8]) -> io::Result<(Vec<u8>, Sealed)> {
         let mut sealing = self.begin(Vec::new())?;
         sealing.write(bytes)?;
@@ -164,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_sealed_is_opened_by_each_of_its_keys_and_by_no_other() {
+    fn only_the_recipients_can_decode_an_object() {
         let [first, second, other] = [(); 3].map(|()| x25519::Identity::generate());
         let text: Vec<u8> = (0..300_000u32).flat_map(|number| (number % 1009).to_string().into_bytes()).collect();
         let mut sealer = Sealer::new(1, &[first.to_public(), second.to_public()]).unwrap();
@@ -178,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn a_thing_that_was_given_up_leaves_nothing_in_the_next() {
+    fn a_discarded_object_does_not_affect_the_next() {
         let mut sealer = Sealer::new(1, &[]).unwrap();
         sealer.begin(Vec::new()).unwrap().write(b"given up").unwrap();
         let (bytes, _) = sealer.seal(b"kept").unwrap();

@@ -1,10 +1,10 @@
-//! The settings that every session pins before it reads or compares rows: the same rows give the same text, on any
-//! server, for any role.
+//! This module defines the settings that every session pins before it reads or compares rows. The same rows then give the same
+//! text on any server and for any role.
 
-/// Settings of a session that reads rows, in the order in which they are made.
+/// Settings of a session that reads rows, in the order in which they are set.
 ///
-/// `row_security = off` turns a policy that would hide rows into an error. An empty search path leaves no name to chance.
-/// Compiling a statement that only copies costs more than it saves.
+/// `row_security = off` turns a policy that would hide rows into an error. An empty search path makes names unambiguous. JIT
+/// compilation of a statement that only copies takes longer than it saves.
 pub const PINNED: &[(&str, &str)] = &[
     ("DateStyle", "ISO, YMD"),
     ("IntervalStyle", "postgres"),
@@ -25,16 +25,16 @@ pub const PINNED: &[(&str, &str)] = &[
     ("default_transaction_deferrable", "off"),
 ];
 
-/// Limits of time that only newer servers have: `idle_session_timeout` since PostgreSQL 14, `transaction_timeout` since 17.
+/// Time limits that only newer servers have: `idle_session_timeout` since PostgreSQL 14, `transaction_timeout` since 17.
 pub const NEWER_TIMEOUTS: &[(&str, u32)] = &[("idle_session_timeout", 140_000), ("transaction_timeout", 170_000)];
 
-/// [`PINNED`] as one text of statements, and each limit of [`NEWER_TIMEOUTS`] that the server has.
+/// Statements for [`PINNED`], and for each limit of [`NEWER_TIMEOUTS`] that the server has.
 pub fn pin() -> String {
     pin_with("SET client_encoding = 'UTF8';")
 }
 
-/// The same for a session of rows. It speaks its database's own encoding: names and rows pass unchanged, also bytes that stand
-/// for no character, and encodings that the server cannot convert.
+/// The same for a session of rows, in the encoding of its database. Names and rows pass unchanged, including bytes that are not
+/// valid characters and encodings that the server cannot convert.
 pub fn pin_rows() -> String {
     pin_with("SELECT pg_catalog.set_config('client_encoding', pg_catalog.getdatabaseencoding(), false);")
 }
@@ -49,11 +49,11 @@ fn pin_with(encoding: &str) -> String {
     pinned + encoding + &newer
 }
 
-/// The statement that keeps a relation from turning into a view under our hands (CVE-2024-7348), on servers that know it: it
-/// fails elsewhere, which is no error.
+/// Prevents a relation from being replaced by a view during the backup (CVE-2024-7348). The statement fails on servers without
+/// this setting, which is not an error.
 pub const RESTRICT_KINDS: &str = "SET restrict_nonsystem_relation_kind = 'view, foreign-table'";
 
-/// A name in a database's own encoding, as SQL takes it. No encoding of a server uses the byte of a quote otherwise.
+/// Quotes a name in a database's own encoding. In server encodings, the byte of a quote has no other meaning.
 pub fn quoted_bytes(name: &[u8]) -> Vec<u8> {
     let mut quoted = vec![b'"'];
     name.iter().for_each(|byte| quoted.extend_from_slice(if *byte == b'"' { b"\"\"" } else { std::slice::from_ref(byte) }));
@@ -75,12 +75,12 @@ pub fn literal_bytes(text: &[u8]) -> Vec<u8> {
     literal
 }
 
-/// A name as SQL takes it, always quoted.
+/// Quotes a name for SQL, always.
 pub fn quoted(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
 }
 
-/// A text as an SQL literal, whatever `standard_conforming_strings` says.
+/// A text as an SQL literal, for any value of `standard_conforming_strings`.
 pub fn literal(text: &str) -> String {
     if text.contains('\\') {
         format!("E'{}'", text.replace('\\', "\\\\").replace('\'', "''"))

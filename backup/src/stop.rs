@@ -1,5 +1,5 @@
-//! Ends an attempt from anywhere: the first reason counts, everybody hears of it, connections that block are cut, and tools
-//! that run are ended.
+//! This module aborts an attempt from any thread. The first reason is recorded, every part is notified, blocked connections are
+//! cut, and running tools are killed.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -39,7 +39,7 @@ impl Guarded {
     }
 }
 
-/// A tool with everything that it has started, by the process that leads them. Clones are one.
+/// A tool and all of its children, identified by their leader's process id. Clones share it.
 #[derive(Debug, Clone)]
 pub struct Group(Arc<Mutex<Option<Pid>>>);
 
@@ -48,22 +48,22 @@ impl Group {
         Self(Arc::new(Mutex::new(leader)))
     }
 
-    /// Ends them all.
+    /// Kills all of them.
     pub fn end(&self) {
         if let Some(leader) = *self.0.lock().unwrap_or_else(PoisonError::into_inner) {
-            // Gone already is as good.
+            // The processes may have ended already.
             let _ = kill_process_group(leader, Signal::KILL);
         }
     }
 
-    /// The leader was waited for: its number may be another's from now on.
+    /// Forgets the process id after the leader was waited for: another process may get the same id.
     pub fn over(&self) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 }
 
 impl Stop {
-    /// Stops the attempt. Later reasons are what follows from the first and say nothing new.
+    /// Aborts the attempt. Later reasons are consequences of the first and are ignored.
     pub fn stop(&self, reason: Failure) {
         let mut inner = self.inner();
         if self.token.is_cancelled() {
@@ -82,22 +82,22 @@ impl Stop {
         self.token.clone()
     }
 
-    /// Why it was stopped; `None` when it was not, or somebody has taken the reason already.
+    /// Reason of the abort; `None` if there was none, or if it was taken already.
     pub fn take_reason(&self) -> Option<Failure> {
         self.inner().reason.take()
     }
 
-    /// What a part returns that found itself stopped.
+    /// The failure of a part that was aborted.
     pub fn stopped(&self, stage: Stage) -> Failure {
         Failure::told(stage, Exit::Failed, "stopped")
     }
 
-    /// Cuts this connection when the attempt stops.
+    /// Cuts this connection when the attempt is aborted.
     pub fn guard(&self, breaker: Breaker) {
         self.hold(Guarded::Connection(breaker));
     }
 
-    /// Ends this tool when the attempt stops.
+    /// Kills this tool when the attempt is aborted.
     pub fn guard_tool(&self, group: Group) {
         self.hold(Guarded::Tool(group));
     }

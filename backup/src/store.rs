@@ -1,8 +1,8 @@
-//! Object storage: the only user of the S3 client. Never: what an object means (that is [`crate::layout`]'s and
-//! [`crate::manifest`]'s), never the local disk.
+//! This module accesses object storage. It is the only user of the S3 client. It must not interpret objects, which
+//! [`crate::layout`] and [`crate::manifest`] do, or use the local disk.
 //!
-//! Requests are retried here, with waits that grow; what comes out as [`StoreError::Unavailable`] has been tried
-//! [`StoreSettings::attempts`] times.
+//! It retries requests with increasing waits. [`StoreError::Unavailable`] means that a request failed [`StoreSettings::attempts`]
+//! times.
 
 mod error;
 mod multipart;
@@ -31,11 +31,11 @@ use crate::{
 pub use error::StoreError;
 pub use multipart::{PendingUpload, Upload, UploadedPart};
 
-/// Without a byte read for so long a request has failed.
+/// A request fails after this time without a byte read.
 const READ_TIMEOUT: Duration = Duration::from_secs(60);
 const INITIAL_BACKOFF: Duration = Duration::from_millis(200);
 const LARGEST_BACKOFF: Duration = Duration::from_secs(20);
-/// What requests are called in messages and metrics.
+/// Names of requests in messages and metrics.
 pub const OPERATIONS: [&str; 13] = [
     "abort_upload",
     "begin_upload",
@@ -51,10 +51,10 @@ pub const OPERATIONS: [&str; 13] = [
     "put",
     "upload_part",
 ];
-/// What one request deletes at most.
+/// Maximum number of objects in one delete request.
 const DELETE_AT_ONCE: usize = 1000;
 
-/// 429: the store asks for patience, and the client takes it for a refusal unless the body has a code that it knows.
+/// 429: the store asks to wait. The client treats it as a refusal unless the body has a known code.
 #[derive(Debug)]
 struct AskedToWait;
 
@@ -71,15 +71,15 @@ impl ClassifyRetry for AskedToWait {
     }
 }
 
-/// Whether a put may replace an object of the same name.
+/// Whether a put may replace an existing object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Replace {
     Yes,
-    /// `If-None-Match: *`: of two writers one gets [`StoreError::Exists`].
+    /// `If-None-Match: *`: the second of two writers gets [`StoreError::Exists`].
     No,
 }
 
-/// An object as a listing shows it.
+/// An object in a listing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ObjectInfo {
     pub key: String,
@@ -87,7 +87,7 @@ pub struct ObjectInfo {
     pub modified_at: Option<Timestamp>,
 }
 
-/// One version of an object, or the marker of a deletion.
+/// One version of an object, or a deletion marker.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ObjectVersion {
     pub key: String,
@@ -106,7 +106,7 @@ pub struct Store {
 }
 
 impl Store {
-    /// Connects to nothing yet.
+    /// Opens no connection yet.
     pub fn new(settings: &StoreSettings, metrics: StoreMetrics) -> Self {
         let (calculate, validate) = match settings.checksums {
             Checksums::WhenRequired => (RequestChecksumCalculation::WhenRequired, ResponseChecksumValidation::WhenRequired),
@@ -136,7 +136,7 @@ impl Store {
             .response_checksum_validation(validate)
             .retry_config(retries)
             .retry_classifier(AskedToWait)
-            // Its share of retries is meant for servers that answer people: a backup that waits is better than none.
+            // The client's default retry budget is meant for interactive services. A backup should wait instead of failing.
             .retry_partition(RetryPartition::custom("backup").token_bucket(TokenBucket::unlimited()).build())
             .timeout_config(timeouts);
         if let Some(endpoint) = &settings.endpoint {
@@ -145,7 +145,7 @@ impl Store {
         Self { client: Client::from_conf(config.build()), bucket: settings.bucket.clone(), lock: settings.object_lock, metrics }
     }
 
-    /// Another bucket of the same store, whose objects are not locked.
+    /// Another bucket of the same store, without object lock.
     pub fn beside(&self, bucket: &str) -> Self {
         Self { bucket: bucket.to_owned(), lock: None, ..self.clone() }
     }
@@ -154,7 +154,7 @@ impl Store {
         &self.bucket
     }
 
-    /// Whether the bucket is there and may be used with these credentials.
+    /// Checks that the bucket exists and that these credentials may use it.
     pub async fn check_bucket(&self) -> Result<(), StoreError> {
         let answer = self.client.head_bucket().bucket(&self.bucket).send().await;
         answer.map(drop).map_err(|error| self.failed("head_bucket", &self.bucket, &error))
@@ -165,13 +165,13 @@ impl Store {
         let answer = self.client.get_object_lock_configuration().bucket(&self.bucket).send().await;
         match answer.map_err(|error| self.failed("get_object_lock", &self.bucket, &error)) {
             Ok(answer) => Ok(answer.object_lock_configuration.and_then(|lock| lock.object_lock_enabled).is_some()),
-            // Stores say it in different words.
+            // Stores report this in different ways.
             Err(StoreError::NotFound { .. } | StoreError::Refused { .. }) => Ok(false),
             Err(error) => Err(error),
         }
     }
 
-    /// An object in one request.
+    /// Writes an object in one request.
     pub async fn put(&self, key: &str, body: Bytes, replace: Replace) -> Result<(), StoreError> {
         let bytes = body.len() as u64;
         let (mode, until) = self.locked();
@@ -186,7 +186,7 @@ impl Store {
         Ok(())
     }
 
-    /// An object of a name that nobody else writes: where it stands already, a retry met what the lost answer was about.
+    /// Writes an object whose name no other process writes. If it already exists, a retry after a lost response has found it.
     pub async fn put_own(&self, key: &str, body: Bytes) -> Result<(), StoreError> {
         let bytes = body.len() as u64;
         match self.put(key, body, Replace::No).await {
@@ -195,8 +195,8 @@ impl Store {
         }
     }
 
-    /// Whether an object of ours is there although the store said otherwise. Its size is enough: what it holds is hashed
-    /// before it is believed.
+    /// Whether our object exists although the store reported an error. Comparing its size is enough, since its hash is verified
+    /// when it is read.
     async fn stands(&self, key: &str, bytes: u64, said: StoreError) -> Result<(), StoreError> {
         match self.head(key).await? {
             Some(object) if object.bytes == bytes => Ok(()),
@@ -204,7 +204,7 @@ impl Store {
         }
     }
 
-    /// A small object as a whole. An object larger than `limit` is refused before it is read.
+    /// Reads a small object. An object larger than `limit` is rejected before it is read.
     pub async fn get(&self, key: &str, limit: usize) -> Result<Bytes, StoreError> {
         let answer = self.client.get_object().bucket(&self.bucket).key(key).send().await;
         let object = answer.map_err(|error| self.failed("get", key, &error))?;
@@ -214,7 +214,7 @@ impl Store {
         self.collect(key, object.body).await
     }
 
-    /// A stretch of an object, as it arrives. Cut short when the object is.
+    /// Reads a range of an object, as it arrives. The result is shorter if the object is.
     pub async fn get_range(&self, key: &str, offset: u64, bytes: u64) -> Result<ByteStream, StoreError> {
         if bytes == 0 {
             return Ok(ByteStream::from_static(b""));
@@ -224,12 +224,12 @@ impl Store {
         answer.map(|object| object.body).map_err(|error| self.failed("get", key, &error))
     }
 
-    /// Counts bytes of a body that the caller took as it arrived.
+    /// Counts the bytes of a body that the caller received.
     pub fn count_received(&self, bytes: u64) {
         self.metrics.received.inc_by(bytes);
     }
 
-    /// `None` when there is no such object.
+    /// Metadata of an object; `None` if it does not exist.
     pub async fn head(&self, key: &str) -> Result<Option<ObjectInfo>, StoreError> {
         match self.client.head_object().bucket(&self.bucket).key(key).send().await {
             Ok(object) => Ok(Some(ObjectInfo {
@@ -259,7 +259,7 @@ impl Store {
         Ok(found)
     }
 
-    /// Every version of every object under `prefix`; empty where the store keeps none.
+    /// Every version of every object under `prefix`; empty without versioning.
     pub async fn list_versions(&self, prefix: &str) -> Result<Vec<ObjectVersion>, StoreError> {
         let mut found = Vec::new();
         let (mut key_marker, mut version_marker) = (None, None);
@@ -285,8 +285,8 @@ impl Store {
         }
     }
 
-    /// Deletes objects, or versions where one is named. Deleting what is not there is no error; the keys that the store
-    /// would not delete come back with its reason.
+    /// Deletes objects, or versions of them. Deleting a missing object is not an error. Returns the keys that the store refused
+    /// to delete, with its reason.
     pub async fn delete(&self, keys: &[(String, Option<String>)]) -> Result<Vec<(String, String)>, StoreError> {
         let mut kept = Vec::new();
         for batch in keys.chunks(DELETE_AT_ONCE) {
@@ -309,14 +309,14 @@ impl Store {
         Ok(kept)
     }
 
-    /// How long the store itself says that an object stays; `None` when it is not locked.
+    /// End of an object's lock according to the store; `None` if it is not locked.
     pub async fn locked_until(&self, key: &str) -> Result<Option<Timestamp>, StoreError> {
         let answer = self.client.head_object().bucket(&self.bucket).key(key).send().await;
         let object = answer.map_err(|error| self.failed("head", key, &error))?;
         Ok(object.object_lock_retain_until_date().and_then(timestamp))
     }
 
-    /// What a body holds.
+    /// Collects a body.
     pub async fn collect(&self, key: &str, body: ByteStream) -> Result<Bytes, StoreError> {
         let bytes = body.collect().await.map(|body| body.into_bytes()).map_err(|error| {
             let error = StoreError::Unavailable { operation: "get", reason: format!("{key}: {}", error::describe(&error)) };
@@ -326,7 +326,7 @@ impl Store {
         Ok(bytes)
     }
 
-    /// The mode and time of a lock that an object written now gets.
+    /// The mode and end of the lock for an object written now.
     fn locked(&self) -> (Option<ObjectLockMode>, Option<DateTime>) {
         let Some((mode, span)) = self.lock else { return (None, None) };
         let mode = match mode {

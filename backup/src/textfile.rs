@@ -1,8 +1,8 @@
-//! The metrics of one-shot runs, in a file for the node exporter's textfile collector.
+//! This module writes the metrics of one-shot runs to a file for the node exporter's textfile collector.
 //!
-//! A process that lives for a minute counts from zero. What the file said before is carried on: counters are added up, and
-//! what this process did not learn (the last success, when the store is out of reach) stays as it was. Whole or not at all:
-//! the exporter may read at any moment.
+//! A short process counts from zero, so the previous values of the file are carried on. Counters are added up. Values that this
+//! process did not determine (the last success, if the store is unreachable) remain. The file is replaced atomically, since the
+//! exporter can read it at any time.
 
 use std::{
     collections::BTreeMap,
@@ -14,14 +14,14 @@ use service_kit::metrics::Metrics;
 
 use crate::metrics::DECLARED;
 
-/// Which program wrote the file.
+/// Identifies the program that wrote the file.
 const BUILD: &str = "build_info";
 
-/// The file as one process writes it, once or again and again.
+/// The file as one process writes it, once or repeatedly.
 #[derive(Debug)]
 pub struct Textfile {
     path: PathBuf,
-    /// What this process's counters stood at when they were last added to the file.
+    /// Values of this process's counters when they were last added to the file.
     counted: BTreeMap<String, f64>,
 }
 
@@ -35,7 +35,7 @@ impl Textfile {
     }
 
     /// # Errors
-    /// When the file cannot be written, or the one before not read.
+    /// Returns an error if the file cannot be written, or the previous one cannot be read.
     pub fn write(&mut self, metrics: &Metrics) -> io::Result<()> {
         let before = match fs::read_to_string(&self.path) {
             Ok(text) => text,
@@ -68,7 +68,7 @@ fn is_counter(series: &str) -> bool {
     name(series).ends_with("_total")
 }
 
-/// Of which metric a line is: `# TYPE name kind`, `name{labels} value`.
+/// The metric of a line: `# TYPE name kind`, `name{labels} value`.
 fn metric(line: &str) -> &str {
     match line.strip_prefix("# ") {
         Some(head) => head.split(' ').nth(1).unwrap_or_default(),
@@ -80,19 +80,19 @@ fn is_ours(name: &str) -> bool {
     DECLARED.iter().flat_map(|group| group.iter()).any(|descriptor| descriptor.name == name)
 }
 
-/// The new text, with what the old one knew of our own metrics. `counted`: what is in the old one already.
+/// The new text, with the previous values of our own metrics. `counted`: the part that the previous text already includes.
 fn carried_on(before: &str, now: &str, counted: &BTreeMap<String, f64>) -> String {
     let mut left: BTreeMap<&str, f64> = samples(before).filter(|(series, _)| is_ours(name(series))).collect();
     let mut text = String::new();
-    // What a process took is nobody's question once it has ended, and the node exporter has metrics of those names itself.
+    // The resources of an ended process are useless, and the node exporter has metrics of the same names.
     for line in now.lines().filter(|line| is_ours(metric(line)) || metric(line) == BUILD) {
         match sample(line).filter(|_| !line.starts_with('#')) {
             Some((series, value)) => match left.remove(series) {
                 Some(earlier) if is_counter(series) => {
                     text += &format!("{series} {}\n", earlier + value - counted.get(series).unwrap_or(&0.0));
                 }
-                // Nothing was learned: without labels it is there from the beginning, and no real time is zero. A job's own
-                // gauge is there once it was set, and its zero says that there is no backup.
+                // The process did not determine this value. A gauge without labels always exists, and zero is not a valid time. A
+                // job's own gauge exists only after it was set, and its zero means that there is no backup.
                 Some(earlier) if value == 0.0 && series.ends_with("_timestamp_seconds") => {
                     text += &format!("{series} {earlier}\n");
                 }
@@ -106,7 +106,7 @@ fn carried_on(before: &str, now: &str, counted: &BTreeMap<String, f64>) -> Strin
         families.entry(name(series)).or_default().push((series, value));
     }
     for (family, samples) in families {
-        // A family's samples stand together: beside those that this process has, or with a head of their own.
+        // The samples of a family must be contiguous: append them to those of this process, or add a header.
         let added: String = samples.iter().map(|(series, value)| format!("{series} {value}\n")).collect();
         let head = before.lines().filter(|line| {
             let mut words = line.split(' ');
@@ -125,7 +125,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn counters_add_up_and_what_was_not_learned_stays() {
+    fn counters_add_up_and_undetermined_values_remain() {
         let before = "# HELP backup_runs_total a\n# TYPE backup_runs_total counter\nbackup_runs_total{backup=\"a\",outcome=\"failed\"} 2\n\
                       backup_runs_total{backup=\"a\",outcome=\"committed\"} 5\n\
                       # HELP backup_last_success_timestamp_seconds a\n# TYPE backup_last_success_timestamp_seconds gauge\n\
@@ -139,22 +139,22 @@ mod tests {
             ["backup_runs_total{backup=\"a\",outcome=\"committed\"} 5", "backup_runs_total{backup=\"a\",outcome=\"failed\"} 3"]
         );
         assert!(lines.contains(&"backup_last_success_timestamp_seconds{backup=\"a\"} 1000.5"), "{text}");
-        assert!(!text.contains("process_open_fds"), "the node exporter has one of its own: {text}");
+        assert!(!text.contains("process_open_fds"), "the node exporter has its own: {text}");
         assert!(lines.contains(&"build_info{program=\"backup\"} 1"), "{text}");
         assert_eq!(text.matches("# TYPE").count(), 2, "{text}");
         let learned =
             "# TYPE backup_last_success_timestamp_seconds gauge\nbackup_last_success_timestamp_seconds{backup=\"a\"} 2000\n";
         assert!(carried_on(before, learned, &BTreeMap::new()).contains("} 2000\n"));
         let none = "# TYPE backup_last_success_timestamp_seconds gauge\nbackup_last_success_timestamp_seconds{backup=\"a\"} 0\n";
-        assert!(carried_on(before, none, &BTreeMap::new()).contains("} 0\n"), "that there is no backup was learned");
+        assert!(carried_on(before, none, &BTreeMap::new()).contains("} 0\n"), "the process determined that there is no backup");
         let read = "# TYPE backup_catalogue_read_timestamp_seconds gauge\nbackup_catalogue_read_timestamp_seconds ";
         let unread = carried_on(&format!("{read}7\n"), &format!("{read}0\n"), &BTreeMap::new());
         assert!(unread.contains("seconds 7\n"), "the catalogue was not read: {unread}");
     }
 
-    /// A process that writes twice counts what it did once, and a series is there before it first counts.
+    /// A process that writes twice counts an event once, and a series exists before its first event.
     #[test]
-    fn what_one_process_counted_is_added_once() {
+    fn a_counter_of_one_process_is_added_once() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("backup.prom");
         let process = || {

@@ -1,8 +1,8 @@
-//! The drill: a backup is good when it was restored and every row of it compared. Into a scratch PostgreSQL that is started
-//! here and thrown away, or one that is given.
+//! This module runs drills: it restores a backup and compares every row. It uses a temporary PostgreSQL server that it starts and
+//! removes, or a given server.
 //!
-//! What is compared was counted under the backup's own snapshot, so a difference is a fault of the backup, never of the time.
-//! Never: a verdict from anything but restored data.
+//! The expected values were counted under the backup's own snapshot. A difference is therefore a fault of the backup, not of
+//! later changes. The verdict must come only from restored data.
 
 mod account;
 mod assertion;
@@ -27,12 +27,12 @@ pub use assertion::{AssertionFault, AssertionFile};
 pub use globals::{apply as apply_globals, made_by as made_by_globals};
 pub use scratch::{ScratchFault, ScratchServer, ScratchSettings};
 
-/// Where a backup is restored for the drill.
+/// The server of a drill.
 #[derive(Debug, Clone)]
 pub enum Place {
-    /// A server of the drill's own.
+    /// A temporary server.
     Scratch(ScratchSettings),
-    /// A given one, whose databases of the drill are dropped again.
+    /// A given server. The drill drops its databases at the end.
     Given(Source),
 }
 
@@ -40,25 +40,25 @@ pub enum Place {
 pub struct Options {
     pub place: Place,
     pub assertions: Vec<AssertionFile>,
-    /// Sessions at a time.
+    /// Concurrent sessions.
     pub jobs: usize,
     pub client_folder: Option<PathBuf>,
 }
 
-/// Why there is no verdict.
+/// Reason why there is no verdict.
 #[derive(Debug, thiserror::Error)]
 pub enum DrillFault {
     #[error(transparent)]
     Scratch(#[from] ScratchFault),
-    /// Not the backup's fault: the store, the scratch server, the tools.
-    #[error("the drill could not be done: {0}")]
+    /// A failure outside the backup: the store, the scratch server, the tools.
+    #[error("failed to run the drill: {0}")]
     Restore(RestoreFault),
 }
 
-/// Restores every database of the backup and compares it. The verdict is in the answer; a fault means that there is none.
+/// Restores and compares every database of the backup. Returns a verdict, or an error if there is none.
 ///
 /// # Errors
-/// When the drill itself could not be done.
+/// Returns an error if the drill itself failed.
 pub async fn verify(reader: &BackupReader, options: &Options, cancelled: &CancellationToken) -> Result<Verification, DrillFault> {
     let (begun, started_at) = (Instant::now(), Timestamp::now());
     let scratch = match &options.place {
@@ -79,7 +79,7 @@ pub async fn verify(reader: &BackupReader, options: &Options, cancelled: &Cancel
         scratch.stop().await;
     }
     done?;
-    tracing::info!(seconds = begun.elapsed().as_secs_f64(), passed = verdict.faults.is_empty(), "the drill is over");
+    tracing::info!(seconds = begun.elapsed().as_secs_f64(), passed = verdict.faults.is_empty(), "drill finished");
     Ok(Verification {
         format: FORMAT,
         id: reader.manifest().id.clone(),
@@ -97,7 +97,7 @@ pub async fn verify(reader: &BackupReader, options: &Options, cancelled: &Cancel
     })
 }
 
-/// What was found so far.
+/// Findings so far.
 #[derive(Default)]
 struct Verdict {
     restore_seconds: f64,
@@ -112,21 +112,21 @@ struct Drill<'a> {
     options: &'a Options,
     server: Source,
     verdict: Verdict,
-    /// Databases on a server that is not ours.
+    /// Databases that the drill created on a given server.
     made: Vec<String>,
 }
 
 impl Drill<'_> {
     async fn run(&mut self, cancelled: &CancellationToken) -> Result<(), DrillFault> {
-        // A server that is given has its roles already.
+        // A given server already has its roles.
         if let (Place::Scratch(_), Some(globals)) = (&self.options.place, &self.reader.manifest().globals) {
             match self.reader.blob(&globals.script).await {
                 Ok(script) => {
-                    // Their folders are another machine's.
+                    // Tablespaces have folders on another machine.
                     const TABLESPACES: bool = false;
                     let applied = globals::apply(&self.server, &String::from_utf8_lossy(&script), TABLESPACES).await;
                     let troubles = applied.map_err(DrillFault::Restore)?;
-                    troubles.iter().for_each(|trouble| tracing::warn!(trouble, "a global object was not created for the drill"));
+                    troubles.iter().for_each(|trouble| tracing::warn!(trouble, "failed to create a global object for the drill"));
                 }
                 Err(fault) => return self.judge("globals", fault.into()),
             }
@@ -144,14 +144,14 @@ impl Drill<'_> {
         let failed: Vec<_> = failed
             .map(|assertion| {
                 let detail = assertion.detail.as_deref().unwrap_or("no detail");
-                format!("{}: the assertion {:?} does not hold: {detail}", assertion.database, assertion.name)
+                format!("{}: assertion {:?} failed: {detail}", assertion.database, assertion.name)
             })
             .collect();
         self.verdict.faults.extend(failed);
         Ok(())
     }
 
-    /// Whatever became of the drill.
+    /// Runs after the drill, whatever its result.
     async fn drop_made(&self) -> Result<(), DrillFault> {
         let mut dropped = Ok(());
         for name in &self.made {
@@ -164,7 +164,7 @@ impl Drill<'_> {
         dropped
     }
 
-    /// Restores and compares one; its name and place when it is there for assertions.
+    /// Restores and compares one database. Returns its name and place if assertions can use it.
     async fn database(&mut self, name: &str, cancelled: &CancellationToken) -> Result<Option<(String, Source)>, DrillFault> {
         let opened = match restore::open(self.reader, Some(name)).await {
             Ok(opened) => opened,
@@ -201,7 +201,7 @@ impl Drill<'_> {
         restore::Options {
             server: self.server.clone(),
             target: Some(target.to_owned()),
-            // The scratch server's own `postgres` makes room for that of the backup.
+            // The database `postgres` of the backup replaces that of the scratch server.
             replace: matches!(self.options.place, Place::Scratch(_)),
             selection: Selection::default(),
             owners: matches!(self.options.place, Place::Scratch(_)),
@@ -216,7 +216,7 @@ impl Drill<'_> {
         }
     }
 
-    /// A fault of the backup goes into the verdict; any other ends the drill.
+    /// Adds a fault of the backup to the verdict; any other fault ends the drill.
     fn judge(&mut self, what: &str, fault: RestoreFault) -> Result<(), DrillFault> {
         if !is_the_backups(&fault) {
             return Err(DrillFault::Restore(fault));

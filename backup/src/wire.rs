@@ -1,11 +1,10 @@
-//! A connection for rows: PostgreSQL's protocol, blocking, on a thread of its own.
+//! This module connects to PostgreSQL for rows. It speaks the protocol with blocking I/O on the caller's thread.
 //!
-//! Why not through sqlx, as everything else: its `copy_out_raw` hands out one reference-counted buffer for each row
-//! through an asynchronous stream. Rows are short and there are millions of them; here a read of the socket fills one
-//! buffer, and the rows in it are moved together and handed on as one block. Messages outside of COPY, and logging in,
-//! are `postgres-protocol`'s.
+//! All other queries use sqlx. Its `copy_out_raw` returns one reference-counted buffer for each row through an asynchronous
+//! stream, but rows are short and there are millions of them. Here a read of the socket fills one buffer, and its rows are
+//! compacted and passed on as one block. `postgres-protocol` handles login and the messages outside COPY.
 //!
-//! Never: what a row means, a retry, a thread.
+//! This module must not interpret rows, retry, or start threads.
 
 mod copy;
 mod copy_in;
@@ -29,15 +28,15 @@ use crate::config::Source;
 
 pub use copy::CopiedRows;
 
-/// What one read of the socket may bring. Large enough that a system call is cheap per byte, small enough to stay in a
-/// core's second-level cache on its way through the compressor.
+/// Size of one read of the socket. It makes a system call cheap per byte, and fits a core's second-level cache until the
+/// compressor has read it.
 const RECEIVE_BYTES: usize = 256 << 10;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// No ordinary message is larger; a row may be, and never is in the buffer as a whole.
+/// Maximum size of an ordinary message. A row can be larger, but is never in the buffer as a whole.
 const LARGEST_MESSAGE: usize = 64 << 20;
 const HEAD_BYTES: usize = 5;
 
-/// What went wrong on a connection.
+/// Failure of a connection.
 #[derive(Debug, thiserror::Error)]
 pub enum WireError {
     #[error("the connection to {place} failed: {source}")]
@@ -46,18 +45,18 @@ pub enum WireError {
         #[source]
         source: io::Error,
     },
-    #[error("the connection to the database broke: {0}")]
+    #[error("the connection to the database was lost: {0}")]
     Broken(#[from] io::Error),
-    #[error("the server says: {message} (SQLSTATE {code}){hint}")]
+    #[error("the server reports: {message} (SQLSTATE {code}){hint}")]
     Server { code: String, message: String, hint: String },
-    #[error("the server's answer was not understood: {0}")]
+    #[error("unexpected response of the server: {0}")]
     Protocol(String),
     #[error("{0}")]
     Refused(String),
 }
 
 impl WireError {
-    /// The server's SQLSTATE, when it answered with an error.
+    /// The server's SQLSTATE, if it returned an error.
     pub fn code(&self) -> Option<&str> {
         match self {
             Self::Server { code, .. } => Some(code),
@@ -74,7 +73,7 @@ enum Stream {
     Tls(Box<rustls::StreamOwned<rustls::ClientConnection, TcpStream>>),
 }
 
-/// Ends a connection from another thread: whoever reads or writes on it gets an error at once.
+/// Ends a connection from another thread. Reads and writes on it fail at once.
 #[derive(Debug)]
 pub enum Breaker {
     Tcp(TcpStream),
@@ -83,7 +82,7 @@ pub enum Breaker {
 
 impl Breaker {
     pub fn cut(&self) {
-        // A connection that is gone already is as good as cut.
+        // The connection may be closed already.
         let _ = match self {
             Self::Tcp(stream) => stream.shutdown(Shutdown::Both),
             Self::Unix(stream) => stream.shutdown(Shutdown::Both),
@@ -91,28 +90,28 @@ impl Breaker {
     }
 }
 
-/// A row of a question: a text for each column, `None` for null.
+/// A row of a query result: a text for each column, `None` for null.
 pub type Row = Vec<Option<String>>;
-/// The same in the session's encoding, byte for byte: names in it go back to the server unharmed.
+/// The same in the session's encoding, byte for byte, so that names return to the server unchanged.
 pub type RawRow = Vec<Option<Vec<u8>>>;
 
-/// An open connection. Dropping it ends it.
+/// An open connection. Dropping it closes it.
 pub struct Connection {
     stream: Stream,
-    /// Bytes `start..end` have arrived and were not looked at.
+    /// Bytes `start..end` have arrived and are not parsed yet.
     buffer: Vec<u8>,
     start: usize,
     end: usize,
-    /// The server process, as the server named it when the connection was made.
+    /// The server process, as reported at login.
     process: i32,
 }
 
 impl Connection {
-    /// Connects and logs in. `reached` gets what ends the connection from another thread, before the server is asked for
-    /// anything: it may never answer.
+    /// Connects and logs in. `reached` gets a handle to end the connection from another thread, before the first request: the
+    /// server may never answer.
     ///
     /// # Errors
-    /// With the server's or the network's reason.
+    /// Returns the server's or the network's error.
     pub fn open(source: &Source, reached: impl FnOnce(Breaker)) -> Result<Self> {
         let failed = |error| WireError::Connect { place: source.place(), source: error };
         let stream = if source.is_socket() {
@@ -121,7 +120,7 @@ impl Connection {
             Stream::Unix(stream)
         } else {
             let addresses = (source.host.as_str(), source.port).to_socket_addrs().map_err(failed)?;
-            let mut last = io::Error::new(io::ErrorKind::NotFound, "the host's name has no address");
+            let mut last = io::Error::new(io::ErrorKind::NotFound, "the host name has no address");
             let mut connected = None;
             for address in addresses {
                 match TcpStream::connect_timeout(&address, CONNECT_TIMEOUT) {
@@ -143,25 +142,25 @@ impl Connection {
         Ok(connection)
     }
 
-    /// The process number that was given at login. A pooler gives one of its own.
+    /// The process number from the login. A pooler reports its own number.
     pub fn process(&self) -> i32 {
         self.process
     }
 
-    /// Runs statements; the rows of all of them come back. What is not UTF-8 in them is replaced.
+    /// Runs statements, and returns the rows of all of them. Bytes that are not UTF-8 are replaced.
     ///
     /// # Errors
-    /// With the first statement's error; those after it did not run.
+    /// Returns the error of the first failed statement; later ones did not run.
     pub fn query<Statements: AsRef<[u8]> + ?Sized>(&mut self, statements: &Statements) -> Result<Vec<Row>> {
         let text = |value: Option<Vec<u8>>| value.map(|value| String::from_utf8_lossy(&value).into_owned());
         let rows = self.query_raw(statements)?;
         Ok(rows.into_iter().map(|row| row.into_iter().map(text).collect()).collect())
     }
 
-    /// The same, with the rows as they came.
+    /// The same with unchanged bytes.
     ///
     /// # Errors
-    /// With the first statement's error; those after it did not run.
+    /// Returns the error of the first failed statement; later ones did not run.
     pub fn query_raw<Statements: AsRef<[u8]> + ?Sized>(&mut self, statements: &Statements) -> Result<Vec<RawRow>> {
         self.send_query(statements.as_ref())?;
         let mut rows = Vec::new();
@@ -171,7 +170,7 @@ impl Connection {
                 Message::ReadyForQuery(_) => return Ok(rows),
                 Message::ErrorResponse(error) => return Err(self.refused(error.fields())),
                 Message::CommandComplete(_) | Message::RowDescription(_) | Message::EmptyQueryResponse => {}
-                _ => return Err(WireError::Protocol("an answer to no question".into())),
+                _ => return Err(WireError::Protocol("a message without a query".into())),
             }
         }
     }
@@ -179,14 +178,14 @@ impl Connection {
     /// The first column of the only row.
     ///
     /// # Errors
-    /// Also when there is none, or it is null.
+    /// Returns an error also if there is no row, or if the value is null.
     pub fn query_one(&mut self, statement: &str) -> Result<String> {
         let rows = self.query(statement)?;
         let value = rows.into_iter().next().and_then(|row| row.into_iter().next().flatten());
-        value.ok_or_else(|| WireError::Protocol("an answer without a value".into()))
+        value.ok_or_else(|| WireError::Protocol("a result without a value".into()))
     }
 
-    /// A simple query. Its bytes are in the session's encoding, which `postgres-protocol` takes for UTF-8.
+    /// Sends a simple query. Its bytes are in the session's encoding, while `postgres-protocol` expects UTF-8.
     fn send_query(&mut self, statements: &[u8]) -> Result<()> {
         if statements.contains(&0) {
             return Err(WireError::Protocol("a statement with a zero byte".into()));
@@ -206,7 +205,7 @@ impl Connection {
         Ok(())
     }
 
-    /// The next message that is neither a notice nor a parameter's change.
+    /// The next message other than a notice or a parameter change.
     fn message(&mut self) -> Result<Message> {
         loop {
             while self.end - self.start < HEAD_BYTES {
@@ -225,21 +224,21 @@ impl Connection {
             let mut frame = BytesMut::from(&self.buffer[self.start..self.start + length]);
             self.start += length;
             match Message::parse(&mut frame)? {
-                None => return Err(WireError::Protocol("half a message".into())),
+                None => return Err(WireError::Protocol("an incomplete message".into())),
                 Some(Message::NoticeResponse(_) | Message::ParameterStatus(_) | Message::NotificationResponse(_)) => {}
                 Some(message) => return Ok(message),
             }
         }
     }
 
-    /// The length that the head at `start` announces, itself included, the message's kind not.
+    /// The length in the header at `start`. It includes itself, but not the message's kind.
     fn announced_length(&self) -> Result<usize> {
         let head = &self.buffer[self.start..self.start + HEAD_BYTES];
         let length = u32::from_be_bytes([head[1], head[2], head[3], head[4]]) as usize;
         if length < 4 { Err(WireError::Protocol("a message shorter than its length".into())) } else { Ok(length) }
     }
 
-    /// Reads once, making room first: what was looked at goes.
+    /// Reads once, after discarding parsed bytes to free space.
     fn receive(&mut self) -> Result<()> {
         if self.start == self.end {
             (self.start, self.end) = (0, 0);
@@ -255,7 +254,7 @@ impl Connection {
         Ok(())
     }
 
-    /// The server's error as ours. Reads on until the server is ready for the next question.
+    /// Converts the server's error. Reads on until the server is ready for the next query.
     fn refused(&mut self, fields: ErrorFields<'_>) -> WireError {
         let error = server_error(fields);
         loop {
@@ -296,7 +295,7 @@ fn values(row: &postgres_protocol::message::backend::DataRowBody) -> Result<RawR
     Ok(row.ranges().map(|range: Option<std::ops::Range<usize>>| Ok(range.map(|range| buffer[range].to_vec()))).collect()?)
 }
 
-/// A dead peer is noticed although nothing is sent.
+/// Detects a dead peer even if nothing is sent.
 fn keep_alive(stream: &TcpStream) -> io::Result<()> {
     use rustix::net::sockopt;
     sockopt::set_socket_keepalive(stream, true)?;
@@ -310,7 +309,7 @@ impl Drop for Connection {
     fn drop(&mut self) {
         let mut message = BytesMut::new();
         frontend::terminate(&mut message);
-        // The server notices either way; this spares it a line in its log.
+        // The server also detects a closed socket, but would log it.
         let _ = self.send(&message);
     }
 }

@@ -1,11 +1,11 @@
-//! The agent beside the tools that people use: time, processor time, bytes stored, memory. Prints a table and merges its keys
-//! into `target/bench.json`.
+//! This benchmark compares the agent with common tools: time, processor time, bytes stored, memory. It prints a table and merges
+//! its keys into `target/bench.json`.
 //!
-//! `cargo bench -p backup --bench tools`; `-- --quick` for a look, `-- --only easy,hard,3gb,many` for parts. The definitions:
-//! - The same server (durable, its default but for memory), the same store, the same uploader for the others, in turns that
-//!   alternate, after a round that does not count. A figure is a quotient of medians.
+//! `cargo bench -p backup --bench tools`; `-- --quick` for a short run, `-- --only easy,hard,3gb,many` for parts. Definitions:
+//! - All tools use the same server (durable, default settings except memory) and the same store. The other tools use the agent's
+//!   uploader. Rounds alternate between the tools, after a warm-up round. A figure is a ratio of medians.
 //! - Processor time is that of the client's processes, the server with its sessions, and the store.
-//! - Memory is the highest sum of the proportional set sizes (PSS) of the client's processes, pg_dump included.
+//! - Memory is the highest sum of the proportional set sizes (PSS) of the client's processes, including pg_dump.
 
 mod measure;
 mod place;
@@ -37,24 +37,24 @@ const MIB: f64 = (1 << 20) as f64;
 
 #[derive(Parser)]
 struct Arguments {
-    /// Small data, two rounds: a look, no figures.
+    /// Small data, two rounds: a short run without figures.
     #[arg(long)]
     quick: bool,
     #[arg(long, value_delimiter = ',', default_value = "easy,hard,3gb,many")]
     only: Vec<String>,
     #[arg(long, default_value_t = 5)]
     rounds: usize,
-    /// No restores and drills.
+    /// Skip restores and drills.
     #[arg(long)]
     no_restores: bool,
-    /// Cargo gives this to every benchmark.
+    /// Cargo passes this to every benchmark.
     #[arg(long, hide = true)]
     bench: bool,
     #[command(subcommand)]
     transfer: Option<Transfer>,
 }
 
-/// What this program is when it stands in a pipe of the others.
+/// The role of this program in a pipe of another tool.
 #[derive(Subcommand)]
 enum Transfer {
     Upload { key: String },
@@ -63,7 +63,7 @@ enum Transfer {
     DownloadFolder { key: String, folder: PathBuf },
 }
 
-/// Where the parts of a pipe find the store.
+/// Store settings for the parts of a pipe.
 const ACCESS_VARIABLE: &str = "BENCH_STORE";
 
 fn settings(access: &S3Access) -> StoreSettings {
@@ -91,7 +91,7 @@ fn store(settings: &StoreSettings) -> Result<Store> {
     Ok(Store::new(settings, StoreMetrics::register(&Metrics::new("bench", "0", None))?))
 }
 
-#[expect(clippy::disallowed_methods, reason = "a benchmark's own pipe has no configuration to read")]
+#[expect(clippy::disallowed_methods, reason = "a pipe of the benchmark has no configuration file")]
 fn access_of_pipe() -> Result<S3Access> {
     Ok(serde_json::from_str(&std::env::var(ACCESS_VARIABLE)?)?)
 }
@@ -131,14 +131,14 @@ async fn main() -> Result<()> {
                 bench.place.many("many", 10_000 / share, 100_000 / share).await?;
                 bench.sides("many", ".many", rounds.min(2), false, &mut keys).await?;
             }
-            other => anyhow::bail!("there is no part {other}"),
+            other => anyhow::bail!("part {other} does not exist"),
         }
     }
     println!("\nchecksums of requests: as shipped (when_supported)");
     merge(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/bench.json"), &keys)
 }
 
-/// Parts, and how the commands are written.
+/// Selected parts, and settings of the commands.
 pub struct Bench {
     place: Place,
     access: S3Access,
@@ -155,7 +155,7 @@ impl Bench {
         Ok(Self { place, access, store, own: std::env::current_exe()?, folder: tempfile::tempdir()? })
     }
 
-    /// A pipe of stock tools: `upload` and `download` stand for this program.
+    /// A pipe of stock tools; `upload` and `download` refer to this program.
     fn pipe(&self, script: &str) -> Result<Command> {
         let own = self.own.display();
         let script = script.replace("upload", &format!("{own} upload")).replace("download", &format!("{own} download"));
@@ -172,7 +172,7 @@ impl Bench {
         Ok(command)
     }
 
-    /// The agent, as somebody would start it.
+    /// The agent, started as a user would start it.
     fn agent(&self, database: &str, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_backup"));
         command.args(arguments).env_clear().envs([
@@ -184,7 +184,7 @@ impl Bench {
             ("BACKUP_STORE_SECRET_KEY", self.access.secret_key.clone()),
             ("BACKUP_SIGNING_KEY", SIGNING_SEED.to_owned()),
             ("BACKUP_PRUNE_AFTER_RUN", "false".to_owned()),
-            // As many as the other arm's `pg_restore -j2`, whatever the machine has.
+            // The same number as in the `pg_restore -j2` of the other tool, on any machine.
             ("BACKUP_RESTORE_JOBS", "2".to_owned()),
             ("BACKUP_CLIENT_FOLDER", self.place.tools.display().to_string()),
             ("PATH", "/usr/bin:/bin".to_owned()),
@@ -204,7 +204,7 @@ impl Bench {
         Ok(())
     }
 
-    /// One database by every tool, in turns.
+    /// Backs up one database with every tool, in turns.
     async fn sides(
         &self,
         database: &str,
@@ -234,7 +234,7 @@ impl Bench {
                 let cost = self.measured(command).with_context(|| format!("{tool} of {database}"))?;
                 let prefix = if script.is_none() { "backups/" } else { tool };
                 stored.insert(tool, transfer::stored(&self.store, prefix).await? as f64);
-                // The last round's stay, to be restored.
+                // The backups of the last round are retained for the restores.
                 if round < rounds {
                     transfer::remove(&self.store, prefix).await?;
                     let _ = std::fs::remove_dir_all(self.folder.path().join("fd"));
@@ -293,7 +293,7 @@ impl Bench {
     }
 }
 
-/// Keys of other benchmarks stay.
+/// Keys of other benchmarks are preserved.
 fn merge(path: &Path, keys: &BTreeMap<String, f64>) -> Result<()> {
     let before = std::fs::read_to_string(path).unwrap_or_else(|_| "{}".into());
     let mut all: BTreeMap<String, serde_json::Value> = serde_json::from_str(&before)?;

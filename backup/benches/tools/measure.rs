@@ -1,4 +1,4 @@
-//! What a command costs: time on the wall, processor time of everybody who works for it, memory of its processes.
+//! This module measures a command: elapsed time, processor time of all processes that work for it, memory of its own processes.
 
 use std::{
     collections::HashMap,
@@ -11,17 +11,17 @@ use std::{
 
 use anyhow::{Context, Result, ensure};
 
-/// Ticks of `/proc/<pid>/stat` in a second; the kernel shows them to programs as hundredths on every machine.
+/// Ticks of `/proc/<pid>/stat` in a second. The kernel reports hundredths on every machine.
 const TICKS: f64 = 100.0;
 const SAMPLE_EVERY: Duration = Duration::from_millis(20);
 
-/// One command, done.
+/// Cost of one finished command.
 #[derive(Debug, Clone, Copy)]
 pub struct Cost {
     pub seconds: f64,
-    /// Of the command's processes, of the database server and its sessions, and of the store.
+    /// Processor time of the command's processes, of the database server with its sessions, and of the store.
     pub cpu_seconds: f64,
-    /// The part of it that the command's own processes took.
+    /// The part of it in the command's own processes.
     pub client_cpu_seconds: f64,
 }
 
@@ -38,7 +38,7 @@ impl Servers {
     }
 }
 
-/// Runs `command` to its end; it must succeed. Its output is dropped.
+/// Runs `command`, which must succeed. Its output is dropped.
 pub fn run(mut command: Command, servers: &Servers) -> Result<Cost> {
     let (children, others) = (reaped_by_us(), servers.cpu_seconds());
     let begun = Instant::now();
@@ -74,7 +74,7 @@ pub fn peak_memory(mut command: Command) -> Result<f64> {
     Ok(peak.into_inner() as f64 / 1024.0)
 }
 
-/// Program and arguments; the environment holds keys.
+/// Program and arguments, without the environment, which contains keys.
 fn said(command: &Command) -> String {
     let arguments = command.get_args().map(|argument| argument.to_string_lossy());
     std::iter::once(command.get_program().to_string_lossy()).chain(arguments).collect::<Vec<_>>().join(" ")
@@ -91,7 +91,7 @@ struct Process {
     reaped: f64,
 }
 
-/// Every process that this one may see.
+/// Every process visible to this one.
 fn processes() -> HashMap<u32, Process> {
     let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
     let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
@@ -100,7 +100,7 @@ fn processes() -> HashMap<u32, Process> {
 
 fn process(pid: &str) -> Option<Process> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    // The name stands in parentheses and may hold anything.
+    // The name is in parentheses and may contain any character.
     let fields: Vec<f64> = stat.rsplit_once(')')?.1.split_whitespace().skip(1).filter_map(|field| field.parse().ok()).collect();
     let ticks = |at: usize| fields.get(at).map(|ticks| ticks / TICKS);
     Some(Process { parent: *fields.first()? as u32, own: ticks(10)? + ticks(11)?, reaped: ticks(12)? + ticks(13)? })
@@ -110,7 +110,7 @@ fn reaped_by_us() -> f64 {
     process("self").map_or(0.0, |process| process.reaped)
 }
 
-/// `root` and everything below it.
+/// `root` and all of its descendants.
 fn descendants(processes: &HashMap<u32, Process>, root: u32) -> Vec<u32> {
     let mut found = vec![root];
     let mut at = 0;
@@ -126,7 +126,7 @@ fn proportional_kib(pid: u32) -> Option<u64> {
     rollup.lines().find_map(|line| line.strip_prefix("Pss:")?.trim().strip_suffix(" kB")?.trim().parse().ok())
 }
 
-/// The middle one.
+/// The median.
 pub fn median(values: impl IntoIterator<Item = f64>) -> f64 {
     let mut values: Vec<f64> = values.into_iter().collect();
     values.sort_by(f64::total_cmp);

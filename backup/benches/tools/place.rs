@@ -1,4 +1,4 @@
-//! Where it is measured: a server, a store, and databases of a known size.
+//! This module prepares the measurements: a server, a store, and databases of a known size.
 
 use std::{path::PathBuf, process::Command};
 
@@ -10,7 +10,7 @@ use crate::measure::Servers;
 
 pub const BUCKET: &str = "bench";
 
-/// Rows of pgbench's accounts for each unit of its scale, in MB of a database; as measured, indexes not counted.
+/// Megabytes of a database for each unit of pgbench's scale, as measured, without indexes.
 const MB_PER_SCALE: f64 = 13.4;
 const DOCUMENTS_PER_MB: f64 = 900.0;
 const HARD_ROWS_PER_MB: f64 = 4200.0;
@@ -23,7 +23,7 @@ pub struct Place {
 
 impl Place {
     pub async fn start() -> Result<Self> {
-        // A server as people set it up: durable, with memory and room in the log.
+        // A production-like server: durable, with memory and room in the write-ahead log.
         let options = PostgresOptions::default()
             .set("shared_buffers", "256MB")
             .set("maintenance_work_mem", "128MB")
@@ -33,7 +33,7 @@ impl Place {
             .set("autovacuum", "off");
         let (postgres, store) = (Postgres::start(options).await?, ObjectStore::start().await?);
         store.create_bucket(BUCKET).await?;
-        let tools = find_program("pg_dump")?.parent().context("pg_dump lies nowhere")?.to_owned();
+        let tools = find_program("pg_dump")?.parent().context("pg_dump has no folder")?.to_owned();
         Ok(Self { postgres, store, tools })
     }
 
@@ -45,7 +45,7 @@ impl Place {
         Ok(PgConnection::connect(&self.postgres.url_of(database)).await?)
     }
 
-    /// Two thirds pgbench's tables, one third wide documents; `megabytes` in all.
+    /// Two thirds pgbench's tables, one third wide documents; `megabytes` in total.
     pub async fn compressible(&self, name: &str, megabytes: f64) -> Result<()> {
         let url = self.postgres.create_database(name).await?;
         let scale = (megabytes * 2.0 / 3.0 / MB_PER_SCALE).ceil();
@@ -65,7 +65,7 @@ impl Place {
         self.make(name, &statement).await
     }
 
-    /// What real tables hold that hardly compresses: references, tokens, digests, measurements; `megabytes` in all.
+    /// Typical values that hardly compress: references, tokens, digests, measurements; `megabytes` in total.
     pub async fn hard(&self, name: &str, megabytes: f64) -> Result<()> {
         self.postgres.create_database(name).await?;
         let rows = (megabytes * HARD_ROWS_PER_MB) as u64;
@@ -80,11 +80,11 @@ impl Place {
         self.make(name, &statement).await
     }
 
-    /// Many small things: `relations` tables of one row, `objects` large objects of 32 bytes.
+    /// Many small objects: `relations` tables of one row, `objects` large objects of 32 bytes.
     pub async fn many(&self, name: &str, relations: u32, objects: u32) -> Result<()> {
         self.postgres.create_database(name).await?;
         let mut session = self.session(name).await?;
-        // In several transactions: each table that is made is a lock until its end.
+        // In several transactions, since each new table holds a lock until its transaction ends.
         for from in (0..relations).step_by(500) {
             let to = relations.min(from + 500) - 1;
             let tables = format!(
@@ -109,7 +109,7 @@ impl Place {
         Ok(())
     }
 
-    /// Bytes that the database takes on disk, indexes not counted.
+    /// Bytes of the database on disk, without indexes.
     pub async fn table_bytes(&self, name: &str) -> Result<i64> {
         let sum =
             "SELECT sum(pg_table_size(oid))::int8 FROM pg_class WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace";

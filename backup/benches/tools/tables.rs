@@ -1,23 +1,23 @@
-//! Who is measured, and how it is printed.
+//! This module lists the measured tools and prints the results.
 
 use std::collections::BTreeMap;
 
 use crate::measure::{Cost, median};
 
-/// Measured for its restore; without one it is left out: of many small things it makes a file each.
+/// Measured for its restore; skipped without one, since it creates a file for each of many small objects.
 pub const FOLDER: &str = "pg_dump -Fd -j2";
 
-/// Name, and the pipe; without one it is the agent.
+/// Name and pipe; without a pipe it is the agent.
 pub const BACKUPS: [(&str, Option<&str>); 5] = [
     ("backup", None),
     ("pg_dump -Fc", Some("pg_dump -Fc 'URL' | upload 'pg_dump -Fc/archive'")),
     ("pg_dump | zstd", Some("pg_dump 'URL' | zstd -q -3 -T2 | upload 'pg_dump | zstd/script'")),
-    // Into a repository of its own each time: deduplication over days is not what is measured.
+    // A new repository each time: deduplication over days is not measured.
     ("restic", Some("restic -q init; pg_dump 'URL' | restic -q backup --stdin")),
     (FOLDER, Some("pg_dump -Fd -j2 -f fd 'URL'; upload-folder 'pg_dump -Fd -j2' fd")),
 ];
 
-/// Each ends with the planner's statistics, as the agent's restore does.
+/// Each ends with the planner's statistics, like the agent's restore.
 pub const RESTORES: [(&str, Option<&str>); 4] = [
     ("backup restore", None),
     ("backup verify", None),
@@ -37,7 +37,7 @@ pub const RESTORES: [(&str, Option<&str>); 4] = [
 
 type ByTool<'a> = BTreeMap<&'a str, f64>;
 
-/// Seconds on the wall, and of processors.
+/// Elapsed seconds, and processor seconds.
 pub fn medians<'a>(costs: &BTreeMap<&'a str, Vec<Cost>>) -> (ByTool<'a>, ByTool<'a>) {
     let of = |value: fn(&Cost) -> f64| costs.iter().map(|(tool, costs)| (*tool, median(costs.iter().map(value)))).collect();
     (of(|cost| cost.seconds), of(|cost| cost.cpu_seconds))

@@ -1,6 +1,6 @@
-//! The uploader and the downloader that the other tools are given: the same client, part size and parts in flight as the agent.
+//! This module is the uploader and downloader of the other tools. It has the agent's client, part size and parts in flight.
 //!
-//! `upload KEY` takes its standard input, `download KEY` gives its standard output; with a folder, each file is an object.
+//! `upload KEY` reads standard input, and `download KEY` writes standard output. With a folder, each file is an object.
 
 use std::{
     fs,
@@ -49,7 +49,7 @@ fn filled(input: &mut impl Read, bytes: usize) -> Result<Vec<u8>> {
 
 /// One object to standard output, in ranges of a part.
 pub async fn download(store: &Store, settings: &StoreSettings, key: &str, output: &mut impl Write) -> Result<()> {
-    let object = store.head(key).await?.with_context(|| format!("there is no {key}"))?;
+    let object = store.head(key).await?.with_context(|| format!("object {key} does not exist"))?;
     let mut offset = 0;
     let mut coming: std::collections::VecDeque<tokio::task::JoinHandle<Result<Bytes>>> = std::collections::VecDeque::new();
     loop {
@@ -69,7 +69,7 @@ pub async fn download(store: &Store, settings: &StoreSettings, key: &str, output
     Ok(())
 }
 
-/// A file of no more than a part in one request, as the agent does it, and several of them at a time.
+/// Uploads a file of at most one part in one request, like the agent, and several files concurrently.
 pub async fn upload_folder(store: &Store, settings: &StoreSettings, key: &str, folder: &Path) -> Result<()> {
     let mut sending: JoinSet<Result<()>> = JoinSet::new();
     for entry in fs::read_dir(folder)? {
@@ -100,7 +100,7 @@ pub async fn download_folder(store: &Store, settings: &StoreSettings, key: &str,
     Ok(())
 }
 
-/// What is stored under a prefix, in bytes.
+/// Stored bytes under a prefix.
 pub async fn stored(store: &Store, prefix: &str) -> Result<u64> {
     Ok(store.list(prefix).await?.iter().map(|object| object.bytes).sum())
 }
@@ -109,6 +109,6 @@ pub async fn remove(store: &Store, prefix: &str) -> Result<()> {
     let keys: Vec<_> = store.list(prefix).await?.into_iter().map(|object| (object.key, None)).collect();
     match store.delete(&keys).await?.first() {
         None => Ok(()),
-        Some((key, reason)) => bail!("{key} stays: {reason}"),
+        Some((key, reason)) => bail!("failed to delete {key}: {reason}"),
     }
 }

@@ -1,4 +1,5 @@
-//! The blocks behind the contents, piece by piece: their bytes are on their way, never in memory as a whole.
+//! This module encodes the blocks that follow the table of contents. It handles them in pieces and never holds a whole block in
+//! memory.
 
 use super::Header;
 
@@ -7,7 +8,7 @@ const ROWS: u8 = 1;
 /// `BLK_BLOBS`.
 const LARGE_OBJECTS: u8 = 3;
 
-/// What pg_dump puts behind a table's last row; a script made of the archive needs it.
+/// Follows a table's last row, as pg_dump writes it. A script made from the archive needs it.
 pub const END_OF_COPY: &[u8] = b"\\.\n\n\n";
 
 /// A sign byte, then the magnitude, little-endian.
@@ -31,7 +32,7 @@ pub fn large_object_start(header: &Header, oid: u32) -> Vec<u8> {
     integer(header, i64::from(oid)).collect()
 }
 
-/// What stands before `length` bytes. The length is not 0, which would end the block, and fits 31 bits.
+/// Header of a chunk of `length` bytes. The length is not 0, which would end the block, and fits in 31 bits.
 pub fn chunk(header: &Header, length: usize) -> Vec<u8> {
     debug_assert!(length > 0 && i32::try_from(length).is_ok(), "a chunk of {length} bytes");
     integer(header, length as i64).collect()

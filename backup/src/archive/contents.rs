@@ -1,4 +1,4 @@
-//! The table of contents as data.
+//! This module defines the archive's header and table of contents as data.
 
 use std::{
     borrow::Cow,
@@ -23,7 +23,7 @@ pub struct Text(pub Option<Box<[u8]>>);
 impl Text {
     pub const NULL: Self = Self(None);
 
-    /// The bytes; none when null.
+    /// The bytes; empty if null.
     pub fn bytes(&self) -> &[u8] {
         self.0.as_deref().unwrap_or_default()
     }
@@ -32,12 +32,12 @@ impl Text {
         self.bytes().is_empty()
     }
 
-    /// For people and for comparison with ASCII: what is not UTF-8 is replaced.
+    /// The text for messages and for comparison with ASCII. Bytes that are not UTF-8 are replaced.
     pub fn lossy(&self) -> Cow<'_, str> {
         String::from_utf8_lossy(self.bytes())
     }
 
-    /// The text where a name must reach the server unharmed: `None` when it is not UTF-8.
+    /// The text as a name for the server; `None` if it is not UTF-8.
     pub fn utf8(&self) -> Option<&str> {
         std::str::from_utf8(self.bytes()).ok()
     }
@@ -73,7 +73,7 @@ impl fmt::Display for Text {
     }
 }
 
-/// What stands before the table of contents.
+/// The part before the table of contents.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Header {
     pub version: Version,
@@ -81,17 +81,18 @@ pub struct Header {
     pub integer_size: u8,
     /// Bytes of an offset (8).
     pub offset_size: u8,
-    /// When pg_dump began, local time of its machine: second, minute, hour, day of month, month from 0, year since 1900, is summer time.
+    /// Local time of pg_dump's machine at its start: second, minute, hour, day of month, month from 0, year since 1900, is summer
+    /// time.
     pub created: [i32; 7],
     pub database: Text,
-    /// Of the server, as `15.14 (Debian 15.14-0+deb12u1)`.
+    /// Version of the server, such as `15.14 (Debian 15.14-0+deb12u1)`.
     pub server_version: Text,
     pub pg_dump_version: Text,
 }
 
-/// For people: what the encoding has no character for is replaced.
+/// Decodes bytes for messages. Bytes without a character in the encoding are replaced.
 fn decode(encoding: &str, bytes: &[u8]) -> String {
-    // PostgreSQL's names of encodings in the words of the web's.
+    // Maps PostgreSQL's names of encodings to the web's.
     let label = match encoding {
         "LATIN1" => "iso-8859-1".to_owned(),
         "LATIN5" => "iso-8859-9".to_owned(),
@@ -119,39 +120,39 @@ fn decode(encoding: &str, bytes: &[u8]) -> String {
     }
 }
 
-/// In which of pg_restore's sections an entry is.
+/// The section of pg_restore that an entry belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Section {
-    /// Comments, privileges and what else goes with another entry.
+    /// Comments, privileges and other entries that accompany another entry.
     None,
     PreData,
     Data,
     PostData,
 }
 
-/// Where the rows of an entry are.
+/// Location of an entry's rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DataOffset {
-    /// In a block somewhere behind the contents: pg_dump could not seek.
+    /// In a block somewhere after the contents: pg_dump could not seek.
     NotSet,
     At(u64),
     NoData,
 }
 
-/// One object, or the rows of one.
+/// One object, or the rows of one object.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
-    /// Unique within the archive, and what dependencies name.
+    /// Unique within the archive; dependencies refer to it.
     pub dump_id: i32,
-    /// A block of rows or large objects belongs to it.
+    /// Whether a block of rows or large objects belongs to the entry.
     pub has_data: bool,
-    /// Oid of the catalogue that the object is in, decimal.
+    /// Oid of the object's catalogue, decimal.
     pub catalogue_oid: Text,
     /// Oid of the object, decimal.
     pub oid: Text,
-    /// The name, as `accounts` or `transfer accounts_fkey`.
+    /// The name, such as `accounts` or `transfer accounts_fkey`.
     pub tag: Text,
-    /// The kind, as `TABLE`, `TABLE DATA`, `FK CONSTRAINT`.
+    /// The kind, such as `TABLE`, `TABLE DATA`, `FK CONSTRAINT`.
     pub kind: Text,
     pub section: Section,
     /// SQL that creates it.
@@ -166,19 +167,20 @@ pub struct Entry {
     /// Since archive version 1.16: `pg_class.relkind`.
     pub relation_kind: Option<i32>,
     pub owner: Text,
-    /// `false` since tables have no oids of their own.
+    /// `false` since tables no longer have oids.
     pub with_oids: Text,
     pub dependencies: Vec<i32>,
     pub offset: DataOffset,
 }
 
 impl Entry {
-    /// Rows of a table, which are in a block of their own.
+    /// Whether the entry contains the rows of a table, in a separate block.
     pub fn is_table_data(&self) -> bool {
         self.has_data && self.kind == "TABLE DATA"
     }
 
-    /// Large objects: one entry for all up to PostgreSQL 16, an entry for each group since.
+    /// Whether the entry contains large objects. PostgreSQL writes one entry for all up to version 16, and one for each group
+    /// since 17.
     pub fn is_large_objects(&self) -> bool {
         self.has_data && self.kind == "BLOBS"
     }
@@ -188,37 +190,37 @@ impl Entry {
         self.kind == "SEQUENCE SET"
     }
 
-    /// As people name it: `schema.name`, unquoted.
+    /// Name for messages: `schema.name`, unquoted.
     pub fn display_name(&self) -> String {
         if self.namespace.is_empty() { self.tag.to_string() } else { format!("{}.{}", self.namespace, self.tag) }
     }
 }
 
-/// Header and entries: the whole archive but its blocks.
+/// Header and entries: the archive without its blocks.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Contents {
     pub header: Header,
-    /// In pg_dump's order, which is an order in which everything can be created.
+    /// In pg_dump's order, in which every object can be created.
     pub entries: Vec<Entry>,
 }
 
 impl Contents {
-    /// The encoding of its texts, as `UTF8` or `LATIN1`.
+    /// The encoding of the archive's texts, such as `UTF8` or `LATIN1`.
     pub fn encoding(&self) -> &str {
         let entry = self.entries.iter().find(|entry| entry.kind == "ENCODING");
         let statement = entry.and_then(|entry| entry.definition.utf8());
         statement.and_then(|statement| statement.split('\'').nth(1)).unwrap_or("UTF8")
     }
 
-    /// A name as people read it, whatever encoding it is in.
+    /// Decodes a name for messages.
     pub fn decode(&self, text: &Text) -> String {
         self.decode_bytes(text.bytes())
     }
 
-    /// The same for bytes.
+    /// Decodes bytes for messages.
     pub fn decode_bytes(&self, bytes: &[u8]) -> String {
         match std::str::from_utf8(bytes) {
-            // Names of roles and databases are the server's, not the database's: in most clusters they are UTF-8 anyway.
+            // Names of roles and databases belong to the server, not to the database. In most clusters they are UTF-8.
             Ok(text) => text.to_owned(),
             Err(_) => decode(self.encoding(), bytes),
         }
@@ -228,22 +230,22 @@ impl Contents {
         self.entries.iter().find(|entry| entry.dump_id == dump_id)
     }
 
-    /// Entries by their id, for who asks often.
+    /// Index of the entries by id.
     pub fn by_id(&self) -> HashMap<i32, &Entry> {
         self.entries.iter().map(|entry| (entry.dump_id, entry)).collect()
     }
 
-    /// Entries with a block, in the order in which a reader that cannot seek wants the blocks.
+    /// Entries with a block, in the order in which a reader that cannot seek needs the blocks.
     pub fn with_data(&self) -> impl Iterator<Item = &Entry> {
         self.entries.iter().filter(|entry| entry.has_data)
     }
 
-    /// The same archive with some entries only, blocks left out. pg_restore takes dependencies on absent entries as met.
+    /// The same archive with a subset of the entries and without blocks. pg_restore treats dependencies on absent entries as met.
     pub fn only(&self, keep: impl Fn(&Entry) -> bool) -> Self {
         Self { header: self.header.clone(), entries: self.entries.iter().filter(|entry| keep(entry)).cloned().collect() }
     }
 
-    /// Everything that the entries depend on, themselves included, by dump id.
+    /// Dump ids of the entries and of everything that they depend on.
     pub fn closure(&self, of: impl IntoIterator<Item = i32>) -> HashSet<i32> {
         let by_id = self.by_id();
         let (mut found, mut ahead) = (HashSet::new(), of.into_iter().collect::<Vec<_>>());

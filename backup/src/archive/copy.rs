@@ -1,35 +1,35 @@
-//! `COPY … FROM stdin;` taken apart: which relation, which columns. Generated columns are not among them.
+//! This module parses `COPY … FROM stdin;` into relation and columns. The columns do not include generated columns.
 
 use std::collections::HashMap;
 
 use super::{ArchiveError, Contents, Entry, Text};
 use crate::session::quoted_bytes;
 
-/// Where the rows of an entry go, in the encoding of the archive.
+/// The relation and columns that receive an entry's rows, in the encoding of the archive.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CopyTarget {
-    /// Qualified and quoted as pg_dump did it. Of a partition that pg_dump loads through the root of its tree: that root.
+    /// Qualified and quoted as in pg_dump's output. For a partition that pg_dump loads through the root of its tree: that root.
     pub relation: Vec<u8>,
     /// In parentheses, quoted; empty for a table without columns.
     pub columns: Vec<u8>,
 }
 
 impl CopyTarget {
-    /// For `COPY … TO`: the rows of `relations`, as `ONLY public.t`, in the columns of the target.
+    /// Selects the rows of `relations`, such as `ONLY public.t`, in the target's columns, for `COPY … TO`.
     pub fn select_from(&self, relations: &[u8], condition: &str) -> Vec<u8> {
         let columns = self.columns.strip_prefix(b"(").and_then(|rest| rest.strip_suffix(b")")).unwrap_or_default();
         let space = if condition.is_empty() { "" } else { " " };
         [b"SELECT ", columns, b" FROM ", relations, space.as_bytes(), condition.as_bytes()].concat()
     }
 
-    /// `COPY … FROM STDIN` with options, as `FREEZE`.
+    /// `COPY … FROM STDIN` with options such as `FREEZE`.
     pub fn copy_in(&self, options: &str) -> Vec<u8> {
         let with = if options.is_empty() { String::new() } else { format!(" WITH ({options})") };
         [b"COPY ", self.relation.as_slice(), b" ", &self.columns, b" FROM STDIN", with.as_bytes()].concat()
     }
 
-    /// Whether rows of that table go to another one: pg_dump (15.3 and newer) loads partitions through the root of their tree
-    /// where a key's hash may differ from server to server.
+    /// Whether the rows of that table go to another table. pg_dump (15.3 and newer) loads partitions through the root of their
+    /// tree if a key's hash can differ between servers.
     pub fn is_root_of(&self, entry: &Entry) -> bool {
         let ways = |name: &[u8]| [name.to_vec(), quoted_bytes(name)];
         let tables = ways(entry.tag.bytes());
@@ -45,10 +45,10 @@ impl Entry {
         [quoted_bytes(self.namespace.bytes()), b".".to_vec(), quoted_bytes(self.tag.bytes())].concat()
     }
 
-    /// Of an entry with rows of a table.
+    /// Parses the COPY statement of an entry with a table's rows.
     ///
     /// # Errors
-    /// When the statement is not what pg_dump writes.
+    /// Returns an error if the statement does not have the form that pg_dump writes.
     pub fn copy_target(&self) -> Result<CopyTarget, ArchiveError> {
         let wrong = |what: &str| ArchiveError::Malformed(format!("the COPY statement of {} {what}", self.display_name()));
         let body = self.copy_statement.bytes().strip_prefix(b"COPY ");
@@ -69,11 +69,12 @@ impl Entry {
 }
 
 impl Contents {
-    /// Gives partitions that are loaded through the same root the same order of columns, so that the rows of all can be
-    /// compared with those of the root: in which of them a row is after a restore is not known. Whether anything changed.
+    /// Gives partitions that are loaded through the same root the same order of columns, and returns whether anything changed.
+    /// The rows of all partitions can then be compared with those of the root. It is unknown which partition contains a row after
+    /// a restore.
     ///
     /// # Errors
-    /// When a statement is not what pg_dump writes.
+    /// Returns an error if a statement does not have the form that pg_dump writes.
     pub fn align_columns(&mut self) -> Result<bool, ArchiveError> {
         let mut first: HashMap<Vec<u8>, Vec<u8>> = HashMap::new();
         let mut changed = false;
@@ -105,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn a_partition_loaded_through_its_root_is_noticed() {
+    fn a_partition_loaded_through_its_root_is_detected() {
         for (statement, through_root) in [
             ("COPY public.t (a) FROM stdin;\n", false),
             ("COPY public.\"t\" (a) FROM stdin;\n", false),

@@ -1,6 +1,6 @@
-//! Archives that no pg_dump writes: arbitrary bytes, and correct archives with bytes changed, removed or inserted. Each is read or
-//! refused with a reason, and does not make the reader reserve memory for a forged length. The long form sets proptest's
-//! `PROPTEST_CASES` (`make fuzz`).
+//! This module tests archives that no pg_dump writes: arbitrary bytes, and valid archives with bytes changed, removed or
+//! inserted. The reader either accepts each one or rejects it with a reason. It must not reserve memory for a forged length.
+//! `make fuzz` sets proptest's `PROPTEST_CASES` for the long form.
 
 use proptest::prelude::*;
 
@@ -44,7 +44,7 @@ fn edits() -> impl Strategy<Value = Vec<(prop::sample::Index, Edit)>> {
     prop::collection::vec((any::<prop::sample::Index>(), edit), 1..8)
 }
 
-/// An archive that was read is written and read again with equal contents.
+/// An accepted archive must be equal after it is written and read again.
 fn judge(bytes: &[u8]) -> Result<(), TestCaseError> {
     match Contents::read(&mut &*bytes) {
         Ok(contents) => {
@@ -59,13 +59,13 @@ fn judge(bytes: &[u8]) -> Result<(), TestCaseError> {
 
 proptest! {
     #[test]
-    fn arbitrary_bytes_are_read_or_refused(bytes in prop::collection::vec(any::<u8>(), 0..500), magic in any::<bool>()) {
+    fn arbitrary_bytes_are_accepted_or_rejected(bytes in prop::collection::vec(any::<u8>(), 0..500), magic in any::<bool>()) {
         let start: &[u8] = if magic { b"PGDMP\x01\x0e\x00\x04\x08\x01" } else { b"" };
         judge(&[start, bytes.as_slice()].concat())?;
     }
 
     #[test]
-    fn edited_archives_are_read_or_refused(archive in archive(), edits in edits()) {
+    fn edited_archives_are_accepted_or_rejected(archive in archive(), edits in edits()) {
         let mut bytes = archive;
         for (at, edit) in edits {
             if bytes.is_empty() {

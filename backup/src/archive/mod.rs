@@ -1,17 +1,17 @@
-//! The custom archive format of `pg_dump -Fc`: its header and table of contents, read from a stream and written back
-//! byte for byte, and the blocks of rows and large objects behind them.
+//! This module reads and writes the custom archive format of `pg_dump -Fc`: the header and table of contents, byte for byte, and
+//! the blocks of rows and large objects after them.
 //!
-//! Never: compression, encryption, a database, or an opinion on which entries matter. The format is that of
-//! `src/bin/pg_dump/pg_backup_archiver.c` and `pg_backup_custom.c` of PostgreSQL, archive versions 1.14 (PostgreSQL 12
-//! to 15), 1.15 (16) and 1.16 (17 and newer).
+//! It must not compress, encrypt, use a database, or decide which entries matter. `src/bin/pg_dump/pg_backup_archiver.c` and
+//! `pg_backup_custom.c` of PostgreSQL define the format. Supported archive versions: 1.14 (PostgreSQL 12 to 15), 1.15 (16) and
+//! 1.16 (17 and newer).
 //!
 //! ```text
 //! header   "PGDMP" major minor revision, sizes of integers and offsets, format, compression, time, names
-//! contents count, then entries: what to create, drop and copy, owner, dependencies, where the rows are
+//! contents count, then entries: statements to create, drop and copy, owner, dependencies, where the rows are
 //! blocks   1 <entry> (<length> bytes)* 0            rows of a table, as COPY text
 //!          3 <entry> (<oid> (<length> bytes)* 0)* 0 large objects
 //! ```
-//! An integer is a sign byte and a little-endian magnitude; a text is its length (-1: null) and its bytes.
+//! An integer is a sign byte and a little-endian magnitude. A text is its length (-1: null) and its bytes.
 
 mod block;
 mod contents;
@@ -28,22 +28,22 @@ pub use block::{END_OF_COPY, block_end, chunk, large_object_start, large_objects
 pub use contents::{Contents, DataOffset, Entry, Header, Section, Text, Version};
 pub use copy::CopyTarget;
 
-/// Why bytes are no archive that this program reads.
+/// Reason why bytes are rejected as an archive.
 #[derive(Debug, thiserror::Error)]
 pub enum ArchiveError {
-    #[error("this is no custom archive of pg_dump: it does not begin with PGDMP")]
+    #[error("not a custom archive of pg_dump: it does not begin with PGDMP")]
     NoArchive,
-    #[error("archive version {0} is not known here; versions 1.14 to 1.16 are (pg_dump of PostgreSQL 12 and newer)")]
+    #[error("archive version {0} is not supported; supported are 1.14 to 1.16 (pg_dump of PostgreSQL 12 and newer)")]
     Version(Version),
-    #[error("the archive is of format {0}, not custom (1): take it with pg_dump --format=custom")]
+    #[error("the archive has format {0}, not custom (1); run pg_dump with --format=custom")]
     Format(u8),
-    #[error("the archive is compressed ({0}): take it with pg_dump --compress=0")]
+    #[error("the archive is compressed ({0}); run pg_dump with --compress=0")]
     Compressed(String),
-    #[error("the archive ends inside its table of contents: pg_dump failed, or the object was cut off")]
+    #[error("the archive ends inside its table of contents: pg_dump failed, or the object was truncated")]
     CutOff,
     #[error("the table of contents is malformed: {0}")]
     Malformed(String),
-    #[error("reading the archive: {0}")]
+    #[error("failed to read the archive: {0}")]
     Read(#[source] std::io::Error),
 }
 

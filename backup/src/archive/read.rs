@@ -1,4 +1,4 @@
-//! Header and table of contents from a stream. Reads to the end of the contents and not a byte further.
+//! This module reads the header and table of contents from a stream. It must not read a byte beyond the end of the contents.
 
 use std::io::Read;
 
@@ -7,17 +7,17 @@ use super::{ArchiveError, Contents, DataOffset, Entry, Header, Section, Text, Ve
 pub(super) const MAGIC: &[u8; 5] = b"PGDMP";
 /// `archCustom`.
 pub(super) const FORMAT_CUSTOM: u8 = 1;
-/// Access methods came with 1.14; nothing that is still supported writes an older one.
+/// Access methods were added in 1.14. Supported releases do not write older versions.
 const OLDEST: Version = Version(1, 14, 0);
-/// First version that names the compression instead of its level.
+/// First version that stores the name of the compression instead of its level.
 pub(super) const NAMED_COMPRESSION: Version = Version(1, 15, 0);
-/// First version with the kind of relation in each entry.
+/// First version that stores the kind of relation in each entry.
 pub(super) const RELATION_KIND: Version = Version(1, 16, 0);
-/// Revisions of this minor version are still ours.
+/// All revisions of this minor version are supported.
 const NEWEST_MINOR: u8 = 16;
-/// Longest text: PostgreSQL's own limit of a value.
+/// Maximum length of a text: PostgreSQL's own limit of a value.
 const TEXT_LIMIT: i64 = 1 << 30;
-/// Room for entries that is reserved before they are seen; more are read as they come.
+/// Maximum number of entries to reserve memory for in advance. More entries are read as they arrive.
 const RESERVED_ENTRIES: usize = 1 << 16;
 /// Offset states (`K_OFFSET_*`).
 pub(super) const OFFSET_NOT_SET: u8 = 1;
@@ -25,10 +25,11 @@ pub(super) const OFFSET_SET: u8 = 2;
 pub(super) const OFFSET_NO_DATA: u8 = 3;
 
 impl Contents {
-    /// Reads what `pg_dump --format=custom --compress=0` writes before its first block.
+    /// Reads the output of `pg_dump --format=custom --compress=0` up to its first block.
     ///
     /// # Errors
-    /// When it is no such archive, of an unknown version, compressed, malformed, or cut off.
+    /// Returns an error if the input is not such an archive, has an unsupported version, or is compressed, malformed or
+    /// truncated.
     pub fn read(input: &mut impl Read) -> Result<Self, ArchiveError> {
         let mut reader = Reader { input, version: OLDEST, integer_size: 0, offset_size: 0 };
         let header = reader.header()?;
@@ -119,11 +120,11 @@ impl<Input: Read> Reader<'_, Input> {
             2 => Ok(Section::PreData),
             3 => Ok(Section::Data),
             4 => Ok(Section::PostData),
-            other => Err(malformed(format!("section {other} is not known"))),
+            other => Err(malformed(format!("unknown section {other}"))),
         }
     }
 
-    /// Decimal texts up to a null.
+    /// Reads decimal texts up to a null.
     fn dependencies(&mut self) -> Result<Vec<i32>, ArchiveError> {
         let mut dependencies = Vec::new();
         loop {
@@ -132,7 +133,7 @@ impl<Input: Read> Reader<'_, Input> {
                 return Ok(dependencies);
             }
             let id = text.utf8().and_then(|text| text.parse().ok());
-            dependencies.push(id.ok_or_else(|| malformed(format!("{text:?} is no entry to depend on")))?);
+            dependencies.push(id.ok_or_else(|| malformed(format!("dependency {text:?} is not the id of an entry")))?);
         }
     }
 
@@ -144,7 +145,7 @@ impl<Input: Read> Reader<'_, Input> {
             OFFSET_NOT_SET => Ok(DataOffset::NotSet),
             OFFSET_SET => Ok(DataOffset::At(u64::from_le_bytes(bytes))),
             OFFSET_NO_DATA => Ok(DataOffset::NoData),
-            other => Err(malformed(format!("state {other} of an offset is not known"))),
+            other => Err(malformed(format!("unknown offset state {other}"))),
         }
     }
 
@@ -181,7 +182,7 @@ impl<Input: Read> Reader<'_, Input> {
         if length > TEXT_LIMIT {
             return Err(malformed(format!("a text of {length} bytes")));
         }
-        // Read as it comes: a forged length reserves nothing.
+        // Read in pieces: a forged length must not reserve memory.
         let mut bytes = Vec::new();
         let read = self.input.by_ref().take(length.unsigned_abs()).read_to_end(&mut bytes)?;
         if read as u64 != length.unsigned_abs() {

@@ -1,4 +1,4 @@
-//! What is read comes out byte for byte, whatever the bytes; what is cut off or forged is refused, never believed.
+//! Any contents are written back byte for byte. Truncated or forged archives are rejected.
 
 use proptest::prelude::*;
 
@@ -90,7 +90,7 @@ fn contents(minor: u8) -> impl Strategy<Value = Contents> {
 
 proptest! {
     #[test]
-    fn what_is_written_is_read_and_nothing_behind_it(
+    fn a_written_archive_is_read_up_to_its_end(
         contents in prop_oneof![contents(14), contents(15), contents(16)],
         behind in prop::collection::vec(any::<u8>(), 0..9),
     ) {
@@ -100,15 +100,15 @@ proptest! {
         let mut input = bytes.as_slice();
         prop_assert_eq!(&Contents::read(&mut input).unwrap(), &contents);
         prop_assert_eq!(input, behind);
-        // Cut anywhere, it is refused.
+        // An archive truncated at any point is rejected.
         for cut in [0, 3, 8, length / 2, length - 1] {
             prop_assert!(Contents::read(&mut &bytes[..cut.min(length - 1)]).is_err());
         }
     }
 
-    /// Neither a panic nor a reservation of what a forged length says.
+    /// The reader must not panic or reserve a forged length.
     #[test]
-    fn damaged_bytes_are_refused_or_read(contents in contents(14), at in any::<prop::sample::Index>(), byte in any::<u8>()) {
+    fn damaged_bytes_are_rejected_or_read(contents in contents(14), at in any::<prop::sample::Index>(), byte in any::<u8>()) {
         let mut bytes = contents.to_bytes();
         let at = at.index(bytes.len());
         bytes[at] = byte;
@@ -117,7 +117,7 @@ proptest! {
 }
 
 #[test]
-fn what_is_no_plain_custom_archive_is_named() {
+fn an_unsupported_archive_is_rejected_with_a_reason() {
     let good = Contents {
         header: Header {
             version: Version(1, 14, 0),
@@ -152,7 +152,7 @@ fn what_is_no_plain_custom_archive_is_named() {
 }
 
 #[test]
-fn dependencies_are_followed_to_their_end() {
+fn dependencies_are_followed_transitively() {
     let mut entries = vec![entry(1, "SCHEMA"), entry(2, "TABLE"), entry(3, "INDEX"), entry(4, "TABLE")];
     entries[1].dependencies = vec![1];
     entries[2].dependencies = vec![2, 99];

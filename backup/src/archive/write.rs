@@ -1,4 +1,4 @@
-//! Header and table of contents back to bytes: what was read comes out byte for byte.
+//! This module writes the header and table of contents. An archive that was read is written back byte for byte.
 
 use super::{
     Contents, DataOffset, Entry, Section, Text,
@@ -30,7 +30,7 @@ impl Writer<'_> {
         self.bytes.extend(MAGIC);
         self.bytes.extend([header.version.0, header.version.1, header.version.2]);
         self.bytes.extend([header.integer_size, header.offset_size, FORMAT_CUSTOM]);
-        // No compression: as the name of an algorithm, or as a level.
+        // No compression, stored as the name of an algorithm or as a level.
         if header.version >= NAMED_COMPRESSION {
             self.bytes.push(0)
         } else {

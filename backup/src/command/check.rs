@@ -1,4 +1,5 @@
-//! `backup check`: everything that a night would stumble over, asked by day. Every finding at once, each with its remedy.
+//! This module implements `backup check`. It looks for every problem that a scheduled run would meet, and reports them all, each
+//! with a remedy.
 
 use std::time::Duration;
 
@@ -18,11 +19,11 @@ use crate::{
     store::{Replace, Store, StoreError},
 };
 
-/// What stores call a request that they do not know.
+/// Error code of stores for an unknown request.
 const NOT_IMPLEMENTED: &str = "NotImplemented";
 
 /// # Errors
-/// With the status of the first finding that is a failure.
+/// Returns the exit status of the first failed check.
 pub async fn check(jobs: Vec<Job>, output: Output) -> Result<(), Exit> {
     each(jobs, output, Leaves::Metrics, async |agent| {
         let mut worst = None;
@@ -43,8 +44,8 @@ pub async fn check(jobs: Vec<Job>, output: Output) -> Result<(), Exit> {
         let stop = Stop::default();
         let limit = agent.job.limits.check;
         say("server", within(limit, Stage::Connect, source(agent, &stop)).await);
-        // Tools and connections that did not answer.
-        stop.stop(Failure::told(Stage::Connect, Exit::Limit, "the look at the server is over"));
+        // Ends tools and connections that did not answer.
+        stop.stop(Failure::told(Stage::Connect, Exit::Limit, "the check of the server has ended"));
         say("store", within(limit, Stage::Upload, store(agent)).await);
         say("catalogue", within(limit, Stage::Catalogue, catalogue(agent)).await);
         say("lease", within(limit, Stage::Lease, lease_state(agent)).await);
@@ -55,17 +56,17 @@ pub async fn check(jobs: Vec<Job>, output: Output) -> Result<(), Exit> {
         }
         match worst {
             None => Ok(()),
-            Some(exit) => Err(Failure::told(Stage::Connect, exit, "not everything is as a backup needs it")),
+            Some(exit) => Err(Failure::told(Stage::Connect, exit, "at least one check failed")),
         }
     })
     .await
 }
 
-/// What one look finds, when it does so in time.
+/// Runs one check with a time limit.
 async fn within(limit: Duration, stage: Stage, look: impl Future<Output = Outcome<String>>) -> Outcome<String> {
     tokio::time::timeout(limit, look).await.unwrap_or_else(|_| {
         let told = format!(
-            "no answer within {} s (BACKUP_CHECK_TIMEOUT); look whether it can be reached from here, or give it longer",
+            "no answer within {} s (BACKUP_CHECK_TIMEOUT); check that it can be reached from here, or raise the limit",
             limit.as_secs_f64()
         );
         Err(Failure::told(stage, Exit::Limit, told))
@@ -74,7 +75,7 @@ async fn within(limit: Duration, stage: Stage, look: impl Future<Output = Outcom
 
 async fn source(agent: &Agent, stop: &Stop) -> Outcome<String> {
     let Some(source) = &agent.job.source else {
-        return Err(Failure::told(Stage::Connect, Exit::Configuration, "there is none: set BACKUP_SOURCE_URL"));
+        return Err(Failure::told(Stage::Connect, Exit::Configuration, "no source server is configured; set BACKUP_SOURCE_URL"));
     };
     let tools = Tools::new(agent.job.shape.client_folder.clone(), stop.clone());
     let server = Server::open(&agent.job, source, &tools).await?;
@@ -88,17 +89,17 @@ async fn source(agent: &Agent, stop: &Stop) -> Outcome<String> {
     Ok(format!("version {}, {}, databases {}{warnings}", server.about.version, server.about.client, server.databases.join(", ")))
 }
 
-/// Writes, reads and deletes below the lease, which no lock keeps, asks whether a condition is honoured, and tries in the
-/// backups' own bucket what a night does there.
+/// Writes, reads and deletes an object below the lease, which no object lock retains. Checks that conditional writes work. Then
+/// tries in the backups' bucket the requests of a run.
 async fn store(agent: &Agent) -> Outcome<String> {
     let failed = |error| Failure::store(Stage::Upload, error);
     agent.store.check_bucket().await.map_err(failed)?;
     if agent.job.store.object_lock.is_some() && !agent.store.can_lock().await.map_err(failed)? {
-        let told = "objects of this bucket cannot be locked: create it with object lock, or unset BACKUP_STORE_OBJECT_LOCK";
+        let told = "objects of this bucket cannot be locked; create it with object lock, or unset BACKUP_STORE_OBJECT_LOCK";
         return Err(Failure::told(Stage::Upload, Exit::Configuration, told));
     }
     if agent.job.store.object_lock.is_some() && agent.job.store.lock_bucket.is_none() {
-        let told = "the lease would lie in a bucket whose objects are kept: set BACKUP_STORE_LOCK_BUCKET to another one";
+        let told = "the lease would be in a bucket with object lock; set BACKUP_STORE_LOCK_BUCKET to another bucket";
         return Err(Failure::told(Stage::Upload, Exit::Configuration, told));
     }
     let key = format!(
@@ -110,9 +111,8 @@ async fn store(agent: &Agent) -> Outcome<String> {
     store.check_bucket().await.map_err(failed)?;
     let text = Bytes::from_static(b"written by `backup check`");
     store.put(&key, text.clone(), Replace::No).await.map_err(|error| match &error {
-        StoreError::Refused { code, .. } if code == NOT_IMPLEMENTED => failed(error).context(
-            "the store does not know conditional writes (If-None-Match), without which two runs could overwrite each other",
-        ),
+        StoreError::Refused { code, .. } if code == NOT_IMPLEMENTED => failed(error)
+            .context("the store does not support conditional writes (If-None-Match); two runs could overwrite each other"),
         _ => failed(error),
     })?;
     let conditional = store.put(&key, text.clone(), Replace::No).await;
@@ -120,19 +120,19 @@ async fn store(agent: &Agent) -> Outcome<String> {
     deletes(store, &key).await?;
     if !matches!(conditional, Err(StoreError::Exists { .. })) {
         let told =
-            "the store ignores If-None-Match: two writers could overwrite each other; use one that honours conditional writes";
+            "the store ignores If-None-Match: two writers could overwrite each other; use one that supports conditional writes";
         return Err(Failure::told(Stage::Upload, Exit::Failed, told));
     }
     if read != text {
-        return Err(Failure::told(Stage::Upload, Exit::Damaged, "the store gives back other bytes than were written"));
+        return Err(Failure::told(Stage::Upload, Exit::Damaged, "the store returned other bytes than were written"));
     }
-    // A whole key: some stores take none that ends in a slash.
+    // A complete key, since some stores reject keys that end with a slash.
     let data = agent.layout.lane_object(&BackupId::new(Timestamp::now(), rand::random()), 0, 0);
     let upload = agent.store.begin_upload(&data).await.map_err(failed)?;
     agent.store.abort_upload(&upload).await.map_err(failed)?;
     agent.store.list_uploads(&data).await.map_err(failed)?;
     match agent.store.get(&data, 1024).await {
-        // Where reading is forbidden the store does not say that there is nothing.
+        // Without the right to list, the store does not report that the object does not exist.
         Ok(_) | Err(StoreError::NotFound { .. }) => {}
         Err(error) => return Err(failed(error)),
     }
@@ -140,7 +140,7 @@ async fn store(agent: &Agent) -> Outcome<String> {
     Ok(format!("bucket {}: written, read, deleted; conditional writes and multipart uploads work", agent.store.bucket()))
 }
 
-/// Deletes an object, there or not, and what a bucket with versions keeps of it.
+/// Deletes an object, whether it exists or not, and its versions.
 async fn deletes(store: &Store, key: &str) -> Outcome<()> {
     let failed = |error| Failure::store(Stage::Upload, error);
     let refused = |kept: Vec<(String, String)>, right: &str| match kept.into_iter().next() {
@@ -152,7 +152,7 @@ async fn deletes(store: &Store, key: &str) -> Outcome<()> {
     };
     refused(store.delete(&[(key.to_owned(), None)]).await.map_err(failed)?, "s3:DeleteObject")?;
     let versions = match store.list_versions(key).await {
-        // A store that knows no versions has none.
+        // A store without versioning has no versions.
         Err(StoreError::Refused { .. } | StoreError::NotFound { .. }) => Vec::new(),
         versions => versions.map_err(failed)?,
     };
@@ -165,7 +165,7 @@ async fn catalogue(agent: &Agent) -> Outcome<String> {
     let catalogue = agent.catalogue().await?;
     match catalogue.doubtful.first() {
         Some(doubtful) => Err(Failure::new(Stage::Catalogue, Exit::Damaged, doubtful.fault.clone()).context(format!(
-            "{} records are not believed, the first is {}",
+            "{} records are not trusted, the first is {}",
             catalogue.doubtful.len(),
             doubtful.key
         ))),
@@ -177,7 +177,7 @@ async fn catalogue(agent: &Agent) -> Outcome<String> {
     }
 }
 
-/// When it is due, UTC.
+/// Next times of the schedule, UTC.
 fn next_times(schedule: &Schedule) -> String {
     const SHOWN: usize = 3;
     let times = std::iter::successors(schedule.next_after(Timestamp::now()), |time| schedule.next_after(*time));

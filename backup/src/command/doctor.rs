@@ -1,4 +1,5 @@
-//! `backup doctor`: what failed attempts left, gaps, doubtful records. Settles what no run will need any more.
+//! This module implements `backup doctor`. It reports remains of failed attempts, gaps and untrusted records, and deletes remains
+//! that no run needs.
 
 use std::collections::BTreeMap;
 
@@ -14,7 +15,7 @@ use crate::{
 use jiff::Timestamp;
 
 /// # Errors
-/// When records are missing or not believed, which only a person can judge.
+/// Returns an error if records are missing or not trusted. A person must judge those.
 pub async fn doctor(jobs: Vec<Job>, output: Output) -> Result<(), Exit> {
     each(jobs, output, Leaves::Metrics, async |agent| {
         let id = BackupId::new(Timestamp::now(), rand::random());
@@ -23,13 +24,16 @@ pub async fn doctor(jobs: Vec<Job>, output: Output) -> Result<(), Exit> {
             let catalogue = agent.catalogue().await?;
             for settled in run::settle_orphans(agent, &catalogue).await? {
                 output.say(
-                    format!("{settled} vanished without a word: given up, its objects removed"),
+                    format!("{settled} vanished: abandoned it and removed its objects"),
                     &serde_json::json!({"settled": settled}),
                 );
             }
             let gaps = catalogue.gaps(agent.job.retention.always_kept());
             for gap in &gaps {
-                output.say(format!("attempt number {gap} has no record: somebody removed it"), &serde_json::json!({"gap": gap}));
+                output.say(
+                    format!("attempt number {gap} has no record: it was removed from outside"),
+                    &serde_json::json!({"gap": gap}),
+                );
             }
             for doubtful in &catalogue.doubtful {
                 output.say(
@@ -40,15 +44,15 @@ pub async fn doctor(jobs: Vec<Job>, output: Output) -> Result<(), Exit> {
             let ownerless = ownerless(agent, &catalogue).await?;
             for (id, objects) in &ownerless {
                 output.say(
-                    format!("{objects} objects and uploads lie in {id}, of which no record is left"),
+                    format!("{id} has {objects} objects and uploads, but no record"),
                     &serde_json::json!({"ownerless": id, "objects": objects}),
                 );
             }
             if gaps.is_empty() && catalogue.doubtful.is_empty() && ownerless.is_empty() {
-                output.say("nothing else to settle", &serde_json::json!({"healthy": true}));
+                output.say("no other problems found", &serde_json::json!({"healthy": true}));
                 return Ok(());
             }
-            let told = "records are missing or not believed; look who may write to the bucket";
+            let told = "records are missing or not trusted; check who may write to the bucket";
             Err(Failure::told(Stage::Catalogue, Exit::Damaged, told))
         }
         .await;
@@ -58,7 +62,7 @@ pub async fn doctor(jobs: Vec<Job>, output: Output) -> Result<(), Exit> {
     .await
 }
 
-/// Data without any record of an attempt: those who write begin with a record, and those who remove end with it.
+/// Data without any record of an attempt. A writer writes its start record first, and a deletion removes it last.
 async fn ownerless(agent: &Agent, catalogue: &Catalogue) -> Outcome<BTreeMap<String, usize>> {
     let failed = |error| Failure::store(Stage::Catalogue, error);
     let prefix = agent.layout.all_data();

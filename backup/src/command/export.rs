@@ -1,4 +1,4 @@
-//! `backup export`: a custom archive on standard output, for stock `pg_restore`.
+//! This module implements `backup export`. It writes a custom archive to standard output, for stock `pg_restore`.
 
 use std::{
     fs::File,
@@ -23,7 +23,7 @@ use tokio_util::sync::CancellationToken;
 pub struct ExportArguments {
     #[command(flatten)]
     which: Which,
-    /// The database in the backup; unset: its only one.
+    /// Database in the backup (default: its only database)
     #[arg(long)]
     database: Option<String>,
     #[command(flatten)]
@@ -31,7 +31,7 @@ pub struct ExportArguments {
 }
 
 /// # Errors
-/// When the archive was not written to its end.
+/// Returns an error if the archive was not written completely.
 pub async fn export(jobs: Vec<Job>, arguments: ExportArguments, output: Output) -> Result<(), Exit> {
     alone(jobs, output, async |agent, shutdown| {
         let counted = |failure: &Failure| match failure.exit {
@@ -45,13 +45,14 @@ pub async fn export(jobs: Vec<Job>, arguments: ExportArguments, output: Output) 
 
 async fn run(agent: &Agent, arguments: ExportArguments, output: Output, shutdown: CancellationToken) -> Outcome<()> {
     if io::stdout().is_terminal() {
-        let told = "an archive is nothing for a terminal; pipe it into pg_restore, or into a file";
+        let told = "standard output is a terminal; pipe the archive into pg_restore or a file";
         return Err(Failure::told(Stage::Read, Exit::Configuration, told));
     }
     let reader = open(agent, &arguments.which, None).await?;
     let opened = restore::open(&reader, arguments.database.as_deref()).await.map_err(restore_failed)?;
     let stdout = io::stdout().as_fd().try_clone_to_owned().map(|stdout| tokio::fs::File::from_std(File::from(stdout)));
-    let stdout = stdout.map_err(|error| Failure::new(Stage::Read, Exit::Failed, error).context("opening the standard output"))?;
+    let stdout =
+        stdout.map_err(|error| Failure::new(Stage::Read, Exit::Failed, error).context("failed to open standard output"))?;
     let chosen = arguments.part.selection().choose(&opened.toc).map_err(|fault| restore_failed(fault.into()))?;
     let written = tokio::select! {
         written = export::export(&reader, &opened, &chosen, stdout) => written,
@@ -60,11 +61,11 @@ async fn run(agent: &Agent, arguments: ExportArguments, output: Output, shutdown
     written.map_err(|fault| match fault {
         ExportFault::Backup(fault) => restore_failed(fault),
         ExportFault::Write(error) if error.kind() == io::ErrorKind::BrokenPipe => Failure::new(Stage::Read, Exit::Unread, error),
-        ExportFault::Write(error) => Failure::new(Stage::Read, Exit::Failed, error).context("writing the archive"),
+        ExportFault::Write(error) => Failure::new(Stage::Read, Exit::Failed, error).context("failed to write the archive"),
     })?;
     if let Some(part) = &chosen.part {
         let partial = Partial { part, omitted: &chosen.omitted };
-        output.remark(format_args!("the archive holds a part of {}{partial}", opened.database.name), &partial);
+        output.remark(format_args!("the archive contains a part of {}{partial}", opened.database.name), &partial);
     }
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! `backup list` and `backup show`: the catalogue, for people and programs. Needs no key but the trusted public ones.
+//! This module implements `backup list` and `backup show`. They need only the trusted public keys.
 
 use serde::Serialize;
 
@@ -27,7 +27,7 @@ fn state(attempt: &Attempt) -> &'static str {
 }
 
 /// # Errors
-/// When a catalogue cannot be read, or holds records that are not believed.
+/// Returns an error if a catalogue cannot be read or contains records that are not trusted.
 pub async fn list(jobs: Vec<Job>, output: Output) -> Result<(), Exit> {
     each(jobs, output, Leaves::Nothing, async |agent| {
         let catalogue = agent.catalogue().await?;
@@ -52,7 +52,7 @@ pub async fn list(jobs: Vec<Job>, output: Output) -> Result<(), Exit> {
 }
 
 /// # Errors
-/// When there is no such backup, or its record is not believed.
+/// Returns an error if the backup does not exist or its record is not trusted.
 pub async fn show(jobs: Vec<Job>, id: Option<BackupId>, output: Output) -> Result<(), Exit> {
     each(jobs, output, Leaves::Nothing, async |agent| {
         let catalogue = agent.catalogue().await?;

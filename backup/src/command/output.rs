@@ -1,5 +1,5 @@
-//! What a command answers, on standard output. Whoever reads may have heard enough (`backup list | head -1`): what is left is
-//! dropped without a word, and the command does to its end what it was asked to. Never: a log line.
+//! This module prints results on standard output. A reader may close the pipe early (`backup list | head -1`). The remaining
+//! output is then dropped, and the command still finishes its work. It must not write log lines.
 
 use std::{
     fmt::Display,
@@ -9,10 +9,10 @@ use std::{
 
 use crate::failure::{Exit, Failure};
 
-/// Whether an answer was lost other than by a reader that had heard enough: a full disk behind a redirection.
+/// Whether a result was lost for another reason than a closed pipe, such as a full disk behind a redirection.
 static LOST: AtomicBool = AtomicBool::new(false);
 
-/// How a command answers.
+/// Format of results
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
 pub enum Output {
     #[default]
@@ -22,7 +22,7 @@ pub enum Output {
 }
 
 impl Output {
-    /// A line of either kind on standard output.
+    /// Prints a result on standard output, as text or JSON.
     pub fn say(self, text: impl Display, json: &impl serde::Serialize) {
         match self {
             Self::Text => answer(text),
@@ -30,7 +30,7 @@ impl Output {
         }
     }
 
-    /// A line of either kind on standard error, where standard output is something else than answers.
+    /// Prints a remark on standard error, for commands that write other data to standard output.
     pub fn remark(self, text: impl Display, json: &impl serde::Serialize) {
         match self {
             Self::Text => complain(text),
@@ -38,10 +38,10 @@ impl Output {
         }
     }
 
-    /// A failure: for a person on standard error, for a program as a line like any other.
+    /// Prints a failure: as text on standard error, as JSON on standard output.
     pub fn fail(self, job: &str, failure: &Failure) {
         match self {
-            // Who stopped reading knows.
+            // The reader closed the pipe and needs no message.
             _ if failure.exit == Exit::Unread => {}
             Self::Text => complain(format_args!("backup {job}: {failure}")),
             Self::Json => answer(
@@ -51,7 +51,7 @@ impl Output {
     }
 }
 
-/// A line on standard output.
+/// Prints a line on standard output.
 fn answer(text: impl Display) {
     let line = format!("{text}\n");
     let mut stdout = io::stdout().lock();
@@ -59,18 +59,18 @@ fn answer(text: impl Display) {
         Ok(()) => {}
         Err(error) if error.kind() == ErrorKind::BrokenPipe => {}
         Err(error) => {
-            complain(format_args!("standard output cannot be written: {error}"));
+            complain(format_args!("failed to write to standard output: {error}"));
             LOST.store(true, Relaxed);
         }
     }
 }
 
-/// A line on standard error; when nobody reads that either, there is nobody left to tell.
+/// Prints a line on standard error. If that fails too, the message is lost.
 pub fn complain(text: impl Display) {
     let _ = writeln!(io::stderr(), "{text}");
 }
 
-/// Whether every answer went where it should.
+/// Whether every result was written.
 pub fn all_answered() -> bool {
     !LOST.load(Relaxed)
 }

@@ -1,10 +1,10 @@
-//! `backup prune`.
+//! This module implements `backup prune`.
 
 use super::{Leaves, Output, each};
 use crate::{config::Job, failure::Exit};
 
 /// # Errors
-/// When retention refused, with its reason.
+/// Returns an error with the reason if retention refused.
 pub async fn prune(jobs: Vec<Job>, dry_run: bool, output: Output) -> Result<(), Exit> {
     each(jobs, output, Leaves::Metrics, async |agent| {
         let plan = crate::prune::prune(agent, dry_run).await?;

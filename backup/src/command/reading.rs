@@ -1,4 +1,4 @@
-//! What `restore`, `verify` and `export` have in common: one job, one backup of it, readable.
+//! This module contains the common part of `restore`, `verify` and `export`: select one job and one of its backups, and open it.
 
 use service_kit::shutdown::Shutdown;
 use tokio_util::sync::CancellationToken;
@@ -15,12 +15,12 @@ use crate::{
     run::Agent,
 };
 
-/// Which backup.
+/// Selects the backup.
 #[derive(Debug, Clone, clap::Args)]
 pub struct Which {
-    /// The backup's name; unset: the newest.
+    /// Name of the backup (default: the newest)
     pub backup: Option<BackupId>,
-    /// The newest one that a drill has found right, instead of the newest.
+    /// Use the newest verified backup instead of the newest
     #[arg(long, conflicts_with = "backup")]
     pub verified: bool,
 }
@@ -31,13 +31,13 @@ impl Which {
     }
 }
 
-/// Which part of a database.
+/// Selects a part of a database.
 #[derive(Debug, Clone, Default, clap::Args)]
 pub struct Part {
-    /// Only this schema and what it needs; may be repeated.
+    /// Select only this schema and objects that it needs; repeatable
     #[arg(long = "schema")]
     schemas: Vec<String>,
-    /// Only this table (schema.table) with what belongs to it and what it needs; may be repeated.
+    /// Select only this table (schema.table) with its dependent objects and objects that it needs; repeatable
     #[arg(long = "table")]
     tables: Vec<TableName>,
 }
@@ -48,7 +48,7 @@ impl Part {
     }
 }
 
-/// Runs a command of one job; it is told when the process is to end.
+/// Runs a command of one job. The command is notified of a shutdown.
 pub(super) async fn alone(
     jobs: Vec<Job>,
     output: Output,
@@ -61,13 +61,13 @@ pub(super) async fn alone(
             return Err(Failure::told(
                 Stage::Read,
                 Exit::Configuration,
-                format!("there are several jobs ({names}); name one with --job"),
+                format!("several jobs are configured ({names}); select one with --job"),
             ));
         }
         let (agents, metrics) = super::agents(jobs)?;
         let shutdown = Shutdown::new(deadline);
         let heard = shutdown.on_signals();
-        heard.map_err(|error| Failure::new(Stage::Read, Exit::Failed, error).context("signals cannot be heard"))?;
+        heard.map_err(|error| Failure::new(Stage::Read, Exit::Failed, error).context("failed to install signal handlers"))?;
         let part = shutdown.part("backup");
         let mut left = Left::begin(&agents, metrics);
         let ended = act(&agents[0], shutdown.token()).await;
@@ -81,8 +81,8 @@ pub(super) async fn alone(
     })
 }
 
-/// The backup that was asked for, with its signature checked and its objects readable. `answers`: how the command does, when
-/// its answers are more than bytes.
+/// Opens the selected backup, with its signature verified and its objects readable. `answers`: the output format, unless the
+/// command's output is raw bytes.
 pub(crate) async fn open(agent: &Agent, which: &Which, answers: Option<Output>) -> Outcome<BackupReader> {
     let catalogue = agent.catalogue().await?;
     let (manifest, _) = match which.verified {
@@ -101,14 +101,14 @@ pub(crate) async fn open(agent: &Agent, which: &Which, answers: Option<Output>) 
     BackupReader::new(agent.store.clone(), identities, manifest.clone()).map_err(read_failed)
 }
 
-/// What is newer than the backup that nobody named and is not believed: told in the log, whatever is answered.
+/// Logs and reports a newer, untrusted backup if the user named no backup.
 pub(super) fn passed_over(catalogue: &Catalogue, taken: &Manifest, verified: bool) -> Option<PassedOver> {
     let passed_over = catalogue.passed_over(taken, verified)?;
     tracing::warn!(
         backup = passed_over.taken.as_str(),
         newer = passed_over.newer.as_str(),
         error = passed_over.to_string(),
-        "a newer backup is not believed and was passed over"
+        "skipped a newer backup that is not trusted"
     );
     Some(passed_over)
 }

@@ -1,4 +1,4 @@
-//! `backup restore`: a backup back into a server.
+//! This module implements `backup restore`.
 
 use std::collections::BTreeSet;
 
@@ -20,45 +20,45 @@ use tokio_util::sync::CancellationToken;
 pub struct RestoreArguments {
     #[command(flatten)]
     which: Which,
-    /// The database in the backup; unset: its only one.
+    /// Database in the backup (default: its only database)
     #[arg(long)]
     database: Option<String>,
-    /// Every database of the backup.
+    /// Restore every database of the backup
     #[arg(long, conflicts_with_all = ["database", "to"])]
     all: bool,
-    /// The database's name in the end; unset: as in the backup.
+    /// Final name of the database (default: as in the backup)
     #[arg(long, value_name = "NAME")]
     to: Option<String>,
-    /// When there is a database of that name, it goes aside (…_replaced_…) and stays.
+    /// Rename an existing database of that name to …_replaced_… and retain it
     #[arg(long)]
     replace: bool,
     #[command(flatten)]
     part: Part,
-    /// Roles, memberships and tablespaces of the backup first; what the server has already is left as it is.
+    /// First create roles, memberships and tablespaces of the backup; existing ones are not changed
     #[arg(long)]
     globals: bool,
-    /// Everything belongs to the role that restores.
+    /// Make the restoring role the owner of all objects
     #[arg(long)]
     no_owner: bool,
-    /// Nothing is granted or revoked.
+    /// Skip grants and revokes
     #[arg(long)]
     no_privileges: bool,
-    /// Everything lies in the default tablespace.
+    /// Use the default tablespace for all objects
     #[arg(long)]
     no_tablespaces: bool,
-    /// Restore everything else when the server refuses an object or a table's rows, list what it refused, and exit with 74.
+    /// If the server refuses an object or a table's rows, continue, list the refused objects, and exit with 74
     #[arg(long)]
     keep_going: bool,
-    /// Write rows, and build on them, in pg_dump's own order by one session: for checks that read other tables.
+    /// Write and index rows in pg_dump's order in one session, for checks that read other tables
     #[arg(long)]
     in_order: bool,
-    /// The planner's statistics are left to autovacuum.
+    /// Leave the planner's statistics to autovacuum
     #[arg(long)]
     no_analyze: bool,
 }
 
 /// # Errors
-/// When it was not restored; nothing is left of it then.
+/// Returns an error if the restore failed. It has then removed everything that it created.
 pub async fn restore(jobs: Vec<Job>, arguments: RestoreArguments, output: Output) -> Result<(), Exit> {
     alone(jobs, output, async |agent, shutdown| {
         run(agent, arguments, output, shutdown).await.inspect_err(|failure| count_stage(agent, failure.stage))
@@ -73,16 +73,19 @@ async fn run(agent: &Agent, arguments: RestoreArguments, output: Output, shutdow
         true => reader.manifest().databases.iter().map(|database| Some(database.name.clone())).collect(),
         false => vec![arguments.database],
     };
-    // All of them before anything is made: half a server is found out by the last one otherwise.
+    // Check all of them before creating anything. Otherwise the problem of the last database appears only after the others are
+    // restored.
     if arguments.globals {
         let script = globals(&reader).await?;
         preflight(&reader, &names, &options, made_by_globals(&script, options.tablespaces)).await?;
         apply(&reader, &script, &options, output).await?;
     }
-    // A restore of one database looks by itself before it makes anything.
+    // The restore of a single database runs its own checks before it creates anything.
     if arguments.globals || names.len() > 1 {
         preflight(&reader, &names, &options, BTreeSet::new()).await.map_err(|failure| match arguments.globals {
-            true => failure.context("roles and tablespaces of the backup were made before, as far as is told above; they stay"),
+            true => {
+                failure.context("roles and tablespaces of the backup were created before, except those listed above; they remain")
+            }
             false => failure,
         })?;
     }
@@ -94,22 +97,22 @@ async fn run(agent: &Agent, arguments: RestoreArguments, output: Output, shutdow
         };
         let report: Report = restored.await.map_err(|fault| match &name {
             None => restore_failed(fault),
-            Some(name) if done.is_empty() => restore_failed(fault).context(format!("the database {name:?}")),
+            Some(name) if done.is_empty() => restore_failed(fault).context(format!("database {name:?}")),
             Some(name) => restore_failed(fault)
-                .context(format!("the database {name:?}, after others that are restored and stay ({})", done.join(", "))),
+                .context(format!("database {name:?}, after others that are restored and remain ({})", done.join(", "))),
         })?;
         output.say(&report, &report);
         refused += report.refused.len();
         done.push(report.target);
     }
     if refused > 0 {
-        let told = format!("the server refused {refused} objects, which are listed above; everything else is restored");
+        let told = format!("the server refused {refused} objects, listed above; everything else is restored");
         return Err(Failure::told(Stage::Restore, Exit::Partial, told));
     }
     Ok(())
 }
 
-/// Everything that is in the way of any of the databases. `made`: roles and tablespaces that will be there before them.
+/// Returns the problems of all databases. `made`: roles and tablespaces that will exist before the databases are restored.
 async fn preflight(reader: &BackupReader, names: &[Option<String>], options: &Options, made: BTreeSet<String>) -> Outcome<()> {
     let (mut troubles, mut ahead) = (Vec::new(), Ahead { made, row_bytes: 0 });
     for name in names {
@@ -118,7 +121,7 @@ async fn preflight(reader: &BackupReader, names: &[Option<String>], options: &Op
         match restore::preflight(reader, &opened, options, &mut ahead).await {
             Ok(()) => troubles.push((name, Troubles::default())),
             Err(RestoreFault::Preflight(found)) => troubles.push((name, found)),
-            Err(fault) => return Err(restore_failed(fault).context(format!("the database {name:?} of the backup"))),
+            Err(fault) => return Err(restore_failed(fault).context(format!("database {name:?} of the backup"))),
         }
     }
     let all = Troubles::of_all(&troubles);
@@ -127,8 +130,7 @@ async fn preflight(reader: &BackupReader, names: &[Option<String>], options: &Op
 
 fn options(job: &Job, arguments: &RestoreArguments) -> Outcome<Options> {
     let server = job.restoring.target.clone().or_else(|| job.source.clone()).ok_or_else(|| {
-        let told =
-            "there is no server to restore on: set BACKUP_TARGET_URL (or BACKUP_SOURCE_URL, to restore beside the original)";
+        let told = "no target server is configured; set BACKUP_TARGET_URL, or BACKUP_SOURCE_URL to restore next to the original";
         Failure::told(Stage::Restore, Exit::Configuration, told)
     })?;
     Ok(Options {
@@ -148,13 +150,13 @@ fn options(job: &Job, arguments: &RestoreArguments) -> Outcome<Options> {
     })
 }
 
-/// The script of the backup's globals.
+/// The script with the backup's globals.
 async fn globals(reader: &BackupReader) -> Outcome<String> {
     let Some(globals) = &reader.manifest().globals else {
         return Err(Failure::told(
             Stage::Globals,
             Exit::NoBackup,
-            "the backup holds no globals; leave --globals out and create the roles",
+            "the backup contains no globals; omit --globals and create the roles",
         ));
     };
     let script = reader.blob(&globals.script).await.map_err(|fault| restore_failed(fault.into()))?;
@@ -167,7 +169,7 @@ async fn apply(reader: &BackupReader, script: &str, options: &Options, output: O
         output.say(format!("not created: {trouble}"), &serde_json::json!({ "not_created": trouble }));
     }
     if reader.manifest().globals.as_ref().is_some_and(|globals| !globals.role_passwords) {
-        let told = "the backup holds no passwords of roles: set those that people log in with";
+        let told = "the backup contains no passwords; set the passwords of roles that log in";
         output.say(told, &serde_json::json!({ "warning": told }));
     }
     Ok(())

@@ -1,4 +1,4 @@
-//! `backup run`: one backup of each job, retention after it, the metrics into a textfile.
+//! This module implements `backup run`: one backup of each job, then retention, then the metrics textfile.
 
 use std::{io::IsTerminal, process::Stdio, time::Duration};
 
@@ -16,12 +16,12 @@ use crate::{
     run::{self, Agent},
 };
 
-/// How often progress is told: on a terminal, and in the log.
+/// Interval between progress reports: on a terminal, and in the log.
 const BAR: Duration = Duration::from_millis(250);
 const LINE: Duration = Duration::from_secs(10);
 
 /// # Errors
-/// With the status of the first job that failed; the others are backed up all the same.
+/// Returns the status of the first failed job. The other jobs are backed up all the same.
 pub async fn run(jobs: Vec<Job>, output: Output) -> Result<(), Exit> {
     let deadline = jobs[0].process.shutdown_deadline;
     let (agents, metrics) = super::agents(jobs).map_err(|failure| {
@@ -30,7 +30,7 @@ pub async fn run(jobs: Vec<Job>, output: Output) -> Result<(), Exit> {
     })?;
     let shutdown = Shutdown::new(deadline);
     if let Err(error) = shutdown.on_signals() {
-        super::complain(format_args!("signals cannot be heard: {error}"));
+        super::complain(format_args!("failed to install signal handlers: {error}"));
         return Err(Exit::Failed);
     }
     let part = shutdown.part("backup");
@@ -49,7 +49,7 @@ pub async fn run(jobs: Vec<Job>, output: Output) -> Result<(), Exit> {
                     stage = failure.stage.name(),
                     error = format!("{:#}", failure.error),
                     backup = agent.job.name,
-                    "the backup failed"
+                    "backup failed"
                 );
                 output.fail(&agent.job.name, &failure);
                 ended = ended.and(Err(failure.exit));
@@ -61,7 +61,7 @@ pub async fn run(jobs: Vec<Job>, output: Output) -> Result<(), Exit> {
     ended
 }
 
-/// Hooks, the backup, and retention when it is committed.
+/// Runs the hooks, the backup, and retention after a commit.
 pub(crate) async fn one(agent: &Agent, shutdown: tokio_util::sync::CancellationToken) -> Outcome<Manifest> {
     let hooks = &agent.job.hooks;
     let begun = match &hooks.before {
@@ -89,17 +89,17 @@ pub(crate) async fn one(agent: &Agent, shutdown: tokio_util::sync::CancellationT
         };
         let [id_name, outcome_name, reason_name] = Hooks::TOLD;
         let told = [(id_name, id.as_str()), (outcome_name, outcome), (reason_name, reason.as_str())];
-        // The backup is what it is, whatever the hook says of it.
+        // The backup is committed, even if the hook fails.
         if let Err(failure) = hook(after, hooks.timeout, &told).await {
-            tracing::error!(error = %failure, "the hook after the backup failed");
+            tracing::error!(error = %failure, "hook after the backup failed; the backup is not affected");
         }
     }
     let manifest = taken?;
     if agent.job.retention.after_run
         && let Err(failure) = prune::prune(agent, false).await
     {
-        // The backup is what it is; that it is not tidied up behind is counted.
-        tracing::warn!(error = %failure, "retention did not remove all that no rule keeps");
+        // The backup is committed. A metric counts the failed retention.
+        tracing::warn!(error = %failure, "retention failed to remove all expired backups; the backup is not affected");
     }
     Ok(manifest)
 }
@@ -127,23 +127,23 @@ fn said(manifest: &Manifest) -> String {
 async fn hook(command: &str, timeout: Duration, told: &[(&str, &str)]) -> Outcome<()> {
     let failed = |text: String| Failure::told(Stage::Hook, Exit::Failed, text);
     let mut shell = tokio::process::Command::new("sh");
-    // In a group of its own: what the shell has started ends with it.
+    // In a separate process group, so that the shell's children end with it.
     shell.arg("-c").arg(command).envs(told.iter().copied()).stdin(Stdio::null()).process_group(0).kill_on_drop(true);
-    let mut shell = shell.spawn().map_err(|error| failed(format!("the hook could not be started: {error}")))?;
+    let mut shell = shell.spawn().map_err(|error| failed(format!("failed to start the hook: {error}")))?;
     let group = shell.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?));
     match tokio::time::timeout(timeout, shell.wait()).await {
         Err(_) => {
-            // Gone already is as good.
+            // The processes may have ended already.
             let _ = group.map(|group| kill_process_group(group, Signal::KILL));
-            Err(failed(format!("the hook took longer than {} s (BACKUP_HOOK_TIMEOUT) and was ended", timeout.as_secs())))
+            Err(failed(format!("the hook took longer than {} s (BACKUP_HOOK_TIMEOUT) and was killed", timeout.as_secs())))
         }
-        Ok(Err(error)) => Err(failed(format!("the hook could not be waited for: {error}"))),
+        Ok(Err(error)) => Err(failed(format!("failed to wait for the hook: {error}"))),
         Ok(Ok(status)) if status.success() => Ok(()),
-        Ok(Ok(status)) => Err(failed(format!("the hook ended with {status}; see what it printed"))),
+        Ok(Ok(status)) => Err(failed(format!("the hook ended with {status}; read its output"))),
     }
 }
 
-/// A bar on a terminal, a log line now and then otherwise; ends with the attempt, which drops its progress.
+/// Shows a bar on a terminal, and otherwise logs a line at intervals. Ends with the attempt, which drops its progress.
 async fn tell(progress: Progress) {
     let terminal = std::io::stderr().is_terminal();
     let bar = if terminal { ProgressBar::new(0) } else { ProgressBar::hidden() };
@@ -170,7 +170,7 @@ async fn tell(progress: Progress) {
                 tables_done = seen.tables_done,
                 tables = seen.tables,
                 seconds = seen.seconds,
-                "the backup goes on"
+                "backup in progress"
             );
         }
     }

@@ -1,4 +1,5 @@
-//! `backup serve`: backups and drills on their schedules, metrics of what the bucket holds. Never: how a backup is taken.
+//! This module implements `backup serve`: backups and drills on their schedules, and metrics of the bucket. It must not implement
+//! the backup itself.
 
 use std::time::Duration;
 
@@ -21,34 +22,34 @@ use crate::{
     schedule::Schedule,
 };
 
-/// How long one sleeps at most before the clock is looked at again: it may have been set.
+/// Maximum sleep before the clock is read again, since it may have been set.
 const LONGEST_SLEEP: Duration = Duration::from_secs(20);
-/// A clock further behind than this was set back.
+/// A clock that is further behind than this was set back.
 const SET_BACK: Duration = Duration::from_secs(60);
 const CATALOGUE_EVERY: Duration = Duration::from_secs(60);
-/// Missed times are not counted beyond this at once.
+/// Maximum number of missed times that are counted at once.
 const MOST_MISSES: usize = 1000;
 
-/// Until it is told to end.
+/// Runs until a shutdown is requested.
 ///
 /// # Errors
-/// When it cannot begin.
+/// Returns an error if it cannot start.
 pub async fn serve(jobs: Vec<Job>, level: LogLevel) -> Result<(), Exit> {
     let shutdown = Shutdown::new(jobs[0].process.shutdown_deadline);
     let address = jobs[0].process.admin_listen;
     let begun = async {
         let failed = |error: std::io::Error, what: String| Failure::new(Stage::Connect, Exit::Failed, error).context(what);
         if !jobs.iter().any(|job| job.schedules.backup.is_some() || job.schedules.verify.is_some()) {
-            let told = "no job has a schedule: set BACKUP_SCHEDULE, or run `backup run` from outside";
+            let told = "no job has a schedule; set BACKUP_SCHEDULE, or start `backup run` from a scheduler";
             return Err(Failure::told(Stage::Connect, Exit::Configuration, told));
         }
-        shutdown.on_signals().map_err(|error| failed(error, "signals cannot be heard".into()))?;
+        shutdown.on_signals().map_err(|error| failed(error, "failed to install signal handlers".into()))?;
         let listener = TcpListener::bind(address).await;
-        let listener = listener.map_err(|error| failed(error, format!("BACKUP_ADMIN_LISTEN={address} cannot be bound")))?;
+        let listener = listener.map_err(|error| failed(error, format!("failed to bind BACKUP_ADMIN_LISTEN={address}")))?;
         Ok((super::agents(jobs)?, listener))
     };
     let ((agents, metrics), listener) = begun.await.map_err(|failure| {
-        tracing::error!(error = %failure, "serve cannot begin");
+        tracing::error!(error = %failure, "serve failed to start");
         super::complain(format_args!("backup serve: {failure}"));
         failure.exit
     })?;
@@ -69,10 +70,10 @@ pub async fn serve(jobs: Vec<Job>, level: LogLevel) -> Result<(), Exit> {
     Ok(())
 }
 
-/// One job: its backups, its drills, its metrics.
+/// Runs one job: its backups, its drills, its metrics.
 async fn follow(agent: &Agent, latch: &Latch, stop: CancellationToken) {
     let Some(catalogue) = stop.run_until_cancelled(first_look(agent, latch)).await else { return };
-    // What came due while nobody served is made up for, once.
+    // Times missed while no process served are made up for once.
     let newest = catalogue.newest().map_or(Timestamp::UNIX_EPOCH, |(manifest, _)| manifest.started_at);
     let to_verify = Notify::new();
     let backups = on_schedule(agent, agent.job.schedules.backup.as_ref(), newest, &stop, async || {
@@ -81,12 +82,12 @@ async fn follow(agent: &Agent, latch: &Latch, stop: CancellationToken) {
             Ok(_) => {}
             Err(failure) => {
                 let (stage, error) = (failure.stage.name(), format!("{:#}", failure.error));
-                tracing::error!(stage, error, backup = agent.job.name, "the backup failed");
+                tracing::error!(stage, error, backup = agent.job.name, "backup failed");
             }
         }
         look(agent, latch).await;
     });
-    // One drill at a time, of what is newest when it begins.
+    // One drill at a time, of the newest backup at its start.
     let drilled = async {
         while stop.run_until_cancelled(to_verify.notified()).await.is_some() {
             verify(agent, &stop).await;
@@ -113,17 +114,22 @@ async fn first_look(agent: &Agent, latch: &Latch) -> Catalogue {
     }
 }
 
-/// Tells what came of it; the record and the metrics say the same.
+/// Runs a drill and logs its result. The record and the metrics contain the same result.
 async fn verify(agent: &Agent, stop: &CancellationToken) {
     let name = agent.job.name.as_str();
     match drill(agent, &Which::newest(), &[], true, stop, None).await {
         Ok(drill) if drill.passed => {
             let (id, rows, held) = (drill.id.to_string(), drill.rows_compared, drill.assertions.len());
-            tracing::info!(backup = name, id, rows, assertions = held, "a backup was restored and is as it was backed up");
+            tracing::info!(backup = name, id, rows, assertions = held, "drill passed: the restored backup equals the original");
         }
         Ok(drill) => {
             let (id, faults) = (drill.id.to_string(), drill.faults.join("; "));
-            tracing::error!(backup = name, id, faults, "a backup was restored and is not as it was backed up");
+            tracing::error!(
+                backup = name,
+                id,
+                faults,
+                "drill failed: the restored backup differs from the original; take and verify a new backup"
+            );
         }
         Err(_) if stop.is_cancelled() => {}
         Err(failure) => {
@@ -131,13 +137,13 @@ async fn verify(agent: &Agent, stop: &CancellationToken) {
                 backup = name,
                 stage = failure.stage.name(),
                 error = format!("{:#}", failure.error),
-                "the drill failed"
+                "failed to run the drill"
             );
         }
     }
 }
 
-/// What the bucket says, into the metrics and the latch.
+/// Reads the catalogue into the metrics and the readiness latch.
 async fn look(agent: &Agent, latch: &Latch) -> Option<Catalogue> {
     match agent.catalogue().await {
         Ok(catalogue) => {
@@ -146,14 +152,14 @@ async fn look(agent: &Agent, latch: &Latch) -> Option<Catalogue> {
             Some(catalogue)
         }
         Err(failure) => {
-            tracing::warn!(backup = agent.job.name, error = %failure, "the catalogue cannot be read");
+            tracing::warn!(backup = agent.job.name, error = %failure, "failed to read the catalogue");
             latch.close(failure.to_string());
             None
         }
     }
 }
 
-/// Acts at each time of the schedule after `from`, one after the other.
+/// Runs an action at each time of the schedule after `from`, one at a time.
 async fn on_schedule(
     agent: &Agent,
     schedule: Option<&Schedule>,
@@ -165,7 +171,7 @@ async fn on_schedule(
     while let Some(due) = schedule.next_after(from) {
         let now = Timestamp::now();
         if now + SET_BACK < from {
-            // The clock was set back: what was done is done, and the next time is counted from here.
+            // The clock was set back: continue from the present time.
             from = now;
         } else if now < due {
             let left = Duration::try_from(due.duration_since(now)).unwrap_or_default();

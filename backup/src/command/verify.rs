@@ -1,4 +1,4 @@
-//! `backup verify`: the drill, its record, its metrics.
+//! This module implements `backup verify`: the drill, its record, its metrics.
 
 use std::path::PathBuf;
 
@@ -20,16 +20,16 @@ use crate::{
 pub struct VerifyArguments {
     #[command(flatten)]
     which: Which,
-    /// A file of SQL assertions, beside those of BACKUP_ASSERTIONS; may be repeated.
+    /// File of SQL assertions in addition to BACKUP_ASSERTIONS; repeatable
     #[arg(long)]
     assertions: Vec<PathBuf>,
-    /// The result is printed and not recorded beside the backup: nothing is signed.
+    /// Print the result without a signed record next to the backup
     #[arg(long)]
     no_record: bool,
 }
 
 /// # Errors
-/// When the backup did not come back as it was, or the drill could not be done.
+/// Returns an error if the restored backup differs from the original, or if the drill could not be run.
 pub async fn verify(jobs: Vec<Job>, arguments: VerifyArguments, output: Output) -> Result<(), Exit> {
     alone(jobs, output, async |agent, shutdown| {
         let verification =
@@ -40,10 +40,10 @@ pub async fn verify(jobs: Vec<Job>, arguments: VerifyArguments, output: Output) 
     .await
 }
 
-/// One drill: done, recorded, counted. The verdict is in the answer.
+/// Runs one drill, records and counts its result, and returns the verdict.
 ///
 /// # Errors
-/// When there is none.
+/// Returns an error if there is no verdict.
 pub(crate) async fn drill(
     agent: &Agent,
     which: &Which,
@@ -54,7 +54,7 @@ pub(crate) async fn drill(
 ) -> Outcome<Verification> {
     let drilled = uncounted(agent, which, more_assertions, record, shutdown, answers).await;
     match &drilled {
-        // One that was told to end found nothing.
+        // A cancelled drill has no result to count.
         Err(_) if shutdown.is_cancelled() => {}
         Err(failure) => run::count_stage(agent, failure.stage),
         Ok(verification) if !verification.passed => run::count_stage(agent, Stage::Verify),
@@ -73,7 +73,8 @@ async fn uncounted(
 ) -> Outcome<Verification> {
     let name = agent.job.name.as_str();
     if record && agent.job.keys.signing.is_none() {
-        let told = "a drill is recorded with a signature, and there is no key: set BACKUP_SIGNING_KEY, or give --no-record";
+        let told =
+            "the drill's record must be signed, but no signing key is configured; set BACKUP_SIGNING_KEY, or use --no-record";
         return Err(Failure::told(Stage::Verify, Exit::Configuration, told));
     }
     let options = options(&agent.job, more_assertions)?;
@@ -84,7 +85,7 @@ async fn uncounted(
         agent.metrics.verifications.with_label_values(&[name, outcome]).inc();
     }
     let verification = done.map_err(|fault| match fault {
-        DrillFault::Restore(fault) => restore_failed(fault).context("the drill could not be done"),
+        DrillFault::Restore(fault) => restore_failed(fault).context("failed to run the drill"),
         DrillFault::Scratch(fault) => Failure::new(Stage::Verify, Exit::Failed, fault),
     })?;
     if record {
@@ -114,7 +115,7 @@ fn options(job: &Job, more_assertions: &[PathBuf]) -> Outcome<Options> {
     })
 }
 
-/// What the metrics say of a drill.
+/// Updates the metrics after a drill.
 fn note(agent: &Agent, manifest: &Manifest, verification: &Verification) {
     let (metrics, name) = (&agent.metrics, agent.job.name.as_str());
     let took = run::seconds(verification.finished_at) - run::seconds(verification.started_at);
@@ -123,14 +124,14 @@ fn note(agent: &Agent, manifest: &Manifest, verification: &Verification) {
     if verification.passed {
         metrics.last_verified.with_label_values(&[name]).set(run::seconds(verification.finished_at));
         let gauge = metrics.verified_point.with_label_values(&[name]);
-        // An older backup that is verified later does not make the newest verified one older.
+        // A later drill of an older backup must not set the newest verified time back.
         gauge.set(gauge.get().max(run::seconds(run::recovery_point(manifest))));
     }
 }
 
 fn said(verification: &Verification) -> String {
     let held = verification.assertions.iter().filter(|assertion| assertion.passed).count();
-    let verdict = if verification.passed { "is as it was backed up" } else { "is NOT as it was backed up" };
+    let verdict = if verification.passed { "equals the original" } else { "DIFFERS from the original" };
     format!(
         "{} {verdict}: {} rows of {} tables compared, {held} of {} assertions hold, restored in {:.1} s on PostgreSQL {}{}",
         verification.id,
@@ -147,6 +148,6 @@ fn verdict(verification: &Verification) -> Outcome<()> {
     if verification.passed {
         return Ok(());
     }
-    let told = format!("{} failed its drill; take a new backup now and verify that one", verification.id);
+    let told = format!("{} failed its drill; take a new backup now and verify it", verification.id);
     Err(Failure::told(Stage::Verify, Exit::Damaged, told))
 }

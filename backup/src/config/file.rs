@@ -1,4 +1,4 @@
-//! The configuration file: the settings of the environment as nested YAML, and a list of jobs that each have them all.
+//! This module reads the configuration file: nested YAML with the settings of the environment, and a list of jobs.
 //!
 //! ```yaml
 //! store: {endpoint: "https://s3.example", bucket: backups, access_key: a, secret_key_file: /run/secrets/s3}
@@ -12,7 +12,7 @@
 //!     databases: [wiki, wiki_search]
 //! ```
 //!
-//! What stands beside `jobs` holds for each; a job's own word wins.
+//! Settings outside `jobs` apply to every job. A job can override them.
 
 use std::{collections::BTreeMap, fs, path::Path};
 
@@ -20,10 +20,10 @@ use serde_yaml_ng::Value;
 
 use super::{Faults, PREFIX};
 
-/// The settings of one job, by their names in the environment.
+/// The settings of one job, by their environment names.
 #[derive(Debug)]
 pub(super) struct JobSettings {
-    /// Where it stands, for a fault: `jobs[1]: `; empty for the only one.
+    /// Position of the job for errors, such as `jobs[1]: `; empty for a single job.
     pub place: String,
     pub settings: Vec<(String, String)>,
 }
@@ -31,10 +31,11 @@ pub(super) struct JobSettings {
 pub(super) fn read(path: &Path) -> Result<Vec<JobSettings>, Faults> {
     let one = |fault: String| Faults(vec![fault]);
     let text = fs::read_to_string(path).map_err(|error| {
-        one(format!("the configuration file {} cannot be read: {error}; correct the path or its permissions", path.display()))
+        one(format!("failed to read the configuration file {}: {error}; correct the path or its permissions", path.display()))
     })?;
-    let document: Value = serde_yaml_ng::from_str(&text)
-        .map_err(|error| one(format!("the configuration file {} is not YAML: {error}; correct it there", path.display())))?;
+    let document: Value = serde_yaml_ng::from_str(&text).map_err(|error| {
+        one(format!("the configuration file {} is not valid YAML: {error}; correct the file at that place", path.display()))
+    })?;
     parse(document)
 }
 
@@ -68,7 +69,7 @@ fn parse(document: Value) -> Result<Vec<JobSettings>, Faults> {
     if faults.is_empty() { Ok(jobs) } else { Err(Faults(faults)) }
 }
 
-/// A job's own secret in a file replaces a common one that was given as a value, and the other way round.
+/// A job's secret file replaces a common secret value, and vice versa.
 fn overlaid(common: &BTreeMap<String, String>, own: BTreeMap<String, String>) -> Vec<(String, String)> {
     let replaced = |name: &str| {
         own.contains_key(name)
@@ -87,7 +88,7 @@ fn flatten(name: &str, value: &Value, into: &mut BTreeMap<String, String>, fault
             for (key, value) in mapping {
                 match key.as_str() {
                     Some(key) => flatten(&format!("{name}_{}", key.to_uppercase()), value, into, faults),
-                    None => faults.push(format!("{name} has a key that is no text; quote it")),
+                    None => faults.push(format!("{name} has a key that is not a string; quote it")),
                 }
             }
             return;
@@ -96,13 +97,13 @@ fn flatten(name: &str, value: &Value, into: &mut BTreeMap<String, String>, fault
             let items: Option<Vec<_>> = items.iter().map(scalar).collect();
             match items {
                 Some(items) => items.join(","),
-                None => return faults.push(format!("{name} holds a list of other than plain values; write one value a line")),
+                None => return faults.push(format!("{name} contains a list with nested values; write one plain value a line")),
             }
         }
         Value::Null => return faults.push(format!("{name} has no value; give it one, or remove the line")),
         other => scalar(other).unwrap_or_default(),
     };
-    // An empty list says what an absent one says.
+    // An empty list means the same as an absent one.
     if !(text.is_empty() && value.is_sequence()) {
         into.insert(name.to_owned(), text);
     }
@@ -126,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn names_nest_and_a_jobs_own_word_wins() {
+    fn nested_names_are_read_and_a_job_overrides_the_rest() {
         let jobs = parsed(
             "store: {bucket: b, secret_key: s}\nworkers: 3\njobs:\n  - name: one\n  - name: two\n    databases: [a, b]\n    store: \
              {secret_key_file: /f}\n    workers: 4\n    exclude_databases: []\n",
@@ -142,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_setting_is_told_at_once() {
+    fn every_malformed_setting_is_reported_at_once() {
         let faults = parsed("workers:\nstore: {1: x}\njobs: [3, {name: [[1]]}]").unwrap_err().0;
         assert_eq!(faults.len(), 4, "{faults:?}");
         assert!(parsed("[1]").is_err() && parsed("jobs: []").is_err());

@@ -1,5 +1,5 @@
-//! The address of a PostgreSQL server, in the three forms that it is needed in: for sqlx, for the COPY connections, and
-//! for the client tools' environment. The password stands in none of their command lines and in no error.
+//! This module represents the address of a PostgreSQL server in three forms: for sqlx, for the COPY connections, and for the
+//! client tools' environment. The password must not appear in a command line or an error.
 
 use std::path::{Path, PathBuf};
 
@@ -8,14 +8,14 @@ use service_kit::config::{Reader, Secret};
 use sqlx::postgres::{PgConnectOptions, PgSslMode};
 use url::Url;
 
-/// How far the server is believed to be who it says (libpq's `sslmode`).
+/// How the server's identity is verified (libpq's `sslmode`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum TlsMode {
     Disable,
-    /// TLS when the server has it, whoever it is.
+    /// TLS if the server supports it, without verification.
     #[default]
     Prefer,
-    /// TLS, whoever the server is.
+    /// TLS without verification.
     Require,
     VerifyCa,
     VerifyFull,
@@ -35,29 +35,29 @@ impl TlsMode {
     }
 }
 
-/// A path that cannot exist: libpq warns of one that is not a plain file.
+/// A path that cannot exist. libpq warns about a password file that is not a plain file.
 const NO_PASSWORD_FILE: &str = "/dev/null/none";
 
-/// Not every tool pins what a database or a role may have set.
+/// Not every tool overrides the timeouts that a database or a role may set.
 const TOOL_OPTIONS: &str = "-c statement_timeout=0 -c lock_timeout=0 -c idle_in_transaction_session_timeout=0";
 
-/// A server and who we are there.
+/// A server and the role that connects to it.
 #[derive(Debug, Clone)]
 pub struct Source {
-    /// A host name or address; a path that begins with `/` is a folder of Unix sockets.
+    /// A host name or address. A path that begins with `/` is a folder of Unix sockets.
     pub host: String,
     pub port: u16,
     pub user: String,
     pub password: Option<Secret>,
-    /// The database to connect to when none is named.
+    /// Default database of connections.
     pub database: String,
     pub tls: TlsMode,
-    /// Certificates to believe, PEM; `None`: the system's.
+    /// Trusted certificates, PEM; `None`: the system's.
     pub root_certificates: Option<PathBuf>,
 }
 
 impl Source {
-    /// A source of the environment; `None` when it is absent and not required, or faulty.
+    /// Reads an address from the environment. Returns `None` if it is absent and not required, or invalid.
     pub(super) fn read(env: &mut Reader, name: &str, required: bool, help: &str) -> Option<Self> {
         let url = if required { Some(env.secret(name, help)) } else { env.optional_secret(name, help) }?;
         if url.expose().is_empty() {
@@ -72,12 +72,12 @@ impl Source {
         }
     }
 
-    /// From a `postgres://` address. What is wrong is told without repeating the text: a password may stand in it.
+    /// Parses a `postgres://` address. Errors must not repeat the text, which may contain a password.
     ///
     /// # Errors
-    /// With the end of a sentence that begins with the setting's name.
+    /// Returns the end of a sentence that begins with the setting's name.
     pub fn parse(url: &Secret) -> Result<Self, &'static str> {
-        let url = Url::parse(url.expose()).map_err(|_| "is no address of a PostgreSQL server")?;
+        let url = Url::parse(url.expose()).map_err(|_| "is not the address of a PostgreSQL server")?;
         if !matches!(url.scheme(), "postgres" | "postgresql") {
             return Err("does not begin with postgres://");
         }
@@ -85,7 +85,7 @@ impl Source {
             |text: &str| percent_decode_str(text).decode_utf8().map(|text| text.into_owned()).map_err(|_| "is not UTF-8");
         let user = decoded(url.username())?;
         if user.is_empty() {
-            return Err("names no user");
+            return Err("has no user");
         }
         let mut source = Self {
             host: decoded(url.host_str().unwrap_or_default())?,
@@ -99,7 +99,7 @@ impl Source {
         for (name, value) in url.query_pairs() {
             match name.as_ref() {
                 "host" => source.host = value.into_owned(),
-                "port" => source.port = value.parse().map_err(|_| "has a port that is no number")?,
+                "port" => source.port = value.parse().map_err(|_| "has a port that is not a number")?,
                 "sslrootcert" => source.root_certificates = Some(value.into_owned().into()),
                 "sslmode" => {
                     let mode = TlsMode::ALL.iter().find(|(known, _)| *known == value);
@@ -109,7 +109,7 @@ impl Source {
             }
         }
         if source.host.is_empty() {
-            return Err("names no host");
+            return Err("has no host");
         }
         if source.database.is_empty() {
             source.database = "postgres".into();
@@ -117,7 +117,7 @@ impl Source {
         Ok(source)
     }
 
-    /// The same server and role, another database.
+    /// The same server and role with another database.
     pub fn with_database(&self, database: &str) -> Self {
         Self { database: database.to_owned(), ..self.clone() }
     }
@@ -131,7 +131,7 @@ impl Source {
         Path::new(&self.host).join(format!(".s.PGSQL.{}", self.port))
     }
 
-    /// For everything but rows. Reads no `PG*` variable and no password file.
+    /// Options of sqlx connections, for everything except rows. They ignore `PG*` variables and the password file.
     pub fn options(&self) -> PgConnectOptions {
         let mut options = PgConnectOptions::new_without_pgpass()
             .port(self.port)
@@ -155,9 +155,9 @@ impl Source {
         options
     }
 
-    /// Gives a client tool this address and nothing else: no `PG*` variable of this process (`PGHOSTADDR`, `PGSERVICE`,
-    /// `PGOPTIONS`, ...) reaches it, and its messages are in English, which the agent reads.
-    #[expect(clippy::disallowed_methods, reason = "no setting is read: names of variables are taken away from a child")]
+    /// Sets the address for a client tool. No `PG*` variable of this process (`PGHOSTADDR`, `PGSERVICE`, `PGOPTIONS`, ...)
+    /// reaches the tool. Its messages are in English, since the agent parses them.
+    #[expect(clippy::disallowed_methods, reason = "no setting is read; variables are removed from a child's environment")]
     pub fn prepare_tool(&self, command: &mut std::process::Command) {
         let inherited = std::env::vars_os().map(|(name, _)| name);
         for name in inherited.filter(|name| name.as_encoded_bytes().starts_with(b"PG")) {
@@ -166,7 +166,7 @@ impl Source {
         command.envs(self.environment()).env("PGOPTIONS", TOOL_OPTIONS).env("LC_ALL", "C");
     }
 
-    /// For pg_dump and its like: libpq reads these, and they show in no process list.
+    /// Environment of pg_dump and the other tools: libpq reads these, and the process list does not show them.
     pub fn environment(&self) -> Vec<(&'static str, String)> {
         let mut variables = vec![
             ("PGHOST", self.host.clone()),
@@ -175,7 +175,7 @@ impl Source {
             ("PGDATABASE", self.database.clone()),
             ("PGSSLMODE", self.tls.name().to_owned()),
             ("PGAPPNAME", "backup".to_owned()),
-            // Whatever this process was given must not lead the tools elsewhere.
+            // Settings of this process must not direct the tools elsewhere.
             ("PGPASSFILE", NO_PASSWORD_FILE.to_owned()),
         ];
         if let Some(password) = &self.password {
@@ -187,7 +187,7 @@ impl Source {
         variables
     }
 
-    /// `host:port/database`, for people.
+    /// `host:port/database`, for messages.
     pub fn place(&self) -> String {
         format!("{}:{}/{}", self.host, self.port, self.database)
     }

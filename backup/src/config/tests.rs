@@ -23,7 +23,7 @@ fn load_with(changes: &[(&str, &str)], needs: Needs) -> Result<Vec<Job>, Faults>
 const RUN: Needs = Needs { source: true, signing: true };
 
 #[test]
-fn the_defaults_are_enough() {
+fn defaults_are_valid() {
     let jobs = load_with(&[], RUN).unwrap();
     let source = jobs[0].source.as_ref().unwrap();
     assert_eq!((source.host.as_str(), source.port, source.database.as_str(), source.tls), ("db", 5433, "shop", TlsMode::Prefer));
@@ -31,18 +31,18 @@ fn the_defaults_are_enough() {
     assert_eq!(jobs[0].keys.signing.as_ref().unwrap().public_key(), "11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=");
 }
 
-/// One row per fault: what is set, and what the message must name. None may repeat a secret.
+/// One row per error: the setting, its value, the expected message. No message may repeat a secret.
 #[test]
-fn every_fault_names_the_setting_and_none_a_secret() {
+fn every_error_names_its_setting_and_no_secret() {
     for (name, value, told) in [
         ("BACKUP_SOURCE_URL", "", "BACKUP_SOURCE_URL is missing"),
         ("BACKUP_SOURCE_URL", "mysql://me:hunter2@db/x", "does not begin with postgres://"),
         ("BACKUP_SOURCE_URL", "postgres://me:hunter2@db/x?sslmode=maybe", "sslmode"),
         ("BACKUP_SOURCE_URL", "postgres://me:hunter2@db/x?sslcert=y", "has a parameter"),
-        ("BACKUP_SOURCE_URL", "postgres://db/x", "names no user"),
-        ("BACKUP_SIGNING_KEY", "hunter2", "is no Ed25519 key"),
-        ("BACKUP_TRUSTED_KEYS", "hunter2", "is no Ed25519 public key"),
-        ("BACKUP_RECIPIENTS", "age1hunter2", "is no age public key"),
+        ("BACKUP_SOURCE_URL", "postgres://db/x", "has no user"),
+        ("BACKUP_SIGNING_KEY", "hunter2", "is not an Ed25519 key"),
+        ("BACKUP_TRUSTED_KEYS", "hunter2", "is not an Ed25519 public key"),
+        ("BACKUP_RECIPIENTS", "age1hunter2", "is not an age public key"),
         ("BACKUP_STORE_BUCKET", "", "BACKUP_STORE_BUCKET is missing"),
         ("BACKUP_STORE_ENDPOINT", "s3.example", "http:// or https://"),
         ("BACKUP_STORE_PART_MIB", "4", "outside 5 to 512"),
@@ -50,8 +50,8 @@ fn every_fault_names_the_setting_and_none_a_secret() {
         ("BACKUP_PARTS_IN_FLIGHT", "2", "is not larger than BACKUP_WORKERS"),
         ("BACKUP_NAME", "a/b", "BACKUP_NAME"),
         ("BACKUP_KEEP_FLOOR", "0", "outside 1 to"),
-        ("BACKUP_TARGET_URL", "postgres://db/x", "BACKUP_TARGET_URL names no user"),
-        ("BACKUP_RESTORE_MAINTENANCE_MEMORY", "lots", "is no amount of memory"),
+        ("BACKUP_TARGET_URL", "postgres://db/x", "BACKUP_TARGET_URL has no user"),
+        ("BACKUP_RESTORE_MAINTENANCE_MEMORY", "lots", "is not an amount of memory"),
         ("BACKUP_WORKRS", "2", "did you mean BACKUP_WORKERS"),
     ] {
         let told_all = load_with(&[(name, value)], RUN).unwrap_err().to_string();
@@ -61,7 +61,7 @@ fn every_fault_names_the_setting_and_none_a_secret() {
 }
 
 #[test]
-fn who_only_reads_needs_no_source_but_must_say_whom_to_believe() {
+fn a_reader_needs_trusted_keys_but_no_source() {
     let absent = [("BACKUP_SOURCE_URL", ""), ("BACKUP_SIGNING_KEY", "")];
     let faults = load_with(&absent, Needs::default()).unwrap_err();
     assert!(faults.to_string().contains("BACKUP_TRUSTED_KEYS is missing"), "{faults}");
@@ -70,7 +70,7 @@ fn who_only_reads_needs_no_source_but_must_say_whom_to_believe() {
 }
 
 #[test]
-fn an_address_is_read_with_escapes_and_sockets() {
+fn an_address_with_escapes_or_sockets_is_parsed() {
     let parse = |url: &str| Source::parse(&Secret::from(url.to_owned())).unwrap();
     let source = parse("postgresql://m%40e:p%3Aw@h/d%20b");
     assert_eq!((source.user.as_str(), source.database.as_str()), ("m@e", "d b"));

@@ -1,4 +1,4 @@
-//! Whether a role may read a database, asked without reading it.
+//! This module checks whether a role may read a database, without reading its rows.
 
 use sqlx::{Connection, PgConnection, Row};
 
@@ -8,7 +8,7 @@ use crate::{
     failure::{Exit, Failure, Outcome, Stage},
 };
 
-/// Tables and sequences that a backup reads and the role may not, or sees through a policy only.
+/// Tables and sequences of a backup that the role may not read, or that a policy hides rows of.
 const UNREADABLE: &str = concat!(
     "SELECT quote_ident(n.nspname) || '.' || quote_ident(c.relname), \
      has_table_privilege(c.oid, 'SELECT') AND has_schema_privilege(n.oid, 'USAGE') \
@@ -18,8 +18,8 @@ const UNREADABLE: &str = concat!(
     " ORDER BY 1 LIMIT 20"
 );
 
-/// Large objects that the role may not read: they have owners and grants of their own, and servers before 18 have no
-/// function that tells.
+/// Large objects that the role may not read. They have their own owners and grants, and servers before 18 have no function for
+/// this check.
 const UNREADABLE_LARGE_OBJECTS: &str = "SELECT l.oid::text FROM pg_catalog.pg_largeobject_metadata l \
      WHERE NOT (SELECT rolsuper FROM pg_catalog.pg_roles WHERE rolname = current_user) \
      AND NOT current_setting('lo_compat_privileges')::bool AND NOT pg_has_role(l.lomowner, 'USAGE') \
@@ -27,7 +27,7 @@ const UNREADABLE_LARGE_OBJECTS: &str = "SELECT l.oid::text FROM pg_catalog.pg_la
      AND (a.grantee = 0 OR pg_has_role(a.grantee, 'USAGE'))) ORDER BY l.oid LIMIT 20";
 
 /// # Errors
-/// Naming what cannot be read and the right that is missing.
+/// Returns an error that names the unreadable objects and the missing right.
 pub async fn readable(source: &Source) -> Outcome<()> {
     let failed = |error| Failure::database(Stage::Connect, error);
     let forbidden = |told| Err(Failure::told(Stage::Connect, Exit::Forbidden, told));
@@ -40,20 +40,20 @@ pub async fn readable(source: &Source) -> Outcome<()> {
     let (database, role) = (&source.database, &source.user);
     if !unreadable.is_empty() {
         return forbidden(format!(
-            "in {database} the role {role} may not read {}; grant it pg_read_all_data (PostgreSQL 14 and newer) or SELECT",
+            "database {database}: the role {role} may not read {}; grant it pg_read_all_data (PostgreSQL 14 and newer) or SELECT",
             unreadable.join(", ")
         ));
     }
     if !hidden.is_empty() {
         return forbidden(format!(
-            "in {database} a policy hides rows of {} from the role {role}; give the role BYPASSRLS, or every backup fails rather than miss rows",
+            "database {database}: a policy hides rows of {} from the role {role}; grant it BYPASSRLS, since a backup fails rather than miss rows",
             hidden.join(", ")
         ));
     }
     let objects: Vec<String> = sqlx::query_scalar(UNREADABLE_LARGE_OBJECTS).fetch_all(&mut session).await.map_err(failed)?;
     if !objects.is_empty() {
         return forbidden(format!(
-            "in {database} the role {role} may not read the large objects {}; GRANT SELECT ON LARGE OBJECT … to it, make it a member of \
+            "database {database}: the role {role} may not read the large objects {}; GRANT SELECT ON LARGE OBJECT … to it, make it a member of \
              their owner, or set lo_compat_privileges for it",
             objects.join(", ")
         ));

@@ -1,6 +1,6 @@
-//! Names out of the parentheses of a COPY statement.
+//! This module parses the column names in the parentheses of a COPY statement.
 
-/// `(a, "b ""c", d)` -> the three names; nothing for a table without columns.
+/// `(a, b ""c", d)` -> the three names; an empty list for a table without columns.
 pub(super) fn names(columns: &str) -> Vec<String> {
     let inner = columns.strip_prefix('(').and_then(|rest| rest.strip_suffix(')')).unwrap_or_default();
     let mut names = Vec::new();
@@ -33,7 +33,7 @@ mod tests {
     use super::names;
 
     #[test]
-    fn quoted_names_keep_what_is_in_them() {
+    fn quoted_names_are_parsed_with_their_content() {
         assert_eq!(names(r#"(a, "b "", (c", d)"#), ["a", r#"b ", (c"#, "d"]);
         assert_eq!(names(r#"(" lead", "")"#), [" lead", ""]);
         assert!(names("").is_empty());

@@ -1,4 +1,4 @@
-//! What pg_dump says there is: its custom archive up to the end of the table of contents, and not a row further.
+//! This module runs pg_dump and reads its custom archive up to the end of the table of contents, without the rows.
 
 use std::io::{self, BufReader, Read};
 
@@ -8,7 +8,7 @@ use crate::{
     failure::{Exit, Failure, Outcome, Stage},
 };
 
-/// Keeps what was read.
+/// Stores the bytes that were read.
 struct Kept<Input> {
     input: Input,
     bytes: Vec<u8>,
@@ -22,7 +22,7 @@ impl<Input: Read> Read for Kept<Input> {
     }
 }
 
-/// Runs pg_dump under the snapshot until its table of contents has come, then ends it: rows are read by our own workers.
+/// Runs pg_dump under the snapshot until its table of contents has arrived, then kills it: the agent's own workers read the rows.
 pub(super) fn read(reading: &Reading, coordinator: &Coordinator) -> Outcome<Toc> {
     let lock_wait = reading.limits.lock_wait.as_millis();
     let arguments = [
@@ -31,7 +31,7 @@ pub(super) fn read(reading: &Reading, coordinator: &Coordinator) -> Outcome<Toc>
         "--no-password".to_owned(),
         format!("--encoding={}", coordinator.encoding),
         format!("--snapshot={}", coordinator.snapshot),
-        // It locks again what is locked already, and would wait behind whoever waits for us.
+        // pg_dump locks the locked tables again, and would queue behind sessions that wait for our locks.
         format!("--lock-wait-timeout={lock_wait}"),
     ];
     let mut child = reading.tools.start("pg_dump", &arguments, &reading.source)?;

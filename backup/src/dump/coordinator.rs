@@ -1,5 +1,5 @@
-//! The session that holds a database still: it locks every table, then takes the snapshot that everybody reads by, and
-//! keeps both until the last row is read.
+//! This module holds the session that locks every table, and then takes the snapshot that all workers read. It holds both until
+//! the last row is read.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -15,13 +15,13 @@ use crate::{
     wire::{Connection, CopiedRows, WireError},
 };
 
-/// Tables in one statement.
+/// Number of tables in one statement.
 const LOCKED_AT_ONCE: usize = 200;
-/// How often the list of tables is taken again because one came or went in between.
+/// How often the list of tables is read again because a table was created or dropped in between.
 const LISTINGS: usize = 10;
 
-/// Relations `c` in `n` whose rows pg_dump may read: everything in schemas of the users' own, and the configuration tables of
-/// extensions, which may be in `pg_catalog`. Other relations of extensions are made by the extension.
+/// Relations `c` in `n` whose rows pg_dump may read: everything in schemas of users, and the configuration tables of extensions,
+/// which can be in `pg_catalog`. The extension creates its other relations.
 macro_rules! of_the_users {
     () => {
         "c.relpersistence <> 't' \
@@ -38,20 +38,20 @@ const LIST: &str = concat!(
     of_the_users!()
 );
 
-/// Oid and file of each of them that has one.
+/// Oid and file of each relation that has a file.
 const FILES: &str = concat!(
     "SELECT c.oid, pg_catalog.pg_relation_filenode(c.oid) FROM pg_catalog.pg_class c \
      JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind = 'r' AND ",
     of_the_users!()
 );
 
-/// Of [`LIST`], what this session holds no lock on.
+/// Tables of [`LIST`] that this session has not locked.
 const UNLOCKED: &str = " AND NOT EXISTS (SELECT FROM pg_catalog.pg_locks l WHERE l.pid = pg_catalog.pg_backend_pid() \
      AND l.locktype = 'relation' AND l.relation = c.oid AND l.mode = 'AccessShareLock' AND l.granted \
      AND l.database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database()))";
 
-/// Snapshot, time (microseconds: `to_char` needs names of months in the database's encoding), position in the write-ahead log,
-/// encoding. The first query of the transaction: it takes the snapshot.
+/// Snapshot, time, position in the write-ahead log, encoding. The time is in microseconds, since `to_char` needs names of months
+/// in the database's encoding. This is the first query of the transaction, so it takes the snapshot.
 const SNAPSHOT: &str = "SELECT pg_catalog.pg_export_snapshot(), \
      (EXTRACT(EPOCH FROM pg_catalog.clock_timestamp()) * 1000000)::pg_catalog.int8, \
      CASE WHEN pg_catalog.pg_is_in_recovery() THEN pg_catalog.pg_last_wal_replay_lsn() \
@@ -63,13 +63,13 @@ pub(super) struct Coordinator {
     pub snapshot: String,
     snapshot_at: Timestamp,
     wal_position: Option<String>,
-    /// The database's own: what rows and names are read and stored in.
+    /// The database's encoding, in which rows and names are read and stored.
     pub encoding: String,
-    /// By their oids, the files that tables had when the snapshot was taken.
+    /// Files of the tables at the time of the snapshot, by oid.
     files: BTreeMap<Vec<u8>, Option<Vec<u8>>>,
 }
 
-/// What an attempt to lock and to take a snapshot gave.
+/// Result of locking the tables and taking a snapshot.
 struct Held {
     snapshot: String,
     at: Timestamp,
@@ -90,11 +90,11 @@ impl Coordinator {
             }
             connection.query("ROLLBACK").map_err(failed)?;
         }
-        let told = "tables came and went faster than they could be locked; run again when the schema rests";
+        let told = "tables were created and dropped faster than they could be locked; run again when the schema does not change";
         Err(Failure::told(Stage::Locks, Exit::Failed, told).passing())
     }
 
-    /// `None`: a table came or went in between.
+    /// `None`: a table was created or dropped in between.
     fn attempt(connection: &mut Connection) -> Outcome<Option<Held>> {
         let failed = |error| Failure::wire(Stage::Locks, error);
         let tables = connection.query_raw(LIST).map_err(failed)?;
@@ -104,7 +104,7 @@ impl Coordinator {
             let listed = batch.iter().map(|name| [b"ONLY ", name.as_slice()].concat()).collect::<Vec<_>>().join(&b", "[..]);
             match connection.query(&[b"LOCK TABLE ", listed.as_slice(), b" IN ACCESS SHARE MODE"].concat()) {
                 Ok(_) => {}
-                // The table, its schema, or its being a table went in between.
+                // The table or its schema was dropped, or replaced by another kind of relation, in between.
                 Err(error) if matches!(error.code(), Some("42P01" | "3F000" | "42809")) => return Ok(None),
                 Err(error) => return Err(lock_failure(error)),
             }
@@ -117,7 +117,7 @@ impl Coordinator {
         };
         let at = at.parse().ok().and_then(|micros| Timestamp::from_microsecond(micros).ok());
         let at = at.ok_or_else(|| Failure::told(Stage::Locks, Exit::Failed, "the server named no time of the snapshot"))?;
-        // Under the snapshot: what it shows and we do not hold may be emptied under our hands.
+        // Under the snapshot: another session could empty a visible table that we have not locked.
         if !connection.query(&format!("{LIST}{UNLOCKED} LIMIT 1")).map_err(failed)?.is_empty() {
             return Ok(None);
         }
@@ -125,13 +125,13 @@ impl Coordinator {
         Ok(Some(Held { snapshot, at, wal_position, encoding, files }))
     }
 
-    /// A question under the snapshot.
+    /// Runs a query under the snapshot.
     pub fn query(&self, stage: Stage, statement: &str) -> Outcome<Vec<crate::wire::Row>> {
         self.connection().query(statement).map_err(|error| Failure::wire(stage, error))
     }
 
-    /// A COPY in the session that has the locks already: for a worker that is not given its own, because somebody waits for
-    /// an exclusive one.
+    /// Runs a COPY in the session that has the locks, for a worker that cannot lock the table because another session waits for
+    /// an exclusive lock.
     pub fn copy_out<E: From<WireError>>(
         &self,
         statements: &[u8],
@@ -141,13 +141,13 @@ impl Coordinator {
         self.connection().copy_out(statements, expected, take)
     }
 
-    /// Gives the locks back, having proved that they were held until now. Where their session was lost, another one proves it:
-    /// rows are read by sessions that have the snapshot themselves, and only a new file (a `TRUNCATE`, a rewriting `ALTER`) takes
-    /// rows away from a snapshot.
+    /// Releases the locks, after a proof that they were held until now. If their session was lost, another session proves it.
+    /// Workers have the snapshot in their own sessions. Only a new file of a table (after a `TRUNCATE` or a rewriting `ALTER`)
+    /// hides rows from a snapshot.
     pub fn end(self, reading: &Reading) -> Outcome<(Timestamp, Option<String>)> {
         let lost = |error| {
             Failure::wire(Stage::Locks, error)
-                .context("the session that held the snapshot and the locks is gone, so the rows may not belong together")
+                .context("the session with the snapshot and the locks was lost, so the rows may be inconsistent")
                 .passing()
         };
         let mut connection = self.connection.into_inner().unwrap_or_else(PoisonError::into_inner);
@@ -157,8 +157,7 @@ impl Coordinator {
             if reading.stop.is_stopped() || !again.is_some_and(same) {
                 return Err(lost(error));
             }
-            let told =
-                "the session that held the locks was lost at the end; every table still has its file, so every row was read";
+            let told = "the session with the locks was lost at the end; every table still has its file, so every row was read";
             tracing::warn!(database = reading.source.database, error = %error, "{told}");
         }
         Ok((self.snapshot_at, self.wal_position))
@@ -169,7 +168,7 @@ impl Coordinator {
     }
 }
 
-/// The file of every table that is read, by its oid.
+/// The file of every table to be read, by oid.
 fn files(connection: &mut Connection) -> Result<BTreeMap<Vec<u8>, Option<Vec<u8>>>, WireError> {
     let rows = connection.query_raw(FILES)?;
     let file = |row: crate::wire::RawRow| {
@@ -179,12 +178,12 @@ fn files(connection: &mut Connection) -> Result<BTreeMap<Vec<u8>, Option<Vec<u8>
     Ok(rows.into_iter().filter_map(file).collect())
 }
 
-/// A connection with everything pinned, in the database's own encoding.
+/// Opens a connection with all settings pinned, in the database's encoding.
 pub(super) fn open(reading: &Reading, stage: Stage) -> Outcome<Connection> {
     let failed = |error| Failure::wire(stage, error);
     let mut connection = Connection::open(&reading.source, |breaker| reading.stop.guard(breaker)).map_err(failed)?;
     connection.query(&session::pin_rows()).map_err(failed)?;
-    // Servers that do not know the setting say so; anything else is an error.
+    // Servers without this setting report that; any other error is a failure.
     match connection.query(session::RESTRICT_KINDS) {
         Ok(_) => Ok(connection),
         Err(error) if error.code() == Some("42704") => Ok(connection),
@@ -199,14 +198,14 @@ fn lock_failure(error: WireError) -> Failure {
         Some("42501") => failure.context(
             "the role may not read every table; grant it pg_read_all_data (PostgreSQL 14 and newer) or SELECT on the table",
         ),
-        Some("53200") => failure.context("the server has no room for a lock on every table; raise max_locks_per_transaction"),
+        Some("53200") => failure.context("the server cannot hold a lock on every table; raise max_locks_per_transaction"),
         Some("55P03") => failure
-            .context("a table is locked exclusively for longer than BACKUP_LOCK_WAIT; wait for that work to end, or raise it"),
+            .context("a table is locked exclusively for longer than BACKUP_LOCK_WAIT; wait for that session, or raise the limit"),
         _ => failure,
     }
 }
 
-/// Names for a message, not too many.
+/// Names for a message, limited in number.
 pub(super) fn some_of(names: &BTreeSet<String>) -> String {
     const SHOWN: usize = 5;
     let shown: Vec<_> = names.iter().take(SHOWN).map(String::as_str).collect();

@@ -1,5 +1,5 @@
-//! What belongs to the whole server: roles, memberships, settings of roles, tablespaces. No snapshot covers it, so it is
-//! read before the first snapshot is taken and after the contents of the last one are told, and must not differ.
+//! This module reads the objects of the whole server: roles, memberships, settings of roles, tablespaces. No snapshot covers
+//! them. They are read before the first snapshot and after the last table of contents, and must be equal.
 
 use std::collections::BTreeSet;
 
@@ -10,10 +10,10 @@ use crate::{
     restore::script::{statements, words},
 };
 
-/// What `pg_dumpall --globals-only` prints.
+/// Returns the output of `pg_dumpall --globals-only`.
 ///
 /// # Errors
-/// With its own words.
+/// Returns pg_dumpall's error message.
 pub fn read(tools: &Tools, source: &Source, passwords: bool) -> Outcome<Vec<u8>> {
     let mut arguments = vec!["--globals-only".to_owned(), "--no-password".to_owned(), format!("--database={}", source.database)];
     if !passwords {
@@ -22,7 +22,7 @@ pub fn read(tools: &Tools, source: &Source, passwords: bool) -> Outcome<Vec<u8>>
     tools.run(Stage::Globals, "pg_dumpall", &arguments, source)
 }
 
-/// Roles that a script makes.
+/// Names of the roles that a script creates.
 pub fn roles(script: &[u8]) -> BTreeSet<String> {
     let script = String::from_utf8_lossy(script);
     let made = statements(&script).into_iter().filter_map(|statement| {
@@ -32,7 +32,7 @@ pub fn roles(script: &[u8]) -> BTreeSet<String> {
     made.collect()
 }
 
-/// Whether two of them say the same: comments, and the random word that each dump guards itself with, do not count.
+/// Whether two scripts are equal, apart from comments and the random word that guards each dump.
 pub fn same(one: &[u8], other: &[u8]) -> bool {
     fn told(script: &[u8]) -> impl Iterator<Item = &[u8]> {
         let noise = |line: &&[u8]| {
@@ -48,14 +48,14 @@ mod tests {
     use super::{roles, same};
 
     #[test]
-    fn roles_of_a_script_are_named() {
+    fn roles_of_a_script_are_listed() {
         let script =
             b"CREATE ROLE a;\nALTER ROLE a WITH LOGIN;\nCREATE ROLE \"b \"\" c\";\nCREATE TABLESPACE t OWNER a LOCATION '/x';\n";
         assert_eq!(roles(script).into_iter().collect::<Vec<_>>(), ["a", "b \" c"]);
     }
 
     #[test]
-    fn comments_and_guards_do_not_count() {
+    fn comments_and_guards_are_ignored() {
         let one = b"\\restrict abc\n-- Dumped at 1\nCREATE ROLE a;\n\n\\unrestrict abc\n";
         assert!(same(one, b"\\restrict xyz\nCREATE ROLE a;\n\\unrestrict xyz\n"));
         assert!(!same(one, b"CREATE ROLE b;\n") && !same(one, b""));

@@ -1,4 +1,4 @@
-//! Large objects: many in one question, long ones in several chunks, under the same snapshot as the rows.
+//! This module reads large objects under the snapshot of the rows: many in one query, long ones in several chunks.
 
 use std::sync::PoisonError;
 
@@ -14,26 +14,27 @@ use crate::{
     wire::{Connection, WireError},
 };
 
-/// Bytes of an object in one row: in hexadecimal, twice that, they fit the connection's buffer. A drill cuts as this does.
+/// Bytes of an object in one row. As hexadecimal digits, twice that size, they fit the connection's buffer. A drill splits
+/// objects in the same way.
 pub const CHUNK_BYTES: usize = 64 << 10;
-/// Chunks of one object in one question, once it turned out to be long.
+/// Chunks of one long object in one query.
 const CHUNKS_AT_ONCE: usize = 64;
 
-/// An object whose first chunks were full.
+/// An object whose chunks so far were full.
 struct Long {
     oid: u32,
     offset: u64,
 }
 
-/// Takes rows of object, offset and bytes, and writes chunks.
+/// Receives rows of object, offset and bytes, and writes chunks.
 struct Chunks<'a, 'b> {
     writing: &'a mut Writing<'b>,
-    /// What came of a row that is not whole yet.
+    /// Parsed part of an incomplete row.
     line: Vec<u8>,
     chunk: Vec<u8>,
     checksum: RowChecksum,
     raw_bytes: u64,
-    /// Objects whose last chunk was full, and where they go on.
+    /// Objects whose last chunk was full, and their next offset.
     long: Vec<Long>,
     ended: Option<u32>,
 }
@@ -107,19 +108,19 @@ impl Chunks<'_, '_> {
         Ok(())
     }
 
-    /// Object, offset and `\\x` with hexadecimal digits, tabs between.
+    /// Object, offset and `\\x` with hexadecimal digits, separated by tabs.
     fn row(&mut self, line: &[u8]) -> Result<(), CopyFault> {
-        let malformed = || WireError::Protocol("a large object's row is not as asked for".into());
+        let malformed = || WireError::Protocol("a large object's row has an unexpected format".into());
         let mut fields = line.split(|byte| *byte == b'\t');
         let mut number = || std::str::from_utf8(fields.next()?).ok()?.parse::<u64>().ok();
         let oid = number().and_then(|oid| u32::try_from(oid).ok()).ok_or_else(malformed)?;
         let offset = number().ok_or_else(malformed)?;
         let digits = fields.next().and_then(|field| field.strip_prefix(b"\\\\x")).ok_or_else(malformed)?;
         if self.ended == Some(oid) {
-            return Ok(()); // behind the object's end
+            return Ok(()); // beyond the object's end
         }
         let length = digits.len() / 2;
-        // A long object's end may fall between two chunks; only an object without any byte has an empty one.
+        // A long object's end can be between two chunks. Only an object without bytes has an empty chunk.
         if length > 0 || offset == 0 {
             self.chunk.clear();
             self.chunk.extend_from_slice(&oid.to_be_bytes());

@@ -1,5 +1,5 @@
-//! What is read, in which stretches: the tables of pg_dump's contents, large ones cut by their pages. Pure, but for the
-//! questions that it begins with.
+//! This module plans the reads: the tables of pg_dump's contents, with large ones split into page ranges. It is pure except for
+//! its initial queries.
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 
@@ -11,20 +11,20 @@ use crate::{
 };
 
 const PAGE_BYTES: u64 = 8192;
-/// A table is cut when it is so many times larger than a stretch: two almost empty halves help nobody.
+/// A table is split if it is this many times larger than a range. Two almost empty halves would save no time.
 const WORTH_CUTTING: u64 = 2;
-/// Large objects that one task reads.
+/// Number of large objects in one task.
 const LARGE_OBJECTS_AT_ONCE: usize = 1000;
 
-/// Oid, access method, bytes of the table's own pages, bytes with those of its long values.
+/// Oid, access method, bytes of the table's own pages, bytes including its long values.
 const SIZES: &str = "SELECT c.oid, COALESCE(a.amname, ''), pg_catalog.pg_relation_size(c.oid), pg_catalog.pg_table_size(c.oid) \
      FROM pg_catalog.pg_class c LEFT JOIN pg_catalog.pg_am a ON a.oid = c.relam \
      WHERE c.relkind = 'r' AND c.relpersistence <> 't'";
 
-/// Extensions say which rows of their configuration tables are the user's.
+/// Extensions define which rows of their configuration tables belong to the user.
 const FILTERS: &str = "SELECT pg_catalog.unnest(extconfig), pg_catalog.unnest(extcondition) FROM pg_catalog.pg_extension";
 
-/// A table to be read.
+/// A table to read.
 #[derive(Debug)]
 pub(super) struct Table {
     pub dump_id: i32,
@@ -32,18 +32,18 @@ pub(super) struct Table {
     schema: String,
     name: String,
     pub target: CopyTarget,
-    /// The table itself, qualified and quoted: pg_dump's statement may name the root of its partitions.
+    /// The table itself, qualified and quoted. pg_dump's statement may name the root of its partitions instead.
     pub relation: Vec<u8>,
-    /// `WHERE …`, where an extension says so; empty: every row.
+    /// `WHERE …` if an extension defines one; empty: every row.
     condition: String,
     pub stretches: Vec<Stretch>,
     bytes: u64,
     through_root: bool,
-    /// The columns of the target as people read them.
+    /// The target's columns, for messages.
     column_names: String,
 }
 
-/// Pages of a table: from the first one to before the last one; `None` is open.
+/// Page range of a table: first page, and the page after the last; `None` is open.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Stretch {
     from: Option<u64>,
@@ -51,12 +51,12 @@ pub(super) struct Stretch {
     bytes: u64,
 }
 
-/// A thing for a worker to do.
+/// A task of a worker.
 #[derive(Debug, Clone)]
 pub(super) enum Task {
-    /// A stretch of a table, both by their places.
+    /// A page range of a table, both by index.
     Rows { table: usize, stretch: usize },
-    /// From this place in the list of large objects on.
+    /// Start index in the list of large objects.
     LargeObjects { from: usize },
 }
 
@@ -68,7 +68,7 @@ pub(super) struct Plan {
 }
 
 impl Plan {
-    /// Largest first, so that no worker is left alone with a large one at the end.
+    /// Largest tasks first, so that no worker ends with a large one alone.
     pub fn tasks(&self) -> VecDeque<Task> {
         let rows = |table: usize| {
             let stretches = &self.tables[table].stretches;
@@ -91,7 +91,7 @@ impl Table {
         format!("{}.{}", self.schema, self.name)
     }
 
-    /// The statement that reads a stretch.
+    /// The statement that reads a page range.
     pub fn copy_statement(&self, stretch: usize) -> Vec<u8> {
         let Stretch { from, to, .. } = self.stretches[stretch];
         let bound = |sign: &str, page: Option<u64>| page.map(|page| format!("ctid {sign} '({page},0)'::pg_catalog.tid"));
@@ -105,8 +105,8 @@ impl Table {
         }
     }
 
-    /// Relation and columns as the statement that restores the rows has them, in the database's encoding and hexadecimal, where
-    /// they do not follow from the names.
+    /// Relation and columns of the statement that restores the rows, in the database's encoding and hexadecimal, if they cannot
+    /// be derived from the names.
     fn copied_to(&self) -> Option<String> {
         let ascii = self.target.relation.is_ascii() && self.target.columns.is_ascii();
         (self.through_root || !ascii).then(|| hex::encode([self.target.relation.as_slice(), b" ", &self.target.columns].concat()))
@@ -142,7 +142,7 @@ pub(super) fn make(reading: &Reading, coordinator: &Coordinator, contents: &Cont
             continue;
         };
         let condition = filters.get(&oid).cloned().unwrap_or_default();
-        // Bounds on pages are cheap from version 14 on; before, each stretch would read the whole table.
+        // Page bounds are fast from version 14 on. In older versions, each range would read the whole table.
         let cut = size.heap && condition.is_empty() && version >= 140_000;
         tables.push(Table {
             dump_id: entry.dump_id,
@@ -164,7 +164,7 @@ pub(super) fn make(reading: &Reading, coordinator: &Coordinator, contents: &Cont
     }
     if !unlisted.is_empty() {
         let names = super::coordinator::some_of(&unlisted);
-        let told = format!("pg_dump names tables with rows that are not ordinary tables of this database: {names}");
+        let told = format!("pg_dump lists tables with rows that are not ordinary tables of this database: {names}");
         return Err(Failure::told(Stage::Contents, Exit::Failed, told).passing());
     }
     let has_large_objects = contents.entries.iter().any(crate::archive::Entry::is_large_objects);
@@ -173,7 +173,7 @@ pub(super) fn make(reading: &Reading, coordinator: &Coordinator, contents: &Cont
     Ok(Plan { tables, large_objects, bytes })
 }
 
-/// Of one table.
+/// Sizes of one table.
 struct Size {
     heap: bool,
     own_bytes: u64,
@@ -209,7 +209,7 @@ fn server_version(coordinator: &Coordinator) -> Outcome<u32> {
     Ok(rows.into_iter().next().and_then(|row| row.into_iter().next()??.parse().ok()).unwrap_or(0))
 }
 
-/// Stretches of `stretch_bytes`, long values included; the last one is open, since a table may have grown after it was measured.
+/// Ranges of `stretch_bytes`, including long values. The last one is open, since the table may have grown after the measurement.
 fn stretches(size: &Size, stretch_bytes: u64) -> Vec<Stretch> {
     let pages = size.own_bytes.div_ceil(PAGE_BYTES);
     let count = if size.bytes < WORTH_CUTTING * stretch_bytes { 1 } else { (size.bytes / stretch_bytes).min(pages).max(1) };
@@ -226,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn stretches_touch_and_the_ends_are_open() {
+    fn ranges_are_adjacent_and_open_at_the_end() {
         const STRETCH: u64 = 64 << 20;
         for (own, all) in [
             (0, 0),

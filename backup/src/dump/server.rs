@@ -1,4 +1,4 @@
-//! What the server is and whether we may read it, asked before anything is done.
+//! This module checks the server's version and our rights before the backup starts.
 
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection, Row};
 
@@ -13,47 +13,47 @@ use crate::{
 
 use super::tools::Tools;
 
-/// Older servers are not tried.
+/// Older servers are not supported.
 const OLDEST: u32 = 130_000;
-/// Name, whether it takes connections, whether it is a template, whether it is invalid.
+/// Name, whether it accepts connections, whether it is a template, whether it is invalid.
 const DATABASES: &str =
     "SELECT datname::text, datallowconn, datistemplate, datconnlimit = -2 FROM pg_catalog.pg_database ORDER BY datname";
-/// Distinguishes our advisory locks from others': "backup" as a number.
+/// Class of our advisory locks: "backup" as a number.
 const LOCK_CLASS: i32 = 0x0062_6b75;
 
-/// A session that is open as long as the attempt: it holds the advisory lock.
+/// A session that is open during the attempt and holds the advisory lock.
 pub struct Server {
     session: PgConnection,
     pub about: manifest::Server,
-    /// Databases to back up, in the order of their names.
+    /// Databases to back up, sorted by name.
     pub databases: Vec<String>,
-    /// Whether password verifiers go into the backup.
+    /// Whether the backup includes password verifiers.
     pub role_passwords: bool,
     pub warnings: Vec<String>,
-    /// Databases of the server that are not backed up although nobody excluded them.
+    /// Databases that are not backed up although they are not excluded by configuration.
     pub left_out: Vec<LeftOut>,
     source: Source,
 }
 
 impl Server {
     /// # Errors
-    /// When it cannot be reached, is too old or too new, is behind a pooler, is being backed up by another, or has no such
-    /// database.
+    /// Returns an error if the server cannot be reached, is too old or too new, or is behind a pooler. Also if another backup
+    /// runs on it, or a configured database does not exist.
     pub async fn open(job: &Job, source: &Source, tools: &Tools) -> Outcome<Self> {
         let failed = |error| Failure::database(Stage::Connect, error);
         let tools = tools.clone();
-        // Starting two programs takes as long as logging in.
+        // Starting two programs takes as long as logging in, so both run concurrently.
         let asked = tokio::task::spawn_blocking(move || client(&tools));
         let options = source.options();
         let (session, client) = tokio::join!(PgConnection::connect_with(&options), asked);
         let mut session = session.map_err(|error| {
             Failure::database(Stage::Connect, error).context(format!(
-                "{} cannot be reached as {}; correct BACKUP_SOURCE_URL, or start the server",
+                "failed to connect to {} as {}; correct BACKUP_SOURCE_URL, or start the server",
                 source.place(),
                 source.user
             ))
         })?;
-        // The session is idle while rows are read, for hours perhaps.
+        // The session can be idle for hours while rows are read.
         session.execute(AssertSqlSafe(pin())).await.map_err(failed)?;
         let row = sqlx::query(
             "SELECT pg_catalog.current_setting('server_version_num')::int, current_setting('server_version'), pg_is_in_recovery(), \
@@ -63,7 +63,7 @@ impl Server {
         let version_number = u32::try_from(row.get::<i32, _>(0)).unwrap_or(0);
         let client = client.map_err(|error| Failure::new(Stage::Versions, Exit::Failed, error))?;
         let client = fitting(version_number, client)?;
-        // The role may not be allowed to look into the control file.
+        // The role may not have the right to read the control file.
         let system =
             sqlx::query("SELECT system_identifier::text FROM pg_catalog.pg_control_system()").fetch_one(&mut session).await;
         let about = manifest::Server {
@@ -79,7 +79,7 @@ impl Server {
         Ok(Self { session, about, databases, role_passwords, warnings, left_out, source: source.clone() })
     }
 
-    /// One attempt of this job at a time on this server, wherever it runs. Held until the session ends.
+    /// Ensures one attempt of this job at a time on this server, from any machine. The lock is held until the session ends.
     pub async fn lock(&mut self, job: &str) -> Outcome<()> {
         let lock = sqlx::query("SELECT pg_try_advisory_lock($1, hashtext($2))").bind(LOCK_CLASS).bind(job);
         let row = lock.fetch_one(&mut self.session).await.map_err(|error| Failure::database(Stage::Lease, error))?;
@@ -87,40 +87,41 @@ impl Server {
             return Ok(());
         }
         let told =
-            format!("another backup of the job {job:?} runs on this server (it holds the advisory lock); wait for it to end");
+            format!("another backup of job {job:?} is running on this server (it holds the advisory lock); wait for it to end");
         Err(Failure::told(Stage::Lease, Exit::Busy, told))
     }
 
-    /// Whether the session is still there, and with it the advisory lock. One that was lost is replaced when nobody else has
-    /// the lock: the lease says besides that no other run has written meanwhile.
+    /// Checks that the session, and with it the advisory lock, still exists. A lost session is replaced if the lock is free; the
+    /// lease ensures that no other run has written in between.
     pub async fn still_there(&mut self, job: &str) -> Outcome<()> {
         let Err(lost) = self.session.ping().await else { return Ok(()) };
-        let gone = |error| Failure::database(Stage::Connect, error).context("the session with the advisory lock is gone");
+        let gone = |error| Failure::database(Stage::Connect, error).context("the session with the advisory lock was lost");
         self.session = PgConnection::connect_with(&self.source.options()).await.map_err(gone)?;
         self.lock(job).await?;
-        tracing::warn!(error = %lost, "the session with the advisory lock was lost; nobody else has taken the lock, and it was taken again");
+        tracing::warn!(error = %lost, "lost the session with the advisory lock; took the free lock again");
         Ok(())
     }
 }
 
-/// pg_dump's version as it says it, and the older one of pg_dump's and pg_dumpall's.
+/// pg_dump's version text, and the older version of pg_dump and pg_dumpall.
 fn client(tools: &Tools) -> Outcome<(String, u32)> {
     let (text, dump) = tools.version("pg_dump")?;
     let (_, dumpall) = tools.version("pg_dumpall")?;
     Ok((text, dump.min(dumpall)))
 }
 
-/// What the client says of its version, when it fits the server's.
+/// The client's version text, if the client supports the server's version.
 fn fitting(server: u32, client: Outcome<(String, u32)>) -> Outcome<String> {
     if server < OLDEST {
-        let told = format!("the server's version is {}, and 13 is the oldest that is supported; upgrade it", server / 10_000);
+        let told =
+            format!("the server's version is {}, but the oldest supported version is 13; upgrade the server", server / 10_000);
         return Err(Failure::told(Stage::Versions, Exit::Versions, told));
     }
     let ((text, oldest), major) = (client?, server / 10_000);
     if oldest < major {
         let told = format!(
-            "the client tools are of version {oldest}, and the server is of version {major}: older tools do not know all of its objects; \
-             install postgresql-client-{major}, or set BACKUP_CLIENT_FOLDER to where it is"
+            "the client tools have version {oldest}, and the server has version {major}: older tools do not support all of its objects; \
+                 install postgresql-client-{major}, or set BACKUP_CLIENT_FOLDER to its folder"
         );
         return Err(Failure::told(Stage::Versions, Exit::Versions, told));
     }
@@ -141,7 +142,7 @@ fn role_passwords(job: &Job, readable: bool, warnings: &mut Vec<String>) -> bool
     wanted && readable
 }
 
-/// What is backed up, and what is left out although nobody excluded it.
+/// The databases to back up, and those left out although they are not excluded.
 async fn databases(session: &mut PgConnection, job: &Job) -> Outcome<(Vec<String>, Vec<LeftOut>)> {
     let failed = |error| Failure::database(Stage::Connect, error);
     let rows: Vec<(String, bool, bool, bool)> = sqlx::query_as(DATABASES).fetch_all(session).await.map_err(failed)?;
@@ -180,11 +181,11 @@ async fn databases(session: &mut PgConnection, job: &Job) -> Outcome<(Vec<String
     Ok((databases, left_out))
 }
 
-/// Whether we speak with the server itself. A pooler names a process of its own, and gives each transaction to whichever
-/// session is free: settings that we pin would be another's.
+/// Checks that the connection reaches the server itself. A pooler reports its own process number, and runs each transaction in
+/// any free session: our pinned settings would apply to another session.
 ///
 /// # Errors
-/// When there is one.
+/// Returns an error if a pooler answers.
 pub fn refuse_pooler(source: &Source, stop: &Stop) -> Outcome<()> {
     let failed = |error| Failure::wire(Stage::Connect, error);
     let mut connection = wire::Connection::open(source, |breaker| stop.guard(breaker)).map_err(failed)?;
@@ -192,7 +193,6 @@ pub fn refuse_pooler(source: &Source, stop: &Stop) -> Outcome<()> {
     if answering == connection.process().to_string() {
         return Ok(());
     }
-    let told =
-        format!("{} is a connection pooler, not the server: give the server's own address in BACKUP_SOURCE_URL", source.place());
+    let told = format!("{} is a connection pooler; set BACKUP_SOURCE_URL to the server's own address", source.place());
     Err(Failure::told(Stage::Connect, Exit::Configuration, told))
 }

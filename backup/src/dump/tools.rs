@@ -1,4 +1,4 @@
-//! PostgreSQL's own client tools: found, asked for their version, started with the source in their environment.
+//! This module finds and starts PostgreSQL's client tools, with the source in their environment.
 
 use std::{
     io::{self, Read},
@@ -16,19 +16,19 @@ use crate::{
     stop::{Group, Stop},
 };
 
-/// What a tool may print to its standard error before the rest is dropped.
+/// Maximum length of a tool's standard error; the rest is dropped.
 const LARGEST_COMPLAINT: u64 = 64 << 10;
-/// What is kept of a tool's output, where it is kept as a whole.
+/// Maximum length of a tool's output that is held in memory.
 const LARGEST_OUTPUT: u64 = 256 << 20;
 
-/// Where the tools are, and what ends those that run.
+/// Folder of the tools, and the abort signal that kills running ones.
 #[derive(Debug, Clone)]
 pub struct Tools {
     folder: Option<PathBuf>,
     stop: Stop,
 }
 
-/// A running tool. Dropping it ends it.
+/// A running tool. Dropping it kills it.
 pub struct Running {
     name: &'static str,
     child: Child,
@@ -37,16 +37,16 @@ pub struct Running {
 }
 
 impl Tools {
-    /// Tools that `stop` ends, whatever they wait for.
+    /// Creates tools that `stop` kills in any state.
     pub fn new(folder: Option<PathBuf>, stop: Stop) -> Self {
         Self { folder, stop }
     }
 
-    /// `pg_dump --version`, and the major version in it.
+    /// Output of `pg_dump --version`, and the major version in it.
     pub fn version(&self, name: &'static str) -> Outcome<(String, u32)> {
         let mut running = self.spawn(name, |command| command.arg("--version"))?;
         let mut output = Vec::new();
-        // What cannot be read names no version.
+        // Unreadable output contains no version.
         let _ = running.output().take(LARGEST_COMPLAINT).read_to_end(&mut output);
         let text = String::from_utf8_lossy(&output).trim().to_owned();
         // "pg_dump (PostgreSQL) 15.14 (Debian 15.14-0+deb12u1)", and "18beta1" before a release.
@@ -58,7 +58,7 @@ impl Tools {
                 Stage::Versions,
                 Exit::Versions,
                 format!(
-                    "{name} --version says {text:?}, which names no version; install postgresql-client, or correct BACKUP_CLIENT_FOLDER"
+                    "{name} --version prints {text:?}, which contains no version; install postgresql-client, or correct BACKUP_CLIENT_FOLDER"
                 ),
             )),
         }
@@ -74,7 +74,7 @@ impl Tools {
     fn spawn(&self, name: &'static str, with: impl FnOnce(&mut Command) -> &mut Command) -> Outcome<Running> {
         let program = self.folder.as_ref().map_or_else(|| PathBuf::from(name), |folder| folder.join(name));
         let mut command = Command::new(program);
-        // In a group of its own: a tool may be a script, and what that has started ends with it.
+        // In a separate process group: a tool can be a script, and its children must end with it.
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
         let mut child = with(&mut command).spawn().map_err(|error| missing(name, &error))?;
         let group = Group::new(i32::try_from(child.id()).ok().and_then(Pid::from_raw));
@@ -84,7 +84,7 @@ impl Tools {
                 let mut text = Vec::new();
                 let mut limited = stderr.take(LARGEST_COMPLAINT);
                 let _ = limited.read_to_end(&mut text);
-                // Read on, so that the tool never waits for us; nobody keeps it.
+                // Continues to read and drops the rest, so that the tool never blocks on a full pipe.
                 let _ = io::copy(&mut limited.into_inner(), &mut io::sink());
                 String::from_utf8_lossy(&text).trim().to_owned()
             })
@@ -92,7 +92,7 @@ impl Tools {
         Ok(Running { name, child, group, complaints })
     }
 
-    /// A tool's whole output, once it has ended well.
+    /// A tool's whole output after its success.
     pub fn run(&self, stage: Stage, name: &'static str, arguments: &[String], source: &Source) -> Outcome<Vec<u8>> {
         let mut running = self.start(name, arguments, source)?;
         let mut output = Vec::new();
@@ -106,7 +106,7 @@ impl Tools {
 }
 
 impl Running {
-    /// Its standard output; once.
+    /// Standard output of the tool; can be taken once.
     pub fn output(&mut self) -> impl Read + use<> {
         struct Output(Option<ChildStdout>);
         impl Read for Output {
@@ -123,16 +123,16 @@ impl Running {
         status
     }
 
-    /// Ends it: what it would still write is not wanted. Returns what it warned of.
+    /// Kills the tool, whose remaining output is not needed. Returns its warnings.
     pub fn end(mut self) -> Vec<String> {
         self.group.end();
-        // It was ended by a signal, and says so.
+        // The status reports the signal, which is expected.
         let _ = self.wait();
         let complaint = self.complaints.take().and_then(|complaints| complaints.join().ok()).unwrap_or_default();
         warnings(&complaint)
     }
 
-    /// Why it failed, in its own words.
+    /// The failure with the tool's own message.
     pub fn failed(mut self, stage: Stage) -> Failure {
         let status = self.wait();
         let complaint = self.complaints.take().and_then(|complaints| complaints.join().ok()).unwrap_or_default();
@@ -147,7 +147,7 @@ impl Running {
             Exit::Failed
         };
         let failure = Failure::told(stage, exit, format!("{} failed ({status}): {complaint}", self.name));
-        // Its locks were not given in time, or its snapshot went with the session that lent it.
+        // Its lock timed out, or its snapshot ended with the exporting session.
         let passing =
             ["canceling statement", "lock timeout", "terminating connection", "invalid snapshot", "server closed the connection"];
         let failure = Failure { standby: complaint.contains("conflict with recovery"), ..failure };
@@ -162,7 +162,7 @@ impl Drop for Running {
     }
 }
 
-/// Each warning on a line, with its details; hints are for who calls the tool.
+/// Each warning on one line, with its details. Hints are for users of the tool and are omitted.
 fn warnings(complaint: &str) -> Vec<String> {
     let mut warnings: Vec<String> = Vec::new();
     let mut open = false;
@@ -184,7 +184,7 @@ fn missing(name: &str, error: &io::Error) -> Failure {
     Failure::told(
         Stage::Versions,
         Exit::Versions,
-        format!("{name} cannot be started: {error}; install postgresql-client, or set BACKUP_CLIENT_FOLDER to where it is"),
+        format!("failed to start {name}: {error}; install postgresql-client, or set BACKUP_CLIENT_FOLDER to its folder"),
     )
 }
 
@@ -193,7 +193,7 @@ mod tests {
     use super::warnings;
 
     #[test]
-    fn warnings_are_taken_with_their_details() {
+    fn warnings_are_parsed_with_their_details() {
         let complaint = "pg_dump: warning: there are circular foreign-key constraints on this table:\npg_dump: detail: nodes\n\
             pg_dump: hint: Consider a full dump\npg_dump: warning: subscriptions not dumped because current user is not a superuser\n";
         let expected = [

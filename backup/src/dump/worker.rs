@@ -1,4 +1,4 @@
-//! One connection and one lane: takes tasks from the queue until it is empty.
+//! This module runs a worker with one connection and one stream. It takes tasks from the queue until the queue is empty.
 
 use std::{
     io,
@@ -14,13 +14,13 @@ use crate::{
     wire::{Connection, WireError},
 };
 
-/// A lock was not given at once.
+/// SQLSTATE: the lock was not available.
 const LOCK_NOT_AVAILABLE: &str = "55P03";
 
-/// What can go wrong between the server and the lane.
+/// Failures between the server and the stream.
 #[derive(Debug)]
 pub(super) enum CopyFault {
-    /// Another worker failed: what this one does is in vain.
+    /// Another worker failed, so this one's work is useless.
     InVain,
     Wire(WireError),
     Sink(io::Error),
@@ -39,7 +39,7 @@ impl From<io::Error> for CopyFault {
 }
 
 impl Shared {
-    /// Whether what is read is still of use.
+    /// Returns an error if another worker has failed.
     pub(super) fn go_on(&self) -> Result<(), CopyFault> {
         if self.failed.load(Relaxed) { Err(CopyFault::InVain) } else { Ok(()) }
     }
@@ -55,7 +55,7 @@ impl CopyFault {
     }
 }
 
-/// Begins a piece with its first byte: what has none leaves nothing behind.
+/// Begins a piece with its first byte, so that empty input leaves no piece.
 pub(super) struct Writing<'a> {
     lane: u32,
     offset: u64,
@@ -80,7 +80,7 @@ impl<'a> Writing<'a> {
         }
         match &mut self.state {
             State::Begun(sealing) => sealing.write(bytes),
-            State::Empty(_) => Err(io::Error::other("a piece that could not be begun")),
+            State::Empty(_) => Err(io::Error::other("the piece was not started")),
         }
     }
 
@@ -110,7 +110,7 @@ pub(super) fn run(shared: &Shared, lane: &mut Lane, sealer: &mut Sealer) -> Outc
     }
 }
 
-/// A connection under the coordinator's snapshot.
+/// Opens a connection under the coordinator's snapshot.
 fn open(shared: &Shared) -> Outcome<Connection> {
     let mut connection = coordinator::open(&shared.reading, Stage::Rows)?;
     adopt(shared, &mut connection)?;
@@ -122,9 +122,9 @@ fn adopt(shared: &Shared, connection: &mut Connection) -> Outcome<()> {
     let statements =
         format!("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET TRANSACTION SNAPSHOT '{}'", coordinator.snapshot);
     connection.query("ROLLBACK").map_err(|error| Failure::wire(Stage::Rows, error))?;
-    // Several statements in one message are one transaction; BEGIN makes that a lasting one.
+    // Several statements in one message form one transaction; BEGIN makes it outlast the message.
     connection.query(&statements).map(drop).map_err(|error| {
-        Failure::wire(Stage::Rows, error).context("the snapshot is not to be had: the session that took it may be gone")
+        Failure::wire(Stage::Rows, error).context("the snapshot is not available: the session that exported it may be lost")
     })
 }
 
@@ -139,7 +139,7 @@ fn rows(
     let table = &shared.plan.tables[place];
     let progress = &shared.reading.progress;
     let (relation, oid) = (table.relation.as_slice(), table.oid.to_string());
-    // The coordinator holds this lock already, so that it can only be refused when somebody waits for an exclusive one.
+    // The coordinator has this lock already. It is refused only while another session waits for an exclusive lock.
     let literal = crate::session::literal_bytes(relation);
     let named = [b"SELECT ", literal.as_slice(), b"::pg_catalog.regclass::pg_catalog.oid; "].concat();
     let named = [named, table.copy_statement(stretch)].concat();

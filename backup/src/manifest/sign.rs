@@ -1,8 +1,8 @@
-//! Signed records: a JSON line and the Ed25519 signature over it (RFC 8032).
+//! This module signs records: a JSON line and the Ed25519 signature over it (RFC 8032).
 //!
-//! age says nothing about who encrypted; whoever may write to the bucket could put a backup of their own there. The
-//! signature says that the holder of the signing key wrote this record. What is signed begins with `CONTEXT` and the
-//! record's kind, so that a record of one kind is never taken for one of another.
+//! age does not authenticate the writer, so anyone with write access to the bucket could put a backup there. The signature proves
+//! that the holder of the signing key wrote the record. The signed bytes begin with `CONTEXT` and the record's kind, so that a
+//! record of one kind cannot pass as another kind.
 
 use base64::{Engine, engine::general_purpose::STANDARD as BASE64};
 use ed25519_dalek::{Signature, Signer, SigningKey, VerifyingKey, pkcs8::DecodePrivateKey};
@@ -12,10 +12,10 @@ use zeroize::Zeroizing;
 
 const CONTEXT: &str = "postgresql backup record";
 const SEED_BYTES: usize = 32;
-/// Records are small; a larger object at a record's key is none.
+/// Records are small. A larger object at a record's key is not a record.
 pub const LARGEST_RECORD_BYTES: usize = 64 << 20;
 
-/// What a record is. Part of what is signed.
+/// Kind of a record. It is part of the signed bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     Start,
@@ -33,16 +33,16 @@ impl Kind {
     }
 }
 
-/// Why a record is not believed.
+/// Reason why a record is not trusted.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum RecordFault {
     #[error("it is not two lines of JSON: {0}")]
     Malformed(String),
-    #[error("it was written in format {found}, and this program reads up to {known}: use a newer release")]
+    #[error("it has format {found}, but this program reads up to {known}; use a newer release")]
     Newer { found: u64, known: u32 },
-    #[error("it is signed by the key {0}, which is none of the trusted ones (BACKUP_TRUSTED_KEYS)")]
+    #[error("it is signed by key {0}, which is not trusted (BACKUP_TRUSTED_KEYS)")]
     UnknownKey(String),
-    #[error("its signature is wrong: it was changed, or another record was put in its place")]
+    #[error("its signature is wrong: the record was changed or replaced")]
     Forged,
 }
 
@@ -54,11 +54,11 @@ struct SignatureLine {
     signature: String,
 }
 
-/// The key that signs. Wiped from memory when dropped.
+/// The signing key. Wiped from memory when dropped.
 #[derive(Clone)]
 pub struct Signing(SigningKey);
 
-/// The keys whose signatures are believed.
+/// The trusted public keys.
 #[derive(Debug, Clone, Default)]
 pub struct Trusted(Vec<VerifyingKey>);
 
@@ -74,7 +74,7 @@ impl Signing {
         Some(Self(SigningKey::from_bytes(&seed)))
     }
 
-    /// The public key in Base64: what others put into `BACKUP_TRUSTED_KEYS`.
+    /// The public key in Base64, for `BACKUP_TRUSTED_KEYS` on other machines.
     pub fn public_key(&self) -> String {
         BASE64.encode(self.0.verifying_key().as_bytes())
     }
@@ -82,7 +82,7 @@ impl Signing {
     /// The bytes of a signed record.
     ///
     /// # Errors
-    /// When the record cannot be written as JSON, which the shapes of [`super`] always can.
+    /// Returns an error if the record cannot be written as JSON. The records of [`super`] always can.
     pub fn seal<Record: Serialize>(&self, kind: Kind, record: &Record) -> serde_json::Result<Vec<u8>> {
         let mut bytes = serde_json::to_vec(record)?;
         let line = SignatureLine {
@@ -104,7 +104,7 @@ impl std::fmt::Debug for Signing {
 }
 
 impl Trusted {
-    /// Adds a public key: Base64 of its 32 bytes, or a PEM block (`openssl pkey -pubout`). `false` when it is neither.
+    /// Adds a public key: Base64 of its 32 bytes, or a PEM block (`openssl pkey -pubout`). Returns `false` for any other text.
     #[must_use]
     pub fn add(&mut self, text: &str) -> bool {
         use ed25519_dalek::pkcs8::DecodePublicKey;
@@ -123,7 +123,7 @@ impl Trusted {
         })
     }
 
-    /// Believes what `signing` signs.
+    /// Trusts the public key of `signing`.
     pub fn add_own(&mut self, signing: &Signing) {
         let key = signing.0.verifying_key();
         if !self.0.contains(&key) {
@@ -135,10 +135,10 @@ impl Trusted {
         self.0.is_empty()
     }
 
-    /// Reads a record and checks who wrote it. The signature is checked before the record is looked at.
+    /// Reads a record and verifies its writer. The signature is verified before the record is parsed.
     ///
     /// # Errors
-    /// When it is not a record of this kind that a trusted key signed.
+    /// Returns an error if it is not a record of this kind, signed by a trusted key.
     pub fn open<Record: DeserializeOwned>(&self, kind: Kind, bytes: &[u8]) -> Result<Record, RecordFault> {
         let malformed = |what: &str| RecordFault::Malformed(what.to_owned());
         let end = bytes.iter().position(|byte| *byte == b'\n').ok_or_else(|| malformed("the first line does not end"))?;
@@ -183,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn a_record_is_read_back_by_those_who_trust_its_writer() {
+    fn a_reader_that_trusts_the_writer_reads_the_record() {
         let mut trusted = Trusted::default();
         assert!(trusted.add(&signing(1).public_key()) && !trusted.add("x"));
         let bytes = signing(1).seal(Kind::Outcome, &record()).unwrap();
@@ -191,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_as_it_was_signed_is_refused() {
+    fn a_changed_record_is_rejected() {
         let mut trusted = Trusted::default();
         trusted.add_own(&signing(1));
         let bytes = signing(1).seal(Kind::Outcome, &record()).unwrap();

@@ -1,4 +1,4 @@
-//! Stored bytes to raw ones: hash what came, decrypt, decompress. Runs on a thread of its own: it is all computing.
+//! This module hashes, decrypts and decompresses stored bytes. It runs on a separate thread, since it only computes.
 
 use std::io::{self, BufReader, Read};
 
@@ -9,25 +9,25 @@ use tokio::sync::mpsc;
 use super::{Identities, ReadFault};
 use crate::manifest::Piece;
 
-/// Size of a decoded buffer: large enough that passing it on costs nothing beside its bytes.
+/// Size of a decoded buffer, large enough that handing it over costs little compared with its bytes.
 const BUFFER_BYTES: usize = 256 << 10;
 /// A chunk of age's stream with its tag, and room for the header.
 const AGE_BUFFER_BYTES: usize = 64 << 10;
 
-/// A blob that is in memory and whose hash was right.
+/// Decodes a blob that is in memory and whose hash is verified.
 pub(super) fn whole(place: &str, key: Option<&Identities>, stored: &[u8], raw_bytes: u64) -> Result<Vec<u8>, ReadFault> {
     let mut raw = Vec::new();
     let wrong = |error: io::Error| ReadFault::damaged(place, error.to_string());
     let mut decoder = opened(place, key, stored)?;
-    // One byte more than there may be: a blob that unfolds to more than the manifest says is stopped there.
+    // One byte more than allowed: stops a blob that decompresses to more than the manifest's size.
     decoder.by_ref().take(raw_bytes + 1).read_to_end(&mut raw).map_err(wrong)?;
     if raw.len() as u64 != raw_bytes {
-        return Err(ReadFault::damaged(place, format!("it does not unfold to the {raw_bytes} bytes that the manifest says")));
+        return Err(ReadFault::damaged(place, format!("it does not decompress to the {raw_bytes} bytes of the manifest")));
     }
     Ok(raw)
 }
 
-/// A piece as it comes. The last thing sent is an empty buffer, when everything was right, or a fault.
+/// Decodes a piece as it arrives. Sends an empty buffer last if the piece is correct, or an error.
 pub(super) fn stream(
     place: &str,
     key: Option<&Identities>,
@@ -37,7 +37,7 @@ pub(super) fn stream(
 ) {
     let mut stored = Stored { receiver: stored, current: Bytes::new(), hash: Sha256::new(), bytes: 0, fault: None };
     let result = decode(place, key, &mut stored, piece, sender);
-    // What stopped the transfer explains what the decoder made of it.
+    // An error of the transfer explains the decoder's error.
     let result = match (stored.fault.take(), result) {
         (Some(fault), _) => Err(fault),
         (None, result) => result,
@@ -61,7 +61,7 @@ fn decode(
             let read = read.map_err(|error| ReadFault::damaged(place, error.to_string()))?;
             raw_bytes += read as u64;
             if raw_bytes > piece.raw_bytes {
-                return Err(ReadFault::damaged(place, format!("it unfolds to more than {} bytes", piece.raw_bytes)));
+                return Err(ReadFault::damaged(place, format!("it decompresses to more than {} bytes", piece.raw_bytes)));
             }
             if read == 0 {
                 break;
@@ -71,13 +71,13 @@ fn decode(
             }
         }
     }
-    // Whatever stands behind the frame counts for the hash too.
+    // The hash includes all bytes after the frame.
     io::copy(stored, &mut io::sink()).map_err(|error| ReadFault::damaged(place, error.to_string()))?;
     if raw_bytes != piece.raw_bytes || stored.bytes != piece.bytes {
-        return Err(ReadFault::damaged(place, format!("it has {raw_bytes} bytes, {} were written", piece.raw_bytes)));
+        return Err(ReadFault::damaged(place, format!("it has {raw_bytes} bytes, but {} were written", piece.raw_bytes)));
     }
     if hex::encode(std::mem::take(&mut stored.hash).finalize()) != piece.sha256 {
-        return Err(ReadFault::damaged(place, "its SHA-256 is not the manifest's"));
+        return Err(ReadFault::damaged(place, "its SHA-256 differs from the manifest"));
     }
     Ok(())
 }
@@ -96,7 +96,7 @@ fn opened<'a>(place: &str, key: Option<&Identities>, stored: impl Read + 'a) -> 
     Ok(Box::new(zstd::Decoder::new(plain).map_err(damaged)?.single_frame()))
 }
 
-/// What the network gave, as a reader that hashes.
+/// A reader that hashes the bytes from the network.
 struct Stored {
     receiver: mpsc::Receiver<Result<Bytes, ReadFault>>,
     current: Bytes,

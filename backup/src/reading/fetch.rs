@@ -1,4 +1,4 @@
-//! The stored bytes of a piece from the objects of its lane. A transfer that breaks goes on where it broke.
+//! This module fetches the stored bytes of a piece from the objects of its stream. It resumes a broken transfer.
 
 use std::sync::Arc;
 
@@ -11,12 +11,12 @@ use crate::{
     store::{Store, StoreError},
 };
 
-/// Stored buffers that wait between the network and the decoder; each is what one read gave (tens of kilobytes).
+/// Stored buffers queued between the network and the decoder; each has the size of one read (tens of kilobytes).
 pub(super) const BUFFERS_WAITING: usize = 32;
-/// How often one stretch is asked for again after its transfer broke, beside the store's own retries of a request.
+/// Retries of one range after its transfer broke, in addition to the store's own retries of a request.
 const BROKEN_TRANSFERS: u32 = 5;
 
-/// A stretch of one object.
+/// A byte range of one object.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Stretch {
     key: String,
@@ -24,13 +24,13 @@ struct Stretch {
     bytes: u64,
 }
 
-/// Where a piece lies, for messages.
+/// Location of a piece, for messages.
 pub(super) fn place(manifest: &Manifest, piece: &Piece) -> String {
     let object = object_at(manifest, piece.lane, piece.offset).map_or("no object", |(key, _)| key);
-    format!("{object} (lane {}, byte {}, {} bytes)", piece.lane, piece.offset, piece.bytes)
+    format!("{object} (stream {}, byte {}, {} bytes)", piece.lane, piece.offset, piece.bytes)
 }
 
-/// Sends the piece's stored bytes; ends early when nobody listens.
+/// Sends the piece's stored bytes. Ends early if the receiver is dropped.
 pub(super) async fn run(store: Store, manifest: Arc<Manifest>, piece: Piece, sender: mpsc::Sender<Result<Bytes, ReadFault>>) {
     let sent = async {
         for stretch in stretches(&manifest, &piece)? {
@@ -53,7 +53,7 @@ async fn fetch(store: &Store, mut stretch: Stretch, sender: &mpsc::Sender<Result
                 Some(Ok(bytes)) => {
                     let length = bytes.len() as u64;
                     if length > stretch.bytes {
-                        return Err(ReadFault::damaged(&stretch.key, "the store sent more than was asked for"));
+                        return Err(ReadFault::damaged(&stretch.key, "the store sent more than was requested"));
                     }
                     (stretch.offset, stretch.bytes) = (stretch.offset + length, stretch.bytes - length);
                     store.count_received(length);
@@ -73,16 +73,16 @@ async fn fetch(store: &Store, mut stretch: Stretch, sender: &mpsc::Sender<Result
             let reason = format!("{}: {why}", stretch.key);
             return Err(StoreError::Unavailable { operation: "get", reason }.into());
         }
-        tracing::warn!(object = stretch.key, offset = stretch.offset, reason = why, "a transfer broke and goes on");
+        tracing::warn!(object = stretch.key, offset = stretch.offset, reason = why, "transfer interrupted; resuming");
     }
     Ok(())
 }
 
-/// A range beyond the end is refused: the object is shorter than it was.
+/// The store rejects a range beyond the end: the object is shorter than it was.
 fn shortened(stretch: &Stretch, error: StoreError) -> ReadFault {
     match error {
         StoreError::Refused { code, .. } if code == "InvalidRange" => {
-            ReadFault::damaged(&stretch.key, format!("it ends before its byte {}", stretch.offset))
+            ReadFault::damaged(&stretch.key, format!("it ends before byte {}", stretch.offset))
         }
         other => other.into(),
     }
@@ -92,8 +92,9 @@ fn stretches(manifest: &Manifest, piece: &Piece) -> Result<Vec<Stretch>, ReadFau
     let (mut offset, end) = (piece.offset, piece.offset.saturating_add(piece.bytes));
     let mut stretches = Vec::new();
     while offset < end {
-        let (key, within) = object_at(manifest, piece.lane, offset)
-            .ok_or_else(|| ReadFault::damaged(&format!("lane {}", piece.lane), format!("no object holds its byte {offset}")))?;
+        let (key, within) = object_at(manifest, piece.lane, offset).ok_or_else(|| {
+            ReadFault::damaged(&format!("stream {}", piece.lane), format!("no object contains its byte {offset}"))
+        })?;
         let bytes = (end - offset).min(manifest.object_bytes - within);
         stretches.push(Stretch { key: key.to_owned(), offset: within, bytes });
         offset += bytes;
@@ -101,7 +102,7 @@ fn stretches(manifest: &Manifest, piece: &Piece) -> Result<Vec<Stretch>, ReadFau
     Ok(stretches)
 }
 
-/// The object that holds a byte of a lane, and where in it.
+/// The object that contains a byte of a stream, and the offset in it.
 fn object_at(manifest: &Manifest, lane: u32, offset: u64) -> Option<(&str, u64)> {
     let number = usize::try_from(offset.checked_div(manifest.object_bytes)?).ok()?;
     let object = manifest.lanes.get(&lane)?.get(number)?;

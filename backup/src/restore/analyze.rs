@@ -1,4 +1,4 @@
-//! Statistics for the planner, in several sessions: without them the first queries after a restore are slow ones.
+//! This module collects the planner's statistics in several sessions. Without them the first queries after a restore are slow.
 
 use std::collections::{HashSet, VecDeque};
 
@@ -7,17 +7,17 @@ use tokio::task::JoinSet;
 use super::{RestoreFault, sessions::Session};
 use crate::wire::RawRow;
 
-/// Everything with statistics of its own, the largest first: what takes longest begins first.
+/// Every relation with statistics, the largest first, since it takes the longest.
 const RELATIONS: &str = "SELECT pg_catalog.format('%I.%I', n.nspname, c.relname), pg_catalog.pg_relation_size(c.oid) \
     FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
     WHERE c.relkind IN ('r', 'm', 'p') AND c.relpersistence <> 't' \
     AND n.nspname <> 'information_schema' AND n.nspname !~ '^pg_toast' ORDER BY 2 DESC, 1";
-/// A table of so many bytes gets a statement of its own.
+/// A table of at least this size gets its own statement.
 const LARGE_BYTES: i64 = 1 << 20;
-/// Small tables that one statement names: they are not worth a round trip each.
+/// Number of small tables in one statement: they are not worth a round trip each.
 const SMALL_AT_ONCE: usize = 50;
 
-/// Analyses every table of the sessions' database but those that are `done`, and gives the sessions back.
+/// Analyses every table of the database except those in `done`, and returns the sessions.
 pub async fn analyze(mut sessions: Vec<Session>, done: &HashSet<Vec<u8>>) -> Result<Vec<Session>, RestoreFault> {
     let Some(first) = sessions.first_mut() else { return Ok(sessions) };
     let rows = first.query(RELATIONS).await.map_err(RestoreFault::by_wire("listing tables to analyse"))?;
@@ -44,7 +44,7 @@ pub async fn analyze(mut sessions: Vec<Session>, done: &HashSet<Vec<u8>>) -> Res
     }
 }
 
-/// Of relations as `ANALYZE` names them, with commas between.
+/// Analyses relations, given as `ANALYZE` names them, separated by commas.
 pub(super) async fn one(session: &mut Session, relations: &[u8]) -> Result<(), RestoreFault> {
     let done = session.query([b"ANALYZE ", relations].concat()).await;
     done.map(drop).map_err(RestoreFault::by_wire("analysing tables"))
@@ -62,7 +62,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn large_tables_go_alone_and_small_ones_together() {
+    fn large_tables_are_analysed_alone_small_ones_together() {
         let relations: Vec<_> =
             [LARGE_BYTES * 2, LARGE_BYTES, 3, 2].iter().map(|bytes| (format!("t{bytes}").into_bytes(), *bytes)).collect();
         assert_eq!(batches(&relations), [&b"t2097152"[..], b"t1048576", b"t3, t2"]);

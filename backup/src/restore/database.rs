@@ -1,5 +1,5 @@
-//! The database that is restored into: created under a name of its own, given the settings and privileges of the one that
-//! was backed up, renamed when everything is there, dropped when something failed.
+//! This module manages the database that is being restored. It creates it under a temporary name, applies the settings and
+//! privileges of the original, renames it at the end, and drops it after a failure.
 
 use std::time::{Duration, Instant};
 
@@ -16,27 +16,27 @@ use crate::{
     session::quoted,
 };
 
-/// `NAMEDATALEN` - 1: a longer name would be cut off by the server.
+/// `NAMEDATALEN` - 1: the server would truncate a longer name.
 const LONGEST_NAME_BYTES: usize = 63;
 
-/// initdb makes it, and nobody's data is in it.
+/// A database that initdb creates and that contains no user data.
 const ALWAYS_THERE: &str = "template1";
 
-/// The names that a restore uses.
+/// The names in a restore.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Names {
-    /// In the backup.
+    /// Name in the backup.
     pub original: String,
-    /// While it is being restored.
+    /// Name during the restore.
     pub restoring: String,
-    /// In the end.
+    /// Final name.
     pub target: String,
-    /// Where a database of the target's name goes, when it may be replaced.
+    /// New name of an existing database with the target's name, if it may be replaced.
     pub replaced: String,
 }
 
 impl Names {
-    /// `unique` tells this restore from others: letters, digits and underscores.
+    /// `unique` distinguishes this restore from others: letters, digits and underscores.
     pub fn new(original: &str, target: &str, unique: &str) -> Self {
         let with = |middle: &str| {
             let end = format!("_{middle}_{unique}");
@@ -50,34 +50,34 @@ impl Names {
     }
 }
 
-/// What a new server has beside its templates, for people to connect to.
+/// The database of a new server, besides its templates, that clients connect to.
 const MADE_BY_INITDB: &str = "postgres";
 
-/// Whether nobody has made anything in a database: what is made has a number from here on, whatever it is.
+/// Whether a database contains no user objects: these have oids from 16384 on.
 const NOTHING_MADE: &str = "SELECT NOT EXISTS (SELECT FROM pg_catalog.pg_class WHERE oid >= 16384) \
      AND NOT EXISTS (SELECT FROM pg_catalog.pg_type WHERE oid >= 16384) AND NOT EXISTS (SELECT FROM pg_catalog.pg_proc WHERE oid >= 16384) \
      AND NOT EXISTS (SELECT FROM pg_catalog.pg_namespace WHERE oid >= 16384) \
      AND NOT EXISTS (SELECT FROM pg_catalog.pg_extension WHERE oid >= 16384) \
      AND NOT EXISTS (SELECT FROM pg_catalog.pg_largeobject_metadata)";
 
-/// How long sessions are waited for that are ending, as the server itself does before a database gets another name.
+/// Maximum wait for ending sessions. The server itself waits as long before it renames a database.
 const SESSIONS_END: Duration = Duration::from_secs(5);
 const POLL: Duration = Duration::from_millis(50);
 
-/// What is done with the database as a whole, over a connection to another one.
+/// Operations on the database as a whole, over a connection to another database.
 pub struct Databases {
     connection: PgConnection,
     server: Source,
     pub names: Names,
-    /// The database of the target's name is `postgres` as initdb made it: it makes room, and nobody misses it.
+    /// Whether the target's name belongs to the unchanged, empty `postgres` of initdb. It is replaced, since it has no content.
     as_made: bool,
 }
 
 impl Databases {
     pub async fn connect(server: &Source, names: Names) -> Result<Self, RestoreFault> {
-        // A database that somebody is connected to cannot be given another name.
+        // A database with connected sessions cannot be renamed.
         let besides = if server.database == names.target { server.with_database(ALWAYS_THERE) } else { server.clone() };
-        // It waits while everything is restored: limits of idle sessions are pinned.
+        // The connection is idle during the whole restore; its idle timeouts are pinned.
         let connection = super::connect_session(&besides).await?;
         Ok(Self { connection, server: server.clone(), names, as_made: false })
     }
@@ -91,8 +91,7 @@ impl Databases {
         query.fetch_one(&mut self.connection).await.map_err(RestoreFault::asking("looking for a database"))
     }
 
-    /// Whether the database of the target's name is the `postgres` of a new server, in which nobody has made anything: that of
-    /// the backup takes its place then.
+    /// Whether the target's name belongs to the empty `postgres` of a new server. The database of the backup then replaces it.
     pub async fn is_as_made(&mut self, server: &Source) -> Result<bool, RestoreFault> {
         if self.names.target == MADE_BY_INITDB {
             let place = server.with_database(MADE_BY_INITDB);
@@ -105,11 +104,11 @@ impl Databases {
         Ok(self.as_made)
     }
 
-    /// Whether anybody is connected to the database of the target's name.
+    /// Whether a session is connected to the database with the target's name.
     pub async fn is_used(&mut self) -> Result<bool, RestoreFault> {
         let end = Instant::now() + SESSIONS_END;
         loop {
-            // Of other roles' sessions the kind may be hidden from us.
+            // The kind of other roles' sessions may be hidden from us.
             let query = sqlx::query_scalar(
                 "SELECT EXISTS (SELECT FROM pg_catalog.pg_stat_activity WHERE datname = $1 AND COALESCE(backend_type, 'client backend') = 'client backend')",
             );
@@ -122,7 +121,7 @@ impl Databases {
         }
     }
 
-    /// What restores of this database that were killed have left: unfinished, and nobody is connected to it.
+    /// Unfinished databases of killed restores, without connected sessions.
     pub async fn left_behind(&mut self) -> Result<Vec<String>, RestoreFault> {
         const MARK: &str = "_restoring_";
         let restoring = &self.names.restoring;
@@ -134,11 +133,11 @@ impl Databases {
         query.bind(begins).fetch_all(&mut self.connection).await.map_err(RestoreFault::asking("looking for unfinished databases"))
     }
 
-    /// Creates it empty, with the encoding and locale of the original. `tablespaces`: also in its tablespace.
+    /// Creates the database empty, with the encoding and locale of the original. `tablespaces`: also in its tablespace.
     pub async fn create(&mut self, contents: &Contents, tablespaces: bool) -> Result<(), RestoreFault> {
         let entry = contents.entries.iter().find(|entry| entry.kind == "DATABASE");
         let definition = entry.and_then(|entry| entry.definition.utf8());
-        let definition = definition.ok_or_else(|| RestoreFault::Contents("it does not say how to create the database".into()))?;
+        let definition = definition.ok_or_else(|| RestoreFault::Contents("it has no CREATE DATABASE statement".into()))?;
         let mut statement = self.renamed(definition, &self.names.restoring);
         if !tablespaces {
             statement = without_tablespace(&statement);
@@ -152,7 +151,7 @@ impl Databases {
         Ok(version.unsigned_abs())
     }
 
-    /// Settings of the database and of roles in it, as they were.
+    /// Applies the original settings of the database, and of roles in it.
     pub async fn apply_settings(&mut self, contents: &Contents) -> Result<(), RestoreFault> {
         let entries = contents.entries.iter().filter(|entry| entry.kind == "DATABASE PROPERTIES");
         let settings = entries.flat_map(|entry| statements(&to_characters(entry.definition.bytes())));
@@ -167,17 +166,17 @@ impl Databases {
         Ok(())
     }
 
-    /// Owner, settings, comment and privileges, as they were.
+    /// Applies the original owner, settings, comment and privileges.
     pub async fn adopt(&mut self, contents: &Contents, owners: bool, privileges: bool) -> Result<(), RestoreFault> {
         let restoring = self.names.restoring.clone();
-        // Inside it, since the texts are in its encoding.
+        // In a session inside the database, since the texts are in its encoding.
         let mut inside = self.inside().await?;
         for entry in &contents.entries {
             let wanted = match &*entry.kind.lossy() {
                 "DATABASE" => {
                     if owners && !entry.owner.is_empty() {
                         let owner = format!("ALTER DATABASE {} OWNER TO {}", quoted(&restoring), quoted(&entry.owner.lossy()));
-                        self.run("giving the database to its owner", &owner).await?;
+                        self.run("setting the owner of the database", &owner).await?;
                     }
                     false
                 }
@@ -193,19 +192,19 @@ impl Databases {
         Ok(())
     }
 
-    /// A session in the database that is being restored, in its own encoding.
+    /// A session in the database that is being restored, in its encoding.
     async fn inside(&self) -> Result<Session, RestoreFault> {
         Session::open(&self.server.with_database(&self.names.restoring)).await
     }
 
-    /// Statements about the original, said of the one that is being restored; a character for each byte.
+    /// Runs statements about the original on the database that is being restored. `statements` has a character for each byte.
     async fn tell(&self, inside: &mut Session, statements: &str) -> Result<(), RestoreFault> {
         let (from, to) = (to_characters(self.names.original.as_bytes()), to_characters(self.names.restoring.as_bytes()));
         let statements = to_bytes(&rename_database(statements, &Renaming { from: &from, to: &to }));
         inside.query(statements).await.map(drop).map_err(RestoreFault::by_wire("setting up the database"))
     }
 
-    /// The restored database takes its name. One that has it already goes aside first; the whole or nothing.
+    /// Gives the restored database its final name, after renaming an existing one. Both happen in one transaction.
     pub async fn rename(&mut self, replace: bool) -> Result<(), RestoreFault> {
         let mut statements = String::from("BEGIN;");
         if (replace || self.as_made) && self.exists(&self.names.target.clone()).await? {
@@ -213,17 +212,21 @@ impl Databases {
         }
         statements +=
             &format!("ALTER DATABASE {} RENAME TO {};COMMIT", quoted(&self.names.restoring), quoted(&self.names.target));
-        self.run("giving the database its name", &statements).await?;
+        self.run("renaming the database", &statements).await?;
         if self.as_made {
             let statement = format!("DROP DATABASE IF EXISTS {}", quoted(&self.names.replaced));
             if let Err(fault) = self.run("dropping the empty database postgres", &statement).await {
-                tracing::warn!(error = fault.to_string(), statement, "an empty database was left: drop it");
+                tracing::warn!(
+                    error = fault.to_string(),
+                    statement,
+                    "failed to drop an empty database; drop it with the statement"
+                );
             }
         }
         Ok(())
     }
 
-    /// Removes what a restore left; no error when there is nothing.
+    /// Drops the unfinished database; succeeds if it does not exist.
     pub async fn drop_restoring(&mut self) -> Result<(), RestoreFault> {
         drop_database(&mut self.connection, &self.server, &self.names.restoring).await
     }
@@ -233,7 +236,7 @@ impl Databases {
     }
 
     async fn run(&mut self, what: &'static str, statements: &str) -> Result<(), RestoreFault> {
-        // A fault inside BEGIN would leave the connection in a failed transaction.
+        // An error inside BEGIN would leave the connection in a failed transaction.
         let done = self.connection.execute(AssertSqlSafe(statements.to_owned())).await;
         if done.is_err() && statements.starts_with("BEGIN") {
             let _ = self.connection.execute("ROLLBACK").await;
@@ -242,10 +245,11 @@ impl Databases {
     }
 }
 
-/// Removes a database that a restore made, whoever is connected to it; no error when there is none. The server drops none
-/// that has subscriptions: those go first, without a word to the publisher, whose slots are the original's.
+/// Drops a database that a restore created, even with connected sessions; succeeds if it does not exist. The server refuses to
+/// drop a database with subscriptions. They are dropped first, without contacting the publisher, whose slots belong to the
+/// original.
 pub async fn drop_database(connection: &mut PgConnection, server: &Source, name: &str) -> Result<(), RestoreFault> {
-    const WHAT: &str = "dropping a database that a restore made";
+    const WHAT: &str = "dropping a database that a restore created";
     let query = sqlx::query_scalar(
         "SELECT s.subname::text FROM pg_catalog.pg_subscription s JOIN pg_catalog.pg_database d ON d.oid = s.subdbid WHERE d.datname = $1",
     );
@@ -253,7 +257,7 @@ pub async fn drop_database(connection: &mut PgConnection, server: &Source, name:
     if !subscriptions.is_empty() {
         let mut inside = super::connect_session(&server.with_database(name)).await?;
         for subscription in subscriptions.iter().map(|subscription| quoted(subscription)) {
-            // One by one: the last cannot be in a transaction with the others.
+            // In separate transactions, since the last statement cannot share one with the others.
             for statement in [
                 format!("ALTER SUBSCRIPTION {subscription} DISABLE"),
                 format!("ALTER SUBSCRIPTION {subscription} SET (slot_name = NONE)"),
@@ -267,7 +271,7 @@ pub async fn drop_database(connection: &mut PgConnection, server: &Source, name:
     connection.execute(AssertSqlSafe(statement)).await.map(drop).map_err(RestoreFault::asking(WHAT))
 }
 
-/// A character for each byte: what looks for ASCII in a text need not know its encoding.
+/// Converts each byte to a character, so that ASCII searches work in any encoding.
 fn to_characters(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| char::from(*byte)).collect()
 }
@@ -276,7 +280,8 @@ fn to_bytes(characters: &str) -> Vec<u8> {
     characters.chars().map(|character| u8::try_from(character).unwrap_or(b'?')).collect()
 }
 
-/// `ALTER DATABASE x SET …` and `ALTER ROLE x IN DATABASE y SET …`; not what forbids sessions, which is for the end.
+/// `ALTER DATABASE x SET …` and `ALTER ROLE x IN DATABASE y SET …`. Excludes settings that forbid sessions, which are applied
+/// last.
 fn is_setting(statement: &str) -> bool {
     let words = words(statement, 6);
     let word = |place: usize| words.get(place).map(String::as_str);
@@ -285,12 +290,12 @@ fn is_setting(statement: &str) -> bool {
             || word(1) == Some("ROLE") && word(3) == Some("IN") && word(4) == Some("DATABASE"))
 }
 
-/// pg_dump names such an entry `DATABASE <name>`.
+/// pg_dump calls such an entry `DATABASE <name>`.
 fn is_about_database(entry: &Entry) -> bool {
     entry.namespace.is_empty() && entry.tag.bytes().starts_with(b"DATABASE ")
 }
 
-/// ` TABLESPACE = x` stands last in what pg_dump writes.
+/// ` TABLESPACE = x` comes last in pg_dump's statement.
 fn without_tablespace(statement: &str) -> String {
     match statement.rfind(" TABLESPACE = ") {
         Some(at) => format!("{};", &statement[..at]),
@@ -303,7 +308,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_fit_the_server_and_split_no_character() {
+    fn a_long_name_is_cut_between_characters() {
         let names = Names::new("a", &"ü".repeat(31), "20260131t235959z_0a1b2c3d");
         assert!(names.restoring.len() <= LONGEST_NAME_BYTES && names.restoring.starts_with("üü"), "{names:?}");
         assert!(names.restoring.ends_with("_restoring_20260131t235959z_0a1b2c3d"));
@@ -312,13 +317,13 @@ mod tests {
     }
 
     #[test]
-    fn bytes_and_characters_are_one_for_one() {
+    fn each_byte_becomes_one_character() {
         let all: Vec<u8> = (0..=255).collect();
         assert_eq!(to_bytes(&to_characters(&all)), all);
     }
 
     #[test]
-    fn settings_are_told_from_what_forbids_sessions() {
+    fn settings_exclude_limits_on_connections() {
         for (statement, setting) in [
             ("ALTER DATABASE \"a b\" SET lc_monetary TO 'de_DE'", true),
             ("ALTER ROLE \"SET\" IN DATABASE a SET work_mem TO '7MB'", true),
@@ -331,7 +336,7 @@ mod tests {
     }
 
     #[test]
-    fn a_database_can_be_created_without_its_tablespace() {
+    fn a_database_is_created_without_its_tablespace() {
         let statement = "CREATE DATABASE a WITH TEMPLATE = template0 ENCODING = 'UTF8' TABLESPACE = fast;\n";
         assert_eq!(without_tablespace(statement), "CREATE DATABASE a WITH TEMPLATE = template0 ENCODING = 'UTF8';");
         assert_eq!(without_tablespace("CREATE DATABASE a;"), "CREATE DATABASE a;");

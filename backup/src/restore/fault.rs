@@ -1,4 +1,4 @@
-//! Why a restore did not happen, said so that a person at night knows what to do next.
+//! This module defines why a restore failed, with messages that state the next action.
 
 use crate::{archive::ArchiveError, config::Source, reading::ReadFault, wire::WireError};
 
@@ -8,42 +8,42 @@ use super::{preflight::Troubles, selection::NotThere, tool::ToolFault};
 pub enum RestoreFault {
     #[error(transparent)]
     Read(#[from] ReadFault),
-    #[error("the backup's table of contents cannot be read: {0}")]
+    #[error("failed to read the backup's table of contents: {0}")]
     Archive(#[from] ArchiveError),
-    #[error("the backup does not agree with itself: {0}; restore another one, and keep this one for whoever looks into it")]
+    #[error("the backup is inconsistent: {0}; restore another backup, and retain this one for the investigation")]
     Contents(String),
-    #[error("the backup holds several databases ({0}); name one with --database")]
+    #[error("the backup contains several databases ({0}); select one with --database")]
     WhichDatabase(String),
-    #[error("the backup holds no database {name:?}; it has {has}")]
+    #[error("the backup has no database {name:?}; it has {has}")]
     NoDatabase { name: String, has: String },
     #[error(transparent)]
     Selection(#[from] NotThere),
     #[error("no database was restored:{0}")]
     Preflight(Troubles),
-    /// `refused`: the server is there, and this role or its password is not to its liking.
-    #[error("{place} does not take the connection: {reason}")]
+    /// `refused`: the server rejected this role or its password.
+    #[error("{place} rejected the connection: {reason}")]
     Connect { place: String, reason: String, refused: bool },
     #[error("{doing}: {reason}")]
     Server { doing: &'static str, reason: String },
     #[error(transparent)]
     Tool(#[from] ToolFault),
-    #[error("filling {table}: {reason}")]
+    #[error("failed to write rows of {table}: {reason}")]
     Rows { table: String, reason: String },
-    #[error("{table} has {found} rows, and the backup has {expected}")]
+    #[error("{table} has {found} rows, but the backup has {expected}")]
     Count { table: String, expected: u64, found: u64 },
     #[error("the restore was interrupted")]
     Interrupted,
-    #[error("{fault}; the unfinished database {database} could not be dropped ({reason}): drop it when the server is back")]
+    #[error("{fault}; failed to drop the unfinished database {database} ({reason}); drop it when the server is back")]
     LeftBehind { fault: Box<RestoreFault>, database: String, reason: String },
 }
 
 impl RestoreFault {
-    /// For `map_err`.
+    /// For `map_err` on sqlx errors.
     pub fn asking(doing: &'static str) -> impl FnOnce(sqlx::Error) -> Self {
         move |error| Self::Server { doing, reason: error.to_string() }
     }
 
-    /// The same for a session that speaks the database's own encoding.
+    /// For `map_err` in a session with the database's own encoding.
     pub fn by_wire(doing: &'static str) -> impl FnOnce(WireError) -> Self {
         move |error| Self::Server { doing, reason: error.to_string() }
     }
@@ -59,7 +59,7 @@ impl RestoreFault {
         Self::Connect { place: server.place(), reason: error.to_string(), refused }
     }
 
-    /// Whether the request was at fault, so that trying again changes nothing.
+    /// Whether the server rejected the request, so that a retry cannot succeed.
     pub const fn is_refusal(&self) -> bool {
         matches!(
             self,

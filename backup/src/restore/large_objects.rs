@@ -1,4 +1,4 @@
-//! The bytes of large objects. Which there are, and whose, pg_restore has created before.
+//! This module writes the bytes of large objects. pg_restore has created the objects and set their owners before.
 
 use std::fmt::Write;
 
@@ -9,16 +9,16 @@ use crate::{
     wire::WireError,
 };
 
-/// Object id, offset, length: what stands before each chunk.
+/// Header of a chunk: object id, offset, length.
 const HEAD_BYTES: usize = 16;
-/// Bytes in one statement.
+/// Maximum number of bytes in one statement.
 const BATCH_BYTES: usize = 1 << 20;
-/// Chunks in one statement, when they are small.
+/// Maximum number of small chunks in one statement.
 const BATCH_CHUNKS: usize = 1000;
-/// No chunk is larger than what one statement of the agent writes; a larger length is damage.
+/// A chunk is not larger than one statement of the agent writes. A larger length means damage.
 const LARGEST_CHUNK_BYTES: usize = 64 << 20;
 
-/// Writes every chunk; one transaction for each piece, so that none is committed before its hash was right.
+/// Writes every chunk, with one transaction for each piece: no piece is committed before its hash is verified.
 pub async fn fill(
     session: &mut Session,
     reader: &BackupReader,
@@ -66,7 +66,7 @@ fn failed(error: WireError) -> RestoreFault {
     RestoreFault::Rows { table: "large objects".into(), reason: error.to_string() }
 }
 
-/// A stretch of a large object, as it stands in a piece.
+/// A part of a large object, as stored in a piece.
 pub struct Chunk<'a> {
     pub object: u32,
     pub offset: u64,
@@ -74,10 +74,10 @@ pub struct Chunk<'a> {
 }
 
 impl<'a> Chunk<'a> {
-    /// With its length, head included; `None` when it is not there to its end yet.
+    /// Parses a chunk, and returns it with its length including the header; `None` if it is incomplete.
     ///
     /// # Errors
-    /// When its length is none that is written.
+    /// Returns an error if its length is invalid.
     pub fn parse(text: &'a [u8]) -> Result<Option<(Self, usize)>, RestoreFault> {
         let Some((head, rest)) = text.split_first_chunk::<HEAD_BYTES>() else { return Ok(None) };
         let (object, more) = head.split_first_chunk::<4>().expect("16 bytes hold 4");
@@ -101,7 +101,7 @@ struct Batch {
 
 impl Batch {
     fn add(&mut self, chunk: &Chunk<'_>) {
-        // An object without bytes is there already.
+        // An object without bytes already exists.
         if chunk.bytes.is_empty() {
             return;
         }
@@ -123,7 +123,7 @@ impl Batch {
         session.query(batch.statement()).await.map(drop).map_err(failed)
     }
 
-    /// Bytes as hexadecimal digits; nothing in it needs an escape but the backslash of an array's element.
+    /// The bytes are hexadecimal digits. Only the backslash of an array's element needs an escape.
     fn statement(&self) -> String {
         let mut statement = String::with_capacity(2 * self.size + 64 * self.objects.len() + 256);
         statement.push_str("SELECT pg_catalog.lo_put(object::oid, place, bytes) FROM ROWS FROM (pg_catalog.unnest('{");

@@ -1,36 +1,38 @@
-//! The archive taken apart into what comes before the rows, what may follow each table's rows at once, and the rest. Pure.
+//! This module splits the archive into objects before the rows, objects that can follow each table's rows at once, and the rest.
+//! It is pure.
 //!
-//! pg_restore's order of passes is kept: objects and rows first, then privileges, then what must see both (refreshed
-//! materialised views, event triggers). Privileges before rows would already forbid an owner what he took from himself.
+//! It preserves pg_restore's order of passes: objects and rows first, then privileges, then objects that depend on both
+//! (refreshed materialised views, event triggers). If privileges came before the rows, an owner who revoked his own rights could
+//! not write them.
 
 use std::collections::{HashMap, HashSet};
 
 use super::tool::is_read_first as always;
 use crate::archive::{Contents, Entry, Section, Text};
 
-/// A table with at least so many bytes of rows has its indexes built as soon as it is filled; those of smaller ones are
-/// left to one pg_restore at the end, whose start costs more than they do.
+/// A table with at least this many bytes of rows gets its indexes as soon as it is filled. Indexes of smaller tables wait for one
+/// pg_restore at the end, whose start takes longer than they do.
 pub(super) const EARLY_BYTES: u64 = 4 << 20;
 
-/// So many entries are done by one session before a second one has begun.
+/// Up to this many entries, one session finishes before a second one has started.
 const FEW_ENTRIES: usize = 100;
 
-/// What is done in which order.
+/// The phases of a restore, in order.
 #[derive(Debug, Clone)]
 pub struct Phases {
     /// Schemas, types, functions, tables, large objects without their bytes.
     pub before: Contents,
-    /// By the dump id of a `TABLE DATA` entry, what may be built when those rows are there.
+    /// Objects to build after a table's rows, by the dump id of the `TABLE DATA` entry.
     pub early: HashMap<i32, Early>,
-    /// Indexes that are not taken by `early` and that take their whole table in the end, one after the other.
+    /// Indexes outside `early` that lock their whole table at the end, one at a time.
     pub alone: Contents,
-    /// Everything else without rows of its own: values of sequences, indexes, constraints, triggers, privileges, refreshes.
+    /// Everything else without rows: values of sequences, indexes, constraints, triggers, privileges, refreshes.
     pub after: Contents,
-    /// Whether that is worth the start of several sessions: indexes of small tables take no time, unlike what reads large ones.
+    /// Whether `after` justifies several sessions. Indexes of small tables take no time, unlike objects that read large tables.
     pub after_is_much: bool,
 }
 
-/// Constraints take the whole table, so they go one after the other; indexes only share it.
+/// Constraints lock the whole table and run one at a time; indexes share it.
 #[derive(Debug, Clone, Default)]
 pub struct Early {
     pub constraints: Option<Contents>,
@@ -38,7 +40,7 @@ pub struct Early {
 }
 
 impl Phases {
-    /// `raw_bytes` tells, by the dump id of a `TABLE DATA` entry, how many bytes its rows have.
+    /// `raw_bytes` contains the size of rows, by the dump id of a `TABLE DATA` entry.
     pub fn of(contents: &Contents, raw_bytes: &HashMap<i32, u64>) -> Self {
         let before = before_rows(contents);
         let mut early = HashMap::new();
@@ -92,16 +94,15 @@ impl Phases {
     }
 }
 
-/// Whether an index's entry goes on to ALTER TABLE (`CLUSTER ON`, `REPLICA IDENTITY`) when the index is there. Two sessions that
-/// share a table for their indexes and then want it for themselves wait for each other; pg_restore's own jobs do not look out
-/// for it.
+/// Whether an index's entry also runs ALTER TABLE (`CLUSTER ON`, `REPLICA IDENTITY`) after the index is built. Two sessions that
+/// share a table for their indexes and then lock it exclusively would deadlock. pg_restore's own jobs do not prevent that.
 fn takes_table(entry: &Entry) -> bool {
     entry.definition.lossy().contains("\nALTER TABLE ")
 }
 
-/// A table that is there already: pg_restore does nothing for an entry without a definition, and derives from it which entries
-/// lock the same table. Without such entries it runs policies, rules, triggers and foreign keys of one table at the same time,
-/// and they wait for each other.
+/// A table that already exists. pg_restore skips an entry without a definition, but derives from it which entries lock the same
+/// table. Without such entries, it would run policies, rules, triggers and foreign keys of one table at the same time, and they
+/// would deadlock.
 fn leave_name_only(entry: &mut Entry) {
     entry.definition = Text::NULL;
     entry.drop_statement = Text::NULL;
@@ -109,7 +110,7 @@ fn leave_name_only(entry: &mut Entry) {
 }
 
 fn before_rows(contents: &Contents) -> HashSet<i32> {
-    // As in pg_restore, what has no section of its own (a comment, a label) is in that of the entry before it.
+    // As in pg_restore, an entry without a section (a comment, a label) belongs to the section of the entry before it.
     let mut section = Section::PreData;
     let mut before = HashSet::new();
     for entry in &contents.entries {
@@ -117,7 +118,7 @@ fn before_rows(contents: &Contents) -> HashSet<i32> {
             section = entry.section;
         }
         let privileges = entry.kind == "ACL" || entry.kind == "ACL LANGUAGE" || entry.kind == "DEFAULT ACL";
-        // Since PostgreSQL 17 large objects are created by entries of the data section.
+        // Since PostgreSQL 17, entries of the data section create large objects.
         let created = section == Section::PreData || entry.kind == "BLOB METADATA";
         if created && !privileges && !entry.has_data {
             before.insert(entry.dump_id);

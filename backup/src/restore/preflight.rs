@@ -1,4 +1,5 @@
-//! Everything that would stop a restore half way, looked for before anything is done, and told all at once.
+//! This module checks for everything that would stop a restore halfway. It runs before any change and reports all problems at
+//! once.
 
 use std::{collections::BTreeSet, fmt};
 
@@ -11,17 +12,17 @@ use crate::{
     session::quoted,
 };
 
-/// `server_version_num` counts majors in these.
+/// `server_version_num` of a major version is a multiple of this.
 const MAJOR: i32 = 10_000;
-/// A restored database takes about its rows as text, and indexes and a sort beside them.
+/// A restored database needs about the size of its rows as text, plus indexes and a sort.
 const SPACE_PERCENT: u64 = 150;
 
-/// One obstacle, and what removes it.
+/// One problem and its remedy.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Trouble {
     pub wrong: String,
     pub remedy: String,
-    /// Our role is not allowed to do it.
+    /// Whether our role lacks a right.
     pub right: bool,
 }
 
@@ -39,12 +40,12 @@ impl Troubles {
         self.0.push(Trouble { wrong: wrong.into(), remedy: remedy.into(), right: false });
     }
 
-    /// Whether a right is missing among what stands in the way.
+    /// Whether one of the problems is a missing right.
     pub fn is_about_rights(&self) -> bool {
         self.0.iter().any(|trouble| trouble.right)
     }
 
-    /// Those of several databases as one: what is in the way of all of them is said once, anything else of its database.
+    /// Merges the problems of several databases. A problem of all databases appears once, any other with the database's name.
     pub fn of_all(each: &[(String, Self)]) -> Self {
         let mut all: Vec<Trouble> = Vec::new();
         for (database, troubles) in each {
@@ -60,7 +61,7 @@ impl Troubles {
         Self(all)
     }
 
-    /// Names that the backup mentions and the server does not have.
+    /// Names that the backup refers to and that the server does not have.
     fn missing(&mut self, what: &str, wanted: BTreeSet<String>, there: &[String], remedy: &str) {
         let missing: Vec<_> = wanted.into_iter().filter(|name| !there.contains(name)).collect();
         if !missing.is_empty() {
@@ -69,16 +70,16 @@ impl Troubles {
     }
 }
 
-/// What other restores do before this one.
+/// Effects of other restores before this one.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Ahead {
-    /// Roles and tablespaces that are not there yet and will be by then.
+    /// Roles and tablespaces that do not exist yet, but will exist by then.
     pub made: BTreeSet<String>,
     /// Bytes of rows that they will have written.
     pub row_bytes: u64,
 }
 
-/// Of the tables that were chosen, as text.
+/// Size of the selected tables as text.
 pub(super) fn row_bytes(opened: &Opened<'_>, chosen: &Chosen) -> u64 {
     opened.contents.tables.iter().filter(|table| chosen.entries.contains(&table.dump_id)).map(|table| table.raw_bytes).sum()
 }
@@ -99,13 +100,13 @@ pub(super) async fn check(
     if databases.exists(&target).await? {
         if !options.replace && !databases.is_as_made(&options.server).await? {
             troubles.add(
-                format!("the server has a database {target:?} already"),
-                "let it go aside (--replace), or restore this one by itself under another name (--database and --to)",
+                format!("the server already has a database {target:?}"),
+                "rename it with --replace, or restore this database alone under another name (--database and --to)",
             );
         } else if databases.is_used().await? {
             troubles.add(
-                format!("somebody is connected to the database {target:?}, which is to go aside"),
-                "end those sessions (pg_stat_activity has them), or restore this one by itself under another name (--database and --to)",
+                format!("the database {target:?}, which must be renamed, has connected sessions"),
+                "end those sessions (pg_stat_activity lists them), or restore this database alone under another name (--database and --to)",
             );
         }
     }
@@ -115,7 +116,8 @@ pub(super) async fn check(
         let mut wanted = roles(&toc, options);
         wanted.retain(|name| !ahead.made.contains(name));
         let there = names(connection, "SELECT rolname::text FROM pg_catalog.pg_roles").await?;
-        let remedy = "create them (the backup's globals have them: `backup restore --globals`), or restore with --no-owner --no-privileges";
+        let remedy =
+            "create them from the backup's globals with `backup restore --globals`, or restore with --no-owner --no-privileges";
         troubles.missing("role", wanted, &there, remedy);
     }
     if options.tablespaces {
@@ -130,9 +132,13 @@ pub(super) async fn check(
     locales(&mut troubles, connection, &opened.toc).await?;
     space(&mut troubles, connection, ahead.row_bytes, row_bytes(opened, chosen)).await?;
     for left in databases.left_behind().await? {
-        // No obstacle, but room that nobody uses.
+        // This is not a problem, but the database uses disk space.
         let statement = format!("DROP DATABASE {}", quoted(&left));
-        tracing::warn!(database = left, statement, "a restore that was killed has left an unfinished database: drop it");
+        tracing::warn!(
+            database = left,
+            statement,
+            "found an unfinished database of a killed restore; drop it with the statement"
+        );
     }
     if troubles.0.is_empty() { Ok(()) } else { Err(RestoreFault::Preflight(troubles)) }
 }
@@ -151,7 +157,7 @@ async fn versions(
     let source = reader.manifest().server.version_number / MAJOR.unsigned_abs();
     if server.unsigned_abs() / MAJOR.unsigned_abs() < source {
         troubles.add(
-            format!("the server is PostgreSQL {}, older than that of the backup ({source})", server / MAJOR),
+            format!("the server is PostgreSQL {}, older than the backup's ({source})", server / MAJOR),
             format!("restore into PostgreSQL {source} or newer"),
         );
     }
@@ -160,11 +166,8 @@ async fn versions(
         dumped.split(|character: char| !character.is_ascii_digit()).next().and_then(|major| major.parse().ok());
     if dumped.is_some_and(|dumped| restores < dumped) {
         troubles.add(
-            format!(
-                "pg_restore is of version {restores}, older than the pg_dump that took the backup ({})",
-                toc.header.pg_dump_version
-            ),
-            "install newer client tools, or set BACKUP_CLIENT_FOLDER to them",
+            format!("pg_restore has version {restores}, older than the pg_dump of the backup ({})", toc.header.pg_dump_version),
+            "install newer client tools, or set BACKUP_CLIENT_FOLDER to their folder",
         );
     }
     Ok(())
@@ -180,7 +183,7 @@ async fn rights(troubles: &mut Troubles, connection: &mut PgConnection, options:
     if !may {
         troubles.0.push(Trouble {
             wrong: format!("the role {} may not create databases", options.server.user),
-            remedy: "give it CREATEDB, or restore as a superuser".into(),
+            remedy: "grant it CREATEDB, or restore as a superuser".into(),
             right: true,
         });
     }
@@ -190,7 +193,7 @@ async fn rights(troubles: &mut Troubles, connection: &mut PgConnection, options:
     Ok(())
 }
 
-/// The locales that the database is created with. A setting of any session is checked as that is.
+/// The locales of the new database. A session's setting of a locale runs the same check.
 async fn locales(troubles: &mut Troubles, connection: &mut PgConnection, toc: &Contents) -> Result<(), RestoreFault> {
     let entry = toc.entries.iter().find(|entry| entry.kind == "DATABASE");
     let definition = entry.map(|entry| entry.definition.lossy()).unwrap_or_default();
@@ -199,8 +202,8 @@ async fn locales(troubles: &mut Troubles, connection: &mut PgConnection, toc: &C
         match set.execute(&mut *connection).await {
             Ok(_) => {}
             Err(sqlx::Error::Database(_)) => troubles.add(
-                format!("the server's machine has no locale {locale:?}, which the database is to have"),
-                "install it there (localedef, or dpkg-reconfigure locales) and start the server again",
+                format!("the server's machine has no locale {locale:?}, which the database needs"),
+                "install it there (localedef, or dpkg-reconfigure locales) and restart the server",
             ),
             Err(error) => return Err(RestoreFault::asking("asking for a locale")(error)),
         }
@@ -208,7 +211,7 @@ async fn locales(troubles: &mut Troubles, connection: &mut PgConnection, toc: &C
     Ok(())
 }
 
-/// As they stand behind the template in pg_dump's CREATE DATABASE. (Those of ICU have names of their own there.)
+/// The options after the template in pg_dump's CREATE DATABASE. ICU locales have other option names.
 fn wanted_locales(definition: &str) -> BTreeSet<String> {
     let options = definition.rsplit_once(" WITH TEMPLATE = ").map_or("", |(_, options)| options);
     let value = |name: &str| {
@@ -218,7 +221,7 @@ fn wanted_locales(definition: &str) -> BTreeSet<String> {
     ["LOCALE", "LC_COLLATE", "LC_CTYPE"].into_iter().filter_map(value).collect()
 }
 
-/// Owners, and who is granted something.
+/// Owners, and roles with grants.
 fn roles(toc: &Contents, options: &Options) -> BTreeSet<String> {
     named_roles(toc, options.owners, options.privileges)
 }
@@ -237,13 +240,13 @@ fn named_roles(toc: &Contents, owners: bool, privileges: bool) -> BTreeSet<Strin
 }
 
 impl Contents {
-    /// Every role that its objects need.
+    /// Every role that the database's objects need.
     pub fn roles(&self) -> BTreeSet<String> {
         named_roles(self, true, true)
     }
 }
 
-/// Who stands behind ` TO ` and ` FROM ` at the end of each statement.
+/// Roles after ` TO ` and ` FROM ` at the end of each statement.
 fn grantees(entry: &Entry) -> Vec<String> {
     let definition = entry.definition.lossy();
     let statements = definition.lines().filter(|line| line.contains("GRANT ") || line.contains("REVOKE "));
@@ -264,10 +267,10 @@ async fn names(connection: &mut PgConnection, query: &'static str) -> Result<Vec
     sqlx::query_scalar(query).fetch_all(connection).await.map_err(RestoreFault::asking("looking at what the server has"))
 }
 
-/// Only where the server's disk is this machine's: no statement tells free space. Bytes of rows: of the databases that are
-/// restored before this one, and of this one.
+/// Checks free space only if the server's disk is on this machine, since no SQL statement returns it. Bytes of rows: of the
+/// databases restored before this one, and of this one.
 async fn space(troubles: &mut Troubles, connection: &mut PgConnection, before: u64, own: u64) -> Result<(), RestoreFault> {
-    // The setting is hidden from most roles, and the folder may be another machine's: then nothing is said.
+    // The setting is hidden from most roles, and the folder can be on another machine. Both skip the check.
     let folder: Option<String> = sqlx::query_scalar("SELECT setting FROM pg_catalog.pg_settings WHERE name = 'data_directory'")
         .fetch_optional(&mut *connection)
         .await
@@ -278,7 +281,7 @@ async fn space(troubles: &mut Troubles, connection: &mut PgConnection, before: u
         .map_err(RestoreFault::asking("asking for the server's address"))?;
     let Some(disk) = folder.filter(|_| local).and_then(|folder| rustix::fs::statvfs(folder).ok()) else { return Ok(()) };
     if let Some(wrong) = no_room(disk.f_bavail.saturating_mul(disk.f_frsize), before, own) {
-        troubles.add(wrong, "make room, or restore on another server");
+        troubles.add(wrong, "free disk space, or restore on another server");
     }
     Ok(())
 }
@@ -286,9 +289,10 @@ async fn space(troubles: &mut Troubles, connection: &mut PgConnection, before: u
 fn no_room(free: u64, before: u64, own: u64) -> Option<String> {
     const MEBIBYTE: u64 = 1 << 20;
     let needed = (before + own) / 100 * SPACE_PERCENT;
-    let with = if before > 0 { ", with the databases that are restored before it" } else { "" };
-    (free < needed)
-        .then(|| format!("the server's disk has {} MiB free, about {} MiB are needed{with}", free / MEBIBYTE, needed / MEBIBYTE))
+    let with = if before > 0 { ", including the databases restored before it" } else { "" };
+    (free < needed).then(|| {
+        format!("the server's disk has {} MiB free, but about {} MiB are needed{with}", free / MEBIBYTE, needed / MEBIBYTE)
+    })
 }
 
 #[cfg(test)]
@@ -296,7 +300,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_in_the_way_of_several_databases_is_told_of_each() {
+    fn problems_of_several_databases_name_their_database() {
         let troubles = |wrongs: &[&str]| {
             let mut troubles = Troubles::default();
             wrongs.iter().for_each(|wrong| troubles.add(*wrong, "do it"));
@@ -308,19 +312,19 @@ mod tests {
     }
 
     #[test]
-    fn room_is_for_all_that_comes_before_too() {
+    fn needed_room_includes_earlier_databases() {
         const GIBIBYTE: u64 = 1 << 30;
         assert_eq!((no_room(2 * GIBIBYTE, 0, GIBIBYTE), no_room(4 * GIBIBYTE, GIBIBYTE, GIBIBYTE)), (None, None));
         assert_eq!(
             no_room(GIBIBYTE, 0, GIBIBYTE).as_deref(),
-            Some("the server's disk has 1024 MiB free, about 1535 MiB are needed")
+            Some("the server's disk has 1024 MiB free, but about 1535 MiB are needed")
         );
         let told = no_room(2 * GIBIBYTE, GIBIBYTE, GIBIBYTE).unwrap();
-        assert!(told.ends_with("about 3071 MiB are needed, with the databases that are restored before it"), "{told}");
+        assert!(told.ends_with("about 3071 MiB are needed, including the databases restored before it"), "{told}");
     }
 
     #[test]
-    fn locales_are_read_as_pg_dump_writes_them() {
+    fn locales_in_pg_dumps_format_are_read() {
         let rows: [(&str, &[&str]); 4] = [
             (
                 "CREATE DATABASE a WITH TEMPLATE = template0 ENCODING = 'UTF8' LOCALE_PROVIDER = libc LOCALE = 'fa_IR.UTF-8';",

@@ -1,4 +1,4 @@
-//! How far a restore is: a bar on a terminal, a log line now and then otherwise.
+//! This module shows the progress of a restore: a bar on a terminal, and otherwise log lines at intervals.
 
 use std::{
     io::IsTerminal,
@@ -11,10 +11,10 @@ use std::{
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-/// Between two log lines.
+/// Interval between log lines.
 const LINE_EVERY: Duration = Duration::from_secs(10);
 
-/// Counts raw bytes. Clones count together.
+/// Counts raw bytes. Clones share the count.
 #[derive(Clone)]
 pub struct Progress {
     bar: ProgressBar,
@@ -23,12 +23,12 @@ pub struct Progress {
     begun: Instant,
     total: u64,
     done: Arc<AtomicU64>,
-    /// Milliseconds after `begun` of the last line.
+    /// Time of the last line, in milliseconds after `begun`.
     last_line: Arc<AtomicU64>,
 }
 
 impl Progress {
-    /// Of `total` raw bytes into a database that will have this name.
+    /// Progress of `total` raw bytes into a database with this final name.
     pub fn new(database: &str, total: u64) -> Self {
         let terminal = std::io::stderr().is_terminal();
         let target = if terminal { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
@@ -45,7 +45,7 @@ impl Progress {
         }
     }
 
-    /// What is being done now, in a word or two.
+    /// Shows the current stage, in one or two words.
     pub fn stage(&self, name: &'static str) {
         self.bar.set_message(name);
         if self.lines {

@@ -1,4 +1,4 @@
-//! What a restore did and how long each stage took.
+//! This module reports the result of a restore and the duration of each stage.
 
 use std::{
     fmt,
@@ -20,39 +20,39 @@ use crate::{
 pub enum Stage {
     /// Schemas, types, functions, empty tables.
     Objects,
-    /// Rows, large objects, and the indexes and statistics of large tables meanwhile.
+    /// Rows, large objects, and during this also indexes and statistics of large tables.
     Rows,
-    /// Everything else that is built on rows, and privileges.
+    /// All other objects that depend on rows, and privileges.
     After,
-    /// Statistics of what has none yet.
+    /// Statistics of the remaining tables.
     Analyze,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Report {
     pub backup: BackupId,
-    /// Its name in the backup.
+    /// Name in the backup.
     pub database: String,
-    /// Its name now.
+    /// Final name.
     pub target: String,
-    /// The state that it is in now: everything committed before this moment.
+    /// Time of the restored state: everything committed before it.
     pub snapshot_at: Timestamp,
     pub tables: u64,
     pub rows: u64,
     pub raw_bytes: u64,
     pub seconds: f64,
     pub stages: Vec<(Stage, f64)>,
-    /// What mentions the selected tables and was left out.
+    /// Objects that refer to the selected tables and were left out.
     pub omitted: Vec<String>,
-    /// What the server refused, where the restore was to go on all the same.
+    /// Objects that the server refused, if the restore was to continue.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub refused: Vec<NotCreated>,
-    /// What else is to be said of a part of a database; `None`: it is the whole.
+    /// Details of a partial restore; `None`: the whole database.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub part: Option<PartOf>,
 }
 
-/// Names that a person is shown of a list; a program gets them all.
+/// Maximum number of names of a list in the text. JSON output contains all of them.
 const SHOWN: usize = 40;
 
 impl Report {
@@ -109,7 +109,7 @@ impl fmt::Display for Report {
         }
         write!(formatter, ")")?;
         if !self.refused.is_empty() {
-            write!(formatter, "\n  NOT restored, since the server refused it:")?;
+            write!(formatter, "\n  NOT restored, because the server refused it:")?;
             self.refused.iter().try_for_each(|NotCreated { object, reason }| write!(formatter, "\n    {object}: {reason}"))?;
         }
         match &self.part {
@@ -119,7 +119,7 @@ impl fmt::Display for Report {
     }
 }
 
-/// What is said of a part of a database: what it is, and what it lacks.
+/// A part of a database: its objects, and those left out.
 #[derive(Debug, Serialize)]
 pub struct Partial<'a> {
     pub part: &'a PartOf,
@@ -132,13 +132,17 @@ impl fmt::Display for Partial<'_> {
         list(formatter, "selected", &part.selected)?;
         list(
             formatter,
-            "came along since that needs it, without what is in it (a table without rows and indexes)",
+            "also restored because the selection needs it, but empty (a table without rows and indexes)",
             &part.brought,
         )?;
-        list(formatter, "left out although it mentions that, since it is or needs what was not selected", omitted)?;
+        list(
+            formatter,
+            "left out although it refers to the selection, because it is or needs an object that is not selected",
+            omitted,
+        )?;
         if !part.left.is_empty() {
             let kinds = part.left.iter().map(|(kind, count)| format!("{count} {kind}")).collect::<Vec<_>>();
-            write!(formatter, "\n  left out besides, since it has nothing to do with that: {}", kinds.join(", "))?;
+            write!(formatter, "\n  also left out, unrelated to the selection: {}", kinds.join(", "))?;
         }
         Ok(())
     }
@@ -152,6 +156,6 @@ fn list(formatter: &mut fmt::Formatter<'_>, what: &str, names: &[String]) -> fmt
     names.iter().take(SHOWN).try_for_each(|name| write!(formatter, "\n    {name}"))?;
     match names.len().checked_sub(SHOWN) {
         None | Some(0) => Ok(()),
-        Some(more) => write!(formatter, "\n    and {more} more (--output json has them)"),
+        Some(more) => write!(formatter, "\n    and {more} more (listed by --output json)"),
     }
 }

@@ -1,5 +1,5 @@
-//! One table filled, or a part of one: its pieces, one after the other, into one COPY. Nothing is committed before every hash
-//! was right and every row was counted.
+//! This module fills one table, or a part of one, with one COPY of its pieces in order. It must not commit before every hash is
+//! verified and every row is counted.
 
 use tokio::sync::mpsc;
 
@@ -10,27 +10,27 @@ use super::{
 };
 use crate::{archive::CopyTarget, manifest::Table, reading::BackupReader, wire::WireError};
 
-/// Buffers that wait for the server.
+/// Buffers queued for the server.
 const BUFFERS_AHEAD: usize = 2;
 
-/// What filling a table takes.
+/// Inputs for filling a table.
 #[derive(Debug, Clone)]
 pub struct Filling {
     pub table: Table,
     pub target: CopyTarget,
-    /// Created by this restore, so empty and seen by nobody else: its rows can be written frozen, and without a log where the
-    /// server keeps none. A table that an extension created is not ours to empty.
+    /// The restore created the table, so it is empty and invisible to other sessions. Its rows can be written frozen, and without
+    /// WAL if the server's settings allow. A table that an extension created must not be emptied.
     pub created: bool,
-    /// Its rows go to the root of its partitions, which puts each where it belongs on this server.
+    /// Its rows go to the root of its partitions, which routes each row to its partition on this server.
     pub through_root: bool,
-    /// Tables whose rows come before these, by the dump ids of their rows: pg_dump orders configuration tables of extensions
-    /// by their foreign keys, which are there before the rows.
+    /// Tables whose rows must precede these, by the dump ids of their rows. pg_dump orders configuration tables of extensions by
+    /// their foreign keys, which exist before the rows.
     pub after: Vec<i32>,
 }
 
 impl Filling {
-    /// Cut into at most so many parts of about the same size. Rows of parts cannot be written frozen: the server takes that from
-    /// one session only.
+    /// Splits the table into at most this many parts of similar size. Rows of parts cannot be written frozen, since the server
+    /// allows that in one session only.
     pub fn cut(self, parts: usize) -> Vec<Self> {
         let pieces = &self.table.pieces;
         if parts < 2 || pieces.len() < 2 || pieces.iter().map(|piece| piece.rows).sum::<u64>() != self.table.rows {
@@ -55,7 +55,7 @@ impl Filling {
         cut
     }
 
-    /// Rows written. A table without rows costs nothing.
+    /// Writes the rows and returns their number. A table without rows costs nothing.
     pub async fn run(&self, session: &mut Session, reader: &BackupReader, progress: &Progress) -> Result<u64, RestoreFault> {
         if self.table.pieces.is_empty() {
             return Ok(0);
@@ -76,7 +76,7 @@ impl Filling {
         Ok(rows)
     }
 
-    /// Gives every piece to the COPY. When that refused a row, its own answer says so.
+    /// Sends every piece to the COPY. If the server refuses a row, its answer states the reason.
     async fn read(&self, sender: RowsSender, reader: &BackupReader, progress: &Progress) -> Result<(), RestoreFault> {
         for piece in &self.table.pieces {
             let mut bytes = reader.piece(piece);
@@ -133,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn parts_have_every_piece_once_and_about_the_same_size() {
+    fn parts_contain_each_piece_once_and_have_similar_sizes() {
         for (pieces, parts, expected) in [
             (&[10; 12][..], 4, &[30, 30, 30, 30][..]),
             (&[10; 5], 4, &[20, 20, 10]),

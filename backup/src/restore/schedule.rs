@@ -1,6 +1,6 @@
-//! Rows, and what is built on them, in so many sessions at a time: the longest task first, and a table's constraints and
-//! indexes as soon as its rows are there, while others are still being filled. A large table's statistics follow those,
-//! whenever a session has nothing else to do.
+//! This module schedules rows, indexes and constraints on concurrent sessions, the longest task first. A table's constraints and
+//! indexes start as soon as its rows are written, while other tables are still filled. Statistics of large tables follow when a
+//! session is idle.
 
 use std::{
     cmp::Reverse,
@@ -19,15 +19,15 @@ use super::{
 };
 use crate::{archive::Contents, manifest::LargeObjects, reading::BackupReader};
 
-/// An index's share of the time that its table's rows take.
+/// An index's cost as a share of the time of its table's rows.
 const INDEX_COST_PERCENT: u64 = 40;
 
-/// A table that takes so many times longer than the share of all others that another session gets is filled by all of them.
+/// A table is filled by all sessions if it takes this many times longer than another session's share of all other tables.
 const DOMINATES: u64 = 2;
-/// Parts of such a table for each session, so that none is left alone with the last one.
+/// Parts of such a table for each session, so that no session ends with the last part alone.
 const PARTS_PER_SESSION: usize = 2;
 
-/// What is to be done before everything is there that other objects build on.
+/// Work to finish before the objects that depend on it.
 pub struct Work {
     pub fillings: Vec<Filling>,
     pub large_objects: Option<LargeObjects>,
@@ -38,12 +38,12 @@ pub struct Work {
     pub how: How,
 }
 
-/// How rows are written.
+/// Options for writing rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct How {
     /// In the order of the contents.
     pub in_order: bool,
-    /// Rows that the server refuses are reported and left out.
+    /// Reports and skips rows that the server refuses.
     pub keep_going: bool,
 }
 
@@ -53,7 +53,7 @@ impl How {
     }
 }
 
-/// What was written.
+/// Result of the work.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Written {
     pub rows: u64,
@@ -64,21 +64,21 @@ pub struct Written {
 }
 
 enum Task {
-    /// Of a table, or a part of them.
+    /// Rows of a table, or a part of them.
     Rows(Box<Filling>),
     LargeObjects(LargeObjects),
-    /// Constraints; its indexes follow.
+    /// Constraints, followed by the table's indexes.
     Constraints(Contents, Vec<Contents>, u64),
     Index(Contents),
-    /// Of a relation by its qualified name.
+    /// Statistics of a relation, by its qualified name.
     Statistics(Vec<u8>),
 }
 
-/// A task with its expected cost, in bytes of rows. Of two equal ones the earlier comes first.
+/// A task with its expected cost, in bytes of rows. Of two equal tasks the earlier comes first.
 struct Waiting {
     cost: u64,
     order: Reverse<usize>,
-    /// The rows of the table that it belongs to, by their dump id.
+    /// The dump id of the rows of the task's table.
     rows: Option<i32>,
     task: Task,
 }
@@ -107,7 +107,7 @@ impl Ord for Waiting {
 struct Queue {
     waiting: BinaryHeap<Waiting>,
     added: usize,
-    /// Tasks of each table that have not ended.
+    /// Number of unfinished tasks of each table.
     open: HashMap<i32, usize>,
 }
 
@@ -134,7 +134,7 @@ impl Queue {
         Waiting { cost, order: Reverse(self.added), rows, task }
     }
 
-    /// Whether nothing of that table is left to be done.
+    /// Ends a task of a table, and returns whether it was the last one.
     fn ended(&mut self, rows: i32) -> bool {
         let open = self.open.entry(rows).or_default();
         *open = open.saturating_sub(1);
@@ -142,25 +142,25 @@ impl Queue {
     }
 }
 
-/// What a task leaves: its session, what it did, and what may begin now.
+/// Result of a task: its session, its work, and the tasks that may begin now.
 struct Ended {
     session: Option<Session>,
     rows: Option<i32>,
-    /// Rows.
+    /// Number of rows written.
     written: u64,
-    /// Whether it was a table's rows, or a part of them.
+    /// Whether the task wrote rows of a table.
     filled: bool,
     analyzed: Option<Vec<u8>>,
     refused: Vec<NotCreated>,
     next: Vec<(u64, Task)>,
 }
 
-/// Rows that wait for others, which are there before them.
+/// Rows that wait for the rows of other tables.
 #[derive(Default)]
 struct Held(Vec<(HashSet<i32>, Waiting)>);
 
 impl Held {
-    /// What may begin now that the rows of `table` are there.
+    /// Returns the tasks that may begin after the rows of `table`.
     fn filled(&mut self, table: i32) -> Vec<Waiting> {
         self.0.iter_mut().for_each(|(after, _)| {
             after.remove(&table);
@@ -168,13 +168,13 @@ impl Held {
         self.0.extract_if(.., |(after, _)| after.is_empty()).map(|(_, waiting)| waiting).collect()
     }
 
-    /// Everything: what is left waits for each other.
+    /// Returns all held tasks: the remaining ones wait for each other.
     fn all(&mut self) -> Vec<Waiting> {
         std::mem::take(&mut self.0).into_iter().map(|(_, waiting)| waiting).collect()
     }
 }
 
-/// Does all of it, as many tasks at a time as there are sessions, and gives the sessions back.
+/// Runs all work, with one task for each session, and returns the sessions.
 pub async fn run(
     work: Work,
     mut sessions: Vec<Session>,
@@ -211,7 +211,7 @@ pub async fn run(
             let how = work.how;
             running.spawn(async move { perform(waiting, session, &reader, &tool, &progress, how).await });
         }
-        // The first fault ends the rest: dropping the set cancels its tasks, their sessions and their processes.
+        // The first error ends the rest: dropping the set cancels its tasks with their sessions and processes.
         let Some(ended) = running.join_next().await else {
             let left = held.all();
             if left.is_empty() {
@@ -269,7 +269,7 @@ async fn perform(
             match filling.run(&mut session, reader, progress).await {
                 Ok(rows) => ended.written = rows,
                 Err(RestoreFault::Rows { table, reason }) if how.keep_going => {
-                    session.query("ROLLBACK").await.map_err(RestoreFault::by_wire("undoing rows that were refused"))?;
+                    session.query("ROLLBACK").await.map_err(RestoreFault::by_wire("rolling back rows that were refused"))?;
                     ended.refused.push(NotCreated { object: format!("the rows of {table}"), reason });
                 }
                 Err(fault) => return Err(fault),
@@ -290,8 +290,8 @@ async fn perform(
     Ok(ended)
 }
 
-/// Into how many parts a table's rows are cut. One as long as others keep the other sessions busy: what one session writes
-/// is frozen, and needs no vacuum later.
+/// Number of parts of a table's rows. It is one if other tables occupy the other sessions: rows written by one session are frozen
+/// and need no vacuum later.
 fn parts(bytes: u64, all_bytes: u64, sessions: usize) -> usize {
     let others = (sessions as u64).saturating_sub(1);
     if others > 0 && bytes >= EARLY_BYTES && bytes > DOMINATES * (all_bytes - bytes) / others {
@@ -315,7 +315,7 @@ mod tests {
     use super::parts;
 
     #[test]
-    fn only_a_table_that_dominates_is_cut() {
+    fn only_a_dominant_table_is_split() {
         const MEBIBYTE: u64 = 1 << 20;
         for (bytes, all, sessions, expected) in [
             (100, 100, 2, 4),

@@ -1,8 +1,8 @@
-//! A script of pg_dumpall taken apart into its statements. Pure.
+//! This module splits a script of pg_dumpall into its statements. It is pure.
 
 use super::statement::{Token, Tokens, unquoted};
 
-/// Every statement, without its semicolon, comments and psql's own commands (`\restrict`).
+/// Every statement, without its semicolon, comments and psql's commands (`\restrict`).
 pub fn statements(script: &str) -> Vec<String> {
     let (mut found, mut current) = (Vec::new(), String::new());
     let mut rest = script;
@@ -59,7 +59,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_words_name_what_a_statement_is_about() {
+    fn the_first_words_of_a_statement_are_its_subject() {
         assert_eq!(words("ALTER ROLE \"a \"\" b\" WITH LOGIN", 3), ["ALTER", "ROLE", "a \" b"]);
     }
 }

@@ -1,8 +1,8 @@
-//! Which entries of a backup are restored: all, or schemas and tables with what belongs to them. Pure.
+//! This module selects the entries of a backup to restore: all, or schemas and tables with their dependent objects. It is pure.
 //!
-//! A table brings its rows, columns' defaults, constraints, indexes, triggers, rules, policies, grants and comments, and
-//! whatever those need to exist: schemas, types, functions, sequences. It does not bring what merely mentions it (a view,
-//! another table's foreign key): that is left out and named.
+//! A selected table includes its rows, columns' defaults, constraints, indexes, triggers, rules, policies, grants and comments.
+//! It also includes the objects that those need: schemas, types, functions, sequences. Objects that only refer to it (a view,
+//! another table's foreign key) are left out and listed.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, HashSet},
@@ -14,48 +14,48 @@ use serde::{Deserialize, Serialize};
 
 use crate::archive::{Contents, Entry};
 
-/// What a person asked for; empty means everything.
+/// The requested schemas and tables; empty means everything.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Selection {
     pub schemas: Vec<String>,
     pub tables: Vec<TableName>,
 }
 
-/// `schema.table`, or `table` in whichever schemas have one. Parts may be in double quotes.
+/// `schema.table`, or `table` in any schema that has one. Parts may be in double quotes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TableName {
     pub schema: Option<String>,
     pub name: String,
 }
 
-/// What a selection comes to.
+/// Result of a selection.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Chosen {
-    /// Dump ids of every entry that is restored.
+    /// Dump ids of every entry to restore.
     pub entries: HashSet<i32>,
-    /// What was not asked for but mentions what was: left out, `FK CONSTRAINT public.orders orders_account_fkey`.
+    /// Objects that refer to the selection and are left out, such as `FK CONSTRAINT public.orders orders_account_fkey`.
     pub omitted: Vec<String>,
-    /// Of a selection, what else is to be said of it.
+    /// Details of a partial selection.
     pub part: Option<PartOf>,
 }
 
-/// What a part of a database is, beside what mentions it and was left out.
+/// Details of a partial selection, apart from objects that refer to it and are left out.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PartOf {
-    /// Tables and views that were asked for, and partitions of those.
+    /// Requested tables and views, and their partitions.
     pub selected: Vec<String>,
-    /// What they need to exist, and came along without what is in it: of a table neither rows nor indexes.
+    /// Objects that the selection needs, restored without content: a table without rows and indexes.
     pub brought: Vec<String>,
-    /// How many of each kind mention nothing of it and were left out.
+    /// Number of unrelated objects that were left out, by kind.
     pub left: BTreeMap<String, usize>,
 }
 
 /// Names that the backup does not have.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, thiserror::Error)]
-#[error("the backup has no {}; `backup export | pg_restore --list` shows what it has", .0.join(", no "))]
+#[error("the backup has no {}; list its objects with `backup export | pg_restore --list`", .0.join(", no "))]
 pub struct NotThere(pub Vec<String>);
 
-/// Kinds that belong to the relation that they depend on.
+/// Kinds of entries that belong to the relation that they depend on.
 const BELONGS: &[&str] = &[
     "TABLE DATA",
     "DEFAULT",
@@ -80,10 +80,10 @@ const BELONGS: &[&str] = &[
     "MATERIALIZED VIEW DATA",
 ];
 
-/// What every connection needs before the first object.
+/// Entries that every connection needs before the first object.
 const ALWAYS: &[&str] = &["ENCODING", "STDSTRINGS", "SEARCHPATH"];
 
-/// Kinds that a part of a database has no use for: they speak of the whole.
+/// Kinds of entries that concern the whole database, and are useless for a part.
 const WHOLE_ONLY: &[&str] = &["DATABASE", "DATABASE PROPERTIES", "EVENT TRIGGER", "PUBLICATION", "SUBSCRIPTION", "BLOB", "BLOBS"];
 
 impl Selection {
@@ -92,7 +92,7 @@ impl Selection {
     }
 
     /// # Errors
-    /// With every name that the backup does not have.
+    /// Returns every name that the backup does not have.
     pub fn choose(&self, contents: &Contents) -> Result<Chosen, NotThere> {
         if self.is_everything() {
             let entries = contents.entries.iter().map(|entry| entry.dump_id).collect();
@@ -105,12 +105,12 @@ impl Selection {
         graph.add_partitions(&mut chosen);
         let mut entries = graph.with_needed(&chosen);
         let mut omitted = BTreeSet::new();
-        // What belongs to something chosen comes along when nothing else would have to; it may be belonged to in its turn.
+        // An entry that belongs to a selected one is included if it needs nothing else. Other entries may belong to it in turn.
         loop {
             let before = entries.len();
             omitted.clear();
             for entry in graph.dependents(&entries) {
-                // What is there only because something needs it keeps its rows and its indexes to itself.
+                // An object that is included only because another one needs it does not include its rows and indexes.
                 let of_chosen = graph.belongs_to(entry).iter().any(|id| chosen.contains(id));
                 match graph.comes_along(entry, &entries) {
                     Some(more) if of_chosen => {
@@ -160,7 +160,7 @@ fn part(contents: &Contents, chosen: &HashSet<i32>, entries: &HashSet<i32>, told
         if chosen.contains(&entry.dump_id) {
             part.selected.extend(is_relation(entry).then(|| named(entry)));
         } else if entries.contains(&entry.dump_id) {
-            // A schema is in the names of what is in it.
+            // The names of a schema's objects already contain the schema.
             part.brought.extend((entry.kind != "SCHEMA").then(|| named(entry)));
         } else if !told.contains(&entry.dump_id) {
             *part.left.entry(entry.kind.to_string()).or_default() += 1;
@@ -179,13 +179,14 @@ impl<'a> Graph<'a> {
         Self { contents, by_id: contents.by_id() }
     }
 
-    /// A partitioned table is its partitions.
+    /// The partitions of a partitioned table are part of it.
     fn add_partitions(&self, chosen: &mut HashSet<i32>) {
         let attached = || self.contents.entries.iter().filter(|entry| entry.kind == "TABLE ATTACH");
         loop {
             let before = chosen.len();
             for attach in attached() {
-                // The dependencies of an attachment are the parent and the partition, in any order; it has the partition's name.
+                // The dependencies of an attachment are the parent and the partition, in any order. Its name is that of the
+                // partition.
                 let tables = attach.dependencies.iter().filter(|id| self.by_id.get(id).is_some_and(|entry| is_relation(entry)));
                 let is_partition = |id: &&i32| {
                     let table = self.by_id[*id];
@@ -206,27 +207,27 @@ impl<'a> Graph<'a> {
         let needed = self.contents.closure(chosen.iter().copied());
         let real = needed.into_iter().filter(|id| self.by_id.contains_key(id));
         let mut entries: HashSet<i32> = real.collect();
-        // A schema is not among the dependencies of what is in it on every version.
+        // Not every version lists the schema among the dependencies of its objects.
         let schemas: HashSet<&[u8]> = entries.iter().map(|id| self.by_id[id].namespace.bytes()).collect();
         let schemas = self.contents.entries.iter().filter(|entry| entry.kind == "SCHEMA" && schemas.contains(entry.tag.bytes()));
         entries.extend(schemas.map(|entry| entry.dump_id));
         entries
     }
 
-    /// Entries outside `entries` that depend on one inside.
+    /// Entries outside `entries` that depend on an entry inside.
     fn dependents(&self, entries: &HashSet<i32>) -> Vec<&'a Entry> {
         let outside = self.contents.entries.iter().filter(|entry| !entries.contains(&entry.dump_id));
         outside.filter(|entry| entry.dependencies.iter().any(|id| entries.contains(id))).collect()
     }
 
-    /// The relations among its dependencies, and what is theirs; all its dependencies when it has none of those.
+    /// The relations among its dependencies, and objects of relations; all its dependencies if there are none.
     fn belongs_to(&self, entry: &Entry) -> Vec<i32> {
         let of_relation = |id: &&i32| self.by_id.get(id).is_some_and(|entry| !may_be_brought(entry));
         let relations: Vec<i32> = entry.dependencies.iter().filter(of_relation).copied().collect();
         if relations.is_empty() { entry.dependencies.clone() } else { relations }
     }
 
-    /// What `entry` brings, itself included; `None` when it does not belong, or would bring another relation or index.
+    /// The entries that `entry` includes, with itself; `None` if it does not belong, or would include another relation or index.
     fn comes_along(&self, entry: &Entry, entries: &HashSet<i32>) -> Option<HashSet<i32>> {
         if !is_one_of(entry, BELONGS) {
             return None;
@@ -239,7 +240,7 @@ impl<'a> Graph<'a> {
     }
 }
 
-/// What a part of a table may need without being asked for.
+/// Whether a partial restore may include the entry because another entry needs it.
 fn may_be_brought(entry: &Entry) -> bool {
     const KINDS: &[&str] = &[
         "SCHEMA",
@@ -284,7 +285,8 @@ impl FromStr for TableName {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let refused = || format!("{text:?} is no table's name; write schema.table, with \"double quotes\" round odd names");
+        let refused =
+            || format!("{text:?} is not a table's name; write schema.table, with \"double quotes\" around special names");
         let mut parts = vec![String::new()];
         let (mut quoted, mut characters) = (false, text.chars().peekable());
         while let Some(character) = characters.next() {

@@ -1,4 +1,4 @@
-//! Sessions that write rows or compare them: the settings that every session pins, and what only a writer wants.
+//! This module opens sessions that write or compare rows. It adds the settings of writers to those that every session pins.
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use crate::{
     wire::{Breaker, Connection, RawRow, WireError},
 };
 
-/// A session with the pinned settings, for what is not rows: it speaks UTF-8.
+/// A session with the pinned settings, in UTF-8, for everything except rows.
 pub async fn connect(database: &Source) -> Result<PgConnection, RestoreFault> {
     let session = PgConnection::connect_with(&database.options()).await;
     let mut session = session.map_err(|error| RestoreFault::connecting(database, &error))?;
@@ -21,18 +21,18 @@ pub async fn connect(database: &Source) -> Result<PgConnection, RestoreFault> {
     Ok(session)
 }
 
-/// A session in the database's own encoding: names and rows pass unchanged, whatever bytes they have. Dropping it, or a call
-/// that it is in, ends it.
+/// A session in the database's own encoding: names and rows pass unchanged, whatever their bytes. Dropping it, or a call in it,
+/// ends it.
 pub struct Session {
     connection: Option<Connection>,
     breaker: Arc<Breaker>,
 }
 
-/// What a COPY is given: bytes of rows, and in the end `None`. Without that its rows are not written.
+/// Input of a COPY: bytes of rows, and `None` at the end. Without the final `None`, the rows are not committed.
 pub type RowsSender = mpsc::Sender<Option<Bytes>>;
 pub type RowsReceiver = mpsc::Receiver<Option<Bytes>>;
 
-/// Ends the connection of a call that nobody waits for any more: its thread blocks on it.
+/// Cuts the connection of a dropped call, since its thread blocks on the connection.
 struct CutOnDrop(Option<Arc<Breaker>>);
 
 impl Drop for CutOnDrop {
@@ -50,20 +50,20 @@ impl Session {
             let mut breaker = None;
             let mut connection = Connection::open(&place, |reached| breaker = Some(reached))?;
             connection.query(&pin_rows())?;
-            let breaker = breaker.ok_or_else(|| WireError::Protocol("a connection that was not reached".into()))?;
+            let breaker = breaker.ok_or_else(|| WireError::Protocol("the connection was not established".into()))?;
             Ok::<_, WireError>(Self { connection: Some(connection), breaker: Arc::new(breaker) })
         });
         let opened = opened.await.map_err(|_| RestoreFault::Interrupted)?;
         opened.map_err(|error| RestoreFault::connecting_by_wire(database, &error))
     }
 
-    /// Runs statements; the rows of all of them come back.
+    /// Runs statements, and returns the rows of all of them.
     pub async fn query(&mut self, statements: impl Into<Vec<u8>>) -> Result<Vec<RawRow>, WireError> {
         let statements = statements.into();
         self.with(move |connection| connection.query_raw(&statements)).await
     }
 
-    /// Runs a `COPY … FROM STDIN` with the rows that come; how many there were.
+    /// Runs a `COPY … FROM STDIN` with the received rows, and returns their number.
     pub async fn copy_in(&mut self, statement: Vec<u8>, mut rows: RowsReceiver) -> Result<u64, WireError> {
         self.with(move |connection| {
             connection.begin_copy_in(&statement)?;
@@ -71,7 +71,7 @@ impl Session {
                 match rows.blocking_recv() {
                     Some(Some(bytes)) => connection.copy_row_bytes(&bytes)?,
                     Some(None) => return connection.end_copy_in(),
-                    None => return Err(WireError::Protocol("the rows ended before their end".into())),
+                    None => return Err(WireError::Protocol("the rows ended without an end marker".into())),
                 }
             }
         })
@@ -96,7 +96,7 @@ impl Session {
     }
 }
 
-/// Writers into a database that nobody else uses yet.
+/// Opens writers to a database that no other client uses yet.
 pub async fn connect_all(
     database: &Source,
     count: usize,

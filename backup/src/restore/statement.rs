@@ -1,16 +1,16 @@
-//! Statements about a database, said of another one: the name is replaced where it is a database's name and nowhere else.
-//! Pure. It reads only what pg_dump writes: `… DATABASE <name> …` and `… datname = '<name>'`.
+//! This module rewrites statements about one database for another one. It replaces the name only where it names the database. It
+//! is pure, and supports only pg_dump's forms: `… DATABASE <name> …` and `… datname = '<name>'`.
 
 use crate::session::{literal, quoted};
 
-/// From one database's name to another's.
+/// The database's old and new names.
 #[derive(Debug, Clone, Copy)]
 pub struct Renaming<'a> {
     pub from: &'a str,
     pub to: &'a str,
 }
 
-/// A stretch of SQL.
+/// A token of SQL.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Token<'a> {
     Word(&'a str),
@@ -19,10 +19,10 @@ pub(super) enum Token<'a> {
     Other(&'a str),
 }
 
-/// Every statement of `sql`, about the other database.
+/// Rewrites every statement of `sql` for the other database.
 pub fn rename_database(sql: &str, renaming: &Renaming<'_>) -> String {
     let mut result = String::with_capacity(sql.len());
-    // The last word, and whether `=` came after it.
+    // The last word, and whether `=` followed it.
     let mut before: (&str, bool) = ("", false);
     for token in Tokens(sql) {
         let (word, equals) = before;
@@ -80,7 +80,7 @@ impl<'a> Iterator for Tokens<'a> {
     }
 }
 
-/// Where a quoted stretch that begins at `start` ends; a doubled quote is part of it.
+/// End of a quoted text that begins at `start`; a doubled quote is part of it.
 fn closing(text: &str, start: usize, quote: char, backslashes: bool) -> usize {
     let mut characters = text[start + 1..].char_indices().peekable();
     while let Some((at, character)) = characters.next() {
@@ -102,7 +102,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_name_is_replaced_where_it_names_the_database() {
+    fn only_the_name_of_the_database_is_replaced() {
         let rows = [
             ("CREATE DATABASE shop WITH TEMPLATE = template0;", "CREATE DATABASE \"new\" WITH TEMPLATE = template0;"),
             ("ALTER DATABASE shop SET shop.mode TO 'shop';", "ALTER DATABASE \"new\" SET shop.mode TO 'shop';"),
@@ -129,7 +129,7 @@ mod tests {
         let sql = "ALTER DATABASE \"a\"\"b; DROP DATABASE x\" SET a TO 'x';";
         let renamed = rename_database(sql, &Renaming { from: "a\"b; DROP DATABASE x", to: "ü \"" });
         assert_eq!(renamed, "ALTER DATABASE \"ü \"\"\" SET a TO 'x';");
-        // Cut off in the middle of a name: nothing is lost and nothing loops.
+        // A truncated name: no text is lost, and the loop ends.
         assert_eq!(rename_database("DATABASE \"ab", &Renaming { from: "ab", to: "c" }), "DATABASE \"ab");
     }
 }

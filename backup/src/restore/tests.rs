@@ -1,4 +1,4 @@
-//! What is pure: which entries are chosen, and what is done when.
+//! Tests of pure code: selection and phases.
 
 use std::collections::HashMap;
 
@@ -35,7 +35,7 @@ fn entry(dump_id: i32, kind: &str, name: &str, dependencies: &[i32]) -> Entry {
     }
 }
 
-/// Two schemas; orders refers to accounts, a view reads both.
+/// Two schemas; orders refers to accounts, and a view reads both.
 fn shop() -> Contents {
     let header = Header {
         version: Version(1, 14, 0),
@@ -86,15 +86,15 @@ fn tables(names: &[&str]) -> Selection {
 }
 
 #[test]
-fn a_table_brings_what_belongs_to_it_and_names_what_it_leaves() {
+fn a_table_includes_its_objects_and_lists_the_rest() {
     let (entries, omitted) = chosen(&tables(&["a.orders"]));
     assert_eq!(entries, [1, 2, 3, 4, 12, 13, 14, 21, 23, 31, 32, 33, 35]);
     assert_eq!(omitted, ["FK CONSTRAINT a.orders orders_account_fkey", "VIEW b.both"]);
 }
 
-/// What somebody who restores a part must know of it: what it is, what came along empty, and how much else there was.
+/// A partial restore lists its objects, the empty ones among them, and the number of others.
 #[test]
-fn a_part_says_what_it_is_what_came_along_and_what_it_leaves() {
+fn a_part_lists_selected_empty_and_omitted_objects() {
     let part = |selection: &Selection| selection.choose(&shop()).unwrap().part.unwrap();
     let count = |counts: &[(&str, usize)]| counts.iter().map(|(kind, count)| ((*kind).to_owned(), *count)).collect();
     let left = count(&[("COMMENT", 1), ("CONSTRAINT", 1), ("TABLE", 3), ("TABLE ATTACH", 1), ("TABLE DATA", 2)]);
@@ -108,27 +108,27 @@ fn a_part_says_what_it_is_what_came_along_and_what_it_leaves() {
 }
 
 #[test]
-fn both_ends_of_a_foreign_key_bring_it() {
+fn a_foreign_key_is_included_with_both_its_tables() {
     let (entries, omitted) = chosen(&tables(&["orders", "accounts"]));
     assert!([20, 21, 30, 31, 34].iter().all(|id| entries.contains(id)), "{entries:?}");
     assert_eq!(omitted, ["VIEW b.both"]);
 }
 
 #[test]
-fn a_partitioned_table_brings_its_partitions() {
+fn a_partitioned_table_includes_its_partitions() {
     assert_eq!(chosen(&tables(&["a.parted"])).0, [1, 2, 16, 17, 18, 22]);
 }
 
 #[test]
-fn a_schema_brings_its_objects_and_what_they_need() {
+fn a_schema_includes_its_objects_and_their_needs() {
     let (entries, omitted) = chosen(&Selection { schemas: vec!["b".into()], ..Selection::default() });
-    // The view needs both tables to exist; their rows were not asked for.
+    // The view needs both tables, but the selection does not include their rows.
     assert_eq!(entries, [1, 2, 3, 4, 10, 12, 15]);
     assert_eq!(omitted, [""; 0]);
 }
 
 #[test]
-fn every_unknown_name_is_told_at_once() {
+fn every_unknown_name_is_reported_at_once() {
     let selection =
         Selection { schemas: vec!["c".into()], tables: vec!["a.nothing".parse().unwrap(), "orders".parse().unwrap()] };
     let told = selection.choose(&shop()).unwrap_err().to_string();
@@ -136,7 +136,7 @@ fn every_unknown_name_is_told_at_once() {
 }
 
 #[test]
-fn names_of_tables_as_people_write_them() {
+fn quoted_and_unquoted_table_names_are_parsed() {
     for (text, schema, name) in [
         ("orders", None, "orders"),
         ("a.orders", Some("a"), "orders"),
@@ -155,13 +155,13 @@ fn ids(contents: &Contents) -> Vec<i32> {
     contents.entries.iter().map(|entry| entry.dump_id).collect()
 }
 
-/// Without the tables, of which only the names are left.
+/// Without the tables, which have only their names left.
 fn created(contents: &Contents) -> Vec<i32> {
     contents.entries.iter().filter(|entry| entry.kind != "TABLE").map(|entry| entry.dump_id).collect()
 }
 
 #[test]
-fn large_tables_are_built_on_early_and_nothing_is_lost_or_done_twice() {
+fn large_tables_get_indexes_early_and_every_entry_runs_once() {
     let shop = shop();
     let phases = Phases::of(&shop, &HashMap::from([(20, 1), (21, 1 << 30)]));
     assert_eq!(ids(&phases.before), [1, 2, 3, 4, 10, 11, 12, 13, 14, 15, 16, 17, 18]);
@@ -169,33 +169,33 @@ fn large_tables_are_built_on_early_and_nothing_is_lost_or_done_twice() {
     assert_eq!(ids(early.constraints.as_ref().unwrap()), [1, 31]);
     assert_eq!(early.indexes.iter().map(ids).collect::<Vec<_>>(), [[1, 32]]);
     assert!(!phases.early.contains_key(&20));
-    // An index that builds on another one waits for the end, and so do privileges.
+    // An index that depends on another one waits for the end, and so do privileges.
     assert_eq!(created(&phases.after), [1, 23, 30, 33, 34, 35]);
 }
 
 #[test]
-fn without_large_tables_everything_waits_for_the_end() {
+fn without_large_tables_all_indexes_are_built_last() {
     let phases = Phases::of(&shop(), &HashMap::new());
     assert!(phases.early.is_empty() && phases.alone.entries.is_empty());
     assert_eq!(created(&phases.after), [1, 23, 30, 31, 32, 33, 34, 35]);
 }
 
 #[test]
-fn several_sessions_begin_for_what_reads_large_tables() {
+fn several_sessions_start_if_entries_read_large_tables() {
     let (none, large) = (HashMap::new(), HashMap::from([(21, 1 << 30)]));
     let mut shop = shop();
-    assert!(Phases::of(&shop, &none).after_is_much, "a foreign key reads tables, however large");
+    assert!(Phases::of(&shop, &none).after_is_much, "a foreign key reads tables of any size");
     shop.entries.retain(|entry| entry.kind != "FK CONSTRAINT");
-    assert!(Phases::of(&shop, &large).after_is_much, "an index of a large table is left");
+    assert!(Phases::of(&shop, &large).after_is_much, "an index of a large table remains");
     assert!(!Phases::of(&shop, &none).after_is_much);
     let many = (100..300).map(|id| entry(id, "INDEX", "a.some", &[10]));
     shop.entries.extend(many);
     assert!(Phases::of(&shop, &none).after_is_much);
 }
 
-/// Index 32 goes on to ALTER TABLE: beside another index of its table it would wait for that one, and that one for it.
+/// Index 32 also runs ALTER TABLE. Together with another index of its table, the two would deadlock.
 #[test]
-fn an_index_that_takes_its_table_stands_beside_no_other() {
+fn an_index_that_locks_its_table_runs_alone() {
     let mut shop = shop();
     for entry in shop.entries.iter_mut().filter(|entry| entry.dump_id == 32) {
         entry.definition =
@@ -210,10 +210,10 @@ fn an_index_that_takes_its_table_stands_beside_no_other() {
     assert!(early.indexes.is_empty() && phases.alone.entries.is_empty());
 }
 
-/// pg_restore derives from the tables' entries which others lock the same table: all of them must be there, without anything
-/// to create, and the dependencies as pg_dump wrote them.
+/// pg_restore derives from the tables' entries which other entries lock the same table. The archive must contain all of these
+/// entries, without definitions, and the dependencies as pg_dump wrote them.
 #[test]
-fn what_locks_tables_names_them_to_pg_restore() {
+fn pg_restore_sees_which_tables_an_entry_locks() {
     let shop = shop();
     let phases = Phases::of(&shop, &HashMap::new());
     for table in shop.entries.iter().filter(|entry| entry.kind == "TABLE") {

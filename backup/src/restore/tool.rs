@@ -1,5 +1,5 @@
-//! Runs stock pg_restore on an archive that is in memory only. `pg_restore --jobs` refuses a pipe, since each of its
-//! workers reads the file for itself; a memfd is a file without a disk.
+//! This module runs stock pg_restore on an archive that exists only in memory. `pg_restore --jobs` rejects a pipe, since each of
+//! its workers reads the file separately. A memfd is a file without a disk.
 
 use std::{
     fs::File,
@@ -16,28 +16,28 @@ use crate::{
     config::Source,
 };
 
-/// What of the tool's messages is kept: the first lines say what went wrong.
+/// Maximum length of the tool's messages. The first lines state the problem.
 const MESSAGE_BYTES: usize = 4096;
 
-/// What the server says of sessions that waited for each other.
+/// Messages of the server for sessions that waited for each other.
 const CROSSED_LOCKS: [&str; 3] = ["deadlock detected", "lock timeout", "could not obtain lock"];
-/// Tries of entries whose locks crossed.
+/// Attempts of entries whose locks were in conflict.
 const CROSSED_ATTEMPTS: u32 = 5;
-/// What extensions call for that only work when the server has loaded them at its start.
+/// Setting that appears in errors of extensions that the server must load at its start.
 const PRELOAD: &str = "shared_preload_libraries";
-const PRELOAD_REMEDY: &str = "; load the library at the server's start, that of a drill by BACKUP_DRILL_PRELOAD_LIBRARIES";
-/// pg_restore's last line when it went on behind errors.
+const PRELOAD_REMEDY: &str = "; load the library at the server's start, in a drill with BACKUP_DRILL_PRELOAD_LIBRARIES";
+/// pg_restore's last line if it continued after errors.
 const WENT_ON: &str = "errors ignored on restore";
-/// Before the number of the entry whose error follows.
+/// Precedes the number of the entry whose error follows.
 const FROM_ENTRY: &str = "from TOC entry ";
 const ERROR: &str = "error: could not execute query: ";
 
-/// pg_restore on one database.
+/// Runs pg_restore on one database.
 #[derive(Debug, Clone)]
 pub struct PgRestore {
     program: PathBuf,
     target: Source,
-    /// `--no-owner` and the like.
+    /// `--no-owner` and similar options.
     options: Vec<&'static str>,
     /// Settings of its sessions.
     settings: Vec<(&'static str, String)>,
@@ -46,15 +46,15 @@ pub struct PgRestore {
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ToolFault {
-    #[error("pg_restore cannot be run ({0}); install PostgreSQL's client tools, or set BACKUP_CLIENT_FOLDER to their folder")]
+    #[error("failed to run pg_restore ({0}); install PostgreSQL's client tools, or set BACKUP_CLIENT_FOLDER to their folder")]
     NoProgram(String),
-    #[error("no memory for the table of contents ({0})")]
+    #[error("failed to allocate memory for the table of contents ({0}); free memory and run again")]
     Memory(String),
     #[error("pg_restore failed ({status}): {message}{}", if message.contains(PRELOAD) { PRELOAD_REMEDY } else { "" })]
     Failed { status: String, message: String },
 }
 
-/// An object that the server refused, and why.
+/// An object that the server refused, and the reason.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct NotCreated {
     /// Kind and name, as pg_restore prints them.
@@ -62,10 +62,10 @@ pub struct NotCreated {
     pub reason: String,
 }
 
-/// How a run ended.
+/// Result of one run of pg_restore.
 enum Ended {
     Well,
-    /// Every other entry was created; these were refused.
+    /// Every other entry was created; the server refused these.
     Refused {
         entries: Vec<i32>,
         status: String,
@@ -74,15 +74,15 @@ enum Ended {
 }
 
 impl ToolFault {
-    /// Whether the server refused what the backup holds; otherwise the tool itself, or the connection, failed, or the server
-    /// lacks a library that the original has.
+    /// Whether the server refused the backup's contents. Otherwise the tool or the connection failed, or the server lacks a
+    /// library that the original server has.
     pub fn is_refusal_of_contents(&self) -> bool {
         matches!(self, Self::Failed { message, .. } if message.contains("could not execute query") && !message.contains(PRELOAD))
     }
 }
 
 impl PgRestore {
-    /// `folder` holds the client tools; `None`: they are on the path.
+    /// `folder`: the client tools; `None`: they are on the path.
     pub fn new(folder: Option<&Path>, target: Source) -> Self {
         let program = folder.map_or_else(|| "pg_restore".into(), |folder| folder.join("pg_restore"));
         Self { program, target, options: Vec::new(), settings: Vec::new(), keep_going: false }
@@ -100,7 +100,7 @@ impl PgRestore {
         self
     }
 
-    /// What the server refuses is returned, and is no failure.
+    /// Returns refused objects instead of failing.
     #[must_use]
     pub fn keep_going(self, keep_going: bool) -> Self {
         Self { keep_going, ..self }
@@ -112,17 +112,17 @@ impl PgRestore {
         let output = output.map_err(|error| ToolFault::NoProgram(error.to_string()))?;
         let text = String::from_utf8_lossy(&output.stdout);
         let version = text.split_whitespace().find_map(|word| word.split('.').next()?.parse().ok());
-        version.ok_or_else(|| ToolFault::NoProgram(format!("it calls itself {:?}", text.trim())))
+        version.ok_or_else(|| ToolFault::NoProgram(format!("its version is {:?}", text.trim())))
     }
 
-    /// Creates every entry of `contents` in the target database, in `jobs` sessions; returns what the server refused, where
-    /// that is not a failure ([`Self::keep_going`]).
+    /// Creates every entry of `contents` in the target database, in `jobs` sessions. Returns the objects that the server refused,
+    /// if [`Self::keep_going`] is set.
     ///
-    /// What is refused is tried again by one session, once everything else is there: entries whose locks crossed (pg_restore
-    /// knows the tables that an entry names, not those that the server locks besides) succeed then.
+    /// One session retries refused entries after everything else exists. Entries with conflicting locks then succeed: pg_restore
+    /// knows the tables that an entry names, but not the others that the server locks.
     ///
     /// # Errors
-    /// When an entry was refused again, or the tool did not come to its end.
+    /// Returns an error if an entry was refused again, or if the tool stopped early.
     pub async fn run(&self, contents: &Contents, jobs: usize) -> Result<Vec<NotCreated>, ToolFault> {
         match self.until_refused_again(contents, jobs).await {
             Ok(()) => Ok(Vec::new()),
@@ -137,11 +137,12 @@ impl PgRestore {
         for attempt in 1.. {
             let Ended::Refused { entries, status, complaint } = ended else { return Ok(()) };
             let crossed = CROSSED_LOCKS.iter().any(|words| complaint.contains(words));
-            // The first refusal counts only when it was one session's: in other languages crossed locks have other names.
+            // The first refusal is final only if it came from a single session, since lock conflicts have other names in other
+            // languages.
             if attempt > CROSSED_ATTEMPTS || attempt > 1 && !crossed {
                 return Err((ToolFault::Failed { status, message: message(&complaint) }, not_created(&complaint)));
             }
-            tracing::warn!(objects = entries.len(), attempt, "pg_restore could not create every object; retrying those alone");
+            tracing::warn!(objects = entries.len(), attempt, "pg_restore failed to create some objects; retrying only those");
             let again = contents.only(|entry| is_read_first(entry) || entries.contains(&entry.dump_id));
             ended = self.once(&again, 1).await.map_err(broken)?;
         }
@@ -151,12 +152,12 @@ impl PgRestore {
     async fn once(&self, contents: &Contents, jobs: usize) -> Result<Ended, ToolFault> {
         let archive = in_memory(&contents.to_bytes()).map_err(|error| ToolFault::Memory(error.to_string()))?;
         let mut command = Command::new(&self.program);
-        // Verbose, since only then it names the entries that were refused.
+        // Verbose output is needed for the names of refused entries.
         command.args(["--no-password", "--verbose"]).args(&self.options);
         if jobs > 1 {
             command.arg(format!("--jobs={jobs}"));
         }
-        // A connection string: a database whose name holds `=` would otherwise be taken for one.
+        // A connection string, since pg_restore would parse a database name with `=` as one.
         command.arg(format!("--dbname=dbname={}", connection_value(&self.target.database)));
         command.arg("/proc/self/fd/0").stdin(Stdio::from(archive)).stdout(Stdio::null()).stderr(Stdio::piped());
         self.target.prepare_tool(command.as_std_mut());
@@ -167,7 +168,7 @@ impl PgRestore {
         }
         let (status, complaint) = (output.status.to_string(), without_progress(&String::from_utf8_lossy(&output.stderr)));
         let entries = refused_entries(&complaint);
-        // Without that line the tool did not come to its end, and what it would have created is not known.
+        // Without that line the tool stopped early, and it is unknown which entries it created.
         if entries.is_empty() || !complaint.contains(WENT_ON) {
             return Err(ToolFault::Failed { status, message: message(&complaint) });
         }
@@ -180,7 +181,7 @@ impl PgRestore {
     }
 }
 
-/// What every run of pg_restore reads first.
+/// Entries that every run of pg_restore reads first.
 pub(super) fn is_read_first(entry: &Entry) -> bool {
     entry.kind == "ENCODING" || entry.kind == "STDSTRINGS" || entry.kind == "SEARCHPATH"
 }
@@ -189,7 +190,7 @@ fn message(complaint: &str) -> String {
     complaint.chars().take(MESSAGE_BYTES).collect::<String>().trim().to_owned()
 }
 
-/// Only what is wrong, of what pg_restore says when it is verbose.
+/// Only the errors of pg_restore's verbose output.
 fn without_progress(text: &str) -> String {
     let wrong = |line: &&str| {
         let Some((name, said)) = line.split_once(": ") else { return true };
@@ -200,8 +201,8 @@ fn without_progress(text: &str) -> String {
     text.lines().filter(wrong).flat_map(|line| [line, "\n"]).collect()
 }
 
-/// Entries that pg_restore names as refused. Its sessions write their lines between each other's, so that which error is
-/// whose is not known; one session alone writes them in order.
+/// Entries that pg_restore lists as refused. The lines of concurrent sessions are interleaved, so errors cannot be assigned to
+/// entries. A single session writes them in order.
 fn refused_entries(complaint: &str) -> Vec<i32> {
     let named = complaint.lines().filter_map(|line| line.split_once(FROM_ENTRY)?.1.split_once(';')?.0.parse().ok());
     let mut entries: Vec<i32> = named.collect();
@@ -210,7 +211,7 @@ fn refused_entries(complaint: &str) -> Vec<i32> {
     entries
 }
 
-/// What one session's pg_restore says that it could not create.
+/// Objects that a single session's pg_restore failed to create.
 fn not_created(complaint: &str) -> Vec<NotCreated> {
     let mut refused: Vec<NotCreated> = Vec::new();
     let mut in_error = false;
@@ -236,14 +237,14 @@ fn not_created(complaint: &str) -> Vec<NotCreated> {
     refused
 }
 
-/// The bytes as a file that exists as long as it is open.
+/// A file with these bytes that exists while it is open.
 fn in_memory(bytes: &[u8]) -> std::io::Result<File> {
     let mut file = File::from(memfd_create("contents", MemfdFlags::CLOEXEC)?);
     file.write_all(bytes)?;
     Ok(file)
 }
 
-/// A value of libpq's connection strings.
+/// Quotes a value of libpq's connection strings.
 fn connection_value(text: &str) -> String {
     format!("'{}'", text.replace('\\', "\\\\").replace('\'', "\\'"))
 }
@@ -253,7 +254,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_library_that_the_server_lacks_is_not_the_backups_fault() {
+    fn a_missing_server_library_does_not_blame_the_backup() {
         let failed = |message: &str| ToolFault::Failed { status: "1".into(), message: message.into() };
         let lacking = failed("error: could not execute query: ERROR: pg_cron can only be loaded via shared_preload_libraries");
         assert!(!lacking.is_refusal_of_contents() && lacking.to_string().contains("BACKUP_DRILL_PRELOAD_LIBRARIES"), "{lacking}");
@@ -261,7 +262,7 @@ mod tests {
     }
 
     #[test]
-    fn refused_entries_and_their_reasons_are_read() {
+    fn refused_entries_and_their_reasons_are_parsed() {
         let complaint = "pg_restore: connecting to database for restore\npg_restore: while PROCESSING TOC:\n\
             pg_restore: from TOC entry 3210; 1259 16400 MATERIALIZED VIEW DATA totals owner\n\
             pg_restore: error: could not execute query: ERROR:  division by zero\n\

@@ -1,4 +1,4 @@
-//! One attempt: lease, start record, server, globals, each database, blobs, manifest.
+//! This module runs one attempt: lease, start record, server, globals, each database, blobs, manifest.
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
@@ -30,13 +30,13 @@ use crate::{
 };
 
 const BLOBS_AT_ONCE: usize = 4;
-/// Between two tries of one database.
+/// Pause between two attempts of one database.
 const DATABASE_PAUSE: Duration = Duration::from_secs(1);
-/// SQLSTATE of a database that is not there.
+/// SQLSTATE of a missing database.
 const NO_SUCH_DATABASE: &str = "3D000";
-/// The server makes roles whose names begin so, and no script does.
+/// The server creates roles with this prefix; no script does.
 const PREDEFINED: &str = "pg_";
-/// What hears of a stop ends within this, and cleans up; what does not is left where it stands.
+/// Time for tasks to notice an abort and clean up. Slower tasks are left behind.
 const STOP_GRACE: Duration = Duration::from_secs(5);
 
 pub(super) async fn take(
@@ -61,7 +61,7 @@ pub(super) async fn take(
     };
     watching.abort();
     let _ = watching.await;
-    // What stopped it says more than what then failed.
+    // The reason of the abort explains the failure that followed from it.
     let taken = match taken.map_err(|failure| stop.take_reason().unwrap_or(failure)) {
         Err(failure) => settle(agent, &id, sequence, failure).await,
         taken => taken,
@@ -72,8 +72,8 @@ pub(super) async fn take(
     taken
 }
 
-/// Gives a failed attempt up under its number, or the one that it would have had: a failure holds retention back, however
-/// early it came. Where its manifest stands already, only the answer to the last request was lost: there is a backup.
+/// Abandons a failed attempt under its number, or the number that it would have had. Every failure must hold retention back, even
+/// an early one. If the manifest already exists, only the last response was lost, and there is a backup.
 async fn settle(agent: &Agent, id: &BackupId, sequence: Option<u64>, failure: Failure) -> Outcome<Manifest> {
     let sequence = match sequence {
         None => agent.catalogue().await.ok().map(|catalogue| catalogue.next_sequence()),
@@ -87,7 +87,7 @@ async fn settle(agent: &Agent, id: &BackupId, sequence: Option<u64>, failure: Fa
             return standing.ok_or(failure);
         }
         Err(error) => {
-            tracing::warn!(backup = id.as_str(), error = %error, "what a failed attempt left could not be removed: the next run does it");
+            tracing::warn!(backup = id.as_str(), error = %error, "failed to remove the objects of a failed attempt; the next run retries");
         }
     }
     Err(failure)
@@ -102,7 +102,7 @@ async fn under_lease(
     stop: &Stop,
     progress: &Progress,
 ) -> Outcome<Manifest> {
-    // Beside each other: neither needs the other's answers. What the store says counts first.
+    // Both run concurrently, since they are independent. A failure of the store takes precedence.
     let (start, opened) = tokio::join!(start(agent, id, sequence, lease), open(agent, source, stop));
     let (start, (tools, mut server, before)) = (start?, opened?);
 
@@ -159,14 +159,14 @@ async fn under_lease(
     Ok(manifest)
 }
 
-/// The start record: from here on the attempt has a number, and what vanished before it is settled.
+/// Writes the start record, which gives the attempt its number, and cleans up attempts that vanished before.
 async fn start(agent: &Agent, id: &BackupId, sequence: &mut Option<u64>, lease: &Mutex<Lease>) -> Outcome<Start> {
     let started_at = Timestamp::now();
     let catalogue = agent.catalogue().await?;
     let number = catalogue.next_sequence();
     *sequence = Some(number);
     for orphan in settle_orphans(agent, &catalogue).await? {
-        tracing::warn!(backup = orphan.as_str(), "an attempt that vanished was settled and its objects removed");
+        tracing::warn!(backup = orphan.as_str(), "abandoned a vanished attempt and removed its objects");
     }
     let start = Start {
         format: manifest::FORMAT,
@@ -178,11 +178,11 @@ async fn start(agent: &Agent, id: &BackupId, sequence: &mut Option<u64>, lease: 
         host: host(),
     };
     agent.record(Kind::Start, &agent.layout.start(id), &start).await.map_err(|error| error.failure(Stage::Start))?;
-    tracing::info!(backup = id.as_str(), "a backup begins");
+    tracing::info!(backup = id.as_str(), "backup started");
     Ok(start)
 }
 
-/// The server, locked for this job, and its globals before the first snapshot.
+/// Opens the server, locks it for this job, and reads its globals before the first snapshot.
 async fn open(agent: &Agent, source: &Source, stop: &Stop) -> Outcome<(Tools, Server, Vec<u8>)> {
     let tools = Tools::new(agent.job.shape.client_folder.clone(), stop.clone());
     let mut server = Server::open(&agent.job, source, &tools).await?;
@@ -196,7 +196,7 @@ async fn open(agent: &Agent, source: &Source, stop: &Stop) -> Outcome<(Tools, Se
     Ok((tools, server, before))
 }
 
-/// The moment from which there is a backup.
+/// Commits the backup: it exists from this moment.
 async fn commit(agent: &Agent, manifest: &Manifest, lease: &Mutex<Lease>, stop: &Stop) -> Outcome<()> {
     lease.lock().await.renew().await?;
     if stop.is_stopped() {
@@ -208,23 +208,23 @@ async fn commit(agent: &Agent, manifest: &Manifest, lease: &Mutex<Lease>, stop: 
     match agent.record(Kind::Outcome, &key, &outcome).await {
         Ok(()) => Ok(()),
         Err(RecordNotWritten::Store(StoreError::Exists { .. })) => {
-            let told = "this attempt was given up by another run before it could commit; it took longer than its lease allows";
+            let told = "another run abandoned this attempt before it could commit: it took longer than its lease allows";
             Err(Failure::told(Stage::Commit, Exit::Busy, told))
         }
         Err(error) => Err(error.failure(Stage::Commit)),
     }
 }
 
-/// A record that cannot be read is no backup, however well its rows were stored.
+/// A backup with an unreadable record is useless, however well its rows are stored.
 fn reads_back(agent: &Agent, outcome: &manifest::Outcome) -> Outcome<()> {
     let failed = |error: anyhow::Error| {
         Failure::new(Stage::Commit, Exit::Failed, error)
-            .context("the manifest would not read back: this is a fault of the program")
+            .context("the manifest cannot be read back; this is a bug in backup, report it")
     };
     let Some(signing) = &agent.job.keys.signing else { return Err(RecordNotWritten::NoKey.failure(Stage::Commit)) };
     let bytes = signing.seal(Kind::Outcome, outcome).map_err(|error| failed(error.into()))?;
     let read = agent.job.keys.trusted.open::<manifest::Outcome>(Kind::Outcome, &bytes).map_err(|fault| failed(fault.into()))?;
-    if read == *outcome { Ok(()) } else { Err(failed(anyhow::Error::msg("other than what was written"))) }
+    if read == *outcome { Ok(()) } else { Err(failed(anyhow::Error::msg("it differs from the written one"))) }
 }
 
 type Uploads = JoinSet<(u32, Outcome<Vec<LaneObject>>)>;
@@ -249,24 +249,24 @@ fn lanes(agent: &Agent, id: &BackupId, stop: &Stop, progress: &Progress) -> (Vec
     let lanes = lanes.collect();
     let stopped = stop.token();
     tokio::spawn(async move {
-        // Whoever waits for a buffer waits for nothing any more.
+        // Ends all waits for a buffer.
         stopped.cancelled().await;
         pool.close();
     });
     (lanes, uploads)
 }
 
-/// What came of every database.
+/// Results of all databases.
 struct ReadDatabases {
     read: Vec<Dumped>,
     failed: Vec<LeftOut>,
     left_out: Vec<LeftOut>,
-    /// Read again, while the last one's rows were.
+    /// Read again, during the rows of the last database.
     globals: Vec<u8>,
 }
 
-/// Every database one after the other, and the globals again, read while the last one's rows are.
-#[expect(clippy::too_many_arguments, reason = "what an attempt consists of, once")]
+/// Backs up every database in order. Reads the globals again during the rows of the last database.
+#[expect(clippy::too_many_arguments, reason = "the inputs of an attempt, passed on once")]
 async fn databases(
     agent: &Agent,
     source: &Source,
@@ -292,7 +292,7 @@ async fn databases(
         source: source.clone(),
         passwords: server.role_passwords,
         others: server.databases.len() > 1,
-        // The primary may give what the standby does not, and then all of it.
+        // The primary may provide a backup that the standby cannot, and then a complete one.
         standby_alone: agent.job.primary.is_none(),
         lanes,
         sealers: Vec::new(),
@@ -302,7 +302,7 @@ async fn databases(
     blocking(move || reader.all(readings)).await
 }
 
-/// Reads databases one after the other into the same lanes; blocks its thread.
+/// Reads databases in order into the same streams. Blocks its thread.
 struct DatabaseReader {
     id: BackupId,
     tools: Tools,
@@ -339,7 +339,7 @@ impl DatabaseReader {
                         database = name,
                         stage = failure.stage.name(),
                         error,
-                        "a database could not be read; the others are"
+                        "failed to read a database; continuing with the others"
                     );
                     failed.push(LeftOut { database: name, reason: failure.to_string() });
                     first_failure.get_or_insert(failure);
@@ -359,11 +359,11 @@ impl DatabaseReader {
         Ok(ReadDatabases { read, failed, left_out, globals })
     }
 
-    /// Again while what fails may pass. Where there is no other database, it is the attempt that is repeated.
+    /// Retries while the failures can be temporary. If there is no other database, the whole attempt is repeated instead.
     fn patiently(&mut self, reading: &Reading, last: bool) -> Outcome<Dumped> {
         let mut attempt = 1;
         loop {
-            let named = |failure: Failure| failure.context(format!("the database {}", reading.source.database));
+            let named = |failure: Failure| failure.context(format!("database {}", reading.source.database));
             let failure = match self.one(reading, last).map_err(named) {
                 Err(failure) if self.others && failure.passing && !failure.whole && !reading.stop.is_stopped() => failure,
                 ended => return ended,
@@ -371,7 +371,7 @@ impl DatabaseReader {
             if attempt >= reading.limits.attempts {
                 return Err(failure);
             }
-            tracing::warn!(error = %failure, attempt, "a database could not be read; retrying it");
+            tracing::warn!(error = %failure, attempt, "failed to read a database; retrying");
             attempt += 1;
             std::thread::sleep(DATABASE_PAUSE);
         }
@@ -387,7 +387,7 @@ impl DatabaseReader {
     }
 }
 
-/// Roles may come and go while rows are read: what counts is that those which the databases need are there.
+/// Roles may be created and dropped while rows are read. The chosen script must contain all roles that the databases need.
 fn choose_globals(before: Vec<u8>, after: Vec<u8>, read: &[Dumped]) -> Outcome<Vec<u8>> {
     if globals::same(&before, &after) {
         return Ok(after);
@@ -403,8 +403,8 @@ fn choose_globals(before: Vec<u8>, after: Vec<u8>, read: &[Dumped]) -> Outcome<V
     if has_all(&before) {
         return Ok(before);
     }
-    let told = "roles changed between the first snapshot and the last, and some that own objects or have grants are in neither list; \
-                run again when they rest";
+    let told = "roles changed between the first snapshot and the last, and neither list contains all roles that own objects or have grants; \
+                run again when roles do not change";
     Err(Failure::told(Stage::Globals, Exit::Failed, told).passing())
 }
 
@@ -425,7 +425,7 @@ fn database(blobs: &mut Blobs<'_>, id: &BackupId, number: usize, dumped: Dumped)
     })
 }
 
-/// What lies beside the lanes, sealed and not yet sent.
+/// Encoded blobs that are not sent yet.
 struct Blobs<'a> {
     agent: &'a Agent,
     sealer: &'a mut Sealer,
@@ -467,12 +467,12 @@ fn totals(
         rows: databases.iter().map(|database| database.rows).sum(),
         raw_bytes: databases.iter().map(|database| database.raw_bytes).sum(),
         stored_bytes: lanes + blobs + script.bytes,
-        // In milliseconds: more digits would not survive their way through JSON.
+        // In milliseconds, since more digits do not survive a JSON round trip.
         duration_seconds: progress.elapsed().as_millis() as f64 / 1000.0,
     }
 }
 
-/// On a thread that may block.
+/// Runs work on a thread that may block.
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Outcome<T> + Send + 'static) -> Outcome<T> {
     let done = tokio::task::spawn_blocking(work).await;
     done.unwrap_or_else(|error| Err(Failure::new(Stage::Rows, Exit::Failed, error)))

@@ -1,4 +1,4 @@
-//! What goes on beside an attempt: the lease is kept, limits of time are, and the shutdown is heard.
+//! This module runs concurrently with an attempt. It renews the lease, enforces time limits, and waits for a shutdown.
 
 use std::{sync::Arc, time::Duration};
 
@@ -13,9 +13,9 @@ use crate::{
     stop::Stop,
 };
 
-/// How often limits are looked at.
+/// Interval between checks of the limits.
 const LOOK: Duration = Duration::from_secs(1);
-/// A lease is kept so many times within its span: two may fail.
+/// Renewals within the lease's span; two of them can fail.
 const RENEWALS: u32 = 3;
 
 pub(super) fn begin(
@@ -27,10 +27,10 @@ pub(super) fn begin(
 ) -> JoinHandle<()> {
     let agent = agent.clone();
     tokio::spawn(async move {
-        // Beside each other: a store that holds the lease's request back holds back no limit.
+        // Concurrently, so that a slow request for the lease does not delay the limits.
         let reason = tokio::select! {
             () = shutdown.cancelled() => {
-                Failure::told(Stage::Limit, Exit::Failed, "the program was told to end; what was read so far is no backup")
+                Failure::told(Stage::Limit, Exit::Failed, "the program was asked to stop; the attempt was aborted and no backup was taken")
             }
             reason = reached(&agent, &progress) => reason,
             reason = lost(&agent, &lease) => reason,
@@ -39,7 +39,7 @@ pub(super) fn begin(
     })
 }
 
-/// Until a limit of time is reached.
+/// Returns when a time limit is reached.
 async fn reached(agent: &Agent, progress: &Progress) -> Failure {
     let (limits, name) = (&agent.job.limits, [agent.job.name.as_str()]);
     let mut look = tokio::time::interval(LOOK);
@@ -54,12 +54,12 @@ async fn reached(agent: &Agent, progress: &Progress) -> Failure {
         agent.metrics.snapshot_age_seconds.with_label_values(&name).set(progress.snapshot_age().as_secs_f64());
         let told = if progress.idle() >= limits.stall {
             format!(
-                "nothing was read or sent for {} s (BACKUP_STALL_LIMIT); look at the store's speed and at locks in the database",
+                "nothing was read or sent for {} s (BACKUP_STALL_LIMIT); check the store's speed and locks in the database",
                 limits.stall.as_secs()
             )
         } else if progress.elapsed() >= limits.max_duration {
             format!(
-                "the attempt took longer than {} s (BACKUP_MAX_DURATION); raise it, or give it more workers",
+                "the attempt took longer than {} s (BACKUP_MAX_DURATION); raise it, or raise BACKUP_WORKERS",
                 limits.max_duration.as_secs()
             )
         } else {
@@ -69,11 +69,11 @@ async fn reached(agent: &Agent, progress: &Progress) -> Failure {
     }
 }
 
-/// Keeps the lease until it is lost.
+/// Renews the lease until it is lost.
 async fn lost(agent: &Agent, lease: &Mutex<Lease>) -> Failure {
     let mut keep = tokio::time::interval(agent.job.limits.lease / RENEWALS);
     keep.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    keep.tick().await; // at once, and it was just taken
+    keep.tick().await; // returns at once; the lease was just taken
     let mut missed = 0;
     loop {
         keep.tick().await;
@@ -82,7 +82,7 @@ async fn lost(agent: &Agent, lease: &Mutex<Lease>) -> Failure {
             Err(failure) if failure.exit == Exit::Busy => return failure,
             Err(failure) => {
                 missed += 1;
-                tracing::warn!(error = %failure, missed, "the lease could not be kept");
+                tracing::warn!(error = %failure, missed, "failed to renew the lease; retrying");
                 if missed >= RENEWALS {
                     return failure;
                 }

@@ -1,4 +1,4 @@
-//! What the store said, sorted by what can be done about it.
+//! This module classifies the store's errors by remedy.
 
 use aws_sdk_s3::{
     error::{ProvideErrorMetadata, SdkError},
@@ -7,40 +7,40 @@ use aws_sdk_s3::{
 
 use super::Store;
 
-/// Why an object was not read or written.
+/// Reason why an object was not read or written.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum StoreError {
-    /// No answer, or one that says "later", after every attempt.
-    #[error("the object store is unavailable ({operation}): {reason}; look whether it runs and can be reached, and run again")]
+    /// No response, or a request to wait, in every attempt.
+    #[error("the object store is unavailable ({operation}): {reason}; check that it runs and can be reached, and run again")]
     Unavailable { operation: &'static str, reason: String },
     /// 401, 403: the credentials are wrong or lack a right.
     #[error(
-        "the object store forbids {operation} on {key}: {code}: {reason}; correct the credentials, or grant them {}",
+        "the object store denies {operation} on {key}: {code}: {reason}; correct the credentials, or grant them {}",
         right(operation)
     )]
     Forbidden { operation: &'static str, key: String, code: String, reason: String },
-    /// 507, or a code that says so.
-    #[error("the object store is full ({operation}): {code}: {reason}; make room, or raise its quota")]
+    /// 507, or a corresponding code.
+    #[error("the object store is full ({operation}): {code}: {reason}; free space, or raise its quota")]
     Full { operation: &'static str, code: String, reason: String },
-    /// The store said no: trying again changes nothing until its settings or ours are changed.
+    /// The store refused. A retry is useless until its settings or ours are changed.
     #[error("the object store refused {operation}: {code}: {reason}")]
     Refused { operation: &'static str, code: String, reason: String },
-    #[error("there is no object {key}")]
+    #[error("object {key} does not exist")]
     NotFound { key: String },
-    #[error("there is no bucket {bucket}: create it, or correct BACKUP_STORE_BUCKET")]
+    #[error("bucket {bucket} does not exist; create it, or correct BACKUP_STORE_BUCKET")]
     NoBucket { bucket: String },
-    /// A conditional put met an object of that name.
-    #[error("the object {key} is there already")]
+    /// A conditional put found an object of that name.
+    #[error("object {key} already exists")]
     Exists { key: String },
-    #[error("the object {key} is larger than {limit} bytes, which no record is")]
+    #[error("object {key} is larger than {limit} bytes, the maximum size of a record")]
     TooLarge { key: String, limit: usize },
 }
 
-/// What S3 calls the right that an operation needs.
+/// S3's name of the right that an operation needs.
 fn right(operation: &str) -> &'static str {
     match operation {
         "get" | "head" => "s3:GetObject",
-        "delete" => "s3:DeleteObject, and s3:DeleteObjectVersion where versions are kept",
+        "delete" => "s3:DeleteObject, and s3:DeleteObjectVersion with versioning",
         "head_bucket" | "list" => "s3:ListBucket",
         "list_uploads" => "s3:ListBucketMultipartUploads",
         "list_versions" => "s3:ListBucketVersions",
@@ -51,7 +51,7 @@ fn right(operation: &str) -> &'static str {
 }
 
 impl StoreError {
-    /// What [`Self::kind`] says of errors that are counted.
+    /// Values of [`Self::kind`] for errors that are counted.
     pub const KINDS: [&str; 5] = ["unavailable", "forbidden", "full", "refused", "not_found"];
 
     /// A bounded name for metrics.
@@ -66,7 +66,7 @@ impl StoreError {
         }
     }
 
-    /// What was sent is not what arrived: worth another try, although the answer is a refusal.
+    /// The store received other bytes than were sent: a retry can succeed, although the response is a refusal.
     pub(super) fn is_damaged_transfer(&self) -> bool {
         const CODES: [&str; 4] = ["BadDigest", "InvalidDigest", "XAmzContentSHA256Mismatch", "IncompleteBody"];
         matches!(self, Self::Refused { code, .. } if CODES.contains(&code.as_str()))
@@ -83,7 +83,7 @@ impl Store {
 
     pub(super) fn count(&self, error: StoreError, operation: &'static str) -> StoreError {
         debug_assert!(super::OPERATIONS.contains(&operation), "{operation} is not among OPERATIONS");
-        // "No such object" and "there already" are answers, not errors.
+        // A missing or an already existing object is a result, not an error.
         if !matches!(error, StoreError::NotFound { .. } | StoreError::Exists { .. }) {
             self.metrics.errors.with_label_values(&[operation, error.kind()]).inc();
         }
@@ -124,9 +124,9 @@ where
         404 if operation == "head_bucket" => StoreError::NoBucket { bucket: bucket.to_owned() },
         404 => StoreError::NotFound { key: key.to_owned() },
         412 => StoreError::Exists { key: key.to_owned() },
-        // It will not know it later either.
-        501 => StoreError::Refused { operation, code, reason: format!("{reason}; the store lacks what this request needs") },
-        // Too many requests, a conditional put that met another one in flight, or the store's own trouble.
+        // A retry would get the same response.
+        501 => StoreError::Refused { operation, code, reason: format!("{reason}; the store does not support this request") },
+        // Too many requests, a conditional put that met a concurrent one, or an internal error of the store.
         408 | 409 | 429 | 500.. => StoreError::Unavailable { operation, reason: format!("{code}: {reason}") },
         _ => StoreError::Refused { operation, code, reason },
     }

@@ -1,5 +1,5 @@
-//! Objects in parts of one size. An upload that is neither completed nor aborted costs money and shows in no listing of
-//! objects: `doctor` and the next run look for those.
+//! This module uploads objects in parts of one size. An upload that is neither completed nor aborted costs money and does not
+//! appear in a listing of objects. `doctor` and the next run look for such uploads.
 
 use aws_sdk_s3::{
     primitives::ByteStream,
@@ -10,17 +10,17 @@ use jiff::Timestamp;
 
 use super::{Store, StoreError, timestamp};
 
-/// Tries of a part that arrived damaged, beside the client's own retries.
+/// Attempts of a part that arrived damaged, in addition to the client's own retries.
 const DAMAGED_ATTEMPTS: usize = 3;
 
-/// An upload that was begun.
+/// An upload in progress.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Upload {
     pub key: String,
     pub id: String,
 }
 
-/// A part that the store has.
+/// A part in the store.
 #[derive(Debug, Clone)]
 pub struct UploadedPart(CompletedPart);
 
@@ -31,7 +31,7 @@ impl UploadedPart {
     }
 }
 
-/// An upload as a listing shows it.
+/// An upload in a listing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PendingUpload {
     pub upload: Upload,
@@ -47,7 +47,7 @@ impl Store {
         let id = answer.upload_id.ok_or_else(|| StoreError::Refused {
             operation: "begin_upload",
             code: "NoUploadId".into(),
-            reason: "the store's answer names no upload".into(),
+            reason: "the store's response contains no upload id".into(),
         })?;
         Ok(Upload { key: key.to_owned(), id })
     }
@@ -77,7 +77,7 @@ impl Store {
         }
     }
 
-    /// Makes the parts, in the order of their numbers, one object of so many bytes, of a name that nobody else writes.
+    /// Combines the parts, in the order of their numbers, to one object of this size, whose name no other process writes.
     pub async fn complete_upload(&self, upload: &Upload, mut parts: Vec<UploadedPart>, bytes: u64) -> Result<(), StoreError> {
         parts.sort_unstable_by_key(UploadedPart::number);
         let parts = CompletedMultipartUpload::builder().set_parts(Some(parts.into_iter().map(|part| part.0).collect())).build();
@@ -85,7 +85,7 @@ impl Store {
         let answer = request.if_none_match("*").multipart_upload(parts).send().await;
         match answer.map_err(|error| self.failed("complete_upload", &upload.key, &error)) {
             Ok(_) => Ok(()),
-            // A retry after an answer that was lost: the upload is an object already, and is none any more.
+            // A retry after a lost response: the upload has already become an object.
             Err(error @ (StoreError::Exists { .. } | StoreError::NotFound { .. })) => {
                 self.stands(&upload.key, bytes, error).await
             }
@@ -93,7 +93,7 @@ impl Store {
         }
     }
 
-    /// Aborting an upload that is gone is no error.
+    /// Aborts an upload; a missing upload is not an error.
     pub async fn abort_upload(&self, upload: &Upload) -> Result<(), StoreError> {
         let request = self.client.abort_multipart_upload().bucket(&self.bucket).key(&upload.key).upload_id(&upload.id);
         match request.send().await.map_err(|error| self.failed("abort_upload", &upload.key, &error)) {
@@ -102,7 +102,7 @@ impl Store {
         }
     }
 
-    /// Uploads under `prefix` that were begun and neither completed nor aborted.
+    /// Uploads under `prefix` that are neither completed nor aborted.
     pub async fn list_uploads(&self, prefix: &str) -> Result<Vec<PendingUpload>, StoreError> {
         let mut found = Vec::new();
         let (mut key_marker, mut id_marker) = (None, None);

@@ -1,8 +1,9 @@
-//! Which operating-system account the scratch server runs as. PostgreSQL refuses root, so root lends it an ordinary one.
+//! This module selects the operating-system account of the scratch server. PostgreSQL refuses to run as root, so root uses an
+//! ordinary account.
 
 use std::{fs, io, path::Path};
 
-/// Accounts to lend, the first that exists.
+/// Ordinary accounts, in order of preference.
 const LENT: [&str; 2] = ["postgres", "nobody"];
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -12,17 +13,19 @@ pub struct Account {
 }
 
 impl Account {
-    /// `None` when this process is not root: the server runs as whoever runs it.
+    /// Returns `None` if this process is not root: the server then runs as the same user.
     ///
     /// # Errors
-    /// When this is root and there is no account to lend.
+    /// Returns an error if this is root and none of the accounts exists.
     pub fn unprivileged() -> io::Result<Option<Self>> {
         if !rustix::process::geteuid().is_root() {
             return Ok(None);
         }
         let accounts = fs::read_to_string("/etc/passwd")?;
         let account = LENT.iter().find_map(|name| find(&accounts, name));
-        account.map(Some).ok_or_else(|| io::Error::other(format!("this is root, and there is none of the accounts {LENT:?}")))
+        account
+            .map(Some)
+            .ok_or_else(|| io::Error::other(format!("this process runs as root, and none of the accounts {LENT:?} exists")))
     }
 
     pub fn own(self, path: &Path) -> io::Result<()> {
@@ -41,7 +44,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_account_is_found_by_its_whole_name() {
+    fn an_account_is_found_by_its_full_name() {
         let accounts = "postgresql:x:1:2::/:\npostgres:x:101:104:,,,:/var/lib:/bin/bash\n";
         assert_eq!(find(accounts, "postgres"), Some(Account { user: 101, group: 104 }));
         assert_eq!(find(accounts, "nobody"), None);

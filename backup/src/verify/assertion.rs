@@ -1,13 +1,13 @@
-//! What must hold in a restored database, said in SQL by those who know it. An assertion is a query for what must not be: it
-//! holds when there is none.
+//! This module runs assertions on restored databases. An assertion is an SQL query for invalid rows. It passes if the query
+//! returns none.
 //!
 //! ```sql
 //! -- name: no balance is negative
 //! -- needs: public.balances
 //! SELECT account, asset, free FROM public.balances WHERE free < 0;
 //! ```
-//! `needs` names the relations without which the assertion says nothing of a database (several, with commas; it may be left
-//! out). One that no database of the backup has room for does not hold: nobody would notice that it never ran.
+//! `needs` lists the relations that the assertion requires in a database (separated by commas; optional). An assertion fails if
+//! no database of the backup has them. Otherwise a skipped assertion would remain unnoticed.
 
 use std::path::Path;
 
@@ -15,7 +15,7 @@ use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
 
 use crate::{config::Source, manifest};
 
-/// Offending rows that a failed assertion shows.
+/// Number of offending rows that a failed assertion shows.
 const SHOWN_ROWS: usize = 3;
 
 /// The assertions of one file.
@@ -32,7 +32,7 @@ struct One {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("the assertions {file} cannot be used: {wrong}")]
+#[error("invalid assertion file {file}: {wrong}")]
 pub struct AssertionFault {
     pub file: String,
     pub wrong: String,
@@ -40,7 +40,7 @@ pub struct AssertionFault {
 
 impl AssertionFile {
     /// # Errors
-    /// When the file cannot be read or holds no assertion.
+    /// Returns an error if the file cannot be read or contains no assertion.
     pub fn read(path: &Path) -> Result<Self, AssertionFault> {
         let fault = |wrong: String| AssertionFault { file: path.display().to_string(), wrong };
         let text = std::fs::read_to_string(path).map_err(|error| fault(error.to_string()))?;
@@ -54,16 +54,16 @@ impl AssertionFile {
             if let Some(name) = comment.and_then(|comment| comment.strip_prefix("name:")) {
                 assertions.push(One { name: name.trim().to_owned(), needs: Vec::new(), query: String::new() });
             } else if let Some(needs) = comment.and_then(|comment| comment.strip_prefix("needs:")) {
-                let assertion = assertions.last_mut().ok_or("`-- needs:` stands before the first `-- name:`")?;
+                let assertion = assertions.last_mut().ok_or("`-- needs:` precedes the first `-- name:`")?;
                 assertion.needs = needs.split(',').map(|name| name.trim().to_owned()).collect();
             } else if comment.is_none() && !line.trim().is_empty() {
-                let assertion = assertions.last_mut().ok_or("a query stands before the first `-- name:`")?;
+                let assertion = assertions.last_mut().ok_or("a query precedes the first `-- name:`")?;
                 assertion.query += line;
                 assertion.query += "\n";
             }
         }
         if assertions.is_empty() {
-            return Err("it has none: each begins with a line `-- name: …`".into());
+            return Err("it contains no assertion; each begins with a line `-- name: …`".into());
         }
         for assertion in &mut assertions {
             assertion.query = assertion.query.trim().trim_end_matches(';').to_owned();
@@ -75,7 +75,8 @@ impl AssertionFile {
     }
 }
 
-/// Runs every assertion in every database that it speaks of. `restored`: the name in the backup, and where it is now.
+/// Runs every assertion in every database with its relations. `restored`: the name in the backup, and the address of the restored
+/// database.
 pub(super) async fn run(file: &AssertionFile, restored: &[(String, Source)]) -> Vec<manifest::Assertion> {
     let mut results = Vec::new();
     for assertion in &file.assertions {
@@ -102,7 +103,7 @@ pub(super) async fn run(file: &AssertionFile, restored: &[(String, Source)]) -> 
     results
 }
 
-/// The offending rows; `None` when the database is not one that the assertion speaks of.
+/// The offending rows; `None` if the database lacks the assertion's relations.
 async fn ask(assertion: &One, place: &Source) -> sqlx::Result<Option<Vec<String>>> {
     let mut session = PgConnection::connect_with(&place.options()).await?;
     session.execute("SET default_transaction_read_only = on").await?;
@@ -112,7 +113,7 @@ async fn ask(assertion: &One, place: &Source) -> sqlx::Result<Option<Vec<String>
             return Ok(None);
         }
     }
-    // The line feed ends a comment that may stand last.
+    // The line feed ends a comment that can come last.
     let query =
         format!("SELECT pg_catalog.to_jsonb(offending)::text FROM ({}\n) AS offending LIMIT {SHOWN_ROWS}", assertion.query);
     sqlx::query_scalar(AssertSqlSafe(query)).fetch_all(&mut session).await.map(Some)
@@ -123,7 +124,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_file_is_read_into_names_needs_and_queries() {
+    fn a_file_is_parsed_into_names_needs_and_queries() {
         let file = AssertionFile::parse(
             "-- Some words.\n\n-- name: none is negative\n-- needs: a.b, c\nSELECT 1 -- why\nFROM x;\n\n-- name: two\nSELECT 2\n",
         );
@@ -135,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_says_nothing_is_refused() {
+    fn an_invalid_assertion_file_is_rejected() {
         for (text, part) in [
             ("", "has none"),
             ("SELECT 1", "before the first"),
@@ -147,9 +148,9 @@ mod tests {
         }
     }
 
-    /// What is shipped can be used.
+    /// The assertions in this repository are valid.
     #[test]
-    fn the_exchanges_own_assertions_are_read() {
+    fn the_exchange_assertions_are_parsed() {
         let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("assertions/exchange.sql");
         assert!(AssertionFile::read(&shipped).unwrap().assertions.len() >= 8);
     }

@@ -1,5 +1,5 @@
-//! Every row read again and compared with what was counted when it was backed up: by number and checksum, a table at a time,
-//! large ones in ranges by several sessions.
+//! This module reads every restored row and compares it with the backup's counts. It compares number and checksum of each table,
+//! and reads large tables in ranges with several sessions.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -17,19 +17,19 @@ use crate::{
     wire::{Connection, RawRow, WireError},
 };
 
-/// Pages that one COPY reads: 64 MiB of the usual ones. What is smaller is read as a whole.
+/// Pages that one COPY reads: 64 MiB of standard pages. A smaller table is read as a whole.
 const RANGE_PAGES: i64 = 8192;
 
-/// What the comparison came to.
+/// Result of the comparison.
 #[derive(Debug, Default)]
 pub struct Compared {
     pub tables: u64,
     pub rows: u64,
-    /// A line for each table that is not as it was.
+    /// One line for each table that differs.
     pub differences: Vec<String>,
 }
 
-/// A stretch of a table.
+/// A range of a table.
 struct Reading {
     what: What,
     query: Vec<u8>,
@@ -42,7 +42,7 @@ enum What {
     LargeObjects,
 }
 
-/// Tables whose rows are compared together: partitions that were loaded through one root, or one table alone.
+/// Tables whose rows are compared together: partitions loaded through one root, or a single table.
 struct Group<'a> {
     tables: Vec<&'a Table>,
 }
@@ -57,8 +57,9 @@ pub async fn compare(opened: &Opened<'_>, place: &Source, sessions: usize) -> Re
     let mut roots: HashMap<Vec<u8>, usize> = HashMap::new();
     for table in &opened.contents.tables {
         let entry = opened.toc.entry(table.dump_id);
-        let entry =
-            entry.ok_or_else(|| RestoreFault::Contents(format!("{}.{} is in no table of contents", table.schema, table.name)))?;
+        let entry = entry.ok_or_else(|| {
+            RestoreFault::Contents(format!("{}.{} is missing from the table of contents", table.schema, table.name))
+        })?;
         let target = entry.copy_target()?;
         if target.is_root_of(entry) {
             let group = *roots.entry(target.relation.clone()).or_insert(groups.len());
@@ -80,7 +81,7 @@ pub async fn compare(opened: &Opened<'_>, place: &Source, sessions: usize) -> Re
     if opened.contents.large_objects.is_some() {
         readings.push(Reading { what: What::LargeObjects, query: large_objects::query().into_bytes() });
     }
-    // What takes longest begins first; ranges of one table are of one size.
+    // The longest reads begin first; ranges of one table have the same size.
     let queue = Arc::new(Mutex::new(VecDeque::from(readings)));
     let readers: Vec<_> = (0..sessions.max(1))
         .map(|_| {
@@ -97,7 +98,7 @@ pub async fn compare(opened: &Opened<'_>, place: &Source, sessions: usize) -> Re
     if let Some(objects) = &opened.contents.large_objects {
         let now = found.get(&What::LargeObjects).copied().unwrap_or_default();
         if now.text() != objects.checksum {
-            let told = format!("the {} large objects are not as they were backed up: their checksum differs", objects.objects);
+            let told = format!("the {} large objects differ from the backup: their checksum is different", objects.objects);
             compared.differences.push(told);
         }
     }
@@ -122,9 +123,9 @@ fn judge(groups: &[Group<'_>], found: &HashMap<What, RowChecksum>) -> Compared {
         });
         let rows: u64 = tables.iter().map(|table| table.rows).sum();
         if now.rows != rows {
-            compared.differences.push(format!("{name} has {} rows, and had {rows} when it was backed up", now.rows));
+            compared.differences.push(format!("{name} has {} rows, but had {rows} in the backup", now.rows));
         } else if Some(now) != expected {
-            compared.differences.push(format!("{name} has other rows than when it was backed up: their checksum differs"));
+            compared.differences.push(format!("{name} has different rows than the backup: their checksum differs"));
         }
     }
     compared
@@ -164,7 +165,7 @@ fn ranges(table: &Table, target: &CopyTarget, relation: &[u8], condition: &str, 
     let starts = (0..pages).step_by(usize::try_from(RANGE_PAGES).unwrap_or(1));
     let ranges = starts.map(|start| {
         let end = start + RANGE_PAGES;
-        // The last range is open: nothing is left out whatever the size was.
+        // The last range is open, so it includes rows beyond the measured size.
         if end >= pages {
             format!("WHERE ctid >= '({start},0)'")
         } else {
@@ -187,7 +188,7 @@ async fn heap_pages(session: &mut Session) -> Result<HashMap<Name, i64>, Restore
     Ok(sizes.into_iter().filter_map(|(name, pages)| Some((name, pages.parse().ok()?))).collect())
 }
 
-/// Which rows of an extension's own tables are the user's: only those are backed up.
+/// Conditions for the user's rows in an extension's tables: only those are backed up.
 async fn extension_conditions(session: &mut Session) -> Result<HashMap<Name, String>, RestoreFault> {
     const CONDITIONS: &str = "SELECT n.nspname, c.relname, e.condition \
         FROM pg_catalog.pg_extension x, ROWS FROM (pg_catalog.unnest(x.extconfig), pg_catalog.unnest(x.extcondition)) AS e (relation, condition) \
@@ -196,7 +197,7 @@ async fn extension_conditions(session: &mut Session) -> Result<HashMap<Name, Str
     Ok(named(session, CONDITIONS, "asking about extensions' tables").await?.into_iter().collect())
 }
 
-/// Rows of schema, name, and something about that.
+/// Rows of schema, name, and one more value.
 async fn named(session: &mut Session, query: &str, doing: &'static str) -> Result<Vec<(Name, String)>, RestoreFault> {
     let rows = session.query(query).await.map_err(RestoreFault::by_wire(doing))?;
     let row = |row: RawRow| {
@@ -226,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn a_large_table_is_read_in_ranges_that_leave_nothing_out() {
+    fn ranges_cover_every_page_of_a_large_table() {
         let target = CopyTarget { relation: b"public.t".to_vec(), columns: b"(a)".to_vec() };
         let queries = |pages| {
             ranges(&table(0, ""), &target, b"ONLY public.t", "", pages)
@@ -245,7 +246,7 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_row_and_a_changed_one_are_told() {
+    fn a_missing_row_and_a_changed_row_are_reported() {
         let mut checksum = RowChecksum::default();
         checksum.add(b"1\n");
         let told = |table: Table, found: RowChecksum| {
@@ -254,7 +255,7 @@ mod tests {
         assert_eq!(told(table(1, &checksum.text()), checksum), "");
         assert!(told(table(2, &checksum.text()), checksum).contains("has 1 rows, and had 2"));
         assert!(told(table(1, &RowChecksum::default().text()), checksum).contains("checksum differs"));
-        // A table that was not read at all is one without rows.
+        // A table that was not read counts as a table without rows.
         assert!(!judge(&[Group { tables: vec![&table(1, "")] }], &HashMap::new()).differences.is_empty());
     }
 }

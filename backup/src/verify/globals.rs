@@ -1,5 +1,5 @@
-//! Roles, memberships and tablespaces from the script that pg_dumpall wrote. What a server has already is left as it is: its
-//! superuser keeps its password.
+//! This module creates roles, memberships and tablespaces from a script of pg_dumpall. It does not change existing ones: the
+//! server's superuser retains its password.
 
 use std::collections::{BTreeSet, HashSet};
 
@@ -10,10 +10,10 @@ use crate::{
     restore::{RestoreFault, connect_session, script},
 };
 
-/// Runs the script, statement by statement. What could not be done comes back, a line each.
+/// Runs the script, statement by statement. Returns the failed statements, one line each.
 ///
 /// # Errors
-/// When the server cannot be asked at all.
+/// Returns an error if the connection to the server fails.
 pub async fn apply(server: &Source, globals: &str, tablespaces: bool) -> Result<Vec<String>, RestoreFault> {
     let mut session = connect_session(server).await?;
     let listed = "SELECT rolname::text FROM pg_catalog.pg_roles UNION ALL SELECT spcname::text FROM pg_catalog.pg_tablespace";
@@ -26,7 +26,7 @@ pub async fn apply(server: &Source, globals: &str, tablespaces: bool) -> Result<
             continue;
         }
         if let Err(error) = session.execute(AssertSqlSafe(statement.clone())).await {
-            // Not the statement: a password may stand in it.
+            // Not the statement itself, which may contain a password.
             let subject = script::words(&statement, 3).join(" ");
             troubles.push(format!("{subject}: {error}"));
         }
@@ -34,7 +34,7 @@ pub async fn apply(server: &Source, globals: &str, tablespaces: bool) -> Result<
     Ok(troubles)
 }
 
-/// Names of the roles, and of the tablespaces when they are wanted, that the script makes where they are not there.
+/// Names of the roles that the script creates if they do not exist, and of the tablespaces if they are wanted.
 pub fn made_by(globals: &str, tablespaces: bool) -> BTreeSet<String> {
     let made = script::statements(globals).into_iter().filter_map(|statement| {
         let words = script::words(&statement, 3);
@@ -53,7 +53,7 @@ fn wanted(statement: &str, there: &HashSet<String>, tablespaces: bool) -> bool {
         ["CREATE" | "ALTER", "TABLESPACE", ..] => tablespaces && words.get(2).is_none_or(|name| !there.contains(name)),
         ["COMMENT" | "SECURITY", ..] if statement.contains("TABLESPACE") => tablespaces,
         ["GRANT" | "REVOKE", ..] if statement.contains(" ON TABLESPACE ") => tablespaces,
-        // The session's own settings are pinned.
+        // The session's settings are pinned.
         ["SET", ..] => false,
         _ => true,
     }
@@ -64,7 +64,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_there_stays_as_it_is() {
+    fn existing_objects_are_not_changed() {
         let there = HashSet::from(["postgres".to_owned(), "a b".to_owned()]);
         let rows = [
             ("CREATE ROLE postgres", false),

@@ -1,4 +1,4 @@
-//! Large objects read again, cut as the backup cut them, so that their checksums can be compared.
+//! This module reads restored large objects in the same chunks as the backup, so that their checksums can be compared.
 
 use crate::{
     checksum::RowChecksum,
@@ -6,7 +6,7 @@ use crate::{
     wire::{Connection, WireError},
 };
 
-/// Every object's chunks: object, offset, bytes. An object's length is where its last page ends.
+/// The chunks of every object: object, offset, bytes. An object ends where its last page ends.
 pub(super) fn query() -> String {
     format!(
         "COPY (SELECT o.oid, p, pg_catalog.lo_get(o.oid, p, {LARGE_OBJECT_CHUNK_BYTES}) \
@@ -16,15 +16,16 @@ pub(super) fn query() -> String {
     )
 }
 
-/// The checksum of the chunks that [`query`] gives, as the backup took it.
+/// The checksum of the chunks from [`query`], computed as in the backup.
 pub(super) fn checksum(connection: &mut Connection, query: &[u8]) -> Result<RowChecksum, WireError> {
     let (mut checksum, mut line) = (RowChecksum::default(), Vec::new());
     connection.copy_out::<WireError>(query, &[], &mut |mut bytes| {
-        // A row comes whole, but for one that is larger than the connection's buffer.
+        // A row arrives complete, unless it is larger than the connection's buffer.
         while let Some(end) = bytes.iter().position(|byte| *byte == b'\n') {
             line.extend_from_slice(&bytes[..end]);
             bytes = &bytes[end + 1..];
-            let chunk = chunk(&line).ok_or_else(|| WireError::Protocol("a large object's row is not as asked for".into()))?;
+            let chunk =
+                chunk(&line).ok_or_else(|| WireError::Protocol("a large object's row has an unexpected format".into()))?;
             checksum.add(&chunk);
             line.clear();
         }
@@ -34,7 +35,7 @@ pub(super) fn checksum(connection: &mut Connection, query: &[u8]) -> Result<RowC
     Ok(checksum)
 }
 
-/// Head and bytes, from object, offset and `\\x` with hexadecimal digits, tabs between.
+/// Header and bytes of a chunk, from object, offset and `\\x` with hexadecimal digits, separated by tabs.
 fn chunk(line: &[u8]) -> Option<Vec<u8>> {
     let mut fields = line.split(|byte| *byte == b'\t');
     let object: u32 = std::str::from_utf8(fields.next()?).ok()?.parse().ok()?;

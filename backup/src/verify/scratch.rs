@@ -1,5 +1,5 @@
-//! A PostgreSQL server for one drill: made, started, used through a Unix socket in its own folder, ended by its process id,
-//! removed. The only thing of this program that touches the local disk.
+//! This module runs a temporary PostgreSQL server for one drill. It creates and starts the server, connects through a Unix socket
+//! in the server's folder, kills it by its process id, and removes it. Only this module of the crate writes to the local disk.
 
 use std::{
     ffi::OsString,
@@ -20,24 +20,24 @@ use tokio::process::{Child, Command};
 use super::account::Account;
 use crate::config::{Source, TlsMode};
 
-/// Where Debian keeps the servers of every release, `<major>/bin` each.
+/// Debian's folder of all releases of the server, `<major>/bin` each.
 const DEBIAN_SERVERS: &str = "/usr/lib/postgresql";
-/// Who the globals of most servers call their first superuser; a script of globals grants in its name.
+/// Usual name of the first superuser. A script of globals grants in its name.
 const SUPERUSER: &str = "postgres";
-/// Names the socket's file; nothing listens on the network.
+/// Used in the name of the socket's file; the server does not listen on the network.
 const PORT: u16 = 5432;
-/// Longest path of a socket that the kernel takes, less the name of its file.
+/// Longest path of a socket that the kernel accepts, less the name of its file.
 const LONGEST_FOLDER: usize = 85;
 const START_DEADLINE: Duration = Duration::from_secs(60);
 const STOP_DEADLINE: Duration = Duration::from_secs(20);
 const POLL: Duration = Duration::from_millis(20);
-/// What folders of drills are called, and the file in each that its drill holds a lock on.
+/// Prefix of the folders of drills, and the file in each folder that its drill locks.
 const FOLDER: &str = "drill-";
 const HELD: &str = "held";
-/// Lines of the server's log that a fault shows.
+/// Number of lines of the server's log in an error.
 const LOG_LINES: usize = 12;
 
-/// Nothing here must survive, so nothing waits for the disk, nothing is logged ahead, and nobody vacuums meanwhile.
+/// The data is temporary, so the server does not wait for the disk, writes minimal WAL, and does not vacuum.
 const SETTINGS: &[(&str, &str)] = &[
     ("listen_addresses", ""),
     ("fsync", "off"),
@@ -55,33 +55,33 @@ const SETTINGS: &[(&str, &str)] = &[
 
 #[derive(Debug, Clone, Default)]
 pub struct ScratchSettings {
-    /// Where initdb and postgres are; `None`: the newest of Debian's servers, or the path.
+    /// Folder of initdb and postgres; `None`: the newest of Debian's servers, or the path.
     pub server_folder: Option<PathBuf>,
     /// Its `shared_preload_libraries`.
     pub preload: Vec<String>,
-    /// Below which folder the data lies meanwhile; `None`: the system's temporary one.
+    /// Parent folder of the data; `None`: the system's temporary folder.
     pub folder: Option<PathBuf>,
 }
 
 #[derive(Debug, thiserror::Error)]
 pub enum ScratchFault {
-    #[error("the scratch server cannot be made: {doing}: {reason}; {remedy}")]
+    #[error("failed to create the scratch server: {doing}: {reason}; {remedy}")]
     Make { doing: &'static str, reason: String, remedy: &'static str },
     #[error("the scratch server did not start: {0}")]
     Start(String),
 }
 
-/// A running scratch server. Dropping it ends it too.
+/// A running scratch server. Dropping it stops it too.
 pub struct ScratchServer {
     process: Child,
     folder: PathBuf,
-    /// Says to other drills that this one lives: the kernel gives the lock back with the process, however that ends.
+    /// Shows other drills that this one is running. The kernel releases the lock with the process, however it ends.
     _held: fs::File,
 }
 
 impl ScratchServer {
     /// # Errors
-    /// When PostgreSQL's server programs are missing, or the folder cannot be used, or the server does not come up.
+    /// Returns an error if PostgreSQL's server programs are missing, the folder cannot be used, or the server does not start.
     pub async fn start(settings: &ScratchSettings) -> Result<Self, ScratchFault> {
         let programs = settings.server_folder.clone().or_else(newest_server).unwrap_or_default();
         let account = Account::unprivileged().map_err(|error| making("finding an account", &error, "run as an ordinary user"))?;
@@ -112,11 +112,11 @@ impl ScratchServer {
         let made = made.map_err(|error| making("running initdb", &error, remedy))?;
         if !made.status.success() {
             let reason = String::from_utf8_lossy(&made.stderr).trim().to_owned();
-            return Err(ScratchFault::Make { doing: "running initdb", reason, remedy: "look whether the folder has room" });
+            return Err(ScratchFault::Make { doing: "running initdb", reason, remedy: "check that the folder has free space" });
         }
         let log = folder.join("log");
         let output =
-            fs::File::create(&log).map_err(|error| making("opening its log", &error, "look whether the folder has room"))?;
+            fs::File::create(&log).map_err(|error| making("opening its log", &error, "check that the folder has free space"))?;
         let mut postgres = command(&programs.join("postgres"), account);
         postgres.arg("-D").arg(&data).arg("-k").arg(folder).arg("-p").arg(PORT.to_string());
         postgres.args(SETTINGS.iter().flat_map(|(name, value)| ["-c".to_owned(), format!("{name}={value}")]));
@@ -148,7 +148,7 @@ impl ScratchServer {
         }
     }
 
-    /// Its database `postgres`, for the superuser.
+    /// Address of its database `postgres`, for the superuser.
     pub fn source(&self) -> Source {
         Source {
             host: self.folder.to_string_lossy().into_owned(),
@@ -161,7 +161,7 @@ impl ScratchServer {
         }
     }
 
-    /// Ends the server and removes its folder.
+    /// Stops the server and removes its folder.
     pub async fn stop(mut self) {
         self.signal();
         if tokio::time::timeout(STOP_DEADLINE, self.process.wait()).await.is_err() {
@@ -169,11 +169,11 @@ impl ScratchServer {
         }
     }
 
-    /// Immediate shutdown: what it holds is thrown away.
+    /// Immediate shutdown, since its data is discarded.
     fn signal(&self) {
         let pid = self.process.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
         if let Some(pid) = pid {
-            // One that is gone is as good as ended.
+            // The process may have ended already.
             let _ = kill_process(pid, Signal::QUIT);
         }
     }
@@ -194,7 +194,7 @@ fn making(doing: &'static str, error: &io::Error, remedy: &'static str) -> Scrat
     ScratchFault::Make { doing, reason: error.to_string(), remedy }
 }
 
-/// A drill that was killed could not remove its folder, and a whole database lies in it in plain.
+/// Removes the folders of killed drills: each contains a whole unencrypted database.
 fn sweep(parent: &Path) {
     for entry in fs::read_dir(parent).into_iter().flatten().flatten() {
         let is_folder = entry.file_type().is_ok_and(|kind| kind.is_dir());
@@ -202,31 +202,31 @@ fn sweep(parent: &Path) {
             continue;
         }
         let folder = entry.path();
-        // Another's, or one that is just being made.
+        // The folder belongs to another program, or is being created.
         let Ok(held) = fs::File::open(folder.join(HELD)) else { continue };
         if flock(&held, FlockOperation::NonBlockingLockExclusive).is_err() {
             continue;
         }
         match fs::remove_dir_all(&folder) {
-            Ok(()) => tracing::warn!(folder = %folder.display(), "a drill was killed: the database that it left was removed"),
+            Ok(()) => tracing::warn!(folder = %folder.display(), "removed the database of a killed drill"),
             Err(error) => {
                 let error = error.to_string();
-                tracing::error!(folder = %folder.display(), error, "a drill was killed and has left a database: remove it");
+                tracing::error!(folder = %folder.display(), error, "failed to remove the database of a killed drill; remove the folder");
             }
         }
     }
 }
 
 fn make_folder(parent: &Path, account: Option<Account>) -> Result<(PathBuf, fs::File), ScratchFault> {
-    let remedy = "set BACKUP_DRILL_FOLDER to a folder that everybody may enter, with room for the database, and a short path";
+    let remedy = "set BACKUP_DRILL_FOLDER to a folder with a short path, accessible to every user, with room for the database";
     let folder = parent.join(format!("{FOLDER}{}-{:08x}", std::process::id(), rand::random::<u32>()));
     if folder.as_os_str().len() > LONGEST_FOLDER {
-        return Err(making("making its folder", &io::Error::other("the path is too long for a socket"), remedy));
+        return Err(making("creating its folder", &io::Error::other("the path is too long for a socket"), remedy));
     }
-    let failed = |error: io::Error| making("making its folder", &error, remedy);
+    let failed = |error: io::Error| making("creating its folder", &error, remedy);
     fs::create_dir_all(&folder).map_err(failed)?;
     fs::set_permissions(&folder, fs::Permissions::from_mode(0o700)).map_err(failed)?;
-    // Under its name only once it is locked: a sweep in between would take it for a dead one's.
+    // Renamed only after it is locked. Otherwise a concurrent cleanup would treat it as the folder of a killed drill.
     let making = folder.join("making");
     let held = fs::File::create(&making).map_err(failed)?;
     flock(&held, FlockOperation::NonBlockingLockExclusive).map_err(|error| failed(error.into()))?;
@@ -235,8 +235,8 @@ fn make_folder(parent: &Path, account: Option<Account>) -> Result<(PathBuf, fs::
     Ok((folder, held))
 }
 
-/// `setpriv` (util-linux) lends the account and ends the server with this process, also when that one is killed. The thread
-/// that calls this must live as long as the server: the kernel's signal follows the thread.
+/// `setpriv` (util-linux) switches the account, and ends the server with this process, even if that is killed. The calling thread
+/// must live as long as the server, since the kernel's signal is tied to the thread.
 fn command(program: &Path, account: Option<Account>) -> Command {
     let mut words: Vec<OsString> = vec!["--pdeathsig".into(), "QUIT".into()];
     if let Some(account) = account {

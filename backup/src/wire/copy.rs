@@ -1,4 +1,4 @@
-//! COPY out of the server, a block at a time.
+//! This module copies rows out of the server, one block at a time.
 
 use std::time::Duration;
 
@@ -9,12 +9,12 @@ use super::{Connection, HEAD_BYTES, RECEIVE_BYTES, Result, Stream, WireError};
 use crate::checksum::RowChecksum;
 
 const COPY_DATA: u8 = b'd';
-/// A read of the socket that brought less came too early.
+/// A read of the socket that returns less came too early.
 const WORTH_A_READ: usize = RECEIVE_BYTES / 2;
-/// What a fast server sends in it fits the socket's buffer.
+/// The socket's buffer can hold the data that a fast server sends in this time.
 const REST: Duration = Duration::from_micros(500);
 
-/// What came.
+/// Result of a COPY.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct CopiedRows {
     pub checksum: RowChecksum,
@@ -22,13 +22,13 @@ pub struct CopiedRows {
 }
 
 impl Connection {
-    /// Runs statements of which the last is a `COPY … TO STDOUT`, and gives its rows to `take` as they come: each call gets
-    /// whole rows, one behind the other, but for a row larger than the buffer, which comes in several calls.
+    /// Runs statements of which the last is a `COPY … TO STDOUT`, and passes its rows to `take` as they arrive. Each call gets
+    /// complete consecutive rows, except for a row larger than the buffer, which comes in several calls.
     ///
-    /// The rows of statements before it are compared with `expected`, in order, before the first row is taken.
+    /// The rows of the statements before it are compared with `expected`, in order, before the first row is passed on.
     ///
     /// # Errors
-    /// Also when the server counted other rows than came, or when an answer is not the expected one.
+    /// Returns an error also if the server counted a different number of rows, or if a response is not the expected one.
     pub fn copy_out<E: From<WireError>>(
         &mut self,
         statements: &[u8],
@@ -44,7 +44,7 @@ impl Connection {
                     let found = super::values(&row)?.into_iter().next().flatten().unwrap_or_default();
                     if expected.next().is_some_and(|expected| expected.as_bytes() != found) {
                         return Err(WireError::Refused(format!(
-                            "a name leads to another relation than at the beginning ({}): somebody renames while the backup runs",
+                            "a name refers to another relation than at the start ({}): a relation was renamed during the backup; run again",
                             String::from_utf8_lossy(&found)
                         ))
                         .into());
@@ -52,11 +52,11 @@ impl Connection {
                 }
                 Message::CommandComplete(_) | Message::RowDescription(_) => {}
                 Message::ErrorResponse(error) => return Err(self.refused(error.fields()).into()),
-                _ => return Err(WireError::Protocol("an answer to no question".into()).into()),
+                _ => return Err(WireError::Protocol("a message without a query".into()).into()),
             }
         }
         if expected.next().is_some() {
-            return Err(WireError::Protocol("fewer answers than questions".into()).into());
+            return Err(WireError::Protocol("fewer results than queries".into()).into());
         }
         let mut rows = CopiedRows::default();
         self.rows(&mut rows, take)?;
@@ -64,11 +64,11 @@ impl Connection {
         Ok(rows)
     }
 
-    /// Takes messages of rows up to the first message of another kind.
+    /// Processes messages of rows up to the first message of another kind.
     ///
-    /// The server sends 8 KiB at a time and wakes whoever waits for them: a reader that keeps up pays a change of threads
-    /// for each. After a read that brought little it rests, and the next one brings more. Not under TLS, where a read
-    /// brings one record, however many wait.
+    /// The server sends 8 KiB at a time and wakes the reader. A reader that keeps up pays a context switch for each. After a
+    /// small read it therefore sleeps, and the next read returns more. It does not do so under TLS, where a read returns one
+    /// record, however many are waiting.
     fn rows<E: From<WireError>>(
         &mut self,
         rows: &mut CopiedRows,
@@ -76,7 +76,7 @@ impl Connection {
     ) -> std::result::Result<(), E> {
         let mut brought = WORTH_A_READ;
         loop {
-            // Rows are moved together where they lie: `block..filled` are rows without their heads.
+            // Rows are compacted in the buffer: `block..filled` contains rows without their headers.
             let (block, mut filled) = (self.start, self.start);
             let mut ended = false;
             while self.end - self.start >= HEAD_BYTES {
@@ -112,8 +112,8 @@ impl Connection {
         }
     }
 
-    /// Makes as much room as there is before it reads: half a row at the end of the buffer must not make the next read
-    /// a small one.
+    /// Frees as much space as possible before it reads. Otherwise a partial row at the end of the buffer would make the next read
+    /// small.
     fn receive_row(&mut self) -> Result<usize> {
         if self.start > 0 && self.start < self.end {
             self.buffer.copy_within(self.start..self.end, 0);
@@ -124,7 +124,7 @@ impl Connection {
         Ok(self.end - self.start - left)
     }
 
-    /// A row that the buffer cannot hold, on its way.
+    /// Passes on a row that is larger than the buffer, in pieces.
     fn large_row<E: From<WireError>>(
         &mut self,
         rows: &mut CopiedRows,
@@ -149,7 +149,7 @@ impl Connection {
         Ok(())
     }
 
-    /// What follows the last row: done, the count, ready; or an error after all.
+    /// Reads the end of a COPY: done, the count, ready; or an error.
     fn end_of_copy(&mut self, rows: &CopiedRows) -> Result<()> {
         let mut counted = None;
         loop {
@@ -160,13 +160,15 @@ impl Connection {
                 }
                 Message::ReadyForQuery(_) => break,
                 Message::ErrorResponse(error) => return Err(self.refused(error.fields())),
-                _ => return Err(WireError::Protocol("an answer to no question".into())),
+                _ => return Err(WireError::Protocol("a message without a query".into())),
             }
         }
         match counted {
             Some(count) if count == rows.checksum.rows => Ok(()),
-            Some(count) => Err(WireError::Protocol(format!("{} rows came, and the server counted {count}", rows.checksum.rows))),
-            None => Err(WireError::Protocol("a COPY that did not say how many rows it read".into())),
+            Some(count) => {
+                Err(WireError::Protocol(format!("{} rows arrived, but the server counted {count}", rows.checksum.rows)))
+            }
+            None => Err(WireError::Protocol("the result of COPY has no number of rows".into())),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! From a stream to a server that is ready for questions.
+//! This module logs in on a new connection, up to the server's readiness for queries.
 
 use bytes::BytesMut;
 use postgres_protocol::{
@@ -15,7 +15,7 @@ use crate::config::Source;
 /// Returns the server's process number.
 pub(super) fn log_in(connection: &mut Connection, source: &Source) -> Result<i32> {
     let mut message = BytesMut::new();
-    // Without an encoding: the database's own may be one that the server cannot convert.
+    // No client encoding: the server may not be able to convert the database's encoding.
     let parameters = [("user", source.user.as_str()), ("database", source.database.as_str()), ("application_name", "backup")];
     frontend::startup_message(parameters, &mut message)?;
     connection.send(&message)?;
@@ -25,7 +25,7 @@ pub(super) fn log_in(connection: &mut Connection, source: &Source) -> Result<i32
             Message::AuthenticationOk => {}
             Message::AuthenticationCleartextPassword => {
                 if !matches!(connection.stream, Stream::Tls(_)) {
-                    let refusal = "the server asks for the password in the clear, and the connection is not encrypted";
+                    let refusal = "the server requests the password in plain text, but the connection is not encrypted";
                     return Err(WireError::Refused(format!("{refusal}; use sslmode=require, or scram-sha-256 on the server")));
                 }
                 send_password(connection, password(source)?)?;
@@ -39,7 +39,7 @@ pub(super) fn log_in(connection: &mut Connection, source: &Source) -> Result<i32
                 let known = body.mechanisms().any(|mechanism| Ok(mechanism == SCRAM_SHA_256))?;
                 if !known {
                     return Err(WireError::Refused(
-                        "the server asks for a login other than SCRAM-SHA-256, MD5 or password".into(),
+                        "the server requests an unsupported login method; supported are SCRAM-SHA-256, MD5 and password".into(),
                     ));
                 }
                 scram(connection, password(source)?)?;
@@ -48,8 +48,7 @@ pub(super) fn log_in(connection: &mut Connection, source: &Source) -> Result<i32
             Message::ReadyForQuery(_) => return Ok(process),
             Message::ErrorResponse(error) => return Err(server_error(error.fields())),
             _ => {
-                let refusal =
-                    "the server asks for a login that this program does not speak; it speaks SCRAM-SHA-256, MD5 and password";
+                let refusal = "the server requests an unsupported login method; supported are SCRAM-SHA-256, MD5 and password";
                 return Err(WireError::Refused(refusal.into()));
             }
         }
@@ -58,7 +57,9 @@ pub(super) fn log_in(connection: &mut Connection, source: &Source) -> Result<i32
 
 fn password(source: &Source) -> Result<&[u8]> {
     let password = source.password.as_ref().map(|password| password.expose().as_bytes());
-    password.ok_or_else(|| WireError::Refused("the server asks for a password, and the address holds none".into()))
+    password.ok_or_else(|| {
+        WireError::Refused("the server requests a password, but the address contains none; add it to the address".into())
+    })
 }
 
 fn send_password(connection: &mut Connection, password: &[u8]) -> Result<()> {
@@ -75,7 +76,7 @@ fn scram(connection: &mut Connection, password: &[u8]) -> Result<()> {
     match connection.message()? {
         Message::AuthenticationSaslContinue(body) => scram.update(body.data())?,
         Message::ErrorResponse(error) => return Err(server_error(error.fields())),
-        _ => return Err(WireError::Protocol("a login that stops half way".into())),
+        _ => return Err(WireError::Protocol("an incomplete login".into())),
     }
     message.clear();
     frontend::sasl_response(scram.message(), &mut message)?;
@@ -83,6 +84,6 @@ fn scram(connection: &mut Connection, password: &[u8]) -> Result<()> {
     match connection.message()? {
         Message::AuthenticationSaslFinal(body) => Ok(scram.finish(body.data())?),
         Message::ErrorResponse(error) => Err(server_error(error.fields())),
-        _ => Err(WireError::Protocol("a login that stops half way".into())),
+        _ => Err(WireError::Protocol("an incomplete login".into())),
     }
 }

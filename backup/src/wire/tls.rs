@@ -1,4 +1,4 @@
-//! TLS as libpq's `sslmode` has it.
+//! This module implements TLS with the modes of libpq's `sslmode`.
 
 use std::{
     io::{self, Read, Write},
@@ -21,7 +21,7 @@ use rustls::{
 use super::{Result, Stream, WireError};
 use crate::config::{Source, TlsMode};
 
-/// The stream, encrypted as the source asks for.
+/// Encrypts the stream as the source requires.
 pub(super) fn negotiate(mut stream: TcpStream, source: &Source) -> Result<Stream> {
     if source.tls == TlsMode::Disable {
         return Ok(Stream::Tcp(stream));
@@ -29,19 +29,23 @@ pub(super) fn negotiate(mut stream: TcpStream, source: &Source) -> Result<Stream
     let mut message = BytesMut::new();
     frontend::ssl_request(&mut message);
     stream.write_all(&message)?;
-    // One byte and no more: what a stranger puts behind it must not be taken for the server's.
+    // Reads exactly one byte, so that bytes injected after it are not treated as the server's.
     let mut answer = [0];
     stream.read_exact(&mut answer)?;
     match answer[0] {
         b'S' => {
-            let name = ServerName::try_from(source.host.clone())
-                .map_err(|_| WireError::Refused(format!("{:?} is no host name that a certificate could be for", source.host)))?;
+            let name = ServerName::try_from(source.host.clone()).map_err(|_| {
+                WireError::Refused(format!("{:?} is not a host name that a certificate can contain", source.host))
+            })?;
             let session = ClientConnection::new(Arc::new(config(source)?), name).map_err(io::Error::other)?;
             Ok(Stream::Tls(Box::new(StreamOwned::new(session, stream))))
         }
         b'N' if source.tls == TlsMode::Prefer => Ok(Stream::Tcp(stream)),
-        b'N' => Err(WireError::Refused(format!("the server has no TLS, and the address says sslmode={}", source.tls.name()))),
-        _ => Err(WireError::Protocol("an answer to the question for TLS that is neither yes nor no".into())),
+        b'N' => Err(WireError::Refused(format!(
+            "the server does not support TLS, but the address requires sslmode={}",
+            source.tls.name()
+        ))),
+        _ => Err(WireError::Protocol("an invalid response to the request for TLS".into())),
     }
 }
 
@@ -49,7 +53,7 @@ fn config(source: &Source) -> Result<ClientConfig> {
     let provider = Arc::new(aws_lc_rs::default_provider());
     let builder = ClientConfig::builder_with_provider(Arc::clone(&provider)).with_safe_default_protocol_versions();
     let builder = builder.map_err(io::Error::other)?;
-    // As libpq: with certificates named, `require` believes no other.
+    // As in libpq, `require` with configured certificates trusts only those.
     let verifier: Arc<dyn ServerCertVerifier> = match (source.tls, &source.root_certificates) {
         (TlsMode::VerifyFull, _) => roots(source, &provider)?,
         (TlsMode::VerifyCa, _) | (TlsMode::Require, Some(_)) => Arc::new(AnyName(roots(source, &provider)?)),
@@ -68,7 +72,7 @@ fn roots(source: &Source, provider: &Arc<CryptoProvider>) -> Result<Arc<WebPkiSe
     } else {
         let (added, _) = roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
         if added == 0 {
-            return Err(WireError::Refused("this system has no certificates to believe; name some with sslrootcert".into()));
+            return Err(WireError::Refused("this system has no trusted certificates; set sslrootcert".into()));
         }
     }
     WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::clone(provider))
@@ -78,11 +82,11 @@ fn roots(source: &Source, provider: &Arc<CryptoProvider>) -> Result<Arc<WebPkiSe
 
 type Verified<T> = std::result::Result<T, rustls::Error>;
 
-/// A certificate of a believed authority, whatever its name (`verify-ca`).
+/// Accepts a certificate of a trusted authority for any host name (`verify-ca`).
 #[derive(Debug)]
 struct AnyName(Arc<WebPkiServerVerifier>);
 
-/// Whoever answers (`require`, `prefer`): against listeners, not against impostors.
+/// Accepts any certificate (`require`, `prefer`): protects against eavesdroppers, not against impostors.
 #[derive(Debug)]
 struct Anybody(Arc<CryptoProvider>);
 

@@ -1,4 +1,4 @@
-//! An agent as its program would make it: from settings, in a bucket of its own.
+//! Agents as the program creates them: from settings, in separate buckets.
 
 use std::ffi::OsString;
 
@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::support::{SIGNING_SEED, store_settings};
 
-/// The settings of a job that backs `source` up to `store`, as the environment has them; `changes` win.
+/// The settings of a job that backs up `source` to `store`, as environment variables; `changes` override them.
 pub fn settings(source: &Source, store: &StoreSettings, changes: &[(&str, &str)]) -> Vec<(String, String)> {
     let password = source.password.as_ref().map(|password| password.expose().to_owned()).unwrap_or_default();
     let host = percent_encoding::utf8_percent_encode(&source.host, percent_encoding::NON_ALPHANUMERIC);
@@ -50,7 +50,7 @@ pub async fn agent(source: &Source, changes: &[(&str, &str)]) -> Agent {
     agent_in(source, &store_settings().await, changes)
 }
 
-/// An agent in a bucket that others use too.
+/// An agent in a shared bucket.
 pub fn agent_in(source: &Source, store: &StoreSettings, changes: &[(&str, &str)]) -> Agent {
     let metrics = Metrics::new("backup", "0", None);
     let (agent, kept) = (AgentMetrics::register(&metrics).unwrap(), StoreMetrics::register(&metrics).unwrap());

@@ -1,4 +1,4 @@
-//! Stock pg_dump writes what we read, and stock pg_restore reads what we write.
+//! Our reader reads the archives of stock pg_dump, and stock pg_restore reads ours.
 
 use std::{
     io::Write,
@@ -34,14 +34,14 @@ fn dump(url: &str) -> Vec<u8> {
 }
 
 #[tokio::test]
-async fn what_pg_dump_writes_is_read_and_written_back_byte_for_byte() {
+async fn a_pg_dump_archive_is_written_back_byte_for_byte() {
     let (url, mut session) = database().await;
     session.execute(SCHEMA).await.unwrap();
     let dumped = dump(&url);
     let mut rest = dumped.as_slice();
     let contents = Contents::read(&mut rest).unwrap();
     assert_eq!(contents.to_bytes(), dumped[..dumped.len() - rest.len()]);
-    // The first block follows at once.
+    // The first block follows immediately.
     assert_eq!(rest[0], 1);
     let tables: Vec<_> =
         contents.entries.iter().filter(|entry| entry.is_table_data()).map(|entry| entry.copy_target().unwrap()).collect();
@@ -70,7 +70,7 @@ async fn pg_restore_reads_our_blocks_from_a_pipe() {
         } else {
             archive.extend(rows_start(header, entry.dump_id));
             let rows: &[&[u8]] = match &*entry.tag.lossy() {
-                // In several chunks, cut anywhere.
+                // In several chunks, split anywhere.
                 "odd \"name" => &[b"1\ton", b"e\n2\t\\N\n"],
                 "nothing" => &[b"\n\n"],
                 _ => &[],

@@ -1,5 +1,5 @@
-//! Every kind of object, the oddest names, every family of types: what we restore equals what stock pg_restore makes of stock
-//! pg_dump's archive, in its schema, its rows, its sequences, its owners, its privileges, its settings.
+//! Every kind of object, unusual names, every family of types. Our restore must equal stock pg_restore of stock pg_dump's
+//! archive: in schema, rows, sequences, owners, privileges and settings.
 
 use std::{io::Write, os::unix::fs::PermissionsExt, process::Stdio};
 
@@ -25,22 +25,22 @@ use crate::{
 
 const SCHEMA: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/completeness.sql");
 const ROLES: &[&str] = &["complete_owner", "complete_reader", "\"Odd \"\"Role\"\"\""];
-/// What each dump invents anew.
+/// Lines that differ in every dump.
 const RANDOM_LINES: &[&str] = &["\\restrict ", "\\unrestrict ", "-- Dumped ", "-- Started", "-- Completed"];
 
 async fn make_roles(server: &Source) {
     let mut session = connect(server).await;
     for role in ROLES {
-        // Another test may be making it.
+        // A concurrent test may have created it.
         let _ = session.execute(AssertSqlSafe(format!("CREATE ROLE {role}"))).await;
     }
 }
 
-/// A database with everything, with settings of its own.
+/// A database with every kind of object, and its own settings.
 async fn complete() -> Source {
     let (source, mut session) = database().await;
     make_roles(&source).await;
-    // Statement by statement, as a person would.
+    // Statement by statement, like a user.
     tool("psql", &source, &["--no-psqlrc", "--quiet", "--set=ON_ERROR_STOP=1", "--file", SCHEMA]);
     let name = &source.database;
     let settings = format!(
@@ -54,7 +54,7 @@ async fn complete() -> Source {
     source
 }
 
-/// Stock pg_dump into stock pg_restore, in a database of that name.
+/// Restores the archive of stock pg_dump with stock pg_restore, into a database of that name.
 pub async fn control(source: &Source, server: &Source, name: &str) -> Source {
     let archive = tool("pg_dump", source, &["--format=custom"]);
     connect(server).await.execute(AssertSqlSafe(format!("CREATE DATABASE {name} TEMPLATE template0"))).await.unwrap();
@@ -76,7 +76,7 @@ pub fn pipe_into_pg_restore(target: &Source, archive: &[u8]) {
     assert!(output.status.success(), "pg_restore: {}", String::from_utf8_lossy(&output.stderr));
 }
 
-/// What pg_dump says of a database, without what differs between two runs of it.
+/// pg_dump's output, without lines that differ between two runs.
 pub fn schema(database: &Source) -> Vec<String> {
     let dump = tool("pg_dump", database, &["--schema-only"]);
     let text = String::from_utf8(dump).unwrap();
@@ -104,7 +104,7 @@ async fn rows(session: &mut PgConnection) -> Vec<(String, Vec<String>)> {
     all
 }
 
-/// The same schema and the same rows, in that many relations or more.
+/// Compares schema and rows, and requires at least this many relations.
 async fn assert_equal_in(relations: usize, found: &Source, expected: &Source) {
     let (found_schema, expected_schema) = (schema(found), schema(expected));
     for (number, (found, expected)) in found_schema.iter().zip(&expected_schema).enumerate() {
@@ -121,7 +121,7 @@ async fn assert_equal_in(relations: usize, found: &Source, expected: &Source) {
 
 type Facts = (String, i32, i32, String, String, Option<String>, Option<String>, Option<Vec<String>>);
 
-/// What belongs to the database as a whole.
+/// Properties of the database as a whole.
 async fn of_database(place: &Source) -> Facts {
     let query = "SELECT datdba::regrole::text, datconnlimit, encoding, datcollate::text, datctype::text, \
                  replace(datacl::text, datname, ''), shobj_description(oid, 'pg_database'), \
@@ -139,7 +139,7 @@ pub fn full(server: &Source, name: &str) -> Options {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn everything_comes_back_as_stock_pg_restore_brings_it() {
+async fn a_restore_equals_that_of_stock_pg_restore() {
     let source = complete().await;
     let server = other_server().await;
     make_roles(&server).await;
@@ -156,7 +156,7 @@ async fn everything_comes_back_as_stock_pg_restore_brings_it() {
 
     assert_eq!(of_database(&restored).await, of_database(&source).await);
 
-    // The same, through an archive and a pipe.
+    // The same through an archive and a pipe.
     let mut archive = Vec::new();
     let everything = Selection::default().choose(&opened.toc).unwrap();
     export::export(&reader, &opened, &everything, &mut archive).await.unwrap();
@@ -170,14 +170,14 @@ async fn everything_comes_back_as_stock_pg_restore_brings_it() {
     assert_equal(&piped, &expected).await;
 }
 
-/// The agent's own backup of it, restored by the agent; and by the script for the day on which there is no agent.
+/// A backup of the agent, restored by the agent, and by the script that works without the agent.
 #[tokio::test(flavor = "multi_thread")]
-async fn everything_comes_back_from_the_agents_backup_and_without_the_agent() {
+async fn a_backup_is_restored_with_and_without_the_agent() {
     let source = complete().await;
     let server = other_server().await;
     make_roles(&server).await;
     let store = store_settings().await;
-    // Objects of one part: pieces run over their borders.
+    // Objects of one part, so that pieces span two objects.
     let agent = agent_in(&source, &store, &[("BACKUP_STORE_PART_MIB", "5"), ("BACKUP_STORE_PARTS_PER_OBJECT", "1")]);
     let manifest = take(&agent).await.unwrap();
     let name = format!("agent_{:08x}", random());
@@ -189,7 +189,7 @@ async fn everything_comes_back_from_the_agents_backup_and_without_the_agent() {
     assert_equal(&server.with_database(&name), &expected).await;
 
     let by_hand = |arguments: &[&str], changes: &[(&str, &str)]| by_hand(&store, &server, arguments, changes);
-    // A name that has to be quoted, and one that stands in a text.
+    // A name that needs quotes, and one that also occurs in a text.
     let (id, stock) = (manifest.id.to_string(), format!("{name} \"stock\""));
     let (done, text) = by_hand(&[&id, &source.database, &stock], &[]);
     assert!(done, "{text}");
@@ -202,7 +202,7 @@ async fn everything_comes_back_from_the_agents_backup_and_without_the_agent() {
     assert!(!done && text.contains("is not signed by TRUSTED_KEY"), "{text}");
 }
 
-/// The script for the day on which there is no agent, on `server`.
+/// Runs the script that works without the agent, on `server`.
 pub fn by_hand(store: &StoreSettings, server: &Source, arguments: &[&str], changes: &[(&str, &str)]) -> (bool, String) {
     let mut script = std::process::Command::new(concat!(env!("CARGO_MANIFEST_DIR"), "/restore-with-stock-tools"));
     script.args(arguments).envs(server.environment()).env("PATH", stock_path());
@@ -218,9 +218,9 @@ fn stock_path() -> String {
     format!("{}:/usr/bin:/bin", find_program("pg_restore").unwrap().parent().unwrap().display())
 }
 
-/// Whatever fails in the script, an object or a tool anywhere in a pipe, its status says so.
+/// The status of the script must report every failure: of an object, and of a tool anywhere in a pipe.
 #[tokio::test(flavor = "multi_thread")]
-async fn the_script_hides_no_failure() {
+async fn the_script_reports_every_failure() {
     let (source, mut session) = database().await;
     let things = "CREATE TABLE t (id serial, a text); INSERT INTO t (a) SELECT md5(n::text) FROM generate_series(1, 1000) n; SELECT lo_from_bytea(90003, '\\x00ff')";
     session.execute(things).await.unwrap();
@@ -230,14 +230,14 @@ async fn the_script_hides_no_failure() {
     let key = key.display().to_string();
     let decrypts = find_program("age").is_ok();
     if !decrypts {
-        println!("skipped: age is not installed, so the script is tried on a backup that is not encrypted");
+        println!("skipped encryption: age is not installed; testing the script on an unencrypted backup");
     }
     let recipient = if decrypts { identity.to_public().to_string() } else { String::new() };
     let agent = agent_in(&source, &settings, &[("BACKUP_RECIPIENTS", &recipient), ("BACKUP_ATTEMPTS", "20")]);
     let manifest = take(&agent).await.unwrap();
     let id = manifest.id.to_string();
     let call = |arguments: &[&str], path: &str| by_hand(&settings, &server, arguments, &[("AGE_IDENTITY", &key), ("PATH", path)]);
-    // A database of its own each time: one that failed leaves it, and says so.
+    // A new database each time, since a failed script leaves its database behind and reports it.
     let restored = |path: &str| {
         let name = format!("script_{:08x}", random());
         let (done, text) = call(&[&id, &source.database, &name], path);
@@ -255,20 +255,20 @@ async fn the_script_hides_no_failure() {
             true => call(&[&id, "globals"], &stock_path()),
             false => {
                 let (done, text, name) = restored(&stock_path());
-                assert!(key != rows || text.contains(&format!("the database {name} is not whole")), "{text}");
+                assert!(key != rows || text.contains(&format!("the database {name} is incomplete")), "{text}");
                 (done, text)
             }
         };
-        assert!(!done && text.contains("it failed"), "{key} is cut off: {text}");
+        assert!(!done && text.contains("it failed"), "{key} is truncated: {text}");
         agent.store.put(key, bytes, Replace::Yes).await.unwrap();
     }
 
-    // Tools that do their work and then fail: always, from a call on, or when they are called so.
+    // Tools that do their work and then fail: always, after a number of calls, or with certain arguments.
     let when = |called: &str| format!("case \"$*\" in {called}) true;; *) false;; esac");
     let after = |calls: usize| format!("[ $(wc -l <CALLS) -gt {calls} ]");
     for (tool, fails) in [
         ("age", "true".to_owned()),
-        // Beside the manifest's and the two blobs' calls: a piece's.
+        // After the calls for the manifest and the two blobs: that of a piece.
         ("zstd", after(2)),
         ("curl", after(3)),
         ("jq", when("*.tables*")),
@@ -293,10 +293,10 @@ async fn the_script_hides_no_failure() {
     }
 }
 
-/// No superuser: it reads everything by `pg_read_all_data` and sees every row by BYPASSRLS. Without the latter a policy would
-/// hide rows, and the backup fails instead.
+/// Not a superuser: it reads everything with `pg_read_all_data`, and sees every row with BYPASSRLS. Without the latter a policy
+/// would hide rows, so the backup fails.
 #[tokio::test(flavor = "multi_thread")]
-async fn everything_comes_back_from_a_role_of_little_privilege() {
+async fn a_role_with_few_privileges_backs_up_everything() {
     let source = complete().await;
     let server = other_server().await;
     make_roles(&server).await;
@@ -333,10 +333,10 @@ async fn everything_comes_back_from_a_role_of_little_privilege() {
     assert_eq!(guarded, all);
 }
 
-/// Two databases of one server in one backup: everything, and pgbench's tables after its transactions, large enough to be read in
-/// ranges.
+/// Two databases of one server in one backup: one with every kind of object, and one with pgbench's tables after transactions,
+/// large enough for several ranges.
 #[tokio::test(flavor = "multi_thread")]
-async fn several_databases_come_back_with_pgbench_data() {
+async fn several_databases_are_restored_with_pgbench_data() {
     let (complete, (bench, _session)) = (complete().await, database().await);
     tool("pgbench", &bench, &["--initialize", "--scale=8", "--foreign-keys", "--quiet"]);
     tool("pgbench", &bench, &["--client=2", "--transactions=200"]);

@@ -1,4 +1,4 @@
-//! Objects that lock each other's tables, restored by many sessions: none waits for another that waits for it.
+//! Objects that lock each other's tables, restored by many sessions without deadlocks.
 
 use backup::restore::{Options, RestoreFault};
 use sqlx::{AssertSqlSafe, Executor, PgConnection};
@@ -10,7 +10,7 @@ use crate::{
 };
 
 const JOBS: usize = 8;
-/// Tables of which each reads the next two.
+/// Number of tables. Each one reads the next two.
 const TABLES: usize = 40;
 
 /// Policies, rules, triggers, checks and foreign keys in rings.
@@ -76,8 +76,8 @@ async fn objects_that_read_each_other_do_not_deadlock_in_20_restores() {
     restored_without_a_deadlock(20).await;
 }
 
-/// A view that cannot be refreshed the first time, as after a deadlock: a sequence remembers across transactions that it was
-/// tried. And one that can never be.
+/// A view whose first refresh fails, as after a deadlock: a sequence counts the attempts across transactions. And a view whose
+/// refresh always fails.
 const REFUSED: &str = "CREATE SEQUENCE calls;
     CREATE FUNCTION crossed() RETURNS int LANGUAGE plpgsql AS $$ BEGIN
         IF nextval('public.calls') <= 2 THEN RAISE EXCEPTION 'deadlock detected' USING ERRCODE = '40P01'; END IF; RETURN 1; END $$;
@@ -104,7 +104,7 @@ async fn a_deadlock_in_a_restore_is_retried() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_the_server_refuses_is_listed_when_a_restore_keeps_going() {
+async fn keep_going_lists_the_objects_that_the_server_refused() {
     let (source, mut session) = database().await;
     let script = format!("{REFUSED}; {NEVER}").replace("ORIGINAL", &source.database);
     session.execute(AssertSqlSafe(script)).await.unwrap();

@@ -1,5 +1,5 @@
-//! Databases in every encoding that a server has, with every character of it, bytes that stand for no character included: what
-//! comes back equals what stock pg_restore makes of stock pg_dump's archive.
+//! Databases in every encoding of the server, with every character of it, and bytes that are not valid characters. The restore
+//! must equal stock pg_restore of stock pg_dump's archive.
 
 use backup::{
     config::Source,
@@ -17,7 +17,7 @@ use crate::{
     verify::{drill, options as drill_options, scratch},
 };
 
-/// `conv` of a byte or two as the database's own text, null where that is none.
+/// Converts one or two bytes to the database's encoding; null if they are not valid.
 const CHARACTERS: &str = r#"
     CREATE FUNCTION conv(b bytea) RETURNS text LANGUAGE plpgsql AS $$ BEGIN
         RETURN convert_from(b, getdatabaseencoding()); EXCEPTION WHEN OTHERS THEN RETURN NULL; END $$;
@@ -36,7 +36,7 @@ const CHARACTERS: &str = r#"
         EXECUTE format('CREATE FUNCTION %I() RETURNS text LANGUAGE sql AS %L', 'f' || n, 'SELECT ' || quote_literal(n));
     END $$"#;
 
-/// Rows by what they are in bytes, since a session that speaks UTF-8 cannot show all of them.
+/// Rows as bytes, since a session in UTF-8 cannot represent all of them.
 const ROWS: &str = "SELECT coalesce(string_agg(encode(convert_to(c.code::text || c.value, getdatabaseencoding()), 'hex'), ',' ORDER BY code), '') \
     || (SELECT encode(description::bytea, 'hex') FROM (SELECT convert_to(shobj_description(oid, 'pg_database'), getdatabaseencoding()) AS description \
     FROM pg_database WHERE datname = current_database()) d) FROM characters c";
@@ -47,7 +47,7 @@ async fn encodings(session: &mut PgConnection) -> Vec<String> {
     sqlx::query_scalar(query).fetch_all(session).await.unwrap()
 }
 
-/// Without what differs between two dumps of the same.
+/// Without lines that differ between two dumps.
 fn schema(database: &Source) -> Vec<Vec<u8>> {
     let random: [&[u8]; 3] = [b"\\restrict ", b"\\unrestrict ", b"-- Dumped "];
     let dump = tool("pg_dump", database, &["--schema-only"]);
@@ -57,20 +57,20 @@ fn schema(database: &Source) -> Vec<Vec<u8>> {
 
 fn assert_same(found: &Source, expected: &Source) {
     assert_eq!(schema(found), schema(expected), "{}", found.database);
-    // psql, since a session that speaks UTF-8 does not come into every database.
+    // psql, since a session in UTF-8 cannot connect to every database.
     let rows = |place: &Source| tool("psql", place, &["--no-psqlrc", "--tuples-only", "--no-align", "--command", ROWS]);
     assert_eq!(rows(found), rows(expected), "{}", found.database);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_encoding_comes_back_byte_for_byte() {
+async fn every_encoding_is_restored_byte_for_byte() {
     let (source, mut session) = database().await;
     let (server, unique) = (other_server().await, format!("{:08x}", random()));
     let mut names = Vec::new();
     for encoding in encodings(&mut session).await {
         let name = format!("enc_{}_{unique}", encoding.to_lowercase());
         let create = format!("CREATE DATABASE {name} TEMPLATE template0 ENCODING '{encoding}' LOCALE 'C'");
-        // Some are a client's only.
+        // Some encodings exist only for clients.
         if session.execute(AssertSqlSafe(create.clone())).await.is_ok() {
             tool(
                 "psql",
@@ -95,7 +95,7 @@ async fn every_encoding_comes_back_byte_for_byte() {
             .await
             .unwrap_or_else(|fault| panic!("{name}: {fault}"));
         assert_same(&server.with_database(&restored), &original);
-        // Without the agent, and stock pg_restore as the control: a few, since each takes a second.
+        // The script without the agent, compared with stock pg_restore: for a few encodings, since each takes a second.
         if ["sql_ascii", "win1252", "latin1", "euc_jp", "utf8"].iter().any(|few| name.starts_with(&format!("enc_{few}_"))) {
             let (done, text) = by_hand(&store, &server, &[&manifest.id.to_string(), name, &format!("{name}_stock")], &[]);
             assert!(done, "{name}: {text}");
@@ -111,9 +111,9 @@ async fn every_encoding_comes_back_byte_for_byte() {
     assert!(verdict.passed, "{:?}", verdict.faults);
 }
 
-/// A name is asked for as people write it, whatever encoding the database has.
+/// A table is selected by its readable name, in any encoding of the database.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_table_is_asked_for_by_its_name_in_any_encoding() {
+async fn a_table_is_selected_by_name_in_any_encoding() {
     let (source, mut session) = database().await;
     let (store, name) = (store_settings().await, format!("koi_{:08x}", random()));
     session

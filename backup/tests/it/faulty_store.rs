@@ -1,5 +1,5 @@
-//! A way to the real store that can be made to fail: it passes requests on, answers in the store's place, holds them, damages
-//! them, or cuts the connection. One request for each connection.
+//! A proxy to the real store with injected faults. It passes requests on, answers instead of the store, holds or damages them, or
+//! cuts the connection. Each request has its own connection.
 
 use std::sync::{Arc, Mutex};
 
@@ -11,10 +11,10 @@ use tokio::{
 };
 
 const LARGEST_HEAD: usize = 64 << 10;
-/// Bytes of a body that arrive before the connection is cut.
+/// Bytes of a body that arrive before the cut.
 const BEFORE_THE_CUT: usize = 100_000;
 
-/// A request's first line, and how many came before it.
+/// A request's first line, and its number.
 pub struct Request<'a> {
     pub method: &'a str,
     pub target: &'a str,
@@ -22,7 +22,7 @@ pub struct Request<'a> {
 }
 
 impl Request<'_> {
-    /// Whether it writes rows or blobs.
+    /// Whether the request writes rows or blobs.
     pub fn writes_data(&self) -> bool {
         matches!(self.method, "PUT" | "POST") && self.target.contains("/data/")
     }
@@ -35,17 +35,17 @@ impl Request<'_> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fault {
     Pass,
-    /// The store's own word for no.
+    /// An error response of the store.
     Answer(u16, &'static str),
-    /// One byte of the body is another.
+    /// One byte of the body is changed.
     Damage,
-    /// The connection breaks while the body is sent.
+    /// The connection is cut during the body.
     Cut,
-    /// The store does it, and its answer is lost.
+    /// The store executes the request, and its response is lost.
     LoseAnswer,
-    /// The connection breaks in the middle of the answer.
+    /// The connection is cut during the response.
     CutAnswer,
-    /// Nothing happens until the gate is opened; then it passes.
+    /// The request waits until the gate is opened, and then passes.
     Hold,
 }
 
@@ -58,7 +58,7 @@ pub struct FaultyStore {
 }
 
 impl FaultyStore {
-    /// Before the store of `settings`.
+    /// A proxy to the store of `settings`.
     pub async fn before(settings: &StoreSettings, rule: impl FnMut(&Request<'_>) -> Fault + Send + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let endpoint = format!("http://{}", listener.local_addr().unwrap());
@@ -77,7 +77,7 @@ impl FaultyStore {
                         held: Arc::clone(&hold),
                         counted: Arc::clone(&counted),
                     };
-                    // What breaks here is meant to, or the client's to notice.
+                    // Errors here are intended, or the client must detect them.
                     tokio::spawn(async move { passage.pass(stream).await.ok() });
                 }
             }
@@ -85,7 +85,7 @@ impl FaultyStore {
         Self { settings: StoreSettings { endpoint: Some(endpoint), ..settings.clone() }, gate, held }
     }
 
-    /// Until a request is held: then the run stands still, in the middle.
+    /// Waits until a request is held: the run is then stopped in the middle.
     pub async fn held(&self) {
         let _ =
             tokio::time::timeout(std::time::Duration::from_secs(60), self.held.clone().wait_for(|held| *held > 0)).await.unwrap();
@@ -137,7 +137,7 @@ impl Passage {
         match fault {
             Fault::Answer(status, code) => {
                 let text =
-                    format!("<?xml version=\"1.0\"?><Error><Code>{code}</Code><Message>as the test wants it</Message></Error>");
+                    format!("<?xml version=\"1.0\"?><Error><Code>{code}</Code><Message>injected by the test</Message></Error>");
                 let answer = format!(
                     "HTTP/1.1 {status} No\r\nContent-Type: application/xml\r\nConnection: close\r\nContent-Length: {}\r\n\r\n",
                     text.len()

@@ -1,4 +1,4 @@
-//! Drills and restores that are killed, or told to end, in the middle: what they leave, and for how long.
+//! Drills and restores that are killed or stopped: what remains, and for how long.
 
 use std::{
     fs,
@@ -19,7 +19,7 @@ use crate::{
 };
 
 const DEADLINE: Duration = Duration::from_secs(60);
-/// The drill stands still here.
+/// An assertion at which the drill waits.
 const SLEEPS: &str = "-- name: sleeps\nSELECT pg_sleep(600)";
 
 pub fn url(source: &Source) -> String {
@@ -33,7 +33,7 @@ fn folders(parent: &Path) -> Vec<PathBuf> {
     entries.filter(|path| path.file_name().unwrap().to_string_lossy().starts_with("drill-")).collect()
 }
 
-/// Until the assertion sleeps on `server`, wherever that is by now.
+/// Waits until the assertion sleeps on `server`, which may change.
 async fn sleeping(server: impl Fn() -> Option<Source>) {
     let begun = Instant::now();
     loop {
@@ -45,7 +45,7 @@ async fn sleeping(server: impl Fn() -> Option<Source>) {
                 return;
             }
         }
-        assert!(begun.elapsed() < DEADLINE, "the drill never comes to its assertion");
+        assert!(begun.elapsed() < DEADLINE, "the drill never reaches its assertion");
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
 }
@@ -74,7 +74,7 @@ fn told_to_end(mut running: Served) {
         if let Some(status) = running.0.try_wait().unwrap() {
             break status;
         }
-        assert!(begun.elapsed() < DEADLINE, "it does not end");
+        assert!(begun.elapsed() < DEADLINE, "it does not stop");
         std::thread::sleep(Duration::from_millis(50));
     };
     assert_eq!(status.code(), Some(1));
@@ -89,10 +89,10 @@ async fn backed_up() -> (Source, StoreSettings) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_a_killed_drill_leaves_is_removed_by_the_next_one() {
+async fn a_drill_removes_the_folder_of_a_killed_drill() {
     let (source, store) = backed_up().await;
     let folder = tempfile::tempdir().unwrap();
-    // The drill's server runs as an account of its own.
+    // The drill's server runs with another account.
     fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
     let (assertions, drills) = (folder.path().join("sleeps.sql"), folder.path().join("d"));
     fs::create_dir(&drills).unwrap();
@@ -110,21 +110,21 @@ async fn what_a_killed_drill_leaves_is_removed_by_the_next_one() {
         assert!(begun.elapsed() < DEADLINE, "its server outlives it");
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
-    assert_eq!(folders(&drills).len(), 1, "nobody could remove it");
-    // One that lives is left alone meanwhile.
+    assert_eq!(folders(&drills).len(), 1, "no process could remove it");
+    // The folder of a running drill must not be removed.
     let living = started(program(&source, &store, &changes, &sleeps));
     sleeping(|| scratch(&drills)).await;
-    assert_eq!(folders(&drills).len(), 1, "that of the living one");
+    assert_eq!(folders(&drills).len(), 1, "the folder of the running drill");
     let (status, text) = ended(program(&source, &store, &changes, &["verify"]), &store);
     assert_eq!(status, 0, "{text}");
-    assert_eq!(folders(&drills).len(), 1, "that of the living one");
+    assert_eq!(folders(&drills).len(), 1, "the folder of the running drill");
 
     told_to_end(living);
     assert_eq!(folders(&drills), Vec::<PathBuf>::new());
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_drill_on_a_given_server_that_is_told_to_end_drops_its_databases() {
+async fn a_stopped_drill_on_a_given_server_drops_its_databases() {
     let (source, store) = backed_up().await;
     let (server, folder) = (other_server().await, tempfile::tempdir().unwrap());
     let (assertions, url) = (folder.path().join("sleeps.sql"), url(&server));
@@ -138,7 +138,7 @@ async fn a_drill_on_a_given_server_that_is_told_to_end_drops_its_databases() {
     assert_eq!(left.fetch_one(&mut session).await.map(|count: i64| count).unwrap(), 0);
 }
 
-/// The server drops no database that has subscriptions; what a drill made goes all the same.
+/// The server refuses to drop a database with subscriptions, but the drill's databases must be dropped.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_database_with_subscriptions_is_dropped_too() {
     let (source, mut session) = database().await;
@@ -156,9 +156,9 @@ async fn a_database_with_subscriptions_is_dropped_too() {
     assert_eq!(left.fetch_one(&mut session).await.map(|count: i64| count).unwrap(), 0);
 }
 
-/// Nobody can drop what a killed restore was filling; the next one names it, with the statement that does.
+/// A killed restore cannot drop its database. The next restore prints its name and the statement that drops it.
 #[tokio::test(flavor = "multi_thread")]
-async fn what_a_killed_restore_left_is_named_by_the_next_one() {
+async fn a_restore_names_the_database_of_a_killed_restore() {
     let (source, store) = backed_up().await;
     let server = other_server().await;
     let name = format!("kept_{:08x}", random());

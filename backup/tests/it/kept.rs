@@ -1,4 +1,4 @@
-//! Buckets that keep: versions, and objects that nobody may delete before their time. Stores without newer checksums.
+//! Buckets with versions, with object lock, and without newer checksums.
 
 use aws_sdk_s3::types::{BucketVersioningStatus, VersioningConfiguration};
 use backup::{
@@ -18,7 +18,7 @@ use crate::{
     support::{database, other_server, random, store_settings},
 };
 
-/// Nothing but the newest is kept by a rule.
+/// Retention of only the newest backup.
 pub const NEWEST: [(&str, &str); 7] = [
     ("BACKUP_KEEP_LAST", "1"),
     ("BACKUP_KEEP_FLOOR", "1"),
@@ -39,7 +39,7 @@ async fn versions_of(agent: &Agent, id: &BackupId) -> usize {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_version_of_what_is_pruned_goes() {
+async fn pruning_removes_every_version() {
     let ((source, mut session), store) = (database().await, store_settings().await);
     session.execute("CREATE TABLE t (a int)").await.unwrap();
     let versioned = VersioningConfiguration::builder().status(BucketVersioningStatus::Enabled).build();
@@ -49,12 +49,12 @@ async fn every_version_of_what_is_pruned_goes() {
     let (first, second) = (take(&agent).await.unwrap(), take(&agent).await.unwrap());
     assert!(versions_of(&agent, &first.id).await > 0);
     assert_eq!(prune(&agent, false).await.unwrap().remove, vec![first.id.clone()]);
-    assert_eq!(versions_of(&agent, &first.id).await, 0, "a deletion that leaves a version frees nothing");
+    assert_eq!(versions_of(&agent, &first.id).await, 0, "a deletion that leaves a version frees no space");
     assert!(versions_of(&agent, &second.id).await > 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_locked_stays_and_costs_no_run_its_success() {
+async fn locked_objects_remain_and_do_not_fail_a_run() {
     let (source, mut session) = database().await;
     session.execute("CREATE TABLE t (a int)").await.unwrap();
     let open = store_settings().await;
@@ -79,7 +79,7 @@ async fn what_is_locked_stays_and_costs_no_run_its_success() {
     let scheduled = [changes.as_slice(), &[("BACKUP_SCHEDULE", "0 30 2 * * *")]].concat();
     let (status, text) = ended(program(&source, &store, &scheduled, &["check"]), &store);
     assert!(status == 0 && text.contains("schedule of backups: next at 20") && text.contains("T02:30:00Z"), "{text}");
-    // A bucket that cannot lock, and a lease that would be locked, are told by day.
+    // `check` reports a bucket without object lock, and a lease in a bucket with it.
     for (changed, told) in [
         (("BACKUP_STORE_BUCKET", open.bucket.as_str()), "cannot be locked"),
         (("BACKUP_STORE_LOCK_BUCKET", ""), "BACKUP_STORE_LOCK_BUCKET"),
@@ -93,7 +93,7 @@ async fn what_is_locked_stays_and_costs_no_run_its_success() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_store_without_newer_checksums_is_served_too() {
+async fn a_store_without_newer_checksums_is_supported() {
     let (source, mut session) = database().await;
     session.execute("CREATE TABLE t (a int); INSERT INTO t SELECT generate_series(1, 1000)").await.unwrap();
     let agent = agent(&source, &[("BACKUP_STORE_CHECKSUMS", "when_required"), ("BACKUP_BANDWIDTH_MIB", "1")]).await;
@@ -103,9 +103,9 @@ async fn a_store_without_newer_checksums_is_served_too() {
     assert_eq!(restore_with(&reader, &options(&other_server().await, &name)).await.unwrap().rows, 1000);
 }
 
-/// At a MiB a second, what is stored takes its time: all of it but the last part that is let through.
+/// At one MiB a second, the upload takes its time: all of it except the last part.
 #[tokio::test(flavor = "multi_thread")]
-async fn no_more_is_sent_a_second_than_the_limit_says() {
+async fn the_bandwidth_limit_is_respected() {
     let (source, mut session) = database().await;
     let rows = "CREATE TABLE t (a text); INSERT INTO t SELECT (SELECT string_agg(encode(sha512((n * 100 + k)::text::bytea), 'base64'), '') \
                 FROM generate_series(1, 40) k) FROM generate_series(1, 4000) n";
@@ -118,7 +118,7 @@ async fn no_more_is_sent_a_second_than_the_limit_says() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_run_that_is_told_to_end_ends_and_leaves_nothing() {
+async fn a_stopped_run_ends_and_leaves_nothing() {
     let ((source, mut session), store) = (database().await, store_settings().await);
     let rows = "CREATE TABLE t (a text); INSERT INTO t SELECT (SELECT string_agg(encode(sha512((n * 100 + k)::text::bytea), 'base64'), '') \
                 FROM generate_series(1, 40) k) FROM generate_series(1, 4000) n";
@@ -135,7 +135,7 @@ async fn a_run_that_is_told_to_end_ends_and_leaves_nothing() {
     slow.held().await;
     stop.cancel();
     let failure = running.await.unwrap().unwrap_err();
-    assert!(failure.exit == Exit::Failed && failure.to_string().contains("told to end"), "{failure}");
+    assert!(failure.exit == Exit::Failed && failure.to_string().contains("asked to stop"), "{failure}");
     let healthy = agent_in(&source, &store, &[]);
     take(&healthy).await.unwrap();
     nothing_is_left_behind(&healthy).await;

@@ -1,4 +1,4 @@
-//! Limits of time and the word to end, at stages where nothing moves: tools and servers that never answer.
+//! Time limits and stop requests at stages without progress: tools and servers that never answer.
 
 use std::{
     fs,
@@ -21,7 +21,7 @@ use crate::{
 
 const DEADLINE: Duration = Duration::from_secs(60);
 
-/// Until `text` is in the command line of no process.
+/// Waits until no process has `text` in its command line.
 fn gone(text: &str) {
     let running = || {
         let processes = fs::read_dir("/proc").unwrap().flatten();
@@ -31,14 +31,14 @@ fn gone(text: &str) {
     };
     let begun = Instant::now();
     while running() {
-        assert!(begun.elapsed() < DEADLINE, "{text} still runs");
+        assert!(begun.elapsed() < DEADLINE, "{text} is still running");
         thread::sleep(Duration::from_millis(50));
     }
 }
 
-/// A tool or a server that answers nothing holds no run longer than the limits say, nor one that is told to end.
+/// A tool or a server that never answers must not delay a run beyond the limits, or after a stop request.
 #[tokio::test(flavor = "multi_thread")]
-async fn what_never_answers_holds_nobody_longer_than_the_limits() {
+async fn a_peer_that_never_answers_is_limited_in_time() {
     let (source, mut session) = database().await;
     session.execute("CREATE TABLE t (a int)").await.unwrap();
     let store = store_settings().await;
@@ -62,7 +62,7 @@ async fn what_never_answers_holds_nobody_longer_than_the_limits() {
     for (changed, status, told) in [
         (("BACKUP_MAX_DURATION", "2s"), 76, "BACKUP_MAX_DURATION"),
         (("BACKUP_STALL_LIMIT", "2s"), 76, "BACKUP_STALL_LIMIT"),
-        (("BACKUP_WORKERS", "2"), 1, "told to end"),
+        (("BACKUP_WORKERS", "2"), 1, "asked to stop"),
     ] {
         let mute = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("postgres://me@{}/postgres?sslmode=disable", mute.local_addr().unwrap());
@@ -71,12 +71,12 @@ async fn what_never_answers_holds_nobody_longer_than_the_limits() {
         assert!(ended == status && text.contains(told), "{changed:?}: {ended}: {text}");
     }
     let (status, text) = ended(program(&source, &store, &[], &["run"]), &store);
-    assert_eq!(status, 0, "the next one is not kept waiting by what those left: {text}");
+    assert_eq!(status, 0, "the next run does not wait for remains of those: {text}");
 }
 
-/// `check` is asked by people and pipelines, who do not wait for hours.
+/// People and pipelines run `check`, and must not wait for hours.
 #[tokio::test(flavor = "multi_thread")]
-async fn check_waits_for_nothing_longer_than_its_own_limit() {
+async fn check_waits_no_longer_than_its_limit() {
     let (source, mut session) = database().await;
     session.execute("CREATE TABLE t (a int)").await.unwrap();
     let (store, folder) = (store_settings().await, tempfile::tempdir().unwrap());
@@ -93,18 +93,18 @@ async fn check_waits_for_nothing_longer_than_its_own_limit() {
     }
 }
 
-/// Runs it to its end, which must come; told to end once it has reached `mute`.
+/// Runs the command to its end, which must come. Sends a stop request once it has reached `mute`.
 fn ended_in_time(mut command: Command, mute: Option<&TcpListener>) -> (i32, String) {
     let (mut said, saying) = std::io::pipe().unwrap();
     let mut running = Served(command.stdout(saying.try_clone().unwrap()).stderr(saying).spawn().unwrap());
-    // Its ends of the pipe are the process's alone.
+    // Only the process has the ends of the pipe.
     drop(command);
     let reading = thread::spawn(move || {
         let mut text = String::new();
         let _ = said.read_to_string(&mut text);
         text
     });
-    // Open to the end: one that is closed would be an answer.
+    // Open until the end: a closed connection would be a response.
     let _reached = mute.map(|mute| {
         let reached = mute.accept().unwrap();
         kill_process(Pid::from_child(&running.0), Signal::TERM).unwrap();
@@ -115,7 +115,7 @@ fn ended_in_time(mut command: Command, mute: Option<&TcpListener>) -> (i32, Stri
         if let Some(status) = running.0.try_wait().unwrap() {
             break status;
         }
-        assert!(begun.elapsed() < DEADLINE, "it does not end");
+        assert!(begun.elapsed() < DEADLINE, "it does not stop");
         thread::sleep(Duration::from_millis(50));
     };
     (status.code().unwrap_or(-1), reading.join().unwrap())

@@ -1,4 +1,4 @@
-//! The backup agent beside real PostgreSQL servers, their client tools, and a real S3 server.
+//! Tests of the backup agent with real PostgreSQL servers, their client tools, and a real S3 server.
 
 #![recursion_limit = "256"]
 

@@ -1,4 +1,4 @@
-//! The README's way through the night, line by line as it stands there.
+//! Runs the commands of the README's section "At night", line by line.
 
 use std::{fs, path::Path, process::Command};
 
@@ -29,7 +29,7 @@ fn lines(from: &str, to: &str) -> Vec<&'static str> {
     found
 }
 
-/// The line with our values where the README has examples; `None` when it sets nothing that we have.
+/// The line with our values instead of the README's examples; `None` if it sets only variables that we do not have.
 fn ours(line: &str, values: &[(&str, String)]) -> Option<String> {
     let Some(set) = line.strip_prefix("export ") else { return Some(line.to_owned()) };
     let names = set.split('#').next().unwrap_or_default().split_whitespace();
@@ -47,7 +47,7 @@ async fn count(session: &mut PgConnection, query: &'static str) -> i64 {
     sqlx::query_scalar(query).fetch_one(session).await.unwrap()
 }
 
-/// Backs up a server with two databases and people's own things in `postgres`, which is lost then. The role that owns something.
+/// Backs up a server with two databases and user tables in `postgres`, and stops it. Returns the role that owns a table.
 async fn lost(store: &StoreSettings) -> String {
     let lost = Postgres::start(SharedPostgres::options()).await.unwrap();
     let lost_source = source(&lost.url());
@@ -68,9 +68,9 @@ async fn lost(store: &StoreSettings) -> String {
     role
 }
 
-/// What is in the way of any database is told before roles are made for all; what was made is told with what came then.
+/// The problems of every database are reported before roles are created. An error after that lists what was created.
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_in_the_way_of_any_database_is_told_before_anything_is_made() {
+async fn every_problem_is_reported_before_anything_is_created() {
     let store = store_settings().await;
     let role = lost(&store).await;
     let found = Postgres::start(SharedPostgres::options()).await.unwrap();
@@ -82,28 +82,28 @@ async fn what_is_in_the_way_of_any_database_is_told_before_anything_is_made() {
     };
     said("CREATE DATABASE shop").await;
     said("CREATE TABLE mine (a int)").await;
-    // Whoever is connected to `postgres` is in its way.
+    // A session connected to `postgres` prevents its replacement.
     let mut session = connect(&server.with_database("template1")).await;
     let restore =
         |url: String| ended(program(&server, &store, &[("BACKUP_TARGET_URL", &url)], &["restore", "--globals", "--all"]), &store);
     let (status, text) = restore(url(&server));
-    for part in ["no database was restored", "has a database \"shop\" already", "has a database \"postgres\" already"] {
+    for part in ["no database was restored", "already has a database \"shop\"", "already has a database \"postgres\""] {
         assert!(status == 64 && text.contains(part), "{part}: {status}: {text}");
     }
-    assert!(!text.contains("no role"), "the globals have it: {text}");
+    assert!(!text.contains("no role"), "the globals contain it: {text}");
     let made = format!("SELECT count(*) FROM pg_roles WHERE rolname = '{role}'");
     let made = async |session: &mut PgConnection| -> i64 {
         sqlx::query_scalar(sqlx::AssertSqlSafe(made.clone())).fetch_one(session).await.unwrap()
     };
-    assert_eq!(made(&mut session).await, 0, "nothing is made while something is in the way");
+    assert_eq!(made(&mut session).await, 0, "nothing is created while there are problems");
 
-    // Somebody who may make databases and no roles.
+    // A user who may create databases but not roles.
     said("DROP TABLE mine").await;
     said("DROP DATABASE shop").await;
     said("CREATE ROLE clerk LOGIN PASSWORD 'right' CREATEDB").await;
     let clerk = format!("postgres://clerk:right@{}:{}/postgres?sslmode=disable", server.host, server.port);
     let (status, text) = restore(clerk);
-    for part in ["not created: CREATE ROLE", &format!("no role {role}"), "were made before", "no database was restored"] {
+    for part in ["not created: CREATE ROLE", &format!("no role {role}"), "were created before", "no database was restored"] {
         assert!(status == 64 && text.contains(part), "{part}: {status}: {text}");
     }
     assert_eq!(count(&mut session, "SELECT count(*) FROM pg_database WHERE NOT datistemplate").await, 1);
@@ -111,9 +111,9 @@ async fn what_is_in_the_way_of_any_database_is_told_before_anything_is_made() {
     assert!(status == 0 && made(&mut session).await == 1, "{status}: {text}");
 }
 
-/// Another server, as `initdb` makes it.
+/// A new server from `initdb`.
 #[tokio::test(flavor = "multi_thread")]
-async fn the_night_route_leads_from_an_empty_machine_to_a_verified_database() {
+async fn the_readme_leads_from_a_new_server_to_a_verified_database() {
     let store = store_settings().await;
     let role = lost(&store).await;
     let found = Postgres::start(SharedPostgres::options()).await.unwrap();
@@ -136,7 +136,7 @@ async fn the_night_route_leads_from_an_empty_machine_to_a_verified_database() {
     for line in ["backup restore --globals --all", "backup check && backup run && backup verify"] {
         assert!(script.iter().any(|ours| ours == line), "{script:?}");
     }
-    // What the machine has, and the README's reader has from its packages.
+    // Programs of the machine, which the README's reader installs.
     let folder_of = |tool: &str| find_program(tool).unwrap().parent().unwrap().display().to_string();
     let program = Path::new(env!("CARGO_BIN_EXE_backup")).parent().unwrap().display().to_string();
     let mut command = Command::new("sh");
@@ -144,7 +144,7 @@ async fn the_night_route_leads_from_an_empty_machine_to_a_verified_database() {
     command.env("BACKUP_CLIENT_FOLDER", folder_of("pg_dump")).env("BACKUP_SERVER_FOLDER", folder_of("initdb"));
     let (status, text) = ended(command, &store);
     assert_eq!(status, 0, "{script:?}: {text}");
-    assert!(text.contains("committed: 101 rows of 2 databases") && text.matches("is as it was backed up").count() == 2, "{text}");
+    assert!(text.contains("committed: 101 rows of 2 databases") && text.matches("equals the original").count() == 2, "{text}");
 
     let mut postgres = connect(&found_source.with_database("postgres")).await;
     let mine = format!("SELECT count(*) FROM pg_tables WHERE tablename = 'duties' AND tableowner = '{role}'");
@@ -152,7 +152,7 @@ async fn the_night_route_leads_from_an_empty_machine_to_a_verified_database() {
     assert_eq!(
         count(&mut postgres, "SELECT count(*) FROM pg_database WHERE NOT datistemplate").await,
         2,
-        "nothing is left aside"
+        "no renamed database remains"
     );
     let mut shop = connect(&found_source.with_database("shop")).await;
     assert_eq!(count(&mut shop, "SELECT count(*) FROM orders").await, 100);

@@ -1,4 +1,4 @@
-//! What pg_dump prints that is not one table's rows into that table, and databases that cannot be read while others can.
+//! Output of pg_dump other than one table's rows into that table, and databases that cannot be read while others can.
 
 use backup::{failure::Exit, prune::prune, restore, verify::Place};
 use local_parts::{Postgres, PostgresOptions};
@@ -14,8 +14,8 @@ use crate::{
     verify::{drill, options as drill_options, scratch},
 };
 
-/// Hashes of enums differ from server to server: pg_dump loads such partitions through their root. One has its columns in
-/// another order; one tree has such a level below a list.
+/// Hashes of enums differ between servers, so pg_dump loads such partitions through their root. One partition has another order
+/// of columns, and one tree has such a level below a list.
 const HASHED: &str = "CREATE TYPE mood AS ENUM ('calm', 'glad', 'sad', 'wild');
     CREATE TABLE moods (id int NOT NULL, mood mood NOT NULL, note text) PARTITION BY HASH (mood);
     CREATE TABLE moods_0 PARTITION OF moods FOR VALUES WITH (MODULUS 3, REMAINDER 0);
@@ -34,7 +34,7 @@ const HASHED: &str = "CREATE TYPE mood AS ENUM ('calm', 'glad', 'sad', 'wild');
     CREATE TABLE plain (a int); INSERT INTO plain VALUES (1)";
 
 #[tokio::test(flavor = "multi_thread")]
-async fn partitions_that_are_loaded_through_their_root_come_back() {
+async fn partitions_loaded_through_their_root_are_restored() {
     let (origin, mut session) = database().await;
     session.execute(HASHED).await.unwrap();
     let (server, store) = (other_server().await, store_settings().await);
@@ -46,7 +46,7 @@ async fn partitions_that_are_loaded_through_their_root_come_back() {
     let options = restore::Options { jobs: 8, ..full(&server, &name) };
     restore::restore(&reader, &opened, &options, &CancellationToken::new()).await.unwrap();
     let expected = control(&origin, &server, &format!("{name}_control")).await;
-    // On this server the hashes are others than on the first: of partitions only their tree is the same.
+    // The hashes on this server differ from the first one, so only the whole tree can be compared.
     let sums = "SELECT md5(string_agg(t::text, ',' ORDER BY t::text)) FROM (SELECT id, mood, note FROM moods UNION ALL SELECT a, mood, kind::text FROM deep) t";
     let mut found = Vec::new();
     for place in [&origin, &expected, &server.with_database(&name)] {
@@ -65,7 +65,7 @@ async fn partitions_that_are_loaded_through_their_root_come_back() {
     assert_eq!(stock, found[0]);
 
     let of_partition = opened.contents.tables.iter().find(|table| table.name == "moods_1").map_or(0, |table| table.rows) as i64;
-    // The whole tree by its parent's name, and one partition alone.
+    // The whole tree by its parent's name, and a single partition.
     for (table, rows) in [("moods", 20_000), ("deep", 1000), ("moods_1", -1)] {
         let part = format!("{name}_{table}");
         let mut options = full(&server, &part);
@@ -79,10 +79,10 @@ async fn partitions_that_are_loaded_through_their_root_come_back() {
     }
 }
 
-/// A database whose table somebody holds fails; the other one is backed up, said to be all there is, and takes no other backup's
-/// place.
+/// A database with a locked table fails. The other one is backed up, the result names the failed one, and this backup does not
+/// replace an earlier one.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_database_that_fails_fails_alone() {
+async fn a_failed_database_does_not_fail_the_others() {
     let postgres = Postgres::start(PostgresOptions::throwaway()).await.unwrap();
     let server = source(&postgres.url());
     for name in ["good", "held", "template_of_ours", "closed"] {
@@ -121,9 +121,9 @@ async fn a_database_that_fails_fails_alone() {
     assert_eq!(names(&manifest.databases), ["good", "postgres"]);
     assert!(manifest.failed.len() == 1 && manifest.failed[0].database == "held", "{:?}", manifest.failed);
     assert!(manifest.failed[0].reason.contains("BACKUP_LOCK_WAIT"), "{:?}", manifest.failed);
-    assert_eq!(prune(&agent, true).await.unwrap_err().exit, Exit::Refused, "the last whole backup stays");
+    assert_eq!(prune(&agent, true).await.unwrap_err().exit, Exit::Refused, "the last complete backup remains");
     let refused = take(&agent_in(&server, &store, &[&changes[1..], &[("BACKUP_DATABASES", "held")]].concat())).await.unwrap_err();
-    assert!(refused.passing, "one database is the whole attempt: {refused}");
+    assert!(refused.passing, "with one database the whole attempt fails: {refused}");
 
     let say = |arguments: &[&str]| ended(program(&server, &store, &changes, arguments), &store);
     let (status, text) = say(&["run"]);
@@ -146,9 +146,9 @@ async fn a_database_that_fails_fails_alone() {
     assert!(catalogue.backups().count() > 0 && catalogue.backups().all(|(manifest, _)| manifest.is_complete()));
 }
 
-/// A role made every moment, none of them of use to the databases.
+/// A role is created every moment; the databases need none of them.
 #[tokio::test(flavor = "multi_thread")]
-async fn roles_that_come_and_go_do_not_fail_a_backup() {
+async fn roles_created_and_dropped_do_not_fail_a_backup() {
     let postgres = Postgres::start(PostgresOptions::throwaway()).await.unwrap();
     let server = source(&postgres.url());
     for name in ["one", "two"] {
@@ -168,10 +168,10 @@ async fn roles_that_come_and_go_do_not_fail_a_backup() {
     assert_eq!(taken.unwrap().databases.len(), 3);
 }
 
-/// Values that a setting of the database says how to read, checks that read another table, and tables of an extension that refer
-/// to each other.
+/// Values whose format depends on a setting of the database, checks that read another table, and tables of an extension that
+/// refer to each other.
 #[tokio::test(flavor = "multi_thread")]
-async fn settings_come_before_rows_and_rows_in_order_when_asked() {
+async fn settings_precede_rows_and_in_order_keeps_the_order() {
     let (origin, mut session) = database().await;
     let script = "CREATE TABLE z_words (word text PRIMARY KEY); INSERT INTO z_words VALUES ('yes');
         CREATE FUNCTION known(w text) RETURNS bool LANGUAGE plpgsql AS 'BEGIN RETURN EXISTS (SELECT FROM public.z_words WHERE word = w); END';

@@ -1,4 +1,4 @@
-//! The program as people and cron start it: its answers, exit statuses and metrics; and that no answer holds a secret.
+//! The program as users and cron start it: results, exit statuses and metrics, without secrets in the output.
 
 use std::{
     os::unix::fs::PermissionsExt,
@@ -24,25 +24,25 @@ use crate::{
 
 const DEADLINE: Duration = Duration::from_secs(60);
 
-/// The program with the settings of a job; nothing else in its environment.
+/// The program with the settings of a job and no other environment.
 pub fn program(source: &Source, store: &StoreSettings, changes: &[(&str, &str)], arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_backup"));
     command.env_clear().envs(settings(source, store, changes)).args(arguments);
     command
 }
 
-/// Runs it to its end; whatever it says, it tells no secret.
+/// Runs the command to its end. Its output must not contain a secret.
 pub fn ended(mut command: Command, store: &StoreSettings) -> (i32, String) {
     let Output { status, stdout, stderr } = command.output().unwrap();
     let text = format!("{}{}", String::from_utf8_lossy(&stdout), String::from_utf8_lossy(&stderr));
     for secret in [store.secret_key.expose(), SIGNING_SEED, "hunter2"] {
-        assert!(!text.contains(secret), "a secret is told: {text}");
+        assert!(!text.contains(secret), "the output contains a secret: {text}");
     }
     (status.code().unwrap_or(-1), text)
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn backups_are_taken_looked_at_and_removed() {
+async fn backups_are_taken_listed_and_removed() {
     let (source, mut session) = database().await;
     session.execute("CREATE TABLE t (a int); INSERT INTO t SELECT generate_series(1, 1000)").await.unwrap();
     let store = store_settings().await;
@@ -66,7 +66,7 @@ async fn backups_are_taken_looked_at_and_removed() {
             |text: &str| -> Vec<serde_json::Value> { text.lines().map(|line| serde_json::from_str(line).unwrap()).collect() };
         assert!(read(&logged).iter().all(|line| line.get("@timestamp").is_some()), "{logged}");
         let told = read(&told);
-        assert!(told.iter().all(|line| line.get("@timestamp").is_none()), "a log line among the answers: {told:?}");
+        assert!(told.iter().all(|line| line.get("@timestamp").is_none()), "a log line among the results: {told:?}");
         told
     };
     let (status, text) = say(&["show"]);
@@ -90,9 +90,9 @@ async fn backups_are_taken_looked_at_and_removed() {
     let output = program(&source, &store, &keeping, &["prune"]).output().unwrap();
     let (told, logged) = (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap());
     assert!(told.contains(&format!("{oldest}  removed")) && !told.contains("@timestamp"), "{told}");
-    assert!(logged.contains("a backup that no rule keeps was removed"), "every command logs: {logged}");
+    assert!(logged.contains("removed an expired backup"), "every command logs: {logged}");
     assert_eq!(json(&["list"]).len(), 2);
-    assert_eq!(goes(&json(&["prune"])).len(), 0, "again, and nothing is left to remove");
+    assert_eq!(goes(&json(&["prune"])).len(), 0, "a second run removes nothing");
 
     let (status, text) = say(&["check"]);
     assert!(status == 0 && text.contains("its public key is"), "{text}");
@@ -109,9 +109,9 @@ async fn backups_are_taken_looked_at_and_removed() {
     }
 }
 
-/// `backup list | head -1`, and a full disk behind a redirection. Nothing that a command does depends on its reader.
+/// `backup list | head -1`, and a full disk behind a redirection. The reader must not affect the command's work.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_reader_that_has_heard_enough_ends_nothing() {
+async fn a_reader_that_closes_early_ends_no_command() {
     let (source, mut session) = database().await;
     session.execute("CREATE TABLE t (a int); INSERT INTO t SELECT generate_series(1, 1000)").await.unwrap();
     let store = store_settings().await;
@@ -139,7 +139,7 @@ async fn a_reader_that_has_heard_enough_ends_nothing() {
         assert!(found == status && quiet, "{arguments:?}: {found}: {text}");
     }
     let listed = ended(program(&source, &store, &[], &["list"]), &store).1;
-    assert_eq!(listed.matches("committed").count(), 1, "what nobody read of is there: {listed}");
+    assert_eq!(listed.matches("committed").count(), 1, "the unread backup exists: {listed}");
     for (arguments, changes, status) in [
         (&["list"][..], &[][..], 0),
         (&["list"], &[("BACKUP_WORKRS", "2")], 64),
@@ -150,17 +150,17 @@ async fn a_reader_that_has_heard_enough_ends_nothing() {
     ] {
         let mut command = program(&source, &store, changes, arguments);
         command.stdout(nobody()).stderr(nobody());
-        assert_eq!(ended(command, &store).0, status, "{arguments:?} with nobody at either stream");
+        assert_eq!(ended(command, &store).0, status, "{arguments:?} with both streams closed");
     }
     let mut command = program(&source, &store, &[], &["list"]);
     command.stdout(std::fs::File::options().write(true).open("/dev/full").unwrap());
     let (status, text) = ended(command, &store);
-    assert!(status == 1 && text.contains("standard output cannot be written"), "{status}: {text}");
+    assert!(status == 1 && text.contains("failed to write to standard output"), "{status}: {text}");
 }
 
-/// One row per fault: what is set, the command, its exit status, and what it says.
+/// One row per error: settings, command, exit status, message.
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_wrong_is_told_at_once_with_a_status_of_its_own() {
+async fn every_error_has_a_message_and_an_exit_status() {
     let (source, mut session) = database().await;
     let store = store_settings().await;
     let role = format!("reader_{:08x}", crate::support::random());
@@ -182,10 +182,10 @@ async fn what_is_wrong_is_told_at_once_with_a_status_of_its_own() {
     let rows: [Row<'_>; 9] = [
         (&[("BACKUP_WORKRS", "2"), ("BACKUP_STORE_PART_MIB", "x")], 64, "did you mean BACKUP_WORKERS"),
         (&[("BACKUP_SCHEDULE", "nightly")], 64, "BACKUP_SCHEDULE"),
-        (&[("BACKUP_STORE_BUCKET", "no-such-bucket-here")], 64, "there is no bucket no-such-bucket-here"),
+        (&[("BACKUP_STORE_BUCKET", "no-such-bucket-here")], 64, "bucket no-such-bucket-here does not exist"),
         (&[("BACKUP_STORE_SECRET_KEY", "hunter2")], 77, "correct the credentials"),
         (&[("BACKUP_STORE_ENDPOINT", &store_away)], 69, "the object store is unavailable"),
-        (&[("BACKUP_SOURCE_URL", &away)], 69, "cannot be reached"),
+        (&[("BACKUP_SOURCE_URL", &away)], 69, "failed to connect to"),
         (&[("BACKUP_SOURCE_URL", &nobody)], 77, "nobody_such"),
         (&[("BACKUP_SOURCE_URL", &reader)], 77, "may not read public.hidden"),
         (&[("BACKUP_CLIENT_FOLDER", old.path().to_str().unwrap())], 78, "install postgresql-client-15"),
@@ -198,14 +198,14 @@ async fn what_is_wrong_is_told_at_once_with_a_status_of_its_own() {
     }
     let (status, text) = ended(program(&source, &store, &[("BACKUP_DATABASES", "no_such")], &["run"]), &store);
     assert!(status == 64 && text.contains("no database no_such"), "{text}");
-    // A failed run is on record, and holds retention back.
+    // A failed run is recorded, and holds retention back.
     let (status, text) = ended(program(&source, &store, &[], &["prune"]), &store);
-    assert!(status == 73 && text.contains("nothing is removed until a backup succeeds again"), "{status}: {text}");
+    assert!(status == 73 && text.contains("nothing is removed until a backup succeeds"), "{status}: {text}");
 }
 
-/// What a first failure leaves for the node exporter, and what a second job, and retention that is not let.
+/// Metrics for the node exporter after a first failure, with a second job, and after refused retention.
 #[tokio::test(flavor = "multi_thread")]
-async fn failures_of_one_shot_commands_are_seen_to_rise() {
+async fn the_textfile_counts_failures_of_one_shot_commands() {
     let (source, mut session) = database().await;
     session.execute("CREATE TABLE t (a int)").await.unwrap();
     let (store, leases, folder) = (store_settings().await, store_settings().await, tempfile::tempdir().unwrap());
@@ -234,7 +234,7 @@ async fn failures_of_one_shot_commands_are_seen_to_rise() {
         "backup_failures_total{backup=\"default\",stage=\"retention\"} 0",
     ]);
 
-    // Two jobs in one process: each is counted once, and the one is not kept from its backup by the other.
+    // Two jobs in one process: each is counted once, and the failure of one does not prevent the other's backup.
     let file = folder.path().join("jobs.yaml");
     std::fs::write(&file, "jobs:\n  - name: bad\n    databases: [no_such]\n  - name: default\n").unwrap();
     let both = ["--config", file.to_str().unwrap(), "run"];
@@ -247,7 +247,7 @@ async fn failures_of_one_shot_commands_are_seen_to_rise() {
         "backup_runs_total{backup=\"default\",outcome=\"committed\"} 1",
     ]);
 
-    // Retention that may not delete: by its own command, and after a run that is a success all the same.
+    // Retention without the right to delete: by its own command, and after a run, which still succeeds.
     assert_eq!(ended(program(&source, &store, &changes, &["run"]), &store).0, 0);
     let bucket = store.bucket.clone();
     let forbidding = FaultyStore::before(&store, move |request| {
@@ -260,20 +260,20 @@ async fn failures_of_one_shot_commands_are_seen_to_rise() {
     metrics(&["backup_failures_total{backup=\"default\",stage=\"retention\"} 1"]);
     let after = [changes.as_slice(), &[("BACKUP_PRUNE_AFTER_RUN", "true")]].concat();
     let (status, text) = ended(program(&source, &forbidding.settings, &after, &["run"]), &store);
-    assert!(status == 0 && text.contains("retention did not remove"), "{status}: {text}");
+    assert!(status == 0 && text.contains("retention failed to remove"), "{status}: {text}");
     metrics(&[
         "backup_failures_total{backup=\"default\",stage=\"retention\"} 2",
         "backup_runs_total{backup=\"default\",outcome=\"failed\"} 1",
     ]);
 
-    // What cannot be read or restored is counted at its stage.
+    // A failure to read or restore is counted by its stage.
     assert_eq!(ended(program(&source, &store, &changes, &["restore", "20000101T000000Z-00000000", "--to", "x"]), &store).0, 66);
     metrics(&["backup_failures_total{backup=\"default\",stage=\"catalogue\"} 1"]);
 }
 
-/// One row per right of the store: the requests that are forbidden, and what `check` says is to be granted.
+/// One row per right: the denied requests, and the right that `check` names.
 #[tokio::test(flavor = "multi_thread")]
-async fn check_names_the_right_that_the_store_does_not_give() {
+async fn check_names_the_missing_right_of_the_store() {
     let (source, mut session) = database().await;
     session.execute("CREATE TABLE t (a int)").await.unwrap();
     let (store, leases) = (store_settings().await, store_settings().await.bucket);
@@ -291,7 +291,7 @@ async fn check_names_the_right_that_the_store_does_not_give() {
     for lock_bucket in ["", leases.as_str()] {
         let changes = [("BACKUP_STORE_LOCK_BUCKET", lock_bucket)];
         for (method, part, right) in rows {
-            // With a bucket for the lease, the backups' own bucket is the one that forbids.
+            // With a separate bucket for the lease, the bucket of the backups denies the request.
             let place = if lock_bucket.is_empty() || part == "/check/" { String::new() } else { format!("/{}", store.bucket) };
             let hit = Arc::new(AtomicBool::new(false));
             let forbidding = FaultyStore::before(&store, {
@@ -304,7 +304,7 @@ async fn check_names_the_right_that_the_store_does_not_give() {
             })
             .await;
             let (status, text) = ended(program(&source, &forbidding.settings, &changes, &["check"]), &store);
-            assert!(hit.load(Relaxed), "{method} {part}: never asked");
+            assert!(hit.load(Relaxed), "{method} {part}: never requested");
             assert!(status == 77 && text.contains(right), "{method} {part} {place}: {status}: {text}");
         }
     }
@@ -312,9 +312,9 @@ async fn check_names_the_right_that_the_store_does_not_give() {
     assert_eq!(status, 0, "{text}");
 }
 
-/// Each thing that the night would read and the role may not.
+/// Every object that a backup reads and the role may not read.
 #[tokio::test(flavor = "multi_thread")]
-async fn check_names_what_the_role_may_not_read() {
+async fn check_names_objects_that_the_role_may_not_read() {
     let (source, mut session) = database().await;
     let store = store_settings().await;
     let role = format!("reader_{:08x}", crate::support::random());
@@ -337,10 +337,10 @@ async fn check_names_what_the_role_may_not_read() {
     let (status, text) = check();
     assert_eq!(status, 0, "{text}");
     let (status, text) = ended(program(&source, &store, &[("BACKUP_SOURCE_URL", &reader)], &["run"]), &store);
-    assert_eq!(status, 0, "what `check` finds right can be backed up: {text}");
+    assert_eq!(status, 0, "the backup succeeds after `check` does: {text}");
 }
 
-/// A running program, ended with the test.
+/// A running program that is killed with the test.
 pub struct Served(pub Child);
 
 impl Drop for Served {
@@ -351,7 +351,7 @@ impl Drop for Served {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn serve_takes_backups_on_time_and_ends_when_told() {
+async fn serve_takes_scheduled_backups_and_stops_on_request() {
     let (source, mut session) = database().await;
     session.execute("CREATE TABLE t (a int)").await.unwrap();
     let store = store_settings().await;

@@ -1,4 +1,4 @@
-//! Records that somebody forged, replayed, cut or removed; a clock that was wrong; runs that were killed; hooks.
+//! Records that were forged, replayed, truncated or removed; a wrong clock; killed runs; hooks.
 
 use std::{
     process::Stdio,
@@ -47,7 +47,7 @@ fn doubts(catalogue: &Catalogue) -> Vec<&str> {
     catalogue.doubtful.iter().map(|doubtful| doubtful.key.as_str()).collect()
 }
 
-/// As if it had been taken under another name, by the holder of `signing`.
+/// A copy under another name, as if taken by the holder of `signing`.
 async fn plant(agent: &Agent, signing: &Signing, like: &Manifest, started_at: jiff::Timestamp, sequence: u64) -> BackupId {
     let id = BackupId::new(started_at, 7);
     let start =
@@ -61,7 +61,7 @@ async fn plant(agent: &Agent, signing: &Signing, like: &Manifest, started_at: ji
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn records_that_are_not_ours_are_told_and_never_followed() {
+async fn foreign_records_are_reported_and_ignored() {
     let agent = small().await;
     let (first, second) = (take(&agent).await.unwrap(), take(&agent).await.unwrap());
     let genuine = agent.store.get(&agent.layout.manifest(&second.id), 1 << 20).await.unwrap().to_vec();
@@ -79,10 +79,10 @@ async fn records_that_are_not_ours_are_told_and_never_followed() {
         put(&agent, &key, bytes).await;
         let catalogue = agent.catalogue().await.unwrap();
         assert_eq!(doubts(&catalogue), [key.as_str()], "{what}");
-        assert_eq!(catalogue.newest().unwrap().0.id, newest, "{what}: the one that is believed is the newest");
+        assert_eq!(catalogue.newest().unwrap().0.id, newest, "{what}: the trusted backup is the newest");
         assert_eq!(catalogue.find(Some(&second.id)).unwrap_err().exit, Exit::Damaged, "{what}");
         assert_eq!(prune(&agent, false).await.unwrap_err().exit, Exit::Refused, "{what}");
-        // Nothing that a stranger wrote keeps the next night from its backup, or costs the doubtful one its objects.
+        // A foreign record must not prevent the next backup, or remove the objects of the untrusted one.
         let third = take(&agent).await.unwrap();
         newest = third.id;
         assert_eq!(agent.catalogue().await.unwrap().newest().unwrap().0.id, newest, "{what}");
@@ -92,9 +92,9 @@ async fn records_that_are_not_ours_are_told_and_never_followed() {
     assert!(agent.catalogue().await.unwrap().doubtful.is_empty());
 }
 
-/// Whoever takes the newest is told of a newer one that is not believed, why it is not, and how to go on.
+/// Commands that use the newest backup report a newer untrusted one, the reason, and the next action.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_newer_backup_that_is_not_believed_is_named() {
+async fn a_newer_untrusted_backup_is_reported() {
     let (source, mut session) = database().await;
     session.execute("CREATE TABLE t (a int)").await.unwrap();
     let store = store_settings().await;
@@ -110,7 +110,7 @@ async fn a_newer_backup_that_is_not_believed_is_named() {
         let output = program(&source, &store, &changes, &[&["--output", "json"], arguments].concat()).output().unwrap();
         let log = String::from_utf8(output.stderr).unwrap();
         assert_eq!(output.status.code(), Some(0), "{arguments:?}: {log}");
-        // An archive is no answer in JSON.
+        // An archive is not JSON output.
         let lines: Vec<serde_json::Value> =
             String::from_utf8_lossy(&output.stdout).lines().map_while(|line| serde_json::from_str(line).ok()).collect();
         (log, lines)
@@ -128,17 +128,17 @@ async fn a_newer_backup_that_is_not_believed_is_named() {
         (&["export"], false),
     ] {
         let (log, lines) = call(&[], arguments);
-        for part in [second.id.as_str(), "is not believed", "add its public key", "BACKUP_TRUSTED_KEYS", "name it"] {
+        for part in [second.id.as_str(), "is not trusted", "add its public key", "BACKUP_TRUSTED_KEYS", "name it"] {
             assert!(log.contains(part), "{arguments:?}: no {part:?}: {log}");
         }
         assert_eq!(passed_over(&lines), expected.clone().filter(|_| answers), "{arguments:?}: {lines:?}");
     }
     let (log, lines) = call(&[], &["show", first.id.as_str()]);
-    assert!(!log.contains("not believed") && passed_over(&lines).is_none(), "one that was named is nobody's surprise: {log}");
+    assert!(!log.contains("not trusted") && passed_over(&lines).is_none(), "no warning if the user named the backup: {log}");
     let (log, lines) = call(&[("BACKUP_TRUSTED_KEYS", &stranger.public_key())], &["show"]);
-    assert!(!log.contains("not believed") && lines[0]["manifest"]["id"] == second.id.as_str(), "{log}");
+    assert!(!log.contains("not trusted") && lines[0]["manifest"]["id"] == second.id.as_str(), "{log}");
 
-    // A newest verified one that is so only because of whom a drill's record is of.
+    // A backup that is the newest verified one only because of the untrusted record of a drill.
     put(&agent, &agent.layout.manifest(&second.id), genuine).await;
     let record = async |manifest: &Manifest, signing: &Signing| {
         let verification = drilled(manifest, manifest.finished_at, true);
@@ -147,20 +147,20 @@ async fn a_newer_backup_that_is_not_believed_is_named() {
     };
     record(&first, &Signing::parse(SIGNING_SEED).unwrap()).await;
     let (log, _) = call(&[], &["export", "--verified"]);
-    assert!(!log.contains("not believed"), "{log}");
+    assert!(!log.contains("not trusted"), "{log}");
     record(&second, &stranger).await;
     let (log, _) = call(&[], &["export", "--verified"]);
-    assert!(log.contains("is not believed") && log.contains(&format!("verified/{}/", second.id)), "{log}");
+    assert!(log.contains("is not trusted") && log.contains(&format!("verified/{}/", second.id)), "{log}");
     let (log, _) = call(&[], &["export"]);
-    assert!(!log.contains("not believed"), "that is about drills: {log}");
+    assert!(!log.contains("not trusted"), "the untrusted record concerns drills only: {log}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_newest_is_not_a_clocks_to_say() {
+async fn the_newest_backup_does_not_depend_on_a_clock() {
     let agent = small().await;
     let first = take(&agent).await.unwrap();
     let signing = Signing::parse(SIGNING_SEED).unwrap();
-    // Taken while the clock was a year ahead; then it was set right.
+    // Taken while the clock was a year ahead; then the clock was corrected.
     let ahead = first.started_at.checked_add(jiff::SignedDuration::from_hours(24 * 365)).unwrap();
     let odd = plant(&agent, &signing, &first, ahead, 2).await;
     let third = take(&agent).await.unwrap();
@@ -168,17 +168,17 @@ async fn what_is_newest_is_not_a_clocks_to_say() {
     assert_eq!(agent.catalogue().await.unwrap().newest().unwrap().0.id, third.id);
     let refused = prune(&agent, false).await.unwrap_err();
     assert!(refused.exit == Exit::Refused && refused.to_string().contains("clock"), "{refused}");
-    // A clock that was behind: it is older by its number, not by its name.
+    // The clock was behind: by its name it is older, by its number it is newer.
     let behind = first.started_at.checked_sub(jiff::SignedDuration::from_hours(48)).unwrap();
     let late = plant(&agent, &signing, &first, behind, 4).await;
     let catalogue = agent.catalogue().await.unwrap();
     assert_eq!(catalogue.newest().unwrap().0.id, late);
     let in_order: Vec<_> = catalogue.in_order().map(|(id, _)| id).collect();
-    assert_eq!(in_order, [&first.id, &odd, &third.id, &late], "what the program lists");
+    assert_eq!(in_order, [&first.id, &odd, &third.id, &late], "the order of `list`");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_record_that_is_missing_is_missed() {
+async fn a_missing_record_is_reported() {
     let (source, mut session) = database().await;
     session.execute("CREATE TABLE t (a int)").await.unwrap();
     let store = store_settings().await;
@@ -192,15 +192,12 @@ async fn a_record_that_is_missing_is_missed() {
     let gone = [agent.layout.start(&taken[1].id), agent.layout.manifest(&taken[1].id)].map(|key| (key, None));
     agent.store.delete(&gone).await.unwrap();
     let (status, text) = doctor();
-    assert!(
-        status == 65 && text.contains("attempt number 2 has no record") && text.contains("of which no record is left"),
-        "{text}"
-    );
+    assert!(status == 65 && text.contains("attempt number 2 has no record") && text.contains("but no record"), "{text}");
 }
 
-/// Retention removes from the middle: that is no gap.
+/// Removals by retention from the middle are not gaps.
 #[tokio::test(flavor = "multi_thread")]
-async fn what_retention_removed_is_not_missed() {
+async fn a_removal_by_retention_is_not_a_gap() {
     let (source, mut session) = database().await;
     session.execute("CREATE TABLE t (a int)").await.unwrap();
     let store = store_settings().await;
@@ -247,7 +244,7 @@ fn drilled(manifest: &Manifest, finished_at: Timestamp, passed: bool) -> Verific
     }
 }
 
-/// The last drill counts, whatever its record is called.
+/// The last drill counts, independent of its record's name.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_backup_whose_last_drill_failed_is_not_verified() {
     let agent = small().await;
@@ -265,16 +262,16 @@ async fn a_backup_whose_last_drill_failed_is_not_verified() {
         attempt.verified().map(|verification| verification.finished_at)
     };
     assert_eq!(drill(5, 1, true).await, Some(at(1)));
-    assert_eq!(drill(4, 2, false).await, None, "it passed once, and failed since");
+    assert_eq!(drill(4, 2, false).await, None, "it passed once and failed later");
     assert_eq!(drill(3, 3, true).await, Some(at(3)));
-    // Two that end within one second, whatever they found.
+    // Two drills that end within one second, with different results.
     assert_eq!(drill(3, 4, false).await, None);
     assert_eq!(agent.catalogue().await.unwrap().newest().unwrap().1.verifications.len(), 4);
 }
 
-/// What failed before its first record is on record all the same, with the number that it would have had.
+/// An attempt that fails before its first record is still recorded, with the number that it would have had.
 #[tokio::test(flavor = "multi_thread")]
-async fn an_attempt_that_failed_early_holds_retention_back_too() {
+async fn an_early_failure_holds_retention_back() {
     let (source, mut session) = database().await;
     session.execute("CREATE TABLE t (a int)").await.unwrap();
     let store = store_settings().await;
@@ -300,12 +297,12 @@ async fn an_attempt_that_failed_early_holds_retention_back_too() {
     assert_eq!(fourth.sequence, 4);
     assert_eq!(prune(&agent, false).await.unwrap().remove, [first.id, second.id]);
     let left: Vec<_> = agent.catalogue().await.unwrap().attempts.into_keys().collect();
-    assert_eq!(left, [fourth.id], "what failed before every backup that is left says nothing any more");
+    assert_eq!(left, [fourth.id], "failures older than every remaining backup are removed");
 }
 
-/// Which record of a failed attempt is old is said by its number, not by its name.
+/// The age of a failed attempt's record depends on its number, not on its name.
 #[tokio::test(flavor = "multi_thread")]
-async fn records_of_failed_attempts_go_by_their_numbers() {
+async fn records_of_failed_attempts_expire_by_number() {
     let (source, mut session) = database().await;
     session.execute("CREATE TABLE t (a int)").await.unwrap();
     let agent = agent_in(&source, &store_settings().await, &NEWEST);
@@ -328,9 +325,9 @@ async fn records_of_failed_attempts_go_by_their_numbers() {
     assert_eq!(left, [kept, between, newest], "{older} is older than every backup");
 }
 
-/// The seed says when the run is killed; whenever that is, the next one succeeds and leaves nothing behind.
+/// The seed determines when the run is killed. The next run must succeed and leave nothing behind.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_run_that_is_killed_at_any_moment_costs_nothing_but_itself() {
+async fn a_run_killed_at_any_moment_affects_no_other_run() {
     const KILLS: u64 = 8;
     let (source, mut session) = database().await;
     let rows = "CREATE TABLE noise (a text); INSERT INTO noise SELECT (SELECT string_agg(encode(sha512((n * 100 + k)::text::bytea), 'base64'), '') \
@@ -352,9 +349,9 @@ async fn a_run_that_is_killed_at_any_moment_costs_nothing_but_itself() {
         let _ = child.kill();
         let survived = child.wait().unwrap().success();
         let before = agent.catalogue().await.unwrap();
-        // Killed after its last request, it has committed although it could not say so.
+        // A run killed after its last request has committed, although it could not report that.
         let committed = before.backups().count();
-        assert!(committed >= good + usize::from(survived), "seed {seed}: a backup is lost, or was told and is none");
+        assert!(committed >= good + usize::from(survived), "seed {seed}: a backup is lost, or was reported but does not exist");
         let begun = Instant::now();
         while let Err(failure) = take(&agent).await {
             assert!(failure.exit == Exit::Busy && begun.elapsed() < DEADLINE, "seed {seed}: {failure}");
@@ -362,19 +359,19 @@ async fn a_run_that_is_killed_at_any_moment_costs_nothing_but_itself() {
         }
         nothing_is_left_behind(&agent).await;
         good = agent.catalogue().await.unwrap().backups().count();
-        // Its last request may have been on its way still when the catalogue was read.
+        // Its last request may have been in flight when the catalogue was read.
         let late = good == committed + 2 && !survived && committed == before_it;
         assert!(good == committed + 1 || late, "seed {seed}: {good} backups, and {committed} before");
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn hooks_run_before_and_after_and_are_told_how_it_went() {
+async fn hooks_run_before_and_after_with_the_outcome() {
     let (source, mut session) = database().await;
     session.execute("CREATE TABLE t (a int)").await.unwrap();
     let (store, folder) = (store_settings().await, tempfile::tempdir().unwrap());
     let note = folder.path().join("note");
-    // It may call the program itself, in the environment that it is given.
+    // A hook may call the program itself, with the same environment.
     let listed = folder.path().join("listed");
     let after = format!(
         "echo \"$BACKUP_OUTCOME $BACKUP_ID $BACKUP_REASON\" >> {}; {} list > {} || echo no list >> {}",
@@ -400,5 +397,5 @@ async fn hooks_run_before_and_after_and_are_told_how_it_went() {
     );
     let listed = std::fs::read_to_string(&listed).unwrap();
     assert!(listed.starts_with("20") && listed.contains("committed"), "{listed}");
-    assert_eq!(agent_in(&source, &store, &[]).catalogue().await.unwrap().attempts.len(), 1, "a failed hook begins nothing");
+    assert_eq!(agent_in(&source, &store, &[]).catalogue().await.unwrap().attempts.len(), 1, "a failed hook starts no attempt");
 }

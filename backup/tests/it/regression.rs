@@ -1,4 +1,4 @@
-//! PostgreSQL's own regression database: every kind of object that its developers thought of.
+//! PostgreSQL's own regression database, with every kind of object.
 
 use std::path::Path;
 
@@ -17,7 +17,7 @@ use crate::{
 const SKIPPED: &str =
     "skipped: set POSTGRES_SOURCE to PostgreSQL's source of the server's version (apt-get source postgresql-15)";
 
-/// Runs the files of the schedule one after the other. What an extra library of the tests would be needed for fails, and is left out.
+/// Runs the files of the schedule in order. Files that need an extra library of the tests fail and are skipped.
 fn fill(regress: &Path, place: &backup::config::Source) {
     let schedule = std::fs::read_to_string(regress.join("parallel_schedule")).unwrap();
     let tests = schedule.lines().filter_map(|line| line.strip_prefix("test: ")).flat_map(str::split_whitespace);
@@ -41,8 +41,8 @@ fn fill(regress: &Path, place: &backup::config::Source) {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "long: run by make soak"]
-#[expect(clippy::disallowed_methods, reason = "a test is told where the source is, and has no settings")]
-async fn the_regression_database_comes_back() {
+#[expect(clippy::disallowed_methods, reason = "the test reads the path of the source, and has no settings")]
+async fn the_regression_database_is_restored() {
     let Some(folder) = std::env::var_os("POSTGRES_SOURCE") else { return println!("{SKIPPED}") };
     let regress = Path::new(&folder).join("src/test/regress");
     let postgres = Postgres::start(PostgresOptions::throwaway()).await.unwrap();

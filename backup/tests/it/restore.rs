@@ -1,4 +1,4 @@
-//! Restores into a real server: everything, parts of it, and what must be refused.
+//! Restores to a real server: complete, partial, and invalid ones.
 
 use backup::{
     config::Source,
@@ -55,7 +55,7 @@ pub fn reader(store: &Store, manifest: &Manifest) -> BackupReader {
     BackupReader::new(store.clone(), Identities::default(), manifest.clone()).unwrap()
 }
 
-/// A database's restored copy on another server, and its report.
+/// A database restored on another server, and its report.
 async fn shop(shape: Shape, change: impl FnOnce(&mut Options)) -> (Source, Report) {
     let (source, mut session) = database().await;
     session.execute(SHOP).await.unwrap();
@@ -76,7 +76,7 @@ where
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_database_comes_back_with_rows_sequences_indexes_large_objects_and_statistics() {
+async fn a_database_is_restored_with_all_kinds_of_objects() {
     let (place, report) = shop(Shape::default(), |_| {}).await;
     assert_eq!((report.tables, report.rows), (2, 2500));
     let mut session = connect(&place).await;
@@ -90,10 +90,10 @@ async fn a_database_comes_back_with_rows_sequences_indexes_large_objects_and_sta
     assert!(refused.contains("orders_account_fkey"), "{refused}");
 }
 
-/// A table that dominates is filled by all sessions. What one session writes is frozen. Of an index on an expression there are
-/// statistics only when the table is analysed after it was built.
+/// All sessions fill a table that dominates. Rows written by one session are frozen. An index on an expression has statistics
+/// only if the table is analysed after the index is built.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_large_table_is_filled_by_all_sessions_and_has_its_statistics_after_its_indexes() {
+async fn a_large_table_is_filled_by_all_sessions_then_analysed() {
     let (source, mut session) = database().await;
     let large = "CREATE TABLE large (id int PRIMARY KEY, note text);
         INSERT INTO large SELECT n, repeat(md5(n::text), 4) FROM generate_series(1, 50000) AS n;
@@ -124,7 +124,7 @@ async fn a_large_table_is_filled_by_all_sessions_and_has_its_statistics_after_it
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_table_comes_back_alone_and_says_what_it_left() {
+async fn a_single_table_is_restored_and_omissions_are_listed() {
     let selection = Selection { tables: vec!["public.orders".parse().unwrap()], ..Selection::default() };
     let (place, report) = shop(Shape::default(), |options| options.selection = selection).await;
     assert_eq!((report.tables, report.rows), (1, 2000));
@@ -141,9 +141,9 @@ async fn a_table_comes_back_alone_and_says_what_it_left() {
     assert_eq!(one::<i64>(&mut session, "INSERT INTO orders (account) VALUES (9999) RETURNING id").await, 2001);
 }
 
-/// What a part needs of another schema comes along, and is said to be empty where it is.
+/// A partial restore includes needed objects of another schema, and reports tables that are empty.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_schema_says_what_it_takes_from_others() {
+async fn a_schema_lists_objects_taken_from_other_schemas() {
     let (source, mut session) = database().await;
     let schemas = "CREATE SCHEMA ours; CREATE SCHEMA theirs; CREATE TYPE theirs.state AS ENUM ('new');
         CREATE FUNCTION theirs.next() RETURNS int LANGUAGE sql AS 'SELECT 7';
@@ -171,9 +171,9 @@ async fn a_schema_says_what_it_takes_from_others() {
     assert_eq!(one::<i64>(&mut session, "SELECT count(*) FROM theirs.people").await, 0);
 }
 
-/// Tables that refer to each other and to themselves: their foreign keys take the same tables in either order.
+/// Tables that refer to each other and to themselves: their foreign keys lock the same tables in either order.
 #[tokio::test(flavor = "multi_thread")]
-async fn foreign_keys_in_both_directions_come_back_in_many_sessions() {
+async fn mutual_foreign_keys_are_restored_by_many_sessions() {
     const PAIRS: i64 = 12;
     const RESTORES: usize = 6;
     let (source, mut session) = database().await;
@@ -202,7 +202,7 @@ async fn foreign_keys_in_both_directions_come_back_in_many_sessions() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_encrypted_backup_wants_a_key_and_the_right_one() {
+async fn an_encrypted_backup_needs_the_right_key() {
     let (source, mut session) = database().await;
     session.execute(SHOP).await.unwrap();
     let (mine, yours) = (age::x25519::Identity::generate(), age::x25519::Identity::generate());
@@ -219,13 +219,13 @@ async fn an_encrypted_backup_wants_a_key_and_the_right_one() {
     let options = options(&server, &format!("sealed_{:08x}", random()));
     let with = |identities| BackupReader::new(store.clone(), identities, manifest.clone()).unwrap();
     let told = restore_with(&with(key(&yours)), &options).await.unwrap_err().to_string();
-    assert!(told.contains("none of the given private keys"), "{told}");
+    assert!(told.contains("none of the configured private keys"), "{told}");
     assert_eq!(restore_with(&with(key(&mine)), &options).await.unwrap().rows, 2500);
 }
 
-/// Whatever is done to an object, the restore fails, says which object, and leaves no database behind.
+/// After any change to an object, the restore fails, names the object, and leaves no database behind.
 #[tokio::test(flavor = "multi_thread")]
-async fn damaged_swapped_and_cut_objects_are_refused() {
+async fn damaged_swapped_and_truncated_objects_are_rejected() {
     let (source, mut session) = database().await;
     session.execute(SHOP).await.unwrap();
     let store = store().await;
@@ -267,7 +267,7 @@ async fn bytes(store: &Store, key: &str) -> Vec<u8> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_obstacle_is_told_before_anything_is_done() {
+async fn every_problem_is_reported_before_any_change() {
     let (source, mut session) = database().await;
     let role = format!("owner_{:08x}", random());
     let setup =
@@ -280,7 +280,7 @@ async fn every_obstacle_is_told_before_anything_is_done() {
     connect(&server).await.execute(sqlx::AssertSqlSafe(format!("CREATE DATABASE {taken}"))).await.unwrap();
     let options = Options { owners: true, privileges: true, ..options(&server, &taken) };
     let told = restore_with(&reader(&store, &manifest), &options).await.unwrap_err().to_string();
-    for part in [&format!("has a database \"{taken}\" already"), &format!("no role {role}")] {
+    for part in [&format!("already has a database \"{taken}\""), &format!("no role {role}")] {
         assert!(told.contains(part), "{told}");
     }
     assert!(!told.contains("pg_monitor"), "{told}");
@@ -288,7 +288,7 @@ async fn every_obstacle_is_told_before_anything_is_done() {
     let there = sqlx::query_scalar("SELECT count(*) FROM pg_database WHERE datname LIKE $1").bind(format!("{taken}%"));
     assert_eq!(there.fetch_one(&mut session).await.map(|count: i64| count).unwrap(), 1);
 
-    // A locale that only the old machine has.
+    // A locale that exists only on the old machine.
     let (reader, name) = (reader(&store, &manifest), format!("abroad_{:08x}", random()));
     let mut opened = restore::open(&reader, None).await.unwrap();
     let entry = opened.toc.entries.iter_mut().find(|entry| entry.kind == "DATABASE").unwrap();
@@ -299,9 +299,9 @@ async fn every_obstacle_is_told_before_anything_is_done() {
     assert!(matches!(told, RestoreFault::Preflight(_)) && told.to_string().contains("no locale \"xx_YY.UTF-8\""), "{told}");
 }
 
-/// One row per way in which a restore cannot begin: what is set, the command line, the exit status, what is said.
+/// One row per reason why a restore cannot start: settings, command line, exit status, message.
 #[tokio::test(flavor = "multi_thread")]
-async fn what_keeps_a_restore_from_beginning_has_a_status_of_its_own() {
+async fn every_restore_that_cannot_start_has_an_exit_status() {
     let (source, mut session) = database().await;
     session.execute("CREATE TABLE t (a int)").await.unwrap();
     let (store, server, none) = (store_settings().await, other_server().await, tempfile::tempdir().unwrap());
@@ -317,7 +317,7 @@ async fn what_keeps_a_restore_from_beginning_has_a_status_of_its_own() {
         (&[], &["restore", "--nonsense"], 64, "--nonsense"),
         (&[], &["nonsense"], 64, "nonsense"),
         (&[("BACKUP_TARGET_URL", &wrong)], &["restore", "--to", "x"], 77, "password authentication failed"),
-        (&[("BACKUP_TARGET_URL", &little)], &["restore", "--to", "x"], 77, "give it CREATEDB"),
+        (&[("BACKUP_TARGET_URL", &little)], &["restore", "--to", "x"], 77, "grant it CREATEDB"),
         (
             &[("BACKUP_TARGET_URL", &good), ("BACKUP_CLIENT_FOLDER", &nowhere)],
             &["restore", "--to", "x"],
@@ -335,7 +335,7 @@ async fn what_keeps_a_restore_from_beginning_has_a_status_of_its_own() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_database_of_the_same_name_goes_aside() {
+async fn an_existing_database_of_the_same_name_is_renamed() {
     let (source, mut session) = database().await;
     session.execute("CREATE TABLE fresh (a int)").await.unwrap();
     let store = store().await;

@@ -1,4 +1,4 @@
-//! Backups of a real server into a real store, read back by a restore.
+//! Backups of a real server to a real store, verified by a restore.
 
 use age::secrecy::ExposeSecret;
 use backup::{
@@ -15,7 +15,7 @@ use crate::{
     support::{connect, database, other_server, random},
 };
 
-/// A narrow table of several stretches, one with long values, an empty one, partitions, large objects short and long.
+/// A narrow table of several page ranges, one with long values, an empty one, partitions, short and long large objects.
 const WAREHOUSE: &str = r"
     CREATE TABLE movements (id bigserial PRIMARY KEY, item int NOT NULL, amount numeric, note text);
     INSERT INTO movements (item, amount, note)
@@ -33,7 +33,7 @@ const WAREHOUSE: &str = r"
         lo_from_bytea(81003, decode(repeat('00112233445566778899aabbccddeeff', 20000), 'hex'));
 ";
 
-/// What a table holds, whatever the order.
+/// The content of a table, independent of the order.
 async fn fingerprint(session: &mut PgConnection, table: &str) -> (i64, Option<String>) {
     let query = format!("SELECT count(*), md5(string_agg(md5(t::text), '' ORDER BY md5(t::text))) FROM {table} t");
     sqlx::query_as(sqlx::AssertSqlSafe(query)).fetch_one(session).await.unwrap()
@@ -45,7 +45,7 @@ async fn comes_back(agent: &Agent, identities: Identities) {
     let manifest = take(agent).await.unwrap();
     let catalogue = agent.catalogue().await.unwrap();
     assert!(catalogue.doubtful.is_empty(), "{:?}", catalogue.doubtful);
-    assert_eq!(catalogue.newest().unwrap().0, &manifest, "what is stored is what was told");
+    assert_eq!(catalogue.newest().unwrap().0, &manifest, "the stored manifest equals the returned one");
     let reader = BackupReader::new(agent.store.clone(), identities, manifest.clone()).unwrap();
     let server = other_server().await;
     let name = format!("warehouse_{:08x}", random());
@@ -65,7 +65,7 @@ async fn comes_back(agent: &Agent, identities: Identities) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_backup_in_stretches_comes_back_equal() {
+async fn a_backup_in_page_ranges_is_restored_unchanged() {
     let (source, mut session) = database().await;
     session.execute(WAREHOUSE).await.unwrap();
     let agent = agent(&source, &[("BACKUP_RANGE_MIB", "1")]).await;
@@ -79,14 +79,14 @@ async fn a_backup_in_stretches_comes_back_equal() {
     let reader = BackupReader::new(agent.store.clone(), Identities::default(), manifest).unwrap();
     let opened = restore::open(&reader, None).await.unwrap();
     let table = |name: &str| -> &manifest::Table { opened.contents.tables.iter().find(|table| table.name == name).unwrap() };
-    assert!(table("movements").pieces.len() > 3, "a large table is read in stretches");
+    assert!(table("movements").pieces.len() > 3, "a large table is read in page ranges");
     assert!(table("nothing_yet").pieces.is_empty());
     assert_eq!(table("no_columns").rows, 2);
-    assert!(opened.contents.tables.iter().all(|table| table.name != "days"), "rows are their partitions'");
+    assert!(opened.contents.tables.iter().all(|table| table.name != "days"), "the rows belong to its partitions");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_encrypted_backup_of_many_objects_comes_back_equal() {
+async fn an_encrypted_backup_is_restored_unchanged() {
     let (source, mut session) = database().await;
     session.execute(WAREHOUSE).await.unwrap();
     let identity = age::x25519::Identity::generate();

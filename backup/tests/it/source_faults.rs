@@ -1,4 +1,4 @@
-//! The server changes and fails in every way that it can while it is read: the backup equals its snapshot, or it fails loudly.
+//! The server changes and fails during a backup: the backup equals its snapshot, or it fails with an error.
 
 use std::{
     os::unix::fs::PermissionsExt,
@@ -25,7 +25,7 @@ use crate::{
     support::{connect, database, random, source, store_settings},
 };
 
-/// Large enough that the buffers are full before it is read.
+/// Large enough to fill all buffers before it is read completely.
 pub const NOISE: &str = "CREATE TABLE noise (id int PRIMARY KEY, a text);
     INSERT INTO noise SELECT n, (SELECT string_agg(encode(sha512((n * 100 + k)::text::bytea), 'base64'), '') FROM generate_series(1, 40) k)
     FROM generate_series(1, 16000) n;
@@ -33,7 +33,7 @@ pub const NOISE: &str = "CREATE TABLE noise (id int PRIMARY KEY, a text);
 
 const DEADLINE: Duration = Duration::from_secs(30);
 
-/// A run that stands still in the middle of the rows: locks are held, a snapshot is taken, buffers are full.
+/// A run that is stopped in the middle of the rows: locks are held, a snapshot is taken, buffers are full.
 struct InTheMiddle {
     store: FaultyStore,
     run: tokio::task::JoinHandle<backup::failure::Outcome<Manifest>>,
@@ -56,7 +56,7 @@ impl InTheMiddle {
     }
 }
 
-/// Until `query` gives true.
+/// Waits until `query` returns true.
 pub async fn until(session: &mut PgConnection, query: &str) {
     let begun = Instant::now();
     while !sqlx::query_scalar::<_, bool>(sqlx::AssertSqlSafe(query.to_owned())).fetch_one(&mut *session).await.unwrap() {
@@ -65,16 +65,16 @@ pub async fn until(session: &mut PgConnection, query: &str) {
     }
 }
 
-/// How many rows a backup has of a table, and their checksum.
+/// Number and checksum of a table's rows in a backup.
 async fn rows_of(agent: &Agent, manifest: &Manifest, table: &str) -> Option<(u64, String)> {
     let reader = BackupReader::new(agent.store.clone(), Identities::default(), manifest.clone()).unwrap();
     let opened = restore::open(&reader, None).await.unwrap();
     opened.contents.tables.iter().find(|found| found.name == table).map(|table| (table.rows, table.checksum.clone()))
 }
 
-/// Whoever wants a table for themselves waits until its last row is read, and the worker that finds them waiting reads on.
+/// A session that wants an exclusive lock waits until the last row is read. The worker that meets its lock request reads on.
 #[tokio::test(flavor = "multi_thread")]
-async fn what_changes_in_the_middle_waits_or_is_not_seen() {
+async fn a_change_during_a_backup_waits_or_is_invisible() {
     for change in ["TRUNCATE noise, small", "DROP TABLE small, noise", "ALTER TABLE small ALTER a TYPE varchar USING a || 'x'"] {
         let ((source, mut writer), store) = (database().await, store_settings().await);
         writer.execute(NOISE).await.unwrap();
@@ -90,14 +90,14 @@ async fn what_changes_in_the_middle_waits_or_is_not_seen() {
         for (table, rows) in [("noise", 16_000), ("small", 500)] {
             let found = rows_of(&agent, &manifest, table).await;
             assert_eq!(found.as_ref().map(|(rows, _)| *rows), Some(rows), "{change}");
-            assert_eq!(found, rows_of(&agent, &before, table).await, "{change}: the very rows");
+            assert_eq!(found, rows_of(&agent, &before, table).await, "{change}: the same rows");
         }
     }
 }
 
-/// What happens while the locks are waited for is part of the snapshot, or makes the list of tables be taken again.
+/// A change while the agent waits for locks is part of the snapshot, or makes the agent list the tables again.
 #[tokio::test(flavor = "multi_thread")]
-async fn what_changes_while_locks_are_waited_for_is_seen_whole() {
+async fn a_change_before_the_locks_is_backed_up_completely() {
     for (change, rows) in [
         ("TRUNCATE small", Some(0)),
         ("DROP TABLE small", None),
@@ -121,12 +121,12 @@ async fn what_changes_while_locks_are_waited_for_is_seen_whole() {
         let found = rows_of(&agent, &manifest, "small").await;
         assert_eq!(found.as_ref().map(|(rows, _)| *rows), rows, "{change}");
         let after = take(&agent).await.unwrap();
-        assert_eq!(found, rows_of(&agent, &after, "small").await, "{change}: the very rows");
+        assert_eq!(found, rows_of(&agent, &after, "small").await, "{change}: the same rows");
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_table_that_somebody_keeps_is_named_in_time() {
+async fn a_locked_table_is_reported_in_time() {
     let ((source, mut keeper), store) = (database().await, store_settings().await);
     keeper.execute("CREATE TABLE kept (a int)").await.unwrap();
     keeper.execute("BEGIN; LOCK TABLE kept IN ACCESS EXCLUSIVE MODE").await.unwrap();
@@ -137,13 +137,13 @@ async fn a_table_that_somebody_keeps_is_named_in_time() {
 const COORDINATOR: &str = "application_name = 'backup' AND state = 'idle in transaction' AND datname = current_database()";
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_snapshot_that_is_lost_fails_the_attempt_and_the_next_one_does_it() {
+async fn a_lost_snapshot_fails_the_attempt_and_is_retried() {
     let ((source, mut session), store) = (database().await, store_settings().await);
     session.execute(NOISE).await.unwrap();
-    // More than two, since other tests make roles on this server meanwhile.
+    // More than two, since concurrent tests create roles on this server.
     for (attempts, succeeds) in [("1", false), ("10", true)] {
         let standing = in_the_middle(&source, &store, &[("BACKUP_ATTEMPTS", attempts)]).await;
-        // With those that read by it: they alone could still prove what they read.
+        // Including the sessions that read with the snapshot: they alone could still prove that their rows are complete.
         let end = "SELECT bool_and(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE application_name = 'backup' AND datname = current_database()";
         until(&mut session, end).await;
         let ended = standing.end().await;
@@ -158,7 +158,7 @@ async fn a_snapshot_that_is_lost_fails_the_attempt_and_the_next_one_does_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_server_that_stops_is_no_backup() {
+async fn a_stopped_server_fails_the_backup() {
     let store = store_settings().await;
     let mut postgres = Postgres::start(PostgresOptions::throwaway()).await.unwrap();
     let source = source(&postgres.url());
@@ -178,11 +178,11 @@ async fn a_server_that_stops_is_no_backup() {
     nothing_is_left_behind(&agent).await;
 }
 
-/// No snapshot covers roles: what was read after the last one counts when it has every role that the databases need. A role that
-/// comes while the last rows are read is none of this backup's.
+/// No snapshot covers roles. The roles read after the last snapshot are used if they include every role that the databases need.
+/// A role created while the last rows are read is not part of the backup.
 #[tokio::test(flavor = "multi_thread")]
-async fn roles_that_come_between_snapshots_are_in_the_backup() {
-    // A server of its own: other tests make roles on the shared one.
+async fn roles_created_between_snapshots_are_backed_up() {
+    // A separate server, since concurrent tests create roles on the shared one.
     let postgres = Postgres::start(PostgresOptions::throwaway()).await.unwrap();
     for name in ["early", "late"] {
         connect(&source(&postgres.create_database(name).await.unwrap())).await.execute(NOISE).await.unwrap();
@@ -199,13 +199,17 @@ async fn roles_that_come_between_snapshots_are_in_the_backup() {
         assert_eq!(catalogue.attempts.len(), 1, "{databases}");
         let reader = BackupReader::new(agent.store.clone(), Identities::default(), manifest.clone()).unwrap();
         let script = reader.blob(&manifest.globals.unwrap().script).await.unwrap();
-        assert_eq!(String::from_utf8_lossy(&script).contains(&role), expected, "{databases}: what was there at the snapshot");
+        assert_eq!(
+            String::from_utf8_lossy(&script).contains(&role),
+            expected,
+            "{databases}: the roles at the time of the snapshot"
+        );
     }
 }
 
-/// Password verifiers are for backups that not everybody reads.
+/// Password verifiers belong only in backups that not everyone can read.
 #[tokio::test(flavor = "multi_thread")]
-async fn passwords_of_roles_are_backed_up_only_encrypted_or_when_told() {
+async fn passwords_are_backed_up_encrypted_or_if_configured() {
     let ((source, mut session), store) = (database().await, store_settings().await);
     let role = format!("keeper_{:08x}", random());
     let make = format!("SET password_encryption = 'scram-sha-256'; CREATE ROLE {role} LOGIN PASSWORD 'hunter2'");
@@ -229,9 +233,9 @@ async fn passwords_of_roles_are_backed_up_only_encrypted_or_when_told() {
     }
 }
 
-/// A standby whose replay cancels those who read.
+/// A standby whose replay cancels readers.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_standby_that_cancels_us_is_asked_again_and_then_the_primary() {
+async fn a_cancelling_standby_is_retried_then_the_primary() {
     let store = store_settings().await;
     let options =
         || PostgresOptions::throwaway().set("wal_level", "replica").set("max_wal_senders", "4").set("hot_standby", "on");
@@ -252,7 +256,7 @@ async fn a_standby_that_cancels_us_is_asked_again_and_then_the_primary() {
         .unwrap();
     assert!(copied.status.success(), "{}", String::from_utf8_lossy(&copied.stderr));
     std::fs::copy(primary.folder().join("password"), place.join("password")).unwrap();
-    // Servers run as who owns the primary's data.
+    // Servers run as the owner of the primary's data.
     std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
     let owner = format!("--reference={}", primary.folder().join("data").display());
     assert!(Command::new("chown").args(["-R", &owner]).arg(&place).status().unwrap().success());
@@ -261,13 +265,13 @@ async fn a_standby_that_cancels_us_is_asked_again_and_then_the_primary() {
     let mut looker = connect(&standby_source).await;
     until(&mut looker, "SELECT pg_is_in_recovery() AND EXISTS (SELECT FROM pg_tables WHERE tablename = 'small')").await;
 
-    // Undisturbed, the standby gives the backup; the rows of unlogged tables are not there, and nobody can read them.
+    // Undisturbed, the standby provides the backup. It does not have the rows of unlogged tables.
     let agent = agent_in(&standby_source, &store, &[]);
     let manifest = take(&agent).await.unwrap();
     assert!(manifest.server.standby && manifest.totals.rows == 16_500, "{manifest:?}");
     assert_eq!(rows_of(&agent, &manifest, "passing").await, None);
 
-    // An exclusive lock that is replayed ends whoever reads there.
+    // Replaying an exclusive lock ends the sessions that read the table.
     let conflict = async |writer: &mut PgConnection, looker: &mut PgConnection| {
         writer.execute("BEGIN; LOCK TABLE small IN ACCESS EXCLUSIVE MODE; DROP TABLE small; CREATE TABLE small (id int PRIMARY KEY, a text); COMMIT").await.unwrap();
         until(looker, &format!("SELECT NOT EXISTS (SELECT FROM pg_stat_activity WHERE {COORDINATOR})")).await;
@@ -282,12 +286,12 @@ async fn a_standby_that_cancels_us_is_asked_again_and_then_the_primary() {
         in_the_middle(&standby_source, &store, &[("BACKUP_ATTEMPTS", "1"), ("BACKUP_PRIMARY_URL", &primary_url)]).await;
     conflict(&mut writer, &mut looker).await;
     let manifest = standing.end().await.unwrap();
-    assert!(!manifest.server.standby, "the primary gave it, although one attempt is all that the standby has");
+    assert!(!manifest.server.standby, "the primary provided it, although only one attempt is allowed");
 
-    // One that is down gives none either.
+    // A standby that is down cannot provide a backup either.
     drop((looker, standby));
     let changes = [("BACKUP_ATTEMPTS", "2"), ("BACKUP_PRIMARY_URL", primary_url.as_str())];
     let manifest = take(&agent_in(&standby_source, &store, &changes)).await.unwrap();
-    assert!(!manifest.server.standby, "the primary gave it");
+    assert!(!manifest.server.standby, "the primary provided it");
     nothing_is_left_behind(&agent_in(&primary_source, &store, &[])).await;
 }

@@ -1,4 +1,4 @@
-//! The store fails in every way that it can: no false success, no lost good backup, nothing left behind after the next run.
+//! The store fails in every way: no false success, no lost backup, no remains after the next run.
 
 use std::{
     collections::BTreeSet,
@@ -37,7 +37,7 @@ async fn noise() -> Source {
     source
 }
 
-/// What is under the prefix belongs to backups that committed, and no upload is open.
+/// Every object under the prefix belongs to a committed backup, and no upload is open.
 pub async fn nothing_is_left_behind(agent: &Agent) {
     let catalogue = agent.catalogue().await.unwrap();
     assert!(catalogue.doubtful.is_empty(), "{:?}", catalogue.doubtful);
@@ -62,20 +62,20 @@ fn manifest(request: &Request<'_>, fault: Fault) -> Fault {
     if request.writes_manifest() { fault } else { Fault::Pass }
 }
 
-/// Other tests make roles on this server, which makes an attempt begin again; what the store does never does.
+/// Concurrent tests create roles on this server, which can restart an attempt. Faults of the store must not.
 const ROLES_CHANGE: [(&str, &str); 1] = [("BACKUP_ATTEMPTS", "10")];
 
-/// One row per way to fail for good: what the store does, the exit status, what is said.
+/// One row per permanent failure: the store's response, the exit status, the message.
 const FOR_GOOD: &[(&str, Rule, Exit, &str)] = &[
-    ("500", |request| data(request, Fault::Answer(500, "InternalError")), Exit::Unavailable, "look whether it runs"),
+    ("500", |request| data(request, Fault::Answer(500, "InternalError")), Exit::Unavailable, "check that it runs"),
     ("503 on parts", |request| parts(request, Fault::Answer(503, "SlowDown")), Exit::Unavailable, "SlowDown"),
     ("403", |request| data(request, Fault::Answer(403, "AccessDenied")), Exit::Forbidden, "grant them s3:PutObject"),
-    ("full", |request| parts(request, Fault::Answer(507, "InsufficientStorage")), Exit::Failed, "make room"),
+    ("full", |request| parts(request, Fault::Answer(507, "InsufficientStorage")), Exit::Failed, "free space"),
     ("quota", |request| data(request, Fault::Answer(400, "QuotaExceeded")), Exit::Failed, "raise its quota"),
     ("damaged", |request| parts(request, Fault::Damage), Exit::Failed, "upload"),
     ("cut in the middle of a part", |request| parts(request, Fault::Cut), Exit::Unavailable, "unavailable"),
     (
-        "away from the middle on",
+        "unreachable from the middle on",
         |request| if request.number > 25 { Fault::Cut } else { Fault::Pass },
         Exit::Unavailable,
         "unavailable",
@@ -85,7 +85,7 @@ const FOR_GOOD: &[(&str, Rule, Exit, &str)] = &[
 ];
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_the_store_does_not_take_is_no_backup() {
+async fn a_store_that_refuses_writes_fails_the_backup() {
     let (source, store) = (noise().await, store_settings().await);
     let healthy = agent_in(&source, &store, &[]);
     let good = take(&healthy).await.unwrap();
@@ -103,15 +103,15 @@ async fn what_the_store_does_not_take_is_no_backup() {
     nothing_is_left_behind(&healthy).await;
 }
 
-/// The store did it, and nobody heard: neither is that a failure, nor does it leave an upload open.
+/// The store executed the request, and its response was lost. This must not fail the backup, or leave an upload open.
 #[tokio::test(flavor = "multi_thread")]
-async fn an_answer_that_is_lost_costs_nothing() {
+async fn a_lost_response_does_not_fail_a_backup() {
     let (source, store) = (noise().await, store_settings().await);
     connect(&source).await.execute("CREATE TABLE small (a int); INSERT INTO small VALUES (1)").await.unwrap();
     let rows: [(&str, Rule); 5] = [
         ("a start record", |request| lost(request, "PUT", "/starts/", "")),
         ("a blob", |request| lost(request, "PUT", "-toc", "partNumber=")),
-        ("a small lane", |request| lost(request, "PUT", "/lane-", "partNumber=")),
+        ("a small stream", |request| lost(request, "PUT", "/lane-", "partNumber=")),
         ("an upload begun", |request| lost(request, "POST", "uploads", "uploadId=")),
         ("an upload completed", |request| lost(request, "POST", "uploadId=", "delete")),
     ];
@@ -125,7 +125,7 @@ async fn an_answer_that_is_lost_costs_nothing() {
             }
         })
         .await;
-        // One worker has the large table, the other too little for an upload in parts.
+        // One worker reads the large table, and the other less than an upload in parts needs.
         let agent = agent_in(&source, &faulty.settings, &[ROLES_CHANGE[0], ("BACKUP_RANGE_MIB", "65536")]);
         let manifest = take(&agent).await.unwrap_or_else(|failure| panic!("{what}: {failure}"));
         assert!(hit.load(Relaxed), "{what}: no such request");
@@ -134,9 +134,9 @@ async fn an_answer_that_is_lost_costs_nothing() {
     }
 }
 
-/// The way back over a store that breaks transfers, answers later, or not at all.
+/// A restore from a store that breaks transfers, answers late, or not at all.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_restore_goes_on_where_a_transfer_broke() {
+async fn a_restore_resumes_a_broken_transfer() {
     let (source, store) = (noise().await, store_settings().await);
     let manifest = take(&agent_in(&source, &store, &[])).await.unwrap();
     let server = other_server().await;
@@ -190,7 +190,7 @@ fn lost(request: &Request<'_>, method: &str, part: &str, other: &str) -> Fault {
     if is { Fault::LoseAnswer } else { Fault::Pass }
 }
 
-/// As if the time of the lease had passed: one that lost the store could not give it back.
+/// Expires the lease: a run that lost the store could not release it.
 pub async fn expire(agent: &Agent) {
     let leases = agent.lock_store.list(&agent.layout.leases()).await.unwrap();
     let keys: Vec<_> = leases.into_iter().map(|object| (object.key, None)).collect();
@@ -198,13 +198,13 @@ pub async fn expire(agent: &Agent) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_passes_is_tried_again() {
+async fn a_temporary_failure_is_retried() {
     let (source, store) = (noise().await, store_settings().await);
     for (what, fault) in [
         ("500", Fault::Answer(500, "InternalError")),
         ("damaged", Fault::Damage),
         ("cut", Fault::Cut),
-        ("an answer lost", Fault::LoseAnswer),
+        ("a response lost", Fault::LoseAnswer),
     ] {
         let mut left = 2;
         let faulty = FaultyStore::before(&store, move |request| {
@@ -219,7 +219,7 @@ async fn what_passes_is_tried_again() {
         let manifest = take(&agent).await.unwrap_or_else(|failure| panic!("{what}: {failure}"));
         assert_eq!(manifest.totals.rows, 4000);
     }
-    // The answer to the very last request is lost: there is a backup, and it is told as one.
+    // The response to the very last request is lost: the backup exists and is reported.
     let faulty = FaultyStore::before(&store, {
         let mut lost = false;
         move |request| {
@@ -234,7 +234,7 @@ async fn what_passes_is_tried_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_store_that_stands_still_is_waited_for_as_long_as_the_limits_say() {
+async fn a_hanging_store_fails_the_run_at_its_limits() {
     let (source, store) = (noise().await, store_settings().await);
     for (setting, told) in
         [("BACKUP_STALL_LIMIT", "nothing was read or sent"), ("BACKUP_MAX_DURATION", "the attempt took longer")]
@@ -249,7 +249,7 @@ async fn a_store_that_stands_still_is_waited_for_as_long_as_the_limits_say() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn of_two_runs_at_once_one_takes_a_backup() {
+async fn only_one_of_two_concurrent_runs_takes_a_backup() {
     let (source, store) = (noise().await, store_settings().await);
     let slow = FaultyStore::before(&store, |request| parts(request, Fault::Hold)).await;
     let first = tokio::spawn({
@@ -260,12 +260,12 @@ async fn of_two_runs_at_once_one_takes_a_backup() {
     let other = agent_in(&source, &store, &[]);
     let refused = take(&other).await.unwrap_err();
     assert!(refused.exit == Exit::Busy && refused.to_string().contains("holds the lease until"), "{refused}");
-    // Without the lease, as after one that was set back by hand, the lock on the server still stands between them.
+    // Without the lease, as after a reset by hand, the lock on the server still prevents a second run.
     expire(&other).await;
     let refused = take(&other).await.unwrap_err();
     assert!(refused.exit == Exit::Busy && refused.to_string().contains("advisory lock"), "{refused}");
     slow.open_gate();
-    // The other one took the lease in between and gave this attempt up: it must not commit.
+    // The other run took the lease in between and abandoned this attempt: it must not commit.
     let ended = first.await.unwrap().unwrap_err();
     assert_eq!(ended.exit, Exit::Busy, "{ended}");
     assert_eq!(other.catalogue().await.unwrap().backups().count(), 0);
@@ -273,10 +273,10 @@ async fn of_two_runs_at_once_one_takes_a_backup() {
     nothing_is_left_behind(&other).await;
 }
 
-/// 429 without a code, for longer than a few seconds: the store asks for patience, and the run has it. What it does not know it
-/// will not know later.
+/// 429 without a code, for longer than a few seconds: the store asks to wait, and the run waits. A request that the store does
+/// not support is not retried.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_store_that_asks_for_patience_is_given_it() {
+async fn a_store_that_asks_to_wait_is_retried() {
     let (source, store) = (noise().await, store_settings().await);
     let mut refused = 0;
     let busy = FaultyStore::before(&store, move |request| {
@@ -299,5 +299,5 @@ async fn a_store_that_asks_for_patience_is_given_it() {
         )
         .await;
     let failure = take(&agent_in(&source, &lacking.settings, &[])).await.unwrap_err();
-    assert!(failure.exit == Exit::Failed && failure.to_string().contains("the store lacks"), "{failure}");
+    assert!(failure.exit == Exit::Failed && failure.to_string().contains("the store does not support this request"), "{failure}");
 }

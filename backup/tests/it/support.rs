@@ -1,4 +1,4 @@
-//! What every test here needs: a bucket of its own, a server to back up and one to restore on, keys.
+//! Common parts of the tests: a separate bucket, a server to back up and one to restore to, keys.
 
 use std::time::Duration;
 
@@ -13,16 +13,16 @@ use service_kit::metrics::Metrics;
 use sqlx::{Connection, PgConnection};
 use tokio::sync::OnceCell;
 
-/// Everything wrong is told at once: nothing here waits for a store that does not answer.
+/// Errors are reported quickly: the tests must not wait for a store that does not answer.
 const ATTEMPTS: u32 = 2;
-/// A signing key of no use but here.
+/// A signing key for tests only.
 pub const SIGNING_SEED: &str = "nWGxne/9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A=";
 
 pub fn signing() -> Signing {
     Signing::parse(SIGNING_SEED).unwrap()
 }
 
-/// A bucket of its own, and a store in it.
+/// A separate bucket, and a store in it.
 pub async fn store() -> Store {
     let settings = store_settings().await;
     Store::new(&settings, StoreMetrics::register(&Metrics::new("backup", "0", None)).unwrap())
@@ -60,13 +60,13 @@ pub fn source(url: &str) -> Source {
     Source::parse(&url.to_owned().into()).unwrap()
 }
 
-/// A database of its own on the shared server.
+/// A separate database on the shared server.
 pub async fn database() -> (Source, PgConnection) {
     let url = shared_postgres().await.unwrap().create_database().await.unwrap();
     (source(&url), PgConnection::connect(&url).await.unwrap())
 }
 
-/// Another server, so that names of databases are free and roles are missing; shared by the tests of one process.
+/// Another server, with free names of databases and without the roles. The tests of one process share it.
 pub async fn other_server() -> Source {
     static SERVER: OnceCell<Postgres> = OnceCell::const_new();
     let server = SERVER.get_or_init(|| async { Postgres::start(SharedPostgres::options()).await.unwrap() }).await;

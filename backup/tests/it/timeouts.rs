@@ -1,4 +1,4 @@
-//! Limits of time that the server, a database or a role has: no session of a backup or a restore is ended by one.
+//! Time limits of the server, a database or a role must not end a session of a backup or a restore.
 
 use backup::restore;
 use local_parts::{Postgres, PostgresOptions};
@@ -15,7 +15,7 @@ use crate::{
 };
 
 const LIMITS: [&str; 4] = ["statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout", "idle_session_timeout"];
-/// All of ours that wait for the store, or for each other, have done so for longer than the limits.
+/// All of our sessions that wait for the store or for each other have waited for longer than the limits.
 const WAITED: &str = "SELECT count(*) FILTER (WHERE state = 'idle') > 0 AND bool_and(now() - state_change > '1 second' OR state = 'active') \
     FROM pg_stat_activity WHERE application_name = 'backup'";
 
@@ -31,7 +31,7 @@ async fn limited() -> Postgres {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn no_limit_of_time_ends_a_backup_or_a_restore() {
+async fn timeouts_of_the_server_do_not_end_our_sessions() {
     let postgres = limited().await;
     let server = source(&postgres.url());
     let mut looker = connect(&server).await;
@@ -67,10 +67,10 @@ async fn no_limit_of_time_ends_a_backup_or_a_restore() {
     assert_eq!(rows, 16_000);
 }
 
-/// The sessions with the locks are lost while the rows are read by one that has the snapshot itself: nothing is thrown away,
-/// since every table still has its file.
+/// The sessions with the locks are lost while another session with the snapshot reads the rows. The backup is still valid, since
+/// every table has the same file.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_session_lost_at_the_end_is_no_lost_backup() {
+async fn a_session_lost_at_the_end_does_not_fail_the_backup() {
     let postgres = Postgres::start(PostgresOptions::throwaway()).await.unwrap();
     let server = source(&postgres.url());
     let mut session = connect(&server).await;
@@ -82,7 +82,7 @@ async fn a_session_lost_at_the_end_is_no_lost_backup() {
     let agent = agent_in(&server, &slow.settings, &[("BACKUP_ATTEMPTS", "1"), ("BACKUP_WORKERS", "1")]);
     let run = tokio::spawn(async move { take(&agent).await });
     slow.held().await;
-    // The one that copies rows stays.
+    // The session that copies rows remains.
     let ended = "SELECT count(pg_terminate_backend(pid)) >= 2 FROM pg_stat_activity WHERE application_name = 'backup' AND state LIKE 'idle%'";
     until(&mut session, ended).await;
     slow.open_gate();

@@ -1,5 +1,5 @@
-//! A slow, obvious writer of backups that shares no code with the agent's own: pg_dump, a COPY of each table, small pieces,
-//! small objects. What it writes must be restored, and what a test damages in it must be refused.
+//! A slow, simple writer of backups that shares no code with the agent's writer: pg_dump, a COPY of each table, small pieces,
+//! small objects. Its backups must be restored, and damaged ones must be rejected.
 
 use std::{collections::BTreeMap, io::Write, process::Command};
 
@@ -24,13 +24,13 @@ use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
 
 use crate::support::{random, signing};
 
-/// How it cuts what it writes.
+/// How it splits its output.
 #[derive(Clone)]
 pub struct Shape {
     pub piece_bytes: usize,
     pub object_bytes: u64,
     pub recipients: Vec<age::x25519::Recipient>,
-    /// `--role`-like: who dumps.
+    /// Like `--role`: the role that dumps.
     pub globals: bool,
 }
 
@@ -196,7 +196,7 @@ impl Twin<'_> {
                 chunks += 1;
             }
             objects.raw_bytes += bytes.len() as u64;
-            // An object lies in one piece.
+            // All chunks of an object are in one piece.
             if text.len() >= self.shape.piece_bytes {
                 objects.pieces.push(self.piece(&std::mem::take(&mut text), std::mem::take(&mut chunks)));
             }
@@ -248,7 +248,7 @@ pub fn sha256(bytes: &[u8]) -> String {
     hex::encode(Sha256::digest(bytes))
 }
 
-/// A client tool of this machine on a database.
+/// Runs a client tool of this machine on a database.
 pub fn tool(name: &str, source: &Source, arguments: &[&str]) -> Vec<u8> {
     let output = Command::new(find_program(name).unwrap()).args(arguments).envs(source.environment()).output().unwrap();
     assert!(output.status.success(), "{name}: {}", String::from_utf8_lossy(&output.stderr));

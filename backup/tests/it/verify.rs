@@ -1,4 +1,4 @@
-//! Drills: what passes, what must not, and what is left behind (nothing).
+//! Drills that pass, drills that must fail, and no remains.
 
 use std::{path::PathBuf, process::Command};
 
@@ -75,7 +75,7 @@ async fn bank() -> (Agent, Manifest) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_good_backup_passes_on_a_scratch_server_and_on_a_given_one() {
+async fn a_good_backup_passes_on_scratch_and_given_servers() {
     let (agent, manifest) = bank().await;
     let reader = reader(&agent.store, &manifest);
     let server = other_server().await;
@@ -93,7 +93,7 @@ async fn a_good_backup_passes_on_a_scratch_server_and_on_a_given_one() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_assertion_that_fails_or_finds_no_table_fails_the_drill() {
+async fn a_failed_or_inapplicable_assertion_fails_the_drill() {
     let (agent, manifest) = bank().await;
     let reader = reader(&agent.store, &manifest);
     let server = other_server().await;
@@ -110,12 +110,12 @@ async fn an_assertion_that_fails_or_finds_no_table_fails_the_drill() {
     }
 }
 
-/// What makes contents untrue.
+/// Makes contents incorrect.
 type Lie = fn(&mut Contents);
 
-/// A manifest with our signature whose counts are not those of its rows, and objects that are not what the manifest says.
+/// A manifest with a valid signature whose counts differ from its rows, and objects that differ from the manifest.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_backup_that_is_not_what_it_says_fails() {
+async fn a_backup_that_differs_from_its_manifest_fails() {
     let server = other_server().await;
     let place = || Place::Given(server.clone());
     let (source, mut session) = database().await;
@@ -124,16 +124,16 @@ async fn a_backup_that_is_not_what_it_says_fails() {
     let manifest =
         twin::write(&store, &[source], Shape { piece_bytes: 100_000, object_bytes: 500_000, ..Shape::default() }).await;
     let verdict = drill(&reader(&store, &manifest), &options(place(), &[])).await;
-    assert!(verdict.passed, "the twin itself is right: {:?}", verdict.faults);
+    assert!(verdict.passed, "the unchanged backup passes: {:?}", verdict.faults);
     let lies: [(&str, Lie); 4] = [
-        ("has 4000 rows, and the backup has 4001", |contents| {
+        ("has 4000 rows, but the backup has 4001", |contents| {
             contents.tables.iter_mut().find(|table| table.name == "balances").unwrap().rows += 1
         }),
-        ("public.balances has other rows", |contents| {
+        ("public.balances has different rows", |contents| {
             let table = contents.tables.iter_mut().find(|table| table.name == "balances").unwrap();
             table.checksum = contents_checksum();
         }),
-        ("large objects are not", |contents| contents.large_objects.as_mut().unwrap().checksum = contents_checksum()),
+        ("large objects differ", |contents| contents.large_objects.as_mut().unwrap().checksum = contents_checksum()),
         ("public.notes", |contents| drop(contents.tables.iter_mut().find(|table| table.name == "notes").unwrap().pieces.pop())),
     ];
     for (told, lie) in lies {
@@ -156,7 +156,7 @@ fn contents_checksum() -> String {
     "0".repeat(32)
 }
 
-/// The same backup, with contents that are not true.
+/// The same backup with incorrect contents.
 async fn lying(store: &Store, manifest: &Manifest, lie: Lie) -> Manifest {
     let blob = &manifest.databases[0].contents;
     let bytes = store.get(&blob.key, 1 << 24).await.unwrap();
@@ -172,9 +172,10 @@ async fn lying(store: &Store, manifest: &Manifest, lie: Lie) -> Manifest {
     manifest
 }
 
-/// The server's own `postgres` too, roles that own things, another database, all of it encrypted: a scratch server has none of it.
+/// The server's database `postgres`, roles that own objects, and another database, all encrypted. A scratch server has none of
+/// them.
 #[tokio::test(flavor = "multi_thread")]
-async fn several_databases_and_their_roles_pass_encrypted() {
+async fn several_encrypted_databases_with_roles_pass() {
     let (first, mut session) = database().await;
     session.execute(BANK).await.unwrap();
     let (second, mut session) = database().await;
@@ -195,10 +196,10 @@ async fn several_databases_and_their_roles_pass_encrypted() {
     let verdict = drill(&reader, &options(scratch(), &[ASSERTIONS])).await;
     assert!(verdict.passed, "{:?}", verdict.faults);
     assert_eq!(verdict.rows_compared, 24_101);
-    assert_eq!(verdict.assertions.len(), 1, "it speaks of one of the databases");
+    assert_eq!(verdict.assertions.len(), 1, "it applies to one of the databases");
 }
 
-/// `backup verify` and `backup restore` and `backup export`, as a person calls them.
+/// `backup verify`, `backup restore` and `backup export`, as a user runs them.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_program_verifies_records_restores_and_exports() {
     let (source, mut session) = database().await;
@@ -226,7 +227,7 @@ async fn the_program_verifies_records_restores_and_exports() {
         let output = command.env_clear().envs(settings(&source, &store, &changes)).args(arguments).output().unwrap();
         let text = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
         let secrets = [store.secret_key.expose(), SIGNING_SEED, password.as_str()];
-        assert!(secrets.iter().all(|secret| secret.is_empty() || !text.contains(secret)), "a secret is told: {text}");
+        assert!(secrets.iter().all(|secret| secret.is_empty() || !text.contains(secret)), "the output contains a secret: {text}");
         (output.status.code().unwrap_or(-1), text, output.stdout)
     };
     let (status, text, _) = run(&["verify"]);
@@ -248,7 +249,7 @@ async fn the_program_verifies_records_restores_and_exports() {
     let (status, text, _) = run(&["restore", "--verified", "--to", &name, "--no-owner", "--no-privileges"]);
     assert!(status == 0 && text.contains(&name), "{status}: {text}");
     let named = |line: &str| line.contains("\"restoring\"") && line.contains(&format!("\"{name}\""));
-    assert!(text.lines().any(named), "the log says which database is restored: {text}");
+    assert!(text.lines().any(named), "the log names the database: {text}");
     let mut restored = connect(&target.with_database(&name)).await;
     let count = sqlx::query_scalar("SELECT count(*) FROM notes").fetch_one(&mut restored).await.map(|count: i64| count);
     assert_eq!(count.unwrap(), 20_000);
@@ -256,16 +257,16 @@ async fn the_program_verifies_records_restores_and_exports() {
     assert!(status == 64 && text.contains("already"), "{status}: {text}");
     let (status, text, archive) = run(&["export", "--table", "public.balances"]);
     assert!(status == 0 && archive.starts_with(b"PGDMP"), "{status}");
-    let told = ["holds a part of", "selected:\n    TABLE public.balances", "left out besides", "TABLE DATA"];
+    let told = ["contains a part of", "selected:\n    TABLE public.balances", "also left out", "TABLE DATA"];
     assert!(told.iter().all(|told| text.contains(told)), "{text}");
     let (_, text, _) = run(&["export", "--table", "public.balances", "--output", "json"]);
     assert!(text.contains("\"part\":{\"selected\":[\"TABLE public.balances\"]"), "{text}");
     let (_, text, _) = run(&["export"]);
-    assert!(!text.contains("left out"), "all of it is no part");
+    assert!(!text.contains("left out"), "a whole database leaves nothing out");
 
-    // What does not come back as it was has a status of its own, and is on record.
+    // A restored backup that differs has its own exit status, and the failure is recorded.
     session.execute("UPDATE balances SET amount = amount + 1 WHERE account = 1").await.unwrap();
     assert_eq!(run(&["run"]).0, 0);
     let (status, text, _) = run(&["verify"]);
-    assert!(status == 65 && text.contains("is NOT as it was") && text.contains("\"sum\": 1"), "{status}: {text}");
+    assert!(status == 65 && text.contains("DIFFERS from the original") && text.contains("\"sum\": 1"), "{status}: {text}");
 }
