@@ -1,22 +1,23 @@
-//! Retention by disk: how many of a stream's oldest indices go so that it keeps to its share. Pure.
+//! This module computes retention by disk: the number of oldest indices to delete so that a stream stays within its share.
+//! Pure.
 
 use crate::{desired::Budget, observe::IndexFacts};
 
-/// What a budget comes to for one stream.
+/// The result of a budget for one stream.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Verdict {
     /// Bytes that the stream may take.
     pub allowed: u64,
-    /// Bytes that it takes, all copies.
+    /// Bytes that it takes, including all copies.
     pub used: u64,
     /// Indices to delete, oldest first.
     pub delete: Vec<String>,
-    /// What it still takes beyond its share when they are gone: nothing older than the floor is left.
+    /// Bytes above the share after the deletions: no remaining index is older than the floor.
     pub excess: u64,
 }
 
-/// `indices` are oldest first; `disk_bytes` are all data disks together. The write index and what is younger than the floor,
-/// counted from its rollover, stay.
+/// `indices` are oldest first. `disk_bytes` is the total of all data disks. The write index stays, and so does an index
+/// younger than the floor, counted from its rollover.
 pub fn verdict<'a>(
     budget: &Budget,
     disk_bytes: u64,
@@ -24,14 +25,14 @@ pub fn verdict<'a>(
     now_millis: i64,
 ) -> Verdict {
     let indices: Vec<&IndexFacts> = indices.into_iter().collect();
-    // Bytes of disks stay far below 2^53, where a float is exact.
+    // The bytes of disks are far below 2^53, so a float is exact.
     let allowed = (disk_bytes as f64 * budget.disk_percent / 100.0) as u64;
     let used: u64 = indices.iter().map(|index| index.bytes).sum();
     let (mut left, mut delete) = (used, Vec::new());
     for index in indices {
         let rolled =
             index.lifecycle.as_ref().map(|at| at.since_millis).filter(|since| *since > 0).unwrap_or(index.created_millis);
-        // Indices are in the order of their ages: behind one that stays nothing goes.
+        // Indices are in the order of their ages: nothing is deleted after the first index that stays.
         if left <= allowed || index.write || now_millis - rolled < budget.floor_millis {
             break;
         }
