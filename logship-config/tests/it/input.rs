@@ -48,7 +48,7 @@ async fn a_cluster_that_takes_nothing_is_said_in_one_line_and_left_as_it_is() {
             "older major",
             Cluster { version: "8.19.3".into(), ..Cluster::default() },
             78,
-            "Elasticsearch 8.19.3, an older major release; upgrade it to 9.x",
+            "Elasticsearch 8.19.3, an unsupported older major release; upgrade it to 9.x",
         ),
         ("newer major", Cluster { version: "10.0.0".into(), ..Cluster::default() }, 78, "use a newer logship"),
         (
@@ -127,7 +127,7 @@ async fn what_a_guard_refuses_ends_with_its_own_status_and_the_flag() {
 async fn faulty_files_end_before_any_request() {
     let (_client, fake) = Place::fake().await;
     for (file, text, part) in [
-        ("policies/p.yaml", "phases: [\n", "policies/p.yaml:2: is no YAML"),
+        ("policies/p.yaml", "phases: [\n", "policies/p.yaml:2: is not YAML"),
         ("policies/p.yaml", "phases:\n  hot:\n    min_age: 3 dayz\n", "policies/p.yaml:3: phases.hot.min_age is \"3 dayz\""),
         ("policies/p.yaml", "phasen: {}\n", "did you mean phases?"),
         ("streams.yaml", "streams:\n  logs-a-b: {}\n", "matches no declared index template"),
@@ -154,11 +154,11 @@ async fn files_that_are_no_text_or_declare_one_name_twice() {
     std::fs::write(policies.join("a.yaml"), "phases: {}\n").unwrap();
     std::fs::write(policies.join("a.yml"), "phases: {hot: {}}\n").unwrap();
     let (exit, line) = told(&["check", "--declared", &set], &[]).await;
-    let twice = "policies/a.yml: declares the lifecycle_policy \"a\", and so does policies/a.yaml; keep one of them";
+    let twice = "policies/a.yml: declares the lifecycle_policy \"a\", and so does policies/a.yaml; remove one of them";
     assert!(exit == 65 && line.contains(twice), "{exit} {line}");
     std::fs::write(policies.join("a.yml"), b"phases: {} # caf\xe9\n").unwrap();
     let (exit, line) = told(&["check", "--declared", &set], &[]).await;
-    assert!(exit == 65 && line.contains("policies/a.yml: ") && line.contains("save it as UTF-8"), "{exit} {line}");
+    assert!(exit == 65 && line.contains("policies/a.yml: ") && line.contains("save the file as UTF-8"), "{exit} {line}");
 }
 
 /// A reader of the output that goes away (`| head`) ends nothing.

@@ -126,9 +126,9 @@ fn settings_and_mounted_files_are_refused_before_a_port_is_bound() {
         (&[url, ("LOGSHIP_RELAY_STREAMS", APP), ("LOGSHIP_RELAY_LISTEN", "0.0.0.0:0")], "other machines may reach"),
         (&[url, ("LOGSHIP_RELAY_STREAMS", APP), ("LOGSHIP_RELAY_DEADLIN", "1s")], "did you mean LOGSHIP_RELAY_DEADLINE?"),
         (&[url, streams, ("LOGSHIP_API_KEY_FILE", "/nowhere/key")], "/nowhere/key cannot be read"),
-        (&[url, streams, ("LOGSHIP_API_KEY_FILE", empty)], "holds no credential"),
+        (&[url, streams, ("LOGSHIP_API_KEY_FILE", empty)], "is empty; write one line"),
         (&[url, streams, ("LOGSHIP_CA_FILE", "/nowhere/ca")], "/nowhere/ca cannot be read"),
-        (&[url, streams, ("LOGSHIP_CA_FILE", empty)], "give the authority's certificate in PEM"),
+        (&[url, streams, ("LOGSHIP_CA_FILE", empty)], "provide the authority's certificate in PEM"),
     ] {
         let ended =
             Command::new(env!("CARGO_BIN_EXE_logship")).arg("relay").env_clear().envs(settings.iter().copied()).output().unwrap();

@@ -48,7 +48,7 @@ fn pipelines_and_snapshots_that_elasticsearch_refuses() {
                 2,
                 "did you mean override?",
             ),
-            ("one processor an item", "processors:\n  - set: {field: a, value: b}\n    if: x\n", 2, "not one processor"),
+            ("one processor an item", "processors:\n  - set: {field: a, value: b}\n    if: x\n", 2, "not exactly one processor"),
             (
                 "a pipeline that is not there fails every document",
                 "processors:\n  - pipeline: {name: other}\n",
@@ -77,20 +77,20 @@ fn pipelines_and_snapshots_that_elasticsearch_refuses() {
                 "invalid schedule: must be a valid cron expression",
                 "schedule: 30 1 * * *\nname: s\nrepository: r\n",
                 1,
-                "no schedule",
+                "not a schedule",
             ),
-            ("Quartz: one of the days is ?", "schedule: 0 30 1 * * *\nname: s\nrepository: r\n", 1, "no schedule"),
+            ("Quartz: one of the days is ?", "schedule: 0 30 1 * * *\nname: s\nrepository: r\n", 1, "not a schedule"),
             (
                 "IndicesOptions: No valid expand wildcard value",
                 "schedule: 1d\nname: s\nrepository: r\nconfig: {expand_wildcards: opn}\n",
                 4,
-                "choose of all, open",
+                "choose one of all, open",
             ),
             (
                 "managed is Elasticsearch's own mark",
                 "schedule: 1d\nname: s\nrepository: r\nconfig: {metadata: {managed: true}}\n",
                 4,
-                "marks its own objects",
+                "as Elasticsearch's own",
             ),
             ("slm.minimum_interval", "schedule: 5m\nname: s\nrepository: r\n", 1, "below 15m"),
             ("invalid snapshot name: must be lowercase", "schedule: 1d\nname: Nightly\nrepository: r\n", 2, "small letters"),
@@ -121,7 +121,7 @@ fn streams_and_references() {
     load(template, "streams:\n  logs-shop.app-default: {}\n").unwrap();
     for (template, streams, part) in [
         (template, "streams:\n  logs-other-default: {}\n", "streams.yaml:2: streams.logs-other-default matches no declared"),
-        (template, "streams:\n  Logs: {}\n", "holds capitals"),
+        (template, "streams:\n  Logs: {}\n", "contains capital letters"),
         (template, "streams:\n  logs-shop.app-x: {budjet: {}}\n", "did you mean budget?"),
         (template, "streams:\n  logs-shop.app-x:\n    budget: {disk_percent: 120, floor: 1d}\n", "streams.yaml:3"),
         (
@@ -133,12 +133,12 @@ fn streams_and_references() {
         (
             &template.replace("{lifecycle: {data_retention: 7d}}", "{}"),
             "streams:\n  logs-shop.app-x: {}\n",
-            "would grow for ever",
+            "would grow without limit",
         ),
         (
             &template.replace("data_stream: {}\ntemplate: {lifecycle: {data_retention: 7d}}", "template: {}"),
             "streams:\n  logs-shop.app-x: {}\n",
-            "makes no data streams",
+            "creates no data streams",
         ),
         (&format!("{template}composed_of: [missing]\n"), "streams: {}\n", "t.yaml:5: composed_of.0 names \"missing\""),
         (
@@ -151,5 +151,5 @@ fn streams_and_references() {
         assert!(told.contains(part), "{part}\n{told}");
     }
     let told = faults("policy/p.yaml", "phases: {}\n");
-    assert!(told[0].contains("stands in no folder that is read"), "{told:?}");
+    assert!(told[0].contains("is in a folder that is not read"), "{told:?}");
 }

@@ -13,9 +13,9 @@ fn policies_that_elasticsearch_refuses() {
             ("LifecyclePolicy: phases is a constructor argument", "_meta: {a: b}\n", 1, "phases is missing"),
             ("TimeseriesLifecycleType: does not support phase", "phases:\n  hott: {}\n", 2, "did you mean hot?"),
             ("Phase.PARSER is strict", "phases:\n  hot:\n    min_aeg: 1d\n", 3, "did you mean min_age?"),
-            ("TimeValue.parseTimeValue: unit is missing", "phases:\n  warm:\n    min_age: 30\n", 3, "no span of time"),
-            ("TimeValue.parseTimeValue: unknown unit", "phases:\n  warm:\n    min_age: 30days\n", 3, "no span of time"),
-            ("TimeValue.parseTimeValue: fractions", "phases:\n  warm:\n    min_age: 1.5d\n", 3, "no span of time"),
+            ("TimeValue.parseTimeValue: unit is missing", "phases:\n  warm:\n    min_age: 30\n", 3, "not a duration"),
+            ("TimeValue.parseTimeValue: unknown unit", "phases:\n  warm:\n    min_age: 30days\n", 3, "not a duration"),
+            ("TimeValue.parseTimeValue: fractions", "phases:\n  warm:\n    min_age: 1.5d\n", 3, "not a duration"),
             (
                 "invalid action [rollover] defined in phase [warm]",
                 "phases:\n  warm:\n    actions:\n      rollover: {max_age: 1d}\n",
@@ -26,7 +26,7 @@ fn policies_that_elasticsearch_refuses() {
                 "invalid action [allocate] defined in phase [hot]",
                 "phases:\n  hot:\n    actions:\n      allocate: {number_of_replicas: 0}\n",
                 4,
-                "no action of the hot phase",
+                "not an action of the hot phase",
             ),
             (
                 "invalid action [delete] defined in phase [cold]",
@@ -38,7 +38,7 @@ fn policies_that_elasticsearch_refuses() {
                 "invalid action: no such action",
                 "phases:\n  hot:\n    actions:\n      frozzen: {}\n",
                 4,
-                "no action of the hot phase",
+                "not an action of the hot phase",
             ),
             (
                 "may not be used in the [hot] phase without an accompanying [rollover]",
@@ -108,7 +108,7 @@ fn policies_that_elasticsearch_refuses() {
                 4,
                 "number_of_shards is 0",
             ),
-            ("AllocateAction: At least one of …", "phases:\n  warm:\n    actions:\n      allocate: {}\n", 4, "says nothing"),
+            ("AllocateAction: At least one of …", "phases:\n  warm:\n    actions:\n      allocate: {}\n", 4, "is empty"),
             (
                 "AllocateAction: [number_of_replicas] must be >= 0",
                 "phases:\n  warm:\n    actions:\n      allocate: {number_of_replicas: -1}\n",
@@ -119,7 +119,7 @@ fn policies_that_elasticsearch_refuses() {
                 "enabled migrate and allocate with rules",
                 "phases:\n  warm:\n    actions:\n      migrate: {enabled: true}\n      allocate: {require: {box: warm}}\n",
                 4,
-                "keep one way",
+                "use only one way",
             ),
             (
                 "SetPriorityAction: [priority] must be 0 or greater",
@@ -139,7 +139,7 @@ fn policies_that_elasticsearch_refuses() {
                 "validateActionsFollowingSearchableSnapshot",
                 "phases:\n  hot:\n    actions:\n      rollover: {max_age: 1d}\n      searchable_snapshot: {snapshot_repository: a}\n  warm:\n    actions:\n      shrink: {number_of_shards: 1}\n",
                 8,
-                "after which it is impossible",
+                "after which it is not possible",
             ),
             (
                 "validateAllSearchableSnapshotActionsUseSameRepository",
@@ -163,13 +163,13 @@ fn policies_that_elasticsearch_refuses() {
                 "validateDownsamplingIntervals: greater",
                 "phases:\n  warm:\n    actions:\n      downsample: {fixed_interval: 1h}\n  cold:\n    actions:\n      downsample: {fixed_interval: 1h}\n",
                 7,
-                "no larger multiple",
+                "not a larger multiple",
             ),
             (
                 "validateDownsamplingIntervals: multiple",
                 "phases:\n  warm:\n    actions:\n      downsample: {fixed_interval: 2h}\n  cold:\n    actions:\n      downsample: {fixed_interval: 3h}\n",
                 7,
-                "no larger multiple",
+                "not a larger multiple",
             ),
             (
                 "DownsampleAction: required argument",
@@ -203,8 +203,8 @@ fn policies_that_elasticsearch_refuses() {
             ),
             ("FreezeAction is a no-op since 8.0", "phases:\n  cold:\n    actions:\n      freeze: {}\n", 4, "does nothing"),
             ("DuplicateKeyException", "phases:\n  hot: {}\n  hot: {}\n", 3, "twice"),
-            ("XContent: an object is expected", "phases: 3\n", 1, "is no section"),
-            ("no YAML", "phases: [\n", 2, "is no YAML"),
+            ("XContent: an object is expected", "phases: 3\n", 1, "is not a section"),
+            ("no YAML", "phases: [\n", 2, "is not YAML"),
         ],
     );
     for (name, part) in [("_a", "underscore"), ("a b", "comma or space"), ("a,b", "comma or space")] {
