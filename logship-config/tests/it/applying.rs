@@ -162,7 +162,7 @@ async fn less_is_kept_only_by_name_whatever_setting_says_it() {
     let counted = "expire_after: 30d, min_count: 5, max_count: 50";
     // What was, what shall be, whose name allows it, and what is said; no name: it keeps as much.
     for (was, shall, name, part) in [
-        (in_policy("30d", "30d"), in_policy("1d", "30d"), "p", "as an index begins would shrink from 60d to 31d"),
+        (in_policy("30d", "30d"), in_policy("1d", "30d"), "p", "first documents of an index would shrink from 60d to 31d"),
         (in_policy("30d", "30d"), in_policy("1d", "59d"), "", ""),
         (in_policy("1d", "30d"), in_policy("30d", "30d"), "", ""),
         (in_policy("1d", "30d"), in_policy("30d", "29d"), "p", "retention would shrink from 30d to 29d"),
@@ -294,7 +294,7 @@ async fn nothing_in_use_goes_and_what_others_manage_stays() {
     let left = plan(&client, &theirs("elastics")).await;
     assert!(left.is_empty() && left.left_alone[0].why.contains("_meta.managed"), "{left:?}");
     let told = plan::human(&left);
-    assert!(told.contains("the cluster is not as declared: 1 left alone") && !told.contains("No changes"), "{told}");
+    assert!(told.contains("the cluster differs from the declared files: 1 left unchanged") && !told.contains("No changes"), "{told}");
     let left = plan(&client, &theirs("operators")).await;
     assert!(left.is_empty() && left.left_alone[0].why.contains("operator manages"), "{left:?}");
     assert!(!plan::human(&left).contains("No changes"), "{left:?}");

@@ -85,7 +85,7 @@ async fn a_policy_that_deletes_sooner_is_refused_where_it_changes_and_where_a_st
         (plain(), aged("max_age: 1d", 29), "retention would shrink from 30d to 29d"),
         (policy("max_age: 1d", "warm: {min_age: 1d}"), plain(), "retention would shrink from for ever to 30d"),
         (cold("30d"), cold("20d"), "retention would shrink from 30d to 20d"),
-        (aged("max_age: 9d", 30), plain(), "as an index begins would shrink from 39d to 31d"),
+        (aged("max_age: 9d", 30), plain(), "first documents of an index would shrink from 39d to 31d"),
         (aged("max_docs: 5", 30), aged("max_docs: 5, max_age: 9d", 30), "sooner (max_age from none to 9d)"),
         (counted("max_docs: 50"), counted("max_docs: 5"), "sooner (max_docs from 50 to 5)"),
         (counted("max_size: 50gb"), counted("max_size: 9gb"), "sooner (max_size from 50gb to 9gb)"),
@@ -94,7 +94,7 @@ async fn a_policy_that_deletes_sooner_is_refused_where_it_changes_and_where_a_st
         (counted("min_docs: 50"), counted("min_docs: 5"), "sooner (min_docs from 50 to 5)"),
         (counted("min_primary_shard_size: 1gb"), aged("max_age: 9d", 30), "min_primary_shard_size from 1gb to none"),
         (young("5d"), young("1d"), "sooner (min_age from 5d to 1d)"),
-        (plain(), still, "the rollover goes, and ages would be counted from an index's creation"),
+        (plain(), still, "the rollover would be removed, and ages would be counted from an index's creation"),
         (waits("nightly"), plain(), "without waiting for a snapshot by nightly"),
         (waits("nightly"), waits("hourly"), "without waiting for a snapshot by nightly"),
         (mounted(false), mounted(true), "a searchable snapshot would be deleted with its index"),
@@ -151,7 +151,7 @@ async fn a_stream_that_comes_to_live_by_something_shorter_is_refused() {
         (month.clone(), "lifecycle: {data_retention: 30d, enabled: false}", month.clone(), String::new(), "from for ever to 30d"),
         (both("long", "true", "30d"), "", both("long", "false", "30d"), String::new(), "from 60d to 30d"),
         (both("month", "false", "60d"), "", both("month", "true", "60d"), String::new(), "from 60d to 30d"),
-        (by("slow", ""), "", month.clone(), String::new(), "as an index begins would shrink from 60d to 37d"),
+        (by("slow", ""), "", month.clone(), String::new(), "first documents of an index would shrink from 60d to 37d"),
         // A lifecycle that is switched off manages nothing, preferred or not.
         (plain.clone(), "", by("day", ", index.lifecycle.prefer_ilm: false"), off.clone(), "from 30d to 1d"),
         // Indices that are there keep what they were made with, and a stream's lifecycle reaches them at once.

@@ -108,12 +108,7 @@ fn templates_that_elasticsearch_refuses() {
         &[
             ("ComponentTemplate: template is required", "version: 1\n", 1, "template is missing"),
             ("component_template is strict", "template: {setings: {}}\n", 1, "did you mean settings?"),
-            (
-                "DataStreamFailureStore: at least one",
-                "template:\n  data_stream_options:\n    failure_store: {}\n",
-                3,
-                "is empty",
-            ),
+            ("DataStreamFailureStore: at least one", "template:\n  data_stream_options:\n    failure_store: {}\n", 3, "is empty"),
         ],
     );
 }
