@@ -1,5 +1,5 @@
-//! Bodies that no shipper writes: arbitrary bytes, and correct bodies with bytes changed, removed or inserted. Each is cut into
-//! items or refused with a reason. The long form sets proptest's `PROPTEST_CASES` (`make fuzz`).
+//! This module tests bodies that no shipper writes: arbitrary bytes, and correct bodies with bytes changed, removed or
+//! inserted. Each is cut into items or refused with a reason. The long form sets proptest's `PROPTEST_CASES` (`make fuzz`).
 
 use proptest::prelude::*;
 

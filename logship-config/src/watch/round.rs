@@ -1,4 +1,4 @@
-//! One look at the cluster: what is read, what is said about it, what is done. Time comes in as an argument.
+//! This module runs one check of the cluster: it reads, reports and repairs. The time is an argument.
 
 use std::{collections::BTreeSet, path::PathBuf, sync::Arc, time::Instant};
 
@@ -21,14 +21,14 @@ use crate::{
     units::MILLIS_PER_DAY,
 };
 
-/// What the watch remembers between two looks: what it has said already, and what it has tried.
+/// State of the watch between two checks: reported facts and repair attempts.
 pub struct Watcher {
     client: Arc<Client>,
     declared: PathBuf,
     desired: Desired,
     settings: WatchSettings,
     metrics: WatchMetrics,
-    /// Facts that were logged and still hold, so that each is logged once.
+    /// Facts that were logged and still apply, so that each is logged once.
     said: BTreeSet<String>,
     repairs: Repairs,
     budgets: Budgets,
@@ -47,10 +47,10 @@ impl Watcher {
         Self { client, declared, desired, settings, metrics, said: BTreeSet::new(), repairs, budgets }
     }
 
-    /// Looks once.
+    /// Checks the cluster once.
     ///
     /// # Errors
-    /// When the cluster could not be read; what was found before that is in the metrics.
+    /// Returns an error if the cluster cannot be read. Metrics set before the error remain.
     pub async fn round(&mut self, now: Timestamp) -> Result<(), Failure> {
         let began = Instant::now();
         self.reload();
@@ -64,7 +64,7 @@ impl Watcher {
         looked
     }
 
-    /// The files may have changed; faulty ones change nothing.
+    /// Reads the files, which may have changed. Faulty files change nothing.
     fn reload(&mut self) {
         match check::run(&self.declared) {
             Ok(desired) => {
@@ -73,7 +73,7 @@ impl Watcher {
             }
             Err(failure) => {
                 if self.metrics.declared_valid.get() == 1 {
-                    tracing::error!(error = %failure, "the declared files are faulty; what they said before stays in force");
+                    tracing::error!(error = %failure, "the declared files are invalid; their last valid version stays in use");
                 }
                 self.metrics.declared_valid.set(0);
             }
@@ -104,7 +104,7 @@ impl Watcher {
                     class,
                     told = stuck.told,
                     remedy,
-                    "an index does not get on in its lifecycle"
+                    "an index is stuck in its lifecycle"
                 );
             }
         }
@@ -118,7 +118,7 @@ impl Watcher {
         Ok(())
     }
 
-    /// Whether a fact is one that was not said before.
+    /// Returns whether a fact was not reported before.
     fn news(&self, facts: &mut BTreeSet<String>, fact: String) -> bool {
         let new = !self.said.contains(&fact);
         facts.insert(fact);
@@ -153,14 +153,19 @@ impl Watcher {
                     kind,
                     object = name,
                     places,
-                    "the cluster is not as declared; `logship apply` would change it"
+                    "the cluster differs from the declared files; `logship apply` would change it"
                 );
             }
         }
         for refusal in &plan.refusals {
             if self.news(facts, format!("refused {} {}", refusal.kind, refusal.name)) {
                 let (kind, object, why) = (refusal.kind, &refusal.name, &refusal.why);
-                tracing::warn!(kind, object, why, "the cluster is not as declared, and a guard would refuse the change");
+                tracing::warn!(
+                    kind,
+                    object,
+                    why,
+                    "the cluster differs from the declared files, but a guard would refuse the change"
+                );
             }
         }
     }
@@ -175,7 +180,7 @@ impl Watcher {
             self.metrics.advice.with_label_values(&[topic.name()]).set(count as i64);
         }
         for advice in &advice {
-            // Sizes in the words change with every look; the stream in front does not.
+            // Sizes in the text change with every check; the stream at its start does not.
             let subject = advice.told.split(':').next().unwrap_or_default();
             if self.news(facts, format!("advice {} {subject}", advice.topic.name())) {
                 tracing::info!(topic = advice.topic.name(), advice = advice.told, "sizing");
@@ -190,7 +195,7 @@ impl Watcher {
         }
         self.metrics.disk.with_label_values(&["total"]).set(told.disk_total as f64);
         self.metrics.disk.with_label_values(&["used"]).set(told.disk_used as f64);
-        // A stream that is declared no longer has no value left.
+        // A stream that is declared no longer must not retain a value.
         self.metrics.stream_days.reset();
         self.metrics.stream_bytes.reset();
         self.metrics.stream_growth.reset();

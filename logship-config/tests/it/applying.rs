@@ -294,7 +294,10 @@ async fn nothing_in_use_goes_and_what_others_manage_stays() {
     let left = plan(&client, &theirs("elastics")).await;
     assert!(left.is_empty() && left.left_alone[0].why.contains("_meta.managed"), "{left:?}");
     let told = plan::human(&left);
-    assert!(told.contains("the cluster differs from the declared files: 1 left unchanged") && !told.contains("No changes"), "{told}");
+    assert!(
+        told.contains("the cluster differs from the declared files: 1 left unchanged") && !told.contains("No changes"),
+        "{told}"
+    );
     let left = plan(&client, &theirs("operators")).await;
     assert!(left.is_empty() && left.left_alone[0].why.contains("operator manages"), "{left:?}");
     assert!(!plan::human(&left).contains("No changes"), "{left:?}");

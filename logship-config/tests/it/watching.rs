@@ -302,7 +302,7 @@ async fn the_daemon_is_ready_measures_and_ends_when_it_is_told_to() {
         .unwrap()
         .map(|file| std::fs::read_to_string(file.unwrap().path()).unwrap())
         .collect::<String>();
-    let line = log.lines().find(|line| line.contains("not as declared")).unwrap_or_else(|| panic!("{log}"));
+    let line = log.lines().find(|line| line.contains("differs from the declared files")).unwrap_or_else(|| panic!("{log}"));
     let line: serde_json::Value = serde_json::from_str(line).unwrap();
     assert_eq!(line["service.name"], "logship");
     // Each difference is said once, however often it was looked at.

@@ -135,7 +135,7 @@ async fn what_an_operator_can_repair_is_never_a_dead_letter() {
     assert!(told.reason().contains("6 documents are not stored (blocked)"), "{told:?}");
     // What a runbook looks for: the error's type, once a chunk however often it is tried.
     let log = world.log();
-    let told: Vec<&str> = log.lines().filter(|line| line.contains("puts documents off")).collect();
+    let told: Vec<&str> = log.lines().filter(|line| line.contains("postponed documents")).collect();
     assert_eq!(told.len(), 7, "one a chunk whose items were put off\n{log}");
     assert!(told[5].contains("validation_exception") && told[6].contains("cluster_block_exception"), "{told:#?}");
     assert!(world.readiness().await.0, "the relay itself is well");
@@ -231,14 +231,14 @@ async fn streams_without_a_template_of_their_own_get_nothing() {
     let mut world = World::begin(cluster, &[]).await;
     let body = numbered(0, 3);
     let told = world.send(&body).await;
-    assert!(told.status == 503 && told.retry_after && told.reason().contains("nothing is taken yet"), "{told:?}");
+    assert!(told.status == 503 && told.retry_after && told.reason().contains("no chunks are accepted yet"), "{told:?}");
     let says = |world: &World, word: &'static str| {
         let (url, client) = (world.admin.clone() + "/readyz", world.client.clone());
         async move { client.get(url).send().await.unwrap().text().await.unwrap().contains(word) }
     };
     world.until("missing streams are told", async |world| says(world, "logs-exchange.app-default does not exist").await).await;
     create_streams(&world.fake, &[APP, AUDIT, DEAD]);
-    world.until("the built-in template is told", async |world| says(world, "no template but Elasticsearch's own").await).await;
+    world.until("the built-in template is told", async |world| says(world, "only Elasticsearch's own template").await).await;
     assert_eq!(world.send(&body).await.status, 503);
     assert_eq!(world.metric("logship_relay_ready").await, 0);
     // The streams' own templates come; the write indices are still those that the built-in one made.

@@ -11,15 +11,15 @@ async fn a_chunk_that_can_never_be_right_is_refused_with_the_remedy_and_nothing_
     let world = World::start().await;
     let first = String::from_utf8(numbered(0, 1)).unwrap();
     for (body, status, reason, label) in [
-        (String::new(), 400, "holds no action", "malformed"),
+        (String::new(), 400, "contains no action", "malformed"),
         (first.trim_end().to_owned(), 400, "does not end with a line feed", "malformed"),
-        (format!("{first}{{}}\n{{}}\n"), 400, "line 3 is no action", "malformed"),
+        (format!("{first}{{}}\n{{}}\n"), 400, "line 3 is not an action", "malformed"),
         (first.replace("create", "index"), 400, "write_operation create", "not_create"),
         (first.replace(",\"_id\":\"0\"", ""), 400, "generate_id on", "no_id"),
         (
             first.clone() + &line("logs-other-default", "1", &good(1)),
             400,
-            "which LOGSHIP_RELAY_STREAMS does not name",
+            "which is not in LOGSHIP_RELAY_STREAMS",
             "unknown_stream",
         ),
     ] {
@@ -30,10 +30,10 @@ async fn a_chunk_that_can_never_be_right_is_refused_with_the_remedy_and_nothing_
     }
     let post = |url: &str| world.client.post(url);
     for (request, status, reason) in [
-        (post(&format!("{}?pipeline=x", world.url)).body(first.clone()), 400, "takes no parameters (pipeline=x)"),
+        (post(&format!("{}?pipeline=x", world.url)).body(first.clone()), 400, "accepts no parameters (pipeline=x)"),
         (post(&world.url).header("content-encoding", "zstd").body(first.clone()), 415, "compress gzip"),
-        (post(&world.url).header("content-encoding", "gzip").body(first.clone()), 400, "is no gzip"),
-        (post(&world.url.replace("_bulk", "_search")).body(first.clone()), 404, "takes POST /_bulk and nothing else"),
+        (post(&world.url).header("content-encoding", "gzip").body(first.clone()), 400, "is not gzip"),
+        (post(&world.url.replace("_bulk", "_search")).body(first.clone()), 404, "accepts only POST /_bulk"),
     ] {
         let told = world.told(request).await.unwrap();
         assert!(told.status == status && told.reason().contains(reason), "{told:?}");

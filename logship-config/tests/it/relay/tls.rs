@@ -92,7 +92,7 @@ fn files_that_hold_no_certificate_end_it_with_their_name() {
         (&token, &key, "LOGSHIP_RELAY_CERTIFICATE_FILE"),
         (&certificate, &token, "LOGSHIP_RELAY_KEY_FILE"),
         (&certificate, &gone, "LOGSHIP_RELAY_KEY_FILE"),
-        (&certificate, &strange, "do not belong together"),
+        (&certificate, &strange, "do not match"),
     ] {
         let program = std::process::Command::new(env!("CARGO_BIN_EXE_logship"))
             .arg("relay")
