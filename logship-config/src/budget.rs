@@ -63,14 +63,14 @@ mod tests {
     }
 
     #[test]
-    fn the_oldest_go_until_the_share_is_kept_and_no_further() {
+    fn the_oldest_are_deleted_until_the_share_is_met() {
         let budget = Budget { disk_percent: 50.0, floor_millis: 0 };
         let verdict = verdict(&budget, 100, &indices(&[30, 30, 30]), NOW);
         assert_eq!((verdict.delete, verdict.excess, verdict.allowed), (vec!["i0".to_owned(), "i1".to_owned()], 0, 50));
     }
 
     #[test]
-    fn the_floor_and_the_write_index_stay_whatever_the_disk_says() {
+    fn the_floor_and_the_write_index_stay_on_a_full_disk() {
         let budget = Budget { disk_percent: 1.0, floor_millis: 2 * DAY };
         let kept = verdict(&budget, 100, &indices(&[30, 30, 30]), NOW);
         assert_eq!((kept.delete, kept.excess), (vec!["i0".to_owned(), "i1".to_owned()], 29));
@@ -80,7 +80,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn never_the_write_index_never_below_the_floor_never_more_than_needed(
+        fn deletes_no_write_index_no_young_index_and_no_more_than_due(
             sizes in proptest::collection::vec(0u64..1000, 1..20), percent in 1.0..95.0f64, floor in 0i64..20, disk in 1u64..10_000,
         ) {
             let budget = Budget { disk_percent: percent, floor_millis: floor * DAY };

@@ -222,7 +222,7 @@ mod tests {
     const URL: (&str, &str) = ("LOGSHIP_ELASTICSEARCH_URL", "https://logs-es-http:9200");
 
     #[test]
-    fn one_way_to_prove_who_this_is() {
+    fn only_one_kind_of_credentials_is_accepted() {
         let key = ("LOGSHIP_API_KEY_FILE", "/key");
         let (user, password) = (("LOGSHIP_USERNAME", "logship"), ("LOGSHIP_PASSWORD_FILE", "/password"));
         let read = |variables: &[_]| load_from(variables).map(|config| config.cluster.unwrap().credentials);

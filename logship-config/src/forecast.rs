@@ -212,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stream_that_keeps_for_ever_fills_the_disk_on_a_day() {
+    fn a_stream_without_deletion_fills_the_disk_on_a_day() {
         let disk = DiskFacts { total: 100 * GIB, used: 65 * GIB, ..DiskFacts::default() };
         let told = case(GIB, 10, None, disk);
         assert_eq!(told.days, [Some(20), Some(25), Some(30)]);
@@ -220,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stream_that_deletes_what_comes_never_fills_it() {
+    fn a_stream_that_deletes_as_much_as_it_grows_fills_no_disk() {
         let disk = DiskFacts { total: 100 * GIB, used: 65 * GIB, ..DiskFacts::default() };
         let told = case(GIB, 10, Some(10), disk.clone());
         assert_eq!(told.days, [None; 3]);
@@ -230,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn what_goes_first_says_how_long_is_kept() {
+    fn the_preferred_lifecycle_sets_the_retention() {
         for (prefers, enabled, kept) in [("false", true, "7d"), ("true", true, "30d"), ("false", false, "30d")] {
             let mut desired = Desired::default();
             let settings = json!({"index.lifecycle.name": "p", "index.lifecycle.prefer_ilm": prefers});
@@ -246,7 +246,7 @@ mod tests {
     }
 
     #[test]
-    fn no_history_says_nothing_and_a_full_disk_is_now() {
+    fn a_short_history_has_no_forecast_and_a_full_disk_is_now() {
         let disk = DiskFacts { total: 100, used: 90, ..DiskFacts::default() };
         let told = case(GIB, 0, None, disk);
         assert_eq!((told.streams[0].bytes_per_day, told.days[0], told.days[2]), (None, Some(0), None));

@@ -213,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn what_waits_as_it_should_is_not_stuck() {
+    fn an_index_that_waits_normally_is_not_stuck() {
         assert_eq!(class(&index("complete", "complete", 900)), None);
         assert_eq!(class(&index("rollover", "check-rollover-ready", 900)), None, "its age condition is not met");
         assert_eq!(class(&index("forcemerge", "segment-count", 11)), None);

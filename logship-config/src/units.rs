@@ -129,7 +129,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_written_is_read_back(nanos in 0i64..i64::MAX, bytes: u64) {
+        fn printed_units_are_read_back(nanos in 0i64..i64::MAX, bytes: u64) {
             prop_assert_eq!(duration(&duration_text(i128::from(nanos))), Some(i128::from(nanos)));
             prop_assert_eq!(size(&size_text(bytes)), Some(bytes));
         }

@@ -190,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn a_default_said_is_a_default_kept_silent() {
+    fn an_explicit_default_equals_an_omitted_one() {
         let said = json!({"phases": {"hot": {"min_age": "0ms", "actions": {"rollover": {"max_age": "24h", "max_size": "50GB"}}},
             "warm": {"min_age": "2d", "actions": {"allocate": {"number_of_replicas": "1", "include": {}, "exclude": {}, "require": {}},
                 "shrink": {"number_of_shards": 1, "allow_write_after_shrink": false}, "migrate": {"enabled": true}}},

@@ -182,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn streams_are_named_plainly() {
+    fn invalid_stream_names_are_refused() {
         assert_eq!(load(&[NAMES]).unwrap().streams.len(), 2);
         assert!(load(&[]).unwrap_err().contains("LOGSHIP_RELAY_STREAMS is missing"));
         for wrong in ["logs-*", "Logs-a-b", ".ds-logs", "_all", "a\"b", "logs a"] {

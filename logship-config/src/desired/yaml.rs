@@ -202,7 +202,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn values_are_typed_as_yaml_1_2_says_and_places_know_their_lines() {
+    fn values_have_yaml_1_2_types_and_places_have_lines() {
         let text = "# a comment\na: 30d\nb:\n  - 1\n  - {c: 0.5, d: \"1\"}\ne:\nf: no\ng: true\nh: 1.2.3\n";
         let document = parse(text).unwrap();
         let expected = json!({"a": "30d", "b": [1, {"c": 0.5, "d": "1"}], "e": null, "f": "no", "g": true, "h": "1.2.3"});
@@ -216,10 +216,10 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_read_here_is_refused_with_its_line() {
+    fn unsupported_yaml_is_refused_with_its_line() {
         for (text, line, part) in [
-            ("a: [1", 1, "no YAML"),
-            ("a: 1\n b: 2\n", 2, "no YAML"),
+            ("a: [1", 1, "not YAML"),
+            ("a: 1\n b: 2\n", 2, "not YAML"),
             ("a: &x 1\nb: *x\n", 1, "anchor"),
             ("a: !!str 1\n", 1, "tag"),
             ("a: 1\n---\nb: 2\n", 2, "second document"),

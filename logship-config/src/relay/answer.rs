@@ -122,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn what_tells_nothing_of_an_item_is_no_answer() {
+    fn a_body_without_items_is_not_an_answer() {
         assert!(matches!(
             read(br#"{"errors":false,"items":[{"create":{"status":201}}]}"#, 2),
             Err(Fault::Length { told: 1, sent: 2 })

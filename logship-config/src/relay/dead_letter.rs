@@ -136,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn holds_the_document_and_why_it_was_refused() {
+    fn contains_the_document_and_the_reason() {
         let document = b"{\"price\":\"much\",\n\"message\":\"\xd9\xbe\"}";
         let (action, told) = read(&letter(document).lines("logs-logship.dead_letter-default", NOW, false));
         assert_eq!(action["create"]["_index"], "logs-logship.dead_letter-default");
@@ -163,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn bytes_that_are_no_text_come_back_whole() {
+    fn non_utf8_bytes_are_restored_completely() {
         let document = b"{\"message\":\"\xff\xfe\"}";
         let (_, told) = read(&letter(document).lines("dead", NOW, false));
         assert_eq!(told["logship"]["original_encoding"], "base64");
@@ -171,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_cut_is_cut_between_characters_and_says_so() {
+    fn a_cut_is_between_characters_and_is_marked() {
         let document = "€".repeat(KEPT_BYTES);
         let (_, told) = read(&letter(document.as_bytes()).lines("dead", NOW, true));
         let original = told["event"]["original"].as_str().unwrap();

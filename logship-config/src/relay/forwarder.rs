@@ -226,7 +226,7 @@ mod tests {
     use super::error_type;
 
     #[test]
-    fn the_type_of_an_error_is_read_wherever_there_is_one() {
+    fn the_type_of_an_error_is_read_if_present() {
         let told = br#"{"error":{"root_cause":[],"type":"security_exception","reason":"x"},"status":403}"#;
         assert_eq!(error_type(told), "security_exception");
         assert_eq!(error_type(b"<html>"), "");

@@ -54,14 +54,14 @@ mod tests {
     }
 
     #[test]
-    fn a_bomb_is_let_go_at_the_limit() {
+    fn a_gzip_bomb_is_refused_at_the_limit() {
         // 64 MiB of zeros in 64 KiB.
         let bomb = gzip(&vec![0; 64 << 20]);
         assert_eq!(inflate(&bomb, 1 << 20), Err(Fault::TooLarge { limit: 1 << 20 }));
     }
 
     #[test]
-    fn what_is_no_gzip_or_cut_is_broken() {
+    fn a_body_that_is_not_gzip_or_cut_is_broken() {
         let whole = gzip(b"a document");
         let mut damaged = whole.clone();
         // The checksum is before the size.

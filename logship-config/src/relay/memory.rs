@@ -122,7 +122,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn places_bound_chunks_in_work() {
+    async fn places_limit_chunks_in_progress() {
         let memory = Memory::new(64 << 12, 1, WAIT);
         let work = memory.begin(1).await.unwrap();
         assert_eq!(memory.begin(1).await.unwrap_err(), Busy { setting: "LOGSHIP_RELAY_CHUNKS_AT_ONCE" });

@@ -239,7 +239,7 @@ mod tests {
     }
 
     #[test]
-    fn cuts_what_fluent_bit_sends_and_what_others_may() {
+    fn splits_bodies_of_fluent_bit_and_of_other_shippers() {
         let first = action("logs-exchange.app-default", "a1");
         let second = "{ \"create\" : {\"_id\":\"b\\u0031\", \"_index\":\"logs-exchange.audit-default\"} }\r\n";
         let body = format!("{first}{{\"message\":\"one\"}}\n{second}not JSON, which is Elasticsearch's to refuse\r\n");
@@ -252,7 +252,7 @@ mod tests {
     }
 
     #[test]
-    fn refuses_with_the_line_and_the_remedy() {
+    fn refuses_a_body_with_the_line_and_the_remedy() {
         let good = action("logs-exchange.app-default", "1") + "{}\n";
         let long = action("logs-exchange.app-default", &"x".repeat(ID_LIMIT_BYTES + 1)) + "{}\n";
         for (body, named) in [
@@ -290,7 +290,7 @@ mod tests {
     }
 
     #[test]
-    fn bytes_that_are_no_text_are_refused_in_an_action_and_kept_in_a_document() {
+    fn non_utf8_is_refused_in_actions_and_allowed_in_documents() {
         let body = b"{\"create\":{\"_index\":\"logs-exchange.app-default\",\"_id\":\"\xff\"}}\n{}\n";
         assert!(matches!(cut(body, &streams()), Err(Refusal::NoAction { line: 1, .. })));
         let body = [action("logs-exchange.app-default", "1").as_bytes(), b"{\"message\":\"\xff\"}\n"].concat();
@@ -300,7 +300,7 @@ mod tests {
     proptest! {
         /// Concatenated, the items are the body. Ids and documents are as written.
         #[test]
-        fn pieces_put_together_are_the_body(written in prop::collection::vec((0..2_usize, "\\PC{1,20}", "[^\n]{1,80}", any::<bool>()), 1..40)) {
+        fn concatenated_items_are_the_body(written in prop::collection::vec((0..2_usize, "\\PC{1,20}", "[^\n]{1,80}", any::<bool>()), 1..40)) {
             let streams = streams();
             let mut body = Vec::new();
             for (stream, id, document, spaced) in &written {
@@ -322,7 +322,7 @@ mod tests {
 
         /// Any bytes are split or refused.
         #[test]
-        fn any_bytes_end_in_a_cut_or_a_refusal(body in prop::collection::vec(any::<u8>(), 0..300)) {
+        fn any_bytes_are_split_or_refused(body in prop::collection::vec(any::<u8>(), 0..300)) {
             if let Ok(items) = cut(&body, &streams()) {
                 prop_assert_eq!(items.iter().map(|item| item.lines(&body).len()).sum::<usize>(), body.len());
             }

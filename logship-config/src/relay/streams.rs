@@ -124,7 +124,7 @@ mod tests {
 
     /// Template and policy of the next index, policy of the write index, whether the relay may open.
     #[test]
-    fn a_write_index_is_the_streams_own_unless_a_built_in_policy_says_otherwise() {
+    fn a_write_index_with_a_built_in_policy_closes_the_relay() {
         for (template, next, write, opens) in [
             ("mine", json!("mine"), json!("mine"), true),
             ("mine", json!("mine"), json!("logs"), false),

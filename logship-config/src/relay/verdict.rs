@@ -112,7 +112,7 @@ mod tests {
 
     /// Statuses and errors as Elasticsearch returns them.
     #[test]
-    fn each_answer_has_its_verdict() {
+    fn each_answer_is_classified() {
         use Cause::{Blocked, Busy, Unavailable};
         use Verdict::{AlreadyThere, InFailureStore, Later, Refused, Stored};
         for (status, kind, reason, verdict) in [
@@ -152,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_that_befalls_a_whole_request_makes_dead_letters() {
+    fn failures_of_a_whole_request_make_no_dead_letters() {
         for status in 100..=599 {
             let expected = match status {
                 200 => Reception::Items,

@@ -60,7 +60,7 @@ fn all_409_is_success() {
 }
 
 #[test]
-fn a_refused_document_is_left_until_its_letter_is_stored() {
+fn a_refused_document_remains_until_its_letter_is_stored() {
     let mut chunk = numbered(2);
     let part = chunk.next_part().unwrap();
     chunk.settle(&part, &answers(&[400, 201]), TARGET);
@@ -80,7 +80,7 @@ fn a_refused_document_is_left_until_its_letter_is_stored() {
 }
 
 #[test]
-fn a_letter_that_an_earlier_try_stored_is_not_counted_twice() {
+fn a_letter_stored_by_an_earlier_attempt_is_not_counted_twice() {
     let mut chunk = numbered(1);
     let part = chunk.next_part().unwrap();
     chunk.settle(&part, &answers(&[400]), TARGET);
@@ -90,7 +90,7 @@ fn a_letter_that_an_earlier_try_stored_is_not_counted_twice() {
 }
 
 #[test]
-fn too_large_a_request_is_halved_and_too_large_a_document_kept_in_part() {
+fn a_large_request_is_halved_and_a_large_document_is_cut() {
     let large = format!("{{\"message\":\"{}\"}}", "x".repeat(100_000));
     let documents: Vec<String> =
         (0..10).map(|number| if number == 7 { large.clone() } else { format!("{{\"n\":{number}}}") }).collect();

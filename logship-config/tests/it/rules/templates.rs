@@ -1,4 +1,4 @@
-//! Component and index templates: settings, mappings, aliases, analysis.
+//! This module tests component and index templates: settings, mappings, aliases, analysis.
 
 use super::{faults, refused};
 
@@ -55,7 +55,7 @@ fn templates_that_elasticsearch_refuses() {
                 "private index setting [index.uuid]",
                 "index_patterns: [a]\ntemplate:\n  settings:\n    index: {uuid: x}\n",
                 4,
-                "makes itself",
+                "sets itself",
             ),
             (
                 "Failed to parse value [0] for setting [index.number_of_shards]",
@@ -90,17 +90,19 @@ fn templates_that_elasticsearch_refuses() {
             ),
             (
                 "DataStreamLifecycle.Downsampling: 5 minutes",
-                "index_patterns: [a]\ndata_stream: {}\ntemplate:\n  lifecycle:\n    downsampling:\n      - {after: 1d, fixed_interval: 1m}\n",
+                "index_patterns: [a]\ndata_stream: {}\ntemplate:\n  lifecycle:\n    downsampling:\n      - {after: 1d, \
+                 fixed_interval: 1m}\n",
                 6,
                 "below 5m",
             ),
             (
                 "DataStreamLifecycle.Downsampling: after grows",
-                "index_patterns: [a]\ndata_stream: {}\ntemplate:\n  lifecycle:\n    downsampling:\n      - {after: 2d, fixed_interval: 1h}\n      - {after: 1d, fixed_interval: 2h}\n",
+                "index_patterns: [a]\ndata_stream: {}\ntemplate:\n  lifecycle:\n    downsampling:\n      - {after: 2d, \
+                 fixed_interval: 1h}\n      - {after: 1d, fixed_interval: 2h}\n",
                 7,
                 "use increasing values of after",
             ),
-            ("index patterns are small letters", "index_patterns: [Logs-*]\n", 1, "no valid name matches"),
+            ("index patterns are lower case", "index_patterns: [Logs-*]\n", 1, "no valid name matches"),
         ],
     );
     refused(
@@ -160,7 +162,8 @@ fn aliases_and_analysis_of_templates() {
         (
             "Create a custom analyzer: example",
             analysis(
-                "    analysis: {analyzer: {a: {type: custom, tokenizer: standard, char_filter: [html_strip], filter: [lowercase, f]}}, filter: {f: {type: stop, stopwords: _english_}}}\n",
+                "    analysis: {analyzer: {a: {type: custom, tokenizer: standard, char_filter: [html_strip], filter: \
+                 [lowercase, f]}}, filter: {f: {type: stop, stopwords: _english_}}}\n",
             ),
         ),
         ("Specify an analyzer: default", analysis("    index.analysis.analyzer.default: {tokenizer: whitespace}\n")),
@@ -169,7 +172,7 @@ fn aliases_and_analysis_of_templates() {
             analysis("    index: {analysis.analyzer.std: {type: standard, stopwords: _english_}}\n"),
         ),
         (
-            "Normalizers: type may be left out",
+            "Normalizers: type may be omitted",
             analysis(
                 "    analysis: {normalizer: {n: {filter: [lowercase]}}, char_filter: {c: {type: mapping, mappings: [a => b]}}}\n",
             ),
