@@ -97,7 +97,7 @@ service_kit::metrics! {
         /// Documents that the relay sent to Elasticsearch again.
         pub resent: IntCounter = "logship_relay_resent_documents_total";
         /// Documents of requests without a complete answer. If the write index rolled over in between, resending stores
-        /// those that were already stored a second time.
+        /// documents twice.
         pub unanswered: IntCounter = "logship_relay_unanswered_documents_total";
         /// Dead letters that contain only the beginning of their document, since no request can carry all of it.
         pub cut: IntCounter = "logship_relay_cut_documents_total";

@@ -110,8 +110,8 @@ pub fn policy_retention(policy: &Value) -> Retention {
     Retention::Millis(phase_age(policy, "delete"))
 }
 
-/// Returns the age at which a phase is entered: the maximum of its own age and the ages of the earlier phases. With a
-/// rollover the hot phase does not count, since the other ages are counted from the rollover.
+/// Returns the age at which a phase is entered: the maximum age of the phase and the earlier phases. With a rollover the hot
+/// phase does not count, since the other ages are counted from the rollover.
 pub fn phase_age(policy: &Value, phase: &str) -> i64 {
     let rolls = policy["phases"]["hot"]["actions"]["rollover"].is_object();
     let place = PHASES.iter().position(|name| *name == phase).unwrap_or_default();

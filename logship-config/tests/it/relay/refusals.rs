@@ -68,11 +68,11 @@ async fn chunks_without_a_place_are_refused_and_arrive_later() {
         World::start_with(cluster(false), &[("LOGSHIP_RELAY_CHUNKS_AT_ONCE", "1"), ("LOGSHIP_RELAY_WAIT", "100ms")]).await;
     world.fault(Fault::new(FaultKind::Slow(Duration::from_millis(1_500))).times(1));
     let (first, second) = (numbered(0, 5), numbered(5, 10));
-    let beside = async {
+    let refused = async {
         world.until("the first is in progress", async |world| world.metric("logship_relay_chunks_in_work").await == 1).await;
         world.send(&second).await
     };
-    let (first, told) = tokio::join!(world.send(&first), beside);
+    let (first, told) = tokio::join!(world.send(&first), refused);
     assert!(first.is_success());
     assert!(told.status == 429 && told.retry_after && told.reason().contains("LOGSHIP_RELAY_CHUNKS_AT_ONCE"), "{told:?}");
     assert_eq!(world.chunks("busy").await, 1);
