@@ -108,7 +108,7 @@ fn main() -> ExitCode {
 }
 
 /// Prints to standard output. A closed reader (`| head`) must not affect the command.
-fn say(text: impl Display) {
+fn write_stdout(text: impl Display) {
     let _ = write!(std::io::stdout(), "{text}").and_then(|()| std::io::stdout().flush());
 }
 
@@ -121,7 +121,7 @@ fn check(files: Declared) -> Result<ExitCode, Failure> {
     let folder = files.declared.unwrap_or(config.declared);
     let desired = check::run(&folder)?;
     let (objects, streams) = (desired.objects.len(), desired.streams.len());
-    say(format_args!("{}: {objects} objects and {streams} data streams, no faults\n", folder.display()));
+    write_stdout(format_args!("{}: {objects} objects and {streams} data streams, no faults\n", folder.display()));
     Ok(ExitCode::SUCCESS)
 }
 
@@ -141,14 +141,14 @@ fn plan(arguments: &PlanArguments, carry_out: bool) -> Result<ExitCode, Failure>
     let desired = check::run(folder)?;
     let client = client(&config)?;
     let print = |actual: &Actual, plan: &Plan| match arguments.json {
-        true => say(format_args!("{:#}\n", plan::machine(plan))),
-        false => say(format_args!("{}\n{}", actual.describe(), plan::human(plan))),
+        true => write_stdout(format_args!("{:#}\n", plan::machine(plan))),
+        false => write_stdout(format_args!("{}\n{}", actual.describe(), plan::human(plan))),
     };
     block_on(async {
         if carry_out {
             let applied = apply::run(&client, &desired, &arguments.allowed(), &print).await?;
             if !arguments.json {
-                say(format_args!("{applied} steps applied; a second plan is empty.\n"));
+                write_stdout(format_args!("{applied} steps applied; a second plan is empty.\n"));
             }
             return Ok(ExitCode::SUCCESS);
         }
@@ -178,7 +178,7 @@ fn explain(name: &str) -> Result<ExitCode, Failure> {
         actual::probe(&client).await?;
         explain::run(&client, name, now, limit).await
     })?;
-    say(told);
+    write_stdout(told);
     Ok(ExitCode::SUCCESS)
 }
 
@@ -193,10 +193,10 @@ fn forecast(files: Declared, json: bool) -> Result<ExitCode, Failure> {
     let told = forecast::forecast(&desired, &observation, Timestamp::now().as_millisecond());
     let advice = advice::advise(&observation);
     if json {
-        say(format_args!("{:#}\n", forecast::machine(&told, &advice)));
+        write_stdout(format_args!("{:#}\n", forecast::machine(&told, &advice)));
     } else {
-        say(forecast::human(&told));
-        advice.iter().for_each(|advice| say(format_args!("advice: {}\n", advice.told)));
+        write_stdout(forecast::human(&told));
+        advice.iter().for_each(|advice| write_stdout(format_args!("advice: {}\n", advice.told)));
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -146,7 +146,7 @@ impl Forwarder {
             Reception::Items => match answer::read(&reply.body, part.len()) {
                 Ok(answers) => {
                     let tally = chunk.settle(&part, &answers, target);
-                    tell_put_off(&answers, &tally, again);
+                    log_postponed(&answers, &tally, again);
                     Sent::taken(tally)
                 }
                 Err(fault) => {
@@ -190,7 +190,7 @@ impl Forwarder {
 
 /// Logs the first postponed item, once per chunk at its first attempt. Logs the type of the error, not its reason: that may
 /// quote a document.
-fn tell_put_off(answers: &[ItemAnswer], tally: &Tally, again: bool) {
+fn log_postponed(answers: &[ItemAnswer], tally: &Tally, again: bool) {
     let documents: u64 = Cause::ALL.into_iter().map(|cause| tally.later(cause)).sum();
     let found = |answer: &ItemAnswer| match of_item(answer) {
         Verdict::Later(cause) => Some(cause),

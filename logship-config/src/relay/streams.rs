@@ -62,7 +62,7 @@ pub async fn watch(forwarder: &Forwarder, names: &[String], latch: &Latch, metri
     // The last logged state. `None`: nothing was logged.
     let mut told: Option<Option<NotReady>> = None;
     loop {
-        let found = look(forwarder, names).await;
+        let found = check_streams(forwarder, names).await;
         match &found {
             Ok(()) => open = true,
             Err(NotReady::Unknown(_)) => {}
@@ -91,7 +91,7 @@ pub async fn watch(forwarder: &Forwarder, names: &[String], latch: &Latch, metri
     }
 }
 
-async fn look(forwarder: &Forwarder, names: &[String]) -> Result<(), NotReady> {
+async fn check_streams(forwarder: &Forwarder, names: &[String]) -> Result<(), NotReady> {
     for stream in names {
         let path = format!("/_data_stream/{}", segment(stream));
         let Some(answer) = forwarder.client.find(&path).await? else { return Err(NotReady::Missing(stream.clone())) };

@@ -14,11 +14,11 @@ use crate::{
 /// The last log line of each stream, so that each is logged once.
 #[derive(Debug, Default)]
 pub struct Budgets {
-    said: BTreeMap<String, Vec<String>>,
+    logged: BTreeMap<String, Vec<String>>,
 }
 
 impl Budgets {
-    pub async fn keep(
+    pub async fn enforce(
         &mut self,
         client: &Client,
         desired: &Desired,
@@ -49,7 +49,7 @@ impl Budgets {
         for (stream, verdict) in verdicts {
             if switched_on {
                 delete(client, stream, &verdict, metrics).await;
-            } else if self.said.get(stream) != Some(&verdict.delete) && !verdict.delete.is_empty() {
+            } else if self.logged.get(stream) != Some(&verdict.delete) && !verdict.delete.is_empty() {
                 let (indices, used, allowed) = (verdict.delete.join(", "), verdict.used, verdict.allowed);
                 tracing::info!(
                     data_stream = stream.as_str(),
@@ -59,7 +59,7 @@ impl Budgets {
                     "a budget would delete indices, but LOGSHIP_BUDGET_DELETES is off"
                 );
             }
-            self.said.insert(stream.clone(), verdict.delete);
+            self.logged.insert(stream.clone(), verdict.delete);
         }
     }
 }

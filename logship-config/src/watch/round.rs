@@ -29,7 +29,7 @@ pub struct Watcher {
     settings: WatchSettings,
     metrics: WatchMetrics,
     /// Facts that were logged and still apply, so that each is logged once.
-    said: BTreeSet<String>,
+    logged: BTreeSet<String>,
     repairs: Repairs,
     budgets: Budgets,
 }
@@ -54,7 +54,7 @@ impl Watcher {
     pub async fn round(&mut self, now: Timestamp) -> Result<(), Failure> {
         let began = Instant::now();
         self.reload();
-        let looked = self.look(now).await;
+        let looked = self.check_cluster(now).await;
         let outcome = if looked.is_ok() { "done" } else { "failed" };
         self.metrics.rounds.with_label_values(&[outcome]).inc();
         self.metrics.round_seconds.observe(began.elapsed().as_secs_f64());
@@ -80,12 +80,12 @@ impl Watcher {
         }
     }
 
-    async fn look(&mut self, now: Timestamp) -> Result<(), Failure> {
+    async fn check_cluster(&mut self, now: Timestamp) -> Result<(), Failure> {
         let actual = actual::read(&self.client).await?;
-        self.tell_cluster(&actual);
+        self.report_cluster(&actual);
         let mut facts = BTreeSet::new();
         let plan = plan::plan(&self.desired, &actual, &Allowed::default());
-        self.tell_drift(&plan, &mut facts);
+        self.report_drift(&plan, &mut facts);
         let observation = observe::declared(&self.client, &self.desired).await?;
         let now_millis = now.as_millisecond();
         let limit = i64::try_from(self.settings.stuck_after.as_millis()).unwrap_or(i64::MAX);
@@ -96,7 +96,7 @@ impl Watcher {
         }
         for stuck in &found {
             let (class, index) = (stuck.class.name(), stuck.index.as_str());
-            if self.news(&mut facts, format!("stuck {index} {class}")) {
+            if self.is_new(&mut facts, format!("stuck {index} {class}")) {
                 let remedy = stuck.class.remedy();
                 tracing::warn!(
                     index,
@@ -112,20 +112,20 @@ impl Watcher {
             self.repairs.carry_out(&self.client, &found, now, &self.metrics).await;
         }
         let switched_on = self.settings.budget_deletes;
-        self.budgets.keep(&self.client, &self.desired, &observation, now_millis, switched_on, &self.metrics).await;
-        self.tell_sizes(&observation, now_millis, &mut facts);
-        self.said = facts;
+        self.budgets.enforce(&self.client, &self.desired, &observation, now_millis, switched_on, &self.metrics).await;
+        self.report_sizes(&observation, now_millis, &mut facts);
+        self.logged = facts;
         Ok(())
     }
 
     /// Returns whether a fact was not reported before.
-    fn news(&self, facts: &mut BTreeSet<String>, fact: String) -> bool {
-        let new = !self.said.contains(&fact);
+    fn is_new(&self, facts: &mut BTreeSet<String>, fact: String) -> bool {
+        let new = !self.logged.contains(&fact);
         facts.insert(fact);
         new
     }
 
-    fn tell_cluster(&self, actual: &Actual) {
+    fn report_cluster(&self, actual: &Actual) {
         for capability in Capability::ALL {
             self.metrics.capability.with_label_values(&[capability.name()]).set(i64::from(actual.capability == capability));
         }
@@ -135,7 +135,7 @@ impl Watcher {
         self.metrics.read_only.set(i64::from(actual.blocked.is_some()));
     }
 
-    fn tell_drift(&self, plan: &Plan, facts: &mut BTreeSet<String>) {
+    fn report_drift(&self, plan: &Plan, facts: &mut BTreeSet<String>) {
         for kind in Kind::ALL {
             for action in Action::ALL {
                 let count = plan.steps.iter().filter(|step| step.kind == kind && step.action == action).count();
@@ -147,7 +147,7 @@ impl Watcher {
         for step in &plan.steps {
             let places: Vec<_> = step.changes.iter().map(|change| change.path.as_str()).collect();
             let (action, kind, name, places) = (step.action.name(), step.kind.name(), &step.name, places.join(", "));
-            if self.news(facts, format!("drift {action} {kind} {name} {places}")) {
+            if self.is_new(facts, format!("drift {action} {kind} {name} {places}")) {
                 tracing::warn!(
                     action,
                     kind,
@@ -158,7 +158,7 @@ impl Watcher {
             }
         }
         for refusal in &plan.refusals {
-            if self.news(facts, format!("refused {} {}", refusal.kind, refusal.name)) {
+            if self.is_new(facts, format!("refused {} {}", refusal.kind, refusal.name)) {
                 let (kind, object, why) = (refusal.kind, &refusal.name, &refusal.why);
                 tracing::warn!(
                     kind,
@@ -170,10 +170,10 @@ impl Watcher {
         }
     }
 
-    fn tell_sizes(&self, observation: &Observation, now_millis: i64, facts: &mut BTreeSet<String>) {
+    fn report_sizes(&self, observation: &Observation, now_millis: i64, facts: &mut BTreeSet<String>) {
         self.metrics.lifecycle_running.set(i64::from(observation.lifecycle_running));
         let told = forecast::forecast(&self.desired, observation, now_millis);
-        self.tell_forecast(&told);
+        self.report_forecast(&told);
         let advice = advice::advise(observation);
         for topic in Topic::ALL {
             let count = advice.iter().filter(|advice| advice.topic == topic).count();
@@ -182,13 +182,13 @@ impl Watcher {
         for advice in &advice {
             // Sizes in the text change with every check; the stream at its start does not.
             let subject = advice.told.split(':').next().unwrap_or_default();
-            if self.news(facts, format!("advice {} {subject}", advice.topic.name())) {
+            if self.is_new(facts, format!("advice {} {subject}", advice.topic.name())) {
                 tracing::info!(topic = advice.topic.name(), advice = advice.told, "sizing");
             }
         }
     }
 
-    fn tell_forecast(&self, told: &Forecast) {
+    fn report_forecast(&self, told: &Forecast) {
         let days = |days: Option<u32>| f64::from(days.unwrap_or(HORIZON_DAYS));
         for ((watermark, _), until) in WATERMARKS.iter().zip(told.days) {
             self.metrics.days.with_label_values(&[watermark]).set(days(until));

@@ -192,6 +192,6 @@ fn generated_policies_have_equal_results() {
             Ok(())
         })
         .unwrap();
-    crate::place::tell(&format!("{} valid and {} invalid policies with equal results", counted.0, counted.1));
+    crate::place::print_line(&format!("{} valid and {} invalid policies with equal results", counted.0, counted.1));
     assert!(counted.0 > CASES / 10 && counted.1 > CASES / 10, "both kinds are generated: {counted:?}");
 }

@@ -6,7 +6,7 @@ use elasticsearch_fake::{Cluster, Fake};
 use local_parts::{Launch, Process, StopSignal, free_ports};
 use serde_json::{Value, json};
 
-use crate::place::tell;
+use crate::place::print_line;
 
 /// Requests with different answers, by their numbers in [`requests`], each with the reason.
 const DISAGREEMENTS: &[(usize, &str)] = &[
@@ -84,7 +84,7 @@ async fn ask(client: &reqwest::Client, url: &str, request: &(&str, &str, Value))
 #[tokio::test]
 async fn the_fake_answers_like_noida_db() {
     let Ok(program) = local_parts::find_program("noida-db") else {
-        tell("skipped: noida-db is not installed (make install)");
+        print_line("skipped: noida-db is not installed (make install)");
         return;
     };
     let folder = tempfile::tempdir().unwrap();
@@ -111,7 +111,7 @@ async fn the_fake_answers_like_noida_db() {
     let listed: Vec<usize> = DISAGREEMENTS.iter().map(|(number, _)| *number).collect();
     assert_eq!(numbers, listed, "{disagreed:#?}");
     for (number, reason) in DISAGREEMENTS {
-        tell(&format!("disagreement {number}: {reason}"));
+        print_line(&format!("disagreement {number}: {reason}"));
     }
-    tell(&format!("{same} answers equal, {} different", disagreed.len()));
+    print_line(&format!("{same} answers equal, {} different", disagreed.len()));
 }

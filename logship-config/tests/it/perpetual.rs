@@ -1,7 +1,7 @@
 //! This module tests that a second plan is empty for any declared spelling and any answer of the server. Each case is a
 //! permanent difference in another tool, from a public report.
 
-use crate::place::{Place, apply, declared, plan, tell, variable};
+use crate::place::{Place, apply, declared, plan, print_line, variable};
 
 /// Applies `files` and requests a second plan.
 async fn settles(report: &str, files: &[(&str, &str)]) {
@@ -168,7 +168,7 @@ async fn pipelines_snapshots_and_streams() {
         ("streams.yaml", "streams: {lt-s-one: {}, lt-s-two: {lifecycle: {data_retention: 336h}, failure_store: {enabled: true}}, lt-s-three: {failure_store: {lifecycle: {data_retention: 2d}}}}"),
     ]).await;
     if variable("ELASTICSEARCH_URL").is_some() {
-        tell(
+        print_line(
             "skipped: a repository needs a store configured in the real cluster; the fake's case runs without ELASTICSEARCH_URL",
         );
         return;

@@ -23,7 +23,7 @@ pub fn variable(name: &str) -> Option<String> {
 }
 
 /// Prints a line for the reader of the test output. It bypasses the capture, which hides the output of a passing test.
-pub fn tell(line: &str) {
+pub fn print_line(line: &str) {
     use std::io::Write as _;
     // If the terminal is closed, the line is lost.
     let _ = writeln!(std::io::stderr(), "{line}");

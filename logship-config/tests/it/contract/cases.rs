@@ -12,7 +12,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::shared;
-use crate::place::{Place, tell};
+use crate::place::{Place, print_line};
 
 /// API names of the cases, with method and path. Braces contain an argument.
 const APIS: &[(&str, &str, &str)] = &[
@@ -104,14 +104,14 @@ async fn public_cases_pass() {
     for file in files(&root) {
         let name = file.strip_prefix(&root).unwrap().display().to_string();
         if let Some((_, reason)) = LEFT_OUT.iter().find(|(left, _)| *left == name) {
-            tell(&format!("skipped: {name}: {reason}"));
+            print_line(&format!("skipped: {name}: {reason}"));
             skipped += 1;
             continue;
         }
         let text = std::fs::read_to_string(&file).unwrap();
         let place = Place::any().await;
         if place.fake.is_none() && name == NEEDS_A_STORE {
-            tell(&format!("skipped: {name}: its repository needs a folder configured in the real cluster (path.repo)"));
+            print_line(&format!("skipped: {name}: its repository needs a folder configured in the real cluster (path.repo)"));
             skipped += 1;
             continue;
         }
@@ -130,7 +130,7 @@ async fn public_cases_pass() {
         passed += 1;
         assertions += run.assertions;
     }
-    tell(&format!("{passed} public case files passed with {assertions} assertions, {skipped} skipped"));
+    print_line(&format!("{passed} public case files passed with {assertions} assertions, {skipped} skipped"));
     assert!(passed >= 14 && assertions >= 40, "{passed} files, {assertions} assertions");
 }
 
@@ -173,7 +173,7 @@ impl Run<'_> {
     async fn call(&mut self, with: &Value) -> bool {
         let (api, arguments) = with.as_object().unwrap().iter().find(|(name, _)| *name != "catch").unwrap();
         let Some((_, method, pattern)) = APIS.iter().find(|(name, ..)| name == api) else {
-            tell(&format!("skipped: {}: the program does not use the API {api}", self.file));
+            print_line(&format!("skipped: {}: the program does not use the API {api}", self.file));
             return false;
         };
         let mut arguments: BTreeMap<String, Value> = arguments.as_object().cloned().unwrap_or_default().into_iter().collect();

@@ -14,7 +14,7 @@ use schema::Contract;
 use serde_json::{Value, json};
 
 use crate::{
-    place::{Place, apply as applied, declared, platform, tell, variable},
+    place::{Place, apply as applied, declared, platform, print_line, variable},
     relay::world::{APP, World},
     watching,
 };
@@ -27,7 +27,7 @@ const DAY: SignedDuration = SignedDuration::from_hours(24);
 pub fn shared(test: &str) -> Option<String> {
     let folder = variable("SHARED_DATA");
     if folder.is_none() {
-        tell(&format!("skipped: {test}: SHARED_DATA is not set"));
+        print_line(&format!("skipped: {test}: SHARED_DATA is not set"));
     }
     folder
 }
@@ -59,7 +59,7 @@ async fn every_request_of_every_command_is_as_the_contract_says() {
     assert_eq!(refused.map(|(call, status)| (&call.method, &call.path, status)).collect::<Vec<_>>(), []);
     let wanted: BTreeSet<String> = OPERATIONS.lines().map(str::to_owned).collect();
     assert_eq!(seen, wanted, "the committed list and the sent requests");
-    tell(&format!("{} requests of {} operations: 0 violations", calls.len(), seen.len()));
+    print_line(&format!("{} requests of {} operations: 0 violations", calls.len(), seen.len()));
 }
 
 /// Returns the sent body; lines are a list.

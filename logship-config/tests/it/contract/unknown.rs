@@ -9,7 +9,7 @@ use logship::desired;
 use serde_json::{Value, json};
 
 use super::{Contract, body, everything, shared};
-use crate::place::{Place, tell};
+use crate::place::{Place, print_line};
 
 const UNKNOWN: &str = "zz_unknown";
 /// Places that the contract closes and Elasticsearch does not: attributes of nodes, and arguments of a similarity or an
@@ -171,7 +171,7 @@ fn files_are_refused_for_every_key_that_the_contract_refuses() {
     }
     assert_eq!(taken, Vec::<String>::new(), "check accepts them");
     assert!(held > 80, "{held}");
-    tell(&format!("{held} unknown keys that the contract refuses: check refuses each"));
+    print_line(&format!("{held} unknown keys that the contract refuses: check refuses each"));
 }
 
 #[tokio::test]
@@ -216,7 +216,7 @@ async fn the_fake_refuses_every_key_that_the_contract_refuses() {
     taken.dedup();
     assert_eq!(taken, Vec::<String>::new(), "the fake accepts them");
     assert!(held > 200 && left_out > 0, "{held}");
-    tell(&format!(
+    print_line(&format!(
         "{held} unknown keys that the contract refuses: the fake refuses each; {left_out} left out, which Elasticsearch accepts"
     ));
 }

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use super::node::Node;
 use crate::{
-    place::tell,
+    place::print_line,
     relay::world::{DEAD, World, create_streams},
 };
 
@@ -73,7 +73,7 @@ async fn with_node(row: &str, change: impl FnOnce(&mut serde_yaml_ng::Value)) ->
     let node = Node::prepare_with(&world, change);
     if node.is_none() {
         let unproved = UNPROVED.fetch_add(1, Ordering::Relaxed) + 1;
-        tell(&format!("unproved, {unproved} of {ROWS} rows: {row} (no program fluent-bit on this machine)"));
+        print_line(&format!("unproved, {unproved} of {ROWS} rows: {row} (no program fluent-bit on this machine)"));
     }
     Some((world, node?))
 }
