@@ -1,5 +1,5 @@
-//! How long a plan over 500 objects takes: both sides into their canonical form, compared, guarded. What is asked of the network is
-//! not in it. Merges its key into `target/bench.json`.
+//! This benchmark measures a plan over 500 objects: both sides are converted to their canonical form, compared and guarded.
+//! It excludes the network. It merges its key into `target/bench.json`.
 
 mod results;
 
@@ -13,10 +13,10 @@ use logship::{
 };
 use serde_json::{Value, json};
 
-/// Of each kind; together 500.
+/// Number of objects of each kind; 500 in total.
 const COUNTS: [(Kind, usize); 4] =
     [(Kind::LifecyclePolicy, 100), (Kind::Pipeline, 50), (Kind::ComponentTemplate, 150), (Kind::IndexTemplate, 200)];
-/// Fields of each component template, as a real one has.
+/// Fields of each component template, as many as in a real one.
 const FIELDS: usize = 60;
 const ROUNDS: usize = 31;
 
@@ -27,14 +27,14 @@ fn main() -> Result<()> {
         let began = Instant::now();
         let plan = plan::plan(&desired, &actual, &Allowed::default());
         times.push(began.elapsed().as_secs_f64() * 1000.0);
-        ensure!(plan.steps.len() == 1, "one object differs, the plan says {}", plan.steps.len());
+        ensure!(plan.steps.len() == 1, "expected one step for the object that differs, got {}", plan.steps.len());
     }
     let milliseconds = results::median(times);
     println!("{:<40} {milliseconds:>12.2}", "plan.ms_500_objects");
     results::merge(&BTreeMap::from([("plan.ms_500_objects", milliseconds)]))
 }
 
-/// 500 declared objects, and a cluster that says each in its own words but one.
+/// Returns 500 declared objects, and a cluster that has all but one of them in another spelling.
 fn sides() -> (Desired, Actual) {
     let (mut desired, mut actual) = (Desired::default(), Actual::default());
     for (kind, count) in COUNTS {
@@ -52,7 +52,7 @@ fn sides() -> (Desired, Actual) {
     (desired, actual)
 }
 
-/// An object as it is declared, and as Elasticsearch answers it.
+/// Returns an object as declared, and as Elasticsearch answers it.
 fn object(kind: Kind, number: usize) -> (Value, Value) {
     match kind {
         Kind::LifecyclePolicy => {

@@ -1,4 +1,5 @@
-//! What a cluster holds, read whole in a handful of requests: objects, streams, who manages them, what the cluster can do.
+//! This module reads the state of a cluster in a few requests: objects, streams, their managers and the cluster's
+//! capabilities.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,16 +11,16 @@ use crate::{
     exit::{Exit, Failure},
 };
 
-/// The oldest and the newest major release that this program knows.
+/// The oldest and the newest supported major release.
 const KNOWN_MAJORS: std::ops::RangeInclusive<u64> = 9..=9;
 
-/// Settings of an index that name a pipeline.
+/// Index settings that name a pipeline.
 const PIPELINE_SETTINGS: [&str; 2] = ["index.default_pipeline", "index.final_pipeline"];
 
-/// What a cluster can do.
+/// The capabilities of a cluster.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Capability {
-    /// The free licence: everything but searchable snapshots.
+    /// The free licence: all features except searchable snapshots.
     Basic,
     /// Enterprise, or a trial of it.
     Enterprise,
@@ -36,42 +37,42 @@ impl Capability {
     }
 }
 
-/// An object as the cluster holds it.
+/// An object in the cluster.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Held {
     pub body: Value,
-    /// This program made it and may remove it.
+    /// This program created it and may remove it.
     pub owned: bool,
-    /// Elasticsearch's own (`_meta.managed`).
+    /// Elasticsearch manages it (`_meta.managed`).
     pub managed: bool,
-    /// What uses it, as the cluster says or as the other objects show.
+    /// Its users, as reported by the cluster or derived from the other objects.
     pub in_use_by: Vec<String>,
 }
 
-/// A data stream as the cluster holds it.
+/// A data stream in the cluster.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct HeldStream {
     pub template: String,
-    /// Of the next backing index.
+    /// The policy of the next backing index.
     pub policy: Option<String>,
-    /// Where both are set the policy holds, unless this is true (`index.lifecycle.prefer_ilm: false`).
+    /// If both are set, the policy applies unless this is true (`index.lifecycle.prefer_ilm: false`).
     pub prefers_lifecycle: bool,
     pub lifecycle: Option<Value>,
     pub failure_store: Option<Value>,
-    /// Backing indices, oldest first; the last takes the writes.
+    /// Backing indices, oldest first. The last one receives the writes.
     pub indices: Vec<HeldIndex>,
 }
 
-/// A backing index: it keeps the settings that it was made with, whatever its stream's template says by now.
+/// A backing index. It retains the settings it was created with, even if its stream's template has changed since.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct HeldIndex {
     pub name: String,
     pub policy: Option<String>,
-    /// As of [`HeldStream`].
+    /// See [`HeldStream`].
     pub prefers_lifecycle: bool,
 }
 
-/// The cluster as it is.
+/// The current state of the cluster.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Actual {
     /// `version.number`.
@@ -79,20 +80,20 @@ pub struct Actual {
     pub capability: Capability,
     /// `green`, `yellow` or `red`.
     pub health: String,
-    /// Why the cluster takes no changes, when it does not.
+    /// The reason why the cluster accepts no changes, if it does not.
     pub blocked: Option<String>,
     pub objects: BTreeMap<Key, Held>,
     pub streams: BTreeMap<String, HeldStream>,
-    /// Set by the operator (file-based settings); the API refuses to change them.
+    /// Objects set by the operator (file-based settings). The API refuses to change them.
     pub reserved: BTreeSet<Key>,
 }
 
 impl Actual {
-    /// What the cluster is and can do, in a line.
+    /// Describes the cluster and its capabilities in one line.
     pub fn describe(&self) -> String {
         let can = match self.capability {
-            Capability::Basic => "Basic licence: everything but searchable snapshots and the frozen phase",
-            Capability::Enterprise => "Enterprise licence: searchable snapshots too",
+            Capability::Basic => "Basic licence: all features except searchable snapshots and the frozen phase",
+            Capability::Enterprise => "Enterprise licence: including searchable snapshots",
         };
         let blocked = if self.blocked.is_some() { ", read-only" } else { "" };
         format!("Elasticsearch {}, {}{blocked}, {can}", self.version, self.health)
@@ -113,10 +114,10 @@ impl Default for Actual {
     }
 }
 
-/// Reads everything that plans rest on.
+/// Reads everything that a plan needs.
 ///
 /// # Errors
-/// When a request fails, or the cluster is none that this program manages.
+/// Returns a failure if a request fails, or if this program does not support the cluster.
 pub async fn read(client: &Client) -> Result<Actual, Failure> {
     let version = probe(client).await?;
     let license = client.get("/_license").await?;
@@ -159,10 +160,10 @@ pub async fn read(client: &Client) -> Result<Actual, Failure> {
     Ok(actual)
 }
 
-/// The release of Elasticsearch.
+/// Returns the release of Elasticsearch.
 ///
 /// # Errors
-/// When it is Serverless, another product, or a major release that this program does not know.
+/// Returns a failure for Serverless, another product, or an unsupported major release.
 pub async fn probe(client: &Client) -> Result<String, Failure> {
     let info = client.get("/").await?;
     let version = &info["version"];
@@ -170,23 +171,23 @@ pub async fn probe(client: &Client) -> Result<String, Failure> {
     let unsupported = |told: String| Err(Failure::new(Exit::Unsupported, told));
     if version["build_flavor"] == "serverless" {
         return unsupported(
-            "this is Elastic Cloud Serverless, which has no index lifecycle management; use a self-managed cluster, ECK or Elastic \
-             Cloud Hosted, or manage data stream lifecycles there by hand"
+            "this is Elastic Cloud Serverless, which has no index lifecycle management; use a self-managed cluster, ECK or \
+             Elastic Cloud Hosted, or manage data stream lifecycles there by hand"
                 .to_owned(),
         );
     }
     if version["distribution"] == "opensearch" {
         return unsupported(
-            "this is OpenSearch, whose lifecycle API is another; point LOGSHIP_ELASTICSEARCH_URL at Elasticsearch".into(),
+            "this is OpenSearch, whose lifecycle API differs; set LOGSHIP_ELASTICSEARCH_URL to an Elasticsearch cluster".into(),
         );
     }
     match number.split('.').next().and_then(|major| major.parse::<u64>().ok()) {
         Some(major) if KNOWN_MAJORS.contains(&major) => Ok(number.to_owned()),
         Some(major) if major < *KNOWN_MAJORS.start() => {
-            unsupported(format!("this is Elasticsearch {number}, an older major release; upgrade it to 9.x"))
+            unsupported(format!("this is Elasticsearch {number}, an unsupported older major release; upgrade it to 9.x"))
         }
-        Some(_) => unsupported(format!("this is Elasticsearch {number}, newer than this program knows; use a newer logship")),
-        None => unsupported("what answers is no Elasticsearch; correct LOGSHIP_ELASTICSEARCH_URL".to_owned()),
+        Some(_) => unsupported(format!("this is Elasticsearch {number}, newer than this logship supports; use a newer logship")),
+        None => unsupported("the server is not Elasticsearch; correct LOGSHIP_ELASTICSEARCH_URL".to_owned()),
     }
 }
 
@@ -203,7 +204,7 @@ fn capability(license: &Value) -> Capability {
 fn blocked(settings: &Value) -> Option<String> {
     let is = |name: &str| ["persistent", "transient"].iter().any(|level| settings[*level][name] == "true");
     let blocks = ["cluster.blocks.read_only", "cluster.blocks.read_only_allow_delete"];
-    let told = |name: &str| format!("the setting {name} is true; set it to null when its reason is gone (PUT _cluster/settings)");
+    let told = |name: &str| format!("the setting {name} is true; remove the cause, then set it to null (PUT _cluster/settings)");
     blocks.into_iter().find(|name| is(name)).map(told)
 }
 
@@ -221,7 +222,7 @@ fn reserved_objects(state: &Value) -> BTreeSet<Key> {
     for namespace in state["metadata"]["reserved_state"].as_object().into_iter().flat_map(|map| map.values()) {
         for (handler, kind) in RESERVED_HANDLERS {
             for key in namespace["handlers"][handler]["keys"].as_array().into_iter().flatten().filter_map(Value::as_str) {
-                // Both kinds of templates share a handler, which puts the kind in front.
+                // Both kinds of templates share a handler, which prefixes the name with the kind.
                 let (kind, name) = match key.split_once(':') {
                     Some(("component_template", name)) => (Kind::ComponentTemplate, name),
                     Some(("composable_index_template", name)) => (Kind::IndexTemplate, name),
@@ -234,7 +235,7 @@ fn reserved_objects(state: &Value) -> BTreeSet<Key> {
     reserved
 }
 
-/// A body as it would be sent, taken out of what stands round it.
+/// Extracts a body, in the form in which it would be sent, from the answer.
 fn held(kind: Kind, answer: Value) -> Held {
     let in_use = &answer["in_use_by"];
     let mut in_use_by = Vec::new();
@@ -279,7 +280,7 @@ async fn streams(client: &Client, actual: &mut Actual) -> Result<(), CallError> 
     Ok(())
 }
 
-/// Pipelines that indices name in their own settings, whatever their templates say by now.
+/// Pipelines named by the settings of existing indices, even if their templates have changed since.
 async fn pipelines_of_indices(client: &Client, actual: &Actual) -> Result<Vec<(Key, String)>, CallError> {
     let query = [("flat_settings", "true"), ("expand_wildcards", "all")];
     let path = format!("/*/_settings/{}", PIPELINE_SETTINGS.join(","));
@@ -296,7 +297,7 @@ async fn pipelines_of_indices(client: &Client, actual: &Actual) -> Result<Vec<(K
     Ok(uses)
 }
 
-/// Who refers to whom among the objects themselves: what Elasticsearch does not say. `uses` is what is known already.
+/// Finds references between objects that Elasticsearch does not report. `uses` contains the known references.
 fn usage(actual: &mut Actual, mut uses: Vec<(Key, String)>) {
     for ((kind, name), held) in &actual.objects {
         let told = format!("{} {name}", kind.name().replace('_', " "));
@@ -316,7 +317,7 @@ fn usage(actual: &mut Actual, mut uses: Vec<(Key, String)>) {
     }
 }
 
-/// The objects that a body refers to.
+/// Returns the objects that a body refers to.
 pub fn used_by(kind: Kind, body: &Value) -> Vec<Key> {
     use crate::desired::resolve;
     let mut used = Vec::new();

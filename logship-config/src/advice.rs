@@ -1,4 +1,4 @@
-//! Sizing advice. Pure.
+//! This module computes sizing advice. Pure.
 //!
 //! Source: "Size your shards": 10 to 50 GB and at most 200 million documents a shard, at most 1000 shards a node
 //! (`cluster.max_shards_per_node`).
@@ -12,7 +12,7 @@ const SMALL_SHARD_BYTES: u64 = 1 << 30;
 const LARGE_SHARD_BYTES: u64 = 50 << 30;
 const MOST_DOCUMENTS: u64 = 200_000_000;
 const MOST_SHARDS_PER_NODE: u64 = 1000;
-/// Fewer rolled indices than this are no pattern.
+/// Fewer rolled indices than this are not a pattern.
 const ENOUGH_INDICES: usize = 4;
 
 /// A kind of advice. A label of metrics, so the names are an interface.
@@ -40,11 +40,11 @@ impl Topic {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Advice {
     pub topic: Topic,
-    /// What is so, and what to do.
+    /// The finding and the remedy.
     pub told: String,
 }
 
-/// Everything that is worth saying.
+/// Returns all advice.
 pub fn advise(observation: &Observation) -> Vec<Advice> {
     let mut advice = Vec::new();
     let mut streams: Vec<&str> = observation.indices.iter().map(|index| index.stream.as_str()).collect();
@@ -54,7 +54,8 @@ pub fn advise(observation: &Observation) -> Vec<Advice> {
     }
     for disk in observation.disks.iter().filter(|disk| disk.shards > MOST_SHARDS_PER_NODE * 9 / 10) {
         let told = format!(
-            "{} holds {} shards of at most {MOST_SHARDS_PER_NODE}: let indices roll over later, keep them for a shorter time, or add a node",
+            "{} holds {} shards; the limit is {MOST_SHARDS_PER_NODE}: roll indices over later, retain them for a shorter \
+             time, or add a node",
             disk.node, disk.shards
         );
         advice.push(Advice { topic: Topic::ManyShards, told });
@@ -68,7 +69,8 @@ fn of_stream(stream: &str, indices: &[&IndexFacts]) -> Vec<Advice> {
     if let Some(index) = indices.iter().max_by_key(|index| shard(index)).filter(|index| shard(index) > LARGE_SHARD_BYTES) {
         let size = units::rough_size(shard(index));
         let told = format!(
-            "{stream}: a shard of {} has {size}, above 50 GB: set max_primary_shard_size: 50gb in its rollover, or more shards",
+            "{stream}: a shard of {} has {size}, above 50 GB: set max_primary_shard_size: 50gb in its rollover, or use more \
+             shards",
             index.name
         );
         advice.push(Advice { topic: Topic::LargeShards, told });
@@ -85,7 +87,7 @@ fn of_stream(stream: &str, indices: &[&IndexFacts]) -> Vec<Advice> {
     if rolled.len() >= ENOUGH_INDICES && average < SMALL_SHARD_BYTES {
         let size = units::rough_size(average);
         let told = format!(
-            "{stream}: its {} rolled shards have {size} each, below 1 GB: let it roll over later (a larger max_age)",
+            "{stream}: its {} rolled shards have {size} each, below 1 GB: roll over later (a larger max_age)",
             rolled.len()
         );
         advice.push(Advice { topic: Topic::SmallShards, told });

@@ -1,5 +1,5 @@
-//! Carries a plan out, step by step. Nothing is sent while a guard refuses or the cluster cannot take changes; a step that fails
-//! ends it, and what was done, what failed and what was not tried is said.
+//! This module applies a plan step by step. It sends nothing if a guard refuses a step or the cluster cannot accept changes.
+//! A failed step ends the run. The error then lists the applied steps, the failed step and the steps not tried.
 
 use serde_json::{Value, json};
 
@@ -11,10 +11,10 @@ use crate::{
     plan::{self, Action, Allowed, Plan, Step},
 };
 
-/// Reads the cluster, shows the plan, carries it out and looks whether a second plan is empty. Returns the number of steps.
+/// Reads the cluster, shows the plan, applies it and verifies that a second plan is empty. Returns the number of steps.
 ///
 /// # Errors
-/// When nothing may be done, a step fails, or the cluster is not as declared afterwards.
+/// Returns a failure if the plan is refused, a step fails, or the cluster differs from the declared files afterwards.
 pub async fn run(client: &Client, desired: &Desired, allowed: &Allowed, show: &dyn Fn(&Actual, &Plan)) -> Result<usize, Failure> {
     let actual = actual::read(client).await?;
     let plan = plan::plan(desired, &actual, allowed);
@@ -41,25 +41,26 @@ pub async fn run(client: &Client, desired: &Desired, allowed: &Allowed, show: &d
         return Ok(plan.steps.len());
     }
     let told = format!(
-        "every step was applied, and the cluster answers otherwise than declared:\n{}somebody else may be changing it; run plan again",
+        "all steps were applied, but the cluster still differs from the declared files:\n{}another process may be changing \
+         it; run plan again",
         plan::human(&second)
     );
     Err(Failure::new(Exit::Failed, told))
 }
 
-/// A cluster that is red or read-only takes a change halfway, or not at all.
+/// A red or read-only cluster applies a change partly or not at all.
 fn takes_changes(actual: &Actual) -> Result<(), Failure> {
     let not_now = |told: String| Err(Failure::new(Exit::NotNow, format!("{told}. Nothing was changed")));
     if let Some(why) = &actual.blocked {
         return not_now(format!("the cluster is read-only: {why}"));
     }
     if actual.health == "red" {
-        return not_now("the cluster's health is red; look at GET _cluster/allocation/explain and repeat when it is not".into());
+        return not_now("the cluster's health is red; check GET _cluster/allocation/explain and retry when it is not red".into());
     }
     Ok(())
 }
 
-/// `parts` of the step that failed are done.
+/// `parts` of the failed step are done.
 fn halfway(plan: &Plan, place: usize, parts: &[&str], error: &CallError) -> Failure {
     let names = |steps: &[Step], parts: Option<String>| match (steps, parts) {
         ([], None) => "nothing".to_owned(),
@@ -76,7 +77,7 @@ fn named(step: &Step) -> String {
     format!("{} {} {}", step.action.name(), step.kind, step.name)
 }
 
-/// The path of an object.
+/// Returns the path of an object.
 pub fn path(kind: Kind, name: &str) -> String {
     let collection = match kind {
         Kind::Pipeline => "_ingest/pipeline",
@@ -90,7 +91,7 @@ pub fn path(kind: Kind, name: &str) -> String {
     format!("/{collection}/{}", segment(name))
 }
 
-/// Notes in `parts` what is done of a step that takes several requests.
+/// Records in `parts` the finished requests of a step that takes several.
 async fn carry_out(client: &Client, step: &Step, parts: &mut Vec<&'static str>) -> Result<(), CallError> {
     let path = path(step.kind, &step.name);
     match (step.action, step.kind) {
@@ -109,7 +110,7 @@ async fn carry_out(client: &Client, step: &Step, parts: &mut Vec<&'static str>) 
     }
 }
 
-/// What a stream says itself; `null` takes it away.
+/// Sets a stream's own settings. `null` removes them.
 async fn set_stream(client: &Client, path: &str, body: Option<&Value>, parts: &mut Vec<&'static str>) -> Result<(), CallError> {
     for (part, of) in [("lifecycle", "_lifecycle"), ("failure_store", "_options")] {
         let path = format!("{path}/{of}");

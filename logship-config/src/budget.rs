@@ -1,22 +1,23 @@
-//! Retention by disk: how many of a stream's oldest indices go so that it keeps to its share. Pure.
+//! This module computes retention by disk: the number of oldest indices to delete so that a stream stays within its share.
+//! Pure.
 
 use crate::{desired::Budget, observe::IndexFacts};
 
-/// What a budget comes to for one stream.
+/// The result of a budget for one stream.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Verdict {
     /// Bytes that the stream may take.
     pub allowed: u64,
-    /// Bytes that it takes, all copies.
+    /// Bytes that it takes, including all copies.
     pub used: u64,
     /// Indices to delete, oldest first.
     pub delete: Vec<String>,
-    /// What it still takes beyond its share when they are gone: nothing older than the floor is left.
+    /// Bytes above the share after the deletions: no remaining index is older than the floor.
     pub excess: u64,
 }
 
-/// `indices` are oldest first; `disk_bytes` are all data disks together. The write index and what is younger than the floor,
-/// counted from its rollover, stay.
+/// `indices` are oldest first. `disk_bytes` is the total of all data disks. The write index stays, and so does an index
+/// younger than the floor, counted from its rollover.
 pub fn verdict<'a>(
     budget: &Budget,
     disk_bytes: u64,
@@ -24,14 +25,14 @@ pub fn verdict<'a>(
     now_millis: i64,
 ) -> Verdict {
     let indices: Vec<&IndexFacts> = indices.into_iter().collect();
-    // Bytes of disks stay far below 2^53, where a float is exact.
+    // The bytes of disks are far below 2^53, so a float is exact.
     let allowed = (disk_bytes as f64 * budget.disk_percent / 100.0) as u64;
     let used: u64 = indices.iter().map(|index| index.bytes).sum();
     let (mut left, mut delete) = (used, Vec::new());
     for index in indices {
         let rolled =
             index.lifecycle.as_ref().map(|at| at.since_millis).filter(|since| *since > 0).unwrap_or(index.created_millis);
-        // Indices are in the order of their ages: behind one that stays nothing goes.
+        // Indices are in the order of their ages: nothing is deleted after the first index that stays.
         if left <= allowed || index.write || now_millis - rolled < budget.floor_millis {
             break;
         }
@@ -62,14 +63,14 @@ mod tests {
     }
 
     #[test]
-    fn the_oldest_go_until_the_share_is_kept_and_no_further() {
+    fn the_oldest_are_deleted_until_the_share_is_met() {
         let budget = Budget { disk_percent: 50.0, floor_millis: 0 };
         let verdict = verdict(&budget, 100, &indices(&[30, 30, 30]), NOW);
         assert_eq!((verdict.delete, verdict.excess, verdict.allowed), (vec!["i0".to_owned(), "i1".to_owned()], 0, 50));
     }
 
     #[test]
-    fn the_floor_and_the_write_index_stay_whatever_the_disk_says() {
+    fn the_floor_and_the_write_index_stay_on_a_full_disk() {
         let budget = Budget { disk_percent: 1.0, floor_millis: 2 * DAY };
         let kept = verdict(&budget, 100, &indices(&[30, 30, 30]), NOW);
         assert_eq!((kept.delete, kept.excess), (vec!["i0".to_owned(), "i1".to_owned()], 29));
@@ -79,7 +80,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn never_the_write_index_never_below_the_floor_never_more_than_needed(
+        fn deletes_no_write_index_no_young_index_and_no_more_than_due(
             sizes in proptest::collection::vec(0u64..1000, 1..20), percent in 1.0..95.0f64, floor in 0i64..20, disk in 1u64..10_000,
         ) {
             let budget = Budget { disk_percent: percent, floor_millis: floor * DAY };

@@ -1,4 +1,5 @@
-//! Every setting: the only reader of the environment (`LOGSHIP_*`). What a cluster shall hold is in files, not here.
+//! This module reads every setting. It is the only reader of the environment (`LOGSHIP_*`). It must not contain the declared
+//! objects of a cluster: they are in files.
 
 mod relay;
 
@@ -14,19 +15,19 @@ pub use relay::{BODIES_IN_MEMORY, RELAY_CHUNKS_AT_ONCE, RELAY_MEMORY, RelaySetti
 
 pub const PREFIX: &str = "LOGSHIP";
 
-/// What a command cannot do without.
+/// The settings that a command needs.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Needs {
     /// The address of Elasticsearch.
     pub cluster: bool,
-    /// What the relay may write.
+    /// The streams of the relay.
     pub relay: bool,
 }
 
 #[derive(Debug, Clone)]
 pub struct Config {
     pub process: Process,
-    /// `None` for a command that does not need it and does not have it.
+    /// `None` for a command that does not need it, if it is not set.
     pub cluster: Option<ClusterSettings>,
     /// Folder of the declared files.
     pub declared: PathBuf,
@@ -46,11 +47,11 @@ impl Config {
     }
 }
 
-/// What the process is, whatever its command.
+/// Settings of the process, for every command.
 #[derive(Debug, Clone)]
 pub struct Process {
     pub telemetry: telemetry::Settings,
-    /// From SIGTERM until the process ends, whatever still runs.
+    /// From SIGTERM until the process ends, even if work is unfinished.
     pub shutdown_deadline: Duration,
     /// `/metrics`, `/livez`, `/readyz` of daemons.
     pub admin_listen: SocketAddr,
@@ -63,7 +64,7 @@ impl Process {
             shutdown_deadline: env.duration(
                 "LOGSHIP_SHUTDOWN_DEADLINE",
                 Duration::from_secs(30),
-                "from SIGTERM until the process ends, whatever still runs",
+                "time from SIGTERM until the process ends, even if work is unfinished",
             ),
             admin_listen: env.or(
                 "LOGSHIP_ADMIN_LISTEN",
@@ -74,53 +75,53 @@ impl Process {
     }
 }
 
-/// How `watch` looks and what it may do.
+/// The interval of `watch` and its allowed actions.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WatchSettings {
     pub every: Duration,
-    /// A lifecycle step that takes longer is stuck; `explain` says so too.
+    /// A lifecycle step that takes longer is stuck, for `watch` and `explain`.
     pub stuck_after: Duration,
-    /// Stuck steps are tried again or moved.
+    /// Whether stuck steps are retried or moved.
     pub repairs: bool,
-    /// Budgets delete indices; otherwise they only say what they would delete.
+    /// Whether budgets delete indices. If not, `watch` only logs the deletions.
     pub budget_deletes: bool,
 }
 
 impl WatchSettings {
     fn read(env: &mut Reader) -> Self {
         Self {
-            every: env.duration("LOGSHIP_WATCH_EVERY", Duration::from_secs(60), "pause between two looks of `watch`"),
+            every: env.duration("LOGSHIP_WATCH_EVERY", Duration::from_secs(60), "interval between checks of `watch`"),
             stuck_after: env.duration(
                 "LOGSHIP_STUCK_AFTER",
                 Duration::from_secs(12 * 3600),
-                "a lifecycle step that takes longer is stuck",
+                "duration after which a lifecycle step counts as stuck",
             ),
-            repairs: env.or("LOGSHIP_REPAIRS", true, "whether `watch` tries stuck steps again (true or false)"),
+            repairs: env.or("LOGSHIP_REPAIRS", true, "whether `watch` retries stuck steps (true or false)"),
             budget_deletes: env.or(
                 "LOGSHIP_BUDGET_DELETES",
                 false,
-                "whether budgets delete indices (true), or only say what they would delete (false)",
+                "whether budgets delete indices (true) or only log the deletions (false)",
             ),
         }
     }
 }
 
-/// Where Elasticsearch is and how this program proves who it is. Files are read again when they change.
+/// The address of Elasticsearch and this program's credentials. Files are read again when they change.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ClusterSettings {
-    /// Scheme, host and port; never credentials.
+    /// Scheme, host and port, without credentials.
     pub url: Url,
     pub credentials: CredentialFiles,
-    /// PEM certificates of the authority that signed the cluster's; `None`: those of the operating system.
+    /// PEM certificates of the authority that signed the cluster's certificate. `None`: the operating system's authorities.
     pub ca_file: Option<PathBuf>,
-    /// For one request, its answer included.
+    /// Time limit of one request, including its answer.
     pub timeout: Duration,
 }
 
-/// Mounted files that hold credentials, one value each.
+/// Mounted files with credentials, one value each.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum CredentialFiles {
-    /// A cluster without security.
+    /// For a cluster without security.
     None,
     /// `id:key` or the encoded form that Elasticsearch returns (`encoded`).
     ApiKey(PathBuf),
@@ -130,7 +131,7 @@ pub enum CredentialFiles {
     },
 }
 
-const URL_HELP: &str = "address of Elasticsearch, as https://logs-es-http:9200";
+const URL_HELP: &str = "address of Elasticsearch, such as https://logs-es-http:9200";
 
 impl ClusterSettings {
     fn read(env: &mut Reader, needed: bool) -> Option<Self> {
@@ -139,10 +140,14 @@ impl ClusterSettings {
         match &url {
             None if needed => env.fault(URL, "is missing", &format!("set it: {URL_HELP}")),
             Some(url) if !url.username().is_empty() || url.password().is_some() => {
-                env.fault(URL, "holds credentials", "give them in LOGSHIP_API_KEY_FILE or LOGSHIP_PASSWORD_FILE");
+                env.fault(URL, "contains credentials", "set LOGSHIP_API_KEY_FILE or LOGSHIP_PASSWORD_FILE instead");
             }
             Some(url) if !matches!(url.scheme(), "http" | "https") || url.query().is_some() || url.fragment().is_some() => {
-                env.fault(URL, "is no plain http or https address", "write scheme, host and port, as https://logs-es-http:9200");
+                env.fault(
+                    URL,
+                    "is not a plain http or https address",
+                    "write scheme, host and port, such as https://logs-es-http:9200",
+                );
             }
             _ => {}
         }
@@ -151,9 +156,12 @@ impl ClusterSettings {
             "LOGSHIP_CA_FILE",
             "PEM file of the authority that signed Elasticsearch's certificate (ECK: <name>-es-http-certs-public, ca.crt)",
         );
-        let timeout =
-            env.duration("LOGSHIP_TIMEOUT", Duration::from_secs(30), "for one request to Elasticsearch, its answer included");
-        // A path is kept: clusters behind a proxy live under one.
+        let timeout = env.duration(
+            "LOGSHIP_TIMEOUT",
+            Duration::from_secs(30),
+            "time limit of one request to Elasticsearch, including its answer",
+        );
+        // A path is retained: a cluster behind a proxy may have one.
         let mut url = url?;
         if !url.path().ends_with('/') {
             url.set_path(&format!("{}/", url.path()));
@@ -166,14 +174,14 @@ impl CredentialFiles {
     fn read(env: &mut Reader) -> Self {
         let api_key: Option<PathBuf> =
             env.optional("LOGSHIP_API_KEY_FILE", "file with an API key: id:key, or the encoded form that Elasticsearch returns");
-        let username: Option<String> = env.optional("LOGSHIP_USERNAME", "user, when there is no API key");
+        let username: Option<String> = env.optional("LOGSHIP_USERNAME", "user, if there is no API key");
         let password: Option<PathBuf> = env.optional("LOGSHIP_PASSWORD_FILE", "file with that user's password");
         match (api_key, username, password) {
             (None, None, None) => Self::None,
             (Some(file), None, None) => Self::ApiKey(file),
             (None, Some(username), Some(password)) => Self::Basic { username, password },
             (Some(_), ..) => {
-                env.fault("LOGSHIP_API_KEY_FILE", "stands beside a user or password", "keep one way to prove who this is");
+                env.fault("LOGSHIP_API_KEY_FILE", "conflicts with a user or password", "use only one kind of credentials");
                 Self::None
             }
             (None, Some(_), None) => {
@@ -181,23 +189,23 @@ impl CredentialFiles {
                 Self::None
             }
             (None, None, Some(_)) => {
-                env.fault("LOGSHIP_USERNAME", "is missing", "LOGSHIP_PASSWORD_FILE needs it: whose password that is");
+                env.fault("LOGSHIP_USERNAME", "is missing", "LOGSHIP_PASSWORD_FILE needs it: the user of that password");
                 Self::None
             }
         }
     }
 }
 
-/// The settings of the process's environment.
+/// Reads the settings from the process's environment.
 ///
 /// # Errors
-/// With every fault at once.
-#[expect(clippy::disallowed_methods, reason = "this module is the one reader of the environment")]
+/// Returns all faults at once.
+#[expect(clippy::disallowed_methods, reason = "this module is the only reader of the environment")]
 pub fn load(needs: Needs) -> Result<Config, ConfigFaults> {
     kit::load(PREFIX, std::env::vars_os(), |env| Config::read(env, needs))
 }
 
-/// Every setting as a table for `--help`.
+/// Returns every setting as a table for `--help`.
 pub fn help() -> String {
     kit::reference(PREFIX, |env| Config::read(env, Needs { cluster: true, ..Needs::default() }))
 }
@@ -214,7 +222,7 @@ mod tests {
     const URL: (&str, &str) = ("LOGSHIP_ELASTICSEARCH_URL", "https://logs-es-http:9200");
 
     #[test]
-    fn one_way_to_prove_who_this_is() {
+    fn only_one_kind_of_credentials_is_accepted() {
         let key = ("LOGSHIP_API_KEY_FILE", "/key");
         let (user, password) = (("LOGSHIP_USERNAME", "logship"), ("LOGSHIP_PASSWORD_FILE", "/password"));
         let read = |variables: &[_]| load_from(variables).map(|config| config.cluster.unwrap().credentials);
@@ -222,7 +230,7 @@ mod tests {
         assert_eq!(read(&[URL, key]).unwrap(), CredentialFiles::ApiKey("/key".into()));
         assert!(matches!(read(&[URL, user, password]).unwrap(), CredentialFiles::Basic { .. }));
         for (variables, named) in [
-            (&[URL, key, user][..], "LOGSHIP_API_KEY_FILE stands beside"),
+            (&[URL, key, user][..], "LOGSHIP_API_KEY_FILE conflicts with"),
             (&[URL, user], "LOGSHIP_PASSWORD_FILE is missing"),
             (&[URL, password], "LOGSHIP_USERNAME is missing"),
         ] {
@@ -235,10 +243,10 @@ mod tests {
     fn an_address_is_plain_and_a_misspelt_setting_named() {
         assert_eq!(load_from(&[URL]).unwrap().cluster.unwrap().url.as_str(), "https://logs-es-http:9200/");
         for (address, part) in [
-            ("https://elastic:secret@host:9200", "holds credentials"),
-            ("ftp://host", "no plain http"),
-            ("host:9200", "no plain http"),
-            ("https://host/?pretty", "no plain http"),
+            ("https://elastic:secret@host:9200", "contains credentials"),
+            ("ftp://host", "not a plain http"),
+            ("host:9200", "not a plain http"),
+            ("https://host/?pretty", "not a plain http"),
         ] {
             let told = load_from(&[("LOGSHIP_ELASTICSEARCH_URL", address)]).unwrap_err();
             assert!(told.contains(part) && !told.contains("secret"), "{told}");

@@ -1,4 +1,5 @@
-//! The life of a command that stays: telemetry, signals, admin listener, its work, the drain, and how it ended. Never: the work.
+//! This module runs a long-lived command: telemetry, signals, admin listener, work, drain and the log of its end. It must
+//! not contain the work.
 
 use std::{future::Future, net::SocketAddr, process::ExitCode};
 
@@ -16,7 +17,7 @@ use crate::config::Process;
 
 const SERVICE: Service = Service { name: "logship", version: env!("CARGO_PKG_VERSION") };
 
-/// What the work gets. It adds its latches to `health`, then calls [`Daemon::serve_admin`].
+/// The arguments of the work. The work adds its latches to `health`, then calls [`Daemon::serve_admin`].
 #[derive(Clone)]
 pub struct Daemon {
     pub metrics: Metrics,
@@ -27,22 +28,23 @@ pub struct Daemon {
 }
 
 impl Daemon {
-    /// Metrics, liveness and readiness, until the process ends: so that the last minutes are scraped and readiness says no.
+    /// Serves metrics, liveness and readiness until the process ends, so that the last minutes are scraped and readiness
+    /// reports the shutdown.
     ///
     /// # Errors
-    /// When the address is taken.
+    /// Returns an error if the address is taken.
     pub async fn serve_admin(&self) -> anyhow::Result<()> {
         let address = self.admin_listen;
         let listener =
             TcpListener::bind(address).await.with_context(|| format!("LOGSHIP_ADMIN_LISTEN: {address} cannot be bound"))?;
-        tracing::info!(address = %listener.local_addr()?, "the admin listener listens");
+        tracing::info!(address = %listener.local_addr()?, "the admin listener started");
         let admin = Admin { metrics: self.metrics.clone(), health: self.health.clone(), log_level: self.level.clone() };
         tokio::spawn(admin::serve(listener, std::future::pending(), admin));
         Ok(())
     }
 }
 
-/// Runs `work` until it ends, which it does once the shutdown has begun. One thread: a sidecar shares its node.
+/// Runs `work` until it ends. It ends after the shutdown begins. One thread: a sidecar shares its node.
 pub fn live<Work>(process: &Process, work: impl FnOnce(Daemon) -> Work) -> ExitCode
 where
     Work: Future<Output = anyhow::Result<()>> + 'static,
@@ -50,14 +52,14 @@ where
     let telemetry = match telemetry::init(SERVICE, &process.telemetry) {
         Ok(telemetry) => telemetry,
         Err(error) => {
-            eprintln!("logship: telemetry cannot start: {error}");
+            eprintln!("logship: failed to start telemetry: {error}");
             return ExitCode::FAILURE;
         }
     };
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
-            tracing::error!(%error, "the runtime cannot start");
+            tracing::error!(%error, "failed to start the runtime");
             return ExitCode::FAILURE;
         }
     };
@@ -72,7 +74,7 @@ where
             admin_listen: process.admin_listen,
         };
         let ended = work(daemon).await;
-        // Work that ends by itself takes its parts with it.
+        // Work that ends without a signal ends its parts too.
         shutdown.begin("the work has ended");
         shutdown.drained().await;
         ended

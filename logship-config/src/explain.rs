@@ -1,4 +1,5 @@
-//! `logship explain`: why an index is where it is, in words: what it waits for, what comes next and when, what is wrong.
+//! This module runs `logship explain`: it describes why an index is in its state, the condition that it waits for, the next
+//! step with its time, and faults.
 
 use std::fmt::Write as _;
 
@@ -15,16 +16,16 @@ use crate::{
 /// Explains every index of a data stream, or one backing index.
 ///
 /// # Errors
-/// When there is no such stream or index, or a request fails.
+/// Returns a failure if no such stream or index exists, or a request fails.
 pub async fn run(client: &Client, name: &str, now_millis: i64, stuck_after_millis: i64) -> Result<String, Failure> {
     let missing =
-        || Failure::new(Exit::Failed, format!("there is no data stream or backing index {name:?}; GET _data_stream lists them"));
+        || Failure::new(Exit::Failed, format!("no data stream or backing index {name:?} exists; GET _data_stream lists them"));
     let found = client.find(&format!("/_data_stream/{}", segment(name))).await?;
-    // A pattern, a list or an alias finds streams of other names.
+    // A pattern, a list or an alias matches streams of other names.
     let exact = found.map(|found| found["data_streams"][0].clone()).filter(|stream| stream["name"] == name);
     let found = match exact {
         Some(stream) => stream,
-        // A backing index: the stream that holds it.
+        // A backing index: find the stream that contains it.
         None => {
             let all = client.send(Method::Get, "/_data_stream", &[("expand_wildcards", "open,hidden")], None).await?;
             let holds =
@@ -36,7 +37,7 @@ pub async fn run(client: &Client, name: &str, now_millis: i64, stuck_after_milli
     let observation = observe::named(client, &[&stream]).await?;
     let mut text = String::new();
     if !observation.lifecycle_running {
-        let _ = writeln!(text, "index lifecycle management is stopped: nothing moves until POST _ilm/start");
+        let _ = writeln!(text, "index lifecycle management is stopped: no index moves until POST _ilm/start");
     }
     let mut policies: std::collections::BTreeMap<String, Value> = std::collections::BTreeMap::new();
     for index in observation.of(&stream).filter(|index| name == stream || index.name == name) {
@@ -51,13 +52,13 @@ pub async fn run(client: &Client, name: &str, now_millis: i64, stuck_after_milli
         text.push_str(&index_text(index, &observation, &policy, now_millis, stuck_after_millis));
         if index.lifecycle.is_none() && found["lifecycle"].is_object() {
             let kept = resolve::lifecycle_retention(&found["lifecycle"]);
-            let _ = writeln!(text, "  the data stream's own lifecycle manages it: kept {kept}, counted from its rollover");
+            let _ = writeln!(text, "  the data stream's own lifecycle manages it: retained {kept}, counted from its rollover");
         }
     }
     Ok(text)
 }
 
-/// One index in words. Pure.
+/// Describes one index. Pure.
 pub fn index_text(
     index: &IndexFacts,
     observation: &Observation,
@@ -91,7 +92,8 @@ pub fn index_text(
         }
     }
     if at.phase != "new" && !policy.is_null() && cached_differs(at, policy) {
-        let told = "the policy has changed since the index entered this phase: it finishes the definition that it has cached";
+        let told =
+            "the policy has changed since the index entered this phase: the index finishes its cached definition of the phase";
         let _ = writeln!(text, "  {told}");
     }
     if !observation.lifecycle_running {
@@ -102,19 +104,19 @@ pub fn index_text(
 
 fn waits_for(index: &IndexFacts, at: &Lifecycle, policy: &Value, now_millis: i64) -> String {
     if at.step == "ERROR" {
-        return format!("Elasticsearch tries the step again: {}", at.told);
+        return format!("Elasticsearch retries the step: {}", at.told);
     }
     if at.action == "rollover" && at.step == "check-rollover-ready" {
         return rollover(index, &at.definition["actions"]["rollover"], now_millis);
     }
     if at.step != "complete" {
         let told = if at.told.is_empty() { String::new() } else { format!(": {}", at.told) };
-        return format!("at work in {}/{}{told}", at.action, at.step);
+        return format!("running {}/{}{told}", at.action, at.step);
     }
     let place = PHASES.iter().position(|phase| *phase == at.phase).map_or(0, |place| place + 1);
     let next = PHASES[place..].iter().find(|phase| policy["phases"][**phase].is_object());
     match next {
-        None => "it stays here: the policy has no later phase".to_owned(),
+        None => "it stays in this phase: the policy has no later one".to_owned(),
         Some(next) => {
             let wanted = policy["phases"][*next]["min_age"].as_str().and_then(units::millis).unwrap_or(0);
             let left = at.since_millis + wanted - now_millis;
@@ -134,10 +136,10 @@ fn waits_for(index: &IndexFacts, at: &Lifecycle, policy: &Value, now_millis: i64
     }
 }
 
-/// Each condition beside what is.
+/// Returns each condition next to the current value.
 fn rollover(index: &IndexFacts, conditions: &Value, now_millis: i64) -> String {
     if index.documents == 0 {
-        return "waits for its first document: an empty index is never rolled over".to_owned();
+        return "waits for its first document: an empty index is not rolled over".to_owned();
     }
     let shard = index.primary_bytes / index.primary_shards;
     let mut told = Vec::new();
@@ -159,7 +161,7 @@ fn cached_differs(at: &Lifecycle, policy: &Value) -> bool {
     let kind = crate::desired::Kind::LifecyclePolicy;
     let of = |phase: &Value| {
         let mut phases = serde_json::Map::new();
-        // When it is entered has no part in what is done in it.
+        // The time of entry is not part of the phase's actions.
         let mut phase = phase.clone();
         if let Some(phase) = phase.as_object_mut() {
             phase.remove("min_age");

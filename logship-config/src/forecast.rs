@@ -1,4 +1,5 @@
-//! Days until the disks reach Elasticsearch's watermarks, from what each stream grew by lately and keeps. Pure.
+//! This module computes the days until the disks reach Elasticsearch's watermarks, from the recent growth and the retention
+//! of each stream. Pure.
 
 use std::fmt::Write as _;
 
@@ -16,25 +17,25 @@ use crate::{
 
 /// Defaults of `cluster.routing.allocation.disk.watermark.{low,high,flood_stage}`, in percent of the disk.
 pub const WATERMARKS: [(&str, f64); 3] = [("low", 85.0), ("high", 90.0), ("flood", 95.0)];
-/// Growth is measured over this time.
+/// Time over which growth is measured.
 const WINDOW_DAYS: i64 = 7;
-/// Less history than this says nothing.
+/// A shorter history is too short to measure growth.
 const SHORTEST_HISTORY_MILLIS: i64 = 3_600_000;
-/// Nobody plans disks beyond ten years.
+/// Longest forecast: disk planning beyond ten years is not useful.
 pub const HORIZON_DAYS: u32 = 3650;
 
-/// One stream's part.
+/// The forecast of one stream.
 #[derive(Debug, Clone, PartialEq)]
 pub struct StreamForecast {
     pub stream: String,
-    /// All copies.
+    /// Includes all copies.
     pub bytes: u64,
-    /// `None` while there is too little history.
+    /// `None` if the history is too short.
     pub bytes_per_day: Option<f64>,
     pub retention: Retention,
-    /// What it comes to when as much goes as comes; `None` when it keeps for ever or its growth is unknown.
+    /// Size at which deletions equal growth. `None` if the stream is never deleted or its growth is unknown.
     pub steady_bytes: Option<u64>,
-    /// Days until the low watermark if this stream alone went on growing; `None`: not within ten years.
+    /// Days until the low watermark if only this stream continued to grow. `None`: not within ten years.
     pub days: Option<u32>,
 }
 
@@ -47,7 +48,7 @@ pub struct Forecast {
     pub disk_used: u64,
 }
 
-/// What declared streams will come to.
+/// Computes the forecast of the declared streams.
 pub fn forecast(desired: &Desired, observation: &Observation, now_millis: i64) -> Forecast {
     let futures: Vec<Future> =
         desired.streams.keys().map(|stream| Future::of(desired, observation, stream, now_millis)).collect();
@@ -77,18 +78,18 @@ fn sum(disks: &[DiskFacts], of: fn(&DiskFacts) -> u64) -> u64 {
     disks.iter().map(of).sum()
 }
 
-/// Bytes that may still come before the fullest node reaches the mark, as data spreads evenly.
+/// Bytes that can be added before the fullest node reaches the watermark, if data spreads evenly.
 fn headroom(disks: &[DiskFacts], percent: f64) -> f64 {
     let left = disks.iter().map(|disk| disk.total as f64 * percent / 100.0 - disk.used as f64);
     left.fold(f64::INFINITY, f64::min) * disks.len() as f64
 }
 
-/// The first day on which the growth takes the headroom.
+/// Returns the first day on which the growth exceeds the headroom.
 fn first_day(headroom: f64, growth: impl Fn(u32) -> f64) -> Option<u32> {
     (0..=HORIZON_DAYS).find(|day| growth(*day) >= headroom)
 }
 
-/// A stream as it goes on.
+/// A stream in the future.
 struct Future {
     stream: String,
     /// Age in milliseconds since the rollover, and bytes, of each index.
@@ -116,7 +117,7 @@ impl Future {
         Self { rate: rate(observation, &stream, now_millis), parts, retention, stream }
     }
 
-    /// How much more the stream takes after `day` days: what came, less what was deleted of what is there and of what came.
+    /// Returns the change of the stream's size after `day` days: new bytes, minus deletions of existing and new bytes.
     fn growth(&self, day: u32) -> f64 {
         let days = f64::from(day);
         let Retention::Millis(kept) = self.retention else { return self.rate.unwrap_or(0.0) * days };
@@ -127,7 +128,8 @@ impl Future {
     }
 }
 
-/// Bytes a day over the last week, from the indices that were made in it; the oldest of those began the measured time.
+/// Returns bytes per day over the last week, from the indices created in it. The measured time starts with the oldest of
+/// them.
 fn rate(observation: &Observation, stream: &str, now_millis: i64) -> Option<f64> {
     let lately: Vec<_> =
         observation.of(stream).filter(|index| now_millis - index.created_millis <= WINDOW_DAYS * MILLIS_PER_DAY).collect();
@@ -146,7 +148,7 @@ fn days(days: Option<u32>) -> String {
     }
 }
 
-/// The forecast as a table.
+/// Returns the forecast as a table.
 pub fn human(forecast: &Forecast) -> String {
     let mut text = String::new();
     let used = units::rough_size(forecast.disk_used);
@@ -191,7 +193,7 @@ mod tests {
     const GIB: u64 = 1 << 30;
     const NOW: i64 = 1000 * MILLIS_PER_DAY;
 
-    /// A stream with one index a day of `daily` bytes for `days` days, which keeps `kept` days.
+    /// A stream with one index a day of `daily` bytes for `days` days and a retention of `kept` days.
     fn case(daily: u64, history: i64, kept: Option<i64>, disk: DiskFacts) -> Forecast {
         let mut desired = Desired::default();
         let template = json!({"index_patterns": ["s"], "data_stream": {}, "template": {"lifecycle": {}}});
@@ -210,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stream_that_keeps_for_ever_fills_the_disk_on_a_day() {
+    fn a_stream_without_deletion_fills_the_disk_on_a_day() {
         let disk = DiskFacts { total: 100 * GIB, used: 65 * GIB, ..DiskFacts::default() };
         let told = case(GIB, 10, None, disk);
         assert_eq!(told.days, [Some(20), Some(25), Some(30)]);
@@ -218,17 +220,17 @@ mod tests {
     }
 
     #[test]
-    fn a_stream_that_deletes_what_comes_never_fills_it() {
+    fn a_stream_that_deletes_as_much_as_it_grows_fills_no_disk() {
         let disk = DiskFacts { total: 100 * GIB, used: 65 * GIB, ..DiskFacts::default() };
         let told = case(GIB, 10, Some(10), disk.clone());
         assert_eq!(told.days, [None; 3]);
         assert_eq!(told.streams[0].steady_bytes, Some(10 * GIB));
-        // It still grows until its first index is old enough: 10 of 40 days are there.
+        // It still grows until its first index is old enough: 10 of 40 days have passed.
         assert_eq!(case(GIB, 10, Some(40), disk).days, [Some(20), Some(25), Some(30)]);
     }
 
     #[test]
-    fn what_goes_first_says_how_long_is_kept() {
+    fn the_preferred_lifecycle_sets_the_retention() {
         for (prefers, enabled, kept) in [("false", true, "7d"), ("true", true, "30d"), ("false", false, "30d")] {
             let mut desired = Desired::default();
             let settings = json!({"index.lifecycle.name": "p", "index.lifecycle.prefer_ilm": prefers});
@@ -244,7 +246,7 @@ mod tests {
     }
 
     #[test]
-    fn no_history_says_nothing_and_a_full_disk_is_now() {
+    fn a_short_history_has_no_forecast_and_a_full_disk_is_now() {
         let disk = DiskFacts { total: 100, used: 90, ..DiskFacts::default() };
         let told = case(GIB, 0, None, disk);
         assert_eq!((told.streams[0].bytes_per_day, told.days[0], told.days[2]), (None, Some(0), None));

@@ -1,4 +1,4 @@
-//! Elasticsearch's index lifecycle as declared in files, and a way to it that loses nothing.
+//! This crate manages Elasticsearch's index lifecycle from declared files, and ships logs to Elasticsearch without loss.
 //!
 //! ```text
 //! files ─► desired (parse, validate) ─► canonical ─┐
@@ -6,8 +6,10 @@
 //! cluster ─► client ─► actual ───────► canonical ──┘
 //! ```
 //!
-//! Directions, down only: `main -> check, … -> client, desired -> config, exit`.
-//! Never: an environment variable outside `config`, a policy in Rust (policies are files), a clock or I/O in `desired`'s rules.
+//! - Imports point down: `main -> check, … -> client, desired -> config, exit`.
+//! - Only `config` may read environment variables.
+//! - Policies must be in files, not in Rust.
+//! - The rules of `desired` must not use a clock or I/O.
 
 pub mod actual;
 pub mod advice;

@@ -1,4 +1,5 @@
-//! The table of commands, and a command's life: settings, run, say how it ended. Never: what a command does.
+//! This module is the table of commands. It reads the settings, runs a command and reports how it ended. It must not contain
+//! the work of a command.
 
 use std::{fmt::Display, io::Write as _, path::PathBuf, process::ExitCode};
 
@@ -16,7 +17,7 @@ use logship::{
     relay, watch,
 };
 
-/// Elasticsearch's index lifecycle as declared in files, and a way to it that loses no log.
+/// Manage Elasticsearch's index lifecycle from declared files, and ship logs without loss
 #[derive(Parser)]
 #[command(version, after_help = after_help())]
 struct Arguments {
@@ -26,28 +27,28 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Says all that is wrong with the declared files, with file and line; sends nothing.
+    /// Validate the declared files offline; report every fault with file and line
     Check(Declared),
-    /// Looks again and again: shows drift, repairs stuck steps, keeps budgets, measures.
+    /// Run as a daemon: report drift, repair stuck steps, enforce budgets, export metrics
     Watch(Declared),
-    /// Says why an index, or each index of a data stream, is where it is.
+    /// Explain the lifecycle state of an index, or of each index of a data stream
     Explain {
-        /// A data stream or a backing index.
+        /// Data stream or backing index
         name: String,
     },
-    /// Says how many days are left until the disks are full, and how each stream grows; and what sizes to change.
+    /// Print the days until the disks are full, the growth of each stream, and sizing advice
     Forecast {
         #[command(flatten)]
         files: Declared,
-        /// Writes JSON.
+        /// Write JSON
         #[arg(long)]
         json: bool,
     },
-    /// Takes _bulk from a shipper beside it and loses nothing of it on the way to Elasticsearch.
+    /// Forward _bulk requests from a shipper in the same pod to Elasticsearch without loss
     Relay,
-    /// Shows what would change in the cluster, and when each change takes effect; changes nothing.
+    /// Show the changes that apply would make, and when each takes effect; change nothing
     Plan(PlanArguments),
-    /// Shows the plan and carries it out; refuses what a guard holds back.
+    /// Show the plan and apply it; refuse changes that a guard blocks
     Apply(PlanArguments),
 }
 
@@ -55,10 +56,11 @@ enum Command {
 struct PlanArguments {
     #[command(flatten)]
     files: Declared,
-    /// Writes the plan as JSON.
+    /// Write the plan as JSON
     #[arg(long)]
     json: bool,
-    /// Lets this policy or stream delete sooner, or this snapshot policy keep less; may be repeated. Protected streams never do.
+    /// Allow this policy or stream to delete sooner, or this snapshot policy to retain less; repeatable; not for protected
+    /// streams
     #[arg(long, value_name = "NAME")]
     allow_shorter_retention: Vec<String>,
 }
@@ -71,7 +73,7 @@ impl PlanArguments {
 
 #[derive(clap::Args)]
 struct Declared {
-    /// Folder of the declared files, instead of the setting's.
+    /// Folder of the declared files; overrides LOGSHIP_DECLARED
     #[arg(long)]
     declared: Option<PathBuf>,
 }
@@ -84,7 +86,7 @@ fn main() -> ExitCode {
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,
         Err(error) => {
-            // Nothing more can be said when the terminal is gone. Clap's own status, 2, means changes here.
+            // If the terminal is closed, the error cannot be reported. Clap's own status, 2, means changes here.
             let _ = error.print();
             let asked = matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion);
             return ExitCode::from(if asked { 0 } else { Exit::Configuration as u8 });
@@ -105,8 +107,8 @@ fn main() -> ExitCode {
     })
 }
 
-/// For standard output, whose reader may have gone (`| head`): what a command does does not hang on that.
-fn say(text: impl Display) {
+/// Prints to standard output. A closed reader (`| head`) must not affect the command.
+fn write_stdout(text: impl Display) {
     let _ = write!(std::io::stdout(), "{text}").and_then(|()| std::io::stdout().flush());
 }
 
@@ -119,34 +121,34 @@ fn check(files: Declared) -> Result<ExitCode, Failure> {
     let folder = files.declared.unwrap_or(config.declared);
     let desired = check::run(&folder)?;
     let (objects, streams) = (desired.objects.len(), desired.streams.len());
-    say(format_args!("{}: {objects} objects and {streams} data streams, nothing is wrong\n", folder.display()));
+    write_stdout(format_args!("{}: {objects} objects and {streams} data streams, no faults\n", folder.display()));
     Ok(ExitCode::SUCCESS)
 }
 
 fn relay() -> Result<ExitCode, Failure> {
     let config = load(Needs { cluster: true, relay: true })?;
-    // Faults of the mounts are told as every command tells them, before anything stays.
+    // Every command reports faults of the mounts the same way, before a daemon starts.
     client(&config)?;
     relay::check(&config.relay)?;
     let cluster = cluster(&config)?;
     Ok(daemon::live(&config.process, |daemon| relay::run(cluster, config.relay, daemon)))
 }
 
-/// `plan`, and `apply` when it is to be carried out.
+/// Runs `plan`, or `apply` if `carry_out` is set.
 fn plan(arguments: &PlanArguments, carry_out: bool) -> Result<ExitCode, Failure> {
     let config = load(Needs { cluster: true, ..Needs::default() })?;
     let folder = arguments.files.declared.as_ref().unwrap_or(&config.declared);
     let desired = check::run(folder)?;
     let client = client(&config)?;
     let print = |actual: &Actual, plan: &Plan| match arguments.json {
-        true => say(format_args!("{:#}\n", plan::machine(plan))),
-        false => say(format_args!("{}\n{}", actual.describe(), plan::human(plan))),
+        true => write_stdout(format_args!("{:#}\n", plan::machine(plan))),
+        false => write_stdout(format_args!("{}\n{}", actual.describe(), plan::human(plan))),
     };
     block_on(async {
         if carry_out {
             let applied = apply::run(&client, &desired, &arguments.allowed(), &print).await?;
             if !arguments.json {
-                say(format_args!("{applied} steps applied; a second plan is empty.\n"));
+                write_stdout(format_args!("{applied} steps applied; a second plan is empty.\n"));
             }
             return Ok(ExitCode::SUCCESS);
         }
@@ -160,7 +162,7 @@ fn plan(arguments: &PlanArguments, carry_out: bool) -> Result<ExitCode, Failure>
 fn watch(files: Declared) -> Result<ExitCode, Failure> {
     let config = load(Needs { cluster: true, ..Needs::default() })?;
     let folder = files.declared.unwrap_or_else(|| config.declared.clone());
-    // Faults of the files and of the mounts are told as every command tells them, before anything stays.
+    // Every command reports faults of files and mounts the same way, before a daemon starts.
     check::run(&folder)?;
     client(&config)?;
     let cluster = cluster(&config)?;
@@ -176,7 +178,7 @@ fn explain(name: &str) -> Result<ExitCode, Failure> {
         actual::probe(&client).await?;
         explain::run(&client, name, now, limit).await
     })?;
-    say(told);
+    write_stdout(told);
     Ok(ExitCode::SUCCESS)
 }
 
@@ -191,16 +193,16 @@ fn forecast(files: Declared, json: bool) -> Result<ExitCode, Failure> {
     let told = forecast::forecast(&desired, &observation, Timestamp::now().as_millisecond());
     let advice = advice::advise(&observation);
     if json {
-        say(format_args!("{:#}\n", forecast::machine(&told, &advice)));
+        write_stdout(format_args!("{:#}\n", forecast::machine(&told, &advice)));
     } else {
-        say(forecast::human(&told));
-        advice.iter().for_each(|advice| say(format_args!("advice: {}\n", advice.told)));
+        write_stdout(forecast::human(&told));
+        advice.iter().for_each(|advice| write_stdout(format_args!("advice: {}\n", advice.told)));
     }
     Ok(ExitCode::SUCCESS)
 }
 
 fn cluster(config: &Config) -> Result<ClusterSettings, Failure> {
-    config.cluster.clone().ok_or_else(|| Failure::new(Exit::Configuration, "no address of Elasticsearch"))
+    config.cluster.clone().ok_or_else(|| Failure::new(Exit::Configuration, "LOGSHIP_ELASTICSEARCH_URL is missing"))
 }
 
 fn client(config: &Config) -> Result<Client, Failure> {
@@ -209,6 +211,6 @@ fn client(config: &Config) -> Result<Client, Failure> {
 
 fn block_on<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let runtime = runtime.map_err(|error| Failure::new(Exit::Failed, format!("the runtime cannot start: {error}")))?;
+    let runtime = runtime.map_err(|error| Failure::new(Exit::Failed, format!("failed to start the runtime: {error}")))?;
     runtime.block_on(work)
 }

@@ -1,15 +1,16 @@
-//! Every metric of `logship`, one list. Names, labels and meanings are interfaces: boards and alerts read them.
+//! This module lists every metric of `logship`. Names, labels and meanings are interfaces: boards and alerts read them.
 //!
-//! Labels are names of declared streams and objects, or words of a fixed list; never an index, a document or an address.
+//! Labels are names of declared streams and objects, or values of a fixed list. They must not be an index, a document or an
+//! address.
 
 use service_kit::metrics::{
     Descriptor, Gauge, GaugeVec, Histogram, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, LATENCY_SECONDS,
 };
 
-/// Everything that `logship` exports, beside what every program does (`service_kit::metrics::STANDARD`).
+/// All metrics of `logship`, in addition to the metrics of every program (`service_kit::metrics::STANDARD`).
 pub const DECLARED: &[&[Descriptor]] = &[ClientMetrics::DESCRIPTORS, WatchMetrics::DESCRIPTORS, RelayMetrics::DESCRIPTORS];
 
-/// From a chunk's head to its answer: up to the longest deadline that makes sense.
+/// From a chunk's head to its answer: up to the longest reasonable deadline.
 const CHUNK_SECONDS: &[f64] = &[0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0];
 
 service_kit::metrics! {
@@ -17,32 +18,32 @@ service_kit::metrics! {
     pub struct ClientMetrics {
         /// Requests sent, by outcome (done, refused, overloaded, unauthorised, unreachable).
         pub requests: IntCounterVec = "logship_elasticsearch_requests_total", ["outcome"];
-        /// From sending a request to the end of its answer.
+        /// Time from sending a request to the end of its answer.
         pub duration: Histogram = "logship_elasticsearch_request_seconds", buckets: LATENCY_SECONDS;
-        /// Times that mounted credentials or certificates were read again because they had changed.
+        /// Times that mounted credentials or certificates were read again after a change.
         pub reloads: IntCounterVec = "logship_mounted_file_reloads_total", ["outcome"];
     }
 }
 
 service_kit::metrics! {
-    /// What `watch` finds and does.
+    /// Findings and actions of `watch`.
     pub struct WatchMetrics {
-        /// Looks at the cluster, by outcome (done, failed).
+        /// Checks of the cluster, by outcome (done, failed).
         pub rounds: IntCounterVec = "logship_watch_rounds_total", ["outcome"];
-        /// Duration of one look.
+        /// Duration of one check of the cluster.
         pub round_seconds: Histogram = "logship_watch_round_seconds", buckets: LATENCY_SECONDS;
-        /// When the last look succeeded, in seconds since 1970.
+        /// Time of the last successful check, in seconds since 1970.
         pub last_success: Gauge = "logship_watch_last_success_timestamp_seconds";
-        /// 1 while the declared files are right; while it is 0, what they said before is in force.
+        /// 1 while the declared files are valid; while it is 0, their last valid version applies.
         pub declared_valid: IntGauge = "logship_declared_valid";
-        /// Steps that a plan has, by kind of object and action (create, update, delete).
+        /// Steps of the current plan, by kind of object and action (create, update, delete).
         pub drift: IntGaugeVec = "logship_drift_steps", ["kind", "action"];
         /// Steps that a guard would refuse.
         pub refused: IntGauge = "logship_drift_refused_steps";
-        /// Objects that differ and are left alone, since others manage them.
+        /// Objects that differ and are not changed, since others manage them.
         pub left_alone: IntGauge = "logship_drift_left_alone";
-        /// Indices that do not get on in their lifecycle, by class (policy_missing, not_write_index, failed, fails_again, allocation,
-        /// snapshot, rollover_overdue, over_age).
+        /// Indices that are stuck in their lifecycle, by class (policy_missing, not_write_index, failed, fails_again,
+        /// allocation, snapshot, rollover_overdue, over_age).
         pub stuck: IntGaugeVec = "logship_stuck_indices", ["class"];
         /// Repairs of stuck steps, by repair (retry, move) and outcome (done, failed).
         pub repairs: IntCounterVec = "logship_repairs_total", ["repair", "outcome"];
@@ -50,25 +51,26 @@ service_kit::metrics! {
         pub lifecycle_running: IntGauge = "logship_lifecycle_running";
         /// Bytes of a stream with a budget, by state (allowed, used), all copies.
         pub budget_bytes: GaugeVec = "logship_budget_bytes", ["stream", "state"];
-        /// Indices that a budget deletes, or would.
+        /// Indices that a budget deletes, or would delete if it were switched on.
         pub budget_due: IntGaugeVec = "logship_budget_due_indices", ["stream"];
-        /// Bytes beyond a budget that its floor keeps.
+        /// Bytes above a budget that its floor protects.
         pub budget_excess: GaugeVec = "logship_budget_excess_bytes", ["stream"];
         /// Indices deleted by budgets, by stream and outcome (done, failed).
         pub budget_deleted: IntCounterVec = "logship_budget_deleted_indices_total", ["stream", "outcome"];
         /// Days until the disks reach a watermark (low, high, flood); 3650 when not within ten years.
         pub days: GaugeVec = "logship_days_to_watermark", ["watermark"];
-        /// Days until the low watermark if this stream alone went on growing; 3650 when not within ten years.
+        /// Days until the low watermark if only this stream continued to grow; 3650 when not within ten years.
         pub stream_days: GaugeVec = "logship_stream_days_to_watermark", ["stream"];
         /// Bytes of a stream, all copies.
         pub stream_bytes: GaugeVec = "logship_stream_bytes", ["stream"];
-        /// What a stream grew by over the last week.
+        /// Growth of a stream over the last week.
         pub stream_growth: GaugeVec = "logship_stream_growth_bytes_per_second", ["stream"];
         /// Bytes of the data disks, by state (total, used).
         pub disk: GaugeVec = "logship_disk_bytes", ["state"];
-        /// Pieces of sizing advice, by topic (small_shards, large_shards, many_documents, many_shards); the log has the words.
+        /// Items of sizing advice, by topic (small_shards, large_shards, many_documents, many_shards); the log contains the
+        /// text.
         pub advice: IntGaugeVec = "logship_sizing_advice", ["topic"];
-        /// 1 for what the cluster's licence allows (basic, enterprise).
+        /// 1 for the features that the cluster's licence allows (basic, enterprise).
         pub capability: IntGaugeVec = "logship_capability", ["capability"];
         /// 1 for the cluster's health (green, yellow, red).
         pub health: IntGaugeVec = "logship_cluster_health", ["status"];
@@ -78,37 +80,40 @@ service_kit::metrics! {
 }
 
 service_kit::metrics! {
-    /// The relay before `_bulk`. A chunk is what a shipper sends at once.
+    /// The relay in front of `_bulk`. A chunk is one request of a shipper.
     pub struct RelayMetrics {
-        /// Chunks by outcome (stored, refused, too_large, busy, not_ready, unauthorised, broken, unstored, abandoned): unstored ones
-        /// are answered 503 and come again, abandoned ones have no answer since the shipper hung up first.
+        /// Chunks by outcome (stored, refused, too_large, busy, not_ready, unauthorised, broken, unstored, abandoned):
+        /// unstored ones are answered 503 and sent again; abandoned ones have no answer, since the shipper closed the
+        /// connection first.
         pub chunks: IntCounterVec = "logship_relay_chunks_total", ["outcome"];
-        /// Chunks refused for what the shipper sends, by reason (malformed, not_create, unknown_stream, no_id, encoding, parameters).
+        /// Chunks refused because of their content, by reason (malformed, not_create, unknown_stream, no_id, encoding,
+        /// parameters).
         pub refused: IntCounterVec = "logship_relay_refused_chunks_total", ["reason"];
-        /// Documents that are settled, by outcome (stored, already_there, failure_store, dead_letter, dead_letter_already_there).
+        /// Documents that are finished, by outcome (stored, already_there, failure_store, dead_letter,
+        /// dead_letter_already_there).
         pub documents: IntCounterVec = "logship_relay_documents_total", ["outcome"];
-        /// Documents put off to be sent again, by cause (busy, unavailable, blocked, dead_letter_refused).
+        /// Documents postponed for another attempt, by cause (busy, unavailable, blocked, dead_letter_refused).
         pub put_off: IntCounterVec = "logship_relay_put_off_documents_total", ["cause"];
-        /// Documents sent again to Elasticsearch by the relay itself.
+        /// Documents that the relay sent to Elasticsearch again.
         pub resent: IntCounter = "logship_relay_resent_documents_total";
-        /// Documents of requests that got no whole answer: when the write index rolled over in between, a re-send of those that had
-        /// been stored stores them again.
+        /// Documents of requests without a complete answer. If the write index rolled over in between, resending stores
+        /// documents twice.
         pub unanswered: IntCounter = "logship_relay_unanswered_documents_total";
-        /// Dead letters that hold the beginning of their document only, since no request can carry it.
+        /// Dead letters that contain only the beginning of their document, since no request can carry all of it.
         pub cut: IntCounter = "logship_relay_cut_documents_total";
-        /// Requests that were too large for Elasticsearch and went in parts.
+        /// Requests that were too large for Elasticsearch and were split.
         pub splits: IntCounter = "logship_relay_split_requests_total";
-        /// Bytes of bodies as they arrived.
+        /// Bytes of bodies as received.
         pub received_bytes: IntCounter = "logship_relay_received_bytes_total";
-        /// The same bytes after they were inflated.
+        /// The same bytes after decompression.
         pub inflated_bytes: IntCounter = "logship_relay_inflated_bytes_total";
-        /// Chunks in work.
+        /// Chunks in progress.
         pub in_work: IntGauge = "logship_relay_chunks_in_work";
-        /// How many may be.
+        /// Largest number of chunks in progress.
         pub places: IntGauge = "logship_relay_chunk_places";
-        /// 1 while every stream has its own template and chunks are taken.
+        /// 1 while every stream has its own template and the relay accepts chunks.
         pub ready: IntGauge = "logship_relay_ready";
-        /// From a chunk's head to its answer.
+        /// Time from a chunk's head to its answer.
         pub duration: Histogram = "logship_relay_chunk_seconds", buckets: CHUNK_SECONDS;
     }
 }

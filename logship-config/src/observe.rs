@@ -1,4 +1,4 @@
-//! What the indices of declared streams are doing: where in their lifecycle, how large, how old; and the disks under them.
+//! This module reads the state of the indices of declared streams: lifecycle step, size and age, and the disks of the nodes.
 
 use std::collections::BTreeMap;
 
@@ -9,10 +9,10 @@ use crate::{
     desired::Desired,
 };
 
-/// Names in one request: a path has its limits.
+/// Most names in one request: the length of a path is limited.
 const NAMES_AT_ONCE: usize = 20;
 const CREATION_DATE: &str = "index.creation_date";
-/// What is asked of each node.
+/// Fields requested of each node.
 const NODE_FACTS: &str = "nodes.*.name,nodes.*.roles,nodes.*.fs.total,nodes.*.indices.shard_stats";
 
 /// Where an index is in its lifecycle (`_ilm/explain`).
@@ -22,18 +22,18 @@ pub struct Lifecycle {
     pub phase: String,
     pub action: String,
     pub step: String,
-    /// The step that failed; set while `step` is `ERROR`.
+    /// The failed step, while `step` is `ERROR`.
     pub failed_step: Option<String>,
-    /// Elasticsearch itself tries again.
+    /// Elasticsearch retries the step itself.
     pub retried_by_elasticsearch: bool,
     pub phase_millis: i64,
     pub action_millis: i64,
     pub step_millis: i64,
-    /// What ages are counted from: the rollover, or the creation before it.
+    /// Time from which ages are counted: the rollover, or the creation before it.
     pub since_millis: i64,
     /// `step_info`: a reason, a message.
     pub told: String,
-    /// The phase's definition as the index has cached it.
+    /// The phase's definition cached by the index.
     pub definition: Value,
 }
 
@@ -42,15 +42,15 @@ pub struct Lifecycle {
 pub struct IndexFacts {
     pub name: String,
     pub stream: String,
-    /// It takes the stream's writes.
+    /// It receives the stream's writes.
     pub write: bool,
     pub created_millis: i64,
-    /// All copies.
+    /// Includes all copies.
     pub bytes: u64,
     pub primary_bytes: u64,
     pub documents: u64,
     pub primary_shards: u64,
-    /// `None` where no policy manages it.
+    /// `None` if no policy manages it.
     pub lifecycle: Option<Lifecycle>,
 }
 
@@ -78,19 +78,19 @@ impl Observation {
     }
 }
 
-/// Looks at the streams that are declared and there.
+/// Reads the declared streams that exist.
 ///
 /// # Errors
-/// When a request fails.
+/// Returns an error if a request fails.
 pub async fn declared(client: &Client, desired: &Desired) -> Result<Observation, CallError> {
     let names: Vec<&str> = desired.streams.keys().map(String::as_str).collect();
     named(client, &names).await
 }
 
-/// Looks at streams by name; one that is not there has no indices.
+/// Reads streams by name. A stream that does not exist has no indices.
 ///
 /// # Errors
-/// When a request fails.
+/// Returns an error if a request fails.
 pub async fn named(client: &Client, names: &[&str]) -> Result<Observation, CallError> {
     let found = client.send(Method::Get, "/_data_stream", &[("expand_wildcards", "open,hidden")], None).await?;
     let mut streams: BTreeMap<String, Vec<String>> = BTreeMap::new();
@@ -129,7 +129,7 @@ pub async fn named(client: &Client, names: &[&str]) -> Result<Observation, CallE
     Ok(observation)
 }
 
-/// When indices were made that no policy manages: `_ilm/explain` says it of the others only.
+/// Returns the creation times of indices without a policy: `_ilm/explain` reports them only for the others.
 async fn created(client: &Client, list: &str, explained: &Value) -> Result<Value, CallError> {
     let unmanaged = |index: &Value| index["index_creation_date_millis"].is_null();
     if !explained.as_object().is_some_and(|indices| indices.values().any(unmanaged)) {
@@ -155,7 +155,7 @@ fn index(name: &str, stream: &str, write: bool, explained: &Value, stats: &Value
 }
 
 fn lifecycle(explained: &Value) -> Option<Lifecycle> {
-    // Elasticsearch writes a boolean; its description says text.
+    // Elasticsearch writes a boolean; its documentation says text.
     if explained["managed"] != true && explained["managed"] != "true" {
         return None;
     }

@@ -1,30 +1,33 @@
-//! Lifecycle steps that do not get on: which class, what helps, and what this program may do about it. Pure.
+//! This module finds stuck lifecycle steps: their class, the remedy and the allowed repair. Pure.
 //!
-//! Sources: "Fix index lifecycle management errors", "Index lifecycle actions", the steps of each action in Elasticsearch 9.x.
-//! Not stuck: a write index that waits for its rollover, empty or not; `complete`, which waits for the next phase; a retry
-//! counter above zero on a step that goes on (it is never cleared).
+//! Sources: "Fix index lifecycle management errors", "Index lifecycle actions", the steps of each action in Elasticsearch
+//! 9.x. Not stuck:
+//!
+//! - a write index that waits for its rollover, empty or not;
+//! - `complete`, which waits for the next phase;
+//! - a retry counter above zero on a step that makes progress (it is never cleared).
 
 use crate::{
     observe::{IndexFacts, Observation},
     units,
 };
 
-/// What is wrong. A label of metrics, so the names are an interface.
+/// The class of a fault. A label of metrics, so the names are an interface.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Class {
-    /// The policy is not there.
+    /// The policy does not exist.
     PolicyMissing,
-    /// A rollover fails since the index takes no writes any longer.
+    /// A rollover fails because the index no longer accepts writes.
     NotWriteIndex,
-    /// A step failed and Elasticsearch does not try again.
+    /// A step failed and Elasticsearch does not retry it.
     Failed,
-    /// A step failed, Elasticsearch tries again, and has for too long.
+    /// A step failed, and Elasticsearch has retried it for too long.
     FailsAgain,
-    /// Shards find no node: a tier without nodes, a full disk, a rule that no node fits.
+    /// Shards have no node: a tier without nodes, a full disk, or a rule that no node matches.
     Allocation,
-    /// Deletion waits for a snapshot that is not taken.
+    /// Deletion waits for a snapshot that does not exist.
     Snapshot,
-    /// A rollover's condition is met and it does not happen.
+    /// A rollover's condition is met, but the rollover does not happen.
     RolloverOverdue,
     /// Another step takes too long.
     OverAge,
@@ -55,27 +58,27 @@ impl Class {
         }
     }
 
-    /// What a person does.
+    /// The remedy for a person.
     pub const fn remedy(self) -> &'static str {
         match self {
-            Self::PolicyMissing => "declare the policy and run `logship apply`, or name another one in the template",
-            Self::NotWriteIndex => "the index is past its rollover: it is moved to the end of its phase",
-            Self::Failed => "remove the cause that the error names; the step is then tried again",
-            Self::FailsAgain => "remove the cause that the error names; Elasticsearch tries again by itself",
-            Self::Allocation => "add a node of the tier or free its disk (GET _cluster/allocation/explain says which)",
-            Self::Snapshot => "look at GET _slm/policy and GET _slm/stats: the policy has not run, or its repository fails",
-            Self::RolloverOverdue => "look whether ILM runs (GET _ilm/status) and at indices.lifecycle.poll_interval",
-            Self::OverAge => "look at GET _cat/tasks and at the node's load; a large index takes its time",
+            Self::PolicyMissing => "declare the policy and run `logship apply`, or set another one in the template",
+            Self::NotWriteIndex => "the index is already rolled over: the watch moves it to the end of its phase",
+            Self::Failed => "remove the cause named in the error; the watch then retries the step",
+            Self::FailsAgain => "remove the cause named in the error; Elasticsearch retries automatically",
+            Self::Allocation => "add a node of the tier or free disk space (GET _cluster/allocation/explain states which)",
+            Self::Snapshot => "check GET _slm/policy and GET _slm/stats: the policy has not run, or its repository fails",
+            Self::RolloverOverdue => "check whether ILM runs (GET _ilm/status), and indices.lifecycle.poll_interval",
+            Self::OverAge => "check GET _cat/tasks and the node's load; a large index needs more time",
         }
     }
 }
 
-/// What this program may do.
+/// The allowed repair.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Repair {
     /// `POST /<index>/_ilm/retry`.
     Retry,
-    /// `POST /_ilm/move/<index>` from where it is to the end of its phase.
+    /// `POST /_ilm/move/<index>` from the current step to the end of its phase.
     MoveToEnd { phase: String, action: String, step: String },
 }
 
@@ -93,17 +96,17 @@ pub struct Stuck {
     pub index: String,
     pub stream: String,
     pub class: Class,
-    /// Where it stands and since when, and what Elasticsearch says.
+    /// The current step, its duration and Elasticsearch's message.
     pub told: String,
     pub repair: Option<Repair>,
 }
 
-/// Indices that do not get on. A step is over age after `limit_millis`.
+/// Returns stuck indices. A step is over age after `limit_millis`.
 pub fn find(observation: &Observation, now_millis: i64, limit_millis: i64) -> Vec<Stuck> {
     observation.indices.iter().filter_map(|index| classify(index, now_millis, limit_millis)).collect()
 }
 
-/// The class of one index; `None` when it is where it should be.
+/// Returns the class of one index. `None` if it is not stuck.
 pub fn classify(index: &IndexFacts, now_millis: i64, limit_millis: i64) -> Option<Stuck> {
     let at = index.lifecycle.as_ref()?;
     let age = now_millis - at.step_millis;
@@ -132,7 +135,7 @@ fn error(index: &IndexFacts, over_age: bool) -> Option<(Class, Option<Repair>)> 
     }
     match (at.retried_by_elasticsearch, over_age) {
         (false, _) => Some((Class::Failed, Some(Repair::Retry))),
-        // Elasticsearch is at it; only when that has not helped for long is it news.
+        // Elasticsearch retries; report it only if that has failed for long.
         (true, true) => Some((Class::FailsAgain, None)),
         (true, false) => None,
     }
@@ -143,7 +146,7 @@ fn waiting(index: &IndexFacts, now_millis: i64, limit_millis: i64, over_age: boo
     match (at.action.as_str(), at.step.as_str()) {
         (_, "complete" | "") => None,
         ("rollover", "check-rollover-ready") => {
-            // What nothing was written to is never rolled over.
+            // An empty index is never rolled over.
             let empty = index.documents == 0;
             let overdue = !empty && rollover_due_for(index, now_millis).is_some_and(|due| due > limit_millis);
             overdue.then_some((Class::RolloverOverdue, None))
@@ -158,7 +161,7 @@ fn waiting(index: &IndexFacts, now_millis: i64, limit_millis: i64, over_age: boo
     }
 }
 
-/// For how long a condition of age has been met; sizes have no time.
+/// Returns how long an age condition has been met. Size conditions have no time.
 fn rollover_due_for(index: &IndexFacts, now_millis: i64) -> Option<i64> {
     let conditions = &index.lifecycle.as_ref()?.definition["actions"]["rollover"];
     let max_age = units::millis(conditions["max_age"].as_str()?)?;
@@ -210,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn what_waits_as_it_should_is_not_stuck() {
+    fn an_index_that_waits_normally_is_not_stuck() {
         assert_eq!(class(&index("complete", "complete", 900)), None);
         assert_eq!(class(&index("rollover", "check-rollover-ready", 900)), None, "its age condition is not met");
         assert_eq!(class(&index("forcemerge", "segment-count", 11)), None);
@@ -218,7 +221,7 @@ mod tests {
         (empty.documents, empty.created_millis) = (0, NOW - 900 * HOUR);
         assert_eq!(class(&empty), None, "an empty write index waits for its first document");
         assert_eq!(class(&IndexFacts::default()), None, "no policy, no lifecycle");
-        assert_eq!(class(&error(|_, at| at.retried_by_elasticsearch = true)), None, "Elasticsearch tries again");
+        assert_eq!(class(&error(|_, at| at.retried_by_elasticsearch = true)), None, "Elasticsearch retries");
     }
 
     #[test]

@@ -1,6 +1,6 @@
-//! Spans of time and sizes as Elasticsearch writes them: `30d`, `50gb`. Pure.
+//! This module parses and prints durations and sizes as Elasticsearch writes them: `30d`, `50gb`. Pure.
 //!
-//! Source: "API conventions", time units and byte size units; texts are read in any case, as Elasticsearch does.
+//! Source: "API conventions", time units and byte size units. Upper and lower case are equal, as in Elasticsearch.
 
 /// Suffix and nanoseconds, longest suffix first where one ends with another.
 const TIME_UNITS: [(&str, i128); 7] = [
@@ -19,7 +19,8 @@ const SIZE_UNITS: [(&str, u32); 11] =
 pub const NANOS_PER_MILLI: i128 = 1_000_000;
 pub const MILLIS_PER_DAY: i64 = 86_400_000;
 
-/// Nanoseconds of a span of time; `0` needs no unit. `None` for what Elasticsearch refuses: fractions, other units, `-1`.
+/// Returns the nanoseconds of a duration; `0` needs no unit. `None` for texts that Elasticsearch refuses: fractions, other
+/// units, `-1`.
 pub fn duration(text: &str) -> Option<i128> {
     let text = text.trim().to_ascii_lowercase();
     if text == "0" {
@@ -30,12 +31,12 @@ pub fn duration(text: &str) -> Option<i128> {
     Some(i128::from(number) * unit)
 }
 
-/// Milliseconds of a span of time, rounded down.
+/// Returns the milliseconds of a duration, rounded down.
 pub fn millis(text: &str) -> Option<i64> {
     i64::try_from(duration(text)? / NANOS_PER_MILLI).ok()
 }
 
-/// The span in its largest whole unit: `24h` is `1d`.
+/// Returns the duration in its largest whole unit: `24h` is `1d`.
 pub fn duration_text(nanos: i128) -> String {
     if nanos == 0 {
         return "0ms".to_owned();
@@ -44,7 +45,7 @@ pub fn duration_text(nanos: i128) -> String {
     format!("{}{unit}", nanos / size)
 }
 
-/// [`duration_text`] of milliseconds, for people: at most two units, as `3d 4h`.
+/// Returns a readable duration with at most two units, such as `3d 4h`.
 pub fn rough_duration(millis: i64) -> String {
     let sign = if millis < 0 { "-" } else { "" };
     let seconds = millis.unsigned_abs() / 1000;
@@ -56,7 +57,7 @@ pub fn rough_duration(millis: i64) -> String {
     }
 }
 
-/// Bytes of a size; `0` needs no unit. Fractions are read as Elasticsearch still does: `1.5gb`.
+/// Returns the bytes of a size; `0` needs no unit. Fractions are accepted, as Elasticsearch still does: `1.5gb`.
 pub fn size(text: &str) -> Option<u64> {
     let text = text.trim().to_ascii_lowercase();
     if text == "0" {
@@ -68,7 +69,7 @@ pub fn size(text: &str) -> Option<u64> {
     match number.split_once('.') {
         None => digits(number)?.parse::<u64>().ok()?.checked_mul(unit),
         Some((whole, part)) => {
-            // Six digits are more than anybody writes, and keep the arithmetic whole.
+            // Six digits are enough for any real value, and the arithmetic stays in integers.
             let part = digits(part).filter(|part| part.len() <= 6)?;
             let whole = digits(whole)?.parse::<u64>().ok()?.checked_mul(unit)?;
             let scale = 10u128.pow(u32::try_from(part.len()).ok()?);
@@ -78,21 +79,21 @@ pub fn size(text: &str) -> Option<u64> {
     }
 }
 
-/// The size in its largest whole unit.
+/// Returns the size in its largest whole unit.
 pub fn size_text(bytes: u64) -> String {
     let (unit, shift) =
         SIZE_UNITS[..5].iter().find(|(_, shift)| bytes > 0 && bytes.is_multiple_of(1 << shift)).unwrap_or(&("b", 0));
     format!("{}{unit}", bytes >> shift)
 }
 
-/// A size for people: `1.5 GiB`.
+/// Returns a readable size: `1.5 GiB`.
 pub fn rough_size(bytes: u64) -> String {
     let names = ["B", "KiB", "MiB", "GiB", "TiB", "PiB"];
     let step = (0..names.len() - 1).find(|step| bytes < 1 << (10 * (step + 1))).unwrap_or(names.len() - 1);
     if step == 0 { format!("{bytes} B") } else { format!("{:.1} {}", bytes as f64 / (1u64 << (10 * step)) as f64, names[step]) }
 }
 
-/// The text without outer spaces when it is digits alone.
+/// Returns the trimmed text if it contains only digits.
 fn digits(text: &str) -> Option<&str> {
     let text = text.trim();
     (!text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())).then_some(text)
@@ -128,7 +129,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_written_is_read_back(nanos in 0i64..i64::MAX, bytes: u64) {
+        fn printed_units_are_read_back(nanos in 0i64..i64::MAX, bytes: u64) {
             prop_assert_eq!(duration(&duration_text(i128::from(nanos))), Some(i128::from(nanos)));
             prop_assert_eq!(size(&size_text(bytes)), Some(bytes));
         }

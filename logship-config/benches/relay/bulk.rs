@@ -1,5 +1,5 @@
-//! An Elasticsearch that keeps nothing: it counts the items and answers each, one in a hundred 429. It answers as slowly as counting
-//! takes, and its work is in this process, where it is not measured.
+//! This module is a fake Elasticsearch that stores nothing: it counts the items and answers one in a hundred with 429. It
+//! answers as slowly as counting takes. It runs in this process, where its processor time is not measured.
 
 use std::{io::Read, net::SocketAddr};
 
@@ -16,7 +16,7 @@ use tokio::net::TcpListener;
 
 use crate::chunks::STREAM;
 
-/// One item of a whole chunk in so many is answered 429; what is sent again is stored.
+/// One item of a whole chunk out of this many is answered 429. A resent item is stored.
 const ONE_BUSY_IN: usize = 100;
 
 pub struct Server {
@@ -58,12 +58,12 @@ fn items(body: &[u8], gzip: bool) -> usize {
         return count(body);
     }
     let mut plain = Vec::new();
-    // What it cannot read it answers as empty, which the relay says loudly.
+    // An unreadable body gets an empty answer, which the relay logs as an error.
     let _ = MultiGzDecoder::new(body).read_to_end(&mut plain);
     count(&plain)
 }
 
-/// As much as `filter_path` leaves of Elasticsearch's answer.
+/// As much of Elasticsearch's answer as `filter_path` selects.
 fn answer(items: usize) -> String {
     let whole_chunk = items >= crate::chunks::DOCUMENTS;
     let is_busy = |item: usize| whole_chunk && item.is_multiple_of(ONE_BUSY_IN);
@@ -72,7 +72,8 @@ fn answer(items: usize) -> String {
         let comma = if item == 0 { "" } else { "," };
         text.push_str(comma);
         text.push_str(if is_busy(item) {
-            "{\"create\":{\"status\":429,\"error\":{\"type\":\"es_rejected_execution_exception\",\"reason\":\"rejected execution of primary operation [coordinating_and_primary_bytes=0]\"}}}"
+            "{\"create\":{\"status\":429,\"error\":{\"type\":\"es_rejected_execution_exception\",\"reason\":\"rejected \
+             execution of primary operation [coordinating_and_primary_bytes=0]\"}}}"
         } else {
             "{\"create\":{\"status\":201}}"
         });

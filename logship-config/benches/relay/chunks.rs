@@ -1,4 +1,4 @@
-//! Chunks as Fluent Bit sends them: lines of the exchange with what the pipeline adds, ids, gzip.
+//! This module builds chunks as Fluent Bit sends them: lines of the exchange with the fields of the pipeline, ids, gzip.
 
 use std::{fmt::Write as _, io::Write as _};
 
@@ -6,11 +6,11 @@ use anyhow::Result;
 use bytes::Bytes;
 use flate2::{Compression, write::GzEncoder};
 
-/// Of one chunk.
+/// Documents of one chunk.
 pub const DOCUMENTS: usize = 3_000;
 pub const STREAM: &str = "logs-exchange.app-default";
 
-/// So many different chunks, compressed as Fluent Bit does (zlib's level 6).
+/// Returns `count` different chunks, compressed as by Fluent Bit (zlib's level 6).
 pub fn make(count: usize) -> Result<Vec<Bytes>> {
     let mut chance = Chance(0x9e37_79b9_7f4a_7c15);
     (0..count).map(|_| gzip(&chunk(&mut chance))).collect()
@@ -41,6 +41,56 @@ fn chunk(chance: &mut Chance) -> String {
              \"stream\":\"stdout\",\"log.file.path\":\"/var/log/containers/exchange-{}_trading_main-{}.log\",\"log.offset\":{},\
              \"log.level\":\"info\",\"message\":\"{message}\",\"log.logger\":\"exchange::engine\",\"event.duration\":{},\
              \"trace.id\":\"{}\",\"span.id\":\"{}\",\"service.name\":\"exchange\",\"service.version\":\"0.1.0\",\
+             \
+             \
+             \
+             \
+             \
+             \
+             \
+             \
+             \
+             \
+             \
+             \
+             \
+             \
+             \
+             \
+             \
+             \
+             \
+             \
+             \
+             \
+             \
+             \
+             \
+             \
+             \
+             \
+             \
+             \
+             \
+             \
+             \
+             \
+             \
+             \
+             \
+             \
+             \
+             \
+             \
+             \
+             \
+             \
+             \
+             \
+             \
+             \
+             \
+             \
              \"process.thread.name\":\"tokio-runtime-worker\",\"kubernetes\":{{\"pod_name\":\"exchange-{}\",\"namespace_name\":\"trading\",\
              \"container_name\":\"main\",\"host\":\"node-1\",\"labels\":{{\"app.kubernetes.io/name\":\"exchange\"}}}}}}",
             chance.below(1_000_000_000),
@@ -56,7 +106,7 @@ fn chunk(chance: &mut Chance) -> String {
     text
 }
 
-/// Marsaglia's xorshift64: the same chunks on every machine.
+/// Marsaglia's xorshift64: the chunks are equal on every machine.
 struct Chance(u64);
 
 impl Chance {

@@ -1,7 +1,7 @@
-//! What the relay costs beside the least that anybody must do with the same bytes: `gzip -dc` of the same chunks; and beside what
-//! stands there without it, nginx's `proxy_pass`. Prints a table and merges its keys into `target/bench.json`.
+//! This benchmark compares the processor time of the relay with two references for the same bytes: `gzip -dc`, the minimum
+//! of work, and nginx's `proxy_pass`, a common proxy. It prints a table and merges its keys into `target/bench.json`.
 //!
-//! `cargo bench -p logship --bench relay -- [--quick]`; quick is for trying it out.
+//! `cargo bench -p logship --bench relay -- [--quick]`; quick is for a trial.
 
 mod bulk;
 mod chunks;
@@ -15,18 +15,18 @@ use std::collections::BTreeMap;
 use anyhow::Result;
 use clap::Parser;
 
-/// Measures the relay.
+/// Measure the relay
 #[derive(Parser)]
 struct Arguments {
-    /// Few rounds, figures that mean little.
+    /// Run few rounds; the figures are not meaningful
     #[arg(long)]
     quick: bool,
-    /// Cargo says it to every benchmark.
+    /// Passed by Cargo to every benchmark
     #[arg(long, hide = true)]
     bench: bool,
 }
 
-/// Arms take turns so often: what else the machine does befalls each.
+/// Rounds in which the variants alternate, so that other load on the machine affects all of them.
 const ROUNDS: usize = 5;
 
 #[tokio::main]
@@ -37,14 +37,14 @@ async fn main() -> Result<()> {
     let server = bulk::Server::start().await?;
     let mut relay = measure::Relay::start(&server.url()).await?;
     let nginx = nginx::Nginx::start(server.address()).await?;
-    // Connections are made and memory has its size before anything counts.
+    // Opens connections and fills memory before the measurement starts.
     relay.send(&chunks).await?;
-    let (mut gzip, mut own, mut beside) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut gzip, mut own, mut proxied) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..rounds {
         gzip.push(measure::gzip(&chunks, if quick { 1 } else { 5 })?);
         own.push(relay.measure(&chunks, if quick { 1 } else { 5 }).await?);
         if let Some(nginx) = &nginx {
-            beside.push(nginx.measure(&chunks, if quick { 1 } else { 5 }).await?);
+            proxied.push(nginx.measure(&chunks, if quick { 1 } else { 5 }).await?);
         }
     }
     let (gzip, own) = (results::median(gzip), results::median(own));
@@ -52,9 +52,9 @@ async fn main() -> Result<()> {
     keys.insert("relay.cpu_over_gzip_dc", own / gzip);
     keys.insert("relay.docs_per_cpu_second", chunks::DOCUMENTS as f64 / own);
     keys.insert("relay.rss_mb", relay.peak_memory()?);
-    match beside.is_empty() {
-        true => println!("skipped: relay.nginx_over_gzip_dc, since there is no program nginx on this machine"),
-        false => drop(keys.insert("relay.nginx_over_gzip_dc", results::median(beside) / gzip)),
+    match proxied.is_empty() {
+        true => println!("skipped: relay.nginx_over_gzip_dc, since the program nginx is not installed"),
+        false => drop(keys.insert("relay.nginx_over_gzip_dc", results::median(proxied) / gzip)),
     }
     for (key, value) in &keys {
         println!("{key:<40} {value:>12.2}");

@@ -1,4 +1,4 @@
-//! Processor time: of `gzip -dc`, and of the relay as a process of its own.
+//! This module measures processor time: of `gzip -dc`, and of the relay as a process.
 
 use std::{
     fs,
@@ -13,12 +13,12 @@ use local_parts::{Launch, Process, StopSignal, free_ports};
 
 use crate::chunks::STREAM;
 
-/// Ticks of `/proc/<pid>/stat` in a second; the kernel shows them to programs as hundredths on every machine.
+/// Ticks of `/proc/<pid>/stat` per second. The kernel reports hundredths on every machine.
 const TICKS: f64 = 100.0;
 const KIBIBYTES: f64 = 1024.0;
 const READY_DEADLINE: Duration = Duration::from_secs(30);
 
-/// Seconds of processor time that `gzip -dc` takes for one chunk, in one process for all of them: its start does not count for much.
+/// Returns seconds of processor time per chunk of `gzip -dc`. One process reads all chunks, so its start has little effect.
 pub fn gzip(chunks: &[Bytes], times: usize) -> Result<f64> {
     let folder = tempfile::tempdir().context("making a folder")?;
     let names: Vec<PathBuf> = (0..chunks.len()).map(|number| folder.path().join(format!("{number}.gz"))).collect();
@@ -67,7 +67,7 @@ impl Relay {
             .with_context(|| fs::read_to_string(self.folder.path().join("logship.log")).unwrap_or_default())
     }
 
-    /// Seconds of processor time for one chunk.
+    /// Returns seconds of processor time per chunk.
     pub async fn measure(&mut self, chunks: &[Bytes], times: usize) -> Result<f64> {
         let before = ticks(self.process.pid(), Whose::Own)?;
         for _ in 0..times {
@@ -76,7 +76,7 @@ impl Relay {
         Ok((ticks(self.process.pid(), Whose::Own)? - before) / (chunks.len() * times) as f64)
     }
 
-    /// The largest that it ever was, in MiB (`VmHWM`).
+    /// Returns the peak memory in MiB (`VmHWM`).
     pub fn peak_memory(&self) -> Result<f64> {
         let status = fs::read_to_string(format!("/proc/{}/status", self.process.pid()))?;
         let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).context("no VmHWM")?;
@@ -89,7 +89,7 @@ impl Relay {
     }
 }
 
-/// Two at a time, as outputs of one Fluent Bit do.
+/// Two at a time, like the outputs of one Fluent Bit.
 pub async fn send(client: &reqwest::Client, url: &str, chunks: &[Bytes]) -> Result<()> {
     for pair in chunks.chunks(2) {
         let sent = pair.iter().map(async |chunk| {
@@ -106,14 +106,14 @@ pub async fn send(client: &reqwest::Client, url: &str, chunks: &[Bytes]) -> Resu
 #[derive(Clone, Copy)]
 pub enum Whose {
     Own,
-    /// Of children that have ended and were waited for.
+    /// Children that have ended and were waited for.
     Children,
 }
 
-/// Seconds of processor time, user and system.
+/// Returns seconds of processor time, user and system.
 pub fn ticks(pid: u32, whose: Whose) -> Result<f64> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat"))?;
-    // The state follows the name, which stands in brackets and may hold anything.
+    // The state follows the name, which is in brackets and may contain any character.
     let (_, rest) = stat.rsplit_once(") ").context("reading /proc/<pid>/stat")?;
     let skipped = match whose {
         Whose::Own => 11,

@@ -1,4 +1,4 @@
-//! nginx in the relay's place: `proxy_pass`, which looks at nothing and loses what fails inside a 200.
+//! This module runs nginx instead of the relay: `proxy_pass`, which inspects nothing and loses items that fail inside a 200.
 
 use std::{fs, net::SocketAddr, time::Duration};
 
@@ -18,10 +18,10 @@ pub struct Nginx {
 }
 
 impl Nginx {
-    /// `None` where it is not installed.
+    /// Returns `None` if nginx is not installed.
     pub async fn start(elasticsearch: SocketAddr) -> Result<Option<Self>> {
         let program = find_program("nginx").or_else(|missing| {
-            // Debian keeps it outside the path of ordinary users.
+            // Debian installs it outside the path of ordinary users.
             let path = std::path::PathBuf::from("/usr/sbin/nginx");
             if path.is_file() { Ok(path) } else { Err(missing) }
         });
@@ -29,10 +29,11 @@ impl Nginx {
         let folder = tempfile::tempdir().context("making a folder")?;
         let [port]: [u16; 1] = free_ports()?;
         let place = folder.path().display();
-        // One process, which does the work.
+        // One process does all the work.
         let configuration = format!(
             "daemon off; master_process off; pid {place}/pid; error_log {place}/error.log; events {{}}\n\
-             http {{ access_log off; client_body_temp_path {place}/body; proxy_temp_path {place}/proxy; fastcgi_temp_path {place}/f;\n\
+             http {{ access_log off; client_body_temp_path {place}/body; proxy_temp_path {place}/proxy; fastcgi_temp_path \
+             {place}/f;\n\
              uwsgi_temp_path {place}/u; scgi_temp_path {place}/s; client_max_body_size 100m; client_body_buffer_size 8m;\n\
              upstream elasticsearch {{ server {elasticsearch}; keepalive 8; }}\n\
              server {{ listen 127.0.0.1:{port}; location / {{ proxy_pass http://elasticsearch; proxy_http_version 1.1;\n\
@@ -49,7 +50,7 @@ impl Nginx {
         Ok(Some(Self { process, url, client, _folder: folder }))
     }
 
-    /// Seconds of processor time for one chunk.
+    /// Returns seconds of processor time per chunk.
     pub async fn measure(&self, chunks: &[Bytes], times: usize) -> Result<f64> {
         let before = ticks(self.process.pid(), Whose::Own)?;
         for _ in 0..times {

@@ -1,9 +1,10 @@
-//! One form for what is declared and what a cluster answers, so that only a difference in meaning is a difference. Pure.
+//! This module converts declared bodies and a cluster's answers to one form, so that only a difference in meaning counts.
+//! Pure.
 //!
-//! Elasticsearch answers with other spellings than it was given and with defaults added: settings nested or flat and always
-//! text, `50gb` for `50GB`, `include: {}` in an allocate action, `routing` of an alias as two fields, dates and versions of its
-//! own. Each such difference is undone here, on both sides alike. Sources: the `toXContent` of each kind in Elasticsearch 9.x,
-//! and the public reports of plans that are never empty which `tests/it/perpetual.rs` lists.
+//! Elasticsearch answers with other spellings than it received, and adds defaults: settings nested or flat and always text,
+//! `50gb` for `50GB`, `include: {}` in an allocate action, `routing` of an alias as two fields, dates and versions. This
+//! module removes each such difference on both sides. Sources: the `toXContent` of each kind in Elasticsearch 9.x, and the
+//! public reports of plans that are never empty, listed in `tests/it/perpetual.rs`.
 
 mod policy;
 mod snapshot;
@@ -13,7 +14,7 @@ use serde_json::{Value, json};
 
 use crate::{desired::Kind, units};
 
-/// What the server writes beside a body and nobody declares.
+/// Fields that the server adds to a body and no file declares.
 const SERVER_FIELDS: [&str; 10] = [
     "created_date",
     "created_date_millis",
@@ -27,7 +28,7 @@ const SERVER_FIELDS: [&str; 10] = [
     "global_retention",
 ];
 
-/// The canonical form of a body of `kind`.
+/// Returns the canonical form of a body of `kind`.
 pub fn canonical(kind: Kind, body: &Value) -> Value {
     let mut body = without_nulls(body);
     match kind {
@@ -42,7 +43,7 @@ pub fn canonical(kind: Kind, body: &Value) -> Value {
     body
 }
 
-/// A place that differs: `None` on the side where nothing stands.
+/// A place that differs. `None` means absent on that side.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Difference {
     /// `phases.hot.actions.rollover.max_age`.
@@ -51,7 +52,7 @@ pub struct Difference {
     pub to: Option<Value>,
 }
 
-/// The places in which two canonical bodies differ, in the order of their paths.
+/// Returns the places in which two canonical bodies differ, in the order of their paths.
 pub fn differences(from: &Value, to: &Value) -> Vec<Difference> {
     let mut found = Vec::new();
     compare("", Some(from), Some(to), &mut found);
@@ -83,7 +84,7 @@ fn without_nulls(value: &Value) -> Value {
     }
 }
 
-/// Removes `key` where it says what holds without it.
+/// Removes `key` if it has its default value.
 fn drop_default(section: &mut Value, key: &str, default: &Value) {
     if let Some(section) = section.as_object_mut()
         && section.get(key).is_some_and(|value| text(value) == text(default))
@@ -120,11 +121,11 @@ fn text(value: &Value) -> Value {
     }
 }
 
-/// A text that is a span of time or a size in its one spelling.
+/// Converts a text that is a duration or a size to one spelling.
 fn unit(value: &Value) -> Value {
     let Some(text) = value.as_str() else { return value.clone() };
     match (units::duration(text), units::size(text)) {
-        // `30m` is minutes to one and mebibytes to the other: its own spelling is one already.
+        // `30m` can be minutes or mebibytes: its spelling is already unique.
         (Some(_), Some(_)) => json!(text.trim().to_lowercase()),
         (Some(nanos), None) => json!(units::duration_text(nanos)),
         (None, Some(bytes)) => json!(units::size_text(bytes)),
@@ -132,7 +133,7 @@ fn unit(value: &Value) -> Value {
     }
 }
 
-/// Every scalar inside as text, with units in one spelling.
+/// Converts every scalar inside to text, with units in one spelling.
 fn scalars(value: &mut Value) {
     match value {
         Value::Object(section) => section.values_mut().for_each(scalars),
@@ -163,7 +164,7 @@ fn pipeline(body: &mut Value) {
     if body.get("version").is_some() {
         body["version"] = text(&body["version"]);
     }
-    // A processor's values keep their types: `value: 5` writes a number, `value: "5"` a text.
+    // A processor's values retain their types: `value: 5` writes a number, `value: "5"` a text.
     drop_empty(body, &["on_failure", "_meta"]);
 }
 
@@ -189,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn a_default_said_is_a_default_kept_silent() {
+    fn an_explicit_default_equals_an_omitted_one() {
         let said = json!({"phases": {"hot": {"min_age": "0ms", "actions": {"rollover": {"max_age": "24h", "max_size": "50GB"}}},
             "warm": {"min_age": "2d", "actions": {"allocate": {"number_of_replicas": "1", "include": {}, "exclude": {}, "require": {}},
                 "shrink": {"number_of_shards": 1, "allow_write_after_shrink": false}, "migrate": {"enabled": true}}},

@@ -1,4 +1,4 @@
-//! Index lifecycle policies in their canonical form: what each action says when it says nothing.
+//! This module converts index lifecycle policies to their canonical form. It adds each action's defaults.
 
 use serde_json::{Value, json};
 
@@ -9,7 +9,7 @@ pub fn policy(body: &mut Value) {
     drop_default(body, "deprecated", &json!(false));
     drop_empty(body, &["_meta"]);
     if let Some(body) = body.as_object_mut() {
-        // The version counts the writes; nobody declares it.
+        // The version counts the writes; no file declares it.
         body.remove("version");
     }
     let Some(phases) = body["phases"].as_object_mut() else { return };
@@ -82,7 +82,7 @@ fn actions(phase: &str, actions: &mut Value) {
             }
         }
     }
-    // Elasticsearch moves data in warm and cold by itself unless a snapshot is mounted there.
+    // Elasticsearch migrates data in warm and cold automatically unless a snapshot is mounted there.
     if matches!(phase, "warm" | "cold") && !mounted && actions.get("migrate").is_some_and(|migrate| *migrate == json!({})) {
         actions.remove("migrate");
     }

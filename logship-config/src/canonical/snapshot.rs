@@ -1,11 +1,11 @@
-//! Repositories and snapshot lifecycle policies in their canonical form.
+//! This module converts repositories and snapshot lifecycle policies to their canonical form.
 
 use serde_json::{Map, Value, json};
 
 use super::{drop_default, drop_empty, drop_server_fields, scalars, text, unit};
 use crate::desired::resolve;
 
-/// What a repository does when it is not told.
+/// Default settings of a repository.
 const REPOSITORY_DEFAULTS: [(&str, &str); 5] = [
     ("client", "default"),
     ("compress", "true"),
@@ -33,7 +33,7 @@ pub fn snapshot_policy(body: &mut Value) {
     }
     if let Some(config) = body.get_mut("config") {
         if config.get("indices").is_some() {
-            // One text may hold several names.
+            // One text may contain several names.
             let names: Vec<String> = resolve::texts(&config["indices"])
                 .iter()
                 .flat_map(|names| names.split(',').map(|name| name.trim().to_owned()))

@@ -1,4 +1,4 @@
-//! Component and index templates in their canonical form, and the parts that data streams share with them.
+//! This module converts component and index templates to their canonical form, with the parts that data streams share.
 
 use serde_json::{Map, Value, json};
 
@@ -20,7 +20,7 @@ pub fn template(body: &mut Value, index: bool) {
             for key in ["hidden", "allow_custom_routing", "replicated"] {
                 drop_default(stream, key, &json!(false));
             }
-            // An empty object still says that data streams are made.
+            // An empty object still means that data streams are created.
         }
         if let Some(section) = body.as_object_mut() {
             for key in ["priority", "version"] {
@@ -57,7 +57,7 @@ pub fn template(body: &mut Value, index: bool) {
     drop_empty(body, &["template", "composed_of", "ignore_missing_component_templates", "_meta"]);
 }
 
-/// `routing` stands for both of its halves.
+/// `routing` sets both of its halves.
 fn alias(alias: &mut Value) {
     if let Some(routing) = alias.get("routing").cloned() {
         for half in ["index_routing", "search_routing"] {
@@ -89,7 +89,7 @@ fn mappings(mappings: &mut Value) {
     drop_empty(mappings, &["_meta", "dynamic_templates", "runtime"]);
 }
 
-/// `a.b: {…}` is `a: {properties: {b: {…}}}`, and a field with properties is an object without saying so.
+/// `a.b: {…}` equals `a: {properties: {b: {…}}}`. A field with properties is an object even without a type.
 fn fields(holder: &mut Value, dots_nest: bool) {
     let dots_nest = dots_nest && holder.get("subobjects").is_none_or(|subobjects| subobjects != "false");
     let Some(properties) = holder.get_mut("properties").and_then(Value::as_object_mut) else { return };
@@ -131,7 +131,7 @@ fn merge(there: &mut Map<String, Value>, more: Map<String, Value>) {
     }
 }
 
-/// A data stream lifecycle; an empty one says that it is on.
+/// A data stream lifecycle. An empty one is switched on.
 pub fn lifecycle(lifecycle: &mut Value) {
     drop_server_fields(lifecycle);
     drop_default(lifecycle, "enabled", &json!(true));

@@ -1,4 +1,4 @@
-//! Requests whose body is bytes that are ready to go, and answers taken as they are: for `_bulk`.
+//! This module sends requests with a prepared body of bytes and returns the answers unparsed: for `_bulk`.
 
 use std::time::{Duration, Instant};
 
@@ -7,20 +7,20 @@ use elasticsearch::http::headers::{HeaderMap, RETRY_AFTER};
 
 use super::{CallError, Client, Method};
 
-/// An answer whatever its status.
+/// An answer with any status.
 #[derive(Debug, Clone)]
 pub struct BytesReply {
     pub status: u16,
-    /// `Retry-After` in seconds, when the answer has one.
+    /// `Retry-After` in seconds, if the answer has one.
     pub retry_after: Option<Duration>,
     pub body: Bytes,
 }
 
 impl Client {
-    /// Sends once and waits for the whole answer, `within` at most.
+    /// Sends once and waits for the whole answer, at most `within`.
     ///
     /// # Errors
-    /// When no whole answer came back: whether the request was carried out is unknown then.
+    /// Returns an error if no whole answer came back. It is then unknown whether the request was carried out.
     pub async fn post_bytes(
         &self,
         path: &str,
@@ -40,7 +40,7 @@ impl Client {
             },
         };
         if outcome == "unauthorised" {
-            // For the next try: a rotated key is refused before its file was looked at again.
+            // For the next attempt: a rotated key is refused before its file was checked again.
             self.refresh(true);
         }
         if let Some(metrics) = &self.metrics {

@@ -1,8 +1,9 @@
-//! The connection to Elasticsearch: one address, credentials and authority from mounted files, a time limit for each request.
+//! This module is the connection to Elasticsearch: one address, credentials and authority from mounted files, a time limit
+//! for each request.
 //!
-//! Stands on the official `elasticsearch` crate. Its `Transport::send` carries every request, its typed builders none: they are
-//! generated for release 9.1, an alpha, and have no call for data stream options or settings; one way for all calls lets a test
-//! hold every request against the contract. Answers are read as JSON whatever their status: Elasticsearch explains in the body.
+//! It uses the official `elasticsearch` crate, but only its `Transport::send`. The typed builders are generated for release
+//! 9.1, an alpha, and have no call for data stream options or settings. One function for all calls also lets a test check
+//! every request against the contract. Answers are read as JSON with any status: Elasticsearch explains in the body.
 
 mod bytes;
 pub mod mounted;
@@ -30,10 +31,10 @@ pub use elasticsearch::http::{Method, headers};
 pub use mounted::Mounted;
 pub use reply::{CallError, Reply};
 
-/// How long mounted files are taken as unchanged.
+/// Interval between checks of mounted files for changes.
 const LOOK_AT_FILES_EVERY: Duration = Duration::from_secs(1);
 
-/// Calls Elasticsearch. Mounted files that change are used from the next request on.
+/// Calls Elasticsearch. A changed mounted file is used from the next request on.
 pub struct Client {
     settings: ClusterSettings,
     metrics: Option<ClientMetrics>,
@@ -46,7 +47,7 @@ struct Current {
     transport: Transport,
 }
 
-/// The transport's own form would show the credentials.
+/// The transport's own `Debug` would show the credentials.
 impl fmt::Debug for Client {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.debug_struct("Client").field("url", &self.settings.url.as_str()).finish_non_exhaustive()
@@ -54,15 +55,15 @@ impl fmt::Debug for Client {
 }
 
 impl Client {
-    /// Reads the mounted files; sends nothing.
+    /// Reads the mounted files. It sends nothing.
     ///
     /// # Errors
-    /// When a file cannot be read or holds no credentials or certificates.
+    /// Returns an error if a file cannot be read or contains no credentials or certificates.
     pub fn new(settings: ClusterSettings, metrics: Option<ClientMetrics>) -> Result<Self, CallError> {
         let mounted = Mounted::read(&settings.credentials, settings.ca_file.as_deref())?;
         let transport = transport(&settings, &mounted)?;
         if let Some(metrics) = &metrics {
-            // A rate needs a value before the first event.
+            // `rate()` needs a value before the first event.
             for outcome in ["done", "refused", "overloaded", "unauthorised", "unreachable"] {
                 metrics.requests.with_label_values(&[outcome]);
             }
@@ -73,10 +74,10 @@ impl Client {
         Ok(Self { settings, metrics, current: Mutex::new(Current { mounted, looked: Instant::now(), transport }) })
     }
 
-    /// `path` begins with a slash and has its names percent-encoded ([`segment`]).
+    /// `path` begins with a slash; its names are percent-encoded ([`segment`]).
     ///
     /// # Errors
-    /// When nothing came back, or a status that is no success ([`CallError`] says which).
+    /// Returns an error if no answer arrived or its status is not a success ([`CallError`] states which).
     pub async fn send(
         &self,
         method: Method,
@@ -85,7 +86,7 @@ impl Client {
         body: Option<&Value>,
     ) -> Result<Value, CallError> {
         let first = self.attempt(method, path, query, body).await;
-        // A rotated key is refused before its file was looked at again.
+        // A rotated key is refused before its file was checked again.
         let answered = match first {
             Err(CallError::Unauthorised { .. }) if self.refresh(true) => self.attempt(method, path, query, body).await,
             other => other,
@@ -98,15 +99,15 @@ impl Client {
     }
 
     /// # Errors
-    /// As [`Self::send`].
+    /// See [`Self::send`].
     pub async fn get(&self, path: &str) -> Result<Value, CallError> {
         self.send(Method::Get, path, &[], None).await
     }
 
-    /// `None` where Elasticsearch says 404.
+    /// Returns `None` if Elasticsearch answers 404.
     ///
     /// # Errors
-    /// As [`Self::send`].
+    /// See [`Self::send`].
     pub async fn find(&self, path: &str) -> Result<Option<Value>, CallError> {
         match self.get(path).await {
             Err(CallError::Refused(reply)) if reply.status == 404 => Ok(None),
@@ -136,13 +137,13 @@ impl Client {
         CallError::judge(method, path, status, &text)
     }
 
-    /// With the credentials that are mounted now.
+    /// Returns a transport with the currently mounted credentials.
     fn transport(&self) -> Transport {
         self.refresh(false);
         self.current.lock().unwrap_or_else(PoisonError::into_inner).transport.clone()
     }
 
-    /// Looks at the mounted files when it is time to or `now`, and says whether they had changed.
+    /// Checks the mounted files when it is time to, or `now`. Returns whether they changed.
     fn refresh(&self, now: bool) -> bool {
         let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
         if !now && current.looked.elapsed() < LOOK_AT_FILES_EVERY {
@@ -158,12 +159,12 @@ impl Client {
         let outcome = match built {
             Ok((mounted, transport)) => {
                 (current.mounted, current.transport) = (mounted, transport);
-                tracing::info!("mounted credentials or certificates have changed and were read again");
+                tracing::info!("mounted credentials or certificates changed and were read again");
                 "done"
             }
-            // A secret that is being written stays as it was until it is whole.
+            // Until a new secret is written completely, the old one stays in use.
             Err(error) => {
-                tracing::warn!(%error, "mounted files cannot be read; the ones read before stay in use");
+                tracing::warn!(%error, "failed to read mounted files; the previous credentials stay in use");
                 "failed"
             }
         };
@@ -183,7 +184,7 @@ fn transport(settings: &ClusterSettings, mounted: &Mounted) -> Result<Transport,
         let wrong = |error| {
             CallError::mounted(
                 settings.ca_file.as_deref(),
-                format!("holds no PEM certificate ({error}); give the authority's certificate in PEM"),
+                format!("contains no PEM certificate ({error}); provide the authority's certificate in PEM"),
             )
         };
         builder = builder.cert_validation(CertificateValidation::Full(Certificate::from_pem(ca).map_err(wrong)?));
@@ -191,7 +192,7 @@ fn transport(settings: &ClusterSettings, mounted: &Mounted) -> Result<Transport,
     builder.build().map_err(|error| CallError::mounted(None, format!("the connection cannot be prepared: {error}")))
 }
 
-/// A name as a part of a path.
+/// Encodes a name as a part of a path.
 pub fn segment(name: &str) -> String {
     percent_encoding::utf8_percent_encode(name, percent_encoding::NON_ALPHANUMERIC).to_string()
 }

@@ -1,4 +1,4 @@
-//! Credentials and certificates as mounted files hold them: read whole, compared, never logged.
+//! This module reads credentials and certificates from mounted files and compares them. It must not log them.
 
 use std::{fs, path::Path};
 
@@ -8,7 +8,7 @@ use service_kit::config::Secret;
 use super::CallError;
 use crate::config::CredentialFiles;
 
-/// What the files held when they were read.
+/// The contents of the files when they were read.
 #[derive(Debug, Clone)]
 pub struct Mounted {
     proof: Proof,
@@ -18,7 +18,7 @@ pub struct Mounted {
 #[derive(Debug, Clone)]
 enum Proof {
     None,
-    /// Encoded as Elasticsearch's `ApiKey` scheme wants it.
+    /// Encoded as Elasticsearch's `ApiKey` scheme requires.
     ApiKey {
         file: Secret,
     },
@@ -44,7 +44,7 @@ impl PartialEq for Mounted {
 
 impl Mounted {
     /// # Errors
-    /// When a file cannot be read or is empty.
+    /// Returns an error if a file cannot be read or is empty.
     pub fn read(credentials: &CredentialFiles, ca_file: Option<&Path>) -> Result<Self, CallError> {
         let proof = match credentials {
             CredentialFiles::None => Proof::None,
@@ -57,7 +57,7 @@ impl Mounted {
         Ok(Self { proof, ca })
     }
 
-    /// For the `elasticsearch` crate.
+    /// The credentials for the `elasticsearch` crate.
     pub fn credentials(&self) -> Option<Credentials> {
         match &self.proof {
             Proof::None => None,
@@ -80,7 +80,7 @@ fn secret(path: &Path) -> Result<Secret, CallError> {
     let text = text.trim_end_matches(['\r', '\n']);
     let printable = |character: char| !character.is_control();
     if text.is_empty() || !text.chars().all(printable) {
-        return Err(CallError::mounted(Some(path), "holds no credential; write one line of text into it".to_owned()));
+        return Err(CallError::mounted(Some(path), "is empty; write one line of text with the credential into it".to_owned()));
     }
     Ok(Secret::from(text.to_owned()))
 }

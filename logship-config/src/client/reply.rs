@@ -1,4 +1,5 @@
-//! What came of a request: an answer, or why not, with the remedy and the exit status.
+//! This module classifies the result of a request: an answer, or the reason of the failure with the remedy and the exit
+//! status.
 
 use std::{error::Error as _, fmt, path::Path, time::Duration};
 
@@ -8,16 +9,16 @@ use url::Url;
 
 use crate::exit::{Exit, Failure};
 
-/// Longest piece of an answer that is no JSON in an error.
+/// Longest part of an answer shown in an error when the answer is not JSON.
 const SHOWN_CHARACTERS: usize = 200;
 
-/// An answer that is no success.
+/// An answer with an error status.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reply {
     /// `PUT /_ilm/policy/x`.
     pub request: String,
     pub status: u16,
-    /// `error.type`, as `resource_already_exists_exception`; empty when the answer has none.
+    /// `error.type`, such as `resource_already_exists_exception`; empty if the answer has none.
     pub kind: String,
     /// `error.reason` with its causes.
     pub reason: String,
@@ -35,27 +36,29 @@ impl fmt::Display for Reply {
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum CallError {
-    /// A mounted file is not as it must be; the text names it.
+    /// A mounted file is invalid; the text names it.
     #[error("{0}")]
     Mounted(String),
-    /// No answer: no connection, a certificate that is not trusted, no end in time.
+    /// No answer: no connection, an untrusted certificate, or a timeout.
     #[error("{0}")]
     Unreachable(String),
     /// 401.
     #[error(
-        "Elasticsearch does not accept the credentials ({reply}); correct LOGSHIP_API_KEY_FILE, or LOGSHIP_USERNAME and LOGSHIP_PASSWORD_FILE"
+        "Elasticsearch does not accept the credentials ({reply}); correct LOGSHIP_API_KEY_FILE, or LOGSHIP_USERNAME and \
+         LOGSHIP_PASSWORD_FILE"
     )]
     Unauthorised { reply: Reply },
-    /// 403 for want of a privilege.
-    #[error("a privilege is missing ({0}); give this program's role the privileges that README.md lists")]
+    /// 403: a privilege is missing.
+    #[error("a privilege is missing ({0}); grant this program's role the privileges listed in README.md")]
     Forbidden(Reply),
-    /// A block: the cluster or an index takes no changes (read-only, flood stage).
+    /// A block: the cluster or an index accepts no changes (read-only, flood stage).
     #[error(
-        "a block stands against changes ({0}); free disk or lift the block (GET _cluster/settings, GET _all/_settings/index.blocks.*), then repeat"
+        "a block prevents changes ({0}); free disk space or lift the block (GET _cluster/settings, GET \
+         _all/_settings/index.blocks.*), then retry"
     )]
     Blocked(Reply),
-    /// 408, 429, 500, 502, 503, 504: later it may do.
-    #[error("Elasticsearch cannot do it now ({0}); look at GET _cluster/health, then repeat")]
+    /// 408, 429, 500, 502, 503, 504: a later attempt may succeed.
+    #[error("Elasticsearch cannot do it now ({0}); check GET _cluster/health, then retry")]
     Overloaded(Reply),
     /// Every other status.
     #[error("{0}")]
@@ -63,7 +66,7 @@ pub enum CallError {
 }
 
 impl CallError {
-    /// The word of the label `outcome`.
+    /// Returns the value of the label `outcome`.
     pub fn outcome(&self) -> &'static str {
         match self {
             Self::Mounted(_) | Self::Unreachable(_) => "unreachable",
@@ -83,7 +86,7 @@ impl CallError {
         }
     }
 
-    /// The status that Elasticsearch answered with.
+    /// Returns the status of Elasticsearch's answer.
     pub fn status(&self) -> Option<u16> {
         match self {
             Self::Unauthorised { reply } | Self::Forbidden(reply) | Self::Blocked(reply) | Self::Overloaded(reply) => {
@@ -107,19 +110,19 @@ impl CallError {
         }
         let certificate = causes.iter().any(|cause| cause.contains("certificate"));
         let remedy = if certificate {
-            "give the authority that signed its certificate in LOGSHIP_CA_FILE"
+            "set LOGSHIP_CA_FILE to the authority that signed its certificate"
         } else if error.is_timeout() {
             return Self::Unreachable(format!(
-                "{url} did not answer within {timeout:?}; look at the cluster's load, or raise LOGSHIP_TIMEOUT"
+                "{url} did not answer within {timeout:?}; check the cluster's load, or raise LOGSHIP_TIMEOUT"
             ));
         } else {
-            "correct LOGSHIP_ELASTICSEARCH_URL, or look whether the cluster runs"
+            "correct LOGSHIP_ELASTICSEARCH_URL, or check whether the cluster runs"
         };
-        // The innermost cause says most, and the outer ones repeat the address.
+        // The innermost cause is the most specific, and the outer ones repeat the address.
         Self::Unreachable(format!("{url} cannot be reached: {}; {remedy}", causes.pop().unwrap_or_default()))
     }
 
-    /// The answer as JSON, or what kind of refusal it is.
+    /// Returns the answer as JSON, or the kind of refusal.
     pub(super) fn judge(method: Method, path: &str, status: u16, text: &str) -> Result<Value, Self> {
         let request = || format!("{} {path}", format!("{method:?}").to_uppercase());
         let parsed = if text.is_empty() { Ok(Value::Null) } else { serde_json::from_str::<Value>(text) };
@@ -127,7 +130,7 @@ impl CallError {
             Ok(value) if (200..300).contains(&status) => Ok(value),
             Ok(value) => Err(Self::of(Reply::read(request(), status, &value))),
             Err(_) => {
-                let reason = format!("no JSON: {:?}", text.chars().take(SHOWN_CHARACTERS).collect::<String>());
+                let reason = format!("not JSON: {:?}", text.chars().take(SHOWN_CHARACTERS).collect::<String>());
                 Err(Self::of(Reply { request: request(), status, kind: String::new(), reason }))
             }
         }
@@ -151,7 +154,7 @@ impl From<CallError> for Failure {
 }
 
 impl Reply {
-    /// Elasticsearch's error object, or a plain text in its place.
+    /// Reads Elasticsearch's error object, or a plain text instead of it.
     fn read(request: String, status: u16, body: &Value) -> Self {
         let error = &body["error"];
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();

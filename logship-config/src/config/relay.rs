@@ -1,29 +1,29 @@
-//! Settings of `logship relay`.
+//! This module reads the settings of `logship relay`.
 
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use service_kit::config::{Reader, Secret};
 
-/// Where the relay listens, what it takes, and how long it tries.
+/// The relay's address, its streams and limits, and the time it retries.
 #[derive(Debug, Clone)]
 pub struct RelaySettings {
     pub listen: SocketAddr,
     /// `None`: no TLS, on the loopback address only.
     pub tls: Option<TlsFiles>,
-    /// What a shipper proves itself with; `None` on the loopback address only.
+    /// The shipper's credential. `None` is allowed only on the loopback address.
     pub token: Option<Secret>,
     /// Data streams that may be written.
     pub streams: Vec<String>,
-    /// The data stream of documents that are refused for good.
+    /// The data stream of permanently refused documents.
     pub dead_letters: String,
-    /// Of a body, compressed or not.
+    /// Largest body in bytes, compressed or not.
     pub body_limit: usize,
-    /// Bytes of all chunks, arriving or in work.
+    /// Bytes of all chunks, arriving or in progress.
     pub memory: usize,
     pub chunks_at_once: usize,
-    /// For memory and a place, before a chunk is refused.
+    /// Time that a chunk waits for memory and a place before it is refused.
     pub wait: Duration,
-    /// From a chunk's whole arrival to its answer.
+    /// From a chunk's complete arrival to its answer.
     pub deadline: Duration,
 }
 
@@ -35,7 +35,7 @@ pub struct TlsFiles {
     pub key: PathBuf,
 }
 
-/// Names of the bounds that a refusal names.
+/// Names of the limits that a refusal mentions.
 pub const RELAY_MEMORY: &str = "LOGSHIP_RELAY_MEMORY";
 pub const RELAY_CHUNKS_AT_ONCE: &str = "LOGSHIP_RELAY_CHUNKS_AT_ONCE";
 
@@ -45,35 +45,36 @@ const DEAD_LETTERS: &str = "LOGSHIP_RELAY_DEAD_LETTERS";
 const TOKEN: &str = "LOGSHIP_RELAY_TOKEN";
 const CERTIFICATE: &str = "LOGSHIP_RELAY_CERTIFICATE_FILE";
 const KEY: &str = "LOGSHIP_RELAY_KEY_FILE";
-const STREAMS_HELP: &str = "data streams that may be written, as logs-exchange.app-default,logs-exchange.audit-default";
-/// A chunk of Fluent Bit is about 2 MiB; its JSON is rarely thrice that.
+const STREAMS_HELP: &str = "data streams that may be written, such as logs-exchange.app-default,logs-exchange.audit-default";
+/// A chunk of Fluent Bit is about 2 MiB; its JSON is rarely larger than three times that.
 const DEFAULT_BODY_LIMIT: usize = 8 << 20;
 /// Elasticsearch's own limit of a body (`http.max_content_length`) is 100 MiB unless it was changed.
 const HIGHEST_BODY_LIMIT: usize = 100 << 20;
-/// Four bodies of the largest size as they arrive and inflate, or hundreds of the usual one of a pod and second.
+/// Four bodies of the largest size while they arrive and inflate, or hundreds of the usual size (one pod, one second).
 const DEFAULT_MEMORY: usize = 64 << 20;
-/// Each is a request to Elasticsearch; Fluent Bit sends one for a pod and second.
+/// Each chunk is one request to Elasticsearch. Fluent Bit sends one per pod and second.
 const DEFAULT_CHUNKS_AT_ONCE: usize = 64;
 const HIGHEST_CHUNKS_AT_ONCE: usize = 1024;
-/// Fluent Bit comes back 3 to 31 s after a refusal: a wait of this length costs less.
+/// Fluent Bit retries 3 to 31 s after a refusal: a wait of this length costs less.
 const DEFAULT_WAIT: Duration = Duration::from_secs(10);
-/// The least memory holds one body as it arrives (a quarter) and its plain form twice.
+/// The smallest allowed memory holds one arriving body (a quarter) and its plain form twice.
 pub const BODIES_IN_MEMORY: usize = 4;
 const HIGHEST_MEMORY: usize = 4 << 30;
 
 impl RelaySettings {
-    /// `needed`: for the command `relay`; the others accept what they do not use.
+    /// `needed`: for the command `relay`. The other commands accept missing values.
     pub(super) fn read(env: &mut Reader, needed: bool) -> Self {
         let listen = env.or(
             LISTEN,
             SocketAddr::from(([127, 0, 0, 1], 9651)),
-            "address:port for the shipper; anything but loopback needs LOGSHIP_RELAY_TOKEN and a certificate",
+            "address:port for the shipper; any address other than loopback needs LOGSHIP_RELAY_TOKEN and a certificate",
         );
         let tls = tls(env);
-        let token = env.optional_secret(TOKEN, "what the shipper sends as `Authorization: ApiKey …` (Fluent Bit: http_api_key)");
+        let token =
+            env.optional_secret(TOKEN, "token that the shipper sends as `Authorization: ApiKey …` (Fluent Bit: http_api_key)");
         if !listen.ip().is_loopback() && (tls.is_none() || token.is_none()) {
             let wrong = format!("is {listen}, which other machines may reach");
-            let remedy = format!("listen on 127.0.0.1 beside the shipper, or set {CERTIFICATE}, {KEY} and {TOKEN}[_FILE]");
+            let remedy = format!("listen on 127.0.0.1 in the shipper's pod, or set {CERTIFICATE}, {KEY} and {TOKEN}[_FILE]");
             env.fault(LISTEN, &wrong, &remedy);
         }
         let streams: Vec<String> = env.list(STREAMS, STREAMS_HELP);
@@ -81,24 +82,21 @@ impl RelaySettings {
             env.fault(STREAMS, "is missing", &format!("set it: {STREAMS_HELP}"));
         }
         if let Some(wrong) = streams.iter().find(|name| !is_stream_name(name)) {
-            env.fault(STREAMS, &format!("names {wrong:?}, which is no data stream"), NAME_REMEDY);
+            env.fault(STREAMS, &format!("contains {wrong:?}, which is not a data stream name"), NAME_REMEDY);
         }
-        let dead_letters = env.or(
-            DEAD_LETTERS,
-            "logs-logship.dead_letter-default".to_owned(),
-            "data stream of documents that are refused for good",
-        );
+        let dead_letters =
+            env.or(DEAD_LETTERS, "logs-logship.dead_letter-default".to_owned(), "data stream of permanently refused documents");
         if !is_stream_name(&dead_letters) {
-            env.fault(DEAD_LETTERS, &format!("is {dead_letters:?}, which is no data stream"), NAME_REMEDY);
+            env.fault(DEAD_LETTERS, &format!("is {dead_letters:?}, which is not a data stream name"), NAME_REMEDY);
         }
         if streams.contains(&dead_letters) {
-            env.fault(DEAD_LETTERS, &format!("stands in {STREAMS} too"), "keep dead letters apart from what may be refused");
+            env.fault(DEAD_LETTERS, &format!("is listed in {STREAMS} too"), "use a separate stream for dead letters");
         }
         let body_limit = env.or_within(
             "LOGSHIP_RELAY_BODY_LIMIT",
             DEFAULT_BODY_LIMIT,
             1 << 10..=HIGHEST_BODY_LIMIT,
-            "bytes of one chunk, compressed or not; LOGSHIP_RELAY_MEMORY must hold four of them",
+            "largest chunk in bytes, compressed or not; LOGSHIP_RELAY_MEMORY must hold four of them",
         );
         let least = body_limit * BODIES_IN_MEMORY;
         Self {
@@ -112,31 +110,32 @@ impl RelaySettings {
                 RELAY_MEMORY,
                 DEFAULT_MEMORY.max(least),
                 least..=HIGHEST_MEMORY,
-                "bytes of all chunks, arriving or in work; at least four times LOGSHIP_RELAY_BODY_LIMIT",
+                "memory in bytes for all chunks, arriving or in progress; at least four times LOGSHIP_RELAY_BODY_LIMIT",
             ),
             chunks_at_once: env.or_within(
                 RELAY_CHUNKS_AT_ONCE,
                 DEFAULT_CHUNKS_AT_ONCE,
                 1..=HIGHEST_CHUNKS_AT_ONCE,
-                "chunks sent to Elasticsearch at once; further ones wait",
+                "chunks sent to Elasticsearch concurrently; further chunks wait",
             ),
             wait: env.duration(
                 "LOGSHIP_RELAY_WAIT",
                 DEFAULT_WAIT,
-                "wait for memory and a place before a chunk is answered 429",
+                "time that a chunk waits for memory and a place before the relay answers 429",
             ),
             deadline: env.duration(
                 "LOGSHIP_RELAY_DEADLINE",
                 Duration::from_secs(30),
-                "from a chunk's whole arrival until it is answered 503, to be sent again; stay below the shipper's own time limit",
+                "time from a chunk's complete arrival until the relay answers 503; must be below the shipper's own time limit",
             ),
         }
     }
 }
 
-const NAME_REMEDY: &str = "write <type>-<dataset>-<namespace> in lower case, as logs-exchange.app-default";
+const NAME_REMEDY: &str = "write <type>-<dataset>-<namespace> in lower case, such as logs-exchange.app-default";
 
-/// As the data stream naming scheme has it: no pattern, no list, nothing that JSON or a path would have to escape.
+/// A name according to the data stream naming scheme: no pattern, no list, no character that JSON or a path would have to
+/// escape.
 fn is_stream_name(name: &str) -> bool {
     const LIMIT: usize = 255;
     let allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'-' | b'_' | b'.');
@@ -183,13 +182,13 @@ mod tests {
     }
 
     #[test]
-    fn streams_are_named_plainly() {
+    fn invalid_stream_names_are_refused() {
         assert_eq!(load(&[NAMES]).unwrap().streams.len(), 2);
         assert!(load(&[]).unwrap_err().contains("LOGSHIP_RELAY_STREAMS is missing"));
         for wrong in ["logs-*", "Logs-a-b", ".ds-logs", "_all", "a\"b", "logs a"] {
-            assert!(load(&[(STREAMS, wrong)]).unwrap_err().contains("which is no data stream"), "{wrong}");
+            assert!(load(&[(STREAMS, wrong)]).unwrap_err().contains("which is not a data stream"), "{wrong}");
         }
         let told = load(&[NAMES, (DEAD_LETTERS, "logs-exchange.app-default")]).unwrap_err();
-        assert!(told.contains("stands in LOGSHIP_RELAY_STREAMS too"), "{told}");
+        assert!(told.contains("is listed in LOGSHIP_RELAY_STREAMS too"), "{told}");
     }
 }

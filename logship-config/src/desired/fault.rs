@@ -1,17 +1,17 @@
-//! What is wrong with a file, told so that the reader knows where to look and what to write.
+//! This module describes a fault in a file: the place and the remedy.
 
 use std::fmt;
 
-/// One thing wrong at one place.
+/// One fault at one place.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Fault {
     /// The file, relative to the declared folder.
     pub file: String,
-    /// The first line is 1; 0 when the fault is in no line.
+    /// The first line is 1; 0 if the fault has no line.
     pub line: usize,
-    /// The place, as `phases.hot.actions`; empty for the whole document.
+    /// The place, such as `phases.hot.actions`; empty for the whole document.
     pub path: String,
-    /// What is wrong, as the end of a sentence that begins with the place.
+    /// The fault, as the end of a sentence that begins with the place.
     pub wrong: String,
     pub remedy: String,
 }
@@ -29,7 +29,7 @@ impl fmt::Display for Fault {
     }
 }
 
-/// Everything wrong with the declared files.
+/// All faults of the declared files.
 #[derive(Debug, Clone, Default, PartialEq, Eq, thiserror::Error)]
 pub struct Faults(pub Vec<Fault>);
 

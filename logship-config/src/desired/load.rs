@@ -1,4 +1,4 @@
-//! From files to what is declared: every file is read, every rule is asked, and all faults come at once.
+//! This module parses the declared files. It reads every file, checks every rule and returns all faults at once.
 
 use std::{collections::BTreeMap, fs, io, path::Path};
 
@@ -15,10 +15,11 @@ pub type Files = BTreeMap<String, String>;
 
 const STREAMS_FILE: &str = "streams.yaml";
 
-/// The YAML files of a folder.
+/// Reads the YAML files of a folder.
 ///
 /// # Errors
-/// When the folder or a file in it, which is named then, cannot be read; [`io::ErrorKind::InvalidData`] where one is no text.
+/// Returns an error with the name of the folder or file that cannot be read; [`io::ErrorKind::InvalidData`] if one is not
+/// text.
 pub fn read(folder: &Path) -> io::Result<Files> {
     let mut files = Files::new();
     collect(folder, folder, &mut files)?;
@@ -28,7 +29,7 @@ pub fn read(folder: &Path) -> io::Result<Files> {
 fn collect(root: &Path, folder: &Path, files: &mut Files) -> io::Result<()> {
     for entry in fs::read_dir(folder)? {
         let path = entry?.path();
-        // `..data` and its like are how Kubernetes mounts a folder; the names beside it lead to the same files.
+        // Kubernetes mounts a folder through `..data` and similar entries; the other names lead to the same files.
         let hidden = path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
         if path.is_dir() && !hidden {
             collect(root, &path, files)?;
@@ -45,7 +46,7 @@ fn collect(root: &Path, folder: &Path, files: &mut Files) -> io::Result<()> {
 /// Parses and validates files, without a cluster.
 ///
 /// # Errors
-/// With every fault of every file.
+/// Returns every fault of every file.
 pub fn load(files: &Files) -> Result<Desired, Faults> {
     let mut faults = Vec::new();
     let mut desired = Desired::default();
@@ -68,14 +69,14 @@ pub fn load(files: &Files) -> Result<Desired, Faults> {
         }
         match kind_and_name(file) {
             Some((kind, name)) => {
-                // Two endings lead to one name.
+                // Two extensions lead to one name.
                 if let Some((other, _)) = locate(&documents, kind, &name) {
                     faults.push(Fault {
                         file: file.clone(),
                         line: 0,
                         path: String::new(),
                         wrong: format!("declares the {kind} {name:?}, and so does {other}"),
-                        remedy: "keep one of them".into(),
+                        remedy: "remove one of them".into(),
                     });
                 }
                 faults.extend(object(file, kind, &name, &document, &mut desired));
@@ -87,13 +88,13 @@ pub fn load(files: &Files) -> Result<Desired, Faults> {
                     file: file.clone(),
                     line: 0,
                     path: String::new(),
-                    wrong: "stands in no folder that is read".into(),
-                    remedy: format!("put it into {}, or name it {STREAMS_FILE}", folders.join(", ")),
+                    wrong: "is in a folder that is not read".into(),
+                    remedy: format!("move it to {}, or name it {STREAMS_FILE}", folders.join(", ")),
                 });
             }
         }
     }
-    // References of faulty objects would only repeat their faults.
+    // Skipped if objects are faulty: their references would only repeat the faults.
     if faults.is_empty() {
         faults.extend(rules::references(&desired, &|kind, name| locate(&documents, kind, name)));
     }
@@ -118,7 +119,7 @@ fn kind_and_name(file: &str) -> Option<(Kind, String)> {
     Kind::ALL.into_iter().find(|kind| kind.folder() == Some(folder)).map(|kind| (kind, name.to_owned()))
 }
 
-/// The file and document that declare an object.
+/// Returns the file and document that declare an object.
 fn locate<'a>(documents: &'a BTreeMap<String, Document>, kind: Kind, name: &str) -> Option<(&'a str, &'a Document)> {
     let found = |file: String| documents.get_key_value(&file).map(|(file, document)| (file.as_str(), document));
     match kind.folder() {
@@ -127,7 +128,7 @@ fn locate<'a>(documents: &'a BTreeMap<String, Document>, kind: Kind, name: &str)
     }
 }
 
-/// The body with the mark of ownership, where the kind has room for one.
+/// Returns the body with the mark of ownership, if the kind has a place for one.
 fn owned(kind: Kind, mut body: Value) -> Value {
     let meta = match kind {
         Kind::Pipeline | Kind::LifecyclePolicy | Kind::ComponentTemplate | Kind::IndexTemplate => &mut body["_meta"],

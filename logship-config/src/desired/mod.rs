@@ -1,4 +1,5 @@
-//! What a cluster shall hold, as files say it: parsed with lines kept, validated offline. Pure apart from reading the files.
+//! This module holds the declared content of a cluster. It parses the files with line numbers and validates them offline.
+//! Pure apart from reading the files.
 //!
 //! ```text
 //! policies/<name>.yaml               index lifecycle policy: phases
@@ -27,11 +28,11 @@ pub use fault::{Fault, Faults};
 pub use load::{load, read};
 pub use stream::{Budget, Stream};
 
-/// What marks an object as this program's own, so that it may remove it once it is declared no longer.
+/// Marks an object as created by this program, so that this program may remove it after its declaration is removed.
 pub const OWNER_KEY: &str = "managed_by";
 pub const OWNER: &str = "logship";
 
-/// What can be declared, in the order in which it is applied: what is referred to comes first.
+/// Kinds of declared objects, in the order of application: a referenced kind comes first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Kind {
     Pipeline,
@@ -54,7 +55,7 @@ impl Kind {
         Self::DataStream,
     ];
 
-    /// The word of the command line and of metrics.
+    /// The name in the command line and in metrics.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Pipeline => "pipeline",
@@ -87,13 +88,13 @@ impl fmt::Display for Kind {
     }
 }
 
-/// An object by kind and name; sorts in the order of application.
+/// An object by kind and name. Sorts in the order of application.
 pub type Key = (Kind, String);
 
-/// Everything declared and found right.
+/// All valid declarations.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Desired {
-    /// Bodies as they are sent, ownership marked; of data streams none.
+    /// Bodies as they are sent, with the ownership mark. Without data streams.
     pub objects: BTreeMap<Key, Value>,
     pub streams: BTreeMap<String, Stream>,
 }
@@ -103,7 +104,7 @@ impl Desired {
         self.objects.get(&(kind, name.to_owned()))
     }
 
-    /// Objects of a kind by name.
+    /// Returns the objects of a kind by name.
     pub fn of(&self, kind: Kind) -> impl Iterator<Item = (&str, &Value)> {
         self.objects.iter().filter(move |((of, _), _)| *of == kind).map(|((_, name), body)| (name.as_str(), body))
     }

@@ -1,4 +1,5 @@
-//! What declared templates come to: which template a name gets, what its components add up to, how long a stream keeps. Pure.
+//! This module resolves declared templates: the template of a name, the combined settings of its components, and the
+//! retention of a stream. Pure.
 
 use std::collections::BTreeMap;
 
@@ -10,15 +11,15 @@ use crate::units;
 /// Phases of index lifecycle management, in order.
 pub const PHASES: [&str; 5] = ["hot", "warm", "cold", "frozen", "delete"];
 
-/// What a failure store keeps for that says nothing of it (`data_streams.lifecycle.retention.failures_default`).
+/// Default retention of a failure store (`data_streams.lifecycle.retention.failures_default`).
 const FAILURES_KEPT_MILLIS: i64 = 30 * units::MILLIS_PER_DAY;
 
-/// What a stream lives by.
+/// The lifecycle of a stream.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Resolved {
     /// Index lifecycle policy.
     pub policy: Option<String>,
-    /// Where both are set the policy holds, unless this is true (`index.lifecycle.prefer_ilm: false`).
+    /// If both are set, the policy applies unless this is true (`index.lifecycle.prefer_ilm: false`).
     pub prefers_lifecycle: bool,
     /// Data stream lifecycle.
     pub lifecycle: Option<Value>,
@@ -26,10 +27,10 @@ pub struct Resolved {
     pub failure_store: Option<Value>,
 }
 
-/// How long data is kept at least.
+/// Minimum retention of data.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Retention {
-    /// Milliseconds from the rollover, or from the document where there is none.
+    /// Milliseconds from the rollover, or from the document if there is no rollover.
     Millis(i64),
     Forever,
 }
@@ -43,7 +44,7 @@ impl std::fmt::Display for Retention {
     }
 }
 
-/// The template of highest priority whose patterns match.
+/// Returns the template of highest priority with a matching pattern.
 pub fn template_for<'d>(desired: &'d Desired, name: &str) -> Option<&'d str> {
     let matching = desired
         .of(Kind::IndexTemplate)
@@ -51,19 +52,19 @@ pub fn template_for<'d>(desired: &'d Desired, name: &str) -> Option<&'d str> {
     matching.max_by_key(|(_, body)| body["priority"].as_u64().unwrap_or(0)).map(|(template, _)| template)
 }
 
-/// Components in their order, then the template itself: what comes later wins.
+/// Components in their order, then the template itself: later parts override earlier ones.
 fn parts<'d>(desired: &'d Desired, template: &str) -> Vec<&'d Value> {
     let Some(body) = desired.body(Kind::IndexTemplate, template) else { return Vec::new() };
     let components = texts(&body["composed_of"]).into_iter().filter_map(|name| desired.body(Kind::ComponentTemplate, name));
     components.chain([body]).map(|body| &body["template"]).collect()
 }
 
-/// The settings that an index of this template gets, flat.
+/// Returns the settings that an index of this template gets, flat.
 pub fn settings(desired: &Desired, template: &str) -> BTreeMap<String, String> {
     parts(desired, template).iter().flat_map(|part| flat_settings(&part["settings"])).collect()
 }
 
-/// What a declared stream lives by, its template asked for what it does not say itself.
+/// Returns the lifecycle of a declared stream. Its template supplies the values that the stream does not set.
 pub fn stream(desired: &Desired, name: &str, stream: &Stream) -> Resolved {
     let Some(template) = template_for(desired, name) else { return Resolved::default() };
     let parts = parts(desired, template);
@@ -80,7 +81,7 @@ pub fn stream(desired: &Desired, name: &str, stream: &Stream) -> Resolved {
     }
 }
 
-/// What manages an index.
+/// The manager of an index.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum LivesBy<'a> {
     Policy(&'a str),
@@ -89,7 +90,7 @@ pub enum LivesBy<'a> {
     Nothing,
 }
 
-/// A policy comes first, unless the stream's lifecycle is switched on and preferred (Metadata.isIndexManagedByILM).
+/// The policy takes precedence, unless the stream's lifecycle is switched on and preferred (Metadata.isIndexManagedByILM).
 pub fn lives_by<'a>(policy: Option<&'a str>, lifecycle: Option<&'a Value>, prefers_lifecycle: bool) -> LivesBy<'a> {
     let lifecycle = lifecycle.filter(|lifecycle| lifecycle_enabled(lifecycle));
     match (policy, lifecycle) {
@@ -100,7 +101,7 @@ pub fn lives_by<'a>(policy: Option<&'a str>, lifecycle: Option<&'a Value>, prefe
     }
 }
 
-/// When a policy deletes.
+/// Returns the retention of a policy.
 pub fn policy_retention(policy: &Value) -> Retention {
     let delete = &policy["phases"]["delete"];
     if !delete.is_object() || !delete["actions"].as_object().is_some_and(|actions| actions.contains_key("delete")) {
@@ -109,8 +110,8 @@ pub fn policy_retention(policy: &Value) -> Retention {
     Retention::Millis(phase_age(policy, "delete"))
 }
 
-/// The age at which a phase is entered: after those before it, however small its own. That of the hot phase is over before the
-/// rollover, from which on the others are counted.
+/// Returns the age at which a phase is entered: the maximum age of the phase and the earlier phases. With a rollover the hot
+/// phase does not count, since the other ages are counted from the rollover.
 pub fn phase_age(policy: &Value, phase: &str) -> i64 {
     let rolls = policy["phases"]["hot"]["actions"]["rollover"].is_object();
     let place = PHASES.iter().position(|name| *name == phase).unwrap_or_default();
@@ -119,12 +120,12 @@ pub fn phase_age(policy: &Value, phase: &str) -> i64 {
     ages.max().unwrap_or(0)
 }
 
-/// A data stream lifecycle that is there and switched on.
+/// Whether a data stream lifecycle exists and is switched on.
 pub fn lifecycle_enabled(lifecycle: &Value) -> bool {
     lifecycle.is_object() && lifecycle["enabled"] != false && lifecycle["enabled"] != "false"
 }
 
-/// When a data stream lifecycle deletes.
+/// Returns the retention of a data stream lifecycle.
 pub fn lifecycle_retention(lifecycle: &Value) -> Retention {
     match lifecycle["data_retention"].as_str().and_then(units::millis).filter(|_| lifecycle_enabled(lifecycle)) {
         Some(millis) => Retention::Millis(millis),
@@ -132,7 +133,7 @@ pub fn lifecycle_retention(lifecycle: &Value) -> Retention {
     }
 }
 
-/// When a failure store deletes what it holds, switched on or off.
+/// Returns the retention of a failure store, switched on or off.
 pub fn failure_retention(store: &Value) -> Retention {
     let lifecycle = &store["lifecycle"];
     match lifecycle_retention(lifecycle) {
@@ -152,7 +153,7 @@ pub fn texts(value: &Value) -> Vec<&str> {
     }
 }
 
-/// Settings with dotted names under `index.`, values as text; nulls are left out.
+/// Returns settings with dotted names under `index.` and values as text. Nulls are omitted.
 pub fn flat_settings(settings: &Value) -> BTreeMap<String, String> {
     let mut flat = BTreeMap::new();
     if let Some(section) = settings.as_object() {
@@ -175,7 +176,7 @@ fn flatten(prefix: &str, section: &Map<String, Value>, flat: &mut BTreeMap<Strin
     }
 }
 
-/// A setting's value as Elasticsearch keeps it. A list is kept as its items with commas, which list settings read alike.
+/// A setting's value as Elasticsearch stores it. It joins the items of a list with commas, which list settings read alike.
 fn text(value: &Value) -> String {
     match value {
         Value::String(text) => text.clone(),
@@ -184,7 +185,7 @@ fn text(value: &Value) -> String {
     }
 }
 
-/// Whether `name` is `pattern`, in which each `*` stands for any text.
+/// Whether `name` matches `pattern`, in which each `*` matches any text.
 pub fn matches(pattern: &str, name: &str) -> bool {
     let Some((head, rest)) = pattern.split_once('*') else { return pattern == name };
     let Some(tail) = name.strip_prefix(head) else { return false };
@@ -230,7 +231,7 @@ mod tests {
         assert_eq!(policy_retention(&json!({"phases": {"hot": {}}})), Retention::Forever);
         let deletes = json!({"phases": {"delete": {"min_age": "30d", "actions": {"delete": {}}}}});
         assert_eq!(policy_retention(&deletes).to_string(), "30d");
-        // Phases are entered one after the other.
+        // Phases are entered in sequence.
         let later = json!({"phases": {"hot": {"min_age": "90d", "actions": {"rollover": {}}}, "cold": {"min_age": "40d"},
             "delete": {"min_age": "0ms", "actions": {"delete": {}}}}});
         assert_eq!(policy_retention(&later).to_string(), "40d");

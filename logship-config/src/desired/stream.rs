@@ -1,24 +1,24 @@
-//! A declared data stream: what it keeps, what may never be shortened, and how much of the disk it may take.
+//! This module defines a declared data stream: its retention, its protection and its share of the disk.
 
 use serde_json::Value;
 
 /// One entry of `streams.yaml`.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Stream {
-    /// Data stream lifecycle (`data_retention`, `enabled`, `downsampling`); `None`: as its template says.
+    /// Data stream lifecycle (`data_retention`, `enabled`, `downsampling`). `None`: the template's.
     pub lifecycle: Option<Value>,
-    /// Failure store (`enabled`, `lifecycle`); `None`: as its template says.
+    /// Failure store (`enabled`, `lifecycle`). `None`: the template's.
     pub failure_store: Option<Value>,
-    /// An audit stream: its retention is never shortened by this program, and no budget deletes from it.
+    /// An audit stream. This program must not shorten its retention, and no budget deletes from it.
     pub protected: bool,
     pub budget: Option<Budget>,
 }
 
-/// Retention by disk: the oldest backing indices go first, the write index never.
+/// Retention by disk: the oldest backing indices are deleted first, the write index never.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Budget {
     /// Share of the cluster's data disks that this stream may fill, in percent.
     pub disk_percent: f64,
-    /// What is younger stays, whatever the disk says.
+    /// A younger index stays, even if the stream exceeds its share.
     pub floor_millis: i64,
 }

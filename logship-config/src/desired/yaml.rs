@@ -1,27 +1,27 @@
-//! YAML text as a JSON value, with the line of every key and item. Never what a key means.
+//! This module parses YAML text to a JSON value, with the line of every key and item. It must not interpret keys.
 //!
-//! YAML 1.2's core schema: plain `true`, `3`, `0.5`, `null` are typed, everything else is text (`no` too). Anchors, aliases and
-//! tags are refused: a reader of the file sees every value where it stands. A key that stands twice is refused.
+//! YAML 1.2's core schema: plain `true`, `3`, `0.5`, `null` are typed, all else is text (`no` too). Anchors, aliases and
+//! tags are refused, so that a reader of the file sees every value at its place. A duplicate key is refused.
 
 use std::collections::BTreeMap;
 
 use saphyr_parser::{Event, Parser, ScalarStyle, Span};
 use serde_json::{Map, Number, Value};
 
-/// Deeper nesting than this is no declaration.
+/// Deeper nesting is refused: no declaration needs it.
 const DEPTH_LIMIT: usize = 64;
 
 /// A place in a document, from the root: keys, and positions of list items.
 pub type Place = Vec<String>;
 
-/// One document and where its parts stand.
+/// One document and the lines of its parts.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Document {
     pub value: Value,
     lines: BTreeMap<Place, usize>,
 }
 
-/// Why a text is no document.
+/// The reason why a text is not a valid document.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SyntaxFault {
     pub line: usize,
@@ -30,7 +30,7 @@ pub struct SyntaxFault {
 }
 
 impl Document {
-    /// The line of a place, or of the nearest place around it that stands in the file.
+    /// Returns the line of a place, or of the nearest enclosing place in the file.
     pub fn line<Step: AsRef<str>>(&self, place: &[Step]) -> usize {
         let mut place: Place = place.iter().map(|step| step.as_ref().to_owned()).collect();
         loop {
@@ -44,12 +44,12 @@ impl Document {
 }
 
 /// # Errors
-/// At the first fault of syntax: what comes behind one has no meaning.
+/// Returns the first syntax fault: text after it has no meaning.
 pub fn parse(text: &str) -> Result<Document, SyntaxFault> {
-    // The parser takes it for the end of the text.
+    // The parser reads it as the end of the text.
     if let Some(at) = text.find('\0') {
         let line = text[..at].matches('\n').count() + 1;
-        return fault(line, "holds a NUL character", "write the file again; it may be damaged");
+        return fault(line, "contains a NUL character", "write the file again; it may be damaged");
     }
     let mut reader = Reader { parser: Parser::new_from_str(text), place: Vec::new(), lines: BTreeMap::new() };
     loop {
@@ -81,8 +81,8 @@ impl<'a> Reader<'a> {
             Some(Ok(event)) => Ok(event),
             Some(Err(error)) => fault(
                 error.marker().line(),
-                format!("is no YAML: {}", error.info()),
-                "look at the indentation and quotes of this line and of the one before it",
+                format!("is not YAML: {}", error.info()),
+                "check the indentation and quotes of this line and of the previous line",
             ),
             None => Ok((Event::StreamEnd, Span::default())),
         }
@@ -93,7 +93,7 @@ impl<'a> Reader<'a> {
             match self.next()? {
                 (Event::StreamEnd, _) => return Ok(()),
                 (Event::DocumentStart(_), span) => {
-                    return fault(span.start.line(), "begins a second document", "keep one document in the file");
+                    return fault(span.start.line(), "begins a second document", "write only one document in the file");
                 }
                 _ => {}
             }
@@ -104,7 +104,7 @@ impl<'a> Reader<'a> {
         let line = span.start.line();
         self.lines.entry(self.place.clone()).or_insert(line);
         if self.place.len() > DEPTH_LIMIT {
-            return fault(line, "is nested too deep", "look at the indentation");
+            return fault(line, "is nested too deeply", "check the indentation");
         }
         match event {
             Event::Scalar(text, style, anchor, tag) => {
@@ -119,8 +119,8 @@ impl<'a> Reader<'a> {
                 refuse(anchor > 0, tag.is_some(), line)?;
                 self.mapping()
             }
-            Event::Alias(_) => fault(line, "holds an alias (*name)", "write the value out"),
-            other => fault(line, format!("holds an unexpected {other:?}"), "correct the line"),
+            Event::Alias(_) => fault(line, "contains an alias (*name)", "write the value itself"),
+            other => fault(line, format!("contains an unexpected {other:?}"), "correct the line"),
         }
     }
 
@@ -149,10 +149,10 @@ impl<'a> Reader<'a> {
                     refuse(anchor > 0, tag.is_some(), line)?;
                     text.into_owned()
                 }
-                _ => return fault(line, "has a key that is no text", "write it as `name: value`"),
+                _ => return fault(line, "has a key that is not a text", "write it as `name: value`"),
             };
             if entries.contains_key(&key) {
-                return fault(line, format!("holds the key {key:?} twice"), "keep one of them");
+                return fault(line, format!("contains the key {key:?} twice"), "remove one of them");
             }
             self.place.push(key.clone());
             self.lines.insert(self.place.clone(), line);
@@ -166,8 +166,8 @@ impl<'a> Reader<'a> {
 
 fn refuse(anchor: bool, tag: bool, line: usize) -> Result<(), SyntaxFault> {
     match (anchor, tag) {
-        (true, _) => fault(line, "holds an anchor (&name)", "write the value out where it is needed"),
-        (_, true) => fault(line, "holds a tag (!name)", "remove it; quotes make a value text"),
+        (true, _) => fault(line, "contains an anchor (&name)", "write the value itself where it is needed"),
+        (_, true) => fault(line, "contains a tag (!name)", "remove it; quotes make a value text"),
         _ => Ok(()),
     }
 }
@@ -184,7 +184,7 @@ fn scalar(text: &str, style: ScalarStyle) -> Value {
     }
 }
 
-/// Decimal numbers only: `0x10`, `1e3` and `.inf` are text, which no setting means as a number.
+/// Decimal numbers only: `0x10`, `1e3` and `.inf` are text, since no setting uses them as numbers.
 fn number(text: &str) -> Option<Number> {
     let digits = text.strip_prefix('-').unwrap_or(text);
     let decimal = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
@@ -202,7 +202,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn values_are_typed_as_yaml_1_2_says_and_places_know_their_lines() {
+    fn values_have_yaml_1_2_types_and_places_have_lines() {
         let text = "# a comment\na: 30d\nb:\n  - 1\n  - {c: 0.5, d: \"1\"}\ne:\nf: no\ng: true\nh: 1.2.3\n";
         let document = parse(text).unwrap();
         let expected = json!({"a": "30d", "b": [1, {"c": 0.5, "d": "1"}], "e": null, "f": "no", "g": true, "h": "1.2.3"});
@@ -216,14 +216,14 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_read_here_is_refused_with_its_line() {
+    fn unsupported_yaml_is_refused_with_its_line() {
         for (text, line, part) in [
-            ("a: [1", 1, "no YAML"),
-            ("a: 1\n b: 2\n", 2, "no YAML"),
+            ("a: [1", 1, "not YAML"),
+            ("a: 1\n b: 2\n", 2, "not YAML"),
             ("a: &x 1\nb: *x\n", 1, "anchor"),
             ("a: !!str 1\n", 1, "tag"),
             ("a: 1\n---\nb: 2\n", 2, "second document"),
-            ("? [a]\n: 1\n", 1, "key that is no text"),
+            ("? [a]\n: 1\n", 1, "key that is not a text"),
             ("a: 1\nb: 2\na: 3\n", 3, "\"a\" twice"),
             ("a: 1\n\0b: [", 2, "NUL"),
         ] {

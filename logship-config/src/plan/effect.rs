@@ -1,27 +1,27 @@
-//! When a change is felt, and by whom. Pure.
+//! This module determines when a change takes effect, and for which streams and indices. Pure.
 //!
 //! Sources: "Lifecycle policy updates" (a phase's definition is cached on entering it, and refreshed when the steps of the
-//! phase stay the same), "Index templates" (they apply to indices that are made later), "Data stream lifecycle".
+//! phase stay the same), "Index templates" (they apply to indices created later), "Data stream lifecycle".
 
 use serde_json::Value;
 
 use super::Effect;
 use crate::{actual::Actual, canonical::Difference, desired::Kind};
 
-/// When something that did not exist before is felt.
+/// Returns when a created object takes effect.
 pub fn of_creation(kind: Kind) -> &'static str {
     match kind {
         Kind::Pipeline => "used by indices whose settings name it",
         Kind::Repository => "used by the next snapshot",
-        Kind::SnapshotPolicy => "the first snapshot is taken at its next time",
+        Kind::SnapshotPolicy => "the first snapshot is taken at its next scheduled time",
         Kind::LifecyclePolicy => "used by indices whose settings name it",
         Kind::ComponentTemplate => "used by index templates that name it",
-        Kind::IndexTemplate => "used by indices and data streams that are made from now on",
-        Kind::DataStream => "takes documents at once",
+        Kind::IndexTemplate => "used by indices and data streams created from now on",
+        Kind::DataStream => "accepts documents at once",
     }
 }
 
-/// When an update is felt, and why then.
+/// Returns when an update takes effect, and the reason.
 pub fn of_update(kind: Kind, changes: &[Difference], from: &Value, to: &Value) -> (Effect, String) {
     let told = |effect, reason: &str| (effect, reason.to_owned());
     if changes.iter().all(|change| change.path == "_meta" || change.path.starts_with("_meta.")) {
@@ -31,15 +31,16 @@ pub fn of_update(kind: Kind, changes: &[Difference], from: &Value, to: &Value) -
         Kind::Pipeline => told(Effect::Now, "the next document passes through it"),
         Kind::Repository => told(Effect::Now, "the next snapshot or restore uses it"),
         Kind::SnapshotPolicy => told(Effect::Now, "the next snapshot and the next clean-up follow it"),
-        Kind::DataStream => told(Effect::Now, "the stream's own settings hold at once"),
+        Kind::DataStream => told(Effect::Now, "the stream's own settings apply at once"),
         Kind::LifecyclePolicy => of_policy(changes, from, to),
         Kind::ComponentTemplate | Kind::IndexTemplate => {
-            told(Effect::NextRollover, "indices that exist keep what they have; the next backing index gets it")
+            told(Effect::NextRollover, "existing indices do not change; the next backing index gets it")
         }
     }
 }
 
-/// The latest effect of any change: a phase with other actions has other steps, and whoever is in it finishes the old ones.
+/// Returns the latest effect of any change. A phase with other actions has other steps, and an index in that phase finishes
+/// the old ones.
 fn of_policy(changes: &[Difference], from: &Value, to: &Value) -> (Effect, String) {
     let mut later: Vec<&str> = Vec::new();
     for change in changes {
@@ -48,7 +49,7 @@ fn of_policy(changes: &[Difference], from: &Value, to: &Value) -> (Effect, Strin
         let names = |policy: &Value| -> Option<Vec<String>> {
             Some(policy["phases"][phase]["actions"].as_object()?.keys().cloned().collect())
         };
-        // A new phase, or one that goes, is a matter of entering it.
+        // An added or removed phase takes effect on entering it.
         let (before, after) = (names(from), names(to));
         let entering = change.path == format!("phases.{phase}.min_age") || before.is_none() || after.is_none();
         let same_steps = before == after && !changes_steps(&change.path);
@@ -57,13 +58,13 @@ fn of_policy(changes: &[Difference], from: &Value, to: &Value) -> (Effect, Strin
         }
     }
     if later.is_empty() {
-        let reason = "indices see it at the next check: the steps of their phases stay the same";
+        let reason = "indices apply it at the next check: the steps of their phases stay the same";
         return (Effect::Now, reason.to_owned());
     }
     let phases = later.join(", ");
     (
         Effect::NextPhase,
-        format!("an index in {phases} now finishes the definition that it cached on entering; later ones get the new"),
+        format!("an index in {phases} now finishes the definition that it cached on entry; later indices use the new one"),
     )
 }
 
@@ -77,7 +78,7 @@ fn changes_steps(path: &str) -> bool {
         || after("delete").is_some()
 }
 
-/// Streams and indices that an object reaches.
+/// Returns the streams and indices that an object affects.
 pub fn touched(actual: &Actual, kind: Kind, name: &str) -> Vec<String> {
     let reached = |test: &dyn Fn(&str, &crate::actual::HeldStream) -> bool| {
         let streams = actual.streams.iter().filter(|(stream, held)| test(stream, held));

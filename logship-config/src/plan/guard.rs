@@ -1,4 +1,4 @@
-//! What a plan must not do. Pure.
+//! This module refuses the dangerous steps of a plan. Pure.
 
 use std::collections::BTreeMap;
 
@@ -21,7 +21,7 @@ use crate::{
 /// The flag that lets a retention shrink, for one policy or stream by name.
 pub const SHORTER_RETENTION: &str = "--allow-shorter-retention";
 
-/// An action that the cluster's licence has not.
+/// Refuses an action that the cluster's licence does not include.
 pub fn licence(actual: &Actual, kind: Kind, body: &Value) -> Option<String> {
     if kind != Kind::LifecyclePolicy || actual.capability == Capability::Enterprise {
         return None;
@@ -30,15 +30,15 @@ pub fn licence(actual: &Actual, kind: Kind, body: &Value) -> Option<String> {
     Some(format!("searchable_snapshot in {phase} needs an Enterprise licence, and this cluster has Basic; remove the action"))
 }
 
-/// Deletes nothing that is used by what stays.
+/// Refuses the deletion of an object that a remaining object or index uses.
 pub fn in_use(desired: &Desired, actual: &Actual, plan: &Plan, kind: Kind, name: &str, held: &Held) -> Option<Refusal> {
-    // A user that is this program's and goes with it, or that will be declared without it, is none.
+    // A user does not count if this program deletes it too, or if it will be declared without the reference.
     let goes = |by: &str| {
         actual.objects.iter().any(|((of, user), held)| {
             by == format!("{} {user}", of.name().replace('_', " "))
                 && match desired.body(*of, user) {
                     Some(body) => !used_by(*of, body).contains(&(kind, name.to_owned())),
-                    // Users of another kind were looked at before.
+                    // Users of another kind were checked before.
                     None => held.owned && (*of == kind || plan.deletes(*of, user)),
                 }
         })
@@ -47,11 +47,11 @@ pub fn in_use(desired: &Desired, actual: &Actual, plan: &Plan, kind: Kind, name:
     if users.is_empty() {
         return None;
     }
-    let why = format!("it is declared no longer, and {} still uses it; let that go first", users.join(", "));
+    let why = format!("it is declared no longer, but {} still uses it; remove that use first", users.join(", "));
     Some(Refusal { kind: kind.name(), name: name.to_owned(), why, flag: None })
 }
 
-/// A policy that would delete data, or snapshots, sooner, or keep fewer of them.
+/// Refuses a policy that would delete data or snapshots sooner, or retain fewer snapshots.
 pub fn shorter(
     desired: &Desired,
     actual: &Actual,
@@ -73,7 +73,7 @@ pub fn shorter(
     refuse(allowed, kind, name, sooner?, protected)
 }
 
-/// A bound that lets fewer snapshots stay: without `max_count` all may, without `min_count` none must.
+/// Compares the limits of snapshots. A missing `max_count` is unlimited, a missing `min_count` is 0.
 fn fewer_snapshots(from: &Value, to: &Value) -> Option<String> {
     let count = |policy: &Value, key: &str| {
         let value = &policy["retention"][key];
@@ -87,14 +87,14 @@ fn fewer_snapshots(from: &Value, to: &Value) -> Option<String> {
     })
 }
 
-/// Settings by which an index's ages are counted from another date than its rollover.
+/// Settings that change the date from which an index's ages are counted; the default is its rollover.
 const AGE_SETTINGS: [&str; 3] =
     ["index.lifecycle.origination_date", "index.lifecycle.parse_origination_date", "index.lifecycle.indexing_complete"];
-/// Its policy is not carried out.
+/// If true, Elasticsearch does not run the index's policy.
 const SKIP_SETTING: &str = "index.lifecycle.skip";
 
-/// A stream whose own lifecycle or failure store, or what its next index gets, deletes sooner. Of one that is declared no longer
-/// it is the next index alone.
+/// Refuses a stream whose own lifecycle, failure store or next index would delete data sooner. For a stream that is declared
+/// no longer, only the next index is checked.
 pub fn shorter_stream(
     desired: &Desired,
     actual: &Actual,
@@ -115,7 +115,8 @@ pub fn shorter_stream(
     let undeclared = Stream::default();
     let resolved = |world: &Desired| resolve::stream(world, name, declared.unwrap_or(&undeclared));
     let next = resolved(&outlook.after);
-    // Elasticsearch says it of every stream; of those that are not declared both sides come of the same reckoning.
+    // For a declared stream, Elasticsearch reports its current policy. For other streams, both sides are computed the same
+    // way.
     let now = match declared {
         Some(_) => (held.policy.clone(), held.prefers_lifecycle),
         None => {
@@ -134,7 +135,7 @@ pub fn shorter_stream(
         let by = |lifecycle| resolve::lives_by(index.policy.as_deref(), lifecycle, index.prefers_lifecycle);
         (by(from.get("lifecycle")), by(to.get("lifecycle")))
     });
-    // A policy that something lives by and keeps is guarded where that policy changes.
+    // An unchanged use of a policy is guarded where that policy changes.
     let moved = [(was, becomes)]
         .into_iter()
         .chain(indices)
@@ -147,11 +148,11 @@ pub fn shorter_stream(
     refuse(allowed, Kind::DataStream, name, sooner?, protected)
 }
 
-/// What settings of the next index do to a lifecycle that deletes.
+/// Returns how settings of the next index affect a lifecycle that deletes.
 fn by_settings(before: &BTreeMap<String, String>, after: &BTreeMap<String, String>) -> Option<String> {
     let skips = |settings: &BTreeMap<String, String>| settings.get(SKIP_SETTING).is_some_and(|skips| skips == "true");
     if skips(before) && !skips(after) {
-        return Some(format!("its next index would be deleted, which {SKIP_SETTING} forbade"));
+        return Some(format!("its next index would be deleted, which {SKIP_SETTING} prevented"));
     }
     let said = AGE_SETTINGS.into_iter().find(|setting| {
         let value = after.get(*setting).filter(|value| !["false", "-1"].contains(&value.as_str()));
@@ -162,7 +163,7 @@ fn by_settings(before: &BTreeMap<String, String>, after: &BTreeMap<String, Strin
 
 fn refuse(allowed: &Allowed, kind: Kind, name: &str, sooner: String, protected: bool) -> Option<Refusal> {
     if protected {
-        let why = format!("{sooner}, and a protected stream lives by it: that is never done by this program");
+        let why = format!("{sooner}, and a protected stream uses it: this program never does that");
         return Some(Refusal { kind: kind.name(), name: name.to_owned(), why, flag: None });
     }
     if allowed.shorter_retention.contains(name) {
@@ -172,7 +173,8 @@ fn refuse(allowed: &Allowed, kind: Kind, name: &str, sooner: String, protected: 
     Some(Refusal { kind: kind.name(), name: name.to_owned(), why, flag: Some(format!("{SHORTER_RETENTION} {name}")) })
 }
 
-/// Policies that protected streams live by: as declared, now, or by an index of theirs that was made under another.
+/// Returns the policies of protected streams: the declared and the current one, and those of their indices created under
+/// others.
 fn protected_policies<'a>(desired: &'a Desired, actual: &'a Actual) -> impl Iterator<Item = String> + 'a {
     let protected = desired.streams.iter().filter(|(_, stream)| stream.protected);
     protected.flat_map(|(name, stream)| {

@@ -1,4 +1,4 @@
-//! How long a lifecycle keeps what is written, and how another one would delete it sooner. Pure.
+//! This module computes the retention of a lifecycle, and whether another lifecycle would delete data sooner. Pure.
 //!
 //! Sources: "Index lifecycle" (a phase's age is counted from the rollover, or from the creation where there is none, and a phase is
 //! entered after those before it), "Rollover" (any `max_*` and every `min_*` condition; 200 million documents in a shard always),
@@ -12,28 +12,29 @@ use crate::{
     units::{self, MILLIS_PER_DAY},
 };
 
-/// A shard never takes more, whatever the policy says.
+/// A shard never holds more documents, whatever the policy states.
 const MOST_SHARD_DOCUMENTS: u64 = 200_000_000;
-/// Any of these rolls an index over: a smaller one does so sooner, an absent one never. `max_age` is looked at by itself.
+/// Any of these rolls an index over: a smaller value does so sooner, an absent one never. `max_age` is checked separately.
 const ROLLS_OVER: [&str; 4] = ["max_docs", "max_size", "max_primary_shard_docs", "max_primary_shard_size"];
-/// Each of these holds the rollover up: a smaller or absent one does so for a shorter time.
+/// Each of these delays the rollover: a smaller or absent value delays it for a shorter time.
 const HOLDS_UP: [&str; 5] = ["min_age", "min_docs", "min_size", "min_primary_shard_docs", "min_primary_shard_size"];
-/// Rollover of a data stream lifecycle by its retention: up to so many days, an index holds so many hours; beyond, 30 days.
+/// Rollover ages of a data stream lifecycle, by its retention in days: an index covers so many hours. Beyond the table, 30
+/// days.
 const AUTOMATIC_AGES: [(i64, i64); 3] = [(1, 1), (14, 24), (90, 7 * 24)];
 const LONGEST_AUTOMATIC_HOURS: i64 = 30 * 24;
 
-/// What becomes of an index.
+/// The life of an index.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Life {
-    /// From its rollover on, or from its creation where it has none.
+    /// From its rollover, or from its creation if it has no rollover.
     kept: Retention,
-    /// Conditions; `None` where nothing rolls it over.
+    /// Conditions. `None` if nothing rolls it over.
     rollover: Option<Value>,
-    /// Snapshot policy that must have run before it is deleted.
+    /// Snapshot policy that must run before the index is deleted.
     waits_for: Option<String>,
-    /// Whether a snapshot that it is mounted from goes with it; `None` where that is not said.
+    /// Whether the snapshot from which it is mounted is deleted with it. `None` if unspecified.
     takes_snapshot: Option<bool>,
-    /// From when on its documents are replaced by summaries.
+    /// Time until its documents are replaced by summaries.
     whole: Retention,
 }
 
@@ -42,7 +43,7 @@ impl Life {
     pub const UNMANAGED: Self =
         Self { kept: Retention::Forever, rollover: None, waits_for: None, takes_snapshot: None, whole: Retention::Forever };
 
-    /// By an index lifecycle policy.
+    /// The life under an index lifecycle policy.
     pub fn of_policy(policy: &Value) -> Self {
         let hot = &policy["phases"]["hot"];
         let mut rollover = Some(hot["actions"]["rollover"].clone()).filter(Value::is_object);
@@ -64,7 +65,7 @@ impl Life {
         }
     }
 
-    /// By a data stream lifecycle that is switched on.
+    /// The life under a data stream lifecycle that is switched on.
     pub fn of_lifecycle(lifecycle: &Value) -> Self {
         let kept = resolve::lifecycle_retention(lifecycle);
         let automatic = AUTOMATIC_AGES.iter().find(|(days, _)| kept <= Retention::Millis(days * MILLIS_PER_DAY));
@@ -85,7 +86,7 @@ impl Life {
     }
 }
 
-/// How something would be deleted sooner by `to` than by `from`; `None` when nothing would.
+/// Returns how `to` would delete data sooner than `from`. `None` if it would not.
 pub fn sooner(from: &Life, to: &Life) -> Option<String> {
     let deleted = shrinks("retention", from.kept, to.kept).or_else(|| match (from.kept, to.kept) {
         (Retention::Millis(before), Retention::Millis(after)) => {
@@ -100,21 +101,21 @@ pub fn shrinks(what: &str, before: Retention, after: Retention) -> Option<String
     (after < before).then(|| format!("{what} would shrink from {before} to {after}"))
 }
 
-/// Ages are counted from the rollover, so that one which comes sooner deletes sooner. `before` and `after` are the ages at which an
+/// Ages are counted from the rollover, so an earlier rollover deletes sooner. `before` and `after` are the ages at which an
 /// index is deleted.
 fn rollover(from: &Life, to: &Life, before: i64, after: i64) -> Option<String> {
     let from = from.rollover.as_ref()?;
     let Some(to) = &to.rollover else {
-        return Some("the rollover goes, and ages would be counted from an index's creation".to_owned());
+        return Some("the rollover would be removed, and ages would be counted from an index's creation".to_owned());
     };
     let age = |conditions: &Value| conditions["max_age"].as_str().and_then(units::millis);
     let longer = after - before;
     match (age(from), age(to)) {
-        // Kept longer by all that a rollover can take: whenever it comes.
+        // The longer retention covers the longest time that a rollover can take.
         (Some(most), _) if most <= longer => return None,
         (Some(most), Some(now)) => {
             let (most, now) = (most.saturating_add(before), now.saturating_add(after));
-            let what = "retention of what is written as an index begins";
+            let what = "retention of the first documents of an index";
             if let Some(told) = shrinks(what, Retention::Millis(most), Retention::Millis(now)) {
                 return Some(format!("{told} (rollover max_age and delete min_age together)"));
             }

@@ -1,7 +1,8 @@
-//! From what is declared and what is there to the steps between them. Pure: no request, no clock.
+//! This module computes the steps from the cluster's state to the declared state. Pure: it must not send requests or read a
+//! clock.
 //!
-//! The plan knows of each step what it changes, whom it touches, and when it takes effect; what must not be done is in it as a
-//! refusal, with the flag that would allow it or the word that none does.
+//! For each step, the plan contains the change, the affected streams and indices, and when it takes effect. A forbidden step
+//! is a refusal, with the flag that would allow it, if any.
 
 mod effect;
 mod foreign;
@@ -24,7 +25,7 @@ use crate::{
 use outlook::Outlook;
 pub use show::{human, machine};
 
-/// What is done to an object.
+/// The action on an object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Action {
@@ -45,15 +46,15 @@ impl Action {
     }
 }
 
-/// When a change is felt.
+/// When a change takes effect.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Effect {
     /// At once: new documents, the next check of conditions, the next schedule.
     Now,
-    /// For an index that enters the phase from now on; one that is in it keeps the definition that it has cached.
+    /// When an index next enters the phase. An index in the phase retains its cached definition.
     NextPhase,
-    /// For the backing index that the next rollover makes.
+    /// With the backing index created by the next rollover.
     NextRollover,
 }
 
@@ -73,28 +74,28 @@ pub struct Step {
     pub action: Action,
     pub kind: Kind,
     pub name: String,
-    /// Empty for objects that come or go.
+    /// Empty if the object is created or deleted.
     pub changes: Vec<Difference>,
     pub effect: Effect,
-    /// Why then, in words.
+    /// The reason for the effect.
     pub reason: String,
-    /// Whom it touches: streams and indices.
+    /// The affected streams and indices.
     pub touches: Vec<String>,
-    /// What is sent; `None` where only the name is.
+    /// The body to send. `None` if the name is enough.
     pub body: Option<Value>,
 }
 
-/// What is left as it is although it differs, or must not be done.
+/// A difference that is ignored, or a step that is forbidden.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Refusal {
     pub kind: &'static str,
     pub name: String,
     pub why: String,
-    /// The flag that would allow it; `None`: none does.
+    /// The flag that would allow it. `None`: no flag does.
     pub flag: Option<String>,
 }
 
-/// What may be done although a guard stands before it: names given on the command line.
+/// Names given on the command line to override a guard.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Allowed {
     /// Policies and streams whose retention may shrink.
@@ -105,9 +106,9 @@ pub struct Allowed {
 pub struct Plan {
     /// In the order in which they are applied.
     pub steps: Vec<Step>,
-    /// Steps that a guard holds back; a plan with one is not applied at all.
+    /// Steps that a guard blocks. A plan with a refusal is not applied at all.
     pub refusals: Vec<Refusal>,
-    /// What others manage and is therefore left alone.
+    /// Objects that others manage, which stay unchanged.
     pub left_alone: Vec<Refusal>,
 }
 
@@ -121,14 +122,14 @@ impl Plan {
     }
 }
 
-/// The steps from `actual` to `desired`.
+/// Computes the steps from `actual` to `desired`.
 pub fn plan(desired: &Desired, actual: &Actual, allowed: &Allowed) -> Plan {
     let mut plan = Plan::default();
     for ((kind, name), body) in &desired.objects {
         object(desired, actual, allowed, *kind, name, body, &mut plan);
     }
     streams(desired, actual, allowed, &mut plan);
-    // What nothing declared needs any longer goes last, users before what they use.
+    // Deletions of unused objects come last, users before the objects they use.
     for ((kind, name), held) in actual.objects.iter().rev() {
         if held.owned && desired.body(*kind, name).is_none() {
             deletion(desired, actual, *kind, name, &mut plan);
@@ -198,7 +199,7 @@ fn deletion(desired: &Desired, actual: &Actual, kind: Kind, name: &str, plan: &m
     });
 }
 
-/// `{lifecycle, failure_store}`, without what is not set.
+/// `{lifecycle, failure_store}`, without unset values.
 fn stream_body(lifecycle: Option<&Value>, failure_store: Option<&Value>) -> Value {
     let parts = [("lifecycle", lifecycle), ("failure_store", failure_store)];
     let set = parts.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?.clone())));
@@ -213,7 +214,7 @@ fn streams(desired: &Desired, actual: &Actual, allowed: &Allowed, plan: &mut Pla
         let wanted = canonical(kind, &stream_body(resolved.lifecycle.as_ref(), resolved.failure_store.as_ref()));
         let Some(held) = actual.streams.get(name) else {
             let reason = effect::of_creation(kind).to_owned();
-            // What the stream says beyond its template is set once it is there.
+            // Settings of the stream beyond its template are set after its creation.
             let body = Some(stream_body(stream.lifecycle.as_ref(), stream.failure_store.as_ref()));
             let (action, effect, touches) = (Action::Create, Effect::Now, Vec::new());
             plan.steps.push(Step { action, kind, name: name.clone(), changes: Vec::new(), effect, reason, touches, body });
@@ -225,8 +226,8 @@ fn streams(desired: &Desired, actual: &Actual, allowed: &Allowed, plan: &mut Pla
         if let Some(refusal) = shorter {
             plan.refusals.push(refusal);
         } else if !changes.is_empty() {
-            let (effect, reason) = (Effect::Now, "the stream's own settings hold at once".to_owned());
-            // Only what differs is sent: `null` takes a setting away.
+            let (effect, reason) = (Effect::Now, "the stream's own settings apply at once".to_owned());
+            // Only differences are sent. `null` removes a setting.
             let mut body = json!({});
             for (part, set) in [("lifecycle", &resolved.lifecycle), ("failure_store", &resolved.failure_store)] {
                 if changes.iter().any(|change| change.path == part || change.path.starts_with(&format!("{part}."))) {
@@ -238,7 +239,7 @@ fn streams(desired: &Desired, actual: &Actual, allowed: &Allowed, plan: &mut Pla
             plan.steps.push(Step { action, kind, name, changes, effect, reason, touches, body });
         }
     }
-    // Streams that are not declared, or no longer, get their next index by the same templates.
+    // Streams that are not declared, or no longer, get their next index from the same templates.
     for (name, held) in actual.streams.iter().filter(|(name, _)| !desired.streams.contains_key(*name)) {
         let there = canonical(kind, &stream_body(held.lifecycle.as_ref(), held.failure_store.as_ref()));
         plan.refusals.extend(guard::shorter_stream(desired, actual, &outlook, allowed, name, &there, &there));

@@ -1,5 +1,5 @@
-//! What index templates and policies say before a plan is applied, and what they will say then: a stream's next index is made by
-//! them, those included that nobody declares. Pure.
+//! This module compares the index templates and policies before and after a plan. A stream's next index is created from
+//! them, including templates and policies that are not declared. Pure.
 
 use std::collections::BTreeMap;
 
@@ -21,7 +21,7 @@ pub struct Outlook {
 impl Outlook {
     pub fn new(desired: &Desired, actual: &Actual) -> Self {
         let mut outlook = Self::default();
-        // Without streams nothing is asked of it.
+        // Without streams nothing reads it.
         if actual.streams.is_empty() {
             return outlook;
         }
@@ -29,13 +29,13 @@ impl Outlook {
         let others = |(kind, name): &Key, held: &Held| foreign::foreign(actual, *kind, name, held).is_some();
         for (key, held) in actual.objects.iter().filter(|(key, _)| of_kind(key)) {
             outlook.before.objects.insert(key.clone(), held.body.clone());
-            // What is ours and declared no longer goes.
+            // Removes owned objects that are declared no longer.
             if !held.owned || others(key, held) {
                 outlook.after.objects.insert(key.clone(), held.body.clone());
             }
         }
         for (key, body) in desired.objects.iter().filter(|(key, _)| of_kind(key)) {
-            // What others manage is left as it is.
+            // Objects that others manage stay unchanged.
             if !actual.objects.get(key).is_some_and(|held| others(key, held)) {
                 outlook.after.objects.insert(key.clone(), body.clone());
             }
@@ -43,7 +43,7 @@ impl Outlook {
         outlook
     }
 
-    /// The settings that the next index of a stream gets on one of the sides.
+    /// Returns the settings of a stream's next index on one of the sides.
     pub fn settings(&self, side: &Desired, stream: &str) -> BTreeMap<String, String> {
         resolve::template_for(side, stream).map(|template| resolve::settings(side, template)).unwrap_or_default()
     }

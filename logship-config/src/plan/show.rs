@@ -1,4 +1,4 @@
-//! A plan for people and for programs. Never a decision.
+//! This module prints a plan for people and as JSON. It must not make decisions.
 
 use std::fmt::Write as _;
 
@@ -9,7 +9,7 @@ use super::{Action, Plan};
 /// Longest value shown in a line.
 const SHOWN_CHARACTERS: usize = 80;
 
-/// The plan as text, with a summary at its end.
+/// Returns the plan as text, with a summary at its end.
 pub fn human(plan: &Plan) -> String {
     let mut text = String::new();
     for step in &plan.steps {
@@ -32,16 +32,16 @@ pub fn human(plan: &Plan) -> String {
         let _ = writeln!(text, "! {} {} refused: {}; {flag}", refusal.kind, refusal.name, refusal.why);
     }
     for left in &plan.left_alone {
-        let _ = writeln!(text, "= {} {} left alone: {}", left.kind, left.name, left.why);
+        let _ = writeln!(text, "= {} {} left unchanged: {}", left.kind, left.name, left.why);
     }
     let count = |action| plan.steps.iter().filter(|step| step.action == action).count();
     let summary = if plan.is_empty() && !plan.left_alone.is_empty() {
         format!(
-            "Nothing to apply, and the cluster is not as declared: {} left alone, since others manage it.",
+            "Nothing to apply, but the cluster differs from the declared files: {} left unchanged, since others manage it.",
             plan.left_alone.len()
         )
     } else if plan.is_empty() {
-        "No changes: the cluster is as declared.".to_owned()
+        "No changes: the cluster matches the declared files.".to_owned()
     } else {
         format!(
             "{} to create, {} to update, {} to delete, {} refused.",
@@ -64,8 +64,8 @@ fn shown(value: Option<&Value>) -> String {
     }
 }
 
-/// The plan as JSON: `{"changes", "steps": [{"action", "kind", "name", "effect", "reason", "touches", "changes": [{"path",
-/// "from", "to"}]}], "refusals": [{"kind", "name", "why", "flag"}], "left_alone": […]}`. An interface.
+/// Returns the plan as JSON: `{"changes", "steps": [{"action", "kind", "name", "effect", "reason", "touches", "changes":
+/// [{"path", "from", "to"}]}], "refusals": [{"kind", "name", "why", "flag"}], "left_alone": […]}`. An interface.
 pub fn machine(plan: &Plan) -> Value {
     let steps = plan.steps.iter().map(|step| {
         let changes = step.changes.iter().map(|change| json!({"path": change.path, "from": change.from, "to": change.to}));

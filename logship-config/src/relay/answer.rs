@@ -1,32 +1,32 @@
-//! Elasticsearch's answer to `_bulk`, as far as the relay asks for it ([`FILTER_PATH`]).
+//! This module reads the part of Elasticsearch's answer to `_bulk` that the relay requests ([`FILTER_PATH`]).
 
 use serde::Deserialize;
 
-/// Less than a tenth of the whole answer; items keep their places, since each has a status.
+/// Less than a tenth of the whole answer. Items retain their positions, since each has a status.
 pub const FILTER_PATH: &str = "errors,items.*.status,items.*.failure_store,items.*.error";
 
-/// How one action ended.
+/// The result of one action.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ItemAnswer {
     pub status: u16,
-    /// `failure_store: used`. Elasticsearch says `failed` or `not_enabled` beside an error, which then counts.
+    /// `failure_store: used`. With `failed` or `not_enabled`, Elasticsearch also returns an error, which then counts.
     pub in_failure_store: bool,
     pub error: Option<ItemError>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct ItemError {
-    /// As `document_parsing_exception`.
+    /// Such as `document_parsing_exception`.
     pub kind: String,
-    /// With its cause. It may hold a value of the document: for the dead letter, never for a log.
+    /// With its cause. It may contain a value of the document: it goes to the dead letter and must not be logged.
     pub reason: String,
 }
 
 #[derive(Debug, thiserror::Error)]
 pub enum Fault {
-    #[error("the answer is no answer to _bulk ({0})")]
+    #[error("the answer is not an answer to _bulk ({0})")]
     Malformed(#[from] serde_json::Error),
-    #[error("the answer has {told} items, and {sent} were sent")]
+    #[error("the answer has {told} items, but {sent} were sent")]
     Length { told: usize, sent: usize },
 }
 
@@ -35,7 +35,7 @@ struct Answer {
     items: Vec<Operation>,
 }
 
-/// The relay sends `create` only.
+/// The relay sends only `create`.
 #[derive(Deserialize)]
 struct Operation {
     create: Item,
@@ -68,10 +68,11 @@ struct Error {
     caused_by: Option<Box<Error>>,
 }
 
-/// The answers to `sent` items, in their order.
+/// Returns the answers to `sent` items, in their order.
 ///
 /// # Errors
-/// When it is something else, or tells of more or fewer items: then nobody knows which are stored.
+/// Returns an error for another kind of answer, or if the number of items differs. It is then unknown which documents are
+/// stored.
 pub fn read(body: &[u8], sent: usize) -> Result<Vec<ItemAnswer>, Fault> {
     let answer: Answer = serde_json::from_slice(body)?;
     if answer.items.len() != sent {
@@ -121,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn what_tells_nothing_of_an_item_is_no_answer() {
+    fn a_body_without_items_is_not_an_answer() {
         assert!(matches!(
             read(br#"{"errors":false,"items":[{"create":{"status":201}}]}"#, 2),
             Err(Fault::Length { told: 1, sent: 2 })

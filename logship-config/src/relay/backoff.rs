@@ -1,13 +1,14 @@
-//! How long to wait before the next try (pure): doubling, bounded, and jittered so that relays of many nodes do not come at once.
+//! This module computes the wait before the next attempt (pure). It doubles up to a limit, with jitter so that the relays of
+//! many nodes do not retry at once.
 
 use std::time::Duration;
 
-/// The first wait is between half of it and all of it.
+/// The first wait is between half of this and all of it.
 const FIRST: Duration = Duration::from_millis(200);
-/// The longest that the relay waits of its own accord.
+/// The longest wait that Elasticsearch did not request.
 const LONGEST: Duration = Duration::from_secs(5);
 
-/// `tries` made so far, at least one; `random` lies in 0..1.
+/// `tries`: attempts made so far, at least one. `random` is in 0..1.
 pub fn wait(tries: u32, random: f64) -> Duration {
     let doubled = FIRST.saturating_mul(1_u32.checked_shl(tries.saturating_sub(1)).unwrap_or(u32::MAX)).min(LONGEST);
     doubled.mul_f64(0.5 + random.clamp(0.0, 1.0) / 2.0)

@@ -1,5 +1,6 @@
-//! One chunk on its way (pure): which of its items still have to be sent, and in what pieces. It is done when nothing is left,
-//! and a refused document is left until its dead letter is stored: so nothing is acknowledged before it is kept.
+//! This module tracks the delivery of one chunk (pure): the items that remain to be sent, and their split into requests. A
+//! refused document remains until its dead letter is stored. A chunk is done when no item remains, so nothing is
+//! acknowledged before it is stored.
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -16,30 +17,30 @@ use super::{
     verdict::{Cause, Verdict, of_item},
 };
 
-/// Where refused documents go, and when that was.
+/// The stream of dead letters, and the time of refusal.
 #[derive(Debug, Clone, Copy)]
-pub struct Letterbox<'a> {
+pub struct DeadLetterTarget<'a> {
     pub stream: &'a str,
     pub now: Timestamp,
 }
 
-/// The items of a chunk and how far each has come.
+/// The items of a chunk and their progress.
 #[derive(Debug)]
 pub struct Chunk {
     body: Vec<u8>,
     items: Vec<Item>,
     streams: Arc<Streams>,
-    /// By the position of the refused item: the lines that go in its place.
+    /// The dead-letter lines that replace a refused item, by its position.
     letters: BTreeMap<u32, Vec<u8>>,
-    /// Positions to be sent now.
+    /// Positions to send now.
     ready: VecDeque<u32>,
-    /// Positions to be sent again after a wait, and why.
+    /// Positions to send again after a wait, and why.
     later: Vec<(u32, Cause)>,
-    /// Bytes of one request: smaller after each 413.
+    /// Largest size of one request in bytes; smaller after each 413.
     part_limit: usize,
 }
 
-/// What one request carries.
+/// The items of one request.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Part {
     positions: Vec<u32>,
@@ -52,23 +53,23 @@ impl Part {
     }
 }
 
-/// What became of the items of one request.
+/// The results of the items of one request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Tally {
     pub stored: u64,
     pub already_there: u64,
     pub in_failure_store: u64,
-    /// Letters that are stored now.
+    /// Letters stored by this request.
     pub dead_letters: u64,
-    /// Letters that were stored by an earlier try.
+    /// Letters stored by an earlier attempt.
     pub dead_letters_already_there: u64,
-    /// Letters written that hold the beginning of their document only.
+    /// Letters that contain only the beginning of their document.
     pub cut: u64,
     later: [u64; Cause::ALL.len()],
 }
 
 impl Tally {
-    /// Items that are to be sent again for this reason.
+    /// Returns the number of items to send again for this reason.
     pub fn later(&self, cause: Cause) -> u64 {
         self.later[cause as usize]
     }
@@ -87,9 +88,9 @@ impl AddAssign for Tally {
 }
 
 impl Chunk {
-    /// `items` are those of `body`.
+    /// `items` belong to `body`.
     pub fn new(body: Vec<u8>, items: Vec<Item>, streams: Arc<Streams>) -> Self {
-        let count = u32::try_from(items.len()).expect("an item has a byte, and a body less than 4 GiB");
+        let count = u32::try_from(items.len()).expect("an item has at least one byte, and a body less than 4 GiB");
         Self {
             body,
             items,
@@ -101,18 +102,18 @@ impl Chunk {
         }
     }
 
-    /// Items that are neither stored nor kept as a dead letter.
+    /// Returns the number of items that are neither stored nor stored as a dead letter.
     pub fn remaining(&self) -> usize {
         self.ready.len() + self.later.len()
     }
 
-    /// Why most of what waits has to wait.
+    /// Returns the most frequent reason of the waiting items.
     pub fn cause(&self) -> Option<Cause> {
         let count = |cause| self.later.iter().filter(|(_, of)| *of == cause).count();
         Cause::ALL.into_iter().filter(|cause| count(*cause) > 0).max_by_key(|cause| count(*cause))
     }
 
-    /// The items of the next request; `None` when nothing is to be sent before a wait, or at all.
+    /// Returns the items of the next request. `None` if no item can be sent before a wait, or none remains.
     pub fn next_part(&mut self) -> Option<Part> {
         let mut part = Part { positions: Vec::new(), bytes: 0 };
         while let Some(position) = self.ready.front() {
@@ -127,24 +128,24 @@ impl Chunk {
         (!part.positions.is_empty()).then_some(part)
     }
 
-    /// Whether this is the chunk as the shipper sent it.
+    /// Whether the part is the chunk as the shipper sent it.
     pub fn is_as_received(&self, part: &Part) -> bool {
         part.positions.len() == self.items.len() && self.letters.is_empty()
     }
 
-    /// The body of the request for a part.
+    /// Returns the body of the request for a part.
     pub fn lines(&self, part: &Part) -> Vec<u8> {
         let mut lines = Vec::with_capacity(part.bytes);
         part.positions.iter().for_each(|position| lines.extend_from_slice(self.item(*position)));
         lines
     }
 
-    /// Takes what Elasticsearch said of each item of a part.
+    /// Records Elasticsearch's answer for each item of a part.
     ///
     /// # Panics
-    /// When there are fewer answers than items: whoever reads them compares the numbers.
-    pub fn settle(&mut self, part: &Part, answers: &[ItemAnswer], letterbox: Letterbox<'_>) -> Tally {
-        assert_eq!(part.len(), answers.len(), "an answer for each item");
+    /// Panics if there are fewer answers than items: the reader of the answers compares the numbers.
+    pub fn settle(&mut self, part: &Part, answers: &[ItemAnswer], target: DeadLetterTarget<'_>) -> Tally {
+        assert_eq!(part.len(), answers.len(), "one answer per item");
         let mut tally = Tally::default();
         for (&position, answer) in part.positions.iter().zip(answers) {
             let is_letter = self.letters.contains_key(&position);
@@ -158,23 +159,24 @@ impl Chunk {
                 Verdict::Later(cause) => self.put_off(position, cause, &mut tally),
                 Verdict::Refused => {
                     let error = answer.error.clone().unwrap_or_default();
-                    self.write_letter(position, answer.status, &error.kind, &error.reason, false, letterbox);
+                    self.write_letter(position, answer.status, &error.kind, &error.reason, false, target);
                 }
             }
         }
         tally
     }
 
-    /// The request was too large: its items go in smaller ones, and one that is too large by itself becomes a dead letter.
-    pub fn too_large(&mut self, part: Part, letterbox: Letterbox<'_>) -> Tally {
+    /// The request was too large. Its items go in smaller requests, and a single item that is too large becomes a dead
+    /// letter.
+    pub fn too_large(&mut self, part: Part, target: DeadLetterTarget<'_>) -> Tally {
         let mut tally = Tally::default();
         self.part_limit = self.part_limit.min(part.bytes / 2);
         if let [position] = part.positions[..] {
             if self.letters.contains_key(&position) {
-                // As small as a letter gets.
+                // A letter cannot become smaller.
                 self.put_off(position, Cause::LetterRefused, &mut tally);
             } else {
-                self.write_letter(position, 413, "request_too_large", "no request can carry this document", true, letterbox);
+                self.write_letter(position, 413, "request_too_large", "no request can carry this document", true, target);
                 tally.cut += 1;
             }
         } else {
@@ -183,14 +185,14 @@ impl Chunk {
         tally
     }
 
-    /// Nothing is known to be stored: all of the part is to be sent again.
+    /// No item is known to be stored: the whole part must be sent again.
     pub fn put_back(&mut self, part: &Part, cause: Cause) -> Tally {
         let mut tally = Tally::default();
         part.positions.iter().for_each(|position| self.put_off(*position, cause, &mut tally));
         tally
     }
 
-    /// The wait is over.
+    /// Moves waiting items back to the queue after the wait.
     pub fn retry(&mut self) {
         self.later.sort_unstable();
         self.ready.extend(self.later.drain(..).map(|(position, _)| position));
@@ -205,7 +207,7 @@ impl Chunk {
         self.later.push((position, cause));
     }
 
-    fn write_letter(&mut self, position: u32, status: u16, kind: &str, reason: &str, cut: bool, letterbox: Letterbox<'_>) {
+    fn write_letter(&mut self, position: u32, status: u16, kind: &str, reason: &str, cut: bool, target: DeadLetterTarget<'_>) {
         let item = &self.items[position as usize];
         let letter = Letter {
             stream: item.stream(&self.streams),
@@ -215,7 +217,7 @@ impl Chunk {
             kind,
             reason,
         };
-        let lines = letter.lines(letterbox.stream, letterbox.now, cut);
+        let lines = letter.lines(target.stream, target.now, cut);
         self.letters.insert(position, lines);
         self.ready.push_back(position);
     }

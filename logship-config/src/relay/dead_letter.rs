@@ -1,6 +1,6 @@
-//! What is kept of a document that Elasticsearch refuses for good (pure): the document as text, and why.
+//! This module builds the dead letter of a permanently refused document (pure): the document as text, and the reason.
 //!
-//! The `_id` follows from the stream and the `_id` of the document, so that a chunk which is sent again writes no second letter.
+//! The `_id` is derived from the stream and the `_id` of the document, so that a retried chunk writes no second letter.
 
 use std::io::Write;
 
@@ -9,21 +9,21 @@ use jiff::Timestamp;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
-/// Of a document that no request can carry, so much is kept: enough to see whose it is.
+/// Bytes retained of a document that no request can carry: enough to identify its source.
 pub const KEPT_BYTES: usize = 32 << 10;
-/// Of a reason, which may quote the document.
+/// Characters retained of a reason, which may quote the document.
 const REASON_CHARACTERS: usize = 2_000;
-/// Of the digest: collisions stay out of reach, the id short.
+/// Bytes of the digest in the id: short, and collisions are practically impossible.
 const ID_BYTES: usize = 16;
 
-/// Whose document was refused, and why.
+/// The refused document and the reason.
 #[derive(Debug, Clone, Copy)]
 pub struct Letter<'a> {
     pub stream: &'a str,
     pub id: &'a str,
     pub document: &'a [u8],
     pub status: u16,
-    /// As `document_parsing_exception`.
+    /// Such as `document_parsing_exception`.
     pub kind: &'a str,
     pub reason: &'a str,
 }
@@ -40,7 +40,7 @@ struct Document<'a> {
 
 #[derive(Serialize)]
 struct Event<'a> {
-    /// ECS's word for data that failed on its way in.
+    /// The ECS value for data that failed at ingestion.
     kind: &'static str,
     original: &'a str,
 }
@@ -57,20 +57,21 @@ struct Origin<'a> {
     document_id: &'a str,
     status: u16,
     original_bytes: usize,
-    /// How `event.original` holds the document: `text`, or `base64` where it is no UTF-8.
+    /// Encoding of the document in `event.original`: `text`, or `base64` if it is not UTF-8.
     original_encoding: &'static str,
-    /// Whether it holds the beginning only.
+    /// Whether it contains only the beginning.
     original_cut: bool,
 }
 
 impl Letter<'_> {
-    /// Both lines of the action that writes it to `dead_letters`. At most [`KEPT_BYTES`] of the document when `cut`.
+    /// Returns both lines of the action that writes the letter to `dead_letters`. They contain at most [`KEPT_BYTES`] of the
+    /// document if `cut`.
     pub fn lines(&self, dead_letters: &str, now: Timestamp, cut: bool) -> Vec<u8> {
         let kept = &self.document[..if cut { KEPT_BYTES.min(self.document.len()) } else { self.document.len() }];
         let encoded;
         let (original, original_encoding) = match std::str::from_utf8(kept) {
             Ok(text) => (text, "text"),
-            // The cut may go through a character.
+            // The cut may split a character.
             Err(error) if cut && error.error_len().is_none() => {
                 (std::str::from_utf8(&kept[..error.valid_up_to()]).unwrap_or_default(), "text")
             }
@@ -103,7 +104,7 @@ impl Letter<'_> {
     }
 
     fn letter_id(&self) -> String {
-        // A stream's name holds no line feed, so no two pairs give the same text.
+        // A stream's name contains no line feed, so different pairs give different texts.
         let digest = Sha256::new().chain_update(self.stream).chain_update("\n").chain_update(self.id).finalize();
         hex::encode(&digest[..ID_BYTES])
     }
@@ -135,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn holds_the_document_and_why_it_was_refused() {
+    fn contains_the_document_and_the_reason() {
         let document = b"{\"price\":\"much\",\n\"message\":\"\xd9\xbe\"}";
         let (action, told) = read(&letter(document).lines("logs-logship.dead_letter-default", NOW, false));
         assert_eq!(action["create"]["_index"], "logs-logship.dead_letter-default");
@@ -162,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn bytes_that_are_no_text_come_back_whole() {
+    fn non_utf8_bytes_are_restored_completely() {
         let document = b"{\"message\":\"\xff\xfe\"}";
         let (_, told) = read(&letter(document).lines("dead", NOW, false));
         assert_eq!(told["logship"]["original_encoding"], "base64");
@@ -170,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_cut_is_cut_between_characters_and_says_so() {
+    fn a_cut_is_between_characters_and_is_marked() {
         let document = "€".repeat(KEPT_BYTES);
         let (_, told) = read(&letter(document.as_bytes()).lines("dead", NOW, true));
         let original = told["event"]["original"].as_str().unwrap();

@@ -1,5 +1,5 @@
-//! Bodies that no shipper writes: arbitrary bytes, and correct bodies with bytes changed, removed or inserted. Each is cut into
-//! items or refused with a reason. The long form sets proptest's `PROPTEST_CASES` (`make fuzz`).
+//! This module tests bodies that no shipper writes: arbitrary bytes, and correct bodies with bytes changed, removed or
+//! inserted. Each is cut into items or refused with a reason. The long form sets proptest's `PROPTEST_CASES` (`make fuzz`).
 
 use proptest::prelude::*;
 
@@ -68,12 +68,12 @@ fn judge(body: &[u8]) -> Result<(), TestCaseError> {
 
 proptest! {
     #[test]
-    fn arbitrary_bytes_are_cut_or_refused(body in prop::collection::vec(any::<u8>(), 0..2_000)) {
+    fn arbitrary_bytes_are_split_or_refused(body in prop::collection::vec(any::<u8>(), 0..2_000)) {
         judge(&body)?;
     }
 
     #[test]
-    fn arbitrary_items_with_edits_are_cut_or_refused(items in prop::collection::vec(item(), 1..8), edits in edits()) {
+    fn arbitrary_items_with_edits_are_split_or_refused(items in prop::collection::vec(item(), 1..8), edits in edits()) {
         let mut body = items.concat().into_bytes();
         for (at, edit) in edits {
             if body.is_empty() {

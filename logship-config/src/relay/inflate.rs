@@ -1,29 +1,29 @@
-//! A body as the shipper compressed it, made plain within a bound.
+//! This module decompresses a body within a size limit.
 
 use std::io::Read;
 
 use flate2::bufread::MultiGzDecoder;
 
-/// The end of a gzip member says how large it was, modulo 2³² (RFC 1952, section 2.3.1).
+/// The end of a gzip member contains its size, modulo 2³² (RFC 1952, section 2.3.1).
 const SIZE_BYTES: usize = 4;
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Fault {
     #[error("the body inflates to more than LOGSHIP_RELAY_BODY_LIMIT ({limit} bytes); send smaller chunks, or raise it")]
     TooLarge { limit: usize },
-    #[error("the body is no gzip ({0}); send what Content-Encoding says, whole")]
+    #[error("the body is not gzip ({0}); send the complete body in the format named by Content-Encoding")]
     Broken(String),
 }
 
-/// The size that the end of a gzip body names. Must not be trusted.
+/// Returns the size stated at the end of a gzip body. It must not be trusted.
 pub fn size_hint(gzip: &[u8]) -> usize {
     gzip.last_chunk::<SIZE_BYTES>().map_or(0, |size| u32::from_le_bytes(*size) as usize)
 }
 
 /// # Errors
-/// When it is no gzip, is cut short, or inflates to more than `limit` bytes.
+/// Returns an error if it is not gzip, is cut short, or inflates to more than `limit` bytes.
 pub fn inflate(gzip: &[u8], limit: usize) -> Result<Vec<u8>, Fault> {
-    // A hint only: what it says is neither trusted nor bound to be the whole.
+    // Only a hint: the size is neither trusted nor necessarily the total.
     let mut plain = Vec::with_capacity(size_hint(gzip).min(limit) + 1);
     let bound = u64::try_from(limit).unwrap_or(u64::MAX).saturating_add(1);
     let read = MultiGzDecoder::new(gzip).take(bound).read_to_end(&mut plain);
@@ -54,17 +54,17 @@ mod tests {
     }
 
     #[test]
-    fn a_bomb_is_let_go_at_the_limit() {
-        // 64 MiB of nothing in 64 KiB.
+    fn a_gzip_bomb_is_refused_at_the_limit() {
+        // 64 MiB of zeros in 64 KiB.
         let bomb = gzip(&vec![0; 64 << 20]);
         assert_eq!(inflate(&bomb, 1 << 20), Err(Fault::TooLarge { limit: 1 << 20 }));
     }
 
     #[test]
-    fn what_is_no_gzip_or_cut_is_broken() {
+    fn a_body_that_is_not_gzip_or_cut_is_broken() {
         let whole = gzip(b"a document");
         let mut damaged = whole.clone();
-        // The checksum stands before the size.
+        // The checksum is before the size.
         let checksum = damaged.len() - 2 * SIZE_BYTES;
         damaged[checksum] ^= 1;
         for broken in [&b""[..], b"plain", &whole[..whole.len() - 1], &whole[..12], &damaged] {

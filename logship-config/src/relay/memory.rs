@@ -1,7 +1,7 @@
 //! This module bounds the memory of chunks. A shipper waits up to half a minute after a refusal, so a chunk waits here first.
 //!
-//! - Bytes of a body are charged as they arrive: a request that is half sent holds those bytes and no place.
-//! - A whole body is charged before it is inflated: its plain form, and a copy of the documents that go again.
+//! - Bytes of a body are charged as they arrive: a request that has partly arrived uses those bytes and no place.
+//! - A whole body is charged before it is inflated: for its plain form, and for a copy of the resent documents.
 //! - Charges are granted in the order of their requests. A charge must not exceed its share: the settings ensure it.
 
 use std::{sync::Arc, time::Duration};
@@ -12,17 +12,17 @@ use crate::config::{BODIES_IN_MEMORY as ARRIVING_PART, RELAY_CHUNKS_AT_ONCE, REL
 
 /// Charges are counted in units of so many bytes.
 const UNIT_BYTES: usize = 1 << 10;
-/// The plain form, and a copy of what is sent again.
+/// The plain form, and a copy of the resent documents.
 const PLAIN_FORMS: usize = 2;
 
 /// Memory, or a place, was not free within the wait.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Busy {
-    /// The setting that names the bound.
+    /// The setting of the limit.
     pub setting: &'static str,
 }
 
-/// The bounds of a relay. Clones share them.
+/// The limits of a relay. Clones share them.
 #[derive(Debug, Clone)]
 pub struct Memory {
     arriving: Arc<Semaphore>,
@@ -37,7 +37,7 @@ pub struct Charge {
     held: Option<OwnedSemaphorePermit>,
 }
 
-/// A chunk in work: its plain form and its place.
+/// A chunk in progress: its plain form and its place.
 #[derive(Debug)]
 pub struct InWork {
     _plain: OwnedSemaphorePermit,
@@ -122,7 +122,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn places_bound_chunks_in_work() {
+    async fn places_limit_chunks_in_progress() {
         let memory = Memory::new(64 << 12, 1, WAIT);
         let work = memory.begin(1).await.unwrap();
         assert_eq!(memory.begin(1).await.unwrap_err(), Busy { setting: "LOGSHIP_RELAY_CHUNKS_AT_ONCE" });

@@ -1,19 +1,21 @@
-//! `logship relay`: a front of `_bulk` that loses nothing. A shipper takes `_bulk`'s 200 for success although items inside it
-//! failed, and gives up or loops on what it does not understand; here each chunk is either wholly kept or asked for again.
+//! This module is `logship relay`, a lossless proxy in front of `_bulk`. A shipper treats `_bulk`'s 200 as success although
+//! items in it failed, and aborts or loops on errors it does not understand. The relay stores each chunk completely or
+//! requests it again.
 //!
 //! ```text
-//! server ─► inflate ─► ndjson (pure) ─► courier ─► Elasticsearch
+//! server ─► inflate ─► ndjson (pure) ─► forwarder ─► Elasticsearch
 //!                                         │  ▲
 //!                    chunk, verdict, dead_letter, backoff (pure)
 //! ```
 //!
-//! Never: a document parsed or changed, a chunk on disk (it is stateless: what it has not acknowledged, the shipper still has).
+//! - It must not parse or change documents.
+//! - It must not store chunks on disk. It is stateless: the shipper retains unacknowledged chunks.
 
 mod answer;
 mod backoff;
 mod chunk;
-mod courier;
 mod dead_letter;
+mod forwarder;
 #[cfg(test)]
 mod fuzz;
 mod inflate;
@@ -37,18 +39,18 @@ use crate::{
     metrics::{ClientMetrics, RelayMetrics},
 };
 
-use self::{courier::Courier, memory::Memory, ndjson::Streams, server::Intake, tls::TlsListener};
+use self::{forwarder::Forwarder, memory::Memory, ndjson::Streams, server::Intake, tls::TlsListener};
 
-/// Whether the files that the listener needs are as they must be.
+/// Checks the files of the listener.
 ///
 /// # Errors
-/// With the setting that names the file at fault.
+/// Returns a failure that names the setting of the invalid file.
 pub fn check(settings: &RelaySettings) -> Result<(), Failure> {
     let read = settings.tls.as_ref().map_or(Ok(()), tls::check);
     read.map_err(|error| Failure::new(Exit::Configuration, format!("{error:#}")))
 }
 
-/// Runs the relay until the shutdown begins and what is under way has been answered.
+/// Runs the relay until the shutdown begins and all pending requests are answered.
 pub async fn run(cluster: ClusterSettings, settings: RelaySettings, daemon: Daemon) -> anyhow::Result<()> {
     let listener = bind(settings.listen).await?;
     run_on(listener, cluster, settings, daemon).await
@@ -58,7 +60,7 @@ async fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {
     TcpListener::bind(address).await.with_context(|| format!("LOGSHIP_RELAY_LISTEN: {address} cannot be bound"))
 }
 
-/// The same on a given listener.
+/// Runs the relay on an existing listener.
 pub async fn run_on(
     listener: TcpListener,
     cluster: ClusterSettings,
@@ -69,19 +71,19 @@ pub async fn run_on(
     begin_counting(&metrics);
     metrics.places.set(i64::try_from(settings.chunks_at_once).unwrap_or(i64::MAX));
     let client = Client::new(cluster, Some(ClientMetrics::register(&daemon.metrics)?))?;
-    let courier = Arc::new(Courier { client, dead_letters: settings.dead_letters.clone(), metrics });
-    let latch = daemon.health.latch("streams", "not looked at yet");
+    let forwarder = Arc::new(Forwarder { client, dead_letters: settings.dead_letters.clone(), metrics });
+    let latch = daemon.health.latch("streams", "not checked yet");
     daemon.serve_admin().await?;
 
     let stop = daemon.shutdown.token();
     let watching = {
-        let (courier, mut names, stop) = (Arc::clone(&courier), settings.streams.clone(), stop.clone());
+        let (forwarder, mut names, stop) = (Arc::clone(&forwarder), settings.streams.clone(), stop.clone());
         names.push(settings.dead_letters);
-        async move { streams::watch(&courier, &names, &latch, &courier.metrics, stop).await }
+        async move { streams::watch(&forwarder, &names, &latch, &forwarder.metrics, stop).await }
     };
     tokio::spawn(watching);
     let intake = Intake {
-        courier,
+        forwarder,
         streams: Arc::new(Streams::new(settings.streams)),
         health: daemon.health.clone(),
         token: settings.token,
@@ -90,7 +92,7 @@ pub async fn run_on(
         memory: Memory::new(settings.memory, settings.chunks_at_once, settings.wait),
         stop,
     };
-    tracing::info!(address = %listener.local_addr()?, tls = settings.tls.is_some(), "the relay listens");
+    tracing::info!(address = %listener.local_addr()?, tls = settings.tls.is_some(), "the relay started listening");
     let _part = daemon.shutdown.part("relay");
     match settings.tls {
         Some(files) => server::serve(TlsListener::start(listener, files)?, intake).await?,
@@ -99,7 +101,7 @@ pub async fn run_on(
     Ok(())
 }
 
-/// A rate needs a value before the first event.
+/// `rate()` needs a value before the first event.
 fn begin_counting(metrics: &RelayMetrics) {
     for cause in verdict::Cause::ALL {
         metrics.put_off.with_label_values(&[cause.name()]);

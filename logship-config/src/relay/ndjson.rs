@@ -1,15 +1,19 @@
-//! The body of a `_bulk` request, cut into its items (pure). Documents are never parsed: an item is a piece of the body.
+//! This module splits the body of a `_bulk` request into its items (pure). It must not parse documents: an item is a slice
+//! of the body.
 //!
-//! Elasticsearch's format (<https://www.elastic.co/docs/api/doc/elasticsearch/operation/operation-bulk>): a line of JSON that
-//! names the action, then a line that holds the document, each ended by a line feed. The relay takes less than Elasticsearch
-//! does, and says what to change: only `create`, since a re-send must not write twice; only with an `_id`, since that is what
-//! tells a re-send; only into streams that it knows, since Elasticsearch makes any other up.
+//! Elasticsearch's format (<https://www.elastic.co/docs/api/doc/elasticsearch/operation/operation-bulk>): a line of JSON
+//! with the action, then a line with the document, each ended by a line feed. The relay accepts less than Elasticsearch, and
+//! states the correction:
+//!
+//! - only `create`, since resending must not write twice;
+//! - only with an `_id`, which identifies a resent document;
+//! - only into configured streams, since Elasticsearch would create any other.
 
 use std::borrow::Cow;
 
 use serde::{Deserialize, de::IgnoredAny};
 
-/// Elasticsearch refuses the whole request when an `_id` is longer.
+/// Elasticsearch refuses the whole request if an `_id` is longer.
 pub const ID_LIMIT_BYTES: usize = 512;
 
 /// The data streams that may be written, in the order of the setting.
@@ -51,42 +55,43 @@ impl Item {
         &streams.0[usize::from(self.stream)]
     }
 
-    /// The `_id` of the action.
+    /// Returns the `_id` of the action.
     pub fn id<'a>(&self, body: &'a [u8]) -> Cow<'a, str> {
-        // It was read once already, when the body was cut.
+        // The action was parsed before, when the body was split.
         read_action(&body[self.start as usize..self.document as usize - 1]).map(|action| action.id).unwrap_or_default()
     }
 }
 
-/// Why a body is refused, with what to change at the shipper. Nothing of it went to Elasticsearch.
+/// The reason why a body is refused, and the correction at the shipper. Nothing of it was sent to Elasticsearch.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
-    #[error("the body holds no action; send one line for the action and one for the document, each ended by a line feed")]
+    #[error("the body contains no action; send one line for the action and one for the document, each ended by a line feed")]
     Empty,
-    #[error("the body does not end with a line feed, so its last line may be cut; send it whole")]
+    #[error("the body does not end with a line feed, so its last line may be cut; send the complete body")]
     Unended,
-    #[error("line {line} is no action ({wrong}); write {{\"create\":{{\"_index\":\"<data stream>\",\"_id\":\"<id>\"}}}}")]
+    #[error("line {line} is not an action ({wrong}); write {{\"create\":{{\"_index\":\"<data stream>\",\"_id\":\"<id>\"}}}}")]
     NoAction { line: usize, wrong: String },
-    #[error("line {line} asks for another action than create; in Fluent Bit set `write_operation create`")]
+    #[error("line {line} requests an action other than create; in Fluent Bit set `write_operation create`")]
     NotCreate { line: usize },
     #[error("line {line} names no _index; in Fluent Bit set `index` to a data stream")]
     NoIndex { line: usize },
-    #[error("line {line} has no _id, so a re-send would write twice; in Fluent Bit set `generate_id on`")]
+    #[error("line {line} has no _id, so resending would write twice; in Fluent Bit set `generate_id on`")]
     NoId { line: usize },
     #[error(
-        "line {line} has an _id of {length} bytes, and Elasticsearch takes 1 to {ID_LIMIT_BYTES}; in Fluent Bit use `generate_id on`"
+        "line {line} has an _id of {length} bytes, but Elasticsearch accepts 1 to {ID_LIMIT_BYTES}; in Fluent Bit set \
+         `generate_id on`"
     )]
     IdLength { line: usize, length: usize },
     #[error(
-        "line {line} writes to {stream:?}, which LOGSHIP_RELAY_STREAMS does not name; add it there, or correct the shipper's `index`"
+        "line {line} writes to {stream:?}, which is not in LOGSHIP_RELAY_STREAMS; add it there, or correct the shipper's `index`"
     )]
     UnknownStream { line: usize, stream: String },
-    #[error("line {line} should hold the document of the action before it; send both")]
+    #[error("line {line} should contain the document of the previous action; send both lines")]
     NoDocument { line: usize },
 }
 
 impl Refusal {
-    /// The word of the label `reason`.
+    /// Returns the value of the label `reason`.
     pub fn name(&self) -> &'static str {
         match self {
             Self::Empty | Self::Unended | Self::NoAction { .. } | Self::NoDocument { .. } => "malformed",
@@ -97,13 +102,13 @@ impl Refusal {
     }
 }
 
-/// Cuts `body` into items.
+/// Splits `body` into items.
 ///
 /// # Errors
-/// At the first line that the relay does not take; then nothing of the body may be sent.
+/// Returns an error at the first line that the relay does not accept. Then nothing of the body may be sent.
 ///
 /// # Panics
-/// When the body is 4 GiB or larger: its limit is far below.
+/// Panics if the body is 4 GiB or larger: its limit is far below.
 pub fn cut(body: &[u8], streams: &Streams) -> Result<Vec<Item>, Refusal> {
     assert!(u32::try_from(body.len()).is_ok(), "the limit of a body is below 4 GiB");
     let Some(last) = body.last() else { return Err(Refusal::Empty) };
@@ -113,7 +118,7 @@ pub fn cut(body: &[u8], streams: &Streams) -> Result<Vec<Item>, Refusal> {
     let mut items: Vec<Item> = Vec::new();
     let (mut line, mut start) = (1, 0);
     let mut ends = memchr::memchr_iter(b'\n', body);
-    // A shipper writes to one stream at a time, most often.
+    // Most shippers write to one stream at a time.
     let (mut known, mut position) = ("", None);
     while let Some(action_end) = ends.next() {
         let action = read_action(&body[start..action_end]).map_err(|fault| fault.at(line))?;
@@ -131,7 +136,7 @@ pub fn cut(body: &[u8], streams: &Streams) -> Result<Vec<Item>, Refusal> {
             Some(end) if !body[document..end].trim_ascii().is_empty() => end + 1,
             _ => return Err(Refusal::NoDocument { line: line + 1 }),
         };
-        // The body is shorter than 4 GiB, and a setting names fewer streams than 65 536.
+        // The body is shorter than 4 GiB, and a setting lists fewer streams than 65 536.
         items.push(Item {
             start: start as u32,
             document: document as u32,
@@ -173,7 +178,7 @@ fn read_action(line: &[u8]) -> Result<Action<'_>, Fault> {
     }
 }
 
-/// The very bytes that Fluent Bit writes, without a parser: almost every line that a relay sees.
+/// Reads the exact bytes that Fluent Bit writes, without a parser: almost every line of a relay.
 fn read_usual(line: &[u8]) -> Option<Action<'_>> {
     let rest = line.strip_prefix(b"{\"create\":{\"_index\":\"")?;
     let (index, rest) = plain_text(rest)?;
@@ -182,7 +187,7 @@ fn read_usual(line: &[u8]) -> Option<Action<'_>> {
     (rest == b"}}").then_some(Action { index: index.into(), id: id.into() })
 }
 
-/// Up to the closing quotation mark, when nothing in it is escaped.
+/// Returns the text up to the closing quotation mark, if nothing in it is escaped.
 fn plain_text(text: &[u8]) -> Option<(&str, &[u8])> {
     let end = text.iter().position(|byte| matches!(byte, b'"' | b'\\' | 0..=0x1f))?;
     (text[end] == b'"').then_some(())?;
@@ -199,7 +204,7 @@ enum AnyAction<'a> {
     Delete(IgnoredAny),
 }
 
-/// What else Elasticsearch allows here changes what is written, and no shipper of logs needs it.
+/// Other fields that Elasticsearch allows here change the result, and log shippers do not need them.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Metadata<'a> {
@@ -234,10 +239,10 @@ mod tests {
     }
 
     #[test]
-    fn cuts_what_fluent_bit_sends_and_what_others_may() {
+    fn splits_bodies_of_fluent_bit_and_of_other_shippers() {
         let first = action("logs-exchange.app-default", "a1");
         let second = "{ \"create\" : {\"_id\":\"b\\u0031\", \"_index\":\"logs-exchange.audit-default\"} }\r\n";
-        let body = format!("{first}{{\"message\":\"one\"}}\n{second}no JSON, which is Elasticsearch's to say\r\n");
+        let body = format!("{first}{{\"message\":\"one\"}}\n{second}not JSON, which is Elasticsearch's to refuse\r\n");
         let (body, streams) = (body.as_bytes(), streams());
         let items = cut(body, &streams).unwrap();
         let told: Vec<_> = items.iter().map(|item| (item.stream(&streams), item.id(body), item.document(body))).collect();
@@ -247,33 +252,33 @@ mod tests {
     }
 
     #[test]
-    fn refuses_with_the_line_and_the_remedy() {
+    fn refuses_a_body_with_the_line_and_the_remedy() {
         let good = action("logs-exchange.app-default", "1") + "{}\n";
         let long = action("logs-exchange.app-default", &"x".repeat(ID_LIMIT_BYTES + 1)) + "{}\n";
         for (body, named) in [
-            ("", "holds no action"),
-            ("\n", "line 1 is no action"),
+            ("", "contains no action"),
+            ("\n", "line 1 is not an action"),
             ("{\"create\":{\"_index\":\"logs-exchange.app-default\",\"_id\":\"1\"}}\n{}", "does not end with a line feed"),
-            ("{\"create\":{\"_index\":\"logs-exchange.app-default\",\"_id\":\"1\"}}\n", "line 2 should hold the document"),
-            ("{\"create\":{\"_index\":\"logs-exchange.app-default\",\"_id\":\"1\"}}\n \n", "line 2 should hold the document"),
+            ("{\"create\":{\"_index\":\"logs-exchange.app-default\",\"_id\":\"1\"}}\n", "line 2 should contain the document"),
+            ("{\"create\":{\"_index\":\"logs-exchange.app-default\",\"_id\":\"1\"}}\n \n", "line 2 should contain the document"),
             ("{\"create\":{\"_index\":\"logs-exchange.app-default\"}}\n{}\n", "generate_id on"),
             ("{\"create\":{\"_index\":\"logs-exchange.app-default\",\"_id\":\"\"}}\n{}\n", "_id of 0 bytes"),
             (&long, "_id of 513 bytes"),
             ("{\"create\":{\"_id\":\"1\"}}\n{}\n", "names no _index"),
             ("{\"index\":{\"_index\":\"logs-exchange.app-default\",\"_id\":\"1\"}}\n{}\n", "write_operation create"),
-            ("{\"delete\":{\"_index\":\"logs-exchange.app-default\",\"_id\":\"1\"}}\n", "another action than create"),
+            ("{\"delete\":{\"_index\":\"logs-exchange.app-default\",\"_id\":\"1\"}}\n", "an action other than create"),
             (
                 "{\"create\":{\"_index\":\"logs-other-default\",\"_id\":\"1\"}}\n{}\n",
-                "\"logs-other-default\", which LOGSHIP_RELAY_STREAMS",
+                "\"logs-other-default\", which is not in LOGSHIP_RELAY_STREAMS",
             ),
             ("{\"create\":{\"_index\":\"a\",\"_type\":\"_doc\",\"_id\":\"1\"}}\n{}\n", "unknown field `_type`"),
             ("{\"create\":{\"_index\":\"a\",\"_index\":\"a\",\"_id\":\"1\"}}\n{}\n", "duplicate field `_index`"),
-            ("{\"create\":{\"_index\":\"a\",\"_id\":\"1\"}} x\n{}\n", "line 1 is no action"),
+            ("{\"create\":{\"_index\":\"a\",\"_id\":\"1\"}} x\n{}\n", "line 1 is not an action"),
             ("{\"create\":{\"_index\":\"a\",\"_id\":\"1\"}", "does not end with a line feed"),
         ] {
             let told = cut(body.as_bytes(), &streams()).unwrap_err().to_string();
             assert!(told.contains(named), "{body}: {told}");
-            // Alone or after others: what was right before it does not count.
+            // Alone or after others: valid lines before it make no difference.
             if !body.is_empty() {
                 let later = cut((good.clone() + body).as_bytes(), &streams()).unwrap_err().to_string();
                 assert!(
@@ -285,7 +290,7 @@ mod tests {
     }
 
     #[test]
-    fn bytes_that_are_no_text_are_refused_in_an_action_and_kept_in_a_document() {
+    fn non_utf8_is_refused_in_actions_and_allowed_in_documents() {
         let body = b"{\"create\":{\"_index\":\"logs-exchange.app-default\",\"_id\":\"\xff\"}}\n{}\n";
         assert!(matches!(cut(body, &streams()), Err(Refusal::NoAction { line: 1, .. })));
         let body = [action("logs-exchange.app-default", "1").as_bytes(), b"{\"message\":\"\xff\"}\n"].concat();
@@ -293,9 +298,9 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever is cut, the pieces put together are the body, and ids and documents are what was written.
+        /// Concatenated, the items are the body. Ids and documents are as written.
         #[test]
-        fn pieces_put_together_are_the_body(written in prop::collection::vec((0..2_usize, "\\PC{1,20}", "[^\n]{1,80}", any::<bool>()), 1..40)) {
+        fn concatenated_items_are_the_body(written in prop::collection::vec((0..2_usize, "\\PC{1,20}", "[^\n]{1,80}", any::<bool>()), 1..40)) {
             let streams = streams();
             let mut body = Vec::new();
             for (stream, id, document, spaced) in &written {
@@ -315,9 +320,9 @@ mod tests {
             }
         }
 
-        /// Any bytes are cut or refused.
+        /// Any bytes are split or refused.
         #[test]
-        fn any_bytes_end_in_a_cut_or_a_refusal(body in prop::collection::vec(any::<u8>(), 0..300)) {
+        fn any_bytes_are_split_or_refused(body in prop::collection::vec(any::<u8>(), 0..300)) {
             if let Ok(items) = cut(&body, &streams()) {
                 prop_assert_eq!(items.iter().map(|item| item.lines(&body).len()).sum::<usize>(), body.len());
             }

@@ -1,13 +1,13 @@
-//! The listener that a shipper sends to.
+//! This module is the listener for shippers.
 //!
 //! | `POST /_bulk` | answer |
 //! |---|---|
-//! | every document is stored, or its dead letter is | 200 `{"took":…,"errors":false,"items":[]}`: success for Fluent Bit, which looks at `errors` first |
-//! | some are not by the deadline | 503 with `Retry-After`: the shipper keeps the chunk |
+//! | every document or its dead letter is stored | 200 `{"took":…,"errors":false,"items":[]}`: success for Fluent Bit, which reads `errors` first |
+//! | some are not stored by the deadline | 503 with `Retry-After`: the shipper retains the chunk |
 //! | memory or places are not free within the wait | 429 with `Retry-After` |
 //! | a stream is not ready | 503 with `Retry-After`, before the body is read |
-//! | what can never be right as it is | 400, 413, 415 with the remedy; nothing of it was sent on |
-//! | wrong or missing `Authorization`, when one is configured | 401 |
+//! | the request can never succeed unchanged | 400, 413, 415 with the remedy; nothing of it was forwarded |
+//! | invalid or missing `Authorization`, if a token is configured | 401 |
 //!
 //! Errors have Elasticsearch's shape: `{"error":{"type","reason"},"status"}`.
 
@@ -37,25 +37,25 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     chunk::Chunk,
-    courier::{Courier, Outcome, Received},
+    forwarder::{Forwarder, Outcome, Received},
     inflate,
     memory::{self, Busy, Charge, Memory},
     ndjson::{self, Refusal, Streams},
 };
 use crate::metrics::RelayMetrics;
 
-/// A shipper that is slower than this with one body has stopped.
+/// A shipper that needs longer for one body has stopped.
 const BODY_TIMEOUT: Duration = Duration::from_secs(30);
-/// Of a body that is not taken: so much is read, and for so long, before it is answered.
+/// Limits of bytes and time for reading the body of a refused request before the answer.
 const DRAINED_BYTES: usize = 100 << 20;
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
-/// For the shipper; Fluent Bit has a scheduler of its own.
+/// For the shipper. Fluent Bit uses its own scheduler.
 const RETRY_AFTER_SECONDS: u32 = 2;
 
-/// What the listener works with.
+/// The dependencies of the listener.
 #[derive(Debug, Clone)]
 pub struct Intake {
-    pub courier: Arc<Courier>,
+    pub forwarder: Arc<Forwarder>,
     pub streams: Arc<Streams>,
     pub health: Health,
     pub token: Option<Secret>,
@@ -65,7 +65,7 @@ pub struct Intake {
     pub stop: CancellationToken,
 }
 
-/// Serves until `intake.stop` is cancelled and what is under way has been answered.
+/// Serves until `intake.stop` is cancelled and all pending requests are answered.
 pub async fn serve<L>(listener: L, intake: Intake) -> io::Result<()>
 where
     L: axum::serve::Listener<Addr: std::fmt::Debug>,
@@ -78,19 +78,19 @@ fn router(intake: Intake) -> Router {
     Router::new()
         .route("/_bulk", post(bulk).put(bulk))
         .fallback(async || {
-            let text = "this is logship's relay: it takes POST /_bulk and nothing else; ask Elasticsearch itself";
+            let text = "this is logship's relay: it accepts only POST /_bulk; send other requests to Elasticsearch";
             error(StatusCode::NOT_FOUND, "not_found", text)
         })
-        // The body is read by the handler, which knows the limit and what to answer.
+        // The handler reads the body: it knows the limit and the answer.
         .layer(DefaultBodyLimit::disable())
         .with_state(intake)
 }
 
-/// How a chunk that is not stored is answered.
+/// The answer to a chunk that is not stored.
 #[derive(Debug)]
 struct Turned {
     status: StatusCode,
-    /// The label `outcome`.
+    /// The value of the label `outcome`.
     outcome: &'static str,
     reason: String,
 }
@@ -103,7 +103,7 @@ impl Turned {
 
 async fn bulk(State(intake): State<Intake>, request: Request) -> Response {
     let began = Instant::now();
-    let metrics = &intake.courier.metrics;
+    let metrics = &intake.forwarder.metrics;
     let answered = Answered::not_yet(metrics);
     let (head, mut body) = request.into_parts();
     let taken = take(&intake, &head, &mut body).await;
@@ -115,7 +115,8 @@ async fn bulk(State(intake): State<Intake>, request: Request) -> Response {
         Ok(()) => {
             answered.with("stored");
             let took = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
-            // No items: a shipper that sees `errors: false` needs none, and they would be larger than all the rest.
+            // No items: a shipper that sees `errors: false` does not read them, and they would be the largest part of the
+            // answer.
             Json(json!({"took": took, "errors": false, "items": []})).into_response()
         }
         Err(Turned { status, outcome, reason }) => {
@@ -128,7 +129,8 @@ async fn bulk(State(intake): State<Intake>, request: Request) -> Response {
 
 const ABANDONED: &str = "abandoned";
 
-/// Counts a chunk once: by its answer, or as abandoned where the shipper hangs up before one (this future is dropped then).
+/// Counts a chunk once: by its answer, or as abandoned if the shipper closes the connection first. This future is then
+/// dropped.
 struct Answered<'a> {
     metrics: &'a RelayMetrics,
     outcome: &'static str,
@@ -148,14 +150,15 @@ impl Drop for Answered<'_> {
     fn drop(&mut self) {
         if self.outcome == ABANDONED {
             tracing::warn!(
-                "the shipper hung up before its chunk was answered; what of it was stored is already there when it comes again"
+                "the shipper closed the connection before its chunk was answered; a retry finds the stored documents as \
+                 duplicates"
             );
         }
         self.metrics.chunks.with_label_values(&[self.outcome]).inc();
     }
 }
 
-/// A chunk is in work until this is dropped, however its future ends.
+/// A chunk is in progress until this is dropped, even if its future is cancelled.
 struct InWork<'a>(&'a IntGauge);
 
 impl<'a> InWork<'a> {
@@ -171,7 +174,7 @@ impl Drop for InWork<'_> {
     }
 }
 
-/// A connection that is closed on a shipper which still sends is reset, and the answer with it.
+/// If the relay closes the connection while the shipper still sends, the connection is reset and the answer is lost.
 async fn drain(mut body: Body) {
     let discard = async {
         let mut left = DRAINED_BYTES;
@@ -180,7 +183,7 @@ async fn drain(mut body: Body) {
             left = rest;
         }
     };
-    // Whoever takes longer gets no answer.
+    // A slower shipper gets no answer.
     let _ = tokio::time::timeout(DRAIN_TIMEOUT, discard).await;
 }
 
@@ -195,24 +198,24 @@ fn error(status: StatusCode, kind: &str, reason: &str) -> Response {
 
 async fn take(intake: &Intake, head: &Parts, body: &mut Body) -> Result<(), Turned> {
     if intake.token.as_ref().is_some_and(|token| !proves(&head.headers, token)) {
-        let text = "send `Authorization: ApiKey` with what LOGSHIP_RELAY_TOKEN holds; in Fluent Bit, http_api_key";
+        let text = "send `Authorization: ApiKey` with the value of LOGSHIP_RELAY_TOKEN; in Fluent Bit set http_api_key";
         return Err(Turned::new(StatusCode::UNAUTHORIZED, "unauthorised", text));
     }
     if let Some(latch) = intake.health.latches().into_iter().find(|latch| !latch.ready) {
-        let text = format!("nothing is taken yet ({}): {}", latch.name, latch.reason.unwrap_or_default());
+        let text = format!("no chunks are accepted yet ({}): {}", latch.name, latch.reason.unwrap_or_default());
         return Err(Turned::new(StatusCode::SERVICE_UNAVAILABLE, "not_ready", text));
     }
     carry(intake, head, body).await
 }
 
 async fn carry(intake: &Intake, head: &Parts, body: &mut Body) -> Result<(), Turned> {
-    let metrics = &intake.courier.metrics;
+    let metrics = &intake.forwarder.metrics;
     let refused = |status, reason: &'static str, text: String| {
         metrics.refused.with_label_values(&[reason]).inc();
         Turned::new(status, "refused", text)
     };
     if let Some(query) = head.uri.query().filter(|query| !query.is_empty()) {
-        let text = format!("the relay takes no parameters ({query}); declare a pipeline in the index template instead");
+        let text = format!("the relay accepts no parameters ({query}); declare a pipeline in the index template instead");
         return Err(refused(StatusCode::BAD_REQUEST, "parameters", text));
     }
     let gzip = match head.headers.get(CONTENT_ENCODING).map(|value| value.as_bytes()) {
@@ -232,13 +235,13 @@ async fn carry(intake: &Intake, head: &Parts, body: &mut Body) -> Result<(), Tur
     };
     let (plain, _work) = make_plain(intake, &received).await?.map_err(too_large)?;
     let _in_work = InWork::begin(&metrics.in_work);
-    // A slow shipper takes none of the time that Elasticsearch has.
+    // A slow shipper does not reduce Elasticsearch's time.
     let deadline = tokio::time::Instant::now() + intake.deadline;
     metrics.inflated_bytes.inc_by(plain.len() as u64);
     let items = ndjson::cut(&plain, &intake.streams)
         .map_err(|refusal: Refusal| refused(StatusCode::BAD_REQUEST, refusal.name(), refusal.to_string()))?;
     let chunk = Chunk::new(plain, items, Arc::clone(&intake.streams));
-    match intake.courier.deliver(chunk, &received, deadline, &intake.stop).await {
+    match intake.forwarder.deliver(chunk, &received, deadline, &intake.stop).await {
         Outcome::Stored => Ok(()),
         Outcome::Unstored { documents, cause } => {
             let text = format!("{documents} documents are not stored ({}); send the chunk again", cause.name());
@@ -247,8 +250,8 @@ async fn carry(intake: &Intake, head: &Parts, body: &mut Body) -> Result<(), Tur
     }
 }
 
-/// The plain form of a body, and what it is charged. The size that a gzip body names is a hint: one that exceeds it is charged
-/// the whole limit.
+/// Decompresses a body and charges its plain form. The size stated in a gzip body is a hint: a body that exceeds it is
+/// charged the whole limit.
 async fn make_plain(intake: &Intake, received: &Received) -> Result<Result<(Vec<u8>, memory::InWork), inflate::Fault>, Turned> {
     let (bytes, limit) = (&received.bytes, intake.body_limit);
     if !received.gzip {
@@ -268,7 +271,7 @@ async fn make_plain(intake: &Intake, received: &Received) -> Result<Result<(Vec<
 }
 
 fn busy(Busy { setting }: Busy) -> Turned {
-    let text = format!("{setting} is in use and did not become free within LOGSHIP_RELAY_WAIT; send the chunk again");
+    let text = format!("{setting} is exhausted and did not become free within LOGSHIP_RELAY_WAIT; send the chunk again");
     Turned::new(StatusCode::TOO_MANY_REQUESTS, "busy", text)
 }
 
@@ -284,7 +287,7 @@ async fn read_body(intake: &Intake, body: &mut Body) -> Result<(Bytes, Charge), 
                     );
                     return Turned::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", text);
                 }
-                Turned::new(StatusCode::BAD_REQUEST, "broken", "the body broke off; send it whole")
+                Turned::new(StatusCode::BAD_REQUEST, "broken", "the body ended early; send it completely")
             })?;
             let Ok(data) = frame.into_data() else { continue };
             intake.memory.arrived(&mut charge, bytes.len() + data.len()).await.map_err(busy)?;
@@ -293,12 +296,12 @@ async fn read_body(intake: &Intake, body: &mut Body) -> Result<(Bytes, Charge), 
         Ok((bytes.freeze(), charge))
     };
     tokio::time::timeout(BODY_TIMEOUT, read).await.unwrap_or_else(|_| {
-        let text = format!("the body did not come within {} s; send it again", BODY_TIMEOUT.as_secs());
+        let text = format!("the body did not arrive within {} s; send it again", BODY_TIMEOUT.as_secs());
         Err(Turned::new(StatusCode::REQUEST_TIMEOUT, "broken", text))
     })
 }
 
-/// In constant time.
+/// Compares in constant time.
 fn proves(headers: &HeaderMap, token: &Secret) -> bool {
     let sent = headers.get(AUTHORIZATION).and_then(|value| value.as_bytes().strip_prefix(b"ApiKey "));
     sent.is_some_and(|sent| token.matches(sent))

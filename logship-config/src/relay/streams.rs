@@ -1,12 +1,12 @@
-//! Whether every stream has its own template: without one, Elasticsearch's built-in template for `logs-*-*` would take its
-//! documents, with mappings and a lifecycle that nobody declared.
+//! This module checks that every stream has its own template. Otherwise Elasticsearch's built-in template for `logs-*-*`
+//! would apply, with undeclared mappings and an undeclared lifecycle.
 //!
-//! `GET _data_stream` needs no more than `view_index_metadata` on the stream; templates themselves could only be read with
-//! `manage_index_templates`. It names the template, and the lifecycle policy, that the stream's *next* index would get, and the
-//! policy of each index that is there (TransportGetDataStreamsAction, 9.x). A write index that a built-in template made, before
-//! the stream's own was declared, is known by the built-in policy that it has and the stream's template has not. Other
-//! differences of policy close nothing: one that was exchanged in the stream's own template reaches the next index only, and the
-//! write index is the stream's own all the same.
+//! `GET _data_stream` needs only `view_index_metadata` on the stream; reading templates would need `manage_index_templates`.
+//! The answer contains the template and the lifecycle policy of the stream's *next* index, and the policy of each existing
+//! index (TransportGetDataStreamsAction, 9.x). A write index created by a built-in template, before the stream's own was
+//! declared, has a built-in policy that the stream's template does not have. Other differences of policy do not close the
+//! relay: a policy exchanged in the stream's own template applies only to the next index, and the write index is still the
+//! stream's own.
 
 use std::time::Duration;
 
@@ -14,15 +14,15 @@ use serde_json::Value;
 use service_kit::health::Latch;
 use tokio_util::sync::CancellationToken;
 
-use super::courier::Courier;
+use super::forwarder::Forwarder;
 use crate::{
     client::{CallError, segment},
     metrics::RelayMetrics,
 };
 
-/// Templates that Elasticsearch installs by itself for data streams (its stack template registry).
+/// Templates that Elasticsearch installs for data streams (its stack template registry).
 const BUILT_IN: [&str; 4] = ["logs", "metrics", "synthetics", "traces"];
-/// The lifecycle policies of those templates, by their names of today and of clusters that began before 8.14 or so.
+/// The lifecycle policies of those templates, by their current names and their names before about 8.14.
 const BUILT_IN_POLICIES: [&str; 8] = [
     "logs",
     "logs@lifecycle",
@@ -36,31 +36,33 @@ const BUILT_IN_POLICIES: [&str; 8] = [
 const WHILE_CLOSED: Duration = Duration::from_secs(1);
 const WHILE_OPEN: Duration = Duration::from_secs(30);
 
-/// Why chunks are not taken yet.
+/// The reason why no chunks are accepted yet.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NotReady {
-    #[error("the data stream {0} does not exist; `logship apply` makes it")]
+    #[error("the data stream {0} does not exist; run `logship apply` to create it")]
     Missing(String),
     #[error(
-        "the data stream {stream} has no template but Elasticsearch's own {template:?}; declare one for it, `logship apply`, and roll over"
+        "the data stream {stream} has only Elasticsearch's own template {template:?}; declare a template for it, run \
+         `logship apply`, and roll over"
     )]
     BuiltIn { stream: String, template: String },
     #[error(
-        "the write index of {stream} was made by Elasticsearch's own template (its policy is {policy:?}); roll over (POST /{stream}/_rollover), and the next index is as declared"
+        "the write index of {stream} was created by Elasticsearch's own template (its policy is {policy:?}); roll over (POST \
+         /{stream}/_rollover) to get a declared index"
     )]
     WriteIndex { stream: String, policy: String },
     #[error("{0}")]
     Unknown(#[from] CallError),
 }
 
-/// Keeps `latch` as the streams are, until `stop`. Once open it closes only for what Elasticsearch says, not for its silence:
-/// chunks then get their 503 from that.
-pub async fn watch(courier: &Courier, names: &[String], latch: &Latch, metrics: &RelayMetrics, stop: CancellationToken) {
+/// Opens and closes `latch` with the state of the streams, until `stop`. An open latch closes only for an answer of
+/// Elasticsearch, not for a missing one: chunks then get their 503 from Elasticsearch's silence.
+pub async fn watch(forwarder: &Forwarder, names: &[String], latch: &Latch, metrics: &RelayMetrics, stop: CancellationToken) {
     let mut open = false;
-    // What was said last; nothing yet.
+    // The last logged state. `None`: nothing was logged.
     let mut told: Option<Option<NotReady>> = None;
     loop {
-        let found = look(courier, names).await;
+        let found = check_streams(forwarder, names).await;
         match &found {
             Ok(()) => open = true,
             Err(NotReady::Unknown(_)) => {}
@@ -75,8 +77,10 @@ pub async fn watch(courier: &Courier, names: &[String], latch: &Latch, metrics: 
         let reason = found.err();
         if told.as_ref() != Some(&reason) {
             match &reason {
-                None => tracing::info!("every stream has its own template; chunks are taken"),
-                Some(reason) => tracing::warn!(open, %reason, "a stream is not as declared, or that cannot be seen"),
+                None => tracing::info!("every stream has its own template; the relay accepts chunks"),
+                Some(reason) => {
+                    tracing::warn!(open, %reason, "a stream differs from the declaration, or its state cannot be read")
+                }
             }
             told = Some(reason);
         }
@@ -87,16 +91,16 @@ pub async fn watch(courier: &Courier, names: &[String], latch: &Latch, metrics: 
     }
 }
 
-async fn look(courier: &Courier, names: &[String]) -> Result<(), NotReady> {
+async fn check_streams(forwarder: &Forwarder, names: &[String]) -> Result<(), NotReady> {
     for stream in names {
         let path = format!("/_data_stream/{}", segment(stream));
-        let Some(answer) = courier.client.find(&path).await? else { return Err(NotReady::Missing(stream.clone())) };
+        let Some(answer) = forwarder.client.find(&path).await? else { return Err(NotReady::Missing(stream.clone())) };
         judge(stream, &answer["data_streams"][0])?;
     }
     Ok(())
 }
 
-/// What a stream's entry in the answer says of its templates.
+/// Checks the templates in a stream's entry of the answer.
 fn judge(stream: &str, told: &Value) -> Result<(), NotReady> {
     let stream = stream.to_owned();
     let template = told["template"].as_str().unwrap_or_default();
@@ -120,17 +124,17 @@ mod tests {
 
     /// Template and policy of the next index, policy of the write index, whether the relay may open.
     #[test]
-    fn a_write_index_is_the_streams_own_unless_a_built_in_policy_says_otherwise() {
+    fn a_write_index_with_a_built_in_policy_closes_the_relay() {
         for (template, next, write, opens) in [
             ("mine", json!("mine"), json!("mine"), true),
             ("mine", json!("mine"), json!("logs"), false),
             ("mine", json!("mine"), json!("logs@lifecycle"), false),
-            // A lifecycle of the stream's own, with no policy at all.
+            // The stream has a lifecycle and no policy.
             ("mine", json!(null), json!(null), true),
             ("mine", json!(null), json!("logs@lifecycle"), false),
             // The stream's own template uses a built-in policy.
             ("mine", json!("logs@lifecycle"), json!("logs@lifecycle"), true),
-            // The policy was exchanged, given or taken away; the next index gets it.
+            // The policy was exchanged, added or removed; the next index gets it.
             ("mine", json!("other"), json!("mine"), true),
             ("mine", json!("mine"), json!(null), true),
             ("mine", json!(null), json!("mine"), true),

@@ -1,4 +1,5 @@
-//! The listener with TLS: for relays that shippers of other pods or machines reach. Certificates are read again when they change.
+//! This module is the listener with TLS, for relays that shippers of other pods or machines reach. Certificates are read
+//! again when they change.
 
 use std::{
     io,
@@ -20,16 +21,16 @@ use tokio_rustls::{TlsAcceptor, server::TlsStream};
 
 use crate::config::TlsFiles;
 
-/// A client that is slower than this with its handshake has stopped.
+/// A client that needs longer for its handshake has stopped.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
-/// Handshakes that are over and wait to be served.
+/// Finished handshakes that wait to be served.
 const WAITING: usize = 64;
-/// How long the files are taken as unchanged.
+/// Interval between checks of the files for changes.
 const LOOK_AT_FILES_EVERY: Duration = Duration::from_secs(5);
-/// After an accept that failed, for instance for want of descriptors.
+/// Pause after a failed accept, for example because of missing file descriptors.
 const AFTER_A_FAILURE: Duration = Duration::from_secs(1);
 
-/// Accepts connections and shakes hands on tasks of their own, so that a slow one holds up no other.
+/// Accepts connections. Each handshake runs in its own task, so that a slow one does not delay others.
 #[derive(Debug)]
 pub struct TlsListener {
     address: SocketAddr,
@@ -38,7 +39,7 @@ pub struct TlsListener {
 
 impl TlsListener {
     /// # Errors
-    /// When the files hold no certificate and key that belong together.
+    /// Returns an error if the files contain no matching certificate and key.
     pub fn start(listener: TcpListener, files: TlsFiles) -> anyhow::Result<Self> {
         let address = listener.local_addr().context("reading the address")?;
         let mounted = Mounted::read(files)?;
@@ -55,7 +56,7 @@ async fn accept(listener: TcpListener, mut mounted: Mounted, shaken: mpsc::Sende
             accepted = listener.accept() => match accepted {
                 Ok(accepted) => accepted,
                 Err(error) => {
-                    tracing::warn!(%error, "a connection was not accepted");
+                    tracing::warn!(%error, "failed to accept a connection");
                     tokio::time::sleep(AFTER_A_FAILURE).await;
                     continue;
                 }
@@ -64,10 +65,10 @@ async fn accept(listener: TcpListener, mut mounted: Mounted, shaken: mpsc::Sende
         let (acceptor, shaken) = (mounted.acceptor(), shaken.clone());
         tokio::spawn(async move {
             match tokio::time::timeout(HANDSHAKE_TIMEOUT, acceptor.accept(stream)).await {
-                // Fails when the listener is ending.
+                // Fails if the listener is ending.
                 Ok(Ok(stream)) => drop(shaken.send((stream, peer)).await),
                 Ok(Err(error)) => tracing::debug!(%error, "a TLS handshake failed"),
-                Err(_) => tracing::debug!("a TLS handshake did not end in time"),
+                Err(_) => tracing::debug!("a TLS handshake timed out"),
             }
         });
     }
@@ -90,7 +91,7 @@ impl axum::serve::Listener for TlsListener {
     }
 }
 
-/// The files as they were read.
+/// The contents of the files.
 struct Mounted {
     files: TlsFiles,
     changed: [Option<SystemTime>; 2],
@@ -112,12 +113,12 @@ impl Mounted {
                 match acceptor(&self.files) {
                     Ok(acceptor) => {
                         (self.changed, self.acceptor) = (now, acceptor);
-                        tracing::info!("the listener's certificate has changed and was read again");
+                        tracing::info!("the listener's certificate changed and was read again");
                     }
                     Err(error) => {
                         tracing::warn!(
                             error = format!("{error:#}"),
-                            "the listener's certificate cannot be read; the one read before stays"
+                            "failed to read the listener's certificate; the previous one stays in use"
                         );
                     }
                 }
@@ -127,7 +128,7 @@ impl Mounted {
     }
 }
 
-/// Whether the files hold a certificate and a key that belong together.
+/// Checks that the files contain a matching certificate and key.
 pub fn check(files: &TlsFiles) -> anyhow::Result<()> {
     acceptor(files).map(drop)
 }
@@ -137,18 +138,19 @@ fn changed(files: &TlsFiles) -> [Option<SystemTime>; 2] {
 }
 
 fn acceptor(files: &TlsFiles) -> anyhow::Result<TlsAcceptor> {
-    let chain: Vec<CertificateDer<'static>> = CertificateDer::pem_file_iter(&files.certificate)
-        .and_then(Iterator::collect)
-        .with_context(|| format!("LOGSHIP_RELAY_CERTIFICATE_FILE: {} holds no PEM certificate", files.certificate.display()))?;
+    let chain: Vec<CertificateDer<'static>> =
+        CertificateDer::pem_file_iter(&files.certificate).and_then(Iterator::collect).with_context(|| {
+            format!("LOGSHIP_RELAY_CERTIFICATE_FILE: {} contains no PEM certificate", files.certificate.display())
+        })?;
     let key = PrivateKeyDer::from_pem_file(&files.key)
-        .with_context(|| format!("LOGSHIP_RELAY_KEY_FILE: {} holds no PEM private key", files.key.display()))?;
+        .with_context(|| format!("LOGSHIP_RELAY_KEY_FILE: {} contains no PEM private key", files.key.display()))?;
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let mut config = ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .context("choosing TLS versions")?
         .with_no_client_auth()
         .with_single_cert(chain, key)
-        .context("LOGSHIP_RELAY_CERTIFICATE_FILE and LOGSHIP_RELAY_KEY_FILE do not belong together")?;
+        .context("LOGSHIP_RELAY_CERTIFICATE_FILE and LOGSHIP_RELAY_KEY_FILE do not match")?;
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     Ok(TlsAcceptor::from(Arc::new(config)))
 }

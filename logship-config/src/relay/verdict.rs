@@ -1,28 +1,28 @@
-//! What Elasticsearch's answers mean for a document (pure): stored, to be sent again, or refused for good.
+//! This module classifies Elasticsearch's answer for a document (pure): stored, retry, or permanently refused.
 //!
-//! A dead letter is for what will be refused again whenever it comes: the document itself is at fault. Whatever an operator can
-//! repair (credentials, privileges, a block, a missing stream, a full cluster) is sent again, however long that takes, since the
-//! document is good.
+//! A dead letter is for a document that will always be refused: the document itself is at fault. A cause that an operator
+//! can repair (credentials, privileges, a block, a missing stream, a full cluster) is retried without limit, since the
+//! document is valid.
 
 use super::answer::ItemAnswer;
 
-/// Why something is to be sent again. Each has an alert of its own.
+/// The reason for a retry. Each has its own alert.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Cause {
-    /// 429: Elasticsearch asks for time.
+    /// 429: Elasticsearch is overloaded.
     Busy,
-    /// 5xx, or no answer at all.
+    /// 5xx, or no answer.
     Unavailable,
-    /// Not without an operator: 401, 403, 404, a block, a closed index, a missing pipeline, no room for shards.
+    /// Needs an operator: 401, 403, 404, a block, a closed index, a missing pipeline, no room for shards.
     Blocked,
-    /// The dead letter itself was refused: its stream's mapping does not take it.
+    /// The dead letter itself was refused by the mapping of its stream.
     LetterRefused,
 }
 
 impl Cause {
     pub const ALL: [Self; 4] = [Self::Busy, Self::Unavailable, Self::Blocked, Self::LetterRefused];
 
-    /// The word of the label `cause`.
+    /// Returns the value of the label `cause`.
     pub fn name(self) -> &'static str {
         match self {
             Self::Busy => "busy",
@@ -33,32 +33,32 @@ impl Cause {
     }
 }
 
-/// What became of one item.
+/// The result of one item.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
     Stored,
-    /// Its `_id` is in the write index: an earlier try stored it.
+    /// Its `_id` is in the write index: an earlier attempt stored it.
     AlreadyThere,
-    /// Its mapping or pipeline refused it, and Elasticsearch's failure store keeps it.
+    /// Its mapping or pipeline refused it, and Elasticsearch's failure store contains it.
     InFailureStore,
     Later(Cause),
-    /// For good: a dead letter.
+    /// Permanently refused: a dead letter.
     Refused,
 }
 
-/// What became of a whole request.
+/// The result of a whole request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reception {
-    /// 200: each item has an answer of its own.
+    /// 200: each item has its own answer.
     Items,
-    /// 413: less at once.
+    /// 413: send smaller requests.
     TooLarge,
     Later(Cause),
 }
 
-/// Errors that say 400 though the document is good: the index or the cluster is not as it should be.
+/// Errors with status 400 for a valid document: the index or the cluster is at fault.
 const OPERATORS_FAULTS: [&str; 5] = [
-    // Several statuses over the releases: 403, 429 at the flood stage.
+    // The status differs between releases: 403, or 429 at the flood stage.
     "cluster_block_exception",
     "index_closed_exception",
     // "this action would add [2] shards, but this cluster currently has [1000]/[1000] maximum normal shards open"
@@ -67,7 +67,7 @@ const OPERATORS_FAULTS: [&str; 5] = [
     "index_not_found_exception",
 ];
 
-/// `illegal_argument_exception` with "pipeline with id [x] does not exist": the pipeline that the template names is missing.
+/// `illegal_argument_exception` with "pipeline with id [x] does not exist": the pipeline of the template is missing.
 fn names_missing_pipeline(reason: &str) -> bool {
     reason.contains("pipeline with id [") && reason.contains("does not exist")
 }
@@ -95,7 +95,7 @@ pub fn of_request(status: u16) -> Reception {
         200 => Reception::Items,
         413 => Reception::TooLarge,
         408 | 429 => Reception::Later(Cause::Busy),
-        // 400 too: the relay sends well-formed requests, so it is no document's fault.
+        // Also 400: the relay sends well-formed requests, so no document is at fault.
         400..=499 => Reception::Later(Cause::Blocked),
         _ => Reception::Later(Cause::Unavailable),
     }
@@ -110,9 +110,9 @@ mod tests {
         ItemAnswer { status, in_failure_store: false, error }
     }
 
-    /// Statuses and errors as Elasticsearch gives them.
+    /// Statuses and errors as Elasticsearch returns them.
     #[test]
-    fn each_answer_has_its_verdict() {
+    fn each_answer_is_classified() {
         use Cause::{Blocked, Busy, Unavailable};
         use Verdict::{AlreadyThere, InFailureStore, Later, Refused, Stored};
         for (status, kind, reason, verdict) in [
@@ -152,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_that_befalls_a_whole_request_makes_dead_letters() {
+    fn failures_of_a_whole_request_make_no_dead_letters() {
         for status in 100..=599 {
             let expected = match status {
                 200 => Reception::Items,

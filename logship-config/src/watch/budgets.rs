@@ -1,4 +1,5 @@
-//! Carries budgets out, or says what they would do. Never a protected stream, never the write index.
+//! This module applies budgets, or logs their deletions. It must not delete from a protected stream, or delete a write
+//! index.
 
 use std::collections::BTreeMap;
 
@@ -10,14 +11,14 @@ use crate::{
     observe::Observation,
 };
 
-/// What was said last of each stream, so that it is said once.
+/// The last log line of each stream, so that each is logged once.
 #[derive(Debug, Default)]
 pub struct Budgets {
-    said: BTreeMap<String, Vec<String>>,
+    logged: BTreeMap<String, Vec<String>>,
 }
 
 impl Budgets {
-    pub async fn keep(
+    pub async fn enforce(
         &mut self,
         client: &Client,
         desired: &Desired,
@@ -32,7 +33,7 @@ impl Budgets {
         let disk: u64 = observation.disks.iter().map(|disk| disk.total).sum();
         let mut verdicts = Vec::new();
         for (stream, declared) in &desired.streams {
-            // Validation refuses both together; a deletion asks again.
+            // Validation refuses both together; this check protects the deletion as well.
             let Some(budget) = declared.budget.filter(|_| !declared.protected) else { continue };
             let verdict = budget::verdict(&budget, disk, observation.of(stream), now_millis);
             metrics.budget_bytes.with_label_values(&[stream, "allowed"]).set(verdict.allowed as f64);
@@ -44,21 +45,21 @@ impl Budgets {
             }
             verdicts.push((stream, verdict));
         }
-        // Every value stands before the first request: a scrape in between misses none.
+        // Every value is set before the first request, so that no scrape misses one.
         for (stream, verdict) in verdicts {
             if switched_on {
                 delete(client, stream, &verdict, metrics).await;
-            } else if self.said.get(stream) != Some(&verdict.delete) && !verdict.delete.is_empty() {
+            } else if self.logged.get(stream) != Some(&verdict.delete) && !verdict.delete.is_empty() {
                 let (indices, used, allowed) = (verdict.delete.join(", "), verdict.used, verdict.allowed);
                 tracing::info!(
                     data_stream = stream.as_str(),
                     indices,
                     used,
                     allowed,
-                    "a budget would delete; LOGSHIP_BUDGET_DELETES is off"
+                    "a budget would delete indices, but LOGSHIP_BUDGET_DELETES is off"
                 );
             }
-            self.said.insert(stream.clone(), verdict.delete);
+            self.logged.insert(stream.clone(), verdict.delete);
         }
     }
 }
@@ -77,13 +78,13 @@ async fn delete(client: &Client, stream: &str, verdict: &Verdict, metrics: &Watc
                 "done"
             }
             Err(error) => {
-                tracing::error!(data_stream = stream, index, %error, "a budget could not delete an index");
+                tracing::error!(data_stream = stream, index, %error, "failed to delete an index for a budget");
                 "failed"
             }
         };
         metrics.budget_deleted.with_label_values(&[stream, outcome]).inc();
         if outcome == "failed" {
-            // What is older goes first, or nothing does.
+            // Indices are deleted strictly in order of age, so a failure ends the round for this stream.
             return;
         }
     }

@@ -1,5 +1,6 @@
-//! `logship watch`: looks at the cluster again and again. Drift is shown and never applied; stuck steps are repaired where that is
-//! safe; budgets delete only when that is switched on; the forecast, sizes and capabilities are metrics.
+//! This module runs `logship watch`, which checks the cluster at an interval. It reports drift and must not apply it. It
+//! repairs stuck steps where that is safe, deletes for budgets only if switched on, and exports the forecast, sizes and
+//! capabilities as metrics.
 
 mod budgets;
 mod repair;
@@ -19,18 +20,18 @@ use crate::{
 
 pub use round::Watcher;
 
-/// Readiness says no after so many rounds without success.
+/// Readiness fails after this number of rounds without success.
 const ROUNDS_WITHOUT_SUCCESS: u32 = 3;
 
 /// Runs until the shutdown begins.
 ///
 /// # Errors
-/// When it cannot begin: faulty files, an unreadable credential, a taken address.
+/// Returns an error if it cannot start: faulty files, an unreadable credential, a taken address.
 pub async fn run(cluster: ClusterSettings, declared: PathBuf, settings: WatchSettings, daemon: Daemon) -> anyhow::Result<()> {
     let desired = check::run(&declared)?;
     let client = Client::new(cluster, Some(ClientMetrics::register(&daemon.metrics)?))?;
     let metrics = WatchMetrics::register(&daemon.metrics)?;
-    let latch = daemon.health.latch("cluster", "not looked at yet");
+    let latch = daemon.health.latch("cluster", "not checked yet");
     daemon.serve_admin().await?;
     let (every, stop) = (settings.every, daemon.shutdown.token());
     tracing::info!(repairs = settings.repairs, budget_deletes = settings.budget_deletes, "watching");
@@ -45,7 +46,7 @@ pub async fn run(cluster: ClusterSettings, declared: PathBuf, settings: WatchSet
             }
             Some(Err(failure)) => {
                 failed += 1;
-                tracing::warn!(error = %failure, "the cluster could not be looked at");
+                tracing::warn!(error = %failure, "failed to read the cluster");
                 if failed >= ROUNDS_WITHOUT_SUCCESS {
                     latch.close(failure.told);
                 }
@@ -57,7 +58,7 @@ pub async fn run(cluster: ClusterSettings, declared: PathBuf, settings: WatchSet
     }
 }
 
-/// A pause of zero would leave the cluster no rest.
+/// A pause of zero would send requests without a break.
 fn pause(every: Duration) -> Duration {
     every.max(Duration::from_millis(100))
 }

@@ -1,4 +1,5 @@
-//! Repairs of stuck steps: at most a few tries each, with a pause between them. Never a change of a policy or an index's data.
+//! This module repairs stuck steps: a few attempts per index, with a pause between them. It must not change a policy or an
+//! index's data.
 
 use std::collections::BTreeMap;
 
@@ -11,11 +12,11 @@ use crate::{
     stuck::{Repair, Stuck},
 };
 
-/// After so many tries only a person helps.
+/// After this number of attempts only a person can help.
 const MOST_TRIES: u32 = 3;
 const PAUSE_BETWEEN_TRIES: SignedDuration = SignedDuration::from_mins(10);
 
-/// What was tried, by index; an index that gets on again is forgotten.
+/// Attempts by index. An index that is no longer stuck is removed.
 #[derive(Debug, Default)]
 pub struct Repairs {
     tried: BTreeMap<String, (u32, Timestamp)>,
@@ -38,7 +39,7 @@ impl Repairs {
                     "done"
                 }
                 Err(error) => {
-                    tracing::warn!(index, repair = name, class, %error, "a stuck lifecycle step could not be repaired");
+                    tracing::warn!(index, repair = name, class, %error, "failed to repair a stuck lifecycle step");
                     "failed"
                 }
             };

@@ -1,4 +1,4 @@
-//! One look at the cluster: what is read, what is said about it, what is done. Time comes in as an argument.
+//! This module runs one check of the cluster: it reads, reports and repairs. The time is an argument.
 
 use std::{collections::BTreeSet, path::PathBuf, sync::Arc, time::Instant};
 
@@ -21,15 +21,15 @@ use crate::{
     units::MILLIS_PER_DAY,
 };
 
-/// What the watch remembers between two looks: what it has said already, and what it has tried.
+/// State of the watch between two checks: reported facts and repair attempts.
 pub struct Watcher {
     client: Arc<Client>,
     declared: PathBuf,
     desired: Desired,
     settings: WatchSettings,
     metrics: WatchMetrics,
-    /// Facts that were logged and still hold, so that each is logged once.
-    said: BTreeSet<String>,
+    /// Facts that were logged and still apply, so that each is logged once.
+    logged: BTreeSet<String>,
     repairs: Repairs,
     budgets: Budgets,
 }
@@ -47,14 +47,14 @@ impl Watcher {
         Self { client, declared, desired, settings, metrics, said: BTreeSet::new(), repairs, budgets }
     }
 
-    /// Looks once.
+    /// Checks the cluster once.
     ///
     /// # Errors
-    /// When the cluster could not be read; what was found before that is in the metrics.
+    /// Returns an error if the cluster cannot be read. Metrics set before the error remain.
     pub async fn round(&mut self, now: Timestamp) -> Result<(), Failure> {
         let began = Instant::now();
         self.reload();
-        let looked = self.look(now).await;
+        let looked = self.check_cluster(now).await;
         let outcome = if looked.is_ok() { "done" } else { "failed" };
         self.metrics.rounds.with_label_values(&[outcome]).inc();
         self.metrics.round_seconds.observe(began.elapsed().as_secs_f64());
@@ -64,7 +64,7 @@ impl Watcher {
         looked
     }
 
-    /// The files may have changed; faulty ones change nothing.
+    /// Reads the files, which may have changed. Faulty files change nothing.
     fn reload(&mut self) {
         match check::run(&self.declared) {
             Ok(desired) => {
@@ -73,19 +73,19 @@ impl Watcher {
             }
             Err(failure) => {
                 if self.metrics.declared_valid.get() == 1 {
-                    tracing::error!(error = %failure, "the declared files are faulty; what they said before stays in force");
+                    tracing::error!(error = %failure, "the declared files are invalid; their last valid version stays in use");
                 }
                 self.metrics.declared_valid.set(0);
             }
         }
     }
 
-    async fn look(&mut self, now: Timestamp) -> Result<(), Failure> {
+    async fn check_cluster(&mut self, now: Timestamp) -> Result<(), Failure> {
         let actual = actual::read(&self.client).await?;
-        self.tell_cluster(&actual);
+        self.report_cluster(&actual);
         let mut facts = BTreeSet::new();
         let plan = plan::plan(&self.desired, &actual, &Allowed::default());
-        self.tell_drift(&plan, &mut facts);
+        self.report_drift(&plan, &mut facts);
         let observation = observe::declared(&self.client, &self.desired).await?;
         let now_millis = now.as_millisecond();
         let limit = i64::try_from(self.settings.stuck_after.as_millis()).unwrap_or(i64::MAX);
@@ -96,7 +96,7 @@ impl Watcher {
         }
         for stuck in &found {
             let (class, index) = (stuck.class.name(), stuck.index.as_str());
-            if self.news(&mut facts, format!("stuck {index} {class}")) {
+            if self.is_new(&mut facts, format!("stuck {index} {class}")) {
                 let remedy = stuck.class.remedy();
                 tracing::warn!(
                     index,
@@ -104,7 +104,7 @@ impl Watcher {
                     class,
                     told = stuck.told,
                     remedy,
-                    "an index does not get on in its lifecycle"
+                    "an index is stuck in its lifecycle"
                 );
             }
         }
@@ -112,20 +112,20 @@ impl Watcher {
             self.repairs.carry_out(&self.client, &found, now, &self.metrics).await;
         }
         let switched_on = self.settings.budget_deletes;
-        self.budgets.keep(&self.client, &self.desired, &observation, now_millis, switched_on, &self.metrics).await;
-        self.tell_sizes(&observation, now_millis, &mut facts);
-        self.said = facts;
+        self.budgets.enforce(&self.client, &self.desired, &observation, now_millis, switched_on, &self.metrics).await;
+        self.report_sizes(&observation, now_millis, &mut facts);
+        self.logged = facts;
         Ok(())
     }
 
-    /// Whether a fact is one that was not said before.
-    fn news(&self, facts: &mut BTreeSet<String>, fact: String) -> bool {
-        let new = !self.said.contains(&fact);
+    /// Returns whether a fact was not reported before.
+    fn is_new(&self, facts: &mut BTreeSet<String>, fact: String) -> bool {
+        let new = !self.logged.contains(&fact);
         facts.insert(fact);
         new
     }
 
-    fn tell_cluster(&self, actual: &Actual) {
+    fn report_cluster(&self, actual: &Actual) {
         for capability in Capability::ALL {
             self.metrics.capability.with_label_values(&[capability.name()]).set(i64::from(actual.capability == capability));
         }
@@ -135,7 +135,7 @@ impl Watcher {
         self.metrics.read_only.set(i64::from(actual.blocked.is_some()));
     }
 
-    fn tell_drift(&self, plan: &Plan, facts: &mut BTreeSet<String>) {
+    fn report_drift(&self, plan: &Plan, facts: &mut BTreeSet<String>) {
         for kind in Kind::ALL {
             for action in Action::ALL {
                 let count = plan.steps.iter().filter(|step| step.kind == kind && step.action == action).count();
@@ -147,50 +147,55 @@ impl Watcher {
         for step in &plan.steps {
             let places: Vec<_> = step.changes.iter().map(|change| change.path.as_str()).collect();
             let (action, kind, name, places) = (step.action.name(), step.kind.name(), &step.name, places.join(", "));
-            if self.news(facts, format!("drift {action} {kind} {name} {places}")) {
+            if self.is_new(facts, format!("drift {action} {kind} {name} {places}")) {
                 tracing::warn!(
                     action,
                     kind,
                     object = name,
                     places,
-                    "the cluster is not as declared; `logship apply` would change it"
+                    "the cluster differs from the declared files; `logship apply` would change it"
                 );
             }
         }
         for refusal in &plan.refusals {
-            if self.news(facts, format!("refused {} {}", refusal.kind, refusal.name)) {
+            if self.is_new(facts, format!("refused {} {}", refusal.kind, refusal.name)) {
                 let (kind, object, why) = (refusal.kind, &refusal.name, &refusal.why);
-                tracing::warn!(kind, object, why, "the cluster is not as declared, and a guard would refuse the change");
+                tracing::warn!(
+                    kind,
+                    object,
+                    why,
+                    "the cluster differs from the declared files, but a guard would refuse the change"
+                );
             }
         }
     }
 
-    fn tell_sizes(&self, observation: &Observation, now_millis: i64, facts: &mut BTreeSet<String>) {
+    fn report_sizes(&self, observation: &Observation, now_millis: i64, facts: &mut BTreeSet<String>) {
         self.metrics.lifecycle_running.set(i64::from(observation.lifecycle_running));
         let told = forecast::forecast(&self.desired, observation, now_millis);
-        self.tell_forecast(&told);
+        self.report_forecast(&told);
         let advice = advice::advise(observation);
         for topic in Topic::ALL {
             let count = advice.iter().filter(|advice| advice.topic == topic).count();
             self.metrics.advice.with_label_values(&[topic.name()]).set(count as i64);
         }
         for advice in &advice {
-            // Sizes in the words change with every look; the stream in front does not.
+            // Sizes in the text change with every check; the stream at its start does not.
             let subject = advice.told.split(':').next().unwrap_or_default();
-            if self.news(facts, format!("advice {} {subject}", advice.topic.name())) {
+            if self.is_new(facts, format!("advice {} {subject}", advice.topic.name())) {
                 tracing::info!(topic = advice.topic.name(), advice = advice.told, "sizing");
             }
         }
     }
 
-    fn tell_forecast(&self, told: &Forecast) {
+    fn report_forecast(&self, told: &Forecast) {
         let days = |days: Option<u32>| f64::from(days.unwrap_or(HORIZON_DAYS));
         for ((watermark, _), until) in WATERMARKS.iter().zip(told.days) {
             self.metrics.days.with_label_values(&[watermark]).set(days(until));
         }
         self.metrics.disk.with_label_values(&["total"]).set(told.disk_total as f64);
         self.metrics.disk.with_label_values(&["used"]).set(told.disk_used as f64);
-        // A stream that is declared no longer has no value left.
+        // A stream that is declared no longer must not retain a value.
         self.metrics.stream_days.reset();
         self.metrics.stream_bytes.reset();
         self.metrics.stream_growth.reset();

@@ -1,4 +1,4 @@
-//! Plan and apply: the platform's set, effects, guards, and what happens halfway.
+//! This module tests plan and apply: the platform's set, effects, guards, and failures in the middle of a run.
 
 use elasticsearch_fake::{Call, Cluster, Fault, FaultKind, Mode};
 use logship::{
@@ -37,9 +37,11 @@ async fn the_platforms_set_is_applied_and_settles_for_every_kind() {
     });
 }
 
-const TEMPLATE: &str = "{index_patterns: [logs-shop-*], priority: 200, data_stream: {}, composed_of: [c], template: {settings: {index.lifecycle.name: p}}}";
+const TEMPLATE: &str = "{index_patterns: [logs-shop-*], priority: 200, data_stream: {}, composed_of: [c], template: \
+    {settings: {index.lifecycle.name: p}}}";
 const COMPONENT: &str = "{template: {settings: {number_of_replicas: 1}}}";
-const POLICY: &str = "{phases: {hot: {actions: {rollover: {max_age: 1d}}}, warm: {min_age: 2d, actions: {set_priority: {priority: 5}}}, delete: {min_age: 30d, actions: {delete: {}}}}}";
+const POLICY: &str = "{phases: {hot: {actions: {rollover: {max_age: 1d}}}, warm: {min_age: 2d, actions: {set_priority: \
+    {priority: 5}}}, delete: {min_age: 30d, actions: {delete: {}}}}}";
 const STREAMS: &str = "streams: {logs-shop-a: {}}";
 
 fn shop(policy: &str, template: &str, component: &str, streams: &str) -> logship::desired::Desired {
@@ -52,7 +54,7 @@ fn shop(policy: &str, template: &str, component: &str, streams: &str) -> logship
 }
 
 #[tokio::test]
-async fn each_change_says_when_it_is_felt_and_by_whom() {
+async fn each_change_states_its_effect_and_affected_streams() {
     let place = Place::any().await;
     let (client, first) = (&place.client, shop(POLICY, TEMPLATE, COMPONENT, STREAMS));
     applied(client, &first).await;
@@ -83,7 +85,7 @@ async fn each_change_says_when_it_is_felt_and_by_whom() {
 }
 
 #[tokio::test]
-async fn retention_shrinks_only_by_name_and_a_protected_streams_never() {
+async fn retention_shrinks_only_by_name_and_not_if_protected() {
     let (client, fake) = Place::fake().await;
     applied(&client, &shop(POLICY, TEMPLATE, COMPONENT, STREAMS)).await;
     let shorter = POLICY.replace("min_age: 30d", "min_age: 7d");
@@ -100,7 +102,7 @@ async fn retention_shrinks_only_by_name_and_a_protected_streams_never() {
     let shortest = shop(&shorter.replace("min_age: 7d", "min_age: 3d"), TEMPLATE, COMPONENT, protected);
     let refused = apply::run(&client, &shortest, &allowed, &|_, _| {}).await.unwrap_err();
     assert!(refused.told.contains("protected") && refused.told.contains("no flag allows it"), "{refused}");
-    // Nor by another policy for its template.
+    // Another policy for its template is refused as well.
     let moved = declared(&[
         ("policies/p.yaml", &shorter),
         (
@@ -113,7 +115,7 @@ async fn retention_shrinks_only_by_name_and_a_protected_streams_never() {
     ]);
     let refused = plan::plan(&moved, &actual::read(&client).await.unwrap(), &allowed).refusals;
     assert!(refused.iter().any(|refusal| refusal.kind == "data_stream" && refusal.flag.is_none()), "{refused:?}");
-    // Nor by a lifecycle of its own that goes before the policy.
+    // A lifecycle of its own that takes precedence over the policy is refused as well.
     let preferred = declared(&[
         ("policies/p.yaml", &shorter),
         (
@@ -125,7 +127,7 @@ async fn retention_shrinks_only_by_name_and_a_protected_streams_never() {
     ]);
     let refused = plan::plan(&preferred, &actual::read(&client).await.unwrap(), &allowed).refusals;
     assert!(refused.iter().any(|refusal| refusal.kind == "data_stream" && refusal.flag.is_none()), "{refused:?}");
-    // And a stream's own lifecycle.
+    // So is a shorter lifecycle of the stream itself.
     let own = |kept: &str| {
         let template = "{index_patterns: [logs-own-*], priority: 200, data_stream: {}, template: {lifecycle: {}}}";
         let streams = format!("streams: {{logs-own-a: {{lifecycle: {{data_retention: {kept}}}}}}}");
@@ -137,9 +139,10 @@ async fn retention_shrinks_only_by_name_and_a_protected_streams_never() {
     assert!(plan(&client, &own("60d")).await.refusals.is_empty());
 }
 
-/// What keeps less although the delete phase's age, or a stream's own lifecycle, stays as it is.
+/// Settings that retain data for a shorter time, although the delete phase's age or the stream's own lifecycle does not
+/// change.
 #[tokio::test]
-async fn less_is_kept_only_by_name_whatever_setting_says_it() {
+async fn any_setting_that_shortens_retention_needs_the_name() {
     let policy = |age: &str, delete: &str| {
         POLICY.replace("max_age: 1d", &format!("max_age: {age}")).replace("min_age: 30d", &format!("min_age: {delete}"))
     };
@@ -160,9 +163,9 @@ async fn less_is_kept_only_by_name_whatever_setting_says_it() {
     let store = |lifecycle: &str| failures(&format!("failure_store: {{enabled: true, lifecycle: {{{lifecycle}}}}}"));
     let in_policy = |age, delete| shop(&policy(age, delete), TEMPLATE, COMPONENT, STREAMS);
     let counted = "expire_after: 30d, min_count: 5, max_count: 50";
-    // What was, what shall be, whose name allows it, and what is said; no name: it keeps as much.
+    // State before and after, the name that allows it, and the message. No name: the retention does not shrink.
     for (was, shall, name, part) in [
-        (in_policy("30d", "30d"), in_policy("1d", "30d"), "p", "as an index begins would shrink from 60d to 31d"),
+        (in_policy("30d", "30d"), in_policy("1d", "30d"), "p", "first documents of an index would shrink from 60d to 31d"),
         (in_policy("30d", "30d"), in_policy("1d", "59d"), "", ""),
         (in_policy("1d", "30d"), in_policy("30d", "30d"), "", ""),
         (in_policy("1d", "30d"), in_policy("30d", "29d"), "p", "retention would shrink from 30d to 29d"),
@@ -200,7 +203,7 @@ async fn less_is_kept_only_by_name_whatever_setting_says_it() {
         let allowed = Allowed { shorter_retention: [name.to_owned()].into() };
         assert_eq!(apply::run(&client, &shall, &allowed, &|_, _| {}).await.unwrap(), 1, "{part}");
     }
-    // The rollover's age and the failure store of what is protected: no name helps.
+    // The rollover's age and the failure store of a protected stream: no name allows it.
     for (was, shall) in [
         (in_policy("30d", "30d"), shop(&policy("1d", "30d"), TEMPLATE, COMPONENT, "streams: {logs-shop-a: {protected: true}}")),
         (failures(""), failures("protected: true, failure_store: {enabled: true, lifecycle: {data_retention: 7d}}")),
@@ -212,7 +215,7 @@ async fn less_is_kept_only_by_name_whatever_setting_says_it() {
     }
 }
 
-/// Indices that are there name their pipeline themselves, long after their template ceased to.
+/// Existing indices name their pipeline themselves, even after their template no longer does.
 #[tokio::test]
 async fn a_pipeline_stays_while_an_index_names_it() {
     let with = |settings: &str, pipelines: &[(&str, &str)]| {
@@ -236,7 +239,7 @@ async fn a_pipeline_stays_while_an_index_names_it() {
     assert!(refused.iter().all(|refusal| refusal.why.contains("data stream logs-shop-a still uses it")), "{refused:?}");
     let deleted = client.send(Method::Delete, "/_ingest/pipeline/one", &[], None).await.unwrap_err().to_string();
     assert!(deleted.contains("cannot be deleted because it is the default pipeline for 1 index(es)"), "{deleted}");
-    // The template lets them go first; once the index that names them is gone, so are they.
+    // The template removes its use first. After the index that names them is deleted, the pipelines are deleted too.
     applied(&client, &with("", &pipelines)).await;
     assert_eq!(plan(&client, &without).await.refusals.len(), 2);
     let now = fake.now();
@@ -248,17 +251,17 @@ async fn a_pipeline_stays_while_an_index_names_it() {
 }
 
 #[tokio::test]
-async fn nothing_in_use_goes_and_what_others_manage_stays() {
+async fn used_objects_and_objects_of_others_are_not_deleted() {
     let cluster = Cluster { reserved: [("ilm".to_owned(), "operators".to_owned())].into(), ..Cluster::default() };
     let (client, fake) = Place::fake_of(cluster).await;
     applied(&client, &shop(POLICY, TEMPLATE, COMPONENT, STREAMS)).await;
-    // Declared no longer, but a stream lives by them: each says what still uses it, and no flag helps.
+    // Objects that are declared no longer but used by a stream: each refusal names the user, and no flag allows it.
     let nothing = declared(&[("pipelines/x.yaml", "{processors: []}")]);
     let refused = plan(&client, &nothing).await.refusals;
     let names: Vec<_> = refused.iter().map(|refusal| (refusal.kind, refusal.flag.is_some())).collect();
     assert_eq!(names, [("index_template", false), ("component_template", false), ("lifecycle_policy", false)]);
     assert!(refused[0].why.contains("data stream logs-shop-a"), "{refused:?}");
-    // A component leaves a template and goes in the same plan.
+    // A component is removed from a template and deleted in the same plan.
     let without = declared(&[
         ("policies/p.yaml", POLICY),
         ("templates/index/t.yaml", &TEMPLATE.replace("composed_of: [c], ", "")),
@@ -269,7 +272,7 @@ async fn nothing_in_use_goes_and_what_others_manage_stays() {
     applied(&client, &without).await;
     assert!(fake.look(|cluster| cluster.component_templates.is_empty()));
 
-    // What nobody here made is not touched, declared or not.
+    // Objects created by others do not change, declared or not.
     fake.change(|cluster| {
         let theirs = json!({"phases": {"hot": {"min_age": "0ms", "actions": {"rollover": {"max_age": "1d"}}}}, "_meta": {"managed": true}});
         for name in ["elastics", "operators", "strangers"] {
@@ -294,7 +297,10 @@ async fn nothing_in_use_goes_and_what_others_manage_stays() {
     let left = plan(&client, &theirs("elastics")).await;
     assert!(left.is_empty() && left.left_alone[0].why.contains("_meta.managed"), "{left:?}");
     let told = plan::human(&left);
-    assert!(told.contains("the cluster is not as declared: 1 left alone") && !told.contains("No changes"), "{told}");
+    assert!(
+        told.contains("the cluster differs from the declared files: 1 left unchanged") && !told.contains("No changes"),
+        "{told}"
+    );
     let left = plan(&client, &theirs("operators")).await;
     assert!(left.is_empty() && left.left_alone[0].why.contains("operator manages"), "{left:?}");
     assert!(!plan::human(&left).contains("No changes"), "{left:?}");
@@ -302,7 +308,7 @@ async fn nothing_in_use_goes_and_what_others_manage_stays() {
 }
 
 #[tokio::test]
-async fn an_action_beyond_the_licence_is_refused_before_anything_is_sent() {
+async fn an_unlicensed_action_is_refused_before_any_request() {
     let frozen = declared(&[
         ("policies/p.yaml", "{phases: {frozen: {min_age: 1d, actions: {searchable_snapshot: {snapshot_repository: r}}}}}"),
         ("snapshots/repositories/r.yaml", "{type: s3, settings: {bucket: b}}"),
@@ -316,10 +322,10 @@ async fn an_action_beyond_the_licence_is_refused_before_anything_is_sent() {
 }
 
 #[tokio::test]
-async fn a_step_that_fails_says_what_was_done_and_what_was_not() {
+async fn a_failed_step_lists_applied_and_untried_steps() {
     let (client, fake) = Place::fake().await;
     fake.change(|cluster| {
-        // Somebody else's template stands where ours wants to be.
+        // Another program's template has the name of a declared one.
         cluster
             .index_templates
             .insert("other".into(), json!({"index_patterns": ["logs-shop-*"], "priority": 200, "composed_of": []}));
@@ -337,9 +343,9 @@ async fn a_step_that_fails_says_what_was_done_and_what_was_not() {
     }
 }
 
-/// A stream is made by one request and told its own settings by others.
+/// One request creates a stream; further requests set its own settings.
 #[tokio::test]
-async fn a_stream_that_is_made_and_not_told_its_settings_is_said_so() {
+async fn a_stream_created_without_its_settings_is_reported() {
     let (client, fake) = Place::fake().await;
     let streams = "streams: {logs-shop-a: {lifecycle: {data_retention: 9d}, failure_store: {enabled: true}}}";
     let refusal = FaultKind::Request { status: 503, error: "process_cluster_event_timeout_exception", reason: "on purpose" };
@@ -352,7 +358,8 @@ async fn a_stream_that_is_made_and_not_told_its_settings_is_said_so() {
     assert_eq!(applied(&client, &desired).await, 1);
 }
 
-/// What the exchange writes into the two streams that are chosen by `event.dataset`: every field has its type from the templates.
+/// Fields that the exchange writes into the two streams selected by `event.dataset`: the templates set the type of every
+/// field.
 #[tokio::test]
 async fn lines_of_access_and_audit_find_every_field_mapped() {
     let (client, fake) = Place::fake().await;
@@ -388,7 +395,7 @@ async fn lines_of_access_and_audit_find_every_field_mapped() {
             let place = format!("/properties/{}/type", field.replace('.', "/properties/"));
             assert_eq!(before.pointer(&place), Some(&json!(kind)), "{stream}: {field}");
         }
-        // Kept as it was said, and never searched: it may be of any length.
+        // Stored but not searchable: it may be of any length.
         assert_eq!(before["properties"]["event"]["properties"]["original"]["index"], false);
         let mut line = line.clone();
         line["event.dataset"] = dataset.into();
@@ -396,6 +403,6 @@ async fn lines_of_access_and_audit_find_every_field_mapped() {
         let answer =
             fake.change(|cluster| cluster.answer(&Call::new("POST", "/_bulk", body.into_bytes()), jiff::Timestamp::now()));
         assert_eq!(answer.body["errors"], false, "{}", answer.body);
-        assert_eq!(mapped(), before, "no field is left to chance");
+        assert_eq!(mapped(), before, "every field has a declared type");
     }
 }

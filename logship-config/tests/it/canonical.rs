@@ -1,4 +1,5 @@
-//! Properties of the canonical form: respelling a body never changes it, and it is its own canonical form.
+//! This module tests properties of the canonical form: another spelling of a body has the same canonical form, and the
+//! canonical form of a canonical form is itself.
 
 use logship::{
     canonical::{canonical, differences},
@@ -7,7 +8,7 @@ use logship::{
 use proptest::{prelude::*, sample::select};
 use serde_json::{Map, Value, json};
 
-/// How a body is said otherwise, decided by bits.
+/// Another spelling of a body, selected by bits.
 struct Spelling(u64);
 
 impl Spelling {
@@ -33,7 +34,7 @@ impl Spelling {
         }
     }
 
-    /// Keys in another order, nulls beside them.
+    /// Changes the order of keys and adds nulls.
     fn object(&mut self, map: &Map<String, Value>) -> Value {
         let mut entries: Vec<_> = map.iter().map(|(key, value)| (key.clone(), self.value(value))).collect();
         if self.flip() {
@@ -68,7 +69,7 @@ impl Spelling {
                 value => drop(flat.insert(key, self.value(value))),
             }
         }
-        // `{index: {…}}` and `{…}` are the same, unless a name stands in both.
+        // `{index: {…}}` and `{…}` are equal, unless both contain the same name.
         flat.into()
     }
 }
@@ -97,7 +98,7 @@ fn policy() -> impl Strategy<Value = Value> {
     )
 }
 
-/// What Elasticsearch adds to a policy.
+/// Adds Elasticsearch's defaults to a policy.
 fn with_defaults(mut policy: Value, spelling: &mut Spelling) -> Value {
     for (name, phase) in policy["phases"].as_object_mut().into_iter().flatten().filter(|(_, phase)| phase.is_object()) {
         if phase["min_age"].is_null() && spelling.flip() {
@@ -183,7 +184,7 @@ proptest! {
     }
 
     #[test]
-    fn two_policies_that_differ_are_seen_to(one in policy(), other in policy()) {
+    fn differing_policies_are_found(one in policy(), other in policy()) {
         let same = differences(&canonical(Kind::LifecyclePolicy, &one), &canonical(Kind::LifecyclePolicy, &other)).is_empty();
         prop_assert_eq!(same, one == other);
     }

@@ -1,4 +1,4 @@
-//! The connection: what comes back, and what is said when nothing does.
+//! This module tests the connection: answers, and errors when there is no answer.
 
 use elasticsearch_fake::{Cluster, Fake};
 use logship::{
@@ -10,7 +10,7 @@ use serde_json::json;
 use crate::place::settings;
 
 #[tokio::test]
-async fn data_streams_come_from_a_template_and_errors_keep_their_words() {
+async fn streams_need_a_template_and_errors_are_passed_on() {
     let fake = Fake::start(Cluster::default()).await.unwrap();
     let client = Client::new(settings(&fake.url()), None).unwrap();
     assert_eq!(client.get("/").await.unwrap()["version"]["number"], "9.4.0");
@@ -26,7 +26,7 @@ async fn data_streams_come_from_a_template_and_errors_keep_their_words() {
 }
 
 #[tokio::test]
-async fn nobody_there_is_said_with_the_remedy() {
+async fn an_unreachable_cluster_is_reported_with_the_remedy() {
     let address = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let client = Client::new(settings(&format!("http://{address}")), None).unwrap();
     let error = client.get("/").await.unwrap_err();

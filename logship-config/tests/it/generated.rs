@@ -1,5 +1,5 @@
-//! 10,000 generated policies: the program and an independent statement of Elasticsearch's rules agree on each. The statement
-//! is over a model, not over YAML, and shares no code with the program.
+//! This module generates 10,000 policies and compares the program with an independent statement of Elasticsearch's rules.
+//! The statement uses a model, not YAML, and shares no code with the program.
 
 use std::{collections::BTreeMap, fmt::Write as _};
 
@@ -13,11 +13,11 @@ use proptest::{
 const CASES: u32 = 10_000;
 const PHASES: [&str; 5] = ["hot", "warm", "cold", "frozen", "delete"];
 
-/// One action with one of its shapes: what is written, and whether this shape alone is right.
+/// One variant of an action: its text, and whether the variant itself is valid.
 #[derive(Debug, Clone, Copy, PartialEq)]
 struct Action {
     name: &'static str,
-    /// Letters of the phases that have it: h w c f d.
+    /// Letters of the phases that allow it: h w c f d.
     phases: &'static str,
     text: &'static str,
     right: bool,
@@ -83,7 +83,7 @@ struct Phase {
 
 type Policy = BTreeMap<usize, Phase>;
 
-/// Mostly what belongs into the phase, seldom anything.
+/// Mostly actions of the phase, rarely any action.
 fn phase(at: usize) -> impl Strategy<Value = Phase> {
     let letter = ["h", "w", "c", "f", "d"][at];
     let fitting: Vec<Action> = ACTIONS.iter().filter(|action| action.phases.contains(letter) && action.right).copied().collect();
@@ -100,7 +100,7 @@ fn policy() -> impl Strategy<Value = Policy> {
     phases.prop_map(|phases| phases.into_iter().enumerate().filter_map(|(at, phase)| Some((at, phase?))).collect())
 }
 
-/// The rules of TimeseriesLifecycleType and of the actions, said once more.
+/// An independent statement of the rules of TimeseriesLifecycleType and of the actions.
 fn right(policy: &Policy) -> bool {
     let has = |at: usize, name: &str| policy.get(&at).is_some_and(|phase| phase.actions.contains_key(name));
     let every_action_fits = policy.iter().all(|(at, phase)| {
@@ -166,7 +166,7 @@ fn text(policy: &Policy) -> String {
 }
 
 #[test]
-fn generated_policies_are_judged_alike() {
+fn generated_policies_have_equal_results() {
     let repository = "{type: s3, settings: {bucket: b}}";
     let mut counted = (0, 0);
     let mut runner = TestRunner::new(Config { cases: CASES, failure_persistence: None, ..Config::default() });
@@ -192,6 +192,6 @@ fn generated_policies_are_judged_alike() {
             Ok(())
         })
         .unwrap();
-    crate::place::tell(&format!("{} right and {} wrong policies judged alike", counted.0, counted.1));
+    crate::place::print_line(&format!("{} valid and {} invalid policies with equal results", counted.0, counted.1));
     assert!(counted.0 > CASES / 10 && counted.1 > CASES / 10, "both kinds are generated: {counted:?}");
 }

@@ -1,4 +1,5 @@
-//! Bad input: one clear line with the remedy, the documented exit status, nothing half-applied. The program itself is run.
+//! This module tests bad input by running the program: one clear line with the remedy, the documented exit status, and no
+//! partial change.
 
 use std::{
     path::Path,
@@ -15,7 +16,7 @@ fn logship(arguments: &[&str], variables: &[(&str, &str)]) -> Output {
     command.output().unwrap()
 }
 
-/// The program's status and what it said to standard error.
+/// Returns the program's status and its standard error.
 async fn told(arguments: &[&str], variables: &[(&str, &str)]) -> (i32, String) {
     let arguments: Vec<String> = arguments.iter().map(|argument| (*argument).to_owned()).collect();
     let variables: Vec<(String, String)> =
@@ -38,7 +39,7 @@ fn changes(fake: &Fake) -> usize {
 }
 
 #[tokio::test]
-async fn a_cluster_that_takes_nothing_is_said_in_one_line_and_left_as_it_is() {
+async fn an_unusable_cluster_is_reported_in_one_line_and_unchanged() {
     let set = declared(&folder());
     let read_only = [("cluster.blocks.read_only".to_owned(), "true".to_owned())].into();
     let cases: [(&str, Cluster, i32, &str); 6] = [
@@ -48,7 +49,7 @@ async fn a_cluster_that_takes_nothing_is_said_in_one_line_and_left_as_it_is() {
             "older major",
             Cluster { version: "8.19.3".into(), ..Cluster::default() },
             78,
-            "Elasticsearch 8.19.3, an older major release; upgrade it to 9.x",
+            "Elasticsearch 8.19.3, an unsupported older major release; upgrade it to 9.x",
         ),
         ("newer major", Cluster { version: "10.0.0".into(), ..Cluster::default() }, 78, "use a newer logship"),
         (
@@ -103,7 +104,7 @@ async fn exit_statuses_of_plan_and_of_faulty_calls() {
 }
 
 #[tokio::test]
-async fn what_a_guard_refuses_ends_with_its_own_status_and_the_flag() {
+async fn a_guards_refusal_exits_with_73_and_names_the_flag() {
     let (_client, fake) = Place::fake().await;
     let url = fake.url();
     let here = [("LOGSHIP_ELASTICSEARCH_URL", url.as_str())];
@@ -124,10 +125,10 @@ async fn what_a_guard_refuses_ends_with_its_own_status_and_the_flag() {
 }
 
 #[tokio::test]
-async fn faulty_files_end_before_any_request() {
+async fn invalid_files_are_refused_before_any_request() {
     let (_client, fake) = Place::fake().await;
     for (file, text, part) in [
-        ("policies/p.yaml", "phases: [\n", "policies/p.yaml:2: is no YAML"),
+        ("policies/p.yaml", "phases: [\n", "policies/p.yaml:2: is not YAML"),
         ("policies/p.yaml", "phases:\n  hot:\n    min_age: 3 dayz\n", "policies/p.yaml:3: phases.hot.min_age is \"3 dayz\""),
         ("policies/p.yaml", "phasen: {}\n", "did you mean phases?"),
         ("streams.yaml", "streams:\n  logs-a-b: {}\n", "matches no declared index template"),
@@ -146,7 +147,7 @@ async fn faulty_files_end_before_any_request() {
 }
 
 #[tokio::test]
-async fn files_that_are_no_text_or_declare_one_name_twice() {
+async fn files_that_are_not_text_or_declare_a_name_twice() {
     let place = tempfile::tempdir().unwrap();
     let policies = place.path().join("policies");
     std::fs::create_dir_all(&policies).unwrap();
@@ -154,14 +155,14 @@ async fn files_that_are_no_text_or_declare_one_name_twice() {
     std::fs::write(policies.join("a.yaml"), "phases: {}\n").unwrap();
     std::fs::write(policies.join("a.yml"), "phases: {hot: {}}\n").unwrap();
     let (exit, line) = told(&["check", "--declared", &set], &[]).await;
-    let twice = "policies/a.yml: declares the lifecycle_policy \"a\", and so does policies/a.yaml; keep one of them";
+    let twice = "policies/a.yml: declares the lifecycle_policy \"a\", and so does policies/a.yaml; remove one of them";
     assert!(exit == 65 && line.contains(twice), "{exit} {line}");
     std::fs::write(policies.join("a.yml"), b"phases: {} # caf\xe9\n").unwrap();
     let (exit, line) = told(&["check", "--declared", &set], &[]).await;
-    assert!(exit == 65 && line.contains("policies/a.yml: ") && line.contains("save it as UTF-8"), "{exit} {line}");
+    assert!(exit == 65 && line.contains("policies/a.yml: ") && line.contains("save the file as UTF-8"), "{exit} {line}");
 }
 
-/// A reader of the output that goes away (`| head`) ends nothing.
+/// A closed reader of the output (`| head`) does not end a command.
 #[tokio::test]
 async fn a_closed_output_changes_neither_work_nor_status() {
     let (_client, fake) = Place::fake().await;
@@ -184,9 +185,9 @@ async fn a_closed_output_changes_neither_work_nor_status() {
     }
 }
 
-/// Whatever it was at: what is done is done, and the next one does the rest.
+/// At any point of a kill: applied steps remain, and the next run applies the others.
 #[tokio::test]
-async fn an_apply_that_is_killed_is_carried_on_by_the_next() {
+async fn a_killed_apply_is_continued_by_the_next() {
     use elasticsearch_fake::{Fault, FaultKind};
     let set = declared(&folder());
     for path in ["_ilm/policy/logs%2Daccess", "_index_template/logs%2Dexchange%2Eaccess", "audit%2Ddefault"] {
@@ -215,7 +216,7 @@ async fn an_apply_that_is_killed_is_carried_on_by_the_next() {
 }
 
 #[tokio::test]
-async fn mounted_credentials_are_read_again_and_never_told() {
+async fn mounted_credentials_are_read_again_and_not_shown() {
     let place = tempfile::tempdir().unwrap();
     let key = place.path().join("key");
     std::fs::write(&key, "first:secret-one\n").unwrap();
@@ -231,7 +232,7 @@ async fn mounted_credentials_are_read_again_and_never_told() {
     };
     let client = logship::client::Client::new(settings, None).unwrap();
     client.get("/").await.unwrap();
-    // The key is rotated: the very next request works, however long ago the file was looked at.
+    // The key is rotated. The next request works, even if the file was checked a moment ago.
     fake.change(|cluster| cluster.authorization = expected("second:secret-two"));
     std::fs::write(&key, "second:secret-two\n").unwrap();
     client.get("/").await.unwrap();
@@ -262,7 +263,7 @@ async fn a_user_and_a_password_are_sent_and_read_again() {
     assert!(!format!("{client:?}").contains("secret"));
 }
 
-/// An authority of its own, and the file that names it.
+/// An authority, and the file with its certificate.
 fn authority(folder: &Path, name: &str) -> (rcgen::CertifiedKey<rcgen::KeyPair>, std::path::PathBuf) {
     let made = rcgen::generate_simple_self_signed(vec!["127.0.0.1".to_owned()]).unwrap();
     let file = folder.join(name);
@@ -270,7 +271,7 @@ fn authority(folder: &Path, name: &str) -> (rcgen::CertifiedKey<rcgen::KeyPair>,
     (made, file)
 }
 
-/// The address of a server with this certificate, whose every answer is that of an older Elasticsearch.
+/// The address of a server with this certificate that answers every request as an older Elasticsearch.
 async fn tls_server(served: &rcgen::CertifiedKey<rcgen::KeyPair>) -> String {
     let key = rustls::pki_types::PrivateKeyDer::try_from(served.signing_key.serialize_der()).unwrap();
     let provider = std::sync::Arc::new(rustls::crypto::aws_lc_rs::default_provider());
@@ -284,7 +285,7 @@ async fn tls_server(served: &rcgen::CertifiedKey<rcgen::KeyPair>) -> String {
         while let Ok((stream, _)) = listener.accept().await {
             let acceptor = acceptor.clone();
             tokio::spawn(async move {
-                // A client that does not trust the certificate ends the conversation here.
+                // A client that does not trust the certificate closes the connection here.
                 let Ok(mut stream) = acceptor.accept(stream).await else { return };
                 let _ = stream.read(&mut [0; 4096]).await;
                 let body = r#"{"version": {"number": "8.0.0"}}"#;
@@ -314,7 +315,7 @@ async fn a_mounted_authority_that_changes_is_read_again() {
 }
 
 #[tokio::test]
-async fn a_certificate_of_another_authority_is_said_with_the_setting_that_names_it() {
+async fn an_untrusted_certificate_is_reported_with_its_setting() {
     let place = tempfile::tempdir().unwrap();
     let ((served, right), (_, wrong)) = (authority(place.path(), "right.pem"), authority(place.path(), "wrong.pem"));
     let url = tls_server(&served).await;

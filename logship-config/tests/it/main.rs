@@ -1,13 +1,13 @@
-//! Integration tests: the library and the program beside a fake Elasticsearch.
+//! This crate holds the integration tests: the library and the program with a fake Elasticsearch.
 
 mod applying;
-mod beside;
 mod canonical;
 mod connection;
 mod contract;
 mod fluent_bit;
 mod generated;
 mod input;
+mod noida;
 mod perpetual;
 mod place;
 mod relay;

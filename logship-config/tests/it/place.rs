@@ -1,4 +1,5 @@
-//! Where tests run: a fake of their own, or the cluster of `ELASTICSEARCH_URL`, whose objects are then this test's by their names.
+//! This module selects the cluster of a test: its own fake, or the cluster of `ELASTICSEARCH_URL`. On a real cluster, a test
+//! owns objects by their names.
 
 use std::{collections::BTreeMap, path::Path, sync::Arc, time::Duration};
 
@@ -12,19 +13,19 @@ use logship::{
 };
 use tokio::sync::{Mutex, MutexGuard};
 
-/// A cluster that was started beside the tests.
+/// Time limit for a cluster that starts together with the tests.
 const REAL_CLUSTER_STARTS_WITHIN: Duration = Duration::from_secs(180);
 
-/// A variable of the environment that brings test material or a real cluster.
+/// Returns an environment variable with test material or a real cluster.
 #[expect(clippy::disallowed_methods, reason = "tests read what the Makefile and the pipeline set")]
 pub fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
 }
 
-/// A line for whoever reads the tests' output: past the capture, which shows nothing of a test that passes.
-pub fn tell(line: &str) {
+/// Prints a line for the reader of the test output. It bypasses the capture, which hides the output of a passing test.
+pub fn print_line(line: &str) {
     use std::io::Write as _;
-    // Nobody reads it when the terminal is gone.
+    // If the terminal is closed, the line is lost.
     let _ = writeln!(std::io::stderr(), "{line}");
 }
 
@@ -40,16 +41,17 @@ pub fn settings(url: &str) -> ClusterSettings {
 pub struct Place {
     pub client: Client,
     pub url: String,
-    /// `None` beside a real cluster.
+    /// `None` with a real cluster.
     pub fake: Option<Arc<Fake>>,
     _alone: Option<MutexGuard<'static, ()>>,
 }
 
-/// What is declared no longer goes, and cases ask for all that there is: on a cluster that tests share, one goes after the other.
+/// Tests delete objects that are declared no longer, and some cases list all objects. On a shared cluster, tests therefore
+/// run one at a time.
 static SHARED_CLUSTER: Mutex<()> = Mutex::const_new(());
 
 impl Place {
-    /// A fake, whatever the environment says: for what only a fake can bring about.
+    /// Returns a fake in any environment, for conditions that only a fake can create.
     pub async fn fake() -> (Client, Arc<Fake>) {
         Self::fake_of(Cluster::default()).await
     }
@@ -78,7 +80,7 @@ impl Place {
         }
     }
 
-    /// Beside a real cluster: takes away what the test declared. Data streams first, since `apply` never deletes one.
+    /// On a real cluster, deletes the objects that the test declared. Data streams first, since `apply` never deletes one.
     pub async fn clean(&self, desired: &Desired) {
         if self.fake.is_some() {
             return;

@@ -1,5 +1,5 @@
-//! Nothing is deleted sooner than before without its name on the command line, whichever setting says so; nothing of a protected
-//! stream at all.
+//! This module tests that no setting deletes data sooner unless its name is on the command line, and that a protected stream
+//! never allows it.
 
 use elasticsearch_fake::Policy;
 use logship::{
@@ -15,7 +15,7 @@ use crate::place::{Place, apply as applied, declared, plan};
 const STREAM: &str = "logs-audit-a";
 const DELETE_30: &str = "delete: {min_age: 30d, actions: {delete: {}}}";
 
-/// Policies, what the template gives, and the entry of the stream; `None`: it is declared no longer.
+/// Policies, the settings of the template, and the entry of the stream. `None`: the stream is declared no longer.
 fn set(policies: &[(&str, &str)], inner: &str, stream: Option<&str>) -> Desired {
     let template = format!("{{index_patterns: [logs-audit-*], priority: 200, data_stream: {{}}, template: {{{inner}}}}}");
     let streams = stream.map_or_else(|| "streams: {}".to_owned(), |stream| format!("streams: {{{STREAM}: {{{stream}}}}}"));
@@ -35,7 +35,8 @@ fn policy(rollover: &str, later: &str) -> String {
     format!("{{phases: {{hot: {{actions: {{rollover: {{{rollover}}}}}}}, {later}}}}}")
 }
 
-/// Refused with the flag that has `name`, sent nothing, and carried out with that flag. No `part`: nothing is refused.
+/// Checks that a change is refused with a flag that contains `name`, sends nothing, and is applied with that flag. No
+/// `part`: the change is allowed.
 async fn judged(case: &str, was: &Desired, shall: &Desired, name: &str, part: &str) {
     let (client, fake) = Place::fake().await;
     applied(&client, was).await;
@@ -56,7 +57,7 @@ async fn judged(case: &str, was: &Desired, shall: &Desired, name: &str, part: &s
     assert!(apply::run(&client, shall, &allowed, &|_, _| {}).await.unwrap() > 0, "{case}");
 }
 
-/// The same of a protected stream: no flag.
+/// The same for a protected stream, without a flag.
 async fn judged_protected(case: &str, was: &Desired, shall: &Desired) {
     let (client, _fake) = Place::fake().await;
     applied(&client, was).await;
@@ -65,7 +66,7 @@ async fn judged_protected(case: &str, was: &Desired, shall: &Desired) {
 }
 
 #[tokio::test]
-async fn a_policy_that_deletes_sooner_is_refused_where_it_changes_and_where_a_stream_moves_to_it() {
+async fn a_shorter_policy_is_refused_when_changed_or_moved_to() {
     let days = |days: u32| DELETE_30.replace("30", &days.to_string());
     let aged = |rollover: &str, delete: u32| policy(rollover, &days(delete));
     let cold = |cold: &str| policy("max_age: 1d", &format!("cold: {{min_age: {cold}}}, delete: {{actions: {{delete: {{}}}}}}"));
@@ -85,7 +86,7 @@ async fn a_policy_that_deletes_sooner_is_refused_where_it_changes_and_where_a_st
         (plain(), aged("max_age: 1d", 29), "retention would shrink from 30d to 29d"),
         (policy("max_age: 1d", "warm: {min_age: 1d}"), plain(), "retention would shrink from for ever to 30d"),
         (cold("30d"), cold("20d"), "retention would shrink from 30d to 20d"),
-        (aged("max_age: 9d", 30), plain(), "as an index begins would shrink from 39d to 31d"),
+        (aged("max_age: 9d", 30), plain(), "first documents of an index would shrink from 39d to 31d"),
         (aged("max_docs: 5", 30), aged("max_docs: 5, max_age: 9d", 30), "sooner (max_age from none to 9d)"),
         (counted("max_docs: 50"), counted("max_docs: 5"), "sooner (max_docs from 50 to 5)"),
         (counted("max_size: 50gb"), counted("max_size: 9gb"), "sooner (max_size from 50gb to 9gb)"),
@@ -94,12 +95,12 @@ async fn a_policy_that_deletes_sooner_is_refused_where_it_changes_and_where_a_st
         (counted("min_docs: 50"), counted("min_docs: 5"), "sooner (min_docs from 50 to 5)"),
         (counted("min_primary_shard_size: 1gb"), aged("max_age: 9d", 30), "min_primary_shard_size from 1gb to none"),
         (young("5d"), young("1d"), "sooner (min_age from 5d to 1d)"),
-        (plain(), still, "the rollover goes, and ages would be counted from an index's creation"),
+        (plain(), still, "the rollover would be removed, and ages would be counted from an index's creation"),
         (waits("nightly"), plain(), "without waiting for a snapshot by nightly"),
         (waits("nightly"), waits("hourly"), "without waiting for a snapshot by nightly"),
         (mounted(false), mounted(true), "a searchable snapshot would be deleted with its index"),
         (plain(), sampled, "time until documents are downsampled would shrink from for ever to 2d"),
-        // What keeps as much.
+        // Changes with the same retention.
         (plain(), aged("max_age: 1d", 31), ""),
         (plain(), policy("max_age: 1d", "warm: {min_age: 1d}"), ""),
         (counted("max_docs: 5"), counted("max_docs: 50"), ""),
@@ -126,7 +127,7 @@ async fn a_policy_that_deletes_sooner_is_refused_where_it_changes_and_where_a_st
 }
 
 #[tokio::test]
-async fn a_stream_that_comes_to_live_by_something_shorter_is_refused() {
+async fn a_stream_that_moves_to_a_shorter_lifecycle_is_refused() {
     let of = |age: &str, days: u32| policy(&format!("max_age: {age}"), &DELETE_30.replace("30", &days.to_string()));
     let held = [("day", of("1d", 1)), ("month", of("1d", 30)), ("slow", of("30d", 30)), ("long", of("1d", 60))];
     let ever = policy("max_age: 1d", "warm: {min_age: 1d}");
@@ -144,24 +145,24 @@ async fn a_stream_that_comes_to_live_by_something_shorter_is_refused() {
     let (month, off) = (own("data_retention: 30d"), own("enabled: false"));
     let counted = |setting: &str| by("month", &format!(", index.lifecycle.{setting}"));
     let plain = by("month", "");
-    // What the template gave and the stream said, what they shall, and what is said.
+    // The template's settings and the stream's entry, before and after, and the message.
     let cases = [
         (month.clone(), "", month.clone(), own("data_retention: 7d"), "retention would shrink from 30d to 7d"),
         (off.clone(), "", off.clone(), month.clone(), "retention would shrink from for ever to 30d"),
         (month.clone(), "lifecycle: {data_retention: 30d, enabled: false}", month.clone(), String::new(), "from for ever to 30d"),
         (both("long", "true", "30d"), "", both("long", "false", "30d"), String::new(), "from 60d to 30d"),
         (both("month", "false", "60d"), "", both("month", "true", "60d"), String::new(), "from 60d to 30d"),
-        (by("slow", ""), "", month.clone(), String::new(), "as an index begins would shrink from 60d to 37d"),
-        // A lifecycle that is switched off manages nothing, preferred or not.
+        (by("slow", ""), "", month.clone(), String::new(), "first documents of an index would shrink from 60d to 37d"),
+        // A lifecycle that is switched off manages no index, preferred or not.
         (plain.clone(), "", by("day", ", index.lifecycle.prefer_ilm: false"), off.clone(), "from 30d to 1d"),
-        // Indices that are there keep what they were made with, and a stream's lifecycle reaches them at once.
+        // Existing indices retain the settings they were created with, but a stream's lifecycle applies to them at once.
         (off.clone(), "", by("ever", ""), own("data_retention: 1d"), "from for ever to 1d"),
         (by("month", ", index.lifecycle.prefer_ilm: false"), "", plain.clone(), own("data_retention: 1d"), "from 30d to 1d"),
         (plain.clone(), "", counted("origination_date: 5"), String::new(), "counted by index.lifecycle.origination_date"),
         (plain.clone(), "", counted("parse_origination_date: true"), String::new(), "index.lifecycle.parse_origination_date"),
         (plain.clone(), "", counted("indexing_complete: true"), String::new(), "counted by index.lifecycle.indexing_complete"),
-        (counted("skip: true"), "", plain.clone(), String::new(), "which index.lifecycle.skip forbade"),
-        // The mark goes with what it forbids.
+        (counted("skip: true"), "", plain.clone(), String::new(), "which index.lifecycle.skip prevented"),
+        // The mark is removed together with the action it prevents.
         (by("long", ""), "protected: true", plain.clone(), String::new(), "from 60d to 30d"),
         (plain.clone(), "", by("long", ""), String::new(), ""),
         (month.clone(), "", month.clone(), own("data_retention: 60d"), ""),
@@ -178,15 +179,15 @@ async fn a_stream_that_comes_to_live_by_something_shorter_is_refused() {
             judged_protected(&case, &was, &set(&policies, then, Some(&protected))).await;
         }
     }
-    // A stream that is declared no longer is there, and its template says what its next index gets.
+    // A stream that is declared no longer still exists, and its template sets the settings of its next index.
     let (was, gone) = (set(&policies, &by("long", ""), Some("protected: true")), set(&policies, &plain, None));
     judged("declared no longer", &was, &gone, STREAM, "from 60d to 30d").await;
     judged("declared no longer", &was, &set(&policies, &by("ever", ""), None), STREAM, "").await;
 }
 
-/// Indices that were made under another policy live by it until they are gone.
+/// Indices created under another policy use it until they are deleted.
 #[tokio::test]
-async fn the_policy_of_a_protected_streams_old_indices_is_protected_too() {
+async fn the_policy_of_a_protected_streams_old_index_is_protected() {
     let of = |days: &str| policy("max_age: 1d", &DELETE_30.replace("30", days));
     let (old, older, new) = (of("60"), of("59"), of("90"));
     let by = |policy: &str| format!("settings: {{index.lifecycle.name: {policy}}}");
@@ -197,7 +198,7 @@ async fn the_policy_of_a_protected_streams_old_indices_is_protected_too() {
     assert!(refused.len() == 1 && refused[0].name == "old" && refused[0].flag.is_none(), "{refused:?}");
 }
 
-/// What nobody declares may say it too: a component that Elasticsearch brings along, or somebody else's.
+/// An undeclared component may set it too: a built-in one, or one of another program.
 #[tokio::test]
 async fn a_component_that_is_not_declared_may_name_a_shorter_policy() {
     let (client, fake) = Place::fake().await;

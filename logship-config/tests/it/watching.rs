@@ -1,4 +1,4 @@
-//! `watch`, `explain` and `forecast` beside a fake whose clock is set forward.
+//! This module tests `watch`, `explain` and `forecast` with a fake whose clock is set forward.
 
 use std::{sync::Arc, time::Duration};
 
@@ -35,7 +35,7 @@ async fn running(disk: Disk) -> (Client, Arc<Fake>) {
     (client, fake)
 }
 
-/// One day: `bytes` come into the write index of each stream, and the day passes.
+/// One day: the write index of each stream grows by `bytes`, and the day passes.
 async fn a_day(client: &Client, fake: &Fake, streams: &[&str], bytes: u64) {
     for stream in streams {
         fill(fake, stream, bytes);
@@ -63,12 +63,12 @@ fn value(metrics: &Metrics, line: &str) -> f64 {
 }
 
 #[tokio::test]
-async fn indices_live_as_declared_while_the_clock_goes_on() {
+async fn indices_follow_the_declared_lifecycle_over_time() {
     let (client, fake) = running(Disk { total: 1000 * GIB, used: 0 }).await;
     for _ in 0..20 {
         a_day(&client, &fake, &[ACCESS], GIB).await;
     }
-    // A day each, deleted 14 days after the rollover: what was made on the first days is gone.
+    // One index per day, deleted 14 days after the rollover: the indices of the first days are deleted.
     let kept = indices(&fake, ACCESS);
     assert_eq!(kept.len(), 15, "{kept:?}");
     fake.look(|cluster| {
@@ -76,8 +76,8 @@ async fn indices_live_as_declared_while_the_clock_goes_on() {
         assert_eq!((phase(&kept[0]), phase(kept.last().unwrap())), ("warm".into(), "hot".into()));
         assert_eq!(cluster.indices[&kept[0]].settings["index.blocks.write"], "true");
     });
-    // The audit trail stays for its seven years, and then until a snapshot holds it.
-    assert_eq!(indices(&fake, "logs-exchange.audit-default").len(), 1, "an empty index is never rolled over");
+    // The audit trail stays for its seven years, and then until a snapshot contains it.
+    assert_eq!(indices(&fake, "logs-exchange.audit-default").len(), 1, "an empty index must not roll over");
 
     let now = fake.now().as_millisecond();
     let told = explain::run(&client, ACCESS, now, 12 * 3_600_000).await.unwrap();
@@ -87,7 +87,7 @@ async fn indices_live_as_declared_while_the_clock_goes_on() {
     let told = explain::run(&client, &indices(&fake, APP)[0], fake.now().as_millisecond(), 12 * 3_600_000).await.unwrap();
     assert!(told.contains("rolled over") && told.contains("enters warm in"), "{told}");
     let told = explain::run(&client, "logs-logship.dead_letter-default", now, 1).await.unwrap();
-    assert!(told.contains("own lifecycle manages it: kept 90d"), "{told}");
+    assert!(told.contains("own lifecycle manages it: retained 90d"), "{told}");
     let told = explain::run(&client, "logs-none", now, 1).await.unwrap_err();
     assert!(told.to_string().contains("no data stream or backing index \"logs-none\""), "{told}");
 
@@ -96,14 +96,14 @@ async fn indices_live_as_declared_while_the_clock_goes_on() {
     let access = told.streams.iter().find(|stream| stream.stream == ACCESS).unwrap();
     let daily = access.bytes_per_day.unwrap() / (2 * GIB) as f64;
     assert!((0.5..1.5).contains(&daily), "two copies of a gibibyte a day: {daily}");
-    assert_eq!(told.days, [None; 3], "what comes goes after 14 days");
+    assert_eq!(told.days, [None; 3], "deletions equal growth after 14 days");
     // An index that no policy manages has an age too.
     let dead = observation.of("logs-logship.dead_letter-default").next().unwrap();
     assert!(dead.lifecycle.is_none() && (20..23).contains(&((now - dead.created_millis) / 86_400_000)), "{dead:?}");
 }
 
 #[tokio::test]
-async fn drift_is_shown_and_never_applied() {
+async fn drift_is_reported_and_not_applied() {
     let (client, fake) = running(Disk { total: 100 * GIB, used: 0 }).await;
     let (mut watcher, metrics) = watcher(&fake.url(), false);
     watcher.round(fake.now()).await.unwrap();
@@ -124,7 +124,7 @@ async fn drift_is_shown_and_never_applied() {
 }
 
 #[tokio::test]
-async fn stuck_steps_are_repaired_a_few_times_and_then_left_to_people() {
+async fn stuck_steps_are_repaired_a_limited_number_of_times() {
     let (client, fake) = running(Disk { total: 100 * GIB, used: 0 }).await;
     a_day(&client, &fake, &[APP], GIB).await;
     let old = indices(&fake, APP)[0].clone();
@@ -139,7 +139,7 @@ async fn stuck_steps_are_repaired_a_few_times_and_then_left_to_people() {
         fake.advance(SignedDuration::from_mins(11));
     }
     let retries = |fake: &Fake| fake.calls().iter().filter(|(call, _)| call.path.ends_with("/_ilm/retry")).count();
-    assert_eq!(retries(&fake), 3, "then only a person helps");
+    assert_eq!(retries(&fake), 3, "then only a person can help");
     assert_eq!(value(&metrics, "logship_stuck_indices{class=\"failed\"}"), 1.0);
     assert_eq!(value(&metrics, "logship_repairs_total{outcome=\"done\",repair=\"retry\"}"), 3.0);
     let told = explain::run(&client, &old, fake.now().as_millisecond(), 1).await.unwrap();
@@ -148,7 +148,8 @@ async fn stuck_steps_are_repaired_a_few_times_and_then_left_to_people() {
         "{told}"
     );
 
-    // The cause goes; somebody tries again; the index gets on, and its counter that is never cleared is no news.
+    // The cause is removed and a person retries the step. The index makes progress, and its counter, which is never cleared,
+    // is not reported.
     fake.change(|cluster| cluster.failures.clear());
     client
         .send(logship::client::Method::Post, &format!("/{}/_ilm/retry", logship::client::segment(&old)), &[], None)
@@ -157,7 +158,7 @@ async fn stuck_steps_are_repaired_a_few_times_and_then_left_to_people() {
     watcher.round(fake.now()).await.unwrap();
     assert_eq!(value(&metrics, "logship_stuck_indices{class=\"failed\"}"), 0.0);
 
-    // Elasticsearch tries again by itself: nothing to do here, and news only after long.
+    // Elasticsearch retries: no repair is needed, and it is reported only after a long time.
     fake.change(|cluster| {
         cluster.failures.insert(old.clone(), Failure { step: "delete".into(), ..failure(true) });
     });
@@ -170,9 +171,9 @@ async fn stuck_steps_are_repaired_a_few_times_and_then_left_to_people() {
     assert_eq!((retries(&fake), value(&metrics, "logship_stuck_indices{class=\"fails_again\"}")), (0, 1.0));
 }
 
-/// A rollover that failed, of an index that somebody rolled over meanwhile: there is nothing left to roll.
+/// A failed rollover of an index that a person has rolled over since: there is nothing left to roll over.
 #[tokio::test]
-async fn what_failed_after_its_rollover_is_moved_to_the_end_of_its_phase() {
+async fn a_failed_index_after_its_rollover_moves_to_its_phases_end() {
     let (client, fake) = running(Disk { total: 100 * GIB, used: 0 }).await;
     let old = indices(&fake, APP)[0].clone();
     fake.change(|cluster| {
@@ -194,7 +195,7 @@ async fn what_failed_after_its_rollover_is_moved_to_the_end_of_its_phase() {
     assert_eq!(at(&fake), ("complete".into(), "complete".into()));
     watcher.round(fake.now()).await.unwrap();
     assert_eq!(value(&metrics, "logship_stuck_indices{class=\"not_write_index\"}"), 0.0);
-    // It goes on from there.
+    // The lifecycle continues from there.
     fake.advance(DAY * 3);
     client.get("/_ilm/status").await.unwrap();
     assert_eq!(fake.look(|cluster| cluster.indices[&old].progress.clone().unwrap().phase), "warm");
@@ -203,7 +204,8 @@ async fn what_failed_after_its_rollover_is_moved_to_the_end_of_its_phase() {
 #[tokio::test]
 async fn an_allocation_that_finds_no_node_is_stuck_by_its_class() {
     let (client, fake) = Place::fake().await;
-    let policy = "{phases: {hot: {actions: {rollover: {max_age: 1d}}}, warm: {min_age: 1d, actions: {migrate: {enabled: false}, allocate: {require: {box: warm}}}}}}";
+    let policy = "{phases: {hot: {actions: {rollover: {max_age: 1d}}}, warm: {min_age: 1d, actions: {migrate: {enabled: \
+        false}, allocate: {require: {box: warm}}}}}}";
     let desired = crate::place::declared(&[
         ("policies/p.yaml", policy),
         (
@@ -238,7 +240,7 @@ async fn budgets_delete_the_oldest_only_when_switched_on() {
     let before = indices(&fake, ACCESS);
     let (mut dry, metrics) = watcher(&fake.url(), false);
     dry.round(fake.now()).await.unwrap();
-    // 30 % of 100 GiB, and 48 GiB with copies: the oldest go until 30 are left, none younger than 3 days.
+    // 30 % of 100 GiB, and 48 GiB with copies: the oldest are deleted until 30 are left, none younger than 3 days.
     let due = value(&metrics, &format!("logship_budget_due_indices{{stream=\"{ACCESS}\"}}"));
     assert!(due >= 3.0, "{due}");
     assert_eq!(indices(&fake, ACCESS), before, "a dry run");
@@ -269,7 +271,7 @@ async fn a_cluster_that_fails_and_comes_back() {
 }
 
 #[tokio::test]
-async fn the_daemon_is_ready_measures_and_ends_when_it_is_told_to() {
+async fn the_daemon_gets_ready_exports_metrics_and_ends_on_sigterm() {
     let (_client, fake) = Place::fake().await;
     let [admin]: [u16; 1] = local_parts::free_ports().unwrap();
     let settings = [
@@ -302,9 +304,9 @@ async fn the_daemon_is_ready_measures_and_ends_when_it_is_told_to() {
         .unwrap()
         .map(|file| std::fs::read_to_string(file.unwrap().path()).unwrap())
         .collect::<String>();
-    let line = log.lines().find(|line| line.contains("not as declared")).unwrap_or_else(|| panic!("{log}"));
+    let line = log.lines().find(|line| line.contains("differs from the declared files")).unwrap_or_else(|| panic!("{log}"));
     let line: serde_json::Value = serde_json::from_str(line).unwrap();
     assert_eq!(line["service.name"], "logship");
-    // Each difference is said once, however often it was looked at.
+    // Each difference is reported once, for any number of checks.
     assert_eq!(log.matches("logs-audit").count(), 1, "{log}");
 }

@@ -1,5 +1,5 @@
-//! `analysis` among the settings: which components it has, and what each cannot do without. Parameters beside that are those of its
-//! type, which plugins add to.
+//! This module checks `analysis` in index settings: the components, and the parameters that each one requires. It does not
+//! check other parameters: they depend on the type, and plugins add types.
 //!
 //! Sources: "Create or update an index template" (`settings.analysis`), "Create a custom analyzer", "Normalizers"; AnalysisRegistry.
 
@@ -11,7 +11,7 @@ use super::{Checked, checked::At};
 
 const COMPONENTS: [&str; 5] = ["analyzer", "char_filter", "filter", "normalizer", "tokenizer"];
 
-/// A component by its kind and name: where it stands, and its parameters.
+/// A component by its kind and name: its place and its parameters.
 type Found<'a> = BTreeMap<(String, String), (Vec<&'a str>, BTreeMap<String, &'a Value>)>;
 
 /// `at` is the place of the settings.
@@ -25,23 +25,23 @@ pub fn analysis(at: At, checked: &mut Checked) {
         let told = format!("the {kind} {name:?}");
         let given = |parameter: &str| parameters.get(parameter).copied();
         if let Some(value) = given("type").filter(|value| !value.is_string()) {
-            checked.fault(&here, format!("has {told} whose type is {value}"), "write the name of a type");
+            checked.fault(&here, format!("contains {told} whose type is {value}"), "write the name of a type");
             continue;
         }
         let (wrong, remedy) = match (kind.as_str(), given("type").and_then(Value::as_str)) {
-            (_, None) if parameters.is_empty() => ("says nothing", "write its type, or remove it"),
+            (_, None) if parameters.is_empty() => ("is empty", "write its type, or remove it"),
             ("analyzer", None) if given("tokenizer").is_none() => {
                 ("has neither type nor tokenizer", "write type: custom and a tokenizer, or the name of another type")
             }
             ("analyzer", Some("custom")) if given("tokenizer").is_none() => ("has no tokenizer", "write tokenizer: standard"),
             ("analyzer" | "normalizer", _) | (_, Some(_)) => continue,
-            _ => ("has no type", "write its type, as type: stop"),
+            _ => ("has no type", "write its type, such as type: stop"),
         };
-        checked.fault(&here, format!("holds {told}, which {wrong}"), remedy);
+        checked.fault(&here, format!("contains {told}, which {wrong}"), remedy);
     }
 }
 
-/// Names may be said in steps, with dots, or partly so.
+/// Names may be nested, dotted, or a mix of both.
 fn walk<'a>(name: &str, value: &'a Value, place: &mut Vec<&'a str>, at: At, found: &mut Found<'a>, checked: &mut Checked<'a>) {
     let short = name.strip_prefix("index.").unwrap_or(name);
     if name != "index" && short != "analysis" && !short.starts_with("analysis.") || value.is_null() {
@@ -63,7 +63,7 @@ fn walk<'a>(name: &str, value: &'a Value, place: &mut Vec<&'a str>, at: At, foun
         }
     }
     let Some(section) = value.as_object() else {
-        checked.fault(&here(), "is no section", "write names under it, each with its type");
+        checked.fault(&here(), "is not a section", "write names under it, each with its type");
         return;
     };
     for (key, value) in section {

@@ -1,4 +1,4 @@
-//! A document under examination: getters that record what is wrong, with the line. Never a rule of its own.
+//! This module wraps a document under validation. Its getters record faults with the line. It must not contain rules.
 
 use std::ops::RangeInclusive;
 
@@ -33,7 +33,7 @@ impl<'a> Checked<'a> {
         self.faults.push(Fault { file: self.file.to_owned(), line, path, wrong, remedy });
     }
 
-    /// `None` where nothing stands; `null` is nothing.
+    /// Returns `None` if the place is absent or `null`.
     pub fn value(&self, at: At) -> Option<&'a Value> {
         let step = |value: &'a Value, step: &&str| match value {
             Value::Array(items) => items.get(step.parse::<usize>().ok()?),
@@ -42,31 +42,31 @@ impl<'a> Checked<'a> {
         at.iter().try_fold(&self.document.value, step).filter(|value| !value.is_null())
     }
 
-    /// A section, which may be absent.
+    /// Returns a section, which may be absent.
     pub fn section(&mut self, at: At) -> Option<&'a Map<String, Value>> {
         let value = self.value(at)?;
         if value.as_object().is_none() {
-            self.fault(at, "is no section", "write `name: value` lines under it, or {} for an empty one");
+            self.fault(at, "is not a section", "write `name: value` lines under it, or {} for an empty section");
         }
         value.as_object()
     }
 
-    /// A section that must be there and may be empty (`{}`).
+    /// Returns a section that must exist and may be empty (`{}`).
     pub fn required_section(&mut self, at: At) -> Option<&'a Map<String, Value>> {
         if self.value(at).is_none() {
-            self.fault(at, "is missing", "write it; {} is an empty one");
+            self.fault(at, "is missing", "add it; {} is an empty section");
             return None;
         }
         self.section(at)
     }
 
-    /// Refuses keys that are not `known`, with the nearest known one as remedy.
+    /// Refuses keys that are not `known`. The remedy names the most similar known key.
     pub fn known(&mut self, at: At, known: &[&str]) {
         let Some(section) = self.value(at).and_then(Value::as_object) else { return };
         for key in section.keys().filter(|key| !known.contains(&key.as_str())) {
             let remedy = match nearest(key, known) {
                 Some(near) => format!("did you mean {near}?"),
-                None => format!("known here: {}", if known.is_empty() { "nothing".into() } else { known.join(", ") }),
+                None => format!("known keys: {}", if known.is_empty() { "nothing".into() } else { known.join(", ") }),
             };
             self.fault(&join(at, key), "is an unknown key", remedy);
         }
@@ -77,11 +77,11 @@ impl<'a> Checked<'a> {
         match value.as_str() {
             Some(text) if !text.trim().is_empty() => Some(text),
             Some(_) => {
-                self.fault(at, "is empty", "give it a value, or remove it");
+                self.fault(at, "is empty", "set a value, or remove it");
                 None
             }
             None => {
-                self.fault(at, format!("is {value}, which is no text"), "write it in quotes");
+                self.fault(at, format!("is {value}, which is not a text"), "write it in quotes");
                 None
             }
         }
@@ -89,7 +89,7 @@ impl<'a> Checked<'a> {
 
     pub fn required_text(&mut self, at: At) -> Option<&'a str> {
         if self.value(at).is_none() {
-            self.fault(at, "is missing", "give it a value");
+            self.fault(at, "is missing", "set a value");
         }
         self.text(at)
     }
@@ -102,7 +102,7 @@ impl<'a> Checked<'a> {
         Some(text)
     }
 
-    /// A switch; `"true"` in quotes is one too, as it is for Elasticsearch.
+    /// A boolean. Like Elasticsearch, it accepts `"true"` in quotes.
     pub fn boolean(&mut self, at: At) -> Option<bool> {
         let value = self.value(at)?;
         let read = value.as_bool().or_else(|| value.as_str().and_then(|text| text.parse().ok()));
@@ -112,7 +112,7 @@ impl<'a> Checked<'a> {
         read
     }
 
-    /// A whole number; digits in quotes are one too, as they are for Elasticsearch.
+    /// A whole number. Like Elasticsearch, it accepts digits in quotes.
     pub fn integer(&mut self, at: At, bounds: RangeInclusive<i64>) -> Option<i64> {
         let value = self.value(at)?;
         let read = value.as_i64().or_else(|| value.as_str().and_then(|text| text.parse().ok()));
@@ -123,14 +123,14 @@ impl<'a> Checked<'a> {
             }
             Some(number) => {
                 let wrong = format!("is {number}, outside {} to {}", bounds.start(), bounds.end());
-                self.fault(at, wrong, "choose a number within");
+                self.fault(at, wrong, "choose a number within these bounds");
             }
-            None => self.fault(at, format!("is {value}, no whole number"), "write a whole number"),
+            None => self.fault(at, format!("is {value}, not a whole number"), "write a whole number"),
         }
         None
     }
 
-    /// A span of time in milliseconds.
+    /// A duration in milliseconds.
     pub fn duration(&mut self, at: At) -> Option<i64> {
         let value = self.value(at)?;
         let read = match value {
@@ -139,8 +139,8 @@ impl<'a> Checked<'a> {
             _ => None,
         };
         if read.is_none() {
-            let remedy = "write a whole number and a unit: d, h, m, s, ms, micros or nanos, as 30d";
-            self.fault(at, format!("is {value}, no span of time"), remedy);
+            let remedy = "write a whole number and a unit: d, h, m, s, ms, micros or nanos, such as 30d";
+            self.fault(at, format!("is {value}, not a duration"), remedy);
         }
         read
     }
@@ -154,12 +154,12 @@ impl<'a> Checked<'a> {
             _ => None,
         };
         if read.is_none() {
-            self.fault(at, format!("is {value}, no size"), "write a number and a unit: b, kb, mb, gb, tb or pb, as 50gb");
+            self.fault(at, format!("is {value}, not a size"), "write a number and a unit: b, kb, mb, gb, tb or pb, such as 50gb");
         }
         read
     }
 
-    /// A list of texts; one text is a list of one.
+    /// A list of texts. One text is a list with one item.
     pub fn texts(&mut self, at: At) -> Option<Vec<&'a str>> {
         let value = self.value(at)?;
         let items: Option<Vec<&str>> = match value {
@@ -170,7 +170,7 @@ impl<'a> Checked<'a> {
         match items {
             Some(items) if items.iter().all(|item| !item.trim().is_empty()) => Some(items),
             _ => {
-                self.fault(at, "is no list of texts", "write - item lines, each a text");
+                self.fault(at, "is not a list of texts", "write - item lines, each a text");
                 None
             }
         }
@@ -179,18 +179,18 @@ impl<'a> Checked<'a> {
     pub fn list(&mut self, at: At) -> Option<&'a Vec<Value>> {
         let value = self.value(at)?;
         if value.as_array().is_none() {
-            self.fault(at, "is no list", "write - item lines under it");
+            self.fault(at, "is not a list", "write - item lines under it");
         }
         value.as_array()
     }
 }
 
-/// A place one step further in.
+/// Returns a place one step deeper.
 pub fn join<'p>(at: At<'p>, step: &'p str) -> Vec<&'p str> {
     at.iter().copied().chain([step]).collect()
 }
 
-/// The known word that differs in a third of its letters at most.
+/// Returns the known word that differs in at most a third of its letters.
 fn nearest<'k>(word: &str, known: &[&'k str]) -> Option<&'k str> {
     let near = known.iter().map(|candidate| (distance(word, candidate), *candidate)).min()?;
     (near.0 <= near.1.chars().count().max(3) / 3).then_some(near.1)

@@ -1,4 +1,5 @@
-//! What a template gives to an index beside its settings: mappings, aliases, data stream lifecycle and options.
+//! This module checks the parts of a template other than index settings: mappings, aliases, data stream lifecycle and
+//! options.
 //!
 //! Sources: "Mapping", "Data stream lifecycle", "Failure store" of the 9.x reference; DataStreamLifecycle.
 
@@ -81,7 +82,7 @@ const MAPPING_KEYS: &[&str] = &[
     "runtime",
     "subobjects",
 ];
-/// Parameters of a field, whatever its type.
+/// Parameters of a field of any type.
 const FIELD_PARAMETERS: &[&str] = &[
     "analyzer",
     "coerce",
@@ -196,7 +197,7 @@ pub fn mappings(at: At, checked: &mut Checked) {
                 checked.known(&join(&template, "mapping"), FIELD_PARAMETERS);
             }
             None => {
-                checked.fault(&here, "is no dynamic template", "write `- name: {match_mapping_type: …, mapping: {…}}`");
+                checked.fault(&here, "is not a dynamic template", "write `- name: {match_mapping_type: …, mapping: {…}}`");
             }
         }
     }
@@ -217,7 +218,7 @@ fn properties(at: At, checked: &mut Checked) {
         let here = join(at, name);
         let Some(field) = checked.section(&here) else {
             if checked.value(&here).is_none() {
-                checked.fault(&here, "is empty", "write its type, as {type: keyword}");
+                checked.fault(&here, "is empty", "write its type, such as {type: keyword}");
             }
             continue;
         };
@@ -229,10 +230,14 @@ fn properties(at: At, checked: &mut Checked) {
                 && !field.contains_key("dynamic")
                 && !field.contains_key("enabled") =>
             {
-                checked.fault(&here, "has neither type nor properties", "write its type, as {type: keyword}");
+                checked.fault(&here, "has neither type nor properties", "write its type, such as {type: keyword}");
             }
             Some(kind) if !FIELD_TYPES.contains(&kind) => {
-                checked.fault(&join(&here, "type"), format!("is {kind:?}, no field type"), "correct it, as keyword, long, date");
+                checked.fault(
+                    &join(&here, "type"),
+                    format!("is {kind:?}, not a field type"),
+                    "correct it, for example keyword, long or date",
+                );
             }
             _ => {}
         }
@@ -252,7 +257,7 @@ pub fn aliases(at: At, checked: &mut Checked) {
         checked.section(&here);
         checked.known(&here, &["filter", "index_routing", "search_routing", "routing", "is_write_index", "is_hidden"]);
         checked.section(&join(&here, "filter"));
-        // A number is silently no routing at all.
+        // Elasticsearch silently ignores a number as routing.
         for routing in ["index_routing", "search_routing", "routing"] {
             checked.text(&join(&here, routing));
         }
@@ -261,7 +266,7 @@ pub fn aliases(at: At, checked: &mut Checked) {
     }
 }
 
-/// A data stream lifecycle, in a template or of a stream.
+/// Checks a data stream lifecycle, in a template or of a stream.
 pub fn lifecycle(at: At, checked: &mut Checked) {
     if checked.section(at).is_none() {
         return;
@@ -272,7 +277,7 @@ pub fn lifecycle(at: At, checked: &mut Checked) {
     let here = join(at, "downsampling");
     let rounds = checked.list(&here);
     if checked.one_of(&join(at, "downsampling_method"), &["aggregate", "last_value"]).is_some() && rounds.is_none() {
-        checked.fault(&join(at, "downsampling_method"), "stands without downsampling", "write downsampling, or remove it");
+        checked.fault(&join(at, "downsampling_method"), "is set without downsampling", "add downsampling, or remove it");
     }
     let Some(rounds) = rounds else { return };
     if rounds.is_empty() || rounds.len() > MOST_ROUNDS {
@@ -289,17 +294,17 @@ pub fn lifecycle(at: At, checked: &mut Checked) {
         let (after, interval) = (checked.duration(&join(&round, "after")), checked.duration(&join(&round, "fixed_interval")));
         let (Some(after), Some(interval)) = (after, interval) else { continue };
         if interval < SHORTEST_ROUND_MILLIS {
-            checked.fault(&join(&round, "fixed_interval"), "is below 5m, the least", "choose a longer interval");
+            checked.fault(&join(&round, "fixed_interval"), "is below 5m, the minimum", "choose a longer interval");
         }
         if let Some((earlier, smaller)) = before {
             if after <= earlier {
-                checked.fault(&join(&round, "after"), "does not come after the round before", "let after grow");
+                checked.fault(&join(&round, "after"), "is not later than the previous round", "use increasing values of after");
             }
             if interval <= smaller || smaller > 0 && interval % smaller != 0 {
                 checked.fault(
                     &join(&round, "fixed_interval"),
-                    "is no larger multiple of the round before",
-                    "choose a multiple of it",
+                    "is not a larger multiple of the previous round",
+                    "choose a multiple of the previous value",
                 );
             }
         }
@@ -307,14 +312,14 @@ pub fn lifecycle(at: At, checked: &mut Checked) {
     }
 }
 
-/// `failure_store` of a stream or of a template's options.
+/// Checks `failure_store` of a stream or of a template's options.
 pub fn failure_store(at: At, checked: &mut Checked) {
     if checked.section(at).is_none() {
         return;
     }
     checked.known(at, &["enabled", "lifecycle"]);
     if checked.boolean(&join(at, "enabled")).is_none() && checked.value(&join(at, "lifecycle")).is_none() {
-        checked.fault(at, "says nothing", "write enabled: true or false");
+        checked.fault(at, "is empty", "write enabled: true or false");
     }
     let here = join(at, "lifecycle");
     if checked.section(&here).is_some() {
@@ -326,6 +331,6 @@ pub fn failure_store(at: At, checked: &mut Checked) {
 
 fn retention(at: At, checked: &mut Checked) {
     if checked.duration(&join(at, "data_retention")) == Some(0) {
-        checked.fault(&join(at, "data_retention"), "is 0", "choose how long to keep, or remove it to keep for ever");
+        checked.fault(&join(at, "data_retention"), "is 0", "set the retention time, or remove it to retain documents forever");
     }
 }

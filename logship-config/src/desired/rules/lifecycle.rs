@@ -1,8 +1,8 @@
-//! Index lifecycle policies.
+//! This module checks index lifecycle policies.
 //!
-//! Sources: TimeseriesLifecycleType.validate and the constructors of the actions (Elasticsearch 9.x), "Index lifecycle actions".
-//! Stricter than Elasticsearch in two points, both of which it answers with a warning or with silence: `min_age` must not
-//! shrink from phase to phase, and `freeze`, which has done nothing since 8.0, is no action.
+//! Sources: TimeseriesLifecycleType.validate and the constructors of the actions (Elasticsearch 9.x), "Index lifecycle
+//! actions". It is stricter than Elasticsearch in two points: `min_age` must not shrink from phase to phase, and `freeze`,
+//! which has no effect since 8.0, is not an action. Elasticsearch answers these with a warning or silence.
 
 use super::{
     Checked,
@@ -30,7 +30,7 @@ pub fn policy(checked: &mut Checked) {
     checked.known(&["phases"], &PHASES);
     for phase in PHASES.iter().filter(|phase| phases.contains_key(**phase)) {
         let at = ["phases", *phase];
-        // `hot:` with nothing behind it is an empty phase.
+        // `hot:` without a value is an empty phase.
         if checked.section(&at).is_some() {
             checked.known(&at, &["min_age", "actions"]);
             checked.duration(&join(&at, "min_age"));
@@ -53,7 +53,7 @@ fn actions(phase: &str, checked: &mut Checked) {
     for action in section.keys() {
         let here = join(&at, action);
         if action == "freeze" {
-            checked.fault(&here, "does nothing since Elasticsearch 8.0", "remove it");
+            checked.fault(&here, "has no effect since Elasticsearch 8.0", "remove it");
         } else if !allowed.contains(&action.as_str()) {
             let elsewhere: Vec<_> =
                 PHASE_ACTIONS.iter().filter(|(_, actions)| actions.contains(&action.as_str())).map(|(name, _)| *name).collect();
@@ -62,7 +62,7 @@ fn actions(phase: &str, checked: &mut Checked) {
             } else {
                 format!("it is allowed in {}", elsewhere.join(", "))
             };
-            checked.fault(&here, format!("is no action of the {phase} phase"), remedy);
+            checked.fault(&here, format!("is not an action of the {phase} phase"), remedy);
         } else if phase == "hot" && NEED_ROLLOVER.contains(&action.as_str()) && !section.contains_key("rollover") {
             checked.fault(&here, "needs a rollover action in the hot phase", "add rollover, or move it to a later phase");
         }
@@ -75,8 +75,8 @@ fn actions(phase: &str, checked: &mut Checked) {
     });
     let migrates = section.get("migrate").is_some_and(|migrate| migrate["enabled"].as_bool() != Some(false));
     if migrates && rules {
-        let remedy = "keep one way to move data: migrate, or allocate with include, exclude or require";
-        checked.fault(&join(&at, "migrate"), "stands beside an allocate action with allocation rules", remedy);
+        let remedy = "use only one way to move data: migrate, or allocate with include, exclude or require";
+        checked.fault(&join(&at, "migrate"), "conflicts with an allocate action that has allocation rules", remedy);
     }
 }
 
@@ -131,7 +131,7 @@ fn arguments(action: &str, at: At, checked: &mut Checked) {
             checked.known(at, &["fixed_interval", "wait_timeout", "sampling_method", "force_merge_index"]);
             checked.required_text(&join(at, "fixed_interval"));
             if checked.duration(&join(at, "fixed_interval")) == Some(0) {
-                checked.fault(&join(at, "fixed_interval"), "is 0", "choose an interval, as 1h");
+                checked.fault(&join(at, "fixed_interval"), "is 0", "choose an interval, such as 1h");
             }
             checked.duration(&join(at, "wait_timeout"));
             checked.one_of(&join(at, "sampling_method"), &["aggregate", "last_value"]);
@@ -164,7 +164,7 @@ fn rollover(at: At, checked: &mut Checked) {
     }
     let bounded = known.iter().any(|key| key.starts_with("max_") && checked.value(&join(at, key)).is_some());
     if !bounded {
-        let remedy = "set at least one max_* condition, as max_primary_shard_size: 50gb";
+        let remedy = "set at least one max_* condition, such as max_primary_shard_size: 50gb";
         checked.fault(at, "has no max_* condition", remedy);
     }
 }
@@ -183,11 +183,11 @@ fn allocate(at: At, checked: &mut Checked) {
     }
     if !says {
         let remedy = "set number_of_replicas, total_shards_per_node, include, exclude or require";
-        checked.fault(at, "says nothing", remedy);
+        checked.fault(at, "is empty", remedy);
     }
 }
 
-/// A phase whose age is below that of an earlier one would be entered at once. An age of 0 is none.
+/// A phase with an age below that of an earlier phase would be entered at once. An age of 0 counts as unset.
 fn ages_grow(checked: &mut Checked) {
     let age = |checked: &Checked, phase: &str| {
         let text = checked.value(&["phases", phase, "min_age"])?.as_str()?;
@@ -197,7 +197,7 @@ fn ages_grow(checked: &mut Checked) {
     for (place, (phase, age)) in ages.iter().enumerate() {
         if let Some((earlier, _)) = ages[..place].iter().find(|(_, before)| before > age) {
             let wrong = format!("is less than that of the {earlier} phase");
-            checked.fault(&["phases", phase, "min_age"], wrong, "let min_age grow from phase to phase");
+            checked.fault(&["phases", phase, "min_age"], wrong, "use increasing values of min_age from phase to phase");
         }
     }
 }
@@ -208,11 +208,12 @@ fn searchable_snapshots(checked: &mut Checked) {
         checked.fault(&["phases", "frozen"], "has no searchable_snapshot action", remedy);
     }
     let mounting: Vec<_> = PHASES.into_iter().filter(|phase| has(checked, phase, "searchable_snapshot")).collect();
-    // As Elasticsearch: only mounting in hot closes warm and cold; frozen holds none of these actions at all.
+    // As in Elasticsearch: only mounting in hot excludes these actions from warm and cold. The frozen phase never allows
+    // them.
     if mounting.first() == Some(&"hot") {
         for phase in &PHASES[1..] {
             for action in NOT_AFTER_MOUNTING.iter().filter(|action| has(checked, phase, action)).collect::<Vec<_>>() {
-                let wrong = "follows a searchable_snapshot in the hot phase, after which it is impossible";
+                let wrong = "follows a searchable_snapshot in the hot phase, after which it is not possible";
                 checked.fault(&["phases", phase, "actions", action], wrong, "remove it, or mount the snapshot later");
             }
         }
@@ -227,11 +228,11 @@ fn searchable_snapshots(checked: &mut Checked) {
         let at = ["phases", phase, "actions", "searchable_snapshot"];
         if repository(checked, phase) != first {
             let remedy = format!("use {:?} in every phase", first.clone().unwrap_or_default());
-            checked.fault(&join(&at, "snapshot_repository"), "differs from the one of an earlier phase", remedy);
+            checked.fault(&join(&at, "snapshot_repository"), "differs from that of an earlier phase", remedy);
         }
         if checked.value(&join(&at, "replicate_for")).is_some() {
             let remedy = "write it only in the first phase with a searchable_snapshot";
-            checked.fault(&join(&at, "replicate_for"), "stands in a later searchable_snapshot", remedy);
+            checked.fault(&join(&at, "replicate_for"), "is set in a later searchable_snapshot", remedy);
         }
     }
     if let Some(first) = mounting.first() {
@@ -239,7 +240,7 @@ fn searchable_snapshots(checked: &mut Checked) {
     }
 }
 
-/// Replicas are kept at most until the next phase with an age begins.
+/// Replicas are retained at most until the next phase with an age begins.
 fn replicated_until_next_phase(first: &str, checked: &mut Checked) {
     let at = ["phases", first, "actions", "searchable_snapshot", "replicate_for"];
     let millis = |checked: &Checked, at: At| checked.value(at).and_then(|value| crate::units::millis(value.as_str()?));
@@ -259,7 +260,7 @@ fn replicated_until_next_phase(first: &str, checked: &mut Checked) {
     }
 }
 
-/// Each later interval is a larger multiple of the one before, by the same method.
+/// Each later interval is a larger multiple of the previous one, with the same method.
 fn downsampling(checked: &mut Checked) {
     let mut before: Option<(&str, i64, String)> = None;
     for phase in PHASES {
@@ -273,8 +274,8 @@ fn downsampling(checked: &mut Checked) {
             checked.value(&join(&at, "sampling_method")).and_then(|value| value.as_str()).unwrap_or("aggregate").to_owned();
         if let Some((earlier, smaller, same)) = &before {
             if interval <= *smaller || interval % smaller != 0 {
-                let wrong = format!("is no larger multiple of the interval of the {earlier} phase");
-                checked.fault(&join(&at, "fixed_interval"), wrong, "choose a multiple of it");
+                let wrong = format!("is not a larger multiple of the interval of the {earlier} phase");
+                checked.fault(&join(&at, "fixed_interval"), wrong, "choose a multiple of that interval");
             }
             if method != *same {
                 let wrong = format!("differs from that of the {earlier} phase");

@@ -1,4 +1,5 @@
-//! The rules of Elasticsearch 9 that can be asked without a cluster. Each fault names file, line, place, rule and remedy.
+//! This module checks the rules of Elasticsearch 9 that need no cluster. Each fault names file, line, place, rule and
+//! remedy.
 
 mod analysis;
 mod checked;
@@ -20,19 +21,19 @@ pub use checked::Checked;
 pub use references::references;
 pub use streams::streams;
 
-/// Elasticsearch marks its own objects so, and `plan` leaves them alone: one that is declared with the mark would be made and then
-/// never changed.
+/// Elasticsearch marks its own objects so, and `plan` does not change them. A declared object with the mark would be created
+/// once and then never changed.
 fn not_managed(kind: Kind, checked: &mut Checked) {
     let meta: checked::At = match kind {
         Kind::SnapshotPolicy => &["config", "metadata", "managed"],
         _ => &["_meta", "managed"],
     };
     if checked.value(meta) == Some(&Value::Bool(true)) {
-        checked.fault(meta, "is how Elasticsearch marks its own objects, which this program leaves alone", "remove it");
+        checked.fault(meta, "marks an object as Elasticsearch's own, and this program does not change such objects", "remove it");
     }
 }
 
-/// Asks every rule about one object.
+/// Checks every rule of one object.
 pub fn object(kind: Kind, name: &str, checked: &mut Checked) {
     names::check(kind, name, checked);
     not_managed(kind, checked);

@@ -1,11 +1,11 @@
-//! Names of objects. Sources: LifecyclePolicy.validatePolicyName, MetadataCreateIndexService.validateIndexOrAliasName,
-//! "Create data stream API", "Snapshot repository".
+//! This module checks names of objects. Sources: LifecyclePolicy.validatePolicyName,
+//! MetadataCreateIndexService.validateIndexOrAliasName, "Create data stream API", "Snapshot repository".
 
 use super::Checked;
 use crate::desired::Kind;
 
 const LONGEST_BYTES: usize = 255;
-/// What no index, template or stream may hold.
+/// Characters that no index, template or stream name may contain.
 const FORBIDDEN: [char; 11] = ['\\', '/', '*', '?', '"', '<', '>', '|', ' ', ',', '#'];
 
 pub fn check(kind: Kind, name: &str, checked: &mut Checked) {
@@ -14,24 +14,24 @@ pub fn check(kind: Kind, name: &str, checked: &mut Checked) {
     }
 }
 
-/// What is wrong with a name, and the remedy.
+/// Returns the fault of a name and the remedy.
 pub fn wrong(kind: Kind, name: &str) -> Option<(String, &'static str)> {
     let rename = "choose another name";
     if name.len() > LONGEST_BYTES {
         return Some((format!("has {} bytes", name.len()), "choose a name of at most 255"));
     }
     if name.is_empty() || name.contains([',', ' ']) {
-        return Some(("is empty or holds a comma or space".into(), rename));
+        return Some(("is empty or contains a comma or space".into(), rename));
     }
     match kind {
         Kind::LifecyclePolicy | Kind::SnapshotPolicy if name.starts_with('_') => {
             Some(("begins with an underscore".into(), rename))
         }
         Kind::ComponentTemplate | Kind::IndexTemplate | Kind::Repository if name.starts_with('_') || name.contains(FORBIDDEN) => {
-            Some(("begins with an underscore or holds one of \\ / * ? \" < > | #".into(), rename))
+            Some(("begins with an underscore or contains one of \\ / * ? \" < > | #".into(), rename))
         }
         Kind::ComponentTemplate | Kind::IndexTemplate if name != name.to_lowercase() => {
-            Some(("holds capitals".into(), "write it in small letters"))
+            Some(("contains capital letters".into(), "write it in lower case"))
         }
         Kind::DataStream => stream(name).map(|wrong| (wrong, rename)),
         _ => None,
@@ -40,10 +40,10 @@ pub fn wrong(kind: Kind, name: &str) -> Option<(String, &'static str)> {
 
 fn stream(name: &str) -> Option<String> {
     if name != name.to_lowercase() {
-        return Some("holds capitals".into());
+        return Some("contains capital letters".into());
     }
     if name.contains(FORBIDDEN) || name.contains(':') {
-        return Some("holds one of \\ / * ? \" < > | # :".into());
+        return Some("contains one of \\ / * ? \" < > | # :".into());
     }
     if name.starts_with(['-', '_', '+', '.']) {
         return Some("begins with one of - _ + .".into());

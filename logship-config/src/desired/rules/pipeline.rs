@@ -1,16 +1,16 @@
-//! Ingest pipelines. Sources: "Create or update a pipeline", "Processor reference", 9.x.
+//! This module checks ingest pipelines. Sources: "Create or update a pipeline", "Processor reference", 9.x.
 
 use super::{
     Checked,
     checked::{At, join},
 };
 
-/// What every processor takes.
+/// Parameters that every processor accepts.
 const COMMON: [&str; 5] = ["description", "if", "ignore_failure", "on_failure", "tag"];
-/// What `ip_location` and its older name `geoip` take.
+/// Parameters of `ip_location` and its older name `geoip`.
 const LOCATION: &[&str] =
     &["database_file", "download_database_on_pipeline_creation", "first_only", "ignore_missing", "properties", "target_field"];
-/// Every processor of a plain installation: what it cannot do without (a choice is written with `|`), and what else it takes.
+/// Every processor of a plain installation: its required parameters (`|` separates alternatives) and its optional ones.
 const PROCESSORS: &[(&str, &[&str], &[&str])] = &[
     ("append", &["field", "value|copy_from"], &["allow_duplicates", "ignore_empty_values", "media_type"]),
     (
@@ -138,7 +138,7 @@ pub fn pipeline(checked: &mut Checked) {
     }
     processors(&["processors"], checked);
     if checked.list(&["on_failure"]).is_some_and(Vec::is_empty) {
-        checked.fault(&["on_failure"], "is empty", "write processors, or remove it");
+        checked.fault(&["on_failure"], "is empty", "add processors, or remove it");
     }
     processors(&["on_failure"], checked);
 }
@@ -150,12 +150,12 @@ fn processors(at: At, checked: &mut Checked) {
         let Some(section) = checked.section(&here) else { continue };
         let mut names = section.keys();
         let (Some(name), None) = (names.next(), names.next()) else {
-            checked.fault(&here, "is not one processor", "write one `- name: {…}` an item; options stand inside");
+            checked.fault(&here, "is not exactly one processor", "write one `- name: {…}` per item, with the options inside");
             continue;
         };
         let inside = join(&here, name);
         let Some((_, needed, optional)) = PROCESSORS.iter().find(|(known, ..)| known == name) else {
-            checked.fault(&inside, "is no processor", "correct its name (Processor reference)");
+            checked.fault(&inside, "is not a processor", "correct its name (Processor reference)");
             continue;
         };
         for choice in *needed {
@@ -164,7 +164,7 @@ fn processors(at: At, checked: &mut Checked) {
                 checked.fault(&inside, format!("has no {told}"), format!("write {told}"));
             }
         }
-        // An inference's are those of its model's kind too.
+        // An inference accepts those of its model's kind too.
         if name != "inference" {
             let choices = needed.iter().flat_map(|choice| choice.split('|'));
             let known: Vec<_> = choices.chain(optional.iter().copied()).chain(COMMON).collect();

@@ -1,5 +1,5 @@
-//! What one declared object says about another: policies, components, pipelines, repositories that must be there, templates
-//! that shadow each other, streams without a template.
+//! This module checks references between declared objects: existing policies, components, pipelines and repositories,
+//! templates that shadow each other, streams without a template.
 
 use serde_json::Value;
 
@@ -9,7 +9,7 @@ use crate::desired::{
     yaml::Document,
 };
 
-/// What Elasticsearch brings along and may be referred to without being declared: "Index templates", built-in.
+/// Built-in components of Elasticsearch, which may be referenced without a declaration: "Index templates", built-in.
 const BUILT_IN_COMPONENTS: [&str; 8] = [
     "logs@mappings",
     "logs@settings",
@@ -20,7 +20,7 @@ const BUILT_IN_COMPONENTS: [&str; 8] = [
     "metrics@settings",
     "metrics@custom",
 ];
-/// Built-in templates of priority 100 take the rest of these names.
+/// Built-in templates of priority 100 match the other names.
 const BUILT_IN_PATTERNS: [&str; 3] = ["logs-*-*", "metrics-*-*", "synthetics-*-*"];
 const BUILT_IN_PRIORITY: u64 = 100;
 
@@ -107,7 +107,8 @@ fn template_settings(desired: &Desired, kind: Kind, name: &str, body: &Value, fa
     }
 }
 
-/// Names that `pipeline` processors call, on failure too. Names made from a document's fields are not known here.
+/// Returns the names that `pipeline` processors call, also on failure. Names built from a document's fields are unknown
+/// here.
 fn called_pipelines(processors: &Value) -> Vec<String> {
     let mut called = Vec::new();
     for processor in processors.as_array().into_iter().flatten().filter_map(Value::as_object) {
@@ -135,16 +136,16 @@ fn index_templates(desired: &Desired, faults: &mut Faults) {
         for pattern in resolve::texts(&body["index_patterns"]) {
             let built_in = BUILT_IN_PATTERNS.iter().find(|other| resolve::overlap(pattern, other));
             if let Some(other) = built_in.filter(|_| priority <= BUILT_IN_PRIORITY) {
-                let wrong = format!("is {priority}, and Elasticsearch's own template for {other} has {BUILT_IN_PRIORITY}");
-                let remedy = format!("set a priority above {BUILT_IN_PRIORITY}, as 200");
+                let wrong = format!("is {priority}, but Elasticsearch's own template for {other} has {BUILT_IN_PRIORITY}");
+                let remedy = format!("set a priority above {BUILT_IN_PRIORITY}, such as 200");
                 faults.push(Kind::IndexTemplate, name, &["priority"], wrong, remedy);
             }
             for (other, twin) in &templates[..place] {
                 let same = twin["priority"].as_u64().unwrap_or(0) == priority;
                 let clash = resolve::texts(&twin["index_patterns"]).iter().any(|theirs| resolve::overlap(pattern, theirs));
                 if same && clash {
-                    let wrong = format!("matches names that {other} matches too, with the same priority {priority}");
-                    faults.push(Kind::IndexTemplate, name, &["index_patterns"], wrong, "give them different priorities".into());
+                    let wrong = format!("matches names that {other} also matches with the same priority {priority}");
+                    faults.push(Kind::IndexTemplate, name, &["index_patterns"], wrong, "set different priorities".into());
                 }
             }
         }
@@ -155,22 +156,22 @@ fn streams(desired: &Desired, faults: &mut Faults) {
     for (name, stream) in &desired.streams {
         let at = ["streams", name.as_str()];
         let Some(template) = resolve::template_for(desired, name) else {
-            let remedy = "add an index template with data_stream: {} whose patterns match it".to_owned();
+            let remedy = "add an index template with data_stream: {} that matches it".to_owned();
             faults.push(Kind::DataStream, name, &at, "matches no declared index template".into(), remedy);
             continue;
         };
         if desired.body(Kind::IndexTemplate, template).is_none_or(|body| !body["data_stream"].is_object()) {
-            let wrong = format!("gets the index template {template}, which makes no data streams");
-            faults.push(Kind::DataStream, name, &at, wrong, "write data_stream: {} into that template".into());
+            let wrong = format!("gets the index template {template}, which creates no data streams");
+            faults.push(Kind::DataStream, name, &at, wrong, "add data_stream: {} to that template".into());
         }
         let resolved = resolve::stream(desired, name, stream);
         if resolved.policy.is_none() && resolved.lifecycle.is_none() {
-            let wrong = "has neither an index lifecycle policy nor a data stream lifecycle: it would grow for ever".into();
+            let wrong = "has neither an index lifecycle policy nor a data stream lifecycle: it would grow without limit".into();
             let remedy = "set index.lifecycle.name in its template, or lifecycle here".into();
             faults.push(Kind::DataStream, name, &at, wrong, remedy);
         }
         if stream.budget.is_some() && resolved.policy.is_none() {
-            let wrong = "has no index lifecycle policy whose rollover makes indices that could be deleted".into();
+            let wrong = "has no index lifecycle policy with a rollover, so it has no indices that could be deleted".into();
             faults.push(Kind::DataStream, name, &["streams", name, "budget"], wrong, "remove the budget, or use a policy".into());
         }
     }

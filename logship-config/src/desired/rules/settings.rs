@@ -1,4 +1,4 @@
-//! Index settings that a template gives: names by their steps, and the values that people get wrong.
+//! This module checks index settings of a template: their names step by step, and values that are often wrong.
 //!
 //! Sources: "Index settings" of the 9.x reference; IndexScopedSettings, IndexSettings, MapperService.
 
@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::{Checked, analysis, checked::At};
 use crate::units;
 
-/// Settings by their first step after `index.`; what stands behind it is in [`STEPS`].
+/// Settings by their first step after `index.`. [`STEPS`] lists the further steps.
 const SETTING_GROUPS: &[&str] = &[
     "analysis",
     "analyze",
@@ -70,10 +70,10 @@ const SETTING_GROUPS: &[&str] = &[
     "warmer",
     "write",
 ];
-/// What Elasticsearch sets itself and refuses in a template.
+/// Settings that Elasticsearch sets itself and refuses in a template.
 const PRIVATE_SETTINGS: [&str; 5] = ["uuid", "creation_date", "provided_name", "version", "verified_before_close"];
-/// What may follow a group, and what may follow that. A group that is not here has no further step, or names of the user's own
-/// (attributes of nodes, `analysis`, `similarity`).
+/// The steps that may follow a group, and their further steps. A group that is not listed has no further step, or has names
+/// chosen by the user (attributes of nodes, `analysis`, `similarity`).
 const STEPS: &[(&str, &[&str])] = &[
     ("analyze", &["max_token_count"]),
     ("blocks", &["metadata", "read", "read_only", "read_only_allow_delete", "write"]),
@@ -191,11 +191,11 @@ pub fn settings(at: At, checked: &mut Checked) {
     }
     for (name, (place, value)) in flat {
         let here: Vec<&str> = at.iter().copied().chain(place.iter().copied()).collect();
-        // `index` itself may be left out.
+        // `index` itself may be omitted.
         let short = name.strip_prefix("index.").unwrap_or(&name);
         let group = short.split('.').next().unwrap_or_default();
         if PRIVATE_SETTINGS.contains(&group) {
-            checked.fault(&here, "is a setting that Elasticsearch makes itself", "remove it");
+            checked.fault(&here, "is a setting that Elasticsearch sets itself", "remove it");
         } else if !SETTING_GROUPS.contains(&group) {
             let near = SETTING_GROUPS.iter().find(|known| known.starts_with(group) || group.starts_with(**known));
             let remedy = near.map_or_else(|| "correct its name".to_owned(), |near| format!("did you mean index.{near}?"));
@@ -209,7 +209,7 @@ pub fn settings(at: At, checked: &mut Checked) {
     analysis::analysis(at, checked);
 }
 
-/// The group of a setting that no known step follows, and those that may.
+/// Returns the group of a setting with an unknown step, and the allowed steps.
 fn unknown_step(name: &str) -> Option<(&'static str, &'static [&'static str])> {
     STEPS.iter().copied().find(|(group, known)| {
         let rest = name.strip_prefix(group).and_then(|rest| rest.strip_prefix('.'));
@@ -217,7 +217,7 @@ fn unknown_step(name: &str) -> Option<(&'static str, &'static [&'static str])> {
     })
 }
 
-/// The values of settings whose units and bounds people get wrong.
+/// Checks values of settings whose units and bounds are often wrong.
 fn setting_value(name: &str, value: &Value, at: At, checked: &mut Checked) {
     let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
     let whole = |least: i64| text.parse::<i64>().is_ok_and(|number| number >= least);
@@ -228,11 +228,11 @@ fn setting_value(name: &str, value: &Value, at: At, checked: &mut Checked) {
             (whole(1), "write a whole number, 1 or more")
         }
         "routing.allocation.total_shards_per_node" => (whole(-1), "write a whole number, or -1 for no limit"),
-        "refresh_interval" => (text == "-1" || units::duration(&text).is_some(), "write a span of time as 30s, or -1"),
+        "refresh_interval" => (text == "-1" || units::duration(&text).is_some(), "write a duration such as 30s, or -1"),
         "translog.sync_interval" | "gc_deletes" | "unassigned.node_left.delayed_timeout" | "search.idle.after" => {
-            (units::duration(&text).is_some(), "write a span of time, as 30s")
+            (units::duration(&text).is_some(), "write a duration, such as 30s")
         }
-        "translog.flush_threshold_size" => (units::size(&text).is_some(), "write a size, as 512mb"),
+        "translog.flush_threshold_size" => (units::size(&text).is_some(), "write a size, such as 512mb"),
         "translog.durability" => (["request", "async"].contains(&text.to_lowercase().as_str()), "choose request or async"),
         "codec" => (
             ["default", "best_compression", "legacy_default", "legacy_best_compression"].contains(&text.as_str()),
@@ -250,14 +250,14 @@ fn setting_value(name: &str, value: &Value, at: At, checked: &mut Checked) {
         _ => return,
     };
     if !right && !value.is_null() {
-        checked.fault(at, format!("is {value}, which index.{name} does not take"), remedy);
+        checked.fault(at, format!("is {value}, which index.{name} does not accept"), remedy);
     }
 }
 
 type Flat<'a> = std::collections::BTreeMap<String, (Vec<&'a str>, &'a Value)>;
 
 fn flatten<'a>(name: &str, value: &'a Value, place: &mut Vec<&'a str>, flat: &mut Flat<'a>) {
-    // Names under these groups are the user's own.
+    // Names under these groups are chosen by the user.
     let own = ["analysis", "index.analysis", "similarity", "index.similarity"].contains(&name);
     match value.as_object().filter(|_| !own) {
         Some(section) => {

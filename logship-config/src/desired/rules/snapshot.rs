@@ -1,9 +1,9 @@
-//! Snapshot repositories and snapshot lifecycle policies. Sources: "S3 repository", "Create or update a snapshot lifecycle
-//! policy", SnapshotLifecyclePolicy.validate, 9.x.
+//! This module checks snapshot repositories and snapshot lifecycle policies. Sources: "S3 repository", "Create or update a
+//! snapshot lifecycle policy", SnapshotLifecyclePolicy.validate, 9.x.
 
 use super::Checked;
 
-/// Types that need no plugin; each with what it cannot do without, and what it knows beside [`EVERY_REPOSITORY`].
+/// Types that need no plugin, each with its required settings and its settings in addition to [`EVERY_REPOSITORY`].
 const REPOSITORY_TYPES: [(&str, &[&str], &[&str]); 6] = [
     ("s3", &["bucket"], &S3_SETTINGS),
     ("gcs", &["bucket"], &["application_name", "base_path", "bucket", "client", "http_proxy"]),
@@ -77,8 +77,8 @@ pub fn repository(checked: &mut Checked) {
     checked.required_section(&["settings"]);
     for secret in SECRETS {
         if checked.value(&["settings", secret]).is_some() {
-            let remedy = "put it into Elasticsearch's keystore (s3.client.<name>.…; ECK: secureSettings) and name the client";
-            checked.fault(&["settings", secret], "is a secret, which a repository's settings would show", remedy);
+            let remedy = "move it to Elasticsearch's keystore (s3.client.<name>.…; ECK: secureSettings) and name the client";
+            checked.fault(&["settings", secret], "is a secret, which a repository's settings would expose", remedy);
         }
     }
     let Some(kind) = kind else { return };
@@ -115,10 +115,10 @@ pub fn policy(checked: &mut Checked) {
     checked.known(&[], &["schedule", "name", "repository", "config", "retention"]);
     checked.required_text(&["repository"]);
     if let Some(name) = checked.required_text(&["name"]) {
-        // Date math in <…> may hold capitals, as {now/d}.
+        // Date math in <…> may contain capitals, such as {now/d}.
         let plain = name.split(['{', '}']).step_by(2).collect::<String>();
         if plain != plain.to_lowercase() || plain.contains([' ', ',', '#', '/', '\\', '*', '?', '"', '|']) {
-            checked.fault(&["name"], format!("is {name:?}"), "use small letters without spaces, as <nightly-{now/d}>");
+            checked.fault(&["name"], format!("is {name:?}"), "use lower case without spaces, such as <nightly-{now/d}>");
         }
     }
     schedule(checked);
@@ -137,7 +137,7 @@ pub fn policy(checked: &mut Checked) {
         checked.texts(&["config", "feature_states"]);
         for word in checked.texts(&["config", "expand_wildcards"]).into_iter().flatten().flat_map(|words| words.split(',')) {
             if !EXPAND_WILDCARDS.contains(&word.trim()) {
-                let remedy = format!("choose of {}", EXPAND_WILDCARDS.join(", "));
+                let remedy = format!("choose one of {}", EXPAND_WILDCARDS.join(", "));
                 checked.fault(&["config", "expand_wildcards"], format!("holds {word:?}"), remedy);
             }
         }
@@ -153,7 +153,7 @@ pub fn policy(checked: &mut Checked) {
     if checked.section(&["retention"]).is_some() {
         checked.known(&["retention"], &["expire_after", "min_count", "max_count"]);
         if checked.duration(&["retention", "expire_after"]) == Some(0) {
-            checked.fault(&["retention", "expire_after"], "is 0", "choose how long to keep snapshots");
+            checked.fault(&["retention", "expire_after"], "is 0", "set the retention of snapshots");
         }
         let least = checked.integer(&["retention", "min_count"], 1..=i64::from(i32::MAX));
         let most = checked.integer(&["retention", "max_count"], 1..=i64::from(i32::MAX));
@@ -165,12 +165,12 @@ pub fn policy(checked: &mut Checked) {
     }
 }
 
-/// An interval, or a Quartz cron line: second minute hour day month weekday, perhaps a year.
+/// Checks an interval, or a Quartz cron line: second minute hour day month weekday, optionally a year.
 fn schedule(checked: &mut Checked) {
     let Some(text) = checked.required_text(&["schedule"]) else { return };
     if let Some(millis) = crate::units::millis(text) {
         if millis < SHORTEST_INTERVAL_MILLIS {
-            checked.fault(&["schedule"], "is below 15m, the least", "choose a longer interval");
+            checked.fault(&["schedule"], "is below 15m, the minimum", "choose a longer interval");
         }
         return;
     }
@@ -192,11 +192,11 @@ fn schedule(checked: &mut Checked) {
     let bounds = [(0, 59), (0, 59), (0, 23), (1, 31), (1, 12), (1, 7), (1970, 2199)];
     let right = (6..=7).contains(&fields.len())
         && fields.iter().zip(bounds).all(|(field, (least, most))| whole(field, least, most))
-        // Quartz wants exactly one of the two days open.
+        // Quartz requires exactly one of the two day fields to be `?`.
         && (fields[3] == "?") != (fields[5] == "?");
     if !right {
-        let remedy =
-            "write second minute hour day month weekday with ? for one of the days, as 0 30 1 * * ?, or an interval as 1d";
-        checked.fault(&["schedule"], format!("is {text:?}, no schedule"), remedy);
+        let remedy = "write second minute hour day month weekday with ? for one of the days, such as 0 30 1 * * ?, or an \
+            interval such as 1d";
+        checked.fault(&["schedule"], format!("is {text:?}, not a schedule"), remedy);
     }
 }

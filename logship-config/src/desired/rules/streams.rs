@@ -1,11 +1,11 @@
-//! `streams.yaml`: every data stream by name.
+//! This module checks `streams.yaml`, which lists every data stream by name.
 
 use std::collections::BTreeMap;
 
 use super::{Checked, index, names};
 use crate::desired::{Budget, Fault, Kind, Stream, yaml::Document};
 
-/// Streams without a fault, and the faults of the others.
+/// Returns the valid streams, and the faults of the others.
 pub fn streams(file: &str, document: &Document) -> (BTreeMap<String, Stream>, Vec<Fault>) {
     let mut checked = Checked::new(file, document);
     checked.known(&[], &["streams"]);
@@ -22,7 +22,7 @@ pub fn streams(file: &str, document: &Document) -> (BTreeMap<String, Stream>, Ve
         let protected = checked.boolean(&["streams", name, "protected"]).unwrap_or(false);
         let budget = budget(name, &mut checked);
         if protected && budget.is_some() {
-            let remedy = "remove the budget, or protected if nothing in it must be kept";
+            let remedy = "remove the budget, or remove protected if its data need not be retained";
             checked.fault(&["streams", name, "budget"], "would delete from a protected stream", remedy);
         }
         let value = |key| checked.value(&["streams", name, key]).cloned();
@@ -39,11 +39,11 @@ fn budget(name: &str, checked: &mut Checked) -> Option<Budget> {
     let share = ["streams", name, "budget", "disk_percent"];
     let disk_percent = checked.value(&share).and_then(serde_json::Value::as_f64);
     if !disk_percent.is_some_and(|percent| percent > 0.0 && percent <= 95.0) {
-        checked.fault(&share, "is no share of the disk", "write a number above 0 and up to 95, as disk_percent: 80");
+        checked.fault(&share, "is not a share of the disk", "write a number above 0 and up to 95, such as disk_percent: 80");
     }
     let floor = ["streams", name, "budget", "floor"];
     if checked.value(&floor).is_none() {
-        checked.fault(&floor, "is missing", "write the age below which nothing is deleted, as floor: 3d");
+        checked.fault(&floor, "is missing", "write the age below which nothing is deleted, such as floor: 3d");
     }
     let floor_millis = checked.duration(&floor)?;
     Some(Budget { disk_percent: disk_percent?, floor_millis })

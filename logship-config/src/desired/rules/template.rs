@@ -1,4 +1,5 @@
-//! Component and index templates. Sources: "Create or update a component template", "… an index template", 9.x.
+//! This module checks component and index templates. Sources: "Create or update a component template", "… an index
+//! template", 9.x.
 
 use super::{Checked, index, settings};
 
@@ -26,15 +27,17 @@ pub fn index(checked: &mut Checked) {
     checked.known(&[], &known);
     match checked.texts(&["index_patterns"]) {
         None if checked.value(&["index_patterns"]).is_none() => {
-            checked.fault(&["index_patterns"], "is missing", "write which names it is for, as - logs-shop.app-*");
+            checked.fault(&["index_patterns"], "is missing", "list the names that it applies to, such as - logs-shop.app-*");
         }
-        Some(patterns) if patterns.is_empty() => checked.fault(&["index_patterns"], "is empty", "write which names it is for"),
+        Some(patterns) if patterns.is_empty() => {
+            checked.fault(&["index_patterns"], "is empty", "list the names that it applies to")
+        }
         Some(patterns) => {
             for pattern in patterns {
                 let forbidden = |character: char| "\\/?\"<>| ,#:".contains(character) || character.is_uppercase();
                 if pattern.starts_with('_') || pattern.contains(forbidden) {
-                    let wrong = format!("holds {pattern:?}, which no name can be");
-                    checked.fault(&["index_patterns"], wrong, "use small letters, digits, - . _ and *");
+                    let wrong = format!("contains {pattern:?}, which no valid name matches");
+                    checked.fault(&["index_patterns"], wrong, "use lower-case letters, digits, - . _ and *");
                 }
             }
         }
@@ -51,8 +54,8 @@ pub fn index(checked: &mut Checked) {
     } else {
         for only in ["lifecycle", "data_stream_options"] {
             if checked.value(&["template", only]).is_some() {
-                let remedy = "write data_stream: {}, or remove it";
-                checked.fault(&["template", only], "is for data streams, which this template does not make", remedy);
+                let remedy = "add data_stream: {}, or remove it";
+                checked.fault(&["template", only], "is for data streams, which this template does not create", remedy);
             }
         }
     }

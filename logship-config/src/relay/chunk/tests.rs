@@ -9,7 +9,7 @@ use super::{
 };
 
 const STREAM: &str = "logs-exchange.app-default";
-const LETTERBOX: Letterbox<'_> = Letterbox { stream: "logs-logship.dead_letter-default", now: Timestamp::UNIX_EPOCH };
+const TARGET: DeadLetterTarget<'_> = DeadLetterTarget { stream: "logs-logship.dead_letter-default", now: Timestamp::UNIX_EPOCH };
 
 fn chunk(documents: &[String]) -> Chunk {
     let body: String = documents
@@ -40,14 +40,14 @@ fn only_failed_items_are_sent_again() {
     let mut chunk = numbered(4);
     let whole = chunk.next_part().unwrap();
     assert!(chunk.is_as_received(&whole) && chunk.next_part().is_none());
-    let tally = chunk.settle(&whole, &answers(&[201, 429, 409, 503]), LETTERBOX);
+    let tally = chunk.settle(&whole, &answers(&[201, 429, 409, 503]), TARGET);
     assert_eq!((tally.stored, tally.already_there, tally.later(Cause::Busy), tally.later(Cause::Unavailable)), (1, 1, 1, 1));
     assert_eq!((chunk.remaining(), chunk.next_part()), (2, None));
     chunk.retry();
     let rest = chunk.next_part().unwrap();
     let lines = String::from_utf8(chunk.lines(&rest)).unwrap();
     assert!(lines.contains("{\"n\":1}\n") && lines.contains("{\"n\":3}\n") && lines.lines().count() == 4, "{lines}");
-    chunk.settle(&rest, &answers(&[201, 201]), LETTERBOX);
+    chunk.settle(&rest, &answers(&[201, 201]), TARGET);
     assert_eq!((chunk.remaining(), chunk.cause()), (0, None));
 }
 
@@ -55,55 +55,55 @@ fn only_failed_items_are_sent_again() {
 fn all_409_is_success() {
     let mut chunk = numbered(23);
     let part = chunk.next_part().unwrap();
-    assert_eq!(chunk.settle(&part, &answers(&[409; 23]), LETTERBOX).already_there, 23);
+    assert_eq!(chunk.settle(&part, &answers(&[409; 23]), TARGET).already_there, 23);
     assert_eq!(chunk.remaining(), 0);
 }
 
 #[test]
-fn a_refused_document_is_left_until_its_letter_is_stored() {
+fn a_refused_document_remains_until_its_letter_is_stored() {
     let mut chunk = numbered(2);
     let part = chunk.next_part().unwrap();
-    chunk.settle(&part, &answers(&[400, 201]), LETTERBOX);
+    chunk.settle(&part, &answers(&[400, 201]), TARGET);
     assert_eq!(chunk.remaining(), 1);
     let letter = chunk.next_part().unwrap();
     let lines = String::from_utf8(chunk.lines(&letter)).unwrap();
-    assert!(lines.contains(LETTERBOX.stream) && lines.contains("{\\\"n\\\":0}") && !chunk.is_as_received(&letter), "{lines}");
-    // Its stream is busy, then refuses it, then has it.
+    assert!(lines.contains(TARGET.stream) && lines.contains("{\\\"n\\\":0}") && !chunk.is_as_received(&letter), "{lines}");
+    // Its stream is busy, then refuses it, then accepts it.
     for (status, cause) in [(429, Cause::Busy), (400, Cause::LetterRefused), (404, Cause::Blocked)] {
-        chunk.settle(&letter, &answers(&[status]), LETTERBOX);
+        chunk.settle(&letter, &answers(&[status]), TARGET);
         assert_eq!((chunk.remaining(), chunk.cause()), (1, Some(cause)));
         chunk.retry();
         assert_eq!(chunk.next_part().unwrap(), letter, "the same letter");
     }
-    assert_eq!(chunk.settle(&letter, &answers(&[201]), LETTERBOX).dead_letters, 1);
+    assert_eq!(chunk.settle(&letter, &answers(&[201]), TARGET).dead_letters, 1);
     assert_eq!(chunk.remaining(), 0);
 }
 
 #[test]
-fn a_letter_that_an_earlier_try_stored_is_not_counted_twice() {
+fn a_letter_stored_by_an_earlier_attempt_is_not_counted_twice() {
     let mut chunk = numbered(1);
     let part = chunk.next_part().unwrap();
-    chunk.settle(&part, &answers(&[400]), LETTERBOX);
+    chunk.settle(&part, &answers(&[400]), TARGET);
     let letter = chunk.next_part().unwrap();
-    let tally = chunk.settle(&letter, &answers(&[409]), LETTERBOX);
+    let tally = chunk.settle(&letter, &answers(&[409]), TARGET);
     assert_eq!((tally.dead_letters, tally.dead_letters_already_there, chunk.remaining()), (0, 1, 0));
 }
 
 #[test]
-fn too_large_a_request_is_halved_and_too_large_a_document_kept_in_part() {
+fn a_large_request_is_halved_and_a_large_document_is_cut() {
     let large = format!("{{\"message\":\"{}\"}}", "x".repeat(100_000));
     let documents: Vec<String> =
         (0..10).map(|number| if number == 7 { large.clone() } else { format!("{{\"n\":{number}}}") }).collect();
     let mut chunk = chunk(&documents);
     let (mut requests, mut tally) = (0, Tally::default());
-    // Elasticsearch's limit is 50 000 bytes here.
+    // The limit of this Elasticsearch is 50 000 bytes.
     while let Some(part) = chunk.next_part() {
         requests += 1;
         let body = chunk.lines(&part);
         tally += if body.len() > 50_000 {
-            chunk.too_large(part, LETTERBOX)
+            chunk.too_large(part, TARGET)
         } else {
-            chunk.settle(&part, &vec![answer(201); part.len()], LETTERBOX)
+            chunk.settle(&part, &vec![answer(201); part.len()], TARGET)
         };
     }
     assert_eq!((tally.stored, tally.dead_letters, tally.cut, chunk.remaining()), (9, 1, 1, 0));
@@ -114,13 +114,14 @@ fn too_large_a_request_is_halved_and_too_large_a_document_kept_in_part() {
 fn a_letter_that_no_request_can_carry_waits() {
     let mut chunk = numbered(1);
     let part = chunk.next_part().unwrap();
-    chunk.too_large(part, LETTERBOX);
+    chunk.too_large(part, TARGET);
     let letter = chunk.next_part().unwrap();
-    chunk.too_large(letter, LETTERBOX);
+    chunk.too_large(letter, TARGET);
     assert_eq!((chunk.remaining(), chunk.cause()), (1, Some(Cause::LetterRefused)));
 }
 
-/// An Elasticsearch that refuses what is `bad`, takes requests up to `limit` bytes, does what chance says, and remembers.
+/// A fake Elasticsearch that refuses documents with `bad`, accepts requests up to `limit` bytes, fails by chance, and
+/// records documents.
 struct World {
     limit: usize,
     bad: Vec<bool>,
@@ -129,7 +130,7 @@ struct World {
 }
 
 impl World {
-    /// `chance` picks, for each item, between done, busy, and unavailable.
+    /// For each item, `chance` selects done, busy, or unavailable.
     fn take(&mut self, body: &[u8], chance: &mut impl FnMut() -> u8) -> Option<Vec<ItemAnswer>> {
         if body.len() > self.limit {
             return None;
@@ -143,11 +144,11 @@ impl World {
                 2 => return answer(404),
                 _ => {}
             }
-            let place = if stream == LETTERBOX.stream { &mut self.letters } else { &mut self.documents };
+            let place = if stream == TARGET.stream { &mut self.letters } else { &mut self.documents };
             if stream == STREAM && self.bad[id.parse::<usize>().unwrap()] {
                 return answer(400);
             }
-            // It does not tell one id from another: what is sent twice is there twice.
+            // It does not check ids: a document sent twice is stored twice.
             *place.entry(id).or_default() += 1;
             answer(201)
         };
@@ -156,7 +157,7 @@ impl World {
 }
 
 proptest! {
-    /// Whatever happens to items and requests: each document is stored once or its letter is, and until then it remains.
+    /// For any results of items and requests, each document is stored once or its letter is. Until then it remains.
     #[test]
     fn each_document_ends_in_one_place(
         bad in prop::collection::vec(any::<bool>(), 1..60),
@@ -170,24 +171,25 @@ proptest! {
             chunk.retry();
             while let Some(part) = chunk.next_part() {
                 let lines = chunk.lines(&part);
-                // Bytes of a part are the bytes of its lines.
+                // The bytes of a part are the bytes of its lines.
                 prop_assert_eq!(lines.len(), part.bytes);
                 let mut chance = || {
                     turn += 1;
-                    // With time, luck gets better: every run ends.
+                    // Failures become rarer with time, so that every run ends.
                     if turn > 5_000 { 7 } else { chances[turn % chances.len()] }
                 };
                 if chance() % 8 == 3 {
-                    // Broken before anything was done.
+                    // The connection broke before anything was stored.
                     tally += chunk.put_back(&part, Cause::Unavailable);
                     continue;
                 }
                 match world.take(&lines, &mut chance) {
-                    Some(answers) => tally += chunk.settle(&part, &answers, LETTERBOX),
-                    None => tally += chunk.too_large(part, LETTERBOX),
+                    Some(answers) => tally += chunk.settle(&part, &answers, TARGET),
+                    None => tally += chunk.too_large(part, TARGET),
                 }
                 let settled = tally.stored + tally.dead_letters;
-                prop_assert_eq!(settled as usize + chunk.remaining(), bad.len(), "none vanishes, none is counted twice");
+                prop_assert_eq!(settled as usize + chunk.remaining(), bad.len(), "no document is lost, and none is counted \
+                    twice");
             }
             rounds += 1;
             prop_assert!(rounds < 20_000);

@@ -1,5 +1,5 @@
-//! The public YAML cases of elasticsearch-clients-tests (Apache-2.0) for the APIs that the fake has: its answers are what real
-//! clients are tested against. A step of another API is left out with its name and counted.
+//! This module runs the public YAML cases of elasticsearch-clients-tests (Apache-2.0) for the APIs of the fake: real clients
+//! are tested against the same cases. A step of another API is skipped with its name and counted.
 
 use std::{collections::BTreeMap, path::Path, process::Command};
 
@@ -12,9 +12,9 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::shared;
-use crate::place::{Place, tell};
+use crate::place::{Place, print_line};
 
-/// API names of the cases, with method and path. What stands in braces is an argument.
+/// API names of the cases, with method and path. Braces contain an argument.
 const APIS: &[(&str, &str, &str)] = &[
     ("bulk", "POST", "/_bulk"),
     ("cat.health", "GET", "/_cat/health"),
@@ -69,17 +69,19 @@ const APIS: &[(&str, &str, &str)] = &[
     ("snapshot.get_repository", "GET", "/_snapshot"),
     ("snapshot.verify_repository", "POST", "/_snapshot/{repository}/_verify"),
 ];
-/// Cases of which the part that matters is an API that the program does not use; each with its reason.
+/// Cases that mainly test an API that the program does not use, each with its reason.
 const LEFT_OUT: &[(&str, &str)] = &[
     ("cat/component_templates.yml", "no cat API of templates is used"),
     ("cat/templates.yml", "no cat API of templates is used"),
     (
         "indices/10_data_lifecycle.yml",
-        "a serverless case that needs the lifecycle of a plain index; put_ and delete_data_lifecycle are held against the API description",
+        "a serverless case that needs the lifecycle of a plain index; put_ and delete_data_lifecycle are checked against the \
+         API description",
     ),
     (
         "indices/20_data_lifecycle.yml",
-        "needs the lifecycle of a plain index and its statistics; put_ and delete_data_lifecycle are held against the API description",
+        "needs the lifecycle of a plain index and its statistics; put_ and delete_data_lifecycle are checked against the API \
+         description",
     ),
     ("indices/exists_template.yml", "legacy templates are not used"),
     ("indices/template.yml", "legacy templates are not used"),
@@ -102,21 +104,21 @@ async fn public_cases_pass() {
     for file in files(&root) {
         let name = file.strip_prefix(&root).unwrap().display().to_string();
         if let Some((_, reason)) = LEFT_OUT.iter().find(|(left, _)| *left == name) {
-            tell(&format!("skipped: {name}: {reason}"));
+            print_line(&format!("skipped: {name}: {reason}"));
             skipped += 1;
             continue;
         }
         let text = std::fs::read_to_string(&file).unwrap();
         let place = Place::any().await;
         if place.fake.is_none() && name == NEEDS_A_STORE {
-            tell(&format!("skipped: {name}: its repository needs a folder that the real cluster was told of (path.repo)"));
+            print_line(&format!("skipped: {name}: its repository needs a folder configured in the real cluster (path.repo)"));
             skipped += 1;
             continue;
         }
         let mut run = Run { client: &place.client, file: name, last: Value::Null, assertions: 0 };
         let documents: Vec<Value> =
             serde_yaml_ng::Deserializer::from_str(&text).map(|document| Value::deserialize(document).unwrap()).collect();
-        // Setup first, then each case; the fake of each file is its own, so that teardown is only a case more.
+        // Setup first, then each case. Each file has its own fake, so teardown is only another case.
         for section in ["setup", "", "teardown"] {
             for (title, steps) in documents.iter().filter_map(Value::as_object).flatten() {
                 let kind = if title == "setup" || title == "teardown" { title.as_str() } else { "" };
@@ -128,7 +130,7 @@ async fn public_cases_pass() {
         passed += 1;
         assertions += run.assertions;
     }
-    tell(&format!("{passed} public case files passed with {assertions} assertions, {skipped} left out"));
+    print_line(&format!("{passed} public case files passed with {assertions} assertions, {skipped} skipped"));
     assert!(passed >= 14 && assertions >= 40, "{passed} files, {assertions} assertions");
 }
 
@@ -156,7 +158,7 @@ impl Run<'_> {
             let (what, with) = step.as_object().and_then(|step| step.iter().next()).unwrap();
             match what.as_str() {
                 "do" => known = self.call(with).await,
-                // What asserts about an answer that was left out says nothing.
+                // Assertions about a skipped answer are not checked.
                 _ if !known => {}
                 "match" => self.matches(with),
                 "is_true" => self.truth(with, true),
@@ -167,16 +169,16 @@ impl Run<'_> {
         }
     }
 
-    /// False where the API is not one of the fake's.
+    /// Returns false if the API is not one of the fake's.
     async fn call(&mut self, with: &Value) -> bool {
         let (api, arguments) = with.as_object().unwrap().iter().find(|(name, _)| *name != "catch").unwrap();
         let Some((_, method, pattern)) = APIS.iter().find(|(name, ..)| name == api) else {
-            tell(&format!("skipped: {}: {api} is not an API of the program's", self.file));
+            print_line(&format!("skipped: {}: the program does not use the API {api}", self.file));
             return false;
         };
         let mut arguments: BTreeMap<String, Value> = arguments.as_object().cloned().unwrap_or_default().into_iter().collect();
         let body = arguments.remove("body");
-        // Lines are sent as a list's items, each on a line of its own.
+        // The items of a list are sent as lines.
         let lines =
             body.as_ref().and_then(Value::as_array).map(|items| items.iter().map(|item| format!("{item}\n")).collect::<String>());
         let body = body.map(|body| match body.as_str() {
@@ -225,7 +227,7 @@ impl Run<'_> {
         Ok(told)
     }
 
-    /// A place of the last answer: `a.0.b`, dots of names escaped.
+    /// Returns a place in the last answer: `a.0.b`, with dots in names escaped.
     fn at(&self, place: &str) -> Value {
         if place.is_empty() || place == "$body" {
             return self.last.clone();

@@ -1,5 +1,5 @@
-//! Every request that every command sends, against Elasticsearch's own description of its API, closed. The description is test
-//! material (`SHARED_DATA`); without it these tests say that they were skipped.
+//! This module checks every request of every command against Elasticsearch's own API description, closed. The description is
+//! test material (`SHARED_DATA`). Without it the tests print that they were skipped.
 
 mod cases;
 mod schema;
@@ -14,7 +14,7 @@ use schema::Contract;
 use serde_json::{Value, json};
 
 use crate::{
-    place::{Place, apply as applied, declared, platform, tell, variable},
+    place::{Place, apply as applied, declared, platform, print_line, variable},
     relay::world::{APP, World},
     watching,
 };
@@ -23,11 +23,11 @@ use crate::{
 const OPERATIONS: &str = include_str!("../../operations.txt");
 const DAY: SignedDuration = SignedDuration::from_hours(24);
 
-/// Test material, or a line that says what was skipped.
+/// Returns test material, or prints the skipped test.
 pub fn shared(test: &str) -> Option<String> {
     let folder = variable("SHARED_DATA");
     if folder.is_none() {
-        tell(&format!("skipped: {test}: SHARED_DATA is not set"));
+        print_line(&format!("skipped: {test}: SHARED_DATA is not set"));
     }
     folder
 }
@@ -51,18 +51,18 @@ async fn every_request_of_every_command_is_as_the_contract_says() {
     violations.sort();
     violations.dedup();
     assert_eq!(violations, Vec::<String>::new());
-    // And each is done: what is asked for by a name that is no stream's is all that is not there.
+    // Each request must succeed, except a request for a name that does not exist.
     let done = |call: &Call, status: u16| {
         (200..300).contains(&status) || status == 404 && call.method == "GET" && call.path.starts_with("/_data_stream/")
     };
     let refused = calls.iter().filter(|(call, status)| !done(call, *status));
     assert_eq!(refused.map(|(call, status)| (&call.method, &call.path, status)).collect::<Vec<_>>(), []);
     let wanted: BTreeSet<String> = OPERATIONS.lines().map(str::to_owned).collect();
-    assert_eq!(seen, wanted, "the committed list and what was sent");
-    tell(&format!("{} requests of {} operations: 0 violations", calls.len(), seen.len()));
+    assert_eq!(seen, wanted, "the committed list and the sent requests");
+    print_line(&format!("{} requests of {} operations: 0 violations", calls.len(), seen.len()));
 }
 
-/// What was sent; lines are a list.
+/// Returns the sent body; lines are a list.
 fn body(call: &Call) -> Option<Value> {
     let text = std::str::from_utf8(&call.body).unwrap();
     if call.path.ends_with("/_bulk") {
@@ -71,7 +71,7 @@ fn body(call: &Call) -> Option<Value> {
     (!text.is_empty()).then(|| serde_json::from_str(text).unwrap())
 }
 
-/// What the relay sends: a document that is stored, and one that becomes a dead letter.
+/// Requests of the relay: a stored document, and one that becomes a dead letter.
 async fn relayed() -> Vec<(Call, u16)> {
     let world = World::start().await;
     let line = |id: &str, price: Value| {
@@ -84,27 +84,34 @@ async fn relayed() -> Vec<(Call, u16)> {
     world.fake.calls()
 }
 
-/// Every command, in every way that sends something else.
+/// Runs every command in every way that sends different requests.
 async fn everything(client: &Client, fake: &Arc<Fake>) {
     applied(client, &platform()).await;
-    let mount = "{phases: {hot: {actions: {rollover: {max_age: 1d, max_primary_shard_docs: 5}, set_priority: {priority: 1}, downsample: {fixed_interval: 1h}, shrink: {number_of_shards: 1}, forcemerge: {max_num_segments: 1}}}, warm: {actions: {allocate: {number_of_replicas: 0, require: {box: a}}, migrate: {enabled: false}}}, frozen: {min_age: 1d, actions: {searchable_snapshot: {snapshot_repository: r}}}, delete: {min_age: 5d, actions: {wait_for_snapshot: {policy: s}, delete: {}}}}}";
+    let mount = "{phases: {hot: {actions: {rollover: {max_age: 1d, max_primary_shard_docs: 5}, set_priority: {priority: 1}, \
+        downsample: {fixed_interval: 1h}, shrink: {number_of_shards: 1}, forcemerge: {max_num_segments: 1}}}, warm: \
+        {actions: {allocate: {number_of_replicas: 0, require: {box: a}}, migrate: {enabled: false}}}, frozen: {min_age: 1d, \
+        actions: {searchable_snapshot: {snapshot_repository: r}}}, delete: {min_age: 5d, actions: {wait_for_snapshot: \
+        {policy: s}, delete: {}}}}}";
     let extra = |stream: &str| {
         declared(&[
             ("policies/extra.yaml", mount),
             ("snapshots/repositories/r.yaml", "{type: s3, settings: {bucket: b, compress: true, chunk_size: 1gb}}"),
             (
                 "snapshots/policies/s.yaml",
-                "{schedule: 1d, name: s, repository: r, config: {indices: [a], partial: true}, retention: {expire_after: 30d, min_count: 1, max_count: 5}}",
+                "{schedule: 1d, name: s, repository: r, config: {indices: [a], partial: true}, retention: {expire_after: \
+                 30d, min_count: 1, max_count: 5}}",
             ),
             (
                 "pipelines/x.yaml",
-                "{description: a, processors: [{set: {field: a, value: 5, tag: t, if: {source: ctx.b != null}}}, {pipeline: {name: y}}], on_failure: [{set: {field: error.message, copy_from: _ingest.on_failure_message}}]}",
+                "{description: a, processors: [{set: {field: a, value: 5, tag: t, if: {source: ctx.b != null}}}, {pipeline: \
+                 {name: y}}], on_failure: [{set: {field: error.message, copy_from: _ingest.on_failure_message}}]}",
             ),
             ("pipelines/y.yaml", "{processors: []}"),
             ("templates/components/extra.yaml", "{version: 1, template: {settings: {index: {refresh_interval: 5s}}}}"),
             (
                 "templates/index/extra.yaml",
-                "{index_patterns: [logs-extra-*], priority: 300, data_stream: {}, composed_of: [extra], template: {lifecycle: {data_retention: 7d}}}",
+                "{index_patterns: [logs-extra-*], priority: 300, data_stream: {}, composed_of: [extra], template: \
+                 {lifecycle: {data_retention: 7d}}}",
             ),
             ("streams.yaml", &format!("streams: {{logs-extra-a: {stream}}}")),
         ])
@@ -117,7 +124,7 @@ async fn everything(client: &Client, fake: &Arc<Fake>) {
     };
     applied(client, &both("{lifecycle: {data_retention: 5d}, failure_store: {enabled: true, lifecycle: {data_retention: 9d}}}"))
         .await;
-    // What somebody set by hand is taken away again.
+    // A setting made by hand is removed again.
     fake.change(|cluster| {
         let dead = cluster.data_streams.get_mut("logs-exchange.app-default").unwrap();
         dead.lifecycle = Some(json!({"enabled": true, "data_retention": "90d"}));
@@ -125,7 +132,7 @@ async fn everything(client: &Client, fake: &Arc<Fake>) {
         extra.options = Some(json!({"failure_store": {"enabled": true}}));
     });
     applied(client, &both("{}")).await;
-    // Everything of ours that is declared no longer goes.
+    // Our objects that are declared no longer are deleted.
     fake.change(|cluster| {
         let stream = cluster.data_streams.remove("logs-extra-a").unwrap();
         cluster.indices.retain(|name, _| !stream.indices.contains(name));
@@ -165,7 +172,7 @@ async fn everything(client: &Client, fake: &Arc<Fake>) {
     forecast::forecast(&platform(), &observation, Timestamp::now().as_millisecond());
 }
 
-/// Requests that the contract refuses: a word of the violation, and the request.
+/// Requests that the contract refuses: a part of the violation, and the request.
 fn wrong_requests() -> Vec<(&'static str, &'static str, &'static str, &'static str, Value)> {
     let policy = |action: Value| json!({"policy": {"phases": {"hot": {"actions": action}}}});
     let mapped = |field: Value| json!({"template": {"mappings": {"properties": {"f": field}}}});
@@ -234,7 +241,7 @@ async fn the_fake_refuses_what_the_contract_refuses() {
         let violations = contract.judge(method, path, &names, sent).violations.join("; ");
         assert!(violations.contains(part), "{part}\n{violations}");
         let answer = send(method, &format!("/{path}?{query}"), &body);
-        assert_eq!(answer.status, 400, "{part}: the fake takes it: {:?}", answer.body);
+        assert_eq!(answer.status, 400, "{part}: the fake accepts it: {:?}", answer.body);
         assert!(
             answer.body["error"]["reason"].is_string() && answer.body["error"]["root_cause"][0]["type"].is_string(),
             "{:?}",

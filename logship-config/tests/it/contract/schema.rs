@@ -1,21 +1,22 @@
-//! Elasticsearch's API description, closed: what it does not name is a violation. The description forbids no extra field by
-//! itself; here an object that lists its properties has no others, apart from values that are the user's own.
+//! This module checks values against Elasticsearch's API description, closed: an unlisted key is a violation. The
+//! description itself forbids no extra field. Here an object that lists its properties has no others, except values chosen
+//! by the user.
 
 use std::{collections::BTreeSet, io::Read, path::Path};
 
 use flate2::read::GzDecoder;
 use serde_json::{Map, Value};
 
-/// What every operation takes ("Common options").
+/// Parameters that every operation accepts ("Common options").
 const COMMON_PARAMETERS: [&str; 4] = ["filter_path", "pretty", "human", "error_trace"];
-/// A description that nests deeper than this refers to itself.
+/// A description with deeper nesting refers to itself.
 const DEPTH_LIMIT: usize = 60;
 
 pub struct Contract {
     description: Value,
 }
 
-/// What the contract says of a request.
+/// The contract's result for a request.
 pub struct Judged {
     pub operation: String,
     pub violations: Vec<String>,
@@ -29,7 +30,7 @@ impl Contract {
         Self { description: serde_json::from_str(&text).unwrap() }
     }
 
-    /// The operation of a request, and everything that the contract does not know of it.
+    /// Returns the operation of a request, and all parts that the contract does not list.
     pub fn judge(&self, method: &str, path: &str, query: &[&str], body: Option<&Value>) -> Judged {
         let Some(operation) = self.operation(method, path) else {
             return Judged { operation: String::new(), violations: vec![format!("{method} {path}: no such operation")] };
@@ -57,7 +58,7 @@ impl Contract {
         Judged { operation: operation["operationId"].as_str().unwrap_or_default().to_owned(), violations }
     }
 
-    /// The path with the most fixed parts that fits.
+    /// Returns the matching path with the most fixed parts.
     fn operation(&self, method: &str, path: &str) -> Option<&Value> {
         let parts: Vec<&str> = path.split('/').filter(|part| !part.is_empty()).collect();
         let fits = |pattern: &str| {
@@ -122,11 +123,11 @@ impl Contract {
                     closest = Some(wrong);
                 }
             }
-            violations.extend(closest.unwrap_or_else(|| vec![format!("{place}: fits no choice")]));
+            violations.extend(closest.unwrap_or_else(|| vec![format!("{place}: matches no choice")]));
         }
     }
 
-    /// The one choice that the value's `type` names, or all.
+    /// Returns the choice named by the value's `type`, or all.
     fn discriminated<'a>(&'a self, part: &'a Value, choices: &'a [Value], value: &Value) -> Vec<&'a Value> {
         let name = part["discriminator"]["propertyName"].as_str().and_then(|property| value[property].as_str());
         match name.and_then(|name| part["discriminator"]["mapping"][name].as_str()) {
@@ -141,18 +142,18 @@ impl Contract {
             Some("number" | "integer") => value.is_number(),
             Some("boolean") => value.is_boolean(),
             Some("array") => value.is_array(),
-            // `{type: object}` alone is how a value of the user's own is described.
+            // `{type: object}` without properties describes a value chosen by the user.
             Some("object") => value.is_object() || part.get("properties").is_none() && part.get("additionalProperties").is_none(),
             _ => true,
         };
         let absent = value.is_null() && part["nullable"] == true;
         if !(right || absent) {
-            violations.push(format!("{place}: {value} is no {}", part["type"]));
+            violations.push(format!("{place}: {value} is not a {}", part["type"]));
         }
         if let Some(known) = part["enum"].as_array()
             && !known.contains(value)
         {
-            violations.push(format!("{place}: {value} is none of {}", part["enum"]));
+            violations.push(format!("{place}: {value} is not one of {}", part["enum"]));
         }
     }
 
@@ -171,7 +172,7 @@ impl Contract {
                 }
             }
         }
-        // An object whose choices are open is judged by them.
+        // An object with open choices is checked by them.
         let listed: BTreeSet<&str> = parts
             .iter()
             .filter_map(|part| part["properties"].as_object())

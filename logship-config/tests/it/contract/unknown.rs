@@ -1,5 +1,5 @@
-//! An unknown key in every object of every body: where the contract refuses it, so does `check` in the file that says it, and so
-//! does the fake in the request.
+//! This module plants an unknown key in every object of every body. If the contract refuses the key, `check` must refuse it
+//! in the file, and the fake must refuse it in the request.
 
 use std::collections::BTreeMap;
 
@@ -9,11 +9,11 @@ use logship::desired;
 use serde_json::{Value, json};
 
 use super::{Contract, body, everything, shared};
-use crate::place::{Place, tell};
+use crate::place::{Place, print_line};
 
 const UNKNOWN: &str = "zz_unknown";
-/// What the contract closes and Elasticsearch does not: attributes of nodes, and arguments of a similarity or of a component of the
-/// analysis, are the user's own.
+/// Places that the contract closes and Elasticsearch does not: attributes of nodes, and arguments of a similarity or an
+/// analysis component, are chosen by the user.
 const OPEN: [&str; 7] = [
     "/routing/allocation/include",
     "/similarity/own",
@@ -23,12 +23,12 @@ const OPEN: [&str; 7] = [
     "/analysis/normalizer/own",
     "/analysis/tokenizer/own",
 ];
-/// The same, of the server alone: it ignores a repository's setting and a kind of analysis that it does not know, and `check` does
-/// not. The beginning of the path, and the end of the place.
+/// Places that only the server ignores: an unknown setting of a repository and an unknown kind of analysis. `check` refuses
+/// them. The beginning of the path, and the end of the place.
 const IGNORED: [(&str, &str); 3] =
     [("_snapshot/", "/settings"), ("_component_template/", "/index/analysis"), ("_index_template/", "/index/analysis")];
 
-/// Copies of `value`, each with an unknown key in another of its objects, and the pointer to that.
+/// Returns copies of `value`, each with an unknown key in another of its objects, and the pointer to that key.
 fn planted(value: &Value) -> Vec<(String, Value)> {
     fn objects(value: &Value, place: &str, found: &mut Vec<String>) {
         let inner: Vec<(String, &Value)> = match value {
@@ -51,7 +51,7 @@ fn planted(value: &Value) -> Vec<(String, Value)> {
     places.into_iter().filter_map(plant).collect()
 }
 
-/// Whether the contract has no such key there.
+/// Returns whether the contract has no such key there.
 fn refuses(contract: &Contract, method: &str, path: &str, planted: &Value) -> bool {
     let violations = contract.judge(method, path, &[], Some(planted)).violations;
     violations.iter().any(|violation| violation.ends_with(&format!("{UNKNOWN}: is unknown")))
@@ -61,7 +61,7 @@ fn open(place: &str) -> bool {
     OPEN.iter().any(|open| place.contains(open))
 }
 
-/// A file, the path of its request, and a body that says as much as can be said.
+/// A file, the path of its request, and a body with as many keys as possible.
 fn declarations() -> Vec<(&'static str, &'static str, Value)> {
     let index = json!({
         "analysis": {
@@ -157,7 +157,7 @@ fn files_are_refused_for_every_key_that_the_contract_refuses() {
             let files = BTreeMap::from([(file.to_owned(), declared(body).to_string())]);
             desired::load(&files).map_or_else(|faults| faults.to_string(), |_| String::new())
         };
-        // What it refers to is not declared beside it.
+        // Its references are not declared in the same set.
         let before = faults(&whole);
         assert!(!before.contains("unknown"), "{file}: {before}");
         for (place, planted) in planted(&whole) {
@@ -169,9 +169,9 @@ fn files_are_refused_for_every_key_that_the_contract_refuses() {
             }
         }
     }
-    assert_eq!(taken, Vec::<String>::new(), "check takes them");
+    assert_eq!(taken, Vec::<String>::new(), "check accepts them");
     assert!(held > 80, "{held}");
-    tell(&format!("{held} unknown keys that the contract refuses: check refuses each"));
+    print_line(&format!("{held} unknown keys that the contract refuses: check refuses each"));
 }
 
 #[tokio::test]
@@ -214,9 +214,9 @@ async fn the_fake_refuses_every_key_that_the_contract_refuses() {
     }
     taken.sort();
     taken.dedup();
-    assert_eq!(taken, Vec::<String>::new(), "the fake takes them");
+    assert_eq!(taken, Vec::<String>::new(), "the fake accepts them");
     assert!(held > 200 && left_out > 0, "{held}");
-    tell(&format!(
-        "{held} unknown keys that the contract refuses: the fake refuses each; {left_out} left out, which Elasticsearch takes"
+    print_line(&format!(
+        "{held} unknown keys that the contract refuses: the fake refuses each; {left_out} left out, which Elasticsearch accepts"
     ));
 }

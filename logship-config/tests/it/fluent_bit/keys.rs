@@ -1,5 +1,5 @@
-//! Keys that Fluent Bit 5.1 knows, of the plugins that the configuration uses (<https://docs.fluentbit.io/manual/5.1>). Fluent Bit
-//! takes some unknown keys without a word.
+//! This module lists the keys of Fluent Bit 5.1 for the plugins in the configuration
+//! (<https://docs.fluentbit.io/manual/5.1>). Fluent Bit silently accepts some unknown keys.
 
 pub const SERVICE: &[&str] = &[
     "flush",
@@ -73,7 +73,7 @@ pub const OUTPUT: &[&str] = &[
     "net.max_worker_connections",
 ];
 
-/// Kind, plugin, and its own keys.
+/// Kind, plugin, and its specific keys.
 pub const PLUGINS: &[(&str, &str, &[&str])] = &[
     (
         "inputs",

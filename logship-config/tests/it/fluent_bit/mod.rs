@@ -1,4 +1,4 @@
-//! The Fluent Bit configuration: read as data here, and run through Fluent Bit itself where one is installed (`table`).
+//! This module tests the Fluent Bit configuration: as data here, and in Fluent Bit itself where it is installed (`table`).
 
 mod keys;
 mod node;
@@ -16,16 +16,16 @@ pub fn read(file: &str) -> Value {
         .unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
-/// The plugins of a kind: `inputs`, `filters`, `outputs`.
+/// Returns the plugins of a kind: `inputs`, `filters`, `outputs`.
 fn plugins(kind: &str) -> Vec<Value> {
     read("fluent-bit.yaml")["pipeline"][kind].as_sequence().unwrap().clone()
 }
 
 fn text<'a>(plugin: &'a Value, key: &str) -> &'a str {
-    plugin[key].as_str().unwrap_or_else(|| panic!("{key} of {plugin:?} is no text"))
+    plugin[key].as_str().unwrap_or_else(|| panic!("{key} of {plugin:?} is not a text"))
 }
 
-/// One value or a list of them.
+/// Returns one value or a list of values.
 fn texts(value: &Value) -> Vec<&str> {
     match value {
         Value::Sequence(values) => values.iter().map(|value| value.as_str().unwrap()).collect(),
@@ -47,7 +47,7 @@ fn every_key_is_one_of_its_plugin() {
     let sections: Vec<_> = whole.as_mapping().unwrap().keys().filter_map(Value::as_str).collect();
     assert_eq!(sections, ["env", "service", "pipeline"]);
     for key in whole["service"].as_mapping().unwrap().keys() {
-        assert!(keys::SERVICE.contains(&key.as_str().unwrap()), "{key:?} is no setting of the service");
+        assert!(keys::SERVICE.contains(&key.as_str().unwrap()), "{key:?} is not a setting of the service");
     }
     for (kind, common) in [("inputs", keys::INPUT), ("filters", keys::FILTER), ("outputs", keys::OUTPUT)] {
         for plugin in plugins(kind) {
@@ -56,7 +56,7 @@ fn every_key_is_one_of_its_plugin() {
             let (_, _, own) = own.unwrap_or_else(|| panic!("{name} is not listed among {kind}"));
             for key in plugin.as_mapping().unwrap().keys() {
                 let key = key.as_str().unwrap();
-                assert!(common.contains(&key) || own.contains(&key), "{key} is no key of {name}");
+                assert!(common.contains(&key) || own.contains(&key), "{key} is not a key of {name}");
             }
         }
     }
@@ -64,7 +64,7 @@ fn every_key_is_one_of_its_plugin() {
     for (section, known) in [("parsers", keys::PARSER), ("multiline_parsers", keys::MULTILINE_PARSER)] {
         for parser in parsers[section].as_sequence().unwrap() {
             for key in parser.as_mapping().unwrap().keys() {
-                assert!(known.contains(&key.as_str().unwrap()), "{key:?} is no key of {section}");
+                assert!(known.contains(&key.as_str().unwrap()), "{key:?} is not a key of {section}");
             }
         }
     }
@@ -90,9 +90,9 @@ fn every_reference_leads_somewhere() {
     assert_eq!(plugins("inputs")[0]["multiline.parser"], "cri");
     let every: Vec<Value> = ["inputs", "filters", "outputs"].into_iter().flat_map(plugins).collect();
     let aliases: BTreeSet<&str> = every.iter().map(|plugin| text(plugin, "alias")).collect();
-    assert_eq!(aliases.len(), every.len(), "metrics of two plugins under one alias cannot be told apart");
+    assert_eq!(aliases.len(), every.len(), "two plugins with one alias share their metrics");
 
-    // Each tag that a rule gives is matched by later filters or by exactly one output.
+    // Each tag set by a rule is matched by later filters or by exactly one output.
     let outputs = plugins("outputs");
     let matches: Vec<&str> = outputs.iter().map(|output| text(output, "match").strip_suffix('*').unwrap()).collect();
     let given: BTreeSet<String> = filters
@@ -104,12 +104,12 @@ fn every_reference_leads_somewhere() {
     for tag in &given {
         assert!(tag == "stderr." || matches.iter().filter(|of| **of == tag.as_str()).count() == 1, "{tag}");
     }
-    assert!(matches.iter().all(|of| given.contains(*of)), "no output waits for a tag that nothing gives");
+    assert!(matches.iter().all(|of| given.contains(*of)), "no output waits for a tag that no rule sets");
 }
 
-/// The tag is chosen before the line is read, so a line cannot choose it; without proof of origin it is quarantined.
+/// The tag is set before the line is parsed, so a line cannot select it. Without proof of origin the line is quarantined.
 #[test]
-fn origin_is_decided_before_the_line_is_read() {
+fn origin_is_decided_before_the_line_is_parsed() {
     let filters = plugins("filters");
     let (metadata, kubernetes) = only(&filters, "kubernetes", "kubernetes");
     let (programs, _) = only(&filters, "rewrite_tag", "programs");
@@ -125,7 +125,7 @@ fn origin_is_decided_before_the_line_is_read() {
     assert_eq!(rules[rules.len() - 1], "$stream . quarantine.$TAG false");
 }
 
-/// The relay takes what the outputs send, and each stream is declared.
+/// The relay accepts the outputs' requests, and each stream is declared.
 #[test]
 fn outputs_send_to_the_relay_and_into_declared_streams() {
     let declared = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/elasticsearch/streams.yaml")).unwrap();
@@ -139,17 +139,17 @@ fn outputs_send_to_the_relay_and_into_declared_streams() {
     }
     let shipped = declared["streams"].as_mapping().unwrap().keys().filter_map(Value::as_str);
     let missing: Vec<_> = shipped.filter(|stream| !streams.contains(*stream) && !stream.contains("dead_letter")).collect();
-    assert!(missing.is_empty(), "nothing is shipped into {missing:?}");
+    assert!(missing.is_empty(), "no output ships to {missing:?}");
 }
 
-/// The rows of the table of measured cases, as far as they are the configuration's.
+/// The rows of the table of measured cases that depend on the configuration.
 #[test]
 fn each_measured_case_has_its_setting() {
     let (inputs, filters, outputs) = (plugins("inputs"), plugins("filters"), plugins("outputs"));
     let service = &read("fluent-bit.yaml")["service"];
     let [tail] = inputs.as_slice() else { panic!("one input") };
 
-    // Bulk to a data stream; ids; nothing renamed; a queue bounded and counted; audit is never given up, the rest is.
+    // Bulk to a data stream; ids; no renaming; a bounded, counted queue; audit retries without limit, the rest has a limit.
     for output in &outputs {
         let has = |key: &str, value: &str| assert_eq!(text(output, key), value, "{key} of {}", text(output, "alias"));
         has("write_operation", "create");
@@ -175,17 +175,17 @@ fn each_measured_case_has_its_setting() {
     // Identical lines: offset and CRI time stay in the record.
     assert_eq!((text(tail, "offset_key"), text(tail, "multiline.parser")), ("log.offset", "cri"));
     let gone: Vec<&str> = filters.iter().flat_map(|filter| texts(&filter["remove"])).collect();
-    assert_eq!(gone, ["kubernetes", "_p", "_dataset"], "the CRI time is kept");
+    assert_eq!(gone, ["kubernetes", "_p", "_dataset"], "the CRI time stays in the record");
     let set = |key: &str, value: &str| assert_eq!(text(tail, key), value, "{key}");
     // With symlinked paths it deletes every position at a restart.
     assert!(tail.get("db.compare_filename").is_none());
-    // On, it rejects the chunks of a killed process for ever.
+    // If on, it permanently rejects the chunks of a killed process.
     assert_eq!(text(service, "storage.checksum"), "off");
     set("read_from_head", "on");
     set("skip_long_lines", "on");
     assert_eq!((&tail["refresh_interval"], &tail["rotate_wait"]), (&5.into(), &30.into()));
 
-    // Panics: the stream apart first, then multiline.
+    // Panics: separate the stream first, then multiline.
     let (apart, by_stream) = only(&filters, "rewrite_tag", "standard-error");
     let (joined, multiline) = only(&filters, "multiline", "panics");
     assert!(apart < joined && text(by_stream, "rule").starts_with("$stream ^stderr$"));
@@ -193,7 +193,7 @@ fn each_measured_case_has_its_setting() {
     let rules = &read("parsers.yaml")["multiline_parsers"][0]["rules"];
     assert_eq!(rules[0]["regex"], r"/^thread '.*' (\(\d+\) )?panicked at/");
 
-    // Labels are flattened in the mapping, and `log` never is a text beside log.level.
+    // The mapping flattens labels, and `log` is never both a text and the parent of log.level.
     let mapping = std::fs::read_to_string(concat!(
         env!("CARGO_MANIFEST_DIR"),
         "/elasticsearch/templates/components/logs-ecs@mappings.yaml"

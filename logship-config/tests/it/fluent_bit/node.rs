@@ -1,5 +1,5 @@
-//! A Kubernetes node of one's own: log files in the frame of CRI, pods known from files, the configuration with the places and ports
-//! of a test, and Fluent Bit itself over it.
+//! This module simulates a Kubernetes node: log files in CRI format, pods described in files, the configuration with a
+//! test's paths and ports, and Fluent Bit itself.
 
 use std::{
     fs::{File, OpenOptions},
@@ -25,13 +25,14 @@ pub struct Node {
     program: PathBuf,
     pub metrics: String,
     process: Option<Process>,
-    /// Nanoseconds of the next line's time, and from one line to the next.
+    /// Time of the next line, and the step between lines, in nanoseconds.
     time: u64,
     pub step: u64,
 }
 
 impl Node {
-    /// Without a Fluent Bit on this machine, `None`. `change` edits the configuration that is left after places and ports were put in.
+    /// Returns `None` if Fluent Bit is not installed. `change` edits the configuration after its paths and ports were
+    /// replaced.
     pub fn prepare_with(world: &World, change: impl FnOnce(&mut Value)) -> Option<Self> {
         let program = match variable("FLUENT_BIT") {
             Some(path) => PathBuf::from(path),
@@ -53,7 +54,7 @@ impl Node {
         let mut configuration: Value = serde_yaml_ng::from_str(&replaced).unwrap();
         configuration["service"]["http_listen"] = "127.0.0.1".into();
         configuration["service"]["http_port"] = http.into();
-        // Tests do not wait as a node does.
+        // Tests use shorter waits than a node.
         configuration["service"]["scheduler.base"] = 1.into();
         configuration["service"]["scheduler.cap"] = 1.into();
         configuration["service"]["grace"] = 5.into();
@@ -93,7 +94,7 @@ impl Node {
         self.pod_in(NAMESPACE, name, labels);
     }
 
-    /// As [`Self::pod`], in another namespace.
+    /// See [`Self::pod`], in another namespace.
     pub fn pod_in(&self, namespace: &str, name: &str, labels: &serde_json::Value) {
         let pod = json!({
             "apiVersion": "v1", "kind": "Pod",
@@ -114,7 +115,7 @@ impl Node {
         self.write_in(NAMESPACE, pod, lines);
     }
 
-    /// As [`Self::write`], for a pod of another namespace.
+    /// See [`Self::write`], for a pod of another namespace.
     pub fn write_in(&mut self, namespace: &str, pod: &str, lines: &[(&str, &str)]) {
         let name = format!("{pod}_{namespace}_main-{}.log", "c0ffee12".repeat(8));
         let mut file: File =
@@ -125,16 +126,16 @@ impl Node {
         }
     }
 
-    /// Forgets how far files were read.
+    /// Deletes the stored positions of the files.
     pub fn lose_positions(&self) {
         for end in ["", "-shm", "-wal"] {
-            // The last two are there only while it runs, most often.
+            // The last two usually exist only while it runs.
             let _ = std::fs::remove_file(self.folder.path().join(format!("state/positions.db{end}")));
         }
         assert!(!self.folder.path().join("state/positions.db").exists());
     }
 
-    /// The sum of a metric over its labels.
+    /// Returns the sum of a metric over its labels.
     pub async fn metric(&self, name: &str) -> f64 {
         let Ok(reply) = reqwest::get(&self.metrics).await else { return 0.0 };
         let text = reply.text().await.unwrap_or_default();

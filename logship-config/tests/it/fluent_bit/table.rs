@@ -1,5 +1,6 @@
-//! The table of measured cases, through Fluent Bit itself, the relay and the fake. On a machine without Fluent Bit each of these is
-//! printed as unproved, and `each_measured_case_has_its_setting` and the relay's own cases are all there is.
+//! This module runs the table of measured cases through Fluent Bit itself, the relay and the fake. If Fluent Bit is not
+//! installed, each case is printed as unproved; then only `each_measured_case_has_its_setting` and the relay's own cases
+//! run.
 
 use std::{
     collections::BTreeSet,
@@ -12,7 +13,7 @@ use serde_json::{Value, json};
 
 use super::node::Node;
 use crate::{
-    place::tell,
+    place::print_line,
     relay::world::{DEAD, World, create_streams},
 };
 
@@ -23,11 +24,11 @@ const INFRASTRUCTURE: &str = "logs-infrastructure.app-default";
 const QUARANTINE: &str = "logs-quarantine.app-default";
 const STREAMS: [&str; 7] =
     [APP, ACCESS, AUDIT, "logs-alertbot.app-default", "logs-backup.app-default", INFRASTRUCTURE, QUARANTINE];
-/// Rows of the table, and the programs' own lines; each is a test below.
+/// Rows of the table and the programs' own lines. Each is a test below.
 const ROWS: usize = 11;
 static UNPROVED: AtomicUsize = AtomicUsize::new(0);
 
-/// The declared templates, with their components put together as Elasticsearch does.
+/// Returns the declared templates, with their components combined as in Elasticsearch.
 fn declared() -> Cluster {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/elasticsearch/templates");
     let yaml = |path: String| -> Value { serde_yaml_ng::from_str(&std::fs::read_to_string(path).unwrap()).unwrap() };
@@ -66,13 +67,13 @@ async fn world() -> World {
     world
 }
 
-/// Prints the row as unproved where there is no Fluent Bit.
+/// Prints the row as unproved if Fluent Bit is not installed.
 async fn with_node(row: &str, change: impl FnOnce(&mut serde_yaml_ng::Value)) -> Option<(World, Node)> {
     let world = world().await;
     let node = Node::prepare_with(&world, change);
     if node.is_none() {
         let unproved = UNPROVED.fetch_add(1, Ordering::Relaxed) + 1;
-        tell(&format!("unproved, {unproved} of {ROWS} rows: {row} (no program fluent-bit on this machine)"));
+        print_line(&format!("unproved, {unproved} of {ROWS} rows: {row} (no program fluent-bit on this machine)"));
     }
     Some((world, node?))
 }
@@ -103,7 +104,7 @@ async fn arrived(world: &World, node: &Node, stream: &str, count: usize) {
     }
 }
 
-/// Flat or nested, as Elasticsearch takes both.
+/// Flat or nested: Elasticsearch accepts both.
 fn field<'a>(document: &'a Value, name: &str) -> &'a Value {
     document.get(name).unwrap_or_else(|| document.pointer(&format!("/{}", name.replace('.', "/"))).unwrap_or(&Value::Null))
 }
@@ -117,7 +118,7 @@ async fn row_1_partly_busy_answers_lose_nothing() {
     node.start().await;
     arrived(&world, &node, APP, 23).await;
     assert!(world.put_off("busy").await > 0);
-    // A row of the table is also this: the line is one document with its own time, level and pod, and nothing of the frame.
+    // This row also checks that the line is one document with its own time, level and pod, without the CRI frame.
     let document = &documents(&world, APP)[0];
     assert!(document["@timestamp"].as_str().unwrap().starts_with("2026-11-27T08:59:59.123"), "{document}");
     assert_eq!(field(document, "log.level"), "info");
@@ -144,7 +145,7 @@ async fn row_2_a_lost_position_ends_in_success_and_no_loop() {
 }
 
 #[tokio::test]
-async fn row_3_what_is_refused_for_good_is_a_dead_letter_and_blocks_nothing() {
+async fn row_3_a_refused_document_is_a_dead_letter_and_blocks_nothing() {
     let Some((world, mut node)) = with_node("400: mapping", |_| {}).await else { return };
     // As on a cluster without failure stores.
     world.fake.change(|cluster| cluster.data_streams.get_mut(APP).unwrap().failure_store = false);
@@ -161,12 +162,12 @@ async fn row_3_what_is_refused_for_good_is_a_dead_letter_and_blocks_nothing() {
 }
 
 #[tokio::test]
-async fn row_4_a_relay_that_is_away_and_a_kill_lose_nothing() {
+async fn row_4_an_unreachable_relay_and_a_kill_lose_nothing() {
     let Some((mut world, mut node)) = with_node("output down + kill -9", |_| {}).await else { return };
     world.stop(local_parts::StopSignal::Kill).await;
     node.exchange("exchange-0");
     let lines: Vec<String> = (0..23).map(ecs).collect();
-    // Through the multiline filter's emitter too.
+    // Also through the multiline filter's emitter.
     node.write("exchange-0", &lines.iter().map(|line| ("stderr", line.as_str())).collect::<Vec<_>>());
     node.start().await;
     node.until_metric("fluentbit_output_retries_total", 1.0).await;
@@ -180,7 +181,7 @@ async fn row_4_a_relay_that_is_away_and_a_kill_lose_nothing() {
 }
 
 #[tokio::test]
-async fn row_5_labels_of_one_name_stand_side_by_side() {
+async fn row_5_labels_with_a_common_prefix_are_both_stored() {
     let Some((world, mut node)) = with_node("app and app.kubernetes.io/name", |_| {}).await else { return };
     node.pod("exchange-0", &json!({"app.kubernetes.io/name": "exchange", "app": "exchange"}));
     node.exchange("exchange-1");
@@ -195,7 +196,7 @@ async fn row_5_labels_of_one_name_stand_side_by_side() {
 async fn row_6_ten_lines_of_one_text_are_ten_documents() {
     let Some((world, mut node)) = with_node("10 identical lines", |_| {}).await else { return };
     node.exchange("exchange-0");
-    // Of one time too: only the offset tells them apart.
+    // The time is the same too: only the offset distinguishes them.
     node.step = 0;
     node.write("exchange-0", &[("stdout", ecs(1).as_str()); 10]);
     node.write("exchange-0", &[("stderr", "the same words"); 10]);
@@ -204,7 +205,7 @@ async fn row_6_ten_lines_of_one_text_are_ten_documents() {
 }
 
 #[tokio::test]
-async fn row_7_names_with_dots_stay() {
+async fn row_7_names_with_dots_do_not_change() {
     let Some((world, mut node)) = with_node("replace_dots", |_| {}).await else { return };
     node.exchange("exchange-0");
     write(&mut node, "exchange-0", 0..1);
@@ -215,7 +216,7 @@ async fn row_7_names_with_dots_stay() {
 }
 
 #[tokio::test]
-async fn row_8_panics_between_lines_of_json_are_a_document_each() {
+async fn row_8_panics_between_lines_of_json_are_one_document_each() {
     let Some((world, mut node)) = with_node("Rust panics interleaved with JSON", |_| {}).await else { return };
     node.exchange("exchange-0");
     let lines: Vec<String> = (0..6).map(ecs).collect();
@@ -281,17 +282,17 @@ async fn row_10_each_line_goes_to_its_stream() {
     for flat in [true, false] {
         let lines = [set(flat, "exchange.audit"), set(flat, "exchange.access"), set(flat, "exchange.app")];
         node.write("exchange-0", &lines.each_ref().map(|line| ("stdout", line.as_str())));
-        // Nobody else writes into the exchange's audit.
+        // No other pod can write to the exchange's audit stream.
         node.write("postgres-0", &[("stdout", lines[0].as_str())]);
     }
-    // A pod that the API server does not know writes in the name of another: quarantine, and not under that name.
+    // A pod that the API server does not know writes under another pod's name. Its line is quarantined without that name.
     let forged = json!({
         "@timestamp": "2026-11-27T09:00:00.000Z", "message": "forged", "event.dataset": "exchange.audit",
         "kubernetes": {"pod_name": "exchange-0", "pod_id": "u", "labels": {"app.kubernetes.io/name": "exchange"}},
     })
     .to_string();
     node.write("unknown-0", &[("stdout", forged.as_str()), ("stderr", forged.as_str())]);
-    // A tenant of another namespace sets the label of the exchange. Its namespace's name may contain the platform's.
+    // A tenant in another namespace sets the label of the exchange. Its namespace's name may contain the platform's.
     for namespace in ["tenant", "trading-tenant"] {
         node.pod_in(namespace, "exchange-0", &json!({"app.kubernetes.io/name": "exchange"}));
         node.write_in(namespace, "exchange-0", &[("stdout", forged.as_str()), ("stderr", forged.as_str())]);
@@ -311,8 +312,8 @@ async fn row_10_each_line_goes_to_its_stream() {
     }
 }
 
-/// What every program prints through the same telemetry: the relay's own log stands for it, with its errors and labels, and a panic
-/// with its backtrace as that telemetry writes it.
+/// Lines that every program prints through the same telemetry. The relay's own log represents them, with its errors and
+/// labels, and a panic with its backtrace as that telemetry writes it.
 #[tokio::test]
 async fn each_line_of_a_program_is_a_document() {
     let Some((world, mut node)) = with_node("the programs' own lines", |_| {}).await else { return };

@@ -1,4 +1,5 @@
-//! The relay before the fake, or before the cluster of `ELASTICSEARCH_URL`: what each answer of a real `_bulk` means.
+//! This module tests the relay's reaction to the answers of a real `_bulk`, with the fake or with the cluster of
+//! `ELASTICSEARCH_URL`.
 
 use logship::{
     client::{Client, Method},
@@ -16,7 +17,8 @@ fn streams() -> Desired {
     let template = |pattern: &str, mappings: &str| {
         format!(
             "{{index_patterns: [{pattern}], priority: 300, data_stream: {{}}, template: {{settings: {{number_of_replicas: 0}}, \
-             lifecycle: {{data_retention: 7d}}, mappings: {mappings}, data_stream_options: {{failure_store: {{enabled: false}}}}}}}}"
+             lifecycle: {{data_retention: 7d}}, mappings: {mappings}, data_stream_options: {{failure_store: {{enabled: \
+             false}}}}}}}}"
         )
     };
     declared(&[
@@ -40,7 +42,7 @@ async fn created_there_already_and_refused_for_good() {
         ("LOGSHIP_RELAY_STREAMS", STREAM),
         ("LOGSHIP_RELAY_DEAD_LETTERS", LETTERS),
     ];
-    // The world's own fake stands idle: the relay speaks to the place's.
+    // The world's own fake is idle: the relay uses the cluster of the test.
     let mut world = World::begin(cluster(false), &settings).await;
     world.ready().await;
     let lines = |numbers: std::ops::Range<usize>| numbers.map(|number| line(STREAM, &number.to_string(), &good(number)));

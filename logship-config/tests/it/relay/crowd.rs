@@ -1,4 +1,4 @@
-//! Many shippers at once, as the pods of an ordinary node: a chunk for each pod and second.
+//! This module tests many concurrent shippers, like the pods of an ordinary node: a chunk per pod and second.
 
 use std::time::Duration;
 
@@ -31,7 +31,7 @@ async fn chunks_of_20_pods_arrive_without_a_refusal() {
 }
 
 #[tokio::test]
-async fn half_sent_requests_hold_no_place() {
+async fn partial_requests_use_no_place() {
     let world = World::start_with(cluster(false), &[("LOGSHIP_RELAY_CHUNKS_AT_ONCE", "1")]).await;
     let address = world.url.strip_prefix("http://").unwrap().strip_suffix("/_bulk").unwrap();
     let mut slow = Vec::new();
@@ -41,7 +41,7 @@ async fn half_sent_requests_hold_no_place() {
         shipper.write_all(head.as_bytes()).await.unwrap();
         slow.push(shipper);
     }
-    // Each is a request of its own that is answered after those above were accepted.
+    // Each is a separate request, answered after the previous ones were accepted.
     for number in 0..3 {
         assert_eq!(world.send(&numbered(number, number + 1)).await.status, 200);
     }
@@ -49,9 +49,10 @@ async fn half_sent_requests_hold_no_place() {
     assert_eq!(world.documents(APP).len(), 3);
 }
 
-/// The bound is on bytes: chunks that inflate to much take turns, and one that waits too long is refused by the setting's name.
+/// The limit is on bytes: chunks that inflate to large sizes wait for each other. A refusal of a chunk that waited too long
+/// names the setting.
 #[tokio::test]
-async fn large_chunks_take_turns_within_the_memory() {
+async fn large_chunks_wait_for_memory() {
     let settings = [("LOGSHIP_RELAY_BODY_LIMIT", "1048576"), ("LOGSHIP_RELAY_MEMORY", "4194304"), ("LOGSHIP_RELAY_WAIT", "5s")];
     let world = World::start_with(cluster(false), &settings).await;
     world.fault(Fault::new(FaultKind::Slow(Duration::from_millis(400))));

@@ -1,4 +1,4 @@
-//! `logship relay` as a process of its own, between a shipper and a fake Elasticsearch.
+//! This module tests `logship relay` as a process, between a shipper and a fake Elasticsearch.
 
 mod anywhere;
 mod crowd;

@@ -1,4 +1,5 @@
-//! What Elasticsearch may answer, and what becomes of the documents: each row of the table of measured cases that the relay is for.
+//! This module tests the possible answers of Elasticsearch and the result for the documents: each row of the table of
+//! measured cases that needs the relay.
 
 use std::time::Duration;
 
@@ -8,7 +9,7 @@ use serde_json::json;
 
 use super::world::{APP, AUDIT, DEAD, World, bad, cluster, create_streams, good, line, numbered, refuse_items, refuse_requests};
 
-/// A deadline that a test waits for.
+/// A short deadline, so that a test can wait for it.
 const SHORT: (&str, &str) = ("LOGSHIP_RELAY_DEADLINE", "1s");
 
 /// Stock behaviour: 11 of 23 documents lost, and all metrics clean.
@@ -23,12 +24,12 @@ async fn of_23_documents_11_are_busy_and_23_arrive() {
     assert_eq!((world.documents(APP).len(), world.documents(AUDIT).len()), (12, 11));
     let (stored, busy, resent) =
         (world.settled("stored").await, world.put_off("busy").await, world.metric("logship_relay_resent_documents_total").await);
-    assert_eq!((stored, busy, resent), (23, 11, 11), "only the failed items went again");
+    assert_eq!((stored, busy, resent), (23, 11, 11), "only the failed items were sent again");
     assert_eq!(world.bulk_calls(), [200, 200]);
 }
 
 #[tokio::test]
-async fn what_stays_busy_past_the_deadline_is_asked_for_again_and_then_arrives_once() {
+async fn documents_busy_past_the_deadline_arrive_once_on_a_retry() {
     let world = World::start_with(cluster(false), &[SHORT]).await;
     world.fault(refuse_items(429, "es_rejected_execution_exception").on(AUDIT));
     let body = [numbered(0, 12), line(AUDIT, "12", &good(12)).into_bytes()].concat();
@@ -42,7 +43,7 @@ async fn what_stays_busy_past_the_deadline_is_asked_for_again_and_then_arrives_o
     assert_eq!((world.chunks("unstored").await, world.chunks("stored").await), (1, 1));
 }
 
-/// Stock behaviour: retried for ever.
+/// Stock behaviour: retried forever.
 #[tokio::test]
 async fn all_409_is_success_at_once() {
     let world = World::start().await;
@@ -54,10 +55,10 @@ async fn all_409_is_success_at_once() {
 }
 
 #[tokio::test]
-async fn a_document_that_is_refused_for_good_becomes_a_dead_letter_before_the_chunk_is_acknowledged() {
+async fn a_dead_letter_is_stored_before_the_chunk_is_acknowledged() {
     let world = World::start_with(cluster(false), &[SHORT]).await;
     let body = [numbered(0, 3), line(APP, "bad", &bad(3)).into_bytes()].concat();
-    // The letterbox is closed, busy, broken: nothing is acknowledged.
+    // The dead-letter stream is blocked, busy or broken: nothing is acknowledged.
     for fault in
         [refuse_items(403, "cluster_block_exception"), refuse_items(429, "x"), refuse_items(400, "mapper_parsing_exception")]
     {
@@ -68,7 +69,7 @@ async fn a_document_that_is_refused_for_good_becomes_a_dead_letter_before_the_ch
     }
     assert!(world.documents(DEAD).is_empty() && world.put_off("dead_letter_refused").await > 0);
     assert!(world.send(&body).await.is_success());
-    // Sent again, as after an answer that was lost: no second letter.
+    // Sent again, as after a lost answer: no second letter.
     assert!(world.send(&body).await.is_success());
     let letters = world.documents(DEAD);
     assert_eq!((letters.len(), world.documents(APP).len()), (1, 3));
@@ -77,11 +78,11 @@ async fn a_document_that_is_refused_for_good_becomes_a_dead_letter_before_the_ch
     assert_eq!((&letter["logship"]["stream"], &letter["logship"]["document_id"]), (&APP.into(), &"bad".into()));
     assert_eq!(letter["error"]["type"], "document_parsing_exception");
     assert_eq!((world.settled("dead_letter").await, world.settled("dead_letter_already_there").await), (1, 1));
-    assert!(!world.log().contains("much"), "no value of a document is logged");
+    assert!(!world.log().contains("much"), "the log contains no value of a document");
 }
 
 #[tokio::test]
-async fn what_the_failure_store_keeps_is_counted_and_no_dead_letter() {
+async fn failure_store_documents_are_counted_and_no_dead_letters() {
     let world = World::start_with(cluster(true), &[]).await;
     let body = [numbered(0, 3), line(APP, "bad", &bad(3)).into_bytes()].concat();
     assert!(world.send(&body).await.is_success());
@@ -94,7 +95,7 @@ async fn what_the_failure_store_keeps_is_counted_and_no_dead_letter() {
 }
 
 #[tokio::test]
-async fn what_an_operator_can_repair_is_never_a_dead_letter() {
+async fn causes_an_operator_can_repair_make_no_dead_letters() {
     let world = World::start_with(cluster(false), &[SHORT]).await;
     let body = numbered(0, 5);
     let faults = [
@@ -117,7 +118,7 @@ async fn what_an_operator_can_repair_is_never_a_dead_letter() {
         world.no_faults();
     }
     assert!(world.documents(APP).is_empty() && world.documents(DEAD).is_empty());
-    // The fake's own block, and a pipeline that is missing.
+    // A block of the fake itself, and a missing pipeline.
     world.fake.change(|cluster| {
         let index = cluster.data_streams[APP].indices[0].clone();
         cluster.indices.get_mut(&index).unwrap().settings.insert("index.blocks.write".into(), "true".into());
@@ -133,16 +134,16 @@ async fn what_an_operator_can_repair_is_never_a_dead_letter() {
     );
     let told = world.send(&[body, line(AUDIT, "1", &good(1)).into_bytes()].concat()).await;
     assert!(told.reason().contains("6 documents are not stored (blocked)"), "{told:?}");
-    // What a runbook looks for: the error's type, once a chunk however often it is tried.
+    // The line that a runbook searches for: the error's type, once per chunk for any number of attempts.
     let log = world.log();
-    let told: Vec<&str> = log.lines().filter(|line| line.contains("puts documents off")).collect();
-    assert_eq!(told.len(), 7, "one a chunk whose items were put off\n{log}");
+    let told: Vec<&str> = log.lines().filter(|line| line.contains("postponed documents")).collect();
+    assert_eq!(told.len(), 7, "one line per chunk with postponed items\n{log}");
     assert!(told[5].contains("validation_exception") && told[6].contains("cluster_block_exception"), "{told:#?}");
-    assert!(world.readiness().await.0, "the relay itself is well");
+    assert!(world.readiness().await.0, "the relay itself is ready");
 }
 
 #[tokio::test]
-async fn connections_that_break_and_answers_that_are_lost_or_late_lose_and_double_nothing() {
+async fn broken_connections_and_lost_answers_lose_or_double_nothing() {
     let world = World::start().await;
     let kinds = [
         FaultKind::Broken,
@@ -170,7 +171,7 @@ async fn nobody_there_is_a_503() {
 }
 
 #[tokio::test]
-async fn a_request_that_is_too_large_goes_in_parts_and_a_document_that_is_too_large_is_kept_in_part() {
+async fn large_requests_are_split_and_large_documents_are_cut() {
     let world = World::start().await;
     world.fault(Fault::new(FaultKind::Limit { bytes: 40_000 }));
     let mut body = numbered(0, 1_000);
@@ -186,10 +187,10 @@ async fn a_request_that_is_too_large_goes_in_parts_and_a_document_that_is_too_la
     assert!(world.metric("logship_relay_split_requests_total").await > 0);
 }
 
-/// `_id` tells documents apart within a backing index only: what was stored without an answer, and is sent again after a
-/// rollover, is there twice. The relay counts how many that may be.
+/// `_id` is unique only within a backing index. Documents that were stored without an answer, and resent after a rollover,
+/// exist twice. The relay counts the documents at risk.
 #[tokio::test]
-async fn a_re_send_across_a_rollover_doubles_what_was_stored_without_an_answer() {
+async fn resending_unanswered_documents_after_a_rollover_doubles_them() {
     let world = World::start().await;
     assert!(world.send(&numbered(0, 50)).await.is_success());
     world.fault(Fault::new(FaultKind::AnswerLost).times(1));
@@ -206,12 +207,12 @@ async fn a_re_send_across_a_rollover_doubles_what_was_stored_without_an_answer()
     let mut ids: Vec<&str> = documents.iter().map(|(_, id, _)| id.as_str()).collect();
     ids.sort_unstable();
     ids.dedup();
-    assert_eq!((ids.len(), documents.len() - ids.len()), (73, 23), "none lost, those 23 doubled");
+    assert_eq!((ids.len(), documents.len() - ids.len()), (73, 23), "none lost, only those 23 stored twice");
     assert_eq!(world.metric("logship_relay_unanswered_documents_total").await, 23, "and counted");
 }
 
 #[tokio::test]
-async fn the_first_try_goes_on_as_it_came_and_says_what_it_wants_to_know() {
+async fn the_first_attempt_is_unchanged_and_filters_the_answer() {
     let world = World::start().await;
     assert!(world.send(&numbered(0, 3)).await.is_success());
     let calls = world.fake.calls();
@@ -222,7 +223,7 @@ async fn the_first_try_goes_on_as_it_came_and_says_what_it_wants_to_know() {
 }
 
 #[tokio::test]
-async fn streams_without_a_template_of_their_own_get_nothing() {
+async fn streams_without_their_own_template_get_no_documents() {
     let mut cluster = cluster(false);
     let policy = json!({"index.lifecycle.name": "logs@lifecycle"});
     let built_in = json!({"index_patterns": ["logs-*-*"], "data_stream": {}, "priority": 100, "template": {"settings": policy}});
@@ -231,20 +232,22 @@ async fn streams_without_a_template_of_their_own_get_nothing() {
     let mut world = World::begin(cluster, &[]).await;
     let body = numbered(0, 3);
     let told = world.send(&body).await;
-    assert!(told.status == 503 && told.retry_after && told.reason().contains("nothing is taken yet"), "{told:?}");
+    assert!(told.status == 503 && told.retry_after && told.reason().contains("no chunks are accepted yet"), "{told:?}");
     let says = |world: &World, word: &'static str| {
         let (url, client) = (world.admin.clone() + "/readyz", world.client.clone());
         async move { client.get(url).send().await.unwrap().text().await.unwrap().contains(word) }
     };
-    world.until("missing streams are told", async |world| says(world, "logs-exchange.app-default does not exist").await).await;
+    world
+        .until("missing streams are reported", async |world| says(world, "logs-exchange.app-default does not exist").await)
+        .await;
     create_streams(&world.fake, &[APP, AUDIT, DEAD]);
-    world.until("the built-in template is told", async |world| says(world, "no template but Elasticsearch's own").await).await;
+    world.until("the built-in template is reported", async |world| says(world, "only Elasticsearch's own template").await).await;
     assert_eq!(world.send(&body).await.status, 503);
     assert_eq!(world.metric("logship_relay_ready").await, 0);
-    // The streams' own templates come; the write indices are still those that the built-in one made.
+    // The streams' own templates are declared; the write indices are still those of the built-in template.
     let own = super::world::cluster(false);
     world.fake.change(|cluster| cluster.index_templates.extend(own.index_templates.clone()));
-    world.until("the write index is told", async |world| says(world, "/logs-exchange.app-default/_rollover").await).await;
+    world.until("the write index is reported", async |world| says(world, "/logs-exchange.app-default/_rollover").await).await;
     assert_eq!(world.send(&body).await.status, 503);
     let now = world.fake.now();
     for stream in [APP, AUDIT, DEAD] {
@@ -257,13 +260,13 @@ async fn streams_without_a_template_of_their_own_get_nothing() {
 }
 
 #[tokio::test]
-async fn an_end_answers_what_is_under_way_and_takes_nothing_new() {
+async fn a_shutdown_answers_pending_chunks_and_accepts_no_more() {
     let mut world = World::start().await;
     world.fault(refuse_items(429, "es_rejected_execution_exception"));
     let body = numbered(0, 5);
     let mut process = world.process();
     let ending = async {
-        world.until("the chunk is under way", async |world| !world.bulk_calls().is_empty()).await;
+        world.until("the chunk is in progress", async |world| !world.bulk_calls().is_empty()).await;
         process.stop(StopSignal::Terminate).await.unwrap()
     };
     // Its deadline is half a minute away.
@@ -274,9 +277,9 @@ async fn an_end_answers_what_is_under_way_and_takes_nothing_new() {
     assert!(world.try_send(&body).await.is_none());
 }
 
-/// A shipper that takes longer for the body than the relay has for Elasticsearch.
+/// A shipper that needs more time for the body than the relay allows for Elasticsearch.
 #[tokio::test]
-async fn a_slow_body_takes_none_of_the_deadline() {
+async fn a_slow_body_does_not_use_the_deadline() {
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
     let world = World::start_with(cluster(false), &[SHORT]).await;
     let body = numbered(0, 5);
@@ -293,7 +296,7 @@ async fn a_slow_body_takes_none_of_the_deadline() {
     assert_eq!((world.documents(APP).len(), world.metric("logship_relay_unanswered_documents_total").await), (5, 0));
 }
 
-/// The key is exchanged while chunks come: the first try with the old one is refused, the second has the new one.
+/// The key is rotated while chunks arrive: the first attempt with the old key is refused, the second uses the new key.
 #[tokio::test]
 async fn a_rotated_key_is_read_again_when_the_old_one_is_refused() {
     use base64::Engine as _;
@@ -305,8 +308,8 @@ async fn a_rotated_key_is_read_again_when_the_old_one_is_refused() {
     create_streams(&world.fake, &[APP, AUDIT, DEAD]);
     world.fake.change(|cluster| cluster.authorization = key("id:first-secret"));
     world.ready().await;
-    // Where the files happen to be looked at in time, the next exchange comes just after that: then only the refusal makes the relay
-    // look again.
+    // If the files happen to be checked in time, the next rotation follows right after that check. Then only the refusal
+    // makes the relay check again.
     let mut refused = false;
     for number in 1..=3 {
         let secret = format!("id:secret-{number}");

@@ -1,4 +1,4 @@
-//! What the relay does not take, and what it says then. Nothing of it goes to Elasticsearch.
+//! This module tests the requests that the relay refuses, and its answers. Nothing of them is sent to Elasticsearch.
 
 use std::{process::Command, time::Duration};
 
@@ -7,19 +7,19 @@ use elasticsearch_fake::{Fault, FaultKind};
 use super::world::{APP, World, cluster, good, gzip, line, numbered};
 
 #[tokio::test]
-async fn a_chunk_that_can_never_be_right_is_refused_with_the_remedy_and_nothing_of_it_is_sent() {
+async fn an_invalid_chunk_is_refused_with_the_remedy_and_not_sent() {
     let world = World::start().await;
     let first = String::from_utf8(numbered(0, 1)).unwrap();
     for (body, status, reason, label) in [
-        (String::new(), 400, "holds no action", "malformed"),
+        (String::new(), 400, "contains no action", "malformed"),
         (first.trim_end().to_owned(), 400, "does not end with a line feed", "malformed"),
-        (format!("{first}{{}}\n{{}}\n"), 400, "line 3 is no action", "malformed"),
+        (format!("{first}{{}}\n{{}}\n"), 400, "line 3 is not an action", "malformed"),
         (first.replace("create", "index"), 400, "write_operation create", "not_create"),
         (first.replace(",\"_id\":\"0\"", ""), 400, "generate_id on", "no_id"),
         (
             first.clone() + &line("logs-other-default", "1", &good(1)),
             400,
-            "which LOGSHIP_RELAY_STREAMS does not name",
+            "which is not in LOGSHIP_RELAY_STREAMS",
             "unknown_stream",
         ),
     ] {
@@ -30,28 +30,28 @@ async fn a_chunk_that_can_never_be_right_is_refused_with_the_remedy_and_nothing_
     }
     let post = |url: &str| world.client.post(url);
     for (request, status, reason) in [
-        (post(&format!("{}?pipeline=x", world.url)).body(first.clone()), 400, "takes no parameters (pipeline=x)"),
+        (post(&format!("{}?pipeline=x", world.url)).body(first.clone()), 400, "accepts no parameters (pipeline=x)"),
         (post(&world.url).header("content-encoding", "zstd").body(first.clone()), 415, "compress gzip"),
-        (post(&world.url).header("content-encoding", "gzip").body(first.clone()), 400, "is no gzip"),
-        (post(&world.url.replace("_bulk", "_search")).body(first.clone()), 404, "takes POST /_bulk and nothing else"),
+        (post(&world.url).header("content-encoding", "gzip").body(first.clone()), 400, "is not gzip"),
+        (post(&world.url.replace("_bulk", "_search")).body(first.clone()), 404, "accepts only POST /_bulk"),
     ] {
         let told = world.told(request).await.unwrap();
         assert!(told.status == status && told.reason().contains(reason), "{told:?}");
     }
     assert!(world.bulk_calls().is_empty() && world.documents(APP).is_empty());
-    assert_eq!(world.chunks("refused").await, 9, "what is asked of another path is no chunk");
-    // Plain, and with PUT, as Elasticsearch takes it too.
+    assert_eq!(world.chunks("refused").await, 9, "a request to another path is not a chunk");
+    // Plain, and with PUT, which Elasticsearch also accepts.
     assert!(world.told(world.client.put(&world.url).body(first)).await.unwrap().is_success());
 }
 
 #[tokio::test]
-async fn a_body_beyond_the_limit_is_let_go_compressed_or_not() {
+async fn a_body_above_the_limit_is_refused_compressed_or_not() {
     let world = World::start_with(cluster(false), &[("LOGSHIP_RELAY_BODY_LIMIT", "100000")]).await;
     let large = numbered(0, 2_000);
     for request in [
         world.client.post(&world.url).body(large.clone()),
         world.client.post(&world.url).header("content-encoding", "gzip").body(gzip(&large)),
-        // 64 MiB of nothing.
+        // 64 MiB of zeros.
         world.client.post(&world.url).header("content-encoding", "gzip").body(gzip(&vec![b' '; 64 << 20])),
     ] {
         let told = world.told(request).await.unwrap();
@@ -63,16 +63,16 @@ async fn a_body_beyond_the_limit_is_let_go_compressed_or_not() {
 }
 
 #[tokio::test]
-async fn more_chunks_at_once_than_there_are_places_come_later() {
+async fn chunks_without_a_place_are_refused_and_arrive_later() {
     let world =
         World::start_with(cluster(false), &[("LOGSHIP_RELAY_CHUNKS_AT_ONCE", "1"), ("LOGSHIP_RELAY_WAIT", "100ms")]).await;
     world.fault(Fault::new(FaultKind::Slow(Duration::from_millis(1_500))).times(1));
     let (first, second) = (numbered(0, 5), numbered(5, 10));
-    let beside = async {
-        world.until("the first is under way", async |world| world.metric("logship_relay_chunks_in_work").await == 1).await;
+    let refused = async {
+        world.until("the first is in progress", async |world| world.metric("logship_relay_chunks_in_work").await == 1).await;
         world.send(&second).await
     };
-    let (first, told) = tokio::join!(world.send(&first), beside);
+    let (first, told) = tokio::join!(world.send(&first), refused);
     assert!(first.is_success());
     assert!(told.status == 429 && told.retry_after && told.reason().contains("LOGSHIP_RELAY_CHUNKS_AT_ONCE"), "{told:?}");
     assert_eq!(world.chunks("busy").await, 1);
@@ -80,25 +80,25 @@ async fn more_chunks_at_once_than_there_are_places_come_later() {
     assert_eq!(world.documents(APP).len(), 10);
 }
 
-/// The deadline of a shipper that is shorter than the relay's: its chunk ends without an answer, and is counted all the same.
+/// A shipper with a shorter deadline than the relay's: its chunk ends without an answer, and is still counted.
 #[tokio::test]
-async fn a_chunk_whose_shipper_hangs_up_is_counted_and_gives_its_place_back() {
+async fn an_abandoned_chunk_is_counted_and_frees_its_place() {
     let world = World::start_with(cluster(false), &[("LOGSHIP_RELAY_CHUNKS_AT_ONCE", "1")]).await;
     assert_eq!(world.chunks("abandoned").await, 0);
     world.fault(Fault::new(FaultKind::Slow(Duration::from_secs(20))).times(1));
     let body = numbered(0, 5);
     let impatient = world.client.post(&world.url).timeout(Duration::from_secs(1)).body(body.clone());
     assert!(world.told(impatient).await.is_none());
-    world.until("nothing is in work", async |world| world.metric("logship_relay_chunks_in_work").await == 0).await;
+    world.until("no chunk is in progress", async |world| world.metric("logship_relay_chunks_in_work").await == 0).await;
     assert_eq!(world.chunks("abandoned").await, 1);
     assert!(world.send(&body).await.is_success());
     assert_eq!(world.documents(APP).len(), 5);
     assert_eq!(world.chunks("stored").await, 1);
 }
 
-/// A shipper that ends in the middle of a body: nothing of it is sent.
+/// A shipper that stops in the middle of a body: nothing of it is sent.
 #[tokio::test]
-async fn a_body_that_breaks_off_is_counted_and_nothing_of_it_is_sent() {
+async fn an_incomplete_body_is_counted_and_not_forwarded() {
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
     let world = World::start().await;
     let address = world.url.strip_prefix("http://").unwrap().strip_suffix("/_bulk").unwrap();
@@ -114,7 +114,7 @@ async fn a_body_that_breaks_off_is_counted_and_nothing_of_it_is_sent() {
 }
 
 #[test]
-fn settings_and_mounted_files_are_refused_before_a_port_is_bound() {
+fn bad_settings_and_files_are_refused_before_a_port_is_bound() {
     let url = ("LOGSHIP_ELASTICSEARCH_URL", "http://127.0.0.1:1");
     let (folder, streams) = (tempfile::tempdir().unwrap(), ("LOGSHIP_RELAY_STREAMS", APP));
     let file = folder.path().join("empty");
@@ -126,9 +126,9 @@ fn settings_and_mounted_files_are_refused_before_a_port_is_bound() {
         (&[url, ("LOGSHIP_RELAY_STREAMS", APP), ("LOGSHIP_RELAY_LISTEN", "0.0.0.0:0")], "other machines may reach"),
         (&[url, ("LOGSHIP_RELAY_STREAMS", APP), ("LOGSHIP_RELAY_DEADLIN", "1s")], "did you mean LOGSHIP_RELAY_DEADLINE?"),
         (&[url, streams, ("LOGSHIP_API_KEY_FILE", "/nowhere/key")], "/nowhere/key cannot be read"),
-        (&[url, streams, ("LOGSHIP_API_KEY_FILE", empty)], "holds no credential"),
+        (&[url, streams, ("LOGSHIP_API_KEY_FILE", empty)], "is empty; write one line"),
         (&[url, streams, ("LOGSHIP_CA_FILE", "/nowhere/ca")], "/nowhere/ca cannot be read"),
-        (&[url, streams, ("LOGSHIP_CA_FILE", empty)], "give the authority's certificate in PEM"),
+        (&[url, streams, ("LOGSHIP_CA_FILE", empty)], "provide the authority's certificate in PEM"),
     ] {
         let ended =
             Command::new(env!("CARGO_BIN_EXE_logship")).arg("relay").env_clear().envs(settings.iter().copied()).output().unwrap();

@@ -1,4 +1,4 @@
-//! 100,000 documents through everything at once; and a relay that is killed at random.
+//! This module sends 100,000 documents through the whole path, and kills a relay at random times.
 
 use std::{cell::Cell, collections::BTreeSet};
 
@@ -8,7 +8,7 @@ use local_parts::StopSignal;
 use super::world::{APP, DEAD, World, bad, cluster, good, line};
 
 const CHUNK: usize = 1_000;
-/// One document in so many is refused for good.
+/// One of this many documents is permanently refused.
 const ONE_BAD_IN: usize = 97;
 const SHIPPERS: usize = 3;
 
@@ -21,7 +21,7 @@ fn chunk(from: usize) -> Vec<u8> {
     (from..from + CHUNK).map(|number| line(APP, &number.to_string(), &document(number))).collect::<String>().into_bytes()
 }
 
-/// Ships `documents` in chunks, several at once, and returns how often chunks were sent.
+/// Ships `documents` in concurrent chunks, and returns the number of sent chunks.
 async fn ship_all(world: &World, documents: usize) -> usize {
     let chunks = (0..documents).step_by(CHUNK);
     let shippers = (0..SHIPPERS).map(|shipper| {
@@ -37,12 +37,12 @@ async fn ship_all(world: &World, documents: usize) -> usize {
     futures::future::join_all(shippers).await.into_iter().sum()
 }
 
-/// Each good document is in the stream and each bad one in the letterbox, under its own id and nothing beside them.
+/// Checks that the stream holds each good document and the dead-letter stream each bad one, under its own id, and no others.
 fn all_arrived(world: &World, documents: usize) {
     let stored = world.documents(APP);
     let ids: BTreeSet<&str> = stored.iter().map(|(_, id, _)| id.as_str()).collect();
     let expected = (0..documents).filter(|number| !is_bad(*number)).count();
-    assert_eq!((stored.len(), ids.len()), (expected, expected), "none is lost, none doubled");
+    assert_eq!((stored.len(), ids.len()), (expected, expected), "none is lost, none is stored twice");
     assert!((0..documents).filter(|number| !is_bad(*number)).all(|number| ids.contains(number.to_string().as_str())));
     let letters = world.documents(DEAD);
     let of: BTreeSet<&str> = letters.iter().filter_map(|(_, _, letter)| letter["logship"]["document_id"].as_str()).collect();
@@ -67,13 +67,13 @@ fn storm(world: &World, seed: u64) {
     }
 }
 
-/// A deadline so short that some chunks come back to the shipper.
+/// A deadline so short that some chunks return to the shipper.
 const SETTINGS: [(&str, &str); 1] = [("LOGSHIP_RELAY_DEADLINE", "3s")];
 
-/// The server stores an `_id` as often as it comes: nothing but what failed may be sent again. Chunks have all the time they need,
-/// since a shipper knows chunks only and would send all of one again.
+/// The server stores duplicate `_id`s, so only failed items may be sent again. Chunks have enough time, since a shipper
+/// would resend all of a chunk.
 #[tokio::test]
-async fn a_server_that_does_not_tell_ids_apart_gets_100_000_documents_once_each() {
+async fn a_server_without_id_checks_gets_100_000_documents_once() {
     const DOCUMENTS: usize = 100_000;
     let world = World::start_with(cluster(false), &[("LOGSHIP_RELAY_DEADLINE", "5m")]).await;
     world.fault(Fault::new(FaultKind::ForgetsIds));
@@ -85,9 +85,9 @@ async fn a_server_that_does_not_tell_ids_apart_gets_100_000_documents_once_each(
     assert_eq!(world.settled("already_there").await, 0);
 }
 
-/// Answers are lost after the work was done, chunks run out of time and come again: the `_id` tells.
+/// Answers are lost after the work was done, and chunks time out and are resent: the `_id` identifies duplicates.
 #[tokio::test]
-async fn lost_answers_and_chunks_that_come_again_double_none_of_100_000_documents() {
+async fn lost_answers_and_retries_double_none_of_100_000_documents() {
     const DOCUMENTS: usize = 100_000;
     let world = World::start_with(cluster(false), &SETTINGS).await;
     storm(&world, 2);
@@ -98,7 +98,7 @@ async fn lost_answers_and_chunks_that_come_again_double_none_of_100_000_document
     assert!(world.settled("already_there").await > 0, "answers were lost");
 }
 
-/// Each of the first `acknowledged` documents is stored, or its dead letter is.
+/// Checks that each of the first `acknowledged` documents or its dead letter is stored.
 fn assert_kept(world: &World, acknowledged: usize, kill: u64) {
     let (stored, letters) = (world.documents(APP), world.documents(DEAD));
     let ids: BTreeSet<&str> = stored.iter().map(|(_, id, _)| id.as_str()).collect();
@@ -109,14 +109,14 @@ fn assert_kept(world: &World, acknowledged: usize, kill: u64) {
     }
 }
 
-/// What it acknowledged is there, whenever it is killed.
+/// Acknowledged documents exist after a kill at any time.
 #[tokio::test]
-async fn killed_at_random_it_loses_nothing_that_it_acknowledged() {
+async fn a_relay_killed_at_random_loses_nothing_acknowledged() {
     const DOCUMENTS: usize = 40_000;
     const KILLS: u64 = 12;
     let mut world = World::start_with(cluster(false), &SETTINGS).await;
     storm(&world, 3);
-    // Documents below it were answered with success.
+    // Documents below this number were answered with success.
     let acknowledged = Cell::new(0);
     let mut dice = 0x2545_f491_u64;
     for kill in 0..KILLS {
@@ -129,14 +129,14 @@ async fn killed_at_random_it_loses_nothing_that_it_acknowledged() {
                 }
             }
         };
-        // The kill comes in the middle of a chunk; that one is sent again to the next life.
+        // The kill happens in the middle of a chunk. That chunk is sent again to the next process.
         let _ = tokio::time::timeout(alive, sending).await;
         world.stop(StopSignal::Kill).await;
         assert_kept(&world, acknowledged.get(), kill);
         world.launch().await;
         world.ready().await;
     }
-    assert!(acknowledged.get() > 0, "nothing was acknowledged between the kills: they prove nothing");
+    assert!(acknowledged.get() > 0, "nothing was acknowledged between the kills, so they prove nothing");
     for from in (acknowledged.get()..DOCUMENTS).step_by(CHUNK) {
         world.ship(&chunk(from)).await;
     }

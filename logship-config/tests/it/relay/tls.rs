@@ -1,4 +1,4 @@
-//! A relay that other machines reach: TLS, a token, and certificates that change.
+//! This module tests a relay that other machines reach: TLS, a token, and changed certificates.
 
 use std::time::Duration;
 
@@ -38,7 +38,7 @@ impl Files {
     }
 }
 
-/// The library's own client plays the shipper: it knows TLS and tokens from files.
+/// The library's own client acts as the shipper: it reads TLS and token files.
 async fn send(world: &World, files: &Files, token: &str, ca: &str) -> Result<(u16, Value), CallError> {
     let address = world.url.strip_prefix("http://127.0.0.1").unwrap().strip_suffix("/_bulk").unwrap();
     let settings = ClusterSettings {
@@ -68,10 +68,10 @@ async fn a_shipper_elsewhere_needs_the_authority_and_the_token() {
     let (status, told) = send(&world, &files, "token", &certificate).await.unwrap();
     assert_eq!((status, &told["errors"]), (200, &false.into()));
     assert_eq!(world.documents(APP).len(), 5);
-    assert!(world.try_send(&numbered(0, 5)).await.is_none(), "nothing is taken without TLS");
+    assert!(world.try_send(&numbered(0, 5)).await.is_none(), "the relay accepts nothing without TLS");
     assert!(!world.log().contains(TOKEN));
 
-    // A renewed certificate is taken without a restart: the old authority does not know it, the new one does.
+    // A renewed certificate is used without a restart: the old authority does not trust it, the new one does.
     let old = files.path("old.pem");
     std::fs::copy(&certificate, &old).unwrap();
     files.renew();
@@ -81,7 +81,7 @@ async fn a_shipper_elsewhere_needs_the_authority_and_the_token() {
 }
 
 #[test]
-fn files_that_hold_no_certificate_end_it_with_their_name() {
+fn files_without_a_certificate_are_named_in_the_error() {
     let files = Files::new();
     let (certificate, key, token) = (files.path("certificate.pem"), files.path("key.pem"), files.path("token"));
     let gone = files.path("gone.pem");
@@ -92,7 +92,7 @@ fn files_that_hold_no_certificate_end_it_with_their_name() {
         (&token, &key, "LOGSHIP_RELAY_CERTIFICATE_FILE"),
         (&certificate, &token, "LOGSHIP_RELAY_KEY_FILE"),
         (&certificate, &gone, "LOGSHIP_RELAY_KEY_FILE"),
-        (&certificate, &strange, "do not belong together"),
+        (&certificate, &strange, "do not match"),
     ] {
         let program = std::process::Command::new(env!("CARGO_BIN_EXE_logship"))
             .arg("relay")

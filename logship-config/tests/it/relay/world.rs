@@ -1,4 +1,5 @@
-//! A fake Elasticsearch with streams, the relay before it, and a shipper that sends again until it is told of success.
+//! This module simulates the surroundings of a relay: a fake Elasticsearch with streams, and a shipper that retries until
+//! success.
 
 use std::{collections::BTreeMap, io::Write, path::PathBuf, time::Duration};
 
@@ -12,7 +13,7 @@ pub const AUDIT: &str = "logs-exchange.audit-default";
 pub const DEAD: &str = "logs-logship.dead_letter-default";
 pub const READY_DEADLINE: Duration = Duration::from_secs(30);
 const POLL: Duration = Duration::from_millis(10);
-/// No chunk takes this long.
+/// Longer than any chunk takes.
 const SEND_TIMEOUT: Duration = Duration::from_secs(60);
 
 pub struct World {
@@ -25,7 +26,7 @@ pub struct World {
     process: Option<Process>,
 }
 
-/// What the relay answered.
+/// The relay's answer.
 #[derive(Debug, PartialEq)]
 pub struct Told {
     pub status: u16,
@@ -34,7 +35,7 @@ pub struct Told {
 }
 
 impl Told {
-    /// As Fluent Bit 5.1 reads it: 200 or 201, and `errors` that says no.
+    /// As Fluent Bit 5.1 reads it: 200 or 201, and `errors` is false.
     pub fn is_success(&self) -> bool {
         matches!(self.status, 200 | 201) && self.body["errors"] == false
     }
@@ -72,7 +73,7 @@ impl World {
         Self::start_with(cluster(false), &[]).await
     }
 
-    /// With the streams made, and the relay ready.
+    /// Starts with existing streams, and waits until the relay is ready.
     pub async fn start_with(cluster: Cluster, settings: &[(&str, &str)]) -> Self {
         let mut world = Self::begin(cluster, settings).await;
         create_streams(&world.fake, &[APP, AUDIT, DEAD]);
@@ -80,7 +81,7 @@ impl World {
         world
     }
 
-    /// As it begins, ready or not.
+    /// Starts without waiting for readiness.
     pub async fn begin(cluster: Cluster, settings: &[(&str, &str)]) -> Self {
         let fake = Fake::start(cluster).await.unwrap();
         let [listen, admin]: [u16; 2] = free_ports().unwrap();
@@ -138,7 +139,7 @@ impl World {
         self.process().stop(signal).await.unwrap()
     }
 
-    /// The relay itself, to be ended while the world is looked at.
+    /// Returns the relay's process, so that it can end while the world is still used.
     pub fn process(&mut self) -> Process {
         self.process.take().unwrap()
     }
@@ -155,7 +156,7 @@ impl World {
         self.fake.change(|cluster| cluster.faults.clear());
     }
 
-    /// Sends once, as a shipper with `compress gzip` does. `None`: the connection broke.
+    /// Sends once, like a shipper with `compress gzip`. Returns `None` if the connection broke.
     pub async fn try_send(&self, body: &[u8]) -> Option<Told> {
         let request = self.client.post(&self.url).header("content-encoding", "gzip").body(gzip(body));
         self.told(request).await
@@ -171,7 +172,7 @@ impl World {
         self.try_send(body).await.expect("an answer")
     }
 
-    /// Sends until it is told of success, as a shipper that keeps its chunks does. Returns how often.
+    /// Sends until success, like a shipper that retains its chunks. Returns the number of attempts.
     pub async fn ship(&self, body: &[u8]) -> usize {
         for times in 1.. {
             if self.try_send(body).await.is_some_and(|told| told.is_success()) {
@@ -183,7 +184,7 @@ impl World {
         unreachable!("the range has no end")
     }
 
-    /// Every document of a stream's backing indices: the index, the key, and the source.
+    /// Returns every document of a stream's backing indices: the index, the key, and the source.
     pub fn documents(&self, stream: &str) -> Vec<(String, String, Value)> {
         self.fake.look(|cluster| {
             let indices = cluster.data_streams[stream].indices.iter();
@@ -194,12 +195,12 @@ impl World {
         })
     }
 
-    /// Statuses of the answers to `_bulk` so far.
+    /// Returns the statuses of all answers to `_bulk`.
     pub fn bulk_calls(&self) -> Vec<u16> {
         self.fake.calls().iter().filter(|(call, _)| call.path == "/_bulk").map(|(_, status)| *status).collect()
     }
 
-    /// A metric of the relay, with its labels as they stand: `logship_relay_documents_total{outcome="stored"}`.
+    /// Returns a metric of the relay, with its exact labels: `logship_relay_documents_total{outcome="stored"}`.
     pub async fn metric(&self, series: &str) -> u64 {
         let text = self.client.get(format!("{}/metrics", self.admin)).send().await.unwrap().text().await.unwrap();
         let line = text.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
@@ -210,7 +211,7 @@ impl World {
         self.metric(&format!("logship_relay_documents_total{{outcome=\"{outcome}\"}}")).await
     }
 
-    /// Chunks by how they were answered.
+    /// Returns the number of chunks with this outcome.
     pub async fn chunks(&self, outcome: &str) -> u64 {
         self.metric(&format!("logship_relay_chunks_total{{outcome=\"{outcome}\"}}")).await
     }
@@ -220,12 +221,12 @@ impl World {
     }
 }
 
-/// Every request is answered so.
+/// Every request gets this answer.
 pub fn refuse_requests(status: u16, error: &'static str) -> Fault {
     Fault::new(FaultKind::Request { status, error, reason: "on purpose" })
 }
 
-/// Every item is.
+/// Every item gets this answer.
 pub fn refuse_items(status: u16, error: &'static str) -> Fault {
     Fault::new(FaultKind::Items { share: 1.0, status, error, reason: "on purpose" })
 }
@@ -238,7 +239,7 @@ pub fn good(number: usize) -> Value {
     json!({"@timestamp": "2026-01-01T00:00:00Z", "message": format!("order {number} is filled"), "price": number})
 }
 
-/// Its mapping refuses it.
+/// The mapping refuses this document.
 pub fn bad(number: usize) -> Value {
     json!({"@timestamp": "2026-01-01T00:00:00Z", "message": format!("order {number} is filled"), "price": "much"})
 }

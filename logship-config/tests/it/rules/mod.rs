@@ -1,5 +1,6 @@
-//! Offline validation in both directions: what Elasticsearch 9 refuses is refused with file, line and rule; what its reference
-//! shows as valid is accepted. Every case names the page or class of Elasticsearch that it comes from.
+//! This module tests offline validation in both directions. It refuses what Elasticsearch 9 refuses, with file, line and
+//! rule, and it accepts the valid examples of the reference. Every case names its source: a page or a class of
+//! Elasticsearch.
 
 mod policies;
 mod templates;
@@ -8,7 +9,7 @@ use std::collections::BTreeMap;
 
 use logship::desired;
 
-/// All faults of one file as text.
+/// Returns all faults of one file as text.
 fn faults(file: &str, text: &str) -> Vec<String> {
     match desired::load(&BTreeMap::from([(file.to_owned(), text.to_owned())])) {
         Ok(_) => Vec::new(),
@@ -25,7 +26,7 @@ fn refused(file: &str, cases: &[(&str, &str, usize, &str)]) {
 }
 
 #[test]
-fn the_platforms_own_set_is_right() {
+fn the_platforms_set_is_valid() {
     let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("elasticsearch");
     let desired = logship::check::run(&folder).unwrap();
     assert_eq!((desired.objects.len(), desired.streams.len()), (19, 8));
@@ -38,7 +39,7 @@ fn pipelines_and_snapshots_that_elasticsearch_refuses() {
         "pipelines/p.yaml",
         &[
             ("[processors] required property is missing", "description: a\n", 1, "processors is missing"),
-            ("No processor type exists with name [sett]", "processors:\n  - sett: {field: a}\n", 2, "no processor"),
+            ("No processor type exists with name [sett]", "processors:\n  - sett: {field: a}\n", 2, "not a processor"),
             ("[field] required property is missing", "processors:\n  - set: {value: a}\n", 2, "has no field"),
             ("[value] required property is missing", "processors:\n  - set: {field: a}\n", 2, "has no value or copy_from"),
             ("on_failure must not be empty", "processors: []\non_failure: []\n", 2, "is empty"),
@@ -48,13 +49,13 @@ fn pipelines_and_snapshots_that_elasticsearch_refuses() {
                 2,
                 "did you mean override?",
             ),
-            ("one processor an item", "processors:\n  - set: {field: a, value: b}\n    if: x\n", 2, "not one processor"),
             (
-                "a pipeline that is not there fails every document",
-                "processors:\n  - pipeline: {name: other}\n",
-                1,
-                "not declared",
+                "exactly one processor per item",
+                "processors:\n  - set: {field: a, value: b}\n    if: x\n",
+                2,
+                "not exactly one processor",
             ),
+            ("a missing pipeline fails every document", "processors:\n  - pipeline: {name: other}\n", 1, "not declared"),
         ],
     );
     refused(
@@ -63,8 +64,8 @@ fn pipelines_and_snapshots_that_elasticsearch_refuses() {
             ("[type] is required", "settings: {bucket: b}\n", 1, "type is missing"),
             ("S3Repository: No bucket defined", "type: s3\nsettings: {base_path: a}\n", 2, "settings.bucket is missing"),
             ("repository type [s4] does not exist", "type: s4\nsettings: {}\n", 1, "choose s3"),
-            ("secure settings belong into the keystore", "type: s3\nsettings:\n  bucket: b\n  access_key: k\n", 4, "keystore"),
-            ("ByteSizeValue", "type: s3\nsettings: {bucket: b, chunk_size: 5}\n", 2, "no size"),
+            ("secure settings belong in the keystore", "type: s3\nsettings:\n  bucket: b\n  access_key: k\n", 4, "keystore"),
+            ("ByteSizeValue", "type: s3\nsettings: {bucket: b, chunk_size: 5}\n", 2, "not a size"),
             ("S3 repository settings", "type: s3\nsettings: {bucket: b, base_pth: a}\n", 2, "did you mean base_path?"),
             ("Shared file system repository settings", "type: fs\nsettings: {location: b, bucket: a}\n", 2, "unknown key"),
         ],
@@ -77,23 +78,23 @@ fn pipelines_and_snapshots_that_elasticsearch_refuses() {
                 "invalid schedule: must be a valid cron expression",
                 "schedule: 30 1 * * *\nname: s\nrepository: r\n",
                 1,
-                "no schedule",
+                "not a schedule",
             ),
-            ("Quartz: one of the days is ?", "schedule: 0 30 1 * * *\nname: s\nrepository: r\n", 1, "no schedule"),
+            ("Quartz: one of the days is ?", "schedule: 0 30 1 * * *\nname: s\nrepository: r\n", 1, "not a schedule"),
             (
                 "IndicesOptions: No valid expand wildcard value",
                 "schedule: 1d\nname: s\nrepository: r\nconfig: {expand_wildcards: opn}\n",
                 4,
-                "choose of all, open",
+                "choose one of all, open",
             ),
             (
                 "managed is Elasticsearch's own mark",
                 "schedule: 1d\nname: s\nrepository: r\nconfig: {metadata: {managed: true}}\n",
                 4,
-                "marks its own objects",
+                "as Elasticsearch's own",
             ),
             ("slm.minimum_interval", "schedule: 5m\nname: s\nrepository: r\n", 1, "below 15m"),
-            ("invalid snapshot name: must be lowercase", "schedule: 1d\nname: Nightly\nrepository: r\n", 2, "small letters"),
+            ("invalid snapshot name: must be lowercase", "schedule: 1d\nname: Nightly\nrepository: r\n", 2, "lower case"),
             (
                 "SnapshotRetentionConfiguration: minimum above maximum",
                 "schedule: 1d\nname: s\nrepository: r\nretention: {min_count: 5, max_count: 2}\n",
@@ -121,7 +122,7 @@ fn streams_and_references() {
     load(template, "streams:\n  logs-shop.app-default: {}\n").unwrap();
     for (template, streams, part) in [
         (template, "streams:\n  logs-other-default: {}\n", "streams.yaml:2: streams.logs-other-default matches no declared"),
-        (template, "streams:\n  Logs: {}\n", "holds capitals"),
+        (template, "streams:\n  Logs: {}\n", "contains capital letters"),
         (template, "streams:\n  logs-shop.app-x: {budjet: {}}\n", "did you mean budget?"),
         (template, "streams:\n  logs-shop.app-x:\n    budget: {disk_percent: 120, floor: 1d}\n", "streams.yaml:3"),
         (
@@ -133,12 +134,12 @@ fn streams_and_references() {
         (
             &template.replace("{lifecycle: {data_retention: 7d}}", "{}"),
             "streams:\n  logs-shop.app-x: {}\n",
-            "would grow for ever",
+            "would grow without limit",
         ),
         (
             &template.replace("data_stream: {}\ntemplate: {lifecycle: {data_retention: 7d}}", "template: {}"),
             "streams:\n  logs-shop.app-x: {}\n",
-            "makes no data streams",
+            "creates no data streams",
         ),
         (&format!("{template}composed_of: [missing]\n"), "streams: {}\n", "t.yaml:5: composed_of.0 names \"missing\""),
         (
@@ -151,5 +152,5 @@ fn streams_and_references() {
         assert!(told.contains(part), "{part}\n{told}");
     }
     let told = faults("policy/p.yaml", "phases: {}\n");
-    assert!(told[0].contains("stands in no folder that is read"), "{told:?}");
+    assert!(told[0].contains("is in a folder that is not read"), "{told:?}");
 }

@@ -1,4 +1,4 @@
-//! Index lifecycle policies.
+//! This module tests index lifecycle policies.
 
 use logship::desired;
 
@@ -13,9 +13,9 @@ fn policies_that_elasticsearch_refuses() {
             ("LifecyclePolicy: phases is a constructor argument", "_meta: {a: b}\n", 1, "phases is missing"),
             ("TimeseriesLifecycleType: does not support phase", "phases:\n  hott: {}\n", 2, "did you mean hot?"),
             ("Phase.PARSER is strict", "phases:\n  hot:\n    min_aeg: 1d\n", 3, "did you mean min_age?"),
-            ("TimeValue.parseTimeValue: unit is missing", "phases:\n  warm:\n    min_age: 30\n", 3, "no span of time"),
-            ("TimeValue.parseTimeValue: unknown unit", "phases:\n  warm:\n    min_age: 30days\n", 3, "no span of time"),
-            ("TimeValue.parseTimeValue: fractions", "phases:\n  warm:\n    min_age: 1.5d\n", 3, "no span of time"),
+            ("TimeValue.parseTimeValue: unit is missing", "phases:\n  warm:\n    min_age: 30\n", 3, "not a duration"),
+            ("TimeValue.parseTimeValue: unknown unit", "phases:\n  warm:\n    min_age: 30days\n", 3, "not a duration"),
+            ("TimeValue.parseTimeValue: fractions", "phases:\n  warm:\n    min_age: 1.5d\n", 3, "not a duration"),
             (
                 "invalid action [rollover] defined in phase [warm]",
                 "phases:\n  warm:\n    actions:\n      rollover: {max_age: 1d}\n",
@@ -26,7 +26,7 @@ fn policies_that_elasticsearch_refuses() {
                 "invalid action [allocate] defined in phase [hot]",
                 "phases:\n  hot:\n    actions:\n      allocate: {number_of_replicas: 0}\n",
                 4,
-                "no action of the hot phase",
+                "not an action of the hot phase",
             ),
             (
                 "invalid action [delete] defined in phase [cold]",
@@ -38,7 +38,7 @@ fn policies_that_elasticsearch_refuses() {
                 "invalid action: no such action",
                 "phases:\n  hot:\n    actions:\n      frozzen: {}\n",
                 4,
-                "no action of the hot phase",
+                "not an action of the hot phase",
             ),
             (
                 "may not be used in the [hot] phase without an accompanying [rollover]",
@@ -64,13 +64,13 @@ fn policies_that_elasticsearch_refuses() {
                 "ByteSizeValue.parseBytesSizeValue: unit is missing",
                 "phases:\n  hot:\n    actions:\n      rollover:\n        max_size: 50\n",
                 5,
-                "no size",
+                "not a size",
             ),
             (
                 "ByteSizeValue.parseBytesSizeValue: unknown unit",
                 "phases:\n  hot:\n    actions:\n      rollover:\n        max_size: 50gib\n",
                 5,
-                "no size",
+                "not a size",
             ),
             (
                 "ForceMergeAction: [max_num_segments] must be a positive integer",
@@ -108,7 +108,7 @@ fn policies_that_elasticsearch_refuses() {
                 4,
                 "number_of_shards is 0",
             ),
-            ("AllocateAction: At least one of …", "phases:\n  warm:\n    actions:\n      allocate: {}\n", 4, "says nothing"),
+            ("AllocateAction: At least one of …", "phases:\n  warm:\n    actions:\n      allocate: {}\n", 4, "is empty"),
             (
                 "AllocateAction: [number_of_replicas] must be >= 0",
                 "phases:\n  warm:\n    actions:\n      allocate: {number_of_replicas: -1}\n",
@@ -119,7 +119,7 @@ fn policies_that_elasticsearch_refuses() {
                 "enabled migrate and allocate with rules",
                 "phases:\n  warm:\n    actions:\n      migrate: {enabled: true}\n      allocate: {require: {box: warm}}\n",
                 4,
-                "keep one way",
+                "use only one way",
             ),
             (
                 "SetPriorityAction: [priority] must be 0 or greater",
@@ -137,39 +137,45 @@ fn policies_that_elasticsearch_refuses() {
             ),
             (
                 "validateActionsFollowingSearchableSnapshot",
-                "phases:\n  hot:\n    actions:\n      rollover: {max_age: 1d}\n      searchable_snapshot: {snapshot_repository: a}\n  warm:\n    actions:\n      shrink: {number_of_shards: 1}\n",
+                "phases:\n  hot:\n    actions:\n      rollover: {max_age: 1d}\n      searchable_snapshot: \
+                 {snapshot_repository: a}\n  warm:\n    actions:\n      shrink: {number_of_shards: 1}\n",
                 8,
-                "after which it is impossible",
+                "after which it is not possible",
             ),
             (
                 "validateAllSearchableSnapshotActionsUseSameRepository",
-                "phases:\n  cold:\n    actions:\n      searchable_snapshot: {snapshot_repository: a}\n  frozen:\n    actions:\n      searchable_snapshot: {snapshot_repository: b}\n",
+                "phases:\n  cold:\n    actions:\n      searchable_snapshot: {snapshot_repository: a}\n  frozen:\n    \
+                 actions:\n      searchable_snapshot: {snapshot_repository: b}\n",
                 7,
                 "differs from",
             ),
             (
                 "validateReplicateFor: only the first",
-                "phases:\n  cold:\n    actions:\n      searchable_snapshot: {snapshot_repository: a}\n  frozen:\n    actions:\n      searchable_snapshot: {snapshot_repository: a, replicate_for: 1d}\n",
+                "phases:\n  cold:\n    actions:\n      searchable_snapshot: {snapshot_repository: a}\n  frozen:\n    \
+                 actions:\n      searchable_snapshot: {snapshot_repository: a, replicate_for: 1d}\n",
                 7,
                 "later searchable_snapshot",
             ),
             (
                 "validateReplicateFor: until the next phase",
-                "phases:\n  cold:\n    min_age: 1d\n    actions:\n      searchable_snapshot: {snapshot_repository: a, replicate_for: 10d}\n  delete:\n    min_age: 5d\n",
+                "phases:\n  cold:\n    min_age: 1d\n    actions:\n      searchable_snapshot: {snapshot_repository: a, \
+                 replicate_for: 10d}\n  delete:\n    min_age: 5d\n",
                 5,
                 "longer than the time",
             ),
             (
                 "validateDownsamplingIntervals: greater",
-                "phases:\n  warm:\n    actions:\n      downsample: {fixed_interval: 1h}\n  cold:\n    actions:\n      downsample: {fixed_interval: 1h}\n",
+                "phases:\n  warm:\n    actions:\n      downsample: {fixed_interval: 1h}\n  cold:\n    actions:\n      \
+                 downsample: {fixed_interval: 1h}\n",
                 7,
-                "no larger multiple",
+                "not a larger multiple",
             ),
             (
                 "validateDownsamplingIntervals: multiple",
-                "phases:\n  warm:\n    actions:\n      downsample: {fixed_interval: 2h}\n  cold:\n    actions:\n      downsample: {fixed_interval: 3h}\n",
+                "phases:\n  warm:\n    actions:\n      downsample: {fixed_interval: 2h}\n  cold:\n    actions:\n      \
+                 downsample: {fixed_interval: 3h}\n",
                 7,
-                "no larger multiple",
+                "not a larger multiple",
             ),
             (
                 "DownsampleAction: required argument",
@@ -201,10 +207,10 @@ fn policies_that_elasticsearch_refuses() {
                 5,
                 "less than that of the warm",
             ),
-            ("FreezeAction is a no-op since 8.0", "phases:\n  cold:\n    actions:\n      freeze: {}\n", 4, "does nothing"),
+            ("FreezeAction is a no-op since 8.0", "phases:\n  cold:\n    actions:\n      freeze: {}\n", 4, "has no effect"),
             ("DuplicateKeyException", "phases:\n  hot: {}\n  hot: {}\n", 3, "twice"),
-            ("XContent: an object is expected", "phases: 3\n", 1, "is no section"),
-            ("no YAML", "phases: [\n", 2, "is no YAML"),
+            ("XContent: an object is expected", "phases: 3\n", 1, "is not a section"),
+            ("no YAML", "phases: [\n", 2, "is not YAML"),
         ],
     );
     for (name, part) in [("_a", "underscore"), ("a b", "comma or space"), ("a,b", "comma or space")] {
@@ -218,10 +224,11 @@ fn policies_that_the_reference_shows_as_valid() {
     let cases = [
         (
             "Create or update a lifecycle policy",
-            "{_meta: {description: used for nginx log, project: {name: myProject, department: myDepartment}}, phases: {warm: {min_age: 10d, actions: {forcemerge: {max_num_segments: 1}}}, delete: {min_age: 30d, actions: {delete: {}}}}}",
+            "{_meta: {description: used for nginx log, project: {name: myProject, department: myDepartment}}, phases: {warm: \
+             {min_age: 10d, actions: {forcemerge: {max_num_segments: 1}}}, delete: {min_age: 30d, actions: {delete: {}}}}}",
         ),
         (
-            "ILM overview: phases in an order of one's own",
+            "ILM overview: phases in another order",
             "{phases: {delete: {min_age: 30d, actions: {delete: {}}}, hot: {actions: {rollover: {max_age: 1d}}}}}",
         ),
         ("Rollover: max_primary_shard_size", "{phases: {hot: {actions: {rollover: {max_primary_shard_size: 50gb}}}}}"),
@@ -241,14 +248,15 @@ fn policies_that_the_reference_shows_as_valid() {
         ("Allocate: multiple attributes", "{phases: {warm: {actions: {allocate: {include: {box_type: 'hot,warm'}}}}}}"),
         (
             "Allocate: specific nodes, shards per node",
-            "{phases: {warm: {actions: {allocate: {number_of_replicas: 1, total_shards_per_node: 200, require: {box_type: cold, storage: high}}}}}}",
+            "{phases: {warm: {actions: {allocate: {number_of_replicas: 1, total_shards_per_node: 200, require: {box_type: \
+             cold, storage: high}}}}}}",
         ),
         (
-            "Migrate: disabled beside allocate",
+            "Migrate: disabled together with allocate",
             "{phases: {warm: {actions: {migrate: {enabled: false}, allocate: {include: {rack_id: 'one,two'}}}}}}",
         ),
         (
-            "Migrate: enabled beside replicas",
+            "Migrate: enabled together with replicas",
             "{phases: {warm: {actions: {migrate: {enabled: true}, allocate: {number_of_replicas: 1}}}}}",
         ),
         ("Force merge", "{phases: {warm: {actions: {forcemerge: {max_num_segments: 1, index_codec: best_compression}}}}}"),
@@ -268,17 +276,20 @@ fn policies_that_the_reference_shows_as_valid() {
         ),
         (
             "Downsample twice",
-            "{phases: {hot: {actions: {rollover: {max_age: 1d}, downsample: {fixed_interval: 5m}}}, warm: {actions: {downsample: {fixed_interval: 1h}}}}}",
+            "{phases: {hot: {actions: {rollover: {max_age: 1d}, downsample: {fixed_interval: 5m}}}, warm: {actions: \
+             {downsample: {fixed_interval: 1h}}}}}",
         ),
         ("Delete: keep the snapshot", "{phases: {delete: {actions: {delete: {delete_searchable_snapshot: false}}}}}"),
         ("Delete: empty phase", "{phases: {delete: {min_age: 1d, actions: {}}}}"),
         (
             "ilm/10_basic.yml of elasticsearch-clients-tests",
-            "{phases: {warm: {min_age: 1000s, actions: {forcemerge: {max_num_segments: 10000}}}, hot: {min_age: 1000s, actions: {}}}}",
+            "{phases: {warm: {min_age: 1000s, actions: {forcemerge: {max_num_segments: 10000}}}, hot: {min_age: 1000s, \
+             actions: {}}}}",
         ),
         (
             "Phase.min_age defaults to 0ms",
-            "{phases: {hot: {min_age: 0ms, actions: {rollover: {max_age: 30d, max_primary_shard_size: 50gb}}}, warm: {actions: {}}}}",
+            "{phases: {hot: {min_age: 0ms, actions: {rollover: {max_age: 30d, max_primary_shard_size: 50gb}}}, warm: \
+             {actions: {}}}}",
         ),
         (
             "XContent: numbers in quotes",
@@ -301,15 +312,18 @@ fn policies_that_the_reference_shows_as_valid() {
         ("Searchable snapshot", "{phases: {cold: {actions: {searchable_snapshot: {snapshot_repository: backing_repo}}}}}"),
         (
             "Searchable snapshot: replicate_for",
-            "{phases: {frozen: {min_age: 1d, actions: {searchable_snapshot: {snapshot_repository: backing_repo, replicate_for: 14d}}}, delete: {min_age: 28d, actions: {delete: {}}}}}",
+            "{phases: {frozen: {min_age: 1d, actions: {searchable_snapshot: {snapshot_repository: backing_repo, \
+             replicate_for: 14d}}}, delete: {min_age: 28d, actions: {delete: {}}}}}",
         ),
         (
             "Searchable snapshot: force_merge_on_clone, 9.2",
-            "{phases: {frozen: {actions: {searchable_snapshot: {snapshot_repository: backing_repo, force_merge_index: true, force_merge_on_clone: false, total_shards_per_node: 2}}}}}",
+            "{phases: {frozen: {actions: {searchable_snapshot: {snapshot_repository: backing_repo, force_merge_index: true, \
+             force_merge_on_clone: false, total_shards_per_node: 2}}}}}",
         ),
         (
             "Searchable snapshot in hot, then warm without forcemerge",
-            "{phases: {hot: {actions: {rollover: {max_age: 1d}, searchable_snapshot: {snapshot_repository: backing_repo}}}, warm: {actions: {set_priority: {priority: 1}}}}}",
+            "{phases: {hot: {actions: {rollover: {max_age: 1d}, searchable_snapshot: {snapshot_repository: backing_repo}}}, \
+             warm: {actions: {set_priority: {priority: 1}}}}}",
         ),
         ("Wait for snapshot", "{phases: {delete: {actions: {wait_for_snapshot: {policy: slm}, delete: {}}}}}"),
     ] {

@@ -1,4 +1,4 @@
-//! Component and index templates: settings, mappings, aliases, analysis.
+//! This module tests component and index templates: settings, mappings, aliases, analysis.
 
 use super::{faults, refused};
 
@@ -49,13 +49,13 @@ fn templates_that_elasticsearch_refuses() {
                 "_meta.managed is Elasticsearch's own mark",
                 "index_patterns: [a]\n_meta: {managed: true}\n",
                 2,
-                "marks its own objects",
+                "as Elasticsearch's own",
             ),
             (
                 "private index setting [index.uuid]",
                 "index_patterns: [a]\ntemplate:\n  settings:\n    index: {uuid: x}\n",
                 4,
-                "makes itself",
+                "sets itself",
             ),
             (
                 "Failed to parse value [0] for setting [index.number_of_shards]",
@@ -67,13 +67,13 @@ fn templates_that_elasticsearch_refuses() {
                 "failed to parse setting [index.refresh_interval]",
                 "index_patterns: [a]\ntemplate:\n  settings: {refresh_interval: 10sec}\n",
                 3,
-                "span of time",
+                "write a duration",
             ),
             (
                 "No handler for type [keywrd]",
                 "index_patterns: [a]\ntemplate:\n  mappings:\n    properties:\n      f: {type: keywrd}\n",
                 5,
-                "no field type",
+                "not a field type",
             ),
             (
                 "unsupported parameters of a root mapping",
@@ -90,17 +90,19 @@ fn templates_that_elasticsearch_refuses() {
             ),
             (
                 "DataStreamLifecycle.Downsampling: 5 minutes",
-                "index_patterns: [a]\ndata_stream: {}\ntemplate:\n  lifecycle:\n    downsampling:\n      - {after: 1d, fixed_interval: 1m}\n",
+                "index_patterns: [a]\ndata_stream: {}\ntemplate:\n  lifecycle:\n    downsampling:\n      - {after: 1d, \
+                 fixed_interval: 1m}\n",
                 6,
                 "below 5m",
             ),
             (
                 "DataStreamLifecycle.Downsampling: after grows",
-                "index_patterns: [a]\ndata_stream: {}\ntemplate:\n  lifecycle:\n    downsampling:\n      - {after: 2d, fixed_interval: 1h}\n      - {after: 1d, fixed_interval: 2h}\n",
+                "index_patterns: [a]\ndata_stream: {}\ntemplate:\n  lifecycle:\n    downsampling:\n      - {after: 2d, \
+                 fixed_interval: 1h}\n      - {after: 1d, fixed_interval: 2h}\n",
                 7,
-                "let after grow",
+                "use increasing values of after",
             ),
-            ("index patterns are small letters", "index_patterns: [Logs-*]\n", 1, "no name can be"),
+            ("index patterns are lower case", "index_patterns: [Logs-*]\n", 1, "no valid name matches"),
         ],
     );
     refused(
@@ -108,12 +110,7 @@ fn templates_that_elasticsearch_refuses() {
         &[
             ("ComponentTemplate: template is required", "version: 1\n", 1, "template is missing"),
             ("component_template is strict", "template: {setings: {}}\n", 1, "did you mean settings?"),
-            (
-                "DataStreamFailureStore: at least one",
-                "template:\n  data_stream_options:\n    failure_store: {}\n",
-                3,
-                "says nothing",
-            ),
+            ("DataStreamFailureStore: at least one", "template:\n  data_stream_options:\n    failure_store: {}\n", 3, "is empty"),
         ],
     );
 }
@@ -130,16 +127,16 @@ fn aliases_and_analysis_of_templates() {
         (ALIASES, aliases("{filters: {term: {a: b}}}"), 4, "did you mean filter?"),
         (ALIASES, aliases("{is_writeindex: true}"), 4, "did you mean is_write_index?"),
         (ALIASES, aliases("{must_exist: true}"), 4, "is an unknown key"),
-        (ALIASES, aliases("{filter: a}"), 4, "template.aliases.x.filter is no section"),
-        (ALIASES, aliases("{routing: 5}"), 4, "template.aliases.x.routing is 5, which is no text"),
-        (ALIASES, aliases("{search_routing: [a]}"), 4, "search_routing is [\"a\"], which is no text"),
+        (ALIASES, aliases("{filter: a}"), 4, "template.aliases.x.filter is not a section"),
+        (ALIASES, aliases("{routing: 5}"), 4, "template.aliases.x.routing is 5, which is not a text"),
+        (ALIASES, aliases("{search_routing: [a]}"), 4, "search_routing is [\"a\"], which is not a text"),
         (ALIASES, aliases("{is_hidden: perhaps}"), 4, "write true or false"),
-        (ALIASES, aliases("a"), 4, "template.aliases.x is no section"),
+        (ALIASES, aliases("a"), 4, "template.aliases.x is not a section"),
         (ALIASES, aliases(""), 4, "template.aliases.x is empty"),
         (ANALYSIS, analysis("    analysis:\n      analyser: {a: {type: stop}}\n"), 5, unknown),
         (ANALYSIS, analysis("    index.analysis.analyser.a.type: stop\n"), 4, unknown),
-        (ANALYSIS, analysis("    index:\n      analysis.filter: {a: stop}\n"), 5, "analysis.filter.a is no section"),
-        (ANALYSIS, analysis("    analysis: [a]\n"), 4, "analysis is no section"),
+        (ANALYSIS, analysis("    index:\n      analysis.filter: {a: stop}\n"), 5, "analysis.filter.a is not a section"),
+        (ANALYSIS, analysis("    analysis: [a]\n"), 4, "analysis is not a section"),
         (
             "AnalysisRegistry: must specify",
             analysis("    analysis:\n      filter:\n        f: {stopwords: a}\n"),
@@ -154,7 +151,7 @@ fn aliases_and_analysis_of_templates() {
         ),
         (CUSTOM, analysis("    analysis:\n      analyzer:\n        b: {filter: [lowercase]}\n"), 6, "neither type nor tokenizer"),
         (CUSTOM, analysis("    analysis:\n      analyzer:\n        b: {type: custom}\n"), 6, "has no tokenizer"),
-        (CUSTOM, analysis("    analysis:\n      char_filter:\n        c: {}\n"), 6, "says nothing"),
+        (CUSTOM, analysis("    analysis:\n      char_filter:\n        c: {}\n"), 6, "is empty"),
         (CUSTOM, analysis("    analysis:\n      char_filter:\n        c: {type: 5}\n"), 6, "whose type is 5"),
     ];
     let cases: Vec<_> = cases.iter().map(|(source, text, line, part)| (*source, text.as_str(), *line, *part)).collect();
@@ -165,7 +162,8 @@ fn aliases_and_analysis_of_templates() {
         (
             "Create a custom analyzer: example",
             analysis(
-                "    analysis: {analyzer: {a: {type: custom, tokenizer: standard, char_filter: [html_strip], filter: [lowercase, f]}}, filter: {f: {type: stop, stopwords: _english_}}}\n",
+                "    analysis: {analyzer: {a: {type: custom, tokenizer: standard, char_filter: [html_strip], filter: \
+                 [lowercase, f]}}, filter: {f: {type: stop, stopwords: _english_}}}\n",
             ),
         ),
         ("Specify an analyzer: default", analysis("    index.analysis.analyzer.default: {tokenizer: whitespace}\n")),
@@ -174,7 +172,7 @@ fn aliases_and_analysis_of_templates() {
             analysis("    index: {analysis.analyzer.std: {type: standard, stopwords: _english_}}\n"),
         ),
         (
-            "Normalizers: type may be left out",
+            "Normalizers: type may be omitted",
             analysis(
                 "    analysis: {normalizer: {n: {filter: [lowercase]}}, char_filter: {c: {type: mapping, mappings: [a => b]}}}\n",
             ),

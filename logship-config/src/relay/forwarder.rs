@@ -1,5 +1,8 @@
-//! A chunk to Elasticsearch and back: sends, has the answer judged, waits, sends again what is left, until nothing is or the
-//! deadline comes. Never: what an answer means (`verdict`), what is left (`chunk`).
+//! This module delivers a chunk to Elasticsearch: it sends, has the answer classified, waits and sends the remaining items,
+//! until none remains or the deadline is reached.
+//!
+//! - It must not classify answers (see `verdict`).
+//! - It must not decide which items remain (see `chunk`).
 
 use std::time::Duration;
 
@@ -11,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     answer::{self, FILTER_PATH, ItemAnswer},
     backoff,
-    chunk::{Chunk, Letterbox, Part, Tally},
+    chunk::{Chunk, DeadLetterTarget, Part, Tally},
     verdict::{Cause, Reception, Verdict, of_item, of_request},
 };
 use crate::{
@@ -23,35 +26,35 @@ use crate::{
 };
 
 const PATH: &str = "/_bulk";
-/// A stream without a template of its own is told, and no index is made up in its place.
+/// Elasticsearch reports a missing data stream and does not create an index instead.
 const QUERY: [(&str, &str); 2] = [("filter_path", FILTER_PATH), ("require_data_stream", "true")];
 const NDJSON: HeaderValue = HeaderValue::from_static("application/x-ndjson");
-/// A wait that Elasticsearch asks for is heard up to here; the shipper's next try comes later anyway.
+/// Longest wait requested by Elasticsearch that the relay respects. The shipper's next attempt comes later anyway.
 const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(10);
 
-/// With less time than this a further try would only be cut off, and its documents counted as unanswered.
+/// With less time left, another attempt would be cut off, and its documents counted as unanswered.
 const SHORTEST_TRY: Duration = Duration::from_millis(100);
 
-/// Carries chunks. Clones of what it holds are shared.
+/// Forwards chunks. Its clones share their fields.
 #[derive(Debug)]
-pub struct Courier {
+pub struct Forwarder {
     pub client: Client,
     pub dead_letters: String,
     pub metrics: RelayMetrics,
 }
 
-/// A body as the shipper sent it, to go on unchanged as long as the whole chunk goes.
+/// A body as the shipper sent it. It is forwarded unchanged while the whole chunk is sent.
 #[derive(Debug, Clone)]
 pub struct Received {
     pub bytes: Bytes,
     pub gzip: bool,
 }
 
-/// What came of one request.
+/// The result of one request.
 struct Sent {
     tally: Tally,
     asked_to_wait: Duration,
-    /// When none of its items was looked at.
+    /// Set if Elasticsearch processed none of its items.
     turned_away: Option<Cause>,
 }
 
@@ -65,17 +68,17 @@ impl Sent {
     }
 }
 
-/// How a chunk ended.
+/// The result of a chunk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
-    /// Every document is stored, or its dead letter is.
+    /// Every document or its dead letter is stored.
     Stored,
-    /// So many are neither; the shipper must send the chunk again.
+    /// The number of remaining documents. The shipper must send the chunk again.
     Unstored { documents: usize, cause: Cause },
 }
 
-impl Courier {
-    /// Tries until `deadline`, or until `stop` is cancelled: then what is under way still ends.
+impl Forwarder {
+    /// Retries until `deadline`, or until `stop` is cancelled. The attempt in progress then still finishes.
     pub async fn deliver(&self, mut chunk: Chunk, received: &Received, deadline: Instant, stop: &CancellationToken) -> Outcome {
         let mut tries = 0;
         loop {
@@ -93,7 +96,7 @@ impl Courier {
         }
     }
 
-    /// Sends everything that is not put off. Returns how long Elasticsearch asks to wait.
+    /// Sends all items that are not postponed. Returns the wait that Elasticsearch requests.
     async fn send_all(&self, chunk: &mut Chunk, received: &Received, deadline: Instant, again: bool) -> Duration {
         let mut longest = Duration::ZERO;
         while let Some(part) = chunk.next_part() {
@@ -103,7 +106,7 @@ impl Courier {
             let sent = self.send(chunk, part, received, deadline, again).await;
             self.count(&sent.tally);
             longest = longest.max(sent.asked_to_wait);
-            // A cluster that takes nothing is not asked for each part.
+            // A cluster that refuses requests does not receive the other parts.
             if let Some(cause) = sent.turned_away {
                 while let Some(part) = chunk.next_part() {
                     self.count(&chunk.put_back(&part, cause));
@@ -116,7 +119,7 @@ impl Courier {
     async fn send(&self, chunk: &mut Chunk, part: Part, received: &Received, deadline: Instant, again: bool) -> Sent {
         let within = deadline.saturating_duration_since(Instant::now());
         if within.is_zero() {
-            // It is not sent at all, so that none of it has an answer that got lost.
+            // Nothing is sent, so that no document of it is unanswered.
             return Sent::turned_away(chunk, &part, Cause::Unavailable, Duration::ZERO);
         }
         let mut headers = HeaderMap::new();
@@ -132,35 +135,35 @@ impl Courier {
         let reply = match self.client.post_bytes(PATH, &QUERY, headers, body, within).await {
             Ok(reply) => reply,
             Err(error) => {
-                tracing::warn!(documents = part.len(), %error, "a request got no whole answer; its documents are sent again");
+                tracing::warn!(documents = part.len(), %error, "a request got no complete answer; its documents are sent again");
                 self.metrics.unanswered.inc_by(part.len() as u64);
                 return Sent::turned_away(chunk, &part, Cause::Unavailable, Duration::ZERO);
             }
         };
-        let letterbox = Letterbox { stream: &self.dead_letters, now: Timestamp::now() };
+        let target = DeadLetterTarget { stream: &self.dead_letters, now: Timestamp::now() };
         let asked_to_wait = reply.retry_after.unwrap_or_default();
         match of_request(reply.status) {
             Reception::Items => match answer::read(&reply.body, part.len()) {
                 Ok(answers) => {
-                    let tally = chunk.settle(&part, &answers, letterbox);
-                    tell_put_off(&answers, &tally, again);
+                    let tally = chunk.settle(&part, &answers, target);
+                    log_postponed(&answers, &tally, again);
                     Sent::taken(tally)
                 }
                 Err(fault) => {
-                    tracing::error!(documents = part.len(), %fault, "an answer tells nothing of its documents; they are sent again");
+                    tracing::error!(documents = part.len(), %fault, "an answer does not list its documents; they are sent again");
                     self.metrics.unanswered.inc_by(part.len() as u64);
                     Sent::turned_away(chunk, &part, Cause::Unavailable, asked_to_wait)
                 }
             },
             Reception::TooLarge => {
                 self.metrics.splits.inc();
-                Sent::taken(chunk.too_large(part, letterbox))
+                Sent::taken(chunk.too_large(part, target))
             }
             Reception::Later(cause) => {
                 let status = reply.status;
-                // The error's type, never its reason: that may quote a document.
+                // Logs the type of the error, not its reason: that may quote a document.
                 let kind = error_type(&reply.body);
-                let said = "Elasticsearch takes no documents now; they are sent again";
+                let said = "Elasticsearch accepts no documents now; the relay sends them again";
                 tracing::warn!({ http.response.status_code = status, error.type = kind, documents = part.len() }, "{said}");
                 Sent::turned_away(chunk, &part, cause, asked_to_wait)
             }
@@ -185,25 +188,25 @@ impl Courier {
     }
 }
 
-/// Once a chunk, at its first try: what the first item says that is put off. Its error's type, never its reason: that may quote a
-/// document.
-fn tell_put_off(answers: &[ItemAnswer], tally: &Tally, again: bool) {
+/// Logs the first postponed item, once per chunk at its first attempt. Logs the type of the error, not its reason: that may
+/// quote a document.
+fn log_postponed(answers: &[ItemAnswer], tally: &Tally, again: bool) {
     let documents: u64 = Cause::ALL.into_iter().map(|cause| tally.later(cause)).sum();
     let found = |answer: &ItemAnswer| match of_item(answer) {
         Verdict::Later(cause) => Some(cause),
-        // A letter's: what is refused otherwise becomes one, and is not put off.
+        // An item refused here is a dead letter: other refused documents become dead letters and are not postponed.
         Verdict::Refused if tally.later(Cause::LetterRefused) > 0 => Some(Cause::LetterRefused),
         _ => None,
     };
     let first = answers.iter().find_map(|answer| Some((found(answer)?, answer)));
     let Some((cause, answer)) = first.filter(|_| !again) else { return };
     let kind = answer.error.as_ref().map_or("", |error| error.kind.as_str());
-    let said = "Elasticsearch puts documents off; they are sent again";
+    let said = "Elasticsearch postponed documents; the relay sends them again";
     let status = answer.status;
     tracing::warn!({ http.response.status_code = status, error.type = kind, cause = cause.name(), documents }, "{said}");
 }
 
-/// `error.type` of an answer; empty when it has none.
+/// Returns `error.type` of an answer, or an empty text.
 fn error_type(body: &[u8]) -> String {
     #[derive(serde::Deserialize, Default)]
     #[serde(default)]
@@ -223,7 +226,7 @@ mod tests {
     use super::error_type;
 
     #[test]
-    fn the_type_of_an_error_is_read_wherever_there_is_one() {
+    fn the_type_of_an_error_is_read_if_present() {
         let told = br#"{"error":{"root_cause":[],"type":"security_exception","reason":"x"},"status":403}"#;
         assert_eq!(error_type(told), "security_exception");
         assert_eq!(error_type(b"<html>"), "");

@@ -1,22 +1,23 @@
-//! The fake beside `noida-db` (PyPI), which speaks a part of Elasticsearch's API and is itself tested against the real one. Where
-//! they answer otherwise, the list says why the fake is right to. Without the program the comparison is skipped, and says so.
+//! This module compares the fake with `noida-db` (PyPI), which implements a part of Elasticsearch's API and is itself tested
+//! against the real one. A list states why the fake is right where the answers differ. If the program is missing, the
+//! comparison is skipped with a message.
 
 use elasticsearch_fake::{Cluster, Fake};
 use local_parts::{Launch, Process, StopSignal, free_ports};
 use serde_json::{Value, json};
 
-use crate::place::tell;
+use crate::place::print_line;
 
-/// Requests that are answered otherwise, by their numbers in [`requests`], each with the reason.
+/// Requests with different answers, by their numbers in [`requests`], each with the reason.
 const DISAGREEMENTS: &[(usize, &str)] = &[
-    (3, "an unknown section of a template is refused by Elasticsearch's strict parser; noida-db takes it"),
-    (4, "a template that is missing: noida-db names another exception of the same status"),
-    (11, "an unknown field of an index template is refused by Elasticsearch's strict parser; noida-db takes it"),
-    (12, "an unknown setting is refused by Elasticsearch; noida-db takes it"),
-    (24, "an unknown parameter is refused by Elasticsearch; noida-db takes it"),
+    (3, "Elasticsearch's strict parser refuses an unknown section of a template; noida-db accepts it"),
+    (4, "a missing template: noida-db returns another exception with the same status"),
+    (11, "Elasticsearch's strict parser refuses an unknown field of an index template; noida-db accepts it"),
+    (12, "Elasticsearch refuses an unknown setting; noida-db accepts it"),
+    (24, "Elasticsearch refuses an unknown parameter; noida-db accepts it"),
 ];
 
-/// In this order: what is made by one is asked for by another.
+/// The order matters: later requests read objects created by earlier ones.
 fn requests() -> Vec<(&'static str, &'static str, Value)> {
     let index = |body: Value| ("PUT", "/_index_template/u", body);
     vec![
@@ -60,7 +61,7 @@ fn requests() -> Vec<(&'static str, &'static str, Value)> {
     ]
 }
 
-/// Status, kind of error, and the part of the body that both must say alike.
+/// The status, the kind of error, and the part of the body that must be equal.
 async fn ask(client: &reqwest::Client, url: &str, request: &(&str, &str, Value)) -> (u16, String, Value) {
     let (method, path, body) = request;
     let mut sent = client.request(method.parse().unwrap(), format!("{url}{path}"));
@@ -81,9 +82,9 @@ async fn ask(client: &reqwest::Client, url: &str, request: &(&str, &str, Value))
 }
 
 #[tokio::test]
-async fn the_fake_answers_as_another_stand_in_does() {
+async fn the_fake_answers_like_noida_db() {
     let Ok(program) = local_parts::find_program("noida-db") else {
-        tell("skipped: noida-db is not installed (make install)");
+        print_line("skipped: noida-db is not installed (make install)");
         return;
     };
     let folder = tempfile::tempdir().unwrap();
@@ -110,7 +111,7 @@ async fn the_fake_answers_as_another_stand_in_does() {
     let listed: Vec<usize> = DISAGREEMENTS.iter().map(|(number, _)| *number).collect();
     assert_eq!(numbers, listed, "{disagreed:#?}");
     for (number, reason) in DISAGREEMENTS {
-        tell(&format!("disagreement {number}: {reason}"));
+        print_line(&format!("disagreement {number}: {reason}"));
     }
-    tell(&format!("{same} answers alike, {} otherwise", disagreed.len()));
+    print_line(&format!("{same} answers equal, {} different", disagreed.len()));
 }
