@@ -1,4 +1,4 @@
-//! Account statements: their rows, and what goes into one. Never: how a statement looks.
+//! This module reads and writes account statements: their rows and the data of one statement. It must not format a statement.
 
 use exchange_core::{money::Time, order::AccountId};
 use futures::{StreamExt, stream::BoxStream};
@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use crate::db::numeric::Numeric;
 
-/// A statement that was asked for.
+/// A requested statement.
 #[derive(Debug, Clone, PartialEq, Eq, FromRow)]
 pub struct Statement {
     #[sqlx(try_from = "String")]
@@ -23,7 +23,7 @@ pub struct Statement {
     pub object_key: Option<String>,
 }
 
-/// One order of the account, named.
+/// One order of the account, with names.
 #[derive(Debug, FromRow)]
 pub struct OrderLine {
     pub created: Time,
@@ -55,7 +55,7 @@ pub struct TradeLine {
     pub commission_asset: String,
 }
 
-/// One movement that took from the account or gave to it.
+/// One movement of the account's money.
 #[derive(Debug, FromRow)]
 pub struct TransferLine {
     pub time: Time,
@@ -107,7 +107,8 @@ pub async fn of_account(connection: &mut PgConnection, account: AccountId, limit
 }
 
 pub async fn set_ready(connection: &mut PgConnection, id: Uuid, key: &str, size_bytes: u64) -> sqlx::Result<()> {
-    sqlx::query("UPDATE statements SET status = 'ready', object_key = $2, size_bytes = $3, completed_at = now() WHERE id = $1::text::uuid")
+    sqlx::query("UPDATE statements SET status = 'ready', object_key = $2, size_bytes = $3, completed_at = now() WHERE id = \
+     $1::text::uuid")
         .bind(id.to_string())
         .bind(key)
         .bind(size_bytes as i64)
@@ -129,18 +130,20 @@ pub fn orders<'c>(connection: &'c mut PgConnection, statement: &Statement) -> Bo
     lines(
         connection,
         statement,
-        "SELECT o.created, o.id, m.symbol, o.side, o.kind, o.status, o.price, o.quantity, o.executed, o.executed_quote, o.client_id
+        "SELECT o.created, o.id, m.symbol, o.side, o.kind, o.status, o.price, o.quantity, o.executed, o.executed_quote, \
+         o.client_id
          FROM markets AS m JOIN orders AS o ON o.account = $1 AND o.market = m.id AND o.id >= order_id_floor($2)
          WHERE o.created >= $2 AND o.created < $3 ORDER BY o.id",
     )
 }
 
-/// Trades of the account in the period; one with itself has two lines.
+/// Trades of the account in the period; a trade with itself has two lines.
 pub fn trades<'c>(connection: &'c mut PgConnection, statement: &Statement) -> BoxStream<'c, sqlx::Result<TradeLine>> {
     lines(
         connection,
         statement,
-        "SELECT t.time, t.id, m.symbol, t.buyer_order AS order_id, true AS is_buyer, t.buyer_is_maker AS is_maker, t.price, t.quantity,
+        "SELECT t.time, t.id, m.symbol, t.buyer_order AS order_id, true AS is_buyer, t.buyer_is_maker AS is_maker, t.price, \
+         t.quantity,
                 t.quote, t.buyer_commission AS commission, b.code AS commission_asset
          FROM markets AS m JOIN trades AS t ON t.buyer = $1 AND t.market = m.id AND t.id >= trade_id_floor(m.id, $2)
               JOIN assets AS b ON b.id = m.base WHERE t.time >= $2 AND t.time < $3
@@ -157,7 +160,8 @@ pub fn transfers<'c>(connection: &'c mut PgConnection, statement: &Statement) ->
     lines(
         connection,
         statement,
-        "SELECT t.time, t.sequence, t.line, a.code AS asset, t.amount, t.debit_account, t.debit_bucket, t.credit_account, t.credit_bucket
+        "SELECT t.time, t.sequence, t.line, a.code AS asset, t.amount, t.debit_account, t.debit_bucket, t.credit_account, \
+         t.credit_bucket
          FROM ledger_spans AS s
               JOIN ledger_transfers AS t ON t.sequence BETWEEN s.first_sequence AND s.last_sequence
               JOIN assets AS a ON a.id = t.asset

@@ -72,7 +72,7 @@ pub async fn statements(settings: config::Worker, account: AccountId) -> anyhow:
 
 async fn connect(settings: &config::Worker) -> anyhow::Result<PgPool> {
     let pool = PgPoolOptions::new().max_connections(2).connect_with(settings.database.options.clone()).await;
-    pool.context("the database cannot be reached")
+    pool.context("the database is unreachable")
 }
 
 /// Microseconds of an RFC 3339 moment.

@@ -130,7 +130,7 @@ async fn migrated(pool: &PgPool, latch: &Latch) {
         let reason = match missing {
             Ok(None) => return latch.open(),
             Ok(Some(missing)) => missing,
-            Err(error) => format!("the database cannot be reached: {error:#}"),
+            Err(error) => format!("the database is unreachable: {error:#}"),
         };
         if told != reason {
             tracing::warn!(reason, "waiting for the database");

@@ -84,7 +84,7 @@ impl Projector {
         standing: &Standing,
         stop: &CancellationToken,
     ) -> anyhow::Result<Ended> {
-        let mut connection = projection::connect(&self.options).await.context("the database cannot be reached")?;
+        let mut connection = projection::connect(&self.options).await.context("the database is unreachable")?;
         self.refuse_another_history(&mut connection, left).await?;
         let epoch = loop {
             if let Some(epoch) = projection::claim(&mut connection, &self.holder).await? {

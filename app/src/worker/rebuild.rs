@@ -20,7 +20,7 @@ const TELL: Duration = Duration::from_secs(5);
 ///
 /// A worker that projects meanwhile is told by its epoch and begins again from nothing; without one, this process projects.
 pub async fn run(projector: Projector, stop: CancellationToken) -> anyhow::Result<()> {
-    let mut connection = projection::connect(&projector.options).await.context("the database cannot be reached")?;
+    let mut connection = projection::connect(&projector.options).await.context("the database is unreachable")?;
     projection::reset(&mut connection).await.context("the tables could not be emptied")?;
     let target = head::confirmed(&mut connection).await?;
     tracing::info!(target, "emptied the derived tables; projecting the journal from its beginning");

@@ -27,7 +27,7 @@ fn missing_malformed_unknown_and_contradictory_are_told_together() {
     assert_eq!(ended.status.code(), Some(64));
     let told = String::from_utf8(ended.stderr).unwrap();
     for name in [
-        "EXCHANGE_DATABASE_URL is no address",
+        "EXCHANGE_DATABASE_URL is not the address",
         "EXCHANGE_INTERNAL_TOKEN is missing",
         "EXCHANGE_ADMIN_LISTEN is \"nowhere\"",
         "EXCHANGE_QUEUE_LIMIT is 2, outside",
@@ -54,5 +54,5 @@ fn one_environment_may_serve_every_role() {
     // It got past its configuration, to the database that is not there.
     assert_eq!(ended.status.code(), Some(1));
     let told = String::from_utf8(ended.stdout).unwrap();
-    assert!(told.contains("the database cannot be reached"), "{told}");
+    assert!(told.contains("the database is unreachable"), "{told}");
 }

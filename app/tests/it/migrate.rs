@@ -68,7 +68,7 @@ async fn the_program_may_be_run_whenever() {
     execute(&url, "INSERT INTO graphile_worker.migrations (id, breaking) VALUES (9001, false)").await;
     run().await;
     execute(&url, "INSERT INTO graphile_worker.migrations (id, breaking) VALUES (9002, true)").await;
-    assert!(run().await.contains("the job queue's schema is a later release's"));
+    assert!(run().await.contains("the job queue's schema belongs to a later release"));
 }
 
 #[tokio::test]

@@ -11,14 +11,15 @@ use super::{FIRST, Projected, amount, projected, unsigned};
 
 macro_rules! columns {
     () => {
-        "open_time, open, high, low, close, trades, first_trade, last_trade, volume::text, quote_volume::text, taker_volume::text, \
+        "open_time, open, high, low, close, trades, first_trade, last_trade, volume::text, quote_volume::text, \
+         taker_volume::text, \
          taker_quote_volume::text"
     };
 }
 pub(super) use columns;
 
-/// The oldest `limit` candles that open from `from` to `to`, and the last one before them, which gives the close that empty
-/// intervals repeat; rising.
+/// The oldest `limit` candles with an open time from `from` to `to`, and the last one before them, by rising time. Empty
+/// intervals repeat the close of that last one.
 pub async fn candles(
     pool: &PgPool,
     market: MarketId,
@@ -29,7 +30,8 @@ pub async fn candles(
     let rows = sqlx::query(concat!(
         "SELECT p.projected_seq, p.journal_time, c.* FROM projection p LEFT JOIN LATERAL ((SELECT ",
         columns!(),
-        " FROM candles WHERE market = $1 AND interval = $2 AND open_time < $3 ORDER BY open_time DESC LIMIT 1) UNION ALL (SELECT ",
+        " FROM candles WHERE market = $1 AND interval = $2 AND open_time < $3 ORDER BY open_time DESC LIMIT 1) UNION ALL \
+         (SELECT ",
         columns!(),
         " FROM candles WHERE market = $1 AND interval = $2 AND open_time >= $3 AND open_time <= $4 ORDER BY open_time LIMIT $5)) \
          c ON true ORDER BY c.open_time"

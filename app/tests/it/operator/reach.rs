@@ -31,7 +31,7 @@ async fn without_a_leader_it_says_what_to_start() {
 
     let nowhere = Operator { database_url: "postgres://nobody@127.0.0.1:1/none".to_owned(), ..operator };
     let said = nowhere.refused(&["market", "list"]).await;
-    assert!(said.contains("EXCHANGE_DATABASE_URL: the database does not answer"), "{said}");
+    assert!(said.contains("EXCHANGE_DATABASE_URL: the database did not answer"), "{said}");
 }
 
 #[tokio::test]
