@@ -136,11 +136,13 @@ pub async fn append(connection: &mut PgConnection, candles: impl Iterator<Item =
 pub async fn refresh_tickers(connection: &mut PgConnection, now: Time) -> sqlx::Result<u64> {
     let from = Interval::Minutes1.open(now - WINDOW);
     let mut transaction = sqlx::Connection::begin(connection).await?;
-    sqlx::query("DELETE FROM tickers WHERE NOT EXISTS (SELECT FROM candles AS c WHERE c.market = tickers.market AND c.interval \
-     = 0 AND c.open_time >= $1)")
-        .bind(from)
-        .execute(&mut *transaction)
-        .await?;
+    sqlx::query(
+        "DELETE FROM tickers WHERE NOT EXISTS (SELECT FROM candles AS c WHERE c.market = tickers.market AND c.interval \
+     = 0 AND c.open_time >= $1)",
+    )
+    .bind(from)
+    .execute(&mut *transaction)
+    .await?;
     let done = sqlx::query(
         "INSERT INTO tickers AS t (market, time, open, high, low, last, trades, first_trade, last_trade, volume, quote_volume)
          SELECT market, $2, (array_agg(open ORDER BY open_time))[1], max(high), min(low), (array_agg(close ORDER BY open_time DESC))[1],

@@ -97,6 +97,6 @@ async fn the_accounts_of_the_house_have_no_keys() {
     let operator = Operator::of(&exchange);
     for account in ["0", "1"] {
         let refused = operator.refused(&["api-key", "create", account]).await;
-        assert!(refused.contains("accounts of the house (0 and 1) cannot have API keys"), "{account}: {refused}");
+        assert!(refused.contains("house accounts (0 and 1) cannot have API keys"), "{account}: {refused}");
     }
 }

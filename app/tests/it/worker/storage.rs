@@ -111,7 +111,7 @@ async fn lost_postgresql_is_waited_for() {
     // Absent at the start.
     let worker = TestWorker::start(&url, None);
     until("it says what it waits for", || async {
-        worker.health.latches()[0].reason.as_deref().is_some_and(|reason| reason.contains("cannot be reached"))
+        worker.health.latches()[0].reason.as_deref().is_some_and(|reason| reason.contains("is unreachable"))
     })
     .await;
     server.start_again().await.unwrap();
