@@ -145,8 +145,7 @@ mod tests {
     #[test]
     fn public_keys_are_read_from_pem_and_hexadecimal() {
         // RFC 8410, section 10.1.
-        let pem = "-----BEGIN PUBLIC KEY-----\nMCowBQYDK2VwAyEAGb9ECWmEzf6FQbrBZ9w7lshQhqowtrbLDFw4rXAxZuE=\n-----END PUBLIC \
-         KEY-----\n";
+        let pem = "-----BEGIN PUBLIC KEY-----\nMCowBQYDK2VwAyEAGb9ECWmEzf6FQbrBZ9w7lshQhqowtrbLDFw4rXAxZuE=\n-----END PUBLIC KEY-----\n";
         let hexadecimal = "19bf44096984cdfe8541bac167dc3b96c85086aa30b6b6cb0c5c38ad703166e1";
         assert_eq!(public_key(pem).unwrap(), public_key(hexadecimal).unwrap());
         for wrong in ["", "19bf", &"00".repeat(32), "-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----"] {

@@ -47,8 +47,7 @@ pub struct NewApiKey<'a> {
     pub networks: &'a [IpNet],
 }
 
-const COLUMNS: &str = "api_key, account, label, kind, sealed_secret, encryption_key, public_key, can_read, can_trade, \
- can_withdraw, \
+const COLUMNS: &str = "api_key, account, label, kind, sealed_secret, encryption_key, public_key, can_read, can_trade, can_withdraw, \
                        networks, (extract(epoch FROM created_at) * 1000000)::bigint AS created_at, \
                        (extract(epoch FROM revoked_at) * 1000000)::bigint AS revoked_at, revision";
 const LOCK: &str = "LOCK TABLE api_keys IN SHARE ROW EXCLUSIVE MODE";

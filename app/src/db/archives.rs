@@ -50,8 +50,7 @@ pub async fn archived_through(connection: &mut PgConnection) -> sqlx::Result<i64
 
 pub async fn insert(connection: &mut PgConnection, first: i64, last: i64, batches: i64, written: &Written) -> sqlx::Result<()> {
     sqlx::query(
-        "INSERT INTO journal_archives (first_seq, last_seq, batches, object_key, size_bytes, checksum) VALUES ($1, $2, $3, $4, \
-         $5, $6)
+        "INSERT INTO journal_archives (first_seq, last_seq, batches, object_key, size_bytes, checksum) VALUES ($1, $2, $3, $4, $5, $6)
          ON CONFLICT (first_seq) DO NOTHING",
     )
     .bind(first)
@@ -89,8 +88,7 @@ const PAGE_BATCHES: i64 = 20_000;
 /// The next `limit` batches after sequence `after` and up to `through`, in order.
 pub async fn next_batches(connection: &mut PgConnection, after: i64, through: i64, limit: i64) -> sqlx::Result<Vec<Batch>> {
     let rows: Vec<(i64, i64, i64, i64, Vec<u8>)> = sqlx::query_as(
-        "SELECT first_seq, last_seq, epoch, checksum, payload FROM journal WHERE first_seq > $1 AND first_seq <= $2 ORDER BY \
-         first_seq LIMIT $3",
+        "SELECT first_seq, last_seq, epoch, checksum, payload FROM journal WHERE first_seq > $1 AND first_seq <= $2 ORDER BY first_seq LIMIT $3",
     )
     .bind(after)
     .bind(through)

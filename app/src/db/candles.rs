@@ -47,8 +47,7 @@ pub async fn set_back(connection: &mut PgConnection, time: Time) -> sqlx::Result
                  WHERE c.interval = $1 AND c.open_time = $2 AND t.time <= $3 AND $4::smallint IS NULL GROUP BY t.market"
             }
             Some(_) => {
-                "SELECT market, min(first_trade) AS first_trade, max(last_trade) AS last_trade, max(high) AS high, min(low) AS \
-                 low,
+                "SELECT market, min(first_trade) AS first_trade, max(last_trade) AS last_trade, max(high) AS high, min(low) AS low,
                      sum(trades)::bigint AS trades, sum(volume) AS volume, sum(quote_volume) AS quote_volume,
                      sum(taker_volume) AS taker_volume, sum(taker_quote_volume) AS taker_quote_volume,
                      (array_agg(open ORDER BY open_time))[1] AS open, (array_agg(close ORDER BY open_time DESC))[1] AS close
@@ -137,8 +136,7 @@ pub async fn refresh_tickers(connection: &mut PgConnection, now: Time) -> sqlx::
     let from = Interval::Minutes1.open(now - WINDOW);
     let mut transaction = sqlx::Connection::begin(connection).await?;
     sqlx::query(
-        "DELETE FROM tickers WHERE NOT EXISTS (SELECT FROM candles AS c WHERE c.market = tickers.market AND c.interval \
-     = 0 AND c.open_time >= $1)",
+        "DELETE FROM tickers WHERE NOT EXISTS (SELECT FROM candles AS c WHERE c.market = tickers.market AND c.interval = 0 AND c.open_time >= $1)",
     )
     .bind(from)
     .execute(&mut *transaction)

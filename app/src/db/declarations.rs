@@ -22,8 +22,7 @@ pub struct Declaration {
 /// Records a declaration. Returns the journal's last sequence at that moment.
 pub async fn insert(connection: &mut PgConnection, kind: &str, actor: &str, reason: &str, through: i64) -> sqlx::Result<i64> {
     sqlx::query_scalar(
-        "INSERT INTO declarations (kind, actor, reason, ends_at, through) SELECT $1, $2, $3, last_seq, $4 FROM head RETURNING \
-         ends_at",
+        "INSERT INTO declarations (kind, actor, reason, ends_at, through) SELECT $1, $2, $3, last_seq, $4 FROM head RETURNING ends_at",
     )
     .bind(kind)
     .bind(actor)

@@ -71,8 +71,7 @@ impl StoredBatch {
 
 /// Every batch after sequence `after` and up to `through`, in order, streamed.
 pub fn stream(connection: &mut PgConnection, after: i64, through: i64) -> BoxStream<'_, sqlx::Result<StoredBatch>> {
-    let batches = "SELECT first_seq, last_seq, epoch, checksum, payload FROM journal WHERE first_seq > $1 AND first_seq <= $2 \
-     ORDER BY first_seq";
+    let batches = "SELECT first_seq, last_seq, epoch, checksum, payload FROM journal WHERE first_seq > $1 AND first_seq <= $2 ORDER BY first_seq";
     sqlx::query(batches).bind(after).bind(through).fetch(connection).map(|row| row.and_then(StoredBatch::from_row)).boxed()
 }
 

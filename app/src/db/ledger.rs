@@ -54,8 +54,7 @@ pub async fn insert_spans(connection: &mut PgConnection, spans: &[Span]) -> sqlx
     // Not by COPY: its small end message waits for the server's acknowledgement of its small data. TCP's Nagle algorithm against
     // delayed acknowledgements costs 40 ms: sqlx 0.9.0 does not set TCP_NODELAY, https://github.com/transact-rs/sqlx/issues/4335.
     sqlx::query(
-        "INSERT INTO ledger_spans (account, first_sequence, last_sequence) SELECT * FROM unnest($1::int[], $2::bigint[], \
-         $3::bigint[])",
+        "INSERT INTO ledger_spans (account, first_sequence, last_sequence) SELECT * FROM unnest($1::int[], $2::bigint[], $3::bigint[])",
     )
     .bind(account)
     .bind(first)
@@ -78,8 +77,7 @@ pub async fn upsert_balances(connection: &mut PgConnection, balances: &[BalanceR
     let free: Vec<Numeric> = balances.iter().map(|(.., balance)| Numeric(balance.free)).collect();
     let locked: Vec<Numeric> = balances.iter().map(|(.., balance)| Numeric(balance.locked)).collect();
     sqlx::query(
-        "INSERT INTO balances (account, asset, free, locked) SELECT * FROM unnest($1::int[], $2::smallint[], $3::numeric[], \
-         $4::numeric[])
+        "INSERT INTO balances (account, asset, free, locked) SELECT * FROM unnest($1::int[], $2::smallint[], $3::numeric[], $4::numeric[])
          ON CONFLICT (account, asset) DO UPDATE SET free = excluded.free, locked = excluded.locked",
     )
     .bind(account)
@@ -107,8 +105,7 @@ pub async fn balances(connection: &mut PgConnection) -> sqlx::Result<Vec<Balance
 /// minute.
 pub async fn balances_by_transfers(connection: &mut PgConnection) -> sqlx::Result<Vec<BalanceRow>> {
     let rows: Vec<(i32, i16, Numeric, Numeric)> = sqlx::query_as(
-        "SELECT account, asset, coalesce(sum(amount) FILTER (WHERE bucket = 0), 0), coalesce(sum(amount) FILTER (WHERE bucket \
-         = 1), 0)
+        "SELECT account, asset, coalesce(sum(amount) FILTER (WHERE bucket = 0), 0), coalesce(sum(amount) FILTER (WHERE bucket = 1), 0)
          FROM (SELECT credit_account AS account, asset, credit_bucket AS bucket, amount FROM ledger_transfers
                UNION ALL SELECT debit_account, asset, debit_bucket, -amount FROM ledger_transfers) AS postings
          GROUP BY account, asset ORDER BY account, asset",

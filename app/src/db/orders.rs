@@ -120,8 +120,7 @@ pub async fn update<'a>(connection: &mut PgConnection, orders: impl Iterator<Ite
         return Ok(());
     }
     sqlx::query(
-        "UPDATE orders AS o SET quantity = u.quantity, executed = u.executed, updated = u.updated, working_since = \
-         u.working_since,
+        "UPDATE orders AS o SET quantity = u.quantity, executed = u.executed, updated = u.updated, working_since = u.working_since,
                 status = u.status, expiry_reason = u.expiry_reason, working = u.working, executed_quote = u.executed_quote,
                 hold = u.hold, prevented = u.prevented, prevented_match = u.prevented_match
          FROM unnest($1::bigint[], $2::int[], $3::smallint[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[], $8::smallint[],
@@ -154,8 +153,7 @@ pub async fn upsert_lists<'a>(connection: &mut PgConnection, lists: impl Iterato
     for list in lists {
         let orders: Vec<i64> = list.orders.iter().map(|id| *id as i64).collect();
         sqlx::query(
-            "INSERT INTO order_lists (id, created, updated, account, market, done, client_id, orders) VALUES ($1, $2, $3, $4, \
-             $5, $6, $7, $8)
+            "INSERT INTO order_lists (id, created, updated, account, market, done, client_id, orders) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
              ON CONFLICT (id) DO UPDATE SET updated = excluded.updated, done = excluded.done, orders = excluded.orders",
         )
         .bind(list.id as i64)

@@ -16,8 +16,7 @@ pub async fn connect(options: &PgConnectOptions) -> sqlx::Result<PgConnection> {
         let mut connection = PgConnection::connect_with(&options).await?;
         refuse_transaction_pooling(&mut connection, &options).await?;
         sqlx::query(
-            "SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') IN ('off', \
-             'local')",
+            "SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') IN ('off', 'local')",
         )
         .execute(&mut connection)
         .await?;

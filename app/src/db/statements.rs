@@ -108,8 +108,7 @@ pub async fn of_account(connection: &mut PgConnection, account: AccountId, limit
 
 pub async fn set_ready(connection: &mut PgConnection, id: Uuid, key: &str, size_bytes: u64) -> sqlx::Result<()> {
     sqlx::query(
-        "UPDATE statements SET status = 'ready', object_key = $2, size_bytes = $3, completed_at = now() WHERE id = \
-     $1::text::uuid",
+        "UPDATE statements SET status = 'ready', object_key = $2, size_bytes = $3, completed_at = now() WHERE id = $1::text::uuid",
     )
     .bind(id.to_string())
     .bind(key)
@@ -132,8 +131,7 @@ pub fn orders<'c>(connection: &'c mut PgConnection, statement: &Statement) -> Bo
     lines(
         connection,
         statement,
-        "SELECT o.created, o.id, m.symbol, o.side, o.kind, o.status, o.price, o.quantity, o.executed, o.executed_quote, \
-         o.client_id
+        "SELECT o.created, o.id, m.symbol, o.side, o.kind, o.status, o.price, o.quantity, o.executed, o.executed_quote, o.client_id
          FROM markets AS m JOIN orders AS o ON o.account = $1 AND o.market = m.id AND o.id >= order_id_floor($2)
          WHERE o.created >= $2 AND o.created < $3 ORDER BY o.id",
     )
@@ -144,8 +142,7 @@ pub fn trades<'c>(connection: &'c mut PgConnection, statement: &Statement) -> Bo
     lines(
         connection,
         statement,
-        "SELECT t.time, t.id, m.symbol, t.buyer_order AS order_id, true AS is_buyer, t.buyer_is_maker AS is_maker, t.price, \
-         t.quantity,
+        "SELECT t.time, t.id, m.symbol, t.buyer_order AS order_id, true AS is_buyer, t.buyer_is_maker AS is_maker, t.price, t.quantity,
                 t.quote, t.buyer_commission AS commission, b.code AS commission_asset
          FROM markets AS m JOIN trades AS t ON t.buyer = $1 AND t.market = m.id AND t.id >= trade_id_floor(m.id, $2)
               JOIN assets AS b ON b.id = m.base WHERE t.time >= $2 AND t.time < $3
@@ -162,8 +159,7 @@ pub fn transfers<'c>(connection: &'c mut PgConnection, statement: &Statement) ->
     lines(
         connection,
         statement,
-        "SELECT t.time, t.sequence, t.line, a.code AS asset, t.amount, t.debit_account, t.debit_bucket, t.credit_account, \
-         t.credit_bucket
+        "SELECT t.time, t.sequence, t.line, a.code AS asset, t.amount, t.debit_account, t.debit_bucket, t.credit_account, t.credit_bucket
          FROM ledger_spans AS s
               JOIN ledger_transfers AS t ON t.sequence BETWEEN s.first_sequence AND s.last_sequence
               JOIN assets AS a ON a.id = t.asset

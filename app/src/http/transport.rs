@@ -30,8 +30,8 @@ pub use head::{Fault, REWRITTEN_MAX};
 /// Time limit for a request's head; it also closes an idle connection.
 pub const HEAD_TIMEOUT: Duration = Duration::from_secs(75);
 const READ_SIZE: usize = 8 * 1024;
-/// Bytes and time after a refusal in which input is read and dropped, so that the kernel does not reset the connection before the
-/// client reads the answer.
+/// Time after a refusal in which input is read and dropped, so that the kernel does not reset the connection before the client
+/// reads the answer. `LINGER_BYTES_MAX` bounds it too.
 const LINGER: Duration = Duration::from_secs(1);
 const LINGER_BYTES_MAX: usize = 1024 * 1024;
 /// A client that reads this much within the write timeout is slow, not stuck.

@@ -11,8 +11,7 @@ use super::{FIRST, Projected, amount, projected, unsigned};
 
 macro_rules! columns {
     () => {
-        "open_time, open, high, low, close, trades, first_trade, last_trade, volume::text, quote_volume::text, \
-         taker_volume::text, \
+        "open_time, open, high, low, close, trades, first_trade, last_trade, volume::text, quote_volume::text, taker_volume::text, \
          taker_quote_volume::text"
     };
 }
@@ -30,8 +29,7 @@ pub async fn candles(
     let rows = sqlx::query(concat!(
         "SELECT p.projected_seq, p.journal_time, c.* FROM projection p LEFT JOIN LATERAL ((SELECT ",
         columns!(),
-        " FROM candles WHERE market = $1 AND interval = $2 AND open_time < $3 ORDER BY open_time DESC LIMIT 1) UNION ALL \
-         (SELECT ",
+        " FROM candles WHERE market = $1 AND interval = $2 AND open_time < $3 ORDER BY open_time DESC LIMIT 1) UNION ALL (SELECT ",
         columns!(),
         " FROM candles WHERE market = $1 AND interval = $2 AND open_time >= $3 AND open_time <= $4 ORDER BY open_time LIMIT $5)) \
          c ON true ORDER BY c.open_time"

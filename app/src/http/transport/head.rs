@@ -9,9 +9,9 @@ use bytes::{Buf, BytesMut};
 const HEAD_MAX: usize = 64 * 1024;
 /// Bytes of a request's target. Its encoded form is at most three times as long, which is below the limit of `http::Uri`.
 const TARGET_MAX: usize = 20 * 1024;
-/// Bytes of a head in hyper's limit.
+/// Maximum size of a head in the form that hyper reads.
 pub const REWRITTEN_MAX: usize = HEAD_MAX + 2 * TARGET_MAX;
-/// Number of headers in hyper's limit.
+/// Maximum number of headers, as in hyper.
 const HEADERS_MAX: usize = 100;
 
 /// Why input did not become a request.
