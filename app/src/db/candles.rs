@@ -135,9 +135,7 @@ pub async fn append(connection: &mut PgConnection, candles: impl Iterator<Item =
 pub async fn refresh_tickers(connection: &mut PgConnection, now: Time) -> sqlx::Result<u64> {
     let from = Interval::Minutes1.open(now - WINDOW);
     let mut transaction = sqlx::Connection::begin(connection).await?;
-    sqlx::query(
-        "DELETE FROM tickers WHERE NOT EXISTS (SELECT FROM candles AS c WHERE c.market = tickers.market AND c.interval = 0 AND c.open_time >= $1)",
-    )
+    sqlx::query("DELETE FROM tickers WHERE NOT EXISTS (SELECT FROM candles AS c WHERE c.market = tickers.market AND c.interval = 0 AND c.open_time >= $1)")
     .bind(from)
     .execute(&mut *transaction)
     .await?;

@@ -107,9 +107,7 @@ pub async fn of_account(connection: &mut PgConnection, account: AccountId, limit
 }
 
 pub async fn set_ready(connection: &mut PgConnection, id: Uuid, key: &str, size_bytes: u64) -> sqlx::Result<()> {
-    sqlx::query(
-        "UPDATE statements SET status = 'ready', object_key = $2, size_bytes = $3, completed_at = now() WHERE id = $1::text::uuid",
-    )
+    sqlx::query("UPDATE statements SET status = 'ready', object_key = $2, size_bytes = $3, completed_at = now() WHERE id = $1::text::uuid")
     .bind(id.to_string())
     .bind(key)
     .bind(size_bytes as i64)
