@@ -81,8 +81,8 @@ impl Process {
     }
 
     async fn stands_by(&self) -> String {
-        eventually("the process stands by", || async {
-            self.readiness().await?.err().filter(|reason| reason.starts_with("standing by: "))
+        eventually("the process is a standby", || async {
+            self.readiness().await?.err().filter(|reason| reason.starts_with("standby: "))
         })
         .await
     }

@@ -21,7 +21,7 @@ async fn a_standby_follows_says_why_it_waits_and_takes_over_at_once_when_asked()
     first.create_account("early").await.unwrap();
     until("the standby has followed", || async { second.account("early").is_some() }).await;
     until("the standby says why it waits", || async {
-        second.reason("lead").is_some_and(|reason| reason == "standing by: 127.0.0.1:1 leads in epoch 1")
+        second.reason("lead").is_some_and(|reason| reason == "standby: 127.0.0.1:1 leads in epoch 1")
     })
     .await;
     assert_eq!(second.create_account("misdirected").await, Err(SubmitError::Unavailable));

@@ -13,7 +13,7 @@ const READY: Duration = Duration::from_secs(120);
 /// From a signal to the end.
 const STOP: Duration = Duration::from_secs(30);
 /// What readiness says of a server that does not lead.
-const STANDS_BY: &str = "standing by";
+const STANDS_BY: &str = "standby:";
 /// How often a server that lost the race for a port is started again.
 const ATTEMPTS: usize = 3;
 

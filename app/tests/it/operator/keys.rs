@@ -84,7 +84,7 @@ async fn an_ed25519_key_comes_as_a_pem_file() {
 
     fs::write(&file, "-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----\n").unwrap();
     let said = operator.refused(&["api-key", "create", "trader", "--ed25519", path]).await;
-    assert!(said.contains("the public key is not an Ed25519 key: give its PEM"), "{said}");
+    assert!(said.contains("the public key is not an Ed25519 key: pass its PEM"), "{said}");
     fs::remove_file(&file).unwrap();
     let said = operator.refused(&["api-key", "create", "trader", "--ed25519", path]).await;
     assert!(said.contains("--ed25519") && said.contains(path), "{said}");

@@ -121,7 +121,7 @@ async fn the_feature_level_waits_for_every_connected_server() {
     let options: PgConnectOptions = exchange.app.database_url.parse().unwrap();
     let earlier = options.application_name("exchange journal").connect().await.unwrap();
     let refused = operator.refused(&["feature-level", "set", "2"]).await;
-    assert!(refused.contains("these do not read it: exchange journal at") && refused.contains("upgrade or stop"), "{refused}");
+    assert!(refused.contains("is not read by: exchange journal at") && refused.contains("upgrade or stop"), "{refused}");
     drop(earlier);
     until("it is gone", async || operator.does(&["feature-level", "show"]).await["behind"] == json!([])).await;
     operator.does(&["feature-level", "set", "2"]).await;

@@ -42,7 +42,7 @@ async fn a_failing_job_is_retried_then_dead_then_retried_by_an_operator() {
     })
     .await;
     assert_eq!((letters.len(), letters[0].id, letters[0].job.as_str(), letters[0].attempts), (1, id, "statement", 2));
-    assert!(letters[0].last_error.as_deref().unwrap_or_default().contains("there is no statement"), "{letters:?}");
+    assert!(letters[0].last_error.as_deref().unwrap_or_default().contains("does not exist"), "{letters:?}");
     assert_eq!(worker.sample("exchange_worker_job_runs_total{kind=\"statement\",outcome=\"retried\"}"), Some(1.0));
     assert_eq!(worker.sample("exchange_worker_job_runs_total{kind=\"statement\",outcome=\"dead\"}"), Some(1.0));
     until("the metric counts it", || async { worker.sample("exchange_worker_dead_letters{kind=\"statement\"}") == Some(1.0) })
