@@ -1,4 +1,4 @@
-//! A damaged journal stops the start, with a message that says which batch and what to do.
+//! Tests of a damaged journal: it stops the start, with a message that names the batch and the remedy.
 
 use exchange_core::batch;
 use sqlx::AssertSqlSafe;
@@ -60,7 +60,7 @@ async fn a_batch_of_a_later_format_names_the_remedy() {
     assert!(message.contains("run the release that wrote it"), "{message}");
 }
 
-/// Nothing is damaged: a restore would lose acknowledged orders.
+/// The data is intact: a restore would lose acknowledged orders.
 #[tokio::test]
 async fn a_batch_of_a_newer_level_asks_for_an_upgrade() {
     let mut payload = Vec::new();

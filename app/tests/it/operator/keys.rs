@@ -1,4 +1,4 @@
-//! API keys: made, shown, used, ended.
+//! Tests of API keys: created, listed, used, revoked.
 
 use std::{env, fs};
 
@@ -90,7 +90,7 @@ async fn an_ed25519_key_comes_as_a_pem_file() {
     assert!(said.contains("--ed25519") && said.contains(path), "{said}");
 }
 
-/// The database answers, and says no: the cause is named, and nothing is journalled.
+/// The database answers with a refusal: the error names the cause, and the journal has no entry.
 #[tokio::test]
 async fn the_accounts_of_the_house_have_no_keys() {
     let exchange = Exchange::start().await;

@@ -1,4 +1,4 @@
-//! Credits and debits: once per reference, never below nothing; and the ledger that tells of them.
+//! Tests of credits and debits (once per reference, never below zero), and of the ledger that lists them.
 
 use serde_json::{Value, json};
 

@@ -1,4 +1,4 @@
-//! How the leader is found and asked, and what neither tells: a secret.
+//! Tests of how the client finds and asks the leader, and that neither logs a secret.
 
 use std::process::Stdio;
 
