@@ -1,7 +1,9 @@
-//! What an API key is: its kinds and permissions, how one is made, and how an HMAC secret is sealed at rest. Never: SQL, HTTP.
+//! This module defines an API key: its kinds and permissions, how to create one, and how to encrypt an HMAC secret at rest. It
+//! must not use SQL or HTTP.
 //!
-//! An HMAC secret must be known to check a signature, so it is stored encrypted (ChaCha20-Poly1305, RFC 8439) under a key from the
-//! configuration, bound to its API key's id. Of an Ed25519 key only the public half ever arrives here.
+//! A signature check needs the HMAC secret itself, so the secret is stored encrypted (ChaCha20-Poly1305, RFC 8439). The
+//! encryption key comes from the configuration; the ciphertext is bound to the id of its API key. Of an Ed25519 key the exchange
+//! receives only the public half.
 
 use chacha20poly1305::aead::{Aead, KeyInit, Payload};
 use chacha20poly1305::{ChaCha20Poly1305, Nonce};
@@ -12,13 +14,13 @@ use rand::distr::Alphanumeric;
 use service_kit::config::{Secret, SecretBytes};
 use sha2::{Digest, Sha256};
 
-/// Letters and digits of an API key and of an HMAC secret: 64, as Binance's.
+/// Letters and digits of an API key and of an HMAC secret: 64, as at Binance.
 pub const KEY_LENGTH: usize = 64;
 const NONCE_LENGTH: usize = 12;
-/// Hexadecimal digits by which a stored secret names the encryption key that it needs.
+/// Hexadecimal digits with which a stored secret names its encryption key.
 const ENCRYPTION_KEY_ID_LENGTH: usize = 16;
 
-/// What a key may be used for. A key that may do nothing is of no use but harmless.
+/// Permissions of a key. A key without any permission is harmless.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Permissions {
     pub read: bool,
@@ -26,20 +28,18 @@ pub struct Permissions {
     pub withdraw: bool,
 }
 
-/// Why a key cannot be made or used. Never repeats the secret.
+/// Why a key cannot be created or used. The text must not contain the secret.
 #[derive(Debug, thiserror::Error)]
 pub enum KeyFault {
     #[error(
-        "its secret was sealed with encryption key {0}, which is not configured: add it to EXCHANGE_KEY_ENCRYPTION_KEY_PREVIOUS"
+        "its secret was encrypted with key {0}, which is not configured: set EXCHANGE_KEY_ENCRYPTION_KEY_PREVIOUS to that key"
     )]
     UnknownEncryptionKey(String),
-    #[error(
-        "its stored secret does not open with its encryption key: it was altered or moved; revoke the key and make a new one"
-    )]
+    #[error("its stored secret cannot be decrypted: the row was altered or moved; revoke the key and create a new one")]
     Altered,
-    #[error("the public key is not an Ed25519 key: give its PEM (`openssl pkey -pubout`) or 32 bytes in hexadecimal")]
+    #[error("the public key is not an Ed25519 key: pass its PEM (`openssl pkey -pubout`) or 32 bytes in hexadecimal")]
     PublicKey,
-    #[error("its row holds neither a secret nor a public key")]
+    #[error("its row contains neither a secret nor a public key")]
     Incomplete,
 }
 
@@ -48,7 +48,7 @@ pub fn new_id() -> String {
     random_text()
 }
 
-/// A new HMAC secret: shown once to its owner, then only stored sealed.
+/// A new HMAC secret: shown to its owner once, then stored only in encrypted form.
 pub fn new_secret() -> Secret {
     random_text().into()
 }
@@ -57,7 +57,7 @@ fn random_text() -> String {
     rand::rng().sample_iter(Alphanumeric).take(KEY_LENGTH).map(char::from).collect()
 }
 
-/// Reads an Ed25519 public key: PEM (SubjectPublicKeyInfo) or 32 bytes in hexadecimal.
+/// Parses an Ed25519 public key: PEM (SubjectPublicKeyInfo) or 32 bytes in hexadecimal.
 pub fn public_key(text: &str) -> Result<[u8; 32], KeyFault> {
     let key = match VerifyingKey::from_public_key_pem(text.trim()) {
         Ok(key) => key,
@@ -70,14 +70,14 @@ pub fn public_key(text: &str) -> Result<[u8; 32], KeyFault> {
     if key.is_weak() { Err(KeyFault::PublicKey) } else { Ok(key.to_bytes()) }
 }
 
-/// Seals secrets with one encryption key and opens those of earlier ones too, so that the key can be changed.
+/// Encrypts secrets with one encryption key. Also decrypts with earlier keys, so that the key can be rotated.
 #[derive(Clone)]
 pub struct Vault {
-    /// The first one seals.
+    /// The first one encrypts.
     keys: Vec<(String, ChaCha20Poly1305)>,
 }
 
-/// A secret as it is stored.
+/// A secret in its stored, encrypted form.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Sealed {
     pub encryption_key: String,
@@ -92,7 +92,8 @@ impl Vault {
     }
 
     /// # Errors
-    /// Never for a secret of ordinary size.
+    ///
+    /// Encryption does not fail for a secret of ordinary size.
     pub fn seal(&self, api_key: &str, secret: &Secret) -> Result<Sealed, KeyFault> {
         let (id, cipher) = self.keys.first().ok_or(KeyFault::Altered)?;
         let nonce: [u8; NONCE_LENGTH] = rand::rng().random();
@@ -102,7 +103,8 @@ impl Vault {
     }
 
     /// # Errors
-    /// When the encryption key is not configured, or the bytes are not what was sealed for this API key.
+    ///
+    /// Returns an error if the encryption key is not configured, or if the bytes were not encrypted for this API key.
     pub fn open(&self, api_key: &str, sealed: &Sealed) -> Result<Secret, KeyFault> {
         let (_, cipher) = self
             .keys
@@ -116,7 +118,7 @@ impl Vault {
     }
 }
 
-/// A one-way name of the encryption key: it says which, never what.
+/// A one-way fingerprint of the encryption key: it identifies the key without revealing it.
 fn encryption_key_id(key: &SecretBytes<32>) -> String {
     let digest = Sha256::new_with_prefix(b"api key encryption key").chain_update(key.expose()).finalize();
     hex::encode(digest)[..ENCRYPTION_KEY_ID_LENGTH].to_owned()

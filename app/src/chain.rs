@@ -1,8 +1,8 @@
 //! This module computes the identity of a history: a SHA-256 chain over the batches of a journal.
 //!
 //! - Readers derive it from the rows, so that a leader of any release can write them.
-//! - Two journals have the same chain at a sequence only if every batch up to there is the same. Sequences and epochs are no
-//!   identity: a database that lost its tail claims the same epoch at the same sequence again.
+//! - Two journals have the same chain at a sequence only if every batch up to there is the same. Sequences and epochs do not
+//!   identify a history: a database that lost its tail claims the same epoch at the same sequence again.
 
 use std::{fmt, str::FromStr};
 
@@ -17,7 +17,7 @@ impl Chain {
     /// Before the first batch of every journal.
     pub const GENESIS: Self = Self([0; Self::BYTES]);
 
-    /// The chain after the next batch: SHA-256 of this chain, first and last sequence, epoch (i64, little-endian), payload.
+    /// The chain after the next batch: SHA-256 of this chain, first and last sequence, epoch (i64, little-endian) and payload.
     #[must_use]
     pub fn next(&self, first_sequence: i64, last_sequence: i64, epoch: i64, payload: &[u8]) -> Self {
         let mut hash = Sha256::new();
@@ -75,7 +75,7 @@ mod tests {
             Chain::GENESIS,
         ] {
             assert_ne!(chain, other);
-            // A later batch that is the same does not bring the histories together again.
+            // An identical later batch does not make the histories equal again.
             assert_ne!(chain.next(4, 9, 7, b"same"), other.next(4, 9, 7, b"same"));
         }
         assert_eq!(chain, Chain::GENESIS.next(1, 3, 7, b"abc"));

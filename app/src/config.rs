@@ -1,6 +1,8 @@
-//! Every setting of every role: the only reader of the environment. A role's struct is what that role needs, nothing else.
+//! This module reads the settings of every role. It must be the only reader of the environment. The struct of a role holds the
+//! settings of that role only.
 //!
-//! All roles may share one environment: a setting of another role is known and not read. A name that no role knows is a fault.
+//! All roles may share one environment: a role ignores the settings of another role. An `EXCHANGE_*` name that no role knows is
+//! an error.
 
 use std::{net::SocketAddr, str::FromStr, time::Duration};
 
@@ -14,7 +16,7 @@ use sqlx::postgres::PgConnectOptions;
 use crate::runtime;
 
 const PREFIX: &str = "EXCHANGE";
-/// Well above what NTP leaves between two machines, and below what a client's recvWindow notices.
+/// Well above the clock difference that NTP leaves between two machines, and below the resolution of a client's recvWindow.
 pub const CLOCK_BOUND: Duration = Duration::from_millis(500);
 
 /// `exchange serve`.
@@ -22,7 +24,7 @@ pub const CLOCK_BOUND: Duration = Duration::from_millis(500);
 pub struct Serve {
     pub process: Process,
     pub database: Database,
-    /// Where history is read once it has caught up; `None` reads everything from the primary.
+    /// Read replica for history, used while it is up to date. `None`: all reads go to the primary.
     pub replica: Option<PgConnectOptions>,
     /// The API.
     pub http_listen: SocketAddr,
@@ -32,21 +34,21 @@ pub struct Serve {
     pub internal: Internal,
     /// Encrypts the secrets of API keys at rest.
     pub key_encryption_key: SecretBytes<32>,
-    /// Still opens what it sealed, while keys are moved to a new encryption key.
+    /// Decrypts the secrets of the previous key during a rotation.
     pub key_encryption_key_previous: Option<SecretBytes<32>>,
     pub object_storage: Option<ObjectStorage>,
-    /// Commands waiting before new ones are answered -1008; cancels have room beyond it.
+    /// Queued commands after which new ones are answered -1008; cancels have additional room.
     pub queue_limit: usize,
-    /// How far this machine's clock may be off the database's for this server to lead.
+    /// Largest clock difference from the database with which this server may lead.
     pub clock_bound: Duration,
     pub rate_limits: RateLimits,
-    /// Whose `X-Forwarded-For` is believed.
+    /// Proxies whose `X-Forwarded-For` is trusted.
     pub trusted_proxies: Vec<IpNet>,
     /// A log line for every request.
     pub access_log: bool,
-    /// A client that takes no byte of its answers for so long is disconnected.
+    /// A client that reads nothing for this long is disconnected.
     pub write_timeout: Duration,
-    /// Of one address that is not a trusted proxy, at once.
+    /// Concurrent connections of one address that is not a trusted proxy.
     pub connections_per_address: u32,
 }
 
@@ -66,7 +68,7 @@ pub struct Migrate {
     pub database: Database,
 }
 
-/// `exchange admin`: finds the leader in the database, asks it through its internal listener.
+/// `exchange admin`: reads the leader's address from the database and sends the request to the leader's internal listener.
 #[derive(Debug, Clone)]
 pub struct Admin {
     pub process: Process,
@@ -74,13 +76,13 @@ pub struct Admin {
     pub internal: Internal,
 }
 
-/// What every role has.
+/// Settings that every role has.
 #[derive(Debug, Clone)]
 pub struct Process {
     pub telemetry: telemetry::Settings,
-    /// From SIGTERM until the process ends, whatever still runs.
+    /// Time from SIGTERM until the process exits, even if tasks still run.
     pub shutdown_deadline: Duration,
-    /// Threads that requests and tasks run on.
+    /// Threads that run requests and tasks.
     pub runtime_threads: usize,
 }
 
@@ -88,7 +90,7 @@ pub struct Process {
 #[derive(Debug, Clone)]
 pub struct Database {
     pub options: PgConnectOptions,
-    /// Connections beside the journal's own.
+    /// Connections in addition to the journal's own.
     pub pool_size: u32,
 }
 
@@ -96,7 +98,7 @@ pub struct Database {
 #[derive(Debug, Clone)]
 pub struct Internal {
     pub token: Secret,
-    /// Address that the head row shows to others; `None`: the one listened on.
+    /// Address that the head row publishes. `None`: the listen address.
     pub advertise: Option<String>,
 }
 
@@ -108,7 +110,7 @@ pub struct ObjectStorage {
     pub bucket: String,
     pub access_key: String,
     pub secret_key: Secret,
-    /// Whether requests carry a checksum also where the store may not know it.
+    /// Whether requests carry a checksum even if the store may not support it.
     pub checksums: Checksums,
 }
 
@@ -128,8 +130,8 @@ pub enum Checksums {
     WhenSupported,
 }
 
-/// Reads one role's settings from the environment; every fault at once.
-#[expect(clippy::disallowed_methods, reason = "this module is the one reader of the environment")]
+/// Reads the settings of one role from the environment and reports all errors at once.
+#[expect(clippy::disallowed_methods, reason = "this module is the only reader of the environment")]
 pub fn load<Settings>(read: fn(&mut Reader) -> Settings) -> Result<Settings, ConfigFaults> {
     load_from(std::env::vars_os(), read)
 }
@@ -150,7 +152,7 @@ pub fn load_from<Name: Into<std::ffi::OsString>, Value: Into<std::ffi::OsString>
     })
 }
 
-/// One role's settings as a table for `--help`.
+/// The settings of one role as a table for `--help`.
 pub fn help<Settings>(read: fn(&mut Reader) -> Settings) -> String {
     kit::reference(PREFIX, read)
 }
@@ -184,30 +186,30 @@ impl Serve {
                 "EXCHANGE_QUEUE_LIMIT",
                 4096,
                 16..=1_000_000,
-                "commands waiting before new ones are refused; cancels have room beyond it",
+                "queued commands after which new ones are refused; cancels have additional room",
             ),
             clock_bound: env.duration(
                 "EXCHANGE_CLOCK_BOUND",
                 CLOCK_BOUND,
-                "largest difference between this machine's clock and the database's with which this server leads",
+                "largest clock difference from the database with which this server may lead",
             ),
             rate_limits: RateLimits::read(env),
-            trusted_proxies: env.list("EXCHANGE_TRUSTED_PROXIES", "networks (10.0.0.0/8) whose X-Forwarded-For is believed"),
+            trusted_proxies: env.list("EXCHANGE_TRUSTED_PROXIES", "proxy networks (10.0.0.0/8) whose X-Forwarded-For is trusted"),
             access_log: env.or(
                 "EXCHANGE_ACCESS_LOG",
                 false,
-                "true: a log line for every request of the API (event.dataset exchange.access); false where a proxy writes them",
+                "true: log every API request (event.dataset exchange.access); false: a proxy logs them",
             ),
             write_timeout: env.duration(
                 "EXCHANGE_HTTP_WRITE_TIMEOUT",
                 Duration::from_secs(10),
-                "a client that blocks an answer for so long, without reading 64 KiB of it, is disconnected",
+                "time after which a client that reads less than 64 KiB of its answer is disconnected",
             ),
             connections_per_address: env.or_within(
                 "EXCHANGE_CONNECTIONS_PER_ADDRESS",
                 2048,
                 1..=1_000_000,
-                "connections to the API at once, per client address; trusted proxies are exempt",
+                "concurrent API connections per client address; trusted proxies are exempt",
             ),
         }
     }
@@ -243,13 +245,13 @@ impl Process {
             shutdown_deadline: env.duration(
                 "EXCHANGE_SHUTDOWN_DEADLINE",
                 Duration::from_secs(20),
-                "from SIGTERM until the process ends, whatever still runs",
+                "time from SIGTERM until the process exits, even if tasks still run",
             ),
             runtime_threads: env.or_within(
                 "EXCHANGE_RUNTIME_THREADS",
                 runtime::default_threads(),
                 1..=1024,
-                "threads that requests and tasks run on; unset: the processors less one, at least one",
+                "threads for requests and tasks; unset: processors minus one, at least one",
             ),
         }
     }
@@ -260,7 +262,12 @@ impl Database {
         let options = env.secret("EXCHANGE_DATABASE_URL", "the primary database, postgres://user:password@host:port/name");
         Self {
             options: database_options(env, "EXCHANGE_DATABASE_URL", &options),
-            pool_size: env.or_within("EXCHANGE_DATABASE_POOL_SIZE", 8, 2..=1000, "connections beside the journal's own"),
+            pool_size: env.or_within(
+                "EXCHANGE_DATABASE_POOL_SIZE",
+                8,
+                2..=1000,
+                "database connections in addition to the journal's own",
+            ),
         }
     }
 }
@@ -268,28 +275,28 @@ impl Database {
 impl Internal {
     fn read(env: &mut Reader) -> Self {
         Self {
-            token: env.secret("EXCHANGE_INTERNAL_TOKEN", "shared by the replicas and `exchange admin`"),
+            token: env.secret("EXCHANGE_INTERNAL_TOKEN", "token shared by the replicas and `exchange admin`"),
             advertise: env.optional(
                 "EXCHANGE_INTERNAL_ADVERTISE",
-                "host:port under which others reach the internal listener; unset: the one listened on",
+                "host:port at which other processes reach the internal listener; unset: its listen address",
             ),
         }
     }
 }
 
 impl ObjectStorage {
-    /// All of its settings or none.
+    /// All settings of the store, or none.
     fn read(env: &mut Reader) -> Option<Self> {
         let endpoint: Option<String> =
             env.optional("EXCHANGE_S3_ENDPOINT", "http(s)://host:port of an S3-compatible store; unset: no object storage");
-        let region = env.or("EXCHANGE_S3_REGION", "us-east-1".to_owned(), "region that requests are signed for");
+        let region = env.or("EXCHANGE_S3_REGION", "us-east-1".to_owned(), "region for request signatures");
         let bucket: Option<String> = env.optional("EXCHANGE_S3_BUCKET", "bucket of snapshots, archives and statements");
         let access_key: Option<String> = env.optional("EXCHANGE_S3_ACCESS_KEY", "access key of the store");
         let secret_key = env.optional_secret("EXCHANGE_S3_SECRET_KEY", "secret key of the store");
         let checksums = env.or(
             "EXCHANGE_S3_CHECKSUMS",
             Checksums::default(),
-            "when_supported, or when_required for stores that refuse newer checksums",
+            "when_supported, or when_required for stores that reject newer checksums",
         );
         let given = [
             ("EXCHANGE_S3_ENDPOINT", endpoint.is_some()),
@@ -299,11 +306,11 @@ impl ObjectStorage {
         ];
         if given.iter().any(|(_, given)| *given) {
             for (name, _) in given.iter().filter(|(_, given)| !given) {
-                env.fault(name, "is missing while other EXCHANGE_S3_* settings are there", "set all of them, or none");
+                env.fault(name, "is missing while other EXCHANGE_S3_* settings are set", "set all of them, or none");
             }
         }
         if endpoint.as_deref().is_some_and(|url| !url.starts_with("http://") && !url.starts_with("https://")) {
-            env.fault("EXCHANGE_S3_ENDPOINT", "does not begin with http:// or https://", "write it as http://host:port");
+            env.fault("EXCHANGE_S3_ENDPOINT", "does not start with http:// or https://", "write it as http://host:port");
         }
         let (endpoint, bucket, access_key, secret_key) = (endpoint?, bucket?, access_key?, secret_key?);
         Some(Self { endpoint, region, bucket, access_key, secret_key, checksums })
@@ -317,10 +324,10 @@ impl RateLimits {
                 "EXCHANGE_RATE_LIMIT_WEIGHT_1M",
                 6000,
                 1..=u32::MAX,
-                "request weight a minute, per client address",
+                "request weight per minute and client address",
             ),
-            orders_10s: env.or_within("EXCHANGE_RATE_LIMIT_ORDERS_10S", 100, 1..=u32::MAX, "orders in ten seconds, per account"),
-            orders_1d: env.or_within("EXCHANGE_RATE_LIMIT_ORDERS_1D", 200_000, 1..=u32::MAX, "orders a day, per account"),
+            orders_10s: env.or_within("EXCHANGE_RATE_LIMIT_ORDERS_10S", 100, 1..=u32::MAX, "orders per ten seconds and account"),
+            orders_1d: env.or_within("EXCHANGE_RATE_LIMIT_ORDERS_1D", 200_000, 1..=u32::MAX, "orders per day and account"),
         }
     }
 }
@@ -331,10 +338,10 @@ fn admin_listen(env: &mut Reader, port: u16) -> SocketAddr {
 
 fn previous_key(env: &mut Reader) -> Option<SecretBytes<32>> {
     const NAME: &str = "EXCHANGE_KEY_ENCRYPTION_KEY_PREVIOUS";
-    let text = env.optional_secret(NAME, "the encryption key before the present one: still opens what it sealed")?;
+    let text = env.optional_secret(NAME, "previous encryption key; decrypts the secrets that it encrypted")?;
     let mut bytes = [0; 32];
     if hex::decode_to_slice(text.expose(), &mut bytes).is_err() {
-        env.fault(NAME, "is not 64 hexadecimal digits", "give the key that EXCHANGE_KEY_ENCRYPTION_KEY held before");
+        env.fault(NAME, "is not 64 hexadecimal digits", "set it to the previous value of EXCHANGE_KEY_ENCRYPTION_KEY");
     }
     Some(bytes.into())
 }
@@ -344,7 +351,7 @@ fn optional_database_url(env: &mut Reader, name: &str, help: &str) -> Option<PgC
     Some(database_options(env, name, &url))
 }
 
-/// The fault does not repeat the text: a password may stand in it.
+/// The error must not repeat the value: it may contain a password.
 fn database_options(env: &mut Reader, name: &str, url: &Secret) -> PgConnectOptions {
     let text = url.expose();
     if (text.starts_with("postgres://") || text.starts_with("postgresql://"))
@@ -352,7 +359,7 @@ fn database_options(env: &mut Reader, name: &str, url: &Secret) -> PgConnectOpti
     {
         return options;
     }
-    env.fault(name, "is no address of a PostgreSQL database", "write it as postgres://user:password@host:port/name");
+    env.fault(name, "is not the address of a PostgreSQL database", "write it as postgres://user:password@host:port/name");
     PgConnectOptions::new_without_pgpass()
 }
 
@@ -363,7 +370,7 @@ impl FromStr for Checksums {
         match text {
             "when_required" => Ok(Self::WhenRequired),
             "when_supported" => Ok(Self::WhenSupported),
-            _ => Err("choose when_required or when_supported"),
+            _ => Err("use when_required or when_supported"),
         }
     }
 }

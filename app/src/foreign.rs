@@ -3,10 +3,10 @@
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Foreign {
     pub key: String,
-    /// Of its last event.
+    /// Last sequence of the object.
     pub sequence: i64,
     pub kind: Kind,
-    /// An operator declared that its history is lost.
+    /// An operator declared the object's history lost.
     pub declared: bool,
 }
 
@@ -19,7 +19,7 @@ pub enum Kind {
 impl Kind {
     pub const ALL: [Self; 2] = [Self::Snapshot, Self::Archive];
 
-    /// As the metric's label.
+    /// Value of the metric's label.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Snapshot => "snapshot",

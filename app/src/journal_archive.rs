@@ -1,8 +1,9 @@
-//! Archive objects: batches of the journal that left the database. Never: when they leave it.
+//! This module reads and writes archive objects: batches of the journal that left the database. It must not decide when a batch
+//! leaves.
 //!
-//! An object is zstd over: magic (8 bytes), format (u32), then batch after batch: first and last sequence (i64 each), epoch (i64),
-//! CRC-32 of the payload (u32), its length (u32), the payload; integers little-endian. The row in `journal_archives` holds the
-//! CRC-32 of the whole uncompressed content.
+//! An object is compressed with zstd. It starts with a magic (8 bytes) and the format (u32). Each batch follows as: first and
+//! last sequence (i64 each), epoch (i64), CRC-32 of the payload (u32), its length (u32), the payload. Integers are little-endian.
+//! The row in `journal_archives` holds the CRC-32 of the whole uncompressed content.
 
 use anyhow::{Context, bail, ensure};
 use bytes::Bytes;
@@ -15,7 +16,7 @@ const MAGIC: &[u8; 8] = b"EXCHJRNL";
 const FORMAT: u32 = 1;
 const BATCH_HEADER_BYTES: usize = 8 + 8 + 8 + 4 + 4;
 const COMPRESSION_LEVEL: i32 = 3;
-/// A larger object is not one of ours: what a damaged or forged one may make us allocate.
+/// This release writes no larger object. The limit bounds the memory that a damaged or forged object can allocate.
 const CONTENT_BYTES_MAX: usize = 1 << 30;
 
 /// One batch as the journal holds it.
@@ -29,12 +30,13 @@ pub struct Batch {
 }
 
 impl Batch {
-    /// Whether the payload is what the leader wrote.
+    /// Whether the payload matches the checksum that the leader wrote.
     pub fn verify(&self) -> anyhow::Result<()> {
         let found = batch::checksum(&self.payload);
         ensure!(
             found == self.checksum,
-            "journal batch {}..={}: the checksum is {found:08x}, {:08x} was written: restore this batch from a backup or an archive",
+            "journal batch {}..={}: checksum mismatch, found {found:08x}, expected {:08x}: restore this batch from a backup or \
+             an archive",
             self.first_sequence,
             self.last_sequence,
             self.checksum
@@ -43,7 +45,7 @@ impl Batch {
     }
 }
 
-/// What a written object is known by.
+/// Identifies a written object.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Written {
     pub key: String,
@@ -55,14 +57,14 @@ pub struct Written {
 const PREFIX: &str = "journal/";
 const SUFFIX: &str = ".journal.zst";
 
-/// The name of the object that holds these batches, of the journal whose chain after them is `chain`: two histories never
-/// share a name. Earlier releases leave the chain out.
+/// The name of the object for these batches. `chain` is the journal's chain after them, so that two histories never share a name.
+/// Earlier releases omit the chain.
 pub fn key(first_sequence: i64, last_sequence: i64, chain: Option<Chain>) -> String {
     let chain = chain.map(|chain| format!("-{chain}")).unwrap_or_default();
     format!("{PREFIX}{first_sequence:020}-{last_sequence:020}{chain}{SUFFIX}")
 }
 
-/// What a name says: first and last sequence, and the chain if there is one.
+/// The parts of a name: first and last sequence, and the chain if present.
 pub fn parse(key: &str) -> Option<(i64, i64, Option<Chain>)> {
     let mut parts = key.strip_prefix(PREFIX)?.strip_suffix(SUFFIX)?.split('-');
     let (first, last) = (parts.next()?.parse().ok()?, parts.next()?.parse().ok()?);
@@ -70,18 +72,18 @@ pub fn parse(key: &str) -> Option<(i64, i64, Option<Chain>)> {
     Some((first, last, chain))
 }
 
-/// Names of all archive objects there are, of whatever history.
+/// Names of all archive objects in the bucket, of any history.
 pub async fn list(media: &Media) -> Result<Vec<String>, MediaError> {
     Ok(media.list(PREFIX).await?.into_iter().map(|object| object.key).collect())
 }
 
-/// Stores batches that follow on each other as one object, reads it back and compares. `chain` is the journal's after the last.
+/// Stores consecutive batches as one object, reads it back and compares. `chain` is the journal's chain after the last batch.
 pub async fn write(media: &Media, batches: Vec<Batch>, chain: Chain) -> anyhow::Result<Written> {
     let (Some(first), Some(last)) = (batches.first(), batches.last()) else { bail!("nothing to archive") };
     let key = key(first.first_sequence, last.last_sequence, Some(chain));
     let (object, checksum) = tokio::task::spawn_blocking(move || pack(&batches)).await??;
     let size_bytes = object.len() as u64;
-    // The same name is the same batches: an object left by an interrupted run holds them or is damaged.
+    // The same name means the same batches: an object left by an interrupted run contains them or is damaged.
     match media.put(&key, object.clone(), media::ZSTD, Replace::No).await {
         Ok(()) => {}
         Err(MediaError::Exists { .. }) => {
@@ -96,7 +98,7 @@ pub async fn write(media: &Media, batches: Vec<Batch>, chain: Chain) -> anyhow::
     let stored = media.get(&key).await?;
     tokio::task::spawn_blocking(move || unpack(&stored, checksum))
         .await?
-        .with_context(|| format!("{key} was written and reads back damaged"))?;
+        .with_context(|| format!("{key}: the content read back differs from the content written"))?;
     Ok(Written { key, size_bytes, checksum })
 }
 
@@ -121,7 +123,7 @@ fn pack(batches: &[Batch]) -> anyhow::Result<(Bytes, u32)> {
         content.extend_from_slice(&u32::try_from(batch.payload.len())?.to_le_bytes());
         content.extend_from_slice(&batch.payload);
     }
-    ensure!(content.len() <= CONTENT_BYTES_MAX, "{} bytes are too many for one archive object", content.len());
+    ensure!(content.len() <= CONTENT_BYTES_MAX, "{} bytes exceed the size limit of an archive object", content.len());
     let checksum = batch::checksum(&content);
     Ok((zstd::encode_all(content.as_slice(), COMPRESSION_LEVEL)?.into(), checksum))
 }
@@ -131,27 +133,31 @@ fn unpack(object: &[u8], checksum: u32) -> anyhow::Result<Vec<Batch>> {
     let mut content = Vec::new();
     zstd::stream::Decoder::new(object)?.take(CONTENT_BYTES_MAX as u64 + 1).read_to_end(&mut content).context("zstd")?;
     ensure!(batch::checksum(&content) == checksum, "the content's checksum does not match the archive's row");
-    let mut rest = content.strip_prefix(MAGIC).context("the object does not begin as an archive does")?;
+    let mut rest = content.strip_prefix(MAGIC).context("the object does not start with the magic of an archive")?;
     let format = u32::from_le_bytes(take(&mut rest)?);
-    ensure!(format == FORMAT, "the archive has format {format}, this release reads {FORMAT}: run the release that wrote it");
+    ensure!(
+        format == FORMAT,
+        "archive format {format} is not supported, this release reads {FORMAT}: run the release that \
+     wrote it"
+    );
     let mut batches: Vec<Batch> = Vec::new();
     while !rest.is_empty() {
         let [first_sequence, last_sequence, epoch] =
             [i64::from_le_bytes(take(&mut rest)?), i64::from_le_bytes(take(&mut rest)?), i64::from_le_bytes(take(&mut rest)?)];
         let (checksum, length) = (u32::from_le_bytes(take(&mut rest)?), u32::from_le_bytes(take(&mut rest)?));
-        let (payload, after) = rest.split_at_checked(length as usize).context("the last batch is cut off")?;
+        let (payload, after) = rest.split_at_checked(length as usize).context("the last batch is truncated")?;
         rest = after;
         let batch = Batch { first_sequence, last_sequence, epoch, checksum, payload: payload.to_vec() };
         batch.verify()?;
         let follows = batches.last().is_none_or(|before| before.last_sequence + 1 == first_sequence);
-        ensure!(follows && first_sequence <= last_sequence, "batch {first_sequence} does not follow on the one before it");
+        ensure!(follows && first_sequence <= last_sequence, "batch {first_sequence} does not follow the previous batch");
         batches.push(batch);
     }
     Ok(batches)
 }
 
 fn take<const N: usize>(rest: &mut &[u8]) -> anyhow::Result<[u8; N]> {
-    let (taken, after) = rest.split_first_chunk::<N>().context("the content is cut off")?;
+    let (taken, after) = rest.split_first_chunk::<N>().context("the content is truncated")?;
     *rest = after;
     Ok(*taken)
 }

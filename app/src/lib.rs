@@ -1,7 +1,8 @@
-//! The exchange: one binary, its roles as subcommands.
+//! This crate is the exchange: one binary whose subcommands are the roles.
 //!
-//! Directions, down only: `serve` -> `http`, `worker` -> `engine` -> `db` -> `exchange_core`; `http`, `worker` -> `media`.
-//! Never: a matching rule (those live in `exchange_core`), SQL outside `db`, an environment variable outside `config`.
+//! - Dependencies point down only: `serve` -> `http`, `worker` -> `engine` -> `db` -> `exchange_core`; `http`, `worker` ->
+//!   `media`.
+//! - Matching rules must be in `exchange_core`, SQL in `db`, and reads of environment variables in `config`.
 
 pub mod api_key;
 pub mod chain;

@@ -1,5 +1,5 @@
-//! The table of subcommands, and a role's life on one page: configuration, telemetry, run, drain, say how it ended.
-//! Never: what a role does.
+//! This module holds the table of subcommands and the life cycle of a role: configuration, telemetry, run, drain, exit status. It
+//! must not contain the work of a role.
 
 use std::{future::Future, process::ExitCode, time::Duration};
 
@@ -20,7 +20,11 @@ const SERVICE: Service = Service { name: "exchange", version: env!("CARGO_PKG_VE
 
 /// A spot exchange with an API that trading bots already speak.
 #[derive(Parser)]
-#[command(version, after_help = "Settings come from the environment (EXCHANGE_*): each subcommand's --help lists its own.")]
+#[command(
+    version,
+    after_help = "Settings are environment variables (EXCHANGE_*). The --help of each subcommand lists its \
+ settings."
+)]
 struct Arguments {
     #[command(subcommand)]
     role: Role,
@@ -28,44 +32,44 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Role {
-    /// Serves the API; leads, or stands by while another server on the same database leads.
+    /// Serve the API; one server of a database leads, the others are standbys
     #[command(after_help = config::help(config::Serve::read))]
     Serve,
-    /// Projects the journal into tables and runs jobs; stands by while another worker does.
+    /// Project the journal into tables and run jobs; other workers are standbys
     #[command(after_help = config::help(config::Worker::read))]
     Worker {
         #[command(subcommand)]
         action: Option<WorkerAction>,
     },
-    /// Brings the database's schema up to this release and exits; safe to repeat and to run twice at once.
+    /// Migrate the database schema to this release and exit; safe to repeat and to run concurrently
     #[command(after_help = config::help(config::Migrate::read))]
     Migrate,
-    /// Operators' actions, through the leader: assets, markets, accounts, API keys, credits. Answers JSON on stdout.
+    /// Run an operator action through the leader: assets, markets, accounts, API keys, credits; print JSON
     #[command(after_help = config::help(config::Admin::read))]
     Admin(Box<operator::arguments::Arguments>),
 }
 
 #[derive(Subcommand)]
 enum WorkerAction {
-    /// Empties the derived tables and projects the whole journal again, archives included; then takes the trial balance.
+    /// Empty the derived tables, project the whole journal again, archives included, then take the trial balance
     Rebuild,
-    /// Prints jobs that failed for good, one JSON object a line.
+    /// Print jobs that failed permanently, one JSON object per line
     DeadLetters {
         #[command(subcommand)]
         action: Option<DeadLetterAction>,
     },
-    /// Asks for an account's statement of a period (CSV in object storage) and prints its id.
+    /// Request an account statement for a period (CSV in object storage) and print its id
     RequestStatement {
         #[arg(long)]
         account: u32,
-        /// Its first moment, as 2026-01-31T00:00:00Z.
+        /// Start of the period, inclusive, as 2026-01-31T00:00:00Z
         #[arg(long)]
         from: String,
-        /// The moment after its last one.
+        /// End of the period, exclusive
         #[arg(long)]
         to: String,
     },
-    /// Prints an account's statements, newest first, one JSON object a line, each that is ready with a link to read it.
+    /// Print the statements of an account, newest first, one JSON object per line, with a download link once ready
     Statements {
         #[arg(long)]
         account: u32,
@@ -74,7 +78,7 @@ enum WorkerAction {
 
 #[derive(Subcommand)]
 enum DeadLetterAction {
-    /// Also puts them back into the queue with all their attempts.
+    /// Also put them back into the queue with the full number of attempts
     Retry,
 }
 
@@ -107,7 +111,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// A command of a person: its answer on stdout, its fault on stderr, no log.
+/// Runs an interactive command: result on stdout, error on stderr, no log.
 fn answer<Settings, Running>(name: &str, read: fn(&mut Reader) -> Settings, run: impl FnOnce(Settings) -> Running) -> ExitCode
 where
     Running: Future<Output = anyhow::Result<()>>,
@@ -129,7 +133,7 @@ where
     }
 }
 
-/// One role from its configuration to its end. Faults of the configuration end it before anything else begins.
+/// Runs one role from its configuration to its exit. A configuration error stops it before anything else starts.
 fn live<Settings, Run, Running>(
     read: fn(&mut Reader) -> Settings,
     process: fn(&Settings) -> &config::Process,
@@ -163,11 +167,11 @@ where
     let ended = runtime.block_on(async {
         let shutdown = Shutdown::new(process(&settings).shutdown_deadline);
         shutdown.on_signals()?;
-        // On a worker thread: from the thread that blocks here every wake-up of a task would have to cross threads.
+        // On a worker thread: every wake-up of a task on the blocking thread would have to cross threads.
         let ended =
             tokio::spawn(run(settings, telemetry.log_level(), shutdown.clone())).await.context("the role panicked").flatten();
-        // A role that ends by itself takes its parts with it.
-        shutdown.begin("the role has ended");
+        // A role that returns early also stops its tasks.
+        shutdown.begin("role stopped");
         shutdown.drained().await;
         ended
     });
@@ -184,5 +188,5 @@ where
     }
 }
 
-/// How long threads that cannot be cancelled are waited for once every part has ended.
+/// Time to wait for threads that cannot be cancelled once every task has ended.
 const BLOCKING_THREADS_TIMEOUT: Duration = Duration::from_secs(1);

@@ -1,4 +1,5 @@
-//! Object storage: snapshots, journal archives, statements, media. The only user of the S3 client. Never: local disk.
+//! This module is object storage: snapshots, journal archives, statements, media. It must be the only user of the S3 client and
+//! must not write to the local disk.
 
 use std::{collections::HashSet, sync::Arc, time::Duration};
 
@@ -23,33 +24,33 @@ use crate::{
     metrics::ObjectStorageMetrics,
 };
 
-/// Content types of what this exchange stores.
+/// Content types of the objects that this exchange stores.
 pub const CSV: &str = "text/csv; charset=utf-8";
 pub const ZSTD: &str = "application/zstd";
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
-/// Without a byte read for so long a request has failed.
+/// A request fails if it reads no byte for this long.
 const READ_TIMEOUT: Duration = Duration::from_secs(30);
-/// One request, its body included.
+/// Limit for one request, its body included.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(300);
-/// Tries of one request. Jobs retry on their own and wait longer.
+/// Attempts per request. Jobs also retry, with longer pauses.
 const ATTEMPTS: u32 = 2;
-/// Longest life of a presigned link: what S3 allows.
+/// Longest lifetime of a presigned link: the limit of S3.
 pub const PRESIGNED_MAX: Duration = Duration::from_secs(7 * 24 * 3600);
 
 /// Why an object was not read or written.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum MediaError {
-    /// No answer, or one that says "later": wait and try again.
+    /// No answer, or an answer that asks to retry later.
     #[error("object storage is unavailable ({operation}): {reason}")]
     Unavailable { operation: &'static str, reason: String },
-    /// The store said no: trying again changes nothing until its settings or ours are changed.
+    /// The store refused the request: a retry cannot succeed until the settings of the store or of the exchange change.
     #[error("object storage refused {operation}: {code}: {reason}")]
     Refused { operation: &'static str, code: String, reason: String },
-    #[error("there is no object {key}")]
+    #[error("object {key} does not exist")]
     NotFound { key: String },
-    /// A conditional put met an object of that name.
-    #[error("the object {key} is there already")]
+    /// A conditional put found an object with that name.
+    #[error("object {key} already exists")]
     Exists { key: String },
 }
 
@@ -73,7 +74,7 @@ pub enum Replace {
     No,
 }
 
-/// An object as a listing shows it.
+/// An object in a listing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ObjectInfo {
     pub key: String,
@@ -86,12 +87,12 @@ pub struct Media {
     client: Client,
     bucket: String,
     metrics: ObjectStorageMetrics,
-    /// Objects of another history that the log has named.
+    /// Objects of another history that have been logged.
     named: Arc<Mutex<HashSet<String>>>,
 }
 
 impl Media {
-    /// Connects to nothing yet.
+    /// Does not connect yet.
     pub fn new(settings: &ObjectStorage, metrics: ObjectStorageMetrics) -> Self {
         metrics.start_at_zero();
         let (calculate, validate) = match settings.checksums {
@@ -124,13 +125,13 @@ impl Media {
         Self { client: Client::from_conf(config), bucket: settings.bucket.clone(), metrics, named: Arc::default() }
     }
 
-    /// Whether the bucket is there and may be used with these credentials.
+    /// Whether the bucket exists and these credentials may use it.
     pub async fn check_bucket(&self) -> Result<(), MediaError> {
         let answer = self.client.head_bucket().bucket(&self.bucket).send().await;
         answer.map(drop).map_err(|error| self.failed("head_bucket", &self.bucket, &error))
     }
 
-    /// Makes the bucket when it is missing: for a development or test store.
+    /// Creates the bucket if it is missing: for a development or test store.
     pub async fn create_bucket(&self) -> Result<(), MediaError> {
         match self.check_bucket().await {
             Err(MediaError::NotFound { .. }) => {}
@@ -163,7 +164,7 @@ impl Media {
             .map_err(|error| self.count(MediaError::Unavailable { operation: "get", reason: describe(&error) }, "get"))
     }
 
-    /// `None` when there is no such object.
+    /// `None` if the object does not exist.
     pub async fn head(&self, key: &str) -> Result<Option<ObjectInfo>, MediaError> {
         match self.client.head_object().bucket(&self.bucket).key(key).send().await {
             Ok(object) => Ok(Some(ObjectInfo { key: key.to_owned(), size_bytes: size(object.content_length()) })),
@@ -189,13 +190,14 @@ impl Media {
         Ok(found)
     }
 
-    /// Deleting what is not there is no error.
+    /// Deleting an object that does not exist succeeds.
     pub async fn delete(&self, key: &str) -> Result<(), MediaError> {
         let answer = self.client.delete_object().bucket(&self.bucket).key(key).send().await;
         answer.map(drop).map_err(|error| self.failed("delete", key, &error))
     }
 
-    /// A link that anybody may read the object with until it expires; the browser saves it as `file_name`. Asks nobody.
+    /// A presigned link: anyone who has it can read the object until it expires. The browser saves the object as `file_name`.
+    /// Sends no request.
     pub async fn presigned_get(&self, key: &str, expires: Duration, file_name: &str) -> Result<String, MediaError> {
         let refused = |reason: String| MediaError::Refused { operation: "presign", code: "InvalidArgument".into(), reason };
         let config = PresigningConfig::expires_in(expires.min(PRESIGNED_MAX)).map_err(|error| refused(error.to_string()))?;
@@ -204,7 +206,7 @@ impl Media {
         request.presigned(config).await.map(|request| request.uri().to_owned()).map_err(|error| refused(describe(&error)))
     }
 
-    /// Counts objects of another history, and names each once.
+    /// Counts objects of another history and logs each once.
     pub fn report_foreign(&self, foreign: &[Foreign]) {
         for kind in Kind::ALL {
             let count = foreign.iter().filter(|object| object.kind == kind).count();
@@ -213,12 +215,7 @@ impl Media {
         let mut named = self.named.lock();
         for Foreign { key, sequence, declared, .. } in foreign {
             if named.insert(key.clone()) {
-                tracing::warn!(
-                    key,
-                    sequence,
-                    declared,
-                    "the object belongs to another history; it is not loaded, counted or deleted"
-                );
+                tracing::warn!(key, sequence, declared, "object belongs to another history; ignoring it");
             }
         }
     }
@@ -231,7 +228,7 @@ impl Media {
     }
 
     fn count(&self, error: MediaError, operation: &'static str) -> MediaError {
-        // Asking whether something is there is how jobs are idempotent: "no" and "already" are answers, not errors.
+        // Jobs check for existence to be idempotent: "not found" and "already exists" are answers, not errors.
         if !matches!(error, MediaError::NotFound { .. } | MediaError::Exists { .. }) {
             self.metrics.errors.with_label_values(&[operation, error.kind()]).inc();
         }
@@ -264,7 +261,7 @@ where
     match answer.status().as_u16() {
         404 => MediaError::NotFound { key: key.to_owned() },
         412 => MediaError::Exists { key: key.to_owned() },
-        // Too many requests, a conditional put that met another one in flight, or the store's own trouble.
+        // Too many requests, a conditional put that met a concurrent one, or an internal error of the store.
         409 | 429 | 500.. => MediaError::Unavailable { operation, reason: format!("{code}: {reason}") },
         _ => MediaError::Refused { operation, code, reason },
     }

@@ -1,7 +1,7 @@
-//! Every metric of the exchange, one list. Names, labels and meanings are interfaces: boards and alerts read them.
+//! This module lists every metric of the exchange. Names, labels and meanings are interfaces: boards and alerts read them.
 //!
-//! Labels are bounded: a market's symbol, a command's name, an outcome; never an account or an order. None is called `job` or
-//! `instance`: Prometheus keeps those for the target that it scraped.
+//! - Labels must be bounded: a market's symbol, a command's name, an outcome. They must not contain an account or an order.
+//! - A label must not be `job` or `instance`: Prometheus reserves those for the scraped target.
 
 mod zero;
 
@@ -9,13 +9,13 @@ use service_kit::metrics::{
     Descriptor, Gauge, GaugeVec, Histogram, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, LATENCY_SECONDS,
 };
 
-/// Everything that the exchange's programs export, beside what every program does (`service_kit::metrics::STANDARD`).
+/// All metrics of the exchange's programs, in addition to those of every program (`service_kit::metrics::STANDARD`).
 pub const DECLARED: &[&[Descriptor]] =
     &[EngineMetrics::DESCRIPTORS, HttpMetrics::DESCRIPTORS, ObjectStorageMetrics::DESCRIPTORS, WorkerMetrics::DESCRIPTORS];
 
 /// Events or commands in one batch: powers of four up to the largest batch.
 const BATCH: &[f64] = &[1.0, 4.0, 16.0, 64.0, 256.0, 1024.0, 4096.0, 16384.0];
-/// A decision is about a microsecond.
+/// A decision takes about a microsecond.
 const DECIDE_SECONDS: &[f64] = &[0.000_001, 0.000_002_5, 0.000_005, 0.000_01, 0.000_025, 0.000_05, 0.000_1, 0.001, 0.01, 0.1];
 
 service_kit::metrics! {
@@ -23,11 +23,11 @@ service_kit::metrics! {
     pub struct EngineMetrics {
         /// Commands decided or turned away, by kind and outcome (accepted, refused, busy, expired, unavailable, unknown).
         pub commands: IntCounterVec = "exchange_engine_commands_total", ["command", "outcome"];
-        /// Time of one drain of the queue, divided by its commands: what a decision costs.
+        /// Time of one drain of the queue, divided by its commands: the cost of a decision.
         pub decide: Histogram = "exchange_engine_decide_seconds", buckets: DECIDE_SECONDS;
-        /// From sending a batch to PostgreSQL's word that it is durable.
+        /// From sending a batch to PostgreSQL's confirmation that it is durable.
         pub commit: Histogram = "exchange_engine_commit_seconds", buckets: LATENCY_SECONDS;
-        /// From a command's arrival in the queue to its answer, durable.
+        /// From a command's arrival in the queue to its durable answer.
         pub acknowledge: Histogram = "exchange_engine_acknowledge_seconds", buckets: LATENCY_SECONDS;
         /// Commands answered by one commit.
         pub batch_commands: Histogram = "exchange_engine_batch_commands", buckets: BATCH;
@@ -49,21 +49,21 @@ service_kit::metrics! {
         pub epoch: IntGauge = "exchange_engine_epoch";
         /// 1 while this replica leads.
         pub leader: IntGauge = "exchange_engine_leader";
-        /// How often this replica has taken the lead.
+        /// Number of times that this replica has taken the lead.
         pub takeovers: IntCounter = "exchange_engine_takeovers_total";
-        /// Commits whose outcome had to be looked up, by what was found (committed, lost, unknown).
+        /// Commits in doubt that were looked up, by outcome (committed, lost, unknown).
         pub unknown_commits: IntCounterVec = "exchange_engine_unknown_commits_total", ["found"];
         /// Duration of the last recovery.
         pub recovery_seconds: GaugeVec = "exchange_engine_recovery_seconds", ["source"];
         /// Events replayed by the last recovery.
         pub recovery_events: IntGauge = "exchange_engine_recovery_events";
-        /// Wall clock minus journal time, when this replica last looked.
+        /// Wall clock minus journal time, at this replica's last measurement.
         pub journal_age: Gauge = "exchange_engine_journal_age_seconds";
-        /// 1: the bucket holds nothing that this database lacks; 0: it could not be asked since the start.
+        /// 1: the bucket contains no event that this database lacks; 0: the bucket has not answered since the start.
         pub history_checked: IntGauge = "exchange_engine_history_checked";
         /// 1 while commits wait for a synchronous standby (synchronous_standby_names is not empty).
         pub synchronous_standbys: IntGauge = "exchange_engine_synchronous_standbys";
-        /// This machine's clock less the database's, when this replica last looked.
+        /// This machine's clock minus the database's, at this replica's last measurement.
         pub clock_offset: Gauge = "exchange_engine_clock_offset_seconds";
         /// 1 while the clock differs from the database's by more than the bound: this replica does not lead.
         pub clock_deviates: IntGauge = "exchange_engine_clock_deviates";
@@ -85,13 +85,13 @@ service_kit::metrics! {
 }
 
 service_kit::metrics! {
-    /// The REST API: rate, errors, duration, and what it turned away.
+    /// The REST API: rate, errors, duration and refused requests.
     pub struct HttpMetrics {
         /// Requests answered, by route group and HTTP status.
         pub requests: IntCounterVec = "exchange_http_requests_total", ["group", "code"];
         /// From a request's head to its reply, by route group.
         pub duration: HistogramVec = "exchange_http_request_duration_seconds", ["group"], buckets: LATENCY_SECONDS;
-        /// Requests being worked on.
+        /// Requests in progress.
         pub in_flight: IntGauge = "exchange_http_requests_in_flight";
         /// Open connections.
         pub connections: IntGauge = "exchange_http_connections";
@@ -99,7 +99,7 @@ service_kit::metrics! {
         pub weight: IntCounter = "exchange_http_request_weight_total";
         /// Requests over a limit: of weight, by HTTP status (429, 418); of unfilled orders (orders); of an address (connections).
         pub rate_limited: IntCounterVec = "exchange_http_rate_limited_total", ["code"];
-        /// Signed requests that were not accepted as such, by error code.
+        /// Signed requests that failed authentication, by error code.
         pub auth_failures: IntCounterVec = "exchange_http_auth_failures_total", ["code"];
     }
 }
@@ -108,11 +108,11 @@ service_kit::metrics! {
 const WORK_SECONDS: &[f64] = &[0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 30.0, 120.0, 600.0, 3600.0];
 
 service_kit::metrics! {
-    /// The object store, as every role that uses it sees it.
+    /// The object store, for every role that uses it.
     pub struct ObjectStorageMetrics {
         /// Requests to the object store that failed, by operation and kind (unavailable, refused).
         pub errors: IntCounterVec = "exchange_object_storage_errors_total", ["operation", "kind"];
-        /// Objects in the bucket that belong to another history, by kind (snapshot, archive), when this program last looked.
+        /// Objects in the bucket that belong to another history, by kind (snapshot, archive), at this program's last listing.
         pub foreign_objects: IntGaugeVec = "exchange_object_storage_foreign_objects", ["kind"];
     }
 }
@@ -120,13 +120,13 @@ service_kit::metrics! {
 service_kit::metrics! {
     /// The worker: projection, jobs, snapshots, archives, and the ledger's checks.
     pub struct WorkerMetrics {
-        /// 1 while this process projects; a second worker stands by with 0.
+        /// 1 while this process projects; 0 on a standby.
         pub projecting: IntGauge = "exchange_worker_projecting";
-        /// Sequence of the last event that the tables hold.
+        /// Sequence of the last event in the tables.
         pub projected_sequence: IntGauge = "exchange_worker_projected_sequence";
-        /// Events in the journal that the tables do not hold yet.
+        /// Events in the journal that are not in the tables yet.
         pub projection_lag_events: IntGauge = "exchange_worker_projection_lag_events";
-        /// Age of the last projected event while there are later ones; 0 when there are none.
+        /// Age of the last projected event while later ones exist; 0 if the tables are up to date.
         pub projection_lag_seconds: service_kit::metrics::Gauge = "exchange_worker_projection_lag_seconds";
         /// Events written to the tables by this process.
         pub projected_events: IntCounter = "exchange_worker_projected_events_total";
@@ -136,15 +136,15 @@ service_kit::metrics! {
         pub chunk_events: Histogram = "exchange_worker_projection_chunk_events", buckets: BATCH;
         /// Jobs in the queue, by kind and state (ready, scheduled, running, retrying, dead).
         pub jobs: IntGaugeVec = "exchange_worker_jobs", ["kind", "state"];
-        /// How long the oldest job that could run has been waiting.
+        /// Time for which the oldest runnable job has been waiting.
         pub oldest_job_age: service_kit::metrics::Gauge = "exchange_worker_oldest_job_age_seconds";
         /// Runs of jobs, by kind and outcome (completed, retried, dead).
         pub job_runs: IntCounterVec = "exchange_worker_job_runs_total", ["kind", "outcome"];
         /// Duration of completed runs, by kind.
         pub job_seconds: service_kit::metrics::HistogramVec = "exchange_worker_job_seconds", ["kind"], buckets: WORK_SECONDS;
-        /// Jobs that failed for good and wait for an operator, by kind.
+        /// Jobs that failed permanently and wait for an operator, by kind.
         pub dead_letters: IntGaugeVec = "exchange_worker_dead_letters", ["kind"];
-        /// Times at which a scheduled job should have been queued and was not, by kind.
+        /// Runs of a scheduled job that were not queued in time, by kind.
         pub schedule_misses: IntCounterVec = "exchange_worker_schedule_misses_total", ["kind"];
         /// Sequence of the newest verified snapshot.
         pub snapshot_sequence: IntGauge = "exchange_worker_snapshot_sequence";
@@ -158,8 +158,8 @@ service_kit::metrics! {
         pub archived_sequence: IntGauge = "exchange_worker_archived_sequence";
         /// Sum of all balances of an asset, custody included, in units of the asset: 0, or the ledger is wrong. By asset.
         pub trial_balance: GaugeVec = "exchange_ledger_trial_balance", ["asset"];
-        /// What differs from the fold of the journal, by comparison: balances of the tables (balances, transfers), servers whose state
-        /// or history is another at the same sequence (served), the journal itself (journal). 0, or something is wrong.
+        /// Differences from the fold of the journal, by comparison: balances of the tables (balances, transfers), servers with
+        /// another state or history at the same sequence (served), the journal itself (journal). Anything but 0 is an error.
         pub disagreements: IntGaugeVec = "exchange_ledger_disagreements", ["comparison"];
         /// When a server's state was last compared with the fold of the journal, Unix time.
         pub served_time: service_kit::metrics::Gauge = "exchange_ledger_served_comparison_timestamp_seconds";

@@ -1,4 +1,5 @@
-//! `exchange serve`, assembled: listeners, readiness, the engine, the API, and the order in which they end. Never: what they do.
+//! This module assembles `exchange serve`: listeners, readiness, the engine, the API, and the order in which they stop. It must
+//! not contain their work.
 
 use std::{future::Future, net::SocketAddr, sync::Arc, time::Duration};
 
@@ -25,10 +26,10 @@ use crate::{
     operator,
 };
 
-/// How long the API's last requests hold up the hand-over.
+/// How long the last API requests may delay the hand-over.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Where a server listens.
+/// Listen addresses of a server.
 pub struct Listeners {
     /// The API.
     pub http: TcpListener,
@@ -62,7 +63,8 @@ pub struct Server {
 }
 
 impl Server {
-    /// Connects nothing yet: an absent database is waited for, with readiness saying so. Call it inside the runtime.
+    /// Does not connect yet: a database that is unreachable is retried, and readiness reports the wait. Call it inside the
+    /// runtime.
     pub fn build(listeners: Listeners, settings: config::Serve, level: LogLevel, shutdown: Shutdown) -> anyhow::Result<Self> {
         let metrics = Metrics::new("exchange", env!("CARGO_PKG_VERSION"), option_env!("EXCHANGE_COMMIT"));
         let health = Health::new();
@@ -106,7 +108,7 @@ impl Server {
         Ok(Self { engine, health, pool, replica, listeners, app, internal, admin, shutdown })
     }
 
-    /// Serves until the shutdown, or until the journal cannot be followed.
+    /// Serves until the shutdown, or until the replica cannot follow the journal.
     pub async fn run(self) -> anyhow::Result<()> {
         let Self { engine, pool, replica, listeners, app, internal, admin, shutdown, .. } = self;
         let token = shutdown.token();
@@ -122,13 +124,13 @@ impl Server {
         spawn(&shutdown, "internal listener", async move {
             axum::serve(listeners.internal, internal).with_graceful_shutdown(ending).await
         });
-        // Open until the very end, so that the last minutes are scraped and readiness says no.
+        // Open until the end, so that Prometheus can scrape the last minutes and readiness reports the stop.
         tokio::spawn(admin::serve(listeners.admin, std::future::pending(), admin));
         replica.run(after_drain(token, drained)).await
     }
 }
 
-/// When the engine hands the lead over: once the API's last request has been answered, or when that takes too long.
+/// The moment at which the engine hands the lead over: after the API's last request is answered, or after a limit.
 fn after_drain(shutdown: CancellationToken, drained: CancellationToken) -> CancellationToken {
     let stop = CancellationToken::new();
     let stopping = stop.clone();

@@ -1,11 +1,11 @@
 //! This module reads and writes snapshot objects: the state at one sequence in object storage, so that a recovery reads a
 //! snapshot and a tail. It must not decide when to take one.
 //!
-//! - An object is a header, then the core's snapshot bytes compressed with zstd: magic (8 bytes), format (u32), sequence (u64),
-//!   journal time (i64, µs), length of the uncompressed bytes (u64), their SHA-256, and in format 2 the chain of the journal
-//!   (32 bytes); integers little-endian.
-//! - The name carries the sequence, so that a listing is in order, and the chain, so that two histories never share a name.
-//! - Objects of format 1, of earlier releases, carry no chain. They count only after a replay that leads to the same bytes.
+//! - An object is a header and the core's snapshot bytes, compressed with zstd.
+//! - The header holds magic (8 bytes), format (u32), sequence (u64), journal time (i64, µs), length of the uncompressed bytes
+//!   (u64) and their SHA-256. Format 2 adds the chain of the journal (32 bytes). Integers are little-endian.
+//! - The name contains the sequence, so that a listing is in order, and the chain, so that two histories never share a name.
+//! - Objects of format 1, of earlier releases, have no chain. They count only after a replay that leads to the same bytes.
 
 use std::io::Read;
 
@@ -33,7 +33,7 @@ const COMPRESSION_LEVEL: i32 = 3;
 pub struct Encoded {
     pub sequence: u64,
     pub time: Time,
-    /// Of the journal that led to the state.
+    /// Chain of the journal that led to the state.
     pub chain: Chain,
     pub bytes: Vec<u8>,
 }
@@ -46,7 +46,7 @@ impl Encoded {
     }
 }
 
-/// What the name of a snapshot says. Sorted by sequence.
+/// The parts of a snapshot's name. Sorted by sequence.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Name {
     pub sequence: u64,
@@ -72,14 +72,14 @@ impl Name {
     }
 }
 
-/// All snapshots there are, of whatever history, damaged ones included, by rising sequence.
+/// All snapshots in the bucket by rising sequence, of any history, damaged ones included.
 pub async fn list(media: &Media) -> Result<Vec<Name>, MediaError> {
     let mut names: Vec<_> = media.list(PREFIX).await?.iter().filter_map(|object| Name::parse(&object.key)).collect();
     names.sort_by_key(|name| name.sequence);
     Ok(names)
 }
 
-/// Stores a snapshot and reads it back. One that is there already and whole is left alone: the same sequence and chain are the
+/// Stores a snapshot and reads it back. An intact object with the same name is not replaced: the same sequence and chain mean the
 /// same state.
 pub async fn write(media: &Media, snapshot: Encoded) -> anyhow::Result<Name> {
     let name = Name { sequence: snapshot.sequence, chain: Some(snapshot.chain) };
@@ -97,20 +97,20 @@ pub async fn write(media: &Media, snapshot: Encoded) -> anyhow::Result<Name> {
         },
         Err(error) => return Err(error.into()),
     }
-    read(media, name).await.context("the snapshot was written and cannot be read back")?;
+    read(media, name).await.context("the snapshot was written but cannot be read back")?;
     Ok(name)
 }
 
-/// The state of one snapshot. An error that is a [`MediaError`] is the store's, any other the object's.
+/// The state of one snapshot. A [`MediaError`] is an error of the store; any other error means that the object is bad.
 pub async fn read(media: &Media, name: Name) -> anyhow::Result<State> {
     let object = media.get(&name.key()).await?;
     let (state, chain) = tokio::task::spawn_blocking(move || unpack(&object)).await??;
-    ensure!(state.sequence() == name.sequence, "the object named {} holds sequence {}", name.sequence, state.sequence());
-    ensure!(chain == name.chain, "the object holds another history than its name says");
+    ensure!(state.sequence() == name.sequence, "the object named {} contains sequence {}", name.sequence, state.sequence());
+    ensure!(chain == name.chain, "the history in the object differs from the one in its name");
     Ok(state)
 }
 
-/// The first of `names` that is whole. A damaged one is logged and passed over.
+/// The first intact snapshot of `names`. Logs and skips a damaged one.
 pub async fn first_whole(media: &Media, names: impl IntoIterator<Item = Name>) -> anyhow::Result<Option<(Name, State)>> {
     for name in names {
         match read(media, name).await {
@@ -148,7 +148,7 @@ fn unpack(object: &[u8]) -> anyhow::Result<(State, Option<Chain>)> {
         bail!("the object is shorter than its header")
     };
     let word = |at: usize| header[at..at + 8].try_into().map(u64::from_le_bytes);
-    ensure!(header[..8] == *MAGIC, "the object does not begin as a snapshot does");
+    ensure!(header[..8] == *MAGIC, "the object does not start with the magic of a snapshot");
     let format = u32::from_le_bytes(header[8..12].try_into()?);
     let (chain, compressed) = match format {
         FIRST_FORMAT => (None, rest),
@@ -156,16 +156,16 @@ fn unpack(object: &[u8]) -> anyhow::Result<(State, Option<Chain>)> {
             let (chain, compressed) = rest.split_at_checked(Chain::BYTES).context("the object is shorter than its header")?;
             (Chain::from_slice(chain), compressed)
         }
-        _ => bail!("the snapshot has format {format}, this release reads up to {FORMAT}: run the release that wrote it"),
+        _ => bail!("snapshot format {format} is not supported, this release reads up to {FORMAT}: run the release that wrote it"),
     };
     let (sequence, length) = (word(12)?, word(28)?);
     let mut bytes = Vec::new();
-    // One byte more than promised is enough to see that there is more.
+    // Reading one byte more than promised detects excess content.
     zstd::stream::Decoder::new(compressed)?.take(length.saturating_add(1)).read_to_end(&mut bytes).context("zstd")?;
-    ensure!(bytes.len() as u64 == length, "the content has {} bytes, its header says {length}", bytes.len());
+    ensure!(bytes.len() as u64 == length, "the content has {} bytes, the header states {length}", bytes.len());
     ensure!(Sha256::digest(&bytes)[..] == header[36..FIRST_HEADER_BYTES], "the checksum does not match");
     let state = State::decode(&bytes)?;
-    ensure!(state.sequence() == sequence, "the header says sequence {sequence}, the content {}", state.sequence());
+    ensure!(state.sequence() == sequence, "the header states sequence {sequence}, the content {}", state.sequence());
     Ok((state, chain))
 }
 
@@ -201,7 +201,7 @@ mod tests {
     #[test]
     fn one_changed_byte_anywhere_is_found() {
         let whole = packed();
-        // The journal time in the header is for people: the state carries its own.
+        // The journal time in the header is informative: the state has its own.
         for at in (0..whole.len()).filter(|at| !(20..28).contains(at)) {
             let mut damaged = whole.clone();
             damaged[at] ^= 0x40;

@@ -1,4 +1,4 @@
-//! This module sorts the bucket's objects by history: what belongs to this database's journal, and what does not. It must not
+//! This module sorts the bucket's objects by history: those that belong to this database's journal, and foreign ones. It must not
 //! load, delete or overwrite any.
 //!
 //! - An object belongs to the journal when the chain in its name is the journal's chain at its sequence.
@@ -14,16 +14,16 @@ use crate::{
     snapshot::{self, Name},
 };
 
-/// The objects of the bucket as this database's journal sees them.
+/// The objects of the bucket, sorted against this database's journal.
 #[derive(Debug, Default)]
 pub struct Survey {
     /// Last sequence of the journal, read after the bucket was listed.
     pub ends_at: i64,
     /// Snapshots of this journal, newest first.
     pub own: Vec<Name>,
-    /// Snapshots of the first format at or below the journal's confirmed end, newest first: of unknown history.
+    /// Snapshots of the first format at or below the journal's confirmed end, newest first. Their history is unknown.
     pub first_format: Vec<Name>,
-    /// What belongs to another history.
+    /// Objects of another history.
     pub foreign: Vec<Foreign>,
 }
 
@@ -36,9 +36,9 @@ pub enum SurveyError {
 }
 
 impl Survey {
-    /// Lists the bucket, then asks the journal about each object. Foreign objects are logged and counted.
+    /// Lists the bucket, then compares each object with the journal. Logs and counts foreign objects.
     pub async fn take(media: &Media, connection: &mut PgConnection) -> Result<Self, SurveyError> {
-        // In this order: what is written in between is below the end that is read afterwards.
+        // The order matters: an object written between the two reads is below the end that is read second.
         let (snapshots, archived) = (snapshot::list(media).await?, journal_archive::list(media).await?);
         let head = head::read(connection).await?;
         let lost_through = declarations::lost_through(connection).await?;
@@ -49,7 +49,7 @@ impl Survey {
             if sequence > head.last_seq {
                 survey.foreign.push(foreign(name.key(), sequence, Kind::Snapshot));
             } else if sequence > head.confirmed_seq {
-                // Neither: whether these events stay is not decided yet.
+                // Neither: these events are not confirmed yet and may be lost.
             } else if name.chain.is_none() {
                 survey.first_format.push(name);
             } else if marks::chain_at(connection, sequence).await? == name.chain {
@@ -73,20 +73,21 @@ impl Survey {
         Ok(survey)
     }
 
-    /// The highest object above `sequence` that is of another history and was not declared lost: a proof that more was durable
-    /// once than a journal that ended there held.
+    /// The highest foreign object above `sequence` that was not declared lost. It proves that more was once durable than a
+    /// journal that ended there contained.
     pub fn proof(&self, sequence: i64) -> Option<&Foreign> {
         let above = self.foreign.iter().filter(|foreign| foreign.sequence > sequence && !foreign.declared);
         above.max_by_key(|foreign| foreign.sequence)
     }
 }
 
-/// What an operator reads when a database is refused for what the bucket proves.
+/// The text for an operator when the bucket disproves a database.
 pub fn refusal(proof: &Foreign, ends_at: i64) -> String {
     let Foreign { key, sequence, .. } = proof;
     format!(
-        "this database ended at sequence {ends_at}, and the bucket holds {key} of another history: events up to sequence {sequence} \
-         were durable and are not in this database, or the bucket is another exchange's. Point EXCHANGE_DATABASE_URL at the \
-         server that holds them, or declare the loss: exchange admin --actor … --reason … loss declare --through {sequence}"
+        "this database ended at sequence {ends_at}, but the bucket contains {key} of another history. Either events up to \
+         sequence {sequence} were durable and this database lost them, or the bucket belongs to another exchange. Point \
+         EXCHANGE_DATABASE_URL at the server that has them, or declare the loss: exchange admin --actor … --reason … loss \
+         declare --through {sequence}"
     )
 }

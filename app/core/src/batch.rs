@@ -1,6 +1,7 @@
-//! The frame of one journal batch: what one commit makes durable. Never: how it is stored.
+//! This module is the frame of one journal batch: the events that one commit makes durable. It must not store the batch.
 //!
-//! Bytes: format version (1), the feature level that the events need, count of events, events; the CRC-32 of these bytes stands beside them in the row.
+//! Bytes: format version (1), the feature level that the events need, count of events, events. The row also stores the CRC-32 of
+//! these bytes.
 
 use crate::codec::{DecodeError, Reader, Writer};
 use crate::event::{Event, FEATURE_LEVEL, FIRST_FEATURE_LEVEL};
@@ -16,12 +17,12 @@ pub fn encode(events: &[Event], out: &mut Vec<u8>) {
     }
 }
 
-/// The lowest feature level that reads `events`: until an operator raises the level, the previous release reads every batch.
+/// The lowest feature level that reads `events`. Until an operator raises the level, the previous release reads every batch.
 pub fn level(events: &[Event]) -> u32 {
     events.iter().map(Event::level).max().unwrap_or(FIRST_FEATURE_LEVEL)
 }
 
-/// Bytes before those of `count` events of this feature level, for a writer that encodes each event as it happens.
+/// Bytes before the `count` events of this feature level, for a writer that encodes each event immediately.
 pub fn header(level: u32, count: usize, out: &mut Vec<u8>) {
     let mut w = Writer(out);
     w.u8(FORMAT);
@@ -29,7 +30,7 @@ pub fn header(level: u32, count: usize, out: &mut Vec<u8>) {
     w.u64(count as u64);
 }
 
-/// What an intact batch needs that this release does not have: a newer frame or feature level. `None`: this release reads it.
+/// The frame or feature level that an intact batch needs and this release does not have. `None`: this release reads it.
 pub fn beyond_this_release(bytes: &[u8]) -> Option<String> {
     let mut r = Reader::new(bytes);
     let format = r.u8().ok()?;
@@ -40,7 +41,7 @@ pub fn beyond_this_release(bytes: &[u8]) -> Option<String> {
     (level > FEATURE_LEVEL).then(|| format!("feature level {level} (this release reads {FEATURE_LEVEL})"))
 }
 
-/// Decodes a whole batch; bytes left over are an error.
+/// Decodes a whole batch; trailing bytes are an error.
 pub fn decode(bytes: &[u8]) -> Result<Vec<Event>, DecodeError> {
     let mut r = Reader::new(bytes);
     if r.u8()? != FORMAT {
@@ -50,7 +51,7 @@ pub fn decode(bytes: &[u8]) -> Result<Vec<Event>, DecodeError> {
         return Err(r.error("a feature level that this release knows: run the newer release"));
     }
     let count = r.u64()?;
-    // An event is at least two bytes: a forged count cannot make us reserve memory.
+    // An event has at least two bytes: a forged count cannot reserve excessive memory.
     let mut events = Vec::with_capacity((count as usize).min(bytes.len() / 2));
     for _ in 0..count {
         events.push(Event::decode(&mut r)?);

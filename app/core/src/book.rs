@@ -1,20 +1,21 @@
-//! One market's resting orders, price-time priority, and the orders that wait for a price. Never: balances, or what may rest.
+//! This module is one market's resting orders in price-time priority, and the orders that wait for a price. It must not use
+//! balances or decide which order may rest.
 
 use crate::money::{Amount, Price, Quantity, Time};
 use crate::order::{OrderId, OrderType, Side};
 use crate::orders::{Chain, Link, NONE, Orders, Slot};
 use std::collections::{BTreeMap, VecDeque};
 
-/// All orders at one price, first come first served. Aligned to eight bytes: half as much to move as with sixteen.
+/// All orders at one price, in order of arrival. Aligned to eight bytes: half as much to move as with sixteen.
 #[derive(Debug, Clone, Copy)]
 #[repr(Rust, packed(8))]
 pub(crate) struct Level {
     pub chain: Chain,
-    /// Sum of what remains; wide, since many orders of the largest size may meet here.
+    /// Sum of the remaining quantities; wide, because many orders of the largest size may be at one price.
     pub quantity: Amount,
 }
 
-/// What traded in one minute, for the average price.
+/// Trades of one minute, for the average price.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct MinuteVolume {
     pub minute: i64,
@@ -22,26 +23,28 @@ pub(crate) struct MinuteVolume {
     pub base: Amount,
 }
 
-/// The levels of one side by their rank (see [`rank`]), the best last. Nearly all that happens, happens near the best: there a level is found by looking at a few
-/// neighbours and added by moving a few, which a tree cannot beat. Far from the best an addition moves all that is better: 32 bytes a
-/// level, 0.1 ms for fifty thousand. That is the one cost here that grows with what an order does not touch; levels are bounded by
-/// the open orders of the side.
+/// The levels of one side by their rank (see [`rank`]), the best last.
 ///
-/// A level that empties stays for the next order at its price, unless it is the best: prices come back, and moving its neighbours
-/// twice would be for nothing. Never more than half of the levels are empty, and never the best.
+/// Nearly all activity is near the best level. There a level is found by a scan of a few neighbours and added by moving a few,
+/// which is faster than a tree. Far from the best, an insertion moves all better levels: 32 bytes each, 0.1 ms for fifty
+/// thousand. This is the only cost here that grows with levels that an order does not touch. The open orders of the side bound
+/// the number of levels.
+///
+/// An emptied level remains for the next order at its price, unless it is the best: prices return, and removing it would move its
+/// neighbours twice. At most half of the levels are empty, and the best never is.
 #[derive(Debug, Clone, Default)]
 struct Levels {
     all: Vec<(Rank, Level)>,
     empty: usize,
 }
 
-/// Levels next to the best that are looked at one by one.
+/// Levels next to the best that a linear scan covers.
 const NEAR: usize = 8;
-/// Empty levels that are let be however few are in use.
+/// Empty levels that are always allowed, even if few levels are in use.
 const SPARE: usize = 64;
 
 impl Levels {
-    /// Where `rank` is, or belongs.
+    /// The position of `rank`, or its insertion point.
     #[inline]
     fn position(&self, rank: Rank) -> usize {
         let near = self.all.len().saturating_sub(NEAR);
@@ -51,14 +54,14 @@ impl Levels {
         near + self.all[near..].iter().map(|level| usize::from(level.0 < rank)).sum::<usize>()
     }
 
-    /// The level of `rank`, and where it stands.
+    /// The level of `rank` and its position.
     #[inline]
     fn find(&mut self, rank: Rank) -> Option<(usize, &mut Level)> {
         let at = self.position(rank);
         self.all.get_mut(at).filter(|level| level.0 == rank).map(|level| (at, &mut level.1))
     }
 
-    /// The level of `rank`, made ready for an order.
+    /// The level of `rank`, created if necessary.
     #[inline]
     fn prepare(&mut self, rank: Rank) -> &mut Level {
         let at = self.position(rank);
@@ -84,10 +87,11 @@ impl Levels {
     }
 }
 
-/// A price as its side sorts it: rising towards the best. The price itself for bids, negated for asks.
+/// A price as its side sorts it, rising towards the best: the price itself for bids, negated for asks.
 type Rank = i64;
 
-/// From a price to its rank on a side, and back. Without a branch: sides come at random, and half of the guesses would be wrong.
+/// Converts a price to its rank on a side, and back. Branch-free: sides are random, and half of the branch predictions would
+/// fail.
 #[inline]
 const fn rank(side: Side, price: Price) -> Rank {
     let mask = -(side as i64);
@@ -99,27 +103,27 @@ const fn rank(side: Side, price: Price) -> Rank {
 pub(crate) struct Book {
     /// Bids and asks, by [`Side`].
     levels: [Levels; 2],
-    /// Waiting orders by stop price: triggered by a trade at or above, or at or below it.
+    /// Waiting orders by stop price: triggered by a trade at or above it, or at or below it.
     pub above: BTreeMap<(Price, OrderId), Slot>,
     pub below: BTreeMap<(Price, OrderId), Slot>,
-    /// Triggered orders whose turn has not come, first come first served.
+    /// Triggered orders that wait for their turn, in order of arrival.
     queue: Chain,
     pub queued: usize,
     /// 0 before the first trade.
     pub last_price: Price,
     pub last_trade: u64,
     pub last_aggregate: u64,
-    /// Taker and price of the last trade: the next trade of both joins its aggregate.
+    /// Taker and price of the last trade: the next trade with both joins its aggregate.
     pub aggregate_of: (OrderId, Price),
     pub last_prevented_match: u64,
     /// Sequence of the last event that touched the book.
     pub sequence: u64,
     pub minutes: VecDeque<MinuteVolume>,
-    /// What [`Self::remember_average`] found, until the next trade: a division less for every order.
+    /// The cached average of [`Self::remember_average`], valid until the next trade: saves a division per order.
     average: Option<Average>,
 }
 
-/// For which minute and window an average price holds.
+/// The minute and window for which an average price is valid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Average {
     minute: i64,
@@ -172,10 +176,10 @@ impl Book {
         Depth { bids: side(Side::Buy), asks: side(Side::Sell) }
     }
 
-    /// Whether an order of `side` at `price` would meet the other side.
+    /// Whether an order of `side` at `price` would match the other side.
     #[inline]
     pub fn crosses(&self, side: Side, price: Price) -> bool {
-        // Seen from the order's side, what it may meet ranks at or below it.
+        // From the order's side, matching levels rank at or below it.
         self.best(side.opposite()).is_some_and(|(best, _)| rank(side, best) <= rank(side, price))
     }
 
@@ -188,7 +192,7 @@ impl Book {
         orders.set_resting(slot, true);
     }
 
-    /// A resting order's remainder shrank by `quantity`.
+    /// The remainder of a resting order decreased by `quantity`.
     #[inline]
     pub fn reduce(&mut self, side: Side, price: Price, quantity: Quantity) {
         if let Some((_, level)) = self.levels[side as usize].find(rank(side, price)) {
@@ -196,7 +200,7 @@ impl Book {
         }
     }
 
-    /// Takes an order, with its `remaining` quantity, off the book.
+    /// Removes an order with its `remaining` quantity from the book.
     pub fn remove(&mut self, orders: &mut Orders, slot: Slot) {
         let order = orders.get(slot);
         let (side, price, remaining) = (order.side, order.price, Amount::from(order.remaining()));
@@ -210,13 +214,13 @@ impl Book {
         }
     }
 
-    /// The map in which a waiting order of this type and side waits.
+    /// The map for a waiting order of this type and side.
     pub fn waiting_mut(&mut self, kind: OrderType, side: Side) -> &mut BTreeMap<(Price, OrderId), Slot> {
         if kind.triggers_above(side) { &mut self.above } else { &mut self.below }
     }
 
-    /// Moves every waiting order whose stop price lies in what traded to the queue, oldest first. Costs the reached orders times
-    /// their logarithm, whatever waits at other prices.
+    /// Moves every waiting order whose stop price is in the traded range to the queue, oldest first. Costs n log n for n reached
+    /// orders, independent of the orders that wait at other prices.
     pub fn queue_reached(&mut self, orders: &mut Orders, low: Price, high: Price) {
         let mut reached: Vec<(OrderId, Slot)> = Vec::new();
         while let Some(entry) = self.above.first_entry().filter(|entry| entry.key().0 <= high) {
@@ -245,7 +249,7 @@ impl Book {
         self.queued += 1;
     }
 
-    /// Takes an order that waits for its price, or for its turn, out of the index or the queue.
+    /// Removes an order that waits for its price from the index, or one that waits for its turn from the queue.
     pub fn stop_waiting(&mut self, orders: &mut Orders, slot: Slot) {
         if orders.is_queued(slot) {
             orders.unlink(&mut self.queue, slot, Link::Level);
@@ -258,26 +262,27 @@ impl Book {
         }
     }
 
-    /// The triggered order whose turn is next.
+    /// The next triggered order.
     pub const fn next_queued(&self) -> Option<Slot> {
         if self.queue.first == NONE { None } else { Some(self.queue.first) }
     }
 
-    /// Any order that waits, rests or is queued here.
+    /// Any order that rests, waits or is queued here.
     pub fn any_order(&self) -> Option<Slot> {
         let resting = || Side::ALL.iter().find_map(|side| self.best(*side)).map(|(_, level)| level.chain.first);
         let waiting = || self.above.values().chain(self.below.values()).next().copied();
         self.next_queued().or_else(resting).or_else(waiting)
     }
 
-    /// Drops the minutes that begin after `time`.
+    /// Drops the minutes that start after `time`.
     pub fn forget_minutes_after(&mut self, time: Time) {
         let minute = time.div_euclid(MINUTE);
         self.minutes.retain(|held| held.minute <= minute);
     }
 
-    /// What the market traded at before the current minute: the volume-weighted average of the `minutes` before it or, when
-    /// nothing traded in them, of the last minute that did. At most [`crate::market::AVERAGE_MINUTES_MAX`] + 1 minutes are held.
+    /// The market's price before the current minute: the volume-weighted average of the previous `minutes`. If nothing traded in
+    /// them, it is the average of the last minute with a trade. At most [`crate::market::AVERAGE_MINUTES_MAX`] + 1 minutes are
+    /// held.
     pub fn price_before(&self, minutes: u8, now: Time) -> Option<Price> {
         let minute = now.div_euclid(MINUTE);
         let oldest = minute - i64::from(minutes);
@@ -288,7 +293,7 @@ impl Book {
         Price::try_from(quote * Amount::from(crate::money::SCALE) / base).ok()
     }
 
-    /// Notes a trade for the last and the average price.
+    /// Records a trade for the last and the average price.
     pub fn traded(&mut self, price: Price, quantity: Quantity, quote: Amount, now: Time) {
         self.last_price = price;
         let minute = now.div_euclid(MINUTE);
@@ -307,7 +312,7 @@ impl Book {
         self.average = None;
     }
 
-    /// Keeps the average price for those who ask for it before the next trade.
+    /// Caches the average price until the next trade.
     #[inline]
     pub fn remember_average(&mut self, minutes: u8, now: Time) {
         let minute = now.div_euclid(MINUTE);
@@ -316,8 +321,8 @@ impl Book {
         }
     }
 
-    /// Volume-weighted average over the current and the `minutes - 1` minutes before; the last price when nothing traded in
-    /// them; `None` before the first trade. Rounded down to 10⁻⁸.
+    /// Volume-weighted average over the current and the previous `minutes - 1` minutes, rounded down to 10⁻⁸. The last price if
+    /// nothing traded in them; `None` before the first trade.
     #[inline]
     pub fn average_price(&self, minutes: u8, now: Time) -> Option<Price> {
         let minute = now.div_euclid(MINUTE);

@@ -1,9 +1,10 @@
-//! The bytes of the journal and of snapshots: LEB128 variable-length integers and length-prefixed text. Never: what they mean.
+//! This module encodes the journal and snapshots: LEB128 variable-length integers and length-prefixed text. It must not interpret
+//! the values.
 
 use crate::money::Amount;
 use std::fmt;
 
-/// Bytes that are not what they should be; `at` counts from the start of the buffer.
+/// Invalid bytes; `at` counts from the start of the buffer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DecodeError {
     pub at: usize,
@@ -18,7 +19,7 @@ impl fmt::Display for DecodeError {
 
 impl std::error::Error for DecodeError {}
 
-/// Where a [`Writer`] puts its bytes.
+/// Destination of a [`Writer`].
 pub trait Sink {
     /// The first `length` (at most 8) bytes of `word`.
     fn word(&mut self, word: [u8; 8], length: usize);
@@ -37,14 +38,14 @@ impl Sink for &mut Vec<u8> {
     }
 }
 
-/// Bytes of an event of bounded size, put together in place: no growth to look after between two fields.
+/// Bytes of an event of bounded size, assembled in place: no growth check between two fields.
 pub struct Fixed {
     bytes: [u8; Self::ROOM],
     length: usize,
 }
 
 impl Fixed {
-    /// The largest is an order placed: 17 integers and a client order id, at most 136 bytes. A word is written whole.
+    /// The largest is an order placed: 17 integers and a client order id, at most 136 bytes. The writer stores whole words.
     const ROOM: usize = 160;
 
     pub const fn new() -> Self {
@@ -84,7 +85,7 @@ impl<S: Sink> Writer<S> {
         self.u8(u8::from(value));
     }
 
-    /// Unsigned LEB128, without a branch per byte: lengths are as random as the numbers, and a wrong guess costs more than the work.
+    /// Unsigned LEB128 without a branch per byte: lengths are random, and a failed branch prediction costs more than the work.
     #[inline]
     pub fn u64(&mut self, value: u64) {
         if value >> 56 != 0 {
@@ -98,7 +99,7 @@ impl<S: Sink> Writer<S> {
         self.0.word((spread | more).to_le_bytes(), length as usize);
     }
 
-    /// As [`Self::u64`], for what is nearly always below 128: here the guess is right.
+    /// As [`Self::u64`], for values that are nearly always below 128: here the prediction succeeds.
     #[inline]
     pub fn small(&mut self, value: u64) {
         if value < 0x80 { self.u8(value as u8) } else { self.u64(value) }
@@ -119,7 +120,7 @@ impl<S: Sink> Writer<S> {
         self.u64(((value << 1) ^ (value >> 63)) as u64);
     }
 
-    /// As [`Self::i64`] where it fits, which is nearly always.
+    /// As [`Self::i64`] for values that nearly always fit.
     #[inline]
     pub fn amount(&mut self, value: Amount) {
         match i64::try_from(value) {
@@ -128,13 +129,13 @@ impl<S: Sink> Writer<S> {
         }
     }
 
-    /// As [`Self::i64`], for what most orders do not have.
+    /// As [`Self::i64`], for fields that most orders do not have.
     #[inline]
     pub fn i64_mostly_zero(&mut self, value: i64) {
         if value == 0 { self.u8(0) } else { self.i64(value) }
     }
 
-    /// As [`Self::amount`], for what most orders do not have.
+    /// As [`Self::amount`], for fields that most orders do not have.
     #[inline]
     pub fn amount_mostly_zero(&mut self, value: Amount) {
         if value == 0 { self.u8(0) } else { self.amount(value) }
@@ -149,7 +150,7 @@ impl<S: Sink> Writer<S> {
         self.bytes(value.as_bytes());
     }
 
-    /// Text that is known to be ASCII, as [`Self::text`] writes it.
+    /// Text that is known to be ASCII, in the format of [`Self::text`].
     #[inline]
     pub fn bytes(&mut self, value: &[u8]) {
         self.u64(value.len() as u64);
@@ -157,7 +158,7 @@ impl<S: Sink> Writer<S> {
     }
 }
 
-/// Reads what [`Writer`] wrote; every read checks its bounds.
+/// Reads the output of [`Writer`]; every read checks its bounds.
 pub struct Reader<'a> {
     bytes: &'a [u8],
     at: usize,

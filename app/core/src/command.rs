@@ -1,4 +1,4 @@
-//! What can be asked of the exchange, and what it answers. Never: how it is decided.
+//! This module defines the commands of the exchange and their answers. It must not decide them.
 
 use crate::market::{Commission, Filters, MarketStatus};
 use crate::money::{Amount, Price, Quantity};
@@ -9,28 +9,28 @@ use crate::protection::{Breaker, PriceRange};
 use crate::refusal::Refusal;
 use smallvec::SmallVec;
 
-/// A new order, syntax checked, not yet judged.
+/// A new order after syntax checks, before the decision.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewOrder {
     pub account: AccountId,
     pub market: MarketId,
     pub side: Side,
     pub kind: OrderType,
-    /// GTC for the types that take none.
+    /// GTC for types without a time in force.
     pub time_in_force: TimeInForce,
     pub stp: StpMode,
-    /// 0 when the type has none.
+    /// 0 if the type does not have it.
     pub price: Price,
-    /// 0 when the type has none.
+    /// 0 if the type does not have it.
     pub stop_price: Price,
     /// 0 for a MARKET order by `quote_order_quantity`.
     pub quantity: Quantity,
-    /// 0 unless a MARKET order says how much quote asset to spend or receive.
+    /// 0 unless a MARKET order specifies the quote amount to spend or receive.
     pub quote_order_quantity: Amount,
     pub client_id: ClientId,
 }
 
-/// Which order a cancel means: by id, by client id, or by id and checked against the client id.
+/// Identifies the order of a cancel: by id, by client id, or by id with the client id as a check.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CancelOrder {
     pub account: AccountId,
@@ -64,7 +64,7 @@ pub struct OcoLeg {
     pub client_id: ClientId,
 }
 
-/// One-cancels-the-other. Types are checked by the caller against -1158 ... -1199; prices by the decision.
+/// One-cancels-the-other. The caller checks types (-1158 ... -1199), the decision checks prices.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewOco {
     pub account: AccountId,
@@ -77,7 +77,7 @@ pub struct NewOco {
     pub below: OcoLeg,
 }
 
-/// What may be done with an account; all true at first.
+/// Rights of an account; all true initially.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct AccountRights {
     pub trade: bool,
@@ -85,14 +85,14 @@ pub struct AccountRights {
     pub deposit: bool,
 }
 
-/// Who did an operator's action and why; journalled with it.
+/// Actor and reason of an operator's action; journalled with it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Operator {
     pub actor: Box<str>,
     pub reason: Box<str>,
 }
 
-/// What only an operator may ask.
+/// Actions for operators only.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum AdminAction {
     CreateAsset {
@@ -113,16 +113,16 @@ pub enum AdminAction {
         market: MarketId,
         status: MarketStatus,
     },
-    /// The status of every market that is not delisted, those in `except` left as they are. One command halts the exchange.
+    /// The status of every market that is not delisted, except those in `except`. One command halts the exchange.
     SetEveryMarketStatus {
         status: MarketStatus,
         except: Vec<MarketId>,
     },
-    /// Cancels every open order of a market that does not trade, in chunks. Feature level 2.
+    /// Cancels every open order of a market that is not trading, in chunks. Feature level 2.
     CancelMarketOrders {
         market: MarketId,
     },
-    /// Ends a market for good: BREAK, and every open order canceled in chunks. Feature level 2.
+    /// Delists a market permanently: sets BREAK and cancels every open order in chunks. Feature level 2.
     DelistMarket {
         market: MarketId,
     },
@@ -141,7 +141,7 @@ pub enum AdminAction {
         market: MarketId,
         breaker: Option<Breaker>,
     },
-    /// Lets events of this level be written. An earlier release cannot read them, and the level never goes back.
+    /// Permits events of this level. An earlier release cannot read them, and the level never decreases.
     SetFeatureLevel {
         level: u32,
     },
@@ -149,12 +149,12 @@ pub enum AdminAction {
         market: MarketId,
         commission: Commission,
     },
-    /// Rates of one account on every market; `None` goes back to the market's.
+    /// Rates of one account on every market; `None` restores the rates of each market.
     SetAccountCommission {
         account: AccountId,
         commission: Option<Commission>,
     },
-    /// The `reference` is the caller's own id: the same one again answers the same account.
+    /// The `reference` is the caller's own id: repeating it returns the same account.
     CreateAccount {
         reference: Box<str>,
     },
@@ -169,19 +169,19 @@ pub enum AdminAction {
         amount: Amount,
         reference: Box<str>,
     },
-    /// Cancels every open order of the account, on every market, whatever the market's status. In chunks when there are many.
+    /// Cancels every open order of the account on every market, regardless of the market's status. In chunks if there are many.
     CancelAccountOrders {
         account: AccountId,
     },
-    /// Journal time goes back to the leader's clock; nothing happens when it is not ahead of it. Feature level 2.
+    /// Sets journal time back to the leader's clock; no effect if it is not ahead of it. Feature level 2.
     SetTimeBack,
-    /// Something done outside the core (an API key made or removed) that the journal must tell.
+    /// An action outside the core (an API key created or revoked) that the journal must record.
     Note {
         text: Box<str>,
     },
 }
 
-/// One thing to decide.
+/// One command to decide.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Command {
     Place(NewOrder),
@@ -207,17 +207,17 @@ pub enum Command {
         operator: Operator,
         action: AdminAction,
     },
-    /// Lets journal time pass when nothing else happens.
+    /// Advances journal time while the exchange is idle.
     Tick,
 }
 
 impl Command {
-    /// Frees resources: is let in when the queue has no room for more orders.
+    /// Frees resources: accepted even if the queue has no space for more orders.
     pub const fn is_cancel(&self) -> bool {
         matches!(self, Self::Cancel(_) | Self::CancelAll { .. } | Self::CancelList { .. })
     }
 
-    /// A bounded name for metrics and logs.
+    /// A name from a bounded set, for metrics and logs.
     pub const fn name(&self) -> &'static str {
         match self {
             Self::Place(_) => "place",
@@ -232,34 +232,34 @@ impl Command {
     }
 }
 
-/// An order after a command, with what it executed in it.
+/// An order after a command, with its executions in that command.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Placed {
     pub order: Order,
     pub fills: SmallVec<[Fill; 2]>,
 }
 
-/// An order list with its orders, as they stand after a command. Of an ended list the orders are those the command ended.
+/// An order list with its orders after a command. Of an ended list, these are the orders that the command ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ListReport {
     pub list: OrderListId,
     pub client_id: ClientId,
     pub market: MarketId,
     pub done: bool,
-    /// Every order that ever was in the list, those that ended before the command included.
+    /// Every order that was ever in the list, including orders that ended before the command.
     pub legs: Vec<(OrderId, ClientId)>,
     pub orders: Vec<Placed>,
 }
 
-/// What was ended by a cancel.
+/// The result of a cancel.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Canceled {
     Order(Box<Order>),
-    /// The order was part of a list: the whole list went.
+    /// The order belonged to a list: the whole list is canceled.
     List(ListReport),
 }
 
-/// The answer to a command that was not refused.
+/// The answer to an accepted command.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome {
     Placed(Box<Placed>),
@@ -270,15 +270,15 @@ pub enum Outcome {
     AssetCreated(AssetId),
     MarketCreated(MarketId),
     AccountCreated(AccountId),
-    /// Canceled in chunks from here on; how many orders, where that is known.
+    /// Cancels follow in chunks; the number of orders if known.
     CancelQueued(Option<usize>),
     /// Markets whose status changed.
     StatusChanged(Vec<MarketId>),
-    /// Done (or, with the same reference, done before).
+    /// Done now, or earlier with the same reference.
     Done,
 }
 
-/// Both halves of a cancel-replace. `new` is `None` when it was not attempted.
+/// Both halves of a cancel-replace. `new` is `None` if it was not attempted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CancelReplaced {
     pub cancel: Result<Canceled, Refusal>,

@@ -1,11 +1,11 @@
-//! What one event did, for those who keep tables, market data or replies. Never: a way to change anything.
+//! This module reports the effects of one event to tables, market data and replies. It must not offer a way to change anything.
 
 use crate::ledger::Transfer;
 use crate::money::{Amount, Price, Quantity, Time};
 use crate::order::{AccountId, MarketId, Order, OrderId, TradeId};
 use crate::state::OrderList;
 
-/// A trade with what both sides need to know of it.
+/// A trade with the data that both sides need.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TradeRecord {
     pub market: MarketId,
@@ -26,10 +26,10 @@ pub struct TradeRecord {
     pub seller_commission: Amount,
 }
 
-/// Told by [`crate::State::evolve_with`], in the order in which things happened; each defaults to nothing.
+/// Callbacks of [`crate::State::evolve_with`], in order; each does nothing by default.
 pub trait Effects {
     fn transfer(&mut self, _transfer: Transfer) {}
-    /// After every change of an order, the one that ends it included.
+    /// After every change of an order, including the one that ends it.
     fn order_changed(&mut self, _order: &Order) {}
     fn list_changed(&mut self, _list: &OrderList) {}
     fn traded(&mut self, _trade: &TradeRecord) {}

@@ -1,7 +1,8 @@
-//! What happened: the journal's content. Every change of state is one of these and carries its effects explicitly (fees, holds),
-//! so that a later version with other rules replays an old journal to the same state. Never: a secret or a person's data.
+//! This module defines the events: the journal's content. It must not contain a secret or personal data.
 //!
-//! A kind is never changed once released: a new need is a new kind, with a number of its own.
+//! - Every change of state is an event with its explicit effects (fees, holds). A later version with other rules therefore
+//!   replays an old journal to the same state.
+//! - A released kind must not change: a new need is a new kind, with a new number.
 
 use crate::codec::{DecodeError, Fixed, Reader, Sink, Writer};
 use crate::command::AccountRights;
@@ -14,7 +15,7 @@ use crate::order::{
 };
 use crate::protection::{Breaker, CancelScope, PriceRange};
 
-/// An order was accepted and its hold locked. It works at once unless its type waits for a price.
+/// An order was accepted and its hold locked. It is active immediately unless its type waits for a price.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OrderPlaced {
     pub order: OrderId,
@@ -28,16 +29,17 @@ pub struct OrderPlaced {
     pub stop_price: Price,
     pub quantity: Quantity,
     pub quote_order_quantity: Amount,
-    /// Moves from free to locked: quote asset of a buy, base asset of a sell.
+    /// Amount moved from free to locked: quote asset of a buy, base asset of a sell.
     pub hold: Amount,
-    /// 0: not part of an order list.
+    /// 0: not in an order list.
     pub list: OrderListId,
     pub client_id: ClientId,
-    /// Crosses nothing and goes on the book at once. Otherwise it takes first, waits for its price, or is closed.
+    /// Matches nothing and rests on the book immediately. Otherwise it takes first, waits for its price, or is closed.
     pub rests: bool,
 }
 
-/// Two orders met. The quote amount is [`crate::money::notional`] of price and quantity, exact by the filters' rule.
+/// A trade of two orders. The quote amount is [`crate::money::notional`] of price and quantity, exact because of the filters'
+/// rule.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Trade {
     pub market: MarketId,
@@ -48,13 +50,13 @@ pub struct Trade {
     pub maker: OrderId,
     pub price: Price,
     pub quantity: Quantity,
-    /// In what the taker receives: base for a buyer, quote for a seller.
+    /// In the asset that the taker receives: base for a buyer, quote for a seller.
     pub taker_commission: Amount,
-    /// In what the maker receives.
+    /// In the asset that the maker receives.
     pub maker_commission: Amount,
 }
 
-/// A trade with itself was prevented; the orders that expire by it are closed by events of their own.
+/// A trade with itself was prevented; separate events close the orders that expire by it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MatchPrevented {
     pub market: MarketId,
@@ -68,39 +70,40 @@ pub struct MatchPrevented {
     pub maker_quantity: Quantity,
 }
 
-// The large variant is the commonest one; boxing it would cost an allocation per order.
+// The large variant is the most frequent one; boxing it would cost an allocation per order.
 #[allow(clippy::large_enum_variant)]
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {
-    /// Journal time moves on; all events up to the next one happen at this time.
+    /// Journal time advances; all events up to the next one have this time.
     Clock(Time),
     OrderPlaced(OrderPlaced),
     Trade(Trade),
     MatchPrevented(MatchPrevented),
-    /// The order leaves; what is still held for it is free again.
+    /// The order ends; the rest of its hold is free again.
     OrderClosed {
         order: OrderId,
         status: OrderStatus,
         reason: ExpiryReason,
     },
-    /// A waiting order's price was reached: it works now. `hold` is added from free (a market buy may cost more than its stop price).
+    /// A waiting order's price was reached: it is active now. `hold` is added from free (a market buy may cost more than its stop
+    /// price).
     OrderTriggered {
         order: OrderId,
         hold: Amount,
         rests: bool,
     },
-    /// What a taker could not trade goes on the book.
+    /// The remainder that a taker could not trade rests on the book.
     OrderRested {
         order: OrderId,
     },
-    /// Precedes the orders that name it. Done when the last of its orders is closed.
+    /// Precedes the orders that name it. Ends with the last of its orders.
     ListPlaced {
         list: OrderListId,
         account: AccountId,
         market: MarketId,
         client_id: ClientId,
     },
-    /// Who did the events that follow in this command, and why.
+    /// Actor and reason of the events that follow in this command.
     OperatorActed {
         actor: Box<str>,
         reason: Box<str>,
@@ -149,20 +152,21 @@ pub enum Event {
         amount: Amount,
         reference: Box<str>,
     },
-    /// A forwarded command was executed: its id is remembered, so that a resend gets the first answer. Room for followers that forward.
+    /// A forwarded command was executed: its id is stored, so that a resend gets the first answer. Reserved for followers that
+    /// forward.
     CommandDone {
         id: u128,
     },
-    /// From here on events of this feature level may follow; a reader of a lower level must stop here.
+    /// Events of this feature level may follow; a reader of a lower level must stop here.
     FeatureLevel(u32),
-    /// Level 2. Trades ran from `low` to `high`: each waiting order whose stop price they reached leaves the trigger index for the
-    /// market's queue, oldest order first.
+    /// Level 2. Trades ran from `low` to `high`: each waiting order whose stop price they reached moves from the trigger index to
+    /// the market's queue, oldest order first.
     StopsReached {
         market: MarketId,
         low: Price,
         high: Price,
     },
-    /// Level 2. Open orders of the scope up to order `through` are about to be canceled in chunks.
+    /// Level 2. Cancels of the scope's open orders up to order `through` follow in chunks.
     CancelAllBegun {
         scope: CancelScope,
         through: OrderId,
@@ -176,7 +180,7 @@ pub enum Event {
         market: MarketId,
         rule: Option<PriceRange>,
     },
-    /// Level 2. What counts as the market's reference price until its first trade; 0: none.
+    /// Level 2. The market's reference price until its first trade; 0: none.
     ReferencePriceSet {
         market: MarketId,
         price: Price,
@@ -186,12 +190,13 @@ pub enum Event {
         market: MarketId,
         breaker: Option<Breaker>,
     },
-    /// Level 2. The circuit breaker tripped: CANCEL_ONLY until this time, or until an operator resumes the market when it is 0.
+    /// Level 2. The circuit breaker tripped: CANCEL_ONLY until this time; 0: until an operator resumes the market.
     MarketPaused {
         market: MarketId,
         until: Time,
     },
-    /// Level 2. Journal time goes back, on an operator's word, after a leader's clock ran ahead. What happened keeps its time.
+    /// Level 2. Journal time goes back, by an operator's command, after a leader's clock ran ahead. Earlier events retain their
+    /// time.
     TimeSetBack(Time),
 }
 
@@ -200,7 +205,7 @@ pub enum Event {
 /// - 1: kinds 1 to 20.
 /// - 2: kinds 21 to 39, the market status BREAK, the expiry reason EXECUTION_RULE_PRICE_RANGE_EXCEEDED.
 pub const FEATURE_LEVEL: u32 = 2;
-/// Level of a journal that states none.
+/// Level of a journal that does not state one.
 pub const FIRST_FEATURE_LEVEL: u32 = 1;
 
 mod kind {
@@ -256,7 +261,7 @@ impl Event {
     /// Appends the event's bytes: kind, then its fields in the order of declaration.
     pub fn encode(&self, out: &mut Vec<u8>) {
         match self {
-            // By far the commonest, and of bounded size.
+            // The most frequent event by far, and of bounded size.
             Self::OrderPlaced(e) => {
                 let mut bytes = Fixed::new();
                 e.encode(&mut Writer(&mut bytes));
@@ -511,7 +516,7 @@ impl Event {
         })
     }
 
-    /// Kinds from 21 on: rare beside orders and trades.
+    /// Kinds from 21 on: rare compared with orders and trades.
     #[cold]
     fn decode_level_2(kind: u8, r: &mut Reader<'_>) -> Result<Self, DecodeError> {
         Ok(match kind {

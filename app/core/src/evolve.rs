@@ -1,7 +1,8 @@
-//! The only place where state changes: one event in, its stated effects applied. Never: a rule that could refuse.
+//! This module is the only place where state changes: it applies the stated effects of one event. It must not contain a rule that
+//! could refuse.
 //!
-//! Events come from a decision or from a journal whose checksum held, so what an event names exists. What is looked up by
-//! an order's or an account's id and is not there is passed over; a market or an asset that is not there is a fault of the program.
+//! Events come from a decision or from a journal with a valid checksum, so their references exist. An order or account that is
+//! missing is skipped; a missing market or asset is a bug.
 
 use crate::book::Book;
 use crate::command::AccountRights;
@@ -25,7 +26,8 @@ impl State {
         self.evolve_with(event, &mut ());
     }
 
-    /// Applies one event and tells `effects` what it did. Inlined, for who knows the event's kind needs one arm of it only.
+    /// Applies one event and reports its effects to `effects`. Inlined, because a caller that knows the event's kind needs only
+    /// one arm.
     #[inline(always)]
     pub fn evolve_with(&mut self, event: &Event, effects: &mut impl Effects) {
         self.sequence += 1;
@@ -123,7 +125,7 @@ impl State {
         }
     }
 
-    /// What operators set and what follows from it, and reached stops: rare beside orders and trades.
+    /// Operator settings, their consequences, and reached stops: rare compared with orders and trades.
     #[cold]
     #[inline(never)]
     fn operated(&mut self, event: &Event) {
@@ -147,7 +149,7 @@ impl State {
         }
     }
 
-    /// Minutes beyond the new time count for no average, and a pause that would end beyond it ends now.
+    /// Excludes minutes after the new time from the average, and ends a pause that would end after it.
     fn set_time_back(&mut self, time: Time) {
         self.now = time;
         for market in 0..self.markets.len() {
@@ -185,7 +187,7 @@ impl State {
         }
     }
 
-    /// Remembers whether the market has queued work.
+    /// Updates whether the market has queued work.
     pub(crate) fn note_work(&mut self, market: MarketId) {
         let entry = &self.markets[usize::from(market)];
         if entry.book.queued > 0 || entry.clearing > 0 {
@@ -302,7 +304,7 @@ impl State {
         };
         let order = self.orders.get_mut(buy);
         execute(order);
-        // A limit order locked its own price; what the trade was cheaper is free at once.
+        // A limit order locked its own price; the difference to a better trade price is free immediately.
         let used = if order.kind.has_price() { notional(order.price, e.quantity).min(order.hold) } else { quote };
         order.hold -= used;
         let (buyer, buyer_order) = (order.account, order.id);
@@ -313,7 +315,7 @@ impl State {
 
         let market = &self.markets[usize::from(e.market)].market;
         let (base_asset, quote_asset) = (market.base, market.quote);
-        // What the transfers below say, account by account: each balance is looked up once.
+        // The result of the transfers below, account by account: each balance is looked up once.
         let base = Amount::from(e.quantity);
         if let Some(entry) = self.accounts.get_mut(buyer as usize) {
             let paid = entry.balances.get_mut(quote_asset);
@@ -360,7 +362,7 @@ impl State {
         });
         for slot in [maker, taker] {
             let order = self.orders.get(slot);
-            // A MARKET order by quoteOrderQty is ended by an event of its own, which knows whether the book was exhausted.
+            // A separate event ends a MARKET order by quoteOrderQty: it knows whether the book was exhausted.
             if order.remaining() == 0 && order.quote_order_quantity == 0 {
                 self.close(slot, OrderStatus::Filled, ExpiryReason::None, effects);
             } else {
@@ -389,7 +391,7 @@ impl State {
         }
     }
 
-    /// Ends an order: off its chains, its hold free, its list done if it was the last.
+    /// Ends an order: removes it from its chains, frees its hold, and ends its list if it was the last one.
     fn close(&mut self, slot: Slot, status: OrderStatus, reason: ExpiryReason, effects: &mut impl Effects) {
         let order = self.orders.get_mut(slot);
         order.status = status;
@@ -457,7 +459,7 @@ impl State {
     }
 }
 
-/// The book that an event touches, with the event's sequence noted on it.
+/// The book of an event, with the event's sequence recorded in it.
 #[inline]
 fn book(markets: &mut [MarketEntry], market: u16, sequence: u64) -> &mut Book {
     let book = &mut markets[usize::from(market)].book;
@@ -465,7 +467,7 @@ fn book(markets: &mut [MarketEntry], market: u16, sequence: u64) -> &mut Book {
     book
 }
 
-/// What an order locks: the quote asset when it buys, the base asset when it sells.
+/// The asset that an order locks: the quote asset of a buy, the base asset of a sell.
 #[inline]
 pub(crate) fn hold_asset(markets: &[MarketEntry], order: &Order) -> AssetId {
     let market = &markets[usize::from(order.market)].market;

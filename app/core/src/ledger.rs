@@ -1,17 +1,17 @@
-//! Double entry: every movement takes from one bucket what it gives to another, so each asset always sums to zero. Never: why
-//! money moves.
+//! This module is double-entry bookkeeping: every movement takes from one bucket the amount that it adds to another, so each
+//! asset always sums to zero. It must not know the reason of a movement.
 //!
-//! The custody account stands for the outside world and is the only one that may be negative.
+//! The custody account represents the outside world and is the only one that may be negative.
 
 use crate::money::Amount;
 use crate::order::{AccountId, AssetId};
 
-/// The outside world: what customers brought in is owed here.
+/// The outside world: its negative balance is the sum of customers' deposits.
 pub const CUSTODY: AccountId = 0;
 /// Receives commissions.
 pub const FEES: AccountId = 1;
 
-/// Which part of a balance.
+/// A part of a balance.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[repr(u8)]
 pub enum Bucket {
@@ -19,7 +19,7 @@ pub enum Bucket {
     Locked = 1,
 }
 
-/// One movement: `amount` (above 0) leaves `debit` and arrives at `credit`.
+/// One movement: `amount` (above 0) moves from `debit` to `credit`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Transfer {
     pub asset: AssetId,
@@ -28,7 +28,7 @@ pub struct Transfer {
     pub credit: (AccountId, Bucket),
 }
 
-/// One account's holding of one asset.
+/// One account's balance of one asset.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Balance {
     pub free: Amount,
@@ -45,7 +45,7 @@ impl Balance {
     }
 }
 
-/// Assets that are looked at one by one; more are searched.
+/// Number of assets up to which a linear scan is used; above it a binary search.
 const NEAR: usize = 16;
 
 /// The balances of one account, by asset.
@@ -53,8 +53,9 @@ const NEAR: usize = 16;
 pub(crate) struct Balances(Vec<(AssetId, Balance)>);
 
 impl Balances {
-    /// How many assets before or at `asset` are held. Ids rise without gaps, so an asset stands nowhere later than its own id says,
-    /// and exactly there when all before it are held too; accounts hold few assets: from there a scan beats a search.
+    /// The number of held assets before or at `asset`. Ids rise without gaps, so the position of an asset is at most its id, and
+    /// equal to it if all earlier assets are held too. Accounts hold few assets: a scan from that position is faster than a
+    /// search.
     #[inline]
     fn through(&self, asset: AssetId) -> usize {
         let mut end = self.0.len().min(usize::from(asset) + 1);

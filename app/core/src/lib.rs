@@ -1,8 +1,9 @@
-//! The exchange's pure core: `decide(command, time) -> events`, `evolve(event)`.
+//! This crate is the exchange's pure core: `decide(command, time) -> events`, `evolve(event)`.
 //!
-//! Everything here is a function of its arguments: no clock, randomness, I/O, async or float. Prices, quantities and amounts are
-//! integers of 10⁻⁸ ([`money`]). A command either is refused and changes nothing, or gives events ([`event`]); every change of
-//! state goes through [`State::evolve`], so that replaying the journal gives the live state.
+//! - Everything here is a function of its arguments. It must not use a clock, randomness, I/O, async or floats.
+//! - Prices, quantities and amounts are integers of 10⁻⁸ ([`money`]).
+//! - A command is either refused and changes nothing, or produces events ([`event`]).
+//! - Every change of state goes through [`State::evolve`], so that replaying the journal produces the live state.
 
 pub mod batch;
 mod book;

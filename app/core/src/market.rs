@@ -1,11 +1,12 @@
-//! A market and its filters, named and ordered as exchangeInfo lists them (filters.md). Never: state that moves with trading.
+//! This module defines a market and its filters, with names and order of exchangeInfo (filters.md). It must not contain state
+//! that changes with trading.
 
 use crate::money::{Amount, Decimal, Price, Quantity, Rate, SCALE};
 use crate::order::{AssetId, MarketId, OrderType, StpMode, field_values};
 use crate::protection::Protection;
 
 field_values! {
-    /// Whether a market takes commands: HALT takes neither orders nor cancels, CANCEL_ONLY takes cancels, BREAK is a delisted market.
+    /// Which commands a market accepts. HALT: neither orders nor cancels. CANCEL_ONLY: cancels. BREAK: the market is delisted.
     MarketStatus { Trading = 0 "TRADING", Halt = 1 "HALT", CancelOnly = 2 "CANCEL_ONLY", Break = 3 "BREAK" }
 }
 
@@ -31,7 +32,7 @@ pub struct Filters {
     pub min_quantity: Quantity,
     pub max_quantity: Quantity,
     pub step_size: Quantity,
-    /// MARKET_LOT_SIZE; a zero step or minimum means no rule of its own
+    /// MARKET_LOT_SIZE; a zero step or minimum disables that rule
     pub market_min_quantity: Quantity,
     pub market_max_quantity: Quantity,
     pub market_step_size: Quantity,
@@ -45,7 +46,7 @@ pub struct Filters {
     pub max_notional: Amount,
     pub apply_min_to_market: bool,
     pub apply_max_to_market: bool,
-    /// Shared by PERCENT_PRICE_BY_SIDE and NOTIONAL, and what avgPrice answers: 1 to [`AVERAGE_MINUTES_MAX`].
+    /// Shared by PERCENT_PRICE_BY_SIDE, NOTIONAL and avgPrice: 1 to [`AVERAGE_MINUTES_MAX`].
     pub average_minutes: u8,
     /// MAX_NUM_ORDERS, MAX_NUM_ALGO_ORDERS: open orders of one account on the market
     pub max_orders: u32,
@@ -56,7 +57,7 @@ pub struct Filters {
 pub const AVERAGE_MINUTES_MAX: u8 = 10;
 
 impl Default for Filters {
-    /// The values of a market created with no other word: cent ticks, 10⁻⁵ lots.
+    /// Defaults for a new market: cent ticks, 10⁻⁵ lots.
     fn default() -> Self {
         Self {
             min_price: SCALE / 100,
@@ -84,7 +85,7 @@ impl Default for Filters {
 }
 
 impl Filters {
-    /// Every fault of the filters themselves, each naming the field and the remedy; empty when they can be used.
+    /// Every invalid filter, with its field and the remedy; empty if all are valid.
     pub fn check(&self) -> Vec<String> {
         let mut faults = Vec::new();
         let mut fault = |bad: bool, text: &str| {
@@ -94,7 +95,7 @@ impl Filters {
         };
         fault(self.tick_size <= 0, "tickSize must be above 0");
         fault(self.step_size <= 0, "stepSize must be above 0");
-        // Every traded value is then a whole number of 10⁻⁸ and no rounding rule is needed anywhere.
+        // Then every traded value is a whole number of 10⁻⁸, and no rounding rule is needed.
         let product = i128::from(self.tick_size) * i128::from(self.step_size);
         fault(
             product % i128::from(SCALE) != 0,
@@ -132,11 +133,11 @@ impl Filters {
         faults
     }
 
-    /// Filters that are right one by one and refuse every order together.
+    /// Filters that are valid individually and together refuse every order.
     fn check_together(&self) -> Vec<String> {
         let mut faults = Vec::new();
         let show = |value: Amount| Decimal(value).to_string();
-        // Both lot filters bind a MARKET order: the smallest quantity on both grids, and the largest below both ceilings.
+        // Both lot filters apply to a MARKET order: the smallest quantity on both grids, and the largest below both maxima.
         let step = common_step(self.step_size, self.market_step_size);
         let low = self.min_quantity.max(self.market_min_quantity);
         let high = self.max_quantity.min(self.market_max_quantity);
@@ -219,12 +220,12 @@ impl Filters {
         ]
     }
 
-    /// Every value, for the journal's note of who set them.
+    /// Every value, for the journal's note of the change.
     pub(crate) fn listed(&self) -> String {
         self.values().map(|(name, value)| format!("{name} {value}")).join(", ")
     }
 
-    /// What changed, with the value before.
+    /// The changed values, with the previous ones.
     pub(crate) fn changes_from(&self, before: &Self) -> String {
         let pairs = self.values().into_iter().zip(before.values());
         let changed = pairs.filter(|((_, new), (_, old))| new != old);
@@ -237,7 +238,7 @@ fn round_up(value: Amount, step: Amount) -> Amount {
     (value + step - 1) / step * step
 }
 
-/// The least common multiple of two steps, of which the second may be 0 for none.
+/// The least common multiple of two steps; the second may be 0 for none.
 fn common_step(one: Quantity, other: Quantity) -> Amount {
     let (one, other) = (Amount::from(one), Amount::from(other));
     if other == 0 {
@@ -250,7 +251,7 @@ fn common_step(one: Quantity, other: Quantity) -> Amount {
     one / a * other
 }
 
-/// Commission rates of 10⁻⁸ on what an order receives: base for a buyer, quote for a seller.
+/// Commission rates of 10⁻⁸ on the received amount: base for a buyer, quote for a seller.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Commission {
     pub maker: Rate,
@@ -260,7 +261,7 @@ pub struct Commission {
 /// Highest commission rate: 10 %.
 pub const COMMISSION_MAX: Rate = SCALE / 10;
 
-/// What a market is, apart from its orders.
+/// A market without its orders.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Market {
     pub id: MarketId,

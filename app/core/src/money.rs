@@ -1,8 +1,9 @@
-//! Money as integers. Lives here: the fixed-point units and their text form. Never: a float, a rounding rule that is not stated.
+//! This module represents money as integers: the fixed-point units and their text form. It must not contain a float or an
+//! undocumented rounding rule.
 //!
-//! A [`Price`] is quote units per base unit, a [`Quantity`] is base units, an [`Amount`] is units of any one asset; each is an
-//! integer count of 10⁻⁸. Tick and lot are filters of a market, not part of the unit, so that changing a filter never changes
-//! what an old number means.
+//! A [`Price`] is quote units per base unit, a [`Quantity`] is base units, an [`Amount`] is units of any one asset. Each is an
+//! integer count of 10⁻⁸. Tick and lot are filters of a market and not part of the unit, so changing a filter never changes the
+//! meaning of an old number.
 
 /// Units in one: 10⁸.
 pub const SCALE: i64 = 100_000_000;
@@ -20,17 +21,17 @@ pub type Rate = i64;
 /// Microseconds since the Unix epoch, UTC: journal time.
 pub type Time = i64;
 
-/// What `quantity` costs at `price`, rounded down to 10⁻⁸.
+/// The cost of `quantity` at `price`, rounded down to 10⁻⁸.
 ///
-/// Markets are only created with a tick and a lot whose product is a whole number of 10⁻⁸ (see [`crate::market::Filters::check`]),
-/// so for orders that passed the filters nothing is rounded.
+/// The product of a market's tick and lot must be a whole number of 10⁻⁸ (see [`crate::market::Filters::check`]), so an order
+/// that passed the filters is never rounded.
 #[inline]
 pub fn notional(price: Price, quantity: Quantity) -> Amount {
     unscale(Amount::from(price) * Amount::from(quantity))
 }
 
-/// `product` / 10⁸. 10⁸ is 2⁸ × 390,625: eight bits shifted out first (rounding down twice is rounding down once) let nearly every
-/// product be divided in 64 bits, by a constant; a division of 128 bits is ten times slower.
+/// `product` / 10⁸. 10⁸ is 2⁸ × 390,625. Shifting out eight bits first lets nearly every product be divided in 64 bits by a
+/// constant (rounding down twice equals rounding down once). A division of 128 bits is ten times slower.
 #[inline]
 fn unscale(product: Amount) -> Amount {
     const { assert!(SCALE == 390_625 << 8) };
@@ -49,24 +50,24 @@ pub fn commission(amount: Amount, rate: Rate) -> Amount {
     unscale(amount * Amount::from(rate))
 }
 
-/// The largest multiple of `step` that is not above `value`. A step of zero means "any".
+/// The largest multiple of `step` that is at most `value`. A step of zero allows any value.
 #[inline]
 pub fn floor_to(value: i64, step: i64) -> i64 {
     if step <= 0 { value } else { value - value % step }
 }
 
-/// Why a text is not a number of this API.
+/// Why a text is not a valid number of this API.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ParseError {
-    /// Empty, a sign, an exponent, anything but digits and one point.
+    /// Empty, or with a sign, an exponent, or a character other than digits and one point.
     Malformed,
-    /// More than eight decimal places that are not zero.
+    /// More than eight decimal places, apart from trailing zeros.
     Precision,
-    /// Above what the integer holds.
+    /// Above the integer's range.
     Overflow,
 }
 
-/// Reads a plain decimal (`12`, `0.5`, `.5`, `1.`) into units of 10⁻⁸.
+/// Parses a plain decimal (`12`, `0.5`, `.5`, `1.`) into units of 10⁻⁸.
 pub fn parse(text: &str) -> Result<i64, ParseError> {
     i64::try_from(parse_amount(text)?).map_err(|_| ParseError::Overflow)
 }
@@ -101,7 +102,7 @@ fn push_digit(value: Amount, byte: u8) -> Result<Amount, ParseError> {
     value.checked_mul(10).and_then(|v| v.checked_add(Amount::from(byte - b'0'))).ok_or(ParseError::Overflow)
 }
 
-/// A number as the API writes it: always eight decimal places (`0.00100000`).
+/// A number in the API's format: always eight decimal places (`0.00100000`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Decimal(pub Amount);
 
@@ -117,7 +118,7 @@ impl Decimal {
                 at -= 1;
                 buffer[at] = b'.';
             }
-            // The high half is nearly always zero: 64-bit division is several times cheaper.
+            // The high half is nearly always zero, and 64-bit division is several times cheaper.
             let digit = match u64::try_from(rest) {
                 Ok(small) => {
                     rest = u128::from(small / 10);

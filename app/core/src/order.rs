@@ -1,4 +1,4 @@
-//! The nouns of an order and their field values, named as Binance Spot names them (enums.md). Never: how an order matches.
+//! This module defines an order and its field values, with the names of Binance Spot (enums.md). It must not match orders.
 
 use crate::money::{Amount, Price, Quantity, Time};
 use std::fmt;
@@ -9,9 +9,9 @@ pub type AccountId = u32;
 pub type AssetId = u16;
 /// Index of a market, in order of creation.
 pub type MarketId = u16;
-/// Unique over all markets, rising.
+/// Unique across all markets, rising.
 pub type OrderId = u64;
-/// Unique over all markets, rising.
+/// Unique across all markets, rising.
 pub type OrderListId = u64;
 /// Rising by one within a market.
 pub type TradeId = u64;
@@ -72,7 +72,7 @@ field_values! {
 }
 
 impl OrderType {
-    /// Waits for a price before it works: what the MAX_NUM_ALGO_ORDERS filter counts.
+    /// Waits for a trigger price: these types count for the MAX_NUM_ALGO_ORDERS filter.
     pub const fn is_algo(self) -> bool {
         matches!(self, Self::StopLoss | Self::StopLossLimit | Self::TakeProfit | Self::TakeProfitLimit)
     }
@@ -94,7 +94,7 @@ impl OrderType {
 field_values! { TimeInForce { Gtc = 0 "GTC", Ioc = 1 "IOC", Fok = 2 "FOK" } }
 
 field_values! {
-    /// Self-trade prevention: whose remainder expires when the taker would trade with its own account. The taker's mode decides.
+    /// Self-trade prevention: which remainder expires if the taker would trade with its own account. The taker's mode decides.
     StpMode { None = 0 "NONE", ExpireTaker = 1 "EXPIRE_TAKER", ExpireMaker = 2 "EXPIRE_MAKER", ExpireBoth = 3 "EXPIRE_BOTH" }
 }
 
@@ -139,7 +139,7 @@ pub struct ClientId {
 }
 
 impl ClientId {
-    /// Stands where there is no order.
+    /// Placeholder for a missing order.
     pub(crate) const NONE: Self = Self { length: 0, bytes: [0; CLIENT_ID_MAX] };
 
     pub fn new(text: &str) -> Option<Self> {
@@ -167,10 +167,10 @@ impl fmt::Debug for ClientId {
     }
 }
 
-/// One order, as the state holds it while it is open and as replies and projections show it afterwards.
+/// One order: the state's open order, and its final form in replies and projections.
 ///
-/// Amounts are aligned to eight bytes, not sixteen: an open order with its links then fills three cache lines, and a reply needs no
-/// allocation with an alignment of its own.
+/// Amounts are aligned to eight bytes, not sixteen: an open order with its links then fills three cache lines, and a reply needs
+/// no allocation with a separate alignment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(Rust, packed(8))]
 pub struct Order {
@@ -183,13 +183,13 @@ pub struct Order {
     pub stp: StpMode,
     pub status: OrderStatus,
     pub expiry_reason: ExpiryReason,
-    /// On the book or a taker at work; false while a stop waits for its price.
+    /// On the book, or an active taker; false while a stop waits for its price.
     pub working: bool,
     /// Limit price; 0 for MARKET, STOP_LOSS and TAKE_PROFIT.
     pub price: Price,
-    /// 0 unless the type has one.
+    /// 0 if the type does not have one.
     pub stop_price: Price,
-    /// For a MARKET order by `quoteOrderQty`: what the book gave for it.
+    /// For a MARKET order by `quoteOrderQty`: the quantity that the walk of the book found.
     pub quantity: Quantity,
     pub executed: Quantity,
     /// Expired by self-trade prevention.
@@ -199,14 +199,14 @@ pub struct Order {
     /// `quoteOrderQty` as sent, else 0.
     pub quote_order_quantity: Amount,
     pub executed_quote: Amount,
-    /// What is still locked for it: quote asset for a buy, base asset for a sell.
+    /// The amount still locked for it: quote asset for a buy, base asset for a sell.
     pub hold: Amount,
-    /// 0: not part of an order list.
+    /// 0: not in an order list.
     pub list: OrderListId,
     pub client_id: ClientId,
     pub created: Time,
     pub updated: Time,
-    /// When it came on the book; 0 while it waits.
+    /// Time at which it entered the book; 0 while it waits.
     pub working_since: Time,
 }
 
@@ -217,7 +217,7 @@ impl Order {
     }
 }
 
-/// One execution as the taker's reply shows it. Aligned as an [`Order`] is.
+/// One execution in the taker's reply. Aligned as an [`Order`] is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(Rust, packed(8))]
 pub struct Fill {

@@ -1,7 +1,8 @@
-//! Where open orders live: pages of slots that never move, with an index by id and one by client id. Never: books or balances.
+//! This module stores open orders: pages of slots that never move, with one index by id and one by client id. It must not contain
+//! books or balances.
 //!
-//! Links between orders (queue of a price level, orders of an account on a market) are slot numbers inside the nodes, so that an
-//! order costs no allocation of its own and a cancel needs no search.
+//! Links between orders (queue of a price level, orders of an account on a market) are slot numbers inside the nodes. An order
+//! therefore needs no separate allocation, and a cancel needs no search.
 
 use crate::order::{
     AccountId, ClientId, ExpiryReason, MarketId, Order, OrderId, OrderStatus, OrderType, Side, StpMode, TimeInForce,
@@ -10,14 +11,14 @@ use hashbrown::HashTable;
 use rustc_hash::FxHasher;
 use std::hash::Hasher;
 
-/// A place in the store. [`NONE`] ends a chain.
+/// A slot in the store. [`NONE`] ends a chain.
 pub(crate) type Slot = u32;
 pub(crate) const NONE: Slot = Slot::MAX;
 
 /// Orders of one page: growth copies nothing and wastes at most one page.
 const PAGE: usize = 1024;
 
-/// A doubly linked chain through the store, by first and last.
+/// A doubly linked chain through the store, by its first and last slot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Chain {
     pub first: Slot,
@@ -28,10 +29,10 @@ impl Chain {
     pub const EMPTY: Self = Self { first: NONE, last: NONE };
 }
 
-/// Which of an order's two chains.
+/// One of an order's two chains.
 #[derive(Clone, Copy)]
 pub(crate) enum Link {
-    /// The queue of its price level, or its market's queue of triggered orders: an order is in one of them at most.
+    /// The queue of its price level, or its market's queue of triggered orders: an order is in at most one of them.
     Level,
     /// The account's orders on the market.
     Account,
@@ -45,12 +46,12 @@ struct Node {
     next: [Slot; 2],
     /// In a price level's queue.
     resting: bool,
-    /// In its market's queue of triggered orders, by the link that a price level's queue uses.
+    /// In its market's queue of triggered orders, which uses the link of a price level's queue.
     queued: bool,
 }
 
 impl Node {
-    /// What fills a new page.
+    /// Initial content of a new page.
     const VACANT: Self = Self {
         order: Order {
             id: 0,
@@ -87,14 +88,14 @@ impl Node {
 
 #[derive(Debug, Clone)]
 pub(crate) struct Orders {
-    /// Of fixed length, so that a place within a page needs no check.
+    /// Of fixed length, so that an index within a page needs no check.
     pages: Vec<Box<[Node; PAGE]>>,
-    /// Slots that no order ever had: from here to the end of the last page.
+    /// Slots that were never used: from here to the end of the last page.
     fresh: Slot,
     free: Vec<Slot>,
     by_id: HashTable<Slot>,
     by_client_id: HashTable<Slot>,
-    /// The order that is being worked on, which what follows asks for again and again. Open, or `NONE`.
+    /// Cache of the current order, which later steps look up repeatedly. Open, or `NONE`.
     recent: Slot,
 }
 
@@ -194,18 +195,18 @@ impl Orders {
         slot
     }
 
-    /// Where the last order was inserted.
+    /// Slot of the last insertion.
     pub fn recent(&self) -> Slot {
         self.recent
     }
 
-    /// The next look-ups will be for this open order.
+    /// Caches this open order for the next look-ups.
     #[inline]
     pub fn expect(&mut self, slot: Slot) {
         self.recent = slot;
     }
 
-    /// Forgets an order that no chain holds any more. Its content stays readable until the next insertion.
+    /// Frees the slot of an order that is in no chain. Its content remains readable until the next insertion.
     pub fn remove(&mut self, slot: Slot) {
         let order = self.get(slot);
         let (id_hash, client_hash) = (hash_id(order.id), hash_client_id(order.account, order.market, &order.client_id));
@@ -251,7 +252,7 @@ impl Orders {
         }
     }
 
-    /// On the book. An order that takes is in no level's queue, hence the mark.
+    /// On the book. A mark is needed because a taker is not in a level's queue.
     #[inline]
     pub fn is_resting(&self, slot: Slot) -> bool {
         node(&self.pages, slot).resting
@@ -262,7 +263,7 @@ impl Orders {
         self.node_mut(slot).resting = resting;
     }
 
-    /// Its stop price was reached, and its turn has not come.
+    /// Its stop price was reached, and it waits for its turn.
     #[inline]
     pub fn is_queued(&self, slot: Slot) -> bool {
         node(&self.pages, slot).queued

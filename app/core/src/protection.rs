@@ -1,4 +1,4 @@
-//! This module holds what an operator sets to protect a market: the PRICE_RANGE execution rule and the circuit breaker.
+//! This module holds an operator's protections of a market: the PRICE_RANGE execution rule and the circuit breaker.
 //!
 //! - Rates are multiples of 10⁻⁸; times are µs.
 //! - A rule bounds the prices at which orders execute. It must not refuse an order.
@@ -35,7 +35,7 @@ impl Bounds {
 }
 
 impl PriceRange {
-    /// Every fault, each naming the field and the remedy.
+    /// Every invalid value, with its field and the remedy.
     pub fn check(&self) -> Vec<String> {
         let mut faults = Vec::new();
         for (name, up, down) in [("bid", self.bid_up, self.bid_down), ("ask", self.ask_up, self.ask_down)] {
@@ -52,14 +52,14 @@ impl PriceRange {
         faults
     }
 
-    /// Where a taker of `side` may execute at this reference price.
+    /// Prices at which a taker of `side` may execute at this reference price.
     pub fn bounds(&self, side: Side, reference: Price) -> Bounds {
         let (up, down) = match side {
             Side::Buy => (self.bid_up, self.bid_down),
             Side::Sell => (self.ask_up, self.ask_down),
         };
         let (scale, reference) = (Amount::from(SCALE), Amount::from(reference));
-        // Rounded inwards: a price at the bound fulfils the rule exactly.
+        // Rounded inwards: a price at the bound satisfies the rule exactly.
         let low = (reference * Amount::from(down) + scale - 1) / scale;
         let high = if up == 0 { Amount::from(Price::MAX) } else { reference * Amount::from(up) / scale };
         let price = |value: Amount| Price::try_from(value).unwrap_or(Price::MAX);
@@ -67,12 +67,12 @@ impl PriceRange {
     }
 }
 
-/// A circuit breaker: pauses the market after trades at a price too far from where it traded before.
+/// A circuit breaker: pauses the market after trades at a price too far from the earlier one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Breaker {
-    /// Trips above this distance from the earlier price, as a share of it.
+    /// Trips above this distance from the earlier price, as a fraction of it.
     pub deviation: Rate,
-    /// How long the market pauses, µs; 0: until an operator resumes it.
+    /// Length of the pause, µs; 0: until an operator resumes it.
     pub pause: Time,
 }
 
@@ -80,7 +80,7 @@ pub struct Breaker {
 pub const PAUSE_MAX: Time = 86_400_000_000;
 
 impl Breaker {
-    /// Every fault, each naming the field and the remedy.
+    /// Every invalid value, with its field and the remedy.
     pub fn check(&self) -> Vec<String> {
         let mut faults = Vec::new();
         if !(1..=100 * SCALE).contains(&self.deviation) {
@@ -92,7 +92,7 @@ impl Breaker {
         faults
     }
 
-    /// Whether a trade at `price` trips it when the market traded at `before`.
+    /// Whether a trade at `price` trips it after an earlier price of `before`.
     pub fn trips(&self, before: Price, price: Price) -> bool {
         let distance = Amount::from(price.abs_diff(before));
         distance * Amount::from(SCALE) > Amount::from(before) * Amount::from(self.deviation)
@@ -108,7 +108,7 @@ pub struct Protection {
     pub breaker: Option<Breaker>,
 }
 
-/// Whose open orders an operator cancels.
+/// Scope of an operator's cancels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum CancelScope {
     Market(MarketId),

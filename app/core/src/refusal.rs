@@ -1,11 +1,11 @@
-//! Why a command is refused: one value per reason, with Binance's code and text (errors.md). Never: a syntax fault, which the
-//! edge finds before there is a command.
+//! This module lists the reasons to refuse a command, each with Binance's code and text (errors.md). It must not contain syntax
+//! errors, which the edge detects before a command exists.
 //!
 //! Clients match the text byte for byte, so a text here is an interface.
 
 use std::fmt;
 
-/// A filter, in the order in which exchangeInfo lists them and in which they are checked.
+/// A filter, in the order of exchangeInfo and of the checks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Filter {
     Price,
@@ -31,13 +31,13 @@ impl Filter {
     }
 }
 
-/// A command that changes nothing, and why.
+/// Why a command was refused; a refused command changes nothing.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Refusal {
     UnknownSymbol,
     UnknownAccount,
     UnknownAsset,
-    /// The market is halted (or, for an order, takes cancels only).
+    /// The market is halted, or accepts cancels only.
     MarketClosed,
     /// The account may not trade.
     AccountDisabled,
@@ -51,10 +51,10 @@ pub enum Refusal {
     /// OCO prices out of order.
     PriceRelationship,
     UnknownOrder,
-    /// The id is right, the client id given with it is another order's.
+    /// The id is right, but the client id belongs to another order.
     ClientOrderIdMismatch,
     CancelRestricted,
-    /// MARKET by quoteOrderQty with nothing on the other side.
+    /// MARKET by quoteOrderQty with an empty opposite side.
     EmptyBook,
     /// MARKET by quoteOrderQty that buys or sells less than the smallest lot.
     LiquidityBelowLotSize,
@@ -63,9 +63,9 @@ pub enum Refusal {
     /// `price` x `quantity` rounds to nothing.
     ZeroNotional,
     UnsupportedCombination,
-    /// A total would leave the range of the number that holds it.
+    /// A total would exceed the range of its number.
     Overflow,
-    /// An operator's request that cannot be right; the text names the field and the remedy.
+    /// An operator's request that is invalid; the text names the field and the remedy.
     Invalid(Box<str>),
 }
 

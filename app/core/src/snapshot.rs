@@ -1,5 +1,5 @@
-//! The whole state as bytes and back, in one order whatever happened before: equal states give equal bytes. Never: where a
-//! snapshot is kept.
+//! This module encodes the whole state as bytes, in one fixed order: equal states produce equal bytes. It must not store a
+//! snapshot.
 
 use crate::batch::checksum;
 use crate::book::MinuteVolume;
@@ -15,8 +15,8 @@ use crate::protection::{Breaker, PriceRange, Protection};
 use crate::state::{MarketEntry, OrderList, State};
 use smallvec::SmallVec;
 
-/// Newest version of these bytes. Version 2 adds what feature level 2 adds; a state of level 1 is written in version 1, which the
-/// previous release reads.
+/// Newest version of these bytes. Version 2 adds the fields of feature level 2. A state of level 1 is written in version 1, which
+/// the previous release reads.
 pub const SNAPSHOT_FORMAT: u8 = 2;
 const FIRST_FORMAT: u8 = 1;
 
@@ -136,7 +136,7 @@ impl State {
             w.amount(minute.quote);
             w.amount(minute.base);
         }
-        // Resting orders level by level in queue order, so that pushing them back in this order rebuilds every queue.
+        // Resting orders level by level in queue order: pushing them back in this order rebuilds every queue.
         for side in [Side::Buy, Side::Sell] {
             for (_, level) in book.levels(side) {
                 let mut slot = level.chain.first;
@@ -154,7 +154,7 @@ impl State {
         w.bool(false);
     }
 
-    /// Reads what [`Self::encode`] wrote; bytes left over are an error.
+    /// Reads the output of [`Self::encode`]; trailing bytes are an error.
     pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
         let mut r = Reader::new(bytes);
         let format = r.u8()?;

@@ -1,4 +1,5 @@
-//! Everything the exchange knows between two events, and the reads over it. Never: a decision, or a change (see `evolve`).
+//! This module is the whole state of the exchange between two events, with the reads over it. It must not decide or change
+//! anything (see `evolve`).
 
 use crate::book::{Book, Depth};
 use crate::command::AccountRights;
@@ -16,10 +17,10 @@ use std::collections::{BTreeMap, BTreeSet};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Account {
     pub id: AccountId,
-    /// The operator's name for it; no personal data.
+    /// The operator's name for the account, without personal data.
     pub reference: Box<str>,
     pub rights: AccountRights,
-    /// Rates of its own on every market, or the market's.
+    /// The account's own rates on every market, or the market's.
     pub commission: Option<Commission>,
     pub created: Time,
     pub updated: Time,
@@ -33,7 +34,7 @@ pub struct OrderList {
     pub market: MarketId,
     pub client_id: ClientId,
     pub orders: SmallVec<[OrderId; 2]>,
-    /// No order of it is open any more.
+    /// None of its orders is open any longer.
     pub done: bool,
     pub created: Time,
     pub updated: Time,
@@ -48,7 +49,7 @@ pub(crate) struct AccountOrders {
     pub algo: u32,
 }
 
-/// Markets of an account that are looked at one by one.
+/// Number of an account's markets up to which a linear scan is used.
 const NEAR: usize = 16;
 
 #[derive(Debug, Clone)]
@@ -62,7 +63,8 @@ pub(crate) struct AccountEntry {
 }
 
 impl AccountEntry {
-    /// Where the market's orders are, or belong. Few are looked at one by one, many are searched: at most their logarithm.
+    /// The position of the market's orders, or its insertion point. A linear scan for few, a binary search for many: at most
+    /// logarithmic cost.
     #[inline]
     fn place_of(&self, market: MarketId) -> Result<usize, usize> {
         if self.orders.len() > NEAR {
@@ -80,7 +82,7 @@ impl AccountEntry {
     #[inline]
     pub fn orders_on_mut(&mut self, market: MarketId) -> &mut AccountOrders {
         let index = self.place_of(market).unwrap_or_else(|index| {
-            // Once for each market of the account.
+            // Once per market of the account.
             self.orders.insert(index, AccountOrders { market, chain: Chain::EMPTY, open: 0, algo: 0 });
             index
         });
@@ -92,11 +94,11 @@ impl AccountEntry {
 pub(crate) struct MarketEntry {
     pub market: Market,
     pub book: Book,
-    /// The circuit breaker tripped, and neither time nor an operator has set another status.
+    /// The circuit breaker tripped, and neither time nor an operator has set another status since.
     pub tripped: bool,
-    /// The market then resumes at this time without an operator. 0: an operator resumes it.
+    /// Time at which the market resumes without an operator. 0: an operator resumes it.
     pub paused_until: Time,
-    /// An operator's cancel-all runs: orders up to this one go. 0: none runs.
+    /// An operator's cancel-all is running: it cancels orders up to this one. 0: none is running.
     pub clearing: OrderId,
 }
 
@@ -109,7 +111,7 @@ impl MarketEntry {
 /// Key of an order list by its client id.
 pub(crate) type ListKey = (AccountId, MarketId, ClientId);
 
-/// An executed credit: the same reference again must mean the same thing.
+/// An executed credit: repeating its reference must mean the same credit.
 pub(crate) type CreditKey = (AccountId, AssetId, Amount);
 
 #[derive(Debug, Clone)]
@@ -122,7 +124,7 @@ pub struct State {
     pub(crate) accounts: Vec<AccountEntry>,
     pub(crate) orders: Orders,
     pub(crate) lists: BTreeMap<OrderListId, OrderList>,
-    /// Every order of an open list, in order of placement, ended orders included.
+    /// Every order of an open list, in order of placement, including ended orders.
     pub(crate) list_legs: FxHashMap<OrderListId, SmallVec<[(OrderId, ClientId); 2]>>,
     pub(crate) list_by_client_id: FxHashMap<ListKey, OrderListId>,
     pub(crate) last_order: OrderId,
@@ -130,15 +132,15 @@ pub struct State {
     pub(crate) asset_by_code: FxHashMap<Box<str>, AssetId>,
     pub(crate) market_by_symbol: FxHashMap<Box<str>, MarketId>,
     pub(crate) account_by_reference: FxHashMap<Box<str>, AccountId>,
-    /// Ordered, so that snapshots are.
+    /// Ordered, because snapshots are.
     pub(crate) credits: BTreeMap<Box<str>, CreditKey>,
-    /// Accounts whose orders an operator's cancel-all takes, up to the order that was the last when it began.
+    /// Accounts with an operator's cancel-all in progress, each with the last order that existed when it started.
     pub(crate) clearing_accounts: BTreeMap<AccountId, OrderId>,
-    /// Markets with reached stops in their queue, or with a cancel-all. Follows from the markets.
+    /// Markets with reached stops in their queue, or with a cancel-all. Derived from the markets.
     pub(crate) busy_markets: BTreeSet<MarketId>,
-    /// When paused markets resume. Follows from the markets.
+    /// When paused markets resume. Derived from the markets.
     pub(crate) pauses: BTreeSet<(Time, MarketId)>,
-    /// The market whose queued work ran last, for turns. Not part of what replicas share.
+    /// The market whose queued work ran last, for the round-robin. Not part of the replicated state.
     pub(crate) last_busy: MarketId,
 }
 
@@ -149,7 +151,7 @@ impl Default for State {
 }
 
 impl State {
-    /// The state before the first event: no assets, no markets, the two accounts of the house.
+    /// The state before the first event: no assets, no markets, the two house accounts.
     pub fn new() -> Self {
         let mut state = Self {
             sequence: 0,
@@ -220,7 +222,7 @@ impl State {
         self.now
     }
 
-    /// What may be written: see [`crate::event::FEATURE_LEVEL`].
+    /// Permitted feature level of new events: see [`crate::event::FEATURE_LEVEL`].
     pub const fn feature_level(&self) -> u32 {
         self.feature_level
     }
@@ -253,7 +255,7 @@ impl State {
         self.accounts.get(id as usize).map(|entry| &entry.account)
     }
 
-    /// Customers and the two accounts of the house, in order of id.
+    /// Customers and the two house accounts, in order of id.
     pub fn accounts(&self) -> impl ExactSizeIterator<Item = &Account> {
         self.accounts.iter().map(|entry| &entry.account)
     }
@@ -281,7 +283,7 @@ impl State {
         self.orders.slot_by_client_id(account, market, client_id).map(|slot| self.orders.get(slot))
     }
 
-    /// The account's open orders on one market or on all, by rising id. Costs what the account has open there, at most
+    /// The account's open orders on one market or on all, by rising id. Costs the account's open orders there, at most
     /// MAX_NUM_ORDERS on each of its markets.
     pub fn open_orders(&self, account: AccountId, market: Option<MarketId>) -> Vec<&Order> {
         let mut found = Vec::new();
@@ -312,24 +314,24 @@ impl State {
         self.lists.get(self.list_by_client_id.get(&(account, market, *client_id))?)
     }
 
-    /// Every order of an open list with its client id, ended orders included. After a restart from a snapshot of feature level 1
+    /// Every order of an open list with its client id, including ended orders. After a restart from a snapshot of feature level 1
     /// the ended ones are missing.
     pub fn list_legs(&self, id: OrderListId) -> &[(OrderId, ClientId)] {
         self.list_legs.get(&id).map_or(&[], |legs| legs)
     }
 
-    /// The account's open order lists, by rising id: its own are looked at, no others.
+    /// The account's open order lists, by rising id. Costs only the account's own lists.
     pub fn open_lists(&self, account: AccountId) -> Vec<&OrderList> {
         let own = self.accounts.get(account as usize).into_iter().flat_map(|entry| &entry.lists);
         own.filter_map(|id| self.lists.get(id)).collect()
     }
 
-    /// At most `limit` levels a side.
+    /// At most `limit` levels per side.
     pub fn depth(&self, market: MarketId, limit: usize) -> Depth {
         self.markets.get(usize::from(market)).map_or_else(Depth::default, |entry| entry.book.depth(limit))
     }
 
-    /// Best price of a side and what is there.
+    /// Best price of a side and the quantity there.
     pub fn best(&self, market: MarketId, side: Side) -> Option<(Price, Amount)> {
         self.markets.get(usize::from(market))?.book.best(side).map(|(price, level)| (price, level.quantity))
     }
@@ -344,7 +346,7 @@ impl State {
         entry.book.average_price(entry.market.filters.average_minutes, self.now)
     }
 
-    /// What the PRICE_RANGE rule multiplies: the average price; before the first trade the operator's price, if one was set.
+    /// The reference of the PRICE_RANGE rule: the average price, or before the first trade the operator's price if set.
     pub fn reference_price(&self, market: MarketId, time: Time) -> Option<Price> {
         let entry = self.markets.get(usize::from(market))?;
         let set = entry.market.protection.reference_price;
@@ -367,7 +369,7 @@ impl State {
         self.markets.get(usize::from(market)).map_or(0, |entry| entry.book.queued)
     }
 
-    /// What the account pays on the market.
+    /// The account's commission rates on the market.
     pub fn commission(&self, account: AccountId, market: MarketId) -> Commission {
         let own = self.accounts.get(account as usize).and_then(|entry| entry.account.commission);
         own.or_else(|| self.market(market).map(|market| market.commission)).unwrap_or_default()
@@ -378,7 +380,7 @@ impl State {
         self.markets.get(usize::from(market)).map_or(0, |entry| entry.book.sequence)
     }
 
-    /// Sum over all accounts, free and locked, of each asset: zero each, or money was made or lost.
+    /// Sum over all accounts, free and locked, of each asset. A sum other than zero means that money was created or lost.
     pub fn trial_balance(&self) -> Vec<(AssetId, Amount)> {
         let mut sums = vec![0; self.assets.len()];
         for (asset, balance) in self.accounts.iter().flat_map(|entry| entry.balances.iter()) {

@@ -1,5 +1,5 @@
-//! The exchange before the first order: assets, markets, accounts and funds of the workload, made by an operator's commands. Never:
-//! an order, or a row written past the core.
+//! This module creates the exchange before the first order: assets, markets, accounts and funds of the workload, by operator
+//! commands. It must not create an order or bypass the core.
 
 use crate::workload::{ACCOUNTS, FUNDS, MARKETS, QUOTE};
 use anyhow::{Context, Result};
@@ -10,21 +10,22 @@ use exchange_core::market::{Commission, Filters};
 use exchange_core::money::{Amount, SCALE, Time};
 use exchange_core::order::AccountId;
 
-/// Customers come after the two accounts of the house: the workload's account n is this plus n.
+/// Customers follow the two house accounts: the workload's account n is this plus n.
 pub const FIRST_ACCOUNT: AccountId = 2;
 /// Ten basis points, maker and taker.
 const COMMISSION: Commission = Commission { maker: 100_000, taker: 100_000 };
 
-/// A state at `time` with everything but orders; the events that made it are appended to `events`. `max_orders` is each account's
+/// A state at `time` with everything except orders; its events are appended to `events`. `max_orders` is each account's
 /// MAX_NUM_ORDERS on each market.
 ///
 /// # Errors
-/// When the core refuses one of the commands.
+///
+/// Returns an error if the core refuses a command.
 pub fn lay(max_orders: u32, time: Time, events: &mut Vec<Event>) -> Result<State> {
     let mut state = State::new();
     let mut act = |action: AdminAction| -> Result<Outcome> {
         let operator = Operator { actor: "loadgen".into(), reason: "set up".into() };
-        state.decide(&Command::Admin { operator, action }, time, events).context("laying the foundation")
+        state.decide(&Command::Admin { operator, action }, time, events).context("creating the foundation")
     };
     for code in MARKETS.iter().map(|(code, _)| *code).chain([QUOTE]) {
         act(AdminAction::CreateAsset { code: code.into() })?;

@@ -1,6 +1,6 @@
-//! Load on the exchange: the benchmark, the market simulator and the crash test, all through the public interfaces.
+//! This crate puts load on the exchange through its public interfaces: the benchmark, the market simulator and the crash test.
 //!
-//! Never: a rule of the exchange, or a number that is not measured.
+//! It must not contain a rule of the exchange, or a number that was not measured.
 
 pub mod arms;
 pub mod bench;

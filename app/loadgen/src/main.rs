@@ -1,4 +1,4 @@
-//! The table of commands.
+//! This module has the table of commands.
 
 use anyhow::Result;
 use anyhow::anyhow;
@@ -15,7 +15,7 @@ use std::time::Duration;
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// Load on the exchange.
+/// Load on the exchange
 #[derive(Parser)]
 #[command(name = "exchange-loadgen", version)]
 struct Arguments {
@@ -25,18 +25,18 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Trades on a running exchange until it is stopped: several market makers and takers.
+    /// Trade on a running exchange until stopped: several market makers and takers
     Simulate(Simulate),
-    /// Measures, prints a table and writes the figures as one flat JSON object.
+    /// Measure, print a table and write the figures as one flat JSON object
     Bench(Bench),
-    /// Kills servers under load and checks that nothing acknowledged was lost, nothing was executed twice, and all books agree.
+    /// Kill servers under load, then check that acknowledged orders exist, nothing was executed twice, and all books agree
     Soak(Soak),
-    /// One of the benchmark's servers to compare with.
+    /// Serve one of the arms that the benchmark compares with
     Arm {
         arm: Arm,
         #[arg(long)]
         listen: SocketAddr,
-        /// The arm's database, empty.
+        /// Empty database of the arm
         #[arg(long)]
         database: Option<String>,
     },
@@ -44,15 +44,15 @@ enum Command {
 
 #[derive(clap::Args)]
 struct Simulate {
-    /// What `make run` wrote: names the API's address.
+    /// File written by `make run` with the API's address
     #[arg(long, env = "SIMULATOR_ENDPOINTS", default_value = ".run/endpoints.json")]
     endpoints: PathBuf,
-    /// The simulator's own accounts: a JSON list of {"name", "api_key", "secret_key"}; a third of them take, the others make.
+    /// Accounts of the simulator: a JSON list of {"name", "api_key", "secret_key"}; a third of them are takers, the others makers
     #[arg(long, env = "SIMULATOR_ACCOUNTS", default_value = ".run/simulator.json")]
     accounts: PathBuf,
     #[arg(long, env = "SIMULATOR_SYMBOLS", value_delimiter = ',', default_value = "BTCUSDT,ETHUSDT,BNBUSDT")]
     symbols: Vec<String>,
-    /// Orders and cancels a second, all participants together.
+    /// Orders and cancels per second, all participants together
     #[arg(long, env = "SIMULATOR_RATE", default_value_t = 30.0)]
     rate: f64,
     #[arg(long, env = "SIMULATOR_SEED", default_value_t = 1)]
@@ -65,13 +65,13 @@ struct Bench {
     part: Option<Part>,
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// Only checks that it runs: the figures mean nothing.
+    /// Only check that the benchmark runs; the figures are meaningless
     #[arg(long)]
     quick: bool,
-    /// Rounds of all arms.
+    /// Rounds of all arms
     #[arg(long)]
     rounds: Option<usize>,
-    /// Orders of each of an arm's two loops in a round.
+    /// Orders of each of an arm's two loops in a round
     #[arg(long)]
     orders: Option<u64>,
     #[arg(long, default_value = "target/bench.json")]
@@ -80,28 +80,28 @@ struct Bench {
 
 #[derive(clap::Args)]
 struct Soak {
-    /// Repeats a run's plan; the default is the time.
+    /// Seed of a run's plan, to repeat it [default: the time]
     #[arg(long, env = "SEED")]
     seed: Option<u64>,
-    /// kill -9 of the server.
+    /// Number of kill -9 of the server
     #[arg(long, default_value_t = 50)]
     kills: usize,
-    /// Immediate stops of PostgreSQL.
+    /// Number of immediate stops of PostgreSQL
     #[arg(long, default_value_t = 10)]
     database_kills: usize,
-    /// kill -9 of the worker.
+    /// Number of kill -9 of the worker
     #[arg(long, default_value_t = 5)]
     worker_kills: usize,
     #[arg(long, default_value_t = 8)]
     clients: u32,
 }
 
-/// A part of the benchmark alone.
+/// One part of the benchmark.
 #[derive(Subcommand)]
 enum Part {
-    /// The pure core.
+    /// Measure the pure core
     Core,
-    /// Memory of a resting order, in this process; prints bytes.
+    /// Measure the memory of a resting order in this process; print bytes
     Memory {
         #[arg(long, default_value_t = 1)]
         seed: u64,
@@ -158,12 +158,12 @@ impl Soak {
     }
 }
 
-/// Generators take one processor at most, and count as one.
+/// Generators use at most one processor, and count as one.
 fn one_thread() -> std::io::Result<tokio::runtime::Runtime> {
     tokio::runtime::Builder::new_current_thread().enable_all().build()
 }
 
-/// From a signal until the process ends.
+/// Time from a signal until the process exits.
 const SHUTDOWN_DEADLINE: Duration = Duration::from_secs(5);
 
 fn simulate(told: &Simulate) -> Result<()> {

@@ -1,5 +1,7 @@
-//! Numbers from a seed. The same seed produces the same workload on every machine and with every release of every library, which is
-//! why no random crate is used here. Never: a secret.
+//! This module generates numbers from a seed. It must not generate a secret.
+//!
+//! The same seed must produce the same workload on every machine and with every release of every library. Therefore this module
+//! does not use a random crate.
 
 /// SplitMix64 (Steele, Lea, Flood: Fast Splittable Pseudorandom Number Generators, 2014).
 #[derive(Debug, Clone)]
@@ -23,12 +25,12 @@ impl Random {
         ((self.next() as u128 * if bound == 0 { 1 } else { bound } as u128) >> 64) as u64
     }
 
-    /// `low` to `high`, both included.
+    /// `low` to `high`, both inclusive.
     pub const fn between(&mut self, low: i64, high: i64) -> i64 {
         low + self.below((high - low) as u64 + 1) as i64
     }
 
-    /// True in `percent` of a hundred cases.
+    /// True in `percent` of 100 cases.
     pub const fn chance(&mut self, percent: u64) -> bool {
         self.below(100) < percent
     }

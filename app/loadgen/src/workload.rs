@@ -1,8 +1,9 @@
-//! The one workload of every order arm: order number n is the same on every machine and in every arm. Never: a cancel or a refusal.
+//! This module is the one workload of every order arm: order number n is the same on every machine and in every arm. It must not
+//! contain a cancel, or an order that is refused.
 //!
-//! 100 accounts, 3 markets, LIMIT GTC orders around a fixed mid: about half meet each other near it, the rest wait away from it, as
-//! most orders on a market do.
-//! Accounts are rich and the markets' MAX_NUM_ORDERS is wide, so that every order is accepted whatever order they arrive in.
+//! 100 accounts, 3 markets, LIMIT GTC orders around a fixed mid. About half of them match each other near it, and the rest wait
+//! away from it, like most orders of a real market. Accounts have large balances and the markets' MAX_NUM_ORDERS is high, so that
+//! every order is accepted in any order of arrival.
 
 use crate::random::Random;
 use exchange_core::money::{Decimal, Price, Quantity, SCALE};
@@ -13,17 +14,17 @@ pub const ACCOUNTS: u32 = 100;
 /// Base asset, price of the mid in quote units; the quote asset is [`QUOTE`].
 pub const MARKETS: [(&str, i64); 3] = [("BTC", 60_000), ("ETH", 3_000), ("BNB", 600)];
 pub const QUOTE: &str = "USDT";
-/// What each account begins with of each asset, in units.
+/// Initial balance of each account in each asset, in units.
 pub const FUNDS: i64 = 1_000_000_000;
 const TICK: Price = SCALE / 100;
-/// Orders reach at most this many ticks beyond the mid, and stay at most that many before it.
+/// Limit in ticks: orders are at most this far beyond the mid, and at most this far before it.
 const BEYOND: i64 = 15;
 const BEFORE: i64 = 5;
-/// Percent of the orders that are placed near the mid; at least 0.4 trades an order follow.
+/// Percentage of the orders that are placed near the mid; the result is at least 0.4 trades per order.
 const NEAR: u64 = 50;
-/// The others wait this many ticks before the mid, at least and at most.
+/// Distance of the other orders before the mid in ticks: minimum and maximum.
 const AWAY: (i64, i64) = (20, 220);
-/// Quantity in thousandths: least and greatest.
+/// Quantity in thousandths: minimum and maximum.
 const QUANTITY: (i64, i64) = (10, 100);
 
 /// One order of the workload.
@@ -69,7 +70,7 @@ impl Workload {
 }
 
 impl Order {
-    /// The parameters of `POST /api/v3/order`, as ccxt sends them, into `text`.
+    /// Writes the parameters of `POST /api/v3/order` into `text`, in ccxt's form.
     pub fn parameters(&self, text: &mut String) {
         text.clear();
         // Writing to a string cannot fail.
@@ -85,7 +86,7 @@ impl Order {
     }
 }
 
-/// An account's API key and secret: letters and digits from a fixed seed. Only ever of servers that live as long as a run.
+/// An account's API key and secret: letters and digits from a fixed seed. Use them only for servers that exist for one run.
 pub fn key(account: u32) -> (String, String) {
     let mut random = Random::new(0x6b65_7973 + u64::from(account));
     let mut text = || (0..4).map(|_| format!("{:016x}", random.next())).collect::<String>();
@@ -102,7 +103,7 @@ mod tests {
     use exchange_core::market::Market;
     use exchange_core::order::{ClientId, OrderType, TimeInForce};
 
-    /// Asked of the core itself: every order is accepted, and there are at least 0.4 trades an order.
+    /// Checked with the core itself: every order is accepted, and there are at least 0.4 trades per order.
     #[test]
     fn orders_are_accepted_and_most_trade() {
         let mut state = foundation::lay(u32::MAX, stream::START, &mut Vec::new()).unwrap();

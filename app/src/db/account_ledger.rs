@@ -1,9 +1,9 @@
-//! The ledger of an account, from the projected tables. Never: a balance that decides anything.
+//! This module reads the ledger of an account from the projected tables. No decision must depend on these balances.
 
 use exchange_core::order::AccountId;
 use sqlx::PgPool;
 
-/// One movement, as the tables tell it.
+/// One movement, from the tables.
 #[derive(Debug, Clone, sqlx::FromRow)]
 pub struct Line {
     pub sequence: i64,

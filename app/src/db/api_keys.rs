@@ -1,7 +1,7 @@
-//! The table of API keys. Never: what a key proves, an open secret.
+//! This module reads and writes the table of API keys. It must not check a signature or see a decrypted secret.
 //!
-//! Every change takes the table's lock and the next revision, so that revisions become visible in their order and a reader that
-//! asks for what changed since the last one it saw misses nothing.
+//! Every change takes the table's lock and the next revision, so that revisions become visible in their order. A reader that
+//! requests all changes after the last revision it saw therefore misses nothing.
 
 use crate::api_key::{Permissions, Sealed};
 use exchange_core::money::Time;
@@ -10,12 +10,12 @@ use ipnet::IpNet;
 use sqlx::postgres::PgRow;
 use sqlx::{PgExecutor, PgPool, Row};
 
-/// By what a key's signatures are checked.
+/// The material that verifies a key's signatures.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Material {
     Hmac(Sealed),
     Ed25519([u8; 32]),
-    /// Of a revoked key nothing is left.
+    /// The material of a revoked key is deleted.
     Gone,
 }
 
@@ -24,11 +24,11 @@ pub enum Material {
 pub struct ApiKey {
     pub api_key: String,
     pub account: AccountId,
-    /// The owner's name for it.
+    /// Label chosen by the owner.
     pub label: String,
     pub material: Material,
     pub permissions: Permissions,
-    /// Addresses it may be used from; empty: any.
+    /// Addresses that may use the key; empty: any.
     pub networks: Vec<IpNet>,
     /// Microseconds since the epoch, by the database's clock.
     pub created_at: Time,
@@ -36,7 +36,7 @@ pub struct ApiKey {
     pub revision: i64,
 }
 
-/// A key to be stored.
+/// A key to store.
 #[derive(Debug, Clone)]
 pub struct NewApiKey<'a> {
     pub api_key: &'a str,
@@ -52,10 +52,11 @@ const COLUMNS: &str = "api_key, account, label, kind, sealed_secret, encryption_
                        (extract(epoch FROM revoked_at) * 1000000)::bigint AS revoked_at, revision";
 const LOCK: &str = "LOCK TABLE api_keys IN SHARE ROW EXCLUSIVE MODE";
 
-/// Stores a key. It is usable on every replica within the second.
+/// Stores a key. Every replica accepts it within the second.
 ///
 /// # Errors
-/// A unique violation when the id is taken.
+///
+/// Returns a unique violation if the id exists.
 pub async fn create(pool: &PgPool, key: &NewApiKey<'_>) -> sqlx::Result<()> {
     let (kind, sealed, encryption_key, public_key) = match key.material {
         Material::Hmac(sealed) => ("HMAC", Some(&sealed.bytes[..]), Some(&sealed.encryption_key[..]), None),
@@ -86,15 +87,15 @@ pub async fn create(pool: &PgPool, key: &NewApiKey<'_>) -> sqlx::Result<()> {
     transaction.commit().await
 }
 
-/// Every key, or one account's, oldest first; revoked ones too.
+/// Every key, or one account's, oldest first, revoked ones included.
 pub async fn list(pool: &PgPool, account: Option<AccountId>) -> sqlx::Result<Vec<ApiKey>> {
     let text = format!("SELECT {COLUMNS} FROM api_keys WHERE $1 IS NULL OR account = $1 ORDER BY api_keys.created_at, api_key");
     let rows = sqlx::query(sqlx::AssertSqlSafe(text)).bind(account.map(i64::from)).fetch_all(pool).await?;
     rows.iter().map(read).collect()
 }
 
-/// Ends a key for good and forgets its material; every replica refuses it within the second. False when there is no such key, or
-/// it was revoked before.
+/// Revokes a key permanently and deletes its material; every replica refuses it within the second. False if the key does not
+/// exist or was already revoked.
 pub async fn revoke(pool: &PgPool, api_key: &str) -> sqlx::Result<bool> {
     let mut transaction = pool.begin().await?;
     sqlx::query(LOCK).execute(&mut *transaction).await?;
@@ -110,7 +111,7 @@ pub async fn revoke(pool: &PgPool, api_key: &str) -> sqlx::Result<bool> {
     Ok(done.rows_affected() == 1)
 }
 
-/// What was made or revoked after `revision`, in that order. From 0: everything.
+/// Keys created or revoked after `revision`, in that order. From 0: all keys.
 pub async fn changed_since(executor: impl PgExecutor<'_>, revision: i64) -> sqlx::Result<Vec<ApiKey>> {
     let text = format!("SELECT {COLUMNS} FROM api_keys WHERE revision > $1 ORDER BY revision");
     let rows = sqlx::query(sqlx::AssertSqlSafe(text)).bind(revision).fetch_all(executor).await?;
@@ -139,7 +140,7 @@ fn read(row: &PgRow) -> sqlx::Result<ApiKey> {
             trade: row.try_get("can_trade")?,
             withdraw: row.try_get("can_withdraw")?,
         },
-        networks: networks.map_err(|_| wrong("networks", "holds no network"))?,
+        networks: networks.map_err(|_| wrong("networks", "is not a list of networks"))?,
         created_at: row.try_get("created_at")?,
         revoked_at: row.try_get("revoked_at")?,
         revision: row.try_get("revision")?,

@@ -1,10 +1,11 @@
-//! `journal_archives`, and the journal's partitions as the archive job sees them. Never: appending (see `journal`).
+//! This module reads and writes `journal_archives`, and the journal's partitions as the archive job needs them. It must not
+//! append to the journal (see `journal`).
 
 use sqlx::{AssertSqlSafe, Connection, FromRow, PgConnection};
 
 use crate::journal_archive::{Batch, Written};
 
-/// A statement that takes the journal's locks gives up after this rather than make its leader wait.
+/// Lock timeout of a statement that locks the journal: it must not block the leader.
 const LOCK_TIMEOUT: &str = "2s";
 
 /// One archive object.
@@ -22,11 +23,11 @@ pub struct Partition {
     pub name: String,
     pub start_seq: i64,
     pub end_seq: i64,
-    /// An earlier detaching was interrupted and must be finished.
+    /// An earlier detach was interrupted and must be finished.
     pub detaching: bool,
 }
 
-/// The archive object that holds the batch which begins at `sequence`.
+/// The archive object that contains the batch whose first sequence is `sequence`.
 pub async fn covering(connection: &mut PgConnection, sequence: i64) -> sqlx::Result<Option<Archive>> {
     sqlx::query_as(
         "SELECT first_seq, last_seq, object_key, checksum FROM journal_archives
@@ -37,7 +38,7 @@ pub async fn covering(connection: &mut PgConnection, sequence: i64) -> sqlx::Res
     .await
 }
 
-/// Names of every archive object of this journal.
+/// Names of all archive objects of this journal.
 pub async fn keys(connection: &mut PgConnection) -> sqlx::Result<Vec<String>> {
     sqlx::query_scalar("SELECT object_key FROM journal_archives").fetch_all(connection).await
 }
@@ -63,7 +64,8 @@ pub async fn insert(connection: &mut PgConnection, first: i64, last: i64, batche
     Ok(())
 }
 
-/// Batches of the journal from sequence `after` + 1 on that begin below `before`, as many as fit into `bytes` of payload, at least one.
+/// Batches of the journal from sequence `after` + 1 whose first sequence is below `before`: as many as fit into `bytes` of
+/// payload, at least one.
 pub async fn page(connection: &mut PgConnection, after: i64, before: i64, bytes: i64) -> sqlx::Result<Vec<Batch>> {
     let rows: Vec<(i64, i64, i64, i64, Vec<u8>)> = sqlx::query_as(
         "SELECT first_seq, last_seq, epoch, checksum, payload FROM (
@@ -80,7 +82,7 @@ pub async fn page(connection: &mut PgConnection, after: i64, before: i64, bytes:
     Ok(rows.into_iter().map(batch).collect())
 }
 
-/// Batches looked at for one page.
+/// Batches read for one page.
 const PAGE_BATCHES: i64 = 20_000;
 
 /// The next `limit` batches after sequence `after` and up to `through`, in order.
@@ -114,7 +116,7 @@ pub async fn partitions(connection: &mut PgConnection) -> sqlx::Result<Vec<Parti
     .await
 }
 
-/// Tables that were partitions and are not any more: an earlier run was interrupted between detaching and dropping.
+/// Former partitions that still exist as tables: an earlier run was interrupted between detach and drop.
 pub async fn detached(connection: &mut PgConnection) -> sqlx::Result<Vec<String>> {
     sqlx::query_scalar(
         "SELECT c.relname::text FROM pg_class AS c
@@ -126,7 +128,7 @@ pub async fn detached(connection: &mut PgConnection) -> sqlx::Result<Vec<String>
     .await
 }
 
-/// Sequence of the last event in a partition; `None`: it is empty.
+/// Sequence of the last event in a partition; `None`: the partition is empty.
 pub async fn last_sequence(connection: &mut PgConnection, partition: &Partition) -> sqlx::Result<Option<i64>> {
     sqlx::query_scalar("SELECT last_seq FROM journal WHERE first_seq >= $1 AND first_seq < $2 ORDER BY first_seq DESC LIMIT 1")
         .bind(partition.start_seq)
@@ -135,18 +137,19 @@ pub async fn last_sequence(connection: &mut PgConnection, partition: &Partition)
         .await
 }
 
-/// Takes a partition off the journal. CONCURRENTLY: the leader's appends go on meanwhile. What is interrupted is finished by the next run.
+/// Detaches a partition from the journal. CONCURRENTLY, so that the leader can append during the detach. The next run finishes an
+/// interrupted detach.
 pub async fn detach(connection: &mut PgConnection, partition: &Partition) -> sqlx::Result<()> {
     sqlx::query("SELECT set_config('lock_timeout', $1, false)").bind(LOCK_TIMEOUT).execute(&mut *connection).await?;
     let how = if partition.detaching { "FINALIZE" } else { "CONCURRENTLY" };
     let statement = format!("ALTER TABLE journal DETACH PARTITION {} {how}", quoted(&partition.name));
     let detached = sqlx::query(AssertSqlSafe(statement)).execute(&mut *connection).await;
-    // The session is one of a pool.
+    // The setting must be undone: the session belongs to a pool.
     sqlx::query("RESET lock_timeout").execute(connection).await?;
     detached.map(drop)
 }
 
-/// Drops a table that was a partition, unless it holds something that is not archived. Whether it was dropped.
+/// Drops a former partition unless it contains a row that is not archived. Returns whether it was dropped.
 pub async fn drop_detached(connection: &mut PgConnection, name: &str, archived_through: i64) -> sqlx::Result<bool> {
     let mut transaction = connection.begin().await?;
     let name = quoted(name);

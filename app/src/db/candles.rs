@@ -1,4 +1,5 @@
-//! The projection's `candles`, and the `tickers` summed from them. Never: an interval's calendar, which is the core's.
+//! This module writes the projection's `candles` and the `tickers` computed from them. It must not compute interval boundaries;
+//! the core does.
 
 use crate::db::numeric::Numeric;
 use exchange_core::{
@@ -8,7 +9,7 @@ use exchange_core::{
 };
 use sqlx::PgConnection;
 
-/// One stretch of trades of one market within one candle.
+/// Consecutive trades of one market within one candle.
 pub type CandleRow = (MarketId, Interval, Candle);
 
 #[derive(Default)]
@@ -29,9 +30,10 @@ struct Columns {
     taker_quote_volume: Vec<Numeric>,
 }
 
-/// Journal time went back to `time`: voids the candles beyond it and builds those that hold it again, from what came before it.
+/// Handles a step back of journal time to `time`: deletes the candles after it and rebuilds those that contain it from earlier
+/// trades and candles.
 pub async fn set_back(connection: &mut PgConnection, time: Time) -> sqlx::Result<()> {
-    // What the minute of `time` held is needed to find its trades.
+    // The candle of that minute is needed to find its trades.
     sqlx::query("DELETE FROM candles WHERE open_time > $1").bind(time).execute(&mut *connection).await?;
     for interval in Interval::ALL {
         let source = match finer(*interval) {
@@ -76,7 +78,7 @@ pub async fn set_back(connection: &mut PgConnection, time: Time) -> sqlx::Result
     Ok(())
 }
 
-/// Adds stretches to the candles that they fall in. Each follows on what its candle holds already.
+/// Adds consecutive trades to their candles. Each addition follows the trades that the candle already contains.
 pub async fn append(connection: &mut PgConnection, candles: impl Iterator<Item = CandleRow>) -> sqlx::Result<()> {
     let mut columns = Columns::default();
     for (market, interval, candle) in candles {
@@ -128,15 +130,15 @@ pub async fn append(connection: &mut PgConnection, candles: impl Iterator<Item =
     Ok(())
 }
 
-/// Sums every market's last 24 hours from its one-minute candles, as of the projected journal time `now`. A market that did not trade
-/// in them keeps no ticker. The number of tickers written.
+/// Sums every market's last 24 hours from its one-minute candles, as of the projected journal time `now`. Deletes the ticker of a
+/// market without a trade in that window. Returns the number of tickers written.
 pub async fn refresh_tickers(connection: &mut PgConnection, now: Time) -> sqlx::Result<u64> {
     let from = Interval::Minutes1.open(now - WINDOW);
     let mut transaction = sqlx::Connection::begin(connection).await?;
     sqlx::query("DELETE FROM tickers WHERE NOT EXISTS (SELECT FROM candles AS c WHERE c.market = tickers.market AND c.interval = 0 AND c.open_time >= $1)")
-        .bind(from)
-        .execute(&mut *transaction)
-        .await?;
+    .bind(from)
+    .execute(&mut *transaction)
+    .await?;
     let done = sqlx::query(
         "INSERT INTO tickers AS t (market, time, open, high, low, last, trades, first_trade, last_trade, volume, quote_volume)
          SELECT market, $2, (array_agg(open ORDER BY open_time))[1], max(high), min(low), (array_agg(close ORDER BY open_time DESC))[1],

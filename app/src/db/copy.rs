@@ -1,4 +1,4 @@
-//! Rows in the binary format of COPY: the cheapest way into a table. Never: which table.
+//! This module encodes rows in the binary format of COPY, the cheapest way into a table. It must not know a table.
 //!
 //! <https://www.postgresql.org/docs/15/sql-copy.html#id-1.9.3.55.9.4>
 
@@ -11,7 +11,7 @@ const SIGNATURE: &[u8] = b"PGCOPY\n\xff\r\n\0";
 const HEADER: [u8; 8] = [0; 8];
 const TRAILER: [u8; 2] = [0xff; 2];
 
-/// Rows of one table, each begun by [`CopyRows::row`] and filled field by field in the order of the columns.
+/// Rows of one table. [`CopyRows::row`] starts a row; the fields follow in the order of the columns.
 #[derive(Debug, Default)]
 pub struct CopyRows {
     bytes: Vec<u8>,
@@ -32,7 +32,7 @@ impl CopyRows {
         self.fixed(value.to_be_bytes());
     }
 
-    /// Ids and sequences: below 2⁶³ for as long as anybody trades.
+    /// Ids and sequences: below 2⁶³ in any realistic lifetime.
     pub fn id(&mut self, value: u64) {
         self.i64(value as i64);
     }
@@ -70,7 +70,7 @@ impl CopyRows {
         self.rows == 0
     }
 
-    /// Sends the rows through `statement`, a `COPY … FROM STDIN WITH (FORMAT binary)`. Nothing is sent when there are none.
+    /// Sends the rows through `statement`, a `COPY … FROM STDIN WITH (FORMAT binary)`. Sends nothing if there are no rows.
     pub async fn send(mut self, connection: &mut PgConnection, statement: &str) -> sqlx::Result<()> {
         if self.is_empty() {
             return Ok(());
@@ -78,8 +78,8 @@ impl CopyRows {
         self.bytes.extend_from_slice(&TRAILER);
         let mut copy = connection.copy_in_raw(statement).await?;
         if let Err(error) = copy.send(self.bytes).await {
-            // The connection is in the middle of a COPY: the first error is the one to tell.
-            let _ = copy.abort("the rows could not be sent").await;
+            // The connection is in the middle of a COPY: return the first error, not the one of the abort.
+            let _ = copy.abort("failed to send the rows").await;
             return Err(error);
         }
         copy.finish().await?;

@@ -1,10 +1,10 @@
-//! `declarations`: what an operator decided while no server could lead. Never: what follows from it.
+//! This module reads and writes `declarations`: decisions of an operator while no server could lead. It must not apply them.
 
 use sqlx::{FromRow, PgConnection};
 
-/// The way back after a history was lost.
+/// Accept a database that lost history.
 pub const LOSS: &str = "loss";
-/// The way back after the journal's time ran ahead.
+/// Set journal time back after it ran ahead.
 pub const TIME: &str = "time";
 
 #[derive(Debug, Clone, FromRow)]
@@ -13,13 +13,13 @@ pub struct Declaration {
     pub kind: String,
     pub actor: String,
     pub reason: String,
-    /// Last sequence of the journal when it was declared.
+    /// Last sequence of the journal at the time of the declaration.
     pub ends_at: i64,
-    /// Of a loss: the last sequence that is lost.
+    /// For a loss: the last lost sequence.
     pub through: i64,
 }
 
-/// Records a declaration; the journal's last sequence at that moment.
+/// Records a declaration. Returns the journal's last sequence at that moment.
 pub async fn insert(connection: &mut PgConnection, kind: &str, actor: &str, reason: &str, through: i64) -> sqlx::Result<i64> {
     sqlx::query_scalar(
         "INSERT INTO declarations (kind, actor, reason, ends_at, through) SELECT $1, $2, $3, last_seq, $4 FROM head RETURNING ends_at",
@@ -32,7 +32,7 @@ pub async fn insert(connection: &mut PgConnection, kind: &str, actor: &str, reas
     .await
 }
 
-/// Those that no leader has journalled yet, oldest first.
+/// Declarations that no leader has journalled yet, oldest first.
 pub async fn pending(connection: &mut PgConnection) -> sqlx::Result<Vec<Declaration>> {
     sqlx::query_as("SELECT id, kind, actor, reason, ends_at, through FROM declarations WHERE journalled_seq IS NULL ORDER BY id")
         .fetch_all(connection)
@@ -44,7 +44,7 @@ pub async fn journalled(connection: &mut PgConnection, id: i64, sequence: i64) -
     Ok(())
 }
 
-/// Sequences that belong to a history declared lost end here; 0: none.
+/// Last sequence of a history that was declared lost; 0: no declaration.
 pub async fn lost_through(connection: &mut PgConnection) -> sqlx::Result<i64> {
     sqlx::query_scalar("SELECT coalesce(max(through), 0) FROM declarations WHERE kind = 'loss'").fetch_one(connection).await
 }

@@ -1,30 +1,31 @@
-//! The head row: who may append to the journal. Every change of leader is one compare-and-set on the epoch here.
+//! This module reads and writes the head row, which decides who may append to the journal. Every change of leader is one
+//! compare-and-set on its epoch.
 
 use sqlx::{AssertSqlSafe, FromRow, PgConnection};
 
-/// Epochs and sequences never go back, so a reader may compare them with what it has seen.
+/// Epochs and sequences never decrease, so a reader may compare them with values that it read earlier.
 #[derive(Debug, Clone, PartialEq, FromRow)]
 pub struct Head {
     pub epoch: i64,
     pub last_seq: i64,
-    /// Since the leader's last sign of life, by the database's clock.
+    /// Age of the leader's last heartbeat, by the database's clock.
     pub beat_age_seconds: f64,
     /// The leader has stepped down.
     pub released: bool,
     /// host:port of the leader's internal listener.
     pub address: String,
-    /// The leader's journal connection is still there.
+    /// The session of the leader's journal connection exists.
     pub backend_alive: bool,
-    /// Last sequence that is known to be durable: everything up to here may be shown. At most `last_seq`.
+    /// Last sequence that is known to be durable: reads may show everything up to it. At most `last_seq`.
     pub confirmed_seq: i64,
     /// Every batch of an epoch below this one is confirmed, or will never be in this journal.
     pub confirmed_epoch: i64,
 }
 
-/// What PostgreSQL shows is not what a standby has: an ended backend, a recovery after a crash and an emptied
-/// `synchronous_standby_names` all expose batches that were never replicated. Only a clean answer to the sender is proof, and
-/// the leader writes it into the row. A leader of the previous release does not: it has one batch in flight, so that a batch
-/// of its epoch proves the clean answer for everything before that batch.
+/// A row that is visible in PostgreSQL may be missing on a standby. An ended backend, a crash recovery and an emptied
+/// `synchronous_standby_names` all expose batches that were never replicated. Only an answer to the sender without a warning is
+/// proof, and the leader records it in the row. A leader of the previous release does not: it has one batch in flight, so a batch
+/// of its epoch proves a clean answer for everything before that batch.
 const CONFIRMED: &str = "(SELECT greatest(h.confirmed_seq, j.before) AS confirmed_seq,
             greatest(h.confirmed_epoch, j.epoch) AS confirmed_epoch
      FROM head AS h LEFT JOIN LATERAL (
@@ -43,15 +44,15 @@ pub async fn read(connection: &mut PgConnection) -> sqlx::Result<Head> {
     .await
 }
 
-/// The journal's end as far as it is durable: what may be read, projected, archived and put into a snapshot.
+/// The journal's last durable sequence: the limit for reads, projection, archives and snapshots.
 pub async fn confirmed(connection: &mut PgConnection) -> sqlx::Result<i64> {
     sqlx::query_scalar(AssertSqlSafe(format!("SELECT confirmed_seq FROM {CONFIRMED} AS confirmed"))).fetch_one(connection).await
 }
 
-/// Makes this connection the leader's, if the epoch is still `seen`. The new epoch and the journal's last sequence, or
-/// `None` when somebody else was faster.
+/// Makes this connection the leader's if the epoch is still `seen`. Returns the new epoch and the journal's last sequence, or
+/// `None` if another replica was faster.
 ///
-/// Waits for a statement of the old leader that holds the row: end its backend first.
+/// Blocks while a statement of the old leader locks the row: end its backend first.
 pub async fn claim(connection: &mut PgConnection, seen: i64, address: &str) -> sqlx::Result<Option<(i64, i64)>> {
     sqlx::query_as(
         "UPDATE head SET epoch = epoch + 1, beat = clock_timestamp(), released = false, address = $2,
@@ -65,7 +66,7 @@ pub async fn claim(connection: &mut PgConnection, seen: i64, address: &str) -> s
     .await
 }
 
-/// Ends the connection of the leader of epoch `seen`, and no other: a pid may have a new holder.
+/// Ends the connection of the leader of epoch `seen` only: the pid may belong to another session by now.
 pub async fn end_backend(connection: &mut PgConnection, seen: i64) -> sqlx::Result<()> {
     sqlx::query(
         "SELECT pg_terminate_backend(a.pid)
@@ -78,7 +79,7 @@ pub async fn end_backend(connection: &mut PgConnection, seen: i64) -> sqlx::Resu
     Ok(())
 }
 
-/// A sign of life while nothing is in flight: every answer so far was clean, so all of the journal is confirmed. False: deposed.
+/// Heartbeat while no batch is in flight. All answers so far were clean, so the whole journal is confirmed. False: deposed.
 pub async fn beat(connection: &mut PgConnection, epoch: i64) -> sqlx::Result<bool> {
     let done = sqlx::query(
         "UPDATE head SET beat = clock_timestamp(), confirmed_seq = last_seq, confirmed_epoch = epoch WHERE epoch = $1",
@@ -89,8 +90,8 @@ pub async fn beat(connection: &mut PgConnection, epoch: i64) -> sqlx::Result<boo
     Ok(done.rows_affected() == 1)
 }
 
-/// As [`beat`], right after a batch, so that followers see it. Losing this row in a crash loses a hint: it does not wait for
-/// the disk or a standby.
+/// As [`beat`], right after a batch, so that followers see it. A crash that loses this row loses a hint only, so the commit waits
+/// neither for the disk nor for a standby.
 pub async fn confirm(connection: &mut PgConnection, epoch: i64) -> sqlx::Result<bool> {
     let done = sqlx::query(
         "UPDATE head SET beat = clock_timestamp(), confirmed_seq = last_seq, confirmed_epoch = epoch
@@ -102,7 +103,7 @@ pub async fn confirm(connection: &mut PgConnection, epoch: i64) -> sqlx::Result<
     Ok(done.rows_affected() == 1)
 }
 
-/// Steps down with nothing in flight: the next one may lead at once.
+/// Steps down with no batch in flight: another replica may lead immediately.
 pub async fn release(connection: &mut PgConnection, epoch: i64) -> sqlx::Result<()> {
     sqlx::query("UPDATE head SET released = true, confirmed_seq = last_seq, confirmed_epoch = epoch WHERE epoch = $1")
         .bind(epoch)

@@ -1,7 +1,7 @@
-//! The job queue's own schema, as operators and metrics see it. Never: running a job.
+//! This module reads the job queue's own schema for operators and metrics. It must not run a job.
 //!
-//! The schema belongs to graphile_worker, which makes and migrates it; here its public `jobs` view is read, and its bookkeeping of
-//! superseded jobs and of the schedule, for which it has no view.
+//! The schema belongs to graphile_worker, which creates and migrates it. This module reads its public `jobs` view. Superseded
+//! jobs and the schedule have no view, so it reads their private tables.
 
 use graphile_worker_migrations::MigrateError;
 use sqlx::{FromRow, PgConnection};
@@ -17,7 +17,7 @@ pub struct JobCount {
     pub count: i64,
 }
 
-/// A job that failed for good.
+/// A job that failed permanently.
 #[derive(Debug, Clone, PartialEq, FromRow)]
 pub struct DeadLetter {
     pub id: i64,
@@ -29,15 +29,20 @@ pub struct DeadLetter {
     pub failed_at: String,
 }
 
-/// Of two jobs with one key the older is superseded by the newer: it is no dead letter, whatever its attempts say.
+/// Of two jobs with one key the newer supersedes the older. A superseded job is not a dead letter, even if it has used all its
+/// attempts.
 const SUPERSEDED: &str = "EXISTS (SELECT FROM graphile_worker._private_job_retirements AS r WHERE r.id = j.id)";
 
-/// Makes the queue's schema or brings it up to date. Safe to repeat and to run twice at once.
+/// Creates or migrates the queue's schema. Safe to repeat and to run concurrently.
 pub async fn migrate(pool: &sqlx::PgPool) -> anyhow::Result<()> {
     match graphile_worker::WorkerUtils::new(pool.clone(), SCHEMA).migrate().await {
-        // A newer release has been here: there is nothing to do, and its worker is the one that may run.
+        // A newer release migrated the schema: do nothing here; the worker of that release can run.
         Err(MigrateError::IncompatbleRevision { latest_migration, highest_migration, .. }) => {
-            tracing::warn!(found = latest_migration, known = highest_migration, "the job queue's schema is a later release's");
+            tracing::warn!(
+                found = latest_migration,
+                known = highest_migration,
+                "the job queue's schema belongs to a later release"
+            );
             Ok(())
         }
         migrated => Ok(migrated?),
@@ -54,7 +59,7 @@ pub async fn counts(connection: &mut PgConnection) -> sqlx::Result<Vec<JobCount>
     sqlx::query_as(sqlx::AssertSqlSafe(sql)).fetch_all(connection).await
 }
 
-/// Seconds for which the oldest job that could run has been waiting; 0: none waits.
+/// Seconds for which the oldest runnable job has been waiting; 0: no job waits.
 pub async fn oldest_ready_seconds(connection: &mut PgConnection) -> sqlx::Result<f64> {
     sqlx::query_scalar(
         "SELECT coalesce(extract(epoch FROM now() - min(run_at)), 0)::float8 FROM graphile_worker.jobs
@@ -74,7 +79,7 @@ pub async fn dead_letters(connection: &mut PgConnection) -> sqlx::Result<Vec<Dea
     sqlx::query_as(sqlx::AssertSqlSafe(sql)).fetch_all(connection).await
 }
 
-/// Removes jobs that a newer one with the same key has replaced and that have ended.
+/// Deletes ended jobs that a newer one with the same key has replaced.
 pub async fn clear_superseded(connection: &mut PgConnection) -> sqlx::Result<u64> {
     let done = sqlx::query(
         "DELETE FROM graphile_worker._private_jobs AS j USING graphile_worker._private_job_retirements AS r
@@ -92,7 +97,7 @@ pub async fn lock_holders(connection: &mut PgConnection) -> sqlx::Result<Vec<Str
         .await
 }
 
-/// When each scheduled job was last queued, Unix seconds; `None`: never yet.
+/// When each scheduled job was last queued, Unix seconds; `None`: never.
 pub async fn schedule(connection: &mut PgConnection) -> sqlx::Result<Vec<(String, i64, Option<i64>)>> {
     sqlx::query_as(
         "SELECT identifier, extract(epoch FROM known_since)::bigint, extract(epoch FROM last_execution)::bigint

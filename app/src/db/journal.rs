@@ -1,18 +1,19 @@
-//! The journal table: appending one batch, reading batches in order, attaching partitions ahead. Never: what a batch means.
+//! This module is the journal table: it appends one batch, reads batches in order and attaches partitions ahead. It must not
+//! interpret a batch.
 
 use futures::{StreamExt, stream::BoxStream};
 use sqlx::{AssertSqlSafe, PgConnection, Row, postgres::PgRow};
 
-/// Sequences in one partition. At 100 bytes an event a full one is about 2.5 GB: archived and dropped as one piece.
+/// Sequences in one partition. At 100 bytes per event a full one is about 2.5 GB: archived and dropped as one piece.
 pub const PARTITION_EVENTS: i64 = 25_000_000;
-/// Partitions attached beyond the one that is written to.
+/// Partitions attached ahead of the one in use.
 const PARTITIONS_AHEAD: i64 = 1;
-/// Advisory lock that makes attaching one at a time. Any number that nothing else in this database uses.
+/// Advisory lock that serializes attaching. Any number that nothing else in this database uses.
 const ATTACHING: i64 = 0x6578_6368_7061_7274;
-/// Payloads up to about a page stay in the row: cutting them into a side table costs more than it saves.
+/// Payloads up to about a page stay in the row: a side table would cost more than it saves.
 const INLINE_BYTES: u32 = 8160;
 
-/// What the leader appends: everything but the payload's meaning.
+/// The columns that the leader appends; the payload is opaque here.
 #[derive(Debug, Clone, Copy)]
 pub struct Append<'a> {
     pub epoch: i64,
@@ -22,8 +23,8 @@ pub struct Append<'a> {
     pub payload: &'a [u8],
 }
 
-/// One statement, one commit: the batch is in the journal, or this leader has been deposed and nothing has happened.
-/// False: deposed. It is sent after the clean answer for the batch before it, and says so.
+/// One statement, one commit: either the batch is in the journal, or this leader is deposed and nothing changed (returns false).
+/// It is sent after the clean answer for the previous batch, and records that batch as confirmed.
 pub async fn append(connection: &mut PgConnection, batch: Append<'_>) -> sqlx::Result<bool> {
     let done = sqlx::query(
         "WITH fenced AS (
@@ -42,7 +43,7 @@ pub async fn append(connection: &mut PgConnection, batch: Append<'_>) -> sqlx::R
     Ok(done.rows_affected() == 1)
 }
 
-/// One row of the journal, as read. Borrows its payload from the row that the driver received.
+/// One row of the journal. Borrows its payload from the driver's row.
 #[derive(Debug)]
 pub struct StoredBatch {
     pub first_sequence: i64,
@@ -68,18 +69,18 @@ impl StoredBatch {
     }
 }
 
-/// Every batch that begins after sequence `after` and up to `through`, in order, as the server sends them.
+/// Every batch after sequence `after` and up to `through`, in order, streamed.
 pub fn stream(connection: &mut PgConnection, after: i64, through: i64) -> BoxStream<'_, sqlx::Result<StoredBatch>> {
     let batches = "SELECT first_seq, last_seq, epoch, checksum, payload FROM journal WHERE first_seq > $1 AND first_seq <= $2 ORDER BY first_seq";
     sqlx::query(batches).bind(after).bind(through).fetch(connection).map(|row| row.and_then(StoredBatch::from_row)).boxed()
 }
 
-/// Sequence with which the journal in the database begins; `None` when it is empty.
+/// First sequence of the journal in the database; `None`: it is empty.
 pub async fn begins(connection: &mut PgConnection) -> sqlx::Result<Option<i64>> {
     sqlx::query_scalar("SELECT first_seq FROM journal ORDER BY first_seq LIMIT 1").fetch_optional(connection).await
 }
 
-/// The last batch that begins at or before `sequence`, if there is one.
+/// The last batch whose first sequence is at or below `sequence`.
 pub async fn nearest(connection: &mut PgConnection, sequence: i64) -> sqlx::Result<Option<StoredBatch>> {
     let row = sqlx::query(
         "SELECT first_seq, last_seq, epoch, checksum, payload FROM journal WHERE first_seq <= $1 ORDER BY first_seq DESC LIMIT 1",
@@ -90,7 +91,7 @@ pub async fn nearest(connection: &mut PgConnection, sequence: i64) -> sqlx::Resu
     row.map(StoredBatch::from_row).transpose()
 }
 
-/// The epoch and checksum of the batch that begins at `first_sequence`, if it is there.
+/// The epoch and checksum of the batch whose first sequence is `first_sequence`.
 pub async fn identity(connection: &mut PgConnection, first_sequence: i64) -> sqlx::Result<Option<(i64, i64)>> {
     sqlx::query_as("SELECT epoch, checksum FROM journal WHERE first_seq = $1")
         .bind(first_sequence)
@@ -98,14 +99,15 @@ pub async fn identity(connection: &mut PgConnection, first_sequence: i64) -> sql
         .await
 }
 
-/// Sequence at which the partition that holds `sequence` begins.
+/// First sequence of the partition that contains `sequence`.
 pub const fn partition_start(sequence: i64) -> i64 {
     sequence - sequence.rem_euclid(PARTITION_EVENTS)
 }
 
-/// Attaches the partition that the next batch goes to and the ones after it, where they are missing.
+/// Attaches the partition of the next batch and the ones after it, if missing.
 ///
-/// A table is made apart and then attached: creating it as a partition would lock the whole journal against its leader.
+/// Each table is created separately and then attached: creating it as a partition would lock the whole journal against its
+/// leader.
 pub async fn attach_partitions(connection: &mut PgConnection) -> sqlx::Result<()> {
     sqlx::query("SELECT pg_advisory_lock($1)").bind(ATTACHING).execute(&mut *connection).await?;
     let attached = attach_missing(connection).await;
@@ -127,7 +129,7 @@ async fn attach_missing(connection: &mut PgConnection) -> sqlx::Result<()> {
         if attached {
             continue;
         }
-        // The check lets ATTACH skip its scan of the table.
+        // The check constraint lets ATTACH skip its scan of the table.
         for statement in [
             format!(
                 "CREATE TABLE IF NOT EXISTS {name} (LIKE journal INCLUDING ALL,
@@ -139,7 +141,7 @@ async fn attach_missing(connection: &mut PgConnection) -> sqlx::Result<()> {
         ] {
             sqlx::query(AssertSqlSafe(statement)).execute(&mut *connection).await?;
         }
-        tracing::info!(partition = name, from = start, to = end, "attached a partition of the journal");
+        tracing::info!(partition = name, from = start, to = end, "attached a journal partition");
     }
     Ok(())
 }

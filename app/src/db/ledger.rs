@@ -1,4 +1,5 @@
-//! The ledger's tables: `ledger_transfers` and `balances`, and the sums that must be zero. Never: a movement of its own.
+//! This module reads and writes the ledger's tables `ledger_transfers` and `balances`, and computes the sums that must be zero.
+//! It must not create a movement.
 
 use crate::db::{copy::CopyRows, numeric::Numeric};
 use exchange_core::{
@@ -13,7 +14,7 @@ const COPY: &str =
     FROM STDIN WITH (FORMAT binary)";
 const COLUMNS: i16 = 9;
 
-/// Transfers of one chunk, encoded as they happen.
+/// Transfers of one chunk, encoded in order.
 #[derive(Debug, Default)]
 pub struct TransferRows(CopyRows);
 
@@ -39,7 +40,7 @@ impl TransferRows {
     }
 }
 
-/// Where in the ledger the transfers of one account are: the sequences of the first and the last of a chunk.
+/// Where an account's transfers of one chunk are in the ledger: the sequences of the first and the last.
 pub type Span = (AccountId, u64, u64);
 
 /// The spans of one chunk.
@@ -50,8 +51,8 @@ pub async fn insert_spans(connection: &mut PgConnection, spans: &[Span]) -> sqlx
     let account: Vec<i32> = spans.iter().map(|(account, ..)| *account as i32).collect();
     let first: Vec<i64> = spans.iter().map(|(_, first, _)| *first as i64).collect();
     let last: Vec<i64> = spans.iter().map(|(.., last)| *last as i64).collect();
-    // Not by COPY, whose small end waits for the server's acknowledgement of its small data (TCP's Nagle against delayed
-    // acknowledgements, 40 ms: sqlx 0.9.0 leaves TCP_NODELAY off, https://github.com/transact-rs/sqlx/issues/4335).
+    // Not by COPY: its small end message waits for the server's acknowledgement of its small data. TCP's Nagle algorithm against
+    // delayed acknowledgements costs 40 ms: sqlx 0.9.0 does not set TCP_NODELAY, https://github.com/transact-rs/sqlx/issues/4335.
     sqlx::query(
         "INSERT INTO ledger_spans (account, first_sequence, last_sequence) SELECT * FROM unnest($1::int[], $2::bigint[], $3::bigint[])",
     )
@@ -63,10 +64,10 @@ pub async fn insert_spans(connection: &mut PgConnection, spans: &[Span]) -> sqlx
     Ok(())
 }
 
-/// One account's holding of one asset.
+/// One account's balance of one asset.
 pub type BalanceRow = (AccountId, AssetId, Balance);
 
-/// Balances as they stand now.
+/// Writes current balances.
 pub async fn upsert_balances(connection: &mut PgConnection, balances: &[BalanceRow]) -> sqlx::Result<()> {
     if balances.is_empty() {
         return Ok(());
@@ -100,7 +101,8 @@ pub async fn balances(connection: &mut PgConnection) -> sqlx::Result<Vec<Balance
         .collect())
 }
 
-/// What the transfers say every account must hold. Reads the whole ledger: for the daily check, not for the minute's.
+/// The balance of every account according to the transfers. Reads the whole ledger: for the daily check, not for the one each
+/// minute.
 pub async fn balances_by_transfers(connection: &mut PgConnection) -> sqlx::Result<Vec<BalanceRow>> {
     let rows: Vec<(i32, i16, Numeric, Numeric)> = sqlx::query_as(
         "SELECT account, asset, coalesce(sum(amount) FILTER (WHERE bucket = 0), 0), coalesce(sum(amount) FILTER (WHERE bucket = 1), 0)
@@ -118,7 +120,7 @@ pub async fn balances_by_transfers(connection: &mut PgConnection) -> sqlx::Resul
         .collect())
 }
 
-/// Sum of all balances of each asset, custody included: 0 each, or the tables are wrong.
+/// Sum of all balances of each asset, custody included. Anything but 0 means that the tables are wrong.
 pub async fn sums(connection: &mut PgConnection) -> sqlx::Result<Vec<(AssetId, Amount)>> {
     let rows: Vec<(i16, Numeric)> =
         sqlx::query_as("SELECT asset, sum(free + locked) FROM balances GROUP BY asset ORDER BY asset")

@@ -1,5 +1,5 @@
-//! `history_marks`: the chain of this journal at some sequences, and at any other by hashing the batches between. Never: a
-//! decision about an object.
+//! This module reads and writes `history_marks`: the chain of this journal at some sequences. Between marks it hashes the
+//! batches. It must not decide about an object.
 
 use futures::StreamExt;
 use sqlx::PgConnection;
@@ -17,7 +17,7 @@ pub async fn insert(connection: &mut PgConnection, sequence: i64, chain: Chain) 
     Ok(())
 }
 
-/// The newest mark at or below `sequence`; the beginning of every journal when there is none.
+/// The newest mark at or below `sequence`; without one, the start of every journal.
 async fn nearest(connection: &mut PgConnection, sequence: i64) -> sqlx::Result<(i64, Chain)> {
     let mark: Option<(i64, Vec<u8>)> =
         sqlx::query_as("SELECT sequence, chain FROM history_marks WHERE sequence <= $1 ORDER BY sequence DESC LIMIT 1")
@@ -32,8 +32,8 @@ pub async fn distance(connection: &mut PgConnection, sequence: i64) -> sqlx::Res
     Ok(sequence - nearest(connection, sequence).await?.0)
 }
 
-/// The chain of this journal as of `sequence`. `None`: no batch ends there, or the batches above the nearest mark have left the
-/// database, so that nothing can be said.
+/// The chain of this journal at `sequence`. `None`: no batch ends there, or the batches above the nearest mark have left the
+/// database and the chain is unknown.
 pub async fn chain_at(connection: &mut PgConnection, sequence: i64) -> sqlx::Result<Option<Chain>> {
     let (mut at, mut chain) = nearest(connection, sequence).await?;
     let mut batches = journal::stream(connection, at, sequence);

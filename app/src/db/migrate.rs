@@ -1,4 +1,5 @@
-//! `exchange migrate`: the schema brought up to this release. Safe to repeat and to run twice at once. Never: a data job.
+//! This module is `exchange migrate`: it migrates the schema to this release. It is safe to repeat and to run concurrently. It
+//! must not run a data job.
 
 use std::time::{Duration, Instant};
 
@@ -11,19 +12,19 @@ use crate::{
     db::{jobs, journal},
 };
 
-/// Everything in `migrations/`, carried in the binary.
+/// All files of `migrations/`, embedded in the binary.
 pub static MIGRATIONS: Migrator = {
     let mut migrations = sqlx::migrate!("../migrations");
-    // A newer release has been here: its schema still carries this one.
+    // A newer release migrated the schema: that schema still supports this release.
     migrations.ignore_missing = true;
-    // Ours is waited for without a lock_timeout and without a transaction, see `take_turn`.
+    // Our own lock has neither a lock_timeout nor a transaction, see `take_turn`.
     migrations.locking = false;
     migrations
 };
 
-/// A statement gives up after this, rather than stop everybody who queues behind it.
+/// Lock timeout of a migration statement: it must not block the sessions that queue behind it.
 const LOCK_TIMEOUT: &str = "5s";
-/// How long another `exchange migrate` is waited for.
+/// How long to wait for another `exchange migrate`.
 const TURN_TIMEOUT: Duration = Duration::from_secs(300);
 const TURN_POLL: Duration = Duration::from_millis(100);
 /// Advisory lock of the migrations. Any number that nothing else in this database uses.
@@ -34,14 +35,14 @@ pub async fn run(settings: config::Migrate, _level: LogLevel, shutdown: Shutdown
     let token = shutdown.token();
     let migrate = async {
         let mut connection =
-            PgConnection::connect_with(&settings.database.options).await.context("the database cannot be reached")?;
-        // Held until the connection is closed: the queue's migrations have their turn too.
+            PgConnection::connect_with(&settings.database.options).await.context("the database is unreachable")?;
+        // Held until the connection closes, so that the queue's migrations are serialized too.
         take_turn(&mut connection).await?;
         apply(&mut connection).await?;
-        // The queue's library keeps its own schema; made here, so that no other role needs the right to make tables.
+        // The queue's library has its own schema. It is created here, so that no other role needs the right to create tables.
         let pool = PgPoolOptions::new().max_connections(1).connect_with(settings.database.options).await?;
-        jobs::migrate(&pool).await.context("the job queue's schema could not be brought up to date")?;
-        connection.close().await.context("the database went away")
+        jobs::migrate(&pool).await.context("failed to migrate the job queue's schema")?;
+        connection.close().await.context("the database connection was lost")
     };
     tokio::select! {
         done = migrate => done,
@@ -49,34 +50,37 @@ pub async fn run(settings: config::Migrate, _level: LogLevel, shutdown: Shutdown
     }
 }
 
-/// Applies what is missing and makes sure that the journal has partitions to write to.
+/// Applies missing migrations and attaches the partitions that the journal needs.
 pub async fn apply(connection: &mut PgConnection) -> anyhow::Result<()> {
     take_turn(connection).await?;
     sqlx::query("SELECT set_config('lock_timeout', $1, false), set_config('client_min_messages', 'warning', false)")
         .bind(LOCK_TIMEOUT)
         .execute(&mut *connection)
         .await?;
-    MIGRATIONS.run_direct(None, connection, false).await.context("the migrations did not pass")?;
-    journal::attach_partitions(connection).await.context("the journal's partitions could not be attached")?;
+    MIGRATIONS.run_direct(None, connection, false).await.context("failed to apply the migrations")?;
+    journal::attach_partitions(connection).await.context("failed to attach the journal's partitions")?;
     tracing::info!(migrations = MIGRATIONS.iter().count(), "the schema is up to date");
     sqlx::query("SELECT pg_advisory_unlock($1)").bind(TURN).execute(connection).await?;
     Ok(())
 }
 
-/// Polls instead of queueing: a session that waits inside `pg_advisory_lock` holds a snapshot, and an index built
-/// CONCURRENTLY by the one before us would wait for that snapshot for ever.
+/// Polls instead of queueing. A session that waits inside `pg_advisory_lock` holds a snapshot, and an index that the lock's
+/// holder builds CONCURRENTLY would wait for that snapshot forever.
 async fn take_turn(connection: &mut PgConnection) -> anyhow::Result<()> {
     let begun = Instant::now();
     while !sqlx::query_scalar::<_, bool>("SELECT pg_try_advisory_lock($1)").bind(TURN).fetch_one(&mut *connection).await? {
         if begun.elapsed() > TURN_TIMEOUT {
-            bail!("another `exchange migrate` has been running for {} s: see what it waits for", TURN_TIMEOUT.as_secs());
+            bail!(
+                "another `exchange migrate` has been running for {} s: check pg_stat_activity for the lock that it waits for",
+                TURN_TIMEOUT.as_secs()
+            );
         }
         tokio::time::sleep(TURN_POLL).await;
     }
     Ok(())
 }
 
-/// Whether every migration of this release has been applied; the text says what is missing.
+/// Whether every migration of this release is applied; the text lists the missing ones.
 pub async fn missing(connection: &mut PgConnection) -> sqlx::Result<Option<String>> {
     let exists: bool =
         sqlx::query_scalar("SELECT to_regclass('_sqlx_migrations') IS NOT NULL").fetch_one(&mut *connection).await?;

@@ -1,4 +1,4 @@
-//! All SQL, a file per table group. Never: an HTTP type, a decision.
+//! This module contains all SQL, one file per table group. It must not use an HTTP type or make a decision.
 
 pub mod account_ledger;
 pub mod api_keys;

@@ -1,8 +1,9 @@
-//! What PostgreSQL warns of while it reports success. Never: an error, which the driver returns.
+//! This module detects warnings that PostgreSQL sends with a successful result. Errors are not its subject: the driver returns
+//! them.
 //!
-//! The driver writes notices as `tracing` events and gives no other access to them. One matters: a commit whose wait for a
-//! synchronous standby was cancelled is reported as a success with a WARNING ("canceling wait for synchronous replication"),
-//! and may be lost in a failover.
+//! The driver writes notices as `tracing` events and offers no other access to them. One matters: a commit whose wait for a
+//! synchronous standby was cancelled succeeds with a WARNING ("canceling wait for synchronous replication"), and a failover may
+//! lose it.
 
 use std::{
     future::Future,
@@ -20,7 +21,7 @@ use tracing::{
 
 const DRIVER_TARGET: &str = "sqlx::postgres::notice";
 
-/// Watches for warnings on one connection's statements. Made once: a statement then costs no more than a pointer's copy.
+/// Collects warnings of one connection's statements. Create it once: each statement then costs only the copy of a pointer.
 #[derive(Clone)]
 pub struct Warnings {
     seen: Arc<AtomicBool>,
@@ -35,7 +36,7 @@ impl Default for Warnings {
 }
 
 impl Warnings {
-    /// Runs a statement; true beside its result when the server warned.
+    /// Runs a statement; true next to its result if the server warned.
     pub async fn watch<Output>(&self, statement: impl Future<Output = Output>) -> (Output, bool) {
         self.seen.store(false, Ordering::Relaxed);
         let output = statement.with_subscriber(self.dispatch.clone()).await;

@@ -1,7 +1,8 @@
-//! [`Amount`]s as PostgreSQL's `numeric`, exact, in the binary format. Never: a fraction.
+//! This module converts [`Amount`]s to PostgreSQL's `numeric` and back, exactly, in the binary format. It must not handle
+//! fractions.
 //!
 //! The format (`numeric_send` in PostgreSQL's numeric.c): count of digits, weight of the first, sign, display scale, each two
-//! bytes, then the digits to the base of 10,000.
+//! bytes, then the digits in base 10,000.
 
 use exchange_core::money::Amount;
 use sqlx::{
@@ -19,7 +20,7 @@ const BASE: u128 = 10_000;
 /// An i128 has at most 39 decimal digits.
 const DIGITS_MAX: usize = 10;
 const NEGATIVE: u16 = 0x4000;
-/// `numeric` and `numeric[]` in pg_type, fixed for all time.
+/// OIDs of `numeric` and `numeric[]` in pg_type, which never change.
 const OID: Oid = Oid(1700);
 const ARRAY_OID: Oid = Oid(1231);
 
@@ -30,7 +31,7 @@ impl Numeric {
         let (mut rest, mut first) = (self.0.unsigned_abs(), DIGITS_MAX);
         while rest > 0 {
             first -= 1;
-            // The high half is nearly always zero: 64-bit division is several times cheaper.
+            // The high half is nearly always zero, and 64-bit division is several times cheaper.
             let digit = match u64::try_from(rest) {
                 Ok(small) => {
                     rest = u128::from(small / BASE as u64);
@@ -45,7 +46,7 @@ impl Numeric {
             digits[first] = digit as u16;
         }
         let weight = (DIGITS_MAX - first).saturating_sub(1);
-        // Zeros at the end are implied by the weight; the server would only strip them again.
+        // The weight implies trailing zeros; the server would strip them anyway.
         let digits = &digits[first..];
         let digits = &digits[..digits.iter().rposition(|digit| *digit != 0).map_or(0, |last| last + 1)];
         let sign = if self.0 < 0 { NEGATIVE } else { 0 };
@@ -64,7 +65,7 @@ impl Numeric {
         if count == 0 {
             return Some(Self(0));
         }
-        // Digits below the point would be a fraction: no column here holds one.
+        // Digits below the point would be a fraction, and no column here has one.
         let implied = usize::try_from(weight).ok()?.checked_sub(count - 1)?;
         for _ in 0..implied {
             magnitude = magnitude.checked_mul(BASE)?;
@@ -100,7 +101,9 @@ impl Encode<'_, Postgres> for Numeric {
 impl Decode<'_, Postgres> for Numeric {
     fn decode(value: PgValueRef<'_>) -> Result<Self, BoxDynError> {
         match value.format() {
-            PgValueFormat::Binary => Self::read(value.as_bytes()?).ok_or_else(|| "a numeric that is no 128-bit integer".into()),
+            PgValueFormat::Binary => {
+                Self::read(value.as_bytes()?).ok_or_else(|| "a numeric that is not a 128-bit integer".into())
+            }
             PgValueFormat::Text => Ok(Self(value.as_str()?.parse()?)),
         }
     }

@@ -1,4 +1,5 @@
-//! The projection's order tables: `orders`, `order_lists`, `order_minutes`. Written by the projector alone. Never: history reads.
+//! This module writes the projection's order tables: `orders`, `order_lists`, `order_minutes`. Only the projector calls it. It
+//! must not read history.
 
 use crate::db::{copy::CopyRows, numeric::Numeric};
 use exchange_core::{
@@ -9,7 +10,7 @@ use exchange_core::{
 use sqlx::PgConnection;
 
 const MICROSECONDS_PER_MINUTE: Time = 60_000_000;
-/// `order_id_floor` in the migration divides by the same.
+/// `order_id_floor` in the migration uses the same divisor.
 pub const fn minute(time: Time) -> i64 {
     time.div_euclid(MICROSECONDS_PER_MINUTE)
 }
@@ -77,7 +78,7 @@ fn prevented(order: &Order) -> Option<(i64, i64)> {
     (order.prevented > 0).then_some((order.prevented, order.prevented_match as i64))
 }
 
-/// What an order's life changes of its row; none of it is indexed.
+/// The columns that change during an order's life; none of them is indexed.
 #[derive(Default)]
 struct Changes {
     id: Vec<i64>,
@@ -96,7 +97,7 @@ struct Changes {
     prevented_match: Vec<Option<i64>>,
 }
 
-/// Orders that are in the table, as they stand now.
+/// Updates orders that are in the table to their current state.
 pub async fn update<'a>(connection: &mut PgConnection, orders: impl Iterator<Item = &'a Order>) -> sqlx::Result<()> {
     let mut changes = Changes::default();
     for order in orders {
@@ -147,7 +148,7 @@ pub async fn update<'a>(connection: &mut PgConnection, orders: impl Iterator<Ite
     Ok(())
 }
 
-/// Order lists as they stand now. Few: one statement each.
+/// Writes the current state of order lists. They are few: one statement each.
 pub async fn upsert_lists<'a>(connection: &mut PgConnection, lists: impl Iterator<Item = &'a OrderList>) -> sqlx::Result<()> {
     for list in lists {
         let orders: Vec<i64> = list.orders.iter().map(|id| *id as i64).collect();
@@ -174,11 +175,11 @@ pub async fn upsert_lists<'a>(connection: &mut PgConnection, lists: impl Iterato
 pub struct FirstOrder {
     pub minute: i64,
     pub order: OrderId,
-    /// Of the event that placed it.
+    /// Sequence of the event that placed it.
     pub sequence: u64,
 }
 
-/// The first order of each minute; a minute that is there already keeps its first.
+/// The first order of each minute; an existing minute is not changed.
 pub async fn insert_minutes(connection: &mut PgConnection, minutes: &[FirstOrder]) -> sqlx::Result<()> {
     for first in minutes {
         sqlx::query(

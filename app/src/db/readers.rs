@@ -1,20 +1,20 @@
-//! Which sessions read the journal, and up to which feature level. Never: a table of our own.
+//! This module lists the sessions that read the journal, and the feature level that each supports. It must not need a table.
 //!
-//! - A session states its level by a shared advisory lock, which ends with the session. A release without levels states none.
-//! - A server that is stopped has no session and is not seen.
+//! - A session declares its level by a shared advisory lock, which ends with the session. A release without levels declares none.
+//! - A stopped server has no session and does not appear.
 
 use sqlx::{PgConnection, PgPool};
 
 /// First half of the lock's key; the second is the level.
 const LEVELS: i32 = 0x0078_4c56;
 
-/// States that this session reads events up to `level`, until it ends.
+/// Declares that this session reads events up to `level`, until it ends.
 pub async fn state_level(connection: &mut PgConnection, level: u32) -> sqlx::Result<()> {
     let level = i32::try_from(level).unwrap_or(i32::MAX);
     sqlx::query("SELECT pg_advisory_lock_shared($1, $2)").bind(LEVELS).bind(level).execute(connection).await.map(drop)
 }
 
-/// Servers and workers that are connected and do not read `level`, each with its address and process.
+/// Connected servers and workers that do not read `level`, each with its address and process.
 pub async fn behind(pool: &PgPool, level: u32) -> sqlx::Result<Vec<String>> {
     sqlx::query_scalar(
         "SELECT format('%s at %s, database process %s', application_name, coalesce(host(client_addr), 'a local socket'), pid) \

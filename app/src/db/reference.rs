@@ -1,4 +1,5 @@
-//! The projection's small tables: `assets`, `markets`, `accounts`, `credits`, `operator_actions`. Never: orders or trades.
+//! This module writes the projection's small tables: `assets`, `markets`, `accounts`, `credits`, `operator_actions`. It must not
+//! write orders or trades.
 
 use crate::db::numeric::Numeric;
 use exchange_core::{
@@ -20,7 +21,7 @@ pub struct Credit {
     pub reference: Box<str>,
 }
 
-/// What an operator did, and why.
+/// An operator action and its reason.
 #[derive(Debug)]
 pub struct OperatorAction {
     pub sequence: u64,

@@ -1,29 +1,29 @@
-//! `replicas`: servers as they report themselves. Never: who leads (see `head`).
+//! This module reads and writes `replicas`: the reports of the servers. It must not decide who leads (see `head`).
 
 use exchange_core::money::Time;
 use sqlx::{FromRow, PgConnection};
 
 use crate::chain::Chain;
 
-/// A server whose report is older does not run any more.
+/// A server whose report is older counts as stopped.
 pub const FRESH_SECONDS: f64 = 10.0;
 
-/// Sequence, SHA-256 and chain of a state that was hashed.
+/// Sequence, SHA-256 and chain of a hashed state.
 pub type Compared = (i64, [u8; 32], Option<Chain>);
 
-/// A server's own words.
+/// The report of a server.
 #[derive(Debug, Clone, Default)]
 pub struct Report {
     pub address: String,
     /// Its clock less the database's, µs.
     pub clock_offset: Time,
-    /// Why it does not follow this database; `None`: it does.
+    /// Why the server refuses this database; `None`: it follows it.
     pub refusal: Option<String>,
-    /// Sequence, SHA-256 and chain of the last state that it hashed.
+    /// Sequence, SHA-256 and chain of the last state that the server hashed.
     pub compared: Option<Compared>,
 }
 
-/// A fresh report of a server, as another process reads it.
+/// A recent report of a server, read by another process.
 #[derive(Debug, Clone, FromRow)]
 pub struct Reported {
     pub address: String,
@@ -34,7 +34,7 @@ pub struct Reported {
     pub compared_chain: Option<Vec<u8>>,
 }
 
-/// Losing a report in a crash loses nothing: it does not wait for the disk or a standby.
+/// A crash that loses a report is harmless, so the commit waits neither for the disk nor for a standby.
 pub async fn report(connection: &mut PgConnection, report: &Report) -> sqlx::Result<()> {
     let (sequence, state, chain) = match &report.compared {
         Some((sequence, state, chain)) => {
@@ -60,7 +60,7 @@ pub async fn report(connection: &mut PgConnection, report: &Report) -> sqlx::Res
     Ok(())
 }
 
-/// Every server that runs, by its report.
+/// Every running server, by its report.
 pub async fn fresh(connection: &mut PgConnection) -> sqlx::Result<Vec<Reported>> {
     sqlx::query_as(
         "SELECT address, clock_offset, refusal, compared_seq, compared_state, compared_chain FROM replicas
@@ -71,7 +71,7 @@ pub async fn fresh(connection: &mut PgConnection) -> sqlx::Result<Vec<Reported>>
     .await
 }
 
-/// What the database says of itself.
+/// Clock and settings of the database.
 #[derive(Debug, Clone, Copy, FromRow)]
 pub struct Seen {
     /// Its clock, µs since the Unix epoch.

@@ -1,15 +1,15 @@
-//! The journal's own connection: made with its settings, each use bounded in time. Never: a query of a table.
+//! This module opens the journal's own connection with its settings, and limits the time of each use. It must not query a table.
 
 use std::{future::Future, io, time::Duration};
 
 use sqlx::{ConnectOptions, Connection, PgConnection, Row, postgres::PgConnectOptions};
 
-/// How long making a connection may take.
+/// Time limit for connecting.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
-/// How long a short statement may take before its connection counts as lost.
+/// Time limit for a short statement; after it the connection counts as lost.
 const STATEMENT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Connects. What is acknowledged is durable, so a server whose default does not wait for its disk is told to.
+/// Connects. Acknowledged commits must be durable, so this session waits for the disk even if the server's default does not.
 pub async fn connect(options: &PgConnectOptions) -> sqlx::Result<PgConnection> {
     let options = options.clone().application_name("exchange journal").disable_statement_logging();
     let connecting = async {
@@ -26,9 +26,10 @@ pub async fn connect(options: &PgConnectOptions) -> sqlx::Result<PgConnection> {
     bounded(CONNECT_TIMEOUT, connecting).await
 }
 
-/// Refuses a pooler that gives each transaction another session: a lead is a session, and so is each prepared statement.
+/// Rejects a pooler that assigns each transaction to another session: leadership belongs to one session, and so does each
+/// prepared statement.
 ///
-/// While a second client holds a transaction, the first one's session must still be its own.
+/// While a second client holds a transaction, the first client must still have its session.
 pub async fn refuse_transaction_pooling(connection: &mut PgConnection, options: &PgConnectOptions) -> sqlx::Result<()> {
     let probe = async {
         let ours = backend(connection).await?;
@@ -40,22 +41,22 @@ pub async fn refuse_transaction_pooling(connection: &mut PgConnection, options: 
         other.close().await.ok();
         Ok(ours == theirs || ours != ours_now)
     };
-    // A pool without room for a second session cannot be probed.
+    // Cannot probe a pool without room for a second session.
     match bounded(CONNECT_TIMEOUT, probe).await {
         Ok(true) => Err(sqlx::Error::Configuration(POOLED.into())),
         Ok(false) | Err(_) => Ok(()),
     }
 }
 
-const POOLED: &str = "a pooler gives each transaction another session of PostgreSQL: set pool_mode = session for this database \
-     (PgBouncer), or point EXCHANGE_DATABASE_URL at PostgreSQL itself";
+const POOLED: &str = "a pooler assigns each transaction to another PostgreSQL session: set pool_mode = session for this \
+ database (PgBouncer), or point EXCHANGE_DATABASE_URL at PostgreSQL itself";
 
-/// Without a prepared statement, which such a pooler may not know.
+/// Not prepared: such a pooler may not know the statement.
 async fn backend(connection: &mut PgConnection) -> sqlx::Result<i32> {
     sqlx::raw_sql("SELECT pg_backend_pid()").fetch_one(connection).await?.try_get(0)
 }
 
-/// A short statement that fails rather than waits for ever.
+/// A short statement that fails after a time limit.
 pub async fn within<Output>(statement: impl Future<Output = sqlx::Result<Output>>) -> sqlx::Result<Output> {
     bounded(STATEMENT_TIMEOUT, statement).await
 }

@@ -1,4 +1,4 @@
-//! Account statements: their rows, and what goes into one. Never: how a statement looks.
+//! This module reads and writes account statements: their rows and the data of one statement. It must not format a statement.
 
 use exchange_core::{money::Time, order::AccountId};
 use futures::{StreamExt, stream::BoxStream};
@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use crate::db::numeric::Numeric;
 
-/// A statement that was asked for.
+/// A requested statement.
 #[derive(Debug, Clone, PartialEq, Eq, FromRow)]
 pub struct Statement {
     #[sqlx(try_from = "String")]
@@ -23,7 +23,7 @@ pub struct Statement {
     pub object_key: Option<String>,
 }
 
-/// One order of the account, named.
+/// One order of the account, with names.
 #[derive(Debug, FromRow)]
 pub struct OrderLine {
     pub created: Time,
@@ -55,7 +55,7 @@ pub struct TradeLine {
     pub commission_asset: String,
 }
 
-/// One movement that took from the account or gave to it.
+/// One movement of the account's money.
 #[derive(Debug, FromRow)]
 pub struct TransferLine {
     pub time: Time,
@@ -108,11 +108,11 @@ pub async fn of_account(connection: &mut PgConnection, account: AccountId, limit
 
 pub async fn set_ready(connection: &mut PgConnection, id: Uuid, key: &str, size_bytes: u64) -> sqlx::Result<()> {
     sqlx::query("UPDATE statements SET status = 'ready', object_key = $2, size_bytes = $3, completed_at = now() WHERE id = $1::text::uuid")
-        .bind(id.to_string())
-        .bind(key)
-        .bind(size_bytes as i64)
-        .execute(connection)
-        .await?;
+    .bind(id.to_string())
+    .bind(key)
+    .bind(size_bytes as i64)
+    .execute(connection)
+    .await?;
     Ok(())
 }
 
@@ -135,7 +135,7 @@ pub fn orders<'c>(connection: &'c mut PgConnection, statement: &Statement) -> Bo
     )
 }
 
-/// Trades of the account in the period; one with itself has two lines.
+/// Trades of the account in the period; a trade with itself has two lines.
 pub fn trades<'c>(connection: &'c mut PgConnection, statement: &Statement) -> BoxStream<'c, sqlx::Result<TradeLine>> {
     lines(
         connection,

@@ -1,4 +1,4 @@
-//! The projection's `trades`. Written by the projector alone. Never: history reads.
+//! This module writes the projection's `trades`. Only the projector calls it. It must not read history.
 
 use crate::db::copy::CopyRows;
 use exchange_core::TradeRecord;
@@ -9,7 +9,7 @@ const COPY: &str =
     quote, buyer_commission, seller_commission) FROM STDIN WITH (FORMAT binary)";
 const COLUMNS: i16 = 14;
 
-/// Trades of one chunk, encoded as they happen.
+/// Trades of one chunk, encoded in order.
 #[derive(Debug, Default)]
 pub struct TradeRows(CopyRows);
 

@@ -1,4 +1,5 @@
-//! One batch: commands decided together, made durable together, answered together. Never: the commit, a database.
+//! This module is one batch: commands decided together, made durable together, answered together. It must not commit or use a
+//! database.
 
 use std::time::Instant;
 
@@ -7,7 +8,7 @@ use tokio::sync::oneshot;
 
 use super::handle::{Answer, Reply, Submission, SubmitError};
 
-/// Commands in one batch. More wait for the next commit.
+/// Commands in one batch. Further ones wait for the next commit.
 const MAX_COMMANDS: usize = 2048;
 /// Events after which no further command joins a batch.
 const MAX_EVENTS: usize = 16_384;
@@ -17,11 +18,11 @@ const MAX_BYTES: usize = 1 << 20;
 /// Queued work fills at most one in this many parts of a batch.
 const WORK_SHARE: usize = 2;
 
-/// Decided, and not to be told before it is durable: a refusal too may rest on what the batch before it did.
+/// Decided, but not answered before the batch is durable. A refusal waits too: it may depend on the batch before.
 #[derive(Default)]
 pub(super) struct Batch {
     events: Vec<Event>,
-    /// The events' bytes, encoded as they happen.
+    /// The events' bytes, encoded in order.
     body: Vec<u8>,
     waiting: Vec<Waiting>,
     last_sequence: u64,
@@ -33,7 +34,7 @@ struct Waiting {
     arrived: Instant,
 }
 
-/// What identifies a batch in the journal once its commit's outcome is in doubt.
+/// Identifies a batch in the journal while its commit is in doubt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Identity {
     pub epoch: i64,
@@ -57,21 +58,21 @@ impl Batch {
         self.waiting.push(Waiting { to, answer, arrived });
     }
 
-    /// Lets time pass in the journal.
+    /// Advances journal time.
     pub fn tick(&mut self, state: &mut State, now: Time) {
         self.decide_unasked(state, &Command::Tick, now);
     }
 
-    /// Decides a command that no client waits for.
+    /// Decides a command without a waiting client.
     pub fn decide_unasked(&mut self, state: &mut State, command: &Command, now: Time) {
         let before = self.events.len();
         if let Err(refusal) = state.decide(command, now, &mut self.events) {
-            tracing::error!(command = command.name(), %refusal, "a command of the leader's own was refused");
+            tracing::error!(command = command.name(), %refusal, "an internal command of the leader was refused");
         }
         self.encode_from(before, state);
     }
 
-    /// Runs one step of the state's queued work. False: there was none.
+    /// Runs one step of the state's queued work. False: the queue was empty.
     pub fn work(&mut self, state: &mut State, now: Time) -> bool {
         let before = self.events.len();
         let worked = state.work(now, &mut self.events);
@@ -90,7 +91,7 @@ impl Batch {
         self.events.is_empty() && self.waiting.is_empty()
     }
 
-    /// Answers only: nothing that a commit would add.
+    /// Contains answers only and no events to commit.
     pub fn changes_nothing(&self) -> bool {
         self.events.is_empty()
     }
@@ -100,7 +101,7 @@ impl Batch {
         self.waiting.len() < MAX_COMMANDS && self.events.len() < MAX_EVENTS && self.body.len() < MAX_BYTES
     }
 
-    /// Whether a step of queued work may join: a share of the room is left to commands.
+    /// Whether a step of queued work may join: part of the batch is reserved for commands.
     pub fn has_room_for_work(&self) -> bool {
         self.has_room() && self.events.len() < MAX_EVENTS / WORK_SHARE && self.body.len() < MAX_BYTES / WORK_SHARE
     }
@@ -113,7 +114,7 @@ impl Batch {
         &self.events
     }
 
-    /// The journal's payload, and what the batch is known by.
+    /// The journal's payload, and the identity of the batch.
     pub fn seal(&self, epoch: i64) -> (Vec<u8>, Identity) {
         let mut payload = Vec::with_capacity(self.body.len() + 16);
         batch::header(batch::level(&self.events), self.events.len(), &mut payload);
@@ -127,23 +128,23 @@ impl Batch {
         (payload, identity)
     }
 
-    /// Tells everybody what was decided: durable by now, or nothing to make durable.
+    /// Sends every answer. The batch is durable by now, or contains no events.
     pub fn answer(&mut self, mut acknowledged: impl FnMut(Instant)) {
         for Waiting { to, answer, arrived } in self.waiting.drain(..) {
             acknowledged(arrived);
-            // Nobody there any more: a client that hung up.
+            // Fails if the client disconnected.
             let _ = to.send(answer);
         }
     }
 
-    /// Tells everybody the same, whatever was decided.
+    /// Sends the same failure to every client, in place of the decided answers.
     pub fn answer_all(&mut self, error: &SubmitError) {
         for waiting in self.waiting.drain(..) {
             let _ = waiting.to.send(Err(error.clone()));
         }
     }
 
-    /// Ready for the next commands; keeps its memory.
+    /// Empties the batch for the next commands and retains its memory.
     pub fn clear(&mut self) {
         self.events.clear();
         self.body.clear();

@@ -30,7 +30,7 @@ struct Inner {
 }
 
 impl Clock {
-    /// `bound`: how far this clock may be off the database's for this replica to lead.
+    /// `bound`: largest difference from the database's clock with which this replica may lead.
     pub fn new(bound: Duration) -> Self {
         let bound = Time::try_from(bound.as_micros()).unwrap_or(Time::MAX);
         Self { inner: Arc::new(Inner { step: AtomicI64::new(0), bound, reference: Mutex::new(None) }) }
@@ -42,13 +42,13 @@ impl Clock {
         Time::try_from(since.as_micros()).unwrap_or(Time::MAX).saturating_add(self.inner.step.load(Ordering::Relaxed))
     }
 
-    /// Sets this clock `by` µs off the machine's: a simulation of a clock that is wrong.
+    /// Offsets this clock by `by` µs from the machine's: simulates a wrong clock.
     pub fn step(&self, by: Time) {
         self.inner.step.store(by, Ordering::Relaxed);
     }
 
-    /// Takes in the database's time, asked for at `sent` and just received. An answer that took longer than the bound says
-    /// too little.
+    /// Records the database's time, requested at `sent` and just received. Ignores an answer that took longer than the bound,
+    /// because it is too inexact.
     pub fn measured(&self, sent: Instant, database: Time) {
         let took = sent.elapsed();
         if took.as_micros() <= self.inner.bound.unsigned_abs().into() || self.inner.reference.lock().is_none() {
@@ -56,21 +56,21 @@ impl Clock {
         }
     }
 
-    /// This clock less the database's, µs; `None` before the first measurement.
+    /// This clock minus the database's, µs; `None` before the first measurement.
     pub fn offset(&self) -> Option<Time> {
         let (at, database) = (*self.inner.reference.lock())?;
         let elapsed = Time::try_from(at.elapsed().as_micros()).unwrap_or(Time::MAX);
         Some(self.now() - database - elapsed)
     }
 
-    /// Whether this clock may write journal time. The text tells an operator what to do.
+    /// Whether this clock may write journal time. The text tells an operator the fix.
     pub fn check(&self) -> Result<(), String> {
         match self.offset() {
             Some(offset) if offset.abs() > self.inner.bound => {
                 let (by, side) = (offset.abs() / 1000, if offset > 0 { "ahead of" } else { "behind" });
                 Err(format!(
-                    "this machine's clock is {by} ms {side} the database's, more than EXCHANGE_CLOCK_BOUND ({} ms): it does not \
-                     lead; set the clock",
+                    "this machine's clock is {by} ms {side} the database's, more than EXCHANGE_CLOCK_BOUND ({} ms): this \
+                     server does not lead; set the clock",
                     self.inner.bound / 1000
                 ))
             }

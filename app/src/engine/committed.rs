@@ -1,7 +1,8 @@
-//! What every read is served from: the fold of committed events, and nothing that is not durable. The leader folds its own batches
-//! here too, after their commit. Never: a decision, SQL.
+//! This module is the source of every read: the fold of committed events.
 //!
-//! The fold is the one place where the effects of an event are seen, so whatever tells clients of changes takes them from here.
+//! - It must not contain an event that is not durable. The leader folds its own batches here after their commit.
+//! - It must not make a decision or use SQL.
+//! - The effects of an event are visible only in this fold, so every notification of a change must start here.
 
 use std::sync::Arc;
 
@@ -17,38 +18,38 @@ use parking_lot::RwLock;
 use super::tail::HistoryTail;
 use crate::chain::Chain;
 
-/// The committed read model, shared by those who read and the one task that folds.
+/// The committed read model, shared by readers and the one task that folds.
 pub type Shared = Arc<RwLock<Committed>>;
 
-/// Is told of each order's first fill, as it is folded.
+/// Receives the first fill of each order during the fold.
 pub trait FirstFills: std::fmt::Debug + Send + Sync {
     fn first_fill(&self, account: AccountId, as_maker: bool);
 }
 
-/// State, market data and the history that the tables do not hold yet, all at one sequence.
+/// State, market data and the history that is not in the tables yet, all at one sequence.
 #[derive(Debug)]
 pub struct Committed {
     pub state: State,
     pub market_data: MarketData,
     pub tail: HistoryTail,
-    /// Market data holds events up to here already: it was loaded from tables.
+    /// Market data already contains events up to here: it was loaded from tables.
     loaded_through: u64,
-    /// Market data lacks the trades between the tables and the state that it began with.
+    /// Market data lacks the trades between the tables and its initial state.
     gap: bool,
     first_fills: Option<Arc<dyn FirstFills>>,
-    /// `None`: the state began with a snapshot of unknown history.
+    /// `None`: the state came from a snapshot of unknown history.
     history: Option<History>,
-    /// The state is set apart at each turn of a minute; off while a recovery replays many.
+    /// Captures the state at each turn of a minute; off during a recovery, which replays many.
     comparing: bool,
     checkpoint: Option<(State, Option<History>)>,
 }
 
-/// Where the journal's history is at the committed state.
+/// The identity of the history at the committed state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct History {
     /// The chain after the last batch.
     pub chain: Chain,
-    /// First sequence of the last batch, and the chain before it; `None`: no batch has been folded here.
+    /// First sequence of the last batch, and the chain before it; `None`: no batch has been folded yet.
     pub last: Option<(i64, Chain)>,
 }
 
@@ -67,10 +68,10 @@ impl History {
 }
 
 impl Committed {
-    /// From a state (of a snapshot, or empty) and market data as of event `projected_seq` of the tables.
+    /// Starts from a state (of a snapshot, or empty) and market data as of event `projected_seq` of the tables.
     ///
-    /// Events from `state.sequence()` on are folded next. A state that is ahead of the tables (they are being rebuilt) leaves market
-    /// data with a gap, until [`Self::reload_market_data`].
+    /// The next events to fold are those after `state.sequence()`. A state ahead of the tables (during a rebuild) leaves a gap in
+    /// market data until [`Self::reload_market_data`].
     pub fn new(state: State, market_data: MarketData, projected_seq: u64) -> Self {
         let gap = state.sequence() > projected_seq;
         let tail = HistoryTail::from(projected_seq.max(state.sequence()));
@@ -87,23 +88,23 @@ impl Committed {
         }
     }
 
-    /// As [`Self::new`] in the place of what is here; whoever watches goes on watching.
+    /// As [`Self::new`], replacing the current content; watchers remain subscribed.
     pub fn restart(&mut self, state: State, market_data: MarketData, projected_seq: u64) {
         *self = Self { first_fills: self.first_fills.take(), ..Self::new(state, market_data, projected_seq) };
     }
 
-    /// Of the journal up to the state's sequence.
+    /// History of the journal up to the state's sequence.
     pub const fn history(&self) -> Option<History> {
         self.history
     }
 
-    /// Where the journal's history is when nothing has been applied yet.
+    /// Sets the history before anything is applied.
     pub const fn begin_history(&mut self, history: Option<History>) {
         self.history = history;
     }
 
-    /// Applies one committed batch, after which the journal's history is `history`. At each turn of a minute the state is set
-    /// apart, at the same sequence in every process: a comparison needs no agreement.
+    /// Applies one committed batch and records `history` as the journal's identity after it. Captures the state at each turn of a
+    /// minute. Every process captures at the same sequence, so the comparison needs no coordination.
     pub fn apply_batch(&mut self, events: &[Event], history: Option<History>) {
         let before = minute(self.state.now());
         self.apply(events);
@@ -113,17 +114,17 @@ impl Committed {
         }
     }
 
-    /// From here on states are set apart for the comparison.
+    /// Starts capturing states for the comparison.
     pub const fn begin_comparing(&mut self) {
         self.comparing = true;
     }
 
-    /// The state that was set apart last, once.
+    /// Takes the last captured state.
     pub const fn take_checkpoint(&mut self) -> Option<(State, Option<History>)> {
         self.checkpoint.take()
     }
 
-    /// Tells `watcher` of every first fill from here on.
+    /// Sends every later first fill to `watcher`.
     pub fn watch_first_fills(&mut self, watcher: Arc<dyn FirstFills>) {
         self.first_fills = Some(watcher);
     }
@@ -151,8 +152,8 @@ impl Committed {
         self.gap
     }
 
-    /// Puts market data loaded at event `projected_seq` in the place of one with a gap, and folds the tail's trades above it.
-    /// False, and nothing changes, when the tail does not reach down to it.
+    /// Replaces market data that has a gap by data loaded at event `projected_seq`, and folds the tail's later trades. Returns
+    /// false and changes nothing if the tail does not reach back to it.
     pub fn reload_market_data(&mut self, market_data: MarketData, projected_seq: u64) -> bool {
         if projected_seq < self.tail.floor() {
             return false;
@@ -176,7 +177,7 @@ pub const fn minute(time: Time) -> Time {
     time.div_euclid(MINUTE)
 }
 
-/// Where the effects of one event go.
+/// Receives the effects of one event.
 struct Fold<'a> {
     sequence: u64,
     market_data: &'a mut MarketData,
@@ -188,7 +189,7 @@ struct Fold<'a> {
 
 impl Effects for Fold<'_> {
     fn order_changed(&mut self, order: &Order) {
-        // Told after the trade: an order that has executed nothing but it has its first fill.
+        // Reported after the trade: an order whose only execution is this trade had its first fill.
         if let (Some((quantity, maker)), Some(watcher)) = (self.trade, self.first_fills)
             && order.executed == quantity
         {
@@ -213,7 +214,7 @@ impl Effects for Fold<'_> {
     }
 }
 
-/// What the public sees of a trade.
+/// The public part of a trade.
 pub const fn public(trade: &TradeRecord) -> PublicTrade {
     PublicTrade {
         trade: trade.trade,
@@ -304,7 +305,7 @@ mod tests {
         let whole = folded(&events);
         assert_eq!(whole.tail.trades(0, 0).count(), 40);
         assert_eq!(whole.tail.orders(2, 0, 0).count(), 40);
-        // A snapshot at 30, tables at 90: events up to 90 change the state alone.
+        // A snapshot at 30, tables at 90: events up to 90 change only the state.
         let loaded = folded(&events[..90]).market_data;
         let mut committed = Committed::new(after(&events[..30]), loaded, 90);
         committed.apply(&events[30..70]);
@@ -323,7 +324,7 @@ mod tests {
         let mut committed = Committed::new(after(&events[..100]), folded(&events[..60]).market_data, 60);
         committed.apply(&events[100..]);
         assert!(committed.has_market_data_gap());
-        assert!(!committed.reload_market_data(folded(&events[..90]).market_data, 90), "the tail begins at 100");
+        assert!(!committed.reload_market_data(folded(&events[..90]).market_data, 90), "the tail starts at 100");
         assert!(committed.has_market_data_gap());
         assert!(committed.reload_market_data(folded(&events[..120]).market_data, 120));
         assert!(!committed.has_market_data_gap());

@@ -1,5 +1,5 @@
-//! This module journals what operators declared while no server could lead: a loss of history, time set back. It must not decide
-//! whether a declaration is right; the command that makes one does.
+//! This module journals declarations: decisions of an operator while no server could lead (a loss of history, time set back). It
+//! must not validate a declaration; the command that records one does.
 
 use sqlx::{PgConnection, PgPool};
 use tokio::time::sleep;
@@ -12,7 +12,7 @@ use crate::db::{
     session::within,
 };
 
-/// Between looks whether a declaration's batch is durable.
+/// Interval between checks whether a declaration's batch is durable.
 const POLL: std::time::Duration = std::time::Duration::from_millis(50);
 
 #[derive(Default)]
@@ -21,18 +21,18 @@ pub(super) struct Declared {
 }
 
 impl Declared {
-    /// Reads what no leader has journalled.
+    /// Reads the declarations that are not journalled yet.
     pub async fn read(&mut self, connection: &mut PgConnection) -> sqlx::Result<()> {
         self.pending = within(declarations::pending(connection)).await?;
         Ok(())
     }
 
-    /// Whether an operator asks for journal time to be set to the clock's.
+    /// Whether an operator requests to set journal time to the clock.
     pub fn sets_time_back(&self) -> bool {
         self.pending.iter().any(|declaration| declaration.kind == declarations::TIME)
     }
 
-    /// Makes the declarations the first thing that `leader` commits.
+    /// Passes the declarations to `leader` as its first commands.
     pub fn begin(&mut self, leader: &mut Leader<'_>) {
         let declared = std::mem::take(&mut self.pending);
         if declared.is_empty() {
@@ -55,7 +55,7 @@ fn command(declaration: Declaration) -> Command {
     Command::Admin { operator, action: AdminAction::Note { text: text.into() } }
 }
 
-/// Marks the declarations once the batch that journals them is durable. Without it the next leader journals them again.
+/// Marks the declarations once their batch is durable. If marking fails, the next leader journals them again.
 pub(super) async fn mark(pool: PgPool, ids: Vec<i64>, sequence: u64, reached: impl Fn() -> bool) {
     while !reached() {
         sleep(POLL).await;
@@ -68,13 +68,13 @@ pub(super) async fn mark(pool: PgPool, ids: Vec<i64>, sequence: u64, reached: im
         Ok::<_, sqlx::Error>(())
     };
     match marked.await {
-        Ok(()) => tracing::warn!(sequence, declarations = ids.len(), "journalled what an operator declared"),
+        Ok(()) => tracing::warn!(sequence, declarations = ids.len(), "journalled the declarations of an operator"),
         Err(error) => tracing::warn!(%error, "failed to mark a declaration as journalled; the next leader journals it again"),
     }
 }
 
 impl Shared {
-    /// Runs [`mark`] apart from the leader's loop.
+    /// Runs [`mark`] in a separate task.
     pub(super) fn mark_declarations(&self, ids: Vec<i64>, sequence: u64) {
         let committed = std::sync::Arc::clone(&self.committed);
         tokio::spawn(mark(self.pool(), ids, sequence, move || committed.read().state.sequence() >= sequence));

@@ -1,4 +1,5 @@
-//! A batch whose commit's outcome is unknown: its waiters learn the truth from the journal, or -1007 past a deadline.
+//! This module handles a batch whose commit is in doubt: its clients receive the outcome from the journal, or -1007 after a
+//! deadline.
 
 use std::{sync::Arc, time::Duration};
 
@@ -8,17 +9,17 @@ use tokio::time::Instant;
 use super::{batch::Identity, handle::SubmitError, leader::InDoubt};
 use crate::metrics::EngineMetrics;
 
-/// From sending the batch until its waiters are told that nobody knows.
+/// Time from sending the batch until its clients are answered with an unknown outcome.
 const DEADLINE: Duration = Duration::from_secs(10);
 
-/// What the journal says of the batch.
+/// The outcome according to the journal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Found {
     Committed,
     Lost,
 }
 
-/// Waits for the truth about one batch.
+/// Waits for the outcome of one batch.
 pub(super) struct Doubt {
     pub identity: Identity,
     waiters: Arc<Mutex<Option<InDoubt>>>,
@@ -33,7 +34,8 @@ impl Doubt {
         tokio::spawn(async move {
             tokio::time::sleep_until(deadline).await;
             if let Some(mut in_doubt) = late.lock().take() {
-                tracing::error!(identity = ?in_doubt.identity, "the outcome of a commit could not be learnt in time");
+                tracing::error!(identity = ?in_doubt.identity, "the outcome of a commit was not known before the deadline; \
+                 answering -1007");
                 unknown.inc();
                 in_doubt.batch.answer_all(&SubmitError::Unknown);
             }
@@ -41,13 +43,13 @@ impl Doubt {
         Self { identity, waiters, metrics: metrics.clone() }
     }
 
-    /// Tells the waiters that still wait. The batch must be in the committed state by now, or never come.
+    /// Answers the clients that still wait. The batch must be in the committed state by now, or can never be in the journal.
     pub fn resolve(self, found: Found) {
         let label = match found {
             Found::Committed => "committed",
             Found::Lost => "lost",
         };
-        tracing::warn!(identity = ?self.identity, found = label, "the outcome of a commit was looked up in the journal");
+        tracing::warn!(identity = ?self.identity, found = label, "found the outcome of a commit in the journal");
         let Some(mut in_doubt) = self.waiters.lock().take() else { return };
         self.metrics.unknown_commits.with_label_values(&[label]).inc();
         match found {

@@ -1,4 +1,4 @@
-//! Metrics that are taken from state rather than counted where something happens: books, readiness, trades by market.
+//! This module updates metrics that are read from state: books, readiness, trades by market.
 
 use std::{sync::Weak, time::Duration};
 
@@ -12,10 +12,10 @@ use super::shared::Shared;
 use crate::metrics::EngineMetrics;
 
 const REFRESH: Duration = Duration::from_secs(1);
-/// Levels counted a side: enough to see a book thin out.
+/// Levels counted per side: enough to detect a thin book.
 const LEVELS: usize = 1000;
 
-/// Keeps the gauges fresh for as long as somebody holds the engine.
+/// Updates the gauges while the engine has an owner.
 pub(super) async fn refresh(shared: Weak<Shared>, health: Health) {
     let mut every = tokio::time::interval(REFRESH);
     loop {

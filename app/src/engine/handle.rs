@@ -1,4 +1,4 @@
-//! What the API holds of the engine: it hands commands over and waits for durable answers. Never: a decision.
+//! This module is the API's handle of the engine: it submits commands and waits for durable answers. It must not make a decision.
 
 use std::{sync::Arc, sync::atomic::AtomicBool, sync::atomic::Ordering, time::Instant};
 
@@ -17,20 +17,20 @@ use crate::metrics::EngineMetrics;
 /// Why a command has no outcome.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SubmitError {
-    /// The exchange said no; nothing changed.
+    /// The exchange refused the command; nothing changed.
     #[error("{0}")]
     Refused(Refusal),
     /// The queue is full (-1008); nothing changed.
     #[error("too many commands are waiting")]
     Busy,
-    /// This replica does not lead, or PostgreSQL is lost (503, -1001); certainly not executed.
-    #[error("the exchange takes no commands here now")]
+    /// This replica does not lead, or PostgreSQL is unreachable (503, -1001); certainly not executed.
+    #[error("this server accepts no commands at present")]
     Unavailable,
-    /// The commit's outcome could not be learnt in time (-1007); it may or may not have been executed.
+    /// The outcome of the commit was not known in time (-1007); it may or may not have been executed.
     #[error("the execution status is unknown")]
     Unknown,
     /// `valid_until` passed while the command waited (-1021); nothing changed.
-    #[error("the command waited past its recvWindow")]
+    #[error("the command waited longer than its recvWindow")]
     Expired,
 }
 
@@ -40,13 +40,13 @@ pub struct Reply {
     pub outcome: Outcome,
     /// Journal time of the command: `transactTime`, µs.
     pub time: Time,
-    /// Sequence of the journal after the command: what a later read must have reached to see it.
+    /// Sequence of the journal after the command: a read that must include the command waits for it.
     pub sequence: u64,
 }
 
 pub(super) type Answer = Result<Reply, SubmitError>;
 
-/// A command on its way to the leader's loop.
+/// A command in the leader's queue.
 #[derive(Debug)]
 pub(super) struct Submission {
     pub command: Command,
@@ -55,10 +55,10 @@ pub(super) struct Submission {
     pub answer: oneshot::Sender<Answer>,
 }
 
-/// Room in the queue that only commands that free resources, and operators, may use: a share of the limit.
+/// Additional queue space, as a fraction of the limit, for operators and for commands that free resources.
 const RESERVED_SHARE: usize = 4;
 
-/// The sending end of the queue. Clones are cheap and share everything.
+/// The sending end of the queue. Clones are cheap and share the queue.
 #[derive(Clone)]
 pub(super) struct Queue {
     sender: mpsc::Sender<Submission>,
@@ -68,14 +68,14 @@ pub(super) struct Queue {
 }
 
 impl Queue {
-    /// `limit` commands wait at most, and a quarter more of cancels.
+    /// At most `limit` commands wait, plus a quarter more of cancels.
     pub fn new(limit: usize, metrics: EngineMetrics) -> (Self, mpsc::Receiver<Submission>) {
         let reserved = (limit / RESERVED_SHARE).max(1);
         let (sender, receiver) = mpsc::channel(limit + reserved);
         (Self { sender, reserved, open: Arc::new(AtomicBool::new(false)), metrics }, receiver)
     }
 
-    /// Whether commands are taken at all: only while this replica leads and its journal connection stands.
+    /// Whether commands are accepted: only while this replica leads and its journal connection is open.
     pub fn set_open(&self, open: bool) {
         self.open.store(open, Ordering::Release);
     }
@@ -91,7 +91,7 @@ impl Queue {
     pub async fn submit(&self, command: Command, valid_until: Option<Time>) -> Answer {
         let name = command.name();
         let answer = match self.enqueue(command, valid_until) {
-            // Everything that was taken is answered. Where the answer is lost, so is the knowledge of what happened.
+            // The leader answers every accepted command. A lost answer means that the outcome is unknown.
             Ok(answer) => answer.await.unwrap_or(Err(SubmitError::Unknown)),
             Err(error) => Err(error),
         };
@@ -104,7 +104,7 @@ impl Queue {
             return Err(SubmitError::Unavailable);
         }
         let urgent = command.is_cancel() || matches!(command, Command::Admin { .. });
-        // Two senders may both see the last free place; the channel's own bound still holds, so memory does not grow.
+        // Two senders may both see the last free place. The channel's own bound still applies, so memory does not grow.
         if !urgent && self.sender.capacity() <= self.reserved {
             return Err(SubmitError::Busy);
         }

@@ -1,4 +1,5 @@
-//! The internal listener: what the other replicas and operators ask of the leader, behind the token that they share. Never: a client.
+//! This module is the internal listener, for requests of other replicas and operators to the leader, authenticated by a shared
+//! token. It must not serve clients.
 
 use axum::{
     Router,

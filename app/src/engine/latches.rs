@@ -1,4 +1,4 @@
-//! What readiness waits for, each with its reason, told in the log once per change. Never: a decision.
+//! This module holds the latches of readiness, each with its reason, and logs each change once. It must not make a decision.
 
 use service_kit::health::{Health, Latch};
 
@@ -8,7 +8,7 @@ pub(super) struct Latches {
     lead: Told,
 }
 
-/// A latch that knows whether it changes.
+/// A latch that detects its own changes.
 struct Told {
     latch: Latch,
     reason: Option<String>,
@@ -29,7 +29,7 @@ impl Latches {
         }
     }
 
-    /// PostgreSQL is lost, or is not the database that it should be.
+    /// PostgreSQL is unreachable, or is not the expected database.
     pub fn database_lost(&mut self, reason: String) {
         if self.database.close(&reason) {
             tracing::warn!("{reason}");
@@ -62,7 +62,7 @@ impl Told {
         Self { latch: health.latch(name, reason), reason: Some(reason.to_owned()) }
     }
 
-    /// True when it was closed.
+    /// True if the latch was closed.
     fn open(&mut self) -> bool {
         let closed = self.reason.take().is_some();
         if closed {
@@ -71,7 +71,7 @@ impl Told {
         closed
     }
 
-    /// True when it was open, or closed for another reason.
+    /// True if the latch was open, or closed for another reason.
     fn close(&mut self, reason: &str) -> bool {
         let changes = self.reason.as_deref() != Some(reason);
         if changes {

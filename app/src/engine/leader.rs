@@ -1,7 +1,9 @@
-//! One term of leadership: drain, decide, commit, answer. One batch is in flight; the next is decided meanwhile, and sent once the
-//! last one's answers are out and what they brought in has joined it.
+//! This module is one term of leadership: drain, decide, commit, answer.
 //!
-//! Nothing is told before it is durable, and every read is served from the committed state, never from the deciding one.
+//! - One batch is in flight. The leader decides the next one during that time. It sends the next batch after the answers of the
+//!   last are out and the commands that follow them have joined.
+//! - An answer must not be sent before its batch is durable.
+//! - Every read must use the committed state, never the deciding one.
 
 use std::{
     collections::VecDeque,
@@ -30,16 +32,16 @@ use crate::db::{
     notices::Warnings,
 };
 
-/// An idle journal's time moves on this often, µs.
+/// Interval in µs at which an idle leader advances journal time.
 const TICK: Time = 1_000_000;
-/// A batch that no other follows is confirmed to followers after this long.
+/// Delay after which a batch without a successor is confirmed to followers.
 const CONFIRM_AFTER: Duration = Duration::from_millis(10);
 /// A statement without an answer for this long: the connection counts as lost.
 const STATEMENT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// What the statement gave, once it has ended.
+/// The result of a statement after it ended.
 async fn ended(statement: &mut Option<Statement>) -> Done {
-    let running = statement.as_mut().expect("guarded by its presence");
+    let running = statement.as_mut().expect("guarded by the select condition");
     running.await;
     let done = Pin::new(statement.as_mut().expect("still there")).take_output();
     *statement = None;
@@ -48,35 +50,36 @@ async fn ended(statement: &mut Option<Statement>) -> Done {
 
 /// How a term ended.
 pub(super) enum Ended {
-    /// On request: everything taken is answered, the head is released.
+    /// On request: everything accepted is answered, the head is released.
     Stopped,
-    /// This replica must not lead any more, and goes on as a follower. Everything taken is answered, the head is released.
+    /// This replica must not lead any longer and becomes a follower. Everything accepted is answered, the head is released.
     SteppedDown(String),
-    /// Another leads. Nothing that was in flight was written.
+    /// Another replica leads. The batch in flight was not written.
     Deposed,
     /// The connection failed. The batch in flight may or may not be durable.
     Lost { error: sqlx::Error, in_doubt: Option<InDoubt> },
 }
 
-/// A sent batch without an answer.
+/// A batch that was sent and not answered yet.
 pub(super) struct InDoubt {
     pub batch: Batch,
     pub identity: Identity,
     pub sent: Instant,
 }
 
-/// Commands decided at one reading of the clock.
+/// Commands decided with one clock reading.
 const DRAIN: usize = 256;
-/// Turns of the runtime, after a commit's answers, in which commands may still join the next batch; the first that brings none is the
-/// last. A commit costs PostgreSQL about as much as seven orders cost the server, whatever it holds; clients that wait for an answer
-/// before their next order would otherwise fall into two halves, each with commits of its own.
+/// Turns of the runtime after a commit's answers in which commands may still join the next batch; the first turn without a
+/// command is the last. A commit costs PostgreSQL about as much as seven orders cost the server, regardless of its size. Without
+/// these turns, clients that wait for an answer before their next order would split into two halves, each with its own commits.
 const GATHER_TURNS: usize = 4;
-/// Queued work of the state (triggered orders, an operator's cancels) runs this long before commands get their turn again.
+/// Time slice for queued work of the state (triggered orders, an operator's cancels) before commands run again.
 const WORK_SLICE: Duration = Duration::from_millis(1);
-/// Commands held for queued work of their markets, at most. At the bound nothing more is taken from the queue, which then refuses.
+/// Maximum number of commands held for queued work of their markets. At the bound the leader stops reading the queue, which then
+/// refuses.
 const HELD_MAX: usize = 2048;
 
-/// What the connection does: a commit, or a beat when there is nothing to commit. False: deposed.
+/// The statement on the connection: a commit, or a heartbeat if there is nothing to commit. False: deposed.
 type Statement = MaybeDone<Pin<Box<dyn Future<Output = Done> + Send>>>;
 type Done = Result<(PgConnection, bool), sqlx::Error>;
 
@@ -84,7 +87,7 @@ pub(super) struct Leader<'a> {
     shared: &'a Shared,
     submissions: &'a mut mpsc::Receiver<Submission>,
     epoch: i64,
-    /// The state that decisions are made on, ahead of the committed one by what is in flight and pending.
+    /// The deciding state. It is ahead of the committed state by the batches in flight and pending.
     state: State,
     /// `None` while a statement runs.
     connection: Option<PgConnection>,
@@ -92,14 +95,14 @@ pub(super) struct Leader<'a> {
     statement: Option<Statement>,
     in_flight: Option<InDoubt>,
     in_flight_bytes: u64,
-    /// Of the journal up to what was sent last.
+    /// History of the journal up to the last sent batch.
     history: Option<History>,
     pending: Batch,
-    /// An answered batch, for its memory.
+    /// An answered batch whose memory is reused.
     spare: Batch,
-    /// Taken from the queue, not yet decided.
+    /// Read from the queue, not decided yet.
     inbox: Vec<Submission>,
-    /// Taken, and held until the queued work of their markets has run.
+    /// Read, and held until the queued work of their markets has run.
     held: VecDeque<Submission>,
     last_statement: Instant,
     /// Why this replica steps down.
@@ -140,7 +143,7 @@ impl<'a> Leader<'a> {
         }
     }
 
-    /// Decides `commands` before any other, and marks the declarations `ids` once they are durable.
+    /// Decides `commands` before any others, and marks the declarations `ids` once they are durable.
     pub fn begin_with(&mut self, commands: &[Command], ids: Vec<i64>) {
         for command in commands {
             self.pending.decide_unasked(&mut self.state, command, self.shared.clock.now());
@@ -148,7 +151,7 @@ impl<'a> Leader<'a> {
         self.shared.mark_declarations(ids, self.state.sequence());
     }
 
-    /// Leads until stopped, deposed or cut off. The queue has been opened; it is closed at the end.
+    /// Leads until stopped, deposed or disconnected. The caller has opened the queue; this function closes it at the end.
     pub async fn lead(mut self, stop: &CancellationToken) -> Ended {
         let mut beat = tokio::time::interval(BEAT);
         beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -161,7 +164,7 @@ impl<'a> Leader<'a> {
             if let Some(reason) = self.leaving.take_if(|_| self.statement.is_none() && self.pending.is_empty()) {
                 break Ended::SteppedDown(reason);
             }
-            // A closed and empty queue would answer at once, again and again.
+            // A closed and empty queue would return immediately in an endless loop.
             let takes = self.takes() && !(self.submissions.is_closed() && self.submissions.is_empty());
             let works = self.pending.has_room_for_work() && self.has_work();
             tokio::select! {
@@ -173,7 +176,7 @@ impl<'a> Leader<'a> {
                         Err(error) => break Ended::Lost { error, in_doubt: self.in_flight.take() },
                     }
                 }
-                // What was taken before the stop is still decided, committed and answered.
+                // Commands accepted before the stop are still decided, committed and answered.
                 () = stop.cancelled(), if !self.submissions.is_closed() => {
                     self.shared.queue.set_open(false);
                     self.submissions.close();
@@ -188,17 +191,17 @@ impl<'a> Leader<'a> {
                         self.decide();
                     }
                 }
-                // A turn of the runtime first: clients' tasks run on the same threads.
+                // Yield to the runtime first: clients' tasks run on the same threads.
                 () = tokio::task::yield_now(), if works => self.work(),
                 _ = beat.tick(), if self.statement.is_none() => self.idle(),
-                // The next batch would say it too; when none comes, followers must not wait for the beat.
+                // The next batch would confirm it too. If none follows, followers must not wait for the heartbeat.
                 () = tokio::time::sleep(CONFIRM_AFTER), if self.unconfirmed && self.statement.is_none() => self.confirm(),
             }
         };
         self.end(ended).await
     }
 
-    /// Everything that was taken has been answered.
+    /// Every accepted command is answered.
     fn is_done(&self) -> bool {
         let nothing_taken = self.submissions.is_empty() && self.held.is_empty();
         self.submissions.is_closed() && nothing_taken && self.statement.is_none() && self.pending.is_empty()
@@ -212,8 +215,8 @@ impl<'a> Leader<'a> {
         self.leaving.is_none() && (!self.held.is_empty() || self.state.has_work(self.shared.clock.now()))
     }
 
-    /// A slice of the queued work, then the held commands whose markets have finished theirs. A new leader finds the state's queue
-    /// in the journal. Held commands were never decided.
+    /// Runs a slice of the queued work, then the held commands whose markets have finished theirs. A new leader finds the state's
+    /// queue in the journal. Held commands were never decided.
     fn work(&mut self) {
         if let Err(reason) = self.shared.clock.check() {
             self.leave(reason);
@@ -229,7 +232,7 @@ impl<'a> Leader<'a> {
         }
     }
 
-    /// Triggered orders run before the market's next order; other commands, cancels among them, do not wait.
+    /// Triggered orders run before the market's next order; other commands, including cancels, do not wait.
     fn decide_or_hold(&mut self, submission: Submission, now: Time) {
         if self.state.must_wait(&submission.command) {
             self.held.push_back(submission);
@@ -238,7 +241,8 @@ impl<'a> Leader<'a> {
         }
     }
 
-    /// Lets commands that are on their way join the pending batch. Nobody waits here for a clock: a turn is what was ready anyway.
+    /// Lets commands that are arriving join the pending batch. This does not wait for a timer: one turn only runs tasks that are
+    /// ready.
     async fn gather(&mut self) {
         for _ in 0..GATHER_TURNS {
             tokio::task::yield_now().await;
@@ -255,13 +259,13 @@ impl<'a> Leader<'a> {
         }
     }
 
-    /// Decides what was taken from the queue, in its order.
+    /// Decides the commands read from the queue, in order.
     fn decide(&mut self) {
         if let Err(reason) = self.shared.clock.check() {
             self.leave(reason);
         }
         if self.leaving.is_some() {
-            // Nothing may be decided at a wrong time, or on a history that lost events.
+            // A decision must not use a wrong time, or a history that lost events.
             for submission in self.inbox.drain(..) {
                 let _ = submission.answer.send(Err(SubmitError::Unavailable));
             }
@@ -274,7 +278,7 @@ impl<'a> Leader<'a> {
             self.decide_or_hold(submission, now);
         }
         self.inbox = inbox;
-        // A short cascade is in the commit of the order that set it off.
+        // A short cascade joins the commit of the order that triggered it.
         if self.pending.has_room_for_work() && self.has_work() {
             self.work();
         }
@@ -282,7 +286,7 @@ impl<'a> Leader<'a> {
         self.shared.metrics.decide.observe(each);
     }
 
-    /// Nothing has been sent for a while: time passes, or the lease is kept.
+    /// No batch has been sent for an interval: advance journal time, or renew the lease.
     fn idle(&mut self) {
         if let Err(reason) = self.shared.clock.check() {
             self.leave(reason);
@@ -295,14 +299,14 @@ impl<'a> Leader<'a> {
             self.unconfirmed = false;
             let (epoch, connection) = (self.epoch, self.connection.take());
             self.run(async move {
-                let mut connection = connection.expect("no statement runs");
+                let mut connection = connection.expect("no statement is running");
                 let leads = head::beat(&mut connection, epoch).await?;
                 Ok((connection, leads))
             });
         }
     }
 
-    /// Takes no more commands; what was decided is still committed and answered.
+    /// Stops accepting commands; decided ones are still committed and answered.
     fn leave(&mut self, reason: String) {
         self.shared.queue.set_open(false);
         self.leaving = Some(reason);
@@ -316,19 +320,19 @@ impl<'a> Leader<'a> {
         self.unconfirmed = false;
         let (epoch, connection) = (self.epoch, self.connection.take());
         self.run(async move {
-            let mut connection = connection.expect("no statement runs");
+            let mut connection = connection.expect("no statement is running");
             let leads = head::confirm(&mut connection, epoch).await?;
             Ok((connection, leads))
         });
     }
 
-    /// Sends what is pending, if the connection is free.
+    /// Sends the pending batch if the connection is free.
     fn send(&mut self) {
         if self.statement.is_some() || self.pending.is_empty() {
             return;
         }
         if self.pending.changes_nothing() {
-            // Refusals, and answers that found the work done: all they rest on is durable.
+            // Refusals, and answers to commands that were already done: everything they depend on is durable.
             self.answer_pending();
             return;
         }
@@ -346,7 +350,7 @@ impl<'a> Leader<'a> {
         let connection = self.connection.take();
         let warnings = self.warnings.clone();
         self.run(async move {
-            let mut connection = connection.expect("no statement runs");
+            let mut connection = connection.expect("no statement is running");
             let append = Append {
                 epoch: identity.epoch,
                 previous_sequence: identity.first_sequence as i64 - 1,
@@ -357,7 +361,7 @@ impl<'a> Leader<'a> {
             let (appended, warned) = warnings.watch(journal::append(&mut connection, append)).await;
             match appended {
                 Ok(true) if warned => {
-                    Err(sqlx::Error::Protocol("the server warned while it committed: the batch may not be on a standby".into()))
+                    Err(sqlx::Error::Protocol("the server warned during a commit; the batch may be missing on a standby".into()))
                 }
                 appended => appended.map(|leads| (connection, leads)),
             }
@@ -374,7 +378,7 @@ impl<'a> Leader<'a> {
         })));
     }
 
-    /// The statement in flight is durable: everybody is told, and the next batch is gathered.
+    /// The statement in flight is durable: send its answers, then gather the next batch.
     async fn committed(&mut self, connection: PgConnection) {
         self.connection = Some(connection);
         let Some(InDoubt { mut batch, identity, sent }) = self.in_flight.take() else { return };
@@ -399,10 +403,10 @@ impl<'a> Leader<'a> {
         self.pending.clear();
     }
 
-    /// Leaves nobody waiting but for the batch in doubt.
+    /// Answers every waiting client except those of the batch in doubt.
     async fn end(mut self, ended: Ended) -> Ended {
         self.shared.queue.set_open(false);
-        // Never sent, or sent and refused by the fence: certainly not executed.
+        // Never sent, or rejected by the fence: certainly not executed.
         self.pending.answer_all(&SubmitError::Unavailable);
         for submission in self.held.drain(..) {
             let _ = submission.answer.send(Err(SubmitError::Unavailable));
@@ -413,7 +417,7 @@ impl<'a> Leader<'a> {
         if let (Ended::Stopped | Ended::SteppedDown(_), Some(connection)) = (&ended, &mut self.connection)
             && let Err(error) = head::release(connection, self.epoch).await
         {
-            tracing::warn!(%error, "the lead could not be handed over: a standby takes it when this connection is gone");
+            tracing::warn!(%error, "failed to release the lead; a standby takes it after this connection closes");
         }
         ended
     }

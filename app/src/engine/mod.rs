@@ -1,8 +1,9 @@
-//! The shell round the pure core: who leads, what is durable, what is answered when. Never: a matching rule, SQL text.
+//! This module is the shell around the pure core: leadership, durability and answers. It must not contain a matching rule or SQL
+//! text.
 //!
-//! [`start`] gives two ends: an [`Engine`] for those who ask, and a [`Replica`] to run. The replica follows the journal
-//! (`replica`, `replay`), claims the lead when it is free (`head`), and then leads (`leader`, `batch`) until it is stopped,
-//! deposed or cut off; a commit whose outcome is unknown is looked up (`doubt`).
+//! [`start`] returns two ends: an [`Engine`] for callers, and a [`Replica`] to run. The replica follows the journal (`replica`,
+//! `replay`), claims the lead when it is free (`head`), and then leads (`leader`, `batch`) until it is stopped, deposed or
+//! disconnected. It looks up a commit whose outcome is unknown (`doubt`).
 
 mod batch;
 pub mod clock;
@@ -37,31 +38,31 @@ pub use replica::Replica;
 
 use crate::{media::Media, metrics::EngineMetrics};
 
-/// What a replica is made of.
+/// The parts of a replica.
 pub struct Parts {
     /// For the journal's own connection.
     pub database: PgConnectOptions,
-    /// For everything beside the journal's own connection.
+    /// For all other uses.
     pub pool: PgPool,
-    /// Where snapshots are; `None`: a recovery reads the whole journal.
+    /// Object storage with the snapshots; `None`: a recovery reads the whole journal.
     pub media: Option<Media>,
     /// host:port of this replica's internal listener.
     pub address: String,
-    /// Commands waiting before new ones are refused.
+    /// Queued commands after which new ones are refused.
     pub queue_limit: usize,
-    /// This machine's, with how far it may be off the database's.
+    /// This machine's clock, with its largest allowed difference from the database's.
     pub clock: clock::Clock,
     pub metrics: EngineMetrics,
     pub health: Health,
 }
 
-/// The engine as the API sees it. Clones are cheap and share everything.
+/// The engine in the API's view. Clones are cheap and share the engine.
 #[derive(Clone)]
 pub struct Engine {
     shared: Arc<shared::Shared>,
 }
 
-/// An engine and the task that drives it. Call it inside the runtime.
+/// Creates an engine and the task that drives it. Call it inside the runtime.
 pub fn start(parts: Parts) -> (Engine, Replica) {
     parts.metrics.start_at_zero();
     let (queue, submissions) = handle::Queue::new(parts.queue_limit, parts.metrics.clone());
@@ -92,19 +93,19 @@ pub fn start(parts: Parts) -> (Engine, Replica) {
 }
 
 impl Engine {
-    /// Hands a command to the leader and waits for its durable answer.
+    /// Submits a command to the leader and waits for its durable answer.
     ///
-    /// `valid_until` (µs, raw clock) is the end of the request's recvWindow, looked at again just before the decision.
+    /// `valid_until` (µs, raw clock) is the end of the request's recvWindow, checked again immediately before the decision.
     pub async fn submit(&self, command: Command, valid_until: Option<Time>) -> Result<Reply, SubmitError> {
         self.shared.queue.submit(command, valid_until).await
     }
 
-    /// What every read is served from: durable events only.
+    /// The source of every read: durable events only.
     pub fn committed(&self) -> &Arc<RwLock<Committed>> {
         &self.shared.committed
     }
 
-    /// Whether this replica leads, as far as it knows.
+    /// Whether this replica leads, to its knowledge.
     pub fn is_leader(&self) -> bool {
         self.shared.leads.load(Ordering::Acquire)
     }

@@ -1,4 +1,5 @@
-//! Follows the projector: lets memory forget what the tables hold, and mends market data that began ahead of them. Never: SQL.
+//! This module follows the projector: it drops events from memory once the tables contain them, and reloads market data that
+//! started ahead of the tables. It must not contain SQL.
 
 use std::time::Duration;
 
@@ -9,17 +10,17 @@ use tokio_util::sync::CancellationToken;
 use super::committed::Shared;
 use crate::db::history;
 
-/// Between two looks at the projector's position.
+/// Interval between polls of the projector's position.
 const POLL: Duration = Duration::from_millis(500);
-/// How long one look may take.
+/// Time limit of one poll.
 const DEADLINE: Duration = Duration::from_secs(5);
 
-/// Runs until `stop`. A database that is away is only waited for: memory then keeps what it has, within its bound.
+/// Runs until `stop`. While the database is unreachable it only waits: memory then retains its events, within its bound.
 pub async fn follow(pool: PgPool, committed: Shared, stop: CancellationToken) {
     let mut previous = 0;
     while stop.run_until_cancelled(sleep(POLL)).await.is_some() {
         let Ok(Ok(position)) = timeout(DEADLINE, history::position(&pool)).await else { continue };
-        // One round late, so that a read which is under way still finds above its rows what it needs.
+        // One round late, so that a read in progress still finds the events above its rows.
         if previous > committed.read().tail.floor() {
             committed.write().tail.prune(previous);
         }
@@ -38,9 +39,11 @@ async fn mend(pool: &PgPool, committed: &Shared) {
     match history::load(pool).await {
         Ok((market_data, sequence)) => {
             if committed.write().reload_market_data(market_data, sequence) {
-                tracing::info!(sequence, "market data was loaded again: the tables have caught up with the state");
+                tracing::info!(sequence, "reloaded market data: the tables have caught up with the state");
             }
         }
-        Err(error) => tracing::warn!(%error, "market data could not be loaded from the tables: it lacks trades until it can"),
+        Err(error) => {
+            tracing::warn!(%error, "failed to load market data from the tables; it lacks trades until a retry succeeds")
+        }
     }
 }

@@ -1,5 +1,5 @@
-//! The start of a replica: where its state begins (a snapshot, or the journal's first event) and how the replay is told of.
-//! Never: the replay itself.
+//! This module is the start of a replica: the first state (a snapshot, or the journal's first event) and the log of the replay.
+//! It must not replay.
 
 use std::time::Instant;
 
@@ -18,7 +18,7 @@ use crate::{
 
 pub(super) struct Recovery {
     pool: PgPool,
-    /// `None`: every recovery begins with the journal's first event.
+    /// `None`: every recovery starts with the journal's first event.
     media: Option<Media>,
     begun: Instant,
     source: &'static str,
@@ -26,15 +26,15 @@ pub(super) struct Recovery {
     running: bool,
 }
 
-/// Why a recovery cannot begin yet.
+/// Why a recovery cannot start yet.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum NotYet {
     #[error(transparent)]
     Database(#[from] sqlx::Error),
-    /// The database lost what the bucket proves.
+    /// The database lacks events that objects in the bucket prove.
     #[error("{0}")]
     Lost(String),
-    #[error("the journal begins at sequence {begins}, so a snapshot is needed, and {reason}")]
+    #[error("the journal starts at sequence {begins}, so a snapshot is needed, but {reason}")]
     NoSnapshot { begins: i64, reason: String },
 }
 
@@ -43,7 +43,7 @@ impl Recovery {
         Self { pool, media, begun: Instant::now(), source: "journal", first_sequence: 1, running: true }
     }
 
-    /// The state before the replay goes into the committed model; what must come next is answered.
+    /// Stores the state before the replay in the committed model, and returns the expected next batch.
     pub async fn begin(&mut self, shared: &Shared, connection: &mut PgConnection) -> Result<Expected, NotYet> {
         (self.begun, self.running) = (Instant::now(), true);
         let (state, history) = self.base(shared, connection).await?;
@@ -67,7 +67,7 @@ impl Recovery {
             Err(SurveyError::Database(error)) => return Err(error.into()),
             Err(SurveyError::Store(error)) => {
                 self.unchecked(shared, connection).await?;
-                return from_the_beginning(connection, format!("the bucket does not answer: {error}")).await;
+                return from_the_beginning(connection, format!("the bucket did not answer: {error}")).await;
             }
         };
         let unchecked_since = *shared.unchecked_since.lock();
@@ -80,39 +80,40 @@ impl Recovery {
         shared.metrics.history_checked.set(1);
         let reason = match snapshot::first_whole(media, found.own).await {
             Ok(Some((name, state))) => return Ok((state, name.chain.map(History::at))),
-            Ok(None) => "the bucket has none of this journal".to_owned(),
-            Err(error) => format!("none can be read: {error:#}"),
+            Ok(None) => "the bucket has no snapshot of this journal".to_owned(),
+            Err(error) => format!("no snapshot can be read: {error:#}"),
         };
         if journal::begins(connection).await?.is_some_and(|begins| begins > 1)
             && let Some(state) = first_format(media, connection, &found.first_format).await?
         {
             tracing::warn!(
                 sequence = state.sequence(),
-                "recovering from a snapshot of an earlier release; the history's identity is unknown until the worker has taken one"
+                "recovering from a snapshot of an earlier release; the identity of the history is unknown until the worker \
+                 takes a new one"
             );
             return Ok((state, None));
         }
         from_the_beginning(connection, reason).await
     }
 
-    /// Trading goes on without the bucket: it is asked again until it answers.
+    /// Trading continues without the bucket: a task polls it until it answers.
     async fn unchecked(&self, shared: &Shared, connection: &mut PgConnection) -> sqlx::Result<()> {
         let ends_at = head::read(connection).await?.last_seq;
         let mut since = shared.unchecked_since.lock();
         *since = Some(since.map_or(ends_at, |since| since.min(ends_at)));
         shared.metrics.history_checked.set(0);
-        tracing::warn!(ends_at, "the bucket does not answer; whether it holds more than this database is not checked yet");
+        tracing::warn!(ends_at, "the bucket did not answer; the check for events missing in this database is pending");
         Ok(())
     }
 
-    /// Says that a replay begins.
+    /// Logs the start of a replay.
     pub fn replaying(&self, latches: &mut Latches, from: i64, to: i64) {
         if self.running {
             latches.journal_waits(format!("replaying the journal from sequence {from} to {to}"));
         }
     }
 
-    /// The journal's end was reached, the first time.
+    /// Called when the replay first reaches the journal's end.
     pub fn done(&mut self, shared: &Shared, sequence: i64) {
         if !std::mem::take(&mut self.running) {
             return;
@@ -121,11 +122,11 @@ impl Recovery {
         shared.committed.write().begin_comparing();
         shared.metrics.recovery_seconds.with_label_values(&[self.source]).set(seconds);
         shared.metrics.recovery_events.set(events);
-        tracing::info!(source = self.source, events, sequence, seconds, "the state is recovered");
+        tracing::info!(source = self.source, events, sequence, seconds, "recovered the state");
     }
 }
 
-/// A state, and where the history is there.
+/// A state and the identity of its history.
 type Base = (State, Option<History>);
 
 fn genesis() -> Base {
@@ -142,7 +143,7 @@ async fn from_the_beginning(connection: &mut PgConnection, reason: String) -> Re
     }
 }
 
-/// The newest of `names` (of the first format, newest first) to which the journal leads from the one before it.
+/// The newest of `names` (of the first format, newest first) that a replay from the previous snapshot reproduces.
 async fn first_format(media: &Media, connection: &mut PgConnection, names: &[Name]) -> Result<Option<State>, NotYet> {
     for pair in names.windows(2) {
         let (Ok(newer), Ok(mut state)) = (snapshot::read(media, pair[0]).await, snapshot::read(media, pair[1]).await) else {
@@ -160,7 +161,7 @@ async fn first_format(media: &Media, connection: &mut PgConnection, names: &[Nam
         }
         tracing::warn!(
             key = pair[0].key(),
-            "the journal does not lead from the snapshot before it to this one; it does not count"
+            "replaying the journal from the previous snapshot does not lead to this one; ignoring it"
         );
     }
     Ok(None)

@@ -1,4 +1,4 @@
-//! Reading the journal into the committed state, each batch checked before it is applied. Never: passing over a batch.
+//! This module reads the journal into the committed state and checks each batch before it applies it. It must not skip a batch.
 
 use std::{sync::Arc, time::Duration};
 
@@ -13,51 +13,53 @@ use crate::db::journal::{self, StoredBatch};
 
 /// Batches between the database's reader and the thread that applies them.
 const READ_AHEAD: usize = 256;
-/// Decoded batches between the thread that decodes and the thread that applies.
+/// Decoded batches between the decoding and the applying thread.
 const DECODED_AHEAD: usize = 64;
 
-/// The database is lost when it sends nothing for this long.
+/// The database counts as lost if it sends nothing for this long.
 const READ_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Why the journal cannot be followed. All but `Database` stop the program: going on would fork the state.
+/// Why the journal cannot be followed. All but `Database` stop the program: continuing would fork the state.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum ReplayError {
     #[error(transparent)]
     Database(#[from] sqlx::Error),
     #[error(
-        "the journal batch that begins at sequence {first} is corrupt: {what}. Nothing from it on was applied, and nothing \
-         may be skipped. Keep the database as it is, restore the last verified backup to a moment before the damage (or \
-         promote a standby that holds the batch intact), and start again"
+        "the journal batch that starts at sequence {first} is corrupt: {what}. This batch and later ones were not applied and \
+         must not be skipped. Do not change the database. Restore the last verified backup to a moment before the damage (or \
+         promote a standby that has the batch intact), and start again"
     )]
     Corrupt { first: i64, what: String },
     #[error(
-        "the journal batch that begins at sequence {first} needs {needs}, and this release does not read it: a newer release wrote \
-         it. Nothing is damaged and nothing needs restoring: run that release here. The batch is durable; this program stops before it"
+        "the journal batch that starts at sequence {first} needs {needs}, which this release does not read: a newer release \
+         wrote it. The batch is durable and intact, so no restore is needed: run that release here. This program stops before \
+         the batch"
     )]
     Newer { first: i64, needs: String },
     #[error(
-        "the journal lacks the batches with sequences {first} to {last}: {what}. Keep the database as it is, restore what is \
-         missing (the partition archived under these sequences, a newer snapshot, or the last verified backup), and start again"
+        "the journal lacks the batches with sequences {first} to {last}: {what}. Do not change the database. Restore the \
+         missing data (the partition archived under these sequences, a newer snapshot, or the last verified backup), and start \
+         again"
     )]
     Missing { first: i64, last: i64, what: &'static str },
 }
 
-/// What the next batch must look like.
+/// The expected next batch.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Expected {
     pub sequence: i64,
     pub epoch: i64,
-    /// `None`: unknown since a snapshot of the first format.
+    /// `None`: unknown after a snapshot of the first format.
     pub history: Option<History>,
 }
 
 impl Expected {
-    /// The batch's events, if it is what must come next.
+    /// The batch's events if it is the expected one.
     fn open(&mut self, stored: &StoredBatch) -> Result<Vec<Event>, ReplayError> {
         let StoredBatch { first_sequence: first, last_sequence: last, epoch, checksum, .. } = *stored;
         let corrupt = |what: String| ReplayError::Corrupt { first, what };
         if first > self.sequence {
-            let what = "the batch after them is there, so they were there once";
+            let what = "the batch after them exists, so they existed before";
             return Err(ReplayError::Missing { first: self.sequence, last: first - 1, what });
         }
         if first < self.sequence {
@@ -69,14 +71,14 @@ impl Expected {
         let payload = stored.payload()?;
         let actual = i64::from(batch::checksum(payload));
         if actual != checksum {
-            return Err(corrupt(format!("its checksum is {checksum:#010x}, its bytes give {actual:#010x}")));
+            return Err(corrupt(format!("its checksum is {checksum:#010x}, but its bytes have {actual:#010x}")));
         }
         if let Some(needs) = batch::beyond_this_release(payload) {
             return Err(ReplayError::Newer { first, needs });
         }
         let events = batch::decode(payload).map_err(|error: DecodeError| corrupt(error.to_string()))?;
         if events.len() as i64 != last - first + 1 {
-            return Err(corrupt(format!("it holds {} events for the sequences {first} to {last}", events.len())));
+            return Err(corrupt(format!("it has {} events for the sequences {first} to {last}", events.len())));
         }
         let history = self.history.map(|history| history.next(first, last, epoch, payload));
         *self = Self { sequence: last + 1, epoch, history };
@@ -112,7 +114,7 @@ pub(super) async fn catch_up(
     let mut stream = journal::stream(connection, expected.sequence - 1, target);
     let mut read = Ok(());
     loop {
-        // A silent peer is an error like a closed one. (Dropping this future instead would leave the threads applying.)
+        // A silent peer is an error like a closed one. Dropping this future instead would leave the threads running.
         let row = match tokio::time::timeout(READ_TIMEOUT, stream.next()).await {
             Ok(Some(row)) => row,
             Ok(None) => break,
@@ -121,7 +123,7 @@ pub(super) async fn catch_up(
         match row {
             Ok(stored) => {
                 if rows.send(stored).await.is_err() {
-                    // The decoder has stopped: it says why.
+                    // The decoder has stopped and returns the reason.
                     break;
                 }
             }
@@ -137,7 +139,7 @@ pub(super) async fn catch_up(
     *expected = decoded?;
     read?;
     if expected.sequence <= target {
-        let what = "the head says that they were committed";
+        let what = "the head states that they were committed";
         return Err(ReplayError::Missing { first: expected.sequence, last: target, what });
     }
     Ok(())

@@ -1,4 +1,5 @@
-//! One replica's life: follow the journal, claim the lead when it is free, lead, follow again. Never: how a batch is decided.
+//! This module is the life cycle of one replica: follow the journal, claim the lead when it is free, lead, follow again. It must
+//! not decide a batch.
 
 use std::{
     sync::{Arc, atomic::Ordering},
@@ -31,14 +32,14 @@ use crate::db::{
     session::{self, within},
 };
 
-/// How often a replica that stands by looks at the journal.
+/// Interval at which a standby polls the journal.
 const POLL: Duration = Duration::from_millis(100);
-/// Events from a mark up to which the whole past is compared on a new connection.
+/// Events after a mark up to which a new connection compares the whole past.
 const MARK_DISTANCE: i64 = 200_000;
-/// After a term without a batch, doubled with each, up to the last.
+/// Pause after a term without a batch: starts with the first value, doubles up to the last.
 const FIRST_TERM_PAUSE: Duration = Duration::from_millis(50);
 const LAST_TERM_PAUSE: Duration = Duration::from_secs(3);
-/// Between attempts to reach a lost database: doubled from the first to the last.
+/// Pause between attempts to reach an unreachable database: doubles from the first to the last value.
 const FIRST_RETRY: Duration = Duration::from_millis(50);
 const LAST_RETRY: Duration = Duration::from_secs(2);
 
@@ -51,31 +52,31 @@ pub struct Replica {
     pub(super) address: String,
     pub(super) latches: Latches,
     pub(super) recovery: Recovery,
-    /// What the journal must bring next; `None` before the recovery.
+    /// The expected next batch; `None` before the recovery.
     pub(super) expected: Option<Expected>,
-    /// Highest sequence known to be confirmed, by any database that this replica has followed.
+    /// Highest sequence known to be confirmed, across all databases that this replica has followed.
     pub(super) confirmed: i64,
-    /// Epoch of our last term.
+    /// Epoch of this replica's last term.
     pub(super) held: Option<i64>,
     pub(super) doubt: Option<Doubt>,
-    /// What operators declared and no leader has journalled yet.
+    /// Declarations that no leader has journalled yet.
     pub(super) declared: Declared,
-    /// Terms in a row that ended without a batch.
+    /// Consecutive terms that ended without a batch.
     pub(super) fruitless: u32,
 }
 
-/// Why an attempt to follow ended without the lead.
+/// Why an attempt to follow ended without leadership.
 enum Interrupted {
-    /// Try again on a new connection.
+    /// Retry on a new connection.
     Retry(String),
-    /// This is not a database to lead or to follow. Try again: it may be another one then, or a loss declared.
+    /// This database must not be led or followed. Retry: it may be another one then, or an operator may have declared the loss.
     Refused(String),
     Fatal(ReplayError),
 }
 
 impl From<sqlx::Error> for Interrupted {
     fn from(error: sqlx::Error) -> Self {
-        Self::Retry(format!("PostgreSQL does not serve: {error}"))
+        Self::Retry(format!("PostgreSQL is unavailable: {error}"))
     }
 }
 
@@ -111,7 +112,7 @@ impl Replica {
             let begun_at = state.sequence();
             let mut leader = Leader::new(&self.shared, &mut self.submissions, connection, epoch, state);
             self.declared.begin(&mut leader);
-            // In this order: whoever sees a leader may send it commands.
+            // The order matters: a process that sees a leader may send it commands.
             self.shared.queue.set_open(true);
             self.shared.set_leads(true);
             self.latches.leads();
@@ -138,8 +139,8 @@ impl Replica {
                     self.latches.stands_by("deposed: another replica took the lead".into());
                 }
                 Ended::Lost { error, in_doubt } => {
-                    self.latches.stands_by("the journal's connection was lost while leading".into());
-                    self.latches.database_lost(format!("PostgreSQL does not serve: {error}"));
+                    self.latches.stands_by("lost the journal's connection while leading".into());
+                    self.latches.database_lost(format!("PostgreSQL is unavailable: {error}"));
                     self.held = Some(epoch);
                     self.doubt = in_doubt.map(|in_doubt| Doubt::new(in_doubt, &self.shared.metrics));
                     self.fruitless = if sequence > begun_at { 0 } else { self.fruitless + 1 };
@@ -154,7 +155,7 @@ impl Replica {
         Ok(())
     }
 
-    /// Follows until the lead is ours. An error is the end: the journal cannot be followed.
+    /// Follows until this replica may lead. An error is final: the journal cannot be followed.
     async fn stand_by(&mut self) -> anyhow::Result<(PgConnection, i64)> {
         let mut retry = FIRST_RETRY;
         loop {
@@ -183,7 +184,7 @@ impl Replica {
         }
     }
 
-    /// Follows on one connection until the lead is ours.
+    /// Follows on one connection until this replica may lead.
     async fn follow(&mut self, mut connection: PgConnection) -> Result<(PgConnection, i64), Interrupted> {
         if let Some(missing) = within(migrate::missing(&mut connection)).await? {
             return Err(Interrupted::Retry(missing));
@@ -206,7 +207,7 @@ impl Replica {
             self.resolve(&mut connection, head.confirmed_epoch).await?;
             let journal_time = self.shared.committed.read().state.now();
             if self.shared.step_down.borrow().is_some() {
-                // The bucket is asked again before anything else.
+                // Ask the bucket again before the next step.
                 self.expected = None;
                 return Err(Interrupted::Retry("the bucket proves that this database lost events".into()));
             }
@@ -223,15 +224,15 @@ impl Replica {
         }
     }
 
-    /// A database that lacks a confirmed sequence is an older copy: leading on it would lose what was acknowledged. A lower
-    /// head is no loss as long as nothing above it was confirmed.
+    /// A database that lacks a confirmed sequence is an older copy: leading on it would lose acknowledged events. A lower head is
+    /// not a loss if nothing above it was confirmed.
     fn refuse_older(&self, head: &Head) -> Result<(), Interrupted> {
         let Some(expected) = &self.expected else { return Ok(()) };
         let known = self.confirmed.max(expected.sequence - 1);
         if head.last_seq < known {
             return Err(Interrupted::Refused(format!(
                 "this database ends at sequence {} in epoch {}, but sequence {known} was confirmed: it is an older copy and is \
-                 refused. Point EXCHANGE_DATABASE_URL at the server that holds it, or declare the loss: exchange admin --actor … \
+                 refused. Point EXCHANGE_DATABASE_URL at the server that has it, or declare the loss: exchange admin --actor … \
                  --reason … loss declare --through {known}",
                 head.last_seq, head.epoch
             )));
@@ -239,39 +240,40 @@ impl Replica {
         Ok(())
     }
 
-    /// An operator declared that what this replica knows above the database's end is lost: it begins again.
+    /// An operator declared the lost end of this replica's history: it starts again from the database.
     async fn forget_what_is_declared_lost(&mut self, connection: &mut PgConnection) -> Result<(), Interrupted> {
         let Some(expected) = &self.expected else { return Ok(()) };
         let known = self.confirmed.max(expected.sequence - 1);
         let head = within(head::read(connection)).await?;
         let other = head.last_seq < known || !self.has_our_history(connection).await?;
         if other && within(declarations::lost_through(connection)).await? >= known {
-            tracing::warn!(known, ends_at = head.last_seq, "the loss is declared: beginning again with this database");
+            tracing::warn!(known, ends_at = head.last_seq, "the loss is declared; restarting with this database");
             self.expected = None;
             self.confirmed = 0;
         }
         Ok(())
     }
 
-    /// A database that goes on from another past than ours: its batches would be applied to a state that they do not belong to.
+    /// A database that continued from another past: its batches do not belong to this replica's state.
     async fn refuse_another_history(&self, connection: &mut PgConnection) -> Result<(), Interrupted> {
         if self.has_our_history(connection).await? {
             return Ok(());
         }
         let known = self.expected.as_ref().map_or(0, |expected| expected.sequence - 1);
         Err(Interrupted::Refused(format!(
-            "this database has another history than the confirmed one up to sequence {known}: it lost events and went on without \
-             them. Point EXCHANGE_DATABASE_URL at the server that holds them, or declare the loss: exchange admin --actor … \
+            "the history of this database differs from the confirmed one up to sequence {known}: it lost events and continued \
+             without them. Point EXCHANGE_DATABASE_URL at the server that has them, or declare the loss: exchange admin \
+             --actor … \
              --reason … loss declare --through {known}"
         )))
     }
 
-    /// Whether the last batch that was applied here is in this database, with the same past. True where nothing can be said.
+    /// Whether the last applied batch is in this database with the same past. True if it cannot be determined.
     async fn has_our_history(&self, connection: &mut PgConnection) -> sqlx::Result<bool> {
         let Some(Expected { sequence, history: Some(history), .. }) = self.expected else { return Ok(true) };
         let head = within(head::read(connection)).await?;
         if head.last_seq < sequence - 1 {
-            // A shorter journal is told apart by its length.
+            // A shorter journal is detected by its length.
             return Ok(true);
         }
         if let Some((first, before)) = history.last
@@ -283,7 +285,7 @@ impl Replica {
                 return Ok(false);
             }
         }
-        // The whole past, where marks make that cheap.
+        // Compare the whole past if marks make that cheap.
         if within(marks::distance(connection, sequence - 1)).await? > MARK_DISTANCE {
             return Ok(true);
         }
@@ -298,12 +300,12 @@ impl Replica {
         }
         let clock = self.shared.clock.now();
         self.declared.read(connection).await?;
-        // With the clock right and the journal ahead of it, an operator's declaration is the way back.
+        // If the clock is right and the journal is ahead of it, an operator's declaration resolves it.
         let journal_time = if self.declared.sets_time_back() { journal_time.min(clock) } else { journal_time };
         Ok(judge(head, self.held, clock, journal_time))
     }
 
-    /// A database that takes claims and no batch (its disk is full): each try ends a lead and bumps the epoch.
+    /// A database that accepts claims but no batch (its disk is full): each attempt ends a lead and increments the epoch.
     async fn pause_after_fruitless_terms(&self) {
         if self.fruitless > 0 {
             let pause = FIRST_TERM_PAUSE.saturating_mul(1 << self.fruitless.min(6)).min(LAST_TERM_PAUSE);
@@ -322,7 +324,7 @@ impl Replica {
         if expected.sequence <= target {
             self.recovery.replaying(&mut self.latches, expected.sequence, target);
             let caught_up = catch_up(connection, &self.shared.committed, expected, target).await;
-            // What was applied before an error stays applied.
+            // Batches applied before an error remain applied.
             self.shared.metrics.sequence.set(expected.sequence - 1);
             caught_up?;
         }
@@ -332,7 +334,7 @@ impl Replica {
         Ok(())
     }
 
-    /// The batch in doubt is in the journal for good, or it can never come, once the claim of a later epoch is confirmed.
+    /// Once the claim of a later epoch is confirmed, the batch in doubt is either in the journal for good or can never be.
     async fn resolve(&mut self, connection: &mut PgConnection, confirmed_epoch: i64) -> Result<(), Interrupted> {
         let Some(doubt) = &self.doubt else { return Ok(()) };
         let identity = doubt.identity;
@@ -348,26 +350,26 @@ impl Replica {
         Ok(())
     }
 
-    /// Ends the old leader's connection if it still stands, bumps the epoch, then reads what the old leader still wrote.
-    /// `None`: somebody else was faster.
+    /// Ends the old leader's connection if it is still open, increments the epoch, then reads the old leader's last batches.
+    /// `None`: another replica was faster.
     async fn claim(&mut self, connection: &mut PgConnection, head: &Head) -> Result<Option<i64>, Interrupted> {
         if head.backend_alive && !head.released {
-            tracing::warn!(epoch = head.epoch, leader = head.address, "ending the connection of a leader without a lease");
+            tracing::warn!(epoch = head.epoch, leader = head.address, "closing the connection of a leader without a lease");
             within(head::end_backend(connection, head.epoch)).await?;
         }
         let (claimed, warned) = Warnings::default().watch(within(head::claim(connection, head.epoch, &self.address))).await;
         let Some((epoch, last_sequence)) = claimed? else { return Ok(None) };
         self.held = Some(epoch);
         if warned {
-            return Err(Interrupted::Retry("the claim of the lead did not reach a synchronous standby".into()));
+            return Err(Interrupted::Retry("the claim of leadership did not reach a synchronous standby".into()));
         }
-        // The answer was clean: a standby that has the claim has everything before it.
+        // The answer had no warning: a standby that has the claim has everything before it.
         if !within(head::confirm(connection, epoch)).await? {
             return Ok(None);
         }
         self.confirmed = self.confirmed.max(last_sequence);
         self.catch_up(connection, epoch, last_sequence).await?;
-        // What only became readable by this claim may be ahead of the clock.
+        // Events that became readable by this claim may be ahead of the clock.
         let journal_time = self.shared.committed.read().state.now();
         if !self.declared.sets_time_back()
             && let Err(reason) = check_clock(self.shared.clock.now(), journal_time)
@@ -376,13 +378,13 @@ impl Replica {
             within(head::release(connection, epoch)).await?;
             return Ok(None);
         }
-        // Whatever the epoch's number: this claim fences the batch in doubt.
+        // Regardless of the epoch's number, this claim fences the batch in doubt.
         self.resolve(connection, i64::MAX).await?;
         journal::attach_partitions(connection).await?;
         Ok(Some(epoch))
     }
 
-    /// Nobody decides here now: whoever slipped into the queue is told so.
+    /// This replica does not decide now: answer the commands that still entered the queue.
     fn turn_away(&mut self) {
         debug_assert!(!self.shared.leads.load(Ordering::Relaxed));
         while let Ok(submission) = self.submissions.try_recv() {

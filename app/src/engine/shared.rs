@@ -1,4 +1,4 @@
-//! What the handle, the leader and the follower of one replica share. Never: a decision.
+//! This module holds the data that the handle, the leader and the follower of one replica share. It must not make a decision.
 
 use std::{
     sync::{
@@ -20,18 +20,18 @@ use crate::{
 
 pub(super) struct Shared {
     pub queue: Queue,
-    /// What every read is served from: durable events only.
+    /// The source of every read: durable events only.
     pub committed: Arc<RwLock<Committed>>,
     pub metrics: EngineMetrics,
     pub leads: AtomicBool,
     pub clock: Clock,
     /// Why this replica refuses the database.
     pub refusal: Mutex<Option<String>>,
-    /// Why this replica must stop leading: the bucket proves that the database lost events.
+    /// Why this replica must stop leading: objects in the bucket prove that the database lost events.
     pub step_down: watch::Sender<Option<String>>,
-    /// The bucket could not be asked at the start, when the journal ended here.
+    /// The bucket did not answer at the start; the journal ended at this sequence then.
     pub unchecked_since: Mutex<Option<i64>>,
-    /// Sequence, SHA-256 and chain of the last state that was hashed for the comparison with others.
+    /// Sequence, SHA-256 and chain of the last state hashed for the comparison between servers.
     pub compared: Mutex<Option<Compared>>,
     pool: PgPool,
 }
@@ -61,7 +61,8 @@ impl Shared {
         self.pool.clone()
     }
 
-    /// Attaches the journal's next partition beside the leader's work. There is a whole partition's time to succeed in.
+    /// Attaches the journal's next partition in parallel to the leader's work. The time to fill a whole partition remains for it
+    /// to succeed.
     pub fn attach_partitions(&self) {
         let pool = self.pool.clone();
         tokio::spawn(async move {
@@ -69,7 +70,7 @@ impl Shared {
                 let attached = async { journal::attach_partitions(&mut *pool.acquire().await?).await };
                 match attached.await {
                     Ok(()) => return,
-                    Err(error) => tracing::error!(%error, "the journal's next partition could not be attached; trying again"),
+                    Err(error) => tracing::error!(%error, "failed to attach the journal's next partition; retrying"),
                 }
                 tokio::time::sleep(ATTACH_RETRY).await;
             }

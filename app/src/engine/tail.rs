@@ -1,5 +1,5 @@
-//! What ended since the tables were last brought up to date: closed orders, ended lists, trades. With the tables it makes up the
-//! whole history. Never: an open order (the state holds those), anything that reads a table.
+//! This module holds orders, lists and trades that ended since the last update of the tables. Tail and tables form the whole
+//! history. It must not hold an open order (the state does) or read a table.
 
 use std::collections::VecDeque;
 use std::hash::Hash;
@@ -10,7 +10,8 @@ use exchange_core::{
 };
 use rustc_hash::FxHashMap;
 
-/// Most closed orders held, and most trades: some 100 MB together. Beyond it the oldest go, and history waits for the tables.
+/// Maximum number of closed orders, and of trades: about 100 MB together. Beyond it the oldest are dropped, and history waits for
+/// the tables.
 pub const TAIL_MAX: usize = 200_000;
 
 /// Everything that ended above [`Self::floor`].
@@ -23,12 +24,12 @@ pub struct HistoryTail {
 }
 
 impl HistoryTail {
-    /// A tail that begins after event `floor`.
+    /// A tail that starts after event `floor`.
     pub fn from(floor: u64) -> Self {
         Self { floor, ..Self::default() }
     }
 
-    /// Events up to this sequence are not held: tables that do not reach it leave a gap.
+    /// Events up to this sequence are not in the tail: tables that do not reach it leave a gap.
     pub const fn floor(&self) -> u64 {
         self.floor
     }
@@ -54,7 +55,7 @@ impl HistoryTail {
         }
     }
 
-    /// Forgets what the tables hold, up to event `through`.
+    /// Drops events up to `through`, which the tables contain.
     pub fn prune(&mut self, through: u64) {
         self.orders.prune(through);
         self.lists.prune(through);
@@ -62,7 +63,7 @@ impl HistoryTail {
         self.floor = self.floor.max(through);
     }
 
-    /// The account's orders that ended after event `after`, in the order in which they ended.
+    /// The account's orders that ended after event `after`, in that order.
     pub fn orders(&self, account: AccountId, market: MarketId, after: u64) -> impl Iterator<Item = &Order> {
         self.orders.of(account, after).filter(move |order| order.market == market)
     }
@@ -72,12 +73,12 @@ impl HistoryTail {
         self.orders(account, market, 0).find(|order| order.id == id)
     }
 
-    /// The last order of that client id, if it ended above the floor.
+    /// The last order with that client id, if it ended above the floor.
     pub fn order_by_client_id(&self, account: AccountId, market: MarketId, client_id: &ClientId) -> Option<&Order> {
         self.orders(account, market, 0).filter(|order| order.client_id == *client_id).max_by_key(|order| order.id)
     }
 
-    /// The account's lists that ended after event `after`, in the order in which they ended.
+    /// The account's lists that ended after event `after`, in that order.
     pub fn lists(&self, account: AccountId, after: u64) -> impl Iterator<Item = &OrderList> {
         self.lists.of(account, after)
     }
@@ -88,7 +89,7 @@ impl HistoryTail {
     }
 }
 
-/// Things by key, each with the sequence that brought it; rising.
+/// Items by key, each with its sequence, rising.
 #[derive(Debug)]
 struct Ring<K, T> {
     by_key: FxHashMap<K, VecDeque<(u64, T)>>,
@@ -111,7 +112,7 @@ impl<K: Copy + Eq + Hash, T> Ring<K, T> {
         self.arrival.push_back((sequence, key));
     }
 
-    /// Drops the oldest thing and says so.
+    /// Drops the oldest item and returns it.
     fn pop(&mut self, floor: &mut u64) {
         let Some((sequence, key)) = self.arrival.pop_front() else { return };
         if let Some(things) = self.by_key.get_mut(&key) {

@@ -1,5 +1,8 @@
-//! This module looks at the database and the bucket for as long as a replica runs: its clock against the database's, whether
-//! commits wait for a standby, what the bucket proves; and reports the replica to the database. It must not lead or follow.
+//! This module monitors the database and the bucket while a replica runs. It must not lead or follow.
+//!
+//! - It compares this machine's clock with the database's.
+//! - It checks whether commits wait for a standby, and whether the bucket proves a loss.
+//! - It reports the replica to the database.
 
 use std::{
     sync::{Arc, Weak},
@@ -19,13 +22,13 @@ use crate::{
 
 /// Between two reports.
 const REPORT: Duration = Duration::from_secs(1);
-/// How long one look may take.
+/// Time limit of one check.
 const DEADLINE: Duration = Duration::from_secs(5);
-/// Between tries to ask a bucket that did not answer at the start.
+/// Pause between attempts to reach a bucket that did not answer at the start.
 const STORAGE_LOOK: Duration = Duration::from_secs(2);
 const MICROSECONDS: f64 = 1e6;
 
-/// Measures and reports for as long as somebody holds the engine.
+/// Measures and reports while the engine has an owner.
 pub(super) async fn report(shared: Weak<Shared>, pool: PgPool, address: String) {
     loop {
         let Some(shared) = shared.upgrade() else { return };
@@ -37,7 +40,7 @@ pub(super) async fn report(shared: Weak<Shared>, pool: PgPool, address: String) 
         if shared.metrics.clock_deviates.get() == 0
             && let Err(reason) = &deviates
         {
-            tracing::error!(reason, "the clock deviates");
+            tracing::error!(reason, "the clock deviates from the database's");
         }
         shared.metrics.clock_deviates.set(i64::from(deviates.is_err()));
         shared.metrics.refused.set(i64::from(shared.refusal.lock().is_some()));
@@ -64,7 +67,7 @@ async fn look(shared: &Shared, pool: &PgPool, address: &str) -> sqlx::Result<()>
     replicas::report(&mut connection, &report).await
 }
 
-/// Hashes the state that the fold set apart at the turn of the minute, away from the fold.
+/// Hashes the state that the fold captured at the turn of the minute, outside the fold.
 async fn hash_checkpoint(shared: &Shared) {
     let Some((state, history)) = shared.committed.write().take_checkpoint() else { return };
     let hashed = tokio::task::spawn_blocking(move || (state.sequence() as i64, snapshot::state_hash(&state))).await;
@@ -73,8 +76,8 @@ async fn hash_checkpoint(shared: &Shared) {
     }
 }
 
-/// Asks a bucket that could not be asked at the start, until it answers. A proof that this database lost events makes the
-/// replica step down.
+/// Polls a bucket that did not answer at the start until it does. If it proves that this database lost events, the replica steps
+/// down.
 pub(super) async fn bucket(shared: Weak<Shared>, pool: PgPool, media: Media) {
     loop {
         sleep(STORAGE_LOOK).await;
@@ -98,9 +101,9 @@ async fn check(shared: &Arc<Shared>, pool: &PgPool, media: &Media, since: i64) {
             None => {
                 *shared.unchecked_since.lock() = None;
                 shared.metrics.history_checked.set(1);
-                tracing::info!("the bucket holds nothing that this database lacks");
+                tracing::info!("the bucket contains no event that this database lacks");
             }
         },
-        Err(error) => tracing::debug!(%error, "the bucket does not answer yet"),
+        Err(error) => tracing::debug!(%error, "the bucket did not answer; retrying"),
     }
 }

@@ -1,4 +1,4 @@
-//! The account: balances, commissions, unfilled order count. Never: how a balance changes.
+//! This module serves the account: balances, commissions, unfilled order count. It must not change a balance.
 
 use super::App;
 use super::commission::account_commission;
@@ -8,14 +8,14 @@ use super::new_order::market;
 use exchange_core::market::Commission;
 use exchange_core::money::SCALE;
 
-/// Names of `GET /api/v3/account`.
+/// Parameters of `GET /api/v3/account`.
 pub const ACCOUNT: &[&str] = &["omitZeroBalances"];
-/// Names of `GET /api/v3/account/commission`.
+/// Parameters of `GET /api/v3/account/commission`.
 pub const COMMISSION: &[&str] = &["symbol"];
 
-/// Of one balance in a reply.
+/// Bytes of one balance in a reply.
 const BALANCE_SIZE: usize = 96;
-/// The rates in the account's reply that are whole numbers count ten-thousandths.
+/// The integer rates in the account's reply count ten-thousandths.
 const BASIS_POINT: i64 = SCALE / 10_000;
 
 /// `GET /api/v3/account`
@@ -25,7 +25,7 @@ pub async fn account(app: &App, call: &Call<'_>) -> Answer {
     let committed = app.engine.committed().read();
     let state = &committed.state;
     let account = state.account(id).ok_or(ApiError::KEY_REJECTED)?;
-    // Rates are those of the account, or of the first market when it has none of its own.
+    // The account's own rates, or those of the first market.
     let commission = account.commission.or_else(|| state.markets().next().map(|market| market.commission)).unwrap_or_default();
     let Commission { maker, taker } = commission;
     Ok(Reply::written(512 + state.assets().len() * BALANCE_SIZE, |json| {

@@ -1,4 +1,4 @@
-//! From which address a request comes. Never: what the address may do.
+//! This module determines the client address of a request. It must not decide what the address may do.
 
 use axum::http::HeaderMap;
 use ipnet::IpNet;
@@ -6,8 +6,8 @@ use std::net::IpAddr;
 
 const FORWARDED_FOR: &str = "x-forwarded-for";
 
-/// The peer itself, unless the peer is a trusted proxy: then the last address of `X-Forwarded-For` that is no trusted proxy.
-/// What stands before that one is the client's own word and is not believed.
+/// The peer itself, unless the peer is a trusted proxy. Then it is the last address of `X-Forwarded-For` that is not a trusted
+/// proxy. Earlier entries come from the client and are not trusted.
 pub fn client_address(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> IpAddr {
     let is_trusted = |address: IpAddr| trusted.iter().any(|network| network.contains(&address));
     let mut client = peer.to_canonical();

@@ -1,7 +1,13 @@
-//! Who signed a request, and whether they may ask this now. Never: what they ask.
+//! This module authenticates a signed request and checks its permission. It must not know the endpoint's parameters.
 //!
-//! Checked in this order: API key's form (-2014); `timestamp`, `recvWindow`, `signature` there and well-formed (-1102, -1100,
-//! -1131); timing (-1021); key and address known (-2015); signature (-1022); permission (-2015).
+//! Order of checks:
+//!
+//! - The API key's form (-2014).
+//! - `timestamp`, `recvWindow` and `signature` are present and well-formed (-1102, -1100, -1131).
+//! - Timing (-1021).
+//! - The key is known and may be used from the address (-2015).
+//! - The signature (-1022).
+//! - The permission (-2015).
 
 use super::endpoint::Security;
 use super::error::ApiError;
@@ -14,14 +20,14 @@ use exchange_core::order::AccountId;
 use std::net::IpAddr;
 
 const API_KEY_HEADER: &str = "x-mbx-apikey";
-/// Longest text that is looked up as a key at all.
+/// Longest text that is looked up as a key.
 const API_KEY_MAX: usize = 2 * KEY_LENGTH;
-/// How far ahead a timestamp may lie.
+/// Limit by which a timestamp may be in the future.
 const AHEAD_MAX: Time = 1_000_000;
 const WINDOW_DEFAULT: Time = 5_000_000;
 const WINDOW_MAX: Time = 60_000_000;
 
-/// A request that passed.
+/// An authenticated request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Signed {
     pub account: AccountId,
@@ -29,7 +35,7 @@ pub struct Signed {
     pub valid_until: Time,
 }
 
-/// What a signature is checked against.
+/// The input of a signature check.
 pub struct Request<'a, 'p> {
     pub headers: &'a HeaderMap,
     pub query: &'a [u8],
@@ -41,7 +47,8 @@ pub struct Request<'a, 'p> {
 }
 
 /// # Errors
-/// In the order that the head of this module tells.
+///
+/// Returns the first failure in the order of the module's documentation.
 pub fn authenticate(keys: &Keys, security: Security, request: &Request<'_, '_>) -> Result<Signed, ApiError> {
     let api_key = request.headers.get(API_KEY_HEADER).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let well_formed = (1..=API_KEY_MAX).contains(&api_key.len()) && api_key.bytes().all(|byte| byte.is_ascii_alphanumeric());
@@ -51,7 +58,11 @@ pub fn authenticate(keys: &Keys, security: Security, request: &Request<'_, '_>) 
     let valid_until = check_time(request)?;
     let signature = request.parameters.mandatory("signature")?;
     let Some(key) = keys.get(api_key) else {
-        return Err(if keys.is_loaded() { ApiError::KEY_REJECTED } else { ApiError::unavailable("API keys were not read yet") });
+        return Err(if keys.is_loaded() {
+            ApiError::KEY_REJECTED
+        } else {
+            ApiError::unavailable("the API keys are not loaded yet")
+        });
     };
     if !key.allows(request.address) {
         return Err(ApiError::KEY_REJECTED);
@@ -75,7 +86,7 @@ const fn permits(key: &Key, security: Security) -> bool {
     }
 }
 
-/// Gives the end of the window.
+/// Returns the end of the window.
 fn check_time(request: &Request<'_, '_>) -> Result<Time, ApiError> {
     request.parameters.mandatory("timestamp")?;
     let timestamp = request.parameters.time("timestamp")?.ok_or_else(|| ApiError::mandatory("timestamp"))?;
@@ -94,14 +105,14 @@ fn check_time(request: &Request<'_, '_>) -> Result<Time, ApiError> {
     }
 }
 
-/// The bytes before and after the `signature` parameter: what the client signed.
+/// The bytes before and after the `signature` parameter: the signed text.
 fn without_signature(part: &[u8]) -> [&[u8]; 2] {
     const NAME: &[u8] = b"signature=";
     let mut start = 0;
     loop {
         let end = part[start..].iter().position(|byte| *byte == b'&').map_or(part.len(), |length| start + length);
         if part[start..end].starts_with(NAME) {
-            // One `&` goes with it: the one before, or the one after when it stands first.
+            // Drops one `&` too: the one before the parameter, or the one after if it is the first parameter.
             return match start {
                 0 => [b"", part.get(end + 1..).unwrap_or_default()],
                 start => [&part[..start - 1], &part[end..]],

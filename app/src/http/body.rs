@@ -1,4 +1,4 @@
-//! Reads a request's body within its bounds of size and time. Never: what stands in it.
+//! This module reads a request's body within limits of size and time. It must not interpret the body.
 
 use super::error::ApiError;
 use axum::body::{Body, Bytes, HttpBody};
@@ -9,13 +9,15 @@ use std::time::Duration;
 
 /// Longest body that is read.
 pub const BODY_MAX: usize = 65_536;
-/// How much of a longer one is thrown away so that its sender can read the refusal; beyond it the connection is cut.
+/// Bytes of a longer body that are discarded so that the sender can read the refusal; beyond it the connection is closed.
 const DISCARD_MAX: usize = 16 << 20;
 const TIMEOUT: Duration = Duration::from_secs(5);
 const FORM: &[u8] = b"application/x-www-form-urlencoded";
 
 /// # Errors
-/// 413 too long, 415 another content type than a form's, 408 not sent in time, 400 broken off.
+///
+/// Returns 413 if the body is too long, 415 if the content type is not a form's, 408 if it was not sent in time, 400 if it was
+/// truncated.
 pub async fn read(headers: &HeaderMap, body: Body) -> Result<Bytes, ApiError> {
     if body.is_end_stream() {
         return Ok(Bytes::new());
@@ -41,7 +43,7 @@ async fn collect(mut body: Body) -> Result<Bytes, ApiError> {
             joined = Vec::new();
             first = Bytes::new();
         } else if length == data.len() {
-            // Nearly every body is one piece: it is used as it lies.
+            // Nearly every body is one piece, which needs no copy.
             first = data;
         } else {
             if joined.is_empty() {
@@ -57,7 +59,7 @@ async fn collect(mut body: Body) -> Result<Bytes, ApiError> {
     }
 }
 
-/// No content type at all is taken for a form's.
+/// A missing content type counts as a form's.
 fn is_form(headers: &HeaderMap) -> bool {
     let Some(value) = headers.get(CONTENT_TYPE) else { return true };
     let media_type = value.as_bytes().split(|byte| *byte == b';').next().unwrap_or_default();

@@ -1,7 +1,10 @@
-//! Cancel one order and place another, both told in one reply. Never: what either half does.
+//! This module cancels one order and places another, with one reply for both. It must not implement either half.
 //!
-//! Succeeded: 200. One half failed: 409, -2021. Both (or the first, and the second was not tried): 400, -2022. The table that the
-//! statuses follow, the unfilled order count included, stands in rest-api.md ("Cancel an Existing Order and Send a New Order").
+//! - Both halves succeeded: 200.
+//! - One half failed: 409, -2021.
+//! - Both failed, or the first failed and the second was not attempted: 400, -2022.
+//!
+//! rest-api.md ("Cancel an Existing Order and Send a New Order") has the table of statuses, including the unfilled order count.
 
 use super::App;
 use super::endpoint::{Answer, Call, Reply};
@@ -87,7 +90,7 @@ pub async fn cancel_replace(app: &App, call: &Call<'_>) -> Answer {
             counted.give_back();
             Half::Failure(refusal.into())
         }
-        // Not attempted counts all the same.
+        // An order that was not attempted counts too.
         None => Half::NotAttempted,
     };
     let frame = Frame { symbol: parameters.symbol()?, unit: call.time_unit, time: reply.time };
@@ -99,7 +102,7 @@ pub async fn cancel_replace(app: &App, call: &Call<'_>) -> Answer {
     }
 }
 
-/// The account has no room for a new order, and asked for the cancel alone in that case.
+/// The account has no room for a new order, and the client requested only the cancel in that case.
 async fn cancel_only(
     app: &App,
     call: &Call<'_>,

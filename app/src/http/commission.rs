@@ -1,13 +1,14 @@
-//! The JSON of commission rates. There is one kind of commission here: what the original shows beside it is zero.
+//! This module writes the JSON of commission rates. This exchange has one kind of commission; the additional kinds of Binance are
+//! zero.
 
 use super::json::Json;
 use exchange_core::market::Commission;
 use exchange_core::money::Rate;
 
-/// The asset in which the original gives a discount; here there is none.
+/// The asset in which Binance grants a discount; this exchange grants none.
 const DISCOUNT_ASSET: &str = "BNB";
 
-/// Of an account on a market.
+/// Rates of an account on a market.
 pub fn account_commission(json: &mut Json, symbol: &str, commission: &Commission) {
     let rates = |json: &mut Json, maker: Rate, taker: Rate| {
         json.object(|json| {
@@ -25,7 +26,7 @@ pub fn account_commission(json: &mut Json, symbol: &str, commission: &Commission
     });
 }
 
-/// Of an order that is tested.
+/// Rates of a test order.
 pub fn order_commission(json: &mut Json, commission: &Commission) {
     let rates = |json: &mut Json, maker: Rate, taker: Rate| {
         json.object(|json| {

@@ -1,5 +1,5 @@
-//! What happens to every request, whatever its endpoint: body, parameters, weight, signature, headers, metrics, the one log line of
-//! a failure. Never: what an endpoint does.
+//! This module handles the steps that all requests share: body, parameters, weight, signature, headers, metrics, and the one log
+//! line of a failure. It must not contain an endpoint's work.
 
 use super::App;
 use super::address::client_address;
@@ -25,25 +25,25 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use tracing::Instrument;
 
-/// Past it the answer is -1007. The engine itself answers within the documented 10 s; this is for everything else.
+/// Deadline after which the answer is -1007. The engine itself answers within the documented 10 s; this covers everything else.
 const DEADLINE: Duration = Duration::from_secs(12);
 const QUERY_MAX: usize = 16_384;
-/// What a request that never reached its endpoint costs.
+/// Weight of a request that did not reach an endpoint.
 const WEIGHT_OF_A_FAULT: u32 = 1;
-/// The route group of requests that have no endpoint.
+/// Route group of requests without an endpoint.
 pub const UNKNOWN_GROUP: &str = "unknown";
-/// The route group of what never became a request: a malformed head, one that is too large, one that came too slowly.
+/// Route group of input that did not become a request: a malformed, oversized or slow head.
 pub const TRANSPORT_GROUP: &str = "transport";
-/// Names that signed endpoints read beside their own.
+/// Parameters that signed endpoints read in addition to their own.
 const SIGNED_NAMES: [&str; 3] = ["timestamp", "recvWindow", "signature"];
 
 const TIME_UNIT: HeaderName = HeaderName::from_static("x-mbx-time-unit");
 
-/// The address of the other end of a connection, set by the listener.
+/// The peer address of a connection, set by the listener.
 #[derive(Debug, Clone, Copy)]
 pub struct Peer(pub SocketAddr);
 
-/// The query as the client sent and signed it, when the listener had to encode some of its bytes.
+/// The query as sent and signed by the client, if the listener had to encode some of its bytes.
 #[derive(Debug, Clone)]
 pub struct AsSent(pub Bytes);
 
@@ -53,7 +53,7 @@ pub fn now() -> Time {
     Time::try_from(since.as_micros()).unwrap_or(Time::MAX)
 }
 
-/// What is measured of a group of routes. Handles are looked up once: a look-up by label costs as much as reading a request.
+/// Metrics of one group of routes. The handles are looked up once: a look-up by label costs as much as reading a request.
 #[derive(Clone)]
 pub struct Measured {
     group: &'static str,
@@ -78,7 +78,7 @@ impl Measured {
 
 /// Answers a request to a known endpoint.
 pub async fn answer(app: Arc<App>, endpoint: &'static Endpoint, measured: Measured, request: Request) -> Response {
-    // Of the highest level, so that every failure has its trace whatever is logged.
+    // At the highest level, so that every failure has its trace at any log level.
     let span = tracing::error_span!("request", method = endpoint.method.as_str(), path = endpoint.path);
     service_kit::trace::continue_from(&span, request.headers());
     finish(&app, &measured, request, |app, parts, body, used| Box::pin(run(app, endpoint, parts, body, used)))
@@ -86,7 +86,7 @@ pub async fn answer(app: Arc<App>, endpoint: &'static Endpoint, measured: Measur
         .await
 }
 
-/// Answers a request that has no endpoint.
+/// Answers a request without an endpoint.
 pub async fn refuse(app: Arc<App>, measured: Measured, error: ApiError, request: Request) -> Response {
     let span = tracing::error_span!("request", method = request.method().as_str(), path = "unknown");
     let mut error = Some(error);
@@ -120,7 +120,7 @@ async fn finish(
     response
 }
 
-/// One line of the access stream, in ECS's names. Never: the query, which holds signatures.
+/// One line of the access stream, in ECS's names. It must not contain the query, which has signatures.
 fn log_access(app: &App, parts: &Parts, status: StatusCode, elapsed: Duration) {
     let path = parts.uri.path();
     tracing::info!(
@@ -137,13 +137,13 @@ fn log_access(app: &App, parts: &Parts, status: StatusCode, elapsed: Duration) {
     );
 }
 
-/// An answer whatever happens: neither a panic nor a wait without end is the client's to see.
+/// Answers in every case: neither a panic nor an endless wait must reach the client.
 async fn bounded(running: impl Future<Output = Answer>) -> Answer {
     match AssertUnwindSafe(tokio::time::timeout(DEADLINE, running)).catch_unwind().await {
         Ok(Ok(answer)) => answer,
-        Ok(Err(_)) => Err(ApiError { cause: Some("the request's deadline passed".into()), ..ApiError::TIMEOUT }),
+        Ok(Err(_)) => Err(ApiError { cause: Some("the request's deadline expired".into()), ..ApiError::TIMEOUT }),
         // The panic hook has logged it.
-        Err(_) => Err(ApiError::internal("a handler panicked")),
+        Err(_) => Err(ApiError::internal("handler panicked")),
     }
 }
 
@@ -206,15 +206,16 @@ fn charge(app: &App, address: IpAddr, weight: u32, used: &mut u32) -> Result<(),
     result.inspect_err(|error| app.metrics.rate_limited.with_label_values(&[error.status.as_str()]).inc())
 }
 
-/// A fault before the weight is known costs too: it must not be a way round the limit.
+/// A failure before the weight is known costs weight too: it must not bypass the limit.
 fn fault(app: &App, address: IpAddr, error: ApiError, used: &mut u32) -> ApiError {
     charge(app, address, WEIGHT_OF_A_FAULT, used).err().unwrap_or(error)
 }
 
-/// Every sent name must be one that the endpoint reads: a misspelt one would otherwise be an order that its sender did not mean.
+/// The endpoint must read every parameter that the client sent. A misspelt name could otherwise place an order that its sender
+/// did not intend.
 fn check_names(endpoint: &Endpoint, parameters: &Parameters<'_>) -> Result<(), ApiError> {
     let sent = parameters.len();
-    // Clients sign public requests too, out of habit: that is let pass.
+    // Clients habitually sign public requests too: accept that.
     let read = parameters.count_known(endpoint.parameters) + parameters.count_known(&SIGNED_NAMES);
     let expected = endpoint.parameters.len() + if endpoint.security == Security::None { 0 } else { SIGNED_NAMES.len() };
     match sent {
@@ -233,7 +234,7 @@ fn time_unit(headers: &HeaderMap) -> Result<TimeUnit, ApiError> {
     }
 }
 
-/// Counts a request while it is worked on, however it ends.
+/// Counts a request while it is in progress, on every way out.
 struct InFlight<'a>(&'a App);
 
 impl<'a> InFlight<'a> {
@@ -257,7 +258,10 @@ mod tests {
     async fn a_panic_and_a_wait_without_end_are_answered() {
         let panicked = bounded(async { panic!("on purpose") }).await.unwrap_err();
         assert_eq!((panicked.status, panicked.code), (StatusCode::INTERNAL_SERVER_ERROR, -1000));
-        assert_eq!(panicked.text, "An unknown error occurred while processing the request.", "nothing of the inside");
+        assert_eq!(
+            panicked.text, "An unknown error occurred while processing the request.",
+            "internal details stay out of the reply"
+        );
 
         let begun = tokio::time::Instant::now();
         let late = bounded(std::future::pending()).await.unwrap_err();

@@ -1,4 +1,4 @@
-//! What an endpoint is, what its handler gets and gives. Never: which endpoints there are.
+//! This module defines an endpoint, and the input and output of its handler. It must not list the endpoints.
 
 use super::App;
 use super::error::ApiError;
@@ -13,28 +13,28 @@ use smallvec::SmallVec;
 use std::future::Future;
 use std::pin::Pin;
 
-/// What a request must prove.
+/// The credentials that a request needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Security {
-    /// Nothing.
+    /// No credentials.
     None,
-    /// A signature of a key that may read (USER_DATA).
+    /// A signature of a key with the read permission (USER_DATA).
     UserData,
-    /// A signature of a key that may trade.
+    /// A signature of a key with the trade permission.
     Trade,
-    /// A signature of a key that may withdraw.
+    /// A signature of a key with the withdraw permission.
     Withdraw,
 }
 
-/// What a request costs its client's address.
+/// The weight that a request charges to its client's address.
 #[derive(Clone, Copy)]
 pub enum Weight {
     Fixed(u32),
-    /// By what was asked.
+    /// Depends on the parameters.
     Of(fn(&Parameters<'_>) -> u32),
 }
 
-/// What a handler gives: 200 and a body, or an error.
+/// The result of a handler: 200 with a body, or an error.
 pub type Answer = Result<Reply, ApiError>;
 pub type Handling<'a> = Pin<Box<dyn Future<Output = Answer> + Send + 'a>>;
 
@@ -42,18 +42,18 @@ pub type Handling<'a> = Pin<Box<dyn Future<Output = Answer> + Send + 'a>>;
 pub struct Endpoint {
     pub method: Method,
     pub path: &'static str,
-    /// Metric label: a bounded set.
+    /// Metric label from a bounded set.
     pub group: &'static str,
     pub weight: Weight,
     pub security: Security,
-    /// Names that it reads, apart from `timestamp`, `recvWindow` and `signature`.
+    /// Parameters that it reads, apart from `timestamp`, `recvWindow` and `signature`.
     pub parameters: &'static [&'static str],
-    /// One line for the reference.
+    /// One-line summary for the reference.
     pub summary: &'static str,
     pub handle: for<'a, 'p> fn(&'a App, &'a Call<'p>) -> Handling<'a>,
 }
 
-/// In what unit a client wants times (`X-MBX-TIME-UNIT`).
+/// Time unit that the client requests (`X-MBX-TIME-UNIT`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum TimeUnit {
     #[default]
@@ -62,7 +62,7 @@ pub enum TimeUnit {
 }
 
 impl TimeUnit {
-    /// The number that stands in a reply for `time`.
+    /// The number in a reply for `time`.
     pub const fn show(self, time: Time) -> i64 {
         match self {
             Self::Millisecond => time.div_euclid(1000),
@@ -76,24 +76,25 @@ impl TimeUnit {
 pub struct Call<'a> {
     pub parameters: Parameters<'a>,
     pub time_unit: TimeUnit,
-    /// When it came, by the raw clock.
+    /// Time of arrival, by the raw clock.
     pub received: Time,
-    /// End of its recvWindow by the raw clock; `None` when it is not signed.
+    /// End of its recvWindow by the raw clock; `None` if it is not signed.
     pub valid_until: Option<Time>,
     pub(super) account: Option<AccountId>,
 }
 
 impl Call<'_> {
-    /// Whose key signed it.
+    /// The account whose key signed the request.
     ///
     /// # Errors
-    /// -2015 on an endpoint that asks for no signature: such an endpoint has no account to speak of.
+    ///
+    /// Returns -2015 if the endpoint does not require a signature, because then the request has no account.
     pub fn account(&self) -> Result<AccountId, ApiError> {
         self.account.ok_or(ApiError::KEY_REJECTED)
     }
 }
 
-/// A body of JSON and the headers that go with it.
+/// A JSON body and its headers.
 #[derive(Debug)]
 pub struct Reply {
     pub status: StatusCode,
@@ -102,12 +103,12 @@ pub struct Reply {
 }
 
 impl Reply {
-    /// JSON that is already written.
+    /// JSON that is already serialized.
     pub fn bytes(body: impl Into<Bytes>) -> Self {
         Self { status: StatusCode::OK, body: body.into(), headers: SmallVec::new() }
     }
 
-    /// What `write` writes.
+    /// JSON that `write` produces.
     pub fn written(capacity: usize, write: impl FnOnce(&mut Json)) -> Self {
         let mut json = Json::with_capacity(capacity);
         write(&mut json);
@@ -115,7 +116,8 @@ impl Reply {
     }
 
     /// # Errors
-    /// -1000 when the value cannot be JSON.
+    ///
+    /// Returns -1000 if the value cannot be serialized as JSON.
     pub fn json(value: &impl Serialize) -> Answer {
         serde_json::to_vec(value).map(Self::bytes).map_err(ApiError::internal)
     }

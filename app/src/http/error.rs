@@ -1,5 +1,5 @@
-//! The one error of the HTTP side: status, Binance's code and text, always as `{"code","msg"}`. Never: why something failed
-//! inside; that goes to the log, once, at the edge.
+//! This module is the one error type of the HTTP side: status, Binance's code and text, always as `{"code","msg"}`. It must not
+//! reveal an internal cause to the client: the edge logs the cause once.
 //!
 //! Source of codes and texts: errors.md of the public API documentation. Clients match texts byte for byte.
 
@@ -9,7 +9,7 @@ use axum::http::StatusCode;
 use exchange_core::refusal::Refusal;
 use std::borrow::Cow;
 
-/// What a request that is not answered gets.
+/// The error reply of a request.
 #[derive(Debug)]
 pub struct ApiError {
     pub status: StatusCode,
@@ -19,7 +19,7 @@ pub struct ApiError {
     pub retry_after: Option<u64>,
     /// JSON of a `data` member (cancelReplace).
     pub data: Option<Vec<u8>>,
-    /// For the log only; without one the log has the text.
+    /// For the log only. Without a cause the log contains the text.
     pub cause: Option<Box<str>>,
 }
 
@@ -31,7 +31,7 @@ impl ApiError {
         Self { status, code, text: Cow::Borrowed(text), retry_after: None, data: None, cause: None }
     }
 
-    /// A fault of the request: 400.
+    /// An error of the request: 400.
     pub const fn bad(code: i32, text: &'static str) -> Self {
         Self::new(StatusCode::BAD_REQUEST, code, text)
     }
@@ -40,7 +40,7 @@ impl ApiError {
         Self { text: Cow::Owned(text), ..Self::bad(code, "") }
     }
 
-    /// A fault of ours: 500. `cause` is logged, never shown.
+    /// An internal error: 500. `cause` is logged and never shown.
     pub fn internal(cause: impl std::fmt::Display) -> Self {
         Self {
             cause: Some(cause.to_string().into()),
@@ -48,7 +48,7 @@ impl ApiError {
         }
     }
 
-    /// Something that this needs is away; certainly not executed: 503.
+    /// A required service is unavailable, and the request was certainly not executed: 503.
     pub fn unavailable(cause: impl std::fmt::Display) -> Self {
         Self { cause: Some(cause.to_string().into()), ..Self::DISCONNECTED }
     }
@@ -64,7 +64,7 @@ impl ApiError {
         Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, -1013, "Content-Type must be application/x-www-form-urlencoded.");
     pub const BODY_TIMEOUT: Self = Self::new(StatusCode::REQUEST_TIMEOUT, -1013, "Request body was not received in time.");
     pub const BODY_BROKEN: Self = Self::bad(-1013, "Request body could not be read.");
-    /// 504: past the deadline, so nobody knows.
+    /// 504: past the deadline, the execution status is unknown.
     pub const TIMEOUT: Self = Self::new(
         StatusCode::GATEWAY_TIMEOUT,
         -1007,
@@ -111,7 +111,7 @@ impl ApiError {
     pub const WITHDRAWALS_DISABLED: Self = Self::bad(-4019, "The current currency is not open for withdrawal");
     pub const NO_SUCH_ORDER: Self = Self::bad(-2013, "Order does not exist.");
 
-    /// -1100 with the parameter and what it may hold.
+    /// -1100 with the parameter and its legal range.
     pub fn illegal(name: &str, range: &str) -> Self {
         Self::bad_with(-1100, format!("Illegal characters found in parameter '{name}'; legal range is '{range}'."))
     }
@@ -174,7 +174,7 @@ impl ApiError {
         }
     }
 
-    /// 418: the address went on after 429. `until` in milliseconds since the epoch.
+    /// 418: the address continued after 429. `until` in milliseconds since the epoch.
     pub fn banned(until: i64, retry_after: u64) -> Self {
         Self {
             status: StatusCode::IM_A_TEAPOT,
@@ -211,16 +211,16 @@ impl From<SubmitError> for ApiError {
             SubmitError::Refused(refusal) => refusal.into(),
             SubmitError::Busy => Self { cause: Some("the queue of commands is full".into()), ..Self::BUSY },
             SubmitError::Unavailable => {
-                Self::unavailable("the engine takes no commands: not the leader, or the database is away")
+                Self::unavailable("the engine accepts no commands: this replica does not lead, or the database is unreachable")
             }
-            SubmitError::Unknown => Self { cause: Some("a commit's outcome is not known".into()), ..Self::TIMEOUT },
+            SubmitError::Unknown => Self { cause: Some("the outcome of a commit is unknown".into()), ..Self::TIMEOUT },
             SubmitError::Expired => Self::OUTSIDE_WINDOW,
         }
     }
 }
 
 impl From<HistoryError> for ApiError {
-    /// Tables that are away or behind are 503: the request was read-only, and may be sent again.
+    /// Unreachable or outdated tables are 503: the request was read-only and may be repeated.
     fn from(error: HistoryError) -> Self {
         match error {
             HistoryError::Database(error) => error.into(),
@@ -230,7 +230,7 @@ impl From<HistoryError> for ApiError {
 }
 
 impl From<sqlx::Error> for ApiError {
-    /// PostgreSQL away is 503, everything else a fault of ours.
+    /// An unreachable PostgreSQL is 503, every other cause is an internal error.
     fn from(error: sqlx::Error) -> Self {
         match error {
             sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed | sqlx::Error::WorkerCrashed => {
@@ -279,6 +279,6 @@ mod tests {
         assert_eq!((lost.status.as_u16(), lost.code), (503, -1001));
         let fault = ApiError::from(sqlx::Error::RowNotFound);
         assert_eq!((fault.status.as_u16(), fault.code), (500, -1000));
-        assert!(!fault.text.contains("row") && fault.cause.is_some_and(|cause| cause.contains("row")), "said in the log only");
+        assert!(!fault.text.contains("row") && fault.cause.is_some_and(|cause| cause.contains("row")), "logged only");
     }
 }

@@ -1,4 +1,5 @@
-//! Rules that bound execution prices, and the reference price that they multiply. Never: whether an order may be placed.
+//! This module serves the rules that bound execution prices, and the reference price that they multiply. It must not decide
+//! whether an order may be placed.
 
 use super::App;
 use super::endpoint::{Answer, Call, Reply};
@@ -8,10 +9,10 @@ use super::market_data::symbols::{self, Asked};
 use super::parameters::Parameters;
 use exchange_core::market::Market;
 
-/// Names of `GET /api/v3/executionRules`.
+/// Parameters of `GET /api/v3/executionRules`.
 pub const RULES: &[&str] = &["symbol", "symbols", "symbolStatus"];
 
-/// Weight of one symbol, and of as many as are asked for.
+/// Weights of one symbol and of the maximum number of symbols.
 const WEIGHT: u32 = 2;
 const WEIGHT_MAX: u32 = 40;
 
@@ -55,7 +56,7 @@ fn rules_of(json: &mut Json, market: &Market) {
                     ("askLimitMultUp", rule.ask_up),
                     ("askLimitMultDown", rule.ask_down),
                 ] {
-                    // A multiplier that is not set is not shown.
+                    // Omit a multiplier that is not set.
                     if rate != 0 {
                         json.key(name).decimal(rate);
                     }

@@ -1,4 +1,4 @@
-//! Connectivity, server time, trading rules: what a client asks first. Never: prices.
+//! This module serves connectivity, server time and trading rules: the first requests of a client. It must not serve prices.
 
 use super::App;
 use super::endpoint::{Answer, Call, Reply};
@@ -13,7 +13,7 @@ use exchange_core::money::{Amount, DECIMALS, Decimal};
 use exchange_core::refusal::Filter;
 use parking_lot::Mutex;
 
-/// Permissions that a client may name (enums.md); every market of this exchange has `SPOT`.
+/// Permissions that a client may send (enums.md); every market of this exchange has `SPOT`.
 const PERMISSION: &str = "SPOT";
 const OTHER_PERMISSIONS: [&str; 2] = ["MARGIN", "LEVERAGED"];
 const TRADE_GROUP: &str = "TRD_GRP_";
@@ -72,7 +72,7 @@ pub async fn exchange_info(app: &App, call: &Call<'_>) -> Answer {
     }))
 }
 
-/// `permissions=SPOT` or `permissions=["MARGIN","LEVERAGED"]`: whether our markets are meant; `None` when not sent.
+/// `permissions=SPOT` or `permissions=["MARGIN","LEVERAGED"]`: whether it selects this exchange's markets; `None` if not sent.
 fn permitted(parameters: &Parameters<'_>) -> Result<Option<bool>, ApiError> {
     let Some(text) = parameters.text("permissions")? else { return Ok(None) };
     let known = |name: &str| name == PERMISSION || OTHER_PERMISSIONS.contains(&name) || name.starts_with(TRADE_GROUP);
@@ -86,7 +86,7 @@ fn permitted(parameters: &Parameters<'_>) -> Result<Option<bool>, ApiError> {
     }
 }
 
-/// The rules of each market as JSON, written again only when the market has changed.
+/// The rules of each market as JSON, rewritten only after the market changed.
 #[derive(Default)]
 pub struct SymbolRules {
     /// By market; each for both values of `showPermissionSets`.
@@ -151,7 +151,7 @@ fn symbol(json: &mut Json, state: &State, market: &Market, show_sets: bool) {
     });
 }
 
-/// In the order in which they are checked.
+/// In the order of the checks.
 const FILTERS: [Filter; 7] = [
     Filter::Price,
     Filter::LotSize,
@@ -210,7 +210,7 @@ fn decimals<const N: usize>(json: &mut Json, values: [(&str, i64); N]) {
     }
 }
 
-/// Without the zeros at its end, as multipliers are written.
+/// Without trailing zeros, as multipliers are written.
 fn short(value: Amount) -> String {
     let text = Decimal(value).to_string();
     text.trim_end_matches('0').trim_end_matches('.').to_owned()

@@ -1,4 +1,5 @@
-//! What an account did: all its orders, trades and order lists. Never: an open order's change, a market's public trades.
+//! This module serves an account's history: all orders, trades and order lists. It must not change an open order or serve a
+//! market's public trades.
 
 use super::App;
 use super::endpoint::{Answer, Call, Reply, TimeUnit};
@@ -14,11 +15,11 @@ use exchange_core::market_data::DAY;
 use exchange_core::order::{AccountId, OrderId, OrderListId};
 use std::collections::BTreeMap;
 
-/// Names of `GET /api/v3/allOrders`.
+/// Parameters of `GET /api/v3/allOrders`.
 pub const ORDERS: &[&str] = &["symbol", "orderId", "startTime", "endTime", "limit"];
-/// Names of `GET /api/v3/myTrades`.
+/// Parameters of `GET /api/v3/myTrades`.
 pub const TRADES: &[&str] = &["symbol", "orderId", "startTime", "endTime", "fromId", "limit"];
-/// Names of `GET /api/v3/allOrderList`.
+/// Parameters of `GET /api/v3/allOrderList`.
 pub const LISTS: &[&str] = &["fromId", "startTime", "endTime", "limit"];
 
 const TRADE_SIZE: usize = 288;
@@ -48,7 +49,7 @@ pub async fn trades(app: &App, call: &Call<'_>) -> Answer {
     let (market, symbol) = named(app, &call.parameters)?;
     let trades = app.history.account_trades(AccountTradeQuery { account, market, order, part }).await?;
     let own: Vec<Own<'_>> = trades.iter().flat_map(|trade| Own::sides(trade, account, order)).collect();
-    // A trade with oneself gives two rows: the limit is one of rows.
+    // A trade with itself gives the account two rows, and the limit counts rows.
     let kept = if part.is_newest() { &own[own.len().saturating_sub(part.limit)..] } else { &own[..own.len().min(part.limit)] };
     let orders: Vec<OrderId> = kept.iter().map(Own::order).collect();
     let lists = app.history.lists_of(account, market, &orders).await?;
@@ -61,7 +62,7 @@ pub async fn trades(app: &App, call: &Call<'_>) -> Answer {
     Ok(Reply::written(16 + TRADE_SIZE * kept.len(), |json| json.array(kept, |json, own| row.write(json, own))))
 }
 
-/// With `orderId` a tenth of the rows is read.
+/// A request with `orderId` reads a tenth of the rows.
 pub fn trades_weight(parameters: &Parameters<'_>) -> u32 {
     if parameters.has("orderId") { 5 } else { 20 }
 }
@@ -83,7 +84,7 @@ pub async fn lists(app: &App, call: &Call<'_>) -> Answer {
     }))
 }
 
-/// `limit`, `startTime`, `endTime` and an id to begin with.
+/// `limit`, `startTime`, `endTime` and the first id.
 fn part(parameters: &Parameters<'_>, id: &str) -> Result<Part, ApiError> {
     let (start, end) = period(parameters)?;
     // The end is the last microsecond of its millisecond.
@@ -105,7 +106,7 @@ struct Own<'a> {
 }
 
 impl<'a> Own<'a> {
-    /// The sides that the account has in the trade, or the side that the order has.
+    /// The account's sides of the trade, or the side of the named order.
     fn sides(trade: &'a TradeRecord, account: AccountId, order: Option<OrderId>) -> impl Iterator<Item = Self> {
         [true, false]
             .into_iter()
@@ -122,7 +123,7 @@ impl<'a> Own<'a> {
     }
 }
 
-/// What every row of one reply shares.
+/// Values that all rows of one reply share.
 struct Row<'a> {
     symbol: &'a str,
     base: &'a str,
@@ -142,7 +143,7 @@ impl Row<'_> {
             json.key("price").decimal(trade.price);
             json.key("qty").decimal(trade.quantity);
             json.key("quoteQty").decimal(trade.quote);
-            // Commission is taken from what a side receives.
+            // Commission is deducted from the received asset.
             let (commission, asset) =
                 if own.buyer { (trade.buyer_commission, self.base) } else { (trade.seller_commission, self.quote) };
             json.key("commission").decimal(commission);

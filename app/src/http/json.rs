@@ -1,8 +1,9 @@
-//! Writes JSON into one buffer: what the hot replies use instead of a tree of values. Never: a shape of any endpoint.
+//! This module writes JSON into one buffer. Hot replies use it instead of a tree of values. It must not know the shape of an
+//! endpoint.
 
 use exchange_core::money::{Amount, Decimal};
 
-/// A JSON text under construction. The caller writes well-formed sequences; commas are set here.
+/// A JSON text under construction. The caller must write well-formed sequences; this type adds the commas.
 #[derive(Debug, Default)]
 pub struct Json {
     bytes: Vec<u8>,
@@ -17,7 +18,7 @@ impl Json {
         self.bytes
     }
 
-    /// `{`, what `fields` writes, `}`.
+    /// `{`, the output of `fields`, `}`.
     pub fn object(&mut self, fields: impl FnOnce(&mut Self)) {
         self.comma();
         self.bytes.push(b'{');
@@ -25,7 +26,7 @@ impl Json {
         self.bytes.push(b'}');
     }
 
-    /// `[`, an item each, `]`.
+    /// `[`, each item, `]`.
     pub fn array<T>(&mut self, items: impl IntoIterator<Item = T>, mut item: impl FnMut(&mut Self, T)) {
         self.comma();
         self.bytes.push(b'[');
@@ -35,7 +36,7 @@ impl Json {
         self.bytes.push(b']');
     }
 
-    /// `"name":`. Names are our own and need no escape.
+    /// `"name":`. Names are constants of this program and need no escape.
     pub fn key(&mut self, name: &str) -> &mut Self {
         self.comma();
         self.bytes.push(b'"');
@@ -76,7 +77,7 @@ impl Json {
         }
     }
 
-    /// An amount as the API writes it: a text with eight decimal places.
+    /// An amount in the API's format: a text with eight decimal places.
     pub fn decimal(&mut self, value: impl Into<Amount>) {
         self.comma();
         self.bytes.push(b'"');
@@ -94,13 +95,13 @@ impl Json {
         self.bytes.extend_from_slice(b"null");
     }
 
-    /// JSON that is already written.
+    /// JSON that is already serialized.
     pub fn raw(&mut self, json: &[u8]) {
         self.comma();
         self.bytes.extend_from_slice(json);
     }
 
-    /// A comma unless something was just opened, or a name waits for its value.
+    /// A comma, unless this is the first element or the value of a name.
     fn comma(&mut self) {
         if let Some(last) = self.bytes.last()
             && !matches!(last, b'{' | b'[' | b':')

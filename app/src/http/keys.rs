@@ -1,7 +1,8 @@
-//! The API keys in memory: no request waits for PostgreSQL. Never: SQL, a decision about one request.
+//! This module holds the API keys in memory, so that no request waits for PostgreSQL. It must not contain SQL or decide about one
+//! request.
 //!
-//! A follower asks for what changed every [`POLL`]; a revoked key is refused within that time. While PostgreSQL is away the
-//! keys that are known stay usable.
+//! A follower reads changed keys every [`POLL`], and refuses a revoked key within that time. While PostgreSQL is unreachable, the
+//! known keys remain usable.
 
 use super::verifier::Verifier;
 use crate::api_key::{KeyFault, Permissions, Vault};
@@ -17,7 +18,7 @@ use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
-/// How often changed keys are looked for: well inside the promised second.
+/// Interval between polls for changed keys: well below the documented second.
 const POLL: Duration = Duration::from_millis(250);
 
 /// A usable key.
@@ -41,7 +42,7 @@ impl Key {
     }
 }
 
-/// Every usable key. Clones share them.
+/// Every usable key. Clones share the keys.
 #[derive(Clone)]
 pub struct Keys {
     shared: Arc<Shared>,
@@ -64,22 +65,23 @@ impl Keys {
         self.shared.keys.read().get(api_key).cloned()
     }
 
-    /// As if the table had been read and held this key.
+    /// A store as after reading a table that contains this key.
     #[cfg(test)]
     pub fn insert(&self, api_key: &str, key: Key) {
         self.shared.loaded.store(true, Ordering::Release);
         self.shared.keys.write().insert(api_key.into(), Arc::new(key));
     }
 
-    /// False until the table was read once: until then an unknown key means nothing.
+    /// False until the first read of the table: before it an unknown key is not evidence.
     pub fn is_loaded(&self) -> bool {
         self.shared.loaded.load(Ordering::Acquire)
     }
 
-    /// Takes over what changed since the last time.
+    /// Applies the changes since the last read.
     ///
     /// # Errors
-    /// PostgreSQL's; what is known stays.
+    ///
+    /// Returns PostgreSQL's error; the known keys remain.
     pub async fn refresh(&self, pool: &PgPool) -> sqlx::Result<()> {
         let rows = api_keys::changed_since(pool, self.shared.revision.load(Ordering::Acquire)).await?;
         if let Some(last) = rows.last() {
@@ -91,7 +93,7 @@ impl Keys {
         Ok(())
     }
 
-    /// Keeps the keys fresh until `shutdown`.
+    /// Refreshes the keys until `shutdown`.
     pub async fn follow(self, pool: PgPool, shutdown: CancellationToken) {
         let mut away = false;
         let mut ticks = tokio::time::interval(POLL);
@@ -104,13 +106,14 @@ impl Keys {
             match self.refresh(&pool).await {
                 Ok(()) if away => {
                     away = false;
-                    tracing::info!("API keys are read again");
+                    tracing::info!("reading API keys succeeds again");
                 }
                 Ok(()) => {}
                 Err(_) if away => {}
                 Err(error) => {
                     away = true;
-                    tracing::warn!(%error, "API keys cannot be read: new and revoked keys are not seen until PostgreSQL is back");
+                    tracing::warn!(%error, "failed to read API keys; new and revoked keys take effect when PostgreSQL is \
+                     reachable again");
                 }
             }
         }
@@ -143,7 +146,7 @@ impl Keys {
         match verifier {
             Ok(verifier) => Some(Arc::new(Key::new(row.account, row.permissions, verifier, row.networks))),
             Err(fault) => {
-                tracing::error!(account = row.account, label = row.label, %fault, "an API key cannot be used");
+                tracing::error!(account = row.account, label = row.label, %fault, "ignoring an API key that cannot be used");
                 None
             }
         }

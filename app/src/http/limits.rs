@@ -1,7 +1,7 @@
-//! Rate limits: request weight per address, unfilled orders per account. Never: who the account is.
+//! This module counts rate limits: request weight per address, unfilled orders per account. It must not know the account's owner.
 //!
-//! Intervals begin at whole multiples of their length, as at Binance. The memory is bounded: addresses by
-//! `ADDRESSES_MAX` (beyond it they share one counter), accounts by how many there are.
+//! Intervals start at whole multiples of their length, as at Binance. Memory is bounded: addresses by `ADDRESSES_MAX` (beyond it
+//! they share one counter), accounts by their number.
 
 use super::edge::now;
 use super::error::ApiError;
@@ -18,9 +18,9 @@ const MINUTE: Time = 60 * SECOND;
 const TEN_SECONDS: Time = 10 * SECOND;
 const DAY: Time = 86_400 * SECOND;
 
-/// Locks and tables: more than cores, so that two requests seldom wait for each other.
+/// Shards, each with its lock: more than cores, so that two requests seldom wait for each other.
 const SHARDS: usize = 16;
-/// Addresses that have a counter of their own.
+/// Addresses with a separate counter.
 const ADDRESSES_MAX: usize = 65_536;
 /// Refused requests within a minute after which an address is banned.
 const REFUSALS_BEFORE_BAN: u32 = 100;
@@ -28,9 +28,9 @@ const BAN_FIRST: Time = 2 * MINUTE;
 const BAN_LONGEST: Time = 3 * DAY;
 /// An IPv6 client owns its /64.
 const IPV6_PREFIX: u128 = !0 << 64;
-/// How much a maker order's first fill gives back (faqs/order_count_decrement.md).
+/// Unfilled orders that a maker order's first fill subtracts (faqs/order_count_decrement.md).
 pub const MAKER_FIRST_FILL: u32 = 5;
-/// How much a taker order's first fill gives back.
+/// Unfilled orders that a taker order's first fill subtracts.
 pub const TAKER_FIRST_FILL: u32 = 1;
 
 #[derive(Debug, Default, Clone, Copy)]
@@ -55,7 +55,7 @@ pub struct OrderCount {
 #[derive(Debug, Default)]
 struct Addresses {
     usage: FxHashMap<IpAddr, Usage>,
-    /// The minute in which those that do not count any more were last thrown out: once a minute is enough, and cheap.
+    /// Minute of the last cleanup of outdated counters: once a minute is sufficient and cheap.
     swept: Time,
 }
 
@@ -76,7 +76,7 @@ impl Limits {
         &self.settings
     }
 
-    /// Charges `weight` to the address; gives what it used in this minute, and the refusal if that is too much.
+    /// Charges `weight` to the address. Returns the weight used in this minute, and the refusal if it exceeds the limit.
     pub fn charge(&self, address: IpAddr, weight: u32, now: Time) -> (u32, Result<(), ApiError>) {
         let address = counted(address);
         let minute = now - now.rem_euclid(MINUTE);
@@ -86,7 +86,7 @@ impl Limits {
             table.swept = minute;
             table.usage.retain(|_, usage| usage.minute == minute || usage.banned_until > now);
         }
-        // Beyond the bound the newcomers share the counter of no one.
+        // Beyond the bound, additional addresses share one counter.
         let address = if full(&table) { IpAddr::V6(Ipv6Addr::UNSPECIFIED) } else { address };
         let usage = table.usage.entry(address).or_default();
         let result = usage.charge(weight, self.settings.weight_1m, now);
@@ -96,7 +96,8 @@ impl Limits {
     /// Counts `orders` new orders of the account, or refuses all of them.
     ///
     /// # Errors
-    /// -1015 with the limit that would be exceeded.
+    ///
+    /// Returns -1015 with the limit that they would exceed.
     pub fn take_orders(&self, account: AccountId, orders: u32, now: Time) -> Result<OrderCount, ApiError> {
         let mut table = self.accounts[account as usize % SHARDS].lock();
         let count = table.entry(account).or_default();
@@ -113,7 +114,7 @@ impl Limits {
         Ok(*count)
     }
 
-    /// Takes `orders` off the count: they were refused after all, or an order had its first fill. Never below zero.
+    /// Subtracts `orders` from the count, after a refusal or an order's first fill. The count does not go below zero.
     pub fn give_back(&self, account: AccountId, orders: u32, now: Time) {
         if let Some(count) = self.accounts[account as usize % SHARDS].lock().get_mut(&account) {
             count.roll(now);
@@ -122,7 +123,7 @@ impl Limits {
         }
     }
 
-    /// The account's count now.
+    /// The account's current count.
     pub fn orders(&self, account: AccountId, now: Time) -> OrderCount {
         let mut count = self.accounts[account as usize % SHARDS].lock().get(&account).copied().unwrap_or_default();
         count.roll(now);
@@ -131,7 +132,7 @@ impl Limits {
 }
 
 impl FirstFills for Limits {
-    /// Orders that trade do not count, and those that made the market count less than nothing (faqs/order_count_decrement.md).
+    /// Filled orders do not count, and a maker's fill subtracts more than its own order (faqs/order_count_decrement.md).
     fn first_fill(&self, account: AccountId, as_maker: bool) {
         self.give_back(account, if as_maker { MAKER_FIRST_FILL } else { TAKER_FIRST_FILL }, now());
     }
@@ -144,7 +145,7 @@ impl Usage {
         }
         let minute = now - now.rem_euclid(MINUTE);
         if self.minute != minute {
-            // A long time without a ban makes the next one short again.
+            // After a long time without a ban the next one is short again.
             let forgiven = self.banned_until + BAN_LONGEST < now;
             let bans = if forgiven { 0 } else { self.bans };
             *self = Self { minute, bans, banned_until: self.banned_until, ..Self::default() };
@@ -186,7 +187,7 @@ fn seconds_left(now: Time, interval: Time) -> u64 {
     ((interval - now.rem_euclid(interval)) as u64).div_ceil(SECOND as u64)
 }
 
-/// An IPv6 client counts by its /64.
+/// An IPv6 client is counted by its /64.
 pub fn counted(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(address) => IpAddr::V6((u128::from(address) & IPV6_PREFIX).into()),

@@ -1,4 +1,5 @@
-//! Connections of the API: accepted, bounded in number and time, drained at the end. Never: what is asked on them.
+//! This module accepts the API's connections, limits their number and time, and drains them at the end. It must not interpret
+//! requests.
 
 use super::edge::{AsSent, Peer};
 use super::error::ApiError;
@@ -25,26 +26,26 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tower::Service;
 
-/// Connections at once; more wait to be accepted.
+/// Concurrent connections; further ones wait in the accept queue.
 const CONNECTIONS_MAX: u32 = 16_384;
-/// After accept failed for want of something (file handles): until the next try.
+/// Pause after accept failed for lack of a resource (file handles).
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// Answers what never became a request.
+/// Answers input that did not become a request.
 pub type Refuse = Arc<dyn Fn(Request<Body>, ApiError) -> Pin<Box<dyn Future<Output = Response> + Send>> + Send + Sync>;
 
-/// What one client may hold.
+/// Limits per client.
 pub struct Bounds {
     pub write_timeout: Duration,
-    /// Connections at once.
+    /// Concurrent connections.
     pub per_address: u32,
-    /// Not counted: proxies hold the connections of many clients.
+    /// Exempt networks: a proxy has the connections of many clients.
     pub exempt: Vec<IpNet>,
-    /// Connections closed at once because their address has too many.
+    /// Connections closed immediately because their address has too many.
     pub over: IntCounter,
 }
 
-/// What a connection needs.
+/// Parts that a connection needs.
 pub struct Serving {
     pub router: Router,
     pub refuse: Refuse,
@@ -52,10 +53,11 @@ pub struct Serving {
     pub connections: IntGauge,
 }
 
-/// Serves `serving` until `shutdown`, then lets every request that has begun end.
+/// Serves `serving` until `shutdown`, then waits for every request in progress.
 ///
 /// # Errors
-/// None at present: a failed accept is logged and tried again.
+///
+/// Returns none at present: a failed accept is logged and retried.
 pub async fn serve(listener: TcpListener, serving: Serving, shutdown: CancellationToken) -> io::Result<()> {
     let Serving { router, refuse, bounds, connections } = serving;
     let addresses = Arc::default();
@@ -70,17 +72,17 @@ pub async fn serve(listener: TcpListener, serving: Serving, shutdown: Cancellati
         let (stream, peer, place) = match accepted {
             Ok(accepted) => accepted,
             Err(error) => {
-                tracing::warn!(%error, "a connection could not be accepted");
+                tracing::warn!(%error, "failed to accept a connection; retrying");
                 tokio::time::sleep(ACCEPT_PAUSE).await;
                 continue;
             }
         };
         let Some(counted) = Counted::enter(&addresses, &bounds, peer.ip()) else {
             bounds.over.inc();
-            tracing::debug!(client.ip = %peer.ip(), "closing a connection: its address has too many");
+            tracing::debug!(client.ip = %peer.ip(), "closing a connection because its address has too many");
             continue;
         };
-        // Replies are one small write each: waiting to fill a segment would only delay them.
+        // A reply is one small write: waiting to fill a segment would only delay it.
         let _ = stream.set_nodelay(true);
         let (router, refuse, queue) = (router.clone(), Arc::clone(&refuse), Queue::default());
         let stream = Transport::new(stream, Arc::clone(&queue), bounds.write_timeout);
@@ -94,7 +96,7 @@ pub async fn serve(listener: TcpListener, serving: Serving, shutdown: Cancellati
         let ending = shutdown.clone();
         tokio::spawn(async move {
             let mut connection = std::pin::pin!(connection);
-            // A client that goes away or speaks no HTTP is not our fault to log.
+            // A client that disconnects or does not speak HTTP is not logged.
             let _ = tokio::select! {
                 ended = &mut connection => ended,
                 () = ending.cancelled() => {
@@ -106,11 +108,11 @@ pub async fn serve(listener: TcpListener, serving: Serving, shutdown: Cancellati
         });
     }
     drop(listener);
-    // Every place is free once every connection has ended.
+    // All permits are free once every connection has ended.
     places.acquire_many(CONNECTIONS_MAX).await.map(drop).map_err(io::Error::other)
 }
 
-/// The answer to a request, or to what the transport has refused.
+/// The answer to a request, or to a refusal of the transport.
 fn answer(
     router: &mut Router,
     refuse: &Refuse,
@@ -120,7 +122,7 @@ fn answer(
     match sent {
         Some(Sent::Refused(fault)) => {
             let peer = request.extensions().get::<Peer>().map(|peer| peer.0);
-            tracing::info!(reason = fault.name(), client.address = ?peer, "refused what is not a request");
+            tracing::info!(reason = fault.name(), client.address = ?peer, "refused malformed input on a connection");
             let answer = refuse(request, fault.answer());
             Box::pin(async move { Ok(answer.await) })
         }
@@ -143,11 +145,11 @@ async fn accept(
 
 type Addresses = Arc<Mutex<FxHashMap<IpAddr, u32>>>;
 
-/// One connection of an address; `None` inside for an exempt one.
+/// One connection of an address; contains `None` for an exempt address.
 struct Counted(Option<(Addresses, IpAddr)>);
 
 impl Counted {
-    /// `None`: the address has as many as it may.
+    /// `None`: the address is at its limit.
     fn enter(addresses: &Addresses, bounds: &Bounds, peer: IpAddr) -> Option<Self> {
         let address = peer.to_canonical();
         if bounds.exempt.iter().any(|network| network.contains(&address)) {

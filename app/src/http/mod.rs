@@ -1,4 +1,5 @@
-//! The REST API: every route, and what a running API holds. Never: SQL, arithmetic on money, a matching rule.
+//! This module is the REST API: every route, and the shared parts of a running API. It must not contain SQL, arithmetic on money
+//! or a matching rule.
 //!
 //! A request passes `edge` (body, weight, signature, headers, metrics), then its endpoint's handler. Shapes, codes and texts are
 //! those of the public Binance Spot API documentation (rest-api.md, errors.md).
@@ -55,24 +56,24 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-/// What the API is told by the configuration.
+/// Settings of the API.
 #[derive(Debug, Clone)]
 pub struct Settings {
     pub rate_limits: RateLimits,
-    /// Whose `X-Forwarded-For` is believed.
+    /// Proxies whose `X-Forwarded-For` is trusted.
     pub trusted_proxies: Vec<IpNet>,
     /// A log line for every request.
     pub access_log: bool,
-    /// A client that takes no byte of its answers for so long is disconnected.
+    /// A client that reads nothing for this long is disconnected.
     pub write_timeout: Duration,
-    /// Of one address that is not a trusted proxy, at once.
+    /// Concurrent connections of one address that is not a trusted proxy.
     pub connections_per_address: u32,
 }
 
-/// What every handler gets.
+/// Shared parts for every handler.
 pub struct App {
     pub engine: Engine,
-    /// No trading request waits for it.
+    /// No trading request waits for this pool.
     pub history: History,
     pub keys: Keys,
     pub limits: Arc<Limits>,
@@ -91,10 +92,10 @@ impl App {
     }
 }
 
-/// Rows of [`ENDPOINTS`]: method, path, summary; handler; metric group, weight, security; names read.
+/// Rows of [`ENDPOINTS`]: method, path, summary; handler; metric group, weight, security; parameters.
 macro_rules! endpoints {
     ($($method:ident $path:literal $summary:literal => $handler:path, $group:literal, $weight:expr, $security:ident, $names:expr;)*) => {
-        /// Every endpoint. The reference document is made from this table.
+        /// Every endpoint. The reference document is generated from this table.
         pub static ENDPOINTS: &[Endpoint] = &[$(Endpoint {
             method: Method::$method,
             path: $path,
@@ -125,7 +126,7 @@ endpoints! {
         => market_data::trades, "market_data", Fixed(25), None, &["symbol", "limit"];
     GET "/api/v3/historicalTrades" "Old trades by id"
         => market_data::historical_trades, "market_data", Fixed(25), None, &["symbol", "limit", "fromId"];
-    GET "/api/v3/aggTrades" "Aggregate trades: those of one taker order at one price"
+    GET "/api/v3/aggTrades" "Aggregate trades: trades of one taker order at one price"
         => market_data::aggregate_trades, "market_data", Fixed(4), None, &["symbol", "fromId", "startTime", "endTime", "limit"];
     GET "/api/v3/klines" "Candles"
         => market_data::klines, "market_data", Fixed(2), None, &["symbol", "interval", "startTime", "endTime", "timeZone", "limit"];
@@ -151,7 +152,7 @@ endpoints! {
         => orders::cancel_all, "trading", Fixed(1), Trade, &["symbol"];
     POST "/api/v3/order/cancelReplace" "Cancel an order and place another"
         => cancel_replace::cancel_replace, "trading", Fixed(1), Trade, new_order::REPLACING_ORDER;
-    POST "/api/v3/orderList/oco" "New order list: one cancels the other"
+    POST "/api/v3/orderList/oco" "New order list: one-cancels-the-other (OCO)"
         => order_lists::place_oco, "trading", Fixed(1), Trade, order_lists::OCO;
     GET "/api/v3/orderList" "One order list"
         => order_lists::query, "account", Fixed(4), UserData, order_lists::QUERY;
@@ -195,7 +196,7 @@ endpoints! {
         => wallet::no_symbols, "wallet", Fixed(1), None, &[];
 }
 
-/// Endpoints of the original that this exchange does not have: -1020.
+/// Endpoints of Binance that this exchange does not support: -1020.
 pub const UNSUPPORTED: &[(Method, &str)] = &[
     (Method::PUT, "/api/v3/order/amend/keepPriority"),
     (Method::POST, "/api/v3/order/oco"),
@@ -240,7 +241,8 @@ fn router(app: &Arc<App>) -> Router {
 /// Serves the API on `listener` until `shutdown`.
 ///
 /// # Errors
-/// None at present: a failed accept is logged and tried again.
+///
+/// Returns none at present: a failed accept is logged and retried.
 pub async fn serve(listener: TcpListener, app: App, shutdown: CancellationToken) -> std::io::Result<()> {
     let app = Arc::new(app);
     let bounds = listener::Bounds {
@@ -265,7 +267,7 @@ fn refusing(
     move |request| Box::pin(edge::refuse(Arc::clone(&app), measured.clone(), error(), request))
 }
 
-/// The table holds these methods only.
+/// The table contains only these methods.
 fn filter(method: &Method) -> MethodFilter {
     match *method {
         Method::POST => MethodFilter::POST,

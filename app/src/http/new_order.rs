@@ -1,4 +1,5 @@
-//! From parameters to an order: which of them each order type needs and refuses. Never: a judgement of price, funds or filter.
+//! This module turns parameters into an order: which parameters each order type requires and rejects. It must not check price,
+//! funds or filters.
 
 use super::App;
 use super::endpoint::Call;
@@ -12,10 +13,10 @@ use exchange_core::order::{ClientId, MarketId, OrderType, Side, StpMode, TimeInF
 use rand::RngExt;
 use rand::distr::Alphanumeric;
 
-/// Characters of a client order id that the exchange makes up.
+/// Characters of a generated client order id.
 const GENERATED_LENGTH: usize = 22;
 
-/// Names of a new order's parameters (rest-api.md, "New order"), those included that are refused by name; and some more.
+/// Parameters of a new order (rest-api.md, "New order"), including those that are rejected by name; plus additional ones.
 macro_rules! new_order_names {
     ($($more:literal),*) => {
         &[
@@ -26,11 +27,11 @@ macro_rules! new_order_names {
     };
 }
 
-/// Names of `POST /api/v3/order`.
+/// Parameters of `POST /api/v3/order`.
 pub const NEW_ORDER: &[&str] = new_order_names!();
-/// Names of `POST /api/v3/order/test`.
+/// Parameters of `POST /api/v3/order/test`.
 pub const TEST_ORDER: &[&str] = new_order_names!("computeCommissionRates");
-/// Names of `POST /api/v3/order/cancelReplace`.
+/// Parameters of `POST /api/v3/order/cancelReplace`.
 pub const REPLACING_ORDER: &[&str] = new_order_names!(
     "cancelReplaceMode",
     "cancelNewClientOrderId",
@@ -40,16 +41,17 @@ pub const REPLACING_ORDER: &[&str] = new_order_names!(
     "orderRateLimitExceededMode"
 );
 
-/// The market that `symbol` names, as far as an order needs it.
+/// The parts of the market named by `symbol` that an order needs.
 ///
 /// # Errors
-/// -1102, -1100 for the parameter, -1121 when there is no such market.
+///
+/// Returns -1102 or -1100 for the parameter, -1121 if the market does not exist.
 pub fn market(app: &App, call: &Call<'_>) -> Result<MarketId, ApiError> {
     let symbol = call.parameters.symbol()?;
     app.engine.committed().read().state.market_by_symbol(symbol).map(|market| market.id).ok_or(ApiError::SYMBOL)
 }
 
-/// A client order id made up here: letters and digits.
+/// A generated client order id: letters and digits.
 pub fn generated_id() -> ClientId {
     let mut random = rand::rng();
     let mut text = [0; GENERATED_LENGTH];
@@ -61,15 +63,17 @@ pub fn generated_id() -> ClientId {
 /// The client id sent as `name`, or a new one.
 ///
 /// # Errors
+///
 /// As [`Parameters::client_id`].
 pub fn client_id(parameters: &Parameters<'_>, name: &str) -> Result<ClientId, ApiError> {
     Ok(parameters.client_id(name)?.unwrap_or_else(generated_id))
 }
 
-/// Reads a new order, and how much of it the reply shows.
+/// Reads a new order, and the type of its reply.
 ///
 /// # Errors
-/// -1102 missing, -1106 not wanted by the type, and each parameter's own faults.
+///
+/// Returns -1102 for a missing parameter, -1106 for one that the type does not take, and the errors of each parameter.
 pub fn read(app: &App, call: &Call<'_>) -> Result<(NewOrder, Detail), ApiError> {
     let parameters = &call.parameters;
     let market = market(app, call)?;
@@ -107,25 +111,29 @@ pub fn read(app: &App, call: &Call<'_>) -> Result<(NewOrder, Detail), ApiError> 
 }
 
 /// # Errors
-/// -1102 missing, -1117 neither BUY nor SELL.
+///
+/// Returns -1102 if missing, -1117 if neither BUY nor SELL.
 pub fn side(parameters: &Parameters<'_>) -> Result<Side, ApiError> {
     Side::from_text(parameters.mandatory("side")?).ok_or(ApiError::SIDE)
 }
 
 /// # Errors
-/// -1102 missing, -1116 no type.
+///
+/// Returns -1102 if missing, -1116 if it is not a type.
 pub fn order_type(parameters: &Parameters<'_>, name: &str) -> Result<OrderType, ApiError> {
     OrderType::from_text(parameters.mandatory(name)?).ok_or(ApiError::ORDER_TYPE)
 }
 
 /// # Errors
-/// -1130 none of ACK, RESULT, FULL.
+///
+/// Returns -1130 if it is not ACK, RESULT or FULL.
 pub fn detail(parameters: &Parameters<'_>) -> Result<Option<Detail>, ApiError> {
     parameters.choice("newOrderRespType", Detail::from_text, ApiError::invalid("newOrderRespType"))
 }
 
 /// # Errors
-/// -1013 for a mode that no market allows, -1130 for no mode at all.
+///
+/// Returns -1013 for a mode that no market allows, -1130 for an unknown mode.
 pub fn stp(parameters: &Parameters<'_>) -> Result<StpMode, ApiError> {
     const NAME: &str = "selfTradePreventionMode";
     let fault = match parameters.raw(NAME) {
@@ -135,10 +143,11 @@ pub fn stp(parameters: &Parameters<'_>) -> Result<StpMode, ApiError> {
     Ok(parameters.choice(NAME, StpMode::from_text, fault)?.unwrap_or(Market::DEFAULT_STP))
 }
 
-/// Parameters of the original that this exchange does not have: said by name, never ignored.
+/// Parameters of Binance that this exchange does not support: rejected by name, never ignored.
 ///
 /// # Errors
-/// The text that the original has for a symbol without the feature, or -1106.
+///
+/// Returns Binance's text for a symbol without the feature, or -1106.
 pub fn refuse_unsupported(parameters: &Parameters<'_>, names: [&str; 4], peg_prefix: &str) -> Result<(), ApiError> {
     let [iceberg, trailing, strategy_id, strategy_type] = names;
     if parameters.has(iceberg) {
@@ -155,10 +164,11 @@ pub fn refuse_unsupported(parameters: &Parameters<'_>, names: [&str; 4], peg_pre
     if parameters.has_prefix(peg_prefix) { Err(ApiError::PEGGED) } else { Ok(()) }
 }
 
-/// GTC for a type that takes none.
+/// GTC for a type without a time in force.
 ///
 /// # Errors
-/// -1102 missing, -1106 not wanted by the type, -1115 none.
+///
+/// Returns -1102 if missing, -1106 if the type does not take it, -1115 for an unknown value.
 pub fn time_in_force(parameters: &Parameters<'_>, kind: OrderType, name: &str) -> Result<TimeInForce, ApiError> {
     let wanted = matches!(kind, OrderType::Limit | OrderType::StopLossLimit | OrderType::TakeProfitLimit);
     match (wanted, parameters.choice(name, TimeInForce::from_text, ApiError::TIME_IN_FORCE)?) {
@@ -169,10 +179,12 @@ pub fn time_in_force(parameters: &Parameters<'_>, kind: OrderType, name: &str) -
     }
 }
 
-/// Limit price and stop price, 0 where the type has none. `stop` names the stop price and what the original takes in its place.
+/// Limit price and stop price, 0 if the type does not have one. `stop` names the stop price and the parameter that Binance
+/// accepts instead.
 ///
 /// # Errors
-/// -1102 missing, -1106 not wanted by the type.
+///
+/// Returns -1102 if missing, -1106 if the type does not take it.
 pub fn prices(parameters: &Parameters<'_>, kind: OrderType, price: &str, stop: [&str; 2]) -> Result<(Price, Price), ApiError> {
     let limit = match (kind.has_price(), parameters.decimal(price)?) {
         (true, None) => return Err(ApiError::mandatory(price)),

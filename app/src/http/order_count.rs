@@ -1,4 +1,5 @@
-//! The unfilled order count round a command: taken before it, given back when it placed nothing. Never: the counters (`limits`).
+//! This module counts unfilled orders around a command: it counts them before and subtracts them if the command placed none. It
+//! must not contain the counters (see `limits`).
 
 use super::App;
 use super::edge::now;
@@ -12,7 +13,7 @@ use exchange_core::order::AccountId;
 const TEN_SECONDS: HeaderName = HeaderName::from_static("x-mbx-order-count-10s");
 const ONE_DAY: HeaderName = HeaderName::from_static("x-mbx-order-count-1d");
 
-/// Orders that were counted for a command on its way.
+/// Orders counted for a command in progress.
 pub struct Counted<'a> {
     app: &'a App,
     account: AccountId,
@@ -22,7 +23,8 @@ pub struct Counted<'a> {
 
 impl<'a> Counted<'a> {
     /// # Errors
-    /// -1015 when the account has no room for them.
+    ///
+    /// Returns -1015 if the account has no room for them.
     pub fn take(app: &'a App, call: &Call<'_>, orders: u32) -> Result<Self, ApiError> {
         let account = call.account()?;
         let count = app.limits.take_orders(account, orders, now()).inspect_err(|_| {
@@ -31,7 +33,7 @@ impl<'a> Counted<'a> {
         Ok(Self { app, account, orders, count })
     }
 
-    /// Gives the orders back when the command certainly placed none.
+    /// Subtracts the orders if the command certainly placed none.
     pub fn settle(&self, reply: Result<engine::Reply, SubmitError>) -> Result<engine::Reply, ApiError> {
         reply.map_err(|error| {
             if error != SubmitError::Unknown {

@@ -1,4 +1,4 @@
-//! Order lists: an OCO pair placed, asked for, cancelled. Never: which leg ends which.
+//! This module serves order lists: place, query and cancel an OCO pair. It must not decide which leg ends the other.
 
 use super::App;
 use super::endpoint::{Answer, Call, Reply};
@@ -13,7 +13,7 @@ use exchange_core::command::{Command, NewOco, OcoLeg, Outcome};
 use exchange_core::order::{OrderType, Side};
 use exchange_core::refusal::Refusal;
 
-/// Names of `POST /api/v3/orderList/oco`, those included that are refused by name.
+/// Parameters of `POST /api/v3/orderList/oco`, including those that are rejected by name.
 pub const OCO: &[&str] = &[
     "symbol",
     "listClientOrderId",
@@ -46,20 +46,20 @@ pub const OCO: &[&str] = &[
     "newOrderRespType",
     "selfTradePreventionMode",
 ];
-/// Names of `DELETE /api/v3/orderList`.
+/// Parameters of `DELETE /api/v3/orderList`.
 pub const CANCEL: &[&str] = &["symbol", "orderListId", "listClientOrderId", "newClientOrderId"];
-/// Names of `GET /api/v3/orderList`.
+/// Parameters of `GET /api/v3/orderList`.
 pub const QUERY: &[&str] = &["orderListId", "origClientOrderId"];
 
 /// Orders in a pair.
 const ORDERS: u32 = 2;
 
-/// How the parameters of one leg are called.
+/// Parameter names of one leg.
 struct Names {
     kind: &'static str,
     client_id: &'static str,
     price: &'static str,
-    /// The stop price, and what the original takes in its place.
+    /// The stop price, and the parameter that Binance accepts instead.
     stop: [&'static str; 2],
     time_in_force: &'static str,
     unsupported: [&'static str; 4],
@@ -142,7 +142,7 @@ pub async fn query(app: &App, call: &Call<'_>) -> Answer {
         (None, None) => None,
     };
     let details = found.ok_or(ApiError::NO_SUCH_LIST)?;
-    // The id is looked for first, then its list's client id is compared with the one sent.
+    // Find by id first, then compare the list's client id with the one sent.
     if original.is_some_and(|client_id| client_id != details.list.client_id) {
         return Err(Refusal::ClientOrderIdMismatch.into());
     }
@@ -155,13 +155,13 @@ pub async fn open(app: &App, call: &Call<'_>) -> Answer {
     let open: Vec<u64> = app.engine.committed().read().state.open_lists(account).iter().map(|list| list.id).collect();
     let mut details = Vec::with_capacity(open.len());
     for id in open {
-        // One that ended in between is left out.
+        // Omit a list that ended in between.
         details.extend(app.history.list(account, id).await?.filter(|details| !details.list.done));
     }
     Ok(Reply::written(REPORT_SIZE * details.len(), |json| statuses(app, call, json, &details, true)))
 }
 
-/// Lists of any markets, as an array or as the one that there is.
+/// Lists of any markets, as an array or as the single list.
 pub fn statuses(app: &App, call: &Call<'_>, json: &mut super::json::Json, lists: &[ListDetails], as_array: bool) {
     let committed = app.engine.committed().read();
     let write = |json: &mut super::json::Json, details: &ListDetails| {
@@ -182,7 +182,7 @@ fn leg(parameters: &Parameters<'_>, kind: OrderType, names: &Names) -> Result<Oc
     Ok(OcoLeg { kind, price, stop_price, time_in_force, client_id: client_id(parameters, names.client_id)? })
 }
 
-/// Which types may stand above and below.
+/// Types allowed above and below.
 fn check_types(side: Side, [above, below]: [OrderType; 2]) -> Result<(), ApiError> {
     use OrderType::{Limit, LimitMaker, Market, StopLoss, StopLossLimit, TakeProfit, TakeProfitLimit};
     let stop_loss = |kind| matches!(kind, StopLoss | StopLossLimit);

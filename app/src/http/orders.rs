@@ -1,4 +1,4 @@
-//! One order: placed, tested, cancelled, asked for; and all open ones. Never: a matching rule, SQL.
+//! This module places, tests, cancels and queries one order, and lists open ones. It must not contain a matching rule or SQL.
 
 use super::App;
 use super::commission::order_commission;
@@ -13,9 +13,9 @@ use exchange_core::command::{CancelOrder, CancelRestriction, Canceled, Command, 
 use exchange_core::order::{ClientId, OrderId};
 use exchange_core::refusal::Refusal;
 
-/// Names of `GET /api/v3/order`.
+/// Parameters of `GET /api/v3/order`.
 pub const QUERY: &[&str] = &["symbol", "orderId", "origClientOrderId"];
-/// Names of `DELETE /api/v3/order`.
+/// Parameters of `DELETE /api/v3/order`.
 pub const CANCEL: &[&str] = &["symbol", "orderId", "origClientOrderId", "newClientOrderId", "cancelRestrictions"];
 
 /// Weight of `POST /api/v3/order/test`.
@@ -40,7 +40,7 @@ pub async fn place(app: &App, call: &Call<'_>) -> Answer {
     Ok(counted.show(written))
 }
 
-/// `POST /api/v3/order/test`: everything but funds and the book, without effect.
+/// `POST /api/v3/order/test`: all checks except funds and the book, without effect.
 pub async fn test(app: &App, call: &Call<'_>) -> Answer {
     let (order, _) = new_order::read(app, call)?;
     let rates = call.parameters.boolean("computeCommissionRates")?.unwrap_or(false);
@@ -92,7 +92,7 @@ pub async fn query(app: &App, call: &Call<'_>) -> Answer {
         (None, None) => None,
     };
     let order = found.ok_or(ApiError::NO_SUCH_ORDER)?;
-    // The id is looked for first, then its order's client id is held against the one sent.
+    // Find by id first, then compare the order's client id with the one sent.
     if original.is_some_and(|client_id| client_id != order.client_id) {
         return Err(Refusal::ClientOrderIdMismatch.into());
     }
@@ -115,17 +115,19 @@ pub async fn open(app: &App, call: &Call<'_>) -> Answer {
     }))
 }
 
-/// Which order is meant.
+/// Identifies the requested order.
 ///
 /// # Errors
-/// -1102 when neither was sent.
+///
+/// Returns -1102 if neither parameter was sent.
 pub fn which(call: &Call<'_>, id: &str, client_id: &str) -> Result<(Option<OrderId>, Option<ClientId>), ApiError> {
     let found = (call.parameters.integer(id)?, call.parameters.client_id(client_id)?);
     if found == (None, None) { Err(ApiError::either(client_id, id)) } else { Ok(found) }
 }
 
 /// # Errors
-/// -1145
+///
+/// Returns -1145.
 pub fn restriction(call: &Call<'_>) -> Result<Option<CancelRestriction>, ApiError> {
     let from_text = |text: &str| match text {
         "ONLY_NEW" => Some(CancelRestriction::OnlyNew),
@@ -135,7 +137,7 @@ pub fn restriction(call: &Call<'_>) -> Result<Option<CancelRestriction>, ApiErro
     call.parameters.choice("cancelRestrictions", from_text, ApiError::CANCEL_RESTRICTIONS)
 }
 
-/// A refused cancel is -2011, whatever would make a new order -2010.
+/// A refused cancel is -2011 in cases where a new order would be -2010.
 pub fn of_cancel(error: SubmitError) -> ApiError {
     let mut error = ApiError::from(error);
     if error.code == ApiError::NEW_ORDER_REJECTED {
@@ -144,9 +146,9 @@ pub fn of_cancel(error: SubmitError) -> ApiError {
     error
 }
 
-/// The engine answered a command with another command's outcome.
+/// The engine answered with the outcome of a different command.
 pub fn unexpected() -> ApiError {
-    ApiError::internal("the engine's outcome does not belong to the command")
+    ApiError::internal("the engine's outcome does not match the command")
 }
 
 fn ended_size(canceled: &Canceled) -> usize {

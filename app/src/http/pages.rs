@@ -1,5 +1,5 @@
-//! What a person reads in a browser: the reference document, its page, and how this exchange differs from Binance. Everything is
-//! carried in the binary. Never: a request of the API.
+//! This module serves the browser pages: the reference document, its page, and the differences from Binance. The binary contains
+//! all files. It must not answer an API request.
 
 use super::{ENDPOINTS, UNSUPPORTED, openapi};
 use axum::Router;
@@ -15,10 +15,10 @@ const DOCUMENT: &str = "/openapi.json";
 const REFERENCE: &str = "/docs";
 const DIFFERENCES: &str = "/docs/differences";
 const TEMPLATE: &str = include_str!("pages/differences.html");
-/// Where the template takes the list of endpoints that are answered -1020.
+/// Position in the template for the list of endpoints that are answered -1020.
 const UNSUPPORTED_HERE: &str = "<!-- unsupported -->";
 
-/// Own files only; the reference page writes styles and images inline.
+/// Only files of this server; the reference page writes styles and images inline.
 const POLICY: &str = "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; frame-ancestors 'none'";
 const HEADERS: [(HeaderName, HeaderValue); 4] = [
     (CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY)),
@@ -36,7 +36,7 @@ pub fn router() -> Router {
         .try_it_out_enabled(false)
         .display_request_duration(true)
         .default_models_expand_depth(0)
-        // The default sends the address of the document to a validator elsewhere.
+        // The default sends the document's address to an external validator.
         .validator_url("none");
     let differences = Html(TEMPLATE.replace(UNSUPPORTED_HERE, &unsupported()));
     Router::new()

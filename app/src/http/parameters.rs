@@ -1,7 +1,7 @@
-//! Parameters of a request: query string and body as `application/x-www-form-urlencoded`, read once, by hand, and without
-//! copying a value that holds no escape. Never: what a parameter means to an endpoint.
+//! This module reads the parameters of a request: query string and body as `application/x-www-form-urlencoded`. Reading is a
+//! single hand-written pass and copies only values that contain an escape. It must not know the meaning of a parameter.
 //!
-//! A parameter in both query and body counts once, as the query says. Ranges and texts are those that clients see at Binance.
+//! A parameter in both query and body counts once, with the query's value. Ranges and texts are those of Binance.
 
 use super::error::ApiError;
 use exchange_core::money::{self, Amount, ParseError, Time};
@@ -9,10 +9,10 @@ use exchange_core::order::ClientId;
 use smallvec::SmallVec;
 use std::borrow::Cow;
 
-/// More than any endpoint knows; what lies above is refused before it is read.
+/// More than any endpoint has; a longer list is rejected before it is read.
 const COUNT_MAX: usize = 64;
 const INLINE: usize = 16;
-/// From here on a time is in microseconds: in milliseconds it would lie in the year 33658.
+/// From here on a time is in microseconds: in milliseconds it would be in the year 33658.
 const MICROSECONDS_FROM: i64 = 1_000_000_000_000_000;
 
 const SYMBOL_RANGE: &str = "^[\\w\\-._&&[^a-z]]{1,50}$";
@@ -25,7 +25,7 @@ const DIGITS_MAX: usize = 20;
 const CLIENT_ID_RANGE: &str = "^[a-zA-Z0-9-_]{1,36}$";
 const BOOLEAN_RANGE: &str = "^(true|false)$";
 
-/// What a request sent.
+/// The parameters of a request.
 #[derive(Debug, Default)]
 pub struct Parameters<'a> {
     entries: SmallVec<[(Cow<'a, str>, Cow<'a, str>); INLINE]>,
@@ -35,7 +35,8 @@ impl<'a> Parameters<'a> {
     /// Reads query and body.
     ///
     /// # Errors
-    /// -1100 for bytes that are not URL-encoded UTF-8, -1101 for a name twice in one place or too many of them.
+    ///
+    /// Returns -1100 for bytes that are not URL-encoded UTF-8, -1101 for a repeated name in one place or for too many names.
     pub fn read(query: &'a [u8], body: &'a [u8]) -> Result<Self, ApiError> {
         let mut parameters = Self::default();
         parameters.read_part(query, 0)?;
@@ -44,7 +45,7 @@ impl<'a> Parameters<'a> {
         Ok(parameters)
     }
 
-    /// Names found before `first_own` stand in the query and win.
+    /// Names before `first_own` come from the query and take precedence.
     fn read_part(&mut self, part: &'a [u8], first_own: usize) -> Result<(), ApiError> {
         for pair in part.split(|byte| *byte == b'&').filter(|pair| !pair.is_empty()) {
             let equals = pair.iter().position(|byte| *byte == b'=').unwrap_or(pair.len());
@@ -68,7 +69,7 @@ impl<'a> Parameters<'a> {
         self.entries.is_empty()
     }
 
-    /// How many of the sent names are in `known`.
+    /// Number of sent names that are in `known`.
     pub fn count_known(&self, known: &[&str]) -> usize {
         self.entries.iter().filter(|(name, _)| known.contains(&name.as_ref())).count()
     }
@@ -87,7 +88,8 @@ impl<'a> Parameters<'a> {
     }
 
     /// # Errors
-    /// -1105 when it is there and empty.
+    ///
+    /// Returns -1105 if it is present and empty.
     pub fn text(&self, name: &str) -> Result<Option<&str>, ApiError> {
         match self.raw(name) {
             Some("") => Err(ApiError::empty(name)),
@@ -96,26 +98,29 @@ impl<'a> Parameters<'a> {
     }
 
     /// # Errors
-    /// -1102 when it is not there or empty.
+    ///
+    /// Returns -1102 if it is absent or empty.
     pub fn mandatory(&self, name: &str) -> Result<&str, ApiError> {
         self.raw(name).filter(|value| !value.is_empty()).ok_or_else(|| ApiError::mandatory(name))
     }
 
     /// # Errors
-    /// -1102 when it is not there, -1100 when no symbol can look like it.
+    ///
+    /// Returns -1102 if it is absent, -1100 if it cannot be a symbol.
     pub fn symbol(&self) -> Result<&str, ApiError> {
         check_symbol("symbol", self.mandatory("symbol")?)
     }
 
-    /// As [`Self::symbol`] for an endpoint that can do without.
+    /// As [`Self::symbol`] for an endpoint that does not require one.
     pub fn symbol_if_sent(&self) -> Result<Option<&str>, ApiError> {
         self.text("symbol")?.map(|text| check_symbol("symbol", text)).transpose()
     }
 
-    /// `symbols=["BTCUSDT","ETHUSDT"]`, strictly without blanks.
+    /// `symbols=["BTCUSDT","ETHUSDT"]`, without blanks.
     ///
     /// # Errors
-    /// -1100 for any other form.
+    ///
+    /// Returns -1100 for any other form.
     pub fn symbols(&self) -> Result<Option<Vec<&str>>, ApiError> {
         let Some(text) = self.text("symbols")? else { return Ok(None) };
         let illegal = || ApiError::illegal("symbols", SYMBOLS_RANGE);
@@ -131,12 +136,13 @@ impl<'a> Parameters<'a> {
     /// A price or quantity in units of 10⁻⁸.
     ///
     /// # Errors
-    /// -1105 empty, -1100 not a plain decimal, -1111 more than eight places, -1108 too large.
+    ///
+    /// Returns -1105 if empty, -1100 if not a plain decimal, -1111 for more than eight decimal places, -1108 if too large.
     pub fn decimal(&self, name: &str) -> Result<Option<i64>, ApiError> {
         self.amount(name)?.map(|amount| i64::try_from(amount).map_err(|_| ApiError::overflow(name))).transpose()
     }
 
-    /// As [`Self::decimal`], wider.
+    /// As [`Self::decimal`], with a wider range.
     pub fn amount(&self, name: &str) -> Result<Option<Amount>, ApiError> {
         let Some(text) = self.text(name)? else { return Ok(None) };
         let (whole, fraction) = text.split_once('.').unwrap_or((text, "0"));
@@ -154,7 +160,8 @@ impl<'a> Parameters<'a> {
     /// A whole number, such as an order's id.
     ///
     /// # Errors
-    /// -1105 empty, -1100 not digits, -1108 too large.
+    ///
+    /// Returns -1105 if empty, -1100 if not digits, -1108 if too large.
     pub fn integer(&self, name: &str) -> Result<Option<u64>, ApiError> {
         let Some(text) = self.text(name)? else { return Ok(None) };
         if !is_digits(text) {
@@ -163,9 +170,10 @@ impl<'a> Parameters<'a> {
         text.parse().map(Some).map_err(|_| ApiError::overflow(name))
     }
 
-    /// `limit`: `default` when not sent; above `max` it counts as `max`.
+    /// `limit`: `default` if not sent; a value above `max` counts as `max`.
     ///
     /// # Errors
+    ///
     /// As [`Self::integer`]; -1130 for 0.
     pub fn limit(&self, default: usize, max: usize) -> Result<usize, ApiError> {
         match self.integer("limit")? {
@@ -188,7 +196,8 @@ impl<'a> Parameters<'a> {
     /// `recvWindow` in microseconds: milliseconds with at most three decimal places.
     ///
     /// # Errors
-    /// -1105 empty, -1100 malformed.
+    ///
+    /// Returns -1105 if empty, -1100 if malformed.
     pub fn window(&self, name: &str) -> Result<Option<Time>, ApiError> {
         let Some(text) = self.text(name)? else { return Ok(None) };
         let (whole, fraction) = text.split_once('.').unwrap_or((text, "0"));
@@ -205,7 +214,8 @@ impl<'a> Parameters<'a> {
     /// `true` or `false`, in any case.
     ///
     /// # Errors
-    /// -1105 empty, -1100 anything else.
+    ///
+    /// Returns -1105 if empty, -1100 for anything else.
     pub fn boolean(&self, name: &str) -> Result<Option<bool>, ApiError> {
         match self.text(name)? {
             None => Ok(None),
@@ -215,10 +225,11 @@ impl<'a> Parameters<'a> {
         }
     }
 
-    /// A client order id that the caller chose.
+    /// A client order id chosen by the caller.
     ///
     /// # Errors
-    /// -1118 (`new…`), -1119 (`orig…`) or -1105 when empty, -1100 when overlong or with other characters.
+    ///
+    /// Returns -1118 (`new…`), -1119 (`orig…`) or -1105 if empty, -1100 if too long or with other characters.
     pub fn client_id(&self, name: &str) -> Result<Option<ClientId>, ApiError> {
         let Some(text) = self.raw(name) else { return Ok(None) };
         if text.is_empty() {
@@ -240,7 +251,8 @@ impl<'a> Parameters<'a> {
     /// One of a closed set of values.
     ///
     /// # Errors
-    /// -1105 empty, `fault` when it is none of them.
+    ///
+    /// Returns -1105 if empty, `fault` if it is not in the set.
     pub fn choice<T>(
         &self,
         name: &str,
@@ -271,7 +283,7 @@ fn check_symbol<'s>(name: &str, text: &'s str) -> Result<&'s str, ApiError> {
     if is_symbol(text) { Ok(text) } else { Err(ApiError::illegal(name, SYMBOL_RANGE)) }
 }
 
-/// Undoes `%xx` and `+`. Borrows when there is neither. Bytes outside ASCII must come escaped.
+/// Decodes `%xx` and `+`. Borrows if there is neither. Bytes outside ASCII must be escaped.
 fn decode(bytes: &[u8]) -> Result<Cow<'_, str>, ApiError> {
     let mut escaped = false;
     for byte in bytes {

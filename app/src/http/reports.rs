@@ -1,4 +1,4 @@
-//! The JSON of orders and order lists, as rest-api.md shows it. Never: where an order comes from.
+//! This module writes the JSON of orders and order lists, as rest-api.md documents it. It must not know the source of an order.
 
 use super::endpoint::TimeUnit;
 use super::json::Json;
@@ -10,7 +10,7 @@ use exchange_core::market::Market;
 use exchange_core::money::Time;
 use exchange_core::order::{ClientId, ExpiryReason, Fill, Order, OrderId, OrderListId};
 
-/// What an order report takes at most, without fills: one allocation holds nearly every reply.
+/// Maximum size of an order report without fills: one allocation is enough for nearly every reply.
 pub const REPORT_SIZE: usize = 640;
 const FILL_SIZE: usize = 160;
 
@@ -33,22 +33,22 @@ impl Detail {
     }
 }
 
-/// What every report of one reply shares.
+/// Values that all reports of one reply share.
 #[derive(Clone, Copy)]
 pub struct Frame<'a> {
     pub symbol: &'a str,
     pub unit: TimeUnit,
-    /// When the command was decided: `transactTime`.
+    /// Time at which the command was decided: `transactTime`.
     pub time: Time,
 }
 
 impl Frame<'_> {
-    /// Bytes to set aside for a placed order.
+    /// Bytes to allocate for a placed order.
     pub fn size(placed: &Placed) -> usize {
         REPORT_SIZE + placed.fills.len() * FILL_SIZE
     }
 
-    /// A new order. The state names the asset of a fill's commission; without fills it is not looked at.
+    /// A new order. The state supplies the asset of a fill's commission; it is not used if there are no fills.
     pub fn placed(&self, json: &mut Json, placed: &Placed, detail: Detail, committed: &Shared) {
         let order = &placed.order;
         json.object(|json| {
@@ -72,7 +72,7 @@ impl Frame<'_> {
         });
     }
 
-    /// An order ended by a cancel; `cancel` is the cancel's own client id.
+    /// A canceled order; `cancel` is the client id of the cancel itself.
     pub fn canceled(&self, json: &mut Json, order: &Order, cancel: &ClientId) {
         json.object(|json| {
             json.key("symbol").text(self.symbol);
@@ -87,7 +87,7 @@ impl Frame<'_> {
         });
     }
 
-    /// What a cancel ended: an order, or the list that it was part of.
+    /// The result of a cancel: an order, or the list that contained it.
     pub fn ended(&self, json: &mut Json, canceled: &Canceled, cancel: &ClientId) {
         match canceled {
             Canceled::Order(order) => self.canceled(json, order, cancel),
@@ -95,8 +95,8 @@ impl Frame<'_> {
         }
     }
 
-    /// A list that a command placed or ended, all its orders named; `report` writes the `orderReports` of those that the command
-    /// placed or ended.
+    /// A list that a command placed or canceled, with the ids of all its orders; `report` writes the `orderReports` of the orders
+    /// that the command affected.
     pub fn list(&self, json: &mut Json, list: &ListReport, mut report: impl FnMut(&mut Json, &Placed)) {
         json.object(|json| {
             self.list_fields(json, list.list, list.done, &list.client_id, list.legs.iter().copied());
@@ -104,7 +104,7 @@ impl Frame<'_> {
         });
     }
 
-    /// A list as it stands; `time` of the frame is its last change.
+    /// The current state of a list; `time` of the frame is its last change.
     pub fn list_status(&self, json: &mut Json, details: &ListDetails) {
         let list = &details.list;
         json.object(|json| self.list_fields(json, list.id, list.done, &list.client_id, details.orders.iter().copied()));
@@ -140,7 +140,7 @@ impl Frame<'_> {
     }
 }
 
-/// An order as the queries show it (order, openOrders, allOrders).
+/// An order as returned by queries (order, openOrders, allOrders).
 pub fn queried(json: &mut Json, order: &Order, symbol: &str, unit: TimeUnit) {
     json.object(|json| {
         json.key("symbol").text(symbol);
@@ -167,12 +167,12 @@ pub fn queried(json: &mut Json, order: &Order, symbol: &str, unit: TimeUnit) {
     });
 }
 
-/// `-1` stands for no list.
+/// `-1` means that there is no list.
 fn list_id(list: OrderListId) -> i128 {
     if list == 0 { -1 } else { list.into() }
 }
 
-/// Price to side, and the stop price where the type has one.
+/// The fields from price to side, and the stop price if the type has one.
 fn terms(json: &mut Json, order: &Order) {
     json.key("price").decimal(order.price);
     json.key("origQty").decimal(order.quantity);
@@ -188,7 +188,7 @@ fn terms(json: &mut Json, order: &Order) {
     }
 }
 
-/// Fields that appear only on an order that expired.
+/// Fields that only an expired order has.
 fn ending(json: &mut Json, order: &Order) {
     if order.prevented > 0 {
         json.key("preventedMatchId").integer(order.prevented_match);
@@ -209,7 +209,7 @@ fn fill_report(json: &mut Json, fill: &Fill, asset: Option<&str>) {
     });
 }
 
-/// Symbols by market, for replies that span markets.
+/// Symbols by market, for replies about several markets.
 pub fn symbol(state: &State, order: &Order) -> Box<str> {
     state.market(order.market).map(|market: &Market| market.symbol.clone()).unwrap_or_default()
 }

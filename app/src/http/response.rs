@@ -1,4 +1,5 @@
-//! From an answer to the bytes and headers of a reply; the one log line of a failure. Never: what the answer is.
+//! This module turns an answer into the bytes and headers of a reply, and writes the one log line of a failure. It must not
+//! decide the answer.
 
 use super::endpoint::{Answer, Reply};
 use super::error::ApiError;
@@ -7,7 +8,7 @@ use axum::http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, RETRY_
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::Response;
 
-/// Below it gzip costs more than it saves.
+/// Below this size gzip costs more than it saves.
 const GZIP_FROM: usize = 1_024;
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json;charset=UTF-8");
@@ -16,7 +17,7 @@ const USED_WEIGHT: HeaderName = HeaderName::from_static("x-mbx-used-weight");
 const USED_WEIGHT_1M: HeaderName = HeaderName::from_static("x-mbx-used-weight-1m");
 const TRACE_ID: HeaderName = HeaderName::from_static("x-trace-id");
 
-/// The reply to a request with these headers, whose address has used so much weight in this minute.
+/// The reply to a request with these headers, whose address used this weight in the current minute.
 pub fn of(answer: Answer, request: &HeaderMap, used: u32) -> Response {
     let mut headers = HeaderMap::with_capacity(8);
     let mut text = uuid::Uuid::encode_buffer();
@@ -43,8 +44,8 @@ pub fn of(answer: Answer, request: &HeaderMap, used: u32) -> Response {
     response
 }
 
-/// The body of an error. Every answer of 5xx has exactly one log line here, with the trace and the request id that the reply
-/// names: a client's report then leads to its cause. The rate is not bounded: one line for one answer.
+/// The body of an error. Every 5xx answer has exactly one log line here, with the trace and the request id that the reply
+/// contains: a client's report then leads to its cause. The rate is not bounded: one line per answer.
 fn refused(error: ApiError, request_id: &str, headers: &mut HeaderMap) -> (StatusCode, Bytes) {
     if error.status.is_server_error() {
         let status = error.status.as_u16();
@@ -54,7 +55,7 @@ fn refused(error: ApiError, request_id: &str, headers: &mut HeaderMap) -> (Statu
             http.request.id = request_id,
             code = error.code,
             %cause,
-            "a request failed"
+            "request failed"
         );
         if let Some(value) = service_kit::trace::trace_id().and_then(|id| HeaderValue::try_from(id).ok()) {
             headers.insert(TRACE_ID, value);
@@ -93,7 +94,7 @@ fn gzip(body: Bytes, headers: &mut HeaderMap) -> Bytes {
             headers.insert(VARY, HeaderValue::from_static("accept-encoding"));
             small.into()
         }
-        // Writing to memory does not fail; if it did, the plain body is still right.
+        // Writing to memory does not fail. If it did, the plain body would still be correct.
         Err(_) => body,
     }
 }
@@ -108,7 +109,7 @@ mod tests {
     use tracing::span::{Attributes, Id, Record};
     use tracing::{Event, Level, Metadata, Subscriber};
 
-    /// Collects what is logged at warn or error.
+    /// Collects log lines of level warn and error.
     #[derive(Clone, Default)]
     struct Lines(Arc<Mutex<Vec<String>>>);
 
@@ -158,6 +159,6 @@ mod tests {
         }
         let lines = Lines::default();
         tracing::subscriber::with_default(lines.clone(), || of(Err(ApiError::SYMBOL), &HeaderMap::new(), 1));
-        assert!(lines.0.lock().is_empty(), "a fault of the client is not logged");
+        assert!(lines.0.lock().is_empty(), "a client error is not logged");
     }
 }

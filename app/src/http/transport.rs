@@ -1,11 +1,11 @@
-//! The read side of a connection, between the socket and hyper: every head is checked here first, so that a fault of the
-//! transport is answered in the shape of every other error. Never: what a request means.
+//! This module is the read side of a connection, between the socket and hyper. It checks every head first, so that a transport
+//! error is answered in the shape of every other error. It must not interpret a request.
 //!
-//! - A target may hold raw bytes that RFC 3986 refuses and clients send (`"`, `[`, `{`, bytes outside ASCII): they reach hyper
-//!   percent-encoded, and the query as sent goes along for the signature.
-//! - A fault becomes a request of ours with the refusal in [`Sent`]: its answer follows those of the requests before it.
-//! - Nothing is read after a fault: where the next request would begin is not known.
-//! - Each byte of a head is looked at a fixed number of times, however many reads it takes to arrive.
+//! - A target may contain raw bytes that RFC 3986 forbids and clients send (`"`, `[`, `{`, bytes outside ASCII): hyper receives
+//!   them percent-encoded, and the query as sent is passed along for the signature.
+//! - An error becomes a substitute request with the refusal in [`Sent`]: its answer follows those of the earlier requests.
+//! - The module reads nothing after an error, because the start of the next request is unknown.
+//! - Each byte of a head is scanned a fixed number of times, for any number of reads.
 
 mod chunked;
 mod head;
@@ -27,28 +27,29 @@ use tokio::time::{Instant, Sleep};
 
 pub use head::{Fault, REWRITTEN_MAX};
 
-/// For a request's head to arrive, which also ends a connection that is idle for so long.
+/// Time limit for a request's head; it also closes an idle connection.
 pub const HEAD_TIMEOUT: Duration = Duration::from_secs(75);
 const READ_SIZE: usize = 8 * 1024;
-/// After a refusal: what is still read and dropped, so that the kernel does not reset the connection under the answer.
+/// Time after a refusal in which input is read and dropped, so that the kernel does not reset the connection before the client
+/// reads the answer. `LINGER_BYTES_MAX` bounds it too.
 const LINGER: Duration = Duration::from_secs(1);
 const LINGER_BYTES_MAX: usize = 1024 * 1024;
-/// A client that takes this much within the write timeout is slow, not stuck.
+/// A client that reads this much within the write timeout is slow, not stuck.
 const WRITE_PROGRESS: usize = 64 * 1024;
-/// What hyper reads instead of a head that is refused.
+/// Substitute that hyper reads instead of a refused head.
 const REFUSED: &[u8] = b"GET / HTTP/1.1\r\nconnection: close\r\n\r\n";
 
-/// What the connection knows of a request beyond what hyper does.
+/// Data about a request that hyper does not have.
 #[derive(Debug)]
 pub enum Sent {
-    /// As it came.
+    /// The target as received.
     Plain,
-    /// The query before its bytes were encoded.
+    /// The query as received, before its bytes were encoded.
     Raw(Bytes),
     Refused(Fault),
 }
 
-/// One entry a request, in their order.
+/// One entry per request, in order.
 pub type Queue = Arc<Mutex<VecDeque<Sent>>>;
 
 enum State {
@@ -62,11 +63,11 @@ enum State {
 pub struct Transport<S> {
     stream: S,
     state: State,
-    /// Read, not yet looked at.
+    /// Received, not parsed yet.
     input: BytesMut,
-    /// Of `input`: looked at without finding a head's end.
+    /// Prefix of `input` without the end of a head, already scanned.
     scanned: usize,
-    /// For hyper.
+    /// Output for hyper.
     output: BytesMut,
     queue: Queue,
     head_timer: Pin<Box<Sleep>>,
@@ -104,7 +105,7 @@ impl<S> Transport<S> {
         self.head_timer.as_mut().reset(Instant::now() + HEAD_TIMEOUT);
     }
 
-    /// Moves what is understood from `input` to `output`.
+    /// Moves parsed bytes from `input` to `output`.
     fn advance(&mut self) {
         while !self.input.is_empty() {
             match &mut self.state {
@@ -144,7 +145,7 @@ impl<S> Transport<S> {
 }
 
 impl<S: AsyncRead + Unpin> Transport<S> {
-    /// Drops what still comes after a refusal; ready when nothing more does, or enough did.
+    /// Drops input after a refusal; ready when the input ends or the limit is reached.
     fn poll_drop(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let mut room = [0; 4096];
         while let State::Refused { dropped } = &mut self.state {
@@ -172,7 +173,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Transport<S> {
                 this.output.advance(taken);
                 return Poll::Ready(Ok(()));
             }
-            // hyper closes the connection once the refusal is written: the end of the input would cut that short.
+            // hyper closes the connection once the refusal is written: an end of input would cut that short.
             if matches!(this.state, State::Refused { .. } | State::Ended) {
                 return Poll::Pending;
             }
@@ -199,14 +200,14 @@ impl<S: AsyncRead + Unpin> AsyncRead for Transport<S> {
 }
 
 impl<S: AsyncWrite + Unpin> Transport<S> {
-    /// Ends a connection whose client does not read.
+    /// Closes a connection whose client does not read.
     fn watch(&mut self, cx: &mut Context<'_>, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
         match written {
             Poll::Pending => {
                 let timeout = self.write_timeout;
                 let (timer, _) = self.write_timer.get_or_insert_with(|| (Box::pin(tokio::time::sleep(timeout)), 0));
                 std::task::ready!(timer.as_mut().poll(cx));
-                tracing::info!("closing a connection whose client does not read");
+                tracing::info!("closing a connection because the client does not read its answers");
                 Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
             }
             Poll::Ready(Ok(count)) => {
@@ -243,7 +244,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Transport<S> {
         self.stream.is_write_vectored()
     }
 
-    /// hyper flushes when it has written everything.
+    /// hyper flushes after it has written everything.
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         this.write_timer = None;

@@ -14,7 +14,7 @@ const HMAC_LENGTH: usize = 32;
 
 /// Checks the signatures of one key.
 pub enum Verifier {
-    /// The state after the key was absorbed: a request clones it instead of hashing the key again.
+    /// The state after hashing the key: a request clones it instead of hashing the key again.
     Hmac(Box<Hmac<Sha256>>),
     Ed25519(Box<VerifyingKey>),
 }
@@ -54,7 +54,7 @@ impl Verifier {
                 mac.finalize().into_bytes().as_slice().ct_eq(&given).into()
             }
             Self::Ed25519(key) => {
-                // A base64 `+` that was not escaped arrives as a blank.
+                // A base64 `+` without an escape arrives as a blank.
                 let given =
                     if signature.contains(' ') { BASE64.decode(signature.replace(' ', "+")) } else { BASE64.decode(signature) };
                 let Ok(given) = given else { return false };

@@ -1,12 +1,12 @@
-//! What clients ask of the wallet before they trade (sapi/v1), answered as an exchange without deposits and withdrawals does.
-//! Never: a movement of funds; operators credit and debit.
+//! This module answers the wallet requests that clients send before they trade (sapi/v1), as an exchange without deposits and
+//! withdrawals. It must not move funds: operators credit and debit.
 
 use super::App;
 use super::endpoint::{Answer, Call, Reply};
 use super::error::ApiError;
 use exchange_core::market::{Asset, Market};
 
-/// Names of `POST /sapi/v1/capital/withdraw/apply`.
+/// Parameters of `POST /sapi/v1/capital/withdraw/apply`.
 pub const WITHDRAW: &[&str] = &[
     "coin",
     "withdrawOrderId",
@@ -19,12 +19,12 @@ pub const WITHDRAW: &[&str] = &[
     "walletType",
     "questionnaire",
 ];
-/// Names of the two histories.
+/// Parameters of the two histories.
 pub const DEPOSITS: &[&str] = &["includeSource", "coin", "status", "startTime", "endTime", "offset", "limit", "txId"];
 pub const WITHDRAWALS: &[&str] = &["coin", "withdrawOrderId", "status", "offset", "limit", "idList", "startTime", "endTime"];
-/// Names of `GET /sapi/v1/capital/deposit/address`.
+/// Parameters of `GET /sapi/v1/capital/deposit/address`.
 pub const ADDRESS: &[&str] = &["coin", "network", "amount"];
-/// Names of `GET /sapi/v1/asset/tradeFee` and of the margin pairs.
+/// Parameters of `GET /sapi/v1/asset/tradeFee` and of the margin pairs.
 pub const SYMBOL: &[&str] = &["symbol"];
 
 const COIN_SIZE: usize = 384;
@@ -35,7 +35,7 @@ pub async fn system_status(_: &App, _: &Call<'_>) -> Answer {
     Ok(Reply::bytes(&br#"{"status":0,"msg":"normal"}"#[..]))
 }
 
-/// `GET /sapi/v1/capital/config/getall`: every asset with the account's balance; no network moves it.
+/// `GET /sapi/v1/capital/config/getall`: every asset with the account's balance; deposits and withdrawals are disabled.
 pub async fn coins(app: &App, call: &Call<'_>) -> Answer {
     let account = call.account()?;
     let committed = app.engine.committed().read();
@@ -61,7 +61,7 @@ pub async fn coins(app: &App, call: &Call<'_>) -> Answer {
     }))
 }
 
-/// `GET /sapi/v1/capital/deposit/hisrec`, `GET /sapi/v1/capital/withdraw/history`, the margin pairs: none.
+/// `GET /sapi/v1/capital/deposit/hisrec`, `GET /sapi/v1/capital/withdraw/history`, the margin pairs: empty lists.
 pub async fn nothing(_: &App, _: &Call<'_>) -> Answer {
     Ok(Reply::bytes(&b"[]"[..]))
 }
@@ -102,7 +102,7 @@ pub async fn trade_fee(app: &App, call: &Call<'_>) -> Answer {
     }))
 }
 
-/// `GET /fapi/v1/exchangeInfo`, `GET /dapi/v1/exchangeInfo`: no futures.
+/// `GET /fapi/v1/exchangeInfo`, `GET /dapi/v1/exchangeInfo`: this exchange has no futures.
 pub async fn no_symbols(_: &App, _: &Call<'_>) -> Answer {
     Ok(Reply::bytes(&br#"{"symbols":[]}"#[..]))
 }

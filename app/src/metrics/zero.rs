@@ -1,10 +1,10 @@
-//! Label sets that are exported as 0 from the start. Never: a metric of its own.
+//! This module lists the label sets that are exported as 0 from the start. It must not define a metric.
 //!
-//! A counter that first appears with its first error shows no increase to Prometheus: the error that matters would be missed.
+//! A counter that first appears with its first error shows no increase to Prometheus: alerts would miss that error.
 
 use super::{EngineMetrics, HttpMetrics, ObjectStorageMetrics, WorkerMetrics};
 
-/// What clients and operators send: `Command::name`, without the leader's own ticks.
+/// Commands of clients and operators: `Command::name`, without the leader's own ticks.
 const COMMANDS: &[&str] = &["place", "cancel", "cancel_all", "cancel_replace", "place_oco", "cancel_list", "admin"];
 const OUTCOMES: &[&str] = &["accepted", "refused", "busy", "expired", "unavailable", "unknown"];
 const FOUND: &[&str] = &["committed", "lost", "unknown"];
@@ -31,7 +31,7 @@ impl EngineMetrics {
 }
 
 impl HttpMetrics {
-    /// `groups`: the route groups that there are, however often each.
+    /// `groups`: the existing route groups, duplicates allowed.
     pub fn start_at_zero(&self, groups: impl Iterator<Item = &'static str>) {
         for group in groups {
             self.duration.with_label_values(&[group]);
@@ -62,7 +62,7 @@ impl ObjectStorageMetrics {
 }
 
 impl WorkerMetrics {
-    /// `kinds`: the jobs that there are.
+    /// `kinds`: the existing jobs.
     pub fn start_at_zero(&self, kinds: impl Iterator<Item = &'static str>) {
         for kind in kinds {
             self.job_seconds.with_label_values(&[kind]);

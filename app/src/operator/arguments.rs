@@ -1,4 +1,5 @@
-//! The command line of `exchange admin`. Every answer is one JSON document on stdout. Never: what an action does.
+//! This module parses the command line of `exchange admin`. Every answer is one JSON document on stdout. It must not perform an
+//! action.
 
 use super::request::{Action, BreakerRule, FeeChanges, Fees, FilterChanges, PriceRangeRule};
 use clap::{Args, Subcommand};
@@ -7,10 +8,10 @@ use std::path::PathBuf;
 
 #[derive(Debug, Args)]
 pub struct Arguments {
-    /// Who asks; journalled with every change
+    /// Person or program that makes the change; journalled with every change
     #[arg(long)]
     pub actor: String,
-    /// Why; journalled with every change
+    /// Reason for the change; journalled with every change
     #[arg(long)]
     pub reason: String,
     #[command(subcommand)]
@@ -32,34 +33,34 @@ pub enum Noun {
     /// API keys of an account
     #[command(subcommand)]
     ApiKey(ApiKey),
-    /// A history that the database has lost; works while no server leads
+    /// Declare that the database lost history; works while no server leads
     #[command(subcommand)]
     Loss(Loss),
-    /// Journal time, when a clock ran ahead; works while no server leads
+    /// Journal time, after a clock ran ahead; works while no server leads
     #[command(subcommand)]
     Time(Time),
-    /// What the journal may hold: see the upgrade notes in the changelog
+    /// Feature level of the journal: see the upgrade notes in the changelog
     #[command(subcommand)]
     FeatureLevel(FeatureLevel),
-    /// Moves money from custody to an account, once per reference
+    /// Move money from custody to an account, once per reference
     Credit(Movement),
-    /// Moves money from an account to custody, once per reference
+    /// Move money from an account to custody, once per reference
     Debit(Movement),
 }
 
 #[derive(Debug, Subcommand)]
 pub enum FeatureLevel {
-    /// Print the journal's level, the newest of the leader's release, and connected programs that do not read that one
+    /// Print the journal's level, the newest level of the leader's release, and connected programs that do not read that level
     Show,
-    /// Raise the level, for good: refused while a connected server or worker does not read it
+    /// Raise the level permanently; refused while a connected server or worker does not read it
     Set { level: u32 },
 }
 
 #[derive(Debug, Subcommand)]
 pub enum Loss {
-    /// Go on with this database although events up to a sequence were confirmed elsewhere. Those events are lost for good
+    /// Continue with this database although events up to a sequence were confirmed elsewhere. Those events are lost permanently
     Declare {
-        /// Last lost sequence, as the refusing server names it
+        /// Last lost sequence, as reported by the server that refuses the database
         #[arg(long, value_parser = clap::value_parser!(u64).range(1..=i64::MAX as u64))]
         through: u64,
     },
@@ -67,7 +68,8 @@ pub enum Loss {
 
 #[derive(Debug, Subcommand)]
 pub enum Time {
-    /// Set journal time back to the clock: the next leader does it first. Refused while any clock disagrees. Raises the feature level
+    /// Set journal time back to the clock; the next leader does it first. Refused while any clock disagrees. Raises the feature
+    /// level
     SetBack,
 }
 
@@ -78,7 +80,7 @@ pub enum Asset {
 
 #[derive(Debug, Subcommand)]
 pub enum Market {
-    /// Opens a market at once
+    /// Open a market immediately
     Create {
         symbol: String,
         #[arg(long)]
@@ -100,33 +102,33 @@ pub enum Market {
         #[command(flatten)]
         fees: FeeChanges,
     },
-    /// No orders and no cancels
+    /// Accept neither orders nor cancels
     Halt {
         symbol: String,
     },
-    /// No orders, but cancels
+    /// Accept cancels only
     CancelOnly {
         symbol: String,
     },
-    /// Back to trading
+    /// Resume trading
     Resume {
         symbol: String,
     },
-    /// Halt every market in one command; prints which it halted
+    /// Halt every market in one command; print the halted markets
     HaltAll,
     /// Set every market to take cancels only, in one command
     CancelOnlyAll,
-    /// Resume every market that is not delisted, those included that were halted one by one
+    /// Resume every market that is not delisted, including markets that were halted one by one
     ResumeAll {
-        /// A market to leave as it is; repeatable
+        /// A market to leave unchanged; repeatable
         #[arg(long)]
         except: Vec<String>,
     },
-    /// Cancel every order of a market that does not trade, in chunks
+    /// Cancel every order of a market that is not trading, in chunks
     CancelOrders {
         symbol: String,
     },
-    /// End a market for good: status BREAK, every order canceled in chunks
+    /// Delist a market permanently: set status BREAK, cancel every order in chunks
     Delist {
         symbol: String,
     },
@@ -145,7 +147,7 @@ pub enum Market {
         symbol: String,
         price: String,
     },
-    /// Pause the market after a trade too far from the price before
+    /// Pause the market after a trade too far from the previous price
     SetBreaker {
         symbol: String,
         #[command(flatten)]
@@ -160,7 +162,7 @@ pub enum Market {
 
 #[derive(Debug, Subcommand)]
 pub enum Account {
-    /// `reference` is your name for it; no personal data. The same again answers the same account
+    /// `reference` is your name for the account, without personal data. The same reference returns the same account
     Create {
         reference: String,
     },
@@ -168,34 +170,34 @@ pub enum Account {
     Show {
         account: String,
     },
-    /// No new orders, no cancels by the owner
+    /// Reject new orders, and cancels by the owner
     Freeze {
         account: String,
-        /// Cancel its open orders first
+        /// Cancel the account's open orders first
         #[arg(long)]
         cancel_orders: bool,
     },
     Unfreeze {
         account: String,
     },
-    /// Cancels every open order on every market
+    /// Cancel every open order of the account on every market
     CancelOrders {
         account: String,
     },
-    /// Rates of its own on every market
+    /// Set the account's own rates for every market
     SetFees {
         account: String,
         #[command(flatten)]
         fees: Fees,
     },
-    /// Back to each market's rates
+    /// Restore the rates of each market
     ResetFees {
         account: String,
     },
-    /// What moved its money, newest first, as far as projected
+    /// Print the movements of the account's money, newest first, as far as projected
     Ledger {
         account: String,
-        /// Only what happened before this sequence
+        /// Print only movements before this sequence
         #[arg(long)]
         before: Option<u64>,
         #[arg(long, default_value_t = 100)]
@@ -205,7 +207,7 @@ pub enum Account {
 
 #[derive(Debug, Subcommand)]
 pub enum ApiKey {
-    /// Makes a key. The secret of an HMAC key is printed once and never again
+    /// Create a key. The secret of an HMAC key is printed only once
     Create {
         account: String,
         #[arg(long, default_value = "")]
@@ -213,7 +215,7 @@ pub enum ApiKey {
         /// read, trade, withdraw
         #[arg(long, value_delimiter = ',', default_values = ["read", "trade"])]
         permissions: Vec<String>,
-        /// An address or network that may use it; repeatable; none: any
+        /// An address or network that may use the key; repeatable; default: any
         #[arg(long = "network", value_parser = read_network)]
         networks: Vec<IpNet>,
         /// File with an Ed25519 public key (PEM): the key signs with Ed25519 instead of HMAC-SHA256
@@ -223,7 +225,7 @@ pub enum ApiKey {
     List {
         account: Option<String>,
     },
-    /// Ends a key for good, within a second on every replica
+    /// Revoke a key permanently; every replica refuses it within a second
     Revoke {
         api_key: String,
     },
@@ -234,14 +236,15 @@ pub struct Movement {
     pub account: String,
     pub asset: String,
     pub amount: String,
-    /// Your id of this movement: the same again changes nothing
+    /// Your id of this movement; repeating it changes nothing
     #[arg(long)]
     pub reference: String,
 }
 
 impl Noun {
     /// # Errors
-    /// When a file that the command names cannot be read.
+    ///
+    /// Returns an error if a file named on the command line cannot be read.
     pub fn action(self) -> anyhow::Result<Action> {
         let status = |symbol, status: &str| Action::SetMarketStatus { symbol, status: status.to_owned() };
         let every = |status: &str, except| Action::SetEveryMarketStatus { status: status.to_owned(), except };
@@ -280,7 +283,7 @@ impl Noun {
                 Account::ResetFees { account } => Action::SetAccountFees { account, fees: None },
                 Account::Ledger { account, before, limit } => Action::Ledger { account, before, limit },
             },
-            Self::Loss(_) | Self::Time(_) => anyhow::bail!("this command needs no leader"),
+            Self::Loss(_) | Self::Time(_) => anyhow::bail!("this command does not need a leader"),
             Self::ApiKey(key) => match key {
                 ApiKey::Create { account, label, permissions, networks, ed25519 } => {
                     let read = |path: PathBuf| {

@@ -1,5 +1,5 @@
-//! Declarations: what an operator decides while no server can lead. They are written to the database; the next leader journals
-//! them. This module must not change the journal.
+//! This module records declarations: decisions of an operator while no server can lead. It writes them to the database, and the
+//! next leader journals them. It must not change the journal.
 
 use std::time::{Duration, Instant};
 
@@ -19,10 +19,10 @@ use crate::{
     engine::clock::Clock,
 };
 
-/// What is set back less than this passes by itself sooner than an operator types.
+/// A smaller difference passes before an operator could type the command.
 const AHEAD_MIN: Duration = Duration::from_millis(500);
 
-/// The answer to a declaration; `None`: the arguments are something else.
+/// The answer to a declaration. `None`: the arguments are another command.
 pub(super) async fn run(settings: &Admin, arguments: &Arguments) -> anyhow::Result<Option<Value>> {
     let Arguments { actor, reason, noun, .. } = arguments;
     if !matches!(noun, Noun::Loss(_) | Noun::Time(_)) {
@@ -30,10 +30,10 @@ pub(super) async fn run(settings: &Admin, arguments: &Arguments) -> anyhow::Resu
     }
     for (name, text) in [("--actor", actor), ("--reason", reason)] {
         let plain = !text.is_empty() && text.len() <= TEXT_MAX && !text.chars().any(char::is_control);
-        ensure!(plain, "{name}: give 1 to {TEXT_MAX} bytes without control characters");
+        ensure!(plain, "{name}: must be 1 to {TEXT_MAX} bytes without control characters");
     }
     let mut connection =
-        settings.database.options.connect().await.context("EXCHANGE_DATABASE_URL: the database does not answer")?;
+        settings.database.options.connect().await.context("EXCHANGE_DATABASE_URL: the database did not answer")?;
     match noun {
         Noun::Loss(arguments::Loss::Declare { through }) => {
             declare_loss(&mut connection, actor, reason, i64::try_from(*through)?).await.map(Some)
@@ -48,17 +48,17 @@ async fn declare_loss(connection: &mut PgConnection, actor: &str, reason: &str, 
     let refused = replicas::fresh(connection).await?.iter().any(|server| server.refusal.is_some());
     ensure!(
         refused || head.last_seq < through,
-        "--through {through}: this database ends at sequence {} and no server refuses it: nothing is lost",
+        "--through {through}: this database ends at sequence {} and no server refuses it, so nothing is lost",
         head.last_seq
     );
     let ends_at = declarations::insert(connection, declarations::LOSS, actor, reason, through).await?;
     Ok(json!({
         "declared": "loss", "databaseEndsAt": ends_at, "through": through,
-        "next": "servers and workers that refuse the database begin again with it; the next leader journals this",
+        "next": "servers and workers that refuse the database restart with it; the next leader journals this declaration",
     }))
 }
 
-/// Every clock must agree first: the wrong one would poison the journal again.
+/// All clocks must agree first: a wrong one would move journal time ahead again.
 async fn set_time_back(settings: &Admin, connection: &mut PgConnection, actor: &str, reason: &str) -> anyhow::Result<Value> {
     let servers = replicas::fresh(connection).await?;
     ensure!(!servers.is_empty(), "no server reports its clock: start `exchange serve` first");
@@ -66,7 +66,7 @@ async fn set_time_back(settings: &Admin, connection: &mut PgConnection, actor: &
     for server in &servers {
         ensure!(
             server.clock_offset.abs() <= bound,
-            "the clock of the server at {} is {} ms off the database's: set it first",
+            "the clock of the server at {} differs from the database's by {} ms: set it first",
             server.address,
             server.clock_offset / 1000
         );
@@ -77,21 +77,21 @@ async fn set_time_back(settings: &Admin, connection: &mut PgConnection, actor: &
     clock.check().map_err(|reason| anyhow::anyhow!("{reason}"))?;
     let pool = PgPoolOptions::new().max_connections(1).connect_with(settings.database.options.clone()).await?;
     let behind = readers::behind(&pool, FEATURE_LEVEL).await?;
-    ensure!(behind.is_empty(), "these programs are of an earlier release and could not read it: {}", behind.join("; "));
+    ensure!(behind.is_empty(), "these programs are of an earlier release and cannot read the change: {}", behind.join("; "));
     let time = journal_time(connection).await?;
     let ahead = time - clock.now();
     ensure!(
         ahead > Time::try_from(AHEAD_MIN.as_micros())?,
-        "journal time is not ahead of the clock: there is nothing to set back"
+        "journal time is not ahead of the clock, so there is nothing to set back"
     );
     declarations::insert(connection, declarations::TIME, actor, reason, 0).await?;
     Ok(json!({
         "declared": "time", "aheadMilliseconds": ahead / 1000,
-        "next": "the next leader sets journal time back before anything else; hand the lead over if a server leads",
+        "next": "the next leader sets journal time back as its first action; if a server leads, hand the lead over",
     }))
 }
 
-/// Of the newest batch that sets it.
+/// Journal time of the newest batch.
 async fn journal_time(connection: &mut PgConnection) -> anyhow::Result<Time> {
     let mut at = head::confirmed(connection).await?;
     while let Some(stored) = journal::nearest(connection, at).await? {
@@ -105,5 +105,5 @@ async fn journal_time(connection: &mut PgConnection) -> anyhow::Result<Time> {
         }
         at = stored.first_sequence - 1;
     }
-    anyhow::bail!("the journal is empty: there is no time to set back")
+    anyhow::bail!("the journal is empty, so there is nothing to set back")
 }

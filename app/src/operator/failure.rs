@@ -1,11 +1,11 @@
-//! Why an operator's request was not done.
+//! This module lists the reasons for which an operator's request fails.
 
 use crate::engine::SubmitError;
 
 pub(super) enum Failure {
-    /// It can never be right as asked; the text names the field and the remedy.
+    /// The request is invalid; the text names the field and the remedy.
     Refused(String),
-    /// Not now.
+    /// Temporary failure.
     Unavailable(String),
     Database(sqlx::Error),
 }

@@ -1,4 +1,4 @@
-//! From names and decimal texts to the core's command; every fault names its field. Never: an effect.
+//! This module turns names and decimal texts into the core's command. Every error names its field. It must not have an effect.
 
 use super::failure::Failure;
 use super::request::{Action, BreakerRule, FeeChanges, Fees, FilterChanges, PriceRangeRule};
@@ -10,11 +10,11 @@ use exchange_core::order::{AccountId, AssetId};
 use exchange_core::protection::{Breaker, PriceRange};
 use parking_lot::RwLockReadGuard;
 
-/// The committed state, to look names up in.
+/// The committed state, for looking up names.
 pub(super) struct Names<'a>(pub RwLockReadGuard<'a, Committed>);
 
 impl Names<'_> {
-    /// An account by its reference or, failing that, by its number.
+    /// An account by its reference, else by its number.
     pub fn account(&self, name: &str) -> Result<AccountId, Failure> {
         let by_number = || name.parse().ok().and_then(|id| self.0.state.account(id));
         let account = self.0.state.account_by_reference(name).or_else(by_number);
@@ -31,10 +31,10 @@ impl Names<'_> {
 }
 
 fn unknown(field: &str, name: &str, remedy: &str) -> Failure {
-    Failure::Refused(format!("{field}: {name} does not exist; make it with `exchange admin {remedy}`"))
+    Failure::Refused(format!("{field}: {name} does not exist; create it with `exchange admin {remedy}`"))
 }
 
-/// Rate of a new market unless told otherwise: ten basis points.
+/// Default rate of a new market: ten basis points.
 const DEFAULT_RATE: i64 = SCALE / 1_000;
 
 pub(super) fn admin_action(names: &Names<'_>, action: &Action) -> Result<AdminAction, Failure> {
@@ -88,7 +88,7 @@ pub(super) fn admin_action(names: &Names<'_>, action: &Action) -> Result<AdminAc
             amount: signed(amount)?,
             reference: reference.as_str().into(),
         },
-        // Answered without one command of their own: see `perform`.
+        // These need more than one command: see `perform`.
         Action::ListMarkets
         | Action::ShowFeatureLevel
         | Action::ShowAccount { .. }
@@ -110,7 +110,7 @@ fn malformed(field: &str, text: &str, error: ParseError) -> Failure {
         ParseError::Precision => "use at most 8 decimal places",
         ParseError::Overflow => "use a smaller number",
     };
-    Failure::Refused(format!("{field}: {text} cannot be used; {remedy}"))
+    Failure::Refused(format!("{field}: invalid value {text}; {remedy}"))
 }
 
 fn signed(text: &str) -> Result<Amount, Failure> {

@@ -1,5 +1,7 @@
-//! What operators do: `exchange admin` on one side, the leader's internal listener on the other. Never: money moved other than by
-//! a command, an action without who and why.
+//! This module is the operators' side: the client `exchange admin` and the leader's internal listener.
+//!
+//! - It must not move money except by a command.
+//! - It must not act without an actor and a reason.
 
 pub mod arguments;
 pub mod client;

@@ -1,4 +1,4 @@
-//! One operator's request, done on the leader. Never: its text form on the command line.
+//! This module performs one operator request on the leader. It must not know the command line's text form.
 
 use super::failure::Failure;
 use super::journal::{self, Names};
@@ -16,12 +16,12 @@ use ipnet::IpNet;
 use serde_json::{Value, json};
 use sqlx::PgPool;
 
-/// What an operator's request may touch.
+/// The parts of the server that an operator request may use.
 pub(super) struct Desk {
     pub engine: Engine,
     pub pool: PgPool,
     pub vault: Vault,
-    /// What this server answers clients by.
+    /// The parts of this server that answer clients.
     pub keys: Keys,
 }
 
@@ -45,9 +45,9 @@ pub(super) async fn perform(desk: &Desk, request: &Request) -> Result<Value, Fai
         Action::CreateApiKey { account, label, permissions, networks, public_key } => {
             let account = names().account(account)?;
             if account <= exchange_core::FEES {
-                // Before anything is journalled.
+                // Validate before anything is journalled.
                 return Err(Failure::Refused(
-                    "account: the accounts of the house (0 and 1) cannot have API keys; name a customer's".to_owned(),
+                    "account: the house accounts (0 and 1) cannot have API keys; name a customer's account".to_owned(),
                 ));
             }
             create_api_key(desk, request, account, label, permissions, networks, public_key.as_deref()).await
@@ -64,7 +64,7 @@ pub(super) async fn perform(desk: &Desk, request: &Request) -> Result<Value, Fai
                 let id = names.account(account)?;
                 (id, names.0.state.account(id).map(|account| account.rights))
             };
-            // Frozen first: between the two nothing new may be placed.
+            // Freeze first, so that no new order can be placed between the two steps.
             let canceled = if let Some(rights) = rights.as_mut() {
                 rights.trade = *allowed;
                 submit(AdminAction::SetAccountRights { account: id, rights: *rights }).await?;
@@ -86,7 +86,7 @@ pub(super) async fn perform(desk: &Desk, request: &Request) -> Result<Value, Fai
             let behind = readers::behind(&desk.pool, *level).await?;
             if !behind.is_empty() {
                 return Err(Failure::Refused(format!(
-                    "feature level {level}: these do not read it: {}; upgrade or stop them, then repeat the command",
+                    "feature level {level} is not read by: {}; upgrade or stop them, then repeat the command",
                     behind.join("; ")
                 )));
             }
@@ -122,7 +122,7 @@ async fn create_api_key(
             "read" => granted.read = true,
             "trade" => granted.trade = true,
             "withdraw" => granted.withdraw = true,
-            other => return Err(Failure::Refused(format!("permissions: {other} is none of read, trade, withdraw"))),
+            other => return Err(Failure::Refused(format!("permissions: expected read, trade or withdraw, got {other}"))),
         }
     }
     let id = api_key::new_id();
@@ -134,12 +134,12 @@ async fn create_api_key(
             (Material::Hmac(desk.vault.seal(&id, &secret).map_err(refuse)?), Some(secret))
         }
     };
-    // Told to the journal first: a note of a key that was then not made is harmless, a key that no note tells of is not.
+    // Journal first: a note of a key that was not created afterwards is harmless, an active key without a note is not.
     let text = format!("create API key {id} of account {account}: {}", permissions.join(","));
     submit(desk, request, AdminAction::Note { text: text.into() }).await?;
     let key = NewApiKey { api_key: &id, account, label, material: &material, permissions: granted, networks };
     api_keys::create(&desk.pool, &key).await?;
-    // Usable here once it is told; the other replicas see it at their next look.
+    // This replica accepts the key now; the others accept it after their next poll.
     desk.keys.refresh(&desk.pool).await?;
     Ok(json!({
         "account": account, "apiKey": id, "secretKey": secret.as_ref().map(|secret| secret.expose()),

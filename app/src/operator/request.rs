@@ -1,13 +1,13 @@
-//! What `exchange admin` sends to the leader, as JSON over `POST /operator`. Names are names here (an asset's code, a market's
-//! symbol, an account's reference); numbers are decimal texts as in the API.
+//! This module defines the JSON that `exchange admin` sends to the leader by `POST /operator`. It uses names: an asset's code, a
+//! market's symbol, an account's reference. Numbers are decimal texts as in the API.
 
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
-/// Where the leader takes operators' requests.
+/// Path on the leader for operators' requests.
 pub const PATH: &str = "/operator";
 
-/// One request, with who asks and why; both are journalled with every change.
+/// One request with its actor and reason; both are journalled with every change.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Request {
     pub actor: String,
@@ -40,30 +40,30 @@ pub enum Action {
         symbol: String,
         status: String,
     },
-    /// The status of every market that is not delisted, but for those in `except`.
+    /// The status of every market that is not delisted, except those in `except`.
     SetEveryMarketStatus {
         status: String,
         except: Vec<String>,
     },
-    /// Cancels every order of a market that does not trade.
+    /// Cancels every order of a market that is not trading.
     CancelMarketOrders {
         symbol: String,
     },
-    /// Ends a market for good.
+    /// Delists a market permanently.
     DelistMarket {
         symbol: String,
     },
-    /// `None`: no PRICE_RANGE rule.
+    /// `None`: remove the PRICE_RANGE rule.
     SetPriceRange {
         symbol: String,
         rule: Option<PriceRangeRule>,
     },
-    /// 0: none.
+    /// 0: remove the price.
     SetReferencePrice {
         symbol: String,
         price: String,
     },
-    /// `None`: no circuit breaker.
+    /// `None`: remove the circuit breaker.
     SetBreaker {
         symbol: String,
         breaker: Option<BreakerRule>,
@@ -79,7 +79,7 @@ pub enum Action {
     ShowAccount {
         account: String,
     },
-    /// Freezes or unfreezes trading; `cancel_orders` takes its open orders off the books first.
+    /// Freezes or unfreezes trading; `cancel_orders` first cancels the account's open orders.
     SetTrading {
         account: String,
         allowed: bool,
@@ -88,12 +88,12 @@ pub enum Action {
     CancelOrders {
         account: String,
     },
-    /// `None`: back to each market's own rates.
+    /// `None`: restore the rates of each market.
     SetAccountFees {
         account: String,
         fees: Option<Fees>,
     },
-    /// Positive in, negative out; the same reference again changes nothing.
+    /// Positive for a credit, negative for a debit; repeating a reference changes nothing.
     Credit {
         account: String,
         asset: String,
@@ -173,7 +173,7 @@ pub struct PriceRangeRule {
 /// When a market pauses, and for how long.
 #[derive(Debug, Clone, Serialize, Deserialize, clap::Args)]
 pub struct BreakerRule {
-    /// Distance from the price before, as a share of it, above which a trade pauses the market, e.g. 0.1
+    /// Distance from the previous price, as a fraction of it, above which a trade pauses the market, e.g. 0.1
     #[arg(long)]
     pub deviation: String,
     /// Length of the pause; 0: until an operator resumes the market
@@ -184,26 +184,26 @@ pub struct BreakerRule {
 /// Rates as fractions: `0.001` is ten basis points.
 #[derive(Debug, Clone, Serialize, Deserialize, clap::Args)]
 pub struct Fees {
-    /// Rate of the order that was on the book, e.g. 0.001
+    /// Rate of the maker order, e.g. 0.001
     #[arg(long = "maker-rate")]
     pub maker: String,
-    /// Rate of the order that took, e.g. 0.001
+    /// Rate of the taker order, e.g. 0.001
     #[arg(long = "taker-rate")]
     pub taker: String,
 }
 
-/// As [`Fees`]; what is absent stays (of a new market: 0.001).
+/// As [`Fees`]; an absent rate is unchanged (default for a new market: 0.001).
 #[derive(Debug, Clone, Default, Serialize, Deserialize, clap::Args)]
 pub struct FeeChanges {
-    /// Rate of the order that was on the book [new markets: 0.001]
+    /// Rate of the maker order [new markets: 0.001]
     #[arg(long = "maker-rate")]
     pub maker: Option<String>,
-    /// Rate of the order that took [new markets: 0.001]
+    /// Rate of the taker order [new markets: 0.001]
     #[arg(long = "taker-rate")]
     pub taker: Option<String>,
 }
 
-/// Filters by the names of exchangeInfo; what is absent stays as it is (of a new market: as by default).
+/// Filters by the names of exchangeInfo. An absent filter is unchanged (a new market uses its default).
 #[derive(Debug, Clone, Default, Serialize, Deserialize, clap::Args)]
 pub struct FilterChanges {
     /// PRICE_FILTER minPrice

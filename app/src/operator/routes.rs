@@ -1,4 +1,5 @@
-//! The leader's side: `POST /operator`, to be put behind the internal listener's token. Never: a client's request.
+//! This module is the leader's side: `POST /operator`, served behind the internal listener's token. It must not answer a client's
+//! request.
 
 use super::failure::Failure;
 use super::perform::{Desk, perform};
@@ -31,15 +32,16 @@ async fn answer(State(desk): State<Arc<Desk>>, request: Result<Json<Request>, Js
             if let Some(cause) = schema_refusal(&error) {
                 return (StatusCode::BAD_REQUEST, cause);
             }
-            tracing::error!(%error, actor = request.actor, "an operator's request failed");
-            (StatusCode::SERVICE_UNAVAILABLE, "the database does not answer: try again".to_owned())
+            tracing::error!(%error, actor = request.actor, "operator request failed");
+            (StatusCode::SERVICE_UNAVAILABLE, "the database did not answer: try again".to_owned())
         }
     });
     log_audit(&request, performed.as_ref().err().map(|(_, text)| text.as_str()));
     performed.map(Json).into_response()
 }
 
-/// The cause of a refusal by a constraint or by a value's type: the database answers, and says no. Class 22 and 23 of SQLSTATE.
+/// The reason if a constraint or a value's type refuses the request. The database answered, so a retry does not help. SQLSTATE
+/// classes 22 and 23.
 fn schema_refusal(error: &sqlx::Error) -> Option<String> {
     let error = error.as_database_error()?;
     let code = error.code()?;
@@ -48,9 +50,9 @@ fn schema_refusal(error: &sqlx::Error) -> Option<String> {
     }
     let known = match error.constraint() {
         Some("api_keys_account_check") => {
-            Some("account: the accounts of the house (0 and 1) cannot have API keys; name a customer's")
+            Some("account: the house accounts (0 and 1) cannot have API keys; name a customer's account")
         }
-        Some("api_keys_pkey") => Some("the new API key's id exists already: repeat the command"),
+        Some("api_keys_pkey") => Some("the id of the new API key already exists: repeat the command"),
         Some("api_keys_public_key_check") => Some("ed25519: the public key must have 32 bytes"),
         _ => None,
     };
@@ -58,8 +60,8 @@ fn schema_refusal(error: &sqlx::Error) -> Option<String> {
     Some(known.map_or_else(|| format!("the database refuses the values{named}: {}", error.message()), str::to_owned))
 }
 
-/// One line of the audit stream, in ECS's names: who did what and why, and what came of it. The journal has every change too;
-/// here are also the refused ones and the looks.
+/// One line of the audit stream, in ECS's names: actor, action, reason and outcome. The journal contains every change too; this
+/// stream also has refused requests and queries.
 fn log_audit(request: &Request, failure: Option<&str>) {
     let action = request.action.name();
     tracing::info!(

@@ -1,4 +1,4 @@
-//! What operators are shown, as JSON. Numbers are decimal texts, as in the API.
+//! This module writes the JSON that operators see. Numbers are decimal texts, as in the API.
 
 use super::failure::Failure;
 use crate::db::account_ledger::{self, Line};
@@ -11,7 +11,7 @@ use exchange_core::order::{AccountId, AssetId};
 use serde_json::{Value, json};
 use sqlx::PgPool;
 
-/// Most lines of a ledger in one answer.
+/// Maximum number of ledger lines in one answer.
 const LEDGER_MAX: u32 = 1_000;
 
 fn decimal(value: impl Into<Amount>) -> String {
@@ -37,7 +37,7 @@ pub(super) fn outcome(state: &State, outcome: &Outcome) -> Value {
     }
 }
 
-/// Orders that a command canceled or queued to be canceled, each order of a list counted; `None`: not counted.
+/// Orders that a command canceled or queued to be canceled; each order of a list counts. `None`: not counted.
 pub(super) fn canceled_orders(outcome: &Outcome) -> Option<usize> {
     let orders = |canceled: &Canceled| match canceled {
         Canceled::Order(_) => 1,

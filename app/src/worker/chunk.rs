@@ -1,4 +1,5 @@
-//! One chunk of the journal as rows: what many events did, each row once. Never: SQL, or a decision.
+//! This module is one chunk of the journal as rows: the effects of many events, each row once. It must not contain SQL or a
+//! decision.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -19,7 +20,7 @@ use crate::db::{
     trades::TradeRows,
 };
 
-/// What a chunk writes. Orders, lists and balances are gathered, so that each is written once however often it changed.
+/// The rows of a chunk. Orders, lists and balances are gathered, so that each is written once, however often it changed.
 #[derive(Debug, Default)]
 pub struct Chunk {
     /// Events folded in.
@@ -40,14 +41,14 @@ pub struct Chunk {
     balances: FxHashSet<(AccountId, AssetId)>,
     /// Sequences of each account's first and last transfer.
     spans: FxHashMap<AccountId, (u64, u64)>,
-    /// Of the event that is being folded in.
+    /// Sequence of the event that is being folded in.
     sequence: u64,
     time: Time,
     line: i16,
     placed: Option<OrderId>,
 }
 
-/// An order as it stands, and whether its row has yet to be made.
+/// An order's current state, and whether its row must still be inserted.
 #[derive(Debug)]
 pub struct TouchedOrder {
     pub order: Order,
@@ -55,10 +56,10 @@ pub struct TouchedOrder {
 }
 
 impl Chunk {
-    /// Applies `event` to `state` and gathers what it did.
+    /// Applies `event` to `state` and gathers its effects.
     pub fn fold(&mut self, state: &mut State, event: &Event) {
         if state.sequence() == 0 {
-            // The two accounts of the house are there before the first event.
+            // The two house accounts exist before the first event.
             self.accounts.extend(state.accounts().map(|account| account.id));
         }
         self.sequence = state.sequence() + 1;
@@ -76,7 +77,7 @@ impl Chunk {
         self.note(event);
     }
 
-    /// Events that tell more than their effects.
+    /// Events with content beyond their effects.
     fn note(&mut self, event: &Event) {
         match event {
             Event::OrderPlaced(placed) => {
@@ -110,7 +111,7 @@ impl Chunk {
         }
     }
 
-    /// Every candle of every interval that the chunk's trades fall in, each with what this chunk adds to it.
+    /// Every candle of every interval that contains the chunk's trades, each with this chunk's contribution.
     pub fn candles(&self) -> impl Iterator<Item = CandleRow> {
         let mut longer: BTreeMap<(MarketId, Interval, Time), Candle> = BTreeMap::new();
         for ((market, minute), candle) in &self.candles {
@@ -125,17 +126,17 @@ impl Chunk {
         longer.into_iter().map(|((market, interval, _), candle)| (market, interval, candle))
     }
 
-    /// Where in the ledger each account's transfers of this chunk are, by account.
+    /// The position of each account's transfers of this chunk in the ledger, by account.
     pub fn spans(&self) -> Vec<Span> {
         let mut spans: Vec<_> = self.spans.iter().map(|(account, (first, last))| (*account, *first, *last)).collect();
         spans.sort_unstable();
         spans
     }
 
-    /// The touched balances as `state` holds them.
+    /// The touched balances, from `state`.
     pub fn balances(&self, state: &State) -> Vec<BalanceRow> {
         let mut touched: Vec<_> = self.balances.iter().copied().collect();
-        // In the order of the key: neighbours share pages, and two writers could not lock in opposite order.
+        // In key order: neighbours share pages, and two writers cannot lock in opposite order.
         touched.sort_unstable();
         touched.into_iter().map(|(account, asset)| (account, asset, state.balance(account, asset))).collect()
     }

@@ -1,4 +1,4 @@
-//! The wall clock in the journal's unit. Never: a decision by it.
+//! This module reads the wall clock in the journal's unit. Its time must not influence a decision.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 

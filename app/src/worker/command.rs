@@ -1,5 +1,5 @@
-//! The worker's short commands for operators: dead letters, statements. They answer JSON on stdout, one object a line. Never: work
-//! of their own; they ask the queue.
+//! This module has the worker's short commands for operators: dead letters, statements. They print JSON on stdout, one object per
+//! line. They must not do work themselves; they use the queue.
 
 use std::time::Duration;
 
@@ -13,9 +13,9 @@ use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 use super::{jobs::statement, queue};
 use crate::{config, db, media::Media, metrics::ObjectStorageMetrics};
 
-/// How long a printed link can be used.
+/// Validity of a printed link.
 const LINK_LIFE: Duration = Duration::from_secs(3600);
-/// Statements printed at most.
+/// Maximum number of statements to print.
 const STATEMENTS: i64 = 100;
 const NANOSECONDS_PER_MICROSECOND: i128 = 1_000;
 
@@ -43,7 +43,10 @@ pub async fn request_statement(settings: config::Worker, account: AccountId, fro
     ensure!(settings.object_storage.is_some(), "statements are written to object storage: set EXCHANGE_S3_*");
     let (from, to) = (moment("--from", &from)?, moment("--to", &to)?);
     let pool = connect(&settings).await?;
-    ensure!(db::statements::account_exists(&pool, account).await?, "--account {account}: there is no such account in the tables");
+    ensure!(
+        db::statements::account_exists(&pool, account).await?,
+        "--account {account}: the account does not exist in the tables"
+    );
     println!("{}", json!({ "statement": statement::request(&pool, account, from, to).await? }));
     Ok(())
 }
@@ -72,7 +75,7 @@ pub async fn statements(settings: config::Worker, account: AccountId) -> anyhow:
 
 async fn connect(settings: &config::Worker) -> anyhow::Result<PgPool> {
     let pool = PgPoolOptions::new().max_connections(2).connect_with(settings.database.options.clone()).await;
-    pool.context("the database cannot be reached")
+    pool.context("the database is unreachable")
 }
 
 /// Microseconds of an RFC 3339 moment.

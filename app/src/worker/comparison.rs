@@ -1,4 +1,5 @@
-//! This module compares what the servers serve with the worker's fold of the journal, at the same sequence. It only looks.
+//! This module compares the servers' states with the worker's fold of the journal, at the same sequence. It must not change
+//! anything.
 
 use std::collections::VecDeque;
 
@@ -7,20 +8,20 @@ use crate::db::replicas::Reported;
 
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Comparison {
-    /// Servers whose state was found at a sequence of ours.
+    /// Servers whose state is at a sequence that this worker has too.
     pub compared: usize,
-    /// Those of another state or history, with the sequence.
+    /// Servers with another state or history, with the sequence.
     pub differing: Vec<(String, i64)>,
 }
 
-/// A server that follows late or early is compared at its next report.
+/// A server that is early or late is compared at its next report.
 pub fn of(checkpoints: &VecDeque<Checkpoint>, servers: &[Reported]) -> Comparison {
     let mut found = Comparison::default();
     for server in servers {
         let Some(ours) = checkpoints.iter().find(|ours| Some(ours.sequence) == server.compared_seq) else { continue };
         found.compared += 1;
         let state = server.compared_state.as_deref() == Some(ours.state.as_slice());
-        // A server that began with a snapshot of the first format knows no chain.
+        // A server that started from a snapshot of the first format has no chain.
         let chain = server.compared_chain.as_ref().is_none_or(|chain| *chain == ours.chain.bytes());
         if !state || !chain {
             found.differing.push((server.address.clone(), ours.sequence));

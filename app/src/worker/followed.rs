@@ -1,5 +1,5 @@
-//! This module holds what the worker has followed: the state, the history that led to it, and the last states for comparisons.
-//! It must not read the journal.
+//! This module holds the worker's followed state, the history that led to it, and the last states for comparisons. It must not
+//! read the journal.
 
 use std::collections::VecDeque;
 
@@ -19,7 +19,7 @@ const CHECKPOINTS: usize = 5;
 #[derive(Debug)]
 pub struct Followed {
     pub state: State,
-    /// Of the journal up to the state's sequence.
+    /// History of the journal up to the state's sequence.
     pub chain: Chain,
     /// Oldest first.
     pub checkpoints: VecDeque<Checkpoint>,
@@ -45,7 +45,7 @@ impl Followed {
         self.chain = batch.link(self.chain);
     }
 
-    /// Applies a batch and gathers what it did. True: a minute of journal time turned, and the chunk ends here.
+    /// Applies a batch and gathers its effects. True: a minute of journal time turned, and the chunk ends here.
     pub fn fold(&mut self, batch: &Events, chunk: &mut Chunk) -> bool {
         let before = minute(self.state.now());
         let mut apply = |event: &Event| chunk.fold(&mut self.state, event);
@@ -54,7 +54,7 @@ impl Followed {
         minute(self.state.now()) != before
     }
 
-    /// Hashes the state, for the comparison with the servers'.
+    /// Hashes the state, for the comparison with the servers' states.
     pub fn set_apart(&mut self) {
         let checkpoint =
             Checkpoint { sequence: self.state.sequence() as i64, state: snapshot::state_hash(&self.state), chain: self.chain };

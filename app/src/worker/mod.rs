@@ -1,7 +1,7 @@
-//! `exchange worker`: projects the journal into tables and runs jobs. Never: moves money (money moves by a command), or answers a
-//! client.
+//! This module is `exchange worker`: it projects the journal into tables and runs jobs.
 //!
-//! One process projects and runs jobs; others stand by and take over when its database session ends.
+//! - It must not move money (only a command does) or answer a client.
+//! - One process projects and runs jobs; the others are standbys and take over when its database session ends.
 
 mod chunk;
 mod clock;
@@ -41,10 +41,10 @@ use jobs::JobContext;
 use projector::{Ended, Projector};
 use question::{ProjectorHandle, Question, Standing};
 
-/// Between tries to reach a database that is away, doubling up to the longest.
+/// Pause between attempts to reach an unreachable database: doubles up to the last value.
 const BACKOFF: Duration = Duration::from_millis(250);
 const BACKOFF_MAX: Duration = Duration::from_secs(5);
-/// Between looks at a schema that is behind, and between tries to run the queue.
+/// Interval between checks of an outdated schema, and between attempts to run the queue.
 const LOOK: Duration = Duration::from_secs(2);
 const STORAGE_LOOK: Duration = Duration::from_secs(10);
 
@@ -85,7 +85,7 @@ pub struct Worker {
 }
 
 impl Worker {
-    /// Connects to nothing yet. `name` tells people who projects.
+    /// Does not connect yet. `name` identifies the projecting process to operators.
     pub fn build(settings: &config::Worker, metrics: &Metrics, health: &Health, name: String) -> anyhow::Result<Self> {
         let (schema, projecting) = (health.latch("migrations", "not looked at yet"), health.latch("projection", "not begun"));
         let storage = ObjectStorageMetrics::register(metrics)?;
@@ -93,7 +93,7 @@ impl Worker {
         let metrics = WorkerMetrics::register(metrics)?;
         metrics.start_at_zero(schedule::kinds());
         let options = settings.database.options.clone();
-        // Lazy: an absent database is waited for, with readiness saying so.
+        // Lazy: an unreachable database is retried, and readiness reports the wait.
         let pool = PgPoolOptions::new()
             .max_connections(settings.database.pool_size)
             .connect_lazy_with(options.clone().application_name("exchange worker"));
@@ -103,12 +103,12 @@ impl Worker {
         Ok(Self { projector, questions, context: JobContext { pool, media, projector: handle, metrics }, schema, standing })
     }
 
-    /// What its jobs use.
+    /// Context of its jobs.
     pub const fn context(&self) -> &JobContext {
         &self.context
     }
 
-    /// Until `stop`, whatever happens to the database and the object store in between.
+    /// Runs until `stop`; outages of the database and the object store do not end it.
     pub async fn run(self, stop: CancellationToken) {
         let context = self.context;
         if stop.run_until_cancelled(migrated(&context.pool, &self.schema)).await.is_none() {
@@ -130,7 +130,7 @@ async fn migrated(pool: &PgPool, latch: &Latch) {
         let reason = match missing {
             Ok(None) => return latch.open(),
             Ok(Some(missing)) => missing,
-            Err(error) => format!("the database cannot be reached: {error:#}"),
+            Err(error) => format!("the database is unreachable: {error:#}"),
         };
         if told != reason {
             tracing::warn!(reason, "waiting for the database");
@@ -141,19 +141,19 @@ async fn migrated(pool: &PgPool, latch: &Latch) {
     }
 }
 
-/// Projects for as long as the worker runs, whatever happens to the database in between.
+/// Projects for the lifetime of the worker; outages of the database do not end it.
 async fn project(projector: Projector, mut questions: mpsc::Receiver<Question>, standing: &Standing, stop: CancellationToken) {
     let (mut state, mut backoff) = (None, BACKOFF);
     loop {
         match projector.run(&mut state, &mut questions, standing, &stop).await {
             Ok(Ended::Stopped) => return,
             Ok(Ended::Deposed) => {
-                tracing::info!("the tables were reset or another worker projects: beginning again");
+                tracing::info!("the tables were reset or another worker projects; restarting");
                 backoff = BACKOFF;
             }
             Err(error) => {
                 if standing.failed(&error) {
-                    tracing::warn!(error = format!("{error:#}"), "projection stopped; trying again");
+                    tracing::warn!(error = format!("{error:#}"), "projection stopped; retrying");
                 }
                 backoff = (backoff * 2).min(BACKOFF_MAX);
             }
@@ -164,7 +164,7 @@ async fn project(projector: Projector, mut questions: mpsc::Receiver<Question>, 
     }
 }
 
-/// Runs jobs while this process projects: they may ask its state, and two workers never run the same one.
+/// Runs jobs while this process projects: they may query its state, and two workers never run the same job.
 async fn run_jobs(context: JobContext, standing: &Standing, stop: CancellationToken) {
     let mut projecting = standing.watch();
     let mut told = String::new();
@@ -174,7 +174,7 @@ async fn run_jobs(context: JobContext, standing: &Standing, stop: CancellationTo
         }
         let turn = stop.child_token();
         let ended = async {
-            // Fails only when the sender is gone, and `standing` holds it.
+            // Fails only if the sender is dropped, and `standing` owns it.
             let _ = projecting.wait_for(|projecting| !*projecting).await;
             turn.cancel();
             std::future::pending::<Infallible>().await
@@ -189,7 +189,7 @@ async fn run_jobs(context: JobContext, standing: &Standing, stop: CancellationTo
             Err(error) => {
                 let error = format!("{error:#}");
                 if told != error {
-                    tracing::warn!(error, "the job queue stopped; trying again");
+                    tracing::warn!(error, "the job queue stopped; retrying");
                     told = error;
                 }
                 if stop.run_until_cancelled(sleep(LOOK)).await.is_none() {
@@ -200,7 +200,7 @@ async fn run_jobs(context: JobContext, standing: &Standing, stop: CancellationTo
     }
 }
 
-/// Tells when object storage goes away and when it is back, each once. Jobs wait and retry; nothing else stops.
+/// Logs the loss and the return of object storage, each once. Jobs wait and retry; nothing else stops.
 async fn watch_storage(media: Option<Media>, stop: CancellationToken) {
     let Some(media) = media else {
         return tracing::warn!("object storage is not configured: no snapshots, archives or statements");
@@ -209,9 +209,9 @@ async fn watch_storage(media: Option<Media>, stop: CancellationToken) {
     loop {
         let reason = media.check_bucket().await.err().map(|error| error.to_string()).unwrap_or_default();
         match (told.is_empty(), reason.is_empty()) {
-            (false, true) => tracing::info!("object storage is back"),
+            (false, true) => tracing::info!("object storage is reachable again"),
             (_, false) if told != reason => {
-                tracing::warn!(reason, "object storage is away: snapshots, archives and statements wait")
+                tracing::warn!(reason, "object storage is unreachable; snapshots, archives and statements wait")
             }
             _ => {}
         }

@@ -1,4 +1,4 @@
-//! Looks at the queue for metrics. Never: a change to it.
+//! This module reads the queue for metrics. It must not change the queue.
 
 use std::{collections::HashMap, time::Duration};
 
@@ -9,21 +9,21 @@ use tokio_util::sync::CancellationToken;
 use super::{clock, schedule};
 use crate::{db::jobs, metrics::WorkerMetrics};
 
-/// Between two looks.
+/// Interval between reads.
 const POLL: Duration = Duration::from_secs(5);
-/// How long one look may take.
+/// Time limit of one read.
 const DEADLINE: Duration = Duration::from_secs(5);
 /// A scheduled job that is queued later than this after its time has missed it.
 const GRACE_SECONDS: i64 = 45;
 const STATES: [&str; 5] = ["ready", "scheduled", "running", "retrying", "dead"];
 const MICROSECONDS_PER_SECOND: i64 = 1_000_000;
 
-/// Runs until `stop`. A database that is away is the projector's to tell.
+/// Runs until `stop`. The projector reports an unreachable database.
 pub async fn follow(pool: PgPool, metrics: WorkerMetrics, media: bool, stop: CancellationToken) {
     let mut misses = Misses { media, begun: clock::now() / MICROSECONDS_PER_SECOND, told: HashMap::new() };
     while stop.run_until_cancelled(sleep(POLL)).await.is_some() {
         if let Ok(Err(error)) = timeout(DEADLINE, look(&pool, &metrics, &mut misses)).await {
-            tracing::debug!(%error, "the queue could not be looked at");
+            tracing::debug!(%error, "failed to read the job queue");
         }
     }
 }
@@ -46,10 +46,10 @@ async fn look(pool: &PgPool, metrics: &WorkerMetrics, misses: &mut Misses) -> sq
     Ok(())
 }
 
-/// Which missed times have been counted.
+/// The missed times that have been counted.
 struct Misses {
     media: bool,
-    /// Times before this program looked are nobody's to count.
+    /// Times before this program's start are not counted.
     begun: i64,
     told: HashMap<&'static str, i64>,
 }
@@ -57,7 +57,7 @@ struct Misses {
 impl Misses {
     fn count(&mut self, metrics: &WorkerMetrics, schedule: &[(String, i64, Option<i64>)], now: i64) {
         for entry in schedule::entries(self.media) {
-            // Also brings the series into being, so that the first miss is a rise and not a beginning.
+            // Also creates the series, so that the first miss is an increase.
             let missed = metrics.schedule_misses.with_label_values(&[entry.job]);
             let due = entry.last_due(now - GRACE_SECONDS);
             let Some((_, since, last)) = schedule.iter().find(|(job, ..)| job == entry.job) else { continue };

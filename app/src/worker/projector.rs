@@ -1,5 +1,6 @@
-//! The projector: follows the journal, folds it, writes the tables, one transaction a chunk. Exactly once, because the position
-//! moves in the transaction that writes the rows. Never: a rule, or a row that the journal does not imply.
+//! This module is the projector: it follows the journal, folds it and writes the tables, one transaction per chunk. Each event is
+//! written exactly once, because the position moves in the transaction that writes the rows. It must not contain a rule, or write
+//! a row that the journal does not imply.
 
 use std::time::{Duration, Instant};
 
@@ -30,26 +31,26 @@ use crate::{
     },
 };
 
-/// Events of one chunk at most: bounds its memory and how long its transaction lasts. A batch is never split.
+/// Maximum number of events per chunk: bounds its memory and the time of its transaction. A batch is never split.
 const CHUNK_EVENTS: usize = 20_000;
-/// Between chunks while the tables are up to date. Rows written together share their cost, and readers have the journal's tail in
-/// memory, so nobody waits for this.
+/// Pause between chunks while the tables are up to date. Rows written together share their cost, and readers have the journal's
+/// tail in memory, so no reader waits for this.
 const GATHER: Duration = Duration::from_millis(250);
-/// Between looks at the servers' reports.
+/// Interval between reads of the servers' reports.
 const COMPARE: Duration = Duration::from_secs(2);
 const MICROSECONDS: f64 = 1e6;
 /// Between tries to become the one that projects.
 const STANDBY_POLL: Duration = Duration::from_secs(1);
 
-/// What the projector needs from outside.
+/// External parts of the projector.
 #[derive(Debug, Clone)]
 pub struct Projector {
     pub options: PgConnectOptions,
-    /// For answers that read the tables while the projector goes on.
+    /// For answers that read the tables while the projector continues.
     pub pool: PgPool,
     pub media: Option<Media>,
     pub metrics: WorkerMetrics,
-    /// Who this is, for people who look at the `projection` row.
+    /// Identifies this process to operators in the `projection` row.
     pub holder: String,
 }
 
@@ -58,11 +59,11 @@ pub struct Projector {
 pub enum Ended {
     /// Asked to stop, between two chunks.
     Stopped,
-    /// The position or the epoch moved under us: the tables were reset, or another process projects.
+    /// Another process changed the position or the epoch: it reset the tables or projects.
     Deposed,
 }
 
-/// The projector while it holds the lock.
+/// The projector while it owns the lock.
 struct Session<'a> {
     projector: &'a Projector,
     connection: PgConnection,
@@ -74,9 +75,9 @@ struct Session<'a> {
 }
 
 impl Projector {
-    /// Waits for its turn, then projects until `stop`, the loss of the connection, or another process's turn.
-    /// `standing` hears of every change; `left` is what an earlier session left: used again when it is where the
-    /// tables are, and never followed into another history.
+    /// Waits for its turn, then projects until `stop`, until the connection is lost, or until another process takes over.
+    /// `standing` receives every change. `left` is the state of an earlier session: reused if it is at the tables' position, and
+    /// never continued into another history.
     pub async fn run(
         &self,
         left: &mut Option<Followed>,
@@ -84,7 +85,7 @@ impl Projector {
         standing: &Standing,
         stop: &CancellationToken,
     ) -> anyhow::Result<Ended> {
-        let mut connection = projection::connect(&self.options).await.context("the database cannot be reached")?;
+        let mut connection = projection::connect(&self.options).await.context("the database is unreachable")?;
         self.refuse_another_history(&mut connection, left).await?;
         let epoch = loop {
             if let Some(epoch) = projection::claim(&mut connection, &self.holder).await? {
@@ -110,7 +111,7 @@ impl Projector {
         ended
     }
 
-    /// A database that lacks what this worker has seen, what the bucket proves or what every server misses is refused.
+    /// Refuses a database that lacks events which this worker has seen, the bucket proves, or every server misses.
     async fn refuse_another_history(&self, connection: &mut PgConnection, left: &mut Option<Followed>) -> anyhow::Result<()> {
         let head = head::read(connection).await?;
         if let Some(followed) = left {
@@ -119,8 +120,9 @@ impl Projector {
             let other = head.last_seq < seen || chain.is_some_and(|chain| chain != followed.chain);
             if other && declarations::lost_through(connection).await? < seen {
                 anyhow::bail!(
-                    "this database ends at sequence {} and lacks events up to sequence {seen} that were confirmed: it lost them. Point \
-                     EXCHANGE_DATABASE_URL at the server that holds them, or declare the loss: exchange admin --actor … --reason … \
+                    "this database ends at sequence {} and lacks events up to sequence {seen} that were confirmed: it lost \
+                     them. Point EXCHANGE_DATABASE_URL at the server that has them, or declare the loss: exchange admin \
+                     --actor … --reason … \
                      loss declare --through {seen}",
                     head.last_seq
                 );
@@ -138,14 +140,14 @@ impl Projector {
                 }
                 Err(SurveyError::Database(error)) => return Err(error.into()),
                 Err(SurveyError::Store(error)) => {
-                    tracing::warn!(%error, "the bucket does not answer; whether it holds more than this database is not checked");
+                    tracing::warn!(%error, "the bucket did not answer; skipping the check for events missing in this database");
                 }
             }
         }
         refuse_with_the_servers(connection).await
     }
 
-    /// The state at the tables' position. `None`: asked to stop meanwhile.
+    /// The state at the tables' position. `None`: a stop was requested.
     async fn restore(
         &self,
         connection: &mut PgConnection,
@@ -168,19 +170,19 @@ impl Projector {
             let sequence = followed.state.sequence();
             let Some(batch) = source.next(connection, sequence).await? else {
                 if head::read(connection).await?.last_seq >= target as i64 {
-                    // The previous release projected what its leader had not confirmed yet.
+                    // The previous release also projected events that its leader had not confirmed yet.
                     tokio::time::sleep(STANDBY_POLL).await;
                     continue;
                 }
                 anyhow::bail!(
-                    "the tables hold {target} events and the journal ends at {sequence}: this is another journal's projection, or the \
-                     journal was set back; run `exchange worker rebuild`"
+                    "the tables contain {target} events but the journal ends at {sequence}: they are the projection of another \
+                     journal, or the journal was set back; run `exchange worker rebuild`"
                 );
             };
             followed.apply(&batch);
             let reached = followed.state.sequence();
             if reached as i64 == archived {
-                // The archive's job goes on from here.
+                // The archive job resumes from here.
                 marks::insert(connection, archived, followed.chain).await?;
             }
             if first_format.last().is_some_and(|name| name.sequence == reached)
@@ -203,8 +205,8 @@ impl Projector {
         Ok(Some(followed))
     }
 
-    /// The newest snapshot of this journal at or below `target`, or the state before its first event; and the snapshots of the
-    /// first format above it, newest first.
+    /// The newest snapshot of this journal at or below `target`, or the state before its first event; and the later snapshots of
+    /// the first format, newest first.
     async fn base(&self, connection: &mut PgConnection, target: u64) -> anyhow::Result<(Followed, Vec<Name>)> {
         let genesis = || Followed::new(State::new(), Chain::GENESIS);
         let Some(media) = &self.media else { return Ok((genesis(), Vec::new())) };
@@ -212,7 +214,7 @@ impl Projector {
             Ok(found) => found,
             Err(SurveyError::Database(error)) => return Err(error.into()),
             Err(SurveyError::Store(error)) => {
-                tracing::warn!(%error, "no snapshot can be read; replaying the journal from its beginning");
+                tracing::warn!(%error, "no snapshot can be read; replaying the journal from its start");
                 return Ok((genesis(), Vec::new()));
             }
         };
@@ -221,7 +223,7 @@ impl Projector {
             Ok(Some((Name { chain: Some(chain), .. }, state))) => Followed::new(state, chain),
             Ok(_) => genesis(),
             Err(error) => {
-                tracing::warn!(error = format!("{error:#}"), "no snapshot can be read; replaying the journal from its beginning");
+                tracing::warn!(error = format!("{error:#}"), "no snapshot can be read; replaying the journal from its start");
                 genesis()
             }
         };
@@ -241,9 +243,9 @@ async fn adopt(media: &Media, connection: &mut PgConnection, name: Name, followe
     if same {
         snapshot::write(media, Encoded::of(&followed.state, followed.chain)).await?;
         marks::insert(connection, name.sequence as i64, followed.chain).await?;
-        tracing::info!(key = name.key(), "a snapshot of an earlier release belongs to this journal: stored with its history");
+        tracing::info!(key = name.key(), "a snapshot of an earlier release belongs to this journal; stored it with its history");
     } else {
-        tracing::warn!(key = name.key(), "a snapshot of an earlier release is of another history; it is not loaded or counted");
+        tracing::warn!(key = name.key(), "a snapshot of an earlier release belongs to another history; ignoring it");
     }
     Ok(())
 }
@@ -267,7 +269,7 @@ impl Session<'_> {
         stop: &CancellationToken,
     ) -> anyhow::Result<Ended> {
         loop {
-            // Between chunks state and tables are at the same sequence: the moment for questions about both.
+            // Between chunks, state and tables are at the same sequence: answer queries about both.
             while let Ok(question) = questions.try_recv() {
                 question.answer(&self.followed, &self.projector.pool).await;
             }
@@ -302,16 +304,16 @@ impl Session<'_> {
             if turned && self.compared.is_some() {
                 self.followed.set_apart();
             }
-            // Time set back ends a chunk: candles are corrected after its rows.
+            // Setting time back ends a chunk: candles are corrected after its rows.
             if batch.sets_time_back() || (!self.source.has_pending() && chunk.events > 0) {
-                // A full page is a chunk: asking on would only find what has been committed since.
+                // A full page is a chunk: reading further would only find events committed since.
                 break;
             }
         }
         Ok(chunk)
     }
 
-    /// One transaction: position and rows. False: deposed, nothing was written.
+    /// One transaction with position and rows. False: deposed, nothing was written.
     async fn write(&mut self, chunk: Chunk, from: u64) -> sqlx::Result<bool> {
         let begun = Instant::now();
         let events = chunk.events;
@@ -330,7 +332,7 @@ impl Session<'_> {
         Ok(true)
     }
 
-    /// Tells how far it is. False: the epoch has passed, which a projector with nothing to write would not find out otherwise.
+    /// Reports the position. False: the epoch has passed. A projector with nothing to write detects that only here.
     async fn report(&mut self, standing: &Standing) -> anyhow::Result<bool> {
         let end = head::confirmed(&mut self.connection).await?;
         let epoch = projection::epoch(&mut self.connection).await?;
@@ -343,7 +345,7 @@ impl Session<'_> {
         Ok(epoch == self.epoch)
     }
 
-    /// Compares what the servers serve with this fold, and this fold's past with the journal, each at the same sequence.
+    /// Compares the servers' states with this fold, and this fold's past with the journal, each at the same sequence.
     async fn compare(&mut self) -> anyhow::Result<()> {
         let servers = replicas::fresh(&mut self.connection).await?;
         let checkpoints = &self.followed.checkpoints;
@@ -352,7 +354,7 @@ impl Session<'_> {
             && let Some(chain) = marks::chain_at(&mut self.connection, last.sequence).await?
             && chain != last.chain
         {
-            tracing::error!(sequence = last.sequence, "the journal is not the one that was projected");
+            tracing::error!(sequence = last.sequence, "the journal differs from the projected one");
             journal = 1;
         }
         let found = comparison::of(checkpoints, &servers);
@@ -360,7 +362,7 @@ impl Session<'_> {
         metrics.disagreements.with_label_values(&["served"]).set(found.differing.len() as i64);
         metrics.disagreements.with_label_values(&["journal"]).set(journal);
         for (server, sequence) in &found.differing {
-            tracing::error!(server, sequence, "the server serves another state than the journal leads to");
+            tracing::error!(server, sequence, "the state of the server differs from the fold of the journal");
         }
         if found.compared > 0 {
             metrics.served_time.set(clock::now() as f64 / MICROSECONDS);
@@ -385,7 +387,7 @@ async fn write_rows(connection: &mut PgConnection, chunk: Chunk, state: &State) 
     for action in &chunk.actions {
         reference::insert_action(connection, action).await?;
     }
-    // By the key's order: neighbours share pages of the table and of its index.
+    // In key order: neighbours share pages of the table and of its index.
     let mut touched: Vec<_> = chunk.orders.values().collect();
     touched.sort_unstable_by_key(|touched| touched.order.id);
     orders::insert(connection, touched.iter().filter(|touched| touched.new).map(|touched| &touched.order)).await?;

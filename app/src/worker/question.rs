@@ -1,4 +1,5 @@
-//! What jobs may ask the projector between two chunks, and what it tells of itself. Never: a way to change its state.
+//! This module has the queries that jobs may send to the projector between two chunks, and the projector's status. It must not
+//! offer a way to change the state.
 
 use std::sync::Arc;
 
@@ -15,16 +16,16 @@ use crate::{
     worker::{clock, followed::Followed},
 };
 
-/// Questions that wait at most; jobs are few.
+/// Maximum number of waiting queries; jobs are few.
 const QUESTIONS: usize = 16;
 const MICROSECONDS: f64 = 1e6;
 
-/// Asked by a job, answered between two chunks, when state and tables are at the same sequence.
+/// Sent by a job, answered between two chunks, when state and tables are at the same sequence.
 #[derive(Debug)]
 pub enum Question {
     /// The state as bytes.
     Snapshot(oneshot::Sender<Encoded>),
-    /// The state's balances, and a read-only transaction that sees the tables as they are at the same sequence.
+    /// The state's balances, and a read-only transaction on the tables at the same sequence.
     Books(oneshot::Sender<sqlx::Result<Books>>),
 }
 
@@ -33,7 +34,7 @@ pub enum Question {
 pub struct Books {
     pub sequence: u64,
     pub time: Time,
-    /// Every balance that is not empty, by account and asset.
+    /// Every nonzero balance, by account and asset.
     pub balances: Vec<BalanceRow>,
     /// Assets by id.
     pub assets: Vec<Box<str>>,
@@ -42,7 +43,7 @@ pub struct Books {
 
 impl Question {
     pub async fn answer(self, Followed { state, chain, .. }: &Followed, pool: &PgPool) {
-        // A job that gave up does not take its answer.
+        // A job that aborted does not receive its answer.
         match self {
             Self::Snapshot(answer) => _ = answer.send(Encoded::of(state, *chain)),
             Self::Books(answer) => _ = answer.send(books(state, pool).await),
@@ -60,15 +61,15 @@ async fn books(state: &State, pool: &PgPool) -> sqlx::Result<Books> {
     Ok(Books { sequence: state.sequence(), time: state.now(), balances, assets, tables })
 }
 
-/// The projector as the rest of the worker sees it.
+/// The projector for the rest of the worker.
 #[derive(Debug, Clone)]
 pub struct ProjectorHandle {
     questions: mpsc::Sender<Question>,
 }
 
-/// A job asked while this process does not project.
+/// A job sent a query while this process does not project.
 #[derive(Debug, thiserror::Error)]
-#[error("the projector does not run in this process now; the job is tried again later")]
+#[error("the projector does not run in this process; the job is retried later")]
 pub struct NotProjecting;
 
 impl ProjectorHandle {
@@ -92,7 +93,7 @@ impl ProjectorHandle {
     }
 }
 
-/// Tells latch, metrics and log how the projector stands, the log once per change.
+/// Reports the projector's status to latch, metrics and log; logs each change once.
 #[derive(Debug, Clone)]
 pub struct Standing {
     latch: Option<Latch>,
@@ -115,11 +116,11 @@ impl Standing {
         self.closed("restoring the state".into());
     }
 
-    /// Another process projects: this one is ready to take over, which is all that a standby can be.
+    /// Another process projects: this standby is ready to take over, which is its full readiness.
     pub fn standby(&self, holder: &str) {
-        let reason = format!("standing by: {holder} projects");
+        let reason = format!("standby: {holder} projects");
         if self.changed(&reason) {
-            tracing::info!(holder, "standing by: another worker projects");
+            tracing::info!(holder, "standby: another worker projects");
         }
         self.open();
     }
@@ -136,7 +137,7 @@ impl Standing {
         self.projecting.send_replace(false);
     }
 
-    /// True when it is news.
+    /// True if it is a change.
     pub fn failed(&self, error: &anyhow::Error) -> bool {
         self.ended();
         self.closed(format!("{error:#}"))

@@ -1,4 +1,4 @@
-//! The job queue: starting it, its hooks, dead letters. Never: what a job does.
+//! This module runs the job queue: start, hooks, dead letters. It must not contain a job's work.
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
@@ -20,21 +20,21 @@ use crate::{
     metrics::WorkerMetrics,
 };
 
-/// Jobs that run at the same time: one long one must not hold up the minute's checks.
+/// Concurrent jobs: a long one must not delay the checks of each minute.
 const CONCURRENCY: usize = 3;
 const POLL: Duration = Duration::from_secs(1);
-/// What a running job gets at shutdown; it is run again by whoever is next.
+/// Time for a running job at shutdown; afterwards the next worker runs it again.
 const GRACE: Duration = Duration::from_secs(5);
 
-/// Runs jobs until `stop` or a fault of the database.
+/// Runs jobs until `stop` or an error of the database.
 pub async fn run(context: JobContext, stop: CancellationToken) -> anyhow::Result<()> {
     db::jobs::migrate(&context.pool).await.context("the job queue's schema")?;
-    unlock(&context.pool).await.context("locks of jobs that nobody runs any more")?;
+    unlock(&context.pool).await.context("failed to free the locks of abandoned jobs")?;
     let worker = WorkerOptions::default()
         .schema(db::jobs::SCHEMA)
         .concurrency(CONCURRENCY)
         .poll_interval(POLL)
-        // A listening connection would have to bypass poolers, and a second is soon enough.
+        // A listening connection would have to bypass poolers, and polling each second is fast enough.
         .use_notification_delivery(false)
         .pg_pool(context.pool.clone())
         .define_jobs(jobs::definitions())
@@ -50,30 +50,31 @@ pub async fn run(context: JobContext, stop: CancellationToken) -> anyhow::Result
     Ok(())
 }
 
-/// Frees jobs that a killed worker held. Whoever runs jobs holds the projector's lock, so nobody else can be running them.
+/// Frees jobs that a killed worker locked. The process that runs jobs owns the projector's lock, so no other process can be
+/// running them.
 async fn unlock(pool: &PgPool) -> anyhow::Result<()> {
     let holders = db::jobs::lock_holders(&mut *pool.acquire().await?).await?;
     if !holders.is_empty() {
         let holders: Vec<_> = holders.iter().map(String::as_str).collect();
         WorkerUtils::new(pool.clone(), db::jobs::SCHEMA).force_unlock_workers(&holders).await?;
-        tracing::info!(workers = holders.len(), "freed jobs of workers that ended without a word");
+        tracing::info!(workers = holders.len(), "freed the jobs of workers that were killed");
     }
     Ok(())
 }
 
-/// Jobs that failed for good, oldest first.
+/// Jobs that failed permanently, oldest first.
 pub async fn dead_letters(pool: &PgPool) -> anyhow::Result<Vec<DeadLetter>> {
     Ok(db::jobs::dead_letters(&mut *pool.acquire().await?).await?)
 }
 
-/// Puts every dead letter back into the queue with all its attempts. How many there were.
+/// Puts every dead letter back into the queue with the full number of attempts. Returns their number.
 pub async fn retry_dead_letters(pool: &PgPool) -> anyhow::Result<usize> {
     let ids: Vec<i64> = dead_letters(pool).await?.iter().map(|letter| letter.id).collect();
     let again = RescheduleJobOptions { attempts: Some(0), ..Default::default() };
     Ok(WorkerUtils::new(pool.clone(), db::jobs::SCHEMA).reschedule_jobs(&ids, again).await?.len())
 }
 
-/// Counts outcomes and tells failures, each once until its text changes or the job succeeds.
+/// Counts outcomes and logs failures, each once until its text changes or the job succeeds.
 struct Watch {
     metrics: WorkerMetrics,
     pool: PgPool,
@@ -97,7 +98,7 @@ impl Plugin for Watch {
             let job = ended.job.task_identifier().clone();
             metrics.job_runs.with_label_values(&[job.as_str(), "retried"]).inc();
             if failing.lock().insert(job.clone(), ended.error.clone()).as_deref() != Some(ended.error.as_str()) {
-                tracing::warn!(job, id = ended.job.id(), error = ended.error, "a job failed and will be tried again");
+                tracing::warn!(job, id = ended.job.id(), error = ended.error, "a job failed; retrying later");
             }
             std::future::ready(())
         });
@@ -109,7 +110,8 @@ impl Plugin for Watch {
                 job,
                 id = ended.job.id(),
                 error = ended.error,
-                "a job failed for good: see `exchange worker dead-letters`, mend the cause, then `exchange worker dead-letters retry`"
+                "a job failed permanently: see `exchange worker dead-letters`, fix the cause, then run `exchange worker \
+                 dead-letters retry`"
             );
             let pool = pool.clone();
             async move { give_up(&pool, &ended.job).await }
@@ -117,11 +119,11 @@ impl Plugin for Watch {
     }
 }
 
-/// Whoever waits for a statement is told that it will not come.
+/// Marks the statement as failed, so that its reader does not wait for it.
 async fn give_up(pool: &PgPool, job: &Job) {
     let Ok(WriteStatement { statement }) = serde_json::from_value(job.payload().clone()) else { return };
     let told = async { statements::set_failed(&mut *pool.acquire().await?, statement).await };
     if let Err(error) = told.await {
-        tracing::warn!(%statement, %error, "a statement that failed for good could not be marked so");
+        tracing::warn!(%statement, %error, "failed to mark a statement as failed");
     }
 }

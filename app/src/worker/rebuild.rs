@@ -1,5 +1,5 @@
-//! `exchange worker rebuild`: the derived tables emptied and projected again from the journal, with progress. Never: a change to the
-//! journal.
+//! This module is `exchange worker rebuild`: it empties the derived tables and projects the journal again, with progress. It must
+//! not change the journal.
 
 use std::time::{Duration, Instant};
 
@@ -11,19 +11,19 @@ use tokio_util::sync::CancellationToken;
 use super::{projector::Projector, question::Standing};
 use crate::db::{head, ledger, projection};
 
-/// Between two looks at how far it is.
+/// Interval between polls of the position.
 const POLL: Duration = Duration::from_millis(500);
-/// Between two lines of progress.
+/// Interval between lines of progress.
 const TELL: Duration = Duration::from_secs(5);
 
-/// Empties the tables, projects until what the journal held at the beginning is in them, then takes the trial balance.
+/// Empties the tables, projects the journal up to its end at the start of the command, then takes the trial balance.
 ///
-/// A worker that projects meanwhile is told by its epoch and begins again from nothing; without one, this process projects.
+/// A running worker sees the new epoch and restarts from an empty state. Without a worker, this process projects.
 pub async fn run(projector: Projector, stop: CancellationToken) -> anyhow::Result<()> {
-    let mut connection = projection::connect(&projector.options).await.context("the database cannot be reached")?;
-    projection::reset(&mut connection).await.context("the tables could not be emptied")?;
+    let mut connection = projection::connect(&projector.options).await.context("the database is unreachable")?;
+    projection::reset(&mut connection).await.context("failed to empty the tables")?;
     let target = head::confirmed(&mut connection).await?;
-    tracing::info!(target, "emptied the derived tables; projecting the journal from its beginning");
+    tracing::info!(target, "emptied the derived tables; projecting the journal from its start");
     let done = stop.child_token();
     let (_questions, mut receiver) = mpsc::channel(1);
     let standing = Standing::new(None, projector.metrics.clone());
@@ -42,7 +42,7 @@ pub async fn run(projector: Projector, stop: CancellationToken) -> anyhow::Resul
     tokio::try_join!(project, reached)?;
     ensure!(
         !stop.is_cancelled(),
-        "stopped before the end: the tables are incomplete; a running worker completes them, or run it again"
+        "stopped before the end: the tables are incomplete; a running worker completes them, else run the command again"
     );
     verify(&mut connection).await
 }
@@ -74,7 +74,7 @@ async fn watch(connection: &mut PgConnection, target: i64, stop: &CancellationTo
 }
 
 async fn verify(connection: &mut PgConnection) -> anyhow::Result<()> {
-    // One snapshot for all reads: a worker may be projecting on.
+    // One snapshot for all reads: a worker may continue to project.
     let mut tables = sqlx::Connection::begin_with(connection, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?;
     let mut balances = ledger::balances(&mut tables).await?;
     balances.retain(|(.., balance)| *balance != exchange_core::Balance::default());

@@ -1,4 +1,4 @@
-//! When jobs run by themselves. Never: what they do.
+//! This module has the schedule of the jobs. It must not contain their work.
 
 use graphile_worker::TaskHandler;
 
@@ -9,7 +9,7 @@ use super::jobs::{ArchiveJournal, LedgerCheck, RefreshTickers, TakeSnapshot, Tak
 pub struct Entry {
     pub job: &'static str,
     pub minutes: u32,
-    /// Is left out when object storage is not configured.
+    /// Omitted if object storage is not configured.
     pub needs_media: bool,
 }
 
@@ -17,7 +17,7 @@ const fn every(job: &'static str, minutes: u32, needs_media: bool) -> Entry {
     Entry { job, minutes, needs_media }
 }
 
-/// Minutes divide the hour or are whole hours that divide the day, so that the next run never depends on the last.
+/// Minutes that divide the hour, or whole hours that divide the day, so that the next run never depends on the last.
 pub const SCHEDULE: &[Entry] = &[
     every(Upkeep::IDENTIFIER, 1, false),
     every(RefreshTickers::IDENTIFIER, 1, false),
@@ -27,17 +27,17 @@ pub const SCHEDULE: &[Entry] = &[
     every(LedgerCheck::IDENTIFIER, 360, false),
 ];
 
-/// Every kind of job: those that run by themselves, and the one that customers ask for.
+/// Every kind of job: the scheduled ones, and the one that customers request.
 pub fn kinds() -> impl Iterator<Item = &'static str> {
     SCHEDULE.iter().map(|entry| entry.job).chain([WriteStatement::IDENTIFIER])
 }
 
-/// The entries that can run here.
+/// The entries that can run in this configuration.
 pub fn entries(media: bool) -> impl Iterator<Item = &'static Entry> {
     SCHEDULE.iter().filter(move |entry| media || !entry.needs_media)
 }
 
-/// The queue's crontab. A run that is still waiting or failing when its next time comes is replaced by it, not piled upon.
+/// The queue's crontab. A run that is still waiting or failing at its next time is replaced by the new one.
 pub fn crontab(media: bool) -> String {
     entries(media).map(Entry::line).collect()
 }
@@ -50,7 +50,7 @@ impl Entry {
             2..60 => format!("*/{minutes} * * * *"),
             _ => format!("0 */{} * * *", minutes / 60),
         };
-        // Without a payload of its own the queue hands the job `null`, which is no job.
+        // Without a payload the queue passes `null`, which does not deserialize to a job.
         format!("{times} {job} ?id={job}&job_key={job}&job_key_mode=replace {{}}\n")
     }
 

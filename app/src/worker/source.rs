@@ -1,4 +1,4 @@
-//! The journal's events in order, from wherever they are: its tables, or archive objects below them. Never: what is done with them.
+//! This module reads the journal's events in order, from its tables or from archive objects below them. It must not use them.
 
 use std::collections::VecDeque;
 
@@ -16,12 +16,13 @@ use crate::{
 /// Batches read from the tables at a time.
 const PAGE_BATCHES: i64 = 512;
 
-/// Reads on from one sequence to the next. Positions are ends of batches: a batch is committed, projected and snapshotted whole.
+/// Reads from one sequence to the next. Positions are ends of batches: a batch is committed, projected and snapshotted as a
+/// whole.
 #[derive(Debug)]
 pub struct Source {
     media: Option<Media>,
     pending: VecDeque<Batch>,
-    /// The last look found less than it would have taken: the journal ended there.
+    /// The last read returned less than it asked for: the journal ended there.
     at_end: bool,
 }
 
@@ -47,12 +48,12 @@ impl Events {
 }
 
 impl Source {
-    /// `media`: where archives are; without it only the tables can be read.
+    /// `media`: location of archives; without it only the tables can be read.
     pub const fn new(media: Option<Media>) -> Self {
         Self { media, pending: VecDeque::new(), at_end: false }
     }
 
-    /// The batch that follows on sequence `after`, or `None` when the journal ends there.
+    /// The batch that follows sequence `after`, or `None` at the end of the journal.
     pub async fn next(&mut self, connection: &mut PgConnection, after: u64) -> anyhow::Result<Option<Events>> {
         if self.pending.front().is_none_or(|batch| batch.first_sequence != after as i64 + 1) {
             self.pending = self.load(connection, after as i64).await?;
@@ -61,27 +62,27 @@ impl Source {
         batch.verify()?;
         let name = || format!("journal batch {}..={}", batch.first_sequence, batch.last_sequence);
         if let Some(needs) = batch::beyond_this_release(&batch.payload) {
-            bail!("{} needs {needs}: a newer release wrote it; nothing is damaged, run that release here", name());
+            bail!("{} needs {needs}: a newer release wrote it and the data is intact; run that release here", name());
         }
         let events = batch::decode(&batch.payload).with_context(name)?;
         if events.len() as i64 != batch.last_sequence - batch.first_sequence + 1 {
-            bail!("{} holds {} events: its row or its payload is damaged", name(), events.len());
+            bail!("{} has {} events: its row or its payload is damaged", name(), events.len());
         }
         Ok(Some(Events { last_sequence: batch.last_sequence as u64, events, batch }))
     }
 
-    /// Whether [`Source::next`] answers without asking the database.
+    /// Whether [`Source::next`] answers without a database query.
     pub fn has_pending(&self) -> bool {
         !self.pending.is_empty()
     }
 
-    /// Whether everything that the journal held at the last look has been handed out.
+    /// Whether every batch up to the journal's end at the last read has been returned.
     pub fn at_end(&self) -> bool {
         self.at_end && self.pending.is_empty()
     }
 
     async fn load(&mut self, connection: &mut PgConnection, after: i64) -> anyhow::Result<VecDeque<Batch>> {
-        // Batches above may be on this server alone, and gone after a failover.
+        // Later batches may exist only on this server and be lost in a failover.
         let end = head::confirmed(connection).await?;
         let page = archives::next_batches(connection, after, end, PAGE_BATCHES).await?;
         self.at_end = (page.len() as i64) < PAGE_BATCHES;
@@ -96,11 +97,11 @@ impl Source {
         }
         let Some(archive) = archives::covering(connection, after + 1).await? else {
             let Some(first) = page.first() else {
-                // Committed between the two looks, or dropped between them: the next look tells.
+                // Committed between the two reads, or dropped between them: the next read shows which.
                 return Ok(VecDeque::new());
             };
             bail!(
-                "the journal misses sequences {}..={}: neither its tables nor an archive hold them; restore them from a backup",
+                "the journal lacks sequences {}..={}: neither its tables nor an archive contain them; restore them from a backup",
                 after + 1,
                 first.first_sequence - 1
             );
@@ -112,7 +113,7 @@ impl Source {
         let batches = journal_archive::read(media, &archive.object_key, u32::try_from(archive.checksum)?).await?;
         let batches: VecDeque<_> = batches.into_iter().skip_while(|batch| batch.first_sequence <= after).collect();
         if batches.front().is_none_or(|batch| batch.first_sequence != after + 1) {
-            bail!("the archive {} does not hold a batch that begins at sequence {}", archive.object_key, after + 1);
+            bail!("the archive {} has no batch that starts at sequence {}", archive.object_key, after + 1);
         }
         Ok(batches)
     }

@@ -1,4 +1,4 @@
-//! The account's endpoints and the wallet's: documented shapes, values from the committed state.
+//! Tests of the account's and the wallet's endpoints: documented shapes, values from the committed state.
 
 use reqwest::Method;
 use serde_json::json;

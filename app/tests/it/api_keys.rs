@@ -1,4 +1,4 @@
-//! Keys as the server knows them: kinds, permissions, addresses, revocation, and how clients sign.
+//! Tests of API keys on the server: kinds, permissions, addresses, revocation, and the clients' ways to sign.
 
 use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
 use ed25519_dalek::{Signer, SigningKey};
@@ -49,7 +49,7 @@ async fn a_key_works_only_from_its_networks() {
     };
     until("the key is known", || async { from("203.0.113.9").await == 200 }).await;
     assert_eq!(from("198.51.100.1").await, 401);
-    assert_eq!(from("203.0.113.9, 198.51.100.1").await, 401, "what a client writes before the proxy is not believed");
+    assert_eq!(from("203.0.113.9, 198.51.100.1").await, 401, "entries that the client wrote before the proxy's are ignored");
     let direct = Trader { exchange: &exchange, account: trader.account, api_key: api_key.clone(), secret: secret.clone() };
     assert_eq!(direct.get("/api/v3/account", "").await.error(), REJECTED);
 }
@@ -108,7 +108,7 @@ async fn parameters_may_stand_in_query_body_or_both() {
     };
     let signed = trader.sign(ORDER);
     assert_eq!(send(String::new(), signed).await.ok()["status"], "NEW");
-    // The documentation's mixed example: no `&` between query and body in what is signed; the query's price wins.
+    // The documentation's mixed example: no `&` between query and body in the signed text; the query's price takes precedence.
     let (query, body) =
         ("symbol=BTCUSDT&side=BUY&type=LIMIT&price=99", format!("timeInForce=GTC&quantity=1&price=98&timestamp={}", now()));
     let signature = hmac_hex(&trader.secret, &format!("{query}{body}"));
@@ -136,7 +136,7 @@ async fn without_the_encryption_key_a_key_is_not_usable() {
         networks: &[],
     };
     api_keys::create(&exchange.app.pool, &key).await.unwrap();
-    // A key made after it is known: so that one was read too.
+    // A key created later is known, so the earlier one was read too.
     exchange.key(trader.account, READ, &[]).await;
     let stranger = Trader { exchange: &exchange, account: trader.account, api_key, secret: "secret".into() };
     assert_eq!(stranger.get("/api/v3/account", "").await.error(), REJECTED);

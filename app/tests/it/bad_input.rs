@@ -1,4 +1,4 @@
-//! Every way in which a request can be wrong: its HTTP status, code and text, and that nothing changed by it.
+//! Tests of every kind of invalid request: HTTP status, code and text, and that it changed nothing.
 
 mod rows;
 
@@ -18,7 +18,7 @@ async fn stage(exchange: &Exchange) -> Trader<'_> {
     maker.limit("BUY", "95.00", "10").await;
     maker.limit("SELL", "105.00", "10").await;
     trader.order("side=BUY&type=LIMIT&timeInForce=GTC&price=90.00&quantity=1&newClientOrderId=taken").await.ok();
-    // So that the limits of funds, not those of the account, are met.
+    // So that the request reaches the limits of funds, not those of the account.
     trader.credit("USDT", 1_000_000).await;
     trader
 }
@@ -180,7 +180,7 @@ async fn signed_requests_that_prove_nothing() {
         assert_eq!(answer.error(), (status, code, text), "{name}");
     }
     let answer = exchange.send(Method::POST, "/api/v3/order", &trader.sign(&order), None, Some(api_key)).await;
-    assert_eq!(answer.status, 200, "the same request, right in everything");
+    assert_eq!(answer.status, 200, "the same request in its valid form");
     trader.delete("/api/v3/order", &format!("symbol=BTCUSDT&orderId={}", answer.body["orderId"])).await.ok();
     assert_eq!(trader.holdings().await, before);
 }

@@ -1,4 +1,4 @@
-//! cancelReplace: every row of the documented table that can be met, with its status, code and data.
+//! Tests of cancelReplace: every reachable row of the documented table, with its status, code and data.
 
 use serde_json::{Value, json};
 

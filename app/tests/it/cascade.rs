@@ -1,4 +1,5 @@
-//! A cascade on a running engine: other markets go in between, the market's next order comes after it, a new leader resumes it.
+//! Tests of a cascade on a running engine: other markets run in between, the market's next order waits for it, a new leader
+//! resumes it.
 
 use exchange_core::{
     command::{AdminAction, CancelOrder, Command, NewOrder, Operator, Outcome},
@@ -16,7 +17,7 @@ use crate::{
 
 const STOPS: usize = 2_000;
 
-/// Two markets; the account that stops belong to, and the one that trades with them.
+/// Two markets, the account that owns the stops, and the account that trades with them.
 struct Stage {
     url: String,
     replica: TestReplica,
@@ -51,7 +52,7 @@ fn stop(price: i64, id: &str) -> NewOrder {
 }
 
 impl Stage {
-    /// `STOPS` stops at 95 wait over bids at 90; nothing has reached them.
+    /// `STOPS` stops at 95 wait above bids at 90; no trade has reached them.
     async fn set() -> Self {
         let url = database().await;
         let replica = TestReplica::with_queue(&url, 2 * STOPS);
@@ -123,7 +124,7 @@ async fn other_markets_are_answered_during_a_cascade() {
 async fn a_new_leader_goes_on_with_a_cascade() {
     let stage = Stage::set().await;
     let engine = &stage.replica.engine;
-    // Halted in the same drain of the queue: most of the stops are still to run.
+    // Halted in the same drain of the queue: most of the stops have not run yet.
     let (reached, halted) = futures::join!(engine.submit(reaching(), None), engine.submit(set_status(MarketStatus::Halt), None));
     reached.unwrap();
     halted.unwrap();
@@ -160,7 +161,7 @@ async fn a_stop_of_the_server_does_not_wait_for_a_cascade() {
     assert!(!engine.is_leader());
 }
 
-/// A journal that the previous release began stays readable for it until an operator raises the level.
+/// The previous release can read a journal that it started until an operator raises the level.
 #[tokio::test]
 async fn a_journal_of_level_1_stays_at_level_1() {
     let url = database().await;

@@ -1,4 +1,4 @@
-//! A clock that runs ahead of the database's writes no time; journal time that ran ahead is set back by an operator.
+//! Tests of wrong clocks: a clock ahead of the database's writes no time, and an operator sets back journal time that ran ahead.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -26,7 +26,7 @@ async fn a_leader_whose_clock_steps_releases_the_head() {
         wrong.create_account("before").await.unwrap();
         wrong.clock.step(step);
         assert!(wrong.create_account("at a wrong time").await.is_err());
-        until("it says why it does not lead", || async {
+        until("it reports why it does not lead", || async {
             wrong.reason("lead").is_some_and(|reason| reason.contains("EXCHANGE_CLOCK_BOUND"))
         })
         .await;
@@ -37,7 +37,7 @@ async fn a_leader_whose_clock_steps_releases_the_head() {
         until("it follows", || async { wrong.account("after").is_some() }).await;
         assert!(wrong.account("at a wrong time").is_none());
         assert!(wrong.metrics.encode().contains("exchange_engine_clock_deviates 1"));
-        // Set right again, it may lead.
+        // With the right clock again, it may lead.
         wrong.clock.step(0);
         right.end().await;
         wrong.leads().await;
@@ -45,7 +45,7 @@ async fn a_leader_whose_clock_steps_releases_the_head() {
     }
 }
 
-/// A journal whose time an earlier release took a day ahead.
+/// A journal whose time an earlier release moved a day ahead.
 async fn ahead(url: &str) {
     let replica = TestReplica::leading(url).await;
     replica.create_account("before").await.unwrap();
@@ -71,12 +71,10 @@ async fn an_operator_sets_journal_time_back() {
     let replica = TestReplica::start(&url);
     until("it does not lead", || async { replica.reason("lead").is_some_and(|reason| reason.contains("behind the journal")) })
         .await;
-    // While any clock disagrees the wrong one might be right.
+    // While any clock disagrees, the wrong one might be right.
     replica.clock.step(DAY);
-    until("the server's report says so", || async {
-        number(&url, "SELECT max(abs(clock_offset)) FROM replicas").await > DAY / 2
-    })
-    .await;
+    until("the server reports it", || async { number(&url, "SELECT max(abs(clock_offset)) FROM replicas").await > DAY / 2 })
+        .await;
     let refused = try_admin(&url, &["time", "set-back"]).await.unwrap_err();
     assert!(refused.contains("the clock of the server at"), "{refused}");
     replica.clock.step(0);
@@ -91,7 +89,7 @@ async fn an_operator_sets_journal_time_back() {
     replica.create_account("after").await.unwrap();
     let journal_time = replica.engine.committed().read().state.now();
     assert!((journal_time - now()).abs() < 2_000_000, "journal time is {} µs off", journal_time - now());
-    assert!(replica.account("after") > before, "ids go on rising");
+    assert!(replica.account("after") > before, "ids continue to rise");
     until("the declaration is marked", || async {
         number(&url, "SELECT count(*) FROM declarations WHERE journalled_seq IS NULL").await == 0
     })

@@ -1,4 +1,4 @@
-//! A faulty configuration: every fault at once, exit 64, before a port is bound.
+//! Tests of an invalid configuration: every error at once, exit 64, before a port is bound.
 
 use std::process::{Command, Output};
 
@@ -8,7 +8,7 @@ fn exchange(role: &str, variables: &[(&str, &str)]) -> Output {
 
 #[test]
 fn missing_malformed_unknown_and_contradictory_are_told_together() {
-    // A port that is taken: binding it would be the first thing to go wrong.
+    // A port that is taken: binding it would be the first step to fail.
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
     let ended = exchange(
@@ -27,7 +27,7 @@ fn missing_malformed_unknown_and_contradictory_are_told_together() {
     assert_eq!(ended.status.code(), Some(64));
     let told = String::from_utf8(ended.stderr).unwrap();
     for name in [
-        "EXCHANGE_DATABASE_URL is no address",
+        "EXCHANGE_DATABASE_URL is not the address",
         "EXCHANGE_INTERNAL_TOKEN is missing",
         "EXCHANGE_ADMIN_LISTEN is \"nowhere\"",
         "EXCHANGE_QUEUE_LIMIT is 2, outside",
@@ -51,8 +51,8 @@ fn one_environment_may_serve_every_role() {
             ("EXCHANGE_INTERNAL_TOKEN", "of another role"),
         ],
     );
-    // It got past its configuration, to the database that is not there.
+    // The configuration was valid; the program fails at the unreachable database.
     assert_eq!(ended.status.code(), Some(1));
     let told = String::from_utf8(ended.stdout).unwrap();
-    assert!(told.contains("the database cannot be reached"), "{told}");
+    assert!(told.contains("the database is unreachable"), "{told}");
 }

@@ -1,5 +1,5 @@
-//! Under synchronous replication only what a standby has is shown; a failover that loses nothing confirmed needs no person, and
-//! one that loses something confirmed is refused by every replica.
+//! Tests of synchronous replication: reads show only data that a standby has. A failover that loses nothing confirmed needs no
+//! operator; every replica refuses one that loses something confirmed.
 
 use std::time::Duration;
 
@@ -40,7 +40,7 @@ impl Cluster {
         Self { primary, standbys, url }
     }
 
-    /// A crash of the primary, and the promotion of standby `which`, which is started only then when it was stopped.
+    /// Crashes the primary and promotes standby `which`; if that standby was stopped, starts it first.
     async fn fail_over(&mut self, which: usize, proxies: &[&Proxy]) -> String {
         self.primary.stop(StopMode::Immediate).await.unwrap();
         if self.standbys[which].pid().is_none() {
@@ -63,7 +63,7 @@ async fn waits_for_a_standby(url: &str) {
 }
 
 /// No standby answers; the leader's backend is ended, so that its batch becomes visible on the primary alone. Then the standby
-/// with more of the WAL is promoted: it lacks that batch and nothing that was confirmed.
+/// with more WAL is promoted: it lacks that batch, but nothing that was confirmed.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_unreplicated_batch_is_not_shown_and_its_loss_needs_no_person() {
     let mut cluster = Cluster::start().await;
@@ -82,9 +82,9 @@ async fn an_unreplicated_batch_is_not_shown_and_its_loss_needs_no_person() {
     execute(&cluster.url, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE wait_event = 'SyncRep'").await;
     let shown = "SELECT count(*) FROM journal WHERE position('alone'::bytea in payload) > 0";
     until("the primary shows the batch", || async { number(&cluster.url, shown).await == 1 }).await;
-    // The followers poll ten times a second: several looks.
+    // The followers poll ten times a second: wait for several polls.
     let looks = std::time::Instant::now() + Duration::from_millis(1500);
-    until("some looks have passed", || async {
+    until("several polls have passed", || async {
         assert!(second.account("alone").is_none(), "a batch that no standby has is shown");
         assert!(first.account("alone").is_none(), "a batch that no standby has is shown by its leader");
         std::time::Instant::now() > looks
@@ -103,7 +103,7 @@ async fn an_unreplicated_batch_is_not_shown_and_its_loss_needs_no_person() {
     second.stop.cancel();
 }
 
-/// The standby that is promoted lacks what another one had confirmed.
+/// The promoted standby lacks events that another standby had confirmed.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_standby_without_a_confirmed_batch_is_refused_by_all() {
     let mut cluster = Cluster::start().await;
@@ -124,13 +124,13 @@ async fn a_standby_without_a_confirmed_batch_is_refused_by_all() {
     }
     let epoch = number(&promoted, "SELECT epoch FROM head").await;
     assert!(!first.engine.is_leader() && !second.engine.is_leader());
-    assert_eq!(number(&promoted, "SELECT epoch FROM head").await, epoch, "nobody claimed it");
+    assert_eq!(number(&promoted, "SELECT epoch FROM head").await, epoch, "no replica claimed it");
     assert!(first.account("confirmed").is_some() && second.account("confirmed").is_some());
     first.stop.cancel();
     second.stop.cancel();
 }
 
-/// A leader of the previous release does not write what is confirmed: its newest batch confirms the one before.
+/// A leader of the previous release does not record confirmations: its newest batch confirms the one before.
 #[tokio::test]
 async fn under_a_previous_leader_a_batch_confirms_its_predecessor() {
     let url = database().await;
@@ -146,13 +146,13 @@ async fn under_a_previous_leader_a_batch_confirms_its_predecessor() {
     assert_eq!(confirmed(&mut connection).await, (0, 1));
     append_as_before(&url, 1, 3, 5).await;
     assert_eq!(confirmed(&mut connection).await, (3, 1));
-    // A claim alone confirms nothing, whoever made it.
+    // A claim alone confirms nothing, in either release.
     execute(&url, "UPDATE head SET epoch = 2").await;
     assert_eq!(confirmed(&mut connection).await, (3, 1));
-    // This release's claim, cleanly answered.
+    // This release's claim, with a clean answer.
     assert!(head::confirm(&mut connection, 2).await.unwrap());
     assert_eq!(confirmed(&mut connection).await, (5, 2));
-    // The previous release again: what it appends does not count as confirmed by the row of epoch 2.
+    // The previous release again: the row of epoch 2 does not confirm its batches.
     execute(&url, "UPDATE head SET epoch = 3").await;
     append_as_before(&url, 3, 5, 6).await;
     assert_eq!(confirmed(&mut connection).await, (5, 3));
@@ -181,7 +181,7 @@ async fn append_as_before(url: &str, epoch: i64, previous: i64, last: i64) {
     .unwrap();
 }
 
-/// Whatever shows a batch on the primary alone, the journal's readers stop at what the leader confirmed.
+/// If a batch is visible only on the primary, the journal's readers stop at the leader's confirmed sequence.
 #[tokio::test]
 async fn a_batch_that_the_leader_did_not_confirm_is_not_read() {
     let url = database().await;
@@ -191,7 +191,7 @@ async fn a_batch_that_the_leader_did_not_confirm_is_not_read() {
     execute(&url, "UPDATE head SET epoch = epoch + 1, released = false, beat = clock_timestamp() + interval '1 hour'").await;
     let (epoch, last) = (number(&url, "SELECT epoch FROM head").await, number(&url, "SELECT last_seq FROM head").await);
     let mut connection = PgConnection::connect(&url).await.unwrap();
-    // The leader lives, as far as the row says, and has sent a batch without an answer yet.
+    // According to the row the leader lives, and has sent a batch without an answer yet.
     lead_from(&mut connection).await;
     let mut payload = Vec::new();
     batch::encode(&[Event::AccountCreated { account: 3, reference: "unconfirmed".into() }], &mut payload);
@@ -207,7 +207,7 @@ async fn a_batch_that_the_leader_did_not_confirm_is_not_read() {
     until("the follower is at the confirmed end", || async { follower.sequence() == last as u64 }).await;
     assert!(follower.account("confirmed").is_some() && follower.account("unconfirmed").is_none());
     assert!(head::beat(&mut connection, epoch).await.unwrap());
-    until("the follower reads on", || async { follower.account("unconfirmed").is_some() }).await;
+    until("the follower continues to read", || async { follower.account("unconfirmed").is_some() }).await;
     follower.stop.cancel();
 }
 

@@ -1,4 +1,4 @@
-//! A damaged journal stops the start, with a message that says which batch and what to do.
+//! Tests of a damaged journal: it stops the start, with a message that names the batch and the remedy.
 
 use exchange_core::batch;
 use sqlx::AssertSqlSafe;
@@ -26,9 +26,9 @@ async fn an_altered_batch_is_named() {
          WHERE position('account-1'::bytea in payload) > 0",
     )
     .await;
-    assert!(message.starts_with("the journal batch that begins at sequence "), "{message}");
+    assert!(message.starts_with("the journal batch that starts at sequence "), "{message}");
     assert!(
-        message.contains("is corrupt: its checksum is 0x") && message.contains("restore the last verified backup"),
+        message.contains("is corrupt: its checksum is 0x") && message.contains("Restore the last verified backup"),
         "{message}"
     );
 }
@@ -37,13 +37,13 @@ async fn an_altered_batch_is_named() {
 async fn a_missing_batch_is_named() {
     let message = damaged("DELETE FROM journal WHERE position('account-1'::bytea in payload) > 0").await;
     assert!(message.starts_with("the journal lacks the batches with sequences "), "{message}");
-    assert!(message.contains("the batch after them is there"), "{message}");
+    assert!(message.contains("the batch after them exists"), "{message}");
 }
 
 #[tokio::test]
 async fn a_missing_end_is_named() {
     let message = damaged("DELETE FROM journal WHERE first_seq = (SELECT max(first_seq) FROM journal)").await;
-    assert!(message.contains("the head says that they were committed"), "{message}");
+    assert!(message.contains("the head states that they were committed"), "{message}");
 }
 
 #[tokio::test]
@@ -60,7 +60,7 @@ async fn a_batch_of_a_later_format_names_the_remedy() {
     assert!(message.contains("run the release that wrote it"), "{message}");
 }
 
-/// Nothing is damaged: a restore would lose acknowledged orders.
+/// The data is intact: a restore would lose acknowledged orders.
 #[tokio::test]
 async fn a_batch_of_a_newer_level_asks_for_an_upgrade() {
     let mut payload = Vec::new();

@@ -1,4 +1,4 @@
-//! PostgreSQL absent at the start, or lost and back: no restart, and reads go on.
+//! Tests of an unreachable PostgreSQL, at the start or later: no restart is needed, and reads continue.
 
 use exchange::engine::SubmitError;
 use local_parts::{Postgres, SharedPostgres, StopMode};
@@ -15,14 +15,14 @@ async fn postgresql_absent_then_there_then_lost_then_back() {
     postgres.stop(StopMode::Fast).await.unwrap();
 
     let replica = TestReplica::start(&url);
-    until("it says that PostgreSQL is away", || async {
-        replica.reason("database").is_some_and(|reason| reason.contains("PostgreSQL does not serve"))
+    until("it reports that PostgreSQL is unavailable", || async {
+        replica.reason("database").is_some_and(|reason| reason.contains("PostgreSQL is unavailable"))
     })
     .await;
     assert_eq!(replica.create_account("too early").await, Err(SubmitError::Unavailable));
 
     postgres.start_again().await.unwrap();
-    until("it says that migrations are missing", || async {
+    until("it reports missing migrations", || async {
         replica.reason("database").is_some_and(|reason| reason.contains("run `exchange migrate`"))
     })
     .await;
@@ -34,7 +34,7 @@ async fn postgresql_absent_then_there_then_lost_then_back() {
         postgres.stop(mode).await.unwrap();
         until("it has noticed", || async { !replica.engine.is_leader() }).await;
         assert_eq!(replica.create_account("while away").await, Err(SubmitError::Unavailable));
-        assert!(replica.account("one").is_some(), "reads go on");
+        assert!(replica.account("one").is_some(), "reads continue");
         assert!(!replica.health.is_ready());
         postgres.start_again().await.unwrap();
         until("it is ready again", || async { replica.health.is_ready() }).await;

@@ -1,4 +1,5 @@
-//! A commit whose outcome is unknown, and one that failed: everybody learns the truth, and memory is the journal's again.
+//! Tests of a commit with an unknown outcome, and of one that failed: every client gets the true outcome, and memory equals the
+//! journal again.
 
 use exchange::engine::SubmitError;
 use exchange_core::command::Outcome;
@@ -19,7 +20,7 @@ async fn cut_before_the_statement_arrived_nothing_was_executed() {
     replica.leads().await;
     assert_eq!(replica.account("doubtful"), None);
     assert_eq!(number(&url, "SELECT count(*) FROM journal WHERE position('doubtful'::bytea in payload) > 0").await, 0);
-    // As if it had never been asked: the next account has the next id.
+    // As if it had never been sent: the next account gets the next id.
     let (Outcome::AccountCreated(id), before) =
         (replica.create_account("after").await.unwrap().outcome, replica.account("before"))
     else {
@@ -40,7 +41,7 @@ async fn cut_after_the_commit_the_true_answer_is_given() {
     let Outcome::AccountCreated(id) = reply.outcome else { panic!("an account") };
     assert_eq!(replica.account("doubtful"), Some(id));
     assert_eq!(number(&url, "SELECT count(*) FROM journal WHERE position('doubtful'::bytea in payload) > 0").await, 1);
-    // The truth was learnt behind a fence.
+    // The outcome was read behind a fence.
     assert!(number(&url, "SELECT epoch FROM head").await > epoch);
     replica.leads().await;
     replica.create_account("after").await.unwrap();
@@ -64,7 +65,7 @@ async fn a_failed_commit_leaves_nothing_behind() {
     assert_restart_agrees(&url, &["before", "unlucky"]).await;
 }
 
-/// Only the batch of the account `alone` waits for a standby, and there is none.
+/// Only the batch of the account `alone` waits for a standby, and no standby exists.
 const ONLY_ALONE_WAITS: [&str; 7] = [
     "CREATE TABLE probe (moment timestamptz)",
     "CREATE FUNCTION does_not_wait() RETURNS trigger LANGUAGE plpgsql AS
@@ -74,11 +75,11 @@ const ONLY_ALONE_WAITS: [&str; 7] = [
      $$ BEGIN PERFORM set_config('synchronous_commit', 'on', true); RETURN NEW; END $$",
     "CREATE TRIGGER waits BEFORE INSERT ON journal FOR EACH ROW
      WHEN (position('alone'::bytea in NEW.payload) > 0) EXECUTE FUNCTION waits()",
-    "ALTER SYSTEM SET synchronous_standby_names = 'nobody'",
+    "ALTER SYSTEM SET synchronous_standby_names = 'absent'",
     "SELECT pg_reload_conf()",
 ];
 
-/// PostgreSQL reports a success when the wait for a standby is cancelled. We look again, behind a fence.
+/// PostgreSQL reports success when the wait for a standby is cancelled. The leader checks again, behind a fence.
 #[tokio::test]
 async fn a_commit_that_was_not_waited_for_is_looked_up() {
     let postgres = local_parts::Postgres::start(local_parts::SharedPostgres::options()).await.unwrap();
@@ -89,7 +90,7 @@ async fn a_commit_that_was_not_waited_for_is_looked_up() {
     for statement in ONLY_ALONE_WAITS {
         execute(&url, statement).await;
     }
-    // The server takes its time to obey: until then commits do not wait.
+    // The server applies the setting with a delay: until then commits do not wait.
     crate::eventually::until("commits wait for the standby", || async {
         let committing = execute(&url, "INSERT INTO probe VALUES (now())");
         tokio::time::timeout(std::time::Duration::from_millis(200), committing).await.is_err()
@@ -99,7 +100,7 @@ async fn a_commit_that_was_not_waited_for_is_looked_up() {
         let engine = replica.engine.clone();
         async move { engine.submit(crate::replica::create_account("alone"), None).await }
     });
-    crate::eventually::until("the commit waits for the standby, and is told not to", || async {
+    crate::eventually::until("the commit waits for the standby, and the wait is cancelled", || async {
         assert!(!creating.is_finished(), "it was acknowledged though no standby has it");
         let cancel = "SELECT count(pg_cancel_backend(pid)) FROM pg_stat_activity
                       WHERE wait_event = 'SyncRep' AND application_name = 'exchange journal'";
@@ -114,13 +115,14 @@ async fn a_commit_that_was_not_waited_for_is_looked_up() {
     replica.end().await;
 }
 
-/// The database does not answer past the deadline: nobody can know, and the waiter is told so; afterwards memory is the journal's.
+/// The database does not answer before the deadline: the client receives an unknown outcome. Afterwards memory equals the
+/// journal.
 #[tokio::test]
 async fn past_the_deadline_the_outcome_is_unknown() {
     let url = database().await;
     let proxy = Proxy::start(server_of(&url)).await;
     let replica = TestReplica::leading(&proxy.url(&url)).await;
-    // A beat may be in flight at that moment. The command is then never sent, and the answer is "unavailable": try again.
+    // A heartbeat may be in flight at that moment. Then the command is never sent, and the answer is "unavailable": try again.
     let mut outcome = Err(SubmitError::Unavailable);
     for _ in 0..10 {
         proxy.stall();

@@ -1,4 +1,4 @@
-//! What was answered is in the journal, and is there again after a restart.
+//! Tests that every answered command is in the journal, and still exists after a restart.
 
 use exchange_core::command::Outcome;
 
@@ -14,7 +14,7 @@ async fn an_answer_comes_after_its_commit_and_survives_a_restart() {
         waiting.spawn(async move {
             let reference = format!("account-{number}");
             let reply = engine.submit(crate::replica::create_account(&reference), None).await.unwrap();
-            // Before anything else can happen: the read model that reads are served from has it.
+            // Immediately: the read model already contains it.
             let Outcome::AccountCreated(id) = reply.outcome else { panic!("{:?}", reply.outcome) };
             let account = engine.committed().read().state.account_by_reference(&reference).map(|account| account.id);
             assert_eq!(account, Some(id));
@@ -46,7 +46,7 @@ async fn an_answer_comes_after_its_commit_and_survives_a_restart() {
     for (reference, id) in answered {
         assert_eq!(again.account(&reference), Some(id));
     }
-    // The second one leads: its first tick may have come already, and changes time alone.
+    // The second replica leads: its first tick may already be there, and changes only time.
     if again.sequence() == sequence {
         assert_eq!(again.engine.committed().read().state.hash(), hash);
     }

@@ -1,4 +1,4 @@
-//! What every reply has, whatever its endpoint; and what the API says while PostgreSQL is away.
+//! Tests of the parts that every reply has, on any endpoint, and of the API's answers while PostgreSQL is unreachable.
 
 use std::io::Read;
 
@@ -70,7 +70,7 @@ async fn without_postgresql_orders_are_refused_and_reads_go_on() {
     assert_eq!((history.error().0, history.error().1), (503, -1001));
 
     postgres.start_again().await.unwrap();
-    until("orders are taken again", || async { trader.post("/api/v3/order", order).await.status == 200 }).await;
+    until("orders are accepted again", || async { trader.post("/api/v3/order", order).await.status == 200 }).await;
 }
 
 #[tokio::test]
@@ -88,7 +88,7 @@ async fn a_failure_names_the_trace_that_it_was_asked_in() {
         (503, &"0af7651916cd43dd8448eb211c80319c".parse().unwrap())
     );
     let body: serde_json::Value = response.json().await.unwrap();
-    assert_eq!(body.as_object().map(|fields| fields.len()), Some(2), "code and msg, nothing of the inside: {body}");
+    assert_eq!(body.as_object().map(|fields| fields.len()), Some(2), "code and msg, no internal details: {body}");
 }
 
 #[tokio::test]
@@ -111,7 +111,7 @@ async fn requests_are_measured_by_group_and_code() {
     }
 }
 
-/// The rest of the body never comes: without a limit of time its sender would hold a place for ever.
+/// The rest of the body never arrives: without a time limit its sender would hold a connection forever.
 #[tokio::test]
 async fn a_body_that_does_not_arrive_is_answered_in_time() {
     let exchange = Exchange::start().await;

@@ -1,4 +1,4 @@
-//! Waiting for a condition, with a deadline.
+//! This module waits for a condition, with a deadline.
 
 use std::{
     future::Future,
@@ -9,10 +9,11 @@ use std::{
 pub const DEADLINE: Duration = Duration::from_secs(60);
 const POLL: Duration = Duration::from_millis(10);
 
-/// The first `Some` that `look` gives.
+/// The first `Some` that `look` returns.
 ///
 /// # Panics
-/// With `what` when the deadline passes.
+///
+/// Panics with `what` if the deadline passes.
 pub async fn eventually<Found, Looking: Future<Output = Option<Found>>>(what: &str, mut look: impl FnMut() -> Looking) -> Found {
     let end = Instant::now() + DEADLINE;
     loop {
@@ -24,7 +25,7 @@ pub async fn eventually<Found, Looking: Future<Output = Option<Found>>>(what: &s
     }
 }
 
-/// Until `holds` says so.
+/// Waits until `holds` returns true.
 pub async fn until<Looking: Future<Output = bool>>(what: &str, mut holds: impl FnMut() -> Looking) {
     eventually(what, || {
         let looking = holds();

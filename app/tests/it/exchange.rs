@@ -1,4 +1,4 @@
-//! A server with markets and traders who sign their requests: what the tests of the API begin with.
+//! This module starts a server with markets and traders that sign their requests, for the tests of the API.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -21,7 +21,7 @@ use sha2::Sha256;
 
 use crate::{eventually::until, replica::database, test_app::TestApp};
 
-/// Maker 0.1 %, taker 0.2 %: no rate is zero, and none is the other.
+/// Maker 0.1 %, taker 0.2 %: neither rate is zero, and they differ.
 pub const COMMISSION: Commission = Commission { maker: SCALE / 1000, taker: SCALE / 500 };
 
 /// BTC, USDT and BNB; BTCUSDT and BNBUSDT with the default filters.
@@ -38,7 +38,7 @@ pub struct Trader<'a> {
     pub secret: String,
 }
 
-/// What came back.
+/// A reply.
 #[derive(Debug)]
 pub struct Answer {
     pub status: StatusCode,
@@ -70,12 +70,12 @@ impl Exchange {
         Self::with(|_| {}).await
     }
 
-    /// With settings of its own; rate limits are out of the way unless it sets them.
+    /// With custom settings; rate limits are effectively off unless the settings define them.
     pub async fn with(change: impl FnOnce(&mut config::Serve)) -> Self {
         Self::on(database().await, change).await
     }
 
-    /// On a database of the test's own, with this release's schema.
+    /// On the given database, with this release's schema.
     pub async fn on(database_url: String, change: impl FnOnce(&mut config::Serve)) -> Self {
         let mut vault = None;
         let app = TestApp::on(database_url, |settings| {
@@ -128,7 +128,7 @@ impl Exchange {
         Trader { exchange: self, account, api_key, secret }
     }
 
-    /// A new HMAC key, known to the server.
+    /// A new HMAC key that the server knows.
     pub async fn key(&self, account: AccountId, permissions: Permissions, networks: &[IpNet]) -> (String, String) {
         let (api_key, secret) = (api_key::new_id(), api_key::new_secret());
         let material = Material::Hmac(self.vault.seal(&api_key, &secret).unwrap());
@@ -149,13 +149,13 @@ impl Exchange {
         until("the key is known", || async {
             let query = format!("timestamp={}&signature=00", now());
             let answer = self.send(Method::GET, "/api/v3/account", &query, None, Some(api_key)).await;
-            // A known key gets as far as its signature, unless it stops at the address.
+            // A request with a known key is checked up to its signature, unless the address fails first.
             answer.error().1 == -1022 || !networks.is_empty()
         })
         .await;
     }
 
-    /// A request as it stands; `body` with its content type.
+    /// A request as given; `body` with its content type.
     pub async fn send(
         &self,
         method: Method,
@@ -194,7 +194,7 @@ impl Trader<'_> {
         self.exchange.admin(AdminAction::Credit { account, asset, amount, reference }).await;
     }
 
-    /// `parameters` signed now, in the query.
+    /// `parameters`, signed now, in the query.
     pub async fn signed(&self, method: Method, path: &str, parameters: &str) -> Answer {
         let query = self.sign(parameters);
         self.exchange.send(method, path, &query, None, Some(&self.api_key)).await
@@ -230,7 +230,7 @@ impl Trader<'_> {
         self.order(&format!("side={side}&type=LIMIT&timeInForce=GTC&price={price}&quantity={quantity}")).await.ok()
     }
 
-    /// (free, locked) as the API tells them.
+    /// (free, locked) according to the API.
     pub async fn balance(&self, code: &str) -> (String, String) {
         let account = self.get("/api/v3/account", "").await.ok();
         let balance = account["balances"].as_array().unwrap().iter().find(|balance| balance["asset"] == code).unwrap().clone();
@@ -238,7 +238,7 @@ impl Trader<'_> {
         (text("free"), text("locked"))
     }
 
-    /// What must not change when a request is refused: every balance and open order.
+    /// State that a refused request must not change: every balance and open order.
     pub async fn holdings(&self) -> Value {
         let account = self.get("/api/v3/account", "").await.ok();
         let open = self.get("/api/v3/openOrders", "").await.ok();

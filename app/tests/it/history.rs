@@ -1,4 +1,4 @@
-//! History is what happened, whether the tables hold all of it, some of it or none: held against a fold of the journal itself.
+//! Tests of history, with the tables containing all of it, part of it or none: compared with a fold of the journal itself.
 
 use std::collections::BTreeMap;
 
@@ -22,7 +22,7 @@ use crate::{
     worker::test_worker::TestWorker,
 };
 
-/// Everything that the journal tells, newest state of each.
+/// Everything in the journal, newest state of each.
 #[derive(Default)]
 struct Journal {
     state: State,
@@ -61,7 +61,7 @@ impl Journal {
                 }
             }
         }
-        // Open lists know their orders by now.
+        // By now open lists have the ids of their orders.
         for account in journal.state.accounts() {
             for list in journal.state.open_lists(account.id) {
                 journal.told.lists.insert(list.id, list.clone());
@@ -127,7 +127,7 @@ fn rows(body: &Value, columns: &[&str]) -> Vec<Value> {
 const ORDER: &[&str] = &["orderId", "status", "clientOrderId", "executedQty", "time", "updateTime"];
 const TRADE: &[&str] = &["id", "orderId", "isBuyer", "isMaker"];
 
-/// The answers of the API, held against the journal.
+/// The answers of the API, compared with the journal.
 struct Check<'a> {
     trader: &'a Trader<'a>,
     journal: Journal,
@@ -138,7 +138,7 @@ impl Check<'_> {
         self.trader.get(&format!("/api/v3/{path}"), query).await.ok()
     }
 
-    /// Everything asked in every way.
+    /// Sends every kind of query.
     async fn all(&self) {
         let account = self.trader.account;
         for (market, symbol) in [(0, "BTCUSDT"), (1, "BNBUSDT")] {
@@ -211,7 +211,7 @@ impl Check<'_> {
     }
 }
 
-/// Some of everything: fills, cancels, expiries, a pair that ended and one that stays, a trade with oneself.
+/// Creates one of each: fills, cancels, expiries, a pair that ended and one that stays open, a trade with itself.
 async fn act(exchange: &Exchange, one: AccountId, other: AccountId, round: u32) {
     let submit = async |command| exchange.app.engine.submit(command, None).await.map(|_| ()).unwrap_or_default();
     let place = |account, side, price: i64, quantity: i64, time_in_force, stp| {
@@ -264,7 +264,7 @@ async fn act(exchange: &Exchange, one: AccountId, other: AccountId, round: u32) 
     }
 }
 
-/// More trades on BNBUSDT than memory holds.
+/// More trades on BNBUSDT than fit into memory.
 async fn many_trades(exchange: &Exchange, one: AccountId, other: AccountId) {
     let order = |account, side, number: u32| {
         let command = Command::Place(NewOrder {
@@ -283,7 +283,7 @@ async fn many_trades(exchange: &Exchange, one: AccountId, other: AccountId) {
         async move { exchange.app.engine.submit(command, None).await.unwrap() }
     };
     for part in 0..12 {
-        // Sells rest, a hundred at a time, then as many buys take them.
+        // Place sells, a hundred at a time, then take them with as many buys.
         for (account, side) in [(one, Side::Sell), (other, Side::Buy)] {
             futures::future::join_all((part * 100..part * 100 + 100).map(|number| order(account, side, number))).await;
         }
@@ -302,13 +302,13 @@ async fn history_is_what_happened_however_far_the_tables_are() {
     let engine = exchange.app.engine.clone();
     let sequence = || engine.committed().read().state.sequence();
 
-    // Nobody projects: everything is in memory.
+    // No projector runs: everything is in memory.
     for round in 0..4 {
         act(&exchange, trader.account, other.account, round).await;
     }
     check(&trader).await;
 
-    // The projector runs while things happen.
+    // The projector runs during the activity.
     let worker = TestWorker::start(&exchange.app.database_url, None);
     for round in 4..8 {
         act(&exchange, trader.account, other.account, round).await;
@@ -317,7 +317,7 @@ async fn history_is_what_happened_however_far_the_tables_are() {
     many_trades(&exchange, trader.account, other.account).await;
     check(&other).await;
 
-    // Memory has forgotten what the tables hold.
+    // Memory has dropped the events that the tables contain.
     let target = sequence();
     until("memory forgets what the tables hold", || async { engine.committed().read().tail.floor() >= target }).await;
     check(&trader).await;
@@ -333,7 +333,7 @@ async fn history_is_what_happened_however_far_the_tables_are() {
     let journal = Journal::read(&exchange.app.pool).await;
     assert!(journal.public_trades(1).len() > 1100 && journal.lists(trader.account).len() > 8, "the test does something");
 
-    // A server that starts on the same tables and journal tells the same market data.
+    // A server that starts on the same tables and journal returns the same market data.
     let before = market_data(&exchange.app.engine);
     let (target, url) = (sequence(), exchange.app.database_url.clone());
     exchange.app.end().await;
@@ -345,7 +345,7 @@ async fn history_is_what_happened_however_far_the_tables_are() {
 
 type MarketData = Vec<(Vec<PublicTrade>, Vec<AggregateTrade>, Vec<Candle>, Vec<Candle>)>;
 
-/// What no passing of time changes.
+/// Answers that do not change with time.
 fn market_data(engine: &Engine) -> MarketData {
     let committed = engine.committed().read();
     let data = &committed.market_data;
@@ -414,7 +414,7 @@ async fn candles_older_than_memory_come_from_the_tables_while_these_are_there() 
         let response = app.http.get(address).send().await.unwrap();
         (response.status().as_u16(), serde_json::from_slice::<Value>(&response.bytes().await.unwrap()).unwrap())
     };
-    // (open time, close price, trades) of each candle: between two with trades one that repeats the close.
+    // (open time, close price, trades) of each candle: between two candles with trades is one that repeats the close.
     let expected = |from: i64, limit: usize| -> Vec<Value> {
         let candle = |number: i64, filled: bool| {
             let close = Decimal::from(number).to_string();
@@ -425,21 +425,21 @@ async fn candles_older_than_memory_come_from_the_tables_while_these_are_there() 
     let shown = |body: &Value| -> Vec<Value> {
         body.as_array().unwrap().iter().map(|candle| json!([candle[0], candle[4], candle[8]])).collect()
     };
-    // Memory holds 1,500 of the 1,601: the first rows come from the tables, these from both, and those from memory.
+    // Memory contains 1,500 of the 1,601: the first rows come from the tables, these from both, and those from memory.
     for (from, limit) in [(1, 11), (90, 40), (400, 1000)] {
         let (status, body) = ask(format!("startTime={}&limit={limit}", minute(from))).await;
         assert_eq!((status, shown(&body)), (200, expected(from, limit)), "from {from}");
     }
-    // From a minute without a trade on, and the newest before an end.
+    // Ranges that start at a minute without a trade, and the newest before an end.
     let (_, body) = ask(format!("startTime={}&limit=4", minute(7) + 1)).await;
     assert_eq!(shown(&body), expected(7, 5)[1..]);
     let (_, body) = ask(format!("endTime={}&limit=4", minute(9))).await;
     assert_eq!(shown(&body), expected(7, 5)[1..]);
-    // Nothing comes before the first.
+    // No candle precedes the first.
     let (_, body) = ask("startTime=1&limit=3".to_owned()).await;
     assert_eq!(shown(&body), expected(1, 3));
 
-    // PostgreSQL is lost: what memory holds goes on, what it does not hold is 503.
+    // PostgreSQL is lost: reads from memory continue, reads that need the tables are 503.
     proxy.stall();
     let (status, body) = ask(format!("startTime={}&limit=3", minute(400))).await;
     assert_eq!((status, shown(&body)), (200, expected(400, 3)));

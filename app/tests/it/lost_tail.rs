@@ -1,5 +1,5 @@
-//! A database that lost its tail while the bucket holds snapshots of what it lost: refused until an operator declares the loss,
-//! and nothing of the dead history is loaded, counted or deleted.
+//! Tests of a database that lost its tail while the bucket has snapshots of the lost part. It is refused until an operator
+//! declares the loss. Objects of the dead history are never loaded, counted or deleted.
 
 use exchange::{config::ObjectStorage, snapshot, worker::jobs::TakeSnapshot};
 use exchange_core::{batch, event::Event};
@@ -14,8 +14,8 @@ use crate::{
     worker::test_worker::{TestWorker, bucket, media},
 };
 
-/// A database as a backup would bring it back, and the bucket of the one that went on from there. The lost
-/// sequence is that of the newest snapshot.
+/// A database restored from a backup, and the bucket of the original database, which continued. The lost sequence is that of the
+/// newest snapshot.
 struct Lost {
     restored: String,
     storage: ObjectStorage,
@@ -39,7 +39,7 @@ async fn lost_tail(snapshots: usize) -> Lost {
     Lost { restored, storage, through }
 }
 
-/// A copy of a database that no program uses now.
+/// A copy of a database that no program uses at present.
 async fn copy(url: &str) -> String {
     let (server, name) = url.rsplit_once('/').unwrap();
     let postgres = format!("{server}/postgres");
@@ -76,7 +76,7 @@ async fn a_database_below_what_the_bucket_proves_is_refused() {
     })
     .await;
     assert!(!replica.engine.is_leader() && !worker.health.is_ready());
-    assert_eq!(number(&lost.restored, "SELECT epoch FROM head").await, 1, "nobody claimed it");
+    assert_eq!(number(&lost.restored, "SELECT epoch FROM head").await, 1, "no replica claimed it");
 
     let answer = admin(&lost.restored, &["loss", "declare", "--through", &lost.through.to_string()]).await;
     assert_eq!(answer["through"], lost.through, "{answer}");
@@ -89,7 +89,7 @@ async fn a_database_below_what_the_bucket_proves_is_refused() {
     })
     .await;
 
-    // The new history passes the dead snapshots, and each of its own snapshots stays.
+    // The new history passes the dead snapshots, and retains its own snapshots.
     while replica.sequence() <= lost.through {
         replica.create_account(&format!("found-{}", replica.sequence())).await.unwrap();
     }
@@ -111,11 +111,11 @@ async fn a_database_below_what_the_bucket_proves_is_refused() {
     again.end().await;
 }
 
-/// The new history is as long as the dead one: the snapshot at its sequence is not its own.
+/// The new history is as long as the dead one: the snapshot at its sequence belongs to the dead one.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_dead_snapshot_that_was_passed_is_not_loaded() {
     let lost = lost_tail(1).await;
-    // As an earlier release would: it does not ask the bucket.
+    // As in an earlier release, which does not ask the bucket.
     let replica = TestReplica::leading(&lost.restored).await;
     while replica.sequence() <= lost.through {
         replica.create_account(&format!("found-{}", replica.sequence())).await.unwrap();
@@ -139,7 +139,7 @@ async fn a_bucket_that_answers_later_makes_the_leader_step_down() {
     let replica = TestReplica::with_media(&lost.restored, media(&late));
     replica.leads().await;
     assert!(replica.metrics.encode().contains("exchange_engine_history_checked 0"));
-    // Past the dead snapshot: its sequence alone proves nothing any more.
+    // Beyond the dead snapshot, a sequence alone proves nothing.
     while replica.sequence() <= lost.through {
         replica.create_account(&format!("found-{}", replica.sequence())).await.unwrap();
     }
@@ -167,7 +167,7 @@ async fn a_bucket_that_answers_later_and_agrees_is_noted() {
     replica.end().await;
 }
 
-/// The database goes on from another past that is as long as ours.
+/// The database continues from another past of the same length.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_running_replica_does_not_follow_another_past() {
     let url = database().await;

@@ -1,4 +1,4 @@
-//! Every integration test of the exchange, in one binary: a file per feature. PostgreSQL and the S3 server are real.
+//! All integration tests of the exchange in one binary, one file per feature. PostgreSQL and the S3 server are real.
 //!
 //! Tests poll a condition with a deadline ([`eventually::eventually`]); none sleeps to wait.
 

@@ -1,4 +1,4 @@
-//! Public market data: values, parameters, faults, and that it goes on while PostgreSQL is lost.
+//! Tests of public market data: values, parameters, errors, and that it remains available while PostgreSQL is lost.
 
 use exchange_core::command::AdminAction;
 use exchange_core::market::MarketStatus;
@@ -87,7 +87,7 @@ async fn candles_and_tickers_sum_what_traded() {
 
     for interval in ["1m", "3m", "5m", "15m", "30m", "1h", "2h", "4h", "6h", "8h", "12h", "1d", "3d", "1w", "1M"] {
         let candles = get("/api/v3/klines", &format!("symbol=BTCUSDT&interval={interval}")).await;
-        // Trades may lie on both sides of an opening, never of two.
+        // Trades may be on both sides of one opening, never of two.
         let candles = candles.as_array().unwrap();
         assert!((1..=3).contains(&candles.len()), "{interval}: {candles:?}");
         let number = |candle: &Value, column: usize| candle[column].as_str().unwrap().parse::<f64>().unwrap();
@@ -175,7 +175,7 @@ async fn rules_are_told_in_the_order_of_their_checks() {
     let bare = exchange.public("/api/v3/exchangeInfo", "showPermissionSets=false").await.ok();
     assert_eq!((&info["symbols"][0]["permissionSets"], &bare["symbols"][0]["permissionSets"]), (&json!([["SPOT"]]), &json!([])));
 
-    // A change is told at once.
+    // A change is visible immediately.
     exchange.admin(AdminAction::SetMarketStatus { market: 1, status: MarketStatus::Halt }).await;
     assert_eq!(symbols("symbolStatus=HALT").await, ["BNBUSDT"]);
     let halted = exchange.public("/api/v3/exchangeInfo", "symbol=BNBUSDT").await.ok();
@@ -188,7 +188,7 @@ async fn rules_are_told_in_the_order_of_their_checks() {
 
 const ILLEGAL: &str = "Illegal characters found in parameter";
 
-/// Path and query, code, and how the text begins. All are 400.
+/// Path and query, code, and the start of the text. All are 400.
 const FAULTS: &[(&str, i64, &str)] = &[
     ("depth", -1102, "Mandatory parameter 'symbol' was not sent, was empty/null, or malformed."),
     ("depth?symbol=", -1102, "Mandatory parameter 'symbol' was not sent, was empty/null, or malformed."),
@@ -269,7 +269,7 @@ async fn weights_are_those_of_the_documentation() {
         let (path, query) = request.split_once('?').unwrap_or((request, ""));
         let answer = exchange.public(&format!("/api/v3/{path}"), query).await;
         let now: u32 = answer.header("x-mbx-used-weight-1m").unwrap().parse().unwrap();
-        // A new minute begins from nothing.
+        // A new minute starts with an empty book of trades.
         if let Some(used) = used.filter(|used| now > *used) {
             assert_eq!(now - used, weight, "{request}");
         }

@@ -1,4 +1,4 @@
-//! `exchange migrate`: repeated, twice at once, on a newer schema, on an altered migration.
+//! Tests of `exchange migrate`: repeated, concurrent, on a newer schema, on an altered migration.
 
 use exchange::db::journal::{PARTITION_EVENTS, attach_partitions};
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
@@ -40,7 +40,8 @@ async fn a_newer_schema_is_left_alone() {
     assert_eq!(number(&url, "SELECT count(*) FROM _sqlx_migrations WHERE version = 99990101000000").await, 1);
 }
 
-/// The program, which also makes the job queue's schema: empty, twice at once, repeated, and on schemas of a later release.
+/// The program also creates the job queue's schema: on an empty database, concurrently, repeated, and on schemas of a later
+/// release.
 #[tokio::test]
 async fn the_program_may_be_run_whenever() {
     let url = empty().await;
@@ -68,7 +69,7 @@ async fn the_program_may_be_run_whenever() {
     execute(&url, "INSERT INTO graphile_worker.migrations (id, breaking) VALUES (9001, false)").await;
     run().await;
     execute(&url, "INSERT INTO graphile_worker.migrations (id, breaking) VALUES (9002, true)").await;
-    assert!(run().await.contains("the job queue's schema is a later release's"));
+    assert!(run().await.contains("the job queue's schema belongs to a later release"));
 }
 
 #[tokio::test]
@@ -80,7 +81,7 @@ async fn an_altered_migration_is_refused() {
     assert!(error.contains("20261123000100"), "{error}");
 }
 
-/// A statement that cannot have its lock fails instead of stopping everybody behind it.
+/// A statement that cannot get its lock fails instead of blocking every later session.
 #[tokio::test]
 async fn a_lock_is_not_waited_for_long() {
     let url = empty().await;
@@ -97,7 +98,7 @@ async fn a_lock_is_not_waited_for_long() {
     apply(&url).await.unwrap();
 }
 
-/// The journal always has somewhere to go: the partition that is written to, and the next.
+/// The journal always has a partition for the next batch: the one in use, and the next.
 #[tokio::test]
 async fn partitions_are_attached_ahead() {
     let url = empty().await;

@@ -1,4 +1,4 @@
-//! `exchange admin`, the built program, against a running server: what it changes, what it refuses, and who is told.
+//! Tests of the built program `exchange admin` against a running server: changes, refusals, and permissions.
 
 mod accounts;
 mod command;

@@ -1,4 +1,4 @@
-//! OCO pairs over HTTP: placed, asked for, cancelled, one leg ending the other.
+//! Tests of OCO pairs over HTTP: placed, queried, canceled, one leg ending the other.
 
 use serde_json::{Value, json};
 
@@ -116,12 +116,12 @@ async fn one_leg_ends_the_other() {
     assert_eq!((&below["status"], &below["expiryReason"]), (&json!("EXPIRED"), &json!("OCO_TRIGGER")));
     assert_eq!((&above["status"], &above["executedQty"]), (&json!("PARTIALLY_FILLED"), &json!("0.40000000")));
     let open = trader.get("/api/v3/openOrderList", "").await.ok();
-    assert_eq!(open[0]["orders"], list["orders"], "an ended leg is still named: {open}");
+    assert_eq!(open[0]["orders"], list["orders"], "an ended leg is still listed: {open}");
     let ended = trader.delete("/api/v3/openOrders", "symbol=BTCUSDT").await.ok();
-    assert_eq!(ended[0]["orders"], list["orders"], "the reply that ends the list names it too");
+    assert_eq!(ended[0]["orders"], list["orders"], "the reply that ends the list lists it too");
     assert_eq!(ended[0]["orderReports"].as_array().map(Vec::len), Some(1), "the command ended one");
 
-    // The last price is between the legs again; then it falls: the stop works, the upper leg expires.
+    // The last price is between the legs again; then it falls: the stop triggers, the upper leg expires.
     maker.limit("BUY", "100.00", "1").await;
     exchange.trader("second").await.limit("SELL", "100.00", "1").await;
     let list = oco(&trader, "").await;

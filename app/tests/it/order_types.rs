@@ -1,10 +1,10 @@
-//! Every order type, time in force and self-trade prevention mode over HTTP: what the replies say and where the money is.
+//! Tests of every order type, time in force and self-trade prevention mode over HTTP: replies and balances.
 
 use serde_json::{Value, json};
 
 use crate::exchange::{Exchange, Trader};
 
-/// The fields of `order` that `expected` names are as it says.
+/// Each field in `expected` has that value in `order`.
 #[track_caller]
 fn matches(order: &Value, expected: Value) {
     for (name, value) in expected.as_object().unwrap() {
@@ -119,7 +119,7 @@ async fn limit_orders_rest_trade_and_expire() {
     matches(&fok, json!({"status": "EXPIRED", "executedQty": "0.00000000", "expiryReason": "UNFILLED_FOK_ORDER_EXPIRED"}));
     let gtc = order("GTC", 100).await;
     matches(&gtc, json!({"status": "PARTIALLY_FILLED", "executedQty": "1.00000000", "cummulativeQuoteQty": "100.00000000"}));
-    // A buyer pays in what it buys: 0.2 % of 1 BTC.
+    // A buyer pays commission in the asset that it buys: 0.2 % of 1 BTC.
     assert_eq!(taker.balance("BTC").await, ("100.99800000".into(), "0.00000000".into()));
     assert_eq!(taker.balance("USDT").await, ("999800.00000000".into(), "100.00000000".into()));
     maker.limit("SELL", "101.00", "1").await;
@@ -172,7 +172,7 @@ async fn stops_wait_and_are_set_off() {
     let result = taker.order("side=SELL&type=STOP_LOSS&stopPrice=10&quantity=1&newOrderRespType=RESULT").await.ok();
     matches(&result, json!({"stopPrice": "10.00000000", "workingTime": -1, "status": "NEW"}));
 
-    // A trade at 90 sets all four off; another maker's orders take them in.
+    // A trade at 90 triggers all four; another maker's orders fill them.
     maker.limit("BUY", "90.00", "1").await;
     maker.limit("BUY", "89.50", "5").await;
     maker.limit("SELL", "94.00", "5").await;
@@ -205,7 +205,7 @@ async fn an_account_does_not_trade_with_itself() {
             assert!(expired["preventedMatchId"].is_u64(), "{expired}");
         }
         assert_eq!(taker.get("preventedMatchId").is_some(), taker_status == "EXPIRED_IN_MATCH");
-        // Nothing is left for the next row.
+        // The row ends with an empty book.
         let _ = trader.delete("/api/v3/openOrders", "symbol=BTCUSDT").await;
     }
 }

@@ -1,4 +1,5 @@
-//! PgBouncer in transaction mode gives each transaction another session: it is named and refused. In session mode it serves.
+//! Tests of PgBouncer. In transaction mode, which assigns each transaction to another session, the exchange reports and refuses
+//! it. In session mode it works.
 
 use std::{fs, os::unix::fs::PermissionsExt, process::Stdio};
 
@@ -13,7 +14,7 @@ use crate::{
     replica::{TestReplica, database},
 };
 
-/// PgBouncer in front of the shared server. It does not run as root.
+/// PgBouncer in front of the shared server. It must not run as root.
 async fn pgbouncer(url: &str, mode: &str) -> (Child, String) {
     let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let folder = std::env::temp_dir().join(format!("pooler-{mode}-{port}"));
@@ -46,7 +47,7 @@ async fn transaction_pooling_is_refused_by_its_name() {
     let url = database().await;
     let (_pooler, pooled) = pgbouncer(&url, "transaction").await;
     let replica = TestReplica::start(&pooled);
-    until("it says what to set", || async {
+    until("it reports the setting", || async {
         replica.reason("database").is_some_and(|reason| reason.contains("set pool_mode = session"))
     })
     .await;

@@ -1,4 +1,4 @@
-//! The built program as processes: one leads, the others stand by; kills, pauses and hand-overs by signal.
+//! Tests of the built program as processes: one leads, the others are standbys; kills, pauses and hand-overs by signal.
 
 use std::{
     process::Stdio,
@@ -20,7 +20,7 @@ struct Process {
     child: Child,
     admin: String,
     api: String,
-    /// What it logs.
+    /// Its log lines.
     logged: Arc<Mutex<Vec<Value>>>,
 }
 
@@ -53,21 +53,21 @@ impl Process {
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let logged = Arc::new(Mutex::new(Vec::new()));
         let kept = Arc::clone(&logged);
-        // Read on to its end, or the process would wait for room in the pipe.
+        // Read to its end, or the process would block on a full pipe.
         tokio::spawn(async move {
             while let Ok(Some(line)) = lines.next_line().await {
                 kept.lock().unwrap().push(serde_json::from_str(&line).expect("a line of JSON"));
             }
         });
         let listening = async |setting: &str| {
-            let line = eventually("it tells where it listens", || async { find(&logged, "setting", setting).pop() }).await;
+            let line = eventually("it logs its listen address", || async { find(&logged, "setting", setting).pop() }).await;
             format!("http://{}", line["address"].as_str().unwrap())
         };
         let (admin, api) = (listening("EXCHANGE_ADMIN_LISTEN").await, listening("EXCHANGE_HTTP_LISTEN").await);
         Self { child, admin, api, logged }
     }
 
-    /// What readiness says: `Ok` when ready, the reason of the latch `lead` otherwise.
+    /// The readiness: `Ok` when ready, else the reason of the latch `lead`.
     async fn readiness(&self) -> Option<Result<(), String>> {
         let reply = reqwest::get(format!("{}/readyz", self.admin)).await.ok()?;
         let ready = reply.status().is_success();
@@ -81,8 +81,8 @@ impl Process {
     }
 
     async fn stands_by(&self) -> String {
-        eventually("the process stands by", || async {
-            self.readiness().await?.err().filter(|reason| reason.starts_with("standing by: "))
+        eventually("the process is a standby", || async {
+            self.readiness().await?.err().filter(|reason| reason.starts_with("standby: "))
         })
         .await
     }
@@ -95,7 +95,7 @@ impl Process {
 
 const TOKEN: &str = "of-the-processes";
 
-/// `exchange admin` with `arguments`: its answer, or what it says on stderr.
+/// `exchange admin` with `arguments`: its answer, or its text on stderr.
 pub async fn try_admin(url: &str, arguments: &[&str]) -> Result<Value, String> {
     let output = Command::new(env!("CARGO_BIN_EXE_exchange"))
         .args(["admin", "--actor", "ada", "--reason", "test"])
@@ -112,17 +112,17 @@ pub async fn try_admin(url: &str, arguments: &[&str]) -> Result<Value, String> {
     }
 }
 
-/// `exchange admin` with `arguments`, which succeeds.
+/// `exchange admin` with `arguments`, which must succeed.
 pub async fn admin(url: &str, arguments: &[&str]) -> Value {
     try_admin(url, arguments).await.unwrap()
 }
 
-/// The lines in which `name` is `value`.
+/// The lines with `value` in the field `name`.
 fn find(logged: &Mutex<Vec<Value>>, name: &str, value: &str) -> Vec<Value> {
     logged.lock().unwrap().iter().filter(|line| line[name] == value).cloned().collect()
 }
 
-/// Batches of a past leader that come after one of a later leader. Never any.
+/// Batches of a past leader after one of a later leader. Must be zero.
 const OUT_OF_ORDER: &str = "SELECT count(*) FROM (
     SELECT epoch < max(epoch) OVER (ORDER BY first_seq) AS late FROM journal) AS batches WHERE late";
 

@@ -1,4 +1,5 @@
-//! A TCP proxy in front of PostgreSQL that breaks on purpose: stalls, or cuts the connection round a chosen statement.
+//! This module is a TCP proxy in front of PostgreSQL that fails on purpose: it stalls, or cuts the connection around a chosen
+//! statement.
 
 use std::{
     net::SocketAddr,
@@ -11,16 +12,16 @@ use tokio::{
     sync::watch,
 };
 
-/// When the connection is cut, once a request that holds the needle passes by.
+/// When to cut the connection, once a request that contains the needle arrives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Cut {
-    /// The server never gets the request.
+    /// The server never receives the request.
     BeforeRequest,
-    /// The server has answered; the client never gets the answer.
+    /// The server has answered; the client never receives the answer.
     BeforeReply,
 }
 
-/// Listens on a port of its own for as long as it lives.
+/// Listens on a separate port for its lifetime.
 pub struct Proxy {
     address: SocketAddr,
     shared: Arc<Shared>,
@@ -64,7 +65,7 @@ impl Proxy {
         format!("http://{}", self.address)
     }
 
-    /// New connections go to another server, as after a failover.
+    /// Directs new connections to another server, as after a failover.
     pub fn point_to(&self, server: &str) {
         server.clone_into(&mut self.shared.server.lock().unwrap());
     }
@@ -74,12 +75,12 @@ impl Proxy {
         *self.shared.armed.lock().unwrap() = Some((needle.as_bytes().to_vec(), cut));
     }
 
-    /// Nothing passes any more, in either direction, and nothing is closed: a paused machine.
+    /// Forwards nothing in either direction and closes nothing: simulates a paused machine.
     pub fn stall(&self) {
         self.shared.stalled.send_replace(true);
     }
 
-    /// What was held passes now.
+    /// Forwards the held bytes.
     pub fn resume(&self) {
         self.shared.stalled.send_replace(false);
     }

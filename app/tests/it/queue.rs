@@ -1,4 +1,4 @@
-//! The queue is bounded: when it is full, orders are refused at once and cancels still find room.
+//! Tests that the queue is bounded: when it is full, orders are refused immediately and cancels are still accepted.
 
 use exchange::engine::SubmitError;
 use exchange_core::{
@@ -14,17 +14,17 @@ use crate::{
 };
 
 const QUEUE_LIMIT: usize = 16;
-/// Far more than a batch and the queue hold.
+/// Far more than fits into a batch and the queue.
 const TOO_MANY: usize = 20_000;
 
 type Submitting = Pin<Box<dyn Future<Output = Result<exchange::engine::Reply, SubmitError>> + Send>>;
 
-/// Refused later for its market; takes room in the queue like any other.
+/// Refused later because of its market; occupies a queue place like any other.
 fn cancel_all_of_nobody() -> Command {
     Command::CancelAll { account: 999, market: 999 }
 }
 
-/// A cancel-replace is an order too: it may not use the cancels' room.
+/// A cancel-replace is an order too: it must not use the places reserved for cancels.
 fn replace() -> Command {
     let cancel = CancelOrder { account: 999, market: 999, order: None, client_id: None, restriction: None };
     Command::CancelReplace { cancel, new: order(), mode: CancelReplaceMode::AllowFailure }
@@ -52,7 +52,7 @@ async fn a_full_queue_refuses_orders_at_once_and_has_room_for_cancels() {
     let proxy = Proxy::start(server_of(&url)).await;
     let replica = TestReplica::with_queue(&proxy.url(&url), QUEUE_LIMIT);
     replica.leads().await;
-    // A commit that does not end keeps everything after it waiting.
+    // A commit that does not end blocks every later command.
     proxy.stall();
     let engine = replica.engine.clone();
     let submit = |command: Command| -> Submitting {
@@ -92,7 +92,7 @@ async fn a_full_queue_refuses_orders_at_once_and_has_room_for_cancels() {
     }
     assert!(cancels >= QUEUE_LIMIT / 4, "{cancels} cancels found room");
 
-    // Everybody who was let in gets an answer.
+    // Every accepted command gets an answer.
     proxy.resume();
     for submitting in waiting {
         let answer = submitting.await;

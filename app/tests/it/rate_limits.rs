@@ -1,4 +1,4 @@
-//! Rate limits over HTTP: weight per address, unfilled orders per account, and what the replies say of them.
+//! Tests of rate limits over HTTP: weight per address, unfilled orders per account, and the headers of the replies.
 
 use reqwest::Method;
 use serde_json::json;
@@ -26,7 +26,7 @@ async fn an_address_that_uses_too_much_is_refused_then_banned() {
             break response;
         }
         assert!(response.status() == 200 && used(&response) <= 60);
-        // A minute may end in between; then it counts anew.
+        // A minute may end in between; then the count restarts.
         assert!(used(&response) == previous + 1 || used(&response) == 1);
         previous = used(&response);
     };
@@ -69,9 +69,9 @@ async fn unfilled_orders_are_counted_and_fills_give_back() {
     assert!(refused.header("retry-after").is_some());
     let cancel = maker.signed(Method::DELETE, "/api/v3/order", "symbol=BTCUSDT&orderId=6").await;
     assert_eq!(cancel.status, 200, "cancels are not counted");
-    assert_eq!(count("maker").await, 6, "nor do they give back");
+    assert_eq!(count("maker").await, 6, "nor do they reduce the count");
 
-    // A first fill gives five back to the maker, one to the taker; the second fill of the same order nothing.
+    // A first fill subtracts five for the maker and one for the taker; a second fill of the same order subtracts nothing.
     for quantity in ["0.4", "0.6"] {
         taker.limit("BUY", "100.00", quantity).await;
         until("the fill is counted", || async { count("maker").await == 1 && count("taker").await == 0 }).await;

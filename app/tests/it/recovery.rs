@@ -1,4 +1,4 @@
-//! Where a replica begins: the newest snapshot and the journal's tail, or the journal's first event.
+//! Tests of a replica's start: from the newest snapshot and the journal's tail, or from the journal's first event.
 
 use exchange::{
     config::ObjectStorage,
@@ -12,7 +12,7 @@ use sqlx::{Connection, PgConnection};
 
 use crate::replica::{TestReplica, database, execute};
 
-/// A bucket of one's own.
+/// A new bucket.
 pub async fn media() -> Media {
     let access = local_parts::shared_object_store().await.unwrap();
     let bucket = format!("recovery-{:08x}", rand::random::<u32>());
@@ -32,7 +32,7 @@ fn at(endpoint: &str, access_key: &str, secret_key: &str, bucket: String) -> Med
     Media::new(&settings, ObjectStorageMetrics::register(&Metrics::new("exchange", "test", None)).unwrap())
 }
 
-/// The state that is served, with its history.
+/// The served state, with its history.
 pub async fn take_snapshot(media: &Media, replica: &TestReplica) -> Name {
     let snapshot = {
         let committed = replica.engine.committed().read();
@@ -67,7 +67,7 @@ const FORGET_THE_BEGINNING: &str =
 async fn a_snapshot_and_the_tail_are_the_whole() {
     let media = media().await;
     let url = with_snapshot(&media).await;
-    // Ticks may have come between the snapshot and the last account: they are in the tail.
+    // The tail may contain ticks between the snapshot and the last account.
     execute(&url, "DELETE FROM journal WHERE first_seq = 1").await;
     let replica = TestReplica::with_media(&url, media);
     replica.leads().await;
@@ -95,7 +95,7 @@ async fn a_snapshot_that_is_needed_and_cannot_be_had_is_waited_for() {
     execute(&url, FORGET_THE_BEGINNING).await;
     let nowhere = at("http://127.0.0.1:1", "nobody", "nothing", "none".into());
     let replica = TestReplica::with_media(&url, nowhere);
-    crate::eventually::until("it says what it waits for", || async {
+    crate::eventually::until("it reports the reason", || async {
         replica.reason("database").is_some_and(|reason| reason.contains("a snapshot is needed") && reason.contains("unavailable"))
     })
     .await;

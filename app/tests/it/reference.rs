@@ -1,4 +1,4 @@
-//! The reference document says what the server does: every reply of every endpoint has the documented shape. And the pages.
+//! Tests of the reference document: every reply of every endpoint has the documented shape. Also tests of the pages.
 
 use std::collections::BTreeSet;
 
@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::exchange::{Answer, Exchange, Trader};
 use crate::schema::faults;
 
-/// What a request of the walk below asks; `None` as parameters' first part is a public request.
+/// A request of the walk below; `None` as the first part of the parameters is a public request.
 struct Walk<'a> {
     document: Value,
     trader: &'a Trader<'a>,
@@ -16,7 +16,7 @@ struct Walk<'a> {
 }
 
 impl Walk<'_> {
-    /// Sends the request, holds the reply against the document, and gives it.
+    /// Sends the request, compares the reply with the document, and returns it.
     async fn ask(&mut self, method: Method, path: &str, parameters: &str) -> Value {
         let operation = self.document["paths"][path][method.as_str().to_lowercase()].clone();
         assert!(operation.is_object(), "{method} {path} is documented");
@@ -106,7 +106,7 @@ async fn every_reply_has_the_shape_that_the_reference_says() {
     walk.ask(get.clone(), "/api/v3/referencePrice", "symbol=BNBUSDT").await;
     for path in ["depth", "trades", "historicalTrades", "aggTrades", "avgPrice"] {
         let body = walk.ask(get.clone(), &format!("/api/v3/{path}"), "symbol=BTCUSDT").await;
-        assert!(body.is_object() || body.as_array().is_some_and(|items| !items.is_empty()), "{path} has something to show");
+        assert!(body.is_object() || body.as_array().is_some_and(|items| !items.is_empty()), "{path} returns rows");
     }
     walk.ask(get.clone(), "/api/v3/klines", "symbol=BTCUSDT&interval=1m").await;
     for path in ["24hr", "price", "bookTicker"] {
@@ -136,7 +136,7 @@ async fn every_reply_has_the_shape_that_the_reference_says() {
     let paths = walk.document["paths"].as_object().unwrap();
     let all =
         paths.iter().flat_map(|(path, item)| item.as_object().unwrap().keys().map(move |method| (method.clone(), path.clone())));
-    assert_eq!(all.filter(|operation| !walk.seen.contains(operation)).collect::<Vec<_>>(), [], "asked for nowhere above");
+    assert_eq!(all.filter(|operation| !walk.seen.contains(operation)).collect::<Vec<_>>(), [], "not requested by the walk");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -150,7 +150,7 @@ async fn the_pages_are_carried_in_the_server() {
     };
     let (status, kind, page) = fetch("/docs/").await;
     assert_eq!((status, kind.as_str()), (200, "text/html"));
-    assert!(!page.contains("src=\"http") && !page.contains("href=\"http"), "nothing comes from elsewhere: {page}");
+    assert!(!page.contains("src=\"http") && !page.contains("href=\"http"), "no file comes from another host: {page}");
     for file in page.split(['"', '\'']).filter(|text| text.starts_with("./")) {
         assert_eq!(fetch(&format!("/docs/{}", &file[2..])).await.0, 200, "{file}");
     }
@@ -159,7 +159,7 @@ async fn the_pages_are_carried_in_the_server() {
     let (status, kind, differences) = fetch("/docs/differences").await;
     assert_eq!((status, kind.as_str()), (200, "text/html; charset=utf-8"));
     for (method, path) in exchange::http::UNSUPPORTED {
-        assert!(differences.contains(&format!("<code>{method} {path}</code>")), "{method} {path} stands on the page");
+        assert!(differences.contains(&format!("<code>{method} {path}</code>")), "{method} {path} is on the page");
         let answer = exchange.send(method.clone(), path, "", None, None).await;
         assert_eq!(answer.error(), (400, -1020, "This operation is not supported."), "{path}");
     }

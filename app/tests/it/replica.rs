@@ -1,4 +1,4 @@
-//! An engine without an API, for tests that break what lies under it.
+//! This module is an engine without an API, for tests that break the parts below it.
 
 use exchange::{
     engine::{self, Engine, Reply, SubmitError, clock::Clock},
@@ -35,7 +35,7 @@ impl TestReplica {
         Self::build(url, queue_limit, None)
     }
 
-    /// One whose snapshots are in object storage.
+    /// One with snapshots in object storage.
     pub fn with_media(url: &str, media: Media) -> Self {
         Self::build(url, 1024, Some(media))
     }
@@ -69,13 +69,13 @@ impl TestReplica {
         until("the replica leads", || async { self.engine.is_leader() }).await;
     }
 
-    /// Hands the lead over and ends.
+    /// Hands the lead over and stops.
     pub async fn end(self) {
         self.stop.cancel();
         self.task.await.unwrap().unwrap();
     }
 
-    /// Creates an account; its id is the next one, so ids tell what was executed before.
+    /// Creates an account. Its id is the next one, so ids show which commands were executed before.
     pub async fn create_account(&self, reference: &str) -> Result<Reply, SubmitError> {
         self.engine.submit(create_account(reference), None).await
     }
@@ -89,7 +89,7 @@ impl TestReplica {
         self.engine.committed().read().state.sequence()
     }
 
-    /// Why the latch is closed; `None` while it is open.
+    /// The reason of the closed latch; `None` while it is open.
     pub fn reason(&self, latch: &str) -> Option<String> {
         self.health.latches().into_iter().find(|state| state.name == latch).expect("a latch of that name").reason
     }
@@ -100,7 +100,7 @@ pub fn create_account(reference: &str) -> Command {
     Command::Admin { operator, action: AdminAction::CreateAccount { reference: reference.into() } }
 }
 
-/// A database of one's own with this release's schema.
+/// A new database with this release's schema.
 pub async fn database() -> String {
     let url = local_parts::shared_postgres().await.unwrap().create_database().await.unwrap();
     migrate(&url).await;
@@ -118,7 +118,7 @@ pub async fn number(url: &str, query: &'static str) -> i64 {
     sqlx::query_scalar(query).fetch_one(&mut connection).await.unwrap()
 }
 
-/// A statement that a test does to the database behind the engine's back.
+/// Runs a statement on the database without the engine's knowledge.
 pub async fn execute(url: &str, statement: impl SqlSafeStr) {
     let mut connection = PgConnection::connect(url).await.unwrap();
     sqlx::query(statement).execute(&mut connection).await.unwrap();

@@ -1,8 +1,9 @@
-//! Holds a JSON value against a schema of the reference document: the parts of JSON Schema that the document uses.
+//! This module validates a JSON value against a schema of the reference document. It supports the parts of JSON Schema that the
+//! document uses.
 
 use serde_json::Value;
 
-/// Every way in which `value` is not what `schema` says; empty when it is.
+/// Every deviation of `value` from `schema`; empty if it is valid.
 pub fn faults(document: &Value, schema: &Value, value: &Value, at: &str) -> Vec<String> {
     if let Some(reference) = schema["$ref"].as_str() {
         let name = reference.rsplit('/').next().unwrap();
@@ -52,7 +53,7 @@ pub fn faults(document: &Value, schema: &Value, value: &Value, at: &str) -> Vec<
             let (whole, fraction) = text.strip_prefix('-').unwrap_or(text).split_once('.').unwrap_or_default();
             let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
             if !digits(whole) || !digits(fraction) || fraction.len() != 8 {
-                found.push(format!("{at}: {text} is no number with eight places"));
+                found.push(format!("{at}: {text} is not a number with eight decimal places"));
             }
         }
         _ => {}

@@ -1,4 +1,4 @@
-//! A whole server: it becomes ready, answers on its three listeners, and ends when asked.
+//! Tests of a whole server: it becomes ready, answers on its three listeners, and stops on request.
 
 use crate::{
     replica::create_account,

@@ -1,4 +1,4 @@
-//! Two replicas on one database: one leads, the other takes over when the first is gone, paused or asked to go.
+//! Tests of two replicas on one database: one leads, the other takes over when the first is killed, paused or stopped.
 
 use exchange::{
     db::journal::{self, Append},
@@ -20,8 +20,8 @@ async fn a_standby_follows_says_why_it_waits_and_takes_over_at_once_when_asked()
     let second = TestReplica::start(&url);
     first.create_account("early").await.unwrap();
     until("the standby has followed", || async { second.account("early").is_some() }).await;
-    until("the standby says why it waits", || async {
-        second.reason("lead").is_some_and(|reason| reason == "standing by: 127.0.0.1:1 leads in epoch 1")
+    until("the standby reports why it waits", || async {
+        second.reason("lead").is_some_and(|reason| reason == "standby: 127.0.0.1:1 leads in epoch 1")
     })
     .await;
     assert_eq!(second.create_account("misdirected").await, Err(SubmitError::Unavailable));
@@ -53,9 +53,9 @@ async fn everything_taken_before_the_hand_over_is_answered() {
     while let Some(answer) = waiting.join_next().await {
         let (answer, reference) = answer.unwrap();
         match answer {
-            Ok(_) => assert!(again.account(&reference).is_some(), "{reference} was acknowledged and is lost"),
+            Ok(_) => assert!(again.account(&reference).is_some(), "{reference} was acknowledged but is lost"),
             Err(SubmitError::Unavailable) => {
-                assert!(again.account(&reference).is_none(), "{reference} was executed, not answered")
+                assert!(again.account(&reference).is_none(), "{reference} was executed but not answered")
             }
             Err(other) => panic!("{reference}: {other:?}"),
         }
@@ -81,7 +81,7 @@ async fn a_paused_leader_is_replaced_and_cannot_write_when_it_wakes() {
     standby.create_account("present").await.unwrap();
     proxy.resume();
     assert_eq!(writing.await.unwrap(), Err(SubmitError::Unavailable));
-    until("the woken one follows", || async { paused.account("present").is_some() }).await;
+    until("the resumed replica follows", || async { paused.account("present").is_some() }).await;
     assert!(!paused.engine.is_leader());
     assert_eq!(paused.account("from the past"), None);
     standby.end().await;
@@ -90,7 +90,7 @@ async fn a_paused_leader_is_replaced_and_cannot_write_when_it_wakes() {
     paused.end().await;
 }
 
-/// The fence itself: whatever a deposed leader believes, its statement does nothing.
+/// The fence itself: the statement of a deposed leader has no effect, whatever its state.
 #[tokio::test]
 async fn a_batch_of_a_past_epoch_is_not_written() {
     let url = database().await;
@@ -125,7 +125,7 @@ async fn a_clock_behind_the_journal_does_not_lead() {
         Append { epoch: 0, previous_sequence: 0, last_sequence: 1, checksum: batch::checksum(&payload), payload: &payload };
     assert!(journal::append(&mut connection, append).await.unwrap());
     let replica = TestReplica::start(&url);
-    until("it says that its clock is behind", || async {
+    until("it reports that its clock is behind", || async {
         replica.reason("lead").is_some_and(|reason| reason.contains("clock is 359") && reason.contains("behind the journal"))
     })
     .await;
@@ -138,7 +138,7 @@ async fn a_database_without_what_was_seen_is_refused() {
     let url = database().await;
     let replica = TestReplica::leading(&url).await;
     replica.create_account("seen").await.unwrap();
-    // As a standby that was promoted too early would be: the last batch is not there.
+    // Like a standby that was promoted too early: the last batch is missing.
     execute(
         &url,
         "WITH last AS (DELETE FROM journal WHERE first_seq = (SELECT max(first_seq) FROM journal) RETURNING first_seq)
@@ -148,6 +148,6 @@ async fn a_database_without_what_was_seen_is_refused() {
     until("the database is refused", || async { replica.reason("database").is_some_and(|reason| reason.contains("older copy")) })
         .await;
     assert_eq!(replica.create_account("unseen").await, Err(SubmitError::Unavailable));
-    assert_eq!(number(&url, "SELECT epoch FROM head").await, 2, "nobody claimed it");
+    assert_eq!(number(&url, "SELECT epoch FROM head").await, 2, "no replica claimed it");
     replica.end().await;
 }

@@ -1,4 +1,4 @@
-//! A whole server in the test's own process: PostgreSQL behind it, its ports chosen by the system.
+//! This module is a whole server in the test's own process, with PostgreSQL behind it and ports chosen by the system.
 
 use std::sync::LazyLock;
 
@@ -20,13 +20,13 @@ use crate::replica::database;
 /// The internal listener's token.
 pub const INTERNAL_TOKEN: &str = "internal-token-of-the-tests";
 
-/// One subscriber for the whole process.
+/// One subscriber per process.
 static TELEMETRY: LazyLock<TelemetryGuard> = LazyLock::new(|| {
     let settings = telemetry::Settings { level: "error".into(), ..telemetry::Settings::default() };
     telemetry::init(Service { name: "exchange", version: "test" }, &settings).expect("telemetry starts once")
 });
 
-/// A running server. Dropping it begins its shutdown.
+/// A running server. Dropping it starts its shutdown.
 pub struct TestApp {
     /// `http://host:port` of the API.
     pub api: String,
@@ -49,7 +49,7 @@ impl TestApp {
         Self::on(database().await, |_| {}).await
     }
 
-    /// A server on a database, with settings of its own; it is ready when this returns.
+    /// A server on a database, with custom settings; it is ready when this returns.
     pub async fn on(database_url: String, change: impl FnOnce(&mut config::Serve)) -> Self {
         let listeners = Listeners { http: listener().await, admin: listener().await, internal: listener().await };
         let [api, admin, internal] = [&listeners.http, &listeners.admin, &listeners.internal]
@@ -64,7 +64,7 @@ impl TestApp {
         Self { api, admin, internal, http: reqwest::Client::new(), engine, health, pool, database_url, shutdown, running }
     }
 
-    /// Ends the server and waits until it has.
+    /// Stops the server and waits for its end.
     pub async fn end(mut self) {
         self.shutdown.begin("the test ends it");
         (&mut self.running).await.unwrap().unwrap();

@@ -1,4 +1,5 @@
-//! An operator's actions. Each is journalled with who did it and why, before its effect. Never: an API key or another secret.
+//! This module decides an operator's actions. Each is journalled with its actor and reason before its effect. It must not see an
+//! API key or another secret.
 
 use super::Decision;
 use crate::command::{AccountRights, AdminAction, Operator, Outcome};
@@ -166,7 +167,7 @@ impl Decision<'_> {
         reference: &str,
     ) -> Result<Outcome, Refusal> {
         check_text("reference", reference)?;
-        // Idempotency first: a repeat is answered as the first time, whatever the balance is now.
+        // Idempotency first: a repeat gets the first answer, regardless of the current balance.
         if let Some(first) = self.state.credits.get(reference) {
             return if *first == (account, asset, amount) {
                 Ok(Outcome::Done)
@@ -189,7 +190,7 @@ impl Decision<'_> {
         Ok(self.act(operator, &text, Event::Credited { account, asset, amount, reference: reference.into() }))
     }
 
-    /// An account that is not one of the house's two.
+    /// An account other than the two house accounts.
     fn customer(&self, account: AccountId) -> Result<(), Refusal> {
         if account <= FEES || self.state.account(account).is_none() { Err(Refusal::UnknownAccount) } else { Ok(()) }
     }

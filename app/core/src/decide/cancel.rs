@@ -1,4 +1,4 @@
-//! Cancels, of one order, of all, of a list, and cancel-replace. Never: an expiry (see `matching`).
+//! This module decides cancels: of one order, of all, of a list, and cancel-replace. It must not expire orders (see `matching`).
 
 use super::Decision;
 use crate::command::{CancelOrder, CancelReplaceMode, CancelReplaced, CancelRestriction, Canceled, ListReport, NewOrder, Placed};
@@ -49,7 +49,7 @@ impl Decision<'_> {
         }
     }
 
-    /// Cancels an open order, with its whole list if it has one.
+    /// Cancels an open order, including the whole list that contains it.
     pub(super) fn cancel_found(&mut self, slot: Slot) -> Canceled {
         let list = match self.state.orders.get(slot).list {
             0 => None,
@@ -66,7 +66,7 @@ impl Decision<'_> {
 
     fn cancel_whole(&mut self, list: &OrderList) -> ListReport {
         let open: SmallVec<[Slot; 2]> = list.orders.iter().filter_map(|id| self.state.orders.slot(*id)).collect();
-        // Read before the list ends: a leg that ended earlier is part of it too.
+        // Read before the list ends: it contains legs that ended earlier too.
         let legs = self.state.list_legs(list.id).to_vec();
         if let Some(first) = open.first() {
             self.close(*first, OrderStatus::Canceled, ExpiryReason::None);
@@ -76,20 +76,20 @@ impl Decision<'_> {
         ListReport { list: list.id, client_id: list.client_id, market: list.market, done, legs, orders }
     }
 
-    /// One decision, so that the reply shows each order as the cancel left it. Costs the account's open orders on the market, at
-    /// most its MAX_NUM_ORDERS; an operator's cancels, which have no such bound, run in chunks.
+    /// One decision, so that the reply shows each order right after its cancel. Costs the account's open orders on the market, at
+    /// most its MAX_NUM_ORDERS. An operator's cancels have no such bound and run in chunks.
     pub(super) fn cancel_all(&mut self, account: AccountId, market: MarketId) -> Result<Vec<Canceled>, Refusal> {
         self.may_cancel(account, market)?;
         let canceled = self.cancel_open(account, Some(market));
         if canceled.is_empty() { Err(Refusal::UnknownOrder) } else { Ok(canceled) }
     }
 
-    /// Every open order of the account, by rising id, lists as wholes.
+    /// Every open order of the account by rising id, with lists as units.
     pub(super) fn cancel_open(&mut self, account: AccountId, market: Option<MarketId>) -> Vec<Canceled> {
         let open: Vec<OrderId> = self.state.open_orders(account, market).iter().map(|order| order.id).collect();
         let mut canceled = Vec::with_capacity(open.len());
         for id in open {
-            // Gone already when its list went.
+            // Already canceled together with its list.
             if let Some(slot) = self.state.orders.slot(id) {
                 canceled.push(self.cancel_found(slot));
             }
@@ -118,7 +118,7 @@ impl Decision<'_> {
         Ok(self.cancel_whole(&list))
     }
 
-    /// Filters of the new order are asked before anything is cancelled; a failure there refuses the whole.
+    /// Checks the filters of the new order before any cancel; a failure there refuses the whole command.
     pub(super) fn cancel_replace(
         &mut self,
         cancel: &CancelOrder,

@@ -1,5 +1,5 @@
-//! A taker meets the book: price-time priority and self-trade prevention. Never: whether an order may be placed, or which waiting
-//! orders its trades set off (see `triggers`).
+//! This module matches a taker against the book: price-time priority and self-trade prevention. It must not decide whether an
+//! order may be placed, or which waiting orders its trades trigger (see `triggers`).
 
 use super::{Decision, Traded};
 use crate::event::{Event, MatchPrevented, Trade};
@@ -10,7 +10,7 @@ use crate::protection::Bounds;
 use crate::state::State;
 use smallvec::SmallVec;
 
-/// How much a taker wants; it stops at whichever is reached first.
+/// The taker's limits; it stops at the first one it reaches.
 #[derive(Clone, Copy)]
 pub(super) struct Want {
     pub quantity: Quantity,
@@ -27,25 +27,25 @@ impl Want {
     }
 }
 
-/// Why a walk ended, or why a taker did.
+/// Why a walk or a taker ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum End {
-    /// All that was wanted.
+    /// The wanted quantity was filled.
     Wanted,
-    /// The book, or an order of the same account that prevents more.
+    /// The book was exhausted, or an order of the same account prevents further trades.
     Book,
-    /// The PRICE_RANGE rule: the next price lies outside.
+    /// The PRICE_RANGE rule: the next price is outside the range.
     Range,
 }
 
-/// What the book would give.
+/// The result of walking the book.
 pub(super) struct Walk {
     pub quantity: Quantity,
     pub quote: Amount,
     pub end: End,
 }
 
-/// A taker as the book sees it.
+/// A taker in the view of the book.
 #[derive(Clone, Copy)]
 pub(super) struct Taker {
     pub market: MarketId,
@@ -57,7 +57,7 @@ pub(super) struct Taker {
     pub bounds: Bounds,
 }
 
-/// A walk ends early above either limit: its result is refused anyway.
+/// The walk stops early above either limit: the order is refused anyway.
 #[derive(Clone, Copy)]
 pub(super) struct Enough {
     pub quantity: Quantity,
@@ -68,7 +68,7 @@ impl Enough {
     pub const NEVER: Self = Self { quantity: Quantity::MAX, quote: Amount::MAX };
 }
 
-/// The largest lot that `budget` of quote asset buys at `price`.
+/// The largest number of lots that `budget` of quote asset buys at `price`.
 fn affordable(budget: Amount, price: Price, step: Quantity) -> Quantity {
     if budget == Amount::MAX {
         return Quantity::MAX;
@@ -87,7 +87,7 @@ fn acceptable(side: Side, limit: Price, price: Price) -> bool {
         }
 }
 
-/// Asks the book for a taker's fills, changing nothing. Costs the orders that the taker would meet, `enough` of them at most.
+/// Computes a taker's fills without changing the book. Costs the orders that the taker would match, at most `enough` of them.
 pub(super) fn walk(state: &State, taker: &Taker, want: Want, enough: Enough) -> Walk {
     let entry = &state.markets[usize::from(taker.market)];
     let step = entry.market.filters.step_size;
@@ -127,8 +127,8 @@ pub(super) fn walk(state: &State, taker: &Taker, want: Want, enough: Enough) -> 
     got
 }
 
-/// Whether the book fills `quantity` at once. Costs one walk over the levels by their sums and the account's own orders on the
-/// market, plus the orders of one level before the account's own where self-trade prevention ends the taker.
+/// Whether the book fills `quantity` immediately. Costs one walk over the levels by their sums and over the account's own orders
+/// on the market. If self-trade prevention ends the taker, it also costs the orders of one level before the account's own.
 pub(super) fn fills(state: &State, taker: &Taker, quantity: Quantity) -> bool {
     let entry = &state.markets[usize::from(taker.market)];
     let open_to = |price: Price| acceptable(taker.side, taker.limit, price) && taker.bounds.contain(price);
@@ -136,7 +136,7 @@ pub(super) fn fills(state: &State, taker: &Taker, quantity: Quantity) -> bool {
     let closer = |one: Price, other: Price| if taker.side == Side::Buy { one < other } else { one > other };
     let nearest = own.iter().map(|(price, _)| *price).reduce(|one, other| if closer(other, one) { other } else { one });
     let ends_at_own = matches!(taker.stp, StpMode::ExpireTaker | StpMode::ExpireBoth);
-    // Only the maker expires: the account's own orders are passed over.
+    // Only the maker expires: skip the account's own orders.
     let passed_over: Amount = own.iter().filter(|(price, _)| open_to(*price)).map(|(_, left)| Amount::from(*left)).sum();
     let mut missing = Amount::from(quantity) + if ends_at_own { 0 } else { passed_over };
     for (price, level) in entry.book.levels(taker.side.opposite()).take_while(|(price, _)| open_to(*price)) {
@@ -156,7 +156,7 @@ pub(super) fn fills(state: &State, taker: &Taker, quantity: Quantity) -> bool {
     missing <= 0
 }
 
-/// Price and remainder of the account's resting orders that face the taker: a walk over its open orders on the market, at most
+/// Price and remainder of the account's resting orders on the opposite side: a walk over its open orders on the market, at most
 /// MAX_NUM_ORDERS.
 fn own_resting(state: &State, taker: &Taker) -> SmallVec<[(Price, Quantity); 8]> {
     let mut own = SmallVec::new();
@@ -175,7 +175,7 @@ fn own_resting(state: &State, taker: &Taker) -> SmallVec<[(Price, Quantity); 8]>
 }
 
 impl State {
-    /// Where the PRICE_RANGE rule lets a taker execute that begins to take at `time`.
+    /// Prices at which the PRICE_RANGE rule lets a taker execute that starts at `time`.
     #[inline]
     pub(super) fn bounds(&self, market: MarketId, side: Side, time: Time) -> Bounds {
         match &self.markets[usize::from(market)].market.protection.price_range {
@@ -186,8 +186,8 @@ impl State {
 }
 
 impl Decision<'_> {
-    /// Matches the order against the book and settles what becomes of its remainder. Adds the prices traded to `range`.
-    /// `foreseen` is how the walk that set a quantity by `quoteOrderQty` ended.
+    /// Matches the order against the book and handles its remainder. Adds the traded prices to `range`. `foreseen` is the end of
+    /// the walk that set a quantity by `quoteOrderQty`.
     pub(super) fn take(&mut self, slot: Slot, foreseen: End, range: &mut Traded) {
         let Order { id, market, side, kind, account, stp, price: limit, time_in_force, .. } = *self.state.orders.get(slot);
         let by_quote = self.state.orders.get(slot).quote_order_quantity > 0;
@@ -255,13 +255,14 @@ impl Decision<'_> {
                 self.fills.push(Fill { trade, price, quantity, commission: taker_commission, commission_asset: paid_in });
             }
         }
-        // Ended by its last trade or by self-trade prevention: no slot is used again before this.
+        // Ended by its last trade or by self-trade prevention: its slot is not reused before this point.
         let order = self.state.orders.get(slot);
         if !order.status.is_open() {
             return;
         }
         let left = order.remaining();
-        // A MARKET order by quoteOrderQty has as quantity what the book gave; the budget's last part of a lot counts as filled.
+        // The quantity of a MARKET order by quoteOrderQty comes from the walk; a rest of the budget below one lot counts as
+        // filled.
         let filled = by_quote && left == 0 && foreseen == End::Wanted;
         let reason = match (kind.has_price(), time_in_force) {
             _ if filled => return self.close(slot, OrderStatus::Filled, ExpiryReason::None),
@@ -274,7 +275,7 @@ impl Decision<'_> {
         self.close(slot, OrderStatus::Expired, reason);
     }
 
-    /// Keeps two orders of one account apart, as the taker's mode says.
+    /// Prevents a trade between two orders of one account, in the taker's mode.
     fn prevent(&mut self, taker_slot: Slot, maker_slot: Slot, price: Price) {
         let (taker, maker) = (self.state.orders.get(taker_slot), self.state.orders.get(maker_slot));
         let (market, stp) = (taker.market, taker.stp);

@@ -1,7 +1,7 @@
-//! From a command to events, or to a refusal that changes nothing. Never: a change of state other than by an event.
+//! This module turns a command into events, or into a refusal that changes nothing. It must not change state except by an event.
 //!
-//! A decision emits an event and applies it at once, so the next step sees what the last one did; everything that can refuse is
-//! asked before the first event. (Both halves of a cancel-replace may succeed alone, as the API says.)
+//! A decision emits an event and applies it immediately, so the next step sees its effects. All checks that can refuse run before
+//! the first event. Exception: each half of a cancel-replace may succeed alone, as the API documents.
 
 mod admin;
 mod cancel;
@@ -25,10 +25,11 @@ use crate::state::State;
 use smallvec::SmallVec;
 
 impl State {
-    /// Decides `command` at `now` (µs): on success its events are applied and appended to `out`, on refusal nothing is.
-    /// Journal time never runs backwards: an older `now` counts as the last journal time.
+    /// Decides `command` at `now` (µs). On success its events are applied and appended to `out`; a refusal has no effect. Journal
+    /// time never runs backwards: an older `now` counts as the last journal time.
     ///
-    /// A caller first lets queued work run while [`Self::must_wait`]: the rest of it runs here, before the command.
+    /// The caller must first run queued work while [`Self::must_wait`] is true; this function runs the rest of that work before
+    /// the command.
     pub fn decide(&mut self, command: &Command, now: Time, out: &mut Vec<Event>) -> Result<Outcome, Refusal> {
         let mut decision = Decision::new(self, now, out);
         decision.run_queue_before(command);
@@ -58,7 +59,7 @@ struct Decision<'a> {
     time: Time,
     /// The shell's clock, which may be behind journal time.
     clock: Time,
-    /// The order whose executions as a taker the reply will tell, and those.
+    /// The order whose executions as a taker the reply contains, and those executions.
     told: OrderId,
     fills: SmallVec<[Fill; 2]>,
 }
@@ -86,7 +87,8 @@ impl<'a> Decision<'a> {
 }
 
 impl Decision<'_> {
-    /// Moves journal time to the command's. A new journal begins at the newest feature level: no earlier release reads it.
+    /// Advances journal time to the command's. A new journal starts at the newest feature level, because no earlier release reads
+    /// it.
     #[inline]
     fn start(&mut self) {
         if self.state.sequence == 0 {
@@ -101,7 +103,7 @@ impl Decision<'_> {
         }
     }
 
-    /// Every caller names the kind of its event, which then needs no telling apart: hence inlined.
+    /// Inlined: every caller passes a known kind of event, which removes the match.
     #[inline(always)]
     fn emit(&mut self, event: Event) {
         self.start();
@@ -109,12 +111,12 @@ impl Decision<'_> {
         self.out.push(event);
     }
 
-    /// The order as it is, or as it was when it ended: no order is inserted between its end and the reply.
+    /// The current order, or its state when it ended: no order is inserted between its end and the reply.
     fn shown(&self, slot: Slot) -> Order {
         *self.state.orders.get(slot)
     }
 
-    /// Ends an order and, if it is part of a list, the rest of the list with it.
+    /// Ends an order and, if it belongs to a list, the rest of the list.
     fn close(&mut self, slot: Slot, status: OrderStatus, reason: ExpiryReason) {
         let siblings = self.siblings(slot);
         let order = self.state.orders.get(slot).id;
@@ -129,7 +131,7 @@ impl Decision<'_> {
         }
     }
 
-    /// Ends the other orders of an order's list: it trades or works, they no longer may.
+    /// Ends the other orders of an order's list: they must not trade once this one trades or is active.
     fn close_siblings(&mut self, slot: Slot) {
         for order in self.siblings(slot) {
             self.emit(Event::OrderClosed { order, status: OrderStatus::Expired, reason: ExpiryReason::OcoTrigger });

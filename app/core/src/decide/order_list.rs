@@ -1,7 +1,7 @@
-//! OCO: two orders of which one may trade. Never: how a list ends (see `Decision::close`).
+//! This module decides OCO lists: two orders of which one may trade. It must not end a list (see `Decision::close`).
 //!
-//! Only one leg can ever trade, so only one hold is taken, the larger of the two needs; it stays with the leg that is not the
-//! stop loss. When the stop is set off, the other leg goes first and the stop locks its own need, in one decision.
+//! Only one leg can ever trade, so the list locks only one hold, the larger of the two needs. The hold belongs to the leg that is
+//! not the stop loss. When the stop triggers, one decision first ends the other leg and then locks the stop's own need.
 
 use super::Decision;
 use super::place::Terms;
@@ -51,7 +51,7 @@ impl Decision<'_> {
         Ok(ListReport { list, client_id: new.list_client_id, market: new.market, done: false, legs, orders })
     }
 
-    /// The upper leg lies above the last price and the lower one below it.
+    /// The upper leg must be above the last price and the lower one below it.
     fn check_relationship(&self, new: &NewOco) -> Result<(), Refusal> {
         // The last price bounds a limit leg by its price and a waiting leg by its stop price; TAKE_PROFIT_LIMIT by both.
         let bounds = |leg: &OcoLeg| match leg.kind {
@@ -66,7 +66,7 @@ impl Decision<'_> {
             Side::Buy => new.below.kind,
             Side::Sell => new.above.kind,
         };
-        // The edge refuses these with codes of their own; here they would make the hold rule wrong.
+        // The edge refuses these with separate codes; here they would break the rule for the hold.
         let stop = |kind| matches!(kind, OrderType::StopLoss | OrderType::StopLossLimit);
         if stop(limit_leg_side) || stop(new.above.kind) == stop(new.below.kind) {
             return Err(Refusal::UnsupportedCombination);

@@ -1,4 +1,5 @@
-//! May this order be placed, and with what hold? The refusals stand in the order in which they are asked. Never: matching.
+//! This module decides whether an order may be placed, and with what hold. The order of the refusals is the order of the checks.
+//! It must not match.
 
 use super::matching::{End, Enough, Taker, Want, fills, walk};
 use super::{Decision, Traded};
@@ -11,26 +12,26 @@ use crate::orders::Slot;
 use crate::refusal::{Filter, Refusal};
 use crate::state::{AccountEntry, State};
 
-/// What an order that may be placed locks, and how it starts.
+/// The hold and the initial state of an order that may be placed.
 pub(super) struct Terms {
-    /// As ordered, or what the book gives for `quoteOrderQty`.
+    /// The ordered quantity, or the walk's result for `quoteOrderQty`.
     pub quantity: Quantity,
     pub hold: Amount,
-    /// Goes on the book at once.
+    /// Rests on the book immediately.
     pub rests: bool,
-    /// MARKET: what ends the order.
+    /// MARKET: the reason why the order ends.
     end: End,
-    /// FOK that cannot be filled: accepted, and expired at once.
+    /// FOK that cannot be filled: accepted, and expired immediately.
     unfillable: bool,
 }
 
 impl State {
-    /// What a test order is told: everything that could refuse it but funds and the book. `now` in µs.
+    /// The check of a test order: every refusal except for funds and the book. `now` in µs.
     pub fn check_order(&self, new: &NewOrder, now: Time) -> Result<(), Refusal> {
         self.may_place(new, 1, now.max(self.now))
     }
 
-    /// Everything but funds and the book: account, market, filters, client id. `count` orders are about to be placed together.
+    /// All checks except funds and the book: account, market, filters, client id. `count` orders are placed together.
     fn may_place(&self, new: &NewOrder, count: u32, time: Time) -> Result<(), Refusal> {
         let market = self.market(new.market).ok_or(Refusal::UnknownSymbol)?;
         let account = self.trading_account(new.account)?;
@@ -49,7 +50,7 @@ impl State {
         if account.account.rights.trade { Ok(account) } else { Err(Refusal::AccountDisabled) }
     }
 
-    /// The filters, in the order in which exchangeInfo lists them.
+    /// The filters, in the order of exchangeInfo.
     pub(super) fn check_filters(
         &self,
         new: &NewOrder,
@@ -85,7 +86,7 @@ impl State {
             let average = Amount::from(average);
             refuse(scaled > average * Amount::from(up) || scaled < average * Amount::from(down), Filter::PercentPriceBySide)?;
         }
-        // MARKET has no price: its value is taken at the average; a stop without a limit counts at its stop price.
+        // A MARKET order has no price, so its value uses the average; a stop without a limit uses its stop price.
         let value = match new.kind {
             OrderType::Market if new.quote_order_quantity > 0 => Some(new.quote_order_quantity),
             OrderType::Market => average.map(|average| notional(average, new.quantity)),
@@ -127,7 +128,7 @@ impl Decision<'_> {
         self.state.may_place(new, count, self.time)
     }
 
-    /// Looks at the book: post-only, stop and fill-or-kill rules, and the hold.
+    /// Checks against the book: post-only, stop and fill-or-kill rules, and the hold.
     pub(super) fn terms(&self, new: &NewOrder) -> Result<Terms, Refusal> {
         let entry = &self.state.markets[usize::from(new.market)];
         let mut terms = Terms { quantity: new.quantity, hold: 0, rests: false, end: End::Book, unfillable: false };
@@ -162,11 +163,11 @@ impl Decision<'_> {
                 let want = if by_quote { Want::quote(new.quote_order_quantity) } else { Want::quantity(new.quantity) };
                 let filters = &entry.market.filters;
                 if !by_quote && new.side == Side::Sell {
-                    // It locks what it sells: no look at the book.
+                    // The hold is the asset that it sells, so the book is not needed.
                     terms.hold = new.quantity.into();
                     return Ok(terms);
                 }
-                // A walk whose result is refused anyway ends early: a refusal must not cost the whole book.
+                // Stop the walk early if its result is refused anyway: a refusal must not cost the whole book.
                 let enough = if by_quote {
                     let largest = filters.max_quantity.max(filters.market_max_quantity);
                     let quantity = largest.max(filters.min_quantity).max(filters.market_min_quantity);
@@ -204,7 +205,7 @@ impl Decision<'_> {
         Ok(terms)
     }
 
-    /// Is `hold` free?
+    /// Whether `hold` is free.
     pub(super) fn afford(&self, account: AccountId, market: MarketId, side: Side, hold: Amount) -> Result<(), Refusal> {
         let market = self.market(market)?;
         let asset = match side {
@@ -214,7 +215,7 @@ impl Decision<'_> {
         if self.state.balance(account, asset).free < hold { Err(Refusal::InsufficientBalance) } else { Ok(()) }
     }
 
-    /// Places and matches. What its trades reached follows. Nothing can refuse any more.
+    /// Places and matches the order, then handles the orders that its trades triggered. Nothing can refuse from here on.
     fn open(&mut self, new: &NewOrder, terms: Terms) -> Placed {
         let (rests, end, unfillable) = (terms.rests, terms.end, terms.unfillable);
         let slot = self.emit_placed(new, terms, 0);
@@ -225,13 +226,13 @@ impl Decision<'_> {
         } else if !rests && !new.kind.is_algo() {
             self.take(slot, end, &mut range);
         }
-        // The reply shows the order as its own placement left it.
+        // The reply shows the order right after its own placement.
         let placed = Placed { order: self.shown(slot), fills: std::mem::take(&mut self.fills) };
         self.after_trades(new.market, range);
         placed
     }
 
-    /// Places, and answers where the order stands.
+    /// Places the order and returns its state.
     pub(super) fn emit_placed(&mut self, new: &NewOrder, terms: Terms, list: OrderListId) -> Slot {
         self.emit(Event::OrderPlaced(OrderPlaced {
             order: self.state.last_order + 1,

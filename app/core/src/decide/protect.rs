@@ -1,5 +1,5 @@
-//! An operator's protections: halts, cancels of a whole market, delisting, PRICE_RANGE, circuit breaker, feature level. Never: the
-//! steps of a cancel-all (see `work`).
+//! This module decides an operator's protections: halts, cancels of a whole market, delisting, PRICE_RANGE, circuit breaker,
+//! feature level. It must not run the steps of a cancel-all (see `work`).
 
 use super::Decision;
 use super::admin::invalid;
@@ -88,7 +88,7 @@ impl Decision<'_> {
         }
     }
 
-    /// At once while one step of the queued work could do it.
+    /// Immediate if one step of the queued work could do it.
     pub(super) fn cancel_account_orders(&mut self, operator: &Operator, account: AccountId) -> Outcome {
         self.note(operator, &format!("cancel the orders of account {account}"));
         let entry = self.state.accounts.get(account as usize);
@@ -162,8 +162,8 @@ impl Decision<'_> {
         Ok(self.act(operator, &format!("set feature level {level}, was {current}"), Event::FeatureLevel(level)))
     }
 
-    /// The one way back after a clock ran ahead, and no server leads before it: it raises the feature level by itself. The command
-    /// that leads here refuses while a reader of an earlier release is connected.
+    /// The only recovery after a clock ran ahead, possible while no server leads: it therefore raises the feature level itself.
+    /// The command that requests it refuses while a reader of an earlier release is connected.
     pub(super) fn set_time_back(&mut self, operator: &Operator) -> Outcome {
         let (to, ahead) = (self.clock, self.state.now - self.clock);
         if ahead <= 0 {

@@ -1,9 +1,10 @@
-//! Waiting orders whose stop price was reached. Never: how a triggered order matches.
+//! This module runs waiting orders whose stop price was reached. It must not match a triggered order.
 //!
-//! - At feature level 2 the reached orders move to their market's queue by one event, and each runs as a separate decision:
-//!   see [`crate::State::work`].
-//! - At level 1 they run in the decision that reached them: no event of that level can name a queue.
-//! - Either way the order is the same: oldest first within what one taker reached, then the orders that their trades reach.
+//! - At feature level 2 one event moves the reached orders to their market's queue, and each runs as a separate decision: see
+//!   [`crate::State::work`].
+//! - At level 1 they run in the decision that reached them: events of that level cannot name a queue.
+//! - The sequence is the same at both levels: the orders that one taker reached, oldest first, then the orders that their trades
+//!   reach.
 
 use super::matching::{End, Enough, Taker, Want, fills, walk};
 use super::{Decision, Traded};
@@ -14,7 +15,8 @@ use crate::order::{ExpiryReason, MarketId, Order, OrderId, OrderStatus, Side, Ti
 use crate::orders::Slot;
 use std::collections::VecDeque;
 
-/// Prices that the index of waiting orders was searched up and down to. An order inside was found then, and no order is added during the decision.
+/// Price range that the index of waiting orders was searched for. Orders inside it were found then, and the decision adds no
+/// order.
 struct Searched {
     low: Price,
     high: Price,
@@ -45,7 +47,7 @@ impl Decision<'_> {
         }
     }
 
-    /// What the circuit breaker compares with: see [`crate::book::Book::price_before`].
+    /// Reference of the circuit breaker: see [`crate::book::Book::price_before`].
     fn price_before(&self, market: MarketId) -> Option<Price> {
         let entry = &self.state.markets[usize::from(market)];
         entry.market.protection.breaker?;
@@ -54,7 +56,7 @@ impl Decision<'_> {
         traded.or((set > 0).then_some(set))
     }
 
-    /// Runs the reached orders, and the orders reached by their trades, in this decision. Each waiting order is looked at once,
+    /// Runs the reached orders, and the orders reached by their trades, in this decision. Each waiting order is visited once,
     /// when it is reached.
     fn run_at_once(&mut self, market: MarketId, mut range: Traded) {
         let mut reached: VecDeque<OrderId> = VecDeque::new();
@@ -88,7 +90,7 @@ impl Decision<'_> {
         reached.extend(found);
     }
 
-    /// Triggers an order: it locks the rest of its need, and takes or rests.
+    /// Triggers an order: locks the rest of its need, then matches or rests it.
     pub(super) fn trigger(&mut self, slot: Slot, range: &mut Traded) {
         self.close_siblings(slot);
         let order = *self.state.orders.get(slot);
@@ -99,7 +101,7 @@ impl Decision<'_> {
         let crosses = !order.kind.has_price() || entry.book.crosses(order.side, order.price);
         let Order { market, account, side, stp, price: limit, .. } = order;
         let taker = Taker { market, account, side, stp, limit, bounds: self.state.bounds(market, side, self.time) };
-        // Locked already, except for an OCO's second leg and for a market buy that costs more than its stop price.
+        // Locked already, except for an OCO's second leg and a market buy that costs more than its stop price.
         let need = match (order.side, order.kind.has_price()) {
             (Side::Sell, _) => Amount::from(order.quantity),
             (Side::Buy, true) => notional(order.price, order.quantity),
@@ -111,7 +113,7 @@ impl Decision<'_> {
         let hold = (need - order.hold).clamp(0, free.max(0));
         let unfillable = fok && !fills(self.state, &taker, order.quantity);
         let rests = !crosses && order.time_in_force == TimeInForce::Gtc;
-        // No search by id: it would be a miss of the caches for each order of a long queue.
+        // Not by id: the search would cause a cache miss for each order of a long queue.
         self.state.orders.expect(slot);
         self.emit(Event::OrderTriggered { order: order.id, hold, rests });
         if unfillable {

@@ -1,9 +1,10 @@
-//! Queued work: triggered orders, and an operator's cancels, in steps that are separate decisions. Never: a customer's command.
+//! This module runs queued work (triggered orders and an operator's cancels) in steps that are separate decisions. It must not
+//! decide a customer's command.
 //!
-//! - The queues are in the state: a new leader, or a restored snapshot, resumes where the last one stopped.
-//! - A step is bounded: one triggered order, or at most [`CANCEL_CHUNK`] cancels. Other markets' commands come in between.
-//! - A market that does not trade holds its queue; its orders can be canceled. An operator's cancels run whatever its status.
-//! - A paused market resumes here when its time has come.
+//! - The queues are in the state: a new leader, or a restored snapshot, resumes at the same point.
+//! - A step is bounded: one triggered order, or at most [`CANCEL_CHUNK`] cancels. Other markets' commands run in between.
+//! - A market that is not trading holds its queue; its orders can be canceled. An operator's cancels run in any status.
+//! - A paused market resumes here at the end of its pause.
 
 use super::{Decision, Traded};
 use crate::command::Command;
@@ -15,16 +16,16 @@ use crate::orders::{NONE, Slot};
 use crate::protection::CancelScope;
 use crate::state::State;
 
-/// Orders that one step of an operator's cancels ends, order lists as wholes.
+/// Orders that one step of an operator's cancels ends; a list is a unit.
 pub const CANCEL_CHUNK: usize = 500;
 
 impl State {
-    /// Whether [`Self::work`] has something to do at `now` (µs). Costs at most a look at each market with a queue.
+    /// Whether [`Self::work`] has work at `now` (µs). Costs at most one check per market with a queue.
     pub fn has_work(&self, now: Time) -> bool {
         !self.clearing_accounts.is_empty() || self.resumes(now).is_some() || self.next_busy().is_some()
     }
 
-    /// One step of the queued work; its events are applied and appended to `out`. False: there was none.
+    /// Runs one step of the queued work; its events are applied and appended to `out`. False: the queue was empty.
     pub fn work(&mut self, now: Time, out: &mut Vec<Event>) -> bool {
         let mut decision = Decision::new(self, now, out);
         if let Some(market) = decision.state.resumes(now) {
@@ -44,7 +45,7 @@ impl State {
         true
     }
 
-    /// Whether `command` comes after queued work of its market: triggered orders run before the market's next order.
+    /// Whether `command` must wait for queued work of its market: triggered orders run before the market's next order.
     #[inline]
     pub fn must_wait(&self, command: &Command) -> bool {
         !self.busy_markets.is_empty() && self.waits_for_queue(command)
@@ -63,7 +64,7 @@ impl State {
         self.pauses.first().filter(|(until, _)| *until <= now.max(self.now)).map(|(_, market)| *market)
     }
 
-    /// The next market whose work may run, in turns.
+    /// The next market whose work may run, round-robin.
     fn next_busy(&self) -> Option<MarketId> {
         let runs = |market: &&MarketId| {
             let entry = &self.markets[usize::from(**market)];
@@ -115,7 +116,7 @@ impl Decision<'_> {
     fn clear_account(&mut self, account: AccountId) {
         let through = self.state.clearing_accounts.get(&account).copied().unwrap_or(0);
         let mut room = CANCEL_CHUNK;
-        // Chains are in order of placement: what came after the operator's command ends a market's part.
+        // Chains are in order of placement: the first order after the operator's command ends the market's part.
         let markets = self.state.accounts.get(account as usize).map_or(0, |entry| entry.orders.len());
         for index in 0..markets {
             while let Some(slot) = self.first_of(account, index, through) {

@@ -1,4 +1,4 @@
-//! One candle (kline): what traded in one interval. Also the sum of any stretch of trades, which is how statistics use it.
+//! This module is one candle (kline): the trades of one interval. Statistics use it as the sum of any consecutive trades.
 
 use super::{Interval, PublicTrade};
 use crate::money::{Amount, Price, Time};
@@ -15,7 +15,7 @@ pub struct Candle {
     pub close: Price,
     pub volume: Amount,
     pub quote_volume: Amount,
-    /// Of trades whose taker bought.
+    /// Volume of trades whose taker bought.
     pub taker_volume: Amount,
     pub taker_quote_volume: Amount,
     pub trades: u64,
@@ -63,7 +63,7 @@ impl Candle {
         }
     }
 
-    /// Takes in a stretch of trades that follows on this one; both hold at least one trade.
+    /// Adds consecutive trades that follow this candle; both must have at least one trade.
     pub fn append(&mut self, later: &Self) {
         self.high = self.high.max(later.high);
         self.low = self.low.min(later.low);

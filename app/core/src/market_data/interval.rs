@@ -1,4 +1,4 @@
-//! The intervals of candles and their calendar: UTC, integer arithmetic, no leap seconds (as Unix time has none).
+//! This module has the intervals of candles and their calendar: UTC, integer arithmetic, no leap seconds (as Unix time has none).
 
 use crate::money::Time;
 use crate::order::field_values;
@@ -32,7 +32,7 @@ field_values! {
     }
 }
 
-/// 1970-01-01 was a Thursday: the week's Monday lies three days before it.
+/// 1970-01-01 was a Thursday: the week's Monday is three days before it.
 const MONDAY_BEFORE_EPOCH: i64 = 3;
 
 impl Interval {
@@ -57,7 +57,7 @@ impl Interval {
         })
     }
 
-    /// The opening time of the candle that `time` falls in.
+    /// The opening time of the candle that contains `time`.
     pub const fn open(self, time: Time) -> Time {
         match (self, self.length()) {
             (Self::Week1, Some(length)) => {
@@ -68,7 +68,7 @@ impl Interval {
         }
     }
 
-    /// The opening time that lies `count` candles after `open`, itself an opening time; a negative `count` goes back.
+    /// The opening time `count` candles after `open`, itself an opening time; a negative `count` goes back.
     pub const fn step(self, open: Time, count: i64) -> Time {
         match self.length() {
             Some(length) => open + count * length,
@@ -84,8 +84,8 @@ impl Interval {
 
 /// Days from 1970-01-01 to the first day of month `month`, counted from January of year 0.
 ///
-/// Years are taken to begin in March, so that the leap day is the last day of a year and month lengths follow one formula
-/// (Howard Hinnant, "chrono-Compatible Low-Level Date Algorithms", `days_from_civil`).
+/// Years start in March, so that the leap day is the last day of a year and month lengths follow one formula (Howard Hinnant,
+/// "chrono-Compatible Low-Level Date Algorithms", `days_from_civil`).
 const fn month_start(month: i64) -> i64 {
     let from_march = month - 2;
     let year = from_march.div_euclid(12);

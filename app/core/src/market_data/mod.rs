@@ -1,8 +1,9 @@
-//! Public market data: a pure fold of trades into recent trades, aggregate trades, candles and 24-hour statistics.
+//! This module is public market data: a pure fold of trades into recent trades, aggregate trades, candles and 24-hour statistics.
 //!
-//! Time comes from the trades and from [`MarketData::advance`]; nothing here is decided from and nothing here is money of anyone.
-//! A minute's trades are collected in one candle and added to the longer intervals when the minute is over, so that a trade costs
-//! the same however many intervals there are.
+//! - Time comes from the trades and from [`MarketData::advance`].
+//! - No decision may depend on this data, and none of it is a balance.
+//! - A minute's trades are collected in one candle and added to the longer intervals at the end of the minute, so the cost of a
+//!   trade does not depend on the number of intervals.
 
 mod candle;
 mod interval;
@@ -24,14 +25,14 @@ use crate::money::Time;
 use crate::order::MarketId;
 use std::collections::VecDeque;
 
-/// Trades held per market, and aggregate trades.
+/// Trades held per market; the same number of aggregate trades.
 pub const RECENT_TRADES: usize = 1000;
 /// Candles with trades held per market and interval.
 pub const CANDLES: usize = 1000;
-/// One-minute candles held: all of the statistics' window, and one before it.
+/// One-minute candles held: the statistics' whole window, and one before it.
 pub const MINUTE_CANDLES: usize = 1500;
 
-/// How many candles of an interval are held.
+/// Number of candles held per interval.
 pub const fn candle_capacity(interval: Interval) -> usize {
     match interval {
         Interval::Minutes1 => MINUTE_CANDLES,
@@ -56,7 +57,7 @@ impl MarketData {
         self.now
     }
 
-    /// Lets time pass: minutes close, windows move. An earlier time changes nothing.
+    /// Advances time: minutes close, windows move. An earlier time changes nothing.
     pub fn advance(&mut self, time: Time) {
         if time <= self.now {
             return;
@@ -70,18 +71,18 @@ impl MarketData {
         }
     }
 
-    /// Takes in the next trade of a market. Trades come in rising order of id and time.
+    /// Adds the next trade of a market. Trades must have rising ids and times.
     pub fn record(&mut self, market: MarketId, trade: &PublicTrade) {
         self.advance(trade.time);
         self.market_mut(market).record(trade);
     }
 
-    /// `None`: it never traded.
+    /// `None`: the market never traded.
     pub fn market(&self, market: MarketId) -> Option<&MarketHistory> {
         self.markets.get(usize::from(market))
     }
 
-    /// The asked candles of a market, empty ones included; `None` when older ones are needed than are held.
+    /// The requested candles of a market, including empty ones; `None` if older ones are needed than are held.
     pub fn candles(&self, market: MarketId, interval: Interval, range: &CandleRange) -> Option<Vec<Candle>> {
         match self.market(market) {
             Some(history) => history.series(interval).range(history.pending.as_ref(), range, self.now),
@@ -89,7 +90,7 @@ impl MarketData {
         }
     }
 
-    /// Every candle with trades of a market that is held, the current one included; rising.
+    /// Every held candle with trades of a market, including the current one; rising.
     pub fn stored_candles(&self, market: MarketId, interval: Interval) -> Vec<Candle> {
         self.market(market).map_or_else(Vec::new, |history| history.series(interval).with(history.pending.as_ref(), 0))
     }
@@ -108,7 +109,7 @@ impl MarketData {
         Statistics::new(self.now, window.as_ref(), last, last_quantity, history.previous_close)
     }
 
-    /// Sets one market's history as it was stored: everything in rising order, at most what is held, up to `now`.
+    /// Restores one market's stored history up to `now`: everything in rising order, at most the held number.
     pub fn restore(&mut self, market: MarketId, now: Time, stored: Stored) {
         self.advance(now);
         let now = self.now;
@@ -132,7 +133,7 @@ impl MarketData {
     }
 }
 
-/// What a store gives back for one market; see [`MarketData::restore`].
+/// A store's data of one market; see [`MarketData::restore`].
 #[derive(Debug, Clone, Default)]
 pub struct Stored {
     pub trades: Vec<PublicTrade>,
@@ -149,11 +150,11 @@ pub struct MarketHistory {
     aggregates: VecDeque<AggregateTrade>,
     older_aggregates: bool,
     series: [Series; Interval::ALL.len()],
-    /// The current minute's trades that no series holds yet.
+    /// The current minute's trades that are not in a series yet.
     pending: Option<Candle>,
-    /// The sum of the one-minute series over the statistics' window; `None` when nothing traded in it.
+    /// The sum of the one-minute series over the statistics' window; `None` if nothing traded in it.
     window: Option<Candle>,
-    /// Close of the last minute before the window; 0 when there is none.
+    /// Close of the last minute before the window; 0 if there was none.
     previous_close: i64,
 }
 
@@ -179,7 +180,7 @@ impl MarketHistory {
         &self.trades
     }
 
-    /// Trades exist that are older than those held.
+    /// Older trades exist that are not held.
     pub const fn has_older_trades(&self) -> bool {
         self.older_trades
     }
@@ -189,7 +190,7 @@ impl MarketHistory {
         &self.aggregates
     }
 
-    /// Aggregate trades exist that are older than those held.
+    /// Older aggregate trades exist that are not held.
     pub const fn has_older_aggregates(&self) -> bool {
         self.older_aggregates
     }
@@ -218,7 +219,7 @@ impl MarketHistory {
         }
     }
 
-    /// A minute is over: its trades go into every series, and the window moves.
+    /// Ends a minute: its trades are added to every series, and the window moves.
     fn roll(&mut self, now: Time) {
         if let Some(minute) = self.pending.take() {
             for series in &mut self.series {

@@ -1,13 +1,14 @@
-//! The candles of one interval, newest last, bounded. Only intervals with trades are stored; the others are made on reading.
+//! This module holds the candles of one interval, newest last, bounded. It stores only intervals with trades; reads create the
+//! empty ones.
 
 use super::{Candle, Interval};
 use crate::money::Time;
 use std::collections::VecDeque;
 
-/// Which candles are asked for: as the API's `startTime`, `endTime` and `limit` say it. Times in microseconds, both inclusive.
+/// Range of requested candles, as in the API's `startTime`, `endTime` and `limit`. Times in microseconds, both inclusive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CandleRange {
-    /// With it the oldest candles that open at or after it are answered; without it the newest.
+    /// With it the answer has the oldest candles that open at or after it; without it the newest.
     pub start: Option<Time>,
     pub end: Option<Time>,
     pub limit: usize,
@@ -19,7 +20,7 @@ pub struct Series {
     interval: Interval,
     capacity: usize,
     candles: VecDeque<Candle>,
-    /// Older ones exist that are not held here.
+    /// Older candles exist that are not held.
     older: bool,
 }
 
@@ -28,14 +29,14 @@ impl Series {
         Self { interval, capacity, candles: VecDeque::new(), older: false }
     }
 
-    /// Fills the series with candles in rising order; as many as it holds means that older ones may exist.
+    /// Fills the series with candles in rising order; a full series means that older ones may exist.
     pub(super) fn restore(&mut self, candles: impl IntoIterator<Item = Candle>) {
         self.candles = candles.into_iter().collect();
         self.older = self.candles.len() >= self.capacity;
         self.trim();
     }
 
-    /// Adds a stretch of trades (one minute's) that follows on everything here.
+    /// Adds one minute's consecutive trades, which follow all candles of the series.
     pub(super) fn append(&mut self, stretch: &Candle) {
         let open_time = self.interval.open(stretch.open_time);
         match self.candles.back_mut() {
@@ -45,7 +46,7 @@ impl Series {
         self.trim();
     }
 
-    /// Drops every candle from `open_time` on, and puts `rebuilt` in the place of the one that opens then.
+    /// Drops every candle from `open_time` on, and replaces the one that opens then by `rebuilt`.
     pub(super) fn truncate(&mut self, open_time: Time, rebuilt: Option<Candle>) {
         while self.candles.back().is_some_and(|candle| candle.open_time >= open_time) {
             self.candles.pop_back();
@@ -65,7 +66,7 @@ impl Series {
         self.candles.iter()
     }
 
-    /// The candles of `range`, those without trades included; `None` when older ones are needed than are held here.
+    /// The candles of `range`, including those without trades; `None` if older ones are needed than are held.
     ///
     /// `pending` is the minute that is not in the series yet, `now` the journal's time.
     pub(super) fn range(&self, pending: Option<&Candle>, range: &CandleRange, now: Time) -> Option<Vec<Candle>> {
@@ -73,12 +74,12 @@ impl Series {
         if self.older && self.candles.front().is_none_or(|oldest| grid.from < oldest.open_time) {
             return None;
         }
-        // The row before the first one asked for gives the close that empty intervals repeat.
+        // The row before the first requested one has the close that empty intervals repeat.
         let first = self.candles.partition_point(|candle| candle.open_time < grid.from).saturating_sub(1);
         Some(grid.fill(&self.with(pending, first)))
     }
 
-    /// The stored candles from index `first` on, with `pending` taken in.
+    /// The stored candles from index `first` on, with `pending` added.
     pub(super) fn with(&self, pending: Option<&Candle>, first: usize) -> Vec<Candle> {
         let mut rows: Vec<Candle> = self.candles.range(first..).copied().collect();
         if let Some(pending) = pending {
@@ -92,13 +93,13 @@ impl Series {
     }
 }
 
-/// The opening times that a range asks for.
+/// The opening times of a requested range.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Grid {
     interval: Interval,
-    /// First opening time that can be answered.
+    /// First opening time of the answer.
     pub from: Time,
-    /// Last opening time that can be answered.
+    /// Last opening time of the answer.
     pub to: Time,
     limit: usize,
     newest: bool,
@@ -119,8 +120,8 @@ impl Grid {
         Self { interval, from, to, limit: range.limit, newest: range.start.is_none() }
     }
 
-    /// Picks the asked candles out of `rows` (with trades only, rising, at least the last before `from` if there is one) and makes
-    /// the empty ones between. Nothing comes before the market's first trade.
+    /// Selects the requested candles from `rows` and creates the empty ones between. `rows` has only candles with trades, rising,
+    /// including at least the last one before `from` if it exists. No candle precedes the market's first trade.
     pub fn fill(&self, rows: &[Candle]) -> Vec<Candle> {
         let mut out = Vec::new();
         let Some(oldest) = rows.first() else { return out };

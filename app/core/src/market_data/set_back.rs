@@ -1,5 +1,5 @@
-//! Journal time goes back: candles beyond the new time are voided, those that hold it are built again from what came before it.
-//! Trades stay: they happened, and their ids go on rising.
+//! This module handles a step back of journal time: it drops candles after the new time and rebuilds those that contain it from
+//! earlier data. Trades remain: they happened, and their ids continue to rise.
 
 use super::{Candle, Interval, MarketData, MarketHistory};
 use crate::money::Time;
@@ -17,7 +17,7 @@ impl MarketData {
     }
 }
 
-/// The interval whose candles a candle of `interval` is summed from.
+/// The interval whose candles sum to a candle of `interval`.
 pub const fn finer(interval: Interval) -> Option<Interval> {
     match interval {
         Interval::Minutes1 => None,
@@ -40,7 +40,7 @@ impl MarketHistory {
             let open = interval.open(to);
             let rebuilt = match finer(*interval) {
                 Some(finer) => sum(open, self.series(finer).stored().filter(|candle| candle.open_time >= open).copied()),
-                // As far as the trades are held; a minute that began before them stays as it is.
+                // Limited to the trades held; a minute that started before them is not changed.
                 None if self.trades.front().is_some_and(|first| self.older_trades && first.time > open) => {
                     self.series(*interval).stored().find(|candle| candle.open_time == open).copied()
                 }
@@ -85,7 +85,8 @@ mod tests {
         }
     }
 
-    /// A day ahead for some trades, set back, and on: candles are those of a clock that never ran ahead, without the voided trades.
+    /// Time runs a day ahead for some trades, is set back, and continues. The candles equal those of a clock that never ran
+    /// ahead, without the voided trades.
     #[test]
     fn candles_are_those_of_a_clock_that_was_right() {
         for ahead in [3_000_000, 30 * MINUTE, DAY, 40 * DAY] {

@@ -1,4 +1,4 @@
-//! The rolling statistics of 24 hours (`ticker/24hr`). Lives here: their window and every rounding rule.
+//! This module computes the rolling statistics of 24 hours (`ticker/24hr`): their window and every rounding rule.
 
 use super::Candle;
 use super::interval::{DAY, MINUTE};
@@ -10,8 +10,8 @@ pub const WINDOW: Time = DAY;
 
 /// The opening time of the oldest minute that counts at `now`.
 ///
-/// The window is made of whole minutes: it begins with the minute in which `now - 24 h` lies, so that a trade counts for at least
-/// 24 hours and for less than 24 hours and one minute.
+/// The window has whole minutes: it starts with the minute that contains `now - 24 h`, so that a trade counts for at least 24
+/// hours and for less than 24 hours and one minute.
 pub const fn window_start(now: Time) -> Time {
     (now - WINDOW).div_euclid(MINUTE) * MINUTE
 }
@@ -19,22 +19,22 @@ pub const fn window_start(now: Time) -> Time {
 /// Prices, quantities and volumes in 10⁻⁸.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Statistics {
-    /// `close_time` less 24 hours. Microseconds.
+    /// `close_time` minus 24 hours. Microseconds.
     pub open_time: Time,
     /// Now.
     pub close_time: Time,
-    /// Price of the window's first trade; the last price when there was none; 0 when the market never traded. High and low likewise.
+    /// Price of the window's first trade; the last price if there was none; 0 if the market never traded. High and low likewise.
     pub open: Price,
     pub high: Price,
     pub low: Price,
     pub last: Price,
     pub last_quantity: Quantity,
-    /// Price of the last trade before the window, 0 when there is none.
+    /// Price of the last trade before the window, 0 if there was none.
     pub previous_close: Price,
     pub volume: Amount,
     pub quote_volume: Amount,
     pub trades: u64,
-    /// First and last trade of the window; `None` when there was none.
+    /// First and last trade of the window; `None` if there was none.
     pub trade_ids: Option<(TradeId, TradeId)>,
 }
 
@@ -58,12 +58,12 @@ impl Statistics {
         }
     }
 
-    /// Last price less open price.
+    /// Last price minus open price.
     pub fn change(&self) -> Amount {
         Amount::from(self.last) - Amount::from(self.open)
     }
 
-    /// The change in thousandths of a percent of the open price, rounded half away from zero; 0 when nothing ever traded.
+    /// The change in thousandths of a percent of the open price, rounded half away from zero; 0 if nothing ever traded.
     pub fn change_thousandths_of_percent(&self) -> Amount {
         divide_rounded(self.change() * 100_000, self.open.into())
     }
@@ -74,7 +74,7 @@ impl Statistics {
     }
 }
 
-/// `numerator / denominator`, rounded half away from zero; 0 for a denominator that is not above 0.
+/// `numerator / denominator`, rounded half away from zero; 0 for a denominator of 0 or less.
 fn divide_rounded(numerator: Amount, denominator: Amount) -> Amount {
     if denominator <= 0 {
         return 0;

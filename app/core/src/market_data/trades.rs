@@ -1,4 +1,4 @@
-//! Trades as the public sees them, single and aggregated. Never: whose they are.
+//! This module has public trades, single and aggregated. It must not contain the owners of a trade.
 
 use crate::money::{Amount, Price, Quantity, Time};
 use crate::order::TradeId;
@@ -14,7 +14,7 @@ pub struct PublicTrade {
     pub quote: Amount,
     /// Microseconds.
     pub time: Time,
-    /// The buyer's order was on the book before: the taker sold.
+    /// The buyer's order was the maker: the taker sold.
     pub buyer_is_maker: bool,
 }
 
@@ -43,7 +43,7 @@ impl AggregateTrade {
         }
     }
 
-    /// Takes `trade` in when it belongs to this aggregate; false when it begins another.
+    /// Adds `trade` if it belongs to this aggregate; false if it starts another.
     pub fn append(&mut self, trade: &PublicTrade) -> bool {
         if trade.aggregate != self.aggregate {
             return false;

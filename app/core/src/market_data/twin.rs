@@ -1,4 +1,4 @@
-//! The slow, obvious twin: keeps every trade and computes each answer anew. The fold must agree with it.
+//! Test twin: a slow and simple model that stores every trade and recomputes each answer. The fold must agree with it.
 
 use super::*;
 use crate::money::{Amount, notional};
@@ -98,7 +98,7 @@ fn trade(index: usize, (_, price, quantity, _, buyer_is_maker): Step, aggregate:
     PublicTrade { trade: index as u64 + 1, aggregate, price, quantity, quote: notional(price, quantity), time, buyer_is_maker }
 }
 
-/// Both of them fed with `steps`, with `idle` microseconds after the last trade.
+/// Both, fed with `steps`, with `idle` microseconds after the last trade.
 fn fed(steps: &[Step], begin: Time, idle: Time) -> (Twin, MarketData) {
     let (mut twin, mut data, mut aggregate) = (Twin { now: begin, ..Twin::default() }, MarketData::new(), 0);
     for (index, step) in steps.iter().enumerate() {
@@ -147,7 +147,7 @@ proptest! {
         prop_assert_eq!(data.candles(3, interval, &range), Some(twin.candles(interval, &range)));
     }
 
-    /// Stored at any trade and restored, the fold goes on as if nothing had been.
+    /// Stored at any trade and restored, the fold continues as without the restore.
     #[test]
     fn restored_from_a_store_it_goes_on(steps in steps(), cut in any::<prop::sample::Index>()) {
         let (twin, whole) = fed(&steps, BEGIN, 0);

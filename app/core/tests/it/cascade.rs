@@ -1,4 +1,5 @@
-//! Many stops reached by one trade: each runs as a separate decision, others come in between, and no order is lost.
+//! Tests of many stops reached by one trade: each runs as a separate decision, other commands run in between, and no order is
+//! lost.
 
 use crate::support::{
     ALICE, BOB, BTC, CAROL, Exchange, MARKET, SECOND, USDT, admin, check_invariants, client_id, filters, replay, units,
@@ -77,7 +78,7 @@ fn queued_stops_run_before_the_next_order_of_their_market() {
     let (mut e, ids) = reached(3);
     let command = Command::Place(e.limit(BOB, Buy, "90", "1"));
     assert!(e.state.must_wait(&command));
-    // A caller that does not wait gets the same order of things.
+    // A caller that does not wait gets the same sequence.
     let mut events = Vec::new();
     e.state.decide(&command, e.now, &mut events).unwrap();
     assert_eq!(triggered(&events), ids);
@@ -169,7 +170,7 @@ fn a_stop_reached_by_a_queued_stop_comes_after_the_queue() {
     let deep = stop(&mut e, "80", "0.01");
     let shallow = stop(&mut e, "85", "0.01");
     e.place_limit(CAROL, Sell, "84", "0.02");
-    assert_eq!(e.state.queued_orders(MARKET), 1, "only the one at 85");
+    assert_eq!(e.state.queued_orders(MARKET), 1, "only the stop at 85");
     e.work();
     assert_eq!((triggered(&e.journal).last(), e.state.queued_orders(MARKET)), (Some(&shallow), 1), "its trade at 79 reached 80");
     e.work();
@@ -200,7 +201,7 @@ fn oco(e: &mut Exchange) -> (u64, Vec<OrderId>) {
     }
 }
 
-/// An exchange whose last price is 100, with a pair of Alice's, its stop leg reached and queued.
+/// An exchange whose last price is 100. Alice has a pair whose stop leg is reached and queued.
 fn queued_pair() -> (Exchange, u64, Vec<OrderId>) {
     let mut e = Exchange::new();
     e.works = false;
@@ -216,7 +217,7 @@ fn queued_pair() -> (Exchange, u64, Vec<OrderId>) {
 #[test]
 fn a_queued_leg_and_its_pair_end_together() {
     let (mut e, list, legs) = queued_pair();
-    // The limit leg is on the book until the stop's turn: canceling either cancels both.
+    // The limit leg is on the book until the stop's turn: canceling either leg cancels both.
     cancel(&mut e, legs[1]);
     assert_eq!((e.state.queued_orders(MARKET), e.state.list(list)), (0, None));
     assert_eq!(e.balance(ALICE, BTC), "1000/0");
@@ -228,7 +229,7 @@ fn a_queued_leg_and_its_pair_end_together() {
 
     let (mut e, list, _) = queued_pair();
     e.work();
-    assert_eq!((e.state.list(list), e.balance(ALICE, BTC).as_str()), (None, "998/0"), "the stop ran, the limit leg went");
+    assert_eq!((e.state.list(list), e.balance(ALICE, BTC).as_str()), (None, "998/0"), "the stop ran, the limit leg ended");
 }
 
 #[test]
@@ -248,7 +249,7 @@ fn a_list_that_ends_names_the_leg_that_ended_before() {
     e.place_limit(BOB, Sell, "100", "1");
     e.place_limit(CAROL, Buy, "100", "1");
     let (list, legs) = oco(&mut e);
-    // The limit leg trades a part: the stop leg ends at once.
+    // The limit leg trades a part: the stop leg ends immediately.
     e.place_limit(BOB, Buy, "105", "0.5");
     let mut bytes = Vec::new();
     e.state.encode(&mut bytes);
@@ -285,7 +286,7 @@ fn the_level_of_the_previous_release_writes_what_it_reads() {
     }
 }
 
-/// FOK by level sums: Alice's own orders count as her prevention mode says.
+/// FOK by level sums: Alice's own orders count according to her prevention mode.
 #[test]
 fn fill_or_kill_counts_own_orders_as_prevention_does() {
     // Asks: Bob 1 at 100, then at 101 Bob 1, Alice 1, Carol 1. Alice buys with a limit of 101.

@@ -1,6 +1,7 @@
-//! Journals as releases wrote them: this release must replay each to the state that it had then.
+//! Tests with journals written by earlier releases: this release must replay each to the state that it had then.
 //!
-//! A release that changes what is written adds a row and a file (run with `WRITE_GOLDEN=<release>`); an old file never changes.
+//! A release that changes the written bytes adds a row and a file (run with `WRITE_GOLDEN=<release>`); an existing file must not
+//! change.
 
 #![expect(clippy::disallowed_methods, reason = "the journals of releases are files")]
 
@@ -26,7 +27,8 @@ fn path(release: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(format!("tests/golden/journal-{release}.bin"))
 }
 
-/// Customers' commands, with what operators do among them. Its events, and the kinds that nothing emits yet, are every kind.
+/// Customers' commands mixed with operators' actions. Together with the kinds that nothing emits yet, its events cover every
+/// kind.
 fn write(release: &str) {
     let mut random = Random(2_026);
     let mut exchange = Exchange::with(filters(), some_commission());
@@ -64,7 +66,7 @@ fn operator_actions() -> Vec<AdminAction> {
     ]
 }
 
-/// What feature level 2 added: stops that wait for their turn, cancels in chunks, protections.
+/// Additions of feature level 2: stops that wait for their turn, cancels in chunks, protections.
 fn write_level_2(release: &str) {
     let mut exchange = Exchange::with(filters(), some_commission());
     let mut random = Random(2_027);
@@ -89,7 +91,7 @@ fn write_level_2(release: &str) {
     write_batches(release, &exchange);
 }
 
-/// Batches, each with its length before it (4 bytes, little endian).
+/// Batches, each preceded by its length (4 bytes, little endian).
 fn write_batches(release: &str, exchange: &Exchange) {
     let mut file = Vec::new();
     for chunk in exchange.journal.chunks(50) {
@@ -122,7 +124,11 @@ fn every_release_is_replayed() {
         }
         assert_eq!((state.sequence(), state.hash()), (*sequence, *hash), "release {release}");
     }
-    assert_eq!(kinds.len(), EVENT_KINDS, "a kind that no journal of a release holds may change unseen: write one with it");
+    assert_eq!(
+        kinds.len(),
+        EVENT_KINDS,
+        "no release's journal contains this kind, so a change to it is not detected: write one that does"
+    );
 }
 
 #[test]

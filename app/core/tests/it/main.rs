@@ -1,4 +1,4 @@
-//! The core's tests, one binary. `support` makes exchanges and commands; every other file has one subject.
+//! The core's tests in one binary. `support` creates exchanges and commands; every other file has one subject.
 
 mod cascade;
 mod golden;

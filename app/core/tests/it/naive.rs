@@ -1,5 +1,5 @@
-//! A second exchange, slow and obvious: one list of open orders, searched from end to end for everything; trades kept for ever.
-//! It shares the vocabulary of commands with the real one and no rule of it.
+//! This module is a second exchange, slow and simple: one list of open orders, searched completely for everything; trades are
+//! stored forever. It shares the vocabulary of commands with the real exchange, but none of its rules.
 
 use crate::support::{BTC, MARKET, USDT};
 use exchange_core::command::{CancelOrder, CancelReplaceMode, CancelRestriction, Command, NewOco, NewOrder};
@@ -18,7 +18,7 @@ pub struct Open {
     pub prevented: i64,
     pub hold: i128,
     pub list: u64,
-    /// Some(arrival) on the book, None while waiting or taking.
+    /// Some(arrival) on the book, None while it waits or takes.
     pub arrived: Option<u64>,
     pub waiting: bool,
     pub status: &'static str,
@@ -39,7 +39,7 @@ pub struct Naive {
     /// price, quantity, time
     pub trades: Vec<(i64, i64, i64)>,
     pub lists: Vec<(u64, AccountId, ClientId)>,
-    /// Waiting orders whose price was reached, by the order in which they run.
+    /// Waiting orders whose price was reached, in the order in which they run.
     queue: Vec<u64>,
     pub last_id: u64,
     pub last_list: u64,
@@ -47,7 +47,7 @@ pub struct Naive {
     now: i64,
 }
 
-/// id, status, executed, executed quote of each order that the reply shows.
+/// id, status, executed, executed quote of each order in the reply.
 pub type Shown = Vec<(u64, &'static str, i64, i128)>;
 pub type Answer = Result<Shown, String>;
 
@@ -208,7 +208,7 @@ impl Naive {
         Ok(())
     }
 
-    /// The resting orders that a taker meets, in order.
+    /// The resting orders that a taker matches, in order.
     fn opposite(&self, taker: &NewOrder) -> Vec<usize> {
         let mut found: Vec<usize> = (0..self.open.len())
             .filter(|i| {
@@ -229,7 +229,7 @@ impl Naive {
         found
     }
 
-    /// What the book gives for at most `quantity` and at most `budget`: quantity, value, and whether the book ended first.
+    /// Result of walking the book for at most `quantity` and at most `budget`: quantity, value, and whether the book ended first.
     fn preview(&self, taker: &NewOrder, quantity: i64, budget: Option<i128>) -> (i64, i128, bool) {
         let (mut got, mut value) = (0i64, 0i128);
         for i in self.opposite(taker) {
@@ -462,7 +462,7 @@ impl Naive {
         }
     }
 
-    /// Queues the waiting orders that a trade since `mark` reached, oldest first.
+    /// Queues the waiting orders reached by trades since `mark`, oldest first.
     fn reach(&mut self, mark: usize) {
         let mut reached: Vec<u64> = Vec::new();
         for order in self.open.iter().filter(|o| o.waiting && !self.queue.contains(&o.id)) {
@@ -480,7 +480,7 @@ impl Naive {
         self.queue.extend(reached);
     }
 
-    /// Sets off the first of the queue, and queues what its trades reach. False: nothing was left to set off.
+    /// Triggers the first order of the queue, and queues those that its trades reach. False: the queue was empty.
     pub fn step(&mut self, now: i64) -> bool {
         self.now = now;
         let id = loop {

@@ -1,4 +1,5 @@
-//! What must hold for every stream of customers' and operators' commands: conservation, replay, snapshots, atomic refusals.
+//! Tests of properties that hold for every stream of customers' and operators' commands: conservation, replay, snapshots, atomic
+//! refusals.
 
 use crate::support::{Exchange, Random, SECOND, check_invariants, filters, replay, some_commission};
 use exchange_core::{State, event::Event};
@@ -52,7 +53,7 @@ proptest! {
         replay(&exchange.journal).encode(&mut replayed);
         prop_assert!(bytes == replayed, "the replayed state differs from the live one");
         prop_assert_eq!(exchange.state.sequence(), exchange.journal.len() as u64);
-        // Not the fees: an operator's command may set the commission to zero before the first trade.
+        // Except the fees: an operator's command may set the commission to zero before the first trade.
         prop_assert!(exchange.journal.iter().any(|event| matches!(event, Event::Trade(_))), "1,500 commands trade");
     }
 

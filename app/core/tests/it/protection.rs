@@ -1,4 +1,5 @@
-//! What operators protect a market with: PRICE_RANGE, the circuit breaker, halts of all markets, cancels in chunks, delisting.
+//! Tests of operators' protections of a market: PRICE_RANGE, the circuit breaker, halts of all markets, cancels in chunks,
+//! delisting.
 
 use crate::support::{ALICE, BOB, BTC, CAROL, Exchange, MARKET, SECOND, USDT, admin, check_invariants, filters, replay, units};
 use Side::{Buy, Sell};
@@ -68,7 +69,7 @@ fn the_price_range_does_not_touch_what_lies_inside() {
     let mut e = ranged();
     let order = NewOrder { kind: OrderType::Market, price: 0, ..e.limit(CAROL, Buy, "1", "2") };
     assert_eq!(e.place(order).order.status, OrderStatus::Filled);
-    // Both ends are inside; and a limit that meets nothing rests wherever it is.
+    // Both bounds are inclusive, and a limit order that matches nothing rests at any price.
     let mut e = ranged();
     e.place_limit(BOB, Sell, "110", "1");
     let order = NewOrder { kind: OrderType::Market, price: 0, ..e.limit(CAROL, Buy, "1", "3") };
@@ -115,9 +116,13 @@ fn without_a_reference_price_or_a_rule_any_price_executes() {
     assert_eq!(e.state.reference_price(MARKET, e.now), None);
     e.place_limit(BOB, Sell, "500", "1");
     e.place_limit(CAROL, Buy, "500", "1");
-    assert_eq!(e.state.reference_price(MARKET, e.now), Some(units("500")), "the average, once there is one");
+    assert_eq!(e.state.reference_price(MARKET, e.now), Some(units("500")), "the average, once it exists");
     set_reference(&mut e, "1");
-    assert_eq!(e.state.reference_price(MARKET, e.now), Some(units("500")), "the operator's counts before the first trade only");
+    assert_eq!(
+        e.state.reference_price(MARKET, e.now),
+        Some(units("500")),
+        "the operator's price counts only before the first trade"
+    );
     let mut e = ranged();
     e.must(&admin(AdminAction::SetPriceRange { market: MARKET, rule: None }));
     let order = NewOrder { kind: OrderType::Market, price: 0, ..e.limit(CAROL, Buy, "1", "3") };
@@ -168,7 +173,7 @@ fn a_breaker_stops_a_cascade_and_the_queue_waits() {
         e.place(NewOrder { stop_price: units("99"), quantity: units("1"), ..order });
     }
     e.place_limit(CAROL, Sell, "98", "1");
-    // The first stop sold at 88: the market pauses, two wait. Without the breaker the last would sell at 70.
+    // The first stop sold at 88: the market pauses and two stops wait. Without the breaker the last would sell at 70.
     assert_eq!((e.state.last_price(MARKET), e.state.queued_orders(MARKET)), (Some(units("88")), 2));
     e.must(&Command::CancelAll { account: ALICE, market: MARKET });
     assert_eq!((e.state.queued_orders(MARKET), e.balance(ALICE, BTC).as_str()), (0, "999/0"));
@@ -325,7 +330,7 @@ fn rules_that_cannot_be_right_are_refused() {
     }
 }
 
-/// One by one these filters are right; together they refuse every order, or every MARKET order.
+/// These filters are valid individually; together they refuse every order, or every MARKET order.
 #[test]
 fn filters_that_refuse_every_order_together_are_refused() {
     let rows = [

@@ -1,4 +1,4 @@
-//! Every refusal, one row each, in the order in which they are asked: a command with two faults is refused for the earlier one.
+//! Tests of every refusal, one row each, in the order of the checks: a command with two errors is refused for the earlier one.
 
 use crate::support::{ALICE, BOB, Exchange, MARKET, USDT, admin, client_id, filters, units};
 use Side::{Buy, Sell};
@@ -47,7 +47,7 @@ fn orders_in_order_of_precedence() {
     let stop = |kind: OrderType, side: Side, stop: &'static str, price: &'static str| -> Change {
         Box::new(move |o| NewOrder { kind, side, stop_price: units(stop), price: units(price), ..o })
     };
-    // The order that is changed: Bob buys 1 at 98, which would be accepted.
+    // The base order of the rows: Bob buys 1 at 98, which would be accepted.
     let rows: Vec<(&str, Change, i32, &str)> = vec![
         ("unknown market", Box::new(|o| NewOrder { market: 9, price: 1, ..o }), -1121, "Invalid symbol."),
         ("price below the smallest", price("0"), -1013, "Filter failure: PRICE_FILTER"),
@@ -145,7 +145,7 @@ fn counts_funds_and_liquidity() {
     let order = e.limit(BOB, Sell, "102", "1");
     e.place(order);
     let withdraw = admin(AdminAction::Credit { account: BOB, asset: USDT, amount: -all, reference: "more".into() });
-    assert_eq!(e.run(&withdraw).expect_err("there is not so much").to_string(), poor.1);
+    assert_eq!(e.run(&withdraw).expect_err("the book has less").to_string(), poor.1);
 
     let mut e = Exchange::new();
     let order = NewOrder { quote_order_quantity: units("20").into(), ..e.order(BOB, Buy, OrderType::Market) };
@@ -155,7 +155,7 @@ fn counts_funds_and_liquidity() {
     let text = "Order book liquidity is less than `LOT_SIZE` filter minimum quantity.";
     assert_eq!(refused(&mut e, order), (-2010, text.into()));
 
-    // What a quote amount buys is held to the lots too: 20 and 202 at 101.
+    // Filters on lots also apply to the quantity that a quote amount buys: 20 and 202 at 101.
     let lots = Filters { market_min_quantity: units("0.2"), market_max_quantity: units("1.9"), ..filters() };
     let mut e = Exchange::with(lots, Commission::default());
     e.place_limit(ALICE, Sell, "101", "10");

@@ -1,4 +1,4 @@
-//! What each order type, time in force, prevention mode and list does, the book drawn as a table: `asks, high to low | bids`.
+//! Tests of each order type, time in force, prevention mode and list, with the book drawn as a table: `asks, high to low | bids`.
 
 use crate::support::{ALICE, BOB, BTC, CAROL, Exchange, MARKET, USDT, client_id, filters, short, some_commission, units};
 use Side::{Buy, Sell};
@@ -29,7 +29,7 @@ fn a_taker_meets_price_then_time() {
     let placed = e.place_limit(CAROL, Buy, "101", "3.5");
     assert_eq!(told(&placed), "FILLED 1@100,2@100,0.5@101");
     assert_eq!(e.book(), "101 x 0.5 | 99 x 1");
-    // Bob was first at 100 and is gone; what was cheaper than the limit came back.
+    // Bob was first at 100 and is filled; the difference to his limit is free again.
     assert_eq!((e.balance(CAROL, USDT), e.balance(CAROL, BTC)), ("999649.5/0".into(), "1003.5/0".into()));
     assert_eq!(e.balance(ALICE, BTC), "997/0.5");
 }
@@ -58,7 +58,7 @@ fn times_in_force() {
 #[test]
 fn market_orders() {
     let rows = [(ALICE, Sell, "100", "1"), (ALICE, Sell, "110", "1"), (ALICE, Buy, "90", "2")];
-    // side, quantity, quoteOrderQty, told, executed quote
+    // side, quantity, quoteOrderQty, reply, executed quote
     let cases = [
         (Buy, "1.5", "0", "FILLED 1@100,0.5@110", "155"),
         (Buy, "5", "0", "EXPIRED 1@100,1@110", "210"),
@@ -98,7 +98,7 @@ fn commissions_are_taken_from_what_is_received() {
     }));
     e.place_limit(ALICE, Sell, "100", "1");
     let commission = e.place_limit(BOB, Buy, "100", "1").fills[0].commission;
-    assert_eq!(commission, 0, "rates of one's own");
+    assert_eq!(commission, 0, "custom rates");
 }
 
 #[test]
@@ -140,7 +140,7 @@ fn stops_wait_for_their_price_and_then_work() {
     let profit = stop(&mut e, CAROL, Buy, OrderType::TakeProfitLimit, "92", "93", "1");
     assert_eq!(e.balance(CAROL, BTC), "994/6");
     assert_eq!(e.book(), " | 90 x 5, 80 x 5", "waiting orders are not on the book");
-    // 90 trades: all three are set off, oldest first; what is left of the sell limit rests at 89 after the others took.
+    // A trade at 90 triggers all three, oldest first; the rest of the sell limit rests at 89 after the others traded.
     let placed = e.place_limit(ALICE, Sell, "90", "1");
     assert_eq!(told(&placed), "FILLED 1@90");
     assert_eq!(e.state.order(loss), None, "market order, filled 2@90");
@@ -217,7 +217,7 @@ fn one_leg_of_an_oco_ends_the_other() {
     let list = pair(&mut e);
     assert_eq!(e.balance(CAROL, BTC), "998/2", "one hold for two orders");
     assert_eq!(list.orders.iter().map(|o| o.order.kind).collect::<Vec<_>>(), [OrderType::StopLossLimit, OrderType::LimitMaker]);
-    // The maker leg trades a part: the stop goes at once.
+    // The maker leg trades a part: the stop ends immediately.
     e.place_limit(ALICE, Buy, "105", "0.5");
     assert_eq!(e.state.open_orders(CAROL, None).len(), 1);
     assert!(!e.state.list(list.list).expect("one leg is open").done);
@@ -225,7 +225,7 @@ fn one_leg_of_an_oco_ends_the_other() {
     e.place_limit(ALICE, Buy, "105", "1.5");
     assert_eq!((e.state.list(list.list), e.balance(CAROL, BTC).as_str()), (None, "998/0"));
 
-    // The stop is set off at 95 <= 96: the maker leg goes, the stop locks for itself and sells above its limit of 94.
+    // The stop triggers at 95 <= 96: the maker leg ends, the stop locks its own need and sells above its limit of 94.
     let mut e = book_of(&rows);
     let list = pair(&mut e);
     e.place_limit(ALICE, Sell, "95", "1");
@@ -263,7 +263,7 @@ fn cancel_replace_modes() {
         assert!(
             matches!(e.must(&unknown), Outcome::CancelReplaced(r) if r.cancel.is_err() && r.new.is_some() == placed_all_the_same)
         );
-        // The new order needs more than there is: the cancel stands alone.
+        // The new order needs more than the balance: only the cancel succeeds.
         let id = e.state.open_orders(ALICE, None)[0].id;
         let new = e.limit(ALICE, Buy, "97", "8000");
         let poor = Command::CancelReplace {
@@ -302,10 +302,10 @@ fn operators_act_once_and_by_name() {
     let length = e.journal.len();
     e.must(&credit("5"));
     assert_eq!((e.journal.len(), e.balance(ALICE, BTC).as_str()), (length, "1005/0"), "the same reference again does nothing");
-    assert!(e.run(&credit("6")).is_err(), "the same reference for something else is a mistake");
+    assert!(e.run(&credit("6")).is_err(), "the same reference for another credit is an error");
     let acted =
         e.journal.iter().filter(|event| matches!(event, Event::OperatorActed { actor, .. } if &**actor == "test")).count();
-    assert_eq!(acted, 3 + 3 + 6 + 1, "every action says who and why");
+    assert_eq!(acted, 3 + 3 + 6 + 1, "every action has an actor and a reason");
     let total: money::Amount = e.state.trial_balance().iter().map(|(_, sum)| sum).sum();
     assert_eq!(total, 0);
 }

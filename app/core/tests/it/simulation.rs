@@ -1,9 +1,9 @@
-//! A leader, its journal and its replica, with the faults of the world drawn from a seed: crash, failed commit, unknown commit,
-//! slow commit, a client that sends again. The seed is the bug report.
+//! Simulation of a leader, its journal and its replica, with faults drawn from a seed: crash, failed commit, unknown commit, slow
+//! commit, a client that resends. The seed reproduces a failure.
 //!
-//! The shell that is simulated is the shape of the real one: decide a batch on the deciding state, commit it in one step, fold it
-//! into the committed state, only then answer. What is checked is what a customer may rely on: an answer given is never undone,
-//! and no command is executed twice.
+//! The simulated shell has the structure of the real one: decide a batch on the deciding state, commit it in one step, fold it
+//! into the committed state, and only then answer. The checks cover the guarantees to customers: an answer is never undone, and
+//! no command is executed twice.
 
 use crate::support::{Exchange, Random, SECOND, check_invariants, filters, replay, some_commission};
 use exchange_core::State;
@@ -12,7 +12,7 @@ use exchange_core::event::Event;
 use exchange_core::order::OrderId;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// What became of a batch that was sent to the database.
+/// Outcome of a batch that was sent to the database.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Commit {
     Done,
@@ -25,7 +25,7 @@ enum Commit {
 
 struct World {
     random: Random,
-    /// Batches that are durable: what survives everything.
+    /// Durable batches, which survive every fault.
     journal: Vec<Vec<Event>>,
     /// Folded from the journal only; reads and answers come from here.
     committed: State,
@@ -50,7 +50,7 @@ impl World {
         }
     }
 
-    /// One batch: decided, committed somehow, answered if it may be.
+    /// One batch: decided, committed with a random outcome, answered if permitted.
     fn batch(&mut self) {
         let mut events = Vec::new();
         let mut waiting: Vec<(Command, Outcome)> = Vec::new();
@@ -71,7 +71,7 @@ impl World {
             }
         }
         if self.random.chance(10) {
-            // Slow: time passes, and the next batch is decided on top of one that is not durable yet; here it is dropped again.
+            // Slow: time passes, and the next batch is decided on top of one that is not durable yet; this one drops it again.
             self.faults.insert("slow commit");
             self.now += SECOND;
             let mut ahead = self.deciding.clone();
@@ -94,7 +94,7 @@ impl World {
             }
             Commit::Unknown { durable } => {
                 self.faults.insert("unknown commit");
-                // Fenced, the journal says what happened; the waiters get their true outcome.
+                // After the fence the journal states the outcome; the clients get it.
                 if durable {
                     self.fold_and_answer(waiting);
                 }
@@ -114,7 +114,7 @@ impl World {
         let last = self.deciding.sequence();
         let command = self.random.command(last.min(600), 20);
         match command {
-            // Ids that are never used twice, so that an order can be recognised after a crash.
+            // Ids that are never reused, so that an order can be recognised after a crash.
             Command::Place(new) => {
                 let id = format!("s{:016x}", self.random.next());
                 Command::Place(NewOrder { client_id: crate::support::client_id(&id), ..new })
@@ -130,13 +130,13 @@ impl World {
         for (command, outcome) in waiting {
             if let (Command::Place(new), Outcome::Placed(placed)) = (command, outcome) {
                 let key = new.client_id.as_bytes().to_vec();
-                // Sent again while it is open it was refused; after it ended it is a new order, and the later one counts.
+                // Resent while open, it was refused; resent after it ended, it is a new order, and the later one counts.
                 self.answered.insert(key, placed.order.id);
             }
         }
     }
 
-    /// Everything in memory is gone; a snapshot, perhaps, and the journal are left.
+    /// Memory is lost; the journal, and sometimes a snapshot, remain.
     fn recover(&mut self) {
         let mut bytes = Vec::new();
         self.committed.encode(&mut bytes);
@@ -164,7 +164,7 @@ impl World {
         for (client_id, order) in &self.answered {
             assert_eq!(placed.get(order), Some(client_id), "an acknowledged order is in the journal");
         }
-        assert_eq!(replay(&self.journal.concat()).hash(), self.committed.hash(), "the journal gives the served state");
+        assert_eq!(replay(&self.journal.concat()).hash(), self.committed.hash(), "the journal folds to the served state");
     }
 }
 
@@ -177,7 +177,7 @@ fn answers_survive_every_fault() {
         for _ in 0..150 {
             world.now += world.random.below(500_000) as i64;
             world.batch();
-            // Nothing undurable is ever served.
+            // An event that is not durable is never served.
             let durable: usize = world.journal.iter().map(Vec::len).sum();
             assert_eq!(world.committed.sequence(), durable as u64, "seed {seed}");
         }

@@ -1,4 +1,4 @@
-//! An exchange with two assets and a market, commands in few words, and random command streams from a seed.
+//! This module has an exchange with two assets and a market, short forms of commands, and random command streams from a seed.
 
 use exchange_core::command::{
     AccountRights, AdminAction, CancelOrder, CancelReplaceMode, CancelRestriction, Command, NewOco, NewOrder, OcoLeg, Operator,
@@ -26,7 +26,7 @@ pub fn units(text: &str) -> i64 {
 }
 
 pub fn client_id(text: &str) -> ClientId {
-    ClientId::new(text).unwrap_or_else(|| panic!("{text} is no client order id"))
+    ClientId::new(text).unwrap_or_else(|| panic!("{text} is not a client order id"))
 }
 
 pub fn operator() -> Operator {
@@ -37,7 +37,7 @@ pub fn admin(action: AdminAction) -> Command {
     Command::Admin { operator: operator(), action }
 }
 
-/// Filters that scenarios rarely meet: whole ticks of 0.01, lots of 0.001.
+/// Wide filters for scenarios: whole ticks of 0.01, lots of 0.001.
 pub fn filters() -> Filters {
     Filters {
         step_size: units("0.001"),
@@ -54,7 +54,7 @@ pub struct Exchange {
     pub state: State,
     pub journal: Vec<Event>,
     pub now: Time,
-    /// Queued work runs after each command, as far as it goes. Otherwise a test runs it itself.
+    /// True: all queued work runs after each command. False: the test runs it.
     pub works: bool,
     next_client: u32,
 }
@@ -69,7 +69,7 @@ impl Exchange {
         Self::after(Vec::new(), filters, commission)
     }
 
-    /// As [`Self::with`], on a journal that the previous release began: feature level 1.
+    /// As [`Self::with`], on a journal that the previous release started: feature level 1.
     pub fn of_level_1(filters: Filters, commission: Commission) -> Self {
         Self::after(vec![Event::Clock(START)], filters, commission)
     }
@@ -181,7 +181,7 @@ pub fn short(amount: Amount) -> String {
     text.trim_end_matches('0').trim_end_matches('.').to_owned()
 }
 
-/// What must hold between any two commands.
+/// Invariants between any two commands.
 pub fn check_invariants(state: &State) {
     for (asset, sum) in state.trial_balance() {
         assert_eq!(sum, 0, "asset {asset} does not sum to zero");
@@ -218,7 +218,7 @@ pub fn replay(journal: &[Event]) -> State {
     state
 }
 
-/// SplitMix64: the seed is the bug report.
+/// SplitMix64: the seed reproduces a failure.
 pub struct Random(pub u64);
 
 impl Random {
@@ -321,7 +321,7 @@ impl Random {
         }
     }
 
-    /// What an operator does while customers trade; sometimes what is refused.
+    /// An operator's action while customers trade; sometimes one that is refused.
     pub fn operator_command(&mut self) -> Command {
         let account = self.account();
         admin(match self.below(8) {
@@ -361,12 +361,12 @@ impl Random {
         })
     }
 
-    /// Any command that a customer may send, and now and then an operator's.
+    /// Any command that a customer may send, and occasionally an operator's.
     pub fn anybody(&mut self, last_order: u64, last_list: u64) -> Command {
         if self.chance(2) { self.operator_command() } else { self.command(last_order, last_list) }
     }
 
-    /// Any command that a customer may send. `last_order` and `last_list` aim cancels at what may be open.
+    /// Any command that a customer may send. `last_order` and `last_list` direct cancels at orders that may be open.
     pub fn command(&mut self, last_order: u64, last_list: u64) -> Command {
         match self.below(100) {
             0..60 => Command::Place(self.new_order()),

@@ -1,4 +1,5 @@
-//! The fast exchange and the naive one under the same random commands: equal answers, books and balances after every one.
+//! Tests that compare the fast exchange and the naive one under the same random commands: equal answers, books and balances after
+//! every command.
 
 use crate::naive::{Naive, Shown};
 use crate::support::{ALICE, BOB, BTC, CAROL, Exchange, MARKET, Random, SECOND, USDT, filters, some_commission, units};
@@ -76,11 +77,11 @@ enum Pace {
     AtOnce,
     /// All, after each command.
     Drained,
-    /// Some, between commands: others come first, cancels among them.
+    /// Some of them, between commands: other commands, including cancels, run first.
     Some,
 }
 
-/// Runs both for `steps` commands; answers how many were accepted and how many trades there were.
+/// Runs both for `steps` commands; returns the number of accepted commands and of trades.
 fn run(seed: u64, steps: usize, filters: Filters, pace: Pace) -> (usize, usize) {
     let mut random = Random(seed);
     let mut fast = match pace {

@@ -1,4 +1,4 @@
-//! The arm that does nothing with an order: what HTTP and the signature cost. Never: a lock or a database.
+//! This arm does nothing with an order: it measures the cost of HTTP and the signature. It must not use a lock or a database.
 
 use super::request::{Keys, Refused, acknowledge};
 use axum::Router;

@@ -1,6 +1,7 @@
-//! Servers to compare the exchange with: the same request, checked the same way, and then less, or the usual, done about it.
+//! This module has the servers to compare the exchange with. Each receives and checks the same requests; then it does nothing, or
+//! the usual database work.
 //!
-//! All are axum over the same runtime, as many threads, allocator and HMAC check as the exchange. Never: matching.
+//! All use axum with the same runtime, number of threads, allocator and HMAC check as the exchange. They must not match orders.
 
 mod hello;
 mod one_statement;
@@ -22,7 +23,7 @@ const POOL: u32 = 32;
 /// The work behind the HTTP edge.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Arm {
-    /// Nothing: the answer comes at once.
+    /// None: the answer is immediate.
     Hello,
     /// One PostgreSQL transaction per order: lock two balance rows, insert the order, insert two ledger rows, update balances.
     Naive,
@@ -43,7 +44,8 @@ impl Arm {
 /// Serves one arm on `address` until the process ends. Arms that need a database create their tables in it.
 ///
 /// # Errors
-/// When the address cannot be bound or the database cannot be used.
+///
+/// Returns an error if the address cannot be bound or the database is unusable.
 pub async fn serve(arm: Arm, address: SocketAddr, database: Option<&str>) -> Result<()> {
     let router: Router = match (arm, database) {
         (Arm::Naive, Some(url)) => transaction::router(open(url).await?),

@@ -1,4 +1,4 @@
-//! The arm that does what the naive one does in a single statement: one round trip, one commit per order.
+//! This arm does the naive arm's work in a single statement: one round trip and one commit per order.
 
 use super::request::{Keys, Order, Refused, acknowledge};
 use axum::Router;

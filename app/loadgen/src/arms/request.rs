@@ -1,4 +1,5 @@
-//! The edge that all arms share: key, timestamp, signature, parameters, and the acknowledgement. It must not process the order.
+//! This module is the edge of all arms: key, timestamp, signature, parameters, and the acknowledgement. It must not process the
+//! order.
 
 use crate::workload::{ACCOUNTS, MARKETS, QUOTE, key};
 use axum::http::{HeaderMap, StatusCode, header};
@@ -10,11 +11,11 @@ use sha2::Sha256;
 use std::collections::HashMap;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// Milliseconds, as the exchange's defaults.
+/// Milliseconds, equal to the exchange's defaults.
 const WINDOW: u64 = 5_000;
 const AHEAD: u64 = 1_000;
 
-/// An order that passed the edge.
+/// An order after the checks.
 #[derive(Debug)]
 pub(super) struct Order<'a> {
     pub account: i32,
@@ -30,7 +31,7 @@ impl Order<'_> {
     /// The quote asset comes after all bases.
     pub const QUOTE_ASSET: i16 = MARKETS.len() as i16;
 
-    /// What the order holds: asset and amount.
+    /// The hold of the order: asset and amount.
     pub fn hold(&self) -> (i16, i64) {
         let value: Amount = notional(self.price, self.quantity);
         if self.buys { (Self::QUOTE_ASSET, value as i64) } else { (self.base, self.quantity) }
@@ -65,7 +66,7 @@ impl Keys {
         Self(keyed.collect())
     }
 
-    /// Who signed these parameters, and the order that they mean.
+    /// The signer of these parameters, and the order in them.
     pub fn check<'a>(&self, headers: &HeaderMap, body: &'a str) -> Result<Order<'a>, Refused> {
         let refuse = |code: i32, text: &str| Refused(StatusCode::BAD_REQUEST, code, text.to_owned());
         let api_key = headers.get("x-mbx-apikey").and_then(|value| value.to_str().ok()).unwrap_or_default();

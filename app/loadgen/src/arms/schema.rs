@@ -1,4 +1,5 @@
-//! The tables of the arms that write an order as rows, and the accounts' funds. Never: more indexes than such a service would have.
+//! This module has the tables of the arms that store orders as rows, and the accounts' funds. It must not have more indexes than
+//! a typical service.
 
 use crate::workload::{ACCOUNTS, FUNDS, MARKETS};
 use exchange_core::money::SCALE;

@@ -1,4 +1,4 @@
-//! The naive arm: one transaction per order, a statement per step, as a service without an engine is usually written.
+//! This is the naive arm: one transaction per order and one statement per step, the usual design of a service without an engine.
 
 use super::request::{Keys, Order, Refused, acknowledge};
 use axum::Router;

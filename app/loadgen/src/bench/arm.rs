@@ -1,4 +1,4 @@
-//! One arm: its PostgreSQL server, its server's process, and their costs so far. It must not create load.
+//! This module is one arm: its PostgreSQL server, its server's process, and their costs so far. It must not create load.
 
 use crate::arms::Arm;
 use crate::measure::processor;
@@ -17,22 +17,22 @@ use tokio::time::{Instant, sleep};
 pub const OURS: &str = "ours";
 const READY: Duration = Duration::from_secs(60);
 const STOP: Duration = Duration::from_secs(30);
-/// How long the projector may take to catch up after a round.
+/// Time limit for the projector to catch up after a round.
 const PROJECTED: Duration = Duration::from_secs(300);
-/// Between two looks at the projector, which cost PostgreSQL a little each.
+/// Interval between polls of the projector, each of which costs PostgreSQL some time.
 const LOOK: Duration = Duration::from_millis(20);
 /// The projector and its jobs, by the names of their database sessions.
 const WORKER_SESSIONS: &str =
     "SELECT pid FROM pg_stat_activity WHERE application_name IN ('exchange worker', 'exchange-projector')";
 
-/// An arm that runs.
+/// A running arm.
 pub struct Place {
     pub name: &'static str,
     pub address: SocketAddr,
     pub database: Option<String>,
     postgres: Option<Postgres>,
     server: Child,
-    /// Of the exchange's arm.
+    /// Only the exchange's arm has one.
     worker: Option<Child>,
     admin: Option<SocketAddr>,
 }
@@ -48,9 +48,9 @@ pub struct Commits {
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Cost {
     pub server: Duration,
-    /// PostgreSQL without its work for the worker.
+    /// PostgreSQL without its sessions for the worker.
     pub postgres: Duration,
-    /// The worker, and what PostgreSQL does for it.
+    /// The worker and its PostgreSQL sessions.
     pub worker: Duration,
     pub generator: Duration,
 }
@@ -84,7 +84,7 @@ pub async fn start_all(folder: &Path) -> Result<Vec<Place>> {
     Ok(places)
 }
 
-/// The same for every arm; durable by the parts' own default.
+/// Equal for every arm; durable by default.
 pub fn postgres_options() -> PostgresOptions {
     PostgresOptions::default().set("shared_buffers", "256MB").set("max_wal_size", "4GB").set("max_connections", "100")
 }
@@ -134,7 +134,7 @@ impl Place {
         self.postgres.as_ref().context("this arm has no PostgreSQL")?.create_database(name).await
     }
 
-    /// What this arm and the generator (this process) have cost so far.
+    /// Costs so far of this arm and the generator (this process).
     pub async fn cost(&self) -> Result<Cost> {
         let of = |child: &Child| child.pid().map_or(Ok(Duration::ZERO), processor::of_process);
         let mut cost = Cost { server: of(&self.server)?, ..Cost::default() };
@@ -152,14 +152,14 @@ impl Place {
         Ok(cost)
     }
 
-    /// The server's own account; nothing in the other arms.
+    /// The server's own figures; empty for the other arms.
     pub async fn commits(&self) -> Result<Commits> {
         let Some(admin) = self.admin else { return Ok(Commits::default()) };
         let count = metric(admin, "exchange_engine_commit_seconds_count").await?;
         Ok(Commits { count, seconds: metric(admin, "exchange_engine_commit_seconds_sum").await? })
     }
 
-    /// Pauses the worker or lets it go on. Nothing in the other arms.
+    /// Pauses or resumes the worker. No effect in the other arms.
     pub fn signal_worker(&self, signal: Signal) {
         if let Some(worker) = &self.worker {
             worker.signal(signal);
@@ -178,7 +178,7 @@ impl Place {
         PgConnection::connect(url).await.context("connecting to an arm's database")
     }
 
-    /// Waits until the tables hold every event that is in the journal now. Nothing to wait for in the other arms.
+    /// Waits until the tables contain every event that is in the journal now. Returns immediately in the other arms.
     pub async fn projected(&self) -> Result<()> {
         if !self.is_ours() {
             return Ok(());

@@ -1,4 +1,5 @@
-//! Figures by name: gathered per round, reduced to medians, compared, and written as one flat JSON object. Never: how they are measured.
+//! This module collects figures by name, reduces rounds to medians, compares them, and writes one flat JSON object. It must not
+//! measure.
 
 use super::round::Round;
 use crate::measure::median;
@@ -40,7 +41,7 @@ impl Figures {
         }
     }
 
-    /// A figure's median, or its only value; 0 when it was not measured.
+    /// A figure's median, or its only value; 0 if it was not measured.
     pub fn get(&self, name: &str) -> f64 {
         self.single.get(name).copied().unwrap_or_else(|| self.rounds.get(name).map_or(0.0, |values| median(values)))
     }
@@ -52,7 +53,7 @@ impl Figures {
         Some((least, values.iter().copied().max_by(f64::total_cmp)?))
     }
 
-    /// The ratios, from medians.
+    /// The ratios of medians.
     pub fn compare(&mut self) {
         let ratios = [
             ("cpu.naive_over_ours", "naive.cpu_us_per_order", "ours.cpu_us_per_order"),
@@ -71,7 +72,7 @@ impl Figures {
         }
     }
 
-    /// One flat object, every figure a number.
+    /// One flat object; every figure is a number.
     pub fn write(&self, path: &Path) -> Result<()> {
         let names = self.rounds.keys().chain(self.single.keys());
         let flat: BTreeMap<&str, f64> = names.map(|name| (name.as_str(), self.get(name))).collect();

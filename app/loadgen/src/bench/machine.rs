@@ -1,10 +1,10 @@
-//! Where the figures come from: processors, memory, kernel, PostgreSQL and its durability. Never: a figure.
+//! This module describes the machine: processors, memory, kernel, PostgreSQL and its durability. It must not compute a figure.
 
 use anyhow::{Result, ensure};
 use sqlx::{Connection, PgConnection};
 use std::fmt::Write;
 
-/// A few lines. An arm without durability is an error: the comparison would mean nothing.
+/// A few lines. An arm without durability is an error: its comparison would be meaningless.
 pub async fn describe(database: &str) -> Result<String> {
     let processors = std::thread::available_parallelism()?;
     let information = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();

@@ -1,8 +1,10 @@
-//! The benchmark: four servers under one workload in alternating rounds, then the core, recovery and memory. Medians of the rounds.
+//! This module is the benchmark: four servers under one workload in alternating rounds, then the core, recovery and memory. The
+//! result is the medians of the rounds.
 //!
-//! Everything is real and durable: PostgreSQL with fsync and synchronous_commit on, one server of it per arm, each arm in processes
-//! of its own. Processor time is the operating system's account of server, PostgreSQL and generator together. Never: a figure that
-//! is not measured in this run.
+//! - Every part is real and durable: PostgreSQL with fsync and synchronous_commit on, one PostgreSQL server per arm, separate
+//!   processes per arm.
+//! - Processor time is the operating system's figure for server, PostgreSQL and generator together.
+//! - It must not report a figure that this run did not measure.
 
 mod arm;
 mod figures;
@@ -23,7 +25,7 @@ use rustix::process::Signal;
 use std::ops::Range;
 use std::path::PathBuf;
 
-/// How much is measured, and where the figures go.
+/// Size of the measurement, and destination of the figures.
 #[derive(Debug, Clone)]
 pub struct Settings {
     pub seed: u64,
@@ -39,7 +41,7 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// The measurement.
+    /// The full measurement.
     pub fn full(seed: u64, output: PathBuf) -> Self {
         Self {
             seed,
@@ -53,7 +55,7 @@ impl Settings {
         }
     }
 
-    /// Only checks that it runs.
+    /// Only checks that the benchmark runs.
     pub fn quick(seed: u64, output: PathBuf) -> Self {
         Self {
             seed,
@@ -68,11 +70,11 @@ impl Settings {
     }
 }
 
-/// Connections of the two closed loops; the open loops have as many as the second, and a share of its rate.
+/// Connections of the two closed loops. The open loops have as many as the second, and run at a fraction of its rate.
 const FEW: usize = 64;
 const MANY: usize = 512;
 
-/// The open loops of a round: the first one's figure is compared, the others say what its time is made of.
+/// The open loops of a round: the first one's figure is compared, the others show the parts of its time.
 const OPEN: [Open; 4] = [
     Open { name: "open", arm: arm::OURS, share: 0.5, worker: true },
     Open { name: "open_without_worker", arm: arm::OURS, share: 0.5, worker: false },
@@ -83,16 +85,17 @@ const OPEN: [Open; 4] = [
 struct Open {
     name: &'static str,
     arm: &'static str,
-    /// Of the rate that the exchange reached in the round's closed loop over many connections.
+    /// Fraction of the rate that the exchange reached in the round's closed loop with many connections.
     share: f64,
-    /// Whether the worker runs meanwhile, or is paused and catches up after.
+    /// Whether the worker runs during the loop, or is paused and catches up afterwards.
     worker: bool,
 }
 
 /// Measures everything, prints the table and writes the figures.
 ///
 /// # Errors
-/// When a part cannot be started or an order is not accepted.
+///
+/// Returns an error if a part cannot be started or an order is not accepted.
 pub async fn run(settings: &Settings) -> Result<()> {
     let folder = Folder::throwaway("bench")?;
     let mut figures = Figures::default();
@@ -104,7 +107,7 @@ pub async fn run(settings: &Settings) -> Result<()> {
     let machine = machine::describe(ours.database.as_deref().unwrap_or_default()).await?;
     println!("{machine}");
     let mut probe = probe::Probe::new(ours, folder.path()).await?;
-    // Caches, prepared statements and connections of every arm are warm before the first round.
+    // Warm up caches, prepared statements and connections of every arm before the first round.
     let mut next = 0;
     for place in &places {
         load::closed(place.address, &credentials, workload, FEW, next..next + settings.orders / 10).await?;
@@ -113,7 +116,7 @@ pub async fn run(settings: &Settings) -> Result<()> {
     for number in 0..settings.rounds {
         println!("round {} of {}", number + 1, settings.rounds);
         let mut rates = 0.0;
-        // Whoever comes first today is not first tomorrow.
+        // Rotate the order of the arms, so that no arm is always first.
         for turn in 0..places.len() {
             let place = &places[(turn + number) % places.len()];
             let round = round::closed(place, &credentials, workload, next, settings.orders).await?;

@@ -1,5 +1,5 @@
-//! What one commit of the journal and one fdatasync cost when nothing else happens: the floor under every acknowledgement. The same
-//! statement, on the same PostgreSQL, from one client. Never: under load.
+//! This module probes the cost of one commit of the journal and one fdatasync on an idle machine: the lower bound of every
+//! acknowledgement. It runs the same statement on the same PostgreSQL from one client. It must not run under load.
 
 use super::arm::Place;
 use crate::stage::{Exchange, exchange_binary};
@@ -14,12 +14,12 @@ use std::io::{Seek, SeekFrom, Write};
 use std::path::Path;
 use std::time::Instant;
 
-/// Commits and synchronisations of one probe.
+/// Number of commits and fdatasyncs of one probe.
 const COMMITS: usize = 300;
 const SYNCS: usize = 300;
 /// Bytes written before each fdatasync: one page of PostgreSQL's log.
 const PAGE: [u8; 8192] = [0; 8192];
-/// Events of the probe's batch: about what one order makes.
+/// Events of the probe's batch: about as many as one order produces.
 const EVENTS: usize = 2;
 
 pub struct Probe {
@@ -68,7 +68,7 @@ impl Probe {
         let mut latency = Histogram::<u64>::new(3)?;
         for _ in 0..SYNCS {
             let begun = Instant::now();
-            // In place: a growing file would pay for its length too, which PostgreSQL's log does not.
+            // Overwrite in place: a growing file also pays for its length, which PostgreSQL's log does not.
             self.file.seek(SeekFrom::Start(0))?;
             self.file.write_all(&PAGE)?;
             self.file.sync_data()?;

@@ -1,4 +1,5 @@
-//! How fast a starting server replays its journal from PostgreSQL: its own figure, from its own metrics. Never: a replay of ours.
+//! This module measures how fast a starting server replays its journal from PostgreSQL, from the server's own metrics. It must
+//! not replay itself.
 
 use super::Settings;
 use super::arm::postgres_options;
@@ -14,7 +15,7 @@ use local_parts::Postgres;
 use sqlx::{Connection, Executor, PgConnection};
 use std::path::Path;
 
-/// Events per second of a server's start, and how many there were.
+/// Events per second of a server's start, and their number.
 pub async fn measure(settings: &Settings, folder: &Path) -> Result<(f64, f64)> {
     let postgres = Postgres::start(postgres_options()).await?;
     let database = postgres.create_database("recovery").await?;
@@ -24,15 +25,15 @@ pub async fn measure(settings: &Settings, folder: &Path) -> Result<(f64, f64)> {
     let server = exchange.serve("recovery").await?;
     let seconds = server.metric("exchange_engine_recovery_seconds").await?;
     let events = server.metric("exchange_engine_recovery_events").await?;
-    ensure!(events >= settings.recovery_events as f64, "the server replayed {events} events only");
+    ensure!(events >= settings.recovery_events as f64, "the server replayed only {events} events");
     server.stop().await?;
     Ok((events / seconds, events))
 }
 
-/// Writes a journal of the core benchmark's commands, in batches as a busy leader makes them.
+/// Writes a journal of the core benchmark's commands, in batches of a busy leader's size.
 async fn fill(database: &str, seed: u64, events: u64) -> Result<()> {
     let mut connection = PgConnection::connect(database).await?;
-    // Only the writing of the test's data is hurried; nothing here is measured.
+    // This setting only accelerates writing the test data; nothing is measured here.
     connection.execute("SET synchronous_commit = off").await?;
     let head = head::read(&mut connection).await?;
     let (mut pending, mut payload, mut written) = (Vec::new(), Vec::new(), head.last_seq);

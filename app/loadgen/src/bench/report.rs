@@ -1,9 +1,9 @@
-//! The table that a person reads. Never: a figure that is not in the file too.
+//! This module prints the table for a person. It must not print a figure that is not in the file too.
 
 use super::figures::Figures;
 use super::{OPEN, Open};
 
-/// What is wanted of a figure.
+/// The target of a figure.
 enum Goal {
     AtLeast(f64),
     AtMost(f64),

@@ -1,4 +1,4 @@
-//! One arm's share of a round: both closed loops, and what they cost. Never: another arm.
+//! This module runs one arm's part of a round: both closed loops, and their costs. It must not use another arm.
 
 use super::arm::{Cost, Place};
 use super::{FEW, MANY};
@@ -12,7 +12,7 @@ pub struct Round {
     pub many: Measured,
     /// Until the last acknowledgement of each loop. The worker's time is counted separately.
     pub acknowledged: Cost,
-    /// Until the tables hold everything.
+    /// Until the tables contain everything.
     pub projected: Cost,
 }
 
@@ -38,12 +38,12 @@ impl Round {
         (cost.server + cost.postgres + cost.generator).as_secs_f64() * 1e6 / self.orders() as f64
     }
 
-    /// Microseconds of processor time per order until the tables hold it, everything included.
+    /// Microseconds of processor time per order until the tables contain it, everything included.
     pub fn projected_us(&self) -> f64 {
         self.projected.total().as_secs_f64() * 1e6 / self.orders() as f64
     }
 
-    /// For people who watch.
+    /// A progress line for a person.
     pub fn line(&self, name: &str) -> String {
         let each = |time: std::time::Duration| time.as_secs_f64() * 1e6 / self.orders() as f64;
         let cost = &self.projected;

@@ -1,4 +1,5 @@
-//! Calls of the public API one by one, with JSON answers: for the simulator and the crash test. Never: the benchmark's hot path.
+//! This module calls the public API one request at a time, with JSON answers, for the simulator and the crash test. The
+//! benchmark's hot path must not use it.
 
 use super::connection::Connection;
 use super::request::{Credentials, Method, Request, now_milliseconds};
@@ -7,23 +8,23 @@ use std::net::SocketAddr;
 use std::time::Duration;
 use tokio::time::timeout;
 
-/// A call that is not answered by then counts as lost.
+/// Time after which an unanswered call counts as lost.
 const DEADLINE: Duration = Duration::from_secs(10);
 
-/// What the server answered with a 2xx.
+/// The server's answer with a 2xx.
 pub type Reply = Value;
 
 /// The reason for a missing answer.
 #[derive(Debug)]
 pub enum CallError {
-    /// The exchange said no, or could not try: certainly not executed.
+    /// The exchange refused the call or could not process it: certainly not executed.
     Refused { status: u16, code: i64, message: String, retry_after: Option<u64> },
     /// A 5xx without a definite code, a lost connection, no answer in time: it may or may not have been executed.
     Unknown(String),
 }
 
 impl CallError {
-    /// Binance's error code; 0 of an unknown outcome.
+    /// Binance's error code; 0 for an unknown outcome.
     pub const fn code(&self) -> i64 {
         match self {
             Self::Refused { code, .. } => *code,
@@ -43,7 +44,7 @@ impl std::fmt::Display for CallError {
 
 impl std::error::Error for CallError {}
 
-/// One account's access over one connection, which is opened when needed.
+/// One account's access through one connection, opened on demand.
 #[derive(Debug)]
 pub struct Api {
     address: SocketAddr,
@@ -57,7 +58,7 @@ impl Api {
         Self { address, credentials, connection: None, request: Request::default() }
     }
 
-    /// Asks another server from now on.
+    /// Switches to another server.
     pub fn move_to(&mut self, address: SocketAddr) {
         (self.address, self.connection) = (address, None);
     }
@@ -65,6 +66,7 @@ impl Api {
     /// A public read.
     ///
     /// # Errors
+    ///
     /// See [`CallError`].
     pub async fn public(&mut self, path: &str, parameters: &str) -> Result<Reply, CallError> {
         self.request.public(path, parameters);
@@ -74,13 +76,14 @@ impl Api {
     /// A signed call.
     ///
     /// # Errors
+    ///
     /// See [`CallError`].
     pub async fn signed(&mut self, method: Method, path: &str, parameters: &str) -> Result<Reply, CallError> {
         self.send(path, parameters, Some(method)).await
     }
 
     async fn send(&mut self, path: &str, parameters: &str, signed: Option<Method>) -> Result<Reply, CallError> {
-        // A request that never left was not executed.
+        // A request that was never sent was not executed.
         let mut connection = match self.connection.take() {
             Some(connection) => connection,
             None => match timeout(DEADLINE, Connection::open(self.address)).await {
@@ -115,7 +118,7 @@ fn judge(status: u16, retry_after: Option<u64>, body: Value) -> Result<Reply, Ca
     }
     let code = body["code"].as_i64().unwrap_or_default();
     let message = body["msg"].as_str().unwrap_or_default().to_owned();
-    // -1001 and -1008 promise that nothing was executed; every other 5xx, -1007 first of all, promises nothing.
+    // -1001 and -1008 guarantee that nothing was executed; no other 5xx does, in particular not -1007.
     if status >= 500 && !matches!(code, -1001 | -1008) {
         return Err(CallError::Unknown(format!("{status} {code}: {message}")));
     }

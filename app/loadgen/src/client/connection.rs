@@ -1,4 +1,5 @@
-//! A keep-alive connection: bytes of a request out, status and body of its response back. Never: what they mean.
+//! This module is a keep-alive connection: it sends the bytes of a request and returns status and body of its response. It must
+//! not interpret them.
 
 use std::io::{Error, ErrorKind, Result};
 use std::net::SocketAddr;
@@ -7,16 +8,16 @@ use tokio::net::TcpStream;
 
 /// Headers of one response; more is an error.
 const HEADERS_MAX: usize = 48;
-/// Room for a usual response, and what each read asks for at least.
+/// Buffer for a typical response, and minimum size of each read.
 const BUFFER: usize = 8 * 1024;
-/// Largest response that is read.
+/// Largest accepted response.
 const RESPONSE_MAX: usize = 64 << 20;
 
 /// A response; its body is borrowed from the connection.
 #[derive(Debug, Clone, Copy)]
 pub struct Response<'a> {
     pub status: u16,
-    /// Seconds, when the server asks for patience.
+    /// Seconds, if the server sends Retry-After.
     pub retry_after: Option<u64>,
     pub body: &'a [u8],
 }
@@ -39,7 +40,8 @@ impl Connection {
     /// Connects.
     ///
     /// # Errors
-    /// Those of the system.
+    ///
+    /// Returns the system's error.
     pub async fn open(address: SocketAddr) -> Result<Self> {
         let stream = TcpStream::connect(address).await?;
         stream.set_nodelay(true)?;
@@ -48,8 +50,8 @@ impl Connection {
 
     /// Sends one request and waits for its response.
     ///
-    /// # Errors
-    /// Returns an error if the connection is lost (the request may have been executed), or the response is not HTTP/1.1 with a length.
+    /// # Errors Returns an error if the connection is lost (the request may have been executed), or the response is not HTTP/1.1
+    /// with a length.
     pub async fn ask(&mut self, request: &[u8]) -> Result<Response<'_>> {
         self.received.clear();
         self.stream.write_all(request).await?;
@@ -80,7 +82,7 @@ fn invalid(text: &'static str) -> Error {
     Error::new(ErrorKind::InvalidData, text)
 }
 
-/// The head, once it is whole.
+/// The head, once it is complete.
 fn parse(received: &[u8]) -> Result<Option<Head>> {
     let mut headers = [httparse::EMPTY_HEADER; HEADERS_MAX];
     let mut response = httparse::Response::new(&mut headers);

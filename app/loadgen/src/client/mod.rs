@@ -1,6 +1,7 @@
-//! A cheap HTTP/1.1 client: one TCP connection, one request in flight, no allocation per request. Never: TLS, redirects, chunks.
+//! This module is a cheap HTTP/1.1 client: one TCP connection, one request in flight, no allocation per request. Not supported:
+//! TLS, redirects, chunked bodies.
 //!
-//! It is cheap because the benchmark adds the generator's processor time to the server's.
+//! It must be cheap, because the benchmark adds the generator's processor time to the server's.
 
 mod api;
 mod connection;

@@ -1,4 +1,5 @@
-//! A request's bytes, signed as the public API asks (rest-api.md, "SIGNED Endpoint security"). Never: a connection.
+//! This module builds a request's bytes, signed as the public API requires (rest-api.md, "SIGNED Endpoint security"). It must not
+//! use a connection.
 
 use anyhow::{Result, ensure};
 use hmac::{Hmac, KeyInit, Mac};
@@ -10,7 +11,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 #[derive(Clone)]
 pub struct Credentials {
     api_key: Box<str>,
-    /// The state after the secret was absorbed: cloned for each signature.
+    /// The state after hashing the secret: cloned for each signature.
     keyed: Hmac<Sha256>,
 }
 
@@ -25,7 +26,7 @@ impl Credentials {
     /// Returns an error if a header cannot contain the key.
     pub fn new(api_key: &str, secret: &str) -> Result<Self> {
         let plain = !api_key.is_empty() && api_key.bytes().all(|byte| byte.is_ascii_alphanumeric());
-        ensure!(plain, "an API key has letters and digits only; this one does not");
+        ensure!(plain, "an API key must contain only letters and digits");
         let keyed = Hmac::new_from_slice(secret.as_bytes())?;
         Ok(Self { api_key: api_key.into(), keyed })
     }
@@ -59,7 +60,7 @@ impl Method {
     }
 }
 
-/// Builds requests, one after the other, in reused buffers.
+/// Builds requests one after the other in reused buffers.
 #[derive(Debug, Default)]
 pub struct Request {
     bytes: Vec<u8>,
@@ -67,7 +68,7 @@ pub struct Request {
 }
 
 impl Request {
-    /// A request that needs no key. `parameters` are encoded already (`symbol=BTCUSDT&limit=5`).
+    /// A request without a key. `parameters` are encoded already (`symbol=BTCUSDT&limit=5`).
     pub fn public(&mut self, path: &str, parameters: &str) -> &[u8] {
         self.parameters.clear();
         self.parameters.extend_from_slice(parameters.as_bytes());
@@ -118,7 +119,7 @@ impl Request {
     }
 }
 
-/// Milliseconds since the Unix epoch, as the API counts time.
+/// Milliseconds since the Unix epoch, the API's time unit.
 pub fn now_milliseconds() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64)
 }

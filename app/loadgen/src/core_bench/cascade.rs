@@ -1,7 +1,7 @@
-//! The cost of a cascade: stops at one price, all reached by one order. Never: a server.
+//! This module measures the cost of a cascade: stops at one price, all reached by one order. It must not use a server.
 //!
-//! Measured is the work of the leader's thread: the order that reaches them, each triggered order as a separate decision, encoding and
-//! checksum. Each stop sells to one resting bid.
+//! The measurement covers the work of the leader's thread: the order that reaches them, each triggered order as a separate
+//! decision, encoding and checksum. Each stop sells to one resting bid.
 
 use super::stream;
 use crate::foundation::{self, FIRST_ACCOUNT};
@@ -18,23 +18,23 @@ use std::hint::black_box;
 /// Stops of the two cascades that are compared.
 pub const SMALL: u32 = 1_000;
 pub const LARGE: u32 = 10_000;
-/// Price levels that the bids are spread over.
+/// Number of price levels with bids.
 const LEVELS: i64 = 100;
 const QUANTITY: i64 = SCALE / 100;
 const CENT: Price = SCALE / 100;
 
-/// Milliseconds of processor time of the large cascade, and how many times that of the small one it is.
+/// Processor time of the large cascade in milliseconds, and its ratio to the small one's.
 #[derive(Debug, Clone, Copy)]
 pub struct Figures {
     pub large_ms: f64,
     pub large_over_small: f64,
 }
 
-/// Runs of the large cascade in one measurement, and of the small one: the clock of processor time is coarser than one run.
+/// Runs of the large and the small cascade in one measurement: the clock of processor time is coarser than one run.
 const LARGE_RUNS: usize = 20;
 const SMALL_RUNS: usize = 200;
 
-/// Medians over `rounds`, the two cascades in turn.
+/// Medians over `rounds`, alternating the two cascades.
 pub fn run(rounds: usize) -> Result<Figures> {
     let (small, large) = (before(SMALL)?, before(LARGE)?);
     let (mut small_ms, mut large_ms) = (Vec::new(), Vec::new());
@@ -54,7 +54,7 @@ fn cascades(state: &State, stops: u32, runs: usize) -> Result<f64> {
         after.push(cascade(state, stops)?);
     }
     let spent = processor::of_this_thread()? - start;
-    // Not measured: freeing a whole exchange is not part of a cascade.
+    // Not measured: freeing the whole state is not part of a cascade.
     drop(black_box(after));
     Ok(spent.as_secs_f64() * 1e3 / runs as f64)
 }
@@ -111,7 +111,7 @@ fn cascade(mut state: State, stops: u32) -> Result<State> {
     loop {
         let more = state.work(now, &mut events);
         triggered += u32::from(more);
-        // About as many events as one commit carries.
+        // About the number of events of one commit.
         if !more || events.len() >= super::BATCH * 64 {
             bytes.clear();
             batch::encode(&events, &mut bytes);

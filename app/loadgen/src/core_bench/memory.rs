@@ -1,4 +1,5 @@
-//! The memory of a resting order: a million of them, in a separate process. It must not estimate from type sizes.
+//! This module measures the memory of a resting order: a million of them, in a separate process. It must not estimate from type
+//! sizes.
 
 use super::stream::{self, Stream};
 use crate::foundation;
@@ -7,14 +8,14 @@ use anyhow::{Context, Result, ensure};
 use exchange_core::State;
 use std::process::Command;
 
-/// Resting orders that are held.
+/// Number of resting orders.
 pub const ORDERS: usize = 1_000_000;
-/// Distance from the mid: some thousand price levels a side.
+/// Distance from the mid: some thousand price levels per side.
 const TICKS: i64 = 5_000;
 
 /// Fills a state with `orders` and returns the growth of resident memory, in bytes per order.
 ///
-/// The caller's process should have done nothing else: memory that the allocator retains would hide the growth.
+/// The caller's process must have done nothing else: memory retained by the allocator would hide the growth.
 pub fn bytes_per_resting_order(seed: u64, orders: usize) -> Result<f64> {
     let mut generator = Stream::new(foundation::lay(u32::MAX, stream::START, &mut Vec::new())?, seed);
     let before = resident()?;
@@ -28,7 +29,7 @@ pub fn bytes_per_resting_order(seed: u64, orders: usize) -> Result<f64> {
     Ok(after.saturating_sub(before) as f64 / orders as f64)
 }
 
-/// The same, in a fresh process of this program.
+/// The same, in a new process of this program.
 pub fn in_a_fresh_process(seed: u64, orders: usize) -> Result<f64> {
     let program = std::env::current_exe().context("finding this program")?;
     let arguments = ["bench", "memory", "--seed", &seed.to_string(), "--orders", &orders.to_string()];

@@ -1,7 +1,7 @@
-//! What the pure core costs: one thread, no I/O. Never: a server.
+//! This module measures the pure core: one thread, no I/O. It must not use a server.
 //!
-//! Counted as one operation: deciding a command (filters, client id, hold, matching), applying its events, the reply's value,
-//! encoding its events into the batch and the batch's checksum.
+//! One operation is: deciding a command (filters, client id, hold, matching), applying its events, creating the reply's value,
+//! encoding its events into the batch, and the batch's checksum.
 
 pub mod cascade;
 pub mod memory;
@@ -16,12 +16,12 @@ use hdrhistogram::Histogram;
 use std::hint::black_box;
 use std::time::Instant;
 
-/// Commands that one journal batch carries in this benchmark, all decided at one reading of the clock.
+/// Commands per journal batch in this benchmark, all decided with one clock reading.
 pub const BATCH: usize = 64;
-/// Orders on the books before the clock starts.
+/// Orders on the books before the measurement starts.
 pub const WARM: usize = 20_000;
 
-/// How much is done.
+/// Size of the measurement.
 #[derive(Debug, Clone, Copy)]
 pub struct Size {
     pub rounds: usize,
@@ -36,14 +36,14 @@ impl Size {
 /// Medians over the rounds.
 #[derive(Debug, Clone, Copy)]
 pub struct Figures {
-    /// Million operations in one second of processor time.
+    /// Million operations per second of processor time.
     pub mops_per_cpu_second: f64,
-    /// Latency of one decision, from a pass of its own that times each.
+    /// Latency of one decision, from a separate pass that times each decision.
     pub p50_ns: f64,
     pub p99_ns: f64,
     pub events_per_command: f64,
     pub bytes_per_command: f64,
-    /// Million events in one second of processor time: decoded from a batch and applied.
+    /// Million events per second of processor time: decoded from a batch and applied.
     pub replay_mevents_per_cpu_second: f64,
 }
 
@@ -54,7 +54,7 @@ struct Round {
     batches: Vec<Vec<u8>>,
 }
 
-/// Runs the commands as the leader does, in batches.
+/// Runs the commands in batches, as the leader does.
 fn decide_all(state: &mut State, commands: &[Command], keep: bool) -> Result<Round> {
     let (mut events, mut bytes) = (Vec::with_capacity(BATCH * 8), Vec::with_capacity(BATCH * 1024));
     let mut round = Round { cpu_seconds: 0.0, events: 0, bytes: 0, batches: Vec::new() };
@@ -67,7 +67,7 @@ fn decide_all(state: &mut State, commands: &[Command], keep: bool) -> Result<Rou
         }
         batch::encode(&events, &mut bytes);
         black_box(batch::checksum(&bytes));
-        // The leader keeps replies until their batch is durable.
+        // Hold the replies until the batch ends, as the leader does until it is durable.
         refused += black_box(&replies).iter().filter(|reply| reply.is_err()).count();
         replies.clear();
         round.events += events.len();
@@ -112,7 +112,7 @@ fn replay(mut state: State, batches: &[Vec<u8>]) -> Result<f64> {
     Ok((processor::of_this_thread()? - start).as_secs_f64())
 }
 
-/// Measures.
+/// Runs the measurement.
 pub fn run(seed: u64, size: Size) -> Result<Figures> {
     let mut generator = stream::Stream::new(foundation::lay(u32::MAX, stream::START, &mut Vec::new())?, seed);
     for _ in 0..WARM {

@@ -1,6 +1,7 @@
-//! The commands of the core's benchmark: 60 % new limits near the mid, 30 % cancels, 10 % marketable. Never: anything timed.
+//! This module generates the commands of the core's benchmark: 60 % new limits near the mid, 30 % cancels, 10 % marketable. It
+//! must not be timed.
 //!
-//! They are made against a state of their own, so that a cancel always names an open order and nothing is refused.
+//! The generator applies them to a separate state, so that a cancel always names an open order and no command is refused.
 
 use crate::foundation::FIRST_ACCOUNT;
 use crate::random::Random;
@@ -12,14 +13,14 @@ use exchange_core::event::Event;
 use exchange_core::money::{Price, Quantity, SCALE, Time};
 use exchange_core::order::{AccountId, ClientId, MarketId, OrderId, OrderType, Side, StpMode, TimeInForce};
 
-/// Journal time at the start: any will do, µs.
+/// Journal time at the start, µs; the value is arbitrary.
 pub const START: Time = 1_700_000_000_000_000;
 /// Largest distance of a new limit order from the mid, in ticks.
 const NEAR: i64 = 50;
 const CENT: Price = SCALE / 100;
 const LOT: Quantity = SCALE / 100_000;
 
-/// A client order id as ccxt makes them: a broker's prefix and 22 hexadecimal digits.
+/// A client order id in ccxt's form: a broker's prefix and 22 hexadecimal digits.
 fn client_id(random: &mut Random) -> Result<ClientId> {
     let (high, low) = (random.next(), random.next());
     ClientId::new(&format!("x-TKT5PX2F{high:016x}{:06x}", low & 0xff_ffff)).context("a client order id of the benchmark")
@@ -30,7 +31,7 @@ pub struct Stream {
     state: State,
     random: Random,
     mids: [Price; MARKETS.len()],
-    /// Orders that were put on the book; some have been filled since.
+    /// Orders that were placed on the book; some have been filled since.
     open: Vec<(OrderId, AccountId, MarketId)>,
     events: Vec<Event>,
 }
@@ -41,7 +42,7 @@ impl Stream {
         Self { state, random: Random::new(seed), mids, open: Vec::new(), events: Vec::new() }
     }
 
-    /// The state after the commands given out so far.
+    /// The state after the commands returned so far.
     pub const fn state(&self) -> &State {
         &self.state
     }
@@ -67,7 +68,7 @@ impl Stream {
         (market, if self.random.chance(50) { Side::Buy } else { Side::Sell })
     }
 
-    /// A limit at most `ticks` from the mid, on its own side.
+    /// A limit order at most `ticks` from the mid, on its own side.
     pub fn resting(&mut self, ticks: i64) -> Result<Command> {
         let (market, side) = self.pick();
         let distance = self.random.between(1, ticks) * CENT;
@@ -77,7 +78,7 @@ impl Stream {
         self.order(side, market, price, lots)
     }
 
-    /// A limit through the other side that takes about three resting orders.
+    /// A limit order through the other side that takes about three resting orders.
     fn marketable(&mut self) -> Result<Command> {
         let (market, side) = self.pick();
         let reach = 4 * NEAR * CENT;
@@ -118,14 +119,14 @@ impl Stream {
         Ok(command)
     }
 
-    /// As [`Self::apply`], without remembering the order for a cancel.
+    /// As [`Self::apply`], without storing the order for a cancel.
     pub fn place_unlisted(&mut self, command: &Command) -> Result<()> {
         self.events.clear();
         self.state.decide(command, START, &mut self.events).context("placing a resting order")?;
         Ok(())
     }
 
-    /// Takes a command into the stream's own state.
+    /// Applies a command to the stream's state.
     pub fn apply(&mut self, command: &Command) -> Result<()> {
         self.events.clear();
         match self.state.decide(command, START, &mut self.events) {

@@ -1,4 +1,4 @@
-//! The closed loop: every connection sends its next order when the last one was answered. Never: a pause.
+//! This module is the closed loop: every connection sends its next order after the answer to the last one. It must not pause.
 
 use super::{Measured, Sender, histogram};
 use crate::client::Credentials;
@@ -13,7 +13,8 @@ use std::time::Instant;
 /// Sends the orders with these numbers over `connections` connections, all on this thread.
 ///
 /// # Errors
-/// When an order is not accepted or a connection is lost.
+///
+/// Returns an error if an order is not accepted or a connection is lost.
 pub async fn run(
     address: SocketAddr,
     credentials: &[Credentials],

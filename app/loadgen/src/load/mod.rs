@@ -1,4 +1,5 @@
-//! Sends the workload to a server over many connections and notes how long each answer took. Never: which server it is.
+//! This module sends the workload to a server over many connections and records the latency of each answer. It must not depend on
+//! the kind of server.
 
 mod closed;
 mod open;
@@ -23,7 +24,7 @@ pub struct Measured {
     /// From the first request to the last answer.
     pub elapsed: Duration,
     pub orders: u64,
-    /// Microseconds. In an open loop from the moment at which the request was due.
+    /// Microseconds. In an open loop, from the time at which the request was due.
     pub latency: Histogram<u64>,
 }
 
@@ -62,7 +63,7 @@ impl<'a> Sender<'a> {
         Ok(Self { connection, credentials, workload, request: Request::default(), parameters: String::with_capacity(256) })
     }
 
-    /// Sends order `number` and waits for its acknowledgement. Anything but 200 ends the run: every order must be accepted.
+    /// Sends order `number` and waits for its acknowledgement. Any status except 200 ends the run: every order must be accepted.
     async fn order(&mut self, number: u64) -> Result<()> {
         let order = self.workload.order(number);
         order.parameters(&mut self.parameters);

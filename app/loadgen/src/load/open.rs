@@ -1,5 +1,6 @@
-//! The open loop: orders are due at a fixed rate whatever the server does, and latency counts from the moment an order was due, so
-//! that a slow server receives no fewer requests and its delays are counted (coordinated omission). The rate must not adapt.
+//! This module is the open loop: orders are due at a fixed rate, independent of the server. Latency counts from the time at which
+//! an order was due, so that a slow server receives no fewer requests and its delays are counted (coordinated omission). The rate
+//! must not adapt.
 
 use super::{Measured, Sender, histogram};
 use crate::client::Credentials;
@@ -13,10 +14,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::Semaphore;
 
-/// Sends the orders with these numbers at `rate` a second over `connections` connections, all on this thread.
+/// Sends the orders with these numbers at `rate` per second over `connections` connections, all on this thread.
 ///
 /// # Errors
-/// When an order is not accepted or a connection is lost.
+///
+/// Returns an error if an order is not accepted or a connection is lost.
 pub async fn run(
     address: SocketAddr,
     credentials: &[Credentials],
@@ -36,7 +38,7 @@ pub async fn run(
         async move {
             while next.get() < orders {
                 let index: u64 = next.replace(next.get() + 1);
-                // Free connections wait for due moments in turn; when none is free the order is late, and it counts.
+                // Free connections wait for due times in turn. If none is free, the order is late, and the delay counts.
                 due.acquire().await?.forget();
                 sender.order(first + index).await?;
                 latency.borrow_mut().saturating_record(due_at(index).elapsed().as_micros() as u64);
@@ -48,8 +50,8 @@ pub async fn run(
     Ok(Measured { elapsed: begun.elapsed(), orders, latency: latency.into_inner() })
 }
 
-/// A permit for each order at the moment at which it is due, from a dedicated thread: the runtime's timer knows whole milliseconds
-/// only, and would send the orders in bursts.
+/// Issues a permit for each order at its due time from a dedicated thread: the runtime's timer has a resolution of whole
+/// milliseconds and would send the orders in bursts.
 fn pace(orders: u64, due_at: impl Fn(u64) -> Instant + Send + 'static) -> Result<Arc<Semaphore>> {
     let due = Arc::new(Semaphore::new(0));
     let permits = Arc::clone(&due);

@@ -1,4 +1,4 @@
-//! Processor time as the kernel accounts it. Never: wall time passed off as work.
+//! This module reads processor time from the kernel. It must not use wall time instead.
 
 use anyhow::{Context, Result};
 use std::fs::read_to_string;
@@ -12,19 +12,19 @@ const OWN: Range<usize> = 13..15;
 const ENDED_CHILDREN: Range<usize> = 15..17;
 const THREADS: Range<usize> = 19..20;
 
-/// Time this thread has spent on a processor.
+/// Processor time of this thread.
 pub fn of_this_thread() -> Result<Duration> {
     schedule_time("/proc/thread-self/schedstat").context("reading this thread's /proc/thread-self/schedstat")
 }
 
-/// Time a process has spent, all its threads, and those of its children that have ended and were waited for.
+/// Processor time of a process with all its threads, and of its children that ended and were waited for.
 pub fn of_process(pid: u32) -> Result<Duration> {
     let fields = stat(pid)?;
     let ticks = |range: Range<usize>| -> u64 {
         fields.get(range).unwrap_or_default().iter().filter_map(|field| field.parse::<u64>().ok()).sum()
     };
     let time = |ticks: u64| Duration::from_millis(ticks * 1000 / TICKS);
-    // A process of one thread is measured in nanoseconds; others in ticks of 10 ms.
+    // A process with one thread is measured in nanoseconds; others in ticks of 10 ms.
     let own = match schedule_time(&format!("/proc/{pid}/schedstat")) {
         Ok(exact) if ticks(THREADS) == 1 => exact,
         _ => time(ticks(OWN)),
@@ -32,20 +32,20 @@ pub fn of_process(pid: u32) -> Result<Duration> {
     Ok(own + time(ticks(ENDED_CHILDREN)))
 }
 
-/// As [`of_process`], with every process below it that still lives.
+/// As [`of_process`], including every living process below it.
 pub fn of_tree(pid: u32) -> Result<Duration> {
     let mut total = of_process(pid)?;
     for child in descendants(pid)? {
-        // It may have ended since; then its parent's count has it next time.
+        // A process that ended since is in its parent's count next time.
         total += of_process(child).unwrap_or_default();
     }
     Ok(total)
 }
 
-/// Fields of /proc/<pid>/stat, counted from 0. The program's name may hold blanks and brackets: it ends at the last `)`.
+/// Fields of /proc/<pid>/stat, counted from 0. The program's name may contain blanks and brackets: it ends at the last `)`.
 fn stat(pid: u32) -> Result<Vec<String>> {
     let text = read_to_string(format!("/proc/{pid}/stat")).with_context(|| format!("process {pid} has ended"))?;
-    let (name, rest) = text.rsplit_once(") ").context("/proc/<pid>/stat is not what proc(5) says")?;
+    let (name, rest) = text.rsplit_once(") ").context("/proc/<pid>/stat does not have the format of proc(5)")?;
     let mut fields = vec![pid.to_string(), name.to_owned()];
     fields.extend(rest.split(' ').map(str::to_owned));
     Ok(fields)
@@ -91,7 +91,7 @@ mod tests {
         assert!(of_this_thread().unwrap() - thread >= spent);
         assert!(of_process(pid).unwrap() - process >= spent.mul_f64(0.8));
 
-        // A child that burns and waits to be asked to end, seen while it lives.
+        // A child that uses processor time and then waits, measured while it lives.
         let script = "i=0; while [ $i -lt 200000 ]; do i=$((i+1)); done; echo done; read line";
         let mut child = Command::new("sh").args(["-c", script]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
         let mut line = String::new();
@@ -101,7 +101,7 @@ mod tests {
         assert!(descendants(pid).unwrap().contains(&child.id()));
         let of_child = of_process(child.id()).unwrap();
         assert!(of_child >= Duration::from_millis(10), "{of_child:?}");
-        // Other tests run in this process at the same time, so the parts are read before the whole.
+        // Other tests run in this process at the same time, so read the parts before the whole.
         let parts = of_process(pid).unwrap() + of_child;
         assert!(of_tree(pid).unwrap() >= parts);
         drop(child.stdin.take());

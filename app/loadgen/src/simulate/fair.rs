@@ -1,9 +1,10 @@
-//! Fair prices that walk at random and are drawn back to where they began. Never: what anyone does about them.
+//! This module has fair prices: random walks that are pulled back to their start. It must not know the participants' reaction to
+//! them.
 
 use crate::random::Random;
 use std::time::{Duration, Instant};
 
-/// Standard deviation of a step of one second, relative.
+/// Standard deviation of a step of one second, relative to the price.
 const VOLATILITY: f64 = 0.000_08;
 /// Pull towards the opening price, per second.
 const REVERSION: f64 = 0.000_02;
@@ -23,7 +24,7 @@ impl Fair {
         Self { random, prices: opening.clone(), opening, walked: Instant::now() }
     }
 
-    /// The price of a market now.
+    /// The current fair price of a market.
     pub fn price(&mut self, market: usize, now: Instant) -> f64 {
         while self.walked + STEP <= now {
             self.walked += STEP;
@@ -35,7 +36,7 @@ impl Fair {
     fn step(&mut self) {
         let seconds = STEP.as_secs_f64();
         for (price, opening) in self.prices.iter_mut().zip(&self.opening) {
-            // Twelve uniform numbers less six: near enough to a normal one.
+            // Twelve uniform numbers minus six: a good approximation of a normal one.
             let normal = (0..12).map(|_| self.random.below(1 << 32) as f64 / (1u64 << 32) as f64).sum::<f64>() - 6.0;
             let pull = (opening / *price - 1.0) * REVERSION * seconds;
             *price *= 1.0 + normal * VOLATILITY * seconds.sqrt() + pull;

@@ -1,4 +1,5 @@
-//! A market maker: a ladder of limit orders a side on every market, moved with the fair price. Never: a trade for its own sake.
+//! This module is a market maker: a ladder of limit orders per side on every market, moved with the fair price. It must not trade
+//! actively.
 
 use super::market::{Market, text};
 use super::participant::{Answer, Participant};
@@ -7,12 +8,12 @@ use serde_json::Value;
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// Levels a side of all makers together.
+/// Levels per side of all makers together.
 const LEVELS: usize = 16;
-/// Half of the spread, and the distance of two levels, relative to the price.
+/// Half of the spread, and the distance between two levels, relative to the price.
 const HALF_SPREAD: f64 = 0.000_1;
 const GAP: f64 = 0.000_1;
-/// Value of one order in quote units: least and greatest.
+/// Value of one order in quote units: minimum and maximum.
 const VALUE: (i64, i64) = (200, 4_000);
 /// Interval between two reads of the maker's open orders.
 const LOOK: Duration = Duration::from_secs(20);
@@ -26,14 +27,14 @@ struct Standing {
 
 pub(super) struct Maker {
     participant: Participant,
-    /// This maker's levels are every `makers`-th, from `number` on.
+    /// This maker's levels are every `makers`-th, starting with `number`.
     number: usize,
     makers: usize,
     standing: Vec<Vec<Standing>>,
     looked: Vec<Option<Instant>>,
 }
 
-/// What to do about one market.
+/// The next action on one market.
 #[derive(Debug, PartialEq)]
 enum Step {
     Move(Standing, bool, Price),
@@ -52,7 +53,7 @@ fn ladder(market: &Market, fair: f64, buy: bool, levels: impl Iterator<Item = us
     prices.collect()
 }
 
-/// The most urgent step: an order where it should not be goes to where one is missing.
+/// The most urgent action: cancel a misplaced order, or place a missing one.
 fn step(market: &Market, fair: f64, standing: &[Standing], levels: impl Iterator<Item = usize> + Clone) -> Step {
     let tolerance = ((fair * GAP) as Price / 2).max(market.tick);
     let near = |one: Price, other: Price| (one - other).abs() <= tolerance;
@@ -82,7 +83,7 @@ impl Maker {
         loop {
             self.participant.turn().await;
             let first = self.participant.any_market();
-            // The first market that needs something, beginning anywhere.
+            // The first market that needs an action, starting at a random one.
             for offset in 0..self.standing.len() {
                 let market = (first + offset) % self.standing.len();
                 if self.attend(market).await {
@@ -92,7 +93,7 @@ impl Maker {
         }
     }
 
-    /// Sends at most one order or cancel; false when nothing was to be done.
+    /// Sends at most one order or cancel; false if no action was needed.
     async fn attend(&mut self, market: usize) -> bool {
         if self.looked[market].is_none_or(|looked| looked.elapsed() > LOOK) {
             self.standing[market] = self.participant.open_orders(market).await.iter().filter_map(standing).collect();
@@ -123,7 +124,7 @@ impl Maker {
                 let placed = if reply["newOrderResponse"].is_object() { &reply["newOrderResponse"] } else { &reply };
                 self.standing[market].extend(standing(placed));
             }
-            // After a partial failure, too, the books must be looked at.
+            // After a partial failure too, read the open orders again.
             Answer::Refused | Answer::Lost => self.looked[market] = None,
         }
         true

@@ -1,10 +1,10 @@
-//! A market's rules from exchangeInfo, and prices and quantities that obey them. It must not send an order.
+//! This module has a market's rules from exchangeInfo, and prices and quantities that satisfy them. It must not send an order.
 
 use anyhow::{Context, Result};
 use exchange_core::money::{Decimal, Price, Quantity, SCALE, floor_to, parse};
 use serde_json::Value;
 
-/// Prices of well-known assets at which a market without trades begins, in quote units.
+/// Start prices of well-known assets for a market without trades, in quote units.
 const OPENING: [(&str, i64); 5] = [("BTC", 60_000), ("ETH", 3_000), ("BNB", 600), ("SOL", 150), ("XRP", 1)];
 const OPENING_OF_OTHERS: i64 = 100;
 
@@ -16,12 +16,12 @@ pub(super) struct Market {
     pub min_quantity: Quantity,
     /// Smallest value of an order, in quote units of 10⁻⁸.
     pub min_notional: i64,
-    /// Where the fair price begins.
+    /// Start of the fair price.
     pub opening: Price,
 }
 
 impl Market {
-    /// From one entry of exchangeInfo's `symbols` and the last price, if there is one.
+    /// Parses one entry of exchangeInfo's `symbols`; uses the last price if there is one.
     pub fn read(symbol: &str, rules: &Value, last: Option<&str>) -> Result<Self> {
         let filter = |kind: &str, field: &str| -> Result<i64> {
             let filters = rules["filters"].as_array().map_or(&[][..], Vec::as_slice);
@@ -48,16 +48,16 @@ impl Market {
         floor_to(price as Price, self.tick).max(self.tick)
     }
 
-    /// Whole lots worth about `value` quote units at `price`, never less than the market takes.
+    /// Whole lots worth about `value` quote units at `price`, at least the market's minimum.
     pub fn quantity(&self, value: f64, price: Price) -> Quantity {
-        // A fifth more than the smallest value: the average price that a MARKET order is judged by may be lower.
+        // A fifth above the smallest value, because the average price that applies to a MARKET order may be lower.
         let least = self.min_notional as f64 * 1.2;
         let units = (value * SCALE as f64).max(least) / price as f64 * SCALE as f64;
         (floor_to(units as Quantity, self.step) + self.step).max(self.min_quantity)
     }
 }
 
-/// As the API writes numbers.
+/// In the API's number format.
 pub(super) fn text(value: i64) -> String {
     Decimal::from(value).to_string()
 }

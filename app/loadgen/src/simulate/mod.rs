@@ -1,8 +1,9 @@
-//! The market simulator: market makers and takers that trade through the public API, so that a fresh exchange has live books,
-//! trades and candles. Never: a shortcut into the exchange.
+//! This module is the market simulator: market makers and takers that trade through the public API, so that a new exchange has
+//! live books, trades and candles. It must not bypass the API.
 //!
-//! Makers place ladders of limit orders around a fair price that walks at random. Takers trade against them with every order type.
-//! Each participant has its own account and pace, survives restarts of the server, and begins by cancelling what an earlier run left.
+//! Makers place ladders of limit orders around a fair price that is a random walk. Takers trade against them with every order
+//! type. Each participant has a separate account and pace, survives restarts of the server, and first cancels the orders of an
+//! earlier run.
 
 mod fair;
 mod maker;
@@ -20,7 +21,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::{MissedTickBehavior, interval};
 
-/// Share of all orders that makers send, in percent.
+/// Percentage of all orders that makers send.
 const MAKERS_SHARE: u64 = 75;
 /// Interval between two log lines about progress.
 const REPORT: Duration = Duration::from_secs(60);
@@ -28,7 +29,8 @@ const REPORT: Duration = Duration::from_secs(60);
 /// Trades until `stop` ends.
 ///
 /// # Errors
-/// When the settings cannot be used. A server that is not there is waited for.
+///
+/// Returns an error if the settings are invalid. An unreachable server is retried.
 pub async fn run(settings: Settings, stop: impl Future<Output = ()>) -> Result<()> {
     ensure!(settings.accounts.len() >= 2, "the simulator needs at least two accounts, a maker's and a taker's");
     tokio::pin!(stop);
@@ -62,6 +64,6 @@ pub async fn run(settings: Settings, stop: impl Future<Output = ()>) -> Result<(
         }
     }
     tasks.shutdown().await;
-    tracing::info!("the simulator has ended");
+    tracing::info!("the simulator stopped");
     Ok(())
 }

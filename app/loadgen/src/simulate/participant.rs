@@ -1,4 +1,5 @@
-//! What makers and takers have in common: an account, a pace, calls that survive a restart of the exchange. Never: a strategy.
+//! This module is the common part of makers and takers: an account, a pace, and calls that survive a restart of the exchange. It
+//! must not contain a strategy.
 
 use super::fair::Fair;
 use super::market::Market;
@@ -12,14 +13,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::time::sleep;
 
-/// First and longest pause after the exchange could not be reached.
+/// First and longest pause after an unreachable exchange.
 const PATIENCE: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(5));
-/// Codes that mean "too fast".
+/// Codes for "too fast".
 const LIMITED: [i64; 2] = [-1003, -1015];
-/// Pause after "too fast" when the exchange names none.
+/// Pause after "too fast" if the exchange does not state one.
 const LIMITED_PAUSE: Duration = Duration::from_secs(5);
 
-/// What all participants share.
+/// Shared by all participants.
 pub(super) struct Shared {
     pub markets: Vec<Market>,
     fair: Mutex<Fair>,
@@ -37,7 +38,7 @@ impl Shared {
     }
 }
 
-/// What happened since the last report.
+/// Events since the last report.
 #[derive(Default)]
 pub(super) struct Counters {
     accepted: AtomicU64,
@@ -52,10 +53,10 @@ impl Counters {
     }
 }
 
-/// How a call ended.
+/// Outcome of a call.
 pub(super) enum Answer {
     Done(Reply),
-    /// The exchange said no.
+    /// The exchange refused the call.
     Refused,
     /// The exchange was unreachable or slow: read the open orders again.
     Lost,
@@ -76,7 +77,7 @@ impl Participant {
         Ok(Self { name: account.name.clone(), shared, random, api, pause, patience: PATIENCE.0 })
     }
 
-    /// Waits until it is this participant's turn again: the pace on average, never in step with the others.
+    /// Waits for this participant's next turn: the pace on average, with jitter so that participants do not run in step.
     pub async fn turn(&mut self) {
         let spread = 0.5 + self.random.below(1_000) as f64 / 1_000.0;
         sleep(self.pause.mul_f64(spread)).await;
@@ -101,14 +102,14 @@ impl Participant {
             match self.call(Method::Get, "/api/v3/openOrders", &parameters).await {
                 Answer::Done(Reply::Array(orders)) => return orders,
                 Answer::Done(_) => return Vec::new(),
-                // A refused read is either too fast or a key that is not known yet: both pass.
+                // A refused read means "too fast" or a key that is not known yet: both are temporary.
                 Answer::Refused => sleep(LIMITED_PAUSE).await,
                 Answer::Lost => {}
             }
         }
     }
 
-    /// Cancels what an earlier run left, on every market.
+    /// Cancels the orders of an earlier run on every market.
     pub async fn clear(&mut self) {
         for market in 0..self.shared.markets.len() {
             if self.open_orders(market).await.is_empty() {
@@ -126,7 +127,7 @@ impl Participant {
                 counters.accepted.fetch_add(1, Relaxed);
                 if self.patience != PATIENCE.0 {
                     self.patience = PATIENCE.0;
-                    tracing::info!(participant = self.name, "the exchange answers again");
+                    tracing::info!(participant = self.name, "the exchange is reachable again");
                 }
                 Answer::Done(reply)
             }
@@ -143,7 +144,7 @@ impl Participant {
             Err(error) => {
                 counters.unreachable.fetch_add(1, Relaxed);
                 if self.patience == PATIENCE.0 {
-                    tracing::warn!(participant = self.name, %error, "the exchange is away; trying again");
+                    tracing::warn!(participant = self.name, %error, "the exchange is unreachable; retrying");
                 }
                 sleep(self.patience).await;
                 self.patience = (self.patience * 2).min(PATIENCE.1);

@@ -1,4 +1,5 @@
-//! The settings of the simulator, and the data that it reads from the exchange before it trades. It must not send an order.
+//! This module has the settings of the simulator, and the data that it reads from the exchange before it trades. It must not send
+//! an order.
 
 use super::market::Market;
 use crate::client::{Api, Credentials};
@@ -8,10 +9,10 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
-/// Between two attempts to reach the exchange.
+/// Interval between attempts to reach the exchange.
 const RETRY: Duration = Duration::from_millis(500);
 
-/// An account of the simulator's own, as the accounts file lists them.
+/// An account of the simulator, as in the accounts file.
 #[derive(Clone, Deserialize)]
 pub struct Account {
     pub name: String,
@@ -31,16 +32,18 @@ pub struct Settings {
     pub address: SocketAddr,
     pub accounts: Vec<Account>,
     pub symbols: Vec<String>,
-    /// Orders and cancels a second, all participants together.
+    /// Orders and cancels per second, all participants together.
     pub rate: f64,
     pub seed: u64,
 }
 
 impl Settings {
-    /// `endpoints` names the API as `make run` writes it; `accounts` is a list of `{"name", "api_key", "secret_key"}`.
+    /// `endpoints` is the file written by `make run` with the API's address; `accounts` is a list of `{"name", "api_key",
+    /// "secret_key"}`.
     ///
     /// # Errors
-    /// When a file is missing or says something else, or the rate is not above zero.
+    ///
+    /// Returns an error if a file is missing or malformed, or if the rate is not above zero.
     pub fn read(endpoints: &Path, accounts: &Path, symbols: &[String], rate: f64, seed: u64) -> Result<Self> {
         ensure!(rate > 0.0 && rate.is_finite(), "--rate must be above 0");
         ensure!(!symbols.is_empty(), "--symbols must name at least one market");
@@ -59,9 +62,10 @@ fn read_json<T: serde::de::DeserializeOwned>(path: &Path) -> Result<T> {
 /// The socket address of `http://address:port`.
 ///
 /// # Errors
-/// When the text is something else.
+///
+/// Returns an error if the text has another form.
 pub fn address(url: &str) -> Result<SocketAddr> {
-    let rest = url.strip_prefix("http://").with_context(|| format!("{url} does not begin with http://"))?;
+    let rest = url.strip_prefix("http://").with_context(|| format!("{url} does not start with http://"))?;
     rest.trim_end_matches('/').parse().with_context(|| format!("{url} is not http://address:port"))
 }
 
@@ -74,7 +78,7 @@ pub(super) async fn markets(settings: &Settings) -> Result<Vec<Market>> {
             Ok(information) => break information,
             Err(error) if !told => {
                 told = true;
-                tracing::warn!(%error, "the exchange does not answer yet");
+                tracing::warn!(%error, "the exchange did not answer; retrying");
             }
             Err(_) => {}
         }

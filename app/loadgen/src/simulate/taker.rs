@@ -1,19 +1,20 @@
-//! A taker: trades against the makers with every kind of order, and now and then waits for a price. Never: a ladder.
+//! This module is a taker: it trades against the makers with every kind of order, and sometimes places orders that wait for a
+//! price. It must not place a ladder.
 
 use super::market::text;
 use super::participant::{Answer, Participant};
 use std::collections::VecDeque;
 
-/// Value of one order in quote units: least and greatest.
+/// Value of one order in quote units: minimum and maximum.
 const VALUE: (i64, i64) = (20, 1_500);
-/// Orders and lists that may wait on one market before the oldest is cancelled: below MAX_NUM_ALGO_ORDERS.
+/// Waiting orders and lists per market above which the oldest is canceled: below MAX_NUM_ALGO_ORDERS.
 const WAITING_MAX: usize = 3;
 /// Distance of waiting orders from the fair price, relative.
 const FAR: f64 = 0.002;
-/// How far through the fair price an immediate limit reaches, relative.
+/// How far an immediate limit order is beyond the fair price, relative.
 const REACH: f64 = 0.001;
 
-/// What may have to be cancelled later.
+/// Orders to cancel later.
 enum Waiting {
     Order(u64),
     List(u64),
@@ -71,7 +72,7 @@ impl Taker {
         let value = self.participant.random.between(VALUE.0, VALUE.1);
         let rules = &self.participant.shared.markets[market];
         let quantity = text(rules.quantity(value as f64, rules.price(fair)));
-        // Up for a buyer, down for a seller.
+        // Higher for a buyer, lower for a seller.
         let beyond = |distance: f64| if buy { fair * (1.0 + distance) } else { fair * (1.0 - distance) };
         let price = |distance: f64| text(rules.price(beyond(distance)));
         let limit = |force: &str| format!("type=LIMIT&timeInForce={force}&quantity={quantity}&price={}", price(REACH));
@@ -95,7 +96,7 @@ impl Taker {
         }
     }
 
-    /// A limit on the near side of the price and a stop on the far one.
+    /// A limit order on the near side of the price and a stop on the far one.
     async fn send_oco(&mut self, market: usize, buy: bool) {
         let fair = self.participant.shared.fair(market);
         let value = self.participant.random.between(VALUE.0, VALUE.1);

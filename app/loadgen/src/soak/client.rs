@@ -1,4 +1,5 @@
-//! One client: places, cancels and replaces orders, each with a new id, and records every answer. It must not check them.
+//! This module is one client: it places, cancels and replaces orders, each with a new id, and records every answer. It must not
+//! check the answers.
 
 use super::record::{Fill, Log, Record};
 use crate::client::{Api, CallError, Credentials, Method, Reply};
@@ -13,9 +14,9 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::sleep;
 
-/// After an answer that says that the exchange is away.
+/// Pause after an answer that reports an unavailable exchange.
 const PAUSE: Duration = Duration::from_millis(20);
-/// Open orders that a client remembers for cancelling.
+/// Open orders that a client stores for later cancels.
 const REMEMBERED: usize = 50;
 
 pub struct Client {
@@ -27,7 +28,7 @@ pub struct Client {
     random: Random,
     workload: Workload,
     sent: u64,
-    /// Market and id of orders that were open when last seen.
+    /// Market and id of orders that were open in their last answer.
     open: Vec<(usize, u64)>,
 }
 
@@ -80,7 +81,7 @@ impl Client {
         (text, order.market, client_id)
     }
 
-    /// True when the exchange was away.
+    /// True if the exchange was unavailable.
     async fn place(&mut self) -> bool {
         let (parameters, market, client_id) = self.order();
         match self.api.signed(Method::Post, "/api/v3/order", &parameters).await {
@@ -107,7 +108,7 @@ impl Client {
     async fn replace(&mut self) -> bool {
         let Some((market, order)) = self.any_open() else { return false };
         let (parameters, _, client_id) = self.order();
-        // The new order goes to the market of the old one, as the API wants.
+        // The new order uses the market of the old one, as the API requires.
         let rest = parameters.split_once('&').map_or("", |(_, rest)| rest);
         let parameters = format!("symbol={}&{rest}&cancelReplaceMode=STOP_ON_FAILURE&cancelOrderId={order}", symbol(market));
         match self.api.signed(Method::Post, "/api/v3/order/cancelReplace", &parameters).await {
@@ -157,7 +158,7 @@ impl Client {
     }
 }
 
-/// No answer, or one that speaks of the exchange's state and not of the order.
+/// No answer, or an answer about the exchange's state instead of the order.
 fn is_away(error: &CallError) -> bool {
     !matches!(error, CallError::Refused { status: 400..500, .. })
 }

@@ -1,4 +1,5 @@
-//! This module reads the journal and folds it by the core alone. Checks compare every record with it. It must not use the API or the tables.
+//! This module reads the journal and folds it with the core. Checks compare every record with it. It must not use the API or the
+//! tables.
 
 use super::record::Record;
 use crate::foundation::FIRST_ACCOUNT;
@@ -21,7 +22,7 @@ pub struct Fold {
     by_client_id: BTreeMap<(AccountId, String), OrderId>,
 }
 
-/// What one event did, gathered.
+/// The gathered effects of one event.
 #[derive(Default)]
 struct Gathered {
     orders: Vec<Order>,
@@ -87,36 +88,36 @@ impl Fold {
     pub fn confirm(&self, record: &Record) -> Result<()> {
         match record {
             Record::Placed { account, market, order, client_id, price, quantity, fills } => {
-                let found = self.orders.get(order).with_context(|| format!("order {order} was acknowledged and is lost"))?;
+                let found = self.orders.get(order).with_context(|| format!("order {order} was acknowledged but is lost"))?;
                 let same = found.account == FIRST_ACCOUNT + account
                     && usize::from(found.market) == *market
                     && found.client_id.as_str() == client_id
                     && found.price == *price
                     && found.quantity == *quantity;
-                ensure!(same, "order {order} was acknowledged as {record:?} and is {found:?}");
+                ensure!(same, "order {order} was acknowledged as {record:?} but is {found:?}");
                 for fill in fills {
                     let trade = self.trades.get(&(found.market, fill.trade));
-                    let trade = trade.with_context(|| format!("{fill:?} of order {order} was acknowledged and is lost"))?;
+                    let trade = trade.with_context(|| format!("{fill:?} of order {order} was acknowledged but is lost"))?;
                     let of_order = trade.buyer_order == *order || trade.seller_order == *order;
                     let same = of_order && trade.price == fill.price && trade.quantity == fill.quantity;
-                    ensure!(same, "{fill:?} of order {order} was acknowledged and is {trade:?}");
+                    ensure!(same, "{fill:?} of order {order} was acknowledged but is {trade:?}");
                 }
             }
             Record::Canceled { order, .. } => {
                 let status = self.orders.get(order).map(|order| order.status);
-                ensure!(status == Some(OrderStatus::Canceled), "order {order} was acknowledged as cancelled and is {status:?}");
+                ensure!(status == Some(OrderStatus::Canceled), "order {order} was acknowledged as cancelled but is {status:?}");
             }
             Record::Refused { account, client_id } => {
                 let found = self.by_client_id.get(&(FIRST_ACCOUNT + account, client_id.clone()));
-                ensure!(found.is_none(), "{client_id} was refused and executed as order {found:?}");
+                ensure!(found.is_none(), "{client_id} was refused but executed as order {found:?}");
             }
-            // Twice was looked for while folding.
+            // The fold has already checked for double execution.
             Record::Unknown { .. } => {}
         }
         Ok(())
     }
 
-    /// Every asset sums to zero, and only the outside world has a negative balance.
+    /// Every asset sums to zero, and only the custody account has a negative balance.
     pub fn balanced(&self) -> Result<()> {
         for (asset, sum) in self.state.trial_balance() {
             ensure!(sum == 0, "asset {asset} sums to {sum}, not to zero");

@@ -1,4 +1,5 @@
-//! This module reads an account's orders and trades from the API and compares them with earlier answers. It must not use the journal.
+//! This module reads an account's orders and trades from the API and compares them with earlier answers. It must not use the
+//! journal.
 
 use super::client::symbol;
 use super::record::{Fill, Record};
@@ -11,9 +12,9 @@ use std::net::SocketAddr;
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
-/// Rows of one page, as the API allows.
+/// Rows of one page, the API's maximum.
 const PAGE: usize = 1_000;
-/// Longest time until history contains an acknowledged order (in the tables, or in memory above them).
+/// Time limit until history contains an acknowledged order (in the tables, or in memory above them).
 const DEADLINE: Duration = Duration::from_secs(30);
 
 /// The answers to one account about one market, by id.
@@ -21,11 +22,11 @@ const DEADLINE: Duration = Duration::from_secs(30);
 struct Told<'a> {
     placed: BTreeMap<u64, &'a str>,
     canceled: Vec<u64>,
-    /// With the order that each belongs to.
+    /// With the id of its order.
     fills: BTreeMap<u64, (u64, &'a Fill)>,
 }
 
-/// Every record against the API at `address`.
+/// Compares every record with the API at `address`.
 pub async fn confirm(address: SocketAddr, records: &[Record]) -> Result<()> {
     let mut all: BTreeMap<(u32, usize), Told<'_>> = BTreeMap::new();
     for record in records {
@@ -82,7 +83,7 @@ async fn pages(api: &mut Api, path: &str, symbol: &str, parameter: &str, id: &st
     let (mut rows, mut from) = (BTreeMap::new(), first);
     loop {
         let page = patiently(api, path, &format!("symbol={symbol}&{parameter}={from}&limit={PAGE}")).await?;
-        let page = page.as_array().context("history answered no list")?;
+        let page = page.as_array().context("history did not return a list")?;
         for row in page {
             let number = row[id].as_u64().with_context(|| format!("a row without {id}: {row}"))?;
             from = from.max(number + 1);
@@ -94,14 +95,14 @@ async fn pages(api: &mut Api, path: &str, symbol: &str, parameter: &str, id: &st
     }
 }
 
-/// History may be away for a moment after a blow; it may not stay away.
+/// History may be unavailable briefly after a blow, but must return.
 async fn patiently(api: &mut Api, path: &str, parameters: &str) -> Result<Value> {
     let end = Instant::now() + DEADLINE;
     loop {
         match api.signed(Method::Get, path, parameters).await {
             Ok(reply) => return Ok(reply),
             Err(error @ CallError::Refused { status: 400..500, .. }) => return Err(error.into()),
-            Err(error) => ensure!(Instant::now() < end, "{path} was not answered: {error}"),
+            Err(error) => ensure!(Instant::now() < end, "{path} did not answer: {error}"),
         }
         sleep(Duration::from_millis(50)).await;
     }

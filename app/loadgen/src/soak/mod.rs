@@ -1,8 +1,9 @@
-//! The crash test: clients trade through the public API while servers are killed at random moments. Everything that was acknowledged
-//! must be there afterwards, nothing twice, and the tables must agree with the journal. Never: a retry that hides a loss.
+//! This module is the crash test: clients trade through the public API while servers are killed at random times.
 //!
-//! The seed fixes what the clients ask and when the killer strikes; the machine's own timing does the rest, so a seed repeats a run's
-//! plan, not its every interleaving.
+//! - Afterwards every acknowledged order must exist, nothing may be executed twice, and the tables must agree with the journal.
+//! - It must not use a retry that hides a loss.
+//! - The seed determines the clients' requests and the times of the blows. The machine's timing adds its own variation, so a seed
+//!   repeats the plan of a run but not every interleaving.
 
 mod client;
 mod fold;
@@ -24,7 +25,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::watch;
 use tokio::time::sleep;
 
-/// How hard and how long.
+/// Number of blows and clients.
 #[derive(Debug, Clone)]
 pub struct Settings {
     pub seed: u64,
@@ -39,12 +40,12 @@ pub struct Settings {
     pub binary: PathBuf,
 }
 
-/// Load before each blow: from, to.
+/// Time under load before each blow: minimum and maximum.
 const CALM: (i64, i64) = (100, 1_200);
-/// Something must have been acknowledged between two blows; this long it is waited for.
+/// Time limit for at least one acknowledgement between two blows.
 const PROGRESS: Duration = Duration::from_secs(60);
 
-/// Who is struck.
+/// Target of a blow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Blow {
     Server,
@@ -67,7 +68,8 @@ pub struct Summary {
 /// Runs the whole test and prints the checks.
 ///
 /// # Errors
-/// When an acknowledged thing is missing, something was executed twice, or the books, tables and journal disagree.
+///
+/// Returns an error if an acknowledged order is missing, a command was executed twice, or the books, tables and journal disagree.
 pub async fn run(settings: &Settings) -> Result<Summary> {
     println!(
         "soak: seed {}, {} kills of the server, {} of PostgreSQL, {} of the worker, {} clients",
@@ -111,7 +113,7 @@ pub async fn run(settings: &Settings) -> Result<Summary> {
     check(&site, &mut fold, &records, &mut summary).await.context("at the end")?;
     summary.from_snapshots = site.from_snapshots;
     ensure!(settings.kills == 0 || summary.from_snapshots > 0, "no server recovered from a snapshot");
-    tables::agree(&site, &fold).await.context("comparing the tables with the journal")?;
+    tables::agree(&site, &fold).await.context("failed to compare the tables with the journal")?;
     site.stop().await?;
     println!("soak: passed, seed {}: {summary:?}, {} events, {} trades", settings.seed, fold.sequence(), fold.trades.len());
     Ok(summary)
@@ -138,7 +140,7 @@ async fn progress(log: &Log) -> Result<()> {
     Ok(())
 }
 
-/// Compares everything in `records` with the journal and with the API's present answers.
+/// Compares everything in `records` with the journal and with the API's current answers.
 async fn check(site: &Site, fold: &mut Fold, records: &[Record], summary: &mut Summary) -> Result<()> {
     fold.read(&site.database).await?;
     for record in records {

@@ -10,7 +10,7 @@ pub struct Fill {
     pub quantity: i64,
 }
 
-/// One answer, or the lack of one.
+/// One answer, or a missing answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Record {
     /// Acknowledged, with its immediate executions.
@@ -23,7 +23,7 @@ pub enum Record {
     Unknown { account: u32, client_id: String },
 }
 
-/// Filled by all clients, emptied by the checks.
+/// Filled by all clients, drained by the checks.
 #[derive(Debug, Default)]
 pub struct Log(Mutex<Vec<Record>>);
 

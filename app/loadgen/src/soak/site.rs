@@ -1,4 +1,5 @@
-//! The exchange under test: PostgreSQL, an S3 server, a server, a worker; and the blows. Never: a check.
+//! This module is the exchange under test (PostgreSQL, an S3 server, a server, a worker) and the blows against it. It must not
+//! contain a check.
 
 use super::Blow;
 use crate::stage::{Exchange, Server, seed};
@@ -9,7 +10,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 
 pub struct Site {
-    // Dropped in this order: programs first.
+    // Drop order: programs first.
     server: Option<Server>,
     worker: Option<Server>,
     pub exchange: Exchange,
@@ -18,12 +19,12 @@ pub struct Site {
     _object_store: ObjectStore,
     _folder: Folder,
     started: usize,
-    /// Servers that began from a snapshot instead of the journal's first event.
+    /// Servers that started from a snapshot instead of the journal's first event.
     pub from_snapshots: usize,
 }
 
 const BUCKET: &str = "soak";
-/// As the schedule asks for it, but now.
+/// The same job as the schedule's, run immediately.
 const TAKE_SNAPSHOT: &str = "SELECT graphile_worker.add_job('snapshot', '{}'::json, job_key => 'soak')";
 
 impl Site {
@@ -53,27 +54,27 @@ impl Site {
         Ok(site)
     }
 
-    /// Where the API is now.
+    /// The current address of the API.
     pub fn address(&self) -> SocketAddr {
         self.server.as_ref().map_or(SocketAddr::from(([127, 0, 0, 1], 1)), |server| server.api)
     }
 
-    /// A name for the next program's log.
+    /// Name of the next program's log.
     pub fn next_name(&mut self, role: &str) -> String {
         self.started += 1;
         format!("{role}-{}", self.started)
     }
 
-    /// Takes the server out, to be put back with [`Self::put`].
+    /// Takes the server out of the site; [`Self::put`] returns it.
     pub fn take(&mut self) -> Result<Server> {
-        self.server.take().context("no server runs")
+        self.server.take().context("no server is running")
     }
 
     pub fn put(&mut self, server: Server) {
         self.server = Some(server);
     }
 
-    /// Kills one part without a word, starts it again, and waits until the exchange takes commands.
+    /// Kills one part, starts it again, and waits until the exchange accepts commands.
     pub(super) async fn strike(&mut self, blow: Blow) -> Result<()> {
         match blow {
             Blow::Server => {
@@ -82,17 +83,17 @@ impl Site {
                 let server = self.exchange.serve(&name).await?;
                 self.from_snapshots += usize::from(server.began_from_a_snapshot().await?);
                 self.server = Some(server);
-                // It is taken under load, and the worker may be killed during it.
+                // The snapshot is taken under load, and the worker may be killed during it.
                 self.ask_for_a_snapshot().await?;
             }
             Blow::Database => {
                 self.postgres.restart(StopMode::Immediate).await?;
-                // The server was not ended, so it must reconnect without help.
-                let server = self.server.as_mut().context("no server runs")?;
+                // The server was not stopped, so it must reconnect without help.
+                let server = self.server.as_mut().context("no server is running")?;
                 server.wait_until_ready().await?;
             }
             Blow::Worker => {
-                self.worker.take().context("no worker runs")?.child.kill().await?;
+                self.worker.take().context("no worker is running")?.child.kill().await?;
                 let name = self.next_name("worker");
                 self.worker = Some(self.exchange.worker(&name).await?);
             }
@@ -106,7 +107,7 @@ impl Site {
         Ok(connection.close().await?)
     }
 
-    /// Ends everything as an operator would.
+    /// Stops everything as an operator would.
     pub async fn stop(mut self) -> Result<()> {
         for server in [self.server.take(), self.worker.take()].into_iter().flatten() {
             server.stop().await?;

@@ -1,5 +1,5 @@
-//! Two servers on one database: one leads, the standby takes over when the leader is killed or paused, and the resumed leader
-//! cannot write. Never: load.
+//! This module tests two servers on one database: one leads, and the standby takes over when the leader is killed or paused. The
+//! resumed leader must not be able to write. It must not create load.
 
 use super::client::symbol;
 use super::site::Site;
@@ -10,14 +10,14 @@ use anyhow::{Result, ensure};
 use rustix::process::Signal;
 use std::time::{Duration, Instant};
 
-/// The standby takes over within this: the lease's three seconds, and a margin for a busy machine.
+/// Time limit for a takeover: the lease's three seconds, and a margin for a busy machine.
 const TAKEN_OVER: Duration = Duration::from_secs(20);
-/// Orders sent to the woken server: none may be acknowledged.
+/// Orders sent to the resumed server: none may be acknowledged.
 const ATTEMPTS: u64 = 20;
 
-/// Leaves the site with a leading server.
+/// Returns with a leading server in the site.
 pub async fn check(site: &mut Site) -> Result<()> {
-    // Killed: the standby leads at once.
+    // Killed: the standby leads immediately.
     let first = site.take()?;
     let name = site.next_name("serve");
     let mut second = site.exchange.standby(&name).await?;
@@ -30,7 +30,7 @@ pub async fn check(site: &mut Site) -> Result<()> {
     let killed = begun.elapsed();
     ensure!(place(&second, 3).await?, "the standby that took over refused an order");
 
-    // Paused: the standby leads once the lease is over, and the woken one writes nothing.
+    // Paused: the standby leads after the lease, and the resumed server writes nothing.
     let name = site.next_name("serve");
     let mut third = site.exchange.standby(&name).await?;
     let begun = Instant::now();
@@ -50,7 +50,7 @@ pub async fn check(site: &mut Site) -> Result<()> {
     Ok(())
 }
 
-/// Whether this server acknowledged the order. The account is one that no soak client uses.
+/// Whether this server acknowledged the order. No soak client uses its account.
 async fn place(server: &Server, number: u64) -> Result<bool> {
     const ACCOUNT: u32 = crate::workload::ACCOUNTS - 1;
     let (api_key, secret) = key(ACCOUNT);

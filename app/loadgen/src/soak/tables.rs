@@ -1,4 +1,4 @@
-//! The worker's tables against the fold of the journal, row by row. Never: a difference that is explained away.
+//! This module compares the worker's tables with the fold of the journal, row by row. Every difference must be an error.
 
 use super::fold::Fold;
 use super::site::Site;
@@ -8,10 +8,10 @@ use sqlx::{Connection, PgConnection, Row};
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
-/// How long the projector may take to catch up.
+/// Time limit for the projector to catch up.
 const PROJECTED: Duration = Duration::from_secs(120);
 
-/// Waits until the tables hold everything that was folded, and compares.
+/// Waits until the tables contain everything that was folded, then compares.
 pub async fn agree(site: &Site, fold: &Fold) -> Result<()> {
     let mut connection = PgConnection::connect(&site.database).await?;
     let end = Instant::now() + PROJECTED;
@@ -20,7 +20,7 @@ pub async fn agree(site: &Site, fold: &Fold) -> Result<()> {
         if done >= fold.sequence() as i64 {
             break;
         }
-        ensure!(Instant::now() < end, "the tables hold {done} of {} events", fold.sequence());
+        ensure!(Instant::now() < end, "the tables contain {done} of {} events", fold.sequence());
         sleep(Duration::from_millis(20)).await;
     }
     // Clients have stopped, so only clock events can be projected beyond the fold.
@@ -44,7 +44,7 @@ async fn orders(connection: &mut PgConnection, fold: &Fold) -> Result<()> {
             && row.try_get::<i64, _>("quantity")? == order.quantity
             && row.try_get::<i64, _>("price")? == order.price
             && row.try_get::<&str, _>("client_id")? == order.client_id.as_str();
-        ensure!(same, "the table has another order {}: the journal says {order:?}", order.id);
+        ensure!(same, "order {} in the table differs from the journal's: {order:?}", order.id);
     }
     Ok(())
 }
@@ -60,7 +60,7 @@ async fn trades(connection: &mut PgConnection, fold: &Fold) -> Result<()> {
             && row.try_get::<i64, _>("quantity")? == trade.quantity
             && row.try_get::<i64, _>("buyer_order")? as u64 == trade.buyer_order
             && row.try_get::<i64, _>("seller_order")? as u64 == trade.seller_order;
-        ensure!(same, "the table has another trade {} of market {}: the journal says {trade:?}", trade.trade, trade.market);
+        ensure!(same, "trade {} of market {} in the table differs from the journal's: {trade:?}", trade.trade, trade.market);
     }
     Ok(())
 }

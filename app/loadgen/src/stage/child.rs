@@ -1,4 +1,5 @@
-//! A child process with its output in a log file; dropping it kills it. It must not touch a process of another program.
+//! This module is a child process with its output in a log file; dropping it kills it. It must not touch a process of another
+//! program.
 
 use anyhow::{Context, Result, ensure};
 use rustix::process::{Pid, Signal, kill_process};
@@ -9,9 +10,9 @@ use std::time::Duration;
 use tokio::process::Command;
 use tokio::time::{Instant, sleep, timeout};
 
-/// How often a condition is looked at.
+/// Interval between checks of a condition.
 const POLL: Duration = Duration::from_millis(10);
-/// Largest part of a log in an error.
+/// Maximum part of a log in an error.
 const TAIL_LINES: usize = 20;
 
 pub struct Child {
@@ -21,7 +22,7 @@ pub struct Child {
 }
 
 impl Child {
-    /// Starts `program` with these arguments and nothing in its environment but `environment` and the search path.
+    /// Starts `program` with these arguments. Its environment contains only `environment` and the search path.
     pub fn start(
         name: &str,
         program: &Path,
@@ -32,7 +33,7 @@ impl Child {
         let log = folder.join(format!("{name}.log"));
         let output =
             File::options().create(true).append(true).open(&log).with_context(|| format!("opening {}", log.display()))?;
-        // setpriv becomes the program, which then ends with the thread that started it, however that ends.
+        // setpriv becomes the program, and the kernel kills it when the thread that started it ends.
         let process = Command::new("setpriv")
             .args(["--pdeathsig", "KILL", "--"])
             .arg(program)
@@ -49,15 +50,16 @@ impl Child {
         Ok(Self { name: name.to_owned(), process, log })
     }
 
-    /// The process id; `None` once it has ended and was waited for.
+    /// The process id; `None` once the process has ended and was waited for.
     pub fn pid(&self) -> Option<u32> {
         self.process.id()
     }
 
-    /// Waits until `ready` says yes.
+    /// Waits until `ready` returns true.
     ///
     /// # Errors
-    /// With the end of the log, when the process ends first or the deadline passes.
+    ///
+    /// Returns an error with the end of the log if the process ends first or the deadline passes.
     pub async fn ready(&mut self, deadline: Duration, mut ready: impl AsyncFnMut() -> bool) -> Result<()> {
         let end = Instant::now() + deadline;
         loop {
@@ -75,17 +77,17 @@ impl Child {
     /// Sends a signal.
     pub fn signal(&self, signal: Signal) {
         if let Some(pid) = self.pid().and_then(|pid| Pid::from_raw(pid as i32)) {
-            // It may have ended already. The kernel does not reuse its id before the wait.
+            // The process may have ended already. The kernel does not reuse its id before the wait.
             let _ = kill_process(pid, signal);
         }
     }
 
-    /// Kills it without a word, and waits for its end.
+    /// Kills the process with SIGKILL and waits for its end.
     pub async fn kill(mut self) -> Result<()> {
         self.process.kill().await.with_context(|| format!("killing {}", self.name))
     }
 
-    /// Asks it to end and waits; it must end well and in time.
+    /// Asks the process to stop and waits; it must exit with success before the deadline.
     pub async fn stop(mut self, deadline: Duration) -> Result<()> {
         self.signal(Signal::TERM);
         let waited = timeout(deadline, self.process.wait()).await;

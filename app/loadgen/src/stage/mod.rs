@@ -1,4 +1,4 @@
-//! Real programs on a real database, started for a run and ended with it. Never: a measurement.
+//! This module starts real programs on a real database for a run, and stops them at its end. It must not measure.
 
 mod child;
 mod program;

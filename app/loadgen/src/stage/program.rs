@@ -1,4 +1,5 @@
-//! The exchange's own programs on one database: migrate, serve, worker. Never: an interface that an operator has not.
+//! This module runs the exchange's own programs on one database: migrate, serve, worker. It must only use interfaces that an
+//! operator has.
 
 use super::child::Child;
 use crate::client::Connection;
@@ -8,16 +9,16 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// Time for a start, with the recovery of a run's journal.
+/// Time limit for a start, including the recovery of a run's journal.
 const READY: Duration = Duration::from_secs(120);
-/// From a signal to the end.
+/// Time limit from a signal to the exit.
 const STOP: Duration = Duration::from_secs(30);
-/// What readiness says of a server that does not lead.
-const STANDS_BY: &str = "standing by";
-/// How often a server that lost the race for a port is started again.
+/// Start of the readiness reason of a server that does not lead.
+const STANDS_BY: &str = "standby:";
+/// Number of starts for a server that loses the race for a port.
 const ATTEMPTS: usize = 3;
 
-/// One database and the programs that may be started on it.
+/// One database and the programs to start on it.
 #[derive(Debug, Clone)]
 pub struct Exchange {
     binary: PathBuf,
@@ -30,18 +31,19 @@ pub struct Exchange {
 /// A running server or worker.
 pub struct Server {
     pub child: Child,
-    /// The API; of a worker its admin listener.
+    /// The API; for a worker, its admin listener.
     pub api: SocketAddr,
     pub admin: SocketAddr,
 }
 
-/// `exchange` in the folder of this program: built in the same profile.
+/// `exchange` in the folder of this program, built in the same profile.
 ///
 /// # Errors
-/// When it is not there.
+///
+/// Returns an error if it does not exist.
 pub fn exchange_binary() -> Result<PathBuf> {
     let here = std::env::current_exe().context("finding this program")?;
-    // A test's program lies one folder deeper.
+    // A test's binary is one folder deeper.
     let candidates = here.ancestors().skip(1).take(2).map(|folder| folder.join("exchange"));
     let found = candidates.into_iter().find(|path| path.is_file());
     found.with_context(|| format!("no `exchange` in the folder of {}: build it in the same profile", here.display()))
@@ -57,7 +59,7 @@ impl Exchange {
             ("EXCHANGE_KEY_ENCRYPTION_KEY".into(), hex::encode(encryption_key)),
             ("LOG_FORMAT".into(), "json".into()),
         ];
-        // The load comes from one address and few accounts.
+        // All load comes from one address and few accounts, so raise the limits.
         for limit in ["WEIGHT_1M", "ORDERS_10S", "ORDERS_1D"] {
             environment.push((format!("EXCHANGE_RATE_LIMIT_{limit}"), u32::MAX.to_string()));
         }
@@ -80,7 +82,7 @@ impl Exchange {
         self
     }
 
-    /// Brings the schema up to date.
+    /// Migrates the schema.
     pub async fn migrate(&self) -> Result<()> {
         Child::start("migrate", &self.binary, &["migrate"], &self.environment, &self.folder)?.finish().await
     }
@@ -134,7 +136,7 @@ impl Exchange {
 }
 
 impl Server {
-    /// Waits until readiness says yes.
+    /// Waits until the program is ready.
     pub async fn wait_until_ready(&mut self) -> Result<()> {
         let admin = self.admin;
         self.child.ready(READY, async || get(admin, "/readyz").await.is_ok()).await
@@ -144,7 +146,7 @@ impl Server {
         self.child.stop(STOP).await
     }
 
-    /// Whether its state came from object storage and the journal's tail, not from the journal's first event.
+    /// Whether its state came from a snapshot and the journal's tail instead of the journal's first event.
     pub async fn began_from_a_snapshot(&self) -> Result<bool> {
         Ok(get(self.admin, "/metrics").await?.contains("exchange_engine_recovery_seconds{source=\"snapshot\"}"))
     }
@@ -152,7 +154,8 @@ impl Server {
     /// The value of a metric without labels, or the sum over its label sets.
     ///
     /// # Errors
-    /// When the metrics cannot be read or have no such name.
+    ///
+    /// Returns an error if the metrics cannot be read or do not have this name.
     pub async fn metric(&self, name: &str) -> Result<f64> {
         metric(self.admin, name).await
     }

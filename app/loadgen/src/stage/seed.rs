@@ -1,4 +1,5 @@
-//! The foundation and the API keys of the workload, put into a migrated, empty database. Never: a database in use.
+//! This module writes the foundation and the API keys of the workload into a migrated, empty database. It must not touch a
+//! database in use.
 
 use super::program::Exchange;
 use crate::foundation::{FIRST_ACCOUNT, lay};
@@ -11,13 +12,14 @@ use exchange_core::batch;
 use sqlx::{Connection, PgConnection, PgPool};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// Open orders of one account on one market: wide enough for any run.
+/// Open orders of one account on one market: sufficient for any run.
 const MAX_ORDERS: u32 = 1_000_000;
 
-/// Writes the foundation as the journal's first batch, and the keys that [`key`] makes.
+/// Writes the foundation as the journal's first batch, and the keys of [`key`].
 ///
 /// # Errors
-/// When the database is not empty.
+///
+/// Returns an error if the database is not empty.
 pub async fn seed(exchange: &Exchange, url: &str) -> Result<()> {
     let now = SystemTime::now().duration_since(UNIX_EPOCH)?.as_micros() as i64;
     let (mut events, mut payload) = (Vec::new(), Vec::new());
@@ -25,7 +27,7 @@ pub async fn seed(exchange: &Exchange, url: &str) -> Result<()> {
     batch::encode(&events, &mut payload);
     let mut connection = PgConnection::connect(url).await?;
     let head = head::read(&mut connection).await?;
-    ensure!(head.last_seq == 0, "the journal has events already");
+    ensure!(head.last_seq == 0, "the journal already has events");
     let append = journal::Append {
         epoch: head.epoch,
         previous_sequence: 0,

@@ -1,4 +1,4 @@
-//! The generator's programs against real ones, in their short forms.
+//! Tests of the generator's programs against real ones, in their short forms.
 
 mod simulate;
 mod soak;

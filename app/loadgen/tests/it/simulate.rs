@@ -1,4 +1,4 @@
-//! The simulator on a real exchange: books fill, trades happen, and a restart of the server does not end it.
+//! Test of the simulator on a real exchange: books fill, trades happen, and the simulator survives a restart of the server.
 
 use exchange_loadgen::client::Api;
 use exchange_loadgen::simulate::{Account, Settings, run};

@@ -17,8 +17,8 @@ macro_rules! columns {
 }
 pub(super) use columns;
 
-/// The oldest `limit` candles that open from `from` to `to`, and the last one before them, which gives the close that empty
-/// intervals repeat; rising.
+/// The oldest `limit` candles with an open time from `from` to `to`, and the last one before them, by rising time. Empty
+/// intervals repeat the close of that last one.
 pub async fn candles(
     pool: &PgPool,
     market: MarketId,

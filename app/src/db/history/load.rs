@@ -1,4 +1,4 @@
-//! Market data as the tables hold it, for a replica that starts.
+//! This module loads market data from the tables for a replica that starts.
 
 use exchange_core::{
     market_data::{AggregateTrade, Interval, MarketData, PublicTrade, RECENT_TRADES, Stored, candle_capacity},
@@ -8,7 +8,7 @@ use sqlx::{Connection, PgPool, Postgres, Row, Transaction};
 
 use super::{Position, candles, unsigned};
 
-/// Market data of every market at the projected sequence, and that sequence: events above it are folded next.
+/// Market data of every market at the projected sequence, and that sequence: the caller folds later events.
 pub async fn load(pool: &PgPool) -> sqlx::Result<(MarketData, u64)> {
     let mut connection = pool.acquire().await?;
     // One snapshot for all statements.

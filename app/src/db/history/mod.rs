@@ -1,7 +1,8 @@
-//! Reads of the projected tables: orders, order lists, trades and candles as they stand at `projection.projected_seq`.
-//! Never: a write (the projector's), anything newer than that sequence (the caller adds it from memory).
+//! This module reads the projected tables: orders, order lists, trades and candles at `projection.projected_seq`.
 //!
-//! Each read is one statement, which also reads the sequence: rows and sequence are of one snapshot.
+//! - It must not write: only the projector writes these tables.
+//! - It must not return anything newer than that sequence: the caller adds it from memory.
+//! - Each read is one statement that also reads the sequence, so rows and sequence come from one snapshot.
 
 mod candles;
 mod load;
@@ -18,14 +19,14 @@ pub use trades::{AccountTradeQuery, TradeQuery, account_trades, aggregates, trad
 use exchange_core::money::Amount;
 use sqlx::{PgPool, Row, error::BoxDynError, postgres::PgRow};
 
-/// Rows of the tables and the event up to which they tell everything.
+/// Rows of the tables, complete up to the event of the position.
 #[derive(Debug, Clone)]
 pub struct Projected<T> {
     pub rows: Vec<T>,
     pub at: Position,
 }
 
-/// Where the projector stood.
+/// The projector's position.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Position {
     /// Events up to it are in the tables.
@@ -34,22 +35,22 @@ pub struct Position {
     pub time: i64,
 }
 
-/// Where the projector stands now.
+/// The projector's current position.
 pub async fn position(pool: &PgPool) -> sqlx::Result<Position> {
     let row = sqlx::query("SELECT projected_seq, journal_time FROM projection").fetch_one(pool).await?;
     Position::read(&row)
 }
 
 impl Position {
-    /// From the first two columns of a row.
+    /// Parses the first two columns of a row.
     fn read(row: &PgRow) -> sqlx::Result<Self> {
         Ok(Self { sequence: unsigned(row, 0)?, time: row.try_get(1)? })
     }
 }
 
-/// Which part of something that is ordered by id and time.
+/// A range of items ordered by id and time.
 ///
-/// With `from` or `start` the oldest that fit are answered, else the newest; always in rising order.
+/// With `from` or `start` the answer contains the oldest matches, else the newest; always in rising order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Part {
     /// Smallest id.
@@ -62,12 +63,12 @@ pub struct Part {
 }
 
 impl Part {
-    /// Whether the newest that fit are asked for.
+    /// Whether the newest matches are requested.
     pub const fn is_newest(&self) -> bool {
         self.from.is_none() && self.start.is_none()
     }
 
-    /// Whether something of this id and time fits.
+    /// Whether an item with this id and time matches.
     pub fn holds(&self, id: u64, time: i64) -> bool {
         self.from.is_none_or(|from| id >= from)
             && self.start.is_none_or(|start| time >= start)
@@ -83,7 +84,8 @@ impl Part {
     }
 }
 
-/// A statement's rows: the position, and a `T` of every row that has one (an outer join gives one row without when there is none).
+/// A statement's rows: the position, and a `T` for every row that has one. An outer join without a match returns one row without
+/// a `T`.
 fn projected<T>(rows: &[PgRow], read: impl Fn(&PgRow) -> sqlx::Result<T>) -> sqlx::Result<Projected<T>> {
     let first = rows.first().ok_or(sqlx::Error::RowNotFound)?;
     let at = Position::read(first)?;
@@ -96,7 +98,7 @@ fn projected<T>(rows: &[PgRow], read: impl Fn(&PgRow) -> sqlx::Result<T>) -> sql
     Ok(Projected { rows: values, at })
 }
 
-/// Index of a row's first own column, after the position; it is a bigint and never null in a real row.
+/// Index of the first column after the position; it is a bigint and never null in a real row.
 const FIRST: usize = 2;
 
 fn unsigned(row: &PgRow, index: usize) -> sqlx::Result<u64> {
@@ -115,13 +117,13 @@ fn optional_amount(row: &PgRow, index: usize) -> sqlx::Result<Amount> {
     text.map_or(Ok(0), |text| text.parse().map_err(|error| broken(index, error)))
 }
 
-/// A smallint that holds the code of a closed set.
+/// A smallint with the code of a closed set.
 fn code<T>(row: &PgRow, index: usize, from_code: impl Fn(u8) -> Option<T>) -> sqlx::Result<T> {
     let value: i16 = row.try_get(index)?;
-    u8::try_from(value).ok().and_then(from_code).ok_or_else(|| broken(index, format!("{value} is no code of this column")))
+    u8::try_from(value).ok().and_then(from_code).ok_or_else(|| broken(index, format!("{value} is not a code of this column")))
 }
 
-/// A number that fits a narrower type.
+/// A number in a narrower type.
 fn narrow<Wide, T>(row: &PgRow, index: usize) -> sqlx::Result<T>
 where
     Wide: for<'r> sqlx::Decode<'r, sqlx::Postgres> + sqlx::Type<sqlx::Postgres>,

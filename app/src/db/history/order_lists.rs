@@ -1,4 +1,4 @@
-//! Order lists of one account, open or ended, and the client ids of their orders.
+//! This module reads order lists of one account, open or ended, and the client ids of their orders.
 
 use exchange_core::{
     OrderList,
@@ -9,7 +9,7 @@ use sqlx::{PgPool, Row, postgres::PgRow};
 use super::orders::{account_bind, client_id, market_bind};
 use super::{FIRST, Part, Projected, narrow, projected, unsigned};
 
-/// Whose lists, and which.
+/// Account and range of the requested lists.
 #[derive(Debug, Clone, Copy)]
 pub struct ListQuery {
     pub account: AccountId,
@@ -36,7 +36,7 @@ macro_rules! part {
     };
 }
 
-/// The asked lists by rising id.
+/// The requested lists by rising id.
 pub async fn lists(pool: &PgPool, query: &ListQuery) -> sqlx::Result<Projected<OrderList>> {
     let part = &query.part;
     let rows = sqlx::query(if part.is_newest() { part!("DESC") } else { part!("ASC") })
@@ -78,7 +78,7 @@ pub async fn list_by_client_id(pool: &PgPool, account: AccountId, client_id: &Cl
     projected(&rows, read)
 }
 
-/// Client ids of orders; an order that the tables do not know is left out.
+/// Client ids of orders; orders missing from the tables are omitted.
 pub async fn client_ids(
     pool: &PgPool,
     account: AccountId,
@@ -98,7 +98,7 @@ pub async fn client_ids(
     rows.iter().map(|row| Ok((unsigned(row, 0)?, client_id(row, 1)?))).collect()
 }
 
-/// The lists that orders of one market are part of.
+/// The lists that contain orders of one market.
 pub async fn lists_of(
     pool: &PgPool,
     account: AccountId,

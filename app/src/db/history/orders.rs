@@ -1,4 +1,4 @@
-//! Orders of one account and market, open or closed.
+//! This module reads orders of one account and market, open or closed.
 
 use exchange_core::order::{
     AccountId, ClientId, ExpiryReason, MarketId, Order, OrderId, OrderStatus, OrderType, Side, StpMode, TimeInForce,
@@ -7,7 +7,7 @@ use sqlx::{PgPool, Row, postgres::PgRow};
 
 use super::{FIRST, Part, Projected, amount, broken, code, narrow, optional_amount, projected, unsigned};
 
-/// Whose orders, and which.
+/// Account, market and range of the requested orders.
 #[derive(Debug, Clone, Copy)]
 pub struct OrderQuery {
     pub account: AccountId,
@@ -24,7 +24,7 @@ macro_rules! columns {
     };
 }
 
-/// Both bounds by time are first made bounds by id, which the key holds: order ids rise with time.
+/// Both time bounds become id bounds first, which the key contains: order ids rise with time.
 macro_rules! part {
     ($direction:literal) => {
         concat!(
@@ -39,7 +39,7 @@ macro_rules! part {
     };
 }
 
-/// The asked orders by rising id.
+/// The requested orders by rising id.
 pub async fn orders(pool: &PgPool, query: &OrderQuery) -> sqlx::Result<Projected<Order>> {
     let part = &query.part;
     let rows = sqlx::query(if part.is_newest() { part!("DESC") } else { part!("ASC") })
@@ -89,19 +89,19 @@ pub async fn order_by_client_id(
     projected(&rows, read)
 }
 
-/// As the tables hold an account's id.
+/// An account's id in the tables' type.
 pub(super) fn account_bind(account: AccountId) -> i32 {
     i32::try_from(account).unwrap_or(i32::MAX)
 }
 
-/// As the tables hold a market's id.
+/// A market's id in the tables' type.
 pub(super) fn market_bind(market: MarketId) -> i16 {
     i16::try_from(market).unwrap_or(i16::MAX)
 }
 
 pub(super) fn client_id(row: &PgRow, index: usize) -> sqlx::Result<ClientId> {
     let text: &str = row.try_get(index)?;
-    ClientId::new(text).ok_or_else(|| broken(index, "is no client order id"))
+    ClientId::new(text).ok_or_else(|| broken(index, "is not a client order id"))
 }
 
 fn read(row: &PgRow) -> sqlx::Result<Order> {

@@ -1,4 +1,4 @@
-//! Trades of a market or of an account, and aggregate trades.
+//! This module reads trades of a market or of an account, and aggregate trades.
 
 use exchange_core::{
     TradeRecord,
@@ -10,19 +10,19 @@ use sqlx::{PgPool, Row, postgres::PgRow};
 use super::orders::{account_bind, market_bind};
 use super::{FIRST, Part, Projected, amount, narrow, projected, unsigned};
 
-/// Which trades of a market; ids are trade ids (for [`aggregates`] those of aggregates).
+/// Range of a market's trades; ids are trade ids (for [`aggregates`] aggregate ids).
 #[derive(Debug, Clone, Copy)]
 pub struct TradeQuery {
     pub market: MarketId,
     pub part: Part,
 }
 
-/// Which trades of an account on a market.
+/// Range of an account's trades on a market.
 #[derive(Debug, Clone, Copy)]
 pub struct AccountTradeQuery {
     pub account: AccountId,
     pub market: MarketId,
-    /// Only those of one order.
+    /// Only trades of one order.
     pub order: Option<OrderId>,
     pub part: Part,
 }
@@ -34,7 +34,7 @@ macro_rules! columns {
     };
 }
 
-/// Bounds by time of market `$1` are first made bounds by id: trade ids rise with time, and one-minute candles know their first.
+/// Time bounds of market `$1` become id bounds first: trade ids rise with time, and a one-minute candle stores its first id.
 macro_rules! in_time {
     ($market:literal, $from:literal, $start:literal, $end:literal) => {
         concat!(
@@ -73,7 +73,7 @@ macro_rules! market_part {
     };
 }
 
-/// The asked trades by rising id.
+/// The requested trades by rising id.
 pub async fn trades(pool: &PgPool, query: &TradeQuery) -> sqlx::Result<Projected<TradeRecord>> {
     let part = &query.part;
     let rows = sqlx::query(if part.is_newest() { market_part!("DESC") } else { market_part!("ASC") })
@@ -87,7 +87,7 @@ pub async fn trades(pool: &PgPool, query: &TradeQuery) -> sqlx::Result<Projected
     projected(&rows, read)
 }
 
-/// One side of an account's trades; a trade of the account with itself is found on both, and united to one.
+/// One side of an account's trades. A trade of the account with itself is on both sides, and the union contains it once.
 macro_rules! side {
     ($side:literal, $direction:literal) => {
         concat!(
@@ -148,7 +148,7 @@ macro_rules! order_part {
     };
 }
 
-/// The asked trades by rising id. Times are not looked at when an order is named.
+/// The requested trades by rising id. Time bounds are ignored if an order is named.
 pub async fn account_trades(pool: &PgPool, query: &AccountTradeQuery) -> sqlx::Result<Projected<TradeRecord>> {
     let part = &query.part;
     let rows = match query.order {
@@ -177,8 +177,8 @@ pub async fn account_trades(pool: &PgPool, query: &AccountTradeQuery) -> sqlx::R
     projected(&rows, read)
 }
 
-/// As [`in_time`], with bounds by aggregate: those of the first trade in the minute of the start and after the minute of the end. An
-/// aggregate's trades have one time, so that no bound cuts one.
+/// As [`in_time`], with aggregate bounds: the first trade in the start's minute and the first after the end's minute. The trades
+/// of an aggregate have one time, so a bound never splits one.
 macro_rules! aggregate_part {
     ($direction:literal) => {
         concat!(
@@ -195,7 +195,7 @@ macro_rules! aggregate_part {
     };
 }
 
-/// The asked aggregate trades by rising id.
+/// The requested aggregate trades by rising id.
 pub async fn aggregates(pool: &PgPool, query: &TradeQuery) -> sqlx::Result<Projected<AggregateTrade>> {
     let part = &query.part;
     let rows = sqlx::query(if part.is_newest() { aggregate_part!("DESC") } else { aggregate_part!("ASC") })

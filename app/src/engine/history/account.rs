@@ -1,4 +1,5 @@
-//! History of one account: orders, trades, order lists. Never: whether the account may read it.
+//! This module reads the history of one account: orders, trades, order lists. It must not check whether the caller may read the
+//! account.
 
 use std::collections::BTreeMap;
 
@@ -16,7 +17,7 @@ use crate::engine::committed::Committed;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ListDetails {
     pub list: OrderList,
-    /// In order of placing.
+    /// In order of placement.
     pub orders: Vec<(OrderId, ClientId)>,
 }
 
@@ -24,7 +25,8 @@ impl History {
     /// An order, open or closed.
     ///
     /// # Errors
-    /// The tables are needed and cannot be read, or are behind.
+    ///
+    /// Returns an error if the tables are needed but unreachable or behind.
     pub async fn order(&self, account: AccountId, market: MarketId, id: OrderId) -> Result<Option<Order>, HistoryError> {
         let in_memory = |committed: &Committed| {
             let open = committed.state.order(id).filter(|order| order.account == account && order.market == market);
@@ -58,9 +60,10 @@ impl History {
         self.laid_over(read, |committed, mut rows| Laid::Done(in_memory(committed).or_else(|| rows.rows.pop()))).await
     }
 
-    /// The account's orders on a market, open and closed, by rising id. Times are those of creation.
+    /// The account's orders on a market, open and closed, by rising id. Time bounds refer to creation.
     ///
     /// # Errors
+    ///
     /// As [`Self::order`].
     pub async fn orders(&self, account: AccountId, market: MarketId, part: Part) -> Result<Vec<Order>, HistoryError> {
         let query = OrderQuery { account, market, part };
@@ -95,9 +98,10 @@ impl History {
         .await
     }
 
-    /// The order lists that orders of one market are part of; an order that is part of none is left out.
+    /// The order lists that contain orders of one market; orders without a list are omitted.
     ///
     /// # Errors
+    ///
     /// As [`Self::order`].
     pub async fn lists_of(
         &self,
@@ -167,9 +171,10 @@ impl History {
         Ok(self.detailed(account, list.into_iter().collect()).await?.pop())
     }
 
-    /// The account's order lists on all markets, open and ended, by rising id. Times are those of creation.
+    /// The account's order lists on all markets, open and ended, by rising id. Time bounds refer to creation.
     ///
     /// # Errors
+    ///
     /// As [`Self::order`].
     pub async fn lists(&self, account: AccountId, part: Part) -> Result<Vec<ListDetails>, HistoryError> {
         let query = ListQuery { account, part };
@@ -187,7 +192,7 @@ impl History {
         self.detailed(account, lists).await
     }
 
-    /// Adds the client ids of the lists' orders; those that memory does not hold any more come from the tables.
+    /// Adds the client ids of the lists' orders; ids that memory no longer has come from the tables.
     async fn detailed(&self, account: AccountId, lists: Vec<OrderList>) -> Result<Vec<ListDetails>, HistoryError> {
         let mut known: BTreeMap<OrderId, ClientId> = BTreeMap::new();
         let mut missing = Vec::new();

@@ -1,4 +1,4 @@
-//! History of one market: trades, aggregate trades, candles. Never: whose a trade is.
+//! This module reads the history of one market: trades, aggregate trades, candles. It must not reveal the owner of a trade.
 
 use exchange_core::{
     market_data::{AggregateTrade, Candle, CandleRange, Grid, Interval, PublicTrade},
@@ -52,9 +52,10 @@ impl History {
         .await
     }
 
-    /// A market's candles, those without trades included.
+    /// A market's candles, including candles without trades.
     ///
     /// # Errors
+    ///
     /// As [`Self::order`].
     pub async fn candles(&self, market: MarketId, interval: Interval, range: CandleRange) -> Result<Vec<Candle>, HistoryError> {
         let grid = {
@@ -73,7 +74,7 @@ impl History {
             }
             let mut candles = rows.rows;
             candles.retain(|candle| candle.open_time < oldest);
-            // When the rows were cut at the limit there is a hole before what follows, and the answer is full before it.
+            // Rows cut at the limit leave a gap before later ones, but then the answer is full before the gap.
             candles.extend(held);
             Laid::Done(grid.fill(&candles))
         })
@@ -81,14 +82,14 @@ impl History {
     }
 }
 
-/// The asked trades when memory holds all of them.
+/// The requested trades if memory contains all of them.
 fn recent_trades(committed: &Committed, market: MarketId, part: &Part) -> Option<Vec<PublicTrade>> {
     let Some(history) = committed.market_data.market(market) else { return Some(Vec::new()) };
     let key = |trade: &PublicTrade| (trade.trade, trade.time);
     held(history.trades().iter(), history.has_older_trades(), part, key)
 }
 
-/// The asked aggregate trades when memory holds all of them.
+/// The requested aggregate trades if memory contains all of them.
 fn recent_aggregates(committed: &Committed, market: MarketId, part: &Part) -> Option<Vec<AggregateTrade>> {
     let Some(history) = committed.market_data.market(market) else { return Some(Vec::new()) };
     let key = |trade: &AggregateTrade| (trade.aggregate, trade.time);

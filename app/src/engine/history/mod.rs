@@ -1,8 +1,9 @@
-//! All that ever happened, read: the tables up to the projected sequence, and memory above it. Never: SQL, a change.
+//! This module reads the complete history: the tables up to the projected sequence, and memory above it. It must not use SQL or
+//! change anything.
 //!
-//! Memory is asked first. When it does not reach back far enough the tables are read, and then memory is laid over what they said:
-//! the state's open orders over the tail's closed ones over the tables' rows. Tables that do not reach up to the tail's floor are
-//! waited for, within a bound.
+//! - A read tries memory first. If memory does not reach back far enough, it reads the tables and merges memory over the rows.
+//! - In the merge the state's open orders override the tail's closed orders, and those override the tables' rows.
+//! - A read waits, up to a limit, for tables that do not reach the tail's floor.
 
 mod account;
 mod market;
@@ -17,15 +18,15 @@ use tokio::time::{Instant, sleep, timeout_at};
 use super::committed::{Committed, Shared};
 use crate::db::history::{Part, Projected};
 
-/// How long a read may wait for the database and for the projector.
+/// Time limit of a read for the database and the projector.
 const DEADLINE: Duration = Duration::from_secs(3);
-/// Between two looks at tables or memory that are behind.
+/// Interval between polls of tables or memory that are behind.
 const POLL: Duration = Duration::from_millis(10);
 
-/// Why history cannot be told now.
+/// Why history is unavailable.
 #[derive(Debug, thiserror::Error)]
 pub enum HistoryError {
-    #[error("the tables are behind what memory holds: see the projector's lag")]
+    #[error("the tables are behind the events in memory: check the projector's lag")]
     Behind,
     #[error("the database did not answer within {} s", DEADLINE.as_secs())]
     Timeout,
@@ -37,15 +38,15 @@ pub enum HistoryError {
 #[derive(Debug, Clone)]
 pub struct History {
     primary: PgPool,
-    /// Tried first: used when it has caught up.
+    /// Used first if it is up to date.
     replica: Option<PgPool>,
     committed: Shared,
 }
 
-/// What laying memory over the tables' rows says.
+/// Result of merging memory over the tables' rows.
 enum Laid<R> {
     Done(R),
-    /// The tables do not reach up to what memory holds.
+    /// The tables do not reach the events in memory.
     Behind,
 }
 
@@ -54,7 +55,7 @@ impl History {
         Self { primary, replica, committed }
     }
 
-    /// Reads the tables, then lays memory over them, until both speak of the same history or the deadline passes.
+    /// Reads the tables, then merges memory over them, until both show the same history or the deadline passes.
     async fn laid_over<T, R, Reading>(
         &self,
         read: impl Fn(PgPool) -> Reading,
@@ -68,7 +69,7 @@ impl History {
         loop {
             let rows = match timeout_at(deadline, read(pool.unwrap_or(&self.primary).clone())).await {
                 Ok(Ok(rows)) => Some(rows),
-                // A replica that is away is one that has not caught up.
+                // An unreachable replica counts as one that is behind.
                 Ok(Err(_)) if pool.is_some() => None,
                 Ok(Err(error)) => return Err(error.into()),
                 Err(_) => return Err(HistoryError::Timeout),
@@ -93,7 +94,7 @@ impl History {
     }
 }
 
-/// Keeps what `part` asks for of things in rising order.
+/// Retains the items that `part` requests, in rising order.
 fn cut<T>(mut things: Vec<T>, part: &Part) -> Vec<T> {
     if part.is_newest() {
         things.drain(..things.len().saturating_sub(part.limit));

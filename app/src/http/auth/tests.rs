@@ -1,4 +1,4 @@
-//! The documentation's worked signatures, and what is checked before and after a signature, in its order.
+//! Tests with the documentation's worked signatures, and of each check before and after the signature in order.
 
 use super::*;
 use crate::api_key::{Permissions, Vault};
@@ -21,8 +21,8 @@ const NOT_ASCII: (&str, &str) = (
     "symbol=%EF%BC%91%EF%BC%92%EF%BC%93%EF%BC%94%EF%BC%95%EF%BC%96&side=BUY&type=LIMIT&timeInForce=GTC&quantity=1&price=0.1&recvWindow=5000&timestamp=1499827319559",
     "e1353ec6b14d888f1164ae9af8228a3dbd508bc82eb867db8ab6046442f33ef3",
 );
-/// The documentation's payloads for Ed25519, signed with a key of our own by `openssl pkeyutl -rawin`: what the documentation
-/// prints under that heading are 256 bytes, the signatures of its RSA example.
+/// The documentation's payloads for Ed25519, signed with a test key by `openssl pkeyutl -rawin`. The signatures printed in the
+/// documentation under that heading have 256 bytes: they belong to its RSA example.
 const ED25519: &str = "f37a74049bd3e24a65604ac781bf49ffb497d7b47a8e5f40bf6b0550b787179c";
 const ED25519_SIGNED: [(&str, &str); 2] = [
     (
@@ -55,7 +55,7 @@ fn the_documented_signatures_verify() {
     assert!(!hmac().verify(&[ASCII.0.as_bytes()], NOT_ASCII.1));
     for (payload, signature) in ED25519_SIGNED {
         assert!(ed25519().verify(&[payload.as_bytes()], signature));
-        assert!(ed25519().verify(&[payload.as_bytes()], &signature.replace('+', " ")), "a `+` that nobody escaped");
+        assert!(ed25519().verify(&[payload.as_bytes()], &signature.replace('+', " ")), "a `+` that is not escaped");
         assert!(!ed25519().verify(&[payload.as_bytes()], &signature.to_lowercase()), "case-sensitive");
     }
     assert!(!ed25519().verify(&[ED25519_SIGNED[1].0.as_bytes()], ED25519_SIGNED[0].1));
@@ -68,7 +68,7 @@ fn no_text_at_all_is_a_signature() {
     }
 }
 
-/// RFC 8032, section 7.1, test 2, and a signature by the point of small order that a lax check lets sign anything.
+/// RFC 8032, section 7.1, test 2. The second signature is by the point of small order: a lax check accepts it for any message.
 #[test]
 fn ed25519_is_checked_strictly() {
     let mut key = [0; 32];
@@ -100,7 +100,7 @@ fn the_payload_is_everything_but_the_signature() {
     }
 }
 
-/// A key store with the documentation's key; `networks` as given, allowed to read only.
+/// A key store with the documentation's key, read permission only, and the given `networks`.
 fn keys(networks: &[IpNet]) -> Keys {
     let keys = Keys::new(Vault::new(&SecretBytes::from([1; 32]), &[]));
     let permissions = Permissions { read: true, ..Permissions::default() };

@@ -106,7 +106,7 @@ async fn a_fault_of_the_transport_is_answered_in_the_error_shape() {
     }
 }
 
-/// One byte a write, and everything in one: bodies of both kinds, then a fault, in their order.
+/// Two requests with bodies of both kinds, then an invalid one, sent byte by byte and in one write: answered in order.
 #[tokio::test]
 async fn pipelined_requests_are_answered_in_order_before_a_fault() {
     let server = start(9, Vec::new()).await;

@@ -1,5 +1,5 @@
-//! Public market data: order book, trades, candles, average price. Served from memory; what is older comes from the tables.
-//! Never: anything of an account.
+//! This module serves public market data from memory: order book, trades, candles, average price. Older data comes from the
+//! tables. It must not serve data of an account.
 
 pub mod symbols;
 mod tickers;
@@ -15,13 +15,13 @@ use crate::db::history::Part;
 use exchange_core::market_data::{AggregateTrade, Candle, CandleRange, Interval, PublicTrade};
 use exchange_core::money::{Amount, Price, Time};
 
-/// Levels a side of the order book.
+/// Order book levels per side.
 const DEPTH_DEFAULT: usize = 100;
 const DEPTH_MAX: usize = 5_000;
 /// Trades, aggregate trades, candles.
 pub(super) const ITEMS_DEFAULT: usize = 500;
 pub(super) const ITEMS_MAX: usize = 1_000;
-/// Values of `timeZone` that mean UTC, the only one known here.
+/// Values of `timeZone` for UTC, the only supported zone.
 const UTC: [&str; 6] = ["0", "+0", "-0", "0:00", "00:00", "+00:00"];
 
 /// `GET /api/v3/depth`
@@ -46,7 +46,7 @@ pub async fn depth(app: &App, call: &Call<'_>) -> Answer {
     }))
 }
 
-/// By how many levels are asked for.
+/// By the number of requested levels.
 pub fn depth_weight(parameters: &Parameters<'_>) -> u32 {
     match parameters.limit(DEPTH_DEFAULT, DEPTH_MAX) {
         Ok(0..=100) | Err(_) => 5,
@@ -176,7 +176,8 @@ pub async fn average_price(app: &App, call: &Call<'_>) -> Answer {
 /// `startTime` and `endTime`, both inclusive.
 ///
 /// # Errors
-/// -1130 when the end lies before the start.
+///
+/// Returns -1130 if the end is before the start.
 pub(super) fn period(parameters: &Parameters<'_>) -> Result<(Option<Time>, Option<Time>), ApiError> {
     let (start, end) = (parameters.time("startTime")?, parameters.time("endTime")?);
     // A time in milliseconds means the whole millisecond.

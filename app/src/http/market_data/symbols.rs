@@ -1,4 +1,4 @@
-//! Which markets a public request means: `symbol`, `symbols`, `symbolStatus`. Never: what is answered of them.
+//! This module selects the markets of a public request: `symbol`, `symbols`, `symbolStatus`. It must not produce the answer.
 
 use crate::http::error::ApiError;
 use crate::http::parameters::Parameters;
@@ -13,25 +13,27 @@ const STATUS_MISMATCH: ApiError =
     ApiError::new(StatusCode::BAD_REQUEST, -1220, "The symbol's status does not match the requested symbolStatus.");
 const DUPLICATE: ApiError = ApiError::bad(-1151, "Symbol is present multiple times in the list.");
 
-/// One market is answered as an object, many as an array.
+/// One market is answered as an object, several as an array.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Asked {
     One(MarketId),
     Many(Vec<MarketId>),
 }
 
-/// The market that `symbol` names.
+/// The market named by `symbol`.
 ///
 /// # Errors
-/// -1102, -1100, -1121; -1220 when a `symbolStatus` is sent that the market does not have.
+///
+/// Returns -1102, -1100 or -1121; -1220 if the market does not have the sent `symbolStatus`.
 pub fn one(state: &State, parameters: &Parameters<'_>) -> Result<MarketId, ApiError> {
     named(state, parameters.symbol()?, status(parameters)?)
 }
 
-/// The markets of `symbol`, of `symbols`, or all; those of another status than the one sent are left out of many.
+/// The markets of `symbol`, of `symbols`, or all. Of several markets, those without the sent status are omitted.
 ///
 /// # Errors
-/// -1128 for both at once, -1105 for an empty list, -1151 for a symbol twice, -1121, -1122; -1220 as [`one`].
+///
+/// Returns -1128 if both are sent, -1105 for an empty list, -1151 for a repeated symbol, -1121 or -1122; -1220 as [`one`].
 pub fn asked(state: &State, parameters: &Parameters<'_>) -> Result<Asked, ApiError> {
     let wanted = status(parameters)?;
     let matches = |status: MarketStatus| wanted.is_none_or(|wanted| wanted == status);
@@ -59,7 +61,7 @@ pub fn asked(state: &State, parameters: &Parameters<'_>) -> Result<Asked, ApiErr
     }
 }
 
-/// What a request costs that names one symbol, a list of them (by its length), or none.
+/// Weight of a request with one symbol, a list of symbols (by its length), or none.
 pub fn weight(parameters: &Parameters<'_>, one: u32, many: fn(usize) -> u32, all: u32) -> u32 {
     match parameters.symbols() {
         Ok(Some(symbols)) => many(symbols.len()),

@@ -1,4 +1,4 @@
-//! Tickers: 24 hours, last price, best prices; of one market, of several, of all. Never: how a statistic is computed.
+//! This module serves tickers (24 hours, last price, best prices) of one market, several or all. It must not compute a statistic.
 
 use super::symbols::{self, Asked};
 use crate::engine::committed::Committed;
@@ -20,7 +20,7 @@ enum Form {
     Mini,
 }
 
-/// One market's 24-hour ticker before it is written.
+/// One market's 24-hour ticker before serialization.
 struct DayTicker {
     symbol: Box<str>,
     statistics: Statistics,
@@ -86,7 +86,7 @@ pub fn prices_weight(parameters: &Parameters<'_>) -> u32 {
     symbols::weight(parameters, 2, |_| 4, 4)
 }
 
-/// Reads the asked markets under one lock, then writes an object for one or an array for many.
+/// Reads the requested markets under one lock, then writes an object for one or an array for several.
 fn answer<T>(
     app: &App,
     call: &Call<'_>,
@@ -111,7 +111,7 @@ fn symbol(committed: &Committed, market: MarketId) -> Box<str> {
     committed.state.market(market).map_or_else(Box::default, |market| market.symbol.clone())
 }
 
-/// Zeros when the side is empty.
+/// Zeros if the side is empty.
 fn best(committed: &Committed, market: MarketId, side: Side) -> (Price, Amount) {
     committed.state.best(market, side).unwrap_or_default()
 }

@@ -1,25 +1,26 @@
-//! What each endpoint needs and answers. Never: an endpoint that the table of routes does not have (a test holds both together).
+//! This module documents the requirements and replies of each endpoint. It must not contain an endpoint outside the table of
+//! routes (a test compares both).
 
 /// The shape of a reply's body: names of schemas.
 #[derive(Debug, Clone, Copy)]
 pub enum Shape {
     One(&'static str),
     Many(&'static str),
-    /// An object for `symbol`, an array for `symbols` or none; any of the named shapes.
+    /// An object for `symbol`, an array for `symbols` or no symbol; any of the named shapes.
     OneOrMany(&'static [&'static str]),
     AnyOf(&'static [&'static str]),
     /// Rows of candles.
     Candles,
-    /// Never 200: only errors.
+    /// Never 200, only errors.
     Refused,
 }
 
-/// One endpoint's documentation beside its row in the table of routes.
+/// The documentation of one endpoint, next to its row in the table of routes.
 #[derive(Debug)]
 pub struct Documented {
     pub method: &'static str,
     pub path: &'static str,
-    /// Parameters that must be sent.
+    /// Required parameters.
     pub required: &'static [&'static str],
     pub shape: Shape,
 }
@@ -78,7 +79,7 @@ pub const DOCUMENTED: &[Documented] = &[
     row("GET", "/dapi/v1/exchangeInfo", &[], One("NoSymbols")),
 ];
 
-/// What is documented of an endpoint.
+/// The documentation of an endpoint.
 pub fn of(method: &str, path: &str) -> Option<&'static Documented> {
     DOCUMENTED.iter().find(|row| row.method == method && row.path == path)
 }

@@ -1,5 +1,5 @@
-//! The reference document (OpenAPI 3.1), made from the table of routes, the parameters' descriptions and the replies' shapes.
-//! Never: an endpoint, a rule.
+//! This module generates the reference document (OpenAPI 3.1) from the table of routes, the descriptions of parameters and the
+//! shapes of replies. It must not define an endpoint or a rule.
 
 mod answers;
 mod parameters;
@@ -21,18 +21,18 @@ use utoipa::openapi::{ContentBuilder, Ref, RefOr, Required, ResponseBuilder};
 
 const HEADER_KEY: &str = "apiKey";
 const ABOUT: &str = "A spot exchange whose API is that of Binance Spot (api/v3): a client works when only its base URL changes. \
-    Numbers are texts with eight decimal places, times are milliseconds, errors are `{\"code\":-n,\"msg\":\"…\"}`. \
-    An order is acknowledged when it is durable. [What differs from Binance](/docs/differences).\n\n\
+    Numbers are strings with eight decimal places, times are milliseconds, errors are `{\"code\":-n,\"msg\":\"…\"}`. \
+    An order is acknowledged when it is durable. [Differences from Binance](/docs/differences).\n\n\
     **Signed endpoints** need the header `X-MBX-APIKEY`, a `timestamp` and a `signature` (HMAC-SHA256 or Ed25519) over query and \
-    body as sent. Parameters of POST and DELETE may stand in the query or in a form-encoded body.";
+    body as sent. Send parameters of POST and DELETE in the query or in a form-encoded body.";
 
-/// In the order in which a newcomer meets them.
+/// In reading order for a new user.
 const GROUPS: [(&str, &str); 5] = [
     ("general", "Connectivity and trading rules"),
     ("market data", "Public, served from memory"),
     ("trading", "Orders and order lists: acknowledged when durable"),
-    ("account", "What an account has and did"),
-    ("wallet", "What clients ask before they trade"),
+    ("account", "Balances and history of an account"),
+    ("wallet", "Wallet requests that clients send before they trade"),
 ];
 
 #[derive(OpenApi)]
@@ -122,11 +122,11 @@ fn operation(endpoint: &Endpoint) -> Operation {
         }
     }
     if endpoint.security != Security::None {
-        let window = "How long the request stays valid, in milliseconds. Default 5000, at most 60000.";
+        let window = "Validity of the request in milliseconds. Default 5000, at most 60000.";
         operation = operation
             .parameter(parameter("recvWindow", Kind::Decimal, window, false))
-            .parameter(parameter("timestamp", Kind::Time, "When the request was made.", true))
-            .parameter(parameter("signature", Kind::Text, "Over query and body as sent.", true))
+            .parameter(parameter("timestamp", Kind::Time, "Time at which the request was created.", true))
+            .parameter(parameter("signature", Kind::Text, "Signature of query and body as sent.", true))
             .security(SecurityRequirement::new(HEADER_KEY, [""; 0]));
     }
     if let Some(schema) = documented.and_then(|documented| schema(documented.shape)) {
@@ -138,7 +138,9 @@ fn operation(endpoint: &Endpoint) -> Operation {
             operation = operation.response(status, answer(text, any_of(&["CancelReplaceError", "Error"])));
         }
     }
-    operation.response("default", answer("Refused or failed: 4XX for the request, 5XX for us.", named("Error"))).build()
+    operation
+        .response("default", answer("Refused or failed: 4XX for a client error, 5XX for a server error.", named("Error")))
+        .build()
 }
 
 fn tag(name: &str, text: &str) -> utoipa::openapi::Tag {
@@ -153,7 +155,7 @@ fn operation_id(endpoint: &Endpoint) -> String {
 fn weight(endpoint: &Endpoint) -> String {
     match endpoint.weight {
         Weight::Fixed(weight) => weight.to_string(),
-        Weight::Of(weigh) => format!("{} and up, by what is asked", weigh(&super::parameters::Parameters::default())),
+        Weight::Of(weigh) => format!("{} or more, depending on the parameters", weigh(&super::parameters::Parameters::default())),
     }
 }
 
@@ -216,7 +218,8 @@ fn named(schema: &str) -> RefOr<Schema> {
     Ref::from_schema_name(schema).into()
 }
 
-/// Open time, open, high, low, close, volume, close time, quote volume, count, taker's base and quote volume, unused.
+/// Open time, open, high, low, close, volume, close time, quote volume, number of trades, taker buy base volume, taker buy quote
+/// volume, unused.
 fn candle() -> Schema {
     let (time, decimal) = (|| Schema::from(integer("Milliseconds.")), |text: &str| Schema::from(text_schema(text)));
     let columns: [Schema; 12] = [
@@ -229,8 +232,8 @@ fn candle() -> Schema {
         time(),
         decimal("Volume, quote asset."),
         integer("Trades.").into(),
-        decimal("Volume of takers that bought, base asset."),
-        decimal("Volume of takers that bought, quote asset."),
+        decimal("Taker buy volume, base asset."),
+        decimal("Taker buy volume, quote asset."),
         decimal("Unused."),
     ];
     ArrayBuilder::new()
@@ -262,10 +265,10 @@ mod tests {
     fn every_endpoint_is_documented_and_nothing_else_is() {
         let routed: Vec<_> = ENDPOINTS.iter().map(|endpoint| (endpoint.method.as_str(), endpoint.path)).collect();
         for (method, path) in &routed {
-            assert!(answers::of(method, path).is_some(), "{method} {path}: say in DOCUMENTED what it needs and answers");
+            assert!(answers::of(method, path).is_some(), "{method} {path}: add its parameters and replies to DOCUMENTED");
         }
         for row in DOCUMENTED {
-            assert!(routed.contains(&(row.method, row.path)), "{} {} is documented and does not exist", row.method, row.path);
+            assert!(routed.contains(&(row.method, row.path)), "{} {} is documented but does not exist", row.method, row.path);
         }
     }
 
@@ -273,10 +276,10 @@ mod tests {
     fn every_parameter_is_described_and_every_required_one_exists() {
         for endpoint in ENDPOINTS {
             for name in endpoint.parameters.iter().filter(|name| !REFUSED.contains(name)) {
-                assert!(describe(endpoint.path, name).is_some(), "{} {name}: describe it", endpoint.path);
+                assert!(describe(endpoint.path, name).is_some(), "{} {name}: add a description", endpoint.path);
             }
             for name in answers::of(endpoint.method.as_str(), endpoint.path).map_or(&[][..], |row| row.required) {
-                assert!(endpoint.parameters.contains(name), "{} requires {name} and does not read it", endpoint.path);
+                assert!(endpoint.parameters.contains(name), "{} requires {name} but does not read it", endpoint.path);
             }
             let group = endpoint.group.replace('_', " ");
             assert!(GROUPS.iter().any(|(name, _)| *name == group), "{group}: add it to GROUPS");
@@ -291,11 +294,11 @@ mod tests {
         let mut references = 0;
         for part in text.split("\"#/components/schemas/").skip(1) {
             let name = part.split('"').next().unwrap();
-            assert!(document["components"]["schemas"][name].is_object(), "{name} is referred to and not there");
+            assert!(document["components"]["schemas"][name].is_object(), "{name} is referenced but not defined");
             references += 1;
         }
         assert!(references > 100, "{references}");
-        // One path item holds all methods of a path.
+        // One path item contains all methods of a path.
         assert!(document["paths"]["/api/v3/time"]["get"].is_object());
         assert_eq!(
             document["paths"].as_object().unwrap().values().map(|item| item.as_object().unwrap().len()).sum::<usize>(),

@@ -1,9 +1,10 @@
-//! What each parameter is, wherever it is read: kind, values, one line. Never: which endpoint reads it (the table of routes says).
+//! This module describes each parameter in every endpoint that reads it: kind, values, one line. The table of routes lists the
+//! parameters of an endpoint.
 
 use exchange_core::market_data::Interval;
 use exchange_core::order::{OrderType, Side, StpMode, TimeInForce};
 
-/// How a parameter's value is written.
+/// Format of a parameter's value.
 #[derive(Debug, Clone, Copy)]
 pub enum Kind {
     Text,
@@ -12,13 +13,13 @@ pub enum Kind {
     Boolean,
     /// Milliseconds or microseconds since the Unix epoch.
     Time,
-    /// A JSON array of texts.
+    /// A JSON array of strings.
     Texts,
     /// One of a closed set.
     One(fn() -> Vec<&'static str>),
 }
 
-/// Read by name so that a client gets a clear refusal; left out of the reference.
+/// Read by name so that a client gets a clear refusal; omitted from the reference.
 pub const REFUSED: &[&str] = &[
     "icebergQty",
     "trailingDelta",
@@ -51,78 +52,86 @@ fn time_in_force() -> Vec<&'static str> {
     TimeInForce::ALL.iter().map(|value| value.text()).collect()
 }
 
-/// Kind and meaning of the parameter `name` of `path`; `None`: it is not documented.
+/// Kind and meaning of the parameter `name` of `path`; `None`: not documented.
 pub fn describe(path: &str, name: &str) -> Option<(Kind, &'static str)> {
     let wallet = path.starts_with("/sapi/");
     Some(match name {
         "type" if path.contains("ticker") => (Kind::One(|| vec!["FULL", "MINI"]), "Default: FULL."),
-        "limit" if path.ends_with("/depth") => (Kind::Integer, "Levels a side. Default 100, at most 5000."),
+        "limit" if path.ends_with("/depth") => (Kind::Integer, "Levels per side. Default 100, at most 5000."),
         "limit" => (Kind::Integer, "Default 500, at most 1000."),
-        "fromId" if path.ends_with("allOrderList") => (Kind::Integer, "Order lists from this id on. Not together with times."),
-        "fromId" if path.ends_with("aggTrades") => (Kind::Integer, "Aggregate trades from this id on. Not together with times."),
-        "fromId" => (Kind::Integer, "Trades from this id on. Without it: the latest."),
-        "orderId" if path.ends_with("allOrders") => (Kind::Integer, "Orders from this id on. Without it: the latest."),
-        "quantity" => (Kind::Decimal, "In the base asset."),
-        "amount" => (Kind::Decimal, "In units of the coin."),
+        "fromId" if path.ends_with("allOrderList") => {
+            (Kind::Integer, "First order list id of the answer. Not together with times.")
+        }
+        "fromId" if path.ends_with("aggTrades") => {
+            (Kind::Integer, "First aggregate trade id of the answer. Not together with times.")
+        }
+        "fromId" => (Kind::Integer, "First trade id of the answer. Without it: the latest trades."),
+        "orderId" if path.ends_with("allOrders") => {
+            (Kind::Integer, "First order id of the answer. Without it: the latest orders.")
+        }
+        "quantity" => (Kind::Decimal, "Quantity in the base asset."),
+        "amount" => (Kind::Decimal, "Amount in units of the coin."),
         "symbol" if path.ends_with("openOrders") => (Kind::Text, "E.g. BTCUSDT. Without it: every symbol."),
         "symbol" => (Kind::Text, "E.g. BTCUSDT."),
         "symbols" => (Kind::Texts, "E.g. [\"BTCUSDT\",\"ETHUSDT\"]. Not together with symbol."),
         "symbolStatus" => (
             Kind::One(|| vec!["TRADING", "HALT", "BREAK", "CANCEL_ONLY"]),
-            "Only symbols of this status: others are left out, or -1220 for a single one.",
+            "Only symbols with this status. Others are omitted; a single one is answered -1220.",
         ),
         "permissions" => (Kind::Text, "SPOT, or an array such as [\"SPOT\",\"MARGIN\"]. Not together with symbol or symbols."),
         "showPermissionSets" => (Kind::Boolean, "Whether permissionSets is filled in. Default: true."),
         "interval" => (
             Kind::One(|| Interval::ALL.iter().map(|interval| interval.text()).collect()),
-            "Length of a candle; 1m is a minute, 1M a month. Weeks begin on Monday, 3d candles count from 1970-01-01.",
+            "Length of a candle; 1m is a minute, 1M a month. Weeks start on Monday, 3d candles count from 1970-01-01.",
         ),
-        "timeZone" => (Kind::Text, "Only UTC is known: 0 or 00:00."),
-        "startTime" => (Kind::Time, "Inclusive. With it the oldest come first, up to the limit."),
+        "timeZone" => (Kind::Text, "Only UTC is supported: 0 or 00:00."),
+        "startTime" => (Kind::Time, "Inclusive. With it the answer starts with the oldest match, up to the limit."),
         "endTime" => (Kind::Time, "Inclusive."),
         "side" => (Kind::One(|| Side::ALL.iter().map(|value| value.text()).collect()), "Of the order."),
         "type" => (Kind::One(|| OrderType::ALL.iter().map(|value| value.text()).collect()), "Of the order."),
-        "aboveType" | "belowType" => (Kind::One(legs), "Of the leg above or below the market."),
+        "aboveType" | "belowType" => (Kind::One(legs), "Type of the leg above or below the market."),
         "timeInForce" => (Kind::One(time_in_force), "For LIMIT, STOP_LOSS_LIMIT and TAKE_PROFIT_LIMIT."),
         "aboveTimeInForce" | "belowTimeInForce" => (Kind::One(time_in_force), "For STOP_LOSS_LIMIT and TAKE_PROFIT_LIMIT."),
         "quoteOrderQty" => (Kind::Decimal, "MARKET only: how much of the quote asset to spend or receive."),
-        "price" | "abovePrice" | "belowPrice" => (Kind::Decimal, "In the quote asset, for types that have a limit price."),
-        "stopPrice" | "aboveStopPrice" | "belowStopPrice" => (Kind::Decimal, "The last price at which the order begins to work."),
+        "price" | "abovePrice" | "belowPrice" => (Kind::Decimal, "Price in the quote asset, for types that have a limit price."),
+        "stopPrice" | "aboveStopPrice" | "belowStopPrice" => (Kind::Decimal, "Last price at which the order becomes active."),
         "newClientOrderId" if path.ends_with("/order") || path.contains("order/") => {
-            (Kind::Text, "1 to 36 of a-z A-Z 0-9 - _; unique among open orders. Made up when not sent.")
+            (Kind::Text, "1 to 36 of a-z A-Z 0-9 - _; unique among open orders. Generated if not sent.")
         }
-        "newClientOrderId" | "cancelNewClientOrderId" => (Kind::Text, "Id of the cancel itself. Made up when not sent."),
+        "newClientOrderId" | "cancelNewClientOrderId" => (Kind::Text, "Id of the cancel itself. Generated if not sent."),
         "listClientOrderId" => (Kind::Text, "Client id of the list."),
         "aboveClientOrderId" | "belowClientOrderId" => (Kind::Text, "Client id of the leg."),
         "newOrderRespType" => (
             Kind::One(|| vec!["ACK", "RESULT", "FULL"]),
-            "How much is answered. Default: FULL for MARKET and LIMIT, ACK for other orders, RESULT for order lists.",
+            "Detail of the reply. Default: FULL for MARKET and LIMIT, ACK for other orders, RESULT for order lists.",
         ),
         "selfTradePreventionMode" => {
             (Kind::One(|| StpMode::ALL.iter().map(|value| value.text()).collect()), "Default: that of the symbol.")
         }
-        "computeCommissionRates" => (Kind::Boolean, "Answer the commission rates. Default: false."),
+        "computeCommissionRates" => (Kind::Boolean, "Include the commission rates. Default: false."),
         "orderId" => (Kind::Integer, "Id of the order."),
         "origClientOrderId" if path.ends_with("orderList") => (Kind::Text, "Client id of the list."),
         "origClientOrderId" => (Kind::Text, "Client id of the order."),
         "cancelOrderId" => (Kind::Integer, "Id of the order to cancel."),
         "cancelOrigClientOrderId" => (Kind::Text, "Client id of the order to cancel."),
         "cancelReplaceMode" => {
-            (Kind::One(|| vec!["STOP_ON_FAILURE", "ALLOW_FAILURE"]), "Whether the new order is tried when the cancel fails.")
+            (Kind::One(|| vec!["STOP_ON_FAILURE", "ALLOW_FAILURE"]), "Whether to place the new order if the cancel fails.")
         }
-        "cancelRestrictions" => (Kind::One(|| vec!["ONLY_NEW", "ONLY_PARTIALLY_FILLED"]), "Cancel only an order of this status."),
+        "cancelRestrictions" => {
+            (Kind::One(|| vec!["ONLY_NEW", "ONLY_PARTIALLY_FILLED"]), "Cancel the order only if it has this status.")
+        }
         "orderRateLimitExceededMode" => (
             Kind::One(|| vec!["DO_NOTHING", "CANCEL_ONLY"]),
-            "What to do when the account has no room for another order. Default: DO_NOTHING.",
+            "Action if the account has no room for another order. Default: DO_NOTHING.",
         ),
         "orderListId" => (Kind::Integer, "Id of the list."),
-        "omitZeroBalances" => (Kind::Boolean, "Leave out assets of which nothing is held. Default: false."),
+        "omitZeroBalances" => (Kind::Boolean, "Omit assets with a zero balance. Default: false."),
         "coin" if wallet => (Kind::Text, "E.g. BTC."),
         "network" | "address" | "addressTag" | "name" | "txId" | "idList" | "withdrawOrderId" | "questionnaire" if wallet => {
-            (Kind::Text, "As in the original.")
+            (Kind::Text, "As at Binance.")
         }
-        "status" | "offset" | "walletType" if wallet => (Kind::Integer, "As in the original."),
-        "transactionFeeFlag" | "includeSource" if wallet => (Kind::Boolean, "As in the original."),
+        "status" | "offset" | "walletType" if wallet => (Kind::Integer, "As at Binance."),
+        "transactionFeeFlag" | "includeSource" if wallet => (Kind::Boolean, "As at Binance."),
         _ => return None,
     })
 }

@@ -1,5 +1,5 @@
-//! Queries and bodies that no client writes: arbitrary bytes, and correct pairs with escapes. Each is read, or refused with a
-//! documented code. The long form sets proptest's `PROPTEST_CASES` (`make fuzz`).
+//! Property tests with queries and bodies that no client writes: arbitrary bytes, and correct pairs with escapes. Each is read,
+//! or refused with a documented code. The long form sets proptest's `PROPTEST_CASES` (`make fuzz`).
 
 use std::fmt::Write;
 
@@ -7,11 +7,11 @@ use proptest::prelude::*;
 
 use super::*;
 
-/// Codes that reading one parameter may answer.
+/// Codes that a single parameter may return.
 const CODES: [i32; 8] = [-1100, -1101, -1102, -1105, -1108, -1111, -1118, -1119];
 const LIMIT_MAX: usize = 1000;
 
-/// Names that a getter reads, so that arbitrary values reach it.
+/// Names that a getter reads, so that getters see arbitrary values.
 const NAMES: [&str; 10] = [
     "symbol",
     "symbols",

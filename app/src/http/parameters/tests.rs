@@ -1,4 +1,4 @@
-//! What is read, and every way in which a parameter can be wrong, with its code and text.
+//! Tests of each way to read a parameter, and of each invalid form with its code and text.
 
 use super::*;
 
@@ -37,7 +37,7 @@ fn text_that_cannot_be_read_is_refused_as_a_whole() {
     let duplicate = (-1101, "Duplicate values for a parameter detected.".to_owned());
     assert_eq!(fault(read("a=1&a=1", "")), duplicate);
     assert_eq!(fault(read("", "a=1&b=2&%61=3")), duplicate);
-    assert_eq!(read("b=1&a=1", "a=2&a=3").unwrap().raw("a"), Some("1"), "what the query overrules is not looked at");
+    assert_eq!(read("b=1&a=1", "a=2&a=3").unwrap().raw("a"), Some("1"), "a value that the query overrides is not validated");
 }
 
 #[test]

@@ -1,11 +1,11 @@
-//! Where a chunked body ends. Never: whether hyper accepts it; hyper reads the same bytes again.
+//! This module finds the end of a chunked body. It must not validate the body: hyper reads the same bytes again.
 
-/// What comes next.
+/// The next expected element.
 #[derive(Debug, Default, Clone, Copy)]
 enum At {
     #[default]
     Size,
-    /// To the end of the line of the size.
+    /// The rest of the size line.
     Extension,
     Data(u64),
     /// The line end after the data.
@@ -21,7 +21,7 @@ pub struct Chunked {
 }
 
 impl Chunked {
-    /// How many bytes of `input` belong to the body, and whether it ends with them.
+    /// Number of bytes of `input` that belong to the body, and whether the body ends with them.
     pub fn advance(&mut self, input: &[u8]) -> (usize, bool) {
         let mut taken = 0;
         while let Some(byte) = input.get(taken) {

@@ -1,4 +1,4 @@
-//! One head: found, checked, and passed on in a form that hyper takes. Never: the socket.
+//! This module finds and checks one head, and rewrites it in a form that hyper accepts. It must not use the socket.
 
 use crate::http::error::ApiError;
 use axum::body::Bytes;
@@ -7,14 +7,14 @@ use bytes::{Buf, BytesMut};
 
 /// Bytes of a request's head.
 const HEAD_MAX: usize = 64 * 1024;
-/// Bytes of a request's target; encoded it is three times as long at most, which is below the limit of `http::Uri`.
+/// Bytes of a request's target. Its encoded form is at most three times as long, which is below the limit of `http::Uri`.
 const TARGET_MAX: usize = 20 * 1024;
-/// Bytes of a head as hyper reads it.
+/// Maximum size of a head in the form that hyper reads.
 pub const REWRITTEN_MAX: usize = HEAD_MAX + 2 * TARGET_MAX;
-/// As many as hyper reads.
+/// Maximum number of headers, as in hyper.
 const HEADERS_MAX: usize = 100;
 
-/// Why a request did not become one.
+/// Why input did not become a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fault {
     Malformed,
@@ -25,7 +25,7 @@ pub enum Fault {
 }
 
 impl Fault {
-    /// As the log names it.
+    /// Value in the log.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Malformed => "malformed",
@@ -57,18 +57,19 @@ pub enum Body {
 }
 
 pub struct Head {
-    /// The query as sent, when it had to be encoded.
+    /// The query as received, if it had to be encoded.
     pub raw_query: Option<Bytes>,
     pub body: Body,
 }
 
-/// Takes one head off `input` and appends it to `output`. `None`: not all of it is there.
+/// Takes one head off `input` and appends it to `output`. `None`: the head is incomplete.
 ///
 /// # Errors
-/// When it cannot become a head.
+///
+/// Returns an error if the input cannot become a head.
 pub fn read(input: &mut BytesMut, scanned: &mut usize, output: &mut BytesMut) -> Result<Option<Head>, Fault> {
     if *scanned == 0 {
-        // Empty lines before a request are passed over, as RFC 9112 asks.
+        // Skip empty lines before a request, as RFC 9112 requires.
         let empty = input.iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
         input.advance(empty);
         // Another protocol, such as TLS, is answered before its sender waits for the end of a head.
@@ -81,7 +82,7 @@ pub fn read(input: &mut BytesMut, scanned: &mut usize, output: &mut BytesMut) ->
         if input.len() < HEAD_MAX {
             return Ok(None);
         }
-        // Once for each head: a scan at each partial read would make the cost quadratic.
+        // Once per head: a scan at each partial read would make the cost quadratic.
         let has_line = input.iter().take(TARGET_MAX * 2).any(|byte| *byte == b'\n');
         return Err(if has_line { Fault::HeadTooLarge } else { Fault::TargetTooLong });
     };
@@ -114,7 +115,7 @@ pub fn read(input: &mut BytesMut, scanned: &mut usize, output: &mut BytesMut) ->
     Ok(Some(Head { raw_query, body }))
 }
 
-/// What clients send raw in a query, and `http::Uri` refuses or reads differently.
+/// Bytes that clients send raw in a query and that `http::Uri` rejects or reads differently.
 const fn must_encode(byte: u8) -> bool {
     matches!(byte, b'"' | b'<' | b'>' | b'[' | b']' | b'\\' | b'^' | b'`' | b'{' | b'|' | b'}' | 0x80..)
 }
@@ -125,7 +126,7 @@ fn raw_query(target: &[u8]) -> Option<Bytes> {
     target.get(start..end).map(Bytes::copy_from_slice)
 }
 
-/// After the empty line. Bytes before `scanned` hold none, apart from one that is split there.
+/// End of the head, after the empty line. The bytes before `scanned` contain no end, except one that is split there.
 fn end(input: &[u8], scanned: usize) -> Option<usize> {
     let from = scanned.saturating_sub(3);
     let mut rest = from;
@@ -140,7 +141,7 @@ fn end(input: &[u8], scanned: usize) -> Option<usize> {
     None
 }
 
-/// Whatever hyper would refuse with an empty answer is refused here.
+/// Rejects every input that hyper would reject with an empty answer.
 fn check(head: &[u8]) -> Result<Body, Fault> {
     let mut headers = [httparse::EMPTY_HEADER; HEADERS_MAX];
     let mut request = httparse::Request::new(&mut headers);
@@ -163,7 +164,7 @@ fn check(head: &[u8]) -> Result<Body, Fault> {
             let value: u64 = Some(digits)
                 .filter(|digits| digits.bytes().all(|byte| byte.is_ascii_digit()))
                 .and_then(|digits| digits.parse().ok())
-                // hyper has the largest values for a meaning of their own.
+                // hyper reserves the largest values.
                 .filter(|value| *value < u64::MAX - 2)
                 .ok_or(Fault::Lengths)?;
             if length.is_some_and(|before| before != value) {

@@ -1,5 +1,5 @@
-//! Moves old journal partitions to object storage: written, read back, recorded, and only then dropped. Again: goes on where it was
-//! interrupted, because what is archived is recorded object by object.
+//! This job moves old journal partitions to object storage: it writes, reads back, records, and only then drops them. A repeated
+//! run resumes after the interruption, because each archived object is recorded.
 
 use anyhow::{Context, bail};
 use graphile_worker::{IntoTaskHandlerResult, TaskHandler, WorkerContext};
@@ -18,9 +18,9 @@ use crate::{
     survey::Survey,
 };
 
-/// Payload bytes of one object, before compression: what a reader holds in memory at a time.
+/// Payload bytes of one object before compression: the memory that a reader needs at a time.
 const OBJECT_BYTES: i64 = 32 * 1024 * 1024;
-/// Whole snapshots that must lie above a partition before it may go.
+/// Intact snapshots that must exist above a partition before it may be dropped.
 const SNAPSHOTS_ABOVE: usize = 2;
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -42,7 +42,7 @@ async fn archive(_: ArchiveJournal, context: JobContext) -> anyhow::Result<()> {
     let closed: Vec<_> = archives::partitions(&mut connection)
         .await?
         .into_iter()
-        // The partition that the next batch goes to is never touched, nor one whose rows are not all in the tables.
+        // Never touch the partition of the next batch, or one with rows that are not in the tables yet.
         .filter(|partition| partition.end_seq <= end.min(projected))
         .collect();
     if !closed.is_empty() {
@@ -64,7 +64,7 @@ async fn archive(_: ArchiveJournal, context: JobContext) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The sequence from which a recovery can begin even if the newest snapshot is lost: that of the second newest whole one of this
+/// The sequence from which a recovery can start even if the newest snapshot is lost: the second newest intact one of this
 /// journal; 0: none.
 async fn recoverable_from(media: &Media, connection: &mut PgConnection) -> anyhow::Result<i64> {
     let mut whole = 0;
@@ -72,7 +72,7 @@ async fn recoverable_from(media: &Media, connection: &mut PgConnection) -> anyho
         match snapshot::read(media, name).await {
             Ok(_) => whole += 1,
             Err(error) => {
-                tracing::warn!(key = name.key(), error = format!("{error:#}"), "a snapshot does not count: it cannot be read");
+                tracing::warn!(key = name.key(), error = format!("{error:#}"), "ignoring a snapshot that cannot be read");
             }
         }
         if whole == SNAPSHOTS_ABOVE {
@@ -82,7 +82,7 @@ async fn recoverable_from(media: &Media, connection: &mut PgConnection) -> anyho
     Ok(0)
 }
 
-/// False: the partition must stay for now.
+/// False: the partition must remain for now.
 async fn move_partition(
     context: &JobContext,
     media: &Media,
@@ -100,22 +100,24 @@ async fn move_partition(
         let (Some(first), Some(last)) = (batches.first(), batches.last()) else { break };
         let (first_sequence, last_sequence, count) = (first.first_sequence, last.last_sequence, batches.len() as i64);
         if first_sequence != through + 1 {
-            bail!("the journal misses sequences {}..={}: nothing is archived past a gap", through + 1, first_sequence - 1);
+            bail!("the journal lacks sequences {}..={}: archiving stops before the gap", through + 1, first_sequence - 1);
         }
         let Some(before) = marks::chain_at(connection, through).await? else {
-            bail!("the chain of the journal at sequence {through} is not known: restart the worker, which replays up to there");
+            bail!(
+                "the chain of the journal at sequence {through} is unknown: restart the worker, which replays up to that sequence"
+            );
         };
         let chain = batches
             .iter()
             .fold(before, |chain, batch| chain.next(batch.first_sequence, batch.last_sequence, batch.epoch, &batch.payload));
-        let written = journal_archive::write(media, batches, chain).await.context("an archive object was not stored")?;
-        // The mark first: without it nothing could be said of the object once its rows have left.
+        let written = journal_archive::write(media, batches, chain).await.context("failed to store an archive object")?;
+        // The mark first: without it the object could not be verified after its rows have left.
         marks::insert(connection, last_sequence, chain).await?;
         archives::insert(connection, first_sequence, last_sequence, count, &written).await?;
         through = last_sequence;
         context.metrics.archived_objects.inc();
-        tracing::info!(key = written.key, size_bytes = written.size_bytes, "archived a piece of the journal");
+        tracing::info!(key = written.key, size_bytes = written.size_bytes, "archived a part of the journal");
     }
-    archives::detach(connection, partition).await.with_context(|| format!("{} could not be detached", partition.name))?;
+    archives::detach(connection, partition).await.with_context(|| format!("failed to detach {}", partition.name))?;
     Ok(true)
 }

@@ -1,4 +1,5 @@
-//! Adds up the whole ledger: for every account and asset the transfers must give the balance. Again: it only looks.
+//! This job adds up the whole ledger: for every account and asset the transfers must equal the balance. It changes nothing, so it
+//! may run again.
 
 use graphile_worker::{IntoTaskHandlerResult, TaskHandler, WorkerContext};
 use serde::{Deserialize, Serialize};

@@ -1,4 +1,5 @@
-//! The jobs: each a struct (its payload), a name, a run; each may be run again at any time. Never: when they run (see `schedule`).
+//! This module has the jobs: each is a struct (its payload), a name and a run function. Each must be safe to repeat at any time.
+//! `schedule` decides when they run.
 
 use std::future::Future;
 
@@ -23,11 +24,11 @@ pub use tickers::RefreshTickers;
 pub use trial_balance::TakeTrialBalance;
 pub use upkeep::Upkeep;
 
-/// What every job may use.
+/// Shared parts for every job.
 #[derive(Debug, Clone)]
 pub struct JobContext {
     pub pool: PgPool,
-    /// `None`: not configured. Jobs that need it are then not scheduled.
+    /// `None`: not configured. Jobs that need it are not scheduled.
     pub media: Option<Media>,
     pub projector: ProjectorHandle,
     pub metrics: WorkerMetrics,
@@ -39,7 +40,7 @@ impl JobContext {
     }
 }
 
-/// Every job that this program knows.
+/// Every job of this program.
 pub fn definitions() -> Vec<JobDefinition> {
     vec![
         ArchiveJournal::definition(),
@@ -52,7 +53,7 @@ pub fn definitions() -> Vec<JobDefinition> {
     ]
 }
 
-/// Runs a job's body with the context and gives its error, causes included, as the text that the queue keeps.
+/// Runs a job's body with the context and returns its error, including causes, as the text that the queue stores.
 async fn run<Job, Body, Running>(job: Job, context: WorkerContext, body: Body) -> Result<(), JobError>
 where
     Body: FnOnce(Job, JobContext) -> Running,

@@ -1,4 +1,5 @@
-//! Takes a snapshot of the projector's state, so that recoveries are short. Again: the same sequence is the same object.
+//! This job takes a snapshot of the projector's state, so that recoveries are short. A repeated run at the same sequence produces
+//! the same object.
 
 use anyhow::Context;
 use graphile_worker::{IntoTaskHandlerResult, TaskHandler, WorkerContext};
@@ -7,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::JobContext;
 use crate::{db::marks, snapshot, survey::Survey, worker::clock};
 
-/// Snapshots kept. The journal is dropped below the second newest; the third is for the day on which both are damaged.
+/// Snapshots retained. The journal is dropped below the second newest; the third covers the case that both are damaged.
 const KEPT: usize = 3;
 const MICROSECONDS: f64 = 1e6;
 
@@ -24,7 +25,7 @@ impl TaskHandler for TakeSnapshot {
 
 async fn take(_: TakeSnapshot, context: JobContext) -> anyhow::Result<()> {
     let media = context.media()?;
-    // Asked before the state is encoded, which is dear: a store that is away is found out cheaply.
+    // Check the store before the expensive encoding of the state.
     media.check_bucket().await?;
     let encoded = context.projector.snapshot().await?;
     let (sequence, bytes) = (encoded.sequence, encoded.bytes.len());
@@ -32,13 +33,13 @@ async fn take(_: TakeSnapshot, context: JobContext) -> anyhow::Result<()> {
         return Ok(());
     }
     let chain = encoded.chain;
-    snapshot::write(media, encoded).await.context("the snapshot was not stored")?;
+    snapshot::write(media, encoded).await.context("failed to store the snapshot")?;
     let mut connection = context.pool.acquire().await?;
     marks::insert(&mut connection, sequence as i64, chain).await?;
-    // What belongs to another history is neither counted nor deleted.
+    // Objects of another history are neither counted nor deleted.
     let found = Survey::take(media, &mut connection).await?;
     for name in found.own.iter().skip(KEPT) {
-        media.delete(&name.key()).await.context("old snapshots were not removed")?;
+        media.delete(&name.key()).await.context("failed to remove old snapshots")?;
     }
     context.metrics.snapshot_sequence.set(sequence as i64);
     context.metrics.snapshot_time.set(clock::now() as f64 / MICROSECONDS);

@@ -1,5 +1,5 @@
-//! Writes one account statement: its orders, trades and transfers of a period as one CSV object. Again: the same tables give the
-//! same object.
+//! This job writes one account statement: orders, trades and transfers of a period as one CSV object. A repeated run on the same
+//! tables produces the same object.
 
 use anyhow::{Context, bail, ensure};
 use exchange_core::{
@@ -23,11 +23,11 @@ use crate::{
     media::{self, Replace},
 };
 
-/// Largest statement. More is asked for in shorter periods.
+/// Largest statement. For more data, request shorter periods.
 const STATEMENT_BYTES_MAX: usize = 256 * 1024 * 1024;
 const NANOSECONDS_PER_MICROSECOND: i128 = 1_000;
 
-/// The columns of every line; those that a kind of line does not have are empty.
+/// The columns of every line; columns that do not apply to a kind of line are empty.
 const COLUMNS: [&str; 18] = [
     "record",
     "time",
@@ -62,7 +62,7 @@ impl TaskHandler for WriteStatement {
     }
 }
 
-/// Asks for a statement of `start..end` (microseconds): its row and its job in one transaction. The id to look for.
+/// Requests a statement of `start..end` (microseconds): its row and its job in one transaction. Returns the statement's id.
 pub async fn request(pool: &PgPool, account: AccountId, start: Time, end: Time) -> anyhow::Result<Uuid> {
     ensure!(start < end, "the period must end after it begins");
     let id = Uuid::now_v7();
@@ -83,7 +83,7 @@ async fn write(job: WriteStatement, context: JobContext) -> anyhow::Result<()> {
     let media = context.media()?;
     let mut connection = context.pool.acquire().await?;
     let Some(statement) = statements::find(&mut connection, job.statement).await? else {
-        bail!("there is no statement {}", job.statement);
+        bail!("statement {} does not exist", job.statement);
     };
     if statement.status == "ready" {
         return Ok(());
@@ -91,13 +91,13 @@ async fn write(job: WriteStatement, context: JobContext) -> anyhow::Result<()> {
     let reached = projection::position(&mut connection).await?.journal_time;
     ensure!(reached >= statement.period_end, "the tables have not reached the end of the period yet");
     let Some(csv) = render(&mut connection, &statement).await? else {
-        tracing::warn!(statement = %statement.id, "a statement is larger than {STATEMENT_BYTES_MAX} bytes: ask for a shorter period");
+        tracing::warn!(statement = %statement.id, "the statement exceeds {STATEMENT_BYTES_MAX} bytes: request a shorter period");
         return Ok(statements::set_failed(&mut connection, statement.id).await?);
     };
     let (key, size) = (key(&statement), csv.len() as u64);
     media.put(&key, csv.into(), media::CSV, Replace::Yes).await?;
-    let stored = media.head(&key).await?.context("the statement was stored and is not there")?;
-    ensure!(stored.size_bytes == size, "the stored statement has {} bytes, {size} were written", stored.size_bytes);
+    let stored = media.head(&key).await?.context("the statement was stored but does not exist")?;
+    ensure!(stored.size_bytes == size, "the stored statement has {} bytes, but {size} were written", stored.size_bytes);
     statements::set_ready(&mut connection, statement.id, &key, size).await?;
     tracing::info!(statement = %statement.id, size_bytes = size, "wrote a statement");
     Ok(())
@@ -194,7 +194,7 @@ fn transfer_record(transfer: &TransferLine, account: i32) -> anyhow::Result<[Str
     Ok(record)
 }
 
-/// Where money came from or went to, as the account may know it: never who the other customer is.
+/// Source or destination of the money, in the form that the account may see: never the other customer's identity.
 const fn place(of: i32, bucket: i16, account: i32) -> &'static str {
     match (of as AccountId, bucket) {
         (CUSTODY, _) => "custody",

@@ -1,4 +1,4 @@
-//! Sums the last 24 hours of every market from its candles. Again: the same window gives the same sums.
+//! This job sums the last 24 hours of every market from its candles. A repeated run with the same window produces the same sums.
 
 use graphile_worker::{IntoTaskHandlerResult, TaskHandler, WorkerContext};
 use serde::{Deserialize, Serialize};

@@ -1,5 +1,5 @@
-//! The trial balance: every asset sums to zero, in the fold of the journal and in the tables, and both hold the same for everybody.
-//! Again: it only looks.
+//! This job takes the trial balance: every asset sums to zero, in the fold of the journal and in the tables, and both have the
+//! same balances. It changes nothing, so it may run again.
 
 use std::collections::BTreeMap;
 
@@ -45,7 +45,7 @@ fn report_sums(metrics: &WorkerMetrics, books: &Books, tables: &[BalanceRow]) {
     for (asset, code) in books.assets.iter().enumerate() {
         let of = |sums: &BTreeMap<AssetId, Amount>| sums.get(&(asset as AssetId)).copied().unwrap_or(0);
         let (journal, tables) = (of(&journal), of(&tables));
-        // Whichever is wrong is what the gauge shows: zero must mean that both are.
+        // The gauge shows the wrong sum of the two: zero must mean that both are zero.
         let shown = if journal != 0 { journal } else { tables };
         metrics.trial_balance.with_label_values(&[&**code]).set(shown as f64 / SCALE as f64);
         if shown != 0 {
@@ -75,14 +75,14 @@ pub(super) fn report_disagreements(metrics: &WorkerMetrics, comparison: &str, bo
             asset,
             journal = ?journal,
             found = ?found,
-            "the tables disagree with the journal: find out what wrote to them, then run `exchange worker rebuild`"
+            "the tables disagree with the journal: find the writer that changed them, then run `exchange worker rebuild`"
         );
     }
 }
 
 type Disagreements = BTreeMap<(AccountId, AssetId), (Balance, Balance)>;
 
-/// A balance that is missing is an empty one.
+/// A missing balance counts as an empty one.
 fn disagreements(journal: &[BalanceRow], found: &[BalanceRow]) -> Disagreements {
     let mut both: Disagreements = BTreeMap::new();
     for (account, asset, balance) in journal {

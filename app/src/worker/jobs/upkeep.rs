@@ -1,4 +1,5 @@
-//! Small housekeeping: journal partitions attached ahead, superseded jobs cleared. Again: what is done is found done.
+//! This job does small housekeeping: it attaches journal partitions ahead and deletes superseded jobs. A repeated run finds
+//! nothing to do.
 
 use graphile_worker::{IntoTaskHandlerResult, TaskHandler, WorkerContext};
 use serde::{Deserialize, Serialize};

@@ -1,4 +1,4 @@
-//! Requests that are refused on the stage of `stage`, in the order in which their faults are looked for.
+//! Requests that are refused on the stage of `stage`, in the order of the checks.
 
 /// New orders that are refused: parameters, code, text. All are 400.
 pub const ORDERS: &[(&str, i64, &str)] = &[
@@ -100,7 +100,7 @@ pub const ORDERS: &[(&str, i64, &str)] = &[
         -1102,
         "Mandatory parameter 'price' was not sent, was empty/null, or malformed.",
     ),
-    // Not wanted, by type.
+    // Rejected by type.
     ("symbol=BTCUSDT&side=BUY&type=MARKET&quantity=1&price=100", -1106, "Parameter 'price' sent when not required."),
     ("symbol=BTCUSDT&side=BUY&type=MARKET&quantity=1&timeInForce=GTC", -1106, "Parameter 'timeInForce' sent when not required."),
     (
@@ -152,7 +152,7 @@ pub const ORDERS: &[(&str, i64, &str)] = &[
         -1013,
         "This symbol does not allow the specified self-trade prevention mode.",
     ),
-    // What this exchange does not have.
+    // Features that this exchange does not support.
     (
         "symbol=BTCUSDT&side=BUY&type=LIMIT&timeInForce=GTC&price=100&quantity=1&icebergQty=0.1",
         -2010,
@@ -188,7 +188,7 @@ pub const ORDERS: &[(&str, i64, &str)] = &[
     ),
     ("symbol=BTCUSDT&side=BUY&type=LIMIT&timeInForce=GTC&price=100&quantity=0.04999", -1013, "Filter failure: NOTIONAL"),
     ("symbol=BTCUSDT&side=BUY&type=MARKET&quoteOrderQty=4.99", -1013, "Filter failure: NOTIONAL"),
-    // What the account and the book say.
+    // Refusals by the account and the book.
     (
         "symbol=BTCUSDT&side=BUY&type=LIMIT&timeInForce=GTC&price=400&quantity=9000",
         -2010,

@@ -1,4 +1,4 @@
-//! Accounts: fees of their own, freezing, their orders taken off the books.
+//! Tests of accounts: custom fees, freezing, and cancels of their orders.
 
 use exchange_core::{CUSTODY, FEES};
 use serde_json::{Value, json};
@@ -23,7 +23,7 @@ async fn an_account_is_made_once_and_shown_as_committed() {
     assert!(said.contains("account: nobody does not exist") && said.contains("account create"), "{said}");
 }
 
-/// Maker and taker rates as the account is shown them on BTCUSDT.
+/// Maker and taker rates of the account on BTCUSDT, from the API.
 async fn rates(trader: &Trader<'_>) -> [Value; 2] {
     let told = trader.get("/api/v3/account/commission", "symbol=BTCUSDT").await.ok();
     ["maker", "taker"].map(|rate| told["standardCommission"][rate].clone())
@@ -77,7 +77,7 @@ async fn a_frozen_account_keeps_its_orders_unless_they_are_cancelled_with_it() {
     assert_eq!(frozen, json!({ "account": "trader", "trading": false, "canceledOrders": 2 }));
     assert_eq!(open_orders(&trader).await, 0);
     assert_eq!(trader.balance("USDT").await, ("100000.00000000".to_owned(), "0.00000000".to_owned()));
-    assert_eq!(open_orders(&other).await, 1, "others are left alone");
+    assert_eq!(open_orders(&other).await, 1, "other accounts are unchanged");
 
     operator.does(&["account", "unfreeze", "trader"]).await;
     trader.order(ORDER).await.ok();

@@ -1,4 +1,4 @@
-//! The program as an operator starts it.
+//! This module runs the program as an operator does.
 
 use std::process::{Output, Stdio};
 
@@ -39,7 +39,7 @@ impl Operator {
             .unwrap()
     }
 
-    /// What it prints when it has done it.
+    /// Output of a successful command.
     pub async fn does(&self, arguments: &[&str]) -> Value {
         let output = self.run(arguments).await;
         let said = String::from_utf8_lossy(&output.stderr);
@@ -47,7 +47,7 @@ impl Operator {
         serde_json::from_slice(&output.stdout).expect("one JSON document")
     }
 
-    /// What it says when it has done nothing.
+    /// Error of a refused command.
     pub async fn refused(&self, arguments: &[&str]) -> String {
         let output = self.run(arguments).await;
         assert_eq!(output.status.code(), Some(1), "{arguments:?}");
@@ -55,7 +55,7 @@ impl Operator {
         String::from_utf8(output.stderr).unwrap()
     }
 
-    /// An account that the operator has opened, with its key and some money.
+    /// An account that the operator created, with a key and some money.
     pub async fn trader<'a>(&self, exchange: &'a Exchange, reference: &str) -> Trader<'a> {
         let created = self.does(&["account", "create", reference]).await;
         for (asset, amount) in [("BTC", "10"), ("USDT", "100000")] {

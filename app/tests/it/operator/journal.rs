@@ -1,4 +1,4 @@
-//! Every change is journalled with who and why; nothing that only looks is.
+//! Tests that the journal has every change with its actor and reason, and no entry for a query.
 
 use sqlx::PgPool;
 

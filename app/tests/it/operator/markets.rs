@@ -1,4 +1,4 @@
-//! Assets and markets: filters, fees, halt and resume.
+//! Tests of assets and markets: filters, fees, halt and resume.
 
 use serde_json::{Value, json};
 
@@ -35,14 +35,14 @@ async fn an_asset_and_a_market_are_opened_with_their_filters() {
     operator.does(&["market", "set-filters", "ETHUSDT", "--min-notional", "20"]).await;
     let changed = rules(&exchange, "ETHUSDT").await;
     assert_eq!(filter(&changed, "NOTIONAL")["minNotional"], "20.00000000");
-    assert_eq!(filter(&changed, "LOT_SIZE"), filter(&known, "LOT_SIZE"), "what was not named stays");
+    assert_eq!(filter(&changed, "LOT_SIZE"), filter(&known, "LOT_SIZE"), "other filters are unchanged");
 
     let listed = operator.does(&["market", "list"]).await;
     let listed = listed.as_array().unwrap().iter().find(|market| market["symbol"] == "ETHUSDT").unwrap().clone();
     assert_eq!((&listed["makerRate"], &listed["takerRate"]), (&json!("0.00020000"), &json!("0.00100000")));
 }
 
-/// A row: what was asked, and what the answer must name: the field and the remedy.
+/// A row: the request, and the field and remedy that the answer must name.
 #[tokio::test]
 async fn what_cannot_be_is_refused_with_the_field_and_the_remedy() {
     let exchange = Exchange::start().await;
@@ -100,5 +100,5 @@ async fn a_halt_stops_all_and_cancel_only_lets_orders_out() {
     operator.does(&["market", "resume", "BTCUSDT"]).await;
     assert_eq!(rules(&exchange, "BTCUSDT").await["status"], "TRADING");
     trader.order(ORDER).await.ok();
-    assert_eq!(cancel(&second).await.ok()["status"], "CANCELED", "what rested was still there");
+    assert_eq!(cancel(&second).await.ok()["status"], "CANCELED", "resting orders remained");
 }

@@ -1,4 +1,4 @@
-//! Credits and debits: once per reference, never below nothing; and the ledger that tells of them.
+//! Tests of credits and debits (once per reference, never below zero), and of the ledger that lists them.
 
 use serde_json::{Value, json};
 
@@ -41,8 +41,8 @@ async fn what_cannot_be_moved_is_refused() {
         (&["debit", "trader", "BTC", "6.00000001"], "insufficient balance"),
         (&["debit", "trader", "BNB", "1"], "insufficient balance"),
         (&["credit", "trader", "BTC", "0"], "amount must not be 0"),
-        (&["credit", "trader", "BTC", "1.000000001"], "amount: 1.000000001 cannot be used; use at most 8 decimal places"),
-        (&["credit", "trader", "BTC", "many"], "amount: many cannot be used; write a plain decimal"),
+        (&["credit", "trader", "BTC", "1.000000001"], "amount: invalid value 1.000000001; use at most 8 decimal places"),
+        (&["credit", "trader", "BTC", "many"], "amount: invalid value many; write a plain decimal"),
         (&["credit", "trader", "DOGE", "1"], "asset: DOGE does not exist"),
         (&["credit", "nobody", "BTC", "1"], "account: nobody does not exist"),
         (&["credit", "0", "BTC", "1"], "account"),

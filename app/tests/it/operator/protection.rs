@@ -1,4 +1,4 @@
-//! Protections: halts of all markets, delisting, PRICE_RANGE, the circuit breaker, the feature level.
+//! Tests of protections: halts of all markets, delisting, PRICE_RANGE, the circuit breaker, the feature level.
 
 use serde_json::json;
 use sqlx::{ConnectOptions, postgres::PgConnectOptions};
@@ -100,13 +100,13 @@ async fn a_circuit_breaker_pauses_and_resumes_by_itself() {
     let market = operator.does(&["market", "list"]).await[0].clone();
     assert_eq!(market["breaker"], json!({ "deviation": "0.10000000", "pauseSeconds": 2 }));
     if market["status"] == "CANCEL_ONLY" {
-        // A slow machine may be past the pause by here.
+        // On a slow machine the pause may have ended by here.
         maker.delete("/api/v3/order", &format!("symbol=BTCUSDT&orderId={}", resting["orderId"])).await.ok();
     }
     until("the market resumes", async || operator.does(&["market", "list"]).await[0]["status"] == "TRADING").await;
     let breaker = operator.does(&["market", "reset-breaker", "BTCUSDT"]).await;
     assert_eq!(breaker, json!({ "done": true }));
-    assert_eq!(taker.limit("BUY", "120", "0.5").await["status"], "FILLED", "what rested is still there: {more}");
+    assert_eq!(taker.limit("BUY", "120", "0.5").await["status"], "FILLED", "resting orders remain: {more}");
 }
 
 #[tokio::test]
@@ -114,14 +114,14 @@ async fn the_feature_level_waits_for_every_connected_server() {
     let exchange = Exchange::start().await;
     let operator = Operator::of(&exchange);
     let shown = operator.does(&["feature-level", "show"]).await;
-    assert_eq!(shown, json!({ "level": 2, "newest": 2, "behind": [] }), "a new journal begins at the newest");
+    assert_eq!(shown, json!({ "level": 2, "newest": 2, "behind": [] }), "a new journal starts at the newest level");
     assert_eq!(operator.does(&["feature-level", "set", "2"]).await, json!({ "done": true }), "the same again does nothing");
     assert!(operator.refused(&["feature-level", "set", "1"]).await.contains("a level never goes back"));
-    // A server of a release that states no level: it is connected as servers are.
+    // A session like that of a server whose release declares no level.
     let options: PgConnectOptions = exchange.app.database_url.parse().unwrap();
     let earlier = options.application_name("exchange journal").connect().await.unwrap();
     let refused = operator.refused(&["feature-level", "set", "2"]).await;
-    assert!(refused.contains("these do not read it: exchange journal at") && refused.contains("upgrade or stop"), "{refused}");
+    assert!(refused.contains("is not read by: exchange journal at") && refused.contains("upgrade or stop"), "{refused}");
     drop(earlier);
     until("it is gone", async || operator.does(&["feature-level", "show"]).await["behind"] == json!([])).await;
     operator.does(&["feature-level", "set", "2"]).await;

@@ -1,4 +1,4 @@
-//! How the leader is found and asked, and what neither tells: a secret.
+//! Tests of how the client finds and asks the leader, and that neither logs a secret.
 
 use std::process::Stdio;
 
@@ -31,7 +31,7 @@ async fn without_a_leader_it_says_what_to_start() {
 
     let nowhere = Operator { database_url: "postgres://nobody@127.0.0.1:1/none".to_owned(), ..operator };
     let said = nowhere.refused(&["market", "list"]).await;
-    assert!(said.contains("EXCHANGE_DATABASE_URL: the database does not answer"), "{said}");
+    assert!(said.contains("EXCHANGE_DATABASE_URL: the database did not answer"), "{said}");
 }
 
 #[tokio::test]

@@ -1,4 +1,5 @@
-//! Old partitions leave the database only when archived, verified and below two snapshots; the journal stays whole across both.
+//! Tests that old partitions leave the database only when archived, verified and below two snapshots. Database and archive
+//! together always contain the whole journal.
 
 use exchange::{
     media::Replace,
@@ -63,7 +64,7 @@ async fn archived_partitions_go_and_everything_can_be_rebuilt_from_the_archive()
     assert_eq!(worker.sample("exchange_worker_archived_sequence"), Some(archived as f64));
     assert_eq!(number(&url, "SELECT count(*) FROM pg_class WHERE relkind = 'r' AND relname ~ '^journal_0'").await, left);
 
-    // Live tables, then a rebuild that has to read the archive; trading goes on meanwhile.
+    // Live tables, then a rebuild that must read the archive; trading continues during it.
     journal.trade(20).await;
     worker.reaches(&url, journal.state.sequence()).await;
     let live = dump(&url).await;
@@ -73,7 +74,7 @@ async fn archived_partitions_go_and_everything_can_be_rebuilt_from_the_archive()
     assert_eq!(dump(&url).await, live);
     assert_agree(&url, &journal.events).await;
 
-    // A new worker restores from a snapshot: the beginning of the journal is not in the tables any more.
+    // A new worker restores from a snapshot: the start of the journal is no longer in the tables.
     let worker = TestWorker::start(&url, Some(storage));
     journal.trade(20).await;
     worker.reaches(&url, journal.state.sequence()).await;
@@ -127,10 +128,10 @@ async fn an_interrupted_archiving_is_finished_by_the_next() {
         worker.reaches(&url, journal.state.sequence()).await;
         worker.complete(TakeSnapshot {}).await;
     }
-    // Detached and not yet archived, as an operator's hand may leave it: it must not be dropped.
+    // Detached but not archived, for example by an operator's manual action: it must not be dropped.
     execute(&url, "CREATE TABLE journal_000000000000999000 (LIKE journal INCLUDING ALL)").await;
     execute(&url, "INSERT INTO journal_000000000000999000 VALUES (999001, 999002, 1, now(), 0, '')").await;
-    // Detached after it was archived, and never dropped: it goes.
+    // Detached after it was archived, and never dropped: it must be dropped now.
     execute(&url, "CREATE TABLE journal_000000000000998000 (LIKE journal INCLUDING ALL)").await;
     worker.complete(ArchiveJournal {}).await;
     worker.complete(ArchiveJournal {}).await;

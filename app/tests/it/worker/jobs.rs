@@ -1,4 +1,4 @@
-//! The queue: schedule, retries with back-off, dead letters and their second chance.
+//! Tests of the queue: schedule, retries with back-off, dead letters and their retry.
 
 use std::time::{Duration, Instant};
 
@@ -32,7 +32,7 @@ async fn a_failing_job_is_retried_then_dead_then_retried_by_an_operator() {
     let worker = TestWorker::start(&url, Some(storage));
     worker.reaches(&url, journal.state.sequence()).await;
 
-    // There is no such statement: it fails whenever it is run.
+    // The statement does not exist: the job fails on every run.
     let spec = JobSpec { max_attempts: Some(2), ..Default::default() };
     let missing = WriteStatement { statement: Uuid::now_v7() };
     let id = worker.add_with(missing.clone(), spec).await;
@@ -42,13 +42,13 @@ async fn a_failing_job_is_retried_then_dead_then_retried_by_an_operator() {
     })
     .await;
     assert_eq!((letters.len(), letters[0].id, letters[0].job.as_str(), letters[0].attempts), (1, id, "statement", 2));
-    assert!(letters[0].last_error.as_deref().unwrap_or_default().contains("there is no statement"), "{letters:?}");
+    assert!(letters[0].last_error.as_deref().unwrap_or_default().contains("does not exist"), "{letters:?}");
     assert_eq!(worker.sample("exchange_worker_job_runs_total{kind=\"statement\",outcome=\"retried\"}"), Some(1.0));
     assert_eq!(worker.sample("exchange_worker_job_runs_total{kind=\"statement\",outcome=\"dead\"}"), Some(1.0));
     until("the metric counts it", || async { worker.sample("exchange_worker_dead_letters{kind=\"statement\"}") == Some(1.0) })
         .await;
 
-    // The cause is mended, an operator sends it round again.
+    // The cause is fixed; an operator retries the job.
     let mut connection = PgConnection::connect(&url).await.unwrap();
     exchange::db::statements::insert(&mut connection, missing.statement, 2, 0, super::journal::START).await.unwrap();
     assert_eq!(queue::retry_dead_letters(&worker.context.pool).await.unwrap(), 1);
@@ -73,7 +73,7 @@ async fn jobs_of_a_killed_worker_are_run_by_the_next() {
     })
     .await;
     first.kill().await;
-    // As a worker leaves it that is killed in the middle of a job.
+    // As left by a worker that was killed in the middle of a job.
     execute(&url, "SELECT graphile_worker.add_job('tickers')").await;
     execute(&url, "UPDATE graphile_worker._private_jobs SET locked_at = now(), locked_by = 'gone', attempts = 1").await;
     let second = TestWorker::start(&url, None);
@@ -104,7 +104,7 @@ async fn the_schedule_is_known_to_the_queue() {
     worker.end().await;
 }
 
-/// Waits for the turn of a minute: the one way to see what the schedule itself hands to a job.
+/// Waits for the turn of a minute: the only way to observe the payload that the schedule passes to a job.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_schedule_runs_jobs_by_itself() {
     let url = database().await;
@@ -132,7 +132,7 @@ async fn the_schedule_runs_jobs_by_itself() {
 async fn tickers_sum_the_last_day() {
     let url = database().await;
     let mut journal = Journal::begin(&url, 24).await;
-    // Half a minute a command: more than a day.
+    // Half a minute per command: more than a day.
     journal.trade(900).await;
     let worker = TestWorker::start(&url, None);
     worker.reaches(&url, journal.state.sequence()).await;

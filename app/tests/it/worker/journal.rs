@@ -1,4 +1,4 @@
-//! A leader in few words: decides commands from a seed and appends them to the journal as batches.
+//! This module is a minimal leader: it decides commands from a seed and appends them to the journal as batches.
 
 use exchange::{
     chain::Chain,
@@ -78,17 +78,17 @@ impl Journal {
         }
     }
 
-    /// After PostgreSQL was restarted.
+    /// Call it after a restart of PostgreSQL.
     pub async fn reconnect(&mut self, url: &str) {
         self.connection = PgConnection::connect(url).await.unwrap();
     }
 
-    /// Decides the commands and appends what they did as one batch; refused ones leave no trace.
+    /// Decides the commands and appends their events as one batch; refused commands leave no trace.
     pub async fn commit(&mut self, commands: &[Command]) {
         let from = self.state.sequence();
         let mut events = Vec::new();
         for command in commands {
-            // Minutes pass, so that candles and the marks of minutes have something to do.
+            // Advance some minutes, so that candles and the marks of minutes are used.
             self.now += 1 + self.below(40_000_000) as Time;
             let _ = self.state.decide(command, self.now, &mut events);
         }
@@ -154,7 +154,7 @@ impl Journal {
         }
     }
 
-    /// A sell pair round the market.
+    /// A sell pair around the market.
     fn oco(&mut self, account: AccountId, market: u16, price: i64) -> NewOco {
         let mut leg = |kind, price, stop_price| OcoLeg {
             kind,

@@ -1,4 +1,4 @@
-//! The ledger's checks: silent while all is well, loud when a table was tampered with.
+//! Tests of the ledger's checks: they pass on correct tables and fail after a table was changed.
 
 use exchange::worker::jobs::{LedgerCheck, TakeTrialBalance};
 
@@ -24,7 +24,7 @@ async fn the_trial_balance_finds_a_tampered_balance() {
     assert_eq!(worker.sample("exchange_ledger_trial_balance{asset=\"BTC\"}"), Some(0.0));
     assert_eq!(worker.sample("exchange_ledger_disagreements{comparison=\"balances\"}"), Some(1.0));
 
-    // From one to another: the sum is zero again, the accounts are still wrong.
+    // From one account to another: the sum is zero again, but the accounts are still wrong.
     execute(&url, "UPDATE balances SET free = free - 150000000 WHERE account = 4 AND asset = 2").await;
     worker.complete(TakeTrialBalance {}).await;
     assert_eq!(worker.sample("exchange_ledger_trial_balance{asset=\"ETH\"}"), Some(0.0));

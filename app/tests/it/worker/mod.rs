@@ -1,4 +1,4 @@
-//! The worker against a real PostgreSQL and a real S3 server: projection, rebuild, jobs, storage.
+//! Tests of the worker with a real PostgreSQL and a real S3 server: projection, rebuild, jobs, storage.
 
 mod archive;
 mod jobs;

@@ -1,4 +1,4 @@
-//! The tables are what the journal says, exactly once, whatever happens to the projector.
+//! Tests that the tables equal the journal, each event exactly once, through every failure of the projector.
 
 use std::time::Duration;
 
@@ -22,7 +22,7 @@ async fn the_tables_are_the_fold_of_the_journal() {
     journal.trade(150).await;
     let worker = TestWorker::start(&url, None);
     worker.reaches(&url, journal.state.sequence()).await;
-    // More while it runs: orders of earlier chunks change, candles grow.
+    // More activity while it runs: orders of earlier chunks change, candles grow.
     for _ in 0..10 {
         journal.trade(30).await;
         worker.reaches(&url, journal.state.sequence()).await;
@@ -45,7 +45,7 @@ async fn a_projector_killed_at_any_point_goes_on_exactly_once() {
         if round % 2 == 0 {
             until("it projects", || async { projected(&url).await > from }).await;
         }
-        // Somewhere within connecting, restoring, reading, writing or committing.
+        // At a random point of connecting, restoring, reading, writing or committing.
         tokio::time::sleep(Duration::from_micros(journal.below(30_000))).await;
         worker.kill().await;
     }
@@ -66,7 +66,7 @@ async fn of_two_workers_one_projects_and_the_other_takes_over() {
     let first = TestWorker::named(&url, None, "first");
     until("the first projects", || async { first.sample("exchange_worker_projecting") == Some(1.0) }).await;
     let second = TestWorker::named(&url, None, "second");
-    until("the second stands by, ready", || async { second.health.is_ready() }).await;
+    until("the second is a ready standby", || async { second.health.is_ready() }).await;
     assert_eq!(second.sample("exchange_worker_projecting"), Some(0.0));
     journal.trade(60).await;
     first.reaches(&url, journal.state.sequence()).await;
@@ -86,7 +86,7 @@ async fn a_projector_whose_epoch_has_passed_writes_nothing() {
     worker.reaches(&url, journal.state.sequence()).await;
     execute(&url, "UPDATE projection SET epoch = epoch + 1").await;
     journal.trade(40).await;
-    // It is deposed, claims again and goes on: nothing twice, nothing lost.
+    // It is deposed, claims again and continues: nothing twice, nothing lost.
     worker.reaches(&url, journal.state.sequence()).await;
     worker.end().await;
     assert_agree(&url, &journal.events).await;
@@ -103,7 +103,7 @@ async fn a_rebuild_gives_the_tables_that_were_there() {
         worker.reaches(&url, journal.state.sequence()).await;
     }
     let live = dump(&url).await;
-    // Beside a running worker, which is told and does the work, and alone.
+    // Next to a running worker, which sees the new epoch and does the work, and alone.
     rebuild(&url, worker.context.clone()).await.unwrap();
     worker.reaches(&url, journal.state.sequence()).await;
     assert_eq!(dump(&url).await, live);

@@ -1,4 +1,4 @@
-//! An account statement holds what the account did in its period, and nothing of others.
+//! Tests that an account statement contains the account's activity of its period and nothing of other accounts.
 
 use exchange::worker::jobs::statement;
 use exchange_core::money::Time;
@@ -50,7 +50,7 @@ async fn a_statement_lists_orders_trades_and_transfers_of_its_period() {
     assert_eq!(number(&url, "SELECT count(*) FROM statements WHERE status = 'ready' AND size_bytes > 0").await, 2);
 }
 
-/// Asks for a statement, waits for it and takes it apart.
+/// Requests a statement, waits for it and parses it.
 async fn text(worker: &TestWorker, storage: &exchange::config::ObjectStorage, from: Time, to: Time) -> Vec<Vec<String>> {
     let pool = &worker.context.pool;
     until("the queue's schema is there", || async { exchange::db::jobs::migrate(pool).await.is_ok() }).await;

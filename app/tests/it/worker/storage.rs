@@ -1,4 +1,4 @@
-//! Snapshots in a real S3 server; object storage that goes away and comes back; PostgreSQL that does.
+//! Tests of snapshots in a real S3 server, and of outages of object storage and PostgreSQL.
 
 use exchange::{
     media::{CSV, MediaError, Replace},
@@ -34,14 +34,14 @@ async fn the_newest_whole_snapshot_is_taken() {
     let (name, state) = newest().await.unwrap();
     assert_eq!((name, state.hash()), (names[3], journal.state.hash()));
 
-    // Damaged in its middle, then cut off: each time the one before it.
+    // First damaged in the middle, then truncated: each time the previous one is used.
     let whole = store.get(&names[3].key()).await.unwrap();
     let mut damaged = whole.to_vec();
     damaged[whole.len() / 2] ^= 1;
     store.put(&names[3].key(), damaged.into(), "application/zstd", Replace::Yes).await.unwrap();
     store.put(&names[2].key(), whole.slice(..whole.len() / 3), "application/zstd", Replace::Yes).await.unwrap();
     assert_eq!(newest().await.map(|(name, _)| name), Some(names[1]));
-    // Written again, a damaged one is replaced.
+    // A new write replaces the damaged one.
     snapshot::write(&store, Encoded::of(&journal.state, journal.chain)).await.unwrap();
     assert_eq!(newest().await.map(|(name, _)| name), Some(names[3]));
 }
@@ -108,16 +108,16 @@ async fn lost_postgresql_is_waited_for() {
     let url = server.create_database("exchange").await.unwrap();
     migrate(&url).await;
     server.stop(StopMode::Fast).await.unwrap();
-    // Absent at the start.
+    // Unreachable at the start.
     let worker = TestWorker::start(&url, None);
-    until("it says what it waits for", || async {
-        worker.health.latches()[0].reason.as_deref().is_some_and(|reason| reason.contains("cannot be reached"))
+    until("it reports the reason", || async {
+        worker.health.latches()[0].reason.as_deref().is_some_and(|reason| reason.contains("is unreachable"))
     })
     .await;
     server.start_again().await.unwrap();
     let mut journal = Journal::begin(&url, 43).await;
     worker.reaches(&url, journal.state.sequence()).await;
-    // Lost later, without a word: what was written last may have to be written again.
+    // Lost later by a crash: the last writes may have to be repeated.
     for _ in 0..3 {
         journal.trade(20).await;
         worker.reaches(&url, journal.state.sequence().min(projected(&url).await as u64 + 1)).await;

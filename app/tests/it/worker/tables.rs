@@ -1,4 +1,4 @@
-//! What the derived tables hold, and what a plain fold of the journal says they must hold.
+//! This module compares the derived tables with a plain fold of the journal.
 
 use std::collections::BTreeMap;
 
@@ -44,7 +44,7 @@ pub async fn projected(url: &str) -> i64 {
     sqlx::query_scalar("SELECT projected_seq FROM projection").fetch_one(&mut connection).await.unwrap()
 }
 
-/// The slow and obvious fold.
+/// The slow and simple fold.
 #[derive(Default)]
 struct Fold {
     orders: BTreeMap<u64, Order>,

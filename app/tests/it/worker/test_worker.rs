@@ -1,4 +1,4 @@
-//! A worker in the test's own process, without an admin listener.
+//! This module is a worker in the test's own process, without an admin listener.
 
 use exchange::{
     config,
@@ -39,12 +39,12 @@ impl TestWorker {
         Self { health, metrics, context, stop, task }
     }
 
-    /// Waits until the tables hold `sequence` events.
+    /// Waits until the tables contain `sequence` events.
     pub async fn reaches(&self, url: &str, sequence: u64) {
         until("the tables hold the journal", || async { projected(url).await >= sequence as i64 }).await;
     }
 
-    /// Puts a job into the queue beside the schedule.
+    /// Puts a job into the queue in addition to the schedule.
     pub async fn add<Job: TaskHandler + Clone>(&self, job: Job) -> i64 {
         self.add_with(job, JobSpec::default()).await
     }
@@ -71,7 +71,7 @@ impl TestWorker {
         self.task.await.unwrap();
     }
 
-    /// As a killed process: no word to anybody.
+    /// Like a killed process: it stops without any message.
     pub async fn kill(self) {
         self.task.abort();
         let _ = self.task.await;
@@ -83,7 +83,7 @@ pub async fn exists(pool: &PgPool, job: i64) -> bool {
     sqlx::query_scalar("SELECT EXISTS (SELECT FROM graphile_worker.jobs WHERE id = $1)").bind(job).fetch_one(pool).await.unwrap()
 }
 
-/// A bucket of one's own.
+/// A new bucket.
 pub async fn bucket(access: &S3Access) -> config::ObjectStorage {
     let bucket = format!("test-{}", uuid::Uuid::now_v7());
     access.create_bucket(&bucket).await.unwrap();

@@ -1,4 +1,4 @@
-//! Shapes of what an account reads, and of the wallet.
+//! This module has the shapes of account and wallet replies.
 
 use super::{Decimal, Timestamp};
 use utoipa::ToSchema;
@@ -41,7 +41,7 @@ pub struct Balance {
     #[schema(example = "BTC")]
     pub asset: String,
     pub free: Decimal,
-    /// Held by open orders.
+    /// Locked by open orders.
     pub locked: Decimal,
 }
 
@@ -56,7 +56,7 @@ pub struct AccountCommission {
     pub discount: Discount,
 }
 
-/// There is none.
+/// No discount exists.
 #[derive(ToSchema)]
 #[schema(rename_all = "camelCase")]
 pub struct Discount {
@@ -94,7 +94,7 @@ pub struct AccountTrade {
     pub price: Decimal,
     pub qty: Decimal,
     pub quote_qty: Decimal,
-    /// Taken from what was received.
+    /// Deducted from the received asset.
     pub commission: Decimal,
     pub commission_asset: String,
     pub time: Timestamp,
@@ -111,7 +111,7 @@ pub struct SystemStatus {
     pub msg: String,
 }
 
-/// An asset with the account's balance. No network moves it.
+/// An asset with the account's balance. Deposits and withdrawals are disabled on every network.
 #[derive(ToSchema)]
 #[schema(rename_all = "camelCase")]
 pub struct Coin {

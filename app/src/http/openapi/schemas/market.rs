@@ -1,4 +1,4 @@
-//! Shapes of general and market data replies.
+//! This module has the shapes of general and market data replies.
 
 use super::{Decimal, RateLimit, Timestamp};
 use utoipa::ToSchema;
@@ -10,7 +10,7 @@ pub struct ExchangeInfo {
     pub timezone: String,
     pub server_time: Timestamp,
     pub rate_limits: Vec<RateLimit>,
-    /// Always empty: there are no filters over all markets.
+    /// Always empty: no filter applies to all markets.
     pub exchange_filters: Vec<Filter>,
     pub symbols: Vec<Symbol>,
 }
@@ -45,7 +45,7 @@ pub struct Symbol {
     pub peg_instructions_allowed: bool,
     pub is_spot_trading_allowed: bool,
     pub is_margin_trading_allowed: bool,
-    /// In the order in which they are checked.
+    /// In the order of the checks.
     pub filters: Vec<Filter>,
     /// Always empty; see `permissionSets`.
     pub permissions: Vec<String>,
@@ -54,7 +54,7 @@ pub struct Symbol {
     pub allowed_self_trade_prevention_modes: Vec<String>,
 }
 
-/// A rule that an order must pass. Which fields there are depends on `filterType`.
+/// A rule that an order must pass. The fields depend on `filterType`.
 #[derive(ToSchema)]
 #[schema(rename_all = "camelCase")]
 pub struct Filter {
@@ -139,7 +139,7 @@ pub struct ExecutionRules {
     pub symbol_rules: Vec<SymbolRules>,
 }
 
-/// Rules that bound the execution prices of one market; none: any price.
+/// Rules that bound the execution prices of one market; empty: any price.
 #[derive(ToSchema)]
 #[schema(rename_all = "camelCase")]
 pub struct SymbolRules {
@@ -148,7 +148,7 @@ pub struct SymbolRules {
     pub rules: Vec<ExecutionRule>,
 }
 
-/// Multipliers of the reference price, both ends included. One that is absent sets no bound.
+/// Multipliers of the reference price, both bounds inclusive. An absent multiplier sets no bound.
 #[derive(ToSchema)]
 #[schema(rename_all = "camelCase")]
 pub struct ExecutionRule {
@@ -166,14 +166,14 @@ pub struct ReferencePrice {
     #[schema(example = "BTCUSDT")]
     pub symbol: String,
     pub reference_price: Decimal,
-    /// Journal time at which it held.
+    /// Journal time at which it was valid.
     pub timestamp: Timestamp,
 }
 
 #[derive(ToSchema)]
 #[schema(rename_all = "camelCase")]
 pub struct AveragePrice {
-    /// Minutes that it is taken over.
+    /// Minutes of the average.
     #[schema(example = 5)]
     pub mins: u32,
     pub price: Decimal,

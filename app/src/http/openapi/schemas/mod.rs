@@ -1,5 +1,5 @@
-//! The shapes of replies, as documentation: the reference document is made from these types. Replies themselves are written by hand
-//! (see `json`); a test holds them against these shapes. Never: a value.
+//! This module has the shapes of replies as documentation: the reference document is generated from these types. Replies
+//! themselves are written by hand (see `json`), and a test compares them with these shapes. It must not contain a value.
 
 pub mod account;
 pub mod market;
@@ -8,17 +8,17 @@ pub mod trading;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-/// A number as text, with eight decimal places.
+/// A number as a string, with eight decimal places.
 #[derive(Serialize, ToSchema)]
 #[schema(example = "0.10000000", pattern = r"^-?\d+\.\d{8}$")]
 pub struct Decimal(pub String);
 
-/// Milliseconds since the Unix epoch, UTC; microseconds when the request carries `X-MBX-TIME-UNIT: MICROSECOND`.
+/// Milliseconds since the Unix epoch, UTC; microseconds if the request has `X-MBX-TIME-UNIT: MICROSECOND`.
 #[derive(Serialize, ToSchema)]
 #[schema(example = 1_499_827_319_559_i64)]
 pub struct Timestamp(pub i64);
 
-/// What every request that is not answered gets.
+/// The error reply of every request.
 #[derive(Serialize, ToSchema)]
 pub struct Error {
     /// Binance's error code.
@@ -28,7 +28,7 @@ pub struct Error {
     pub msg: String,
 }
 
-/// Nothing.
+/// An empty object.
 #[derive(ToSchema)]
 pub struct Empty {}
 
@@ -53,7 +53,7 @@ pub struct RateLimit {
     pub limit: u32,
 }
 
-/// A limit of orders and how much of it is used.
+/// A limit of orders and its current use.
 #[derive(ToSchema)]
 #[schema(rename_all = "camelCase")]
 pub struct OrderCount {
@@ -64,6 +64,6 @@ pub struct OrderCount {
     #[schema(example = 10)]
     pub interval_num: u32,
     pub limit: u32,
-    /// Orders that count now: each fill of a maker takes some away again.
+    /// Orders that count now: each fill of a maker order subtracts some.
     pub count: u32,
 }

@@ -1,4 +1,4 @@
-//! Shapes of orders and order lists.
+//! This module has the shapes of orders and order lists.
 
 use super::{Decimal, Error, Timestamp};
 use serde::Serialize;
@@ -10,7 +10,7 @@ use utoipa::ToSchema;
 pub struct OrderAck {
     #[schema(example = "BTCUSDT")]
     pub symbol: String,
-    /// Unique over all markets.
+    /// Unique across all markets.
     #[schema(example = 28)]
     pub order_id: u64,
     /// -1 unless part of an order list.
@@ -46,17 +46,17 @@ pub struct PlacedOrder {
     pub kind: String,
     #[schema(example = "BUY")]
     pub side: String,
-    /// Of types that wait for a price.
+    /// Only for types with a trigger price.
     pub stop_price: Option<Decimal>,
-    /// When it came on the book; -1 while it waits for its price.
+    /// Time at which it entered the book; -1 while it waits for its trigger price.
     pub working_time: Option<i64>,
     pub fills: Option<Vec<Fill>>,
     #[schema(example = "EXPIRE_MAKER")]
     pub self_trade_prevention_mode: String,
-    /// Only when self-trade prevention took some of it.
+    /// Only if self-trade prevention removed part of it.
     pub prevented_match_id: Option<u64>,
     pub prevented_quantity: Option<Decimal>,
-    /// Only when it expired.
+    /// Only if it expired.
     pub expiry_reason: Option<String>,
 }
 
@@ -72,7 +72,7 @@ pub struct Fill {
     pub trade_id: u64,
 }
 
-/// An order as queries show it.
+/// An order as returned by queries.
 #[derive(ToSchema)]
 #[schema(rename_all = "camelCase")]
 pub struct Order {
@@ -99,7 +99,7 @@ pub struct Order {
     pub time: Timestamp,
     pub update_time: Timestamp,
     pub is_working: bool,
-    /// -1 while it waits for its price.
+    /// -1 while it waits for its trigger price.
     pub working_time: i64,
     pub orig_quote_order_qty: Decimal,
     pub self_trade_prevention_mode: String,
@@ -108,7 +108,7 @@ pub struct Order {
     pub expiry_reason: Option<String>,
 }
 
-/// An order that a cancel ended.
+/// An order that was canceled.
 #[derive(Serialize, ToSchema)]
 #[schema(rename_all = "camelCase")]
 pub struct CanceledOrder {
@@ -118,7 +118,7 @@ pub struct CanceledOrder {
     pub order_id: u64,
     #[schema(example = -1)]
     pub order_list_id: i64,
-    /// Of the cancel.
+    /// Client order id of the cancel.
     pub client_order_id: String,
     pub transact_time: Timestamp,
     pub price: Decimal,
@@ -148,7 +148,7 @@ pub struct ListedOrder {
     pub client_order_id: String,
 }
 
-/// An order list as it stands.
+/// The current state of an order list.
 #[derive(ToSchema)]
 #[schema(rename_all = "camelCase")]
 pub struct OrderList {
@@ -183,7 +183,7 @@ pub struct PlacedOrderList {
     pub order_reports: Vec<NewOrder>,
 }
 
-/// An order list that a cancel ended.
+/// An order list that was canceled.
 #[derive(Serialize, ToSchema)]
 #[schema(rename_all = "camelCase")]
 pub struct CanceledOrderList {
@@ -212,7 +212,7 @@ pub struct CancelReplace {
     pub new_order_response: NewOrder,
 }
 
-/// A cancel-replace of which a half failed: 409 (-2021) when one did, 400 (-2022) when both did.
+/// A cancel-replace of which a half failed: 409 (-2021) if one failed, 400 (-2022) if both failed.
 #[derive(ToSchema)]
 pub struct CancelReplaceError {
     #[schema(example = -2021)]
@@ -222,7 +222,7 @@ pub struct CancelReplaceError {
     pub data: CancelReplaceHalves,
 }
 
-/// A half is its reply, its error, or null when it was not attempted.
+/// A half is its reply, its error, or null if it was not attempted.
 #[derive(ToSchema)]
 #[schema(rename_all = "camelCase")]
 pub struct CancelReplaceHalves {
@@ -232,7 +232,7 @@ pub struct CancelReplaceHalves {
     pub new_order_response: Option<NewOrderHalf>,
 }
 
-/// A new order, as `newOrderRespType` asks.
+/// A new order, in the detail that `newOrderRespType` requests.
 #[derive(Serialize, ToSchema)]
 #[serde(untagged)]
 pub enum NewOrder {
@@ -240,7 +240,7 @@ pub enum NewOrder {
     Ack(OrderAck),
 }
 
-/// An order, or the whole list that it was part of.
+/// An order, or the whole list that contains it.
 #[derive(Serialize, ToSchema)]
 #[serde(untagged)]
 pub enum Canceled {
