@@ -41,7 +41,10 @@ fn a_card_says_how_bad_what_since_when_where_and_what_to_do() {
     assert!(card.text.starts_with(expected), "{}", card.text);
     assert_eq!(card.fault, None);
     let ended = Messages::built_in().render(Shape::Telegram, &sample(2), &reader(Language::English)).text;
-    assert!(ended.contains("resolved") && ended.contains("Lasted: 11 min (11:48 UTC – 11:59 UTC)\nTaken by ada"), "{ended}");
+    assert!(
+        ended.contains("resolved") && ended.contains("Lasted: 11 min (11:48 UTC – 11:59 UTC)\nAcknowledged by ada"),
+        "{ended}"
+    );
     assert!(!ended.contains("silences/new"), "{ended}");
     let group = Messages::built_in().render(Shape::Telegram, &sample(3), &reader(Language::English)).text;
     assert!(
@@ -94,7 +97,7 @@ fn a_notice_says_what_happened_and_calls_people_by_name() {
     let said = notice::notice(&sample(0), &happenings, &reader(Language::English), |name| (name == "grace").then_some(7));
     assert_eq!(
         said,
-        "🔴 <b>DiskAlmostFull</b> #12 instance=db-1:9100 mountpoint=/var (12 min)\n2 more alerts fire\nnobody has acknowledged: told now grace\n\
+        "🔴 <b>DiskAlmostFull</b> #12 instance=db-1:9100 mountpoint=/var (12 min)\n2 more alerts fire\nnot acknowledged: escalated to grace\n\
          <a href=\"tg://user?id=7\">grace</a>"
     );
 }
