@@ -10,9 +10,9 @@ use std::{
 use alertbot::{
     check,
     config::{self, Config, Faults, Means},
-    desk::Book,
     reload,
     test_send::{self, Targets},
+    writer::Routing,
 };
 use anyhow::Context;
 use clap::{Parser, Subcommand};
@@ -125,16 +125,16 @@ fn check(arguments: &Check) -> ExitCode {
     };
     let now = Timestamp::now();
     let faults = check::faults(&config, now);
-    let book = Book::new(config, Vec::new(), Vec::new());
-    let mut warnings = check::warnings(&book.config);
+    let routing = Routing::new(config, Vec::new(), Vec::new());
+    let mut warnings = check::warnings(&routing.config);
     // The preview reports a file that cannot be read.
     let body = arguments.payload.as_deref().and_then(|path| std::fs::read(path).ok());
-    warnings.extend(body.map(|body| check::dropped_links(&book, &body)).unwrap_or_default());
+    warnings.extend(body.map(|body| check::dropped_links(&routing, &body)).unwrap_or_default());
     for warning in &warnings {
         eprintln!("warning: {warning}");
     }
     if !arguments.quiet {
-        match preview(&book, arguments.payload.as_deref(), now) {
+        match preview(&routing, arguments.payload.as_deref(), now) {
             Ok(text) => print!("{text}"),
             Err(error) => {
                 eprintln!("{error:#}");
@@ -149,10 +149,10 @@ fn check(arguments: &Check) -> ExitCode {
     ExitCode::SUCCESS
 }
 
-fn preview(book: &Book, payload: Option<&Path>, now: Timestamp) -> anyhow::Result<String> {
-    let Some(path) = payload else { return Ok(check::preview(book, now)) };
+fn preview(routing: &Routing, payload: Option<&Path>, now: Timestamp) -> anyhow::Result<String> {
+    let Some(path) = payload else { return Ok(check::preview(routing, now)) };
     let body = std::fs::read(path).with_context(|| format!("failed to read {}", path.display()))?;
-    check::preview_payload(book, &body, now).with_context(|| format!("the webhook would reject {}", path.display()))
+    check::preview_payload(routing, &body, now).with_context(|| format!("the webhook would reject {}", path.display()))
 }
 
 fn test_send(arguments: TestSend) -> ExitCode {

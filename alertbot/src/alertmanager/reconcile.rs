@@ -20,16 +20,16 @@ use tokio_util::sync::CancellationToken;
 use super::{Alertmanager, Group};
 use crate::{
     clock::Clock,
-    desk::{
-        Desk,
-        hear::{self, Hear},
-        reconcile::{Confirm, Confirmed, Found, Reconcile, SilenceEnded},
-        silence_to_end,
-    },
     incident::{Incident, IncidentId, Phase},
     metrics::IncidentMetrics,
     store::{facts, incidents, owners},
     webhook::{Payload, Status},
+    writer::{
+        Writer,
+        ingest::{self, Ingest},
+        reconcile::{Confirm, Confirmed, Found, Reconcile, SilenceEnded},
+        silence_to_end,
+    },
 };
 
 /// Reads that an alert must be missing from.
@@ -45,7 +45,7 @@ type Reads = HashMap<(IncidentId, Box<str>), u8>;
 /// One comparison after another, for one Alertmanager.
 pub struct Reconciler {
     pub alertmanager: Alertmanager,
-    pub desk: Desk,
+    pub writer: Writer,
     pub clock: Clock,
     pub metrics: IncidentMetrics,
     /// Told when a webhook was too large.
@@ -97,7 +97,7 @@ impl Reconciler {
         let began = self.clock.now();
         let (alerts, incomplete) = self.alertmanager.alerts().await?;
         self.open_what_is_active(&alerts, active).await?;
-        if let Some(within) = self.desk.book.confirm_within(source) {
+        if let Some(within) = self.writer.routing.confirm_within(source) {
             let latest = began.checked_add(within).unwrap_or(Timestamp::MAX);
             self.confirm_ends(&alerts, latest, incomplete.is_none()).await?;
         }
@@ -105,7 +105,7 @@ impl Reconciler {
             return Err(error);
         }
         let mut after = IncidentId(0);
-        let mut batch = incidents::open_of_source(&self.desk.readers, source, after, AT_ONCE).await?;
+        let mut batch = incidents::open_of_source(&self.writer.readers, source, after, AT_ONCE).await?;
         if batch.is_empty() {
             missing.clear();
             return Ok("done");
@@ -174,12 +174,12 @@ impl Reconciler {
                 }
             }
             for group in cut {
-                self.hear(group).await?;
+                self.ingest(group).await?;
             }
             if !found.is_empty() {
-                self.desk.perform(Reconcile { found }).await?;
+                self.writer.perform(Reconcile { found }).await?;
             }
-            batch = incidents::open_of_source(&self.desk.readers, source, after, AT_ONCE).await?;
+            batch = incidents::open_of_source(&self.writer.readers, source, after, AT_ONCE).await?;
         }
         *missing = still_missing;
         Ok(if is_young { "resting" } else { "done" })
@@ -187,7 +187,7 @@ impl Reconciler {
 
     /// Whether Prometheus may not have told a replica everything since its start.
     async fn is_young(&self) -> anyhow::Result<bool> {
-        let settled = self.desk.book.config.incidents.settle_after_restart;
+        let settled = self.writer.routing.config.incidents.settle_after_restart;
         let settled = SignedDuration::try_from(settled).unwrap_or(SignedDuration::MAX);
         // By the wall's clock, as Alertmanager tells it.
         Ok(Timestamp::now().duration_since(self.alertmanager.up_since().await?) < settled)
@@ -198,7 +198,7 @@ impl Reconciler {
     async fn confirm_ends(&self, alerts: &HashMap<Box<str>, bool>, latest: Timestamp, complete: bool) -> anyhow::Result<()> {
         let (mut after, mut is_young) = (IncidentId(0), None);
         loop {
-            let batch = incidents::open_of_source(&self.desk.readers, &self.alertmanager.name, after, AT_ONCE).await?;
+            let batch = incidents::open_of_source(&self.writer.readers, &self.alertmanager.name, after, AT_ONCE).await?;
             let Some(last) = batch.last() else { return Ok(()) };
             after = last.id;
             let mut confirmed = Vec::new();
@@ -227,7 +227,7 @@ impl Reconciler {
                 }
             }
             if !confirmed.is_empty() {
-                self.desk.perform(Confirm { confirmed }).await?;
+                self.writer.perform(Confirm { confirmed }).await?;
             }
         }
     }
@@ -240,11 +240,11 @@ impl Reconciler {
         let mut still_active = Reads::new();
         let mut wanted: HashMap<String, HashSet<Box<str>>> = HashMap::new();
         for named in unsuppressed.chunks(AT_ONCE) {
-            let owners = owners::of(&self.desk.readers, source, named).await?;
+            let owners = owners::of(&self.writer.readers, source, named).await?;
             let mut firing: HashMap<IncidentId, HashSet<Box<str>>> = HashMap::new();
             for owner in owners {
                 if owner.is_open && !firing.contains_key(&owner.incident) {
-                    let known = incidents::by_id(&self.desk.readers, owner.incident).await?;
+                    let known = incidents::by_id(&self.writer.readers, owner.incident).await?;
                     let fires = known.into_iter().flat_map(|incident| {
                         let fires = incident.alerts.into_iter().filter(|(_, alert)| alert.status == Status::Firing);
                         fires.map(|(fingerprint, _)| fingerprint)
@@ -276,7 +276,7 @@ impl Reconciler {
                     alerts = group.alerts.len(),
                     "alerts are active although their end was reported: opening their incident"
                 );
-                self.hear(group).await?;
+                self.ingest(group).await?;
             }
         }
         Ok(())
@@ -284,25 +284,25 @@ impl Reconciler {
 
     /// What a webhook that was too large was about: every group of the receivers that this bot has heard of, or of all.
     async fn read_groups(&self) -> anyhow::Result<()> {
-        let known = incidents::receivers(&self.desk.readers, &self.alertmanager.name).await?;
+        let known = incidents::receivers(&self.writer.readers, &self.alertmanager.name).await?;
         for group in self.alertmanager.groups().await? {
             if !group.alerts.is_empty() && (known.is_empty() || known.contains(&group.receiver.name)) {
-                self.hear(group).await?;
+                self.ingest(group).await?;
             }
         }
         Ok(())
     }
 
     /// A group as a webhook would have told it.
-    async fn hear(&self, mut group: Group) -> anyhow::Result<()> {
-        let limit = self.desk.book.config.limits.webhook_alerts as usize;
+    async fn ingest(&self, mut group: Group) -> anyhow::Result<()> {
+        let limit = self.writer.routing.config.limits.webhook_alerts as usize;
         let truncated = group.alerts.len().saturating_sub(limit);
         group.alerts.truncate(limit);
         let alerts: Vec<crate::webhook::Alert> = group.alerts.into_iter().map(Into::into).collect();
         let common = alerts.iter().skip(1).fold(alerts[0].labels.clone(), |common, alert| common.shared_with(&alert.labels));
         let payload = Payload {
             version: crate::webhook::payload::VERSION.into(),
-            group_key: hear::key_from_api(&group.labels)?,
+            group_key: ingest::key_from_api(&group.labels)?,
             truncated_alerts: truncated as u64,
             status: Status::Firing,
             receiver: group.receiver.name,
@@ -312,8 +312,8 @@ impl Reconciler {
             external_url: self.alertmanager.urls[0].clone(),
             alerts,
         };
-        let hear: Hear = hear::take(&self.desk.book, &self.alertmanager.name, payload);
-        self.desk.perform(hear).await?;
+        let ingest: Ingest = ingest::take(&self.writer.routing, &self.alertmanager.name, payload);
+        self.writer.perform(ingest).await?;
         Ok(())
     }
 }
@@ -330,18 +330,18 @@ fn cut_off(incident: &Incident, groups: &[Group]) -> Vec<Group> {
 }
 
 /// Ends the silences that ended incidents left behind, until each has ended.
-pub async fn end_silences(alertmanagers: Vec<Alertmanager>, desk: Desk, asked: Arc<Notify>, stop: CancellationToken) {
+pub async fn end_silences(alertmanagers: Vec<Alertmanager>, writer: Writer, asked: Arc<Notify>, stop: CancellationToken) {
     while !stop.is_cancelled() {
         let mut failed = false;
         for alertmanager in &alertmanagers {
             let prefix = silence_to_end(&alertmanager.name, "");
-            let pending = facts::beginning_with(&desk.readers, &prefix).await.unwrap_or_default();
+            let pending = facts::beginning_with(&writer.readers, &prefix).await.unwrap_or_default();
             for (fact, _) in pending {
                 let id = fact[prefix.len()..].to_owned();
                 match alertmanager.end_silence(&id).await {
                     Ok(()) => {
                         tracing::info!(alertmanager = alertmanager.name, silence = id, "a silence was ended");
-                        failed |= desk.perform(SilenceEnded { fact }).await.is_err();
+                        failed |= writer.perform(SilenceEnded { fact }).await.is_err();
                     }
                     Err(error) => {
                         tracing::warn!(

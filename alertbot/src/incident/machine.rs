@@ -13,7 +13,7 @@ use jiff::Timestamp;
 use super::{Acknowledgement, Escalation, Happening, Incident, Phase, Rules, Severity, Silence, Tracked};
 use crate::webhook::Status;
 
-/// What must be done. The desk writes it into the outbox in the transaction that also keeps the incident's new state.
+/// What must be done. The writer writes it into the outbox in the transaction that also keeps the incident's new state.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Effect {
     /// Tell the incident's chats: with sound or by an edit, as the happening says.

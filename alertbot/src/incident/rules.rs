@@ -2,7 +2,7 @@
 
 use jiff::SignedDuration;
 
-/// Arguments of every decision. The desk makes them from the configuration, so a changed configuration counts from the
+/// Arguments of every decision. The writer makes them from the configuration, so a changed configuration counts from the
 /// next decision on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rules {

@@ -8,7 +8,7 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use super::{
     Reader,
     age::Age,
-    catalogue::{Saying, Word, say, word},
+    catalogue::{Text, Word, say, word},
     mark, place, split,
 };
 use crate::{
@@ -80,7 +80,7 @@ pub fn context(incident: &Incident, reader: &Reader) -> Value {
         speaking.into_iter().take(SHOWN_ALERTS).map(|alert| one(alert, &labels, &annotations, reader)).collect();
     let rest = incident.speaking().skip(SHOWN_ALERTS).count() as u64 + incident.truncated;
     let ended = incident.ended_at.map(|at| reader.clock(at)).unwrap_or_default();
-    let lasted = incident.ended_at.map(|at| say(language, Saying::Age(Age::between(incident.started_at, at))));
+    let lasted = incident.ended_at.map(|at| say(language, Text::Age(Age::between(incident.started_at, at))));
     let entries: [(&str, Value); NAMES.len()] = [
         ("title", split::shorten(&incident.title(), TITLE_UNITS).into()),
         ("number", incident.id.to_string().into()),
@@ -91,7 +91,7 @@ pub fn context(incident: &Incident, reader: &Reader) -> Value {
         ("phase_word", ours(word(language, Word::of_phase(incident.phase)).into())),
         ("mark", ours(mark(incident).into())),
         ("started", reader.clock(incident.started_at).into()),
-        ("age", ours(say(language, Saying::Age(Age::between(incident.started_at, now))))),
+        ("age", ours(say(language, Text::Age(Age::between(incident.started_at, now))))),
         ("ended", ended.into()),
         ("lasted", ours(lasted.unwrap_or_default())),
         ("summary", annotation(&annotations, &["summary", "message"])),
@@ -101,11 +101,11 @@ pub fn context(incident: &Incident, reader: &Reader) -> Value {
         ("labels_left", ours(labels_left(&labels, reader))),
         ("place", place::short(incident, &place::Shared::default(), summary_of(&annotations)).into()),
         ("annotations", map(&annotations, ANNOTATION_UNITS, |_, _| true)),
-        ("counts", ours(say(language, Saying::Counts { firing, resolved }))),
+        ("counts", ours(say(language, Text::Counts { firing, resolved }))),
         ("firing", firing.into()),
         ("resolved", resolved.into()),
         ("alerts", shown.into()),
-        ("more", ours(if rest == 0 { String::new() } else { say(language, Saying::More { count: rest }) })),
+        ("more", ours(if rest == 0 { String::new() } else { say(language, Text::More { count: rest }) })),
         ("taken", ours(taken(incident, reader))),
         ("silenced", incident.silences.iter().map(|silence| silenced(silence, reader)).collect::<Vec<_>>().into()),
         ("blind", ours(blind(incident, reader))),
@@ -145,7 +145,7 @@ fn one(alert: &Tracked, common: &Labels, common_annotations: &Labels, reader: &R
     }
     let fires = alert.status == Status::Firing;
     let until = alert.ends_at.filter(|_| !fires).unwrap_or(reader.now);
-    let age = say(reader.language, Saying::Age(Age::between(alert.starts_at, until)));
+    let age = say(reader.language, Text::Age(Age::between(alert.starts_at, until)));
     let unshared = |_: &str, _: &str| true;
     let summary = match annotation(&alert.annotations, &["summary", "message"]) {
         summary if common_annotations.get("summary").is_none() => summary,
@@ -182,7 +182,7 @@ fn map(labels: &Labels, units: usize, shown: impl Fn(&str, &str) -> bool) -> Val
 fn labels_left(labels: &Labels, reader: &Reader) -> String {
     match place::ranked(labels).len().saturating_sub(SHOWN_LABELS) {
         0 => String::new(),
-        count => say(reader.language, Saying::LabelsLeft { count }),
+        count => say(reader.language, Text::LabelsLeft { count }),
     }
 }
 
@@ -196,18 +196,18 @@ fn taken(incident: &Incident, reader: &Reader) -> String {
         (None, Some(by)) if !incident.is_open() => by,
         _ => return String::new(),
     };
-    super::markup::escape(&say(reader.language, Saying::TakenBy { by })).into_owned()
+    super::markup::escape(&say(reader.language, Text::TakenBy { by })).into_owned()
 }
 
 fn blind(incident: &Incident, reader: &Reader) -> String {
     let since = incident.blind_since.filter(|_| incident.is_open());
-    let said = since.map(|since| say(reader.language, Saying::BlindSince { at: &reader.clock(since) }));
+    let said = since.map(|since| say(reader.language, Text::BlindSince { at: &reader.clock(since) }));
     said.map(|said| super::markup::escape(&said).into_owned()).unwrap_or_default()
 }
 
 fn silenced(silence: &crate::incident::Silence, reader: &Reader) -> Value {
     let until = reader.clock(silence.until);
-    let said = say(reader.language, Saying::SilencedBy { by: &silence.by, until: &until });
+    let said = say(reader.language, Text::SilencedBy { by: &silence.by, until: &until });
     Value::from_safe_string(super::markup::escape(&said).into_owned())
 }
 

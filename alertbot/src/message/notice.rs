@@ -4,7 +4,7 @@ use super::{
     Reader,
     age::Age,
     bidi,
-    catalogue::{Saying, say, word},
+    catalogue::{Text, say, word},
     context::TITLE_UNITS,
     mark,
     markup::escape,
@@ -21,21 +21,21 @@ pub fn notice(incident: &Incident, happenings: &[Happening], reader: &Reader, me
     for happening in happenings {
         let words = match happening {
             Happening::Fired | Happening::Reopened { flapping: false } => {
-                say(reader.language, if *happening == Happening::Fired { Saying::Reminded } else { Saying::Reopened })
+                say(reader.language, if *happening == Happening::Fired { Text::Reminded } else { Text::Reopened })
             }
-            Happening::Reopened { flapping: true } => say(reader.language, Saying::Flapping),
+            Happening::Reopened { flapping: true } => say(reader.language, Text::Flapping),
             Happening::SeverityRaised { from } => {
-                say(reader.language, Saying::SeverityRaised { from: *from, to: incident.severity })
+                say(reader.language, Text::SeverityRaised { from: *from, to: incident.severity })
             }
-            Happening::Joined { count } => say(reader.language, Saying::Joined { count: *count }),
+            Happening::Joined { count } => say(reader.language, Text::Joined { count: *count }),
             Happening::Escalated { by, to, .. } => {
                 let to = if to.is_empty() { word(reader.language, Word::Nobody).to_owned() } else { to.join(", ") };
-                say(reader.language, Saying::Escalated { to: &to, by: by.as_deref() })
+                say(reader.language, Text::Escalated { to: &to, by: by.as_deref() })
             }
-            Happening::EscalationLost => say(reader.language, Saying::EscalationLost),
-            Happening::Reminded => say(reader.language, Saying::Reminded),
-            Happening::AcknowledgementEnded { by } => say(reader.language, Saying::AcknowledgementEnded { by }),
-            Happening::Reassigned { to, by } => say(reader.language, Saying::Reassigned { to, by }),
+            Happening::EscalationLost => say(reader.language, Text::EscalationLost),
+            Happening::Reminded => say(reader.language, Text::Reminded),
+            Happening::AcknowledgementEnded { by } => say(reader.language, Text::AcknowledgementEnded { by }),
+            Happening::Reassigned { to, by } => say(reader.language, Text::Reassigned { to, by }),
             // These are edited in.
             Happening::Acknowledged { .. }
             | Happening::Silenced { .. }
@@ -51,7 +51,7 @@ pub fn notice(incident: &Incident, happenings: &[Happening], reader: &Reader, me
     if said.is_empty() {
         said.push(escape(word(reader.language, Word::of_phase(incident.phase))).into_owned());
     }
-    let age = say(reader.language, Saying::Age(Age::between(incident.started_at, reader.now)));
+    let age = say(reader.language, Text::Age(Age::between(incident.started_at, reader.now)));
     let mut text =
         format!("{} {} ({age})\n{}", mark(incident), titled(incident, &place::Shared::default(), reader), said.join("\n"));
     let mentioned: Vec<String> = called(happenings)
@@ -78,14 +78,14 @@ pub fn digest(incidents: &[Incident], reader: &Reader) -> String {
     let shared = place::Shared::of(incidents);
     let mut sorted: Vec<&Incident> = incidents.iter().collect();
     sorted.sort_by_key(|incident| (!incident.is_open(), std::cmp::Reverse(incident.severity), incident.id));
-    let mut lines = vec![format!("<b>{}</b>", escape(&say(reader.language, Saying::Digest { count: incidents.len() })))];
+    let mut lines = vec![format!("<b>{}</b>", escape(&say(reader.language, Text::Digest { count: incidents.len() })))];
     lines.extend(sorted.into_iter().map(|incident| {
         let until = incident.ended_at.unwrap_or(reader.now);
-        let age = say(reader.language, Saying::Age(Age::between(incident.started_at, until)));
+        let age = say(reader.language, Text::Age(Age::between(incident.started_at, until)));
         let phase = if incident.is_open() { String::new() } else { format!(", {}", word(reader.language, Word::Resolved)) };
         format!("{} {} {age}{phase}", mark(incident), titled(incident, &shared, reader))
     }));
-    lines.push(escape(&say(reader.language, Saying::DigestHelp)).into_owned());
+    lines.push(escape(&say(reader.language, Text::DigestHelp)).into_owned());
     directed(lines.join("\n"), reader)
 }
 

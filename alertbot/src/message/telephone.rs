@@ -2,7 +2,7 @@
 
 use super::{
     Messages, Reader, Rendered,
-    catalogue::{Saying, say},
+    catalogue::{Text, say},
     context::TITLE_UNITS,
     place,
     render::Shape,
@@ -34,7 +34,7 @@ pub fn sms(messages: &Messages, incidents: &[Incident], line: Line, reader: &Rea
         _ => format!("{text}. {ready}"),
     };
     let code = |incident: &Incident| match line.answers {
-        true => behind(&say(reader.language, Saying::Code { code: incident.code })),
+        true => behind(&say(reader.language, Text::Code { code: incident.code })),
         false => behind(""),
     };
     if let [incident] = incidents {
@@ -42,7 +42,7 @@ pub fn sms(messages: &Messages, incidents: &[Incident], line: Line, reader: &Rea
         let body = rendered.text.split_whitespace().collect::<Vec<_>>().join(" ");
         return Rendered { text: sms::fit(&body, &code(incident), parts), fault: rendered.fault };
     }
-    let head = format!("{}:", say(reader.language, Saying::Several { count: incidents.len() }));
+    let head = format!("{}:", say(reader.language, Text::Several { count: incidents.len() }));
     let shared = place::Shared::of(incidents);
     let entry = |incident: &Incident| {
         let place = place::short(incident, &shared, "");
@@ -54,7 +54,7 @@ pub fn sms(messages: &Messages, incidents: &[Incident], line: Line, reader: &Rea
     let text = |shown: usize| {
         let mut text = format!("{head} {}", entries[..shown].join("; "));
         if shown < entries.len() {
-            text.push_str(&format!("; {}", say(reader.language, Saying::More { count: (entries.len() - shown) as u64 })));
+            text.push_str(&format!("; {}", say(reader.language, Text::More { count: (entries.len() - shown) as u64 })));
         }
         behind(&text)
     };
@@ -73,7 +73,7 @@ pub fn voice(messages: &Messages, incidents: &[Incident], line: Line, reader: &R
     let mut fault = None;
     let mut said: Vec<String> = Vec::new();
     if incidents.len() > 1 {
-        said.push(format!("{}.", say(reader.language, Saying::Several { count: incidents.len() })));
+        said.push(format!("{}.", say(reader.language, Text::Several { count: incidents.len() })));
     }
     for incident in incidents {
         let rendered = messages.render(Shape::Voice, incident, reader);

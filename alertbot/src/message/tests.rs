@@ -4,7 +4,7 @@ use jiff::tz::TimeZone;
 use proptest::prelude::*;
 
 use super::{
-    catalogue::{Saying, say},
+    catalogue::{Text, say},
     context::NAMES,
     render::{REMEDY, Shape},
     samples::samples,
@@ -67,9 +67,9 @@ fn what_others_wrote_cannot_mark_up_or_turn_a_line_around() {
     assert_eq!(notice::safe("<b>a&b</b>\u{202e}x\n", 60, &reader(Language::English)), "&lt;b&gt;a&amp;b&lt;/b&gt;x");
     assert_eq!(notice::safe("db-1", 60, &reader(Language::Persian)), "\u{2068}db-1\u{2069}");
     assert_eq!(notice::line(&"x".repeat(100), 60).chars().count(), 60);
-    let help = notice::plain_words(&say(Language::Persian, Saying::Help), &reader(Language::Persian));
+    let help = notice::plain_words(&say(Language::Persian, Text::Help), &reader(Language::Persian));
     assert!(help.lines().all(|line| line.starts_with("\u{200f}\u{2068}/")), "{help}");
-    assert_eq!(help.lines().count(), say(Language::English, Saying::Help).lines().count());
+    assert_eq!(help.lines().count(), say(Language::English, Text::Help).lines().count());
     assert!(markup::read(&help).is_ok());
 }
 

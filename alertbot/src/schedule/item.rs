@@ -80,7 +80,7 @@ pub struct Item {
     /// Of those, how often it had to be sent in another way.
     pub detours: u32,
     /// An attempt may have arrived.
-    pub doubtful: bool,
+    pub maybe_sent: bool,
 }
 
 impl Item {

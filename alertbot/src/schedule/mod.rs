@@ -41,7 +41,7 @@ pub enum Verdict {
         not_before: Moment,
         attempts: u32,
         /// The attempt may have arrived; the next one is marked as a possible repetition.
-        doubtful: bool,
+        maybe_sent: bool,
     },
     /// Never again. `dead`: nothing sent to this address will ever arrive.
     GivenUp { reason: String, dead: bool },

@@ -87,13 +87,16 @@ impl Planner {
     /// A message to be sent; or, of one that is there, its new state. One that is under way keeps its state until it ends.
     pub fn put(&mut self, item: Item, now: Moment) {
         let item = match self.items.get(&item.id) {
-            Some(known) => {
-                Item { attempts: known.attempts, doubtful: known.doubtful || item.doubtful, overdue_at: known.overdue_at, ..item }
-            }
+            Some(known) => Item {
+                attempts: known.attempts,
+                maybe_sent: known.maybe_sent || item.maybe_sent,
+                overdue_at: known.overdue_at,
+                ..item
+            },
             None => item,
         };
         self.take_out(item.id);
-        if item.doubtful {
+        if item.maybe_sent {
             self.carrier(item.address.carrier()).doubt(now);
         }
         if let Some(at) = item.overdue_at {
@@ -144,8 +147,8 @@ impl Planner {
                 self.under_way.remove(id);
                 let item = self.items.get_mut(id)?;
                 let verdict = verdict(item, outcome, now);
-                if let Verdict::Again { not_before, attempts, doubtful } = &verdict {
-                    (item.not_before, item.attempts, item.doubtful) = (*not_before, *attempts, *doubtful);
+                if let Verdict::Again { not_before, attempts, maybe_sent } = &verdict {
+                    (item.not_before, item.attempts, item.maybe_sent) = (*not_before, *attempts, *maybe_sent);
                     item.detours += u32::from(is_detour(outcome));
                     let item = item.clone();
                     self.queue(item, now);
@@ -323,16 +326,16 @@ impl Planner {
 }
 
 fn verdict(item: &Item, outcome: &Outcome, now: Moment) -> Verdict {
-    let again = |after: Duration, doubtful| Verdict::Again { not_before: now + after, attempts: item.attempts + 1, doubtful };
+    let again = |after: Duration, maybe_sent| Verdict::Again { not_before: now + after, attempts: item.attempts + 1, maybe_sent };
     let pause = FIRST_WAIT.saturating_mul(1 << item.attempts.min(6)).min(LAST_WAIT);
     match outcome {
         Outcome::Delivered { reference } => Verdict::Done { reference: reference.clone() },
-        Outcome::RateLimited { .. } => again(Duration::ZERO, item.doubtful),
-        Outcome::TryAgain { .. } => again(pause, item.doubtful),
-        Outcome::Unknown { reason } if item.doubtful => Verdict::GivenUp { reason: reason.clone(), dead: false },
+        Outcome::RateLimited { .. } => again(Duration::ZERO, item.maybe_sent),
+        Outcome::TryAgain { .. } => again(pause, item.maybe_sent),
+        Outcome::Unknown { reason } if item.maybe_sent => Verdict::GivenUp { reason: reason.clone(), dead: false },
         Outcome::Unknown { .. } => again(Duration::ZERO, true),
         // The store has written down what to do differently.
-        _ if is_detour(outcome) && item.detours < MOST_DETOURS => again(Duration::ZERO, item.doubtful),
+        _ if is_detour(outcome) && item.detours < MOST_DETOURS => again(Duration::ZERO, item.maybe_sent),
         Outcome::Moved { .. } | Outcome::TopicGone | Outcome::MessageGone | Outcome::Unparsable { .. } => {
             Verdict::GivenUp { reason: outcome.name().to_owned(), dead: false }
         }

@@ -1,5 +1,5 @@
 //! The one stage that sends: it asks the planner what goes next, has it claimed, makes the call, and hands the outcome to the
-//! planner and to the desk. Retry, deadlines, budgets, metrics and the log of deliveries are here and nowhere else.
+//! planner and to the writer. Retry, deadlines, budgets, metrics and the log of deliveries are here and nowhere else.
 
 mod attempt;
 pub mod buttons;
@@ -19,19 +19,19 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     clock::{Clock, timestamp},
-    desk::{
-        Book, Change, Desk,
-        deliver::{Claim, Dispatch, Finish, FinishDigest, NotDrawn},
-        timers::Overdue,
-    },
     message::{
-        catalogue::{Saying, say},
+        catalogue::{Text, say},
         notice::plain_words,
     },
     metrics::DeliveryMetrics,
     notify::{Address, Outcome},
-    picture::{PictureFault, Studio, studio::Held},
+    picture::{ChartRenderer, PictureFault, renderer::Held},
     schedule::{Action, Item, Kind, Limits, Moment, Planner, Restored, Step, Urgency, Verdict},
+    writer::{
+        Change, Routing, Writer,
+        deliver::{Claim, Dispatch, Finish, FinishDigest, NotDrawn},
+        timers::Overdue,
+    },
 };
 
 pub use receivers::Receivers;
@@ -39,10 +39,10 @@ pub use receivers::Receivers;
 /// What the sender needs.
 pub struct Sender {
     pub planner: Planner,
-    pub desk: Desk,
-    pub book: Arc<Book>,
+    pub writer: Writer,
+    pub routing: Arc<Routing>,
     pub receivers: Arc<Receivers>,
-    pub studio: Studio,
+    pub renderer: ChartRenderer,
     pub clock: Clock,
     pub metrics: DeliveryMetrics,
     pub changes: mpsc::UnboundedReceiver<Change>,
@@ -72,9 +72,9 @@ const STUDIO_PAUSE: Duration = Duration::from_secs(1);
 const GAUGES_EVERY: Duration = Duration::from_secs(1);
 
 /// What the configuration allows each carrier.
-pub fn limits(book: &Book) -> Limits {
+pub fn limits(routing: &Routing) -> Limits {
     use crate::schedule::CarrierLimits;
-    let bots = book.config.bots.iter().map(|bot| {
+    let bots = routing.config.bots.iter().map(|bot| {
         let budget = bot.budget;
         let limits = CarrierLimits::telegram(
             budget.overall_per_second as usize,
@@ -83,13 +83,13 @@ pub fn limits(book: &Book) -> Limits {
         );
         (bot.name.clone(), limits)
     });
-    let providers = book.config.providers.iter().map(|one| (one.name.clone(), CarrierLimits::phone(one.per_minute as usize)));
+    let providers = routing.config.providers.iter().map(|one| (one.name.clone(), CarrierLimits::phone(one.per_minute as usize)));
     Limits { carriers: bots.chain(providers).collect() }
 }
 
 /// A planner that remembers what was before the restart.
-pub fn planner(book: &Book, restored: &Restored) -> Planner {
-    Planner::new(limits(book), restored)
+pub fn planner(routing: &Routing, restored: &Restored) -> Planner {
+    Planner::new(limits(routing), restored)
 }
 
 impl Sender {
@@ -130,7 +130,7 @@ impl Sender {
                 },
                 Some(report) = reported.recv() => {
                     under_way -= 1;
-                    self.hear(report);
+                    self.record(report);
                 }
                 () = tokio::time::sleep_until(wake.into()) => {}
                 () = stop.cancelled(), if !stop.is_cancelled() => {}
@@ -143,7 +143,7 @@ impl Sender {
             Change::Put(item) => self.planner.put(*item, self.clock.moment()),
             Change::Remove(id) => {
                 self.planner.remove(id);
-                self.studio.forget(id);
+                self.renderer.forget(id);
             }
             Change::EndSilence => self.end_silences.notify_one(),
             Change::Timers => self.timers.notify_one(),
@@ -168,9 +168,9 @@ impl Sender {
             }
             Action::Overdue(id) => {
                 self.metrics.overdue.inc();
-                let desk = self.desk.clone();
+                let writer = self.writer.clone();
                 tokio::spawn(async move {
-                    if let Err(error) = desk.perform(Overdue { id }).await {
+                    if let Err(error) = writer.perform(Overdue { id }).await {
                         tracing::error!(%error, outbox.id = id, "an overdue message was not passed on");
                     }
                 });
@@ -181,22 +181,22 @@ impl Sender {
     }
 
     fn awaits_picture(&self, id: i64) -> bool {
-        self.planner.get(id).is_some_and(|item| item.kind == Kind::Picture) && self.studio.get(id).is_none()
+        self.planner.get(id).is_some_and(|item| item.kind == Kind::Picture) && self.renderer.get(id).is_none()
     }
 
     /// A picture gives its turn back until it is drawn, so that nothing in its chat waits for it.
     fn draw(&mut self, id: i64, reports: mpsc::UnboundedSender<Report>) -> bool {
         let now = self.clock.moment();
         self.planner.withdrawn(&[id], now);
-        let held = self.studio.ask(id);
-        let wait = if held == Held::NoRoom { STUDIO_PAUSE } else { self.book.config.picture.timeout * 3 };
+        let held = self.renderer.ask(id);
+        let wait = if held == Held::NoRoom { STUDIO_PAUSE } else { self.routing.config.picture.timeout * 3 };
         self.turn(id, now + wait);
         if held != Held::Begin {
             return false;
         }
-        let studio = self.studio.clone();
+        let renderer = self.renderer.clone();
         tokio::spawn(async move {
-            let drawn = studio.draw(id).await;
+            let drawn = renderer.draw(id).await;
             let _ = reports.send(Report::Drawn { id, drawn });
         });
         true
@@ -216,23 +216,23 @@ impl Sender {
                 tracing::warn!({ outbox.id = id, reason = %fault }, "a picture was not drawn");
                 let Some(address) = self.planner.get(id).map(|item| item.address.clone()) else { return };
                 self.planner.remove(id);
-                let reader = self.book.reader(&address, self.clock.now());
+                let reader = self.routing.reader(&address, self.clock.now());
                 let reason = fault.to_string();
-                let told = plain_words(&say(reader.language, Saying::NoPicture { reason: &reason }), &reader);
+                let told = plain_words(&say(reader.language, Text::NoPicture { reason: &reason }), &reader);
                 self.finish(move || NotDrawn { id, reason: fault.to_string(), told: told.clone() });
             }
         }
     }
 
     fn send(&self, ids: Vec<i64>, digest: bool, reports: mpsc::UnboundedSender<Report>) {
-        let (desk, receivers, book) = (self.desk.clone(), Arc::clone(&self.receivers), Arc::clone(&self.book));
-        let (clock, studio) = (self.clock, self.studio.clone());
+        let (writer, receivers, routing) = (self.writer.clone(), Arc::clone(&self.receivers), Arc::clone(&self.routing));
+        let (clock, renderer) = (self.clock, self.renderer.clone());
         tokio::spawn(async move {
             // Fails when the sender has ended: the claim is then found after the restart.
-            let _ = reports.send(match desk.perform(Claim { ids: ids.clone(), digest }).await {
+            let _ = reports.send(match writer.perform(Claim { ids: ids.clone(), digest }).await {
                 Ok(Some(dispatch)) => {
                     let began = std::time::Instant::now();
-                    let (outcome, rest) = attempt::attempt(&receivers, &book, &studio, &dispatch, clock.now()).await;
+                    let (outcome, rest) = attempt::attempt(&receivers, &routing, &renderer, &dispatch, clock.now()).await;
                     Report::Ended { ids, dispatch: Box::new(dispatch), digest, outcome, rest, took: began.elapsed() }
                 }
                 Ok(None) => Report::Withdrawn { ids },
@@ -245,7 +245,7 @@ impl Sender {
         });
     }
 
-    fn hear(&mut self, report: Report) {
+    fn record(&mut self, report: Report) {
         let now = self.clock.moment();
         match report {
             Report::Withdrawn { ids } => self.planner.withdrawn(&ids, now),
@@ -266,7 +266,7 @@ impl Sender {
                     // Of messages sent together some may have turned out not to be needed.
                     let verdicts = self.planner.ended(&ids, &outcome, now);
                     for (id, _) in verdicts.iter().filter(|(_, verdict)| !matches!(verdict, Verdict::Again { .. })) {
-                        self.studio.forget(*id);
+                        self.renderer.forget(*id);
                     }
                     self.count_verdicts(&dispatch, &verdicts);
                     self.finish(move || Finish {
@@ -282,9 +282,9 @@ impl Sender {
     }
 
     /// Writes down what came of a call, in the order in which calls ended. The store may be away for a while.
-    fn finish<J: crate::desk::Job>(&self, job: impl Fn() -> J + Send + 'static) {
-        let first = self.desk.post(job());
-        let desk = self.desk.clone();
+    fn finish<J: crate::writer::Command>(&self, command: impl Fn() -> J + Send + 'static) {
+        let first = self.writer.post(command());
+        let writer = self.writer.clone();
         tokio::spawn(async move {
             let mut result = first.await.map(drop);
             for _ in 0..FINISH_TRIES {
@@ -292,7 +292,7 @@ impl Sender {
                     return;
                 }
                 tokio::time::sleep(Duration::from_secs(1)).await;
-                result = desk.perform(job()).await.map(drop);
+                result = writer.perform(command()).await.map(drop);
             }
             tracing::error!("what came of a call was not written down: after a restart it counts as unknown");
         });
@@ -342,7 +342,7 @@ impl Sender {
                 let channel = dispatch.messages[0].address.channel();
                 let why = if *dead {
                     "dead"
-                } else if dispatch.messages[0].doubtful {
+                } else if dispatch.messages[0].maybe_sent {
                     "unknown"
                 } else {
                     "refused"
@@ -371,10 +371,10 @@ impl Sender {
         }
         self.planner.forget_idle(now);
         let budgets = self.planner.budgets(now);
-        for chat in &self.book.config.chats {
+        for chat in &self.routing.config.chats {
             let lane = Address::Telegram { bot: chat.bot.clone(), chat: chat.id, topic: None };
             let full = || {
-                self.book
+                self.routing
                     .config
                     .bot(&chat.bot)
                     .map_or(0, |bot| if chat.id < 0 { bot.budget.group_per_minute } else { bot.budget.chat_per_minute })

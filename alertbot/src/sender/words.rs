@@ -5,7 +5,6 @@ use jiff::Timestamp;
 
 use super::buttons;
 use crate::{
-    desk::{Book, deliver::Dispatch},
     incident::{Happening, Incident},
     message::{
         Reader, Rendered,
@@ -18,6 +17,7 @@ use crate::{
     notify::{Medium, telegram::Text},
     schedule::Kind,
     store::outbox::{Body, Button, Message, Words},
+    writer::{Routing, deliver::Dispatch},
 };
 
 /// What one call says, and what did not fit into it: to follow without a sound, as replies.
@@ -28,37 +28,37 @@ pub struct Said {
 }
 
 /// The first message of an incident.
-pub fn card(book: &Book, incident: &Incident, message: &Message, now: Timestamp) -> Said {
-    let reader = book.reader(&message.address, now);
-    let html = told(book.messages.render(Shape::Telegram, incident, &reader), message);
-    said(html, buttons::card(book, incident, reader.language), message, &reader)
+pub fn card(routing: &Routing, incident: &Incident, message: &Message, now: Timestamp) -> Said {
+    let reader = routing.reader(&message.address, now);
+    let html = told(routing.messages.render(Shape::Telegram, incident, &reader), message);
+    said(html, buttons::card(routing, incident, reader.language), message, &reader)
 }
 
 /// What happened since, as a reply to it.
-pub fn notice(book: &Book, incident: &Incident, message: &Message, happenings: &[Happening], now: Timestamp) -> Said {
-    let reader = book.reader(&message.address, now);
-    let mention = |name: &str| book.config.person(name)?.telegram;
+pub fn notice(routing: &Routing, incident: &Incident, message: &Message, happenings: &[Happening], now: Timestamp) -> Said {
+    let reader = routing.reader(&message.address, now);
+    let mention = |name: &str| routing.config.person(name)?.telegram;
     let html = notice::notice(incident, happenings, &reader, mention);
     said(html, buttons::notice(incident, reader.language), message, &reader)
 }
 
-pub fn digest(book: &Book, incidents: &[Incident], message: &Message, now: Timestamp) -> Said {
-    let reader = book.reader(&message.address, now);
+pub fn digest(routing: &Routing, incidents: &[Incident], message: &Message, now: Timestamp) -> Said {
+    let reader = routing.reader(&message.address, now);
     let any_open = incidents.iter().any(Incident::is_open);
     let buttons = if any_open { buttons::digest(message.id, reader.language) } else { Vec::new() };
     said(notice::digest(incidents, &reader), buttons, message, &reader)
 }
 
 /// Words that were ready when the message was written.
-pub fn ready(book: &Book, words: &Words, message: &Message, now: Timestamp) -> Said {
-    said(words.text.clone(), words.buttons.clone(), message, &book.reader(&message.address, now))
+pub fn ready(routing: &Routing, words: &Words, message: &Message, now: Timestamp) -> Said {
+    said(words.text.clone(), words.buttons.clone(), message, &routing.reader(&message.address, now))
 }
 
 /// What a telephone is told: at most as many parts as its provider's settings allow.
-pub fn phone(book: &Book, dispatch: &Dispatch, medium: Medium, now: Timestamp) -> String {
+pub fn phone(routing: &Routing, dispatch: &Dispatch, medium: Medium, now: Timestamp) -> String {
     let message = &dispatch.messages[0];
-    let reader = book.reader(&message.address, now);
-    let (parts, answers) = book.line(message.address.carrier());
+    let reader = routing.reader(&message.address, now);
+    let (parts, answers) = routing.line(message.address.carrier());
     // An answer or a handover that waited for the same telephone is said with the incidents.
     let ready: Vec<&str> = dispatch
         .messages
@@ -74,8 +74,8 @@ pub fn phone(book: &Book, dispatch: &Dispatch, medium: Medium, now: Timestamp) -
     }
     let line = telephone::Line { parts, answers, ready: &ready };
     let rendered = match medium {
-        Medium::Sms => telephone::sms(&book.messages, &dispatch.incidents, line, &reader),
-        Medium::Voice => telephone::voice(&book.messages, &dispatch.incidents, line, &reader),
+        Medium::Sms => telephone::sms(&routing.messages, &dispatch.incidents, line, &reader),
+        Medium::Voice => telephone::voice(&routing.messages, &dispatch.incidents, line, &reader),
     };
     told(rendered, message)
 }
@@ -90,7 +90,7 @@ fn told(rendered: Rendered, message: &Message) -> String {
 
 /// Cut to what Telegram takes. A message that may have arrived before says so; one that Telegram could not read goes plain.
 fn said(mut html: String, buttons: Vec<Vec<Button>>, message: &Message, reader: &Reader) -> Said {
-    if message.doubtful && message.kind != Kind::Edit {
+    if message.maybe_sent && message.kind != Kind::Edit {
         let note = notice::plain_words(word(reader.language, Word::Repetition), reader);
         html = format!("<i>{note}</i>\n{html}");
     }

@@ -28,7 +28,7 @@ pub async fn blocked(executor: impl SqliteExecutor<'_>, now: Timestamp) -> sqlx:
     Ok(blocked)
 }
 
-pub async fn set_moved(connection: &mut SqliteConnection, bot: &str, from: i64, to: i64) -> sqlx::Result<()> {
+pub async fn set_chat_migration(connection: &mut SqliteConnection, bot: &str, from: i64, to: i64) -> sqlx::Result<()> {
     let query = "INSERT INTO moved (bot, from_id, to_id) VALUES (?, ?, ?) ON CONFLICT (bot, from_id) DO UPDATE SET to_id = excluded.to_id";
     sqlx::query(query).bind(bot).bind(from).bind(to).execute(connection).await?;
     Ok(())
@@ -47,7 +47,7 @@ pub async fn set_topic_lost(
 }
 
 /// Every chat that has another id: bot, old id, new id.
-pub async fn moved(executor: impl SqliteExecutor<'_>) -> sqlx::Result<Vec<(String, i64, i64)>> {
+pub async fn chat_migrations(executor: impl SqliteExecutor<'_>) -> sqlx::Result<Vec<(String, i64, i64)>> {
     let rows = sqlx::query("SELECT bot, from_id, to_id FROM moved").fetch_all(executor).await?;
     rows.iter().map(|row| Ok((row.try_get("bot")?, row.try_get("from_id")?, row.try_get("to_id")?))).collect()
 }

@@ -1,7 +1,7 @@
 //! The embedded database: SQLite with a write-ahead log and `synchronous=FULL`, so that a commit that was answered is on the
 //! disk. All SQL is here, a file per table; decisions are not.
 //!
-//! One connection writes (the desk owns it, and commits many jobs at once); others read. The file may be copied while the
+//! One connection writes (the writer owns it, and commits many jobs at once); others read. The file may be copied while the
 //! program runs with `VACUUM INTO` or SQLite's backup API; a plain copy needs the `-wal` file of the same moment beside it.
 
 pub mod audit;
@@ -38,7 +38,7 @@ const READER_CACHE: &str = "-256";
 /// The open database.
 #[derive(Debug)]
 pub struct Store {
-    /// For the desk alone.
+    /// For the writer alone.
     pub writer: SqliteConnection,
     pub readers: SqlitePool,
     /// Held for as long as this program writes.

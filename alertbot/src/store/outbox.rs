@@ -87,7 +87,7 @@ pub struct Message {
     pub digestible: bool,
     pub told: bool,
     pub attempts: u32,
-    pub doubtful: bool,
+    pub maybe_sent: bool,
     pub plain: bool,
     pub bare: bool,
     pub under_way: bool,
@@ -128,7 +128,7 @@ fn read(row: &SqliteRow) -> sqlx::Result<Message> {
         digestible: row.try_get("digestible")?,
         told: row.try_get("told")?,
         attempts: row.try_get::<i64, _>("attempts")?.try_into().unwrap_or(u32::MAX),
-        doubtful: row.try_get("doubtful")?,
+        maybe_sent: row.try_get("doubtful")?,
         plain: row.try_get("plain")?,
         bare: row.try_get("bare")?,
         under_way: row.try_get::<i64, _>("state")? == State::UnderWay as i64,
@@ -153,7 +153,7 @@ pub async fn insert(connection: &mut SqliteConnection, message: &mut Message) ->
     .bind(message.digestible)
     .bind(message.told)
     .bind(i64::from(message.attempts))
-    .bind(message.doubtful)
+    .bind(message.maybe_sent)
     .bind(message.plain)
     .bind(message.bare)
     .bind(if message.under_way { State::UnderWay as i64 } else { State::Waiting as i64 })
@@ -178,7 +178,7 @@ pub async fn save(connection: &mut SqliteConnection, message: &Message) -> sqlx:
     .bind(message.digestible)
     .bind(message.told)
     .bind(i64::from(message.attempts))
-    .bind(message.doubtful)
+    .bind(message.maybe_sent)
     .bind(message.plain)
     .bind(message.bare)
     .bind(if message.under_way { State::UnderWay as i64 } else { State::Waiting as i64 })

@@ -1,6 +1,6 @@
 //! English.
 
-use super::{Saying, Word};
+use super::{Text, Word};
 use crate::message::age::{Age, Unit};
 
 pub(super) fn word(word: Word) -> &'static str {
@@ -32,93 +32,93 @@ pub(super) fn word(word: Word) -> &'static str {
     }
 }
 
-pub(super) fn say(saying: Saying) -> String {
+pub(super) fn say(saying: Text) -> String {
     match saying {
-        Saying::Age(age) => said_age(age),
-        Saying::Counts { firing, resolved: 0 } => format!("{firing} firing"),
-        Saying::Counts { firing: 0, resolved } => format!("{resolved} resolved"),
-        Saying::Counts { firing, resolved } => format!("{firing} firing, {resolved} resolved"),
-        Saying::More { count } => format!("and {count} more"),
-        Saying::LabelsLeft { count: 1 } => "and 1 more label".into(),
-        Saying::LabelsLeft { count } => format!("and {count} more labels"),
-        Saying::Reopened => "fires again".into(),
-        Saying::Flapping => "flapping: until it calms down, changes appear only in the first message".into(),
-        Saying::SeverityRaised { from, to } => format!("severity raised from {} to {}", from.name(), to.name()),
-        Saying::Joined { count: 1 } => "1 more alert fires".into(),
-        Saying::Joined { count } => format!("{count} more alerts fire"),
-        Saying::Escalated { to, by: Some(by) } => format!("{by} escalated to {to}"),
-        Saying::Escalated { to, by: None } => format!("not acknowledged: escalated to {to}"),
-        Saying::EscalationLost => {
+        Text::Age(age) => said_age(age),
+        Text::Counts { firing, resolved: 0 } => format!("{firing} firing"),
+        Text::Counts { firing: 0, resolved } => format!("{resolved} resolved"),
+        Text::Counts { firing, resolved } => format!("{firing} firing, {resolved} resolved"),
+        Text::More { count } => format!("and {count} more"),
+        Text::LabelsLeft { count: 1 } => "and 1 more label".into(),
+        Text::LabelsLeft { count } => format!("and {count} more labels"),
+        Text::Reopened => "fires again".into(),
+        Text::Flapping => "flapping: until it calms down, changes appear only in the first message".into(),
+        Text::SeverityRaised { from, to } => format!("severity raised from {} to {}", from.name(), to.name()),
+        Text::Joined { count: 1 } => "1 more alert fires".into(),
+        Text::Joined { count } => format!("{count} more alerts fire"),
+        Text::Escalated { to, by: Some(by) } => format!("{by} escalated to {to}"),
+        Text::Escalated { to, by: None } => format!("not acknowledged: escalated to {to}"),
+        Text::EscalationLost => {
             "The configuration no longer has an escalation for this incident: no one is called. Acknowledge it, or fix its route."
                 .into()
         }
-        Saying::BlindSince { at } => {
+        Text::BlindSince { at } => {
             format!("Monitoring is blind since {at}: the Watchdog is missing, the current state is unknown")
         }
-        Saying::Reminded => "still firing, not acknowledged".into(),
-        Saying::AcknowledgementEnded { by } => format!("unassigned: the acknowledgement by {by} ended"),
-        Saying::Reassigned { to, by } => format!("{by} assigned it to {to}"),
-        Saying::TakenBy { by } => format!("Acknowledged by {by}"),
-        Saying::SilencedBy { by, until } => format!("Silenced by {by} until {until}"),
-        Saying::Digest { count } => {
+        Text::Reminded => "still firing, not acknowledged".into(),
+        Text::AcknowledgementEnded { by } => format!("unassigned: the acknowledgement by {by} ended"),
+        Text::Reassigned { to, by } => format!("{by} assigned it to {to}"),
+        Text::TakenBy { by } => format!("Acknowledged by {by}"),
+        Text::SilencedBy { by, until } => format!("Silenced by {by} until {until}"),
+        Text::Digest { count } => {
             format!("{count} alerts at once. Alerts that still fire follow one by one when this chat has capacity.")
         }
-        Saying::DigestHelp => "Send /ack with a number to acknowledge one".into(),
-        Saying::SilenceFor { hours } if hours % 24 == 0 => format!("Silence {}d", hours / 24),
-        Saying::SilenceFor { hours } => format!("Silence {hours}h"),
-        Saying::Several { count } => format!("{count} alerts"),
-        Saying::Code { code } => format!("Reply ACK {code}"),
-        Saying::CodeTaken { code, title } => format!("{code} acknowledged: {title}"),
-        Saying::CodeEnded { code, title } => format!("{code} is closed: {title}"),
-        Saying::CodeYours { code } => format!("{code} is already acknowledged by you."),
-        Saying::CodeUnknown { code } => format!("No open incident has the code {code}."),
-        Saying::Yours { incident } => format!("You acknowledged {incident}."),
-        Saying::YoursAlready => "You have already acknowledged it.".into(),
-        Saying::AllYours { count } => format!("{count} acknowledged."),
-        Saying::Ended => "The incident is closed.".into(),
-        Saying::NoSuchIncident { named } => format!("There is no open incident {named}."),
-        Saying::Escalating => "Notifying the next step of the escalation.".into(),
-        Saying::NobodyToEscalateTo => "Not escalated: the incident is closed, or its route has no escalation.".into(),
-        Saying::Given { to } => format!("Assigned to {to}."),
-        Saying::Released => "Unassigned.".into(),
-        Saying::SilencedUntil { until, alerts } => format!("Silenced until {until}: {alerts} firing alerts match."),
-        Saying::ConfirmSilence { alerts, hours } => {
+        Text::DigestHelp => "Send /ack with a number to acknowledge one".into(),
+        Text::SilenceFor { hours } if hours % 24 == 0 => format!("Silence {}d", hours / 24),
+        Text::SilenceFor { hours } => format!("Silence {hours}h"),
+        Text::Several { count } => format!("{count} alerts"),
+        Text::Code { code } => format!("Reply ACK {code}"),
+        Text::CodeTaken { code, title } => format!("{code} acknowledged: {title}"),
+        Text::CodeEnded { code, title } => format!("{code} is closed: {title}"),
+        Text::CodeYours { code } => format!("{code} is already acknowledged by you."),
+        Text::CodeUnknown { code } => format!("No open incident has the code {code}."),
+        Text::Yours { incident } => format!("You acknowledged {incident}."),
+        Text::YoursAlready => "You have already acknowledged it.".into(),
+        Text::AllYours { count } => format!("{count} acknowledged."),
+        Text::Ended => "The incident is closed.".into(),
+        Text::NoSuchIncident { named } => format!("There is no open incident {named}."),
+        Text::Escalating => "Notifying the next step of the escalation.".into(),
+        Text::NobodyToEscalateTo => "Not escalated: the incident is closed, or its route has no escalation.".into(),
+        Text::Given { to } => format!("Assigned to {to}."),
+        Text::Released => "Unassigned.".into(),
+        Text::SilencedUntil { until, alerts } => format!("Silenced until {until}: {alerts} firing alerts match."),
+        Text::ConfirmSilence { alerts, hours } => {
             format!("This silence would cover {alerts} firing alerts for {hours} h. Press the button to confirm.")
         }
-        Saying::NothingShared => {
+        Text::NothingShared => {
             "The alerts share no label, so a silence would cover everything. Create it in Alertmanager.".into()
         }
-        Saying::SilenceEnded => "The silence has ended.".into(),
-        Saying::NoSilenceOfIt => "The bot has set no silence for this incident.".into(),
-        Saying::NoApiAddress => "Not available: the configuration has no urls for this Alertmanager.".into(),
-        Saying::AlertmanagerFailed => "The request to Alertmanager failed. The bot's log states the reason.".into(),
-        Saying::Drawing => "The chart follows.".into(),
-        Saying::NoExpression => "No chart: the alerts have no expression.".into(),
-        Saying::NoPicture { reason } => format!("No chart. {reason}"),
-        Saying::NoPrometheus => "No chart: the configuration has no Prometheus.".into(),
-        Saying::RoleForbids => "Your role does not allow that.".into(),
-        Saying::WhoAreYou => "The sender is unknown. Write as yourself, not as the group.".into(),
-        Saying::Stranger { user, chat } => {
+        Text::SilenceEnded => "The silence has ended.".into(),
+        Text::NoSilenceOfIt => "The bot has set no silence for this incident.".into(),
+        Text::NoApiAddress => "Not available: the configuration has no urls for this Alertmanager.".into(),
+        Text::AlertmanagerFailed => "The request to Alertmanager failed. The bot's log states the reason.".into(),
+        Text::Drawing => "The chart follows.".into(),
+        Text::NoExpression => "No chart: the alerts have no expression.".into(),
+        Text::NoPicture { reason } => format!("No chart. {reason}"),
+        Text::NoPrometheus => "No chart: the configuration has no Prometheus.".into(),
+        Text::RoleForbids => "Your role does not allow that.".into(),
+        Text::WhoAreYou => "The sender is unknown. Write as yourself, not as the group.".into(),
+        Text::Stranger { user, chat } => {
             format!("You are not authorized. Ask an administrator to add user {user} (chat {chat}).")
         }
-        Saying::NotInThisChat { chat } => format!("This chat is not in the configuration ({chat})."),
-        Saying::NothingOpen => "No open incidents.".into(),
-        Saying::Open { count } => format!("{count} open:"),
-        Saying::NothingSilenced => "No active silences.".into(),
-        Saying::Silences { count } => format!("{count} silences:"),
-        Saying::OnDutyUntil { until, next } => format!("until {until}, then {next}"),
-        Saying::OnDuty => "On duty:".into(),
-        Saying::Overridden { schedule, person, until } => format!("{schedule}: {person} is on duty until {until}."),
-        Saying::OverrideEnded { schedule } => format!("{schedule}: the override has ended. The schedule applies again."),
-        Saying::NoOverride { schedule } => format!("{schedule} has no override by command."),
-        Saying::NoSchedules => "The configuration has no schedules.".into(),
-        Saying::Usage { usage } => format!("Usage: {usage}"),
-        Saying::TryAgain => "The action failed and nothing was changed. Try again.".into(),
-        Saying::Ids { chat, user } => format!("Chat {chat}, user {user}."),
-        Saying::Help => HELP.into(),
-        Saying::Handover { schedule, from, to } => format!("{schedule}: {to} is on duty now, after {from}."),
-        Saying::YouBegin { schedule, until } => format!("You are on duty now: {schedule}, until {until}."),
-        Saying::YouEnd { schedule, to } => format!("Your duty has ended: {schedule}. On duty now: {to}."),
+        Text::NotInThisChat { chat } => format!("This chat is not in the configuration ({chat})."),
+        Text::NothingOpen => "No open incidents.".into(),
+        Text::Open { count } => format!("{count} open:"),
+        Text::NothingSilenced => "No active silences.".into(),
+        Text::Silences { count } => format!("{count} silences:"),
+        Text::OnDutyUntil { until, next } => format!("until {until}, then {next}"),
+        Text::OnDuty => "On duty:".into(),
+        Text::Overridden { schedule, person, until } => format!("{schedule}: {person} is on duty until {until}."),
+        Text::OverrideEnded { schedule } => format!("{schedule}: the override has ended. The schedule applies again."),
+        Text::NoOverride { schedule } => format!("{schedule} has no override by command."),
+        Text::NoSchedules => "The configuration has no schedules.".into(),
+        Text::Usage { usage } => format!("Usage: {usage}"),
+        Text::TryAgain => "The action failed and nothing was changed. Try again.".into(),
+        Text::Ids { chat, user } => format!("Chat {chat}, user {user}."),
+        Text::Help => HELP.into(),
+        Text::Handover { schedule, from, to } => format!("{schedule}: {to} is on duty now, after {from}."),
+        Text::YouBegin { schedule, until } => format!("You are on duty now: {schedule}, until {until}."),
+        Text::YouEnd { schedule, to } => format!("Your duty has ended: {schedule}. On duty now: {to}."),
     }
 }
 

@@ -1,4 +1,4 @@
-//! Every word of the bot's own, in every language that it speaks. A language is a function over [`Saying`] and one over
+//! Every word of the bot's own, in every language that it speaks. A language is a function over [`Text`] and one over
 //! [`Word`], so that the compiler finds what is missing in one of them. Plain text: whoever needs HTML escapes it.
 
 mod english;
@@ -116,7 +116,7 @@ impl Word {
 
 /// What needs values.
 #[derive(Debug, Clone, Copy)]
-pub enum Saying<'a> {
+pub enum Text<'a> {
     Age(Age),
     /// How many alerts fire and how many have ended.
     Counts {
@@ -302,7 +302,7 @@ pub fn word(language: Language, word: Word) -> &'static str {
     }
 }
 
-pub fn say(language: Language, saying: Saying) -> String {
+pub fn say(language: Language, saying: Text) -> String {
     match language {
         Language::English => english::say(saying),
         Language::Persian => persian::say(saying),

@@ -3,8 +3,8 @@
 
 use crate::{
     config::{Config, Person, Role},
-    desk::Book,
     notify::Address,
+    writer::Routing,
 };
 
 /// Why somebody may not.
@@ -64,6 +64,6 @@ pub fn authorise<'a>(config: &'a Config, bot: &str, asker: Asker, needed: Role) 
 }
 
 /// The chat as an address; a topic that the configuration does not name is answered in all the same.
-pub fn address(book: &Book, bot: &str, chat: i64, topic: Option<i32>) -> Address {
-    Address::Telegram { bot: bot.to_owned(), chat: book.configured_chat(bot, chat), topic }
+pub fn address(routing: &Routing, bot: &str, chat: i64, topic: Option<i32>) -> Address {
+    Address::Telegram { bot: bot.to_owned(), chat: routing.configured_chat(bot, chat), topic }
 }

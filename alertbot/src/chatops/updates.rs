@@ -10,8 +10,8 @@ use teloxide::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{Counter, buttons, command};
-use crate::{desk::Remember, store::facts};
+use super::{BotContext, buttons, command};
+use crate::{store::facts, writer::Remember};
 
 /// How long Telegram holds a request when there is nothing; well below the client's own time limit.
 pub const POLL_SECONDS: u32 = 25;
@@ -20,9 +20,9 @@ const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LAST_PAUSE: Duration = Duration::from_secs(30);
 
 /// Until the shutdown. `poll` has a longer time limit than the bot that sends.
-pub async fn follow(counter: Counter, poll: crate::notify::telegram::Telegram, stop: CancellationToken) {
-    let fact = format!("next update {}", counter.bot);
-    let known = facts::get(&counter.desk.readers, &fact).await.ok().flatten();
+pub async fn follow(context: BotContext, poll: crate::notify::telegram::Telegram, stop: CancellationToken) {
+    let fact = format!("next update {}", context.bot);
+    let known = facts::get(&context.writer.readers, &fact).await.ok().flatten();
     let mut next: i32 = known.and_then(|text| text.parse().ok()).unwrap_or(0);
     let mut pause = FIRST_PAUSE;
     loop {
@@ -37,10 +37,10 @@ pub async fn follow(counter: Counter, poll: crate::notify::telegram::Telegram, s
         let updates = match answer {
             Ok(updates) => updates,
             Err(error) => {
-                counter.metrics.update_failures.with_label_values(&[&counter.bot]).inc();
+                context.metrics.update_failures.with_label_values(&[&context.bot]).inc();
                 // Another program that asks for updates of this bot is the most frequent reason; addresses hold the token.
                 let error = redacted(&error.to_string(), poll.bot().token());
-                tracing::warn!(error, bot = counter.bot, "Telegram gave no updates");
+                tracing::warn!(error, bot = context.bot, "Telegram gave no updates");
                 if stop.run_until_cancelled(tokio::time::sleep(pause)).await.is_none() {
                     return;
                 }
@@ -51,10 +51,10 @@ pub async fn follow(counter: Counter, poll: crate::notify::telegram::Telegram, s
         pause = FIRST_PAUSE;
         for update in updates {
             let id = i32::try_from(update.id.0).unwrap_or(i32::MAX - 1);
-            handle(&counter, update).await;
+            handle(&context, update).await;
             next = id + 1;
             let remembered = Remember { name: fact.clone(), value: next.to_string() };
-            if let Err(error) = counter.desk.perform(remembered).await {
+            if let Err(error) = context.writer.perform(remembered).await {
                 tracing::error!(%error, "an update may be taken twice after a restart");
             }
         }
@@ -65,14 +65,14 @@ fn redacted(text: &str, token: &str) -> String {
     text.replace(token, "(token)")
 }
 
-async fn handle(counter: &Counter, update: Update) {
+async fn handle(context: &BotContext, update: Update) {
     let (kind, done) = match update.kind {
-        UpdateKind::CallbackQuery(query) => ("button", buttons::press(counter, query).await),
-        UpdateKind::Message(message) => ("message", command::write(counter, message).await),
+        UpdateKind::CallbackQuery(query) => ("button", buttons::press(context, query).await),
+        UpdateKind::Message(message) => ("message", command::write(context, message).await),
         _ => ("other", Ok(())),
     };
-    counter.metrics.updates.with_label_values(&[counter.bot.as_str(), kind]).inc();
+    context.metrics.updates.with_label_values(&[context.bot.as_str(), kind]).inc();
     if let Err(error) = done {
-        tracing::error!(%error, bot = counter.bot, kind, "what somebody asked for was not done");
+        tracing::error!(%error, bot = context.bot, kind, "what somebody asked for was not done");
     }
 }

@@ -17,20 +17,20 @@ use teloxide::prelude::{Request, Requester};
 use crate::{
     alertmanager::Alertmanager,
     clock::Clock,
-    desk::{Desk, Unavailable, act::Note, act::Say},
     incident::IncidentId,
     metrics::PeopleMetrics,
     notify::{Address, telegram::Telegram},
     schedule::Urgency,
     store::outbox::Words,
+    writer::{Unavailable, Writer, actions::Note, actions::Say},
 };
 
 pub use buttons::{Press, data as button_data};
 
 /// What acts on behalf of people.
 #[derive(Clone)]
-pub struct Counter {
-    pub desk: Desk,
+pub struct BotContext {
+    pub writer: Writer,
     pub clock: Clock,
     pub alertmanagers: Arc<Vec<Alertmanager>>,
     pub metrics: PeopleMetrics,
@@ -43,18 +43,18 @@ pub struct Counter {
     pub username: Arc<tokio::sync::OnceCell<String>>,
 }
 
-impl Counter {
+impl BotContext {
     fn alertmanager(&self, name: &str) -> Option<&Alertmanager> {
         self.alertmanagers.iter().find(|alertmanager| alertmanager.name == name)
     }
 
     async fn note(&self, actor: &str, action: &str, incident: Option<IncidentId>, detail: String) -> Result<(), Unavailable> {
-        self.desk.perform(Note { actor: actor.to_owned(), action: action.to_owned(), incident, detail }).await
+        self.writer.perform(Note { actor: actor.to_owned(), action: action.to_owned(), incident, detail }).await
     }
 
     /// An answer into the chat where it was asked.
     async fn answer(&self, address: &Address, words: Words) -> Result<(), Unavailable> {
-        self.desk.perform(Say { address: address.clone(), urgency: Urgency::Answer, words }).await
+        self.writer.perform(Say { address: address.clone(), urgency: Urgency::Answer, words }).await
     }
 
     /// Empty while Telegram does not say: then every command counts as one to this bot.

@@ -2,18 +2,18 @@
 
 use crate::{
     config::{Person, Role},
-    desk::{
-        Unavailable,
-        act::{Act, Note, Perform, Performed, Reported, Say},
-    },
     message::{
         bidi::strip,
-        catalogue::{self, Saying},
+        catalogue::{self, Text},
     },
     notify::{Address, Callback, Medium},
     schedule::Urgency,
     store::{incidents, outbox::Words},
     webhook::server::Intake,
+    writer::{
+        Unavailable,
+        actions::{Act, Note, Perform, Performed, Reported, Say},
+    },
 };
 
 /// Writes down what a provider told.
@@ -24,7 +24,7 @@ pub async fn take(intake: &Intake, provider: &str, callback: Callback) -> Result
     match callback {
         Callback::Delivery { reference, report } => {
             intake.metrics.callbacks.with_label_values(&[provider, "delivery"]).inc();
-            let known = intake.desk.perform(Reported { provider: provider.to_owned(), reference, report }).await?;
+            let known = intake.writer.perform(Reported { provider: provider.to_owned(), reference, report }).await?;
             if !known {
                 tracing::debug!(provider, "a report about a message that is not known, or was reported already");
             }
@@ -32,10 +32,10 @@ pub async fn take(intake: &Intake, provider: &str, callback: Callback) -> Result
         }
         Callback::Message { from, text } => {
             intake.metrics.callbacks.with_label_values(&[provider, "message"]).inc();
-            let Some(person) = intake.book.config.person_of_phone(&from) else {
+            let Some(person) = intake.routing.config.person_of_phone(&from) else {
                 tracing::warn!(provider, "an SMS from a number that no person of the configuration has");
                 count(intake, "refused");
-                return intake.desk.perform(refusal("a stranger", "sent an SMS")).await;
+                return intake.writer.perform(refusal("a stranger", "sent an SMS")).await;
             };
             message(intake, person, &text).await
         }
@@ -45,25 +45,25 @@ pub async fn take(intake: &Intake, provider: &str, callback: Callback) -> Result
 async fn message(intake: &Intake, person: &Person, text: &str) -> Result<(), Unavailable> {
     let Some(code) = code(text) else {
         count(intake, "nothing");
-        return intake.desk.perform(refusal(&person.name, "sent an SMS that is not ACK and a code")).await;
+        return intake.writer.perform(refusal(&person.name, "sent an SMS that is not ACK and a code")).await;
     };
     if person.role < Role::Responder {
         count(intake, "refused");
-        return intake.desk.perform(refusal(&person.name, "may not acknowledge")).await;
+        return intake.writer.perform(refusal(&person.name, "may not acknowledge")).await;
     }
-    let found = incidents::by_code(&intake.desk.readers, code).await.map_err(|error| Unavailable(error.to_string()))?;
-    let say = |saying: Saying| catalogue::say(person.language, saying);
+    let found = incidents::by_code(&intake.writer.readers, code).await.map_err(|error| Unavailable(error.to_string()))?;
+    let say = |saying: Text| catalogue::say(person.language, saying);
     let (outcome, answer) = match found {
-        None => ("nothing", say(Saying::CodeUnknown { code })),
+        None => ("nothing", say(Text::CodeUnknown { code })),
         Some(incident) => {
             let act = Perform { incident: incident.id, by: person.name.clone(), act: Act::Acknowledge };
-            match intake.desk.perform(act).await? {
-                Performed::Done(incident) => ("done", say(Saying::CodeTaken { code, title: &named(&incident) })),
+            match intake.writer.perform(act).await? {
+                Performed::Done(incident) => ("done", say(Text::CodeTaken { code, title: &named(&incident) })),
                 Performed::Nothing(incident) if !incident.is_open() => {
-                    ("nothing", say(Saying::CodeEnded { code, title: &named(&incident) }))
+                    ("nothing", say(Text::CodeEnded { code, title: &named(&incident) }))
                 }
-                Performed::Nothing(_) => ("nothing", say(Saying::CodeYours { code })),
-                Performed::Unknown => ("nothing", say(Saying::CodeUnknown { code })),
+                Performed::Nothing(_) => ("nothing", say(Text::CodeYours { code })),
+                Performed::Unknown => ("nothing", say(Text::CodeUnknown { code })),
             }
         }
     };
@@ -74,7 +74,7 @@ async fn message(intake: &Intake, person: &Person, text: &str) -> Result<(), Una
         return Ok(());
     };
     let words = Words { text: answer, ..Words::default() };
-    intake.desk.perform(Say { address, urgency: Urgency::Answer, words }).await
+    intake.writer.perform(Say { address, urgency: Urgency::Answer, words }).await
 }
 
 /// A reply that acknowledges is the same action as the button and the command.

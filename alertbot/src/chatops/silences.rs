@@ -2,23 +2,23 @@
 
 use jiff::SignedDuration;
 
-use super::{Counter, buttons, buttons::Press};
+use super::{BotContext, buttons, buttons::Press};
 use crate::{
     alertmanager::silence::matchers,
     config::{Language, Person, Role},
-    desk::{
-        Unavailable,
-        act::{Act, Perform},
-    },
     incident::{Incident, IncidentId},
     message::{
-        catalogue::{Saying, say},
+        catalogue::{Text, say},
         notice::plain_words,
     },
     notify::Address,
     store::{
         incidents,
         outbox::{Button, ButtonAction, Words},
+    },
+    writer::{
+        Unavailable,
+        actions::{Act, Perform},
     },
 };
 
@@ -27,7 +27,7 @@ const HOUR: i64 = 3600;
 
 #[expect(clippy::too_many_arguments, reason = "who, what, for how long, where, and in which language")]
 pub(super) async fn silence(
-    counter: &Counter,
+    context: &BotContext,
     id: IncidentId,
     hours: u32,
     confirmed: bool,
@@ -37,82 +37,82 @@ pub(super) async fn silence(
     language: Language,
 ) -> Result<(&'static str, String), Unavailable> {
     let say = |saying| say(language, saying);
-    let Some(incident) = find(counter, id).await? else {
-        return Ok(("nothing", say(Saying::NoSuchIncident { named: &id.to_string() })));
+    let Some(incident) = find(context, id).await? else {
+        return Ok(("nothing", say(Text::NoSuchIncident { named: &id.to_string() })));
     };
     if !incident.is_open() {
-        return Ok(("nothing", say(Saying::Ended)));
+        return Ok(("nothing", say(Text::Ended)));
     }
-    let Some(alertmanager) = counter.alertmanager(&incident.source) else {
-        return Ok(("failed", say(Saying::NoApiAddress)));
+    let Some(alertmanager) = context.alertmanager(&incident.source) else {
+        return Ok(("failed", say(Text::NoApiAddress)));
     };
     let matchers = matchers(&incident);
     if matchers.is_empty() {
-        return Ok(("refused", say(Saying::NothingShared)));
+        return Ok(("refused", say(Text::NothingShared)));
     }
     let failed = |error: anyhow::Error| {
         tracing::warn!(error = format!("{error:#}"), alertmanager = incident.source, incident.id = id.0, "a silence was not set");
-        ("failed", say(Saying::AlertmanagerFailed))
+        ("failed", say(Text::AlertmanagerFailed))
     };
     let alerts = match alertmanager.count(&matchers).await {
         Ok(alerts) => alerts,
         Err(error) => return Ok(failed(error)),
     };
     let lasts = SignedDuration::from_secs(i64::from(hours) * HOUR);
-    let above = counter.desk.book.config.incidents.silence_confirm_above as usize;
+    let above = context.writer.routing.config.incidents.silence_confirm_above as usize;
     if alerts > above && !confirmed {
-        let asked = say(Saying::ConfirmSilence { alerts, hours });
+        let asked = say(Text::ConfirmSilence { alerts, hours });
         let confirm = Button {
-            text: format!("{} ({alerts})", say(Saying::SilenceFor { hours })),
+            text: format!("{} ({alerts})", say(Text::SilenceFor { hours })),
             action: ButtonAction::Press(buttons::data(Press::Silence(id, hours, true))),
         };
-        let text = plain_words(&asked, &counter.desk.book.reader(address, counter.clock.now()));
+        let text = plain_words(&asked, &context.writer.routing.reader(address, context.clock.now()));
         let words = Words { text, buttons: vec![vec![confirm]], reply_to: Some(message), silent: true };
-        counter.answer(address, words).await?;
+        context.answer(address, words).await?;
         return Ok(("nothing", asked));
     }
-    let ends = counter.desk.book.ends_silences(&incident);
-    let silence = match alertmanager.silence_incident(&incident, &person.name, lasts, ends, counter.clock.now()).await {
+    let ends = context.writer.routing.ends_silences(&incident);
+    let silence = match alertmanager.silence_incident(&incident, &person.name, lasts, ends, context.clock.now()).await {
         Ok(silence) => silence,
         Err(error) => return Ok(failed(error)),
     };
-    let until = counter.desk.book.reader(address, counter.clock.now()).clock(silence.until);
-    counter.desk.perform(Perform { incident: id, by: person.name.clone(), act: Act::Silence(silence) }).await?;
-    Ok(("done", say(Saying::SilencedUntil { until: &until, alerts })))
+    let until = context.writer.routing.reader(address, context.clock.now()).clock(silence.until);
+    context.writer.perform(Perform { incident: id, by: person.name.clone(), act: Act::Silence(silence) }).await?;
+    Ok(("done", say(Text::SilencedUntil { until: &until, alerts })))
 }
 
 /// Ends every silence that was set for the incident through the bot; somebody else's only an administrator.
 pub(super) async fn unsilence_incident(
-    counter: &Counter,
+    context: &BotContext,
     id: IncidentId,
     person: &Person,
     language: Language,
 ) -> Result<(&'static str, String), Unavailable> {
     let say = |saying| say(language, saying);
-    let Some(incident) = find(counter, id).await? else {
-        return Ok(("nothing", say(Saying::NoSuchIncident { named: &id.to_string() })));
+    let Some(incident) = find(context, id).await? else {
+        return Ok(("nothing", say(Text::NoSuchIncident { named: &id.to_string() })));
     };
     if incident.silences.is_empty() {
-        return Ok(("nothing", say(Saying::NoSilenceOfIt)));
+        return Ok(("nothing", say(Text::NoSilenceOfIt)));
     }
-    let Some(alertmanager) = counter.alertmanager(&incident.source) else {
-        return Ok(("failed", say(Saying::NoApiAddress)));
+    let Some(alertmanager) = context.alertmanager(&incident.source) else {
+        return Ok(("failed", say(Text::NoApiAddress)));
     };
     if person.role < Role::Admin && incident.silences.iter().any(|silence| silence.by != person.name) {
-        return Ok(("refused", say(Saying::RoleForbids)));
+        return Ok(("refused", say(Text::RoleForbids)));
     }
     let ids: Vec<String> = incident.silences.iter().map(|silence| silence.id.clone()).collect();
     for silence in &ids {
         if let Err(error) = alertmanager.end_silence(silence).await {
             tracing::warn!(error = format!("{error:#}"), alertmanager = incident.source, silence, "a silence was not ended");
-            return Ok(("failed", say(Saying::AlertmanagerFailed)));
+            return Ok(("failed", say(Text::AlertmanagerFailed)));
         }
     }
-    counter.desk.perform(Perform { incident: id, by: person.name.clone(), act: Act::Unsilence { ids } }).await?;
-    counter.compare.send_replace(());
-    Ok(("done", say(Saying::SilenceEnded)))
+    context.writer.perform(Perform { incident: id, by: person.name.clone(), act: Act::Unsilence { ids } }).await?;
+    context.compare.send_replace(());
+    Ok(("done", say(Text::SilenceEnded)))
 }
 
-async fn find(counter: &Counter, id: IncidentId) -> Result<Option<Incident>, Unavailable> {
-    incidents::by_id(&counter.desk.readers, id).await.map_err(|error| Unavailable(error.to_string()))
+async fn find(context: &BotContext, id: IncidentId) -> Result<Option<Incident>, Unavailable> {
+    incidents::by_id(&context.writer.readers, id).await.map_err(|error| Unavailable(error.to_string()))
 }
