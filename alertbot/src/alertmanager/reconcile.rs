@@ -1,11 +1,12 @@
-//! Open incidents compared with Alertmanager, since a silenced or inhibited alert that ends is told by no webhook.
+//! This module reconciles open incidents with Alertmanager, because no webhook reports the end of a silenced or inhibited alert.
 //!
-//! An end that one replica of several reported counts when no replica has the alert in a read that began later.
-//!
-//! What API v2 does not have in two reads has ended. What it has active in two reads, in any replica, is open here, also when a
-//! webhook reported its end: one replica of a pair may have lost its alerts. Not within minutes of an Alertmanager's start, when Prometheus has not told it
-//! everything yet, and not after a read that failed. Of a group whose list was cut (`max_alerts`) the whole is read, since no
-//! webhook tells its end.
+//! - An end reported by one of several replicas applies if no replica has the alert in a read that began later.
+//! - An alert missing from two reads of API v2 has ended.
+//! - An alert active in two reads of any replica is open, even if a webhook reported its end: one replica of a pair may have lost
+//!   its alerts.
+//! - Both rules pause for some minutes after Alertmanager's start, when Prometheus has not sent every alert yet, and after a
+//!   failed read.
+//! - If the list of a group was cut (`max_alerts`), the whole group is read, because no webhook reports its end.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -32,25 +33,25 @@ use crate::{
     },
 };
 
-/// Reads that an alert must be missing from.
+/// Number of reads that an alert must be missing from.
 const READS: u8 = 2;
-/// Incidents that are read into memory at once.
+/// Incidents read into memory at a time.
 const AT_ONCE: usize = 200;
-/// How soon after a failure a silence is tried again to be ended.
+/// Retry interval to end a silence.
 const END_AGAIN: Duration = Duration::from_secs(10);
 
-/// In how many reads in a row an alert of an incident was seen to differ from it.
+/// Number of consecutive reads in which an alert differed from its incident.
 type Reads = HashMap<(IncidentId, Box<str>), u8>;
 
-/// One comparison after another, for one Alertmanager.
+/// Reconciles one Alertmanager repeatedly.
 pub struct Reconciler {
     pub alertmanager: Alertmanager,
     pub writer: Writer,
     pub clock: Clock,
     pub metrics: IncidentMetrics,
-    /// Told when a webhook was too large.
+    /// Receives a value when a webhook was too large.
     pub oversized: mpsc::UnboundedReceiver<()>,
-    /// Told when a comparison should be made at once.
+    /// Notified when a reconciliation must run immediately.
     pub at_once: watch::Receiver<()>,
 }
 
@@ -58,7 +59,7 @@ impl Reconciler {
     pub async fn run(mut self, every: Duration, stop: CancellationToken) {
         let (mut missing, mut active) = (Reads::new(), Reads::new());
         let labels = [self.alertmanager.name.clone()];
-        // An Alertmanager that never answers has been waited for since now.
+        // The wait for an Alertmanager that never answers starts now.
         self.metrics.reconciled.with_label_values(&labels).set(self.clock.now().as_millisecond() as f64 / 1000.0);
         loop {
             let outcome = match self.compare(&mut missing, &mut active).await {
@@ -72,7 +73,7 @@ impl Reconciler {
                     tracing::warn!(
                         error = format!("{error:#}"),
                         alertmanager = labels[0],
-                        "incidents were not compared with Alertmanager"
+                        "failed to reconcile incidents with Alertmanager; retrying"
                     );
                     "failed"
                 }
@@ -80,11 +81,11 @@ impl Reconciler {
             self.metrics.reconciliations.with_label_values(&[labels[0].as_str(), outcome]).inc();
             tokio::select! {
                 () = tokio::time::sleep(every) => {}
-                // Ends with the program: the sender is dropped then.
+                // Ends with the program, when the sender is dropped.
                 Ok(()) = self.at_once.changed() => {}
                 Some(()) = self.oversized.recv() => {
                     if let Err(error) = self.read_groups().await {
-                        tracing::error!(error = format!("{error:#}"), alertmanager = labels[0], "what an oversized webhook was about is not known");
+                        tracing::error!(error = format!("{error:#}"), alertmanager = labels[0], "failed to read the alerts of an oversized webhook");
                     }
                 }
                 () = stop.cancelled() => return,
@@ -185,16 +186,16 @@ impl Reconciler {
         Ok(if is_young { "resting" } else { "done" })
     }
 
-    /// Whether Prometheus may not have told a replica everything since its start.
+    /// Whether Prometheus may not have sent a replica every alert since its start.
     async fn is_young(&self) -> anyhow::Result<bool> {
         let settled = self.writer.routing.config.incidents.settle_after_restart;
         let settled = SignedDuration::try_from(settled).unwrap_or(SignedDuration::MAX);
-        // By the wall's clock, as Alertmanager tells it.
+        // By the wall clock, as Alertmanager reports it.
         Ok(Timestamp::now().duration_since(self.alertmanager.up_since().await?) < settled)
     }
 
-    /// Ends that one replica reported before this read began, by what all replicas have. `latest`: when an end that is reported
-    /// as the read begins counts without a read.
+    /// Settles ends that one replica reported before this read began, by the data of all replicas. `latest`: when an end reported
+    /// at the start of the read applies without a further read.
     async fn confirm_ends(&self, alerts: &HashMap<Box<str>, bool>, latest: Timestamp, complete: bool) -> anyhow::Result<()> {
         let (mut after, mut is_young) = (IncidentId(0), None);
         loop {
@@ -232,7 +233,8 @@ impl Reconciler {
         }
     }
 
-    /// Opens incidents for alerts that are active in a replica although their incident ended, or ended for them.
+    /// Opens incidents for alerts that are active in a replica although their incident ended, or although the incident recorded
+    /// their end.
     async fn open_what_is_active(&self, alerts: &HashMap<Box<str>, bool>, active: &mut Reads) -> anyhow::Result<()> {
         let source = &self.alertmanager.name;
         let unsuppressed: Vec<&str> =
@@ -282,7 +284,7 @@ impl Reconciler {
         Ok(())
     }
 
-    /// What a webhook that was too large was about: every group of the receivers that this bot has heard of, or of all.
+    /// Ingests the content of an oversized webhook: every group of the receivers known to this bot, or of all receivers.
     async fn read_groups(&self) -> anyhow::Result<()> {
         let known = incidents::receivers(&self.writer.readers, &self.alertmanager.name).await?;
         for group in self.alertmanager.groups().await? {
@@ -293,7 +295,7 @@ impl Reconciler {
         Ok(())
     }
 
-    /// A group as a webhook would have told it.
+    /// Ingests a group as a webhook.
     async fn ingest(&self, mut group: Group) -> anyhow::Result<()> {
         let limit = self.writer.routing.config.limits.webhook_alerts as usize;
         let truncated = group.alerts.len().saturating_sub(limit);
@@ -318,8 +320,7 @@ impl Reconciler {
     }
 }
 
-/// What replicas have of an incident's group. An alert that the incident does not know and that is silenced or inhibited would
-/// be told by no webhook either.
+/// Data of the replicas about an incident's group. No webhook would report an unknown alert that is silenced or inhibited.
 fn cut_off(incident: &Incident, groups: &[Group]) -> Vec<Group> {
     let same = groups.iter().filter(|group| group.receiver.name == incident.receiver && group.labels == incident.group_labels);
     let heard = same.cloned().map(|mut group| {
@@ -329,7 +330,7 @@ fn cut_off(incident: &Incident, groups: &[Group]) -> Vec<Group> {
     heard.filter(|group| !group.alerts.is_empty()).collect()
 }
 
-/// Ends the silences that ended incidents left behind, until each has ended.
+/// Ends silences left by closed incidents, until each has ended.
 pub async fn end_silences(alertmanagers: Vec<Alertmanager>, writer: Writer, asked: Arc<Notify>, stop: CancellationToken) {
     while !stop.is_cancelled() {
         let mut failed = false;
@@ -340,7 +341,7 @@ pub async fn end_silences(alertmanagers: Vec<Alertmanager>, writer: Writer, aske
                 let id = fact[prefix.len()..].to_owned();
                 match alertmanager.end_silence(&id).await {
                     Ok(()) => {
-                        tracing::info!(alertmanager = alertmanager.name, silence = id, "a silence was ended");
+                        tracing::info!(alertmanager = alertmanager.name, silence = id, "ended a silence");
                         failed |= writer.perform(SilenceEnded { fact }).await.is_err();
                     }
                     Err(error) => {
@@ -348,7 +349,7 @@ pub async fn end_silences(alertmanagers: Vec<Alertmanager>, writer: Writer, aske
                             error = format!("{error:#}"),
                             alertmanager = alertmanager.name,
                             silence = id,
-                            "a silence was not ended"
+                            "failed to end a silence; retrying"
                         );
                         failed = true;
                     }

@@ -1,4 +1,5 @@
-//! One call: words from the state of now, an address from the configuration of now, and what came of it.
+//! This module makes one call: it renders the text from the present state and resolves the address from the present
+//! configuration.
 
 use jiff::Timestamp;
 
@@ -16,7 +17,7 @@ use crate::{
     writer::{Routing, deliver::Dispatch, routing::QuietMode},
 };
 
-/// What came of the call, and what is still to be said when it arrived: parts of a text that is longer than one message.
+/// The result of the call, and the rest of a text longer than one message.
 pub(super) async fn attempt(
     receivers: &Receivers,
     routing: &Routing,
@@ -24,9 +25,8 @@ pub(super) async fn attempt(
     dispatch: &Dispatch,
     now: Timestamp,
 ) -> (Outcome, Vec<String>) {
-    let missing = |name: &str| {
-        (Outcome::Refused { reason: format!("{name} is not in the configuration any more"), dead: true }, Vec::new())
-    };
+    let missing =
+        |name: &str| (Outcome::Refused { reason: format!("{name} is no longer in the configuration"), dead: true }, Vec::new());
     let message = &dispatch.messages[0];
     match &message.address {
         Address::Telegram { bot, chat, topic } => {
@@ -68,7 +68,7 @@ async fn chat_call(
     let call = match (&message.body, message.kind) {
         (Body::Incident { happenings }, kind) => {
             let Some(incident) = dispatch.incidents.first() else {
-                return (Outcome::Refused { reason: "its incident is gone".into(), dead: false }, Vec::new());
+                return (Outcome::Refused { reason: "its incident was deleted".into(), dead: false }, Vec::new());
             };
             let silent = is_silent(routing, incident, message, now);
             match (kind, dispatch.thread) {
@@ -92,7 +92,7 @@ async fn chat_call(
         }
         (Body::Part { .. }, _) => {
             let Some((ready, sent)) = &dispatch.part else {
-                return (Outcome::Refused { reason: "its text is gone".into(), dead: false }, Vec::new());
+                return (Outcome::Refused { reason: "its text was deleted".into(), dead: false }, Vec::new());
             };
             let text = words::ready(routing, ready, message, now).text;
             match sent {
@@ -107,7 +107,7 @@ async fn chat_call(
         }
         (Body::Picture { caption, reply_to: asked, .. }, _) => {
             let Some(picture) = renderer.get(message.id) else {
-                return (Outcome::Refused { reason: "its picture is gone".into(), dead: false }, Vec::new());
+                return (Outcome::Refused { reason: "its chart was dropped at a restart".into(), dead: false }, Vec::new());
             };
             let reply_to = asked.or(dispatch.thread).filter(|_| !message.bare);
             Call::Photo { place, picture: picture.to_vec(), caption: shorten(caption, CAPTION_UNITS), reply_to }
@@ -116,7 +116,7 @@ async fn chat_call(
     (telegram.call(&call).await, rest)
 }
 
-/// Without a sound: quiet hours say so, a digest has told it, or it has ended.
+/// Without a sound: in quiet hours, after a digest has listed it, or after the incident ended.
 fn is_silent(routing: &Routing, incident: &Incident, message: &Message, now: Timestamp) -> bool {
     let hushed = routing.quiet_mode(&message.address, incident.severity, now) == QuietMode::Mute;
     let said = message.told && message.urgency != Urgency::Critical;

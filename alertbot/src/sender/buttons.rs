@@ -1,4 +1,4 @@
-//! The buttons below a message.
+//! This module builds the buttons of a message.
 
 use crate::{
     chatops::{Press, button_data},
@@ -9,10 +9,10 @@ use crate::{
     writer::Routing,
 };
 
-/// Hours that a button silences for.
+/// Hours offered by the silence buttons.
 const SILENCES: [u32; 3] = [1, 4, 24];
 
-/// Of an incident's first message: what the configuration can do. One that has ended has none: an edit takes them away.
+/// Buttons of the card, as far as the configuration supports them. A closed incident has none, so an edit removes them.
 pub fn card(routing: &Routing, incident: &Incident, language: Language) -> Vec<Vec<Button>> {
     let id = incident.id;
     let taken = match incident.phase {
@@ -40,7 +40,7 @@ pub fn card(routing: &Routing, incident: &Incident, language: Language) -> Vec<V
     }
 }
 
-/// Of a message that sounded later: the hand is on it, the card may be far up.
+/// Buttons of a later message with sound, because the card may be far up in the chat.
 pub fn notice(incident: &Incident, language: Language) -> Vec<Vec<Button>> {
     match incident.phase {
         Phase::Firing => vec![vec![button(word(language, Word::Acknowledge), Press::Acknowledge(incident.id))]],

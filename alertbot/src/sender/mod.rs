@@ -1,5 +1,5 @@
-//! The one stage that sends: it asks the planner what goes next, has it claimed, makes the call, and hands the outcome to the
-//! planner and to the writer. Retry, deadlines, budgets, metrics and the log of deliveries are here and nowhere else.
+//! This module is the only stage that sends. It asks the planner for the next action, has the message claimed, makes the call,
+//! and passes the outcome to the planner and the writer. Retry, deadlines, budgets, metrics and logs of deliveries are here only.
 
 mod attempt;
 pub mod buttons;
@@ -36,7 +36,7 @@ use crate::{
 
 pub use receivers::Receivers;
 
-/// What the sender needs.
+/// Dependencies of the sender.
 pub struct Sender {
     pub planner: Planner,
     pub writer: Writer,
@@ -46,17 +46,17 @@ pub struct Sender {
     pub clock: Clock,
     pub metrics: DeliveryMetrics,
     pub changes: mpsc::UnboundedReceiver<Change>,
-    /// How many messages wait, for whoever takes new ones in.
+    /// Number of waiting messages, read by the webhook.
     pub queued: Arc<AtomicUsize>,
-    /// Woken when a silence should be ended in an Alertmanager.
+    /// Notified when a silence must be ended in an Alertmanager.
     pub end_silences: Arc<tokio::sync::Notify>,
-    /// Woken when the time of the next step may have changed.
+    /// Notified when the time of the next step may have changed.
     pub timers: Arc<tokio::sync::Notify>,
-    /// Told when incidents should be compared with Alertmanager now.
+    /// Notified when incidents must be reconciled with Alertmanager now.
     pub compare: tokio::sync::watch::Sender<()>,
 }
 
-/// What a task that was started reports.
+/// Report of a started task.
 enum Report {
     Withdrawn { ids: Vec<i64> },
     Ended { ids: Vec<i64>, dispatch: Box<Dispatch>, digest: bool, outcome: Outcome, rest: Vec<String>, took: Duration },
@@ -64,14 +64,14 @@ enum Report {
     Drawn { id: i64, drawn: Result<(), PictureFault> },
 }
 
-/// How often what came of a call is offered to a store that takes nothing, a second apart.
+/// Attempts to record a result while the store is not writable, one second apart.
 const FINISH_TRIES: usize = 60;
-/// A picture that found no room to be drawn in asks again after this.
+/// Retry interval of a chart that found no free render slot.
 const STUDIO_PAUSE: Duration = Duration::from_secs(1);
-/// How often the gauges are brought up to date at most.
+/// Minimum interval between updates of the gauges.
 const GAUGES_EVERY: Duration = Duration::from_secs(1);
 
-/// What the configuration allows each carrier.
+/// Limits of each carrier in the configuration.
 pub fn limits(routing: &Routing) -> Limits {
     use crate::schedule::CarrierLimits;
     let bots = routing.config.bots.iter().map(|bot| {
@@ -87,13 +87,13 @@ pub fn limits(routing: &Routing) -> Limits {
     Limits { carriers: bots.chain(providers).collect() }
 }
 
-/// A planner that remembers what was before the restart.
+/// A planner with the state from before the restart.
 pub fn planner(routing: &Routing, restored: &Restored) -> Planner {
     Planner::new(limits(routing), restored)
 }
 
 impl Sender {
-    /// Sends until the shutdown; calls under way are waited for by the caller's deadline.
+    /// Sends until the shutdown. The caller's deadline bounds the wait for calls in flight.
     pub async fn run(mut self, stop: CancellationToken) {
         let (reports, mut reported) = mpsc::unbounded_channel();
         let mut under_way = 0_usize;
@@ -151,7 +151,7 @@ impl Sender {
         }
     }
 
-    /// Starts what the planner asks for. Tells whether a report will come.
+    /// Starts the planner's action. Returns whether a report will follow.
     fn act(&mut self, action: Action, reports: &mpsc::UnboundedSender<Report>) -> bool {
         let reports = reports.clone();
         match action {
@@ -171,7 +171,7 @@ impl Sender {
                 let writer = self.writer.clone();
                 tokio::spawn(async move {
                     if let Err(error) = writer.perform(Overdue { id }).await {
-                        tracing::error!(%error, outbox.id = id, "an overdue message was not passed on");
+                        tracing::error!(%error, outbox.id = id, "failed to notify the next channel of an overdue message");
                     }
                 });
                 return false;
@@ -184,7 +184,7 @@ impl Sender {
         self.planner.get(id).is_some_and(|item| item.kind == Kind::Picture) && self.renderer.get(id).is_none()
     }
 
-    /// A picture gives its turn back until it is drawn, so that nothing in its chat waits for it.
+    /// A chart gives up its turn until it is rendered, so that other messages in its chat do not wait.
     fn draw(&mut self, id: i64, reports: mpsc::UnboundedSender<Report>) -> bool {
         let now = self.clock.moment();
         self.planner.withdrawn(&[id], now);
@@ -202,7 +202,7 @@ impl Sender {
         true
     }
 
-    /// Changes when a message may go.
+    /// Postpones a message.
     fn turn(&mut self, id: i64, not_before: Moment) {
         if let Some(item) = self.planner.get(id).cloned() {
             self.planner.put(Item { not_before, ..item }, self.clock.moment());
@@ -213,7 +213,7 @@ impl Sender {
         match drawn {
             Ok(()) => self.turn(id, self.clock.moment()),
             Err(fault) => {
-                tracing::warn!({ outbox.id = id, reason = %fault }, "a picture was not drawn");
+                tracing::warn!({ outbox.id = id, reason = %fault }, "failed to render a chart");
                 let Some(address) = self.planner.get(id).map(|item| item.address.clone()) else { return };
                 self.planner.remove(id);
                 let reader = self.routing.reader(&address, self.clock.now());
@@ -228,7 +228,7 @@ impl Sender {
         let (writer, receivers, routing) = (self.writer.clone(), Arc::clone(&self.receivers), Arc::clone(&self.routing));
         let (clock, renderer) = (self.clock, self.renderer.clone());
         tokio::spawn(async move {
-            // Fails when the sender has ended: the claim is then found after the restart.
+            // Fails if the sender has ended. The restart then finds the claim.
             let _ = reports.send(match writer.perform(Claim { ids: ids.clone(), digest }).await {
                 Ok(Some(dispatch)) => {
                     let began = std::time::Instant::now();
@@ -237,7 +237,7 @@ impl Sender {
                 }
                 Ok(None) => Report::Withdrawn { ids },
                 Err(_) => {
-                    // The store takes nothing: the log has it. The message waits a moment and is tried again.
+                    // The store is not writable, which the writer has logged. The message waits a moment and is retried.
                     tokio::time::sleep(Duration::from_secs(1)).await;
                     Report::Withdrawn { ids }
                 }
@@ -250,7 +250,7 @@ impl Sender {
         match report {
             Report::Withdrawn { ids } => self.planner.withdrawn(&ids, now),
             Report::Probed { carrier, answered } => {
-                tracing::info!(carrier, answered, "a carrier was probed");
+                tracing::info!(carrier, answered, "probed a carrier");
                 self.planner.probed(&carrier, answered, now);
             }
             Report::Drawn { id, drawn } => self.drawn(id, drawn),
@@ -263,7 +263,7 @@ impl Sender {
                     let digest = dispatch.messages[0].id;
                     self.finish(move || FinishDigest { digest, outcome: outcome.clone(), rest: rest.clone(), ended_at });
                 } else {
-                    // Of messages sent together some may have turned out not to be needed.
+                    // Some of the messages sent together may no longer have been needed.
                     let verdicts = self.planner.ended(&ids, &outcome, now);
                     for (id, _) in verdicts.iter().filter(|(_, verdict)| !matches!(verdict, Verdict::Again { .. })) {
                         self.renderer.forget(*id);
@@ -281,7 +281,8 @@ impl Sender {
         }
     }
 
-    /// Writes down what came of a call, in the order in which calls ended. The store may be away for a while.
+    /// Records the result of a call, in the order in which calls ended. Retries, because the store may be unavailable for a
+    /// while.
     fn finish<J: crate::writer::Command>(&self, command: impl Fn() -> J + Send + 'static) {
         let first = self.writer.post(command());
         let writer = self.writer.clone();
@@ -294,7 +295,7 @@ impl Sender {
                 tokio::time::sleep(Duration::from_secs(1)).await;
                 result = writer.perform(command()).await.map(drop);
             }
-            tracing::error!("what came of a call was not written down: after a restart it counts as unknown");
+            tracing::error!("failed to record a delivery result; treating it as unknown after a restart");
         });
     }
 
@@ -324,14 +325,14 @@ impl Sender {
             ),
             Outcome::Refused { reason, dead } => tracing::error!(
                 { event.duration = duration, address, kind, outbox.id = first.id, dead, reason },
-                "refused"
+                "the receiver refused the message"
             ),
             Outcome::RateLimited { retry_after } => tracing::warn!(
                 { address, kind, outbox.id = first.id, retry_after_seconds = retry_after.as_secs() },
-                "told to wait"
+                "rate limited"
             ),
             Outcome::Moved { .. } | Outcome::TopicGone | Outcome::MessageGone => {
-                tracing::warn!({ address, kind, outbox.id = first.id, outcome = outcome.name() }, "sent another way");
+                tracing::warn!({ address, kind, outbox.id = first.id, outcome = outcome.name() }, "not delivered as sent; retrying in another way");
             }
         }
     }

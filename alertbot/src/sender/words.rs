@@ -1,5 +1,4 @@
-//! From a row of the outbox to the words of one call: which text, in whose language, with which buttons. The words themselves
-//! are made in [`crate::message`].
+//! This module renders a row of the outbox: text, language and buttons. [`crate::message`] makes the words.
 
 use jiff::Timestamp;
 
@@ -20,7 +19,7 @@ use crate::{
     writer::{Routing, deliver::Dispatch},
 };
 
-/// What one call says, and what did not fit into it: to follow without a sound, as replies.
+/// The text of one call, and the rest that follows without a sound as replies.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Said {
     pub text: Text,
@@ -34,7 +33,7 @@ pub fn card(routing: &Routing, incident: &Incident, message: &Message, now: Time
     said(html, buttons::card(routing, incident, reader.language), message, &reader)
 }
 
-/// What happened since, as a reply to it.
+/// The events since, as a reply to the card.
 pub fn notice(routing: &Routing, incident: &Incident, message: &Message, happenings: &[Happening], now: Timestamp) -> Said {
     let reader = routing.reader(&message.address, now);
     let mention = |name: &str| routing.config.person(name)?.telegram;
@@ -49,17 +48,17 @@ pub fn digest(routing: &Routing, incidents: &[Incident], message: &Message, now:
     said(notice::digest(incidents, &reader), buttons, message, &reader)
 }
 
-/// Words that were ready when the message was written.
+/// Text that was ready when the message was written.
 pub fn ready(routing: &Routing, words: &Words, message: &Message, now: Timestamp) -> Said {
     said(words.text.clone(), words.buttons.clone(), message, &routing.reader(&message.address, now))
 }
 
-/// What a telephone is told: at most as many parts as its provider's settings allow.
+/// Text for a phone: at most as many parts as its provider's settings allow.
 pub fn phone(routing: &Routing, dispatch: &Dispatch, medium: Medium, now: Timestamp) -> String {
     let message = &dispatch.messages[0];
     let reader = routing.reader(&message.address, now);
     let (parts, answers) = routing.line(message.address.carrier());
-    // An answer or a handover that waited for the same telephone is said with the incidents.
+    // An answer or a handover that waited for the same phone joins the incidents' text.
     let ready: Vec<&str> = dispatch
         .messages
         .iter()
@@ -80,21 +79,22 @@ pub fn phone(routing: &Routing, dispatch: &Dispatch, medium: Medium, now: Timest
     told(rendered, message)
 }
 
-/// A template that failed is said in the log; its message goes out in the words of the built-in one.
+/// A failed template is logged, and its message uses the built-in template.
 fn told(rendered: Rendered, message: &Message) -> String {
     if let Some(fault) = rendered.fault {
-        tracing::error!(outbox.id = message.id, fault, "a template failed and the built-in one spoke in its place");
+        tracing::error!(outbox.id = message.id, fault, "a template failed; using the built-in template");
     }
     rendered.text
 }
 
-/// Cut to what Telegram takes. A message that may have arrived before says so; one that Telegram could not read goes plain.
+/// Cuts the text to Telegram's limit. A message that may have arrived before is marked. A message that Telegram could not parse
+/// is sent as plain text.
 fn said(mut html: String, buttons: Vec<Vec<Button>>, message: &Message, reader: &Reader) -> Said {
     if message.maybe_sent && message.kind != Kind::Edit {
         let note = notice::plain_words(word(reader.language, Word::Repetition), reader);
         html = format!("<i>{note}</i>\n{html}");
     }
-    // What is not Telegram's HTML (ready words of an older version) is sent as it is, without markup.
+    // Text that is not Telegram's HTML (ready text of an older version) is sent unchanged, without markup.
     let (html, is_html) = match message.plain || markup::read(&html).is_err() {
         true => (markup::plain(&html), false),
         false => (html, true),

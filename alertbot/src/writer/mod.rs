@@ -231,7 +231,11 @@ impl Public {
 }
 
 fn refuse(error: &anyhow::Error, batch: &mut Vec<Box<dyn Pending>>) {
-    tracing::error!(error = format!("{error:#}"), jobs = batch.len(), "failed to commit; the commands were not performed");
+    tracing::error!(
+        error = format!("{error:#}"),
+        jobs = batch.len(),
+        "the store failed to commit; none of the commands took effect"
+    );
     let unavailable = Unavailable(format!("{error:#}"));
     batch.drain(..).for_each(|command| command.settle(Err(unavailable.clone())));
 }
