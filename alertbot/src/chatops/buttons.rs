@@ -1,4 +1,5 @@
-//! Buttons. A press is answered in any case, or the button would go on turning; the message itself is edited by what follows.
+//! This module handles buttons. Every press is answered, because an unanswered button keeps spinning. The message itself is
+//! edited by the effects of the action.
 
 use teloxide::{
     payloads::setters::*,
@@ -31,16 +32,16 @@ use crate::{
     },
 };
 
-/// What a button's data says: at most [`crate::message::units::CALLBACK_BYTES`].
+/// The data of a button: at most [`crate::message::units::CALLBACK_BYTES`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Press {
     Acknowledge(IncidentId),
-    /// All that a digest names.
+    /// Every incident of a digest.
     AcknowledgeAll(i64),
     Escalate(IncidentId),
     Graph(IncidentId),
     Release(IncidentId),
-    /// Hours; confirmed although it covers many alerts.
+    /// Hours. Confirmed although it covers many alerts.
     Silence(IncidentId, u32, bool),
     Unsilence(IncidentId),
 }
@@ -59,7 +60,7 @@ pub fn data(press: Press) -> String {
     }
 }
 
-/// Longest silence that a button can set.
+/// Longest silence set by a button.
 const MOST_HOURS: u32 = 24 * 7;
 
 fn read(data: &str) -> Option<Press> {
@@ -118,14 +119,17 @@ pub(super) async fn press(context: &BotContext, query: CallbackQuery) -> Result<
         Err(error) => (say(context.writer.routing.config.language, Text::TryAgain), true, Err(error)),
     };
     let said = shorten(&said, ANSWER_UNITS);
-    // Its failure changes nothing: what was asked for is done.
+    // A failure to answer does not undo the action.
     if let Err(error) = context.telegram.bot().answer_callback_query(id).text(said).show_alert(alert).send().await {
-        tracing::debug!(error = error.to_string().replace(context.telegram.bot().token(), "(token)"), "a press was not answered");
+        tracing::debug!(
+            error = error.to_string().replace(context.telegram.bot().token(), "(token)"),
+            "failed to answer a button"
+        );
     }
     done
 }
 
-/// What to tell the person, and whether it should be in the way.
+/// The answer to the person, and whether it is a dialog.
 async fn take(context: &BotContext, query: &CallbackQuery) -> Result<(String, bool), Unavailable> {
     let routing = &context.writer.routing;
     let actor = format!("user {}", query.from.id.0);
@@ -135,9 +139,9 @@ async fn take(context: &BotContext, query: &CallbackQuery) -> Result<(String, bo
         Ok((say(routing.config.language, Text::TryAgain), true))
     };
     let Some(press) = query.data.as_deref().and_then(read) else {
-        return unreadable("a button without data that can be read").await;
+        return unreadable("a button without readable data").await;
     };
-    // Of an old message Telegram says only where it is. A button of an inline message says not even that.
+    // For an old message, Telegram sends only its place. For an inline message it does not even send that.
     let Some(message) = &query.message else {
         return unreadable("a button without a message").await;
     };
@@ -166,7 +170,7 @@ async fn take(context: &BotContext, query: &CallbackQuery) -> Result<(String, bo
     Ok((said, false))
 }
 
-/// Where the message of an incident was sent, with its topic.
+/// The address of an incident's message, with its topic.
 async fn told_in(context: &BotContext, press: Press, chat: i64, message: i32) -> Result<Option<Address>, Unavailable> {
     let Some(incident) = press.incident() else { return Ok(None) };
     let told = threads::of(&context.writer.readers, incident).await.map_err(|error| Unavailable(error.to_string()))?;
@@ -276,7 +280,7 @@ mod tests {
     use crate::message::units::CALLBACK_BYTES;
 
     #[test]
-    fn every_press_is_read_as_it_was_written_and_fits() {
+    fn every_button_round_trips_and_fits() {
         let id = IncidentId(i64::MAX);
         for press in [
             Press::Acknowledge(id),

@@ -1,4 +1,4 @@
-//! Commands: /alerts /silences /oncall /ack /release /assign /override /unsilence /graph /id /help.
+//! This module handles commands: /alerts /silences /oncall /ack /release /assign /override /unsilence /graph /id /help.
 
 use teloxide::types::Message;
 
@@ -24,17 +24,17 @@ use crate::{
     },
 };
 
-/// Longest expression that is drawn.
+/// Longest expression of a chart.
 const EXPRESSION_BYTES: usize = 2000;
 
-/// A command and what was written behind it.
+/// A command and its arguments.
 #[derive(Debug, PartialEq, Eq)]
 struct Command<'a> {
     name: &'a str,
     rest: &'a str,
 }
 
-/// `None` for what is no command, or one to another bot of the group.
+/// `None` if the text is not a command, or is for another bot of the group.
 fn read<'a>(text: &'a str, username: &str) -> Option<Command<'a>> {
     let text = text.trim();
     let (word, rest) = text.split_once(char::is_whitespace).unwrap_or((text, ""));
@@ -46,14 +46,14 @@ fn read<'a>(text: &'a str, username: &str) -> Option<Command<'a>> {
 fn needed(name: &str) -> Option<Role> {
     Some(match name {
         "alerts" | "silences" | "oncall" | "help" | "start" | "id" => Role::Viewer,
-        // Any expression at all may cost Prometheus dearly; the button draws what a rule asks for anyway.
+        // An arbitrary expression may overload Prometheus. The button uses only the expression of a rule.
         "ack" | "release" | "unsilence" | "escalate" | "graph" | "override" => Role::Responder,
         "assign" => Role::Admin,
         _ => return None,
     })
 }
 
-/// The label of metrics: a button of the same meaning has the same.
+/// The label of metrics. A button with the same action has the same label.
 fn action(name: &str) -> &str {
     if name == "ack" { "acknowledge" } else { name }
 }
@@ -91,7 +91,7 @@ pub(super) async fn write(context: &BotContext, message: Message) -> Result<(), 
     context.answer(&address, Words { text: answer, reply_to: Some(message.id.0), ..Words::default() }).await
 }
 
-/// What came of it, and the answer as HTML.
+/// The outcome, and the answer as HTML.
 async fn answer(
     context: &BotContext,
     command: &Command<'_>,
@@ -111,7 +111,7 @@ async fn answer(
     Ok((outcome, plain_words(&said, reader)))
 }
 
-/// What came of it, and the answer as plain text.
+/// The outcome, and the answer as plain text.
 async fn act(
     context: &BotContext,
     command: &Command<'_>,
@@ -179,7 +179,7 @@ fn unnamed(command: &Command, reader: &Reader) -> String {
     }
 }
 
-/// The incident that is meant: by number, by the code of an SMS, or by the message that the command replies to.
+/// The incident, by number, by SMS code, or by the message to which the command replies.
 async fn named(context: &BotContext, text: &str, address: &Address, reply: Option<i32>) -> Result<Option<Incident>, Unavailable> {
     let unavailable = |error: sqlx::Error| Unavailable(error.to_string());
     let readers = &context.writer.readers;
@@ -216,11 +216,11 @@ async fn unsilence(
             return Ok(("refused", say(Text::RoleForbids)));
         }
         if let Err(error) = alertmanager.end_silence(id).await {
-            tracing::warn!(error = format!("{error:#}"), alertmanager = alertmanager.name, "a silence was not ended");
+            tracing::warn!(error = format!("{error:#}"), alertmanager = alertmanager.name, "failed to end a silence");
             return Ok(("failed", say(Text::AlertmanagerFailed)));
         }
         context.note(&person.name, "unsilenced", None, id.to_owned()).await?;
-        // Incidents that remember it learn of its end by the next comparison.
+        // The next reconciliation removes it from its incidents.
         context.compare.send_replace(());
         return Ok(("done", say(Text::SilenceEnded)));
     }
@@ -256,7 +256,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_command_is_read_with_its_rest_and_only_when_it_is_to_this_bot() {
+    fn a_command_for_this_bot_is_parsed_with_its_arguments() {
         let command = |name, rest| Some(Command { name, rest });
         for (text, expected) in [
             ("/alerts", command("alerts", "")),

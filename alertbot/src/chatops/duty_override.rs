@@ -1,4 +1,4 @@
-//! This module reads `/override`: a person is on duty in a schedule until a time.
+//! This module handles `/override`: a person is on duty in a schedule until a time.
 
 use jiff::{SignedDuration, Span, SpanRelativeTo, Timestamp, ToSpan, civil::Time, tz::TimeZone};
 
@@ -12,14 +12,14 @@ use crate::{
     writer::{Unavailable, duty_override::SetDutyOverride},
 };
 
-/// Longest override: more belongs into the configuration.
+/// Longest override. A longer one belongs in the configuration.
 const LONGEST: SignedDuration = SignedDuration::from_hours(14 * 24);
 
-/// The words behind the command.
+/// The arguments of the command.
 #[derive(Debug, PartialEq, Eq)]
 struct Asked<'a> {
     schedule: &'a str,
-    /// `None`: who asks.
+    /// `None`: the sender.
     person: Option<&'a str>,
     when: &'a str,
 }
@@ -33,7 +33,7 @@ fn read(text: &str) -> Option<Asked<'_>> {
     }
 }
 
-/// `8h`, `1d`, `1h30m`; or `08:00`, the next time that the schedule's clocks show it. `None` for another text or a longer time.
+/// `8h`, `1d`, `1h30m`; or `08:00`, the next such time in the schedule's zone. `None` for another text or a longer time.
 fn end(when: &str, now: Timestamp, zone: &TimeZone) -> Option<Timestamp> {
     let end = if when.contains(':') {
         let time: Time = when.parse().ok()?;
@@ -96,7 +96,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_end_is_a_length_or_the_next_time_of_day() {
+    fn an_override_ends_after_a_duration_or_at_a_time() {
         let zone = TimeZone::get("Asia/Tehran").unwrap();
         let now: Timestamp = "2026-11-30T18:30:00Z".parse().unwrap();
         let ends = |when: &str| end(when, now, &zone).map(|end| end.to_string());
@@ -104,7 +104,7 @@ mod tests {
             ("8h", Some("2026-12-01T02:30:00Z")),
             ("1h30m", Some("2026-11-30T20:00:00Z")),
             ("1d", Some("2026-12-01T18:30:00Z")),
-            // Half past ten at night there: eight in the morning is tomorrow, eleven is tonight.
+            // It is half past ten in the evening there: eight in the morning is tomorrow, eleven is tonight.
             ("08:00", Some("2026-12-01T04:30:00Z")),
             ("23:00", Some("2026-11-30T19:30:00Z")),
             ("15d", None),

@@ -1,4 +1,4 @@
-//! What commands list: open incidents, silences, who is on duty. Bounded, so that an answer is one message.
+//! This module lists open incidents, silences and people on duty. Lists are bounded, so that an answer is one message.
 
 use super::BotContext;
 use crate::{
@@ -16,7 +16,7 @@ use crate::{
     writer::Unavailable,
 };
 
-/// Lines of one answer.
+/// Most lines of one answer.
 const LINES: usize = 25;
 /// Longest value in a line, in UTF-16 units.
 pub(super) const VALUE: usize = 60;
@@ -70,7 +70,7 @@ pub(super) async fn silences(context: &BotContext, reader: &Reader) -> String {
                 }
             }
             Err(error) => {
-                tracing::warn!(error = format!("{error:#}"), alertmanager = alertmanager.name, "silences were not read");
+                tracing::warn!(error = format!("{error:#}"), alertmanager = alertmanager.name, "failed to read silences");
                 let failed = say(reader.language, Text::AlertmanagerFailed);
                 lines.push(format!("{}: {}", safe(&alertmanager.name), escape(&failed)));
             }

@@ -1,4 +1,4 @@
-//! Silences in Alertmanager, by a person's name.
+//! This module sets and ends silences in Alertmanager under a person's name.
 
 use jiff::SignedDuration;
 
@@ -22,7 +22,7 @@ use crate::{
     },
 };
 
-/// Seconds of an hour.
+/// Seconds in an hour.
 const HOUR: i64 = 3600;
 
 #[expect(clippy::too_many_arguments, reason = "who, what, for how long, where, and in which language")]
@@ -51,7 +51,12 @@ pub(super) async fn silence(
         return Ok(("refused", say(Text::NothingShared)));
     }
     let failed = |error: anyhow::Error| {
-        tracing::warn!(error = format!("{error:#}"), alertmanager = incident.source, incident.id = id.0, "a silence was not set");
+        tracing::warn!(
+            error = format!("{error:#}"),
+            alertmanager = incident.source,
+            incident.id = id.0,
+            "failed to create a silence"
+        );
         ("failed", say(Text::AlertmanagerFailed))
     };
     let alerts = match alertmanager.count(&matchers).await {
@@ -81,7 +86,7 @@ pub(super) async fn silence(
     Ok(("done", say(Text::SilencedUntil { until: &until, alerts })))
 }
 
-/// Ends every silence that was set for the incident through the bot; somebody else's only an administrator.
+/// Ends every silence of the incident that was set through the bot. Only an administrator may end another person's silence.
 pub(super) async fn unsilence_incident(
     context: &BotContext,
     id: IncidentId,
@@ -104,7 +109,7 @@ pub(super) async fn unsilence_incident(
     let ids: Vec<String> = incident.silences.iter().map(|silence| silence.id.clone()).collect();
     for silence in &ids {
         if let Err(error) = alertmanager.end_silence(silence).await {
-            tracing::warn!(error = format!("{error:#}"), alertmanager = incident.source, silence, "a silence was not ended");
+            tracing::warn!(error = format!("{error:#}"), alertmanager = incident.source, silence, "failed to end a silence");
             return Ok(("failed", say(Text::AlertmanagerFailed)));
         }
     }

@@ -1,5 +1,5 @@
-//! Long polling for what people press and write. An update is taken for done when what it asked for is on the disk; the next
-//! one is then remembered, so a restart repeats at most one, and every action is safe to repeat.
+//! This module polls for updates of people. It stores the next update id after the action of an update is on disk. A restart
+//! repeats at most one update, and every action is safe to repeat.
 
 use std::time::Duration;
 
@@ -13,13 +13,13 @@ use tokio_util::sync::CancellationToken;
 use super::{BotContext, buttons, command};
 use crate::{store::facts, writer::Remember};
 
-/// How long Telegram holds a request when there is nothing; well below the client's own time limit.
+/// How long Telegram holds a request without updates; well below the client's timeout.
 pub const POLL_SECONDS: u32 = 25;
-/// After a failure.
+/// Wait after a failure.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LAST_PAUSE: Duration = Duration::from_secs(30);
 
-/// Until the shutdown. `poll` has a longer time limit than the bot that sends.
+/// Runs until the shutdown. `poll` has a longer timeout than the sending bot.
 pub async fn follow(context: BotContext, poll: crate::notify::telegram::Telegram, stop: CancellationToken) {
     let fact = format!("next update {}", context.bot);
     let known = facts::get(&context.writer.readers, &fact).await.ok().flatten();
@@ -38,9 +38,9 @@ pub async fn follow(context: BotContext, poll: crate::notify::telegram::Telegram
             Ok(updates) => updates,
             Err(error) => {
                 context.metrics.update_failures.with_label_values(&[&context.bot]).inc();
-                // Another program that asks for updates of this bot is the most frequent reason; addresses hold the token.
+                // The most frequent cause is another program that requests updates of this bot. Addresses contain the token.
                 let error = redacted(&error.to_string(), poll.bot().token());
-                tracing::warn!(error, bot = context.bot, "Telegram gave no updates");
+                tracing::warn!(error, bot = context.bot, "failed to fetch updates from Telegram; retrying");
                 if stop.run_until_cancelled(tokio::time::sleep(pause)).await.is_none() {
                     return;
                 }
@@ -55,7 +55,7 @@ pub async fn follow(context: BotContext, poll: crate::notify::telegram::Telegram
             next = id + 1;
             let remembered = Remember { name: fact.clone(), value: next.to_string() };
             if let Err(error) = context.writer.perform(remembered).await {
-                tracing::error!(%error, "an update may be taken twice after a restart");
+                tracing::error!(%error, "failed to store the next update id; a restart may repeat an update");
             }
         }
     }
@@ -73,6 +73,6 @@ async fn handle(context: &BotContext, update: Update) {
     };
     context.metrics.updates.with_label_values(&[context.bot.as_str(), kind]).inc();
     if let Err(error) = done {
-        tracing::error!(%error, bot = context.bot, kind, "what somebody asked for was not done");
+        tracing::error!(%error, bot = context.bot, kind, "failed to perform the action of an update");
     }
 }

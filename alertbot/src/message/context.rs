@@ -1,4 +1,5 @@
-//! What templates know of an incident. Bounded: of ten thousand alerts a few are shown, and the rest is counted.
+//! This module builds the template context of an incident. Its size is bounded: of ten thousand alerts some are listed and the
+//! rest is counted.
 
 use std::{cmp::Reverse, collections::BTreeMap};
 
@@ -16,54 +17,55 @@ use crate::{
     webhook::{Labels, Status},
 };
 
-/// Every name that a template can use, with what it is: told by `alertbot check --templates`, and held against every template.
+/// Every name available to templates, with its meaning. `alertbot check --templates` prints them, and templates are checked
+/// against them.
 pub const NAMES: [(&str, &str); 32] = [
-    ("title", "alertname, or how many alerts where they differ"),
+    ("title", "alertname, or the number of alerts if they differ"),
     ("number", "#12"),
-    ("code", "what an SMS is answered with: ACK 1234"),
+    ("code", "code for a reply by SMS: ACK 1234"),
     ("severity", "critical, warning or info"),
-    ("severity_word", "the same in the reader's language"),
+    ("severity_word", "severity in the reader's language"),
     ("phase", "firing, acknowledged or resolved"),
-    ("phase_word", "the same in the reader's language"),
+    ("phase_word", "phase in the reader's language"),
     ("mark", "a coloured circle"),
-    ("started", "when it began, in the reader's time zone"),
-    ("age", "how long ago that was"),
-    ("ended", "when it ended; empty before"),
-    ("lasted", "how long it lasted; empty before its end"),
-    ("summary", "annotation that the alerts share"),
-    ("description", "annotation that the alerts share"),
-    ("value", "annotation value or current_value, where the alerts share it"),
-    ("labels", "labels that the alerts share, without alertname and severity"),
-    ("labels_left", "how many labels are not shown, in words; empty when all are"),
-    ("place", "values of the labels that say where it is, as far as the summary does not"),
-    ("annotations", "annotations that the alerts share"),
-    ("counts", "how many alerts fire and have ended, in words"),
-    ("firing", "how many alerts fire"),
-    ("resolved", "how many have ended"),
+    ("started", "start time, in the reader's time zone"),
+    ("age", "time since the start"),
+    ("ended", "end time; empty until the end"),
+    ("lasted", "duration; empty until the end"),
+    ("summary", "annotation common to all alerts"),
+    ("description", "annotation common to all alerts"),
+    ("value", "annotation value or current_value, if common to all alerts"),
+    ("labels", "labels common to all alerts, without alertname and severity"),
+    ("labels_left", "number of labels not shown, as text; empty if all are shown"),
+    ("place", "values of the location labels that the summary does not contain"),
+    ("annotations", "annotations common to all alerts"),
+    ("counts", "numbers of firing and resolved alerts, as text"),
+    ("firing", "number of firing alerts"),
+    ("resolved", "number of resolved alerts"),
     (
         "alerts",
-        "the first of them: name, status, mark, severity, labels (those that differ), difference, annotations, summary, value, age",
+        "the first alerts: name, status, mark, severity, labels (only different ones), difference, annotations, summary, value, age",
     ),
-    ("more", "how many others there are, in words; empty when there are none"),
-    ("taken", "who took it, in words; empty when nobody has"),
-    ("silenced", "silences set through the bot, in words, as a list"),
-    ("blind", "since when the Watchdog is missing, in words; empty while it is not"),
+    ("more", "number of further alerts, as text; empty if all are listed"),
+    ("taken", "owner, as text; empty if unassigned"),
+    ("silenced", "list of silences set through the bot, as text"),
+    ("blind", "since when the Watchdog is missing, as text; empty if it is not"),
     ("suppressed", "whether it is silenced or inhibited in Alertmanager"),
-    ("links", "runbook, dashboard, expression and silence, as far as there are: url, words"),
+    ("links", "runbook, dashboard, expression and silence, if available: url, words"),
     ("source", "name of the Alertmanager"),
     ("receiver", "name of the receiver in Alertmanager"),
     ("words", "the catalogue: words.runbook, words.since, …"),
 ];
 
-/// Alerts that are shown one by one.
+/// Most alerts listed one by one.
 pub const SHOWN_ALERTS: usize = 10;
-/// Labels that are shown of one set of them.
+/// Most labels shown of one set.
 const SHOWN_LABELS: usize = 12;
 /// Longest value of a label, in UTF-16 units.
 const LABEL_UNITS: usize = 200;
-/// Longest annotation, likewise.
+/// Longest annotation, in UTF-16 units.
 const ANNOTATION_UNITS: usize = 1500;
-/// Longest title, likewise.
+/// Longest title, in UTF-16 units.
 pub const TITLE_UNITS: usize = 120;
 
 /// The context of one rendering.
@@ -74,7 +76,7 @@ pub fn context(incident: &Incident, reader: &Reader) -> Value {
     let firing = incident.firing().count();
     let resolved = incident.alerts.len() - firing;
     let mut speaking: Vec<&Tracked> = incident.speaking().collect();
-    // The worst first, then the oldest.
+    // Highest severity first, then oldest first.
     speaking.sort_by_key(|alert| (Reverse(alert.severity), alert.starts_at));
     let shown: Vec<Value> =
         speaking.into_iter().take(SHOWN_ALERTS).map(|alert| one(alert, &labels, &annotations, reader)).collect();
@@ -118,7 +120,7 @@ pub fn context(incident: &Incident, reader: &Reader) -> Value {
     object(entries)
 }
 
-/// Collected as they are, pairs would be a list.
+/// A plain collection of pairs would become a list.
 fn object<const COUNT: usize>(entries: [(&'static str, Value); COUNT]) -> Value {
     Value::from(BTreeMap::from(entries))
 }
@@ -173,7 +175,7 @@ fn annotation(annotations: &Labels, names: &[&str]) -> Value {
 
 fn map(labels: &Labels, units: usize, shown: impl Fn(&str, &str) -> bool) -> Value {
     let mut shown: Vec<(&str, &str)> = labels.iter().filter(|(name, value)| shown(name, value)).collect();
-    // Of many labels those stay that say where it is.
+    // Of many labels, the location labels stay.
     shown.sort_by_key(|(name, _)| place::rank(name));
     let shown = shown.into_iter().take(SHOWN_LABELS);
     shown.map(|(name, value)| (name.to_owned(), Value::from(split::shorten(value, units)))).collect::<BTreeMap<_, _>>().into()
@@ -214,7 +216,7 @@ fn silenced(silence: &crate::incident::Silence, reader: &Reader) -> Value {
 fn links(incident: &Incident, labels: &Labels, annotations: &Labels, reader: &Reader) -> Vec<Value> {
     let annotated = |names: [&str; 2]| names.iter().find_map(|name| annotations.get(name)).unwrap_or_default().to_owned();
     let expression = incident.speaking().map(|alert| alert.generator_url.as_ref()).find(|url| !url.is_empty());
-    // Grafana's page has another address than Alertmanager's, and names it for each alert.
+    // Grafana's page has another address than Alertmanager's. Each alert contains it.
     let own_silence = annotations.get("silence_url");
     let is_grafana = incident.speaking().any(|alert| alert.annotations.get("silence_url").is_some());
     let silence = match own_silence {
@@ -238,14 +240,14 @@ fn links(incident: &Incident, labels: &Labels, annotations: &Labels, reader: &Re
         .collect()
 }
 
-/// Longest address of a link: longer ones are not followed by every client.
+/// Longest address of a link. Some clients do not follow longer ones.
 const LINK_BYTES: usize = 2000;
 
 fn is_followed(url: &str) -> bool {
     (url.starts_with("http://") || url.starts_with("https://")) && url.len() <= LINK_BYTES && !url.contains(char::is_whitespace)
 }
 
-/// Alertmanager's page for a new silence, filled in.
+/// Alertmanager's page for a new silence, with the matchers filled in.
 fn silence_link(alertmanager: &str, labels: &Labels) -> String {
     let quoted = |value: &str| value.replace('\\', "\\\\").replace('"', "\\\"");
     let filter: Vec<String> = labels

@@ -1,4 +1,4 @@
-//! Messages that have no template: what happened since the card, the digest of a storm, a handover. Telegram's HTML.
+//! This module renders messages without a template, in Telegram's HTML: events since the card, the digest of a storm, a handover.
 
 use super::{
     Reader,
@@ -15,7 +15,7 @@ use crate::{
     message::catalogue::Word,
 };
 
-/// What happened, as a reply to the card. `mention` knows the numeric id of a person who is to be called by name.
+/// Events as a reply to the card. `mention` returns the numeric id of a person to mention by name.
 pub fn notice(incident: &Incident, happenings: &[Happening], reader: &Reader, mention: impl Fn(&str) -> Option<i64>) -> String {
     let mut said: Vec<String> = Vec::new();
     for happening in happenings {
@@ -36,7 +36,7 @@ pub fn notice(incident: &Incident, happenings: &[Happening], reader: &Reader, me
             Happening::Reminded => say(reader.language, Text::Reminded),
             Happening::AcknowledgementEnded { by } => say(reader.language, Text::AcknowledgementEnded { by }),
             Happening::Reassigned { to, by } => say(reader.language, Text::Reassigned { to, by }),
-            // These are edited in.
+            // These events only edit the card.
             Happening::Acknowledged { .. }
             | Happening::Silenced { .. }
             | Happening::Unsilenced { .. }
@@ -63,7 +63,7 @@ pub fn notice(incident: &Incident, happenings: &[Happening], reader: &Reader, me
     directed(text, reader)
 }
 
-/// Names of those who are called to act: a mention rings where the chat is muted.
+/// Names of the people notified to act. A mention sounds even in a muted chat.
 fn called(happenings: &[Happening]) -> impl Iterator<Item = &str> {
     let latest = happenings.iter().rev().find_map(|happening| match happening {
         Happening::Escalated { to, .. } => Some(to.iter().map(String::as_str).collect::<Vec<_>>()),
@@ -73,7 +73,7 @@ fn called(happenings: &[Happening]) -> impl Iterator<Item = &str> {
     latest.into_iter().flatten()
 }
 
-/// Every incident of a storm in one text, the worst first.
+/// Every incident of a storm in one text, highest severity first.
 pub fn digest(incidents: &[Incident], reader: &Reader) -> String {
     let shared = place::Shared::of(incidents);
     let mut sorted: Vec<&Incident> = incidents.iter().collect();
@@ -89,17 +89,17 @@ pub fn digest(incidents: &[Incident], reader: &Reader) -> String {
     directed(lines.join("\n"), reader)
 }
 
-/// A name from outside as plain text: one line, short, with nothing that turns what stands around it.
+/// A name from outside as plain text: one short line without direction controls.
 pub fn line(text: &str, units: usize) -> String {
     split::shorten(&bidi::strip(text).split_whitespace().collect::<Vec<_>>().join(" "), units)
 }
 
-/// The same, ready for HTML: isolated, escaped.
+/// The same for HTML: isolated and escaped.
 pub fn safe(text: &str, units: usize, reader: &Reader) -> String {
     escape(&bidi::isolate_in(reader.right_to_left(), &line(text, units))).into_owned()
 }
 
-/// Title, number, and what tells the incident from others of its title.
+/// Title, number, and the labels that distinguish the incident from others with its title.
 pub fn titled(incident: &Incident, shared: &place::Shared, reader: &Reader) -> String {
     let number = bidi::isolate_in(reader.right_to_left(), &incident.id.to_string()).into_owned();
     let place = place::place(incident, shared);
@@ -115,7 +115,7 @@ pub fn directed(text: String, reader: &Reader) -> String {
     if reader.right_to_left() { render::lead(&text) } else { text }
 }
 
-/// Ready words as HTML in the reader's direction.
+/// Ready text as HTML in the reader's direction.
 pub fn plain_words(words: &str, reader: &Reader) -> String {
     directed(escape(words).into_owned(), reader)
 }

@@ -107,7 +107,7 @@ async fn chat_call(
         }
         (Body::Picture { caption, reply_to: asked, .. }, _) => {
             let Some(picture) = renderer.get(message.id) else {
-                return (Outcome::Refused { reason: "its chart was dropped at a restart".into(), dead: false }, Vec::new());
+                return (Outcome::Refused { reason: "its chart is no longer available".into(), dead: false }, Vec::new());
             };
             let reply_to = asked.or(dispatch.thread).filter(|_| !message.bare);
             Call::Photo { place, picture: picture.to_vec(), caption: shorten(caption, CAPTION_UNITS), reply_to }

@@ -350,7 +350,7 @@ impl Sender {
                 };
                 self.metrics.given_up.with_label_values(&[channel, why]).inc();
                 let address = dispatch.messages[0].address.to_string();
-                tracing::error!(channel, address, reason, outbox.id = dispatch.messages[0].id, "given up");
+                tracing::error!(channel, address, reason, outbox.id = dispatch.messages[0].id, "dropped a message; not retrying");
             }
         }
     }

@@ -1,5 +1,5 @@
-//! Persian. Values are isolated, so that a Latin name or a number does not turn the words around it. Digits stay Latin: people
-//! type them back.
+//! Persian. Values are isolated, so that a Latin name or a number does not reorder the text around it. Digits stay Latin, because
+//! people type them back.
 
 use super::{Text, Word};
 use crate::{
