@@ -1,5 +1,5 @@
-//! The only clock: the wall's time at the start, carried on by the monotonic clock. So a clock that is set forward or back
-//! while the program runs neither takes a step early nor holds one up; after a restart the new time counts.
+//! This module is the only clock: the wall time at the start, advanced by the monotonic clock. A change of the wall clock while
+//! the program runs does not move a step. After a restart the new time applies.
 
 use std::time::{Duration, Instant};
 
@@ -28,12 +28,12 @@ impl Clock {
         moment(self.now())
     }
 
-    /// How far the wall's clock was set since the start: forward is positive. For the log and for people's times.
+    /// How far the wall clock moved since the start; forward is positive. Used for the log and for times shown to people.
     pub fn stepped_seconds(&self) -> f64 {
         Timestamp::now().duration_since(self.now()).as_secs_f64()
     }
 
-    /// When a moment of this clock comes.
+    /// Completes at a moment of this clock.
     pub fn instant(&self, moment: Moment) -> Instant {
         self.began + moment.saturating_sub(self::moment(self.began_at))
     }

@@ -1,8 +1,8 @@
 //! This module answers HTTP on a listener that outlives the routes behind it.
 //!
 //! - A request that arrives while the routes are replaced waits for the new ones, at most [`GAP_WITHIN`].
-//! - Connections stay open over a replacement: a client that uses one again must not see it closed.
-//! - A request that still runs [`GRACE`] after its routes were removed is answered 503 and must be sent again.
+//! - Connections stay open during a replacement: a client that reuses one must not see it closed.
+//! - A request that still runs [`GRACE`] after its routes were removed gets a 503. The client must send it again.
 
 use std::{convert::Infallible, net::SocketAddr, time::Duration};
 
@@ -18,7 +18,8 @@ use tower::ServiceExt;
 
 /// How long a request waits for routes.
 const GAP_WITHIN: Duration = Duration::from_secs(15);
-/// How long a request may run after its routes were removed: a client that sends its body slowly must not hold a reload.
+/// Maximum time that a request may run after its routes were removed. A client that sends its body slowly must not delay a
+/// reload.
 const GRACE: Duration = Duration::from_secs(5);
 
 /// The routes behind a listener. Clones share them.
@@ -37,7 +38,7 @@ impl Default for Door {
 
 #[derive(Default)]
 struct Behind {
-    /// Differs for every change, so that a request knows whether its own routes were removed.
+    /// Changes with every replacement, so that a request knows whether its own routes were removed.
     version: u64,
     router: Option<Router>,
 }
@@ -55,7 +56,7 @@ impl Door {
 
     /// Returns when there are routes.
     pub async fn opened(&self) {
-        // Does not fail: this holds the sender.
+        // Does not fail, because this value holds the sender.
         let _ = self.routes.subscribe().wait_for(|behind| behind.router.is_some()).await;
     }
 
@@ -100,7 +101,7 @@ impl Door {
 }
 
 fn unavailable() -> Response {
-    (StatusCode::SERVICE_UNAVAILABLE, "the configuration is being replaced, or the program ends: send it again\n").into_response()
+    (StatusCode::SERVICE_UNAVAILABLE, "the configuration is being replaced, or the program is stopping; retry\n").into_response()
 }
 
 #[cfg(test)]

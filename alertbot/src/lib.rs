@@ -8,22 +8,21 @@
 //!        bot, alertmanager, timers ◄────────────────────────┘
 //! ```
 //!
-//! Arrows point down only: `serve -> webhook, bot, alertmanager, desk -> store -> incident, schedule, message, oncall -> config`.
+//! Arrows point down only: `serve -> webhook, bot, alertmanager, writer -> store -> incident, schedule, message, oncall -> config`.
 //! A receiver in `notify` sends once and reports an outcome; it never sleeps, retries or routes. `incident`, `schedule`,
 //! `message` and `oncall` are pure: time and randomness come in as arguments.
 
 pub mod alertmanager;
+pub mod chatops;
 pub mod check;
 pub mod clock;
 pub mod config;
-pub mod desk;
 pub mod door;
 pub mod incident;
 pub mod message;
 pub mod metrics;
 pub mod notify;
 pub mod oncall;
-pub mod people;
 pub mod picture;
 pub mod reload;
 pub mod schedule;
@@ -33,3 +32,4 @@ pub mod store;
 pub mod test_send;
 pub mod watchdog;
 pub mod webhook;
+pub mod writer;

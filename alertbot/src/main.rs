@@ -1,5 +1,5 @@
-//! The table of subcommands, and the server's life on one page: configuration, telemetry, run, drain, say how it ended.
-//! Never: what a subcommand does.
+//! This module defines the subcommands and the server's life: configuration, telemetry, run, drain, report how it ended.
+//! It must not contain the work of a subcommand.
 
 use std::{
     path::{Path, PathBuf},
@@ -10,9 +10,9 @@ use std::{
 use alertbot::{
     check,
     config::{self, Config, Faults, Means},
-    desk::Book,
     reload,
     test_send::{self, Targets},
+    writer::Routing,
 };
 use anyhow::Context;
 use clap::{Parser, Subcommand};
@@ -24,8 +24,13 @@ use service_kit::{
 };
 
 const SERVICE: Service = Service { name: "alertbot", version: env!("CARGO_PKG_VERSION") };
+const SERVE_STATUSES: &str = "Exit status: 0 after SIGTERM or SIGINT, 1 after an error, 64 if the configuration has faults";
+const CHECK_STATUSES: &str =
+    "Exit status: 0 if there are no faults, 1 if the payload cannot be previewed, 64 if the configuration has faults";
+const TEST_SEND_STATUSES: &str =
+    "Exit status: 0 if every message was delivered, 1 if one was not, 64 if the configuration has faults";
 
-/// Takes Alertmanager's alerts, loses none, and makes the right phone ring.
+/// Notify the on-call engineer of Alertmanager's alerts by Telegram, SMS or call
 #[derive(Parser)]
 #[command(version)]
 struct Arguments {
@@ -35,12 +40,14 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Take webhooks, track incidents, notify people; SIGHUP or a changed file replaces the configuration
-    #[command(after_help = config::help())]
+    /// Receive webhooks, track incidents, notify people; SIGHUP or a changed file reloads the configuration
+    #[command(after_help = format!("{}\n{SERVE_STATUSES}", config::help()))]
     Serve(File),
-    /// Says all that is wrong with the configuration, with line and remedy, and what would be sent.
+    /// List every fault of the configuration with its line and fix, and preview the messages
+    #[command(after_help = CHECK_STATUSES)]
     Check(Check),
-    /// Sends a real test message; without a name, to every chat.
+    /// Send a real test message; without a name, to every chat
+    #[command(after_help = TEST_SEND_STATUSES)]
     TestSend(TestSend),
 }
 
@@ -48,13 +55,13 @@ enum Command {
 struct Check {
     #[command(flatten)]
     file: File,
-    /// Shows what would be sent for this webhook body instead of the samples.
+    /// Preview the messages for this webhook body instead of the samples
     #[arg(long)]
     payload: Option<PathBuf>,
-    /// Says faults only.
+    /// Print faults only
     #[arg(long)]
     quiet: bool,
-    /// Prints the built-in templates and what they know, and reads no configuration.
+    /// Print the built-in templates and the names available to them, without reading a configuration
     #[arg(long)]
     templates: bool,
 }
@@ -63,24 +70,24 @@ struct Check {
 struct TestSend {
     #[command(flatten)]
     file: File,
-    /// Name of a chat; may be given several times.
+    /// Name of a chat; repeatable
     #[arg(long)]
     chat: Vec<String>,
-    /// Name of a person; may be given several times.
+    /// Name of a person; repeatable
     #[arg(long)]
     person: Vec<String>,
-    /// The way to the people: every one that they have, where none is given.
+    /// Means to reach the people: telegram, sms or voice; default: every means of the person; repeatable
     #[arg(long, value_parser = means)]
     by: Vec<Means>,
 }
 
 fn means(text: &str) -> Result<Means, String> {
-    Means::ALL.into_iter().find(|means| means.name() == text).ok_or_else(|| "write telegram, sms or voice".into())
+    Means::ALL.into_iter().find(|means| means.name() == text).ok_or_else(|| "expected telegram, sms or voice".into())
 }
 
 #[derive(clap::Args)]
 struct File {
-    /// The configuration; alertbot.example.yaml shows all of it.
+    /// Configuration file; alertbot.example.yaml shows every setting
     #[arg(long, env = "ALERTBOT_CONFIG", default_value = "/etc/alertbot/alertbot.yaml")]
     config: PathBuf,
 }
@@ -93,7 +100,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// The configuration without a fault, or what to print.
+/// Returns the validated configuration.
 fn load(file: &File) -> Result<Config, Faults> {
     let config = config::load(&file.config)?;
     match check::templates(&config, Timestamp::now()) {
@@ -118,16 +125,16 @@ fn check(arguments: &Check) -> ExitCode {
     };
     let now = Timestamp::now();
     let faults = check::faults(&config, now);
-    let book = Book::new(config, Vec::new(), Vec::new());
-    let mut warnings = check::warnings(&book.config);
-    // What cannot be read is said by the preview.
+    let routing = Routing::new(config, Vec::new(), Vec::new());
+    let mut warnings = check::warnings(&routing.config);
+    // The preview reports a file that cannot be read.
     let body = arguments.payload.as_deref().and_then(|path| std::fs::read(path).ok());
-    warnings.extend(body.map(|body| check::dropped_links(&book, &body)).unwrap_or_default());
+    warnings.extend(body.map(|body| check::dropped_links(&routing, &body)).unwrap_or_default());
     for warning in &warnings {
         eprintln!("warning: {warning}");
     }
     if !arguments.quiet {
-        match preview(&book, arguments.payload.as_deref(), now) {
+        match preview(&routing, arguments.payload.as_deref(), now) {
             Ok(text) => print!("{text}"),
             Err(error) => {
                 eprintln!("{error:#}");
@@ -138,14 +145,14 @@ fn check(arguments: &Check) -> ExitCode {
     if !faults.is_empty() {
         return refuse(&Faults::of_file(&arguments.file.config, faults));
     }
-    println!("{}: nothing is wrong", arguments.file.config.display());
+    println!("{}: no faults", arguments.file.config.display());
     ExitCode::SUCCESS
 }
 
-fn preview(book: &Book, payload: Option<&Path>, now: Timestamp) -> anyhow::Result<String> {
-    let Some(path) = payload else { return Ok(check::preview(book, now)) };
-    let body = std::fs::read(path).with_context(|| format!("{} cannot be read", path.display()))?;
-    check::preview_payload(book, &body, now).with_context(|| format!("the webhook would refuse {}", path.display()))
+fn preview(routing: &Routing, payload: Option<&Path>, now: Timestamp) -> anyhow::Result<String> {
+    let Some(path) = payload else { return Ok(check::preview(routing, now)) };
+    let body = std::fs::read(path).with_context(|| format!("failed to read {}", path.display()))?;
+    check::preview_payload(routing, &body, now).with_context(|| format!("the webhook would reject {}", path.display()))
 }
 
 fn test_send(arguments: TestSend) -> ExitCode {
@@ -154,7 +161,7 @@ fn test_send(arguments: TestSend) -> ExitCode {
         Err(faults) => return refuse(&faults),
     };
     let targets = Targets { chats: arguments.chat, people: arguments.person, by: arguments.by };
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("the runtime cannot start");
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("failed to start the runtime");
     match runtime.and_then(|runtime| runtime.block_on(test_send::run(config, &targets, Timestamp::now()))) {
         Ok((lines, all)) => {
             lines.iter().for_each(|line| println!("{line}"));
@@ -167,7 +174,7 @@ fn test_send(arguments: TestSend) -> ExitCode {
     }
 }
 
-/// The server from its configuration to its end. Faults of the configuration end it before a port is bound.
+/// Runs the server from its configuration to its end. A faulty configuration ends it before it binds a port.
 fn live(file: &File) -> ExitCode {
     let config = match load(file) {
         Ok(config) => config,
@@ -176,7 +183,7 @@ fn live(file: &File) -> ExitCode {
     let telemetry = match telemetry::init(SERVICE, &config.process.telemetry) {
         Ok(telemetry) => telemetry,
         Err(error) => {
-            eprintln!("telemetry cannot start: {error}");
+            eprintln!("failed to start telemetry: {error}");
             return ExitCode::FAILURE;
         }
     };
@@ -188,7 +195,7 @@ fn live(file: &File) -> ExitCode {
     let runtime = match runtime {
         Ok(runtime) => runtime,
         Err(error) => {
-            tracing::error!(%error, "the runtime cannot start");
+            tracing::error!(%error, "failed to start the runtime");
             return ExitCode::FAILURE;
         }
     };
@@ -203,8 +210,8 @@ fn live(file: &File) -> ExitCode {
         let serving = reload::run(file.config.clone(), config, load, telemetry.log_level(), shutdown.clone());
         let serving = tokio::spawn(serving);
         let ended = serving.await.context("the server panicked").flatten();
-        // A server that ends by itself takes its parts with it.
-        shutdown.begin("the server has ended");
+        // If the server ends without a signal, this stops its parts.
+        shutdown.begin("the server ended");
         shutdown.drained().await;
         ended
     });
@@ -221,10 +228,10 @@ fn live(file: &File) -> ExitCode {
     }
 }
 
-/// Enough for what waits for the disk and for Telegram nearly always. The system's allocator keeps memory for each thread: more of
-/// them would only make a larger process.
+/// The work mostly waits for the disk and for Telegram. The system's allocator retains memory for each thread, so more threads would
+/// only enlarge the process.
 const WORKER_THREADS: usize = 2;
-/// Drawing a picture, and looking up addresses.
+/// Used to draw charts and to resolve host names.
 const BLOCKING_THREADS: usize = 4;
-/// How long threads that cannot be cancelled are waited for once every part has ended.
+/// Wait for threads that cannot be cancelled, after every part has ended.
 const BLOCKING_THREADS_TIMEOUT: Duration = Duration::from_secs(1);

@@ -1,4 +1,4 @@
-//! `alertbot serve`, assembled: store, desk, sender, listeners, and the order in which they end. Never: what they do.
+//! `alertbot serve`, assembled: store, writer, sender, listeners, and the order in which they end. Never: what they do.
 
 use std::{
     future::Future,
@@ -28,22 +28,22 @@ use crate::{
         Alertmanager,
         reconcile::{Reconciler, end_silences as end_silences_of},
     },
+    chatops::{
+        BotContext,
+        updates::{self, POLL_SECONDS},
+    },
     clock::{Clock, moment},
     config::Config,
-    desk::{Book, Desk, Housekeeping, duty_override, handover::HandOver, rematch::Rematch, resume::Resume, timers::Due},
     door::Door,
     metrics::AlertbotMetrics,
     notify::telegram::Telegram,
-    people::{
-        Counter,
-        updates::{self, POLL_SECONDS},
-    },
-    picture::Studio,
+    picture::ChartRenderer,
     schedule::Restored,
     sender::{self, Receivers, Sender},
     store::{Store, incidents, lanes, outbox},
     watchdog,
     webhook::server::{self, Intake},
+    writer::{Housekeeping, Routing, Writer, duty_override, handover::HandOver, rematch::Rematch, resume::Resume, timers::Due},
 };
 
 /// Where the bot listens.
@@ -103,12 +103,12 @@ pub async fn run_with(
     let store = Store::open(&config.store.path, config.store.bytes).await?;
     let now = clock.now();
     let readers = store.readers.clone();
-    let (moved, lost_topics) = (lanes::moved(&readers).await?, lanes::lost_topics(&readers).await?);
-    let book = Arc::new(Book::new(config, moved, lost_topics));
+    let (chat_migrations, lost_topics) = (lanes::chat_migrations(&readers).await?, lanes::lost_topics(&readers).await?);
+    let routing = Arc::new(Routing::new(config, chat_migrations, lost_topics));
     for (schedule, known) in duty_override::all(&readers).await? {
-        book.learn_duty_override(schedule, known);
+        routing.learn_duty_override(schedule, known);
     }
-    let receivers = Arc::new(Receivers::new(&book.config)?);
+    let receivers = Arc::new(Receivers::new(&routing.config)?);
     let restored = Restored {
         blocked: lanes::blocked(&readers, now).await?.into_iter().map(|(lane, until)| (lane, moment(until))).collect(),
         called: outbox::called_since(&readers, now.checked_sub(REMEMBERED)?)
@@ -119,9 +119,9 @@ pub async fn run_with(
             .collect(),
     };
     let (changes, changed) = mpsc::unbounded_channel();
-    let (desk, writer) = Desk::start(store, Arc::clone(&book), clock, changes, &own);
-    let mut planner = sender::planner(&book, &restored);
-    let resumed = desk.perform(Resume).await?;
+    let (writer, writer_task) = Writer::start(store, Arc::clone(&routing), clock, changes, &own);
+    let mut planner = sender::planner(&routing, &restored);
+    let resumed = writer.perform(Resume).await?;
     for channel in resumed.given_up {
         own.delivery.given_up.with_label_values(&[channel, "unknown"]).inc();
     }
@@ -129,7 +129,7 @@ pub async fn run_with(
         planner.put(item, clock.moment());
     }
     // After the queue: what it tells goes into it.
-    desk.perform(Rematch).await?;
+    writer.perform(Rematch).await?;
     let queued = Arc::new(AtomicUsize::new(planner.len()));
 
     let (end_silences, timers) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
@@ -137,10 +137,10 @@ pub async fn run_with(
     let stop = shutdown.token();
     let sender = Sender {
         planner,
-        desk: desk.clone(),
-        book: Arc::clone(&book),
+        writer: writer.clone(),
+        routing: Arc::clone(&routing),
         receivers: Arc::clone(&receivers),
-        studio: Studio::new(Arc::clone(&book), readers.clone(), clock, own.delivery.clone())?,
+        renderer: ChartRenderer::new(Arc::clone(&routing), readers.clone(), clock, own.delivery.clone())?,
         clock,
         metrics: own.delivery.clone(),
         changes: changed,
@@ -149,17 +149,17 @@ pub async fn run_with(
         timers: Arc::clone(&timers),
         compare: compare.clone(),
     };
-    let heard = watchdog::Heard::restore(&desk, &book.config.alertmanagers, clock).await?;
+    let heard = watchdog::Heard::restore(&writer, &routing.config.alertmanagers, clock).await?;
     let mut alertmanagers = Vec::new();
-    for settings in &book.config.alertmanagers {
+    for settings in &routing.config.alertmanagers {
         alertmanagers.extend(Alertmanager::new(settings)?);
     }
-    let oversized = reconcile(&shutdown, &alertmanagers, &desk, clock, &own, &compare);
-    part(&shutdown, "silences", end_silences_of(alertmanagers.clone(), desk.clone(), end_silences, stop.clone()));
+    let oversized = reconcile(&shutdown, &alertmanagers, &writer, clock, &own, &compare);
+    part(&shutdown, "silences", end_silences_of(alertmanagers.clone(), writer.clone(), end_silences, stop.clone()));
     let alertmanagers = Arc::new(alertmanagers);
-    for bot in book.config.bots.iter().filter(|bot| bot.listens) {
-        let counter = Counter {
-            desk: desk.clone(),
+    for bot in routing.config.bots.iter().filter(|bot| bot.listens) {
+        let context = BotContext {
+            writer: writer.clone(),
             clock,
             alertmanagers: Arc::clone(&alertmanagers),
             metrics: own.people.clone(),
@@ -169,26 +169,31 @@ pub async fn run_with(
             username: Arc::default(),
         };
         let poll = Telegram::new(&bot.token, &bot.api_url, bot.proxy.as_ref(), bot.timeout + POLL_MARGIN)?;
-        part(&shutdown, "updates", updates::follow(counter, poll, stop.clone()));
+        part(&shutdown, "updates", updates::follow(context, poll, stop.clone()));
     }
-    let intake = Intake::new(Arc::clone(&book), desk.clone(), Arc::clone(&receivers), &own, oversized, heard.clone(), queued);
+    let intake =
+        Intake::new(Arc::clone(&routing), writer.clone(), Arc::clone(&receivers), &own, oversized, heard.clone(), queued);
 
     doors.http.open(server::router(intake));
     part(&shutdown, "sender", sender.run(stop.clone()));
-    part(&shutdown, "timers", step(desk.clone(), clock, timers, stop.clone()));
-    part(&shutdown, "handovers", hand_over(desk.clone(), stop.clone()));
-    part(&shutdown, "housekeeping", keep_house(desk.clone(), clock, own.clone(), stop.clone()));
-    let alertmanagers = book.config.alertmanagers.clone();
-    part(&shutdown, "watchdog", watchdog::watch(alertmanagers, heard.clone(), desk.clone(), own.incident.clone(), stop.clone()));
-    if let Some(heartbeat) = book.config.heartbeat.clone() {
-        part(&shutdown, "heartbeat", watchdog::beat(heartbeat, heard, desk.clone(), receivers, own.clone(), stop.clone()));
+    part(&shutdown, "timers", step(writer.clone(), clock, timers, stop.clone()));
+    part(&shutdown, "handovers", hand_over(writer.clone(), stop.clone()));
+    part(&shutdown, "housekeeping", keep_house(writer.clone(), clock, own.clone(), stop.clone()));
+    let alertmanagers = routing.config.alertmanagers.clone();
+    part(
+        &shutdown,
+        "watchdog",
+        watchdog::watch(alertmanagers, heard.clone(), writer.clone(), own.incident.clone(), stop.clone()),
+    );
+    if let Some(heartbeat) = routing.config.heartbeat.clone() {
+        part(&shutdown, "heartbeat", watchdog::beat(heartbeat, heard, writer.clone(), receivers, own.clone(), stop.clone()));
     }
-    tokio::spawn(gauge(desk.clone(), clock, own, (health, ready), reloaded, stop.clone()));
+    tokio::spawn(gauge(writer.clone(), clock, own, (health, ready), reloaded, stop.clone()));
     stop.cancelled().await;
     doors.http.close();
-    drop(desk);
+    drop(writer);
     // The writer ends when the last of the others has let go of it.
-    let _ = writer.await;
+    let _ = writer_task.await;
     Ok(())
 }
 
@@ -196,7 +201,7 @@ pub async fn run_with(
 fn reconcile(
     shutdown: &Shutdown,
     alertmanagers: &[Alertmanager],
-    desk: &Desk,
+    writer: &Writer,
     clock: Clock,
     metrics: &AlertbotMetrics,
     compare: &watch::Sender<()>,
@@ -208,13 +213,13 @@ fn reconcile(
         of.insert(alertmanager.name.clone(), told);
         let reconciler = Reconciler {
             alertmanager: alertmanager.clone(),
-            desk: desk.clone(),
+            writer: writer.clone(),
             clock,
             metrics: metrics.incident.clone(),
             oversized,
             at_once: compare.subscribe(),
         };
-        let every = desk.book.config.incidents.reconcile_every;
+        let every = writer.routing.config.incidents.reconcile_every;
         part(shutdown, "reconciliation", reconciler.run(every, shutdown.token()));
     }
     tokio::spawn(async move {
@@ -241,9 +246,9 @@ fn part(shutdown: &Shutdown, name: &'static str, running: impl Future<Output = (
 }
 
 /// Lets the state machine take its steps when they are due.
-async fn step(desk: Desk, clock: Clock, changed: Arc<Notify>, stop: CancellationToken) {
+async fn step(writer: Writer, clock: Clock, changed: Arc<Notify>, stop: CancellationToken) {
     while !stop.is_cancelled() {
-        let sleep = match desk.perform(Due).await {
+        let sleep = match writer.perform(Due).await {
             Ok(Some(due)) => {
                 let now = clock.now().as_millisecond();
                 Duration::from_millis(u64::try_from(due.saturating_sub(now)).unwrap_or(0)).min(LONGEST_SLEEP)
@@ -260,9 +265,9 @@ async fn step(desk: Desk, clock: Clock, changed: Arc<Notify>, stop: Cancellation
 }
 
 /// Says who comes on duty and who goes.
-async fn hand_over(desk: Desk, stop: CancellationToken) {
+async fn hand_over(writer: Writer, stop: CancellationToken) {
     loop {
-        if let Err(error) = desk.perform(HandOver).await {
+        if let Err(error) = writer.perform(HandOver).await {
             tracing::warn!(%error, "handovers were not said; they will be");
         }
         if stop.run_until_cancelled(tokio::time::sleep(HANDOVERS_EVERY)).await.is_none() {
@@ -272,11 +277,11 @@ async fn hand_over(desk: Desk, stop: CancellationToken) {
 }
 
 /// Removes what is old, a little at a time.
-async fn keep_house(desk: Desk, clock: Clock, metrics: AlertbotMetrics, stop: CancellationToken) {
-    let retention = SignedDuration::try_from(desk.book.config.store.retention).unwrap_or(SignedDuration::MAX);
+async fn keep_house(writer: Writer, clock: Clock, metrics: AlertbotMetrics, stop: CancellationToken) {
+    let retention = SignedDuration::try_from(writer.routing.config.store.retention).unwrap_or(SignedDuration::MAX);
     loop {
         let horizon = clock.now().checked_sub(retention).unwrap_or(jiff::Timestamp::MIN);
-        while let Ok((removed, used, free)) = desk.perform(Housekeeping { horizon }).await {
+        while let Ok((removed, used, free)) = writer.perform(Housekeeping { horizon }).await {
             metrics.store.removed.inc_by(removed);
             metrics.store.bytes.with_label_values(&["used"]).set(used);
             metrics.store.bytes.with_label_values(&["free"]).set(free);
@@ -292,7 +297,7 @@ async fn keep_house(desk: Desk, clock: Clock, metrics: AlertbotMetrics, stop: Ca
 
 /// What is counted from time to time rather than when it happens; and readiness, which follows the store.
 async fn gauge(
-    desk: Desk,
+    writer: Writer,
     clock: Clock,
     metrics: AlertbotMetrics,
     (health, ready): (Health, Latch),
@@ -303,8 +308,8 @@ async fn gauge(
         metrics.people.reloaded.set(i64::from(reloaded.load(Ordering::Relaxed)));
         if metrics.store.writable.get() == 0 {
             // Nobody may send anything to a program that is not ready: it finds out by itself when the disk takes something again.
-            let probe = crate::desk::Remember { name: STORE_PROBE.into(), value: clock.now().to_string() };
-            let _ = desk.perform(probe).await;
+            let probe = crate::writer::Remember { name: STORE_PROBE.into(), value: clock.now().to_string() };
+            let _ = writer.perform(probe).await;
         }
         if metrics.store.writable.get() == 1 {
             ready.open();
@@ -313,14 +318,14 @@ async fn gauge(
         }
         metrics.people.ready.set(i64::from(health.is_ready()));
         metrics.incident.clock_stepped.set(clock.stepped_seconds());
-        for schedule in &desk.book.config.schedules {
-            let on_duty = desk.book.on_duty(&schedule.name, clock.now()).is_some();
+        for schedule in &writer.routing.config.schedules {
+            let on_duty = writer.routing.on_duty(&schedule.name, clock.now()).is_some();
             metrics.people.on_duty.with_label_values(&[&schedule.name]).set(i64::from(on_duty));
         }
-        if let Ok(count) = incidents::count_escalation_lost(&desk.readers).await {
+        if let Ok(count) = incidents::count_escalation_lost(&writer.readers).await {
             metrics.incident.escalation_lost.set(count);
         }
-        if let Ok(counts) = incidents::count_open(&desk.readers).await {
+        if let Ok(counts) = incidents::count_open(&writer.readers).await {
             for (phase, phase_name) in [(0, "firing"), (1, "acknowledged")] {
                 for severity in crate::incident::Severity::ALL {
                     let row = counts.iter().find(|(p, s, _)| *p == phase && *s == incidents::severity(severity));

@@ -5,7 +5,6 @@ use jiff::Timestamp;
 
 use crate::{
     config::{Config, Means},
-    desk::Book,
     message::{
         catalogue::{Word, word},
         notice::plain_words,
@@ -13,6 +12,7 @@ use crate::{
     },
     notify::{Address, Call, Outcome, telegram},
     sender::Receivers,
+    writer::Routing,
 };
 
 /// To whom. Nobody named: every chat.
@@ -31,10 +31,10 @@ pub struct Targets {
 pub async fn run(config: Config, targets: &Targets, now: Timestamp) -> anyhow::Result<(Vec<String>, bool)> {
     let addresses = addresses(&config, targets)?;
     let receivers = Receivers::new(&config)?;
-    let book = Book::new(config, Vec::new(), Vec::new());
+    let routing = Routing::new(config, Vec::new(), Vec::new());
     let (mut lines, mut all) = (Vec::new(), true);
     for (name, address) in addresses {
-        let outcome = send(&book, &receivers, &address, now).await;
+        let outcome = send(&routing, &receivers, &address, now).await;
         let said = match &outcome {
             Outcome::Delivered { reference } => format!("delivered ({reference})"),
             Outcome::RateLimited { retry_after } => format!("told to wait {} s; try again then", retry_after.as_secs()),
@@ -57,12 +57,12 @@ fn addresses(config: &Config, targets: &Targets) -> anyhow::Result<Vec<(String, 
     let chats = if every_chat { config.chats.iter().map(|chat| chat.name.clone()).collect() } else { targets.chats.clone() };
     for name in chats {
         let chat = config.chat(&name).ok_or_else(|| anyhow::anyhow!("no chat of the configuration is called {name}"))?;
-        addresses.push((format!("chat {name}"), Book::chat_address(chat)));
+        addresses.push((format!("chat {name}"), Routing::chat_address(chat)));
     }
     for name in &targets.people {
         let person = config.person(name).ok_or_else(|| anyhow::anyhow!("no person of the configuration is called {name}"))?;
         let means: &[Means] = if targets.by.is_empty() { &Means::ALL } else { &targets.by };
-        let reached = means.iter().filter_map(|means| Some((*means, Book::person_address(person, *means)?)));
+        let reached = means.iter().filter_map(|means| Some((*means, Routing::person_address(person, *means)?)));
         let reached: Vec<_> = reached.map(|(means, address)| (format!("{name} by {}", means.name()), address)).collect();
         anyhow::ensure!(!reached.is_empty(), "{name} has none of the ways asked for: see `telegram`, `phone`, `sms` and `voice`");
         addresses.extend(reached);
@@ -71,9 +71,9 @@ fn addresses(config: &Config, targets: &Targets) -> anyhow::Result<Vec<(String, 
     Ok(addresses)
 }
 
-async fn send(book: &Book, receivers: &Receivers, address: &Address, now: Timestamp) -> Outcome {
+async fn send(routing: &Routing, receivers: &Receivers, address: &Address, now: Timestamp) -> Outcome {
     let missing = |name: &str| Outcome::Refused { reason: format!("{name} cannot be used yet"), dead: true };
-    let reader = book.reader(address, now);
+    let reader = routing.reader(address, now);
     let words = word(reader.language, Word::Test);
     match address {
         Address::Telegram { bot, chat, topic } => {
@@ -83,10 +83,10 @@ async fn send(book: &Book, receivers: &Receivers, address: &Address, now: Timest
             telegram.call(&telegram::Call::Send { place, text, reply_to: None, silent: false }).await
         }
         Address::Phone { provider, person, medium } => {
-            let (Some(phone), Some(settings)) = (receivers.phones.get(provider), book.config.provider(provider)) else {
+            let (Some(phone), Some(settings)) = (receivers.phones.get(provider), routing.config.provider(provider)) else {
                 return missing(provider);
             };
-            let Some(number) = book.config.person(person).and_then(|person| person.phone.as_ref()) else {
+            let Some(number) = routing.config.person(person).and_then(|person| person.phone.as_ref()) else {
                 return missing(person);
             };
             let text = sms::fit(words, "", settings.parts as usize);

@@ -13,17 +13,17 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     clock::{Clock, moment},
     config::{Alertmanager, Heartbeat},
-    desk::{
-        Desk,
-        blind::Freeze,
-        hear::{Hear, watchdog_heard},
-    },
     incident::{Incident, Severity},
     metrics::{AlertbotMetrics, IncidentMetrics},
     schedule::Moment,
     sender::Receivers,
     store::facts,
     webhook::{Labels, Status},
+    writer::{
+        Writer,
+        blind::Freeze,
+        ingest::{Ingest, watchdog_fact},
+    },
 };
 
 /// When each Watchdog was last heard, before any deduplication.
@@ -35,13 +35,13 @@ pub struct Heard {
 
 impl Heard {
     /// What was heard before the restart counts; who was never heard gets the whole time from now on.
-    pub async fn restore(desk: &Desk, alertmanagers: &[Alertmanager], clock: Clock) -> sqlx::Result<Self> {
+    pub async fn restore(writer: &Writer, alertmanagers: &[Alertmanager], clock: Clock) -> sqlx::Result<Self> {
         let mut at = HashMap::new();
         for alertmanager in alertmanagers {
             if alertmanager.watchdog.is_none() {
                 continue;
             }
-            let known = facts::get(&desk.readers, &watchdog_heard(&alertmanager.name)).await?;
+            let known = facts::get(&writer.readers, &watchdog_fact(&alertmanager.name)).await?;
             let known = known.and_then(|text| text.parse().ok()).map(Duration::from_millis);
             // A time of the future is a clock that was set back since.
             let heard = known.filter(|heard| *heard <= clock.moment()).unwrap_or_else(|| clock.moment());
@@ -83,7 +83,7 @@ pub fn is_own(incident: &Incident) -> bool {
 pub async fn watch(
     alertmanagers: Vec<Alertmanager>,
     heard: Heard,
-    desk: Desk,
+    writer: Writer,
     metrics: IncidentMetrics,
     stop: CancellationToken,
 ) {
@@ -99,7 +99,7 @@ pub async fn watch(
             if is_silent && began.is_none() {
                 let since = now.checked_sub(age).unwrap_or(now);
                 let freeze = Freeze { source: alertmanager.name.clone(), since };
-                if let Err(error) = desk.perform(freeze).await {
+                if let Err(error) = writer.perform(freeze).await {
                     tracing::error!(%error, alertmanager = alertmanager.name, "failed to freeze incidents; retrying");
                     continue;
                 }
@@ -111,8 +111,8 @@ pub async fn watch(
                 (false, None) if first => (Status::Resolved, now),
                 _ => continue,
             };
-            let hear = word(&desk, alertmanager, status, began, now, age);
-            match desk.perform(hear).await {
+            let ingest = word(&writer, alertmanager, status, began, now, age);
+            match writer.perform(ingest).await {
                 Ok(_) if is_silent => {
                     silent.insert(alertmanager.name.clone(), began);
                 }
@@ -129,7 +129,7 @@ pub async fn watch(
 }
 
 /// The bot's own word about an Alertmanager, in the form of a webhook.
-fn word(desk: &Desk, alertmanager: &Alertmanager, status: Status, began: Timestamp, now: Timestamp, age: Duration) -> Hear {
+fn word(writer: &Writer, alertmanager: &Alertmanager, status: Status, began: Timestamp, now: Timestamp, age: Duration) -> Ingest {
     let name = &alertmanager.name;
     let labels: Labels =
         [("alertname", ALERT), ("severity", Severity::Critical.name()), ("alertmanager", name)].into_iter().collect();
@@ -156,11 +156,11 @@ fn word(desk: &Desk, alertmanager: &Alertmanager, status: Status, began: Timesta
             fingerprint: format!("{ALERT}:{name}").into(),
         }],
     };
-    let mut hear = crate::desk::hear::take(&desk.book, name, payload);
-    for (_, alert) in &mut hear.observation.alerts {
+    let mut ingest = crate::writer::ingest::take(&writer.routing, name, payload);
+    for (_, alert) in &mut ingest.observation.alerts {
         alert.severity = Severity::Critical;
     }
-    hear
+    ingest
 }
 
 /// How long the outside service may take.
@@ -171,14 +171,14 @@ const BEAT_TIMEOUT: Duration = Duration::from_secs(10);
 pub async fn beat(
     settings: Heartbeat,
     heard: Heard,
-    desk: Desk,
+    writer: Writer,
     receivers: Arc<Receivers>,
     metrics: AlertbotMetrics,
     stop: CancellationToken,
 ) {
     let client = reqwest::Client::builder().timeout(BEAT_TIMEOUT).build().unwrap_or_default();
     while stop.run_until_cancelled(tokio::time::sleep(settings.every)).await.is_some() {
-        let outcome = match reason_to_withhold(&settings, &heard, &desk, &receivers, &metrics).await {
+        let outcome = match reason_to_withhold(&settings, &heard, &writer, &receivers, &metrics).await {
             Some(reason) => {
                 tracing::warn!(reason, "the heartbeat is withheld");
                 "withheld"
@@ -198,18 +198,18 @@ pub async fn beat(
 async fn reason_to_withhold(
     settings: &Heartbeat,
     heard: &Heard,
-    desk: &Desk,
+    writer: &Writer,
     receivers: &Receivers,
     metrics: &AlertbotMetrics,
 ) -> Option<String> {
-    for alertmanager in &desk.book.config.alertmanagers {
+    for alertmanager in &writer.routing.config.alertmanagers {
         let (Some(expected), Some(age)) = (&alertmanager.watchdog, heard.age(&alertmanager.name)) else { continue };
         if age > expected.within {
             return Some(format!("the Watchdog of {} was last heard {} s ago", alertmanager.name, age.as_secs()));
         }
     }
     let at = moment(heard.clock.now()).as_millis().to_string();
-    let written = desk.perform(crate::desk::Remember { name: "heartbeat".into(), value: at }).await;
+    let written = writer.perform(crate::writer::Remember { name: "heartbeat".into(), value: at }).await;
     if let Err(error) = written {
         return Some(error.to_string());
     }

@@ -1,5 +1,5 @@
-//! Alertmanager's API v2 (<https://github.com/prometheus/alertmanager/blob/main/api/v2/openapi.yaml>), as far as the bot asks:
-//! alerts, silences, how long it has been up. Never a decision about an incident.
+//! This module is a client of Alertmanager's API v2 (<https://github.com/prometheus/alertmanager/blob/main/api/v2/openapi.yaml>):
+//! alerts, silences, uptime. It must not decide about incidents.
 
 pub mod reconcile;
 pub mod silence;
@@ -25,7 +25,7 @@ pub struct Alertmanager {
     client: Client,
 }
 
-/// One alert, as far as it matters to a comparison.
+/// One alert, with the fields that a reconciliation needs.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct Seen {
     pub fingerprint: Box<str>,
@@ -37,12 +37,12 @@ pub struct Seen {
 pub struct SeenStatus {
     /// `active`, `suppressed` or `unprocessed`.
     pub state: String,
-    /// Time intervals that mute it; newer Alertmanagers say so.
+    /// Time intervals that mute it. Newer versions of Alertmanager send them.
     #[serde(default)]
     pub muted_by: Option<Vec<String>>,
 }
 
-/// A group with its alerts: what a webhook that was too large would have told.
+/// A group with its alerts, as a webhook within the size limit would have contained it.
 #[derive(Debug, Clone, Deserialize)]
 pub struct Group {
     pub labels: Labels,
@@ -131,16 +131,16 @@ struct Created {
     silence_id: String,
 }
 
-/// How long one request may take.
+/// Timeout of one request.
 pub const TIMEOUT: Duration = Duration::from_secs(10);
 
 impl Alertmanager {
-    /// `None` when the configuration names no address: then there are no silences and no comparison.
+    /// `None` if the configuration has no address. Then silences and reconciliation are not available.
     pub fn new(settings: &config::Alertmanager) -> anyhow::Result<Option<Self>> {
         if settings.urls.is_empty() {
             return Ok(None);
         }
-        let client = Client::builder().timeout(TIMEOUT).build().context("building a client for Alertmanager")?;
+        let client = Client::builder().timeout(TIMEOUT).build().context("failed to build a client for Alertmanager")?;
         Ok(Some(Self {
             name: settings.name.clone(),
             urls: settings.urls.clone(),
@@ -154,8 +154,8 @@ impl Alertmanager {
         self.urls.len() > 1
     }
 
-    /// Every alert that any replica has: whether it is suppressed on all that have it. And why the list is not complete: a
-    /// replica did not answer, so an alert that is missing from the list may be active there.
+    /// Every alert of any replica, and whether it is suppressed on all replicas that have it. Also returns why the list may be
+    /// incomplete: if a replica did not answer, an alert missing from the list may be active there.
     ///
     /// # Errors
     /// Returns an error if no replica answers.
@@ -182,7 +182,7 @@ impl Alertmanager {
         }
     }
 
-    /// When the youngest replica was started.
+    /// Start time of the youngest replica.
     pub async fn up_since(&self) -> anyhow::Result<Timestamp> {
         let mut since = Timestamp::MIN;
         for url in &self.urls {
@@ -196,7 +196,7 @@ impl Alertmanager {
         self.first("alerts/groups", &[]).await
     }
 
-    /// The groups of every replica that answers, those that several have once from each.
+    /// The groups of every replica that answers. A group on several replicas occurs once per replica.
     pub async fn groups_of_any(&self) -> Vec<Group> {
         let mut all = Vec::new();
         for url in &self.urls {
@@ -210,7 +210,7 @@ impl Alertmanager {
         all
     }
 
-    /// The groups of every replica, those that several have once from each.
+    /// The groups of every replica. A group on several replicas occurs once per replica.
     ///
     /// # Errors
     /// Returns an error if any replica does not answer.
@@ -222,7 +222,7 @@ impl Alertmanager {
         Ok(all)
     }
 
-    /// How many alerts fire that these matchers would silence.
+    /// Number of firing alerts that these matchers would silence.
     pub async fn count(&self, matchers: &[Matcher]) -> anyhow::Result<usize> {
         let filters: Vec<(&str, String)> = matchers
             .iter()
@@ -232,13 +232,13 @@ impl Alertmanager {
         Ok(alerts.len())
     }
 
-    /// Silences in force and to come.
+    /// Active and pending silences.
     pub async fn silences(&self) -> anyhow::Result<Vec<Silence>> {
         let all: Vec<Silence> = self.first("silences", &[]).await?;
         Ok(all.into_iter().filter(|silence| silence.status.as_ref().is_none_or(|status| status.state != "expired")).collect())
     }
 
-    /// Answers the id. An update of one that is in force may answer another id.
+    /// Returns the id. The update of an active silence may return a new id.
     pub async fn silence(&self, silence: &Silence) -> anyhow::Result<String> {
         let mut last = anyhow::anyhow!("no address");
         for url in &self.urls {
@@ -250,7 +250,7 @@ impl Alertmanager {
         Err(last)
     }
 
-    /// Ends a silence; one that is not there any more has ended.
+    /// Ends a silence. A missing one counts as ended.
     pub async fn end_silence(&self, id: &str) -> anyhow::Result<()> {
         let mut last = anyhow::anyhow!("no address");
         for url in &self.urls {
@@ -260,7 +260,7 @@ impl Alertmanager {
                 Ok(reply) => {
                     let status = reply.status();
                     let said = reply.text().await.unwrap_or_default();
-                    // 0.25 answers 500 for a silence that has expired already.
+                    // 0.25 answers 500 for an expired silence.
                     if said.contains("expired") || said.contains("not found") {
                         return Ok(());
                     }
@@ -272,7 +272,7 @@ impl Alertmanager {
         Err(last)
     }
 
-    /// From the first replica that answers: they tell each other.
+    /// Uses the first replica that answers, because replicas gossip.
     async fn first<T: DeserializeOwned>(&self, path: &str, query: &[(&str, String)]) -> anyhow::Result<T> {
         let mut last = anyhow::anyhow!("no address");
         for url in &self.urls {
@@ -285,7 +285,7 @@ impl Alertmanager {
     }
 
     async fn get<T: DeserializeOwned>(&self, url: &str, path: &str, query: &[(&str, String)]) -> anyhow::Result<T> {
-        let mut address = reqwest::Url::parse(&format!("{url}/api/v2/{path}")).context("the address of Alertmanager")?;
+        let mut address = reqwest::Url::parse(&format!("{url}/api/v2/{path}")).context("invalid address of Alertmanager")?;
         if !query.is_empty() {
             address.query_pairs_mut().extend_pairs(query.iter().map(|(name, value)| (*name, value.as_str())));
         }
@@ -311,7 +311,7 @@ async fn read<T: DeserializeOwned>(reply: reqwest::Result<reqwest::Response>) ->
     if !status.is_success() {
         anyhow::bail!("Alertmanager answered {status}: {}", cut(&reply.text().await.unwrap_or_default()));
     }
-    reply.json().await.map_err(reqwest::Error::without_url).context("reading what Alertmanager answered")
+    reply.json().await.map_err(reqwest::Error::without_url).context("failed to read Alertmanager's answer")
 }
 
 const SAID_CHARACTERS: usize = 200;
@@ -320,7 +320,7 @@ fn cut(text: &str) -> String {
     text.chars().take(SAID_CHARACTERS).collect()
 }
 
-/// As matchers are written.
+/// Formats a matcher in Alertmanager's syntax.
 fn quoted(value: &str) -> String {
     format!("\"{}\"", value.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n"))
 }

@@ -1,11 +1,12 @@
-//! Open incidents compared with Alertmanager, since a silenced or inhibited alert that ends is told by no webhook.
+//! This module reconciles open incidents with Alertmanager, because no webhook reports the end of a silenced or inhibited alert.
 //!
-//! An end that one replica of several reported counts when no replica has the alert in a read that began later.
-//!
-//! What API v2 does not have in two reads has ended. What it has active in two reads, in any replica, is open here, also when a
-//! webhook reported its end: one replica of a pair may have lost its alerts. Not within minutes of an Alertmanager's start, when Prometheus has not told it
-//! everything yet, and not after a read that failed. Of a group whose list was cut (`max_alerts`) the whole is read, since no
-//! webhook tells its end.
+//! - An end reported by one of several replicas applies if no replica has the alert in a read that began later.
+//! - An alert missing from two reads of API v2 has ended.
+//! - An alert active in two reads of any replica is open, even if a webhook reported its end: one replica of a pair may have lost
+//!   its alerts.
+//! - Both rules pause for some minutes after Alertmanager's start, when Prometheus has not sent every alert yet, and after a
+//!   failed read.
+//! - If the list of a group was cut (`max_alerts`), the whole group is read, because no webhook reports its end.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -20,37 +21,37 @@ use tokio_util::sync::CancellationToken;
 use super::{Alertmanager, Group};
 use crate::{
     clock::Clock,
-    desk::{
-        Desk,
-        hear::{self, Hear},
-        reconcile::{Confirm, Confirmed, Found, Reconcile, SilenceEnded},
-        silence_to_end,
-    },
     incident::{Incident, IncidentId, Phase},
     metrics::IncidentMetrics,
     store::{facts, incidents, owners},
     webhook::{Payload, Status},
+    writer::{
+        Writer,
+        ingest::{self, Ingest},
+        reconcile::{Confirm, Confirmed, Found, Reconcile, SilenceEnded},
+        silence_to_end,
+    },
 };
 
-/// Reads that an alert must be missing from.
+/// Number of reads that an alert must be missing from.
 const READS: u8 = 2;
-/// Incidents that are read into memory at once.
+/// Incidents read into memory at a time.
 const AT_ONCE: usize = 200;
-/// How soon after a failure a silence is tried again to be ended.
+/// Retry interval to end a silence.
 const END_AGAIN: Duration = Duration::from_secs(10);
 
-/// In how many reads in a row an alert of an incident was seen to differ from it.
+/// Number of consecutive reads in which an alert differed from its incident.
 type Reads = HashMap<(IncidentId, Box<str>), u8>;
 
-/// One comparison after another, for one Alertmanager.
+/// Reconciles one Alertmanager repeatedly.
 pub struct Reconciler {
     pub alertmanager: Alertmanager,
-    pub desk: Desk,
+    pub writer: Writer,
     pub clock: Clock,
     pub metrics: IncidentMetrics,
-    /// Told when a webhook was too large.
+    /// Receives a value when a webhook was too large.
     pub oversized: mpsc::UnboundedReceiver<()>,
-    /// Told when a comparison should be made at once.
+    /// Notified when a reconciliation must run immediately.
     pub at_once: watch::Receiver<()>,
 }
 
@@ -58,7 +59,7 @@ impl Reconciler {
     pub async fn run(mut self, every: Duration, stop: CancellationToken) {
         let (mut missing, mut active) = (Reads::new(), Reads::new());
         let labels = [self.alertmanager.name.clone()];
-        // An Alertmanager that never answers has been waited for since now.
+        // The wait for an Alertmanager that never answers starts now.
         self.metrics.reconciled.with_label_values(&labels).set(self.clock.now().as_millisecond() as f64 / 1000.0);
         loop {
             let outcome = match self.compare(&mut missing, &mut active).await {
@@ -72,7 +73,7 @@ impl Reconciler {
                     tracing::warn!(
                         error = format!("{error:#}"),
                         alertmanager = labels[0],
-                        "incidents were not compared with Alertmanager"
+                        "failed to reconcile incidents with Alertmanager; retrying"
                     );
                     "failed"
                 }
@@ -80,11 +81,11 @@ impl Reconciler {
             self.metrics.reconciliations.with_label_values(&[labels[0].as_str(), outcome]).inc();
             tokio::select! {
                 () = tokio::time::sleep(every) => {}
-                // Ends with the program: the sender is dropped then.
+                // Ends with the program, when the sender is dropped.
                 Ok(()) = self.at_once.changed() => {}
                 Some(()) = self.oversized.recv() => {
                     if let Err(error) = self.read_groups().await {
-                        tracing::error!(error = format!("{error:#}"), alertmanager = labels[0], "what an oversized webhook was about is not known");
+                        tracing::error!(error = format!("{error:#}"), alertmanager = labels[0], "failed to read the alerts of an oversized webhook");
                     }
                 }
                 () = stop.cancelled() => return,
@@ -97,7 +98,7 @@ impl Reconciler {
         let began = self.clock.now();
         let (alerts, incomplete) = self.alertmanager.alerts().await?;
         self.open_what_is_active(&alerts, active).await?;
-        if let Some(within) = self.desk.book.confirm_within(source) {
+        if let Some(within) = self.writer.routing.confirm_within(source) {
             let latest = began.checked_add(within).unwrap_or(Timestamp::MAX);
             self.confirm_ends(&alerts, latest, incomplete.is_none()).await?;
         }
@@ -105,7 +106,7 @@ impl Reconciler {
             return Err(error);
         }
         let mut after = IncidentId(0);
-        let mut batch = incidents::open_of_source(&self.desk.readers, source, after, AT_ONCE).await?;
+        let mut batch = incidents::open_of_source(&self.writer.readers, source, after, AT_ONCE).await?;
         if batch.is_empty() {
             missing.clear();
             return Ok("done");
@@ -174,31 +175,31 @@ impl Reconciler {
                 }
             }
             for group in cut {
-                self.hear(group).await?;
+                self.ingest(group).await?;
             }
             if !found.is_empty() {
-                self.desk.perform(Reconcile { found }).await?;
+                self.writer.perform(Reconcile { found }).await?;
             }
-            batch = incidents::open_of_source(&self.desk.readers, source, after, AT_ONCE).await?;
+            batch = incidents::open_of_source(&self.writer.readers, source, after, AT_ONCE).await?;
         }
         *missing = still_missing;
         Ok(if is_young { "resting" } else { "done" })
     }
 
-    /// Whether Prometheus may not have told a replica everything since its start.
+    /// Whether Prometheus may not have sent a replica every alert since its start.
     async fn is_young(&self) -> anyhow::Result<bool> {
-        let settled = self.desk.book.config.incidents.settle_after_restart;
+        let settled = self.writer.routing.config.incidents.settle_after_restart;
         let settled = SignedDuration::try_from(settled).unwrap_or(SignedDuration::MAX);
-        // By the wall's clock, as Alertmanager tells it.
+        // By the wall clock, as Alertmanager reports it.
         Ok(Timestamp::now().duration_since(self.alertmanager.up_since().await?) < settled)
     }
 
-    /// Ends that one replica reported before this read began, by what all replicas have. `latest`: when an end that is reported
-    /// as the read begins counts without a read.
+    /// Settles ends that one replica reported before this read began, by the data of all replicas. `latest`: when an end reported
+    /// at the start of the read applies without a further read.
     async fn confirm_ends(&self, alerts: &HashMap<Box<str>, bool>, latest: Timestamp, complete: bool) -> anyhow::Result<()> {
         let (mut after, mut is_young) = (IncidentId(0), None);
         loop {
-            let batch = incidents::open_of_source(&self.desk.readers, &self.alertmanager.name, after, AT_ONCE).await?;
+            let batch = incidents::open_of_source(&self.writer.readers, &self.alertmanager.name, after, AT_ONCE).await?;
             let Some(last) = batch.last() else { return Ok(()) };
             after = last.id;
             let mut confirmed = Vec::new();
@@ -227,12 +228,13 @@ impl Reconciler {
                 }
             }
             if !confirmed.is_empty() {
-                self.desk.perform(Confirm { confirmed }).await?;
+                self.writer.perform(Confirm { confirmed }).await?;
             }
         }
     }
 
-    /// Opens incidents for alerts that are active in a replica although their incident ended, or ended for them.
+    /// Opens incidents for alerts that are active in a replica although their incident ended, or although the incident recorded
+    /// their end.
     async fn open_what_is_active(&self, alerts: &HashMap<Box<str>, bool>, active: &mut Reads) -> anyhow::Result<()> {
         let source = &self.alertmanager.name;
         let unsuppressed: Vec<&str> =
@@ -240,11 +242,11 @@ impl Reconciler {
         let mut still_active = Reads::new();
         let mut wanted: HashMap<String, HashSet<Box<str>>> = HashMap::new();
         for named in unsuppressed.chunks(AT_ONCE) {
-            let owners = owners::of(&self.desk.readers, source, named).await?;
+            let owners = owners::of(&self.writer.readers, source, named).await?;
             let mut firing: HashMap<IncidentId, HashSet<Box<str>>> = HashMap::new();
             for owner in owners {
                 if owner.is_open && !firing.contains_key(&owner.incident) {
-                    let known = incidents::by_id(&self.desk.readers, owner.incident).await?;
+                    let known = incidents::by_id(&self.writer.readers, owner.incident).await?;
                     let fires = known.into_iter().flat_map(|incident| {
                         let fires = incident.alerts.into_iter().filter(|(_, alert)| alert.status == Status::Firing);
                         fires.map(|(fingerprint, _)| fingerprint)
@@ -276,33 +278,33 @@ impl Reconciler {
                     alerts = group.alerts.len(),
                     "alerts are active although their end was reported: opening their incident"
                 );
-                self.hear(group).await?;
+                self.ingest(group).await?;
             }
         }
         Ok(())
     }
 
-    /// What a webhook that was too large was about: every group of the receivers that this bot has heard of, or of all.
+    /// Ingests the content of an oversized webhook: every group of the receivers known to this bot, or of all receivers.
     async fn read_groups(&self) -> anyhow::Result<()> {
-        let known = incidents::receivers(&self.desk.readers, &self.alertmanager.name).await?;
+        let known = incidents::receivers(&self.writer.readers, &self.alertmanager.name).await?;
         for group in self.alertmanager.groups().await? {
             if !group.alerts.is_empty() && (known.is_empty() || known.contains(&group.receiver.name)) {
-                self.hear(group).await?;
+                self.ingest(group).await?;
             }
         }
         Ok(())
     }
 
-    /// A group as a webhook would have told it.
-    async fn hear(&self, mut group: Group) -> anyhow::Result<()> {
-        let limit = self.desk.book.config.limits.webhook_alerts as usize;
+    /// Ingests a group as a webhook.
+    async fn ingest(&self, mut group: Group) -> anyhow::Result<()> {
+        let limit = self.writer.routing.config.limits.webhook_alerts as usize;
         let truncated = group.alerts.len().saturating_sub(limit);
         group.alerts.truncate(limit);
         let alerts: Vec<crate::webhook::Alert> = group.alerts.into_iter().map(Into::into).collect();
         let common = alerts.iter().skip(1).fold(alerts[0].labels.clone(), |common, alert| common.shared_with(&alert.labels));
         let payload = Payload {
             version: crate::webhook::payload::VERSION.into(),
-            group_key: hear::key_from_api(&group.labels)?,
+            group_key: ingest::key_from_api(&group.labels)?,
             truncated_alerts: truncated as u64,
             status: Status::Firing,
             receiver: group.receiver.name,
@@ -312,14 +314,13 @@ impl Reconciler {
             external_url: self.alertmanager.urls[0].clone(),
             alerts,
         };
-        let hear: Hear = hear::take(&self.desk.book, &self.alertmanager.name, payload);
-        self.desk.perform(hear).await?;
+        let ingest: Ingest = ingest::take(&self.writer.routing, &self.alertmanager.name, payload);
+        self.writer.perform(ingest).await?;
         Ok(())
     }
 }
 
-/// What replicas have of an incident's group. An alert that the incident does not know and that is silenced or inhibited would
-/// be told by no webhook either.
+/// Data of the replicas about an incident's group. No webhook would report an unknown alert that is silenced or inhibited.
 fn cut_off(incident: &Incident, groups: &[Group]) -> Vec<Group> {
     let same = groups.iter().filter(|group| group.receiver.name == incident.receiver && group.labels == incident.group_labels);
     let heard = same.cloned().map(|mut group| {
@@ -329,26 +330,26 @@ fn cut_off(incident: &Incident, groups: &[Group]) -> Vec<Group> {
     heard.filter(|group| !group.alerts.is_empty()).collect()
 }
 
-/// Ends the silences that ended incidents left behind, until each has ended.
-pub async fn end_silences(alertmanagers: Vec<Alertmanager>, desk: Desk, asked: Arc<Notify>, stop: CancellationToken) {
+/// Ends silences left by closed incidents, until each has ended.
+pub async fn end_silences(alertmanagers: Vec<Alertmanager>, writer: Writer, asked: Arc<Notify>, stop: CancellationToken) {
     while !stop.is_cancelled() {
         let mut failed = false;
         for alertmanager in &alertmanagers {
             let prefix = silence_to_end(&alertmanager.name, "");
-            let pending = facts::beginning_with(&desk.readers, &prefix).await.unwrap_or_default();
+            let pending = facts::beginning_with(&writer.readers, &prefix).await.unwrap_or_default();
             for (fact, _) in pending {
                 let id = fact[prefix.len()..].to_owned();
                 match alertmanager.end_silence(&id).await {
                     Ok(()) => {
-                        tracing::info!(alertmanager = alertmanager.name, silence = id, "a silence was ended");
-                        failed |= desk.perform(SilenceEnded { fact }).await.is_err();
+                        tracing::info!(alertmanager = alertmanager.name, silence = id, "ended a silence");
+                        failed |= writer.perform(SilenceEnded { fact }).await.is_err();
                     }
                     Err(error) => {
                         tracing::warn!(
                             error = format!("{error:#}"),
                             alertmanager = alertmanager.name,
                             silence = id,
-                            "a silence was not ended"
+                            "failed to end a silence; retrying"
                         );
                         failed = true;
                     }

@@ -1,11 +1,11 @@
-//! Silences that people set: over exactly the labels that the firing alerts share, by the person's name.
+//! This module builds silences set by people: for exactly the labels that the firing alerts share, under the person's name.
 
 use jiff::{SignedDuration, Timestamp};
 
 use super::{Alertmanager, Matcher, Silence};
 use crate::incident::Incident;
 
-/// What silences an incident. Empty when its alerts share nothing: that would silence everything.
+/// Matchers that silence an incident. Empty if its alerts share no label, because such a silence would cover everything.
 pub fn matchers(incident: &Incident) -> Vec<Matcher> {
     incident
         .common_labels()
@@ -16,7 +16,7 @@ pub fn matchers(incident: &Incident) -> Vec<Matcher> {
 }
 
 impl Alertmanager {
-    /// Silences an incident's alerts for a time; the silence as the incident remembers it.
+    /// Silences an incident's alerts for a time. Returns the silence as stored in the incident.
     pub async fn silence_incident(
         &self,
         incident: &Incident,

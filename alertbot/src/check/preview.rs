@@ -6,12 +6,11 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::{
     config::{Means, Person},
-    desk::{Book, book::Hush, hear},
     incident::{Incident, Phase},
     message::{
         Reader,
         age::Age,
-        catalogue::{Saying, say},
+        catalogue::{Text, say},
         markup,
         render::Shape,
         samples::samples,
@@ -20,19 +19,20 @@ use crate::{
     notify::Address,
     sender::buttons,
     webhook::{Alert, Payload, payload::VERSION, server},
+    writer::{Routing, ingest, routing::QuietMode},
 };
 
 /// Of every sample.
-pub fn preview(book: &Book, now: Timestamp) -> String {
-    let Some(alertmanager) = book.config.alertmanagers.first() else { return String::new() };
+pub fn preview(routing: &Routing, now: Timestamp) -> String {
+    let Some(alertmanager) = routing.config.alertmanagers.first() else { return String::new() };
     let mut text = String::new();
     for sample in samples(now) {
         let _ = writeln!(text, "== {}", sample.name);
         let mut incident = sample.incident.clone();
         incident.source.clone_from(&alertmanager.name);
         let payload = payload_of(&incident);
-        incident.routes = book.routes(&alertmanager.name, &payload).iter().map(|route| route.name.clone()).collect();
-        text.push_str(&of_incident(book, &incident, now));
+        incident.routes = routing.routes(&alertmanager.name, &payload).iter().map(|route| route.name.clone()).collect();
+        text.push_str(&of_incident(routing, &incident, now));
         text.push('\n');
     }
     text
@@ -42,77 +42,77 @@ pub fn preview(book: &Book, now: Timestamp) -> String {
 ///
 /// # Errors
 /// Why the webhook would refuse it.
-pub fn preview_payload(book: &Book, body: &[u8], now: Timestamp) -> anyhow::Result<String> {
+pub fn preview_payload(routing: &Routing, body: &[u8], now: Timestamp) -> anyhow::Result<String> {
     let payload = server::read(body).map_err(|refusal| anyhow::anyhow!(refusal.2))?;
-    let Some(alertmanager) = book.config.alertmanagers.first() else { return Ok(String::new()) };
-    let hear = hear::take(book, &alertmanager.name, payload);
-    let mut incident = hear.blank(SAMPLE_CODE, now);
-    let rules = book.rules(&incident);
-    incident.begin(&hear.observation, now, &rules);
-    Ok(of_incident(book, &incident, now))
+    let Some(alertmanager) = routing.config.alertmanagers.first() else { return Ok(String::new()) };
+    let ingest = ingest::take(routing, &alertmanager.name, payload);
+    let mut incident = ingest.blank(SAMPLE_CODE, now);
+    let rules = routing.rules(&incident);
+    incident.begin(&ingest.observation, now, &rules);
+    Ok(of_incident(routing, &incident, now))
 }
 
 const SAMPLE_CODE: u32 = 4711;
 
-fn of_incident(book: &Book, incident: &Incident, now: Timestamp) -> String {
+fn of_incident(routing: &Routing, incident: &Incident, now: Timestamp) -> String {
     let mut text = String::new();
     let _ = writeln!(text, "routes: {}", listed(&incident.routes));
-    for address in book.chats(incident) {
-        let chat = book.config.chats.iter().find(|chat| Book::chat_address(chat) == address);
+    for address in routing.chats(incident) {
+        let chat = routing.config.chats.iter().find(|chat| Routing::chat_address(chat) == address);
         let name = chat.map_or("?", |chat| &chat.name);
-        let sound = match book.hush(&address, incident.severity, now) {
-            Hush::Loud => String::new(),
-            Hush::Mute => ", without a sound now (quiet hours)".into(),
-            Hush::Hold(until) => format!(", held until {} (quiet hours)", book.reader(&address, now).clock(until)),
+        let sound = match routing.quiet_mode(&address, incident.severity, now) {
+            QuietMode::Loud => String::new(),
+            QuietMode::Mute => ", without a sound now (quiet hours)".into(),
+            QuietMode::Hold(until) => format!(", held until {} (quiet hours)", routing.reader(&address, now).clock(until)),
         };
         let _ = writeln!(text, "at once, into chat {name}{sound}:");
-        text.push_str(&card(book, incident, &book.reader(&address, now)));
+        text.push_str(&card(routing, incident, &routing.reader(&address, now)));
     }
-    escalation(book, incident, now, &mut text);
+    escalation(routing, incident, now, &mut text);
     text
 }
 
-fn card(book: &Book, incident: &Incident, reader: &Reader) -> String {
-    let rendered = book.messages.render(Shape::Telegram, incident, reader);
+fn card(routing: &Routing, incident: &Incident, reader: &Reader) -> String {
+    let rendered = routing.messages.render(Shape::Telegram, incident, reader);
     let mut text = indented(&markup::plain(&rendered.text));
-    for row in buttons::card(book, incident, reader.language) {
+    for row in buttons::card(routing, incident, reader.language) {
         let row: Vec<String> = row.iter().map(|button| format!("[{}]", button.text)).collect();
         let _ = writeln!(text, "    {}", row.join(" "));
     }
     text
 }
 
-fn escalation(book: &Book, incident: &Incident, now: Timestamp, text: &mut String) {
-    let Some(policy) = book.escalation(incident).filter(|_| incident.phase == Phase::Firing) else { return };
+fn escalation(routing: &Routing, incident: &Incident, now: Timestamp, text: &mut String) {
+    let Some(policy) = routing.escalation(incident).filter(|_| incident.phase == Phase::Firing) else { return };
     let _ = writeln!(text, "escalation {}, {} rounds, until somebody acknowledges:", policy.name, policy.rounds);
     let mut at = now;
     let mut shown = Vec::new();
     for step in &policy.steps {
         at = SignedDuration::try_from(step.after).ok().and_then(|wait| at.checked_add(wait).ok()).unwrap_or(at);
-        let people = book.people_of(step, at);
+        let people = routing.people_of(step, at);
         let mut told: Vec<String> = step.chats.iter().map(|chat| format!("chat {chat}")).collect();
         told.extend(people.iter().map(|person| {
             let ways: Vec<&str> =
                 step.by.iter().filter(|means| person.can_be_reached(**means)).map(|means| means.name()).collect();
             format!("{} by {}", person.name, listed(&ways))
         }));
-        let wait = say(crate::config::Language::English, Saying::Age(Age::between(now, at)));
+        let wait = say(crate::config::Language::English, Text::Age(Age::between(now, at)));
         let _ = writeln!(text, "  after {wait}: {}", listed(&told));
         for person in people {
             for means in step.by.iter().filter(|means| **means != Means::Telegram) {
-                phone(book, incident, person, *means, at, &mut shown, text);
+                phone(routing, incident, person, *means, at, &mut shown, text);
             }
         }
     }
     if policy.then_everyone {
-        let everyone: Vec<&str> = book.everyone().iter().map(|person| &*person.name).collect();
+        let everyone: Vec<&str> = routing.everyone().iter().map(|person| &*person.name).collect();
         let _ = writeln!(text, "  then everyone: {}", listed(&everyone));
     }
 }
 
 /// Each text once, although several people get it.
 fn phone(
-    book: &Book,
+    routing: &Routing,
     incident: &Incident,
     person: &Person,
     means: Means,
@@ -120,17 +120,17 @@ fn phone(
     shown: &mut Vec<String>,
     text: &mut String,
 ) {
-    let Some(address) = Book::person_address(person, means) else { return };
-    let reader = book.reader(&address, at);
+    let Some(address) = Routing::person_address(person, means) else { return };
+    let reader = routing.reader(&address, at);
     let (parts, answers) = match &address {
-        Address::Phone { provider, .. } => book.line(provider),
+        Address::Phone { provider, .. } => routing.line(provider),
         Address::Telegram { .. } => return,
     };
     let line = telephone::Line { parts, answers, ready: "" };
     let incidents = std::slice::from_ref(incident);
     let said = match means {
-        Means::Sms => telephone::sms(&book.messages, incidents, line, &reader).text,
-        _ => telephone::voice(&book.messages, incidents, line, &reader).text,
+        Means::Sms => telephone::sms(&routing.messages, incidents, line, &reader).text,
+        _ => telephone::voice(&routing.messages, incidents, line, &reader).text,
     };
     if shown.contains(&said) {
         return;

@@ -5,9 +5,9 @@ use std::{collections::BTreeSet, path::Path};
 
 use crate::{
     config::{Config, document::Fault},
-    desk::Book,
     message::markup::has_plain_host,
     webhook::server,
+    writer::Routing,
 };
 
 /// The database cannot be made at its path.
@@ -36,11 +36,11 @@ pub fn warnings(config: &Config) -> Vec<String> {
 }
 
 /// Links of a payload that Telegram drops: their host has no dot.
-pub fn dropped_links(book: &Book, body: &[u8]) -> Vec<String> {
+pub fn dropped_links(routing: &Routing, body: &[u8]) -> Vec<String> {
     let Ok(payload) = server::read(body) else { return Vec::new() };
     let annotations = payload.alerts.iter().flat_map(|alert| alert.annotations.iter().map(|(_, value)| value));
     let addresses = payload.alerts.iter().map(|alert| alert.generator_url.as_str()).chain(annotations);
-    let addresses = addresses.chain([payload.external_url.as_str()]).chain(book.config.public_url.as_deref());
+    let addresses = addresses.chain([payload.external_url.as_str()]).chain(routing.config.public_url.as_deref());
     let hosts: BTreeSet<&str> = addresses.filter(|address| has_plain_host(address)).map(origin).collect();
     let warning = |origin: &str| {
         format!(

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use super::*;
-use crate::{config, desk::Book};
+use crate::{config, writer::Routing};
 
 const EXAMPLE: &str = include_str!("../../alertbot.example.yaml");
 
@@ -124,8 +124,8 @@ fn a_template_is_told_with_its_own_line() {
 
 #[test]
 fn the_preview_shows_who_reads_what_and_who_is_called_when() {
-    let book = Book::new(parse(EXAMPLE), Vec::new(), Vec::new());
-    let shown = preview(&book, now());
+    let routing = Routing::new(parse(EXAMPLE), Vec::new(), Vec::new());
+    let shown = preview(&routing, now());
     for part in [
         "== a critical alert fires\nroutes: critical\nat once, into chat operations:\n    🔴 /var of db-1 is 97 % full\n",
         "[Acknowledge] [Escalate now] [Graph]",
@@ -140,7 +140,7 @@ fn the_preview_shows_who_reads_what_and_who_is_called_when() {
     }
     let webhook = r#"{"version":"4","groupKey":"{}:{}","status":"firing","receiver":"r","commonLabels":{"team":"payments","severity":"page"},
         "alerts":[{"status":"firing","labels":{"alertname":"Stuck","team":"payments","severity":"page"},"startsAt":"2026-02-02T09:00:00Z"}]}"#;
-    let shown = preview_payload(&book, webhook.as_bytes(), now()).unwrap();
+    let shown = preview_payload(&routing, webhook.as_bytes(), now()).unwrap();
     assert!(shown.contains("routes: payments, critical") && shown.contains("🔴 Stuck"), "{shown}");
     for (from, to, said) in [
         (r#""version":"4""#, r#""version":"5""#, "this program reads version \"4\""),
@@ -148,7 +148,7 @@ fn the_preview_shows_who_reads_what_and_who_is_called_when() {
         (r#""alerts":["#, r#""alerts":[0,"#, "no webhook of Alertmanager"),
     ] {
         assert!(webhook.contains(from), "{from}");
-        let refused = preview_payload(&book, webhook.replacen(from, to, 1).as_bytes(), now()).unwrap_err().to_string();
+        let refused = preview_payload(&routing, webhook.replacen(from, to, 1).as_bytes(), now()).unwrap_err().to_string();
         assert!(refused.contains(said), "{refused}");
     }
 }
@@ -190,8 +190,8 @@ fn links_that_telegram_drops_are_named() {
             "generatorURL": "http://prometheus:9090/graph?g0.expr=up", "fingerprint": "a",
         }],
     });
-    let book = Book::new(parse(EXAMPLE), Vec::new(), Vec::new());
-    let found = dropped_links(&book, body.to_string().as_bytes());
+    let routing = Routing::new(parse(EXAMPLE), Vec::new(), Vec::new());
+    let found = dropped_links(&routing, body.to_string().as_bytes());
     for (warning, origin) in found.iter().zip(["http://alertmanager:9093", "http://grafana", "http://prometheus:9090"]) {
         assert!(warning.starts_with(&format!("links to {origin} are shown as text")), "{found:?}");
     }

@@ -1,4 +1,4 @@
-//! The Alertmanagers that call the webhook, and that are asked through their API v2.
+//! This module reads the Alertmanagers that call the webhook, and their API addresses.
 
 use std::time::Duration;
 
@@ -9,23 +9,23 @@ use super::{
     names::Names,
 };
 
-/// One Alertmanager, or the replicas of one cluster: they gossip, so their equal groups are one.
+/// One Alertmanager, or the replicas of one cluster. Replicas gossip, so equal groups of them are one group.
 #[derive(Debug, Clone)]
 pub struct Alertmanager {
-    /// Its webhook is `/webhook/<name>`.
+    /// The webhook is `/webhook/<name>`.
     pub name: String,
-    /// API v2 of every replica, without `/api/v2`. Empty: no silences and no reconciliation for this one.
+    /// API v2 of every replica, without `/api/v2`. Empty: no silences and no reconciliation.
     pub urls: Vec<String>,
     pub api_credentials: Option<Credentials>,
-    /// Any of these opens the webhook; two are valid while one replaces the other. Never empty.
+    /// Each is valid. List two during a rotation. Never empty.
     pub webhook_credentials: Vec<Credentials>,
-    /// Where expressions are drawn from; `None`: where the alert's generatorURL points.
+    /// Source of charts; `None`: the address in the alert's generatorURL.
     pub prometheus: Option<String>,
     pub prometheus_credentials: Option<Credentials>,
     pub watchdog: Option<Watchdog>,
 }
 
-/// How one proves who one is over HTTP.
+/// Credentials of an HTTP request.
 #[derive(Debug, Clone)]
 pub enum Credentials {
     /// `Authorization: Bearer …`
@@ -34,17 +34,17 @@ pub enum Credentials {
     Basic { user: String, password: Secret },
 }
 
-/// An alert that always fires. When it stops arriving, alerting itself is broken.
+/// An alert that always fires. If it stops arriving, alerting is broken.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Watchdog {
     /// Its `alertname`.
     pub alert: String,
-    /// Silence longer than this is an incident. Longer than the route's `repeat_interval` in Alertmanager.
+    /// A longer gap opens an incident. Must exceed the route's `repeat_interval` in Alertmanager.
     pub within: Duration,
 }
 
 pub(super) fn alertmanagers(root: &Section) -> Vec<Alertmanager> {
-    let sections = root.required_sections("alertmanagers", "the Alertmanagers whose webhooks come here");
+    let sections = root.required_sections("alertmanagers", "Alertmanagers that call this webhook");
     let names = Names::of("Alertmanager", "alertmanagers", &sections);
     sections.iter().enumerate().map(|(index, section)| Alertmanager::read(section, names.at(index))).collect()
 }
@@ -73,7 +73,7 @@ const DEFAULT_WATCHDOG: Duration = Duration::from_secs(300);
 
 fn webhook_credentials(section: &Section) -> Vec<Credentials> {
     let sections =
-        section.required_sections("webhook_credentials", "what Alertmanager proves itself with, as `- bearer: ${ALERTBOT_…}`");
+        section.required_sections("webhook_credentials", "credentials that Alertmanager sends, as `- bearer: ${ALERTBOT_…}`");
     sections.iter().filter_map(Credentials::read).collect()
 }
 
@@ -86,7 +86,7 @@ impl Credentials {
             (true, false, false) => bearer.map(Self::Bearer),
             (false, true, true) => Some(Self::Basic { user: user?, password: password? }),
             _ => {
-                section.fault("", "is neither `bearer` nor `user` and `password`", "write one of the two forms");
+                section.fault("", "has neither `bearer` nor `user` and `password`", "set one of the two");
                 None
             }
         }

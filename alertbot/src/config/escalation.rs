@@ -1,4 +1,4 @@
-//! What happens while nobody acknowledges.
+//! This module reads escalation policies, which apply while an incident is not acknowledged.
 
 use std::time::Duration;
 
@@ -11,36 +11,36 @@ use super::{
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Escalation {
     pub name: String,
-    /// Taken one after the other until somebody acknowledges. Never empty.
+    /// Performed in order until a person acknowledges. Never empty.
     pub steps: Vec<Step>,
-    /// How often the steps are gone through. At least 1.
+    /// Number of rounds over all steps. At least 1.
     pub rounds: u32,
-    /// Whether, after that, everybody is told by every way there is.
+    /// Whether everyone is notified by every means after the last round.
     pub then_everyone: bool,
-    /// An acknowledged incident that still fires after this escalates again; `None`: never.
+    /// An acknowledged incident that still fires after this time escalates again; `None`: never.
     pub acknowledge_timeout: Option<Duration>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Step {
-    /// Where it stands in the file.
+    /// Line in the file.
     pub line: usize,
-    /// After the step before it or, for the first one, after the incident began or the round before ended.
+    /// Wait after the previous step. For the first step: after the start of the incident or the end of the previous round.
     pub after: Duration,
     pub chats: Vec<String>,
     pub people: Vec<String>,
-    /// Schedules whose person on duty is told.
+    /// Schedules whose person on duty is notified.
     pub on_call: Vec<String>,
-    /// Schedules whose next person is told: who comes on duty after the present one.
+    /// Schedules whose next person on duty is notified.
     pub next_on_call: Vec<String>,
-    /// How people are told: each of these that the person has.
+    /// Means of notification: each one that the person has.
     pub by: Vec<Means>,
 }
 
 const LONGEST_WAIT: Duration = Duration::from_secs(7 * 86_400);
 const MOST_ROUNDS: u32 = 100;
 
-/// The names that steps refer to.
+/// The names to which steps refer.
 pub(super) struct Reachable<'a> {
     pub chats: &'a Names,
     pub people: &'a Names,
@@ -57,7 +57,7 @@ pub(super) fn escalations(root: &Section, reachable: &Reachable) -> (Vec<Escalat
 
 impl Escalation {
     fn read(section: &Section, name: String, reachable: &Reachable) -> Self {
-        let steps = section.required_sections("steps", "who is told first, and who after which wait");
+        let steps = section.required_sections("steps", "recipients and waits, in order");
         Self {
             name,
             steps: steps.iter().map(|step| Step::read(step, reachable)).collect(),
@@ -81,12 +81,12 @@ impl Step {
             by: if section.has("by") { by } else { vec![Means::Telegram] },
         };
         if step.chats.is_empty() && step.people.is_empty() && step.on_call.is_empty() && step.next_on_call.is_empty() {
-            section.fault("", "tells nobody", "name `chats`, `people`, `on_call` or `next_on_call`");
+            section.fault("", "has no recipient", "add `chats`, `people`, `on_call` or `next_on_call`");
         }
         for person in reachable.listed.iter().filter(|person| step.people.contains(&person.name)) {
             if !step.by.iter().any(|means| person.can_be_reached(*means)) {
-                let wrong = format!("tells {}, who has none of the ways in `by`", person.name);
-                section.fault("people", &wrong, "add a way to the step, or the missing number or id to the person");
+                let wrong = format!("notifies {}, who has none of the means in `by`", person.name);
+                section.fault("people", &wrong, "add a means to `by`, or the missing number or id to the person");
             }
         }
         step

@@ -1,8 +1,8 @@
-//! The whole configuration: one YAML file, and secrets from the environment or from files. The only reader of either.
+//! This module reads the configuration: one YAML file, and secrets from the environment or from files. No other module may read
+//! either.
 //!
-//! A file with faults gives no [`Config`] but all of its faults at once, each with its line and what to write instead
-//! ([`Faults`]). What only the built rotations and templates can show (nobody on duty next Tuesday, a template that does not
-//! render) is told by [`crate::check`].
+//! A faulty file yields no [`Config`] but all of its faults at once, each with its line and fix ([`Faults`]). [`crate::check`]
+//! finds faults that only the built rotations and templates show, such as hours with no person on duty or a template that fails.
 
 pub mod alertmanager;
 pub mod document;
@@ -45,20 +45,20 @@ use document::{Address, Fault, Reading, Section, node};
 
 const PREFIX: &str = "ALERTBOT";
 
-/// Everything that the bot is told before it starts.
+/// The configuration of the bot.
 #[derive(Debug, Clone)]
 pub struct Config {
     pub process: Process,
-    /// Webhooks, and what providers report back.
+    /// Webhooks and callbacks of providers.
     pub listen: SocketAddr,
     /// `/metrics`, `/livez`, `/readyz`.
     pub admin_listen: SocketAddr,
-    /// How providers reach `listen` from outside; `None`: no delivery reports and no inbound SMS.
+    /// Address at which providers reach `listen` from outside; `None`: no delivery reports and no replies by SMS.
     pub public_url: Option<String>,
-    /// Where a chat or person says nothing else.
+    /// Default for chats and people.
     pub language: Language,
     pub time_zone: TimeZone,
-    /// Of dates in Persian messages.
+    /// For dates in Persian messages.
     pub calendar: Calendar,
     pub store: Store,
     pub severities: Severities,
@@ -77,11 +77,11 @@ pub struct Config {
     pub limits: Limits,
 }
 
-/// What comes from the environment alone.
+/// Settings from the environment only.
 #[derive(Debug, Clone)]
 pub struct Process {
     pub telemetry: telemetry::Settings,
-    /// From SIGTERM until the process ends, whatever still runs.
+    /// Longest time from SIGTERM to the end of the process.
     pub shutdown_deadline: Duration,
 }
 
@@ -106,12 +106,12 @@ impl Config {
         self.people.iter().find(|person| person.name == name)
     }
 
-    /// Who sent an update.
+    /// The person who sent an update.
     pub fn person_of_telegram(&self, user: i64) -> Option<&Person> {
         self.people.iter().find(|person| person.telegram == Some(user))
     }
 
-    /// Who sent an SMS. Networks write a number with a plus, with two zeros, or with neither.
+    /// The person who sent an SMS. Networks write a number with a plus, with two zeros, or with neither.
     pub fn person_of_phone(&self, number: &str) -> Option<&Person> {
         let number = number.trim();
         let digits = number.strip_prefix('+').or_else(|| number.strip_prefix("00")).unwrap_or(number);
@@ -132,7 +132,7 @@ impl Config {
     }
 }
 
-/// Every fault of the file and of the environment. Its `Display` is what the program prints before it exits.
+/// Every fault of the file and of the environment. The program prints its `Display` before it exits.
 #[derive(Debug, Clone)]
 pub struct Faults {
     file: String,
@@ -141,7 +141,7 @@ pub struct Faults {
 }
 
 impl Faults {
-    /// Faults that were found in a file after it was read.
+    /// Faults found in a file after it was read.
     pub fn of_file(file: &Path, faults: Vec<Fault>) -> Self {
         Self { file: file.display().to_string(), faults, environment: None }
     }
@@ -171,22 +171,19 @@ impl fmt::Display for Faults {
 
 impl std::error::Error for Faults {}
 
-/// Reads the file, and the secrets it names from the environment.
+/// Reads the file, and the secrets that it names from the environment.
 #[expect(clippy::disallowed_methods, reason = "this module is the one reader of the environment")]
 pub fn load(file: &Path) -> Result<Config, Faults> {
     match std::fs::read_to_string(file) {
         Ok(text) => parse(&file.display().to_string(), &text, std::env::vars_os()),
         Err(error) => {
             let wrong = format!("cannot be read: {error}");
-            Err(Faults::of_file(
-                file,
-                vec![Fault::new(0, "", &wrong, "name a file that exists with --config or ALERTBOT_CONFIG")],
-            ))
+            Err(Faults::of_file(file, vec![Fault::new(0, "", &wrong, "set --config or ALERTBOT_CONFIG to an existing file")]))
         }
     }
 }
 
-/// [`load`] from given text and variables; `file` is the name that faults give it.
+/// [`load`] from a given text and variables; `file` is the name in faults.
 pub fn parse<Name: Into<OsString>, Value: Into<OsString>>(
     file: &str,
     text: &str,
@@ -212,9 +209,9 @@ pub fn parse<Name: Into<OsString>, Value: Into<OsString>>(
     }
 }
 
-/// Whether a variable is what Kubernetes sets for a service of that name, and Docker for a link
-/// (<https://kubernetes.io/docs/concepts/services-networking/service/#environment-variables>). A variable that the file names
-/// as a secret is never one.
+/// Whether Kubernetes sets this variable for a service, or Docker for a link
+/// (<https://kubernetes.io/docs/concepts/services-networking/service/#environment-variables>). Not for a variable that the file
+/// names as a secret.
 fn is_service_link(name: &std::ffi::OsStr, file: &str) -> bool {
     let Some(name) = name.to_str() else { return false };
     let Some(rest) = name.strip_prefix(PREFIX).filter(|rest| rest.starts_with('_')) else { return false };
@@ -246,7 +243,7 @@ impl Process {
             shutdown_deadline: environment.duration(
                 "ALERTBOT_SHUTDOWN_DEADLINE",
                 Duration::from_secs(20),
-                "from SIGTERM until the process ends, whatever still runs",
+                "longest time from SIGTERM to the end of the process",
             ),
         }
     }
@@ -269,8 +266,8 @@ fn read(root: &Section, process: Process) -> Config {
     let admin_listen = root.or("admin_listen", SocketAddr::from(([127, 0, 0, 1], 9096)));
     let same_host = listen.ip() == admin_listen.ip() || listen.ip().is_unspecified() || admin_listen.ip().is_unspecified();
     if listen.port() != 0 && listen.port() == admin_listen.port() && same_host {
-        let wrong = format!("{admin_listen} takes the port of `listen`, {listen}");
-        root.fault("admin_listen", &wrong, "give each listener a port of its own");
+        let wrong = format!("{admin_listen} has the port of `listen`, {listen}");
+        root.fault("admin_listen", &wrong, "set a different port");
     }
     Config {
         process,

@@ -1,32 +1,32 @@
-//! Names that parts of the file give and others refer to. A reference to nobody is a fault at the line of the reference.
+//! This module checks names that parts of the file define and others refer to. A reference to an undefined name is a fault at its
+//! line.
 
 use service_kit::config::nearest;
 
 use super::document::Section;
 
-/// The names of one kind of thing.
+/// The defined names of one kind.
 #[derive(Debug, Clone)]
 pub struct Names {
-    /// As in "no person is called …".
+    /// The kind, as in "no person has this name".
     what: &'static str,
-    /// Where they are listed: `people`.
+    /// The section that defines them: `people`.
     key: &'static str,
     names: Vec<String>,
 }
 
 impl Names {
-    /// The names in a list of sections; one that is given twice is a fault.
+    /// The names in a list of sections. A duplicate is a fault.
     pub(super) fn of(what: &'static str, key: &'static str, sections: &[Section]) -> Self {
         let mut names: Vec<String> = Vec::new();
         for section in sections {
-            let name: String =
-                section.required("name", &format!("a short name for the {what}, referred to elsewhere in the file"));
+            let name: String = section.required("name", &format!("a short name of the {what}, for references in the file"));
             let well_formed = name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.'));
             if !name.is_empty() && (!well_formed || name.len() > NAME_BYTES) {
                 let remedy = format!("use at most {NAME_BYTES} of a-z, A-Z, 0-9, -, _ and .");
-                section.fault("name", "is no name", &remedy);
+                section.fault("name", "is not a valid name", &remedy);
             } else if !name.is_empty() && names.contains(&name) {
-                section.fault("name", &format!("is {name}, which another {what} is called"), "give each its own name");
+                section.fault("name", &format!("is {name}, the name of another {what}"), "choose another name");
             }
             names.push(name);
         }
@@ -37,7 +37,7 @@ impl Names {
         self.names.iter().map(String::as_str)
     }
 
-    /// The name at an index of the sections it was read from.
+    /// The name of the section at this index.
     pub(super) fn at(&self, index: usize) -> String {
         self.names[index].clone()
     }
@@ -53,31 +53,31 @@ impl Names {
         let remedy = match (nearest(name, self.names.iter().cloned()), self.names.is_empty()) {
             (Some(known), _) => format!("did you mean {known}?"),
             (None, true) => format!("add it to `{}`, which is empty or missing", self.key),
-            (None, false) => format!("add it to `{}`, or name one of: {}", self.key, self.names.join(", ")),
+            (None, false) => format!("add it to `{}`, or use one of: {}", self.key, self.names.join(", ")),
         };
-        section.fault_at(line, key, &format!("is {name:?}, and no {} is called so", self.what), &remedy);
+        section.fault_at(line, key, &format!("is {name:?}, but no {} has this name", self.what), &remedy);
     }
 
-    /// One reference that may be absent.
+    /// An optional reference.
     pub(super) fn optional(&self, section: &Section, key: &'static str) -> Option<String> {
         let name: String = section.optional(key)?;
         self.check(section, key, &name, section.line_of(key));
         Some(name)
     }
 
-    /// A list of references, none twice.
+    /// A list of references without duplicates.
     pub(super) fn list(&self, section: &Section, key: &'static str) -> Vec<String> {
         let mut names: Vec<String> = Vec::new();
         for (name, line) in self.references(section, key) {
             if names.contains(&name) {
-                section.fault_at(line, key, &format!("names {name} twice"), "name each once");
+                section.fault_at(line, key, &format!("names {name} twice"), "remove the duplicate");
             }
             names.push(name);
         }
         names
     }
 
-    /// A list of references in which one may come again: somebody has two turns of a round.
+    /// A list of references that may repeat, such as a person with two turns in a round.
     pub(super) fn list_with_repeats(&self, section: &Section, key: &'static str) -> Vec<String> {
         self.references(section, key).into_iter().map(|(name, _)| name).collect()
     }
@@ -89,5 +89,5 @@ impl Names {
     }
 }
 
-/// Names stand in button data, paths and metric labels.
+/// Names are used in button data, paths and metric labels.
 const NAME_BYTES: usize = 32;

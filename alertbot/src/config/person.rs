@@ -1,4 +1,4 @@
-//! The people who are told, and what each may do.
+//! This module reads the people to notify and their roles.
 
 use jiff::tz::TimeZone;
 
@@ -14,14 +14,14 @@ use super::{
 pub struct Person {
     pub name: String,
     pub role: Role,
-    /// Numeric id of the user, which is also the id of the private chat. Commands and buttons are authorised by it.
+    /// Numeric user id, which is also the id of the private chat. It authorizes commands and buttons.
     pub telegram: Option<i64>,
-    /// Name of the bot that writes to the private chat; the person must have started it once.
+    /// Name of the bot that writes to the private chat. The person must have started it once.
     pub bot: Option<String>,
     pub phone: Option<PhoneNumber>,
-    /// Name of the provider of SMS.
+    /// Name of the SMS provider.
     pub sms: Option<String>,
-    /// Name of the provider of calls.
+    /// Name of the call provider.
     pub voice: Option<String>,
     pub language: Language,
     pub time_zone: TimeZone,
@@ -29,7 +29,7 @@ pub struct Person {
 }
 
 impl Person {
-    /// Whether a message can be sent to this person in this way.
+    /// Whether the person can be notified by this means.
     pub fn can_be_reached(&self, means: Means) -> bool {
         match means {
             Means::Telegram => self.telegram.is_some() && self.bot.is_some(),
@@ -39,14 +39,14 @@ impl Person {
     }
 }
 
-/// What a person may do. Each may do what the ones before may.
+/// Permissions of a person. Each role includes the previous ones.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Role {
-    /// Asks: /alerts /silences /oncall, and the button that draws.
+    /// Queries: /alerts /silences /oncall, and the chart button.
     Viewer,
-    /// Acknowledges, silences, escalates.
+    /// Acknowledge, silence, escalate.
     Responder,
-    /// Also for others: reassigns, removes the silences of others.
+    /// Also for others: reassign, end their silences.
     Admin,
 }
 
@@ -67,7 +67,7 @@ impl Value for Role {
     }
 }
 
-/// A way to a person.
+/// A means to notify a person.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Means {
     Telegram,
@@ -99,7 +99,7 @@ impl Value for Means {
     }
 }
 
-/// As E.164: a plus and up to fifteen digits. Personal data: never shown in a log or a fault.
+/// In E.164 format: a plus and up to fifteen digits. Personal data: must not appear in a log or a fault.
 #[derive(Clone, PartialEq, Eq)]
 pub struct PhoneNumber(String);
 
@@ -115,7 +115,7 @@ impl std::fmt::Debug for PhoneNumber {
     }
 }
 
-/// Shortest and longest number of digits (E.164 sets the upper one).
+/// Minimum and maximum number of digits (the maximum is from E.164).
 const DIGITS: std::ops::RangeInclusive<usize> = 7..=15;
 
 impl Value for PhoneNumber {
@@ -147,7 +147,7 @@ pub(super) fn people(
     for (index, section) in sections.iter().enumerate() {
         let telegram: Option<i64> = section.optional("telegram");
         if telegram.is_some_and(|id| id <= 0) {
-            section.fault("telegram", "is no user's id", "users have positive ids; a bot such as @userinfobot tells yours");
+            section.fault("telegram", "is not a user id", "users have positive ids; a bot such as @userinfobot shows yours");
         }
         let sms = providers.optional(section, "sms");
         let person = Person {
@@ -163,19 +163,19 @@ pub(super) fn people(
             quiet_hours: QuietHours::read_all(section),
         };
         if !section.has("telegram") && !section.has("phone") {
-            section.fault("", "cannot be reached", "give it `telegram`, or `phone` with `sms` or `voice`");
+            section.fault("", "cannot be reached", "add `telegram`, or `phone` with `sms` or `voice`");
         }
         if section.has("phone") && !section.has("sms") && !section.has("voice") {
-            section.fault("phone", "is not used by any provider", "name a provider in `sms` or `voice`");
+            section.fault("phone", "is not used by any provider", "set a provider in `sms` or `voice`");
         }
         for way in ["sms", "voice"] {
             if section.has(way) && !section.has("phone") {
-                section.fault(way, "needs a number", "add `phone`");
+                section.fault(way, "needs a phone number", "add `phone`");
             }
         }
         if let Some(other) = people.iter().find(|other| other.telegram.is_some() && other.telegram == person.telegram) {
-            let wrong = format!("is the id that {} has", other.name);
-            section.fault("telegram", &wrong, "who presses a button must be one person");
+            let wrong = format!("is already the id of {}", other.name);
+            section.fault("telegram", &wrong, "use one id per person, because it identifies who presses a button");
         }
         people.push(person);
     }

@@ -1,4 +1,4 @@
-//! Providers of SMS and voice calls. Only their settings; what they speak is in `notify/sms`.
+//! This module reads the settings of SMS and call providers. `notify/sms` implements their protocols.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -12,40 +12,40 @@ use super::{
 #[derive(Debug, Clone)]
 pub struct Provider {
     pub name: String,
-    /// Where it stands in the file.
+    /// Line in the file.
     pub line: usize,
     pub kind: ProviderKind,
-    /// Longest text, in parts; what is longer is shortened, and says so.
+    /// Longest text, in parts. A longer text is shortened and marked.
     pub parts: u32,
     pub per_minute: u32,
     pub timeout: Duration,
-    /// Part of the path `/phone/<name>/<token>` under which the provider reports deliveries and inbound messages.
+    /// Part of the path `/phone/<name>/<token>` at which the provider reports deliveries and inbound messages.
     pub callback_token: Option<Secret>,
 }
 
 #[derive(Debug, Clone)]
 pub enum ProviderKind {
-    /// <https://www.twilio.com/docs/messaging/api/message-resource>, calls too.
+    /// <https://www.twilio.com/docs/messaging/api/message-resource>; also calls.
     Twilio { api_url: String, account_sid: String, auth_token: Secret, from: String },
-    /// <https://kavenegar.com/rest.html>; calls by text to speech too. The key is in the address: never log it.
+    /// <https://kavenegar.com/rest.html>; also calls by text to speech. The key is in the URL: it must not be logged.
     Kavenegar {
         api_url: String,
         api_key: Secret,
         from: Option<String>,
-        /// Name of a template for `verify/lookup`, which takes the place of `sms/send`.
+        /// Name of a template for `verify/lookup`, which is then used instead of `sms/send`.
         template: Option<String>,
     },
     /// A Kannel SMS box (`sendsms`).
     Kannel { url: String, username: String, password: Secret, from: Option<String>, smsc: Option<String> },
-    /// Anything that takes one HTTP request per message.
+    /// Any API with one HTTP request per message.
     Generic(Box<Generic>),
 }
 
-/// A request per message. `url`, `headers` and `body` are templates that know `number`, `digits` (the number without its
-/// plus), `text`, `id`, `from`, `callback_url` and `secrets.<name>`.
+/// A request per message. The templates `url`, `headers` and `body` can use `number`, `digits` (the number without its plus),
+/// `text`, `id`, `from`, `callback_url` and `secrets.<name>`.
 #[derive(Debug, Clone)]
 pub struct Generic {
-    /// `vonage`, `sms_ir` or `ghasedak`: what is not set below comes from the preset.
+    /// `vonage`, `sms_ir` or `ghasedak`: the preset provides the settings that are missing below.
     pub preset: Option<Preset>,
     pub from: Option<String>,
     pub secrets: BTreeMap<String, Secret>,
@@ -53,21 +53,21 @@ pub struct Generic {
     pub url: Option<String>,
     pub headers: BTreeMap<String, String>,
     pub body: Option<String>,
-    /// HTTP statuses that mean accepted.
+    /// HTTP statuses of an accepted message.
     pub success_statuses: Vec<u16>,
-    /// JSON pointer (RFC 6901) into the answer, and the values there that mean accepted.
+    /// JSON pointer (RFC 6901) into the answer, and the values there of an accepted message.
     pub success_pointer: Option<String>,
     pub success_values: Vec<String>,
-    /// JSON pointer to the provider's id of the message.
+    /// JSON pointer to the provider's message id.
     pub id_pointer: Option<String>,
-    /// HTTP statuses, and values at `success_pointer`, after which trying again makes sense.
+    /// HTTP statuses, and values at `success_pointer`, after which a retry makes sense.
     pub retry_statuses: Vec<u16>,
     pub retry_values: Vec<String>,
-    /// Whether it calls and speaks the text, rather than sending it.
+    /// Whether it calls and speaks the text instead of sending it.
     pub voice: bool,
 }
 
-/// A provider whose request is known.
+/// A provider with a known request format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Preset {
     Vonage,
@@ -138,7 +138,7 @@ impl Provider {
             parts: section.or_within("parts", 3, 1..=10),
             per_minute: section.or_within("per_minute", 30, 1..=6000),
             timeout: section.or_within("timeout", Duration::from_secs(10), Duration::from_secs(1)..=Duration::from_secs(60)),
-            callback_token: section.optional_secret("callback_token", "unguessable part of the address that the provider calls"),
+            callback_token: section.optional_secret("callback_token", "secret part of the address that the provider calls"),
         })
     }
 }
@@ -149,7 +149,7 @@ impl Generic {
         let statuses = |key| section.list::<u16>(key).into_iter().map(|(status, _)| status).collect();
         let url = match preset {
             Some(_) => section.optional("url"),
-            None => Some(section.required("url", "where a message is sent to, a template")),
+            None => Some(section.required("url", "address of the API, a template")),
         };
         Self {
             preset,

@@ -1,4 +1,5 @@
-//! Quiet hours: when a message below a severity is held back or makes no sound. Critical is never quiet unless it says so.
+//! This module reads quiet hours, in which a message is muted or held. They apply to critical messages only if `severities` lists
+//! them.
 
 use jiff::tz::TimeZone;
 
@@ -10,7 +11,7 @@ use crate::incident::Severity;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct QuietHours {
-    /// To which severities it applies.
+    /// Severities to which they apply.
     pub severities: Vec<Severity>,
     pub window: Window,
     /// `None`: the zone of the person or, for a chat, of the file.
@@ -18,12 +19,12 @@ pub struct QuietHours {
     pub manner: Quiet,
 }
 
-/// What quiet means.
+/// Effect of the quiet hours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Quiet {
-    /// Sent, without a sound. A telephone cannot do that: an SMS or a call then waits like `Hold`.
+    /// Send without a sound. A phone cannot do that, so an SMS or a call waits as with `Hold`.
     Mute,
-    /// Kept until the window ends, and sent if it still matters then.
+    /// Hold until the window ends, then send if the message still matters.
     Hold,
 }
 

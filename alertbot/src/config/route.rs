@@ -1,4 +1,5 @@
-//! Which incident is told where. Alertmanager has grouped and routed already; these routes are a list, read from the top.
+//! This module reads the routes, which select the recipients of an incident. Alertmanager has already grouped and routed; these
+//! routes are evaluated from the top.
 
 use regex::Regex;
 
@@ -10,31 +11,30 @@ use crate::incident::Severity;
 
 #[derive(Debug, Clone)]
 pub struct Route {
-    /// Incidents remember by which route they came.
+    /// Incidents store the names of their routes.
     pub name: String,
-    /// All must match; empty: every incident.
+    /// All must match. Empty: matches every incident.
     pub matchers: Vec<Matcher>,
-    /// Whether the routes below are tried as well; otherwise the first that matches is the only one.
+    /// Whether later routes are evaluated too. Otherwise the first match ends the evaluation.
     pub goes_on: bool,
-    /// Chats told at once.
+    /// Chats notified immediately.
     pub chats: Vec<String>,
-    /// What happens while nobody acknowledges.
+    /// The escalation while the incident is not acknowledged.
     pub escalation: Option<String>,
-    /// In place of what the label says.
+    /// Replaces the severity of the label.
     pub severity: Option<Severity>,
     /// Whether a repeat from Alertmanager sounds again.
     pub remind: bool,
-    /// Whether a picture of the expression's last hour is attached.
+    /// Whether a chart of the expression's last hour is attached.
     pub picture: bool,
     /// Whether silences set by buttons end with the incident.
     pub end_silences: bool,
 }
 
-/// One condition, as Alertmanager writes it: `severity="critical"`, `team=~"core|pay"`.
+/// One condition in Alertmanager's syntax: `severity="critical"`, `team=~"core|pay"`.
 ///
-/// Beside labels it knows `alertmanager` (the name in this file) and `receiver` (the name in Alertmanager's); a label of that
-/// name is then not seen. Labels are those that a group's alerts have in common; the label of severities is that of the worst
-/// alert that fires.
+/// The names `alertmanager` (as in this file) and `receiver` (as in Alertmanager's file) hide labels of that name. Labels are
+/// those common to all alerts of the group. The severity label is that of the worst firing alert.
 #[derive(Debug, Clone)]
 pub struct Matcher {
     pub label: String,
@@ -50,7 +50,7 @@ pub enum Pattern {
 }
 
 impl Matcher {
-    /// A label that is absent is one with an empty value.
+    /// A missing label matches as an empty value.
     pub fn matches(&self, value: &str) -> bool {
         self.equal
             == match &self.value {
@@ -61,13 +61,13 @@ impl Matcher {
 }
 
 impl Route {
-    /// Whether an incident whose labels are told by `label` takes this route.
+    /// Whether an incident with these labels matches the route. `label` looks up a label.
     pub fn matches<'a>(&self, label: impl Fn(&str) -> Option<&'a str>) -> bool {
         self.matchers.iter().all(|matcher| matcher.matches(label(&matcher.label).unwrap_or("")))
     }
 }
 
-/// Compiled regular expressions larger than this are refused.
+/// Larger compiled regular expressions are rejected.
 const REGEX_BYTES: usize = 1 << 20;
 
 impl Value for Matcher {
@@ -101,7 +101,7 @@ impl Value for Matcher {
     }
 }
 
-/// Where the operator begins: behind a label, which may be in double quotes.
+/// Position of the operator after the label. The label may be in double quotes.
 fn end_of_label(text: &str) -> Option<usize> {
     let begin = text.len() - text.trim_start().len();
     if !text[begin..].starts_with('"') {
@@ -116,8 +116,9 @@ fn end_of_label(text: &str) -> Option<usize> {
     end.map(|(at, _)| begin + 1 + at + 1)
 }
 
-/// A label's name as Alertmanager reads it since 0.27 (<https://prometheus.io/docs/alerting/latest/configuration/#matcher>): any
-/// UTF-8 in double quotes, and without quotes what cannot be taken for the syntax of a matcher.
+/// A label name in the syntax of Alertmanager 0.27 and later
+/// (<https://prometheus.io/docs/alerting/latest/configuration/#matcher>): any UTF-8 in double quotes, or without quotes any text
+/// that is not matcher syntax.
 fn name_of(text: &str) -> Option<String> {
     if text.starts_with('"') {
         return unquoted(text).filter(|name| !name.is_empty());
@@ -126,7 +127,7 @@ fn name_of(text: &str) -> Option<String> {
     (!text.is_empty() && !text.contains(is_syntax)).then(|| text.to_owned())
 }
 
-/// A value in double quotes with `\"`, `\\` and `\n` inside, or a bare one without quotes, braces, commas and spaces.
+/// A value in double quotes with the escapes `\"`, `\\` and `\n`, or a bare value without quotes, braces, commas and spaces.
 fn unquoted(text: &str) -> Option<String> {
     let Some(inside) = text.strip_prefix('"') else {
         let bare = !text.contains(|c: char| c.is_whitespace() || matches!(c, '"' | '{' | '}' | ',' | '=' | '!' | '~'));
@@ -139,7 +140,7 @@ fn unquoted(text: &str) -> Option<String> {
             '"' => return characters.next().is_none().then_some(value),
             '\\' => match characters.next()? {
                 'n' => value.push('\n'),
-                // A backslash of a regular expression stays one.
+                // The backslash of a regular expression stays.
                 escaped @ ('"' | '\\') => value.push(escaped),
                 other => value.extend(['\\', other]),
             },
@@ -150,7 +151,7 @@ fn unquoted(text: &str) -> Option<String> {
 }
 
 pub(super) fn routes(root: &Section, chats: &Names, escalations: &Names) -> Vec<Route> {
-    let sections = root.required_sections("routes", "where incidents are told; the last one should match everything");
+    let sections = root.required_sections("routes", "recipients of incidents; the last route must match every incident");
     let names = Names::of("route", "routes", &sections);
     let routes = sections.iter().enumerate();
     let routes: Vec<_> = routes.map(|(index, section)| Route::read(section, names.at(index), chats, escalations)).collect();
@@ -158,13 +159,13 @@ pub(super) fn routes(root: &Section, chats: &Names, escalations: &Names) -> Vec<
     match end {
         None if !sections.is_empty() => {
             let last = &sections[sections.len() - 1];
-            let wrong = "is the last route and does not match everything";
-            last.fault("", wrong, "add a last route without `match`, so that no alert goes unheard");
+            let wrong = "is the last route but does not match every incident";
+            last.fault("", wrong, "add a last route without `match`, so that every alert has a recipient");
         }
         Some(end) => {
             for unreachable in &sections[end + 1..] {
-                let wrong = "is never reached: a route above it takes everything";
-                unreachable.fault("", wrong, "move it up, or give that route `match` or `continue: true`");
+                let wrong = "is never reached, because a route above it matches every incident";
+                unreachable.fault("", wrong, "move it up, or add `match` or `continue: true` to that route");
             }
         }
         None => {}
@@ -186,7 +187,7 @@ impl Route {
             end_silences: section.or("end_silences", true),
         };
         if route.chats.is_empty() && route.escalation.is_none() {
-            section.fault("", "tells nobody", "name `chats`, `escalation` or both");
+            section.fault("", "has no recipient", "add `chats`, `escalation` or both");
         }
         route
     }

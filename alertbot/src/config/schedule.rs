@@ -1,5 +1,4 @@
-//! Who is on duty when, as written down: layers of rotations, and overrides. What follows from it is worked out in
-//! [`crate::oncall`].
+//! This module reads schedules: layers of rotations, and overrides. [`crate::oncall`] computes who is on duty.
 
 use std::time::Duration;
 
@@ -10,36 +9,36 @@ use super::{document::Section, names::Names, window::Window};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Schedule {
     pub name: String,
-    /// Where it stands in the file: faults of the duties that follow from it are told there.
+    /// Line in the file. Faults about gaps in the schedule refer to it.
     pub line: usize,
-    /// All of its local times are in this zone: a handover at nine stays at nine when clocks change.
+    /// Zone of all local times: a handover at nine stays at nine when clocks change.
     pub time_zone: TimeZone,
-    /// Later layers lie over earlier ones: where a later one has somebody, it counts. Never empty.
+    /// A later layer replaces earlier ones while it has a person on duty. Never empty.
     pub layers: Vec<Layer>,
-    /// Over all layers; the last one that covers a moment counts.
+    /// Replace all layers. If several cover a moment, the last one applies.
     pub overrides: Vec<Override>,
-    /// Whether nobody on duty for a while is meant: otherwise `check` refuses it.
+    /// Whether hours with no person on duty are allowed. Otherwise `check` rejects them.
     pub gaps: bool,
-    /// Chats in which a handover is said.
+    /// Chats that announce handovers.
     pub handover_chats: Vec<String>,
-    /// Whether who comes on duty and who goes is told in person.
+    /// Whether both people are notified of a handover.
     pub handover_notice: bool,
 }
 
-/// People taking turns.
+/// People who take turns.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Layer {
-    /// In the order of their turns. Never empty.
+    /// In order. Never empty.
     pub people: Vec<String>,
-    /// Local time at which the first person's first turn begins. Before it nobody of this layer is on duty.
+    /// Local time of the first person's first turn. Before it, this layer has no person on duty.
     pub starts: DateTime,
     /// Length of a turn in hours of local time.
     pub turn_hours: u32,
-    /// The layer counts inside these windows only; empty: always.
+    /// The layer applies only inside these windows. Empty: always.
     pub windows: Vec<Window>,
 }
 
-/// Somebody stands in: from a local time to a local time.
+/// A person replaces the one on duty between two local times.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Override {
     pub person: String,
@@ -47,7 +46,7 @@ pub struct Override {
     pub to: DateTime,
 }
 
-/// A turn is at most a year.
+/// A turn has at most one year.
 const LONGEST_TURN_HOURS: u64 = 366 * 24;
 const HOUR_SECONDS: u64 = 3600;
 
@@ -77,12 +76,12 @@ impl Schedule {
 
 impl Layer {
     fn read(section: &Section, people: &Names) -> Self {
-        section.at_least_one("people", "who takes turns, in order");
+        section.at_least_one("people", "people who take turns, in order");
         let turn: Duration = section.or("turn", Duration::from_secs(7 * 24 * HOUR_SECONDS));
         let hours = turn.as_secs() / HOUR_SECONDS;
         let whole = turn.subsec_nanos() == 0 && turn.as_secs().is_multiple_of(HOUR_SECONDS);
         if !whole || hours == 0 || hours > LONGEST_TURN_HOURS {
-            section.fault("turn", "is no whole number of hours up to a year", "write it as 12h, 1d or 1w");
+            section.fault("turn", "is not a whole number of hours, at most a year", "write it as 12h, 1d or 1w");
         }
         Self {
             people: people.list_with_repeats(section, "people"),
@@ -95,12 +94,12 @@ impl Layer {
 
 impl Override {
     fn read(section: &Section, people: &Names) -> Self {
-        let person: String = section.required("person", "who stands in");
+        let person: String = section.required("person", "person on duty during the override");
         people.check(section, "person", &person, section.line_of("person"));
-        let from = section.required("from", "local time at which it begins");
-        let to = section.required("to", "local time at which it ends");
+        let from = section.required("from", "local start time");
+        let to = section.required("to", "local end time");
         if from >= to && section.has("from") && section.has("to") {
-            section.fault("to", "is not after `from`", "swap or correct them");
+            section.fault("to", "is not after `from`", "correct one of them");
         }
         Self { person, from, to }
     }

@@ -1,4 +1,4 @@
-//! The sections that have one value each: the store, incidents, pictures, the heartbeat, limits.
+//! This module reads the sections that occur once: store, incidents, charts, heartbeat, limits.
 
 use std::{path::PathBuf, time::Duration};
 
@@ -9,33 +9,34 @@ use super::document::{Bytes, Section, Value};
 /// The embedded database.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Store {
-    /// Where it stands in the file; 0 when it does not.
+    /// Line in the file; 0 if the section is missing.
     pub line: usize,
-    /// The database file; its folder is made when it is missing.
+    /// The database file. The bot creates its folder if it is missing.
     pub path: PathBuf,
-    /// Closed incidents, their messages and the audit trail are removed after this.
+    /// Retention of closed incidents, their messages and the audit trail.
     pub retention: Duration,
-    /// Above this the webhook answers 503, before the disk is full.
+    /// At this size the webhook answers 503, before the disk is full.
     pub bytes: u64,
 }
 
-/// How incidents behave.
+/// Behaviour of incidents.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Incidents {
-    /// A critical message not delivered within this goes out by the next channel as well.
+    /// After this time an undelivered critical message also goes by the next channel.
     pub critical_within: Duration,
-    /// How often open incidents are compared with Alertmanager.
+    /// Interval between reconciliations of open incidents with Alertmanager.
     pub reconcile_every: Duration,
-    /// So long after its start an Alertmanager may not have heard of every alert: what it has not is not taken for ended.
+    /// Time after its start in which an Alertmanager may not know every alert. In this time a missing alert has not necessarily
+    /// ended.
     pub settle_after_restart: Duration,
-    /// A group that fires again this soon after its end is the same incident.
+    /// A group that fires again within this time after its end reopens its incident.
     pub reopen_within: Duration,
     pub flapping: Flapping,
-    /// A silence over more alerts than this is confirmed first.
+    /// A silence over more alerts than this needs a confirmation.
     pub silence_confirm_above: u32,
 }
 
-/// So many reopenings within a time are said once, and then only edited in, until it has been calm.
+/// After this many reopenings within a time, changes only edit messages until the incident has been calm.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Flapping {
     pub reopenings: u32,
@@ -43,33 +44,33 @@ pub struct Flapping {
     pub calm: Duration,
 }
 
-/// Pictures of an expression.
+/// Charts of an expression.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Picture {
-    /// How far back it looks.
+    /// Time range of the chart.
     pub range: Duration,
-    /// For the query and the drawing together.
+    /// Timeout of the query and the rendering together.
     pub timeout: Duration,
 }
 
-/// A call to an outside service that raises the alarm when it stops: the only thing that can tell that everything is dead.
+/// Calls to an external service that alerts when they stop. Only such a service can detect that everything is dead.
 #[derive(Debug, Clone)]
 pub struct Heartbeat {
-    /// The address is the credential.
+    /// The address contains the credential.
     pub url: Secret,
     pub every: Duration,
     /// The oldest queued message must be younger than this.
     pub oldest_queued: Duration,
 }
 
-/// What is taken in at most.
+/// Limits of the input.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
-    /// Body of one webhook.
+    /// Size of a webhook's body.
     pub webhook_bytes: u64,
     /// Alerts of one webhook.
     pub webhook_alerts: u32,
-    /// Webhooks being worked on at once.
+    /// Webhooks processed at once.
     pub webhooks_at_once: u32,
     /// Messages not yet sent.
     pub queued: u32,
@@ -123,7 +124,7 @@ impl Heartbeat {
     pub(super) fn read(root: &Section) -> Option<Self> {
         let section = root.section("heartbeat")?;
         Some(Self {
-            url: section.secret("url", "the address to call, which nobody else may know"),
+            url: section.secret("url", "the secret address to call"),
             every: section.or_within("every", 60 * SECOND, SECOND..=DAY),
             oldest_queued: section.or_within("oldest_queued", 60 * SECOND, SECOND..=DAY),
         })
@@ -166,7 +167,7 @@ impl Value for Language {
     }
 }
 
-/// Of the dates in messages that are read in Persian; others are Gregorian.
+/// Calendar of dates in Persian messages. Other messages use the Gregorian calendar.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Calendar {
     #[default]
@@ -191,21 +192,21 @@ impl Value for Calendar {
     }
 }
 
-/// Templates in place of the built-in ones; `None`: the built-in one.
+/// Templates that replace the built-in ones; `None`: the built-in one.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Templates {
-    /// The message of an incident in a chat, Telegram's HTML.
+    /// Message of an incident in a chat, in Telegram's HTML.
     pub telegram: Option<Template>,
-    /// The text of an SMS, shortened when it is too long.
+    /// Text of an SMS, shortened if it is too long.
     pub sms: Option<Template>,
-    /// What a voice call says.
+    /// Text of a voice call.
     pub voice: Option<Template>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Template {
     pub source: String,
-    /// Where it stands in the file: faults inside it are counted from here.
+    /// Line in the file. Lines of faults in the template are counted from it.
     pub line: usize,
 }
 

@@ -1,4 +1,4 @@
-//! Which label tells how bad an alert is, and in which words.
+//! This module reads which label states the severity of an alert, and its values.
 
 use std::collections::BTreeMap;
 
@@ -17,11 +17,11 @@ impl Value for Severity {
     }
 }
 
-/// Which label tells the severity, and how its values are read.
+/// The label of the severity, and the mapping of its values.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Severities {
     pub label: String,
-    /// Words beside those that [`Severity::of_label`] knows, in small letters: `sev1: critical`.
+    /// Values in addition to those of [`Severity::of_label`], in lower case: `sev1: critical`.
     pub names: BTreeMap<String, Severity>,
 }
 
@@ -40,7 +40,7 @@ impl Severities {
         Self { label: section.or("label", "severity".to_owned()), names }
     }
 
-    /// Of one alert, by the value of its label; capitals do not count.
+    /// Severity of one alert, by the value of its label. Case does not matter.
     pub fn of(&self, value: Option<&str>) -> Severity {
         let known = value.and_then(|value| self.names.get(&value.to_lowercase()));
         known.copied().unwrap_or_else(|| Severity::of_label(value))

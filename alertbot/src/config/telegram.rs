@@ -1,4 +1,4 @@
-//! Telegram: the bots that send, and the chats they send to.
+//! This module reads the Telegram bots and chats.
 
 use std::time::Duration;
 
@@ -13,31 +13,31 @@ use super::{
     quiet::QuietHours,
 };
 
-/// A bot, as @BotFather made it.
+/// A bot created with @BotFather.
 #[derive(Debug, Clone)]
 pub struct Bot {
     pub name: String,
-    /// Where it stands in the file.
+    /// Line in the file.
     pub line: usize,
     pub token: Secret,
-    /// The Bot API, or a server of one's own that speaks it.
+    /// The Bot API, or another server with the same API.
     pub api_url: String,
-    /// `http://`, `https://` or `socks5://`; a secret, since it may hold a password.
+    /// `http://`, `https://` or `socks5://`. A secret, because it may contain a password.
     pub proxy: Option<Secret>,
     pub timeout: Duration,
-    /// Whether this bot listens for buttons and commands. Only one program may do so for a token.
+    /// Whether this bot receives buttons and commands. Only one program per token may do so.
     pub listens: bool,
     pub budget: Budget,
 }
 
-/// What Telegram accepts (<https://core.telegram.org/bots/faq#my-bot-is-hitting-limits-how-do-i-avoid-this>).
+/// Telegram's limits (<https://core.telegram.org/bots/faq#my-bot-is-hitting-limits-how-do-i-avoid-this>).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Budget {
-    /// Calls a second over all chats.
+    /// Calls per second over all chats.
     pub overall_per_second: u32,
-    /// Calls a minute to one private chat.
+    /// Calls per minute to one private chat.
     pub chat_per_minute: u32,
-    /// Calls a minute to one group.
+    /// Calls per minute to one group.
     pub group_per_minute: u32,
 }
 
@@ -51,14 +51,14 @@ impl Default for Budget {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Chat {
     pub name: String,
-    /// Name of the bot that writes there.
+    /// Name of the bot that sends there.
     pub bot: String,
     /// Negative for groups and channels.
     pub id: i64,
-    /// `message_thread_id` of a forum's topic.
+    /// `message_thread_id` of a forum topic.
     pub topic: Option<i32>,
     pub language: Language,
-    /// Of the times in its messages, and of its quiet hours.
+    /// Zone of times in its messages, and of its quiet hours.
     pub time_zone: TimeZone,
     pub quiet_hours: Vec<QuietHours>,
 }
@@ -78,7 +78,7 @@ impl Bot {
             line: section.line(),
             token: section.secret("token", "the bot's token from @BotFather"),
             api_url: section.or("api_url", Address("https://api.telegram.org".into())).0,
-            proxy: section.optional_secret("proxy", "proxy towards Telegram, as socks5://host:port"),
+            proxy: section.optional_secret("proxy", "proxy to Telegram, as socks5://host:port"),
             timeout: section.or_within("timeout", Duration::from_secs(10), Duration::from_secs(1)..=Duration::from_secs(60)),
             listens: section.or("listens", true),
             budget: Budget {
@@ -105,21 +105,21 @@ pub(super) fn chats(root: &Section, bots: &Names, language: Language, time_zone:
             quiet_hours: QuietHours::read_all(section),
         };
         if let Some(same) = chats.iter().find(|other| (&other.bot, other.id, other.topic) == (&chat.bot, chat.id, chat.topic)) {
-            let wrong = format!("is the chat that {} is already", same.name);
-            section.fault("id", &wrong, "give a chat one name, so that nothing is told there twice");
+            let wrong = format!("is already the id of the chat {}", same.name);
+            section.fault("id", &wrong, "define each chat once, so that it gets each message once");
         }
         chats.push(chat);
     }
     (chats, names)
 }
 
-/// The bot named, or the first one.
+/// The named bot, or the first one.
 pub(super) fn bot_of(section: &Section, bots: &Names) -> String {
     match (bots.optional(section, "bot"), bots.first()) {
         (Some(bot), _) => bot,
         (None, Some(first)) => first.to_owned(),
         (None, None) => {
-            section.fault("", "needs a bot, and there is none", "add one to `bots`, with its token");
+            section.fault("", "needs a bot, but `bots` is empty", "add one to `bots`, with its token");
             String::new()
         }
     }

@@ -1,4 +1,4 @@
-//! The file as a whole: the example, and what is said about a bad one.
+//! Tests of the whole file: the example, and the faults of bad files.
 
 use std::time::Duration;
 
@@ -17,14 +17,14 @@ fn parse_with(text: &str) -> Result<Config, Faults> {
     parse("alertbot.yaml", text, VARIABLES)
 }
 
-/// The faults of the example with one piece of it replaced.
+/// The faults of the example with one part replaced.
 fn faults(from: &str, to: &str) -> String {
-    assert!(EXAMPLE.contains(from), "the example has no {from:?}");
+    assert!(EXAMPLE.contains(from), "the example does not contain {from:?}");
     parse_with(&EXAMPLE.replacen(from, to, 1)).expect_err(to).to_string()
 }
 
 #[test]
-fn the_example_is_right_and_says_what_it_means() {
+fn the_example_is_valid_and_has_the_documented_meaning() {
     let config = parse_with(EXAMPLE).unwrap_or_else(|faults| panic!("{faults}"));
     assert_eq!(config.alertmanagers[0].watchdog.as_ref().unwrap().within, Duration::from_secs(300));
     assert_eq!(config.chats.len(), 2);
@@ -34,12 +34,12 @@ fn the_example_is_right_and_says_what_it_means() {
     assert_eq!((critical.steps.len(), critical.rounds), (4, 2));
     assert_eq!(config.route("everything").unwrap().matchers.len(), 0);
     let printed = format!("{config:?}");
-    assert!(!printed.contains("-secret") && !printed.contains("+1555"), "a secret or a number is printed");
+    assert!(!printed.contains("-secret") && !printed.contains("+1555"), "the output contains a secret or a number");
 }
 
-/// Every commented setting is right as well: the comments' marks are taken away, one block after the other.
+/// Every commented setting is valid too. The test uncomments one block after another.
 #[test]
-fn what_the_example_shows_in_comments_is_right_too() {
+fn commented_settings_of_the_example_are_valid() {
     let blocks: Vec<&str> = EXAMPLE.split("\n\n").collect();
     for (index, block) in blocks.iter().enumerate() {
         let shown: Vec<String> = block.lines().map(uncommented).collect();
@@ -55,7 +55,7 @@ fn what_the_example_shows_in_comments_is_right_too() {
         let more = known.map(|name| (name, "x".to_owned()));
         let given = VARIABLES.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
         let variables: std::collections::BTreeMap<String, String> = more.chain(given).collect();
-        // Somebody must use `calls` before it may be named.
+        // `calls` must be used before a setting may refer to it.
         if let Err(faults) = parse("example", &text.join("\n\n"), variables) {
             let by_the_example_itself = |fault: &Fault| fault.path.ends_with(".voice") || fault.path.ends_with("[0]");
             assert!(faults.environment().is_none() && faults.iter().all(by_the_example_itself), "{shown}\n{faults}");
@@ -63,7 +63,7 @@ fn what_the_example_shows_in_comments_is_right_too() {
     }
 }
 
-/// A comment that holds a setting begins with `# name:`, `#   name:` or `# - name:`.
+/// A commented setting begins with `# name:`, `#   name:` or `# - name:`.
 fn uncommented(line: &str) -> String {
     let indented = line.len() - line.trim_start().len();
     let Some(rest) = line.trim_start().strip_prefix("# ") else { return line.to_owned() };
@@ -74,7 +74,7 @@ fn uncommented(line: &str) -> String {
 }
 
 #[test]
-fn every_fault_is_told_at_once_with_its_line() {
+fn all_faults_are_reported_at_once_with_their_lines() {
     let text = "\
 listn: 127.0.0.1:1
 language: de
@@ -96,22 +96,22 @@ routes:
     let faults = parse("bad.yaml", text, [("ALERTBOT_TELEGRAM_TOKN", "x")]).unwrap_err();
     let told = faults.to_string();
     for part in [
-        "line 1: listn is no setting; did you mean listen?",
-        "line 2: language is \"de\", which does not read; write it as en or fa",
-        "line 5: alertmanagers[0].webhook_credentials[0].bearer is not the name of a secret",
+        "line 1: listn is not a setting; did you mean listen?",
+        "line 2: language is \"de\", which is invalid; write it as en or fa",
+        "line 5: alertmanagers[0].webhook_credentials[0].bearer is not a reference to a secret",
         "line 6: alertmanagers[0].watchdog.within is \"5\"",
         "line 11: chats[0].id is \"here\"",
         "line 11: chats[0].quiet_hours[0].from is \"25:00\"",
-        "line 12: chats[1].name is ops, which another chat is called",
-        "line 14: people[0].phone does not read",
+        "line 12: chats[1].name is ops, the name of another chat",
+        "line 14: people[0].phone is invalid",
         "line 14: people[0].role is \"boss\"",
         "line 14: people[0].phone is not used by any provider",
-        "line 16: routes[0].chats is \"op\", and no chat is called so; did you mean ops?",
-        "line 16: routes[0].chat is no setting; did you mean chats?",
+        "line 16: routes[0].chats is \"op\", but no chat has this name; did you mean ops?",
+        "line 16: routes[0].chat is not a setting; did you mean chats?",
         "environment: ALERTBOT_TELEGRAM_TOKEN is missing",
         "environment: ALERTBOT_TELEGRAM_TOKN is not a setting of this program",
     ] {
-        assert!(told.contains(part), "{part}\nis not in\n{told}");
+        assert!(told.contains(part), "{part}\nis missing in\n{told}");
     }
     assert!(!told.contains("hunter2") && !told.contains("0151"), "{told}");
     assert!(told.starts_with("bad.yaml has 14 faults:"), "{told}");
@@ -119,23 +119,27 @@ routes:
 
 /// One row per rule that needs more than one value.
 #[test]
-fn what_does_not_fit_together_is_told() {
+fn contradictory_settings_are_reported() {
     for (from, to, part) in [
-        ("  - name: everything\n    chats: [operations]\n", "", "does not match everything"),
+        ("  - name: everything\n    chats: [operations]\n", "", "does not match every incident"),
         ("match: ['team=\"payments\"']\n    chats: [payments]\n    continue: true", "chats: [payments]", "never reached"),
-        ("on_call: [primary]      # the person on duty\n        by: [telegram]", "after: 1m", "tells nobody"),
-        ("people: [ada]\n        chats: [payments]\n        by: [sms]", "people: [ada]\n        by: [voice]", "none of the ways"),
-        ("    phone: \"+15550100003\"\n", "", "needs a number"),
+        ("on_call: [primary]      # the person on duty\n        by: [telegram]", "after: 1m", "has no recipient"),
+        (
+            "people: [ada]\n        chats: [payments]\n        by: [sms]",
+            "people: [ada]\n        by: [voice]",
+            "none of the means",
+        ),
+        ("    phone: \"+15550100003\"\n", "", "needs a phone number"),
         ("turn: 1w                #", "turn: 90m #", "whole number of hours"),
         ("to: 2026-12-27T09:00", "to: 2026-12-20T09:00", "is not after `from`"),
-        ("id: -1001000000002", "id: -1001000000001", "is the chat that operations is already"),
-        ("telegram: 100000002", "telegram: 100000001", "is the id that ada has"),
+        ("id: -1001000000002", "id: -1001000000001", "is already the id of the chat operations"),
+        ("telegram: 100000002", "telegram: 100000001", "is already the id of ada"),
         ("telegram: 100000002", "telegram: -5", "users have positive ids"),
-        ("name: ada", "name: \"ada lovelace\"", "is no name"),
+        ("name: ada", "name: \"ada lovelace\"", "is not a valid name"),
         ("kind: kannel", "kind: pigeon", "twilio, kavenegar, kannel"),
         ("time_zone: Europe/Berlin        #", "time_zone: Mars/Base #", "IANA"),
         ("      - bearer: ${ALERTBOT_WEBHOOK_TOKEN}\n", "      - user: x\n", "neither `bearer` nor"),
-        ("    id: -1001000000002", "    id: -1001000000002\n    id: -3", "stands twice"),
+        ("    id: -1001000000002", "    id: -1001000000002\n    id: -3", "is set twice"),
         ("bots:\n  - name: main\n    token: ${ALERTBOT_TELEGRAM_TOKEN}", "bots: []\nx:\n  - y: z", "needs a bot"),
         ("rounds: 2", "rounds: 0", "outside 1 to 100"),
         ("escalation: critical\n", "escalation: critcal\n", "did you mean critical?"),
@@ -146,9 +150,9 @@ fn what_does_not_fit_together_is_told() {
 }
 
 #[test]
-fn a_file_that_is_no_yaml_says_where() {
+fn a_file_that_is_not_yaml_names_the_line() {
     let told = faults("people:\n", "people: [\n");
-    assert!(told.contains("is no YAML") && told.contains("line "), "{told}");
+    assert!(told.contains("is not valid YAML") && told.contains("line "), "{told}");
     let told = parse_with("- a\n").unwrap_err().to_string();
     assert!(told.contains("is a list; write `name: value`"), "{told}");
     let told = load(Path::new("/nowhere/alertbot.yaml")).unwrap_err().to_string();
@@ -167,7 +171,7 @@ fn a_secret_may_come_from_a_file() {
 }
 
 #[test]
-fn variables_of_kubernetes_service_links_are_left_alone_and_misspelt_ones_are_not() {
+fn kubernetes_link_variables_are_ignored_misspelt_ones_are_not() {
     let is_link = |name: &str, file: &str| super::is_service_link(std::ffi::OsStr::new(name), file);
     for name in [
         "ALERTBOT_SERVICE_HOST",
@@ -194,7 +198,9 @@ fn variables_of_kubernetes_service_links_are_left_alone_and_misspelt_ones_are_no
 fn two_listeners_on_one_port_are_a_fault() {
     let faults = |listen: &str, admin: &str| {
         let text = format!("listen: {listen}\nadmin_listen: {admin}\n");
-        let Err(faults) = super::parse("test.yaml", &text, Vec::<(String, String)>::new()) else { panic!("it is incomplete") };
+        let Err(faults) = super::parse("test.yaml", &text, Vec::<(String, String)>::new()) else {
+            panic!("the configuration is incomplete")
+        };
         faults.iter().filter(|fault| fault.path == "admin_listen").count()
     };
     assert_eq!(faults("127.0.0.1:9095", "127.0.0.1:9095"), 1);

@@ -1,4 +1,5 @@
-//! Windows of local time that come back: quiet hours, the hours of a rotation's layer. Pure: the moment is an argument.
+//! This module reads recurring windows of local time: quiet hours, the hours of a rotation's layer. It is pure: the moment is an
+//! argument.
 
 use jiff::{
     Timestamp,
@@ -8,11 +9,11 @@ use jiff::{
 
 use super::document::{Section, Value};
 
-/// From a time of day to a time of day, on some weekdays. When `to` is not after `from` it ends on the next day; equal
-/// times are a whole day.
+/// From a time of day to a time of day, on some weekdays. If `to` is not after `from`, the window ends on the next day. Equal
+/// times cover a whole day.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Window {
-    /// The weekdays on which it begins; empty: every day.
+    /// Weekdays on which it starts. Empty: every day.
     pub days: Vec<Weekday>,
     pub from: Time,
     pub to: Time,
@@ -23,15 +24,15 @@ impl Window {
         let days = section.list::<Day>("days").into_iter().map(|(day, _)| day.0).collect();
         Self {
             days,
-            from: section.required("from", "the local time at which it begins, as \"22:00\""),
-            to: section.required("to", "the local time at which it ends, as \"07:00\"; not after `from` means the next day"),
+            from: section.required("from", "local start time, as \"22:00\""),
+            to: section.required("to", "local end time, as \"07:00\"; if not after `from`, on the next day"),
         }
     }
 
-    /// Whether the moment lies inside, and if so when the window ends.
+    /// If the moment is inside, the end of the window.
     pub fn end_of(&self, moment: Timestamp, zone: &TimeZone) -> Option<Timestamp> {
         let today = zone.to_datetime(moment).date();
-        // It may have begun the day before, and where clocks go back its day may be one that the clock has left again.
+        // It may have started the day before. Where clocks go back, its day may be one that the clock has already left.
         [today.yesterday().ok(), Some(today), today.tomorrow().ok()]
             .into_iter()
             .flatten()
@@ -44,7 +45,7 @@ impl Window {
         self.end_of(moment, zone).is_some()
     }
 
-    /// The moments at which the window that begins on this day begins and ends.
+    /// Start and end of the window that starts on this day.
     pub fn on(&self, day: Date, zone: &TimeZone) -> Option<(Timestamp, Timestamp)> {
         if !self.days.is_empty() && !self.days.contains(&day.weekday()) {
             return None;

@@ -1,18 +1,18 @@
-//! What befell an incident: why a message is sent, and whether it sounds.
+//! This module lists the events of an incident that cause a message, and whether each one sounds.
 
 use serde::{Deserialize, Serialize};
 
 use super::Severity;
 
-/// What befell an incident. Written into the outbox as JSON: kinds may be added, none renamed.
+/// An event of an incident. The outbox stores it as JSON: kinds may be added, but not renamed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Happening {
-    /// It is new.
+    /// The incident is new.
     Fired,
     /// It was resolved and fires again.
     Reopened {
-        /// Firing and resolved so often that further changes are only edited until it calms down.
+        /// It fired and resolved so often that further changes only edit the message until it calms down.
         flapping: bool,
     },
     SeverityRaised {
@@ -22,13 +22,13 @@ pub enum Happening {
     Joined {
         count: usize,
     },
-    /// Nobody acknowledged: `step` counts from 1, `round` too.
+    /// Not acknowledged in time: `step` and `round` count from 1.
     Escalated {
         step: usize,
         round: usize,
-        /// Who pressed the button; `None` when a wait was over.
+        /// The person who pressed the button; `None` if a wait ended.
         by: Option<String>,
-        /// Names of those who are told now, for the people who read along.
+        /// Names of the people notified now, shown to followers.
         to: Vec<String>,
     },
     /// Still firing after the route's reminder interval.
@@ -36,11 +36,11 @@ pub enum Happening {
     Acknowledged {
         by: String,
     },
-    /// The acknowledgement timed out, or was taken back.
+    /// The acknowledgement expired or was released.
     AcknowledgementEnded {
         by: String,
     },
-    /// Another person has it now.
+    /// Another person owns it now.
     Reassigned {
         to: String,
         by: String,
@@ -52,14 +52,14 @@ pub enum Happening {
         by: String,
     },
     Resolved,
-    /// The configuration has no escalation for it any more.
+    /// The configuration no longer has an escalation for it.
     EscalationLost,
-    /// Some alerts resolved or changed; nothing that needs anybody.
+    /// Some alerts resolved or changed. No person needs to act.
     Changed,
 }
 
 impl Happening {
-    /// Whether it is a new message with sound. Everything else edits the first message, and an edit makes no sound.
+    /// Whether it is a new message with sound. Other events edit the first message, without sound.
     pub fn sounds(&self) -> bool {
         match self {
             Self::Fired

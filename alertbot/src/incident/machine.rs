@@ -1,45 +1,45 @@
-//! The decisions: what an event makes of an incident, and what must be done about it.
+//! This module decides how an event changes an incident, and which effects follow.
 //!
-//! Every function is total: an event that comes twice changes nothing and returns no effect. So a batch that is retried after
-//! a crash, or reported by both Alertmanagers of a pair, ends in the same state.
+//! Every function is total: a repeated event changes nothing and returns no effect. A batch that is retried after a crash, or
+//! reported by both Alertmanagers of a pair, leads to the same state.
 //!
-//! - The newest notification wins. `startsAt` never decides an order: an alert that Alertmanager timed out fires again with
-//!   the start that it had before.
-//! - While the Watchdog of the source is missing, no alert ends. An end reported meanwhile waits for confirmation.
-//! - An end that one replica of several reports waits for a read of all of them, for a bounded time.
+//! - The newest notification wins. `startsAt` must not decide an order: after a timeout in Alertmanager, an alert fires again
+//!   with its old start.
+//! - While the Watchdog of the source is missing, no alert ends. An end reported in this time waits for confirmation.
+//! - An end reported by one of several replicas waits, for a bounded time, for a read of all of them.
 
 use jiff::Timestamp;
 
 use super::{Acknowledgement, Escalation, Happening, Incident, Phase, Rules, Severity, Silence, Tracked};
 use crate::webhook::Status;
 
-/// What must be done. The desk writes it into the outbox in the transaction that also keeps the incident's new state.
+/// An effect to perform. The writer writes it into the outbox in the transaction that stores the incident's new state.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Effect {
-    /// Tell the incident's chats: with sound or by an edit, as the happening says.
+    /// Notify the incident's chats, with sound or by an edit, as the happening requires.
     Tell(Happening),
-    /// Take a step of the escalation policy, counted from 0. `everyone`: every step's people at once.
+    /// Perform a step of the escalation policy, counted from 0. `everyone`: the people of all steps at once.
     Call { step: usize, round: usize, everyone: bool, by: Option<String> },
     /// End this silence in Alertmanager.
     EndSilence { id: String },
 }
 
-/// Alerts as a webhook or API v2 tells them.
+/// Alerts as reported by a webhook or API v2.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Observation {
     /// By fingerprint.
     pub alerts: Vec<(Box<str>, Tracked)>,
-    /// Alerts that were cut off: above zero the list proves no end.
+    /// Number of alerts cut off the list. Above zero, a missing alert has not necessarily ended.
     pub truncated: u64,
 }
 
-/// Sounds closer together than this are one to whoever hears them; a pair of Alertmanagers repeats twice.
+/// Sounds closer together than this are one sound to a person. A pair of Alertmanagers repeats twice.
 const REMINDERS_APART: jiff::SignedDuration = jiff::SignedDuration::from_secs(60);
-/// Steps that failed messages set off are at least this far apart.
+/// Minimum time between steps caused by failed messages.
 const STEPS_APART: jiff::SignedDuration = jiff::SignedDuration::from_secs(30);
 
 impl Incident {
-    /// The first word about an incident. The caller has filled in who and where; alerts come from the observation.
+    /// Starts an incident. The caller has set its identity; the observation provides the alerts.
     pub(crate) fn begin(&mut self, observation: &Observation, now: Timestamp, rules: &Rules) -> Vec<Effect> {
         self.merge(observation, now, rules);
         self.severity = self.worst().unwrap_or(self.severity);
@@ -49,13 +49,13 @@ impl Incident {
         vec![Effect::Tell(Happening::Fired)]
     }
 
-    /// Alertmanager told something about the group.
+    /// Applies an observation of the group.
     pub fn observe(&mut self, observation: &Observation, now: Timestamp, rules: &Rules) -> Vec<Effect> {
         let before = self.severity;
         let was_open = self.is_open();
         let change = self.merge(observation, now, rules);
         let Some(worst) = self.worst() else {
-            // Nothing of the list fires. A cut list proves nothing: API v2 is asked by the reconciliation.
+            // No alert of the list fires. A cut list proves nothing, so the reconciliation asks API v2.
             let ended = was_open && observation.truncated == 0;
             return if ended { self.end(now) } else { self.noticed(change, now, rules) };
         };
@@ -79,13 +79,13 @@ impl Incident {
         }
     }
 
-    /// Whether alerts of the list fire that are worse than all that it was opened for.
+    /// Whether firing alerts of the list are more severe than the incident has been.
     pub fn rises_with(&self, observation: &Observation) -> bool {
         let firing = observation.alerts.iter().filter(|(_, alert)| alert.status == Status::Firing);
         firing.map(|(_, alert)| alert.severity).max() > Some(self.severity)
     }
 
-    /// A person takes it. `None` when it has ended or that person has it already.
+    /// A person acknowledges. `None` if the incident has ended or already belongs to that person.
     pub fn acknowledge(&mut self, by: &str, now: Timestamp, rules: &Rules) -> Option<Vec<Effect>> {
         let held = self.acknowledgement.as_ref().map(|held| held.by.clone());
         if !self.is_open() || held.as_deref() == Some(by) {
@@ -99,13 +99,13 @@ impl Incident {
         Some(vec![Effect::Tell(Happening::Acknowledged { by: by.to_owned() })])
     }
 
-    /// Somebody else shall have it: the acknowledgement passes on, and the new one hears of it.
+    /// Another person gets the incident. The acknowledgement passes on and the new owner is notified.
     pub fn reassign(&mut self, to: &str, by: &str, now: Timestamp, rules: &Rules) -> Option<Vec<Effect>> {
         self.acknowledge(to, now, rules)?;
         Some(self.sound(Happening::Reassigned { to: to.to_owned(), by: by.to_owned() }, now))
     }
 
-    /// The person who took it gives it back.
+    /// The owner ends the acknowledgement.
     pub fn release(&mut self, by: &str, now: Timestamp, rules: &Rules) -> Option<Vec<Effect>> {
         if !self.is_open() {
             return None;
@@ -116,7 +116,7 @@ impl Incident {
         Some(self.sound(Happening::AcknowledgementEnded { by: by.to_owned() }, now))
     }
 
-    /// A person asks for the next step now, acknowledged or not.
+    /// A person requests the next step now, acknowledged or not.
     pub fn escalate(&mut self, by: &str, now: Timestamp, rules: &Rules) -> Option<Vec<Effect>> {
         if !self.is_open() || rules.waits.is_empty() {
             return None;
@@ -124,14 +124,14 @@ impl Incident {
         let acknowledged = self.phase == Phase::Acknowledged;
         let effects = self.step(Some(by.to_owned()), now, rules);
         if acknowledged {
-            // Somebody has it; the next one was asked for by hand, and no clock runs.
+            // The incident has an owner, and a person requested the step, so no timer runs.
             self.escalation.next_at = None;
         }
         Some(effects)
     }
 
-    /// A message did not arrive, or a critical one not in time: the next step is taken ahead of its time, once however many
-    /// messages it were. Right after a step it waits for its distance to that one.
+    /// A message failed, or a critical one was late: the next step is moved ahead. Several messages cause one step. Steps keep
+    /// their minimum distance.
     pub fn undelivered(&mut self, now: Timestamp, rules: &Rules) -> Vec<Effect> {
         let Some(next_at) = self.escalation.next_at.filter(|_| !rules.waits.is_empty() && self.waits_for_somebody()) else {
             return Vec::new();
@@ -144,7 +144,7 @@ impl Incident {
         self.step(None, now, rules)
     }
 
-    /// Applies the policy of these rules. Another policy than before begins with its first step.
+    /// Applies the policy of these rules. A different policy starts with its first step.
     ///
     /// Returns whether the policy changed.
     pub fn follow_policy(&mut self, now: Timestamp, rules: &Rules) -> bool {
@@ -167,7 +167,7 @@ impl Incident {
         true
     }
 
-    /// The severity rose: an acknowledgement of the lesser problem does not cover it.
+    /// The severity rose. An acknowledgement of the lower severity no longer applies.
     fn take_back(&mut self, now: Timestamp, rules: &Rules) {
         if self.acknowledgement.take().is_some() {
             self.phase = Phase::Firing;
@@ -183,7 +183,7 @@ impl Incident {
             if self.blind_since.is_some() {
                 return Vec::new();
             }
-            // A replica that has the alert no more proves nothing now.
+            // The absence of an alert in a replica proves nothing now.
             self.alerts.values_mut().for_each(|alert| alert.confirms_at = None);
         } else {
             let mut doubtful = false;
@@ -225,13 +225,13 @@ impl Incident {
         self.blind_since.is_some() || self.settles_at.is_some_and(|at| at > now)
     }
 
-    /// The ends that nothing contradicted count now.
+    /// Applies the ends that nothing contradicted.
     fn settle(&mut self, now: Timestamp) -> Vec<Effect> {
         self.settles_at = None;
         self.end_unconfirmed(now, |_, _| true)
     }
 
-    /// A read of every replica does not have these alerts: their ends count.
+    /// A read of every replica lacks these alerts, so their ends apply.
     pub fn confirm(&mut self, ended: &[Box<str>], now: Timestamp) -> Vec<Effect> {
         if !self.is_open() || ended.is_empty() {
             return Vec::new();
@@ -239,7 +239,7 @@ impl Incident {
         self.end_unconfirmed(now, |fingerprint, alert| alert.confirms_at.is_some() && ended.contains(fingerprint))
     }
 
-    /// A replica has these alerts: that another one lost them was not their end. Returns whether anything changed.
+    /// A replica has these alerts, so another replica lost them and they have not ended. Returns whether anything changed.
     pub fn contradict(&mut self, active: &[Box<str>]) -> bool {
         let mut changed = false;
         for fingerprint in active {
@@ -251,7 +251,7 @@ impl Incident {
         changed
     }
 
-    /// When the first of the ends that wait for the other replicas counts.
+    /// When the first end that waits for other replicas applies.
     fn confirms_at(&self) -> Option<Timestamp> {
         self.alerts.values().filter_map(|alert| alert.confirms_at).min()
     }
@@ -279,7 +279,7 @@ impl Incident {
         }
     }
 
-    /// A person silenced it through the bot.
+    /// A person silenced the incident through the bot.
     pub fn silence(&mut self, silence: Silence) -> Vec<Effect> {
         let by = silence.by.clone();
         self.silences.retain(|held| held.id != silence.id);
@@ -288,14 +288,14 @@ impl Incident {
         vec![Effect::Tell(Happening::Silenced { by })]
     }
 
-    /// A silence is no longer in force. `None` when the bot had not set it.
+    /// A silence is no longer active. `None` if the bot had not set it.
     pub fn unsilence(&mut self, id: &str, by: &str) -> Option<Vec<Effect>> {
         let held = self.silences.len();
         self.silences.retain(|silence| silence.id != id);
         (self.silences.len() < held).then(|| vec![Effect::Tell(Happening::Unsilenced { by: by.to_owned() })])
     }
 
-    /// API v2 says whether every alert that fires is silenced or inhibited. Nobody is called meanwhile.
+    /// API v2 reports whether every firing alert is silenced or inhibited. If so, no one is notified.
     pub fn suppress(&mut self, suppressed: bool) -> Vec<Effect> {
         if !self.is_open() || self.suppressed == suppressed {
             return Vec::new();
@@ -304,8 +304,8 @@ impl Incident {
         vec![Effect::Tell(Happening::Changed)]
     }
 
-    /// API v2 has these alerts no more. When none is left, it ended without a word; but while a list was cut, what was cut off
-    /// may fire.
+    /// These alerts disappeared from API v2. If no alert is left, the incident ended without a notification. But alerts cut off a
+    /// list may still fire.
     pub fn lose(&mut self, gone: &[Box<str>], now: Timestamp) -> Vec<Effect> {
         if self.is_frozen(now) {
             return Vec::new();
@@ -328,7 +328,7 @@ impl Incident {
         }
     }
 
-    /// API v2 has the whole group no more: what was cut off its list has ended as well.
+    /// The whole group disappeared from API v2, so the alerts cut off its list have ended too.
     pub fn lose_group(&mut self, now: Timestamp) -> Vec<Effect> {
         if !self.is_open() || self.truncated == 0 || self.is_frozen(now) {
             return Vec::new();
@@ -336,13 +336,14 @@ impl Incident {
         self.truncated = 0;
         let known: Vec<Box<str>> = self.alerts.keys().cloned().collect();
         match self.lose(&known, now) {
-            // The alerts that were named had ended before.
+            // The listed alerts had ended before.
             effects if effects.is_empty() => self.end(now),
             effects => effects,
         }
     }
 
-    /// A time has come. Of several overdue steps exactly one is taken: after a downtime nobody is called twice at once.
+    /// Performs due steps. Of several overdue escalation steps it performs one, so that no person is notified twice at once after
+    /// downtime.
     pub fn due(&mut self, now: Timestamp, rules: &Rules) -> Vec<Effect> {
         if !self.is_open() {
             return Vec::new();
@@ -372,8 +373,8 @@ impl Incident {
         effects
     }
 
-    /// The clock was set back: what the bot itself wrote down moves along, so that no wait grows. When alerts began and when
-    /// silences end is Alertmanager's word, and stays.
+    /// The clock was set back. Times recorded by the bot move along, so that no wait grows. Starts of alerts and ends of silences
+    /// are Alertmanager's times and stay.
     pub fn move_back(&mut self, by: jiff::SignedDuration) {
         let moved = |at: Timestamp| at.checked_sub(by).unwrap_or(at);
         self.opened_at = moved(self.opened_at);
@@ -394,7 +395,7 @@ impl Incident {
         }
     }
 
-    /// When [`Self::due`] has something to do.
+    /// When [`Self::due`] has work to do.
     pub fn next_due(&self) -> Option<Timestamp> {
         if !self.is_open() {
             return None;
@@ -410,12 +411,12 @@ impl Incident {
             .min()
     }
 
-    /// Whether a change is only edited, since the incident flaps.
+    /// Whether the incident flaps, so that a change is only edited.
     pub fn is_damped(&self, now: Timestamp) -> bool {
         self.damped_until.is_some_and(|until| until > now)
     }
 
-    /// Whether somebody still has to take it: open, not acknowledged, not silenced.
+    /// Whether the incident needs an owner: open, not acknowledged, not silenced.
     pub fn waits_for_somebody(&self) -> bool {
         self.phase == Phase::Firing && (self.silences.is_empty() || self.uncovered) && !self.suppressed
     }
@@ -437,7 +438,7 @@ impl Incident {
         }
         let (next, rounds_after) = if taken + 1 < rules.waits.len() { (taken + 1, rounds) } else { (0, rounds + 1) };
         let wait = rules.waits.get(next).copied().unwrap_or_default();
-        // A policy whose first step waits for nothing would call everybody at once after its last step.
+        // Without this, a policy whose first step has no wait would notify everyone at once after its last step.
         let wait = if next == 0 { wait.max(self.last_wait(rules)) } else { wait };
         self.escalation = Escalation {
             taken: next,
@@ -469,7 +470,7 @@ impl Incident {
         self.severity = severity;
         self.suppressed = false;
         self.settles_at = None;
-        // While it flaps the steps go on where they are: the later ones would never be reached.
+        // While the incident flaps, the steps continue. If they started again, the later ones would never be reached.
         if !damped || raised {
             self.escalation = fresh(now, rules);
         }
@@ -523,7 +524,7 @@ impl Incident {
         self.firing().map(|alert| alert.severity).max()
     }
 
-    /// Takes in what is news, alert by alert.
+    /// Applies the news, alert by alert.
     fn merge(&mut self, observation: &Observation, now: Timestamp, rules: &Rules) -> Change {
         let mut change = Change::default();
         if self.truncated != observation.truncated {
@@ -533,7 +534,7 @@ impl Incident {
         for (fingerprint, told) in &observation.alerts {
             change.fires |= told.status == Status::Firing;
             let Some(known) = self.alerts.get_mut(fingerprint) else {
-                // An end whose beginning was never heard of needs nobody.
+                // An end without a known start needs no notification.
                 if told.status == Status::Firing {
                     self.alerts.insert(fingerprint.clone(), told.clone());
                     change.joined += 1;
@@ -554,7 +555,7 @@ impl Incident {
                 }
                 (Status::Firing, Status::Resolved) if rules.confirm_within.is_some() => {
                     known.unconfirmed_end = told.ends_at.or(Some(told.starts_at));
-                    // The first report counts: a repetition does not extend the wait.
+                    // The first report applies: a repetition must not extend the wait.
                     let within = rules.confirm_within.unwrap_or_default();
                     known.confirms_at = known.confirms_at.or_else(|| now.checked_add(within).ok());
                 }
@@ -573,19 +574,18 @@ impl Incident {
     }
 }
 
-/// What an observation brought.
+/// Result of an observation.
 #[derive(Debug, Clone, Copy, Default)]
 struct Change {
-    /// Alerts that fire now and did not before.
+    /// Alerts that newly fire.
     joined: usize,
-    /// Something else is different.
+    /// Another change.
     other: bool,
-    /// The list has a firing alert, news or not.
+    /// Whether the list has a firing alert, known or new.
     fires: bool,
 }
 
-/// Whether a notification reports the end of an earlier firing than the present one: the same end again, or an end that was
-/// over when the present firing began.
+/// Whether a notification reports the end of an earlier firing: the same end again, or an end before the present firing began.
 fn ended_before(known: &Tracked, told: &Tracked) -> bool {
     let Some(end) = told.ends_at else { return false };
     known.previous_end == Some(end) || (told.starts_at < known.starts_at && end < known.starts_at)

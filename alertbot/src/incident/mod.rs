@@ -1,6 +1,7 @@
-//! An incident: one group of one Alertmanager from its first firing alert to its end, as a pure state machine. Never a
-//! clock, a database, a chat: what must be done comes out as [`Effect`]s. Kept as JSON in the store, so a field that is
-//! added has a default.
+//! This module is the state machine of an incident: one group of one Alertmanager, from its first firing alert to its end.
+//!
+//! - It is pure: it must not use a clock, a database or a chat. [`Effect`]s state the work to do.
+//! - The store holds an incident as JSON, so a new field must have a default.
 
 pub mod happening;
 pub mod machine;
@@ -22,7 +23,7 @@ pub use machine::{Effect, Observation};
 pub use rules::{Flapping, Rules};
 pub use severity::Severity;
 
-/// Counts up from 1 in one store; people see it as `#12`.
+/// Counts up from 1 in one store. People see it as `#12`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct IncidentId(pub i64);
@@ -37,7 +38,7 @@ impl fmt::Display for IncidentId {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Incident {
     pub id: IncidentId,
-    /// What a person writes in an SMS to acknowledge: `ACK 1234`. Unique among open incidents.
+    /// The number that a person sends by SMS to acknowledge: `ACK 1234`. Unique among open incidents.
     pub code: u32,
     /// Name of the Alertmanager (or pair of them) in the configuration.
     pub source: String,
@@ -47,53 +48,53 @@ pub struct Incident {
     pub group_labels: Labels,
     /// Alertmanager's address for people.
     pub external_url: String,
-    /// Names of the routes in the bot's configuration that it came by; the first one that has an escalation sets the rules.
+    /// Names of the bot's routes that match the incident. The first one with an escalation sets the rules.
     pub routes: Vec<String>,
-    /// The worst of the alerts that fire; after the end, the worst that there was.
+    /// The highest severity of the firing alerts. After the end, the highest that the incident had.
     pub severity: Severity,
     pub phase: Phase,
-    /// When the first alert began to fire, by its own word.
+    /// When the first alert began to fire, as the alert states.
     pub started_at: Timestamp,
-    /// When the bot heard of it.
+    /// When the bot received the first alert.
     pub opened_at: Timestamp,
     pub ended_at: Option<Timestamp>,
     /// By fingerprint.
     pub alerts: BTreeMap<Box<str>, Tracked>,
-    /// Alerts that Alertmanager cut off its list.
+    /// Number of alerts that Alertmanager cut off the list.
     #[serde(default)]
     pub truncated: u64,
     #[serde(default)]
     pub acknowledgement: Option<Acknowledgement>,
-    /// The first to have acknowledged, kept for the message at the end.
+    /// The first acknowledgement, kept for the message at the end.
     #[serde(default)]
     pub taken_by: Option<String>,
-    /// Set through the bot, still in force.
+    /// Silences set through the bot that are active.
     #[serde(default)]
     pub silences: Vec<Silence>,
-    /// Every alert that fires is silenced or inhibited in Alertmanager, by whomever.
+    /// Whether every firing alert is silenced or inhibited in Alertmanager, by any person or rule.
     #[serde(default)]
     pub suppressed: bool,
     #[serde(default)]
     pub escalation: Escalation,
-    /// When it was resolved and fired again, newest last, as far back as flapping is looked for.
+    /// Times of reopening, newest last, within the window for flapping.
     #[serde(default)]
     pub reopened: Vec<Timestamp>,
-    /// Changes are told by edits only until then, unless the severity rises.
+    /// Until then changes only edit messages, unless the severity rises.
     #[serde(default)]
     pub damped_until: Option<Timestamp>,
-    /// When people were last told with sound.
+    /// When people last got a message with sound.
     #[serde(default)]
     pub sounded_at: Option<Timestamp>,
-    /// Webhooks that said what was known already.
+    /// Number of webhooks without news.
     #[serde(default)]
     pub repeats: u64,
-    /// An alert fires that the silences above do not cover: Alertmanager notified of it while they were in force.
+    /// A firing alert is not covered by the silences above: Alertmanager notified of it while they were active.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub uncovered: bool,
-    /// The Watchdog of the source is missing since then. Until it is back, no alert of this incident ends.
+    /// The Watchdog of the source is missing since this time. Until it returns, no alert of this incident ends.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub blind_since: Option<Timestamp>,
-    /// The Watchdog is back. Ends that were reported in its absence count from this time on, unless the alert fires again.
+    /// The Watchdog is back. Ends reported in its absence apply from this time on, unless the alert fires again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub settles_at: Option<Timestamp>,
 }
@@ -117,25 +118,25 @@ pub struct Tracked {
     pub ends_at: Option<Timestamp>,
     #[serde(default, skip_serializing_if = "str::is_empty")]
     pub generator_url: Box<str>,
-    /// When its previous firing ended. A notification of that end may arrive a second time, from the other replica of a pair.
+    /// When its previous firing ended. The other replica of a pair may report that end a second time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub previous_end: Option<Timestamp>,
-    /// An end that was reported while the Watchdog was missing. An expired alert looks the same as a resolved one.
+    /// An end reported while the Watchdog was missing. An expired alert looks like a resolved one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unconfirmed_end: Option<Timestamp>,
-    /// The unconfirmed end was reported by one replica of several, and counts from this time on unless another replica has the
+    /// One replica of several reported the unconfirmed end. The end applies from this time on, unless another replica has the
     /// alert.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub confirms_at: Option<Timestamp>,
 }
 
-/// Who took an incident.
+/// The owner of an incident.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Acknowledgement {
-    /// As people read it.
+    /// Name for people.
     pub by: String,
     pub at: Timestamp,
-    /// It ends by itself then.
+    /// The time at which it expires.
     pub until: Option<Timestamp>,
 }
 
@@ -146,26 +147,26 @@ pub struct Silence {
     pub id: String,
     pub by: String,
     pub until: Timestamp,
-    /// The bot ends it when the incident ends.
+    /// The bot ends the silence when the incident ends.
     pub ends_with_incident: bool,
 }
 
-/// How far the calls for somebody have come.
+/// Progress of the escalation.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Escalation {
-    /// Steps taken in this round.
+    /// Steps performed in this round.
     pub taken: usize,
     /// Rounds completed.
     pub rounds: usize,
-    /// When the last step was taken.
+    /// When the last step was performed.
     #[serde(default)]
     pub stepped_at: Option<Timestamp>,
-    /// When the next step is due; `None` when nobody will be called (acknowledged, resolved, no policy).
+    /// When the next step is due; `None` if no one will be notified (acknowledged, resolved, no policy).
     pub next_at: Option<Timestamp>,
-    /// Name of the policy that these steps belong to. The configuration may have another one after a reload.
+    /// Name of the policy of these steps. After a reload the configuration may have another one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub policy: Option<String>,
-    /// The configuration had a policy for the incident, and has none now.
+    /// The configuration had a policy for the incident and no longer has one.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub lost: bool,
 }
@@ -175,12 +176,12 @@ impl Incident {
         self.phase != Phase::Resolved
     }
 
-    /// The alerts that fire, by fingerprint.
+    /// Firing alerts, by fingerprint.
     pub fn firing(&self) -> impl Iterator<Item = &Tracked> {
         self.alerts.values().filter(|alert| alert.status == Status::Firing)
     }
 
-    /// What the alerts that fire have in common; of an ended incident, what all had.
+    /// Labels that the firing alerts have in common. For a closed incident, those of all alerts.
     pub fn common_labels(&self) -> Labels {
         shared(self.speaking().map(|alert| &alert.labels))
     }
@@ -190,7 +191,7 @@ impl Incident {
         shared(self.speaking().map(|alert| &alert.annotations))
     }
 
-    /// `alertname` where the alerts agree on it, and how many there are otherwise.
+    /// `alertname` if the alerts have the same one, otherwise their number.
     pub fn title(&self) -> String {
         match self.common_labels().get("alertname").or(self.group_labels.get("alertname")) {
             Some(name) => name.to_owned(),
@@ -199,7 +200,7 @@ impl Incident {
         }
     }
 
-    /// The expression of the first alert that names one, from Prometheus's page (`g0.expr`).
+    /// The expression of the first alert that has one, from Prometheus's page (`g0.expr`).
     pub fn expression(&self) -> Option<String> {
         self.speaking().find_map(|alert| {
             let url = reqwest::Url::parse(&alert.generator_url).ok()?;
@@ -208,7 +209,7 @@ impl Incident {
         })
     }
 
-    /// Those that the incident is about now: firing ones, or all when none fires.
+    /// The alerts that the incident is about now: the firing ones, or all if none fires.
     pub fn speaking(&self) -> impl Iterator<Item = &Tracked> {
         let any_fires = self.firing().next().is_some();
         self.alerts.values().filter(move |alert| !any_fires || alert.status == Status::Firing)

@@ -1,39 +1,39 @@
-//! What the route and its escalation policy ask of an incident, in the words of the state machine.
+//! This module holds the parameters that the route and its escalation policy give the state machine.
 
 use jiff::SignedDuration;
 
-/// Arguments of every decision. The desk makes them from the configuration, so a changed configuration counts from the
-/// next decision on.
+/// Arguments of every decision. The writer builds them from the configuration, so a changed configuration applies from the next
+/// decision on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rules {
-    /// Name of the escalation policy; `None` when the routes have none.
+    /// Name of the escalation policy; `None` if the routes have none.
     pub policy: Option<String>,
-    /// The wait before each step of the escalation policy, counted from the step before it; empty: nobody is called.
+    /// Wait before each step, counted from the previous step. Empty: no one is notified.
     pub waits: Vec<SignedDuration>,
-    /// How often the steps are gone through. At least 1.
+    /// Number of rounds. At least 1.
     pub rounds: usize,
-    /// Whether everybody is called after the last round.
+    /// Whether everyone is notified after the last round.
     pub then_everyone: bool,
-    /// An acknowledgement ends after this long, if the incident has not; `None`: never.
+    /// Timeout of an acknowledgement while the incident is open; `None`: no timeout.
     pub acknowledgement_lasts: Option<SignedDuration>,
-    /// Whether Alertmanager's repetition of what is known already sounds while nobody has acknowledged.
+    /// Whether a repetition by Alertmanager sounds while the incident is not acknowledged.
     pub remind: bool,
-    /// A group that fires again this soon after its end is the same incident.
+    /// A group that fires again within this time after its end reopens its incident.
     pub reopen_within: SignedDuration,
     pub flapping: Flapping,
-    /// The source has several replicas: an end that one of them reports counts when a read of all of them confirms it, and after
-    /// this long at the latest. `None`: it counts at once.
+    /// The source has several replicas. An end reported by one of them applies after a read of all confirms it, or at the latest
+    /// after this time. `None`: it applies immediately.
     pub confirm_within: Option<SignedDuration>,
 }
 
-/// When an incident is damped.
+/// When an incident counts as flapping.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Flapping {
-    /// So many reopenings
+    /// This many reopenings
     pub reopenings: usize,
     /// within this time
     pub within: SignedDuration,
-    /// silence it until it has been calm for this long.
+    /// mute it until it has been calm for this long.
     pub calm: SignedDuration,
 }
 

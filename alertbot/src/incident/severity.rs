@@ -1,8 +1,8 @@
-//! How bad it is.
+//! This module defines the severities.
 
 use serde::{Deserialize, Serialize};
 
-/// From least to worst, so that the larger one is the worse.
+/// Ordered from lowest to highest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Severity {
@@ -15,8 +15,8 @@ pub enum Severity {
 impl Severity {
     pub const ALL: [Self; 3] = [Self::Info, Self::Warning, Self::Critical];
 
-    /// From the value of an alert's `severity` label. A word that is not known, or no label, is a warning: neither lost
-    /// among notices nor a reason to wake somebody.
+    /// Reads the value of an alert's `severity` label. An unknown value or a missing label is a warning: it is not lost among
+    /// infos and wakes no one.
     pub fn of_label(label: Option<&str>) -> Self {
         match label.unwrap_or_default().to_ascii_lowercase().as_str() {
             "critical" | "page" | "emergency" | "fatal" | "disaster" => Self::Critical,

@@ -1,11 +1,11 @@
-//! Spans of time as people say them: the two largest units, no more.
+//! This module formats durations in their two largest units.
 
 use icu_calendar::{Date, cal::Persian};
 use jiff::{SignedDuration, Timestamp, civil, tz::TimeZone};
 
 use crate::config::Calendar;
 
-/// A span in its two largest units. `None` for the second where it is zero or the first are seconds.
+/// A duration in its two largest units. The second is `None` if it is zero or if the first is seconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Age {
     pub first: (Unit, u64),
@@ -20,18 +20,18 @@ pub enum Unit {
     Day,
 }
 
-/// From this on days alone are said.
+/// From this duration on, only days are shown.
 const DAYS_ALONE: u64 = 7;
 
 impl Age {
-    /// Below zero (a clock that differs) is zero.
+    /// A negative duration (clocks that differ) counts as zero.
     pub fn of(span: SignedDuration) -> Self {
         let seconds = u64::try_from(span.as_secs()).unwrap_or(0);
         let (minutes, hours, days) = (seconds / 60, seconds / 3600, seconds / 86_400);
         let with = |first, second: (Unit, u64)| Self { first, second: Some(second).filter(|(_, count)| *count > 0) };
         match seconds {
             0..60 => Self { first: (Unit::Second, seconds), second: None },
-            // From ten minutes on nobody counts seconds.
+            // Seconds do not matter from ten minutes on.
             60..600 => with((Unit::Minute, minutes), (Unit::Second, seconds % 60)),
             600..3600 => Self { first: (Unit::Minute, minutes), second: None },
             3600..86_400 => with((Unit::Hour, hours), (Unit::Minute, minutes % 60)),
@@ -45,7 +45,7 @@ impl Age {
     }
 }
 
-/// A moment in a zone, with the zone's name: the time alone on the day of `now`, with the date otherwise.
+/// A moment in a zone with the zone's name: only the time on the day of `now`, otherwise with the date.
 pub fn clock(moment: Timestamp, now: Timestamp, zone: &TimeZone, calendar: Calendar) -> String {
     let (local, today) = (zone.to_datetime(moment), zone.to_datetime(now).date());
     let time = format!("{:02}:{:02}", local.hour(), local.minute());
@@ -54,7 +54,7 @@ pub fn clock(moment: Timestamp, now: Timestamp, zone: &TimeZone, calendar: Calen
     if local.date() == today { format!("{time} {zone}") } else { format!("{} {time} {zone}", date(local.date(), calendar)) }
 }
 
-/// `2026-01-31`, and `1404/11/11` as it is written in Iran.
+/// `2026-01-31`, or `1404/11/11` in the notation of Iran.
 fn date(date: civil::Date, calendar: Calendar) -> String {
     let jalali = || {
         let (month, day) = (u8::try_from(date.month()).ok()?, u8::try_from(date.day()).ok()?);
@@ -74,7 +74,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_two_largest_units() {
+    fn a_duration_shows_its_two_largest_units() {
         for (seconds, first, second) in [
             (-5, (Unit::Second, 0), None),
             (59, (Unit::Second, 59), None),
@@ -90,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn the_date_is_said_when_it_is_another_day_there() {
+    fn the_date_is_shown_if_it_is_another_day_in_the_zone() {
         let zone = TimeZone::get("Asia/Tehran").unwrap();
         let (moment, now): (Timestamp, Timestamp) =
             ("2026-01-31T20:15:00Z".parse().unwrap(), "2026-01-31T21:00:00Z".parse().unwrap());
@@ -101,7 +101,7 @@ mod tests {
 
     /// New years and leap days, as published by the calendar centre of the University of Tehran.
     #[test]
-    fn jalali_dates_are_those_of_the_published_calendar() {
+    fn jalali_dates_match_the_published_calendar() {
         for (gregorian, jalali) in [
             ("2021-03-21", "1400/01/01"),
             ("2024-03-20", "1403/01/01"),

@@ -1,17 +1,16 @@
-//! Text of two directions in one line: values that come from outside cannot turn what stands around them.
+//! This module handles text with two directions in one line, so that values from outside cannot reorder the text around them.
 //!
-//! A value is stripped of the characters that steer direction (a label could otherwise make "not down" read as something
-//! else), and then isolated (UAX #9, <https://www.unicode.org/reports/tr9/#Explicit_Directional_Isolates>).
+//! A value loses its direction controls, because a label could otherwise make "not down" look like another text. Then it is
+//! isolated (UAX #9, <https://www.unicode.org/reports/tr9/#Explicit_Directional_Isolates>).
 
 use std::borrow::Cow;
 
-/// FIRST STRONG ISOLATE: what follows has the direction of its own first letter.
+/// FIRST STRONG ISOLATE: the following text has the direction of its first letter.
 pub const ISOLATE: char = '\u{2068}';
-/// POP DIRECTIONAL ISOLATE: its end.
+/// POP DIRECTIONAL ISOLATE: ends an isolate.
 pub const END: char = '\u{2069}';
 
-/// Removes what steers direction, what controls terminals, and what is not shown: values are for reading. Newlines stay,
-/// tabs become spaces.
+/// Removes characters that control direction or terminals, and invisible ones. Newlines stay and tabs become spaces.
 pub fn strip(text: &str) -> Cow<'_, str> {
     if !text.chars().any(is_unwanted) {
         return Cow::Borrowed(text);
@@ -31,7 +30,7 @@ fn is_unwanted(character: char) -> bool {
     steers || unseen || (character.is_control() && character != '\n')
 }
 
-/// Whether a letter of the text is written from right to left.
+/// Whether the text has a right-to-left letter.
 pub fn has_right_to_left(text: &str) -> bool {
     text.chars().any(|character| {
         matches!(character,
@@ -39,15 +38,15 @@ pub fn has_right_to_left(text: &str) -> bool {
     })
 }
 
-/// Isolates a stripped value, line by line: an isolate ends with its paragraph.
+/// Isolates a stripped value line by line, because an isolate ends with its paragraph.
 pub fn isolate(text: &str) -> String {
     let lines = text.split('\n');
     let isolated = lines.map(|line| if line.is_empty() { String::new() } else { format!("{ISOLATE}{line}{END}") });
     isolated.collect::<Vec<_>>().join("\n")
 }
 
-/// Isolated where it must be: in a right-to-left text everything, in another what is written from right to left. An address
-/// is left alone, so that it can stand in a link.
+/// Isolates where needed: every value in a right-to-left text, and right-to-left values in other texts. An address stays
+/// unchanged, so that it works in a link.
 pub fn isolate_in(right_to_left: bool, text: &str) -> Cow<'_, str> {
     let address = text.starts_with("http://") || text.starts_with("https://");
     if text.is_empty() || address || !(right_to_left || has_right_to_left(text)) {
@@ -61,7 +60,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_value_cannot_turn_its_surroundings() {
+    fn a_value_cannot_reorder_the_text_around_it() {
         assert_eq!(strip("db\u{202e}1\u{200f}\t\u{1b}[31m\u{0}x\ny\u{2066}"), "db1 [31mx\ny");
         // The joiners of Persian and of emoji stay.
         assert_eq!(strip("می\u{200c}شود 👩\u{200d}🚒"), "می\u{200c}شود 👩\u{200d}🚒");

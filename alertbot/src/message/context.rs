@@ -1,4 +1,5 @@
-//! What templates know of an incident. Bounded: of ten thousand alerts a few are shown, and the rest is counted.
+//! This module builds the template context of an incident. Its size is bounded: of ten thousand alerts some are listed and the
+//! rest is counted.
 
 use std::{cmp::Reverse, collections::BTreeMap};
 
@@ -8,7 +9,7 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use super::{
     Reader,
     age::Age,
-    catalogue::{Saying, Word, say, word},
+    catalogue::{Text, Word, say, word},
     mark, place, split,
 };
 use crate::{
@@ -16,54 +17,55 @@ use crate::{
     webhook::{Labels, Status},
 };
 
-/// Every name that a template can use, with what it is: told by `alertbot check --templates`, and held against every template.
+/// Every name available to templates, with its meaning. `alertbot check --templates` prints them, and templates are checked
+/// against them.
 pub const NAMES: [(&str, &str); 32] = [
-    ("title", "alertname, or how many alerts where they differ"),
+    ("title", "alertname, or the number of alerts if they differ"),
     ("number", "#12"),
-    ("code", "what an SMS is answered with: ACK 1234"),
+    ("code", "code for a reply by SMS: ACK 1234"),
     ("severity", "critical, warning or info"),
-    ("severity_word", "the same in the reader's language"),
+    ("severity_word", "severity in the reader's language"),
     ("phase", "firing, acknowledged or resolved"),
-    ("phase_word", "the same in the reader's language"),
+    ("phase_word", "phase in the reader's language"),
     ("mark", "a coloured circle"),
-    ("started", "when it began, in the reader's time zone"),
-    ("age", "how long ago that was"),
-    ("ended", "when it ended; empty before"),
-    ("lasted", "how long it lasted; empty before its end"),
-    ("summary", "annotation that the alerts share"),
-    ("description", "annotation that the alerts share"),
-    ("value", "annotation value or current_value, where the alerts share it"),
-    ("labels", "labels that the alerts share, without alertname and severity"),
-    ("labels_left", "how many labels are not shown, in words; empty when all are"),
-    ("place", "values of the labels that say where it is, as far as the summary does not"),
-    ("annotations", "annotations that the alerts share"),
-    ("counts", "how many alerts fire and have ended, in words"),
-    ("firing", "how many alerts fire"),
-    ("resolved", "how many have ended"),
+    ("started", "start time, in the reader's time zone"),
+    ("age", "time since the start"),
+    ("ended", "end time; empty until the end"),
+    ("lasted", "duration; empty until the end"),
+    ("summary", "annotation common to all alerts"),
+    ("description", "annotation common to all alerts"),
+    ("value", "annotation value or current_value, if common to all alerts"),
+    ("labels", "labels common to all alerts, without alertname and severity"),
+    ("labels_left", "number of labels not shown, as text; empty if all are shown"),
+    ("place", "values of the location labels that the summary does not contain"),
+    ("annotations", "annotations common to all alerts"),
+    ("counts", "numbers of firing and resolved alerts, as text"),
+    ("firing", "number of firing alerts"),
+    ("resolved", "number of resolved alerts"),
     (
         "alerts",
-        "the first of them: name, status, mark, severity, labels (those that differ), difference, annotations, summary, value, age",
+        "the first alerts: name, status, mark, severity, labels (only different ones), difference, annotations, summary, value, age",
     ),
-    ("more", "how many others there are, in words; empty when there are none"),
-    ("taken", "who took it, in words; empty when nobody has"),
-    ("silenced", "silences set through the bot, in words, as a list"),
-    ("blind", "since when the Watchdog is missing, in words; empty while it is not"),
+    ("more", "number of further alerts, as text; empty if all are listed"),
+    ("taken", "owner, as text; empty if unassigned"),
+    ("silenced", "list of silences set through the bot, as text"),
+    ("blind", "since when the Watchdog is missing, as text; empty if it is not"),
     ("suppressed", "whether it is silenced or inhibited in Alertmanager"),
-    ("links", "runbook, dashboard, expression and silence, as far as there are: url, words"),
+    ("links", "runbook, dashboard, expression and silence, if available: url, words"),
     ("source", "name of the Alertmanager"),
     ("receiver", "name of the receiver in Alertmanager"),
     ("words", "the catalogue: words.runbook, words.since, …"),
 ];
 
-/// Alerts that are shown one by one.
+/// Most alerts listed one by one.
 pub const SHOWN_ALERTS: usize = 10;
-/// Labels that are shown of one set of them.
+/// Most labels shown of one set.
 const SHOWN_LABELS: usize = 12;
 /// Longest value of a label, in UTF-16 units.
 const LABEL_UNITS: usize = 200;
-/// Longest annotation, likewise.
+/// Longest annotation, in UTF-16 units.
 const ANNOTATION_UNITS: usize = 1500;
-/// Longest title, likewise.
+/// Longest title, in UTF-16 units.
 pub const TITLE_UNITS: usize = 120;
 
 /// The context of one rendering.
@@ -74,13 +76,13 @@ pub fn context(incident: &Incident, reader: &Reader) -> Value {
     let firing = incident.firing().count();
     let resolved = incident.alerts.len() - firing;
     let mut speaking: Vec<&Tracked> = incident.speaking().collect();
-    // The worst first, then the oldest.
+    // Highest severity first, then oldest first.
     speaking.sort_by_key(|alert| (Reverse(alert.severity), alert.starts_at));
     let shown: Vec<Value> =
         speaking.into_iter().take(SHOWN_ALERTS).map(|alert| one(alert, &labels, &annotations, reader)).collect();
     let rest = incident.speaking().skip(SHOWN_ALERTS).count() as u64 + incident.truncated;
     let ended = incident.ended_at.map(|at| reader.clock(at)).unwrap_or_default();
-    let lasted = incident.ended_at.map(|at| say(language, Saying::Age(Age::between(incident.started_at, at))));
+    let lasted = incident.ended_at.map(|at| say(language, Text::Age(Age::between(incident.started_at, at))));
     let entries: [(&str, Value); NAMES.len()] = [
         ("title", split::shorten(&incident.title(), TITLE_UNITS).into()),
         ("number", incident.id.to_string().into()),
@@ -91,7 +93,7 @@ pub fn context(incident: &Incident, reader: &Reader) -> Value {
         ("phase_word", ours(word(language, Word::of_phase(incident.phase)).into())),
         ("mark", ours(mark(incident).into())),
         ("started", reader.clock(incident.started_at).into()),
-        ("age", ours(say(language, Saying::Age(Age::between(incident.started_at, now))))),
+        ("age", ours(say(language, Text::Age(Age::between(incident.started_at, now))))),
         ("ended", ended.into()),
         ("lasted", ours(lasted.unwrap_or_default())),
         ("summary", annotation(&annotations, &["summary", "message"])),
@@ -101,11 +103,11 @@ pub fn context(incident: &Incident, reader: &Reader) -> Value {
         ("labels_left", ours(labels_left(&labels, reader))),
         ("place", place::short(incident, &place::Shared::default(), summary_of(&annotations)).into()),
         ("annotations", map(&annotations, ANNOTATION_UNITS, |_, _| true)),
-        ("counts", ours(say(language, Saying::Counts { firing, resolved }))),
+        ("counts", ours(say(language, Text::Counts { firing, resolved }))),
         ("firing", firing.into()),
         ("resolved", resolved.into()),
         ("alerts", shown.into()),
-        ("more", ours(if rest == 0 { String::new() } else { say(language, Saying::More { count: rest }) })),
+        ("more", ours(if rest == 0 { String::new() } else { say(language, Text::More { count: rest }) })),
         ("taken", ours(taken(incident, reader))),
         ("silenced", incident.silences.iter().map(|silence| silenced(silence, reader)).collect::<Vec<_>>().into()),
         ("blind", ours(blind(incident, reader))),
@@ -118,7 +120,7 @@ pub fn context(incident: &Incident, reader: &Reader) -> Value {
     object(entries)
 }
 
-/// Collected as they are, pairs would be a list.
+/// A plain collection of pairs would become a list.
 fn object<const COUNT: usize>(entries: [(&'static str, Value); COUNT]) -> Value {
     Value::from(BTreeMap::from(entries))
 }
@@ -145,7 +147,7 @@ fn one(alert: &Tracked, common: &Labels, common_annotations: &Labels, reader: &R
     }
     let fires = alert.status == Status::Firing;
     let until = alert.ends_at.filter(|_| !fires).unwrap_or(reader.now);
-    let age = say(reader.language, Saying::Age(Age::between(alert.starts_at, until)));
+    let age = say(reader.language, Text::Age(Age::between(alert.starts_at, until)));
     let unshared = |_: &str, _: &str| true;
     let summary = match annotation(&alert.annotations, &["summary", "message"]) {
         summary if common_annotations.get("summary").is_none() => summary,
@@ -173,7 +175,7 @@ fn annotation(annotations: &Labels, names: &[&str]) -> Value {
 
 fn map(labels: &Labels, units: usize, shown: impl Fn(&str, &str) -> bool) -> Value {
     let mut shown: Vec<(&str, &str)> = labels.iter().filter(|(name, value)| shown(name, value)).collect();
-    // Of many labels those stay that say where it is.
+    // Of many labels, the location labels stay.
     shown.sort_by_key(|(name, _)| place::rank(name));
     let shown = shown.into_iter().take(SHOWN_LABELS);
     shown.map(|(name, value)| (name.to_owned(), Value::from(split::shorten(value, units)))).collect::<BTreeMap<_, _>>().into()
@@ -182,7 +184,7 @@ fn map(labels: &Labels, units: usize, shown: impl Fn(&str, &str) -> bool) -> Val
 fn labels_left(labels: &Labels, reader: &Reader) -> String {
     match place::ranked(labels).len().saturating_sub(SHOWN_LABELS) {
         0 => String::new(),
-        count => say(reader.language, Saying::LabelsLeft { count }),
+        count => say(reader.language, Text::LabelsLeft { count }),
     }
 }
 
@@ -196,25 +198,25 @@ fn taken(incident: &Incident, reader: &Reader) -> String {
         (None, Some(by)) if !incident.is_open() => by,
         _ => return String::new(),
     };
-    super::markup::escape(&say(reader.language, Saying::TakenBy { by })).into_owned()
+    super::markup::escape(&say(reader.language, Text::TakenBy { by })).into_owned()
 }
 
 fn blind(incident: &Incident, reader: &Reader) -> String {
     let since = incident.blind_since.filter(|_| incident.is_open());
-    let said = since.map(|since| say(reader.language, Saying::BlindSince { at: &reader.clock(since) }));
+    let said = since.map(|since| say(reader.language, Text::BlindSince { at: &reader.clock(since) }));
     said.map(|said| super::markup::escape(&said).into_owned()).unwrap_or_default()
 }
 
 fn silenced(silence: &crate::incident::Silence, reader: &Reader) -> Value {
     let until = reader.clock(silence.until);
-    let said = say(reader.language, Saying::SilencedBy { by: &silence.by, until: &until });
+    let said = say(reader.language, Text::SilencedBy { by: &silence.by, until: &until });
     Value::from_safe_string(super::markup::escape(&said).into_owned())
 }
 
 fn links(incident: &Incident, labels: &Labels, annotations: &Labels, reader: &Reader) -> Vec<Value> {
     let annotated = |names: [&str; 2]| names.iter().find_map(|name| annotations.get(name)).unwrap_or_default().to_owned();
     let expression = incident.speaking().map(|alert| alert.generator_url.as_ref()).find(|url| !url.is_empty());
-    // Grafana's page has another address than Alertmanager's, and names it for each alert.
+    // Grafana's page has another address than Alertmanager's. Each alert contains it.
     let own_silence = annotations.get("silence_url");
     let is_grafana = incident.speaking().any(|alert| alert.annotations.get("silence_url").is_some());
     let silence = match own_silence {
@@ -238,14 +240,14 @@ fn links(incident: &Incident, labels: &Labels, annotations: &Labels, reader: &Re
         .collect()
 }
 
-/// Longest address of a link: longer ones are not followed by every client.
+/// Longest address of a link. Some clients do not follow longer ones.
 const LINK_BYTES: usize = 2000;
 
 fn is_followed(url: &str) -> bool {
     (url.starts_with("http://") || url.starts_with("https://")) && url.len() <= LINK_BYTES && !url.contains(char::is_whitespace)
 }
 
-/// Alertmanager's page for a new silence, filled in.
+/// Alertmanager's page for a new silence, with the matchers filled in.
 fn silence_link(alertmanager: &str, labels: &Labels) -> String {
     let quoted = |value: &str| value.replace('\\', "\\\\").replace('"', "\\\"");
     let filter: Vec<String> = labels

@@ -1,14 +1,15 @@
-//! Telegram's HTML (<https://core.telegram.org/bots/api#html-style>): escaping, reading, and the plain text of it.
+//! This module handles Telegram's HTML (<https://core.telegram.org/bots/api#html-style>): escaping, parsing, conversion to plain
+//! text.
 //!
-//! Reading is strict: what Telegram would answer with "can't parse entities" is a [`Malformed`], so that a template is
-//! refused by `check` rather than by Telegram at night.
+//! Parsing is strict. Markup that Telegram would answer with "can't parse entities" is [`Malformed`], so that `check` rejects a
+//! bad template before Telegram does.
 
 use std::{borrow::Cow, fmt};
 
 /// A piece of Telegram's HTML.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Token<'a> {
-    /// With its references (`&lt;`) read.
+    /// With its references (`&lt;`) decoded.
     Text(Cow<'a, str>),
     /// The tag as written, and its name.
     Open {
@@ -20,10 +21,10 @@ pub enum Token<'a> {
     },
 }
 
-/// Why a text is not Telegram's HTML.
+/// Why a text is not valid Telegram HTML.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Malformed {
-    /// In bytes from the beginning.
+    /// Offset in bytes.
     pub at: usize,
     pub why: String,
 }
@@ -53,7 +54,7 @@ const TAGS: [&str; 16] = [
     "blockquote",
 ];
 
-/// Escapes what has a meaning in text and in a quoted attribute.
+/// Escapes characters with a meaning in text or in a quoted attribute.
 pub fn escape(text: &str) -> Cow<'_, str> {
     if !text.contains(['&', '<', '>', '"']) {
         return Cow::Borrowed(text);
@@ -71,23 +72,23 @@ pub fn escape(text: &str) -> Cow<'_, str> {
     Cow::Owned(escaped)
 }
 
-/// A link, or the bare words where the address is none that Telegram follows.
+/// A link, or plain text if Telegram does not follow the address.
 pub fn link(address: &str, words: &str) -> String {
     let address = super::bidi::strip(address);
     let followed = ["http://", "https://", "tg://"].iter().any(|scheme| address.starts_with(scheme));
     if followed && !address.contains(char::is_whitespace) && !has_plain_host(&address) {
         format!("<a href=\"{}\">{}</a>", escape(&address), escape(words))
     } else {
-        // Telegram drops such a link. The address itself can be copied.
+        // Telegram drops such a link. The reader can copy the address.
         let shown = followed && !address.contains(char::is_whitespace) && address.len() <= SHOWN_ADDRESS_BYTES;
         if shown { format!("{}: <code>{}</code>", escape(words), escape(&address)) } else { escape(words).into_owned() }
     }
 }
 
-/// Longest address that is shown in place of a link.
+/// Longest address shown instead of a link.
 const SHOWN_ADDRESS_BYTES: usize = 200;
 
-/// Whether the host of a web address has no dot: Telegram drops links to it.
+/// Whether the host of a web address has no dot. Telegram drops links to it.
 pub fn has_plain_host(address: &str) -> bool {
     let Some(rest) = address.strip_prefix("http://").or_else(|| address.strip_prefix("https://")) else { return false };
     let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
@@ -95,7 +96,7 @@ pub fn has_plain_host(address: &str) -> bool {
     !host.starts_with('[') && !host.split(':').next().unwrap_or_default().contains('.')
 }
 
-/// Every token in order, with tags properly nested.
+/// Returns all tokens in order, with tags properly nested.
 pub fn read(html: &str) -> Result<Vec<Token<'_>>, Malformed> {
     let mut tokens = Vec::new();
     let mut open: Vec<&str> = Vec::new();
@@ -116,12 +117,12 @@ pub fn read(html: &str) -> Result<Vec<Token<'_>>, Malformed> {
             match open.pop() {
                 Some(expected) if expected.eq_ignore_ascii_case(name) => tokens.push(Token::Close { name }),
                 Some(expected) => return Err(malformed(at, &format!("</{name}> where </{expected}> was expected"))),
-                None => return Err(malformed(at, &format!("</{name}> without its beginning"))),
+                None => return Err(malformed(at, &format!("</{name}> without a start tag"))),
             }
         } else {
             let name = inside.split(|c: char| c.is_ascii_whitespace()).next().unwrap_or_default();
             if !TAGS.iter().any(|known| known.eq_ignore_ascii_case(name)) {
-                return Err(malformed(at, &format!("<{name}> is no tag that Telegram knows; write < as &lt;")));
+                return Err(malformed(at, &format!("<{name}> is not a tag of Telegram; write < as &lt;")));
             }
             if inside.matches('"').count() % 2 == 1 {
                 return Err(malformed(at, &format!("<{name}> has an attribute without its closing quote")));
@@ -141,7 +142,7 @@ fn malformed(at: usize, why: &str) -> Malformed {
     Malformed { at, why: why.to_owned() }
 }
 
-/// The text without markup; a link keeps its address behind its words. What is not Telegram's HTML comes back as it is.
+/// The text without markup. A link keeps its address after its text. Invalid HTML is returned unchanged.
 pub fn plain(html: &str) -> String {
     let Ok(tokens) = read(html) else { return html.to_owned() };
     let mut text = String::new();
@@ -172,7 +173,7 @@ fn address_of(tag: &str) -> Option<String> {
     Some(unescape(address).into_owned())
 }
 
-/// The references that Telegram reads: four named ones, and numeric ones.
+/// The references that Telegram decodes: four named ones, and numeric ones.
 fn unescape(text: &str) -> Cow<'_, str> {
     if !text.contains('&') {
         return Cow::Borrowed(text);
@@ -221,12 +222,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_telegram_would_not_read_is_refused() {
+    fn markup_that_telegram_rejects_is_malformed() {
         for (html, why) in [
             ("<b>x", "not closed"),
-            ("x</b>", "without its beginning"),
+            ("x</b>", "without a start tag"),
             ("<b><i>x</b></i>", "was expected"),
-            ("<div>x</div>", "no tag that Telegram knows"),
+            ("<div>x</div>", "not a tag of Telegram"),
             ("a < b", "without its end"),
             ("<a href=\"x>y</a>", "closing quote"),
         ] {
@@ -240,14 +241,14 @@ mod tests {
     }
 
     #[test]
-    fn plain_text_keeps_the_words_and_where_links_lead() {
+    fn plain_text_keeps_the_text_and_link_addresses() {
         let html = "<b>a &lt; b</b> &amp; <a href=\"http://x/?a=1&amp;b=2\">run</a> &#x41;&#66; &nope; <a href=\"tg://user?id=1\">Ada</a>";
         assert_eq!(plain(html), "a < b & run (http://x/?a=1&b=2) AB &nope; Ada");
         assert_eq!(plain("a < b"), "a < b");
     }
 
     #[test]
-    fn a_link_that_nobody_follows_is_its_words() {
+    fn a_link_that_telegram_drops_becomes_text() {
         assert_eq!(link("http://x.example/\"a\"", "R<"), "<a href=\"http://x.example/&quot;a&quot;\">R&lt;</a>");
         assert_eq!(link("javascript:alert(1)", "R"), "R");
         assert_eq!(link("http://x y", "R"), "R");

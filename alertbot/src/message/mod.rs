@@ -1,8 +1,9 @@
-//! What messages say: an incident and a reader in, words out. Pure: the moment is an argument. Never where a message goes, when
-//! it goes, or whether it sounds.
+//! This module renders messages: an incident and a reader in, text out. It is pure: the moment is an argument.
 //!
-//! Words are made at the moment of sending. Everything that comes from outside (labels, annotations, names of groups) is
-//! stripped of controls, shortened, isolated where directions mix, and escaped, all in one place: [`render`].
+//! - It must not decide where a message goes, when it goes, or whether it sounds.
+//! - The text is rendered at the time of sending.
+//! - [`render`] alone handles values from outside (labels, annotations, names of groups). It removes control characters,
+//!   shortens, isolates where directions mix, and escapes.
 
 pub mod age;
 pub mod bidi;
@@ -28,13 +29,13 @@ pub use render::{Messages, Rendered};
 
 use crate::config::{Calendar, Language};
 
-/// Who reads it, and when.
+/// The reader of a message, and the moment.
 #[derive(Debug, Clone)]
 pub struct Reader {
     pub language: Language,
     pub zone: TimeZone,
     pub now: Timestamp,
-    /// Of dates.
+    /// Calendar of dates.
     pub calendar: Calendar,
 }
 
@@ -43,13 +44,13 @@ impl Reader {
         self.language == Language::Persian
     }
 
-    /// A moment as this reader writes it: the time alone on the same day, with the date otherwise.
+    /// Formats a moment for this reader: only the time on the same day, otherwise with the date.
     pub fn clock(&self, moment: Timestamp) -> String {
         age::clock(moment, self.now, &self.zone, self.calendar)
     }
 }
 
-/// A colour that says how bad it is before a word is read.
+/// A colour that shows the severity before the text is read.
 pub fn mark(incident: &crate::incident::Incident) -> &'static str {
     use crate::incident::{Phase, Severity};
     match (incident.phase, incident.severity) {

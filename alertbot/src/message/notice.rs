@@ -1,10 +1,10 @@
-//! Messages that have no template: what happened since the card, the digest of a storm, a handover. Telegram's HTML.
+//! This module renders messages without a template, in Telegram's HTML: events since the card, the digest of a storm, a handover.
 
 use super::{
     Reader,
     age::Age,
     bidi,
-    catalogue::{Saying, say, word},
+    catalogue::{Text, say, word},
     context::TITLE_UNITS,
     mark,
     markup::escape,
@@ -15,28 +15,28 @@ use crate::{
     message::catalogue::Word,
 };
 
-/// What happened, as a reply to the card. `mention` knows the numeric id of a person who is to be called by name.
+/// Events as a reply to the card. `mention` returns the numeric id of a person to mention by name.
 pub fn notice(incident: &Incident, happenings: &[Happening], reader: &Reader, mention: impl Fn(&str) -> Option<i64>) -> String {
     let mut said: Vec<String> = Vec::new();
     for happening in happenings {
         let words = match happening {
             Happening::Fired | Happening::Reopened { flapping: false } => {
-                say(reader.language, if *happening == Happening::Fired { Saying::Reminded } else { Saying::Reopened })
+                say(reader.language, if *happening == Happening::Fired { Text::Reminded } else { Text::Reopened })
             }
-            Happening::Reopened { flapping: true } => say(reader.language, Saying::Flapping),
+            Happening::Reopened { flapping: true } => say(reader.language, Text::Flapping),
             Happening::SeverityRaised { from } => {
-                say(reader.language, Saying::SeverityRaised { from: *from, to: incident.severity })
+                say(reader.language, Text::SeverityRaised { from: *from, to: incident.severity })
             }
-            Happening::Joined { count } => say(reader.language, Saying::Joined { count: *count }),
+            Happening::Joined { count } => say(reader.language, Text::Joined { count: *count }),
             Happening::Escalated { by, to, .. } => {
                 let to = if to.is_empty() { word(reader.language, Word::Nobody).to_owned() } else { to.join(", ") };
-                say(reader.language, Saying::Escalated { to: &to, by: by.as_deref() })
+                say(reader.language, Text::Escalated { to: &to, by: by.as_deref() })
             }
-            Happening::EscalationLost => say(reader.language, Saying::EscalationLost),
-            Happening::Reminded => say(reader.language, Saying::Reminded),
-            Happening::AcknowledgementEnded { by } => say(reader.language, Saying::AcknowledgementEnded { by }),
-            Happening::Reassigned { to, by } => say(reader.language, Saying::Reassigned { to, by }),
-            // These are edited in.
+            Happening::EscalationLost => say(reader.language, Text::EscalationLost),
+            Happening::Reminded => say(reader.language, Text::Reminded),
+            Happening::AcknowledgementEnded { by } => say(reader.language, Text::AcknowledgementEnded { by }),
+            Happening::Reassigned { to, by } => say(reader.language, Text::Reassigned { to, by }),
+            // These events only edit the card.
             Happening::Acknowledged { .. }
             | Happening::Silenced { .. }
             | Happening::Unsilenced { .. }
@@ -51,7 +51,7 @@ pub fn notice(incident: &Incident, happenings: &[Happening], reader: &Reader, me
     if said.is_empty() {
         said.push(escape(word(reader.language, Word::of_phase(incident.phase))).into_owned());
     }
-    let age = say(reader.language, Saying::Age(Age::between(incident.started_at, reader.now)));
+    let age = say(reader.language, Text::Age(Age::between(incident.started_at, reader.now)));
     let mut text =
         format!("{} {} ({age})\n{}", mark(incident), titled(incident, &place::Shared::default(), reader), said.join("\n"));
     let mentioned: Vec<String> = called(happenings)
@@ -63,7 +63,7 @@ pub fn notice(incident: &Incident, happenings: &[Happening], reader: &Reader, me
     directed(text, reader)
 }
 
-/// Names of those who are called to act: a mention rings where the chat is muted.
+/// Names of the people notified to act. A mention sounds even in a muted chat.
 fn called(happenings: &[Happening]) -> impl Iterator<Item = &str> {
     let latest = happenings.iter().rev().find_map(|happening| match happening {
         Happening::Escalated { to, .. } => Some(to.iter().map(String::as_str).collect::<Vec<_>>()),
@@ -73,33 +73,33 @@ fn called(happenings: &[Happening]) -> impl Iterator<Item = &str> {
     latest.into_iter().flatten()
 }
 
-/// Every incident of a storm in one text, the worst first.
+/// Every incident of a storm in one text, highest severity first.
 pub fn digest(incidents: &[Incident], reader: &Reader) -> String {
     let shared = place::Shared::of(incidents);
     let mut sorted: Vec<&Incident> = incidents.iter().collect();
     sorted.sort_by_key(|incident| (!incident.is_open(), std::cmp::Reverse(incident.severity), incident.id));
-    let mut lines = vec![format!("<b>{}</b>", escape(&say(reader.language, Saying::Digest { count: incidents.len() })))];
+    let mut lines = vec![format!("<b>{}</b>", escape(&say(reader.language, Text::Digest { count: incidents.len() })))];
     lines.extend(sorted.into_iter().map(|incident| {
         let until = incident.ended_at.unwrap_or(reader.now);
-        let age = say(reader.language, Saying::Age(Age::between(incident.started_at, until)));
+        let age = say(reader.language, Text::Age(Age::between(incident.started_at, until)));
         let phase = if incident.is_open() { String::new() } else { format!(", {}", word(reader.language, Word::Resolved)) };
         format!("{} {} {age}{phase}", mark(incident), titled(incident, &shared, reader))
     }));
-    lines.push(escape(&say(reader.language, Saying::DigestHelp)).into_owned());
+    lines.push(escape(&say(reader.language, Text::DigestHelp)).into_owned());
     directed(lines.join("\n"), reader)
 }
 
-/// A name from outside as plain text: one line, short, with nothing that turns what stands around it.
+/// A name from outside as plain text: one short line without direction controls.
 pub fn line(text: &str, units: usize) -> String {
     split::shorten(&bidi::strip(text).split_whitespace().collect::<Vec<_>>().join(" "), units)
 }
 
-/// The same, ready for HTML: isolated, escaped.
+/// The same for HTML: isolated and escaped.
 pub fn safe(text: &str, units: usize, reader: &Reader) -> String {
     escape(&bidi::isolate_in(reader.right_to_left(), &line(text, units))).into_owned()
 }
 
-/// Title, number, and what tells the incident from others of its title.
+/// Title, number, and the labels that distinguish the incident from others with its title.
 pub fn titled(incident: &Incident, shared: &place::Shared, reader: &Reader) -> String {
     let number = bidi::isolate_in(reader.right_to_left(), &incident.id.to_string()).into_owned();
     let place = place::place(incident, shared);
@@ -115,7 +115,7 @@ pub fn directed(text: String, reader: &Reader) -> String {
     if reader.right_to_left() { render::lead(&text) } else { text }
 }
 
-/// Ready words as HTML in the reader's direction.
+/// Ready text as HTML in the reader's direction.
 pub fn plain_words(words: &str, reader: &Reader) -> String {
     directed(escape(words).into_owned(), reader)
 }

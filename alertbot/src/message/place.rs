@@ -1,11 +1,11 @@
-//! What tells one incident from another: the labels in which they differ, those that say where first.
+//! This module selects the labels that distinguish incidents: those with different values, location labels first.
 
 use std::{cmp::Reverse, collections::HashMap};
 
 use super::split;
 use crate::{incident::Incident, webhook::Labels};
 
-/// Labels that say where an alert is, the most useful first.
+/// Location labels, the most useful first.
 const LOCATORS: [&str; 18] = [
     "cluster",
     "namespace",
@@ -26,28 +26,28 @@ const LOCATORS: [&str; 18] = [
     "service",
     "job",
 ];
-/// Labels that are shown of one incident in a list.
+/// Most labels shown of one incident in a list.
 const SHOWN: usize = 3;
-/// Labels that are shown where nothing differs.
+/// Most labels shown if no label differs.
 const SHOWN_ALONE: usize = 2;
-/// Values of the label in which alerts of one incident differ.
+/// Most values shown of a label that differs between alerts of one incident.
 const VALUES: usize = 2;
 /// Longest value, in UTF-16 units.
 const VALUE_UNITS: usize = 40;
 
-/// Where a label stands: known locators first, then by name.
+/// Rank of a label: location labels first, then by name.
 pub fn rank(name: &str) -> usize {
     LOCATORS.iter().position(|known| *known == name).unwrap_or(LOCATORS.len())
 }
 
-/// Labels with the locators first, without those that every message shows anyway.
+/// Labels with location labels first, without those shown in every message.
 pub fn ranked(labels: &Labels) -> Vec<(&str, &str)> {
     let mut ranked: Vec<(&str, &str)> = labels.iter().filter(|(name, _)| !matches!(*name, "alertname" | "severity")).collect();
     ranked.sort_by_key(|(name, _)| rank(name));
     ranked
 }
 
-/// What incidents of one title have in common.
+/// Labels common to all incidents with one title.
 #[derive(Debug, Default)]
 pub struct Shared(HashMap<String, Labels>);
 
@@ -62,14 +62,15 @@ impl Shared {
     }
 }
 
-/// The labels that tell an incident from the others of its title, and how many are left out. Where none does, its locators.
+/// The labels that distinguish the incident from others with its title, and how many are left out. If none does, its location
+/// labels.
 pub fn place(incident: &Incident, shared: &Shared) -> String {
     let shown = labels(incident, shared);
     let text = |(name, value): &(String, String)| if name.is_empty() { value.clone() } else { format!("{name}={value}") };
     shown.iter().map(text).collect::<Vec<_>>().join(" ")
 }
 
-/// The values alone, for a text in which each character costs. A value that `said` has already is left out.
+/// Only the values, for a text in which each character costs. A value that `said` contains is left out.
 pub fn short(incident: &Incident, shared: &Shared, said: &str) -> String {
     let named = |value: &str| said.contains(value.split(':').next().unwrap_or(value));
     let shown = labels(incident, shared).into_iter().map(|(_, value)| value).filter(|value| !named(value));
@@ -101,7 +102,7 @@ fn pair((name, value): &(&str, &str)) -> (String, String) {
     ((*name).to_owned(), split::shorten(value, VALUE_UNITS))
 }
 
-/// The first locator in which the alerts of the incident differ, with some of its values.
+/// The first location label whose values differ between the incident's alerts, with some of the values.
 fn spread(incident: &Incident, common: &Labels) -> Option<(String, String)> {
     let mut names: HashMap<&str, usize> = HashMap::new();
     for alert in incident.speaking() {

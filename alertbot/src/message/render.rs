@@ -1,4 +1,5 @@
-//! The template engine: built-in templates, those of the configuration in their place, and how values enter a text.
+//! This module is the template engine: built-in templates, their replacements from the configuration, and the treatment of
+//! values.
 
 use minijinja::{AutoEscape, Environment, Error, UndefinedBehavior, Value, syntax::SyntaxConfig};
 
@@ -8,10 +9,10 @@ use crate::{
     incident::Incident,
 };
 
-/// What is rendered.
+/// The kind of text to render.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Shape {
-    /// The first message of an incident in a chat: Telegram's HTML.
+    /// The first message of an incident in a chat, in Telegram's HTML.
     Telegram,
     Sms,
     Voice,
@@ -46,12 +47,12 @@ impl Shape {
     }
 }
 
-/// Instructions that one rendering may take: a template that loops for ever ends in an error, and the built-in one is used.
+/// Maximum instructions of one rendering. A template with an endless loop fails, and the built-in one is used.
 const FUEL: u64 = 200_000;
-/// The built-in templates beside those of the configuration.
+/// Name of a built-in template, in addition to those of the configuration.
 const BUILT_IN: &str = "built-in ";
 const TELEGRAM: &str = "telegram";
-/// Whether the reader's language is written from right to left; in the context under a name that templates do not use.
+/// Whether the reader's language is right-to-left. The context stores it under a name that templates do not use.
 const RIGHT_TO_LEFT: &str = "_right_to_left";
 
 /// Compiled templates.
@@ -60,7 +61,7 @@ pub struct Messages {
     environment: Environment<'static>,
 }
 
-/// A text, and why the configuration's template did not make it.
+/// A rendered text, and the reason if the configuration's template failed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rendered {
     pub text: String,
@@ -68,18 +69,18 @@ pub struct Rendered {
 }
 
 impl Messages {
-    /// The built-in templates alone.
+    /// Only the built-in templates.
     pub fn built_in() -> Self {
         Self::new(&Templates::default()).0
     }
 
-    /// In place of a template that does not compile stands the built-in one, so that no fault can mute the bot.
+    /// A template that does not compile is replaced with the built-in one, so that no fault can mute the bot.
     pub fn new(templates: &Templates) -> (Self, Vec<Fault>) {
         let mut environment = Environment::new();
-        // A tag on a line of its own leaves no line behind.
+        // A tag on a line of its own produces no line.
         environment.set_syntax(SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build().unwrap_or_default());
         environment.set_fuel(Some(FUEL));
-        // A label that an alert does not have is empty; misspelt names are found by `validate`.
+        // A missing label is empty. `validate` finds misspelt names.
         environment.set_undefined_behavior(UndefinedBehavior::Chainable);
         environment.set_auto_escape_callback(|name| match name.trim_start_matches(BUILT_IN) {
             TELEGRAM => AutoEscape::Custom(TELEGRAM.into()),
@@ -94,7 +95,7 @@ impl Messages {
         let mut faults = Vec::new();
         for shape in Shape::ALL {
             let built_in = environment.add_template_owned(format!("{BUILT_IN}{}", shape.name()), shape.built_in());
-            debug_assert!(built_in.is_ok(), "a built-in template compiles: {built_in:?}");
+            debug_assert!(built_in.is_ok(), "a built-in template must compile: {built_in:?}");
             let own = shape.of(templates);
             let source = own.map_or_else(|| shape.built_in().to_owned(), |template| template.source.clone());
             if let (Err(error), Some(own)) = (environment.add_template_owned(shape.name(), source), own) {
@@ -105,27 +106,27 @@ impl Messages {
         (Self { environment }, faults)
     }
 
-    /// The words about an incident. A template of the configuration that fails has the built-in one speak in its place.
+    /// Renders the text about an incident. If a template of the configuration fails, the built-in one is used.
     pub fn render(&self, shape: Shape, incident: &Incident, reader: &Reader) -> Rendered {
         let context = minijinja::context! { _right_to_left => reader.right_to_left(), ..context(incident, reader) };
         match self.try_render(shape, shape.name(), &context, reader) {
             Ok(text) => Rendered { text, fault: None },
             Err(why) => {
                 let built_in = self.try_render(shape, &format!("{BUILT_IN}{}", shape.name()), &context, reader);
-                // The last resort needs no template.
+                // The last fallback needs no template.
                 let bare = || markup::escape(&bidi::strip(&format!("{} {}", incident.title(), incident.id))).into_owned();
                 Rendered { text: built_in.unwrap_or_else(|_| bare()), fault: Some(why) }
             }
         }
     }
 
-    /// As [`Self::render`], with the error instead of the built-in template's words.
+    /// Like [`Self::render`], but returns the error instead of using the built-in template.
     pub fn try_own(&self, shape: Shape, incident: &Incident, reader: &Reader) -> Result<String, Error> {
         let context = minijinja::context! { _right_to_left => reader.right_to_left(), ..context(incident, reader) };
         self.environment.get_template(shape.name())?.render(context)
     }
 
-    /// Names that a template uses and nobody gives.
+    /// Undefined names that a template uses.
     pub fn unknown_names(&self, shape: Shape) -> Vec<String> {
         let Ok(template) = self.environment.get_template(shape.name()) else { return Vec::new() };
         let known = |name: &String| super::context::NAMES.iter().any(|(known, _)| known == name);
@@ -140,7 +141,7 @@ impl Messages {
         let rendered = self.environment.get_template(name).and_then(|template| template.render(context));
         let text = tidy(&rendered.map_err(|error| error.to_string())?);
         if text.is_empty() {
-            return Err("it is empty".into());
+            return Err("the text is empty".into());
         }
         if shape != Shape::Telegram {
             return Ok(text);
@@ -150,18 +151,18 @@ impl Messages {
     }
 }
 
-/// What a fault inside a template is to the file.
+/// Converts a template error into a fault of the file.
 pub(super) fn fault(shape: Shape, template: &Template, error: &Error) -> Fault {
-    // The first line of a block scalar is behind its key; of a plain one it is the key's own.
+    // A block scalar starts on the line after its key, a plain scalar on the line of the key.
     let inside = error.line().unwrap_or(1);
     let line = if template.source.contains('\n') { template.line + inside } else { template.line };
-    let wrong = format!("does not work: {}", error.detail().map_or_else(|| error.kind().to_string(), str::to_owned));
+    let wrong = format!("fails: {}", error.detail().map_or_else(|| error.kind().to_string(), str::to_owned));
     Fault::new(line, &format!("templates.{}", shape.name()), &wrong, REMEDY)
 }
 
-pub(super) const REMEDY: &str = "`alertbot check --templates` prints the built-in one and every name that templates know";
+pub(super) const REMEDY: &str = "`alertbot check --templates` prints the built-in one and every available name";
 
-/// A value as it enters a text: ours as it is, everything else stripped, isolated and escaped.
+/// A value in a text. The bot's own values stay unchanged. Others are stripped, isolated and escaped.
 fn entering(value: &Value, html: bool, right_to_left: bool) -> String {
     if value.is_undefined() || value.is_none() {
         return String::new();
@@ -173,12 +174,12 @@ fn entering(value: &Value, html: bool, right_to_left: bool) -> String {
     let stripped = bidi::strip(&text);
     match html {
         true => markup::escape(&bidi::isolate_in(right_to_left, &stripped)).into_owned(),
-        // Isolates are shown as boxes by some telephones, and cost a unit each.
+        // Some phones show isolates as boxes, and each costs a unit.
         false => stripped.into_owned(),
     }
 }
 
-/// Without lines that are empty twice, and without blanks at the ends.
+/// Removes repeated empty lines, and blanks at both ends.
 fn tidy(text: &str) -> String {
     let mut lines: Vec<&str> = Vec::new();
     for line in text.trim().lines().map(str::trim_end) {
@@ -189,10 +190,10 @@ fn tidy(text: &str) -> String {
     lines.join("\n")
 }
 
-/// RIGHT-TO-LEFT MARK: gives a line its direction although it begins with a colour or a Latin name.
+/// RIGHT-TO-LEFT MARK: sets the direction of a line that begins with a colour or a Latin name.
 const RIGHT_TO_LEFT_MARK: char = '\u{200f}';
 
-/// Every line that shows something begins from the right.
+/// Marks every visible line as right-to-left.
 pub(super) fn lead(text: &str) -> String {
     let lines = text.split('\n').map(|line| if line.is_empty() { String::new() } else { format!("{RIGHT_TO_LEFT_MARK}{line}") });
     lines.collect::<Vec<_>>().join("\n")

@@ -1,4 +1,4 @@
-//! Incidents to try templates on: what comes every day, and what should not come.
+//! This module contains sample incidents for templates: common ones, and hostile ones.
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -7,14 +7,14 @@ use crate::{
     webhook::{Labels, Status},
 };
 
-/// One sample and what it shows.
+/// One sample and its description.
 #[derive(Debug, Clone)]
 pub struct Sample {
     pub name: &'static str,
     pub incident: Incident,
 }
 
-/// Every sample, as it would be at `now`.
+/// Every sample, as of `now`.
 pub fn samples(now: Timestamp) -> Vec<Sample> {
     let ago = |minutes: i64| now.checked_sub(SignedDuration::from_mins(minutes)).unwrap_or(now);
     let disk = [("alertname", "DiskAlmostFull"), ("severity", "critical"), ("instance", "db-1:9100"), ("mountpoint", "/var")];
@@ -63,9 +63,9 @@ pub fn samples(now: Timestamp) -> Vec<Sample> {
     let hostile = incident(&hostile, &[alert(&hostile, &hostile_told, Severity::Info, ago(1), None)], ago(1));
     vec![
         Sample { name: "a critical alert fires", incident: one },
-        Sample { name: "somebody has taken and silenced it", incident: taken },
-        Sample { name: "it has ended", incident: ended },
-        Sample { name: "a group, one of it resolved, markup in a label", incident: several },
+        Sample { name: "acknowledged and silenced", incident: taken },
+        Sample { name: "resolved", incident: ended },
+        Sample { name: "a group with one resolved alert and markup in a label", incident: several },
         Sample { name: "an alert without labels and annotations", incident: bare },
         Sample { name: "hostile labels and a very long annotation", incident: hostile },
     ]

@@ -1,5 +1,5 @@
-//! Text messages as networks carry them (3GPP TS 23.038 and 23.040): which alphabet a text needs, how many parts it is, and how
-//! it is shortened to fit. Nothing is cut without a sign.
+//! This module handles SMS as networks carry them (3GPP TS 23.038 and 23.040): the alphabet of a text, its number of parts, and
+//! shortening. A shortened text is always marked.
 
 use unicode_segmentation::UnicodeSegmentation;
 
@@ -24,7 +24,7 @@ impl Alphabet {
         }
     }
 
-    /// Units of a message that is one part, and of each part of several.
+    /// Units of a message with one part, and of each part of several.
     fn room(self) -> (usize, usize) {
         match self {
             Self::Gsm7 => (160, 153),
@@ -44,7 +44,7 @@ const BASIC: &str = "@£$¥èéùìòÇ\nØø\rÅåΔ_ΦΓΛΩΠΨΣΘΞÆæßÉ
                      abcdefghijklmnopqrstuvwxyzäöñüà";
 const EXTENDED: &str = "^{}\\[]~|€\u{c}";
 
-/// Septets of a character in the default alphabet; `None` when it is not in it.
+/// Septets of a character in the default alphabet; `None` if the alphabet lacks it.
 fn septets(character: char) -> Option<usize> {
     if BASIC.contains(character) {
         Some(1)
@@ -55,7 +55,7 @@ fn septets(character: char) -> Option<usize> {
     }
 }
 
-/// How many messages a network sends for a text. An empty one is none.
+/// Number of messages that a network sends for a text. Zero for an empty one.
 pub fn parts(text: &str) -> usize {
     let alphabet = Alphabet::of(text);
     let (single, several) = alphabet.room();
@@ -63,7 +63,7 @@ pub fn parts(text: &str) -> usize {
     if units <= single {
         return usize::from(!text.is_empty());
     }
-    // A character of two units is never cut in the middle, so a part may stay one short.
+    // A character of two units is never split, so a part may be one unit short.
     let (mut parts, mut filled) = (1, 0);
     for units in text.chars().map(|character| alphabet.units(character)) {
         if filled + units > several {
@@ -75,7 +75,7 @@ pub fn parts(text: &str) -> usize {
     parts
 }
 
-/// Signs that only look better than those of the default alphabet: one of them would cost more than half of the room.
+/// Typographic characters with a substitute in the default alphabet. One of them would cost more than half of the capacity.
 pub fn plain_signs(text: &str) -> String {
     let mut plain = String::with_capacity(text.len());
     for character in text.chars() {
@@ -94,11 +94,11 @@ pub fn plain_signs(text: &str) -> String {
             other => plain.push(other),
         }
     }
-    // Persian is UCS-2 in any case and keeps its own signs.
+    // Persian is UCS-2 in any case and keeps its characters.
     if Alphabet::of(&plain) == Alphabet::Gsm7 { plain } else { text.to_owned() }
 }
 
-/// `body` and `tail` in at most `most` parts. The tail is kept whole; the body is shortened at its end, with an ellipsis.
+/// Fits `body` and `tail` into at most `most` parts. The tail stays complete. The body is shortened at its end, with an ellipsis.
 pub fn fit(body: &str, tail: &str, most: usize) -> String {
     let body = plain_signs(body.trim());
     let join = |body: &str| match (body.is_empty(), tail.is_empty()) {
@@ -117,7 +117,7 @@ pub fn fit(body: &str, tail: &str, most: usize) -> String {
         let ellipsis = if Alphabet::of(kept) == Alphabet::Gsm7 && Alphabet::of(tail) == Alphabet::Gsm7 { "..." } else { "…" };
         join(&format!("{kept}{ellipsis}"))
     };
-    // More characters never take fewer parts, so the longest that fits is found by halving.
+    // More characters never take fewer parts, so a binary search finds the longest fit.
     let (mut fits, mut does_not) = (0, shown.len());
     while does_not - fits > 1 {
         let middle = usize::midpoint(fits, does_not);
@@ -135,7 +135,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn parts_are_counted_as_networks_count_them() {
+    fn parts_are_counted_as_networks_do() {
         for (text, alphabet, count) in [
             (String::new(), Alphabet::Gsm7, 0),
             ("a".repeat(160), Alphabet::Gsm7, 1),
@@ -143,13 +143,13 @@ mod tests {
             ("a".repeat(306), Alphabet::Gsm7, 2),
             ("a".repeat(307), Alphabet::Gsm7, 3),
             ("€".repeat(80), Alphabet::Gsm7, 1),
-            // 153 is odd: the 77th would be cut, and goes to the next part.
+            // 153 is odd, so the 77th would be split and moves to the next part.
             ("€".repeat(153), Alphabet::Gsm7, 3),
             ("س".repeat(70), Alphabet::Ucs2, 1),
             ("س".repeat(71), Alphabet::Ucs2, 2),
             ("س".repeat(134), Alphabet::Ucs2, 2),
             ("س".repeat(135), Alphabet::Ucs2, 3),
-            // 67 is odd, and a character outside the first plane takes two.
+            // 67 is odd, and a character outside the first plane takes two units.
             ("🔥".repeat(67), Alphabet::Ucs2, 3),
         ] {
             assert_eq!((Alphabet::of(&text), parts(&text)), (alphabet, count), "{} characters", text.chars().count());
@@ -157,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn a_long_text_is_shortened_with_a_sign_and_keeps_its_tail() {
+    fn a_shortened_text_is_marked_and_keeps_its_tail() {
         let text = fit(&"disk full ".repeat(40), "Reply ACK 1234", 1);
         assert_eq!(parts(&text), 1);
         assert!(text.ends_with("... Reply ACK 1234") && text.len() > 150, "{text}");

@@ -1,5 +1,5 @@
-//! Cutting a text into messages that Telegram takes: never inside a reference, a tag, or what a reader sees as one
-//! character; tags that are open at a cut are closed before it and opened again behind it.
+//! This module splits a text into messages within Telegram's limit. It never splits a reference, a tag or a visible character.
+//! Tags open at a split are closed before it and reopened after it.
 
 use unicode_segmentation::UnicodeSegmentation;
 
@@ -8,9 +8,9 @@ use super::{
     units::utf16_units,
 };
 
-/// What is never cut.
+/// A unit that is never split.
 enum Atom<'a> {
-    /// One character as a reader sees it, and its length in UTF-16 units.
+    /// One visible character, and its length in UTF-16 units.
     Shown(String, usize),
     Open {
         tag: &'a str,
@@ -21,17 +21,16 @@ enum Atom<'a> {
     },
 }
 
-/// A cut at the end of a line is taken when at least this share of the message is full, in eighths; then one between words.
+/// A split at a line end is preferred if at least this share of the message is full, in eighths; then one between words.
 const FULL_ENOUGH: usize = 4;
 
-/// A letter under hundreds of accents is an attack on the reader's screen; it may be cut. In UTF-16 units.
+/// A letter with hundreds of accents attacks the reader's screen, so it may be split. In UTF-16 units.
 const LONGEST_CHARACTER: usize = 32;
 
-/// Parts of Telegram's HTML, each of at most `limit` UTF-16 units after its entities were read and each well-formed. Joined,
-/// their plain texts are that of the whole. Parts that show nothing are left out, so an empty text has none.
+/// Splits Telegram's HTML into well-formed parts of at most `limit` UTF-16 units, counted after decoding entities. The joined
+/// plain texts equal the plain text of the whole. Parts without visible text are omitted, so an empty text has no parts.
 ///
-/// # Errors
-/// When the text is not Telegram's HTML.
+/// # Errors Returns an error if the text is not Telegram's HTML.
 pub fn split(html: &str, limit: usize) -> Result<Vec<String>, Malformed> {
     let atoms = atoms(html)?;
     let mut parts = Vec::new();
@@ -66,13 +65,13 @@ pub fn split(html: &str, limit: usize) -> Result<Vec<String>, Malformed> {
     Ok(parts)
 }
 
-/// The same for a text without markup.
+/// Splits a text without markup.
 pub fn split_plain(text: &str, limit: usize) -> Vec<String> {
     let parts = split(&markup::escape(text), limit).unwrap_or_default();
     parts.iter().map(|part| markup::plain(part)).collect()
 }
 
-/// The first `limit` units of a plain text, with an ellipsis in place of the rest.
+/// The first `limit` units of a plain text, with an ellipsis if it is longer.
 pub fn shorten(text: &str, limit: usize) -> String {
     if utf16_units(text) <= limit {
         return text.to_owned();
@@ -86,7 +85,7 @@ pub fn shorten(text: &str, limit: usize) -> String {
         }
         kept.push_str(shown);
     }
-    // Prefer the end of a word, unless that would take away much.
+    // Prefer the end of a word, unless that would remove much.
     if let Some(space) = kept.rfind(char::is_whitespace).filter(|space| *space * 4 > kept.len() * 3) {
         kept.truncate(space);
     }
@@ -114,7 +113,7 @@ fn atoms(html: &str) -> Result<Vec<Atom<'_>>, Malformed> {
     Ok(atoms)
 }
 
-/// Behind the last atom of a part that begins at `begin`. At least one atom further.
+/// End of a part that begins at `begin`: at least one atom further.
 fn end_of_part(atoms: &[Atom], begin: usize, limit: usize) -> usize {
     let (mut units, mut line, mut word) = (0, None, None);
     for (index, atom) in atoms.iter().enumerate().skip(begin) {
@@ -149,8 +148,8 @@ mod tests {
     }
 
     #[test]
-    fn a_character_is_what_a_reader_sees() {
-        // A family of four and a flag: seven and four units, never cut inside.
+    fn a_visible_character_is_never_split() {
+        // A family of four and a flag: seven and four units, never split.
         let parts = split("👨‍👩‍👧🇩🇪🇩🇪", 10).unwrap();
         assert_eq!(parts, ["👨‍👩‍👧", "🇩🇪🇩🇪"]);
         assert_eq!(shorten("hello brave new world", 12), "hello brave…");

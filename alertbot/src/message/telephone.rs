@@ -1,8 +1,8 @@
-//! What is said to a telephone: one text for all incidents that are told at once, and how it is answered.
+//! This module renders texts for phones: one text for all incidents of one notification, and the reply codes.
 
 use super::{
     Messages, Reader, Rendered,
-    catalogue::{Saying, say},
+    catalogue::{Text, say},
     context::TITLE_UNITS,
     place,
     render::Shape,
@@ -10,21 +10,21 @@ use super::{
 };
 use crate::incident::Incident;
 
-/// What surrounds the words about incidents.
+/// Parameters of a text for a phone.
 #[derive(Debug, Clone, Copy)]
 pub struct Line<'a> {
     /// Longest text, in parts of an SMS.
     pub parts: usize,
-    /// Whether an answer reaches the bot: only then a code to answer with is of use.
+    /// Whether replies reach the bot. Only then a reply code is useful.
     pub answers: bool,
-    /// Words that wait for the same telephone, empty when there are none: they follow, shortened to a share of the room.
+    /// Ready text that waits for the same phone, or empty. It follows the incidents, shortened to a share of the capacity.
     pub ready: &'a str,
 }
 
-/// Longest text of a call, in UTF-16 units: what a listener can bear, and far below what providers take.
+/// Longest text of a call, in UTF-16 units: bearable for a listener, and far below the limits of providers.
 const VOICE_UNITS: usize = 600;
 
-/// An SMS about these incidents. Each that it names is named with its code; what does not fit is counted.
+/// An SMS about these incidents. Each listed incident has its code; the others are counted.
 pub fn sms(messages: &Messages, incidents: &[Incident], line: Line, reader: &Reader) -> Rendered {
     let parts = line.parts;
     let ready = sms::plain_signs(&split::shorten(line.ready.trim(), READY_UNITS * parts));
@@ -34,7 +34,7 @@ pub fn sms(messages: &Messages, incidents: &[Incident], line: Line, reader: &Rea
         _ => format!("{text}. {ready}"),
     };
     let code = |incident: &Incident| match line.answers {
-        true => behind(&say(reader.language, Saying::Code { code: incident.code })),
+        true => behind(&say(reader.language, Text::Code { code: incident.code })),
         false => behind(""),
     };
     if let [incident] = incidents {
@@ -42,7 +42,7 @@ pub fn sms(messages: &Messages, incidents: &[Incident], line: Line, reader: &Rea
         let body = rendered.text.split_whitespace().collect::<Vec<_>>().join(" ");
         return Rendered { text: sms::fit(&body, &code(incident), parts), fault: rendered.fault };
     }
-    let head = format!("{}:", say(reader.language, Saying::Several { count: incidents.len() }));
+    let head = format!("{}:", say(reader.language, Text::Several { count: incidents.len() }));
     let shared = place::Shared::of(incidents);
     let entry = |incident: &Incident| {
         let place = place::short(incident, &shared, "");
@@ -54,7 +54,7 @@ pub fn sms(messages: &Messages, incidents: &[Incident], line: Line, reader: &Rea
     let text = |shown: usize| {
         let mut text = format!("{head} {}", entries[..shown].join("; "));
         if shown < entries.len() {
-            text.push_str(&format!("; {}", say(reader.language, Saying::More { count: (entries.len() - shown) as u64 })));
+            text.push_str(&format!("; {}", say(reader.language, Text::More { count: (entries.len() - shown) as u64 })));
         }
         behind(&text)
     };
@@ -62,18 +62,18 @@ pub fn sms(messages: &Messages, incidents: &[Incident], line: Line, reader: &Rea
     Rendered { text: text(shown), fault: None }
 }
 
-/// Of the words that follow, so many UTF-16 units for each part: less than half of one in any alphabet.
+/// Longest following text per part, in UTF-16 units: less than half of a part in any alphabet.
 const READY_UNITS: usize = 30;
-/// Longest title where several share a message.
+/// Longest title if several share a message.
 const SEVERAL_TITLE_UNITS: usize = 60;
 const _: () = assert!(SEVERAL_TITLE_UNITS < TITLE_UNITS);
 
-/// What a call says.
+/// The text of a call.
 pub fn voice(messages: &Messages, incidents: &[Incident], line: Line, reader: &Reader) -> Rendered {
     let mut fault = None;
     let mut said: Vec<String> = Vec::new();
     if incidents.len() > 1 {
-        said.push(format!("{}.", say(reader.language, Saying::Several { count: incidents.len() })));
+        said.push(format!("{}.", say(reader.language, Text::Several { count: incidents.len() })));
     }
     for incident in incidents {
         let rendered = messages.render(Shape::Voice, incident, reader);

@@ -4,7 +4,7 @@ use jiff::tz::TimeZone;
 use proptest::prelude::*;
 
 use super::{
-    catalogue::{Saying, say},
+    catalogue::{Text, say},
     context::NAMES,
     render::{REMEDY, Shape},
     samples::samples,
@@ -31,7 +31,7 @@ fn sample(index: usize) -> Incident {
 }
 
 #[test]
-fn a_card_says_how_bad_what_since_when_where_and_what_to_do() {
+fn a_card_shows_severity_alert_start_place_and_links() {
     let card = Messages::built_in().render(Shape::Telegram, &sample(0), &reader(Language::English));
     let expected = "🔴 <b>/var of db-1 is 97 % full</b>\n<b>critical</b> · firing · DiskAlmostFull #12\n\
                     Since: 11:48 UTC (12 min)\n\nValue: <code>97.2 %</code>\n\
@@ -41,7 +41,10 @@ fn a_card_says_how_bad_what_since_when_where_and_what_to_do() {
     assert!(card.text.starts_with(expected), "{}", card.text);
     assert_eq!(card.fault, None);
     let ended = Messages::built_in().render(Shape::Telegram, &sample(2), &reader(Language::English)).text;
-    assert!(ended.contains("resolved") && ended.contains("Lasted: 11 min (11:48 UTC – 11:59 UTC)\nTaken by ada"), "{ended}");
+    assert!(
+        ended.contains("resolved") && ended.contains("Lasted: 11 min (11:48 UTC – 11:59 UTC)\nAcknowledged by ada"),
+        "{ended}"
+    );
     assert!(!ended.contains("silences/new"), "{ended}");
     let group = Messages::built_in().render(Shape::Telegram, &sample(3), &reader(Language::English)).text;
     assert!(
@@ -52,7 +55,7 @@ fn a_card_says_how_bad_what_since_when_where_and_what_to_do() {
 }
 
 #[test]
-fn persian_runs_from_the_right_and_isolates_what_is_latin() {
+fn persian_is_right_to_left_and_isolates_latin_values() {
     let card = Messages::built_in().render(Shape::Telegram, &sample(0), &reader(Language::Persian)).text;
     let head = "\u{200f}🔴 <b>\u{2068}/var of db-1 is 97 % full\u{2069}</b>\n\u{200f}<b>بحرانی</b> · فعال · \u{2068}DiskAlmostFull\u{2069}";
     assert!(card.starts_with(head), "{card}");
@@ -60,13 +63,13 @@ fn persian_runs_from_the_right_and_isolates_what_is_latin() {
 }
 
 #[test]
-fn what_others_wrote_cannot_mark_up_or_turn_a_line_around() {
+fn outside_text_cannot_add_markup_or_reorder_a_line() {
     assert_eq!(notice::safe("<b>a&b</b>\u{202e}x\n", 60, &reader(Language::English)), "&lt;b&gt;a&amp;b&lt;/b&gt;x");
     assert_eq!(notice::safe("db-1", 60, &reader(Language::Persian)), "\u{2068}db-1\u{2069}");
     assert_eq!(notice::line(&"x".repeat(100), 60).chars().count(), 60);
-    let help = notice::plain_words(&say(Language::Persian, Saying::Help), &reader(Language::Persian));
+    let help = notice::plain_words(&say(Language::Persian, Text::Help), &reader(Language::Persian));
     assert!(help.lines().all(|line| line.starts_with("\u{200f}\u{2068}/")), "{help}");
-    assert_eq!(help.lines().count(), say(Language::English, Saying::Help).lines().count());
+    assert_eq!(help.lines().count(), say(Language::English, Text::Help).lines().count());
     assert!(markup::read(&help).is_ok());
 }
 
@@ -83,7 +86,7 @@ fn ten_thousand_alerts_are_one_short_card() {
 }
 
 #[test]
-fn a_notice_says_what_happened_and_calls_people_by_name() {
+fn a_notice_lists_events_and_mentions_people() {
     let to = vec!["grace".to_owned()];
     let happenings = [
         Happening::Joined { count: 2 },
@@ -94,13 +97,13 @@ fn a_notice_says_what_happened_and_calls_people_by_name() {
     let said = notice::notice(&sample(0), &happenings, &reader(Language::English), |name| (name == "grace").then_some(7));
     assert_eq!(
         said,
-        "🔴 <b>DiskAlmostFull</b> #12 instance=db-1:9100 mountpoint=/var (12 min)\n2 more alerts fire\nnobody has acknowledged: told now grace\n\
+        "🔴 <b>DiskAlmostFull</b> #12 instance=db-1:9100 mountpoint=/var (12 min)\n2 more alerts fire\nnot acknowledged: escalated to grace\n\
          <a href=\"tg://user?id=7\">grace</a>"
     );
 }
 
 #[test]
-fn a_digest_names_every_incident_however_many_messages_that_takes() {
+fn a_digest_lists_every_incident_in_several_messages() {
     let incidents: Vec<Incident> = (1..=200)
         .map(|number| Incident { id: crate::incident::IncidentId(number), ..sample(if number % 2 == 0 { 0 } else { 2 }) })
         .collect();
@@ -109,17 +112,17 @@ fn a_digest_names_every_incident_however_many_messages_that_takes() {
     assert!(parts.len() > 1);
     let joined = parts.concat();
     assert!((1..=200).all(|number| joined.contains(&format!("#{number} "))));
-    assert!(joined.find("#2 ").unwrap() < joined.find("#1 ").unwrap(), "what still fires comes first");
+    assert!(joined.find("#2 ").unwrap() < joined.find("#1 ").unwrap(), "firing incidents come first");
 }
 
-/// A telephone that can answer, and for which nothing else waits.
+/// A phone that can reply, with no other text in its queue.
 fn line(parts: usize) -> Line<'static> {
     Line { parts, answers: true, ready: "" }
 }
 
-/// Where no answer arrives, nothing asks for one.
+/// Without replies, no text asks for one.
 #[test]
-fn without_a_way_back_an_sms_has_no_code() {
+fn without_replies_an_sms_has_no_code() {
     let messages = Messages::built_in();
     let line = Line { answers: false, ..line(1) };
     let one = telephone::sms(&messages, &[sample(0)], line, &reader(Language::English)).text;
@@ -129,7 +132,7 @@ fn without_a_way_back_an_sms_has_no_code() {
 }
 
 #[test]
-fn a_telephone_gets_the_code_whatever_the_text() {
+fn a_long_sms_keeps_its_code() {
     let messages = Messages::built_in();
     let one = telephone::sms(&messages, &[sample(0)], line(1), &reader(Language::English)).text;
     assert_eq!(one, "CRITICAL DiskAlmostFull: /var of db-1 is 97 % full (97.2 %), since 11:48 UTC Reply ACK 4711");
@@ -143,7 +146,7 @@ fn a_telephone_gets_the_code_whatever_the_text() {
     assert_eq!(call, "critical. DiskAlmostFull. /var of db-1 is 97 % full. Since 12 min.");
 }
 
-/// One row a number of incidents and of parts: what waited for the same telephone is in the text, and so are the codes.
+/// One row per number of incidents and of parts. The text contains the ready text for the same phone, and the codes.
 #[test]
 fn ready_words_and_incidents_share_a_text() {
     let messages = Messages::built_in();
@@ -168,7 +171,7 @@ fn ready_words_and_incidents_share_a_text() {
             sms::parts(&text) <= parts && text.contains("ACK 4711. handed over") || text.contains(" more. handed over"),
             "{text}"
         );
-        assert!(text.ends_with("..."), "what is shortened says so: {text}");
+        assert!(text.ends_with("..."), "a shortened text is marked: {text}");
     }
     let call =
         telephone::voice(&messages, &[sample(0)], Line { ready: "1234 is yours", ..line(1) }, &reader(Language::English)).text;
@@ -185,15 +188,15 @@ fn with(shape: Shape, source: &str) -> Templates {
 }
 
 #[test]
-fn a_template_is_tried_before_an_alert_tries_it() {
+fn template_faults_are_found_before_an_alert() {
     for (source, line, part) in [
-        ("{{ title", 40, "does not work"),
-        ("one\n{{ titel }}", 42, "uses titel, which nothing gives"),
+        ("{{ title", 40, "fails"),
+        ("one\n{{ titel }}", 42, "uses titel, which is not defined"),
         ("<b>{{ title }}", 40, "not closed"),
-        ("<div>{{ title }}</div>", 40, "no tag that Telegram knows"),
+        ("<div>{{ title }}</div>", 40, "not a tag of Telegram"),
         ("{{ summary }}", 40, "is empty"),
-        ("x\n{{ title|nofilter }}", 42, "does not work"),
-        ("{% for i in range(9999) %}{% for j in range(9999) %}x{% endfor %}{% endfor %}", 40, "does not work"),
+        ("x\n{{ title|nofilter }}", 42, "fails"),
+        ("{% for i in range(9999) %}{% for j in range(9999) %}x{% endfor %}{% endfor %}", 40, "fails"),
     ] {
         let faults = validate::faults(&with(Shape::Telegram, source), now());
         let told: Vec<String> = faults.iter().map(ToString::to_string).collect();
@@ -209,7 +212,7 @@ fn a_template_is_tried_before_an_alert_tries_it() {
 }
 
 #[test]
-fn a_template_that_fails_has_the_built_in_one_speak() {
+fn a_failing_template_is_replaced_by_the_built_in_one() {
     let (messages, faults) = Messages::new(&with(Shape::Telegram, "{% if summary %}<b>{% endif %}{{ title }}"));
     assert_eq!(faults, []);
     let card = messages.render(Shape::Telegram, &sample(0), &reader(Language::English));
@@ -221,14 +224,14 @@ fn a_template_that_fails_has_the_built_in_one_speak() {
 }
 
 #[test]
-fn every_name_that_is_told_is_given() {
+fn every_documented_name_is_defined() {
     let context = context::context(&sample(3), &reader(Language::English));
     for (name, _) in NAMES {
         assert!(!context.get_attr(name).unwrap().is_undefined(), "{name}");
     }
 }
 
-/// Any text that an alert can carry, with what has a meaning somewhere more often than chance would have it.
+/// Any text of an alert, with special characters more often than by chance.
 fn text() -> impl Strategy<Value = String> {
     let piece = prop_oneof![
         3 => any::<char>().prop_map(String::from),
@@ -269,7 +272,7 @@ fn incident() -> impl Strategy<Value = Incident> {
     })
 }
 
-/// A short form; the long one sets proptest's own `PROPTEST_CASES`.
+/// Few cases by default; proptest's own `PROPTEST_CASES` sets more.
 fn cases() -> ProptestConfig {
     const SHORT: u32 = 64;
     let set = ProptestConfig::default();
@@ -280,9 +283,9 @@ fn cases() -> ProptestConfig {
 proptest! {
     #![proptest_config(cases())]
 
-    /// Whatever an alert says: the built-in templates work, Telegram reads the result, every part fits, and no control steers it.
+    /// For any alert, the built-in templates work, Telegram accepts the result, every part fits, and no control character remains.
     #[test]
-    fn any_incident_is_told(incident in incident(), persian in any::<bool>(), parts in 1..4_usize) {
+    fn any_incident_can_be_rendered(incident in incident(), persian in any::<bool>(), parts in 1..4_usize) {
         let reader = reader(if persian { Language::Persian } else { Language::English });
         let messages = Messages::built_in();
         let card = messages.render(Shape::Telegram, &incident, &reader);
@@ -317,7 +320,7 @@ proptest! {
         prop_assert!(!telephone::voice(&messages, std::slice::from_ref(&incident), line(1), &reader).text.is_empty());
     }
 
-    /// Parts of any markup, joined, show what the whole shows.
+    /// The joined parts of any markup show the same text as the whole.
     #[test]
     fn parts_lose_nothing(pieces in proptest::collection::vec((text(), 0..4_usize), 0..30), limit in 40..400_usize) {
         let html: String = pieces.iter().map(|(text, tag)| match tag {
@@ -341,9 +344,9 @@ proptest! {
         }
     }
 
-    /// Nothing that is written as a template can hang or break the program, and what it cannot say the built-in one says.
+    /// No template can hang or crash the program. If it fails, the built-in one is used.
     #[test]
-    fn any_template_is_survived(source in text(), body in "(\\{\\{ [a-z.|\\[\\]'0-9 ]{0,20} \\}\\}|\\{% (if|for|set) [a-z. =0-9]{0,20} %\\}|\\{% end(if|for) %\\}|<[a-z]{1,3}>){0,8}") {
+    fn any_template_yields_a_message(source in text(), body in "(\\{\\{ [a-z.|\\[\\]'0-9 ]{0,20} \\}\\}|\\{% (if|for|set) [a-z. =0-9]{0,20} %\\}|\\{% end(if|for) %\\}|<[a-z]{1,3}>){0,8}") {
         let templates = with(Shape::Telegram, &format!("{source}{body}"));
         let _ = validate::faults(&templates, now());
         let (messages, _) = Messages::new(&templates);
@@ -351,7 +354,7 @@ proptest! {
         prop_assert!(markup::read(&card.text).is_ok() && !card.text.is_empty());
     }
 
-    /// Any body and any tail fit, and the tail is whole.
+    /// Any body fits with its tail, and the tail stays complete.
     #[test]
     fn a_text_message_fits(body in text(), repeats in 1..20_usize, parts in 1..5_usize) {
         let text = sms::fit(&body.repeat(repeats), "Reply ACK 123456", parts);
@@ -374,9 +377,9 @@ fn a_link_to_a_host_without_a_dot_shows_its_address() {
     }
 }
 
-/// Thirty incidents of one name: each line names the pod, and of twenty labels those that say where.
+/// Thirty incidents with one name: each line shows the pod. Of twenty labels, the location labels are shown.
 #[test]
-fn what_tells_incidents_apart_is_shown_and_the_rest_is_counted() {
+fn distinguishing_labels_are_shown_and_the_rest_is_counted() {
     let one = |number: i64, pod: &str| {
         let mut incident = sample(0);
         incident.id = crate::incident::IncidentId(number);
@@ -390,7 +393,7 @@ fn what_tells_incidents_apart_is_shown_and_the_rest_is_counted() {
     let incidents: Vec<Incident> = (1..=30).map(|number| one(number, &format!("api-{number:02}"))).collect();
     let digest = notice::digest(&incidents, &reader(Language::English));
     assert!((1..=30).all(|number| digest.contains(&format!("#{number} pod=api-{number:02} "))), "{digest}");
-    assert!(!digest.contains("namespace"), "it is the same for all: {digest}");
+    assert!(!digest.contains("namespace"), "the label is equal in all incidents: {digest}");
     let sms = telephone::sms(&Messages::built_in(), &incidents[..2], line(1), &reader(Language::English)).text;
     assert!(sms.contains("KubePodNotReady api-01 ACK"), "{sms}");
     let card = Messages::built_in().render(Shape::Telegram, &incidents[0], &reader(Language::English)).text;
@@ -399,7 +402,7 @@ fn what_tells_incidents_apart_is_shown_and_the_rest_is_counted() {
     }
     let reply = notice::notice(&incidents[0], &[Happening::Reminded], &reader(Language::English), |_| None);
     assert!(reply.contains("namespace=live pod=api-01"), "{reply}");
-    // A group of many pods names the first of them.
+    // A group of many pods shows the first ones.
     let mut group = incidents[0].clone();
     for (index, other) in incidents.iter().enumerate().skip(1) {
         group.alerts.extend(other.alerts.values().map(|alert| (index.to_string().into(), alert.clone())));

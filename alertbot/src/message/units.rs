@@ -1,8 +1,8 @@
-//! Lengths as Telegram counts them.
+//! This module holds lengths as Telegram counts them.
 
-/// Longest text of a message, in UTF-16 units after its entities were read (<https://core.telegram.org/bots/api#sendmessage>).
+/// Longest text of a message, in UTF-16 units after decoding entities (<https://core.telegram.org/bots/api#sendmessage>).
 pub const TEXT_UNITS: usize = 4096;
-/// Longest caption of a picture, likewise (<https://core.telegram.org/bots/api#sendphoto>).
+/// Longest caption of a photo, in the same units (<https://core.telegram.org/bots/api#sendphoto>).
 pub const CAPTION_UNITS: usize = 1024;
 /// Longest `callback_data` of a button (<https://core.telegram.org/bots/api#inlinekeyboardbutton>).
 pub const CALLBACK_BYTES: usize = 64;

@@ -1,4 +1,4 @@
-//! Whether templates of a configuration work: tried on every sample in every language, before an alert tries them at night.
+//! This module validates the templates of a configuration on every sample in every language, so that faults show before an alert.
 
 use jiff::{Timestamp, tz::TimeZone};
 
@@ -20,7 +20,7 @@ pub fn faults(templates: &Templates, now: Timestamp) -> Vec<Fault> {
         }
         for name in messages.unknown_names(shape) {
             let line = line_of(template, &name);
-            faults.push(Fault::new(line, &place, &format!("uses {name}, which nothing gives"), REMEDY));
+            faults.push(Fault::new(line, &place, &format!("uses {name}, which is not defined"), REMEDY));
         }
         faults.extend(tried(&messages, shape, template, now));
     }
@@ -28,7 +28,7 @@ pub fn faults(templates: &Templates, now: Timestamp) -> Vec<Fault> {
     faults
 }
 
-/// The first sample that it fails on; the others would mostly fail for the same reason.
+/// The first sample on which it fails. Others would mostly fail for the same reason.
 fn tried(messages: &Messages, shape: Shape, template: &Template, now: Timestamp) -> Option<Fault> {
     let place = format!("templates.{}", shape.name());
     for language in [Language::English, Language::Persian] {
@@ -37,10 +37,10 @@ fn tried(messages: &Messages, shape: Shape, template: &Template, now: Timestamp)
             let told = |wrong: String| Some(Fault::new(template.line, &place, &wrong, REMEDY));
             match messages.try_own(shape, &sample.incident, &reader) {
                 Err(error) => return Some(fault(shape, template, &error)),
-                Ok(text) if text.trim().is_empty() => return told(format!("is empty where {}", sample.name)),
+                Ok(text) if text.trim().is_empty() => return told(format!("is empty for the sample \"{}\"", sample.name)),
                 Ok(text) if shape == Shape::Telegram => {
                     if let Err(malformed) = markup::read(&text) {
-                        return told(format!("is no HTML that Telegram reads, where {}: {malformed}", sample.name));
+                        return told(format!("is not valid Telegram HTML for the sample \"{}\": {malformed}", sample.name));
                     }
                 }
                 Ok(_) => {}

@@ -1,4 +1,4 @@
-//! Where a message goes. Written into the outbox as JSON: a change of shape needs the old one to be read still.
+//! This module defines the address of a message. The outbox stores it as JSON, so a new form must still read the old one.
 
 use std::fmt;
 
@@ -6,11 +6,11 @@ use serde::{Deserialize, Serialize};
 
 use super::Medium;
 
-/// One place that a message can reach.
+/// One destination of messages.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(tag = "channel", rename_all = "snake_case")]
 pub enum Address {
-    /// A chat, or a topic of it, through one of the configured bots.
+    /// A chat or a topic of it, through one of the configured bots.
     Telegram {
         /// Name of the bot in the configuration.
         bot: String,
@@ -18,18 +18,18 @@ pub enum Address {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         topic: Option<i32>,
     },
-    /// A telephone, through one of the configured providers.
+    /// A phone, through one of the configured providers.
     Phone {
         /// Name of the provider in the configuration.
         provider: String,
-        /// The person in the configuration whose telephone it is.
+        /// The person in the configuration who owns the phone.
         person: String,
         medium: Medium,
     },
 }
 
 impl Address {
-    /// What shares one budget: a chat with all its topics, one person's telephone.
+    /// Addresses that share one budget: a chat with all its topics, or one person's phone.
     pub fn lane(&self) -> Self {
         match self {
             Self::Telegram { bot, chat, .. } => Self::Telegram { bot: bot.clone(), chat: *chat, topic: None },
@@ -45,7 +45,7 @@ impl Address {
         }
     }
 
-    /// `telegram`, `sms` or `voice`: the label of metrics.
+    /// `telegram`, `sms` or `voice`, as in the label of metrics.
     pub fn channel(&self) -> &'static str {
         match self {
             Self::Telegram { .. } => "telegram",
@@ -55,7 +55,7 @@ impl Address {
     }
 }
 
-/// For logs and the audit trail. A person's number is not shown.
+/// For logs and the audit trail. Must not show a person's number.
 impl fmt::Display for Address {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -1,4 +1,4 @@
-//! Receivers: each sends once and reports an outcome. Never sleeps, retries, or decides where a message goes.
+//! This module contains the receivers. Each makes one attempt and reports an outcome. A receiver must not sleep, retry or route.
 
 pub mod address;
 pub mod outcome;

@@ -1,33 +1,34 @@
-//! What came of one attempt to send.
+//! This module defines the outcome of an attempt to send.
 
 use std::time::Duration;
 
-/// What came of one attempt. `reason` is for the log and the audit trail: it holds no secret and no message text.
+/// The outcome of one attempt. `reason` is for the log and the audit trail. It must not contain a secret or the text of a
+/// message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome {
-    /// The receiver has it. `reference` finds it again: a message id, a provider's id.
+    /// Accepted by the receiver. `reference` identifies it: a message id, a provider's id.
     Delivered { reference: String },
-    /// Nothing was sent; this address, and no other, must not be tried before the time has passed.
+    /// Not sent. Only this address must not be tried before this time has passed.
     RateLimited { retry_after: Duration },
-    /// Nothing was sent, and the fault is the receiver's or the network's: connection refused, 5xx.
+    /// Not sent, because of the receiver or the network: connection refused, 5xx.
     TryAgain { reason: String },
-    /// It left, and the answer was lost. It may be sent once more, marked, after a probe was answered.
+    /// Sent, but the answer was lost. It may be sent once more, marked, after an answered probe.
     Unknown { reason: String },
     /// The chat has another id now.
     Moved { chat: i64 },
-    /// The topic is gone; the chat is there.
+    /// The topic does not exist, but the chat does.
     TopicGone,
-    /// The message that should be edited or replied to is not there any more; the chat is.
+    /// The message to edit or reply to does not exist, but the chat does.
     MessageGone,
-    /// The receiver could not read the markup: send it again as plain text.
+    /// The receiver could not parse the markup: send it again as plain text.
     Unparsable { reason: String },
-    /// This will never be accepted. With `dead` nothing sent to this address will (kicked, blocked, no such number): use
-    /// the next channel.
+    /// The message will never be accepted. `dead`: no message to this address will be (kicked, blocked, no such number). Use the
+    /// next channel.
     Refused { reason: String, dead: bool },
 }
 
 impl Outcome {
-    /// The label of metrics.
+    /// Label of metrics.
     pub fn name(&self) -> &'static str {
         match self {
             Self::Delivered { .. } => "delivered",

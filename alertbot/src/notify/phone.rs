@@ -1,4 +1,4 @@
-//! What a provider of SMS and voice calls can do. The providers are in `sms/`.
+//! This module defines the interface of SMS and call providers. `sms/` contains the providers.
 
 use std::{fmt, future::Future, pin::Pin};
 
@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Outcome;
 
-/// How a telephone is reached.
+/// The medium of a message to a phone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Medium {
@@ -15,15 +15,15 @@ pub enum Medium {
     Voice,
 }
 
-/// One message to one telephone.
+/// One message to one phone.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Call {
-    /// Ours, the same at every attempt: an idempotency key where the provider takes one.
+    /// The bot's id, equal in every attempt. It is the idempotency key if the provider supports one.
     pub id: i64,
     pub medium: Medium,
-    /// As E.164, `+989121234567`. Personal data: never logged.
+    /// In E.164 format, `+989121234567`. Personal data: must not be logged.
     pub number: String,
-    /// Ready to be sent: counted and shortened already.
+    /// Final text, already counted and shortened.
     pub text: String,
 }
 
@@ -37,38 +37,37 @@ pub type Sending<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
 /// A provider of SMS and voice calls.
 pub trait Phone: Send + Sync {
-    /// One attempt. `Delivered` means accepted by the provider; whether the telephone has it comes by a [`Report`].
+    /// Makes one attempt. `Delivered` means accepted by the provider. A [`Report`] states whether the phone received it.
     fn send<'a>(&'a self, call: &'a Call) -> Sending<'a, Outcome>;
 
-    /// Makes the request of a message without sending it, where the configuration has a say in its form.
+    /// Renders the request of a message without sending it, if the configuration determines its form.
     ///
-    /// # Errors
-    /// When it cannot be made: what is wrong, without a secret.
+    /// # Errors Returns what is wrong, without a secret, if the request cannot be rendered.
     fn try_out(&self) -> Result<(), String> {
         Ok(())
     }
 
-    /// Asks for something that changes nothing, to learn whether the provider answers at all.
+    /// Sends a request that changes nothing, to find out whether the provider answers.
     fn probe(&self) -> Sending<'_, bool>;
 
-    /// Reads what the provider calls back with: delivery reports and messages of people. Authentic requests only: a
-    /// provider that signs has its signature checked here.
+    /// Parses a provider's callback: delivery reports and messages of people. A provider that signs must verify the signature
+    /// here.
     fn callback(&self, request: &CallbackRequest) -> Result<Vec<Callback>, CallbackFault>;
 }
 
-/// A request of a provider to the bot. Its path holds a secret, which was checked already.
+/// A request of a provider to the bot. The caller has already verified the secret in its path.
 #[derive(Debug, Clone)]
 pub struct CallbackRequest {
     pub method: Method,
-    /// As the provider called it, for signatures that cover the address.
+    /// Address as called by the provider, for signatures that cover it.
     pub url: String,
-    /// Without the question mark; empty when there is none.
+    /// Without the question mark. Empty if there is none.
     pub query: String,
     pub headers: HeaderMap,
     pub body: Vec<u8>,
 }
 
-/// What a provider tells.
+/// The content of a callback.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Callback {
     Delivery {
@@ -76,22 +75,22 @@ pub enum Callback {
         reference: String,
         report: Report,
     },
-    /// Somebody wrote to the bot's number, for instance `ACK 1234`.
+    /// A person sent an SMS to the bot's number, for instance `ACK 1234`.
     Message { from: String, text: String },
 }
 
-/// How far an accepted message came.
+/// State of an accepted message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Report {
-    /// On its way; a later report says more.
+    /// In transit. A later report follows.
     Underway,
-    /// The telephone has it, or the call was answered.
+    /// The phone received it, or the call was answered.
     Arrived,
     /// It will not arrive.
     Failed { reason: String },
 }
 
-/// Why a callback was not understood.
+/// Why a callback was rejected.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum CallbackFault {
     #[error("the signature is missing or wrong")]

@@ -1,4 +1,4 @@
-//! Handovers: who goes and who comes, to be said when it happens.
+//! This module lists handovers, to be announced when they happen.
 
 use jiff::Timestamp;
 
@@ -9,20 +9,20 @@ use crate::config::Schedule;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Handover<'a> {
     pub at: Timestamp,
-    /// `None`: nobody was, or nobody will be.
+    /// `None`: no person was, or will be, on duty.
     pub from: Option<&'a str>,
     pub to: Option<&'a str>,
 }
 
-/// Handovers after `after` up to and with `until`, the oldest first. To be asked with the moment of the last asking, so that
-/// each is said once and one that fell into a pause is said late rather than never.
+/// Handovers after `after` up to and including `until`, oldest first. The caller passes the moment of its last check, so that
+/// each handover is announced once, and late after downtime.
 pub fn handovers(schedule: &Schedule, after: Timestamp, until: Timestamp) -> Vec<Handover<'_>> {
     let Ok(end) = until.checked_add(jiff::SignedDuration::from_nanos(1)) else { return Vec::new() };
     let shifts = shifts(schedule, after, end);
     shifts.windows(2).map(|pair| Handover { at: pair[1].from, from: pair[0].person, to: pair[1].person }).collect()
 }
 
-/// When somebody else, or nobody, is on duty for the first time after `moment`. `None` when that is too far to be said.
+/// When another person, or no one, is on duty after `moment`. `None` if that is too far ahead to announce.
 pub fn next_change_of_person(schedule: &Schedule, moment: Timestamp) -> Option<Timestamp> {
     let until = moment.checked_add(jiff::SignedDuration::from_hours(24 * LOOKED_AHEAD_DAYS)).ok()?;
     shifts(schedule, moment, until).first().map(|shift| shift.to).filter(|to| *to < until)

@@ -1,7 +1,7 @@
-//! Who is on duty: worked out from the layers and overrides of a schedule. Pure: the moment is an argument.
+//! This module computes who is on duty from the layers and overrides of a schedule. It is pure: the moment is an argument.
 //!
-//! Turns are counted in local time, so that a handover at nine stays at nine when clocks change; what is between two
-//! handovers is then an hour longer or shorter, and at every moment exactly one turn of a layer runs.
+//! Turns are counted in local time, so a handover at nine stays at nine when clocks change. A turn across the change is an hour
+//! longer or shorter. At every moment exactly one turn of a layer runs.
 
 pub mod handover;
 pub mod roster;

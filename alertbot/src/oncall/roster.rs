@@ -1,22 +1,22 @@
-//! The person on duty at a moment, and the shifts of a span of time.
+//! This module finds the person on duty at a moment, and the shifts of a span of time.
 
 use jiff::{Timestamp, ToSpan, civil::DateTime, tz::TimeZone};
 
 use crate::config::{Layer, Schedule};
 
-/// A span during which one person, or nobody, is on duty.
+/// A span during which one person, or no one, is on duty.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Shift<'a> {
     pub from: Timestamp,
-    /// The first moment that does not belong to it.
+    /// The end, exclusive.
     pub to: Timestamp,
     pub person: Option<&'a str>,
 }
 
-/// How far ahead the next person is looked for.
+/// How far ahead to search for the next person.
 const HORIZON_DAYS: i64 = 400;
 
-/// The name of whoever is on duty.
+/// Name of the person on duty.
 pub fn on_duty(schedule: &Schedule, moment: Timestamp) -> Option<&str> {
     let zone = &schedule.time_zone;
     let stands_in = schedule.overrides.iter().rev().find(|entry| {
@@ -28,7 +28,7 @@ pub fn on_duty(schedule: &Schedule, moment: Timestamp) -> Option<&str> {
     }
 }
 
-/// Who comes on duty after whoever is now, and when. `None` when nobody else ever does.
+/// The next person on duty and the time of the handover. `None` if no other person follows.
 pub fn next_after(schedule: &Schedule, moment: Timestamp) -> Option<(Timestamp, &str)> {
     let now = on_duty(schedule, moment);
     let horizon = moment.checked_add(HORIZON_DAYS.saturating_mul(24).hours()).ok()?;
@@ -45,7 +45,7 @@ pub fn next_after(schedule: &Schedule, moment: Timestamp) -> Option<(Timestamp, 
     }
 }
 
-/// The span cut into shifts, without a gap between them: where nobody is on duty, a shift says so.
+/// Splits the span into shifts without gaps. A shift without a person has `None`.
 pub fn shifts(schedule: &Schedule, from: Timestamp, to: Timestamp) -> Vec<Shift<'_>> {
     let mut shifts: Vec<Shift> = Vec::new();
     let mut at = from;
@@ -69,12 +69,12 @@ fn in_layer<'a>(layer: &'a Layer, zone: &TimeZone, moment: Timestamp) -> Option<
     Some(&layer.people[turn % layer.people.len()])
 }
 
-/// Counts from 0; `None` before the first one.
+/// Index of the turn, from 0; `None` before the first one.
 fn turn(layer: &Layer, zone: &TimeZone, moment: Timestamp) -> Option<i64> {
     if moment < handover(layer, zone, 0)? {
         return None;
     }
-    // The local time tells it but for the hours around a change of clocks.
+    // The local time determines it, except in the hours around a change of clocks.
     let since = zone.to_datetime(moment).duration_since(layer.starts);
     let mut turn = (since.as_hours() / i64::from(layer.turn_hours)).max(0);
     while turn > 0 && handover(layer, zone, turn)? > moment {
@@ -86,7 +86,7 @@ fn turn(layer: &Layer, zone: &TimeZone, moment: Timestamp) -> Option<i64> {
     Some(turn)
 }
 
-/// When a turn begins.
+/// Start of a turn.
 fn handover(layer: &Layer, zone: &TimeZone, turn: i64) -> Option<Timestamp> {
     let hours = turn.checked_mul(i64::from(layer.turn_hours))?;
     instant(zone, layer.starts.checked_add(jiff::SignedDuration::from_hours(hours)).ok()?)
@@ -96,7 +96,7 @@ fn instant(zone: &TimeZone, local: DateTime) -> Option<Timestamp> {
     zone.to_timestamp(local).ok()
 }
 
-/// The first moment after `moment` at which somebody else may be on duty.
+/// The first moment after `moment` at which another person may be on duty.
 fn next_change(schedule: &Schedule, moment: Timestamp) -> Option<Timestamp> {
     let zone = &schedule.time_zone;
     let overrides = schedule.overrides.iter().flat_map(|entry| [instant(zone, entry.from), instant(zone, entry.to)]).flatten();
@@ -104,12 +104,12 @@ fn next_change(schedule: &Schedule, moment: Timestamp) -> Option<Timestamp> {
     overrides.chain(layers).filter(|change| *change > moment).min()
 }
 
-/// Moments at which a layer may change, the next ones among them.
+/// Moments at which a layer may change, including the next ones.
 fn changes(layer: &Layer, zone: &TimeZone, moment: Timestamp) -> Vec<Timestamp> {
     let next_turn = turn(layer, zone, moment).map_or(0, |turn| turn + 1);
     let mut changes: Vec<Timestamp> = handover(layer, zone, next_turn).into_iter().collect();
     let today = zone.to_datetime(moment).date();
-    // A window comes back within a week; one that began yesterday may end today.
+    // A window recurs within a week. One that began yesterday may end today.
     for day in -1..=8 {
         let Ok(day) = today.checked_add(day.days()) else { continue };
         changes.extend(layer.windows.iter().filter_map(|window| window.on(day, zone)).flat_map(|(begin, end)| [begin, end]));

@@ -6,10 +6,10 @@
 pub mod chart;
 pub mod expression;
 pub mod prometheus;
-pub mod studio;
+pub mod renderer;
 pub mod unit;
 
-pub use studio::Studio;
+pub use renderer::ChartRenderer;
 
 /// Why there is no picture.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -1,5 +1,4 @@
-//! A bot or a provider as the planner sees it: its overall budget, and whether it must answer a probe before anything else
-//! is sent through it.
+//! This module tracks a bot or provider: its overall budget, and whether it must answer a probe before it gets more messages.
 
 use std::time::Duration;
 
@@ -12,7 +11,7 @@ pub(super) struct Carrier {
     trouble: Option<Trouble>,
 }
 
-/// Calls failed in a way that says something about the carrier.
+/// Whether calls failed in a way that indicates a problem of the carrier.
 #[derive(Debug)]
 struct Trouble {
     failures: u32,
@@ -20,7 +19,7 @@ struct Trouble {
     probing: bool,
 }
 
-/// From one probe that failed to the next, doubling from the first to the last.
+/// Interval between failed probes, doubling from the first to the last.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LAST_PAUSE: Duration = Duration::from_secs(15);
 
@@ -33,12 +32,12 @@ impl Carrier {
         self.trouble.is_some()
     }
 
-    /// A call failed, or its answer was lost: a probe is asked for at once.
+    /// A call failed or its answer was lost, so a probe is due immediately.
     pub fn doubt(&mut self, now: Moment) {
         self.trouble.get_or_insert(Trouble { failures: 0, next_probe: now, probing: false });
     }
 
-    /// Whether a probe should be sent now. One at a time.
+    /// Whether a probe is due. Only one is in flight at a time.
     pub fn takes_probe(&mut self, now: Moment) -> bool {
         match &mut self.trouble {
             Some(trouble) if !trouble.probing && trouble.next_probe <= now => {

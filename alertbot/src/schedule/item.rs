@@ -1,32 +1,32 @@
-//! One message in the queue, as far as the planner is concerned.
+//! This module defines one message of the queue as the planner sees it.
 
 use serde::{Deserialize, Serialize};
 
 use super::Moment;
 use crate::notify::Address;
 
-/// What kind of call it is.
+/// The kind of call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Kind {
     /// The first message of an incident in a chat.
     Card,
-    /// A later message with sound, replying to the card.
+    /// A later message with sound, in reply to the card.
     Notice,
-    /// The card, brought up to date.
+    /// An edit that updates the card.
     Edit,
-    /// A silent reply with a picture.
+    /// A silent reply with a chart.
     Picture,
-    /// A text that no incident stands behind: an answer to a command, a handover.
+    /// A text without an incident: an answer to a command, a handover.
     Text,
-    /// A list of incidents for which the chat had no budget.
+    /// A list of incidents that exceeded the chat's budget.
     Digest,
     /// An SMS or a call.
     Phone,
 }
 
 impl Kind {
-    /// As in the store and in metrics.
+    /// Name in the store and in metrics.
     pub fn name(self) -> &'static str {
         match self {
             Self::Card => "card",
@@ -40,13 +40,13 @@ impl Kind {
     }
 }
 
-/// What goes first in a chat: the smaller one.
+/// Priority in a chat: the smaller one goes first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Urgency {
-    /// A critical incident, with sound. Budget is kept back for it.
+    /// A critical incident, with sound. Budget is reserved for it.
     Critical,
-    /// Somebody pressed a button or wrote a command and waits.
+    /// A person pressed a button or sent a command and waits.
     Answer,
     /// Other incidents, with sound.
     Ordinary,
@@ -62,34 +62,34 @@ impl Urgency {
 /// One message in the queue.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Item {
-    /// Of the row in the outbox.
+    /// Id of the row in the outbox.
     pub id: i64,
     pub address: Address,
     pub kind: Kind,
     pub urgency: Urgency,
-    /// When it was accepted: in a queue the older one goes first.
+    /// When it was accepted. In a queue the older message goes first.
     pub since: Moment,
     pub not_before: Moment,
-    /// When the next channel is told as well; `None`: never, or it was already.
+    /// When the next channel is notified too; `None`: never, or it already was.
     pub overdue_at: Option<Moment>,
-    /// A digest may name it in place of a message of its own.
+    /// A digest may list it instead of a message of its own.
     pub digestible: bool,
-    /// A digest named it as it is now: its own message has time.
+    /// A digest listed its present state, so its own message can wait.
     pub told: bool,
     pub attempts: u32,
-    /// Of those, how often it had to be sent in another way.
+    /// Number of those attempts that had to use an alternative.
     pub detours: u32,
     /// An attempt may have arrived.
-    pub doubtful: bool,
+    pub maybe_sent: bool,
 }
 
 impl Item {
-    /// Whether it stands in for sound that nobody has heard yet.
+    /// Whether the message carries sound that no person has received yet.
     pub(super) fn wants_digest(&self) -> bool {
         self.digestible && !self.told
     }
 
-    /// What a digest has told already is without hurry.
+    /// A message that a digest has listed is not urgent.
     pub(super) fn rank(&self) -> Urgency {
         if self.told { self.urgency.max(Urgency::Quiet) } else { self.urgency }
     }

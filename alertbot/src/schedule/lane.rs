@@ -1,4 +1,4 @@
-//! One chat or one telephone: what waits for it, in which order, and when it may be called again.
+//! This module is the lane of one chat or phone: its waiting messages, their order, and when it may be called again.
 
 use std::collections::BTreeSet;
 
@@ -11,18 +11,18 @@ use crate::notify::Address;
 
 #[derive(Debug)]
 pub(super) struct Lane {
-    /// By urgency: when accepted, and which.
+    /// By urgency: time of acceptance and id.
     waiting: [BTreeSet<(Moment, i64)>; Urgency::ALL.len()],
-    /// Those of them that a digest may name.
+    /// Waiting messages that a digest may list.
     digestible: BTreeSet<(Moment, i64)>,
     pub window: Window,
-    /// Nothing is called before this: a 429, or the last call was a moment ago.
+    /// No call starts before this time, because of a 429 or a call just before.
     pub blocked_until: Moment,
     pub busy: bool,
     limits: CarrierLimits,
 }
 
-/// What the lane would send.
+/// The lane's next call.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Choice {
     One(i64),
@@ -54,13 +54,13 @@ impl Lane {
         self.digestible.remove(&(item.since, item.id));
     }
 
-    /// Nothing waits, nothing is under way, and no call or 429 of before matters any more.
+    /// The lane is empty: no message waits or is in flight, and no earlier call or 429 matters.
     pub fn is_idle(&mut self, now: Moment) -> bool {
         let empty = self.waiting.iter().all(BTreeSet::is_empty);
         empty && !self.busy && self.blocked_until <= now && self.window.is_unused(now)
     }
 
-    /// What goes first: by urgency, but what has waited for long is ordinary.
+    /// The next message: by urgency, but a message with a long wait counts as ordinary.
     pub fn first(&self, now: Moment) -> Option<(Urgency, Moment, i64)> {
         Urgency::ALL
             .into_iter()
@@ -72,7 +72,7 @@ impl Lane {
             .min()
     }
 
-    /// When a call of this urgency may begin; `None` while one is under way.
+    /// When a call of this urgency may start; `None` while one is in flight.
     pub fn free_at(&mut self, urgency: Urgency, now: Moment) -> Option<Moment> {
         if self.busy {
             return None;
@@ -81,7 +81,7 @@ impl Lane {
         Some(self.window.free_at(now, kept)?.max(self.blocked_until))
     }
 
-    /// What to send now, given what goes first.
+    /// The call to make for this next message.
     pub fn choose(&mut self, first: i64, now: Moment) -> Choice {
         if self.limits.together {
             let all = self.waiting.iter().flatten().map(|(_, id)| *id).collect();
@@ -96,7 +96,7 @@ impl Lane {
         Choice::One(first)
     }
 
-    /// A call has ended: the next one keeps its distance.
+    /// A call has ended, so the next one must wait for the minimum distance.
     pub fn ended(&mut self, now: Moment) {
         self.busy = false;
         self.window.end(now);

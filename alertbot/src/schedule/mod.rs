@@ -1,14 +1,14 @@
-//! Which message goes next: a pure planner. It knows each chat's and each carrier's budget, whom a 429 has stopped, which
-//! carrier must answer a probe first, and what is urgent; it knows neither text nor network nor clock. Every attempt counts
-//! against the budgets: edits, pictures and refused ones too.
+//! This module is a pure planner that selects the next message to send. It knows the budget of each chat and carrier, chats
+//! stopped by a 429, carriers that must answer a probe first, and urgencies. It must not know texts, the network or a clock.
+//! Every attempt counts against the budgets, including edits, charts and rejected ones.
 //!
-//! Guarantees, held by the tests beside it on a simulated clock:
-//! - no call to a chat inside its `retry_after`, and only that chat waits;
-//! - never more calls to a group than its budget in any minute, nor to a carrier in any second;
-//! - a critical goes first in its chat, and budget is kept back for it;
-//! - a message whose answer was lost is sent once more, marked, after a probe was answered, and never a third time;
-//! - one call at a time to a chat, so that messages arrive in order;
-//! - nothing is dropped: what a chat's budget cannot carry is named in a digest and follows when budget frees.
+//! The tests in this folder verify these guarantees on a simulated clock:
+//! - No call goes to a chat inside its `retry_after`, and only that chat waits.
+//! - Calls never exceed a group's budget in any minute, or a carrier's in any second.
+//! - A critical message goes first in its chat, and a part of the budget is reserved for it.
+//! - A message whose answer was lost is sent once more, marked, after a probe was answered. It is never sent a third time.
+//! - A chat has one call at a time, so that messages arrive in order.
+//! - No message is dropped: messages beyond a chat's budget are listed in a digest and follow when budget is available.
 
 pub mod carrier;
 pub mod item;
@@ -28,21 +28,21 @@ pub use item::{Item, Kind, Urgency};
 pub use limits::{CarrierLimits, Limits};
 pub use planner::{Action, Planner, Restored, Step};
 
-/// A point in time on a clock that only goes forward; from an origin that is the caller's.
+/// A point in time on a monotonic clock, from an origin that the caller chooses.
 pub type Moment = Duration;
 
-/// What becomes of a message after an attempt. The store keeps it, the planner acts on it.
+/// The result of an attempt for a message. The store records it and the planner acts on it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Verdict {
-    /// Done. `reference` finds the message again.
+    /// Delivered. `reference` identifies the message.
     Done { reference: String },
-    /// Again, not before that moment.
+    /// Retry, not before this moment.
     Again {
         not_before: Moment,
         attempts: u32,
-        /// The attempt may have arrived; the next one is marked as a possible repetition.
-        doubtful: bool,
+        /// The attempt may have arrived, so the next one is marked as a possible duplicate.
+        maybe_sent: bool,
     },
-    /// Never again. `dead`: nothing sent to this address will ever arrive.
+    /// Do not retry. `dead`: no message to this address will ever arrive.
     GivenUp { reason: String, dead: bool },
 }

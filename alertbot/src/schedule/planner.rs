@@ -1,4 +1,4 @@
-//! The queue of every lane and carrier, and the next thing to do.
+//! This module holds the queues of all lanes and carriers and decides the next action.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -13,53 +13,53 @@ use super::{
 };
 use crate::notify::{Address, Outcome};
 
-/// What to do now.
+/// The next action.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Action {
     /// Send this message.
     Send(i64),
-    /// Send these, of one telephone, as one message.
+    /// Send these messages of one phone as one message.
     Together(Vec<i64>),
-    /// Send a digest that names these.
+    /// Send a digest that lists these.
     Digest(Vec<i64>),
-    /// Ask the carrier for something that changes nothing.
+    /// Probe the carrier with a request that changes nothing.
     Probe(String),
-    /// This critical was not delivered in time: tell the next channel as well.
+    /// This critical message was not delivered in time: notify by the next channel too.
     Overdue(i64),
 }
 
-/// One look: what to do, or else when to look again.
+/// The next action, or when to ask again.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Step {
     Do(Action),
-    /// `None`: when something is added.
+    /// `None`: after a message is added.
     Wait(Option<Moment>),
 }
 
-/// What was known before a restart.
+/// State from before a restart.
 #[derive(Debug, Clone, Default)]
 pub struct Restored {
-    /// Lanes that a 429 has stopped, until when.
+    /// Lanes stopped by a 429, until when.
     pub blocked: Vec<(Address, Moment)>,
-    /// Calls of the last minute, by lane: when each ended.
+    /// Ends of the calls of the last minute, by lane.
     pub called: Vec<(Address, Moment)>,
 }
 
-/// See the module's head for what it guarantees.
+/// The planner. See the module documentation for its guarantees.
 #[derive(Debug)]
 pub struct Planner {
     limits: Limits,
     carriers: BTreeMap<String, Carrier>,
     lanes: BTreeMap<Address, Lane>,
     items: BTreeMap<i64, Item>,
-    /// Not in a lane yet.
+    /// Not yet in a lane.
     later: BTreeSet<(Moment, i64)>,
     overdue: BTreeSet<(Moment, i64)>,
-    /// With the address that it was sent to: an item may be removed meanwhile.
+    /// In flight, with the address of the call, because the item may be removed before the call ends.
     under_way: BTreeMap<i64, Address>,
 }
 
-/// From one attempt that sent nothing to the next, doubling.
+/// Pause between attempts that sent nothing, doubling.
 const FIRST_WAIT: Duration = Duration::from_secs(1);
 const LAST_WAIT: Duration = Duration::from_secs(30);
 
@@ -84,16 +84,19 @@ impl Planner {
         planner
     }
 
-    /// A message to be sent; or, of one that is there, its new state. One that is under way keeps its state until it ends.
+    /// Adds a message, or updates the state of one in the queue. A message in flight keeps its state until the call ends.
     pub fn put(&mut self, item: Item, now: Moment) {
         let item = match self.items.get(&item.id) {
-            Some(known) => {
-                Item { attempts: known.attempts, doubtful: known.doubtful || item.doubtful, overdue_at: known.overdue_at, ..item }
-            }
+            Some(known) => Item {
+                attempts: known.attempts,
+                maybe_sent: known.maybe_sent || item.maybe_sent,
+                overdue_at: known.overdue_at,
+                ..item
+            },
             None => item,
         };
         self.take_out(item.id);
-        if item.doubtful {
+        if item.maybe_sent {
             self.carrier(item.address.carrier()).doubt(now);
         }
         if let Some(at) = item.overdue_at {
@@ -105,7 +108,7 @@ impl Planner {
         }
     }
 
-    /// It needs nobody any more.
+    /// Removes a message that is no longer needed.
     pub fn remove(&mut self, id: i64) {
         self.take_out(id);
         if let Some(item) = self.items.remove(&id)
@@ -136,7 +139,7 @@ impl Planner {
         self.send(now)
     }
 
-    /// An attempt at these has ended. The verdicts are for the store; the queue has taken them in.
+    /// An attempt at these messages has ended. The queue has applied the verdicts; the store must record them.
     pub fn ended(&mut self, ids: &[i64], outcome: &Outcome, now: Moment) -> Vec<(i64, Verdict)> {
         self.call_ended(ids, outcome, now);
         ids.iter()
@@ -144,8 +147,8 @@ impl Planner {
                 self.under_way.remove(id);
                 let item = self.items.get_mut(id)?;
                 let verdict = verdict(item, outcome, now);
-                if let Verdict::Again { not_before, attempts, doubtful } = &verdict {
-                    (item.not_before, item.attempts, item.doubtful) = (*not_before, *attempts, *doubtful);
+                if let Verdict::Again { not_before, attempts, maybe_sent } = &verdict {
+                    (item.not_before, item.attempts, item.maybe_sent) = (*not_before, *attempts, *maybe_sent);
                     item.detours += u32::from(is_detour(outcome));
                     let item = item.clone();
                     self.queue(item, now);
@@ -157,9 +160,9 @@ impl Planner {
             .collect()
     }
 
-    /// A digest that named these has left, or not. They are still in the queue: told, or as before. A digest whose answer
-    /// was lost, or whose markup was refused, counts as told: it is a message of its own then, put into the queue to be sent
-    /// once more.
+    /// The call of a digest that listed these has ended. The messages stay in the queue, marked as listed if the digest left. A
+    /// digest whose answer was lost, or whose markup was rejected, counts as sent. It is then a message of its own in the queue,
+    /// to be sent once more.
     pub fn digest_ended(&mut self, ids: &[i64], outcome: &Outcome, now: Moment) {
         self.call_ended(ids, outcome, now);
         let told = matches!(outcome, Outcome::Delivered { .. } | Outcome::Unknown { .. } | Outcome::Unparsable { .. });
@@ -190,7 +193,7 @@ impl Planner {
         self.carrier(carrier).probed(answered, now);
     }
 
-    /// Nothing came of an action that was given out: there was nothing to send after all, and no call was made.
+    /// Undoes an action for which no call was made because there was nothing to send.
     pub fn withdrawn(&mut self, ids: &[i64], now: Moment) {
         if let Some(address) = ids.iter().find_map(|id| self.under_way.get(id)).cloned() {
             self.carrier(address.carrier()).window.cancel();
@@ -206,7 +209,7 @@ impl Planner {
         }
     }
 
-    /// Messages not yet delivered.
+    /// Number of messages not yet delivered.
     pub fn len(&self) -> usize {
         self.items.len()
     }
@@ -215,7 +218,7 @@ impl Planner {
         self.items.is_empty()
     }
 
-    /// Those that wait, for metrics: by channel and urgency.
+    /// Waiting messages for metrics, by channel and urgency.
     pub fn items(&self) -> impl Iterator<Item = &Item> {
         self.items.values()
     }
@@ -224,19 +227,19 @@ impl Planner {
         self.items.get(&id)
     }
 
-    /// Since when the oldest message waits that could be sent now, were there budget. What quiet hours hold does not wait
-    /// before they end; what was tried waits from its beginning.
+    /// Start of the longest wait of a message that could be sent if there were budget. The wait of a message held by quiet hours
+    /// starts when they end. The wait of a message that was tried starts at its beginning.
     pub fn oldest(&self) -> Option<Moment> {
         let begins = |item: &Item| if item.attempts == 0 { item.since.max(item.not_before) } else { item.since };
         self.items.values().filter(|item| !item.told && item.urgency <= Urgency::Ordinary).map(begins).min()
     }
 
-    /// Lets go of lanes that would be made as they are: everybody who ever wrote to the bot has had one.
+    /// Removes lanes with default state, because everyone who ever wrote to the bot has a lane.
     pub fn forget_idle(&mut self, now: Moment) {
         self.lanes.retain(|_, lane| !lane.is_idle(now));
     }
 
-    /// Calls that each lane may make now, for metrics.
+    /// Calls available in each lane now, for metrics.
     pub fn budgets(&mut self, now: Moment) -> Vec<(Address, usize)> {
         self.lanes.iter_mut().map(|(address, lane)| (address.clone(), lane.window.free(now))).collect()
     }
@@ -245,7 +248,7 @@ impl Planner {
         self.carriers.iter().filter(|(_, carrier)| carrier.is_in_trouble()).map(|(name, _)| name.as_str())
     }
 
-    /// The best call over all lanes, or when there may be one.
+    /// The best call over all lanes, or the time of the next possible one.
     fn send(&mut self, now: Moment) -> Step {
         let mut best: Option<(Urgency, Moment, i64, Address)> = None;
         let mut wake = self.later.first().map(|(at, _)| *at);
@@ -323,16 +326,16 @@ impl Planner {
 }
 
 fn verdict(item: &Item, outcome: &Outcome, now: Moment) -> Verdict {
-    let again = |after: Duration, doubtful| Verdict::Again { not_before: now + after, attempts: item.attempts + 1, doubtful };
+    let again = |after: Duration, maybe_sent| Verdict::Again { not_before: now + after, attempts: item.attempts + 1, maybe_sent };
     let pause = FIRST_WAIT.saturating_mul(1 << item.attempts.min(6)).min(LAST_WAIT);
     match outcome {
         Outcome::Delivered { reference } => Verdict::Done { reference: reference.clone() },
-        Outcome::RateLimited { .. } => again(Duration::ZERO, item.doubtful),
-        Outcome::TryAgain { .. } => again(pause, item.doubtful),
-        Outcome::Unknown { reason } if item.doubtful => Verdict::GivenUp { reason: reason.clone(), dead: false },
+        Outcome::RateLimited { .. } => again(Duration::ZERO, item.maybe_sent),
+        Outcome::TryAgain { .. } => again(pause, item.maybe_sent),
+        Outcome::Unknown { reason } if item.maybe_sent => Verdict::GivenUp { reason: reason.clone(), dead: false },
         Outcome::Unknown { .. } => again(Duration::ZERO, true),
-        // The store has written down what to do differently.
-        _ if is_detour(outcome) && item.detours < MOST_DETOURS => again(Duration::ZERO, item.doubtful),
+        // The store has recorded how the next attempt differs.
+        _ if is_detour(outcome) && item.detours < MOST_DETOURS => again(Duration::ZERO, item.maybe_sent),
         Outcome::Moved { .. } | Outcome::TopicGone | Outcome::MessageGone | Outcome::Unparsable { .. } => {
             Verdict::GivenUp { reason: outcome.name().to_owned(), dead: false }
         }
@@ -340,10 +343,10 @@ fn verdict(item: &Item, outcome: &Outcome, now: Moment) -> Verdict {
     }
 }
 
-/// The message can arrive in another way: elsewhere, without what it refers to, as plain text.
+/// The message can be sent in another way: to another id, without its reference, or as plain text.
 fn is_detour(outcome: &Outcome) -> bool {
     matches!(outcome, Outcome::Moved { .. } | Outcome::TopicGone | Outcome::MessageGone | Outcome::Unparsable { .. })
 }
 
-/// Each way around is taken once; a message that needs more of them ends.
+/// Each alternative is used once. A message that needs more of them fails.
 const MOST_DETOURS: u32 = 4;

@@ -29,7 +29,7 @@ pub(super) fn item(id: i64, address: Address, urgency: Urgency, since: Moment) -
         told: false,
         attempts: 0,
         detours: 0,
-        doubtful: false,
+        maybe_sent: false,
     }
 }
 
@@ -100,7 +100,7 @@ fn a_lost_answer_is_sent_once_more_after_a_probe_and_never_a_third_time() {
     planner.put(item(1, chat(-1), Urgency::Ordinary, second(0)), second(0));
     assert_eq!(sent(&mut planner, second(0)), Some(1));
     let verdicts = planner.ended(&[1], &lost, second(1));
-    assert!(matches!(verdicts[..], [(1, Verdict::Again { doubtful: true, .. })]), "{verdicts:?}");
+    assert!(matches!(verdicts[..], [(1, Verdict::Again { maybe_sent: true, .. })]), "{verdicts:?}");
     assert_eq!(planner.step(second(10)), Step::Do(Action::Probe("bot".into())));
     assert!(matches!(planner.step(second(10)), Step::Wait(_)), "one probe at a time, and nothing else before it is answered");
     planner.probed("bot", false, second(11));

@@ -1,11 +1,11 @@
-//! A budget over a sliding time: at most so many calls in any span of that length.
+//! This module is a budget over a sliding window: a maximum number of calls in any span of that length.
 
 use std::{collections::VecDeque, time::Duration};
 
 use super::{Moment, limits::WINDOW_MARGIN};
 
-/// Calls counted from their end, since a call arrives somewhere between its beginning and its end; one that is under way
-/// counts until it has ended.
+/// Calls count from their end, because a call arrives between its beginning and its end. A call in flight counts until it has
+/// ended.
 #[derive(Debug, Clone)]
 pub struct Window {
     budget: usize,
@@ -19,7 +19,7 @@ impl Window {
         Self { budget, within: within + WINDOW_MARGIN, under_way: 0, ended: VecDeque::new() }
     }
 
-    /// Calls that were made before this window was: when each ended.
+    /// Ends of calls made before this window was created.
     pub fn restore(&mut self, ended: impl IntoIterator<Item = Moment>) {
         self.ended.extend(ended);
         self.ended.make_contiguous().sort_unstable();
@@ -29,19 +29,19 @@ impl Window {
         self.budget
     }
 
-    /// Calls that may begin now.
+    /// Calls that may start now.
     pub fn free(&mut self, now: Moment) -> usize {
         self.forget(now);
         self.budget.saturating_sub(self.under_way + self.ended.len())
     }
 
-    /// No call is under way, and none of before counts any more.
+    /// No call is in flight, and earlier calls no longer count.
     pub fn is_unused(&mut self, now: Moment) -> bool {
         self.forget(now);
         self.under_way == 0 && self.ended.is_empty()
     }
 
-    /// When one more may begin while `kept` calls stay free; `None` while it waits for a call to end.
+    /// When one more call may start while `kept` calls stay available; `None` if that depends on a call in flight.
     pub fn free_at(&mut self, now: Moment, kept: usize) -> Option<Moment> {
         self.forget(now);
         let usable = self.budget.saturating_sub(kept).max(1);
@@ -61,7 +61,7 @@ impl Window {
         self.ended.push_back(now);
     }
 
-    /// What was begun was not called after all.
+    /// The started call was not made.
     pub fn cancel(&mut self) {
         self.under_way = self.under_way.saturating_sub(1);
     }

@@ -1,49 +1,49 @@
-//! One call: words from the state of now, an address from the configuration of now, and what came of it.
+//! This module makes one call: it renders the text from the present state and resolves the address from the present
+//! configuration.
 
 use jiff::Timestamp;
 
 use super::{Receivers, words};
 use crate::{
-    desk::{Book, book::Hush, deliver::Dispatch},
     incident::{Incident, Severity},
     message::{split::shorten, units::CAPTION_UNITS},
     notify::{
         Address, Outcome, phone,
         telegram::{Call, Place, Telegram},
     },
-    picture::Studio,
+    picture::ChartRenderer,
     schedule::{Kind, Urgency},
     store::outbox::{Body, Message},
+    writer::{Routing, deliver::Dispatch, routing::QuietMode},
 };
 
-/// What came of the call, and what is still to be said when it arrived: parts of a text that is longer than one message.
+/// The result of the call, and the rest of a text longer than one message.
 pub(super) async fn attempt(
     receivers: &Receivers,
-    book: &Book,
-    studio: &Studio,
+    routing: &Routing,
+    renderer: &ChartRenderer,
     dispatch: &Dispatch,
     now: Timestamp,
 ) -> (Outcome, Vec<String>) {
-    let missing = |name: &str| {
-        (Outcome::Refused { reason: format!("{name} is not in the configuration any more"), dead: true }, Vec::new())
-    };
+    let missing =
+        |name: &str| (Outcome::Refused { reason: format!("{name} is no longer in the configuration"), dead: true }, Vec::new());
     let message = &dispatch.messages[0];
     match &message.address {
         Address::Telegram { bot, chat, topic } => {
             let Some(telegram) = receivers.bots.get(bot) else { return missing(bot) };
-            let place = book.place(bot, *chat, *topic, now);
-            chat_call(telegram, book, studio, dispatch, message, place, now).await
+            let place = routing.place(bot, *chat, *topic, now);
+            chat_call(telegram, routing, renderer, dispatch, message, place, now).await
         }
         Address::Phone { provider, person, medium } => {
             let Some(receiver) = receivers.phones.get(provider) else { return missing(provider) };
-            let Some(number) = book.config.person(person).and_then(|person| person.phone.as_ref()) else {
+            let Some(number) = routing.config.person(person).and_then(|person| person.phone.as_ref()) else {
                 return missing(person);
             };
             let call = phone::Call {
                 id: message.id,
                 medium: *medium,
                 number: number.expose().to_owned(),
-                text: words::phone(book, dispatch, *medium, now),
+                text: words::phone(routing, dispatch, *medium, now),
             };
             (receiver.send(&call).await, Vec::new())
         }
@@ -52,8 +52,8 @@ pub(super) async fn attempt(
 
 async fn chat_call(
     telegram: &Telegram,
-    book: &Book,
-    studio: &Studio,
+    routing: &Routing,
+    renderer: &ChartRenderer,
     dispatch: &Dispatch,
     message: &Message,
     place: Place,
@@ -68,46 +68,46 @@ async fn chat_call(
     let call = match (&message.body, message.kind) {
         (Body::Incident { happenings }, kind) => {
             let Some(incident) = dispatch.incidents.first() else {
-                return (Outcome::Refused { reason: "its incident is gone".into(), dead: false }, Vec::new());
+                return (Outcome::Refused { reason: "its incident was deleted".into(), dead: false }, Vec::new());
             };
-            let silent = is_silent(book, incident, message, now);
+            let silent = is_silent(routing, incident, message, now);
             match (kind, dispatch.thread) {
                 (Kind::Edit, Some(thread)) if !dispatch.anew => {
-                    let text = first(words::card(book, incident, message, now));
+                    let text = first(words::card(routing, incident, message, now));
                     Call::Edit { chat: place.chat, message: thread, text }
                 }
                 (Kind::Notice, _) => {
-                    let text = first(words::notice(book, incident, message, happenings, now));
+                    let text = first(words::notice(routing, incident, message, happenings, now));
                     Call::Send { place, text, reply_to, silent }
                 }
                 _ => {
-                    let text = first(words::card(book, incident, message, now));
+                    let text = first(words::card(routing, incident, message, now));
                     Call::Send { place, text, reply_to: None, silent: silent || dispatch.anew }
                 }
             }
         }
         (Body::Digest { .. }, _) => {
-            let text = first(words::digest(book, &dispatch.incidents, message, now));
+            let text = first(words::digest(routing, &dispatch.incidents, message, now));
             Call::Send { place, text, reply_to: None, silent: false }
         }
         (Body::Part { .. }, _) => {
             let Some((ready, sent)) = &dispatch.part else {
-                return (Outcome::Refused { reason: "its text is gone".into(), dead: false }, Vec::new());
+                return (Outcome::Refused { reason: "its text was deleted".into(), dead: false }, Vec::new());
             };
-            let text = words::ready(book, ready, message, now).text;
+            let text = words::ready(routing, ready, message, now).text;
             match sent {
                 Some(part) => Call::Edit { chat: place.chat, message: *part, text },
                 None => Call::Send { place, text, reply_to: ready.reply_to.filter(|_| !message.bare), silent: true },
             }
         }
         (Body::Text(ready), _) => {
-            let text = first(words::ready(book, ready, message, now));
+            let text = first(words::ready(routing, ready, message, now));
             let reply_to = ready.reply_to.filter(|_| !message.bare);
             Call::Send { place, text, reply_to, silent: ready.silent }
         }
         (Body::Picture { caption, reply_to: asked, .. }, _) => {
-            let Some(picture) = studio.get(message.id) else {
-                return (Outcome::Refused { reason: "its picture is gone".into(), dead: false }, Vec::new());
+            let Some(picture) = renderer.get(message.id) else {
+                return (Outcome::Refused { reason: "its chart is no longer available".into(), dead: false }, Vec::new());
             };
             let reply_to = asked.or(dispatch.thread).filter(|_| !message.bare);
             Call::Photo { place, picture: picture.to_vec(), caption: shorten(caption, CAPTION_UNITS), reply_to }
@@ -116,9 +116,9 @@ async fn chat_call(
     (telegram.call(&call).await, rest)
 }
 
-/// Without a sound: quiet hours say so, a digest has told it, or it has ended.
-fn is_silent(book: &Book, incident: &Incident, message: &Message, now: Timestamp) -> bool {
-    let hushed = book.hush(&message.address, incident.severity, now) == Hush::Mute;
+/// Without a sound: in quiet hours, after a digest has listed it, or after the incident ended.
+fn is_silent(routing: &Routing, incident: &Incident, message: &Message, now: Timestamp) -> bool {
+    let hushed = routing.quiet_mode(&message.address, incident.severity, now) == QuietMode::Mute;
     let said = message.told && message.urgency != Urgency::Critical;
     hushed || said || (!incident.is_open() && incident.severity < Severity::Critical)
 }

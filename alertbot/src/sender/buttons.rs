@@ -1,19 +1,19 @@
-//! The buttons below a message.
+//! This module builds the buttons of a message.
 
 use crate::{
+    chatops::{Press, button_data},
     config::Language,
-    desk::Book,
     incident::{Incident, Phase},
-    message::catalogue::{Saying, Word, say, word},
-    people::{Press, button_data},
+    message::catalogue::{Text, Word, say, word},
     store::outbox::{Button, ButtonAction},
+    writer::Routing,
 };
 
-/// Hours that a button silences for.
+/// Hours offered by the silence buttons.
 const SILENCES: [u32; 3] = [1, 4, 24];
 
-/// Of an incident's first message: what the configuration can do. One that has ended has none: an edit takes them away.
-pub fn card(book: &Book, incident: &Incident, language: Language) -> Vec<Vec<Button>> {
+/// Buttons of the card, as far as the configuration supports them. A closed incident has none, so an edit removes them.
+pub fn card(routing: &Routing, incident: &Incident, language: Language) -> Vec<Vec<Button>> {
     let id = incident.id;
     let taken = match incident.phase {
         Phase::Resolved => return Vec::new(),
@@ -21,7 +21,7 @@ pub fn card(book: &Book, incident: &Incident, language: Language) -> Vec<Vec<But
         Phase::Acknowledged => button(word(language, Word::Release), Press::Release(id)),
     };
     let mut first = vec![taken];
-    if book.escalation(incident).is_some() {
+    if routing.escalation(incident).is_some() {
         first.push(button(word(language, Word::Escalate), Press::Escalate(id)));
     }
     if incident.expression().is_some() {
@@ -29,18 +29,18 @@ pub fn card(book: &Book, incident: &Incident, language: Language) -> Vec<Vec<But
     }
     let mut second: Vec<Button> = SILENCES
         .iter()
-        .map(|hours| button(&say(language, Saying::SilenceFor { hours: *hours }), Press::Silence(id, *hours, false)))
+        .map(|hours| button(&say(language, Text::SilenceFor { hours: *hours }), Press::Silence(id, *hours, false)))
         .collect();
     if !incident.silences.is_empty() {
         second = vec![button(word(language, Word::Unsilence), Press::Unsilence(id))];
     }
-    match book.config.alertmanager(&incident.source) {
+    match routing.config.alertmanager(&incident.source) {
         Some(alertmanager) if !alertmanager.urls.is_empty() => vec![first, second],
         _ => vec![first],
     }
 }
 
-/// Of a message that sounded later: the hand is on it, the card may be far up.
+/// Buttons of a later message with sound, because the card may be far up in the chat.
 pub fn notice(incident: &Incident, language: Language) -> Vec<Vec<Button>> {
     match incident.phase {
         Phase::Firing => vec![vec![button(word(language, Word::Acknowledge), Press::Acknowledge(incident.id))]],

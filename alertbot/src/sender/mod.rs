@@ -1,5 +1,5 @@
-//! The one stage that sends: it asks the planner what goes next, has it claimed, makes the call, and hands the outcome to the
-//! planner and to the desk. Retry, deadlines, budgets, metrics and the log of deliveries are here and nowhere else.
+//! This module is the only stage that sends. It asks the planner for the next action, has the message claimed, makes the call,
+//! and passes the outcome to the planner and the writer. Retry, deadlines, budgets, metrics and logs of deliveries are here only.
 
 mod attempt;
 pub mod buttons;
@@ -19,44 +19,44 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     clock::{Clock, timestamp},
-    desk::{
-        Book, Change, Desk,
-        deliver::{Claim, Dispatch, Finish, FinishDigest, NotDrawn},
-        timers::Overdue,
-    },
     message::{
-        catalogue::{Saying, say},
+        catalogue::{Text, say},
         notice::plain_words,
     },
     metrics::DeliveryMetrics,
     notify::{Address, Outcome},
-    picture::{PictureFault, Studio, studio::Held},
+    picture::{ChartRenderer, PictureFault, renderer::Held},
     schedule::{Action, Item, Kind, Limits, Moment, Planner, Restored, Step, Urgency, Verdict},
+    writer::{
+        Change, Routing, Writer,
+        deliver::{Claim, Dispatch, Finish, FinishDigest, NotDrawn},
+        timers::Overdue,
+    },
 };
 
 pub use receivers::Receivers;
 
-/// What the sender needs.
+/// Dependencies of the sender.
 pub struct Sender {
     pub planner: Planner,
-    pub desk: Desk,
-    pub book: Arc<Book>,
+    pub writer: Writer,
+    pub routing: Arc<Routing>,
     pub receivers: Arc<Receivers>,
-    pub studio: Studio,
+    pub renderer: ChartRenderer,
     pub clock: Clock,
     pub metrics: DeliveryMetrics,
     pub changes: mpsc::UnboundedReceiver<Change>,
-    /// How many messages wait, for whoever takes new ones in.
+    /// Number of waiting messages, read by the webhook.
     pub queued: Arc<AtomicUsize>,
-    /// Woken when a silence should be ended in an Alertmanager.
+    /// Notified when a silence must be ended in an Alertmanager.
     pub end_silences: Arc<tokio::sync::Notify>,
-    /// Woken when the time of the next step may have changed.
+    /// Notified when the time of the next step may have changed.
     pub timers: Arc<tokio::sync::Notify>,
-    /// Told when incidents should be compared with Alertmanager now.
+    /// Notified when incidents must be reconciled with Alertmanager now.
     pub compare: tokio::sync::watch::Sender<()>,
 }
 
-/// What a task that was started reports.
+/// Report of a started task.
 enum Report {
     Withdrawn { ids: Vec<i64> },
     Ended { ids: Vec<i64>, dispatch: Box<Dispatch>, digest: bool, outcome: Outcome, rest: Vec<String>, took: Duration },
@@ -64,17 +64,17 @@ enum Report {
     Drawn { id: i64, drawn: Result<(), PictureFault> },
 }
 
-/// How often what came of a call is offered to a store that takes nothing, a second apart.
+/// Attempts to record a result while the store is not writable, one second apart.
 const FINISH_TRIES: usize = 60;
-/// A picture that found no room to be drawn in asks again after this.
+/// Retry interval of a chart that found no free render slot.
 const STUDIO_PAUSE: Duration = Duration::from_secs(1);
-/// How often the gauges are brought up to date at most.
+/// Minimum interval between updates of the gauges.
 const GAUGES_EVERY: Duration = Duration::from_secs(1);
 
-/// What the configuration allows each carrier.
-pub fn limits(book: &Book) -> Limits {
+/// Limits of each carrier in the configuration.
+pub fn limits(routing: &Routing) -> Limits {
     use crate::schedule::CarrierLimits;
-    let bots = book.config.bots.iter().map(|bot| {
+    let bots = routing.config.bots.iter().map(|bot| {
         let budget = bot.budget;
         let limits = CarrierLimits::telegram(
             budget.overall_per_second as usize,
@@ -83,17 +83,17 @@ pub fn limits(book: &Book) -> Limits {
         );
         (bot.name.clone(), limits)
     });
-    let providers = book.config.providers.iter().map(|one| (one.name.clone(), CarrierLimits::phone(one.per_minute as usize)));
+    let providers = routing.config.providers.iter().map(|one| (one.name.clone(), CarrierLimits::phone(one.per_minute as usize)));
     Limits { carriers: bots.chain(providers).collect() }
 }
 
-/// A planner that remembers what was before the restart.
-pub fn planner(book: &Book, restored: &Restored) -> Planner {
-    Planner::new(limits(book), restored)
+/// A planner with the state from before the restart.
+pub fn planner(routing: &Routing, restored: &Restored) -> Planner {
+    Planner::new(limits(routing), restored)
 }
 
 impl Sender {
-    /// Sends until the shutdown; calls under way are waited for by the caller's deadline.
+    /// Sends until the shutdown. The caller's deadline bounds the wait for calls in flight.
     pub async fn run(mut self, stop: CancellationToken) {
         let (reports, mut reported) = mpsc::unbounded_channel();
         let mut under_way = 0_usize;
@@ -130,7 +130,7 @@ impl Sender {
                 },
                 Some(report) = reported.recv() => {
                     under_way -= 1;
-                    self.hear(report);
+                    self.record(report);
                 }
                 () = tokio::time::sleep_until(wake.into()) => {}
                 () = stop.cancelled(), if !stop.is_cancelled() => {}
@@ -143,7 +143,7 @@ impl Sender {
             Change::Put(item) => self.planner.put(*item, self.clock.moment()),
             Change::Remove(id) => {
                 self.planner.remove(id);
-                self.studio.forget(id);
+                self.renderer.forget(id);
             }
             Change::EndSilence => self.end_silences.notify_one(),
             Change::Timers => self.timers.notify_one(),
@@ -151,7 +151,7 @@ impl Sender {
         }
     }
 
-    /// Starts what the planner asks for. Tells whether a report will come.
+    /// Starts the planner's action. Returns whether a report will follow.
     fn act(&mut self, action: Action, reports: &mpsc::UnboundedSender<Report>) -> bool {
         let reports = reports.clone();
         match action {
@@ -168,10 +168,10 @@ impl Sender {
             }
             Action::Overdue(id) => {
                 self.metrics.overdue.inc();
-                let desk = self.desk.clone();
+                let writer = self.writer.clone();
                 tokio::spawn(async move {
-                    if let Err(error) = desk.perform(Overdue { id }).await {
-                        tracing::error!(%error, outbox.id = id, "an overdue message was not passed on");
+                    if let Err(error) = writer.perform(Overdue { id }).await {
+                        tracing::error!(%error, outbox.id = id, "failed to notify the next channel of an overdue message");
                     }
                 });
                 return false;
@@ -181,28 +181,28 @@ impl Sender {
     }
 
     fn awaits_picture(&self, id: i64) -> bool {
-        self.planner.get(id).is_some_and(|item| item.kind == Kind::Picture) && self.studio.get(id).is_none()
+        self.planner.get(id).is_some_and(|item| item.kind == Kind::Picture) && self.renderer.get(id).is_none()
     }
 
-    /// A picture gives its turn back until it is drawn, so that nothing in its chat waits for it.
+    /// A chart gives up its turn until it is rendered, so that other messages in its chat do not wait.
     fn draw(&mut self, id: i64, reports: mpsc::UnboundedSender<Report>) -> bool {
         let now = self.clock.moment();
         self.planner.withdrawn(&[id], now);
-        let held = self.studio.ask(id);
-        let wait = if held == Held::NoRoom { STUDIO_PAUSE } else { self.book.config.picture.timeout * 3 };
+        let held = self.renderer.ask(id);
+        let wait = if held == Held::NoRoom { STUDIO_PAUSE } else { self.routing.config.picture.timeout * 3 };
         self.turn(id, now + wait);
         if held != Held::Begin {
             return false;
         }
-        let studio = self.studio.clone();
+        let renderer = self.renderer.clone();
         tokio::spawn(async move {
-            let drawn = studio.draw(id).await;
+            let drawn = renderer.draw(id).await;
             let _ = reports.send(Report::Drawn { id, drawn });
         });
         true
     }
 
-    /// Changes when a message may go.
+    /// Postpones a message.
     fn turn(&mut self, id: i64, not_before: Moment) {
         if let Some(item) = self.planner.get(id).cloned() {
             self.planner.put(Item { not_before, ..item }, self.clock.moment());
@@ -213,31 +213,31 @@ impl Sender {
         match drawn {
             Ok(()) => self.turn(id, self.clock.moment()),
             Err(fault) => {
-                tracing::warn!({ outbox.id = id, reason = %fault }, "a picture was not drawn");
+                tracing::warn!({ outbox.id = id, reason = %fault }, "failed to render a chart");
                 let Some(address) = self.planner.get(id).map(|item| item.address.clone()) else { return };
                 self.planner.remove(id);
-                let reader = self.book.reader(&address, self.clock.now());
+                let reader = self.routing.reader(&address, self.clock.now());
                 let reason = fault.to_string();
-                let told = plain_words(&say(reader.language, Saying::NoPicture { reason: &reason }), &reader);
+                let told = plain_words(&say(reader.language, Text::NoPicture { reason: &reason }), &reader);
                 self.finish(move || NotDrawn { id, reason: fault.to_string(), told: told.clone() });
             }
         }
     }
 
     fn send(&self, ids: Vec<i64>, digest: bool, reports: mpsc::UnboundedSender<Report>) {
-        let (desk, receivers, book) = (self.desk.clone(), Arc::clone(&self.receivers), Arc::clone(&self.book));
-        let (clock, studio) = (self.clock, self.studio.clone());
+        let (writer, receivers, routing) = (self.writer.clone(), Arc::clone(&self.receivers), Arc::clone(&self.routing));
+        let (clock, renderer) = (self.clock, self.renderer.clone());
         tokio::spawn(async move {
-            // Fails when the sender has ended: the claim is then found after the restart.
-            let _ = reports.send(match desk.perform(Claim { ids: ids.clone(), digest }).await {
+            // Fails if the sender has ended. The restart then finds the claim.
+            let _ = reports.send(match writer.perform(Claim { ids: ids.clone(), digest }).await {
                 Ok(Some(dispatch)) => {
                     let began = std::time::Instant::now();
-                    let (outcome, rest) = attempt::attempt(&receivers, &book, &studio, &dispatch, clock.now()).await;
+                    let (outcome, rest) = attempt::attempt(&receivers, &routing, &renderer, &dispatch, clock.now()).await;
                     Report::Ended { ids, dispatch: Box::new(dispatch), digest, outcome, rest, took: began.elapsed() }
                 }
                 Ok(None) => Report::Withdrawn { ids },
                 Err(_) => {
-                    // The store takes nothing: the log has it. The message waits a moment and is tried again.
+                    // The store is not writable, which the writer has logged. The message waits a moment and is retried.
                     tokio::time::sleep(Duration::from_secs(1)).await;
                     Report::Withdrawn { ids }
                 }
@@ -245,12 +245,12 @@ impl Sender {
         });
     }
 
-    fn hear(&mut self, report: Report) {
+    fn record(&mut self, report: Report) {
         let now = self.clock.moment();
         match report {
             Report::Withdrawn { ids } => self.planner.withdrawn(&ids, now),
             Report::Probed { carrier, answered } => {
-                tracing::info!(carrier, answered, "a carrier was probed");
+                tracing::info!(carrier, answered, "probed a carrier");
                 self.planner.probed(&carrier, answered, now);
             }
             Report::Drawn { id, drawn } => self.drawn(id, drawn),
@@ -263,10 +263,10 @@ impl Sender {
                     let digest = dispatch.messages[0].id;
                     self.finish(move || FinishDigest { digest, outcome: outcome.clone(), rest: rest.clone(), ended_at });
                 } else {
-                    // Of messages sent together some may have turned out not to be needed.
+                    // Some of the messages sent together may no longer have been needed.
                     let verdicts = self.planner.ended(&ids, &outcome, now);
                     for (id, _) in verdicts.iter().filter(|(_, verdict)| !matches!(verdict, Verdict::Again { .. })) {
-                        self.studio.forget(*id);
+                        self.renderer.forget(*id);
                     }
                     self.count_verdicts(&dispatch, &verdicts);
                     self.finish(move || Finish {
@@ -281,10 +281,11 @@ impl Sender {
         }
     }
 
-    /// Writes down what came of a call, in the order in which calls ended. The store may be away for a while.
-    fn finish<J: crate::desk::Job>(&self, job: impl Fn() -> J + Send + 'static) {
-        let first = self.desk.post(job());
-        let desk = self.desk.clone();
+    /// Records the result of a call, in the order in which calls ended. Retries, because the store may be unavailable for a
+    /// while.
+    fn finish<J: crate::writer::Command>(&self, command: impl Fn() -> J + Send + 'static) {
+        let first = self.writer.post(command());
+        let writer = self.writer.clone();
         tokio::spawn(async move {
             let mut result = first.await.map(drop);
             for _ in 0..FINISH_TRIES {
@@ -292,9 +293,9 @@ impl Sender {
                     return;
                 }
                 tokio::time::sleep(Duration::from_secs(1)).await;
-                result = desk.perform(job()).await.map(drop);
+                result = writer.perform(command()).await.map(drop);
             }
-            tracing::error!("what came of a call was not written down: after a restart it counts as unknown");
+            tracing::error!("failed to record a delivery result; treating it as unknown after a restart");
         });
     }
 
@@ -324,14 +325,14 @@ impl Sender {
             ),
             Outcome::Refused { reason, dead } => tracing::error!(
                 { event.duration = duration, address, kind, outbox.id = first.id, dead, reason },
-                "refused"
+                "the receiver refused the message"
             ),
             Outcome::RateLimited { retry_after } => tracing::warn!(
                 { address, kind, outbox.id = first.id, retry_after_seconds = retry_after.as_secs() },
-                "told to wait"
+                "rate limited"
             ),
             Outcome::Moved { .. } | Outcome::TopicGone | Outcome::MessageGone => {
-                tracing::warn!({ address, kind, outbox.id = first.id, outcome = outcome.name() }, "sent another way");
+                tracing::warn!({ address, kind, outbox.id = first.id, outcome = outcome.name() }, "not delivered as sent; retrying in another way");
             }
         }
     }
@@ -342,14 +343,14 @@ impl Sender {
                 let channel = dispatch.messages[0].address.channel();
                 let why = if *dead {
                     "dead"
-                } else if dispatch.messages[0].doubtful {
+                } else if dispatch.messages[0].maybe_sent {
                     "unknown"
                 } else {
                     "refused"
                 };
                 self.metrics.given_up.with_label_values(&[channel, why]).inc();
                 let address = dispatch.messages[0].address.to_string();
-                tracing::error!(channel, address, reason, outbox.id = dispatch.messages[0].id, "given up");
+                tracing::error!(channel, address, reason, outbox.id = dispatch.messages[0].id, "dropped a message; not retrying");
             }
         }
     }
@@ -371,10 +372,10 @@ impl Sender {
         }
         self.planner.forget_idle(now);
         let budgets = self.planner.budgets(now);
-        for chat in &self.book.config.chats {
+        for chat in &self.routing.config.chats {
             let lane = Address::Telegram { bot: chat.bot.clone(), chat: chat.id, topic: None };
             let full = || {
-                self.book
+                self.routing
                     .config
                     .bot(&chat.bot)
                     .map_or(0, |bot| if chat.id < 0 { bot.budget.group_per_minute } else { bot.budget.chat_per_minute })

@@ -1,4 +1,4 @@
-//! Every receiver of the configuration, by name.
+//! This module builds every receiver of the configuration, by name.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -9,12 +9,12 @@ use crate::{
     notify::{Phone, sms, telegram::Telegram},
 };
 
-/// A bot, from its settings.
+/// Builds a bot from its settings.
 pub fn telegram(bot: &Bot) -> anyhow::Result<Telegram> {
     Telegram::new(&bot.token, &bot.api_url, bot.proxy.as_ref(), bot.timeout)
 }
 
-/// A provider, from its settings.
+/// Builds a provider from its settings.
 pub fn phone(config: &Config, provider: &Provider) -> anyhow::Result<Arc<dyn Phone>> {
     let callback_url = config
         .public_url
@@ -33,7 +33,7 @@ pub struct Receivers {
 
 impl Receivers {
     /// # Errors
-    /// When a receiver cannot be built from its settings.
+    /// Returns an error if the settings of a receiver are invalid.
     pub fn new(config: &Config) -> anyhow::Result<Self> {
         let mut receivers = Self::default();
         for bot in &config.bots {
@@ -50,7 +50,7 @@ impl Receivers {
         self.bots.keys().chain(self.phones.keys()).map(String::as_str)
     }
 
-    /// Whether a carrier answers.
+    /// Probes whether a carrier answers.
     pub async fn probe(&self, carrier: &str) -> bool {
         if let Some(bot) = self.bots.get(carrier) {
             return bot.probe().await;

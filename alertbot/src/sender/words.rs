@@ -1,11 +1,9 @@
-//! From a row of the outbox to the words of one call: which text, in whose language, with which buttons. The words themselves
-//! are made in [`crate::message`].
+//! This module renders a row of the outbox: text, language and buttons. [`crate::message`] makes the words.
 
 use jiff::Timestamp;
 
 use super::buttons;
 use crate::{
-    desk::{Book, deliver::Dispatch},
     incident::{Happening, Incident},
     message::{
         Reader, Rendered,
@@ -18,9 +16,10 @@ use crate::{
     notify::{Medium, telegram::Text},
     schedule::Kind,
     store::outbox::{Body, Button, Message, Words},
+    writer::{Routing, deliver::Dispatch},
 };
 
-/// What one call says, and what did not fit into it: to follow without a sound, as replies.
+/// The text of one call, and the rest that follows without a sound as replies.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Said {
     pub text: Text,
@@ -28,38 +27,38 @@ pub struct Said {
 }
 
 /// The first message of an incident.
-pub fn card(book: &Book, incident: &Incident, message: &Message, now: Timestamp) -> Said {
-    let reader = book.reader(&message.address, now);
-    let html = told(book.messages.render(Shape::Telegram, incident, &reader), message);
-    said(html, buttons::card(book, incident, reader.language), message, &reader)
+pub fn card(routing: &Routing, incident: &Incident, message: &Message, now: Timestamp) -> Said {
+    let reader = routing.reader(&message.address, now);
+    let html = told(routing.messages.render(Shape::Telegram, incident, &reader), message);
+    said(html, buttons::card(routing, incident, reader.language), message, &reader)
 }
 
-/// What happened since, as a reply to it.
-pub fn notice(book: &Book, incident: &Incident, message: &Message, happenings: &[Happening], now: Timestamp) -> Said {
-    let reader = book.reader(&message.address, now);
-    let mention = |name: &str| book.config.person(name)?.telegram;
+/// The events since, as a reply to the card.
+pub fn notice(routing: &Routing, incident: &Incident, message: &Message, happenings: &[Happening], now: Timestamp) -> Said {
+    let reader = routing.reader(&message.address, now);
+    let mention = |name: &str| routing.config.person(name)?.telegram;
     let html = notice::notice(incident, happenings, &reader, mention);
     said(html, buttons::notice(incident, reader.language), message, &reader)
 }
 
-pub fn digest(book: &Book, incidents: &[Incident], message: &Message, now: Timestamp) -> Said {
-    let reader = book.reader(&message.address, now);
+pub fn digest(routing: &Routing, incidents: &[Incident], message: &Message, now: Timestamp) -> Said {
+    let reader = routing.reader(&message.address, now);
     let any_open = incidents.iter().any(Incident::is_open);
     let buttons = if any_open { buttons::digest(message.id, reader.language) } else { Vec::new() };
     said(notice::digest(incidents, &reader), buttons, message, &reader)
 }
 
-/// Words that were ready when the message was written.
-pub fn ready(book: &Book, words: &Words, message: &Message, now: Timestamp) -> Said {
-    said(words.text.clone(), words.buttons.clone(), message, &book.reader(&message.address, now))
+/// Text that was ready when the message was written.
+pub fn ready(routing: &Routing, words: &Words, message: &Message, now: Timestamp) -> Said {
+    said(words.text.clone(), words.buttons.clone(), message, &routing.reader(&message.address, now))
 }
 
-/// What a telephone is told: at most as many parts as its provider's settings allow.
-pub fn phone(book: &Book, dispatch: &Dispatch, medium: Medium, now: Timestamp) -> String {
+/// Text for a phone: at most as many parts as its provider's settings allow.
+pub fn phone(routing: &Routing, dispatch: &Dispatch, medium: Medium, now: Timestamp) -> String {
     let message = &dispatch.messages[0];
-    let reader = book.reader(&message.address, now);
-    let (parts, answers) = book.line(message.address.carrier());
-    // An answer or a handover that waited for the same telephone is said with the incidents.
+    let reader = routing.reader(&message.address, now);
+    let (parts, answers) = routing.line(message.address.carrier());
+    // An answer or a handover that waited for the same phone joins the incidents' text.
     let ready: Vec<&str> = dispatch
         .messages
         .iter()
@@ -74,27 +73,28 @@ pub fn phone(book: &Book, dispatch: &Dispatch, medium: Medium, now: Timestamp) -
     }
     let line = telephone::Line { parts, answers, ready: &ready };
     let rendered = match medium {
-        Medium::Sms => telephone::sms(&book.messages, &dispatch.incidents, line, &reader),
-        Medium::Voice => telephone::voice(&book.messages, &dispatch.incidents, line, &reader),
+        Medium::Sms => telephone::sms(&routing.messages, &dispatch.incidents, line, &reader),
+        Medium::Voice => telephone::voice(&routing.messages, &dispatch.incidents, line, &reader),
     };
     told(rendered, message)
 }
 
-/// A template that failed is said in the log; its message goes out in the words of the built-in one.
+/// A failed template is logged, and its message uses the built-in template.
 fn told(rendered: Rendered, message: &Message) -> String {
     if let Some(fault) = rendered.fault {
-        tracing::error!(outbox.id = message.id, fault, "a template failed and the built-in one spoke in its place");
+        tracing::error!(outbox.id = message.id, fault, "a template failed; using the built-in template");
     }
     rendered.text
 }
 
-/// Cut to what Telegram takes. A message that may have arrived before says so; one that Telegram could not read goes plain.
+/// Cuts the text to Telegram's limit. A message that may have arrived before is marked. A message that Telegram could not parse
+/// is sent as plain text.
 fn said(mut html: String, buttons: Vec<Vec<Button>>, message: &Message, reader: &Reader) -> Said {
-    if message.doubtful && message.kind != Kind::Edit {
+    if message.maybe_sent && message.kind != Kind::Edit {
         let note = notice::plain_words(word(reader.language, Word::Repetition), reader);
         html = format!("<i>{note}</i>\n{html}");
     }
-    // What is not Telegram's HTML (ready words of an older version) is sent as it is, without markup.
+    // Text that is not Telegram's HTML (ready text of an older version) is sent unchanged, without markup.
     let (html, is_html) = match message.plain || markup::read(&html).is_err() {
         true => (markup::plain(&html), false),
         false => (html, true),

@@ -1,4 +1,4 @@
-//! The trail of who did what. Never a message's text, a telephone number, a secret.
+//! This module stores the audit trail. It must not contain texts of messages, phone numbers or secrets.
 
 use jiff::Timestamp;
 use sqlx::{Row, SqliteConnection, SqliteExecutor};
@@ -6,19 +6,19 @@ use sqlx::{Row, SqliteConnection, SqliteExecutor};
 use super::{milliseconds, timestamp};
 use crate::incident::IncidentId;
 
-/// One line of the trail.
+/// One entry of the trail.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
     pub at: Timestamp,
     /// A person's name, an Alertmanager's, or `alertbot`.
     pub actor: String,
-    /// A word: `fired`, `acknowledged`, `silenced`, `delivered`, `refused`.
+    /// One word: `fired`, `acknowledged`, `silenced`, `delivered`, `refused`.
     pub action: String,
     pub incident: Option<IncidentId>,
     pub detail: String,
 }
 
-/// What the bot did by itself.
+/// Actor of the bot's own actions.
 pub const SELF: &str = "alertbot";
 
 pub async fn insert(connection: &mut SqliteConnection, entry: &Entry) -> sqlx::Result<()> {
@@ -33,7 +33,7 @@ pub async fn insert(connection: &mut SqliteConnection, entry: &Entry) -> sqlx::R
     Ok(())
 }
 
-/// Of the lines after `line`: the number of the last one, and the latest time of any.
+/// The number of the last entry after `line`, and the latest time of any of them.
 pub async fn newest_after(connection: &mut SqliteConnection, line: i64) -> sqlx::Result<Option<(i64, Timestamp)>> {
     let query = sqlx::query("SELECT max(id) AS line, max(at) AS at FROM audit WHERE id > ?").bind(line);
     let row = query.fetch_one(connection).await?;

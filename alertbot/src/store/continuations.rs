@@ -1,4 +1,4 @@
-//! This module stores the parts of a card behind its first message, for each chat: their present text and their message.
+//! This module stores the parts of a card after its first message, for each chat: their present text and message id.
 
 use sqlx::{Row, SqliteConnection, sqlite::SqliteRow};
 
@@ -11,7 +11,7 @@ pub struct Continuation {
     pub part: u32,
     /// Telegram's HTML.
     pub text: String,
-    /// `None` while it was not sent.
+    /// `None` until it is sent.
     pub message: Option<i32>,
 }
 
@@ -19,7 +19,7 @@ fn read(row: &SqliteRow) -> sqlx::Result<Continuation> {
     Ok(Continuation { part: row.try_get("part")?, text: row.try_get("text")?, message: row.try_get("message")? })
 }
 
-/// The parts in their order.
+/// The parts in order.
 pub async fn of(connection: &mut SqliteConnection, incident: IncidentId, address: &Address) -> sqlx::Result<Vec<Continuation>> {
     let query = sqlx::query("SELECT part, text, message FROM continuations WHERE incident = ? AND address = ? ORDER BY part");
     let rows = query.bind(incident.0).bind(to_json(address)?).fetch_all(connection).await?;
@@ -40,7 +40,7 @@ pub async fn say(
     Ok(())
 }
 
-/// As which message a part was sent; `None` when that message is gone.
+/// Sets the message id of a part; `None` if that message was deleted.
 pub async fn sent(
     connection: &mut SqliteConnection,
     incident: IncidentId,
@@ -53,21 +53,21 @@ pub async fn sent(
     Ok(())
 }
 
-/// Forgets a part that was never sent and says nothing any more.
+/// Deletes an unneeded part that was never sent.
 pub async fn remove(connection: &mut SqliteConnection, incident: IncidentId, address: &Address, part: u32) -> sqlx::Result<()> {
     let query = sqlx::query("DELETE FROM continuations WHERE incident = ? AND address = ? AND part = ?");
     query.bind(incident.0).bind(to_json(address)?).bind(part).execute(connection).await?;
     Ok(())
 }
 
-/// The first message is another one: its parts are sent again behind it.
+/// The first message was replaced, so its parts are sent again after it.
 pub async fn forget(connection: &mut SqliteConnection, incident: IncidentId, address: &Address) -> sqlx::Result<()> {
     let query = sqlx::query("DELETE FROM continuations WHERE incident = ? AND address = ?");
     query.bind(incident.0).bind(to_json(address)?).execute(connection).await?;
     Ok(())
 }
 
-/// Message ids of a group do not carry over to the supergroup that it became.
+/// Message ids of a group are not valid in the supergroup that replaced it.
 pub async fn forget_all(connection: &mut SqliteConnection, address: &Address) -> sqlx::Result<()> {
     sqlx::query("DELETE FROM continuations WHERE address = ?").bind(to_json(address)?).execute(connection).await?;
     Ok(())

@@ -1,4 +1,4 @@
-//! Small facts that outlive a restart.
+//! This module stores small facts that survive a restart.
 
 use sqlx::{Row, SqliteConnection, SqliteExecutor};
 
@@ -18,7 +18,7 @@ pub async fn remove(connection: &mut SqliteConnection, name: &str) -> sqlx::Resu
     Ok(())
 }
 
-/// Every fact whose name begins so.
+/// Every fact whose name has this prefix.
 pub async fn beginning_with(executor: impl SqliteExecutor<'_>, prefix: &str) -> sqlx::Result<Vec<(String, String)>> {
     let query = sqlx::query("SELECT name, value FROM facts WHERE substr(name, 1, length(?1)) = ?1 ORDER BY name").bind(prefix);
     let rows = query.fetch_all(executor).await?;

@@ -1,23 +1,24 @@
-//! What is old goes, a little at a time, and its space goes back to the disk. Open incidents and waiting messages stay.
+//! This module deletes old rows in small batches and returns their space to the disk. It must not delete open incidents or
+//! waiting messages.
 
 use jiff::Timestamp;
 use sqlx::{Row, SqliteConnection};
 
 use super::milliseconds;
 
-/// Rows that one transaction removes: webhooks wait for no longer than that takes.
+/// Rows deleted in one transaction. Webhooks wait for at most the time that this takes.
 const AT_ONCE: i64 = 500;
-/// Pages given back to the disk at a time.
+/// Pages returned to the disk at a time.
 const VACUUM_PAGES: &str = "PRAGMA incremental_vacuum(500)";
 
-/// Free pages that the file keeps for what comes next (1 MiB).
+/// Free pages that the file retains for new rows (1 MiB).
 const FREE_PAGES_KEPT: i64 = 256;
 
-/// Removes some of what ended before `horizon`. Returns how many rows went; zero when nothing is left to remove.
+/// Deletes some rows that ended before `horizon`. Returns their number; zero if none is left.
 pub async fn remove_old(connection: &mut SqliteConnection, horizon: Timestamp) -> sqlx::Result<u64> {
     let mut removed = 0;
     for statement in [
-        // Their threads and messages go with them.
+        // Their threads and messages are deleted with them.
         "DELETE FROM incidents WHERE id IN (SELECT id FROM incidents WHERE phase = 2 AND ended_at < ?1 LIMIT ?2)",
         "DELETE FROM outbox WHERE id IN
              (SELECT id FROM outbox WHERE called_at < ?1 AND state >= 2 AND incident IS NULL LIMIT ?2)",
@@ -30,7 +31,7 @@ pub async fn remove_old(connection: &mut SqliteConnection, horizon: Timestamp) -
     Ok(removed)
 }
 
-/// Gives some of the free pages back, when enough of them are free that the file will not need them at once.
+/// Returns some free pages, if enough of them are free that the file does not need them soon.
 pub async fn give_back(connection: &mut SqliteConnection) -> sqlx::Result<()> {
     let free: i64 = sqlx::query("PRAGMA freelist_count").fetch_one(&mut *connection).await?.try_get(0)?;
     if free > FREE_PAGES_KEPT {
@@ -40,7 +41,7 @@ pub async fn give_back(connection: &mut SqliteConnection) -> sqlx::Result<()> {
     Ok(())
 }
 
-/// Bytes of the database that hold something, and that are free inside it.
+/// Bytes of the database that are used, and that are free inside it.
 pub async fn size(connection: &mut SqliteConnection) -> sqlx::Result<(i64, i64)> {
     let pages: i64 = sqlx::query("PRAGMA page_count").fetch_one(&mut *connection).await?.try_get(0)?;
     let free: i64 = sqlx::query("PRAGMA freelist_count").fetch_one(&mut *connection).await?.try_get(0)?;
@@ -59,7 +60,7 @@ mod tests {
     async fn what_is_old_goes_and_the_file_shrinks_but_what_is_open_or_waits_stays() {
         let folder = tempfile::tempdir().unwrap();
         let mut connection = Store::open(&folder.path().join("a.db"), 1 << 30).await.unwrap().writer;
-        // 2,000 of the year 2001 that have ended, one that is open, and one that ended later.
+        // 2,000 closed incidents of the year 2001, one open incident, and one that ended later.
         connection
             .execute(
                 "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 2002)

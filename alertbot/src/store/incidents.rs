@@ -1,4 +1,4 @@
-//! Incidents: a row each, with the state machine's document and the columns that are looked for.
+//! This module stores incidents, one row each: the state machine's document and the columns for queries.
 
 use jiff::Timestamp;
 use sqlx::{Row, SqliteConnection, SqliteExecutor, sqlite::SqliteRow};
@@ -26,12 +26,12 @@ pub fn severity(severity: Severity) -> i64 {
 
 fn read(row: &SqliteRow) -> sqlx::Result<Incident> {
     let mut incident: Incident = from_json(row.try_get::<&str, _>("document")?)?;
-    // The document was written before the row had its number.
+    // The document was written before the row had a number.
     incident.id = IncidentId(row.try_get("id")?);
     Ok(incident)
 }
 
-/// Gives the incident its number.
+/// Inserts the incident and sets its number.
 pub async fn insert(connection: &mut SqliteConnection, incident: &mut Incident) -> sqlx::Result<()> {
     let row = sqlx::query(
         "INSERT INTO incidents (source, receiver, group_key, code, phase, severity, opened_at, ended_at, due_at, document)
@@ -93,7 +93,7 @@ pub async fn by_id(executor: impl SqliteExecutor<'_>, id: IncidentId) -> sqlx::R
     row.as_ref().map(read).transpose()
 }
 
-/// The open incident that an SMS names.
+/// The open incident with this SMS code.
 pub async fn by_code(executor: impl SqliteExecutor<'_>, code: u32) -> sqlx::Result<Option<Incident>> {
     let query = "SELECT id, document FROM incidents WHERE code = ? AND phase < 2 ORDER BY id DESC LIMIT 1";
     let row = sqlx::query(query).bind(i64::from(code)).fetch_optional(executor).await?;
@@ -105,14 +105,14 @@ pub async fn code_is_taken(connection: &mut SqliteConnection, code: u32) -> sqlx
     Ok(row.fetch_optional(connection).await?.is_some())
 }
 
-/// Open incidents, the worst and oldest first. `limit` bounds what is read into memory.
+/// Open incidents, highest severity first, then oldest first. `limit` bounds the memory used.
 pub async fn open(executor: impl SqliteExecutor<'_>, limit: usize) -> sqlx::Result<Vec<Incident>> {
     let query = "SELECT id, document FROM incidents WHERE phase < 2 ORDER BY severity DESC, id LIMIT ?";
     let rows = sqlx::query(query).bind(bound(limit)).fetch_all(executor).await?;
     rows.iter().map(read).collect()
 }
 
-/// Open incidents of one Alertmanager after an id, in the order of their ids.
+/// Open incidents of one Alertmanager after an id, ordered by id.
 pub async fn open_of_source(
     executor: impl SqliteExecutor<'_>,
     source: &str,
@@ -124,7 +124,7 @@ pub async fn open_of_source(
     rows.iter().map(read).collect()
 }
 
-/// Incidents of one Alertmanager that ended at this time or later, after an id, in the order of their ids.
+/// Incidents of one Alertmanager that ended at this time or later, after an id, ordered by id.
 pub async fn ended_since(
     executor: impl SqliteExecutor<'_>,
     source: &str,
@@ -138,36 +138,36 @@ pub async fn ended_since(
     query.fetch_all(executor).await?.iter().map(read).collect()
 }
 
-/// Open incidents after an id, in the order of their ids.
+/// Open incidents after an id, ordered by id.
 pub async fn open_after(executor: impl SqliteExecutor<'_>, after: IncidentId, limit: usize) -> sqlx::Result<Vec<Incident>> {
     let query = "SELECT id, document FROM incidents WHERE phase < 2 AND id > ? ORDER BY id LIMIT ?";
     let rows = sqlx::query(query).bind(after.0).bind(bound(limit)).fetch_all(executor).await?;
     rows.iter().map(read).collect()
 }
 
-/// How many are open, by phase and severity.
+/// Number of open incidents, by phase and severity.
 pub async fn count_open(executor: impl SqliteExecutor<'_>) -> sqlx::Result<Vec<(i64, i64, i64)>> {
     let query = "SELECT phase, severity, count(*) AS n FROM incidents WHERE phase < 2 GROUP BY phase, severity";
     let rows = sqlx::query(query).fetch_all(executor).await?;
     rows.iter().map(|row| Ok((row.try_get("phase")?, row.try_get("severity")?, row.try_get("n")?))).collect()
 }
 
-/// How many open incidents had an escalation that the configuration does not have any more.
+/// Number of open incidents that had an escalation and have none in the present configuration.
 pub async fn count_escalation_lost(executor: impl SqliteExecutor<'_>) -> sqlx::Result<i64> {
-    // The condition of the index `incidents_escalation_lost`.
+    // Must equal the condition of the index `incidents_escalation_lost`.
     let query = "SELECT count(*) AS n FROM incidents
                  WHERE phase < 2 AND iif(json_valid(document), json_extract(document, '$.escalation.lost'), 0) = 1";
     sqlx::query(query).fetch_one(executor).await?.try_get("n")
 }
 
-/// Those whose state machine has something to do, the longest overdue first.
+/// Incidents whose state machine has work to do, longest overdue first.
 pub async fn due(connection: &mut SqliteConnection, now: Timestamp, limit: usize) -> sqlx::Result<Vec<Incident>> {
     let query = "SELECT id, document FROM incidents WHERE due_at <= ? ORDER BY due_at LIMIT ?";
     let rows = sqlx::query(query).bind(milliseconds(now)).bind(bound(limit)).fetch_all(connection).await?;
     rows.iter().map(read).collect()
 }
 
-/// When the first of them has.
+/// When the first of them is due.
 pub async fn next_due(executor: impl SqliteExecutor<'_>) -> sqlx::Result<Option<i64>> {
     sqlx::query("SELECT min(due_at) AS at FROM incidents WHERE due_at IS NOT NULL").fetch_one(executor).await?.try_get("at")
 }
@@ -176,13 +176,13 @@ fn bound(limit: usize) -> i64 {
     i64::try_from(limit).unwrap_or(i64::MAX)
 }
 
-/// The receivers of an Alertmanager that the bot has heard of.
+/// The known receivers of an Alertmanager.
 pub async fn receivers(executor: impl SqliteExecutor<'_>, source: &str) -> sqlx::Result<Vec<String>> {
     let query = sqlx::query("SELECT DISTINCT receiver FROM incidents WHERE source = ?").bind(source);
     query.fetch_all(executor).await?.iter().map(|row| row.try_get("receiver")).collect()
 }
 
-/// The open incident of a group that is known by its labels alone.
+/// The open incident of a group for which only labels are known.
 pub async fn open_with_labels(
     connection: &mut SqliteConnection,
     source: &str,

@@ -1,4 +1,4 @@
-//! What is known of chats beyond the configuration: stopped by a 429, moved to another id, without a topic.
+//! This module stores facts about chats beyond the configuration: stopped by a 429, migrated to another id, without a topic.
 
 use jiff::Timestamp;
 use sqlx::{Row, SqliteConnection, SqliteExecutor};
@@ -14,7 +14,7 @@ pub async fn block(connection: &mut SqliteConnection, lane: &Address, since: Tim
     Ok(())
 }
 
-/// The chats that are still stopped. A clock that was set back meanwhile makes no wait longer than it was.
+/// The chats that are still stopped. A clock that was set back does not lengthen a wait.
 pub async fn blocked(executor: impl SqliteExecutor<'_>, now: Timestamp) -> sqlx::Result<Vec<(Address, Timestamp)>> {
     let rows = sqlx::query("SELECT address, since, until FROM blocked").fetch_all(executor).await?;
     let mut blocked = Vec::new();
@@ -28,7 +28,7 @@ pub async fn blocked(executor: impl SqliteExecutor<'_>, now: Timestamp) -> sqlx:
     Ok(blocked)
 }
 
-pub async fn set_moved(connection: &mut SqliteConnection, bot: &str, from: i64, to: i64) -> sqlx::Result<()> {
+pub async fn set_chat_migration(connection: &mut SqliteConnection, bot: &str, from: i64, to: i64) -> sqlx::Result<()> {
     let query = "INSERT INTO moved (bot, from_id, to_id) VALUES (?, ?, ?) ON CONFLICT (bot, from_id) DO UPDATE SET to_id = excluded.to_id";
     sqlx::query(query).bind(bot).bind(from).bind(to).execute(connection).await?;
     Ok(())
@@ -46,16 +46,16 @@ pub async fn set_topic_lost(
     Ok(())
 }
 
-/// Every chat that has another id: bot, old id, new id.
-pub async fn moved(executor: impl SqliteExecutor<'_>) -> sqlx::Result<Vec<(String, i64, i64)>> {
+/// Every chat migration: bot, old id, new id.
+pub async fn chat_migrations(executor: impl SqliteExecutor<'_>) -> sqlx::Result<Vec<(String, i64, i64)>> {
     let rows = sqlx::query("SELECT bot, from_id, to_id FROM moved").fetch_all(executor).await?;
     rows.iter().map(|row| Ok((row.try_get("bot")?, row.try_get("from_id")?, row.try_get("to_id")?))).collect()
 }
 
-/// A topic, and when it was last seen to be closed or gone: bot, chat, topic.
+/// A topic, and when it was last found closed or deleted: bot, chat, topic.
 pub type LostTopic = ((String, i64, i32), Timestamp);
 
-/// Every topic that was closed or gone when it was last tried.
+/// Every topic that was closed or deleted at the last attempt.
 pub async fn lost_topics(executor: impl SqliteExecutor<'_>) -> sqlx::Result<Vec<LostTopic>> {
     let rows = sqlx::query("SELECT bot, chat, topic, since FROM lost_topics").fetch_all(executor).await?;
     let read = |row: &sqlx::sqlite::SqliteRow| {

@@ -1,8 +1,9 @@
-//! The embedded database: SQLite with a write-ahead log and `synchronous=FULL`, so that a commit that was answered is on the
-//! disk. All SQL is here, a file per table; decisions are not.
+//! This module is the embedded database: SQLite with a write-ahead log and `synchronous=FULL`, so that an answered commit is on
+//! disk. It contains all SQL, one file per table, and no decisions.
 //!
-//! One connection writes (the desk owns it, and commits many jobs at once); others read. The file may be copied while the
-//! program runs with `VACUUM INTO` or SQLite's backup API; a plain copy needs the `-wal` file of the same moment beside it.
+//! - One connection writes. The writer owns it and commits many commands at once. Other connections read.
+//! - `VACUUM INTO` or SQLite's backup API can copy the file while the program runs. A plain copy must include the `-wal` file of
+//!   the same moment.
 
 pub mod audit;
 pub mod continuations;
@@ -26,40 +27,40 @@ use sqlx::{
 
 static SCHEMA: Migrator = sqlx::migrate!("src/store/schema");
 
-/// Commands and the reconciliation read beside each other.
+/// Commands and the reconciliation read at the same time.
 const READERS: u32 = 2;
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
-/// The log is copied into the database when it has grown to this many pages (8 MiB).
+/// A checkpoint copies the log into the database after this many pages (8 MiB).
 const CHECKPOINT_PAGES: &str = "2000";
 const PAGE_BYTES: u64 = 4096;
-/// Pages that a reader keeps, in KiB: few of its queries ask for the same ones again.
+/// Page cache of a reader, in KiB. Few queries read the same pages again.
 const READER_CACHE: &str = "-256";
 
 /// The open database.
 #[derive(Debug)]
 pub struct Store {
-    /// For the desk alone.
+    /// For the writer only.
     pub writer: SqliteConnection,
     pub readers: SqlitePool,
-    /// Held for as long as this program writes.
+    /// Held while this program writes.
     pub lock: Lock,
 }
 
-/// The right to be the only program that writes a database. The system takes it back when the process ends.
+/// The exclusive right to write a database. The system releases it when the process ends.
 #[derive(Debug)]
 pub struct Lock {
     _file: std::fs::File,
 }
 
 impl Store {
-    /// Opens the database, making it and its folder when they are missing, and brings its schema up to date. Above `bytes`
-    /// every write fails as on a full disk.
+    /// Opens the database and migrates its schema. Creates the file and its folder if they are missing. Above `bytes` every write
+    /// fails as on a full disk.
     ///
     /// # Errors
-    /// When the file cannot be opened, is no database, or was written by a newer release.
+    /// Returns an error if the file cannot be opened, is not a database, or was written by a newer release.
     pub async fn open(path: &Path, bytes: u64) -> anyhow::Result<Self> {
         if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
-            std::fs::create_dir_all(folder).with_context(|| format!("making the folder {}", folder.display()))?;
+            std::fs::create_dir_all(folder).with_context(|| format!("failed to create the folder {}", folder.display()))?;
         }
         let lock = lock(path).await?;
         let options =
@@ -72,9 +73,9 @@ impl Store {
             .synchronous(SqliteSynchronous::Full)
             .pragma("wal_autocheckpoint", CHECKPOINT_PAGES)
             .pragma("max_page_count", (bytes / PAGE_BYTES).max(1).to_string());
-        let opening = || format!("opening the database {}", path.display());
+        let opening = || format!("failed to open the database {}", path.display());
         let mut writer = writing.connect().await.with_context(opening)?;
-        // `run` wants a connection for any lifetime, which a task cannot promise.
+        // `run` needs a connection of any lifetime, which a task cannot provide.
         SCHEMA.run_direct(None, &mut writer, false).await.with_context(opening)?;
         let readers = SqlitePoolOptions::new()
             .max_connections(READERS)
@@ -85,7 +86,7 @@ impl Store {
     }
 }
 
-/// A restart may overlap with the end of the program before it.
+/// A restart may overlap with the end of the previous process.
 const LOCK_WITHIN: Duration = Duration::from_secs(10);
 const LOCK_AGAIN: Duration = Duration::from_millis(50);
 
@@ -103,7 +104,7 @@ async fn lock(database: &Path) -> anyhow::Result<Lock> {
                 tokio::time::sleep(LOCK_AGAIN).await;
             }
             Err(std::fs::TryLockError::WouldBlock) => anyhow::bail!(
-                "another alertbot writes {}: every message would be sent twice; stop it, or set store.path to another file",
+                "another alertbot writes {}, so every message would be sent twice; stop it, or set store.path to another file",
                 database.display()
             ),
             Err(std::fs::TryLockError::Error(error)) => {
@@ -117,12 +118,12 @@ pub(crate) fn milliseconds(moment: Timestamp) -> i64 {
     moment.as_millisecond()
 }
 
-/// A time that is out of range stands for the beginning of time: only a damaged row has one.
+/// A time out of range becomes the earliest time. Only a damaged row has one.
 pub(crate) fn timestamp(milliseconds: i64) -> Timestamp {
     Timestamp::from_millisecond(milliseconds).unwrap_or(Timestamp::UNIX_EPOCH)
 }
 
-/// What is written is always JSON; what is read may be damaged.
+/// Written values are always valid JSON. Read values may be damaged.
 pub(crate) fn to_json<T: serde::Serialize>(value: &T) -> sqlx::Result<String> {
     serde_json::to_string(value).map_err(|error| sqlx::Error::Encode(error.into()))
 }

@@ -1,4 +1,5 @@
-//! Messages: written in the transaction of the change that they tell, so that neither is without the other.
+//! This module stores messages. Each is written in the transaction of the change that it reports, so that neither exists without
+//! the other.
 
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -11,19 +12,19 @@ use crate::{
     schedule::{Kind, Urgency},
 };
 
-/// What a message says, before it is put into words: words are made at the moment of sending, from the state of then.
+/// Content of a message before it is rendered. The sender renders the text when it sends, from the state at that time.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "what", rename_all = "snake_case")]
 pub enum Body {
-    /// About an incident: everything that happened since the last message, oldest first.
+    /// About an incident: every event since the last message, oldest first.
     Incident { happenings: Vec<Happening> },
-    /// The incidents that a digest names, with the rows that it stands in for.
+    /// The incidents listed in a digest, with the rows that it replaces.
     Digest { named: Vec<Named> },
-    /// A part of an incident's card behind its first message, counted from 0. Its text is in the continuations.
+    /// A part of an incident's card after its first message, counted from 0. The table of continuations has its text.
     Part { part: u32 },
-    /// Ready words.
+    /// Ready text.
     Text(Words),
-    /// A picture of an expression, captioned; replies to the card of the incident, if any.
+    /// A chart of an expression with a caption. It replies to the card of the incident, if there is one.
     Picture { expression: String, source: String, caption: String, reply_to: Option<i32> },
 }
 
@@ -31,14 +32,14 @@ pub enum Body {
 pub struct Named {
     pub outbox: i64,
     pub incident: IncidentId,
-    /// It had ended when it was named: nothing more needs to be said.
+    /// It had ended when it was listed, so no further message is needed.
     pub ended: bool,
 }
 
-/// Ready words for a chat or a telephone.
+/// Ready text for a chat or a phone.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Words {
-    /// Telegram's HTML; for a telephone, plain text.
+    /// Telegram's HTML; plain text for a phone.
     pub text: String,
     #[serde(default)]
     pub buttons: Vec<Vec<Button>>,
@@ -57,12 +58,12 @@ pub struct Button {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ButtonAction {
-    /// Comes back to the bot: at most 64 bytes.
+    /// Returned to the bot: at most 64 bytes.
     Press(String),
     Open(String),
 }
 
-/// How far a message has come.
+/// State of a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum State {
     Waiting = 0,
@@ -87,7 +88,7 @@ pub struct Message {
     pub digestible: bool,
     pub told: bool,
     pub attempts: u32,
-    pub doubtful: bool,
+    pub maybe_sent: bool,
     pub plain: bool,
     pub bare: bool,
     pub under_way: bool,
@@ -108,7 +109,7 @@ macro_rules! select {
 
 fn kind_of(name: &str) -> sqlx::Result<Kind> {
     const ALL: [Kind; 7] = [Kind::Card, Kind::Notice, Kind::Edit, Kind::Picture, Kind::Text, Kind::Digest, Kind::Phone];
-    let unknown = || sqlx::Error::Decode(format!("{name} is no kind of message ({COLUMNS})").into());
+    let unknown = || sqlx::Error::Decode(format!("{name} is not a kind of message ({COLUMNS})").into());
     ALL.into_iter().find(|kind| kind.name() == name).ok_or_else(unknown)
 }
 
@@ -128,14 +129,14 @@ fn read(row: &SqliteRow) -> sqlx::Result<Message> {
         digestible: row.try_get("digestible")?,
         told: row.try_get("told")?,
         attempts: row.try_get::<i64, _>("attempts")?.try_into().unwrap_or(u32::MAX),
-        doubtful: row.try_get("doubtful")?,
+        maybe_sent: row.try_get("doubtful")?,
         plain: row.try_get("plain")?,
         bare: row.try_get("bare")?,
         under_way: row.try_get::<i64, _>("state")? == State::UnderWay as i64,
     })
 }
 
-/// Gives the message its number.
+/// Inserts the message and sets its number.
 pub async fn insert(connection: &mut SqliteConnection, message: &mut Message) -> sqlx::Result<()> {
     let row = sqlx::query(
         "INSERT INTO outbox (incident, address, kind, urgency, body, since, not_before, overdue_at, digestible, told, attempts,
@@ -153,7 +154,7 @@ pub async fn insert(connection: &mut SqliteConnection, message: &mut Message) ->
     .bind(message.digestible)
     .bind(message.told)
     .bind(i64::from(message.attempts))
-    .bind(message.doubtful)
+    .bind(message.maybe_sent)
     .bind(message.plain)
     .bind(message.bare)
     .bind(if message.under_way { State::UnderWay as i64 } else { State::Waiting as i64 })
@@ -163,7 +164,7 @@ pub async fn insert(connection: &mut SqliteConnection, message: &mut Message) ->
     Ok(())
 }
 
-/// Everything of a message that changes while it waits.
+/// Updates the columns that change while a message waits.
 pub async fn save(connection: &mut SqliteConnection, message: &Message) -> sqlx::Result<()> {
     sqlx::query(
         "UPDATE outbox SET address = ?, urgency = ?, body = ?, not_before = ?, overdue_at = ?, digestible = ?, told = ?,
@@ -178,7 +179,7 @@ pub async fn save(connection: &mut SqliteConnection, message: &Message) -> sqlx:
     .bind(message.digestible)
     .bind(message.told)
     .bind(i64::from(message.attempts))
-    .bind(message.doubtful)
+    .bind(message.maybe_sent)
     .bind(message.plain)
     .bind(message.bare)
     .bind(if message.under_way { State::UnderWay as i64 } else { State::Waiting as i64 })
@@ -188,7 +189,7 @@ pub async fn save(connection: &mut SqliteConnection, message: &Message) -> sqlx:
     Ok(())
 }
 
-/// An attempt has ended, or the message is not needed: its last state.
+/// Sets the final state of a message after an attempt, or when it is not needed.
 pub async fn finish(
     connection: &mut SqliteConnection,
     id: i64,
@@ -211,7 +212,7 @@ pub async fn finish(
     Ok(())
 }
 
-/// The end of an attempt that is not the last one.
+/// Records the end of an attempt that is not the last one.
 pub async fn called(connection: &mut SqliteConnection, id: i64, at: Timestamp) -> sqlx::Result<()> {
     sqlx::query("UPDATE outbox SET called_at = ? WHERE id = ?").bind(milliseconds(at)).bind(id).execute(connection).await?;
     Ok(())
@@ -222,19 +223,19 @@ pub async fn set_told(connection: &mut SqliteConnection, id: i64, told: bool) ->
     Ok(())
 }
 
-/// A message that waits or is under way; `None` when it has ended.
+/// A message that waits or is in flight; `None` if it has ended.
 pub async fn queued(connection: &mut SqliteConnection, id: i64) -> sqlx::Result<Option<Message>> {
     let row = sqlx::query(select!("WHERE id = ? AND state < 2")).bind(id).fetch_optional(connection).await?;
     row.as_ref().map(read).transpose()
 }
 
-/// What a message of any state says.
+/// Content of a message in any state.
 pub async fn body(executor: impl SqliteExecutor<'_>, id: i64) -> sqlx::Result<Option<Body>> {
     let row = sqlx::query("SELECT body FROM outbox WHERE id = ?").bind(id).fetch_optional(executor).await?;
     row.map(|row| from_json(row.try_get::<&str, _>("body")?)).transpose()
 }
 
-/// What an address has not been told of an incident yet, oldest first.
+/// Messages about an incident that have not been sent to an address, oldest first.
 pub async fn queued_of_incident(
     connection: &mut SqliteConnection,
     incident: IncidentId,
@@ -245,14 +246,14 @@ pub async fn queued_of_incident(
     rows.iter().map(read).collect()
 }
 
-/// Everything of an incident that waits or is under way, wherever it goes.
+/// All waiting or in-flight messages of an incident, at any address.
 pub async fn all_queued_of_incident(connection: &mut SqliteConnection, incident: IncidentId) -> sqlx::Result<Vec<Message>> {
     let rows =
         sqlx::query(select!("WHERE incident = ? AND state < 2 ORDER BY id")).bind(incident.0).fetch_all(connection).await?;
     rows.iter().map(read).collect()
 }
 
-/// Whether an incident's first message was given up after its answers were lost: it may stand in the chat, nobody knows as which.
+/// Whether an incident's first message was dropped after lost answers. It may be in the chat under an unknown id.
 pub async fn card_may_have_arrived(
     connection: &mut SqliteConnection,
     incident: IncidentId,
@@ -265,7 +266,7 @@ pub async fn card_may_have_arrived(
     Ok(query.fetch_optional(connection).await?.is_some())
 }
 
-/// When the first message that an address still has to wait for may go.
+/// When the first waiting message of an address may be sent.
 pub async fn next_of_address(
     connection: &mut SqliteConnection,
     address: &Address,
@@ -276,7 +277,7 @@ pub async fn next_of_address(
     Ok(row.try_get::<Option<i64>, _>("at")?.map(timestamp))
 }
 
-/// Moves the times of everything that waits, when the clock was set back.
+/// Moves the times of all waiting messages after the clock was set back.
 pub async fn move_back(connection: &mut SqliteConnection, by: SignedDuration) -> sqlx::Result<()> {
     let query =
         "UPDATE outbox SET since = since - ?1, not_before = not_before - ?1, overdue_at = overdue_at - ?1 WHERE state < 2";
@@ -285,14 +286,14 @@ pub async fn move_back(connection: &mut SqliteConnection, by: SignedDuration) ->
     Ok(())
 }
 
-/// Messages of the queue after an id, in the order of their ids.
+/// Messages of the queue after an id, ordered by id.
 pub async fn queued_after(executor: impl SqliteExecutor<'_>, after: i64, limit: usize) -> sqlx::Result<Vec<Message>> {
     let query = sqlx::query(select!("WHERE state < 2 AND id > ? ORDER BY id LIMIT ?"));
     let rows = query.bind(after).bind(i64::try_from(limit).unwrap_or(i64::MAX)).fetch_all(executor).await?;
     rows.iter().map(read).collect()
 }
 
-/// Who was called since, and when: what the budgets have to remember after a restart.
+/// Addresses called since, and when. The budgets need this after a restart.
 pub async fn called_since(executor: impl SqliteExecutor<'_>, since: Timestamp) -> sqlx::Result<Vec<(Address, Timestamp)>> {
     let query = sqlx::query("SELECT address, called_at FROM outbox WHERE called_at > ?").bind(milliseconds(since));
     let rows = query.fetch_all(executor).await?;
@@ -317,7 +318,7 @@ pub async fn by_reference(
     Ok(all?.into_iter().filter(|(_, _, address)| address.carrier() == provider).collect())
 }
 
-/// Keeps what the provider said; tells whether it is news.
+/// Stores a provider's report. Returns whether it is news.
 pub async fn report(connection: &mut SqliteConnection, id: i64, report: &str) -> sqlx::Result<bool> {
     let done = sqlx::query("UPDATE outbox SET report = ? WHERE id = ? AND report IS NOT ?").bind(report).bind(id).bind(report);
     Ok(done.execute(connection).await?.rows_affected() > 0)

@@ -1,4 +1,4 @@
-//! Which incident an alert belongs to: its newest one, for each receiver.
+//! This module stores which incident an alert belongs to: its newest one, for each receiver.
 
 use sqlx::{Row, SqliteConnection, SqliteExecutor};
 
@@ -34,7 +34,7 @@ pub async fn of(executor: impl SqliteExecutor<'_>, source: &str, fingerprints: &
     rows.iter().map(read).collect()
 }
 
-/// These alerts belong to this incident from now on.
+/// Assigns these alerts to this incident.
 pub async fn set(
     connection: &mut SqliteConnection,
     source: &str,

@@ -1,4 +1,4 @@
-//! The first message of an incident in each chat.
+//! This module stores the first message of an incident in each chat.
 
 use sqlx::{Row, SqliteConnection, SqliteExecutor};
 
@@ -18,7 +18,7 @@ pub async fn get(executor: impl SqliteExecutor<'_>, incident: IncidentId, addres
     row.map(|row| row.try_get("message")).transpose()
 }
 
-/// The message is not there any more.
+/// The message was deleted.
 pub async fn forget(connection: &mut SqliteConnection, incident: IncidentId, address: &Address) -> sqlx::Result<()> {
     let query = sqlx::query("DELETE FROM threads WHERE incident = ? AND address = ?");
     query.bind(incident.0).bind(to_json(address)?).execute(connection).await?;
@@ -32,20 +32,20 @@ pub async fn of(executor: impl SqliteExecutor<'_>, incident: IncidentId) -> sqlx
     rows.iter().map(|row| Ok((from_json(row.try_get::<&str, _>("address")?)?, row.try_get("message")?))).collect()
 }
 
-/// Every chat that was told of an incident.
+/// Every chat that was notified of an incident.
 pub async fn addresses(connection: &mut SqliteConnection, incident: IncidentId) -> sqlx::Result<Vec<Address>> {
     let rows = sqlx::query("SELECT address FROM threads WHERE incident = ?").bind(incident.0).fetch_all(connection).await?;
     rows.iter().map(|row| from_json(row.try_get::<&str, _>("address")?)).collect()
 }
 
-/// The incident that a message is about: somebody replied to it.
+/// The incident of a message to which a person replied.
 pub async fn incident_of(executor: impl SqliteExecutor<'_>, address: &Address, message: i32) -> sqlx::Result<Option<IncidentId>> {
     let query = sqlx::query("SELECT incident FROM threads WHERE address = ? AND message = ? ORDER BY incident DESC LIMIT 1");
     let row = query.bind(to_json(address)?).bind(message).fetch_optional(executor).await?;
     row.map(|row| row.try_get("incident").map(IncidentId)).transpose()
 }
 
-/// Message ids of a group do not carry over to the supergroup that it became: its threads begin anew.
+/// Message ids of a group are not valid in the supergroup that replaced it, so its threads start again.
 pub async fn forget_all(connection: &mut SqliteConnection, address: &Address) -> sqlx::Result<()> {
     sqlx::query("DELETE FROM threads WHERE address = ?").bind(to_json(address)?).execute(connection).await?;
     Ok(())

@@ -34,10 +34,10 @@ use super::{
 };
 use crate::{
     config::Alertmanager,
-    desk::{Book, Desk, Unavailable, hear},
     metrics::{AlertbotMetrics, PeopleMetrics, WebhookMetrics},
     notify::CallbackRequest,
     sender::Receivers,
+    writer::{Routing, Unavailable, Writer, ingest},
 };
 
 /// Body of a provider's callback: a report or one SMS. It is read before who calls is known.
@@ -49,8 +49,8 @@ const STORE_DEADLINE: Duration = Duration::from_secs(15);
 /// What the listener works with.
 #[derive(Clone)]
 pub struct Intake {
-    pub book: Arc<Book>,
-    pub desk: Desk,
+    pub routing: Arc<Routing>,
+    pub writer: Writer,
     pub receivers: Arc<Receivers>,
     pub metrics: WebhookMetrics,
     pub people: PeopleMetrics,
@@ -65,17 +65,17 @@ pub struct Intake {
 
 impl Intake {
     pub fn new(
-        book: Arc<Book>,
-        desk: Desk,
+        routing: Arc<Routing>,
+        writer: Writer,
         receivers: Arc<Receivers>,
         metrics: &AlertbotMetrics,
         oversized: tokio::sync::mpsc::UnboundedSender<String>,
         watchdogs: crate::watchdog::Heard,
         queued: Arc<AtomicUsize>,
     ) -> Self {
-        let at_once = Arc::new(Semaphore::new(book.config.limits.webhooks_at_once as usize));
+        let at_once = Arc::new(Semaphore::new(routing.config.limits.webhooks_at_once as usize));
         let (metrics, people) = (metrics.webhook.clone(), metrics.people.clone());
-        Self { book, desk, receivers, metrics, people, oversized, watchdogs, queued, at_once }
+        Self { routing, writer, receivers, metrics, people, oversized, watchdogs, queued, at_once }
     }
 }
 
@@ -113,7 +113,7 @@ async fn webhook(
         }
         Err(Refusal(status, reason, text)) => {
             intake.metrics.refused.with_label_values(&[reason]).inc();
-            if status.is_server_error() && intake.book.config.alertmanager(&name).is_some() {
+            if status.is_server_error() && intake.routing.config.alertmanager(&name).is_some() {
                 intake.metrics.webhooks.with_label_values(&[name.as_str(), "unavailable"]).inc();
             }
             tracing::warn!(
@@ -127,7 +127,7 @@ async fn webhook(
 
 async fn take(intake: &Intake, name: &str, request: Request) -> Result<&'static str, Refusal> {
     let refused = |status, reason, text: String| Refusal(status, reason, text);
-    let Some(alertmanager) = intake.book.config.alertmanager(name) else {
+    let Some(alertmanager) = intake.routing.config.alertmanager(name) else {
         // As for a wrong token: who may not call learns no names.
         return Err(refused(StatusCode::UNAUTHORIZED, "unknown_path", "no such Alertmanager, or wrong credentials".into()));
     };
@@ -135,7 +135,7 @@ async fn take(intake: &Intake, name: &str, request: Request) -> Result<&'static 
         return Err(refused(StatusCode::UNAUTHORIZED, "unauthorised", "no such Alertmanager, or wrong credentials".into()));
     }
     let _place = intake.at_once.acquire().await;
-    let limits = intake.book.config.limits;
+    let limits = intake.routing.config.limits;
     let limit = usize::try_from(limits.webhook_bytes).unwrap_or(usize::MAX);
     let Ok(body) = axum::body::to_bytes(request.into_body(), limit).await else {
         // Tells from the outside that the bot should look for itself.
@@ -197,25 +197,25 @@ async fn keep(intake: &Intake, alertmanager: &Alertmanager, mut payload: Payload
         });
     }
     if watchdog {
-        let heard = hear::HearWatchdog { source: alertmanager.name.clone() };
-        durable(STORE_DEADLINE, intake.desk.perform(heard)).await?;
+        let heard = ingest::IngestWatchdog { source: alertmanager.name.clone() };
+        durable(STORE_DEADLINE, intake.writer.perform(heard)).await?;
         intake.watchdogs.heard(&alertmanager.name);
     } else if expired {
         // Prometheus does not refresh its alerts: the others expire with the Watchdog.
         let since = intake.watchdogs.last(&alertmanager.name);
-        let freeze = crate::desk::blind::Freeze { source: alertmanager.name.clone(), since };
-        durable(STORE_DEADLINE, intake.desk.perform(freeze)).await?;
+        let freeze = crate::writer::blind::Freeze { source: alertmanager.name.clone(), since };
+        durable(STORE_DEADLINE, intake.writer.perform(freeze)).await?;
     }
     if payload.alerts.is_empty() {
         return Ok(if watchdog || expired { "watchdog" } else { "nothing_fires" });
     }
-    let (queued, most) = (intake.queued.load(Ordering::Relaxed), intake.book.config.limits.queued);
+    let (queued, most) = (intake.queued.load(Ordering::Relaxed), intake.routing.config.limits.queued);
     if queued >= most as usize {
         return Err(unavailable(&format!("{queued} messages wait, and limits.queued is {most}")));
     }
-    let hear = hear::take(&intake.book, &alertmanager.name, payload);
-    let group = hear.group.key.clone();
-    let heard = durable(STORE_DEADLINE, intake.desk.perform(hear)).await?;
+    let ingest = ingest::take(&intake.routing, &alertmanager.name, payload);
+    let group = ingest.group.key.clone();
+    let heard = durable(STORE_DEADLINE, intake.writer.perform(ingest)).await?;
     tracing::info!(alertmanager = alertmanager.name, group, outcome = heard.name(), "a webhook was accepted");
     Ok(heard.name())
 }
@@ -224,7 +224,7 @@ fn unavailable(reason: &str) -> Refusal {
     Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", format!("nothing was accepted, send it again: {reason}"))
 }
 
-/// What the desk answers, or a refusal when it did not within the deadline. What it does later all the same is known by then: a
+/// What the writer answers, or a refusal when it did not within the deadline. What it does later all the same is known by then: a
 /// repetition changes nothing.
 async fn durable<T>(deadline: Duration, performing: impl Future<Output = Result<T, Unavailable>>) -> Result<T, Refusal> {
     match tokio::time::timeout(deadline, performing).await {
@@ -242,7 +242,7 @@ async fn callback(
     headers: HeaderMap,
     body: Bytes,
 ) -> Response {
-    let settings = intake.book.config.provider(&provider);
+    let settings = intake.routing.config.provider(&provider);
     let expected = settings.and_then(|settings| settings.callback_token.as_ref());
     let receiver = intake.receivers.phones.get(&provider);
     let (Some(receiver), true) = (receiver, expected.is_some_and(|secret| secret.matches(token.as_bytes()))) else {
@@ -251,7 +251,7 @@ async fn callback(
         tracing::warn!({ client.ip = %client.ip(), reason = "unauthorised" }, "a callback was refused");
         return (StatusCode::NOT_FOUND, "no such address\n").into_response();
     };
-    let base = intake.book.config.public_url.clone().unwrap_or_default();
+    let base = intake.routing.config.public_url.clone().unwrap_or_default();
     let request = CallbackRequest {
         method,
         url: format!("{base}{uri}"),
@@ -262,7 +262,7 @@ async fn callback(
     match receiver.callback(&request) {
         Ok(callbacks) => {
             for callback in callbacks {
-                let taking = crate::people::reply::take(&intake, &provider, callback);
+                let taking = crate::chatops::reply::take(&intake, &provider, callback);
                 if let Err(Refusal(status, _, text)) = durable(STORE_DEADLINE, taking).await {
                     tracing::warn!(provider, "{text}");
                     return (status, format!("{text}\n")).into_response();

@@ -81,8 +81,8 @@ async fn a_killed_bot_and_a_critical_are_told_by_alertmanager_itself() {
         };
         message
     };
-    told(&["CriticalWithoutAlertbot", "DiskFull fires and no alert bot is there"]).await;
-    told(&["AlertbotDown", "0 alert bots answer Prometheus", "AlertbotDown.md"]).await;
+    told(&["CriticalWithoutAlertbot", "DiskFull fires and no alert bot is ready"]).await;
+    told(&["AlertbotDown", "0 alert bots are reachable", "AlertbotDown.md"]).await;
 
     // Back again, it is quiet there, and that it is over is told.
     bot.begin(&settings, &[]).await;

@@ -85,7 +85,7 @@ async fn a_route_that_was_renamed_while_a_critical_is_open_still_calls() {
     );
     let bot = Bot::start(&settings).await;
     until("it is counted", async || bot.metric("alertbot_escalation_lost_incidents").await == 1.0).await;
-    message_with(&emulator, OPERATIONS, &["#1", "no escalation"]).await;
+    message_with(&emulator, OPERATIONS, &["#1", "no longer has an escalation"]).await;
 }
 
 #[tokio::test]

@@ -51,7 +51,7 @@ async fn whoever_is_on_duty_is_told_then_whoever_comes_next_until_somebody_ackno
     assert_eq!(bot.post(&single("DiskFull", "critical", "firing", Timestamp::now())).await, 200);
     message_with(&emulator, BEHRANG, &["DiskFull"]).await;
     message_with(&emulator, NIGHT, &["DiskFull"]).await;
-    let notice = message_with(&emulator, OPERATIONS, &["nobody has acknowledged: told now", "night"]).await;
+    let notice = message_with(&emulator, OPERATIONS, &["not acknowledged: escalated to", "night"]).await;
     let told = |chat: i64| emulator.messages(chat).iter().any(|message| message.text.contains("DiskFull"));
     until("the next one is told", async || told(ADA) || told(CHIOMA)).await;
     let next = if told(ADA) { "ada" } else { "chioma" };
@@ -107,7 +107,7 @@ routes:
     say(BEHRANG, "/override primary chioma 8h", &["role"]).await;
     say(BEHRANG, "/override primary never", &["/override primary [behrang] 8h | 08:00 | off"]).await;
     say(ADA, "/override primary behrang 8h", &["primary: behrang is on duty until"]).await;
-    message_with(&emulator, NIGHT, &["primary: behrang is on duty now, ada goes."]).await;
+    message_with(&emulator, NIGHT, &["primary: behrang is on duty now, after ada."]).await;
     bot.stop().await;
 
     let bot = Bot::start(&settings).await;
@@ -118,7 +118,7 @@ routes:
     let refused = || emulator.messages(OPERATIONS).iter().filter(|message| message.text.contains("role does not allow")).count();
     until("the second one is refused too", async || refused() == 2).await;
     say(BEHRANG, "/override primary off", &["the override has ended"]).await;
-    message_with(&emulator, NIGHT, &["primary: ada is on duty now, behrang goes."]).await;
+    message_with(&emulator, NIGHT, &["primary: ada is on duty now, after behrang."]).await;
     say(ADA, "/override primary off", &["no override by command"]).await;
     assert!(!emulator.messages(ADA).iter().any(|message| message.text.contains("DiskFull")));
 }

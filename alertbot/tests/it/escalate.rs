@@ -141,7 +141,7 @@ async fn the_worst_alert_of_a_group_decides_its_routes_also_when_it_joins_later(
     assert_eq!(bot.post(&mixed("Grows")).await, 200);
     message_with(&emulator, NIGHT, &["Grows"]).await;
     message_with(&emulator, ADA, &["Grows"]).await;
-    message_with(&emulator, OPERATIONS, &["Grows", "was warning"]).await;
+    message_with(&emulator, OPERATIONS, &["Grows", "from warning"]).await;
 }
 
 #[tokio::test]

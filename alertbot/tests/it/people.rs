@@ -50,15 +50,15 @@ async fn a_press_is_answered_and_edits_the_message_and_only_those_who_may_can() 
     let refused = emulator.press(BEHRANG, OPERATIONS, card.id, &acknowledge).unwrap();
     assert!(answer_to(&emulator, &refused).await.contains("does not allow"));
     let stranger = emulator.press(13, OPERATIONS, card.id, &acknowledge).unwrap();
-    assert!(answer_to(&emulator, &stranger).await.contains("not among my people"));
+    assert!(answer_to(&emulator, &stranger).await.contains("not authorized"));
     assert!(emulator.messages(OPERATIONS)[0].edited.is_none(), "nothing was done");
 
     let pressed = emulator.press(ADA, OPERATIONS, card.id, &acknowledge).unwrap();
-    assert!(answer_to(&emulator, &pressed).await.contains("You have #1"));
+    assert!(answer_to(&emulator, &pressed).await.contains("You acknowledged #1"));
     until("who took it is edited in", async || emulator.messages(OPERATIONS)[0].text.contains("ada")).await;
     let twice = emulator.press(ADA, OPERATIONS, card.id, &acknowledge);
     if let Ok(twice) = twice {
-        assert!(answer_to(&emulator, &twice).await.contains("yours already"));
+        assert!(answer_to(&emulator, &twice).await.contains("already acknowledged"));
     }
     assert_eq!(bot.metric("alertbot_actions_total{action=\"acknowledge\",outcome=\"done\"}").await, 1.0);
     assert_eq!(bot.metric("alertbot_actions_total{action=\"acknowledge\",outcome=\"refused\"}").await, 2.0);
@@ -69,7 +69,7 @@ async fn commands_are_answered_where_they_were_written() {
     let (emulator, folder) = (Emulator::start(Seed::demo()).await.unwrap(), tempfile::tempdir().unwrap());
     let bot = bot_with_people(&emulator, &folder).await;
     emulator.say(ADA, ADA, "/alerts").unwrap();
-    message_with(&emulator, ADA, &["Nothing is open"]).await;
+    message_with(&emulator, ADA, &["No open incidents"]).await;
     assert_eq!(bot.post(&single("Disk<Full>", "critical", "firing", Timestamp::now())).await, 200);
     message_with(&emulator, OPERATIONS, &["Disk<Full>"]).await;
     emulator.say(ADA, ADA, "/alerts").unwrap();
@@ -77,7 +77,7 @@ async fn commands_are_answered_where_they_were_written() {
     emulator.say(ADA, ADA, "/ack 99").unwrap();
     message_with(&emulator, ADA, &["no open incident 99"]).await;
     emulator.say(ADA, OPERATIONS, "/ack 1").unwrap();
-    message_with(&emulator, OPERATIONS, &["You have #1"]).await;
+    message_with(&emulator, OPERATIONS, &["You acknowledged #1"]).await;
     until("it counts as the button does", async || {
         bot.metric("alertbot_actions_total{action=\"acknowledge\",outcome=\"done\"}").await == 1.0
     })
@@ -89,9 +89,9 @@ async fn commands_are_answered_where_they_were_written() {
     emulator.say(BEHRANG, BEHRANG, "/graph up").unwrap();
     message_with(&emulator, BEHRANG, &["role does not allow"]).await;
     emulator.say(13, OPERATIONS, "/alerts").unwrap();
-    message_with(&emulator, OPERATIONS, &["not among my people", "13"]).await;
+    message_with(&emulator, OPERATIONS, &["not authorized", "13"]).await;
     emulator.say(ANONYMOUS_ADMIN, OPERATIONS, "/ack 1").unwrap();
-    message_with(&emulator, OPERATIONS, &["cannot know who you are"]).await;
+    message_with(&emulator, OPERATIONS, &["sender is unknown"]).await;
 }
 
 const CHIOMA: i64 = 13;
@@ -116,28 +116,28 @@ async fn graph_escalate_and_give_back_do_what_they_say_while_it_is_open() {
         answer_to(&emulator, &pressed).await
     };
 
-    assert!(press(BEHRANG, "gra:").await.contains("The picture follows"), "who only asks may look");
-    let failed = message_with(&emulator, OPERATIONS, &["No picture."]).await;
+    assert!(press(BEHRANG, "gra:").await.contains("The chart follows"), "who only asks may look");
+    let failed = message_with(&emulator, OPERATIONS, &["No chart."]).await;
     assert!(failed.silent && failed.reply_to == Some(card.id), "{failed:?}");
 
     assert!(press(BEHRANG, "esc:").await.contains("does not allow"));
-    assert!(press(ADA, "esc:").await.contains("The next ones are being told"));
+    assert!(press(ADA, "esc:").await.contains("Notifying the next step"));
     message_with(&emulator, CHIOMA, &["DiskFull"]).await;
-    message_with(&emulator, OPERATIONS, &["ada escalated: told now chioma"]).await;
+    message_with(&emulator, OPERATIONS, &["ada escalated to chioma"]).await;
 
-    assert!(press(ADA, "ack:").await.contains("You have #1"));
+    assert!(press(ADA, "ack:").await.contains("You acknowledged #1"));
     until("it can be given back", async || shown().buttons().iter().any(|(_, data)| data.starts_with("rel:"))).await;
-    assert!(press(ADA, "rel:").await.contains("Nobody has it now"));
-    let notice = message_with(&emulator, OPERATIONS, &["ada does not have it any more"]).await;
+    assert!(press(ADA, "rel:").await.contains("Unassigned"));
+    let notice = message_with(&emulator, OPERATIONS, &["unassigned: the acknowledgement by ada ended"]).await;
     assert!(!notice.silent && notice.reply_to == Some(card.id), "{notice:?}");
     until("it can be taken again", async || shown().buttons().iter().any(|(_, data)| data.starts_with("ack:"))).await;
 
     // A card that was not edited yet still offers to give back what has ended meanwhile.
-    assert!(press(ADA, "ack:").await.contains("You have #1"));
+    assert!(press(ADA, "ack:").await.contains("You acknowledged #1"));
     until("the card offers it", async || shown().buttons().iter().any(|(_, data)| data.starts_with("rel:"))).await;
     emulator.fault(Fault::new(FaultKind::ServerError { code: 500 }).on("editMessageText"));
     assert_eq!(bot.post(&single("DiskFull", "critical", "resolved", began)).await, 200);
-    assert!(press(ADA, "rel:").await.contains("It has ended"));
+    assert!(press(ADA, "rel:").await.contains("The incident is closed"));
     assert_eq!(bot.metric("alertbot_actions_total{action=\"release\",outcome=\"nothing\"}").await, 1.0);
     until("nothing is open", async || {
         bot.metric("alertbot_open_incidents{phase=\"firing\",severity=\"critical\"}").await == 0.0
@@ -177,7 +177,7 @@ async fn what_a_digest_without_an_answer_named_is_marked_when_sent_again() {
     let naming =
         || emulator.messages(OPERATIONS).into_iter().filter(|message| message.text.contains("Many7x")).collect::<Vec<_>>();
     until("it is sent a third time", async || naming().len() >= 3).await;
-    let marked: Vec<bool> = naming().iter().map(|message| message.text.contains("You may have this already")).collect();
+    let marked: Vec<bool> = naming().iter().map(|message| message.text.contains("Possible duplicate")).collect();
     assert_eq!(marked[..3], [false, true, true], "{:?}", naming());
 }
 
@@ -190,7 +190,7 @@ async fn another_chat_is_no_place_to_ask_and_a_silence_over_everything_is_not_se
     settings.alertmanager = UNREACHABLE.into();
     let bot = Bot::start(&settings).await;
     emulator.say(ADA, OTHER, "/alerts").unwrap();
-    message_with(&emulator, OTHER, &["I do not work in this chat"]).await;
+    message_with(&emulator, OTHER, &["This chat is not in the configuration"]).await;
 
     let labels = |number: u8| serde_json::json!({ format!("label{number}"): "x" });
     let alerts = [1, 2].map(|number| alert("firing", labels(number), Timestamp::now()));
@@ -215,16 +215,16 @@ async fn an_administrator_hands_an_incident_over_and_who_has_it_now_is_called_by
     emulator.say(CHIOMA, OPERATIONS, "/assign 1 chioma").unwrap();
     message_with(&emulator, OPERATIONS, &["role does not allow"]).await;
     emulator.say(ADA, OPERATIONS, "/assign 1 nobody").unwrap();
-    message_with(&emulator, OPERATIONS, &["Write it as /assign 12 name"]).await;
+    message_with(&emulator, OPERATIONS, &["Usage: /assign 12 name"]).await;
     assert!(emulator.messages(OPERATIONS)[0].edited.is_none(), "nothing was done");
 
     emulator.say(ADA, OPERATIONS, "/assign 1 chioma").unwrap();
-    message_with(&emulator, OPERATIONS, &["chioma has it now"]).await;
-    let notice = message_with(&emulator, OPERATIONS, &["ada gave it to chioma"]).await;
+    message_with(&emulator, OPERATIONS, &["Assigned to chioma"]).await;
+    let notice = message_with(&emulator, OPERATIONS, &["ada assigned it to chioma"]).await;
     assert!(!notice.silent && notice.reply_to == Some(card.id), "{notice:?}");
     let mention = format!("{:?}", notice.entities);
     assert!(mention.contains(&CHIOMA.to_string()), "a mention rings where the chat is muted: {mention}");
-    until("who has it is edited in", async || emulator.messages(OPERATIONS)[0].text.contains("Taken by chioma")).await;
+    until("who has it is edited in", async || emulator.messages(OPERATIONS)[0].text.contains("Acknowledged by chioma")).await;
     until("it counts as taken", async || {
         bot.metric("alertbot_open_incidents{phase=\"acknowledged\",severity=\"critical\"}").await == 1.0
     })
@@ -232,7 +232,7 @@ async fn an_administrator_hands_an_incident_over_and_who_has_it_now_is_called_by
 
     // A reply to the card names it as well.
     emulator.change(|world| world.say(ADA, OPERATIONS, "/assign ada", None, Some(card.id))).unwrap();
-    until("who has it now is edited in", async || emulator.messages(OPERATIONS)[0].text.contains("Taken by ada")).await;
+    until("who has it now is edited in", async || emulator.messages(OPERATIONS)[0].text.contains("Acknowledged by ada")).await;
     assert_eq!(bot.metric("alertbot_actions_total{action=\"assign\",outcome=\"done\"}").await, 2.0);
     assert_eq!(bot.metric("alertbot_actions_total{action=\"assign\",outcome=\"refused\"}").await, 1.0);
 }
@@ -245,7 +245,7 @@ async fn buttons_of_an_old_message_work() {
     assert_eq!(bot.post(&single("DiskFull", "critical", "firing", Timestamp::now())).await, 200);
     let card = message_with(&emulator, OPERATIONS, &["DiskFull"]).await;
     emulator.age(OPERATIONS, card.id).unwrap();
-    for (who, said) in [(BEHRANG, "does not allow"), (ADA, "You have #1")] {
+    for (who, said) in [(BEHRANG, "does not allow"), (ADA, "You acknowledged #1")] {
         let pressed = emulator.press(who, OPERATIONS, card.id, &button(&card, "ack:")).unwrap();
         assert!(answer_to(&emulator, &pressed).await.contains(said));
     }

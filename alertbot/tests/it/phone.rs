@@ -114,7 +114,10 @@ async fn an_answer_and_what_fires_meanwhile_are_one_sms_that_says_both() {
     until("her telephone has it", async || !got(&kannel, ADA).is_empty()).await;
     let code = code_in(&got(&kannel, ADA)[0]);
     kannel.receive(ADA, BOTS_NUMBER, &format!("ACK {code}")).await.unwrap();
-    until("it is hers", async || emulator.messages(OPERATIONS).iter().any(|message| message.text.contains("Taken by ada"))).await;
+    until("it is hers", async || {
+        emulator.messages(OPERATIONS).iter().any(|message| message.text.contains("Acknowledged by ada"))
+    })
+    .await;
     assert_eq!(program.metric("alertbot_actions_total{action=\"acknowledge\",outcome=\"done\"}").await, 1.0, "by SMS");
     assert_eq!(program.post(&single("QueueSlow", "warning", "firing", Timestamp::now())).await, Some(200));
     until("the second message is there", async || got(&kannel, ADA).len() >= 2).await;

@@ -53,7 +53,7 @@ async fn sends_edits_answers_and_polls() {
     let [update] = &updates[..] else { panic!("{updates:?}") };
     let UpdateKind::CallbackQuery(query) = &update.kind else { panic!("{update:?}") };
     assert_eq!((query.data.as_deref(), query.from.id.0), (Some("ack:1"), u64::try_from(ADA).unwrap()));
-    bot.answer_callback_query(query.id.clone()).text("Taken by Ada").await.unwrap();
+    bot.answer_callback_query(query.id.clone()).text("Acknowledged by Ada").await.unwrap();
     let edited = bot.edit_message_text(ChatId(FORUM), sent.id, "Taken").reply_markup(buttons()).await.unwrap();
     assert!(edited.edit_date().is_some());
     assert_eq!(bot.get_chat(ChatId(SUPERGROUP)).await.unwrap().title(), Some("Operations"));

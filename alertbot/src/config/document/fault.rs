@@ -1,15 +1,15 @@
-//! What is wrong with the file, told so that the reader knows where to look and what to write.
+//! This module formats faults of the file with their place and fix.
 
 use std::fmt;
 
-/// One thing wrong at one place. Never holds the value of a secret.
+/// One fault at one place. Must not contain the value of a secret.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fault {
-    /// The first line is 1; 0 when the fault is in no line (a whole section is missing).
+    /// Counted from 1; 0 if the fault has no line (a whole section is missing).
     pub line: usize,
-    /// The place, as `routes[2].chats`; empty for the document.
+    /// Place, as `routes[2].chats`; empty for the document.
     pub path: String,
-    /// What is wrong, as the end of a sentence that begins with the place.
+    /// The fault, as the end of a sentence that begins with the place.
     pub wrong: String,
     pub remedy: String,
 }

@@ -1,5 +1,5 @@
-//! Reading the one YAML file: a tree with lines ([`node`]), sections that record every fault instead of stopping at the first
-//! ([`section`]), and single values ([`value`]). Never what a section means: that stands beside the types it fills.
+//! This module reads the YAML file: a tree with lines ([`node`]), sections that record every fault instead of stopping at the
+//! first ([`section`]), and single values ([`value`]). It must not know the meaning of a section.
 
 pub mod fault;
 pub mod node;

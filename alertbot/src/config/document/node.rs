@@ -1,25 +1,25 @@
-//! YAML text as a tree in which every node knows its line. Never what a key means.
+//! This module parses YAML into a tree in which every node has its line. It must not know the meaning of a key.
 //!
-//! A subset of YAML 1.2 on purpose: one document, mappings with text keys, sequences and scalars. Anchors, aliases and tags
-//! are refused: a reader of the file sees every value where it stands.
+//! It supports a subset of YAML 1.2: one document, mappings with text keys, sequences and scalars. Anchors, aliases and tags are
+//! rejected, so that a reader of the file sees every value in its place.
 
 use saphyr_parser::{Event, Parser, ScalarStyle, Span};
 
 use super::Fault;
 
-/// Deeper nesting than this is no configuration.
+/// Maximum nesting depth.
 const DEPTH_LIMIT: usize = 32;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Node {
-    /// The first line is 1.
+    /// Counted from 1.
     pub line: usize,
     pub content: Content,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Content {
-    /// `key:` with nothing behind it, `~` or `null`.
+    /// An empty value, `~` or `null`.
     Null,
     Scalar(String),
     Sequence(Vec<Node>),
@@ -34,7 +34,7 @@ pub struct Entry {
 }
 
 impl Content {
-    /// What it is, for a sentence.
+    /// The kind of the node, for a sentence.
     pub fn kind(&self) -> &'static str {
         match self {
             Self::Null => "empty",
@@ -45,7 +45,7 @@ impl Content {
     }
 }
 
-/// Reads one document. A fault here ends the reading: what comes behind a syntax fault has no meaning.
+/// Parses one document. A syntax fault ends the parsing, because the rest has no meaning.
 pub fn parse(text: &str) -> Result<Node, Fault> {
     let mut events = Events { parser: Parser::new_from_str(text) };
     loop {
@@ -71,8 +71,8 @@ impl<'a> Events<'a> {
             Some(Err(error)) => Err(Fault::new(
                 error.marker().line(),
                 "",
-                &format!("is no YAML: {}", error.info()),
-                "look at the indentation and quotes of this line and of the one before it",
+                &format!("is not valid YAML: {}", error.info()),
+                "check the indentation and quotes of this line and of the line before it",
             )),
             None => Ok((Event::StreamEnd, Span::default())),
         }
@@ -83,7 +83,7 @@ impl<'a> Events<'a> {
             match self.next()? {
                 (Event::StreamEnd, _) => return Ok(()),
                 (Event::DocumentStart(_), span) => {
-                    return Err(Fault::new(span.start.line(), "", "begins a second document", "keep one document in the file"));
+                    return Err(Fault::new(span.start.line(), "", "starts a second document", "keep one document in the file"));
                 }
                 _ => {}
             }
@@ -93,7 +93,7 @@ impl<'a> Events<'a> {
     fn node(&mut self, event: Event<'a>, span: Span, depth: usize) -> Result<Node, Fault> {
         let line = span.start.line();
         if depth > DEPTH_LIMIT {
-            return Err(Fault::new(line, "", "is nested too deep", "look at the indentation"));
+            return Err(Fault::new(line, "", "is nested too deep", "check the indentation"));
         }
         let content = match event {
             Event::Scalar(text, style, anchor, tag) => {
@@ -108,8 +108,8 @@ impl<'a> Events<'a> {
                 refuse(anchor > 0, tag.is_some(), line)?;
                 Content::Mapping(self.mapping(depth)?)
             }
-            Event::Alias(_) => return Err(Fault::new(line, "", "holds an alias (*name)", "write the value out")),
-            other => return Err(Fault::new(line, "", &format!("holds an unexpected {other:?}"), "correct the line")),
+            Event::Alias(_) => return Err(Fault::new(line, "", "contains an alias (*name)", "write the value itself")),
+            other => return Err(Fault::new(line, "", &format!("contains an unexpected {other:?}"), "correct the line")),
         };
         Ok(Node { line, content })
     }
@@ -133,7 +133,7 @@ impl<'a> Events<'a> {
             }
             let key = self.node(event, span, depth + 1)?;
             let Content::Scalar(name) = key.content else {
-                return Err(Fault::new(key.line, "", "has a key that is no text", "write it as `name: value`"));
+                return Err(Fault::new(key.line, "", "has a key that is not text", "write it as `name: value`"));
             };
             let (event, span) = self.next()?;
             let value = self.node(event, span, depth + 1)?;
@@ -144,8 +144,8 @@ impl<'a> Events<'a> {
 
 fn refuse(anchor: bool, tag: bool, line: usize) -> Result<(), Fault> {
     match (anchor, tag) {
-        (true, _) => Err(Fault::new(line, "", "holds an anchor (&name)", "write the value out where it is needed")),
-        (_, true) => Err(Fault::new(line, "", "holds a tag (!name)", "remove it; every value is read as what its key needs")),
+        (true, _) => Err(Fault::new(line, "", "contains an anchor (&name)", "write the value itself where it is needed")),
+        (_, true) => Err(Fault::new(line, "", "contains a tag (!name)", "remove it; the key determines the type of its value")),
         _ => Ok(()),
     }
 }
@@ -172,14 +172,14 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_read_here_is_refused_with_its_line() {
+    fn unsupported_yaml_is_rejected_with_its_line() {
         for (text, line, part) in [
-            ("a: [1", 1, "no YAML"),
-            ("a: 1\n b: 2\n", 2, "no YAML"),
+            ("a: [1", 1, "not valid YAML"),
+            ("a: 1\n b: 2\n", 2, "not valid YAML"),
             ("a: &x 1\nb: *x\n", 1, "anchor"),
             ("a: !!str 1\n", 1, "tag"),
             ("a: 1\n---\nb: 2\n", 2, "second document"),
-            ("? [a]\n: 1\n", 1, "key that is no text"),
+            ("? [a]\n: 1\n", 1, "key that is not text"),
         ] {
             let fault = parse(text).unwrap_err();
             assert!(fault.wrong.contains(part), "{text}: {fault}");

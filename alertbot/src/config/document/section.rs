@@ -1,7 +1,7 @@
-//! The getters: one key in, one value or one fault out. Like [`service_kit::config::Reader`], a getter that finds a fault
-//! returns a stand-in, so that reading always runs to its end and every fault is told at once.
+//! This module provides the getters: one key in, one value or one fault out. Like [`service_kit::config::Reader`], a getter that
+//! finds a fault returns a placeholder, so that reading continues and all faults are reported at once.
 //!
-//! A key that no getter asked for is a fault too; a section tells it when it is dropped.
+//! A key that no getter asked for is a fault too. A section reports it when it is dropped.
 
 use std::{
     cell::{Cell, RefCell},
@@ -16,11 +16,11 @@ use super::{
     value::Value,
 };
 
-/// What all sections of one file share.
+/// State shared by all sections of one file.
 pub struct Reading<'a> {
     faults: RefCell<Vec<Fault>>,
     environment: RefCell<&'a mut Reader>,
-    /// Prefix that the names of secrets must have.
+    /// Required prefix of secret names.
     prefix: &'a str,
 }
 
@@ -40,7 +40,7 @@ impl<'a> Reading<'a> {
         faults
     }
 
-    /// `${NAME}`: a secret from the environment variable `NAME`, or from the file that `NAME_FILE` names.
+    /// `${NAME}`: a secret from the environment variable `NAME`, or from the file named by `NAME_FILE`.
     fn secret(&self, node: &Node, path: &str, help: &str) -> Option<Secret> {
         let Content::Scalar(text) = &node.content else {
             self.push(node.line, path, &format!("is {}", node.content.kind()), &self.secret_remedy());
@@ -57,7 +57,7 @@ impl<'a> Reading<'a> {
                 Some(self.environment.borrow_mut().secret(name, &help))
             }
             None => {
-                self.push(node.line, path, "is not the name of a secret", &self.secret_remedy());
+                self.push(node.line, path, "is not a reference to a secret", &self.secret_remedy());
                 None
             }
         }
@@ -65,7 +65,7 @@ impl<'a> Reading<'a> {
 
     fn secret_remedy(&self) -> String {
         format!(
-            "a secret never stands in this file: write ${{{0}_SOME_NAME}} and set that variable, or {0}_SOME_NAME_FILE to a path",
+            "do not write secrets into this file: write ${{{0}_SOME_NAME}} and set that variable, or {0}_SOME_NAME_FILE to a path",
             self.prefix
         )
     }
@@ -78,12 +78,12 @@ pub struct Section<'a> {
     line: usize,
     entries: &'a [Entry],
     asked: RefCell<Vec<&'static str>>,
-    /// What its keys are cannot be told (its kind is unknown): unknown keys are then no news.
+    /// The section's kind is unknown, so its valid keys are unknown too, and unknown keys are not reported.
     kind_unknown: Cell<bool>,
 }
 
 impl<'a> Section<'a> {
-    /// `None`, and a fault, when the node is no mapping. An empty one has no keys.
+    /// `None`, and a fault, if the node is not a mapping. An empty node has no keys.
     pub fn of(reading: &'a Reading<'a>, node: &'a Node, path: &str) -> Option<Self> {
         let entries: &[Entry] = match &node.content {
             Content::Mapping(entries) => entries,
@@ -95,8 +95,8 @@ impl<'a> Section<'a> {
         };
         for (index, entry) in entries.iter().enumerate() {
             if let Some(first) = entries[..index].iter().find(|earlier| earlier.key == entry.key) {
-                let wrong = format!("stands twice (first in line {})", first.line);
-                reading.push(entry.line, &join(path, &entry.key), &wrong, "keep one of them");
+                let wrong = format!("is set twice (first in line {})", first.line);
+                reading.push(entry.line, &join(path, &entry.key), &wrong, "remove one of them");
             }
         }
         Some(Self {
@@ -113,7 +113,7 @@ impl<'a> Section<'a> {
         self.line
     }
 
-    /// The line of a key, or of the section where the key is absent.
+    /// The line of a key, or of the section if the key is missing.
     pub fn line_of(&self, key: &str) -> usize {
         self.entries.iter().find(|entry| entry.key == key).map_or(self.line, |entry| entry.line)
     }
@@ -126,12 +126,12 @@ impl<'a> Section<'a> {
         self.entries.iter().map(|entry| (entry.key.as_str(), entry.line))
     }
 
-    /// Asks for a key whose name is data (the name of a severity, of a template): unknown keys are then checked by the caller.
+    /// Accepts a key whose name is data (the name of a severity or a template). The caller then checks unknown keys.
     pub fn any_key(&self) {
         self.kind_unknown.set(true);
     }
 
-    /// A rule broken that only the reader of the section sees.
+    /// A violated rule that only the reader of the section knows.
     pub fn fault(&self, key: &str, wrong: &str, remedy: &str) {
         self.reading.push(self.line_of(key), &self.path_of(key), wrong, remedy);
     }
@@ -179,7 +179,7 @@ impl<'a> Section<'a> {
         self.node(key).and_then(|node| self.scalar(node, key))
     }
 
-    /// A list of single values, each with its line. A lone value counts as a list of one.
+    /// A list of single values, each with its line. A single value counts as a list of one.
     pub fn list<T: Value>(&self, key: &'static str) -> Vec<(T, usize)> {
         self.items(key).into_iter().filter_map(|(node, path)| Some((self.value(node, &path)?, node.line))).collect()
     }
@@ -189,7 +189,7 @@ impl<'a> Section<'a> {
         Section::of(self.reading, node, &self.path_of(key))
     }
 
-    /// A section that is there, empty or not: its keys then have their defaults.
+    /// A section that is present, empty or not. Missing keys have their defaults.
     pub fn section_or_empty(&self, key: &'static str) -> Section<'a> {
         self.section(key).unwrap_or_else(|| Section {
             reading: self.reading,
@@ -230,7 +230,7 @@ impl<'a> Section<'a> {
         self.items(key).into_iter().filter_map(|(node, path)| self.reading.secret(node, &path, help)).collect()
     }
 
-    /// A key's value under a name that is data; see [`Section::any_key`].
+    /// A key's value under a name that is data. See [`Section::any_key`].
     pub fn data<T: Value>(&self, key: &str) -> Option<T> {
         let entry = self.entries.iter().find(|entry| entry.key == key)?;
         self.value(&entry.value, &self.path_of(key))
@@ -252,7 +252,7 @@ impl<'a> Section<'a> {
         self.asked.borrow_mut().push(key);
         let entry = self.entries.iter().find(|entry| entry.key == key)?;
         if entry.value.content == Content::Null {
-            self.fault(key, "is empty", "give it a value, or remove the key");
+            self.fault(key, "is empty", "set a value, or remove the key");
             return None;
         }
         Some(&entry.value)
@@ -275,7 +275,7 @@ impl<'a> Section<'a> {
         match entry.map(|entry| &entry.value.content) {
             None => self.missing(key, help),
             Some(Content::Sequence(items)) if items.is_empty() => {
-                self.fault(key, "is an empty list", &format!("name at least one: {help}"));
+                self.fault(key, "is an empty list", &format!("add at least one: {help}"));
             }
             _ => {}
         }
@@ -299,7 +299,7 @@ impl<'a> Section<'a> {
         };
         let value = T::parse(text);
         if value.is_none() {
-            let wrong = if T::SHOWN { format!("is {}, which does not read", shown(text)) } else { "does not read".to_owned() };
+            let wrong = if T::SHOWN { format!("is {}, which is invalid", shown(text)) } else { "is invalid".to_owned() };
             self.reading.push(node.line, path, &wrong, &format!("write it as {}", T::SHAPE));
         }
         value
@@ -319,9 +319,9 @@ impl Drop for Section<'_> {
         for entry in self.entries.iter().filter(|entry| !asked.contains(&entry.key.as_str())) {
             let remedy = match nearest(&entry.key, asked.iter().map(|key| (*key).to_owned())) {
                 Some(known) => format!("did you mean {known}? Otherwise remove it"),
-                None => format!("remove it; known here: {}", known_keys(&asked)),
+                None => format!("remove it; valid keys: {}", known_keys(&asked)),
             };
-            self.reading.push(entry.line, &join(&self.path, &entry.key), "is no setting", &remedy);
+            self.reading.push(entry.line, &join(&self.path, &entry.key), "is not a setting", &remedy);
         }
     }
 }
@@ -341,7 +341,7 @@ fn join(path: &str, key: &str) -> String {
     }
 }
 
-/// Longer values are cut in a fault: it is the line that matters.
+/// Longer values are cut in a fault. The line number identifies the place.
 const SHOWN_CHARACTERS: usize = 60;
 
 fn shown(text: &str) -> String {

@@ -1,4 +1,4 @@
-//! Single values as people write them, and what is said when they do not read as such.
+//! This module parses single values, and describes their expected form in faults.
 
 use std::{net::SocketAddr, time::Duration};
 
@@ -6,14 +6,14 @@ use jiff::{civil, tz::TimeZone};
 
 /// A type that one scalar of the file can hold.
 pub trait Value: Sized {
-    /// What a right value looks like, as the end of "write it as …".
+    /// The expected form, as the end of "write it as …".
     const SHAPE: &'static str;
-    /// Whether a value that does not read may stand in a fault; not where a password may have been written into it.
+    /// Whether a fault may show an invalid value. Not for values that may contain a password.
     const SHOWN: bool = true;
 
     fn parse(text: &str) -> Option<Self>;
 
-    /// Fills the place of a value that could not be read; no configuration with one inside leaves this module.
+    /// Placeholder for a value that could not be read. A configuration that contains one must not leave this module.
     fn stand_in() -> Self;
 }
 
@@ -84,9 +84,9 @@ impl Value for TimeZone {
 
 const UNITS: [(&str, u64); 6] = [("w", 604_800_000), ("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1_000), ("ms", 1)];
 
-/// Spans as Prometheus writes them: `250ms`, `30s`, `1h30m`, `90d`; larger units first, each once.
+/// Durations in Prometheus's syntax: `250ms`, `30s`, `1h30m`, `90d`; larger units first, each once.
 impl Value for Duration {
-    const SHAPE: &'static str = "a span of time, as 30s, 5m, 1h30m or 90d";
+    const SHAPE: &'static str = "a duration, as 30s, 5m, 1h30m or 90d";
 
     fn parse(text: &str) -> Option<Self> {
         let (mut rest, mut milliseconds, mut largest) = (text, 0_u64, u64::MAX);
@@ -109,12 +109,12 @@ impl Value for Duration {
     }
 }
 
-/// An amount of bytes, as `512KiB`, `32MiB` or `2GiB`.
+/// A size in bytes, as `512KiB`, `32MiB` or `2GiB`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Bytes(pub u64);
 
 impl Value for Bytes {
-    const SHAPE: &'static str = "an amount of bytes, as 512KiB, 32MiB or 2GiB";
+    const SHAPE: &'static str = "a size, as 512KiB, 32MiB or 2GiB";
 
     fn parse(text: &str) -> Option<Self> {
         let (number, unit) = text.split_at(text.find(|character: char| !character.is_ascii_digit())?);
@@ -133,7 +133,7 @@ impl Value for Bytes {
     }
 }
 
-/// An address that begins with `http://` or `https://`, without user, password, query or a slash at its end.
+/// An address with `http://` or `https://`, without user, password, query or a trailing slash.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Address(pub String);
 
@@ -162,7 +162,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn spans_read_as_prometheus_writes_them() {
+    fn durations_have_prometheus_syntax() {
         for (text, seconds) in [("30s", 30), ("1h30m", 5400), ("90d", 7_776_000), ("1w", 604_800), ("0s", 0)] {
             assert_eq!(Duration::parse(text), Some(Duration::from_secs(seconds)), "{text}");
         }

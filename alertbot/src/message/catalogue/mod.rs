@@ -1,5 +1,5 @@
-//! Every word of the bot's own, in every language that it speaks. A language is a function over [`Saying`] and one over
-//! [`Word`], so that the compiler finds what is missing in one of them. Plain text: whoever needs HTML escapes it.
+//! This module contains all texts of the bot in every language. A language is one function over [`Text`] and one over [`Word`],
+//! so that the compiler finds missing texts. Texts are plain: callers must escape them for HTML.
 
 mod english;
 mod persian;
@@ -114,11 +114,11 @@ impl Word {
     }
 }
 
-/// What needs values.
+/// Texts with values.
 #[derive(Debug, Clone, Copy)]
-pub enum Saying<'a> {
+pub enum Text<'a> {
     Age(Age),
-    /// How many alerts fire and how many have ended.
+    /// Numbers of firing and resolved alerts.
     Counts {
         firing: usize,
         resolved: usize,
@@ -126,7 +126,7 @@ pub enum Saying<'a> {
     More {
         count: u64,
     },
-    /// Labels that are not shown.
+    /// Number of labels not shown.
     LabelsLeft {
         count: usize,
     },
@@ -139,15 +139,15 @@ pub enum Saying<'a> {
     Joined {
         count: usize,
     },
-    /// `to` is a list of names, `by` who pressed the button.
+    /// `to` is a list of names, `by` the person who pressed the button.
     Escalated {
         to: &'a str,
         by: Option<&'a str>,
     },
     Reminded,
-    /// The configuration has no escalation for it any more.
+    /// The configuration no longer has an escalation for the incident.
     EscalationLost,
-    /// The Watchdog is missing since then.
+    /// The Watchdog is missing since this time.
     BlindSince {
         at: &'a str,
     },
@@ -169,16 +169,16 @@ pub enum Saying<'a> {
     Digest {
         count: usize,
     },
-    /// How one of them is taken.
+    /// How to acknowledge one of them.
     DigestHelp,
     SilenceFor {
         hours: u32,
     },
-    /// Of several incidents in one SMS or call.
+    /// For several incidents in one SMS or call.
     Several {
         count: usize,
     },
-    /// What an SMS is answered with.
+    /// The reply code of an SMS.
     Code {
         code: u32,
     },
@@ -230,7 +230,7 @@ pub enum Saying<'a> {
     AlertmanagerFailed,
     Drawing,
     NoExpression,
-    /// The reason stays in the words of who gave it.
+    /// The reason is not translated.
     NoPicture {
         reason: &'a str,
     },
@@ -259,7 +259,7 @@ pub enum Saying<'a> {
         next: &'a str,
     },
     NoSchedules,
-    /// A person stands in.
+    /// An override by command.
     Overridden {
         schedule: &'a str,
         person: &'a str,
@@ -302,7 +302,7 @@ pub fn word(language: Language, word: Word) -> &'static str {
     }
 }
 
-pub fn say(language: Language, saying: Saying) -> String {
+pub fn say(language: Language, saying: Text) -> String {
     match language {
         Language::English => english::say(saying),
         Language::Persian => persian::say(saying),

@@ -1,7 +1,7 @@
-//! Persian. Values are isolated, so that a Latin name or a number does not turn the words around it. Digits stay Latin: people
-//! type them back.
+//! Persian. Values are isolated, so that a Latin name or a number does not reorder the text around it. Digits stay Latin, because
+//! people type them back.
 
-use super::{Saying, Word};
+use super::{Text, Word};
 use crate::{
     incident::Severity,
     message::{
@@ -39,89 +39,89 @@ pub(super) fn word(word: Word) -> &'static str {
     }
 }
 
-pub(super) fn say(saying: Saying) -> String {
+pub(super) fn say(saying: Text) -> String {
     match saying {
-        Saying::Age(age) => said_age(age),
-        Saying::Counts { firing, resolved: 0 } => format!("{firing} فعال"),
-        Saying::Counts { firing: 0, resolved } => format!("{resolved} برطرف‌شده"),
-        Saying::Counts { firing, resolved } => format!("{firing} فعال، {resolved} برطرف‌شده"),
-        Saying::More { count } => format!("و {count} مورد دیگر"),
-        Saying::LabelsLeft { count } => format!("و {count} برچسب دیگر"),
-        Saying::Reopened => "دوباره فعال شد".into(),
-        Saying::Flapping => "پیاپی فعال و برطرف می‌شود: تا آرام شود، تغییرها تنها در همین پیام می‌آیند".into(),
-        Saying::SeverityRaised { from, to } => format!("اکنون {}، پیش‌تر {}", severity(to), severity(from)),
-        Saying::Joined { count } => format!("{count} هشدار دیگر فعال شد"),
-        Saying::Escalated { to, by: Some(by) } => format!("{} آن را بالا برد: اکنون به {} خبر داده شد", isolate(by), isolate(to)),
-        Saying::Escalated { to, by: None } => format!("هنوز کسی نپذیرفته: اکنون به {} خبر داده شد", isolate(to)),
-        Saying::EscalationLost => "پیکربندی دیگر برای این رخداد زنجیرهٔ خبررسانی ندارد: کسی خبر نمی‌شود".into(),
-        Saying::BlindSince { at } => format!("پایش از {at} کور است: وضعیت معلوم نیست"),
-        Saying::Reminded => "هنوز فعال است و کسی نپذیرفته".into(),
-        Saying::AcknowledgementEnded { by } => format!("دیگر با {} نیست", isolate(by)),
-        Saying::Reassigned { to, by } => format!("{} آن را به {} سپرد", isolate(by), isolate(to)),
-        Saying::TakenBy { by } => format!("با {}", isolate(by)),
-        Saying::SilencedBy { by, until } => format!("{} تا {} ساکتش کرد", isolate(by), isolate(until)),
-        Saying::Digest { count } => format!("{count} هشدار با هم. آنچه فعال بماند، هرگاه در این گفتگو جا باشد جداگانه می‌آید."),
-        Saying::DigestHelp => format!("{} و شماره، یکی را می‌پذیرد", isolate("/ack")),
-        Saying::SilenceFor { hours } if hours % 24 == 0 => format!("سکوت {} روز", hours / 24),
-        Saying::SilenceFor { hours } => format!("سکوت {hours} ساعت"),
-        Saying::Several { count } => format!("{count} هشدار"),
-        Saying::Code { code } => format!("پاسخ: ACK {code}"),
-        Saying::CodeTaken { code, title } => format!("{code} با شماست: {title}"),
-        Saying::CodeEnded { code, title } => format!("{code} پایان یافته: {title}"),
-        Saying::CodeYours { code } => format!("{code} از پیش با شماست."),
-        Saying::CodeUnknown { code } => format!("رویداد بازی با کد {code} نیست."),
-        Saying::Yours { incident } => format!("{} با شماست.", isolate(incident)),
-        Saying::YoursAlready => "از پیش با شماست.".into(),
-        Saying::AllYours { count } => format!("{count} مورد پذیرفته شد."),
-        Saying::Ended => "پایان یافته است.".into(),
-        Saying::NoSuchIncident { named } => format!("رویداد بازی با شماره {} نیست.", isolate(named)),
-        Saying::Escalating => "به نفرات بعدی خبر داده می‌شود.".into(),
-        Saying::NobodyToEscalateTo => "پایان یافته، یا برای آن تشدیدی تعریف نشده است.".into(),
-        Saying::Given { to } => format!("اکنون با {} است.", isolate(to)),
-        Saying::Released => "اکنون با کسی نیست.".into(),
-        Saying::SilencedUntil { until, alerts } => {
+        Text::Age(age) => said_age(age),
+        Text::Counts { firing, resolved: 0 } => format!("{firing} فعال"),
+        Text::Counts { firing: 0, resolved } => format!("{resolved} برطرف‌شده"),
+        Text::Counts { firing, resolved } => format!("{firing} فعال، {resolved} برطرف‌شده"),
+        Text::More { count } => format!("و {count} مورد دیگر"),
+        Text::LabelsLeft { count } => format!("و {count} برچسب دیگر"),
+        Text::Reopened => "دوباره فعال شد".into(),
+        Text::Flapping => "پیاپی فعال و برطرف می‌شود: تا آرام شود، تغییرها تنها در همین پیام می‌آیند".into(),
+        Text::SeverityRaised { from, to } => format!("اکنون {}، پیش‌تر {}", severity(to), severity(from)),
+        Text::Joined { count } => format!("{count} هشدار دیگر فعال شد"),
+        Text::Escalated { to, by: Some(by) } => format!("{} آن را بالا برد: اکنون به {} خبر داده شد", isolate(by), isolate(to)),
+        Text::Escalated { to, by: None } => format!("هنوز کسی نپذیرفته: اکنون به {} خبر داده شد", isolate(to)),
+        Text::EscalationLost => "پیکربندی دیگر برای این رخداد زنجیرهٔ خبررسانی ندارد: کسی خبر نمی‌شود".into(),
+        Text::BlindSince { at } => format!("پایش از {at} کور است: وضعیت معلوم نیست"),
+        Text::Reminded => "هنوز فعال است و کسی نپذیرفته".into(),
+        Text::AcknowledgementEnded { by } => format!("دیگر با {} نیست", isolate(by)),
+        Text::Reassigned { to, by } => format!("{} آن را به {} سپرد", isolate(by), isolate(to)),
+        Text::TakenBy { by } => format!("با {}", isolate(by)),
+        Text::SilencedBy { by, until } => format!("{} تا {} ساکتش کرد", isolate(by), isolate(until)),
+        Text::Digest { count } => format!("{count} هشدار با هم. آنچه فعال بماند، هرگاه در این گفتگو جا باشد جداگانه می‌آید."),
+        Text::DigestHelp => format!("{} و شماره، یکی را می‌پذیرد", isolate("/ack")),
+        Text::SilenceFor { hours } if hours % 24 == 0 => format!("سکوت {} روز", hours / 24),
+        Text::SilenceFor { hours } => format!("سکوت {hours} ساعت"),
+        Text::Several { count } => format!("{count} هشدار"),
+        Text::Code { code } => format!("پاسخ: ACK {code}"),
+        Text::CodeTaken { code, title } => format!("{code} با شماست: {title}"),
+        Text::CodeEnded { code, title } => format!("{code} پایان یافته: {title}"),
+        Text::CodeYours { code } => format!("{code} از پیش با شماست."),
+        Text::CodeUnknown { code } => format!("رویداد بازی با کد {code} نیست."),
+        Text::Yours { incident } => format!("{} با شماست.", isolate(incident)),
+        Text::YoursAlready => "از پیش با شماست.".into(),
+        Text::AllYours { count } => format!("{count} مورد پذیرفته شد."),
+        Text::Ended => "پایان یافته است.".into(),
+        Text::NoSuchIncident { named } => format!("رویداد بازی با شماره {} نیست.", isolate(named)),
+        Text::Escalating => "به نفرات بعدی خبر داده می‌شود.".into(),
+        Text::NobodyToEscalateTo => "پایان یافته، یا برای آن تشدیدی تعریف نشده است.".into(),
+        Text::Given { to } => format!("اکنون با {} است.", isolate(to)),
+        Text::Released => "اکنون با کسی نیست.".into(),
+        Text::SilencedUntil { until, alerts } => {
             format!("تا {} ساکت شد: {alerts} هشدار فعال را در بر می‌گیرد.", isolate(until))
         }
-        Saying::ConfirmSilence { alerts, hours } => {
+        Text::ConfirmSilence { alerts, hours } => {
             format!("این سکوت {alerts} هشدار فعال را برای {hours} ساعت در بر می‌گیرد. اگر می‌خواهید، دکمه را بزنید.")
         }
-        Saying::NothingShared => "هشدارها برچسب مشترکی ندارند و سکوت همه چیز را می‌گرفت. آن را در Alertmanager بگذارید.".into(),
-        Saying::SilenceEnded => "سکوت پایان یافت.".into(),
-        Saying::NoSilenceOfIt => "سکوتی از اینجا برای آن گذاشته نشده است.".into(),
-        Saying::NoApiAddress => "نشانی API این Alertmanager در پیکربندی نیست.".into(),
-        Saying::AlertmanagerFailed => "Alertmanager انجامش نداد؛ علت در گزارش است.".into(),
-        Saying::Drawing => "تصویر در راه است.".into(),
-        Saying::NoExpression => "هشدارهای آن عبارتی ندارند.".into(),
-        Saying::NoPicture { reason } => format!("تصویری نیست. {}", isolate(reason)),
-        Saying::NoPrometheus => "در پیکربندی Prometheus نیست.".into(),
-        Saying::RoleForbids => "نقش شما این اجازه را ندارد.".into(),
-        Saying::WhoAreYou => "نمی‌دانم که هستید: به نام خودتان بنویسید، نه گروه.".into(),
-        Saying::Stranger { user, chat } => {
+        Text::NothingShared => "هشدارها برچسب مشترکی ندارند و سکوت همه چیز را می‌گرفت. آن را در Alertmanager بگذارید.".into(),
+        Text::SilenceEnded => "سکوت پایان یافت.".into(),
+        Text::NoSilenceOfIt => "سکوتی از اینجا برای آن گذاشته نشده است.".into(),
+        Text::NoApiAddress => "نشانی API این Alertmanager در پیکربندی نیست.".into(),
+        Text::AlertmanagerFailed => "Alertmanager انجامش نداد؛ علت در گزارش است.".into(),
+        Text::Drawing => "تصویر در راه است.".into(),
+        Text::NoExpression => "هشدارهای آن عبارتی ندارند.".into(),
+        Text::NoPicture { reason } => format!("تصویری نیست. {}", isolate(reason)),
+        Text::NoPrometheus => "در پیکربندی Prometheus نیست.".into(),
+        Text::RoleForbids => "نقش شما این اجازه را ندارد.".into(),
+        Text::WhoAreYou => "نمی‌دانم که هستید: به نام خودتان بنویسید، نه گروه.".into(),
+        Text::Stranger { user, chat } => {
             let chat = isolate(&chat.to_string());
             format!("شما در فهرست من نیستید. مدیر می‌تواند شما را بیفزاید: کاربر {user}، گفتگو {chat}.")
         }
-        Saying::NotInThisChat { chat } => format!("در این گفتگو ({}) کار نمی‌کنم.", isolate(&chat.to_string())),
-        Saying::NothingOpen => "چیزی باز نیست.".into(),
-        Saying::Open { count } => format!("{count} مورد باز:"),
-        Saying::NothingSilenced => "چیزی ساکت نیست.".into(),
-        Saying::Silences { count } => format!("{count} سکوت:"),
-        Saying::OnDutyUntil { until, next } => format!("تا {until}، سپس {next}"),
-        Saying::OnDuty => "کشیک:".into(),
-        Saying::Overridden { schedule, person, until } => {
+        Text::NotInThisChat { chat } => format!("در این گفتگو ({}) کار نمی‌کنم.", isolate(&chat.to_string())),
+        Text::NothingOpen => "چیزی باز نیست.".into(),
+        Text::Open { count } => format!("{count} مورد باز:"),
+        Text::NothingSilenced => "چیزی ساکت نیست.".into(),
+        Text::Silences { count } => format!("{count} سکوت:"),
+        Text::OnDutyUntil { until, next } => format!("تا {until}، سپس {next}"),
+        Text::OnDuty => "کشیک:".into(),
+        Text::Overridden { schedule, person, until } => {
             format!("{}: تا {} کشیک با {} است.", isolate(schedule), isolate(until), isolate(person))
         }
-        Saying::OverrideEnded { schedule } => format!("{}: جانشینی پایان یافت و برنامه کشیک برقرار است.", isolate(schedule)),
-        Saying::NoOverride { schedule } => format!("{} جانشینی با فرمان ندارد.", isolate(schedule)),
-        Saying::NoSchedules => "در پیکربندی برنامه کشیکی نیست.".into(),
-        Saying::Usage { usage } => format!("چنین بنویسید: {}", isolate(usage)),
-        Saying::TryAgain => "نشد و چیزی تغییر نکرد. دوباره بکوشید.".into(),
-        Saying::Ids { chat, user } => format!("گفتگو {}، کاربر {user}.", isolate(&chat.to_string())),
-        Saying::Help => HELP.iter().map(|(command, what)| format!("{} {what}", isolate(command))).collect::<Vec<_>>().join("\n"),
-        Saying::Handover { schedule, from, to } => {
+        Text::OverrideEnded { schedule } => format!("{}: جانشینی پایان یافت و برنامه کشیک برقرار است.", isolate(schedule)),
+        Text::NoOverride { schedule } => format!("{} جانشینی با فرمان ندارد.", isolate(schedule)),
+        Text::NoSchedules => "در پیکربندی برنامه کشیکی نیست.".into(),
+        Text::Usage { usage } => format!("چنین بنویسید: {}", isolate(usage)),
+        Text::TryAgain => "نشد و چیزی تغییر نکرد. دوباره بکوشید.".into(),
+        Text::Ids { chat, user } => format!("گفتگو {}، کاربر {user}.", isolate(&chat.to_string())),
+        Text::Help => HELP.iter().map(|(command, what)| format!("{} {what}", isolate(command))).collect::<Vec<_>>().join("\n"),
+        Text::Handover { schedule, from, to } => {
             format!("{}: اکنون کشیک با {} است؛ {} می‌رود.", isolate(schedule), isolate(to), isolate(from))
         }
-        Saying::YouBegin { schedule, until } => format!("کشیک شما آغاز شد: {}، تا {}.", isolate(schedule), isolate(until)),
-        Saying::YouEnd { schedule, to } => format!("کشیک شما پایان یافت: {}. اکنون: {}.", isolate(schedule), isolate(to)),
+        Text::YouBegin { schedule, until } => format!("کشیک شما آغاز شد: {}، تا {}.", isolate(schedule), isolate(until)),
+        Text::YouEnd { schedule, to } => format!("کشیک شما پایان یافت: {}. اکنون: {}.", isolate(schedule), isolate(to)),
     }
 }
 

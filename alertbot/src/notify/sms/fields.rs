@@ -1,4 +1,4 @@
-//! What a provider called back with: its query, and its body as a form or JSON.
+//! This module parses a provider's callback: its query, and its body as a form or JSON.
 
 use std::collections::BTreeMap;
 
@@ -17,7 +17,7 @@ impl Fields {
         let kind = request.headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
         if kind.starts_with("application/json") {
             let object: serde_json::Map<String, serde_json::Value> = serde_json::from_slice(&request.body)
-                .map_err(|error| CallbackFault::Malformed(format!("the body is no JSON object: {error}")))?;
+                .map_err(|error| CallbackFault::Malformed(format!("the body is not a JSON object: {error}")))?;
             read.extend(object.iter().filter_map(|(name, value)| Some((name.to_lowercase(), told(value)?))));
         } else {
             let body = form(request)?;
@@ -26,13 +26,13 @@ impl Fields {
         Ok(Self(read))
     }
 
-    /// The first of `names` that is there and not empty.
+    /// The first non-empty value of `names`.
     pub fn any(&self, names: &[&str]) -> Option<&str> {
         names.iter().filter_map(|name| self.0.get(*name)).map(String::as_str).find(|value| !value.is_empty())
     }
 
     pub fn needed(&self, names: &[&str]) -> Result<&str, CallbackFault> {
-        self.any(names).ok_or_else(|| CallbackFault::Malformed(format!("it has no {}", names.join(" or "))))
+        self.any(names).ok_or_else(|| CallbackFault::Malformed(format!("missing {}", names.join(" or "))))
     }
 }
 
@@ -41,7 +41,7 @@ pub(super) fn form(request: &CallbackRequest) -> Result<String, CallbackFault> {
     String::from_utf8(request.body.clone()).map_err(|_| CallbackFault::Malformed("the body is not UTF-8".to_owned()))
 }
 
-/// Names and decoded values, in their order.
+/// Names and decoded values, in order.
 pub(super) fn pairs(encoded: &str) -> impl Iterator<Item = (String, Vec<u8>)> {
     encoded.split('&').filter(|pair| !pair.is_empty()).map(|pair| {
         let (name, value) = pair.split_once('=').unwrap_or((pair, ""));

@@ -1,8 +1,8 @@
-//! Any provider that takes one HTTP request per message: the request is templates, the answer is read by rules. Presets fill in
-//! what the configuration does not say.
+//! This module supports any provider with one HTTP request per message: templates build the request, and rules parse the answer.
+//! A preset provides missing settings.
 //!
-//! It is called back with a query, a form or JSON: `reference` (or `id`, `messageid`, `message-id`) with `status`; or `from` (or
-//! `msisdn`) with `text` (or `message`).
+//! A callback is a query, a form or JSON: `reference` (or `id`, `messageid`, `message-id`) with `status`; or `from` (or `msisdn`)
+//! with `text` (or `message`).
 
 use std::collections::BTreeMap;
 
@@ -30,7 +30,7 @@ const URL: &str = "url";
 const BODY: &str = "body";
 const HEADER: &str = "header ";
 const SUCCESS: &[u16] = &[200, 201, 202];
-/// Templates are small; one that runs longer is broken.
+/// Maximum instructions of a template. Templates are small, so a longer one is broken.
 const FUEL: u64 = 50_000;
 const REFERENCE: &[&str] = &["reference", "messageid", "message-id", "message_id", "id"];
 const FROM: &[&str] = &["from", "msisdn", "sender"];
@@ -49,7 +49,7 @@ pub(super) struct Generic {
     voice: bool,
 }
 
-/// What an answer means.
+/// Meaning of an answer.
 #[derive(Debug)]
 struct Rules {
     success_statuses: Vec<u16>,
@@ -72,7 +72,7 @@ impl Generic {
             let context = format!("the template of {name}");
             templates.add_template_owned(name, template).context(context)
         };
-        let url = settings.url.clone().or_else(|| known.map(|known| known.url.to_owned())).context("there is no url")?;
+        let url = settings.url.clone().or_else(|| known.map(|known| known.url.to_owned())).context("missing url")?;
         add(URL.to_owned(), url)?;
         let body = settings.body.clone().or_else(|| known.map(|known| known.body.to_owned()));
         let has_body = body.is_some();
@@ -81,12 +81,12 @@ impl Generic {
             known.iter().flat_map(|known| known.headers).map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
         headers.extend(settings.headers.iter().map(|(name, value)| (name.to_lowercase(), value.clone())));
         for (name, value) in &headers {
-            HeaderName::try_from(name).with_context(|| format!("{name:?} is no name of a header"))?;
+            HeaderName::try_from(name).with_context(|| format!("{name:?} is not a valid header name"))?;
             add(format!("{HEADER}{name}"), value.clone())?;
         }
         let method = settings.method.clone().unwrap_or_else(|| if has_body { "POST" } else { "GET" }.to_owned());
         let method =
-            Method::from_bytes(method.to_uppercase().as_bytes()).with_context(|| format!("{method:?} is no HTTP method"))?;
+            Method::from_bytes(method.to_uppercase().as_bytes()).with_context(|| format!("{method:?} is not an HTTP method"))?;
         Ok(Self {
             wire,
             templates,
@@ -101,7 +101,7 @@ impl Generic {
         })
     }
 
-    /// A template that fails says where and never shows a value.
+    /// An error of a template names its place and must not contain a value.
     fn rendered(&self, name: &str, call: &Call) -> Result<String, Outcome> {
         let secrets: BTreeMap<String, String> =
             self.secrets.iter().map(|(name, secret)| (name.clone(), secret.expose().to_owned())).collect();
@@ -135,14 +135,14 @@ impl Generic {
 
     fn prepared(&self, call: &Call) -> Result<RequestBuilder, Outcome> {
         if self.voice != (call.medium == Medium::Voice) {
-            let reason = if self.voice { "this provider only calls" } else { "this provider does not call" };
+            let reason = if self.voice { "this provider supports calls only" } else { "this provider does not support calls" };
             return Err(Outcome::Refused { reason: reason.to_owned(), dead: false });
         }
         let mut headers = HeaderMap::new();
         for name in &self.headers {
             let value = HeaderValue::try_from(self.rendered(&format!("{HEADER}{name}"), call)?);
             let (Ok(name), Ok(mut value)) = (HeaderName::try_from(name), value) else {
-                return Err(Outcome::Refused { reason: format!("the header {name} holds what a header cannot"), dead: false });
+                return Err(Outcome::Refused { reason: format!("the header {name} has invalid characters"), dead: false });
             };
             value.set_sensitive(true);
             headers.insert(name, value);
@@ -201,8 +201,7 @@ impl Rules {
     }
 }
 
-/// A value by its JSON pointer. Ghasedak documents `IsSuccess` and answers `isSuccess`: where no name is equal, its case is
-/// ignored.
+/// Looks up a JSON pointer. Ghasedak documents `IsSuccess` and answers `isSuccess`. If no name matches exactly, case is ignored.
 fn find<'a>(json: &'a serde_json::Value, pointer: &str) -> Option<&'a serde_json::Value> {
     json.pointer(pointer).or_else(|| {
         pointer.split('/').skip(1).try_fold(json, |value, name| match value {
@@ -231,7 +230,7 @@ impl Phone for Generic {
     }
 
     fn probe(&self) -> Sending<'_, bool> {
-        // To the bare host: nothing there sends a message.
+        // Requests the bare host, which sends no message.
         let nobody = Call { id: 0, medium: Medium::Sms, number: "+0".to_owned(), text: String::new() };
         Box::pin(async move {
             let Ok(url) = self.rendered(URL, &nobody) else { return false };

@@ -1,6 +1,6 @@
 //! Kannel's SMS box (<https://www.kannel.org/download/1.4.5/userguide-1.4.5/userguide.html>, "Using the HTTP interface").
 //!
-//! Its answer names no message: the reference is ours, and comes back in the address of the delivery report.
+//! Its answer contains no message id. The bot's own reference is part of the address for the delivery report.
 
 use reqwest::Url;
 use service_kit::config::Secret;
@@ -14,7 +14,7 @@ use crate::{
     notify::{Call, Callback, CallbackFault, CallbackRequest, Medium, Outcome, Phone, Report, phone::Sending},
 };
 
-/// Every kind of report: delivered, failed, buffered, taken and refused by the network.
+/// Every kind of report: delivered, failed, buffered, accepted and rejected by the network.
 const REPORTS: &str = "31";
 
 pub(super) struct Kannel {
@@ -35,7 +35,7 @@ impl Kannel {
         query.append_pair("username", &self.username).append_pair("password", self.password.expose());
         query.append_pair("to", &call.number).append_pair("text", &call.text).append_pair("charset", "UTF-8");
         if Alphabet::of(&call.text) == Alphabet::Ucs2 {
-            // Without it Persian becomes "????".
+            // Without this, Persian text becomes "????".
             query.append_pair("coding", "2");
         }
         for (name, value) in [("from", &self.from), ("smsc", &self.smsc)] {
@@ -44,7 +44,7 @@ impl Kannel {
             }
         }
         if let Some(callback) = &self.callback_url {
-            // %d is replaced by the kind of report.
+            // Kannel replaces %d with the kind of report.
             query.append_pair("dlr-mask", REPORTS).append_pair("dlr-url", &format!("{callback}?id={}&report=%d", call.id));
         }
         drop(query);
@@ -53,7 +53,7 @@ impl Kannel {
 
     async fn send_one(&self, call: &Call) -> Outcome {
         if call.medium == Medium::Voice {
-            return Outcome::Refused { reason: "Kannel does not call".to_owned(), dead: false };
+            return Outcome::Refused { reason: "Kannel does not support calls".to_owned(), dead: false };
         }
         let answer = match self.wire.ask(self.wire.client.get(self.request(call))).await {
             Ok(answer) => answer,
@@ -73,7 +73,7 @@ impl Phone for Kannel {
     }
 
     fn probe(&self) -> Sending<'_, bool> {
-        // Without a receiver it is refused, and so it answers.
+        // Kannel rejects a request without a receiver, which is an answer.
         Box::pin(self.wire.answers(self.wire.client.get(self.url.clone())))
     }
 
@@ -81,14 +81,14 @@ impl Phone for Kannel {
         let body = form(request)?;
         let all: Vec<_> = pairs(&request.query).chain(pairs(&body)).collect();
         let named = |name: &str| all.iter().find(|(given, _)| given == name).map(|(_, value)| value.clone());
-        let missing = |name: &str| CallbackFault::Malformed(format!("it has no {name}"));
+        let missing = |name: &str| CallbackFault::Malformed(format!("missing {name}"));
         if let Some(report) = named("report") {
             let report = match text(report).as_str() {
                 "1" => Report::Arrived,
                 "2" => Report::Failed { reason: "not delivered".to_owned() },
-                "16" => Report::Failed { reason: "refused by the network".to_owned() },
+                "16" => Report::Failed { reason: "rejected by the network".to_owned() },
                 "4" | "8" => Report::Underway,
-                other => return Err(CallbackFault::Malformed(format!("no kind of report is {other:?}"))),
+                other => return Err(CallbackFault::Malformed(format!("unknown kind of report {other:?}"))),
             };
             let reference = text(named("id").ok_or_else(|| missing("id"))?);
             return Ok(vec![Callback::Delivery { reference, report }]);
@@ -100,7 +100,7 @@ impl Phone for Kannel {
     }
 }
 
-/// In UCS-2 Kannel passes on what came over the air: UTF-16 in big-endian order.
+/// For UCS-2, Kannel forwards the bytes from the network: big-endian UTF-16.
 fn utf16(bytes: &[u8]) -> String {
     let units: Vec<u16> = bytes.chunks_exact(2).map(|pair| u16::from_be_bytes([pair[0], pair[1]])).collect();
     String::from_utf16_lossy(&units)

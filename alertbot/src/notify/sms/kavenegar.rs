@@ -1,5 +1,5 @@
-//! Kavenegar (<https://kavenegar.com/rest.html>): messages, and calls that speak the text. The key is in the address; `localid`
-//! makes a repeated request the same message.
+//! This module supports Kavenegar (<https://kavenegar.com/rest.html>): messages, and calls that speak the text. The key is in the
+//! address. `localid` makes a repeated request idempotent.
 
 use std::time::Duration;
 
@@ -12,17 +12,17 @@ use super::{
 };
 use crate::notify::{Call, Callback, CallbackFault, CallbackRequest, Medium, Outcome, Phone, Report, phone::Sending};
 
-/// The receiver is invalid. Every documented status (<https://kavenegar.com/rest.html#result-general>) that is not named here
-/// needs a person: parameters, key, account, credit, sender, text, template.
+/// The receiver is invalid. Every documented status (<https://kavenegar.com/rest.html#result-general>) not listed here needs a
+/// person: parameters, key, account, credit, sender, text, template.
 const INVALID_RECEIVER: i64 = 411;
-/// The operation failed, the server cannot answer now, an internal error.
+/// The operation failed, the server cannot answer now, or an internal error.
 const BUSY: [i64; 3] = [402, 409, 500];
-/// Too many requests from this address, or too many of them for this method or number in its fixed period.
+/// Too many requests from this address, or too many for this method or number in a fixed period.
 const TOO_MANY: [i64; 2] = [429, 451];
 /// The period is not documented.
 const PERIOD: Duration = Duration::from_secs(60);
 
-/// What tokens of `verify/lookup` take: `token` no space, `token10` five, `token20` eight, each 100 characters.
+/// Limits of tokens of `verify/lookup`: no space in `token`, five in `token10`, eight in `token20`, and 100 characters in each.
 const TOKEN_CHARACTERS: usize = 100;
 const TOKEN10_WORDS: usize = 6;
 const TOKEN20_WORDS: usize = 9;
@@ -69,20 +69,20 @@ impl Kavenegar {
         match status {
             Some(200) => match told(&json["entries"][0]["messageid"]) {
                 Some(reference) => Outcome::Delivered { reference },
-                None => Outcome::Unknown { reason: "accepted, and the answer names no messageid".to_owned() },
+                None => Outcome::Unknown { reason: "accepted, but the answer has no messageid".to_owned() },
             },
             Some(INVALID_RECEIVER) => Outcome::Refused { reason: "Kavenegar status 411".to_owned(), dead: true },
             Some(status) if TOO_MANY.contains(&status) => Outcome::RateLimited { retry_after: PERIOD },
             Some(status) if BUSY.contains(&status) => Outcome::TryAgain { reason: format!("Kavenegar status {status}") },
-            // Its own statuses from 400 to 600 are refusals, whatever HTTP would make of them.
+            // Its own statuses from 400 to 600 are refusals, independent of their meaning in HTTP.
             Some(status) => Outcome::Refused { reason: format!("Kavenegar status {status}"), dead: false },
             None => answer.failure(""),
         }
     }
 }
 
-/// A text as the tokens of a template: its last word (the code that it is answered with) is `token`, the others fill `token20`
-/// and `token10`. What does not fit is left out.
+/// Splits a text into the tokens of a template. Its last word (the reply code) is `token`, the others fill `token20` and
+/// `token10`. The rest is cut.
 fn tokens(text: &str) -> Vec<(&'static str, String)> {
     let mut words: Vec<&str> = text.split_whitespace().collect();
     let last = words.pop().unwrap_or("-");
@@ -106,7 +106,7 @@ fn tokens(text: &str) -> Vec<(&'static str, String)> {
     vec![("token20", next(TOKEN20_WORDS)), ("token10", next(TOKEN10_WORDS)), ("token", cut(last.to_owned()))]
 }
 
-/// Within Iran as people write it there, abroad with 00.
+/// In national format within Iran, with 00 for other countries.
 fn receptor(number: &str) -> String {
     match number.strip_prefix("+98") {
         Some(rest) => format!("0{rest}"),
@@ -114,7 +114,7 @@ fn receptor(number: &str) -> String {
     }
 }
 
-/// As E.164 again.
+/// Converts to E.164.
 fn number(receptor: &str) -> String {
     let digits = receptor.trim_start_matches('+');
     match (digits.strip_prefix("00"), digits.strip_prefix('0')) {
@@ -156,7 +156,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_text_becomes_tokens_with_as_many_spaces_as_each_may_have() {
+    fn tokens_respect_the_limit_of_spaces() {
         let text = "CRITICAL DiskFull db-1: The disk of db-1 is 97 % full and fills up fast Reply ACK 4711";
         let tokens = tokens(text);
         let words = |name: &str| tokens.iter().find(|(known, _)| *known == name).unwrap().1.as_str();
@@ -167,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_are_written_as_in_the_country_and_read_back() {
+    fn numbers_convert_to_national_format_and_back() {
         for (e164, local) in [("+989121234567", "09121234567"), ("+4915112345678", "004915112345678")] {
             assert_eq!((receptor(e164).as_str(), number(local).as_str()), (local, e164));
         }

@@ -1,5 +1,5 @@
-//! Providers of SMS and voice calls: each sends one message with one request and reads what it is called back with.
-//! Never: retries, waits, or shortening a text.
+//! This module contains the SMS and call providers. Each sends one message with one request and parses its callbacks. A provider
+//! must not retry, wait or shorten a text.
 
 mod fields;
 mod generic;
@@ -18,10 +18,9 @@ use super::Phone;
 use crate::config::{Provider, ProviderKind};
 use wire::Wire;
 
-/// A provider ready to send. `callback_url` is where it reports to: `<public_url>/phone/<name>/<token>`.
+/// Builds a provider. `callback_url` is the address for its reports: `<public_url>/phone/<name>/<token>`.
 ///
-/// # Errors
-/// When a template of a generic provider does not parse, or no client can be built.
+/// # Errors Returns an error if a template of a generic provider does not parse, or if the client cannot be built.
 pub fn build(provider: &Provider, callback_url: Option<String>) -> anyhow::Result<Arc<dyn Phone>> {
     let wire = Wire::new(provider.timeout)?;
     Ok(match &provider.kind {

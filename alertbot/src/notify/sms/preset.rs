@@ -1,4 +1,4 @@
-//! Providers whose request is known: what the generic provider does where the configuration says nothing.
+//! This module contains presets: requests of known providers, used where the configuration sets nothing.
 
 use crate::config::Preset;
 
@@ -11,14 +11,14 @@ pub(super) struct Known {
     pub success_values: &'static [&'static str],
     pub id_pointer: &'static str,
     pub retry_values: &'static [&'static str],
-    /// Values after which nothing sent to this number will arrive.
+    /// Values after which no message to this number will arrive.
     pub dead_values: &'static [&'static str],
 }
 
 const JSON: (&str, &str) = ("content-type", "application/json");
 
-/// <https://developer.vonage.com/en/api/sms>: always 200; the status is inside. 1 is throttled, 5 an internal
-/// error, 10 too many connections, 13 a failed communication; 7, 33 and 34 are of the number. The others need a person.
+/// <https://developer.vonage.com/en/api/sms>: HTTP is always 200; the body has the status. 1 is throttled, 5 an internal error,
+/// 10 too many connections, 13 a failed communication. 7, 33 and 34 concern the number. The others need a person.
 const VONAGE: Known = Known {
     url: "https://rest.nexmo.com/sms/json",
     headers: &[JSON],
@@ -32,8 +32,8 @@ const VONAGE: Known = Known {
     dead_values: &["7", "33", "34"],
 };
 
-/// <https://apidocs.sms.ir>: 1 is success, 20 too many requests, 0 a fault of theirs; 104 is an invalid
-/// number, 115 one that blocks such messages. The others need a person.
+/// <https://apidocs.sms.ir>: 1 is success, 20 too many requests, 0 a fault of the provider. 104 is an invalid number, 115 one
+/// that blocks such messages. The others need a person.
 const SMS_IR: Known = Known {
     url: "https://api.sms.ir/v1/send/bulk",
     headers: &[JSON, ("x-api-key", "{{ secrets.api_key }}")],
@@ -45,8 +45,8 @@ const SMS_IR: Known = Known {
     dead_values: &["104", "115"],
 };
 
-/// <https://ghasedak.me/docs>: `clientReferenceId` is ours. Names in its answers differ in case from those in its documents.
-/// A limit of the rate is the HTTP status 429; the other refusals need a person.
+/// <https://ghasedak.me/docs>: `clientReferenceId` is the bot's id. Names in its answers and in its documentation differ in case.
+/// HTTP status 429 is a rate limit; the other refusals need a person.
 const GHASEDAK: Known = Known {
     url: "https://gateway.ghasedak.me/rest/api/v1/WebService/SendSingleSMS",
     headers: &[JSON, ("apikey", "{{ secrets.api_key }}")],

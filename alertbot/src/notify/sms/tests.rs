@@ -1,4 +1,4 @@
-//! What each provider is asked, and what its answers and callbacks mean, against a server that answers as it does.
+//! Tests of each provider's requests, answers and callbacks, against a server with the documented behaviour.
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -21,7 +21,7 @@ use crate::{
 const KEY: &str = "key-that-must-not-be-told";
 const CALLBACK: &str = "https://alerts.example.org/phone/own/token";
 
-/// A provider's server: one answer, and the requests that it got.
+/// A provider's server: one answer, and the received requests.
 struct Server {
     url: String,
     seen: Arc<Mutex<Vec<Seen>>>,
@@ -132,18 +132,18 @@ fn delivered(reference: &str) -> Outcome {
     Outcome::Delivered { reference: reference.to_owned() }
 }
 
-/// The name of an outcome, and whether its address is dead.
+/// The name of an outcome, and whether the address is dead.
 fn kind(outcome: &Outcome) -> (&'static str, bool) {
     (outcome.name(), matches!(outcome, Outcome::Refused { dead: true, .. }))
 }
 
-/// Ample on a busy machine.
+/// Long enough for a busy machine.
 const DEADLINE: Duration = Duration::from_secs(30);
 /// First byte of a TLS connection: a record of the handshake (RFC 8446, section 5.1).
 const HANDSHAKE: u8 = 0x16;
 
 #[tokio::test]
-async fn an_https_address_is_spoken_to_in_tls() {
+async fn an_https_address_uses_tls() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("https://{}", listener.local_addr().unwrap());
     for phone in [twilio(&url), kavenegar(&url), kannel(&url), preset(&url, Preset::SmsIr)] {
@@ -156,7 +156,7 @@ async fn an_https_address_is_spoken_to_in_tls() {
 }
 
 #[tokio::test]
-async fn answers_mean_what_each_provider_says() {
+async fn each_provider_answer_has_its_documented_outcome() {
     type Make = fn(&str) -> Arc<dyn Phone>;
     let vonage: Make = |url| preset(url, Preset::Vonage);
     let sms_ir: Make = |url| preset(url, Preset::SmsIr);
@@ -213,12 +213,12 @@ async fn answers_mean_what_each_provider_says() {
         assert_eq!(kind(&outcome), *meant, "{name} {status} {answer}");
         assert!(!format!("{outcome:?}").contains(KEY), "{outcome:?}");
         let probed = make(&server.url).probe().await;
-        assert_eq!(probed, *status < 500, "{name} {status}: a probe wants any answer of the provider's own");
+        assert_eq!(probed, *status < 500, "{name} {status}: a probe succeeds with any answer of the provider");
     }
 }
 
 #[tokio::test]
-async fn without_an_answer_nothing_was_sent_or_nobody_knows() {
+async fn a_missing_answer_is_not_sent_or_unknown() {
     let taken = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let gone = format!("http://{}", taken.local_addr().unwrap());
     drop(taken);
@@ -232,7 +232,7 @@ async fn without_an_answer_nothing_was_sent_or_nobody_knows() {
 }
 
 #[tokio::test]
-async fn requests_hold_what_each_provider_wants() {
+async fn requests_have_each_providers_format() {
     let server = Server::answering(201, r#"{"sid": "SM1"}"#).await;
     assert_eq!(twilio(&server.url).send(&call("Disk & full")).await, delivered("SM1"));
     let seen = server.request().await;
@@ -274,10 +274,10 @@ async fn requests_hold_what_each_provider_wants() {
     assert_eq!((&body["mobiles"], &body["lineNumber"]), (&serde_json::json!(["989121234567"]), &"1000".into()));
 }
 
-/// `verify/lookup` as Kavenegar documents it: a template, and tokens with at most 100 characters and so many spaces each.
-/// What it would refuse with 431 fails here.
+/// `verify/lookup` as documented by Kavenegar: a template, and tokens with at most 100 characters and a limit of spaces each. The
+/// test fails where Kavenegar would answer 431.
 #[tokio::test]
-async fn a_template_of_kavenegar_gets_the_text_as_tokens() {
+async fn kavenegar_templates_get_the_text_as_tokens() {
     let server = Server::answering(200, r#"{"return": {"status": 200}, "entries": [{"messageid": 9}]}"#).await;
     let text = "بحرانی DiskFull db-1: دیسک پایگاه داده ٪۹۷ پر است و تا ۴۰ دقیقه دیگر پر می‌شود پاسخ ACK 4711";
     assert_eq!(kavenegar_with(&server.url, Some("alert")).send(&call(text)).await, delivered("9"));
@@ -294,14 +294,14 @@ async fn a_template_of_kavenegar_gets_the_text_as_tokens() {
         assert!(!value.is_empty() && value.chars().count() <= 100, "{token}: {value}");
         assert!(value.matches(char::is_whitespace).count() <= spaces, "{token}: {value}");
     }
-    assert_eq!(fields["token"], "4711", "the code that a person answers with");
+    assert_eq!(fields["token"], "4711", "the reply code");
     let spoken = Call { medium: Medium::Voice, ..call("x") };
     kavenegar_with(&server.url, Some("alert")).send(&spoken).await;
     assert_eq!(server.request().await.uri.path(), format!("/v1/{KEY}/call/maketts.json"), "a call needs no template");
 }
 
 #[tokio::test]
-async fn a_provider_of_ones_own_is_templates_and_rules() {
+async fn a_generic_provider_uses_templates_and_rules() {
     let server = Server::answering(202, r#"{"message": {"id": "O1"}, "state": "later"}"#).await;
     let settings = |later: &str| {
         generic(None, |settings| {
@@ -358,7 +358,7 @@ fn failed(reason: &str) -> Report {
 }
 
 #[test]
-fn twilio_signs_what_it_tells() {
+fn twilio_callbacks_need_a_valid_signature() {
     let twilio = twilio("http://127.0.0.1:9");
     let signed = |body: &str| {
         let signature = twilio::signature(KEY, CALLBACK, body);
@@ -376,16 +376,16 @@ fn twilio_signs_what_it_tells() {
     assert_eq!(twilio.callback(&called_back("", "MessageSid=SM2", &[])), Err(CallbackFault::Unauthentic));
 }
 
-/// The example of Twilio's own documentation.
+/// The example in Twilio's documentation.
 #[test]
-fn the_signature_is_the_published_one() {
+fn the_signature_matches_the_published_example() {
     let body = "CallSid=CA1234567890ABCDE&Caller=%2B14158675309&Digits=1234&From=%2B14158675309&To=%2B18005551212";
     let signature = twilio::signature("12345", "https://mycompany.com/myapp.php?foo=1&bar=2", body);
     assert_eq!(signature, "RSOYDt4T1cUTdK1PDd93/VVr8B8=");
 }
 
 #[test]
-fn reports_and_replies_of_the_others_are_read() {
+fn other_providers_reports_and_replies_are_parsed() {
     let kavenegar = kavenegar("http://127.0.0.1:9");
     let read = |query: &str| kavenegar.callback(&called_back(query, "", &[])).unwrap();
     assert_eq!(read("messageid=8&status=10"), report("8", Report::Arrived));
@@ -403,7 +403,7 @@ fn reports_and_replies_of_the_others_are_read() {
     let read = |query: &str| kannel.callback(&called_back(query, "", &[]));
     assert_eq!(read("id=42&report=1").unwrap(), report("42", Report::Arrived));
     assert_eq!(read("id=42&report=8").unwrap(), report("42", Report::Underway));
-    assert_eq!(read("id=42&report=16").unwrap(), report("42", failed("refused by the network")));
+    assert_eq!(read("id=42&report=16").unwrap(), report("42", failed("rejected by the network")));
     assert!(matches!(read("id=42&report=99"), Err(CallbackFault::Malformed(_))));
     assert!(matches!(read("text=ACK"), Err(CallbackFault::Malformed(_))));
     assert_eq!(read("from=%2B49&to=1000&text=ACK+1234&coding=0").unwrap(), message("+49", "ACK 1234"));

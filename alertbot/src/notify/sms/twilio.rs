@@ -1,5 +1,5 @@
-//! Twilio: messages (<https://www.twilio.com/docs/messaging/api/message-resource>) and calls that speak the text
-//! (<https://www.twilio.com/docs/voice/api/call-resource>).
+//! This module supports Twilio: messages (<https://www.twilio.com/docs/messaging/api/message-resource>) and calls that speak the
+//! text (<https://www.twilio.com/docs/voice/api/call-resource>).
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -14,10 +14,10 @@ use super::{
 };
 use crate::notify::{Call, Callback, CallbackFault, CallbackRequest, Medium, Outcome, Phone, Report, phone::Sending};
 
-/// Errors of the number itself: invalid, no mobile, opted out, unreachable or not allowed from here
+/// Errors of the number: invalid, not mobile, opted out, unreachable or not allowed from here
 /// (<https://www.twilio.com/docs/api/errors>).
 const DEAD: &[i64] = &[21211, 21214, 21217, 21408, 21610, 21612, 21614, 13223, 13224, 21215, 21216];
-/// Limits of rate, queue or concurrency, whatever HTTP status carries them.
+/// Limits of rate, queue or concurrency, with any HTTP status.
 const TOO_MANY: &[i64] = &[10004, 14107, 20429, 21611, 30001, 63018];
 const RETRY_AFTER: Duration = Duration::from_secs(30);
 const SIGNATURE: &str = "x-twilio-signature";
@@ -37,7 +37,7 @@ impl Twilio {
             Medium::Sms => ("Messages.json", ("Body", call.text.clone())),
             Medium::Voice => ("Calls.json", ("Twiml", spoken(&call.text))),
         };
-        // A messaging service sends by whichever number fits.
+        // A messaging service chooses the sending number.
         let from = if self.from.starts_with("MG") && call.medium == Medium::Sms { "MessagingServiceSid" } else { "From" };
         let mut form = vec![("To", call.number.clone()), (from, self.from.clone()), words];
         form.extend(self.callback_url.clone().map(|url| ("StatusCallback", url)));
@@ -51,7 +51,7 @@ impl Twilio {
         if (200..300).contains(&answer.status) {
             return match told(&json["sid"]) {
                 Some(reference) => Outcome::Delivered { reference },
-                None => Outcome::Unknown { reason: "accepted, and the answer names no sid".to_owned() },
+                None => Outcome::Unknown { reason: "accepted, but the answer has no sid".to_owned() },
             };
         }
         let code = json["code"].as_i64().unwrap_or_default();
@@ -61,11 +61,12 @@ impl Twilio {
         if TOO_MANY.contains(&code) && answer.status < 500 && answer.status != 429 {
             return Outcome::RateLimited { retry_after: RETRY_AFTER };
         }
-        // Its message may repeat the number.
+        // Its message may contain the number.
         answer.failure(&if code == 0 { String::new() } else { format!("Twilio error {code}") })
     }
 
-    /// <https://www.twilio.com/docs/usage/security#validating-requests>: the address, then every field of the form by name.
+    /// <https://www.twilio.com/docs/usage/security#validating-requests>: the address, then every field of the form, sorted by
+    /// name.
     fn is_authentic(&self, request: &CallbackRequest) -> Result<bool, CallbackFault> {
         let Some(given) = request.headers.get(SIGNATURE).and_then(|value| BASE64_STANDARD.decode(value).ok()) else {
             return Ok(false);
@@ -81,7 +82,7 @@ impl Twilio {
     }
 }
 
-/// Said twice: who is woken by it misses the first words.
+/// Spoken twice, because a person who wakes up misses the first words.
 fn spoken(words: &str) -> String {
     let escaped = words.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
     format!("<Response><Pause length=\"1\"/><Say loop=\"2\">{escaped}</Say></Response>")
@@ -119,7 +120,7 @@ impl Phone for Twilio {
     }
 }
 
-/// What Twilio would sign, for tests.
+/// The signature that Twilio would send, for tests.
 #[cfg(test)]
 pub(super) fn signature(token: &str, url: &str, body: &str) -> String {
     let sorted: BTreeMap<_, _> = pairs(body).map(|(name, value)| (name, super::fields::text(value))).collect();

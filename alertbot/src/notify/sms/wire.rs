@@ -1,4 +1,4 @@
-//! One request, and what its failure means. An address may hold a key: no error here shows it.
+//! This module sends one request and interprets its failure. An address may contain a key, so errors must not show it.
 
 use std::time::Duration;
 
@@ -7,9 +7,9 @@ use reqwest::{Client, RequestBuilder, header::RETRY_AFTER, redirect};
 
 use crate::notify::Outcome;
 
-/// Waited for where a provider says "too many" and not how long.
+/// Wait if a provider reports "too many" without a time.
 const RETRY_AFTER_DEFAULT: Duration = Duration::from_secs(30);
-/// Answers are short; more is a mistake.
+/// Largest answer. Real answers are short.
 const ANSWER_BYTES: usize = 256 * 1024;
 
 #[derive(Clone)]
@@ -17,7 +17,7 @@ pub(super) struct Wire {
     pub client: Client,
 }
 
-/// What a provider answered.
+/// A provider's answer.
 pub(super) struct Answer {
     pub status: u16,
     pub body: String,
@@ -26,12 +26,12 @@ pub(super) struct Answer {
 
 impl Wire {
     pub fn new(timeout: Duration) -> anyhow::Result<Self> {
-        // A redirect would carry the key and the number elsewhere.
+        // A redirect would send the key and the number to another host.
         let client = Client::builder().timeout(timeout).redirect(redirect::Policy::none()).build();
-        Ok(Self { client: client.context("building an HTTP client")? })
+        Ok(Self { client: client.context("failed to build an HTTP client")? })
     }
 
-    /// `Err` when there is no answer, with what that means.
+    /// Without an answer, returns the outcome as `Err`.
     pub async fn ask(&self, request: RequestBuilder) -> Result<Answer, Outcome> {
         let reply = request.send().await.map_err(|error| unanswered(&error))?;
         let status = reply.status().as_u16();
@@ -40,7 +40,7 @@ impl Wire {
         Ok(Answer { status, body, retry_after: seconds.map(Duration::from_secs) })
     }
 
-    /// Whether anything but a gateway's error comes back.
+    /// Whether the answer is anything but a gateway error.
     pub async fn answers(&self, request: RequestBuilder) -> bool {
         self.ask(request).await.is_ok_and(|answer| answer.status < 500)
     }
@@ -61,7 +61,7 @@ async fn body(mut reply: reqwest::Response) -> Result<String, Outcome> {
 fn unanswered(error: &reqwest::Error) -> Outcome {
     if error.is_builder() {
         return Outcome::Refused {
-            reason: "the request cannot be built: the address or a header is malformed".to_owned(),
+            reason: "failed to build the request: the address or a header is malformed".to_owned(),
             dead: false,
         };
     }
@@ -73,13 +73,13 @@ fn unanswered(error: &reqwest::Error) -> Outcome {
 }
 
 impl Answer {
-    /// What a status means that is no success and that the provider does not explain.
+    /// The outcome of an error status that the provider does not explain.
     pub fn failure(&self, explained: &str) -> Outcome {
         let reason =
             if explained.is_empty() { format!("HTTP {}", self.status) } else { format!("HTTP {}: {explained}", self.status) };
         match self.status {
             429 => Outcome::RateLimited { retry_after: self.retry_after.unwrap_or(RETRY_AFTER_DEFAULT) },
-            // A gateway may have passed it on before it lost the answer.
+            // The gateway may have forwarded the request before it lost the answer.
             502 | 504 => Outcome::Unknown { reason },
             500.. => Outcome::TryAgain { reason },
             _ => Outcome::Refused { reason, dead: false },
@@ -91,7 +91,7 @@ impl Answer {
     }
 }
 
-/// A text or a number, as text.
+/// A text or a number as text.
 pub(super) fn told(value: &serde_json::Value) -> Option<String> {
     match value {
         serde_json::Value::Null => None,

@@ -1,8 +1,8 @@
-//! Telegram, through teloxide's `Bot`: its client, its address, its methods' types.
+//! This module sends through Telegram with teloxide's `Bot`: its client, its address, its types of methods.
 //!
-//! A message is sent by [`Telegram::call`], which posts teloxide's payload itself: teloxide's own executor sleeps ten seconds
-//! on a 5xx and keeps no status, and what came of a call is decided from the status here. Never a retry, never a limit: those
-//! are `schedule`'s.
+//! - [`Telegram::call`] posts teloxide's payload itself. Teloxide's own executor sleeps ten seconds after a 5xx and drops the
+//!   status, which determines the outcome here.
+//! - This module must not retry or limit rates. `schedule` does.
 
 mod reading;
 
@@ -64,7 +64,7 @@ pub struct Place {
     pub topic: Option<i32>,
 }
 
-/// What a message shows.
+/// Content of a message.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Text {
     pub text: String,
@@ -73,29 +73,29 @@ pub struct Text {
     pub buttons: Vec<Vec<Button>>,
 }
 
-/// A connection that takes longer than this will not come.
+/// Timeout of a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// A probe that takes longer than this has failed.
+/// Timeout of a probe.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(5);
 
 impl Telegram {
-    /// `timeout` is for one call, from its beginning to the end of its answer.
+    /// `timeout` is for one call, from its start to the end of its answer.
     ///
-    /// # Errors
-    /// When the address or the proxy is malformed. The error shows neither: a proxy may hold a password.
+    /// # Errors Returns an error if the address or the proxy is malformed. The error contains neither, because a proxy may
+    /// contain a password.
     pub fn new(token: &Secret, api_url: &str, proxy: Option<&Secret>, timeout: Duration) -> anyhow::Result<Self> {
         let mut client = Client::builder().connect_timeout(CONNECT_TIMEOUT).timeout(timeout).tcp_nodelay(true).no_proxy();
         if let Some(proxy) = proxy {
             let proxy = Proxy::all(proxy.expose()).map_err(|_| anyhow::anyhow!("the proxy's address is malformed"))?;
             client = client.proxy(proxy);
         }
-        let client = client.build().map_err(|error| error.without_url()).context("building a client for Telegram")?;
+        let client = client.build().map_err(|error| error.without_url()).context("failed to build a client for Telegram")?;
         let url = reqwest_of_teloxide::Url::parse(api_url).context("the address of Telegram's API is malformed")?;
         let bot = Bot::with_client(token.expose(), client.clone()).set_api_url(url);
         Ok(Self { bot, client })
     }
 
-    /// For the methods that nobody waits for or that are safe to repeat: updates, answers to buttons.
+    /// For methods that are not critical or are safe to repeat: updates, answers to buttons.
     pub fn bot(&self) -> &Bot {
         &self.bot
     }
@@ -124,7 +124,7 @@ impl Telegram {
         }
     }
 
-    /// Whether Telegram answers, asked by a method that changes nothing.
+    /// Whether Telegram answers a method that changes nothing.
     pub async fn probe(&self) -> bool {
         matches!(tokio::time::timeout(PROBE_TIMEOUT, self.bot.get_me().send()).await, Ok(Ok(_)))
     }
@@ -157,7 +157,7 @@ impl Telegram {
         reading::outcome(self.client.post(self.method("sendPhoto")).multipart(form).send().await, None).await
     }
 
-    /// Holds the token: never logged.
+    /// Contains the token: must not be logged.
     fn method(&self, name: &str) -> reqwest_of_teloxide::Url {
         let mut url = self.bot.api_url();
         if let Ok(mut path) = url.path_segments_mut() {
@@ -177,7 +177,7 @@ fn without_preview() -> LinkPreviewOptions {
     }
 }
 
-/// A reply to a message that was deleted is sent all the same, as a message of its own.
+/// A reply to a deleted message is sent as a message of its own.
 fn reply(to: i32) -> ReplyParameters {
     ReplyParameters::new(MessageId(to)).allow_sending_without_reply()
 }
@@ -185,7 +185,7 @@ fn reply(to: i32) -> ReplyParameters {
 pub fn keyboard(buttons: &[Vec<Button>]) -> Option<InlineKeyboardMarkup> {
     let button = |button: &Button| match &button.action {
         ButtonAction::Press(data) => Some(InlineKeyboardButton::callback(button.text.clone(), data.clone())),
-        // A link that does not read is left out: the message matters more.
+        // An invalid link is omitted, because the message matters more.
         ButtonAction::Open(url) => Some(InlineKeyboardButton::url(button.text.clone(), url.parse().ok()?)),
     };
     let rows: Vec<Vec<InlineKeyboardButton>> =

@@ -1,4 +1,4 @@
-//! What came of a call, from Telegram's answer (<https://core.telegram.org/bots/api#making-requests>).
+//! This module derives the outcome of a call from Telegram's answer (<https://core.telegram.org/bots/api#making-requests>).
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 use crate::notify::Outcome;
 
-/// The answer, as far as it matters.
+/// The fields of the answer that matter.
 #[derive(Debug, Default, Deserialize)]
 struct Answer {
     #[serde(default)]
@@ -35,12 +35,12 @@ struct Parameters {
     migrate_to_chat_id: Option<i64>,
 }
 
-/// Of a description, so much goes into a log.
+/// Longest part of a description in a log.
 const REASON_CHARACTERS: usize = 200;
-/// A 429 that does not say for how long.
+/// Wait after a 429 without a time.
 const DEFAULT_RETRY_AFTER: u64 = 5;
 
-/// `edited`: the message that the call changed, which is then the reference.
+/// `edited`: the message that the call changed. It becomes the reference.
 pub(super) async fn outcome(sent: Result<Response, Error>, edited: Option<i32>) -> Outcome {
     let response = match sent {
         Ok(response) => response,
@@ -49,13 +49,13 @@ pub(super) async fn outcome(sent: Result<Response, Error>, edited: Option<i32>) 
     let status = response.status().as_u16();
     match response.text().await {
         Ok(body) => read(status, &body, edited),
-        // The head arrived, so the request did too; what it came to was in the body.
+        // The head arrived, so the request did too. The body contained its result.
         Err(error) if status < 300 => Outcome::Unknown { reason: told(error) },
         Err(_) => read(status, "", edited),
     }
 }
 
-/// No answer at all: whether anything was sent depends on how far it came.
+/// No answer: whether the message was sent depends on how far the request got.
 fn unanswered(error: Error) -> Outcome {
     if error.is_builder() {
         return Outcome::Refused { reason: told(error), dead: false };
@@ -63,7 +63,7 @@ fn unanswered(error: Error) -> Outcome {
     if error.is_connect() { Outcome::TryAgain { reason: told(error) } } else { Outcome::Unknown { reason: told(error) } }
 }
 
-/// The address of a call holds the token: it is taken out first.
+/// Removes the address of the call first, because it contains the token.
 fn told(error: Error) -> String {
     let error = error.without_url();
     let mut text = error.to_string();
@@ -83,7 +83,7 @@ fn cut(text: &str) -> String {
 fn read(status: u16, body: &str, edited: Option<i32>) -> Outcome {
     let answer: Answer = match serde_json::from_str(body) {
         Ok(answer) => answer,
-        Err(_) if status < 300 => return Outcome::Unknown { reason: "an answer that is not Telegram's".into() },
+        Err(_) if status < 300 => return Outcome::Unknown { reason: "the answer is not from Telegram".into() },
         Err(_) => Answer { error_code: Some(status), ..Answer::default() },
     };
     if answer.ok {
@@ -104,10 +104,10 @@ fn read(status: u16, body: &str, edited: Option<i32>) -> Outcome {
     }
     let says = |part: &str| answer.description.to_lowercase().contains(part);
     match code {
-        // The gateway gave up on a server that may have done it.
+        // The gateway timed out, and the server may have processed the request.
         504 => Outcome::Unknown { reason },
         500.. => Outcome::TryAgain { reason },
-        // The token is wrong or was revoked: nothing is sent before somebody mends that, and nothing is lost.
+        // The token is wrong or revoked. No message is sent until it is fixed, and none is lost.
         401 | 404 => Outcome::TryAgain { reason },
         403 => Outcome::Refused { reason, dead: true },
         _ if says("message is not modified") => {
@@ -143,9 +143,9 @@ fn read(status: u16, body: &str, edited: Option<i32>) -> Outcome {
 mod tests {
     use super::*;
 
-    /// One row a kind of answer.
+    /// One row per kind of answer.
     #[test]
-    fn what_each_answer_comes_to() {
+    fn each_answer_has_its_outcome() {
         let refused = |code: u16, description: &str| {
             read(code, &format!(r#"{{"ok":false,"error_code":{code},"description":"{description}"}}"#), Some(7)).name()
         };

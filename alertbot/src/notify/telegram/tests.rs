@@ -1,13 +1,13 @@
-//! The way to Telegram: in TLS, and through the proxy of the configuration.
+//! Tests of the connection to Telegram: TLS, and the configured proxy.
 
 use tokio::{io::AsyncReadExt, net::TcpListener};
 
 use super::*;
 
-/// Ample on a busy machine.
+/// Long enough for a busy machine.
 const TIMEOUT: Duration = Duration::from_secs(30);
 
-/// The beginning of what arrives at `listener` when a message is sent.
+/// First bytes received at `listener` when a message is sent.
 async fn begins(listener: &TcpListener, api_url: &str, proxy: Option<String>, bytes: usize) -> Vec<u8> {
     let (token, proxy) = (Secret::from("1:token".to_owned()), proxy.map(Secret::from));
     let telegram = Telegram::new(&token, api_url, proxy.as_ref(), TIMEOUT).unwrap();
@@ -23,16 +23,16 @@ async fn begins(listener: &TcpListener, api_url: &str, proxy: Option<String>, by
 }
 
 #[tokio::test]
-async fn the_api_is_spoken_to_in_tls() {
+async fn the_connection_to_the_api_uses_tls() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("https://{}", listener.local_addr().unwrap());
     // A record of the handshake (RFC 8446, section 5.1).
     assert_eq!(begins(&listener, &url, None, 1).await, [0x16]);
 }
 
-/// One row a kind of proxy: what it is asked for. No address but the proxy's is looked up or called.
+/// One row per kind of proxy: the expected first request. The client must not resolve or call any address but the proxy's.
 #[tokio::test]
-async fn the_proxy_of_the_configuration_is_asked() {
+async fn the_configured_proxy_is_used() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     for (scheme, api_url, expected) in [

@@ -1,25 +1,25 @@
-//! This module reads `/override`: a person is on duty in a schedule until a time.
+//! This module handles `/override`: a person is on duty in a schedule until a time.
 
 use jiff::{SignedDuration, Span, SpanRelativeTo, Timestamp, ToSpan, civil::Time, tz::TimeZone};
 
-use super::Counter;
+use super::BotContext;
 use crate::{
     config::{Person, Role},
-    desk::{Unavailable, duty_override::SetDutyOverride},
     message::{
         Reader,
-        catalogue::{Saying, say},
+        catalogue::{Text, say},
     },
+    writer::{Unavailable, duty_override::SetDutyOverride},
 };
 
-/// Longest override: more belongs into the configuration.
+/// Longest override. A longer one belongs in the configuration.
 const LONGEST: SignedDuration = SignedDuration::from_hours(14 * 24);
 
-/// The words behind the command.
+/// The arguments of the command.
 #[derive(Debug, PartialEq, Eq)]
 struct Asked<'a> {
     schedule: &'a str,
-    /// `None`: who asks.
+    /// `None`: the sender.
     person: Option<&'a str>,
     when: &'a str,
 }
@@ -33,7 +33,7 @@ fn read(text: &str) -> Option<Asked<'_>> {
     }
 }
 
-/// `8h`, `1d`, `1h30m`; or `08:00`, the next time that the schedule's clocks show it. `None` for another text or a longer time.
+/// `8h`, `1d`, `1h30m`; or `08:00`, the next such time in the schedule's zone. `None` for another text or a longer time.
 fn end(when: &str, now: Timestamp, zone: &TimeZone) -> Option<Timestamp> {
     let end = if when.contains(':') {
         let time: Time = when.parse().ok()?;
@@ -50,45 +50,45 @@ fn end(when: &str, now: Timestamp, zone: &TimeZone) -> Option<Timestamp> {
 
 /// The outcome, and the answer as plain text.
 pub(super) async fn set(
-    counter: &Counter,
+    context: &BotContext,
     text: &str,
     person: &Person,
     reader: &Reader,
 ) -> Result<(&'static str, String), Unavailable> {
-    let book = &counter.desk.book;
+    let routing = &context.writer.routing;
     let say = |saying| say(reader.language, saying);
-    let names: Vec<&str> = book.config.schedules.iter().map(|schedule| schedule.name.as_str()).collect();
+    let names: Vec<&str> = routing.config.schedules.iter().map(|schedule| schedule.name.as_str()).collect();
     if names.is_empty() {
-        return Ok(("nothing", say(Saying::NoSchedules)));
+        return Ok(("nothing", say(Text::NoSchedules)));
     }
     let usage = format!("/override {} [{}] 8h | 08:00 | off", names.join("|"), person.name);
-    let usage = || ("nothing", say(Saying::Usage { usage: &usage }));
+    let usage = || ("nothing", say(Text::Usage { usage: &usage }));
     let Some(asked) = read(text) else { return Ok(usage()) };
-    let Some(schedule) = book.config.schedule(asked.schedule) else { return Ok(usage()) };
+    let Some(schedule) = routing.config.schedule(asked.schedule) else { return Ok(usage()) };
     let (name, by) = (schedule.name.clone(), person.name.clone());
     if asked.when == "off" {
-        let own = book.duty_override(&name, reader.now).is_none_or(|known| known.person == person.name);
+        let own = routing.duty_override(&name, reader.now).is_none_or(|known| known.person == person.name);
         if !own && person.role < Role::Admin {
-            return Ok(("refused", say(Saying::RoleForbids)));
+            return Ok(("refused", say(Text::RoleForbids)));
         }
-        let ended = counter.desk.perform(SetDutyOverride { schedule: name.clone(), duty_override: None, by }).await?;
-        let saying = if ended { Saying::OverrideEnded { schedule: &name } } else { Saying::NoOverride { schedule: &name } };
+        let ended = context.writer.perform(SetDutyOverride { schedule: name.clone(), duty_override: None, by }).await?;
+        let saying = if ended { Text::OverrideEnded { schedule: &name } } else { Text::NoOverride { schedule: &name } };
         return Ok((if ended { "done" } else { "nothing" }, say(saying)));
     }
     let other = match asked.person {
-        Some(other) => book.config.person(other),
+        Some(other) => routing.config.person(other),
         None => Some(person),
     };
     // A viewer could not acknowledge.
     let Some(stands_in) = other.filter(|other| other.role >= Role::Responder) else { return Ok(usage()) };
     if stands_in.name != person.name && person.role < Role::Admin {
-        return Ok(("refused", say(Saying::RoleForbids)));
+        return Ok(("refused", say(Text::RoleForbids)));
     }
     let Some(until) = end(asked.when, reader.now, &schedule.time_zone) else { return Ok(usage()) };
     let duty_override = Some((stands_in.name.clone(), until));
-    counter.desk.perform(SetDutyOverride { schedule: name.clone(), duty_override, by }).await?;
+    context.writer.perform(SetDutyOverride { schedule: name.clone(), duty_override, by }).await?;
     let until = reader.clock(until);
-    Ok(("done", say(Saying::Overridden { schedule: &name, person: &stands_in.name, until: &until })))
+    Ok(("done", say(Text::Overridden { schedule: &name, person: &stands_in.name, until: &until })))
 }
 
 #[cfg(test)]
@@ -96,7 +96,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_end_is_a_length_or_the_next_time_of_day() {
+    fn an_override_ends_after_a_duration_or_at_a_time() {
         let zone = TimeZone::get("Asia/Tehran").unwrap();
         let now: Timestamp = "2026-11-30T18:30:00Z".parse().unwrap();
         let ends = |when: &str| end(when, now, &zone).map(|end| end.to_string());
@@ -104,7 +104,7 @@ mod tests {
             ("8h", Some("2026-12-01T02:30:00Z")),
             ("1h30m", Some("2026-11-30T20:00:00Z")),
             ("1d", Some("2026-12-01T18:30:00Z")),
-            // Half past ten at night there: eight in the morning is tomorrow, eleven is tonight.
+            // It is half past ten in the evening there: eight in the morning is tomorrow, eleven is tonight.
             ("08:00", Some("2026-12-01T04:30:00Z")),
             ("23:00", Some("2026-11-30T19:30:00Z")),
             ("15d", None),

@@ -1,41 +1,40 @@
-//! What a provider of SMS calls back with: how far a message came, and what people wrote, `ACK 1234`.
+//! This module handles callbacks of SMS providers: delivery reports, and messages of people such as `ACK 1234`.
 
 use crate::{
     config::{Person, Role},
-    desk::{
-        Unavailable,
-        act::{Act, Note, Perform, Performed, Reported, Say},
-    },
     message::{
         bidi::strip,
-        catalogue::{self, Saying},
+        catalogue::{self, Text},
     },
     notify::{Address, Callback, Medium},
     schedule::Urgency,
     store::{incidents, outbox::Words},
     webhook::server::Intake,
+    writer::{
+        Unavailable,
+        actions::{Act, Note, Perform, Performed, Reported, Say},
+    },
 };
 
-/// Writes down what a provider told.
+/// Records a provider's callback.
 ///
-/// # Errors
-/// When the store took nothing: the provider will tell it again.
+/// # Errors Returns an error if the store did not commit. The provider must retry.
 pub async fn take(intake: &Intake, provider: &str, callback: Callback) -> Result<(), Unavailable> {
     match callback {
         Callback::Delivery { reference, report } => {
             intake.metrics.callbacks.with_label_values(&[provider, "delivery"]).inc();
-            let known = intake.desk.perform(Reported { provider: provider.to_owned(), reference, report }).await?;
+            let known = intake.writer.perform(Reported { provider: provider.to_owned(), reference, report }).await?;
             if !known {
-                tracing::debug!(provider, "a report about a message that is not known, or was reported already");
+                tracing::debug!(provider, "ignored a delivery report: the message is unknown, or the report is a repetition");
             }
             Ok(())
         }
         Callback::Message { from, text } => {
             intake.metrics.callbacks.with_label_values(&[provider, "message"]).inc();
-            let Some(person) = intake.book.config.person_of_phone(&from) else {
-                tracing::warn!(provider, "an SMS from a number that no person of the configuration has");
+            let Some(person) = intake.routing.config.person_of_phone(&from) else {
+                tracing::warn!(provider, "ignored an SMS: no person of the configuration has its number");
                 count(intake, "refused");
-                return intake.desk.perform(refusal("a stranger", "sent an SMS")).await;
+                return intake.writer.perform(refusal("an unknown sender", "sent an SMS")).await;
             };
             message(intake, person, &text).await
         }
@@ -45,25 +44,25 @@ pub async fn take(intake: &Intake, provider: &str, callback: Callback) -> Result
 async fn message(intake: &Intake, person: &Person, text: &str) -> Result<(), Unavailable> {
     let Some(code) = code(text) else {
         count(intake, "nothing");
-        return intake.desk.perform(refusal(&person.name, "sent an SMS that is not ACK and a code")).await;
+        return intake.writer.perform(refusal(&person.name, "sent an SMS without ACK and a code")).await;
     };
     if person.role < Role::Responder {
         count(intake, "refused");
-        return intake.desk.perform(refusal(&person.name, "may not acknowledge")).await;
+        return intake.writer.perform(refusal(&person.name, "is not allowed to acknowledge")).await;
     }
-    let found = incidents::by_code(&intake.desk.readers, code).await.map_err(|error| Unavailable(error.to_string()))?;
-    let say = |saying: Saying| catalogue::say(person.language, saying);
+    let found = incidents::by_code(&intake.writer.readers, code).await.map_err(|error| Unavailable(error.to_string()))?;
+    let say = |saying: Text| catalogue::say(person.language, saying);
     let (outcome, answer) = match found {
-        None => ("nothing", say(Saying::CodeUnknown { code })),
+        None => ("nothing", say(Text::CodeUnknown { code })),
         Some(incident) => {
             let act = Perform { incident: incident.id, by: person.name.clone(), act: Act::Acknowledge };
-            match intake.desk.perform(act).await? {
-                Performed::Done(incident) => ("done", say(Saying::CodeTaken { code, title: &named(&incident) })),
+            match intake.writer.perform(act).await? {
+                Performed::Done(incident) => ("done", say(Text::CodeTaken { code, title: &named(&incident) })),
                 Performed::Nothing(incident) if !incident.is_open() => {
-                    ("nothing", say(Saying::CodeEnded { code, title: &named(&incident) }))
+                    ("nothing", say(Text::CodeEnded { code, title: &named(&incident) }))
                 }
-                Performed::Nothing(_) => ("nothing", say(Saying::CodeYours { code })),
-                Performed::Unknown => ("nothing", say(Saying::CodeUnknown { code })),
+                Performed::Nothing(_) => ("nothing", say(Text::CodeYours { code })),
+                Performed::Unknown => ("nothing", say(Text::CodeUnknown { code })),
             }
         }
     };
@@ -74,7 +73,7 @@ async fn message(intake: &Intake, person: &Person, text: &str) -> Result<(), Una
         return Ok(());
     };
     let words = Words { text: answer, ..Words::default() };
-    intake.desk.perform(Say { address, urgency: Urgency::Answer, words }).await
+    intake.writer.perform(Say { address, urgency: Urgency::Answer, words }).await
 }
 
 /// A reply that acknowledges is the same action as the button and the command.
@@ -86,7 +85,7 @@ fn refusal(actor: &str, detail: &str) -> Note {
     Note { actor: actor.to_owned(), action: "refused".into(), incident: None, detail: detail.to_owned() }
 }
 
-/// `ACK 1234`, in any case, with a colon or without; Persian and Arabic digits too.
+/// Parses `ACK 1234` in any case, with or without a colon, also with Persian and Arabic digits.
 fn code(text: &str) -> Option<u32> {
     let mut words = text.split(|character: char| character.is_whitespace() || matches!(character, ':' | '#' | '.' | ','));
     let mut words = words.by_ref().filter(|word| !word.is_empty());
@@ -103,7 +102,7 @@ fn latin(digit: char) -> char {
     value.and_then(|value| char::from_digit(value, 10)).unwrap_or(digit)
 }
 
-/// Its title and where it is.
+/// Its title and place.
 fn named(incident: &crate::incident::Incident) -> String {
     let place = crate::message::place::short(incident, &Default::default(), "");
     strip(&format!("{} {place}", incident.title())).trim_end().to_owned()
@@ -114,7 +113,7 @@ mod tests {
     use super::code;
 
     #[test]
-    fn a_code_is_read_as_people_write_it() {
+    fn a_code_is_parsed_in_its_usual_spellings() {
         for (text, expected) in [
             ("ACK 1234", Some(1234)),
             (" ack  1234 thanks", Some(1234)),

@@ -1,5 +1,5 @@
-//! The parts of a card that is longer than one message. They follow it without a sound, as replies to it, and are edited when
-//! the card is: a part that stays as it was would say that an ended alert fires.
+//! This module handles the parts of a card that is longer than one message. They follow the card as silent replies and are edited
+//! with it. An unedited part would show a resolved alert as firing.
 
 use super::Work;
 use crate::{
@@ -15,7 +15,7 @@ use crate::{
     },
 };
 
-/// The texts of the card behind its first message. `anew`: the first message is another one than before.
+/// The texts after the card's first message. `anew`: the first message was replaced.
 pub(super) async fn follow(
     work: &mut Work,
     incident: IncidentId,
@@ -68,7 +68,7 @@ pub(super) async fn follow(
     Ok(())
 }
 
-/// The text of a part that the card does not need any more: Telegram does not let a bot delete old messages.
+/// Text of a part that the card no longer needs. Telegram does not let a bot delete old messages.
 fn nothing(incident: &Incident) -> String {
     format!("{} {}", mark(incident), incident.id)
 }
@@ -79,7 +79,7 @@ async fn queue(work: &mut Work, incident: IncidentId, address: &Address, part: u
     Ok(())
 }
 
-/// The text of a part at the moment of sending, and its message if it was sent. `None` when the part is not needed.
+/// Text of a part at the time of sending, and its message if it was sent. `None` if the part is not needed.
 pub(super) async fn claim(work: &mut Work, message: &Message, part: u32) -> anyhow::Result<Option<(Words, Option<i32>)>> {
     let Some(incident) = message.incident else { return Ok(None) };
     let known = continuations::of(&mut work.connection, incident, &message.address).await?;

@@ -1,9 +1,9 @@
-//! What an effect of the state machine becomes: rows of the outbox.
+//! This module turns effects of the state machine into rows of the outbox.
 //!
-//! Of one incident at most one message of each kind waits for one chat, and it takes in what happens meanwhile: words are made
-//! at the moment of sending. So a storm makes queues longer by incidents, never by changes.
+//! At most one message of each kind waits for one incident in one chat, and it includes later changes. The sender renders the
+//! text when it sends. So a storm lengthens queues by the number of incidents, not of changes.
 
-use super::{Change, Work, book::Hush, work::Reached};
+use super::{Change, Work, routing::QuietMode, work::Reached};
 use crate::{
     incident::{Effect, Happening, Incident, IncidentId, Severity},
     notify::Address,
@@ -16,19 +16,19 @@ use crate::{
 };
 
 impl Work {
-    /// Keeps the incident's new state together with everything that follows from it.
+    /// Stores the incident's new state and all of its effects.
     pub async fn carry_out(&mut self, incident: &Incident, effects: Vec<Effect>) -> anyhow::Result<()> {
         incidents::save(&mut self.connection, incident).await?;
         self.follow(incident, effects).await
     }
 
-    /// What follows from the state of an incident that is kept already.
+    /// Performs the effects of an incident's state that is already stored.
     pub async fn follow(&mut self, incident: &Incident, effects: Vec<Effect>) -> anyhow::Result<()> {
         self.change(Change::Timers);
         for effect in effects {
             match effect {
-                Effect::Tell(happening) => self.tell(incident, &happening).await?,
-                Effect::Call { step, round, everyone, by } => self.call(incident, step, round, everyone, by).await?,
+                Effect::Tell(happening) => self.notify(incident, &happening).await?,
+                Effect::Call { step, round, everyone, by } => self.escalate(incident, step, round, everyone, by).await?,
                 Effect::EndSilence { id } => {
                     let name = silence_to_end(&incident.source, &id);
                     crate::store::facts::set(&mut self.connection, &name, &incident.id.0.to_string()).await?;
@@ -39,18 +39,18 @@ impl Work {
         Ok(())
     }
 
-    /// Every chat that follows the incident hears of it: those of its routes, and those that a step of the escalation told.
-    pub async fn tell(&mut self, incident: &Incident, happening: &Happening) -> anyhow::Result<()> {
+    /// Notifies every chat that follows the incident: the chats of its routes and those notified by an escalation step.
+    pub async fn notify(&mut self, incident: &Incident, happening: &Happening) -> anyhow::Result<()> {
         self.note(actor(incident, happening), action(happening), Some(incident.id), detail(happening)).await?;
         match happening {
-            // Whoever takes it from another says nothing about how long it waited.
+            // A reassignment says nothing about the time to acknowledge.
             Happening::Acknowledged { by } if incident.taken_by.as_ref() == Some(by) => {
                 self.reached(Reached::Acknowledged, incident);
             }
             Happening::Resolved => self.reached(Reached::Resolved, incident),
             _ => {}
         }
-        let mut addresses = self.book.chats(incident);
+        let mut addresses = self.routing.chats(incident);
         for told in threads::addresses(&mut self.connection, incident.id).await? {
             if !addresses.contains(&told) {
                 addresses.push(told);
@@ -71,7 +71,7 @@ impl Work {
         let queued = outbox::queued_of_incident(&mut self.connection, incident.id, address).await?;
         let waiting = |kind| queued.iter().find(|message| message.kind == kind && !message.under_way).cloned();
         if let Some(card) = waiting(Kind::Card) {
-            // It has not been told of at all: one message will say all of it.
+            // The first message is still in the queue and will include this change.
             return self.append(incident, card, happening).await;
         }
         let has_card = queued.iter().any(|message| message.kind == Kind::Card)
@@ -81,7 +81,7 @@ impl Work {
                 self.add(incident, address, Kind::Card, happening).await?;
                 self.attach_picture(incident, address).await?;
             } else if outbox::card_may_have_arrived(&mut self.connection, incident.id, address).await? {
-                // It cannot be edited: what became of it is said in a message of its own.
+                // The first message cannot be edited, so the result gets its own message.
                 match waiting(Kind::Edit) {
                     Some(edit) => self.append(incident, edit, happening).await?,
                     None => self.add(incident, address, Kind::Edit, happening).await?,
@@ -109,9 +109,9 @@ impl Work {
         Ok(())
     }
 
-    /// Where a route wants it: the expression's picture, as a silent reply to the card. It is drawn and sent after the card.
+    /// Adds the chart that a route requests, as a silent reply to the card. It is rendered and sent after the card.
     async fn attach_picture(&mut self, incident: &Incident, address: &Address) -> anyhow::Result<()> {
-        let Some(expression) = incident.expression().filter(|_| self.book.wants_picture(incident)) else { return Ok(()) };
+        let Some(expression) = incident.expression().filter(|_| self.routing.wants_picture(incident)) else { return Ok(()) };
         let body = Body::Picture { expression, source: incident.source.clone(), caption: incident.title(), reply_to: None };
         let picture = self.message(Some(incident.id), address, Kind::Picture, Urgency::Picture, body);
         self.put(picture).await?;
@@ -124,14 +124,14 @@ impl Work {
             let surplus = happenings.len().saturating_sub(MOST_HAPPENINGS);
             happenings.drain(..surplus);
         }
-        // What a digest said of it is not so any more.
+        // The change makes the digest's line for this incident out of date.
         message.told = false;
         self.weigh(incident, &mut message, happening);
         self.put(message).await?;
         Ok(())
     }
 
-    /// How urgent a message is, when it is overdue, and whether quiet hours hold it.
+    /// Urgency of a message, when it is overdue, and whether quiet hours hold it.
     fn weigh(&self, incident: &Incident, message: &mut Message, happening: &Happening) {
         let critical = incident.severity == Severity::Critical && incident.is_open();
         let sounds = matches!(message.kind, Kind::Card | Kind::Notice);
@@ -141,27 +141,27 @@ impl Work {
             (false, _) if was_pressed(happening) => Urgency::Answer,
             (false, _) => Urgency::Quiet,
         };
-        // A card whose incident ended before anybody heard of it is told, but wakes nobody.
+        // A card whose incident closed before the first notification is sent without a sound.
         let ended = sounds && !incident.is_open();
         message.urgency = if ended { Urgency::Ordinary } else { message.urgency.min(urgency) };
         message.digestible = sounds && message.urgency == Urgency::Ordinary;
         if !sounds {
             return;
         }
-        match self.book.hush(&message.address, incident.severity, self.now) {
-            Hush::Hold(until) => message.not_before = message.not_before.max(until),
-            // A message that was held for a lesser severity goes now.
-            Hush::Loud | Hush::Mute => message.not_before = message.since,
+        match self.routing.quiet_mode(&message.address, incident.severity, self.now) {
+            QuietMode::Hold(until) => message.not_before = message.not_before.max(until),
+            // A rise in severity releases a message held for the lower one.
+            QuietMode::Loud | QuietMode::Mute => message.not_before = message.since,
         }
         if message.urgency == Urgency::Critical && message.overdue_at.is_none() && !message.told {
-            let within = self.book.config.incidents.critical_within;
+            let within = self.routing.config.incidents.critical_within;
             message.overdue_at = message.not_before.max(self.now).checked_add(within).ok();
         } else if message.urgency != Urgency::Critical {
             message.overdue_at = None;
         }
     }
 
-    /// A message with nothing special about it.
+    /// A message with default properties.
     pub fn message(&self, incident: Option<IncidentId>, address: &Address, kind: Kind, urgency: Urgency, body: Body) -> Message {
         Message {
             id: 0,
@@ -176,14 +176,14 @@ impl Work {
             digestible: false,
             told: false,
             attempts: 0,
-            doubtful: false,
+            maybe_sent: false,
             plain: false,
             bare: false,
             under_way: false,
         }
     }
 
-    /// Ready words into a chat or onto a telephone.
+    /// Queues ready text for a chat or a phone.
     pub async fn say(&mut self, address: &Address, urgency: Urgency, words: Words) -> anyhow::Result<()> {
         let kind = if matches!(address, Address::Phone { .. }) { Kind::Phone } else { Kind::Text };
         let message = self.message(None, address, kind, urgency, Body::Text(words));
@@ -192,15 +192,15 @@ impl Work {
     }
 }
 
-/// Happenings that one waiting message remembers: the state itself is read when it is sent.
+/// Most happenings in one waiting message. The state itself is read when the message is sent.
 const MOST_HAPPENINGS: usize = 20;
 
-/// The fact that a silence should be ended, until it was.
+/// Name of the fact that a silence must be ended. It is deleted when the silence has ended.
 pub fn silence_to_end(source: &str, id: &str) -> String {
     format!("end silence {source}/{id}")
 }
 
-/// Somebody is looking at the message and waits for it to change.
+/// A person is looking at the message and waits for it to change.
 fn was_pressed(happening: &Happening) -> bool {
     matches!(
         happening,

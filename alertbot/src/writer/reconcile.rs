@@ -1,32 +1,32 @@
-//! What API v2 says about open incidents: what vanished without a word, what is silenced, what an oversized webhook was about.
+//! This module applies API v2 data to open incidents: missing alerts, silences, and groups of oversized webhooks.
 
-use super::{Job, Work};
+use super::{Command, Work};
 use crate::{
     incident::IncidentId,
     store::{facts, incidents},
 };
 
-/// What was found of one incident.
+/// Findings about one incident.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Found {
     pub incident: IncidentId,
-    /// Fingerprints that Alertmanager has had no more for two reads.
+    /// Fingerprints missing from Alertmanager in two reads.
     pub gone: Vec<Box<str>>,
-    /// Whether Alertmanager has had the whole group no more for two reads; looked for when its list was cut.
+    /// Whether the whole group is missing in two reads; checked if its list was cut.
     pub group_gone: bool,
-    /// Whether every alert that fires is silenced or inhibited.
+    /// Whether every firing alert is silenced or inhibited.
     pub suppressed: bool,
-    /// Silences of ours that are not in force any more.
+    /// Silences set by the bot that are no longer active.
     pub silences_ended: Vec<String>,
 }
 
-/// What a read of the replicas says about ends that one of them reported.
+/// Findings of a read of all replicas about ends that one of them reported.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Confirmed {
     pub incident: IncidentId,
-    /// A replica has these.
+    /// Alerts that a replica has.
     pub active: Vec<Box<str>>,
-    /// No replica has these.
+    /// Alerts that no replica has.
     pub ended: Vec<Box<str>>,
 }
 
@@ -34,7 +34,7 @@ pub struct Confirm {
     pub confirmed: Vec<Confirmed>,
 }
 
-impl Job for Confirm {
+impl Command for Confirm {
     type Answer = ();
 
     async fn perform(&mut self, work: &mut Work) -> anyhow::Result<()> {
@@ -56,8 +56,8 @@ pub struct Reconcile {
     pub found: Vec<Found>,
 }
 
-impl Job for Reconcile {
-    /// Incidents that changed.
+impl Command for Reconcile {
+    /// Number of changed incidents.
     type Answer = usize;
 
     async fn perform(&mut self, work: &mut Work) -> anyhow::Result<usize> {
@@ -82,12 +82,12 @@ impl Job for Reconcile {
     }
 }
 
-/// A silence was ended in Alertmanager, as asked: it needs not be done again.
+/// A silence was ended in Alertmanager as requested, and needs no retry.
 pub struct SilenceEnded {
     pub fact: String,
 }
 
-impl Job for SilenceEnded {
+impl Command for SilenceEnded {
     type Answer = ();
 
     async fn perform(&mut self, work: &mut Work) -> anyhow::Result<()> {

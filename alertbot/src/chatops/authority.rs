@@ -1,20 +1,20 @@
-//! Who may do what: by the numeric id of the user and by the chat. Names and titles prove nothing, and an administrator who
-//! hides behind the group cannot be known.
+//! This module authorizes actions by the numeric user id and the chat. Names and titles prove nothing. An administrator who
+//! writes as the group cannot be identified.
 
 use crate::{
     config::{Config, Person, Role},
-    desk::Book,
     notify::Address,
+    writer::Routing,
 };
 
-/// Why somebody may not.
+/// Why an action is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Refusal {
-    /// An anonymous administrator, or somebody who writes in the name of a channel.
+    /// An anonymous administrator, or a person who writes in the name of a channel.
     Anonymous,
-    /// No person of the configuration.
+    /// The user is not a person of the configuration.
     Stranger,
-    /// A chat that the configuration does not name.
+    /// The chat is not in the configuration.
     WrongChat,
     /// The person's role does not allow it.
     Role(Role),
@@ -32,10 +32,10 @@ impl Refusal {
     }
 }
 
-/// Telegram's user that stands for anonymous administrators (`GroupAnonymousBot`).
+/// Telegram's user for anonymous administrators (`GroupAnonymousBot`).
 const ANONYMOUS_ADMINISTRATOR: u64 = 1_087_968_824;
 
-/// Who asks, where.
+/// The sender and the chat.
 #[derive(Debug, Clone, Copy)]
 pub struct Asker {
     pub user: Option<u64>,
@@ -45,7 +45,7 @@ pub struct Asker {
     pub chat: i64,
 }
 
-/// The person, if this one may do what takes this role, here.
+/// The person, if authorized for an action of this role in this chat.
 pub fn authorise<'a>(config: &'a Config, bot: &str, asker: Asker, needed: Role) -> Result<&'a Person, Refusal> {
     if asker.in_the_name_of_a_chat || asker.user == Some(ANONYMOUS_ADMINISTRATOR) {
         return Err(Refusal::Anonymous);
@@ -63,7 +63,7 @@ pub fn authorise<'a>(config: &'a Config, bot: &str, asker: Asker, needed: Role) 
     Ok(person)
 }
 
-/// The chat as an address; a topic that the configuration does not name is answered in all the same.
-pub fn address(book: &Book, bot: &str, chat: i64, topic: Option<i32>) -> Address {
-    Address::Telegram { bot: bot.to_owned(), chat: book.configured_chat(bot, chat), topic }
+/// The chat as an address. A topic that is not in the configuration gets answers too.
+pub fn address(routing: &Routing, bot: &str, chat: i64, topic: Option<i32>) -> Address {
+    Address::Telegram { bot: bot.to_owned(), chat: routing.configured_chat(bot, chat), topic }
 }

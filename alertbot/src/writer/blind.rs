@@ -1,42 +1,42 @@
-//! The Watchdog of an Alertmanager is missing: monitoring is blind. Alerts that end now may only have expired, since Prometheus
-//! no longer refreshes them. Open incidents are frozen until the Watchdog is back and alerts had time to fire again.
+//! This module handles a missing Watchdog: monitoring is blind. Alerts that end now may only have expired, because Prometheus no
+//! longer refreshes them. Open incidents are frozen until the Watchdog is back and alerts have had time to fire again.
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{Job, Work};
+use super::{Command, Work};
 use crate::{
     incident::IncidentId,
     store::{facts, incidents},
 };
 
-/// Incidents that are read into memory at once.
+/// Incidents read into memory at a time.
 const AT_ONCE: usize = 200;
-/// Alerts of one Prometheus expire together, but each group is notified in its own interval. Ends that were reported this long
-/// before the last Watchdog are doubtful too.
+/// Alerts of one Prometheus expire together, but each group is notified at its own interval. Ends reported this long before the
+/// last Watchdog are uncertain too.
 const DOUBTFUL: SignedDuration = SignedDuration::from_mins(2);
 
-/// The fact since when a source is blind, Unix milliseconds.
+/// Name of the fact since when a source is blind, in Unix milliseconds.
 fn fact(source: &str) -> String {
     format!("blind {source}")
 }
 
-/// Since when the Watchdog of this Alertmanager is missing.
+/// Time since which the Watchdog of this Alertmanager is missing.
 pub(super) async fn blind_since(work: &mut Work, source: &str) -> anyhow::Result<Option<Timestamp>> {
-    if work.book.config.alertmanager(source).is_none_or(|alertmanager| alertmanager.watchdog.is_none()) {
+    if work.routing.config.alertmanager(source).is_none_or(|alertmanager| alertmanager.watchdog.is_none()) {
         return Ok(None);
     }
     let known = facts::get(&mut work.connection, &fact(source)).await?;
     Ok(known.and_then(|text| Timestamp::from_millisecond(text.parse().ok()?).ok()))
 }
 
-/// The Watchdog is missing since then.
+/// The Watchdog is missing since this time.
 pub struct Freeze {
     pub source: String,
     pub since: Timestamp,
 }
 
-impl Job for Freeze {
-    /// Incidents that were frozen.
+impl Command for Freeze {
+    /// Number of incidents frozen.
     type Answer = usize;
 
     async fn perform(&mut self, work: &mut Work) -> anyhow::Result<usize> {
@@ -60,7 +60,7 @@ impl Job for Freeze {
                     if crate::watchdog::is_own(&incident) {
                         continue;
                     }
-                    let rules = work.book.rules(&incident);
+                    let rules = work.routing.rules(&incident);
                     let effects = incident.freeze(self.since, doubtful_from, work.now, &rules);
                     if !effects.is_empty() {
                         frozen += 1;
@@ -69,7 +69,7 @@ impl Job for Freeze {
                 }
             }
         }
-        tracing::warn!(alertmanager = self.source, since = %self.since, frozen, "the watchdog is missing: incidents are frozen");
+        tracing::warn!(alertmanager = self.source, since = %self.since, frozen, "the watchdog is missing: incidents are frozen until it returns");
         Ok(frozen)
     }
 }
@@ -80,7 +80,7 @@ pub(super) async fn thaw(work: &mut Work, source: &str) -> anyhow::Result<()> {
         return Ok(());
     }
     facts::remove(&mut work.connection, &fact(source)).await?;
-    let settle = SignedDuration::try_from(work.book.config.incidents.settle_after_restart).unwrap_or(SignedDuration::MAX);
+    let settle = SignedDuration::try_from(work.routing.config.incidents.settle_after_restart).unwrap_or(SignedDuration::MAX);
     let settles_at = work.now.checked_add(settle).unwrap_or(Timestamp::MAX);
     let mut after = IncidentId(0);
     loop {
@@ -94,6 +94,9 @@ pub(super) async fn thaw(work: &mut Work, source: &str) -> anyhow::Result<()> {
             }
         }
     }
-    tracing::info!(alertmanager = source, "the watchdog is back: incidents end after the settling time unless they fire again");
+    tracing::info!(
+        alertmanager = source,
+        "the watchdog is back: incidents resolve after the settling time unless they fire again"
+    );
     Ok(())
 }

@@ -1,11 +1,11 @@
-//! What the sender asks of the desk: to claim a message before it is sent, and to write down what came of it.
+//! This module serves the sender: it claims a message before it is sent, and records the result.
 //!
-//! The claim is durable before the call begins. So after a kill a message that may have left is known: it is sent at most once
-//! more, and marked.
+//! The claim is durable before the call begins. So after a kill, the bot knows which messages may have left. It sends such a
+//! message at most once more, and marks it.
 
 use jiff::Timestamp;
 
-use super::{Change, Job, Work, parts};
+use super::{Change, Command, Work, parts};
 use crate::{
     clock::timestamp,
     incident::{Incident, Phase},
@@ -18,29 +18,29 @@ use crate::{
     },
 };
 
-/// Takes messages out of the outbox to be sent as one call.
+/// Claims messages of the outbox to be sent in one call.
 pub struct Claim {
     pub ids: Vec<i64>,
     pub digest: bool,
 }
 
-/// What to send.
+/// A claimed call.
 #[derive(Debug, Clone)]
 pub struct Dispatch {
-    /// The messages of the call; of a digest, the digest alone.
+    /// The messages of the call. For a digest, only the digest.
     pub messages: Vec<Message>,
-    /// Their incidents as they are now, in the same order; a digest's are those that it names.
+    /// Their incidents now, in the same order. For a digest, the incidents that it lists.
     pub incidents: Vec<Incident>,
     /// The incident's first message in the chat, to reply to or to edit.
     pub thread: Option<i32>,
-    /// Of a part of a card: what it says, and the message to edit if it was sent before.
+    /// For a part of a card: its text, and the message to edit if it was sent before.
     pub part: Option<(Words, Option<i32>)>,
-    /// What was to be an edit becomes a first message: the one to be edited is gone.
+    /// The edit becomes a new first message, because the original one was deleted.
     pub anew: bool,
 }
 
-impl Job for Claim {
-    /// `None` when nothing is left to be sent.
+impl Command for Claim {
+    /// `None` if nothing is left to send.
     type Answer = Option<Dispatch>;
 
     async fn perform(&mut self, work: &mut Work) -> anyhow::Result<Option<Dispatch>> {
@@ -90,20 +90,20 @@ async fn claim(work: &mut Work, ids: &[i64]) -> anyhow::Result<Option<Dispatch>>
     Ok((!dispatch.messages.is_empty()).then_some(dispatch))
 }
 
-/// Whether the message still says something to somebody.
+/// Whether the message is still useful to a recipient.
 fn is_needed(message: &Message, incident: &Incident, stands_there: bool) -> bool {
     match message.kind {
-        // Rechecked at the last moment: nobody is woken for what has ended or was taken.
-        Kind::Phone => incident.phase == Phase::Firing || (incident.is_open() && message.doubtful),
+        // Checked again right before sending: a closed or acknowledged incident must wake no one.
+        Kind::Phone => incident.phase == Phase::Firing || (incident.is_open() && message.maybe_sent),
         Kind::Notice => incident.is_open(),
-        // Where no first message stands there is nothing to edit, and an incident that has ended needs no new one.
+        // Without a first message there is nothing to edit, and a closed incident needs no new one.
         Kind::Edit => stands_there || incident.is_open(),
         _ => true,
     }
 }
 
 async fn claim_digest(work: &mut Work, ids: &[i64]) -> anyhow::Result<Option<Dispatch>> {
-    let (mut named, mut told, mut address, mut doubtful) = (Vec::new(), Vec::new(), None, false);
+    let (mut named, mut told, mut address, mut maybe_sent) = (Vec::new(), Vec::new(), None, false);
     for id in ids {
         let Some(mut message) = outbox::queued(&mut work.connection, *id).await? else {
             work.change(Change::Remove(*id));
@@ -114,32 +114,32 @@ async fn claim_digest(work: &mut Work, ids: &[i64]) -> anyhow::Result<Option<Dis
         named.push(Named { outbox: *id, incident: incident.id, ended: !incident.is_open() });
         told.push(incident);
         message.told = true;
-        doubtful |= message.doubtful;
+        maybe_sent |= message.maybe_sent;
         outbox::save(&mut work.connection, &message).await?;
         address.get_or_insert(message.address);
     }
     let Some(address) = address else { return Ok(None) };
     let mut digest = work.message(None, &address, Kind::Digest, Urgency::Ordinary, Body::Digest { named });
     digest.under_way = true;
-    // A digest that may have arrived named it before: this one says so.
-    digest.doubtful = doubtful;
+    // An earlier digest that may have arrived listed it, so this digest is marked as a possible duplicate.
+    digest.maybe_sent = maybe_sent;
     outbox::insert(&mut work.connection, &mut digest).await?;
     Ok(Some(Dispatch { messages: vec![digest], incidents: told, thread: None, part: None, anew: false }))
 }
 
-/// What came of a call.
+/// Records the result of a call.
 pub struct Finish {
-    /// The planner's verdicts: by message.
+    /// The planner's verdicts, by message.
     pub verdicts: Vec<(i64, Verdict)>,
     pub outcome: Outcome,
-    /// What did not fit into the message: follows without a sound, as replies to it.
+    /// Text that exceeded the message. It follows without a sound, as replies.
     pub rest: Vec<String>,
     pub ended_at: Timestamp,
-    /// A message that was sent as a first one although it was to be an edit.
+    /// The message was sent as a first one although it was planned as an edit.
     pub anew: bool,
 }
 
-impl Job for Finish {
+impl Command for Finish {
     type Answer = ();
 
     async fn perform(&mut self, work: &mut Work) -> anyhow::Result<()> {
@@ -148,8 +148,8 @@ impl Job for Finish {
             learn(work, &message, &self.outcome, self.ended_at).await?;
             match verdict {
                 Verdict::Done { reference } => self.done(work, &message, &reference).await?,
-                Verdict::Again { not_before, attempts, doubtful } => {
-                    let again = Message { not_before: timestamp(not_before), attempts, doubtful, ..message };
+                Verdict::Again { not_before, attempts, maybe_sent } => {
+                    let again = Message { not_before: timestamp(not_before), attempts, maybe_sent, ..message };
                     self.again(work, again).await?;
                 }
                 Verdict::GivenUp { reason, dead } => given_up(work, &message, &reason, dead, self.ended_at).await?,
@@ -169,7 +169,7 @@ impl Finish {
         if let Body::Digest { named } = &message.body {
             for named in named.iter().filter(|named| named.ended) {
                 let Some(told) = outbox::queued(&mut work.connection, named.outbox).await? else { continue };
-                // It may have begun again since.
+                // The incident may have reopened since.
                 if told.told && !told.under_way {
                     outbox::finish(&mut work.connection, told.id, State::Delivered, None, None, None).await?;
                     work.change(Change::Remove(told.id));
@@ -177,7 +177,7 @@ impl Finish {
             }
         }
         if let Body::Part { part } = message.body {
-            // An edit answers the number of the message that it edited.
+            // An edit returns the id of the edited message.
             if let (Some(incident), Ok(id)) = (message.incident, reference.parse()) {
                 continuations::sent(&mut work.connection, incident, &message.address, part, Some(id)).await?;
             }
@@ -220,7 +220,7 @@ pub(super) async fn given_up(work: &mut Work, message: &Message, reason: &str, d
     let detail = format!("{} to {}: {reason}", message.kind.name(), message.address);
     work.note(audit::SELF, "given up", message.incident, detail).await?;
     if let Body::Digest { named } = &message.body {
-        return release_named(work, named, message.doubtful).await;
+        return release_named(work, named, message.maybe_sent).await;
     }
     let sounded = matches!(message.kind, Kind::Card | Kind::Notice | Kind::Phone);
     if let (Some(incident), true) = (message.incident, sounded && (dead || message.urgency == Urgency::Critical)) {
@@ -229,19 +229,19 @@ pub(super) async fn given_up(work: &mut Work, message: &Message, reason: &str, d
     Ok(())
 }
 
-/// What a digest should have told was not told. `doubtful`: the digest may have arrived, so what is sent now may be a repetition.
-async fn release_named(work: &mut Work, named: &[Named], doubtful: bool) -> anyhow::Result<()> {
+/// A digest was not delivered. `maybe_sent`: it may have arrived, so its messages may be duplicates.
+async fn release_named(work: &mut Work, named: &[Named], maybe_sent: bool) -> anyhow::Result<()> {
     for named in named {
         if let Some(mut message) = outbox::queued(&mut work.connection, named.outbox).await? {
             message.told = false;
-            message.doubtful |= doubtful;
+            message.maybe_sent |= maybe_sent;
             work.put(message).await?;
         }
     }
     Ok(())
 }
 
-/// What an outcome says about the chat rather than about the message.
+/// Applies the facts that an outcome reveals about the chat.
 async fn learn(work: &mut Work, message: &Message, outcome: &Outcome, at: Timestamp) -> anyhow::Result<()> {
     match (outcome, &message.address) {
         (Outcome::RateLimited { retry_after }, address) => {
@@ -249,15 +249,15 @@ async fn learn(work: &mut Work, message: &Message, outcome: &Outcome, at: Timest
             lanes::block(&mut work.connection, &address.lane(), at, until).await?;
         }
         (Outcome::Moved { chat: to }, Address::Telegram { bot, chat, .. }) => {
-            lanes::set_moved(&mut work.connection, bot, *chat, *to).await?;
+            lanes::set_chat_migration(&mut work.connection, bot, *chat, *to).await?;
             threads::forget_all(&mut work.connection, &message.address).await?;
             continuations::forget_all(&mut work.connection, &message.address).await?;
-            work.book.learn_moved(bot, *chat, *to);
+            work.routing.add_chat_migration(bot, *chat, *to);
             work.note(audit::SELF, "chat moved", message.incident, format!("{} is now {to}", message.address)).await?;
         }
         (Outcome::TopicGone, Address::Telegram { bot, chat, topic: Some(topic) }) => {
             lanes::set_topic_lost(&mut work.connection, bot, *chat, *topic, at).await?;
-            work.book.learn_lost_topic(bot, *chat, *topic, at);
+            work.routing.learn_lost_topic(bot, *chat, *topic, at);
             work.note(audit::SELF, "topic gone", message.incident, message.address.to_string()).await?;
         }
         _ => {}
@@ -265,15 +265,15 @@ async fn learn(work: &mut Work, message: &Message, outcome: &Outcome, at: Timest
     Ok(())
 }
 
-/// A picture could not be drawn. Who asked for it is told; of one that a route attaches nobody misses anything.
+/// Records that a chart could not be rendered. A person who requested it gets the reason. A chart attached by a route is dropped.
 pub struct NotDrawn {
     pub id: i64,
     pub reason: String,
-    /// What who asked is told.
+    /// Answer to the person who requested the chart.
     pub told: String,
 }
 
-impl Job for NotDrawn {
+impl Command for NotDrawn {
     type Answer = ();
 
     async fn perform(&mut self, work: &mut Work) -> anyhow::Result<()> {
@@ -287,7 +287,8 @@ impl Job for NotDrawn {
     }
 }
 
-/// What came of a digest's first call. One that may have arrived, or must go as plain text, stays as a message of its own.
+/// Records the result of a digest's first call. A digest that may have arrived, or must be sent as plain text, becomes a message
+/// of its own.
 pub struct FinishDigest {
     pub digest: i64,
     pub outcome: Outcome,
@@ -296,7 +297,7 @@ pub struct FinishDigest {
     pub ended_at: Timestamp,
 }
 
-impl Job for FinishDigest {
+impl Command for FinishDigest {
     type Answer = ();
 
     async fn perform(&mut self, work: &mut Work) -> anyhow::Result<()> {
@@ -313,8 +314,8 @@ impl Job for FinishDigest {
             Outcome::Delivered { reference } => finish.done(work, &message, reference).await,
             Outcome::Unknown { .. } | Outcome::Unparsable { .. } => {
                 message.under_way = false;
-                message.doubtful = matches!(self.outcome, Outcome::Unknown { .. });
-                message.plain = !message.doubtful;
+                message.maybe_sent = matches!(self.outcome, Outcome::Unknown { .. });
+                message.plain = !message.maybe_sent;
                 message.attempts = 1;
                 work.put(message.clone()).await?;
                 Ok(outbox::called(&mut work.connection, message.id, self.ended_at).await?)

@@ -1,15 +1,15 @@
 //! This module holds overrides that people set by command: one person is on duty in a schedule until a time.
 //!
-//! - One a schedule: a new one takes the place of the one before.
-//! - An ended one stays recorded, since its end is a handover that is still to be announced.
-//! - An override of a person who is not in the configuration any more does not count.
+//! - Each schedule has at most one override; a new one replaces it.
+//! - An ended override stays stored, because its end is a handover that must still be announced.
+//! - An override of a person who is no longer in the configuration is ignored.
 
 use std::sync::PoisonError;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{Book, Job, Work};
+use super::{Command, Routing, Work};
 use crate::{
     config::{Override, Schedule},
     store::facts,
@@ -22,10 +22,10 @@ pub struct DutyOverride {
     pub to: Timestamp,
 }
 
-/// The facts that hold them, by schedule.
+/// Name prefix of the facts that store overrides, by schedule.
 const FACT: &str = "override ";
 
-/// Every override of the store, with the name of its schedule. One that cannot be read is left out: its schedule counts.
+/// Every stored override with the name of its schedule. An unreadable one is skipped, so its schedule applies.
 pub async fn all(readers: &sqlx::SqlitePool) -> sqlx::Result<Vec<(String, DutyOverride)>> {
     let facts = facts::beginning_with(readers, FACT).await?;
     let read = |(name, value): (String, String)| Some((name[FACT.len()..].to_owned(), serde_json::from_str(&value).ok()?));
@@ -35,19 +35,19 @@ pub async fn all(readers: &sqlx::SqlitePool) -> sqlx::Result<Vec<(String, DutyOv
 /// A person sets or ends an override.
 pub struct SetDutyOverride {
     pub schedule: String,
-    /// The person on duty, and until when. `None` ends the one that is in force.
+    /// The person on duty, and until when. `None` ends the active override.
     pub duty_override: Option<(String, Timestamp)>,
     pub by: String,
 }
 
-impl Job for SetDutyOverride {
+impl Command for SetDutyOverride {
     /// Whether anything changed.
     type Answer = bool;
 
     async fn perform(&mut self, work: &mut Work) -> anyhow::Result<bool> {
         let duty_override = match &self.duty_override {
             Some((person, to)) => DutyOverride { person: person.clone(), from: work.now, to: *to },
-            None => match work.book.duty_override(&self.schedule, work.now) {
+            None => match work.routing.duty_override(&self.schedule, work.now) {
                 Some(known) => DutyOverride { to: work.now, ..known },
                 None => return Ok(false),
             },
@@ -55,17 +55,17 @@ impl Job for SetDutyOverride {
         let detail = format!("{}: {} until {}", self.schedule, duty_override.person, duty_override.to);
         facts::set(&mut work.connection, &format!("{FACT}{}", self.schedule), &serde_json::to_string(&duty_override)?).await?;
         work.note(&self.by, "override", None, detail).await?;
-        work.book.learn_duty_override(self.schedule.clone(), duty_override);
+        work.routing.learn_duty_override(self.schedule.clone(), duty_override);
         Ok(true)
     }
 }
 
-impl Book {
-    /// A schedule with the override that a person set for it.
+impl Routing {
+    /// A schedule including its override by command.
     pub fn schedule(&self, name: &str) -> Option<Schedule> {
         let mut schedule = self.config.schedule(name)?.clone();
-        let learnt = self.learnt.read().unwrap_or_else(PoisonError::into_inner);
-        if let Some(known) = learnt.duty_overrides.get(name).filter(|known| self.config.person(&known.person).is_some()) {
+        let discovered = self.discovered.read().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = discovered.duty_overrides.get(name).filter(|known| self.config.person(&known.person).is_some()) {
             let local = |at| schedule.time_zone.to_datetime(at);
             let entry = Override { person: known.person.clone(), from: local(known.from), to: local(known.to) };
             schedule.overrides.push(entry);
@@ -73,18 +73,18 @@ impl Book {
         Some(schedule)
     }
 
-    /// All of them.
+    /// All schedules.
     pub fn schedules(&self) -> impl Iterator<Item = Schedule> {
         self.config.schedules.iter().filter_map(|schedule| self.schedule(&schedule.name))
     }
 
-    /// The override of a schedule that is in force.
+    /// The active override of a schedule.
     pub fn duty_override(&self, schedule: &str, now: Timestamp) -> Option<DutyOverride> {
-        let learnt = self.learnt.read().unwrap_or_else(PoisonError::into_inner);
-        learnt.duty_overrides.get(schedule).filter(|known| known.from <= now && now < known.to).cloned()
+        let discovered = self.discovered.read().unwrap_or_else(PoisonError::into_inner);
+        discovered.duty_overrides.get(schedule).filter(|known| known.from <= now && now < known.to).cloned()
     }
 
     pub fn learn_duty_override(&self, schedule: String, duty_override: DutyOverride) {
-        self.learnt.write().unwrap_or_else(PoisonError::into_inner).duty_overrides.insert(schedule, duty_override);
+        self.discovered.write().unwrap_or_else(PoisonError::into_inner).duty_overrides.insert(schedule, duty_override);
     }
 }

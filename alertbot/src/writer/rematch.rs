@@ -1,19 +1,19 @@
-//! Open incidents matched to the routes of the configuration again, at the start and after a reload: a route, a policy or an
-//! Alertmanager that an incident depends on may have another name now, or none.
+//! This module matches open incidents to the routes again, at the start and after a reload. A route, policy or Alertmanager of an
+//! incident may have been renamed or removed.
 
-use super::{Job, Work};
+use super::{Command, Work};
 use crate::{
     incident::{Effect, Happening, IncidentId},
     store::incidents,
 };
 
-/// Incidents that are read into memory at once.
+/// Incidents read into memory at a time.
 const AT_ONCE: usize = 200;
 
 pub struct Rematch;
 
-impl Job for Rematch {
-    /// Open incidents that lost their escalation.
+impl Command for Rematch {
+    /// Number of open incidents that lost their escalation.
     type Answer = usize;
 
     async fn perform(&mut self, work: &mut Work) -> anyhow::Result<usize> {
@@ -24,15 +24,15 @@ impl Job for Rematch {
             after = last.id;
             for mut incident in batch {
                 let before = incident.clone();
-                let source = work.book.config.alertmanager(&incident.source);
+                let source = work.routing.config.alertmanager(&incident.source);
                 if source.is_none_or(|source| source.watchdog.is_none()) && incident.blind_since.is_some() {
-                    // Its Watchdog is not expected any more, and would never end the blindness.
+                    // Its Watchdog is no longer expected and would never end the freeze.
                     super::blind::thaw(work, &before.source).await?;
                     incident.thaw(work.now);
                 }
-                let matched = work.book.routes_now(&incident);
-                incident.routes = work.book.in_order(&incident.routes, &matched);
-                let rules = work.book.rules(&incident);
+                let matched = work.routing.routes_now(&incident);
+                incident.routes = work.routing.in_order(&incident.routes, &matched);
+                let rules = work.routing.rules(&incident);
                 let had = incident.escalation.next_at.is_some() || incident.escalation.stepped_at.is_some();
                 if !incident.follow_policy(work.now, &rules) && had && rules.policy.is_none() {
                     // Written by a release that did not record the policy's name.
@@ -48,7 +48,7 @@ impl Job for Rematch {
                         incident.id = incident.id.0,
                         from,
                         to,
-                        "an open incident lost its escalation: nobody is called"
+                        "an open incident lost its escalation: no one is notified of it"
                     );
                     Happening::EscalationLost
                 } else {

@@ -1,4 +1,4 @@
-//! The configuration as the desk asks it: which rules an incident follows, who is told, and by which address.
+//! This module answers the writer's questions about the configuration: rules of an incident, recipients and their addresses.
 
 use std::{
     collections::{BTreeSet, HashMap},
@@ -16,49 +16,53 @@ use crate::{
     webhook::{Labels, Payload, Status},
 };
 
-/// How long after a topic was closed or gone it is tried again. Until then its messages go to the General topic.
+/// Wait before a closed or deleted topic is tried again. Until then its messages go to the General topic.
 const TOPIC_AGAIN: SignedDuration = SignedDuration::from_mins(15);
 
-/// The configuration, and what was learnt about chats since.
-pub struct Book {
+/// The configuration, and facts about chats discovered at run time.
+pub struct Routing {
     pub config: Config,
     pub messages: Messages,
-    pub(super) learnt: RwLock<Learnt>,
+    pub(super) discovered: RwLock<Discovered>,
 }
 
-/// Chats keep their configured id as their name; where they are today is looked up at the moment of a call.
+/// Chats keep their configured id as their name. The present id is looked up at the time of a call.
 #[derive(Debug, Default)]
-pub(super) struct Learnt {
+pub(super) struct Discovered {
     /// By schedule.
     pub(super) duty_overrides: HashMap<String, super::duty_override::DutyOverride>,
-    moved: HashMap<(String, i64), i64>,
+    chat_migrations: HashMap<(String, i64), i64>,
     lost_topics: HashMap<(String, i64, i32), Timestamp>,
 }
 
-/// What an address is to people.
+/// Quiet hours at an address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Hush {
+pub enum QuietMode {
     Loud,
-    /// Sent without a sound.
+    /// Send without a sound.
     Mute,
-    /// Kept until then.
+    /// Hold until this time.
     Hold(Timestamp),
 }
 
-impl Book {
-    pub fn new(config: Config, moved: Vec<(String, i64, i64)>, lost_topics: Vec<LostTopic>) -> Self {
-        let moved = moved.into_iter().map(|(bot, from, to)| ((bot, from), to)).collect();
-        // Faults are told by `check` and at the start; here the built-in template stands in.
+impl Routing {
+    pub fn new(config: Config, chat_migrations: Vec<(String, i64, i64)>, lost_topics: Vec<LostTopic>) -> Self {
+        let chat_migrations = chat_migrations.into_iter().map(|(bot, from, to)| ((bot, from), to)).collect();
+        // `check` and the start report faults. Here the built-in template is used instead.
         let (messages, _) = Messages::new(&config.templates);
         Self {
             config,
             messages,
-            learnt: RwLock::new(Learnt { moved, lost_topics: lost_topics.into_iter().collect(), duty_overrides: HashMap::new() }),
+            discovered: RwLock::new(Discovered {
+                chat_migrations,
+                lost_topics: lost_topics.into_iter().collect(),
+                duty_overrides: HashMap::new(),
+            }),
         }
     }
 
-    /// The routes that a group takes, from the top. Its severity is that of its worst firing alert: alerts of several severities
-    /// have none in common.
+    /// The routes that a group takes, from the top. Its severity is that of its worst firing alert, because alerts of several
+    /// severities have no common one.
     pub fn routes(&self, source: &str, payload: &Payload) -> Vec<&Route> {
         let severities = &self.config.severities;
         let firing = payload.alerts.iter().filter(|alert| alert.status == Status::Firing);
@@ -90,7 +94,7 @@ impl Book {
         taken
     }
 
-    /// The routes that an open incident takes today.
+    /// The routes that an open incident takes with the present configuration.
     pub fn routes_now(&self, incident: &Incident) -> Vec<String> {
         let severities = &self.config.severities;
         let worst = incident.speaking().map(|alert| alert.labels.get(&severities.label));
@@ -99,7 +103,7 @@ impl Book {
         self.taken(&incident.source, &incident.receiver, &common, worst).into_iter().map(|route| route.name.clone()).collect()
     }
 
-    /// The same routes, once each, in the order of the configuration.
+    /// The same routes without duplicates, in the order of the configuration.
     pub fn in_order(&self, names: &[String], more: &[String]) -> Vec<String> {
         let listed = self.config.routes.iter().map(|route| &route.name);
         listed.filter(|name| names.contains(name) || more.contains(name)).cloned().collect()
@@ -115,7 +119,7 @@ impl Book {
         routes.iter().find_map(|route| route.severity).unwrap_or(labelled)
     }
 
-    /// An alert with its severity, without copying what it holds.
+    /// An alert with its severity, without copying its content.
     pub fn tracked(&self, alert: crate::webhook::Alert, routes: &[&Route]) -> (Box<str>, Tracked) {
         let identity = alert.identity();
         let severity = self.severity(&alert.labels, routes);
@@ -159,14 +163,14 @@ impl Book {
         }
     }
 
-    /// How long an end that one replica of several reports may wait for a read of all of them: until the next one is over.
+    /// How long a resolution reported by one of several replicas waits for a read of all: until the next read has finished.
     pub fn confirm_within(&self, source: &str) -> Option<SignedDuration> {
         let has_replicas = self.config.alertmanager(source).is_some_and(|alertmanager| alertmanager.urls.len() > 1);
         let within = self.config.incidents.reconcile_every.saturating_add(crate::alertmanager::TIMEOUT);
         has_replicas.then(|| SignedDuration::try_from(within).unwrap_or(SignedDuration::MAX))
     }
 
-    /// Chats that every word about the incident goes to.
+    /// Chats that receive every notification of the incident.
     pub fn chats(&self, incident: &Incident) -> Vec<Address> {
         let names: BTreeSet<&String> = self.routes_of(incident).flat_map(|route| &route.chats).collect();
         names.into_iter().filter_map(|name| self.config.chat(name)).map(Self::chat_address).collect()
@@ -176,7 +180,7 @@ impl Book {
         Address::Telegram { bot: chat.bot.clone(), chat: chat.id, topic: chat.topic }
     }
 
-    /// How a person is reached by this means; `None` when not at all.
+    /// Address of a person by this means; `None` if the person does not have it.
     pub fn person_address(person: &Person, means: Means) -> Option<Address> {
         let phone = |provider: &Option<String>, medium| {
             person.phone.as_ref()?;
@@ -197,7 +201,7 @@ impl Book {
         self.routes_of(incident).any(|route| route.end_silences)
     }
 
-    /// The chat that an address is, when the configuration names it.
+    /// The configured chat of an address, if any.
     fn chat_of(&self, address: &Address) -> Option<&Chat> {
         self.config.chats.iter().find(|chat| Self::chat_address(chat) == *address)
     }
@@ -220,66 +224,66 @@ impl Book {
         zone.unwrap_or(&self.config.time_zone).clone()
     }
 
-    /// Who reads what arrives there.
+    /// Language, time zone and calendar of the readers at an address.
     pub fn reader(&self, address: &Address, now: Timestamp) -> Reader {
         let language = self.language(address);
         let calendar = if language == Language::Persian { self.config.calendar } else { Calendar::Gregorian };
         Reader { language, zone: self.time_zone(address), now, calendar }
     }
 
-    /// Parts that an SMS of this provider has at most, and whether answers to it arrive.
+    /// Most parts in an SMS of this provider, and whether replies to it arrive.
     pub fn line(&self, provider: &str) -> (usize, bool) {
         let provider = self.config.provider(provider);
         provider.map_or((1, false), |provider| (provider.parts as usize, provider.callback_token.is_some()))
     }
 
-    /// Whether a message of this severity may sound there now. A telephone cannot be silent: it waits.
-    pub fn hush(&self, address: &Address, severity: Severity, now: Timestamp) -> Hush {
+    /// Whether a message of this severity may sound there now. A phone cannot be silent, so its message waits.
+    pub fn quiet_mode(&self, address: &Address, severity: Severity, now: Timestamp) -> QuietMode {
         let zone = self.time_zone(address);
         let hours: &[QuietHours] = match (self.chat_of(address), self.person_of(address)) {
             (Some(chat), _) => &chat.quiet_hours,
             (None, Some(person)) => &person.quiet_hours,
             (None, None) => &[],
         };
-        let mut hush = Hush::Loud;
+        let mut quiet_mode = QuietMode::Loud;
         for quiet in hours.iter().filter(|quiet| quiet.severities.contains(&severity)) {
             let Some(end) = quiet.window.end_of(now, quiet.zone.as_ref().unwrap_or(&zone)) else { continue };
             let holds = quiet.manner == Quiet::Hold || matches!(address, Address::Phone { .. });
-            hush = match (holds, hush) {
-                (true, Hush::Hold(other)) => Hush::Hold(end.max(other)),
-                (true, _) => Hush::Hold(end),
-                (false, Hush::Loud) => Hush::Mute,
+            quiet_mode = match (holds, quiet_mode) {
+                (true, QuietMode::Hold(other)) => QuietMode::Hold(end.max(other)),
+                (true, _) => QuietMode::Hold(end),
+                (false, QuietMode::Loud) => QuietMode::Mute,
                 (false, other) => other,
             };
         }
-        hush
+        quiet_mode
     }
 
-    /// Where a chat is today. A topic that was closed is tried again from time to time: it may be open again.
+    /// The present id of a chat. A closed topic is retried from time to time, because it may be open again.
     pub fn place(&self, bot: &str, chat: i64, topic: Option<i32>, now: Timestamp) -> Place {
-        let learnt = self.learnt.read().unwrap_or_else(PoisonError::into_inner);
+        let discovered = self.discovered.read().unwrap_or_else(PoisonError::into_inner);
         let topic = topic.filter(|topic| {
-            let lost = learnt.lost_topics.get(&(bot.to_owned(), chat, *topic));
+            let lost = discovered.lost_topics.get(&(bot.to_owned(), chat, *topic));
             lost.is_none_or(|since| now < *since || now.duration_since(*since) >= TOPIC_AGAIN)
         });
-        Place { chat: learnt.moved.get(&(bot.to_owned(), chat)).copied().unwrap_or(chat), topic }
+        Place { chat: discovered.chat_migrations.get(&(bot.to_owned(), chat)).copied().unwrap_or(chat), topic }
     }
 
     /// The configured id of a chat that writes to the bot.
     pub fn configured_chat(&self, bot: &str, chat: i64) -> i64 {
-        let learnt = self.learnt.read().unwrap_or_else(PoisonError::into_inner);
-        let moved = learnt.moved.iter().find(|((of, _), to)| of == bot && **to == chat);
-        moved.map_or(chat, |((_, from), _)| *from)
+        let discovered = self.discovered.read().unwrap_or_else(PoisonError::into_inner);
+        let migration = discovered.chat_migrations.iter().find(|((of, _), to)| of == bot && **to == chat);
+        migration.map_or(chat, |((_, from), _)| *from)
     }
 
-    pub fn learn_moved(&self, bot: &str, from: i64, to: i64) {
-        let mut learnt = self.learnt.write().unwrap_or_else(PoisonError::into_inner);
-        learnt.moved.insert((bot.to_owned(), from), to);
+    pub fn add_chat_migration(&self, bot: &str, from: i64, to: i64) {
+        let mut discovered = self.discovered.write().unwrap_or_else(PoisonError::into_inner);
+        discovered.chat_migrations.insert((bot.to_owned(), from), to);
     }
 
     pub fn learn_lost_topic(&self, bot: &str, chat: i64, topic: i32, at: Timestamp) {
-        let mut learnt = self.learnt.write().unwrap_or_else(PoisonError::into_inner);
-        learnt.lost_topics.insert((bot.to_owned(), chat, topic), at);
+        let mut discovered = self.discovered.write().unwrap_or_else(PoisonError::into_inner);
+        discovered.lost_topics.insert((bot.to_owned(), chat, topic), at);
     }
 }
 
@@ -297,11 +301,11 @@ mod tests {
         ];
         let config = crate::config::parse("alertbot.yaml", include_str!("../../alertbot.example.yaml"), variables).unwrap();
         let at = |seconds: i64| Timestamp::from_second(1_800_000_000 + seconds).unwrap();
-        let book = Book::new(config, Vec::new(), vec![(("main".to_owned(), -1, 5), at(0))]);
-        let topic = |second: i64| book.place("main", -1, Some(5), at(second)).topic;
+        let routing = Routing::new(config, Vec::new(), vec![(("main".to_owned(), -1, 5), at(0))]);
+        let topic = |second: i64| routing.place("main", -1, Some(5), at(second)).topic;
         assert_eq!((topic(1), topic(899), topic(900)), (None, None, Some(5)));
-        book.learn_lost_topic("main", -1, 5, at(900));
+        routing.learn_lost_topic("main", -1, 5, at(900));
         assert_eq!((topic(901), topic(1_800)), (None, Some(5)));
-        assert_eq!(book.place("main", -1, Some(6), at(1)).topic, Some(6));
+        assert_eq!(routing.place("main", -1, Some(6), at(1)).topic, Some(6));
     }
 }

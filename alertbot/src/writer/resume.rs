@@ -1,8 +1,8 @@
-//! After a restart: the whole queue. What was under way may have arrived, and the wall's clock may have been set back meanwhile.
+//! This module loads the queue after a restart. Messages in flight may have arrived. The wall clock may have been set back.
 
 use jiff::SignedDuration;
 
-use super::{Job, Work, deliver::given_up, work::item};
+use super::{Command, Work, deliver::given_up, work::item};
 use crate::{
     incident::IncidentId,
     store::{audit, facts, incidents, outbox},
@@ -13,11 +13,11 @@ pub struct Resume;
 #[derive(Debug, Default)]
 pub struct Resumed {
     pub queue: Vec<crate::schedule::Item>,
-    /// The channel of each message that was given up.
+    /// Channel of each dropped message.
     pub given_up: Vec<&'static str>,
 }
 
-impl Job for Resume {
+impl Command for Resume {
     type Answer = Resumed;
 
     async fn perform(&mut self, work: &mut Work) -> anyhow::Result<Self::Answer> {
@@ -28,8 +28,8 @@ impl Job for Resume {
             let Some(last) = batch.last() else { return Ok(resumed) };
             after = last.id;
             for mut message in batch {
-                if message.under_way && message.doubtful {
-                    // Both attempts may have arrived: a third one is not made, as when its answer is lost.
+                if message.under_way && message.maybe_sent {
+                    // Both attempts may have arrived. No third attempt follows, as after a lost answer.
                     let reason = "the program ended during its second attempt";
                     given_up(work, &message, reason, false, work.now).await?;
                     resumed.given_up.push(message.address.channel());
@@ -37,7 +37,7 @@ impl Job for Resume {
                 }
                 if message.under_way {
                     message.under_way = false;
-                    message.doubtful = true;
+                    message.maybe_sent = true;
                     message.attempts += 1;
                     outbox::save(&mut work.connection, &message).await?;
                 }
@@ -47,15 +47,15 @@ impl Job for Resume {
     }
 }
 
-/// The fact up to which line of the audit trail a clock that was set back is made up for.
+/// Name of the fact that stores the audit line up to which a set-back clock is compensated.
 const MADE_UP_FOR: &str = "clock made up for until audit";
-/// Clocks of one machine differ by this much without having been set.
+/// Clocks of one machine can differ by this much without being set.
 const TOLERATED: SignedDuration = SignedDuration::from_secs(2);
-/// Messages or incidents that are read into memory at once: the queue of a storm is long, its texts are longer.
+/// Messages or incidents read into memory at a time. A storm makes the queue long and its texts longer.
 const AT_ONCE: usize = 200;
 
-/// When the newest thing that was written down lies in the future, the clock was set back by at least that much while the
-/// program was down. Everything that waits would wait for that much longer: its times are moved along.
+/// If the newest stored time is in the future, the clock was set back by at least that much while the program was stopped.
+/// Waiting messages and incidents would wait longer, so their times are moved by the same amount.
 async fn catch_up_with_clock(work: &mut Work) -> anyhow::Result<()> {
     let known = facts::get(&mut work.connection, MADE_UP_FOR).await?.and_then(|text| text.parse().ok()).unwrap_or(0);
     let Some((line, newest)) = audit::newest_after(&mut work.connection, known).await? else { return Ok(()) };
@@ -63,7 +63,10 @@ async fn catch_up_with_clock(work: &mut Work) -> anyhow::Result<()> {
     if ahead <= TOLERATED {
         return Ok(());
     }
-    tracing::warn!(seconds = ahead.as_secs(), "the clock was set back while the program was down: what waits is moved along");
+    tracing::warn!(
+        seconds = ahead.as_secs(),
+        "the clock was set back while the program was stopped: moving the times of waiting messages and incidents"
+    );
     outbox::move_back(&mut work.connection, ahead).await?;
     let mut after = IncidentId(0);
     loop {

@@ -1,5 +1,5 @@
-//! What people do with the bot: buttons and commands in Telegram, replies by SMS. Who may do what is decided here, and every
-//! action, and every refused one, is in the audit trail.
+//! This module handles input of people: buttons and commands in Telegram, replies by SMS. It authorizes every action. The audit
+//! trail records every action, also the refused ones.
 
 pub mod authority;
 mod buttons;
@@ -17,47 +17,47 @@ use teloxide::prelude::{Request, Requester};
 use crate::{
     alertmanager::Alertmanager,
     clock::Clock,
-    desk::{Desk, Unavailable, act::Note, act::Say},
     incident::IncidentId,
     metrics::PeopleMetrics,
     notify::{Address, telegram::Telegram},
     schedule::Urgency,
     store::outbox::Words,
+    writer::{Unavailable, Writer, actions::Note, actions::Say},
 };
 
 pub use buttons::{Press, data as button_data};
 
-/// What acts on behalf of people.
+/// Context of an action by a person.
 #[derive(Clone)]
-pub struct Counter {
-    pub desk: Desk,
+pub struct BotContext {
+    pub writer: Writer,
     pub clock: Clock,
     pub alertmanagers: Arc<Vec<Alertmanager>>,
     pub metrics: PeopleMetrics,
-    /// Woken when what was done shows in Alertmanager and should be read there.
+    /// Notified if an action changed Alertmanager, so that a reconciliation must run.
     pub compare: tokio::sync::watch::Sender<()>,
-    /// The name of the bot in the configuration, and the way to it.
+    /// Name of the bot in the configuration, and its client.
     pub bot: String,
     pub telegram: Telegram,
-    /// As Telegram names it; asked for once.
+    /// User name of the bot, requested from Telegram once.
     pub username: Arc<tokio::sync::OnceCell<String>>,
 }
 
-impl Counter {
+impl BotContext {
     fn alertmanager(&self, name: &str) -> Option<&Alertmanager> {
         self.alertmanagers.iter().find(|alertmanager| alertmanager.name == name)
     }
 
     async fn note(&self, actor: &str, action: &str, incident: Option<IncidentId>, detail: String) -> Result<(), Unavailable> {
-        self.desk.perform(Note { actor: actor.to_owned(), action: action.to_owned(), incident, detail }).await
+        self.writer.perform(Note { actor: actor.to_owned(), action: action.to_owned(), incident, detail }).await
     }
 
-    /// An answer into the chat where it was asked.
+    /// Answers in the chat of the request.
     async fn answer(&self, address: &Address, words: Words) -> Result<(), Unavailable> {
-        self.desk.perform(Say { address: address.clone(), urgency: Urgency::Answer, words }).await
+        self.writer.perform(Say { address: address.clone(), urgency: Urgency::Answer, words }).await
     }
 
-    /// Empty while Telegram does not say: then every command counts as one to this bot.
+    /// Empty while Telegram has not sent it. Then every command counts as one for this bot.
     async fn username(&self) -> String {
         let asked = self.username.get_or_try_init(async || {
             let me = self.telegram.bot().get_me().send().await.map_err(drop)?;

@@ -1,24 +1,24 @@
-//! What happens because a time has come: the state machine's own steps, and criticals that were not delivered in time.
+//! This module performs the steps that are due: those of the state machine, and overdue critical messages.
 
-use super::{Job, Work};
+use super::{Command, Work};
 use crate::{
     incident::IncidentId,
     store::{audit, incidents, outbox},
 };
 
-/// Incidents that one transaction takes a step of.
+/// Incidents processed in one transaction.
 const AT_ONCE: usize = 100;
 
-/// Everything that is due.
+/// Performs every due step.
 pub struct Due;
 
-impl Job for Due {
-    /// When the next step is due, Unix milliseconds.
+impl Command for Due {
+    /// Time of the next step, in Unix milliseconds.
     type Answer = Option<i64>;
 
     async fn perform(&mut self, work: &mut Work) -> anyhow::Result<Option<i64>> {
         for mut incident in incidents::due(&mut work.connection, work.now, AT_ONCE).await? {
-            let rules = work.book.rules(&incident);
+            let rules = work.routing.rules(&incident);
             let effects = incident.due(work.now, &rules);
             work.carry_out(&incident, effects).await?;
         }
@@ -26,12 +26,12 @@ impl Job for Due {
     }
 }
 
-/// A critical was not delivered in time: the next channel is told too.
+/// A critical message was not delivered in time: notify by the next channel too.
 pub struct Overdue {
     pub id: i64,
 }
 
-impl Job for Overdue {
+impl Command for Overdue {
     type Answer = ();
 
     async fn perform(&mut self, work: &mut Work) -> anyhow::Result<()> {
@@ -45,10 +45,10 @@ impl Job for Overdue {
     }
 }
 
-/// The next step of the incident's escalation is taken ahead of its time.
+/// Advances the next escalation step of the incident to now.
 pub(super) async fn undelivered(work: &mut Work, incident: IncidentId) -> anyhow::Result<()> {
     let Some(mut incident) = incidents::by_id(&mut work.connection, incident).await? else { return Ok(()) };
-    let rules = work.book.rules(&incident);
+    let rules = work.routing.rules(&incident);
     let before = incident.escalation.clone();
     let effects = incident.undelivered(work.now, &rules);
     if effects.is_empty() && incident.escalation == before {

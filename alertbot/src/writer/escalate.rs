@@ -1,8 +1,8 @@
-//! A step of the escalation: who is told now, and how.
+//! This module performs a step of the escalation: it selects the recipients and the means.
 
 use jiff::SignedDuration;
 
-use super::{Book, Work, book::Hush};
+use super::{Routing, Work, routing::QuietMode};
 use crate::{
     config::{Means, Person, Role},
     incident::{Happening, Incident, Severity},
@@ -12,12 +12,12 @@ use crate::{
     store::outbox::{self, Body},
 };
 
-/// Calls for one person that come within this time are one SMS.
+/// Notifications for one phone within this time are one SMS.
 const GATHER: SignedDuration = SignedDuration::from_secs(3);
 
 impl Work {
-    /// Takes one step: chats and people are told, and whoever reads along sees who.
-    pub(super) async fn call(
+    /// Performs one step: notifies its chats and people, and shows the followers who was notified.
+    pub(super) async fn escalate(
         &mut self,
         incident: &Incident,
         step: usize,
@@ -25,11 +25,11 @@ impl Work {
         everyone: bool,
         by: Option<String>,
     ) -> anyhow::Result<()> {
-        let book = std::sync::Arc::clone(&self.book);
-        let Some(policy) = book.escalation(incident) else { return Ok(()) };
+        let routing = std::sync::Arc::clone(&self.routing);
+        let Some(policy) = routing.escalation(incident) else { return Ok(()) };
         let (mut chats, mut people, means): (Vec<&String>, Vec<&Person>, &[Means]) = match policy.steps.get(step) {
-            Some(step) if !everyone => (step.chats.iter().collect(), book.people_of(step, self.now), &step.by),
-            _ => (Vec::new(), book.everyone(), &Means::ALL),
+            Some(step) if !everyone => (step.chats.iter().collect(), routing.people_of(step, self.now), &step.by),
+            _ => (Vec::new(), routing.everyone(), &Means::ALL),
         };
         chats.dedup();
         people.dedup_by(|left, right| left.name == right.name);
@@ -37,9 +37,9 @@ impl Work {
             people.iter().map(|person| person.name.clone()).chain(chats.iter().map(|chat| (*chat).clone())).collect();
         let happening = Happening::Escalated { step: step + 1, round: round + 1, by, to };
         let mut addresses: Vec<Address> =
-            chats.into_iter().filter_map(|name| book.config.chat(name)).map(Book::chat_address).collect();
+            chats.into_iter().filter_map(|name| routing.config.chat(name)).map(Routing::chat_address).collect();
         for person in people {
-            let reached: Vec<Address> = means.iter().filter_map(|means| Book::person_address(person, *means)).collect();
+            let reached: Vec<Address> = means.iter().filter_map(|means| Routing::person_address(person, *means)).collect();
             if reached.is_empty() {
                 tracing::warn!(
                     person = person.name,
@@ -49,16 +49,16 @@ impl Work {
             }
             addresses.extend(reached);
         }
-        let followed = self.book.chats(incident);
+        let followed = self.routing.chats(incident);
         for address in &addresses {
             match address {
                 Address::Phone { .. } => self.ring(incident, address, &happening).await?,
-                // Whoever follows the incident anyway is told below.
+                // Chats that follow the incident are notified below.
                 _ if followed.contains(address) => {}
                 _ => self.tell_address(incident, address, &happening).await?,
             }
         }
-        // The first step without a wait belongs to the first message; a second one would say nothing new.
+        // The first message already covers a first step without a wait.
         let with_the_first = step == 0 && round == 0 && self.now == incident.opened_at;
         if with_the_first {
             let to = addresses.iter().map(Address::to_string).collect::<Vec<_>>().join(", ");
@@ -76,23 +76,23 @@ impl Work {
         let critical = incident.severity == Severity::Critical;
         let urgency = if critical { Urgency::Critical } else { Urgency::Ordinary };
         let mut message = self.message(Some(incident.id), address, Kind::Phone, urgency, body);
-        // One that gathers already takes this one along.
+        // A collecting SMS includes this incident.
         let gathering = outbox::next_of_address(&mut self.connection, address, self.now).await?;
         let gathered = self.now.checked_add(GATHER).unwrap_or(self.now);
         message.not_before = gathering.map_or(gathered, |at| at.min(gathered));
-        if let Hush::Hold(until) = self.book.hush(address, incident.severity, self.now) {
+        if let QuietMode::Hold(until) = self.routing.quiet_mode(address, incident.severity, self.now) {
             message.not_before = message.not_before.max(until);
         }
         if critical {
-            message.overdue_at = message.not_before.checked_add(self.book.config.incidents.critical_within).ok();
+            message.overdue_at = message.not_before.checked_add(self.routing.config.incidents.critical_within).ok();
         }
         self.put(message).await?;
         Ok(())
     }
 }
 
-impl Book {
-    /// Who a step means at this moment: people by name, and whoever is on duty.
+impl Routing {
+    /// People whom a step means now: named people and people on duty.
     pub fn people_of(&self, step: &crate::config::Step, now: jiff::Timestamp) -> Vec<&Person> {
         let on_duty = step.on_call.iter().flat_map(|schedule| self.on_duty(schedule, now));
         let next = step.next_on_call.iter().flat_map(|schedule| self.next_on_duty(schedule, now));
@@ -106,20 +106,20 @@ impl Book {
         people
     }
 
-    /// Who is on duty in a schedule.
+    /// The person on duty in a schedule.
     pub fn on_duty(&self, schedule: &str, now: jiff::Timestamp) -> Option<&Person> {
         let schedule = self.schedule(schedule)?;
         self.config.person(oncall::on_duty(&schedule, now)?)
     }
 
-    /// Who comes on duty after that; whoever is on duty now, when nobody else does.
+    /// The next person on duty; the present one if the schedule has no other.
     fn next_on_duty(&self, schedule: &str, now: jiff::Timestamp) -> Option<&Person> {
         let found = self.schedule(schedule)?;
         let next = oncall::next_after(&found, now).and_then(|(_, name)| self.config.person(name));
         next.or_else(|| self.on_duty(schedule, now))
     }
 
-    /// All who may act.
+    /// All people with the right to act.
     pub fn everyone(&self) -> Vec<&Person> {
         self.config.people.iter().filter(|person| person.role >= Role::Responder).collect()
     }

@@ -1,11 +1,11 @@
-//! What a job works with: the connection inside the transaction, the time of the batch, the rules, and what it changes.
+//! This module holds the context of a command: connection, time of the batch, rules, and the changes made.
 
 use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 use sqlx::SqliteConnection;
 
-use super::{Book, Change};
+use super::{Change, Routing};
 use crate::{
     clock::{Clock, moment},
     incident::{Incident, IncidentId, Severity},
@@ -17,26 +17,26 @@ use crate::{
     },
 };
 
-/// How far people have come with an incident.
+/// A state that people have reached with an incident.
 #[derive(Debug, Clone, Copy)]
 pub enum Reached {
     Acknowledged,
     Resolved,
 }
 
-/// What the durations of incidents are measured by.
+/// Measured in the histograms of incident durations.
 #[derive(Debug, Clone, Copy)]
 pub struct Milestone {
     pub reached: Reached,
     pub severity: Severity,
-    /// Since the incident's first alert.
+    /// Time since the incident's first alert.
     pub after: SignedDuration,
 }
 
 pub struct Work {
     pub connection: SqliteConnection,
-    pub book: Arc<Book>,
-    /// The same for every job of a batch.
+    pub routing: Arc<Routing>,
+    /// The same for every command of a batch.
     pub now: Timestamp,
     clock: Clock,
     changes: Vec<Change>,
@@ -46,10 +46,10 @@ pub struct Work {
 }
 
 impl Work {
-    pub(super) fn new(store: Store, book: Arc<Book>, clock: Clock) -> Self {
+    pub(super) fn new(store: Store, routing: Arc<Routing>, clock: Clock) -> Self {
         Self {
             connection: store.writer,
-            book,
+            routing,
             now: clock.now(),
             clock,
             changes: Vec::new(),
@@ -77,7 +77,7 @@ impl Work {
     }
 
     pub(super) fn reached(&mut self, reached: Reached, incident: &Incident) {
-        // Alertmanager's clock may be ahead of ours.
+        // Alertmanager's clock may be ahead of this one.
         let after = self.now.duration_since(incident.started_at).max(SignedDuration::ZERO);
         self.milestones.push(Milestone { reached, severity: incident.severity, after });
     }
@@ -91,7 +91,7 @@ impl Work {
         Ok(audit::insert(&mut self.connection, &entry).await?)
     }
 
-    /// A new message, or one with a new state, into the database and the sender's queue.
+    /// Writes a new or changed message into the database and the sender's queue.
     pub async fn put(&mut self, mut message: Message) -> anyhow::Result<i64> {
         if message.id == 0 {
             outbox::insert(&mut self.connection, &mut message).await?;
@@ -103,7 +103,7 @@ impl Work {
         Ok(id)
     }
 
-    /// Nobody needs the message any more.
+    /// Removes a message that is no longer needed.
     pub async fn drop_message(&mut self, id: i64) -> anyhow::Result<()> {
         outbox::finish(&mut self.connection, id, State::NotNeeded, None, None, None).await?;
         self.change(Change::Remove(id));
@@ -111,7 +111,7 @@ impl Work {
     }
 }
 
-/// A row as the planner sees it.
+/// Converts a row to the planner's item.
 pub fn item(message: &Message) -> Item {
     Item {
         id: message.id,
@@ -125,6 +125,6 @@ pub fn item(message: &Message) -> Item {
         told: message.told,
         attempts: message.attempts,
         detours: 0,
-        doubtful: message.doubtful,
+        maybe_sent: message.maybe_sent,
     }
 }

@@ -20,13 +20,13 @@ use super::{
 };
 use crate::{
     clock::Clock,
-    desk::Book,
     incident::Incident,
     metrics::DeliveryMetrics,
     store::{
         incidents,
         outbox::{self, Body, Message},
     },
+    writer::Routing,
 };
 
 /// Pictures in memory at most, those that are being drawn included; about 60 kB each.
@@ -41,10 +41,10 @@ const CALM: f64 = 0.1;
 
 /// Shared by the sender and the drawings under way.
 #[derive(Clone)]
-pub struct Studio(Arc<Inner>);
+pub struct ChartRenderer(Arc<Inner>);
 
 struct Inner {
-    book: Arc<Book>,
+    routing: Arc<Routing>,
     readers: SqlitePool,
     clock: Clock,
     client: reqwest::Client,
@@ -66,13 +66,13 @@ pub enum Held {
     Begin,
 }
 
-impl Studio {
+impl ChartRenderer {
     /// # Errors
     /// When no HTTP client can be made.
-    pub fn new(book: Arc<Book>, readers: SqlitePool, clock: Clock, metrics: DeliveryMetrics) -> anyhow::Result<Self> {
-        let client = reqwest::Client::builder().timeout(book.config.picture.timeout).build()?;
+    pub fn new(routing: Arc<Routing>, readers: SqlitePool, clock: Clock, metrics: DeliveryMetrics) -> anyhow::Result<Self> {
+        let client = reqwest::Client::builder().timeout(routing.config.picture.timeout).build()?;
         let (asking, drawing) = (Semaphore::new(ASKED_AT_ONCE), Semaphore::new(DRAWN_AT_ONCE));
-        Ok(Self(Arc::new(Inner { book, readers, clock, client, metrics, asking, drawing, held: Mutex::default() })))
+        Ok(Self(Arc::new(Inner { routing, readers, clock, client, metrics, asking, drawing, held: Mutex::default() })))
     }
 
     /// After [`Held::Begin`] call [`Self::draw`].
@@ -103,7 +103,7 @@ impl Studio {
         let inner = &self.0;
         let timer = inner.metrics.picture_seconds.start_timer();
         // Waiting for a place counts: nobody looks at a picture that comes late.
-        let drawn = tokio::time::timeout(inner.book.config.picture.timeout * 2, inner.draw(id)).await;
+        let drawn = tokio::time::timeout(inner.routing.config.picture.timeout * 2, inner.draw(id)).await;
         let drawn = drawn.unwrap_or(Err(PictureFault::TimedOut));
         timer.observe_duration();
         inner.metrics.pictures.with_label_values(&[if drawn.is_ok() { "drawn" } else { "failed" }]).inc();
@@ -136,7 +136,7 @@ impl Inner {
             return Err(PictureFault::Drawing("its message is gone".into()));
         };
         let prometheus = self.prometheus(&source, incident.as_ref()).ok_or(PictureFault::NoSource)?;
-        let range = self.book.config.picture.range;
+        let range = self.routing.config.picture.range;
         let (start, end) = span(range, incident.as_ref(), self.clock.now());
         let drawn = expression::drawn(&expression);
         let mut series = prometheus.range(&drawn.query, start, end).await?;
@@ -159,7 +159,7 @@ impl Inner {
             start,
             end,
             step_seconds: Prometheus::step(range).as_secs_f64(),
-            zone: self.book.time_zone(&address),
+            zone: self.routing.time_zone(&address),
         };
         let _place = self.drawing.acquire().await;
         let drawing = tokio::task::spawn_blocking(move || chart::png(&chart));
@@ -178,7 +178,7 @@ impl Inner {
 
     /// The configured one, or else the one whose page the alert names.
     fn prometheus(&self, source: &str, incident: Option<&Incident>) -> Option<Prometheus> {
-        let settings = self.book.config.alertmanager(source)?;
+        let settings = self.routing.config.alertmanager(source)?;
         if let Some(url) = &settings.prometheus {
             return Some(Prometheus::new(self.client.clone(), url, settings.prometheus_credentials.clone()));
         }

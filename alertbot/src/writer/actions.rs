@@ -1,24 +1,24 @@
-//! What people do: acknowledge, hand over, escalate, silence. Who may is decided before a job is given.
+//! This module performs actions of people: acknowledge, reassign, escalate, silence. The caller must check authorization first.
 
-use super::{Job, Work};
+use super::{Command, Work};
 use crate::{
     incident::{Incident, IncidentId, Silence},
     store::{incidents, outbox},
 };
 
-/// What a person does to an incident.
+/// An action on an incident.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Act {
     Acknowledge,
-    /// Gives an acknowledgement back.
+    /// Ends an acknowledgement.
     Release,
     Reassign {
         to: String,
     },
     Escalate,
-    /// It is in Alertmanager already.
+    /// Already created in Alertmanager.
     Silence(Silence),
-    /// They are ended in Alertmanager already.
+    /// Already ended in Alertmanager.
     Unsilence {
         ids: Vec<String>,
     },
@@ -26,29 +26,29 @@ pub enum Act {
 
 pub struct Perform {
     pub incident: IncidentId,
-    /// As people read it.
+    /// Name for people.
     pub by: String,
     pub act: Act,
 }
 
-/// What came of it.
+/// Result of an action.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Performed {
     Done(Box<Incident>),
-    /// It has ended, or is so already.
+    /// The incident is closed, or already in this state.
     Nothing(Box<Incident>),
     /// No such incident.
     Unknown,
 }
 
-impl Job for Perform {
+impl Command for Perform {
     type Answer = Performed;
 
     async fn perform(&mut self, work: &mut Work) -> anyhow::Result<Performed> {
         let Some(mut incident) = incidents::by_id(&mut work.connection, self.incident).await? else {
             return Ok(Performed::Unknown);
         };
-        let rules = work.book.rules(&incident);
+        let rules = work.routing.rules(&incident);
         let effects = match &self.act {
             Act::Acknowledge => incident.acknowledge(&self.by, work.now, &rules),
             Act::Release => incident.release(&self.by, work.now, &rules),
@@ -69,7 +69,7 @@ impl Job for Perform {
     }
 }
 
-/// Somebody has it: calls that have not left yet stay.
+/// The incident has an owner now: SMS and calls that have not left the queue are removed.
 async fn stop_calls(work: &mut Work, incident: IncidentId) -> anyhow::Result<()> {
     for message in outbox::all_queued_of_incident(&mut work.connection, incident).await? {
         if message.kind == crate::schedule::Kind::Phone && !message.under_way {
@@ -79,7 +79,7 @@ async fn stop_calls(work: &mut Work, incident: IncidentId) -> anyhow::Result<()>
     Ok(())
 }
 
-/// Something that a person did and no incident shows: refused, asked, confirmed.
+/// An action that no incident records: rejected, requested, confirmed.
 pub struct Note {
     pub actor: String,
     pub action: String,
@@ -87,7 +87,7 @@ pub struct Note {
     pub detail: String,
 }
 
-impl Job for Note {
+impl Command for Note {
     type Answer = ();
 
     async fn perform(&mut self, work: &mut Work) -> anyhow::Result<()> {
@@ -95,14 +95,14 @@ impl Job for Note {
     }
 }
 
-/// Ready words for somebody.
+/// Ready text for a person.
 pub struct Say {
     pub address: crate::notify::Address,
     pub urgency: crate::schedule::Urgency,
     pub words: outbox::Words,
 }
 
-impl Job for Say {
+impl Command for Say {
     type Answer = ();
 
     async fn perform(&mut self, work: &mut Work) -> anyhow::Result<()> {
@@ -110,7 +110,7 @@ impl Job for Say {
     }
 }
 
-/// A picture of an expression for a chat.
+/// A chart of an expression for a chat.
 pub struct Draw {
     pub incident: Option<IncidentId>,
     pub address: crate::notify::Address,
@@ -120,7 +120,7 @@ pub struct Draw {
     pub reply_to: Option<i32>,
 }
 
-impl Job for Draw {
+impl Command for Draw {
     type Answer = ();
 
     async fn perform(&mut self, work: &mut Work) -> anyhow::Result<()> {
@@ -137,15 +137,15 @@ impl Job for Draw {
     }
 }
 
-/// A provider said how far a message came.
+/// A provider's delivery report.
 pub struct Reported {
     pub provider: String,
     pub reference: String,
     pub report: crate::notify::Report,
 }
 
-impl Job for Reported {
-    /// Whether the message is known and this is news.
+impl Command for Reported {
+    /// Whether the message is known and the report is news.
     type Answer = bool;
 
     async fn perform(&mut self, work: &mut Work) -> anyhow::Result<bool> {

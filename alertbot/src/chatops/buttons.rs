@@ -1,4 +1,5 @@
-//! Buttons. A press is answered in any case, or the button would go on turning; the message itself is edited by what follows.
+//! This module handles buttons. Every press is answered, because an unanswered button keeps spinning. The message itself is
+//! edited by the effects of the action.
 
 use teloxide::{
     payloads::setters::*,
@@ -7,19 +8,15 @@ use teloxide::{
 };
 
 use super::{
-    Counter,
+    BotContext,
     authority::{self, Asker, Refusal, address},
     silences,
 };
 use crate::{
     config::{Language, Person, Role},
-    desk::{
-        Unavailable,
-        act::{Act, Draw, Perform, Performed},
-    },
     incident::IncidentId,
     message::{
-        catalogue::{Saying, say},
+        catalogue::{Text, say},
         split::shorten,
         units::ANSWER_UNITS,
     },
@@ -29,18 +26,22 @@ use crate::{
         outbox::{self, Body},
         threads,
     },
+    writer::{
+        Unavailable,
+        actions::{Act, Draw, Perform, Performed},
+    },
 };
 
-/// What a button's data says: at most [`crate::message::units::CALLBACK_BYTES`].
+/// The data of a button: at most [`crate::message::units::CALLBACK_BYTES`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Press {
     Acknowledge(IncidentId),
-    /// All that a digest names.
+    /// Every incident of a digest.
     AcknowledgeAll(i64),
     Escalate(IncidentId),
     Graph(IncidentId),
     Release(IncidentId),
-    /// Hours; confirmed although it covers many alerts.
+    /// Hours. Confirmed although it covers many alerts.
     Silence(IncidentId, u32, bool),
     Unsilence(IncidentId),
 }
@@ -59,7 +60,7 @@ pub fn data(press: Press) -> String {
     }
 }
 
-/// Longest silence that a button can set.
+/// Longest silence set by a button.
 const MOST_HOURS: u32 = 24 * 7;
 
 fn read(data: &str) -> Option<Press> {
@@ -111,66 +112,69 @@ impl Press {
     }
 }
 
-pub(super) async fn press(counter: &Counter, query: CallbackQuery) -> Result<(), Unavailable> {
+pub(super) async fn press(context: &BotContext, query: CallbackQuery) -> Result<(), Unavailable> {
     let id = query.id.clone();
-    let (said, alert, done) = match take(counter, &query).await {
+    let (said, alert, done) = match take(context, &query).await {
         Ok((said, alert)) => (said, alert, Ok(())),
-        Err(error) => (say(counter.desk.book.config.language, Saying::TryAgain), true, Err(error)),
+        Err(error) => (say(context.writer.routing.config.language, Text::TryAgain), true, Err(error)),
     };
     let said = shorten(&said, ANSWER_UNITS);
-    // Its failure changes nothing: what was asked for is done.
-    if let Err(error) = counter.telegram.bot().answer_callback_query(id).text(said).show_alert(alert).send().await {
-        tracing::debug!(error = error.to_string().replace(counter.telegram.bot().token(), "(token)"), "a press was not answered");
+    // A failure to answer does not undo the action.
+    if let Err(error) = context.telegram.bot().answer_callback_query(id).text(said).show_alert(alert).send().await {
+        tracing::debug!(
+            error = error.to_string().replace(context.telegram.bot().token(), "(token)"),
+            "failed to answer a button"
+        );
     }
     done
 }
 
-/// What to tell the person, and whether it should be in the way.
-async fn take(counter: &Counter, query: &CallbackQuery) -> Result<(String, bool), Unavailable> {
-    let book = &counter.desk.book;
+/// The answer to the person, and whether it is a dialog.
+async fn take(context: &BotContext, query: &CallbackQuery) -> Result<(String, bool), Unavailable> {
+    let routing = &context.writer.routing;
     let actor = format!("user {}", query.from.id.0);
     let unreadable = async |detail: &str| {
-        counter.count("button", "refused");
-        counter.note(&actor, "refused", None, detail.to_owned()).await?;
-        Ok((say(book.config.language, Saying::TryAgain), true))
+        context.count("button", "refused");
+        context.note(&actor, "refused", None, detail.to_owned()).await?;
+        Ok((say(routing.config.language, Text::TryAgain), true))
     };
     let Some(press) = query.data.as_deref().and_then(read) else {
-        return unreadable("a button without data that can be read").await;
+        return unreadable("a button without readable data").await;
     };
-    // Of an old message Telegram says only where it is. A button of an inline message says not even that.
+    // For an old message, Telegram sends only its place. For an inline message it does not even send that.
     let Some(message) = &query.message else {
         return unreadable("a button without a message").await;
     };
     let (chat_id, message_id) = (message.chat().id.0, message.id().0);
-    let chat = book.configured_chat(&counter.bot, chat_id);
+    let chat = routing.configured_chat(&context.bot, chat_id);
     let address = match message.regular_message() {
         Some(message) => {
             let topic = message.thread_id.filter(|_| message.is_topic_message).map(|thread| thread.0.0);
-            address(book, &counter.bot, chat_id, topic)
+            address(routing, &context.bot, chat_id, topic)
         }
-        None => told_in(counter, press, chat, message_id).await?.unwrap_or_else(|| address(book, &counter.bot, chat_id, None)),
+        None => told_in(context, press, chat, message_id).await?.unwrap_or_else(|| address(routing, &context.bot, chat_id, None)),
     };
-    let language = book.language(&address);
+    let language = routing.language(&address);
     let asker = Asker { user: Some(query.from.id.0), in_the_name_of_a_chat: false, chat };
-    let person = match authority::authorise(&book.config, &counter.bot, asker, press.needs()) {
+    let person = match authority::authorise(&routing.config, &context.bot, asker, press.needs()) {
         Ok(person) => person.clone(),
         Err(refusal) => {
-            counter.count(press.name(), "refused");
+            context.count(press.name(), "refused");
             let detail = format!("{}: {}", press.name(), refusal.name());
-            counter.note(&format!("user {}", query.from.id.0), "refused", press.incident(), detail).await?;
+            context.note(&format!("user {}", query.from.id.0), "refused", press.incident(), detail).await?;
             return Ok((refused(language, refusal, query.from.id.0, chat), true));
         }
     };
-    let (outcome, said) = act(counter, press, &person, &address, message_id, language).await?;
-    counter.count(press.name(), outcome);
+    let (outcome, said) = act(context, press, &person, &address, message_id, language).await?;
+    context.count(press.name(), outcome);
     Ok((said, false))
 }
 
-/// Where the message of an incident was sent, with its topic.
-async fn told_in(counter: &Counter, press: Press, chat: i64, message: i32) -> Result<Option<Address>, Unavailable> {
+/// The address of an incident's message, with its topic.
+async fn told_in(context: &BotContext, press: Press, chat: i64, message: i32) -> Result<Option<Address>, Unavailable> {
     let Some(incident) = press.incident() else { return Ok(None) };
-    let told = threads::of(&counter.desk.readers, incident).await.map_err(|error| Unavailable(error.to_string()))?;
-    let here = |address: &Address| matches!(address, Address::Telegram { bot, chat: there, .. } if *bot == counter.bot && *there == chat);
+    let told = threads::of(&context.writer.readers, incident).await.map_err(|error| Unavailable(error.to_string()))?;
+    let here = |address: &Address| matches!(address, Address::Telegram { bot, chat: there, .. } if *bot == context.bot && *there == chat);
     let mut in_chat = told.into_iter().filter(|(address, _)| here(address));
     let exact = in_chat.clone().find(|(_, known)| *known == message);
     Ok(exact.or_else(|| in_chat.next()).map(|(address, _)| address))
@@ -178,16 +182,16 @@ async fn told_in(counter: &Counter, press: Press, chat: i64, message: i32) -> Re
 
 pub(super) fn refused(language: Language, refusal: Refusal, user: u64, chat: i64) -> String {
     let saying = match refusal {
-        Refusal::Anonymous => Saying::WhoAreYou,
-        Refusal::Stranger => Saying::Stranger { user, chat },
-        Refusal::WrongChat => Saying::NotInThisChat { chat },
-        Refusal::Role(_) => Saying::RoleForbids,
+        Refusal::Anonymous => Text::WhoAreYou,
+        Refusal::Stranger => Text::Stranger { user, chat },
+        Refusal::WrongChat => Text::NotInThisChat { chat },
+        Refusal::Role(_) => Text::RoleForbids,
     };
     say(language, saying)
 }
 
 async fn act(
-    counter: &Counter,
+    context: &BotContext,
     press: Press,
     person: &Person,
     address: &Address,
@@ -195,69 +199,69 @@ async fn act(
     language: Language,
 ) -> Result<(&'static str, String), Unavailable> {
     let say = |saying| say(language, saying);
-    let perform = |incident, act| counter.desk.perform(Perform { incident, by: person.name.clone(), act });
+    let perform = |incident, act| context.writer.perform(Perform { incident, by: person.name.clone(), act });
     Ok(match press {
         Press::Acknowledge(id) => match perform(id, Act::Acknowledge).await? {
-            Performed::Done(_) => ("done", say(Saying::Yours { incident: &id.to_string() })),
+            Performed::Done(_) => ("done", say(Text::Yours { incident: &id.to_string() })),
             other => nothing(language, &other, id),
         },
         Press::AcknowledgeAll(digest) => {
-            let count = acknowledge_all(counter, digest, &person.name).await?;
-            ("done", say(Saying::AllYours { count }))
+            let count = acknowledge_all(context, digest, &person.name).await?;
+            ("done", say(Text::AllYours { count }))
         }
         Press::Escalate(id) => match perform(id, Act::Escalate).await? {
-            Performed::Done(_) => ("done", say(Saying::Escalating)),
-            Performed::Nothing(_) => ("nothing", say(Saying::NobodyToEscalateTo)),
-            Performed::Unknown => ("nothing", say(Saying::NoSuchIncident { named: &id.to_string() })),
+            Performed::Done(_) => ("done", say(Text::Escalating)),
+            Performed::Nothing(_) => ("nothing", say(Text::NobodyToEscalateTo)),
+            Performed::Unknown => ("nothing", say(Text::NoSuchIncident { named: &id.to_string() })),
         },
         Press::Release(id) => match perform(id, Act::Release).await? {
-            Performed::Done(_) => ("done", say(Saying::Released)),
+            Performed::Done(_) => ("done", say(Text::Released)),
             other => nothing(language, &other, id),
         },
-        Press::Graph(id) => graph(counter, id, address, message, language).await?,
+        Press::Graph(id) => graph(context, id, address, message, language).await?,
         Press::Silence(id, hours, confirmed) => {
-            silences::silence(counter, id, hours, confirmed, person, address, message, language).await?
+            silences::silence(context, id, hours, confirmed, person, address, message, language).await?
         }
-        Press::Unsilence(id) => silences::unsilence_incident(counter, id, person, language).await?,
+        Press::Unsilence(id) => silences::unsilence_incident(context, id, person, language).await?,
     })
 }
 
 pub(super) fn nothing(language: Language, performed: &Performed, id: IncidentId) -> (&'static str, String) {
     let said = match performed {
-        Performed::Nothing(incident) if !incident.is_open() => say(language, Saying::Ended),
-        Performed::Unknown => say(language, Saying::NoSuchIncident { named: &id.to_string() }),
-        _ => say(language, Saying::YoursAlready),
+        Performed::Nothing(incident) if !incident.is_open() => say(language, Text::Ended),
+        Performed::Unknown => say(language, Text::NoSuchIncident { named: &id.to_string() }),
+        _ => say(language, Text::YoursAlready),
     };
     ("nothing", said)
 }
 
-async fn acknowledge_all(counter: &Counter, digest: i64, by: &str) -> Result<usize, Unavailable> {
-    let read = outbox::body(&counter.desk.readers, digest).await.map_err(|error| Unavailable(error.to_string()))?;
+async fn acknowledge_all(context: &BotContext, digest: i64, by: &str) -> Result<usize, Unavailable> {
+    let read = outbox::body(&context.writer.readers, digest).await.map_err(|error| Unavailable(error.to_string()))?;
     let Some(Body::Digest { named }) = read else { return Ok(0) };
     let mut count = 0;
     for named in named {
         let act = Perform { incident: named.incident, by: by.to_owned(), act: Act::Acknowledge };
-        count += usize::from(matches!(counter.desk.perform(act).await?, Performed::Done(_)));
+        count += usize::from(matches!(context.writer.perform(act).await?, Performed::Done(_)));
     }
     Ok(count)
 }
 
 async fn graph(
-    counter: &Counter,
+    context: &BotContext,
     id: IncidentId,
     address: &Address,
     message: i32,
     language: Language,
 ) -> Result<(&'static str, String), Unavailable> {
-    let found = incidents::by_id(&counter.desk.readers, id).await.map_err(|error| Unavailable(error.to_string()))?;
+    let found = incidents::by_id(&context.writer.readers, id).await.map_err(|error| Unavailable(error.to_string()))?;
     let Some(incident) = found else {
-        return Ok(("nothing", say(language, Saying::NoSuchIncident { named: &id.to_string() })));
+        return Ok(("nothing", say(language, Text::NoSuchIncident { named: &id.to_string() })));
     };
     let Some(expression) = incident.expression() else {
-        return Ok(("nothing", say(language, Saying::NoExpression)));
+        return Ok(("nothing", say(language, Text::NoExpression)));
     };
-    counter
-        .desk
+    context
+        .writer
         .perform(Draw {
             incident: Some(id),
             address: address.clone(),
@@ -267,7 +271,7 @@ async fn graph(
             reply_to: Some(message),
         })
         .await?;
-    Ok(("done", say(language, Saying::Drawing)))
+    Ok(("done", say(language, Text::Drawing)))
 }
 
 #[cfg(test)]
@@ -276,7 +280,7 @@ mod tests {
     use crate::message::units::CALLBACK_BYTES;
 
     #[test]
-    fn every_press_is_read_as_it_was_written_and_fits() {
+    fn every_button_round_trips_and_fits() {
         let id = IncidentId(i64::MAX);
         for press in [
             Press::Acknowledge(id),

@@ -1,10 +1,10 @@
-//! A webhook, written down: the group's incident is found or opened, and told what is news.
+//! This module ingests a webhook: it finds or opens the incident of the group, and applies the news to it.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use jiff::Timestamp;
 
-use super::{Change, Job, Work};
+use super::{Change, Command, Work};
 use crate::{
     incident::{Escalation, Incident, IncidentId, Observation, Phase, Rules, Severity},
     store::{facts, incidents, owners},
@@ -12,39 +12,37 @@ use crate::{
 };
 
 /// One group of one Alertmanager.
-pub struct Hear {
+pub struct Ingest {
     /// Name of the Alertmanager in the configuration.
     pub source: String,
     pub group: Group,
     pub observation: Observation,
 }
 
-/// Which group it is.
+/// Identity of the group.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Group {
     pub receiver: String,
     pub key: String,
     pub labels: Labels,
     pub external_url: String,
-    /// Names of the routes that it takes.
+    /// Names of the routes that the incident takes.
     pub routes: Vec<String>,
 }
 
-/// What came of it.
-///
-/// Of a group that belongs to several incidents, the largest counts.
+/// Result of the ingestion. If alerts of the group belong to several incidents, the highest result applies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Heard {
-    /// An end without a beginning.
+    /// A resolution without a known alert.
     NothingFires,
-    /// Everything was known.
+    /// The webhook contained no news.
     Repeated(IncidentId),
     Changed(IncidentId),
     Opened(IncidentId),
 }
 
 impl Heard {
-    /// The label of metrics.
+    /// Label of metrics.
     pub fn name(self) -> &'static str {
         match self {
             Self::Opened(_) => "opened",
@@ -55,10 +53,10 @@ impl Heard {
     }
 }
 
-/// A group that API v2 told of has no key there: the webhook's key takes its place when it comes.
+/// A group read from API v2 has no key. The key of the next webhook replaces its stand-in.
 pub const KEY_FROM_API: &str = "api:";
 
-impl Job for Hear {
+impl Command for Ingest {
     type Answer = Heard;
 
     async fn perform(&mut self, work: &mut Work) -> anyhow::Result<Heard> {
@@ -78,18 +76,18 @@ impl Job for Hear {
     }
 }
 
-/// The alerts of a group, by the incidents that they belong to.
+/// The alerts of a group, by the incidents to which they belong.
 struct Split {
     /// The incident of the group.
     home: Option<Incident>,
     /// Alerts that belong to other open incidents.
     elsewhere: Vec<(Incident, Observation)>,
-    /// The alerts that are left for `home`; `None` when all are.
+    /// The remaining alerts for `home`; `None` if all are.
     observation: Option<Observation>,
 }
 
-impl Hear {
-    /// An alert stays with the open incident that it belongs to, whatever its group is called now.
+impl Ingest {
+    /// An alert stays with its open incident, even if its group has another key now.
     async fn split(&self, work: &mut Work) -> anyhow::Result<Split> {
         let keyed = self.find(work).await?;
         let fingerprints: Vec<&str> = self.observation.alerts.iter().map(|(fingerprint, _)| fingerprint.as_ref()).collect();
@@ -99,13 +97,13 @@ impl Hear {
         let mut others: BTreeMap<IncidentId, Incident> = BTreeMap::new();
         let mut refused: HashSet<IncidentId> = HashSet::new();
         for owner in &owners {
-            // An ended one matters only to a group that is not known.
+            // A closed incident matters only if the group has no open one.
             let matters = owner.is_open || keyed.is_none();
             if !matters || others.contains_key(&owner.incident) || refused.contains(&owner.incident) {
                 continue;
             }
             match incidents::by_id(&mut work.connection, owner.incident).await? {
-                // Another receiver that leads to other chats is another incident.
+                // A receiver with other chats is another incident.
                 Some(other) if owner.receiver == self.group.receiver || other.routes == self.group.routes => {
                     others.insert(owner.incident, other);
                 }
@@ -143,7 +141,7 @@ impl Hear {
         Ok(Split { home, elsewhere, observation: Some(left) })
     }
 
-    /// The group's own incident, which takes the group's present name; a new one where there is none.
+    /// Returns the group's own incident under the group's present key, or a new one.
     async fn tell_home(
         &self,
         work: &mut Work,
@@ -152,7 +150,7 @@ impl Hear {
         blind: Option<Timestamp>,
     ) -> anyhow::Result<Heard> {
         let Some(mut incident) = home else { return self.open(work, observation, blind).await };
-        let reopen_within = work.book.rules(&incident).reopen_within;
+        let reopen_within = work.routing.rules(&incident).reopen_within;
         let forgotten = incident.ended_at.is_some_and(|ended| work.now.duration_since(ended) > reopen_within);
         if !incident.is_open() && forgotten && brings_news_to(&incident, observation) {
             return self.open(work, observation, blind).await;
@@ -178,14 +176,14 @@ impl Hear {
         observation: &Observation,
         blind: Option<Timestamp>,
     ) -> anyhow::Result<Heard> {
-        let mut rules = work.book.rules(incident);
+        let mut rules = work.routing.rules(incident);
         if incident.rises_with(observation) {
             rules = self.widen(work, incident);
         }
         if blind.is_some() && incident.is_open() {
             incident.blind_since = incident.blind_since.or(blind);
         }
-        // Only Alertmanager's own repetition reminds.
+        // Only a repetition by Alertmanager reminds.
         rules.remind &= !self.group.key.starts_with(KEY_FROM_API);
         let (repeats, unconfirmed) = (incident.repeats, unconfirmed(incident));
         let effects = incident.observe(observation, work.now, &rules);
@@ -233,14 +231,14 @@ impl Hear {
         Ok(incidents::latest_of_group(&mut work.connection, &self.source, receiver, &other).await?)
     }
 
-    /// It is worse than before: routes that it did not take by its severity count for it too. Another escalation than before
-    /// begins with its first step.
+    /// The severity rose: routes that did not match its former severity apply too. A different escalation starts with its first
+    /// step.
     fn widen(&self, work: &Work, incident: &mut Incident) -> Rules {
-        let book = &work.book;
-        let policy = |incident: &Incident| book.escalation(incident).map(|policy| policy.name.clone());
+        let routing = &work.routing;
+        let policy = |incident: &Incident| routing.escalation(incident).map(|policy| policy.name.clone());
         let before = policy(incident);
-        incident.routes = book.in_order(&incident.routes, &self.group.routes);
-        let rules = book.rules(incident);
+        incident.routes = routing.in_order(&incident.routes, &self.group.routes);
+        let rules = routing.rules(incident);
         if policy(incident) != before {
             incident.follow_policy(work.now, &rules);
         }
@@ -254,12 +252,12 @@ impl Hear {
         let code = free_code(work).await?;
         let mut incident = self.blank(code, work.now);
         incident.blind_since = blind;
-        let rules = work.book.rules(&incident);
+        let rules = work.routing.rules(&incident);
         let effects = incident.begin(observation, work.now, &rules);
         incidents::insert(&mut work.connection, &mut incident).await?;
         self.own(work, &incident, observation).await?;
         work.follow(&incident, effects).await?;
-        // A first step without a wait is taken now, with the same commit.
+        // The same commit runs a first step without a wait.
         if incident.next_due().is_some_and(|at| at <= work.now) {
             let effects = incident.due(work.now, &rules);
             work.carry_out(&incident, effects).await?;
@@ -267,7 +265,7 @@ impl Hear {
         Ok(Heard::Opened(incident.id))
     }
 
-    /// An incident of this group that has not begun yet.
+    /// A new incident of this group.
     pub fn blank(&self, code: u32, now: Timestamp) -> Incident {
         Incident {
             id: IncidentId(0),
@@ -301,12 +299,12 @@ impl Hear {
     }
 }
 
-/// Alerts whose end waits for confirmation.
+/// Alerts whose resolution waits for confirmation.
 fn unconfirmed(incident: &Incident) -> usize {
     incident.alerts.values().filter(|alert| alert.unconfirmed_end.is_some()).count()
 }
 
-/// Whether a firing alert of the list is one whose end the incident does not know.
+/// Whether the list has a firing alert whose resolution the incident does not know.
 fn brings_news_to(incident: &Incident, observation: &Observation) -> bool {
     let mut probe = incident.clone();
     let rules = Rules::default();
@@ -314,12 +312,12 @@ fn brings_news_to(incident: &Incident, observation: &Observation) -> bool {
     probe.is_open()
 }
 
-/// The group's stand-in for a key.
+/// A stand-in for the group's key.
 pub fn key_from_api(labels: &Labels) -> anyhow::Result<String> {
     Ok(format!("{KEY_FROM_API}{}", serde_json::to_string(labels)?))
 }
 
-/// Four digits are easily typed; a storm that uses them up takes more.
+/// Four digits are easy to type. A storm that uses all of them gets longer codes.
 async fn free_code(work: &mut Work) -> anyhow::Result<u32> {
     const TRIES: usize = 20;
     for range in [1_000..10_000_u32, 100_000..1_000_000, 10_000_000..100_000_000] {
@@ -330,35 +328,35 @@ async fn free_code(work: &mut Work) -> anyhow::Result<u32> {
             }
         }
     }
-    anyhow::bail!("no code is free")
+    anyhow::bail!("no SMS code is available")
 }
 
 /// The Watchdog of an Alertmanager arrived.
-pub struct HearWatchdog {
+pub struct IngestWatchdog {
     pub source: String,
 }
 
-impl Job for HearWatchdog {
+impl Command for IngestWatchdog {
     type Answer = ();
 
     async fn perform(&mut self, work: &mut Work) -> anyhow::Result<()> {
         let at = work.now.as_millisecond().to_string();
-        facts::set(&mut work.connection, &watchdog_heard(&self.source), &at).await?;
+        facts::set(&mut work.connection, &watchdog_fact(&self.source), &at).await?;
         super::blind::thaw(work, &self.source).await
     }
 }
 
-/// The fact when a Watchdog was last heard, Unix milliseconds.
-pub fn watchdog_heard(source: &str) -> String {
+/// Name of the fact that holds the last arrival of a Watchdog, in Unix milliseconds.
+pub fn watchdog_fact(source: &str) -> String {
     format!("watchdog heard {source}")
 }
 
-/// A payload's group, and its alerts without a copy.
-pub fn take(book: &super::Book, source: &str, payload: Payload) -> Hear {
-    let routes = book.routes(source, &payload);
+/// Splits a payload into its group and its alerts without copying them.
+pub fn take(routing: &super::Routing, source: &str, payload: Payload) -> Ingest {
+    let routes = routing.routes(source, &payload);
     let names = routes.iter().map(|route| route.name.clone()).collect();
-    let alerts = payload.alerts.into_iter().map(|alert| book.tracked(alert, &routes)).collect();
-    Hear {
+    let alerts = payload.alerts.into_iter().map(|alert| routing.tracked(alert, &routes)).collect();
+    Ingest {
         source: source.to_owned(),
         observation: Observation { alerts, truncated: payload.truncated_alerts },
         group: Group {

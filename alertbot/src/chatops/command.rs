@@ -1,40 +1,40 @@
-//! Commands: /alerts /silences /oncall /ack /release /assign /override /unsilence /graph /id /help.
+//! This module handles commands: /alerts /silences /oncall /ack /release /assign /override /unsilence /graph /id /help.
 
 use teloxide::types::Message;
 
 use super::{
-    Counter,
+    BotContext,
     authority::{self, Asker, address},
     buttons::{nothing, refused},
     lists,
 };
 use crate::{
     config::{Person, Role},
-    desk::{
-        Unavailable,
-        act::{Act, Draw, Perform, Performed},
-    },
     incident::{Incident, IncidentId},
     message::{
         Reader,
-        catalogue::{Saying, say},
+        catalogue::{Text, say},
         notice::{line, plain_words},
     },
     notify::Address,
     store::{incidents, outbox::Words, threads},
+    writer::{
+        Unavailable,
+        actions::{Act, Draw, Perform, Performed},
+    },
 };
 
-/// Longest expression that is drawn.
+/// Longest expression of a chart.
 const EXPRESSION_BYTES: usize = 2000;
 
-/// A command and what was written behind it.
+/// A command and its arguments.
 #[derive(Debug, PartialEq, Eq)]
 struct Command<'a> {
     name: &'a str,
     rest: &'a str,
 }
 
-/// `None` for what is no command, or one to another bot of the group.
+/// `None` if the text is not a command, or is for another bot of the group.
 fn read<'a>(text: &'a str, username: &str) -> Option<Command<'a>> {
     let text = text.trim();
     let (word, rest) = text.split_once(char::is_whitespace).unwrap_or((text, ""));
@@ -46,54 +46,54 @@ fn read<'a>(text: &'a str, username: &str) -> Option<Command<'a>> {
 fn needed(name: &str) -> Option<Role> {
     Some(match name {
         "alerts" | "silences" | "oncall" | "help" | "start" | "id" => Role::Viewer,
-        // Any expression at all may cost Prometheus dearly; the button draws what a rule asks for anyway.
+        // An arbitrary expression may overload Prometheus. The button uses only the expression of a rule.
         "ack" | "release" | "unsilence" | "escalate" | "graph" | "override" => Role::Responder,
         "assign" => Role::Admin,
         _ => return None,
     })
 }
 
-/// The label of metrics: a button of the same meaning has the same.
+/// The label of metrics. A button with the same action has the same label.
 fn action(name: &str) -> &str {
     if name == "ack" { "acknowledge" } else { name }
 }
 
-pub(super) async fn write(counter: &Counter, message: Message) -> Result<(), Unavailable> {
-    let username = counter.username().await;
+pub(super) async fn write(context: &BotContext, message: Message) -> Result<(), Unavailable> {
+    let username = context.username().await;
     let Some(command) = message.text().and_then(|text| read(text, &username)) else { return Ok(()) };
     let Some(role) = needed(command.name) else { return Ok(()) };
-    let book = &counter.desk.book;
-    let chat = book.configured_chat(&counter.bot, message.chat.id.0);
+    let routing = &context.writer.routing;
+    let chat = routing.configured_chat(&context.bot, message.chat.id.0);
     let topic = message.thread_id.filter(|_| message.is_topic_message).map(|thread| thread.0.0);
-    let address = address(book, &counter.bot, message.chat.id.0, topic);
-    let reader = book.reader(&address, counter.clock.now());
+    let address = address(routing, &context.bot, message.chat.id.0, topic);
+    let reader = routing.reader(&address, context.clock.now());
     let user = message.from.as_ref().map(|user| user.id.0);
     let asker = Asker { user, in_the_name_of_a_chat: message.sender_chat.is_some(), chat };
-    let answer = match authority::authorise(&book.config, &counter.bot, asker, role) {
+    let answer = match authority::authorise(&routing.config, &context.bot, asker, role) {
         _ if command.name == "id" => {
-            let ids = Saying::Ids { chat: message.chat.id.0, user: user.unwrap_or_default() };
+            let ids = Text::Ids { chat: message.chat.id.0, user: user.unwrap_or_default() };
             plain_words(&say(reader.language, ids), &reader)
         }
         Ok(person) => {
             let person = person.clone();
             let reply = message.reply_to_message().map(|replied| replied.id.0);
-            let (outcome, answer) = answer(counter, &command, &person, &address, message.id.0, reply, &reader).await?;
-            counter.count(action(command.name), outcome);
+            let (outcome, answer) = answer(context, &command, &person, &address, message.id.0, reply, &reader).await?;
+            context.count(action(command.name), outcome);
             answer
         }
         Err(refusal) => {
-            counter.count(action(command.name), "refused");
+            context.count(action(command.name), "refused");
             let actor = format!("user {}", user.unwrap_or_default());
-            counter.note(&actor, "refused", None, format!("/{}: {}", command.name, refusal.name())).await?;
+            context.note(&actor, "refused", None, format!("/{}: {}", command.name, refusal.name())).await?;
             plain_words(&refused(reader.language, refusal, user.unwrap_or_default(), chat), &reader)
         }
     };
-    counter.answer(&address, Words { text: answer, reply_to: Some(message.id.0), ..Words::default() }).await
+    context.answer(&address, Words { text: answer, reply_to: Some(message.id.0), ..Words::default() }).await
 }
 
-/// What came of it, and the answer as HTML.
+/// The outcome, and the answer as HTML.
 async fn answer(
-    counter: &Counter,
+    context: &BotContext,
     command: &Command<'_>,
     person: &Person,
     address: &Address,
@@ -102,18 +102,18 @@ async fn answer(
     reader: &Reader,
 ) -> Result<(&'static str, String), Unavailable> {
     match command.name {
-        "alerts" => return Ok(("done", lists::alerts(counter, reader).await?)),
-        "silences" => return Ok(("done", lists::silences(counter, reader).await)),
-        "oncall" => return Ok(("done", lists::on_call(counter, reader))),
+        "alerts" => return Ok(("done", lists::alerts(context, reader).await?)),
+        "silences" => return Ok(("done", lists::silences(context, reader).await)),
+        "oncall" => return Ok(("done", lists::on_call(context, reader))),
         _ => {}
     }
-    let (outcome, said) = act(counter, command, person, address, message, reply, reader).await?;
+    let (outcome, said) = act(context, command, person, address, message, reply, reader).await?;
     Ok((outcome, plain_words(&said, reader)))
 }
 
-/// What came of it, and the answer as plain text.
+/// The outcome, and the answer as plain text.
 async fn act(
-    counter: &Counter,
+    context: &BotContext,
     command: &Command<'_>,
     person: &Person,
     address: &Address,
@@ -126,7 +126,7 @@ async fn act(
     let by = person.name.clone();
     Ok(match command.name {
         "ack" | "release" | "escalate" => {
-            let Some(incident) = named(counter, command.rest, address, reply).await? else {
+            let Some(incident) = named(context, command.rest, address, reply).await? else {
                 return Ok(("nothing", unnamed(command, reader)));
             };
             let (id, act) = match command.name {
@@ -134,16 +134,16 @@ async fn act(
                 "release" => (incident.id, Act::Release),
                 _ => (incident.id, Act::Escalate),
             };
-            match counter.desk.perform(Perform { incident: id, by, act: act.clone() }).await? {
+            match context.writer.perform(Perform { incident: id, by, act: act.clone() }).await? {
                 Performed::Done(_) => {
                     let incident = {
                         let place = crate::message::place::place(&incident, &Default::default());
                         format!("{id} {}", line(&format!("{} {place}", incident.title()), 2 * lists::VALUE))
                     };
                     let saying = match act {
-                        Act::Acknowledge => Saying::Yours { incident: &incident },
-                        Act::Release => Saying::Released,
-                        _ => Saying::Escalating,
+                        Act::Acknowledge => Text::Yours { incident: &incident },
+                        Act::Release => Text::Released,
+                        _ => Text::Escalating,
                     };
                     ("done", say(saying))
                 }
@@ -152,37 +152,37 @@ async fn act(
         }
         "assign" => {
             let (name, to) = command.rest.rsplit_once(char::is_whitespace).unwrap_or(("", command.rest));
-            let Some(to) = counter.desk.book.config.person(to) else {
-                return Ok(("nothing", say(Saying::Usage { usage: "/assign 12 name" })));
+            let Some(to) = context.writer.routing.config.person(to) else {
+                return Ok(("nothing", say(Text::Usage { usage: "/assign 12 name" })));
             };
-            let Some(incident) = named(counter, name, address, reply).await? else {
+            let Some(incident) = named(context, name, address, reply).await? else {
                 return Ok(("nothing", unnamed(command, reader)));
             };
             let act = Act::Reassign { to: to.name.clone() };
-            match counter.desk.perform(Perform { incident: incident.id, by, act }).await? {
-                Performed::Done(_) => ("done", say(Saying::Given { to: &to.name })),
+            match context.writer.perform(Perform { incident: incident.id, by, act }).await? {
+                Performed::Done(_) => ("done", say(Text::Given { to: &to.name })),
                 other => nothing(language, &other, incident.id),
             }
         }
-        "unsilence" => unsilence(counter, command.rest, person, reader).await?,
-        "override" => super::duty_override::set(counter, command.rest, person, reader).await?,
-        "graph" => graph(counter, command.rest, address, message, reader).await?,
-        _ => ("done", say(Saying::Help)),
+        "unsilence" => unsilence(context, command.rest, person, reader).await?,
+        "override" => super::duty_override::set(context, command.rest, person, reader).await?,
+        "graph" => graph(context, command.rest, address, message, reader).await?,
+        _ => ("done", say(Text::Help)),
     })
 }
 
 fn unnamed(command: &Command, reader: &Reader) -> String {
     if command.rest.is_empty() {
-        say(reader.language, Saying::Usage { usage: &format!("/{} 12", command.name) })
+        say(reader.language, Text::Usage { usage: &format!("/{} 12", command.name) })
     } else {
-        say(reader.language, Saying::NoSuchIncident { named: &line(command.rest, lists::VALUE) })
+        say(reader.language, Text::NoSuchIncident { named: &line(command.rest, lists::VALUE) })
     }
 }
 
-/// The incident that is meant: by number, by the code of an SMS, or by the message that the command replies to.
-async fn named(counter: &Counter, text: &str, address: &Address, reply: Option<i32>) -> Result<Option<Incident>, Unavailable> {
+/// The incident, by number, by SMS code, or by the message to which the command replies.
+async fn named(context: &BotContext, text: &str, address: &Address, reply: Option<i32>) -> Result<Option<Incident>, Unavailable> {
     let unavailable = |error: sqlx::Error| Unavailable(error.to_string());
-    let readers = &counter.desk.readers;
+    let readers = &context.writer.readers;
     if text.is_empty() {
         let Some(message) = reply else { return Ok(None) };
         let Some(id) = threads::incident_of(readers, address, message).await.map_err(unavailable)? else { return Ok(None) };
@@ -196,43 +196,48 @@ async fn named(counter: &Counter, text: &str, address: &Address, reply: Option<i
     incidents::by_code(readers, code).await.map_err(unavailable)
 }
 
-async fn unsilence(counter: &Counter, id: &str, person: &Person, reader: &Reader) -> Result<(&'static str, String), Unavailable> {
+async fn unsilence(
+    context: &BotContext,
+    id: &str,
+    person: &Person,
+    reader: &Reader,
+) -> Result<(&'static str, String), Unavailable> {
     let say = |saying| say(reader.language, saying);
     if id.is_empty() {
-        return Ok(("nothing", say(Saying::Usage { usage: "/unsilence id" })));
+        return Ok(("nothing", say(Text::Usage { usage: "/unsilence id" })));
     }
-    if counter.alertmanagers.is_empty() {
-        return Ok(("nothing", say(Saying::NoApiAddress)));
+    if context.alertmanagers.is_empty() {
+        return Ok(("nothing", say(Text::NoApiAddress)));
     }
-    for alertmanager in counter.alertmanagers.iter() {
+    for alertmanager in context.alertmanagers.iter() {
         let silences = alertmanager.silences().await.unwrap_or_default();
         let Some(silence) = silences.iter().find(|silence| silence.id.as_deref() == Some(id)) else { continue };
         if silence.created_by != person.name && person.role < Role::Admin {
-            return Ok(("refused", say(Saying::RoleForbids)));
+            return Ok(("refused", say(Text::RoleForbids)));
         }
         if let Err(error) = alertmanager.end_silence(id).await {
-            tracing::warn!(error = format!("{error:#}"), alertmanager = alertmanager.name, "a silence was not ended");
-            return Ok(("failed", say(Saying::AlertmanagerFailed)));
+            tracing::warn!(error = format!("{error:#}"), alertmanager = alertmanager.name, "failed to end a silence");
+            return Ok(("failed", say(Text::AlertmanagerFailed)));
         }
-        counter.note(&person.name, "unsilenced", None, id.to_owned()).await?;
-        // Incidents that remember it learn of its end by the next comparison.
-        counter.compare.send_replace(());
-        return Ok(("done", say(Saying::SilenceEnded)));
+        context.note(&person.name, "unsilenced", None, id.to_owned()).await?;
+        // The next reconciliation removes it from its incidents.
+        context.compare.send_replace(());
+        return Ok(("done", say(Text::SilenceEnded)));
     }
-    Ok(("nothing", say(Saying::NoSilenceOfIt)))
+    Ok(("nothing", say(Text::NoSilenceOfIt)))
 }
 
 async fn graph(
-    counter: &Counter,
+    context: &BotContext,
     expression: &str,
     address: &Address,
     message: i32,
     reader: &Reader,
 ) -> Result<(&'static str, String), Unavailable> {
-    let source = counter.desk.book.config.alertmanagers.iter().find(|one| one.prometheus.is_some());
-    let Some(source) = source else { return Ok(("nothing", say(reader.language, Saying::NoPrometheus))) };
+    let source = context.writer.routing.config.alertmanagers.iter().find(|one| one.prometheus.is_some());
+    let Some(source) = source else { return Ok(("nothing", say(reader.language, Text::NoPrometheus))) };
     if expression.is_empty() || expression.len() > EXPRESSION_BYTES {
-        return Ok(("nothing", say(reader.language, Saying::Usage { usage: "/graph up" })));
+        return Ok(("nothing", say(reader.language, Text::Usage { usage: "/graph up" })));
     }
     let draw = Draw {
         incident: None,
@@ -242,8 +247,8 @@ async fn graph(
         caption: expression.to_owned(),
         reply_to: Some(message),
     };
-    counter.desk.perform(draw).await?;
-    Ok(("done", say(reader.language, Saying::Drawing)))
+    context.writer.perform(draw).await?;
+    Ok(("done", say(reader.language, Text::Drawing)))
 }
 
 #[cfg(test)]
@@ -251,7 +256,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_command_is_read_with_its_rest_and_only_when_it_is_to_this_bot() {
+    fn a_command_for_this_bot_is_parsed_with_its_arguments() {
         let command = |name, rest| Some(Command { name, rest });
         for (text, expected) in [
             ("/alerts", command("alerts", "")),

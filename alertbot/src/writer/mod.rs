@@ -1,22 +1,23 @@
-//! Where everything that changes something comes together: one writer takes jobs from a queue, does as many as are there in
-//! one transaction, and answers each when the commit is on the disk. So hundreds of webhooks a second share one fsync, and
-//! nothing is told before it is durable.
+//! This module owns the single writer of the database. The writer takes commands from a queue, performs all queued commands in
+//! one transaction, and answers each after the commit is on disk. Hundreds of webhooks a second share one fsync.
 //!
-//! A job reads rows, asks the pure modules what follows, and writes rows. Never a network call, never a wait.
+//! - A command reads rows, calls the pure modules and writes rows.
+//! - A command must not call the network or wait.
+//! - No one is notified of a change before it is durable.
 
-pub mod act;
+pub mod actions;
 pub mod blind;
-pub mod book;
-pub mod call;
 pub mod deliver;
 pub mod duty_override;
+pub mod escalate;
 pub mod handover;
-pub mod hear;
+pub mod ingest;
+mod notifications;
 mod parts;
 pub mod reconcile;
 pub mod rematch;
 pub mod resume;
-mod tell;
+pub mod routing;
 pub mod timers;
 mod work;
 
@@ -32,94 +33,93 @@ use crate::{
     store::{Store, housekeeping},
 };
 
-pub use book::Book;
-pub use tell::silence_to_end;
+pub use notifications::silence_to_end;
+pub use routing::Routing;
 use work::Reached;
 pub use work::Work;
 
-/// A piece of work inside the writer's transaction. It may be done a second time when the transaction of the first time
-/// failed because of another job: it must not consume what it holds.
-pub trait Job: Send + 'static {
+/// A unit of work inside the writer's transaction. The writer may perform it a second time if the first transaction failed
+/// because of another command, so it must not consume its own data.
+pub trait Command: Send + 'static {
     type Answer: Send + 'static;
 
     fn perform(&mut self, work: &mut Work) -> impl Future<Output = anyhow::Result<Self::Answer>> + Send;
 }
 
-/// What a committed job changed outside the database.
+/// A change outside the database that a committed command causes.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Change {
-    /// Into the sender's queue, or its new state there.
+    /// Add to the sender's queue, or update there.
     Put(Box<Item>),
-    /// Out of the sender's queue.
+    /// Remove from the sender's queue.
     Remove(i64),
-    /// A silence should be ended in an Alertmanager.
+    /// A silence in Alertmanager must be ended.
     EndSilence,
     /// The time of the next step may have changed.
     Timers,
-    /// Incidents should be compared with Alertmanager now.
+    /// Reconcile incidents with Alertmanager now.
     Compare,
 }
 
-/// Nothing was written, and nothing may be acknowledged.
+/// Nothing was written, so nothing may be acknowledged.
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("the store is not available: {0}")]
 pub struct Unavailable(pub String);
 
-/// Gives jobs to the writer. Clones share it.
+/// Sends commands to the writer. Clones share the queue.
 #[derive(Clone)]
-pub struct Desk {
-    jobs: mpsc::Sender<Box<dyn Pending>>,
-    /// For whoever only looks.
+pub struct Writer {
+    commands: mpsc::Sender<Box<dyn Pending>>,
+    /// For queries that change nothing.
     pub readers: SqlitePool,
-    pub book: Arc<Book>,
+    pub routing: Arc<Routing>,
 }
 
-/// Jobs that wait for the writer. Above this their senders wait, and a webhook is answered 503 after its deadline.
+/// Capacity of the queue. If it is full, senders wait, and a webhook gets a 503 after its deadline.
 const QUEUE: usize = 4096;
-/// Jobs that share one commit at most: the first of them waits for the last.
+/// Most commands in one commit. The first of them waits for the last.
 const TOGETHER: usize = 256;
 
-impl Desk {
-    /// Starts the writer. It ends when every handle is gone and the queue is empty.
+impl Writer {
+    /// Starts the writer. It ends when every handle is dropped and the queue is empty.
     pub fn start(
         store: Store,
-        book: Arc<Book>,
+        routing: Arc<Routing>,
         clock: Clock,
         changes: mpsc::UnboundedSender<Change>,
         metrics: &AlertbotMetrics,
     ) -> (Self, tokio::task::JoinHandle<()>) {
-        let (jobs, queue) = mpsc::channel(QUEUE);
+        let (commands, queue) = mpsc::channel(QUEUE);
         let readers = store.readers.clone();
-        let work = Work::new(store, Arc::clone(&book), clock);
+        let work = Work::new(store, Arc::clone(&routing), clock);
         let public = Public { changes, incidents: metrics.incident.clone() };
-        (Self { jobs, readers, book }, tokio::spawn(write(work, queue, public, metrics.store.clone())))
+        (Self { commands, readers, routing }, tokio::spawn(write(work, queue, public, metrics.store.clone())))
     }
 
-    /// Returns when the job's changes are on the disk.
+    /// Returns after the command's changes are on disk.
     ///
-    /// # Errors
-    /// When they are not, and nothing of them is.
-    pub async fn perform<J: Job>(&self, job: J) -> Result<J::Answer, Unavailable> {
+    /// # Errors Returns an error if the transaction failed. Then no change was written.
+    pub async fn perform<J: Command>(&self, command: J) -> Result<J::Answer, Unavailable> {
         let (reply, answer) = oneshot::channel();
-        let pending = Box::new(Waiting { job, answer: None, reply });
-        self.jobs.send(pending).await.map_err(|_| ending())?;
+        let pending = Box::new(Waiting { command, answer: None, reply });
+        self.commands.send(pending).await.map_err(|_| ending())?;
         answer.await.map_err(|_| ending())?
     }
 
-    /// The same for a caller that gives several jobs and needs them done in that order: the job is in the queue when this
-    /// returns, unless the queue is full.
-    pub fn post<J: Job>(&self, job: J) -> impl Future<Output = Result<J::Answer, Unavailable>> + Send + 'static {
+    /// Like [`Self::perform`], for a caller that needs several commands performed in order. The command is in the queue when this
+    /// function returns, unless the queue is full.
+    pub fn post<J: Command>(&self, command: J) -> impl Future<Output = Result<J::Answer, Unavailable>> + Send + 'static {
         let (reply, answer) = oneshot::channel();
-        let posted = self.jobs.try_send(Box::new(Waiting { job, answer: None, reply }));
+        let posted = self.commands.try_send(Box::new(Waiting { command, answer: None, reply }));
         async move {
-            posted.map_err(|_| Unavailable("too many jobs wait for the writer".into()))?;
+            posted.map_err(|_| Unavailable("the writer's queue is full".into()))?;
             answer.await.map_err(|_| ending())?
         }
     }
 }
 
 fn ending() -> Unavailable {
-    Unavailable("the program is ending".into())
+    Unavailable("the program is shutting down".into())
 }
 
 type Performing<'a> = Pin<Box<dyn Future<Output = anyhow::Result<()>> + Send + 'a>>;
@@ -130,24 +130,24 @@ trait Pending: Send {
     fn settle(self: Box<Self>, committed: Result<(), Unavailable>);
 }
 
-struct Waiting<J: Job> {
-    job: J,
+struct Waiting<J: Command> {
+    command: J,
     answer: Option<J::Answer>,
     reply: oneshot::Sender<Result<J::Answer, Unavailable>>,
 }
 
-impl<J: Job> Pending for Waiting<J> {
+impl<J: Command> Pending for Waiting<J> {
     fn perform<'a>(&'a mut self, work: &'a mut Work) -> Performing<'a> {
         Box::pin(async move {
-            self.answer = Some(self.job.perform(work).await?);
+            self.answer = Some(self.command.perform(work).await?);
             Ok(())
         })
     }
 
     fn settle(self: Box<Self>, committed: Result<(), Unavailable>) {
         let Self { answer, reply, .. } = *self;
-        // Whoever asked may have gone.
-        let _ = reply.send(committed.and_then(|()| answer.ok_or_else(|| Unavailable("the job was not done".into()))));
+        // The caller may have stopped waiting.
+        let _ = reply.send(committed.and_then(|()| answer.ok_or_else(|| Unavailable("the command did not run".into()))));
     }
 }
 
@@ -158,10 +158,10 @@ async fn write(mut work: Work, mut queue: mpsc::Receiver<Box<dyn Pending>>, publ
         match transaction(&mut work, &mut batch, &metrics).await {
             Ok(()) => public.take(&mut work, &mut batch),
             Err(error) if batch.len() == 1 => refuse(&error, &mut batch),
-            // One of them spoils it for all: each by itself then.
+            // One command failed the whole batch: perform each in its own transaction.
             Err(_) => {
-                for job in std::mem::take(&mut batch) {
-                    let mut alone = vec![job];
+                for command in std::mem::take(&mut batch) {
+                    let mut alone = vec![command];
                     match transaction(&mut work, &mut alone, &metrics).await {
                         Ok(()) => public.take(&mut work, &mut alone),
                         Err(error) => refuse(&error, &mut alone),
@@ -180,34 +180,34 @@ async fn transaction(work: &mut Work, batch: &mut [Box<dyn Pending>], metrics: &
     let before = if failing { changes(work).await } else { None };
     let done: anyhow::Result<()> = async {
         work.connection.execute("BEGIN IMMEDIATE").await?;
-        for job in batch.iter_mut() {
-            job.perform(work).await?;
+        for command in batch.iter_mut() {
+            command.perform(work).await?;
         }
         work.connection.execute("COMMIT").await?;
         Ok(())
     }
     .await;
     timer.observe_duration();
-    // A commit of nothing reaches no disk: after a failure it says nothing.
+    // A commit without changes does not reach the disk, so after a failure it proves nothing.
     let says_nothing = failing && done.is_ok() && changes(work).await == before;
     if !says_nothing {
         metrics.writable.set(i64::from(done.is_ok()));
     }
     if done.is_err() {
         metrics.failures.inc();
-        // Fails when the transaction has ended already: SQLite rolls back by itself when the disk is full.
+        // Fails if the transaction has already ended. SQLite rolls back on its own when the disk is full.
         let _ = work.connection.execute("ROLLBACK").await;
         work.forget();
     }
     done
 }
 
-/// Rows that this connection has changed so far.
+/// Number of rows changed by this connection so far.
 async fn changes(work: &mut Work) -> Option<i64> {
     sqlx::query_scalar("SELECT total_changes()").fetch_one(&mut work.connection).await.ok()
 }
 
-/// Whoever hears of what is on the disk.
+/// Recipients of committed changes.
 struct Public {
     changes: mpsc::UnboundedSender<Change>,
     incidents: IncidentMetrics,
@@ -223,26 +223,30 @@ impl Public {
             histogram.with_label_values(&[milestone.severity.name()]).observe(milestone.after.as_secs_f64());
         }
         for change in work.take_changes() {
-            // The sender ends last; a change that it does not hear of is in the database.
+            // The sender ends last. A change that it does not receive is in the database.
             let _ = self.changes.send(change);
         }
-        batch.drain(..).for_each(|job| job.settle(Ok(())));
+        batch.drain(..).for_each(|command| command.settle(Ok(())));
     }
 }
 
 fn refuse(error: &anyhow::Error, batch: &mut Vec<Box<dyn Pending>>) {
-    tracing::error!(error = format!("{error:#}"), jobs = batch.len(), "the store took no change");
+    tracing::error!(
+        error = format!("{error:#}"),
+        jobs = batch.len(),
+        "the store failed to commit; none of the commands took effect"
+    );
     let unavailable = Unavailable(format!("{error:#}"));
-    batch.drain(..).for_each(|job| job.settle(Err(unavailable.clone())));
+    batch.drain(..).for_each(|command| command.settle(Err(unavailable.clone())));
 }
 
-/// Removes what is old and measures the file.
+/// Deletes old rows and measures the file.
 pub struct Housekeeping {
     pub horizon: jiff::Timestamp,
 }
 
-impl Job for Housekeeping {
-    /// Rows removed, bytes used, bytes free inside the file.
+impl Command for Housekeeping {
+    /// Rows deleted, bytes used, bytes free inside the file.
     type Answer = (u64, i64, i64);
 
     async fn perform(&mut self, work: &mut Work) -> anyhow::Result<Self::Answer> {
@@ -253,13 +257,13 @@ impl Job for Housekeeping {
     }
 }
 
-/// Remembers a small fact.
+/// Stores a small fact.
 pub struct Remember {
     pub name: String,
     pub value: String,
 }
 
-impl Job for Remember {
+impl Command for Remember {
     type Answer = ();
 
     async fn perform(&mut self, work: &mut Work) -> anyhow::Result<()> {
