@@ -44,7 +44,7 @@ impl Watcher {
             }
         }
         let (repairs, budgets) = (Repairs::default(), Budgets::default());
-        Self { client, declared, desired, settings, metrics, said: BTreeSet::new(), repairs, budgets }
+        Self { client, declared, desired, settings, metrics, logged: BTreeSet::new(), repairs, budgets }
     }
 
     /// Checks the cluster once.
