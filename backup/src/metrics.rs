@@ -3,10 +3,7 @@
 //! Labels are bounded: a job's name from the configuration, a stage, a class of retention. A label must not be called `job` or
 //! `instance`: Prometheus reserves those for the scraped target.
 
-use crate::{
-    failure::Stage,
-    store::{self, StoreError},
-};
+use crate::stage::Stage;
 use service_kit::metrics::{Descriptor, Gauge, GaugeVec, IntCounter, IntCounterVec, IntGaugeVec};
 
 /// All exported metrics, in addition to those of every program (`service_kit::metrics::STANDARD`).
@@ -100,16 +97,5 @@ impl AgentMetrics {
         self.read_bytes.with_label_values(&[name]);
         self.removed.with_label_values(&[name]);
         self.schedule_misses.with_label_values(&[name]);
-    }
-}
-
-impl StoreMetrics {
-    /// Exports every counter with 0 from the start.
-    pub fn start_at_zero(&self) {
-        for operation in store::OPERATIONS {
-            for kind in StoreError::KINDS {
-                self.errors.with_label_values(&[operation, kind]);
-            }
-        }
     }
 }

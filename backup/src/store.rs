@@ -28,7 +28,7 @@ use crate::{
     metrics::StoreMetrics,
 };
 
-pub use error::StoreError;
+pub use error::{StoreError, start_at_zero};
 pub use multipart::{PendingUpload, Upload, UploadedPart};
 
 /// A request fails after this time without a byte read.

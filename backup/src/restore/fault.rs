@@ -2,7 +2,7 @@
 
 use crate::{archive::ArchiveError, config::Source, reading::ReadFault, wire::WireError};
 
-use super::{preflight::Troubles, selection::NotThere, tool::ToolFault};
+use super::{selection::NotThere, tool::ToolFault, trouble::Troubles};
 
 #[derive(Debug, thiserror::Error)]
 pub enum RestoreFault {

@@ -6,6 +6,7 @@ use aws_sdk_s3::{
 };
 
 use super::Store;
+use crate::metrics::StoreMetrics;
 
 /// Reason why an object was not read or written.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -70,6 +71,15 @@ impl StoreError {
     pub(super) fn is_damaged_transfer(&self) -> bool {
         const CODES: [&str; 4] = ["BadDigest", "InvalidDigest", "XAmzContentSHA256Mismatch", "IncompleteBody"];
         matches!(self, Self::Refused { code, .. } if CODES.contains(&code.as_str()))
+    }
+}
+
+/// Exports every counter of errors with 0 from the start, since a rate needs a first value.
+pub fn start_at_zero(metrics: &StoreMetrics) {
+    for operation in super::OPERATIONS {
+        for kind in StoreError::KINDS {
+            metrics.errors.with_label_values(&[operation, kind]);
+        }
     }
 }
 
