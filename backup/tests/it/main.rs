@@ -4,6 +4,7 @@
 
 mod agent;
 mod archive;
+mod clock_steps;
 mod completeness;
 mod contention;
 mod encodings;
