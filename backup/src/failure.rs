@@ -3,7 +3,10 @@
 
 use std::fmt;
 
-use crate::{store::StoreError, wire::WireError};
+use crate::{
+    store::StoreError,
+    wire::{self, WireError},
+};
 
 pub use crate::stage::Stage;
 
@@ -90,7 +93,7 @@ impl Failure {
     pub fn store(stage: Stage, error: StoreError) -> Self {
         let exit = match &error {
             StoreError::Unavailable { .. } => Exit::Unavailable,
-            StoreError::Forbidden { .. } => Exit::Forbidden,
+            StoreError::Forbidden { .. } | StoreError::NoCredentials { .. } => Exit::Forbidden,
             StoreError::NoBucket { .. } => Exit::Configuration,
             _ => Exit::Failed,
         };
@@ -113,7 +116,8 @@ impl Failure {
             sqlx::Error::Io(_) | sqlx::Error::Tls(_) => (Exit::Unavailable, true, true),
             _ => (Exit::Failed, false, false),
         };
-        Self { stage, exit, passing, standby, whole: false, error: error.into() }
+        let error = wire::refusal(&error).map_or_else(|| error.into(), anyhow::Error::new);
+        Self { stage, exit, passing, standby, whole: false, error }
     }
 }
 

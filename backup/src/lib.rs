@@ -3,7 +3,7 @@
 //! Modules depend downwards only: `main` -> `command` -> `run`, `verify`, `export` -> `dump`, `restore` -> `reading`,
 //! `catalogue` -> `store`, `wire`, `manifest`, `layout`, `archive`. `deploy/architecture/floors.txt` lists all floors.
 //!
-//! - Only `config` may read environment variables.
+//! - Only `config` may read environment variables. With `BACKUP_STORE_CREDENTIALS=aws`, the AWS library also reads its own.
 //! - Only `store` may send requests to the store.
 //! - No module may write to the local disk, except the drill's scratch server.
 //! - Only `prune` and `doctor` may delete backups and records.

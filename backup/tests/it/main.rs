@@ -4,9 +4,11 @@
 
 mod agent;
 mod archive;
+mod client_certificates;
 mod clock_steps;
 mod completeness;
 mod contention;
+mod credentials;
 mod encodings;
 mod faulty_store;
 mod interrupted;
@@ -21,6 +23,7 @@ mod restore;
 mod run;
 mod source_faults;
 mod store_faults;
+mod store_options;
 mod support;
 mod timeouts;
 mod twin;
