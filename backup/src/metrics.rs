@@ -30,7 +30,7 @@ service_kit::metrics! {
         pub verified_point: GaugeVec = "backup_verified_point_timestamp_seconds", ["backup"];
         /// Time of the last drill that passed, Unix time.
         pub last_verified: GaugeVec = "backup_last_verified_timestamp_seconds", ["backup"];
-        /// Drills, by outcome (passed, failed).
+        /// Drills, by outcome (passed, failed, not_done). A drill that could not be done says nothing about the backup.
         pub verifications: IntCounterVec = "backup_verifications_total", ["backup", "outcome"];
         /// Duration of the last drill.
         pub verification_seconds: GaugeVec = "backup_verification_duration_seconds", ["backup"];
@@ -84,7 +84,7 @@ impl AgentMetrics {
         for outcome in ["committed", "partial", "failed"] {
             self.runs.with_label_values(&[name, outcome]);
         }
-        for outcome in ["passed", "failed"] {
+        for outcome in ["passed", "failed", "not_done"] {
             self.verifications.with_label_values(&[name, outcome]);
         }
         for stage in Stage::ALL {

@@ -86,7 +86,7 @@ pub(super) async fn run(file: &AssertionFile, restored: &[(String, Source)]) -> 
                 Ok(None) => continue,
                 Ok(Some(rows)) if rows.is_empty() => None,
                 Ok(Some(rows)) => Some(rows.join(", ")),
-                Err(error) => Some(error.to_string()),
+                Err(error) => Some(crate::wire::described(&error)),
             };
             let (name, database) = (assertion.name.clone(), database.clone());
             results.push(manifest::Assertion { database, name, passed: told.is_none(), detail: told });
@@ -138,7 +138,7 @@ mod tests {
     #[test]
     fn an_invalid_assertion_file_is_rejected() {
         for (text, part) in [
-            ("", "has none"),
+            ("", "contains no assertion"),
             ("SELECT 1", "before the first"),
             ("-- needs: a\n", "before the first"),
             ("-- name: a\n-- name: b\nSELECT 1", "\"a\" has no query"),

@@ -29,7 +29,7 @@ pub async fn apply(server: &Source, globals: &str, tablespaces: bool) -> Result<
         if let Err(error) = session.execute(AssertSqlSafe(statement.clone())).await {
             // Not the statement itself, which may contain a password.
             let subject = sql::words(&statement, 3).join(" ");
-            troubles.push(format!("{subject}: {error}"));
+            troubles.push(format!("{subject}: {}", crate::wire::described(&error)));
         }
     }
     Ok(troubles)
