@@ -1,6 +1,7 @@
 //! This module prints the results of the commands, as text or JSON. It must not implement the operations.
 
 mod check;
+mod delete;
 mod doctor;
 mod export;
 mod list;
@@ -23,6 +24,7 @@ use crate::{
 };
 
 pub use check::check;
+pub use delete::{DeleteArguments, delete};
 pub use doctor::doctor;
 pub use export::{ExportArguments, export};
 pub use list::{list, show};

@@ -9,6 +9,7 @@ mod clock_steps;
 mod completeness;
 mod contention;
 mod credentials;
+mod delete;
 mod encodings;
 mod faulty_store;
 mod interrupted;
