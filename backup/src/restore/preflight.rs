@@ -58,7 +58,7 @@ pub(super) async fn check(
         } else if databases.is_used().await? {
             troubles.add(
                 format!("the database {target:?}, which must be renamed, has connected sessions"),
-                "end those sessions (pg_stat_activity lists them), or restore this database alone under another name (--database and --to)",
+                "end those sessions (pg_stat_activity lists them), skip it (--all and --exclude), or restore it alone under another name (--database and --to)",
             );
         }
     }
