@@ -15,6 +15,7 @@ mod faulty_store;
 mod interrupted;
 mod kept;
 mod limits;
+mod locales;
 mod night;
 mod partial;
 mod program;
