@@ -90,8 +90,8 @@ fn a_bot_or_provider_that_cannot_be_used_is_told_with_its_line() {
     for (from, to, part) in [
         ("https://sms.example.com/send", "\"{{ nope\"", "the template of url"),
         ("https://sms.example.com/send", "no address", "the address is malformed"),
-        ("method: POST", "method: B AD", "is no HTTP method"),
-        ("{authorization: ", "{bad name: ", "is no name of a header"),
+        ("method: POST", "method: B AD", "is not an HTTP method"),
+        ("{authorization: ", "{bad name: ", "is not a valid header name"),
         ("secrets.key }}", "secrets.kye }}", "the template of header authorization failed"),
         ("text|tojson", "text|tojsno", "the template of body"),
     ] {
