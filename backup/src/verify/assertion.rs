@@ -138,9 +138,9 @@ mod tests {
     #[test]
     fn an_invalid_assertion_file_is_rejected() {
         for (text, part) in [
-            ("", "has none"),
-            ("SELECT 1", "before the first"),
-            ("-- needs: a\n", "before the first"),
+            ("", "contains no assertion"),
+            ("SELECT 1", "precedes the first"),
+            ("-- needs: a\n", "precedes the first"),
             ("-- name: a\n-- name: b\nSELECT 1", "\"a\" has no query"),
         ] {
             let told = AssertionFile::parse(text).unwrap_err();
