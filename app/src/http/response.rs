@@ -144,7 +144,7 @@ mod tests {
         let rows = [
             (ApiError::from(SubmitError::Unavailable), "503", "accepts no commands"),
             (ApiError::from(SubmitError::Busy), "503", "queue of commands is full"),
-            (ApiError::from(SubmitError::Unknown), "504", "outcome is not known"),
+            (ApiError::from(SubmitError::Unknown), "504", "outcome of a commit is unknown"),
             (ApiError::from(sqlx::Error::PoolTimedOut), "503", "pool timed out"),
             (ApiError::internal("a broken row"), "500", "a broken row"),
             (ApiError::TIMEOUT, "504", "Timeout waiting"),
