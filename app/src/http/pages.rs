@@ -1,4 +1,4 @@
-//! This module serves the browser pages: the reference document, its page, and the differences from Binance. The binary contains
+//! This module serves the browser pages: the start page, the reference document, its page, and the differences from Binance. The binary contains
 //! all files. It must not answer an API request.
 
 use super::{ENDPOINTS, UNSUPPORTED, openapi};
@@ -11,9 +11,11 @@ use axum::routing::get;
 use bytes::Bytes;
 use utoipa_swagger_ui::{Config, SwaggerUi, Url};
 
+const HOME: &str = "/";
 const DOCUMENT: &str = "/openapi.json";
 const REFERENCE: &str = "/docs";
 const DIFFERENCES: &str = "/docs/differences";
+const HOME_PAGE: &str = include_str!("pages/home.html");
 const TEMPLATE: &str = include_str!("pages/differences.html");
 /// Position in the template for the list of endpoints that are answered -1020.
 const UNSUPPORTED_HERE: &str = "<!-- unsupported -->";
@@ -40,6 +42,7 @@ pub fn router() -> Router {
         .validator_url("none");
     let differences = Html(TEMPLATE.replace(UNSUPPORTED_HERE, &unsupported()));
     Router::new()
+        .route(HOME, get(|| async { Html(HOME_PAGE) }))
         .route(DOCUMENT, get(move || async move { ([(CONTENT_TYPE, "application/json")], json.clone()).into_response() }))
         .route(DIFFERENCES, get(move || async move { differences.clone() }))
         .merge(SwaggerUi::new(REFERENCE).config(config))
