@@ -51,10 +51,10 @@ soak: install ## kill servers at random under load; SEED=… repeats a run
 	deploy/local/test-matching -p alertbot --test it -- --ignored --nocapture
 	cargo build -p local-parts
 	@$(local-parts) with-parts -- deploy/local/test-matching -p backup --test it -- --ignored --nocapture
-	PROPTEST_CASES=5000 deploy/local/test-matching -p alertbot --lib -- message::tests
+	PROPTEST_CASES=5000 deploy/local/test-matching -p alertbot-core --lib -- message::tests
 
 fuzz: install ## read arbitrary input from outside for longer than `make test`; CASES=… sets the cases of each target
-	PROPTEST_CASES=$(or $(CASES),20000) deploy/local/test-matching -p alertbot -p logship -p backup -p exchange --lib -- fuzz::
+	PROPTEST_CASES=$(or $(CASES),20000) deploy/local/test-matching -p alertbot-core -p logship -p backup -p exchange --lib -- fuzz::
 
 check: install lint doc ## check format, lints, docs, floors, spelling, rules and the pipeline, without a running part
 	@deploy/local/check
