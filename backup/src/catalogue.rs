@@ -2,7 +2,6 @@
 //! themselves. It trusts a record only if a trusted key signed it, and reports every other record.
 //!
 //! It must not delete anything, or decide which backups may be deleted: [`crate::retention`] does.
-//! Never: a deletion, or an opinion on what may go (that is [`crate::retention`]'s).
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -257,13 +256,29 @@ impl Catalogue {
     }
 
     /// Missing numbers below the highest one: their records were removed by someone else. Retention also removes from the middle,
-    /// but never one of the `kept` newest backups, nor an attempt newer than the oldest of those.
+    /// but never one of the `kept` newest backups, nor an attempt newer than the oldest of those. If later attempts recorded a
+    /// smaller number, it counts: retention may have removed the backup before the setting was raised.
     pub fn gaps(&self, kept: u32) -> Vec<u64> {
         let numbers: BTreeSet<u64> = self.attempts.values().filter_map(Attempt::sequence).collect();
         let newest = self.backups().rev().take(kept as usize);
         let first = newest.last().map_or_else(|| numbers.first().copied(), |(manifest, _)| Some(manifest.sequence));
         let (Some(first), Some(last)) = (first, numbers.last()) else { return Vec::new() };
-        (first..*last).filter(|number| !numbers.contains(number)).collect()
+        let mut newer: Vec<(u64, &Attempt)> =
+            self.attempts.values().filter_map(|attempt| Some((attempt.sequence()?, attempt))).collect();
+        newer.sort_unstable_by_key(|(number, _)| std::cmp::Reverse(*number));
+        let (mut newer, mut backups, mut kept) = (newer.into_iter().peekable(), 0, kept);
+        let mut gaps = Vec::new();
+        for missing in (first..*last).rev().filter(|number| !numbers.contains(number)) {
+            while let Some((_, attempt)) = newer.next_if(|(number, _)| *number > missing) {
+                backups += u32::from(attempt.manifest().is_some());
+                kept = attempt.start.as_ref().and_then(|start| start.keep_newest).map_or(kept, |recorded| recorded.min(kept));
+            }
+            if backups < kept {
+                gaps.push(missing);
+            }
+        }
+        gaps.reverse();
+        gaps
     }
 }
 

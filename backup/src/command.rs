@@ -1,6 +1,7 @@
 //! This module prints the results of the commands, as text or JSON. It must not implement the operations.
 
 mod check;
+mod delete;
 mod doctor;
 mod export;
 mod list;
@@ -23,6 +24,7 @@ use crate::{
 };
 
 pub use check::check;
+pub use delete::{DeleteArguments, delete};
 pub use doctor::doctor;
 pub use export::{ExportArguments, export};
 pub use list::{list, show};
@@ -40,7 +42,7 @@ pub(crate) fn agents(jobs: Vec<Job>) -> Result<(Vec<Agent>, Metrics), Failure> {
     let metrics = Metrics::new(SERVICE.name, SERVICE.version, option_env!("BUILD_COMMIT"));
     let failed = |error| Failure::new(crate::failure::Stage::Connect, Exit::Failed, anyhow::Error::new(error));
     let (agent, store) = (AgentMetrics::register(&metrics).map_err(failed)?, StoreMetrics::register(&metrics).map_err(failed)?);
-    store.start_at_zero();
+    crate::store::start_at_zero(&store);
     jobs.iter().for_each(|job| agent.start_at_zero(&job.name));
     Ok((jobs.into_iter().map(|job| Agent::new(job, agent.clone(), store.clone())).collect(), metrics))
 }

@@ -3,10 +3,12 @@
 //! One [`Job`] backs up one PostgreSQL server to one place. It is read from the environment (`BACKUP_*`), or from a
 //! YAML file ([`file`]) in which every setting has the same name, nested: `store: {bucket: x}` is `BACKUP_STORE_BUCKET`.
 
+mod choices;
 mod file;
 mod groups;
 mod restoring;
 mod source;
+mod store;
 
 #[cfg(test)]
 mod tests;
@@ -15,11 +17,10 @@ use std::{ffi::OsString, fmt, path::Path};
 
 use service_kit::config::{self as kit, Reader};
 
-pub use groups::{
-    Checksums, Encryption, Hooks, Keys, Limits, LockMode, Process, Retention, RolePasswords, Schedules, Shape, StoreSettings,
-};
+pub use groups::{Encryption, Hooks, Keys, Limits, Process, Retention, RolePasswords, Schedules, Shape};
 pub use restoring::{Drill, Restoring};
-pub use source::{Source, TlsMode};
+pub use source::{ClientCertificate, Source, TlsMode};
+pub use store::{Checksums, Credentials, EncryptionMode, LockMode, ServerEncryption, StoreSettings};
 
 pub const PREFIX: &str = "BACKUP";
 

@@ -16,6 +16,7 @@ mod contents;
 mod coordinator;
 pub mod globals;
 mod large_objects;
+mod piece;
 mod plan;
 pub mod server;
 pub mod tools;
@@ -46,6 +47,7 @@ use crate::{
 
 use coordinator::Coordinator;
 pub use large_objects::CHUNK_BYTES as LARGE_OBJECT_CHUNK_BYTES;
+use piece::CopyFault;
 use plan::Task;
 use tools::Tools;
 
@@ -97,6 +99,13 @@ struct Shared {
     large_objects: Mutex<Read>,
     /// Whether a worker failed.
     failed: AtomicBool,
+}
+
+impl Shared {
+    /// Returns an error if another worker has failed.
+    fn go_on(&self) -> Result<(), CopyFault> {
+        if self.failed.load(Relaxed) { Err(CopyFault::InVain) } else { Ok(()) }
+    }
 }
 
 /// The part of a table or of the large objects that was read so far.

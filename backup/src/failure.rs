@@ -3,83 +3,12 @@
 
 use std::fmt;
 
-use crate::{store::StoreError, wire::WireError};
+use crate::{
+    store::StoreError,
+    wire::{self, WireError},
+};
 
-/// The steps of a command, in order. A label of metrics, so their names are an interface.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Stage {
-    Lease,
-    Catalogue,
-    Start,
-    Hook,
-    Connect,
-    Versions,
-    Globals,
-    Locks,
-    Contents,
-    Rows,
-    LargeObjects,
-    Upload,
-    Limit,
-    Commit,
-    Retention,
-    Read,
-    Restore,
-    Verify,
-}
-
-impl Stage {
-    pub const ALL: [Self; 18] = [
-        Self::Lease,
-        Self::Catalogue,
-        Self::Start,
-        Self::Hook,
-        Self::Connect,
-        Self::Versions,
-        Self::Globals,
-        Self::Locks,
-        Self::Contents,
-        Self::Rows,
-        Self::LargeObjects,
-        Self::Upload,
-        Self::Limit,
-        Self::Commit,
-        Self::Retention,
-        Self::Read,
-        Self::Restore,
-        Self::Verify,
-    ];
-
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Lease => "lease",
-            Self::Catalogue => "catalogue",
-            Self::Start => "start",
-            Self::Hook => "hook",
-            Self::Connect => "connect",
-            Self::Versions => "versions",
-            Self::Globals => "globals",
-            Self::Locks => "locks",
-            Self::Contents => "contents",
-            Self::Rows => "rows",
-            Self::LargeObjects => "large_objects",
-            Self::Upload => "upload",
-            Self::Limit => "limit",
-            Self::Commit => "commit",
-            Self::Retention => "retention",
-            Self::Read => "read",
-            Self::Restore => "restore",
-            Self::Verify => "verify",
-        }
-    }
-}
-
-impl fmt::Display for Stage {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(self.name())
-    }
-}
+pub use crate::stage::Stage;
 
 /// Exit status of the process (from `sysexits.h` where one fits).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
@@ -164,7 +93,7 @@ impl Failure {
     pub fn store(stage: Stage, error: StoreError) -> Self {
         let exit = match &error {
             StoreError::Unavailable { .. } => Exit::Unavailable,
-            StoreError::Forbidden { .. } => Exit::Forbidden,
+            StoreError::Forbidden { .. } | StoreError::NoCredentials { .. } => Exit::Forbidden,
             StoreError::NoBucket { .. } => Exit::Configuration,
             _ => Exit::Failed,
         };
@@ -187,7 +116,8 @@ impl Failure {
             sqlx::Error::Io(_) | sqlx::Error::Tls(_) => (Exit::Unavailable, true, true),
             _ => (Exit::Failed, false, false),
         };
-        Self { stage, exit, passing, standby, whole: false, error: error.into() }
+        let error = wire::refusal(&error).map_or_else(|| error.into(), anyhow::Error::new);
+        Self { stage, exit, passing, standby, whole: false, error }
     }
 }
 

@@ -1,9 +1,9 @@
 //! This crate backs up PostgreSQL to object storage: streamed, signed, and verified by restores.
 //!
-//! Modules depend downwards only: `main` -> `command` -> `run`, `verify` -> `restore` -> `dump`, `reading`, `catalogue` ->
-//! `wire`, `store`, `manifest`, `layout`, `archive`.
+//! Modules depend downwards only: `main` -> `command` -> `run`, `verify`, `export` -> `dump`, `restore` -> `reading`,
+//! `catalogue` -> `store`, `wire`, `manifest`, `layout`, `archive`. `deploy/architecture/floors.txt` lists all floors.
 //!
-//! - Only `config` may read environment variables.
+//! - Only `config` may read environment variables. With `BACKUP_STORE_CREDENTIALS=aws`, the AWS library also reads its own.
 //! - Only `store` may send requests to the store.
 //! - No module may write to the local disk, except the drill's scratch server.
 //! - Only `prune` and `doctor` may delete backups and records.
@@ -32,6 +32,8 @@ pub mod run;
 pub mod schedule;
 pub mod seal;
 pub mod session;
+pub mod sql;
+pub mod stage;
 pub mod stop;
 pub mod store;
 pub mod textfile;

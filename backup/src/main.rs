@@ -56,6 +56,8 @@ enum Command {
         #[arg(long)]
         dry_run: bool,
     },
+    /// Delete one backup by its name; refuses the newest verified and the only complete one
+    Delete(command::DeleteArguments),
     /// Check configuration, versions, rights and the store before the first run
     Check,
     /// Report remains of failed attempts, gaps and untrusted records, and remove what is safe to remove
@@ -82,7 +84,7 @@ fn main() -> ExitCode {
     };
     let needs = match arguments.command {
         Command::Run | Command::Serve | Command::Check => Needs { source: true, signing: true },
-        Command::Doctor | Command::Prune { .. } => Needs { source: false, signing: true },
+        Command::Doctor | Command::Prune { .. } | Command::Delete(_) => Needs { source: false, signing: true },
         Command::List | Command::Show { .. } | Command::Restore(_) | Command::Verify(_) | Command::Export(_) => Needs::default(),
     };
     let jobs = match config::load(arguments.config.as_deref(), &arguments.settings, needs) {
@@ -126,6 +128,7 @@ fn main() -> ExitCode {
             Command::Verify(arguments) => command::verify(jobs, arguments, output).await,
             Command::Export(arguments) => command::export(jobs, arguments, output).await,
             Command::Prune { dry_run } => command::prune(jobs, dry_run, output).await,
+            Command::Delete(arguments) => command::delete(jobs, arguments, output).await,
             Command::Check => command::check(jobs, output).await,
             Command::Doctor => command::doctor(jobs, output).await,
         }

@@ -37,6 +37,9 @@ pub struct Start {
     pub epoch: u64,
     /// Host name and process id, for a person.
     pub host: String,
+    /// Number of newest backups that retention always retained by the settings of this attempt; `None` in older records.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub keep_newest: Option<u32>,
 }
 
 /// The record at a manifest's key. Its first writer decides the outcome of the attempt.

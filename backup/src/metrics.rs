@@ -3,10 +3,7 @@
 //! Labels are bounded: a job's name from the configuration, a stage, a class of retention. A label must not be called `job` or
 //! `instance`: Prometheus reserves those for the scraped target.
 
-use crate::{
-    failure::Stage,
-    store::{self, StoreError},
-};
+use crate::stage::Stage;
 use service_kit::metrics::{Descriptor, Gauge, GaugeVec, IntCounter, IntCounterVec, IntGaugeVec};
 
 /// All exported metrics, in addition to those of every program (`service_kit::metrics::STANDARD`).
@@ -33,7 +30,7 @@ service_kit::metrics! {
         pub verified_point: GaugeVec = "backup_verified_point_timestamp_seconds", ["backup"];
         /// Time of the last drill that passed, Unix time.
         pub last_verified: GaugeVec = "backup_last_verified_timestamp_seconds", ["backup"];
-        /// Drills, by outcome (passed, failed).
+        /// Drills, by outcome (passed, failed, not_done). A drill that could not be done says nothing about the backup.
         pub verifications: IntCounterVec = "backup_verifications_total", ["backup", "outcome"];
         /// Duration of the last drill.
         pub verification_seconds: GaugeVec = "backup_verification_duration_seconds", ["backup"];
@@ -87,7 +84,7 @@ impl AgentMetrics {
         for outcome in ["committed", "partial", "failed"] {
             self.runs.with_label_values(&[name, outcome]);
         }
-        for outcome in ["passed", "failed"] {
+        for outcome in ["passed", "failed", "not_done"] {
             self.verifications.with_label_values(&[name, outcome]);
         }
         for stage in Stage::ALL {
@@ -100,16 +97,5 @@ impl AgentMetrics {
         self.read_bytes.with_label_values(&[name]);
         self.removed.with_label_values(&[name]);
         self.schedule_misses.with_label_values(&[name]);
-    }
-}
-
-impl StoreMetrics {
-    /// Exports every counter with 0 from the start.
-    pub fn start_at_zero(&self) {
-        for operation in store::OPERATIONS {
-            for kind in StoreError::KINDS {
-                self.errors.with_label_values(&[operation, kind]);
-            }
-        }
     }
 }

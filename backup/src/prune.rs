@@ -1,4 +1,5 @@
-//! This module deletes backups not retained by policy. Besides it, only the cleanup of failed attempts deletes.
+//! This module deletes backups: those not retained by policy, and one by its name. Besides it, only the cleanup of failed
+//! attempts deletes.
 //!
 //! A backup's manifest is deleted first, so that a partly deleted backup no longer counts as one. The start record is deleted
 //! last. After an interruption, the next run therefore finds the remaining objects.
@@ -10,7 +11,7 @@ use crate::{
     failure::{Exit, Failure, Outcome, Stage},
     layout::BackupId,
     lease::Lease,
-    manifest,
+    manifest::{self, Abandoned, sign::Kind},
     retention::{self, Entry, Plan, Reason},
     run::{self, Agent},
     store::StoreError,
@@ -86,6 +87,52 @@ async fn under_lease(agent: &Agent, lease: &mut Lease, dry_run: bool) -> Outcome
     Ok(plan)
 }
 
+/// Deletes one backup, with its objects and drills. Its attempt remains as abandoned, so that its number is not a gap. `force`:
+/// even if no other verified, or no other complete backup remains.
+///
+/// # Errors
+/// Returns an error before any deletion if the backup does not exist, must stay, or is locked.
+pub async fn delete(agent: &Agent, id: &BackupId, force: bool) -> Outcome<()> {
+    let run_id = BackupId::new(Timestamp::now(), rand::random());
+    let mut lease = Lease::take(&agent.lock_store, &agent.layout, &run_id, &run::host(), agent.job.limits.lease).await?;
+    let deleted = delete_under_lease(agent, &mut lease, id, force).await;
+    run::release(lease).await;
+    deleted.inspect_err(|failure| {
+        if failure.exit != Exit::Refused {
+            run::count_stage(agent, Stage::Retention);
+        }
+    })
+}
+
+async fn delete_under_lease(agent: &Agent, lease: &mut Lease, id: &BackupId, force: bool) -> Outcome<()> {
+    let refused = |told: String| Failure::told(Stage::Retention, Exit::Refused, told);
+    let catalogue = agent.catalogue().await?;
+    let (manifest, _) = catalogue.find(Some(id))?;
+    let sequence = manifest.sequence;
+    if !force && catalogue.newest_verified().is_some_and(|(newest, _)| newest.id == *id) {
+        return Err(refused(format!("{id} is the newest verified backup; verify a newer one first, or add --force")));
+    }
+    if !force && manifest.is_complete() && catalogue.backups().filter(|(other, _)| other.is_complete()).count() == 1 {
+        return Err(refused(format!("{id} is the only complete backup; take another one first, or add --force")));
+    }
+    // Of any object, since a partly deleted backup is the worst result. The manifest was written last and is locked the longest.
+    let until = agent.store.locked_until(&agent.layout.manifest(id)).await;
+    let until = until.map_err(|error| Failure::store(Stage::Retention, error))?;
+    if let Some(until) = until.filter(|until| *until > Timestamp::now()) {
+        return Err(refused(format!("{id} is locked in the store until {until}; delete it then")));
+    }
+    lease.renew().await?;
+    remove_all_but_start(agent, id).await?;
+    let reason = format!("deleted by `backup delete` on {}", run::host());
+    let abandoned =
+        Abandoned { format: manifest::FORMAT, id: id.clone(), sequence: Some(sequence), at: Timestamp::now(), reason };
+    // If this fails, the attempt is open, and the next run abandons it.
+    let recorded = agent.record(Kind::Outcome, &agent.layout.manifest(id), &manifest::Outcome::Abandoned(abandoned)).await;
+    recorded.map_err(|error| error.failure(Stage::Retention))?;
+    tracing::info!(backup = id.as_str(), force, "deleted a backup by its name");
+    Ok(())
+}
+
 async fn entries(agent: &Agent, catalogue: &Catalogue) -> Outcome<Vec<Entry>> {
     let mut entries = Vec::new();
     for (manifest, attempt) in catalogue.backups() {
@@ -106,12 +153,20 @@ async fn entries(agent: &Agent, catalogue: &Catalogue) -> Outcome<Vec<Entry>> {
 }
 
 async fn remove(agent: &Agent, id: &BackupId) -> Outcome<()> {
-    let failed = |error| Failure::store(Stage::Retention, error);
+    remove_all_but_start(agent, id).await?;
+    remove_under(agent, &[agent.layout.start(id)]).await
+}
+
+async fn remove_all_but_start(agent: &Agent, id: &BackupId) -> Outcome<()> {
     let layout = &agent.layout;
     // The order matters: after an interruption, the rest is not a backup, and its start record leads to it.
-    let steps = [layout.manifest(id), layout.data(id), layout.verifications(id), layout.start(id)];
-    for prefix in steps {
-        let versions = match agent.store.list_versions(&prefix).await {
+    remove_under(agent, &[layout.manifest(id), layout.data(id), layout.verifications(id)]).await
+}
+
+async fn remove_under(agent: &Agent, prefixes: &[String]) -> Outcome<()> {
+    let failed = |error| Failure::store(Stage::Retention, error);
+    for prefix in prefixes {
+        let versions = match agent.store.list_versions(prefix).await {
             Ok(versions) => versions,
             // A store without versioning has no versions.
             Err(StoreError::Refused { .. } | StoreError::NotFound { .. }) => Vec::new(),
@@ -123,7 +178,7 @@ async fn remove(agent: &Agent, id: &BackupId) -> Outcome<()> {
             .map(|version| (version.key, Some(version.version)))
             .collect();
         if keys.is_empty() {
-            keys = agent.store.list(&prefix).await.map_err(failed)?.into_iter().map(|object| (object.key, None)).collect();
+            keys = agent.store.list(prefix).await.map_err(failed)?.into_iter().map(|object| (object.key, None)).collect();
         }
         if let Some((key, reason)) = agent.store.delete(&keys).await.map_err(failed)?.into_iter().next() {
             let told = format!("failed to remove {key}: {reason}; it is locked, or s3:DeleteObject is missing");

@@ -15,11 +15,10 @@ mod progress;
 mod report;
 mod rows;
 mod schedule;
-pub mod script;
 mod selection;
 mod sessions;
-mod statement;
 mod tool;
+mod trouble;
 
 #[cfg(test)]
 mod tests;
@@ -43,12 +42,13 @@ use crate::{
 pub use database::{Names, drop_database};
 pub use fault::RestoreFault;
 pub use large_objects::Chunk;
-pub use preflight::{Ahead, Trouble, Troubles};
+pub use preflight::Ahead;
 pub use progress::Progress;
 pub use report::{Partial, Report, Stage};
 pub use selection::{Chosen, NotThere, PartOf, Selection, TableName};
 pub use sessions::{Session, connect as connect_session};
 pub use tool::{NotCreated, ToolFault};
+pub use trouble::{Trouble, Troubles};
 
 use database::Databases;
 use phases::Phases;

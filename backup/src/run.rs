@@ -22,6 +22,7 @@ use crate::{
     store::{Replace, Store, StoreError},
 };
 use bytes::Bytes;
+use futures::{StreamExt, TryStreamExt, stream};
 use jiff::Timestamp;
 
 /// Shared state of all commands of a job.
@@ -251,17 +252,24 @@ async fn abort_uploads(agent: &Agent, id: &BackupId, lanes: u32) -> Outcome<()> 
     // Some stores (MinIO) list the uploads of complete keys only. A stream writes its objects in order, so its open upload is the
     // next object.
     let objects = agent.store.list(&prefix).await.map_err(failed)?;
-    for lane in 0..lanes {
+    let keys = (0..lanes).map(|lane| {
         let number = objects.iter().filter(|object| agent.layout.is_of_lane(&object.key, id, lane)).count();
-        let key = agent.layout.lane_object(id, lane, u32::try_from(number).unwrap_or(u32::MAX));
-        pending.extend(agent.store.list_uploads(&key).await.map_err(failed)?);
-    }
+        agent.layout.lane_object(id, lane, u32::try_from(number).unwrap_or(u32::MAX))
+    });
+    let listed = stream::iter(keys).map(|key| async move { agent.store.list_uploads(&key).await });
+    let listed: Vec<_> = listed.buffer_unordered(LISTED_AT_ONCE).try_collect().await.map_err(failed)?;
+    pending.extend(listed.into_iter().flatten());
+    // Both listings may name the same upload.
+    pending.sort_unstable_by(|a, b| a.upload.id.cmp(&b.upload.id));
+    pending.dedup_by(|a, b| a.upload == b.upload);
     for pending in pending {
         agent.store.abort_upload(&pending.upload).await.map_err(failed)?;
     }
     Ok(())
 }
 
+/// Concurrent requests that look for uploads of streams. Every run looks at each abandoned attempt.
+const LISTED_AT_ONCE: usize = 16;
 /// Maximum number of streams of any configuration.
 const MOST_LANES: u32 = 64;
 

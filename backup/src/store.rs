@@ -4,6 +4,7 @@
 //! It retries requests with increasing waits. [`StoreError::Unavailable`] means that a request failed [`StoreSettings::attempts`]
 //! times.
 
+mod credentials;
 mod error;
 mod multipart;
 
@@ -12,23 +13,23 @@ use std::time::{Duration, SystemTime};
 use aws_sdk_s3::{
     Client,
     config::{
-        BehaviorVersion, Credentials, Region, RequestChecksumCalculation, ResponseChecksumValidation,
+        BehaviorVersion, Region, RequestChecksumCalculation, ResponseChecksumValidation,
         interceptors::InterceptorContext,
         retry::{ClassifyRetry, RetryAction, RetryConfig, RetryPartition, TokenBucket},
         timeout::TimeoutConfig,
     },
     primitives::{ByteStream, DateTime},
-    types::{Delete, ObjectIdentifier, ObjectLockMode},
+    types::{Delete, ObjectIdentifier, ObjectLockMode, ServerSideEncryption, StorageClass},
 };
 use bytes::Bytes;
 use jiff::Timestamp;
 
 use crate::{
-    config::{Checksums, LockMode, StoreSettings},
+    config::{Checksums, EncryptionMode, LockMode, ServerEncryption, StoreSettings},
     metrics::StoreMetrics,
 };
 
-pub use error::StoreError;
+pub use error::{StoreError, start_at_zero};
 pub use multipart::{PendingUpload, Upload, UploadedPart};
 
 /// A request fails after this time without a byte read.
@@ -102,6 +103,9 @@ pub struct Store {
     client: Client,
     bucket: String,
     lock: Option<(LockMode, Duration)>,
+    /// Of objects with data.
+    storage_class: Option<StorageClass>,
+    encryption: Option<ServerEncryption>,
     metrics: StoreMetrics,
 }
 
@@ -125,13 +129,7 @@ impl Store {
             .behavior_version(BehaviorVersion::latest())
             .region(Region::new(settings.region.clone()))
             .force_path_style(settings.path_style)
-            .credentials_provider(Credentials::new(
-                &settings.access_key,
-                settings.secret_key.expose(),
-                settings.session_token.as_ref().map(|token| token.expose().to_owned()),
-                None,
-                "configuration",
-            ))
+            .credentials_provider(credentials::provider(settings))
             .request_checksum_calculation(calculate)
             .response_checksum_validation(validate)
             .retry_config(retries)
@@ -142,7 +140,14 @@ impl Store {
         if let Some(endpoint) = &settings.endpoint {
             config = config.endpoint_url(endpoint);
         }
-        Self { client: Client::from_conf(config.build()), bucket: settings.bucket.clone(), lock: settings.object_lock, metrics }
+        Self {
+            client: Client::from_conf(config.build()),
+            bucket: settings.bucket.clone(),
+            lock: settings.object_lock,
+            storage_class: settings.storage_class.as_deref().map(StorageClass::from),
+            encryption: settings.encryption.clone(),
+            metrics,
+        }
     }
 
     /// Another bucket of the same store, without object lock.
@@ -171,12 +176,18 @@ impl Store {
         }
     }
 
-    /// Writes an object in one request.
+    /// Writes a record in one request, with the store's default storage class.
     pub async fn put(&self, key: &str, body: Bytes, replace: Replace) -> Result<(), StoreError> {
+        self.put_in(None, key, body, replace).await
+    }
+
+    async fn put_in(&self, class: Option<StorageClass>, key: &str, body: Bytes, replace: Replace) -> Result<(), StoreError> {
         let bytes = body.len() as u64;
         let (mode, until) = self.locked();
         let request = self.client.put_object().bucket(&self.bucket).key(key).body(ByteStream::from(body));
         let request = request.set_object_lock_mode(mode).set_object_lock_retain_until_date(until);
+        let (encryption, kms_key) = self.encrypted();
+        let request = request.set_server_side_encryption(encryption).set_ssekms_key_id(kms_key).set_storage_class(class);
         let request = match replace {
             Replace::Yes => request,
             Replace::No => request.if_none_match("*"),
@@ -186,10 +197,10 @@ impl Store {
         Ok(())
     }
 
-    /// Writes an object whose name no other process writes. If it already exists, a retry after a lost response has found it.
+    /// Writes an object with data, whose name no other process writes. If it already exists, a retry after a lost response has found it.
     pub async fn put_own(&self, key: &str, body: Bytes) -> Result<(), StoreError> {
         let bytes = body.len() as u64;
-        match self.put(key, body, Replace::No).await {
+        match self.put_in(self.storage_class.clone(), key, body, Replace::No).await {
             Err(error @ StoreError::Exists { .. }) => self.stands(key, bytes, error).await,
             put => put,
         }
@@ -324,6 +335,17 @@ impl Store {
         })?;
         self.metrics.received.inc_by(bytes.len() as u64);
         Ok(bytes)
+    }
+
+    /// Encryption by the store, and the id of its key.
+    fn encrypted(&self) -> (Option<ServerSideEncryption>, Option<String>) {
+        let Some(ServerEncryption { mode, key }) = &self.encryption else { return (None, None) };
+        let mode = match mode {
+            EncryptionMode::Aes256 => ServerSideEncryption::Aes256,
+            EncryptionMode::Kms => ServerSideEncryption::AwsKms,
+            EncryptionMode::KmsDsse => ServerSideEncryption::AwsKmsDsse,
+        };
+        (Some(mode), key.clone())
     }
 
     /// The mode and end of the lock for an object written now.

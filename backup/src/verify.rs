@@ -236,7 +236,8 @@ fn is_the_backups(fault: &RestoreFault) -> bool {
         RestoreFault::Read(read) => {
             matches!(read, ReadFault::Damaged { .. } | ReadFault::Store(crate::store::StoreError::NotFound { .. }))
         }
-        RestoreFault::Archive(_) | RestoreFault::Contents(_) | RestoreFault::Rows { .. } | RestoreFault::Count { .. } => true,
+        RestoreFault::Archive(_) | RestoreFault::Contents(_) | RestoreFault::Count { .. } => true,
+        RestoreFault::Rows { condition, .. } => !condition,
         RestoreFault::Tool(tool) => tool.is_refusal_of_contents(),
         _ => false,
     }

@@ -9,6 +9,7 @@
 mod copy;
 mod copy_in;
 mod login;
+mod refusal;
 mod tls;
 
 use std::{
@@ -27,6 +28,7 @@ use postgres_protocol::message::{
 use crate::config::Source;
 
 pub use copy::CopiedRows;
+pub use refusal::{described, refusal};
 
 /// Size of one read of the socket. It makes a system call cheap per byte, and fits a core's second-level cache until the
 /// compressor has read it.

@@ -43,6 +43,7 @@ impl Output {
         match self {
             // The reader closed the pipe and needs no message.
             _ if failure.exit == Exit::Unread => {}
+            Self::Text if job.is_empty() => complain(format_args!("backup: {failure}")),
             Self::Text => complain(format_args!("backup {job}: {failure}")),
             Self::Json => answer(
                 serde_json::json!({"job": job, "failed": {"stage": failure.stage, "exit": failure.exit as u8, "error": format!("{:#}", failure.error)}}),

@@ -26,6 +26,9 @@ pub struct RestoreArguments {
     /// Restore every database of the backup
     #[arg(long, conflicts_with_all = ["database", "to"])]
     all: bool,
+    /// With --all, skip this database, such as `postgres` that has connected sessions; repeatable
+    #[arg(long, value_name = "NAME", requires = "all")]
+    exclude: Vec<String>,
     /// Final name of the database (default: as in the backup)
     #[arg(long, value_name = "NAME")]
     to: Option<String>,
@@ -70,7 +73,7 @@ async fn run(agent: &Agent, arguments: RestoreArguments, output: Output, shutdow
     let reader = open(agent, &arguments.which, Some(output)).await?;
     let options = options(&agent.job, &arguments)?;
     let names: Vec<Option<String>> = match arguments.all {
-        true => reader.manifest().databases.iter().map(|database| Some(database.name.clone())).collect(),
+        true => all_except(&reader, &arguments.exclude)?.into_iter().map(Some).collect(),
         false => vec![arguments.database],
     };
     // Check all of them before creating anything. Otherwise the problem of the last database appears only after the others are
@@ -110,6 +113,20 @@ async fn run(agent: &Agent, arguments: RestoreArguments, output: Output, shutdow
         return Err(Failure::told(Stage::Restore, Exit::Partial, told));
     }
     Ok(())
+}
+
+/// The databases of the backup without the excluded ones.
+fn all_except(reader: &BackupReader, excluded: &[String]) -> Outcome<Vec<String>> {
+    let all: Vec<&str> = reader.manifest().databases.iter().map(|database| database.name.as_str()).collect();
+    if let Some(unknown) = excluded.iter().find(|name| !all.contains(&name.as_str())) {
+        return Err(restore_failed(RestoreFault::NoDatabase { name: unknown.clone(), has: all.join(", ") }));
+    }
+    let left: Vec<String> = all.into_iter().filter(|name| !excluded.iter().any(|out| out == name)).map(str::to_owned).collect();
+    if left.is_empty() {
+        let told = "every database of the backup is excluded; remove an --exclude";
+        return Err(Failure::told(Stage::Restore, Exit::Configuration, told));
+    }
+    Ok(left)
 }
 
 /// Returns the problems of all databases. `made`: roles and tablespaces that will exist before the databases are restored.

@@ -19,13 +19,11 @@ use crate::{
     config::Job,
     failure::{Exit, Failure, Stage},
     run::{self, Agent},
-    schedule::Schedule,
+    schedule::{Schedule, Step},
 };
 
 /// Maximum sleep before the clock is read again, since it may have been set.
 const LONGEST_SLEEP: Duration = Duration::from_secs(20);
-/// A clock that is further behind than this was set back.
-const SET_BACK: Duration = Duration::from_secs(60);
 const CATALOGUE_EVERY: Duration = Duration::from_secs(60);
 /// Maximum number of missed times that are counted at once.
 const MOST_MISSES: usize = 1000;
@@ -159,33 +157,41 @@ async fn look(agent: &Agent, latch: &Latch) -> Option<Catalogue> {
     }
 }
 
-/// Runs an action at each time of the schedule after `from`, one at a time.
+/// Runs an action at each time of the schedule after `served`, one at a time.
 async fn on_schedule(
     agent: &Agent,
     schedule: Option<&Schedule>,
-    mut from: Timestamp,
+    mut served: Timestamp,
     stop: &CancellationToken,
     mut act: impl AsyncFnMut(),
 ) {
     let Some(schedule) = schedule else { return };
-    while let Some(due) = schedule.next_after(from) {
+    loop {
         let now = Timestamp::now();
-        if now + SET_BACK < from {
-            // The clock was set back: continue from the present time.
-            from = now;
-        } else if now < due {
-            let left = Duration::try_from(due.duration_since(now)).unwrap_or_default();
-            if stop.run_until_cancelled(sleep(left.min(LONGEST_SLEEP))).await.is_none() {
-                return;
+        match schedule.step(served, now) {
+            Step::End => return,
+            Step::ContinueFromNow => {
+                tracing::warn!(
+                    backup = agent.job.name,
+                    served = %served,
+                    "the clock was set back; the schedule continues from the present time"
+                );
+                served = now;
             }
-        } else {
-            act().await;
-            if stop.is_cancelled() {
-                return;
+            Step::Wait(left) => {
+                if stop.run_until_cancelled(sleep(left.min(LONGEST_SLEEP))).await.is_none() {
+                    return;
+                }
             }
-            from = Timestamp::now();
-            let missed = schedule.times_between(now, from, MOST_MISSES);
-            agent.metrics.schedule_misses.with_label_values(&[agent.job.name.as_str()]).inc_by(missed as u64);
+            Step::Run => {
+                act().await;
+                if stop.is_cancelled() {
+                    return;
+                }
+                served = Timestamp::now();
+                let missed = schedule.times_between(now, served, MOST_MISSES);
+                agent.metrics.schedule_misses.with_label_values(&[agent.job.name.as_str()]).inc_by(missed as u64);
+            }
         }
     }
 }

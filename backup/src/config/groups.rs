@@ -1,19 +1,19 @@
 //! This module defines a job's settings by subject. It contains every limit with its default and its bounds.
 
-use std::{fmt, net::SocketAddr, path::PathBuf, str::FromStr, time::Duration};
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use service_kit::{
     config::{Reader, Secret},
     telemetry,
 };
 
+use super::choices::choices;
 use crate::{
     manifest::sign::{Signing, Trusted},
     schedule::Schedule,
 };
 
 const MEBIBYTE: u64 = 1 << 20;
-const DAY: Duration = Duration::from_secs(24 * 3600);
 
 /// Settings of the process, common to all jobs.
 #[derive(Debug, Clone)]
@@ -49,21 +49,6 @@ impl Process {
     }
 }
 
-/// `BACKUP_STORE_CHECKSUMS`: some S3-compatible stores reject the newer checksum headers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Checksums {
-    WhenRequired,
-    #[default]
-    WhenSupported,
-}
-
-/// Who may shorten a lock: holders of a special right, or no user at all.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum LockMode {
-    Governance,
-    Compliance,
-}
-
 /// Whether password verifiers are backed up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum RolePasswords {
@@ -75,118 +60,7 @@ pub enum RolePasswords {
     Always,
 }
 
-macro_rules! choices {
-    ($type:ty, $remedy:literal, $($text:literal => $value:expr),+) => {
-        impl FromStr for $type {
-            type Err = &'static str;
-
-            fn from_str(text: &str) -> Result<Self, Self::Err> {
-                match text {
-                    $($text => Ok($value),)+
-                    _ => Err($remedy),
-                }
-            }
-        }
-
-        impl fmt::Display for $type {
-            fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-                $(if *self == $value { return formatter.write_str($text); })+
-                Ok(())
-            }
-        }
-    };
-}
-
-choices!(Checksums, "choose when_required or when_supported", "when_required" => Self::WhenRequired, "when_supported" => Self::WhenSupported);
-choices!(LockMode, "choose governance or compliance", "governance" => Self::Governance, "compliance" => Self::Compliance);
 choices!(RolePasswords, "choose encrypted, never or always", "encrypted" => Self::Encrypted, "never" => Self::Never, "always" => Self::Always);
-
-/// An S3-compatible store.
-#[derive(Debug, Clone)]
-pub struct StoreSettings {
-    /// `None`: AWS, by region.
-    pub endpoint: Option<String>,
-    pub region: String,
-    pub bucket: String,
-    pub prefix: String,
-    pub access_key: String,
-    pub secret_key: Secret,
-    pub session_token: Option<Secret>,
-    /// Whether requests carry a checksum even if the store may not support it.
-    pub checksums: Checksums,
-    /// Whether the bucket is in the path instead of the host name; self-hosted stores need this.
-    pub path_style: bool,
-    /// Bucket of the lease: its objects must not be locked.
-    pub lock_bucket: Option<String>,
-    /// Lock of every object.
-    pub object_lock: Option<(LockMode, Duration)>,
-    pub part_bytes: usize,
-    pub parts_per_object: u32,
-    pub attempts: u32,
-    pub connect_timeout: Duration,
-    pub request_timeout: Duration,
-}
-
-impl StoreSettings {
-    pub(super) fn read(env: &mut Reader) -> Self {
-        let endpoint: Option<String> =
-            env.optional("BACKUP_STORE_ENDPOINT", "http(s)://host:port of an S3-compatible store; unset: AWS");
-        if endpoint.as_deref().is_some_and(|url| !url.starts_with("http://") && !url.starts_with("https://")) {
-            env.fault("BACKUP_STORE_ENDPOINT", "does not begin with http:// or https://", "write it as https://host:port");
-        }
-        let mode: Option<LockMode> =
-            env.optional("BACKUP_STORE_OBJECT_LOCK", "lock of every object: governance or compliance; unset: no lock");
-        let span = env.duration("BACKUP_STORE_OBJECT_LOCK_FOR", 30 * DAY, "duration of an object's lock, in hours (720h)");
-        Self {
-            endpoint,
-            region: env.or("BACKUP_STORE_REGION", "us-east-1".to_owned(), "region in the signature of requests"),
-            bucket: env.required("BACKUP_STORE_BUCKET", "bucket of the backups"),
-            prefix: env.or("BACKUP_STORE_PREFIX", "backups".to_owned(), "prefix of every key"),
-            access_key: env.required("BACKUP_STORE_ACCESS_KEY", "access key of the store"),
-            secret_key: env.secret("BACKUP_STORE_SECRET_KEY", "secret key of the store"),
-            session_token: env.optional_secret("BACKUP_STORE_SESSION_TOKEN", "session token of temporary credentials"),
-            checksums: env.or(
-                "BACKUP_STORE_CHECKSUMS",
-                Checksums::default(),
-                "when_supported, or when_required for stores that reject newer checksums",
-            ),
-            path_style: env.or("BACKUP_STORE_PATH_STYLE", true, "true: bucket in the path; false: in the host name"),
-            lock_bucket: env.optional("BACKUP_STORE_LOCK_BUCKET", "bucket of the lease; unset: the bucket of the backups"),
-            object_lock: mode.map(|mode| (mode, span)),
-            part_bytes: usize::try_from(
-                env.or_within("BACKUP_STORE_PART_MIB", 6, 5..=512, "size of an object's parts, in MiB (minimum of S3: 5)")
-                    * MEBIBYTE,
-            )
-            .unwrap_or(usize::MAX),
-            parts_per_object: env.or_within(
-                "BACKUP_STORE_PARTS_PER_OBJECT",
-                900,
-                1..=10_000,
-                "parts in an object; some stores allow 1,000",
-            ),
-            attempts: env.or_within(
-                "BACKUP_STORE_ATTEMPTS",
-                20,
-                1..=50,
-                "attempts of one request, with waits that grow to 20 s (20: at least two minutes)",
-            ),
-            connect_timeout: env.duration(
-                "BACKUP_STORE_CONNECT_TIMEOUT",
-                Duration::from_secs(5),
-                "maximum time to connect to the store, each attempt",
-            ),
-            request_timeout: env.duration(
-                "BACKUP_STORE_REQUEST_TIMEOUT",
-                Duration::from_secs(300),
-                "maximum time of one request with its body, each attempt",
-            ),
-        }
-    }
-
-    pub fn object_bytes(&self) -> u64 {
-        self.part_bytes as u64 * u64::from(self.parts_per_object)
-    }
-}
 
 /// The signing key, and the trusted public keys.
 #[derive(Debug, Clone)]

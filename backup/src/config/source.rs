@@ -54,6 +54,15 @@ pub struct Source {
     pub tls: TlsMode,
     /// Trusted certificates, PEM; `None`: the system's.
     pub root_certificates: Option<PathBuf>,
+    /// Our own certificate and its key, PEM; `None`: the role logs in with a password or without one.
+    pub client_certificate: Option<ClientCertificate>,
+}
+
+/// Files of a client certificate and its private key (libpq's `sslcert` and `sslkey`).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClientCertificate {
+    pub certificate: PathBuf,
+    pub key: PathBuf,
 }
 
 impl Source {
@@ -95,19 +104,29 @@ impl Source {
             database: decoded(url.path().trim_start_matches('/'))?,
             tls: TlsMode::default(),
             root_certificates: None,
+            client_certificate: None,
         };
+        let (mut certificate, mut key) = (None, None);
         for (name, value) in url.query_pairs() {
             match name.as_ref() {
                 "host" => source.host = value.into_owned(),
                 "port" => source.port = value.parse().map_err(|_| "has a port that is not a number")?,
                 "sslrootcert" => source.root_certificates = Some(value.into_owned().into()),
+                "sslcert" => certificate = Some(value.into_owned().into()),
+                "sslkey" => key = Some(value.into_owned().into()),
                 "sslmode" => {
                     let mode = TlsMode::ALL.iter().find(|(known, _)| *known == value);
                     source.tls = mode.ok_or("has an sslmode other than disable, prefer, require, verify-ca, verify-full")?.1;
                 }
-                _ => return Err("has a parameter other than host, port, sslmode, sslrootcert"),
+                _ => return Err("has a parameter other than host, port, sslmode, sslrootcert, sslcert, sslkey"),
             }
         }
+        source.client_certificate = match (certificate, key) {
+            (None, None) => None,
+            (Some(_), Some(_)) if source.tls == TlsMode::Disable => return Err("has sslcert, but sslmode=disable"),
+            (Some(certificate), Some(key)) => Some(ClientCertificate { certificate, key }),
+            _ => return Err("has only one of sslcert and sslkey"),
+        };
         if source.host.is_empty() {
             return Err("has no host");
         }
@@ -152,6 +171,9 @@ impl Source {
         if let Some(path) = &self.root_certificates {
             options = options.ssl_root_cert(path);
         }
+        if let Some(own) = &self.client_certificate {
+            options = options.ssl_client_cert(&own.certificate).ssl_client_key(&own.key);
+        }
         options
     }
 
@@ -183,6 +205,10 @@ impl Source {
         }
         if let Some(path) = &self.root_certificates {
             variables.push(("PGSSLROOTCERT", path.display().to_string()));
+        }
+        if let Some(own) = &self.client_certificate {
+            variables.push(("PGSSLCERT", own.certificate.display().to_string()));
+            variables.push(("PGSSLKEY", own.key.display().to_string()));
         }
         variables
     }

@@ -7,7 +7,7 @@ use super::tools::Tools;
 use crate::{
     config::Source,
     failure::{Outcome, Stage},
-    restore::script::{statements, words},
+    sql::{statements, words},
 };
 
 /// Returns the output of `pg_dumpall --globals-only`.

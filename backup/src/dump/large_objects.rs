@@ -4,7 +4,7 @@ use std::sync::PoisonError;
 
 use super::{
     Shared,
-    worker::{CopyFault, Writing},
+    piece::{CopyFault, Writing},
 };
 use crate::{
     checksum::RowChecksum,

@@ -32,6 +32,8 @@ pub struct Server {
     pub warnings: Vec<String>,
     /// Databases that are not backed up although they are not excluded by configuration.
     pub left_out: Vec<LeftOut>,
+    /// Databases of `BACKUP_DATABASES` that cannot be read: a backup without them is not complete.
+    pub failed: Vec<LeftOut>,
     source: Source,
 }
 
@@ -76,7 +78,8 @@ impl Server {
         let mut warnings = Vec::new();
         let role_passwords = role_passwords(job, row.get(3), &mut warnings);
         let (databases, left_out) = databases(&mut session, job).await?;
-        Ok(Self { session, about, databases, role_passwords, warnings, left_out, source: source.clone() })
+        let (failed, left_out) = left_out.into_iter().partition(|left| job.databases.contains(&left.database));
+        Ok(Self { session, about, databases, role_passwords, warnings, left_out, failed, source: source.clone() })
     }
 
     /// Ensures one attempt of this job at a time on this server, from any machine. The lock is held until the session ends.
@@ -97,8 +100,9 @@ impl Server {
         let Err(lost) = self.session.ping().await else { return Ok(()) };
         let gone = |error| Failure::database(Stage::Connect, error).context("the session with the advisory lock was lost");
         self.session = PgConnection::connect_with(&self.source.options()).await.map_err(gone)?;
+        self.session.execute(AssertSqlSafe(pin())).await.map_err(gone)?;
         self.lock(job).await?;
-        tracing::warn!(error = %lost, "lost the session with the advisory lock; took the free lock again");
+        tracing::warn!(error = wire::described(&lost), "lost the session with the advisory lock; took the free lock again");
         Ok(())
     }
 }

@@ -5,15 +5,12 @@ use std::time::{Duration, Instant};
 
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
 
-use super::{
-    RestoreFault, Session,
-    script::{statements, words},
-    statement::{Renaming, rename_database},
-};
+use super::{RestoreFault, Session};
 use crate::{
     archive::{Contents, Entry},
     config::Source,
     session::quoted,
+    sql::{Renaming, rename_database, statements, words},
 };
 
 /// `NAMEDATALEN` - 1: the server would truncate a longer name.

@@ -63,7 +63,7 @@ async fn fill_piece(
 }
 
 fn failed(error: WireError) -> RestoreFault {
-    RestoreFault::Rows { table: "large objects".into(), reason: error.to_string() }
+    RestoreFault::writing("large objects")(error)
 }
 
 /// A part of a large object, as stored in a piece.

@@ -1,11 +1,16 @@
 //! This module checks for everything that would stop a restore halfway. It runs before any change and reports all problems at
 //! once.
 
-use std::{collections::BTreeSet, fmt};
+use std::collections::BTreeSet;
 
 use sqlx::PgConnection;
 
-use super::{Chosen, Opened, Options, RestoreFault, database::Databases, tool::PgRestore};
+use super::{
+    Chosen, Opened, Options, RestoreFault,
+    database::Databases,
+    tool::PgRestore,
+    trouble::{Trouble, Troubles},
+};
 use crate::{
     archive::{Contents, Entry},
     reading::BackupReader,
@@ -16,59 +21,6 @@ use crate::{
 const MAJOR: i32 = 10_000;
 /// A restored database needs about the size of its rows as text, plus indexes and a sort.
 const SPACE_PERCENT: u64 = 150;
-
-/// One problem and its remedy.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Trouble {
-    pub wrong: String,
-    pub remedy: String,
-    /// Whether our role lacks a right.
-    pub right: bool,
-}
-
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Troubles(pub Vec<Trouble>);
-
-impl fmt::Display for Troubles {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|trouble| write!(formatter, "\n  {}; {}", trouble.wrong, trouble.remedy))
-    }
-}
-
-impl Troubles {
-    fn add(&mut self, wrong: impl Into<String>, remedy: impl Into<String>) {
-        self.0.push(Trouble { wrong: wrong.into(), remedy: remedy.into(), right: false });
-    }
-
-    /// Whether one of the problems is a missing right.
-    pub fn is_about_rights(&self) -> bool {
-        self.0.iter().any(|trouble| trouble.right)
-    }
-
-    /// Merges the problems of several databases. A problem of all databases appears once, any other with the database's name.
-    pub fn of_all(each: &[(String, Self)]) -> Self {
-        let mut all: Vec<Trouble> = Vec::new();
-        for (database, troubles) in each {
-            for trouble in &troubles.0 {
-                let common = each.iter().all(|(_, others)| others.0.contains(trouble));
-                let wrong = if common { trouble.wrong.clone() } else { format!("{database:?}: {}", trouble.wrong) };
-                let trouble = Trouble { wrong, ..trouble.clone() };
-                if !all.contains(&trouble) {
-                    all.push(trouble);
-                }
-            }
-        }
-        Self(all)
-    }
-
-    /// Names that the backup refers to and that the server does not have.
-    fn missing(&mut self, what: &str, wanted: BTreeSet<String>, there: &[String], remedy: &str) {
-        let missing: Vec<_> = wanted.into_iter().filter(|name| !there.contains(name)).collect();
-        if !missing.is_empty() {
-            self.add(format!("the server has no {what} {}", missing.join(", ")), remedy);
-        }
-    }
-}
 
 /// Effects of other restores before this one.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -106,7 +58,7 @@ pub(super) async fn check(
         } else if databases.is_used().await? {
             troubles.add(
                 format!("the database {target:?}, which must be renamed, has connected sessions"),
-                "end those sessions (pg_stat_activity lists them), or restore this database alone under another name (--database and --to)",
+                "end those sessions (pg_stat_activity lists them), skip it (--all and --exclude), or restore it alone under another name (--database and --to)",
             );
         }
     }

@@ -60,7 +60,7 @@ impl Filling {
         if self.table.pieces.is_empty() {
             return Ok(0);
         }
-        let failed = |error: WireError| RestoreFault::Rows { table: self.name(), reason: error.to_string() };
+        let failed = |error: WireError| RestoreFault::writing(&self.name())(error);
         let begin =
             if self.created { [b"BEGIN; TRUNCATE ONLY ", self.target.relation.as_slice()].concat() } else { b"BEGIN".to_vec() };
         session.query(begin).await.map_err(failed)?;

@@ -268,7 +268,7 @@ async fn perform(
             ended.filled = true;
             match filling.run(&mut session, reader, progress).await {
                 Ok(rows) => ended.written = rows,
-                Err(RestoreFault::Rows { table, reason }) if how.keep_going => {
+                Err(RestoreFault::Rows { table, reason, condition: false }) if how.keep_going => {
                     session.query("ROLLBACK").await.map_err(RestoreFault::by_wire("rolling back rows that were refused"))?;
                     ended.refused.push(NotCreated { object: format!("the rows of {table}"), reason });
                 }

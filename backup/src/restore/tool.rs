@@ -26,6 +26,25 @@ const CROSSED_ATTEMPTS: u32 = 5;
 /// Setting that appears in errors of extensions that the server must load at its start.
 const PRELOAD: &str = "shared_preload_libraries";
 const PRELOAD_REMEDY: &str = "; load the library at the server's start, in a drill with BACKUP_DRILL_PRELOAD_LIBRARIES";
+/// Messages of a server that lacks what the original server has, or that failed itself. They do not concern the backup.
+const CONDITIONS: [&str; 16] = [
+    PRELOAD,
+    "No space left on device",
+    "Disk quota exceeded",
+    "could not extend file",
+    "could not write to file",
+    "out of memory",
+    "out of shared memory",
+    "terminating connection",
+    "server closed the connection",
+    "the database system is",
+    "remaining connection slots",
+    "could not load library",
+    "could not access file \"$libdir",
+    "could not open extension control file",
+    "permission denied to",
+    "must be superuser",
+];
 /// pg_restore's last line if it continued after errors.
 const WENT_ON: &str = "errors ignored on restore";
 /// Precedes the number of the entry whose error follows.
@@ -74,10 +93,11 @@ enum Ended {
 }
 
 impl ToolFault {
-    /// Whether the server refused the backup's contents. Otherwise the tool or the connection failed, or the server lacks a
-    /// library that the original server has.
+    /// Whether the server refused the backup's contents. Otherwise the tool, the connection or the server failed, or the server
+    /// lacks a library or a right that the original server has.
     pub fn is_refusal_of_contents(&self) -> bool {
-        matches!(self, Self::Failed { message, .. } if message.contains("could not execute query") && !message.contains(PRELOAD))
+        let condition = |message: &str| CONDITIONS.iter().any(|condition| message.contains(condition));
+        matches!(self, Self::Failed { message, .. } if message.contains("could not execute query") && !condition(message))
     }
 }
 
@@ -258,7 +278,23 @@ mod tests {
         let failed = |message: &str| ToolFault::Failed { status: "1".into(), message: message.into() };
         let lacking = failed("error: could not execute query: ERROR: pg_cron can only be loaded via shared_preload_libraries");
         assert!(!lacking.is_refusal_of_contents() && lacking.to_string().contains("BACKUP_DRILL_PRELOAD_LIBRARIES"), "{lacking}");
-        assert!(failed("error: could not execute query: ERROR: no such type").is_refusal_of_contents());
+        for condition in [
+            "could not extend file \"base/5/16384\": No space left on device",
+            "out of shared memory",
+            "could not load library \"/usr/lib/postgis-3.so\": libgeos_c.so.1: cannot open shared object file",
+            "permission denied to create event trigger \"audit\"",
+        ] {
+            assert!(
+                !failed(&format!("error: could not execute query: ERROR:  {condition}")).is_refusal_of_contents(),
+                "{condition}"
+            );
+        }
+        for contents in ["no such type", "column \"out\" of relation \"of\" does not exist", "division by zero"] {
+            assert!(
+                failed(&format!("error: could not execute query: ERROR:  {contents}")).is_refusal_of_contents(),
+                "{contents}"
+            );
+        }
     }
 
     #[test]

@@ -151,7 +151,7 @@ async fn under_lease(
         databases,
         globals: Some(Globals { script, role_passwords: server.role_passwords }),
         lanes: objects,
-        failed,
+        failed: server.failed.drain(..).chain(failed).collect(),
         left_out: server.left_out.drain(..).chain(left_out).collect(),
         warnings: std::mem::take(&mut server.warnings),
     };
@@ -176,6 +176,7 @@ async fn start(agent: &Agent, id: &BackupId, sequence: &mut Option<u64>, lease: 
         sequence: number,
         epoch: lease.lock().await.epoch(),
         host: host(),
+        keep_newest: Some(agent.job.retention.always_kept()),
     };
     agent.record(Kind::Start, &agent.layout.start(id), &start).await.map_err(|error| error.failure(Stage::Start))?;
     tracing::info!(backup = id.as_str(), "backup started");

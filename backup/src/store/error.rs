@@ -1,11 +1,13 @@
 //! This module classifies the store's errors by remedy.
 
+use aws_credential_types::provider::error::CredentialsError;
 use aws_sdk_s3::{
     error::{ProvideErrorMetadata, SdkError},
     operation::RequestId,
 };
 
 use super::Store;
+use crate::metrics::StoreMetrics;
 
 /// Reason why an object was not read or written.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -19,6 +21,12 @@ pub enum StoreError {
         right(operation)
     )]
     Forbidden { operation: &'static str, key: String, code: String, reason: String },
+    /// The chain of AWS has no credentials, or failed to renew them.
+    #[error(
+        "no credentials for the object store ({operation}): {reason}; correct BACKUP_STORE_PROFILE or the role of this machine or pod, \
+         or set BACKUP_STORE_CREDENTIALS=keys"
+    )]
+    NoCredentials { operation: &'static str, reason: String },
     /// 507, or a corresponding code.
     #[error("the object store is full ({operation}): {code}: {reason}; free space, or raise its quota")]
     Full { operation: &'static str, code: String, reason: String },
@@ -46,7 +54,9 @@ fn right(operation: &str) -> &'static str {
         "list_versions" => "s3:ListBucketVersions",
         "abort_upload" => "s3:AbortMultipartUpload",
         "get_object_lock" => "s3:GetBucketObjectLockConfiguration",
-        _ => "s3:PutObject, and s3:PutObjectRetention with BACKUP_STORE_OBJECT_LOCK",
+        _ => {
+            "s3:PutObject, s3:PutObjectRetention with BACKUP_STORE_OBJECT_LOCK, and kms:GenerateDataKey and kms:Decrypt with a KMS key"
+        }
     }
 }
 
@@ -58,7 +68,7 @@ impl StoreError {
     pub const fn kind(&self) -> &'static str {
         match self {
             Self::Unavailable { .. } => "unavailable",
-            Self::Forbidden { .. } => "forbidden",
+            Self::Forbidden { .. } | Self::NoCredentials { .. } => "forbidden",
             Self::Full { .. } => "full",
             Self::Refused { .. } | Self::TooLarge { .. } => "refused",
             Self::NotFound { .. } | Self::NoBucket { .. } => "not_found",
@@ -70,6 +80,15 @@ impl StoreError {
     pub(super) fn is_damaged_transfer(&self) -> bool {
         const CODES: [&str; 4] = ["BadDigest", "InvalidDigest", "XAmzContentSHA256Mismatch", "IncompleteBody"];
         matches!(self, Self::Refused { code, .. } if CODES.contains(&code.as_str()))
+    }
+}
+
+/// Exports every counter of errors with 0 from the start, since a rate needs a first value.
+pub fn start_at_zero(metrics: &StoreMetrics) {
+    for operation in super::OPERATIONS {
+        for kind in StoreError::KINDS {
+            metrics.errors.with_label_values(&[operation, kind]);
+        }
     }
 }
 
@@ -96,6 +115,9 @@ where
     E: ProvideErrorMetadata + std::error::Error + 'static,
 {
     let Some(answer) = error.raw_response() else {
+        if is_about_credentials(error) {
+            return StoreError::NoCredentials { operation, reason: describe(error) };
+        }
         return match error {
             SdkError::ConstructionFailure(_) => {
                 StoreError::Refused { operation, code: "InvalidArgument".into(), reason: describe(error) }
@@ -132,8 +154,13 @@ where
     }
 }
 
+fn is_about_credentials(error: &(dyn std::error::Error + 'static)) -> bool {
+    std::iter::successors(Some(error), |cause| cause.source()).any(|cause| cause.is::<CredentialsError>())
+}
+
 /// The error with its causes, on one line.
 pub(super) fn describe(error: &(dyn std::error::Error + 'static)) -> String {
     let causes = std::iter::successors(error.source(), |cause| cause.source());
-    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
+    let text = causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"));
+    text.lines().map(str::trim).collect::<Vec<_>>().join("; ")
 }

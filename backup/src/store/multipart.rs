@@ -43,6 +43,9 @@ impl Store {
         let (mode, until) = self.locked();
         let request = self.client.create_multipart_upload().bucket(&self.bucket).key(key);
         let request = request.set_object_lock_mode(mode).set_object_lock_retain_until_date(until);
+        let (encryption, kms_key) = self.encrypted();
+        let request = request.set_server_side_encryption(encryption).set_ssekms_key_id(kms_key);
+        let request = request.set_storage_class(self.storage_class.clone());
         let answer = request.send().await.map_err(|error| self.failed("begin_upload", key, &error))?;
         let id = answer.upload_id.ok_or_else(|| StoreError::Refused {
             operation: "begin_upload",

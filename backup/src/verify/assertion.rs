@@ -86,7 +86,7 @@ pub(super) async fn run(file: &AssertionFile, restored: &[(String, Source)]) -> 
                 Ok(None) => continue,
                 Ok(Some(rows)) if rows.is_empty() => None,
                 Ok(Some(rows)) => Some(rows.join(", ")),
-                Err(error) => Some(error.to_string()),
+                Err(error) => Some(crate::wire::described(&error)),
             };
             let (name, database) = (assertion.name.clone(), database.clone());
             results.push(manifest::Assertion { database, name, passed: told.is_none(), detail: told });

@@ -253,7 +253,7 @@ mod tests {
             judge(&[Group { tables: vec![&table] }], &HashMap::from([(What::Table(1), found)])).differences.join(" ")
         };
         assert_eq!(told(table(1, &checksum.text()), checksum), "");
-        assert!(told(table(2, &checksum.text()), checksum).contains("has 1 rows, but had 2"));
+        assert!(told(table(2, &checksum.text()), checksum).contains("has 1 rows, but had 2 in the backup"));
         assert!(told(table(1, &RowChecksum::default().text()), checksum).contains("checksum differs"));
         // A table that was not read counts as a table without rows.
         assert!(!judge(&[Group { tables: vec![&table(1, "")] }], &HashMap::new()).differences.is_empty());

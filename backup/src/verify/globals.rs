@@ -7,7 +7,8 @@ use sqlx::{AssertSqlSafe, Executor};
 
 use crate::{
     config::Source,
-    restore::{RestoreFault, connect_session, script},
+    restore::{RestoreFault, connect_session},
+    sql,
 };
 
 /// Runs the script, statement by statement. Returns the failed statements, one line each.
@@ -21,14 +22,14 @@ pub async fn apply(server: &Source, globals: &str, tablespaces: bool) -> Result<
         sqlx::query_scalar(listed).fetch_all(&mut session).await.map_err(RestoreFault::asking("listing roles"))?;
     let there: HashSet<String> = there.into_iter().collect();
     let mut troubles = Vec::new();
-    for statement in script::statements(globals) {
+    for statement in sql::statements(globals) {
         if !wanted(&statement, &there, tablespaces) {
             continue;
         }
         if let Err(error) = session.execute(AssertSqlSafe(statement.clone())).await {
             // Not the statement itself, which may contain a password.
-            let subject = script::words(&statement, 3).join(" ");
-            troubles.push(format!("{subject}: {error}"));
+            let subject = sql::words(&statement, 3).join(" ");
+            troubles.push(format!("{subject}: {}", crate::wire::described(&error)));
         }
     }
     Ok(troubles)
@@ -36,8 +37,8 @@ pub async fn apply(server: &Source, globals: &str, tablespaces: bool) -> Result<
 
 /// Names of the roles that the script creates if they do not exist, and of the tablespaces if they are wanted.
 pub fn made_by(globals: &str, tablespaces: bool) -> BTreeSet<String> {
-    let made = script::statements(globals).into_iter().filter_map(|statement| {
-        let words = script::words(&statement, 3);
+    let made = sql::statements(globals).into_iter().filter_map(|statement| {
+        let words = sql::words(&statement, 3);
         let [verb, kind, name] = words.as_slice() else { return None };
         let kind = kind.eq_ignore_ascii_case("ROLE") || tablespaces && kind.eq_ignore_ascii_case("TABLESPACE");
         (verb.eq_ignore_ascii_case("CREATE") && kind).then(|| name.clone())
@@ -46,7 +47,7 @@ pub fn made_by(globals: &str, tablespaces: bool) -> BTreeSet<String> {
 }
 
 fn wanted(statement: &str, there: &HashSet<String>, tablespaces: bool) -> bool {
-    let words = script::words(statement, 3);
+    let words = sql::words(statement, 3);
     let upper: Vec<_> = words.iter().map(|word| word.to_ascii_uppercase()).collect();
     match upper.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         ["CREATE" | "ALTER", "ROLE", ..] => words.get(2).is_none_or(|name| !there.contains(name)),

@@ -158,6 +158,7 @@ impl ScratchServer {
             database: "postgres".into(),
             tls: TlsMode::Disable,
             root_certificates: None,
+            client_certificate: None,
         }
     }
 

@@ -3,6 +3,7 @@
 use std::{
     io::{self, Read, Write},
     net::TcpStream,
+    path::Path,
     sync::Arc,
 };
 
@@ -15,7 +16,7 @@ use rustls::{
         danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
     },
     crypto::{CryptoProvider, aws_lc_rs, verify_tls12_signature, verify_tls13_signature},
-    pki_types::{CertificateDer, ServerName, UnixTime, pem::PemObject},
+    pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime, pem::PemObject},
 };
 
 use super::{Result, Stream, WireError};
@@ -59,15 +60,27 @@ fn config(source: &Source) -> Result<ClientConfig> {
         (TlsMode::VerifyCa, _) | (TlsMode::Require, Some(_)) => Arc::new(AnyName(roots(source, &provider)?)),
         _ => Arc::new(Anybody(provider)),
     };
-    Ok(builder.dangerous().with_custom_certificate_verifier(verifier).with_no_client_auth())
+    let builder = builder.dangerous().with_custom_certificate_verifier(verifier);
+    let Some(own) = &source.client_certificate else { return Ok(builder.with_no_client_auth()) };
+    let chain = certificates("sslcert", &own.certificate)?;
+    let key = PrivateKeyDer::from_pem_file(&own.key).map_err(|error| unreadable("sslkey", &own.key, &error))?;
+    builder.with_client_auth_cert(chain, key).map_err(|error| unreadable("sslcert", &own.certificate, &error))
+}
+
+fn unreadable(setting: &str, path: &Path, error: &dyn std::fmt::Display) -> WireError {
+    WireError::Refused(format!("{setting} {}: {error}; correct the path or the file", path.display()))
+}
+
+fn certificates(setting: &str, path: &Path) -> Result<Vec<CertificateDer<'static>>> {
+    let read = CertificateDer::pem_file_iter(path).and_then(Iterator::collect);
+    read.map_err(|error| unreadable(setting, path, &error))
 }
 
 fn roots(source: &Source, provider: &Arc<CryptoProvider>) -> Result<Arc<WebPkiServerVerifier>> {
     let mut roots = RootCertStore::empty();
     if let Some(path) = &source.root_certificates {
-        let unreadable = |error: &dyn std::fmt::Display| WireError::Refused(format!("sslrootcert {}: {error}", path.display()));
-        for certificate in CertificateDer::pem_file_iter(path).map_err(|error| unreadable(&error))? {
-            roots.add(certificate.map_err(|error| unreadable(&error))?).map_err(|error| unreadable(&error))?;
+        for certificate in certificates("sslrootcert", path)? {
+            roots.add(certificate).map_err(|error| unreadable("sslrootcert", path, &error))?;
         }
     } else {
         let (added, _) = roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);

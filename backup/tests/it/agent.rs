@@ -14,7 +14,7 @@ use local_parts::find_program;
 use service_kit::metrics::Metrics;
 use tokio_util::sync::CancellationToken;
 
-use crate::support::{SIGNING_SEED, store_settings};
+use crate::support::{SIGNING_SEED, keys, store_settings};
 
 /// The settings of a job that backs up `source` to `store`, as environment variables; `changes` override them.
 pub fn settings(source: &Source, store: &StoreSettings, changes: &[(&str, &str)]) -> Vec<(String, String)> {
@@ -28,8 +28,8 @@ pub fn settings(source: &Source, store: &StoreSettings, changes: &[(&str, &str)]
         ("BACKUP_STORE_ENDPOINT", store.endpoint.as_deref().unwrap_or_default()),
         ("BACKUP_STORE_BUCKET", &store.bucket),
         ("BACKUP_STORE_PREFIX", &store.prefix),
-        ("BACKUP_STORE_ACCESS_KEY", &store.access_key),
-        ("BACKUP_STORE_SECRET_KEY", store.secret_key.expose()),
+        ("BACKUP_STORE_ACCESS_KEY", keys(store).0),
+        ("BACKUP_STORE_SECRET_KEY", keys(store).1),
         ("BACKUP_STORE_ATTEMPTS", "2"),
         ("BACKUP_SIGNING_KEY", SIGNING_SEED),
         ("BACKUP_CLIENT_FOLDER", &tools),

@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     agent::{agent_in, take},
     restore::{options, reader},
-    support::{connect, database, other_server, random, signing, store, store_settings},
+    support::{connect, database, keys, other_server, random, signing, store, store_settings},
     twin::{self, Shape, tool},
 };
 
@@ -208,7 +208,7 @@ pub fn by_hand(store: &StoreSettings, server: &Source, arguments: &[&str], chang
     script.args(arguments).envs(server.environment()).env("PATH", stock_path());
     script.env("S3_ENDPOINT", store.endpoint.as_deref().unwrap()).env("S3_BUCKET", &store.bucket);
     script.env("S3_PREFIX", format!("{}/default", store.prefix)).env("S3_REGION", &store.region);
-    script.env("S3_ACCESS_KEY", &store.access_key).env("S3_SECRET_KEY", store.secret_key.expose());
+    script.env("S3_ACCESS_KEY", keys(store).0).env("S3_SECRET_KEY", keys(store).1);
     script.env("TRUSTED_KEY", signing().public_key()).envs(changes.iter().copied());
     let output = script.output().unwrap();
     (output.status.success(), format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr)))

@@ -14,10 +14,12 @@ const LARGEST_HEAD: usize = 64 << 10;
 /// Bytes of a body that arrive before the cut.
 const BEFORE_THE_CUT: usize = 100_000;
 
-/// A request's first line, and its number.
+/// A request's head, and its number.
 pub struct Request<'a> {
     pub method: &'a str,
     pub target: &'a str,
+    /// First line and header fields.
+    pub head: &'a str,
     pub number: usize,
 }
 
@@ -127,7 +129,7 @@ impl Passage {
             let mut counted = self.counted.lock().unwrap();
             let number = *counted;
             *counted += 1;
-            (self.rule.lock().unwrap())(&Request { method, target, number })
+            (self.rule.lock().unwrap())(&Request { method, target, head: &head, number })
         };
         if fault == Fault::Cut {
             while body.len() < length.min(BEFORE_THE_CUT) && client.read_buf(&mut body).await? > 0 {}

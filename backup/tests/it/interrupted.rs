@@ -60,6 +60,7 @@ fn scratch(parent: &Path) -> Option<Source> {
         database: "postgres".into(),
         tls: TlsMode::Disable,
         root_certificates: None,
+        client_certificate: None,
     })
 }
 

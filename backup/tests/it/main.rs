@@ -4,13 +4,18 @@
 
 mod agent;
 mod archive;
+mod client_certificates;
+mod clock_steps;
 mod completeness;
 mod contention;
+mod credentials;
+mod delete;
 mod encodings;
 mod faulty_store;
 mod interrupted;
 mod kept;
 mod limits;
+mod locales;
 mod night;
 mod partial;
 mod program;
@@ -20,6 +25,7 @@ mod restore;
 mod run;
 mod source_faults;
 mod store_faults;
+mod store_options;
 mod support;
 mod timeouts;
 mod twin;

@@ -9,7 +9,7 @@ use sqlx::{Connection, Executor, PgConnection};
 use crate::{
     interrupted::url,
     program::{ended, program},
-    support::{SIGNING_SEED, connect, random, signing, source, store_settings},
+    support::{SIGNING_SEED, connect, keys, random, signing, source, store_settings},
 };
 
 const README: &str = include_str!("../../README.md");
@@ -111,6 +111,30 @@ async fn every_problem_is_reported_before_anything_is_created() {
     assert!(status == 0 && made(&mut session).await == 1, "{status}: {text}");
 }
 
+/// A session on `postgres`, such as that of a monitoring agent, must not hold the other databases back.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_other_databases_are_restored_without_an_excluded_one() {
+    let store = store_settings().await;
+    lost(&store).await;
+    let found = Postgres::start(SharedPostgres::options()).await.unwrap();
+    let server = source(&found.url()).with_database("postgres");
+    let _monitor = connect(&server).await;
+    let restore = |more: &[&str]| {
+        let arguments = [&["restore", "--globals"], more].concat();
+        ended(program(&server, &store, &[("BACKUP_TARGET_URL", &url(&server))], &arguments), &store)
+    };
+    let (status, text) = restore(&["--all", "--replace"]);
+    assert!(status == 64 && text.contains("has connected sessions") && text.contains("--exclude"), "{status}: {text}");
+    let (status, text) = restore(&["--all", "--exclude", "nope"]);
+    assert!(status == 66 && text.contains("nope") && text.contains("postgres, shop"), "{status}: {text}");
+    let (status, text) = restore(&["--all", "--exclude", "postgres", "--exclude", "shop"]);
+    assert!(status == 64 && text.contains("every database"), "{status}: {text}");
+    assert_eq!(restore(&["--exclude", "shop"]).0, 64, "it needs --all");
+    let (status, text) = restore(&["--all", "--exclude", "postgres"]);
+    assert_eq!(status, 0, "{text}");
+    assert_eq!(count(&mut connect(&server.with_database("shop")).await, "SELECT count(*) FROM orders").await, 100);
+}
+
 /// A new server from `initdb`.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_readme_leads_from_a_new_server_to_a_verified_database() {
@@ -124,8 +148,8 @@ async fn the_readme_leads_from_a_new_server_to_a_verified_database() {
     let values = [
         ("BACKUP_STORE_ENDPOINT", store.endpoint.clone().unwrap()),
         ("BACKUP_STORE_BUCKET", store.bucket.clone()),
-        ("BACKUP_STORE_ACCESS_KEY", store.access_key.clone()),
-        ("BACKUP_STORE_SECRET_KEY", store.secret_key.expose().to_owned()),
+        ("BACKUP_STORE_ACCESS_KEY", keys(&store).0.to_owned()),
+        ("BACKUP_STORE_SECRET_KEY", keys(&store).1.to_owned()),
         ("BACKUP_NAME", "default".into()),
         ("BACKUP_TRUSTED_KEYS", signing().public_key()),
         ("BACKUP_TARGET_URL", url(&found_source)),

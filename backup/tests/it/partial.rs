@@ -112,6 +112,11 @@ async fn a_failed_database_does_not_fail_the_others() {
     for (part, why) in [("broken", "invalid"), ("closed", "refuses connections"), ("template_of_ours", "template")] {
         assert!(left_out.iter().any(|line| line.starts_with(part) && line.contains(why)), "{left_out:?}");
     }
+    // A database that the settings name is expected in the backup.
+    let named = agent_in(&server, &store, &[&changes[1..], &[("BACKUP_DATABASES", "good,closed,broken")]].concat());
+    let lacking = take(&named).await.unwrap();
+    let failed: Vec<_> = lacking.failed.iter().map(|failed| failed.database.as_str()).collect();
+    assert!(!lacking.is_complete() && failed == ["broken", "closed"] && lacking.left_out.is_empty(), "{lacking:?}");
 
     let mut keeper = connect(&server.with_database("held")).await;
     keeper.execute("BEGIN; LOCK TABLE t IN ACCESS EXCLUSIVE MODE").await.unwrap();

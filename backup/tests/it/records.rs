@@ -50,8 +50,16 @@ fn doubts(catalogue: &Catalogue) -> Vec<&str> {
 /// A copy under another name, as if taken by the holder of `signing`.
 async fn plant(agent: &Agent, signing: &Signing, like: &Manifest, started_at: jiff::Timestamp, sequence: u64) -> BackupId {
     let id = BackupId::new(started_at, 7);
-    let start =
-        Start { format: 1, id: id.clone(), job: like.job.clone(), started_at, sequence, epoch: 1, host: "elsewhere".into() };
+    let start = Start {
+        format: 1,
+        id: id.clone(),
+        job: like.job.clone(),
+        started_at,
+        sequence,
+        epoch: 1,
+        host: "elsewhere".into(),
+        keep_newest: None,
+    };
     put(agent, &agent.layout.start(&id), signing.seal(Kind::Start, &start).unwrap()).await;
     let mut manifest = Manifest { id: id.clone(), started_at, finished_at: started_at, sequence, ..like.clone() };
     manifest.databases.iter_mut().for_each(|database| database.snapshot_at = started_at);
@@ -381,11 +389,11 @@ async fn hooks_run_before_and_after_with_the_outcome() {
         note.display()
     );
     let run = |before: &str| {
-        let changes = [("BACKUP_HOOK_BEFORE", before), ("BACKUP_HOOK_AFTER", after.as_str()), ("BACKUP_HOOK_TIMEOUT", "1s")];
+        let changes = [("BACKUP_HOOK_BEFORE", before), ("BACKUP_HOOK_AFTER", after.as_str()), ("BACKUP_HOOK_TIMEOUT", "5s")];
         ended(program(&source, &store, &changes, &["run"]), &store)
     };
     assert_eq!(run("true").0, 0);
-    for (before, told) in [("exit 3", "exit status: 3"), ("/bin/sleep 60", "took longer than 1 s")] {
+    for (before, told) in [("exit 3", "exit status: 3"), ("/bin/sleep 60", "took longer than 5 s")] {
         let (status, text) = run(before);
         assert!(status == 1 && text.contains(told), "{text}");
     }

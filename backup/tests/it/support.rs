@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use backup::{
-    config::{Checksums, Source, StoreSettings},
+    config::{Checksums, Credentials, Source, StoreSettings},
     manifest::sign::Signing,
     metrics::StoreMetrics,
     store::Store,
@@ -37,18 +37,30 @@ pub async fn store_settings() -> StoreSettings {
         region: access.region.clone(),
         bucket,
         prefix: "backups".into(),
-        access_key: access.access_key.clone(),
-        secret_key: access.secret_key.clone().into(),
-        session_token: None,
+        credentials: Credentials::Keys {
+            access: access.access_key.clone(),
+            secret: access.secret_key.clone().into(),
+            session_token: None,
+        },
         checksums: Checksums::default(),
         path_style: true,
         lock_bucket: None,
         object_lock: None,
+        storage_class: None,
+        encryption: None,
         part_bytes: 5 << 20,
         parts_per_object: 900,
         attempts: ATTEMPTS,
         connect_timeout: Duration::from_secs(5),
         request_timeout: Duration::from_secs(60),
+    }
+}
+
+/// Access key and secret key of the store.
+pub fn keys(store: &StoreSettings) -> (&str, &str) {
+    match &store.credentials {
+        Credentials::Keys { access, secret, .. } => (access, secret.expose()),
+        Credentials::Aws { .. } => panic!("the tests' store has keys"),
     }
 }
 

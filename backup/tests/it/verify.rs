@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     agent::{agent, settings, take},
     restore::reader,
-    support::{SIGNING_SEED, connect, database, other_server, random, store, store_settings},
+    support::{SIGNING_SEED, connect, database, keys, other_server, random, store, store_settings},
     twin::{self, Shape, sha256},
 };
 
@@ -226,7 +226,7 @@ async fn the_program_verifies_records_restores_and_exports() {
         let mut command = Command::new(env!("CARGO_BIN_EXE_backup"));
         let output = command.env_clear().envs(settings(&source, &store, &changes)).args(arguments).output().unwrap();
         let text = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-        let secrets = [store.secret_key.expose(), SIGNING_SEED, password.as_str()];
+        let secrets = [keys(&store).1, SIGNING_SEED, password.as_str()];
         assert!(secrets.iter().all(|secret| secret.is_empty() || !text.contains(secret)), "the output contains a secret: {text}");
         (output.status.code().unwrap_or(-1), text, output.stdout)
     };

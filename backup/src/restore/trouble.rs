@@ -1,0 +1,56 @@
+//! This module describes the problems that would stop a restore, each with its remedy.
+
+use std::{collections::BTreeSet, fmt};
+
+/// One problem and its remedy.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Trouble {
+    pub wrong: String,
+    pub remedy: String,
+    /// Whether our role lacks a right.
+    pub right: bool,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Troubles(pub Vec<Trouble>);
+
+impl fmt::Display for Troubles {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|trouble| write!(formatter, "\n  {}; {}", trouble.wrong, trouble.remedy))
+    }
+}
+
+impl Troubles {
+    pub(super) fn add(&mut self, wrong: impl Into<String>, remedy: impl Into<String>) {
+        self.0.push(Trouble { wrong: wrong.into(), remedy: remedy.into(), right: false });
+    }
+
+    /// Whether one of the problems is a missing right.
+    pub fn is_about_rights(&self) -> bool {
+        self.0.iter().any(|trouble| trouble.right)
+    }
+
+    /// Merges the problems of several databases. A problem of all databases appears once, any other with the database's name.
+    pub fn of_all(each: &[(String, Self)]) -> Self {
+        let mut all: Vec<Trouble> = Vec::new();
+        for (database, troubles) in each {
+            for trouble in &troubles.0 {
+                let common = each.iter().all(|(_, others)| others.0.contains(trouble));
+                let wrong = if common { trouble.wrong.clone() } else { format!("{database:?}: {}", trouble.wrong) };
+                let trouble = Trouble { wrong, ..trouble.clone() };
+                if !all.contains(&trouble) {
+                    all.push(trouble);
+                }
+            }
+        }
+        Self(all)
+    }
+
+    /// Names that the backup refers to and that the server does not have.
+    pub(super) fn missing(&mut self, what: &str, wanted: BTreeSet<String>, there: &[String], remedy: &str) {
+        let missing: Vec<_> = wanted.into_iter().filter(|name| !there.contains(name)).collect();
+        if !missing.is_empty() {
+            self.add(format!("the server has no {what} {}", missing.join(", ")), remedy);
+        }
+    }
+}
