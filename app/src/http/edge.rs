@@ -14,7 +14,7 @@ use axum::body::{Body, Bytes};
 use axum::extract::Request;
 use axum::http::header::USER_AGENT;
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
+use axum::http::{HeaderMap, HeaderName, Method, StatusCode};
 use axum::response::Response;
 use exchange_core::money::Time;
 use futures::FutureExt;
@@ -206,6 +206,17 @@ fn charge(app: &App, address: IpAddr, weight: u32, used: &mut u32) -> Result<(),
     result.inspect_err(|error| app.metrics.rate_limited.with_label_values(&[error.status.as_str()]).inc())
 }
 
+/// Charges the weight of a WebSocket connection to its client's address.
+pub fn charge_connection(app: &App, request: &Request, weight: u32) -> Result<(), ApiError> {
+    let peer = request.extensions().get::<Peer>().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.0.ip());
+    charge(app, client_address(peer, request.headers(), &app.settings.trusted_proxies), weight, &mut 0)
+}
+
+/// Counts an answer that did not pass [`answer`]: a handshake.
+pub fn count(app: &App, measured: &Measured, status: StatusCode) {
+    measured.count(&app.metrics, status, Duration::ZERO);
+}
+
 /// A failure before the weight is known costs weight too: it must not bypass the limit.
 fn fault(app: &App, address: IpAddr, error: ApiError, used: &mut u32) -> ApiError {
     charge(app, address, WEIGHT_OF_A_FAULT, used).err().unwrap_or(error)
@@ -226,11 +237,9 @@ fn check_names(endpoint: &Endpoint, parameters: &Parameters<'_>) -> Result<(), A
 }
 
 fn time_unit(headers: &HeaderMap) -> Result<TimeUnit, ApiError> {
-    match headers.get(TIME_UNIT).map(HeaderValue::as_bytes) {
+    match headers.get(TIME_UNIT) {
         None => Ok(TimeUnit::Millisecond),
-        Some(unit) if unit.eq_ignore_ascii_case(b"MICROSECOND") => Ok(TimeUnit::Microsecond),
-        Some(unit) if unit.eq_ignore_ascii_case(b"MILLISECOND") => Ok(TimeUnit::Millisecond),
-        Some(_) => Err(ApiError::TIME_UNIT),
+        Some(unit) => TimeUnit::from_text(unit.as_bytes()).ok_or(ApiError::TIME_UNIT),
     }
 }
 

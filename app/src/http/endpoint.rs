@@ -2,7 +2,8 @@
 
 use super::App;
 use super::error::ApiError;
-use super::json::Json;
+use crate::json::Json;
+pub use crate::json::TimeUnit;
 use super::parameters::Parameters;
 use axum::body::Bytes;
 use axum::http::{HeaderName, HeaderValue, Method, StatusCode};
@@ -51,24 +52,6 @@ pub struct Endpoint {
     /// One-line summary for the reference.
     pub summary: &'static str,
     pub handle: for<'a, 'p> fn(&'a App, &'a Call<'p>) -> Handling<'a>,
-}
-
-/// Time unit that the client requests (`X-MBX-TIME-UNIT`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum TimeUnit {
-    #[default]
-    Millisecond,
-    Microsecond,
-}
-
-impl TimeUnit {
-    /// The number in a reply for `time`.
-    pub const fn show(self, time: Time) -> i64 {
-        match self {
-            Self::Millisecond => time.div_euclid(1000),
-            Self::Microsecond => time,
-        }
-    }
 }
 
 /// One request on its way to a handler: parameters read, weight charged, signature checked.

@@ -84,6 +84,16 @@ impl ApiError {
     pub const WINDOW_TOO_LARGE: Self = Self::bad(-1131, "'recvWindow' must be less than 60000.");
     pub const TIME_UNIT: Self = Self::bad(-1194, "Invalid value for time unit; expected either MICROSECOND or MILLISECOND.");
 
+    pub const UPGRADE_REQUIRED: Self = Self::new(
+        StatusCode::UPGRADE_REQUIRED,
+        -1013,
+        "This path serves WebSocket connections; send 'Connection: Upgrade' and 'Upgrade: websocket'.",
+    );
+    pub const WEBSOCKET_VERSION: Self =
+        Self::new(StatusCode::UPGRADE_REQUIRED, -1013, "Sec-WebSocket-Version must be 13.");
+    pub const WEBSOCKET_KEY: Self = Self::bad(-1013, "Sec-WebSocket-Key must be 16 bytes in base64.");
+    pub const TOO_MANY_STREAMS: Self = Self::bad(-1013, "A connection can listen to a maximum of 1024 streams.");
+
     pub const ILLEGAL: Self = Self::bad(-1100, "Illegal characters found in a parameter.");
     pub const DUPLICATE: Self = Self::bad(-1101, "Duplicate values for a parameter detected.");
     pub const TIME_IN_FORCE: Self = Self::bad(-1115, "Invalid timeInForce.");
@@ -153,6 +163,11 @@ impl ApiError {
             -1128,
             format!("Combination of optional fields invalid. Recommendation: '{one}' and '{other}' must both be sent."),
         )
+    }
+
+    pub fn invalid_stream(name: &str) -> Self {
+        let shown: String = name.chars().take(64).collect();
+        Self::bad_with(-1130, format!("Data sent for parameter 'streams' is not valid: unknown stream '{shown}'."))
     }
 
     pub fn invalid(name: &str) -> Self {

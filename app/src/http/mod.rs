@@ -16,7 +16,6 @@ pub mod error;
 mod execution_rules;
 mod general;
 mod history;
-pub mod json;
 mod keys;
 pub mod limits;
 mod listener;
@@ -33,14 +32,17 @@ mod response;
 mod transport;
 mod verifier;
 mod wallet;
+mod websocket;
 
+use crate::json;
 pub use keys::Keys;
 
 use crate::config::RateLimits;
 use crate::engine::Engine;
 use crate::engine::committed::FirstFills;
 use crate::engine::history::History;
-use crate::metrics::HttpMetrics;
+use crate::metrics::{HttpMetrics, StreamMetrics};
+use crate::streams::{self, Hub};
 use axum::Router;
 use axum::extract::Request;
 use axum::http::Method;
@@ -79,16 +81,25 @@ pub struct App {
     pub limits: Arc<Limits>,
     pub settings: Settings,
     pub metrics: HttpMetrics,
+    pub streams: Hub,
     symbol_rules: general::SymbolRules,
 }
 
 impl App {
-    pub fn new(engine: Engine, history: History, keys: Keys, settings: Settings, metrics: HttpMetrics) -> Self {
+    pub fn new(
+        engine: Engine,
+        history: History,
+        keys: Keys,
+        settings: Settings,
+        metrics: HttpMetrics,
+        stream_metrics: StreamMetrics,
+    ) -> Self {
         let limits = Arc::new(Limits::new(settings.rate_limits));
         engine.committed().write().watch_first_fills(Arc::clone(&limits) as Arc<dyn FirstFills>);
         metrics
-            .start_at_zero(ENDPOINTS.iter().map(|endpoint| endpoint.group).chain([edge::UNKNOWN_GROUP, edge::TRANSPORT_GROUP]));
-        Self { engine, history, keys, limits, settings, metrics, symbol_rules: general::SymbolRules::default() }
+            .start_at_zero(ENDPOINTS.iter().map(|endpoint| endpoint.group).chain([edge::UNKNOWN_GROUP, edge::TRANSPORT_GROUP, websocket::GROUP]));
+        let streams = Hub::new(Arc::clone(engine.committed()), stream_metrics);
+        Self { engine, history, keys, limits, settings, metrics, streams, symbol_rules: general::SymbolRules::default() }
     }
 }
 
@@ -234,6 +245,7 @@ fn router(app: &Arc<App>) -> Router {
     }
     router
         .merge(pages::router())
+        .merge(websocket::router(app))
         .fallback(refusing(app, || ApiError::NOT_FOUND))
         .method_not_allowed_fallback(refusing(app, || ApiError::METHOD_NOT_ALLOWED))
 }
@@ -245,6 +257,7 @@ fn router(app: &Arc<App>) -> Router {
 /// Returns none at present: a failed accept is logged and retried.
 pub async fn serve(listener: TcpListener, app: App, shutdown: CancellationToken) -> std::io::Result<()> {
     let app = Arc::new(app);
+    let publishing = tokio::spawn(streams::publish(app.streams.clone()));
     let bounds = listener::Bounds {
         write_timeout: app.settings.write_timeout,
         per_address: app.settings.connections_per_address,
@@ -255,7 +268,10 @@ pub async fn serve(listener: TcpListener, app: App, shutdown: CancellationToken)
     let measured = Measured::new(&app.metrics, edge::TRANSPORT_GROUP);
     let refuse: listener::Refuse =
         Arc::new(move |request, error| Box::pin(edge::refuse(Arc::clone(&app), measured.clone(), error, request)));
-    listener::serve(listener, listener::Serving { router, refuse, bounds, connections }, shutdown).await
+    let served = listener::serve(listener, listener::Serving { router, refuse, bounds, connections }, shutdown).await;
+    // Connections receive events until their close frame.
+    publishing.abort();
+    served
 }
 
 fn refusing(
