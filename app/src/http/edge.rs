@@ -27,9 +27,10 @@ use tracing::Instrument;
 
 /// Deadline after which the answer is -1007. The engine itself answers within the documented 10 s; this covers everything else.
 const DEADLINE: Duration = Duration::from_secs(12);
+const MICROSECONDS_OF_DEADLINE: Time = 12_000_000;
 const QUERY_MAX: usize = 16_384;
 /// Weight of a request that did not reach an endpoint.
-const WEIGHT_OF_A_FAULT: u32 = 1;
+pub const WEIGHT_OF_A_FAULT: u32 = 1;
 /// Route group of requests without an endpoint.
 pub const UNKNOWN_GROUP: &str = "unknown";
 /// Route group of input that did not become a request: a malformed, oversized or slow head.
@@ -138,7 +139,7 @@ fn log_access(app: &App, parts: &Parts, status: StatusCode, elapsed: Duration) {
 }
 
 /// Answers in every case: neither a panic nor an endless wait must reach the client.
-async fn bounded(running: impl Future<Output = Answer>) -> Answer {
+pub async fn bounded(running: impl Future<Output = Answer>) -> Answer {
     match AssertUnwindSafe(tokio::time::timeout(DEADLINE, running)).catch_unwind().await {
         Ok(Ok(answer)) => answer,
         Ok(Err(_)) => Err(ApiError { cause: Some("the request's deadline expired".into()), ..ApiError::TIMEOUT }),
@@ -174,12 +175,14 @@ async fn run(app: &App, endpoint: &'static Endpoint, parts: &Parts, body: Body, 
     charge(app, address, weight, used)?;
     let signed = match endpoint.security {
         Security::None => None,
+        Security::UserStream => {
+            let key = auth::unsigned(&app.keys, api_key_of(parts), address).inspect_err(|error| count_auth_failure(app, error))?;
+            Some(auth::Signed { account: key.account, valid_until: received.saturating_add(MICROSECONDS_OF_DEADLINE) })
+        }
         security => {
             let request =
                 auth::Request { headers: &parts.headers, query: sent, body: &body, parameters: &parameters, address, received };
-            Some(auth::authenticate(&app.keys, security, &request).inspect_err(|error| {
-                app.metrics.auth_failures.with_label_values(&[error.code.to_string().as_str()]).inc();
-            })?)
+            Some(auth::authenticate(&app.keys, security, &request).inspect_err(|error| count_auth_failure(app, error))?)
         }
     };
     check_names(endpoint, &parameters)?;
@@ -190,8 +193,18 @@ async fn run(app: &App, endpoint: &'static Endpoint, parts: &Parts, body: Body, 
         received,
         valid_until: signed.map(|signed| signed.valid_until),
         account: signed.map(|signed| signed.account),
+        api_key: (endpoint.security == Security::UserStream).then(|| api_key_of(parts).into()),
     };
     (endpoint.handle)(app, &call).await
+}
+
+fn api_key_of(parts: &Parts) -> &str {
+    parts.headers.get(auth::API_KEY_HEADER).and_then(|value| value.to_str().ok()).unwrap_or_default()
+}
+
+/// Counts a request that failed authentication.
+pub fn count_auth_failure(app: &App, error: &ApiError) {
+    app.metrics.auth_failures.with_label_values(&[error.code.to_string().as_str()]).inc();
 }
 
 fn address(app: &App, parts: &Parts) -> IpAddr {
@@ -199,17 +212,17 @@ fn address(app: &App, parts: &Parts) -> IpAddr {
     client_address(peer, &parts.headers, &app.settings.trusted_proxies)
 }
 
-fn charge(app: &App, address: IpAddr, weight: u32, used: &mut u32) -> Result<(), ApiError> {
+pub fn charge(app: &App, address: IpAddr, weight: u32, used: &mut u32) -> Result<(), ApiError> {
     let (total, result) = app.limits.charge(address, weight, now());
     *used = total;
     app.metrics.weight.inc_by(weight.into());
     result.inspect_err(|error| app.metrics.rate_limited.with_label_values(&[error.status.as_str()]).inc())
 }
 
-/// Charges the weight of a WebSocket connection to its client's address.
-pub fn charge_connection(app: &App, request: &Request, weight: u32) -> Result<(), ApiError> {
+/// The client's address of a WebSocket handshake.
+pub fn address_of(app: &App, request: &Request) -> IpAddr {
     let peer = request.extensions().get::<Peer>().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.0.ip());
-    charge(app, client_address(peer, request.headers(), &app.settings.trusted_proxies), weight, &mut 0)
+    client_address(peer, request.headers(), &app.settings.trusted_proxies)
 }
 
 /// Counts an answer that did not pass [`answer`]: a handshake.
@@ -224,7 +237,7 @@ fn fault(app: &App, address: IpAddr, error: ApiError, used: &mut u32) -> ApiErro
 
 /// The endpoint must read every parameter that the client sent. A misspelt name could otherwise place an order that its sender
 /// did not intend.
-fn check_names(endpoint: &Endpoint, parameters: &Parameters<'_>) -> Result<(), ApiError> {
+pub fn check_names(endpoint: &Endpoint, parameters: &Parameters<'_>) -> Result<(), ApiError> {
     let sent = parameters.len();
     // Clients habitually sign public requests too: accept that.
     let read = parameters.count_known(endpoint.parameters) + parameters.count_known(&SIGNED_NAMES);

@@ -21,6 +21,8 @@ pub enum Security {
     None,
     /// A signature of a key with the read permission (USER_DATA).
     UserData,
+    /// A key with the read permission, without a signature (USER_STREAM).
+    UserStream,
     /// A signature of a key with the trade permission.
     Trade,
     /// A signature of a key with the withdraw permission.
@@ -64,6 +66,8 @@ pub struct Call<'a> {
     /// End of its recvWindow by the raw clock; `None` if it is not signed.
     pub valid_until: Option<Time>,
     pub(super) account: Option<AccountId>,
+    /// The key of a request without a signature (USER_STREAM).
+    pub(super) api_key: Option<Box<str>>,
 }
 
 impl Call<'_> {

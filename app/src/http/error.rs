@@ -84,6 +84,17 @@ impl ApiError {
     pub const WINDOW_TOO_LARGE: Self = Self::bad(-1131, "'recvWindow' must be less than 60000.");
     pub const TIME_UNIT: Self = Self::bad(-1194, "Invalid value for time unit; expected either MICROSECOND or MILLISECOND.");
 
+    pub const INVALID_JSON: Self = Self::bad(-1135, "Invalid JSON Request");
+    pub const NOT_AUTHORIZED: Self =
+        Self::new(StatusCode::UNAUTHORIZED, -1002, "You are not authorized to execute this request.");
+    pub const HMAC_SESSION: Self = Self::new(StatusCode::UNAUTHORIZED, -4056, "HMAC_SHA256 API key is not supported.");
+    pub const SUBSCRIPTION_ACTIVE: Self = Self::bad(-2035, "User Data Stream subscription already active.");
+    pub const SUBSCRIPTION_INACTIVE: Self = Self::bad(-2036, "User Data Stream subscription not active.");
+    pub const SUBSCRIPTION_IDS: Self = Self::bad(-2042, "Maximum subscription ID reached for this connection.");
+    pub const SUBSCRIPTIONS: Self =
+        Self::bad(-1191, "Too many subscriptions. Connection may create up to '1000' subscriptions at a time.");
+    pub const LISTEN_KEY: Self = Self::bad(-1125, "This listenKey does not exist.");
+
     pub const UPGRADE_REQUIRED: Self = Self::new(
         StatusCode::UPGRADE_REQUIRED,
         -1013,
@@ -124,6 +135,10 @@ impl ApiError {
     /// -1100 with the parameter and its legal range.
     pub fn illegal(name: &str, range: &str) -> Self {
         Self::bad_with(-1100, format!("Illegal characters found in parameter '{name}'; legal range is '{range}'."))
+    }
+
+    pub fn json_of(name: &str) -> Self {
+        Self::bad_with(-1135, format!("JSON sent for parameter '{name}' is not valid"))
     }
 
     pub fn too_many(expected: usize, received: usize) -> Self {

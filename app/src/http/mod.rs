@@ -18,6 +18,7 @@ mod general;
 mod history;
 mod keys;
 pub mod limits;
+mod listen_key;
 mod listener;
 mod market_data;
 mod new_order;
@@ -82,6 +83,7 @@ pub struct App {
     pub settings: Settings,
     pub metrics: HttpMetrics,
     pub streams: Hub,
+    closed_listen_keys: listen_key::Closed,
     symbol_rules: general::SymbolRules,
 }
 
@@ -99,7 +101,7 @@ impl App {
         metrics
             .start_at_zero(ENDPOINTS.iter().map(|endpoint| endpoint.group).chain([edge::UNKNOWN_GROUP, edge::TRANSPORT_GROUP, websocket::GROUP]));
         let streams = Hub::new(Arc::clone(engine.committed()), stream_metrics);
-        Self { engine, history, keys, limits, settings, metrics, streams, symbol_rules: general::SymbolRules::default() }
+        Self { engine, history, keys, limits, settings, metrics, streams, closed_listen_keys: Default::default(), symbol_rules: Default::default() }
     }
 }
 
@@ -183,6 +185,12 @@ endpoints! {
         => account::commission, "account", Fixed(20), UserData, account::COMMISSION;
     GET "/api/v3/rateLimit/order" "Unfilled order count of the account"
         => account::order_count, "account", Fixed(40), UserData, &[];
+    POST "/api/v3/userDataStream" "New listen key for the account's stream"
+        => listen_key::create, "account", Fixed(2), UserStream, &[];
+    PUT "/api/v3/userDataStream" "Confirm a listen key"
+        => listen_key::extend, "account", Fixed(2), UserStream, listen_key::PARAMETERS;
+    DELETE "/api/v3/userDataStream" "Close a listen key"
+        => listen_key::close, "account", Fixed(2), UserStream, listen_key::PARAMETERS;
     GET "/sapi/v1/system/status" "System status"
         => wallet::system_status, "wallet", Fixed(1), None, &[];
     GET "/sapi/v1/capital/config/getall" "Every asset with the account's balance"
@@ -211,9 +219,6 @@ endpoints! {
 pub const UNSUPPORTED: &[(Method, &str)] = &[
     (Method::PUT, "/api/v3/order/amend/keepPriority"),
     (Method::POST, "/api/v3/order/oco"),
-    (Method::POST, "/api/v3/userDataStream"),
-    (Method::PUT, "/api/v3/userDataStream"),
-    (Method::DELETE, "/api/v3/userDataStream"),
     (Method::POST, "/api/v3/orderList/oto"),
     (Method::POST, "/api/v3/orderList/otoco"),
     (Method::POST, "/api/v3/orderList/opo"),

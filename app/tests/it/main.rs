@@ -42,3 +42,4 @@ mod stream_input;
 mod streams;
 mod takeover;
 mod worker;
+mod ws_api;

@@ -28,6 +28,7 @@ const PING_EVERY: Duration = Duration::from_secs(20);
 /// Time without an answer to a ping after which a connection counts as dead.
 const SILENCE_MAX: Duration = Duration::from_secs(60);
 const LIFE: Duration = Duration::from_secs(24 * 60 * 60);
+const CHECK_EVERY: Duration = Duration::from_secs(1);
 /// Time limit of the closing handshake.
 const CLOSING: Duration = Duration::from_secs(1);
 /// Messages written between two looks at the socket's input.
@@ -84,6 +85,8 @@ pub trait Session: Send {
     fn progress(&mut self) -> impl Future<Output = ()> + Send;
     /// False: enough requests are in progress.
     fn has_room(&self) -> bool;
+    /// Called each second: whether what was allowed still is.
+    fn check(&mut self);
     /// The server stops: the last message.
     fn shutdown(&mut self);
     /// Ends every subscription.
@@ -129,6 +132,8 @@ impl<'s, S: Session> Connection<'s, S> {
         let begun = Instant::now();
         let mut pings = tokio::time::interval_at(begun + PING_EVERY, PING_EVERY);
         pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut checks = tokio::time::interval(CHECK_EVERY);
+        checks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut life = std::pin::pin!(tokio::time::sleep_until(begun + LIFE));
         loop {
             let reads = self.session.has_room() && self.outlet.bytes() < BACKLOG_MAX;
@@ -140,12 +145,15 @@ impl<'s, S: Session> Connection<'s, S> {
                 },
                 message = socket.next(), if reads => match message {
                     Some(Ok(message)) => if let Err(closing) = self.read(message) {
+                        // The reply that explains it.
+                        let _ = self.write(socket).await;
                         return closing;
                     },
                     Some(Err(error)) => return closing_of_error(&error),
                     None => return None,
                 },
                 () = self.session.progress() => {}
+                _ = checks.tick() => self.session.check(),
                 _ = pings.tick() => {
                     let now = Instant::now();
                     if self.unanswered.is_some_and(|since| now - since >= SILENCE_MAX) {

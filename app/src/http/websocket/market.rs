@@ -5,11 +5,12 @@ use super::control::{self, Control, Fault, Id, Method};
 use crate::http::App;
 use crate::http::edge::now;
 use crate::http::error::ApiError;
+use crate::http::listen_key::{self, Opened, is_listen_key};
 use crate::http::parameters::Parameters;
 use crate::json::{Json, TimeUnit};
 use crate::streams::name::Topic;
 use crate::streams::outlet::Outlet;
-use crate::streams::{Hub, market, text};
+use crate::streams::{AccountForm, Hub, market, text};
 use axum::extract::Request;
 use percent_encoding::percent_decode_str;
 use serde_json::Value;
@@ -30,9 +31,12 @@ const COMBINED: &str = "combined";
 
 /// The market streams of one connection.
 struct Market {
+    app: Arc<App>,
     hub: Hub,
     outlet: Arc<Outlet>,
     streams: BTreeMap<Arc<str>, Topic>,
+    /// Streams of an account, by listen key.
+    accounts: BTreeMap<Arc<str>, Opened>,
 }
 
 /// Reads path and query: the streams of the connection's start.
@@ -56,10 +60,16 @@ pub fn open(app: &Arc<App>, request: &Request) -> Result<Box<dyn Serve>, ApiErro
     if !app.streams.is_current() {
         return Err(ApiError::unavailable("streams start when this server has read the journal"));
     }
-    let mut session =
-        Market { hub: app.streams.clone(), outlet: Arc::new(Outlet::new(unit, combined)), streams: BTreeMap::new() };
+    let mut session = Market {
+        app: Arc::clone(app),
+        hub: app.streams.clone(),
+        outlet: Arc::new(Outlet::new(unit, combined)),
+        streams: BTreeMap::new(),
+        accounts: BTreeMap::new(),
+    };
     // A raw path without `@` or `!`, such as `/ws/0`, only labels the connection.
-    let names = names.split('/').filter(|name| combined || name.contains(['@', '!'])).filter(|name| !name.is_empty());
+    let is_name = |name: &&str| combined || name.contains(['@', '!']) || is_listen_key(name);
+    let names = names.split('/').filter(is_name).filter(|name| !name.is_empty());
     session.subscribe(names.collect()).map_err(|fault| match fault {
         Refused::Stream(name) => ApiError::invalid_stream(&name),
         Refused::TooMany => ApiError::TOO_MANY_STREAMS,
@@ -106,6 +116,10 @@ impl Session for Market {
         true
     }
 
+    fn check(&mut self) {
+        self.end_listen_keys();
+    }
+
     fn shutdown(&mut self) {
         let mut json = Json::with_capacity(96);
         if self.outlet.is_combined() {
@@ -122,6 +136,9 @@ impl Session for Market {
     fn end(&mut self) {
         for (name, topic) in std::mem::take(&mut self.streams) {
             self.hub.unsubscribe(&self.outlet, topic, &name);
+        }
+        for (name, opened) in std::mem::take(&mut self.accounts) {
+            self.unsubscribe_account(name, &opened, None);
         }
     }
 }
@@ -148,13 +165,16 @@ impl Market {
                 for name in names(parameters, id)? {
                     if let Some((name, topic)) = self.streams.remove_entry(name) {
                         self.hub.unsubscribe(&self.outlet, topic, &name);
+                    } else if let Some((name, opened)) = self.accounts.remove_entry(name) {
+                        self.unsubscribe_account(name, &opened, None);
                     }
                 }
                 Ok(control::reply(id, Json::null))
             }
             Method::ListSubscriptions => {
                 at_most(parameters, 0, id)?;
-                Ok(control::reply(id, |json| json.array(self.streams.keys(), |json, name| json.text(name))))
+                let names = self.streams.keys().chain(self.accounts.keys());
+                Ok(control::reply(id, |json| json.array(names, |json, name| json.text(name))))
             }
             Method::SetProperty => {
                 at_most(parameters, 2, id)?;
@@ -176,10 +196,16 @@ impl Market {
 
     /// All of them, or none if one is refused.
     fn subscribe(&mut self, names: Vec<&str>) -> Result<(), Refused> {
+        let (keys, names): (Vec<&str>, Vec<&str>) = names.into_iter().partition(|name| is_listen_key(name));
         let topics = self.hub.parse(names.iter().copied()).map_err(|(name, _)| Refused::Stream(name.to_owned()))?;
+        let opened = keys.into_iter().map(|key| {
+            listen_key::open(&self.app, key).map(|opened| (key, opened)).ok_or_else(|| Refused::Stream(key.to_owned()))
+        });
+        let mut opened: BTreeMap<&str, Opened> = opened.collect::<Result<_, _>>()?;
         let mut fresh: BTreeMap<&str, Topic> = names.into_iter().zip(topics).collect();
         fresh.retain(|name, _| !self.streams.contains_key(*name));
-        if self.streams.len() + fresh.len() > STREAMS_MAX {
+        opened.retain(|name, _| !self.accounts.contains_key(*name));
+        if self.streams.len() + self.accounts.len() + fresh.len() + opened.len() > STREAMS_MAX {
             return Err(Refused::TooMany);
         }
         for (name, topic) in fresh {
@@ -187,7 +213,34 @@ impl Market {
             self.hub.subscribe(&self.outlet, topic, Arc::clone(&name));
             self.streams.insert(name, topic);
         }
+        for (name, opened) in opened {
+            let name: Arc<str> = name.into();
+            let form = AccountForm::ListenKey(Arc::clone(&name));
+            self.hub.subscribe_account(&self.outlet, opened.key.account, form, None);
+            self.accounts.insert(name, opened);
+        }
         Ok(())
+    }
+
+    /// Ends the streams whose listen key is no longer valid.
+    fn end_listen_keys(&mut self) {
+        let ended: Vec<Arc<str>> =
+            self.accounts.keys().filter(|key| listen_key::open(&self.app, key).is_none()).map(Arc::clone).collect();
+        for name in ended {
+            let Some(opened) = self.accounts.remove(&name) else { continue };
+            let mut json = Json::with_capacity(160);
+            json.object(|json| {
+                json.key("e").text("listenKeyExpired");
+                json.key("E").integer(self.outlet.unit.show(now()));
+                json.key("listenKey").text(&name);
+            });
+            let last = text(json.into_bytes());
+            self.unsubscribe_account(name, &opened, Some(last));
+        }
+    }
+
+    fn unsubscribe_account(&self, name: Arc<str>, opened: &Opened, last: Option<Utf8Bytes>) {
+        self.hub.unsubscribe_account(&self.outlet, opened.key.account, &AccountForm::ListenKey(name), last);
     }
 }
 

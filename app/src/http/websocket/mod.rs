@@ -1,6 +1,7 @@
 //! This module is the WebSocket side of the API: the handshake, the life of a connection, market streams and the WebSocket API. It
 //! must not publish (see `streams`) or decide a request's answer (the handlers of the REST API do).
 
+mod api;
 mod connection;
 mod control;
 mod handshake;
@@ -36,16 +37,19 @@ impl Admitted {
     }
 }
 
-/// Paths of the WebSocket side.
-pub const PATHS: &[&str] = &["/ws", "/ws/", "/ws/{*streams}", "/stream", "/stream/", "/stream/ws", "/stream/ws/", "/stream/ws/{*streams}"];
+/// Paths of the WebSocket API.
+const API_PATHS: &[&str] = &["/ws-api/v3"];
+/// Paths of market streams.
+const STREAM_PATHS: &[&str] = &["/ws", "/ws/", "/ws/{*streams}", "/stream", "/stream/", "/stream/ws", "/stream/ws/", "/stream/ws/{*streams}"];
 
 /// The routes of the WebSocket side.
 pub fn router(app: &Arc<App>) -> Router {
     let measured = Measured::new(&app.metrics, GROUP);
     let mut router = Router::new();
-    for path in PATHS {
+    let streams = STREAM_PATHS.iter().map(|path| (path, market::open as Open));
+    for (path, serve) in streams.chain(API_PATHS.iter().map(|path| (path, api::open as Open))) {
         let (app, measured) = (Arc::clone(app), measured.clone());
-        router = router.route(path, get(move |request| open(app.clone(), measured.clone(), request, market::open)));
+        router = router.route(path, get(move |request| open(app.clone(), measured.clone(), request, serve)));
     }
     router
 }
@@ -55,7 +59,7 @@ type Open = fn(&Arc<App>, &Request) -> Result<Box<dyn connection::Serve>, ApiErr
 
 async fn open(app: Arc<App>, measured: Measured, mut request: Request, open: Open) -> Response {
     let accepted = handshake::accept(&mut request)
-        .and_then(|handshake| edge::charge_connection(&app, &request, CONNECT_WEIGHT).map(|()| handshake))
+        .and_then(|handshake| edge::charge(&app, edge::address_of(&app, &request), CONNECT_WEIGHT, &mut 0).map(|()| handshake))
         .and_then(|handshake| open(&app, &request).map(|serve| (handshake, serve)));
     match accepted {
         Ok((handshake, serve)) => {
