@@ -6,6 +6,7 @@
 
 mod account;
 mod address;
+mod asyncapi;
 mod auth;
 mod body;
 mod cancel_replace;

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use futures::{SinkExt, StreamExt};
 use serde_json::Value;
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio_tungstenite::{
-    MaybeTlsStream, WebSocketStream, connect_async,
+    MaybeTlsStream, WebSocketStream, client_async, connect_async,
     tungstenite::{Error, Message, protocol::frame::coding::CloseCode},
 };
 
@@ -31,6 +31,15 @@ impl Socket {
             Err(error) => panic!("{path}: {error}"),
             Ok(_) => panic!("{path} was accepted"),
         }
+    }
+
+    /// A client with a small receive buffer, which the server fills soon.
+    pub async fn small(app: &TestApp, path: &str) -> WebSocketStream<TcpStream> {
+        let address = app.api.strip_prefix("http://").unwrap().parse().unwrap();
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.set_recv_buffer_size(4096).unwrap();
+        let stream = socket.connect(address).await.unwrap();
+        client_async(format!("ws://{address}{path}"), stream).await.unwrap().0
     }
 
     async fn try_open(app: &TestApp, path: &str) -> Result<Self, Error> {

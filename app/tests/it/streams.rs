@@ -1,7 +1,16 @@
 //! Tests of market streams: paths, subscriptions, the content of each stream, and the end of a connection.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::BTreeMap,
+    sync::atomic::{AtomicBool, Ordering},
+    time::Duration,
+};
 
+use exchange_core::{
+    command::{Command, NewOrder},
+    money::SCALE,
+    order::{AccountId, ClientId, OrderType, Side, StpMode, TimeInForce},
+};
 use serde_json::{Value, json};
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 
@@ -178,4 +187,60 @@ async fn a_stop_is_announced_and_ends_with_a_close_frame() {
     for mut socket in [raw, combined] {
         assert_eq!(socket.closed().await.map(|(code, _)| code), Some(CloseCode::Away));
     }
+}
+
+/// A seller's 100 small orders and a buyer who takes them all, again and again until `stop`.
+async fn sweep(exchange: &Exchange, seller: AccountId, buyer: AccountId, stop: &AtomicBool) {
+    let order = |account, side, quantity, id: String| {
+        Command::Place(NewOrder {
+            account,
+            market: 0,
+            side,
+            kind: OrderType::Limit,
+            time_in_force: TimeInForce::Gtc,
+            stp: StpMode::None,
+            price: 100 * SCALE,
+            stop_price: 0,
+            quantity,
+            quote_order_quantity: 0,
+            client_id: ClientId::new(&id).unwrap(),
+        })
+    };
+    let mut round = 0;
+    while !stop.load(Ordering::Relaxed) {
+        round += 1;
+        let sales = (0..100).map(|leg| order(seller, Side::Sell, SCALE / 1000, format!("s{round}-{leg}")));
+        futures::future::join_all(sales.map(|sale| exchange.app.engine.submit(sale, None))).await;
+        let purchase = order(buyer, Side::Buy, SCALE / 10, format!("b{round}"));
+        exchange.app.engine.submit(purchase, None).await.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_slow_reader_is_cut_off_and_the_others_lose_nothing() {
+    let exchange = Exchange::with(|settings| settings.write_timeout = Duration::from_millis(500)).await;
+    let (seller, buyer) = (exchange.trader("seller").await.account, exchange.trader("buyer").await.account);
+    let slow = Socket::small(&exchange.app, "/stream?streams=btcusdt@trade/btcusdt@aggTrade").await;
+    let mut fast = Socket::open(&exchange.app, "/ws/btcusdt@trade").await;
+    let stop = AtomicBool::new(false);
+    let cut = async {
+        until("the slow reader is cut off", || async {
+            let metrics = exchange.app.http.get(format!("{}/metrics", exchange.app.admin)).send().await.unwrap();
+            metrics.text().await.unwrap().contains("exchange_stream_ended_total{reason=\"slow\"} 1")
+        })
+        .await;
+        stop.store(true, Ordering::Relaxed);
+    };
+    let reading = async {
+        let mut seen = Vec::new();
+        while !stop.load(Ordering::Relaxed) {
+            let events = fast.until_quiet(Duration::from_secs(1)).await;
+            seen.extend(events.iter().map(|event| event["t"].as_u64().unwrap()));
+        }
+        seen
+    };
+    let (seen, ..) = tokio::join!(reading, cut, sweep(&exchange, seller, buyer, &stop));
+    let last = exchange.app.engine.committed().read().market_data.market(0).unwrap().trades().back().unwrap().trade;
+    assert!(seen.into_iter().eq(1..=last), "every trade once and in order");
+    drop(slow);
 }

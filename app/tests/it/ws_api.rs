@@ -360,7 +360,7 @@ async fn bad_requests_get_the_documented_error() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn over_the_limits_is_429_then_a_ban_that_disconnects() {
-    let exchange = Exchange::with(|settings| settings.rate_limits = RateLimits { weight_1m: 100, orders_10s: 1, orders_1d: 100 }).await;
+    let exchange = Exchange::with(|settings| settings.rate_limits = RateLimits { weight_1m: 5_000, orders_10s: 1, orders_1d: 100 }).await;
     let ada = exchange.trader("ada").await;
     let mut socket = Socket::open(&exchange.app, PATH).await;
     socket.ask(signed(&ada, "order.place", limit("BUY", "50.00", "1"))).await;
@@ -368,7 +368,7 @@ async fn over_the_limits_is_429_then_a_ban_that_disconnects() {
     assert_eq!((&refused["status"], &refused["error"]["code"]), (&json!(429), &json!(-1015)), "{refused}");
     assert!(refused["error"]["data"]["retryAfter"].as_u64() > refused["error"]["data"]["serverTime"].as_u64());
     let mut codes = Vec::new();
-    for number in 0..400 {
+    for number in 0..1_500 {
         socket.send(json!({"id": number, "method": "exchangeInfo"})).await;
         let reply = socket.json().await;
         codes.push(reply["status"].as_u64().unwrap());

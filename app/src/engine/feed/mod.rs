@@ -249,3 +249,5 @@ impl Inner {
 /// Accounts and their assets.
 type Touched = FxHashMap<AccountId, SmallVec<[AssetId; 2]>>;
 
+#[cfg(test)]
+mod tests;

@@ -5,10 +5,10 @@ mod answers;
 mod parameters;
 pub mod schemas;
 
-pub use answers::{DOCUMENTED, Shape};
+pub use answers::{DOCUMENTED, Documented, Shape, of as documented};
+pub use parameters::{Kind, REFUSED, describe};
 
 use super::endpoint::{Endpoint, Security, Weight};
-use parameters::{Kind, REFUSED, describe};
 use schemas::{Decimal, Empty, Error, OrderCount, RateLimit, ServerTime, Timestamp, account, market, trading};
 use utoipa::OpenApi;
 use utoipa::openapi::extensions::ExtensionsBuilder;

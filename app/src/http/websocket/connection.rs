@@ -141,7 +141,7 @@ impl<'s, S: Session> Connection<'s, S> {
                 () = self.outlet.ready() => match self.write(socket).await {
                     Ok(None) => {}
                     Ok(end) => return end.map(closing_of),
-                    Err(_) => return None,
+                    Err(error) => return closing_of_error(&error),
                 },
                 message = socket.next(), if reads => match message {
                     Some(Ok(message)) => if let Err(closing) = self.read(message) {
@@ -247,6 +247,8 @@ fn closing_of_error(error: &Error) -> Ended {
         Error::Capacity(_) => Some(Closing::TOO_LARGE),
         Error::Utf8(_) => Some(Closing::NOT_UTF8),
         Error::Protocol(_) => Some(Closing::PROTOCOL),
+        // Of the transport: the client took nothing for the whole write timeout.
+        Error::Io(error) if error.kind() == std::io::ErrorKind::TimedOut => Some(Closing::SLOW),
         _ => None,
     }
 }

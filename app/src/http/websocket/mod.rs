@@ -11,6 +11,7 @@ mod rate;
 use super::App;
 use super::edge::{self, Measured};
 use super::error::ApiError;
+pub use api::{METHODS, SESSION_METHODS};
 use axum::Router;
 use axum::extract::Request;
 use axum::response::Response;

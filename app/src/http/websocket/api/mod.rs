@@ -30,7 +30,6 @@ use methods::Action;
 use reply::Used;
 use request::{Malformed, Request};
 use session::{Accounts, Logon};
-use std::borrow::Cow;
 use std::future::Future;
 use std::net::IpAddr;
 use std::pin::Pin;

@@ -41,7 +41,7 @@ pub fn read(text: &str) -> Result<Request, Malformed> {
             (first, None) => Ok(first),
         }
     };
-    let id = match member("id")?.map(RawValue::get) {
+    let id: Box<str> = match member("id")?.map(RawValue::get) {
         None => return Err(anonymous(ApiError::mandatory("id"))),
         Some(id) if id.len() <= ID_MAX && is_id(id) => Box::from(id),
         Some(_) => return Err(anonymous(ApiError::illegal("id", "^[a-zA-Z0-9-_]{1,36}$"))),
@@ -117,7 +117,7 @@ mod fuzz {
     use super::*;
     use proptest::prelude::*;
 
-    /// Short in `make test`; `make fuzz` runs more cases.
+    // Short in `make test`; `make fuzz` runs more cases.
     proptest! {
         #[test]
         fn any_text_is_read_or_refused(text in "\\PC*") {
