@@ -10,14 +10,13 @@ use service_kit::metrics::{
 };
 
 /// All metrics of the exchange's programs, in addition to those of every program (`service_kit::metrics::STANDARD`).
-pub const DECLARED: &[&[Descriptor]] =
-    &[
-        EngineMetrics::DESCRIPTORS,
-        HttpMetrics::DESCRIPTORS,
-        StreamMetrics::DESCRIPTORS,
-        ObjectStorageMetrics::DESCRIPTORS,
-        WorkerMetrics::DESCRIPTORS,
-    ];
+pub const DECLARED: &[&[Descriptor]] = &[
+    EngineMetrics::DESCRIPTORS,
+    HttpMetrics::DESCRIPTORS,
+    StreamMetrics::DESCRIPTORS,
+    ObjectStorageMetrics::DESCRIPTORS,
+    WorkerMetrics::DESCRIPTORS,
+];
 
 /// Events or commands in one batch: powers of four up to the largest batch.
 const BATCH: &[f64] = &[1.0, 4.0, 16.0, 64.0, 256.0, 1024.0, 4096.0, 16384.0];

@@ -33,9 +33,12 @@ pub fn document() -> Value {
         operations.insert(format!("send_{name}"), operation("send", "streams", name));
     }
     for (name, sample) in accounts {
-        messages.insert(name.to_owned(), json!({
-            "name": name, "summary": "Account event", "payload": schema_of(&sample), "examples": [{"payload": sample}],
-        }));
+        messages.insert(
+            name.to_owned(),
+            json!({
+                "name": name, "summary": "Account event", "payload": schema_of(&sample), "examples": [{"payload": sample}],
+            }),
+        );
         channel_messages[1].insert(name.to_owned(), message(name));
         operations.insert(format!("send_{name}"), operation("send", "api", name));
     }
@@ -156,7 +159,8 @@ fn parameters(endpoint: &Endpoint) -> Value {
 fn signature(mut properties: Map<String, Value>, always: bool) -> Map<String, Value> {
     let note = if always { "" } else { " Not needed after session.logon." };
     properties.insert("apiKey".to_owned(), json!({"type": "string", "description": format!("The API key.{note}")}));
-    properties.insert("signature".to_owned(), json!({"type": "string", "description": format!("Over all parameters by name.{note}")}));
+    properties
+        .insert("signature".to_owned(), json!({"type": "string", "description": format!("Over all parameters by name.{note}")}));
     properties.insert("timestamp".to_owned(), json!({"type": "integer"}));
     properties.insert("recvWindow".to_owned(), json!({"type": ["integer", "number"]}));
     properties
@@ -201,21 +205,40 @@ fn written(write: impl FnOnce(&mut Json)) -> Value {
 /// Name, names of its streams, and a sample of each market event.
 fn stream_messages() -> Vec<(&'static str, &'static str, Value)> {
     let (unit, now) = (TimeUnit::Millisecond, SAMPLE_TIME);
-    let trade =
-        PublicTrade { trade: 12, aggregate: 7, price: 1, quantity: 1, quote: 1, time: now, buyer_is_maker: true };
+    let trade = PublicTrade { trade: 12, aggregate: 7, price: 1, quantity: 1, quote: 1, time: now, buyer_is_maker: true };
     let candle = Candle::of(Interval::Minutes1, &trade);
     let statistics = MarketData::new().statistics(0);
     let (level, levels) = ((1, 1), [(1, 1)]);
     let update = DepthUpdate { symbol: SYMBOL, now, first: 157, last: 160, bids: &levels, asks: &levels };
     vec![
         ("trade", "<symbol>@trade", written(|json| market::trade(json, unit, now, SYMBOL, &trade))),
-        ("aggTrade", "<symbol>@aggTrade", written(|json| market::aggregate_trade(json, unit, now, SYMBOL, &AggregateTrade::of(&trade)))),
+        (
+            "aggTrade",
+            "<symbol>@aggTrade",
+            written(|json| market::aggregate_trade(json, unit, now, SYMBOL, &AggregateTrade::of(&trade))),
+        ),
         ("bookTicker", "<symbol>@bookTicker", written(|json| market::book_ticker(json, SYMBOL, 160, level, level))),
         ("depthUpdate", "<symbol>@depth, <symbol>@depth@100ms", written(|json| market::depth_update(json, unit, &update))),
-        ("partialDepth", "<symbol>@depth5, 10, 20, each with @100ms", written(|json| market::partial_depth(json, 160, &levels, &levels))),
-        ("kline", "<symbol>@kline_<interval>", written(|json| market::candle(json, unit, now, SYMBOL, Interval::Minutes1, &candle, false))),
-        ("24hrMiniTicker", "<symbol>@miniTicker, !miniTicker@arr (an array)", written(|json| market::mini_ticker(json, unit, now, SYMBOL, &statistics))),
-        ("24hrTicker", "<symbol>@ticker, !ticker@arr (an array)", written(|json| market::ticker(json, unit, now, SYMBOL, &statistics, level, level))),
+        (
+            "partialDepth",
+            "<symbol>@depth5, 10, 20, each with @100ms",
+            written(|json| market::partial_depth(json, 160, &levels, &levels)),
+        ),
+        (
+            "kline",
+            "<symbol>@kline_<interval>",
+            written(|json| market::candle(json, unit, now, SYMBOL, Interval::Minutes1, &candle, false)),
+        ),
+        (
+            "24hrMiniTicker",
+            "<symbol>@miniTicker, !miniTicker@arr (an array)",
+            written(|json| market::mini_ticker(json, unit, now, SYMBOL, &statistics)),
+        ),
+        (
+            "24hrTicker",
+            "<symbol>@ticker, !ticker@arr (an array)",
+            written(|json| market::ticker(json, unit, now, SYMBOL, &statistics, level, level)),
+        ),
         ("avgPrice", "<symbol>@avgPrice", written(|json| market::average_price(json, unit, now, SYMBOL, 5, 1, now))),
         ("serverShutdown", "every connection", written(|json| market::server_shutdown(json, unit, now))),
     ]
@@ -262,8 +285,7 @@ fn account_messages() -> Vec<(&'static str, Value)> {
         updated: SAMPLE_TIME,
         working_since: SAMPLE_TIME,
     };
-    let trade =
-        LastTrade { trade: 1, price: 1, quantity: 1, quote: 1, commission: 1, commission_asset: 0, is_maker: false };
+    let trade = LastTrade { trade: 1, price: 1, quantity: 1, quote: 1, commission: 1, commission_asset: 0, is_maker: false };
     let report = Report { order, execution: Execution::Trade, trade: Some(trade), prevention: None::<Prevention> };
     let list = OrderList {
         id: 1,

@@ -64,8 +64,7 @@ pub fn authenticate(keys: &Keys, security: Security, request: &Request<'_, '_>) 
     let api_key = request.headers.get(API_KEY_HEADER).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let (query, body) = (without_signature(request.query), without_signature(request.body));
     let payload = &[query[0], query[1], body[0], body[1]];
-    let proof =
-        Proof { api_key, payload, parameters: request.parameters, address: request.address, received: request.received };
+    let proof = Proof { api_key, payload, parameters: request.parameters, address: request.address, received: request.received };
     verify(keys, security, &proof).map(|(_, signed)| signed)
 }
 

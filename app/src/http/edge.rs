@@ -176,7 +176,8 @@ async fn run(app: &App, endpoint: &'static Endpoint, parts: &Parts, body: Body, 
     let signed = match endpoint.security {
         Security::None => None,
         Security::UserStream => {
-            let key = auth::unsigned(&app.keys, api_key_of(parts), address).inspect_err(|error| count_auth_failure(app, error))?;
+            let key =
+                auth::unsigned(&app.keys, api_key_of(parts), address).inspect_err(|error| count_auth_failure(app, error))?;
             Some(auth::Signed { account: key.account, valid_until: received.saturating_add(MICROSECONDS_OF_DEADLINE) })
         }
         security => {

@@ -2,9 +2,9 @@
 
 use super::App;
 use super::error::ApiError;
+use super::parameters::Parameters;
 use crate::json::Json;
 pub use crate::json::TimeUnit;
-use super::parameters::Parameters;
 use axum::body::Bytes;
 use axum::http::{HeaderName, HeaderValue, Method, StatusCode};
 use exchange_core::money::Time;

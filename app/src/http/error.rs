@@ -100,8 +100,7 @@ impl ApiError {
         -1013,
         "This path serves WebSocket connections; send 'Connection: Upgrade' and 'Upgrade: websocket'.",
     );
-    pub const WEBSOCKET_VERSION: Self =
-        Self::new(StatusCode::UPGRADE_REQUIRED, -1013, "Sec-WebSocket-Version must be 13.");
+    pub const WEBSOCKET_VERSION: Self = Self::new(StatusCode::UPGRADE_REQUIRED, -1013, "Sec-WebSocket-Version must be 13.");
     pub const WEBSOCKET_KEY: Self = Self::bad(-1013, "Sec-WebSocket-Key must be 16 bytes in base64.");
     pub const TOO_MANY_STREAMS: Self = Self::bad(-1013, "A connection can listen to a maximum of 1024 streams.");
 

@@ -60,8 +60,13 @@ struct Shared {
 
 impl Keys {
     pub fn new(vault: Vault) -> Self {
-        let shared =
-            Shared { keys: RwLock::default(), prints: RwLock::default(), vault, loaded: AtomicBool::new(false), revision: AtomicI64::new(0) };
+        let shared = Shared {
+            keys: RwLock::default(),
+            prints: RwLock::default(),
+            vault,
+            loaded: AtomicBool::new(false),
+            revision: AtomicI64::new(0),
+        };
         Self { shared: Arc::new(shared) }
     }
 

@@ -99,10 +99,23 @@ impl App {
     ) -> Self {
         let limits = Arc::new(Limits::new(settings.rate_limits));
         engine.committed().write().watch_first_fills(Arc::clone(&limits) as Arc<dyn FirstFills>);
-        metrics
-            .start_at_zero(ENDPOINTS.iter().map(|endpoint| endpoint.group).chain([edge::UNKNOWN_GROUP, edge::TRANSPORT_GROUP, websocket::GROUP]));
+        metrics.start_at_zero(ENDPOINTS.iter().map(|endpoint| endpoint.group).chain([
+            edge::UNKNOWN_GROUP,
+            edge::TRANSPORT_GROUP,
+            websocket::GROUP,
+        ]));
         let streams = Hub::new(Arc::clone(engine.committed()), stream_metrics);
-        Self { engine, history, keys, limits, settings, metrics, streams, closed_listen_keys: Default::default(), symbol_rules: Default::default() }
+        Self {
+            engine,
+            history,
+            keys,
+            limits,
+            settings,
+            metrics,
+            streams,
+            closed_listen_keys: Default::default(),
+            symbol_rules: Default::default(),
+        }
     }
 }
 

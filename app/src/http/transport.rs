@@ -61,7 +61,9 @@ enum State {
     Head,
     Length(u64),
     Chunked(Chunked),
-    Refused { dropped: usize },
+    Refused {
+        dropped: usize,
+    },
     Ended,
     /// Another protocol.
     Switched,

@@ -173,8 +173,7 @@ impl Hub {
 
     /// Ends every connection that has a subscription.
     fn end_all(&self, end: End) {
-        let outlets: Vec<Arc<Outlet>> =
-            self.shared.inner.lock().outlets.values().map(|(outlet, _)| Arc::clone(outlet)).collect();
+        let outlets: Vec<Arc<Outlet>> = self.shared.inner.lock().outlets.values().map(|(outlet, _)| Arc::clone(outlet)).collect();
         outlets.iter().for_each(|outlet| outlet.end(end));
     }
 }
@@ -229,4 +228,3 @@ fn combined(name: &str, data: &[u8]) -> Utf8Bytes {
     });
     text(json.into_bytes())
 }
-

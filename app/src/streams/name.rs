@@ -159,9 +159,26 @@ mod tests {
             assert_eq!(Topic::parse(name, &state), Ok(topic), "{name}");
         }
         for name in [
-            "", "@", "btcusdt", "btcusdt@", "@trade", "BTCUSDT@trade", "btcusdt@Trade", "btcusdt@trade@100ms", "ethusdt@trade",
-            "btcusdt@depth7", "btcusdt@depth05", "btcusdt@depth@10ms", "btcusdt@depth@", "btcusdt@depth5@", "btcusdt@kline_",
-            "btcusdt@kline_7m", "btcusdt@kline_1m@+08:00", "!bookTicker@arr", "btcusdt@trade ", "btcusdt@@trade",
+            "",
+            "@",
+            "btcusdt",
+            "btcusdt@",
+            "@trade",
+            "BTCUSDT@trade",
+            "btcusdt@Trade",
+            "btcusdt@trade@100ms",
+            "ethusdt@trade",
+            "btcusdt@depth7",
+            "btcusdt@depth05",
+            "btcusdt@depth@10ms",
+            "btcusdt@depth@",
+            "btcusdt@depth5@",
+            "btcusdt@kline_",
+            "btcusdt@kline_7m",
+            "btcusdt@kline_1m@+08:00",
+            "!bookTicker@arr",
+            "btcusdt@trade ",
+            "btcusdt@@trade",
         ] {
             assert_eq!(Topic::parse(name, &state), Err(NotAStream), "{name}");
         }

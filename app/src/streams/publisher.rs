@@ -230,14 +230,12 @@ impl Publisher<'_> {
                 [Payload::Partial { sequence, bids: depth.bids, asks: depth.asks }].into_iter().collect()
             }
             Topic::Candle(market, interval) => candles(market, interval, stream, committed),
-            Topic::MiniTicker(market) => tickers(&[market], true, stream, committed)
-                .into_iter()
-                .map(|(_, ticker)| Payload::Mini(ticker))
-                .collect(),
-            Topic::Ticker(market) => tickers(&[market], false, stream, committed)
-                .into_iter()
-                .map(|(_, ticker)| Payload::Full(ticker))
-                .collect(),
+            Topic::MiniTicker(market) => {
+                tickers(&[market], true, stream, committed).into_iter().map(|(_, ticker)| Payload::Mini(ticker)).collect()
+            }
+            Topic::Ticker(market) => {
+                tickers(&[market], false, stream, committed).into_iter().map(|(_, ticker)| Payload::Full(ticker)).collect()
+            }
             Topic::MiniTickers | Topic::Tickers => {
                 let mini = topic == Topic::MiniTickers;
                 let markets: Vec<MarketId> = committed.state.markets().map(|market| market.id).collect();

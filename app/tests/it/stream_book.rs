@@ -49,7 +49,11 @@ impl Book {
         assert!(first <= self.last + 1, "missed events between {} and {first}", self.last);
         for (side, name) in self.sides.iter_mut().zip(["b", "a"]) {
             for (price, quantity) in event[name].as_array().unwrap().iter().map(level) {
-                if quantity == "0.00000000" { side.remove(&price) } else { side.insert(price, quantity) };
+                if quantity == "0.00000000" {
+                    side.remove(&price)
+                } else {
+                    side.insert(price, quantity)
+                };
             }
         }
         self.last = last;
@@ -102,7 +106,8 @@ async fn load(exchange: &Exchange, account: AccountId, seed: u64, stop: &AtomicB
             let kinds = [OrderType::Limit, OrderType::Limit, OrderType::Limit, OrderType::LimitMaker, OrderType::Market];
             let kind = kinds[random.random_range(0..kinds.len())];
             let times = [TimeInForce::Gtc, TimeInForce::Gtc, TimeInForce::Ioc, TimeInForce::Fok];
-            let time_in_force = if kind == OrderType::Limit { times[random.random_range(0..times.len())] } else { TimeInForce::Gtc };
+            let time_in_force =
+                if kind == OrderType::Limit { times[random.random_range(0..times.len())] } else { TimeInForce::Gtc };
             let modes = [StpMode::None, StpMode::ExpireTaker, StpMode::ExpireMaker, StpMode::ExpireBoth];
             Command::Place(NewOrder {
                 account,

@@ -14,9 +14,17 @@ async fn malformed_messages_are_answered_and_the_connection_remains() {
         ("hello", 3, "Invalid JSON: expected value at line 1 column 1"),
         ("[]", 2, "Invalid request: "),
         (r#"{"id":1}"#, 2, "Invalid request: missing field `method` at line 1 column 8"),
-        (r#"{"method":"subscribe","params":["btcusdt@trade"],"id":1}"#, 2, "Invalid request: unknown variant `subscribe`, expected one of `SUBSCRIBE`, `UNSUBSCRIBE`, `LIST_SUBSCRIPTIONS`, `SET_PROPERTY`, `GET_PROPERTY` at line 1 column 21"),
+        (
+            r#"{"method":"subscribe","params":["btcusdt@trade"],"id":1}"#,
+            2,
+            "Invalid request: unknown variant `subscribe`, expected one of `SUBSCRIBE`, `UNSUBSCRIBE`, `LIST_SUBSCRIPTIONS`, `SET_PROPERTY`, `GET_PROPERTY` at line 1 column 21",
+        ),
         (r#"{"method":"SUBSCRIBE","params":["btcusdt@trade"]}"#, 2, "Invalid request: request ID must be an unsigned integer"),
-        (r#"{"method":"SUBSCRIBE","params":["btcusdt@trade"],"id":{}}"#, 2, "Invalid request: request ID must be an unsigned integer"),
+        (
+            r#"{"method":"SUBSCRIBE","params":["btcusdt@trade"],"id":{}}"#,
+            2,
+            "Invalid request: request ID must be an unsigned integer",
+        ),
         (r#"{"method":"SUBSCRIBE","params":["btcusdt@nothing"],"id":1}"#, 2, "Invalid request: invalid stream"),
         (r#"{"method":"SUBSCRIBE","params":["xyzusdt@trade"],"id":1}"#, 2, "Invalid request: invalid stream"),
         (r#"{"method":"SUBSCRIBE","params":[7],"id":1}"#, 2, "Invalid request: invalid stream"),
@@ -35,7 +43,10 @@ async fn malformed_messages_are_answered_and_the_connection_remains() {
             socket.send(message).await;
             let reply = socket.json().await;
             assert_eq!((&reply["code"], &reply["error"]["code"]), (&json!(code), &json!(code)), "{message}: {reply}");
-            assert!(reply["msg"].as_str().unwrap().starts_with(text) && reply["msg"] == reply["error"]["msg"], "{message}: {reply}");
+            assert!(
+                reply["msg"].as_str().unwrap().starts_with(text) && reply["msg"] == reply["error"]["msg"],
+                "{message}: {reply}"
+            );
         }
         let listed = socket.ask(json!({"method": "LIST_SUBSCRIPTIONS", "id": 9})).await;
         assert_eq!(listed, json!({"result": [], "id": 9}), "none of them had an effect");
@@ -59,7 +70,9 @@ async fn frames_that_are_not_text_close_the_connection() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_sixth_message_in_a_second_ends_the_connection() {
     let exchange = Exchange::start().await;
-    for message in [Message::Text(r#"{"method":"LIST_SUBSCRIPTIONS","id":1}"#.into()), Message::Ping("x".into()), Message::Pong("x".into())] {
+    for message in
+        [Message::Text(r#"{"method":"LIST_SUBSCRIPTIONS","id":1}"#.into()), Message::Ping("x".into()), Message::Pong("x".into())]
+    {
         let mut socket = Socket::open(&exchange.app, "/ws").await;
         for _ in 0..6 {
             let _ = socket.0.feed(message.clone()).await;
@@ -74,7 +87,10 @@ async fn wrong_paths_and_handshakes_are_refused_as_http() {
     let exchange = Exchange::start().await;
     let app = &exchange.app;
     let unknown = |name: &str| format!("Data sent for parameter 'streams' is not valid: unknown stream '{name}'.");
-    assert_eq!(Socket::refused(app, "/ws/btcusdt@nothing").await, (400, json!({"code": -1130, "msg": unknown("btcusdt@nothing")})));
+    assert_eq!(
+        Socket::refused(app, "/ws/btcusdt@nothing").await,
+        (400, json!({"code": -1130, "msg": unknown("btcusdt@nothing")}))
+    );
     assert_eq!(Socket::refused(app, "/stream?streams=btcusdt").await, (400, json!({"code": -1130, "msg": unknown("btcusdt")})));
     let (status, body) = Socket::refused(app, "/ws?timeUnit=second").await;
     assert_eq!((status, &body["code"]), (400, &json!(-1194)));
@@ -94,9 +110,7 @@ async fn a_connection_has_at_most_1024_streams() {
         let symbol = format!("M{index}USDT").into();
         let filters = exchange_core::market::Filters::default();
         let commission = crate::exchange::COMMISSION;
-        exchange
-            .admin(exchange_core::command::AdminAction::CreateMarket { symbol, base, quote, filters, commission })
-            .await;
+        exchange.admin(exchange_core::command::AdminAction::CreateMarket { symbol, base, quote, filters, commission }).await;
     }
     let names: Vec<String> = (0..120).flat_map(|index| kinds.map(|kind| format!("m{index}usdt@{kind}"))).collect();
     let mut socket = Socket::open(&exchange.app, "/ws").await;
@@ -110,11 +124,18 @@ async fn a_connection_has_at_most_1024_streams() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn fragments_become_one_message() {
-    use tokio_tungstenite::tungstenite::protocol::frame::{Frame, coding::{Data, OpCode}};
+    use tokio_tungstenite::tungstenite::protocol::frame::{
+        Frame,
+        coding::{Data, OpCode},
+    };
     let exchange = Exchange::start().await;
     let mut socket = Socket::open(&exchange.app, "/ws").await;
     let text = br#"{"method":"LIST_SUBSCRIPTIONS","id":1}"#;
-    let parts = [(&text[..9], OpCode::Data(Data::Text), false), (&text[9..20], OpCode::Data(Data::Continue), false), (&text[20..], OpCode::Data(Data::Continue), true)];
+    let parts = [
+        (&text[..9], OpCode::Data(Data::Text), false),
+        (&text[9..20], OpCode::Data(Data::Continue), false),
+        (&text[20..], OpCode::Data(Data::Continue), true),
+    ];
     for (part, code, last) in parts {
         socket.0.send(Message::Frame(Frame::message(part.to_vec(), code, last))).await.unwrap();
     }

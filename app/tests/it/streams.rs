@@ -86,8 +86,15 @@ async fn periodic_streams_show_what_rest_shows() {
     let exchange = Exchange::start().await;
     trade(&exchange).await;
     let names = [
-        "!miniTicker@arr", "!ticker@arr", "btcusdt@avgPrice", "btcusdt@depth20@100ms", "btcusdt@depth5", "btcusdt@kline_1M",
-        "btcusdt@kline_1m", "btcusdt@miniTicker", "btcusdt@ticker",
+        "!miniTicker@arr",
+        "!ticker@arr",
+        "btcusdt@avgPrice",
+        "btcusdt@depth20@100ms",
+        "btcusdt@depth5",
+        "btcusdt@kline_1M",
+        "btcusdt@kline_1m",
+        "btcusdt@miniTicker",
+        "btcusdt@ticker",
     ];
     let mut socket = Socket::open(&exchange.app, &format!("/stream?streams={}", names.join("/"))).await;
     let events = latest(&mut socket, |events| events.len() == names.len()).await;
@@ -98,9 +105,24 @@ async fn periodic_streams_show_what_rest_shows() {
     assert_eq!((&events["btcusdt@depth5"], &events["btcusdt@depth20@100ms"]), (&depth, &depth));
     let day = public("/api/v3/ticker/24hr", "symbol=BTCUSDT").await;
     for (short, long) in [
-        ("p", "priceChange"), ("P", "priceChangePercent"), ("w", "weightedAvgPrice"), ("x", "prevClosePrice"), ("c", "lastPrice"),
-        ("Q", "lastQty"), ("b", "bidPrice"), ("B", "bidQty"), ("a", "askPrice"), ("A", "askQty"), ("o", "openPrice"),
-        ("h", "highPrice"), ("l", "lowPrice"), ("v", "volume"), ("q", "quoteVolume"), ("F", "firstId"), ("L", "lastId"), ("n", "count"),
+        ("p", "priceChange"),
+        ("P", "priceChangePercent"),
+        ("w", "weightedAvgPrice"),
+        ("x", "prevClosePrice"),
+        ("c", "lastPrice"),
+        ("Q", "lastQty"),
+        ("b", "bidPrice"),
+        ("B", "bidQty"),
+        ("a", "askPrice"),
+        ("A", "askQty"),
+        ("o", "openPrice"),
+        ("h", "highPrice"),
+        ("l", "lowPrice"),
+        ("v", "volume"),
+        ("q", "quoteVolume"),
+        ("F", "firstId"),
+        ("L", "lastId"),
+        ("n", "count"),
     ] {
         assert_eq!(events["btcusdt@ticker"][short], day[long], "{long}");
     }
@@ -169,7 +191,8 @@ async fn subscriptions_are_added_listed_and_ended() {
     assert_eq!(socket.json().await["stream"], "btcusdt@aggTrade", "the trade stream ended, and events are wrapped");
     drop(socket);
     until("subscriptions of closed connections end", || async {
-        let metrics = exchange.app.http.get(format!("{}/metrics", exchange.app.admin)).send().await.unwrap().text().await.unwrap();
+        let metrics =
+            exchange.app.http.get(format!("{}/metrics", exchange.app.admin)).send().await.unwrap().text().await.unwrap();
         metrics.contains("exchange_stream_subscriptions{kind=\"market\"} 0")
             && metrics.contains("exchange_stream_connections{kind=\"market\"} 0")
     })
@@ -199,7 +222,7 @@ async fn sweep(exchange: &Exchange, seller: AccountId, buyer: AccountId, stop: &
             kind: OrderType::Limit,
             time_in_force: TimeInForce::Gtc,
             stp: StpMode::None,
-            price: 100 * SCALE,
+            price: 10_000 * SCALE,
             stop_price: 0,
             quantity,
             quote_order_quantity: 0,

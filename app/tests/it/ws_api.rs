@@ -66,7 +66,10 @@ async fn every_public_method_answers_as_its_endpoint() {
         assert_eq!((&reply["status"], &reply["id"]), (&json!(200), &json!(method)), "{reply}");
         assert_eq!(reply["result"], exchange.public(path, query).await.ok(), "{method}");
         let [weight] = reply["rateLimits"].as_array().unwrap().as_slice() else { panic!("{reply}") };
-        assert_eq!((&weight["rateLimitType"], &weight["interval"], &weight["intervalNum"]), (&json!("REQUEST_WEIGHT"), &json!("MINUTE"), &json!(1)));
+        assert_eq!(
+            (&weight["rateLimitType"], &weight["interval"], &weight["intervalNum"]),
+            (&json!("REQUEST_WEIGHT"), &json!("MINUTE"), &json!(1))
+        );
         assert!(weight["count"].as_u64().unwrap() > 2);
     }
     for method in ["time", "exchangeInfo", "ticker.24hr"] {
@@ -87,7 +90,8 @@ async fn orders_are_placed_changed_and_canceled() {
     let mut socket = Socket::open(&exchange.app, PATH).await;
     let placed = socket.ask(signed(&ada, "order.place", limit("BUY", "99.00", "1"))).await;
     assert_eq!((&placed["status"], &placed["result"]["status"]), (&json!(200), &json!("NEW")), "{placed}");
-    let kinds: Vec<&str> = placed["rateLimits"].as_array().unwrap().iter().map(|row| row["rateLimitType"].as_str().unwrap()).collect();
+    let kinds: Vec<&str> =
+        placed["rateLimits"].as_array().unwrap().iter().map(|row| row["rateLimitType"].as_str().unwrap()).collect();
     assert_eq!(kinds, ["ORDERS", "ORDERS", "REQUEST_WEIGHT"]);
     assert_eq!(placed["rateLimits"][0]["count"], 1);
     let id = placed["result"]["orderId"].clone();
@@ -108,7 +112,7 @@ async fn orders_are_placed_changed_and_canceled() {
     assert_eq!(canceled["result"][0]["status"], "CANCELED");
     let unknown = socket.ask(signed(&ada, "order.cancel", json!({"symbol": "BTCUSDT", "orderId": id}))).await;
     assert_eq!(unknown["error"], json!({"code": -2011, "msg": "Unknown order sent."}));
-    let poor = socket.ask(signed(&ada, "order.place", limit("BUY", "99.00", "1000000"))).await;
+    let poor = socket.ask(signed(&ada, "order.place", limit("BUY", "999.00", "9000"))).await;
     assert_eq!(poor["error"]["msg"], "Account has insufficient balance for requested action.");
     for method in ["allOrders", "myTrades", "account.commission"] {
         let reply = socket.ask(signed(&ada, method, json!({"symbol": "BTCUSDT"}))).await;
@@ -126,7 +130,7 @@ async fn requests_run_concurrently_and_start_in_order() {
     let ada = exchange.trader("ada").await;
     let mut socket = Socket::open(&exchange.app, PATH).await;
     for number in 0..64 {
-        let mut request = signed(&ada, "order.place", limit("BUY", &format!("{}.00", 30 + number), "0.1"));
+        let mut request = signed(&ada, "order.place", limit("BUY", &format!("{}.00", 30 + number), "1"));
         request["id"] = json!(number);
         socket.send(&request).await;
     }
@@ -167,7 +171,10 @@ async fn a_session_signs_once_until_it_ends() {
         parameters
     };
     let status = socket.ask(json!({"id": 1, "method": "session.status"})).await["result"].clone();
-    assert_eq!((&status["apiKey"], &status["authorizedSince"], &status["userDataStream"]), (&json!(null), &json!(null), &json!(false)));
+    assert_eq!(
+        (&status["apiKey"], &status["authorizedSince"], &status["userDataStream"]),
+        (&json!(null), &json!(null), &json!(false))
+    );
     let refused = socket.ask(json!({"id": 2, "method": "userDataStream.subscribe"})).await;
     assert_eq!((&refused["status"], &refused["error"]["code"]), (&json!(401), &json!(-1002)));
 
@@ -254,9 +261,13 @@ async fn account_events_arrive_once_and_in_order() {
     let trade = &seen[2];
     assert_eq!(
         [&trade["s"], &trade["S"], &trade["o"], &trade["f"], &trade["q"], &trade["p"], &trade["L"], &trade["n"], &trade["N"]],
-        ["BTCUSDT", "SELL", "LIMIT", "GTC", "1.00000000", "100.00000000", "100.00000000", "0.04000000", "USDT"].map(|text| &*Box::leak(Box::new(json!(text))))
+        ["BTCUSDT", "SELL", "LIMIT", "GTC", "1.00000000", "100.00000000", "100.00000000", "0.04000000", "USDT"]
+            .map(|text| &*Box::leak(Box::new(json!(text))))
     );
-    assert_eq!((&trade["t"], &trade["m"], &trade["w"], &trade["Y"], &trade["g"]), (&json!(1), &json!(true), &json!(true), &json!("40.00000000"), &json!(-1)));
+    assert_eq!(
+        (&trade["t"], &trade["m"], &trade["w"], &trade["Y"], &trade["g"]),
+        (&json!(1), &json!(true), &json!(true), &json!("40.00000000"), &json!(-1))
+    );
     let position = seen[3]["B"].as_array().unwrap();
     let (free, locked) = ada_balance_after_trade();
     assert_eq!((&position[0]["f"], &position[0]["l"]), (&json!(free), &json!(locked)));
@@ -325,12 +336,36 @@ async fn bad_requests_get_the_documented_error() {
         (r#"{"method":"ping"}"#.to_owned(), json!(null), 400, -1102, missing("id")),
         (r#"{"id":1}"#.to_owned(), json!(1), 400, -1102, missing("method")),
         (r#"{"id":2,"method":"order.plaice"}"#.to_owned(), json!(2), 400, -1020, "This operation is not supported.".to_owned()),
-        (r#"{"id":3,"method":"sor.order.place"}"#.to_owned(), json!(3), 400, -1020, "This operation is not supported.".to_owned()),
+        (
+            r#"{"id":3,"method":"sor.order.place"}"#.to_owned(),
+            json!(3),
+            400,
+            -1020,
+            "This operation is not supported.".to_owned(),
+        ),
         (r#"{"id":4,"method":"depth"}"#.to_owned(), json!(4), 400, -1102, missing("symbol")),
-        (r#"{"id":5,"method":"depth","params":{"symbol":{}}}"#.to_owned(), json!(5), 400, -1135, "JSON sent for parameter 'symbol' is not valid".to_owned()),
-        (r#"{"id":6,"method":"depth","params":{"symbol":"BTCUSDT","x":1}}"#.to_owned(), json!(6), 400, -1104, "Not all sent parameters were read; read '1' parameter(s) but was sent '2'.".to_owned()),
+        (
+            r#"{"id":5,"method":"depth","params":{"symbol":{}}}"#.to_owned(),
+            json!(5),
+            400,
+            -1135,
+            "JSON sent for parameter 'symbol' is not valid".to_owned(),
+        ),
+        (
+            r#"{"id":6,"method":"depth","params":{"symbol":"BTCUSDT","x":1}}"#.to_owned(),
+            json!(6),
+            400,
+            -1104,
+            "Not all sent parameters were read; read '1' parameter(s) but was sent '2'.".to_owned(),
+        ),
         (r#"{"id":7,"method":"account.status","params":{}}"#.to_owned(), json!(7), 400, -1102, missing("apiKey")),
-        (r#"{"id":8,"method":"session.status","params":{"x":1}}"#.to_owned(), json!(8), 400, -1101, "Too many parameters; expected '0' and received '1'.".to_owned()),
+        (
+            r#"{"id":8,"method":"session.status","params":{"x":1}}"#.to_owned(),
+            json!(8),
+            400,
+            -1101,
+            "Too many parameters; expected '0' and received '1'.".to_owned(),
+        ),
     ];
     for (message, id, status, code, text) in rows {
         socket.send(&message).await;
@@ -360,7 +395,8 @@ async fn bad_requests_get_the_documented_error() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn over_the_limits_is_429_then_a_ban_that_disconnects() {
-    let exchange = Exchange::with(|settings| settings.rate_limits = RateLimits { weight_1m: 5_000, orders_10s: 1, orders_1d: 100 }).await;
+    let exchange =
+        Exchange::with(|settings| settings.rate_limits = RateLimits { weight_1m: 5_000, orders_10s: 1, orders_1d: 100 }).await;
     let ada = exchange.trader("ada").await;
     let mut socket = Socket::open(&exchange.app, PATH).await;
     socket.ask(signed(&ada, "order.place", limit("BUY", "50.00", "1"))).await;

@@ -17,9 +17,9 @@ mod watch;
 
 pub use setup::{Account, Settings};
 
+use crate::client::Socket;
 use crate::random::Random;
 use anyhow::{Result, ensure};
-use crate::client::Socket;
 use participant::{Access, Participant, Shared};
 use std::sync::Arc;
 use std::time::Duration;

@@ -99,11 +99,17 @@ pub struct Report {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum AccountChange {
     Order(Box<Report>),
-    List { list: Box<OrderList>, legs: Legs },
+    List {
+        list: Box<OrderList>,
+        legs: Legs,
+    },
     /// The balances that an event may have changed, after it.
     Balances(SmallVec<[(AssetId, Balance); 2]>),
     /// A deposit or a withdrawal.
-    Credited { asset: AssetId, amount: Amount },
+    Credited {
+        asset: AssetId,
+        amount: Amount,
+    },
 }
 
 /// A change of a watched account.
@@ -234,8 +240,7 @@ impl Inner {
     }
 
     fn note(&mut self) {
-        self.watches_markets =
-            self.markets.iter().any(|market| market.trades || market.levels.iter().any(Option::is_some));
+        self.watches_markets = self.markets.iter().any(|market| market.trades || market.levels.iter().any(Option::is_some));
     }
 
     fn lose(&mut self) {

@@ -41,7 +41,8 @@ impl Admitted {
 /// Paths of the WebSocket API.
 const API_PATHS: &[&str] = &["/ws-api/v3"];
 /// Paths of market streams.
-const STREAM_PATHS: &[&str] = &["/ws", "/ws/", "/ws/{*streams}", "/stream", "/stream/", "/stream/ws", "/stream/ws/", "/stream/ws/{*streams}"];
+const STREAM_PATHS: &[&str] =
+    &["/ws", "/ws/", "/ws/{*streams}", "/stream", "/stream/", "/stream/ws", "/stream/ws/", "/stream/ws/{*streams}"];
 
 /// The routes of the WebSocket side.
 pub fn router(app: &Arc<App>) -> Router {

@@ -121,7 +121,13 @@ mod tests {
     fn the_shape_is_the_documented_one() {
         let account = |name: &str| Account { name: name.into(), api_key: "k".into(), secret_key: "s".into() };
         let endpoints = Endpoints {
-            exchange: Exchange { rest: "r".into(), streams: Some("w".into()), ws_api: Some("a".into()), metrics: vec!["m".into()], pids: vec![1] },
+            exchange: Exchange {
+                rest: "r".into(),
+                streams: Some("w".into()),
+                ws_api: Some("a".into()),
+                metrics: vec!["m".into()],
+                pids: vec![1],
+            },
             postgres: Postgres { primary: "p".into(), replica: None },
             s3: S3 { endpoint: "e".into(), access_key: "a".into(), secret_key: "s".into(), bucket: "b".into() },
             prometheus: Some("p".into()),

@@ -10,7 +10,10 @@ use std::sync::LazyLock;
 #[derive(Clone, Copy)]
 pub enum Action {
     /// Of the REST API, by its row in [`ENDPOINTS`].
-    Endpoint { endpoint: &'static Endpoint, counts_orders: bool },
+    Endpoint {
+        endpoint: &'static Endpoint,
+        counts_orders: bool,
+    },
     Logon,
     Status,
     Logout,

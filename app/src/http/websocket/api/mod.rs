@@ -129,9 +129,7 @@ impl Session for Api {
 
     fn check(&mut self) {
         let (keys, address) = (&self.app.keys, self.address);
-        self.accounts.end_revoked(|api_key| {
-            keys.get(api_key).is_some_and(|key| key.permissions.read && key.allows(address))
-        });
+        self.accounts.end_revoked(|api_key| keys.get(api_key).is_some_and(|key| key.permissions.read && key.allows(address)));
     }
 
     fn shutdown(&mut self) {
@@ -229,12 +227,7 @@ impl Api {
     }
 
     /// The account of a signed request: by its own key, or by the session's.
-    fn authenticate(
-        &self,
-        security: Security,
-        parameters: &Parameters<'_>,
-        signed: &Signing<'_>,
-    ) -> Result<Signed, ApiError> {
+    fn authenticate(&self, security: Security, parameters: &Parameters<'_>, signed: &Signing<'_>) -> Result<Signed, ApiError> {
         let app = &self.app;
         let verified = match (parameters.text("apiKey")?, &self.logon) {
             (Some(_), _) => self.verify(security, parameters, signed).map(|(_, signed)| signed),
@@ -263,14 +256,7 @@ impl Api {
     }
 
     /// A method that acts on the session. `None`: it has sent its reply.
-    fn act(
-        &mut self,
-        action: Action,
-        parameters: &Parameters<'_>,
-        signed: &Signing<'_>,
-        id: &str,
-        used: Used,
-    ) -> Option<Answer> {
+    fn act(&mut self, action: Action, parameters: &Parameters<'_>, signed: &Signing<'_>, id: &str, used: Used) -> Option<Answer> {
         const SIGNED: &[&str] = &["apiKey", "timestamp", "recvWindow", "signature"];
         let names = match action {
             Action::Logon | Action::SubscribeSignature => SIGNED,
@@ -325,14 +311,7 @@ impl Api {
     }
 
     /// Sends the reply first: no event of the subscription precedes it.
-    fn subscribe(
-        &mut self,
-        account: u32,
-        api_key: Box<str>,
-        by_logon: bool,
-        id: &str,
-        used: Used,
-    ) -> Result<(), ApiError> {
+    fn subscribe(&mut self, account: u32, api_key: Box<str>, by_logon: bool, id: &str, used: Used) -> Result<(), ApiError> {
         let subscription = self.accounts.next(account)?;
         let body = Reply::written(32, |json| json.object(|json| json.key("subscriptionId").integer(subscription)));
         let (status, reply) = reply::of(&self.app, id, Ok(body), used);

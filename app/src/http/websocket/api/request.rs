@@ -61,7 +61,8 @@ pub fn read(text: &str) -> Result<Request, Malformed> {
 /// A text, a whole number or null.
 fn is_id(json: &str) -> bool {
     let digits = json.strip_prefix('-').unwrap_or(json);
-    json == NO_ID || json.starts_with('"') || (!digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit()))
+    let is_text = || json.starts_with('"') && serde_json::from_str::<String>(json).is_ok();
+    json == NO_ID || is_text() || (!digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
 fn parameters(text: &str) -> Result<Parameters<'static>, ApiError> {
@@ -175,10 +176,9 @@ mod tests {
 
     #[test]
     fn values_keep_the_text_that_was_signed() {
-        let request = read(
-            r#"{"id":null,"method":"x","params":{"a":1.50,"b":true,"c":"é&=","d":["X", "Y"],"e":null,"f":-0,"g":1e-7}}"#,
-        )
-        .unwrap();
+        let request =
+            read(r#"{"id":null,"method":"x","params":{"a":1.50,"b":true,"c":"é&=","d":["X", "Y"],"e":null,"f":-0,"g":1e-7}}"#)
+                .unwrap();
         let expected = "a=1.50&b=true&c=é&=&d=[\"X\",\"Y\"]&f=-0&g=1e-7";
         assert_eq!(request.parameters.sorted_without(""), expected);
     }

@@ -1,9 +1,9 @@
 //! This module holds what a connection of the WebSocket API has: its key, and its subscriptions to accounts. It must not check a
 //! signature.
 
+use crate::http::edge::now;
 use crate::http::endpoint::{Answer, Reply};
 use crate::http::error::ApiError;
-use crate::http::edge::now;
 use crate::http::parameters::Parameters;
 use crate::json::Json;
 use crate::streams::outlet::Outlet;
