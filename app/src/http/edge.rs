@@ -196,7 +196,12 @@ async fn run(app: &App, endpoint: &'static Endpoint, parts: &Parts, body: Body, 
         account: signed.map(|signed| signed.account),
         api_key: (endpoint.security == Security::UserStream).then(|| api_key_of(parts).into()),
     };
-    (endpoint.handle)(app, &call).await
+    perform(app, endpoint, &call).await
+}
+
+/// Runs an authenticated call: of the REST API and of the WebSocket API.
+pub async fn perform(app: &App, endpoint: &'static Endpoint, call: &Call<'_>) -> Answer {
+    (endpoint.handle)(app, call).await
 }
 
 fn api_key_of(parts: &Parts) -> &str {

@@ -218,7 +218,7 @@ impl Api {
         let app = Arc::clone(&self.app);
         let begun = Instant::now();
         self.running.push(Box::pin(async move {
-            let answer = edge::bounded((endpoint.handle)(&app, &call)).await;
+            let answer = edge::bounded(edge::perform(&app, endpoint, &call)).await;
             let (status, reply) = reply::of(&app, &id, answer, used);
             count(&app, label, status, begun);
             reply

@@ -4,6 +4,7 @@ use crate::http::App;
 use crate::http::edge::now;
 use crate::http::endpoint::Answer;
 use crate::http::error::ApiError;
+use crate::http::order_count::unfilled;
 use crate::http::response;
 use crate::json::Json;
 use crate::streams::text;
@@ -70,9 +71,9 @@ fn rate_limits(json: &mut Json, app: &App, used: Used) {
     let limits = app.limits.settings();
     let mut rows = Vec::with_capacity(3);
     if let Some(account) = used.orders {
-        let count = app.limits.orders(account, now());
-        rows.push(("ORDERS", "SECOND", 10, limits.orders_10s, count.ten_seconds));
-        rows.push(("ORDERS", "DAY", 1, limits.orders_1d, count.one_day));
+        let (ten_seconds, one_day) = unfilled(app, account, now());
+        rows.push(("ORDERS", "SECOND", 10, limits.orders_10s, ten_seconds));
+        rows.push(("ORDERS", "DAY", 1, limits.orders_1d, one_day));
     }
     rows.push(("REQUEST_WEIGHT", "MINUTE", 1, limits.weight_1m, used.weight));
     json.array(rows, |json, (kind, interval, number, limit, count)| {
