@@ -1,7 +1,36 @@
 //! This module writes JSON into one buffer. Hot replies use it instead of a tree of values. It must not know the shape of an
 //! endpoint.
 
-use exchange_core::money::{Amount, Decimal};
+use exchange_core::money::{Amount, Decimal, Time};
+
+/// Time unit that the client requests.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum TimeUnit {
+    #[default]
+    Millisecond = 0,
+    Microsecond = 1,
+}
+
+impl TimeUnit {
+    /// From the text of a header or a parameter, in any case.
+    pub fn from_text(text: &[u8]) -> Option<Self> {
+        if text.eq_ignore_ascii_case(b"MICROSECOND") {
+            Some(Self::Microsecond)
+        } else if text.eq_ignore_ascii_case(b"MILLISECOND") {
+            Some(Self::Millisecond)
+        } else {
+            None
+        }
+    }
+
+    /// The number in a reply for `time`.
+    pub const fn show(self, time: Time) -> i64 {
+        match self {
+            Self::Millisecond => time.div_euclid(1000),
+            Self::Microsecond => time,
+        }
+    }
+}
 
 /// A JSON text under construction. The caller must write well-formed sequences; this type adds the commas.
 #[derive(Debug, Default)]
