@@ -53,6 +53,11 @@ impl Settings {
     pub fn parse(help: &str) -> Self {
         let mut settings = Self::default();
         for line in help.lines() {
+            // Flags with a variable, as clap prints them.
+            if let Some((name, _)) = line.split_once("[env: ").and_then(|(_, rest)| rest.split_once(['=', ']'])) {
+                settings.defaults.insert(name.to_owned(), "unset".to_owned());
+                continue;
+            }
             let mut columns = line.trim().split("  ").filter(|column| !column.is_empty());
             let (Some(name), Some(default)) = (columns.next(), columns.next()) else { continue };
             let (name, file) = name.strip_suffix("[_FILE]").map_or((name, false), |name| (name, true));
@@ -93,13 +98,13 @@ impl Settings {
 mod tests {
     use super::*;
 
-    const HELP: &str = "Serves\n\nA_SETTING                 required     what\nA_SECRET[_FILE]           required     what\nOTHER_TIME                20s          x\nOptions:\n  -h, --help  Print help\n";
+    const HELP: &str = "Serves\n\nA_SETTING                 required     what\nA_SECRET[_FILE]           required     what\nOTHER_TIME                20s          x\n      --config <CONFIG>  File [env: A_FLAG=] [default: x]\nOptions:\n  -h, --help  Print help\n";
 
     #[test]
     fn the_table_of_help_is_read() {
         let settings = Settings::parse(HELP);
         assert!(settings.knows("A_SETTING") && settings.knows("A_SECRET_FILE") && !settings.knows("A_SETTING_FILE"));
-        assert!(!settings.knows("A_SETING"));
+        assert!(settings.knows("A_FLAG") && !settings.knows("A_SETING"));
         assert_eq!(settings.missing(&["A_SECRET_FILE"]).collect::<Vec<_>>(), ["A_SETTING"]);
         assert_eq!(settings.default_of("OTHER_TIME"), Some("20s"));
     }
