@@ -1,6 +1,6 @@
 # Every command that people and CI run, a line each. The scripts and programs that they call hold the logic.
 
-.PHONY: help install build run up down alert calm test bench soak fuzz check fmt lint doc audit manifests cluster images scan sbom sign deploy
+.PHONY: help install build run up down alert calm test bench soak fuzz check fmt lint doc audit manifests cluster images scan sbom sign deploy assemble
 .DEFAULT_GOAL := help
 
 # Test material next to the checkout; unset on machines without it.
@@ -90,6 +90,9 @@ sign: ## sign the images of target/image/digests with COSIGN_KEY
 
 sbom: ## write a bill of materials for each program
 	@deploy/ci/sbom target/image/digests
+
+assemble: ## write the tree of the manifests repository into a new folder; FOLDER=…
+	@cargo run --quiet --package manifests -- assemble $(FOLDER)
 
 deploy: ## write the images of this commit into the manifests repository; ENVIRONMENT=staging or production
 	@deploy/ci/deploy-digests $(ENVIRONMENT) $$(git rev-parse HEAD) target/image/digests $(FLAGS)

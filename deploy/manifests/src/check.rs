@@ -9,7 +9,7 @@ use std::{
 use anyhow::{Context, Result};
 
 use crate::{
-    assemble,
+    assemble, guide,
     object::{Object, text},
     render,
     rules::{self, Facts, Waiver, overlays},
@@ -91,6 +91,7 @@ pub fn run(repository: &Path, programs: &Path) -> Result<bool> {
     judge(repository, &worlds, &infrastructure, &facts, &mut report)?;
     custom_resources(repository, worlds.iter().chain([&infrastructure]), scratch.path(), &mut report)?;
     checkers(repository, programs, &worlds, scratch.path(), &mut report)?;
+    guides(repository, &guide::Places { repository, tree: &tree, programs: &repository.join(programs) }, &mut report)?;
     let permitted = in_ci().then(|| permitted(repository)).transpose()?;
     Ok(report.close(permitted.as_deref()))
 }
@@ -229,6 +230,24 @@ fn custom_resources<'a>(
         let Some((_, _, schema)) = schemas.iter().find(|(of, named, _)| *of == version && *named == kind) else { continue };
         let outcome = tools::against_schema(repository, schema, &objects, &scratch.join(format!("schema-{kind}")))?;
         report.add(format!("{kind} against its definition: {} objects", objects.len()), outcome);
+    }
+    Ok(())
+}
+
+/// Commands and paths of the guides and of every README of the deployment.
+fn guides(repository: &Path, places: &guide::Places<'_>, report: &mut Report) -> Result<()> {
+    let mut files = vec![repository.join("deploy/README.md")];
+    for entry in fs::read_dir(repository.join("deploy/infrastructure"))? {
+        let path = entry?.path();
+        if path.is_dir() {
+            files.push(path.join("README.md"));
+        }
+    }
+    files.sort();
+    for file in files {
+        let name = file.strip_prefix(repository).unwrap_or(&file).display().to_string();
+        let text = fs::read_to_string(&file).with_context(|| format!("reading {name}"))?;
+        report.found(format!("{name}: what it names exists"), &guide::faults(&text, places));
     }
     Ok(())
 }

@@ -9,6 +9,7 @@
 
 pub mod assemble;
 pub mod check;
+pub mod guide;
 pub mod object;
 pub mod release;
 pub mod render;

@@ -140,12 +140,7 @@ fn bad_input_gets_one_line_and_64() {
         ("staging", &commit, line(&full, "exchange registry.example.com/exchange/exchange@sha256:abc"), "64 hexadecimal"),
         ("staging", &commit, line(&full, &full.replace("sha256:aa", "sha256:AA")), "64 hexadecimal"),
         ("staging", &commit, line(&full, &full.replace("@sha256:", "@md5:")), "not of the kind"),
-        (
-            "staging",
-            &commit,
-            line(&full, &full.replace(&"a".repeat(64), &"0".repeat(64))),
-            "placeholder",
-        ),
+        ("staging", &commit, line(&full, &full.replace(&"a".repeat(64), &"0".repeat(64))), "placeholder"),
         ("staging", &commit, line(&full, &full.replacen("exchange ", "exchang ", 1)), "unknown program"),
         ("staging", &commit, line(&full, &full.replace("/exchange@", "/alertbot@")), "is not <registry>"),
         ("staging", &commit, line(&full, ""), "lacks exchange"),
