@@ -1,6 +1,6 @@
 # Every command that people and CI run, a line each. The scripts and programs that they call hold the logic.
 
-.PHONY: help install build run up down alert calm test bench soak fuzz check fmt lint doc audit manifests cluster images scan sbom sign deploy assemble
+.PHONY: help install build run up down alert calm test bench soak fuzz check fmt lint doc audit manifests cluster images scan sbom sign deploy assemble deployment
 .DEFAULT_GOAL := help
 
 # Test material next to the checkout; unset on machines without it.
@@ -78,6 +78,13 @@ manifests: install build ## render every manifest and check it: rules of ours, s
 
 cluster: install ## start a real Kubernetes API server and let it judge every manifest, then bad ones
 	@deploy/cluster/test
+	@deploy/cluster/sync/test
+
+deployment: install build ## test the pipeline, the images, the database's fail-over and the buckets with real parts
+	@deploy/ci/test
+	@deploy/infrastructure/postgresql/test
+	@deploy/infrastructure/object-store/test
+	@deploy/docker/test
 
 images: install ## build every image with buildah; REGISTRY=… pushes them and writes target/image/digests
 	@deploy/docker/build $(if $(REGISTRY),--push $(REGISTRY)) --digests target/image/digests

@@ -33,6 +33,16 @@ owner() { # owner <bucket>: the exchange that created it; empty if unmarked
     s3 get-object --bucket "$1" --key "$MARKER" /dev/fd/3 3>&1 >/dev/null 2>/dev/null || true
 }
 
+# A run that ended between the bucket and its marker left an empty bucket: this exchange takes it.
+is_empty() {
+    [ "$(s3 list-objects-v2 --bucket "$1" --max-keys 1 --query 'length(Contents || `[]`)' --output text)" = 0 ]
+}
+
+mark() {
+    printf '%s' "$EXCHANGE_NAME" >"${TMPDIR:-/tmp}/owner"
+    s3 put-object --bucket "$1" --key "$MARKER" --body "${TMPDIR:-/tmp}/owner" >/dev/null
+}
+
 is_locked() {
     [ "$(s3 get-object-lock-configuration --bucket "$1" --query ObjectLockConfiguration.ObjectLockEnabled --output text 2>/dev/null)" = Enabled ]
 }
@@ -41,8 +51,6 @@ create() { # create <bucket> <kind>
     local lock=()
     [ "$2" = locked ] && lock=(--object-lock-enabled-for-bucket)
     s3 create-bucket --bucket "$1" "${lock[@]}" >/dev/null
-    printf '%s' "$EXCHANGE_NAME" >"${TMPDIR:-/tmp}/owner"
-    s3 put-object --bucket "$1" --key "$MARKER" --body "${TMPDIR:-/tmp}/owner" >/dev/null
     say "created bucket $1 ($2)"
 }
 
@@ -51,7 +59,7 @@ for entry in "${BUCKETS[@]}"; do
     read -r bucket kind <<<"$entry"
     exists "$bucket" || continue
     found=$(owner "$bucket")
-    if [ "$found" != "$EXCHANGE_NAME" ]; then
+    if [ "$found" != "$EXCHANGE_NAME" ] && { [ -n "$found" ] || ! is_empty "$bucket"; }; then
         refuse "bucket $bucket exists and is marked ${found:-by no exchange}, not $EXCHANGE_NAME; name another bucket, or put $MARKER with that text into it"
     fi
     if [ "$kind" = locked ] && ! is_locked "$bucket"; then
@@ -62,6 +70,7 @@ done
 for entry in "${BUCKETS[@]}"; do
     read -r bucket kind <<<"$entry"
     exists "$bucket" || create "$bucket" "$kind"
+    [ "$(owner "$bucket")" = "$EXCHANGE_NAME" ] || mark "$bucket"
     if [ "$kind" = locked ]; then
         is_locked "$bucket" || refuse "the store created bucket $bucket without the object lock; use a store that supports it"
     fi

@@ -90,7 +90,7 @@ pub fn run(repository: &Path, programs: &Path) -> Result<bool> {
         .map_or_else(String::new, |map| text(&map.0, "/data/registry").to_owned());
     judge(repository, &worlds, &infrastructure, &facts, &mut report)?;
     custom_resources(repository, worlds.iter().chain([&infrastructure]), scratch.path(), &mut report)?;
-    checkers(repository, programs, &worlds, scratch.path(), &mut report)?;
+    checkers(repository, programs, worlds.iter().chain([&infrastructure]), scratch.path(), &mut report)?;
     guides(repository, &guide::Places { repository, tree: &tree, programs: &repository.join(programs) }, &mut report)?;
     let permitted = in_ci().then(|| permitted(repository)).transpose()?;
     Ok(report.close(permitted.as_deref()))
@@ -253,7 +253,13 @@ fn guides(repository: &Path, places: &guide::Places<'_>, report: &mut Report) ->
 }
 
 /// Other projects' checkers, each with its package.
-fn checkers(repository: &Path, programs: &Path, worlds: &[World], scratch: &Path, report: &mut Report) -> Result<()> {
+fn checkers<'a>(
+    repository: &Path,
+    programs: &Path,
+    worlds: impl Iterator<Item = &'a World>,
+    scratch: &Path,
+    report: &mut Report,
+) -> Result<()> {
     let words = |text: &str| text.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
     let venv = |name: &str| tools::python(repository, name);
     let mut check = |name: &str, program: PathBuf, arguments: Vec<String>, package: &str| {
@@ -280,14 +286,23 @@ fn checkers(repository: &Path, programs: &Path, worlds: &[World], scratch: &Path
     let rules = scratch.join("rules");
     fs::create_dir_all(&rules)?;
     let mut arguments = words("check rules");
-    if let Some(world) = worlds.first() {
-        for (_, object) in world.objects().filter(|(_, object)| object.kind() == "PrometheusRule") {
-            let file = rules.join(format!("{}.yml", object.name()));
-            fs::write(&file, serde_yaml_ng::to_string(&object.0["spec"])?)?;
+    // Both environments have the same rules under the same names.
+    for (_, object) in worlds.flat_map(World::objects).filter(|(_, object)| object.kind() == "PrometheusRule") {
+        let file = rules.join(format!("{}.yml", object.name()));
+        if !file.exists() {
             arguments.push(file.display().to_string());
         }
+        fs::write(&file, serde_yaml_ng::to_string(&object.0["spec"])?)?;
     }
     check("promtool reads the rendered rules", "promtool".into(), arguments, "make install");
+    fs::copy(repository.join("deploy/infrastructure/haproxy/rules-test.yml"), rules.join("rules-test.yml"))?;
+    let tests = rules.join("rules-test.yml").display().to_string();
+    check(
+        "the rules about the database's roles",
+        "promtool".into(),
+        vec!["test".to_owned(), "rules".to_owned(), tests],
+        "make install",
+    );
     check(
         "amtool reads Alertmanager's configuration",
         "amtool".into(),

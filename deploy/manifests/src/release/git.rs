@@ -83,7 +83,7 @@ impl Git {
         add.extend(paths.iter().map(String::as_str));
         self.must(&add)?;
         let left = self.must(&["status", "--porcelain", "--untracked-files=all"])?;
-        if let Some(line) = left.lines().find(|line| !line.get(1..2).is_some_and(|unstaged| unstaged == " ")) {
+        if let Some(line) = left.lines().find(|line| line.get(1..2).is_none_or(|unstaged| unstaged != " ")) {
             bail!("a file outside the release changed: {line}");
         }
         if left.is_empty() {

@@ -75,7 +75,7 @@ fn selected<'a>(world: &'a World, namespace: &str, selector: &Value) -> Vec<Pod<
 }
 
 fn has_port(pods: &[Pod<'_>], port: &Value) -> bool {
-    pods.iter().flat_map(Pod::ports).any(|(name, number)| *port == Value::from(name) || *port == Value::from(number))
+    pods.iter().flat_map(Pod::ports).any(|(name, number)| port.as_str() == Some(name) || port.as_u64() == Some(number))
 }
 
 pub fn ports(world: &World, _: &Facts) -> Vec<Fault> {

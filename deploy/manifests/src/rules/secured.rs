@@ -50,7 +50,7 @@ fn of_container(pod: Pod<'_>, container: Container<'_>) -> Vec<String> {
     if either("runAsNonRoot") != Value::Bool(true) {
         found.push("runAsNonRoot is not true".to_owned());
     }
-    if !either("runAsUser").as_u64().is_some_and(|user| user > 0) {
+    if either("runAsUser").as_u64().is_none_or(|user| user == 0) {
         found.push(format!("runAsUser is {}; a numeric user above 0 is required", either("runAsUser")));
     }
     if text(&either("seccompProfile"), "/type") != "RuntimeDefault" {
