@@ -49,6 +49,7 @@ soak: install ## kill servers at random under load; SEED=… repeats a run
 	cargo build --release -p exchange -p exchange-loadgen
 	@$(loadgen) soak
 	cargo test -p alertbot --test it -- --ignored --nocapture
+	cargo test -p logship --test it -- --ignored --nocapture
 	cargo build -p local-parts
 	@$(local-parts) with-parts -- cargo test -p backup --test it -- --ignored --nocapture
 	PROPTEST_CASES=5000 cargo test -p alertbot --lib -- message::tests
