@@ -1,6 +1,6 @@
 # Every command that people and CI run, a line each. The scripts and programs that they call hold the logic.
 
-.PHONY: help install build run up down alert calm test bench soak fuzz check fmt lint doc audit manifests cluster images scan sbom sign deploy assemble deployment
+.PHONY: help install build run up down alert calm test bench mutate soak fuzz check fmt lint doc audit manifests cluster images scan sbom sign deploy assemble deployment
 .DEFAULT_GOAL := help
 
 # Test material next to the checkout; unset on machines without it.
@@ -44,6 +44,9 @@ bench: install ## measure, print a table and write target/bench.json
 	cargo build --release -p exchange -p exchange-loadgen
 	@$(loadgen) bench
 	@cargo bench -q -p backup -p alertbot -p logship --bench tools --bench alertbot --bench relay --bench plan
+
+mutate: install ## change every rule in small ways and print which changes no unit test notices
+	@cargo test -p dashboards --test it mutation:: -- --include-ignored --nocapture
 
 soak: install ## kill servers at random under load; SEED=… repeats a run
 	cargo build --release -p exchange -p exchange-loadgen
