@@ -1,6 +1,6 @@
 # Every command that people and CI run, a line each. The scripts and programs that they call hold the logic.
 
-.PHONY: help install build run up down alert calm test bench soak fuzz check fmt lint doc audit
+.PHONY: help install build run up down alert calm test bench mutate soak fuzz check fmt lint doc audit manifests cluster images scan sbom sign deploy assemble deployment
 .DEFAULT_GOAL := help
 
 # Test material next to the checkout; unset on machines without it.
@@ -45,18 +45,22 @@ bench: install ## measure, print a table and write target/bench.json
 	@$(loadgen) bench
 	@cargo bench -q -p backup -p alertbot -p logship --bench tools --bench alertbot --bench relay --bench plan
 
+mutate: install ## change every rule in small ways and print which changes no unit test notices
+	@cargo test -p dashboards --test it mutation:: -- --include-ignored --nocapture
+
 soak: install ## kill servers at random under load; SEED=… repeats a run
 	cargo build --release -p exchange -p exchange-loadgen
 	@$(loadgen) soak
-	cargo test -p alertbot --test it -- --ignored --nocapture
+	deploy/local/test-matching -p alertbot --test it -- --ignored --nocapture
+	deploy/local/test-matching -p logship --test it -- --ignored --nocapture
 	cargo build -p local-parts
-	@$(local-parts) with-parts -- cargo test -p backup --test it -- --ignored --nocapture
-	PROPTEST_CASES=5000 cargo test -p alertbot --lib -- message::tests
+	@$(local-parts) with-parts -- deploy/local/test-matching -p backup --test it -- --ignored --nocapture
+	PROPTEST_CASES=5000 deploy/local/test-matching -p alertbot-core --lib -- message::tests
 
 fuzz: install ## read arbitrary input from outside for longer than `make test`; CASES=… sets the cases of each target
-	PROPTEST_CASES=$(or $(CASES),20000) cargo test -p alertbot -p logship -p backup -p exchange --lib -- fuzz::
+	PROPTEST_CASES=$(or $(CASES),20000) deploy/local/test-matching -p alertbot-core -p logship -p backup -p exchange --lib -- fuzz::
 
-check: install lint doc ## check format, lints, docs, floors, spelling, rules and the pipeline, without a running part
+check: install lint doc manifests ## check format, lints, docs, floors, spelling, rules, manifests and the pipeline, without a running part
 	@deploy/local/check
 
 fmt: ## format the code
@@ -72,3 +76,34 @@ lint: ## check format and lints
 audit: ## check licences, sources and advisories of dependencies; installs cargo-deny if it is missing
 	@cargo deny --version >/dev/null 2>&1 || cargo install --locked cargo-deny@$(CARGO_DENY_VERSION)
 	cargo deny check
+
+manifests: install build ## render every manifest and check it: rules of ours, schemas, linters; no server
+	@cargo run --quiet --package manifests -- check --programs $(or $(CARGO_TARGET_DIR),target)/debug
+
+cluster: install ## start a real Kubernetes API server and let it judge every manifest, then bad ones
+	@deploy/cluster/test
+	@deploy/cluster/sync/test
+
+deployment: install build ## test the pipeline, the images, the database's fail-over and the buckets with real parts
+	@deploy/ci/test
+	@deploy/infrastructure/postgresql/test
+	@deploy/infrastructure/object-store/test
+	@deploy/docker/test
+
+images: install ## build every image with buildah; REGISTRY=… pushes them and writes target/image/digests
+	@deploy/docker/build $(if $(REGISTRY),--push $(REGISTRY)) --digests target/image/digests
+
+scan: ## scan the images of target/image/digests with IMAGE_SCANNER
+	@deploy/ci/each-image scan target/image/digests
+
+sign: ## sign the images of target/image/digests with COSIGN_KEY
+	@deploy/ci/each-image sign target/image/digests
+
+sbom: ## write a bill of materials for each program
+	@deploy/ci/sbom target/image/digests
+
+assemble: ## write the tree of the manifests repository into a new folder; FOLDER=…
+	@cargo run --quiet --package manifests -- assemble $(FOLDER)
+
+deploy: ## write the images of this commit into the manifests repository; ENVIRONMENT=staging or production
+	@deploy/ci/deploy-digests $(ENVIRONMENT) $$(git rev-parse HEAD) target/image/digests $(FLAGS)

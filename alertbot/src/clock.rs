@@ -1,11 +1,10 @@
 //! This module is the only clock: the wall time at the start, advanced by the monotonic clock. A change of the wall clock while
 //! the program runs does not move a step. After a restart the new time applies.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
+use alertbot_core::moment::{self, Moment};
 use jiff::Timestamp;
-
-use crate::schedule::Moment;
 
 #[derive(Debug, Clone, Copy)]
 pub struct Clock {
@@ -25,7 +24,7 @@ impl Clock {
     }
 
     pub fn moment(&self) -> Moment {
-        moment(self.now())
+        moment::moment(self.now())
     }
 
     /// How far the wall clock moved since the start; forward is positive. Used for the log and for times shown to people.
@@ -35,16 +34,6 @@ impl Clock {
 
     /// Completes at a moment of this clock.
     pub fn instant(&self, moment: Moment) -> Instant {
-        self.began + moment.saturating_sub(self::moment(self.began_at))
+        self.began + moment.saturating_sub(moment::moment(self.began_at))
     }
-}
-
-/// The planner's time: milliseconds since 1970.
-pub fn moment(at: Timestamp) -> Moment {
-    Duration::from_millis(u64::try_from(at.as_millisecond()).unwrap_or(0))
-}
-
-pub fn timestamp(moment: Moment) -> Timestamp {
-    let milliseconds = i64::try_from(moment.as_millis()).unwrap_or(i64::MAX);
-    Timestamp::from_millisecond(milliseconds).unwrap_or(Timestamp::MAX)
 }

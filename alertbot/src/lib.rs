@@ -1,35 +1,33 @@
-//! The alert bot: Alertmanager calls its webhook, an on-call engineer's phone rings, once, with what is needed to act.
+//! The alert bot: Alertmanager calls its webhook, and the phone of the on-call engineer rings once, with the facts to act on.
 //!
 //! ```text
-//! webhook ─► store (durable) ─► 2xx
-//!              │
-//!        incident (pure) ─► outbox ─► schedule (pure) ─► notify/{telegram, sms}
-//!              ▲                                            │ outcome
-//!        bot, alertmanager, timers ◄────────────────────────┘
+//! http/webhook ─► writer ─► store (durable) ─► 2xx
+//!                   │
+//!             incident (pure) ─► outbox ─► schedule (pure) ─► sender ─► notify/{telegram, sms}
+//!                   ▲                                            │ outcome
+//! chatops, reconcile, watchdog, timers ◄─────────────────────────┘
 //! ```
 //!
-//! Arrows point down only: `serve -> webhook, bot, alertmanager, writer -> store -> incident, schedule, message, oncall -> config`.
-//! A receiver in `notify` sends once and reports an outcome; it never sleeps, retries or routes. `incident`, `schedule`,
-//! `message` and `oncall` are pure: time and randomness come in as arguments.
+//! - The pure half is the crate `alertbot_core`: alerts, incidents, messages, schedules, duty.
+//! - Imports point down. `floors.txt` of the architecture tests lists the floors, from `serve` to `config`.
+//! - Only the writer changes the database.
+//! - A receiver in `notify` makes one attempt and reports an outcome. It must not sleep, retry or route.
 
 pub mod alertmanager;
 pub mod chatops;
 pub mod check;
 pub mod clock;
 pub mod config;
-pub mod door;
-pub mod incident;
-pub mod message;
+pub mod http;
 pub mod metrics;
 pub mod notify;
-pub mod oncall;
 pub mod picture;
+pub mod reconcile;
 pub mod reload;
-pub mod schedule;
+pub mod routing;
 pub mod sender;
 pub mod serve;
 pub mod store;
 pub mod test_send;
 pub mod watchdog;
-pub mod webhook;
 pub mod writer;

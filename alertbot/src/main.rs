@@ -11,8 +11,8 @@ use alertbot::{
     check,
     config::{self, Config, Faults, Means},
     reload,
+    routing::Routing,
     test_send::{self, Targets},
-    writer::Routing,
 };
 use anyhow::Context;
 use clap::{Parser, Subcommand};
@@ -162,7 +162,7 @@ fn test_send(arguments: TestSend) -> ExitCode {
     };
     let targets = Targets { chats: arguments.chat, people: arguments.person, by: arguments.by };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("failed to start the runtime");
-    match runtime.and_then(|runtime| runtime.block_on(test_send::run(config, &targets, Timestamp::now()))) {
+    match runtime.and_then(|runtime| runtime.block_on(test_send::send_all(config, &targets, Timestamp::now()))) {
         Ok((lines, all)) => {
             lines.iter().for_each(|line| println!("{line}"));
             if all { ExitCode::SUCCESS } else { ExitCode::FAILURE }
@@ -199,8 +199,9 @@ fn live(file: &File) -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    for fault in check::duties(&config, Timestamp::now()).into_iter().chain(check::receivers(&config)) {
-        tracing::warn!(file = %file.config.display(), "{fault}");
+    let name = file.config.display().to_string();
+    for fault in check::duties(&config, Timestamp::now()).into_iter().chain(check::receiver_faults(&config)) {
+        tracing::warn!(file = name, "{}", fault.in_file(&name));
     }
     let ended = runtime.block_on(async {
         let shutdown = Shutdown::new(config.process.shutdown_deadline);

@@ -2,7 +2,7 @@
 //!
 //! - A configuration with faults, or one that the server cannot start with, is refused and the running one stays.
 //! - The server ends and starts again in the same process. Everything that waits is in the store. Listeners and connections
-//!   stay open, and a request of that moment waits for the new server (see [`crate::door`]).
+//!   stay open, and a request of that moment waits for the new server (see [`crate::http::door`]).
 //! - The environment variables stay those of the process; files that `*_FILE` names are read again.
 
 use std::{
@@ -25,7 +25,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::{
     config::{Config, Faults},
-    door::Door,
+    http::door::Door,
     serve::{self, Doors},
 };
 

@@ -1,34 +1,36 @@
-//! `alertbot test-send`: a real message by the real ways, so that a missing permission or a wrong number is found before an
-//! alert finds it. Nothing of it enters the store.
+//! This module is `alertbot test-send`: it sends a real message through the real receivers, so that a missing permission or a wrong
+//! number shows before an alert. It does not use the store.
 
-use jiff::Timestamp;
-
-use crate::{
-    config::{Config, Means},
+use alertbot_core::{
+    delivery::{Address, Outcome, Place},
     message::{
         catalogue::{Word, word},
         notice::plain_words,
         sms,
     },
-    notify::{Address, Call, Outcome, telegram},
-    sender::Receivers,
-    writer::Routing,
+};
+use jiff::Timestamp;
+
+use crate::{
+    config::{Config, Means},
+    notify::{PhoneMessage, Receivers, telegram},
+    routing::Routing,
 };
 
-/// To whom. Nobody named: every chat.
+/// The recipients. If both lists are empty: every chat.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Targets {
     pub chats: Vec<String>,
     pub people: Vec<String>,
-    /// Empty: every way that a person has.
+    /// Empty: every means of the person.
     pub by: Vec<Means>,
 }
 
-/// One line for each message that was sent or was not, and whether all were.
+/// Returns a line for each message, and whether all were delivered.
 ///
 /// # Errors
-/// When a name is not in the configuration, before anything is sent.
-pub async fn run(config: Config, targets: &Targets, now: Timestamp) -> anyhow::Result<(Vec<String>, bool)> {
+/// Returns an error before the first message if a name is not in the configuration.
+pub async fn send_all(config: Config, targets: &Targets, now: Timestamp) -> anyhow::Result<(Vec<String>, bool)> {
     let addresses = addresses(&config, targets)?;
     let receivers = Receivers::new(&config)?;
     let routing = Routing::new(config, Vec::new(), Vec::new());
@@ -37,13 +39,13 @@ pub async fn run(config: Config, targets: &Targets, now: Timestamp) -> anyhow::R
         let outcome = send(&routing, &receivers, &address, now).await;
         let said = match &outcome {
             Outcome::Delivered { reference } => format!("delivered ({reference})"),
-            Outcome::RateLimited { retry_after } => format!("told to wait {} s; try again then", retry_after.as_secs()),
+            Outcome::RateLimited { retry_after } => format!("rate limited; retry in {} s", retry_after.as_secs()),
             Outcome::TryAgain { reason } => format!("not sent: {reason}"),
-            Outcome::Unknown { reason } => format!("perhaps sent, the answer was lost: {reason}"),
+            Outcome::Unknown { reason } => format!("may have been sent, but the answer was lost: {reason}"),
             Outcome::Refused { reason, .. } | Outcome::Unparsable { reason } => format!("refused: {reason}"),
-            Outcome::Moved { chat } => format!("the chat is a supergroup now: set its id to {chat}"),
+            Outcome::Moved { chat } => format!("the chat became a supergroup: set its id to {chat}"),
             Outcome::TopicGone => "the topic does not exist: correct or remove `topic`".into(),
-            Outcome::MessageGone => "refused: the message to reply to is gone".into(),
+            Outcome::MessageGone => "refused: the message to reply to does not exist".into(),
         };
         all &= matches!(outcome, Outcome::Delivered { .. });
         lines.push(format!("{name}: {said}"));
@@ -56,18 +58,21 @@ fn addresses(config: &Config, targets: &Targets) -> anyhow::Result<Vec<(String, 
     let every_chat = targets.chats.is_empty() && targets.people.is_empty();
     let chats = if every_chat { config.chats.iter().map(|chat| chat.name.clone()).collect() } else { targets.chats.clone() };
     for name in chats {
-        let chat = config.chat(&name).ok_or_else(|| anyhow::anyhow!("no chat of the configuration is called {name}"))?;
+        let chat = config.chat(&name).ok_or_else(|| anyhow::anyhow!("the configuration has no chat named {name}"))?;
         addresses.push((format!("chat {name}"), Routing::chat_address(chat)));
     }
     for name in &targets.people {
-        let person = config.person(name).ok_or_else(|| anyhow::anyhow!("no person of the configuration is called {name}"))?;
+        let person = config.person(name).ok_or_else(|| anyhow::anyhow!("the configuration has no person named {name}"))?;
         let means: &[Means] = if targets.by.is_empty() { &Means::ALL } else { &targets.by };
         let reached = means.iter().filter_map(|means| Some((*means, Routing::person_address(person, *means)?)));
         let reached: Vec<_> = reached.map(|(means, address)| (format!("{name} by {}", means.name()), address)).collect();
-        anyhow::ensure!(!reached.is_empty(), "{name} has none of the ways asked for: see `telegram`, `phone`, `sms` and `voice`");
+        anyhow::ensure!(
+            !reached.is_empty(),
+            "{name} has none of the requested means: set `telegram`, or `phone` with `sms` or `voice`"
+        );
         addresses.extend(reached);
     }
-    anyhow::ensure!(!addresses.is_empty(), "there is nobody to send to: name --chat or --person");
+    anyhow::ensure!(!addresses.is_empty(), "the configuration has no chat: name --chat or --person");
     Ok(addresses)
 }
 
@@ -78,8 +83,8 @@ async fn send(routing: &Routing, receivers: &Receivers, address: &Address, now: 
     match address {
         Address::Telegram { bot, chat, topic } => {
             let Some(telegram) = receivers.bots.get(bot) else { return missing(bot) };
-            let text = telegram::Text { text: plain_words(words, &reader), html: true, buttons: Vec::new() };
-            let place = telegram::Place { chat: *chat, topic: *topic };
+            let text = telegram::ChatText { text: plain_words(words, &reader), html: true, buttons: Vec::new() };
+            let place = Place { chat: *chat, topic: *topic };
             telegram.call(&telegram::Call::Send { place, text, reply_to: None, silent: false }).await
         }
         Address::Phone { provider, person, medium } => {
@@ -90,8 +95,8 @@ async fn send(routing: &Routing, receivers: &Receivers, address: &Address, now: 
                 return missing(person);
             };
             let text = sms::fit(words, "", settings.parts as usize);
-            // The time as its number: a provider that knows numbers again sends each test.
-            let call = Call { id: now.as_millisecond(), medium: *medium, number: number.expose().to_owned(), text };
+            // The id is the time, so that a provider that removes duplicates sends each test.
+            let call = PhoneMessage { id: now.as_millisecond(), medium: *medium, number: number.expose().to_owned(), text };
             phone.send(&call).await
         }
     }

@@ -9,6 +9,7 @@ use chacha20poly1305::aead::{Aead, KeyInit, Payload};
 use chacha20poly1305::{ChaCha20Poly1305, Nonce};
 use ed25519_dalek::VerifyingKey;
 use ed25519_dalek::pkcs8::DecodePublicKey;
+use hmac::{Hmac, Mac};
 use rand::RngExt;
 use rand::distr::Alphanumeric;
 use service_kit::config::{Secret, SecretBytes};
@@ -75,6 +76,8 @@ pub fn public_key(text: &str) -> Result<[u8; 32], KeyFault> {
 pub struct Vault {
     /// The first one encrypts.
     keys: Vec<(String, ChaCha20Poly1305)>,
+    /// For listen keys, by encryption key.
+    listen_secrets: Vec<[u8; 32]>,
 }
 
 /// A secret in its stored, encrypted form.
@@ -87,8 +90,22 @@ pub struct Sealed {
 
 impl Vault {
     pub fn new(current: &SecretBytes<32>, previous: &[SecretBytes<32>]) -> Self {
-        let keys = std::iter::once(current).chain(previous);
-        Self { keys: keys.map(|key| (encryption_key_id(key), ChaCha20Poly1305::new(key.expose().into()))).collect() }
+        let all = || std::iter::once(current).chain(previous);
+        Self {
+            keys: all().map(|key| (encryption_key_id(key), ChaCha20Poly1305::new(key.expose().into()))).collect(),
+            listen_secrets: all()
+                .map(|key| Sha256::new_with_prefix(b"listen key secret").chain_update(key.expose()).finalize().into())
+                .collect(),
+        }
+    }
+
+    /// The authentication codes of a listen key's statement: of the current encryption key first, then of earlier ones.
+    pub fn listen_key_macs(&self, stated: &[u8]) -> impl Iterator<Item = [u8; 32]> {
+        self.listen_secrets.iter().filter_map(move |secret| {
+            let mut mac = <Hmac<Sha256> as hmac::KeyInit>::new_from_slice(secret).ok()?;
+            mac.update(stated);
+            Some(mac.finalize().into_bytes().into())
+        })
     }
 
     /// # Errors

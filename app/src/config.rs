@@ -4,7 +4,7 @@
 //! All roles may share one environment: a role ignores the settings of another role. An `EXCHANGE_*` name that no role knows is
 //! an error.
 
-use std::{net::SocketAddr, str::FromStr, time::Duration};
+use std::{net::SocketAddr, ops::RangeInclusive, str::FromStr, time::Duration};
 
 use ipnet::IpNet;
 use service_kit::{
@@ -18,6 +18,10 @@ use crate::runtime;
 const PREFIX: &str = "EXCHANGE";
 /// Well above the clock difference that NTP leaves between two machines, and below the resolution of a client's recvWindow.
 pub const CLOCK_BOUND: Duration = Duration::from_millis(500);
+/// Below the jitter of a healthy clock no server would lead; above an hour the bound protects nothing.
+const CLOCK_BOUNDS: RangeInclusive<Duration> = Duration::from_millis(10)..=Duration::from_secs(3600);
+/// For a span that ends a client's or a task's wait: zero would end every one of them at once.
+const TIMEOUTS: RangeInclusive<Duration> = Duration::from_millis(100)..=Duration::from_secs(600);
 
 /// `exchange serve`.
 #[derive(Debug, Clone)]
@@ -188,9 +192,10 @@ impl Serve {
                 16..=1_000_000,
                 "queued commands after which new ones are refused; cancels have additional room",
             ),
-            clock_bound: env.duration(
+            clock_bound: env.duration_within(
                 "EXCHANGE_CLOCK_BOUND",
                 CLOCK_BOUND,
+                CLOCK_BOUNDS,
                 "largest clock difference from the database with which this server may lead",
             ),
             rate_limits: RateLimits::read(env),
@@ -200,9 +205,10 @@ impl Serve {
                 false,
                 "true: log every API request (event.dataset exchange.access); false: a proxy logs them",
             ),
-            write_timeout: env.duration(
+            write_timeout: env.duration_within(
                 "EXCHANGE_HTTP_WRITE_TIMEOUT",
                 Duration::from_secs(10),
+                TIMEOUTS,
                 "time after which a client that reads less than 64 KiB of its answer is disconnected",
             ),
             connections_per_address: env.or_within(
@@ -242,9 +248,10 @@ impl Process {
     fn read(env: &mut Reader) -> Self {
         Self {
             telemetry: telemetry::Settings::read(env),
-            shutdown_deadline: env.duration(
+            shutdown_deadline: env.duration_within(
                 "EXCHANGE_SHUTDOWN_DEADLINE",
                 Duration::from_secs(20),
+                TIMEOUTS,
                 "time from SIGTERM until the process exits, even if tasks still run",
             ),
             runtime_threads: env.or_within(

@@ -10,8 +10,13 @@ use service_kit::metrics::{
 };
 
 /// All metrics of the exchange's programs, in addition to those of every program (`service_kit::metrics::STANDARD`).
-pub const DECLARED: &[&[Descriptor]] =
-    &[EngineMetrics::DESCRIPTORS, HttpMetrics::DESCRIPTORS, ObjectStorageMetrics::DESCRIPTORS, WorkerMetrics::DESCRIPTORS];
+pub const DECLARED: &[&[Descriptor]] = &[
+    EngineMetrics::DESCRIPTORS,
+    HttpMetrics::DESCRIPTORS,
+    StreamMetrics::DESCRIPTORS,
+    ObjectStorageMetrics::DESCRIPTORS,
+    WorkerMetrics::DESCRIPTORS,
+];
 
 /// Events or commands in one batch: powers of four up to the largest batch.
 const BATCH: &[f64] = &[1.0, 4.0, 16.0, 64.0, 256.0, 1024.0, 4096.0, 16384.0];
@@ -101,6 +106,28 @@ service_kit::metrics! {
         pub rate_limited: IntCounterVec = "exchange_http_rate_limited_total", ["code"];
         /// Signed requests that failed authentication, by error code.
         pub auth_failures: IntCounterVec = "exchange_http_auth_failures_total", ["code"];
+    }
+}
+
+service_kit::metrics! {
+    /// The WebSocket side: market streams, account streams, the WebSocket API.
+    pub struct StreamMetrics {
+        /// Open WebSocket connections, by kind (market, api).
+        pub connections: IntGaugeVec = "exchange_stream_connections", ["kind"];
+        /// Active subscriptions, by kind (market, account).
+        pub subscriptions: IntGaugeVec = "exchange_stream_subscriptions", ["kind"];
+        /// Events published to at least one subscriber, by kind (market, account).
+        pub events: IntCounterVec = "exchange_stream_events_total", ["kind"];
+        /// Messages handed to the queues of connections, by kind (market, account).
+        pub messages: IntCounterVec = "exchange_stream_messages_total", ["kind"];
+        /// Connections that the server ended, by reason (slow, lost, silent, rate, protocol, age).
+        pub ended: IntCounterVec = "exchange_stream_ended_total", ["reason"];
+        /// From a command's journal time to the publication of its trade or account event.
+        pub lag: Histogram = "exchange_stream_lag_seconds", buckets: LATENCY_SECONDS;
+        /// Requests of the WebSocket API, by method and status.
+        pub requests: IntCounterVec = "exchange_stream_api_requests_total", ["method", "status"];
+        /// From a request of the WebSocket API to its reply.
+        pub duration: Histogram = "exchange_stream_api_request_duration_seconds", buckets: LATENCY_SECONDS;
     }
 }
 

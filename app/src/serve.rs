@@ -22,7 +22,7 @@ use crate::{
     engine::{self, Engine, Replica, history::History, internal, projection},
     http,
     media::Media,
-    metrics::{EngineMetrics, HttpMetrics, ObjectStorageMetrics},
+    metrics::{EngineMetrics, HttpMetrics, ObjectStorageMetrics, StreamMetrics},
     operator,
 };
 
@@ -103,7 +103,8 @@ impl Server {
         let history = History::new(pool.clone(), replica_pool, Arc::clone(engine.committed()));
         let operators = operator::routes(engine.clone(), pool.clone(), vault, keys.clone());
         let internal = internal::guarded(operators, settings.internal.token);
-        let app = http::App::new(engine.clone(), history, keys, told, HttpMetrics::register(&metrics)?);
+        let (rest, streams) = (HttpMetrics::register(&metrics)?, StreamMetrics::register(&metrics)?);
+        let app = http::App::new(engine.clone(), history, keys, told, rest, streams);
         let admin = Admin { metrics, health: health.clone(), log_level: level };
         Ok(Self { engine, health, pool, replica, listeners, app, internal, admin, shutdown })
     }

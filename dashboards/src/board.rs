@@ -1,12 +1,9 @@
-//! The Grafana boards, one for each program: their panels, and every query in them.
+//! The Grafana boards: their panels, and every query in them.
 
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::{
-    declared::{PROGRAMS, Program},
-    path, read,
-};
+use crate::{files, path, read};
 
 /// What a board holds, as far as tests look at it.
 #[derive(Debug, Deserialize)]
@@ -16,6 +13,9 @@ pub struct Board {
     pub panels: Vec<Panel>,
     pub templating: Templating,
     pub annotations: Annotations,
+    /// Links to other boards.
+    #[serde(default)]
+    pub links: Vec<BoardLink>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -61,6 +61,14 @@ pub struct Link {
     pub url: String,
 }
 
+/// A link in the head of a board.
+#[derive(Debug, Deserialize)]
+pub struct BoardLink {
+    pub title: String,
+    #[serde(default)]
+    pub url: String,
+}
+
 #[derive(Debug, Deserialize)]
 pub struct Templating {
     pub list: Vec<Variable>,
@@ -74,6 +82,9 @@ pub struct Variable {
     pub datasource: Option<Value>,
     #[serde(default)]
     pub definition: String,
+    /// What a query gets when everything is selected.
+    #[serde(default, rename = "allValue")]
+    pub all_value: Option<String>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -89,16 +100,18 @@ pub struct Annotation {
 }
 
 impl Board {
+    /// The board of a name, which is its `uid`.
+    ///
     /// # Panics
-    /// When the file is missing or is no board.
-    pub fn of(program: &Program) -> Self {
-        let file = path(&format!("grafana/{}.json", program.board));
+    /// Panics if the file is missing or is not a board.
+    pub fn of(name: &str) -> Self {
+        let file = path(&format!("grafana/{name}.json"));
         serde_json::from_str(&read(&file)).unwrap_or_else(|error| panic!("{}: {error}", file.display()))
     }
 
-    /// Every program with its board.
-    pub fn all() -> impl Iterator<Item = (&'static Program, Self)> {
-        PROGRAMS.iter().map(|program| (program, Self::of(program)))
+    /// Every board.
+    pub fn all() -> impl Iterator<Item = Self> {
+        files("grafana", "json").into_iter().map(|file| Self::of(crate::stem(&file)))
     }
 
     /// Panels that show something.
@@ -133,11 +146,10 @@ impl Board {
     }
 
     fn replaced(&self, query: &str, range: &str) -> String {
-        let replaced = self
-            .templating
-            .list
-            .iter()
-            .fold(query.to_owned(), |query, variable| query.replace(&format!("\"${}\"", variable.name), "\".*\""));
+        let replaced = self.templating.list.iter().fold(query.to_owned(), |query, variable| {
+            let all = variable.all_value.as_deref().unwrap_or(".+");
+            query.replace(&format!("\"${}\"", variable.name), &format!("\"{all}\""))
+        });
         replaced.replace("$__rate_interval", range)
     }
 }

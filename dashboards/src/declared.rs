@@ -4,8 +4,10 @@ use std::collections::BTreeMap;
 
 use service_kit::metrics::{Descriptor, Kind, STANDARD};
 
+use crate::exported::EXPORTED;
+
 /// Labels that a scrape adds to every series.
-pub const TARGET_LABELS: &[&str] = &["job", "instance", "namespace"];
+pub const TARGET_LABELS: &[&str] = &["job", "instance", "namespace", "cluster", "node"];
 
 /// Series that Prometheus itself makes, with their labels beyond the target's.
 pub const PROMETHEUS: &[(&str, &[&str])] = &[("up", &[]), ("ALERTS", &["alertname", "alertstate", "severity"])];
@@ -21,7 +23,7 @@ pub const FLUENT_BIT: &[(&str, &[&str])] = &[
 
 /// Series that no program of this repository makes.
 pub fn made_elsewhere() -> impl Iterator<Item = &'static (&'static str, &'static [&'static str])> {
-    PROMETHEUS.iter().chain(FLUENT_BIT)
+    PROMETHEUS.iter().chain(FLUENT_BIT).chain(EXPORTED.iter().copied().flatten())
 }
 
 /// A program of this repository: what it exports, and where that is shown.
@@ -77,13 +79,9 @@ impl Program {
     }
 }
 
-/// Whose alert it is.
-///
-/// # Panics
-/// When its name begins with no program's word.
-pub fn program_of(alert: &str) -> &'static Program {
-    let found = PROGRAMS.iter().find(|program| program.alarms(alert));
-    found.unwrap_or_else(|| panic!("{alert}: an alert's name begins with its program's, one of PROGRAMS"))
+/// The program that an alert is about; `None` for an alert about a part that is not of this repository.
+pub fn program_of(alert: &str) -> Option<&'static Program> {
+    PROGRAMS.iter().find(|program| program.alarms(alert))
 }
 
 /// Every metric of every program, those that all share once.

@@ -4,7 +4,10 @@
 pub mod absence;
 pub mod board;
 pub mod declared;
+pub mod exported;
 pub mod expression;
+pub mod inhibition;
+pub mod mutation;
 pub mod replay;
 pub mod rules;
 pub mod runbook;

@@ -111,6 +111,10 @@ service_kit::metrics! {
         pub in_work: IntGauge = "logship_relay_chunks_in_work";
         /// Largest number of chunks in progress.
         pub places: IntGauge = "logship_relay_chunk_places";
+        /// Memory charged for chunks, by part: bodies as they arrive, and their plain forms (arriving, plain).
+        pub memory: IntGaugeVec = "logship_relay_memory_bytes", ["part"];
+        /// The limit of that memory, both parts together (LOGSHIP_RELAY_MEMORY).
+        pub memory_limit: IntGauge = "logship_relay_memory_limit_bytes";
         /// 1 while every stream has its own template and the relay accepts chunks.
         pub ready: IntGauge = "logship_relay_ready";
         /// Time from a chunk's head to its answer.

@@ -6,14 +6,17 @@
 //! | `GET /readyz` | 200 or 503, JSON `{"ready": …, "latches": [{"name", "ready", "reason"?}]}` |
 //! | `GET /metrics` | Prometheus's text format |
 //! | `GET /log-level` | the level as text |
-//! | `PUT /log-level` | sets the level from the body, for instance `info,program::module=debug`; 400 with the reason |
+//! | `PUT /log-level` | sets the level from the body, for instance `info,program::module=debug`; 400 with the reason. With `LOG_LEVEL_TOKEN` set it needs `Authorization: Bearer <token>`; 401 without |
 
 use std::{future::Future, io};
 
 use axum::{
     Json, Router,
     extract::{DefaultBodyLimit, State},
-    http::{StatusCode, header::CONTENT_TYPE},
+    http::{
+        HeaderMap, StatusCode,
+        header::{AUTHORIZATION, CONTENT_TYPE},
+    },
     response::IntoResponse,
     routing::get,
 };
@@ -68,7 +71,12 @@ async fn log_level(State(admin): State<Admin>) -> String {
     admin.log_level.get() + "\n"
 }
 
-async fn set_log_level(State(admin): State<Admin>, level: String) -> (StatusCode, String) {
+async fn set_log_level(State(admin): State<Admin>, headers: HeaderMap, level: String) -> (StatusCode, String) {
+    let token = headers.get(AUTHORIZATION).and_then(|value| value.as_bytes().strip_prefix(b"Bearer "));
+    if !admin.log_level.permits(token) {
+        let remedy = "the token is missing or wrong; send Authorization: Bearer and the value of LOG_LEVEL_TOKEN\n";
+        return (StatusCode::UNAUTHORIZED, remedy.into());
+    }
     match admin.log_level.set(&level) {
         Ok(()) => {
             let level = admin.log_level.get();
@@ -93,7 +101,7 @@ mod tests {
     use crate::telemetry::LogLevel;
 
     fn admin() -> (Admin, impl Sized) {
-        let (keeps_level_alive, log_level) = LogLevel::new("info");
+        let (keeps_level_alive, log_level) = LogLevel::new("info", None);
         (Admin { metrics: Metrics::new("shop", "1", None), health: Health::new(), log_level }, keeps_level_alive)
     }
 
@@ -127,6 +135,29 @@ mod tests {
         assert!(status == 400 && body.contains("\"laud\" is not a log level"), "{status} {body}");
         assert_eq!(admin.log_level.get(), "warn,shop=debug");
         assert_eq!(ask(&admin, "PUT", "/log-level", &"x".repeat(BODY_LIMIT_BYTES + 1)).await.0, 413);
+    }
+
+    #[tokio::test]
+    async fn a_change_of_the_level_needs_the_token_that_is_set() {
+        let (mut admin, _level) = admin();
+        let (_layer, level) = LogLevel::new("info", Some("s3cret".to_owned().into()));
+        admin.log_level = level;
+        for (credential, status) in [
+            (None, 401),
+            (Some("Bearer other"), 401),
+            (Some("Bearer s3cre"), 401),
+            (Some("s3cret"), 401),
+            (Some("Bearer s3cret"), 200),
+        ] {
+            let mut request = Request::builder().method("PUT").uri("/log-level");
+            if let Some(credential) = credential {
+                request = request.header("authorization", credential);
+            }
+            let reply = router(admin.clone()).oneshot(request.body(Body::from("debug")).unwrap()).await.unwrap();
+            assert_eq!(reply.status().as_u16(), status, "{credential:?}");
+            assert_eq!(admin.log_level.get(), if status == 200 { "debug" } else { "info" });
+        }
+        assert_eq!(ask(&admin, "GET", "/log-level", "").await.0, 200, "the level is no secret");
     }
 
     #[tokio::test]

@@ -1,5 +1,5 @@
 //! This crate holds the parts that every program of this repository needs: configuration, telemetry, metrics, health,
-//! shutdown and the admin listener.
+//! shutdown, the admin listener and the reader of YAML files.
 //!
 //! A program starts in this order:
 //!
@@ -21,6 +21,7 @@ pub mod metrics;
 pub mod shutdown;
 pub mod telemetry;
 pub mod trace;
+pub mod yaml;
 
 /// Exit status for a faulty configuration (`EX_USAGE` of `sysexits.h`).
 pub const EXIT_CONFIG: u8 = 64;

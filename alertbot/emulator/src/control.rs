@@ -1,4 +1,4 @@
-//! What a test outside this process, and the page, can see and do: JSON over HTTP under `/control`.
+//! This module is the control API for the page and for tests outside this process: JSON over HTTP under `/control`.
 //!
 //! | request | answer |
 //! |---|---|
@@ -32,7 +32,7 @@ use crate::{
     fault::Fault,
     limits::Limits,
     reply::Refusal,
-    world::{Chat, State as ChatState, World},
+    world::{Chat, ChatState, World},
 };
 
 /// Longest that a page waits for a change.
@@ -75,7 +75,7 @@ struct Since {
 async fn world(State(shared): State<Arc<Shared>>, Query(Since { since }): Query<Since>) -> Json<Value> {
     let mut changes = shared.version.subscribe();
     if let Some(since) = since {
-        // When nothing changes in time, the answer is what is there.
+        // Without a change in time, the answer is the present state.
         let _ = timeout(WAIT, changes.wait_for(|version| *version != since)).await;
     }
     let version = *shared.version.borrow();

@@ -1,4 +1,4 @@
-//! One call from its arrival to its answer: who it is, whether it may speak now, what befalls it, what it does, and the transcript.
+//! This module handles one call: authentication, rate limits, injected faults, the method, and the transcript.
 
 use std::time::Duration;
 
@@ -15,13 +15,12 @@ use crate::{
     limits::Scope,
     methods::{self, Method, Poll},
     parameters::Parameters,
-    reply::{Refusal, Reply},
-    server::Cut,
+    reply::{Cut, Refusal, Reply},
     world::{Call, World},
 };
 
 pub async fn answer(shared: &Shared, token: Option<&str>, name: &str, request: Request<Body>) -> Response<Body> {
-    // A path that is no bot's is none of the Bot API's.
+    // The path does not begin with `/bot`.
     let Some(token) = token else { return response(Err(Refusal::not_found(""))) };
     let parameters = match Parameters::read(request).await {
         Ok(parameters) => parameters,
@@ -30,7 +29,7 @@ pub async fn answer(shared: &Shared, token: Option<&str>, name: &str, request: R
     let Some(bot) = shared.look(|world| world.bot_with(token)) else { return response(Err(Refusal::unauthorized())) };
     let name = name.to_ascii_lowercase();
     let met = shared.change(|world| Arrival::new(world, bot, &name, &parameters));
-    met.answer(shared, methods::Call { bot, parameters: &parameters }).await
+    met.answer(shared, methods::MethodCall { bot, parameters: &parameters }).await
 }
 
 pub fn download(shared: &Shared, token: Option<&str>, path: &str) -> Response<Body> {
@@ -41,12 +40,12 @@ pub fn download(shared: &Shared, token: Option<&str>, path: &str) -> Response<Bo
     }
 }
 
-/// A call as it was met.
+/// A call with the decisions made at its arrival.
 struct Arrival {
     call: Call,
     method: Result<&'static Method, Refusal>,
     fault: Option<FaultKind>,
-    /// It is refused before anything else, since it came while it had to wait.
+    /// Rejected before all else, because it arrived inside a `retry_after`.
     refused: Option<Refusal>,
 }
 
@@ -79,7 +78,7 @@ impl Arrival {
         Self { call, method, fault, refused }
     }
 
-    async fn answer(mut self, shared: &Shared, call: methods::Call<'_>) -> Response<Body> {
+    async fn answer(mut self, shared: &Shared, call: methods::MethodCall<'_>) -> Response<Body> {
         if let Some(FaultKind::Slow { milliseconds }) = self.fault {
             sleep(Duration::from_millis(milliseconds)).await;
         }
@@ -95,10 +94,10 @@ impl Arrival {
         response
     }
 
-    async fn reply(&mut self, shared: &Shared, call: methods::Call<'_>) -> Reply {
+    async fn reply(&mut self, shared: &Shared, call: methods::MethodCall<'_>) -> Reply {
         if self.call.method == "getupdates" && self.refused.is_none() && self.prevented().is_none() {
             let reply = poll(shared, call).await;
-            // Polls that found nothing would bury the rest.
+            // Empty polls would hide the other calls.
             if reply != Ok(json!([])) {
                 shared.change(|world| self.record(world, &reply));
             }
@@ -111,7 +110,7 @@ impl Arrival {
         })
     }
 
-    /// The fault's own answer, where it has one.
+    /// The answer of the fault, if it has one.
     fn prevented(&self) -> Option<Refusal> {
         match self.fault {
             Some(FaultKind::TooManyRequests { retry_after }) => Some(Refusal::too_many_requests(retry_after.unwrap_or(1))),
@@ -124,7 +123,7 @@ impl Arrival {
         }
     }
 
-    fn act(&mut self, world: &mut World, call: methods::Call<'_>) -> Reply {
+    fn act(&mut self, world: &mut World, call: methods::MethodCall<'_>) -> Reply {
         if let Some(refusal) = self.refused.clone().or_else(|| self.prevented()) {
             return Err(refusal);
         }
@@ -156,7 +155,7 @@ impl Arrival {
                 self.call.retry_after = refusal.retry_after;
             }
         }
-        // A window that is open already is not made longer by a call inside it.
+        // A call inside a window does not extend it.
         if let Some(seconds) = self.call.retry_after.filter(|_| self.refused.is_none()) {
             let now = world.now();
             world.usage.silence(scope(self.call.bot, &self.call.method, self.call.chat), seconds, now);
@@ -165,7 +164,7 @@ impl Arrival {
     }
 }
 
-async fn poll(shared: &Shared, call: methods::Call<'_>) -> Reply {
+async fn poll(shared: &Shared, call: methods::MethodCall<'_>) -> Reply {
     let mut changes = shared.version.subscribe();
     let (timeout, number) = shared.change(|world| methods::begin_poll(world, call))?;
     let end = Instant::now() + timeout;
@@ -174,7 +173,7 @@ async fn poll(shared: &Shared, call: methods::Call<'_>) -> Reply {
         let last = Instant::now() >= end;
         match shared.change_quietly(|world| methods::poll(world, call, number, last)) {
             Poll::Answer(reply) => return reply,
-            // At the end of the time the last look is taken.
+            // One last check at the deadline.
             Poll::Wait => drop(timeout_at(end, changes.changed()).await),
         }
     }
@@ -195,7 +194,7 @@ fn milliseconds(time: Duration) -> u64 {
 fn response(reply: Reply) -> Response<Body> {
     let (code, body) = match reply {
         Ok(result) => (200, json!({"ok": true, "result": result})),
-        // A gateway before Telegram answers in its own way.
+        // A gateway in front of Telegram does not answer in JSON.
         Err(refusal @ Refusal { code: 502..=504, .. }) => {
             let status = StatusCode::from_u16(refusal.code).unwrap_or(StatusCode::BAD_GATEWAY);
             let page = format!("<html><head><title>{0}</title></head><body><h1>{0}</h1></body></html>", refusal.description);

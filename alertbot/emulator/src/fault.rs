@@ -1,13 +1,13 @@
-//! Faults on purpose: what a test or a person switches on, for which calls, and for how long.
+//! This module injects faults: their kind, the calls that they affect, and their duration.
 
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-/// What befalls a call.
+/// The effect on a call.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
-pub enum Kind {
+pub enum FaultKind {
     /// 429. Without `retry_after` it is what remains of the fault's time.
     TooManyRequests { retry_after: Option<u64> },
     /// Such as 500, 502, 503, 504; nothing is done.
@@ -24,7 +24,7 @@ pub enum Kind {
     Unparsable,
 }
 
-impl Kind {
+impl FaultKind {
     pub fn name(&self) -> &'static str {
         match self {
             Self::TooManyRequests { .. } => "too_many_requests",
@@ -38,11 +38,11 @@ impl Kind {
     }
 }
 
-/// A fault and whom it befalls. What is not named is any.
+/// A fault and the calls that it affects. A criterion that is not set matches every call.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Fault {
     #[serde(flatten)]
-    pub kind: Kind,
+    pub kind: FaultKind,
     #[serde(default)]
     pub chat: Option<i64>,
     /// In any case of letters.
@@ -59,8 +59,8 @@ pub struct Fault {
 }
 
 impl Fault {
-    /// Befalls every call until it is cleared.
-    pub fn new(kind: Kind) -> Self {
+    /// Affects every call until it is cleared.
+    pub fn new(kind: FaultKind) -> Self {
         Self { kind, chat: None, method: None, bot: None, times: None, seconds: None }
     }
 
@@ -94,7 +94,7 @@ pub struct Active {
     end: Option<Duration>,
 }
 
-/// Those that are switched on; the first that fits a call befalls it.
+/// Active faults. The first one that matches a call applies.
 #[derive(Debug, Default)]
 pub struct Faults {
     active: Vec<Active>,
@@ -124,8 +124,8 @@ impl Faults {
         &self.active
     }
 
-    /// What befalls this call, if anything. 429s leave here with their seconds.
-    pub fn befall(&mut self, bot: i64, method: &str, chat: Option<i64>, now: Duration) -> Option<Kind> {
+    /// The fault of this call, if any. A 429 gets its seconds here.
+    pub fn befall(&mut self, bot: i64, method: &str, chat: Option<i64>, now: Duration) -> Option<FaultKind> {
         self.active.retain(|active| active.end.is_none_or(|end| now < end) && active.fault.times != Some(0));
         let fits = |active: &&mut Active| {
             let fault = &active.fault;
@@ -136,7 +136,7 @@ impl Faults {
         let active = self.active.iter_mut().find(fits)?;
         active.fault.times = active.fault.times.map(|times| times - 1);
         let mut kind = active.fault.kind.clone();
-        if let Kind::TooManyRequests { retry_after: retry_after @ None } = &mut kind {
+        if let FaultKind::TooManyRequests { retry_after: retry_after @ None } = &mut kind {
             let remains = active.end.map_or(Duration::from_secs(1), |end| end.saturating_sub(now));
             *retry_after = Some(remains.as_secs_f64().ceil().max(1.0) as u64);
         }
@@ -153,20 +153,20 @@ mod tests {
     #[test]
     fn befalls_only_whom_it_names_as_often_as_it_says() {
         let mut faults = Faults::default();
-        faults.add(Fault::new(Kind::AnswerLost).in_chat(5).on("sendMessage").times(2), NOW);
+        faults.add(Fault::new(FaultKind::AnswerLost).in_chat(5).on("sendMessage").times(2), NOW);
         assert_eq!(faults.befall(1, "sendmessage", Some(6), NOW), None);
         assert_eq!(faults.befall(1, "editmessagetext", Some(5), NOW), None);
         let met = [0; 3].map(|_| faults.befall(1, "sendmessage", Some(5), NOW));
-        assert_eq!(met, [Some(Kind::AnswerLost), Some(Kind::AnswerLost), None]);
+        assert_eq!(met, [Some(FaultKind::AnswerLost), Some(FaultKind::AnswerLost), None]);
     }
 
     #[test]
     fn a_429_counts_down_to_the_end_of_its_time() {
         let mut faults = Faults::default();
-        faults.add(Fault::new(Kind::TooManyRequests { retry_after: None }).lasting(Duration::from_secs(60)), NOW);
+        faults.add(Fault::new(FaultKind::TooManyRequests { retry_after: None }).lasting(Duration::from_secs(60)), NOW);
         let mut at = |seconds| faults.befall(1, "sendmessage", Some(5), NOW + Duration::from_secs_f64(seconds));
-        assert_eq!(at(0.0), Some(Kind::TooManyRequests { retry_after: Some(60) }));
-        assert_eq!(at(42.5), Some(Kind::TooManyRequests { retry_after: Some(18) }));
+        assert_eq!(at(0.0), Some(FaultKind::TooManyRequests { retry_after: Some(60) }));
+        assert_eq!(at(42.5), Some(FaultKind::TooManyRequests { retry_after: Some(18) }));
         assert_eq!(at(60.0), None);
     }
 }

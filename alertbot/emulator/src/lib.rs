@@ -1,7 +1,8 @@
-//! A strict stand-in for Telegram: the Bot API with its limits and its errors, chats that people can look at and press buttons in,
-//! and faults on purpose. For tests, which hold it in their process, and for people without a bot's token, who open its page.
+//! This crate emulates Telegram's Bot API: its limits and errors, chats in which people press buttons, and injected faults.
 //!
-//! What it does not model it refuses with 501, never with a success that Telegram might not give. It keeps nothing on disk.
+//! - Tests run it in their process. People without a bot's token open its page.
+//! - Methods and parameters that it does not model are rejected with 501. It must not report a success that Telegram might refuse.
+//! - It stores nothing on disk.
 //!
 //! ```no_run
 //! # async fn show() -> anyhow::Result<()> {
@@ -36,16 +37,16 @@ use anyhow::{Context, Result, bail};
 use tokio::{net::TcpListener, sync::watch, task::JoinHandle, time::Instant};
 use tokio_util::sync::CancellationToken;
 
-pub use fault::{Fault, Kind as FaultKind};
+pub use fault::{Fault, FaultKind};
 pub use limits::Limits;
 pub use reply::Refusal;
 pub use text::{CAPTION_UNITS, Entity, TEXT_UNITS, utf16_units};
 pub use world::{
-    ANONYMOUS_ADMIN, Author, Bot, BotSeed, Call, Callback, Chat, ChatSeed, Kind as ChatKind, Message, Photo, Seed,
-    State as ChatState, User, UserSeed, World,
+    ANONYMOUS_ADMIN, Author, Bot, BotSeed, Call, Callback, Chat, ChatKind, ChatSeed, ChatState, Message, Photo, Seed, User,
+    UserSeed, World,
 };
 
-/// The world, and word of its changes.
+/// The world, and the version that counts its changes.
 struct Shared {
     world: Mutex<World>,
     version: watch::Sender<u64>,
@@ -56,12 +57,12 @@ impl Shared {
         look(&self.world.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// A change that nobody waits for.
+    /// Changes the world without waking waiters.
     fn change_quietly<T>(&self, change: impl FnOnce(&mut World) -> T) -> T {
         change(&mut self.world.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Changes the world and tells everybody who waits.
+    /// Changes the world and wakes every waiter.
     fn change<T>(&self, change: impl FnOnce(&mut World) -> T) -> T {
         let changed = change(&mut self.world.lock().unwrap_or_else(PoisonError::into_inner));
         self.version.send_modify(|version| *version += 1);
@@ -69,7 +70,7 @@ impl Shared {
     }
 }
 
-/// A running emulator. Dropping it ends it.
+/// A running emulator. It stops when dropped.
 pub struct Emulator {
     shared: Arc<Shared>,
     address: SocketAddr,
@@ -77,13 +78,13 @@ pub struct Emulator {
 }
 
 impl Emulator {
-    /// On a free port of the loopback address.
+    /// Starts on a free port of the loopback address.
     pub async fn start(seed: Seed) -> Result<Self> {
         Self::start_on((Ipv4Addr::LOCALHOST, 0).into(), seed).await
     }
 
     /// # Errors
-    /// When the address is taken, or the seed is faulty.
+    /// Returns an error if the address is in use or the seed is invalid.
     pub async fn start_on(address: SocketAddr, seed: Seed) -> Result<Self> {
         let world = World::new(seed).map_err(|refusal| anyhow::anyhow!("the world to begin with: {}", refusal.description))?;
         let shared = Arc::new(Shared { world: Mutex::new(world), version: watch::Sender::new(0) });
@@ -92,7 +93,7 @@ impl Emulator {
         Ok(emulator)
     }
 
-    /// What a bot takes for Telegram's address.
+    /// The address to set as a bot's `api_url`.
     pub fn url(&self) -> String {
         format!("http://{}", self.address)
     }
@@ -114,7 +115,7 @@ impl Emulator {
     pub async fn refuse_connections(&mut self) {
         if let Some((stop, serving)) = self.listening.take() {
             stop.cancel();
-            // It ends by itself now; a panic in it has been printed.
+            // The task ends after the cancellation. A panic in it was already printed.
             let _ = serving.await;
         }
     }
@@ -147,17 +148,17 @@ impl Emulator {
     /// Every message of a chat, deleted ones too.
     ///
     /// # Panics
-    /// When there is no such chat.
+    /// Panics if the chat does not exist.
     pub fn messages(&self, chat: i64) -> Vec<Message> {
         self.look(|world| world.chats[&chat].messages().cloned().collect())
     }
 
-    /// A person presses a button, given by its data or its text. Returns the number of the press.
+    /// A person presses a button, identified by its data or text. Returns the number of the press.
     pub fn press(&self, user: i64, chat: i64, message: i64, button: &str) -> Result<String, Refusal> {
         self.change(|world| world.press(user, chat, message, button))
     }
 
-    /// Telegram says no more of this message than where it is (`InaccessibleMessage`), as of messages that are old.
+    /// Presses on this message carry only its place (`InaccessibleMessage`), as for old messages.
     pub fn age(&self, chat: i64, message: i64) -> Result<(), Refusal> {
         self.change(|world| world.age(chat, message))
     }
@@ -170,7 +171,7 @@ impl Emulator {
     /// Waits until `find` finds something.
     ///
     /// # Errors
-    /// When it has not by the deadline.
+    /// Returns an error at the deadline.
     pub async fn until<T>(&self, deadline: Duration, mut find: impl FnMut(&World) -> Option<T>) -> Result<T> {
         let end = Instant::now() + deadline;
         let mut changes = self.shared.version.subscribe();
@@ -186,10 +187,10 @@ impl Emulator {
         }
     }
 
-    /// Returns when it ends, which it does not by itself.
+    /// Returns when the listener ends. It ends only after a stop.
     pub async fn serve(mut self) {
         if let Some((_, serving)) = &mut self.listening {
-            // A panic in it has been printed.
+            // A panic in it was already printed.
             let _ = serving.await;
         }
     }

@@ -1,5 +1,6 @@
-//! How much a bot may send (<https://core.telegram.org/bots/faq#my-bot-is-hitting-limits-how-do-i-avoid-this>), edits counted, and
-//! the windows in which it was told to be silent. Pure: time is an argument.
+//! This module counts messages and edits against Telegram's limits
+//! (<https://core.telegram.org/bots/faq#my-bot-is-hitting-limits-how-do-i-avoid-this>), and holds the windows of `retry_after`. It is
+//! pure: time is an argument.
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -33,7 +34,7 @@ impl Default for Limits {
 const MINUTE: Duration = Duration::from_secs(60);
 const SECOND: Duration = Duration::from_secs(1);
 
-/// What was sent lately, and who must wait until when.
+/// Recent messages, and the scopes that must wait.
 #[derive(Debug, Default)]
 pub struct Usage {
     chats: BTreeMap<(i64, i64), VecDeque<Duration>>,
@@ -41,7 +42,7 @@ pub struct Usage {
     windows: BTreeMap<Scope, Window>,
 }
 
-/// Whom a 429 silences: one bot in one chat, or one bot's method that names no chat.
+/// Scope of a 429: one bot in one chat, or one bot's method without a chat.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Scope {
     Chat(i64, i64),
@@ -55,7 +56,7 @@ struct Window {
 }
 
 impl Usage {
-    /// Counts a message, or says how long to wait.
+    /// Counts a message, or returns the time to wait.
     pub fn take(&mut self, limits: &Limits, bot: i64, chat: i64, is_group: bool, now: Duration) -> Result<(), Duration> {
         if limits.off {
             return Ok(());
@@ -80,12 +81,12 @@ impl Usage {
         Ok(())
     }
 
-    /// Since when this scope has been told to be silent, and until when.
+    /// Start and end of the scope's `retry_after`.
     pub fn window(&self, scope: &Scope, now: Duration) -> Option<(Duration, Duration)> {
         self.windows.get(scope).filter(|window| now < window.end).map(|window| (window.begun, window.end))
     }
 
-    /// A 429 was answered.
+    /// Records an answered 429.
     pub fn silence(&mut self, scope: Scope, seconds: u64, now: Duration) {
         self.windows.retain(|_, window| now < window.end);
         let end = now + Duration::from_secs(seconds);
@@ -123,7 +124,7 @@ mod tests {
         assert_eq!(usage.take(&limits, 1, -5, true, at(30_000)), Err(Duration::from_secs(30)));
         assert_eq!(usage.take(&limits, 1, -5, true, at(60_000)), Ok(()));
         assert_eq!(usage.take(&limits, 1, -5, true, at(60_001)), Err(Duration::from_millis(1499)));
-        // A person's chat and another bot are other matters.
+        // A private chat and another bot have their own limits.
         assert_eq!(usage.take(&limits, 2, -5, true, at(60_001)), Ok(()));
     }
 

@@ -1,5 +1,5 @@
-//! Parameters of a call, however they came: query, JSON, form or multipart. Telegram takes numbers, booleans and objects as
-//! text too.
+//! This module reads the parameters of a call from a query, JSON, a form or multipart. Telegram accepts numbers, booleans and objects
+//! as text too.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -15,7 +15,7 @@ use serde_json::Value;
 
 use crate::reply::Refusal;
 
-/// Files included; the Bot API takes 50 MB.
+/// Longest body including files; the Bot API accepts 50 MB.
 const BODY_BYTES: usize = 50 << 20;
 
 /// A file that was uploaded.
@@ -33,7 +33,7 @@ pub struct Parameters {
 
 impl Parameters {
     /// # Errors
-    /// When the body is no JSON object, form or multipart, or is too large.
+    /// Returns an error if the body is not a JSON object, form or multipart, or is too large.
     pub async fn read(request: Request<Body>) -> Result<Self, Refusal> {
         let kind =
             request.headers().get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default().to_ascii_lowercase();
@@ -87,7 +87,7 @@ impl Parameters {
         Ok(())
     }
 
-    /// What was given, files by their names, for the transcript.
+    /// The parameters for the transcript, files by name.
     pub fn told(&self) -> Value {
         let mut told: serde_json::Map<String, Value> = self.values.clone().into_iter().collect();
         let files =
@@ -112,7 +112,7 @@ impl Parameters {
         self.text(name).unwrap_or_default()
     }
 
-    /// Telegram reads what is no number as none.
+    /// Telegram ignores a value that is not a number.
     pub fn integer(&self, name: &str) -> Option<i64> {
         self.text(name)?.trim().parse().ok()
     }
@@ -122,7 +122,7 @@ impl Parameters {
         ["true", "yes", "1"].contains(&text.as_str())
     }
 
-    /// An object or list, given as itself or as its text.
+    /// An object or list, as JSON or as text.
     pub fn object<T: DeserializeOwned>(&self, name: &str, what: &str) -> Result<Option<T>, Refusal> {
         let wrong = |error: serde_json::Error| Refusal::bad_request(format!("can't parse {what} JSON object: {error}"));
         match self.values.get(name) {
@@ -133,7 +133,7 @@ impl Parameters {
         }
     }
 
-    /// A file under its own name, or under the name that `attach://…` gives.
+    /// A file by its name, or by the name in `attach://…`.
     pub fn file(&self, name: &str) -> Option<&Upload> {
         let attached = self.text(name).and_then(|text| text.strip_prefix("attach://").map(str::to_owned));
         self.files.get(attached.as_deref().unwrap_or(name))

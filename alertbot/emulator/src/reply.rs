@@ -1,4 +1,4 @@
-//! What a method answers, in the shape of the Bot API (<https://core.telegram.org/bots/api#making-requests>).
+//! This module defines answers of methods, in the form of the Bot API (<https://core.telegram.org/bots/api#making-requests>).
 
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -81,3 +81,7 @@ impl Refusal {
         body
     }
 }
+
+/// Marks a response that must not be sent: the listener closes the connection instead.
+#[derive(Clone, Copy)]
+pub struct Cut;

@@ -1,4 +1,4 @@
-//! The listener: HTTP/1.1, and connections that break without an answer where a fault says so.
+//! This module is the HTTP/1.1 listener. It closes a connection without an answer if a fault requires it.
 
 use std::{convert::Infallible, io, sync::Arc};
 
@@ -15,13 +15,9 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
-use crate::{Shared, control, dispatch, page};
+use crate::{Shared, control, dispatch, page, reply::Cut};
 
-/// Put on a response that must not be sent.
-#[derive(Clone, Copy)]
-pub struct Cut;
-
-/// Until `stop` is cancelled; then every connection is closed as it is.
+/// Serves until `stop` is cancelled, then closes every connection at once.
 pub async fn serve(listener: TcpListener, shared: Arc<Shared>, stop: CancellationToken) {
     let router = router(shared);
     loop {

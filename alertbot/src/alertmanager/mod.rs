@@ -1,26 +1,23 @@
 //! This module is a client of Alertmanager's API v2 (<https://github.com/prometheus/alertmanager/blob/main/api/v2/openapi.yaml>):
 //! alerts, silences, uptime. It must not decide about incidents.
 
-pub mod reconcile;
 pub mod silence;
 
 use std::{collections::HashMap, time::Duration};
 
+use alertbot_core::alert::{Alert, Labels, Status, labels::in_matcher};
 use anyhow::Context;
 use jiff::Timestamp;
 use reqwest::{Client, Method, RequestBuilder, StatusCode};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-use crate::{
-    config::{self, Credentials},
-    webhook::{Labels, Status, labels::in_matcher},
-};
+use crate::config::{self, Credentials};
 
 /// The replicas of one cluster.
 #[derive(Debug, Clone)]
-pub struct Alertmanager {
+pub struct AlertmanagerClient {
     pub name: String,
-    urls: Vec<String>,
+    pub urls: Vec<String>,
     credentials: Option<Credentials>,
     client: Client,
 }
@@ -75,7 +72,7 @@ impl SeenStatus {
     }
 }
 
-impl From<Grouped> for crate::webhook::Alert {
+impl From<Grouped> for Alert {
     fn from(alert: Grouped) -> Self {
         Self {
             status: Status::Firing,
@@ -92,7 +89,7 @@ impl From<Grouped> for crate::webhook::Alert {
 /// One condition of a silence.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Matcher {
+pub struct ApiMatcher {
     pub name: String,
     pub value: String,
     pub is_regex: bool,
@@ -106,10 +103,10 @@ fn yes() -> bool {
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Silence {
+pub struct ApiSilence {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub id: Option<String>,
-    pub matchers: Vec<Matcher>,
+    pub matchers: Vec<ApiMatcher>,
     pub starts_at: Timestamp,
     pub ends_at: Timestamp,
     pub created_by: String,
@@ -134,7 +131,7 @@ struct Created {
 /// Timeout of one request.
 pub const TIMEOUT: Duration = Duration::from_secs(10);
 
-impl Alertmanager {
+impl AlertmanagerClient {
     /// `None` if the configuration has no address. Then silences and reconciliation are not available.
     pub fn new(settings: &config::Alertmanager) -> anyhow::Result<Option<Self>> {
         if settings.urls.is_empty() {
@@ -223,7 +220,7 @@ impl Alertmanager {
     }
 
     /// Number of firing alerts that these matchers would silence.
-    pub async fn count(&self, matchers: &[Matcher]) -> anyhow::Result<usize> {
+    pub async fn count(&self, matchers: &[ApiMatcher]) -> anyhow::Result<usize> {
         let filters: Vec<(&str, String)> = matchers
             .iter()
             .map(|matcher| ("filter", format!("{}={}", in_matcher(&matcher.name), quoted(&matcher.value))))
@@ -233,13 +230,13 @@ impl Alertmanager {
     }
 
     /// Active and pending silences.
-    pub async fn silences(&self) -> anyhow::Result<Vec<Silence>> {
-        let all: Vec<Silence> = self.first("silences", &[]).await?;
+    pub async fn silences(&self) -> anyhow::Result<Vec<ApiSilence>> {
+        let all: Vec<ApiSilence> = self.first("silences", &[]).await?;
         Ok(all.into_iter().filter(|silence| silence.status.as_ref().is_none_or(|status| status.state != "expired")).collect())
     }
 
     /// Returns the id. The update of an active silence may return a new id.
-    pub async fn silence(&self, silence: &Silence) -> anyhow::Result<String> {
+    pub async fn silence(&self, silence: &ApiSilence) -> anyhow::Result<String> {
         let mut last = anyhow::anyhow!("no address");
         for url in &self.urls {
             match read::<Created>(self.request(Method::POST, url, "silences").json(silence).send().await).await {

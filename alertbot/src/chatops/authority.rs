@@ -1,10 +1,11 @@
 //! This module authorizes actions by the numeric user id and the chat. Names and titles prove nothing. An administrator who
 //! writes as the group cannot be identified.
 
+use alertbot_core::delivery::Address;
+
 use crate::{
     config::{Config, Person, Role},
-    notify::Address,
-    writer::Routing,
+    routing::Routing,
 };
 
 /// Why an action is refused.

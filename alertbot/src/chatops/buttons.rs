@@ -1,6 +1,17 @@
 //! This module handles buttons. Every press is answered, because an unanswered button keeps spinning. The message itself is
 //! edited by the effects of the action.
 
+use alertbot_core::{
+    delivery::Address,
+    incident::IncidentId,
+    message::{
+        Language,
+        catalogue::{Text, say},
+        press::Press,
+        split::shorten,
+        units::ANSWER_UNITS,
+    },
+};
 use teloxide::{
     payloads::setters::*,
     prelude::{Request, Requester},
@@ -13,14 +24,7 @@ use super::{
     silences,
 };
 use crate::{
-    config::{Language, Person, Role},
-    incident::IncidentId,
-    message::{
-        catalogue::{Text, say},
-        split::shorten,
-        units::ANSWER_UNITS,
-    },
-    notify::Address,
+    config::{Person, Role},
     store::{
         incidents,
         outbox::{self, Body},
@@ -32,84 +36,9 @@ use crate::{
     },
 };
 
-/// The data of a button: at most [`crate::message::units::CALLBACK_BYTES`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Press {
-    Acknowledge(IncidentId),
-    /// Every incident of a digest.
-    AcknowledgeAll(i64),
-    Escalate(IncidentId),
-    Graph(IncidentId),
-    Release(IncidentId),
-    /// Hours. Confirmed although it covers many alerts.
-    Silence(IncidentId, u32, bool),
-    Unsilence(IncidentId),
-}
-
-/// A button's data.
-pub fn data(press: Press) -> String {
-    match press {
-        Press::Acknowledge(id) => format!("ack:{}", id.0),
-        Press::AcknowledgeAll(digest) => format!("all:{digest}"),
-        Press::Escalate(id) => format!("esc:{}", id.0),
-        Press::Graph(id) => format!("gra:{}", id.0),
-        Press::Release(id) => format!("rel:{}", id.0),
-        Press::Silence(id, hours, false) => format!("sil:{}:{hours}", id.0),
-        Press::Silence(id, hours, true) => format!("yes:{}:{hours}", id.0),
-        Press::Unsilence(id) => format!("uns:{}", id.0),
-    }
-}
-
-/// Longest silence set by a button.
-const MOST_HOURS: u32 = 24 * 7;
-
-fn read(data: &str) -> Option<Press> {
-    let mut parts = data.split(':');
-    let (word, number) = (parts.next()?, parts.next()?.parse::<i64>().ok()?);
-    let id = IncidentId(number);
-    let mut hours = || parts.next()?.parse::<u32>().ok().filter(|hours| (1..=MOST_HOURS).contains(hours));
-    let press = match word {
-        "ack" => Press::Acknowledge(id),
-        "all" => Press::AcknowledgeAll(number),
-        "esc" => Press::Escalate(id),
-        "gra" => Press::Graph(id),
-        "rel" => Press::Release(id),
-        "sil" => Press::Silence(id, hours()?, false),
-        "yes" => Press::Silence(id, hours()?, true),
-        "uns" => Press::Unsilence(id),
-        _ => return None,
-    };
-    parts.next().is_none().then_some(press)
-}
-
-impl Press {
-    fn name(self) -> &'static str {
-        match self {
-            Self::Acknowledge(_) => "acknowledge",
-            Self::AcknowledgeAll(_) => "acknowledge_all",
-            Self::Escalate(_) => "escalate",
-            Self::Graph(_) => "graph",
-            Self::Release(_) => "release",
-            Self::Silence(..) => "silence",
-            Self::Unsilence(_) => "unsilence",
-        }
-    }
-
-    fn incident(self) -> Option<IncidentId> {
-        match self {
-            Self::Acknowledge(id)
-            | Self::Escalate(id)
-            | Self::Graph(id)
-            | Self::Release(id)
-            | Self::Silence(id, ..)
-            | Self::Unsilence(id) => Some(id),
-            Self::AcknowledgeAll(_) => None,
-        }
-    }
-
-    fn needs(self) -> Role {
-        if matches!(self, Self::Graph(_)) { Role::Viewer } else { Role::Responder }
-    }
+/// The role that a button needs.
+fn needed_role(press: Press) -> Role {
+    if matches!(press, Press::Graph(_)) { Role::Viewer } else { Role::Responder }
 }
 
 pub(super) async fn press(context: &BotContext, query: CallbackQuery) -> Result<(), Unavailable> {
@@ -138,7 +67,7 @@ async fn take(context: &BotContext, query: &CallbackQuery) -> Result<(String, bo
         context.note(&actor, "refused", None, detail.to_owned()).await?;
         Ok((say(routing.config.language, Text::TryAgain), true))
     };
-    let Some(press) = query.data.as_deref().and_then(read) else {
+    let Some(press) = query.data.as_deref().and_then(Press::from_data) else {
         return unreadable("a button without readable data").await;
     };
     // For an old message, Telegram sends only its place. For an inline message it does not even send that.
@@ -156,7 +85,7 @@ async fn take(context: &BotContext, query: &CallbackQuery) -> Result<(String, bo
     };
     let language = routing.language(&address);
     let asker = Asker { user: Some(query.from.id.0), in_the_name_of_a_chat: false, chat };
-    let person = match authority::authorise(&routing.config, &context.bot, asker, press.needs()) {
+    let person = match authority::authorise(&routing.config, &context.bot, asker, needed_role(press)) {
         Ok(person) => person.clone(),
         Err(refusal) => {
             context.count(press.name(), "refused");
@@ -173,7 +102,7 @@ async fn take(context: &BotContext, query: &CallbackQuery) -> Result<(String, bo
 /// The address of an incident's message, with its topic.
 async fn told_in(context: &BotContext, press: Press, chat: i64, message: i32) -> Result<Option<Address>, Unavailable> {
     let Some(incident) = press.incident() else { return Ok(None) };
-    let told = threads::of(&context.writer.readers, incident).await.map_err(|error| Unavailable(error.to_string()))?;
+    let told = threads::messages_of(&context.writer.readers, incident).await.map_err(|error| Unavailable(error.to_string()))?;
     let here = |address: &Address| matches!(address, Address::Telegram { bot, chat: there, .. } if *bot == context.bot && *there == chat);
     let mut in_chat = told.into_iter().filter(|(address, _)| here(address));
     let exact = in_chat.clone().find(|(_, known)| *known == message);
@@ -272,32 +201,4 @@ async fn graph(
         })
         .await?;
     Ok(("done", say(language, Text::Drawing)))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::message::units::CALLBACK_BYTES;
-
-    #[test]
-    fn every_button_round_trips_and_fits() {
-        let id = IncidentId(i64::MAX);
-        for press in [
-            Press::Acknowledge(id),
-            Press::AcknowledgeAll(i64::MAX),
-            Press::Escalate(id),
-            Press::Graph(id),
-            Press::Release(id),
-            Press::Silence(id, 4, false),
-            Press::Silence(id, 24, true),
-            Press::Unsilence(id),
-        ] {
-            let data = data(press);
-            assert!(data.len() <= CALLBACK_BYTES);
-            assert_eq!(read(&data), Some(press), "{data}");
-        }
-        for wrong in ["", "ack", "ack:x", "sil:1", "sil:1:0", "sil:1:9999", "ack:1:2", "rm:1"] {
-            assert_eq!(read(wrong), None, "{wrong}");
-        }
-    }
 }

@@ -1,5 +1,14 @@
 //! This module handles commands: /alerts /silences /oncall /ack /release /assign /override /unsilence /graph /id /help.
 
+use alertbot_core::{
+    delivery::{Address, Words},
+    incident::{Incident, IncidentId},
+    message::{
+        Reader,
+        catalogue::{Text, say},
+        notice::{line, plain_words},
+    },
+};
 use teloxide::types::Message;
 
 use super::{
@@ -10,14 +19,7 @@ use super::{
 };
 use crate::{
     config::{Person, Role},
-    incident::{Incident, IncidentId},
-    message::{
-        Reader,
-        catalogue::{Text, say},
-        notice::{line, plain_words},
-    },
-    notify::Address,
-    store::{incidents, outbox::Words, threads},
+    store::{incidents, threads},
     writer::{
         Unavailable,
         actions::{Act, Draw, Perform, Performed},
@@ -29,18 +31,18 @@ const EXPRESSION_BYTES: usize = 2000;
 
 /// A command and its arguments.
 #[derive(Debug, PartialEq, Eq)]
-struct Command<'a> {
+struct ChatCommand<'a> {
     name: &'a str,
     rest: &'a str,
 }
 
 /// `None` if the text is not a command, or is for another bot of the group.
-fn read<'a>(text: &'a str, username: &str) -> Option<Command<'a>> {
+fn read<'a>(text: &'a str, username: &str) -> Option<ChatCommand<'a>> {
     let text = text.trim();
     let (word, rest) = text.split_once(char::is_whitespace).unwrap_or((text, ""));
     let word = word.strip_prefix('/')?;
     let (name, to) = word.split_once('@').unwrap_or((word, username));
-    (to.eq_ignore_ascii_case(username) || username.is_empty()).then_some(Command { name, rest: rest.trim() })
+    (to.eq_ignore_ascii_case(username) || username.is_empty()).then_some(ChatCommand { name, rest: rest.trim() })
 }
 
 fn needed(name: &str) -> Option<Role> {
@@ -94,7 +96,7 @@ pub(super) async fn write(context: &BotContext, message: Message) -> Result<(), 
 /// The outcome, and the answer as HTML.
 async fn answer(
     context: &BotContext,
-    command: &Command<'_>,
+    command: &ChatCommand<'_>,
     person: &Person,
     address: &Address,
     message: i32,
@@ -114,7 +116,7 @@ async fn answer(
 /// The outcome, and the answer as plain text.
 async fn act(
     context: &BotContext,
-    command: &Command<'_>,
+    command: &ChatCommand<'_>,
     person: &Person,
     address: &Address,
     message: i32,
@@ -137,7 +139,7 @@ async fn act(
             match context.writer.perform(Perform { incident: id, by, act: act.clone() }).await? {
                 Performed::Done(_) => {
                     let incident = {
-                        let place = crate::message::place::place(&incident, &Default::default());
+                        let place = alertbot_core::message::place::place(&incident, &Default::default());
                         format!("{id} {}", line(&format!("{} {place}", incident.title()), 2 * lists::VALUE))
                     };
                     let saying = match act {
@@ -165,13 +167,13 @@ async fn act(
             }
         }
         "unsilence" => unsilence(context, command.rest, person, reader).await?,
-        "override" => super::duty_override::set(context, command.rest, person, reader).await?,
+        "override" => super::duty_override::set_override(context, command.rest, person, reader).await?,
         "graph" => graph(context, command.rest, address, message, reader).await?,
         _ => ("done", say(Text::Help)),
     })
 }
 
-fn unnamed(command: &Command, reader: &Reader) -> String {
+fn unnamed(command: &ChatCommand, reader: &Reader) -> String {
     if command.rest.is_empty() {
         say(reader.language, Text::Usage { usage: &format!("/{} 12", command.name) })
     } else {
@@ -257,7 +259,7 @@ mod tests {
 
     #[test]
     fn a_command_for_this_bot_is_parsed_with_its_arguments() {
-        let command = |name, rest| Some(Command { name, rest });
+        let command = |name, rest| Some(ChatCommand { name, rest });
         for (text, expected) in [
             ("/alerts", command("alerts", "")),
             (" /ack@Alerts_Bot  12 ", command("ack", "12")),

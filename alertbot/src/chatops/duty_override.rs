@@ -1,14 +1,14 @@
 //! This module handles `/override`: a person is on duty in a schedule until a time.
 
+use alertbot_core::message::{
+    Reader,
+    catalogue::{Text, say},
+};
 use jiff::{SignedDuration, Span, SpanRelativeTo, Timestamp, ToSpan, civil::Time, tz::TimeZone};
 
 use super::BotContext;
 use crate::{
     config::{Person, Role},
-    message::{
-        Reader,
-        catalogue::{Text, say},
-    },
     writer::{Unavailable, duty_override::SetDutyOverride},
 };
 
@@ -49,7 +49,7 @@ fn end(when: &str, now: Timestamp, zone: &TimeZone) -> Option<Timestamp> {
 }
 
 /// The outcome, and the answer as plain text.
-pub(super) async fn set(
+pub(super) async fn set_override(
     context: &BotContext,
     text: &str,
     person: &Person,

@@ -1,7 +1,6 @@
 //! This module lists open incidents, silences and people on duty. Lists are bounded, so that an answer is one message.
 
-use super::BotContext;
-use crate::{
+use alertbot_core::{
     incident::Incident,
     message::{
         Reader,
@@ -12,9 +11,10 @@ use crate::{
         notice::{directed, plain_words, safe, titled},
         place,
     },
-    store::incidents,
-    writer::Unavailable,
 };
+
+use super::BotContext;
+use crate::{store::incidents, writer::Unavailable};
 
 /// Most lines of one answer.
 const LINES: usize = 25;
@@ -95,7 +95,7 @@ pub(super) fn on_call(context: &BotContext, reader: &Reader) -> String {
         let on_duty: Vec<String> =
             routing.on_duty(&schedule.name, reader.now).into_iter().map(|person| safe(&person.name)).collect();
         let who = if on_duty.is_empty() { word(reader.language, Word::Nobody).to_owned() } else { on_duty.join(", ") };
-        let next = crate::oncall::next_after(schedule, reader.now).map(|(at, name)| {
+        let next = alertbot_core::oncall::next_after(schedule, reader.now).map(|(at, name)| {
             let at = reader.clock(at);
             format!(", {}", escape(&say(reader.language, Text::OnDutyUntil { until: &at, next: &safe(name) })))
         });

@@ -12,27 +12,30 @@ pub mod updates;
 
 use std::sync::Arc;
 
+use alertbot_core::{
+    delivery::{Address, Words},
+    incident::IncidentId,
+    schedule::Urgency,
+};
 use teloxide::prelude::{Request, Requester};
 
 use crate::{
-    alertmanager::Alertmanager,
+    alertmanager::AlertmanagerClient,
     clock::Clock,
-    incident::IncidentId,
     metrics::PeopleMetrics,
-    notify::{Address, telegram::Telegram},
-    schedule::Urgency,
-    store::outbox::Words,
-    writer::{Unavailable, Writer, actions::Note, actions::Say},
+    notify::telegram::Telegram,
+    writer::{
+        Unavailable, Writer,
+        actions::{Note, Say},
+    },
 };
-
-pub use buttons::{Press, data as button_data};
 
 /// Context of an action by a person.
 #[derive(Clone)]
 pub struct BotContext {
     pub writer: Writer,
     pub clock: Clock,
-    pub alertmanagers: Arc<Vec<Alertmanager>>,
+    pub alertmanagers: Arc<Vec<AlertmanagerClient>>,
     pub metrics: PeopleMetrics,
     /// Notified if an action changed Alertmanager, so that a reconciliation must run.
     pub compare: tokio::sync::watch::Sender<()>,
@@ -44,7 +47,7 @@ pub struct BotContext {
 }
 
 impl BotContext {
-    fn alertmanager(&self, name: &str) -> Option<&Alertmanager> {
+    fn alertmanager(&self, name: &str) -> Option<&AlertmanagerClient> {
         self.alertmanagers.iter().find(|alertmanager| alertmanager.name == name)
     }
 

@@ -1,62 +1,77 @@
 //! This module handles callbacks of SMS providers: delivery reports, and messages of people such as `ACK 1234`.
 
-use crate::{
-    config::{Person, Role},
+use alertbot_core::{
+    delivery::{Address, Medium, Words},
+    incident::Incident,
     message::{
         bidi::strip,
         catalogue::{self, Text},
+        place,
     },
-    notify::{Address, Callback, Medium},
     schedule::Urgency,
-    store::{incidents, outbox::Words},
-    webhook::server::Intake,
+};
+
+use crate::{
+    config::{Person, Role},
+    metrics::{PeopleMetrics, WebhookMetrics},
+    notify::Callback,
+    store::incidents,
     writer::{
-        Unavailable,
+        Unavailable, Writer,
         actions::{Act, Note, Perform, Performed, Reported, Say},
     },
 };
 
+/// Context of a callback.
+#[derive(Clone)]
+pub struct ReplyContext {
+    pub writer: Writer,
+    /// For the count of callbacks.
+    pub metrics: WebhookMetrics,
+    pub people: PeopleMetrics,
+}
+
 /// Records a provider's callback.
 ///
 /// # Errors Returns an error if the store did not commit. The provider must retry.
-pub async fn take(intake: &Intake, provider: &str, callback: Callback) -> Result<(), Unavailable> {
+pub async fn record(context: &ReplyContext, provider: &str, callback: Callback) -> Result<(), Unavailable> {
     match callback {
         Callback::Delivery { reference, report } => {
-            intake.metrics.callbacks.with_label_values(&[provider, "delivery"]).inc();
-            let known = intake.writer.perform(Reported { provider: provider.to_owned(), reference, report }).await?;
+            context.metrics.callbacks.with_label_values(&[provider, "delivery"]).inc();
+            let known = context.writer.perform(Reported { provider: provider.to_owned(), reference, report }).await?;
             if !known {
                 tracing::debug!(provider, "ignored a delivery report: the message is unknown, or the report is a repetition");
             }
             Ok(())
         }
         Callback::Message { from, text } => {
-            intake.metrics.callbacks.with_label_values(&[provider, "message"]).inc();
-            let Some(person) = intake.routing.config.person_of_phone(&from) else {
+            context.metrics.callbacks.with_label_values(&[provider, "message"]).inc();
+            let Some(person) = context.writer.routing.config.person_of_phone(&from) else {
                 tracing::warn!(provider, "ignored an SMS: no person of the configuration has its number");
-                count(intake, "refused");
-                return intake.writer.perform(refusal("an unknown sender", "sent an SMS")).await;
+                count(context, "refused");
+                return context.writer.perform(refusal("an unknown sender", "sent an SMS")).await;
             };
-            message(intake, person, &text).await
+            message(context, person, &text).await
         }
     }
 }
 
-async fn message(intake: &Intake, person: &Person, text: &str) -> Result<(), Unavailable> {
+async fn message(context: &ReplyContext, person: &Person, text: &str) -> Result<(), Unavailable> {
     let Some(code) = code(text) else {
-        count(intake, "nothing");
-        return intake.writer.perform(refusal(&person.name, "sent an SMS without ACK and a code")).await;
+        count(context, "nothing");
+        return context.writer.perform(refusal(&person.name, "sent an SMS without ACK and a code")).await;
     };
     if person.role < Role::Responder {
-        count(intake, "refused");
-        return intake.writer.perform(refusal(&person.name, "is not allowed to acknowledge")).await;
+        count(context, "refused");
+        return context.writer.perform(refusal(&person.name, "is not allowed to acknowledge")).await;
     }
-    let found = incidents::by_code(&intake.writer.readers, code).await.map_err(|error| Unavailable(error.to_string()))?;
+    let found = incidents::by_code(&context.writer.readers, code).await.map_err(|error| Unavailable(error.to_string()))?;
     let say = |saying: Text| catalogue::say(person.language, saying);
     let (outcome, answer) = match found {
         None => ("nothing", say(Text::CodeUnknown { code })),
         Some(incident) => {
             let act = Perform { incident: incident.id, by: person.name.clone(), act: Act::Acknowledge };
-            match intake.writer.perform(act).await? {
+            match context.writer.perform(act).await? {
                 Performed::Done(incident) => ("done", say(Text::CodeTaken { code, title: &named(&incident) })),
                 Performed::Nothing(incident) if !incident.is_open() => {
                     ("nothing", say(Text::CodeEnded { code, title: &named(&incident) }))
@@ -66,19 +81,19 @@ async fn message(intake: &Intake, person: &Person, text: &str) -> Result<(), Una
             }
         }
     };
-    count(intake, outcome);
+    count(context, outcome);
     let Some(address) =
         person.sms.clone().map(|provider| Address::Phone { provider, person: person.name.clone(), medium: Medium::Sms })
     else {
         return Ok(());
     };
     let words = Words { text: answer, ..Words::default() };
-    intake.writer.perform(Say { address, urgency: Urgency::Answer, words }).await
+    context.writer.perform(Say { address, urgency: Urgency::Answer, words }).await
 }
 
 /// A reply that acknowledges is the same action as the button and the command.
-fn count(intake: &Intake, outcome: &str) {
-    intake.people.actions.with_label_values(&["acknowledge", outcome]).inc();
+fn count(context: &ReplyContext, outcome: &str) {
+    context.people.actions.with_label_values(&["acknowledge", outcome]).inc();
 }
 
 fn refusal(actor: &str, detail: &str) -> Note {
@@ -103,8 +118,8 @@ fn latin(digit: char) -> char {
 }
 
 /// Its title and place.
-fn named(incident: &crate::incident::Incident) -> String {
-    let place = crate::message::place::short(incident, &Default::default(), "");
+fn named(incident: &Incident) -> String {
+    let place = place::short(incident, &Default::default(), "");
     strip(&format!("{} {place}", incident.title())).trim_end().to_owned()
 }
 

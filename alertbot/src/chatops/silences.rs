@@ -1,21 +1,22 @@
 //! This module sets and ends silences in Alertmanager under a person's name.
 
-use jiff::SignedDuration;
-
-use super::{BotContext, buttons, buttons::Press};
-use crate::{
-    alertmanager::silence::matchers,
-    config::{Language, Person, Role},
+use alertbot_core::{
+    delivery::{Address, Button, ButtonAction, Words},
     incident::{Incident, IncidentId},
     message::{
+        Language,
         catalogue::{Text, say},
         notice::plain_words,
+        press::Press,
     },
-    notify::Address,
-    store::{
-        incidents,
-        outbox::{Button, ButtonAction, Words},
-    },
+};
+use jiff::SignedDuration;
+
+use super::BotContext;
+use crate::{
+    alertmanager::silence::matchers,
+    config::{Person, Role},
+    store::incidents,
     writer::{
         Unavailable,
         actions::{Act, Perform},
@@ -69,7 +70,7 @@ pub(super) async fn silence(
         let asked = say(Text::ConfirmSilence { alerts, hours });
         let confirm = Button {
             text: format!("{} ({alerts})", say(Text::SilenceFor { hours })),
-            action: ButtonAction::Press(buttons::data(Press::Silence(id, hours, true))),
+            action: ButtonAction::Press(Press::Silence(id, hours, true).data()),
         };
         let text = plain_words(&asked, &context.writer.routing.reader(address, context.clock.now()));
         let words = Words { text, buttons: vec![vec![confirm]], reply_to: Some(message), silent: true };

@@ -20,7 +20,7 @@ const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LAST_PAUSE: Duration = Duration::from_secs(30);
 
 /// Runs until the shutdown. `poll` has a longer timeout than the sending bot.
-pub async fn follow(context: BotContext, poll: crate::notify::telegram::Telegram, stop: CancellationToken) {
+pub async fn poll(context: BotContext, poll: crate::notify::telegram::Telegram, stop: CancellationToken) {
     let fact = format!("next update {}", context.bot);
     let known = facts::get(&context.writer.readers, &fact).await.ok().flatten();
     let mut next: i32 = known.and_then(|text| text.parse().ok()).unwrap_or(0);

@@ -1,19 +1,18 @@
-//! Who would be called: gaps in schedules, and people whom a step does not reach.
+//! This module finds gaps in schedules, and people whom a step cannot reach.
 
 use std::collections::BTreeSet;
 
+use alertbot_core::oncall::{self, Schedule};
 use jiff::{SignedDuration, Timestamp};
+use service_kit::yaml::FileFault;
 
-use crate::{
-    config::{Config, Person, Role, Schedule, Step, document::Fault},
-    oncall,
-};
+use crate::config::{Config, EscalationStep, Person, Role};
 
-/// How far ahead gaps are looked for.
+/// Time in which gaps are searched.
 const LOOKED_AHEAD: SignedDuration = SignedDuration::from_hours(24 * 120);
 
-/// Times without anybody on duty, where they are not meant.
-pub fn gaps(config: &Config, now: Timestamp) -> Vec<Fault> {
+/// Times with no person on duty in schedules that do not allow gaps.
+pub fn gaps(config: &Config, now: Timestamp) -> Vec<FileFault> {
     let Ok(end) = now.checked_add(LOOKED_AHEAD) else { return Vec::new() };
     let mut faults = Vec::new();
     for (index, schedule) in config.schedules.iter().enumerate().filter(|(_, schedule)| !schedule.gaps) {
@@ -23,18 +22,18 @@ pub fn gaps(config: &Config, now: Timestamp) -> Vec<Fault> {
         let local = |moment| schedule.time_zone.to_datetime(moment).strftime("%Y-%m-%d %H:%M").to_string();
         let others = match empty.count() {
             0 => String::new(),
-            count => format!(", and {count} times more within 120 days"),
+            count => format!(", and {count} more times within 120 days"),
         };
         let until = if first.to == end { "on".to_owned() } else { format!("to {}", local(first.to)) };
-        let wrong = format!("({}) has nobody on duty from {} {until}{others}", schedule.name, local(first.from));
-        let remedy = "add a layer below, an override, or `gaps: true` when nobody is meant to be";
-        faults.push(Fault::new(schedule.line, &format!("schedules[{index}]"), &wrong, remedy));
+        let wrong = format!("({}) has no person on duty from {} {until}{others}", schedule.name, local(first.from));
+        let remedy = "add a lower layer or an override, or allow gaps with `gaps: true`";
+        faults.push(FileFault::new(schedule.line, &format!("schedules[{index}]"), &wrong, remedy));
     }
     faults
 }
 
-/// People on duty whom a step calls in no way that they have, or who could not acknowledge.
-pub fn unreachable(config: &Config) -> Vec<Fault> {
+/// People on duty who have none of the means of a step, or who may not acknowledge.
+pub fn unreachable(config: &Config) -> Vec<FileFault> {
     let mut faults = Vec::new();
     for (index, escalation) in config.escalations.iter().enumerate() {
         for (number, step) in escalation.steps.iter().enumerate() {
@@ -44,8 +43,8 @@ pub fn unreachable(config: &Config) -> Vec<Fault> {
                 if !step.by.iter().any(|means| person.can_be_reached(*means)) {
                     let wrong =
                         format!("calls {} of {schedule} by {}, which that person does not have", person.name, by.join(", "));
-                    let remedy = "add a way to `by`, or the missing `telegram`, `phone` or provider to the person";
-                    faults.push(Fault::new(step.line, &path, &wrong, remedy));
+                    let remedy = "add a means to `by`, or the missing `telegram`, `phone` or provider to the person";
+                    faults.push(FileFault::new(step.line, &path, &wrong, remedy));
                 }
             }
         }
@@ -58,13 +57,13 @@ pub fn unreachable(config: &Config) -> Vec<Fault> {
             .collect();
         if !viewers.is_empty() {
             let wrong = format!("({}) puts {} on duty, who may not acknowledge", schedule.name, viewers.join(", "));
-            faults.push(Fault::new(schedule.line, &format!("schedules[{index}]"), &wrong, "give them `role: responder`"));
+            faults.push(FileFault::new(schedule.line, &format!("schedules[{index}]"), &wrong, "set their role to `responder`"));
         }
     }
     faults
 }
 
-fn on_schedules<'a>(config: &'a Config, step: &'a Step) -> Vec<(&'a str, &'a Person)> {
+fn on_schedules<'a>(config: &'a Config, step: &'a EscalationStep) -> Vec<(&'a str, &'a Person)> {
     let names: BTreeSet<&String> = step.on_call.iter().chain(&step.next_on_call).collect();
     let schedules = names.into_iter().filter_map(|name| config.schedule(name));
     schedules.flat_map(|schedule| people(config, schedule).into_iter().map(|person| (&*schedule.name, person))).collect()

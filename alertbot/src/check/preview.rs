@@ -1,28 +1,31 @@
-//! What would be sent, as text: which routes a group takes, what each chat reads, who is called when.
+//! This module previews messages as text: the routes of a group, the text for each chat, and the people called.
 
 use std::fmt::Write;
 
+use alertbot_core::{
+    alert::{Alert, Payload, Status, payload::VERSION, read_body},
+    delivery::Address,
+    incident::{Incident, Phase},
+    message::{
+        Language, Reader,
+        age::Age,
+        catalogue::{Text, say},
+        markup,
+        samples::samples,
+        sms, telephone,
+        template::Shape,
+    },
+};
 use jiff::{SignedDuration, Timestamp};
 
 use crate::{
     config::{Means, Person},
-    incident::{Incident, Phase},
-    message::{
-        Reader,
-        age::Age,
-        catalogue::{Text, say},
-        markup,
-        render::Shape,
-        samples::samples,
-        sms, telephone,
-    },
-    notify::Address,
+    routing::{QuietMode, Routing},
     sender::buttons,
-    webhook::{Alert, Payload, payload::VERSION, server},
-    writer::{Routing, ingest, routing::QuietMode},
+    writer::ingest::Ingest,
 };
 
-/// Of every sample.
+/// Previews every sample.
 pub fn preview(routing: &Routing, now: Timestamp) -> String {
     let Some(alertmanager) = routing.config.alertmanagers.first() else { return String::new() };
     let mut text = String::new();
@@ -38,14 +41,14 @@ pub fn preview(routing: &Routing, now: Timestamp) -> String {
     text
 }
 
-/// Of a body that the user gives, as it would come to the first Alertmanager's webhook.
+/// Previews a body, as if it arrived at the webhook of the first Alertmanager.
 ///
 /// # Errors
-/// Why the webhook would refuse it.
+/// Returns the reason why the webhook would reject the body.
 pub fn preview_payload(routing: &Routing, body: &[u8], now: Timestamp) -> anyhow::Result<String> {
-    let payload = server::read(body).map_err(|refusal| anyhow::anyhow!(refusal.2))?;
+    let payload = read_body(body)?;
     let Some(alertmanager) = routing.config.alertmanagers.first() else { return Ok(String::new()) };
-    let ingest = ingest::take(routing, &alertmanager.name, payload);
+    let ingest = Ingest::new(routing, &alertmanager.name, payload);
     let mut incident = ingest.blank(SAMPLE_CODE, now);
     let rules = routing.rules(&incident);
     incident.begin(&ingest.observation, now, &rules);
@@ -75,7 +78,7 @@ fn of_incident(routing: &Routing, incident: &Incident, now: Timestamp) -> String
 fn card(routing: &Routing, incident: &Incident, reader: &Reader) -> String {
     let rendered = routing.messages.render(Shape::Telegram, incident, reader);
     let mut text = indented(&markup::plain(&rendered.text));
-    for row in buttons::card(routing, incident, reader.language) {
+    for row in buttons::for_card(routing, incident, reader.language) {
         let row: Vec<String> = row.iter().map(|button| format!("[{}]", button.text)).collect();
         let _ = writeln!(text, "    {}", row.join(" "));
     }
@@ -84,7 +87,7 @@ fn card(routing: &Routing, incident: &Incident, reader: &Reader) -> String {
 
 fn escalation(routing: &Routing, incident: &Incident, now: Timestamp, text: &mut String) {
     let Some(policy) = routing.escalation(incident).filter(|_| incident.phase == Phase::Firing) else { return };
-    let _ = writeln!(text, "escalation {}, {} rounds, until somebody acknowledges:", policy.name, policy.rounds);
+    let _ = writeln!(text, "escalation {}, {} rounds, until a person acknowledges:", policy.name, policy.rounds);
     let mut at = now;
     let mut shown = Vec::new();
     for step in &policy.steps {
@@ -96,7 +99,7 @@ fn escalation(routing: &Routing, incident: &Incident, now: Timestamp, text: &mut
                 step.by.iter().filter(|means| person.can_be_reached(**means)).map(|means| means.name()).collect();
             format!("{} by {}", person.name, listed(&ways))
         }));
-        let wait = say(crate::config::Language::English, Text::Age(Age::between(now, at)));
+        let wait = say(Language::English, Text::Age(Age::between(now, at)));
         let _ = writeln!(text, "  after {wait}: {}", listed(&told));
         for person in people {
             for means in step.by.iter().filter(|means| **means != Means::Telegram) {
@@ -110,7 +113,7 @@ fn escalation(routing: &Routing, incident: &Incident, now: Timestamp, text: &mut
     }
 }
 
-/// Each text once, although several people get it.
+/// Shows each text once, even if several people receive it.
 fn phone(
     routing: &Routing,
     incident: &Incident,
@@ -145,7 +148,7 @@ fn phone(
 
 fn listed(names: &[impl AsRef<str>]) -> String {
     if names.is_empty() {
-        return "nobody".into();
+        return "no one".into();
     }
     names.iter().map(AsRef::as_ref).collect::<Vec<_>>().join(", ")
 }
@@ -168,7 +171,7 @@ fn payload_of(incident: &Incident) -> Payload {
         version: VERSION.into(),
         group_key: incident.group_key.clone(),
         truncated_alerts: 0,
-        status: crate::webhook::Status::Firing,
+        status: Status::Firing,
         receiver: incident.receiver.clone(),
         group_labels: incident.group_labels.clone(),
         common_labels: incident.common_labels(),

@@ -1,19 +1,16 @@
-//! What the file says nothing wrong about, and the place where it is used may: the folder of the store, and links that Telegram
-//! drops.
+//! This module checks the environment of a valid file: the folder of the store, and links that Telegram drops.
 
 use std::{collections::BTreeSet, path::Path};
 
-use crate::{
-    config::{Config, document::Fault},
-    message::markup::has_plain_host,
-    webhook::server,
-    writer::Routing,
-};
+use alertbot_core::{alert::read_body, message::markup::has_plain_host};
+use service_kit::yaml::FileFault;
 
-/// The database cannot be made at its path.
-pub fn store(config: &Config) -> Vec<Fault> {
+use crate::{config::Config, routing::Routing};
+
+/// Reports a path at which the database cannot be created.
+pub fn store(config: &Config) -> Vec<FileFault> {
     let path = &config.store.path;
-    let fault = |wrong: String, remedy: &str| vec![Fault::new(config.store.line, "store.path", &wrong, remedy)];
+    let fault = |wrong: String, remedy: &str| vec![FileFault::new(config.store.line, "store.path", &wrong, remedy)];
     if path.is_dir() {
         return fault(format!("({}) is a folder", path.display()), "name a file in it, as alertbot.db");
     }
@@ -25,19 +22,19 @@ pub fn store(config: &Config) -> Vec<Fault> {
     }
 }
 
-/// What may be meant, and should be known.
+/// Reports settings that may be intended.
 pub fn warnings(config: &Config) -> Vec<String> {
     let folder = config.store.path.parent().filter(|folder| !folder.as_os_str().is_empty());
     let missing = folder.filter(|folder| !folder.exists());
     let missing = missing.map(|folder| {
-        format!("store.path: the folder {} does not exist here; `serve` creates it and needs the right to", folder.display())
+        format!("store.path: the folder {} does not exist; `serve` creates it and needs the permission", folder.display())
     });
     missing.into_iter().collect()
 }
 
 /// Links of a payload that Telegram drops: their host has no dot.
 pub fn dropped_links(routing: &Routing, body: &[u8]) -> Vec<String> {
-    let Ok(payload) = server::read(body) else { return Vec::new() };
+    let Ok(payload) = read_body(body) else { return Vec::new() };
     let annotations = payload.alerts.iter().flat_map(|alert| alert.annotations.iter().map(|(_, value)| value));
     let addresses = payload.alerts.iter().map(|alert| alert.generator_url.as_str()).chain(annotations);
     let addresses = addresses.chain([payload.external_url.as_str()]).chain(routing.config.public_url.as_deref());

@@ -1,9 +1,9 @@
-//! What `check` finds, as a table over the example; and what it shows.
+//! Findings of `check` as a table of changes to the example, and its preview.
 
 use jiff::Timestamp;
 
 use super::*;
-use crate::{config, writer::Routing};
+use crate::{config, routing::Routing};
 
 const EXAMPLE: &str = include_str!("../../alertbot.example.yaml");
 
@@ -32,22 +32,22 @@ fn the_example_has_no_fault() {
     assert_eq!(faults(&parse(EXAMPLE), now()), []);
 }
 
-/// One row a change of the example: where the fault is told, and what is said.
+/// Rows: a change of the example, the line of its fault, a part of the fault.
 #[test]
-fn what_only_consequences_show_is_told_with_its_line() {
+fn faults_of_the_built_configuration_have_their_line() {
     let primary = "  - name: primary\n";
     for (from, to, at, part) in [
         (
             "starts: 2026-01-05T09:00   #",
             "starts: 2026-03-05T09:00   #",
             "- name: primary",
-            "has nobody on duty from 2026-02-02 11:00 to 2026-02-07 10:00",
+            "has no person on duty from 2026-02-02 11:00 to 2026-02-07 10:00",
         ),
         (
             "        turn: 1w\n        windows:",
             "        turn: 1w\n        windows: [{from: \"01:00\", to: \"02:00\"}]\n  - name: nights\n    layers:\n      - people: [ada]\n        starts: 2026-01-05T09:00\n        windows:",
             "- name: nights",
-            "(nights) has nobody on duty",
+            "(nights) has no person on duty",
         ),
         (
             "    telegram: 100000002\n",
@@ -64,19 +64,19 @@ fn what_only_consequences_show_is_told_with_its_line() {
     ] {
         assert!(EXAMPLE.contains(from), "{from:?}");
         let text = EXAMPLE.replacen(from, to, 1);
-        let told = duties(&parse(&text), now());
+        let found = duties(&parse(&text), now());
         let line = line_of(&text, at);
-        assert!(told.iter().any(|fault| fault.line == line && fault.wrong.contains(part)), "line {line}, {part:?}: {told:#?}");
-        assert!(told.iter().all(|fault| !fault.remedy.is_empty()));
+        assert!(found.iter().any(|fault| fault.line == line && fault.wrong.contains(part)), "line {line}, {part:?}: {found:#?}");
+        assert!(found.iter().all(|fault| !fault.remedy.is_empty()));
     }
     let meant = EXAMPLE.replacen("starts: 2026-01-05T09:00   #", "starts: 2026-03-05T09:00   #", 1);
     let meant = meant.replacen(primary, "  - name: primary\n    gaps: true\n", 1);
     assert_eq!(duties(&parse(&meant), now()), []);
 }
 
-/// One row a change of a bot or provider: what cannot be used is told at the line where it begins.
+/// Rows: a change of a bot or provider whose fault has the line of its first key.
 #[test]
-fn a_bot_or_provider_that_cannot_be_used_is_told_with_its_line() {
+fn an_unusable_bot_or_provider_has_its_line() {
     const OWN: &str = "  - name: own
     kind: generic
     method: POST
@@ -86,12 +86,12 @@ fn a_bot_or_provider_that_cannot_be_used_is_told_with_its_line() {
     secrets: {key: \"${ALERTBOT_KANNEL_PASSWORD}\"}
 ";
     let with_own = EXAMPLE.replacen("providers:\n", &format!("providers:\n{OWN}"), 1);
-    assert_eq!(receivers(&parse(&with_own)), []);
+    assert_eq!(receiver_faults(&parse(&with_own)), []);
     for (from, to, part) in [
         ("https://sms.example.com/send", "\"{{ nope\"", "the template of url"),
         ("https://sms.example.com/send", "no address", "the address is malformed"),
-        ("method: POST", "method: B AD", "is no HTTP method"),
-        ("{authorization: ", "{bad name: ", "is no name of a header"),
+        ("method: POST", "method: B AD", "is not an HTTP method"),
+        ("{authorization: ", "{bad name: ", "is not a valid header name"),
         ("secrets.key }}", "secrets.kye }}", "the template of header authorization failed"),
         ("text|tojson", "text|tojsno", "the template of body"),
     ] {
@@ -104,7 +104,7 @@ fn a_bot_or_provider_that_cannot_be_used_is_told_with_its_line() {
     }
     let with_proxy = EXAMPLE.replacen("    # proxy:", "    proxy:", 1);
     for proxy in ["socks5://proxy.example.com:1080", "http://user:password@proxy.example.com:3128"] {
-        assert_eq!(receivers(&parse_with(&with_proxy, Some(proxy))), [], "{proxy}");
+        assert_eq!(receiver_faults(&parse_with(&with_proxy, Some(proxy))), [], "{proxy}");
     }
     let told = faults(&parse_with(&with_proxy, Some("not a proxy")), now());
     let [fault] = &told[..] else { panic!("{told:?}") };
@@ -113,13 +113,13 @@ fn a_bot_or_provider_that_cannot_be_used_is_told_with_its_line() {
 }
 
 #[test]
-fn a_template_is_told_with_its_own_line() {
+fn a_template_fault_has_its_own_line() {
     let text = format!(
         "{EXAMPLE}\ntemplates:\n  telegram: |\n    <b>{{{{ title }}}}</b>\n    {{{{ summry }}}}\n  sms: \"{{{{ nothing \"\n"
     );
-    let told = templates(&parse(&text), now());
-    let lines: Vec<usize> = told.iter().map(|fault| fault.line).collect();
-    assert_eq!(lines, [line_of(&text, "summry"), line_of(&text, "{{ nothing")], "{told:#?}");
+    let found = templates(&parse(&text), now());
+    let lines: Vec<usize> = found.iter().map(|fault| fault.line).collect();
+    assert_eq!(lines, [line_of(&text, "summry"), line_of(&text, "{{ nothing")], "{found:#?}");
 }
 
 #[test]
@@ -171,7 +171,7 @@ fn the_folder_of_the_store_is_looked_at() {
     assert_eq!((faults(&there, now()), warnings(&there)), (Vec::new(), Vec::new()));
     let missing = with(&folder.path().join("data/a.db"));
     assert_eq!(faults(&missing, now()), []);
-    assert!(warnings(&missing)[0].contains("data does not exist here"), "{:?}", warnings(&missing));
+    assert!(warnings(&missing)[0].contains("data does not exist;"), "{:?}", warnings(&missing));
     std::fs::write(folder.path().join("file"), "").unwrap();
     for (path, part) in [("file/a.db", "file, which is not a folder"), ("", "is a folder")] {
         let found = faults(&with(&folder.path().join(path)), now());

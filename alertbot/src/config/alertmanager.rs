@@ -5,7 +5,7 @@ use std::time::Duration;
 use service_kit::config::Secret;
 
 use super::{
-    document::{Address, Section},
+    document::{HttpAddress, Section},
     names::Names,
 };
 
@@ -51,7 +51,7 @@ pub(super) fn alertmanagers(root: &Section) -> Vec<Alertmanager> {
 
 impl Alertmanager {
     fn read(section: &Section, name: String) -> Self {
-        let addresses = |key| section.list::<Address>(key).into_iter().map(|(address, _)| address.0).collect();
+        let addresses = |key| section.list::<HttpAddress>(key).into_iter().map(|(address, _)| address.0).collect();
         let watchdog = section.section("watchdog").map(|watchdog| Watchdog {
             alert: watchdog.or("alert", "Watchdog".to_owned()),
             within: watchdog.or_within("within", DEFAULT_WATCHDOG, Duration::from_secs(1)..=Duration::from_secs(86_400)),
@@ -61,7 +61,7 @@ impl Alertmanager {
             urls: addresses("urls"),
             api_credentials: section.section("api_credentials").and_then(|section| Credentials::read(&section)),
             webhook_credentials: webhook_credentials(section),
-            prometheus: section.optional::<Address>("prometheus").map(|address| address.0),
+            prometheus: section.optional::<HttpAddress>("prometheus").map(|address| address.0),
             prometheus_credentials: section.section("prometheus_credentials").and_then(|section| Credentials::read(&section)),
             watchdog,
         }

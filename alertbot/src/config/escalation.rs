@@ -9,10 +9,10 @@ use super::{
 };
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Escalation {
+pub struct EscalationPolicy {
     pub name: String,
     /// Performed in order until a person acknowledges. Never empty.
-    pub steps: Vec<Step>,
+    pub steps: Vec<EscalationStep>,
     /// Number of rounds over all steps. At least 1.
     pub rounds: u32,
     /// Whether everyone is notified by every means after the last round.
@@ -22,7 +22,7 @@ pub struct Escalation {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Step {
+pub struct EscalationStep {
     /// Line in the file.
     pub line: usize,
     /// Wait after the previous step. For the first step: after the start of the incident or the end of the previous round.
@@ -48,19 +48,19 @@ pub(super) struct Reachable<'a> {
     pub listed: &'a [Person],
 }
 
-pub(super) fn escalations(root: &Section, reachable: &Reachable) -> (Vec<Escalation>, Names) {
+pub(super) fn escalations(root: &Section, reachable: &Reachable) -> (Vec<EscalationPolicy>, Names) {
     let sections = root.sections("escalations");
     let names = Names::of("escalation", "escalations", &sections);
     let list = sections.iter().enumerate();
-    (list.map(|(index, section)| Escalation::read(section, names.at(index), reachable)).collect(), names)
+    (list.map(|(index, section)| EscalationPolicy::read(section, names.at(index), reachable)).collect(), names)
 }
 
-impl Escalation {
+impl EscalationPolicy {
     fn read(section: &Section, name: String, reachable: &Reachable) -> Self {
         let steps = section.required_sections("steps", "recipients and waits, in order");
         Self {
             name,
-            steps: steps.iter().map(|step| Step::read(step, reachable)).collect(),
+            steps: steps.iter().map(|step| EscalationStep::read(step, reachable)).collect(),
             rounds: section.or_within("rounds", 3, 1..=MOST_ROUNDS),
             then_everyone: section.or("then_everyone", true),
             acknowledge_timeout: section.optional("acknowledge_timeout"),
@@ -68,7 +68,7 @@ impl Escalation {
     }
 }
 
-impl Step {
+impl EscalationStep {
     fn read(section: &Section, reachable: &Reachable) -> Self {
         let by: Vec<_> = section.list::<Means>("by").into_iter().map(|(means, _)| means).collect();
         let step = Self {

@@ -7,6 +7,7 @@
 pub mod alertmanager;
 pub mod document;
 pub mod escalation;
+mod local_window;
 pub mod names;
 pub mod person;
 pub mod provider;
@@ -16,32 +17,34 @@ pub mod schedule;
 pub mod settings;
 pub mod severity;
 pub mod telegram;
-pub mod window;
 
 #[cfg(test)]
 mod tests;
 
 use std::{ffi::OsString, fmt, net::SocketAddr, path::Path, time::Duration};
 
+use alertbot_core::{
+    message::{Calendar, Language, Templates},
+    oncall::Schedule,
+};
 use jiff::tz::TimeZone;
 use service_kit::{
     config::{self as kit, ConfigFaults, Reader},
     telemetry,
+    yaml::{self, FileFault},
 };
 
 pub use alertmanager::{Alertmanager, Credentials, Watchdog};
-pub use escalation::{Escalation, Step};
+pub use escalation::{EscalationPolicy, EscalationStep};
 pub use person::{Means, Person, PhoneNumber, Role};
 pub use provider::{Generic, Preset, Provider, ProviderKind};
 pub use quiet::{Quiet, QuietHours};
 pub use route::{Matcher, Pattern, Route};
-pub use schedule::{Layer, Override, Schedule};
-pub use settings::{Calendar, Flapping, Heartbeat, Incidents, Language, Limits, Picture, Store, Template, Templates};
+pub use settings::{FlappingSettings, Heartbeat, Incidents, InputLimits, Picture, StoreSettings};
 pub use severity::Severities;
 pub use telegram::{Bot, Budget, Chat};
-pub use window::Window;
 
-use document::{Address, Fault, Reading, Section, node};
+use document::{HttpAddress, Reading, Section};
 
 const PREFIX: &str = "ALERTBOT";
 
@@ -60,7 +63,7 @@ pub struct Config {
     pub time_zone: TimeZone,
     /// For dates in Persian messages.
     pub calendar: Calendar,
-    pub store: Store,
+    pub store: StoreSettings,
     pub severities: Severities,
     pub alertmanagers: Vec<Alertmanager>,
     pub bots: Vec<Bot>,
@@ -68,13 +71,13 @@ pub struct Config {
     pub providers: Vec<Provider>,
     pub people: Vec<Person>,
     pub schedules: Vec<Schedule>,
-    pub escalations: Vec<Escalation>,
+    pub escalations: Vec<EscalationPolicy>,
     pub routes: Vec<Route>,
     pub incidents: Incidents,
     pub templates: Templates,
     pub picture: Picture,
     pub heartbeat: Option<Heartbeat>,
-    pub limits: Limits,
+    pub limits: InputLimits,
 }
 
 /// Settings from the environment only.
@@ -127,7 +130,7 @@ impl Config {
         self.routes.iter().find(|route| route.name == name)
     }
 
-    pub fn escalation(&self, name: &str) -> Option<&Escalation> {
+    pub fn escalation(&self, name: &str) -> Option<&EscalationPolicy> {
         self.escalations.iter().find(|escalation| escalation.name == name)
     }
 }
@@ -136,17 +139,17 @@ impl Config {
 #[derive(Debug, Clone)]
 pub struct Faults {
     file: String,
-    faults: Vec<Fault>,
+    faults: Vec<FileFault>,
     environment: Option<ConfigFaults>,
 }
 
 impl Faults {
     /// Faults found in a file after it was read.
-    pub fn of_file(file: &Path, faults: Vec<Fault>) -> Self {
+    pub fn of_file(file: &Path, faults: Vec<FileFault>) -> Self {
         Self { file: file.display().to_string(), faults, environment: None }
     }
 
-    pub fn iter(&self) -> impl Iterator<Item = &Fault> {
+    pub fn iter(&self) -> impl Iterator<Item = &FileFault> {
         self.faults.iter()
     }
 
@@ -163,7 +166,7 @@ impl fmt::Display for Faults {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let plural = if self.count() == 1 { "" } else { "s" };
         write!(formatter, "{} has {} fault{plural}:", self.file, self.count())?;
-        self.faults.iter().try_for_each(|fault| write!(formatter, "\n  {fault}"))?;
+        self.faults.iter().try_for_each(|fault| write!(formatter, "\n  {}", fault.in_file(&self.file)))?;
         let environment = self.environment.iter().flat_map(ConfigFaults::iter);
         environment.into_iter().try_for_each(|fault| write!(formatter, "\n  environment: {fault}"))
     }
@@ -178,7 +181,7 @@ pub fn load(file: &Path) -> Result<Config, Faults> {
         Ok(text) => parse(&file.display().to_string(), &text, std::env::vars_os()),
         Err(error) => {
             let wrong = format!("cannot be read: {error}");
-            Err(Faults::of_file(file, vec![Fault::new(0, "", &wrong, "set --config or ALERTBOT_CONFIG to an existing file")]))
+            Err(Faults::of_file(file, vec![FileFault::new(0, "", &wrong, "set --config or ALERTBOT_CONFIG to an existing file")]))
         }
     }
 }
@@ -190,16 +193,18 @@ pub fn parse<Name: Into<OsString>, Value: Into<OsString>>(
     variables: impl IntoIterator<Item = (Name, Value)>,
 ) -> Result<Config, Faults> {
     let told = |faults, environment| Faults { file: file.to_owned(), faults, environment };
-    let root = node::parse(text).map_err(|fault| told(vec![fault], None))?;
-    let variables = variables.into_iter().map(|(name, value)| (name.into(), value.into()));
-    let variables = variables.filter(|(name, _): &(OsString, OsString)| !is_service_link(name, text));
+    let root = yaml::parse(text).map_err(|fault| told(vec![fault], None))?;
     let mut faults = Vec::new();
     let read = kit::load(PREFIX, variables, |environment| {
         environment.known("ALERTBOT_CONFIG");
         let process = Process::read(environment);
         let reading = Reading::new(environment, PREFIX);
-        let config = Section::of(&reading, &root, "").map(|root| read(&root, process));
+        let mut config = Section::of(&reading, &root, "").map(|root| read(&root, process));
         faults = reading.take_faults();
+        if let Some(config) = &mut config {
+            // A secret of the file may have the name of a service link.
+            config.process.telemetry.ignored_variables = environment.service_links();
+        }
         config
     });
     match read {
@@ -207,28 +212,6 @@ pub fn parse<Name: Into<OsString>, Value: Into<OsString>>(
         Ok(_) => Err(told(faults, None)),
         Err(environment) => Err(told(faults, Some(environment))),
     }
-}
-
-/// Whether Kubernetes sets this variable for a service, or Docker for a link
-/// (<https://kubernetes.io/docs/concepts/services-networking/service/#environment-variables>). Not for a variable that the file
-/// names as a secret.
-fn is_service_link(name: &std::ffi::OsStr, file: &str) -> bool {
-    let Some(name) = name.to_str() else { return false };
-    let Some(rest) = name.strip_prefix(PREFIX).filter(|rest| rest.starts_with('_')) else { return false };
-    let named = [name.strip_suffix("_FILE").unwrap_or(name), name];
-    if named.iter().any(|name| file.contains(&format!("${{{name}}}"))) {
-        return false;
-    }
-    let parts: Vec<&str> = rest.split('_').skip(1).collect();
-    let is_number = |part: &&str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
-    let is_transport = |part: &str| matches!(part, "TCP" | "UDP" | "SCTP");
-    (0..parts.len()).any(|at| match &parts[at..] {
-        ["SERVICE", "HOST"] | ["SERVICE", "PORT"] | ["PORT"] => true,
-        ["SERVICE", "PORT", named @ ..] => !named.is_empty(),
-        ["PORT", port, transport] => is_number(port) && is_transport(transport),
-        ["PORT", port, transport, "PROTO" | "PORT" | "ADDR"] => is_number(port) && is_transport(transport),
-        _ => false,
-    })
 }
 
 /// The settings from the environment as a table for `--help`.
@@ -273,11 +256,11 @@ fn read(root: &Section, process: Process) -> Config {
         process,
         listen,
         admin_listen,
-        public_url: root.optional::<Address>("public_url").map(|address| address.0),
+        public_url: root.optional::<HttpAddress>("public_url").map(|address| address.0),
         language,
         time_zone,
         calendar,
-        store: Store::read(root),
+        store: StoreSettings::read(root),
         severities: Severities::read(root),
         alertmanagers,
         bots,
@@ -288,9 +271,9 @@ fn read(root: &Section, process: Process) -> Config {
         escalations,
         routes: route::routes(root, &chat_names, &escalation_names),
         incidents: Incidents::read(root),
-        templates: Templates::read(root),
+        templates: settings::read_templates(root),
         picture: Picture::read(root),
         heartbeat: Heartbeat::read(root),
-        limits: Limits::read(root),
+        limits: InputLimits::read(root),
     }
 }

@@ -1,9 +1,9 @@
 //! This module reads the people to notify and their roles.
 
+use alertbot_core::message::Language;
 use jiff::tz::TimeZone;
 
 use super::{
-    Language,
     document::{Section, Value},
     names::Names,
     quiet::QuietHours,

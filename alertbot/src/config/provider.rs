@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, time::Duration};
 use service_kit::config::Secret;
 
 use super::{
-    document::{Address, Section, Value},
+    document::{HttpAddress, Section, Value},
     names::Names,
 };
 
@@ -101,7 +101,7 @@ pub(super) fn providers(root: &Section) -> (Vec<Provider>, Names) {
 impl Provider {
     fn read(section: &Section, name: String) -> Option<Self> {
         let kind: Kind = section.required("kind", Kind::SHAPE);
-        let address = |key, default: &str| section.or(key, Address(default.to_owned())).0;
+        let address = |key, default: &str| section.or(key, HttpAddress(default.to_owned())).0;
         let kind = match kind.0 {
             "twilio" => ProviderKind::Twilio {
                 api_url: address("api_url", "https://api.twilio.com"),
@@ -116,7 +116,7 @@ impl Provider {
                 template: section.optional("template"),
             },
             "kannel" => ProviderKind::Kannel {
-                url: section.required::<Address>("url", "the SMS box, as http://127.0.0.1:13013/cgi-bin/sendsms").0,
+                url: section.required::<HttpAddress>("url", "the SMS box, as http://127.0.0.1:13013/cgi-bin/sendsms").0,
                 username: section.required("username", "as in Kannel's sendsms-user group"),
                 password: section.secret("password", "as in Kannel's sendsms-user group"),
                 from: section.optional("from"),

@@ -1,19 +1,19 @@
 //! This module reads quiet hours, in which a message is muted or held. They apply to critical messages only if `severities` lists
 //! them.
 
+use alertbot_core::{alert::Severity, local_window::LocalWindow};
 use jiff::tz::TimeZone;
 
 use super::{
     document::{Section, Value},
-    window::Window,
+    local_window::read_window,
 };
-use crate::incident::Severity;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct QuietHours {
     /// Severities to which they apply.
     pub severities: Vec<Severity>,
-    pub window: Window,
+    pub window: LocalWindow,
     /// `None`: the zone of the person or, for a chat, of the file.
     pub zone: Option<TimeZone>,
     pub manner: Quiet,
@@ -53,7 +53,7 @@ impl QuietHours {
         let severities: Vec<_> = section.list::<Severity>("severities").into_iter().map(|(severity, _)| severity).collect();
         Self {
             severities: if section.has("severities") { severities } else { vec![Severity::Info, Severity::Warning] },
-            window: Window::read(section),
+            window: read_window(section),
             zone: section.optional("time_zone"),
             manner: section.or("manner", Quiet::Mute),
         }

@@ -1,13 +1,13 @@
 //! This module reads the routes, which select the recipients of an incident. Alertmanager has already grouped and routed; these
 //! routes are evaluated from the top.
 
+use alertbot_core::alert::Severity;
 use regex::Regex;
 
 use super::{
     document::{Section, Value},
     names::Names,
 };
-use crate::incident::Severity;
 
 #[derive(Debug, Clone)]
 pub struct Route {

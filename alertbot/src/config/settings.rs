@@ -2,13 +2,14 @@
 
 use std::{path::PathBuf, time::Duration};
 
+use alertbot_core::message::{Calendar, Language, Template, Templates};
 use service_kit::config::Secret;
 
 use super::document::{Bytes, Section, Value};
 
 /// The embedded database.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Store {
+pub struct StoreSettings {
     /// Line in the file; 0 if the section is missing.
     pub line: usize,
     /// The database file. The bot creates its folder if it is missing.
@@ -31,14 +32,14 @@ pub struct Incidents {
     pub settle_after_restart: Duration,
     /// A group that fires again within this time after its end reopens its incident.
     pub reopen_within: Duration,
-    pub flapping: Flapping,
+    pub flapping: FlappingSettings,
     /// A silence over more alerts than this needs a confirmation.
     pub silence_confirm_above: u32,
 }
 
 /// After this many reopenings within a time, changes only edit messages until the incident has been calm.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Flapping {
+pub struct FlappingSettings {
     pub reopenings: u32,
     pub within: Duration,
     pub calm: Duration,
@@ -65,7 +66,7 @@ pub struct Heartbeat {
 
 /// Limits of the input.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Limits {
+pub struct InputLimits {
     /// Size of a webhook's body.
     pub webhook_bytes: u64,
     /// Alerts of one webhook.
@@ -79,7 +80,7 @@ pub struct Limits {
 const DAY: Duration = Duration::from_secs(86_400);
 const SECOND: Duration = Duration::from_secs(1);
 
-impl Store {
+impl StoreSettings {
     pub(super) fn read(root: &Section) -> Self {
         let section = root.section_or_empty("store");
         Self {
@@ -100,7 +101,7 @@ impl Incidents {
             reconcile_every: section.or_within("reconcile_every", 30 * SECOND, SECOND..=DAY),
             settle_after_restart: section.or_within("settle_after_restart", 300 * SECOND, Duration::ZERO..=DAY),
             reopen_within: section.or_within("reopen_within", 3600 * SECOND, Duration::ZERO..=7 * DAY),
-            flapping: Flapping {
+            flapping: FlappingSettings {
                 reopenings: flapping.or_within("reopenings", 3, 1..=1000),
                 within: flapping.or_within("within", 1800 * SECOND, SECOND..=DAY),
                 calm: flapping.or_within("calm", 900 * SECOND, SECOND..=DAY),
@@ -131,7 +132,7 @@ impl Heartbeat {
     }
 }
 
-impl Limits {
+impl InputLimits {
     pub(super) fn read(root: &Section) -> Self {
         let section = root.section_or_empty("limits");
         Self {
@@ -141,14 +142,6 @@ impl Limits {
             queued: section.or_within("queued", 100_000, 1_000..=10_000_000),
         }
     }
-}
-
-/// The language of messages.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
-pub enum Language {
-    #[default]
-    English,
-    Persian,
 }
 
 impl Value for Language {
@@ -167,15 +160,6 @@ impl Value for Language {
     }
 }
 
-/// Calendar of dates in Persian messages. Other messages use the Gregorian calendar.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum Calendar {
-    #[default]
-    Gregorian,
-    /// The Solar Hijri calendar of Iran.
-    Jalali,
-}
-
 impl Value for Calendar {
     const SHAPE: &'static str = "gregorian or jalali";
 
@@ -192,28 +176,8 @@ impl Value for Calendar {
     }
 }
 
-/// Templates that replace the built-in ones; `None`: the built-in one.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Templates {
-    /// Message of an incident in a chat, in Telegram's HTML.
-    pub telegram: Option<Template>,
-    /// Text of an SMS, shortened if it is too long.
-    pub sms: Option<Template>,
-    /// Text of a voice call.
-    pub voice: Option<Template>,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Template {
-    pub source: String,
-    /// Line in the file. Lines of faults in the template are counted from it.
-    pub line: usize,
-}
-
-impl Templates {
-    pub(super) fn read(root: &Section) -> Self {
-        let section = root.section_or_empty("templates");
-        let template = |key| section.optional(key).map(|source| Template { source, line: section.line_of(key) });
-        Self { telegram: template("telegram"), sms: template("sms"), voice: template("voice") }
-    }
+pub(super) fn read_templates(root: &Section) -> Templates {
+    let section = root.section_or_empty("templates");
+    let template = |key| section.optional(key).map(|source| Template { source, line: section.line_of(key) });
+    Templates { telegram: template("telegram"), sms: template("sms"), voice: template("voice") }
 }

@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use alertbot_core::alert::Severity;
+
 use super::document::{Section, Value};
-use crate::incident::Severity;
 
 impl Value for Severity {
     const SHAPE: &'static str = "critical, warning or info";

@@ -2,13 +2,12 @@
 
 use std::time::Duration;
 
+use alertbot_core::message::Language;
+use jiff::tz::TimeZone;
 use service_kit::config::Secret;
 
-use jiff::tz::TimeZone;
-
 use super::{
-    Language,
-    document::{Address, Section},
+    document::{HttpAddress, Section},
     names::Names,
     quiet::QuietHours,
 };
@@ -77,7 +76,7 @@ impl Bot {
             name,
             line: section.line(),
             token: section.secret("token", "the bot's token from @BotFather"),
-            api_url: section.or("api_url", Address("https://api.telegram.org".into())).0,
+            api_url: section.or("api_url", HttpAddress("https://api.telegram.org".into())).0,
             proxy: section.optional_secret("proxy", "proxy to Telegram, as socks5://host:port"),
             timeout: section.or_within("timeout", Duration::from_secs(10), Duration::from_secs(1)..=Duration::from_secs(60)),
             listens: section.or("listens", true),

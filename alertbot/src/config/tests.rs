@@ -57,7 +57,7 @@ fn commented_settings_of_the_example_are_valid() {
         let variables: std::collections::BTreeMap<String, String> = more.chain(given).collect();
         // `calls` must be used before a setting may refer to it.
         if let Err(faults) = parse("example", &text.join("\n\n"), variables) {
-            let by_the_example_itself = |fault: &Fault| fault.path.ends_with(".voice") || fault.path.ends_with("[0]");
+            let by_the_example_itself = |fault: &FileFault| fault.path.ends_with(".voice") || fault.path.ends_with("[0]");
             assert!(faults.environment().is_none() && faults.iter().all(by_the_example_itself), "{shown}\n{faults}");
         }
     }
@@ -96,18 +96,18 @@ routes:
     let faults = parse("bad.yaml", text, [("ALERTBOT_TELEGRAM_TOKN", "x")]).unwrap_err();
     let told = faults.to_string();
     for part in [
-        "line 1: listn is not a setting; did you mean listen?",
-        "line 2: language is \"de\", which is invalid; write it as en or fa",
-        "line 5: alertmanagers[0].webhook_credentials[0].bearer is not a reference to a secret",
-        "line 6: alertmanagers[0].watchdog.within is \"5\"",
-        "line 11: chats[0].id is \"here\"",
-        "line 11: chats[0].quiet_hours[0].from is \"25:00\"",
-        "line 12: chats[1].name is ops, the name of another chat",
-        "line 14: people[0].phone is invalid",
-        "line 14: people[0].role is \"boss\"",
-        "line 14: people[0].phone is not used by any provider",
-        "line 16: routes[0].chats is \"op\", but no chat has this name; did you mean ops?",
-        "line 16: routes[0].chat is not a setting; did you mean chats?",
+        "bad.yaml:1: listn: is not a setting; did you mean listen?",
+        "bad.yaml:2: language: is \"de\", which is invalid; write it as en or fa",
+        "bad.yaml:5: alertmanagers[0].webhook_credentials[0].bearer: is not a reference to a secret",
+        "bad.yaml:6: alertmanagers[0].watchdog.within: is \"5\"",
+        "bad.yaml:11: chats[0].id: is \"here\"",
+        "bad.yaml:11: chats[0].quiet_hours[0].from: is \"25:00\"",
+        "bad.yaml:12: chats[1].name: is ops, the name of another chat",
+        "bad.yaml:14: people[0].phone: is invalid",
+        "bad.yaml:14: people[0].role: is \"boss\"",
+        "bad.yaml:14: people[0].phone: is not used by any provider",
+        "bad.yaml:16: routes[0].chats: is \"op\", but no chat has this name; did you mean ops?",
+        "bad.yaml:16: routes[0].chat: is not a setting; did you mean chats?",
         "environment: ALERTBOT_TELEGRAM_TOKEN is missing",
         "environment: ALERTBOT_TELEGRAM_TOKN is not a setting of this program",
     ] {
@@ -152,7 +152,7 @@ fn contradictory_settings_are_reported() {
 #[test]
 fn a_file_that_is_not_yaml_names_the_line() {
     let told = faults("people:\n", "people: [\n");
-    assert!(told.contains("is not valid YAML") && told.contains("line "), "{told}");
+    assert!(told.contains("is not valid YAML") && told.contains("alertbot.yaml:"), "{told}");
     let told = parse_with("- a\n").unwrap_err().to_string();
     assert!(told.contains("is a list; write `name: value`"), "{told}");
     let told = load(Path::new("/nowhere/alertbot.yaml")).unwrap_err().to_string();
@@ -171,27 +171,19 @@ fn a_secret_may_come_from_a_file() {
 }
 
 #[test]
-fn kubernetes_link_variables_are_ignored_misspelt_ones_are_not() {
-    let is_link = |name: &str, file: &str| super::is_service_link(std::ffi::OsStr::new(name), file);
-    for name in [
-        "ALERTBOT_SERVICE_HOST",
-        "ALERTBOT_SERVICE_PORT",
-        "ALERTBOT_SERVICE_PORT_HTTP_ADMIN",
-        "ALERTBOT_PORT",
-        "ALERTBOT_PORT_9095_TCP",
-        "ALERTBOT_PORT_9095_TCP_ADDR",
-        "ALERTBOT_PORT_9095_UDP_PROTO",
-        "ALERTBOT_ADMIN_SERVICE_HOST",
-        "ALERTBOT_ADMIN_PORT_9096_TCP_PORT",
-    ] {
-        assert!(is_link(name, ""), "{name}");
-    }
-    for name in ["ALERTBOT_SHUTDOWN_DEADLIN", "ALERTBOT_LOG_LEVL", "ALERTBOT_PORT_9095", "OTHER_SERVICE_HOST", "ALERTBOT"] {
-        assert!(!is_link(name, ""), "{name}");
-    }
-    assert!(!is_link("ALERTBOT_SMS_PORT", "token: ${ALERTBOT_SMS_PORT}"), "a secret of the file");
-    let linked = VARIABLES.into_iter().chain([("ALERTBOT_SERVICE_PORT_HTTP", "9095"), ("ALERTBOT_PORT", "tcp://10.0.0.1:9095")]);
-    assert!(parse("alertbot.yaml", EXAMPLE, linked).is_ok());
+fn service_links_are_ignored_unless_they_are_secrets() {
+    let links = [("ALERTBOT_PORT", "tcp://10.0.0.11:9095"), ("ALERTBOT_SERVICE_HOST", "10.0.0.11")];
+    let config = parse("alertbot.yaml", EXAMPLE, VARIABLES.into_iter().chain(links)).unwrap();
+    assert_eq!(config.process.telemetry.ignored_variables, ["ALERTBOT_PORT", "ALERTBOT_SERVICE_HOST"]);
+    let named = EXAMPLE.replace("${ALERTBOT_WEBHOOK_TOKEN}", "${ALERTBOT_SERVICE_HOST}");
+    let secrets = VARIABLES.into_iter().filter(|(name, _)| *name != "ALERTBOT_WEBHOOK_TOKEN");
+    let config = parse("alertbot.yaml", &named, secrets.chain(links)).unwrap();
+    assert_eq!(config.process.telemetry.ignored_variables, ["ALERTBOT_PORT"]);
+    assert!(
+        matches!(&config.alertmanagers[0].webhook_credentials[0], Credentials::Bearer(token) if token.expose() == "10.0.0.11")
+    );
+    let misspelt = parse("alertbot.yaml", EXAMPLE, VARIABLES.into_iter().chain([("ALERTBOT_PORT", "9095")])).unwrap_err();
+    assert!(misspelt.to_string().contains("ALERTBOT_PORT"), "{misspelt}");
 }
 
 #[test]

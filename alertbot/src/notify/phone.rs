@@ -2,22 +2,12 @@
 
 use std::{fmt, future::Future, pin::Pin};
 
+use alertbot_core::delivery::{Medium, Outcome, Report};
 use axum::http::{HeaderMap, Method};
-use serde::{Deserialize, Serialize};
-
-use super::Outcome;
-
-/// The medium of a message to a phone.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Medium {
-    Sms,
-    Voice,
-}
 
 /// One message to one phone.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Call {
+pub struct PhoneMessage {
     /// The bot's id, equal in every attempt. It is the idempotency key if the provider supports one.
     pub id: i64,
     pub medium: Medium,
@@ -27,9 +17,9 @@ pub struct Call {
     pub text: String,
 }
 
-impl fmt::Debug for Call {
+impl fmt::Debug for PhoneMessage {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_struct("Call").field("id", &self.id).field("medium", &self.medium).finish_non_exhaustive()
+        formatter.debug_struct("PhoneMessage").field("id", &self.id).field("medium", &self.medium).finish_non_exhaustive()
     }
 }
 
@@ -38,7 +28,7 @@ pub type Sending<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 /// A provider of SMS and voice calls.
 pub trait Phone: Send + Sync {
     /// Makes one attempt. `Delivered` means accepted by the provider. A [`Report`] states whether the phone received it.
-    fn send<'a>(&'a self, call: &'a Call) -> Sending<'a, Outcome>;
+    fn send<'a>(&'a self, call: &'a PhoneMessage) -> Sending<'a, Outcome>;
 
     /// Renders the request of a message without sending it, if the configuration determines its form.
     ///
@@ -77,17 +67,6 @@ pub enum Callback {
     },
     /// A person sent an SMS to the bot's number, for instance `ACK 1234`.
     Message { from: String, text: String },
-}
-
-/// State of an accepted message.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Report {
-    /// In transit. A later report follows.
-    Underway,
-    /// The phone received it, or the call was answered.
-    Arrived,
-    /// It will not arrive.
-    Failed { reason: String },
 }
 
 /// Why a callback was rejected.

@@ -1,8 +1,9 @@
-//! Draws series as a PNG: plotters lays the chart out as SVG, resvg turns it into pixels with a font that the program carries
-//! (Vazirmatn, Latin and Persian, shaped and ordered as each script wants). No font and no library of the system is asked. Pure.
+//! This module draws series as a PNG. It is pure.
 //!
-//! The picture has a ground of its own, so it reads the same in a dark and in a light chat; its words are sized for a telephone,
-//! which shows it at about a third of its width.
+//! - plotters lays the chart out as SVG. resvg renders it with an embedded font (Vazirmatn), which shapes Latin and Persian. Fonts and
+//!   libraries of the system are not used.
+//! - The background is opaque, so that the chart reads the same in a dark and in a light chat.
+//! - Texts are sized for a phone, which shows the chart at about a third of its width.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -10,6 +11,7 @@ use std::{
     sync::{Arc, LazyLock},
 };
 
+use alertbot_core::{alert::Labels, message::bidi};
 use jiff::{Timestamp, tz::TimeZone};
 use plotters::{
     coord::ranged1d::{KeyPointHint, NoDefaultFormatting, ValueFormatter},
@@ -24,20 +26,19 @@ use super::{
     prometheus::Series,
     unit::{self, Unit},
 };
-use crate::{message::bidi, webhook::Labels};
 
 const WIDTH: u32 = 1280;
 const HEIGHT: u32 = 800;
 const MARGIN: i32 = 40;
-/// Lines that are drawn; more cannot be told apart. The rest is counted.
+/// Most lines in a chart: more colours are hard to distinguish. The rest is counted.
 pub const LINES: usize = 8;
 const FONT: &str = "Vazirmatn";
 const FONT_BYTES: &[u8] = include_bytes!("../../fonts/Vazirmatn-Regular.ttf");
 const TITLE_SIZE: i32 = 54;
 const WORD_SIZE: i32 = 40;
-/// Of the legend.
+/// Height of a row of the legend.
 const ROW_HEIGHT: i32 = 50;
-/// Characters of a title and of other words that fit a line.
+/// Characters of a title and of other texts that fit on a line.
 const TITLE_LENGTH: usize = 44;
 const WORDS_LENGTH: usize = 62;
 const LEGEND_LENGTH: usize = 28;
@@ -58,38 +59,38 @@ const COLOURS: [RGBColor; LINES] = [
     RGBColor(166, 178, 196),
 ];
 
-/// What one picture shows.
+/// Content of a chart.
 #[derive(Debug, Clone)]
 pub struct Chart {
     pub title: String,
-    /// The query, under the title.
+    /// The query, below the title.
     pub query: String,
     /// At most [`LINES`] are drawn.
     pub series: Vec<Series>,
     /// Series that are not shown, for the legend.
     pub more: usize,
     pub threshold: Option<Threshold>,
-    /// Of the values.
+    /// Unit of the values.
     pub unit: Unit,
-    /// Since when it fires or fired, and until when; `None` for the latter while it does.
+    /// Start and end of the alert; the end is `None` while it fires.
     pub fired: Option<(Timestamp, Option<Timestamp>)>,
     pub start: Timestamp,
     pub end: Timestamp,
-    /// Points further apart than this have nothing between them, seconds.
+    /// Points further apart than this, in seconds, are not connected.
     pub step_seconds: f64,
     pub zone: TimeZone,
 }
 
-/// Keeps the series of the alerts that fire, given by their labels: the query has the others too. Where none fits, all stay: a
-/// rule may rename labels.
-pub fn keep_firing(series: &mut Vec<Series>, alerts: &[&Labels]) {
-    /// Alerts by the labels that they have of a series: which labels, and their values.
-    type Known<'a> = HashMap<Vec<&'a str>, HashSet<Vec<&'a str>>>;
-    let mut known: HashMap<Vec<String>, Known<'_>> = HashMap::new();
+/// Removes series that do not fire. The query returns them too; `alerts` are the labels of the firing alerts. If no series
+/// matches, all remain, because a rule may rename labels.
+pub fn retain_firing(series: &mut Vec<Series>, alerts: &[&Labels]) {
+    /// Alerts by the labels that they share with a series: names, then values.
+    type AlertsByLabels<'a> = HashMap<Vec<&'a str>, HashSet<Vec<&'a str>>>;
+    let mut known: HashMap<Vec<String>, AlertsByLabels<'_>> = HashMap::new();
     let mut fires = |series: &Series| {
         let names: Vec<String> = series.labels.keys().filter(|name| *name != "__name__").cloned().collect();
         let known = known.entry(names).or_insert_with_key(|names| {
-            let mut known = Known::new();
+            let mut known = AlertsByLabels::new();
             for alert in alerts {
                 let (had, values): (Vec<&str>, Vec<&str>) =
                     alert.iter().filter(|(name, _)| names.iter().any(|known| known == name)).unzip();
@@ -107,9 +108,9 @@ pub fn keep_firing(series: &mut Vec<Series>, alerts: &[&Labels]) {
     }
 }
 
-/// Puts first what tells most: the lines that went furthest towards alarm, or simply furthest up. Of more than [`LINES`] only
-/// these are kept; gives how many are not.
-pub fn keep_most_telling(series: &mut Vec<Series>, threshold: Option<Threshold>) -> usize {
+/// Sorts the series by distance towards the alarm, or by height without a threshold. Removes all but the first [`LINES`] and
+/// returns the number of removed series.
+pub fn truncate_to_extremes(series: &mut Vec<Series>, threshold: Option<Threshold>) -> usize {
     let sinks = threshold.is_some_and(|threshold| threshold.operator.starts_with('<'));
     let reach = |series: &Series| {
         let heights = series.points.iter().map(|point| if sinks { -point.1 } else { point.1 });
@@ -128,10 +129,10 @@ static FONTS: LazyLock<Arc<usvg::fontdb::Database>> = LazyLock::new(|| {
     Arc::new(fonts)
 });
 
-/// The picture, as PNG.
+/// Renders the chart as PNG.
 ///
 /// # Errors
-/// When it cannot be drawn; numbers and words of any kind can.
+/// Returns an error if the renderer fails. Every number and text can be drawn.
 pub fn png(chart: &Chart) -> Result<Vec<u8>, PictureFault> {
     let failed = |error: String| PictureFault::Drawing(error);
     let svg = svg(chart).map_err(|error| failed(error.to_string()))?;
@@ -143,7 +144,7 @@ pub fn png(chart: &Chart) -> Result<Vec<u8>, PictureFault> {
     encode(&pixels).map_err(|error| failed(error.to_string()))
 }
 
-/// A row at a time, so that the pixels are in memory once. The ground is opaque: no pixel shows anything through.
+/// Encodes a row at a time, so that the pixels are in memory once. The background is opaque, so alpha is dropped.
 fn encode(pixels: &tiny_skia::Pixmap) -> Result<Vec<u8>, png::EncodingError> {
     const RGBA: usize = 4;
     let mut data = Vec::new();
@@ -187,7 +188,7 @@ type Area<'a> = DrawingArea<SVGBackend<'a>, plotters::coord::Shift>;
 fn plot(chart: &Chart, area: &Area<'_>) -> Result<(), Box<dyn std::error::Error>> {
     let (start, end) = (seconds(chart.start), seconds(chart.end));
     let (low, high) = heights(chart);
-    let (times, heights) = (ticks(start, end, &TIME_STEPS), ticks(low, high, &unit::steps(chart.unit, high - low)));
+    let (times, heights) = (ticks(start, end, &unit::TIME_STEPS), ticks(low, high, &unit::steps(chart.unit, high - low)));
     let label = |size: i32| (FONT, size).into_font().color(&WORDS);
     let mut drawing = ChartBuilder::on(area)
         .x_label_area_size(60)
@@ -201,7 +202,7 @@ fn plot(chart: &Chart, area: &Area<'_>) -> Result<(), Box<dyn std::error::Error>
         .x_label_style(label(WORD_SIZE))
         .y_label_style(label(WORD_SIZE))
         .x_label_formatter(&|at| clock(*at, &chart.zone))
-        .y_label_formatter(&|value| unit::say(*value, chart.unit))
+        .y_label_formatter(&|value| unit::format_value(*value, chart.unit))
         .draw()?;
     if let Some((since, until)) = chart.fired {
         let (from, to) = (seconds(since).max(start), until.map_or(end, seconds).min(end));
@@ -226,13 +227,13 @@ fn plot(chart: &Chart, area: &Area<'_>) -> Result<(), Box<dyn std::error::Error>
         let above = threshold.value < low + (high - low) * 0.85;
         let anchor = Pos::new(HPos::Right, if above { VPos::Bottom } else { VPos::Top });
         let style = (FONT, WORD_SIZE).into_font().color(&ALARM).pos(anchor);
-        let said = format!("{} {}", threshold.operator, unit::say(threshold.value, chart.unit));
+        let said = format!("{} {}", threshold.operator, unit::format_value(threshold.value, chart.unit));
         drawing.draw_series([Text::new(said, (end, threshold.value), style)])?;
     }
     Ok(())
 }
 
-/// An axis with its marks where we want them.
+/// An axis with given marks.
 struct Axis {
     low: f64,
     high: f64,
@@ -263,7 +264,7 @@ impl ValueFormatter<f64> for Axis {
     }
 }
 
-/// The colours' names: the labels in which the lines differ. One line without any needs none.
+/// Texts of the legend: the labels in which the lines differ. A single line needs none.
 fn legend(chart: &Chart) -> Vec<(String, RGBColor)> {
     let shown = chart.series.iter().take(LINES);
     let shared =
@@ -282,7 +283,7 @@ fn legend(chart: &Chart) -> Vec<(String, RGBColor)> {
     rows
 }
 
-/// From where to where the values go, with the threshold in sight and some air; from zero where that costs little.
+/// Range of the axis: values and threshold with a margin, from zero if that changes little.
 fn heights(chart: &Chart) -> (f64, f64) {
     let values = chart.series.iter().flat_map(|series| &series.points).map(|point| point.1);
     let (low, high) = values
@@ -292,7 +293,7 @@ fn heights(chart: &Chart) -> (f64, f64) {
         return (0.0, 1.0);
     }
     let low = if low > 0.0 && low < high * 0.6 { 0.0 } else { low };
-    // Nearly equal values have no marks between them.
+    // Nearly equal values would have no marks between them.
     let is_flat = high - low <= high.abs().max(low.abs()) * FLAT;
     let air = match (is_flat, high.abs()) {
         (true, 0.0) => 1.0,
@@ -302,16 +303,13 @@ fn heights(chart: &Chart) -> (f64, f64) {
     (if low == 0.0 { 0.0 } else { low - air }, high + air)
 }
 
-/// Values whose distances are a smaller share of them are drawn as equal.
+/// Values that differ by a smaller share than this are drawn as equal.
 const FLAT: f64 = 1e-9;
 
-/// Distances of marks on the axis of time that people expect, seconds.
-pub(super) const TIME_STEPS: [f64; 15] =
-    [10.0, 30.0, 60.0, 120.0, 300.0, 600.0, 900.0, 1800.0, 3600.0, 7200.0, 14_400.0, 21_600.0, 43_200.0, 86_400.0, 604_800.0];
-/// Marks on an axis at most.
+/// Most marks on an axis.
 const MARKS: f64 = 7.0;
 
-/// Round places between `low` and `high`: at distances of `steps`, or of 1, 2 or 5 times a power of ten.
+/// Round values between `low` and `high`, at distances from `steps`, or of 1, 2 or 5 times a power of ten.
 fn ticks(low: f64, high: f64, steps: &[f64]) -> Vec<f64> {
     let least = (high - low) / MARKS;
     let power = 10f64.powf(least.log10().floor());
@@ -325,7 +323,7 @@ fn seconds(moment: Timestamp) -> f64 {
     moment.as_millisecond() as f64 / 1e3
 }
 
-/// `14:05` as the clocks there show it.
+/// Formats as `14:05` in the zone.
 fn clock(at: f64, zone: &TimeZone) -> String {
     match Timestamp::from_millisecond((at * 1e3) as i64) {
         Ok(moment) => zone.to_datetime(moment).strftime("%H:%M").to_string(),
@@ -333,7 +331,7 @@ fn clock(at: f64, zone: &TimeZone) -> String {
     }
 }
 
-/// One line of at most so many characters, without what no picture can show.
+/// One line of at most `length` characters, without characters that a chart cannot show.
 fn words(text: &str, length: usize) -> String {
     let text = bidi::strip(text);
     let line: String = text.split_whitespace().collect::<Vec<_>>().join(" ").chars().filter(|one| !one.is_control()).collect();
@@ -362,10 +360,10 @@ mod tests {
             assert_eq!(unit::short(value), text);
         }
         assert_eq!(ticks(0.0, 1.08, &[]), [0.0, 0.2, 0.4, 0.6000000000000001, 0.8, 1.0]);
-        assert_eq!(ticks(1000.0, 4600.0, &TIME_STEPS), [1200.0, 1800.0, 2400.0, 3000.0, 3600.0, 4200.0]);
+        assert_eq!(ticks(1000.0, 4600.0, &unit::TIME_STEPS), [1200.0, 1800.0, 2400.0, 3000.0, 3600.0, 4200.0]);
     }
 
-    /// A constant 0.002 fills no axis up to 0.5: it runs through the middle, with marks around it.
+    /// A constant 0.002 must not be flat at the bottom of an axis up to 0.5: it runs through the middle, with marks around it.
     #[test]
     fn a_constant_value_of_any_size_runs_through_the_middle() {
         for value in [1e-300, 2e-9, 0.002, 1.0, 7.0, 1e12, 1e300, -0.002, 0.0] {
@@ -379,7 +377,7 @@ mod tests {
             }
             let marks = ticks(low, high, &[]);
             assert!((3..=9).contains(&marks.len()), "{value}: {marks:?}");
-            let mut labels: Vec<String> = marks.iter().map(|mark| unit::say(*mark, Unit::Plain)).collect();
+            let mut labels: Vec<String> = marks.iter().map(|mark| unit::format_value(*mark, Unit::Plain)).collect();
             labels.dedup();
             assert_eq!(labels.len(), marks.len(), "{value}: {labels:?}");
         }
@@ -395,22 +393,22 @@ mod tests {
         let all: Vec<Series> = (0..20).map(|number| line(number, |x| x)).collect();
         let kept = |alerts: &[Labels]| {
             let mut series = all.clone();
-            keep_firing(&mut series, &alerts.iter().collect::<Vec<_>>());
+            retain_firing(&mut series, &alerts.iter().collect::<Vec<_>>());
             series.iter().map(|series| series.labels["instance"].clone()).collect::<Vec<_>>()
         };
         assert_eq!(kept(&[alert("10.0.0.7:9600"), alert("10.0.0.9:9600")]), ["10.0.0.7:9600", "10.0.0.9:9600"]);
         assert_eq!(kept(&[alert("renamed")]).len(), 20);
         assert_eq!(kept(&[]).len(), 20);
-        // An alert of the sum over all has none of the labels.
+        // An alert on the sum of all series has no common label with them.
         assert_eq!(kept(&[[("alertname", "Slow")].into_iter().collect()]).len(), 20);
     }
 
     #[test]
-    fn the_lines_that_went_furthest_are_kept() {
+    fn the_lines_nearest_to_the_alarm_are_drawn() {
         let threshold = |operator| Some(Threshold { value: 5.0, operator });
         for (threshold, first) in [(threshold(">"), 19.0), (None, 19.0), (threshold("<="), 0.0)] {
             let mut series: Vec<_> = (0..20).map(|number| line(number, move |_| number as f64)).collect();
-            assert_eq!(keep_most_telling(&mut series, threshold), 12);
+            assert_eq!(truncate_to_extremes(&mut series, threshold), 12);
             assert_eq!((series.len(), series[0].points[0].1), (LINES, first));
         }
     }
@@ -439,7 +437,7 @@ mod tests {
         Series { labels: labels.into_iter().collect(), points: points.collect() }
     }
 
-    /// Each is a whole picture, and differs from an empty one. `PICTURES=<folder>` keeps them to be looked at.
+    /// Each chart is complete and differs from an empty one. `PICTURES=<folder>` stores them for inspection.
     #[test]
     fn every_kind_of_series_is_drawn() {
         let none = png(&chart(Vec::new())).unwrap();
@@ -458,7 +456,7 @@ mod tests {
             ("negative", vec![line(1, |x| -5.0 - x)]),
         ];
         for (name, mut series) in kinds {
-            let more = keep_most_telling(&mut series, None);
+            let more = truncate_to_extremes(&mut series, None);
             assert_eq!(more, if name == "many" { 12 } else { 0 });
             let drawn = png(&Chart { more, ..chart(series) }).unwrap();
             assert!(drawn.starts_with(b"\x89PNG") && drawn.len() > 10_000 && drawn != none, "{name}: {} bytes", drawn.len());
@@ -466,7 +464,7 @@ mod tests {
             let mut pixels = vec![0; read.output_buffer_size().unwrap()];
             let frame = read.next_frame(&mut pixels).unwrap();
             assert_eq!((frame.width, frame.height, pixels.len() as u32), (WIDTH, HEIGHT, WIDTH * HEIGHT * 3), "{name}");
-            assert_eq!(pixels[..3], [GROUND.0, GROUND.1, GROUND.2], "{name}: colours are in their places");
+            assert_eq!(pixels[..3], [GROUND.0, GROUND.1, GROUND.2], "{name}: channels in the wrong order");
             if let Some(folder) = option_env!("PICTURES") {
                 std::fs::write(format!("{folder}/{name}.png"), drawn).unwrap();
             }
@@ -474,9 +472,9 @@ mod tests {
     }
 
     #[test]
-    fn persian_is_shaped_by_the_font_that_is_carried() {
+    fn persian_is_shaped_by_the_embedded_font() {
         let with = |title: &str| png(&Chart { title: title.into(), ..chart(Vec::new()) }).unwrap();
-        // Joined letters are other shapes than the same letters apart; a missing font would draw neither.
+        // Joined letters have other shapes than separate letters. A missing font would draw neither.
         assert_ne!(with("سلام"), with("س\u{200c}ل\u{200c}ا\u{200c}م"));
         assert_ne!(with("سلام"), with(""));
     }

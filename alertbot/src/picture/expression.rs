@@ -1,26 +1,27 @@
-//! What of an alert's expression is drawn: PromQL's comparisons filter, so an expression such as `latency > 2` has no points
-//! while all is well. Drawn is what is compared, and the number that it is compared with stands as a line. Pure.
+//! This module splits an alert's expression into the query to draw and the threshold. It is pure.
+//!
+//! Comparisons of PromQL filter: `latency > 2` has no points below 2. So the left side is drawn, and the number becomes a line.
 //!
 //! Grammar: <https://prometheus.io/docs/prometheus/latest/querying/operators/>.
 
 use promql_parser::parser::{BinaryExpr, Expr, token};
 
-/// What to ask Prometheus, and the line to draw.
+/// The query, and the line to draw.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Drawn {
     pub query: String,
     pub threshold: Option<Threshold>,
 }
 
-/// The alert fires on the far side of it.
+/// The alert fires beyond this value.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Threshold {
     pub value: f64,
-    /// As it stands between the drawn query and the number: `>`, `>=`, `<`, `<=`, `==`, `!=`.
+    /// Operator between the query and the number: `>`, `>=`, `<`, `<=`, `==`, `!=`.
     pub operator: &'static str,
 }
 
-/// An expression that is not understood is drawn as it is: Prometheus will say what is wrong with it.
+/// An unparsable expression is returned unchanged, so that Prometheus reports its fault.
 pub fn drawn(expression: &str) -> Drawn {
     let whole = || Drawn { query: expression.to_owned(), threshold: None };
     match promql_parser::parser::parse(expression) {

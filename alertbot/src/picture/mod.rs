@@ -1,7 +1,7 @@
-//! The picture of an alert: its expression's last hour from Prometheus, the threshold and the time for which it fired marked.
+//! This module draws the chart of an alert: its expression over the last hour, with the threshold and the time in which it fired.
 //!
-//! A picture is drawn before its message takes its turn in a chat: a Prometheus that is slow or gone delays no text. A picture
-//! that fails is not sent; who asked for it by a button or a command is told why.
+//! - A chart is drawn before its message enters the queue of a chat, so a slow Prometheus delays no text.
+//! - A failed chart is not sent. A person who requested it by a button or command receives the reason.
 
 pub mod chart;
 pub mod expression;
@@ -11,12 +11,12 @@ pub mod unit;
 
 pub use renderer::ChartRenderer;
 
-/// Why there is no picture.
+/// Why a chart could not be drawn.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PictureFault {
     #[error("Prometheus: {0}")]
     Prometheus(String),
-    #[error("there is nothing to draw: the query gave no points in this time")]
+    #[error("there is nothing to draw: the query returned no points in this time")]
     Empty,
     #[error("it took longer than picture.timeout")]
     TimedOut,

@@ -1,5 +1,7 @@
-//! Pictures that wait to be sent: drawn beside the sender, a few at a time, held in memory until they are sent. After a restart
-//! they are drawn again, of the time then. Never: which message goes next, a call to Telegram.
+//! This module draws the charts of waiting messages, a few at a time, and holds them in memory until they are sent.
+//!
+//! - After a restart a chart is drawn again, with the time range of that moment.
+//! - It must not select the next message or call Telegram.
 
 use std::{
     collections::BTreeMap,
@@ -7,6 +9,7 @@ use std::{
     time::Duration,
 };
 
+use alertbot_core::incident::Incident;
 use jiff::{SignedDuration, Timestamp};
 use sqlx::SqlitePool;
 use tokio::sync::Semaphore;
@@ -20,26 +23,24 @@ use super::{
 };
 use crate::{
     clock::Clock,
-    incident::Incident,
     metrics::DeliveryMetrics,
+    routing::Routing,
     store::{
         incidents,
         outbox::{self, Body, Message},
     },
-    writer::Routing,
 };
 
-/// Pictures in memory at most, those that are being drawn included; about 60 kB each.
+/// Most charts in memory, including those that are being drawn; about 60 kB each.
 const HELD: usize = 32;
-/// Questions that Prometheus is asked at once: one that it does not answer holds up few others.
+/// Concurrent queries of Prometheus. A query without an answer delays few others.
 const ASKED_AT_ONCE: usize = 2;
-/// Pictures drawn at once: each keeps a processor busy for a moment and has its pixels in memory (4 MB). Chats take fewer in a
-/// second than one after the other makes.
+/// Concurrent drawings. Each uses a processor and 4 MB for its pixels. One at a time is faster than chats accept charts.
 const DRAWN_AT_ONCE: usize = 1;
-/// Of an ended incident some of the calm after it is shown: a share of the range.
+/// Share of the range shown after the end of an incident.
 const CALM: f64 = 0.1;
 
-/// Shared by the sender and the drawings under way.
+/// Shared by the sender and the drawing tasks.
 #[derive(Clone)]
 pub struct ChartRenderer(Arc<Inner>);
 
@@ -55,36 +56,36 @@ struct Inner {
     held: Mutex<BTreeMap<i64, Option<Arc<Vec<u8>>>>>,
 }
 
-/// How far a picture is.
+/// State of a chart.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Held {
+pub enum ChartState {
     Ready,
     BeingDrawn,
-    /// Nobody draws it, and there is no room to begin now.
+    /// It is not being drawn, and the memory is full.
     NoRoom,
-    /// Nobody draws it; the room is kept for who asked.
+    /// It is not being drawn. The place is reserved for the caller.
     Begin,
 }
 
 impl ChartRenderer {
     /// # Errors
-    /// When no HTTP client can be made.
+    /// Returns an error if the HTTP client cannot be built.
     pub fn new(routing: Arc<Routing>, readers: SqlitePool, clock: Clock, metrics: DeliveryMetrics) -> anyhow::Result<Self> {
         let client = reqwest::Client::builder().timeout(routing.config.picture.timeout).build()?;
         let (asking, drawing) = (Semaphore::new(ASKED_AT_ONCE), Semaphore::new(DRAWN_AT_ONCE));
         Ok(Self(Arc::new(Inner { routing, readers, clock, client, metrics, asking, drawing, held: Mutex::default() })))
     }
 
-    /// After [`Held::Begin`] call [`Self::draw`].
-    pub fn ask(&self, id: i64) -> Held {
+    /// After [`ChartState::Begin`] call [`Self::draw`].
+    pub fn ask(&self, id: i64) -> ChartState {
         let mut held = self.held();
         match held.get(&id) {
-            Some(Some(_)) => Held::Ready,
-            Some(None) => Held::BeingDrawn,
-            None if held.len() >= HELD => Held::NoRoom,
+            Some(Some(_)) => ChartState::Ready,
+            Some(None) => ChartState::BeingDrawn,
+            None if held.len() >= HELD => ChartState::NoRoom,
             None => {
                 held.insert(id, None);
-                Held::Begin
+                ChartState::Begin
             }
         }
     }
@@ -93,16 +94,16 @@ impl ChartRenderer {
         self.held().get(&id).cloned().flatten()
     }
 
-    /// It was sent, or is not needed.
+    /// The chart was sent, or is not needed.
     pub fn forget(&self, id: i64) {
         self.held().remove(&id);
     }
 
-    /// Draws the picture of a message and keeps it.
+    /// Draws the chart of a message and stores it.
     pub async fn draw(&self, id: i64) -> Result<(), PictureFault> {
         let inner = &self.0;
         let timer = inner.metrics.picture_seconds.start_timer();
-        // Waiting for a place counts: nobody looks at a picture that comes late.
+        // The wait for a place counts, because a late chart is useless.
         let drawn = tokio::time::timeout(inner.routing.config.picture.timeout * 2, inner.draw(id)).await;
         let drawn = drawn.unwrap_or(Err(PictureFault::TimedOut));
         timer.observe_duration();
@@ -110,7 +111,7 @@ impl ChartRenderer {
         let mut held = self.held();
         match drawn {
             Ok(picture) => {
-                // Forgotten meanwhile: nobody waits for it.
+                // The place is empty if the message no longer needs its chart.
                 if let Some(place) = held.get_mut(&id) {
                     *place = Some(Arc::new(picture));
                 }
@@ -133,7 +134,7 @@ impl Inner {
         let asking = self.asking.acquire().await;
         let (message, incident) = self.read(id).await.map_err(|error| PictureFault::Drawing(error.to_string()))?;
         let Some(Message { body: Body::Picture { expression, source, caption, .. }, address, .. }) = message else {
-            return Err(PictureFault::Drawing("its message is gone".into()));
+            return Err(PictureFault::Drawing("its message was deleted".into()));
         };
         let prometheus = self.prometheus(&source, incident.as_ref()).ok_or(PictureFault::NoSource)?;
         let range = self.routing.config.picture.range;
@@ -145,12 +146,12 @@ impl Inner {
             return Err(PictureFault::Empty);
         }
         if let Some(incident) = &incident {
-            chart::keep_firing(&mut series, &incident.speaking().map(|alert| &alert.labels).collect::<Vec<_>>());
+            chart::retain_firing(&mut series, &incident.speaking().map(|alert| &alert.labels).collect::<Vec<_>>());
         }
-        let more = chart::keep_most_telling(&mut series, drawn.threshold);
+        let more = chart::truncate_to_extremes(&mut series, drawn.threshold);
         let chart = Chart {
             title: caption,
-            unit: unit::of(&drawn.query),
+            unit: unit::unit_of(&drawn.query),
             query: drawn.query,
             series,
             more,
@@ -176,7 +177,7 @@ impl Inner {
         Ok((message, incident))
     }
 
-    /// The configured one, or else the one whose page the alert names.
+    /// The configured Prometheus, otherwise the one whose page the alert names.
     fn prometheus(&self, source: &str, incident: Option<&Incident>) -> Option<Prometheus> {
         let settings = self.routing.config.alertmanager(source)?;
         if let Some(url) = &settings.prometheus {
@@ -189,7 +190,7 @@ impl Inner {
     }
 }
 
-/// What time the picture shows: up to now, or up to a while after the end.
+/// Time range of the chart: until now, or until some time after the incident's end.
 fn span(range: Duration, incident: Option<&Incident>, now: Timestamp) -> (Timestamp, Timestamp) {
     let signed = |duration| SignedDuration::try_from(duration).unwrap_or(SignedDuration::MAX);
     let ended = incident.and_then(|incident| incident.ended_at);

@@ -42,7 +42,7 @@ const OVER_TIME: [&str; 6] =
     ["avg_over_time", "last_over_time", "max_over_time", "min_over_time", "quantile_over_time", "sum_over_time"];
 
 /// Of a query that is not understood, [`Unit::Plain`].
-pub fn of(query: &str) -> Unit {
+pub fn unit_of(query: &str) -> Unit {
     promql_parser::parser::parse(query).map(|expression| unit(&expression)).unwrap_or_default()
 }
 
@@ -131,18 +131,22 @@ fn of_name(name: &str) -> Unit {
     }
 }
 
+/// Distances of marks on the axis of time, in seconds.
+pub(super) const TIME_STEPS: [f64; 15] =
+    [10.0, 30.0, 60.0, 120.0, 300.0, 600.0, 900.0, 1800.0, 3600.0, 7200.0, 14_400.0, 21_600.0, 43_200.0, 86_400.0, 604_800.0];
+
 /// Distances of marks on an axis in this unit, where decimal ones are not what people expect.
 pub fn steps(unit: Unit, span: f64) -> Vec<f64> {
     const MINUTE: f64 = 60.0;
     match unit {
         Unit::Bytes | Unit::BytesPerSecond if span >= 1024.0 => (0..60).map(|power| 2f64.powi(power)).collect(),
-        Unit::Seconds if span > 2.0 * MINUTE => super::chart::TIME_STEPS.to_vec(),
+        Unit::Seconds if span > 2.0 * MINUTE => TIME_STEPS.to_vec(),
         _ => Vec::new(),
     }
 }
 
 /// A value in a few characters, with its unit.
-pub fn say(value: f64, unit: Unit) -> String {
+pub fn format_value(value: f64, unit: Unit) -> String {
     let scaled = |scale: &[(f64, &str)]| {
         let (size, name) = scale.iter().copied().find(|(size, _)| value.abs() >= size * 0.9995).unwrap_or(scale[scale.len() - 1]);
         format!("{} {name}", short(value / size))
@@ -220,7 +224,7 @@ mod tests {
             ("up", Unit::Plain),
             ("sum(", Unit::Plain),
         ] {
-            assert_eq!(of(query), expected, "{query}");
+            assert_eq!(unit_of(query), expected, "{query}");
         }
     }
 
@@ -240,7 +244,7 @@ mod tests {
             (1500.0, Unit::PerSecond, "1.5k/s"),
             (0.0015, Unit::Plain, "0.0015"),
         ] {
-            assert_eq!(say(value, unit), text);
+            assert_eq!(format_value(value, unit), text);
         }
     }
 }

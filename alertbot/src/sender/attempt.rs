@@ -1,20 +1,25 @@
 //! This module makes one call: it renders the text from the present state and resolves the address from the present
 //! configuration.
 
+use alertbot_core::{
+    alert::Severity,
+    delivery::{Address, Outcome, Place},
+    incident::Incident,
+    message::{split::shorten, units::CAPTION_UNITS},
+    schedule::{Kind, Urgency},
+};
 use jiff::Timestamp;
 
-use super::{Receivers, words};
+use super::words;
 use crate::{
-    incident::{Incident, Severity},
-    message::{split::shorten, units::CAPTION_UNITS},
     notify::{
-        Address, Outcome, phone,
-        telegram::{Call, Place, Telegram},
+        Receivers, phone,
+        telegram::{Call, Telegram},
     },
     picture::ChartRenderer,
-    schedule::{Kind, Urgency},
+    routing::{QuietMode, Routing},
     store::outbox::{Body, Message},
-    writer::{Routing, deliver::Dispatch, routing::QuietMode},
+    writer::deliver::Dispatch,
 };
 
 /// The result of the call, and the rest of a text longer than one message.
@@ -39,7 +44,7 @@ pub(super) async fn attempt(
             let Some(number) = routing.config.person(person).and_then(|person| person.phone.as_ref()) else {
                 return missing(person);
             };
-            let call = phone::Call {
+            let call = phone::PhoneMessage {
                 id: message.id,
                 medium: *medium,
                 number: number.expose().to_owned(),
@@ -119,6 +124,6 @@ async fn chat_call(
 /// Without a sound: in quiet hours, after a digest has listed it, or after the incident ended.
 fn is_silent(routing: &Routing, incident: &Incident, message: &Message, now: Timestamp) -> bool {
     let hushed = routing.quiet_mode(&message.address, incident.severity, now) == QuietMode::Mute;
-    let said = message.told && message.urgency != Urgency::Critical;
+    let said = message.listed && message.urgency != Urgency::Critical;
     hushed || said || (!incident.is_open() && incident.severity < Severity::Critical)
 }

@@ -1,19 +1,22 @@
 //! This module builds the buttons of a message.
 
-use crate::{
-    chatops::{Press, button_data},
-    config::Language,
+use alertbot_core::{
+    delivery::{Button, ButtonAction},
     incident::{Incident, Phase},
-    message::catalogue::{Text, Word, say, word},
-    store::outbox::{Button, ButtonAction},
-    writer::Routing,
+    message::{
+        Language,
+        catalogue::{Text, Word, say, word},
+        press::Press,
+    },
 };
+
+use crate::routing::Routing;
 
 /// Hours offered by the silence buttons.
 const SILENCES: [u32; 3] = [1, 4, 24];
 
 /// Buttons of the card, as far as the configuration supports them. A closed incident has none, so an edit removes them.
-pub fn card(routing: &Routing, incident: &Incident, language: Language) -> Vec<Vec<Button>> {
+pub fn for_card(routing: &Routing, incident: &Incident, language: Language) -> Vec<Vec<Button>> {
     let id = incident.id;
     let taken = match incident.phase {
         Phase::Resolved => return Vec::new(),
@@ -41,17 +44,17 @@ pub fn card(routing: &Routing, incident: &Incident, language: Language) -> Vec<V
 }
 
 /// Buttons of a later message with sound, because the card may be far up in the chat.
-pub fn notice(incident: &Incident, language: Language) -> Vec<Vec<Button>> {
+pub fn for_notice(incident: &Incident, language: Language) -> Vec<Vec<Button>> {
     match incident.phase {
         Phase::Firing => vec![vec![button(word(language, Word::Acknowledge), Press::Acknowledge(incident.id))]],
         _ => Vec::new(),
     }
 }
 
-pub fn digest(digest: i64, language: Language) -> Vec<Vec<Button>> {
+pub fn for_digest(digest: i64, language: Language) -> Vec<Vec<Button>> {
     vec![vec![button(word(language, Word::AcknowledgeAll), Press::AcknowledgeAll(digest))]]
 }
 
 fn button(text: &str, press: Press) -> Button {
-    Button { text: text.to_owned(), action: ButtonAction::Press(button_data(press)) }
+    Button { text: text.to_owned(), action: ButtonAction::Press(press.data()) }
 }

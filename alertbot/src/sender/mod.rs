@@ -3,8 +3,7 @@
 
 mod attempt;
 pub mod buttons;
-pub mod receivers;
-mod words;
+pub mod words;
 
 use std::{
     sync::{
@@ -14,27 +13,30 @@ use std::{
     time::Duration,
 };
 
-use tokio::sync::mpsc;
-use tokio_util::sync::CancellationToken;
-
-use crate::{
-    clock::{Clock, timestamp},
+use alertbot_core::{
+    delivery::{Address, Outcome},
     message::{
         catalogue::{Text, say},
         notice::plain_words,
     },
+    moment::{Moment, timestamp},
+    schedule::{Action, Item, Kind, Limits, Planner, Restored, Step, Urgency, Verdict},
+};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    clock::Clock,
     metrics::DeliveryMetrics,
-    notify::{Address, Outcome},
-    picture::{ChartRenderer, PictureFault, renderer::Held},
-    schedule::{Action, Item, Kind, Limits, Moment, Planner, Restored, Step, Urgency, Verdict},
+    notify::Receivers,
+    picture::{ChartRenderer, PictureFault, renderer::ChartState},
+    routing::Routing,
     writer::{
-        Change, Routing, Writer,
+        Change, Writer,
         deliver::{Claim, Dispatch, Finish, FinishDigest, NotDrawn},
         timers::Overdue,
     },
 };
-
-pub use receivers::Receivers;
 
 /// Dependencies of the sender.
 pub struct Sender {
@@ -57,7 +59,7 @@ pub struct Sender {
 }
 
 /// Report of a started task.
-enum Report {
+enum TaskReport {
     Withdrawn { ids: Vec<i64> },
     Ended { ids: Vec<i64>, dispatch: Box<Dispatch>, digest: bool, outcome: Outcome, rest: Vec<String>, took: Duration },
     Probed { carrier: String, answered: bool },
@@ -67,13 +69,13 @@ enum Report {
 /// Attempts to record a result while the store is not writable, one second apart.
 const FINISH_TRIES: usize = 60;
 /// Retry interval of a chart that found no free render slot.
-const STUDIO_PAUSE: Duration = Duration::from_secs(1);
+const CHART_RETRY: Duration = Duration::from_secs(1);
 /// Minimum interval between updates of the gauges.
 const GAUGES_EVERY: Duration = Duration::from_secs(1);
 
 /// Limits of each carrier in the configuration.
 pub fn limits(routing: &Routing) -> Limits {
-    use crate::schedule::CarrierLimits;
+    use alertbot_core::schedule::CarrierLimits;
     let bots = routing.config.bots.iter().map(|bot| {
         let budget = bot.budget;
         let limits = CarrierLimits::telegram(
@@ -152,7 +154,7 @@ impl Sender {
     }
 
     /// Starts the planner's action. Returns whether a report will follow.
-    fn act(&mut self, action: Action, reports: &mpsc::UnboundedSender<Report>) -> bool {
+    fn act(&mut self, action: Action, reports: &mpsc::UnboundedSender<TaskReport>) -> bool {
         let reports = reports.clone();
         match action {
             Action::Send(id) if self.awaits_picture(id) => return self.draw(id, reports),
@@ -163,7 +165,7 @@ impl Sender {
                 let receivers = Arc::clone(&self.receivers);
                 tokio::spawn(async move {
                     let answered = receivers.probe(&carrier).await;
-                    let _ = reports.send(Report::Probed { carrier, answered });
+                    let _ = reports.send(TaskReport::Probed { carrier, answered });
                 });
             }
             Action::Overdue(id) => {
@@ -185,19 +187,19 @@ impl Sender {
     }
 
     /// A chart gives up its turn until it is rendered, so that other messages in its chat do not wait.
-    fn draw(&mut self, id: i64, reports: mpsc::UnboundedSender<Report>) -> bool {
+    fn draw(&mut self, id: i64, reports: mpsc::UnboundedSender<TaskReport>) -> bool {
         let now = self.clock.moment();
         self.planner.withdrawn(&[id], now);
         let held = self.renderer.ask(id);
-        let wait = if held == Held::NoRoom { STUDIO_PAUSE } else { self.routing.config.picture.timeout * 3 };
+        let wait = if held == ChartState::NoRoom { CHART_RETRY } else { self.routing.config.picture.timeout * 3 };
         self.turn(id, now + wait);
-        if held != Held::Begin {
+        if held != ChartState::Begin {
             return false;
         }
         let renderer = self.renderer.clone();
         tokio::spawn(async move {
             let drawn = renderer.draw(id).await;
-            let _ = reports.send(Report::Drawn { id, drawn });
+            let _ = reports.send(TaskReport::Drawn { id, drawn });
         });
         true
     }
@@ -218,13 +220,13 @@ impl Sender {
                 self.planner.remove(id);
                 let reader = self.routing.reader(&address, self.clock.now());
                 let reason = fault.to_string();
-                let told = plain_words(&say(reader.language, Text::NoPicture { reason: &reason }), &reader);
-                self.finish(move || NotDrawn { id, reason: fault.to_string(), told: told.clone() });
+                let text = plain_words(&say(reader.language, Text::NoPicture { reason: &reason }), &reader);
+                self.finish(move || NotDrawn { id, reason: fault.to_string(), text: text.clone() });
             }
         }
     }
 
-    fn send(&self, ids: Vec<i64>, digest: bool, reports: mpsc::UnboundedSender<Report>) {
+    fn send(&self, ids: Vec<i64>, digest: bool, reports: mpsc::UnboundedSender<TaskReport>) {
         let (writer, receivers, routing) = (self.writer.clone(), Arc::clone(&self.receivers), Arc::clone(&self.routing));
         let (clock, renderer) = (self.clock, self.renderer.clone());
         tokio::spawn(async move {
@@ -233,28 +235,28 @@ impl Sender {
                 Ok(Some(dispatch)) => {
                     let began = std::time::Instant::now();
                     let (outcome, rest) = attempt::attempt(&receivers, &routing, &renderer, &dispatch, clock.now()).await;
-                    Report::Ended { ids, dispatch: Box::new(dispatch), digest, outcome, rest, took: began.elapsed() }
+                    TaskReport::Ended { ids, dispatch: Box::new(dispatch), digest, outcome, rest, took: began.elapsed() }
                 }
-                Ok(None) => Report::Withdrawn { ids },
+                Ok(None) => TaskReport::Withdrawn { ids },
                 Err(_) => {
                     // The store is not writable, which the writer has logged. The message waits a moment and is retried.
                     tokio::time::sleep(Duration::from_secs(1)).await;
-                    Report::Withdrawn { ids }
+                    TaskReport::Withdrawn { ids }
                 }
             });
         });
     }
 
-    fn record(&mut self, report: Report) {
+    fn record(&mut self, report: TaskReport) {
         let now = self.clock.moment();
         match report {
-            Report::Withdrawn { ids } => self.planner.withdrawn(&ids, now),
-            Report::Probed { carrier, answered } => {
+            TaskReport::Withdrawn { ids } => self.planner.withdrawn(&ids, now),
+            TaskReport::Probed { carrier, answered } => {
                 tracing::info!(carrier, answered, "probed a carrier");
                 self.planner.probed(&carrier, answered, now);
             }
-            Report::Drawn { id, drawn } => self.drawn(id, drawn),
-            Report::Ended { ids, dispatch, digest, outcome, rest, took } => {
+            TaskReport::Drawn { id, drawn } => self.drawn(id, drawn),
+            TaskReport::Ended { ids, dispatch, digest, outcome, rest, took } => {
                 self.count(&dispatch, &outcome, took);
                 let ended_at = timestamp(now);
                 let anew = dispatch.anew;

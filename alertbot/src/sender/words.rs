@@ -1,36 +1,39 @@
-//! This module renders a row of the outbox: text, language and buttons. [`crate::message`] makes the words.
+//! This module renders a row of the outbox: text, language and buttons. [`alertbot_core::message`] makes the words.
 
-use jiff::Timestamp;
-
-use super::buttons;
-use crate::{
+use alertbot_core::{
+    delivery::{Button, Medium, Words},
     incident::{Happening, Incident},
     message::{
         Reader, Rendered,
         catalogue::{Word, word},
-        markup, notice,
-        render::Shape,
-        sms, split, telephone,
+        markup, notice, sms, split, telephone,
+        template::Shape,
         units::TEXT_UNITS,
     },
-    notify::{Medium, telegram::Text},
     schedule::Kind,
-    store::outbox::{Body, Button, Message, Words},
-    writer::{Routing, deliver::Dispatch},
+};
+use jiff::Timestamp;
+
+use super::buttons;
+use crate::{
+    notify::telegram::ChatText,
+    routing::Routing,
+    store::outbox::{Body, Message},
+    writer::deliver::Dispatch,
 };
 
 /// The text of one call, and the rest that follows without a sound as replies.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Said {
-    pub text: Text,
+    pub text: ChatText,
     pub rest: Vec<String>,
 }
 
 /// The first message of an incident.
 pub fn card(routing: &Routing, incident: &Incident, message: &Message, now: Timestamp) -> Said {
     let reader = routing.reader(&message.address, now);
-    let html = told(routing.messages.render(Shape::Telegram, incident, &reader), message);
-    said(html, buttons::card(routing, incident, reader.language), message, &reader)
+    let html = log_fault(routing.messages.render(Shape::Telegram, incident, &reader), message);
+    said(html, buttons::for_card(routing, incident, reader.language), message, &reader)
 }
 
 /// The events since, as a reply to the card.
@@ -38,13 +41,13 @@ pub fn notice(routing: &Routing, incident: &Incident, message: &Message, happeni
     let reader = routing.reader(&message.address, now);
     let mention = |name: &str| routing.config.person(name)?.telegram;
     let html = notice::notice(incident, happenings, &reader, mention);
-    said(html, buttons::notice(incident, reader.language), message, &reader)
+    said(html, buttons::for_notice(incident, reader.language), message, &reader)
 }
 
 pub fn digest(routing: &Routing, incidents: &[Incident], message: &Message, now: Timestamp) -> Said {
     let reader = routing.reader(&message.address, now);
     let any_open = incidents.iter().any(Incident::is_open);
-    let buttons = if any_open { buttons::digest(message.id, reader.language) } else { Vec::new() };
+    let buttons = if any_open { buttons::for_digest(message.id, reader.language) } else { Vec::new() };
     said(notice::digest(incidents, &reader), buttons, message, &reader)
 }
 
@@ -76,11 +79,11 @@ pub fn phone(routing: &Routing, dispatch: &Dispatch, medium: Medium, now: Timest
         Medium::Sms => telephone::sms(&routing.messages, &dispatch.incidents, line, &reader),
         Medium::Voice => telephone::voice(&routing.messages, &dispatch.incidents, line, &reader),
     };
-    told(rendered, message)
+    log_fault(rendered, message)
 }
 
 /// A failed template is logged, and its message uses the built-in template.
-fn told(rendered: Rendered, message: &Message) -> String {
+fn log_fault(rendered: Rendered, message: &Message) -> String {
     if let Some(fault) = rendered.fault {
         tracing::error!(outbox.id = message.id, fault, "a template failed; using the built-in template");
     }
@@ -105,5 +108,5 @@ fn said(mut html: String, buttons: Vec<Vec<Button>>, message: &Message, reader: 
     };
     let first = if parts.is_empty() { html } else { parts.remove(0) };
     let rest = if is_html { parts } else { parts.iter().map(|part| markup::escape(part).into_owned()).collect() };
-    Said { text: Text { text: first, html: is_html, buttons }, rest }
+    Said { text: ChatText { text: first, html: is_html, buttons }, rest }
 }

@@ -1,14 +1,14 @@
 //! This module stores the audit trail. It must not contain texts of messages, phone numbers or secrets.
 
+use alertbot_core::incident::IncidentId;
 use jiff::Timestamp;
 use sqlx::{Row, SqliteConnection, SqliteExecutor};
 
 use super::{milliseconds, timestamp};
-use crate::incident::IncidentId;
 
 /// One entry of the trail.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Entry {
+pub struct AuditEntry {
     pub at: Timestamp,
     /// A person's name, an Alertmanager's, or `alertbot`.
     pub actor: String,
@@ -21,7 +21,7 @@ pub struct Entry {
 /// Actor of the bot's own actions.
 pub const SELF: &str = "alertbot";
 
-pub async fn insert(connection: &mut SqliteConnection, entry: &Entry) -> sqlx::Result<()> {
+pub async fn append(connection: &mut SqliteConnection, entry: &AuditEntry) -> sqlx::Result<()> {
     sqlx::query("INSERT INTO audit (at, actor, action, incident, detail) VALUES (?, ?, ?, ?, ?)")
         .bind(milliseconds(entry.at))
         .bind(&entry.actor)
@@ -42,12 +42,12 @@ pub async fn newest_after(connection: &mut SqliteConnection, line: i64) -> sqlx:
 }
 
 /// The trail of one incident, oldest first.
-pub async fn of_incident(executor: impl SqliteExecutor<'_>, incident: IncidentId, limit: i64) -> sqlx::Result<Vec<Entry>> {
+pub async fn of_incident(executor: impl SqliteExecutor<'_>, incident: IncidentId, limit: i64) -> sqlx::Result<Vec<AuditEntry>> {
     let query = sqlx::query("SELECT at, actor, action, incident, detail FROM audit WHERE incident = ? ORDER BY id LIMIT ?");
     let rows = query.bind(incident.0).bind(limit).fetch_all(executor).await?;
     rows.iter()
         .map(|row| {
-            Ok(Entry {
+            Ok(AuditEntry {
                 at: timestamp(row.try_get("at")?),
                 actor: row.try_get("actor")?,
                 action: row.try_get("action")?,

@@ -1,9 +1,9 @@
 //! This module stores the parts of a card after its first message, for each chat: their present text and message id.
 
+use alertbot_core::{delivery::Address, incident::IncidentId};
 use sqlx::{Row, SqliteConnection, sqlite::SqliteRow};
 
 use super::to_json;
-use crate::{incident::IncidentId, notify::Address};
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Continuation {
@@ -20,14 +20,18 @@ fn read(row: &SqliteRow) -> sqlx::Result<Continuation> {
 }
 
 /// The parts in order.
-pub async fn of(connection: &mut SqliteConnection, incident: IncidentId, address: &Address) -> sqlx::Result<Vec<Continuation>> {
+pub async fn parts_of(
+    connection: &mut SqliteConnection,
+    incident: IncidentId,
+    address: &Address,
+) -> sqlx::Result<Vec<Continuation>> {
     let query = sqlx::query("SELECT part, text, message FROM continuations WHERE incident = ? AND address = ? ORDER BY part");
     let rows = query.bind(incident.0).bind(to_json(address)?).fetch_all(connection).await?;
     rows.iter().map(read).collect()
 }
 
 /// Sets the text of a part.
-pub async fn say(
+pub async fn set_text(
     connection: &mut SqliteConnection,
     incident: IncidentId,
     address: &Address,
@@ -54,7 +58,12 @@ pub async fn sent(
 }
 
 /// Deletes an unneeded part that was never sent.
-pub async fn remove(connection: &mut SqliteConnection, incident: IncidentId, address: &Address, part: u32) -> sqlx::Result<()> {
+pub async fn remove_part(
+    connection: &mut SqliteConnection,
+    incident: IncidentId,
+    address: &Address,
+    part: u32,
+) -> sqlx::Result<()> {
     let query = sqlx::query("DELETE FROM continuations WHERE incident = ? AND address = ? AND part = ?");
     query.bind(incident.0).bind(to_json(address)?).bind(part).execute(connection).await?;
     Ok(())

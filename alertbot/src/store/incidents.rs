@@ -1,10 +1,13 @@
 //! This module stores incidents, one row each: the state machine's document and the columns for queries.
 
+use alertbot_core::{
+    alert::{Labels, Severity},
+    incident::{Incident, IncidentId, Phase},
+};
 use jiff::Timestamp;
 use sqlx::{Row, SqliteConnection, SqliteExecutor, sqlite::SqliteRow};
 
 use super::{from_json, milliseconds, to_json};
-use crate::incident::{Incident, IncidentId, Phase, Severity};
 
 const RESOLVED: i64 = 2;
 
@@ -32,7 +35,7 @@ fn read(row: &SqliteRow) -> sqlx::Result<Incident> {
 }
 
 /// Inserts the incident and sets its number.
-pub async fn insert(connection: &mut SqliteConnection, incident: &mut Incident) -> sqlx::Result<()> {
+pub async fn create(connection: &mut SqliteConnection, incident: &mut Incident) -> sqlx::Result<()> {
     let row = sqlx::query(
         "INSERT INTO incidents (source, receiver, group_key, code, phase, severity, opened_at, ended_at, due_at, document)
          VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING id",
@@ -53,7 +56,7 @@ pub async fn insert(connection: &mut SqliteConnection, incident: &mut Incident) 
     Ok(())
 }
 
-pub async fn save(connection: &mut SqliteConnection, incident: &Incident) -> sqlx::Result<()> {
+pub async fn update(connection: &mut SqliteConnection, incident: &Incident) -> sqlx::Result<()> {
     sqlx::query(
         "UPDATE incidents SET receiver = ?, group_key = ?, phase = ?, severity = ?, ended_at = ?, due_at = ?, document = ? WHERE id = ?",
     )
@@ -187,7 +190,7 @@ pub async fn open_with_labels(
     connection: &mut SqliteConnection,
     source: &str,
     receiver: &str,
-    labels: &crate::webhook::Labels,
+    labels: &Labels,
 ) -> sqlx::Result<Option<Incident>> {
     let query = "SELECT id, document FROM incidents
                  WHERE source = ? AND receiver = ? AND phase < 2 AND document ->> '$.group_labels' = ? ORDER BY id DESC LIMIT 1";

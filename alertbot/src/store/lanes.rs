@@ -1,10 +1,10 @@
 //! This module stores facts about chats beyond the configuration: stopped by a 429, migrated to another id, without a topic.
 
+use alertbot_core::delivery::Address;
 use jiff::Timestamp;
 use sqlx::{Row, SqliteConnection, SqliteExecutor};
 
 use super::{from_json, milliseconds, timestamp, to_json};
-use crate::notify::Address;
 
 pub async fn block(connection: &mut SqliteConnection, lane: &Address, since: Timestamp, until: Timestamp) -> sqlx::Result<()> {
     let query = "INSERT INTO blocked (address, since, until) VALUES (?, ?, ?)

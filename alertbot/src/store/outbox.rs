@@ -1,16 +1,16 @@
 //! This module stores messages. Each is written in the transaction of the change that it reports, so that neither exists without
 //! the other.
 
+use alertbot_core::{
+    delivery::{Address, Words},
+    incident::{Happening, IncidentId},
+    schedule::{Kind, Urgency},
+};
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use sqlx::{Row, SqliteConnection, SqliteExecutor, sqlite::SqliteRow};
 
 use super::{from_json, milliseconds, timestamp, to_json};
-use crate::{
-    incident::{Happening, IncidentId},
-    notify::Address,
-    schedule::{Kind, Urgency},
-};
 
 /// Content of a message before it is rendered. The sender renders the text when it sends, from the state at that time.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -36,33 +36,6 @@ pub struct Named {
     pub ended: bool,
 }
 
-/// Ready text for a chat or a phone.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Words {
-    /// Telegram's HTML; plain text for a phone.
-    pub text: String,
-    #[serde(default)]
-    pub buttons: Vec<Vec<Button>>,
-    #[serde(default)]
-    pub reply_to: Option<i32>,
-    #[serde(default)]
-    pub silent: bool,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Button {
-    pub text: String,
-    pub action: ButtonAction,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum ButtonAction {
-    /// Returned to the bot: at most 64 bytes.
-    Press(String),
-    Open(String),
-}
-
 /// State of a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum State {
@@ -86,7 +59,7 @@ pub struct Message {
     pub not_before: Timestamp,
     pub overdue_at: Option<Timestamp>,
     pub digestible: bool,
-    pub told: bool,
+    pub listed: bool,
     pub attempts: u32,
     pub maybe_sent: bool,
     pub plain: bool,
@@ -94,22 +67,22 @@ pub struct Message {
     pub under_way: bool,
 }
 
-const COLUMNS: &str = "id, incident, address, kind, urgency, body, since, not_before, overdue_at, digestible, told, attempts, \
-                       doubtful, plain, bare, state";
+/// Every column but the id.
+macro_rules! columns {
+    () => {
+        "incident, address, kind, urgency, body, since, not_before, overdue_at, digestible, told, attempts, doubtful, plain, bare, state"
+    };
+}
 
 macro_rules! select {
     ($rest:literal) => {
-        concat!(
-            "SELECT id, incident, address, kind, urgency, body, since, not_before, overdue_at, digestible, told, attempts, ",
-            "doubtful, plain, bare, state FROM outbox ",
-            $rest
-        )
+        concat!("SELECT id, ", columns!(), " FROM outbox ", $rest)
     };
 }
 
 fn kind_of(name: &str) -> sqlx::Result<Kind> {
     const ALL: [Kind; 7] = [Kind::Card, Kind::Notice, Kind::Edit, Kind::Picture, Kind::Text, Kind::Digest, Kind::Phone];
-    let unknown = || sqlx::Error::Decode(format!("{name} is not a kind of message ({COLUMNS})").into());
+    let unknown = || sqlx::Error::Decode(format!("{name} is not a kind of message").into());
     ALL.into_iter().find(|kind| kind.name() == name).ok_or_else(unknown)
 }
 
@@ -127,7 +100,7 @@ fn read(row: &SqliteRow) -> sqlx::Result<Message> {
         not_before: timestamp(row.try_get("not_before")?),
         overdue_at: row.try_get::<Option<i64>, _>("overdue_at")?.map(timestamp),
         digestible: row.try_get("digestible")?,
-        told: row.try_get("told")?,
+        listed: row.try_get("told")?,
         attempts: row.try_get::<i64, _>("attempts")?.try_into().unwrap_or(u32::MAX),
         maybe_sent: row.try_get("doubtful")?,
         plain: row.try_get("plain")?,
@@ -138,11 +111,11 @@ fn read(row: &SqliteRow) -> sqlx::Result<Message> {
 
 /// Inserts the message and sets its number.
 pub async fn insert(connection: &mut SqliteConnection, message: &mut Message) -> sqlx::Result<()> {
-    let row = sqlx::query(
-        "INSERT INTO outbox (incident, address, kind, urgency, body, since, not_before, overdue_at, digestible, told, attempts,
-                             doubtful, plain, bare, state)
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING id",
-    )
+    let row = sqlx::query(concat!(
+        "INSERT INTO outbox (",
+        columns!(),
+        ") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING id"
+    ))
     .bind(message.incident.map(|incident| incident.0))
     .bind(to_json(&message.address)?)
     .bind(message.kind.name())
@@ -152,7 +125,7 @@ pub async fn insert(connection: &mut SqliteConnection, message: &mut Message) ->
     .bind(milliseconds(message.not_before))
     .bind(message.overdue_at.map(milliseconds))
     .bind(message.digestible)
-    .bind(message.told)
+    .bind(message.listed)
     .bind(i64::from(message.attempts))
     .bind(message.maybe_sent)
     .bind(message.plain)
@@ -177,7 +150,7 @@ pub async fn save(connection: &mut SqliteConnection, message: &Message) -> sqlx:
     .bind(milliseconds(message.not_before))
     .bind(message.overdue_at.map(milliseconds))
     .bind(message.digestible)
-    .bind(message.told)
+    .bind(message.listed)
     .bind(i64::from(message.attempts))
     .bind(message.maybe_sent)
     .bind(message.plain)
@@ -218,8 +191,8 @@ pub async fn called(connection: &mut SqliteConnection, id: i64, at: Timestamp) -
     Ok(())
 }
 
-pub async fn set_told(connection: &mut SqliteConnection, id: i64, told: bool) -> sqlx::Result<()> {
-    sqlx::query("UPDATE outbox SET told = ? WHERE id = ? AND state < 2").bind(told).bind(id).execute(connection).await?;
+pub async fn set_listed(connection: &mut SqliteConnection, id: i64, listed: bool) -> sqlx::Result<()> {
+    sqlx::query("UPDATE outbox SET told = ? WHERE id = ? AND state < 2").bind(listed).bind(id).execute(connection).await?;
     Ok(())
 }
 

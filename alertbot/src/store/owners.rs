@@ -1,9 +1,9 @@
 //! This module stores which incident an alert belongs to: its newest one, for each receiver.
 
+use alertbot_core::incident::IncidentId;
 use sqlx::{Row, SqliteConnection, SqliteExecutor};
 
 use super::to_json;
-use crate::incident::IncidentId;
 
 /// An alert and its newest incident.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,7 +17,7 @@ pub struct Owner {
 /// The owners of these alerts, the oldest incident first.
 ///
 /// `CROSS JOIN` fixes the order of the loops: one search of the index for each alert.
-pub async fn of(executor: impl SqliteExecutor<'_>, source: &str, fingerprints: &[&str]) -> sqlx::Result<Vec<Owner>> {
+pub async fn owners_of(executor: impl SqliteExecutor<'_>, source: &str, fingerprints: &[&str]) -> sqlx::Result<Vec<Owner>> {
     let query = "SELECT o.fingerprint, o.receiver, o.incident, i.phase < 2 AS is_open
                  FROM json_each(?2) AS named
                  CROSS JOIN alert_owners AS o ON o.source = ?1 AND o.fingerprint = named.value
@@ -35,7 +35,7 @@ pub async fn of(executor: impl SqliteExecutor<'_>, source: &str, fingerprints: &
 }
 
 /// Assigns these alerts to this incident.
-pub async fn set(
+pub async fn assign(
     connection: &mut SqliteConnection,
     source: &str,
     receiver: &str,

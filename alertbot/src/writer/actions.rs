@@ -1,10 +1,13 @@
 //! This module performs actions of people: acknowledge, reassign, escalate, silence. The caller must check authorization first.
 
-use super::{Command, Work};
-use crate::{
+use alertbot_core::{
+    delivery::{Address, Report, Words},
     incident::{Incident, IncidentId, Silence},
-    store::{incidents, outbox},
+    schedule::{Kind, Urgency},
 };
+
+use super::{Command, Work};
+use crate::store::{incidents, outbox};
 
 /// An action on an incident.
 #[derive(Debug, Clone, PartialEq)]
@@ -72,7 +75,7 @@ impl Command for Perform {
 /// The incident has an owner now: SMS and calls that have not left the queue are removed.
 async fn stop_calls(work: &mut Work, incident: IncidentId) -> anyhow::Result<()> {
     for message in outbox::all_queued_of_incident(&mut work.connection, incident).await? {
-        if message.kind == crate::schedule::Kind::Phone && !message.under_way {
+        if message.kind == Kind::Phone && !message.under_way {
             work.drop_message(message.id).await?;
         }
     }
@@ -97,9 +100,9 @@ impl Command for Note {
 
 /// Ready text for a person.
 pub struct Say {
-    pub address: crate::notify::Address,
-    pub urgency: crate::schedule::Urgency,
-    pub words: outbox::Words,
+    pub address: Address,
+    pub urgency: Urgency,
+    pub words: Words,
 }
 
 impl Command for Say {
@@ -113,7 +116,7 @@ impl Command for Say {
 /// A chart of an expression for a chat.
 pub struct Draw {
     pub incident: Option<IncidentId>,
-    pub address: crate::notify::Address,
+    pub address: Address,
     pub expression: String,
     pub source: String,
     pub caption: String,
@@ -130,8 +133,8 @@ impl Command for Draw {
             caption: self.caption.clone(),
             reply_to: self.reply_to,
         };
-        let urgency = crate::schedule::Urgency::Picture;
-        let message = work.message(self.incident, &self.address, crate::schedule::Kind::Picture, urgency, body);
+        let urgency = Urgency::Picture;
+        let message = work.message(self.incident, &self.address, Kind::Picture, urgency, body);
         work.put(message).await?;
         Ok(())
     }
@@ -141,7 +144,7 @@ impl Command for Draw {
 pub struct Reported {
     pub provider: String,
     pub reference: String,
-    pub report: crate::notify::Report,
+    pub report: Report,
 }
 
 impl Command for Reported {
@@ -149,7 +152,6 @@ impl Command for Reported {
     type Answer = bool;
 
     async fn perform(&mut self, work: &mut Work) -> anyhow::Result<bool> {
-        use crate::notify::Report;
         let (word, reason) = match &self.report {
             Report::Underway => ("underway", None),
             Report::Arrived => ("arrived", None),

@@ -1,13 +1,11 @@
 //! This module handles a missing Watchdog: monitoring is blind. Alerts that end now may only have expired, because Prometheus no
 //! longer refreshes them. Open incidents are frozen until the Watchdog is back and alerts have had time to fire again.
 
+use alertbot_core::incident::IncidentId;
 use jiff::{SignedDuration, Timestamp};
 
-use super::{Command, Work};
-use crate::{
-    incident::IncidentId,
-    store::{facts, incidents},
-};
+use super::{Command, Work, watchdogs::is_own};
+use crate::store::{facts, incidents};
 
 /// Incidents read into memory at a time.
 const AT_ONCE: usize = 200;
@@ -57,7 +55,7 @@ impl Command for Freeze {
                 let Some(last) = batch.last() else { break };
                 after = last.id;
                 for mut incident in batch {
-                    if crate::watchdog::is_own(&incident) {
+                    if is_own(&incident) {
                         continue;
                     }
                     let rules = work.routing.rules(&incident);

@@ -3,19 +3,19 @@
 //! The claim is durable before the call begins. So after a kill, the bot knows which messages may have left. It sends such a
 //! message at most once more, and marks it.
 
+use alertbot_core::{
+    delivery::{Address, Outcome, Words},
+    incident::{Incident, Phase},
+    moment::timestamp,
+    schedule::{Kind, Urgency, Verdict},
+};
 use jiff::Timestamp;
 
 use super::{Change, Command, Work, parts};
-use crate::{
-    clock::timestamp,
-    incident::{Incident, Phase},
-    notify::{Address, Outcome},
-    schedule::{Kind, Urgency, Verdict},
-    store::{
-        audit, continuations, incidents, lanes,
-        outbox::{self, Body, Message, Named, State, Words},
-        threads,
-    },
+use crate::store::{
+    audit, continuations, incidents, lanes,
+    outbox::{self, Body, Message, Named, State},
+    threads,
 };
 
 /// Claims messages of the outbox to be sent in one call.
@@ -60,7 +60,7 @@ async fn claim(work: &mut Work, ids: &[i64]) -> anyhow::Result<Option<Dispatch>>
             _ => None,
         };
         if let Some(incident) = incident {
-            let thread = threads::get(&mut work.connection, incident.id, &message.address).await?;
+            let thread = threads::message_of(&mut work.connection, incident.id, &message.address).await?;
             let connection = &mut work.connection;
             let is_unsure = thread.is_none() && outbox::card_may_have_arrived(connection, incident.id, &message.address).await?;
             if !is_needed(&message, &incident, thread.is_some() || is_unsure) {
@@ -71,7 +71,7 @@ async fn claim(work: &mut Work, ids: &[i64]) -> anyhow::Result<Option<Dispatch>>
             dispatch.anew = message.kind == Kind::Edit && thread.is_none();
             dispatch.incidents.push(incident);
         } else if let (Some(incident), Body::Picture { .. }) = (message.incident, &message.body) {
-            dispatch.thread = threads::get(&mut work.connection, incident, &message.address).await?;
+            dispatch.thread = threads::message_of(&mut work.connection, incident, &message.address).await?;
         } else if let Body::Part { part } = message.body {
             dispatch.part = parts::claim(work, &message, part).await?;
             if dispatch.part.is_none() {
@@ -113,7 +113,7 @@ async fn claim_digest(work: &mut Work, ids: &[i64]) -> anyhow::Result<Option<Dis
         let Some(incident) = incidents::by_id(&mut work.connection, incident).await? else { continue };
         named.push(Named { outbox: *id, incident: incident.id, ended: !incident.is_open() });
         told.push(incident);
-        message.told = true;
+        message.listed = true;
         maybe_sent |= message.maybe_sent;
         outbox::save(&mut work.connection, &message).await?;
         address.get_or_insert(message.address);
@@ -164,15 +164,15 @@ impl Finish {
         let connection = &mut work.connection;
         outbox::finish(connection, message.id, State::Delivered, Some(self.ended_at), Some(reference), None).await?;
         if let (Some(incident), Ok(id), true) = (message.incident, reference.parse(), message.kind == Kind::Card || self.anew) {
-            threads::set(&mut work.connection, incident, &message.address, id).await?;
+            threads::record_card(&mut work.connection, incident, &message.address, id).await?;
         }
         if let Body::Digest { named } = &message.body {
             for named in named.iter().filter(|named| named.ended) {
-                let Some(told) = outbox::queued(&mut work.connection, named.outbox).await? else { continue };
+                let Some(message) = outbox::queued(&mut work.connection, named.outbox).await? else { continue };
                 // The incident may have reopened since.
-                if told.told && !told.under_way {
-                    outbox::finish(&mut work.connection, told.id, State::Delivered, None, None, None).await?;
-                    work.change(Change::Remove(told.id));
+                if message.listed && !message.under_way {
+                    outbox::finish(&mut work.connection, message.id, State::Delivered, None, None, None).await?;
+                    work.change(Change::Remove(message.id));
                 }
             }
         }
@@ -204,7 +204,7 @@ impl Finish {
                 if let (Some(incident), Body::Part { part }) = (message.incident, &message.body) {
                     continuations::sent(&mut work.connection, incident, &message.address, *part, None).await?;
                 } else if let Some(incident) = message.incident {
-                    threads::forget(&mut work.connection, incident, &message.address).await?;
+                    threads::delete(&mut work.connection, incident, &message.address).await?;
                 }
             }
             _ => {}
@@ -233,7 +233,7 @@ pub(super) async fn given_up(work: &mut Work, message: &Message, reason: &str, d
 async fn release_named(work: &mut Work, named: &[Named], maybe_sent: bool) -> anyhow::Result<()> {
     for named in named {
         if let Some(mut message) = outbox::queued(&mut work.connection, named.outbox).await? {
-            message.told = false;
+            message.listed = false;
             message.maybe_sent |= maybe_sent;
             work.put(message).await?;
         }
@@ -250,14 +250,14 @@ async fn learn(work: &mut Work, message: &Message, outcome: &Outcome, at: Timest
         }
         (Outcome::Moved { chat: to }, Address::Telegram { bot, chat, .. }) => {
             lanes::set_chat_migration(&mut work.connection, bot, *chat, *to).await?;
-            threads::forget_all(&mut work.connection, &message.address).await?;
+            threads::delete_all(&mut work.connection, &message.address).await?;
             continuations::forget_all(&mut work.connection, &message.address).await?;
             work.routing.add_chat_migration(bot, *chat, *to);
             work.note(audit::SELF, "chat moved", message.incident, format!("{} is now {to}", message.address)).await?;
         }
         (Outcome::TopicGone, Address::Telegram { bot, chat, topic: Some(topic) }) => {
             lanes::set_topic_lost(&mut work.connection, bot, *chat, *topic, at).await?;
-            work.routing.learn_lost_topic(bot, *chat, *topic, at);
+            work.routing.add_lost_topic(bot, *chat, *topic, at);
             work.note(audit::SELF, "topic gone", message.incident, message.address.to_string()).await?;
         }
         _ => {}
@@ -270,7 +270,7 @@ pub struct NotDrawn {
     pub id: i64,
     pub reason: String,
     /// Answer to the person who requested the chart.
-    pub told: String,
+    pub text: String,
 }
 
 impl Command for NotDrawn {
@@ -282,7 +282,7 @@ impl Command for NotDrawn {
         outbox::finish(&mut work.connection, message.id, State::NotNeeded, Some(work.now), None, reason).await?;
         work.note(audit::SELF, "picture failed", message.incident, self.reason.clone()).await?;
         let Body::Picture { reply_to: asked @ Some(_), .. } = message.body else { return Ok(()) };
-        let words = Words { text: self.told.clone(), reply_to: asked, silent: true, ..Words::default() };
+        let words = Words { text: self.text.clone(), reply_to: asked, silent: true, ..Words::default() };
         work.say(&message.address, Urgency::Answer, words).await
     }
 }
@@ -325,7 +325,7 @@ impl Command for FinishDigest {
                 let connection = &mut work.connection;
                 outbox::finish(connection, message.id, State::NotNeeded, Some(self.ended_at), None, None).await?;
                 for named in named {
-                    outbox::set_told(&mut work.connection, named.outbox, false).await?;
+                    outbox::set_listed(&mut work.connection, named.outbox, false).await?;
                 }
                 Ok(())
             }

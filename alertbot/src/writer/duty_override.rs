@@ -4,23 +4,10 @@
 //! - An ended override stays stored, because its end is a handover that must still be announced.
 //! - An override of a person who is no longer in the configuration is ignored.
 
-use std::sync::PoisonError;
-
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
 
-use super::{Command, Routing, Work};
-use crate::{
-    config::{Override, Schedule},
-    store::facts,
-};
-
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct DutyOverride {
-    pub person: String,
-    pub from: Timestamp,
-    pub to: Timestamp,
-}
+use super::{Command, Work};
+use crate::{routing::DutyOverride, store::facts};
 
 /// Name prefix of the facts that store overrides, by schedule.
 const FACT: &str = "override ";
@@ -55,36 +42,7 @@ impl Command for SetDutyOverride {
         let detail = format!("{}: {} until {}", self.schedule, duty_override.person, duty_override.to);
         facts::set(&mut work.connection, &format!("{FACT}{}", self.schedule), &serde_json::to_string(&duty_override)?).await?;
         work.note(&self.by, "override", None, detail).await?;
-        work.routing.learn_duty_override(self.schedule.clone(), duty_override);
+        work.routing.add_duty_override(self.schedule.clone(), duty_override);
         Ok(true)
-    }
-}
-
-impl Routing {
-    /// A schedule including its override by command.
-    pub fn schedule(&self, name: &str) -> Option<Schedule> {
-        let mut schedule = self.config.schedule(name)?.clone();
-        let discovered = self.discovered.read().unwrap_or_else(PoisonError::into_inner);
-        if let Some(known) = discovered.duty_overrides.get(name).filter(|known| self.config.person(&known.person).is_some()) {
-            let local = |at| schedule.time_zone.to_datetime(at);
-            let entry = Override { person: known.person.clone(), from: local(known.from), to: local(known.to) };
-            schedule.overrides.push(entry);
-        }
-        Some(schedule)
-    }
-
-    /// All schedules.
-    pub fn schedules(&self) -> impl Iterator<Item = Schedule> {
-        self.config.schedules.iter().filter_map(|schedule| self.schedule(&schedule.name))
-    }
-
-    /// The active override of a schedule.
-    pub fn duty_override(&self, schedule: &str, now: Timestamp) -> Option<DutyOverride> {
-        let discovered = self.discovered.read().unwrap_or_else(PoisonError::into_inner);
-        discovered.duty_overrides.get(schedule).filter(|known| known.from <= now && now < known.to).cloned()
-    }
-
-    pub fn learn_duty_override(&self, schedule: String, duty_override: DutyOverride) {
-        self.discovered.write().unwrap_or_else(PoisonError::into_inner).duty_overrides.insert(schedule, duty_override);
     }
 }

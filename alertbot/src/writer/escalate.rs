@@ -1,14 +1,17 @@
 //! This module performs a step of the escalation: it selects the recipients and the means.
 
+use alertbot_core::{
+    alert::Severity,
+    delivery::Address,
+    incident::{Happening, Incident},
+    schedule::{Kind, Urgency},
+};
 use jiff::SignedDuration;
 
-use super::{Routing, Work, routing::QuietMode};
+use super::Work;
 use crate::{
-    config::{Means, Person, Role},
-    incident::{Happening, Incident, Severity},
-    notify::Address,
-    oncall,
-    schedule::{Kind, Urgency},
+    config::{Means, Person},
+    routing::{QuietMode, Routing},
     store::outbox::{self, Body},
 };
 
@@ -88,39 +91,5 @@ impl Work {
         }
         self.put(message).await?;
         Ok(())
-    }
-}
-
-impl Routing {
-    /// People whom a step means now: named people and people on duty.
-    pub fn people_of(&self, step: &crate::config::Step, now: jiff::Timestamp) -> Vec<&Person> {
-        let on_duty = step.on_call.iter().flat_map(|schedule| self.on_duty(schedule, now));
-        let next = step.next_on_call.iter().flat_map(|schedule| self.next_on_duty(schedule, now));
-        let named = step.people.iter().filter_map(|name| self.config.person(name));
-        let mut people: Vec<&Person> = Vec::new();
-        for person in named.chain(on_duty).chain(next) {
-            if !people.iter().any(|listed| listed.name == person.name) {
-                people.push(person);
-            }
-        }
-        people
-    }
-
-    /// The person on duty in a schedule.
-    pub fn on_duty(&self, schedule: &str, now: jiff::Timestamp) -> Option<&Person> {
-        let schedule = self.schedule(schedule)?;
-        self.config.person(oncall::on_duty(&schedule, now)?)
-    }
-
-    /// The next person on duty; the present one if the schedule has no other.
-    fn next_on_duty(&self, schedule: &str, now: jiff::Timestamp) -> Option<&Person> {
-        let found = self.schedule(schedule)?;
-        let next = oncall::next_after(&found, now).and_then(|(_, name)| self.config.person(name));
-        next.or_else(|| self.on_duty(schedule, now))
-    }
-
-    /// All people with the right to act.
-    pub fn everyone(&self) -> Vec<&Person> {
-        self.config.people.iter().filter(|person| person.role >= Role::Responder).collect()
     }
 }

@@ -1,19 +1,22 @@
 //! This module announces each handover once: the new and the former person on duty. It catches up after downtime.
 
-use jiff::{SignedDuration, Timestamp};
-
-use super::{Command, Routing, Work};
-use crate::{
-    config::{Means, Person, Schedule},
+use alertbot_core::{
+    delivery::{Address, Words},
     message::{
         Reader,
         catalogue::{Text, Word, say, word},
         notice::plain_words,
     },
-    notify::Address,
-    oncall::{self, Handover},
+    oncall::{self, Handover, Schedule},
     schedule::Urgency,
-    store::{audit, facts, outbox::Words},
+};
+use jiff::{SignedDuration, Timestamp};
+
+use super::{Command, Work};
+use crate::{
+    config::{Means, Person},
+    routing::Routing,
+    store::{audit, facts},
 };
 
 /// A handover missed by more than this is not announced, because a later one has replaced it.

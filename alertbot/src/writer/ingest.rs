@@ -2,26 +2,29 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
+use alertbot_core::{
+    alert::{Labels, Payload, Severity, Status},
+    incident::{Escalation, Incident, IncidentId, Observation, Phase, Rules},
+};
 use jiff::Timestamp;
 
-use super::{Change, Command, Work};
+use super::{Change, Command, Work, watchdogs::watchdog_fact};
 use crate::{
-    incident::{Escalation, Incident, IncidentId, Observation, Phase, Rules, Severity},
+    routing::Routing,
     store::{facts, incidents, owners},
-    webhook::{Labels, Payload, Status},
 };
 
 /// One group of one Alertmanager.
 pub struct Ingest {
     /// Name of the Alertmanager in the configuration.
     pub source: String,
-    pub group: Group,
+    pub group: GroupIdentity,
     pub observation: Observation,
 }
 
 /// Identity of the group.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Group {
+pub struct GroupIdentity {
     pub receiver: String,
     pub key: String,
     pub labels: Labels,
@@ -32,7 +35,7 @@ pub struct Group {
 
 /// Result of the ingestion. If alerts of the group belong to several incidents, the highest result applies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Heard {
+pub enum Ingested {
     /// A resolution without a known alert.
     NothingFires,
     /// The webhook contained no news.
@@ -41,7 +44,7 @@ pub enum Heard {
     Opened(IncidentId),
 }
 
-impl Heard {
+impl Ingested {
     /// Label of metrics.
     pub fn name(self) -> &'static str {
         match self {
@@ -56,10 +59,30 @@ impl Heard {
 /// A group read from API v2 has no key. The key of the next webhook replaces its stand-in.
 pub const KEY_FROM_API: &str = "api:";
 
-impl Command for Ingest {
-    type Answer = Heard;
+impl Ingest {
+    /// Splits a payload into its group and its alerts without copying them.
+    pub fn new(routing: &Routing, source: &str, payload: Payload) -> Self {
+        let routes = routing.routes(source, &payload);
+        let names = routes.iter().map(|route| route.name.clone()).collect();
+        let alerts = payload.alerts.into_iter().map(|alert| routing.tracked(alert, &routes)).collect();
+        Self {
+            source: source.to_owned(),
+            observation: Observation { alerts, truncated: payload.truncated_alerts },
+            group: GroupIdentity {
+                receiver: payload.receiver,
+                key: payload.group_key,
+                labels: payload.group_labels,
+                external_url: payload.external_url,
+                routes: names,
+            },
+        }
+    }
+}
 
-    async fn perform(&mut self, work: &mut Work) -> anyhow::Result<Heard> {
+impl Command for Ingest {
+    type Answer = Ingested;
+
+    async fn perform(&mut self, work: &mut Work) -> anyhow::Result<Ingested> {
         let blind = super::blind::blind_since(work, &self.source).await?;
         let split = self.split(work).await?;
         let mut outcome = None;
@@ -69,7 +92,7 @@ impl Command for Ingest {
         }
         let observation = split.observation.as_ref().unwrap_or(&self.observation);
         if observation.alerts.is_empty() && split.home.is_none() {
-            return Ok(outcome.unwrap_or(Heard::NothingFires));
+            return Ok(outcome.unwrap_or(Ingested::NothingFires));
         }
         let heard = self.tell_home(work, split.home, observation, blind).await?;
         Ok(outcome.max(Some(heard)).unwrap_or(heard))
@@ -91,7 +114,7 @@ impl Ingest {
     async fn split(&self, work: &mut Work) -> anyhow::Result<Split> {
         let keyed = self.find(work).await?;
         let fingerprints: Vec<&str> = self.observation.alerts.iter().map(|(fingerprint, _)| fingerprint.as_ref()).collect();
-        let mut owners = owners::of(&mut work.connection, &self.source, &fingerprints).await?;
+        let mut owners = owners::owners_of(&mut work.connection, &self.source, &fingerprints).await?;
         owners.retain(|owner| keyed.as_ref().is_none_or(|keyed| keyed.id != owner.incident));
         let keyed_is_open = keyed.as_ref().is_some_and(Incident::is_open);
         let mut others: BTreeMap<IncidentId, Incident> = BTreeMap::new();
@@ -148,7 +171,7 @@ impl Ingest {
         home: Option<Incident>,
         observation: &Observation,
         blind: Option<Timestamp>,
-    ) -> anyhow::Result<Heard> {
+    ) -> anyhow::Result<Ingested> {
         let Some(mut incident) = home else { return self.open(work, observation, blind).await };
         let reopen_within = work.routing.rules(&incident).reopen_within;
         let forgotten = incident.ended_at.is_some_and(|ended| work.now.duration_since(ended) > reopen_within);
@@ -163,8 +186,8 @@ impl Ingest {
         }
         let renamed = before != (incident.group_key.clone(), incident.receiver.clone());
         let heard = self.tell_one(work, &mut incident, observation, blind).await?;
-        if renamed && matches!(heard, Heard::Repeated(_)) {
-            incidents::save(&mut work.connection, &incident).await?;
+        if renamed && matches!(heard, Ingested::Repeated(_)) {
+            incidents::update(&mut work.connection, &incident).await?;
         }
         Ok(heard)
     }
@@ -175,7 +198,7 @@ impl Ingest {
         incident: &mut Incident,
         observation: &Observation,
         blind: Option<Timestamp>,
-    ) -> anyhow::Result<Heard> {
+    ) -> anyhow::Result<Ingested> {
         let mut rules = work.routing.rules(incident);
         if incident.rises_with(observation) {
             rules = self.widen(work, incident);
@@ -191,14 +214,14 @@ impl Ingest {
         if news {
             work.carry_out(incident, effects).await?;
         } else if incident.repeats != repeats || unconfirmed != self::unconfirmed(incident) {
-            incidents::save(&mut work.connection, incident).await?;
+            incidents::update(&mut work.connection, incident).await?;
         }
         if incident.alerts.values().any(|alert| alert.confirms_at.is_some()) {
             work.change(Change::Compare);
             work.change(Change::Timers);
         }
         self.own(work, incident, observation).await?;
-        Ok(if news { Heard::Changed(incident.id) } else { Heard::Repeated(incident.id) })
+        Ok(if news { Ingested::Changed(incident.id) } else { Ingested::Repeated(incident.id) })
     }
 
     /// Records which alerts belong to the incident.
@@ -206,7 +229,7 @@ impl Ingest {
         let known = |fingerprint: &&str| incident.alerts.contains_key(*fingerprint);
         let fingerprints: Vec<&str> =
             observation.alerts.iter().map(|(fingerprint, _)| fingerprint.as_ref()).filter(known).collect();
-        let owned: HashSet<Box<str>> = owners::of(&mut work.connection, &self.source, &fingerprints)
+        let owned: HashSet<Box<str>> = owners::owners_of(&mut work.connection, &self.source, &fingerprints)
             .await?
             .into_iter()
             .filter(|owner| owner.incident == incident.id && owner.receiver == incident.receiver)
@@ -216,11 +239,11 @@ impl Ingest {
         if new.is_empty() {
             return Ok(());
         }
-        Ok(owners::set(&mut work.connection, &self.source, &incident.receiver, incident.id, &new).await?)
+        Ok(owners::assign(&mut work.connection, &self.source, &incident.receiver, incident.id, &new).await?)
     }
 
     async fn find(&self, work: &mut Work) -> anyhow::Result<Option<Incident>> {
-        let Group { receiver, key, labels, .. } = &self.group;
+        let GroupIdentity { receiver, key, labels, .. } = &self.group;
         if let Some(known) = incidents::latest_of_group(&mut work.connection, &self.source, receiver, key).await? {
             return Ok(Some(known));
         }
@@ -245,16 +268,16 @@ impl Ingest {
         rules
     }
 
-    async fn open(&self, work: &mut Work, observation: &Observation, blind: Option<Timestamp>) -> anyhow::Result<Heard> {
+    async fn open(&self, work: &mut Work, observation: &Observation, blind: Option<Timestamp>) -> anyhow::Result<Ingested> {
         if !observation.alerts.iter().any(|(_, alert)| alert.status == Status::Firing) {
-            return Ok(Heard::NothingFires);
+            return Ok(Ingested::NothingFires);
         }
         let code = free_code(work).await?;
         let mut incident = self.blank(code, work.now);
         incident.blind_since = blind;
         let rules = work.routing.rules(&incident);
         let effects = incident.begin(observation, work.now, &rules);
-        incidents::insert(&mut work.connection, &mut incident).await?;
+        incidents::create(&mut work.connection, &mut incident).await?;
         self.own(work, &incident, observation).await?;
         work.follow(&incident, effects).await?;
         // The same commit runs a first step without a wait.
@@ -262,7 +285,7 @@ impl Ingest {
             let effects = incident.due(work.now, &rules);
             work.carry_out(&incident, effects).await?;
         }
-        Ok(Heard::Opened(incident.id))
+        Ok(Ingested::Opened(incident.id))
     }
 
     /// A new incident of this group.
@@ -343,28 +366,5 @@ impl Command for IngestWatchdog {
         let at = work.now.as_millisecond().to_string();
         facts::set(&mut work.connection, &watchdog_fact(&self.source), &at).await?;
         super::blind::thaw(work, &self.source).await
-    }
-}
-
-/// Name of the fact that holds the last arrival of a Watchdog, in Unix milliseconds.
-pub fn watchdog_fact(source: &str) -> String {
-    format!("watchdog heard {source}")
-}
-
-/// Splits a payload into its group and its alerts without copying them.
-pub fn take(routing: &super::Routing, source: &str, payload: Payload) -> Ingest {
-    let routes = routing.routes(source, &payload);
-    let names = routes.iter().map(|route| route.name.clone()).collect();
-    let alerts = payload.alerts.into_iter().map(|alert| routing.tracked(alert, &routes)).collect();
-    Ingest {
-        source: source.to_owned(),
-        observation: Observation { alerts, truncated: payload.truncated_alerts },
-        group: Group {
-            receiver: payload.receiver,
-            key: payload.group_key,
-            labels: payload.group_labels,
-            external_url: payload.external_url,
-            routes: names,
-        },
     }
 }

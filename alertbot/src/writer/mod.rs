@@ -17,24 +17,24 @@ mod parts;
 pub mod reconcile;
 pub mod rematch;
 pub mod resume;
-pub mod routing;
 pub mod timers;
+pub mod watchdogs;
 mod work;
 
 use std::{future::Future, pin::Pin, sync::Arc};
 
+use alertbot_core::schedule::Item;
 use sqlx::{Executor, SqlitePool};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::{
     clock::Clock,
     metrics::{AlertbotMetrics, IncidentMetrics, StoreMetrics},
-    schedule::Item,
+    routing::Routing,
     store::{Store, housekeeping},
 };
 
 pub use notifications::silence_to_end;
-pub use routing::Routing;
 use work::Reached;
 pub use work::Work;
 

@@ -3,14 +3,19 @@
 //! At most one message of each kind waits for one incident in one chat, and it includes later changes. The sender renders the
 //! text when it sends. So a storm lengthens queues by the number of incidents, not of changes.
 
-use super::{Change, Work, routing::QuietMode, work::Reached};
-use crate::{
-    incident::{Effect, Happening, Incident, IncidentId, Severity},
-    notify::Address,
+use alertbot_core::{
+    alert::Severity,
+    delivery::{Address, Words},
+    incident::{Effect, Happening, Incident, IncidentId},
     schedule::{Kind, Urgency},
+};
+
+use super::{Change, Work, work::Reached};
+use crate::{
+    routing::QuietMode,
     store::{
         audit, incidents,
-        outbox::{self, Body, Message, Words},
+        outbox::{self, Body, Message},
         threads,
     },
 };
@@ -18,7 +23,7 @@ use crate::{
 impl Work {
     /// Stores the incident's new state and all of its effects.
     pub async fn carry_out(&mut self, incident: &Incident, effects: Vec<Effect>) -> anyhow::Result<()> {
-        incidents::save(&mut self.connection, incident).await?;
+        incidents::update(&mut self.connection, incident).await?;
         self.follow(incident, effects).await
     }
 
@@ -75,7 +80,7 @@ impl Work {
             return self.append(incident, card, happening).await;
         }
         let has_card = queued.iter().any(|message| message.kind == Kind::Card)
-            || threads::get(&mut self.connection, incident.id, address).await?.is_some();
+            || threads::message_of(&mut self.connection, incident.id, address).await?.is_some();
         if !has_card {
             if happening.sounds() {
                 self.add(incident, address, Kind::Card, happening).await?;
@@ -125,7 +130,7 @@ impl Work {
             happenings.drain(..surplus);
         }
         // The change makes the digest's line for this incident out of date.
-        message.told = false;
+        message.listed = false;
         self.weigh(incident, &mut message, happening);
         self.put(message).await?;
         Ok(())
@@ -153,7 +158,7 @@ impl Work {
             // A rise in severity releases a message held for the lower one.
             QuietMode::Loud | QuietMode::Mute => message.not_before = message.since,
         }
-        if message.urgency == Urgency::Critical && message.overdue_at.is_none() && !message.told {
+        if message.urgency == Urgency::Critical && message.overdue_at.is_none() && !message.listed {
             let within = self.routing.config.incidents.critical_within;
             message.overdue_at = message.not_before.max(self.now).checked_add(within).ok();
         } else if message.urgency != Urgency::Critical {
@@ -174,7 +179,7 @@ impl Work {
             not_before: self.now,
             overdue_at: None,
             digestible: false,
-            told: false,
+            listed: false,
             attempts: 0,
             maybe_sent: false,
             plain: false,

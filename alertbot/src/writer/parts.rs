@@ -1,18 +1,19 @@
 //! This module handles the parts of a card that is longer than one message. They follow the card as silent replies and are edited
 //! with it. An unedited part would show a resolved alert as firing.
 
-use super::Work;
-use crate::{
+use alertbot_core::{
+    delivery::{Address, Words},
     incident::{Incident, IncidentId},
     message::mark,
-    notify::Address,
     schedule::{Kind, Urgency},
-    store::{
-        continuations::{self, Continuation},
-        incidents,
-        outbox::{self, Body, Message, Words},
-        threads,
-    },
+};
+
+use super::Work;
+use crate::store::{
+    continuations::{self, Continuation},
+    incidents,
+    outbox::{self, Body, Message},
+    threads,
 };
 
 /// The texts after the card's first message. `anew`: the first message was replaced.
@@ -26,7 +27,7 @@ pub(super) async fn follow(
     if anew {
         continuations::forget(&mut work.connection, incident, address).await?;
     }
-    let known = continuations::of(&mut work.connection, incident, address).await?;
+    let known = continuations::parts_of(&mut work.connection, incident, address).await?;
     if known.is_empty() && texts.is_empty() {
         return Ok(());
     }
@@ -43,7 +44,7 @@ pub(super) async fn follow(
         if known.iter().any(|known| known.part == part && known.text == *text) {
             continue;
         }
-        continuations::say(&mut work.connection, incident, address, part, text).await?;
+        continuations::set_text(&mut work.connection, incident, address, part, text).await?;
         if is_waiting(part).is_none() {
             queue(work, incident, address, part).await?;
         }
@@ -54,11 +55,11 @@ pub(super) async fn follow(
         match (message, is_waiting(part)) {
             (None, Some(waiting)) => {
                 work.drop_message(waiting).await?;
-                continuations::remove(&mut work.connection, incident, address, part).await?;
+                continuations::remove_part(&mut work.connection, incident, address, part).await?;
             }
             _ if text == nothing(&now) => {}
             (_, waiting) => {
-                continuations::say(&mut work.connection, incident, address, part, &nothing(&now)).await?;
+                continuations::set_text(&mut work.connection, incident, address, part, &nothing(&now)).await?;
                 if waiting.is_none() {
                     queue(work, incident, address, part).await?;
                 }
@@ -82,8 +83,8 @@ async fn queue(work: &mut Work, incident: IncidentId, address: &Address, part: u
 /// Text of a part at the time of sending, and its message if it was sent. `None` if the part is not needed.
 pub(super) async fn claim(work: &mut Work, message: &Message, part: u32) -> anyhow::Result<Option<(Words, Option<i32>)>> {
     let Some(incident) = message.incident else { return Ok(None) };
-    let known = continuations::of(&mut work.connection, incident, &message.address).await?;
+    let known = continuations::parts_of(&mut work.connection, incident, &message.address).await?;
     let Some(known) = known.into_iter().find(|known| known.part == part) else { return Ok(None) };
-    let reply_to = threads::get(&mut work.connection, incident, &message.address).await?;
+    let reply_to = threads::message_of(&mut work.connection, incident, &message.address).await?;
     Ok(Some((Words { text: known.text, buttons: Vec::new(), reply_to, silent: true }, known.message)))
 }

@@ -1,10 +1,9 @@
 //! This module applies API v2 data to open incidents: missing alerts, silences, and groups of oversized webhooks.
 
+use alertbot_core::incident::IncidentId;
+
 use super::{Command, Work};
-use crate::{
-    incident::IncidentId,
-    store::{facts, incidents},
-};
+use crate::store::{facts, incidents};
 
 /// Findings about one incident.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,7 +44,7 @@ impl Command for Confirm {
             if !effects.is_empty() {
                 work.carry_out(&incident, effects).await?;
             } else if contradicted {
-                incidents::save(&mut work.connection, &incident).await?;
+                incidents::update(&mut work.connection, &incident).await?;
             }
         }
         Ok(())

@@ -1,11 +1,10 @@
 //! This module matches open incidents to the routes again, at the start and after a reload. A route, policy or Alertmanager of an
 //! incident may have been renamed or removed.
 
+use alertbot_core::incident::{Effect, Happening, IncidentId};
+
 use super::{Command, Work};
-use crate::{
-    incident::{Effect, Happening, IncidentId},
-    store::incidents,
-};
+use crate::store::incidents;
 
 /// Incidents read into memory at a time.
 const AT_ONCE: usize = 200;

@@ -1,18 +1,16 @@
 //! This module loads the queue after a restart. Messages in flight may have arrived. The wall clock may have been set back.
 
+use alertbot_core::incident::IncidentId;
 use jiff::SignedDuration;
 
 use super::{Command, Work, deliver::given_up, work::item};
-use crate::{
-    incident::IncidentId,
-    store::{audit, facts, incidents, outbox},
-};
+use crate::store::{audit, facts, incidents, outbox};
 
 pub struct Resume;
 
 #[derive(Debug, Default)]
 pub struct Resumed {
-    pub queue: Vec<crate::schedule::Item>,
+    pub queue: Vec<alertbot_core::schedule::Item>,
     /// Channel of each dropped message.
     pub given_up: Vec<&'static str>,
 }
@@ -75,7 +73,7 @@ async fn catch_up_with_clock(work: &mut Work) -> anyhow::Result<()> {
         after = last.id;
         for mut incident in batch {
             incident.move_back(ahead);
-            incidents::save(&mut work.connection, &incident).await?;
+            incidents::update(&mut work.connection, &incident).await?;
         }
     }
     facts::set(&mut work.connection, MADE_UP_FOR, &line.to_string()).await?;

@@ -1,10 +1,9 @@
 //! This module performs the steps that are due: those of the state machine, and overdue critical messages.
 
+use alertbot_core::incident::IncidentId;
+
 use super::{Command, Work};
-use crate::{
-    incident::IncidentId,
-    store::{audit, incidents, outbox},
-};
+use crate::store::{audit, incidents, outbox};
 
 /// Incidents processed in one transaction.
 const AT_ONCE: usize = 100;

@@ -2,17 +2,22 @@
 
 use std::sync::Arc;
 
+use alertbot_core::{
+    alert::Severity,
+    incident::{Incident, IncidentId},
+    moment::moment,
+    schedule::{Item, Kind},
+};
 use jiff::{SignedDuration, Timestamp};
 use sqlx::SqliteConnection;
 
-use super::{Change, Routing};
+use super::Change;
 use crate::{
-    clock::{Clock, moment},
-    incident::{Incident, IncidentId, Severity},
-    schedule::{Item, Kind},
+    clock::Clock,
+    routing::Routing,
     store::{
         Store,
-        audit::{self, Entry},
+        audit::{self, AuditEntry},
         outbox::{self, Message, State},
     },
 };
@@ -87,8 +92,8 @@ impl Work {
     }
 
     pub async fn note(&mut self, actor: &str, action: &str, incident: Option<IncidentId>, detail: String) -> anyhow::Result<()> {
-        let entry = Entry { at: self.now, actor: actor.to_owned(), action: action.to_owned(), incident, detail };
-        Ok(audit::insert(&mut self.connection, &entry).await?)
+        let entry = AuditEntry { at: self.now, actor: actor.to_owned(), action: action.to_owned(), incident, detail };
+        Ok(audit::append(&mut self.connection, &entry).await?)
     }
 
     /// Writes a new or changed message into the database and the sender's queue.
@@ -122,7 +127,7 @@ pub fn item(message: &Message) -> Item {
         not_before: moment(message.not_before),
         overdue_at: message.overdue_at.map(moment),
         digestible: message.digestible && matches!(message.kind, Kind::Card | Kind::Notice),
-        told: message.told,
+        listed: message.listed,
         attempts: message.attempts,
         detours: 0,
         maybe_sent: message.maybe_sent,

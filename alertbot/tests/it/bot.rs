@@ -1,4 +1,4 @@
-//! A bot of one's own: in this process, on free ports, beside a strict Telegram.
+//! A bot for one test: in this process, on free ports, with a strict Telegram.
 
 use std::{path::PathBuf, sync::LazyLock, time::Duration};
 
@@ -38,20 +38,20 @@ pub struct Bot {
     running: Option<JoinHandle<anyhow::Result<()>>>,
 }
 
-/// What a test changes in the configuration.
+/// Settings that a test changes.
 pub struct Settings {
     pub telegram: String,
     pub store: PathBuf,
-    /// YAML that takes the place of `routes`, `people` and everything else beside bots, chats, store and Alertmanagers.
+    /// YAML with `routes`, `people` and all other sections except bots, chats, store and Alertmanagers.
     pub rest: String,
     /// YAML below `alertmanagers[0]`.
     pub alertmanager: String,
     pub store_bytes: &'static str,
     /// Where it listens: webhooks, and metrics. 0 is a free one.
     pub ports: [u16; 2],
-    /// Chats beside the two of the demonstration: names and ids.
+    /// Chats in addition to the two of the demonstration: names and ids.
     pub more_chats: Vec<(String, i64)>,
-    /// Variables beside those of every test.
+    /// Variables in addition to those of every test.
     pub secrets: Vec<(&'static str, String)>,
 }
 

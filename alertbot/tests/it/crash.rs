@@ -1,4 +1,4 @@
-//! Killed at random under load: what was acknowledged is told, firing and resolved, and nothing arrives more than twice.
+//! Killed at random under load: every acknowledged webhook is sent, firing and resolved, and no message arrives more than twice.
 
 use std::{
     collections::BTreeMap,
@@ -22,9 +22,9 @@ use crate::{
 
 /// Spread over so many chats, since each takes one message a second.
 const CHATS: usize = 24;
-/// Of 600 groups every chat gets some forty calls, at most twenty in a minute: the bot keeps to that here as well.
+/// Of 600 groups every chat gets about forty calls, at most twenty a minute; the bot respects this limit too.
 const TOLD_WITHIN: Duration = Duration::from_secs(240);
-/// Webhook senders beside each other.
+/// Concurrent senders of webhooks.
 const SENDERS: usize = 4;
 
 fn chat(number: usize) -> i64 {
@@ -47,7 +47,7 @@ fn settings(emulator: &Emulator, folder: &tempfile::TempDir) -> Settings {
     settings
 }
 
-/// A group as one Alertmanager tells it: sent until it is taken.
+/// A group of one Alertmanager, sent until it is accepted.
 async fn tell(client: &reqwest::Client, url: &str, number: usize, status: &str, began: Timestamp) {
     let labels = json!({"alertname": name(number), "severity": "critical", "chat": format!("c{}", number % CHATS)});
     let payload = group(&name(number), &[alert(status, labels, began)]);
@@ -99,19 +99,24 @@ async fn kill_at_random(kills: usize, groups: usize, seed: u64) {
     let missing = || (0..groups).filter(|number| !is_told(&emulator, *number)).map(name).collect::<Vec<_>>();
     let end = Instant::now() + TOLD_WITHIN;
     while !missing().is_empty() {
-        assert!(Instant::now() < end, "seed {seed}: not told as they are within {} s: {:?}", TOLD_WITHIN.as_secs(), missing());
+        assert!(
+            Instant::now() < end,
+            "seed {seed}: not in their final state within {} s: {:?}",
+            TOLD_WITHIN.as_secs(),
+            missing()
+        );
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     let open = program.metric("alertbot_open_incidents{phase=\"firing\",severity=\"critical\"}").await;
     assert!(open as usize <= groups.div_ceil(2) + groups % 2, "{open} are open");
     for (number, cards) in arrivals(&emulator, groups) {
-        // A card whose two answers were both lost cannot be edited: its end is a message of its own.
+        // A card whose two answers were both lost cannot be edited: its end is a separate message.
         let most = if number % 2 == 0 { 3 } else { 2 };
         assert!((1..=most).contains(&cards), "seed {seed}: {} arrived {cards} times", name(number));
     }
 }
 
-/// A card that nobody can acknowledge any more is one that has ended.
+/// A card without an acknowledge button has ended.
 fn is_told(emulator: &Emulator, number: usize) -> bool {
     let name = name(number);
     let messages = emulator.messages(chat(number % CHATS));

@@ -1,4 +1,4 @@
-//! Who is told while nobody acknowledges, and when chats are quiet.
+//! Recipients of unacknowledged incidents, and quiet hours of chats.
 
 use jiff::Timestamp;
 use telegram_emulator::{Emulator, Seed};
@@ -10,7 +10,7 @@ use crate::{
 
 const CHIOMA: i64 = 13;
 
-/// Behrang stands in for Ada; who comes next in the other schedule is Ada or Chioma.
+/// Behrang replaces Ada; the next person of the other schedule is Ada or Chioma.
 fn escalating() -> String {
     format!(
         "people:
@@ -53,7 +53,7 @@ async fn whoever_is_on_duty_is_told_then_whoever_comes_next_until_somebody_ackno
     message_with(&emulator, NIGHT, &["DiskFull"]).await;
     let notice = message_with(&emulator, OPERATIONS, &["not acknowledged: escalated to", "night"]).await;
     let told = |chat: i64| emulator.messages(chat).iter().any(|message| message.text.contains("DiskFull"));
-    until("the next one is told", async || told(ADA) || told(CHIOMA)).await;
+    until("the next person is notified", async || told(ADA) || told(CHIOMA)).await;
     let next = if told(ADA) { "ada" } else { "chioma" };
     assert!(notice.text.contains(next) && !notice.silent, "{}", notice.text);
 }
@@ -75,11 +75,11 @@ async fn quiet_hours_mute_or_hold_what_is_not_critical() {
     assert!(!message_with(&emulator, BEHRANG, &["Down"]).await.silent);
     let waiting = "alertbot_queued_messages{channel=\"telegram\",urgency=\"ordinary\"}";
     until("it waits", async || bot.metric(waiting).await >= 1.0).await;
-    until("what is held is not late", async || bot.metric("alertbot_oldest_queued_seconds").await == 0.0).await;
-    assert!(emulator.messages(BEHRANG).iter().all(|message| !message.text.contains("Slow")), "what is held is not sent");
+    until("a held message is not late", async || bot.metric("alertbot_oldest_queued_seconds").await == 0.0).await;
+    assert!(emulator.messages(BEHRANG).iter().all(|message| !message.text.contains("Slow")), "a held message is not sent");
 }
 
-/// Chioma cannot give the night to others, an administrator can. It outlives a restart, and its end is a handover too.
+/// Only an administrator can assign Chioma's night to another person. The override survives a restart, and its end is a handover.
 #[tokio::test]
 async fn an_override_by_command_counts_until_it_ends() {
     let (emulator, folder) = (Emulator::start(Seed::demo()).await.unwrap(), tempfile::tempdir().unwrap());

@@ -1,4 +1,4 @@
-//! Who is called while nobody acknowledges, in Telegram. With telephones it is in `phone`.
+//! Escalation of unacknowledged incidents in Telegram. `phone` tests phones.
 
 use axum::{Router, http::StatusCode};
 use jiff::{SignedDuration, Timestamp, tz::TimeZone};
@@ -80,7 +80,7 @@ async fn an_acknowledgement_stops_the_steps_and_an_alert_that_joins_sounds_anew(
 async fn a_critical_that_telegram_holds_up_goes_to_the_next_person_in_time() {
     let (emulator, folder) = (Emulator::start(Seed::demo()).await.unwrap(), tempfile::tempdir().unwrap());
     let mut settings = Settings::new(&emulator, &folder);
-    // Nobody is called for an hour, but for this.
+    // Without this, no one is called for an hour.
     settings.rest = policy("1h").replace("{people: [ada], by: [telegram]}", "{after: 1h, people: [behrang], by: [telegram]}");
     settings.rest += "incidents:\n  critical_within: 2s\n";
     let bot = Bot::start(&settings).await;
@@ -148,7 +148,7 @@ async fn the_worst_alert_of_a_group_decides_its_routes_also_when_it_joins_later(
 async fn a_handover_is_said_to_the_chat_and_to_both_people_also_when_the_bot_was_down() {
     let (emulator, folder) = (Emulator::start(Seed::demo()).await.unwrap(), tempfile::tempdir().unwrap());
     let mut settings = Settings::new(&emulator, &folder);
-    // Somebody stands in from a moment on that comes while the bot is down.
+    // An override starts while the bot is down.
     let at = TimeZone::UTC.to_datetime(Timestamp::now());
     let local =
         |seconds: i64| at.checked_add(SignedDuration::from_secs(seconds)).unwrap().strftime("%Y-%m-%dT%H:%M:%S").to_string();

@@ -1,4 +1,4 @@
-//! Telegram answers 5xx, or its answers are lost, for a while: few calls are made in vain, and everything is told afterwards.
+//! Telegram answers 5xx or its answers are lost for some time: few calls fail, and every message is sent afterwards.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use crate::{
 };
 
 const GROUPS: usize = 10;
-/// Each group has a chat of its own, so that no chat's budget delays it.
+/// Each group has its own chat, so that no chat's budget delays it.
 const FIRST_CHAT: i64 = -1_001_000_001_000;
 
 fn chat(number: usize) -> i64 {
@@ -53,10 +53,10 @@ async fn server_errors(outage: Duration) {
     until("the trouble is seen", async || bot.metric("alertbot_carrier_trouble{carrier=\"main\"}").await == 1.0).await;
     let end = outage + Duration::from_secs(60);
     let all = |world: &World| (0..GROUPS).all(|number| world.chats[&chat(number)].messages().next().is_some()).then_some(());
-    emulator.until(end, all).await.expect("every group is told when Telegram answers again");
+    emulator.until(end, all).await.expect("every group is sent when Telegram answers again");
     for number in 0..GROUPS {
         let messages = emulator.messages(chat(number));
-        assert_eq!(messages.len(), 1, "{} is told once: {messages:?}", name(number));
+        assert_eq!(messages.len(), 1, "{} is sent once: {messages:?}", name(number));
         // Half of them ended in between: one message says all of it.
         assert_eq!(messages[0].text.contains("resolved"), number % 2 == 0, "{}", messages[0].text);
     }
@@ -97,7 +97,7 @@ async fn lost_answers_are_repeated_at_most_once_each() {
     until("every message is settled", async || settled().await == GROUPS as f64).await;
     for number in 0..GROUPS {
         let messages = emulator.messages(chat(number));
-        assert!((1..=2).contains(&messages.len()), "{} is told {} times", name(number), messages.len());
+        assert!((1..=2).contains(&messages.len()), "{} was sent {} times", name(number), messages.len());
         let marked = messages.iter().filter(|message| message.text.contains("Possible duplicate")).count();
         assert_eq!(marked, messages.len() - 1, "the repetition says that it is one: {messages:?}");
     }
@@ -105,7 +105,7 @@ async fn lost_answers_are_repeated_at_most_once_each() {
     assert!(emulator.messages(OPERATIONS).is_empty());
 }
 
-/// A first message of which nothing is known cannot be edited: that it is over is said by a message of its own, without a sound.
+/// A first message in doubt cannot be edited: the end is sent as a separate message without a sound.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_end_is_told_where_both_answers_were_lost() {
     let folder = tempfile::tempdir().unwrap();
@@ -117,7 +117,7 @@ async fn the_end_is_told_where_both_answers_were_lost() {
     until("the second answer is lost as well", async || bot.metric(given_up).await == 1.0).await;
     assert_eq!(emulator.messages(chat(0)).len(), 2);
     assert_eq!(bot.post(&single(&name(0), "warning", "resolved", began)).await, 200);
-    until("its end is told", async || emulator.messages(chat(0)).len() == 3).await;
+    until("its end is sent", async || emulator.messages(chat(0)).len() == 3).await;
     let end = emulator.messages(chat(0)).pop().unwrap();
     assert!(end.text.contains("resolved") && end.silent && end.buttons().is_empty(), "{end:?}");
     // From here on there is a message that can be edited.

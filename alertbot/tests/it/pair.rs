@@ -27,16 +27,16 @@ async fn what_both_of_a_partitioned_pair_tell_is_told_once() {
         alertmanager.post_alerts(&alerts).await.unwrap();
     }
     message_with(&emulator, OPERATIONS, &["DiskFull"]).await;
-    until("both have told it", async || heard("opened").await + heard("repeated").await >= 2.0).await;
+    until("both have sent it", async || heard("opened").await + heard("repeated").await >= 2.0).await;
 
-    // The second one hears of the end later than the first.
+    // The second one receives the end later than the first.
     let mut ended = alerts.clone();
     ended[0]["endsAt"] = Timestamp::now().to_string().into();
     pair[0].post_alerts(&ended).await.unwrap();
     until("the end is edited in", async || emulator.messages(OPERATIONS)[0].edited.is_some()).await;
     let before = heard("repeated").await;
     pair[1].post_alerts(&ended).await.unwrap();
-    until("the second one told it too", async || heard("repeated").await > before).await;
+    until("the second one sent it too", async || heard("repeated").await > before).await;
     assert_eq!(emulator.messages(OPERATIONS).len(), 1, "one message, one sound: {:?}", emulator.messages(OPERATIONS));
     assert_eq!(bot.metric("alertbot_open_incidents{phase=\"firing\",severity=\"critical\"}").await, 0.0);
 }

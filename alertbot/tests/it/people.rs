@@ -31,7 +31,7 @@ pub fn button(message: &telegram_emulator::Message, data: &str) -> String {
     found.unwrap_or_else(|| panic!("no button {data} among {buttons:?}")).1.clone()
 }
 
-/// What a press was answered with.
+/// The answer to a press.
 pub async fn answer_to(emulator: &Emulator, press: &str) -> String {
     let answered = emulator.until(DEADLINE, |world| {
         world.callbacks.iter().find(|callback| callback.id == press)?.answer.as_ref().map(|answer| format!("{answer:?}"))
@@ -132,7 +132,7 @@ async fn graph_escalate_and_give_back_do_what_they_say_while_it_is_open() {
     assert!(!notice.silent && notice.reply_to == Some(card.id), "{notice:?}");
     until("it can be taken again", async || shown().buttons().iter().any(|(_, data)| data.starts_with("ack:"))).await;
 
-    // A card that was not edited yet still offers to give back what has ended meanwhile.
+    // A card that was not edited yet still offers to release an incident that has ended.
     assert!(press(ADA, "ack:").await.contains("You acknowledged #1"));
     until("the card offers it", async || shown().buttons().iter().any(|(_, data)| data.starts_with("rel:"))).await;
     emulator.fault(Fault::new(FaultKind::ServerError { code: 500 }).on("editMessageText"));
@@ -164,7 +164,7 @@ async fn one_button_acknowledges_all_that_a_digest_names() {
     .await;
 }
 
-/// The answers of a digest are lost twice: what it named is sent again, and says that it may be a repetition.
+/// The answers of a digest are lost twice: its incidents are sent again, marked as possible repetitions.
 #[tokio::test]
 async fn what_a_digest_without_an_answer_named_is_marked_when_sent_again() {
     let (emulator, folder) = (Emulator::start(Seed::demo()).await.unwrap(), tempfile::tempdir().unwrap());

@@ -54,7 +54,7 @@ incidents:
     (kannel, settings)
 }
 
-/// Everything that one telephone got, its parts put together.
+/// Every text that one phone received, its parts joined.
 fn got(kannel: &Kannel, number: &str) -> Vec<String> {
     let mut whole: Vec<String> = Vec::new();
     for SentSms { to, text, part, .. } in kannel.sent() {
@@ -86,7 +86,7 @@ async fn nobody_takes_it_so_the_next_ones_telephone_rings_also_when_the_bot_was_
     program.begin(&settings, &[]).await;
     until("his telephone has it", async || !got(&kannel, BEHRANG).is_empty()).await;
     let text = got(&kannel, BEHRANG).remove(0);
-    assert!(text.contains("دیسک پایگاه داده پر است"), "Persian arrives as it was written: {text}");
+    assert!(text.contains("دیسک پایگاه داده پر است"), "Persian arrives unchanged: {text}");
     assert!(kannel.sent().iter().all(|part| part.is_ucs2 && part.text.encode_utf16().count() <= 70), "{:?}", kannel.sent());
     until("its delivery is reported", async || {
         program.metric("alertbot_callbacks_total{provider=\"kannel\",kind=\"delivery\"}").await
@@ -99,12 +99,12 @@ async fn nobody_takes_it_so_the_next_ones_telephone_rings_also_when_the_bot_was_
     kannel.receive(BEHRANG, BOTS_NUMBER, &format!("ACK {code}")).await.unwrap();
     let taken = |message: &telegram_emulator::Message| message.edited.is_some() && message.text.contains("behrang");
     until("it is his", async || emulator.messages(OPERATIONS).iter().any(taken)).await;
-    until("he is told so", async || got(&kannel, BEHRANG).len() == 2).await;
+    until("the person is notified", async || got(&kannel, BEHRANG).len() == 2).await;
     assert_eq!(program.metric("alertbot_open_incidents{phase=\"firing\",severity=\"critical\"}").await, 0.0);
     assert!(got(&kannel, ADA).is_empty(), "he has it");
 }
 
-/// Between two messages to one telephone there are twenty seconds: what comes up in between is one message.
+/// Two messages to one phone are twenty seconds apart; all that occurs in between is one message.
 #[tokio::test]
 async fn an_answer_and_what_fires_meanwhile_are_one_sms_that_says_both() {
     let (emulator, folder) = (Emulator::start(Seed::demo()).await.unwrap(), tempfile::tempdir().unwrap());
@@ -123,7 +123,7 @@ async fn an_answer_and_what_fires_meanwhile_are_one_sms_that_says_both() {
     until("the second message is there", async || got(&kannel, ADA).len() >= 2).await;
     let second = got(&kannel, ADA).remove(1);
     assert!(second.contains("QueueSlow") && second.contains(&format!("{code} acknowledged: DiskFull")), "{second}");
-    assert_ne!(code_in(&second), code, "the warning has a code of its own: {second}");
+    assert_ne!(code_in(&second), code, "the warning has another code: {second}");
 }
 
 /// Persian takes two bytes a letter: 70 in one message, 67 in each part of several.
@@ -142,7 +142,7 @@ async fn a_persian_text_of_two_parts_arrives_as_it_was_written_and_is_counted_as
     assert!(sent.iter().all(|sms| sms.is_ucs2 && sms.text.encode_utf16().count() <= 67), "{sent:?}");
     let text = got(&kannel, BEHRANG).remove(0);
     assert!(text.contains(SUMMARY) && !text.contains('…') && !code_in(&text).is_empty(), "{text}");
-    assert_eq!(alertbot::message::sms::parts(&text), 2, "the bot counts as the network does: {text}");
+    assert_eq!(alertbot_core::message::sms::parts(&text), 2, "the bot counts as the network does: {text}");
 }
 
 /// The digits behind `ACK`.

@@ -1,4 +1,4 @@
-//! Pictures: drawn from a real Prometheus, sent as silent replies, and in nobody's way when there are none.
+//! Charts: drawn from a real Prometheus, sent as silent replies; a failure delays no message.
 
 use jiff::Timestamp;
 use local_parts::{Prometheus, PrometheusOptions, ScrapeTarget};

@@ -1,4 +1,4 @@
-//! Storms against a strict Telegram, in real time: every group is told, no limit is broken, and a critical goes first.
+//! Storms against a strict Telegram, in real time: every group is sent, no limit is broken, and a critical goes first.
 
 use std::time::Duration;
 
@@ -73,8 +73,8 @@ async fn storm(outage: Duration, criticals: usize, apart: Duration) {
         let texts = texts(&calls);
         (0..GROUPS).all(|number| texts.iter().any(|text| text.contains(&name(number)))).then_some(())
     });
-    told.await.expect("every group is told");
-    // What stands in the chat in the end: of each group whether it has ended, by its name.
+    told.await.expect("every group is sent");
+    // Final content of the chat: for each group, by name, whether it has ended.
     let known = emulator.until(Duration::from_secs(300), |world| {
         let shown: Vec<&str> = world.chats[&OPERATIONS].messages().map(|message| message.text.as_str()).collect();
         (0..GROUPS).all(|number| has_ended(&shown, &name(number)) == Some(number % 2 == 0)).then_some(())

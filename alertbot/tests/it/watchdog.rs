@@ -1,4 +1,4 @@
-//! The dead man's switch: the Watchdog that must keep coming in, and the heartbeat that must keep going out.
+//! The dead man's switch: the Watchdog must arrive, and the heartbeat must be sent.
 
 use std::sync::{
     Arc,
@@ -51,10 +51,13 @@ async fn a_silent_alertmanager_is_an_incident_and_holds_the_heartbeat_back() {
     until("the heartbeat goes out", async || calls.load(Ordering::Relaxed) > 0).await;
     let card = message_with(&emulator, OPERATIONS, &["AlertmanagerSilent"]).await;
     assert!(!card.silent);
-    assert!(emulator.messages(OPERATIONS).iter().all(|message| !message.text.contains("Watchdog is wrong")), "it is no incident");
+    assert!(
+        emulator.messages(OPERATIONS).iter().all(|message| !message.text.contains("Watchdog is wrong")),
+        "it opens no incident"
+    );
     until("the heartbeat is withheld", async || bot.metric("alertbot_heartbeats_total{outcome=\"withheld\"}").await > 0.0).await;
     let before = calls.load(Ordering::Relaxed);
-    assert_eq!(bot.post(&watchdog).await, 200, "a repeat counts: it is heard before deduplication");
+    assert_eq!(bot.post(&watchdog).await, 200, "a repeat counts: it arrives before deduplication");
     until("the end is edited in", async || emulator.messages(OPERATIONS)[0].edited.is_some()).await;
     until("the heartbeat goes out again", async || calls.load(Ordering::Relaxed) > before).await;
 }

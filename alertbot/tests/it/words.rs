@@ -96,7 +96,7 @@ async fn what_follows_a_long_card_is_edited_when_it_ends() {
     })
     .await;
     assert_eq!(bot.post(&ended(Some("short"))).await, 200);
-    until("what is left over is empty", async || {
+    until("the rest is empty", async || {
         let messages = emulator.messages(OPERATIONS);
         !messages[0].text.contains("word") && messages[1..parts].iter().all(|message| message.text == "🟢 #1")
     })
@@ -144,7 +144,7 @@ async fn check_says_every_fault_and_what_would_be_sent() {
     let wrong = alertbot(&settings, &folder, &["check"]);
     let said = String::from_utf8_lossy(&wrong.stderr).into_owned();
     assert_eq!(wrong.status.code(), Some(64), "{said}");
-    for part in ["4 faults:", "people[0].phone", "routes[0].chats", "routes[0].unknown", "line "] {
+    for part in ["4 faults:", "people[0].phone", "routes[0].chats", "routes[0].unknown", "alertbot.yaml:"] {
         assert!(said.contains(part), "{part}: {said}");
     }
     let help = alertbot(&settings, &folder, &["check", "--templates"]);
@@ -166,6 +166,6 @@ async fn a_test_message_goes_by_the_real_way_and_says_what_came_of_it() {
         "{said}"
     );
     let nobody = alertbot(&settings, &folder, &["test-send", "--person", "nobody"]);
-    assert!(String::from_utf8_lossy(&nobody.stderr).contains("no person of the configuration is called nobody"));
+    assert!(String::from_utf8_lossy(&nobody.stderr).contains("the configuration has no person named nobody"));
     assert!(!folder.path().join("alertbot.db").exists(), "a test leaves no trace in the store");
 }

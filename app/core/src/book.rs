@@ -171,6 +171,12 @@ impl Book {
         used.map(move |(of, level)| (rank(side, *of), level))
     }
 
+    /// Quantity at one price; 0 without an order there.
+    pub fn quantity_at(&self, side: Side, price: Price) -> Amount {
+        let (levels, rank) = (&self.levels[side as usize], rank(side, price));
+        levels.all.get(levels.position(rank)).filter(|level| level.0 == rank).map_or(0, |level| level.1.quantity)
+    }
+
     pub fn depth(&self, limit: usize) -> Depth {
         let side = |side| self.levels(side).take(limit).map(|(price, level)| (price, level.quantity)).collect();
         Depth { bids: side(Side::Buy), asks: side(Side::Sell) }

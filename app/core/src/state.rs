@@ -336,6 +336,11 @@ impl State {
         self.markets.get(usize::from(market))?.book.best(side).map(|(price, level)| (price, level.quantity))
     }
 
+    /// Quantity of a book's level; 0 without an order at that price.
+    pub fn level(&self, market: MarketId, side: Side, price: Price) -> Amount {
+        self.markets.get(usize::from(market)).map_or(0, |entry| entry.book.quantity_at(side, price))
+    }
+
     pub fn last_price(&self, market: MarketId) -> Option<Price> {
         self.markets.get(usize::from(market)).map(|entry| entry.book.last_price).filter(|price| *price > 0)
     }

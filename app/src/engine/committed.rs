@@ -2,12 +2,12 @@
 //!
 //! - It must not contain an event that is not durable. The leader folds its own batches here after their commit.
 //! - It must not make a decision or use SQL.
-//! - The effects of an event are visible only in this fold, so every notification of a change must start here.
+//! - The effects of an event are visible only in this fold, so every notification of a change starts here (see `feed`).
 
 use std::sync::Arc;
 
 use exchange_core::{
-    Effects, OrderList, State, TradeRecord,
+    Effects, OrderList, State, TradeRecord, Transfer,
     event::Event,
     market_data::{MINUTE, MarketData, PublicTrade},
     money::{Quantity, Time},
@@ -15,7 +15,10 @@ use exchange_core::{
 };
 use parking_lot::RwLock;
 
-use super::tail::HistoryTail;
+use super::{
+    feed::{Feed, Recorder},
+    tail::HistoryTail,
+};
 use crate::chain::Chain;
 
 /// The committed read model, shared by readers and the one task that folds.
@@ -37,6 +40,8 @@ pub struct Committed {
     /// Market data lacks the trades between the tables and its initial state.
     gap: bool,
     first_fills: Option<Arc<dyn FirstFills>>,
+    /// The changes that streams publish.
+    feed: Arc<Feed>,
     /// `None`: the state came from a snapshot of unknown history.
     history: Option<History>,
     /// Captures the state at each turn of a minute; off during a recovery, which replays many.
@@ -82,6 +87,7 @@ impl Committed {
             loaded_through: projected_seq,
             gap,
             first_fills: None,
+            feed: Arc::default(),
             history: None,
             comparing: false,
             checkpoint: None,
@@ -90,7 +96,9 @@ impl Committed {
 
     /// As [`Self::new`], replacing the current content; watchers remain subscribed.
     pub fn restart(&mut self, state: State, market_data: MarketData, projected_seq: u64) {
-        *self = Self { first_fills: self.first_fills.take(), ..Self::new(state, market_data, projected_seq) };
+        let (first_fills, feed) = (self.first_fills.take(), Arc::clone(&self.feed));
+        *self = Self { first_fills, feed, ..Self::new(state, market_data, projected_seq) };
+        self.feed.lose();
     }
 
     /// History of the journal up to the state's sequence.
@@ -119,6 +127,16 @@ impl Committed {
         self.comparing = true;
     }
 
+    /// The changes that streams publish.
+    pub const fn feed(&self) -> &Arc<Feed> {
+        &self.feed
+    }
+
+    /// Whether the state has reached the journal's end since its last start.
+    pub const fn is_current(&self) -> bool {
+        self.comparing
+    }
+
     /// Takes the last captured state.
     pub const fn take_checkpoint(&mut self) -> Option<(State, Option<History>)> {
         self.checkpoint.take()
@@ -131,6 +149,8 @@ impl Committed {
 
     /// Folds one committed batch.
     pub fn apply(&mut self, events: &[Event]) {
+        let feed = Arc::clone(&self.feed);
+        let mut recorder = feed.record(&self.state);
         for event in events {
             let sequence = self.state.sequence() + 1;
             if sequence <= self.loaded_through {
@@ -140,11 +160,21 @@ impl Committed {
             if let Event::TimeSetBack(time) = event {
                 self.market_data.set_back(*time);
             }
+            if let Some(recorder) = &mut recorder {
+                recorder.before(&self.state, event);
+            }
             let first_fills = self.first_fills.as_deref();
-            let mut fold = Fold { sequence, market_data: &mut self.market_data, tail: &mut self.tail, first_fills, trade: None };
+            let (market_data, tail, recorded) = (&mut self.market_data, &mut self.tail, recorder.as_mut());
+            let mut fold = Fold { sequence, market_data, tail, first_fills, trade: None, recorder: recorded };
             self.state.evolve_with(event, &mut fold);
+            if let Some(recorder) = &mut recorder {
+                recorder.after(&self.state, event);
+            }
         }
         self.market_data.advance(self.state.now());
+        if let Some(recorder) = recorder {
+            recorder.end(&self.state);
+        }
     }
 
     /// Whether market data lacks trades; see [`Self::new`].
@@ -178,16 +208,23 @@ pub const fn minute(time: Time) -> Time {
 }
 
 /// Receives the effects of one event.
-struct Fold<'a> {
+struct Fold<'a, 'f> {
     sequence: u64,
     market_data: &'a mut MarketData,
     tail: &'a mut HistoryTail,
     first_fills: Option<&'a dyn FirstFills>,
     /// The event's trade: its quantity, and its maker.
     trade: Option<(Quantity, OrderId)>,
+    recorder: Option<&'a mut Recorder<'f>>,
 }
 
-impl Effects for Fold<'_> {
+impl Effects for Fold<'_, '_> {
+    fn transfer(&mut self, transfer: Transfer) {
+        if let Some(recorder) = &mut self.recorder {
+            recorder.transfer(&transfer);
+        }
+    }
+
     fn order_changed(&mut self, order: &Order) {
         // Reported after the trade: an order whose only execution is this trade had its first fill.
         if let (Some((quantity, maker)), Some(watcher)) = (self.trade, self.first_fills)
@@ -198,11 +235,17 @@ impl Effects for Fold<'_> {
         if !order.status.is_open() {
             self.tail.push_order(self.sequence, order);
         }
+        if let Some(recorder) = &mut self.recorder {
+            recorder.order_changed(order);
+        }
     }
 
     fn list_changed(&mut self, list: &OrderList) {
         if list.done {
             self.tail.push_list(self.sequence, list);
+        }
+        if let Some(recorder) = &mut self.recorder {
+            recorder.list_changed(list);
         }
     }
 
@@ -211,6 +254,9 @@ impl Effects for Fold<'_> {
         self.trade = Some((trade.quantity, maker));
         self.market_data.record(trade.market, &public(trade));
         self.tail.push_trade(self.sequence, trade);
+        if let Some(recorder) = &mut self.recorder {
+            recorder.traded(trade);
+        }
     }
 }
 

@@ -10,6 +10,7 @@ pub mod clock;
 pub mod committed;
 mod declared;
 mod doubt;
+pub mod feed;
 mod gauges;
 mod handle;
 mod head;

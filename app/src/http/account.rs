@@ -5,6 +5,7 @@ use super::commission::account_commission;
 use super::endpoint::{Answer, Call, Reply};
 use super::error::ApiError;
 use super::new_order::market;
+use super::order_count::unfilled;
 use exchange_core::market::Commission;
 use exchange_core::money::SCALE;
 
@@ -72,9 +73,9 @@ pub async fn commission(app: &App, call: &Call<'_>) -> Answer {
 
 /// `GET /api/v3/rateLimit/order`
 pub async fn order_count(app: &App, call: &Call<'_>) -> Answer {
-    let count = app.limits.orders(call.account()?, call.received);
+    let (ten_seconds, one_day) = unfilled(app, call.account()?, call.received);
     let limits = app.limits.settings();
-    let rows = [("SECOND", 10, limits.orders_10s, count.ten_seconds), ("DAY", 1, limits.orders_1d, count.one_day)];
+    let rows = [("SECOND", 10, limits.orders_10s, ten_seconds), ("DAY", 1, limits.orders_1d, one_day)];
     Ok(Reply::written(256, |json| {
         json.array(rows, |json, (interval, number, limit, count)| {
             json.object(|json| {

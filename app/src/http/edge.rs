@@ -14,7 +14,7 @@ use axum::body::{Body, Bytes};
 use axum::extract::Request;
 use axum::http::header::USER_AGENT;
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
+use axum::http::{HeaderMap, HeaderName, Method, StatusCode};
 use axum::response::Response;
 use exchange_core::money::Time;
 use futures::FutureExt;
@@ -27,9 +27,10 @@ use tracing::Instrument;
 
 /// Deadline after which the answer is -1007. The engine itself answers within the documented 10 s; this covers everything else.
 const DEADLINE: Duration = Duration::from_secs(12);
+const MICROSECONDS_OF_DEADLINE: Time = 12_000_000;
 const QUERY_MAX: usize = 16_384;
 /// Weight of a request that did not reach an endpoint.
-const WEIGHT_OF_A_FAULT: u32 = 1;
+pub const WEIGHT_OF_A_FAULT: u32 = 1;
 /// Route group of requests without an endpoint.
 pub const UNKNOWN_GROUP: &str = "unknown";
 /// Route group of input that did not become a request: a malformed, oversized or slow head.
@@ -138,7 +139,7 @@ fn log_access(app: &App, parts: &Parts, status: StatusCode, elapsed: Duration) {
 }
 
 /// Answers in every case: neither a panic nor an endless wait must reach the client.
-async fn bounded(running: impl Future<Output = Answer>) -> Answer {
+pub async fn bounded(running: impl Future<Output = Answer>) -> Answer {
     match AssertUnwindSafe(tokio::time::timeout(DEADLINE, running)).catch_unwind().await {
         Ok(Ok(answer)) => answer,
         Ok(Err(_)) => Err(ApiError { cause: Some("the request's deadline expired".into()), ..ApiError::TIMEOUT }),
@@ -174,12 +175,15 @@ async fn run(app: &App, endpoint: &'static Endpoint, parts: &Parts, body: Body, 
     charge(app, address, weight, used)?;
     let signed = match endpoint.security {
         Security::None => None,
+        Security::UserStream => {
+            let key =
+                auth::unsigned(&app.keys, api_key_of(parts), address).inspect_err(|error| count_auth_failure(app, error))?;
+            Some(auth::Signed { account: key.account, valid_until: received.saturating_add(MICROSECONDS_OF_DEADLINE) })
+        }
         security => {
             let request =
                 auth::Request { headers: &parts.headers, query: sent, body: &body, parameters: &parameters, address, received };
-            Some(auth::authenticate(&app.keys, security, &request).inspect_err(|error| {
-                app.metrics.auth_failures.with_label_values(&[error.code.to_string().as_str()]).inc();
-            })?)
+            Some(auth::authenticate(&app.keys, security, &request).inspect_err(|error| count_auth_failure(app, error))?)
         }
     };
     check_names(endpoint, &parameters)?;
@@ -190,8 +194,23 @@ async fn run(app: &App, endpoint: &'static Endpoint, parts: &Parts, body: Body, 
         received,
         valid_until: signed.map(|signed| signed.valid_until),
         account: signed.map(|signed| signed.account),
+        api_key: (endpoint.security == Security::UserStream).then(|| api_key_of(parts).into()),
     };
-    (endpoint.handle)(app, &call).await
+    perform(app, endpoint, &call).await
+}
+
+/// Runs an authenticated call: of the REST API and of the WebSocket API.
+pub async fn perform(app: &App, endpoint: &'static Endpoint, call: &Call<'_>) -> Answer {
+    (endpoint.handle)(app, call).await
+}
+
+fn api_key_of(parts: &Parts) -> &str {
+    parts.headers.get(auth::API_KEY_HEADER).and_then(|value| value.to_str().ok()).unwrap_or_default()
+}
+
+/// Counts a request that failed authentication.
+pub fn count_auth_failure(app: &App, error: &ApiError) {
+    app.metrics.auth_failures.with_label_values(&[error.code.to_string().as_str()]).inc();
 }
 
 fn address(app: &App, parts: &Parts) -> IpAddr {
@@ -199,11 +218,22 @@ fn address(app: &App, parts: &Parts) -> IpAddr {
     client_address(peer, &parts.headers, &app.settings.trusted_proxies)
 }
 
-fn charge(app: &App, address: IpAddr, weight: u32, used: &mut u32) -> Result<(), ApiError> {
+pub fn charge(app: &App, address: IpAddr, weight: u32, used: &mut u32) -> Result<(), ApiError> {
     let (total, result) = app.limits.charge(address, weight, now());
     *used = total;
     app.metrics.weight.inc_by(weight.into());
     result.inspect_err(|error| app.metrics.rate_limited.with_label_values(&[error.status.as_str()]).inc())
+}
+
+/// The client's address of a WebSocket handshake.
+pub fn address_of(app: &App, request: &Request) -> IpAddr {
+    let peer = request.extensions().get::<Peer>().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.0.ip());
+    client_address(peer, request.headers(), &app.settings.trusted_proxies)
+}
+
+/// Counts an answer that did not pass [`answer`]: a handshake.
+pub fn count(app: &App, measured: &Measured, status: StatusCode) {
+    measured.count(&app.metrics, status, Duration::ZERO);
 }
 
 /// A failure before the weight is known costs weight too: it must not bypass the limit.
@@ -213,7 +243,7 @@ fn fault(app: &App, address: IpAddr, error: ApiError, used: &mut u32) -> ApiErro
 
 /// The endpoint must read every parameter that the client sent. A misspelt name could otherwise place an order that its sender
 /// did not intend.
-fn check_names(endpoint: &Endpoint, parameters: &Parameters<'_>) -> Result<(), ApiError> {
+pub fn check_names(endpoint: &Endpoint, parameters: &Parameters<'_>) -> Result<(), ApiError> {
     let sent = parameters.len();
     // Clients habitually sign public requests too: accept that.
     let read = parameters.count_known(endpoint.parameters) + parameters.count_known(&SIGNED_NAMES);
@@ -226,11 +256,9 @@ fn check_names(endpoint: &Endpoint, parameters: &Parameters<'_>) -> Result<(), A
 }
 
 fn time_unit(headers: &HeaderMap) -> Result<TimeUnit, ApiError> {
-    match headers.get(TIME_UNIT).map(HeaderValue::as_bytes) {
+    match headers.get(TIME_UNIT) {
         None => Ok(TimeUnit::Millisecond),
-        Some(unit) if unit.eq_ignore_ascii_case(b"MICROSECOND") => Ok(TimeUnit::Microsecond),
-        Some(unit) if unit.eq_ignore_ascii_case(b"MILLISECOND") => Ok(TimeUnit::Millisecond),
-        Some(_) => Err(ApiError::TIME_UNIT),
+        Some(unit) => TimeUnit::from_text(unit.as_bytes()).ok_or(ApiError::TIME_UNIT),
     }
 }
 

@@ -2,8 +2,9 @@
 
 use super::App;
 use super::error::ApiError;
-use super::json::Json;
 use super::parameters::Parameters;
+use crate::json::Json;
+pub use crate::json::TimeUnit;
 use axum::body::Bytes;
 use axum::http::{HeaderName, HeaderValue, Method, StatusCode};
 use exchange_core::money::Time;
@@ -20,6 +21,8 @@ pub enum Security {
     None,
     /// A signature of a key with the read permission (USER_DATA).
     UserData,
+    /// A key with the read permission, without a signature (USER_STREAM).
+    UserStream,
     /// A signature of a key with the trade permission.
     Trade,
     /// A signature of a key with the withdraw permission.
@@ -53,24 +56,6 @@ pub struct Endpoint {
     pub handle: for<'a, 'p> fn(&'a App, &'a Call<'p>) -> Handling<'a>,
 }
 
-/// Time unit that the client requests (`X-MBX-TIME-UNIT`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum TimeUnit {
-    #[default]
-    Millisecond,
-    Microsecond,
-}
-
-impl TimeUnit {
-    /// The number in a reply for `time`.
-    pub const fn show(self, time: Time) -> i64 {
-        match self {
-            Self::Millisecond => time.div_euclid(1000),
-            Self::Microsecond => time,
-        }
-    }
-}
-
 /// One request on its way to a handler: parameters read, weight charged, signature checked.
 #[derive(Debug)]
 pub struct Call<'a> {
@@ -81,6 +66,8 @@ pub struct Call<'a> {
     /// End of its recvWindow by the raw clock; `None` if it is not signed.
     pub valid_until: Option<Time>,
     pub(super) account: Option<AccountId>,
+    /// The key of a request without a signature (USER_STREAM).
+    pub(super) api_key: Option<Box<str>>,
 }
 
 impl Call<'_> {

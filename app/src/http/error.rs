@@ -84,6 +84,26 @@ impl ApiError {
     pub const WINDOW_TOO_LARGE: Self = Self::bad(-1131, "'recvWindow' must be less than 60000.");
     pub const TIME_UNIT: Self = Self::bad(-1194, "Invalid value for time unit; expected either MICROSECOND or MILLISECOND.");
 
+    pub const INVALID_JSON: Self = Self::bad(-1135, "Invalid JSON Request");
+    pub const NOT_AUTHORIZED: Self =
+        Self::new(StatusCode::UNAUTHORIZED, -1002, "You are not authorized to execute this request.");
+    pub const HMAC_SESSION: Self = Self::new(StatusCode::UNAUTHORIZED, -4056, "HMAC_SHA256 API key is not supported.");
+    pub const SUBSCRIPTION_ACTIVE: Self = Self::bad(-2035, "User Data Stream subscription already active.");
+    pub const SUBSCRIPTION_INACTIVE: Self = Self::bad(-2036, "User Data Stream subscription not active.");
+    pub const SUBSCRIPTION_IDS: Self = Self::bad(-2042, "Maximum subscription ID reached for this connection.");
+    pub const SUBSCRIPTIONS: Self =
+        Self::bad(-1191, "Too many subscriptions. Connection may create up to '1000' subscriptions at a time.");
+    pub const LISTEN_KEY: Self = Self::bad(-1125, "This listenKey does not exist.");
+
+    pub const UPGRADE_REQUIRED: Self = Self::new(
+        StatusCode::UPGRADE_REQUIRED,
+        -1013,
+        "This path serves WebSocket connections; send 'Connection: Upgrade' and 'Upgrade: websocket'.",
+    );
+    pub const WEBSOCKET_VERSION: Self = Self::new(StatusCode::UPGRADE_REQUIRED, -1013, "Sec-WebSocket-Version must be 13.");
+    pub const WEBSOCKET_KEY: Self = Self::bad(-1013, "Sec-WebSocket-Key must be 16 bytes in base64.");
+    pub const TOO_MANY_STREAMS: Self = Self::bad(-1013, "A connection can listen to a maximum of 1024 streams.");
+
     pub const ILLEGAL: Self = Self::bad(-1100, "Illegal characters found in a parameter.");
     pub const DUPLICATE: Self = Self::bad(-1101, "Duplicate values for a parameter detected.");
     pub const TIME_IN_FORCE: Self = Self::bad(-1115, "Invalid timeInForce.");
@@ -114,6 +134,10 @@ impl ApiError {
     /// -1100 with the parameter and its legal range.
     pub fn illegal(name: &str, range: &str) -> Self {
         Self::bad_with(-1100, format!("Illegal characters found in parameter '{name}'; legal range is '{range}'."))
+    }
+
+    pub fn json_of(name: &str) -> Self {
+        Self::bad_with(-1135, format!("JSON sent for parameter '{name}' is not valid"))
     }
 
     pub fn too_many(expected: usize, received: usize) -> Self {
@@ -153,6 +177,11 @@ impl ApiError {
             -1128,
             format!("Combination of optional fields invalid. Recommendation: '{one}' and '{other}' must both be sent."),
         )
+    }
+
+    pub fn invalid_stream(name: &str) -> Self {
+        let shown: String = name.chars().take(64).collect();
+        Self::bad_with(-1130, format!("Data sent for parameter 'streams' is not valid: unknown stream '{shown}'."))
     }
 
     pub fn invalid(name: &str) -> Self {

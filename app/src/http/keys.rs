@@ -4,6 +4,7 @@
 //! A follower reads changed keys every [`POLL`], and refuses a revoked key within that time. While PostgreSQL is unreachable, the
 //! known keys remain usable.
 
+use super::listen_key::{self, Print};
 use super::verifier::Verifier;
 use crate::api_key::{KeyFault, Permissions, Vault};
 use crate::db::api_keys::{self, ApiKey, Material};
@@ -50,6 +51,8 @@ pub struct Keys {
 
 struct Shared {
     keys: RwLock<FxHashMap<Box<str>, Arc<Key>>>,
+    /// The same keys by their print in a listen key.
+    prints: RwLock<FxHashMap<Print, Arc<Key>>>,
     vault: Vault,
     loaded: AtomicBool,
     revision: AtomicI64,
@@ -57,7 +60,13 @@ struct Shared {
 
 impl Keys {
     pub fn new(vault: Vault) -> Self {
-        let shared = Shared { keys: RwLock::default(), vault, loaded: AtomicBool::new(false), revision: AtomicI64::new(0) };
+        let shared = Shared {
+            keys: RwLock::default(),
+            prints: RwLock::default(),
+            vault,
+            loaded: AtomicBool::new(false),
+            revision: AtomicI64::new(0),
+        };
         Self { shared: Arc::new(shared) }
     }
 
@@ -65,11 +74,22 @@ impl Keys {
         self.shared.keys.read().get(api_key).cloned()
     }
 
+    /// The usable key with this print.
+    pub fn by_print(&self, print: &Print) -> Option<Arc<Key>> {
+        self.shared.prints.read().get(print).cloned()
+    }
+
+    pub fn vault(&self) -> &Vault {
+        &self.shared.vault
+    }
+
     /// A store as after reading a table that contains this key.
     #[cfg(test)]
     pub fn insert(&self, api_key: &str, key: Key) {
         self.shared.loaded.store(true, Ordering::Release);
-        self.shared.keys.write().insert(api_key.into(), Arc::new(key));
+        let key = Arc::new(key);
+        self.shared.prints.write().insert(listen_key::print(api_key), Arc::clone(&key));
+        self.shared.keys.write().insert(api_key.into(), key);
     }
 
     /// False until the first read of the table: before it an unknown key is not evidence.
@@ -128,12 +148,19 @@ impl Keys {
                 (name, key)
             })
             .collect();
-        let mut keys = self.shared.keys.write();
+        let (mut keys, mut prints) = (self.shared.keys.write(), self.shared.prints.write());
         for (name, key) in usable {
+            let print = listen_key::print(&name);
             match key {
-                Some(key) => keys.insert(name, key),
-                None => keys.remove(&name),
-            };
+                Some(key) => {
+                    prints.insert(print, Arc::clone(&key));
+                    keys.insert(name, key);
+                }
+                None => {
+                    prints.remove(&print);
+                    keys.remove(&name);
+                }
+            }
         }
     }
 

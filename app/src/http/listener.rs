@@ -4,10 +4,11 @@
 use super::edge::{AsSent, Peer};
 use super::error::ApiError;
 use super::limits::counted;
-use super::transport::{Queue, REWRITTEN_MAX, Sent, Transport};
+use super::transport::{Queue, REWRITTEN_MAX, Sent, Switch, Transport};
+use super::websocket::Admitted;
 use axum::Router;
 use axum::body::Body;
-use axum::http::Request;
+use axum::http::{Request, StatusCode};
 use axum::response::Response;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
@@ -20,6 +21,7 @@ use std::io;
 use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
@@ -84,15 +86,25 @@ pub async fn serve(listener: TcpListener, serving: Serving, shutdown: Cancellati
         };
         // A reply is one small write: waiting to fill a segment would only delay it.
         let _ = stream.set_nodelay(true);
-        let (router, refuse, queue) = (router.clone(), Arc::clone(&refuse), Queue::default());
-        let stream = Transport::new(stream, Arc::clone(&queue), bounds.write_timeout);
+        let (router, refuse, queue, switch) = (router.clone(), Arc::clone(&refuse), Queue::default(), Switch::default());
+        let stream = Transport::new(stream, Arc::clone(&queue), Arc::clone(&switch), bounds.write_timeout);
+        let held = Arc::new((place, counted, Connected::enter(&connections)));
+        let admitted = Admitted::new(held.clone(), shutdown.clone());
         let service = service_fn(move |mut request: Request<Incoming>| {
             request.extensions_mut().insert(Peer(peer));
+            request.extensions_mut().insert(admitted.clone());
             let request = request.map(Body::new);
-            answer(&mut router.clone(), &refuse, queue.lock().pop_front(), request)
+            let answer = answer(&mut router.clone(), &refuse, queue.lock().pop_front(), request);
+            let switch = Arc::clone(&switch);
+            async move {
+                let answer = answer.await;
+                if answer.as_ref().is_ok_and(|answer| answer.status() == StatusCode::SWITCHING_PROTOCOLS) {
+                    switch.store(true, Ordering::Release);
+                }
+                answer
+            }
         });
-        let connection = server.serve_connection(TokioIo::new(stream), service);
-        let connected = Connected::enter(&connections);
+        let connection = server.serve_connection(TokioIo::new(stream), service).with_upgrades();
         let ending = shutdown.clone();
         tokio::spawn(async move {
             let mut connection = std::pin::pin!(connection);
@@ -104,7 +116,8 @@ pub async fn serve(listener: TcpListener, serving: Serving, shutdown: Cancellati
                     connection.await
                 }
             };
-            drop((place, connected, counted));
+            // An upgraded connection holds another clone.
+            drop(held);
         });
     }
     drop(listener);

@@ -6,6 +6,7 @@
 
 mod account;
 mod address;
+mod asyncapi;
 mod auth;
 mod body;
 mod cancel_replace;
@@ -16,9 +17,9 @@ pub mod error;
 mod execution_rules;
 mod general;
 mod history;
-pub mod json;
 mod keys;
 pub mod limits;
+mod listen_key;
 mod listener;
 mod market_data;
 mod new_order;
@@ -33,14 +34,17 @@ mod response;
 mod transport;
 mod verifier;
 mod wallet;
+mod websocket;
 
+use crate::json;
 pub use keys::Keys;
 
 use crate::config::RateLimits;
 use crate::engine::Engine;
 use crate::engine::committed::FirstFills;
 use crate::engine::history::History;
-use crate::metrics::HttpMetrics;
+use crate::metrics::{HttpMetrics, StreamMetrics};
+use crate::streams::{self, Hub};
 use axum::Router;
 use axum::extract::Request;
 use axum::http::Method;
@@ -79,16 +83,39 @@ pub struct App {
     pub limits: Arc<Limits>,
     pub settings: Settings,
     pub metrics: HttpMetrics,
+    pub streams: Hub,
+    closed_listen_keys: listen_key::Closed,
     symbol_rules: general::SymbolRules,
 }
 
 impl App {
-    pub fn new(engine: Engine, history: History, keys: Keys, settings: Settings, metrics: HttpMetrics) -> Self {
+    pub fn new(
+        engine: Engine,
+        history: History,
+        keys: Keys,
+        settings: Settings,
+        metrics: HttpMetrics,
+        stream_metrics: StreamMetrics,
+    ) -> Self {
         let limits = Arc::new(Limits::new(settings.rate_limits));
         engine.committed().write().watch_first_fills(Arc::clone(&limits) as Arc<dyn FirstFills>);
-        metrics
-            .start_at_zero(ENDPOINTS.iter().map(|endpoint| endpoint.group).chain([edge::UNKNOWN_GROUP, edge::TRANSPORT_GROUP]));
-        Self { engine, history, keys, limits, settings, metrics, symbol_rules: general::SymbolRules::default() }
+        metrics.start_at_zero(ENDPOINTS.iter().map(|endpoint| endpoint.group).chain([
+            edge::UNKNOWN_GROUP,
+            edge::TRANSPORT_GROUP,
+            websocket::GROUP,
+        ]));
+        let streams = Hub::new(Arc::clone(engine.committed()), stream_metrics);
+        Self {
+            engine,
+            history,
+            keys,
+            limits,
+            settings,
+            metrics,
+            streams,
+            closed_listen_keys: Default::default(),
+            symbol_rules: Default::default(),
+        }
     }
 }
 
@@ -172,6 +199,12 @@ endpoints! {
         => account::commission, "account", Fixed(20), UserData, account::COMMISSION;
     GET "/api/v3/rateLimit/order" "Unfilled order count of the account"
         => account::order_count, "account", Fixed(40), UserData, &[];
+    POST "/api/v3/userDataStream" "New listen key for the account's stream"
+        => listen_key::create, "account", Fixed(2), UserStream, &[];
+    PUT "/api/v3/userDataStream" "Confirm a listen key"
+        => listen_key::extend, "account", Fixed(2), UserStream, listen_key::PARAMETERS;
+    DELETE "/api/v3/userDataStream" "Close a listen key"
+        => listen_key::close, "account", Fixed(2), UserStream, listen_key::PARAMETERS;
     GET "/sapi/v1/system/status" "System status"
         => wallet::system_status, "wallet", Fixed(1), None, &[];
     GET "/sapi/v1/capital/config/getall" "Every asset with the account's balance"
@@ -200,9 +233,6 @@ endpoints! {
 pub const UNSUPPORTED: &[(Method, &str)] = &[
     (Method::PUT, "/api/v3/order/amend/keepPriority"),
     (Method::POST, "/api/v3/order/oco"),
-    (Method::POST, "/api/v3/userDataStream"),
-    (Method::PUT, "/api/v3/userDataStream"),
-    (Method::DELETE, "/api/v3/userDataStream"),
     (Method::POST, "/api/v3/orderList/oto"),
     (Method::POST, "/api/v3/orderList/otoco"),
     (Method::POST, "/api/v3/orderList/opo"),
@@ -234,6 +264,7 @@ fn router(app: &Arc<App>) -> Router {
     }
     router
         .merge(pages::router())
+        .merge(websocket::router(app))
         .fallback(refusing(app, || ApiError::NOT_FOUND))
         .method_not_allowed_fallback(refusing(app, || ApiError::METHOD_NOT_ALLOWED))
 }
@@ -245,6 +276,7 @@ fn router(app: &Arc<App>) -> Router {
 /// Returns none at present: a failed accept is logged and retried.
 pub async fn serve(listener: TcpListener, app: App, shutdown: CancellationToken) -> std::io::Result<()> {
     let app = Arc::new(app);
+    let publishing = tokio::spawn(streams::publish(app.streams.clone()));
     let bounds = listener::Bounds {
         write_timeout: app.settings.write_timeout,
         per_address: app.settings.connections_per_address,
@@ -255,7 +287,10 @@ pub async fn serve(listener: TcpListener, app: App, shutdown: CancellationToken)
     let measured = Measured::new(&app.metrics, edge::TRANSPORT_GROUP);
     let refuse: listener::Refuse =
         Arc::new(move |request, error| Box::pin(edge::refuse(Arc::clone(&app), measured.clone(), error, request)));
-    listener::serve(listener, listener::Serving { router, refuse, bounds, connections }, shutdown).await
+    let served = listener::serve(listener, listener::Serving { router, refuse, bounds, connections }, shutdown).await;
+    // Connections receive events until their close frame.
+    publishing.abort();
+    served
 }
 
 fn refusing(

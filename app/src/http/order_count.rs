@@ -8,10 +8,17 @@ use super::error::ApiError;
 use super::limits::OrderCount;
 use crate::engine::{self, SubmitError};
 use axum::http::{HeaderName, HeaderValue};
+use exchange_core::money::Time;
 use exchange_core::order::AccountId;
 
 const TEN_SECONDS: HeaderName = HeaderName::from_static("x-mbx-order-count-10s");
 const ONE_DAY: HeaderName = HeaderName::from_static("x-mbx-order-count-1d");
+
+/// Unfilled orders of the account now: in 10 seconds, and in 1 day.
+pub fn unfilled(app: &App, account: AccountId, now: Time) -> (u32, u32) {
+    let count = app.limits.orders(account, now);
+    (count.ten_seconds, count.one_day)
+}
 
 /// Orders counted for a command in progress.
 pub struct Counted<'a> {

@@ -1,7 +1,7 @@
-//! This module serves the browser pages: the reference document, its page, and the differences from Binance. The binary contains
+//! This module serves the browser pages: the start page, the reference document, its page, and the differences from Binance. The binary contains
 //! all files. It must not answer an API request.
 
-use super::{ENDPOINTS, UNSUPPORTED, openapi};
+use super::{ENDPOINTS, UNSUPPORTED, asyncapi, openapi};
 use axum::Router;
 use axum::http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS};
 use axum::http::{HeaderName, HeaderValue};
@@ -11,9 +11,13 @@ use axum::routing::get;
 use bytes::Bytes;
 use utoipa_swagger_ui::{Config, SwaggerUi, Url};
 
+const HOME: &str = "/";
 const DOCUMENT: &str = "/openapi.json";
+/// Streams and the WebSocket API, as AsyncAPI.
+const STREAMS: &str = "/asyncapi.json";
 const REFERENCE: &str = "/docs";
 const DIFFERENCES: &str = "/docs/differences";
+const HOME_PAGE: &str = include_str!("pages/home.html");
 const TEMPLATE: &str = include_str!("pages/differences.html");
 /// Position in the template for the list of endpoints that are answered -1020.
 const UNSUPPORTED_HERE: &str = "<!-- unsupported -->";
@@ -31,6 +35,7 @@ const HEADERS: [(HeaderName, HeaderValue); 4] = [
 pub fn router() -> Router {
     let document = openapi::document(ENDPOINTS);
     let json = Bytes::from(document.to_json().unwrap_or_default());
+    let streams = Bytes::from(asyncapi::document().to_string());
     let config = Config::new([Url::from(DOCUMENT)])
         .use_base_layout()
         .try_it_out_enabled(false)
@@ -40,7 +45,9 @@ pub fn router() -> Router {
         .validator_url("none");
     let differences = Html(TEMPLATE.replace(UNSUPPORTED_HERE, &unsupported()));
     Router::new()
+        .route(HOME, get(|| async { Html(HOME_PAGE) }))
         .route(DOCUMENT, get(move || async move { ([(CONTENT_TYPE, "application/json")], json.clone()).into_response() }))
+        .route(STREAMS, get(move || async move { ([(CONTENT_TYPE, "application/json")], streams.clone()).into_response() }))
         .route(DIFFERENCES, get(move || async move { differences.clone() }))
         .merge(SwaggerUi::new(REFERENCE).config(config))
         .layer(map_response(guarded))

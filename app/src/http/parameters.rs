@@ -61,6 +61,45 @@ impl<'a> Parameters<'a> {
         Ok(())
     }
 
+    /// Adds a parameter of a request that is not URL-encoded.
+    ///
+    /// # Errors
+    ///
+    /// Returns -1101 for a repeated name or for too many names.
+    pub fn add(&mut self, name: Cow<'a, str>, value: Cow<'a, str>) -> Result<(), ApiError> {
+        if self.has(&name) {
+            return Err(ApiError::DUPLICATE);
+        }
+        if self.entries.len() == COUNT_MAX {
+            return Err(ApiError::too_many(COUNT_MAX, COUNT_MAX + 1));
+        }
+        self.entries.push((name, value));
+        Ok(())
+    }
+
+    /// Takes a parameter out.
+    pub fn remove(&mut self, name: &str) -> Option<Cow<'a, str>> {
+        let index = self.entries.iter().position(|(known, _)| known == name)?;
+        Some(self.entries.remove(index).1)
+    }
+
+    /// `name=value` of all parameters but one, by name, joined with `&`: the signed text of the WebSocket API.
+    pub fn sorted_without(&self, omitted: &str) -> String {
+        let mut pairs: SmallVec<[(&str, &str); INLINE]> =
+            self.entries.iter().filter(|(name, _)| name != omitted).map(|(name, value)| (&**name, &**value)).collect();
+        pairs.sort_unstable();
+        let mut text = String::with_capacity(256);
+        for (name, value) in pairs {
+            if !text.is_empty() {
+                text.push('&');
+            }
+            text.push_str(name);
+            text.push('=');
+            text.push_str(value);
+        }
+        text
+    }
+
     pub fn len(&self) -> usize {
         self.entries.len()
     }

@@ -4,7 +4,7 @@
 use super::endpoint::{Answer, Reply};
 use super::error::ApiError;
 use axum::body::{Body, Bytes};
-use axum::http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, RETRY_AFTER, VARY};
+use axum::http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, RETRY_AFTER, SEC_WEBSOCKET_VERSION, UPGRADE, VARY};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::Response;
 
@@ -48,18 +48,14 @@ pub fn of(answer: Answer, request: &HeaderMap, used: u32) -> Response {
 /// contains: a client's report then leads to its cause. The rate is not bounded: one line per answer.
 fn refused(error: ApiError, request_id: &str, headers: &mut HeaderMap) -> (StatusCode, Bytes) {
     if error.status.is_server_error() {
-        let status = error.status.as_u16();
-        let cause = error.cause.as_deref().unwrap_or(&error.text);
-        tracing::error!(
-            http.response.status_code = status,
-            http.request.id = request_id,
-            code = error.code,
-            %cause,
-            "request failed"
-        );
+        log_failure(&error, request_id);
         if let Some(value) = service_kit::trace::trace_id().and_then(|id| HeaderValue::try_from(id).ok()) {
             headers.insert(TRACE_ID, value);
         }
+    }
+    if error.status == StatusCode::UPGRADE_REQUIRED {
+        headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
+        headers.insert(SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
     }
     if let Some(seconds) = error.retry_after {
         headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
@@ -74,6 +70,18 @@ fn refused(error: ApiError, request_id: &str, headers: &mut HeaderMap) -> (Statu
         });
     });
     (error.status, reply.body)
+}
+
+/// The one log line of a failure.
+pub fn log_failure(error: &ApiError, request_id: &str) {
+    let cause = error.cause.as_deref().unwrap_or(&error.text);
+    tracing::error!(
+        http.response.status_code = error.status.as_u16(),
+        http.request.id = request_id,
+        code = error.code,
+        %cause,
+        "request failed"
+    );
 }
 
 fn accepts_gzip(request: &HeaderMap) -> bool {
@@ -142,9 +150,9 @@ mod tests {
     #[test]
     fn every_5xx_has_one_line_with_cause_and_request_id() {
         let rows = [
-            (ApiError::from(SubmitError::Unavailable), "503", "takes no commands"),
+            (ApiError::from(SubmitError::Unavailable), "503", "accepts no commands"),
             (ApiError::from(SubmitError::Busy), "503", "queue of commands is full"),
-            (ApiError::from(SubmitError::Unknown), "504", "outcome is not known"),
+            (ApiError::from(SubmitError::Unknown), "504", "outcome of a commit is unknown"),
             (ApiError::from(sqlx::Error::PoolTimedOut), "503", "pool timed out"),
             (ApiError::internal("a broken row"), "500", "a broken row"),
             (ApiError::TIMEOUT, "504", "Timeout waiting"),

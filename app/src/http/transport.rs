@@ -5,6 +5,7 @@
 //!   them percent-encoded, and the query as sent is passed along for the signature.
 //! - An error becomes a substitute request with the refusal in [`Sent`]: its answer follows those of the earlier requests.
 //! - The module reads nothing after an error, because the start of the next request is unknown.
+//! - After an upgrade ([`Switch`]) bytes pass unchanged in both directions.
 //! - Each byte of a head is scanned a fixed number of times, for any number of reads.
 
 mod chunked;
@@ -20,6 +21,7 @@ use std::io;
 use std::mem::MaybeUninit;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -52,12 +54,19 @@ pub enum Sent {
 /// One entry per request, in order.
 pub type Queue = Arc<Mutex<VecDeque<Sent>>>;
 
+/// Set when a request was answered 101: what follows is another protocol.
+pub type Switch = Arc<AtomicBool>;
+
 enum State {
     Head,
     Length(u64),
     Chunked(Chunked),
-    Refused { dropped: usize },
+    Refused {
+        dropped: usize,
+    },
     Ended,
+    /// Another protocol.
+    Switched,
 }
 
 pub struct Transport<S> {
@@ -70,6 +79,7 @@ pub struct Transport<S> {
     /// Output for hyper.
     output: BytesMut,
     queue: Queue,
+    switch: Switch,
     head_timer: Pin<Box<Sleep>>,
     write_timeout: Duration,
     write_timer: Option<(Pin<Box<Sleep>>, usize)>,
@@ -77,7 +87,7 @@ pub struct Transport<S> {
 }
 
 impl<S> Transport<S> {
-    pub fn new(stream: S, queue: Queue, write_timeout: Duration) -> Self {
+    pub fn new(stream: S, queue: Queue, switch: Switch, write_timeout: Duration) -> Self {
         Self {
             stream,
             state: State::Head,
@@ -85,6 +95,7 @@ impl<S> Transport<S> {
             scanned: 0,
             output: BytesMut::new(),
             queue,
+            switch,
             head_timer: Box::pin(tokio::time::sleep(HEAD_TIMEOUT)),
             write_timeout,
             write_timer: None,
@@ -139,6 +150,10 @@ impl<S> Transport<S> {
                     }
                 }
                 State::Refused { .. } | State::Ended => self.input.clear(),
+                State::Switched => {
+                    self.output.extend_from_slice(&self.input);
+                    self.input.clear();
+                }
             }
         }
     }
@@ -166,6 +181,10 @@ impl<S: AsyncRead + Unpin> Transport<S> {
 impl<S: AsyncRead + Unpin> AsyncRead for Transport<S> {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
+        if matches!(this.state, State::Head) && this.switch.load(Ordering::Acquire) {
+            this.state = State::Switched;
+            this.advance();
+        }
         loop {
             if !this.output.is_empty() {
                 let taken = this.output.len().min(buffer.remaining());
@@ -176,6 +195,9 @@ impl<S: AsyncRead + Unpin> AsyncRead for Transport<S> {
             // hyper closes the connection once the refusal is written: an end of input would cut that short.
             if matches!(this.state, State::Refused { .. } | State::Ended) {
                 return Poll::Pending;
+            }
+            if matches!(this.state, State::Switched) {
+                return Pin::new(&mut this.stream).poll_read(cx, buffer);
             }
             let mut room = [MaybeUninit::uninit(); READ_SIZE];
             let mut read = ReadBuf::uninit(&mut room);

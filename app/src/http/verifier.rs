@@ -41,6 +41,10 @@ impl Verifier {
         VerifyingKey::from_bytes(public_key).map(|key| Self::Ed25519(Box::new(key))).map_err(|_| KeyFault::PublicKey)
     }
 
+    pub const fn is_ed25519(&self) -> bool {
+        matches!(self, Self::Ed25519(_))
+    }
+
     /// Whether `signature` (as decoded from its parameter) signs the concatenation of `payload`.
     pub fn verify(&self, payload: &[&[u8]], signature: &str) -> bool {
         match self {

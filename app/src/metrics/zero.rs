@@ -2,7 +2,7 @@
 //!
 //! A counter that first appears with its first error shows no increase to Prometheus: alerts would miss that error.
 
-use super::{EngineMetrics, HttpMetrics, ObjectStorageMetrics, WorkerMetrics};
+use super::{EngineMetrics, HttpMetrics, ObjectStorageMetrics, StreamMetrics, WorkerMetrics};
 
 /// Commands of clients and operators: `Command::name`, without the leader's own ticks.
 const COMMANDS: &[&str] = &["place", "cancel", "cancel_all", "cancel_replace", "place_oco", "cancel_list", "admin"];
@@ -13,6 +13,8 @@ const STATUSES: &[&str] = &["200", "500", "503", "504"];
 const RATE_LIMITED: &[&str] = &["418", "429", "connections", "orders"];
 /// Timestamp, signature, window, key's format, key.
 const AUTH_FAILURES: &[&str] = &["-1021", "-1022", "-1131", "-2014", "-2015"];
+/// Why the server ends a WebSocket connection.
+const STREAM_ENDS: &[&str] = &["slow", "lost", "silent", "rate", "protocol", "age"];
 const STORAGE_OPERATIONS: &[&str] = &["create_bucket", "delete", "get", "head", "head_bucket", "list", "put"];
 const JOB_OUTCOMES: &[&str] = &["completed", "retried", "dead"];
 const STORAGE_FAILURES: &[&str] = &["refused", "unavailable"];
@@ -44,6 +46,22 @@ impl HttpMetrics {
         }
         for code in AUTH_FAILURES {
             self.auth_failures.with_label_values(&[code]);
+        }
+    }
+}
+
+impl StreamMetrics {
+    pub fn start_at_zero(&self) {
+        for kind in ["market", "api"] {
+            self.connections.with_label_values(&[kind]);
+        }
+        for kind in ["market", "account"] {
+            self.subscriptions.with_label_values(&[kind]);
+            self.events.with_label_values(&[kind]);
+            self.messages.with_label_values(&[kind]);
+        }
+        for reason in STREAM_ENDS {
+            self.ended.with_label_values(&[reason]);
         }
     }
 }

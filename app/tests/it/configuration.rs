@@ -21,6 +21,9 @@ fn missing_malformed_unknown_and_contradictory_are_told_together() {
             ("EXCHANGE_QUEU_LIMIT", "4096"),
             ("EXCHANGE_KEY_ENCRYPTION_KEY", "short"),
             ("EXCHANGE_S3_BUCKET", "alone"),
+            ("EXCHANGE_HTTP_WRITE_TIMEOUT", "0s"),
+            ("EXCHANGE_SHUTDOWN_DEADLINE", "0ms"),
+            ("EXCHANGE_CLOCK_BOUND", "48h"),
             ("LOG_FORMAT", "loud"),
         ],
     );
@@ -33,6 +36,9 @@ fn missing_malformed_unknown_and_contradictory_are_told_together() {
         "EXCHANGE_QUEUE_LIMIT is 2, outside",
         "EXCHANGE_QUEU_LIMIT is not a setting of this program; did you mean EXCHANGE_QUEUE_LIMIT",
         "EXCHANGE_KEY_ENCRYPTION_KEY is not 64 hexadecimal digits",
+        "EXCHANGE_HTTP_WRITE_TIMEOUT is 0ms, outside 100ms to 10m",
+        "EXCHANGE_SHUTDOWN_DEADLINE is 0ms, outside 100ms to 10m",
+        "EXCHANGE_CLOCK_BOUND is 48h, outside 10ms to 1h",
         "EXCHANGE_S3_ENDPOINT is missing while other EXCHANGE_S3_*",
         "LOG_FORMAT is \"loud\"",
     ] {

@@ -123,3 +123,28 @@ async fn a_body_that_does_not_arrive_is_answered_in_time() {
     let answer = String::from_utf8(answer).unwrap();
     assert!(answer.starts_with("HTTP/1.1 408 ") && answer.contains(r#""code":-1013"#), "{answer}");
 }
+
+/// What HTTP clients send that encode nothing (curl -g, Node's `http`), as Binance's documentation writes it. The signature covers
+/// the bytes as sent.
+#[tokio::test]
+async fn raw_quotes_in_a_query_pass_signed_and_unsigned() {
+    let exchange = Exchange::start().await;
+    let trader = exchange.trader("trader").await;
+    let (signed, status) = (trader.sign("symbol=BTCUSDT&origClientOrderId=\"{|}\\^`"), "HTTP/1.1 400 ");
+    for (path, query, expected) in [
+        ("exchangeInfo", r#"symbols=["BTCUSDT","BNBUSDT"]"#, r#""symbol":"BNBUSDT""#),
+        ("ticker/price", r#"symbols=["BTCUSDT"]"#, "HTTP/1.1 200 "),
+        ("exchangeInfo", r#"permissions=["SPOT"]"#, r#""symbol":"BTCUSDT""#),
+        ("order", &signed, status),
+    ] {
+        let mut client = TcpStream::connect(exchange.app.api.trim_start_matches("http://")).await.unwrap();
+        let key = &trader.api_key;
+        let head = format!("GET /api/v3/{path}?{query} HTTP/1.1\r\nHost: a\r\nX-MBX-APIKEY: {key}\r\nConnection: close\r\n\r\n");
+        client.write_all(head.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        client.read_to_string(&mut answer).await.unwrap();
+        assert!(answer.contains(expected), "{path}?{query}: {answer}");
+        // -1022 would mean that other bytes were signed than were sent.
+        assert!(!answer.contains("-1022"), "{path}?{query}: {answer}");
+    }
+}

@@ -191,7 +191,7 @@ async fn a_running_replica_does_not_follow_another_past() {
         .unwrap();
     exchange.commit().await.unwrap();
     until("the replica refuses it", || async {
-        replica.reason("database").is_some_and(|reason| reason.contains("another history"))
+        replica.reason("database").is_some_and(|reason| reason.contains("history of this database differs"))
     })
     .await;
     assert!(replica.account("ours").is_some() && !replica.engine.is_leader());

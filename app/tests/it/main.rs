@@ -7,6 +7,7 @@ mod exchange;
 mod proxy;
 mod replica;
 mod schema;
+mod socket;
 mod test_app;
 
 mod account;
@@ -36,5 +37,9 @@ mod rate_limits;
 mod recovery;
 mod reference;
 mod serve;
+mod stream_book;
+mod stream_input;
+mod streams;
 mod takeover;
 mod worker;
+mod ws_api;

@@ -5,6 +5,8 @@ use std::{
     sync::{Arc, Mutex},
 };
 
+use futures::{StreamExt, stream};
+use local_parts::{Postgres, SharedPostgres, StopMode};
 use serde_json::{Value, json};
 use tokio::{
     io::{AsyncBufReadExt, BufReader},
@@ -13,7 +15,8 @@ use tokio::{
 
 use crate::{
     eventually::{eventually, until},
-    replica::{database, number},
+    exchange::{hmac_hex, now},
+    replica::{database, migrate, number},
 };
 
 struct Process {
@@ -202,5 +205,57 @@ async fn access_and_audit_have_streams_of_their_own() {
             (&json!("create_asset"), &json!("olga"), &json!("ticket 17"), &json!(outcome), &json!(original))
         );
         assert_eq!(line.get("error.message").is_some(), outcome == "failure", "{line}");
+    }
+}
+
+/// An operator who has a client's `x-trace-id` finds the cause, and nothing else, in the log.
+#[tokio::test]
+async fn each_5xx_without_postgresql_has_one_line_with_its_cause() {
+    const REQUESTS: usize = 200;
+    /// History, which tables answer.
+    const ORDER_LISTS: &str = "/api/v3/allOrderList";
+    let mut postgres = Postgres::start(SharedPostgres::options()).await.unwrap();
+    let url = postgres.create_database("causes").await.unwrap();
+    migrate(&url).await;
+    let process = Process::serve(&url).await;
+    process.leads().await;
+    admin(&url, &["account", "create", "trader"]).await;
+    let key = admin(&url, &["api-key", "create", "trader"]).await;
+    let (key, secret) = (key["apiKey"].as_str().unwrap(), key["secretKey"].as_str().unwrap());
+    let client = reqwest::Client::new();
+    let ask = |path: &'static str| {
+        let payload = format!("timestamp={}", now());
+        let url = format!("{}{path}?{payload}&signature={}", process.api, hmac_hex(secret, &payload));
+        let request = client.get(url).header("X-MBX-APIKEY", key);
+        async move {
+            let reply = request.send().await.unwrap();
+            let header = |name: &str| reply.headers()[name].to_str().unwrap().to_owned();
+            match reply.status() {
+                status if status.is_server_error() => Err((header("x-trace-id"), header("x-mbx-uuid"))),
+                status => Ok(status),
+            }
+        }
+    };
+    until("the key is known", || async { ask(ORDER_LISTS).await.is_ok_and(|status| status.is_success()) }).await;
+    postgres.stop(StopMode::Immediate).await.unwrap();
+
+    let failed: Vec<_> = stream::iter(0..REQUESTS)
+        .map(|_| ask(ORDER_LISTS))
+        .buffer_unordered(16)
+        .filter_map(async |reply| reply.err())
+        .collect()
+        .await;
+    assert_eq!(failed.len(), REQUESTS, "each needs PostgreSQL");
+    for (trace, request) in failed {
+        let lines = eventually("the failure is logged", || async {
+            let mut lines = find(&process.logged, "trace.id", &trace);
+            // The driver's warnings have the trace as well.
+            lines.retain(|line| line["log.level"] == "error");
+            Some(lines).filter(|lines| !lines.is_empty())
+        })
+        .await;
+        let [line] = &lines[..] else { panic!("{trace}: {lines:?}") };
+        assert_eq!((&line["http.request.id"], &line["message"]), (&json!(request), &json!("request failed")), "{line}");
+        assert!(line["cause"].as_str().is_some_and(|cause| !cause.starts_with("Internal error")), "{line}");
     }
 }

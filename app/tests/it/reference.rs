@@ -148,6 +148,13 @@ async fn the_pages_are_carried_in_the_server() {
         assert!(headers["content-security-policy"].to_str().unwrap().starts_with("default-src 'self'"), "{path}");
         (status, headers["content-type"].to_str().unwrap().to_owned(), response.text().await.unwrap())
     };
+    let (status, _, home) = fetch("/").await;
+    assert_eq!(status, 200);
+    let links: Vec<&str> = home.split("href=\"").skip(1).filter_map(|rest| rest.split('"').next()).collect();
+    assert!(links.contains(&"/docs/") && links.contains(&"/docs/differences"), "{links:?}");
+    for link in links {
+        assert_eq!(exchange.app.http.get(format!("{}{link}", exchange.app.api)).send().await.unwrap().status(), 200, "{link}");
+    }
     let (status, kind, page) = fetch("/docs/").await;
     assert_eq!((status, kind.as_str()), (200, "text/html"));
     assert!(!page.contains("src=\"http") && !page.contains("href=\"http"), "no file comes from another host: {page}");

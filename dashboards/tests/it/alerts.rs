@@ -1,18 +1,18 @@
 //! What every alert has: its annotations, its panel, a unit test that fires it and one that does not.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use dashboards::{board::Board, declared::program_of, rules};
+use dashboards::{board::Board, rules};
 
 /// `none` is for nobody to act on: the Watchdog.
 const SEVERITIES: &[&str] = &["critical", "warning", "none"];
 
 #[test]
 fn every_alert_says_how_bad_what_and_where_to_look() {
+    let boards: BTreeMap<_, _> = Board::all().map(|board| (board.uid.clone(), board)).collect();
     let mut names = BTreeSet::new();
     for alert in rules::alerts() {
         let name = &alert.alert;
-        let board = Board::of(program_of(name));
         assert!(names.insert(name.clone()), "{name} is there twice");
         assert_eq!(alert.labels.keys().collect::<Vec<_>>(), ["severity"], "{name}");
         assert!(SEVERITIES.contains(&alert.labels["severity"].as_str()), "{name}: {:?}", alert.labels);
@@ -23,9 +23,11 @@ fn every_alert_says_how_bad_what_and_where_to_look() {
         assert!(annotation("runbook_url").ends_with(&format!("/{name}.md")), "{name}: {}", annotation("runbook_url"));
 
         let link = annotation("dashboard_url");
-        let panel = link.split_once(&format!("/d/{}?viewPanel=", board.uid)).and_then(|(_, id)| id.parse().ok());
-        let panel: u64 = panel.unwrap_or_else(|| panic!("{name}: {link} does not lead to a panel of the board"));
-        let panel = board.shown().find(|shown| shown.id == panel).unwrap_or_else(|| panic!("{name}: there is no panel {panel}"));
+        let place = link.split_once("/d/").and_then(|(_, place)| place.split_once("?viewPanel="));
+        let (uid, id) = place.unwrap_or_else(|| panic!("{name}: {link} does not lead to a panel"));
+        let board = boards.get(uid).unwrap_or_else(|| panic!("{name}: there is no board {uid}"));
+        let panel = board.shown().find(|shown| shown.id.to_string() == id);
+        let panel = panel.unwrap_or_else(|| panic!("{name}: the board {uid} has no panel {id}"));
         assert!(
             panel.links.iter().any(|link| link.title == format!("Runbook: {name}")),
             "panel {} \"{}\", where {name} leads, has no link to its runbook",

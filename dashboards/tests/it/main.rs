@@ -3,8 +3,10 @@
 mod absence;
 mod alerts;
 mod board;
+mod inhibition;
 mod live;
 mod metrics;
+mod mutation;
 mod promtool;
 mod replay;
 mod runbooks;

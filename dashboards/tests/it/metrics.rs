@@ -20,7 +20,7 @@ const UNWATCHED: &[(&str, &str)] = &[];
 /// Every query with the place it stands in.
 fn queries() -> Vec<(String, Named)> {
     let mut queries = Vec::new();
-    for (_, board) in Board::all() {
+    for board in Board::all() {
         queries.extend(board.queries("5m"));
         queries.extend(board.variable_series());
     }

@@ -27,7 +27,8 @@ fn rules_hold_at_every_scrape_interval_and_bucket_spelling() {
     for (seconds, decimal_bounds) in VARIANTS {
         let variant = Variant { interval: Duration::from_secs(seconds), decimal_bounds };
         let mut tests = Vec::new();
-        for file in files("prometheus/tests", "yml") {
+        // Pins hold to the minute, at the interval that they are written for.
+        for file in files("prometheus/tests", "yml").into_iter().filter(|file| !stem(file).starts_with("pins_")) {
             let text = read(&file);
             let rules: Vec<String> = text
                 .lines()

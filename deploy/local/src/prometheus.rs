@@ -30,6 +30,10 @@ pub struct PrometheusOptions {
     /// Rule files. The last part of a path may contain an asterisk.
     pub rules: Vec<PathBuf>,
     pub targets: Vec<ScrapeTarget>,
+    /// Labels of every target, as service discovery of a cluster adds them.
+    pub target_labels: Vec<(String, String)>,
+    /// Where users reach it: the links of its alerts begin with it. Its own address when absent.
+    pub external_url: Option<String>,
     /// Where alerts go: addresses (`host:port`) of Alertmanagers.
     pub alertmanagers: Vec<String>,
     /// Labels added to every alert.
@@ -45,6 +49,8 @@ impl Default for PrometheusOptions {
             port: None,
             rules: Vec::new(),
             targets: Vec::new(),
+            target_labels: Vec::new(),
+            external_url: None,
             alertmanagers: Vec::new(),
             external_labels: Vec::new(),
             interval: Duration::from_secs(1),
@@ -73,10 +79,11 @@ impl PrometheusPlan {
             None => free_ports::<1>()?[0],
         };
         let interval = format!("{}ms", options.interval.as_millis());
+        let labels: BTreeMap<_, _> = options.target_labels.iter().cloned().collect();
         let jobs = options
             .targets
             .iter()
-            .map(|target| json!({"job_name": target.job, "static_configs": [{"targets": target.addresses}]}));
+            .map(|target| json!({"job_name": target.job, "static_configs": [{"targets": target.addresses, "labels": labels}]}));
         let configuration = json!({
             "global": {
                 "scrape_interval": interval, "scrape_timeout": interval, "evaluation_interval": interval,
@@ -89,6 +96,8 @@ impl PrometheusPlan {
         let file = folder.path().join("prometheus.yml");
         let text = serde_yaml_ng::to_string(&configuration).context("writing a configuration")?;
         fs::write(&file, text).with_context(|| format!("writing {}", file.display()))?;
+        let url = format!("http://127.0.0.1:{port}");
+        let external_url = options.external_url.as_deref().unwrap_or(&url);
         let launch = Launch {
             name: "prometheus",
             program: binaries::find("prometheus")?,
@@ -96,13 +105,16 @@ impl PrometheusPlan {
                 format!("--config.file={}", file.display()).into(),
                 format!("--storage.tsdb.path={}", folder.path().join("data").display()).into(),
                 format!("--web.listen-address=127.0.0.1:{port}").into(),
+                format!("--web.external-url={external_url}").into(),
+                // A reload after a change of rules, as prometheus-operator's reloader does it.
+                "--web.enable-lifecycle".into(),
             ],
             environment: Vec::new(),
             account: None,
             open_input: false,
             stop_signal: StopSignal::Terminate,
         };
-        Ok(Self { launch, url: format!("http://127.0.0.1:{port}") })
+        Ok(Self { launch, url })
     }
 
     /// Whether the server has loaded everything and answers queries.

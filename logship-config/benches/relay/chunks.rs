@@ -41,56 +41,6 @@ fn chunk(chance: &mut Chance) -> String {
              \"stream\":\"stdout\",\"log.file.path\":\"/var/log/containers/exchange-{}_trading_main-{}.log\",\"log.offset\":{},\
              \"log.level\":\"info\",\"message\":\"{message}\",\"log.logger\":\"exchange::engine\",\"event.duration\":{},\
              \"trace.id\":\"{}\",\"span.id\":\"{}\",\"service.name\":\"exchange\",\"service.version\":\"0.1.0\",\
-             \
-             \
-             \
-             \
-             \
-             \
-             \
-             \
-             \
-             \
-             \
-             \
-             \
-             \
-             \
-             \
-             \
-             \
-             \
-             \
-             \
-             \
-             \
-             \
-             \
-             \
-             \
-             \
-             \
-             \
-             \
-             \
-             \
-             \
-             \
-             \
-             \
-             \
-             \
-             \
-             \
-             \
-             \
-             \
-             \
-             \
-             \
-             \
-             \
-             \
              \"process.thread.name\":\"tokio-runtime-worker\",\"kubernetes\":{{\"pod_name\":\"exchange-{}\",\"namespace_name\":\"trading\",\
              \"container_name\":\"main\",\"host\":\"node-1\",\"labels\":{{\"app.kubernetes.io/name\":\"exchange\"}}}}}}",
             chance.below(1_000_000_000),

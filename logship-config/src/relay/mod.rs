@@ -70,6 +70,8 @@ pub async fn run_on(
     let metrics = RelayMetrics::register(&daemon.metrics)?;
     begin_counting(&metrics);
     metrics.places.set(i64::try_from(settings.chunks_at_once).unwrap_or(i64::MAX));
+    metrics.memory_limit.set(i64::try_from(settings.memory).unwrap_or(i64::MAX));
+    let memory = Memory::new(settings.memory, settings.chunks_at_once, settings.wait, &metrics.memory);
     let client = Client::new(cluster, Some(ClientMetrics::register(&daemon.metrics)?))?;
     let forwarder = Arc::new(Forwarder { client, dead_letters: settings.dead_letters.clone(), metrics });
     let latch = daemon.health.latch("streams", "not checked yet");
@@ -89,7 +91,7 @@ pub async fn run_on(
         token: settings.token,
         body_limit: settings.body_limit,
         deadline: settings.deadline,
-        memory: Memory::new(settings.memory, settings.chunks_at_once, settings.wait),
+        memory,
         stop,
     };
     tracing::info!(address = %listener.local_addr()?, tls = settings.tls.is_some(), "the relay started listening");

@@ -84,6 +84,17 @@ impl Reader {
         })
     }
 
+    /// A span of time with bounds, both inclusive: a limit of zero would refuse everything.
+    pub fn duration_within(&mut self, name: &str, default: Duration, bounds: RangeInclusive<Duration>, help: &str) -> Duration {
+        let value = self.duration(name, default, help);
+        if bounds.contains(&value) {
+            return value;
+        }
+        let [value, least, most] = [value, *bounds.start(), *bounds.end()].map(duration::text);
+        self.push(name, &format!("is {value}, outside {least} to {most}"), "choose a value within the bounds");
+        default
+    }
+
     /// A secret: the value in `name`, or a path in `<name>_FILE`, but not both. One line end after the value in a
     /// file is removed. No fault ever shows the value.
     pub fn secret(&mut self, name: &str, help: &str) -> Secret {

@@ -5,11 +5,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::{EnvFilter, Registry, filter::ParseError, reload};
 
+use crate::config::Secret;
+
 /// Reads and sets the log level. Clones share one level.
 #[derive(Clone)]
 pub struct LogLevel {
     handle: reload::Handle<EnvFilter, Registry>,
     text: Arc<Mutex<String>>,
+    token: Option<Secret>,
 }
 
 /// The reason why a log level was refused.
@@ -25,13 +28,18 @@ pub enum LevelFault {
 
 impl LogLevel {
     /// Uses `info` if `text` is unreadable: the program has already validated its settings.
-    pub(crate) fn new(text: &str) -> (reload::Layer<EnvFilter, Registry>, Self) {
+    pub(crate) fn new(text: &str, token: Option<Secret>) -> (reload::Layer<EnvFilter, Registry>, Self) {
         let (text, filter) = match parse(text) {
             Ok(filter) => (text, filter),
             Err(_) => ("info", EnvFilter::new("info")),
         };
         let (layer, handle) = reload::Layer::new(filter);
-        (layer, Self { handle, text: Arc::new(Mutex::new(text.to_owned())) })
+        (layer, Self { handle, text: Arc::new(Mutex::new(text.to_owned())), token })
+    }
+
+    /// Whether a caller that presents `token` may change the level. Everyone may if `LOG_LEVEL_TOKEN` is unset.
+    pub fn permits(&self, token: Option<&[u8]>) -> bool {
+        self.token.as_ref().is_none_or(|own| token.is_some_and(|token| own.matches(token)))
     }
 
     /// The current level.

@@ -148,7 +148,7 @@ fn assemble(
     output: Option<Arc<Output>>,
     traces: Option<&SdkTracerProvider>,
 ) -> (impl tracing::Subscriber + Send + Sync + use<>, LogLevel) {
-    let (filter, level) = LogLevel::new(&settings.level);
+    let (filter, level) = LogLevel::new(&settings.level, settings.level_token.clone());
     let spans = traces.map(|traces| tracing_opentelemetry::layer().with_tracer(traces.tracer(service.name)));
     // Boxed, since an optional layer does not receive the dispatch of its subscriber.
     let lines: Box<dyn Layer<_> + Send + Sync> = match output {

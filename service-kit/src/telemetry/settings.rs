@@ -3,7 +3,7 @@
 use std::{fmt, str::FromStr};
 
 use super::level;
-use crate::config::Reader;
+use crate::config::{Reader, Secret};
 
 const DEFAULT_LEVEL: &str = "info";
 
@@ -48,6 +48,8 @@ pub struct Settings {
     /// `error`, `warn`, `info`, `debug` or `trace`, with exceptions for modules: `info,program::module=debug`.
     pub level: String,
     pub format: Format,
+    /// The credential that a change of the level at run time must present; `None` asks for none.
+    pub level_token: Option<Secret>,
     /// Base address of an OpenTelemetry collector that accepts OTLP over HTTP; `None` exports nothing.
     pub otlp_endpoint: Option<String>,
     /// Variables with the program's prefix that were ignored, see [`Reader::service_links`]; [`super::init`] logs them.
@@ -56,12 +58,18 @@ pub struct Settings {
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { level: DEFAULT_LEVEL.into(), format: Format::default(), otlp_endpoint: None, ignored_variables: Vec::new() }
+        Self {
+            level: DEFAULT_LEVEL.into(),
+            format: Format::default(),
+            level_token: None,
+            otlp_endpoint: None,
+            ignored_variables: Vec::new(),
+        }
     }
 }
 
 impl Settings {
-    /// Reads `LOG_LEVEL`, `LOG_FORMAT` and `OTEL_EXPORTER_OTLP_ENDPOINT`. The exporter itself reads the other
+    /// Reads `LOG_LEVEL`, `LOG_LEVEL_TOKEN`, `LOG_FORMAT` and `OTEL_EXPORTER_OTLP_ENDPOINT`. The exporter itself reads the other
     /// variables of the OpenTelemetry specification (`OTEL_EXPORTER_OTLP_HEADERS`, `OTEL_TRACES_SAMPLER`, …).
     pub fn read(env: &mut Reader) -> Self {
         let level = env.or(
@@ -72,6 +80,10 @@ impl Settings {
         if let Err(fault) = level::parse(&level) {
             env.fault("LOG_LEVEL", &fault.to_string(), "write it as info or info,program::module=debug");
         }
+        let level_token = env.optional_secret(
+            "LOG_LEVEL_TOKEN",
+            "bearer token that `PUT /log-level` must present; without it every client of the admin port may change the level",
+        );
         let format = env.or("LOG_FORMAT", Format::default(), "json, pretty or auto (pretty on a terminal)");
         let otlp_endpoint: Option<String> = env.optional(
             "OTEL_EXPORTER_OTLP_ENDPOINT",
@@ -84,6 +96,6 @@ impl Settings {
                 "name a collector on the same host or network; it can forward over TLS",
             );
         }
-        Self { level, format, otlp_endpoint, ignored_variables: env.service_links() }
+        Self { level, format, level_token, otlp_endpoint, ignored_variables: env.service_links() }
     }
 }

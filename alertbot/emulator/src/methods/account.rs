@@ -3,7 +3,7 @@
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::Call;
+use super::MethodCall;
 use crate::{
     reply::{Refusal, Reply},
     world::World,
@@ -13,7 +13,7 @@ const COMMANDS: usize = 100;
 const COMMAND_CHARACTERS: usize = 32;
 const DESCRIPTION_CHARACTERS: usize = 256;
 
-pub fn me(world: &mut World, call: Call<'_>) -> Reply {
+pub fn me(world: &mut World, call: MethodCall<'_>) -> Reply {
     let mut me = world.bots[call.bot].json();
     for able in ["supports_inline_queries", "can_connect_to_business", "has_main_web_app", "can_read_all_group_messages"] {
         me[able] = false.into();
@@ -29,12 +29,12 @@ struct Command {
 }
 
 /// Commands are kept apart by whom they are shown to and by language.
-fn place(call: Call<'_>) -> Result<String, Refusal> {
+fn place(call: MethodCall<'_>) -> Result<String, Refusal> {
     let scope: Value = call.parameters.object("scope", "bot command scope")?.unwrap_or_else(|| json!({"type": "default"}));
     Ok(format!("{scope} {}", call.parameters.text_or_empty("language_code")))
 }
 
-pub fn set_commands(world: &mut World, call: Call<'_>) -> Reply {
+pub fn set_commands(world: &mut World, call: MethodCall<'_>) -> Reply {
     let commands: Value = call.parameters.object("commands", "commands")?.unwrap_or_else(|| json!([]));
     let list: Vec<Command> = serde_json::from_value(commands.clone())
         .map_err(|error| Refusal::bad_request(format!("can't parse commands JSON object: {error}")))?;
@@ -56,18 +56,18 @@ pub fn set_commands(world: &mut World, call: Call<'_>) -> Reply {
     Ok(json!(true))
 }
 
-pub fn commands(world: &mut World, call: Call<'_>) -> Reply {
+pub fn commands(world: &mut World, call: MethodCall<'_>) -> Reply {
     let place = place(call)?;
     Ok(world.bots[call.bot].commands.get(&place).cloned().unwrap_or_else(|| json!([])))
 }
 
-pub fn delete_commands(world: &mut World, call: Call<'_>) -> Reply {
+pub fn delete_commands(world: &mut World, call: MethodCall<'_>) -> Reply {
     let place = place(call)?;
     world.bots[call.bot].commands.remove(&place);
     Ok(json!(true))
 }
 
-pub fn file(world: &mut World, call: Call<'_>) -> Reply {
+pub fn file(world: &mut World, call: MethodCall<'_>) -> Reply {
     let id = call.parameters.text_or_empty("file_id");
     if id.is_empty() {
         return Err(Refusal::bad_request("file_id not specified"));

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::Call;
+use super::MethodCall;
 use crate::{
     reply::{Refusal, Reply},
     world::World,
@@ -11,7 +11,7 @@ use crate::{
 /// Characters of the text that a press is answered with.
 const TEXT_CHARACTERS: usize = 200;
 
-pub fn answer(world: &mut World, call: Call<'_>) -> Reply {
+pub fn answer(world: &mut World, call: MethodCall<'_>) -> Reply {
     let text = call.parameters.text_or_empty("text");
     if text.chars().count() > TEXT_CHARACTERS {
         return Err(Refusal::bad_request("MESSAGE_TOO_LONG"));

@@ -4,7 +4,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{
-    Call, chat, keyboard,
+    MethodCall, chat, keyboard,
     picture::{self, FileKind},
     send::formatted,
 };
@@ -14,7 +14,7 @@ use crate::{
     world::{Author, Message, World},
 };
 
-pub fn text(world: &mut World, call: Call<'_>) -> Reply {
+pub fn text(world: &mut World, call: MethodCall<'_>) -> Reply {
     let text = formatted(call, "text", "entities", TEXT_UNITS)?;
     if text.text.is_empty() {
         return Err(Refusal::bad_request("message text is empty"));
@@ -28,7 +28,7 @@ pub fn text(world: &mut World, call: Call<'_>) -> Reply {
     })
 }
 
-pub fn caption(world: &mut World, call: Call<'_>) -> Reply {
+pub fn caption(world: &mut World, call: MethodCall<'_>) -> Reply {
     let caption = formatted(call, "caption", "caption_entities", CAPTION_UNITS)?;
     change(world, call, |message| {
         if message.photo.is_none() {
@@ -39,7 +39,7 @@ pub fn caption(world: &mut World, call: Call<'_>) -> Reply {
     })
 }
 
-pub fn keyboard(world: &mut World, call: Call<'_>) -> Reply {
+pub fn keyboard(world: &mut World, call: MethodCall<'_>) -> Reply {
     change(world, call, |_| Ok(()))
 }
 
@@ -54,7 +54,7 @@ struct Media {
     parse_mode: String,
 }
 
-pub fn media(world: &mut World, call: Call<'_>) -> Reply {
+pub fn media(world: &mut World, call: MethodCall<'_>) -> Reply {
     let media: Media =
         call.parameters.object("media", "InputMedia")?.ok_or_else(|| Refusal::bad_request("input media is not specified"))?;
     if media.kind != "photo" {
@@ -74,11 +74,11 @@ pub fn media(world: &mut World, call: Call<'_>) -> Reply {
     })
 }
 
-fn message_id(call: Call<'_>) -> Result<i64, Refusal> {
+fn message_id(call: MethodCall<'_>) -> Result<i64, Refusal> {
     call.parameters.integer("message_id").ok_or_else(|| Refusal::bad_request("message identifier is not specified"))
 }
 
-fn change(world: &mut World, call: Call<'_>, change: impl FnOnce(&mut Message) -> Result<(), Refusal>) -> Reply {
+fn change(world: &mut World, call: MethodCall<'_>, change: impl FnOnce(&mut Message) -> Result<(), Refusal>) -> Reply {
     let (chat, id) = (chat(call)?, message_id(call)?);
     let keyboard = keyboard::read(call.parameters)?;
     world.writable(chat)?;
@@ -107,7 +107,7 @@ fn change(world: &mut World, call: Call<'_>, change: impl FnOnce(&mut Message) -
     Ok(shown)
 }
 
-pub fn delete(world: &mut World, call: Call<'_>) -> Reply {
+pub fn delete(world: &mut World, call: MethodCall<'_>) -> Reply {
     let (chat, id) = (chat(call)?, message_id(call)?);
     world.writable(chat)?;
     let message = world.chat_mut(chat)?.message_mut(id).ok_or_else(|| Refusal::bad_request("message to delete not found"))?;
@@ -115,7 +115,7 @@ pub fn delete(world: &mut World, call: Call<'_>) -> Reply {
     Ok(json!(true))
 }
 
-pub fn delete_many(world: &mut World, call: Call<'_>) -> Reply {
+pub fn delete_many(world: &mut World, call: MethodCall<'_>) -> Reply {
     let chat = chat(call)?;
     world.writable(chat)?;
     let ids: Vec<i64> = call.parameters.object("message_ids", "message identifiers")?.unwrap_or_default();
@@ -128,15 +128,15 @@ pub fn delete_many(world: &mut World, call: Call<'_>) -> Reply {
     Ok(json!(true))
 }
 
-pub fn pin(world: &mut World, call: Call<'_>) -> Reply {
+pub fn pin(world: &mut World, call: MethodCall<'_>) -> Reply {
     set_pinned(world, call, true, "message to pin not found")
 }
 
-pub fn unpin(world: &mut World, call: Call<'_>) -> Reply {
+pub fn unpin(world: &mut World, call: MethodCall<'_>) -> Reply {
     set_pinned(world, call, false, "message to unpin not found")
 }
 
-fn set_pinned(world: &mut World, call: Call<'_>, pinned: bool, missing: &str) -> Result<Value, Refusal> {
+fn set_pinned(world: &mut World, call: MethodCall<'_>, pinned: bool, missing: &str) -> Result<Value, Refusal> {
     let (chat, id) = (chat(call)?, message_id(call)?);
     world.writable(chat)?;
     world.chat_mut(chat)?.message_mut(id).ok_or_else(|| Refusal::bad_request(missing))?.pinned = pinned;

@@ -19,7 +19,7 @@ pub use updates::{Poll, begin as begin_poll, poll};
 
 /// One call: who, with what.
 #[derive(Debug, Clone, Copy)]
-pub struct Call<'a> {
+pub struct MethodCall<'a> {
     /// The bot's place among the bots.
     pub bot: usize,
     pub parameters: &'a Parameters,
@@ -31,7 +31,7 @@ pub struct Method {
     pub parameters: &'static [&'static str],
     /// Whether it counts as a message.
     pub counted: bool,
-    pub run: fn(&mut World, Call<'_>) -> Reply,
+    pub run: fn(&mut World, MethodCall<'_>) -> Reply,
 }
 
 /// What every message takes.
@@ -48,11 +48,15 @@ macro_rules! changing {
     ($($own:literal),*) => { &["business_connection_id", "chat_id", "message_id", "inline_message_id", "reply_markup", $($own),*] };
 }
 
-const fn counted(name: &'static str, parameters: &'static [&'static str], run: fn(&mut World, Call<'_>) -> Reply) -> Method {
+const fn counted(
+    name: &'static str,
+    parameters: &'static [&'static str],
+    run: fn(&mut World, MethodCall<'_>) -> Reply,
+) -> Method {
     Method { name, parameters, counted: true, run }
 }
 
-const fn free(name: &'static str, parameters: &'static [&'static str], run: fn(&mut World, Call<'_>) -> Reply) -> Method {
+const fn free(name: &'static str, parameters: &'static [&'static str], run: fn(&mut World, MethodCall<'_>) -> Reply) -> Method {
     Method { name, parameters, counted: false, run }
 }
 
@@ -111,7 +115,7 @@ pub fn named_chat(parameters: &Parameters) -> Option<i64> {
 }
 
 /// The chat that a call must name.
-fn chat(call: Call<'_>) -> Result<i64, Refusal> {
+fn chat(call: MethodCall<'_>) -> Result<i64, Refusal> {
     let named = call.parameters.text_or_empty("chat_id");
     if named.trim().is_empty() {
         return Err(Refusal::bad_request("chat_id is empty"));

@@ -4,7 +4,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::{
-    Call, chat, keyboard,
+    MethodCall, chat, keyboard,
     picture::{self, FileKind},
 };
 use crate::{
@@ -13,7 +13,7 @@ use crate::{
     world::{Author, Draft, Photo, World},
 };
 
-pub fn message(world: &mut World, call: Call<'_>) -> Reply {
+pub fn message(world: &mut World, call: MethodCall<'_>) -> Reply {
     let text = formatted(call, "text", "entities", TEXT_UNITS)?;
     if text.text.is_empty() {
         return Err(Refusal::bad_request("message text is empty"));
@@ -21,15 +21,15 @@ pub fn message(world: &mut World, call: Call<'_>) -> Reply {
     post(world, call, text, None)
 }
 
-pub fn photo(world: &mut World, call: Call<'_>) -> Reply {
+pub fn photo(world: &mut World, call: MethodCall<'_>) -> Reply {
     file(world, call, "photo", FileKind::Photo)
 }
 
-pub fn document(world: &mut World, call: Call<'_>) -> Reply {
+pub fn document(world: &mut World, call: MethodCall<'_>) -> Reply {
     file(world, call, "document", FileKind::Document)
 }
 
-fn file(world: &mut World, call: Call<'_>, name: &str, kind: FileKind) -> Reply {
+fn file(world: &mut World, call: MethodCall<'_>, name: &str, kind: FileKind) -> Reply {
     let caption = formatted(call, "caption", "caption_entities", CAPTION_UNITS)?;
     // The chat comes first: a file for a chat that is gone is not looked at.
     world.writable(chat(call)?)?;
@@ -41,7 +41,7 @@ fn file(world: &mut World, call: Call<'_>, name: &str, kind: FileKind) -> Reply 
 }
 
 /// A text of at most `units` UTF-16 units after its entities.
-pub(super) fn formatted(call: Call<'_>, name: &str, entities: &str, units: usize) -> Result<FormattedText, Refusal> {
+pub(super) fn formatted(call: MethodCall<'_>, name: &str, entities: &str, units: usize) -> Result<FormattedText, Refusal> {
     let given: Option<Vec<Entity>> = call.parameters.object(entities, "entities")?;
     let text = call.parameters.text_or_empty(name);
     let text = text::read(&text, &call.parameters.text_or_empty("parse_mode"), given)?;
@@ -59,7 +59,7 @@ struct ReplyParameters {
     allow_sending_without_reply: bool,
 }
 
-fn post(world: &mut World, call: Call<'_>, text: FormattedText, photo: Option<Photo>) -> Reply {
+fn post(world: &mut World, call: MethodCall<'_>, text: FormattedText, photo: Option<Photo>) -> Reply {
     let parameters = call.parameters;
     let id = chat(call)?;
     let keyboard = keyboard::read(parameters)?;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use super::Call;
+use super::MethodCall;
 use crate::{
     reply::{Refusal, Reply},
     world::World,
@@ -22,11 +22,11 @@ pub enum Poll {
 }
 
 /// How long a poll may wait, and its number: a newer poll ends this one.
-pub fn begin(world: &mut World, call: Call<'_>) -> Result<(Duration, u64), Refusal> {
+pub fn begin(world: &mut World, call: MethodCall<'_>) -> Result<(Duration, u64), Refusal> {
     let allowed: Option<Vec<String>> = call.parameters.object("allowed_updates", "allowed updates")?;
     let bot = &mut world.bots[call.bot];
     if let Some(allowed) = allowed {
-        bot.allowed_updates = allowed;
+        bot.updates.allow(allowed);
     }
     bot.polls += 1;
     let seconds = call.parameters.integer("timeout").unwrap_or(0).clamp(0, TIMEOUT_SECONDS);
@@ -34,34 +34,34 @@ pub fn begin(world: &mut World, call: Call<'_>) -> Result<(Duration, u64), Refus
 }
 
 /// `last` when the time is up.
-pub fn poll(world: &mut World, call: Call<'_>, number: u64, last: bool) -> Poll {
+pub fn poll(world: &mut World, call: MethodCall<'_>, number: u64, last: bool) -> Poll {
     let bot = &mut world.bots[call.bot];
     if bot.polls != number {
         let wrong = "terminated by other getUpdates request; make sure that only one bot instance is running";
         return Poll::Answer(Err(Refusal::conflict(wrong)));
     }
     let limit = call.parameters.integer("limit").unwrap_or(LIMIT).clamp(1, LIMIT);
-    let updates = bot.updates_from(call.parameters.integer("offset").unwrap_or(0), usize::try_from(limit).unwrap_or(1));
+    let updates = bot.updates.starting_at(call.parameters.integer("offset").unwrap_or(0), usize::try_from(limit).unwrap_or(1));
     if updates.is_empty() && !last { Poll::Wait } else { Poll::Answer(Ok(updates.into())) }
 }
 
 /// Long polling waits; the dispatcher does it.
-pub(super) fn not_here(_: &mut World, _: Call<'_>) -> Reply {
+pub(super) fn not_here(_: &mut World, _: MethodCall<'_>) -> Reply {
     Err(Refusal::not_modelled("getUpdates is answered by the dispatcher"))
 }
 
-pub(super) fn delete_webhook(world: &mut World, call: Call<'_>) -> Reply {
+pub(super) fn delete_webhook(world: &mut World, call: MethodCall<'_>) -> Reply {
     if call.parameters.boolean("drop_pending_updates") {
-        world.bots[call.bot].drop_updates();
+        world.bots[call.bot].updates.clear();
     }
     Ok(json!(true))
 }
 
-pub(super) fn webhook_info(world: &mut World, call: Call<'_>) -> Reply {
-    Ok(json!({"url": "", "has_custom_certificate": false, "pending_update_count": world.bots[call.bot].waiting()}))
+pub(super) fn webhook_info(world: &mut World, call: MethodCall<'_>) -> Reply {
+    Ok(json!({"url": "", "has_custom_certificate": false, "pending_update_count": world.bots[call.bot].updates.count()}))
 }
 
-pub(super) fn set_webhook(_: &mut World, call: Call<'_>) -> Reply {
+pub(super) fn set_webhook(_: &mut World, call: MethodCall<'_>) -> Reply {
     if call.parameters.text_or_empty("url").is_empty() {
         return Ok(json!(true));
     }

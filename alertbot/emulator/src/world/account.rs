@@ -1,11 +1,15 @@
 //! Bots and people.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::{BotSeed, UserSeed, World, update::Update};
+use super::{
+    World,
+    seed::{BotSeed, UserSeed},
+    update::Updates,
+};
 use crate::reply::Refusal;
 
 /// The name under which Telegram shows administrators who write anonymously.
@@ -22,12 +26,7 @@ pub struct Bot {
     #[serde(skip)]
     pub commands: BTreeMap<String, Value>,
     #[serde(skip)]
-    pub(super) updates: VecDeque<Update>,
-    #[serde(skip)]
-    pub(super) next_update: i64,
-    /// What it said it wants; nothing means everything.
-    #[serde(skip)]
-    pub allowed_updates: Vec<String>,
+    pub updates: Updates,
     /// Counts its long polls: a newer one ends an older one.
     #[serde(skip)]
     pub polls: u64,
@@ -76,9 +75,7 @@ impl World {
             name: seed.name,
             username: seed.username,
             commands: BTreeMap::new(),
-            updates: VecDeque::new(),
-            next_update: 1,
-            allowed_updates: Vec::new(),
+            updates: Updates::default(),
             polls: 0,
         });
         Ok(())

@@ -54,7 +54,7 @@ impl World {
         Ok(id)
     }
 
-    /// Telegram says no more of this message than where it is, as of messages that are old.
+    /// Presses on this message carry only its place, as for old messages.
     pub fn age(&mut self, chat: i64, message: i64) -> Result<(), Refusal> {
         self.chat_mut(chat)?.message(message).ok_or_else(|| Refusal::bad_request("message not found"))?;
         self.inaccessible.insert((chat, message));

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::{ChatSeed, Message, World};
+use super::{Message, World, kind::ChatKind, seed::ChatSeed};
 use crate::reply::Refusal;
 
 /// Messages that a chat remembers; the oldest goes first.
@@ -13,34 +13,10 @@ const MESSAGES_KEPT: usize = 20_000;
 /// A forum's General topic: it has this number and must not be named.
 pub const GENERAL_TOPIC: i64 = 1;
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Kind {
-    Private,
-    Group,
-    Supergroup,
-    Channel,
-}
-
-impl Kind {
-    pub fn words(self) -> &'static str {
-        match self {
-            Self::Private => "private",
-            Self::Group => "group",
-            Self::Supergroup => "supergroup",
-            Self::Channel => "channel",
-        }
-    }
-
-    pub fn is_group(self) -> bool {
-        self != Self::Private
-    }
-}
-
 /// Whether a bot may write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "is", rename_all = "snake_case")]
-pub enum State {
+pub enum ChatState {
     Open,
     /// Kicked from a group, blocked by a person.
     Kicked,
@@ -54,13 +30,13 @@ pub enum State {
 #[derive(Debug, Serialize)]
 pub struct Chat {
     pub id: i64,
-    pub kind: Kind,
+    pub kind: ChatKind,
     pub title: String,
     /// Of a forum.
     pub topics: BTreeMap<i64, String>,
     pub is_forum: bool,
     pub administrators: Vec<i64>,
-    pub state: State,
+    pub state: ChatState,
     #[serde(skip)]
     pub(super) messages: VecDeque<Message>,
     #[serde(skip)]
@@ -70,7 +46,7 @@ pub struct Chat {
 impl Chat {
     pub fn json(&self) -> Value {
         let mut chat = json!({"id": self.id, "type": self.kind.words()});
-        let name = if self.kind == Kind::Private { "first_name" } else { "title" };
+        let name = if self.kind == ChatKind::Private { "first_name" } else { "title" };
         chat[name] = self.title.clone().into();
         if self.is_forum {
             chat["is_forum"] = true.into();
@@ -122,9 +98,9 @@ impl World {
     pub fn add_chat(&mut self, seed: ChatSeed) -> Result<(), Refusal> {
         const SUPERGROUPS_BELOW: i64 = -1_000_000_000_000;
         let fits = match seed.kind {
-            Kind::Private => seed.id > 0,
-            Kind::Group => seed.id < 0 && seed.id > SUPERGROUPS_BELOW,
-            Kind::Supergroup | Kind::Channel => seed.id < SUPERGROUPS_BELOW,
+            ChatKind::Private => seed.id > 0,
+            ChatKind::Group => seed.id < 0 && seed.id > SUPERGROUPS_BELOW,
+            ChatKind::Supergroup | ChatKind::Channel => seed.id < SUPERGROUPS_BELOW,
         };
         if !fits || self.chats.contains_key(&seed.id) {
             return Err(Refusal::bad_request(format!("{} is no free number of a {} chat", seed.id, seed.kind.words())));
@@ -136,7 +112,7 @@ impl World {
             is_forum: !seed.topics.is_empty(),
             topics: seed.topics.into_iter().collect(),
             administrators: seed.administrators,
-            state: State::Open,
+            state: ChatState::Open,
             messages: VecDeque::new(),
             next_message: 0,
         };
@@ -147,12 +123,12 @@ impl World {
     /// A group becomes a supergroup with another number; old messages stay where they were.
     pub fn migrate(&mut self, from: i64, to: i64) -> Result<(), Refusal> {
         let chat = self.chat_mut(from)?;
-        if chat.kind != Kind::Group || chat.state != State::Open {
+        if chat.kind != ChatKind::Group || chat.state != ChatState::Open {
             return Err(Refusal::bad_request("only an open plain group becomes a supergroup"));
         }
         let (title, administrators) = (chat.title.clone(), chat.administrators.clone());
-        self.add_chat(ChatSeed { administrators, ..ChatSeed::new(to, Kind::Supergroup, &title) })?;
-        self.chat_mut(from)?.state = State::Migrated { to };
+        self.add_chat(ChatSeed { administrators, ..ChatSeed::new(to, ChatKind::Supergroup, &title) })?;
+        self.chat_mut(from)?.state = ChatState::Migrated { to };
         for (chat, name, other) in [(from, "migrate_to_chat_id", to), (to, "migrate_from_chat_id", from)] {
             let chat = self.chat_mut(chat)?;
             let message = json!({"message_id": chat.next_message_id(), "date": Self::date(), "chat": chat.json(), name: other});

@@ -4,7 +4,9 @@
 mod account;
 mod callback;
 mod chat;
+mod kind;
 mod message;
+mod post;
 mod seed;
 mod transcript;
 mod update;
@@ -18,7 +20,8 @@ use bytes::Bytes;
 
 pub use account::{ANONYMOUS_ADMIN, Bot, User};
 pub use callback::Callback;
-pub use chat::{Chat, Kind, State};
+pub use chat::{Chat, ChatState};
+pub use kind::ChatKind;
 pub use message::{Author, Draft, Message, Photo};
 pub use seed::{BotSeed, ChatSeed, Seed, UserSeed};
 pub use transcript::Call;
@@ -101,12 +104,12 @@ impl World {
     pub fn writable(&self, chat: i64) -> Result<&Chat, Refusal> {
         let chat = self.chats.get(&chat).ok_or_else(|| Refusal::bad_request("chat not found"))?;
         match chat.state {
-            State::Open => Ok(chat),
-            State::Migrated { to } => Err(Refusal::migrated(to)),
-            State::Kicked if chat.kind == Kind::Private => Err(Refusal::forbidden("bot was blocked by the user")),
-            State::Kicked => Err(Refusal::forbidden(format!("bot was kicked from the {} chat", chat.kind.words()))),
-            State::Deleted if chat.kind == Kind::Private => Err(Refusal::forbidden("user is deactivated")),
-            State::Deleted => Err(Refusal::forbidden("the group chat was deleted")),
+            ChatState::Open => Ok(chat),
+            ChatState::Migrated { to } => Err(Refusal::migrated(to)),
+            ChatState::Kicked if chat.kind == ChatKind::Private => Err(Refusal::forbidden("bot was blocked by the user")),
+            ChatState::Kicked => Err(Refusal::forbidden(format!("bot was kicked from the {} chat", chat.kind.words()))),
+            ChatState::Deleted if chat.kind == ChatKind::Private => Err(Refusal::forbidden("user is deactivated")),
+            ChatState::Deleted => Err(Refusal::forbidden("the group chat was deleted")),
         }
     }
 

@@ -1,8 +1,8 @@
-//! What a world begins with: a JSON file of the binary, a value in tests.
+//! This module defines the initial world: a JSON file for the program, a value in tests.
 
 use serde::{Deserialize, Serialize};
 
-use super::Kind;
+use super::kind::ChatKind;
 use crate::limits::Limits;
 
 /// Bots, people and chats.
@@ -41,18 +41,18 @@ pub struct UserSeed {
 #[serde(deny_unknown_fields)]
 pub struct ChatSeed {
     pub id: i64,
-    pub kind: Kind,
+    pub kind: ChatKind,
     pub title: String,
-    /// Makes it a forum: the numbers and names of its topics beside General.
+    /// Makes it a forum: the numbers and names of its topics except General.
     #[serde(default)]
     pub topics: Vec<(i64, String)>,
-    /// Who administers it; people of a private chat need not be told.
+    /// Its administrators. Not needed for a private chat.
     #[serde(default)]
     pub administrators: Vec<i64>,
 }
 
 impl ChatSeed {
-    pub fn new(id: i64, kind: Kind, title: &str) -> Self {
+    pub fn new(id: i64, kind: ChatKind, title: &str) -> Self {
         Self { id, kind, title: title.to_owned(), topics: Vec::new(), administrators: Vec::new() }
     }
 }
@@ -76,19 +76,19 @@ impl Seed {
             bots: vec![bot(7_000_001, "Alerts", "alerts_demo_bot"), bot(7_000_002, "Second way", "second_way_demo_bot")],
             users: vec![user(11, "Ada", Some("en")), user(12, "Behrang", Some("fa")), user(13, "Chioma", Some("en"))],
             chats: vec![
-                ChatSeed::new(11, Kind::Private, "Ada"),
-                ChatSeed::new(12, Kind::Private, "Behrang"),
-                ChatSeed::new(13, Kind::Private, "Chioma"),
-                ChatSeed { administrators: vec![11], ..ChatSeed::new(-1_001_000_000_001, Kind::Supergroup, "Operations") },
+                ChatSeed::new(11, ChatKind::Private, "Ada"),
+                ChatSeed::new(12, ChatKind::Private, "Behrang"),
+                ChatSeed::new(13, ChatKind::Private, "Chioma"),
+                ChatSeed { administrators: vec![11], ..ChatSeed::new(-1_001_000_000_001, ChatKind::Supergroup, "Operations") },
                 ChatSeed {
                     administrators: vec![11],
                     topics: vec![(2, "Database".to_owned()), (3, "API".to_owned())],
-                    ..ChatSeed::new(-1_001_000_000_002, Kind::Supergroup, "Operations by topic")
+                    ..ChatSeed::new(-1_001_000_000_002, ChatKind::Supergroup, "Operations by topic")
                 },
-                ChatSeed { administrators: vec![11], ..ChatSeed::new(-4_001, Kind::Group, "Night shift") },
+                ChatSeed { administrators: vec![11], ..ChatSeed::new(-4_001, ChatKind::Group, "Night shift") },
                 ChatSeed {
                     administrators: vec![11],
-                    ..ChatSeed::new(-1_001_000_000_003, Kind::Supergroup, "When the bot is down")
+                    ..ChatSeed::new(-1_001_000_000_003, ChatKind::Supergroup, "When the bot is down")
                 },
             ],
             limits: Limits::default(),

@@ -1,10 +1,12 @@
-//! Updates that wait for a bot (<https://core.telegram.org/bots/api#update>).
+//! This module queues the updates of a bot (<https://core.telegram.org/bots/api#update>).
+
+use std::collections::VecDeque;
 
 use serde_json::{Value, json};
 
-use super::{Bot, World};
+use super::World;
 
-/// Updates that wait; the oldest goes first. Telegram keeps them for a day.
+/// Most waiting updates; the oldest is removed first. Telegram stores them for a day.
 const UPDATES_KEPT: usize = 100_000;
 
 #[derive(Debug, Clone)]
@@ -20,37 +22,57 @@ impl Update {
     }
 }
 
-impl Bot {
-    /// Adds an update, unless the bot said that it does not want the kind.
-    pub(super) fn enqueue(&mut self, kind: &'static str, content: Value) {
-        if !self.allowed_updates.is_empty() && !self.allowed_updates.iter().any(|allowed| allowed == kind) {
+/// The updates that wait for one bot.
+#[derive(Debug)]
+pub struct Updates {
+    waiting: VecDeque<Update>,
+    next: i64,
+    /// Kinds that the bot asked for; empty: every kind.
+    allowed: Vec<String>,
+}
+
+impl Default for Updates {
+    fn default() -> Self {
+        Self { waiting: VecDeque::new(), next: 1, allowed: Vec::new() }
+    }
+}
+
+impl Updates {
+    /// Adds an update, unless the bot asked for other kinds only.
+    pub(super) fn push(&mut self, kind: &'static str, content: Value) {
+        if !self.allowed.is_empty() && !self.allowed.iter().any(|allowed| allowed == kind) {
             return;
         }
-        if self.updates.len() >= UPDATES_KEPT {
-            self.updates.pop_front();
+        if self.waiting.len() >= UPDATES_KEPT {
+            self.waiting.pop_front();
         }
-        self.updates.push_back(Update { id: self.next_update, kind, content });
-        self.next_update += 1;
+        self.waiting.push_back(Update { id: self.next, kind, content });
+        self.next += 1;
     }
 
-    /// Those from `offset` on, and forgets those before it. A negative offset counts from the end.
-    pub fn updates_from(&mut self, offset: i64, limit: usize) -> Vec<Value> {
+    /// Restricts later updates to these kinds.
+    pub fn allow(&mut self, kinds: Vec<String>) {
+        self.allowed = kinds;
+    }
+
+    /// Updates from `offset` on. Removes earlier ones. A negative offset counts from the end.
+    pub fn starting_at(&mut self, offset: i64, limit: usize) -> Vec<Value> {
         let first = if offset < 0 {
-            let skip = self.updates.len().saturating_sub(usize::try_from(-offset).unwrap_or(usize::MAX));
-            self.updates.get(skip).map_or(0, |update| update.id)
+            let skip = self.waiting.len().saturating_sub(usize::try_from(-offset).unwrap_or(usize::MAX));
+            self.waiting.get(skip).map_or(0, |update| update.id)
         } else {
             offset
         };
-        self.updates.retain(|update| update.id >= first);
-        self.updates.iter().take(limit).map(Update::json).collect()
+        self.waiting.retain(|update| update.id >= first);
+        self.waiting.iter().take(limit).map(Update::json).collect()
     }
 
-    pub fn waiting(&self) -> usize {
-        self.updates.len()
+    pub fn count(&self) -> usize {
+        self.waiting.len()
     }
 
-    pub fn drop_updates(&mut self) {
-        self.updates.clear();
+    pub fn clear(&mut self) {
+        self.waiting.clear();
     }
 }
 
@@ -58,11 +80,11 @@ impl World {
     /// For every bot: all of them are in all chats.
     pub fn update_all(&mut self, kind: &'static str, content: Value) {
         for bot in &mut self.bots {
-            bot.enqueue(kind, content.clone());
+            bot.updates.push(kind, content.clone());
         }
     }
 
     pub fn update_one(&mut self, bot: usize, kind: &'static str, content: Value) {
-        self.bots[bot].enqueue(kind, content);
+        self.bots[bot].updates.push(kind, content);
     }
 }

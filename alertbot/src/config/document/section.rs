@@ -8,17 +8,16 @@ use std::{
     ops::RangeInclusive,
 };
 
-use service_kit::config::{Reader, Secret, nearest};
-
-use super::{
-    Fault,
-    node::{Content, Entry, Node},
-    value::Value,
+use service_kit::{
+    config::{Reader, Secret, nearest},
+    yaml::{Content, Entry, FileFault, Node},
 };
+
+use super::value::Value;
 
 /// State shared by all sections of one file.
 pub struct Reading<'a> {
-    faults: RefCell<Vec<Fault>>,
+    faults: RefCell<Vec<FileFault>>,
     environment: RefCell<&'a mut Reader>,
     /// Required prefix of secret names.
     prefix: &'a str,
@@ -30,11 +29,11 @@ impl<'a> Reading<'a> {
     }
 
     pub fn push(&self, line: usize, path: &str, wrong: &str, remedy: &str) {
-        self.faults.borrow_mut().push(Fault::new(line, path, wrong, remedy));
+        self.faults.borrow_mut().push(FileFault::new(line, path, wrong, remedy));
     }
 
     /// In the order of the file.
-    pub fn take_faults(&self) -> Vec<Fault> {
+    pub fn take_faults(&self) -> Vec<FileFault> {
         let mut faults = self.faults.take();
         faults.sort_by_key(|fault| fault.line);
         faults

@@ -135,9 +135,9 @@ impl Value for Bytes {
 
 /// An address with `http://` or `https://`, without user, password, query or a trailing slash.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct Address(pub String);
+pub struct HttpAddress(pub String);
 
-impl Value for Address {
+impl Value for HttpAddress {
     const SHAPE: &'static str = "http://host:port or https://host/path, without user, password or query";
     const SHOWN: bool = false;
 
@@ -175,9 +175,9 @@ mod tests {
     fn amounts_and_addresses() {
         assert_eq!(Bytes::parse("32MiB"), Some(Bytes(33_554_432)));
         assert_eq!((Bytes::parse("32"), Bytes::parse("32MB"), Bytes::parse("99999999999GiB")), (None, None, None));
-        assert_eq!(Address::parse("https://a.example/x/"), Some(Address("https://a.example/x".into())));
+        assert_eq!(HttpAddress::parse("https://a.example/x/"), Some(HttpAddress("https://a.example/x".into())));
         for wrong in ["a.example", "ftp://a", "http://u:p@a", "http://a?x=1", "http://"] {
-            assert_eq!(Address::parse(wrong), None, "{wrong}");
+            assert_eq!(HttpAddress::parse(wrong), None, "{wrong}");
         }
     }
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use axum::http::header::CONTENT_TYPE;
 use percent_encoding::percent_decode_str;
 
-use super::wire::told;
+use super::wire::scalar_text;
 use crate::notify::{CallbackFault, CallbackRequest};
 
 /// Names in lower case.
@@ -18,7 +18,7 @@ impl Fields {
         if kind.starts_with("application/json") {
             let object: serde_json::Map<String, serde_json::Value> = serde_json::from_slice(&request.body)
                 .map_err(|error| CallbackFault::Malformed(format!("the body is not a JSON object: {error}")))?;
-            read.extend(object.iter().filter_map(|(name, value)| Some((name.to_lowercase(), told(value)?))));
+            read.extend(object.iter().filter_map(|(name, value)| Some((name.to_lowercase(), scalar_text(value)?))));
         } else {
             let body = form(request)?;
             read.extend(pairs(&body).map(|(name, value)| (name.to_lowercase(), text(value))));

@@ -6,6 +6,10 @@
 
 use std::collections::BTreeMap;
 
+use alertbot_core::{
+    delivery::{Medium, Outcome, Report},
+    message::sms::Alphabet,
+};
 use anyhow::Context;
 use minijinja::{Environment, UndefinedBehavior, context};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
@@ -18,12 +22,11 @@ use service_kit::config::Secret;
 use super::{
     fields::Fields,
     preset,
-    wire::{Answer, Wire, told},
+    wire::{Answer, Wire, scalar_text},
 };
 use crate::{
     config,
-    message::sms::Alphabet,
-    notify::{Call, Callback, CallbackFault, CallbackRequest, Medium, Outcome, Phone, Report, phone::Sending},
+    notify::{Callback, CallbackFault, CallbackRequest, Phone, PhoneMessage, phone::Sending},
 };
 
 const URL: &str = "url";
@@ -36,7 +39,7 @@ const REFERENCE: &[&str] = &["reference", "messageid", "message-id", "message_id
 const FROM: &[&str] = &["from", "msisdn", "sender"];
 const TEXT: &[&str] = &["text", "message", "body"];
 
-pub(super) struct Generic {
+pub(super) struct GenericProvider {
     wire: Wire,
     templates: Environment<'static>,
     headers: Vec<String>,
@@ -45,13 +48,13 @@ pub(super) struct Generic {
     from: Option<String>,
     secrets: BTreeMap<String, Secret>,
     callback_url: Option<String>,
-    rules: Rules,
+    rules: ReplyRules,
     voice: bool,
 }
 
 /// Meaning of an answer.
 #[derive(Debug)]
-struct Rules {
+struct ReplyRules {
     success_statuses: Vec<u16>,
     success_pointer: Option<String>,
     success_values: Vec<String>,
@@ -61,7 +64,7 @@ struct Rules {
     dead_values: &'static [&'static str],
 }
 
-impl Generic {
+impl GenericProvider {
     pub fn new(wire: Wire, settings: &config::Generic, callback_url: Option<String>) -> anyhow::Result<Self> {
         let known = settings.preset.map(preset::known);
         let mut templates = Environment::new();
@@ -96,13 +99,13 @@ impl Generic {
             from: settings.from.clone(),
             secrets: settings.secrets.clone(),
             callback_url,
-            rules: Rules::new(settings, known),
+            rules: ReplyRules::new(settings, known),
             voice: settings.voice,
         })
     }
 
     /// An error of a template names its place and must not contain a value.
-    fn rendered(&self, name: &str, call: &Call) -> Result<String, Outcome> {
+    fn rendered(&self, name: &str, call: &PhoneMessage) -> Result<String, Outcome> {
         let secrets: BTreeMap<String, String> =
             self.secrets.iter().map(|(name, secret)| (name.clone(), secret.expose().to_owned())).collect();
         let digits = call.number.trim_start_matches('+');
@@ -122,18 +125,18 @@ impl Generic {
             .map_err(|error| Outcome::Refused { reason: format!("the template of {name} failed: {}", error.kind()), dead: false })
     }
 
-    async fn send_one(&self, call: &Call) -> Outcome {
+    async fn send_one(&self, call: &PhoneMessage) -> Outcome {
         match self.request(call).await {
             Ok(answer) => self.rules.outcome(&answer),
             Err(outcome) => outcome,
         }
     }
 
-    async fn request(&self, call: &Call) -> Result<Answer, Outcome> {
+    async fn request(&self, call: &PhoneMessage) -> Result<Answer, Outcome> {
         self.wire.ask(self.prepared(call)?).await
     }
 
-    fn prepared(&self, call: &Call) -> Result<RequestBuilder, Outcome> {
+    fn prepared(&self, call: &PhoneMessage) -> Result<RequestBuilder, Outcome> {
         if self.voice != (call.medium == Medium::Voice) {
             let reason = if self.voice { "this provider supports calls only" } else { "this provider does not support calls" };
             return Err(Outcome::Refused { reason: reason.to_owned(), dead: false });
@@ -155,7 +158,7 @@ impl Generic {
     }
 }
 
-impl Rules {
+impl ReplyRules {
     fn new(settings: &config::Generic, known: Option<&preset::Known>) -> Self {
         let owned = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect();
         let or_known = |own: &Vec<String>, of: fn(&preset::Known) -> &'static [&'static str]| match known {
@@ -182,7 +185,7 @@ impl Rules {
 
     fn outcome(&self, answer: &Answer) -> Outcome {
         let json = answer.json();
-        let at = |pointer: &Option<String>| told(find(json.as_ref()?, pointer.as_ref()?)?);
+        let at = |pointer: &Option<String>| scalar_text(find(json.as_ref()?, pointer.as_ref()?)?);
         let value = at(&self.success_pointer);
         if value.as_ref().is_some_and(|value| self.retry_values.contains(value)) || self.retry_statuses.contains(&answer.status) {
             return Outcome::TryAgain { reason: format!("HTTP {}, value {}", answer.status, value.as_deref().unwrap_or("none")) };
@@ -213,14 +216,14 @@ fn find<'a>(json: &'a serde_json::Value, pointer: &str) -> Option<&'a serde_json
     })
 }
 
-impl Phone for Generic {
-    fn send<'a>(&'a self, call: &'a Call) -> Sending<'a, Outcome> {
+impl Phone for GenericProvider {
+    fn send<'a>(&'a self, call: &'a PhoneMessage) -> Sending<'a, Outcome> {
         Box::pin(self.send_one(call))
     }
 
     fn try_out(&self) -> Result<(), String> {
         let medium = if self.voice { Medium::Voice } else { Medium::Sms };
-        let sample = Call { id: 1, medium, number: "+15550100000".to_owned(), text: "Test".to_owned() };
+        let sample = PhoneMessage { id: 1, medium, number: "+15550100000".to_owned(), text: "Test".to_owned() };
         match self.prepared(&sample).map(RequestBuilder::build) {
             Ok(Ok(_)) => Ok(()),
             Ok(Err(_)) => Err("the address is malformed".to_owned()),
@@ -231,7 +234,7 @@ impl Phone for Generic {
 
     fn probe(&self) -> Sending<'_, bool> {
         // Requests the bare host, which sends no message.
-        let nobody = Call { id: 0, medium: Medium::Sms, number: "+0".to_owned(), text: String::new() };
+        let nobody = PhoneMessage { id: 0, medium: Medium::Sms, number: "+0".to_owned(), text: String::new() };
         Box::pin(async move {
             let Ok(url) = self.rendered(URL, &nobody) else { return false };
             let Ok(mut url) = reqwest::Url::parse(&url) else { return false };

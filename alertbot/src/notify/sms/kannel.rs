@@ -2,6 +2,10 @@
 //!
 //! Its answer contains no message id. The bot's own reference is part of the address for the delivery report.
 
+use alertbot_core::{
+    delivery::{Medium, Outcome, Report},
+    message::sms::Alphabet,
+};
 use reqwest::Url;
 use service_kit::config::Secret;
 
@@ -9,10 +13,7 @@ use super::{
     fields::{form, pairs, text},
     wire::Wire,
 };
-use crate::{
-    message::sms::Alphabet,
-    notify::{Call, Callback, CallbackFault, CallbackRequest, Medium, Outcome, Phone, Report, phone::Sending},
-};
+use crate::notify::{Callback, CallbackFault, CallbackRequest, Phone, PhoneMessage, phone::Sending};
 
 /// Every kind of report: delivered, failed, buffered, accepted and rejected by the network.
 const REPORTS: &str = "31";
@@ -29,7 +30,7 @@ pub(super) struct Kannel {
 
 impl Kannel {
     /// The request for one message.
-    fn request(&self, call: &Call) -> Url {
+    fn request(&self, call: &PhoneMessage) -> Url {
         let mut url = self.url.clone();
         let mut query = url.query_pairs_mut();
         query.append_pair("username", &self.username).append_pair("password", self.password.expose());
@@ -51,7 +52,7 @@ impl Kannel {
         url
     }
 
-    async fn send_one(&self, call: &Call) -> Outcome {
+    async fn send_one(&self, call: &PhoneMessage) -> Outcome {
         if call.medium == Medium::Voice {
             return Outcome::Refused { reason: "Kannel does not support calls".to_owned(), dead: false };
         }
@@ -68,7 +69,7 @@ impl Kannel {
 }
 
 impl Phone for Kannel {
-    fn send<'a>(&'a self, call: &'a Call) -> Sending<'a, Outcome> {
+    fn send<'a>(&'a self, call: &'a PhoneMessage) -> Sending<'a, Outcome> {
         Box::pin(self.send_one(call))
     }
 

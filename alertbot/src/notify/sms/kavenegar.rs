@@ -3,14 +3,15 @@
 
 use std::time::Duration;
 
+use alertbot_core::delivery::{Medium, Outcome, Report};
 use reqwest::RequestBuilder;
 use service_kit::config::Secret;
 
 use super::{
     fields::Fields,
-    wire::{Wire, told},
+    wire::{Wire, scalar_text},
 };
-use crate::notify::{Call, Callback, CallbackFault, CallbackRequest, Medium, Outcome, Phone, Report, phone::Sending};
+use crate::notify::{Callback, CallbackFault, CallbackRequest, Phone, PhoneMessage, phone::Sending};
 
 /// The receiver is invalid. Every documented status (<https://kavenegar.com/rest.html#result-general>) not listed here needs a
 /// person: parameters, key, account, credit, sender, text, template.
@@ -41,7 +42,7 @@ impl Kavenegar {
         self.wire.client.post(format!("{}/v1/{}/{method}.json", self.api_url, self.api_key.expose())).form(form)
     }
 
-    async fn send_one(&self, call: &Call) -> Outcome {
+    async fn send_one(&self, call: &PhoneMessage) -> Outcome {
         let mut form = vec![("receptor", receptor(&call.number))];
         let method = match (call.medium, &self.template) {
             (Medium::Sms, Some(template)) => {
@@ -67,7 +68,7 @@ impl Kavenegar {
         let json = answer.json().unwrap_or_default();
         let status = json["return"]["status"].as_i64();
         match status {
-            Some(200) => match told(&json["entries"][0]["messageid"]) {
+            Some(200) => match scalar_text(&json["entries"][0]["messageid"]) {
                 Some(reference) => Outcome::Delivered { reference },
                 None => Outcome::Unknown { reason: "accepted, but the answer has no messageid".to_owned() },
             },
@@ -126,7 +127,7 @@ fn number(receptor: &str) -> String {
 }
 
 impl Phone for Kavenegar {
-    fn send<'a>(&'a self, call: &'a Call) -> Sending<'a, Outcome> {
+    fn send<'a>(&'a self, call: &'a PhoneMessage) -> Sending<'a, Outcome> {
         Box::pin(self.send_one(call))
     }
 

@@ -48,7 +48,7 @@ pub fn build(provider: &Provider, callback_url: Option<String>) -> anyhow::Resul
             smsc: smsc.clone(),
             callback_url,
         }),
-        ProviderKind::Generic(settings) => Arc::new(generic::Generic::new(wire, settings, callback_url)?),
+        ProviderKind::Generic(settings) => Arc::new(generic::GenericProvider::new(wire, settings, callback_url)?),
     })
 }
 

@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
+use alertbot_core::delivery::{Medium, Outcome, Report};
 use axum::{
     Router,
     body::Bytes,
@@ -15,7 +16,7 @@ use tokio::{io::AsyncReadExt, net::TcpListener, sync::Mutex};
 use super::*;
 use crate::{
     config::{Generic, Preset},
-    notify::{Call, Callback, CallbackFault, CallbackRequest, Medium, Outcome, Report},
+    notify::{Callback, CallbackFault, CallbackRequest, PhoneMessage},
 };
 
 const KEY: &str = "key-that-must-not-be-told";
@@ -124,8 +125,8 @@ fn preset(url: &str, preset: Preset) -> Arc<dyn Phone> {
     provider(ProviderKind::Generic(Box::new(generic(Some(preset), |settings| settings.url = Some(url.to_owned())))))
 }
 
-fn call(text: &str) -> Call {
-    Call { id: 42, medium: Medium::Sms, number: "+989121234567".to_owned(), text: text.to_owned() }
+fn call(text: &str) -> PhoneMessage {
+    PhoneMessage { id: 42, medium: Medium::Sms, number: "+989121234567".to_owned(), text: text.to_owned() }
 }
 
 fn delivered(reference: &str) -> Outcome {
@@ -243,7 +244,7 @@ async fn requests_have_each_providers_format() {
         CALLBACK.replace(':', "%3A").replace('/', "%2F")
     );
     assert_eq!(seen.body, expected);
-    let voice = Call { medium: Medium::Voice, ..call("CPU > 90 % & more") };
+    let voice = PhoneMessage { medium: Medium::Voice, ..call("CPU > 90 % & more") };
     assert_eq!(twilio(&server.url).send(&voice).await, delivered("SM1"));
     let seen = server.request().await;
     assert_eq!(seen.uri.path(), "/2010-04-01/Accounts/AC1/Calls.json");
@@ -295,7 +296,7 @@ async fn kavenegar_templates_get_the_text_as_tokens() {
         assert!(value.matches(char::is_whitespace).count() <= spaces, "{token}: {value}");
     }
     assert_eq!(fields["token"], "4711", "the reply code");
-    let spoken = Call { medium: Medium::Voice, ..call("x") };
+    let spoken = PhoneMessage { medium: Medium::Voice, ..call("x") };
     kavenegar_with(&server.url, Some("alert")).send(&spoken).await;
     assert_eq!(server.request().await.uri.path(), format!("/v1/{KEY}/call/maketts.json"), "a call needs no template");
 }
@@ -328,7 +329,7 @@ async fn a_generic_provider_uses_templates_and_rules() {
     assert_eq!(kind(&send(spoken).await), ("refused", false));
     let broken = Generic { body: Some("{{ text".to_owned()), ..settings("later") };
     let wire = Wire::new(Duration::from_secs(1)).unwrap();
-    assert!(generic::Generic::new(wire, &broken, None).is_err());
+    assert!(generic::GenericProvider::new(wire, &broken, None).is_err());
 }
 
 fn called_back(query: &str, body: &str, headers: &[(&'static str, &str)]) -> CallbackRequest {

@@ -3,6 +3,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
+use alertbot_core::delivery::{Medium, Outcome, Report};
 use base64::{Engine, prelude::BASE64_STANDARD};
 use hmac::{Hmac, KeyInit, Mac};
 use service_kit::config::Secret;
@@ -10,9 +11,9 @@ use sha1::Sha1;
 
 use super::{
     fields::{Fields, form, pairs},
-    wire::{Wire, told},
+    wire::{Wire, scalar_text},
 };
-use crate::notify::{Call, Callback, CallbackFault, CallbackRequest, Medium, Outcome, Phone, Report, phone::Sending};
+use crate::notify::{Callback, CallbackFault, CallbackRequest, Phone, PhoneMessage, phone::Sending};
 
 /// Errors of the number: invalid, not mobile, opted out, unreachable or not allowed from here
 /// (<https://www.twilio.com/docs/api/errors>).
@@ -32,7 +33,7 @@ pub(super) struct Twilio {
 }
 
 impl Twilio {
-    async fn send_one(&self, call: &Call) -> Outcome {
+    async fn send_one(&self, call: &PhoneMessage) -> Outcome {
         let (resource, words) = match call.medium {
             Medium::Sms => ("Messages.json", ("Body", call.text.clone())),
             Medium::Voice => ("Calls.json", ("Twiml", spoken(&call.text))),
@@ -49,7 +50,7 @@ impl Twilio {
         };
         let json = answer.json().unwrap_or_default();
         if (200..300).contains(&answer.status) {
-            return match told(&json["sid"]) {
+            return match scalar_text(&json["sid"]) {
                 Some(reference) => Outcome::Delivered { reference },
                 None => Outcome::Unknown { reason: "accepted, but the answer has no sid".to_owned() },
             };
@@ -89,7 +90,7 @@ fn spoken(words: &str) -> String {
 }
 
 impl Phone for Twilio {
-    fn send<'a>(&'a self, call: &'a Call) -> Sending<'a, Outcome> {
+    fn send<'a>(&'a self, call: &'a PhoneMessage) -> Sending<'a, Outcome> {
         Box::pin(self.send_one(call))
     }
 

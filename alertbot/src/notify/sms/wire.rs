@@ -2,10 +2,9 @@
 
 use std::time::Duration;
 
+use alertbot_core::delivery::Outcome;
 use anyhow::Context;
 use reqwest::{Client, RequestBuilder, header::RETRY_AFTER, redirect};
-
-use crate::notify::Outcome;
 
 /// Wait if a provider reports "too many" without a time.
 const RETRY_AFTER_DEFAULT: Duration = Duration::from_secs(30);
@@ -92,7 +91,7 @@ impl Answer {
 }
 
 /// A text or a number as text.
-pub(super) fn told(value: &serde_json::Value) -> Option<String> {
+pub(super) fn scalar_text(value: &serde_json::Value) -> Option<String> {
     match value {
         serde_json::Value::Null => None,
         serde_json::Value::String(text) => Some(text.clone()),

@@ -11,6 +11,7 @@ mod tests;
 
 use std::time::Duration;
 
+use alertbot_core::delivery::{Button, ButtonAction, Outcome, Place};
 use anyhow::Context;
 use reqwest_of_teloxide::{Client, Proxy, multipart};
 use serde::Serialize;
@@ -25,9 +26,6 @@ use teloxide::{
     },
 };
 
-use super::Outcome;
-use crate::store::outbox::{Button, ButtonAction};
-
 /// One bot.
 #[derive(Clone)]
 pub struct Telegram {
@@ -40,14 +38,14 @@ pub struct Telegram {
 pub enum Call {
     Send {
         place: Place,
-        text: Text,
+        text: ChatText,
         reply_to: Option<i32>,
         silent: bool,
     },
     Edit {
         chat: i64,
         message: i32,
-        text: Text,
+        text: ChatText,
     },
     /// PNG.
     Photo {
@@ -58,15 +56,9 @@ pub enum Call {
     },
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Place {
-    pub chat: i64,
-    pub topic: Option<i32>,
-}
-
 /// Content of a message.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Text {
+pub struct ChatText {
     pub text: String,
     /// Whether `text` is Telegram's HTML.
     pub html: bool,

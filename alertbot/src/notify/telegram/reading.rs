@@ -2,10 +2,9 @@
 
 use std::time::Duration;
 
+use alertbot_core::delivery::Outcome;
 use reqwest_of_teloxide::{Error, Response};
 use serde::Deserialize;
-
-use crate::notify::Outcome;
 
 /// The fields of the answer that matter.
 #[derive(Debug, Default, Deserialize)]
@@ -50,7 +49,7 @@ pub(super) async fn outcome(sent: Result<Response, Error>, edited: Option<i32>) 
     match response.text().await {
         Ok(body) => read(status, &body, edited),
         // The head arrived, so the request did too. The body contained its result.
-        Err(error) if status < 300 => Outcome::Unknown { reason: told(error) },
+        Err(error) if status < 300 => Outcome::Unknown { reason: describe(error) },
         Err(_) => read(status, "", edited),
     }
 }
@@ -58,13 +57,13 @@ pub(super) async fn outcome(sent: Result<Response, Error>, edited: Option<i32>) 
 /// No answer: whether the message was sent depends on how far the request got.
 fn unanswered(error: Error) -> Outcome {
     if error.is_builder() {
-        return Outcome::Refused { reason: told(error), dead: false };
+        return Outcome::Refused { reason: describe(error), dead: false };
     }
-    if error.is_connect() { Outcome::TryAgain { reason: told(error) } } else { Outcome::Unknown { reason: told(error) } }
+    if error.is_connect() { Outcome::TryAgain { reason: describe(error) } } else { Outcome::Unknown { reason: describe(error) } }
 }
 
 /// Removes the address of the call first, because it contains the token.
-fn told(error: Error) -> String {
+fn describe(error: Error) -> String {
     let error = error.without_url();
     let mut text = error.to_string();
     let mut source = std::error::Error::source(&error);

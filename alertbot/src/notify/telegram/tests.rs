@@ -11,7 +11,7 @@ const TIMEOUT: Duration = Duration::from_secs(30);
 async fn begins(listener: &TcpListener, api_url: &str, proxy: Option<String>, bytes: usize) -> Vec<u8> {
     let (token, proxy) = (Secret::from("1:token".to_owned()), proxy.map(Secret::from));
     let telegram = Telegram::new(&token, api_url, proxy.as_ref(), TIMEOUT).unwrap();
-    let text = Text { text: "text".to_owned(), ..Text::default() };
+    let text = ChatText { text: "text".to_owned(), ..ChatText::default() };
     let call = Call::Send { place: Place { chat: -1, topic: None }, text, reply_to: None, silent: false };
     let calling = tokio::spawn(async move { telegram.call(&call).await });
     let (mut stream, _) = tokio::time::timeout(TIMEOUT, listener.accept()).await.expect("somebody calls").unwrap();

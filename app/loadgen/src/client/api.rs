@@ -9,7 +9,7 @@ use std::time::Duration;
 use tokio::time::timeout;
 
 /// Time after which an unanswered call counts as lost.
-const DEADLINE: Duration = Duration::from_secs(10);
+pub(super) const DEADLINE: Duration = Duration::from_secs(10);
 
 /// The server's answer with a 2xx.
 pub type Reply = Value;
@@ -108,11 +108,11 @@ impl Api {
     }
 }
 
-fn refused(status: u16, message: String) -> CallError {
+pub(super) fn refused(status: u16, message: String) -> CallError {
     CallError::Refused { status, code: 0, message, retry_after: None }
 }
 
-fn judge(status: u16, retry_after: Option<u64>, body: Value) -> Result<Reply, CallError> {
+pub(super) fn judge(status: u16, retry_after: Option<u64>, body: Value) -> Result<Reply, CallError> {
     if (200..300).contains(&status) {
         return Ok(body);
     }

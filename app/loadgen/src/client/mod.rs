@@ -6,7 +6,9 @@
 mod api;
 mod connection;
 mod request;
+mod socket;
 
 pub use api::{Api, CallError, Reply};
 pub use connection::{Connection, Response};
 pub use request::{Credentials, Method, Request, now_milliseconds};
+pub use socket::Socket;

@@ -31,6 +31,10 @@ impl Credentials {
         Ok(Self { api_key: api_key.into(), keyed })
     }
 
+    pub fn api_key(&self) -> &str {
+        &self.api_key
+    }
+
     /// Lower-case hexadecimal HMAC-SHA256 of `payload`.
     pub fn sign(&self, payload: &[u8]) -> [u8; 64] {
         let mut mac = self.keyed.clone();

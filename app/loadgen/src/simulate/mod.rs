@@ -1,6 +1,8 @@
 //! This module is the market simulator: market makers and takers that trade through the public API, so that a new exchange has
 //! live books, trades and candles. It must not bypass the API.
 //!
+//! Every second participant trades over the WebSocket API, and one task reads the market streams.
+//!
 //! Makers place ladders of limit orders around a fair price that is a random walk. Takers trade against them with every order
 //! type. Each participant has a separate account and pace, survives restarts of the server, and first cancels the orders of an
 //! earlier run.
@@ -11,12 +13,14 @@ mod market;
 mod participant;
 mod setup;
 mod taker;
+mod watch;
 
 pub use setup::{Account, Settings};
 
+use crate::client::Socket;
 use crate::random::Random;
 use anyhow::{Result, ensure};
-use participant::{Participant, Shared};
+use participant::{Access, Participant, Shared};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::{MissedTickBehavior, interval};
@@ -46,12 +50,21 @@ pub async fn run(settings: Settings, stop: impl Future<Output = ()>) -> Result<(
     for (number, account) in settings.accounts.iter().enumerate() {
         let (share, among) = if number < makers { (MAKERS_SHARE, makers) } else { (100 - MAKERS_SHARE, takers) };
         let pause = Duration::from_secs_f64(among as f64 * 100.0 / (settings.rate * share as f64));
-        let participant = Participant::new(settings.address, account, Arc::clone(&shared), random.fork(), pause)?;
+        // Every second participant trades over the WebSocket API.
+        let credentials = account.credentials()?;
+        let access = match settings.ws_api.filter(|_| number % 2 == 1) {
+            Some(address) => Access::Socket(Socket::new(address, credentials)),
+            None => Access::rest(settings.address, credentials),
+        };
+        let participant = Participant::new(access, account, Arc::clone(&shared), random.fork(), pause);
         if number < makers {
             tasks.spawn(maker::Maker::new(participant, number, makers).run());
         } else {
             tasks.spawn(taker::Taker::new(participant).run());
         }
+    }
+    if let Some(address) = settings.streams {
+        tasks.spawn(watch::run(address, Arc::clone(&shared)));
     }
     tracing::info!(makers, takers, rate = settings.rate, "trading");
     let mut report = interval(REPORT);

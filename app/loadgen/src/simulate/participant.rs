@@ -4,9 +4,8 @@
 use super::fair::Fair;
 use super::market::Market;
 use super::setup::Account;
-use crate::client::{Api, CallError, Method, Reply};
+use crate::client::{Api, CallError, Credentials, Method, Reply, Socket};
 use crate::random::Random;
-use anyhow::Result;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -44,12 +43,15 @@ pub(super) struct Counters {
     accepted: AtomicU64,
     refused: AtomicU64,
     unreachable: AtomicU64,
+    /// Read from market streams.
+    pub events: AtomicU64,
 }
 
 impl Counters {
     pub fn report(&self) {
         let (accepted, refused) = (self.accepted.swap(0, Relaxed), self.refused.swap(0, Relaxed));
-        tracing::info!(accepted, refused, unreachable = self.unreachable.swap(0, Relaxed), "trading resumed");
+        let (unreachable, events) = (self.unreachable.swap(0, Relaxed), self.events.swap(0, Relaxed));
+        tracing::info!(accepted, refused, unreachable, events, "trading resumed");
     }
 }
 
@@ -62,19 +64,37 @@ pub(super) enum Answer {
     Lost,
 }
 
+/// How a participant reaches the exchange.
+pub(super) enum Access {
+    Rest(Api),
+    Socket(Socket),
+}
+
+impl Access {
+    pub fn rest(address: SocketAddr, credentials: Credentials) -> Self {
+        Self::Rest(Api::new(address, Some(credentials)))
+    }
+
+    async fn signed(&mut self, method: Method, path: &str, parameters: &str) -> Result<Reply, CallError> {
+        match self {
+            Self::Rest(api) => api.signed(method, path, parameters).await,
+            Self::Socket(socket) => socket.signed(method, path, parameters).await,
+        }
+    }
+}
+
 pub(super) struct Participant {
     pub name: String,
     pub shared: Arc<Shared>,
     pub random: Random,
-    api: Api,
+    access: Access,
     pause: Duration,
     patience: Duration,
 }
 
 impl Participant {
-    pub fn new(address: SocketAddr, account: &Account, shared: Arc<Shared>, random: Random, pause: Duration) -> Result<Self> {
-        let api = Api::new(address, Some(account.credentials()?));
-        Ok(Self { name: account.name.clone(), shared, random, api, pause, patience: PATIENCE.0 })
+    pub fn new(access: Access, account: &Account, shared: Arc<Shared>, random: Random, pause: Duration) -> Self {
+        Self { name: account.name.clone(), shared, random, access, pause, patience: PATIENCE.0 }
     }
 
     /// Waits for this participant's next turn: the pace on average, with jitter so that participants do not run in step.
@@ -122,7 +142,7 @@ impl Participant {
 
     async fn call(&mut self, method: Method, path: &str, parameters: &str) -> Answer {
         let counters = &self.shared.counters;
-        match self.api.signed(method, path, parameters).await {
+        match self.access.signed(method, path, parameters).await {
             Ok(reply) => {
                 counters.accepted.fetch_add(1, Relaxed);
                 if self.patience != PATIENCE.0 {

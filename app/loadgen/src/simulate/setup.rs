@@ -30,6 +30,10 @@ impl Account {
 pub struct Settings {
     /// The API's listener.
     pub address: SocketAddr,
+    /// The WebSocket API's listener; `None`: everybody trades over REST.
+    pub ws_api: Option<SocketAddr>,
+    /// The listener of market streams; `None`: nobody reads them.
+    pub streams: Option<SocketAddr>,
     pub accounts: Vec<Account>,
     pub symbols: Vec<String>,
     /// Orders and cancels per second, all participants together.
@@ -50,7 +54,9 @@ impl Settings {
         let endpoints: serde_json::Value = read_json(endpoints)?;
         let rest = endpoints["exchange"]["rest"].as_str().context("the endpoints file has no exchange.rest")?;
         let accounts = read_json(accounts)?;
-        Ok(Self { address: address(rest)?, accounts, symbols: symbols.to_vec(), rate, seed })
+        let socket = |name: &str| endpoints["exchange"][name].as_str().map(socket_address).transpose();
+        let (ws_api, streams) = (socket("ws_api")?, socket("streams")?);
+        Ok(Self { address: address(rest)?, ws_api, streams, accounts, symbols: symbols.to_vec(), rate, seed })
     }
 }
 
@@ -67,6 +73,13 @@ fn read_json<T: serde::de::DeserializeOwned>(path: &Path) -> Result<T> {
 pub fn address(url: &str) -> Result<SocketAddr> {
     let rest = url.strip_prefix("http://").with_context(|| format!("{url} does not start with http://"))?;
     rest.trim_end_matches('/').parse().with_context(|| format!("{url} is not http://address:port"))
+}
+
+/// The socket address of `ws://address:port/path`.
+fn socket_address(url: &str) -> Result<SocketAddr> {
+    let rest = url.strip_prefix("ws://").with_context(|| format!("{url} does not start with ws://"))?;
+    let host = rest.split('/').next().unwrap_or_default();
+    host.parse().with_context(|| format!("{url} is not ws://address:port/path"))
 }
 
 /// The markets' rules and last prices, once the exchange answers.

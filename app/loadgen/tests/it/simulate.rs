@@ -46,6 +46,8 @@ async fn books_fill_and_trades_happen_on_every_market() {
     let symbols = ["BTCUSDT", "ETHUSDT", "BNBUSDT"];
     let settings = Settings {
         address: server.api,
+        ws_api: Some(server.api),
+        streams: Some(server.api),
         accounts: accounts.collect(),
         symbols: symbols.map(str::to_owned).to_vec(),
         rate: 200.0,

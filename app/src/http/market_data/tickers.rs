@@ -5,8 +5,9 @@ use crate::engine::committed::Committed;
 use crate::http::App;
 use crate::http::endpoint::{Answer, Call, Reply, TimeUnit};
 use crate::http::error::ApiError;
-use crate::http::json::Json;
 use crate::http::parameters::Parameters;
+use crate::json::Json;
+use crate::streams::market::thousandths;
 use exchange_core::market_data::Statistics;
 use exchange_core::money::{Amount, Price};
 use exchange_core::order::{MarketId, Side};
@@ -159,23 +160,4 @@ fn totals(json: &mut Json, statistics: &Statistics, unit: TimeUnit) {
     json.key("firstId").integer(id(statistics.trade_ids.map(|ids| ids.0)));
     json.key("lastId").integer(id(statistics.trade_ids.map(|ids| ids.1)));
     json.key("count").integer(statistics.trades);
-}
-
-/// `-95960` is `-95.960`.
-fn thousandths(value: Amount) -> String {
-    let sign = if value < 0 { "-" } else { "" };
-    let value = value.unsigned_abs();
-    format!("{sign}{}.{:03}", value / 1000, value % 1000)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::thousandths;
-
-    #[test]
-    fn a_percentage_has_three_places() {
-        for (value, text) in [(-95_960, "-95.960"), (0, "0.000"), (7, "0.007"), (-7, "-0.007"), (1_000, "1.000")] {
-            assert_eq!(thousandths(value), text);
-        }
-    }
 }

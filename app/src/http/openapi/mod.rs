@@ -5,10 +5,10 @@ mod answers;
 mod parameters;
 pub mod schemas;
 
-pub use answers::{DOCUMENTED, Shape};
+pub use answers::{DOCUMENTED, Documented, Shape, of as documented};
+pub use parameters::{Kind, REFUSED, describe};
 
 use super::endpoint::{Endpoint, Security, Weight};
-use parameters::{Kind, REFUSED, describe};
 use schemas::{Decimal, Empty, Error, OrderCount, RateLimit, ServerTime, Timestamp, account, market, trading};
 use utoipa::OpenApi;
 use utoipa::openapi::extensions::ExtensionsBuilder;
@@ -75,6 +75,7 @@ const GROUPS: [(&str, &str); 5] = [
     account::Coin,
     account::TradeFee,
     account::NoSymbols,
+    account::ListenKey,
 )))]
 struct Schemas;
 
@@ -121,7 +122,9 @@ fn operation(endpoint: &Endpoint) -> Operation {
             operation = operation.parameter(parameter(name, kind, text, required.contains(name)));
         }
     }
-    if endpoint.security != Security::None {
+    if endpoint.security == Security::UserStream {
+        operation = operation.security(SecurityRequirement::new(HEADER_KEY, [""; 0]));
+    } else if endpoint.security != Security::None {
         let window = "Validity of the request in milliseconds. Default 5000, at most 60000.";
         operation = operation
             .parameter(parameter("recvWindow", Kind::Decimal, window, false))
@@ -163,6 +166,7 @@ const fn security(security: Security) -> &'static str {
     match security {
         Security::None => "NONE",
         Security::UserData => "USER_DATA",
+        Security::UserStream => "USER_STREAM",
         Security::Trade => "TRADE",
         Security::Withdraw => "WITHDRAW",
     }

@@ -124,6 +124,7 @@ pub fn describe(path: &str, name: &str) -> Option<(Kind, &'static str)> {
             Kind::One(|| vec!["DO_NOTHING", "CANCEL_ONLY"]),
             "Action if the account has no room for another order. Default: DO_NOTHING.",
         ),
+        "listenKey" => (Kind::Text, "As returned by POST."),
         "orderListId" => (Kind::Integer, "Id of the list."),
         "omitZeroBalances" => (Kind::Boolean, "Omit assets with a zero balance. Default: false."),
         "coin" if wallet => (Kind::Text, "E.g. BTC."),

@@ -47,7 +47,7 @@ async fn fees_are_the_markets_until_an_account_has_its_own() {
     operator.does(&["account", "reset-fees", "trader"]).await;
     assert_eq!(rates(&trader).await, ["0.00030000", "0.00200000"]);
     let said = operator.refused(&["account", "set-fees", "trader", "--maker-rate", "0", "--taker-rate", "much"]).await;
-    assert!(said.contains("taker-rate: much") && said.contains("write a plain decimal"), "{said}");
+    assert!(said.contains("taker-rate: invalid value much") && said.contains("write a plain decimal"), "{said}");
 }
 
 async fn open_orders(trader: &Trader<'_>) -> usize {

@@ -52,7 +52,7 @@ async fn what_cannot_be_is_refused_with_the_field_and_the_remedy() {
     let with = |more: &[&'static str]| [&market[..], more].concat();
     let rows: Vec<(Vec<&str>, [&str; 2])> = vec![
         (with(&["--tick-size", "0"]), ["tickSize", "must be above 0"]),
-        (with(&["--tick-size", "a cent"]), ["tick-size: a cent", "write a plain decimal such as 0.01"]),
+        (with(&["--tick-size", "a cent"]), ["tick-size: invalid value a cent", "write a plain decimal such as 0.01"]),
         (with(&["--tick-size", "0.000000001"]), ["tick-size", "use at most 8 decimal places"]),
         (with(&["--max-price", "99999999999999"]), ["max-price", "use a smaller number"]),
         (with(&["--tick-size", "0.00000001", "--step-size", "0.00000001"]), ["tickSize x stepSize", "choose a coarser"]),

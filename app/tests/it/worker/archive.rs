@@ -51,7 +51,8 @@ async fn archived_partitions_go_and_everything_can_be_rebuilt_from_the_archive()
     // One snapshot is not enough.
     worker.complete(TakeSnapshot {}).await;
     worker.complete(ArchiveJournal {}).await;
-    assert_eq!(number(&url, PARTITIONS).await, 40);
+    // The upkeep job may have attached a partition ahead.
+    assert!(number(&url, PARTITIONS).await >= 40, "a partition is gone");
     journal.trade(20).await;
     worker.reaches(&url, journal.state.sequence()).await;
     worker.complete(TakeSnapshot {}).await;

@@ -23,12 +23,6 @@ fn every_crate_has_floors() {
     assert_eq!(declared, members, "floors.txt has a section for each member of the workspace");
 }
 
-/// Crates whose modules still form a cycle, with the cycle. This list only shrinks.
-///
-/// - `alertbot`: the pure modules import plain types of the webhook, the store and the notifiers.
-/// - `telegram-emulator`: `dispatch` and `server`, and the modules of `world`.
-const PENDING: [&str; 2] = ["alertbot", "telegram-emulator"];
-
 #[test]
 fn imports_run_down_and_form_no_cycle() {
     let mut wrong = Vec::new();
@@ -36,11 +30,6 @@ fn imports_run_down_and_form_no_cycle() {
     for section in floors() {
         let read = Crate::read(&section.package, &repository().join(&section.folder)).unwrap();
         let arrows = graph::arrows(&read);
-        if PENDING.contains(&section.package.as_str()) {
-            let cycles = graph::cycles(&arrows);
-            assert!(!cycles.is_empty(), "{} has no cycle any more: remove it from PENDING", section.package);
-            continue;
-        }
         seen += arrows.len();
         let rooms = read.modules.keys().filter(|path| path.len() == 1).map(|path| &path[0]);
         wrong.extend(section.contradictions(rooms, &arrows));

@@ -24,6 +24,8 @@ const REGION: &str = "us-east-1";
 pub struct ObjectStorePlan {
     pub launch: Launch,
     pub access: S3Access,
+    /// The address (`host:port`) of its metrics.
+    pub metrics: String,
     pub(super) sockets: Vec<PathBuf>,
 }
 
@@ -45,7 +47,7 @@ impl ObjectStorePlan {
         fs::create_dir_all(&data).with_context(|| format!("creating {}", data.display()))?;
 
         super::sockets::remove_abandoned();
-        let [master, master_grpc, volume, volume_grpc, filer, filer_grpc, s3, s3_grpc, iceberg, lance] = free_ports()?;
+        let [master, master_grpc, volume, volume_grpc, filer, filer_grpc, s3, s3_grpc, iceberg, lance, metrics] = free_ports()?;
         let s3 = port.unwrap_or(s3);
         let mut arguments: Vec<OsString> =
             ["-logtostderr=true", "server", "-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-filer", "-s3"].map(Into::into).to_vec();
@@ -62,6 +64,7 @@ impl ObjectStorePlan {
             // Both listen by default, on fixed ports.
             ("s3.port.iceberg", iceberg),
             ("s3.port.lance", lance),
+            ("metricsPort", metrics),
         ] {
             option(name, &port);
         }
@@ -92,7 +95,7 @@ impl ObjectStorePlan {
             ("s3", s3),
             ("s3-grpc", s3_grpc),
         ]);
-        Ok(Self { launch, access, sockets })
+        Ok(Self { launch, access, metrics: format!("127.0.0.1:{metrics}"), sockets })
     }
 }
 

@@ -30,9 +30,9 @@ pub struct Endpoints {
 #[derive(Debug, Clone, Serialize)]
 pub struct Exchange {
     pub rest: String,
-    /// Market and user data streams: none yet.
+    /// Market and user data streams, with the path `/ws`.
     pub streams: Option<String>,
-    /// The WebSocket API: none yet.
+    /// The WebSocket API, with its path.
     pub ws_api: Option<String>,
     /// One address for each process of the exchange.
     pub metrics: Vec<String>,
@@ -121,7 +121,13 @@ mod tests {
     fn the_shape_is_the_documented_one() {
         let account = |name: &str| Account { name: name.into(), api_key: "k".into(), secret_key: "s".into() };
         let endpoints = Endpoints {
-            exchange: Exchange { rest: "r".into(), streams: None, ws_api: None, metrics: vec!["m".into()], pids: vec![1] },
+            exchange: Exchange {
+                rest: "r".into(),
+                streams: Some("w".into()),
+                ws_api: Some("a".into()),
+                metrics: vec!["m".into()],
+                pids: vec![1],
+            },
             postgres: Postgres { primary: "p".into(), replica: None },
             s3: S3 { endpoint: "e".into(), access_key: "a".into(), secret_key: "s".into(), bucket: "b".into() },
             prometheus: Some("p".into()),
@@ -145,7 +151,7 @@ mod tests {
         endpoints.write(&path).unwrap();
         let read: serde_json::Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
         let expected = serde_json::json!({
-            "exchange": {"rest": "r", "streams": null, "ws_api": null, "metrics": ["m"], "pids": [1]},
+            "exchange": {"rest": "r", "streams": "w", "ws_api": "a", "metrics": ["m"], "pids": [1]},
             "postgres": {"primary": "p", "replica": null},
             "s3": {"endpoint": "e", "access_key": "a", "secret_key": "s", "bucket": "b"},
             "prometheus": "p", "alertmanager": null, "alertbot": null, "telegram": null,

@@ -42,11 +42,18 @@ pub async fn start(layout: &Layout, parts: &Parts, supervisor: &Supervisor, step
     ready("worker", worker, &layout.log("worker"), async || answers(&readyz, |_| true).await).await?;
     steps.step("the worker works");
 
-    let rest = format!("http://{}", local(ports.rest));
+    let [rest, streams, ws_api] = [("http", ""), ("ws", "/ws"), ("ws", "/ws-api/v3")]
+        .map(|(scheme, path)| format!("{scheme}://{}{path}", local(ports.rest)));
     let metrics: Vec<String> =
         [ports.serve_admin, ports.worker_admin].map(|port| format!("http://{}/metrics", local(port))).into();
     let endpoints = Endpoints {
-        exchange: Exchange { rest, streams: None, ws_api: None, metrics: metrics.clone(), pids: vec![serve, worker] },
+        exchange: Exchange {
+            rest,
+            streams: Some(streams),
+            ws_api: Some(ws_api),
+            metrics: metrics.clone(),
+            pids: vec![serve, worker],
+        },
         postgres: Postgres { primary: parts.postgres.url(Parts::database()), replica: None },
         s3: S3 {
             endpoint: store.endpoint.clone(),

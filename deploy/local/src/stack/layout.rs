@@ -37,6 +37,8 @@ pub struct Ports {
     pub relay: u16,
     pub relay_admin: u16,
     pub watch_admin: u16,
+    pub postgres_exporter: u16,
+    pub node_exporter: u16,
     pub prometheus: u16,
     pub alertmanager: u16,
 }
@@ -67,14 +69,28 @@ impl Ports {
             relay: port(11)?,
             relay_admin: port(12)?,
             watch_admin: port(13)?,
+            postgres_exporter: port(14)?,
+            node_exporter: port(15)?,
             prometheus: port(PROMETHEUS_OFFSET)?,
             alertmanager: port(ALERTMANAGER_OFFSET)?,
         })
     }
 
     fn free() -> Result<Self> {
-        let [rest, serve_admin, serve_internal, worker_admin, postgres, s3, backup_admin, more @ ..]: [u16; 16] = free_ports()?;
-        let [alertbot, alertbot_admin, telegram, elasticsearch, relay, relay_admin, watch_admin, prometheus, alertmanager] = more;
+        let [rest, serve_admin, serve_internal, worker_admin, postgres, s3, backup_admin, more @ ..]: [u16; 18] = free_ports()?;
+        let [
+            alertbot,
+            alertbot_admin,
+            telegram,
+            elasticsearch,
+            relay,
+            relay_admin,
+            watch_admin,
+            exporters @ ..,
+            prometheus,
+            alertmanager,
+        ] = more;
+        let [postgres_exporter, node_exporter] = exporters;
         Ok(Self {
             rest,
             serve_admin,
@@ -90,12 +106,14 @@ impl Ports {
             relay,
             relay_admin,
             watch_admin,
+            postgres_exporter,
+            node_exporter,
             prometheus,
             alertmanager,
         })
     }
 
-    fn all(self) -> [(&'static str, u16); 16] {
+    fn all(self) -> [(&'static str, u16); 18] {
         [
             ("the API", self.rest),
             ("the server's admin listener", self.serve_admin),
@@ -111,6 +129,8 @@ impl Ports {
             ("the relay", self.relay),
             ("the relay's admin listener", self.relay_admin),
             ("the admin listener of logship watch", self.watch_admin),
+            ("PostgreSQL's exporter", self.postgres_exporter),
+            ("the node exporter", self.node_exporter),
             ("Prometheus", self.prometheus),
             ("Alertmanager", self.alertmanager),
         ]
@@ -195,7 +215,7 @@ mod tests {
     fn the_base_moves_every_port() {
         let (first, moved) = (Ports::from_base(8080).unwrap().all(), Ports::from_base(18080).unwrap().all());
         assert!(first.iter().zip(&moved).all(|((_, port), (_, other))| other - port == 10_000));
-        assert_eq!((first[0].1, first[14].1, first[15].1), (8080, 9090, 9093));
+        assert_eq!((first[0].1, first[16].1, first[17].1), (8080, 9090, 9093));
         assert!(Layout::new(65_000, None).unwrap_err().to_string().contains("at most 64522"));
     }
 

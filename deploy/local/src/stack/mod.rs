@@ -12,6 +12,7 @@ mod bootstrap;
 mod down;
 mod endpoints;
 mod exchange;
+mod exporters;
 mod layout;
 mod logging;
 mod parts;

@@ -10,6 +10,7 @@ use local_parts::{
 use super::{
     alerting::Alerting,
     backup,
+    exporters::Exporters,
     layout::{self, Layout, local},
     logging::Logging,
 };
@@ -24,6 +25,9 @@ const RATE_LIMITS: [(&str, &str); 3] = [
     ("EXCHANGE_RATE_LIMIT_ORDERS_1D", "100000000"),
 ];
 
+/// What service discovery of a cluster adds to each target. Boards select by them.
+const TARGET_LABELS: [(&str, &str); 3] = [("cluster", "local"), ("namespace", "exchange"), ("node", "this-machine")];
+
 /// Everything that a run starts.
 pub struct Parts {
     pub postgres: PostgresPlan,
@@ -35,6 +39,7 @@ pub struct Parts {
     pub backup: Launch,
     pub alerting: Alerting,
     pub logging: Logging,
+    pub exporters: Exporters,
     /// What `exchange migrate` and `exchange admin` get too.
     pub environment: Vec<(String, String)>,
 }
@@ -56,14 +61,9 @@ impl Parts {
                 folder: None,
                 port: Some(ports.prometheus),
                 rules: rules(layout)?,
-                targets: vec![
-                    ScrapeTarget { job: "exchange".into(), addresses: vec![local(ports.serve_admin), local(ports.worker_admin)] },
-                    ScrapeTarget { job: "backup".into(), addresses: vec![local(ports.backup_admin)] },
-                    ScrapeTarget { job: "alertbot".into(), addresses: vec![local(ports.alertbot_admin)] },
-                    ScrapeTarget { job: "logship-relay".into(), addresses: vec![local(ports.relay_admin)] },
-                    ScrapeTarget { job: "logship-watch".into(), addresses: vec![local(ports.watch_admin)] },
-                    ScrapeTarget { job: "prometheus".into(), addresses: vec![local(ports.prometheus)] },
-                ],
+                targets: targets(layout, &object_store),
+                target_labels: TARGET_LABELS.map(|(name, value)| (name.to_owned(), value.to_owned())).into(),
+                external_url: None,
                 alertmanagers: vec![local(ports.alertmanager)],
                 external_labels: Vec::new(),
                 interval: SCRAPE_INTERVAL,
@@ -71,6 +71,7 @@ impl Parts {
         )?;
         let alerting = Alerting::prepare(layout, &prometheus.url)?;
         let logging = Logging::prepare(layout)?;
+        let exporters = Exporters::prepare(layout, &postgres, DATABASE)?;
         let secret = || hex::encode(rand::random::<[u8; 32]>());
         let mut environment: Vec<(String, String)> = [
             ("EXCHANGE_DATABASE_URL", postgres.url(DATABASE)),
@@ -109,7 +110,19 @@ impl Parts {
         let simulator =
             Launch::new("simulator", layout::program("exchange-loadgen")?, arguments, Vec::new(), StopSignal::Terminate);
         let backup = backup::launch(layout, &postgres, DATABASE, &object_store.access)?;
-        Ok(Self { postgres, object_store, prometheus, serve, worker, simulator, backup, alerting, logging, environment })
+        Ok(Self {
+            postgres,
+            object_store,
+            prometheus,
+            serve,
+            worker,
+            simulator,
+            backup,
+            alerting,
+            logging,
+            exporters,
+            environment,
+        })
     }
 
     /// In the order of their start.
@@ -123,12 +136,31 @@ impl Parts {
             &self.prometheus.launch,
             &self.simulator,
         ];
-        exchange.map(Clone::clone).into_iter().chain(self.alerting.launches()).chain(self.logging.launches()).collect()
+        let exchange = exchange.map(Clone::clone).into_iter();
+        exchange.chain(self.alerting.launches()).chain(self.logging.launches()).chain(self.exporters.launches()).collect()
     }
 
     pub fn database() -> &'static str {
         DATABASE
     }
+}
+
+/// What Prometheus scrapes: a job for each role of a program, and for each part.
+fn targets(layout: &Layout, object_store: &ObjectStorePlan) -> Vec<ScrapeTarget> {
+    let ports = layout.ports;
+    let jobs = [
+        ("exchange-serve", local(ports.serve_admin)),
+        ("exchange-worker", local(ports.worker_admin)),
+        ("backup", local(ports.backup_admin)),
+        ("alertbot", local(ports.alertbot_admin)),
+        ("logship-relay", local(ports.relay_admin)),
+        ("logship-watch", local(ports.watch_admin)),
+        ("object-store", object_store.metrics.clone()),
+        ("alertmanager", local(ports.alertmanager)),
+        ("prometheus", local(ports.prometheus)),
+    ];
+    let target = |(job, address): (&str, String)| ScrapeTarget { job: job.to_owned(), addresses: vec![address] };
+    jobs.map(target).into_iter().chain(Exporters::targets(layout)).collect()
 }
 
 /// The rule files of the repository, and what `make alert` writes.

@@ -13,6 +13,7 @@ use super::{
     backup::{self, Drills},
     endpoints::{self, Endpoints},
     exchange,
+    exporters::Exporters,
     layout::{Layout, local},
     parts::Parts,
     readiness::{Steps, answers, ready},
@@ -117,6 +118,7 @@ async fn start<'a>(layout: &Layout, parts: &'a Parts, supervisor: &Supervisor) -
     parts.logging.start(layout, supervisor, &steps, &mut endpoints).await?;
     endpoints::write(&traders, &layout.simulator_accounts())?;
     endpoints.write(&layout.simulator_endpoints())?;
+    Exporters::start(layout, supervisor).await?;
     let (simulator, prometheus) = (supervisor.start("simulator").await?, supervisor.start("prometheus").await?);
     ready("prometheus", prometheus, &layout.log("prometheus"), async || parts.prometheus.is_ready().await).await?;
     steps.step("Prometheus scrapes");

@@ -1,7 +1,9 @@
 //! This module tests the Fluent Bit configuration: as data here, and in Fluent Bit itself where it is installed (`table`).
 
+mod crowd;
 mod keys;
 mod node;
+mod storm;
 mod table;
 
 use std::{collections::BTreeSet, path::PathBuf};

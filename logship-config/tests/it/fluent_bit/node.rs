@@ -1,5 +1,5 @@
-//! This module simulates a Kubernetes node: log files in CRI format, pods described in files, the configuration with a
-//! test's paths and ports, and Fluent Bit itself.
+//! This module simulates a Kubernetes node: log files in CRI format with the kubelet's links, pods described in files, the
+//! configuration with a test's paths and ports, and Fluent Bit itself.
 
 use std::{
     fs::{File, OpenOptions},
@@ -28,6 +28,7 @@ pub struct Node {
     /// Time of the next line, and the step between lines, in nanoseconds.
     time: u64,
     pub step: u64,
+    rotations: usize,
 }
 
 impl Node {
@@ -39,7 +40,7 @@ impl Node {
             None => find_program("fluent-bit").ok()?,
         };
         let folder = Folder::throwaway("node").unwrap();
-        for part in ["containers", "state", "pods"] {
+        for part in ["containers", "state", "pods", "logs"] {
             std::fs::create_dir(folder.path().join(part)).unwrap();
         }
         let [http]: [u16; 1] = free_ports().unwrap();
@@ -73,6 +74,7 @@ impl Node {
             process: None,
             time: 1_000,
             step: 1,
+            rotations: 0,
         })
     }
 
@@ -86,7 +88,11 @@ impl Node {
     }
 
     pub async fn kill(&mut self) {
-        self.process.take().unwrap().stop(StopSignal::Kill).await.unwrap();
+        self.stop(StopSignal::Kill).await;
+    }
+
+    pub async fn stop(&mut self, signal: StopSignal) {
+        self.process.take().unwrap().stop(signal).await.unwrap();
     }
 
     /// A pod of the platform's namespace, as the API server would describe it.
@@ -118,12 +124,31 @@ impl Node {
     /// See [`Self::write`], for a pod of another namespace.
     pub fn write_in(&mut self, namespace: &str, pod: &str, lines: &[(&str, &str)]) {
         let name = format!("{pod}_{namespace}_main-{}.log", "c0ffee12".repeat(8));
-        let mut file: File =
-            OpenOptions::new().create(true).append(true).open(self.folder.path().join("containers").join(name)).unwrap();
+        let target = self.log_file(namespace, pod);
+        let link = self.folder.path().join("containers").join(name);
+        if !link.exists() {
+            std::fs::create_dir_all(target.parent().unwrap()).unwrap();
+            File::create(&target).unwrap();
+            std::os::unix::fs::symlink(&target, link).unwrap();
+        }
+        let mut file: File = OpenOptions::new().append(true).open(target).unwrap();
         for (stream, text) in lines {
             self.time += self.step;
             writeln!(file, "2026-11-27T09:00:00.{:09}Z {stream} F {text}", self.time).unwrap();
         }
+    }
+
+    /// The file of a container, as under `/var/log/pods`. The name under `/var/log/containers` is a link to it.
+    fn log_file(&self, namespace: &str, pod: &str) -> PathBuf {
+        self.folder.path().join(format!("logs/{namespace}_{pod}_u/main/0.log"))
+    }
+
+    /// Rotates the file of a pod, as the kubelet does: renames it and creates an empty one.
+    pub fn rotate(&mut self, pod: &str) {
+        self.rotations += 1;
+        let file = self.log_file(NAMESPACE, pod);
+        std::fs::rename(&file, file.with_extension(format!("log.20261127-{:06}", self.rotations))).unwrap();
+        File::create(file).unwrap();
     }
 
     /// Deletes the stored positions of the files.

@@ -17,15 +17,15 @@ use crate::{
     relay::world::{DEAD, World, create_streams},
 };
 
-const APP: &str = "logs-exchange.app-default";
-const AUDIT: &str = "logs-exchange.audit-default";
+pub const APP: &str = "logs-exchange.app-default";
+pub const AUDIT: &str = "logs-exchange.audit-default";
 const ACCESS: &str = "logs-exchange.access-default";
 const INFRASTRUCTURE: &str = "logs-infrastructure.app-default";
 const QUARANTINE: &str = "logs-quarantine.app-default";
 const STREAMS: [&str; 7] =
     [APP, ACCESS, AUDIT, "logs-alertbot.app-default", "logs-backup.app-default", INFRASTRUCTURE, QUARANTINE];
-/// Rows of the table and the programs' own lines. Each is a test below.
-const ROWS: usize = 11;
+/// Rows of the table and the programs' own lines, which are tests below, and the cases of `crowd` and `storm`.
+const ROWS: usize = 13;
 static UNPROVED: AtomicUsize = AtomicUsize::new(0);
 
 /// Returns the declared templates, with their components combined as in Elasticsearch.
@@ -68,7 +68,7 @@ async fn world() -> World {
 }
 
 /// Prints the row as unproved if Fluent Bit is not installed.
-async fn with_node(row: &str, change: impl FnOnce(&mut serde_yaml_ng::Value)) -> Option<(World, Node)> {
+pub async fn with_node(row: &str, change: impl FnOnce(&mut serde_yaml_ng::Value)) -> Option<(World, Node)> {
     let world = world().await;
     let node = Node::prepare_with(&world, change);
     if node.is_none() {
@@ -78,7 +78,7 @@ async fn with_node(row: &str, change: impl FnOnce(&mut serde_yaml_ng::Value)) ->
     Some((world, node?))
 }
 
-fn ecs(number: usize) -> String {
+pub fn ecs(number: usize) -> String {
     json!({
         "@timestamp": "2026-11-27T08:59:59.123Z", "log.level": "info", "message": format!("order {number} is filled"),
         "log.logger": "exchange::engine", "service.name": "exchange", "service.version": "0.1.0",
@@ -91,11 +91,11 @@ fn write(node: &mut Node, pod: &str, numbers: std::ops::Range<usize>) {
     node.write(pod, &lines.iter().map(|line| ("stdout", line.as_str())).collect::<Vec<_>>());
 }
 
-fn documents(world: &World, stream: &str) -> Vec<Value> {
+pub fn documents(world: &World, stream: &str) -> Vec<Value> {
     world.documents(stream).into_iter().map(|(_, _, source)| source).collect()
 }
 
-async fn arrived(world: &World, node: &Node, stream: &str, count: usize) {
+pub async fn arrived(world: &World, node: &Node, stream: &str, count: usize) {
     let end = tokio::time::Instant::now() + Duration::from_secs(40);
     while documents(world, stream).len() < count {
         let found = documents(world, stream).len();

@@ -122,13 +122,18 @@ async fn a_relay_killed_at_random_loses_nothing_acknowledged() {
     for kill in 0..KILLS {
         dice = dice.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         let alive = std::time::Duration::from_millis(20 + (dice >> 33) % 400);
-        let sending = async {
-            while acknowledged.get() < DOCUMENTS {
+        let send = async |until: usize| {
+            while acknowledged.get() < until {
                 if world.try_send(&chunk(acknowledged.get())).await.is_some_and(|told| told.is_success()) {
                     acknowledged.set(acknowledged.get() + CHUNK);
                 }
             }
         };
+        // Every other process lives until it has acknowledged a chunk, however slow the machine is.
+        if kill % 2 == 1 {
+            send((acknowledged.get() + 1).min(DOCUMENTS)).await;
+        }
+        let sending = send(DOCUMENTS);
         // The kill happens in the middle of a chunk. That chunk is sent again to the next process.
         let _ = tokio::time::timeout(alive, sending).await;
         world.stop(StopSignal::Kill).await;

@@ -146,3 +146,10 @@ pub struct TradeFee {
 pub struct NoSymbols {
     pub symbols: Vec<String>,
 }
+
+#[derive(ToSchema)]
+#[schema(rename_all = "camelCase")]
+pub struct ListenKey {
+    /// Name of the stream: `/ws/<listenKey>`.
+    pub listen_key: String,
+}

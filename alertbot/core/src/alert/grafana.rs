@@ -1,0 +1,75 @@
+//! This module reads the webhook of Grafana-managed alerts, version "1"
+//! (<https://grafana.com/docs/grafana/latest/alerting/configure-notifications/manage-contact-points/integrations/webhook-notifier/>).
+//! It is Alertmanager's with more fields per alert: values, and links to dashboard, panel and silence. They become annotations, unless
+//! the rule has annotations with that name.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::{Labels, payload::Payload};
+
+/// The version that Grafana writes.
+pub const VERSION: &str = "1";
+
+#[derive(Deserialize)]
+struct Extra {
+    #[serde(default)]
+    alerts: Vec<ExtraAlert>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct ExtraAlert {
+    /// Values by query; null for alerts about missing data and errors.
+    #[serde(default)]
+    values: Option<BTreeMap<String, Value>>,
+    #[serde(default)]
+    value_string: Option<String>,
+    #[serde(default, rename = "silenceURL")]
+    silence_url: Option<String>,
+    #[serde(default, rename = "dashboardURL")]
+    dashboard_url: Option<String>,
+    #[serde(default, rename = "panelURL")]
+    panel_url: Option<String>,
+}
+
+/// Adds the fields that only Grafana writes.
+///
+/// # Errors
+/// Returns an error if one of the fields has another type than Grafana gives it.
+pub fn add(payload: &mut Payload, body: &[u8]) -> serde_json::Result<()> {
+    let extra: Extra = serde_json::from_slice(body)?;
+    for (alert, extra) in payload.alerts.iter_mut().zip(extra.alerts) {
+        let shown = shown(&extra);
+        // The panel is closer to the rule than its dashboard.
+        let dashboard = extra.panel_url.filter(|url| !url.is_empty()).or(extra.dashboard_url);
+        let given = [("value", shown), ("dashboard_url", dashboard), ("silence_url", extra.silence_url)];
+        let own = alert.annotations.iter().filter(|(_, value)| !value.is_empty());
+        let added =
+            given.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value.filter(|value| !value.is_empty())?)));
+        // Of equal names the later one applies: the rule's.
+        let all: Labels = added.chain(own.map(|(name, value)| (name.to_owned(), value.to_owned()))).collect();
+        alert.annotations = all;
+    }
+    let mut annotations = payload.alerts.iter().map(|alert| &alert.annotations);
+    if let Some(first) = annotations.next().cloned() {
+        payload.common_annotations = annotations.fold(first, |common, more| common.shared_with(more));
+    }
+    Ok(())
+}
+
+/// One value as it is, several with their names.
+fn shown(extra: &ExtraAlert) -> Option<String> {
+    let values: Vec<(&String, &Value)> = extra.values.iter().flatten().filter(|(_, value)| !value.is_null()).collect();
+    match values.as_slice() {
+        [] => extra.value_string.clone(),
+        [(_, value)] => Some(text(value)),
+        several => Some(several.iter().map(|(name, value)| format!("{name}={}", text(value))).collect::<Vec<_>>().join(", ")),
+    }
+}
+
+fn text(value: &Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+}

@@ -1,0 +1,9 @@
+//! This module defines where a message goes, what it carries, and what came of it. It must not send anything.
+
+pub mod address;
+pub mod outcome;
+pub mod words;
+
+pub use address::{Address, Medium, Place};
+pub use outcome::{Outcome, Report};
+pub use words::{Button, ButtonAction, Words};

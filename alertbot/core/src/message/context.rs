@@ -1,0 +1,260 @@
+//! This module builds the template context of an incident. Its size is bounded: of ten thousand alerts some are listed and the
+//! rest is counted.
+
+use std::{cmp::Reverse, collections::BTreeMap};
+
+use minijinja::Value;
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+
+use super::{
+    Reader,
+    age::Age,
+    catalogue::{Text, Word, say, word},
+    mark, place, split,
+};
+use crate::{
+    alert::{Labels, Status},
+    incident::{Incident, Phase, Tracked},
+};
+
+/// Every name available to templates, with its meaning. `alertbot check --templates` prints them, and templates are checked
+/// against them.
+pub const NAMES: [(&str, &str); 32] = [
+    ("title", "alertname, or the number of alerts if they differ"),
+    ("number", "#12"),
+    ("code", "code for a reply by SMS: ACK 1234"),
+    ("severity", "critical, warning or info"),
+    ("severity_word", "severity in the reader's language"),
+    ("phase", "firing, acknowledged or resolved"),
+    ("phase_word", "phase in the reader's language"),
+    ("mark", "a coloured circle"),
+    ("started", "start time, in the reader's time zone"),
+    ("age", "time since the start"),
+    ("ended", "end time; empty until the end"),
+    ("lasted", "duration; empty until the end"),
+    ("summary", "annotation common to all alerts"),
+    ("description", "annotation common to all alerts"),
+    ("value", "annotation value or current_value, if common to all alerts"),
+    ("labels", "labels common to all alerts, without alertname and severity"),
+    ("labels_left", "number of labels not shown, as text; empty if all are shown"),
+    ("place", "values of the location labels that the summary does not contain"),
+    ("annotations", "annotations common to all alerts"),
+    ("counts", "numbers of firing and resolved alerts, as text"),
+    ("firing", "number of firing alerts"),
+    ("resolved", "number of resolved alerts"),
+    (
+        "alerts",
+        "the first alerts: name, status, mark, severity, labels (only different ones), difference, annotations, summary, value, age",
+    ),
+    ("more", "number of further alerts, as text; empty if all are listed"),
+    ("taken", "owner, as text; empty if unassigned"),
+    ("silenced", "list of silences set through the bot, as text"),
+    ("blind", "since when the Watchdog is missing, as text; empty if it is not"),
+    ("suppressed", "whether it is silenced or inhibited in Alertmanager"),
+    ("links", "runbook, dashboard, expression and silence, if available: url, words"),
+    ("source", "name of the Alertmanager"),
+    ("receiver", "name of the receiver in Alertmanager"),
+    ("words", "the catalogue: words.runbook, words.since, …"),
+];
+
+/// Most alerts listed one by one.
+pub const SHOWN_ALERTS: usize = 10;
+/// Most labels shown of one set.
+const SHOWN_LABELS: usize = 12;
+/// Longest value of a label, in UTF-16 units.
+const LABEL_UNITS: usize = 200;
+/// Longest annotation, in UTF-16 units.
+const ANNOTATION_UNITS: usize = 1500;
+/// Longest title, in UTF-16 units.
+pub const TITLE_UNITS: usize = 120;
+
+/// The context of one rendering.
+pub fn context(incident: &Incident, reader: &Reader) -> Value {
+    let (language, now) = (reader.language, reader.now);
+    let ours = |text: String| Value::from_safe_string(text);
+    let (labels, annotations) = (incident.common_labels(), incident.common_annotations());
+    let firing = incident.firing().count();
+    let resolved = incident.alerts.len() - firing;
+    let mut speaking: Vec<&Tracked> = incident.speaking().collect();
+    // Highest severity first, then oldest first.
+    speaking.sort_by_key(|alert| (Reverse(alert.severity), alert.starts_at));
+    let shown: Vec<Value> =
+        speaking.into_iter().take(SHOWN_ALERTS).map(|alert| one(alert, &labels, &annotations, reader)).collect();
+    let rest = incident.speaking().skip(SHOWN_ALERTS).count() as u64 + incident.truncated;
+    let ended = incident.ended_at.map(|at| reader.clock(at)).unwrap_or_default();
+    let lasted = incident.ended_at.map(|at| say(language, Text::Age(Age::between(incident.started_at, at))));
+    let entries: [(&str, Value); NAMES.len()] = [
+        ("title", split::shorten(&incident.title(), TITLE_UNITS).into()),
+        ("number", incident.id.to_string().into()),
+        ("code", incident.code.into()),
+        ("severity", incident.severity.name().into()),
+        ("severity_word", ours(word(language, Word::of_severity(incident.severity)).into())),
+        ("phase", phase(incident.phase).into()),
+        ("phase_word", ours(word(language, Word::of_phase(incident.phase)).into())),
+        ("mark", ours(mark(incident).into())),
+        ("started", reader.clock(incident.started_at).into()),
+        ("age", ours(say(language, Text::Age(Age::between(incident.started_at, now))))),
+        ("ended", ended.into()),
+        ("lasted", ours(lasted.unwrap_or_default())),
+        ("summary", annotation(&annotations, &["summary", "message"])),
+        ("description", annotation(&annotations, &["description"])),
+        ("value", annotation(&annotations, &VALUES)),
+        ("labels", map(&labels, LABEL_UNITS, |name, _| !matches!(name, "alertname" | "severity"))),
+        ("labels_left", ours(labels_left(&labels, reader))),
+        ("place", place::short(incident, &place::Shared::default(), summary_of(&annotations)).into()),
+        ("annotations", map(&annotations, ANNOTATION_UNITS, |_, _| true)),
+        ("counts", ours(say(language, Text::Counts { firing, resolved }))),
+        ("firing", firing.into()),
+        ("resolved", resolved.into()),
+        ("alerts", shown.into()),
+        ("more", ours(if rest == 0 { String::new() } else { say(language, Text::More { count: rest }) })),
+        ("taken", ours(taken(incident, reader))),
+        ("silenced", incident.silences.iter().map(|silence| silenced(silence, reader)).collect::<Vec<_>>().into()),
+        ("blind", ours(blind(incident, reader))),
+        ("suppressed", (incident.suppressed && incident.is_open()).into()),
+        ("links", links(incident, &labels, &annotations, reader).into()),
+        ("source", incident.source.as_str().into()),
+        ("receiver", incident.receiver.as_str().into()),
+        ("words", object(Word::ALL.map(|one| (one.key(), ours(word(language, one).into()))))),
+    ];
+    object(entries)
+}
+
+/// A plain collection of pairs would become a list.
+fn object<const COUNT: usize>(entries: [(&'static str, Value); COUNT]) -> Value {
+    Value::from(BTreeMap::from(entries))
+}
+
+const VALUES: [&str; 3] = ["value", "current_value", "current"];
+
+fn phase(phase: Phase) -> &'static str {
+    match phase {
+        Phase::Firing => "firing",
+        Phase::Acknowledged => "acknowledged",
+        Phase::Resolved => "resolved",
+    }
+}
+
+fn one(alert: &Tracked, common: &Labels, common_annotations: &Labels, reader: &Reader) -> Value {
+    let own = |name: &str, value: &str| common.get(name) != Some(value) && !matches!(name, "alertname" | "severity");
+    let all: Vec<(&str, &str)> = place::ranked(&alert.labels).into_iter().filter(|(name, value)| own(name, value)).collect();
+    let left = all.len().saturating_sub(SHOWN_LABELS);
+    let shown = all.into_iter().take(SHOWN_LABELS);
+    let mut difference: Vec<String> =
+        shown.map(|(name, value)| format!("{name}={}", split::shorten(value, LABEL_UNITS))).collect();
+    if left > 0 {
+        difference.push(format!("+{left}"));
+    }
+    let fires = alert.status == Status::Firing;
+    let until = alert.ends_at.filter(|_| !fires).unwrap_or(reader.now);
+    let age = say(reader.language, Text::Age(Age::between(alert.starts_at, until)));
+    let unshared = |_: &str, _: &str| true;
+    let summary = match annotation(&alert.annotations, &["summary", "message"]) {
+        summary if common_annotations.get("summary").is_none() => summary,
+        _ => "".into(),
+    };
+    let entries: [(&str, Value); 10] = [
+        ("name", split::shorten(alert.labels.get("alertname").unwrap_or_default(), TITLE_UNITS).into()),
+        ("status", alert.status.to_string().into()),
+        ("mark", Value::from_safe_string(if fires { "•" } else { "✓" }.into())),
+        ("severity", alert.severity.name().into()),
+        ("labels", map(&alert.labels, LABEL_UNITS, own)),
+        ("difference", difference.join(" ").into()),
+        ("annotations", map(&alert.annotations, ANNOTATION_UNITS, unshared)),
+        ("summary", summary),
+        ("value", annotation(&alert.annotations, &VALUES)),
+        ("age", Value::from_safe_string(age)),
+    ];
+    object(entries)
+}
+
+fn annotation(annotations: &Labels, names: &[&str]) -> Value {
+    let found = names.iter().find_map(|name| annotations.get(name));
+    split::shorten(found.unwrap_or_default().trim(), ANNOTATION_UNITS).into()
+}
+
+fn map(labels: &Labels, units: usize, shown: impl Fn(&str, &str) -> bool) -> Value {
+    let mut shown: Vec<(&str, &str)> = labels.iter().filter(|(name, value)| shown(name, value)).collect();
+    // Of many labels, the location labels stay.
+    shown.sort_by_key(|(name, _)| place::rank(name));
+    let shown = shown.into_iter().take(SHOWN_LABELS);
+    shown.map(|(name, value)| (name.to_owned(), Value::from(split::shorten(value, units)))).collect::<BTreeMap<_, _>>().into()
+}
+
+fn labels_left(labels: &Labels, reader: &Reader) -> String {
+    match place::ranked(labels).len().saturating_sub(SHOWN_LABELS) {
+        0 => String::new(),
+        count => say(reader.language, Text::LabelsLeft { count }),
+    }
+}
+
+fn summary_of(annotations: &Labels) -> &str {
+    annotations.get("summary").or(annotations.get("message")).unwrap_or_default()
+}
+
+fn taken(incident: &Incident, reader: &Reader) -> String {
+    let by = match (&incident.acknowledgement, &incident.taken_by) {
+        (Some(held), _) => &held.by,
+        (None, Some(by)) if !incident.is_open() => by,
+        _ => return String::new(),
+    };
+    super::markup::escape(&say(reader.language, Text::TakenBy { by })).into_owned()
+}
+
+fn blind(incident: &Incident, reader: &Reader) -> String {
+    let since = incident.blind_since.filter(|_| incident.is_open());
+    let said = since.map(|since| say(reader.language, Text::BlindSince { at: &reader.clock(since) }));
+    said.map(|said| super::markup::escape(&said).into_owned()).unwrap_or_default()
+}
+
+fn silenced(silence: &crate::incident::Silence, reader: &Reader) -> Value {
+    let until = reader.clock(silence.until);
+    let said = say(reader.language, Text::SilencedBy { by: &silence.by, until: &until });
+    Value::from_safe_string(super::markup::escape(&said).into_owned())
+}
+
+fn links(incident: &Incident, labels: &Labels, annotations: &Labels, reader: &Reader) -> Vec<Value> {
+    let annotated = |names: [&str; 2]| names.iter().find_map(|name| annotations.get(name)).unwrap_or_default().to_owned();
+    let expression = incident.speaking().map(|alert| alert.generator_url.as_ref()).find(|url| !url.is_empty());
+    // Grafana's page has another address than Alertmanager's. Each alert contains it.
+    let own_silence = annotations.get("silence_url");
+    let is_grafana = incident.speaking().any(|alert| alert.annotations.get("silence_url").is_some());
+    let silence = match own_silence {
+        _ if !incident.is_open() => String::new(),
+        Some(url) => url.to_owned(),
+        None if is_grafana => String::new(),
+        None => silence_link(&incident.external_url, labels),
+    };
+    let all = [
+        (Word::Runbook, annotated(["runbook_url", "runbook"])),
+        (Word::Dashboard, annotated(["dashboard_url", "dashboard"])),
+        (Word::Source, expression.unwrap_or_default().to_owned()),
+        (Word::SilenceLink, silence),
+    ];
+    let followed = all.into_iter().filter(|(_, url)| is_followed(url));
+    followed
+        .map(|(name, url)| {
+            let words = Value::from_safe_string(word(reader.language, name).into());
+            object([("url", Value::from(url)), ("words", words)])
+        })
+        .collect()
+}
+
+/// Longest address of a link. Some clients do not follow longer ones.
+const LINK_BYTES: usize = 2000;
+
+fn is_followed(url: &str) -> bool {
+    (url.starts_with("http://") || url.starts_with("https://")) && url.len() <= LINK_BYTES && !url.contains(char::is_whitespace)
+}
+
+/// Alertmanager's page for a new silence, with the matchers filled in.
+fn silence_link(alertmanager: &str, labels: &Labels) -> String {
+    let quoted = |value: &str| value.replace('\\', "\\\\").replace('"', "\\\"");
+    let filter: Vec<String> =
+        labels.iter().map(|(name, value)| format!("{}=\"{}\"", crate::alert::labels::in_matcher(name), quoted(value))).collect();
+    if alertmanager.is_empty() || filter.is_empty() {
+        return String::new();
+    }
+    let filter = format!("{{{}}}", filter.join(","));
+    format!("{}/#/silences/new?filter={}", alertmanager.trim_end_matches('/'), utf8_percent_encode(&filter, NON_ALPHANUMERIC))
+}

@@ -1,0 +1,106 @@
+//! This module calls the WebSocket API one request at a time, for the simulator. It must not be used by the benchmark's hot path.
+
+use super::api::{CallError, DEADLINE, Reply, judge, refused};
+use super::request::{Credentials, Method, now_milliseconds};
+use futures::{SinkExt, StreamExt};
+use serde_json::{Map, Value, json};
+use std::net::SocketAddr;
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::{WebSocketStream, client_async};
+
+/// Methods of the REST API and their names in the WebSocket API.
+const METHODS: [(Method, &str, &str); 7] = [
+    (Method::Post, "/api/v3/order", "order.place"),
+    (Method::Delete, "/api/v3/order", "order.cancel"),
+    (Method::Post, "/api/v3/order/cancelReplace", "order.cancelReplace"),
+    (Method::Get, "/api/v3/openOrders", "openOrders.status"),
+    (Method::Delete, "/api/v3/openOrders", "openOrders.cancelAll"),
+    (Method::Post, "/api/v3/orderList/oco", "orderList.place.oco"),
+    (Method::Delete, "/api/v3/orderList", "orderList.cancel"),
+];
+
+/// One account's access through one connection, opened on demand.
+#[derive(Debug)]
+pub struct Socket {
+    address: SocketAddr,
+    credentials: Credentials,
+    connection: Option<WebSocketStream<TcpStream>>,
+    number: u64,
+}
+
+impl Socket {
+    pub const fn new(address: SocketAddr, credentials: Credentials) -> Self {
+        Self { address, credentials, connection: None, number: 0 }
+    }
+
+    /// A signed call, named as in the REST API.
+    ///
+    /// # Errors
+    ///
+    /// See [`CallError`].
+    pub async fn signed(&mut self, method: Method, path: &str, parameters: &str) -> Result<Reply, CallError> {
+        let row = METHODS.iter().find(|row| (row.0, row.1) == (method, path));
+        let Some((_, _, name)) = row else {
+            return Err(refused(0, format!("{path} has no method in the WebSocket API")));
+        };
+        let mut connection = match self.connection.take() {
+            Some(connection) => connection,
+            None => self.connect().await?,
+        };
+        self.number += 1;
+        let request = json!({"id": self.number, "method": name, "params": self.sign(parameters)});
+        let asking = async {
+            connection.send(Message::Text(request.to_string().into())).await.map_err(|error| error.to_string())?;
+            while let Some(message) = connection.next().await {
+                let Message::Text(text) = message.map_err(|error| error.to_string())? else { continue };
+                let reply: Value = serde_json::from_str(&text).map_err(|error| error.to_string())?;
+                if reply["id"] == self.number {
+                    return Ok(reply);
+                }
+            }
+            Err("the connection was closed".to_owned())
+        };
+        let mut reply = match timeout(DEADLINE, asking).await {
+            Ok(Ok(reply)) => reply,
+            Ok(Err(error)) => return Err(CallError::Unknown(error)),
+            Err(_) => return Err(CallError::Unknown(format!("no reply within {} s", DEADLINE.as_secs()))),
+        };
+        self.connection = Some(connection);
+        let status = reply["status"].as_u64().and_then(|status| u16::try_from(status).ok()).unwrap_or_default();
+        let body = if status == 200 { reply["result"].take() } else { reply["error"].take() };
+        let until = body["data"]["retryAfter"].as_u64();
+        judge(status, until.map(|until| until.saturating_sub(now_milliseconds()).div_ceil(1000)), body)
+    }
+
+    async fn connect(&self) -> Result<WebSocketStream<TcpStream>, CallError> {
+        let connecting = async {
+            let stream = TcpStream::connect(self.address).await.map_err(|error| error.to_string())?;
+            stream.set_nodelay(true).map_err(|error| error.to_string())?;
+            let url = format!("ws://{}/ws-api/v3?returnRateLimits=false", self.address);
+            client_async(url, stream).await.map(|(connection, _)| connection).map_err(|error| error.to_string())
+        };
+        match timeout(DEADLINE, connecting).await {
+            Ok(Ok(connection)) => Ok(connection),
+            Ok(Err(error)) => Err(refused(0, error)),
+            Err(_) => Err(refused(0, "connecting took too long".into())),
+        }
+    }
+
+    fn sign(&self, parameters: &str) -> Value {
+        let mut pairs: Vec<(String, String)> = parameters
+            .split('&')
+            .filter_map(|pair| pair.split_once('='))
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .collect();
+        pairs.push(("apiKey".into(), self.credentials.api_key().into()));
+        pairs.push(("timestamp".into(), now_milliseconds().to_string()));
+        pairs.sort();
+        let payload: Vec<String> = pairs.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        let signature = self.credentials.sign(payload.join("&").as_bytes());
+        let mut signed: Map<String, Value> = pairs.into_iter().map(|(name, value)| (name, value.into())).collect();
+        signed.insert("signature".into(), String::from_utf8_lossy(&signature).into());
+        signed.into()
+    }
+}

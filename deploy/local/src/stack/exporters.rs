@@ -1,0 +1,61 @@
+//! This module prepares the exporters of the parts that do not speak Prometheus themselves: PostgreSQL and the machine.
+
+use anyhow::Result;
+use local_parts::{Launch, PostgresPlan, ScrapeTarget, StopSignal, find_program};
+
+use super::{
+    layout::{Layout, local},
+    readiness::{answers, ready},
+    supervisor::Supervisor,
+};
+
+/// The exporters of a run.
+pub struct Exporters {
+    postgres: Launch,
+    node: Launch,
+}
+
+impl Exporters {
+    pub fn prepare(layout: &Layout, postgres: &PostgresPlan, database: &str) -> Result<Self> {
+        let listen = |port| format!("--web.listen-address={}", local(port));
+        let url = postgres.url(database);
+        let options = if url.contains('?') { "&" } else { "?" };
+        Ok(Self {
+            postgres: Launch::new(
+                "postgres-exporter",
+                find_program("prometheus-postgres-exporter")?,
+                [listen(layout.ports.postgres_exporter)],
+                vec![("DATA_SOURCE_NAME".to_owned(), format!("{url}{options}sslmode=disable"))],
+                StopSignal::Terminate,
+            ),
+            node: Launch::new(
+                "node-exporter",
+                find_program("prometheus-node-exporter")?,
+                [listen(layout.ports.node_exporter)],
+                Vec::new(),
+                StopSignal::Terminate,
+            ),
+        })
+    }
+
+    pub fn launches(&self) -> [Launch; 2] {
+        [&self.postgres, &self.node].map(Clone::clone)
+    }
+
+    /// What Prometheus scrapes of them.
+    pub fn targets(layout: &Layout) -> [ScrapeTarget; 2] {
+        let target = |job: &str, port| ScrapeTarget { job: job.to_owned(), addresses: vec![local(port)] };
+        [target("postgres", layout.ports.postgres_exporter), target("node", layout.ports.node_exporter)]
+    }
+
+    /// Returns when both answer.
+    pub async fn start(layout: &Layout, supervisor: &Supervisor) -> Result<()> {
+        for (name, port) in [("postgres-exporter", layout.ports.postgres_exporter), ("node-exporter", layout.ports.node_exporter)]
+        {
+            let pid = supervisor.start(name).await?;
+            let metrics = format!("http://{}/metrics", local(port));
+            ready(name, pid, &layout.log(name), async || answers(&metrics, |_| true).await).await?;
+        }
+        Ok(())
+    }
+}

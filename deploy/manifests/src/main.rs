@@ -1,0 +1,121 @@
+//! This module holds the table of subcommands of `manifests`.
+
+use std::{path::PathBuf, process::ExitCode};
+
+use clap::{Parser, Subcommand};
+use manifests::{
+    assemble, check,
+    release::{self, Release, ReleaseError, images::Images},
+};
+
+/// Assemble, check and release the Kubernetes manifests.
+#[derive(Parser)]
+#[command(
+    after_help = "Exit status: 0 success, 1 failed or a check failed, 64 invalid input, 65 the manifests repository does not \
+ render, 69 the manifests repository is unreachable or refuses the push"
+)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Write the tree of the manifests repository into a new folder
+    Assemble { folder: PathBuf },
+    /// Render every environment and check the rules; print `N passed, N failed`
+    Check {
+        /// Folder of the built programs
+        #[arg(long, default_value = "target/debug")]
+        programs: PathBuf,
+    },
+    /// Write the images and the base of one source commit into the manifests repository
+    DeployDigests(Deploy),
+}
+
+#[derive(clap::Args)]
+struct Deploy {
+    /// staging or production
+    environment: String,
+    /// Full hash of the source commit
+    commit: String,
+    /// One line per program: <program> <registry>/<name>@sha256:<digits>
+    digests: PathBuf,
+    /// Open a merge request instead of pushing to the branch
+    #[arg(long)]
+    merge_request: bool,
+    /// Address of the manifests repository
+    #[arg(long, env = "MANIFESTS_REPOSITORY", default_value = "", hide_env_values = true)]
+    manifests: String,
+    /// Branch that Argo CD watches
+    #[arg(long, env = "MANIFESTS_BRANCH", default_value = "main")]
+    branch: String,
+    /// Password for the user oauth2; set it in the environment, not on the command line
+    #[arg(long, env = "MANIFESTS_TOKEN", hide_env_values = true)]
+    token: Option<String>,
+    /// Address in the commit message
+    #[arg(long, env = "CI_PIPELINE_URL")]
+    origin: Option<String>,
+}
+
+/// sysexits.h: the command was used incorrectly.
+const EXIT_USAGE: u8 = 64;
+
+fn main() -> ExitCode {
+    let repository = std::env::current_dir().unwrap_or_default();
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            let status = if error.use_stderr() { EXIT_USAGE } else { 0 };
+            return error.print().map_or(ExitCode::FAILURE, |()| ExitCode::from(status));
+        }
+    };
+    match arguments.command {
+        Command::Assemble { folder } => match assemble::tree(&repository, &folder) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => failed(&format!("assemble: {error:#}"), 1),
+        },
+        Command::Check { programs } => match check::run(&repository, &programs) {
+            Ok(true) => ExitCode::SUCCESS,
+            Ok(false) => ExitCode::FAILURE,
+            Err(error) => failed(&format!("check: {error:#}"), 1),
+        },
+        Command::DeployDigests(deploy) => match deploy.run(repository) {
+            Ok(text) => {
+                println!("deploy-digests: {text}");
+                ExitCode::SUCCESS
+            }
+            Err(error) => failed(&format!("deploy-digests: {error}"), error.status()),
+        },
+    }
+}
+
+impl Deploy {
+    fn run(self, repository: PathBuf) -> Result<String, ReleaseError> {
+        release::check_input(&self.environment, &self.commit)?;
+        let images = Images::read(&self.digests)?;
+        if self.manifests.is_empty() {
+            let text = "MANIFESTS_REPOSITORY is not set; set it to the address of the manifests repository";
+            return Err(ReleaseError::Input(text.to_owned()));
+        }
+        let kubectl = manifests::render::kubectl(&repository);
+        let release = Release {
+            environment: self.environment,
+            commit: self.commit,
+            images,
+            source: repository,
+            manifests: self.manifests,
+            branch: self.branch,
+            token: self.token.filter(|token| !token.is_empty()),
+            merge_request: self.merge_request,
+            origin: self.origin.filter(|origin| !origin.is_empty()),
+            kubectl,
+        };
+        release.write()
+    }
+}
+
+fn failed(text: &str, status: u8) -> ExitCode {
+    eprintln!("{text}");
+    ExitCode::from(status)
+}

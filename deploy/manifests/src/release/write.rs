@@ -1,0 +1,63 @@
+//! This module writes the files of a release into a checkout of the manifests repository, and renders them.
+
+use std::{fmt::Write as _, fs, path::Path};
+
+use anyhow::{Context, Result};
+
+use super::{Release, ReleaseError};
+
+/// Kustomizations whose Job is named by the commit, with the folder of the base.
+const JOBS: [(&str, &str); 2] = [("migrate", "migrate"), ("apply", "logging/apply")];
+
+/// Writes the copy of the base and the files of the release.
+pub fn files(release: &Release, source: &Path, checkout: &Path) -> Result<()> {
+    let overlay = checkout.join("overlays").join(&release.environment);
+    for folder in ["base", "release"] {
+        let folder = overlay.join(folder);
+        if folder.exists() {
+            fs::remove_dir_all(&folder).with_context(|| format!("removing {}", folder.display()))?;
+        }
+    }
+    crate::assemble::base(source, &overlay.join("base"))?;
+    let folder = overlay.join("release");
+    let mut images = String::from(
+        "# Written by deploy/ci/deploy-digests: the images of one source commit. Do not edit; revert the commit to roll back.\n\
+         apiVersion: kustomize.config.k8s.io/v1alpha1\nkind: Component\nimages:\n",
+    );
+    for (program, (name, digest)) in &release.images.0 {
+        writeln!(images, "  - name: {program}\n    newName: {name}\n    digest: {digest}")?;
+    }
+    file(&folder.join("images/kustomization.yaml"), &images)?;
+    for (job, base) in JOBS {
+        let text = format!(
+            "# Written by deploy/ci/deploy-digests: the Job of one source commit. Do not edit.\n\
+             apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\nresources:\n  - ../../base/{base}\nnameSuffix: \"-{}\"\n",
+            &release.commit[..12]
+        );
+        file(&folder.join(job).join("kustomization.yaml"), &text)?;
+    }
+    file(&folder.join("commit"), &format!("{}\n", release.commit))
+}
+
+fn file(path: &Path, text: &str) -> Result<()> {
+    fs::create_dir_all(path.parent().unwrap_or(path))?;
+    fs::write(path, text).with_context(|| format!("writing {}", path.display()))
+}
+
+/// Renders every Application of the environment.
+///
+/// # Errors
+/// Returns [`ReleaseError::Broken`] with kustomize's message.
+pub fn render(release: &Release, checkout: &Path) -> Result<(), ReleaseError> {
+    let overlay = checkout.join("overlays").join(&release.environment);
+    let entries = fs::read_dir(&overlay).with_context(|| format!("reading {}", overlay.display()))?;
+    for entry in entries {
+        let folder = entry.map_err(anyhow::Error::from)?.path();
+        let file = fs::read_to_string(folder.join("kustomization.yaml")).unwrap_or_default();
+        if file.contains("kind: Kustomization") {
+            crate::render::kustomize(&release.kubectl, &folder)
+                .map_err(|error| ReleaseError::Broken(format!("pushed nothing: {error:#}")))?;
+        }
+    }
+    Ok(())
+}

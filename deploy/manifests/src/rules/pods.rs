@@ -1,0 +1,166 @@
+//! This module has the rules about containers: images, probes, resources, stopping, rolling out.
+
+use serde_json::Value;
+
+use super::{Facts, Fault, fault, seconds};
+use crate::{
+    object::{Container, Pod, list, text},
+    world::World,
+};
+
+/// Seconds between the last deadline of a program and the kill.
+const MARGIN: u64 = 5;
+
+pub fn images(world: &World, facts: &Facts) -> Vec<Fault> {
+    let registry = &facts.registry;
+    let mut faults = Vec::new();
+    for (_, pod) in world.pods() {
+        for container in pod.containers() {
+            let image = text(container.value, "/image");
+            let (name, digest) = image.split_once('@').unwrap_or((image, ""));
+            let hexadecimal = digest.strip_prefix("sha256:").unwrap_or_default();
+            if hexadecimal.len() != 64 || !hexadecimal.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f')) {
+                let text =
+                    format!("container {} names its image {image:?} without a digest; write name@sha256:…", container.name());
+                faults.push(fault(pod.owner.label(), text));
+            }
+            if registry.is_empty() || !name.starts_with(&format!("{registry}/")) {
+                let text = format!("container {} takes {image:?} from another registry than {registry:?}", container.name());
+                faults.push(fault(pod.owner.label(), text));
+            }
+        }
+    }
+    faults
+}
+
+/// Containers that run as long as their pod: the main ones, and init containers that restart.
+fn lasting(pod: Pod<'_>) -> Vec<Container<'_>> {
+    let mut containers = pod.containers();
+    containers.retain(|container| !container.init || text(container.value, "/restartPolicy") == "Always");
+    containers
+}
+
+pub fn probes(world: &World, _: &Facts) -> Vec<Fault> {
+    let mut faults = Vec::new();
+    for (_, pod) in world.pods().filter(|(_, pod)| pod.owner.runs_forever()) {
+        for container in lasting(pod) {
+            for probe in ["startupProbe", "livenessProbe", "readinessProbe"] {
+                if container.value.get(probe).is_none() {
+                    faults.push(fault(pod.owner.label(), format!("container {} has no {probe}", container.name())));
+                }
+            }
+            let path = |probe: &str| text(container.value, &format!("/{probe}/httpGet/path"));
+            if path("livenessProbe") == "/readyz" {
+                // An unready dependency would restart every pod.
+                faults
+                    .push(fault(pod.owner.label(), format!("container {} is restarted when it is not ready", container.name())));
+            }
+        }
+    }
+    faults
+}
+
+pub fn resources(world: &World, _: &Facts) -> Vec<Fault> {
+    const NEEDED: [&str; 3] = ["/resources/requests/cpu", "/resources/requests/memory", "/resources/limits/memory"];
+    let mut faults = Vec::new();
+    for (_, pod) in world.pods() {
+        for container in pod.containers() {
+            for pointer in NEEDED.iter().filter(|pointer| container.value.pointer(pointer).is_none()) {
+                faults.push(fault(pod.owner.label(), format!("container {} has no {}", container.name(), &pointer[1..])));
+            }
+        }
+        for volume in list(pod.spec(), "/volumes") {
+            if volume.get("emptyDir").is_some() && volume.pointer("/emptyDir/sizeLimit").is_none() {
+                faults.push(fault(pod.owner.label(), format!("the volume {} has no sizeLimit", text(volume, "/name"))));
+            }
+        }
+    }
+    faults
+}
+
+/// The pod is killed only after preStop and the program's own deadline.
+pub fn grace(world: &World, facts: &Facts) -> Vec<Fault> {
+    let mut faults = Vec::new();
+    for (_, pod) in world.pods() {
+        let granted = pod.spec().pointer("/terminationGracePeriodSeconds").and_then(Value::as_u64).unwrap_or(30);
+        for container in lasting(pod) {
+            let stop = container.value.pointer("/lifecycle/preStop/sleep/seconds").and_then(Value::as_u64).unwrap_or_default();
+            let Some(deadline) = deadline(world, facts, pod, container) else { continue };
+            let needed = stop + deadline + MARGIN;
+            if granted < needed {
+                let text = format!(
+                    "terminationGracePeriodSeconds is {granted}; preStop {stop} s, shutdown deadline {deadline} s and {MARGIN} s need {needed}"
+                );
+                faults.push(fault(pod.owner.label(), text));
+            }
+            if list(pod.spec(), "/containers").iter().any(|container| container.pointer("/lifecycle/preStop/exec").is_some()) {
+                faults.push(fault(pod.owner.label(), "preStop runs a command; the images have no shell: use sleep"));
+            }
+        }
+    }
+    faults
+}
+
+/// `<PROGRAM>_SHUTDOWN_DEADLINE` of a container of ours: set, or the default of `--help`.
+fn deadline(world: &World, facts: &Facts, pod: Pod<'_>, container: Container<'_>) -> Option<u64> {
+    let program = container.image_name();
+    if !crate::PROGRAMS.contains(&program) {
+        return None;
+    }
+    let name = format!("{}_SHUTDOWN_DEADLINE", program.to_uppercase());
+    let set = super::content::environment(world, pod, container).into_iter().find(|(variable, _)| *variable == name);
+    match set {
+        Some((_, value)) => seconds(&value),
+        None => facts
+            .settings
+            .iter()
+            .find(|((of, _), _)| of == program)
+            .and_then(|(_, settings)| seconds(settings.default_of(&name)?)),
+    }
+}
+
+pub fn rollout(world: &World, _: &Facts) -> Vec<Fault> {
+    let mut faults = Vec::new();
+    for (_, pod) in world.pods().filter(|(_, pod)| pod.owner.kind() == "Deployment") {
+        let spec = &pod.owner.0["spec"];
+        // Absent: the HorizontalPodAutoscaler owns it.
+        let replicas = spec.get("replicas").and_then(Value::as_u64).unwrap_or(2);
+        if replicas < 2 {
+            continue;
+        }
+        let unavailable = &spec["strategy"]["rollingUpdate"]["maxUnavailable"];
+        if unavailable != &Value::from(0) {
+            faults.push(fault(
+                pod.owner.label(),
+                format!("maxUnavailable is {unavailable}; a rollout must add a pod before it ends one: 0"),
+            ));
+        }
+        if spec.get("minReadySeconds").is_none() {
+            faults.push(fault(pod.owner.label(), "has no minReadySeconds"));
+        }
+        for key in ["kubernetes.io/hostname", "topology.kubernetes.io/zone"] {
+            let spread = list(pod.spec(), "/topologySpreadConstraints");
+            if !spread
+                .iter()
+                .any(|one| text(one, "/topologyKey") == key && crate::object::selects(&one["labelSelector"], pod.labels()))
+            {
+                faults.push(fault(pod.owner.label(), format!("its pods are not spread over {key}")));
+            }
+        }
+        let budget = world.objects().any(|(_, object)| {
+            object.kind() == "PodDisruptionBudget"
+                && object.namespace() == pod.owner.namespace()
+                && crate::object::selects(&object.0["spec"]["selector"], pod.labels())
+        });
+        if !budget {
+            faults.push(fault(pod.owner.label(), "has no PodDisruptionBudget"));
+        }
+    }
+    faults
+}
+
+/// A Service named `exchange` would set `EXCHANGE_PORT` in every pod.
+pub fn links(world: &World, _: &Facts) -> Vec<Fault> {
+    let enabled = world.pods().filter(|(_, pod)| pod.spec().get("enableServiceLinks") != Some(&Value::Bool(false)));
+    enabled.map(|(_, pod)| fault(pod.owner.label(), "enableServiceLinks is not false")).collect()
+}
