@@ -8,7 +8,7 @@ use std::{collections::BTreeMap, time::Instant};
 use anyhow::{Result, ensure};
 use logship::{
     actual::{Actual, Held},
-    desired::{Desired, Kind},
+    desired::{Desired, Kind, Owner},
     plan::{self, Allowed},
 };
 use serde_json::{Value, json};
@@ -18,6 +18,7 @@ const COUNTS: [(Kind, usize); 4] =
     [(Kind::LifecyclePolicy, 100), (Kind::Pipeline, 50), (Kind::ComponentTemplate, 150), (Kind::IndexTemplate, 200)];
 /// Fields of each component template, as many as in a real one.
 const FIELDS: usize = 60;
+const OWNER: &str = "bench";
 const ROUNDS: usize = 31;
 
 fn main() -> Result<()> {
@@ -36,13 +37,13 @@ fn main() -> Result<()> {
 
 /// Returns 500 declared objects, and a cluster that has all but one of them in another spelling.
 fn sides() -> (Desired, Actual) {
-    let (mut desired, mut actual) = (Desired::default(), Actual::default());
+    let (mut desired, mut actual) = (Desired { owner: Some(OWNER.to_owned()), ..Desired::default() }, Actual::default());
     for (kind, count) in COUNTS {
         for number in 0..count {
             let (declared, answered) = object(kind, number);
             let key = (kind, format!("object-{number}"));
             desired.objects.insert(key.clone(), declared);
-            actual.objects.insert(key, Held { body: answered, owned: true, ..Held::default() });
+            actual.objects.insert(key, Held { body: answered, owner: Some(Owner::Named(OWNER.to_owned())), ..Held::default() });
         }
     }
     let key = (Kind::LifecyclePolicy, "object-0".to_owned());

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::{
     client::{CallError, Client},
-    desired::{Key, Kind, OWNER, OWNER_KEY},
+    desired::{Key, Kind, OWNER_KEY, Owner},
     exit::{Exit, Failure},
 };
 
@@ -41,8 +41,8 @@ impl Capability {
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Held {
     pub body: Value,
-    /// This program created it and may remove it.
-    pub owned: bool,
+    /// This program created it for this owner.
+    pub owner: Option<Owner>,
     /// Elasticsearch manages it (`_meta.managed`).
     pub managed: bool,
     /// Its users, as reported by the cluster or derived from the other objects.
@@ -249,8 +249,8 @@ fn held(kind: Kind, answer: Value) -> Held {
         _ => answer,
     };
     let meta = if kind == Kind::SnapshotPolicy { &body["config"]["metadata"] } else { &body["_meta"] };
-    let (owned, managed) = (meta[OWNER_KEY] == OWNER, meta["managed"] == true);
-    Held { owned, managed, in_use_by, body }
+    let (owner, managed) = (meta[OWNER_KEY].as_str().and_then(Owner::of_mark), meta["managed"] == true);
+    Held { owner, managed, in_use_by, body }
 }
 
 async fn streams(client: &Client, actual: &mut Actual) -> Result<(), CallError> {

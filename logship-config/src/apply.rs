@@ -17,6 +17,7 @@ use crate::{
 /// Returns a failure if the plan is refused, a step fails, or the cluster differs from the declared files afterwards.
 pub async fn run(client: &Client, desired: &Desired, allowed: &Allowed, show: &dyn Fn(&Actual, &Plan)) -> Result<usize, Failure> {
     let actual = actual::read(client).await?;
+    check_flags(desired, &actual, allowed)?;
     let plan = plan::plan(desired, &actual, allowed);
     show(&actual, &plan);
     if let Some(refused) = plan.refusals.first() {
@@ -46,6 +47,12 @@ pub async fn run(client: &Client, desired: &Desired, allowed: &Allowed, show: &d
         plan::human(&second)
     );
     Err(Failure::new(Exit::Failed, told))
+}
+
+/// # Errors
+/// Returns a failure that names a flag with an unknown name.
+pub fn check_flags(desired: &Desired, actual: &Actual, allowed: &Allowed) -> Result<(), Failure> {
+    plan::check_flags(desired, actual, allowed).map_err(|wrong| Failure::new(Exit::Configuration, wrong))
 }
 
 /// A red or read-only cluster applies a change partly or not at all.

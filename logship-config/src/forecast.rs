@@ -44,6 +44,8 @@ pub struct Forecast {
     pub streams: Vec<StreamForecast>,
     /// Days until each of [`WATERMARKS`]; `None`: not within ten years.
     pub days: [Option<u32>; 3],
+    /// Whether a disk and the growth of at least one stream are known. If not, `None` in `days` means unknown.
+    pub growth_known: bool,
     pub disk_total: u64,
     pub disk_used: u64,
 }
@@ -69,6 +71,7 @@ pub fn forecast(desired: &Desired, observation: &Observation, now_millis: i64) -
     Forecast {
         streams: streams.collect(),
         days: WATERMARKS.map(|(_, percent)| together(percent)),
+        growth_known: !observation.disks.is_empty() && futures.iter().any(|future| future.rate.is_some()),
         disk_total: total,
         disk_used: used,
     }
@@ -140,11 +143,12 @@ fn rate(observation: &Observation, stream: &str, now_millis: i64) -> Option<f64>
     (history >= SHORTEST_HISTORY_MILLIS).then(|| bytes as f64 * MILLIS_PER_DAY as f64 / history as f64)
 }
 
-fn days(days: Option<u32>) -> String {
+fn days(days: Option<u32>, growth_known: bool) -> String {
     match days {
         Some(0) => "now".to_owned(),
         Some(days) => format!("{days} days"),
-        None => "not within ten years".to_owned(),
+        None if growth_known => "not within ten years".to_owned(),
+        None => "unknown yet (growth is measured after an hour)".to_owned(),
     }
 }
 
@@ -154,7 +158,7 @@ pub fn human(forecast: &Forecast) -> String {
     let used = units::rough_size(forecast.disk_used);
     let _ = writeln!(text, "disks: {used} of {} used", units::rough_size(forecast.disk_total));
     for ((name, percent), until) in WATERMARKS.iter().zip(forecast.days) {
-        let _ = writeln!(text, "{name} watermark ({percent} %): {}", days(until));
+        let _ = writeln!(text, "{name} watermark ({percent} %): {}", days(until, forecast.growth_known));
     }
     let width = forecast.streams.iter().map(|stream| stream.stream.len()).max().unwrap_or(0).max(6);
     let _ =
@@ -163,12 +167,16 @@ pub fn human(forecast: &Forecast) -> String {
         let rate = stream.bytes_per_day.map_or_else(|| "unknown yet".to_owned(), |rate| units::rough_size(rate as u64));
         let steady = stream.steady_bytes.map_or_else(|| "-".to_owned(), units::rough_size);
         let (name, now, kept) = (&stream.stream, units::rough_size(stream.bytes), stream.retention.to_string());
-        let _ = writeln!(text, "{name:width$}  {now:>10}  {rate:>12}  {kept:>8}  {steady:>10}  {}", days(stream.days));
+        let _ = writeln!(
+            text,
+            "{name:width$}  {now:>10}  {rate:>12}  {kept:>8}  {steady:>10}  {}",
+            days(stream.days, stream.bytes_per_day.is_some())
+        );
     }
     text
 }
 
-/// `{"disk": {"total", "used"}, "days": {"low", "high", "flood"}, "streams": [{"stream", "bytes", "bytes_per_day", "steady_bytes",
+/// `{"disk": {"total", "used"}, "days": {"low", "high", "flood"}, "growth_known", "streams": [{"stream", "bytes", "bytes_per_day", "steady_bytes",
 /// "retention", "days"}], "advice": [{"topic", "told"}]}`. An interface.
 pub fn machine(forecast: &Forecast, advice: &[Advice]) -> Value {
     let streams = forecast.streams.iter().map(|stream| {
@@ -180,6 +188,7 @@ pub fn machine(forecast: &Forecast, advice: &[Advice]) -> Value {
     json!({
         "disk": {"total": forecast.disk_total, "used": forecast.disk_used},
         "days": {"low": forecast.days[0], "high": forecast.days[1], "flood": forecast.days[2]},
+        "growth_known": forecast.growth_known,
         "streams": streams.collect::<Vec<_>>(),
         "advice": advice.iter().map(|advice| json!({"topic": advice.topic.name(), "told": advice.told})).collect::<Vec<_>>(),
     })
@@ -250,6 +259,10 @@ mod tests {
         let disk = DiskFacts { total: 100, used: 90, ..DiskFacts::default() };
         let told = case(GIB, 0, None, disk);
         assert_eq!((told.streams[0].bytes_per_day, told.days[0], told.days[2]), (None, Some(0), None));
-        assert!(human(&told).contains("unknown yet") && human(&told).contains("low watermark (85 %): now"));
+        assert!(human(&told).contains("low watermark (85 %): now"));
+        let unknown = human(&told).matches("unknown yet (growth is measured after an hour)").count();
+        assert_eq!((told.growth_known, unknown), (false, 1), "{}", human(&told));
+        let roomy = case(GIB, 0, None, DiskFacts { total: 100 * GIB, used: GIB, ..DiskFacts::default() });
+        assert!(!human(&roomy).contains("not within"), "{}", human(&roomy));
     }
 }

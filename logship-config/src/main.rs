@@ -63,11 +63,15 @@ struct PlanArguments {
     /// streams
     #[arg(long, value_name = "NAME")]
     allow_shorter_retention: Vec<String>,
+    /// Change and delete the objects of this other owner too, and mark them with the owner in owner.yaml; repeatable
+    #[arg(long, value_name = "OWNER")]
+    take_over: Vec<String>,
 }
 
 impl PlanArguments {
     fn allowed(&self) -> Allowed {
-        Allowed { shorter_retention: self.allow_shorter_retention.iter().cloned().collect() }
+        let names = |names: &[String]| names.iter().cloned().collect();
+        Allowed { shorter_retention: names(&self.allow_shorter_retention), take_over: names(&self.take_over) }
     }
 }
 
@@ -153,6 +157,7 @@ fn plan(arguments: &PlanArguments, carry_out: bool) -> Result<ExitCode, Failure>
             return Ok(ExitCode::SUCCESS);
         }
         let actual = actual::read(&client).await?;
+        apply::check_flags(&desired, &actual, &arguments.allowed())?;
         let plan = plan::plan(&desired, &actual, &arguments.allowed());
         print(&actual, &plan);
         Ok(if plan.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(Exit::Changes as u8) })

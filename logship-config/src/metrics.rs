@@ -57,9 +57,11 @@ service_kit::metrics! {
         pub budget_excess: GaugeVec = "logship_budget_excess_bytes", ["stream"];
         /// Indices deleted by budgets, by stream and outcome (done, failed).
         pub budget_deleted: IntCounterVec = "logship_budget_deleted_indices_total", ["stream", "outcome"];
-        /// Days until the disks reach a watermark (low, high, flood); 3650 when not within ten years.
+        /// Days until the disks reach a watermark (low, high, flood); 3650 when not within ten years, absent while no growth is
+        /// known.
         pub days: GaugeVec = "logship_days_to_watermark", ["watermark"];
-        /// Days until the low watermark if only this stream continued to grow; 3650 when not within ten years.
+        /// Days until the low watermark if only this stream continued to grow; 3650 when not within ten years, absent while its
+        /// growth is unknown.
         pub stream_days: GaugeVec = "logship_stream_days_to_watermark", ["stream"];
         /// Bytes of a stream, all copies.
         pub stream_bytes: GaugeVec = "logship_stream_bytes", ["stream"];

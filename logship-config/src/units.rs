@@ -1,6 +1,7 @@
 //! This module parses and prints durations and sizes as Elasticsearch writes them: `30d`, `50gb`. Pure.
 //!
-//! Source: "API conventions", time units and byte size units. Upper and lower case are equal, as in Elasticsearch.
+//! Source: "API conventions", time units and byte size units. Upper and lower case are equal, except for minutes, as in
+//! Elasticsearch.
 
 /// Suffix and nanoseconds, longest suffix first where one ends with another.
 const TIME_UNITS: [(&str, i128); 7] = [
@@ -22,11 +23,16 @@ pub const MILLIS_PER_DAY: i64 = 86_400_000;
 /// Returns the nanoseconds of a duration; `0` needs no unit. `None` for texts that Elasticsearch refuses: fractions, other
 /// units, `-1`.
 pub fn duration(text: &str) -> Option<i128> {
-    let text = text.trim().to_ascii_lowercase();
+    let text = text.trim();
     if text == "0" {
         return Some(0);
     }
-    let (number, unit) = TIME_UNITS.iter().find_map(|(unit, nanos)| Some((text.strip_suffix(unit)?, *nanos)))?;
+    // `M` is a month elsewhere, and no unit here.
+    let lower = text.to_ascii_lowercase();
+    if text.ends_with('M') {
+        return None;
+    }
+    let (number, unit) = TIME_UNITS.iter().find_map(|(unit, nanos)| Some((lower.strip_suffix(unit)?, *nanos)))?;
     let number: i64 = digits(number)?.parse().ok()?;
     Some(i128::from(number) * unit)
 }
@@ -57,7 +63,8 @@ pub fn rough_duration(millis: i64) -> String {
     }
 }
 
-/// Returns the bytes of a size; `0` needs no unit. Fractions are accepted, as Elasticsearch still does: `1.5gb`.
+/// Returns the bytes of a size; `0` needs no unit. Fractions are accepted, as Elasticsearch still does: `1.5gb`. `None` above
+/// the largest signed number of 64 bits.
 pub fn size(text: &str) -> Option<u64> {
     let text = text.trim().to_ascii_lowercase();
     if text == "0" {
@@ -66,8 +73,9 @@ pub fn size(text: &str) -> Option<u64> {
     let (number, shift) = SIZE_UNITS.iter().find_map(|(unit, shift)| Some((text.strip_suffix(unit)?, *shift)))?;
     let number = number.trim_end();
     let unit = 1u64 << shift;
-    match number.split_once('.') {
+    let bytes = match number.split_once('.') {
         None => digits(number)?.parse::<u64>().ok()?.checked_mul(unit),
+        Some(_) if shift == 0 => None,
         Some((whole, part)) => {
             // Six digits are enough for any real value, and the arithmetic stays in integers.
             let part = digits(part).filter(|part| part.len() <= 6)?;
@@ -76,7 +84,8 @@ pub fn size(text: &str) -> Option<u64> {
             let rest = u64::try_from(u128::from(unit) * part.parse::<u128>().ok()? / scale).ok()?;
             whole.checked_add(rest)
         }
-    }
+    };
+    bytes.filter(|bytes| *bytes <= i64::MAX as u64)
 }
 
 /// Returns the size in its largest whole unit.
@@ -108,17 +117,17 @@ mod tests {
     #[test]
     fn texts_are_read_as_elasticsearch_reads_them() {
         for (text, millis) in
-            [("1d", Some(86_400_000)), ("24H", Some(86_400_000)), ("0", Some(0)), ("30 m", Some(1_800_000)), ("5ms", Some(5))]
+            [("1d", Some(86_400_000)), ("24H", Some(86_400_000)), ("0", Some(0)), ("30 m", Some(1_800_000)), ("5MS", Some(5))]
         {
             assert_eq!(super::millis(text), millis, "{text}");
         }
-        for text in ["", "d", "30", "1.5d", "30 days", "1w", "-1", "-1d", "1d2h", "30D5", "99999999999999999999d"] {
+        for text in ["", "d", "30", "1.5d", "30 days", "1w", "-1", "-1d", "1d2h", "30D5", "99999999999999999999d", "30M", "1 M"] {
             assert_eq!(duration(text), None, "{text}");
         }
         for (text, bytes) in [("50gb", 50 << 30), ("50GB", 50 << 30), ("50g", 50 << 30), ("1.5kb", 1536), ("7b", 7), ("0", 0)] {
             assert_eq!(size(text), Some(bytes), "{text}");
         }
-        for text in ["", "50", "50 gib", "gb", "-1", "1.gb", ".5gb", "5xb"] {
+        for text in ["", "50", "50 gib", "gb", "-1", "1.gb", ".5gb", "5xb", "0.5b", "8388608tb"] {
             assert_eq!(size(text), None, "{text}");
         }
         assert_eq!(
@@ -129,7 +138,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn printed_units_are_read_back(nanos in 0i64..i64::MAX, bytes: u64) {
+        fn printed_units_are_read_back(nanos in 0i64..i64::MAX, bytes in 0..=i64::MAX as u64) {
             prop_assert_eq!(duration(&duration_text(i128::from(nanos))), Some(i128::from(nanos)));
             prop_assert_eq!(size(&size_text(bytes)), Some(bytes));
         }

@@ -1,7 +1,7 @@
 //! This module is a fake Elasticsearch that stores nothing: it counts the items and answers one in a hundred with 429. It
 //! answers as slowly as counting takes. It runs in this process, where its processor time is not measured.
 
-use std::{io::Read, net::SocketAddr};
+use std::{io::Read, net::SocketAddr, time::Duration};
 
 use anyhow::{Context, Result};
 use axum::{
@@ -24,10 +24,12 @@ pub struct Server {
 }
 
 impl Server {
-    pub async fn start() -> Result<Self> {
+    /// Each answer to `_bulk` takes at least `delay`.
+    pub async fn start(delay: Duration) -> Result<Self> {
         let listener = TcpListener::bind("127.0.0.1:0").await.context("listening")?;
         let address = listener.local_addr()?;
-        let bulk = async |headers: HeaderMap, body: Bytes| {
+        let bulk = async move |headers: HeaderMap, body: Bytes| {
+            tokio::time::sleep(delay).await;
             let gzip = headers.get(CONTENT_ENCODING).is_some_and(|encoding| encoding == "gzip");
             ([("content-type", "application/json")], answer(items(&body, gzip)))
         };

@@ -13,7 +13,13 @@ pub const STREAM: &str = "logs-exchange.app-default";
 /// Returns `count` different chunks, compressed as by Fluent Bit (zlib's level 6).
 pub fn make(count: usize) -> Result<Vec<Bytes>> {
     let mut chance = Chance(0x9e37_79b9_7f4a_7c15);
-    (0..count).map(|_| gzip(&chunk(&mut chance))).collect()
+    (0..count).map(|_| gzip(&chunk(&mut chance, DOCUMENTS))).collect()
+}
+
+/// Returns `count` chunks of `lines` documents each.
+pub fn small(count: usize, lines: usize) -> Result<Vec<Bytes>> {
+    let mut chance = Chance(0x2545_f491_4f6c_dd1d);
+    (0..count).map(|_| gzip(&chunk(&mut chance, lines))).collect()
 }
 
 fn gzip(plain: &str) -> Result<Bytes> {
@@ -22,9 +28,9 @@ fn gzip(plain: &str) -> Result<Bytes> {
     Ok(encoder.finish()?.into())
 }
 
-fn chunk(chance: &mut Chance) -> String {
+fn chunk(chance: &mut Chance, documents: usize) -> String {
     let mut text = String::new();
-    for number in 0..DOCUMENTS {
+    for number in 0..documents {
         let id = chance.hex(32);
         let (second, millisecond) = (number / 100 % 60, number % 1_000);
         let message = match chance.below(4) {

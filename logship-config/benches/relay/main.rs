@@ -1,5 +1,6 @@
 //! This benchmark compares the processor time of the relay with two references for the same bytes: `gzip -dc`, the minimum
-//! of work, and nginx's `proxy_pass`, a common proxy. It prints a table and merges its keys into `target/bench.json`.
+//! of work, and nginx's `proxy_pass`, a common proxy. It also measures how long small chunks of many pods take. It prints a
+//! table and merges its keys into `target/bench.json`.
 //!
 //! `cargo bench -p logship --bench relay -- [--quick]`; quick is for a trial.
 
@@ -7,10 +8,11 @@ mod bulk;
 mod chunks;
 mod measure;
 mod nginx;
+mod pods;
 #[path = "../results.rs"]
 mod results;
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use anyhow::Result;
 use clap::Parser;
@@ -34,7 +36,7 @@ async fn main() -> Result<()> {
     let quick = Arguments::parse().quick;
     let rounds = if quick { 1 } else { ROUNDS };
     let chunks = chunks::make(if quick { 4 } else { 20 })?;
-    let server = bulk::Server::start().await?;
+    let server = bulk::Server::start(Duration::ZERO).await?;
     let mut relay = measure::Relay::start(&server.url()).await?;
     let nginx = nginx::Nginx::start(server.address()).await?;
     // Opens connections and fills memory before the measurement starts.
@@ -56,6 +58,7 @@ async fn main() -> Result<()> {
         true => println!("skipped: relay.nginx_over_gzip_dc, since the program nginx is not installed"),
         false => drop(keys.insert("relay.nginx_over_gzip_dc", results::median(proxied) / gzip)),
     }
+    keys.insert("relay.p99_s_20_pods", pods::p99(if quick { 3 } else { 20 }).await?);
     for (key, value) in &keys {
         println!("{key:<40} {value:>12.2}");
     }

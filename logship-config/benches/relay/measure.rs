@@ -61,6 +61,10 @@ impl Relay {
         Ok(Self { process, url: format!("http://127.0.0.1:{listen}/_bulk"), client, folder })
     }
 
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
     pub async fn send(&self, chunks: &[Bytes]) -> Result<()> {
         send(&self.client, &self.url, chunks)
             .await

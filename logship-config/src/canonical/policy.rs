@@ -1,6 +1,6 @@
 //! This module converts index lifecycle policies to their canonical form. It adds each action's defaults.
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::{drop_default, drop_empty, drop_server_fields, duration, size, text};
 
@@ -55,6 +55,11 @@ fn actions(phase: &str, actions: &mut Value) {
                 drop_default(action, "allow_write_after_shrink", &json!(false));
             }
             "allocate" => {
+                for rule in ["include", "exclude", "require"] {
+                    for value in action.get_mut(rule).and_then(Value::as_object_mut).into_iter().flat_map(Map::values_mut) {
+                        *value = text(value);
+                    }
+                }
                 drop_empty(action, &["include", "exclude", "require"]);
                 drop_default(action, "total_shards_per_node", &json!(-1));
             }
@@ -70,6 +75,9 @@ fn actions(phase: &str, actions: &mut Value) {
                     duration(action, "wait_timeout");
                 }
                 drop_default(action, "wait_timeout", &json!("1d"));
+                if let Some(method) = action["sampling_method"].as_str().map(str::to_lowercase) {
+                    action["sampling_method"] = method.into();
+                }
                 drop_default(action, "sampling_method", &json!("aggregate"));
             }
             "delete" => drop_default(action, "delete_searchable_snapshot", &json!(true)),

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, fs, io, path::Path};
 use serde_json::{Map, Value, json};
 
 use super::{
-    Desired, Fault, Faults, Kind, OWNER, OWNER_KEY,
+    Desired, Fault, Faults, Kind, OWNER_KEY,
     rules::{self, Checked},
     yaml::{self, Document},
 };
@@ -14,8 +14,11 @@ use super::{
 pub type Files = BTreeMap<String, String>;
 
 const STREAMS_FILE: &str = "streams.yaml";
+const OWNER_FILE: &str = "owner.yaml";
+/// Files for people, which need not be declarations.
+const NOTES: [&str; 2] = ["md", "txt"];
 
-/// Reads the YAML files of a folder.
+/// Reads the files of a folder, except hidden ones and notes.
 ///
 /// # Errors
 /// Returns an error with the name of the folder or file that cannot be read; [`io::ErrorKind::InvalidData`] if one is not
@@ -33,7 +36,7 @@ fn collect(root: &Path, folder: &Path, files: &mut Files) -> io::Result<()> {
         let hidden = path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
         if path.is_dir() && !hidden {
             collect(root, &path, files)?;
-        } else if !hidden && path.extension().is_some_and(|extension| extension == "yaml" || extension == "yml") {
+        } else if !hidden && !path.extension().is_some_and(|extension| NOTES.iter().any(|note| extension == *note)) {
             let name = path.strip_prefix(root).unwrap_or(&path).display().to_string().replace('\\', "/");
             let named = |error: io::Error| io::Error::new(error.kind(), format!("{name}: {error}"));
             let text = fs::read_to_string(&path).map_err(named)?;
@@ -52,6 +55,11 @@ pub fn load(files: &Files) -> Result<Desired, Faults> {
     let mut desired = Desired::default();
     let mut documents = BTreeMap::new();
     for (file, text) in files {
+        if ![".yaml", ".yml"].iter().any(|end| file.ends_with(end)) {
+            let remedy = "rename it to end with .yaml (JSON is valid YAML), or remove it; .md and .txt are not read".into();
+            faults.push(Fault { file: file.clone(), line: 0, path: String::new(), wrong: "is not a YAML file".into(), remedy });
+            continue;
+        }
         let document = match yaml::parse(text) {
             Ok(document) => document,
             Err(fault) => {
@@ -60,6 +68,12 @@ pub fn load(files: &Files) -> Result<Desired, Faults> {
                 continue;
             }
         };
+        if file == OWNER_FILE {
+            let (owner, wrong) = rules::owner(file, &document);
+            desired.owner = owner;
+            faults.extend(wrong);
+            continue;
+        }
         if file == STREAMS_FILE {
             let (streams, wrong) = rules::streams(file, &document);
             desired.streams = streams;
@@ -89,11 +103,13 @@ pub fn load(files: &Files) -> Result<Desired, Faults> {
                     line: 0,
                     path: String::new(),
                     wrong: "is in a folder that is not read".into(),
-                    remedy: format!("move it to {}, or name it {STREAMS_FILE}", folders.join(", ")),
+                    remedy: format!("move it to {}, or name it {STREAMS_FILE} or {OWNER_FILE}", folders.join(", ")),
                 });
             }
         }
     }
+    let mark = Desired::mark(desired.owner.as_deref());
+    desired.objects.iter_mut().for_each(|((kind, _), body)| set_mark(*kind, body, &mark));
     // Skipped if objects are faulty: their references would only repeat the faults.
     if faults.is_empty() {
         faults.extend(rules::references(&desired, &|kind, name| locate(&documents, kind, name)));
@@ -107,7 +123,7 @@ fn object(file: &str, kind: Kind, name: &str, document: &Document, desired: &mut
     rules::object(kind, name, &mut checked);
     let faults = checked.into_faults();
     if faults.is_empty() {
-        desired.objects.insert((kind, name.to_owned()), owned(kind, document.value.clone()));
+        desired.objects.insert((kind, name.to_owned()), document.value.clone());
     }
     faults
 }
@@ -128,16 +144,15 @@ fn locate<'a>(documents: &'a BTreeMap<String, Document>, kind: Kind, name: &str)
     }
 }
 
-/// Returns the body with the mark of ownership, if the kind has a place for one.
-fn owned(kind: Kind, mut body: Value) -> Value {
+/// Sets the mark of ownership, if the kind has a place for one.
+fn set_mark(kind: Kind, body: &mut Value, mark: &str) {
     let meta = match kind {
         Kind::Pipeline | Kind::LifecyclePolicy | Kind::ComponentTemplate | Kind::IndexTemplate => &mut body["_meta"],
         Kind::SnapshotPolicy => &mut body["config"]["metadata"],
-        Kind::Repository | Kind::DataStream => return body,
+        Kind::Repository | Kind::DataStream => return,
     };
     if !meta.is_object() {
         *meta = Value::Object(Map::new());
     }
-    meta[OWNER_KEY] = json!(OWNER);
-    body
+    meta[OWNER_KEY] = json!(mark);
 }

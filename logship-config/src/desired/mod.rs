@@ -9,6 +9,7 @@
 //! snapshots/repositories/<name>.yaml snapshot repository
 //! snapshots/policies/<name>.yaml     snapshot lifecycle policy
 //! streams.yaml                       data streams, each with its lifecycle, failure store, protection and budget
+//! owner.yaml                         name of the owner of these declarations
 //! ```
 //!
 //! A file's name is the object's name, its content the body of Elasticsearch's API.
@@ -26,11 +27,32 @@ use serde_json::Value;
 
 pub use fault::{Fault, Faults};
 pub use load::{load, read};
+pub use rules::is_built_in;
 pub use stream::{Budget, Stream};
 
-/// Marks an object as created by this program, so that this program may remove it after its declaration is removed.
+/// Marks an object as created by this program for an owner, so that this program may remove it after that owner's declaration
+/// is removed: `logship/exchange`. Without an owner's name the mark is `logship`.
 pub const OWNER_KEY: &str = "managed_by";
-pub const OWNER: &str = "logship";
+const PROGRAM: &str = "logship";
+
+/// The owner that an object's mark names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Owner {
+    /// Marked without a name: by an earlier release, or from a folder without `owner.yaml`.
+    Unnamed,
+    Named(String),
+}
+
+impl Owner {
+    /// `None` if this program did not set the mark.
+    pub fn of_mark(mark: &str) -> Option<Self> {
+        match mark.strip_prefix(PROGRAM)?.split_once('/') {
+            None => (mark == PROGRAM).then_some(Self::Unnamed),
+            Some(("", name)) => Some(Self::Named(name.to_owned())),
+            Some(_) => None,
+        }
+    }
+}
 
 /// Kinds of declared objects, in the order of application: a referenced kind comes first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -97,9 +119,16 @@ pub struct Desired {
     /// Bodies as they are sent, with the ownership mark. Without data streams.
     pub objects: BTreeMap<Key, Value>,
     pub streams: BTreeMap<String, Stream>,
+    /// `None`: the folder names no owner, and no object is deleted.
+    pub owner: Option<String>,
 }
 
 impl Desired {
+    /// The value of [`OWNER_KEY`] in the objects of these declarations.
+    pub fn mark(owner: Option<&str>) -> String {
+        owner.map_or_else(|| PROGRAM.to_owned(), |owner| format!("{PROGRAM}/{owner}"))
+    }
+
     pub fn body(&self, kind: Kind, name: &str) -> Option<&Value> {
         self.objects.get(&(kind, name.to_owned()))
     }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use super::{
-    Allowed, Plan, Refusal,
+    Allowed, Plan, Refusal, foreign,
     keeping::{self, Life, shrinks},
     outlook::Outlook,
 };
@@ -31,7 +31,15 @@ pub fn licence(actual: &Actual, kind: Kind, body: &Value) -> Option<String> {
 }
 
 /// Refuses the deletion of an object that a remaining object or index uses.
-pub fn in_use(desired: &Desired, actual: &Actual, plan: &Plan, kind: Kind, name: &str, held: &Held) -> Option<Refusal> {
+pub fn in_use(
+    desired: &Desired,
+    actual: &Actual,
+    allowed: &Allowed,
+    plan: &Plan,
+    kind: Kind,
+    name: &str,
+    held: &Held,
+) -> Option<Refusal> {
     // A user does not count if this program deletes it too, or if it will be declared without the reference.
     let goes = |by: &str| {
         actual.objects.iter().any(|((of, user), held)| {
@@ -39,7 +47,7 @@ pub fn in_use(desired: &Desired, actual: &Actual, plan: &Plan, kind: Kind, name:
                 && match desired.body(*of, user) {
                     Some(body) => !used_by(*of, body).contains(&(kind, name.to_owned())),
                     // Users of another kind were checked before.
-                    None => held.owned && (*of == kind || plan.deletes(*of, user)),
+                    None => foreign::owned(desired, allowed, held) && (*of == kind || plan.deletes(*of, user)),
                 }
         })
     };

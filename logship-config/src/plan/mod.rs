@@ -5,6 +5,7 @@
 //! is a refusal, with the flag that would allow it, if any.
 
 mod effect;
+mod flags;
 mod foreign;
 mod guard;
 mod keeping;
@@ -17,11 +18,12 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use crate::{
-    actual::Actual,
+    actual::{Actual, used_by},
     canonical::{Difference, canonical, differences},
-    desired::{Desired, Kind, resolve},
+    desired::{Desired, Kind, is_built_in, resolve},
 };
 
+pub use flags::check as check_flags;
 use outlook::Outlook;
 pub use show::{human, machine};
 
@@ -100,6 +102,8 @@ pub struct Refusal {
 pub struct Allowed {
     /// Policies and streams whose retention may shrink.
     pub shorter_retention: BTreeSet<String>,
+    /// Other owners whose objects may be changed and deleted.
+    pub take_over: BTreeSet<String>,
 }
 
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -129,10 +133,15 @@ pub fn plan(desired: &Desired, actual: &Actual, allowed: &Allowed) -> Plan {
         object(desired, actual, allowed, *kind, name, body, &mut plan);
     }
     streams(desired, actual, allowed, &mut plan);
+    missing(desired, actual, &mut plan);
     // Deletions of unused objects come last, users before the objects they use.
     for ((kind, name), held) in actual.objects.iter().rev() {
-        if held.owned && desired.body(*kind, name).is_none() {
-            deletion(desired, actual, *kind, name, &mut plan);
+        if desired.body(*kind, name).is_some() {
+            continue;
+        }
+        plan.left_alone.extend(foreign::unnamed(desired, *kind, name, held));
+        if foreign::owned(desired, allowed, held) {
+            deletion(desired, actual, allowed, *kind, name, &mut plan);
         }
     }
     plan
@@ -162,7 +171,7 @@ fn object(desired: &Desired, actual: &Actual, allowed: &Allowed, kind: Kind, nam
     if changes.is_empty() {
         return;
     }
-    if let Some(refusal) = foreign::foreign(actual, kind, name, held) {
+    if let Some(refusal) = foreign::foreign(desired, actual, allowed, kind, name, held) {
         plan.left_alone.push(refusal);
         return;
     }
@@ -177,13 +186,29 @@ fn object(desired: &Desired, actual: &Actual, allowed: &Allowed, kind: Kind, nam
     }
 }
 
-fn deletion(desired: &Desired, actual: &Actual, kind: Kind, name: &str, plan: &mut Plan) {
+/// Refuses references to objects that are neither declared nor in the cluster: `check` accepts names of Elasticsearch's and
+/// Fleet's own objects.
+fn missing(desired: &Desired, actual: &Actual, plan: &mut Plan) {
+    for ((kind, name), body) in &desired.objects {
+        let optional = resolve::texts(&body["ignore_missing_component_templates"]);
+        for key in used_by(*kind, body).into_iter().filter(|(kind, name)| is_built_in(*kind, name)) {
+            let known = desired.objects.contains_key(&key) || actual.objects.contains_key(&key);
+            if !known && !optional.contains(&key.1.as_str()) {
+                let why =
+                    format!("it names the {} {}, which is neither declared nor in the cluster; install it first", key.0, key.1);
+                plan.refusals.push(Refusal { kind: kind.name(), name: name.clone(), why, flag: None });
+            }
+        }
+    }
+}
+
+fn deletion(desired: &Desired, actual: &Actual, allowed: &Allowed, kind: Kind, name: &str, plan: &mut Plan) {
     let held = &actual.objects[&(kind, name.to_owned())];
-    if let Some(refusal) = foreign::foreign(actual, kind, name, held) {
+    if let Some(refusal) = foreign::foreign(desired, actual, allowed, kind, name, held) {
         plan.left_alone.push(refusal);
         return;
     }
-    if let Some(refusal) = guard::in_use(desired, actual, plan, kind, name, held) {
+    if let Some(refusal) = guard::in_use(desired, actual, allowed, plan, kind, name, held) {
         plan.refusals.push(refusal);
         return;
     }
@@ -208,7 +233,7 @@ fn stream_body(lifecycle: Option<&Value>, failure_store: Option<&Value>) -> Valu
 
 fn streams(desired: &Desired, actual: &Actual, allowed: &Allowed, plan: &mut Plan) {
     let kind = Kind::DataStream;
-    let outlook = Outlook::new(desired, actual);
+    let outlook = Outlook::new(desired, actual, allowed);
     for (name, stream) in &desired.streams {
         let resolved = resolve::stream(desired, name, stream);
         let wanted = canonical(kind, &stream_body(resolved.lifecycle.as_ref(), resolved.failure_store.as_ref()));

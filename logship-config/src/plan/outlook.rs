@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use super::foreign;
+use super::{Allowed, foreign};
 use crate::{
     actual::{Actual, Held},
     desired::{Desired, Key, Kind, resolve},
@@ -19,18 +19,18 @@ pub struct Outlook {
 }
 
 impl Outlook {
-    pub fn new(desired: &Desired, actual: &Actual) -> Self {
+    pub fn new(desired: &Desired, actual: &Actual, allowed: &Allowed) -> Self {
         let mut outlook = Self::default();
         // Without streams nothing reads it.
         if actual.streams.is_empty() {
             return outlook;
         }
         let of_kind = |(kind, _): &Key| KINDS.contains(kind);
-        let others = |(kind, name): &Key, held: &Held| foreign::foreign(actual, *kind, name, held).is_some();
+        let others = |(kind, name): &Key, held: &Held| foreign::foreign(desired, actual, allowed, *kind, name, held).is_some();
         for (key, held) in actual.objects.iter().filter(|(key, _)| of_kind(key)) {
             outlook.before.objects.insert(key.clone(), held.body.clone());
             // Removes owned objects that are declared no longer.
-            if !held.owned || others(key, held) {
+            if !foreign::owned(desired, allowed, held) || others(key, held) {
                 outlook.after.objects.insert(key.clone(), held.body.clone());
             }
         }

@@ -1,6 +1,8 @@
 //! This module bounds the memory of chunks. A shipper waits up to half a minute after a refusal, so a chunk waits here first.
 //!
-//! - Bytes of a body are charged as they arrive: a request that has partly arrived uses those bytes and no place.
+//! - The beginning of a body is charged as it arrives, in a part of the memory for beginnings: a slow client uses the bytes
+//!   that it sent and no place, and large bodies do not hold up the usual small ones.
+//! - A body that is longer is charged whole: of two bodies that hold a half each, none could arrive.
 //! - A whole body is charged before it is inflated: for its plain form, and for a copy of the resent documents.
 //! - Charges are granted in the order of their requests. A charge must not exceed its share: the settings ensure it.
 
@@ -13,6 +15,12 @@ use crate::config::{BODIES_IN_MEMORY as ARRIVING_PART, RELAY_CHUNKS_AT_ONCE, REL
 
 /// Charges are counted in units of so many bytes.
 const UNIT_BYTES: usize = 1 << 10;
+/// Longest beginning of a body. A chunk of one pod and second is shorter.
+const BEGINNING_UNITS: usize = 64;
+/// Share of the memory for beginnings.
+const BEGINNINGS_PART: usize = 16;
+/// At least so many beginnings have room.
+const BEGINNINGS: usize = 4;
 /// The plain form, and a copy of the resent documents.
 const PLAIN_FORMS: usize = 2;
 
@@ -26,6 +34,8 @@ pub struct Busy {
 /// The limits of a relay. Clones share them.
 #[derive(Debug, Clone)]
 pub struct Memory {
+    beginnings: Part,
+    beginning_units: usize,
     arriving: Part,
     plain: Part,
     places: Arc<Semaphore>,
@@ -41,7 +51,7 @@ struct Part {
 
 impl Part {
     fn new(bytes: usize, charged: IntGauge) -> Self {
-        Self { units: Arc::new(Semaphore::new((bytes / UNIT_BYTES).max(1))), charged }
+        Self { units: Arc::new(Semaphore::new(units(bytes))), charged }
     }
 }
 
@@ -77,7 +87,8 @@ fn bytes_of(permit: &OwnedSemaphorePermit) -> i64 {
 /// A charge; dropping it releases the memory.
 #[derive(Debug, Default)]
 pub struct Charge {
-    held: Option<Held>,
+    beginning: Option<Held>,
+    whole: Option<Held>,
 }
 
 /// A chunk in progress: its plain form and its place.
@@ -90,31 +101,41 @@ pub struct InWork {
 impl Memory {
     /// `charged` has the label `part` (arriving, plain).
     pub fn new(bytes: usize, chunks: usize, wait: Duration, charged: &IntGaugeVec) -> Self {
-        // One part is for bodies as they arrive, the rest for their plain forms.
-        let arriving = bytes / ARRIVING_PART;
+        // Two parts are for bodies as they arrive, the rest for their plain forms.
+        let (arriving, beginnings) = (bytes / ARRIVING_PART, bytes / BEGINNINGS_PART);
         let part = |name: &str, bytes: usize| Part::new(bytes, charged.with_label_values(&[name]));
         Self {
+            beginnings: part("arriving", beginnings),
+            beginning_units: BEGINNING_UNITS.min(units(beginnings) / BEGINNINGS),
             arriving: part("arriving", arriving),
-            plain: part("plain", bytes - arriving),
+            plain: part("plain", bytes - arriving - beginnings),
             places: Arc::new(Semaphore::new(chunks)),
             wait,
         }
     }
 
-    /// Charges a body of which `bytes` have arrived so far.
+    /// Charges a body of which `bytes` have arrived so far. It has `whole` bytes, or at most so many if its length is unknown.
     ///
     /// # Errors
     /// Returns [`Busy`] if the memory is not free within the wait.
-    pub async fn arrived(&self, charge: &mut Charge, bytes: usize) -> Result<(), Busy> {
-        let held = charge.held.as_ref().map_or(0, |held| held.permit.num_permits());
-        let more = units(bytes).saturating_sub(held);
+    pub async fn arrived(&self, charge: &mut Charge, bytes: usize, whole: usize) -> Result<(), Busy> {
+        let needed = units(bytes);
+        if needed > self.beginning_units {
+            if charge.whole.is_none() {
+                let permit = self.acquire(&self.arriving.units, units(whole.max(bytes)), RELAY_MEMORY).await?;
+                *charge = Charge { beginning: None, whole: Some(Held::new(permit, &self.arriving.charged)) };
+            }
+            return Ok(());
+        }
+        let held = charge.beginning.as_ref().map_or(0, |held| held.permit.num_permits());
+        let more = needed.saturating_sub(held);
         if more == 0 {
             return Ok(());
         }
-        let permit = self.acquire(&self.arriving.units, more, RELAY_MEMORY).await?;
-        match &mut charge.held {
+        let permit = self.acquire(&self.beginnings.units, more, RELAY_MEMORY).await?;
+        match &mut charge.beginning {
             Some(held) => held.merge(permit),
-            held => *held = Some(Held::new(permit, &self.arriving.charged)),
+            held => *held = Some(Held::new(permit, &self.beginnings.charged)),
         }
         Ok(())
     }
@@ -163,26 +184,53 @@ mod tests {
         gauge.with_label_values(&[part]).get()
     }
 
+    const BUSY: Busy = Busy { setting: "LOGSHIP_RELAY_MEMORY" };
+
     #[tokio::test]
     async fn memory_is_charged_by_bytes_and_released() {
+        // 256 KiB: 64 for bodies, 16 for beginnings of at most 4, and 176 for plain forms.
         let (memory, gauge) = memory(64 << 12, 64);
         let mut first = Charge::default();
-        memory.arrived(&mut first, 1).await.unwrap();
-        memory.arrived(&mut first, 64 << 10).await.unwrap();
+        memory.arrived(&mut first, 1, 64 << 10).await.unwrap();
+        assert_eq!(charged(&gauge, "arriving"), 1 << 10, "the beginning is charged as it arrives");
+        memory.arrived(&mut first, 5 << 10, 64 << 10).await.unwrap();
+        assert_eq!(charged(&gauge, "arriving"), 64 << 10, "a longer body is charged whole");
         let mut second = Charge::default();
-        assert_eq!(memory.arrived(&mut second, 1).await, Err(Busy { setting: "LOGSHIP_RELAY_MEMORY" }));
-        assert_eq!(charged(&gauge, "arriving"), 64 << 10);
+        memory.arrived(&mut second, 4 << 10, 8 << 10).await.unwrap();
+        assert_eq!(memory.arrived(&mut second, 5 << 10, 8 << 10).await, Err(BUSY));
         drop(first);
-        assert_eq!(charged(&gauge, "arriving"), 0);
-        memory.arrived(&mut second, 1).await.unwrap();
-        // Three quarters of 256 KiB hold a body of 64 KiB twice over, and half of another.
+        assert_eq!(charged(&gauge, "arriving"), 4 << 10);
+        memory.arrived(&mut second, 5 << 10, 8 << 10).await.unwrap();
         let work = memory.begin(64 << 10).await.unwrap();
-        memory.begin(32 << 10).await.unwrap();
-        assert!(memory.begin(33 << 10).await.is_err());
+        memory.begin(24 << 10).await.unwrap();
+        assert!(memory.begin(25 << 10).await.is_err());
         assert_eq!(charged(&gauge, "plain"), 128 << 10, "dropped charges are not counted");
         drop(work);
         assert_eq!(charged(&gauge, "plain"), 0);
-        memory.begin(33 << 10).await.unwrap();
+        memory.begin(25 << 10).await.unwrap();
+    }
+
+    /// Slow clients hold large bodies half sent, and small chunks still arrive.
+    #[tokio::test]
+    async fn large_bodies_do_not_hold_up_small_ones() {
+        let (memory, _gauge) = memory(64 << 12, 64);
+        let mut large = Charge::default();
+        memory.arrived(&mut large, 32 << 10, 64 << 10).await.unwrap();
+        let mut other = Charge::default();
+        assert_eq!(memory.arrived(&mut other, 32 << 10, 64 << 10).await, Err(BUSY));
+        for _ in 0..8 {
+            memory.arrived(&mut Charge::default(), 3 << 10, 3 << 10).await.unwrap();
+        }
+    }
+
+    /// The smallest memory has room for a body of the largest size.
+    #[tokio::test]
+    async fn the_smallest_memory_holds_the_largest_body() {
+        for limit in [1 << 10, 1_500, 1 << 20] {
+            let (memory, _gauge) = memory(limit * ARRIVING_PART, 1);
+            memory.arrived(&mut Charge::default(), limit, limit).await.unwrap();
+            memory.begin(limit).await.unwrap();
+        }
     }
 
     #[tokio::test]
@@ -190,7 +238,7 @@ mod tests {
         let (memory, gauge) = memory(64 << 12, 1);
         let work = memory.begin(1).await.unwrap();
         assert_eq!(memory.begin(1).await.unwrap_err(), Busy { setting: "LOGSHIP_RELAY_CHUNKS_AT_ONCE" });
-        assert_eq!(charged(&gauge, "plain"), 2 << 10, "a chunk that found no place is not charged");
+        assert_eq!(charged(&gauge, "plain"), 1 << 10, "a chunk that found no place is not charged");
         drop(work);
         memory.begin(1).await.unwrap();
     }

@@ -19,7 +19,7 @@ use std::{
 
 use axum::{
     Json, Router,
-    body::{Body, Bytes},
+    body::{Body, Bytes, HttpBody as _},
     extract::{DefaultBodyLimit, Request, State},
     http::{
         HeaderMap, StatusCode,
@@ -278,6 +278,7 @@ fn busy(Busy { setting }: Busy) -> Turned {
 async fn read_body(intake: &Intake, body: &mut Body) -> Result<(Bytes, Charge), Turned> {
     let limit = intake.body_limit;
     let read = async {
+        let whole = body.size_hint().exact().map_or(limit, |length| usize::try_from(length).unwrap_or(limit).min(limit));
         let (mut body, mut bytes, mut charge) = (Limited::new(body, limit), BytesMut::new(), Charge::default());
         while let Some(frame) = body.frame().await {
             let frame = frame.map_err(|error| {
@@ -290,7 +291,7 @@ async fn read_body(intake: &Intake, body: &mut Body) -> Result<(Bytes, Charge), 
                 Turned::new(StatusCode::BAD_REQUEST, "broken", "the body ended early; send it completely")
             })?;
             let Ok(data) = frame.into_data() else { continue };
-            intake.memory.arrived(&mut charge, bytes.len() + data.len()).await.map_err(busy)?;
+            intake.memory.arrived(&mut charge, bytes.len() + data.len(), whole).await.map_err(busy)?;
             bytes.extend_from_slice(&data);
         }
         Ok((bytes.freeze(), charge))

@@ -190,7 +190,9 @@ impl Watcher {
 
     fn report_forecast(&self, told: &Forecast) {
         let days = |days: Option<u32>| f64::from(days.unwrap_or(HORIZON_DAYS));
-        for ((watermark, _), until) in WATERMARKS.iter().zip(told.days) {
+        self.metrics.days.reset();
+        for ((watermark, _), until) in WATERMARKS.iter().zip(told.days).filter(|(_, until)| until.is_some() || told.growth_known)
+        {
             self.metrics.days.with_label_values(&[watermark]).set(days(until));
         }
         self.metrics.disk.with_label_values(&["total"]).set(told.disk_total as f64);
@@ -201,7 +203,9 @@ impl Watcher {
         self.metrics.stream_growth.reset();
         for stream in &told.streams {
             let name = [stream.stream.as_str()];
-            self.metrics.stream_days.with_label_values(&name).set(days(stream.days));
+            if stream.days.is_some() || stream.bytes_per_day.is_some() {
+                self.metrics.stream_days.with_label_values(&name).set(days(stream.days));
+            }
             self.metrics.stream_bytes.with_label_values(&name).set(stream.bytes as f64);
             if let Some(rate) = stream.bytes_per_day {
                 self.metrics.stream_growth.with_label_values(&name).set(rate * 1000.0 / MILLIS_PER_DAY as f64);

@@ -95,7 +95,7 @@ async fn retention_shrinks_only_by_name_and_not_if_protected() {
     assert_eq!(refused.exit, Exit::Refused);
     assert!(refused.told.contains("shrink from 30d to 7d") && refused.told.contains("--allow-shorter-retention p"), "{refused}");
     assert!(fake.calls().iter().all(|(call, _)| call.method == "GET"), "nothing was sent");
-    let allowed = Allowed { shorter_retention: ["p".to_owned()].into() };
+    let allowed = Allowed { shorter_retention: ["p".to_owned()].into(), ..Allowed::default() };
     assert_eq!(apply::run(&client, &desired, &allowed, &|_, _| {}).await.unwrap(), 1);
 
     let protected = "streams: {logs-shop-a: {protected: true}}";
@@ -200,7 +200,7 @@ async fn any_setting_that_shortens_retention_needs_the_name() {
         }
         assert_eq!(flags, [format!("--allow-shorter-retention {name}")], "{part}");
         assert!(told.refusals[0].why.contains(part), "{part}: {told:?}");
-        let allowed = Allowed { shorter_retention: [name.to_owned()].into() };
+        let allowed = Allowed { shorter_retention: [name.to_owned()].into(), ..Allowed::default() };
         assert_eq!(apply::run(&client, &shall, &allowed, &|_, _| {}).await.unwrap(), 1, "{part}");
     }
     // The rollover's age and the failure store of a protected stream: no name allows it.

@@ -1,4 +1,4 @@
-//! This module generates 10,000 policies and compares the program with an independent statement of Elasticsearch's rules.
+//! This module generates 3,000 policies and compares the program with an independent statement of Elasticsearch's rules.
 //! The statement uses a model, not YAML, and shares no code with the program.
 
 use std::{collections::BTreeMap, fmt::Write as _};
@@ -10,7 +10,7 @@ use proptest::{
     test_runner::{Config, TestRunner},
 };
 
-const CASES: u32 = 10_000;
+const CASES: u32 = 3_000;
 const PHASES: [&str; 5] = ["hot", "warm", "cold", "frozen", "delete"];
 
 /// One variant of an action: its text, and whether the variant itself is valid.

@@ -89,6 +89,9 @@ async fn exit_statuses_of_plan_and_of_faulty_calls() {
     let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     for (arguments, variables, status, part) in [
         (&["plan", "--declared", &set][..], &[][..], 64, "LOGSHIP_ELASTICSEARCH_URL is missing"),
+        (&["plan", "--declared", &set, "--allow-shorter-retention", "logs-ap"], &here, 64, "logs-ap: no lifecycle policy"),
+        (&["apply", "--declared", &set, "--allow-shorter-retention", "logs-ap"], &here, 64, "logs-ap: no lifecycle policy"),
+        (&["apply", "--declared", &set, "--take-over", "shop"], &here, 64, "no object of the cluster belongs to this owner"),
         (&["plan", "--declared", "/nowhere"], &here, 64, "/nowhere cannot be read"),
         (&["plan", "--jsn"], &here, 64, "unexpected argument"),
         (&["plan", "--declared", &set], &[("LOGSHIP_ELASTICSEARCH_URL", &*format!("http://{nobody}"))], 69, "cannot be reached"),
@@ -160,6 +163,33 @@ async fn files_that_are_not_text_or_declare_a_name_twice() {
     std::fs::write(policies.join("a.yml"), b"phases: {} # caf\xe9\n").unwrap();
     let (exit, line) = told(&["check", "--declared", &set], &[]).await;
     assert!(exit == 65 && line.contains("policies/a.yml: ") && line.contains("save the file as UTF-8"), "{exit} {line}");
+}
+
+/// A file that is not read would be a declaration without effect.
+#[tokio::test]
+async fn files_that_are_not_yaml_are_faults() {
+    let place = tempfile::tempdir().unwrap();
+    let policies = place.path().join("policies");
+    std::fs::create_dir_all(&policies).unwrap();
+    std::fs::write(policies.join("policy.yaml"), "phases: {}\n").unwrap();
+    let set = declared(place.path());
+    for (file, refused) in [
+        ("policies/a.json", true),
+        ("policies/a.yaml.orig", true),
+        ("policies/a", true),
+        ("a.json", true),
+        ("README.md", false),
+        ("policies/notes.txt", false),
+        (".hidden.json", false),
+        ("policies/..data.json", false),
+    ] {
+        let path = place.path().join(file);
+        std::fs::write(&path, "{\"phases\": {}}\n").unwrap();
+        let (exit, line) = told(&["check", "--declared", &set], &[]).await;
+        let says = line.contains(&format!("{file}: is not a YAML file; rename it to end with .yaml"));
+        assert_eq!((exit, says), if refused { (65, true) } else { (0, false) }, "{file}: {line}");
+        std::fs::remove_file(path).unwrap();
+    }
 }
 
 /// A closed reader of the output (`| head`) does not end a command.

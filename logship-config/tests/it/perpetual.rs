@@ -30,7 +30,7 @@ async fn lifecycle_policies() {
         ),
         (
             "elasticstack#103: explicit min_age 0ms",
-            "{phases: {hot: {min_age: 0ms, actions: {rollover: {max_age: 365d}}}, warm: {min_age: 365d}, cold: {min_age: 730d}}}",
+            "{phases: {hot: {min_age: 0ms, actions: {rollover: {max_age: 365d}}}, warm: {min_age: 365d, actions: {}}, cold: {min_age: 730d, actions: {}}}}",
         ),
         (
             "sizes in capitals, hours for days",

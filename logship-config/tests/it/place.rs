@@ -89,12 +89,13 @@ impl Place {
             let path = format!("/_data_stream/{}", segment(stream));
             self.client.send(Method::Delete, &path, &[], None).await.unwrap_or_else(|error| panic!("{error}"));
         }
-        apply(&self.client, &Desired::default()).await;
+        apply(&self.client, &Desired { owner: desired.owner.clone(), ..Desired::default() }).await;
     }
 }
 
 pub fn declared(files: &[(&str, &str)]) -> Desired {
-    let files: BTreeMap<_, _> = files.iter().map(|(file, text)| ((*file).to_owned(), (*text).to_owned())).collect();
+    let mut files: BTreeMap<_, _> = files.iter().map(|(file, text)| ((*file).to_owned(), (*text).to_owned())).collect();
+    files.entry("owner.yaml".to_owned()).or_insert_with(|| "owner: tests".to_owned());
     desired::load(&files).unwrap_or_else(|faults| panic!("{faults}"))
 }
 

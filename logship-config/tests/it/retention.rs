@@ -53,7 +53,7 @@ async fn judged(case: &str, was: &Desired, shall: &Desired, name: &str, part: &s
     let refused = apply::run(&client, shall, &Allowed::default(), &|_, _| {}).await.unwrap_err();
     assert!(refused.exit == Exit::Refused && refused.told.contains(&flag), "{case}: {refused}");
     assert!(fake.calls().iter().all(|(call, _)| call.method == "GET"), "{case}");
-    let allowed = Allowed { shorter_retention: [name.to_owned()].into() };
+    let allowed = Allowed { shorter_retention: [name.to_owned()].into(), ..Allowed::default() };
     assert!(apply::run(&client, shall, &allowed, &|_, _| {}).await.unwrap() > 0, "{case}");
 }
 
@@ -69,7 +69,9 @@ async fn judged_protected(case: &str, was: &Desired, shall: &Desired) {
 async fn a_shorter_policy_is_refused_when_changed_or_moved_to() {
     let days = |days: u32| DELETE_30.replace("30", &days.to_string());
     let aged = |rollover: &str, delete: u32| policy(rollover, &days(delete));
-    let cold = |cold: &str| policy("max_age: 1d", &format!("cold: {{min_age: {cold}}}, delete: {{actions: {{delete: {{}}}}}}"));
+    let cold = |cold: &str| {
+        policy("max_age: 1d", &format!("cold: {{min_age: {cold}, actions: {{}}}}, delete: {{actions: {{delete: {{}}}}}}"))
+    };
     let young = |hot: &str| aged("max_age: 9d", 30).replace("hot: {", &format!("hot: {{min_age: {hot}, "));
     let still = format!("{{phases: {{hot: {{actions: {{set_priority: {{priority: 1}}}}}}, {DELETE_30}}}}}");
     let waits = |by: &str| {
@@ -84,7 +86,7 @@ async fn a_shorter_policy_is_refused_when_changed_or_moved_to() {
     let counted = |rollover: &str| aged(&format!("max_age: 9d, {rollover}"), 30);
     let cases = [
         (plain(), aged("max_age: 1d", 29), "retention would shrink from 30d to 29d"),
-        (policy("max_age: 1d", "warm: {min_age: 1d}"), plain(), "retention would shrink from for ever to 30d"),
+        (policy("max_age: 1d", "warm: {min_age: 1d, actions: {}}"), plain(), "retention would shrink from for ever to 30d"),
         (cold("30d"), cold("20d"), "retention would shrink from 30d to 20d"),
         (aged("max_age: 9d", 30), plain(), "first documents of an index would shrink from 39d to 31d"),
         (aged("max_docs: 5", 30), aged("max_docs: 5, max_age: 9d", 30), "sooner (max_age from none to 9d)"),
@@ -102,7 +104,7 @@ async fn a_shorter_policy_is_refused_when_changed_or_moved_to() {
         (plain(), sampled, "time until documents are downsampled would shrink from for ever to 2d"),
         // Changes with the same retention.
         (plain(), aged("max_age: 1d", 31), ""),
-        (plain(), policy("max_age: 1d", "warm: {min_age: 1d}"), ""),
+        (plain(), policy("max_age: 1d", "warm: {min_age: 1d, actions: {}}"), ""),
         (counted("max_docs: 5"), counted("max_docs: 50"), ""),
         (counted("max_docs: 5"), aged("max_docs: 5", 30), ""),
         (counted("max_docs: 5"), counted("max_docs: 5, max_primary_shard_docs: 200000000"), ""),
@@ -130,7 +132,7 @@ async fn a_shorter_policy_is_refused_when_changed_or_moved_to() {
 async fn a_stream_that_moves_to_a_shorter_lifecycle_is_refused() {
     let of = |age: &str, days: u32| policy(&format!("max_age: {age}"), &DELETE_30.replace("30", &days.to_string()));
     let held = [("day", of("1d", 1)), ("month", of("1d", 30)), ("slow", of("30d", 30)), ("long", of("1d", 60))];
-    let ever = policy("max_age: 1d", "warm: {min_age: 1d}");
+    let ever = policy("max_age: 1d", "warm: {min_age: 1d, actions: {}}");
     let mut policies: Vec<(&str, &str)> = held.iter().map(|(name, policy)| (*name, policy.as_str())).collect();
     policies.push(("ever", &ever));
     let by = |policy: &str, more: &str| format!("settings: {{index.lifecycle.name: {policy}{more}}}");

@@ -22,6 +22,7 @@ impl Cluster {
 
     pub(super) fn put_component_template(&mut self, name: &str, call: &Call, now: Timestamp) -> Refused<Answer> {
         let mut body = call.required_json()?;
+        super::rules::no_nulls("component_template", &body)?;
         let strict =
             |reason: String| Answer::error(400, "x_content_parse_exception", format!("[1:2] [component_template] {reason}"));
         let sections = body.as_object().ok_or_else(|| strict("Expected START_OBJECT".into()))?;

@@ -43,7 +43,9 @@ impl Cluster {
     }
 
     pub(super) fn put_index_template(&mut self, name: &str, call: &Call, now: Timestamp) -> Refused<Answer> {
-        let body = self.read_index_template(name, call.required_json()?)?;
+        let body = call.required_json()?;
+        super::rules::no_nulls("index_template", &body)?;
+        let body = self.read_index_template(name, body)?;
         if call.flag("create")? == Some(true) && self.index_templates.contains_key(name) {
             return Err(Answer::illegal_argument(format!("index template [{name}] already exists")));
         }

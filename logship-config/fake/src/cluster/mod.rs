@@ -15,8 +15,11 @@ mod pipelines;
 mod policies;
 mod routes;
 mod rules;
+mod schedule;
+mod search;
 mod settings;
 mod snapshots;
+mod types;
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -109,6 +109,7 @@ fn known(words: &[&str]) -> &'static [&'static str] {
             "reopen",
         ],
         ["_health_report", ..] => &["verbose", "size"],
+        ["_search"] => &["_source", "allow_no_indices", "expand_wildcards", "from", "ignore_unavailable", "q", "size", "sort"],
         ["_count" | "_refresh"] => &["allow_no_indices", "expand_wildcards", "ignore_unavailable", "q"],
         [] => &[
             "allow_no_indices",

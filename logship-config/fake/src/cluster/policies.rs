@@ -4,8 +4,8 @@ use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
 use super::{
-    Cluster,
-    rules::{duration, size},
+    Cluster, rules,
+    types::{self, Type},
 };
 use crate::{
     answer::{Answer, Refused},
@@ -160,24 +160,31 @@ impl Cluster {
         };
         let mut kept = json!({"phases": {}});
         if let Some(meta) = policy.get("_meta") {
+            types::check("lifecycle_policy", "_meta", meta, Type::Object)?;
             kept["_meta"] = meta.clone();
         }
         let illegal = Answer::illegal_argument;
+        if let Some(deprecated) = policy.get("deprecated") {
+            types::check("lifecycle_policy", "deprecated", deprecated, Type::Boolean)?;
+        }
         for (name, phase) in phases {
             if !PHASES.contains(&name.as_str()) {
                 return Err(illegal(format!("Timeseries lifecycle does not support phase [{name}]")));
             }
+            types::check("phases", name, phase, Type::Object)?;
+            if phase.get("actions").is_none() {
+                return Err(strict("Required [actions]".into()));
+            }
+            types::check("phase", "actions", &phase["actions"], Type::Object)?;
             if let Some(unknown) =
                 phase.as_object().and_then(|phase| phase.keys().find(|key| !["min_age", "actions"].contains(&key.as_str())))
             {
                 return Err(strict(format!("[phase] unknown field [{unknown}]")));
             }
-            let age = phase["min_age"].as_str().unwrap_or("0ms");
-            if duration(age).is_none() {
-                return Err(illegal(format!(
-                    "failed to parse setting [min_age] with value [{age}] as a time value: unit is missing or unrecognized"
-                )));
+            if let Some(age) = phase.get("min_age") {
+                types::check("phase", "min_age", age, Type::Duration)?;
             }
+            let age = phase["min_age"].as_str().unwrap_or("0ms");
             let mut actions = Map::new();
             for (action, given) in phase["actions"].as_object().into_iter().flatten() {
                 if !ordered_actions(name).contains(&action.as_str()) {
@@ -202,11 +209,13 @@ impl Cluster {
             }
             kept["phases"][name] = json!({"min_age": age, "actions": actions});
         }
+        across_phases(&kept["phases"]).map_err(Answer::illegal_argument)?;
         Ok(kept)
     }
 
     fn read_action(&self, action: &str, given: &Value) -> Refused<Value> {
         let strict = |reason: String| Answer::error(400, "x_content_parse_exception", format!("[1:2] [{action}] {reason}"));
+        types::check(action, action, given, Type::Object)?;
         let mut kept = given.clone();
         let Some(section) = kept.as_object_mut() else { return Ok(json!({})) };
         let (required, optional) = arguments(action).ok_or_else(|| strict("unknown action".into()))?;
@@ -219,25 +228,15 @@ impl Cluster {
         let number = |section: &Map<String, Value>, key: &str| {
             section.get(key).and_then(|value| value.as_i64().or_else(|| value.as_str()?.parse().ok()))
         };
-        for (key, value) in section.iter() {
-            let text = value.as_str().unwrap_or_default();
-            if (key.ends_with("_age") || key == "fixed_interval" || key == "wait_timeout" || key == "replicate_for")
-                && duration(text).is_none()
-            {
-                return Err(Answer::illegal_argument(format!(
-                    "failed to parse setting [{key}] with value [{text}] as a time value"
-                )));
-            }
-            if key.ends_with("_size") && size(text).is_none() {
-                return Err(Answer::error(
-                    400,
-                    "parse_exception",
-                    format!(
-                        "failed to parse setting [{key}] with value [{text}] as a size in bytes: unit is missing or unrecognized"
-                    ),
-                ));
+        for (key, value) in section.iter().filter(|(key, value)| *key != "priority" || !value.is_null()) {
+            types::check(action, key, value, argument_type(action, key))?;
+        }
+        for rules in ["include", "exclude", "require"].into_iter().filter(|_| action == "allocate") {
+            for (key, value) in section.get(rules).and_then(Value::as_object).into_iter().flatten() {
+                types::check(action, key, value, Type::Text)?;
             }
         }
+        bounds(action, section).map_err(Answer::illegal_argument)?;
         match action {
             "rollover" if !section.keys().any(|key| key.starts_with("max_")) => {
                 return Err(Answer::illegal_argument("At least one max_* rollover condition must be set."));
@@ -264,12 +263,145 @@ impl Cluster {
                 section.insert(key.to_owned(), value.into());
             }
         }
-        if action == "forcemerge" && number(section, "max_num_segments").is_none_or(|segments| segments < 1) {
-            return Err(Answer::illegal_argument("[max_num_segments] must be a positive integer"));
-        }
-        if action == "set_priority" && number(section, "priority").is_some_and(|priority| priority < 0) {
-            return Err(Answer::illegal_argument("[priority] must be 0 or greater"));
-        }
         Ok(kept)
     }
+}
+
+fn argument_type(action: &str, key: &str) -> Type {
+    match key {
+        "max_age" | "min_age" | "wait_timeout" | "replicate_for" => Type::DurationText,
+        "max_size" | "min_size" | "max_primary_shard_size" | "min_primary_shard_size" => Type::Size,
+        "max_docs" | "min_docs" | "max_primary_shard_docs" | "min_primary_shard_docs" => Type::Long,
+        "priority" | "max_num_segments" | "number_of_shards" | "number_of_replicas" | "total_shards_per_node" => Type::Int,
+        "include" | "exclude" | "require" if action == "allocate" => Type::Object,
+        "enabled" | "delete_searchable_snapshot" | "force_merge_index" | "force_merge_on_clone" | "allow_write_after_shrink" => {
+            Type::Boolean
+        }
+        _ => Type::String,
+    }
+}
+
+fn whole(section: &Map<String, Value>, key: &str) -> Option<i64> {
+    let value = section.get(key)?;
+    value.as_f64().or_else(|| value.as_str()?.trim().parse().ok()).map(|number| number as i64)
+}
+
+/// What the constructors of the actions refuse.
+fn bounds(action: &str, section: &Map<String, Value>) -> Result<(), String> {
+    let text = |key: &str| section.get(key).and_then(Value::as_str).unwrap_or_default();
+    let given = |key: &str| section.contains_key(key);
+    let least = |key: &str, least: i64| match whole(section, key) {
+        Some(number) if number < least => Err(format!("[{key}] must be {least} or greater")),
+        _ => Ok(()),
+    };
+    match action {
+        "forcemerge" => {
+            least("max_num_segments", 1)?;
+            if given("index_codec") && text("index_codec") != "best_compression" {
+                return Err(format!("unknown index codec: [{}]", text("index_codec")));
+            }
+        }
+        "set_priority" => least("priority", 0)?,
+        "shrink" => {
+            least("number_of_shards", 1)?;
+            if given("number_of_shards") == given("max_primary_shard_size") {
+                return Err("Either [number_of_shards] or [max_primary_shard_size] must be set".into());
+            }
+            if rules::size(text("max_primary_shard_size")) == Some(0) {
+                return Err("[max_primary_shard_size] must be greater than 0".into());
+            }
+        }
+        "allocate" => {
+            least("number_of_replicas", 0)?;
+            least("total_shards_per_node", -1)?;
+            let says = |key: &str| section.get(key).is_some_and(|rules| rules.as_object().is_none_or(|rules| !rules.is_empty()));
+            if !["number_of_replicas", "total_shards_per_node", "include", "exclude", "require"].into_iter().any(says) {
+                return Err(
+                    "At least one of include, exclude, require, number_of_replicas or total_shards_per_node must be set".into()
+                );
+            }
+        }
+        "searchable_snapshot" => {
+            least("total_shards_per_node", 1)?;
+            if text("snapshot_repository").trim().is_empty() && section["snapshot_repository"].is_string() {
+                return Err("the snapshot repository must be specified".into());
+            }
+            if given("replicate_for") && rules::duration(text("replicate_for")) == Some(0) {
+                return Err("[replicate_for] must be positive".into());
+            }
+            let merges = section.get("force_merge_index").is_none_or(|merges| *merges == true || *merges == "true");
+            if !merges && given("force_merge_on_clone") {
+                return Err("[force_merge_on_clone] is not allowed when [force_merge_index] is [false]".into());
+            }
+        }
+        "downsample" => {
+            let method = text("sampling_method").to_lowercase();
+            if given("sampling_method") && !["aggregate", "last_value"].contains(&method.as_str()) {
+                return Err(format!("No downsampling method [{method}]"));
+            }
+        }
+        "wait_for_snapshot" if text("policy").trim().is_empty() && section["policy"].is_string() => {
+            return Err("policy name must be specified".into());
+        }
+        _ => {}
+    }
+    Ok(())
+}
+
+/// What TimeseriesLifecycleType refuses of the phases together.
+fn across_phases(phases: &Value) -> Result<(), String> {
+    let at = |phase: &str, action: &str| phases[phase]["actions"].get(action);
+    for phase in PHASES {
+        let rules = |rules: &str| {
+            at(phase, "allocate").is_some_and(|allocate| allocate[rules].as_object().is_some_and(|map| !map.is_empty()))
+        };
+        let migrates = at(phase, "migrate")
+            .is_some_and(|migrate| migrate["enabled"] != false && migrate["enabled"] != "false" && migrate["enabled"] != "");
+        if migrates && ["include", "exclude", "require"].iter().any(|name| rules(name)) {
+            return Err(format!(
+                "phase [{phase}] specifies an enabled migrate action and an allocate action with allocation rules"
+            ));
+        }
+    }
+    let mounts: Vec<_> = PHASES.into_iter().filter_map(|phase| Some((phase, at(phase, "searchable_snapshot")?))).collect();
+    if mounts.windows(2).any(|pair| pair[0].1["snapshot_repository"] != pair[1].1["snapshot_repository"]) {
+        return Err("policy specifies [searchable_snapshot] action multiple times with differing repositories".into());
+    }
+    if mounts.iter().skip(1).any(|(_, mount)| mount.get("replicate_for").is_some()) {
+        return Err("only the first searchable_snapshot action can specify 'replicate_for'".into());
+    }
+    if mounts.first().is_some_and(|(phase, _)| *phase == "hot") {
+        let later = ["warm", "cold", "frozen"].into_iter();
+        if later.clone().any(|phase| ["forcemerge", "shrink", "downsample"].iter().any(|action| at(phase, action).is_some())) {
+            return Err("phases define one or more of [forcemerge, shrink, downsample] actions after a mounted snapshot".into());
+        }
+    }
+    replicated(phases, mounts.first().map(|(phase, mount)| (*phase, *mount)))?;
+    let samples: Vec<_> = PHASES.into_iter().filter_map(|phase| at(phase, "downsample")).collect();
+    for pair in samples.windows(2) {
+        let method = |sample: &Value| sample["sampling_method"].as_str().unwrap_or("aggregate").to_lowercase();
+        let interval = |sample: &Value| sample["fixed_interval"].as_str().and_then(rules::duration).unwrap_or(0);
+        let (first, second) = (interval(pair[0]), interval(pair[1]));
+        if second <= first || first == 0 || second % first != 0 || method(pair[0]) != method(pair[1]) {
+            return Err(
+                "Downsampling interval must be a multiple of the interval of the earlier phase, with the same method".into()
+            );
+        }
+    }
+    Ok(())
+}
+
+/// Replicas of a mounted snapshot must not outlive the beginning of a later phase.
+fn replicated(phases: &Value, first: Option<(&str, &Value)>) -> Result<(), String> {
+    let Some((phase, mount)) = first else { return Ok(()) };
+    let Some(kept) = mount["replicate_for"].as_str().and_then(rules::duration) else { return Ok(()) };
+    let place = PHASES.iter().position(|name| *name == phase).unwrap_or(0);
+    let age = |name: &str| phases[name]["min_age"].as_str().and_then(rules::duration).unwrap_or(0);
+    let rolls = |name: &str| phases[name]["actions"].get("rollover").is_some();
+    let begins = PHASES[..=place].iter().map(|name| if rolls(name) { 0 } else { age(name) }).rfind(|age| *age > 0);
+    let later = PHASES[place + 1..].iter().map(|name| age(name)).filter(|age| *age > 0);
+    if later.into_iter().any(|age| age - begins.unwrap_or(0) < kept) {
+        return Err("[replicate_for] must be less than the time until the next phase".into());
+    }
+    Ok(())
 }

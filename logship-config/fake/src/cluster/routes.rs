@@ -155,6 +155,8 @@ impl Cluster {
             ("GET", [names, "_settings", wanted]) => self.get_index_settings(names, wanted, call),
             ("PUT", [names, "_settings"]) => self.put_index_settings(names, call),
             ("GET" | "POST", [names, "_count"]) => self.count(names),
+            ("GET" | "POST", ["_search"]) => self.search("*", call),
+            ("GET" | "POST", [names, "_search"]) => self.search(names, call),
             ("POST" | "GET", ["_refresh"] | [_, "_refresh"]) => {
                 Ok(Answer::ok(json!({"_shards": {"total": 1, "successful": 1, "failed": 0}})))
             }

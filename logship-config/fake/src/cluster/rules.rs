@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use super::{compose, settings};
+use super::{compose, settings, types};
 use crate::answer::{Answer, Refused};
 
 /// First steps of known index settings.
@@ -123,6 +123,23 @@ const CLOSED: &[(&str, &[&str])] = &[
 
 const SECTIONS: [&str; 5] = ["settings", "mappings", "aliases", "lifecycle", "data_stream_options"];
 
+/// Keys below which a template may hold `null`.
+const NULLABLE: [&str; 7] =
+    ["settings", "mappings", "aliases", "_meta", "data_retention", "data_stream_options", "failure_store"];
+
+/// Refuses `null` in a whole template.
+pub fn no_nulls(parser: &str, body: &Value) -> Refused<()> {
+    types::no_nulls(parser, body, &NULLABLE)?;
+    for (parent, key) in
+        [(body, "_meta")].into_iter().chain(["settings", "mappings", "aliases"].map(|key| (&body["template"], key)))
+    {
+        if parent.get(key).is_some_and(Value::is_null) {
+            types::check(parser, key, &Value::Null, types::Type::Object)?;
+        }
+    }
+    Ok(())
+}
+
 pub fn template(inner: &Value) -> Refused<()> {
     compose::strict(inner, "template", &SECTIONS)?;
     compose::strict_lifecycle(&inner["lifecycle"])?;
@@ -184,6 +201,7 @@ const MAPPING: &[&str] = &[
     "properties",
     "runtime",
     "subobjects",
+    "synthetic_source_keep",
 ];
 const FIELD: &[&str] = &[
     "type",
@@ -240,6 +258,7 @@ const FIELD: &[&str] = &[
     "orientation",
     "relations",
     "inference_id",
+    "synthetic_source_keep",
 ];
 const TYPES: &[&str] = &[
     "aggregate_metric_double",
@@ -343,6 +362,10 @@ fn properties(properties: &Value) -> Refused<()> {
 
 /// Milliseconds of a time value (`TimeValue.parseTimeValue`); `None` where it is refused.
 pub fn duration(text: &str) -> Option<i64> {
+    // Minutes are lower case: `M` is a month in other places.
+    if text.ends_with('M') && !text.to_lowercase().ends_with("ms") {
+        return None;
+    }
     let text = text.trim().to_lowercase();
     if text == "0" {
         return Some(0);
@@ -378,5 +401,7 @@ pub fn size(text: &str) -> Option<u64> {
         "p" | "pb" => 50,
         _ => return None,
     };
-    Some((number * (1u64 << shift) as f64) as u64)
+    let bytes = number * (1u64 << shift) as f64;
+    let whole = shift > 0 || !text[..digits].contains('.');
+    (whole && bytes < i64::MAX as f64).then_some(bytes as u64)
 }

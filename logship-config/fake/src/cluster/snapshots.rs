@@ -5,7 +5,12 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
-use super::{Cluster, compose, settings};
+use super::{
+    Cluster, compose,
+    rules::duration,
+    schedule, settings,
+    types::{self, Type},
+};
 use crate::{
     answer::{Answer, Refused},
     call::Call,
@@ -148,7 +153,7 @@ impl Cluster {
 
     pub(super) fn put_snapshot_policy(&mut self, name: &str, call: &Call, now: Timestamp) -> Refused<Answer> {
         let body = call.required_json()?;
-        let known = ["schedule", "name", "repository", "config", "retention"];
+        let known = ["schedule", "name", "repository", "config", "retention", "unhealthy_if_no_snapshot_within"];
         if let Some(unknown) = body.as_object().and_then(|body| compose::unknown(body, &known)) {
             return Err(Answer::error(
                 400,
@@ -174,7 +179,34 @@ impl Cluster {
             "allow_no_indices",
         ];
         strict("config", &config)?;
+        for (key, kind) in
+            [("config", Type::Object), ("retention", Type::Object), ("unhealthy_if_no_snapshot_within", Type::Duration)]
+        {
+            if let Some(value) = body.get(key) {
+                types::check("snapshot_lifecycle", key, value, kind)?;
+            }
+        }
+        for (key, kind) in [("expire_after", Type::Duration), ("min_count", Type::Int), ("max_count", Type::Int)] {
+            if let Some(value) = body["retention"].get(key) {
+                types::check("snapshot_retention", key, value, kind)?;
+            }
+        }
         let text = |key: &str| body[key].as_str().unwrap_or_default();
+        let invalid = |what: &str| {
+            Err(Answer::error(400, "action_request_validation_exception", format!("Validation Failed: 1: invalid {what};")))
+        };
+        if body["config"].get("metadata").is_some_and(|metadata| !metadata.is_object()) {
+            return invalid("configuration.metadata: must be an object if present");
+        }
+        if name.starts_with('_')
+            || name.contains([' ', '"', '*', ',', '/', '<', '>', '?', '\\', '|'])
+            || !schedule::is_name(text("name"))
+        {
+            return invalid("snapshot name");
+        }
+        if duration(text("schedule")).is_none() && !schedule::is_cron(text("schedule")) {
+            return invalid("schedule: must be a valid cron expression or time unit");
+        }
         if let Some(missing) = ["name", "schedule", "repository"].iter().find(|key| text(key).is_empty()) {
             return Err(Answer::illegal_argument(format!("Required one of fields [{missing}], but none were specified. ")));
         }

@@ -15,6 +15,9 @@ pub struct Checked<'a> {
     faults: Vec<Fault>,
 }
 
+/// The fault of a place with `null`.
+const EMPTY: &str = "is empty";
+
 /// A place in the document.
 pub type At<'p> = &'p [&'p str];
 
@@ -30,7 +33,26 @@ impl<'a> Checked<'a> {
     pub fn fault(&mut self, at: At, wrong: impl Into<String>, remedy: impl Into<String>) {
         let line = self.document.line(at);
         let (path, wrong, remedy) = (at.join("."), wrong.into(), remedy.into());
+        // An empty place is reported once, although a rule may need its value.
+        if self.faults.iter().any(|fault| fault.path == path && fault.wrong == EMPTY) {
+            return;
+        }
         self.faults.push(Fault { file: self.file.to_owned(), line, path, wrong, remedy });
+    }
+
+    /// Refuses `key:` without a value, at any depth: Elasticsearch accepts `null` in few places. `except` lists those places;
+    /// `*` matches one step, `**` the rest.
+    pub fn no_nulls(&mut self, at: At, except: &[At]) {
+        let mut empty = Vec::new();
+        if let Some(value) = self.value(at) {
+            nulls(value, &mut at.iter().map(|step| (*step).to_owned()).collect(), &mut empty);
+        }
+        for place in empty {
+            let place: Vec<&str> = place.iter().map(String::as_str).collect();
+            if !except.iter().any(|except| covers(except, &place)) {
+                self.fault(&place, EMPTY, "set a value, write {} for an empty section, or remove it");
+            }
+        }
     }
 
     /// Returns `None` if the place is absent or `null`.
@@ -100,6 +122,13 @@ impl<'a> Checked<'a> {
             self.fault(at, format!("is {text:?}"), format!("choose {}", choices.join(" or ")));
         }
         Some(text)
+    }
+
+    /// A text, or a number or boolean that Elasticsearch reads as text.
+    pub fn word(&mut self, at: At) {
+        if !self.value(at).is_some_and(|value| value.is_number() || value.is_boolean()) {
+            self.text(at);
+        }
     }
 
     /// A boolean. Like Elasticsearch, it accepts `"true"` in quotes.
@@ -182,6 +211,30 @@ impl<'a> Checked<'a> {
             self.fault(at, "is not a list", "write - item lines under it");
         }
         value.as_array()
+    }
+}
+
+/// Collects the places of nulls under `value`.
+fn nulls(value: &Value, place: &mut Vec<String>, found: &mut Vec<Vec<String>>) {
+    let mut inside = |step: String, value: &Value| {
+        place.push(step);
+        nulls(value, place, found);
+        place.pop();
+    };
+    match value {
+        Value::Null => found.push(place.clone()),
+        Value::Object(section) => section.iter().for_each(|(key, value)| inside(key.clone(), value)),
+        Value::Array(items) => items.iter().enumerate().for_each(|(at, value)| inside(at.to_string(), value)),
+        _ => {}
+    }
+}
+
+/// Whether a pattern of steps matches a place.
+fn covers(pattern: At, place: At) -> bool {
+    match (pattern, place) {
+        (["**"], [_, ..]) | ([], []) => true,
+        ([step, pattern @ ..], [here, place @ ..]) => (*step == "*" || step == here) && covers(pattern, place),
+        _ => false,
     }
 }
 

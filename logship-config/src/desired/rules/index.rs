@@ -81,6 +81,7 @@ const MAPPING_KEYS: &[&str] = &[
     "properties",
     "runtime",
     "subobjects",
+    "synthetic_source_keep",
 ];
 /// Parameters of a field of any type.
 const FIELD_PARAMETERS: &[&str] = &[

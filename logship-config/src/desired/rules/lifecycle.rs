@@ -19,21 +19,26 @@ const PHASE_ACTIONS: [(&str, &[&str]); 5] = [
 ];
 const NEED_ROLLOVER: [&str; 5] = ["readonly", "downsample", "shrink", "forcemerge", "searchable_snapshot"];
 const NOT_AFTER_MOUNTING: [&str; 3] = ["forcemerge", "shrink", "downsample"];
+/// As JSON: Elasticsearch reads an empty text as false.
+const OFF: [&str; 3] = ["false", "\"false\"", "\"\""];
+const SAMPLING_METHODS: [&str; 2] = ["aggregate", "last_value"];
 const ROLLOVER_SIZES: [&str; 4] = ["max_size", "max_primary_shard_size", "min_size", "min_primary_shard_size"];
 const ROLLOVER_COUNTS: [&str; 4] = ["max_docs", "max_primary_shard_docs", "min_docs", "min_primary_shard_docs"];
 const ROLLOVER_AGES: [&str; 2] = ["max_age", "min_age"];
 
 pub fn policy(checked: &mut Checked) {
-    checked.known(&[], &["phases", "_meta"]);
+    checked.no_nulls(&[], &[&["_meta", "**"], &["phases", "*", "actions", "set_priority", "priority"]]);
+    checked.known(&[], &["phases", "_meta", "deprecated"]);
+    checked.boolean(&["deprecated"]);
     checked.section(&["_meta"]);
     let Some(phases) = checked.required_section(&["phases"]) else { return };
     checked.known(&["phases"], &PHASES);
     for phase in PHASES.iter().filter(|phase| phases.contains_key(**phase)) {
         let at = ["phases", *phase];
-        // `hot:` without a value is an empty phase.
         if checked.section(&at).is_some() {
             checked.known(&at, &["min_age", "actions"]);
             checked.duration(&join(&at, "min_age"));
+            checked.required_section(&join(&at, "actions"));
             actions(phase, checked);
         }
     }
@@ -66,14 +71,14 @@ fn actions(phase: &str, checked: &mut Checked) {
         } else if phase == "hot" && NEED_ROLLOVER.contains(&action.as_str()) && !section.contains_key("rollover") {
             checked.fault(&here, "needs a rollover action in the hot phase", "add rollover, or move it to a later phase");
         }
-        if section[action].is_null() || checked.section(&here).is_some() {
+        if checked.section(&here).is_some() {
             arguments(action, &here, checked);
         }
     }
     let rules = ["include", "exclude", "require"].iter().any(|rule| {
         checked.value(&join(&join(&at, "allocate"), rule)).and_then(|value| value.as_object()).is_some_and(|map| !map.is_empty())
     });
-    let migrates = section.get("migrate").is_some_and(|migrate| migrate["enabled"].as_bool() != Some(false));
+    let migrates = section.get("migrate").is_some_and(|migrate| !OFF.contains(&migrate["enabled"].to_string().as_str()));
     if migrates && rules {
         let remedy = "use only one way to move data: migrate, or allocate with include, exclude or require";
         checked.fault(&join(&at, "migrate"), "conflicts with an allocate action that has allocation rules", remedy);
@@ -122,10 +127,16 @@ fn arguments(action: &str, at: At, checked: &mut Checked) {
                 ["snapshot_repository", "force_merge_index", "force_merge_on_clone", "total_shards_per_node", "replicate_for"];
             checked.known(at, &known);
             checked.required_text(&join(at, "snapshot_repository"));
-            checked.boolean(&join(at, "force_merge_index"));
+            let merges = checked.boolean(&join(at, "force_merge_index"));
             checked.boolean(&join(at, "force_merge_on_clone"));
             checked.integer(&join(at, "total_shards_per_node"), 1..=i64::from(i32::MAX));
-            checked.duration(&join(at, "replicate_for"));
+            if checked.duration(&join(at, "replicate_for")) == Some(0) {
+                checked.fault(&join(at, "replicate_for"), "is 0", "set a longer time, or remove it");
+            }
+            if merges == Some(false) && checked.value(&join(at, "force_merge_on_clone")).is_some() {
+                let remedy = "remove it, or set force_merge_index: true";
+                checked.fault(&join(at, "force_merge_on_clone"), "is set although force_merge_index is false", remedy);
+            }
         }
         "downsample" => {
             checked.known(at, &["fixed_interval", "wait_timeout", "sampling_method", "force_merge_index"]);
@@ -134,7 +145,13 @@ fn arguments(action: &str, at: At, checked: &mut Checked) {
                 checked.fault(&join(at, "fixed_interval"), "is 0", "choose an interval, such as 1h");
             }
             checked.duration(&join(at, "wait_timeout"));
-            checked.one_of(&join(at, "sampling_method"), &["aggregate", "last_value"]);
+            // Elasticsearch reads it in any case.
+            let method = join(at, "sampling_method");
+            let lower = checked.text(&method).map(str::to_lowercase);
+            if lower.as_deref().is_some_and(|method| !SAMPLING_METHODS.contains(&method)) {
+                let wrong = format!("is {:?}", lower.unwrap_or_default());
+                checked.fault(&method, wrong, format!("choose {}", SAMPLING_METHODS.join(" or ")));
+            }
             checked.boolean(&join(at, "force_merge_index"));
         }
         "wait_for_snapshot" => {
@@ -155,17 +172,26 @@ fn rollover(at: At, checked: &mut Checked) {
     checked.known(at, &known);
     for key in ROLLOVER_SIZES {
         checked.size(&join(at, key));
+        with_unit(&join(at, key), checked);
     }
     for key in ROLLOVER_COUNTS {
         checked.integer(&join(at, key), 0..=i64::MAX);
     }
     for key in ROLLOVER_AGES {
         checked.duration(&join(at, key));
+        with_unit(&join(at, key), checked);
     }
     let bounded = known.iter().any(|key| key.starts_with("max_") && checked.value(&join(at, key)).is_some());
     if !bounded {
         let remedy = "set at least one max_* condition, such as max_primary_shard_size: 50gb";
         checked.fault(at, "has no max_* condition", remedy);
+    }
+}
+
+/// Elsewhere 0 needs no unit, and may be a number.
+fn with_unit(at: At, checked: &mut Checked) {
+    if checked.value(at).is_some_and(serde_json::Value::is_number) {
+        checked.fault(at, "is a number without a unit", "write 0ms, 0b or another value with its unit");
     }
 }
 
@@ -178,7 +204,7 @@ fn allocate(at: At, checked: &mut Checked) {
         let here = join(at, rule);
         for attribute in checked.section(&here).into_iter().flat_map(|map| map.keys()) {
             says = true;
-            checked.text(&join(&here, attribute));
+            checked.word(&join(&here, attribute));
         }
     }
     if !says {
@@ -191,7 +217,7 @@ fn allocate(at: At, checked: &mut Checked) {
 fn ages_grow(checked: &mut Checked) {
     let age = |checked: &Checked, phase: &str| {
         let text = checked.value(&["phases", phase, "min_age"])?.as_str()?;
-        crate::units::millis(text).filter(|age| *age > 0)
+        crate::units::duration(text).filter(|age| *age > 0)
     };
     let ages: Vec<_> = PHASES.iter().filter_map(|phase| Some((*phase, age(checked, phase)?))).collect();
     for (place, (phase, age)) in ages.iter().enumerate() {
@@ -271,7 +297,7 @@ fn downsampling(checked: &mut Checked) {
         let interval = checked.value(&join(&at, "fixed_interval")).and_then(|value| crate::units::millis(value.as_str()?));
         let Some(interval) = interval.filter(|interval| *interval > 0) else { continue };
         let method =
-            checked.value(&join(&at, "sampling_method")).and_then(|value| value.as_str()).unwrap_or("aggregate").to_owned();
+            checked.value(&join(&at, "sampling_method")).and_then(|value| value.as_str()).unwrap_or("aggregate").to_lowercase();
         if let Some((earlier, smaller, same)) = &before {
             if interval <= *smaller || interval % smaller != 0 {
                 let wrong = format!("is not a larger multiple of the interval of the {earlier} phase");

@@ -2,12 +2,17 @@
 //! remedy.
 
 mod analysis;
+mod built_in;
 mod checked;
+mod cron;
+mod date_math;
 mod index;
 mod lifecycle;
 mod names;
+mod owner;
 mod pipeline;
 mod references;
+mod setting_values;
 mod settings;
 mod snapshot;
 mod streams;
@@ -17,7 +22,9 @@ use serde_json::Value;
 
 use super::Kind;
 
+pub use built_in::is_built_in;
 pub use checked::Checked;
+pub use owner::owner;
 pub use references::references;
 pub use streams::streams;
 

@@ -8,6 +8,9 @@ const LONGEST_BYTES: usize = 255;
 /// Characters that no index, template or stream name may contain.
 const FORBIDDEN: [char; 11] = ['\\', '/', '*', '?', '"', '<', '>', '|', ' ', ',', '#'];
 
+/// SnapshotLifecyclePolicy.validate.
+const NOT_IN_SNAPSHOT_POLICIES: [char; 8] = ['\\', '/', '*', '?', '"', '<', '>', '|'];
+
 pub fn check(kind: Kind, name: &str, checked: &mut Checked) {
     if let Some((wrong, remedy)) = wrong(kind, name) {
         checked.fault(&[], format!("is named {name:?}, which {wrong}"), remedy);
@@ -24,6 +27,9 @@ pub fn wrong(kind: Kind, name: &str) -> Option<(String, &'static str)> {
         return Some(("is empty or contains a comma or space".into(), rename));
     }
     match kind {
+        Kind::SnapshotPolicy if name.contains(NOT_IN_SNAPSHOT_POLICIES) => {
+            Some(("contains one of \\ / * ? \" < > |".into(), rename))
+        }
         Kind::LifecyclePolicy | Kind::SnapshotPolicy if name.starts_with('_') => {
             Some(("begins with an underscore".into(), rename))
         }

@@ -128,6 +128,7 @@ const PROCESSORS: &[(&str, &[&str], &[&str])] = &[
 
 pub fn pipeline(checked: &mut Checked) {
     checked.known(&[], &["description", "processors", "on_failure", "version", "_meta", "deprecated", "field_access_pattern"]);
+    checked.no_nulls(&[], &[&["_meta", "**"], &["processors", "*", "*", "**"], &["on_failure", "*", "*", "**"]]);
     checked.text(&["description"]);
     checked.integer(&["version"], 0..=i64::MAX);
     checked.section(&["_meta"]);

@@ -3,23 +3,13 @@
 
 use serde_json::Value;
 
+use super::built_in::is_built_in;
 use crate::desired::{
     Desired, Fault, Kind,
     resolve::{self, PHASES},
     yaml::Document,
 };
 
-/// Built-in components of Elasticsearch, which may be referenced without a declaration: "Index templates", built-in.
-const BUILT_IN_COMPONENTS: [&str; 8] = [
-    "logs@mappings",
-    "logs@settings",
-    "logs@custom",
-    "ecs@mappings",
-    "data-streams@mappings",
-    "metrics@mappings",
-    "metrics@settings",
-    "metrics@custom",
-];
 /// Built-in templates of priority 100 match the other names.
 const BUILT_IN_PATTERNS: [&str; 3] = ["logs-*-*", "metrics-*-*", "synthetics-*-*"];
 const BUILT_IN_PRIORITY: u64 = 100;
@@ -56,7 +46,7 @@ pub fn references<'l>(desired: &Desired, locate: Locate<'l>) -> Vec<Fault> {
     }
     for (name, body) in desired.of(Kind::Pipeline) {
         for called in called_pipelines(&body["processors"]).into_iter().chain(called_pipelines(&body["on_failure"])) {
-            if !declared(Kind::Pipeline, &called) {
+            if !declared(Kind::Pipeline, &called) && !is_built_in(Kind::Pipeline, &called) {
                 let (wrong, remedy) = missing(Kind::Pipeline, &called);
                 faults.push(Kind::Pipeline, name, &["processors"], wrong, remedy);
             }
@@ -100,6 +90,7 @@ fn template_settings(desired: &Desired, kind: Kind, name: &str, body: &Value, fa
     ] {
         if let Some(other) = settings.get(setting).filter(|other| *other != "_none")
             && desired.body(of, other).is_none()
+            && !is_built_in(of, other)
         {
             let (wrong, remedy) = missing(of, other);
             faults.push(kind, name, &["template", "settings"], format!("{setting} {wrong}"), remedy);
@@ -126,7 +117,8 @@ fn index_templates(desired: &Desired, faults: &mut Faults) {
     for (place, (name, body)) in templates.iter().enumerate() {
         let optional = resolve::texts(&body["ignore_missing_component_templates"]);
         for (at, component) in resolve::texts(&body["composed_of"]).iter().enumerate() {
-            let known = desired.body(Kind::ComponentTemplate, component).is_some() || BUILT_IN_COMPONENTS.contains(component);
+            let known =
+                desired.body(Kind::ComponentTemplate, component).is_some() || is_built_in(Kind::ComponentTemplate, component);
             if !known && !optional.contains(component) {
                 let (wrong, remedy) = missing(Kind::ComponentTemplate, component);
                 faults.push(Kind::IndexTemplate, name, &["composed_of", &at.to_string()], wrong, remedy);

@@ -1,11 +1,10 @@
-//! This module checks index settings of a template: their names step by step, and values that are often wrong.
+//! This module checks index settings of a template: their names step by step.
 //!
 //! Sources: "Index settings" of the 9.x reference; IndexScopedSettings, IndexSettings, MapperService.
 
 use serde_json::Value;
 
-use super::{Checked, analysis, checked::At};
-use crate::units;
+use super::{Checked, analysis, checked::At, setting_values};
 
 /// Settings by their first step after `index.`. [`STEPS`] lists the further steps.
 const SETTING_GROUPS: &[&str] = &[
@@ -204,7 +203,7 @@ pub fn settings(at: At, checked: &mut Checked) {
             let known: Vec<_> = known.iter().map(|step| format!("index.{group}.{step}")).collect();
             checked.fault(&here, format!("is an unknown setting index.{short}"), format!("known: {}", known.join(", ")));
         }
-        setting_value(short, value, &here, checked);
+        setting_values::check(short, value, &here, checked);
     }
     analysis::analysis(at, checked);
 }
@@ -215,43 +214,6 @@ fn unknown_step(name: &str) -> Option<(&'static str, &'static [&'static str])> {
         let rest = name.strip_prefix(group).and_then(|rest| rest.strip_prefix('.'));
         rest.is_some_and(|rest| !known.contains(&rest.split('.').next().unwrap_or_default()))
     })
-}
-
-/// Checks values of settings whose units and bounds are often wrong.
-fn setting_value(name: &str, value: &Value, at: At, checked: &mut Checked) {
-    let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-    let whole = |least: i64| text.parse::<i64>().is_ok_and(|number| number >= least);
-    let (right, remedy) = match name {
-        "number_of_shards" => (whole(1) && text.parse::<i64>().is_ok_and(|number| number <= 1024), "write 1 to 1024"),
-        "number_of_replicas" | "priority" => (whole(0), "write a whole number, 0 or more"),
-        "mapping.total_fields.limit" | "mapping.depth.limit" | "mapping.nested_fields.limit" | "max_result_window" => {
-            (whole(1), "write a whole number, 1 or more")
-        }
-        "routing.allocation.total_shards_per_node" => (whole(-1), "write a whole number, or -1 for no limit"),
-        "refresh_interval" => (text == "-1" || units::duration(&text).is_some(), "write a duration such as 30s, or -1"),
-        "translog.sync_interval" | "gc_deletes" | "unassigned.node_left.delayed_timeout" | "search.idle.after" => {
-            (units::duration(&text).is_some(), "write a duration, such as 30s")
-        }
-        "translog.flush_threshold_size" => (units::size(&text).is_some(), "write a size, such as 512mb"),
-        "translog.durability" => (["request", "async"].contains(&text.to_lowercase().as_str()), "choose request or async"),
-        "codec" => (
-            ["default", "best_compression", "legacy_default", "legacy_best_compression"].contains(&text.as_str()),
-            "choose default or best_compression",
-        ),
-        "mode" => (
-            ["standard", "logsdb", "time_series", "lookup"].contains(&text.as_str()),
-            "choose standard, logsdb, time_series or lookup",
-        ),
-        "hidden"
-        | "lifecycle.prefer_ilm"
-        | "mapping.ignore_malformed"
-        | "lifecycle.indexing_complete"
-        | "mapping.total_fields.ignore_dynamic_beyond_limit" => (text == "true" || text == "false", "write true or false"),
-        _ => return,
-    };
-    if !right && !value.is_null() {
-        checked.fault(at, format!("is {value}, which index.{name} does not accept"), remedy);
-    }
 }
 
 type Flat<'a> = std::collections::BTreeMap<String, (Vec<&'a str>, &'a Value)>;

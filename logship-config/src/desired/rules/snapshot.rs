@@ -1,7 +1,7 @@
 //! This module checks snapshot repositories and snapshot lifecycle policies. Sources: "S3 repository", "Create or update a
 //! snapshot lifecycle policy", SnapshotLifecyclePolicy.validate, 9.x.
 
-use super::Checked;
+use super::{Checked, cron, date_math};
 
 /// Types that need no plugin, each with its required settings and its settings in addition to [`EVERY_REPOSITORY`].
 const REPOSITORY_TYPES: [(&str, &[&str], &[&str]); 6] = [
@@ -70,8 +70,13 @@ const SNAPSHOT_SIZES: [&str; 4] = ["chunk_size", "buffer_size", "max_restore_byt
 const SHORTEST_INTERVAL_MILLIS: i64 = 15 * 60_000;
 const EXPAND_WILDCARDS: [&str; 5] = ["all", "open", "closed", "hidden", "none"];
 const METADATA_LIMIT_BYTES: usize = 1024;
+/// Characters that no snapshot's name may contain.
+const NOT_IN_NAMES: [char; 11] = [' ', ',', '#', '/', '\\', '*', '?', '"', '|', '<', '>'];
+const NOT_IN_NAMES_TEXT: &str = "space , # / \\ * ? \" | < >";
+const NAME_REMEDY: &str = "use lower case without spaces, such as <nightly-{now/d}>";
 
 pub fn repository(checked: &mut Checked) {
+    checked.no_nulls(&[], &[]);
     checked.known(&[], &["type", "settings"]);
     let kind = checked.required_text(&["type"]);
     checked.required_section(&["settings"]);
@@ -112,18 +117,17 @@ pub fn repository(checked: &mut Checked) {
 }
 
 pub fn policy(checked: &mut Checked) {
-    checked.known(&[], &["schedule", "name", "repository", "config", "retention"]);
+    checked.no_nulls(&[], &[&["config", "metadata", "**"]]);
+    checked.known(&[], &["schedule", "name", "repository", "config", "retention", "unhealthy_if_no_snapshot_within"]);
+    unhealthy(checked);
     checked.required_text(&["repository"]);
     if let Some(name) = checked.required_text(&["name"]) {
-        // Date math in <…> may contain capitals, such as {now/d}.
-        let plain = name.split(['{', '}']).step_by(2).collect::<String>();
-        if plain != plain.to_lowercase() || plain.contains([' ', ',', '#', '/', '\\', '*', '?', '"', '|']) {
-            checked.fault(&["name"], format!("is {name:?}"), "use lower case without spaces, such as <nightly-{now/d}>");
-        }
+        snapshot_name(name, checked);
     }
     schedule(checked);
     if checked.section(&["config"]).is_some() {
         let known = [
+            "allow_no_indices",
             "indices",
             "ignore_unavailable",
             "include_global_state",
@@ -141,7 +145,7 @@ pub fn policy(checked: &mut Checked) {
                 checked.fault(&["config", "expand_wildcards"], format!("holds {word:?}"), remedy);
             }
         }
-        for switch in ["ignore_unavailable", "include_global_state", "partial"] {
+        for switch in ["allow_no_indices", "ignore_unavailable", "include_global_state", "partial"] {
             checked.boolean(&["config", switch]);
         }
         if let Some(metadata) = checked.section(&["config", "metadata"])
@@ -165,7 +169,29 @@ pub fn policy(checked: &mut Checked) {
     }
 }
 
-/// Checks an interval, or a Quartz cron line: second minute hour day month weekday, optionally a year.
+/// Elasticsearch also compares the time with the interval of a cron expression.
+fn unhealthy(checked: &mut Checked) {
+    let at = ["unhealthy_if_no_snapshot_within"];
+    let Some(within) = checked.duration(&at) else { return };
+    let interval = checked.value(&["schedule"]).and_then(|schedule| crate::units::millis(schedule.as_str()?)).unwrap_or(0);
+    if within <= interval.max(SHORTEST_INTERVAL_MILLIS) {
+        checked.fault(&at, "is not longer than the interval between snapshots", "write a longer time");
+    }
+}
+
+/// The name of each snapshot, which may contain date math.
+fn snapshot_name(name: &str, checked: &mut Checked) {
+    let constant = match date_math::constant_parts(name) {
+        Ok(constant) => constant,
+        Err(wrong) => return checked.fault(&["name"], format!("is {name:?}, which {wrong}"), NAME_REMEDY),
+    };
+    if constant.starts_with('_') || constant != constant.to_lowercase() || constant.contains(NOT_IN_NAMES) {
+        let wrong = format!("is {name:?}, with a leading underscore, a capital letter or one of {NOT_IN_NAMES_TEXT}");
+        checked.fault(&["name"], wrong, NAME_REMEDY);
+    }
+}
+
+/// Checks an interval or a cron expression.
 fn schedule(checked: &mut Checked) {
     let Some(text) = checked.required_text(&["schedule"]) else { return };
     if let Some(millis) = crate::units::millis(text) {
@@ -174,27 +200,7 @@ fn schedule(checked: &mut Checked) {
         }
         return;
     }
-    let fields: Vec<&str> = text.split_whitespace().collect();
-    let whole = |field: &str, least: u32, most: u32| {
-        field.split(',').all(|part| {
-            let (range, step) = part.split_once('/').unwrap_or((part, "1"));
-            let within = |text: &str| text.parse::<u32>().is_ok_and(|number| (least..=most).contains(&number));
-            let named = |text: &str| text.len() == 3 && text.bytes().all(|byte| byte.is_ascii_alphabetic()) && most <= 12;
-            let (first, last) = range.split_once('-').unwrap_or((range, range));
-            let one = |text: &str| within(text) || named(text);
-            let special = matches!(range, "*" | "?")
-                || most == 31 && matches!(range, "L" | "LW" | "W")
-                || most == 7 && range.split_once('#').is_some_and(|(day, nth)| one(day) && nth.parse::<u8>().is_ok())
-                || range.strip_suffix('L').or(range.strip_suffix('W')).is_some_and(one);
-            step.parse::<u32>().is_ok_and(|step| step > 0) && (special || one(first) && one(last))
-        })
-    };
-    let bounds = [(0, 59), (0, 59), (0, 23), (1, 31), (1, 12), (1, 7), (1970, 2199)];
-    let right = (6..=7).contains(&fields.len())
-        && fields.iter().zip(bounds).all(|(field, (least, most))| whole(field, least, most))
-        // Quartz requires exactly one of the two day fields to be `?`.
-        && (fields[3] == "?") != (fields[5] == "?");
-    if !right {
+    if !cron::is_valid(text) {
         let remedy = "write second minute hour day month weekday with ? for one of the days, such as 0 30 1 * * ?, or an \
             interval such as 1d";
         checked.fault(&["schedule"], format!("is {text:?}, not a schedule"), remedy);

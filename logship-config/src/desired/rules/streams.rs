@@ -8,6 +8,7 @@ use crate::desired::{Budget, Fault, Kind, Stream, yaml::Document};
 /// Returns the valid streams, and the faults of the others.
 pub fn streams(file: &str, document: &Document) -> (BTreeMap<String, Stream>, Vec<Fault>) {
     let mut checked = Checked::new(file, document);
+    checked.no_nulls(&[], &[&["streams", "*"]]);
     checked.known(&[], &["streams"]);
     let mut streams = BTreeMap::new();
     for (name, _) in checked.required_section(&["streams"]).into_iter().flatten() {
@@ -29,8 +30,18 @@ pub fn streams(file: &str, document: &Document) -> (BTreeMap<String, Stream>, Ve
         let (lifecycle, failure_store) = (value("lifecycle"), value("failure_store"));
         streams.insert(name.clone(), Stream { lifecycle, failure_store, protected, budget });
     }
+    let total: f64 = streams.values().filter_map(|stream| Some(stream.budget?.disk_percent)).sum();
+    if total > WHOLE_PERCENT + ROUNDING {
+        let wrong = format!("have budgets of {total} % of the disks together");
+        checked.fault(&["streams"], wrong, "lower disk_percent of some streams until the sum is at most 100");
+    }
     (streams, checked.into_faults())
 }
+
+/// All data disks.
+const WHOLE_PERCENT: f64 = 100.0;
+/// Sums of fractions are not exact.
+const ROUNDING: f64 = 1e-6;
 
 fn budget(name: &str, checked: &mut Checked) -> Option<Budget> {
     let at = ["streams", name, "budget"];

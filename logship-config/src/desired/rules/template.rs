@@ -1,7 +1,7 @@
 //! This module checks component and index templates. Sources: "Create or update a component template", "… an index
 //! template", 9.x.
 
-use super::{Checked, index, settings};
+use super::{Checked, checked, index, settings};
 
 const TEMPLATE_KEYS: [&str; 5] = ["settings", "mappings", "aliases", "lifecycle", "data_stream_options"];
 
@@ -63,7 +63,19 @@ pub fn index(checked: &mut Checked) {
     shared(checked);
 }
 
+/// Places in which Elasticsearch accepts `null`: it removes what an earlier component sets.
+const NULLS: [checked::At; 7] = [
+    &["_meta", "**"],
+    &["template", "settings", "**"],
+    &["template", "mappings", "**"],
+    &["template", "aliases", "**"],
+    &["template", "lifecycle", "data_retention"],
+    &["template", "data_stream_options"],
+    &["template", "data_stream_options", "failure_store"],
+];
+
 fn shared(checked: &mut Checked) {
+    checked.no_nulls(&[], &NULLS);
     checked.integer(&["version"], 0..=i64::MAX);
     checked.section(&["_meta"]);
     checked.boolean(&["deprecated"]);

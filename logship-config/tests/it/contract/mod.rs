@@ -94,6 +94,7 @@ async fn everything(client: &Client, fake: &Arc<Fake>) {
         {policy: s}, delete: {}}}}}";
     let extra = |stream: &str| {
         declared(&[
+            ("owner.yaml", "owner: exchange"),
             ("policies/extra.yaml", mount),
             ("snapshots/repositories/r.yaml", "{type: s3, settings: {bucket: b, compress: true, chunk_size: 1gb}}"),
             (

@@ -23,7 +23,13 @@ pub struct Judged {
 }
 
 impl Contract {
-    pub fn read(folder: &str) -> Self {
+    /// Reads the description once for all tests: it is large.
+    pub fn read(folder: &str) -> &'static Self {
+        static READ: std::sync::OnceLock<Contract> = std::sync::OnceLock::new();
+        READ.get_or_init(|| Self::parse(folder))
+    }
+
+    fn parse(folder: &str) -> Self {
         let file = std::fs::File::open(Path::new(folder).join("elasticsearch-9.4-openapi.json.gz")).unwrap();
         let mut text = String::new();
         GzDecoder::new(file).read_to_string(&mut text).unwrap();

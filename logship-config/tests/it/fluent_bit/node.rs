@@ -160,6 +160,22 @@ impl Node {
         assert!(!self.folder.path().join("state/positions.db").exists());
     }
 
+    /// Returns the text of all chunks on the disk. A chunk contains the texts of its records unchanged.
+    pub fn chunks(&self) -> String {
+        fn read(folder: &std::path::Path, text: &mut String) {
+            for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+                match entry.path() {
+                    path if path.is_dir() => read(&path, text),
+                    // A chunk that was delivered in the meantime is gone.
+                    path => text.push_str(&String::from_utf8_lossy(&std::fs::read(path).unwrap_or_default())),
+                }
+            }
+        }
+        let mut text = String::new();
+        read(&self.folder.path().join("state/storage"), &mut text);
+        text
+    }
+
     /// Returns the sum of a metric over its labels.
     pub async fn metric(&self, name: &str) -> f64 {
         let Ok(reply) = reqwest::get(&self.metrics).await else { return 0.0 };

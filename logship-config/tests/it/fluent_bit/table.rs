@@ -25,7 +25,7 @@ const QUARANTINE: &str = "logs-quarantine.app-default";
 const STREAMS: [&str; 7] =
     [APP, ACCESS, AUDIT, "logs-alertbot.app-default", "logs-backup.app-default", INFRASTRUCTURE, QUARANTINE];
 /// Rows of the table and the programs' own lines, which are tests below, and the cases of `crowd` and `storm`.
-const ROWS: usize = 13;
+const ROWS: usize = 14;
 static UNPROVED: AtomicUsize = AtomicUsize::new(0);
 
 /// Returns the declared templates, with their components combined as in Elasticsearch.
@@ -310,6 +310,29 @@ async fn row_10_each_line_goes_to_its_stream() {
             assert!(all.iter().all(|document| document.pointer("/kubernetes/pod_id").is_none()), "{all:?}");
         }
     }
+}
+
+/// Elasticsearch reads every spelling of a time, and a line without one gets the time of the container runtime.
+#[tokio::test]
+async fn row_11_each_spelling_of_a_time_stays_without_an_error() {
+    let Some((world, mut node)) = with_node("timestamps without a fraction", |_| {}).await else { return };
+    node.exchange("exchange-0");
+    let times =
+        ["2026-11-27T08:59:59Z", "2026-11-27T08:59:59.123Z", "2026-11-27T09:59:59+01:00", "2026-11-27T08:59:59.123456789Z"];
+    let mut lines: Vec<String> = times.map(|time| json!({"@timestamp": time, "message": time}).to_string()).into();
+    lines.push(json!({"message": "no time"}).to_string());
+    lines.push("no JSON".to_owned());
+    node.write("exchange-0", &lines.iter().map(|line| ("stdout", line.as_str())).collect::<Vec<_>>());
+    node.start().await;
+    arrived(&world, &node, APP, lines.len()).await;
+    for document in documents(&world, APP) {
+        let (time, message) = (document["@timestamp"].as_str().unwrap(), document["message"].as_str().unwrap());
+        let kept = times.contains(&message).then_some(message);
+        assert!(kept.map_or(time.starts_with("2026-11-27T09:00:00.0000"), |kept| time == kept), "{document}");
+        assert!(document["event.created"].as_str().unwrap().starts_with("2026-11-27T09:00:00"), "{document}");
+    }
+    let errors: Vec<String> = node.log().lines().filter(|line| line.contains("[parser")).map(str::to_owned).collect();
+    assert_eq!(errors, Vec::<String>::new());
 }
 
 /// Lines that every program prints through the same telemetry. The relay's own log represents them, with its errors and

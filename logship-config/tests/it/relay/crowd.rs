@@ -49,6 +49,32 @@ async fn partial_requests_use_no_place() {
     assert_eq!(world.documents(APP).len(), 3);
 }
 
+/// Two slow clients stop in the middle of the largest bodies. Ordinary chunks do not wait for them.
+#[tokio::test]
+async fn half_sent_large_bodies_hold_up_no_ordinary_chunk() {
+    let settings =
+        [("LOGSHIP_RELAY_BODY_LIMIT", "1048576"), ("LOGSHIP_RELAY_MEMORY", "4194304"), ("LOGSHIP_RELAY_WAIT", "200ms")];
+    let world = World::start_with(cluster(false), &settings).await;
+    let address = world.url.strip_prefix("http://").unwrap().strip_suffix("/_bulk").unwrap();
+    let mut slow = Vec::new();
+    for _ in 0..2 {
+        let mut shipper = TcpStream::connect(address).await.unwrap();
+        let head = format!("POST /_bulk HTTP/1.1\r\nhost: {address}\r\ncontent-length: 1000000\r\n\r\n");
+        shipper.write_all(head.as_bytes()).await.unwrap();
+        shipper.write_all(&vec![b'x'; 700_000]).await.unwrap();
+        slow.push(shipper);
+    }
+    world
+        .until("a large body is charged", async |world| {
+            world.metric("logship_relay_memory_bytes{part=\"arriving\"}").await >= 700_000
+        })
+        .await;
+    for number in 0..20 {
+        assert_eq!(world.send(&numbered(number * 10, number * 10 + 10)).await.status, 200);
+    }
+    assert_eq!(world.documents(APP).len(), 200);
+}
+
 /// The limit is on bytes: chunks that inflate to large sizes wait for each other. A refusal of a chunk that waited too long
 /// names the setting.
 #[tokio::test]

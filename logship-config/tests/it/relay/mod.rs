@@ -2,6 +2,7 @@
 
 mod anywhere;
 mod crowd;
+mod opensearch;
 mod outcomes;
 mod refusals;
 mod storm;

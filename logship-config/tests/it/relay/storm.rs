@@ -1,4 +1,4 @@
-//! This module sends 100,000 documents through the whole path, and kills a relay at random times.
+//! This module sends many documents through the whole path, and kills a relay at random times.
 
 use std::{cell::Cell, collections::BTreeSet};
 
@@ -11,6 +11,9 @@ const CHUNK: usize = 1_000;
 /// One of this many documents is permanently refused.
 const ONE_BAD_IN: usize = 97;
 const SHIPPERS: usize = 3;
+/// Each fault of the storm happens several times.
+const DOCUMENTS: usize = 30_000;
+const LONG: usize = 100_000;
 
 fn is_bad(number: usize) -> bool {
     number.is_multiple_of(ONE_BAD_IN)
@@ -72,30 +75,43 @@ const SETTINGS: [(&str, &str); 1] = [("LOGSHIP_RELAY_DEADLINE", "3s")];
 
 /// The server stores duplicate `_id`s, so only failed items may be sent again. Chunks have enough time, since a shipper
 /// would resend all of a chunk.
-#[tokio::test]
-async fn a_server_without_id_checks_gets_100_000_documents_once() {
-    const DOCUMENTS: usize = 100_000;
+async fn without_id_checks(documents: usize) {
     let world = World::start_with(cluster(false), &[("LOGSHIP_RELAY_DEADLINE", "5m")]).await;
     world.fault(Fault::new(FaultKind::ForgetsIds));
     storm(&world, 1);
-    let sent = ship_all(&world, DOCUMENTS).await;
-    assert_eq!(sent, DOCUMENTS / CHUNK, "each chunk was sent once");
-    all_arrived(&world, DOCUMENTS);
-    assert_eq!(world.settled("dead_letter").await as usize, (0..DOCUMENTS).filter(|number| is_bad(*number)).count());
+    let sent = ship_all(&world, documents).await;
+    assert_eq!(sent, documents / CHUNK, "each chunk was sent once");
+    all_arrived(&world, documents);
+    assert_eq!(world.settled("dead_letter").await as usize, (0..documents).filter(|number| is_bad(*number)).count());
     assert_eq!(world.settled("already_there").await, 0);
 }
 
-/// Answers are lost after the work was done, and chunks time out and are resent: the `_id` identifies duplicates.
 #[tokio::test]
-async fn lost_answers_and_retries_double_none_of_100_000_documents() {
-    const DOCUMENTS: usize = 100_000;
+async fn a_server_without_id_checks_gets_each_document_once() {
+    without_id_checks(DOCUMENTS).await;
+}
+
+/// Answers are lost after the work was done, and chunks time out and are resent: the `_id` identifies duplicates.
+async fn with_lost_answers(documents: usize) {
     let world = World::start_with(cluster(false), &SETTINGS).await;
     storm(&world, 2);
     world.fault(Fault::new(FaultKind::AnswerLost).share(0.1));
     world.fault(Fault::new(FaultKind::AnswerCut).share(0.1));
-    ship_all(&world, DOCUMENTS).await;
-    all_arrived(&world, DOCUMENTS);
+    ship_all(&world, documents).await;
+    all_arrived(&world, documents);
     assert!(world.settled("already_there").await > 0, "answers were lost");
+}
+
+#[tokio::test]
+async fn lost_answers_and_retries_double_no_document() {
+    with_lost_answers(DOCUMENTS).await;
+}
+
+#[tokio::test]
+#[ignore = "long form, run by `make soak`"]
+async fn storms_over_100_000_documents_lose_and_double_none() {
+    without_id_checks(LONG).await;
+    with_lost_answers(LONG).await;
 }
 
 /// Checks that each of the first `acknowledged` documents or its dead letter is stored.

@@ -93,6 +93,34 @@ fn pipelines_and_snapshots_that_elasticsearch_refuses() {
                 4,
                 "as Elasticsearch's own",
             ),
+            (
+                "SnapshotLifecyclePolicy: retention is null",
+                "schedule: 1d\nname: s\nrepository: r\nretention:\n",
+                4,
+                "retention is empty",
+            ),
+            ("SnapshotLifecyclePolicy: config is null", "schedule: 1d\nname: s\nrepository: r\nconfig:\n", 4, "config is empty"),
+            (
+                "TimeValue: M is no unit",
+                "schedule: 1d\nname: s\nrepository: r\nretention: {expire_after: 1M}\n",
+                4,
+                "not a duration",
+            ),
+            (
+                "invalid snapshot name: must not start with '_'",
+                "schedule: 1d\nname: _s\nrepository: r\n",
+                2,
+                "leading underscore",
+            ),
+            ("the same with date math", "schedule: 1d\nname: <_s-{now}>\nrepository: r\n", 2, "leading underscore"),
+            ("date math without an end", "schedule: 1d\nname: <s-{now>\nrepository: r\n", 2, "date math without }"),
+            ("Cron: a month has five Saturdays", "schedule: 0 0 0 ? * 7#6\nname: s\nrepository: r\n", 1, "not a schedule"),
+            (
+                "unhealthy_if_no_snapshot_within: time is too short",
+                "schedule: 1d\nname: s\nrepository: r\nunhealthy_if_no_snapshot_within: 12h\n",
+                4,
+                "not longer than the interval",
+            ),
             ("slm.minimum_interval", "schedule: 5m\nname: s\nrepository: r\n", 1, "below 15m"),
             ("invalid snapshot name: must be lowercase", "schedule: 1d\nname: Nightly\nrepository: r\n", 2, "lower case"),
             (
@@ -103,11 +131,20 @@ fn pipelines_and_snapshots_that_elasticsearch_refuses() {
             ),
         ],
     );
-    let schedules =
-        ["0 30 1 * * ?", "0 0/15 * ? * MON-FRI", "0 0 12 L * ?", "0 0 0 ? * 6#3", "0 0 0 1,15 JAN-MAR ? 2026", "30m", "1d"];
-    for schedule in schedules {
-        let found = faults("snapshots/policies/s.yaml", &format!("schedule: {schedule}\nname: <s-{{now/d}}>\nrepository: r\n"));
-        assert!(found.iter().all(|fault| fault.contains("not declared")), "{schedule}: {found:?}");
+    let schedules = [
+        "0 30 1 * * ?",
+        "0 0/15 * ? * MON-FRI",
+        "0 0 12 L * ?",
+        "0 0 0 ? * 6#3",
+        "0 0 0 1,15 JAN-MAR ? 2026",
+        "30m",
+        "1d",
+        "0 0 0 L-3 * ?",
+    ];
+    let names = ["<s-{now/d}>", "<s-{now/d{yyyy.MM.dd}}>", "<s-{now/d{yyyy.MM.dd|+01:00}}>"];
+    for (schedule, name) in schedules.into_iter().flat_map(|schedule| names.map(|name| (schedule, name))) {
+        let found = faults("snapshots/policies/s.yaml", &format!("schedule: {schedule}\nname: {name}\nrepository: r\n"));
+        assert!(found.iter().all(|fault| fault.contains("not declared")), "{schedule} {name}: {found:?}");
     }
 }
 
@@ -130,6 +167,13 @@ fn streams_and_references() {
             "streams:\n  logs-shop.app-x:\n    protected: true\n    budget: {disk_percent: 20, floor: 1d}\n",
             "would delete from a protected stream",
         ),
+        (
+            template,
+            "streams:\n  logs-shop.app-x:\n    budget: {disk_percent: 60, floor: 1d}\n  logs-shop.app-y:\n    budget: {disk_percent: 40.5, floor: 1d}\n",
+            "budgets of 100.5 % of the disks together",
+        ),
+        (template, "streams:\n  logs-shop.app-x:\n    budget:\n", "streams.yaml:3: streams.logs-shop.app-x.budget is empty"),
+        (template, "streams:\n  logs-shop.app-x:\n    protected:\n", "protected is empty"),
         (&template.replace("200", "50"), "streams: {}\n", "own template for logs-*-* has 100"),
         (
             &template.replace("{lifecycle: {data_retention: 7d}}", "{}"),

@@ -15,6 +15,28 @@ fn policies_that_elasticsearch_refuses() {
             ("Phase.PARSER is strict", "phases:\n  hot:\n    min_aeg: 1d\n", 3, "did you mean min_age?"),
             ("TimeValue.parseTimeValue: unit is missing", "phases:\n  warm:\n    min_age: 30\n", 3, "not a duration"),
             ("TimeValue.parseTimeValue: unknown unit", "phases:\n  warm:\n    min_age: 30days\n", 3, "not a duration"),
+            ("TimeValue.parseTimeValue: M is no unit", "phases:\n  warm:\n    min_age: 30M\n", 3, "not a duration"),
+            ("Phase: Required [actions]", "phases:\n  warm:\n    min_age: 30d\n", 2, "phases.warm.actions is missing"),
+            ("Phase: Expected START_OBJECT", "phases:\n  warm:\n", 2, "phases.warm is empty"),
+            ("an action is null", "phases:\n  warm:\n    actions:\n      readonly:\n", 4, "readonly is empty"),
+            (
+                "SearchableSnapshotAction: [replicate_for] must be positive",
+                "phases:\n  cold:\n    actions:\n      searchable_snapshot: {snapshot_repository: r, replicate_for: 0d}\n",
+                4,
+                "replicate_for is 0",
+            ),
+            (
+                "SearchableSnapshotAction: [force_merge_on_clone] is not allowed",
+                "phases:\n  cold:\n    actions:\n      searchable_snapshot: {snapshot_repository: r, force_merge_index: false, force_merge_on_clone: true}\n",
+                4,
+                "although force_merge_index is false",
+            ),
+            (
+                "ByteSizeValue: more than 64 bits",
+                "phases:\n  hot:\n    actions:\n      rollover: {max_size: 9000000tb}\n",
+                4,
+                "not a size",
+            ),
             ("TimeValue.parseTimeValue: fractions", "phases:\n  warm:\n    min_age: 1.5d\n", 3, "not a duration"),
             (
                 "invalid action [rollover] defined in phase [warm]",
