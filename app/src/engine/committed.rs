@@ -9,12 +9,13 @@ use std::sync::Arc;
 use exchange_core::{
     Effects, OrderList, State, TradeRecord, Transfer,
     event::Event,
-    market_data::{MINUTE, MarketData, PublicTrade},
+    market_data::{MINUTE, MarketData},
     money::{Quantity, Time},
     order::{AccountId, Order, OrderId},
 };
 use parking_lot::RwLock;
 
+pub use super::feed::public;
 use super::{
     feed::{Feed, Recorder},
     tail::HistoryTail,
@@ -257,19 +258,6 @@ impl Effects for Fold<'_, '_> {
         if let Some(recorder) = &mut self.recorder {
             recorder.traded(trade);
         }
-    }
-}
-
-/// The public part of a trade.
-pub const fn public(trade: &TradeRecord) -> PublicTrade {
-    PublicTrade {
-        trade: trade.trade,
-        aggregate: trade.aggregate,
-        price: trade.price,
-        quantity: trade.quantity,
-        quote: trade.quote,
-        time: trade.time,
-        buyer_is_maker: trade.buyer_is_maker,
     }
 }
 

@@ -4,7 +4,6 @@
 //! A follower reads changed keys every [`POLL`], and refuses a revoked key within that time. While PostgreSQL is unreachable, the
 //! known keys remain usable.
 
-use super::listen_key::{self, Print};
 use super::verifier::Verifier;
 use crate::api_key::{KeyFault, Permissions, Vault};
 use crate::db::api_keys::{self, ApiKey, Material};
@@ -12,6 +11,7 @@ use exchange_core::order::AccountId;
 use ipnet::IpNet;
 use parking_lot::RwLock;
 use rustc_hash::FxHashMap;
+use sha2::{Digest, Sha256};
 use sqlx::PgPool;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -21,6 +21,18 @@ use tokio_util::sync::CancellationToken;
 
 /// Interval between polls for changed keys: well below the documented second.
 const POLL: Duration = Duration::from_millis(250);
+
+/// Bytes of a print.
+pub const PRINT_LENGTH: usize = 8;
+
+/// Identifies an API key in a listen key.
+pub type Print = [u8; PRINT_LENGTH];
+
+/// The print of an API key.
+pub fn print(api_key: &str) -> Print {
+    let digest = Sha256::digest(api_key.as_bytes());
+    std::array::from_fn(|index| digest[index])
+}
 
 /// A usable key.
 #[derive(Debug)]
@@ -88,7 +100,7 @@ impl Keys {
     pub fn insert(&self, api_key: &str, key: Key) {
         self.shared.loaded.store(true, Ordering::Release);
         let key = Arc::new(key);
-        self.shared.prints.write().insert(listen_key::print(api_key), Arc::clone(&key));
+        self.shared.prints.write().insert(print(api_key), Arc::clone(&key));
         self.shared.keys.write().insert(api_key.into(), key);
     }
 
@@ -150,14 +162,14 @@ impl Keys {
             .collect();
         let (mut keys, mut prints) = (self.shared.keys.write(), self.shared.prints.write());
         for (name, key) in usable {
-            let print = listen_key::print(&name);
+            let key_print = print(&name);
             match key {
                 Some(key) => {
-                    prints.insert(print, Arc::clone(&key));
+                    prints.insert(key_print, Arc::clone(&key));
                     keys.insert(name, key);
                 }
                 None => {
-                    prints.remove(&print);
+                    prints.remove(&key_print);
                     keys.remove(&name);
                 }
             }

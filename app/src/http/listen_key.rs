@@ -9,12 +9,11 @@ use super::App;
 use super::edge::now;
 use super::endpoint::{Answer, Call, Reply};
 use super::error::ApiError;
-use super::keys::{Key, Keys};
+use super::keys::{Key, Keys, PRINT_LENGTH, Print, print};
 use crate::api_key::Vault;
 use exchange_core::money::Time;
 use parking_lot::Mutex;
 use rustc_hash::FxHashMap;
-use sha2::{Digest, Sha256};
 use std::sync::Arc;
 use subtle::ConstantTimeEq;
 
@@ -27,18 +26,8 @@ pub const LIFE: Time = 24 * 60 * 60 * SECOND;
 /// Closed keys that one server remembers. Beyond it, closing is refused until some expire.
 const CLOSED_MAX: usize = 65_536;
 
-const PRINT_LENGTH: usize = 8;
 const STATED_LENGTH: usize = PRINT_LENGTH + 4;
 const LENGTH: usize = 32;
-
-/// Identifies an API key in a listen key.
-pub type Print = [u8; PRINT_LENGTH];
-
-/// The print of an API key.
-pub fn print(api_key: &str) -> Print {
-    let digest = Sha256::digest(api_key.as_bytes());
-    std::array::from_fn(|index| digest[index])
-}
 
 /// Listen keys that were closed, with their end.
 #[derive(Debug, Default)]

@@ -216,7 +216,7 @@ impl Inner {
 /// A text frame's content from JSON.
 pub fn text(json: Vec<u8>) -> Utf8Bytes {
     // The writer produces UTF-8 only; a lossy conversion would change nothing.
-    String::from_utf8(json).map_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned(), |text| text).into()
+    String::from_utf8(json).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned()).into()
 }
 
 /// An event in the form of one combined stream.

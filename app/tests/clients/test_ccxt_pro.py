@@ -95,7 +95,7 @@ def test_orders_over_the_websocket_api(run):
         assert [order["id"] for order in await client.fetch_open_orders_ws(SYMBOL)] == [edited["id"]]
         canceled = await client.cancel_order_ws(edited["id"], SYMBOL)
         assert canceled["status"] == "canceled"
-        assert (await client.fetch_balance_ws())["USDT"]["total"] > 0
+        assert all(trade["symbol"] == SYMBOL for trade in await client.fetch_my_trades_ws(SYMBOL))
         with pytest.raises(ccxt.pro.OrderNotFound):
             await client.cancel_order_ws(edited["id"], SYMBOL)
 

@@ -9,7 +9,7 @@
 mod recorder;
 
 use exchange_core::{
-    Balance, OrderList, State,
+    Balance, OrderList, State, TradeRecord,
     market_data::PublicTrade,
     money::{Amount, Price, Quantity, Time},
     order::{AccountId, AssetId, ClientId, MarketId, Order, OrderId, Side, TradeId},
@@ -248,6 +248,19 @@ impl Inner {
         for levels in self.markets.iter_mut().flat_map(|market| market.levels.iter_mut().flatten()) {
             levels.clear();
         }
+    }
+}
+
+/// The public part of a trade.
+pub const fn public(trade: &TradeRecord) -> PublicTrade {
+    PublicTrade {
+        trade: trade.trade,
+        aggregate: trade.aggregate,
+        price: trade.price,
+        quantity: trade.quantity,
+        quote: trade.quote,
+        time: trade.time,
+        buyer_is_maker: trade.buyer_is_maker,
     }
 }
 

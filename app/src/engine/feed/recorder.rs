@@ -10,8 +10,7 @@ use parking_lot::MutexGuard;
 use smallvec::SmallVec;
 use tokio::sync::Notify;
 
-use super::{AccountChange, AccountEvent, Execution, Inner, LastTrade, Legs, PENDING_MAX, Prevention, Report, Touched};
-use crate::engine::committed::public;
+use super::{AccountChange, AccountEvent, Execution, Inner, LastTrade, Legs, PENDING_MAX, Prevention, Report, Touched, public};
 
 /// The event in progress, as far as its order changes depend on it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
