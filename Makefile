@@ -88,6 +88,7 @@ deployment: install build ## test the pipeline, the images, the database's fail-
 	@deploy/ci/test
 	@deploy/infrastructure/postgresql/test
 	@deploy/infrastructure/object-store/test
+	@deploy/infrastructure/ingress/test
 	@deploy/docker/test
 
 images: install ## build every image with buildah; REGISTRY=… pushes them and writes target/image/digests

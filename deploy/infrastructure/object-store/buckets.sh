@@ -1,5 +1,5 @@
 #!/bin/bash
-# Creates the buckets of the exchange, or checks those that exist: versioning, object lock, owner, expiry of unfinished uploads.
+# Creates the buckets of the exchange, or checks existing ones: versioning, object lock, owner, expiry of unfinished uploads.
 # It deletes nothing, and changes nothing in a bucket of another owner. Settings: AWS_ENDPOINT_URL, AWS_REGION, AWS_ACCESS_KEY_ID,
 # AWS_SECRET_ACCESS_KEY, EXCHANGE_NAME. Exit status: 0 every bucket is right, 1 the store failed, 65 a bucket is wrong.
 set -euo pipefail
@@ -10,7 +10,7 @@ MARKER=.exchange-owner
 # A lock needs a bucket that was created with it; it cannot be added later.
 BUCKETS=(
     "exchange plain"                  # snapshots, archives of the journal, statements
-    "backups locked"                  # backups: nobody can delete one before its time
+    "backups locked"                  # backups: no person can delete one before its time
     "backups-lease plain"             # the lease of the backup agent: its objects must be replaceable
     "elasticsearch-snapshots plain"
 )

@@ -92,7 +92,9 @@ pub fn faults(text: &str, places: &Places<'_>) -> Vec<String> {
 }
 
 fn fault(command: &str, places: &Places<'_>) -> Option<String> {
-    let words: Vec<&str> = command.split_whitespace().skip_while(|word| word.contains('=') && !word.starts_with('-')).collect();
+    let words = split(command);
+    let words: Vec<&str> =
+        words.iter().map(String::as_str).skip_while(|word| word.contains('=') && !word.starts_with('-')).collect();
     let (&first, rest) = words.split_first()?;
     if first == "make" {
         let makefile = std::fs::read_to_string(places.repository.join("Makefile")).unwrap_or_default();
@@ -124,16 +126,29 @@ fn kubectl(words: &[&str], places: &Places<'_>) -> Option<String> {
     }
     let place = words.iter().position(|word| word.starts_with("/usr/bin/"))?;
     let program = words[place].trim_start_matches("/usr/bin/");
-    let subcommands = words[place + 1..].iter().take_while(|word| !word.starts_with('-') && !word.starts_with('"')).copied();
-    let help: Vec<&str> = subcommands.filter(|word| word.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'-')).collect();
-    knows(places.programs.join(program), &help)
+    knows(places.programs.join(program), &words[place + 1..])
 }
 
-/// A subcommand that does not exist ends with clap's usage error.
-fn knows(program: PathBuf, subcommands: &[&str]) -> Option<String> {
-    let output = Command::new(&program).args(subcommands).arg("--help").output().ok()?;
+/// A subcommand, flag or argument that does not exist ends with clap's usage error before `--help` is reached.
+fn knows(program: PathBuf, arguments: &[&str]) -> Option<String> {
+    let output = Command::new(&program).args(arguments).arg("--help").output().ok()?;
     let name = program.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    (!output.status.success()).then(|| format!("{name} has no subcommand {}", subcommands.join(" ")))
+    (!output.status.success()).then(|| format!("{name} does not understand {}", arguments.join(" ")))
+}
+
+/// Words of a command. Double quotes hold a word together.
+fn split(command: &str) -> Vec<String> {
+    let mut words = vec![String::new()];
+    let mut quoted = false;
+    for character in command.chars() {
+        match character {
+            '"' => quoted = !quoted,
+            ' ' if !quoted => words.push(String::new()),
+            other => words.iter_mut().last().into_iter().for_each(|word| word.push(other)),
+        }
+    }
+    words.retain(|word| !word.is_empty());
+    words
 }
 
 #[cfg(test)]
@@ -142,6 +157,11 @@ mod tests {
 
     const GUIDE: &str = "See `deploy/absent` and `deploy/<part>`.\n```sh\nmake absent\nmake up PORT=1\nkubectl apply -k argocd\n\
         kubectl apply \\\n  -k absent   # remark\nEXPORT=1 unknown-tool x\ndeploy/ci/absent x | cat\n```\n```yaml\nmake ignored\n```\n";
+
+    #[test]
+    fn quotes_hold_a_word_together() {
+        assert_eq!(split("admin --reason \"first market\"  x"), ["admin", "--reason", "first market", "x"]);
+    }
 
     #[test]
     fn what_a_guide_names_must_exist() {
