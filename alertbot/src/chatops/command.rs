@@ -7,6 +7,7 @@ use alertbot_core::{
         Reader,
         catalogue::{Text, say},
         notice::{line, plain_words},
+        place,
     },
 };
 use teloxide::types::Message;
@@ -139,7 +140,7 @@ async fn act(
             match context.writer.perform(Perform { incident: id, by, act: act.clone() }).await? {
                 Performed::Done(_) => {
                     let incident = {
-                        let place = alertbot_core::message::place::place(&incident, &Default::default());
+                        let place = place::place(&incident, &Default::default());
                         format!("{id} {}", line(&format!("{} {place}", incident.title()), 2 * lists::VALUE))
                     };
                     let saying = match act {

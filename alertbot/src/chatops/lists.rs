@@ -11,6 +11,7 @@ use alertbot_core::{
         notice::{directed, plain_words, safe, titled},
         place,
     },
+    oncall,
 };
 
 use super::BotContext;
@@ -95,7 +96,7 @@ pub(super) fn on_call(context: &BotContext, reader: &Reader) -> String {
         let on_duty: Vec<String> =
             routing.on_duty(&schedule.name, reader.now).into_iter().map(|person| safe(&person.name)).collect();
         let who = if on_duty.is_empty() { word(reader.language, Word::Nobody).to_owned() } else { on_duty.join(", ") };
-        let next = alertbot_core::oncall::next_after(schedule, reader.now).map(|(at, name)| {
+        let next = oncall::next_after(schedule, reader.now).map(|(at, name)| {
             let at = reader.clock(at);
             format!(", {}", escape(&say(reader.language, Text::OnDutyUntil { until: &at, next: &safe(name) })))
         });

@@ -1,6 +1,6 @@
 //! This module loads the queue after a restart. Messages in flight may have arrived. The wall clock may have been set back.
 
-use alertbot_core::incident::IncidentId;
+use alertbot_core::{incident::IncidentId, schedule::Item};
 use jiff::SignedDuration;
 
 use super::{Command, Work, deliver::given_up, work::item};
@@ -10,7 +10,7 @@ pub struct Resume;
 
 #[derive(Debug, Default)]
 pub struct Resumed {
-    pub queue: Vec<alertbot_core::schedule::Item>,
+    pub queue: Vec<Item>,
     /// Channel of each dropped message.
     pub given_up: Vec<&'static str>,
 }
