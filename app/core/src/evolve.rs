@@ -66,7 +66,7 @@ impl State {
                 };
                 self.add_list(list);
             }
-            Event::OperatorActed { .. } | Event::CommandDone { .. } => {}
+            Event::OperatorActed { .. } | Event::CommandDone { .. } | Event::CommandExecuted(_) => {}
             Event::FeatureLevel(level) => self.feature_level = *level,
             Event::AssetCreated { asset, code } => self.add_asset(Asset { id: *asset, code: code.clone() }),
             Event::MarketCreated { market, symbol, base, quote, filters, commission } => {

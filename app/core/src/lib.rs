@@ -21,12 +21,14 @@ pub mod money;
 pub mod order;
 mod orders;
 pub mod protection;
+pub mod rebuild;
 pub mod refusal;
 mod snapshot;
 mod state;
+mod wire;
 
 pub use book::Depth;
-pub use codec::DecodeError;
+pub use codec::{DecodeError, Reader, Writer};
 pub use decide::TEXT_MAX;
 pub use effects::{Effects, TradeRecord};
 pub use ledger::{Balance, Bucket, CUSTODY, FEES, Transfer};

@@ -1,6 +1,7 @@
 //! The core's tests in one binary. `support` creates exchanges and commands; every other file has one subject.
 
 mod cascade;
+mod forwarded;
 mod golden;
 mod naive;
 mod properties;
