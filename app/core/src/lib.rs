@@ -19,6 +19,7 @@ pub mod market;
 pub mod market_data;
 pub mod money;
 pub mod order;
+pub mod order_count;
 mod orders;
 pub mod protection;
 pub mod rebuild;

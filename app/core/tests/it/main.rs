@@ -4,6 +4,7 @@ mod cascade;
 mod forwarded;
 mod golden;
 mod naive;
+mod order_count;
 mod properties;
 mod protection;
 mod refusals;
