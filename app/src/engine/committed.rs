@@ -6,6 +6,7 @@
 
 use std::sync::Arc;
 
+use exchange_core::rebuild::Rebuild;
 use exchange_core::{
     Effects, OrderList, State, TradeRecord,
     event::Event,
@@ -14,8 +15,13 @@ use exchange_core::{
     order::{AccountId, Order, OrderId},
 };
 use parking_lot::RwLock;
+use tokio::sync::watch;
 
-use super::tail::HistoryTail;
+use super::{
+    forward::{Completing, Forward},
+    order_limits::OrderLimits,
+    tail::HistoryTail,
+};
 use crate::chain::Chain;
 
 /// The committed read model, shared by readers and the one task that folds.
@@ -37,6 +43,10 @@ pub struct Committed {
     /// Market data lacks the trades between the tables and its initial state.
     gap: bool,
     first_fills: Option<Arc<dyn FirstFills>>,
+    /// Commands of this replica that wait for their events.
+    forward: Option<Arc<Forward>>,
+    /// Sequence of the state, after each batch.
+    progress: watch::Sender<u64>,
     /// `None`: the state came from a snapshot of unknown history.
     history: Option<History>,
     /// Captures the state at each turn of a minute; off during a recovery, which replays many.
@@ -75,6 +85,7 @@ impl Committed {
     pub fn new(state: State, market_data: MarketData, projected_seq: u64) -> Self {
         let gap = state.sequence() > projected_seq;
         let tail = HistoryTail::from(projected_seq.max(state.sequence()));
+        let progress = watch::Sender::new(state.sequence());
         Self {
             state,
             market_data,
@@ -82,6 +93,8 @@ impl Committed {
             loaded_through: projected_seq,
             gap,
             first_fills: None,
+            forward: None,
+            progress,
             history: None,
             comparing: false,
             checkpoint: None,
@@ -90,7 +103,11 @@ impl Committed {
 
     /// As [`Self::new`], replacing the current content; watchers remain subscribed.
     pub fn restart(&mut self, state: State, market_data: MarketData, projected_seq: u64) {
-        *self = Self { first_fills: self.first_fills.take(), ..Self::new(state, market_data, projected_seq) };
+        let (first_fills, forward) = (self.first_fills.take(), self.forward.take());
+        forward.iter().for_each(|forward| forward.restart());
+        let progress = std::mem::take(&mut self.progress);
+        progress.send_replace(state.sequence());
+        *self = Self { first_fills, forward, progress, ..Self::new(state, market_data, projected_seq) };
     }
 
     /// History of the journal up to the state's sequence.
@@ -109,6 +126,7 @@ impl Committed {
         let before = minute(self.state.now());
         self.apply(events);
         self.history = history;
+        self.progress.send_replace(self.state.sequence());
         if self.comparing && minute(self.state.now()) != before {
             self.checkpoint = Some((self.state.clone(), history));
         }
@@ -129,22 +147,65 @@ impl Committed {
         self.first_fills = Some(watcher);
     }
 
+    /// Completes this replica's forwarded commands from the folded events.
+    pub(super) fn complete_forwarded(&mut self, forward: Arc<Forward>) {
+        self.forward = Some(forward);
+    }
+
+    /// The sequence after each batch, for readers that wait for one.
+    pub fn progress(&self) -> watch::Receiver<u64> {
+        self.progress.subscribe()
+    }
+
     /// Folds one committed batch.
     pub fn apply(&mut self, events: &[Event]) {
-        for event in events {
-            let sequence = self.state.sequence() + 1;
-            if sequence <= self.loaded_through {
-                self.state.evolve(event);
-                continue;
-            }
-            if let Event::TimeSetBack(time) = event {
-                self.market_data.set_back(*time);
-            }
-            let first_fills = self.first_fills.as_deref();
-            let mut fold = Fold { sequence, market_data: &mut self.market_data, tail: &mut self.tail, first_fills, trade: None };
-            self.state.evolve_with(event, &mut fold);
+        match self.forward.as_ref().and_then(|forward| forward.completing(events)) {
+            Some(completing) => self.fold_completing(events, completing),
+            None => events.iter().for_each(|event| self.fold(event, None)),
         }
         self.market_data.advance(self.state.now());
+    }
+
+    fn fold(&mut self, event: &Event, mut rebuild: Option<&mut Rebuild<'_>>) {
+        if let Some(rebuild) = &mut rebuild {
+            rebuild.before(&self.state, event);
+        }
+        let sequence = self.state.sequence() + 1;
+        if sequence <= self.loaded_through {
+            match rebuild {
+                Some(rebuild) => self.state.evolve_with(event, rebuild),
+                None => self.state.evolve(event),
+            }
+            return;
+        }
+        if let Event::TimeSetBack(time) = event {
+            self.market_data.set_back(*time);
+        }
+        let first_fills = self.first_fills.as_deref();
+        let (market_data, tail) = (&mut self.market_data, &mut self.tail);
+        let mut fold = Fold { sequence, market_data, tail, first_fills, rebuild, trade: None };
+        self.state.evolve_with(event, &mut fold);
+    }
+
+    /// As [`Self::fold`] for a batch with commands of this replica.
+    #[cold]
+    fn fold_completing(&mut self, events: &[Event], mut completing: Completing) {
+        let mut index = 0;
+        while index < events.len() {
+            let Some(span) = completing.next_at(index) else {
+                self.fold(&events[index], None);
+                index += 1;
+                continue;
+            };
+            let unfilled = OrderLimits::counted(&self.state, &span.command, self.state.now());
+            let mut rebuild = Rebuild::new(&span.command);
+            events[index..span.marker].iter().for_each(|event| self.fold(event, Some(&mut rebuild)));
+            let Event::CommandExecuted(executed) = &events[span.marker] else { return };
+            let outcome = rebuild.finish(&self.state, executed);
+            self.fold(&events[span.marker], None);
+            index = span.marker + 1;
+            span.complete(outcome, unfilled, executed, &self.state);
+        }
     }
 
     /// Whether market data lacks trades; see [`Self::new`].
@@ -178,17 +239,21 @@ pub const fn minute(time: Time) -> Time {
 }
 
 /// Receives the effects of one event.
-struct Fold<'a> {
+struct Fold<'a, 'c> {
     sequence: u64,
     market_data: &'a mut MarketData,
     tail: &'a mut HistoryTail,
     first_fills: Option<&'a dyn FirstFills>,
+    rebuild: Option<&'a mut Rebuild<'c>>,
     /// The event's trade: its quantity, and its maker.
     trade: Option<(Quantity, OrderId)>,
 }
 
-impl Effects for Fold<'_> {
+impl Effects for Fold<'_, '_> {
     fn order_changed(&mut self, order: &Order) {
+        if let Some(rebuild) = &mut self.rebuild {
+            rebuild.order_changed(order);
+        }
         // Reported after the trade: an order whose only execution is this trade had its first fill.
         if let (Some((quantity, maker)), Some(watcher)) = (self.trade, self.first_fills)
             && order.executed == quantity
@@ -207,6 +272,9 @@ impl Effects for Fold<'_> {
     }
 
     fn traded(&mut self, trade: &TradeRecord) {
+        if let Some(rebuild) = &mut self.rebuild {
+            rebuild.traded(trade);
+        }
         let maker = if trade.buyer_is_maker { trade.buyer_order } else { trade.seller_order };
         self.trade = Some((trade.quantity, maker));
         self.market_data.record(trade.market, &public(trade));

@@ -72,9 +72,16 @@ pub async fn commission(app: &App, call: &Call<'_>) -> Answer {
 
 /// `GET /api/v3/rateLimit/order`
 pub async fn order_count(app: &App, call: &Call<'_>) -> Answer {
-    let count = app.limits.orders(call.account()?, call.received);
+    let account = call.account()?;
+    let (ten_seconds, one_day) = if app.engine.counts_orders() {
+        let count = app.engine.committed().read().state.order_count(account, call.received);
+        (count.ten_seconds, count.one_day)
+    } else {
+        let count = app.limits.orders(account, call.received);
+        (count.ten_seconds, count.one_day)
+    };
     let limits = app.limits.settings();
-    let rows = [("SECOND", 10, limits.orders_10s, count.ten_seconds), ("DAY", 1, limits.orders_1d, count.one_day)];
+    let rows = [("SECOND", 10, limits.orders_10s, ten_seconds), ("DAY", 1, limits.orders_1d, one_day)];
     Ok(Reply::written(256, |json| {
         json.array(rows, |json, (interval, number, limit, count)| {
             json.object(|json| {

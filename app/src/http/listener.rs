@@ -7,7 +7,8 @@ use super::limits::counted;
 use super::transport::{Queue, REWRITTEN_MAX, Sent, Transport};
 use axum::Router;
 use axum::body::Body;
-use axum::http::Request;
+use axum::http::header::CONNECTION;
+use axum::http::{HeaderValue, Request};
 use axum::response::Response;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
@@ -53,12 +54,22 @@ pub struct Serving {
     pub connections: IntGauge,
 }
 
-/// Serves `serving` until `shutdown`, then waits for every request in progress.
+/// The two steps in which the API ends.
+#[derive(Clone)]
+pub struct Closing {
+    /// Each answer closes its connection. Idle connections stay open: a proxy may be sending a request on one, and never sends a
+    /// POST again that it has sent.
+    pub asked: CancellationToken,
+    /// No further connection is accepted, and each open one ends with its request in progress.
+    pub last: CancellationToken,
+}
+
+/// Serves `serving` until `closing.last`, then waits for every request in progress.
 ///
 /// # Errors
 ///
 /// Returns none at present: a failed accept is logged and retried.
-pub async fn serve(listener: TcpListener, serving: Serving, shutdown: CancellationToken) -> io::Result<()> {
+pub async fn serve(listener: TcpListener, serving: Serving, closing: Closing) -> io::Result<()> {
     let Serving { router, refuse, bounds, connections } = serving;
     let addresses = Arc::default();
     let places = Arc::new(Semaphore::new(CONNECTIONS_MAX as usize));
@@ -66,8 +77,10 @@ pub async fn serve(listener: TcpListener, serving: Serving, shutdown: Cancellati
     server.timer(TokioTimer::new()).header_read_timeout(None).max_buf_size(REWRITTEN_MAX).pipeline_flush(true);
     loop {
         let accepted = tokio::select! {
-            () = shutdown.cancelled() => break,
+            // Connections that the kernel has accepted are served first: closing the listener would reset them.
+            biased;
             accepted = accept(&listener, &places) => accepted,
+            () = closing.last.cancelled() => break,
         };
         let (stream, peer, place) = match accepted {
             Ok(accepted) => accepted,
@@ -86,14 +99,16 @@ pub async fn serve(listener: TcpListener, serving: Serving, shutdown: Cancellati
         let _ = stream.set_nodelay(true);
         let (router, refuse, queue) = (router.clone(), Arc::clone(&refuse), Queue::default());
         let stream = Transport::new(stream, Arc::clone(&queue), bounds.write_timeout);
+        let asked = closing.asked.clone();
         let service = service_fn(move |mut request: Request<Incoming>| {
             request.extensions_mut().insert(Peer(peer));
             let request = request.map(Body::new);
-            answer(&mut router.clone(), &refuse, queue.lock().pop_front(), request)
+            let answering = answer(&mut router.clone(), &refuse, queue.lock().pop_front(), request);
+            closed_after(answering, asked.clone())
         });
         let connection = server.serve_connection(TokioIo::new(stream), service);
         let connected = Connected::enter(&connections);
-        let ending = shutdown.clone();
+        let ending = closing.last.clone();
         tokio::spawn(async move {
             let mut connection = std::pin::pin!(connection);
             // A client that disconnects or does not speak HTTP is not logged.
@@ -110,6 +125,18 @@ pub async fn serve(listener: TcpListener, serving: Serving, shutdown: Cancellati
     drop(listener);
     // All permits are free once every connection has ended.
     places.acquire_many(CONNECTIONS_MAX).await.map(drop).map_err(io::Error::other)
+}
+
+/// The answer; it closes its connection if the server shuts down.
+async fn closed_after(
+    answering: impl Future<Output = Result<Response, std::convert::Infallible>>,
+    asked: CancellationToken,
+) -> Result<Response, std::convert::Infallible> {
+    let mut response = answering.await?;
+    if asked.is_cancelled() {
+        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    }
+    Ok(response)
 }
 
 /// The answer to a request, or to a refusal of the transport.

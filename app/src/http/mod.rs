@@ -35,6 +35,7 @@ mod verifier;
 mod wallet;
 
 pub use keys::Keys;
+pub use listener::Closing;
 
 use crate::config::RateLimits;
 use crate::engine::Engine;
@@ -54,7 +55,6 @@ use limits::Limits;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
-use tokio_util::sync::CancellationToken;
 
 /// Settings of the API.
 #[derive(Debug, Clone)]
@@ -238,12 +238,12 @@ fn router(app: &Arc<App>) -> Router {
         .method_not_allowed_fallback(refusing(app, || ApiError::METHOD_NOT_ALLOWED))
 }
 
-/// Serves the API on `listener` until `shutdown`.
+/// Serves the API on `listener` until `closing` ends it.
 ///
 /// # Errors
 ///
 /// Returns none at present: a failed accept is logged and retried.
-pub async fn serve(listener: TcpListener, app: App, shutdown: CancellationToken) -> std::io::Result<()> {
+pub async fn serve(listener: TcpListener, app: App, closing: Closing) -> std::io::Result<()> {
     let app = Arc::new(app);
     let bounds = listener::Bounds {
         write_timeout: app.settings.write_timeout,
@@ -255,7 +255,7 @@ pub async fn serve(listener: TcpListener, app: App, shutdown: CancellationToken)
     let measured = Measured::new(&app.metrics, edge::TRANSPORT_GROUP);
     let refuse: listener::Refuse =
         Arc::new(move |request, error| Box::pin(edge::refuse(Arc::clone(&app), measured.clone(), error, request)));
-    listener::serve(listener, listener::Serving { router, refuse, bounds, connections }, shutdown).await
+    listener::serve(listener, listener::Serving { router, refuse, bounds, connections }, closing).await
 }
 
 fn refusing(
