@@ -35,7 +35,7 @@ use crate::{
 const BACKLOG: u32 = 1024;
 /// Time without an open connection after which a server that shuts down stops: proxies have noticed.
 const UNUSED: Duration = Duration::from_millis(500);
-/// How long the last API requests may delay the end.
+/// How long the last API requests may delay the hand-over of a leader without followers.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Listen addresses of a server.
@@ -194,12 +194,15 @@ impl Stages {
     /// With another replica at hand, the lead goes to it at once and this server forwards commands while proxies still use their
     /// connections. Otherwise this server leads until its last request is answered.
     async fn end(&self, engine: &Engine, connections: &IntGauge, drain: Duration) {
+        let mut last = DRAIN_TIMEOUT;
         if engine.followers() > 0 || !engine.is_leader() {
             self.retire.cancel();
             let _ = tokio::time::timeout(drain, unused(connections)).await;
+            // Requests in progress wait for the next leader, and for its batches.
+            last = engine::HOLD;
         }
         self.last_requests.cancel();
-        let _ = tokio::time::timeout(DRAIN_TIMEOUT, self.drained.cancelled()).await;
+        let _ = tokio::time::timeout(last, self.drained.cancelled()).await;
         self.retire.cancel();
         self.stop.cancel();
     }

@@ -69,7 +69,7 @@ pub(super) struct InDoubt {
     pub identity: Identity,
     pub sent: Instant,
     /// For the followers, once it is durable.
-    push: Push,
+    push: Arc<Push>,
 }
 
 /// Commands decided with one clock reading.
@@ -350,14 +350,14 @@ impl<'a> Leader<'a> {
         let batch = std::mem::replace(&mut self.pending, std::mem::take(&mut self.spare));
         let payload = Bytes::from(payload);
         let Identity { epoch, first_sequence, last_sequence, checksum } = identity;
-        let push = Push {
+        let push = Arc::new(Push {
             first_sequence: first_sequence as i64,
             last_sequence: last_sequence as i64,
             epoch,
             checksum,
             before: self.history.map(|history| history.chain),
             payload: payload.clone(),
-        };
+        });
         self.in_flight = Some(InDoubt { batch, identity, sent: Instant::now(), push });
         self.history = self.history.map(|history| history.next(first_sequence as i64, last_sequence as i64, epoch, &payload));
         self.unconfirmed = true;
@@ -400,7 +400,7 @@ impl<'a> Leader<'a> {
         self.shared.metrics.journal_bytes.inc_by(push.payload.len() as u64);
         self.shared.committed.write().apply_batch(batch.events(), self.history);
         // Fails without a follower.
-        let _ = self.shared.pushes.send(Arc::new(push));
+        let _ = self.shared.pushes.send(push);
         self.counters.count(batch.events(), &self.shared.committed.read().state);
         self.shared.metrics.sequence.set(identity.last_sequence as i64);
         let now = Instant::now();

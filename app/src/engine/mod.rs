@@ -39,6 +39,7 @@ use service_kit::{config::Secret, health::Health};
 use sqlx::{PgPool, postgres::PgConnectOptions};
 
 use committed::Committed;
+pub use forward::HOLD;
 pub use handle::{Reply, SubmitError};
 pub use order_limits::{OrderLimits, TooManyOrders};
 pub use reads::ReadError;
@@ -163,7 +164,7 @@ impl Engine {
 
     /// Other replicas that follow this leader by a connection.
     pub fn followers(&self) -> usize {
-        self.shared.links.len()
+        self.shared.links.count()
     }
 
     /// Whether this replica leads, to its knowledge.

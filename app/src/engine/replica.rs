@@ -201,6 +201,9 @@ impl Replica {
         if let Some(missing) = within(migrate::missing(&mut connection)).await? {
             return Err(Interrupted::Retry(missing));
         }
+        // First, because commands and reads may wait for the link.
+        let head = within(head::read(&mut connection)).await?;
+        self.note_leader(&head);
         self.forget_what_is_declared_lost(&mut connection).await?;
         if self.expected.is_none() {
             self.latches.journal_waits("reading the newest snapshot".into());

@@ -329,12 +329,14 @@ async fn a_rolling_restart_behind_nginx_fails_no_request() {
     }
     let nginx = Nginx::start(&ports).await;
     let seen = Arc::new(Seen::default());
-    let mut clients = load(&[nginx.api.clone()], &key, &seen);
+    let mut clients = load(std::slice::from_ref(&nginx.api), &key, &seen);
     seen.goes_on(100).await;
     seen.take_gap();
+    let mut complaints = Vec::new();
     for (index, port) in ports.iter().enumerate() {
         servers[index].signal("-TERM");
         assert!(servers[index].child.wait().await.unwrap().success());
+        complaints.push(servers[index].complaints());
         servers[index] = start(&url, *port).await;
         until("it is ready", || async { servers[index].is_ready().await }).await;
         knows(&servers[index].api, &key).await;
@@ -346,7 +348,7 @@ async fn a_rolling_restart_behind_nginx_fails_no_request() {
     }
     let failed = seen.failed.lock().unwrap().clone();
     println!("{} orders, longest time without an acknowledgement {:?}", seen.count(), seen.take_gap());
-    let complaints: Vec<_> = servers.iter().map(Process::complaints).collect();
+    complaints.extend(servers.iter().map(Process::complaints));
     assert!(failed.is_empty(), "{} requests failed: {:#?}\n{complaints:#?}", failed.len(), &failed[..failed.len().min(10)]);
     for server in &servers {
         check(&server.api, &key, &seen, false).await;

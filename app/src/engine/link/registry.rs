@@ -40,7 +40,7 @@ impl Registry {
     }
 
     /// Followers that are connected.
-    pub fn len(&self) -> usize {
+    pub fn count(&self) -> usize {
         self.links.lock().len()
     }
 
