@@ -43,6 +43,10 @@ pub struct Serve {
     pub object_storage: Option<ObjectStorage>,
     /// Queued commands after which new ones are answered -1008; cancels have additional room.
     pub queue_limit: usize,
+    /// A follower further behind the journal is not ready.
+    pub follower_lag_max: Duration,
+    /// Longest time for which a server that shuts down answers on connections that a proxy holds open.
+    pub drain: Duration,
     /// Largest clock difference from the database with which this server may lead.
     pub clock_bound: Duration,
     pub rate_limits: RateLimits,
@@ -191,6 +195,18 @@ impl Serve {
                 4096,
                 16..=1_000_000,
                 "queued commands after which new ones are refused; cancels have additional room",
+            ),
+            follower_lag_max: env.duration_within(
+                "EXCHANGE_FOLLOWER_LAG_MAX",
+                Duration::from_secs(5),
+                TIMEOUTS,
+                "age of the oldest event not applied beyond which this server is not ready",
+            ),
+            drain: env.duration_within(
+                "EXCHANGE_DRAIN",
+                Duration::from_secs(10),
+                TIMEOUTS,
+                "longest time to answer on open connections after SIGTERM; above the proxy's keepalive_timeout to servers",
             ),
             clock_bound: env.duration_within(
                 "EXCHANGE_CLOCK_BOUND",

@@ -12,6 +12,7 @@ use service_kit::metrics::{
 /// All metrics of the exchange's programs, in addition to those of every program (`service_kit::metrics::STANDARD`).
 pub const DECLARED: &[&[Descriptor]] = &[
     EngineMetrics::DESCRIPTORS,
+    FollowerMetrics::DESCRIPTORS,
     HttpMetrics::DESCRIPTORS,
     StreamMetrics::DESCRIPTORS,
     ObjectStorageMetrics::DESCRIPTORS,
@@ -86,6 +87,33 @@ service_kit::metrics! {
         pub book_levels: IntGaugeVec = "exchange_market_book_levels", ["symbol", "side"];
         /// Best ask minus best bid over their middle, by market; absent while a side is empty.
         pub spread: GaugeVec = "exchange_market_spread_ratio", ["symbol"];
+    }
+}
+
+/// A read on a follower waits for one answer of the leader.
+const READ_SECONDS: &[f64] = &[0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0];
+
+service_kit::metrics! {
+    /// A replica that follows: its lag, its connection to the leader, and the commands that it forwards.
+    pub struct FollowerMetrics {
+        /// Confirmed events that this replica has not applied yet; 0 while it leads.
+        pub lag_events: IntGauge = "exchange_follower_lag_events";
+        /// Age of the oldest confirmed event that this replica has not applied, or time without news from PostgreSQL and the leader.
+        pub lag_seconds: Gauge = "exchange_follower_lag_seconds";
+        /// 1 while this replica is connected to the leader.
+        pub linked: IntGauge = "exchange_follower_linked";
+        /// Replicas that are connected to this leader.
+        pub followers: IntGauge = "exchange_follower_connections";
+        /// Commands that waited for another replica's decision, by outcome (accepted, refused, busy, expired, unavailable, unknown).
+        pub forwarded: IntCounterVec = "exchange_follower_forwarded_commands_total", ["outcome"];
+        /// Commands sent again after the connection to a leader broke before their decision.
+        pub resent: IntCounter = "exchange_follower_resent_commands_total";
+        /// Batches applied as the leader pushed them; polling reads the rest.
+        pub pushed: IntCounter = "exchange_follower_pushed_batches_total";
+        /// Pushed batches that this replica dropped because it was behind.
+        pub gaps: IntCounter = "exchange_follower_dropped_batches_total";
+        /// Wait of a signed read for the leader's committed sequence.
+        pub read_wait: Histogram = "exchange_follower_read_wait_seconds", buckets: READ_SECONDS;
     }
 }
 

@@ -22,6 +22,9 @@ pub struct LatchState {
     /// Why it is closed; absent while it is open.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// A remark while it is open.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
 }
 
 /// Opens and closes one latch. Dropping it changes nothing. Clones share the latch.
@@ -47,7 +50,7 @@ impl Health {
         let mut index = 0;
         self.latches.send_modify(|latches| {
             index = latches.len();
-            latches.push(LatchState { name: name.to_owned(), ready: false, reason: Some(reason.to_owned()) });
+            latches.push(LatchState { name: name.to_owned(), ready: false, reason: Some(reason.to_owned()), note: None });
         });
         Latch { latches: Arc::clone(&self.latches), index }
     }
@@ -70,20 +73,26 @@ impl Health {
 
 impl Latch {
     pub fn open(&self) {
-        self.set(None);
+        self.set(None, None);
+    }
+
+    /// Opens it with a remark for an operator, for instance `follows 10.0.0.1:9601`.
+    pub fn open_with(&self, note: impl Into<String>) {
+        self.set(None, Some(note.into()));
     }
 
     /// `reason` names for an operator the step in progress, for instance `replaying the journal: 40 %`.
     pub fn close(&self, reason: impl Into<String>) {
-        self.set(Some(reason.into()));
+        self.set(Some(reason.into()), None);
     }
 
-    fn set(&self, reason: Option<String>) {
+    fn set(&self, reason: Option<String>, note: Option<String>) {
         self.latches.send_if_modified(|latches| {
             let latch = &mut latches[self.index];
-            let changed = latch.reason != reason;
+            let changed = latch.reason != reason || latch.note != note;
             latch.ready = reason.is_none();
             latch.reason = reason;
+            latch.note = note;
             changed
         });
     }
@@ -111,11 +120,13 @@ mod tests {
         waiting.await.unwrap();
         assert!(health.is_ready());
 
+        journal.open_with("40 events");
+        assert!(health.is_ready(), "a note does not close it");
         stream.clone().close("lost");
         assert!(!health.is_ready());
         let expected = [
-            LatchState { name: "journal".into(), ready: true, reason: None },
-            LatchState { name: "stream".into(), ready: false, reason: Some("lost".into()) },
+            LatchState { name: "journal".into(), ready: true, reason: None, note: Some("40 events".into()) },
+            LatchState { name: "stream".into(), ready: false, reason: Some("lost".into()), note: None },
         ];
         assert_eq!(health.latches(), expected);
     }

@@ -217,6 +217,15 @@ impl Command {
         matches!(self, Self::Cancel(_) | Self::CancelAll { .. } | Self::CancelList { .. })
     }
 
+    /// The account and the number of orders that the command may place; `None`: none.
+    pub const fn places(&self) -> Option<(AccountId, u32)> {
+        match self {
+            Self::Place(new) | Self::CancelReplace { new, .. } => Some((new.account, 1)),
+            Self::PlaceOco(new) => Some((new.account, 2)),
+            _ => None,
+        }
+    }
+
     /// A name from a bounded set, for metrics and logs.
     pub const fn name(&self) -> &'static str {
         match self {

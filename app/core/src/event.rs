@@ -6,7 +6,9 @@
 
 use crate::codec::{DecodeError, Fixed, Reader, Sink, Writer};
 use crate::command::AccountRights;
-use crate::fields::{client_id, decode_commission_option, encode_commission_option};
+use crate::fields::{
+    client_id, decode_commission_option, decode_refusal_option, encode_commission_option, encode_refusal_option,
+};
 use crate::market::{Commission, Filters, MarketStatus};
 use crate::money::{Amount, Price, Quantity, Time};
 use crate::order::{
@@ -14,6 +16,7 @@ use crate::order::{
     TimeInForce, TradeId,
 };
 use crate::protection::{Breaker, CancelScope, PriceRange};
+use crate::refusal::Refusal;
 
 /// An order was accepted and its hold locked. It is active immediately unless its type waits for a price.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -68,6 +71,19 @@ pub struct MatchPrevented {
     pub taker_quantity: Quantity,
     /// 0 unless the maker's remainder expires.
     pub maker_quantity: Quantity,
+}
+
+/// A forwarded command was executed. A refused command leaves no event.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CommandExecuted {
+    /// Chosen by the follower.
+    pub id: u128,
+    /// Events of the command, without this one.
+    pub events: u32,
+    /// Why the cancel of a cancel-replace was refused.
+    pub cancel_refused: Option<Refusal>,
+    /// Why the new order of a cancel-replace was refused.
+    pub new_refused: Option<Refusal>,
 }
 
 // The large variant is the most frequent one; boxing it would cost an allocation per order.
@@ -152,8 +168,7 @@ pub enum Event {
         amount: Amount,
         reference: Box<str>,
     },
-    /// A forwarded command was executed: its id is stored, so that a resend gets the first answer. Reserved for followers that
-    /// forward.
+    /// Written by no release; [`Event::CommandExecuted`] replaced it.
     CommandDone {
         id: u128,
     },
@@ -198,13 +213,19 @@ pub enum Event {
     /// Level 2. Journal time goes back, by an operator's command, after a leader's clock ran ahead. Earlier events retain their
     /// time.
     TimeSetBack(Time),
+    /// Level 3. The last event of a command that a follower forwarded. The follower rebuilds the command's answer from the events
+    /// before it.
+    CommandExecuted(CommandExecuted),
 }
 
 /// Newest level that this release reads and writes. A higher [`Event::FeatureLevel`] is refused on reading.
 ///
 /// - 1: kinds 1 to 20.
 /// - 2: kinds 21 to 39, the market status BREAK, the expiry reason EXECUTION_RULE_PRICE_RANGE_EXCEEDED.
-pub const FEATURE_LEVEL: u32 = 2;
+/// - 3: kind 40. Followers forward commands.
+pub const FEATURE_LEVEL: u32 = 3;
+/// The level from which followers forward commands.
+pub const FORWARDING_LEVEL: u32 = 3;
 /// Level of a journal that does not state one.
 pub const FIRST_FEATURE_LEVEL: u32 = 1;
 
@@ -237,6 +258,7 @@ mod kind {
     pub const BREAKER_SET: u8 = 26;
     pub const MARKET_PAUSED: u8 = 27;
     pub const TIME_SET_BACK: u8 = 30;
+    pub const COMMAND_EXECUTED: u8 = 40;
 }
 
 impl Event {
@@ -244,6 +266,7 @@ impl Event {
     pub const fn level(&self) -> u32 {
         match self {
             Self::FeatureLevel(level) => *level,
+            Self::CommandExecuted(_) => 3,
             Self::StopsReached { .. }
             | Self::CancelAllBegun { .. }
             | Self::CancelAllDone { .. }
@@ -423,6 +446,13 @@ impl Event {
                 w.u64((*market).into());
                 w.i64(*until);
             }
+            Self::CommandExecuted(e) => {
+                w.u8(kind::COMMAND_EXECUTED);
+                w.u128(e.id);
+                w.small(e.events.into());
+                encode_refusal_option(e.cancel_refused.as_ref(), w);
+                encode_refusal_option(e.new_refused.as_ref(), w);
+            }
         }
     }
 
@@ -512,6 +542,12 @@ impl Event {
                 level if level <= FEATURE_LEVEL => Self::FeatureLevel(level),
                 _ => return Err(r.error("a feature level that this release knows: run the newer release")),
             },
+            kind::COMMAND_EXECUTED => Self::CommandExecuted(CommandExecuted {
+                id: r.u128()?,
+                events: r.u32()?,
+                cancel_refused: decode_refusal_option(r)?,
+                new_refused: decode_refusal_option(r)?,
+            }),
             other => Self::decode_level_2(other, r)?,
         })
     }

@@ -7,11 +7,12 @@
 use crate::book::Book;
 use crate::command::AccountRights;
 use crate::effects::{Effects, TradeRecord};
-use crate::event::{Event, MatchPrevented, OrderPlaced, Trade};
+use crate::event::{Event, FORWARDING_LEVEL, MatchPrevented, OrderPlaced, Trade};
 use crate::ledger::{Bucket, CUSTODY, FEES, Transfer};
 use crate::market::{Asset, Market, MarketStatus};
 use crate::money::{Amount, Time, notional};
 use crate::order::{AccountId, AssetId, ExpiryReason, MarketId, Order, OrderId, OrderStatus, Side};
+use crate::order_count::{MAKER_FIRST_FILL, OrderCount, TAKER_FIRST_FILL};
 use crate::orders::{Link, Slot};
 use crate::protection::{CancelScope, Protection};
 use crate::state::{MarketEntry, OrderList, State};
@@ -66,7 +67,7 @@ impl State {
                 };
                 self.add_list(list);
             }
-            Event::OperatorActed { .. } | Event::CommandDone { .. } => {}
+            Event::OperatorActed { .. } | Event::CommandDone { .. } | Event::CommandExecuted(_) => {}
             Event::FeatureLevel(level) => self.feature_level = *level,
             Event::AssetCreated { asset, code } => self.add_asset(Asset { id: *asset, code: code.clone() }),
             Event::MarketCreated { market, symbol, base, quote, filters, commission } => {
@@ -233,6 +234,9 @@ impl State {
         }
         let slot = self.orders.insert(order);
         if let Some(entry) = self.accounts.get_mut(e.account as usize) {
+            if self.feature_level >= FORWARDING_LEVEL {
+                entry.count.add(1, self.now);
+            }
             let on_market = entry.orders_on_mut(e.market);
             on_market.open += 1;
             on_market.algo += u32::from(waits);
@@ -302,6 +306,12 @@ impl State {
             order.updated = now;
             order.status = OrderStatus::PartiallyFilled;
         };
+        let counts = self.feature_level >= FORWARDING_LEVEL;
+        let first_fill = |order: &Order, count: &mut OrderCount| {
+            if counts && order.executed == e.quantity {
+                count.subtract(if order.id == e.maker { MAKER_FIRST_FILL } else { TAKER_FIRST_FILL }, now);
+            }
+        };
         let order = self.orders.get_mut(buy);
         execute(order);
         // A limit order locked its own price; the difference to a better trade price is free immediately.
@@ -321,10 +331,12 @@ impl State {
             let paid = entry.balances.get_mut(quote_asset);
             paid.locked -= used;
             paid.free += used - quote;
+            first_fill(self.orders.get(buy), &mut entry.count);
             entry.balances.get_mut(base_asset).free += base - buyer_commission;
         }
         if let Some(entry) = self.accounts.get_mut(seller as usize) {
             entry.balances.get_mut(base_asset).locked -= base;
+            first_fill(self.orders.get(sell), &mut entry.count);
             entry.balances.get_mut(quote_asset).free += quote - seller_commission;
         }
         if let Some(entry) = self.accounts.get_mut(FEES as usize)

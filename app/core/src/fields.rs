@@ -8,6 +8,7 @@ use crate::market::{Commission, Filters};
 use crate::money::Rate;
 use crate::order::ClientId;
 use crate::protection::{Breaker, CancelScope, PriceRange};
+use crate::refusal::{Filter, Refusal};
 
 pub(crate) fn client_id(r: &mut Reader<'_>) -> Result<ClientId, DecodeError> {
     ClientId::new(r.text()?).ok_or(r.error("a client order id"))
@@ -22,6 +23,88 @@ pub(crate) fn encode_commission_option(commission: Option<&Commission>, w: &mut 
 
 pub(crate) fn decode_commission_option(r: &mut Reader<'_>) -> Result<Option<Commission>, DecodeError> {
     if r.bool()? { Commission::decode(r).map(Some) } else { Ok(None) }
+}
+
+pub(crate) fn encode_refusal_option(refusal: Option<&Refusal>, w: &mut Writer<impl Sink>) {
+    match refusal {
+        Some(refusal) => refusal.encode(w),
+        None => w.u8(0),
+    }
+}
+
+pub(crate) fn decode_refusal_option(r: &mut Reader<'_>) -> Result<Option<Refusal>, DecodeError> {
+    match r.u8()? {
+        0 => Ok(None),
+        code => Refusal::of_code(code, r).map(Some),
+    }
+}
+
+/// Filters by code, from [`FILTER_CODE`] on.
+const FILTERS: [Filter; 7] = [
+    Filter::Price,
+    Filter::LotSize,
+    Filter::MarketLotSize,
+    Filter::PercentPriceBySide,
+    Filter::Notional,
+    Filter::MaxNumOrders,
+    Filter::MaxNumAlgoOrders,
+];
+const FILTER_CODE: u8 = 64;
+const INVALID_CODE: u8 = 32;
+/// Refusals without a field, by code from 1 on.
+const PLAIN: [Refusal; 19] = [
+    Refusal::UnknownSymbol,
+    Refusal::UnknownAccount,
+    Refusal::UnknownAsset,
+    Refusal::MarketClosed,
+    Refusal::AccountDisabled,
+    Refusal::InsufficientBalance,
+    Refusal::DuplicateClientOrderId,
+    Refusal::WouldTakeLiquidity,
+    Refusal::WouldTriggerImmediately,
+    Refusal::PriceRelationship,
+    Refusal::UnknownOrder,
+    Refusal::ClientOrderIdMismatch,
+    Refusal::CancelRestricted,
+    Refusal::EmptyBook,
+    Refusal::LiquidityBelowLotSize,
+    Refusal::LiquidityBelowMarketLotSize,
+    Refusal::ZeroNotional,
+    Refusal::UnsupportedCombination,
+    Refusal::Overflow,
+];
+
+impl Refusal {
+    /// Never starts with 0.
+    pub fn encode(&self, w: &mut Writer<impl Sink>) {
+        let code = match self {
+            Self::Filter(filter) => FILTER_CODE + *filter as u8,
+            Self::Invalid(text) => {
+                w.u8(INVALID_CODE);
+                return w.text(text);
+            }
+            // The table lists every other refusal: the test compares the two.
+            plain => PLAIN.iter().position(|listed| listed == plain).map_or(INVALID_CODE, |index| index as u8 + 1),
+        };
+        w.u8(code);
+    }
+
+    /// # Errors
+    ///
+    /// Returns an error if the bytes are not a refusal.
+    pub fn decode(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        let code = r.u8()?;
+        Self::of_code(code, r)
+    }
+
+    fn of_code(code: u8, r: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        if code == INVALID_CODE {
+            return Ok(Self::Invalid(r.text()?.into()));
+        }
+        let filter = code.checked_sub(FILTER_CODE).and_then(|index| FILTERS.get(usize::from(index)));
+        let plain = || code.checked_sub(1).and_then(|index| PLAIN.get(usize::from(index)));
+        filter.map(|filter| Self::Filter(*filter)).or_else(|| plain().cloned()).ok_or(r.error("the code of a refusal"))
+    }
 }
 
 impl Commission {
@@ -139,6 +222,29 @@ impl CancelScope {
             0 => Ok(Self::Market(r.u16()?)),
             1 => Ok(Self::Account(r.u32()?)),
             _ => Err(r.error("a scope of cancels")),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_refusal_is_read_as_it_was_written() {
+        let filters = FILTERS.iter().map(|filter| Refusal::Filter(*filter));
+        let all: Vec<Refusal> = PLAIN.into_iter().chain(filters).chain([Refusal::Invalid("why".into())]).collect();
+        for refusal in &all {
+            let mut bytes = Vec::new();
+            refusal.encode(&mut Writer(&mut bytes));
+            let mut r = Reader::new(&bytes);
+            assert_eq!(Refusal::decode(&mut r).as_ref(), Ok(refusal));
+            assert!(r.is_empty() && bytes[0] != 0, "{refusal:?}");
+        }
+        let texts: std::collections::BTreeSet<String> = all.iter().map(|refusal| format!("{refusal:?}")).collect();
+        assert_eq!(texts.len(), 27, "the tables name each refusal once: a new one needs a code at the end of its table");
+        for code in [0, 20, 31, 33, 71, 255] {
+            assert!(Refusal::decode(&mut Reader::new(&[code])).is_err(), "{code}");
         }
     }
 }

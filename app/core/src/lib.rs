@@ -19,14 +19,17 @@ pub mod market;
 pub mod market_data;
 pub mod money;
 pub mod order;
+pub mod order_count;
 mod orders;
 pub mod protection;
+pub mod rebuild;
 pub mod refusal;
 mod snapshot;
 mod state;
+mod wire;
 
 pub use book::Depth;
-pub use codec::DecodeError;
+pub use codec::{DecodeError, Reader, Writer};
 pub use decide::TEXT_MAX;
 pub use effects::{Effects, TradeRecord};
 pub use ledger::{Balance, Bucket, CUSTODY, FEES, Transfer};

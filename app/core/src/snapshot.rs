@@ -5,19 +5,21 @@ use crate::batch::checksum;
 use crate::book::MinuteVolume;
 use crate::codec::{DecodeError, Reader, Sink, Writer};
 use crate::command::AccountRights;
-use crate::event::{FEATURE_LEVEL, FIRST_FEATURE_LEVEL};
+use crate::event::{FEATURE_LEVEL, FIRST_FEATURE_LEVEL, FORWARDING_LEVEL};
 use crate::fields::{client_id, decode_commission_option, encode_commission_option};
 use crate::ledger::Balance;
 use crate::market::{Asset, Commission, Filters, Market, MarketStatus};
 use crate::order::{ExpiryReason, Order, OrderStatus, OrderType, Side, StpMode, TimeInForce};
+use crate::order_count::OrderCount;
 use crate::orders::{Link, NONE};
 use crate::protection::{Breaker, PriceRange, Protection};
 use crate::state::{MarketEntry, OrderList, State};
 use smallvec::SmallVec;
 
-/// Newest version of these bytes. Version 2 adds the fields of feature level 2. A state of level 1 is written in version 1, which
-/// the previous release reads.
-pub const SNAPSHOT_FORMAT: u8 = 2;
+/// Newest version of these bytes. Version 2 adds the fields of feature level 2, and version 3 those of level 3. A state of a lower
+/// level is written in its version, which an earlier release reads.
+pub const SNAPSHOT_FORMAT: u8 = 3;
+const SECOND_FORMAT: u8 = 2;
 const FIRST_FORMAT: u8 = 1;
 
 impl State {
@@ -25,7 +27,12 @@ impl State {
     pub fn encode(&self, out: &mut Vec<u8>) {
         let mut w = Writer(out);
         let first = self.feature_level == FIRST_FEATURE_LEVEL;
-        w.u8(if first { FIRST_FORMAT } else { SNAPSHOT_FORMAT });
+        let counts = self.feature_level >= FORWARDING_LEVEL;
+        w.u8(match (first, counts) {
+            (true, _) => FIRST_FORMAT,
+            (_, false) => SECOND_FORMAT,
+            (_, true) => SNAPSHOT_FORMAT,
+        });
         if !first {
             w.u64(self.feature_level.into());
         }
@@ -94,6 +101,14 @@ impl State {
                 }
             }
         }
+        if counts {
+            for OrderCount { window, day, ten_seconds, one_day } in self.accounts.iter().map(|entry| entry.count) {
+                w.i64(window);
+                w.i64(day);
+                w.u64(ten_seconds.into());
+                w.u64(one_day.into());
+            }
+        }
     }
 
     fn encode_market_of_level_2(&self, entry: &MarketEntry, w: &mut Writer<impl Sink>) {
@@ -159,7 +174,7 @@ impl State {
         let mut r = Reader::new(bytes);
         let format = r.u8()?;
         if !(FIRST_FORMAT..=SNAPSHOT_FORMAT).contains(&format) {
-            return Err(DecodeError { at: 0, expected: "snapshot format 1 or 2: run the release that wrote it" });
+            return Err(DecodeError { at: 0, expected: "snapshot format 1 to 3: run the release that wrote it" });
         }
         let mut state = Self::new();
         if format > FIRST_FORMAT {
@@ -218,6 +233,12 @@ impl State {
             }
         }
         state.decode_list_legs(format, &mut r)?;
+        if format > SECOND_FORMAT {
+            for entry in &mut state.accounts {
+                let (window, day, ten_seconds, one_day) = (r.i64()?, r.i64()?, r.u32()?, r.u32()?);
+                entry.count = OrderCount { window, day, ten_seconds, one_day };
+            }
+        }
         if r.is_empty() { Ok(state) } else { Err(r.error("the end of the snapshot")) }
     }
 

@@ -8,6 +8,7 @@ use crate::ledger::{Balance, Balances, CUSTODY, FEES};
 use crate::market::{Asset, Commission, Market};
 use crate::money::{Amount, Price, Time};
 use crate::order::{AccountId, AssetId, ClientId, MarketId, Order, OrderId, OrderListId, Side};
+use crate::order_count::OrderCount;
 use crate::orders::{Chain, Link, NONE, Orders};
 use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
@@ -60,6 +61,8 @@ pub(crate) struct AccountEntry {
     pub orders: Vec<AccountOrders>,
     /// Open order lists, by id.
     pub lists: BTreeSet<OrderListId>,
+    /// From feature level 3 on.
+    pub count: OrderCount,
 }
 
 impl AccountEntry {
@@ -185,7 +188,13 @@ impl State {
         let account =
             Account { id, reference: reference.clone(), rights, commission: None, created: self.now, updated: self.now };
         let lists = BTreeSet::new();
-        self.accounts.push(AccountEntry { account, balances: Balances::default(), orders: Vec::new(), lists });
+        self.accounts.push(AccountEntry {
+            account,
+            balances: Balances::default(),
+            orders: Vec::new(),
+            lists,
+            count: OrderCount::default(),
+        });
         self.account_by_reference.insert(reference, id);
     }
 
@@ -307,6 +316,12 @@ impl State {
     /// An open order list.
     pub fn list(&self, id: OrderListId) -> Option<&OrderList> {
         self.lists.get(&id)
+    }
+
+    /// The account's unfilled orders at `now` (µs), or at journal time if that is later. Zero below feature level 3.
+    pub fn order_count(&self, account: AccountId, now: Time) -> OrderCount {
+        let count = self.accounts.get(account as usize).map(|entry| entry.count).unwrap_or_default();
+        count.at(now.max(self.now))
     }
 
     /// An open order list.

@@ -6,7 +6,10 @@ use std::time::Instant;
 use exchange_core::{State, batch, command::Command, event::Event, money::Time};
 use tokio::sync::oneshot;
 
-use super::handle::{Answer, Reply, Submission, SubmitError};
+use super::{
+    handle::{Answer, Reply, Submission, SubmitError},
+    order_limits::OrderLimits,
+};
 
 /// Commands in one batch. Further ones wait for the next commit.
 const MAX_COMMANDS: usize = 2048;
@@ -45,15 +48,23 @@ pub(super) struct Identity {
 
 impl Batch {
     /// Decides one command on `state`. `now` is the raw clock.
-    pub fn decide(&mut self, state: &mut State, submission: Submission, now: Time) {
-        let Submission { command, valid_until, arrived, answer: to } = submission;
+    pub fn decide(&mut self, state: &mut State, submission: Submission, now: Time, limits: &OrderLimits) {
+        let Submission { command, forwarded, valid_until, arrived, answer: to } = submission;
         let answer = if valid_until.is_some_and(|until| now > until) {
             Err(SubmitError::Expired)
+        } else if let Err(exceeded) = limits.check(state, &command, now) {
+            Err(SubmitError::TooManyOrders(exceeded))
         } else {
             let before = self.events.len();
-            let decided = state.decide(&command, now, &mut self.events);
+            let unfilled = OrderLimits::counted(state, &command, now);
+            let decided = match forwarded {
+                Some(id) => state.decide_forwarded(id, &command, now, &mut self.events),
+                None => state.decide(&command, now, &mut self.events),
+            };
             self.encode_from(before, state);
-            decided.map(|outcome| Reply { outcome, time: state.now(), sequence: state.sequence() }).map_err(SubmitError::Refused)
+            decided
+                .map(|outcome| Reply { outcome, time: state.now(), sequence: state.sequence(), unfilled })
+                .map_err(SubmitError::Refused)
         };
         self.waiting.push(Waiting { to, answer, arrived });
     }

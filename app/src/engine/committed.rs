@@ -6,6 +6,7 @@
 
 use std::sync::Arc;
 
+use exchange_core::rebuild::Rebuild;
 use exchange_core::{
     Effects, OrderList, State, TradeRecord, Transfer,
     event::Event,
@@ -14,10 +15,13 @@ use exchange_core::{
     order::{AccountId, Order, OrderId},
 };
 use parking_lot::RwLock;
+use tokio::sync::watch;
 
 pub use super::feed::public;
 use super::{
     feed::{Feed, Recorder},
+    forward::{Completing, Forward},
+    order_limits::OrderLimits,
     tail::HistoryTail,
 };
 use crate::chain::Chain;
@@ -43,6 +47,10 @@ pub struct Committed {
     first_fills: Option<Arc<dyn FirstFills>>,
     /// The changes that streams publish.
     feed: Arc<Feed>,
+    /// Commands of this replica that wait for their events.
+    forward: Option<Arc<Forward>>,
+    /// Sequence of the state, after each batch.
+    progress: watch::Sender<u64>,
     /// `None`: the state came from a snapshot of unknown history.
     history: Option<History>,
     /// Captures the state at each turn of a minute; off during a recovery, which replays many.
@@ -81,6 +89,7 @@ impl Committed {
     pub fn new(state: State, market_data: MarketData, projected_seq: u64) -> Self {
         let gap = state.sequence() > projected_seq;
         let tail = HistoryTail::from(projected_seq.max(state.sequence()));
+        let progress = watch::Sender::new(state.sequence());
         Self {
             state,
             market_data,
@@ -89,6 +98,8 @@ impl Committed {
             gap,
             first_fills: None,
             feed: Arc::default(),
+            forward: None,
+            progress,
             history: None,
             comparing: false,
             checkpoint: None,
@@ -97,8 +108,11 @@ impl Committed {
 
     /// As [`Self::new`], replacing the current content; watchers remain subscribed.
     pub fn restart(&mut self, state: State, market_data: MarketData, projected_seq: u64) {
-        let (first_fills, feed) = (self.first_fills.take(), Arc::clone(&self.feed));
-        *self = Self { first_fills, feed, ..Self::new(state, market_data, projected_seq) };
+        let (first_fills, feed, forward) = (self.first_fills.take(), Arc::clone(&self.feed), self.forward.take());
+        forward.iter().for_each(|forward| forward.restart());
+        let progress = std::mem::take(&mut self.progress);
+        progress.send_replace(state.sequence());
+        *self = Self { first_fills, feed, forward, progress, ..Self::new(state, market_data, projected_seq) };
         self.feed.lose();
     }
 
@@ -118,6 +132,7 @@ impl Committed {
         let before = minute(self.state.now());
         self.apply(events);
         self.history = history;
+        self.progress.send_replace(self.state.sequence());
         if self.comparing && minute(self.state.now()) != before {
             self.checkpoint = Some((self.state.clone(), history));
         }
@@ -148,33 +163,78 @@ impl Committed {
         self.first_fills = Some(watcher);
     }
 
+    /// Completes this replica's forwarded commands from the folded events.
+    pub(super) fn complete_forwarded(&mut self, forward: Arc<Forward>) {
+        self.forward = Some(forward);
+    }
+
+    /// The sequence after each batch, for readers that wait for one.
+    pub fn progress(&self) -> watch::Receiver<u64> {
+        self.progress.subscribe()
+    }
+
     /// Folds one committed batch.
     pub fn apply(&mut self, events: &[Event]) {
         let feed = Arc::clone(&self.feed);
         let mut recorder = feed.record(&self.state);
-        for event in events {
-            let sequence = self.state.sequence() + 1;
-            if sequence <= self.loaded_through {
-                self.state.evolve(event);
-                continue;
-            }
-            if let Event::TimeSetBack(time) = event {
-                self.market_data.set_back(*time);
-            }
-            if let Some(recorder) = &mut recorder {
-                recorder.before(&self.state, event);
-            }
-            let first_fills = self.first_fills.as_deref();
-            let (market_data, tail, recorded) = (&mut self.market_data, &mut self.tail, recorder.as_mut());
-            let mut fold = Fold { sequence, market_data, tail, first_fills, trade: None, recorder: recorded };
-            self.state.evolve_with(event, &mut fold);
-            if let Some(recorder) = &mut recorder {
-                recorder.after(&self.state, event);
-            }
+        match self.forward.as_ref().and_then(|forward| forward.completing(events)) {
+            Some(completing) => self.fold_completing(events, completing, recorder.as_mut()),
+            None => events.iter().for_each(|event| self.fold(event, None, recorder.as_mut())),
         }
         self.market_data.advance(self.state.now());
         if let Some(recorder) = recorder {
             recorder.end(&self.state);
+        }
+    }
+
+    fn fold(&mut self, event: &Event, mut rebuild: Option<&mut Rebuild<'_>>, mut recorder: Option<&mut Recorder<'_>>) {
+        if let Some(rebuild) = &mut rebuild {
+            rebuild.before(&self.state, event);
+        }
+        let sequence = self.state.sequence() + 1;
+        if sequence <= self.loaded_through {
+            match rebuild {
+                Some(rebuild) => self.state.evolve_with(event, rebuild),
+                None => self.state.evolve(event),
+            }
+            return;
+        }
+        if let Event::TimeSetBack(time) = event {
+            self.market_data.set_back(*time);
+        }
+        if let Some(recorder) = &mut recorder {
+            recorder.before(&self.state, event);
+        }
+        let first_fills = self.first_fills.as_deref();
+        let (market_data, tail) = (&mut self.market_data, &mut self.tail);
+        let recorded = recorder.as_deref_mut();
+        let mut fold = Fold { sequence, market_data, tail, first_fills, rebuild, trade: None, recorder: recorded };
+        self.state.evolve_with(event, &mut fold);
+        if let Some(recorder) = recorder {
+            recorder.after(&self.state, event);
+        }
+    }
+
+    /// As [`Self::fold`] for a batch with commands of this replica.
+    #[cold]
+    fn fold_completing(&mut self, events: &[Event], mut completing: Completing, mut recorder: Option<&mut Recorder<'_>>) {
+        let mut index = 0;
+        while index < events.len() {
+            let Some(span) = completing.next_at(index) else {
+                self.fold(&events[index], None, recorder.as_deref_mut());
+                index += 1;
+                continue;
+            };
+            let unfilled = OrderLimits::counted(&self.state, &span.command, self.state.now());
+            let mut rebuild = Rebuild::new(&span.command);
+            for event in &events[index..span.marker] {
+                self.fold(event, Some(&mut rebuild), recorder.as_deref_mut());
+            }
+            let Event::CommandExecuted(executed) = &events[span.marker] else { return };
+            let outcome = rebuild.finish(&self.state, executed);
+            self.fold(&events[span.marker], None, recorder.as_deref_mut());
+            index = span.marker + 1;
+            span.complete(outcome, unfilled, executed, &self.state);
         }
     }
 
@@ -209,17 +269,18 @@ pub const fn minute(time: Time) -> Time {
 }
 
 /// Receives the effects of one event.
-struct Fold<'a, 'f> {
+struct Fold<'a, 'f, 'c> {
     sequence: u64,
     market_data: &'a mut MarketData,
     tail: &'a mut HistoryTail,
     first_fills: Option<&'a dyn FirstFills>,
+    rebuild: Option<&'a mut Rebuild<'c>>,
     /// The event's trade: its quantity, and its maker.
     trade: Option<(Quantity, OrderId)>,
     recorder: Option<&'a mut Recorder<'f>>,
 }
 
-impl Effects for Fold<'_, '_> {
+impl Effects for Fold<'_, '_, '_> {
     fn transfer(&mut self, transfer: Transfer) {
         if let Some(recorder) = &mut self.recorder {
             recorder.transfer(&transfer);
@@ -227,6 +288,9 @@ impl Effects for Fold<'_, '_> {
     }
 
     fn order_changed(&mut self, order: &Order) {
+        if let Some(rebuild) = &mut self.rebuild {
+            rebuild.order_changed(order);
+        }
         // Reported after the trade: an order whose only execution is this trade had its first fill.
         if let (Some((quantity, maker)), Some(watcher)) = (self.trade, self.first_fills)
             && order.executed == quantity
@@ -251,6 +315,9 @@ impl Effects for Fold<'_, '_> {
     }
 
     fn traded(&mut self, trade: &TradeRecord) {
+        if let Some(rebuild) = &mut self.rebuild {
+            rebuild.traded(trade);
+        }
         let maker = if trade.buyer_is_maker { trade.buyer_order } else { trade.seller_order };
         self.trade = Some((trade.quantity, maker));
         self.market_data.record(trade.market, &public(trade));

@@ -5,13 +5,16 @@ use std::{sync::Arc, sync::atomic::AtomicBool, sync::atomic::Ordering, time::Ins
 use exchange_core::{
     command::{Command, Outcome},
     money::Time,
+    order_count::OrderCount,
     refusal::Refusal,
 };
+use futures::{FutureExt, future::BoxFuture};
 use tokio::sync::{
     mpsc::{self, error::TrySendError},
     oneshot,
 };
 
+use super::order_limits::TooManyOrders;
 use crate::metrics::EngineMetrics;
 
 /// Why a command has no outcome.
@@ -29,6 +32,9 @@ pub enum SubmitError {
     /// The outcome of the commit was not known in time (-1007); it may or may not have been executed.
     #[error("the execution status is unknown")]
     Unknown,
+    /// The account would have too many unfilled orders (-1015); nothing changed.
+    #[error("the account has too many unfilled orders")]
+    TooManyOrders(TooManyOrders),
     /// `valid_until` passed while the command waited (-1021); nothing changed.
     #[error("the command waited longer than its recvWindow")]
     Expired,
@@ -42,6 +48,8 @@ pub struct Reply {
     pub time: Time,
     /// Sequence of the journal after the command: a read that must include the command waits for it.
     pub sequence: u64,
+    /// The account's unfilled orders with those of this command, before any fill.
+    pub unfilled: OrderCount,
 }
 
 pub(super) type Answer = Result<Reply, SubmitError>;
@@ -50,13 +58,15 @@ pub(super) type Answer = Result<Reply, SubmitError>;
 #[derive(Debug)]
 pub(super) struct Submission {
     pub command: Command,
+    /// Id that the journal stores with the events of a forwarded command.
+    pub forwarded: Option<u128>,
     pub valid_until: Option<Time>,
     pub arrived: Instant,
     pub answer: oneshot::Sender<Answer>,
 }
 
 /// Additional queue space, as a fraction of the limit, for operators and for commands that free resources.
-const RESERVED_SHARE: usize = 4;
+pub(super) const RESERVED_SHARE: usize = 4;
 
 /// The sending end of the queue. Clones are cheap and share the queue.
 #[derive(Clone)]
@@ -90,7 +100,7 @@ impl Queue {
 
     pub async fn submit(&self, command: Command, valid_until: Option<Time>) -> Answer {
         let name = command.name();
-        let answer = match self.enqueue(command, valid_until) {
+        let answer = match self.enqueue(command, None, valid_until) {
             // The leader answers every accepted command. A lost answer means that the outcome is unknown.
             Ok(answer) => answer.await.unwrap_or(Err(SubmitError::Unknown)),
             Err(error) => Err(error),
@@ -99,7 +109,27 @@ impl Queue {
         answer
     }
 
-    fn enqueue(&self, command: Command, valid_until: Option<Time>) -> Result<oneshot::Receiver<Answer>, SubmitError> {
+    /// Queues a follower's command at once; the result waits for its answer.
+    pub fn enqueue_forwarded(&self, id: u128, command: Command, valid_until: Option<Time>) -> BoxFuture<'static, Answer> {
+        let (name, metrics) = (command.name(), self.metrics.clone());
+        let queued = self.enqueue(command, Some(id), valid_until);
+        let waiting = async move {
+            let answer = match queued {
+                Ok(answer) => answer.await.unwrap_or(Err(SubmitError::Unknown)),
+                Err(error) => Err(error),
+            };
+            metrics.commands.with_label_values(&[name, outcome(&answer)]).inc();
+            answer
+        };
+        waiting.boxed()
+    }
+
+    fn enqueue(
+        &self,
+        command: Command,
+        forwarded: Option<u128>,
+        valid_until: Option<Time>,
+    ) -> Result<oneshot::Receiver<Answer>, SubmitError> {
         if !self.is_open() {
             return Err(SubmitError::Unavailable);
         }
@@ -109,7 +139,7 @@ impl Queue {
             return Err(SubmitError::Busy);
         }
         let (answer, waiter) = oneshot::channel();
-        match self.sender.try_send(Submission { command, valid_until, arrived: Instant::now(), answer }) {
+        match self.sender.try_send(Submission { command, forwarded, valid_until, arrived: Instant::now(), answer }) {
             Ok(()) => Ok(waiter),
             Err(TrySendError::Full(_)) => Err(SubmitError::Busy),
             Err(TrySendError::Closed(_)) => Err(SubmitError::Unavailable),
@@ -117,10 +147,10 @@ impl Queue {
     }
 }
 
-const fn outcome(answer: &Answer) -> &'static str {
+pub(super) const fn outcome(answer: &Answer) -> &'static str {
     match answer {
         Ok(_) => "accepted",
-        Err(SubmitError::Refused(_)) => "refused",
+        Err(SubmitError::Refused(_) | SubmitError::TooManyOrders(_)) => "refused",
         Err(SubmitError::Busy) => "busy",
         Err(SubmitError::Unavailable) => "unavailable",
         Err(SubmitError::Unknown) => "unknown",

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use exchange_core::money::Time;
 
+use super::lease::READ_LEASE;
 use crate::db::head::Head;
 
 /// Interval between heartbeats of an idle leader.
@@ -36,7 +37,9 @@ pub(super) fn judge(head: &Head, held: Option<i64>, clock: Time, journal: Time) 
         return Verdict::Wait(reason);
     }
     let own = held == Some(head.epoch);
-    if head.released || own || !head.backend_alive || head.beat_age_seconds > LEASE_SECONDS {
+    // A leader whose session ended may not know it yet, and answers reads until its read lease ends.
+    let ended = !head.backend_alive && head.beat_age_seconds > READ_LEASE.as_secs_f64();
+    if head.released || own || ended || head.beat_age_seconds > LEASE_SECONDS {
         return Verdict::Claim;
     }
     Verdict::Wait(format!("standby: {} leads in epoch {}", head.address, head.epoch))
@@ -62,7 +65,8 @@ mod tests {
         let rows = [
             ("connected, with heartbeats", LEADS, None, 0, false),
             ("released", Head { released: true, ..LEADS }, None, 0, true),
-            ("its connection is closed", Head { backend_alive: false, ..LEADS }, None, 0, true),
+            ("its connection is closed", Head { backend_alive: false, beat_age_seconds: 0.7, ..LEADS }, None, 0, true),
+            ("its connection is closed, and it may answer reads", Head { backend_alive: false, ..LEADS }, None, 0, false),
             ("connected without a heartbeat, within the lease", Head { beat_age_seconds: 2.9, ..LEADS }, None, 0, false),
             ("connected without a heartbeat, after the lease", Head { beat_age_seconds: 3.1, ..LEADS }, None, 0, true),
             ("held by this replica", LEADS, Some(7), 0, true),

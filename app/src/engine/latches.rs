@@ -12,6 +12,7 @@ pub(super) struct Latches {
 struct Told {
     latch: Latch,
     reason: Option<String>,
+    note: Option<String>,
 }
 
 impl Latches {
@@ -50,6 +51,13 @@ impl Latches {
         self.lead.open();
     }
 
+    /// Another replica leads, and this one forwards commands to it.
+    pub fn follows(&mut self, leader: &str) {
+        if self.lead.note(leader) {
+            tracing::info!("{leader}");
+        }
+    }
+
     pub fn stands_by(&mut self, reason: String) {
         if self.lead.close(&reason) {
             tracing::info!("{reason}");
@@ -59,16 +67,26 @@ impl Latches {
 
 impl Told {
     fn new(health: &Health, name: &str, reason: &str) -> Self {
-        Self { latch: health.latch(name, reason), reason: Some(reason.to_owned()) }
+        Self { latch: health.latch(name, reason), reason: Some(reason.to_owned()), note: None }
     }
 
     /// True if the latch was closed.
     fn open(&mut self) -> bool {
         let closed = self.reason.take().is_some();
-        if closed {
+        if closed || self.note.take().is_some() {
             self.latch.open();
         }
         closed
+    }
+
+    /// Opens the latch with a note. True if it was closed, or had another note.
+    fn note(&mut self, note: &str) -> bool {
+        let changes = self.reason.take().is_some() || self.note.as_deref() != Some(note);
+        if changes {
+            self.latch.open_with(note);
+            self.note = Some(note.to_owned());
+        }
+        changes
     }
 
     /// True if the latch was open, or closed for another reason.
@@ -76,6 +94,7 @@ impl Told {
         let changes = self.reason.as_deref() != Some(reason);
         if changes {
             self.latch.close(reason);
+            self.note = None;
             self.reason = Some(reason.to_owned());
         }
         changes

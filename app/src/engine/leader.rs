@@ -9,9 +9,11 @@ use std::{
     collections::VecDeque,
     future::Future,
     pin::Pin,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
+use bytes::Bytes;
 use exchange_core::{State, command::Command, money::Time};
 use futures::future::{MaybeDone, maybe_done};
 use sqlx::PgConnection;
@@ -24,6 +26,7 @@ use super::{
     gauges::TradeCounters,
     handle::{Submission, SubmitError},
     head::BEAT,
+    link::Push,
     shared::Shared,
 };
 use crate::db::{
@@ -65,6 +68,8 @@ pub(super) struct InDoubt {
     pub batch: Batch,
     pub identity: Identity,
     pub sent: Instant,
+    /// For the followers, once it is durable.
+    push: Arc<Push>,
 }
 
 /// Commands decided with one clock reading.
@@ -94,7 +99,6 @@ pub(super) struct Leader<'a> {
     warnings: Warnings,
     statement: Option<Statement>,
     in_flight: Option<InDoubt>,
-    in_flight_bytes: u64,
     /// History of the journal up to the last sent batch.
     history: Option<History>,
     pending: Batch,
@@ -130,7 +134,6 @@ impl<'a> Leader<'a> {
             warnings: Warnings::default(),
             statement: None,
             in_flight: None,
-            in_flight_bytes: 0,
             history: shared.committed.read().history(),
             pending: Batch::default(),
             spare: Batch::default(),
@@ -171,7 +174,10 @@ impl<'a> Leader<'a> {
                 biased;
                 done = ended(&mut self.statement), if self.statement.is_some() => {
                     match done {
-                        Ok((connection, true)) => self.committed(connection).await,
+                        Ok((connection, true)) => {
+                            self.shared.lease.renew(self.last_statement);
+                            self.committed(connection).await;
+                        }
                         Ok((_, false)) => break Ended::Deposed,
                         Err(error) => break Ended::Lost { error, in_doubt: self.in_flight.take() },
                     }
@@ -237,7 +243,7 @@ impl<'a> Leader<'a> {
         if self.state.must_wait(&submission.command) {
             self.held.push_back(submission);
         } else {
-            self.pending.decide(&mut self.state, submission, now);
+            self.pending.decide(&mut self.state, submission, now, &self.shared.order_limits);
         }
     }
 
@@ -342,9 +348,17 @@ impl<'a> Leader<'a> {
         metrics.batch_events.observe(self.pending.events().len() as f64);
         metrics.queue_depth.set(self.shared.queue.depth() as i64);
         let batch = std::mem::replace(&mut self.pending, std::mem::take(&mut self.spare));
-        self.in_flight = Some(InDoubt { batch, identity, sent: Instant::now() });
-        self.in_flight_bytes = payload.len() as u64;
-        let Identity { epoch, first_sequence, last_sequence, .. } = identity;
+        let payload = Bytes::from(payload);
+        let Identity { epoch, first_sequence, last_sequence, checksum } = identity;
+        let push = Arc::new(Push {
+            first_sequence: first_sequence as i64,
+            last_sequence: last_sequence as i64,
+            epoch,
+            checksum,
+            before: self.history.map(|history| history.chain),
+            payload: payload.clone(),
+        });
+        self.in_flight = Some(InDoubt { batch, identity, sent: Instant::now(), push });
         self.history = self.history.map(|history| history.next(first_sequence as i64, last_sequence as i64, epoch, &payload));
         self.unconfirmed = true;
         let connection = self.connection.take();
@@ -381,10 +395,12 @@ impl<'a> Leader<'a> {
     /// The statement in flight is durable: send its answers, then gather the next batch.
     async fn committed(&mut self, connection: PgConnection) {
         self.connection = Some(connection);
-        let Some(InDoubt { mut batch, identity, sent }) = self.in_flight.take() else { return };
+        let Some(InDoubt { mut batch, identity, sent, push }) = self.in_flight.take() else { return };
         self.shared.metrics.commit.observe(sent.elapsed().as_secs_f64());
-        self.shared.metrics.journal_bytes.inc_by(self.in_flight_bytes);
+        self.shared.metrics.journal_bytes.inc_by(push.payload.len() as u64);
         self.shared.committed.write().apply_batch(batch.events(), self.history);
+        // Fails without a follower.
+        let _ = self.shared.pushes.send(push);
         self.counters.count(batch.events(), &self.shared.committed.read().state);
         self.shared.metrics.sequence.set(identity.last_sequence as i64);
         let now = Instant::now();
@@ -406,6 +422,7 @@ impl<'a> Leader<'a> {
     /// Answers every waiting client except those of the batch in doubt.
     async fn end(mut self, ended: Ended) -> Ended {
         self.shared.queue.set_open(false);
+        self.shared.lease.end();
         // Never sent, or rejected by the fence: certainly not executed.
         self.pending.answer_all(&SubmitError::Unavailable);
         for submission in self.held.drain(..) {

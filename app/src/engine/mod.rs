@@ -11,14 +11,20 @@ pub mod committed;
 mod declared;
 mod doubt;
 pub mod feed;
+mod forward;
 mod gauges;
 mod handle;
 mod head;
 pub mod history;
 pub mod internal;
+mod lag;
 mod latches;
 mod leader;
+mod lease;
+pub mod link;
+mod order_limits;
 pub mod projection;
+mod reads;
 mod recovery;
 mod replay;
 mod replica;
@@ -26,18 +32,24 @@ mod shared;
 pub mod tail;
 mod watch;
 
-use std::sync::{Arc, atomic::Ordering};
+use std::{sync::Arc, time::Duration};
 
 use exchange_core::{State, command::Command, market_data::MarketData, money::Time};
 use parking_lot::RwLock;
-use service_kit::health::Health;
+use service_kit::{config::Secret, health::Health};
 use sqlx::{PgPool, postgres::PgConnectOptions};
 
 use committed::Committed;
+pub use forward::HOLD;
 pub use handle::{Reply, SubmitError};
+pub use order_limits::{OrderLimits, TooManyOrders};
+pub use reads::ReadError;
 pub use replica::Replica;
 
-use crate::{media::Media, metrics::EngineMetrics};
+use crate::{
+    media::Media,
+    metrics::{EngineMetrics, FollowerMetrics},
+};
 
 /// The parts of a replica.
 pub struct Parts {
@@ -53,7 +65,14 @@ pub struct Parts {
     pub queue_limit: usize,
     /// This machine's clock, with its largest allowed difference from the database's.
     pub clock: clock::Clock,
+    /// Token of the leader's internal listener.
+    pub token: Secret,
+    /// A follower further behind the journal is not ready.
+    pub lag_max: Duration,
+    /// Unfilled orders per account, while this replica leads.
+    pub order_limits: OrderLimits,
     pub metrics: EngineMetrics,
+    pub follower: FollowerMetrics,
     pub health: Health,
 }
 
@@ -66,11 +85,20 @@ pub struct Engine {
 /// Creates an engine and the task that drives it. Call it inside the runtime.
 pub fn start(parts: Parts) -> (Engine, Replica) {
     parts.metrics.start_at_zero();
+    parts.follower.start_at_zero();
     let (queue, submissions) = handle::Queue::new(parts.queue_limit, parts.metrics.clone());
     let empty = Committed::new(State::new(), MarketData::new(), 0);
     let committed = Arc::new(RwLock::new(empty));
-    let shared = Arc::new(shared::Shared::new(queue, committed, parts.metrics, parts.clock, parts.pool.clone()));
+    let forward = Arc::new(forward::Forward::new(parts.queue_limit, parts.follower.clone()));
+    committed.write().complete_forwarded(Arc::clone(&forward));
+    let metrics = (parts.metrics, parts.follower);
+    let shared =
+        Arc::new(shared::Shared::new(queue, committed, metrics, forward, parts.clock, parts.order_limits, parts.pool.clone()));
     let latches = latches::Latches::new(&parts.health);
+    let following = parts.health.latch("following", "not measured yet");
+    tokio::spawn(lag::watch(Arc::downgrade(&shared), following, parts.lag_max));
+    let (batches, pushed) = tokio::sync::mpsc::channel(link::client::RECEIVED);
+    tokio::spawn(link::client::follow(Arc::downgrade(&shared), parts.token, batches));
     tokio::spawn(watch::report(Arc::downgrade(&shared), parts.pool.clone(), parts.address.clone()));
     if let Some(media) = &parts.media {
         tokio::spawn(watch::bucket(Arc::downgrade(&shared), parts.pool.clone(), media.clone()));
@@ -89,16 +117,40 @@ pub fn start(parts: Parts) -> (Engine, Replica) {
         doubt: None,
         declared: declared::Declared::default(),
         fruitless: 0,
+        pushed,
+        retired: false,
     };
     (Engine { shared }, replica)
 }
 
 impl Engine {
-    /// Submits a command to the leader and waits for its durable answer.
+    /// Submits a command to the leader, here or on another replica, and waits for its durable answer. An operator's command is
+    /// not forwarded.
     ///
     /// `valid_until` (µs, raw clock) is the end of the request's recvWindow, checked again immediately before the decision.
+    ///
+    /// # Errors
+    ///
+    /// Returns `Unavailable` if no replica led within [`forward::HOLD`], and `Unknown` if the command was sent to a leader that
+    /// did not answer.
     pub async fn submit(&self, command: Command, valid_until: Option<Time>) -> Result<Reply, SubmitError> {
-        self.shared.queue.submit(command, valid_until).await
+        let queue = &self.shared.queue;
+        let forwards = || command.is_forwarded() && forward::permitted(&self.shared.committed.read().state);
+        loop {
+            if queue.is_open() {
+                match queue.submit(command.clone(), valid_until).await {
+                    // The lead went to another replica before the decision.
+                    Err(SubmitError::Unavailable) if forwards() => {}
+                    answer => return answer,
+                }
+            } else if !forwards() {
+                return queue.submit(command, valid_until).await;
+            }
+            match self.shared.forward.submit(command.clone(), valid_until, || queue.is_open()).await {
+                forward::Ended::Answered(answer) => return answer,
+                forward::Ended::LeadsHere => {}
+            }
+        }
     }
 
     /// The source of every read: durable events only.
@@ -106,8 +158,18 @@ impl Engine {
         &self.shared.committed
     }
 
+    /// Whether the leader counts unfilled orders for all replicas: from feature level 3 on.
+    pub fn counts_orders(&self) -> bool {
+        forward::permitted(&self.shared.committed.read().state)
+    }
+
+    /// Other replicas that follow this leader by a connection.
+    pub fn followers(&self) -> usize {
+        self.shared.links.count()
+    }
+
     /// Whether this replica leads, to its knowledge.
     pub fn is_leader(&self) -> bool {
-        self.shared.leads.load(Ordering::Acquire)
+        self.shared.is_leader()
     }
 }

@@ -8,7 +8,10 @@ use parking_lot::RwLock;
 use sqlx::PgConnection;
 use tokio::sync::mpsc;
 
-use super::committed::{Committed, History};
+use super::{
+    committed::{Committed, History},
+    link::Push,
+};
 use crate::db::journal::{self, StoredBatch};
 
 /// Batches between the database's reader and the thread that applies them.
@@ -57,6 +60,22 @@ impl Expected {
     /// The batch's events if it is the expected one.
     fn open(&mut self, stored: &StoredBatch) -> Result<Vec<Event>, ReplayError> {
         let StoredBatch { first_sequence: first, last_sequence: last, epoch, checksum, .. } = *stored;
+        self.open_batch((first, last), epoch, checksum, stored.payload()?)
+    }
+
+    /// As [`Self::open`], for a batch that the leader pushed.
+    pub fn open_pushed(&mut self, push: &Push) -> Result<Vec<Event>, ReplayError> {
+        let sequences = (push.first_sequence, push.last_sequence);
+        self.open_batch(sequences, push.epoch, push.checksum.into(), &push.payload)
+    }
+
+    fn open_batch(
+        &mut self,
+        (first, last): (i64, i64),
+        epoch: i64,
+        checksum: i64,
+        payload: &[u8],
+    ) -> Result<Vec<Event>, ReplayError> {
         let corrupt = |what: String| ReplayError::Corrupt { first, what };
         if first > self.sequence {
             let what = "the batch after them exists, so they existed before";
@@ -68,7 +87,6 @@ impl Expected {
         if epoch < self.epoch {
             return Err(corrupt(format!("its epoch is {epoch}, after epoch {}", self.epoch)));
         }
-        let payload = stored.payload()?;
         let actual = i64::from(batch::checksum(payload));
         if actual != checksum {
             return Err(corrupt(format!("its checksum is {checksum:#010x}, but its bytes have {actual:#010x}")));

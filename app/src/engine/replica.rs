@@ -2,12 +2,12 @@
 //! not decide a batch.
 
 use std::{
-    sync::{Arc, atomic::Ordering},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
 use anyhow::bail;
-use exchange_core::money::Time;
+use exchange_core::{event::FORWARDING_LEVEL, money::Time};
 use sqlx::{PgConnection, postgres::PgConnectOptions};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -15,13 +15,15 @@ use tokio_util::sync::CancellationToken;
 use super::{
     declared::Declared,
     doubt::{Doubt, Found},
+    forward,
     handle::{Submission, SubmitError},
     head::{Verdict, check_clock, judge},
     latches::Latches,
     leader::{Ended, Leader},
+    link::Push,
     recovery::{NotYet, Recovery},
     replay::{Expected, ReplayError, catch_up},
-    shared::Shared,
+    shared::{LeaderAt, Shared},
 };
 use crate::db::{
     declarations,
@@ -63,6 +65,10 @@ pub struct Replica {
     pub(super) declared: Declared,
     /// Consecutive terms that ended without a batch.
     pub(super) fruitless: u32,
+    /// Batches that the leader pushed.
+    pub(super) pushed: mpsc::Receiver<Push>,
+    /// This replica shuts down: it follows, and does not lead again.
+    pub(super) retired: bool,
 }
 
 /// Why an attempt to follow ended without leadership.
@@ -100,11 +106,12 @@ impl From<ReplayError> for Interrupted {
 }
 
 impl Replica {
-    /// Runs until `stop`, or until the journal cannot be followed.
-    pub async fn run(mut self, stop: CancellationToken) -> anyhow::Result<()> {
+    /// Runs until `stop`, or until the journal cannot be followed. From `retire` on it hands the lead over and only follows: cancel
+    /// `retire` not later than `stop`.
+    pub async fn run(mut self, retire: CancellationToken, stop: CancellationToken) -> anyhow::Result<()> {
         loop {
             let (connection, epoch) = tokio::select! {
-                claimed = self.stand_by() => claimed?,
+                claimed = self.stand_by(&retire) => claimed?,
                 () = stop.cancelled() => break,
             };
             let state = self.shared.committed.read().state.clone();
@@ -117,7 +124,7 @@ impl Replica {
             self.shared.set_leads(true);
             self.latches.leads();
             self.shared.metrics.takeovers.inc();
-            let ended = leader.lead(&stop).await;
+            let ended = leader.lead(&retire).await;
             self.shared.set_leads(false);
             let sequence = self.shared.committed.read().state.sequence();
             // A term without a batch leaves no epoch in the journal.
@@ -128,7 +135,8 @@ impl Replica {
             match ended {
                 Ended::Stopped => {
                     tracing::info!(epoch, sequence, "handed the lead over");
-                    break;
+                    self.retired = true;
+                    self.latches.follows("shutting down: this server handed the lead over");
                 }
                 Ended::SteppedDown(reason) => {
                     tracing::warn!(epoch, sequence, reason, "stepped down");
@@ -136,7 +144,7 @@ impl Replica {
                     self.turn_away();
                 }
                 Ended::Deposed => {
-                    self.latches.stands_by("deposed: another replica took the lead".into());
+                    self.latches.follows("deposed: another replica took the lead");
                 }
                 Ended::Lost { error, in_doubt } => {
                     self.latches.stands_by("lost the journal's connection while leading".into());
@@ -156,13 +164,13 @@ impl Replica {
     }
 
     /// Follows until this replica may lead. An error is final: the journal cannot be followed.
-    async fn stand_by(&mut self) -> anyhow::Result<(PgConnection, i64)> {
+    async fn stand_by(&mut self, retire: &CancellationToken) -> anyhow::Result<(PgConnection, i64)> {
         let mut retry = FIRST_RETRY;
         loop {
             let connected = match session::connect(&self.database).await {
                 Ok(connection) => {
                     retry = FIRST_RETRY;
-                    self.follow(connection).await
+                    self.follow(connection, retire).await
                 }
                 Err(error) => Err(error.into()),
             };
@@ -185,10 +193,17 @@ impl Replica {
     }
 
     /// Follows on one connection until this replica may lead.
-    async fn follow(&mut self, mut connection: PgConnection) -> Result<(PgConnection, i64), Interrupted> {
+    async fn follow(
+        &mut self,
+        mut connection: PgConnection,
+        retire: &CancellationToken,
+    ) -> Result<(PgConnection, i64), Interrupted> {
         if let Some(missing) = within(migrate::missing(&mut connection)).await? {
             return Err(Interrupted::Retry(missing));
         }
+        // First, because commands and reads may wait for the link.
+        let head = within(head::read(&mut connection)).await?;
+        self.note_leader(&head);
         self.forget_what_is_declared_lost(&mut connection).await?;
         if self.expected.is_none() {
             self.latches.journal_waits("reading the newest snapshot".into());
@@ -203,6 +218,9 @@ impl Replica {
             *self.shared.refusal.lock() = None;
             self.latches.database_ready();
             self.confirmed = self.confirmed.max(head.confirmed_seq);
+            self.shared.lag.announce(head.confirmed_seq);
+            self.note_leader(&head);
+            self.retired |= retire.is_cancelled();
             self.catch_up(&mut connection, head.epoch, head.confirmed_seq).await?;
             self.resolve(&mut connection, head.confirmed_epoch).await?;
             let journal_time = self.shared.committed.read().state.now();
@@ -217,10 +235,10 @@ impl Replica {
                         return Ok((connection, epoch));
                     }
                 }
-                Verdict::Wait(reason) => self.latches.stands_by(reason),
+                Verdict::Wait(reason) => self.wait(&head, reason),
             }
             self.turn_away();
-            tokio::time::sleep(POLL).await;
+            self.apply_pushed().await?;
         }
     }
 
@@ -250,6 +268,7 @@ impl Replica {
             tracing::warn!(known, ends_at = head.last_seq, "the loss is declared; restarting with this database");
             self.expected = None;
             self.confirmed = 0;
+            self.shared.lag.forget();
         }
         Ok(())
     }
@@ -295,6 +314,9 @@ impl Replica {
 
     /// Whether this replica may claim the lead now.
     async fn judge(&mut self, connection: &mut PgConnection, head: &Head, journal_time: Time) -> Result<Verdict, Interrupted> {
+        if self.retired {
+            return Ok(Verdict::Wait("shutting down: this server does not lead again".into()));
+        }
         if let Err(reason) = self.shared.clock.check() {
             return Ok(Verdict::Wait(reason));
         }
@@ -303,6 +325,69 @@ impl Replica {
         // If the clock is right and the journal is ahead of it, an operator's declaration resolves it.
         let journal_time = if self.declared.sets_time_back() { journal_time.min(clock) } else { journal_time };
         Ok(judge(head, self.held, clock, journal_time))
+    }
+
+    /// Publishes the leader for the link, if it is another replica.
+    fn note_leader(&self, head: &Head) {
+        let other = head.backend_alive && !head.released && self.held != Some(head.epoch);
+        let at = other.then(|| LeaderAt { address: head.address.clone(), epoch: head.epoch });
+        self.shared.leader.send_if_modified(|known| {
+            let changed = *known != at;
+            *known = at;
+            changed
+        });
+    }
+
+    /// This replica cannot claim the lead. It is ready if it can forward commands to the leader.
+    fn wait(&mut self, head: &Head, reason: String) {
+        let led = head.backend_alive && !head.released;
+        if !forward::permitted(&self.shared.committed.read().state) && head.last_seq > 0 {
+            let raise =
+                format!("{reason}; followers serve from feature level {FORWARDING_LEVEL} on: exchange admin feature-level set");
+            self.latches.stands_by(raise);
+        } else if led || self.retired {
+            self.latches.follows(&reason);
+        } else {
+            self.latches.stands_by(reason);
+        }
+    }
+
+    /// Until the next poll: applies the batches that the leader pushes.
+    async fn apply_pushed(&mut self) -> Result<(), Interrupted> {
+        let poll = tokio::time::Instant::now() + POLL;
+        loop {
+            let push = match tokio::time::timeout_at(poll, self.pushed.recv()).await {
+                Ok(Some(push)) => push,
+                Ok(None) => {
+                    tokio::time::sleep_until(poll).await;
+                    return Ok(());
+                }
+                Err(_) => return Ok(()),
+            };
+            let Some(expected) = &mut self.expected else { return Ok(()) };
+            if push.first_sequence != expected.sequence {
+                // Applied already, or behind a gap that the next poll fills.
+                continue;
+            }
+            let ours = expected.history.map(|history| history.chain);
+            if let (Some(ours), Some(theirs)) = (ours, push.before)
+                && ours != theirs
+            {
+                return Err(Interrupted::Retry(format!(
+                    "the leader's history differs from this replica's before sequence {}",
+                    push.first_sequence
+                )));
+            }
+            let mut next = *expected;
+            let events = next.open_pushed(&push).map_err(|error| {
+                Interrupted::Retry(format!("a pushed batch cannot be applied, reading the journal instead: {error}"))
+            })?;
+            self.shared.committed.write().apply_batch(&events, next.history);
+            self.expected = Some(next);
+            self.confirmed = self.confirmed.max(push.last_sequence);
+            self.shared.metrics.sequence.set(push.last_sequence);
+            self.shared.follower.pushed.inc();
+        }
     }
 
     /// A database that accepts claims but no batch (its disk is full): each attempt ends a lead and increments the epoch.
@@ -357,6 +442,7 @@ impl Replica {
             tracing::warn!(epoch = head.epoch, leader = head.address, "closing the connection of a leader without a lease");
             within(head::end_backend(connection, head.epoch)).await?;
         }
+        let sent = Instant::now();
         let (claimed, warned) = Warnings::default().watch(within(head::claim(connection, head.epoch, &self.address))).await;
         let Some((epoch, last_sequence)) = claimed? else { return Ok(None) };
         self.held = Some(epoch);
@@ -381,12 +467,13 @@ impl Replica {
         // Regardless of the epoch's number, this claim fences the batch in doubt.
         self.resolve(connection, i64::MAX).await?;
         journal::attach_partitions(connection).await?;
+        self.shared.lease.renew(sent);
         Ok(Some(epoch))
     }
 
     /// This replica does not decide now: answer the commands that still entered the queue.
     fn turn_away(&mut self) {
-        debug_assert!(!self.shared.leads.load(Ordering::Relaxed));
+        debug_assert!(!self.shared.is_leader());
         while let Ok(submission) = self.submissions.try_recv() {
             let _ = submission.answer.send(Err(SubmitError::Unavailable));
         }

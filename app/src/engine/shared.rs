@@ -1,21 +1,24 @@
 //! This module holds the data that the handle, the leader and the follower of one replica share. It must not make a decision.
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use parking_lot::{Mutex, RwLock};
 use sqlx::PgPool;
-use tokio::sync::watch;
+use tokio::sync::{broadcast, watch};
 
-use super::{clock::Clock, committed::Committed, handle::Queue};
+use super::{
+    clock::Clock,
+    committed::Committed,
+    forward::Forward,
+    handle::Queue,
+    lag::Lag,
+    lease::Lease,
+    link::{PUSHES, Push, Registry, client::Questions},
+    order_limits::OrderLimits,
+};
 use crate::{
     db::{journal, replicas::Compared},
-    metrics::EngineMetrics,
+    metrics::{EngineMetrics, FollowerMetrics},
 };
 
 pub(super) struct Shared {
@@ -23,7 +26,7 @@ pub(super) struct Shared {
     /// The source of every read: durable events only.
     pub committed: Arc<RwLock<Committed>>,
     pub metrics: EngineMetrics,
-    pub leads: AtomicBool,
+    pub leads: watch::Sender<bool>,
     pub clock: Clock,
     /// Why this replica refuses the database.
     pub refusal: Mutex<Option<String>>,
@@ -33,28 +36,82 @@ pub(super) struct Shared {
     pub unchecked_since: Mutex<Option<i64>>,
     /// Sequence, SHA-256 and chain of the last state hashed for the comparison between servers.
     pub compared: Mutex<Option<Compared>>,
+    /// The replica that leads according to the head row; `None`: unknown, or this one.
+    pub leader: watch::Sender<Option<LeaderAt>>,
+    pub lease: Lease,
+    pub lag: Lag,
+    /// Commands that wait for another replica's decision.
+    pub forward: Arc<Forward>,
+    /// Reads that wait for the leader's sequence.
+    pub questions: Questions,
+    /// This leader's committed batches.
+    pub pushes: broadcast::Sender<Arc<Push>>,
+    /// This leader's followers.
+    pub links: Registry,
+    pub follower: FollowerMetrics,
+    pub order_limits: OrderLimits,
     pool: PgPool,
 }
 
+/// Another replica that leads.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LeaderAt {
+    /// host:port of its internal listener.
+    pub address: String,
+    pub epoch: i64,
+}
+
 impl Shared {
-    pub fn new(queue: Queue, committed: Arc<RwLock<Committed>>, metrics: EngineMetrics, clock: Clock, pool: PgPool) -> Self {
+    pub fn new(
+        queue: Queue,
+        committed: Arc<RwLock<Committed>>,
+        metrics: (EngineMetrics, FollowerMetrics),
+        forward: Arc<Forward>,
+        clock: Clock,
+        order_limits: OrderLimits,
+        pool: PgPool,
+    ) -> Self {
+        let (metrics, follower) = metrics;
         Self {
             queue,
             committed,
             metrics,
-            leads: AtomicBool::new(false),
+            leads: watch::Sender::new(false),
             clock,
             refusal: Mutex::default(),
             step_down: watch::Sender::new(None),
             unchecked_since: Mutex::default(),
             compared: Mutex::default(),
+            leader: watch::Sender::new(None),
+            lease: Lease::default(),
+            lag: Lag::default(),
+            forward,
+            questions: Questions::default(),
+            pushes: broadcast::Sender::new(PUSHES),
+            links: Registry::default(),
+            order_limits,
+            follower,
             pool,
         }
     }
 
     pub fn set_leads(&self, leads: bool) {
-        self.leads.store(leads, Ordering::Release);
+        if leads {
+            self.links.begin_term();
+        }
+        self.leads.send_replace(leads);
         self.metrics.leader.set(i64::from(leads));
+        if leads {
+            self.leader.send_replace(None);
+            self.forward.leads();
+            self.questions.answer(self.committed.read().state.sequence());
+        } else {
+            self.forward.set_alone(true);
+        }
+    }
+
+    pub fn is_leader(&self) -> bool {
+        *self.leads.borrow()
     }
 
     pub fn pool(&self) -> PgPool {

@@ -76,8 +76,15 @@ pub async fn cancel_replace(app: &App, call: &Call<'_>) -> Answer {
         }
         Err(refused) => return Err(refused),
     };
-    let reply = app.engine.submit(Command::CancelReplace { cancel, new, mode }, call.valid_until).await;
-    let reply = counted.settle(reply)?;
+    let reply = app.engine.submit(Command::CancelReplace { cancel: cancel.clone(), new, mode }, call.valid_until).await;
+    let too_many = matches!(reply, Err(SubmitError::TooManyOrders(_)));
+    let reply = match counted.settle(reply) {
+        Err(refused) if too_many && exceeded == WhenExceeded::CancelOnly => {
+            return cancel_only(app, call, cancel, cancel_id, mode, refused).await;
+        }
+        reply => reply?,
+    };
+    let unfilled = reply.unfilled;
     let Outcome::CancelReplaced(both) = reply.outcome else { return Err(unexpected()) };
     let CancelReplaced { cancel, new } = *both;
     let canceled = match cancel {
@@ -90,13 +97,13 @@ pub async fn cancel_replace(app: &App, call: &Call<'_>) -> Answer {
             counted.give_back();
             Half::Failure(refusal.into())
         }
-        // An order that was not attempted counts too.
+        // Where this server counts, an order that was not attempted counts too.
         None => Half::NotAttempted,
     };
     let frame = Frame { symbol: parameters.symbol()?, unit: call.time_unit, time: reply.time };
     let data = both_halves(&frame, &canceled, &placed, &cancel_id, detail, app.engine.committed());
     match (&canceled, &placed) {
-        (Half::Success(_), Half::Success(_)) => Ok(counted.show(Reply::bytes(data))),
+        (Half::Success(_), Half::Success(_)) => Ok(counted.show(Reply::bytes(data), unfilled)),
         (Half::Success(_), _) | (_, Half::Success(_)) => Err(partly(StatusCode::CONFLICT, data)),
         _ => Err(failed(StatusCode::BAD_REQUEST, data)),
     }

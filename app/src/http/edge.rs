@@ -187,6 +187,9 @@ async fn run(app: &App, endpoint: &'static Endpoint, parts: &Parts, body: Body, 
         }
     };
     check_names(endpoint, &parameters)?;
+    if endpoint.security == Security::UserData {
+        app.engine.up_to_date().await?;
+    }
     let time_unit = time_unit(&parts.headers)?;
     let call = Call {
         parameters,

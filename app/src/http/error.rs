@@ -3,8 +3,8 @@
 //!
 //! Source of codes and texts: errors.md of the public API documentation. Clients match texts byte for byte.
 
-use crate::engine::SubmitError;
 use crate::engine::history::HistoryError;
+use crate::engine::{ReadError, SubmitError, TooManyOrders};
 use axum::http::StatusCode;
 use exchange_core::refusal::Refusal;
 use std::borrow::Cow;
@@ -243,8 +243,17 @@ impl From<SubmitError> for ApiError {
                 Self::unavailable("the engine accepts no commands: this replica does not lead, or the database is unreachable")
             }
             SubmitError::Unknown => Self { cause: Some("the outcome of a commit is unknown".into()), ..Self::TIMEOUT },
+            SubmitError::TooManyOrders(TooManyOrders { limit, of_day, retry_after }) => {
+                Self::too_many_orders(limit, if of_day { "1 DAY" } else { "10 SECOND" }, retry_after.into())
+            }
             SubmitError::Expired => Self::OUTSIDE_WINDOW,
         }
+    }
+}
+
+impl From<ReadError> for ApiError {
+    fn from(error: ReadError) -> Self {
+        Self::unavailable(error)
     }
 }
 

@@ -11,6 +11,7 @@ use exchange_core::order::AccountId;
 use ipnet::IpNet;
 use parking_lot::RwLock;
 use rustc_hash::FxHashMap;
+use service_kit::health::Latch;
 use sha2::{Digest, Sha256};
 use sqlx::PgPool;
 use std::net::IpAddr;
@@ -125,8 +126,8 @@ impl Keys {
         Ok(())
     }
 
-    /// Refreshes the keys until `shutdown`.
-    pub async fn follow(self, pool: PgPool, shutdown: CancellationToken) {
+    /// Refreshes the keys until `shutdown`; opens `latch` after the first read.
+    pub async fn follow(self, pool: PgPool, latch: Latch, shutdown: CancellationToken) {
         let mut away = false;
         let mut ticks = tokio::time::interval(POLL);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -135,7 +136,11 @@ impl Keys {
                 () = shutdown.cancelled() => return,
                 _ = ticks.tick() => {}
             }
-            match self.refresh(&pool).await {
+            let refreshed = self.refresh(&pool).await;
+            if refreshed.is_ok() {
+                latch.open();
+            }
+            match refreshed {
                 Ok(()) if away => {
                     away = false;
                     tracing::info!("reading API keys succeeds again");

@@ -8,7 +8,8 @@ use super::transport::{Queue, REWRITTEN_MAX, Sent, Switch, Transport};
 use super::websocket::Admitted;
 use axum::Router;
 use axum::body::Body;
-use axum::http::{Request, StatusCode};
+use axum::http::header::CONNECTION;
+use axum::http::{HeaderValue, Request, StatusCode};
 use axum::response::Response;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
@@ -55,12 +56,22 @@ pub struct Serving {
     pub connections: IntGauge,
 }
 
-/// Serves `serving` until `shutdown`, then waits for every request in progress.
+/// The two steps in which the API ends.
+#[derive(Clone)]
+pub struct Closing {
+    /// Each answer closes its connection. Idle connections stay open: a proxy may be sending a request on one, and never sends a
+    /// POST again that it has sent.
+    pub asked: CancellationToken,
+    /// No further connection is accepted, and each open one ends with its request in progress.
+    pub last: CancellationToken,
+}
+
+/// Serves `serving` until `closing.last`, then waits for every request in progress.
 ///
 /// # Errors
 ///
 /// Returns none at present: a failed accept is logged and retried.
-pub async fn serve(listener: TcpListener, serving: Serving, shutdown: CancellationToken) -> io::Result<()> {
+pub async fn serve(listener: TcpListener, serving: Serving, closing: Closing) -> io::Result<()> {
     let Serving { router, refuse, bounds, connections } = serving;
     let addresses = Arc::default();
     let places = Arc::new(Semaphore::new(CONNECTIONS_MAX as usize));
@@ -68,8 +79,10 @@ pub async fn serve(listener: TcpListener, serving: Serving, shutdown: Cancellati
     server.timer(TokioTimer::new()).header_read_timeout(None).max_buf_size(REWRITTEN_MAX).pipeline_flush(true);
     loop {
         let accepted = tokio::select! {
-            () = shutdown.cancelled() => break,
+            // Connections that the kernel has accepted are served first: closing the listener would reset them.
+            biased;
             accepted = accept(&listener, &places) => accepted,
+            () = closing.last.cancelled() => break,
         };
         let (stream, peer, place) = match accepted {
             Ok(accepted) => accepted,
@@ -89,23 +102,18 @@ pub async fn serve(listener: TcpListener, serving: Serving, shutdown: Cancellati
         let (router, refuse, queue, switch) = (router.clone(), Arc::clone(&refuse), Queue::default(), Switch::default());
         let stream = Transport::new(stream, Arc::clone(&queue), Arc::clone(&switch), bounds.write_timeout);
         let held = Arc::new((place, counted, Connected::enter(&connections)));
-        let admitted = Admitted::new(held.clone(), shutdown.clone());
+        let asked = closing.asked.clone();
+        // A WebSocket ends at once: its client connects again, to another server.
+        let admitted = Admitted::new(held.clone(), asked.clone());
         let service = service_fn(move |mut request: Request<Incoming>| {
             request.extensions_mut().insert(Peer(peer));
             request.extensions_mut().insert(admitted.clone());
             let request = request.map(Body::new);
-            let answer = answer(&mut router.clone(), &refuse, queue.lock().pop_front(), request);
-            let switch = Arc::clone(&switch);
-            async move {
-                let answer = answer.await;
-                if answer.as_ref().is_ok_and(|answer| answer.status() == StatusCode::SWITCHING_PROTOCOLS) {
-                    switch.store(true, Ordering::Release);
-                }
-                answer
-            }
+            let answering = answer(&mut router.clone(), &refuse, queue.lock().pop_front(), request);
+            finished(answering, asked.clone(), Arc::clone(&switch))
         });
         let connection = server.serve_connection(TokioIo::new(stream), service).with_upgrades();
-        let ending = shutdown.clone();
+        let ending = closing.last.clone();
         tokio::spawn(async move {
             let mut connection = std::pin::pin!(connection);
             // A client that disconnects or does not speak HTTP is not logged.
@@ -123,6 +131,21 @@ pub async fn serve(listener: TcpListener, serving: Serving, shutdown: Cancellati
     drop(listener);
     // All permits are free once every connection has ended.
     places.acquire_many(CONNECTIONS_MAX).await.map(drop).map_err(io::Error::other)
+}
+
+/// The answer. It closes its connection if the server shuts down, and an upgrade takes the connection from the transport.
+async fn finished(
+    answering: impl Future<Output = Result<Response, std::convert::Infallible>>,
+    asked: CancellationToken,
+    switch: Switch,
+) -> Result<Response, std::convert::Infallible> {
+    let mut response = answering.await?;
+    if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+        switch.store(true, Ordering::Release);
+    } else if asked.is_cancelled() {
+        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    }
+    Ok(response)
 }
 
 /// The answer to a request, or to a refusal of the transport.

@@ -38,6 +38,7 @@ mod websocket;
 
 use crate::json;
 pub use keys::Keys;
+pub use listener::Closing;
 
 use crate::config::RateLimits;
 use crate::engine::Engine;
@@ -58,7 +59,6 @@ use limits::Limits;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
-use tokio_util::sync::CancellationToken;
 
 /// Settings of the API.
 #[derive(Debug, Clone)]
@@ -269,12 +269,12 @@ fn router(app: &Arc<App>) -> Router {
         .method_not_allowed_fallback(refusing(app, || ApiError::METHOD_NOT_ALLOWED))
 }
 
-/// Serves the API on `listener` until `shutdown`.
+/// Serves the API on `listener` until `closing` ends it.
 ///
 /// # Errors
 ///
 /// Returns none at present: a failed accept is logged and retried.
-pub async fn serve(listener: TcpListener, app: App, shutdown: CancellationToken) -> std::io::Result<()> {
+pub async fn serve(listener: TcpListener, app: App, closing: Closing) -> std::io::Result<()> {
     let app = Arc::new(app);
     let publishing = tokio::spawn(streams::publish(app.streams.clone()));
     let bounds = listener::Bounds {
@@ -287,7 +287,7 @@ pub async fn serve(listener: TcpListener, app: App, shutdown: CancellationToken)
     let measured = Measured::new(&app.metrics, edge::TRANSPORT_GROUP);
     let refuse: listener::Refuse =
         Arc::new(move |request, error| Box::pin(edge::refuse(Arc::clone(&app), measured.clone(), error, request)));
-    let served = listener::serve(listener, listener::Serving { router, refuse, bounds, connections }, shutdown).await;
+    let served = listener::serve(listener, listener::Serving { router, refuse, bounds, connections }, closing).await;
     // Connections receive events until their close frame.
     publishing.abort();
     served

@@ -111,11 +111,13 @@ pub async fn place_oco(app: &App, call: &Call<'_>) -> Answer {
     let counted = Counted::take(app, call, ORDERS)?;
     let reply = app.engine.submit(Command::PlaceOco(oco), call.valid_until).await;
     let reply = counted.settle(reply)?;
+    let unfilled = reply.unfilled;
     let Outcome::List(list) = reply.outcome else { return Err(unexpected()) };
     let frame = Frame { symbol: parameters.symbol()?, unit: call.time_unit, time: reply.time };
-    Ok(counted.show(Reply::written(3 * REPORT_SIZE, |json| {
+    let written = Reply::written(3 * REPORT_SIZE, |json| {
         frame.list(json, &list, |json, placed| frame.placed(json, placed, detail, app.engine.committed()));
-    })))
+    });
+    Ok(counted.show(written, unfilled))
 }
 
 /// `DELETE /api/v3/orderList`

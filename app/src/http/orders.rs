@@ -34,10 +34,11 @@ pub async fn place(app: &App, call: &Call<'_>) -> Answer {
     let counted = Counted::take(app, call, 1)?;
     let reply = app.engine.submit(Command::Place(order), call.valid_until).await;
     let reply = counted.settle(reply)?;
+    let unfilled = reply.unfilled;
     let Outcome::Placed(placed) = reply.outcome else { return Err(unexpected()) };
     let frame = Frame { symbol: call.parameters.symbol()?, unit: call.time_unit, time: reply.time };
     let written = Reply::written(Frame::size(&placed), |json| frame.placed(json, &placed, detail, app.engine.committed()));
-    Ok(counted.show(written))
+    Ok(counted.show(written, unfilled))
 }
 
 /// `POST /api/v3/order/test`: all checks except funds and the book, without effect.

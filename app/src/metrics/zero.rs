@@ -2,7 +2,7 @@
 //!
 //! A counter that first appears with its first error shows no increase to Prometheus: alerts would miss that error.
 
-use super::{EngineMetrics, HttpMetrics, ObjectStorageMetrics, StreamMetrics, WorkerMetrics};
+use super::{EngineMetrics, FollowerMetrics, HttpMetrics, ObjectStorageMetrics, StreamMetrics, WorkerMetrics};
 
 /// Commands of clients and operators: `Command::name`, without the leader's own ticks.
 const COMMANDS: &[&str] = &["place", "cancel", "cancel_all", "cancel_replace", "place_oco", "cancel_list", "admin"];
@@ -28,6 +28,14 @@ impl EngineMetrics {
         }
         for found in FOUND {
             self.unknown_commits.with_label_values(&[found]);
+        }
+    }
+}
+
+impl FollowerMetrics {
+    pub fn start_at_zero(&self) {
+        for outcome in OUTCOMES {
+            self.forwarded.with_label_values(&[outcome]);
         }
     }
 }

@@ -19,10 +19,10 @@ use crate::{
     replica::{database, migrate, number},
 };
 
-struct Process {
-    child: Child,
+pub struct Process {
+    pub child: Child,
     admin: String,
-    api: String,
+    pub api: String,
     /// Its log lines.
     logged: Arc<Mutex<Vec<Value>>>,
 }
@@ -33,7 +33,7 @@ impl Process {
         Self::serve_with(url, &[]).await
     }
 
-    async fn serve_with(url: &str, settings: &[(&str, &str)]) -> Self {
+    pub async fn serve_with(url: &str, settings: &[(&str, &str)]) -> Self {
         let any = "127.0.0.1:0";
         let mut child = Command::new(env!("CARGO_BIN_EXE_exchange"))
             .arg("serve")
@@ -70,27 +70,44 @@ impl Process {
         Self { child, admin, api, logged }
     }
 
-    /// The readiness: `Ok` when ready, else the reason of the latch `lead`.
+    /// `Ok` when it is ready and leads, else the reason or the remark of the latch `lead`.
     async fn readiness(&self) -> Option<Result<(), String>> {
         let reply = reqwest::get(format!("{}/readyz", self.admin)).await.ok()?;
         let ready = reply.status().is_success();
         let told: Value = reply.json().await.ok()?;
         let lead = told["latches"].as_array()?.iter().find(|latch| latch["name"] == "lead")?;
-        Some(if ready { Ok(()) } else { Err(lead["reason"].as_str().unwrap_or_default().to_owned()) })
+        let text = lead["reason"].as_str().or(lead["note"].as_str());
+        Some(if ready && text.is_none() { Ok(()) } else { Err(text.unwrap_or_default().to_owned()) })
     }
 
-    async fn leads(&self) {
+    pub async fn leads(&self) {
         until("the process leads", || async { self.readiness().await == Some(Ok(())) }).await;
     }
 
-    async fn stands_by(&self) -> String {
+    pub async fn stands_by(&self) -> String {
         eventually("the process is a standby", || async {
             self.readiness().await?.err().filter(|reason| reason.starts_with("standby: "))
         })
         .await
     }
 
-    fn signal(&self, name: &str) {
+    /// The leader that it follows, at present; `None` if it leads or does not answer.
+    pub async fn stands_by_now(&self) -> Option<String> {
+        self.readiness().await?.err().filter(|reason| reason.starts_with("standby: "))
+    }
+
+    /// Warnings and errors, for the report of a failed test.
+    pub fn complaints(&self) -> Vec<String> {
+        let logged = self.logged.lock().unwrap();
+        let bad = logged.iter().filter(|line| line["log.level"] == "warn" || line["log.level"] == "error");
+        bad.map(|line| line.to_string()).collect()
+    }
+
+    pub async fn is_ready(&self) -> bool {
+        reqwest::get(format!("{}/readyz", self.admin)).await.is_ok_and(|reply| reply.status().is_success())
+    }
+
+    pub fn signal(&self, name: &str) {
         let pid = self.child.id().expect("it runs").to_string();
         assert!(std::process::Command::new("kill").args([name, &pid]).status().unwrap().success());
     }

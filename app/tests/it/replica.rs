@@ -3,7 +3,7 @@
 use exchange::{
     engine::{self, Engine, Reply, SubmitError, clock::Clock},
     media::Media,
-    metrics::EngineMetrics,
+    metrics::{EngineMetrics, FollowerMetrics},
 };
 use exchange_core::{
     command::{AdminAction, Command, Operator},
@@ -50,11 +50,15 @@ impl TestReplica {
             address: "127.0.0.1:1".into(),
             queue_limit,
             clock: clock.clone(),
+            token: "of-the-tests".to_owned().into(),
+            lag_max: std::time::Duration::from_secs(5),
+            order_limits: engine::OrderLimits::NONE,
             metrics: EngineMetrics::register(&metrics).unwrap(),
+            follower: FollowerMetrics::register(&metrics).unwrap(),
             health: health.clone(),
         });
         let stop = CancellationToken::new();
-        let task = tokio::spawn(replica.run(stop.clone()));
+        let task = tokio::spawn(replica.run(stop.clone(), stop.clone()));
         Self { engine, health, metrics, stop, task, clock }
     }
 
@@ -89,9 +93,10 @@ impl TestReplica {
         self.engine.committed().read().state.sequence()
     }
 
-    /// The reason of the closed latch; `None` while it is open.
+    /// The reason of the closed latch, or its remark while it is open.
     pub fn reason(&self, latch: &str) -> Option<String> {
-        self.health.latches().into_iter().find(|state| state.name == latch).expect("a latch of that name").reason
+        let state = self.health.latches().into_iter().find(|state| state.name == latch).expect("a latch of that name");
+        state.reason.or(state.note)
     }
 }
 

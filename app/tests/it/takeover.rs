@@ -25,10 +25,10 @@ async fn a_standby_follows_says_why_it_waits_and_takes_over_at_once_when_asked()
     })
     .await;
     assert_eq!(second.create_account("misdirected").await, Err(SubmitError::Unavailable));
-    assert!(!second.health.is_ready());
+    until("the follower is ready", || async { second.health.is_ready() }).await;
     first.end().await;
     second.leads().await;
-    until("the standby is ready", || async { second.health.is_ready() }).await;
+    assert!(second.health.is_ready());
     second.create_account("late").await.unwrap();
     assert_eq!(number(&url, "SELECT epoch FROM head").await, 2);
     second.end().await;

@@ -13,7 +13,10 @@ use service_kit::{
     telemetry::{self, Service, TelemetryGuard},
 };
 use sqlx::PgPool;
-use tokio::{net::TcpListener, task::JoinHandle};
+use tokio::{
+    net::{TcpListener, TcpSocket},
+    task::JoinHandle,
+};
 
 use crate::replica::database;
 
@@ -51,9 +54,12 @@ impl TestApp {
 
     /// A server on a database, with custom settings; it is ready when this returns.
     pub async fn on(database_url: String, change: impl FnOnce(&mut config::Serve)) -> Self {
-        let listeners = Listeners { http: listener().await, admin: listener().await, internal: listener().await };
-        let [api, admin, internal] = [&listeners.http, &listeners.admin, &listeners.internal]
-            .map(|listener| format!("http://{}", listener.local_addr().unwrap()));
+        let http = TcpSocket::new_v4().unwrap();
+        http.bind(([127, 0, 0, 1], 0).into()).unwrap();
+        let listeners = Listeners { http, admin: listener().await, internal: listener().await };
+        let api = format!("http://{}", listeners.http.local_addr().unwrap());
+        let [admin, internal] =
+            [&listeners.admin, &listeners.internal].map(|listener| format!("http://{}", listener.local_addr().unwrap()));
         let mut settings = settings(&database_url);
         change(&mut settings);
         let shutdown = Shutdown::new(settings.process.shutdown_deadline);

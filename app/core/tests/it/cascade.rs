@@ -281,7 +281,7 @@ fn the_level_of_the_previous_release_writes_what_it_reads() {
     assert!(refused.to_string().contains("feature-level set 2"), "{refused}");
     e.must(&admin(AdminAction::SetFeatureLevel { level: 2 }));
     e.must(&admin(AdminAction::SetPriceRange { market: MARKET, rule: None }));
-    for level in [1, 3] {
+    for level in [1, exchange_core::event::FEATURE_LEVEL + 1] {
         assert!(e.run(&admin(AdminAction::SetFeatureLevel { level })).is_err(), "level {level}");
     }
 }

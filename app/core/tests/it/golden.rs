@@ -17,11 +17,15 @@ use std::mem::discriminant;
 use std::path::PathBuf;
 
 /// Journal, sequence and state hash at its end.
-const RELEASES: &[(&str, u64, u64)] =
-    &[("0.1.0", 2287, 8796143481078), ("0.1.0-operator", 1959, 12027315539885), ("0.2.0-level-2", 2006, 1884001697053)];
+const RELEASES: &[(&str, u64, u64)] = &[
+    ("0.1.0", 2287, 8796143481078),
+    ("0.1.0-operator", 1959, 12027315539885),
+    ("0.2.0-level-2", 2006, 1884001697053),
+    ("0.3.0-level-3", 1552, 6708238990194),
+];
 
 /// Of [`Event`].
-const EVENT_KINDS: usize = 27;
+const EVENT_KINDS: usize = 28;
 
 fn path(release: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(format!("tests/golden/journal-{release}.bin"))
@@ -91,6 +95,21 @@ fn write_level_2(release: &str) {
     write_batches(release, &exchange);
 }
 
+/// The addition of feature level 3: markers of forwarded commands, with both halves of a cancel-replace refused and not.
+fn write_level_3(release: &str) {
+    let mut exchange = Exchange::with(filters(), some_commission());
+    let mut random = Random(2_028);
+    for step in 0..600u64 {
+        exchange.now += random.below(3) as i64 * SECOND;
+        let command = random.command(step / 2, step / 20);
+        while exchange.state.must_wait(&command) && exchange.work() {}
+        let id = u128::from(step) << 64 | 7;
+        let _ = exchange.state.decide_forwarded(id, &command, exchange.now, &mut exchange.journal);
+        while exchange.work() {}
+    }
+    write_batches(release, &exchange);
+}
+
 /// Batches, each preceded by its length (4 bytes, little endian).
 fn write_batches(release: &str, exchange: &Exchange) {
     let mut file = Vec::new();
@@ -107,7 +126,11 @@ fn write_batches(release: &str, exchange: &Exchange) {
 #[test]
 fn every_release_is_replayed() {
     if let Ok(release) = std::env::var("WRITE_GOLDEN") {
-        if release.ends_with("-level-2") { write_level_2(&release) } else { write(&release) }
+        match release.rsplit_once("-level-") {
+            Some((_, "2")) => write_level_2(&release),
+            Some((_, "3")) => write_level_3(&release),
+            _ => write(&release),
+        }
     }
     let mut kinds = FxHashSet::default();
     for (release, sequence, hash) in RELEASES {

@@ -1,8 +1,10 @@
 //! The core's tests in one binary. `support` creates exchanges and commands; every other file has one subject.
 
 mod cascade;
+mod forwarded;
 mod golden;
 mod naive;
+mod order_count;
 mod properties;
 mod protection;
 mod refusals;

@@ -38,7 +38,8 @@ async fn start(per_address: u32, exempt: Vec<IpNet>) -> Running {
     let bounds = Bounds { write_timeout: Duration::from_millis(200), per_address, exempt, over: over.clone() };
     let shutdown = CancellationToken::new();
     let parts = Serving { router, refuse, bounds, connections: connections.clone() };
-    let serving = tokio::spawn(serve(listener, parts, shutdown.clone()));
+    let closing = Closing { asked: CancellationToken::new(), last: shutdown.clone() };
+    let serving = tokio::spawn(serve(listener, parts, closing));
     Running { address, shutdown, serving, connections, over }
 }
 

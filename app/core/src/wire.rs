@@ -1,0 +1,214 @@
+//! This module encodes the commands that a follower forwards to the leader. It must not encode an operator's command: operators
+//! reach the leader directly.
+//!
+//! - Both ends may be of different releases. A new kind of command gets a new number; the fields of a number must not change.
+
+use crate::codec::{DecodeError, Reader, Writer};
+use crate::command::{CancelOrder, CancelReplaceMode, CancelRestriction, Command, NewOco, NewOrder, OcoLeg};
+use crate::fields::client_id;
+use crate::order::{ClientId, OrderType, Side, StpMode, TimeInForce};
+
+mod kind {
+    pub const PLACE: u8 = 1;
+    pub const CANCEL: u8 = 2;
+    pub const CANCEL_ALL: u8 = 3;
+    pub const CANCEL_REPLACE: u8 = 4;
+    pub const PLACE_OCO: u8 = 5;
+    pub const CANCEL_LIST: u8 = 6;
+}
+
+type Out<'a> = Writer<&'a mut Vec<u8>>;
+
+impl Command {
+    /// Whether a follower forwards the command.
+    pub const fn is_forwarded(&self) -> bool {
+        !matches!(self, Self::Admin { .. } | Self::Tick)
+    }
+
+    /// Appends the command's bytes. False: the command is not forwarded, and nothing was written.
+    pub fn encode(&self, out: &mut Vec<u8>) -> bool {
+        let mut w = Writer(out);
+        match self {
+            Self::Place(new) => {
+                w.u8(kind::PLACE);
+                encode_order(new, &mut w);
+            }
+            Self::Cancel(cancel) => {
+                w.u8(kind::CANCEL);
+                encode_cancel(cancel, &mut w);
+            }
+            Self::CancelAll { account, market } => {
+                w.u8(kind::CANCEL_ALL);
+                w.u64((*account).into());
+                w.u64((*market).into());
+            }
+            Self::CancelReplace { cancel, new, mode } => {
+                w.u8(kind::CANCEL_REPLACE);
+                encode_cancel(cancel, &mut w);
+                encode_order(new, &mut w);
+                w.bool(*mode == CancelReplaceMode::AllowFailure);
+            }
+            Self::PlaceOco(new) => {
+                w.u8(kind::PLACE_OCO);
+                encode_oco(new, &mut w);
+            }
+            Self::CancelList { account, market, list, client_id } => {
+                w.u8(kind::CANCEL_LIST);
+                w.u64((*account).into());
+                w.u64((*market).into());
+                w.u64(list.unwrap_or(0));
+                encode_id(client_id.as_ref(), &mut w);
+            }
+            Self::Admin { .. } | Self::Tick => return false,
+        }
+        true
+    }
+
+    /// # Errors
+    ///
+    /// Returns an error if the bytes are not one whole command that this release knows.
+    pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
+        let mut r = Reader::new(bytes);
+        let command = match r.u8()? {
+            kind::PLACE => Self::Place(decode_order(&mut r)?),
+            kind::CANCEL => Self::Cancel(decode_cancel(&mut r)?),
+            kind::CANCEL_ALL => Self::CancelAll { account: r.u32()?, market: r.u16()? },
+            kind::CANCEL_REPLACE => Self::CancelReplace {
+                cancel: decode_cancel(&mut r)?,
+                new: decode_order(&mut r)?,
+                mode: if r.bool()? { CancelReplaceMode::AllowFailure } else { CancelReplaceMode::StopOnFailure },
+            },
+            kind::PLACE_OCO => Self::PlaceOco(decode_oco(&mut r)?),
+            kind::CANCEL_LIST => Self::CancelList {
+                account: r.u32()?,
+                market: r.u16()?,
+                list: Some(r.u64()?).filter(|list| *list != 0),
+                client_id: decode_id(&mut r)?,
+            },
+            _ => return Err(r.error("a command that this release knows")),
+        };
+        if r.is_empty() { Ok(command) } else { Err(r.error("the end of the command")) }
+    }
+}
+
+fn encode_order(new: &NewOrder, w: &mut Out<'_>) {
+    w.u64(new.account.into());
+    w.u64(new.market.into());
+    for code in [new.side as u8, new.kind as u8, new.time_in_force as u8, new.stp as u8] {
+        w.u8(code);
+    }
+    w.i64(new.price);
+    w.i64(new.stop_price);
+    w.i64(new.quantity);
+    w.amount(new.quote_order_quantity);
+    w.text(new.client_id.as_str());
+}
+
+fn decode_order(r: &mut Reader<'_>) -> Result<NewOrder, DecodeError> {
+    Ok(NewOrder {
+        account: r.u32()?,
+        market: r.u16()?,
+        side: side(r)?,
+        kind: order_type(r)?,
+        time_in_force: time_in_force(r)?,
+        stp: stp(r)?,
+        price: r.i64()?,
+        stop_price: r.i64()?,
+        quantity: r.i64()?,
+        quote_order_quantity: r.amount()?,
+        client_id: client_id(r)?,
+    })
+}
+
+fn encode_cancel(cancel: &CancelOrder, w: &mut Out<'_>) {
+    w.u64(cancel.account.into());
+    w.u64(cancel.market.into());
+    w.u64(cancel.order.unwrap_or(0));
+    encode_id(cancel.client_id.as_ref(), w);
+    w.u8(match cancel.restriction {
+        None => 0,
+        Some(CancelRestriction::OnlyNew) => 1,
+        Some(CancelRestriction::OnlyPartiallyFilled) => 2,
+    });
+}
+
+fn decode_cancel(r: &mut Reader<'_>) -> Result<CancelOrder, DecodeError> {
+    Ok(CancelOrder {
+        account: r.u32()?,
+        market: r.u16()?,
+        order: Some(r.u64()?).filter(|order| *order != 0),
+        client_id: decode_id(r)?,
+        restriction: match r.u8()? {
+            0 => None,
+            1 => Some(CancelRestriction::OnlyNew),
+            2 => Some(CancelRestriction::OnlyPartiallyFilled),
+            _ => return Err(r.error("a restriction of a cancel")),
+        },
+    })
+}
+
+fn encode_oco(new: &NewOco, w: &mut Out<'_>) {
+    w.u64(new.account.into());
+    w.u64(new.market.into());
+    w.u8(new.side as u8);
+    w.i64(new.quantity);
+    w.u8(new.stp as u8);
+    w.text(new.list_client_id.as_str());
+    for leg in [&new.above, &new.below] {
+        w.u8(leg.kind as u8);
+        w.i64(leg.price);
+        w.i64(leg.stop_price);
+        w.u8(leg.time_in_force as u8);
+        w.text(leg.client_id.as_str());
+    }
+}
+
+fn decode_oco(r: &mut Reader<'_>) -> Result<NewOco, DecodeError> {
+    let leg = |r: &mut Reader<'_>| {
+        Ok(OcoLeg {
+            kind: order_type(r)?,
+            price: r.i64()?,
+            stop_price: r.i64()?,
+            time_in_force: time_in_force(r)?,
+            client_id: client_id(r)?,
+        })
+    };
+    Ok(NewOco {
+        account: r.u32()?,
+        market: r.u16()?,
+        side: side(r)?,
+        quantity: r.i64()?,
+        stp: stp(r)?,
+        list_client_id: client_id(r)?,
+        above: leg(r)?,
+        below: leg(r)?,
+    })
+}
+
+/// An empty text stands for none: a client order id has at least one character.
+fn encode_id(id: Option<&ClientId>, w: &mut Out<'_>) {
+    w.text(id.map_or("", ClientId::as_str));
+}
+
+fn decode_id(r: &mut Reader<'_>) -> Result<Option<ClientId>, DecodeError> {
+    match r.text()? {
+        "" => Ok(None),
+        text => ClientId::new(text).map(Some).ok_or(r.error("a client order id")),
+    }
+}
+
+fn side(r: &mut Reader<'_>) -> Result<Side, DecodeError> {
+    Side::from_code(r.u8()?).ok_or(r.error("a side"))
+}
+
+fn order_type(r: &mut Reader<'_>) -> Result<OrderType, DecodeError> {
+    OrderType::from_code(r.u8()?).ok_or(r.error("an order type"))
+}
+
+fn time_in_force(r: &mut Reader<'_>) -> Result<TimeInForce, DecodeError> {
+    TimeInForce::from_code(r.u8()?).ok_or(r.error("a time in force"))
+}
+
+fn stp(r: &mut Reader<'_>) -> Result<StpMode, DecodeError> {
+    StpMode::from_code(r.u8()?).ok_or(r.error("a self-trade prevention mode"))
+}

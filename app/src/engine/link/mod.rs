@@ -1,0 +1,43 @@
+//! This module is the connection between a follower and the leader: one upgraded connection of the internal listener, with frames
+//! in both directions.
+//!
+//! - The follower connects, and authenticates as every client of the internal listener does.
+//! - It sends commands, and questions for the committed sequence. The leader sends committed batches, refusals and sequences.
+//! - An executed command has no frame: its batch contains its id.
+
+pub mod client;
+mod frame;
+mod registry;
+pub mod server;
+
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use crate::chain::Chain;
+pub use registry::Registry;
+
+/// Path of the internal listener.
+const PATH: &str = "/link";
+/// Value of the Upgrade header; it changes with an incompatible change of the frames.
+const PROTOCOL: &str = "exchange-link/1";
+/// Header with the follower's identity, 32 hexadecimal digits: a new connection ends its earlier one.
+const REPLICA_HEADER: &str = "x-exchange-replica";
+/// Interval at which each end sends something.
+const PING: Duration = Duration::from_millis(200);
+/// Silence after which an end counts as lost: a paused leader must not hold its followers.
+const SILENCE: Duration = Duration::from_millis(1500);
+/// Batches between the leader's commits and one follower's connection. A slower follower reads the gap from the journal.
+pub const PUSHES: usize = 256;
+
+/// A committed batch on its way to the followers.
+#[derive(Debug, Clone)]
+pub struct Push {
+    pub first_sequence: i64,
+    pub last_sequence: i64,
+    pub epoch: i64,
+    pub checksum: u32,
+    /// History before the batch; `None`: unknown to the leader.
+    pub before: Option<Chain>,
+    pub payload: Bytes,
+}
