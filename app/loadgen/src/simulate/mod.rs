@@ -53,7 +53,7 @@ pub async fn run(settings: Settings, stop: impl Future<Output = ()>) -> Result<(
         // Every second participant trades over the WebSocket API.
         let credentials = account.credentials()?;
         let access = match settings.ws_api.filter(|_| number % 2 == 1) {
-            Some(address) => Access::Socket(Socket::new(address, credentials)),
+            Some(address) => Access::Socket(Box::new(Socket::new(address, credentials))),
             None => Access::rest(settings.address, credentials),
         };
         let participant = Participant::new(access, account, Arc::clone(&shared), random.fork(), pause);

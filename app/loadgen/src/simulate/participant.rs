@@ -67,7 +67,7 @@ pub(super) enum Answer {
 /// How a participant reaches the exchange.
 pub(super) enum Access {
     Rest(Api),
-    Socket(Socket),
+    Socket(Box<Socket>),
 }
 
 impl Access {
