@@ -124,6 +124,7 @@ impl Parts {
             alerting,
             logging,
             exporters,
+            viewer,
             environment,
         })
     }
