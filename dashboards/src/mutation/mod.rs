@@ -17,7 +17,7 @@ use crate::rules::{Alert, Recording};
 pub struct Mutant {
     /// Name of the alert or recording.
     pub rule: String,
-    /// What is different, as `> 60 becomes > 120`.
+    /// The difference, as `> 60 becomes > 120`.
     pub change: String,
     /// The changed expression.
     pub expr: String,

@@ -97,3 +97,26 @@ fn the_links_of_panels_lead_to_runbooks_of_alerts() {
         }
     }
 }
+
+/// `.*` alone selects nothing that Prometheus accepts, and also series without the label. A cluster's name is often only an external
+/// label of Prometheus, which its own series lack.
+#[test]
+fn everything_selected_asks_for_series_with_the_label() {
+    for board in Board::all() {
+        for variable in board.templating.list.iter().filter(|variable| variable.kind == "query") {
+            let expected = if variable.name == "cluster" { ".*" } else { ".+" };
+            assert_eq!(variable.all_value.as_deref(), Some(expected), "{} variable {}", board.uid, variable.name);
+        }
+    }
+}
+
+#[test]
+fn every_board_leads_to_every_other() {
+    let all: BTreeSet<_> = Board::all().map(|board| format!("/d/{}", board.uid)).collect();
+    for board in Board::all() {
+        let mut reached: BTreeSet<_> = board.links.iter().map(|link| link.url.clone()).collect();
+        reached.insert(format!("/d/{}", board.uid));
+        assert_eq!(reached, all, "{}", board.uid);
+        assert!(board.links.iter().all(|link| !link.title.is_empty()), "{}: a link has no title", board.uid);
+    }
+}

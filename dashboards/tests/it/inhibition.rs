@@ -1,4 +1,4 @@
-//! Causes suppress what follows from them. It is a race: the cause must arrive before the group_wait of the other alert ends.
+//! Causes suppress the alerts that they lead to. It is a race: the cause must arrive before the group_wait of the other alert ends.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -146,7 +146,7 @@ fn shortened(receiver: &str, group_wait: &str) -> String {
     text
 }
 
-/// Each pair in a namespace of its own, and each symptom alone in another. Starts are staggered: some causes come first, some together
+/// Each pair in a separate namespace, and each symptom alone in another. Starts are staggered: some causes come first, some together
 /// with the symptom, some at the end of its group_wait.
 #[tokio::test]
 async fn one_message_names_the_cause_from_staggered_starts() {

@@ -57,7 +57,8 @@ const ABSENT: &[(&str, &str)] = &[
     ("fluentbit_", "the development shipper takes the place of Fluent Bit"),
     ("fluent-bit", "the development shipper takes the place of Fluent Bit"),
     ("minio_", "SeaweedFS is the object store"),
-    ("pg_replication_lag_seconds", "Debian's exporter has the older name"),
+    ("pg_replication_lag", "no standby runs"),
+    ("node_network_", "a network namespace may have no interface but loopback"),
     ("SeaweedFS_volumeServer_storage_io_error_total", "no disk failed"),
 ];
 

@@ -41,7 +41,8 @@ pub async fn alert(layout: &Layout, end: bool) -> Result<()> {
         bail!("{} is not there: `make alert` writes it, and no alert fires without it", rules.display());
     }
     // A rule that is only taken away leaves its alert firing in Alertmanager until it expires, minutes later.
-    fs::write(&rules, rule(if end { f64::INFINITY } else { THRESHOLD }))
+    let viewer = endpoints["viewer"].as_str().context("endpoints.json names no viewer")?;
+    fs::write(&rules, rule(if end { f64::INFINITY } else { THRESHOLD }, viewer))
         .with_context(|| format!("writing {}", rules.display()))?;
     let prometheus = Supervisor::of(layout);
     prometheus.signal("prometheus", "HUP").await?;
@@ -77,7 +78,7 @@ fn shows(world: &str, sign: &str) -> bool {
 }
 
 /// A threshold on a figure that is alive, so that its picture shows something.
-fn rule(threshold: f64) -> String {
+fn rule(threshold: f64, viewer: &str) -> String {
     let threshold = if threshold.is_finite() { threshold.to_string() } else { "+Inf".to_owned() };
     let expression = format!("sum(rate(exchange_market_trades_total[1m])) > {threshold}");
     let rule = json!({"groups": [{"name": "demonstration", "rules": [{
@@ -89,7 +90,8 @@ fn rule(threshold: f64) -> String {
         "annotations": {
             "summary": format!("The markets trade {{{{ $value | printf \"%.2f\" }}}} times a second, above {THRESHOLD}"),
             "description": "Nothing is wrong: `make alert` wrote this rule to show the way of an alert. `make calm` removes it.",
-            "runbook_url": "https://exchange.example/runbooks/Watchdog.md",
+            "runbook_url": format!("{viewer}/runbooks/Watchdog.md"),
+            "dashboard_url": format!("{viewer}/d/markets?viewPanel=102"),
         },
     }]}]});
     rule.to_string()

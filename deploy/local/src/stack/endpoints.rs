@@ -16,6 +16,8 @@ pub struct Endpoints {
     pub postgres: Postgres,
     pub s3: S3,
     pub prometheus: Option<String>,
+    /// Boards, runbooks and logs in a browser.
+    pub viewer: Option<String>,
     pub alertmanager: Option<String>,
     pub alertbot: Option<String>,
     pub telegram: Option<String>,
@@ -131,6 +133,7 @@ mod tests {
             postgres: Postgres { primary: "p".into(), replica: None },
             s3: S3 { endpoint: "e".into(), access_key: "a".into(), secret_key: "s".into(), bucket: "b".into() },
             prometheus: Some("p".into()),
+            viewer: Some("v".into()),
             alertmanager: None,
             alertbot: None,
             telegram: None,
@@ -154,7 +157,7 @@ mod tests {
             "exchange": {"rest": "r", "streams": "w", "ws_api": "a", "metrics": ["m"], "pids": [1]},
             "postgres": {"primary": "p", "replica": null},
             "s3": {"endpoint": "e", "access_key": "a", "secret_key": "s", "bucket": "b"},
-            "prometheus": "p", "alertmanager": null, "alertbot": null, "telegram": null,
+            "prometheus": "p", "viewer": "v", "alertmanager": null, "alertbot": null, "telegram": null,
             "logship": {"relay": "r", "elasticsearch": "e"},
             "accounts": [
                 {"name": "demo", "api_key": "k", "secret_key": "s"},

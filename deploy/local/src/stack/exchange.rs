@@ -62,6 +62,7 @@ pub async fn start(layout: &Layout, parts: &Parts, supervisor: &Supervisor, step
             bucket: BUCKET.into(),
         },
         prometheus: None,
+        viewer: None,
         alertmanager: None,
         alertbot: None,
         telegram: None,

@@ -39,6 +39,7 @@ pub struct Ports {
     pub watch_admin: u16,
     pub postgres_exporter: u16,
     pub node_exporter: u16,
+    pub viewer: u16,
     pub prometheus: u16,
     pub alertmanager: u16,
 }
@@ -71,13 +72,14 @@ impl Ports {
             watch_admin: port(13)?,
             postgres_exporter: port(14)?,
             node_exporter: port(15)?,
+            viewer: port(16)?,
             prometheus: port(PROMETHEUS_OFFSET)?,
             alertmanager: port(ALERTMANAGER_OFFSET)?,
         })
     }
 
     fn free() -> Result<Self> {
-        let [rest, serve_admin, serve_internal, worker_admin, postgres, s3, backup_admin, more @ ..]: [u16; 18] = free_ports()?;
+        let [rest, serve_admin, serve_internal, worker_admin, postgres, s3, backup_admin, more @ ..]: [u16; 19] = free_ports()?;
         let [
             alertbot,
             alertbot_admin,
@@ -90,7 +92,7 @@ impl Ports {
             prometheus,
             alertmanager,
         ] = more;
-        let [postgres_exporter, node_exporter] = exporters;
+        let [postgres_exporter, node_exporter, viewer] = exporters;
         Ok(Self {
             rest,
             serve_admin,
@@ -108,12 +110,13 @@ impl Ports {
             watch_admin,
             postgres_exporter,
             node_exporter,
+            viewer,
             prometheus,
             alertmanager,
         })
     }
 
-    fn all(self) -> [(&'static str, u16); 18] {
+    fn all(self) -> [(&'static str, u16); 19] {
         [
             ("the API", self.rest),
             ("the server's admin listener", self.serve_admin),
@@ -131,6 +134,7 @@ impl Ports {
             ("the admin listener of logship watch", self.watch_admin),
             ("PostgreSQL's exporter", self.postgres_exporter),
             ("the node exporter", self.node_exporter),
+            ("the viewer", self.viewer),
             ("Prometheus", self.prometheus),
             ("Alertmanager", self.alertmanager),
         ]
@@ -215,7 +219,7 @@ mod tests {
     fn the_base_moves_every_port() {
         let (first, moved) = (Ports::from_base(8080).unwrap().all(), Ports::from_base(18080).unwrap().all());
         assert!(first.iter().zip(&moved).all(|((_, port), (_, other))| other - port == 10_000));
-        assert_eq!((first[0].1, first[16].1, first[17].1), (8080, 9090, 9093));
+        assert_eq!((first[0].1, first[17].1, first[18].1), (8080, 9090, 9093));
         assert!(Layout::new(65_000, None).unwrap_err().to_string().contains("at most 64522"));
     }
 

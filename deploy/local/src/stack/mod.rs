@@ -19,6 +19,7 @@ mod parts;
 mod readiness;
 mod supervisor;
 mod up;
+mod viewer;
 
 pub use alert::alert;
 pub use beside::beside;

@@ -1,6 +1,6 @@
 //! The parts of a run, in the order of their start, and the settings that the exchange gets.
 
-use std::{path::PathBuf, time::Duration};
+use std::time::Duration;
 
 use anyhow::Result;
 use local_parts::{
@@ -13,6 +13,7 @@ use super::{
     exporters::Exporters,
     layout::{self, Layout, local},
     logging::Logging,
+    viewer::{self, Viewer},
 };
 
 pub const BUCKET: &str = "exchange";
@@ -40,6 +41,7 @@ pub struct Parts {
     pub alerting: Alerting,
     pub logging: Logging,
     pub exporters: Exporters,
+    pub viewer: Viewer,
     /// What `exchange migrate` and `exchange admin` get too.
     pub environment: Vec<(String, String)>,
 }
@@ -60,7 +62,7 @@ impl Parts {
             &PrometheusOptions {
                 folder: None,
                 port: Some(ports.prometheus),
-                rules: rules(layout)?,
+                rules: viewer::rules(layout)?.into_iter().chain([layout.demonstration_rules()]).collect(),
                 targets: targets(layout, &object_store),
                 target_labels: TARGET_LABELS.map(|(name, value)| (name.to_owned(), value.to_owned())).into(),
                 external_url: None,
@@ -72,6 +74,7 @@ impl Parts {
         let alerting = Alerting::prepare(layout, &prometheus.url)?;
         let logging = Logging::prepare(layout)?;
         let exporters = Exporters::prepare(layout, &postgres, DATABASE)?;
+        let viewer = Viewer::prepare(layout, &prometheus.url)?;
         let secret = || hex::encode(rand::random::<[u8; 32]>());
         let mut environment: Vec<(String, String)> = [
             ("EXCHANGE_DATABASE_URL", postgres.url(DATABASE)),
@@ -121,6 +124,7 @@ impl Parts {
             alerting,
             logging,
             exporters,
+            viewer,
             environment,
         })
     }
@@ -137,7 +141,12 @@ impl Parts {
             &self.simulator,
         ];
         let exchange = exchange.map(Clone::clone).into_iter();
-        exchange.chain(self.alerting.launches()).chain(self.logging.launches()).chain(self.exporters.launches()).collect()
+        exchange
+            .chain(self.alerting.launches())
+            .chain(self.logging.launches())
+            .chain(self.exporters.launches())
+            .chain([self.viewer.launch()])
+            .collect()
     }
 
     pub fn database() -> &'static str {
@@ -161,13 +170,4 @@ fn targets(layout: &Layout, object_store: &ObjectStorePlan) -> Vec<ScrapeTarget>
     ];
     let target = |(job, address): (&str, String)| ScrapeTarget { job: job.to_owned(), addresses: vec![address] };
     jobs.map(target).into_iter().chain(Exporters::targets(layout)).collect()
-}
-
-/// The rule files of the repository, and what `make alert` writes.
-fn rules(layout: &Layout) -> Result<Vec<PathBuf>> {
-    let folder = layout::repository()?.join("dashboards/prometheus");
-    let of_repository = ["recording", "alerts"]
-        .into_iter()
-        .flat_map(|kind| ["yml", "yaml"].map(|end| folder.join(kind).join(format!("*.{end}"))));
-    Ok(of_repository.chain([layout.demonstration_rules()]).collect())
 }

@@ -18,6 +18,7 @@ use super::{
     parts::Parts,
     readiness::{Steps, answers, ready},
     supervisor::{Supervisor, running},
+    viewer::Viewer,
 };
 
 /// How long a start waits for the first backup to be restored and compared; it comes later on a slow machine.
@@ -119,6 +120,8 @@ async fn start<'a>(layout: &Layout, parts: &'a Parts, supervisor: &Supervisor) -
     endpoints::write(&traders, &layout.simulator_accounts())?;
     endpoints.write(&layout.simulator_endpoints())?;
     Exporters::start(layout, supervisor).await?;
+    Viewer::start(layout, supervisor).await?;
+    endpoints.viewer = Some(Viewer::url(layout));
     let (simulator, prometheus) = (supervisor.start("simulator").await?, supervisor.start("prometheus").await?);
     ready("prometheus", prometheus, &layout.log("prometheus"), async || parts.prometheus.is_ready().await).await?;
     steps.step("Prometheus scrapes");
@@ -156,6 +159,7 @@ fn tell(layout: &Layout, endpoints: &Endpoints) {
     println!("S3           {}  bucket {}", endpoints.s3.endpoint, endpoints.s3.bucket);
     println!("Backups      {}", backup::said());
     println!("Prometheus   {}", endpoints.prometheus.as_deref().unwrap_or("does not run"));
+    println!("Viewer       {}  (boards, runbooks, logs)", endpoints.viewer.as_deref().unwrap_or("does not run"));
     println!("Alertmanager {}", endpoints.alertmanager.as_deref().unwrap_or("does not run"));
     println!(
         "Telegram     {}  (emulated: open it; `make alert` provokes an alert)",
