@@ -108,5 +108,6 @@ fn is_math(text: &str) -> bool {
     let zones = |zone: &str| {
         ["UTC", "Europe/Zurich"].contains(&zone) || zone.len() == 6 && zone.starts_with(['+', '-']) && zone[1..3] <= *"18"
     };
-    !pattern.is_empty() && rest.chars().all(|character| ".-_:".contains(character)) && zone.is_none_or(zones)
+    let too_long = ["ddd", "MMM", "HHH", "mmm"].iter().any(|run| pattern.contains(run));
+    !pattern.is_empty() && !too_long && rest.chars().all(|character| ".-_:".contains(character)) && zone.is_none_or(zones)
 }

@@ -17,6 +17,8 @@ use crate::{
     pattern,
 };
 
+const METADATA_LIMIT_BYTES: usize = 1024;
+
 /// A stored snapshot lifecycle policy.
 #[derive(Debug, Clone, PartialEq)]
 pub struct SnapshotPolicy {
@@ -186,7 +188,7 @@ impl Cluster {
                 types::check("snapshot_lifecycle", key, value, kind)?;
             }
         }
-        for (key, kind) in [("expire_after", Type::Duration), ("min_count", Type::Int), ("max_count", Type::Int)] {
+        for (key, kind) in [("expire_after", Type::DurationText), ("min_count", Type::Int), ("max_count", Type::Int)] {
             if let Some(value) = body["retention"].get(key) {
                 types::check("snapshot_retention", key, value, kind)?;
             }
@@ -204,8 +206,26 @@ impl Cluster {
         {
             return invalid("snapshot name");
         }
-        if duration(text("schedule")).is_none() && !schedule::is_cron(text("schedule")) {
+        let interval = duration(text("schedule"));
+        if interval == Some(0) || interval.is_none() && !schedule::is_cron(text("schedule")) {
             return invalid("schedule: must be a valid cron expression or time unit");
+        }
+        let within = body.get("unhealthy_if_no_snapshot_within").map(|within| within.as_str().and_then(duration).unwrap_or(0));
+        if within.is_some_and(|within| within <= interval.unwrap_or(0)) {
+            return invalid("unhealthy_if_no_snapshot_within: time is too short");
+        }
+        if body["config"]["metadata"].to_string().len() > METADATA_LIMIT_BYTES {
+            return invalid("configuration.metadata: must be smaller");
+        }
+        let count = |key: &str| {
+            let value = &body["retention"][key];
+            value.as_f64().or_else(|| value.as_str()?.trim().parse().ok()).map(|count| count as i64)
+        };
+        let (least, most) = (count("min_count"), count("max_count"));
+        if least.is_some_and(|least| least < 1) || most.is_some_and(|most| most < 1 || least.is_some_and(|least| least > most)) {
+            return Err(Answer::illegal_argument(
+                "minimum snapshot count cannot be larger than maximum snapshot count, nor below 1",
+            ));
         }
         if let Some(missing) = ["name", "schedule", "repository"].iter().find(|key| text(key).is_empty()) {
             return Err(Answer::illegal_argument(format!("Required one of fields [{missing}], but none were specified. ")));

@@ -36,6 +36,7 @@ pub fn check(parser: &str, key: &str, value: &Value, kind: Type) -> Refused<()> 
         Type::Text => scalar,
         Type::Boolean => value.is_boolean() || value.as_str().is_some_and(|text| ["true", "false", ""].contains(&text)),
         Type::Int => number(value).is_some_and(|number| (f64::from(i32::MIN)..=f64::from(i32::MAX)).contains(&number)),
+        Type::Long if value.as_str().is_some_and(|text| text != text.trim()) => false,
         Type::Long => number(value).is_some_and(|number| number.abs() < i64::MAX as f64) || value.as_i64().is_some(),
         Type::Duration if value.is_number() => value.as_i64().is_some_and(|number| number == 0 || number == -1),
         Type::Duration | Type::DurationText => value.as_str().is_some_and(|text| rules::duration(text).is_some()),
