@@ -150,9 +150,9 @@ mod tests {
     #[test]
     fn every_5xx_has_one_line_with_cause_and_request_id() {
         let rows = [
-            (ApiError::from(SubmitError::Unavailable), "503", "takes no commands"),
+            (ApiError::from(SubmitError::Unavailable), "503", "accepts no commands"),
             (ApiError::from(SubmitError::Busy), "503", "queue of commands is full"),
-            (ApiError::from(SubmitError::Unknown), "504", "outcome is not known"),
+            (ApiError::from(SubmitError::Unknown), "504", "outcome of a commit is unknown"),
             (ApiError::from(sqlx::Error::PoolTimedOut), "503", "pool timed out"),
             (ApiError::internal("a broken row"), "500", "a broken row"),
             (ApiError::TIMEOUT, "504", "Timeout waiting"),
