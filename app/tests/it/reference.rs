@@ -116,6 +116,11 @@ async fn every_reply_has_the_shape_that_the_reference_says() {
     }
     walk.ask(get.clone(), "/api/v3/ticker/24hr", "symbol=BTCUSDT&type=MINI").await;
 
+    let key = walk.ask(post.clone(), "/api/v3/userDataStream", "").await["listenKey"].as_str().unwrap().to_owned();
+    for method in [Method::PUT, delete.clone()] {
+        walk.ask(method, "/api/v3/userDataStream", &format!("listenKey={key}")).await;
+    }
+
     let wallet = [
         (&get, "/sapi/v1/system/status", ""),
         (&get, "/sapi/v1/capital/config/getall", ""),
