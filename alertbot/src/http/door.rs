@@ -1,8 +1,8 @@
 //! This module answers HTTP on a listener that outlives the routes behind it.
 //!
-//! - A request that arrives while the routes are replaced waits for the new ones, at most [`GAP_WITHIN`].
+//! - A request that arrives while the routes are replaced waits for the new ones, at most `GAP_WITHIN`.
 //! - Connections stay open during a replacement: a client that reuses one must not see it closed.
-//! - A request that still runs [`GRACE`] after its routes were removed gets a 503. The client must send it again.
+//! - A request that still runs `GRACE` after its routes were removed gets a 503. The client must send it again.
 
 use std::{convert::Infallible, net::SocketAddr, time::Duration};
 
