@@ -87,7 +87,11 @@ pub(super) async fn watch(shared: Weak<Shared>, latch: Latch, bound: Duration) {
         let Some(shared) = shared.upgrade() else { return };
         let applied = shared.committed.read().state.sequence() as i64;
         let behind = match shared.is_leader() {
-            true => Behind { sequences: 0, seconds: 0.0 },
+            true => {
+                // So that the silence counts from the end of the lead.
+                shared.lag.announce(applied);
+                Behind { sequences: 0, seconds: 0.0 }
+            }
             false => shared.lag.measure(applied),
         };
         shared.follower.lag_events.set(behind.sequences);
