@@ -187,9 +187,6 @@ async fn run(app: &App, endpoint: &'static Endpoint, parts: &Parts, body: Body, 
         }
     };
     check_names(endpoint, &parameters)?;
-    if endpoint.security == Security::UserData {
-        app.engine.up_to_date().await?;
-    }
     let time_unit = time_unit(&parts.headers)?;
     let call = Call {
         parameters,
@@ -202,8 +199,12 @@ async fn run(app: &App, endpoint: &'static Endpoint, parts: &Parts, body: Body, 
     perform(app, endpoint, &call).await
 }
 
-/// Runs an authenticated call: of the REST API and of the WebSocket API.
+/// Runs an authenticated call: of the REST API and of the WebSocket API. A signed read first waits until this replica has everything
+/// that was acknowledged before.
 pub async fn perform(app: &App, endpoint: &'static Endpoint, call: &Call<'_>) -> Answer {
+    if endpoint.security == Security::UserData {
+        app.engine.up_to_date().await?;
+    }
     (endpoint.handle)(app, call).await
 }
 

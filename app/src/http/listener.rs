@@ -22,7 +22,7 @@ use std::io;
 use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
@@ -33,6 +33,8 @@ use tower::Service;
 const CONNECTIONS_MAX: u32 = 16_384;
 /// Pause after accept failed for lack of a resource (file handles).
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// Wait for the first request of a connection while the server ends.
+const FIRST_REQUEST_WAIT: Duration = Duration::from_secs(1);
 
 /// Answers input that did not become a request.
 pub type Refuse = Arc<dyn Fn(Request<Body>, ApiError) -> Pin<Box<dyn Future<Output = Response> + Send>> + Send + Sync>;
@@ -105,7 +107,10 @@ pub async fn serve(listener: TcpListener, serving: Serving, closing: Closing) ->
         let asked = closing.asked.clone();
         // A WebSocket ends at once: its client connects again, to another server.
         let admitted = Admitted::new(held.clone(), asked.clone());
+        let used = Arc::new(AtomicBool::new(false));
+        let using = Arc::clone(&used);
         let service = service_fn(move |mut request: Request<Incoming>| {
+            using.store(true, Ordering::Relaxed);
             request.extensions_mut().insert(Peer(peer));
             request.extensions_mut().insert(admitted.clone());
             let request = request.map(Body::new);
@@ -119,7 +124,7 @@ pub async fn serve(listener: TcpListener, serving: Serving, closing: Closing) ->
             // A client that disconnects or does not speak HTTP is not logged.
             let _ = tokio::select! {
                 ended = &mut connection => ended,
-                () = ending.cancelled() => {
+                () = may_end(&ending, &used) => {
                     connection.as_mut().graceful_shutdown();
                     connection.await
                 }
@@ -131,6 +136,15 @@ pub async fn serve(listener: TcpListener, serving: Serving, closing: Closing) ->
     drop(listener);
     // All permits are free once every connection has ended.
     places.acquire_many(CONNECTIONS_MAX).await.map(drop).map_err(io::Error::other)
+}
+
+/// Completes when the connection ends at its next idle moment. A proxy may have sent the first request of a connection that this
+/// server has accepted and not read; it never sends a POST again.
+async fn may_end(last: &CancellationToken, used: &AtomicBool) {
+    last.cancelled().await;
+    if !used.load(Ordering::Relaxed) {
+        tokio::time::sleep(FIRST_REQUEST_WAIT).await;
+    }
 }
 
 /// The answer. It closes its connection if the server shuts down, and an upgrade takes the connection from the transport.

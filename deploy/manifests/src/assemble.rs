@@ -13,6 +13,9 @@ use serde_json::{Value, json};
 /// Not an object: each cluster has its own list of expected targets.
 pub const REPLACED_RULES: &str = "recording/expected.yml";
 
+/// Addresses of the links of alerts, which the rules name by path only.
+const LINKS: &str = "deploy/base/observability/links.yaml";
+
 /// Writes the whole tree into an empty or absent folder.
 ///
 /// # Errors
@@ -38,17 +41,20 @@ pub fn tree(repository: &Path, folder: &Path) -> Result<()> {
 /// Returns an error if a file cannot be read or written.
 pub fn base(repository: &Path, folder: &Path) -> Result<()> {
     copy(&repository.join("deploy/base"), folder)?;
-    observability(&repository.join("dashboards"), &folder.join("observability/generated"))?;
+    let links = fs::read_to_string(repository.join(LINKS)).with_context(|| format!("reading {LINKS}"))?;
+    let links: Value = serde_yaml_ng::from_str(&links).with_context(|| format!("parsing {LINKS}"))?;
+    observability(&repository.join("dashboards"), &links, &folder.join("observability/generated"))?;
     shipper(&repository.join("logship-config/fluent-bit"), &folder.join("logging/generated"))
 }
 
-fn observability(dashboards: &Path, folder: &Path) -> Result<()> {
+fn observability(dashboards: &Path, links: &Value, folder: &Path) -> Result<()> {
     fs::create_dir_all(folder)?;
     let mut resources = Vec::new();
     for rules in rule_files(dashboards)? {
         let name = object_name(&rules);
         let text = fs::read_to_string(dashboards.join("prometheus").join(&rules))?;
-        let spec: Value = serde_yaml_ng::from_str(&text).with_context(|| format!("parsing {rules}"))?;
+        let mut spec: Value = serde_yaml_ng::from_str(&text).with_context(|| format!("parsing {rules}"))?;
+        complete_links(&mut spec, links)?;
         let object = json!({
             "apiVersion": "monitoring.coreos.com/v1",
             "kind": "PrometheusRule",
@@ -72,6 +78,22 @@ fn observability(dashboards: &Path, folder: &Path) -> Result<()> {
         }));
     }
     kustomization(folder, &json!({"resources": resources, "configMapGenerator": maps}))
+}
+
+/// Writes the addresses of `links` before the paths of each alert's runbook and board.
+fn complete_links(spec: &mut Value, links: &Value) -> Result<()> {
+    let address = |name: &str| links[name].as_str().with_context(|| format!("{LINKS}: {name}: is missing; write an address"));
+    let (runbooks, boards) = (address("runbooks")?, address("boards")?);
+    let groups = spec["groups"].as_array_mut().into_iter().flatten();
+    for rule in groups.filter_map(|group| group["rules"].as_array_mut()).flatten() {
+        for (name, address) in [("runbook_url", runbooks), ("dashboard_url", boards)] {
+            let Some(link) = rule.pointer_mut(&format!("/annotations/{name}")) else { continue };
+            if let Some(path) = link.as_str().filter(|link| link.starts_with('/')) {
+                *link = Value::from(format!("{}{path}", address.trim_end_matches('/')));
+            }
+        }
+    }
+    Ok(())
 }
 
 fn shipper(source: &Path, folder: &Path) -> Result<()> {
@@ -141,4 +163,23 @@ fn copy(from: &Path, to: &Path) -> Result<()> {
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn links_of_alerts_get_their_addresses() {
+        let links = json!({"runbooks": "https://wiki.example.com/", "boards": "https://grafana.example.com"});
+        let annotations = json!({"runbook_url": "/runbooks/A.md", "dashboard_url": "/d/a?viewPanel=1", "summary": "/d/ stays"});
+        let mut spec = json!({"groups": [{"rules": [{"alert": "A", "annotations": annotations}, {"record": "b"}]}]});
+        complete_links(&mut spec, &links).unwrap();
+        let found = &spec["groups"][0]["rules"][0]["annotations"];
+        assert_eq!(found["runbook_url"], "https://wiki.example.com/runbooks/A.md");
+        assert_eq!(found["dashboard_url"], "https://grafana.example.com/d/a?viewPanel=1");
+        assert_eq!(found["summary"], "/d/ stays");
+        let fault = complete_links(&mut spec, &json!({"runbooks": "https://wiki.example.com"})).unwrap_err();
+        assert!(fault.to_string().contains("boards"), "{fault}");
+    }
 }
