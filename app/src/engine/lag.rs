@@ -1,25 +1,16 @@
-//! This module measures how far this replica is behind the confirmed journal, and closes a latch of readiness beyond the bound. It
-//! must not apply anything.
+//! This module measures how far this replica is behind the confirmed journal. It must not apply anything.
 //!
 //! - The lag in seconds is the age of the oldest confirmed sequence that this replica has seen announced and not applied.
 //! - Without news from PostgreSQL and the leader the lag is unknown. It then grows with the silence.
 
 use std::{
     collections::VecDeque,
-    sync::{
-        Weak,
-        atomic::{AtomicI64, Ordering},
-    },
+    sync::atomic::{AtomicI64, Ordering},
     time::{Duration, Instant},
 };
 
 use parking_lot::Mutex;
-use service_kit::health::Latch;
 
-use super::shared::Shared;
-
-/// Interval between measurements.
-const MEASURE: Duration = Duration::from_millis(200);
 /// Announcements that are remembered; beyond them the newest replaces the one before.
 const ANNOUNCEMENTS: usize = 512;
 /// Silence that is normal between two polls.
@@ -77,43 +68,6 @@ impl Lag {
         let silent = if silent > SILENCE { silent } else { Duration::ZERO };
         let sequences = (self.known.load(Ordering::Acquire) - applied).max(0);
         Behind { sequences, seconds: waiting.max(silent).as_secs_f64() }
-    }
-}
-
-/// Measures while the engine has an owner. A lag above `bound` closes `latch`.
-pub(super) async fn watch(shared: Weak<Shared>, latch: Latch, bound: Duration) {
-    let mut late = false;
-    loop {
-        let Some(shared) = shared.upgrade() else { return };
-        let applied = shared.committed.read().state.sequence() as i64;
-        let behind = match shared.is_leader() {
-            true => {
-                // So that the silence counts from the end of the lead.
-                shared.lag.announce(applied);
-                Behind { sequences: 0, seconds: 0.0 }
-            }
-            false => shared.lag.measure(applied),
-        };
-        shared.follower.lag_events.set(behind.sequences);
-        shared.follower.lag_seconds.set(behind.seconds);
-        if behind.seconds > bound.as_secs_f64() {
-            let Behind { sequences, seconds } = behind;
-            let text = format!(
-                "{sequences} sequences and {seconds:.1} s behind the journal, more than EXCHANGE_FOLLOWER_LAG_MAX ({} s)",
-                bound.as_secs_f64()
-            );
-            if !std::mem::replace(&mut late, true) {
-                tracing::warn!(sequences, seconds, "this replica is too far behind the journal; not ready");
-            }
-            latch.close(text);
-        } else {
-            if std::mem::replace(&mut late, false) {
-                tracing::info!(sequence = applied, "this replica has caught up with the journal");
-            }
-            latch.open();
-        }
-        drop(shared);
-        tokio::time::sleep(MEASURE).await;
     }
 }
 

@@ -18,6 +18,7 @@ mod head;
 pub mod history;
 pub mod internal;
 mod lag;
+mod lag_latch;
 mod latches;
 mod leader;
 mod lease;
@@ -96,7 +97,7 @@ pub fn start(parts: Parts) -> (Engine, Replica) {
         Arc::new(shared::Shared::new(queue, committed, metrics, forward, parts.clock, parts.order_limits, parts.pool.clone()));
     let latches = latches::Latches::new(&parts.health);
     let following = parts.health.latch("following", "not measured yet");
-    tokio::spawn(lag::watch(Arc::downgrade(&shared), following, parts.lag_max));
+    tokio::spawn(lag_latch::watch(Arc::downgrade(&shared), following, parts.lag_max));
     let (batches, pushed) = tokio::sync::mpsc::channel(link::client::RECEIVED);
     tokio::spawn(link::client::follow(Arc::downgrade(&shared), parts.token, batches));
     tokio::spawn(watch::report(Arc::downgrade(&shared), parts.pool.clone(), parts.address.clone()));

@@ -5,11 +5,10 @@
 use exchange_core::{
     State,
     command::Command,
+    event::FORWARDING_LEVEL,
     money::Time,
     order_count::{DAY, OrderCount, TEN_SECONDS},
 };
-
-use super::forward;
 
 /// Unfilled orders per account and window.
 #[derive(Debug, Clone, Copy)]
@@ -44,7 +43,9 @@ impl OrderLimits {
     /// Returns the limit that the command's orders would exceed. Below feature level 3 each server counts separately, and this
     /// check passes.
     pub fn check(&self, state: &State, command: &Command, now: Time) -> Result<(), TooManyOrders> {
-        let Some((account, orders)) = command.places().filter(|_| forward::permitted(state)) else { return Ok(()) };
+        let Some((account, orders)) = command.places().filter(|_| state.feature_level() >= FORWARDING_LEVEL) else {
+            return Ok(());
+        };
         let count = state.order_count(account, now);
         for (used, limit, of_day, window) in
             [(count.ten_seconds, self.ten_seconds, false, TEN_SECONDS), (count.one_day, self.one_day, true, DAY)]

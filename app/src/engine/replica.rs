@@ -20,7 +20,7 @@ use super::{
     head::{Verdict, check_clock, judge},
     latches::Latches,
     leader::{Ended, Leader},
-    link::Push,
+    link::push::Push,
     recovery::{NotYet, Recovery},
     replay::{Expected, ReplayError, catch_up},
     shared::{LeaderAt, Shared},

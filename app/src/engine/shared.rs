@@ -13,7 +13,11 @@ use super::{
     handle::Queue,
     lag::Lag,
     lease::Lease,
-    link::{PUSHES, Push, Registry, client::Questions},
+    link::{
+        push::{PUSHES, Push},
+        questions::Questions,
+        registry::Registry,
+    },
     order_limits::OrderLimits,
 };
 use crate::{

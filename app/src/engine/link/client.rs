@@ -22,8 +22,9 @@ use tokio::{
 };
 
 use super::{
-    PATH, PING, PROTOCOL, Push, REPLICA_HEADER, SILENCE,
+    PATH, PING, PROTOCOL, REPLICA_HEADER, SILENCE,
     frame::{self, Failure, Frame},
+    push::Push,
 };
 use crate::engine::{
     handle::{Reply, SubmitError},
@@ -40,37 +41,6 @@ const RETRY: Duration = Duration::from_millis(50);
 const HEAD_MAX: u64 = 8 * 1024;
 /// Batches between the connection and the follower that applies them. A full channel leaves a gap, which polling fills.
 pub const RECEIVED: usize = 1024;
-
-/// Reads that wait for the leader's sequence.
-#[derive(Debug, Default)]
-pub struct Questions {
-    /// Asked with the next frame.
-    next: Mutex<Vec<oneshot::Sender<u64>>>,
-    wake: Notify,
-}
-
-impl Questions {
-    /// The sequence that was committed at some moment after this call. An error: no leader answered.
-    pub async fn ask(&self) -> Option<u64> {
-        let (answer, waiter) = oneshot::channel();
-        self.next.lock().push(answer);
-        self.wake.notify_one();
-        waiter.await.ok()
-    }
-
-    /// Answers every waiting read: this replica leads.
-    pub fn answer(&self, sequence: u64) {
-        for waiter in self.next.lock().drain(..) {
-            let _ = waiter.send(sequence);
-        }
-    }
-
-    fn ask_again(&self, asked: Vec<oneshot::Sender<u64>>) {
-        let mut next = self.next.lock();
-        next.retain(|waiter| !waiter.is_closed());
-        next.extend(asked.into_iter().filter(|waiter| !waiter.is_closed()));
-    }
-}
 
 /// Connects while another replica leads, until the engine has no owner.
 pub(in crate::engine) async fn follow(shared: Weak<Shared>, token: Secret, batches: mpsc::Sender<Push>) {

@@ -8,7 +8,7 @@ use bytes::{Buf, BufMut, Bytes, BytesMut};
 use exchange_core::{Reader, Writer, money::Time, refusal::Refusal};
 use tokio::io::{AsyncRead, AsyncReadExt};
 
-use super::Push;
+use super::push::Push;
 use crate::{
     chain::Chain,
     engine::{TooManyOrders, handle::SubmitError},

@@ -7,15 +7,12 @@
 
 pub mod client;
 mod frame;
-mod registry;
+pub mod push;
+pub mod questions;
+pub mod registry;
 pub mod server;
 
 use std::time::Duration;
-
-use bytes::Bytes;
-
-use crate::chain::Chain;
-pub use registry::Registry;
 
 /// Path of the internal listener.
 const PATH: &str = "/link";
@@ -27,17 +24,3 @@ const REPLICA_HEADER: &str = "x-exchange-replica";
 const PING: Duration = Duration::from_millis(200);
 /// Silence after which an end counts as lost: a paused leader must not hold its followers.
 const SILENCE: Duration = Duration::from_millis(1500);
-/// Batches between the leader's commits and one follower's connection. A slower follower reads the gap from the journal.
-pub const PUSHES: usize = 256;
-
-/// A committed batch on its way to the followers.
-#[derive(Debug, Clone)]
-pub struct Push {
-    pub first_sequence: i64,
-    pub last_sequence: i64,
-    pub epoch: i64,
-    pub checksum: u32,
-    /// History before the batch; `None`: unknown to the leader.
-    pub before: Option<Chain>,
-    pub payload: Bytes,
-}

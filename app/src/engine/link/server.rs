@@ -114,7 +114,7 @@ async fn serve(shared: &Arc<Shared>, replica: u128, stream: hyper::upgrade::Upgr
 struct Session<'a> {
     shared: &'a Arc<Shared>,
     link: Arc<Link>,
-    pushes: broadcast::Receiver<Arc<super::Push>>,
+    pushes: broadcast::Receiver<Arc<super::push::Push>>,
     received: mpsc::Receiver<Frame>,
     waiting: FuturesUnordered<BoxFuture<'static, (u128, Answer)>>,
     /// Number and arrival of the follower's question that waits for the lease.
@@ -171,7 +171,7 @@ impl Session<'_> {
         }
     }
 
-    fn push(&mut self, push: Result<Arc<super::Push>, broadcast::error::RecvError>) -> io::Result<()> {
+    fn push(&mut self, push: Result<Arc<super::push::Push>, broadcast::error::RecvError>) -> io::Result<()> {
         match push {
             Ok(push) if push.payload.len() < FRAME_MAX / 2 => frame::write(&Frame::Batch((*push).clone()), &mut self.output),
             // The follower reads the gap from the journal.

@@ -169,7 +169,7 @@ impl Cluster {
     pub(super) fn put_stream_lifecycle(&mut self, names: &str, call: &Call) -> Refused<Answer> {
         let body = call.required_json()?;
         compose::strict_lifecycle(&body)?;
-        if body["data_retention"].as_str().is_some_and(|kept| super::rules::duration(kept).is_none()) {
+        if body["data_retention"].as_str().is_some_and(|kept| super::units::duration(kept).is_none()) {
             return Err(Answer::illegal_argument("failed to parse setting [data_retention] as a time value"));
         }
         for name in self.streams_of(names)? {

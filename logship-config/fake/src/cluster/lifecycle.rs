@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::{
     Cluster, Index,
     policies::{PHASES, ordered_actions},
-    rules::{duration, size},
+    units::{duration, size},
 };
 
 /// Where an index is in its policy.

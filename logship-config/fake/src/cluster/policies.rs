@@ -4,8 +4,9 @@ use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
 use super::{
-    Cluster, rules,
+    Cluster,
     types::{self, Type},
+    units,
 };
 use crate::{
     answer::{Answer, Refused},
@@ -307,7 +308,7 @@ fn bounds(action: &str, section: &Map<String, Value>) -> Result<(), String> {
             if given("number_of_shards") == given("max_primary_shard_size") {
                 return Err("Either [number_of_shards] or [max_primary_shard_size] must be set".into());
             }
-            if rules::size(text("max_primary_shard_size")) == Some(0) {
+            if units::size(text("max_primary_shard_size")) == Some(0) {
                 return Err("[max_primary_shard_size] must be greater than 0".into());
             }
         }
@@ -326,7 +327,7 @@ fn bounds(action: &str, section: &Map<String, Value>) -> Result<(), String> {
             if text("snapshot_repository").trim().is_empty() && section["snapshot_repository"].is_string() {
                 return Err("the snapshot repository must be specified".into());
             }
-            if given("replicate_for") && rules::duration(text("replicate_for")) == Some(0) {
+            if given("replicate_for") && units::duration(text("replicate_for")) == Some(0) {
                 return Err("[replicate_for] must be positive".into());
             }
             let merges = section.get("force_merge_index").is_none_or(|merges| *merges == true || *merges == "true");
@@ -380,7 +381,7 @@ fn across_phases(phases: &Value) -> Result<(), String> {
     let samples: Vec<_> = PHASES.into_iter().filter_map(|phase| at(phase, "downsample")).collect();
     for pair in samples.windows(2) {
         let method = |sample: &Value| sample["sampling_method"].as_str().unwrap_or("aggregate").to_lowercase();
-        let interval = |sample: &Value| sample["fixed_interval"].as_str().and_then(rules::duration).unwrap_or(0);
+        let interval = |sample: &Value| sample["fixed_interval"].as_str().and_then(units::duration).unwrap_or(0);
         let (first, second) = (interval(pair[0]), interval(pair[1]));
         if second <= first || first == 0 || second % first != 0 || method(pair[0]) != method(pair[1]) {
             return Err(
@@ -394,9 +395,9 @@ fn across_phases(phases: &Value) -> Result<(), String> {
 /// Replicas of a mounted snapshot must not outlive the beginning of a later phase.
 fn replicated(phases: &Value, first: Option<(&str, &Value)>) -> Result<(), String> {
     let Some((phase, mount)) = first else { return Ok(()) };
-    let Some(kept) = mount["replicate_for"].as_str().and_then(rules::duration) else { return Ok(()) };
+    let Some(kept) = mount["replicate_for"].as_str().and_then(units::duration) else { return Ok(()) };
     let place = PHASES.iter().position(|name| *name == phase).unwrap_or(0);
-    let age = |name: &str| phases[name]["min_age"].as_str().and_then(rules::duration).unwrap_or(0);
+    let age = |name: &str| phases[name]["min_age"].as_str().and_then(units::duration).unwrap_or(0);
     let rolls = |name: &str| phases[name]["actions"].get("rollover").is_some();
     let begins = PHASES[..=place].iter().map(|name| if rolls(name) { 0 } else { age(name) }).rfind(|age| *age > 0);
     let later = PHASES[place + 1..].iter().map(|name| age(name)).filter(|age| *age > 0);

@@ -6,10 +6,9 @@ use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
 use super::{
-    Cluster, compose,
-    rules::duration,
-    schedule, settings,
+    Cluster, compose, schedule, settings,
     types::{self, Type},
+    units::duration,
 };
 use crate::{
     answer::{Answer, Refused},

@@ -3,7 +3,7 @@
 
 use serde_json::Value;
 
-use super::rules;
+use super::units;
 use crate::answer::{Answer, Refused};
 
 /// The type of a field.
@@ -39,8 +39,8 @@ pub fn check(parser: &str, key: &str, value: &Value, kind: Type) -> Refused<()> 
         Type::Long if value.as_str().is_some_and(|text| text != text.trim()) => false,
         Type::Long => number(value).is_some_and(|number| number.abs() < i64::MAX as f64) || value.as_i64().is_some(),
         Type::Duration if value.is_number() => value.as_i64().is_some_and(|number| number == 0 || number == -1),
-        Type::Duration | Type::DurationText => value.as_str().is_some_and(|text| rules::duration(text).is_some()),
-        Type::Size => value.as_str().is_some_and(|text| rules::size(text).is_some()),
+        Type::Duration | Type::DurationText => value.as_str().is_some_and(|text| units::duration(text).is_some()),
+        Type::Size => value.as_str().is_some_and(|text| units::size(text).is_some()),
     };
     if right {
         return Ok(());
