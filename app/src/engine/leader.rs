@@ -26,7 +26,7 @@ use super::{
     gauges::TradeCounters,
     handle::{Submission, SubmitError},
     head::BEAT,
-    link::push::Push,
+    push::Push,
     shared::Shared,
 };
 use crate::db::{

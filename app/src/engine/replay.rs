@@ -10,7 +10,7 @@ use tokio::sync::mpsc;
 
 use super::{
     committed::{Committed, History},
-    link::push::Push,
+    push::Push,
 };
 use crate::db::journal::{self, StoredBatch};
 

@@ -20,7 +20,7 @@ use super::{
     head::{Verdict, check_clock, judge},
     latches::Latches,
     leader::{Ended, Leader},
-    link::push::Push,
+    push::Push,
     recovery::{NotYet, Recovery},
     replay::{Expected, ReplayError, catch_up},
     shared::{LeaderAt, Shared},

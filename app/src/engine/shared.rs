@@ -13,12 +13,10 @@ use super::{
     handle::Queue,
     lag::Lag,
     lease::Lease,
-    link::{
-        push::{PUSHES, Push},
-        questions::Questions,
-        registry::Registry,
-    },
     order_limits::OrderLimits,
+    push::{PUSHES, Push},
+    questions::Questions,
+    registry::Registry,
 };
 use crate::{
     db::{journal, replicas::Compared},

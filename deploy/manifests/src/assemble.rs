@@ -87,7 +87,7 @@ fn complete_links(spec: &mut Value, links: &Value) -> Result<()> {
     let groups = spec["groups"].as_array_mut().into_iter().flatten();
     for rule in groups.filter_map(|group| group["rules"].as_array_mut()).flatten() {
         for (name, address) in [("runbook_url", runbooks), ("dashboard_url", boards)] {
-            let Some(link) = rule.pointer_mut(&format!("/annotations/{name}")) else { continue };
+            let Some(link) = rule.get_mut("annotations").and_then(|annotations| annotations.get_mut(name)) else { continue };
             if let Some(path) = link.as_str().filter(|link| link.starts_with('/')) {
                 *link = Value::from(format!("{}{path}", address.trim_end_matches('/')));
             }

@@ -12,22 +12,21 @@ use exchange_core::{
     command::{CancelReplaced, Outcome},
     order_count::OrderCount,
 };
-use parking_lot::Mutex;
 use service_kit::config::Secret;
 use tokio::{
     io::{AsyncBufReadExt, AsyncRead, AsyncWriteExt, BufReader},
     net::TcpStream,
-    sync::{Notify, mpsc, oneshot},
+    sync::{mpsc, oneshot},
     time::timeout,
 };
 
 use super::{
     PATH, PING, PROTOCOL, REPLICA_HEADER, SILENCE,
     frame::{self, Failure, Frame},
-    push::Push,
 };
 use crate::engine::{
     handle::{Reply, SubmitError},
+    push::Push,
     shared::{LeaderAt, Shared},
 };
 

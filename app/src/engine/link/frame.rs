@@ -8,10 +8,9 @@ use bytes::{Buf, BufMut, Bytes, BytesMut};
 use exchange_core::{Reader, Writer, money::Time, refusal::Refusal};
 use tokio::io::{AsyncRead, AsyncReadExt};
 
-use super::push::Push;
 use crate::{
     chain::Chain,
-    engine::{TooManyOrders, handle::SubmitError},
+    engine::{TooManyOrders, handle::SubmitError, push::Push},
 };
 
 /// Longest frame. A longer batch is not pushed: followers read it from the journal.

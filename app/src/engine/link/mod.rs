@@ -7,9 +7,6 @@
 
 pub mod client;
 mod frame;
-pub mod push;
-pub mod questions;
-pub mod registry;
 pub mod server;
 
 use std::time::Duration;

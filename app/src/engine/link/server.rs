@@ -28,11 +28,11 @@ use tracing::Instrument;
 use super::{
     PATH, PING, PROTOCOL, REPLICA_HEADER, SILENCE,
     frame::{self, FRAME_MAX, Failure, Frame},
-    registry::{Drained, Link},
 };
 use crate::engine::{
     Engine,
     handle::{Answer, Reply, SubmitError},
+    registry::{Drained, Link},
     shared::Shared,
 };
 
@@ -114,7 +114,7 @@ async fn serve(shared: &Arc<Shared>, replica: u128, stream: hyper::upgrade::Upgr
 struct Session<'a> {
     shared: &'a Arc<Shared>,
     link: Arc<Link>,
-    pushes: broadcast::Receiver<Arc<super::push::Push>>,
+    pushes: broadcast::Receiver<Arc<crate::engine::push::Push>>,
     received: mpsc::Receiver<Frame>,
     waiting: FuturesUnordered<BoxFuture<'static, (u128, Answer)>>,
     /// Number and arrival of the follower's question that waits for the lease.
@@ -171,7 +171,7 @@ impl Session<'_> {
         }
     }
 
-    fn push(&mut self, push: Result<Arc<super::push::Push>, broadcast::error::RecvError>) -> io::Result<()> {
+    fn push(&mut self, push: Result<Arc<crate::engine::push::Push>, broadcast::error::RecvError>) -> io::Result<()> {
         match push {
             Ok(push) if push.payload.len() < FRAME_MAX / 2 => frame::write(&Frame::Batch((*push).clone()), &mut self.output),
             // The follower reads the gap from the journal.
