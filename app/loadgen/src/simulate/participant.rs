@@ -66,13 +66,13 @@ pub(super) enum Answer {
 
 /// How a participant reaches the exchange.
 pub(super) enum Access {
-    Rest(Api),
+    Rest(Box<Api>),
     Socket(Box<Socket>),
 }
 
 impl Access {
     pub fn rest(address: SocketAddr, credentials: Credentials) -> Self {
-        Self::Rest(Api::new(address, Some(credentials)))
+        Self::Rest(Box::new(Api::new(address, Some(credentials))))
     }
 
     async fn signed(&mut self, method: Method, path: &str, parameters: &str) -> Result<Reply, CallError> {
