@@ -19,6 +19,7 @@ pub const FLUENT_BIT: &[(&str, &[&str])] = &[
     ("fluentbit_output_retries_total", &["name"]),
     ("fluentbit_output_retries_failed_total", &["name"]),
     ("fluentbit_output_dropped_records_total", &["name"]),
+    ("fluentbit_process_start_time_seconds", &[]),
 ];
 
 /// Series that no program of this repository makes.
