@@ -4,7 +4,7 @@
 use std::{
     io,
     sync::{Arc, Weak},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use bytes::BytesMut;
@@ -44,6 +44,7 @@ pub const RECEIVED: usize = 1024;
 /// Connects while another replica leads, until the engine has no owner.
 pub(in crate::engine) async fn follow(shared: Weak<Shared>, token: Secret, batches: mpsc::Sender<Push>) {
     let replica: u128 = rand::random();
+    let mut warned = None;
     for number in 1u64.. {
         let (at, strong) = {
             let Some(strong) = shared.upgrade() else { return };
@@ -56,12 +57,18 @@ pub(in crate::engine) async fn follow(shared: Weak<Shared>, token: Secret, batch
             let _ = timeout(PING, changes.changed()).await;
             continue;
         };
+        let started = Instant::now();
         let link = Link { shared: &strong, batches: &batches, number, at: &at };
         let ended = link.run(&token, replica).await;
         strong.follower.linked.set(0);
         strong.forward.set_alone(!strong.is_leader());
         if let Err(error) = ended {
-            tracing::debug!(%error, leader = at.address, "no connection to the leader; retrying");
+            // A reason is logged once, and again after a connection that lasted.
+            let reason = (at.address.clone(), error.to_string());
+            if warned.as_ref() != Some(&reason) || started.elapsed() > WELCOME_TIMEOUT {
+                tracing::warn!(%error, leader = at.address, "no connection to the leader; retrying");
+                warned = Some(reason);
+            }
         }
         drop(strong);
         tokio::time::sleep(RETRY).await;
