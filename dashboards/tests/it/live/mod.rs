@@ -47,6 +47,16 @@ const NOTHING: &[(&str, &str)] = &[
     ("logging panel 303 \"Growth of streams\" A", "growth is measured once a stream is an hour old"),
     ("exchange panel 702 \"Refused database and unchecked history\" C", "no loss has been declared"),
     ("alertbot panel 205 \"Callbacks of providers\" A", "a run has no provider of SMS"),
+    ("database panel 205 \"Damaged pages\" A", "the server has no data checksums"),
+    ("PostgresChecksumFailures", "the server has no data checksums"),
+    ("exchange panel 806 \"Wait of signed reads on followers\" A", "one server runs, without a follower"),
+    ("logging panel 104 \"Days to the low watermark\" A", "growth is measured once a stream is an hour old"),
+    ("logging panel 301 \"Days to watermarks\" A", "growth is measured once a stream is an hour old"),
+    ("logging panel 304 \"Days to the low watermark, by stream\" A", "growth is measured once a stream is an hour old"),
+    ("LogshipWatermarkNear", "growth is measured once a stream is an hour old"),
+    ("LogshipWatermarkReached", "growth is measured once a stream is an hour old"),
+    ("ElasticsearchDiskLow", "one machine has no exporter of Elasticsearch"),
+    ("ElasticsearchHeapHigh", "one machine has no exporter of Elasticsearch"),
 ];
 
 /// Parts that do not run on one machine, by what a query about them contains, each with the reason.
@@ -73,6 +83,8 @@ const MAY_FIRE: &[(&str, &str)] = &[
 const NOT_SERVED: &[(&str, &str)] = &[
     ("alertbot_callbacks_total", "a run has no provider of SMS"),
     ("logship_stream_growth_bytes_per_second", "growth is measured once a stream is an hour old"),
+    ("logship_days_to_watermark", "growth is measured once a stream is an hour old"),
+    ("logship_stream_days_to_watermark", "growth is measured once a stream is an hour old"),
 ];
 
 #[tokio::test]
