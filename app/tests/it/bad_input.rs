@@ -117,7 +117,7 @@ async fn requests_that_are_no_requests() {
     assert_eq!(answer.error(), (404, -1020, "This operation is not supported."));
     let answer = exchange.send(Method::PUT, "/api/v3/order", "", None, None).await;
     assert_eq!(answer.error(), (405, -1020, "This operation is not supported."));
-    assert_eq!(exchange.public("/", "").await.error().0, 404);
+    assert_eq!(exchange.public("/nothing", "").await.error().0, 404);
     let answer = exchange.public("/api/v3/depth", "symbol=BTCUSDT&wrong=1").await;
     assert_eq!(answer.error(), (400, -1104, "Not all sent parameters were read; read '1' parameter(s) but was sent '2'."));
     let answer = exchange.public("/api/v3/avgPrice", "symbol=BTCUSDT&wrong=1").await;
