@@ -113,16 +113,18 @@ async fn a_circuit_breaker_pauses_and_resumes_by_itself() {
 async fn the_feature_level_waits_for_every_connected_server() {
     let exchange = Exchange::start().await;
     let operator = Operator::of(&exchange);
+    let newest = exchange_core::event::FEATURE_LEVEL;
+    let (same, earlier) = (newest.to_string(), (newest - 1).to_string());
     let shown = operator.does(&["feature-level", "show"]).await;
-    assert_eq!(shown, json!({ "level": 2, "newest": 2, "behind": [] }), "a new journal starts at the newest level");
-    assert_eq!(operator.does(&["feature-level", "set", "2"]).await, json!({ "done": true }), "the same again does nothing");
-    assert!(operator.refused(&["feature-level", "set", "1"]).await.contains("a level never goes back"));
+    assert_eq!(shown, json!({ "level": newest, "newest": newest, "behind": [] }), "a new journal starts at the newest level");
+    assert_eq!(operator.does(&["feature-level", "set", &same]).await, json!({ "done": true }), "the same again does nothing");
+    assert!(operator.refused(&["feature-level", "set", &earlier]).await.contains("a level never goes back"));
     // A session like that of a server whose release declares no level.
     let options: PgConnectOptions = exchange.app.database_url.parse().unwrap();
-    let earlier = options.application_name("exchange journal").connect().await.unwrap();
-    let refused = operator.refused(&["feature-level", "set", "2"]).await;
+    let session = options.application_name("exchange journal").connect().await.unwrap();
+    let refused = operator.refused(&["feature-level", "set", &same]).await;
     assert!(refused.contains("is not read by: exchange journal at") && refused.contains("upgrade or stop"), "{refused}");
-    drop(earlier);
+    drop(session);
     until("it is gone", async || operator.does(&["feature-level", "show"]).await["behind"] == json!([])).await;
-    operator.does(&["feature-level", "set", "2"]).await;
+    operator.does(&["feature-level", "set", &same]).await;
 }
