@@ -17,7 +17,7 @@ pub async fn check(site: &mut Site) -> Result<()> {
     // Killed: the follower leads when the leader's connection is gone.
     let first = site.take()?;
     let name = site.next_name("serve");
-    let mut second = site.exchange.standby(&name).await?;
+    let second = site.exchange.standby(&name).await?;
     ensure!(place(&second, 1).await?, "a follower did not forward an order");
     ensure!(place(&first, 2).await?, "the leader refused an order while a follower ran");
     first.child.kill().await?;
