@@ -46,7 +46,7 @@ def check(file, key, secret, *servers):
         moments = {line.split()[1]: line.split()[0] for line in lines}
     acknowledged = set(moments)
     report = "no server answers"
-    # A server that has just lost the lead may answer from an older state for a moment; a lost order stays lost.
+    # Servers that reconnect refuse; one that answers must have every acknowledged order.
     for _ in range(100):
         for server in servers:
             try:
@@ -59,7 +59,7 @@ def check(file, key, secret, *servers):
             if acknowledged and not lost:
                 print(report)
                 return
-            print(f"{report}: {', '.join(sorted(lost, key=moments.get))}")
+            sys.exit(f"{report}: {', '.join(sorted(lost, key=moments.get))}")
         time.sleep(0.2)
     sys.exit(report)
 
