@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use alertbot_core::{
-    alert::{Labels, Payload, Severity, Status},
-    incident::{Escalation, Incident, IncidentId, Observation, Phase, Rules},
+    alert::{Labels, Payload, Status},
+    incident::{Incident, IncidentId, Observation, Rules},
 };
 use jiff::Timestamp;
 
@@ -291,7 +291,6 @@ impl Ingest {
     /// A new incident of this group.
     pub fn blank(&self, code: u32, now: Timestamp) -> Incident {
         Incident {
-            id: IncidentId(0),
             code,
             source: self.source.clone(),
             receiver: self.group.receiver.clone(),
@@ -299,25 +298,7 @@ impl Ingest {
             group_labels: self.group.labels.clone(),
             external_url: self.group.external_url.clone(),
             routes: self.group.routes.clone(),
-            severity: Severity::Info,
-            phase: Phase::Firing,
-            started_at: now,
-            opened_at: now,
-            ended_at: None,
-            alerts: Default::default(),
-            truncated: 0,
-            acknowledgement: None,
-            taken_by: None,
-            silences: Vec::new(),
-            suppressed: false,
-            escalation: Escalation::default(),
-            reopened: Vec::new(),
-            damped_until: None,
-            sounded_at: None,
-            repeats: 0,
-            uncovered: false,
-            blind_since: None,
-            settles_at: None,
+            ..Incident::blank(now)
         }
     }
 }

@@ -170,6 +170,39 @@ pub struct Escalation {
 }
 
 impl Incident {
+    /// An incident without an alert that opens now. Its source and its group are empty.
+    pub fn blank(now: Timestamp) -> Self {
+        Self {
+            id: IncidentId(0),
+            code: 0,
+            source: String::new(),
+            receiver: String::new(),
+            group_key: String::new(),
+            group_labels: Labels::default(),
+            external_url: String::new(),
+            routes: Vec::new(),
+            severity: Severity::Info,
+            phase: Phase::Firing,
+            started_at: now,
+            opened_at: now,
+            ended_at: None,
+            alerts: BTreeMap::new(),
+            truncated: 0,
+            acknowledgement: None,
+            taken_by: None,
+            silences: Vec::new(),
+            suppressed: false,
+            escalation: Escalation::default(),
+            reopened: Vec::new(),
+            damped_until: None,
+            sounded_at: None,
+            repeats: 0,
+            uncovered: false,
+            blind_since: None,
+            settles_at: None,
+        }
+    }
+
     pub fn is_open(&self) -> bool {
         self.phase != Phase::Resolved
     }

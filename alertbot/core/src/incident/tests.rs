@@ -96,24 +96,8 @@ pub(crate) fn blank(id: IncidentId) -> Incident {
         external_url: "http://alertmanager".into(),
         routes: vec!["default".into()],
         severity: Severity::Warning,
-        phase: Phase::Firing,
         started_at: at(0),
-        opened_at: at(1),
-        ended_at: None,
-        alerts: BTreeMap::new(),
-        truncated: 0,
-        acknowledgement: None,
-        taken_by: None,
-        silences: Vec::new(),
-        suppressed: false,
-        escalation: Escalation::default(),
-        reopened: Vec::new(),
-        damped_until: None,
-        sounded_at: None,
-        repeats: 0,
-        uncovered: false,
-        blind_since: None,
-        settles_at: None,
+        ..Incident::blank(at(1))
     }
 }
 

@@ -4,7 +4,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::{
     alert::{Labels, Severity, Status},
-    incident::{Acknowledgement, Escalation, Incident, IncidentId, Phase, Silence, Tracked},
+    incident::{Acknowledgement, Incident, IncidentId, Phase, Silence, Tracked},
 };
 
 /// One sample and its description.
@@ -102,25 +102,8 @@ fn incident(group: &[(&str, &str)], alerts: &[Tracked], started_at: Timestamp) -
         group_key: "{}:{}".into(),
         group_labels,
         external_url: "http://alertmanager.example.com".into(),
-        routes: Vec::new(),
         severity: alerts.iter().map(|alert| alert.severity).max().unwrap_or_default(),
-        phase: Phase::Firing,
-        started_at,
-        opened_at: started_at,
-        ended_at: None,
         alerts: alerts.iter().enumerate().map(|(index, alert)| (index.to_string().into(), alert.clone())).collect(),
-        truncated: 0,
-        acknowledgement: None,
-        taken_by: None,
-        silences: Vec::new(),
-        suppressed: false,
-        escalation: Escalation::default(),
-        reopened: Vec::new(),
-        damped_until: None,
-        sounded_at: None,
-        repeats: 0,
-        uncovered: false,
-        blind_since: None,
-        settles_at: None,
+        ..Incident::blank(started_at)
     }
 }
