@@ -2,6 +2,7 @@
 //! a generator, with values from a list of odd spellings.
 
 mod generate;
+mod samples;
 
 use std::{
     cell::OnceCell,
