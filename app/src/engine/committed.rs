@@ -217,7 +217,7 @@ impl Committed {
 
     /// As [`Self::fold`] for a batch with commands of this replica.
     #[cold]
-    fn fold_completing(&mut self, events: &[Event], mut completing: Completing, mut recorder: Option<&mut Recorder<'_>>) {
+    fn fold_completing(&mut self, events: &[Event], mut completing: Completing<'_>, mut recorder: Option<&mut Recorder<'_>>) {
         let mut index = 0;
         while index < events.len() {
             let Some(span) = completing.next_at(index) else {
@@ -230,11 +230,10 @@ impl Committed {
             for event in &events[index..span.marker] {
                 self.fold(event, Some(&mut rebuild), recorder.as_deref_mut());
             }
-            let Event::CommandExecuted(executed) = &events[span.marker] else { return };
-            let outcome = rebuild.finish(&self.state, executed);
+            let outcome = rebuild.finish(&self.state, span.executed);
             self.fold(&events[span.marker], None, recorder.as_deref_mut());
             index = span.marker + 1;
-            span.complete(outcome, unfilled, executed, &self.state);
+            span.complete(outcome, unfilled, &self.state);
         }
     }
 

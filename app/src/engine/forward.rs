@@ -220,7 +220,7 @@ impl Forward {
     }
 
     /// The forwarded commands of a batch that started here. `None` if there are none, which costs one look at the table.
-    pub(super) fn completing(&self, events: &[Event]) -> Option<Completing> {
+    pub(super) fn completing<'e>(&self, events: &'e [Event]) -> Option<Completing<'e>> {
         let mut table = self.table.lock();
         if table.entries.is_empty() {
             return None;
@@ -231,7 +231,7 @@ impl Forward {
                 && let Some(Entry { command, answer, .. }) = table.entries.remove(&executed.id)
             {
                 let first = index.saturating_sub(executed.events as usize);
-                spans.push_back(Span { first, marker: index, command, answer });
+                spans.push_back(Span { first, marker: index, executed, command, answer });
             }
         }
         (!spans.is_empty()).then_some(Completing { spans })
@@ -256,34 +256,35 @@ pub(super) const fn permitted(state: &State) -> bool {
 
 /// Commands of this replica in a batch that the fold applies.
 #[derive(Debug)]
-pub(super) struct Completing {
-    spans: VecDeque<Span>,
+pub(super) struct Completing<'e> {
+    spans: VecDeque<Span<'e>>,
 }
 
 /// Events of one command by index in the batch.
 #[derive(Debug)]
-pub(super) struct Span {
+pub(super) struct Span<'e> {
     first: usize,
     pub marker: usize,
+    pub executed: &'e CommandExecuted,
     pub command: Command,
     answer: oneshot::Sender<Ended>,
 }
 
-impl Completing {
+impl<'e> Completing<'e> {
     /// The next command, if its events begin at `index` or before.
-    pub fn next_at(&mut self, index: usize) -> Option<Span> {
+    pub fn next_at(&mut self, index: usize) -> Option<Span<'e>> {
         self.spans.pop_front_if(|span| span.first <= index)
     }
 }
 
-impl Span {
+impl Span<'_> {
     /// Completes the command. `unfilled` is the count before its events with its orders, `state` the state after the marker.
-    pub fn complete(self, outcome: Option<Outcome>, unfilled: OrderCount, executed: &CommandExecuted, state: &State) {
+    pub fn complete(self, outcome: Option<Outcome>, unfilled: OrderCount, state: &State) {
         let answer = match outcome {
             Some(outcome) => Ok(Reply { outcome, time: state.now(), sequence: state.sequence(), unfilled }),
             None => {
                 tracing::error!(
-                    id = executed.id,
+                    id = self.executed.id,
                     command = self.command.name(),
                     "failed to rebuild the answer of a forwarded \
                  command from its events; answering -1007"

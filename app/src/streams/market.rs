@@ -25,15 +25,20 @@ pub fn trade(json: &mut Json, unit: TimeUnit, now: Time, symbol: &str, trade: &P
 pub fn aggregate_trade(json: &mut Json, unit: TimeUnit, now: Time, symbol: &str, aggregate: &AggregateTrade) {
     json.object(|json| {
         head(json, unit, "aggTrade", now, symbol);
-        json.key("a").integer(aggregate.aggregate);
-        json.key("p").decimal(aggregate.price);
-        json.key("q").decimal(aggregate.quantity);
-        json.key("f").integer(aggregate.first_trade);
-        json.key("l").integer(aggregate.last_trade);
-        json.key("T").integer(unit.show(aggregate.time));
-        json.key("m").boolean(aggregate.buyer_is_maker);
-        json.key("M").boolean(true);
+        aggregate_fields(json, unit, aggregate);
     });
+}
+
+/// The fields that the stream's event and `GET /api/v3/aggTrades` share.
+pub fn aggregate_fields(json: &mut Json, unit: TimeUnit, aggregate: &AggregateTrade) {
+    json.key("a").integer(aggregate.aggregate);
+    json.key("p").decimal(aggregate.price);
+    json.key("q").decimal(aggregate.quantity);
+    json.key("f").integer(aggregate.first_trade);
+    json.key("l").integer(aggregate.last_trade);
+    json.key("T").integer(unit.show(aggregate.time));
+    json.key("m").boolean(aggregate.buyer_is_maker);
+    json.key("M").boolean(true);
 }
 
 pub fn book_ticker(json: &mut Json, symbol: &str, sequence: u64, bid: Level, ask: Level) {

@@ -12,7 +12,8 @@ use super::error::ApiError;
 use super::json::Json;
 use super::parameters::Parameters;
 use crate::db::history::Part;
-use exchange_core::market_data::{AggregateTrade, Candle, CandleRange, Interval, PublicTrade};
+use crate::streams::market::aggregate_fields;
+use exchange_core::market_data::{Candle, CandleRange, Interval, PublicTrade};
 use exchange_core::money::{Amount, Price, Time};
 
 /// Order book levels per side.
@@ -104,21 +105,8 @@ pub async fn aggregate_trades(app: &App, call: &Call<'_>) -> Answer {
     let market = symbols::one(&app.engine.committed().read().state, &call.parameters)?;
     let aggregates = app.history.aggregates(market, Part { from, start, end, limit }).await?;
     Ok(Reply::written(16 + 128 * aggregates.len(), |json| {
-        json.array(&aggregates, |json, aggregate| written_aggregate(json, aggregate, call.time_unit));
+        json.array(&aggregates, |json, aggregate| json.object(|json| aggregate_fields(json, call.time_unit, aggregate)));
     }))
-}
-
-fn written_aggregate(json: &mut Json, aggregate: &AggregateTrade, unit: TimeUnit) {
-    json.object(|json| {
-        json.key("a").integer(aggregate.aggregate);
-        json.key("p").decimal(aggregate.price);
-        json.key("q").decimal(aggregate.quantity);
-        json.key("f").integer(aggregate.first_trade);
-        json.key("l").integer(aggregate.last_trade);
-        json.key("T").integer(unit.show(aggregate.time));
-        json.key("m").boolean(aggregate.buyer_is_maker);
-        json.key("M").boolean(true);
-    });
 }
 
 /// `GET /api/v3/klines`
