@@ -222,3 +222,19 @@ service_kit::metrics! {
         pub trial_balance_time: service_kit::metrics::Gauge = "exchange_ledger_trial_balance_timestamp_seconds";
     }
 }
+
+/// Counts a connection while it is open, on every way out.
+pub struct Connected(IntGauge);
+
+impl Connected {
+    pub fn enter(gauge: &IntGauge) -> Self {
+        gauge.inc();
+        Self(gauge.clone())
+    }
+}
+
+impl Drop for Connected {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}

@@ -1,11 +1,14 @@
 //! This module accepts the API's connections, limits their number and time, and drains them at the end. It must not interpret
 //! requests.
 
+mod handshake;
+
 use super::edge::{AsSent, Peer};
 use super::error::ApiError;
 use super::limits::counted;
 use super::transport::{Queue, REWRITTEN_MAX, Sent, Switch, Transport};
 use super::websocket::Admitted;
+use crate::metrics::Connected;
 use axum::Router;
 use axum::body::Body;
 use axum::http::header::CONNECTION;
@@ -26,6 +29,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tower::Service;
 
@@ -33,6 +37,8 @@ use tower::Service;
 const CONNECTIONS_MAX: u32 = 16_384;
 /// Pause after accept failed for lack of a resource (file handles).
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// Wait for handshakes in progress while the server ends: longer than a round trip, shorter than the repetition of a SYN.
+const HANDSHAKE_WAIT: Duration = Duration::from_millis(300);
 /// Wait for the first request of a connection while the server ends.
 const FIRST_REQUEST_WAIT: Duration = Duration::from_secs(1);
 
@@ -79,12 +85,21 @@ pub async fn serve(listener: TcpListener, serving: Serving, closing: Closing) ->
     let places = Arc::new(Semaphore::new(CONNECTIONS_MAX as usize));
     let mut server = hyper::server::conn::http1::Builder::new();
     server.timer(TokioTimer::new()).header_read_timeout(None).max_buf_size(REWRITTEN_MAX).pipeline_flush(true);
+    // The end of the time for handshakes in progress.
+    let mut end = None;
     loop {
         let accepted = tokio::select! {
             // Connections that the kernel has accepted are served first: closing the listener would reset them.
             biased;
             accepted = accept(&listener, &places) => accepted,
-            () = closing.last.cancelled() => break,
+            () = closing.last.cancelled(), if end.is_none() => {
+                if let Err(error) = handshake::ignore_new(&listener) {
+                    tracing::warn!(%error, "failed to ignore new connections; some may be reset");
+                }
+                end = Some(Instant::now() + HANDSHAKE_WAIT);
+                continue;
+            }
+            () = at(end) => break,
         };
         let (stream, peer, place) = match accepted {
             Ok(accepted) => accepted,
@@ -136,6 +151,13 @@ pub async fn serve(listener: TcpListener, serving: Serving, closing: Closing) ->
     drop(listener);
     // All permits are free once every connection has ended.
     places.acquire_many(CONNECTIONS_MAX).await.map(drop).map_err(io::Error::other)
+}
+
+async fn at(moment: Option<Instant>) {
+    match moment {
+        Some(moment) => tokio::time::sleep_until(moment).await,
+        None => std::future::pending().await,
+    }
 }
 
 /// Completes when the connection ends at its next idle moment. A proxy may have sent the first request of a connection that this
@@ -226,21 +248,6 @@ impl Drop for Counted {
                 table.remove(address);
             }
         }
-    }
-}
-
-struct Connected(IntGauge);
-
-impl Connected {
-    fn enter(gauge: &IntGauge) -> Self {
-        gauge.inc();
-        Self(gauge.clone())
-    }
-}
-
-impl Drop for Connected {
-    fn drop(&mut self) {
-        self.0.dec();
     }
 }
 

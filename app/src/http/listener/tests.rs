@@ -157,3 +157,22 @@ async fn an_address_holds_so_many_connections_and_a_proxy_any() {
     let answer = ask(server.address, b"GET / HTTP/1.1\r\nConnection: close\r\n\r\n").await;
     assert!(answer.ends_with("here"), "{answer}");
 }
+
+/// A proxy that has sent a POST on such a connection would never send it again.
+#[tokio::test]
+async fn a_connection_that_the_kernel_accepted_is_served_and_a_later_one_is_not() {
+    const PATIENCE: Duration = Duration::from_millis(200);
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let mut waiting = TcpStream::connect(address).await.unwrap();
+    waiting.write_all(b"early").await.unwrap();
+    handshake::ignore_new(&listener).unwrap();
+    assert!(tokio::time::timeout(PATIENCE, TcpStream::connect(address)).await.is_err(), "no handshake, and no reset");
+    let (mut accepted, _) = listener.accept().await.unwrap();
+    let mut received = [0; 5];
+    accepted.read_exact(&mut received).await.unwrap();
+    assert_eq!(&received, b"early");
+    assert!(tokio::time::timeout(PATIENCE, listener.accept()).await.is_err());
+    drop(listener);
+    assert_eq!(TcpStream::connect(address).await.unwrap_err().kind(), io::ErrorKind::ConnectionRefused);
+}

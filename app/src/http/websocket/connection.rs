@@ -6,7 +6,7 @@
 //! - The end is a close frame with a code and a reason, whatever its cause.
 
 use super::rate::Rate;
-use crate::metrics::StreamMetrics;
+use crate::metrics::{Connected, StreamMetrics};
 use crate::streams::outlet::{End, Outlet};
 use futures::{SinkExt, StreamExt};
 use hyper::upgrade::Upgraded;
@@ -95,8 +95,7 @@ pub trait Session: Send {
 
 /// Serves a connection until its end.
 pub async fn serve<S: Session>(mut socket: Socket, session: &mut S, metrics: &StreamMetrics, shutdown: CancellationToken) {
-    let open = metrics.connections.with_label_values(&[S::KIND]);
-    open.inc();
+    let _connected = Connected::enter(&metrics.connections.with_label_values(&[S::KIND]));
     let closing = Connection::new(session).run(&mut socket, &shutdown).await;
     session.end();
     if let Some(closing) = closing {
@@ -106,7 +105,6 @@ pub async fn serve<S: Session>(mut socket: Socket, session: &mut S, metrics: &St
         }
         close(&mut socket, closing).await;
     }
-    open.dec();
 }
 
 struct Connection<'s, S> {
