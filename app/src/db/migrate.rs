@@ -1,15 +1,22 @@
 //! This module is `exchange migrate`: it migrates the schema to this release. It is safe to repeat and to run concurrently. It
 //! must not run a data job.
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::{Mutex, PoisonError},
+    time::{Duration, Instant},
+};
 
 use anyhow::{Context, bail};
 use service_kit::{shutdown::Shutdown, telemetry::LogLevel};
-use sqlx::{Connection, PgConnection, migrate::Migrator, postgres::PgPoolOptions};
+use sqlx::{
+    Connection, PgConnection,
+    migrate::Migrator,
+    postgres::{PgConnectOptions, PgPoolOptions},
+};
 
 use crate::{
     config,
-    db::{jobs, journal},
+    db::{jobs, journal, lock_holders},
 };
 
 /// All files of `migrations/`, embedded in the binary.
@@ -33,30 +40,50 @@ const TURN: i64 = 0x6578_6368_6d69_6772;
 /// The subcommand.
 pub async fn run(settings: config::Migrate, _level: LogLevel, shutdown: Shutdown) -> anyhow::Result<()> {
     let token = shutdown.token();
-    let migrate = async {
-        let mut connection =
-            PgConnection::connect_with(&settings.database.options).await.context("the database is unreachable")?;
-        // Held until the connection closes, so that the queue's migrations are serialized too.
-        take_turn(&mut connection).await?;
-        apply(&mut connection).await?;
-        // The queue's library has its own schema. It is created here, so that no other role needs the right to create tables.
-        let pool = PgPoolOptions::new().max_connections(1).connect_with(settings.database.options).await?;
-        jobs::migrate(&pool).await.context("failed to migrate the job queue's schema")?;
-        connection.close().await.context("the database connection was lost")
-    };
+    let options = settings.database.options.application_name("exchange migrate");
+    let sessions = Mutex::default();
     tokio::select! {
-        done = migrate => done,
+        done = lock_holders::name_on_failure(&options, &sessions, migrate(&options, &sessions)) => done,
         () = token.cancelled() => bail!("stopped by a signal: run it again"),
     }
+}
+
+/// Both schemas: ours, then the job queue's. Adds each session that it uses to `sessions`.
+async fn migrate(options: &PgConnectOptions, sessions: &Mutex<Vec<i32>>) -> anyhow::Result<()> {
+    let add = |pid: i32| sessions.lock().unwrap_or_else(PoisonError::into_inner).push(pid);
+    let mut connection = PgConnection::connect_with(options).await.context("the database is unreachable")?;
+    add(backend(&mut connection).await?);
+    // Held until the connection closes, so that the queue's migrations are serialized too.
+    take_turn(&mut connection).await?;
+    apply(&mut connection).await?;
+    // The queue's library has its own schema. It is created here, so that no other role needs the right to create tables.
+    let pool = PgPoolOptions::new()
+        .max_connections(1)
+        .after_connect(|connection, _| Box::pin(limit_waits(connection)))
+        .connect_with(options.clone())
+        .await?;
+    add(backend(&mut *pool.acquire().await?).await?);
+    jobs::migrate(&pool).await.context("failed to migrate the job queue's schema")?;
+    connection.close().await.context("the database connection was lost")
+}
+
+async fn backend(connection: &mut PgConnection) -> sqlx::Result<i32> {
+    sqlx::query_scalar("SELECT pg_backend_pid()").fetch_one(connection).await
+}
+
+/// A migration must not wait long for a lock, in our schema as in the queue's.
+async fn limit_waits(connection: &mut PgConnection) -> sqlx::Result<()> {
+    sqlx::query("SELECT set_config('lock_timeout', $1, false), set_config('client_min_messages', 'warning', false)")
+        .bind(LOCK_TIMEOUT)
+        .execute(connection)
+        .await?;
+    Ok(())
 }
 
 /// Applies missing migrations and attaches the partitions that the journal needs.
 pub async fn apply(connection: &mut PgConnection) -> anyhow::Result<()> {
     take_turn(connection).await?;
-    sqlx::query("SELECT set_config('lock_timeout', $1, false), set_config('client_min_messages', 'warning', false)")
-        .bind(LOCK_TIMEOUT)
-        .execute(&mut *connection)
-        .await?;
+    limit_waits(connection).await?;
     MIGRATIONS.run_direct(None, connection, false).await.context("failed to apply the migrations")?;
     journal::attach_partitions(connection).await.context("failed to attach the journal's partitions")?;
     tracing::info!(migrations = MIGRATIONS.iter().count(), "the schema is up to date");
@@ -68,12 +95,16 @@ pub async fn apply(connection: &mut PgConnection) -> anyhow::Result<()> {
 /// holder builds CONCURRENTLY would wait for that snapshot forever.
 async fn take_turn(connection: &mut PgConnection) -> anyhow::Result<()> {
     let begun = Instant::now();
+    let mut reported = false;
     while !sqlx::query_scalar::<_, bool>("SELECT pg_try_advisory_lock($1)").bind(TURN).fetch_one(&mut *connection).await? {
-        if begun.elapsed() > TURN_TIMEOUT {
-            bail!(
-                "another `exchange migrate` has been running for {} s: check pg_stat_activity for the lock that it waits for",
-                TURN_TIMEOUT.as_secs()
-            );
+        let over = begun.elapsed() > TURN_TIMEOUT;
+        if over || !reported {
+            let holder = lock_holders::of_advisory(connection, TURN).await?.unwrap_or_else(|| "an unknown session".to_owned());
+            if over {
+                bail!("another `exchange migrate` has been running for {} s: {holder}", TURN_TIMEOUT.as_secs());
+            }
+            tracing::info!(holder, "waiting for another `exchange migrate`");
+            reported = true;
         }
         tokio::time::sleep(TURN_POLL).await;
     }
@@ -89,6 +120,10 @@ pub async fn missing(connection: &mut PgConnection) -> sqlx::Result<Option<Strin
     } else {
         Vec::new()
     };
-    let missing = MIGRATIONS.iter().filter(|migration| !applied.contains(&migration.version)).count();
-    Ok((missing > 0).then(|| format!("{missing} migrations are missing: run `exchange migrate`")))
+    let missing: Vec<String> = MIGRATIONS
+        .iter()
+        .filter(|migration| !applied.contains(&migration.version))
+        .map(|migration| format!("{} {}", migration.version, migration.description))
+        .collect();
+    Ok((!missing.is_empty()).then(|| format!("missing migrations: {}; run `exchange migrate`", missing.join(", "))))
 }

@@ -11,6 +11,7 @@ pub mod history;
 pub mod jobs;
 pub mod journal;
 pub mod ledger;
+pub mod lock_holders;
 pub mod marks;
 pub mod migrate;
 pub mod notices;

@@ -4,6 +4,7 @@
 
 mod eventually;
 mod exchange;
+mod nginx;
 mod proxy;
 mod replica;
 mod schema;
@@ -25,6 +26,7 @@ mod durability;
 mod edge;
 mod followers;
 mod history;
+mod ingress;
 mod lost_tail;
 mod market_data;
 mod migrate;
@@ -43,5 +45,6 @@ mod stream_book;
 mod stream_input;
 mod streams;
 mod takeover;
+mod upgrade;
 mod worker;
 mod ws_api;

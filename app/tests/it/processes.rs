@@ -107,6 +107,17 @@ impl Process {
         reqwest::get(format!("{}/readyz", self.admin)).await.is_ok_and(|reply| reply.status().is_success())
     }
 
+    /// Status and text of a path of the admin listener; `None` if it does not answer.
+    pub async fn get(&self, path: &str) -> Option<(u16, String)> {
+        let reply = reqwest::get(format!("{}{path}", self.admin)).await.ok()?;
+        Some((reply.status().as_u16(), reply.text().await.ok()?))
+    }
+
+    /// Log lines with `value` in the field `name`.
+    pub fn lines(&self, name: &str, value: &str) -> Vec<Value> {
+        find(&self.logged, name, value)
+    }
+
     pub fn signal(&self, name: &str) {
         let pid = self.child.id().expect("it runs").to_string();
         assert!(std::process::Command::new("kill").args([name, &pid]).status().unwrap().success());

@@ -3,9 +3,6 @@
 
 use std::{
     collections::BTreeSet,
-    fmt::Write,
-    path::PathBuf,
-    process::Stdio,
     sync::{
         Arc, Mutex,
         atomic::{AtomicBool, AtomicU64, Ordering},
@@ -14,15 +11,12 @@ use std::{
 };
 
 use serde_json::Value;
-use tokio::{
-    net::TcpListener,
-    process::{Child, Command},
-    task::JoinSet,
-};
+use tokio::{net::TcpListener, task::JoinSet};
 
 use crate::{
     eventually::until,
     exchange::{hmac_hex, now},
+    nginx::{self, Nginx, UNLIMITED},
     processes::{Process, admin},
     replica::database,
 };
@@ -30,20 +24,20 @@ use crate::{
 /// Clients that place orders, each with one request at a time.
 const CLIENTS: u32 = 6;
 
-struct Key {
-    api_key: String,
+pub struct Key {
+    pub api_key: String,
     secret: String,
 }
 
 impl Key {
-    fn sign(&self, parameters: &str) -> String {
+    pub fn sign(&self, parameters: &str) -> String {
         let payload = format!("{parameters}&recvWindow=30000&timestamp={}", now());
         format!("{payload}&signature={}", hmac_hex(&self.secret, &payload))
     }
 }
 
 /// A market, and an account with money and a key.
-async fn market(url: &str) -> Key {
+pub async fn market(url: &str) -> Key {
     for asset in ["BTC", "USDT"] {
         admin(url, &["asset", "create", asset]).await;
     }
@@ -58,14 +52,14 @@ async fn market(url: &str) -> Key {
 
 /// What clients saw.
 #[derive(Default)]
-struct Seen {
+pub struct Seen {
     number: AtomicU64,
     acknowledged: Mutex<BTreeSet<String>>,
-    failed: Mutex<Vec<String>>,
+    pub failed: Mutex<Vec<String>>,
     /// The longest time between two acknowledgements.
     last: Mutex<Option<Instant>>,
     gap: Mutex<Duration>,
-    stop: AtomicBool,
+    pub stop: AtomicBool,
 }
 
 impl Seen {
@@ -78,24 +72,24 @@ impl Seen {
         }
     }
 
-    fn count(&self) -> usize {
+    pub fn count(&self) -> usize {
         self.acknowledged.lock().unwrap().len()
     }
 
     /// Returns once clients have seen `more` acknowledgements.
-    async fn goes_on(&self, more: usize) {
+    pub async fn goes_on(&self, more: usize) {
         let target = self.count() + more;
         until("orders are acknowledged", || async { self.count() >= target }).await;
     }
 
     /// The longest gap since the last call.
-    fn take_gap(&self) -> Duration {
+    pub fn take_gap(&self) -> Duration {
         std::mem::take(&mut *self.gap.lock().unwrap())
     }
 }
 
 /// Places orders that rest, each with its own client order id, and reads each back.
-fn load(apis: &[String], key: &Arc<Key>, seen: &Arc<Seen>) -> JoinSet<()> {
+pub fn load(apis: &[String], key: &Arc<Key>, seen: &Arc<Seen>) -> JoinSet<()> {
     let mut clients = JoinSet::new();
     for client in 0..CLIENTS {
         let api = apis[client as usize % apis.len()].clone();
@@ -129,7 +123,7 @@ fn load(apis: &[String], key: &Arc<Key>, seen: &Arc<Seen>) -> JoinSet<()> {
     clients
 }
 
-async fn ask(
+pub async fn ask(
     http: &reqwest::Client,
     method: reqwest::Method,
     api: &str,
@@ -148,7 +142,7 @@ async fn ask(
     serde_json::from_str(&text).map_err(|error| error.to_string())
 }
 
-const LIMITS: [(&str, &str); 4] = [
+pub const LIMITS: [(&str, &str); 4] = [
     ("EXCHANGE_RATE_LIMIT_WEIGHT_1M", "4000000000"),
     ("EXCHANGE_RATE_LIMIT_ORDERS_10S", "4000000000"),
     ("EXCHANGE_RATE_LIMIT_ORDERS_1D", "4000000000"),
@@ -156,7 +150,7 @@ const LIMITS: [(&str, &str); 4] = [
 ];
 
 /// Every acknowledged order is open once, and no order is open that nobody acknowledged, except `unknown`.
-async fn check(api: &str, key: &Key, seen: &Seen, unknown: bool) {
+pub async fn check(api: &str, key: &Key, seen: &Seen, unknown: bool) {
     let http = reqwest::Client::new();
     let open = ask(&http, reqwest::Method::GET, api, "/api/v3/openOrders", "symbol=BTCUSDT", key).await.unwrap();
     let ids: Vec<String> =
@@ -224,7 +218,7 @@ async fn is_leader(process: &Process) -> bool {
 }
 
 /// The server knows the new key.
-async fn knows(api: &str, key: &Key) {
+pub async fn knows(api: &str, key: &Key) {
     let http = reqwest::Client::new();
     until("the server knows the key", || async {
         ask(&http, reqwest::Method::GET, api, "/api/v3/account", "omitZeroBalances=true", key).await.is_ok()
@@ -232,85 +226,14 @@ async fn knows(api: &str, key: &Key) {
     .await;
 }
 
-/// nginx with the settings of the documentation, before the given servers.
-struct Nginx {
-    child: Child,
-    folder: PathBuf,
-    api: String,
-}
-
-impl Nginx {
-    async fn start(servers: &[u16]) -> Self {
-        let folder = std::env::temp_dir().join(format!("exchange-nginx-{}", rand::random::<u64>()));
-        std::fs::create_dir_all(&folder).unwrap();
-        let port = free_port().await;
-        let mut upstream = String::new();
-        for server in servers {
-            writeln!(upstream, "        server 127.0.0.1:{server} max_fails=0;").unwrap();
-        }
-        let place = folder.display();
-        let configuration = format!(
-            "daemon off;
-master_process off;
-pid {place}/pid;
-error_log stderr warn;
-events {{ worker_connections 512; }}
-http {{
-    access_log off;
-    client_body_temp_path {place}/body; proxy_temp_path {place}/proxy; fastcgi_temp_path {place}/f;
-    uwsgi_temp_path {place}/u; scgi_temp_path {place}/s;
-    upstream exchange {{
-{upstream}        keepalive 64;
-        keepalive_timeout 2s;
-    }}
-    server {{
-        listen 127.0.0.1:{port};
-        location / {{
-            proxy_pass http://exchange;
-            proxy_http_version 1.1;
-            proxy_set_header Connection \"\";
-            proxy_set_header X-Forwarded-For $remote_addr;
-            proxy_next_upstream error timeout;
-            proxy_connect_timeout 1s;
-        }}
-    }}
-}}
-"
-        );
-        let file = folder.join("nginx.conf");
-        std::fs::write(&file, configuration).unwrap();
-        let child = Command::new("/usr/sbin/nginx")
-            .arg("-p")
-            .arg(&folder)
-            .arg("-c")
-            .arg(&file)
-            .stdin(Stdio::null())
-            .kill_on_drop(true)
-            .spawn()
-            .unwrap();
-        let api = format!("http://127.0.0.1:{port}");
-        until("nginx answers", || async { reqwest::get(format!("{api}/api/v3/ping")).await.is_ok_and(|r| r.status() == 200) })
-            .await;
-        Self { child, folder, api }
-    }
-
-    async fn end(mut self) {
-        let pid = self.child.id().expect("it runs").to_string();
-        assert!(std::process::Command::new("kill").args(["-QUIT", &pid]).status().unwrap().success());
-        self.child.wait().await.unwrap();
-        let _ = std::fs::remove_dir_all(&self.folder);
-    }
-}
-
-async fn free_port() -> u16 {
+pub async fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port()
 }
 
 /// Every server is asked to stop and started again, one after the other, as a rolling update does.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_rolling_restart_behind_nginx_fails_no_request() {
-    if !std::path::Path::new("/usr/sbin/nginx").exists() {
-        println!("skipped: /usr/sbin/nginx is missing; install the package nginx");
+    if nginx::is_missing() {
         return;
     }
     let url = database().await;
@@ -327,7 +250,7 @@ async fn a_rolling_restart_behind_nginx_fails_no_request() {
     for server in &servers {
         knows(&server.api, &key).await;
     }
-    let nginx = Nginx::start(&ports).await;
+    let nginx = Nginx::start(&ports, UNLIMITED).await;
     let seen = Arc::new(Seen::default());
     let mut clients = load(std::slice::from_ref(&nginx.api), &key, &seen);
     seen.goes_on(100).await;
@@ -356,7 +279,7 @@ async fn a_rolling_restart_behind_nginx_fails_no_request() {
     nginx.end().await;
 }
 
-async fn start(url: &str, port: u16) -> Process {
+pub async fn start(url: &str, port: u16) -> Process {
     let listen = format!("127.0.0.1:{port}");
     let mut settings = LIMITS.to_vec();
     settings.extend([("EXCHANGE_HTTP_LISTEN", listen.as_str()), ("EXCHANGE_TRUSTED_PROXIES", "127.0.0.0/8")]);

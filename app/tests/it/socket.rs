@@ -42,8 +42,17 @@ impl Socket {
         client_async(format!("ws://{address}{path}"), stream).await.unwrap().0
     }
 
+    /// Opens `path` behind a proxy.
+    pub async fn open_at(api: &str, path: &str) -> Self {
+        Self::try_open_at(api, path).await.unwrap()
+    }
+
     async fn try_open(app: &TestApp, path: &str) -> Result<Self, Error> {
-        let url = format!("{}{path}", app.api.replacen("http", "ws", 1));
+        Self::try_open_at(&app.api, path).await
+    }
+
+    async fn try_open_at(api: &str, path: &str) -> Result<Self, Error> {
+        let url = format!("{}{path}", api.replacen("http", "ws", 1));
         Ok(Self(connect_async(url).await?.0))
     }
 
