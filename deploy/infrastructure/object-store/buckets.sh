@@ -54,6 +54,19 @@ create() { # create <bucket> <kind>
     say "created bucket $1 ($2)"
 }
 
+# Parts of uploads whose program was killed. MinIO and its forks delete them after a day without a rule, and refuse a rule that does only this.
+delete_unfinished_uploads() { # delete_unfinished_uploads <bucket>
+    local answer
+    answer=$(s3 put-bucket-lifecycle-configuration --bucket "$1" --lifecycle-configuration \
+        '{"Rules": [{"ID": "unfinished-uploads", "Status": "Enabled", "Filter": {"Prefix": ""}, "AbortIncompleteMultipartUpload": {"DaysAfterInitiation": 7}}]}' 2>&1) && return
+    case "$answer" in
+    *InvalidArgument* | *MalformedXML* | *NotImplemented*)
+        say "bucket $1: the store has no rule for unfinished uploads and must delete them itself, as MinIO does: ${answer##*operation: }"
+        ;;
+    *) say "bucket $1: the rule for unfinished uploads failed: $answer"; exit 1 ;;
+    esac
+}
+
 # Every bucket is judged before the first one is created or changed.
 for entry in "${BUCKETS[@]}"; do
     read -r bucket kind <<<"$entry"
@@ -75,8 +88,6 @@ for entry in "${BUCKETS[@]}"; do
         is_locked "$bucket" || refuse "the store created bucket $bucket without the object lock; use a store that supports it"
     fi
     s3 put-bucket-versioning --bucket "$bucket" --versioning-configuration Status=Enabled
-    # Parts of uploads whose program was killed.
-    s3 put-bucket-lifecycle-configuration --bucket "$bucket" --lifecycle-configuration \
-        '{"Rules": [{"ID": "unfinished-uploads", "Status": "Enabled", "Filter": {"Prefix": ""}, "AbortIncompleteMultipartUpload": {"DaysAfterInitiation": 7}}]}'
+    delete_unfinished_uploads "$bucket"
 done
 say "every bucket is right"
