@@ -3,6 +3,7 @@
     objects.py kinds KIND…                            documents of these kinds, from standard input
     objects.py namespaced NAMESPACE                   without definitions, with the namespace that Helm leaves out
     objects.py dependencies FOLDER NAME…              removes from a chart the dependencies that are not named
+    objects.py pods NAMESPACE                         namespace and labels of each pod template, `namespace<TAB>labels as JSON`
     objects.py change FILE KIND NAME PATH JSON        one object with a changed member
 """
 
@@ -41,6 +42,15 @@ def main(command, *words):
             yaml.safe_dump(chart, stream)
         return
     found = documents(sys.stdin)
+    if command == "pods":
+        for document in found:
+            spec = document.get("spec") or {}
+            spec = spec.get("jobTemplate", {}).get("spec", spec)
+            template = spec.get("template", {}) if isinstance(spec, dict) else {}
+            labels = template.get("metadata", {}).get("labels") if isinstance(template, dict) else None
+            if labels:
+                print(document["metadata"].get("namespace", words[0]), json.dumps(labels), sep="\t")
+        return
     if command == "kinds":
         found = [document for document in found if document["kind"] in words]
     elif command == "namespaced":

@@ -236,19 +236,19 @@ fn custom_resources<'a>(
 
 /// Commands and paths of the guides and of every README of the deployment.
 fn guides(repository: &Path, places: &guide::Places<'_>, report: &mut Report) -> Result<()> {
-    let mut files = vec![repository.join("deploy/README.md")];
-    for entry in fs::read_dir(repository.join("deploy/infrastructure"))? {
-        let path = entry?.path();
-        if path.is_dir() {
-            files.push(path.join("README.md"));
+    let (mut runbooks, mut faults) = (0, Vec::new());
+    for file in guide::files(repository)? {
+        let name = file.display().to_string();
+        let text = fs::read_to_string(repository.join(&file)).with_context(|| format!("reading {name}"))?;
+        let found = guide::faults(&text, places);
+        if name.starts_with("dashboards/") {
+            runbooks += 1;
+            faults.extend(found.into_iter().map(|fault| format!("{name}: {fault}")));
+        } else {
+            report.found(format!("{name}: what it names exists"), &found);
         }
     }
-    files.sort();
-    for file in files {
-        let name = file.strip_prefix(repository).unwrap_or(&file).display().to_string();
-        let text = fs::read_to_string(&file).with_context(|| format!("reading {name}"))?;
-        report.found(format!("{name}: what it names exists"), &guide::faults(&text, places));
-    }
+    report.found(format!("{runbooks} runbooks: what they name exists"), &faults);
     Ok(())
 }
 

@@ -6,24 +6,15 @@ use std::{
     process::Command,
 };
 
+use anyhow::Context;
+
 /// Tools of other projects that a guide may call. What they do is not checked here.
-const TOOLS: [&str; 15] = [
-    "age-keygen",
-    "argocd",
-    "aws",
-    "cat",
-    "curl",
-    "echo",
-    "export",
-    "git",
-    "helm",
-    "kubectl",
-    "openssl",
-    "psql",
-    "read",
-    "skopeo",
-    "vault",
-];
+const TOOLS: &str = "age-keygen amtool argocd awk aws cat chronyc crictl curl date df dmesg du echo export find git grep head helm \
+    iostat journalctl jq kubectl ls lsof nginx openssl pg_isready pg_test_fsync ping promtool ps psql read sed \
+    skopeo socat sort sqlite3 ss tail timedatectl top uniq vault vmstat wc xargs yq";
+
+/// Programs of this repository, with the file in the folder of the built programs.
+const PROGRAMS: [&str; 4] = ["alertbot", "backup", "exchange", "logship"];
 
 /// Folders with what the guide names.
 #[derive(Debug)]
@@ -82,8 +73,8 @@ pub fn faults(text: &str, places: &Places<'_>) -> Vec<String> {
         }
     }
     for (line, command) in commands(text) {
-        for part in command.split(['|', ';']).flat_map(|part| part.split("&&")) {
-            if let Some(fault) = fault(part.trim(), places) {
+        for part in parts(&command) {
+            if let Some(fault) = fault(&part, places) {
                 found.push(format!("line {line}: {fault}"));
             }
         }
@@ -104,7 +95,12 @@ fn fault(command: &str, places: &Places<'_>) -> Option<String> {
     if first.starts_with("deploy/") {
         return (!places.repository.join(first).is_file()).then(|| format!("{first} does not exist"));
     }
-    if !TOOLS.contains(&first) {
+    if PROGRAMS.contains(&first) {
+        // An ellipsis is what the reader fills in; a capital word is a name of his.
+        let arguments: Vec<&str> = rest.iter().map(|word| if *word == "…" { "x" } else { *word }).collect();
+        return knows(places.programs.join(first), &arguments);
+    }
+    if !TOOLS.split(' ').any(|tool| tool == first) {
         return Some(format!("{first} is neither of this repository nor a listed tool"));
     }
     if first == "kubectl" {
@@ -131,24 +127,75 @@ fn kubectl(words: &[&str], places: &Places<'_>) -> Option<String> {
 
 /// A subcommand, flag or argument that does not exist ends with clap's usage error before `--help` is reached.
 fn knows(program: PathBuf, arguments: &[&str]) -> Option<String> {
-    let output = Command::new(&program).args(arguments).arg("--help").output().ok()?;
+    let output = match Command::new(&program).args(arguments).arg("--help").output() {
+        Ok(output) => output,
+        Err(error) => return Some(format!("{} does not run: {error}; run: make build", program.display())),
+    };
     let name = program.file_name().unwrap_or_default().to_string_lossy().into_owned();
     (!output.status.success()).then(|| format!("{name} does not understand {}", arguments.join(" ")))
 }
 
-/// Words of a command. Double quotes hold a word together.
-fn split(command: &str) -> Vec<String> {
-    let mut words = vec![String::new()];
-    let mut quoted = false;
-    for character in command.chars() {
-        match character {
-            '"' => quoted = !quoted,
-            ' ' if !quoted => words.push(String::new()),
-            other => words.iter_mut().last().into_iter().for_each(|word| word.push(other)),
+/// Splits at characters outside quotes. A double-quoted part may contain single quotes, and the other way round.
+fn outside_quotes(text: &str, separates: impl Fn(char) -> bool, keeps_quotes: bool) -> Vec<String> {
+    let mut parts = vec![String::new()];
+    let mut quote = None;
+    for character in text.chars() {
+        let boundary = matches!(character, '"' | '\'') && quote.is_none_or(|open| open == character);
+        if boundary {
+            quote = if quote.is_none() { Some(character) } else { None };
+        }
+        if quote.is_none() && !boundary && separates(character) {
+            parts.push(String::new());
+        } else if !boundary || keeps_quotes {
+            parts.iter_mut().last().into_iter().for_each(|part| part.push(character));
         }
     }
-    words.retain(|word| !word.is_empty());
-    words
+    parts.into_iter().map(|part| part.trim().to_owned()).filter(|part| !part.is_empty()).collect()
+}
+
+/// Commands of a pipeline or a list.
+fn parts(command: &str) -> Vec<String> {
+    outside_quotes(command, |character| matches!(character, '|' | ';' | '&'), true)
+}
+
+/// Words of a command. Quotes hold a word together.
+fn split(command: &str) -> Vec<String> {
+    outside_quotes(command, |character| character == ' ', false)
+}
+
+/// Guides of the deployment and runbooks, relative to the repository.
+///
+/// # Errors
+/// Returns an error if a folder cannot be read.
+pub fn files(repository: &Path) -> anyhow::Result<Vec<PathBuf>> {
+    let mut files = vec![PathBuf::from("deploy/README.md")];
+    for (folder, inner) in [("deploy/infrastructure", "README.md"), ("dashboards/runbooks", "")] {
+        for entry in std::fs::read_dir(repository.join(folder)).with_context(|| format!("reading {folder}"))? {
+            let path = Path::new(folder).join(entry?.file_name()).join(inner);
+            let path = if inner.is_empty() { path.components().collect() } else { path };
+            if repository.join(&path).is_file() && path.extension().is_some_and(|extension| extension == "md") {
+                files.push(path);
+            }
+        }
+    }
+    files.sort();
+    Ok(files)
+}
+
+/// Each `kubectl` command of the guides as `<file>:<line>\t<command>`, for a test that runs them against an API server.
+///
+/// # Errors
+/// Returns an error if a guide cannot be read.
+pub fn of_kubectl(repository: &Path) -> anyhow::Result<Vec<String>> {
+    let mut found = Vec::new();
+    for file in files(repository)? {
+        let text = std::fs::read_to_string(repository.join(&file)).with_context(|| format!("reading {}", file.display()))?;
+        for (line, command) in commands(&text) {
+            let kubectl = parts(&command).into_iter().filter(|part| part.starts_with("kubectl "));
+            found.extend(kubectl.map(|part| format!("{}:{line}\t{part}", file.display())));
+        }
+    }
+    Ok(found)
 }
 
 #[cfg(test)]
@@ -161,6 +208,7 @@ mod tests {
     #[test]
     fn quotes_hold_a_word_together() {
         assert_eq!(split("admin --reason \"first market\"  x"), ["admin", "--reason", "first market", "x"]);
+        assert_eq!(parts("a 'b | c' | d \"e; 'f\" && g"), ["a 'b | c'", "d \"e; 'f\"", "g"]);
     }
 
     #[test]

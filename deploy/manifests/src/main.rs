@@ -29,6 +29,8 @@ enum Command {
         #[arg(long, default_value = "target/debug")]
         programs: PathBuf,
     },
+    /// Print each kubectl command of the guides and runbooks, with its place
+    Guide,
     /// Write the images and the base of one source commit into the manifests repository
     DeployDigests(Deploy),
 }
@@ -79,6 +81,13 @@ fn main() -> ExitCode {
             Ok(true) => ExitCode::SUCCESS,
             Ok(false) => ExitCode::FAILURE,
             Err(error) => failed(&format!("check: {error:#}"), 1),
+        },
+        Command::Guide => match manifests::guide::of_kubectl(&repository) {
+            Ok(commands) => {
+                commands.iter().for_each(|command| println!("{command}"));
+                ExitCode::SUCCESS
+            }
+            Err(error) => failed(&format!("guide: {error:#}"), 1),
         },
         Command::DeployDigests(deploy) => match deploy.run(repository) {
             Ok(text) => {

@@ -1,8 +1,9 @@
 //! This module writes the files of a release into a checkout of the manifests repository, and renders them.
 
-use std::{fmt::Write as _, fs, path::Path};
+use std::{collections::BTreeSet, fmt::Write as _, fs, path::Path};
 
 use anyhow::{Context, Result};
+use serde_json::Value;
 
 use super::{Release, ReleaseError};
 
@@ -47,17 +48,46 @@ fn file(path: &Path, text: &str) -> Result<()> {
 /// Renders every Application of the environment.
 ///
 /// # Errors
-/// Returns [`ReleaseError::Broken`] with kustomize's message.
+/// Returns [`ReleaseError::Broken`] with kustomize's message, or with the images whose digest is the placeholder of zeros.
 pub fn render(release: &Release, checkout: &Path) -> Result<(), ReleaseError> {
     let overlay = checkout.join("overlays").join(&release.environment);
+    let mut placeholders = BTreeSet::new();
     let entries = fs::read_dir(&overlay).with_context(|| format!("reading {}", overlay.display()))?;
     for entry in entries {
         let folder = entry.map_err(anyhow::Error::from)?.path();
         let file = fs::read_to_string(folder.join("kustomization.yaml")).unwrap_or_default();
         if file.contains("kind: Kustomization") {
-            crate::render::kustomize(&release.kubectl, &folder)
+            let objects = crate::render::kustomize(&release.kubectl, &folder)
                 .map_err(|error| ReleaseError::Broken(format!("pushed nothing: {error:#}")))?;
+            objects.iter().for_each(|object| without_digest(&object.0, &mut placeholders));
         }
     }
-    Ok(())
+    if placeholders.is_empty() {
+        return Ok(());
+    }
+    let names = placeholders.into_iter().collect::<Vec<_>>().join(", ");
+    Err(ReleaseError::Broken(format!(
+        "pushed nothing: {names}: the digest is the placeholder of zeros; run deploy/infrastructure/mirror and write its lines into \
+         overlays/{}/images/kustomization.yaml",
+        release.environment
+    )))
+}
+
+/// Names of images whose digest consists of zeros, at any depth of an object.
+fn without_digest(value: &Value, found: &mut BTreeSet<String>) {
+    match value {
+        Value::Object(members) => {
+            for (name, member) in members {
+                let image = member.as_str().filter(|_| name == "image").and_then(|image| image.split_once("@sha256:"));
+                match image {
+                    Some((name, digits)) if digits.bytes().all(|digit| digit == b'0') => {
+                        found.insert(name.to_owned());
+                    }
+                    _ => without_digest(member, found),
+                }
+            }
+        }
+        Value::Array(items) => items.iter().for_each(|item| without_digest(item, found)),
+        _ => {}
+    }
 }

@@ -42,6 +42,12 @@ impl World {
         }
         let first = folder.path().join("first");
         assemble::tree(&repository(), &first).expect("assembled");
+        for environment in ["staging", "production"] {
+            // The digests that `mirror` prints.
+            let images = first.join("overlays").join(environment).join("images/kustomization.yaml");
+            let text = fs::read_to_string(&images).expect("read").replace(&"0".repeat(64), &"f".repeat(64));
+            fs::write(&images, text).expect("written");
+        }
         fs::write(first.join("owned-by-people.txt"), "untouched\n").expect("written");
         git(&first, &["init", "--quiet", "--initial-branch=main"]);
         git(&first, &["add", "--all"]);
@@ -307,4 +313,29 @@ fn production_goes_by_a_branch_for_a_merge_request() {
     assert_eq!(must(&world.bare(), "git", &["show", &format!("{branch}:overlays/production/release/commit")]), world.commits[1]);
     assert_eq!(world.log(), ["start"], "the branch of Argo CD is unchanged");
     assert!(run(&world.bare(), "git", &["rev-parse", "--verify", &branch]).status.success());
+}
+
+/// No image of another project has a digest before `mirror` ran: the pods of a release would never start.
+#[test]
+fn a_placeholder_digest_is_refused_before_the_push() {
+    let world = World::new();
+    let edit = world.folder.path().join("edit");
+    must(world.folder.path(), "git", &["clone", "--quiet", "manifests.git", "edit"]);
+    for environment in ["staging", "production"] {
+        let images = edit.join("overlays").join(environment).join("images/kustomization.yaml");
+        let text = fs::read_to_string(&images).expect("read").replacen(&"f".repeat(64), &"0".repeat(64), 1);
+        fs::write(&images, text).expect("written");
+    }
+    git(&edit, &["commit", "--quiet", "--all", "--message", "as before mirror ran"]);
+    git(&edit, &["push", "--quiet", "origin", "HEAD:main"]);
+    let before = world.log();
+    for environment in ["staging", "production"] {
+        let (code, text) = status(&world.deploy(&[environment, &world.commits[0], &world.digests(&digests('a'))]));
+        assert_eq!(code, 65, "{text}");
+        let part = format!(
+            "mirror/fluent-bit: the digest is the placeholder of zeros; run deploy/infrastructure/mirror and write its lines into overlays/{environment}/images"
+        );
+        assert!(text.contains(&part), "{text}");
+    }
+    assert_eq!(world.log(), before);
 }
