@@ -84,12 +84,15 @@ cluster: install ## start a real Kubernetes API server and let it judge every ma
 	@deploy/cluster/test
 	@deploy/cluster/sync/test
 
-deployment: install build ## test the pipeline, the images, the database's fail-over and the buckets with real parts
+deployment: install build ## test the pipeline, images, fail-over, object store and upgrade with real parts
 	@deploy/ci/test
 	@deploy/infrastructure/postgresql/test
 	@deploy/infrastructure/object-store/test
+	@deploy/infrastructure/object-store/nodes-test
 	@deploy/infrastructure/ingress/test
 	@deploy/docker/test
+	@deploy/ci/test-images
+	@deploy/upgrade/test
 
 images: install ## build every image with buildah; REGISTRY=… pushes them and writes target/image/digests
 	@deploy/docker/build $(if $(REGISTRY),--push $(REGISTRY)) --digests target/image/digests
