@@ -61,7 +61,7 @@ pub struct Failure {
     pub error: anyhow::Error,
 }
 
-pub type Outcome<T> = Result<T, Failure>;
+pub type Result<T, Error = Failure> = std::result::Result<T, Error>;
 
 impl Failure {
     pub fn new(stage: Stage, exit: Exit, error: impl Into<anyhow::Error>) -> Self {

@@ -5,7 +5,7 @@ use sqlx::{Connection, PgConnection, Row};
 use super::coordinator::of_the_users;
 use crate::{
     config::Source,
-    failure::{Exit, Failure, Outcome, Stage},
+    failure::{Exit, Failure, Result, Stage},
 };
 
 /// Tables and sequences of a backup that the role may not read, or that a policy hides rows of.
@@ -28,7 +28,7 @@ const UNREADABLE_LARGE_OBJECTS: &str = "SELECT l.oid::text FROM pg_catalog.pg_la
 
 /// # Errors
 /// Returns an error that names the unreadable objects and the missing right.
-pub async fn readable(source: &Source) -> Outcome<()> {
+pub async fn readable(source: &Source) -> Result<()> {
     let failed = |error| Failure::database(Stage::Connect, error);
     let forbidden = |told| Err(Failure::told(Stage::Connect, Exit::Forbidden, told));
     let mut session = PgConnection::connect_with(&source.options()).await.map_err(failed)?;

@@ -4,7 +4,7 @@ use std::collections::{HashSet, VecDeque};
 
 use tokio::task::JoinSet;
 
-use super::{RestoreFault, sessions::Session};
+use super::{RestoreError, sessions::Session};
 use crate::wire::RawRow;
 
 /// Every relation with statistics, the largest first, since it takes the longest.
@@ -18,9 +18,9 @@ const LARGE_BYTES: i64 = 1 << 20;
 const SMALL_AT_ONCE: usize = 50;
 
 /// Analyses every table of the database except those in `done`, and returns the sessions.
-pub async fn analyze(mut sessions: Vec<Session>, done: &HashSet<Vec<u8>>) -> Result<Vec<Session>, RestoreFault> {
+pub async fn analyze(mut sessions: Vec<Session>, done: &HashSet<Vec<u8>>) -> Result<Vec<Session>, RestoreError> {
     let Some(first) = sessions.first_mut() else { return Ok(sessions) };
-    let rows = first.query(RELATIONS).await.map_err(RestoreFault::by_wire("listing tables to analyse"))?;
+    let rows = first.query(RELATIONS).await.map_err(RestoreError::by_wire("listing tables to analyse"))?;
     let relation = |row: RawRow| {
         let [name, bytes] = <[Option<Vec<u8>>; 2]>::try_from(row).ok()?;
         Some((name?, String::from_utf8(bytes?).ok()?.parse().ok()?))
@@ -38,16 +38,16 @@ pub async fn analyze(mut sessions: Vec<Session>, done: &HashSet<Vec<u8>>) -> Res
             });
         }
         match running.join_next().await {
-            Some(ended) => sessions.push(ended.map_err(|_| RestoreFault::Interrupted)??),
+            Some(ended) => sessions.push(ended.map_err(|_| RestoreError::Interrupted)??),
             None => return Ok(sessions),
         }
     }
 }
 
 /// Analyses relations, given as `ANALYZE` names them, separated by commas.
-pub(super) async fn one(session: &mut Session, relations: &[u8]) -> Result<(), RestoreFault> {
+pub(super) async fn one(session: &mut Session, relations: &[u8]) -> Result<(), RestoreError> {
     let done = session.query([b"ANALYZE ", relations].concat()).await;
-    done.map(drop).map_err(RestoreFault::by_wire("analysing tables"))
+    done.map(drop).map_err(RestoreError::by_wire("analysing tables"))
 }
 
 fn batches(relations: &[(Vec<u8>, i64)]) -> VecDeque<Vec<u8>> {

@@ -1,6 +1,6 @@
 //! Objects that lock each other's tables, restored by many sessions without deadlocks.
 
-use backup::restore::{Options, RestoreFault};
+use backup::restore::{Options, RestoreError};
 use sqlx::{AssertSqlSafe, Executor, PgConnection};
 
 use crate::{
@@ -112,7 +112,7 @@ async fn keep_going_lists_the_objects_that_the_server_refused() {
     let reader = reader(&store, &twin::write(&store, &[source], Shape::default()).await);
     let (server, name) = (other_server().await, format!("refused_{:08x}", random()));
     let fault = restore_with(&reader, &options(&server, &name)).await.unwrap_err();
-    assert!(matches!(fault, RestoreFault::Rows { .. }), "{fault}");
+    assert!(matches!(fault, RestoreError::Rows { .. }), "{fault}");
 
     let report = restore_with(&reader, &Options { keep_going: true, ..options(&server, &name) }).await.unwrap();
     let listed: Vec<_> = report.refused.iter().map(|refused| format!("{}: {}", refused.object, refused.reason)).collect();

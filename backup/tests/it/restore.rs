@@ -4,7 +4,7 @@ use backup::{
     config::Source,
     manifest::Manifest,
     reading::{BackupReader, Identities},
-    restore::{self, Options, Report, RestoreFault, Selection},
+    restore::{self, Options, Report, RestoreError, Selection},
     store::{Replace, Store},
 };
 use local_parts::find_program;
@@ -46,7 +46,7 @@ pub fn options(server: &Source, target: &str) -> Options {
     }
 }
 
-pub async fn restore_with(reader: &BackupReader, options: &Options) -> Result<Report, RestoreFault> {
+pub async fn restore_with(reader: &BackupReader, options: &Options) -> Result<Report, RestoreError> {
     let opened = restore::open(reader, None).await?;
     restore::restore(reader, &opened, options, &CancellationToken::new()).await
 }
@@ -296,7 +296,7 @@ async fn every_problem_is_reported_before_any_change() {
     entry.definition = abroad.into();
     let options = Options { owners: false, privileges: false, target: Some(name), ..options };
     let told = restore::restore(&reader, &opened, &options, &CancellationToken::new()).await.unwrap_err();
-    assert!(matches!(told, RestoreFault::Preflight(_)) && told.to_string().contains("no locale \"xx_YY.UTF-8\""), "{told}");
+    assert!(matches!(told, RestoreError::Preflight(_)) && told.to_string().contains("no locale \"xx_YY.UTF-8\""), "{told}");
 }
 
 /// One row per reason why a restore cannot start: settings, command line, exit status, message.
