@@ -93,7 +93,10 @@ impl Failure {
     pub fn store(stage: Stage, error: StoreError) -> Self {
         let exit = match &error {
             StoreError::Unavailable { .. } => Exit::Unavailable,
-            StoreError::Forbidden { .. } | StoreError::NoCredentials { .. } => Exit::Forbidden,
+            StoreError::Forbidden { .. }
+            | StoreError::NoCredentials { .. }
+            | StoreError::Expired { .. }
+            | StoreError::Clock { .. } => Exit::Forbidden,
             StoreError::NoBucket { .. } => Exit::Configuration,
             _ => Exit::Failed,
         };

@@ -227,8 +227,8 @@ async fn fill(
 
     progress.stage("objects");
     // First, as `pg_restore --create` does: a setting such as `lc_monetary` affects how constants of definitions and rows are read.
-    databases.apply_settings(&toc).await?;
-    let mut refused = report.timed(Stage::Objects, tool.run(&phases.before, 1)).await?;
+    let mut refused = databases.apply_settings(&toc, options.keep_going).await?;
+    refused.extend(report.timed(Stage::Objects, tool.run(&phases.before, 1)).await?);
     let target = options.server.with_database(&databases.names.restoring);
     let sessions = sessions::connect_all(&target, jobs, options.maintenance_memory.as_deref()).await?;
 
@@ -247,7 +247,6 @@ async fn fill(
     };
     refused.extend(written.refused.iter().cloned());
     refused.extend(report.timed(Stage::After, after).await?);
-    report.refused = refused;
     if options.analyze {
         progress.stage("statistics");
         report.timed(Stage::Analyze, analyze::analyze(sessions, &written.analyzed)).await?;
@@ -255,7 +254,9 @@ async fn fill(
         drop(sessions);
     }
     progress.stage("name");
-    databases.adopt(&toc, options.owners, options.privileges && options.selection.is_everything()).await?;
+    let privileges = options.privileges && options.selection.is_everything();
+    refused.extend(databases.adopt(&toc, options.owners, privileges, options.keep_going).await?);
+    report.refused = refused;
     databases.rename(options.replace).await?;
     progress.finish();
     Ok(report.finish(written, total, begun.elapsed(), chosen))

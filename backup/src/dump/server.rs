@@ -18,6 +18,8 @@ const OLDEST: u32 = 130_000;
 /// Name, whether it accepts connections, whether it is a template, whether it is invalid.
 const DATABASES: &str =
     "SELECT datname::text, datallowconn, datistemplate, datconnlimit = -2 FROM pg_catalog.pg_database ORDER BY datname";
+/// Databases of a new server that accept connections.
+const MADE_BY_INITDB: [&str; 2] = ["postgres", "template1"];
 /// Class of our advisory locks: "backup" as a number.
 const LOCK_CLASS: i32 = 0x0062_6b75;
 
@@ -46,8 +48,7 @@ impl Server {
         let tools = tools.clone();
         // Starting two programs takes as long as logging in, so both run concurrently.
         let asked = tokio::task::spawn_blocking(move || client(&tools));
-        let options = source.options();
-        let (session, client) = tokio::join!(PgConnection::connect_with(&options), asked);
+        let (session, client) = tokio::join!(connect(source), asked);
         let mut session = session.map_err(|error| {
             Failure::database(Stage::Connect, error).context(format!(
                 "failed to connect to {} as {}; correct BACKUP_SOURCE_URL, or start the server",
@@ -99,12 +100,28 @@ impl Server {
     pub async fn still_there(&mut self, job: &str) -> Result<()> {
         let Err(lost) = self.session.ping().await else { return Ok(()) };
         let gone = |error| Failure::database(Stage::Connect, error).context("the session with the advisory lock was lost");
-        self.session = PgConnection::connect_with(&self.source.options()).await.map_err(gone)?;
+        self.session = connect(&self.source).await.map_err(gone)?;
         self.session.execute(AssertSqlSafe(pin())).await.map_err(gone)?;
         self.lock(job).await?;
         tracing::warn!(error = wire::described(&lost), "lost the session with the advisory lock; took the free lock again");
         Ok(())
     }
+}
+
+/// A session in UTF-8 on the server. If the encoding of the source's database cannot be converted to UTF-8 (`MULE_INTERNAL`), it is
+/// in another database: everything that it reads belongs to the server.
+async fn connect(source: &Source) -> sqlx::Result<PgConnection> {
+    const NO_CONVERSION: &str = "0A000";
+    let refused = match PgConnection::connect_with(&source.options()).await {
+        Err(sqlx::Error::Database(refused)) if refused.code().as_deref() == Some(NO_CONVERSION) => refused,
+        connected => return connected,
+    };
+    for database in MADE_BY_INITDB {
+        if let Ok(session) = PgConnection::connect_with(&source.with_database(database).options()).await {
+            return Ok(session);
+        }
+    }
+    Err(sqlx::Error::Database(refused))
 }
 
 /// pg_dump's version text, and the older version of pg_dump and pg_dumpall.

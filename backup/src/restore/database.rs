@@ -5,12 +5,13 @@ use std::time::{Duration, Instant};
 
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
 
-use super::{RestoreError, Session};
+use super::{NotCreated, RestoreError, Session};
 use crate::{
     archive::{Contents, Entry},
     config::Source,
     session::quoted,
     sql::{Renaming, rename_database, statements, words},
+    wire::WireError,
 };
 
 /// `NAMEDATALEN` - 1: the server would truncate a longer name.
@@ -148,23 +149,32 @@ impl Databases {
         Ok(version.unsigned_abs())
     }
 
-    /// Applies the original settings of the database, and of roles in it.
-    pub async fn apply_settings(&mut self, contents: &Contents) -> Result<(), RestoreError> {
+    /// Applies the original settings of the database, and of roles in it. `keep_going`: returns those that the server refuses, such as
+    /// a parameter that a newer release no longer has.
+    pub async fn apply_settings(&mut self, contents: &Contents, keep_going: bool) -> Result<Vec<NotCreated>, RestoreError> {
         let entries = contents.entries.iter().filter(|entry| entry.kind == "DATABASE PROPERTIES");
         let settings = entries.flat_map(|entry| statements(&to_characters(entry.definition.bytes())));
         let settings: Vec<String> = settings.filter(|statement| is_setting(statement)).collect();
+        let mut refused = Vec::new();
         if settings.is_empty() {
-            return Ok(());
+            return Ok(refused);
         }
         let mut inside = self.inside().await?;
         for statement in settings {
-            self.tell(&mut inside, &statement).await?;
+            refused.extend(self.tell(&mut inside, "setting of the database", &statement, keep_going).await?);
         }
-        Ok(())
+        Ok(refused)
     }
 
-    /// Applies the original owner, settings, comment and privileges.
-    pub async fn adopt(&mut self, contents: &Contents, owners: bool, privileges: bool) -> Result<(), RestoreError> {
+    /// Applies the original owner, settings, comment and privileges. `keep_going`: returns those that the server refuses.
+    pub async fn adopt(
+        &mut self,
+        contents: &Contents,
+        owners: bool,
+        privileges: bool,
+        keep_going: bool,
+    ) -> Result<Vec<NotCreated>, RestoreError> {
+        let mut refused = Vec::new();
         let restoring = self.names.restoring.clone();
         // In a session inside the database, since the texts are in its encoding.
         let mut inside = self.inside().await?;
@@ -183,10 +193,14 @@ impl Databases {
                 _ => false,
             };
             if wanted {
-                self.tell(&mut inside, &to_characters(entry.definition.bytes())).await?;
+                // Statement by statement, so that each has its own result. The settings were applied first.
+                let all = statements(&to_characters(entry.definition.bytes()));
+                for statement in all.into_iter().filter(|statement| !is_setting(statement)) {
+                    refused.extend(self.tell(&mut inside, &entry.kind.lossy(), &statement, keep_going).await?);
+                }
             }
         }
-        Ok(())
+        Ok(refused)
     }
 
     /// A session in the database that is being restored, in its encoding.
@@ -194,11 +208,25 @@ impl Databases {
         Session::open(&self.server.with_database(&self.names.restoring)).await
     }
 
-    /// Runs statements about the original on the database that is being restored. `statements` has a character for each byte.
-    async fn tell(&self, inside: &mut Session, statements: &str) -> Result<(), RestoreError> {
+    /// Runs a statement about the original on the database that is being restored. `statement` has a character for each byte. Returns
+    /// a refusal only if the restore continues after one.
+    async fn tell(
+        &self,
+        inside: &mut Session,
+        what: &str,
+        statement: &str,
+        keep_going: bool,
+    ) -> Result<Option<NotCreated>, RestoreError> {
         let (from, to) = (to_characters(self.names.original.as_bytes()), to_characters(self.names.restoring.as_bytes()));
-        let statements = to_bytes(&rename_database(statements, &Renaming { from: &from, to: &to }));
-        inside.query(statements).await.map(drop).map_err(RestoreError::by_wire("setting up the database"))
+        let bytes = to_bytes(&rename_database(statement, &Renaming { from: &from, to: &to }));
+        match inside.query(bytes).await {
+            Ok(_) => Ok(None),
+            Err(error @ WireError::Server { .. }) if keep_going => {
+                let object = format!("{what}: {}", statement.trim());
+                Ok(Some(NotCreated { object, reason: error.to_string() }))
+            }
+            Err(error) => Err(RestoreError::by_wire("setting up the database")(error)),
+        }
     }
 
     /// Gives the restored database its final name, after renaming an existing one. Both happen in one transaction.

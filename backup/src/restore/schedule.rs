@@ -306,7 +306,7 @@ async fn perform(
         }
         Task::Index(contents) => ended.refused = tool.run(&contents, 1).await?,
         Task::Statistics(relation) => {
-            analyze::one(&mut session, &relation).await?;
+            analyze::one(&mut session, std::slice::from_ref(&relation)).await?;
             ended.analyzed = Some(relation);
         }
     }

@@ -27,7 +27,7 @@ const CROSSED_ATTEMPTS: u32 = 5;
 const PRELOAD: &str = "shared_preload_libraries";
 const PRELOAD_REMEDY: &str = "; load the library at the server's start, in a drill with BACKUP_DRILL_PRELOAD_LIBRARIES";
 /// Messages of a server that lacks what the original server has, or that failed itself. They do not concern the backup.
-const CONDITIONS: [&str; 16] = [
+const CONDITIONS: [&str; 17] = [
     PRELOAD,
     "No space left on device",
     "Disk quota exceeded",
@@ -39,6 +39,8 @@ const CONDITIONS: [&str; 16] = [
     "server closed the connection",
     "the database system is",
     "remaining connection slots",
+    // Of a foreign table that a materialized view reads.
+    "could not connect to server \"",
     "could not load library",
     "could not access file \"$libdir",
     "could not open extension control file",

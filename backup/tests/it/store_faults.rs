@@ -70,6 +70,9 @@ const FOR_GOOD: &[(&str, Rule, Exit, &str)] = &[
     ("500", |request| data(request, StoreFault::Answer(500, "InternalError")), Exit::Unavailable, "check that it runs"),
     ("503 on parts", |request| parts(request, StoreFault::Answer(503, "SlowDown")), Exit::Unavailable, "SlowDown"),
     ("403", |request| data(request, StoreFault::Answer(403, "AccessDenied")), Exit::Forbidden, "grant them s3:PutObject"),
+    ("expired", |request| parts(request, StoreFault::Answer(400, "ExpiredToken")), Exit::Forbidden, "set new ones"),
+    ("clock", |request| data(request, StoreFault::Answer(403, "RequestTimeTooSkewed")), Exit::Forbidden, "set the clock"),
+    ("slow", |request| parts(request, StoreFault::Answer(400, "RequestTimeout")), Exit::Unavailable, "unavailable"),
     ("full", |request| parts(request, StoreFault::Answer(507, "InsufficientStorage")), Exit::Failed, "free space"),
     ("quota", |request| data(request, StoreFault::Answer(400, "QuotaExceeded")), Exit::Failed, "raise its quota"),
     ("damaged", |request| parts(request, StoreFault::Damage), Exit::Failed, "upload"),
@@ -284,16 +287,19 @@ async fn only_one_of_two_concurrent_runs_takes_a_backup() {
     nothing_is_left_behind(&other).await;
 }
 
-/// 429 without a code, for longer than a few seconds: the store asks to wait, and the run waits. A request that the store does
+/// 429 and other passing statuses without a code, for longer than a few seconds: the store asks to wait, and the run waits. A request that the store does
 /// not support is not retried.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_store_that_asks_to_wait_is_retried() {
+    const PASSING: [(u16, &str); 6] =
+        [(503, "SlowDown"), (429, ""), (408, ""), (409, "ConditionalRequestConflict"), (520, ""), (500, "InternalError")];
     let (source, store) = (noise().await, store_settings().await);
     let mut refused = 0;
     let busy = FaultyStore::before(&store, move |request| {
         if request.writes_data() && refused < 8 {
             refused += 1;
-            return StoreFault::Answer(if refused % 2 == 0 { 429 } else { 503 }, if refused % 2 == 0 { "" } else { "SlowDown" });
+            let (status, code) = PASSING[refused % PASSING.len()];
+            return StoreFault::Answer(status, code);
         }
         StoreFault::Pass
     })
