@@ -70,8 +70,8 @@ pub(super) async fn one(session: &mut Session, relations: &[Vec<u8>]) -> Result<
 }
 
 fn warn(relation: &[u8], error: &WireError) {
-    let table = String::from_utf8_lossy(relation);
-    tracing::warn!(%table, error = error.to_string(), "the table has no statistics for the planner; correct the cause and run ANALYZE");
+    let object = String::from_utf8_lossy(relation);
+    tracing::warn!(%object, error = error.to_string(), "the table has no statistics for the planner; correct the cause and run ANALYZE");
 }
 
 fn batches(relations: &[(Vec<u8>, i64)]) -> VecDeque<Vec<Vec<u8>>> {

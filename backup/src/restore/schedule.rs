@@ -290,7 +290,11 @@ async fn perform(
             Err(RestoreError::Rows { table, reason, condition: false }) if attempt == Try::First || how.keep_going => {
                 session.query("ROLLBACK").await.map_err(RestoreError::by_wire("rolling back rows that were refused"))?;
                 if attempt == Try::First {
-                    tracing::warn!(table, reason, "the server refused rows; retrying after the rows of the other tables");
+                    tracing::warn!(
+                        object = table,
+                        reason,
+                        "the server refused rows; retrying after the rows of the other tables"
+                    );
                     ended.again = Some(Waiting { cost, order, rows, task: Task::Rows(filling, Try::Last) });
                 } else {
                     ended.filled = true;
