@@ -12,11 +12,11 @@ use futures::{StreamExt, stream};
 use serde::Serialize;
 
 use crate::{
-    failure::{Exit, Failure, Outcome, Stage},
+    failure::{Exit, Failure, Result, Stage},
     layout::{BackupId, Layout},
     manifest::{
         self, Manifest, Start, Verification,
-        sign::{Kind, LARGEST_RECORD_BYTES, RecordFault, Trusted},
+        sign::{Kind, LARGEST_RECORD_BYTES, RecordError, Trusted},
     },
     store::{Store, StoreError},
 };
@@ -28,7 +28,7 @@ const READ_AT_ONCE: usize = 16;
 #[derive(Debug, Clone, Default)]
 pub struct Attempt {
     pub start: Option<Start>,
-    pub outcome: Option<manifest::Outcome>,
+    pub outcome: Option<manifest::AttemptEnd>,
     /// Oldest first.
     pub verifications: Vec<Verification>,
 }
@@ -37,7 +37,7 @@ impl Attempt {
     /// The backup, if the attempt committed.
     pub fn manifest(&self) -> Option<&Manifest> {
         match &self.outcome {
-            Some(manifest::Outcome::Committed(manifest)) => Some(manifest),
+            Some(manifest::AttemptEnd::Committed(manifest)) => Some(manifest),
             _ => None,
         }
     }
@@ -46,8 +46,8 @@ impl Attempt {
     pub fn sequence(&self) -> Option<u64> {
         let started = self.start.as_ref().map(|start| start.sequence);
         started.or_else(|| match self.outcome.as_ref()? {
-            manifest::Outcome::Committed(manifest) => Some(manifest.sequence),
-            manifest::Outcome::Abandoned(abandoned) => abandoned.sequence,
+            manifest::AttemptEnd::Committed(manifest) => Some(manifest.sequence),
+            manifest::AttemptEnd::Abandoned(abandoned) => abandoned.sequence,
         })
     }
 
@@ -68,7 +68,7 @@ pub struct Doubtful {
     pub kind: Kind,
     pub key: String,
     pub id: Option<BackupId>,
-    pub fault: RecordFault,
+    pub fault: RecordError,
 }
 
 /// An attempt newer than the backup selected as the newest, and the reason for passing it over.
@@ -104,7 +104,7 @@ pub struct Catalogue {
 impl Catalogue {
     /// # Errors
     /// Returns an error if the store cannot be read. A record that is not trusted is not an error.
-    pub async fn read(store: &Store, layout: &Layout, trusted: &Trusted) -> Outcome<Self> {
+    pub async fn read(store: &Store, layout: &Layout, trusted: &Trusted) -> Result<Self> {
         let failed = |error| Failure::store(Stage::Catalogue, error);
         let (starts, manifests, verified) = (layout.starts(), layout.manifests(), layout.all_verifications());
         let (starts, manifests, verified) =
@@ -135,7 +135,7 @@ impl Catalogue {
 
     fn add(&mut self, layout: &Layout, trusted: &Trusted, kind: Kind, key: String, bytes: &[u8]) {
         let Some(id) = layout.backup_of(&key) else {
-            let fault = RecordFault::Malformed("its key does not contain the name of a backup".into());
+            let fault = RecordError::Malformed("its key does not contain the name of a backup".into());
             return self.doubtful.push(Doubtful { kind, key, id: None, fault });
         };
         let added = match kind {
@@ -144,10 +144,10 @@ impl Catalogue {
                 self.attempts.entry(id.clone()).or_default().start = Some(start);
                 Ok(())
             }),
-            Kind::Outcome => trusted.open::<manifest::Outcome>(kind, bytes).and_then(|outcome| {
+            Kind::Outcome => trusted.open::<manifest::AttemptEnd>(kind, bytes).and_then(|outcome| {
                 let named = match &outcome {
-                    manifest::Outcome::Committed(manifest) => &manifest.id,
-                    manifest::Outcome::Abandoned(abandoned) => &abandoned.id,
+                    manifest::AttemptEnd::Committed(manifest) => &manifest.id,
+                    manifest::AttemptEnd::Abandoned(abandoned) => &abandoned.id,
                 };
                 belongs(named, &id)?;
                 self.attempts.entry(id.clone()).or_default().outcome = Some(outcome);
@@ -194,7 +194,7 @@ impl Catalogue {
     ///
     /// # Errors
     /// Returns an error if it does not exist, or if its manifest is not trusted.
-    pub fn find(&self, id: Option<&BackupId>) -> Outcome<(&Manifest, &Attempt)> {
+    pub fn find(&self, id: Option<&BackupId>) -> Result<(&Manifest, &Attempt)> {
         let Some(id) = id else {
             return self.newest().ok_or_else(|| match self.doubtful.first() {
                 // A backup exists but is not trusted, most likely because another key signed it.
@@ -240,11 +240,11 @@ impl Catalogue {
             record: doubtful.key.clone(),
             fault: doubtful.fault.to_string(),
             remedy: match doubtful.fault {
-                RecordFault::UnknownKey(_) => {
+                RecordError::UnknownKey(_) => {
                     "if that key is yours, add its public key (`backup check` prints it on the machine that takes the backups)"
                 }
-                RecordFault::Newer { .. } => "a newer release of this program reads it",
-                RecordFault::Malformed(_) | RecordFault::Forged => "find out what changed it",
+                RecordError::Newer { .. } => "a newer release of this program reads it",
+                RecordError::Malformed(_) | RecordError::Forged => "find out what changed it",
             },
             attempts: newer.len(),
         })
@@ -283,8 +283,8 @@ impl Catalogue {
 }
 
 /// Detects a replay: a record of one backup at the key of another.
-fn belongs(named: &BackupId, key: &BackupId) -> Result<(), RecordFault> {
-    if named == key { Ok(()) } else { Err(RecordFault::Forged) }
+fn belongs(named: &BackupId, key: &BackupId) -> Result<(), RecordError> {
+    if named == key { Ok(()) } else { Err(RecordError::Forged) }
 }
 
 pub(crate) fn not_believed(doubtful: &Doubtful) -> Failure {

@@ -4,6 +4,7 @@
 //! YAML file ([`file`]) in which every setting has the same name, nested: `store: {bucket: x}` is `BACKUP_STORE_BUCKET`.
 
 mod choices;
+mod faults;
 mod file;
 mod groups;
 mod restoring;
@@ -13,7 +14,12 @@ mod store;
 #[cfg(test)]
 mod tests;
 
-use std::{ffi::OsString, fmt, path::Path};
+use std::{
+    collections::{BTreeMap, HashSet},
+    ffi::OsString,
+    fmt,
+    path::Path,
+};
 
 use service_kit::config::{self as kit, Reader};
 
@@ -100,11 +106,11 @@ impl Job {
     }
 }
 
-/// All errors of a configuration. The program prints its `Display` before it exits.
+/// Every fault of a configuration. The program prints its `Display` before it exits.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub struct Faults(pub Vec<String>);
+pub struct ConfigError(pub Vec<String>);
 
-impl fmt::Display for Faults {
+impl fmt::Display for ConfigError {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let plural = if self.0.len() == 1 { "" } else { "s" };
         write!(formatter, "the configuration has {} fault{plural}:", self.0.len())?;
@@ -112,45 +118,76 @@ impl fmt::Display for Faults {
     }
 }
 
+/// Where a setting was set.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Place {
+    Environment,
+    File {
+        line: usize,
+        path: String,
+    },
+    /// `--set`.
+    CommandLine,
+}
+
+#[derive(Debug, Clone)]
+struct Setting {
+    text: OsString,
+    place: Place,
+}
+
+/// Settings by their environment names.
+type Settings = BTreeMap<String, Setting>;
+
 /// Reads the jobs from the environment of the process, or from `file`. `overrides` are settings from the command line, by their
 /// environment names. They apply to every job.
 ///
 /// # Errors
-/// Returns every error of every job.
+/// Returns every fault of every job.
 #[expect(clippy::disallowed_methods, reason = "this module is the one reader of the environment")]
-pub fn load(file: Option<&Path>, overrides: &[(String, String)], needs: Needs) -> Result<Vec<Job>, Faults> {
+pub fn load(file: Option<&Path>, overrides: &[(String, String)], needs: Needs) -> Result<Vec<Job>, ConfigError> {
     load_from(std::env::vars_os().collect(), file, overrides, needs)
 }
 
 /// [`load`] from given variables.
 ///
 /// # Errors
-/// Returns every error of every job.
+/// Returns every fault of every job.
 pub fn load_from(
     variables: Vec<(OsString, OsString)>,
     file: Option<&Path>,
     overrides: &[(String, String)],
     needs: Needs,
-) -> Result<Vec<Job>, Faults> {
+) -> Result<Vec<Job>, ConfigError> {
     let jobs = match file {
-        None => vec![file::JobSettings { place: String::new(), settings: Vec::new() }],
+        None => vec![file::JobSettings { path: String::new(), line: 0, common: Settings::new(), own: Settings::new() }],
         Some(path) => file::read(path)?,
     };
-    let mut read = Vec::new();
+    // A name that is not UTF-8 belongs to another program.
+    let variables = variables
+        .into_iter()
+        .filter_map(|(name, text)| Some((name.into_string().ok()?, Setting { text, place: Place::Environment })));
+    let environment: Settings = variables.collect();
+    let command_line = |(name, text): &(String, String)| (name.clone(), Setting { text: text.into(), place: Place::CommandLine });
+    let command_line: Settings = overrides.iter().map(command_line).collect();
+    let mut read: Vec<Job> = Vec::new();
     let mut faults: Vec<String> = Vec::new();
     for job in jobs {
         // The command line overrides the file, and the file overrides the environment.
-        let mut settings: std::collections::BTreeMap<OsString, OsString> = variables.iter().cloned().collect();
-        settings.extend(job.settings.iter().map(|(name, value)| (name.into(), value.into())));
-        settings.extend(overrides.iter().map(|(name, value)| (name.into(), value.into())));
-        match kit::load(PREFIX, settings, |env| Job::read(env, needs)) {
+        let layers = [job.common, job.own, command_line.clone()];
+        let settings = layers.into_iter().fold(environment.clone(), file::overlay);
+        let given = settings.iter().map(|(name, setting)| (name, &setting.text));
+        let place = faults::FilePlace { file, path: &job.path, line: job.line };
+        match kit::load(PREFIX, given, |env| Job::read(env, needs)) {
             Ok(job) => read.push(job),
-            Err(wrong) => faults.extend(wrong.iter().map(|fault| format!("{}{fault}", job.place))),
+            Err(wrong) => faults.extend(wrong.iter().map(|fault| faults::state(fault, &settings, &place))),
         }
     }
     faults.extend(repeated_names(&read));
-    faults.dedup();
-    if faults.is_empty() { Ok(read) } else { Err(Faults(faults)) }
+    // Jobs share the environment and the settings outside `jobs`.
+    let mut stated = HashSet::new();
+    faults.retain(|fault| stated.insert(fault.clone()));
+    if faults.is_empty() { Ok(read) } else { Err(ConfigError(faults)) }
 }
 
 /// Every setting as a table for `--help`.

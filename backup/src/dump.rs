@@ -36,7 +36,7 @@ use crate::{
     archive,
     checksum::RowChecksum,
     config::{Limits, Shape, Source},
-    failure::{Exit, Failure, Outcome, Stage},
+    failure::{Exit, Failure, Result, Stage},
     lane::Lane,
     layout::BackupId,
     manifest,
@@ -47,7 +47,7 @@ use crate::{
 
 use coordinator::Coordinator;
 pub use large_objects::CHUNK_BYTES as LARGE_OBJECT_CHUNK_BYTES;
-use piece::CopyFault;
+use piece::CopyError;
 use plan::Task;
 use tools::Tools;
 
@@ -103,8 +103,8 @@ struct Shared {
 
 impl Shared {
     /// Returns an error if another worker has failed.
-    fn go_on(&self) -> Result<(), CopyFault> {
-        if self.failed.load(Relaxed) { Err(CopyFault::InVain) } else { Ok(()) }
+    fn go_on(&self) -> Result<(), CopyError> {
+        if self.failed.load(Relaxed) { Err(CopyError::InVain) } else { Ok(()) }
     }
 }
 
@@ -138,7 +138,7 @@ pub struct Begun {
 ///
 /// # Errors
 /// Returns an error if its tables cannot be locked or its contents cannot be read.
-pub fn begin(reading: Reading) -> Outcome<Begun> {
+pub fn begin(reading: Reading) -> Result<Begun> {
     let coordinator = Coordinator::begin(&reading)?;
     reading.progress.snapshot_taken();
     let toc = contents::read(&reading, &coordinator)?;
@@ -151,7 +151,7 @@ pub fn begin(reading: Reading) -> Outcome<Begun> {
 ///
 /// # Errors
 /// Returns the first failure: an incomplete database is not a backup.
-pub fn read(begun: Begun, id: &BackupId, lanes: &mut Vec<Lane>, sealers: &mut Vec<Sealer>) -> Outcome<Dumped> {
+pub fn read(begun: Begun, id: &BackupId, lanes: &mut Vec<Lane>, sealers: &mut Vec<Sealer>) -> Result<Dumped> {
     let Begun { reading, coordinator, toc, plan } = begun;
     reading.progress.expect(plan.tables.len() as u64, plan.bytes);
     let (queue, tables) = (plan.tasks(), vec![Read::default(); plan.tables.len()]);
@@ -203,7 +203,7 @@ pub fn read(begun: Begun, id: &BackupId, lanes: &mut Vec<Lane>, sealers: &mut Ve
 }
 
 /// pg_dump's warnings, and the objects that it omits without a warning.
-fn left_out(coordinator: &Coordinator, warnings: Vec<String>) -> Outcome<Vec<String>> {
+fn left_out(coordinator: &Coordinator, warnings: Vec<String>) -> Result<Vec<String>> {
     let mut left_out = warnings;
     for row in coordinator.query(Stage::Contents, LEFT_OUT)? {
         left_out.extend(row.into_iter().flatten());
@@ -212,7 +212,7 @@ fn left_out(coordinator: &Coordinator, warnings: Vec<String>) -> Outcome<Vec<Str
 }
 
 /// Runs a thread for each stream until the queue is empty or a thread fails.
-fn work(shared: &Arc<Shared>, lanes: &mut Vec<Lane>, sealers: &mut Vec<Sealer>) -> Outcome<()> {
+fn work(shared: &Arc<Shared>, lanes: &mut Vec<Lane>, sealers: &mut Vec<Sealer>) -> Result<()> {
     let mut threads = Vec::new();
     for mut lane in lanes.drain(..) {
         let shared = Arc::clone(shared);

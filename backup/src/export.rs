@@ -12,7 +12,7 @@ use crate::{
     archive::{END_OF_COPY, Header, block_end, chunk, large_object_start, large_objects_start, rows_start},
     manifest::{LargeObjects, Piece, Table},
     reading::BackupReader,
-    restore::{Chosen, Chunk, Opened, RestoreFault},
+    restore::{Chosen, Chunk, Opened, RestoreError},
 };
 
 /// Number of bytes collected before a write.
@@ -21,9 +21,9 @@ const BUFFER_BYTES: usize = 256 << 10;
 const ZEROS: [u8; 8192] = [0; 8192];
 
 #[derive(Debug, thiserror::Error)]
-pub enum ExportFault {
+pub enum ExportError {
     #[error(transparent)]
-    Backup(#[from] RestoreFault),
+    Backup(#[from] RestoreError),
     #[error("failed to write the archive: {0}")]
     Write(#[from] std::io::Error),
 }
@@ -37,7 +37,7 @@ pub async fn export(
     opened: &Opened<'_>,
     chosen: &Chosen,
     output: impl AsyncWrite + Unpin,
-) -> Result<u64, ExportFault> {
+) -> Result<u64, ExportError> {
     let toc = opened.toc.only(|entry| chosen.entries.contains(&entry.dump_id));
     let mut archive = Archive { output: BufWriter::with_capacity(BUFFER_BYTES, output), header: &toc.header, reader, bytes: 0 };
     archive.write(&toc.to_bytes()).await?;
@@ -56,8 +56,8 @@ pub async fn export(
     Ok(archive.bytes)
 }
 
-fn contradiction(what: String) -> ExportFault {
-    RestoreFault::Contents(what).into()
+fn contradiction(what: String) -> ExportError {
+    RestoreError::Contents(what).into()
 }
 
 struct Archive<'a, Output> {
@@ -68,12 +68,12 @@ struct Archive<'a, Output> {
 }
 
 impl<Output: AsyncWrite + Unpin> Archive<'_, Output> {
-    async fn write(&mut self, bytes: &[u8]) -> Result<(), ExportFault> {
+    async fn write(&mut self, bytes: &[u8]) -> Result<(), ExportError> {
         self.bytes += bytes.len() as u64;
-        self.output.write_all(bytes).await.map_err(ExportFault::Write)
+        self.output.write_all(bytes).await.map_err(ExportError::Write)
     }
 
-    async fn chunk(&mut self, bytes: &[u8]) -> Result<(), ExportFault> {
+    async fn chunk(&mut self, bytes: &[u8]) -> Result<(), ExportError> {
         // A chunk without bytes would end the block.
         if bytes.is_empty() {
             return Ok(());
@@ -82,11 +82,11 @@ impl<Output: AsyncWrite + Unpin> Archive<'_, Output> {
         self.write(bytes).await
     }
 
-    async fn rows(&mut self, table: &Table) -> Result<(), ExportFault> {
+    async fn rows(&mut self, table: &Table) -> Result<(), ExportError> {
         self.write(&rows_start(self.header, table.dump_id)).await?;
         for piece in &table.pieces {
             let mut bytes = self.reader.piece(piece);
-            while let Some(bytes) = bytes.next().await.map_err(RestoreFault::from)? {
+            while let Some(bytes) = bytes.next().await.map_err(RestoreError::from)? {
                 self.chunk(&bytes).await?;
             }
         }
@@ -94,7 +94,7 @@ impl<Output: AsyncWrite + Unpin> Archive<'_, Output> {
         self.write(&block_end(self.header)).await
     }
 
-    async fn large_objects(&mut self, dump_id: i32, objects: Option<&LargeObjects>) -> Result<(), ExportFault> {
+    async fn large_objects(&mut self, dump_id: i32, objects: Option<&LargeObjects>) -> Result<(), ExportError> {
         self.write(&large_objects_start(self.header, dump_id)).await?;
         for piece in objects.iter().flat_map(|objects| &objects.pieces) {
             self.large_object_piece(piece).await?;
@@ -104,10 +104,10 @@ impl<Output: AsyncWrite + Unpin> Archive<'_, Output> {
 
     /// In the archive, an object's bytes are contiguous. In a piece, the first chunks of many objects precede the later chunks of
     /// a few. First chunks are held (a piece has a bounded number of them) until the rest of their object or the end arrives.
-    async fn large_object_piece(&mut self, piece: &Piece) -> Result<(), ExportFault> {
+    async fn large_object_piece(&mut self, piece: &Piece) -> Result<(), ExportError> {
         let (mut bytes, mut pending) = (self.reader.piece(piece), Vec::new());
         let (mut first, mut open) = (BTreeMap::new(), None);
-        while let Some(more) = bytes.next().await.map_err(RestoreFault::from)? {
+        while let Some(more) = bytes.next().await.map_err(RestoreError::from)? {
             pending.extend_from_slice(&more);
             let mut used = 0;
             while let Some((chunk, length)) = Chunk::parse(&pending[used..])? {
@@ -136,7 +136,7 @@ impl<Output: AsyncWrite + Unpin> Archive<'_, Output> {
         chunk: &Chunk<'_>,
         first: &mut BTreeMap<u32, Vec<u8>>,
         open: &mut Option<Place>,
-    ) -> Result<(), ExportFault> {
+    ) -> Result<(), ExportError> {
         let apart = || contradiction(format!("the bytes of large object {} are not in order", chunk.object));
         if open.as_ref().is_none_or(|place| place.object != chunk.object) {
             let bytes = first.remove(&chunk.object).ok_or_else(apart)?;
@@ -157,13 +157,13 @@ impl<Output: AsyncWrite + Unpin> Archive<'_, Output> {
         Ok(())
     }
 
-    async fn begin(&mut self, object: u32, bytes: &[u8]) -> Result<Place, ExportFault> {
+    async fn begin(&mut self, object: u32, bytes: &[u8]) -> Result<Place, ExportError> {
         self.write(&large_object_start(self.header, object)).await?;
         self.chunk(bytes).await?;
         Ok(Place { object, offset: bytes.len() as u64 })
     }
 
-    async fn close(&mut self, open: &mut Option<Place>) -> Result<(), ExportFault> {
+    async fn close(&mut self, open: &mut Option<Place>) -> Result<(), ExportError> {
         match open.take() {
             Some(_) => self.write(&block_end(self.header)).await,
             None => Ok(()),

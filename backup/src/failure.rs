@@ -61,7 +61,7 @@ pub struct Failure {
     pub error: anyhow::Error,
 }
 
-pub type Outcome<T> = Result<T, Failure>;
+pub type Result<T, Error = Failure> = std::result::Result<T, Error>;
 
 impl Failure {
     pub fn new(stage: Stage, exit: Exit, error: impl Into<anyhow::Error>) -> Self {
@@ -93,7 +93,10 @@ impl Failure {
     pub fn store(stage: Stage, error: StoreError) -> Self {
         let exit = match &error {
             StoreError::Unavailable { .. } => Exit::Unavailable,
-            StoreError::Forbidden { .. } | StoreError::NoCredentials { .. } => Exit::Forbidden,
+            StoreError::Forbidden { .. }
+            | StoreError::NoCredentials { .. }
+            | StoreError::Expired { .. }
+            | StoreError::Clock { .. } => Exit::Forbidden,
             StoreError::NoBucket { .. } => Exit::Configuration,
             _ => Exit::Failed,
         };

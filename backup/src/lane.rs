@@ -18,7 +18,7 @@ use tokio::{
 
 use crate::{
     bandwidth::Bandwidth,
-    failure::{Exit, Failure, Outcome, Stage},
+    failure::{Exit, Failure, Result, Stage},
     layout::{BackupId, Layout},
     manifest::LaneObject,
     parts::{Part, Pool},
@@ -122,7 +122,7 @@ impl Write for Lane {
 }
 
 /// Uploads a stream's parts until the stream ends, and returns its objects. A failure aborts the attempt.
-pub async fn upload(mut uploader: Uploader, to: Destination) -> Outcome<Vec<LaneObject>> {
+pub async fn upload(mut uploader: Uploader, to: Destination) -> Result<Vec<LaneObject>> {
     let stopped = to.stop.token();
     let result = tokio::select! {
         biased;
@@ -150,7 +150,7 @@ fn failed(error: StoreError) -> Failure {
     Failure { exit: Exit::Busy, ..failure.context(told) }
 }
 
-async fn objects(uploader: &mut Uploader, to: &Destination) -> Outcome<Vec<LaneObject>> {
+async fn objects(uploader: &mut Uploader, to: &Destination) -> Result<Vec<LaneObject>> {
     let mut objects = Vec::new();
     let mut open: Option<Open> = None;
     let (mut parts, mut bytes) = (0, 0);
@@ -212,7 +212,7 @@ struct Open {
 }
 
 impl Open {
-    fn keep(&mut self, sent: Result<Result<UploadedPart, StoreError>, JoinError>) -> Outcome<()> {
+    fn keep(&mut self, sent: Result<Result<UploadedPart, StoreError>, JoinError>) -> Result<()> {
         let sent = sent.map_err(|error| Failure::new(Stage::Upload, Exit::Failed, error))?;
         self.sent.push(sent.map_err(failed)?);
         Ok(())

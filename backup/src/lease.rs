@@ -13,7 +13,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    failure::{Exit, Failure, Outcome, Stage},
+    failure::{Exit, Failure, Result, Stage},
     layout::{BackupId, Layout},
     store::{Replace, Store, StoreError},
 };
@@ -55,7 +55,7 @@ pub struct LeaseState {
 impl Lease {
     /// # Errors
     /// Returns [`Exit::Busy`] while another process holds it.
-    pub async fn take(store: &Store, layout: &Layout, holder: &BackupId, host: &str, span: Duration) -> Outcome<Self> {
+    pub async fn take(store: &Store, layout: &Layout, holder: &BackupId, host: &str, span: Duration) -> Result<Self> {
         let mut lease = Self {
             store: store.clone(),
             layout: layout.clone(),
@@ -90,17 +90,17 @@ impl Lease {
     ///
     /// # Errors
     /// Returns [`Exit::Busy`] if another process has taken it. This process must then not commit or remove anything.
-    pub async fn renew(&mut self) -> Outcome<()> {
+    pub async fn renew(&mut self) -> Result<()> {
         if self.write_next(false).await? { Ok(()) } else { Err(lost()) }
     }
 
     /// Releases the lease, so that the next run can begin at once.
-    pub async fn release(mut self) -> Outcome<()> {
+    pub async fn release(mut self) -> Result<()> {
         self.write_next(true).await.map(drop)
     }
 
     /// Returns `false` if another writer has that number or a higher one.
-    async fn write_next(&mut self, released: bool) -> Outcome<bool> {
+    async fn write_next(&mut self, released: bool) -> Result<bool> {
         let failed = |error| Failure::store(Stage::Lease, error);
         let until = Timestamp::now() + self.span;
         let written = Written { holder: self.holder.clone(), host: self.host.clone(), until, released };
@@ -159,7 +159,7 @@ impl Lease {
 ///
 /// # Errors
 /// Returns an error if the store cannot be read.
-pub async fn look(store: &Store, layout: &Layout) -> Outcome<Option<LeaseState>> {
+pub async fn look(store: &Store, layout: &Layout) -> Result<Option<LeaseState>> {
     let (epoch, standing) = highest(store, layout).await?;
     Ok(standing.map(|standing| LeaseState {
         epoch,
@@ -169,7 +169,7 @@ pub async fn look(store: &Store, layout: &Layout) -> Outcome<Option<LeaseState>>
     }))
 }
 
-async fn highest(store: &Store, layout: &Layout) -> Outcome<(u64, Option<Written>)> {
+async fn highest(store: &Store, layout: &Layout) -> Result<(u64, Option<Written>)> {
     let failed = |error| Failure::store(Stage::Lease, error);
     for _ in 0..RACES {
         let keys = store.list(&layout.leases()).await.map_err(failed)?;

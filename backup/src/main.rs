@@ -9,7 +9,7 @@ use backup::{
     failure::Exit,
     layout::BackupId,
 };
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use service_kit::{
     EXIT_CONFIG,
     telemetry::{self, Stream},
@@ -17,7 +17,7 @@ use service_kit::{
 
 /// Back up PostgreSQL to object storage, and verify the backups by restoring them
 #[derive(Parser)]
-#[command(version, after_help = after_help())]
+#[command(version)]
 struct Arguments {
     /// YAML file with the same settings, nested, and a list of jobs
     #[arg(long, global = true)]
@@ -68,13 +68,20 @@ fn after_help() -> String {
     format!("{}\nSettings (environment, or the file without BACKUP_ and nested):\n{}", Exit::HELP, config::help())
 }
 
+/// The help of every subcommand also states the settings and the exit statuses.
+fn parse() -> Result<Arguments, clap::Error> {
+    let help = after_help();
+    let command = Arguments::command().after_help(&help).mut_subcommands(|command| command.after_help(&help));
+    Arguments::from_arg_matches(&command.try_get_matches()?)
+}
+
 fn setting(text: &str) -> Result<(String, String), String> {
     let (name, value) = text.split_once('=').ok_or("write it as name=value")?;
     Ok((format!("{}_{}", config::PREFIX, name.to_uppercase().replace('-', "_")), value.to_owned()))
 }
 
 fn main() -> ExitCode {
-    let arguments = match Arguments::try_parse() {
+    let arguments = match parse() {
         Ok(arguments) => arguments,
         Err(said) => {
             // Help and version are not errors, and go to standard output.

@@ -45,7 +45,7 @@ pub struct Start {
 /// The record at a manifest's key. Its first writer decides the outcome of the attempt.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
-pub enum Outcome {
+pub enum AttemptEnd {
     Committed(Box<Manifest>),
     /// The attempt ended without a backup, or vanished and its lease expired. It can no longer commit, and its objects may be
     /// removed.
@@ -121,7 +121,7 @@ impl Manifest {
     }
 }
 
-/// JSON keys are strings, and inside [`Outcome`] serde does not convert a string to a number.
+/// JSON keys are strings, and inside [`AttemptEnd`] serde does not convert a string to a number.
 fn by_number<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<BTreeMap<u32, Vec<LaneObject>>, D::Error> {
     let texts = BTreeMap::<String, Vec<LaneObject>>::deserialize(deserializer)?;
     let numbered = |(number, objects): (String, _)| Ok((number.parse().map_err(serde::de::Error::custom)?, objects));

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 
 use crate::{
     catalogue::Catalogue,
-    failure::{Exit, Failure, Outcome, Stage},
+    failure::{Exit, Failure, Result, Stage},
     layout::BackupId,
     lease::Lease,
     manifest::{self, Abandoned, sign::Kind},
@@ -21,7 +21,7 @@ use crate::{
 ///
 /// # Errors
 /// Returns an error if retention refuses, or if the store refuses a deletion.
-pub async fn prune(agent: &Agent, dry_run: bool) -> Outcome<Plan> {
+pub async fn prune(agent: &Agent, dry_run: bool) -> Result<Plan> {
     let name = agent.job.name.as_str();
     leased(agent, dry_run).await.inspect_err(|failure| match failure.exit {
         // Already counted with its reason.
@@ -31,7 +31,7 @@ pub async fn prune(agent: &Agent, dry_run: bool) -> Outcome<Plan> {
     })
 }
 
-async fn leased(agent: &Agent, dry_run: bool) -> Outcome<Plan> {
+async fn leased(agent: &Agent, dry_run: bool) -> Result<Plan> {
     let id = BackupId::new(Timestamp::now(), rand::random());
     let mut lease = Lease::take(&agent.lock_store, &agent.layout, &id, &run::host(), agent.job.limits.lease).await?;
     let pruned = under_lease(agent, &mut lease, dry_run).await;
@@ -39,7 +39,7 @@ async fn leased(agent: &Agent, dry_run: bool) -> Outcome<Plan> {
     pruned
 }
 
-async fn under_lease(agent: &Agent, lease: &mut Lease, dry_run: bool) -> Outcome<Plan> {
+async fn under_lease(agent: &Agent, lease: &mut Lease, dry_run: bool) -> Result<Plan> {
     let name = agent.job.name.as_str();
     let catalogue = agent.catalogue().await?;
     if let Some(doubtful) = catalogue.doubtful.first() {
@@ -72,7 +72,7 @@ async fn under_lease(agent: &Agent, lease: &mut Lease, dry_run: bool) -> Outcome
     // Records of failed attempts that are older than every backup are no longer useful.
     if let Some(oldest) = plan.keep.first().map(|kept| &kept.id) {
         for (id, attempt) in catalogue.in_order().take_while(|(id, _)| *id != oldest) {
-            if matches!(attempt.outcome, Some(manifest::Outcome::Abandoned(_))) {
+            if matches!(attempt.outcome, Some(manifest::AttemptEnd::Abandoned(_))) {
                 lease.renew().await?;
                 match remove(agent, id).await {
                     // Still locked: a later run removes it. The expired backups are removed all the same.
@@ -92,7 +92,7 @@ async fn under_lease(agent: &Agent, lease: &mut Lease, dry_run: bool) -> Outcome
 ///
 /// # Errors
 /// Returns an error before any deletion if the backup does not exist, must stay, or is locked.
-pub async fn delete(agent: &Agent, id: &BackupId, force: bool) -> Outcome<()> {
+pub async fn delete(agent: &Agent, id: &BackupId, force: bool) -> Result<()> {
     let run_id = BackupId::new(Timestamp::now(), rand::random());
     let mut lease = Lease::take(&agent.lock_store, &agent.layout, &run_id, &run::host(), agent.job.limits.lease).await?;
     let deleted = delete_under_lease(agent, &mut lease, id, force).await;
@@ -104,7 +104,7 @@ pub async fn delete(agent: &Agent, id: &BackupId, force: bool) -> Outcome<()> {
     })
 }
 
-async fn delete_under_lease(agent: &Agent, lease: &mut Lease, id: &BackupId, force: bool) -> Outcome<()> {
+async fn delete_under_lease(agent: &Agent, lease: &mut Lease, id: &BackupId, force: bool) -> Result<()> {
     let refused = |told: String| Failure::told(Stage::Retention, Exit::Refused, told);
     let catalogue = agent.catalogue().await?;
     let (manifest, _) = catalogue.find(Some(id))?;
@@ -127,13 +127,13 @@ async fn delete_under_lease(agent: &Agent, lease: &mut Lease, id: &BackupId, for
     let abandoned =
         Abandoned { format: manifest::FORMAT, id: id.clone(), sequence: Some(sequence), at: Timestamp::now(), reason };
     // If this fails, the attempt is open, and the next run abandons it.
-    let recorded = agent.record(Kind::Outcome, &agent.layout.manifest(id), &manifest::Outcome::Abandoned(abandoned)).await;
+    let recorded = agent.record(Kind::Outcome, &agent.layout.manifest(id), &manifest::AttemptEnd::Abandoned(abandoned)).await;
     recorded.map_err(|error| error.failure(Stage::Retention))?;
     tracing::info!(backup = id.as_str(), force, "deleted a backup by its name");
     Ok(())
 }
 
-async fn entries(agent: &Agent, catalogue: &Catalogue) -> Outcome<Vec<Entry>> {
+async fn entries(agent: &Agent, catalogue: &Catalogue) -> Result<Vec<Entry>> {
     let mut entries = Vec::new();
     for (manifest, attempt) in catalogue.backups() {
         // Asks the store instead of our settings: the bucket can have its own default lock, or other tools may have set one.
@@ -152,18 +152,18 @@ async fn entries(agent: &Agent, catalogue: &Catalogue) -> Outcome<Vec<Entry>> {
     Ok(entries)
 }
 
-async fn remove(agent: &Agent, id: &BackupId) -> Outcome<()> {
+async fn remove(agent: &Agent, id: &BackupId) -> Result<()> {
     remove_all_but_start(agent, id).await?;
     remove_under(agent, &[agent.layout.start(id)]).await
 }
 
-async fn remove_all_but_start(agent: &Agent, id: &BackupId) -> Outcome<()> {
+async fn remove_all_but_start(agent: &Agent, id: &BackupId) -> Result<()> {
     let layout = &agent.layout;
     // The order matters: after an interruption, the rest is not a backup, and its start record leads to it.
     remove_under(agent, &[layout.manifest(id), layout.data(id), layout.verifications(id)]).await
 }
 
-async fn remove_under(agent: &Agent, prefixes: &[String]) -> Outcome<()> {
+async fn remove_under(agent: &Agent, prefixes: &[String]) -> Result<()> {
     let failed = |error| Failure::store(Stage::Retention, error);
     for prefix in prefixes {
         let versions = match agent.store.list_versions(prefix).await {

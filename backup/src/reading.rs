@@ -25,7 +25,7 @@ const LARGEST_BLOB_BYTES: u64 = 2 << 30;
 
 /// Reason why a stored object was not read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum ReadFault {
+pub enum ReadError {
     #[error(transparent)]
     Store(#[from] StoreError),
     /// The object differs from the signed manifest.
@@ -43,7 +43,7 @@ pub enum ReadFault {
     NoIdentity,
 }
 
-impl ReadFault {
+impl ReadError {
     fn damaged(place: &str, what: impl Into<String>) -> Self {
         Self::Damaged { place: place.to_owned(), what: what.into() }
     }
@@ -58,11 +58,11 @@ impl Identities {
     ///
     /// # Errors
     /// Returns an error if a line is not a private key.
-    pub fn parse(text: Option<&Secret>) -> Result<Self, ReadFault> {
+    pub fn parse(text: Option<&Secret>) -> Result<Self, ReadError> {
         let lines = text.map(Secret::expose).unwrap_or_default().lines().map(str::trim);
         let keys = lines.filter(|line| !line.is_empty() && !line.starts_with('#'));
         let keys: Result<Vec<_>, _> = keys.map(age::x25519::Identity::from_str).collect();
-        Ok(Self(Arc::new(keys.map_err(|_| ReadFault::NoIdentity)?)))
+        Ok(Self(Arc::new(keys.map_err(|_| ReadError::NoIdentity)?)))
     }
 
     fn iter(&self) -> impl Iterator<Item = &dyn age::Identity> {
@@ -83,9 +83,9 @@ impl BackupReader {
     ///
     /// # Errors
     /// Returns an error if the backup is encrypted and there is no private key.
-    pub fn new(store: Store, identities: Identities, manifest: Manifest) -> Result<Self, ReadFault> {
+    pub fn new(store: Store, identities: Identities, manifest: Manifest) -> Result<Self, ReadError> {
         if manifest.encryption.is_some() && identities.0.is_empty() {
-            return Err(ReadFault::NoKey);
+            return Err(ReadError::NoKey);
         }
         Ok(Self { store, identities, manifest: Arc::new(manifest) })
     }
@@ -98,9 +98,9 @@ impl BackupReader {
     ///
     /// # Errors
     /// Returns an error if it does not exist, differs from the manifest, or cannot be decrypted with these keys.
-    pub async fn blob(&self, blob: &Blob) -> Result<Vec<u8>, ReadFault> {
+    pub async fn blob(&self, blob: &Blob) -> Result<Vec<u8>, ReadError> {
         if blob.bytes.max(blob.raw_bytes) > LARGEST_BLOB_BYTES {
-            return Err(ReadFault::damaged(&blob.key, "it is larger than any table of contents"));
+            return Err(ReadError::damaged(&blob.key, "it is larger than any table of contents"));
         }
         let stored = self.store.get(&blob.key, usize::try_from(blob.bytes).unwrap_or(usize::MAX)).await?;
         check_hash(&blob.key, &stored, blob.bytes, &blob.sha256)?;
@@ -125,28 +125,28 @@ impl BackupReader {
 
 /// The decoded bytes of a piece, one buffer at a time.
 #[derive(Debug)]
-pub struct PieceBytes(mpsc::Receiver<Result<Bytes, ReadFault>>);
+pub struct PieceBytes(mpsc::Receiver<Result<Bytes, ReadError>>);
 
 impl PieceBytes {
     /// Returns `None` at the end, after the hash is verified.
     ///
     /// # Errors
     /// Returns an error if the piece could not be read completely. The caller must then not use the earlier bytes.
-    pub async fn next(&mut self) -> Result<Option<Bytes>, ReadFault> {
+    pub async fn next(&mut self) -> Result<Option<Bytes>, ReadError> {
         match self.0.recv().await {
-            None => Err(ReadFault::damaged("a piece", "its decoder ended without a result")),
+            None => Err(ReadError::damaged("a piece", "its decoder ended without a result")),
             Some(Ok(bytes)) if bytes.is_empty() => Ok(None),
             Some(result) => result.map(Some),
         }
     }
 }
 
-fn check_hash(place: &str, stored: &[u8], bytes: u64, sha256: &str) -> Result<(), ReadFault> {
+fn check_hash(place: &str, stored: &[u8], bytes: u64, sha256: &str) -> Result<(), ReadError> {
     if stored.len() as u64 != bytes {
-        return Err(ReadFault::damaged(place, format!("it has {} bytes, but {bytes} in the manifest", stored.len())));
+        return Err(ReadError::damaged(place, format!("it has {} bytes, but {bytes} in the manifest", stored.len())));
     }
     if hex::encode(Sha256::digest(stored)) != sha256 {
-        return Err(ReadFault::damaged(place, "its SHA-256 differs from the manifest"));
+        return Err(ReadError::damaged(place, "its SHA-256 differs from the manifest"));
     }
     Ok(())
 }

@@ -7,7 +7,7 @@
 
 mod analyze;
 mod database;
-mod fault;
+mod error;
 mod large_objects;
 mod phases;
 mod preflight;
@@ -40,14 +40,14 @@ use crate::{
 };
 
 pub use database::{Names, drop_database};
-pub use fault::RestoreFault;
+pub use error::RestoreError;
 pub use large_objects::Chunk;
 pub use preflight::Ahead;
 pub use progress::Progress;
 pub use report::{Partial, Report, Stage};
 pub use selection::{Chosen, NotThere, PartOf, Selection, TableName};
 pub use sessions::{Session, connect as connect_session};
-pub use tool::{NotCreated, ToolFault};
+pub use tool::{NotCreated, ToolError};
 pub use trouble::{Trouble, Troubles};
 
 use database::Databases;
@@ -93,22 +93,22 @@ pub struct Opened<'a> {
 ///
 /// # Errors
 /// Returns an error if the database does not exist, or if its contents cannot be read or are inconsistent.
-pub async fn open<'a>(reader: &'a BackupReader, name: Option<&str>) -> Result<Opened<'a>, RestoreFault> {
+pub async fn open<'a>(reader: &'a BackupReader, name: Option<&str>) -> Result<Opened<'a>, RestoreError> {
     let databases = &reader.manifest().databases;
     let names = || databases.iter().map(|database| database.name.as_str()).collect::<Vec<_>>().join(", ");
     let database = match (name, databases.as_slice()) {
         (None, [only]) => only,
-        (None, _) => return Err(RestoreFault::WhichDatabase(names())),
+        (None, _) => return Err(RestoreError::WhichDatabase(names())),
         (Some(name), all) => all
             .iter()
             .find(|database| database.name == name)
-            .ok_or_else(|| RestoreFault::NoDatabase { name: name.to_owned(), has: names() })?,
+            .ok_or_else(|| RestoreError::NoDatabase { name: name.to_owned(), has: names() })?,
     };
     let toc = archive::Contents::read(&mut reader.blob(&database.toc).await?.as_slice())?;
     let contents: manifest::Contents = serde_json::from_slice(&reader.blob(&database.contents).await?)
-        .map_err(|error| RestoreFault::Contents(format!("the list of its tables is not valid JSON: {error}")))?;
+        .map_err(|error| RestoreError::Contents(format!("the list of its tables is not valid JSON: {error}")))?;
     if contents.backup != reader.manifest().id || contents.database != database.name {
-        return Err(RestoreFault::Contents(format!(
+        return Err(RestoreError::Contents(format!(
             "its tables are those of {} in backup {}",
             contents.database, contents.backup
         )));
@@ -125,7 +125,7 @@ pub async fn preflight(
     opened: &Opened<'_>,
     options: &Options,
     ahead: &mut Ahead,
-) -> Result<(), RestoreFault> {
+) -> Result<(), RestoreError> {
     let looked = prepare(reader, opened, options, ahead).await;
     ahead.row_bytes += preflight::row_bytes(opened, &options.selection.choose(&opened.toc)?);
     looked.map(drop)
@@ -141,18 +141,18 @@ pub async fn restore(
     opened: &Opened<'_>,
     options: &Options,
     cancelled: &CancellationToken,
-) -> Result<Report, RestoreFault> {
+) -> Result<Report, RestoreError> {
     let (mut databases, tool, chosen) = prepare(reader, opened, options, &Ahead::default()).await?;
     databases.create(&opened.toc, options.tablespaces).await?;
     let done = tokio::select! {
         done = fill(&mut databases, reader, opened, chosen, options, &tool) => done,
-        () = cancelled.cancelled() => Err(RestoreFault::Interrupted),
+        () = cancelled.cancelled() => Err(RestoreError::Interrupted),
     };
     match done {
         Ok(report) => Ok(report),
         Err(fault) => match databases.drop_restoring().await {
             Ok(()) => Err(fault),
-            Err(also) => Err(RestoreFault::LeftBehind {
+            Err(also) => Err(RestoreError::LeftBehind {
                 fault: Box::new(fault),
                 database: databases.names.restoring.clone(),
                 reason: also.to_string(),
@@ -167,7 +167,7 @@ async fn prepare(
     opened: &Opened<'_>,
     options: &Options,
     ahead: &Ahead,
-) -> Result<(Databases, PgRestore, Chosen), RestoreFault> {
+) -> Result<(Databases, PgRestore, Chosen), RestoreError> {
     let target = options.target.clone().unwrap_or_else(|| opened.database.name.clone());
     let unique = reader.manifest().id.as_str().rsplit('-').next().unwrap_or_default().to_owned();
     let unique = format!("{unique}_{:08x}", rand::random::<u32>());
@@ -183,7 +183,9 @@ async fn prepare(
         .setting("synchronous_commit", "off")
         // The database's own setting of these is applied before its objects are created.
         .setting("default_transaction_read_only", "off")
-        .setting("default_transaction_isolation", "read committed");
+        .setting("default_transaction_isolation", "read committed")
+        .setting("default_tablespace", "")
+        .setting("role", "none");
     let version = databases.version_number().await?;
     let newer = NEWER_TIMEOUTS.iter().filter(|(_, since)| version >= *since);
     let tool = newer.fold(tool, |tool, (name, _)| tool.setting(name, "0"));
@@ -202,7 +204,7 @@ async fn fill(
     chosen: Chosen,
     options: &Options,
     tool: &PgRestore,
-) -> Result<Report, RestoreFault> {
+) -> Result<Report, RestoreError> {
     let begun = Instant::now();
     let detached = detached(&opened.toc, &chosen)?;
     let toc = opened.toc.only(|entry| chosen.entries.contains(&entry.dump_id) && !detached.attachments.contains(&entry.dump_id));
@@ -224,10 +226,9 @@ async fn fill(
     let mut report = Report::new(reader.manifest(), opened.database, &databases.names.target);
 
     progress.stage("objects");
-    let mut refused = report.timed(Stage::Objects, tool.run(&phases.before, 1)).await?;
-    // Before the rows, since settings such as `lc_monetary` affect how values are read. `pg_restore --create` uses the same
-    // order.
-    databases.apply_settings(&toc).await?;
+    // First, as `pg_restore --create` does: a setting such as `lc_monetary` affects how constants of definitions and rows are read.
+    let mut refused = databases.apply_settings(&toc, options.keep_going).await?;
+    refused.extend(report.timed(Stage::Objects, tool.run(&phases.before, 1)).await?);
     let target = options.server.with_database(&databases.names.restoring);
     let sessions = sessions::connect_all(&target, jobs, options.maintenance_memory.as_deref()).await?;
 
@@ -242,11 +243,10 @@ async fn fill(
             refused = tool.run(&phases.alone, 1).await?;
         }
         refused.extend(tool.run(&phases.after, if phases.after_is_much { jobs } else { 1 }).await?);
-        Ok::<_, RestoreFault>(refused)
+        Ok::<_, RestoreError>(refused)
     };
     refused.extend(written.refused.iter().cloned());
     refused.extend(report.timed(Stage::After, after).await?);
-    report.refused = refused;
     if options.analyze {
         progress.stage("statistics");
         report.timed(Stage::Analyze, analyze::analyze(sessions, &written.analyzed)).await?;
@@ -254,7 +254,9 @@ async fn fill(
         drop(sessions);
     }
     progress.stage("name");
-    databases.adopt(&toc, options.owners, options.privileges && options.selection.is_everything()).await?;
+    let privileges = options.privileges && options.selection.is_everything();
+    refused.extend(databases.adopt(&toc, options.owners, privileges, options.keep_going).await?);
+    report.refused = refused;
     databases.rename(options.replace).await?;
     progress.finish();
     Ok(report.finish(written, total, begun.elapsed(), chosen))
@@ -268,7 +270,7 @@ struct Detached {
     attachments: HashSet<i32>,
 }
 
-fn detached(toc: &archive::Contents, chosen: &Chosen) -> Result<Detached, RestoreFault> {
+fn detached(toc: &archive::Contents, chosen: &Chosen) -> Result<Detached, RestoreError> {
     let mut trees: HashMap<Vec<u8>, Vec<&archive::Entry>> = HashMap::new();
     for entry in toc.entries.iter().filter(|entry| entry.is_table_data()) {
         let target = entry.copy_target()?;
@@ -300,7 +302,7 @@ fn detached(toc: &archive::Contents, chosen: &Chosen) -> Result<Detached, Restor
 }
 
 /// The tables whose rows are restored. The backup must contain the rows of every such table in the table of contents.
-fn fillings(toc: &archive::Contents, contents: &manifest::Contents, detached: &Detached) -> Result<Vec<Filling>, RestoreFault> {
+fn fillings(toc: &archive::Contents, contents: &manifest::Contents, detached: &Detached) -> Result<Vec<Filling>, RestoreError> {
     let tables: HashMap<i32, &manifest::Table> = contents.tables.iter().map(|table| (table.dump_id, table)).collect();
     let by_id = toc.by_id();
     let wanted = toc.entries.iter().filter(|entry| entry.is_table_data());
@@ -308,7 +310,7 @@ fn fillings(toc: &archive::Contents, contents: &manifest::Contents, detached: &D
         .map(|entry| {
             let table = tables.get(&entry.dump_id);
             let table =
-                table.ok_or_else(|| RestoreFault::Contents(format!("the rows of {} are missing", entry.display_name())))?;
+                table.ok_or_else(|| RestoreError::Contents(format!("the rows of {} are missing", entry.display_name())))?;
             let created = entry.dependencies.iter().any(|id| by_id.get(id).is_some_and(|parent| parent.kind == "TABLE"));
             let after = entry.dependencies.iter().filter(|id| by_id.get(id).is_some_and(|other| other.is_table_data()));
             let mut target = entry.copy_target()?;

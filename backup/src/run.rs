@@ -9,7 +9,7 @@ use std::time::Duration;
 use crate::{
     catalogue::Catalogue,
     config::Job,
-    failure::{Exit, Failure, Outcome, Stage},
+    failure::{Exit, Failure, Result, Stage},
     layout::{BackupId, Layout},
     lease::Lease,
     manifest::{
@@ -44,7 +44,7 @@ impl Agent {
         Self { job, store, lock_store, layout, metrics }
     }
 
-    pub async fn catalogue(&self) -> Outcome<Catalogue> {
+    pub async fn catalogue(&self) -> Result<Catalogue> {
         Catalogue::read(&self.store, &self.layout, &self.job.keys.trusted).await
     }
 
@@ -99,7 +99,7 @@ pub async fn run(
     agent: &Agent,
     shutdown: tokio_util::sync::CancellationToken,
     progress: impl Fn() -> Progress,
-) -> Outcome<Manifest> {
+) -> Result<Manifest> {
     let name = agent.job.name.as_str();
     let mut source = agent.job.source.clone().ok_or_else(|| {
         Failure::told(Stage::Connect, Exit::Configuration, "no source server is configured; set BACKUP_SOURCE_URL")
@@ -213,7 +213,7 @@ fn note_left_out(metrics: &AgentMetrics, name: &str, manifest: &Manifest) {
 ///
 /// # Errors
 /// Returns an error if the store refuses.
-pub async fn settle_orphans(agent: &Agent, catalogue: &Catalogue) -> Outcome<Vec<BackupId>> {
+pub async fn settle_orphans(agent: &Agent, catalogue: &Catalogue) -> Result<Vec<BackupId>> {
     let mut settled = Vec::new();
     for (id, attempt) in &catalogue.attempts {
         // An untrusted manifest may still be genuine, so a person must decide.
@@ -221,7 +221,7 @@ pub async fn settle_orphans(agent: &Agent, catalogue: &Catalogue) -> Outcome<Vec
         if attempt.is_open() && !doubted && give_up(agent, id, attempt.sequence(), "its process vanished").await? {
             settled.push(id.clone());
         }
-        if matches!(attempt.outcome, Some(manifest::Outcome::Abandoned(_))) {
+        if matches!(attempt.outcome, Some(manifest::AttemptEnd::Abandoned(_))) {
             remove_data(agent, id).await?;
         }
     }
@@ -232,10 +232,10 @@ pub async fn settle_orphans(agent: &Agent, catalogue: &Catalogue) -> Outcome<Vec
 ///
 /// # Errors
 /// Returns an error if the store refuses.
-pub async fn give_up(agent: &Agent, id: &BackupId, sequence: Option<u64>, reason: &str) -> Outcome<bool> {
+pub async fn give_up(agent: &Agent, id: &BackupId, sequence: Option<u64>, reason: &str) -> Result<bool> {
     let abandoned =
         Abandoned { format: manifest::FORMAT, id: id.clone(), sequence, at: Timestamp::now(), reason: reason.to_owned() };
-    match agent.record(Kind::Outcome, &agent.layout.manifest(id), &manifest::Outcome::Abandoned(abandoned)).await {
+    match agent.record(Kind::Outcome, &agent.layout.manifest(id), &manifest::AttemptEnd::Abandoned(abandoned)).await {
         Ok(()) => {}
         Err(RecordNotWritten::Store(StoreError::Exists { .. })) => return Ok(false),
         Err(error) => return Err(error.failure(Stage::Commit)),
@@ -245,7 +245,7 @@ pub async fn give_up(agent: &Agent, id: &BackupId, sequence: Option<u64>, reason
 }
 
 /// Aborts uploads that were begun and not completed: by an ended attempt, or twice because the first response was lost.
-async fn abort_uploads(agent: &Agent, id: &BackupId, lanes: u32) -> Outcome<()> {
+async fn abort_uploads(agent: &Agent, id: &BackupId, lanes: u32) -> Result<()> {
     let failed = |error| Failure::store(Stage::Commit, error);
     let prefix = agent.layout.data(id);
     let mut pending = agent.store.list_uploads(&prefix).await.map_err(failed)?;
@@ -273,7 +273,7 @@ const LISTED_AT_ONCE: usize = 16;
 /// Maximum number of streams of any configuration.
 const MOST_LANES: u32 = 64;
 
-async fn remove_data(agent: &Agent, id: &BackupId) -> Outcome<()> {
+async fn remove_data(agent: &Agent, id: &BackupId) -> Result<()> {
     let failed = |error| Failure::store(Stage::Commit, error);
     let prefix = agent.layout.data(id);
     abort_uploads(agent, id, MOST_LANES).await?;

@@ -55,20 +55,25 @@ pub const OPERATIONS: [&str; 13] = [
 /// Maximum number of objects in one delete request.
 const DELETE_AT_ONCE: usize = 1000;
 
-/// 429: the store asks to wait. The client treats it as a refusal unless the body has a known code.
+/// Statuses of stores, and of proxies before them, that the client treats as refusals unless the body has a known code.
 #[derive(Debug)]
-struct AskedToWait;
+struct Passing;
 
-impl ClassifyRetry for AskedToWait {
+impl ClassifyRetry for Passing {
     fn classify_retry(&self, context: &InterceptorContext) -> RetryAction {
         match context.response().map(|response| response.status().as_u16()) {
+            // The store asks to wait.
             Some(429) => RetryAction::throttling_error(),
+            // Not supported, and full: the next response is the same.
+            Some(501 | 505 | 507) => RetryAction::NoActionIndicated,
+            // A concurrent conditional put, and errors between a proxy and the store, such as 520 to 524.
+            Some(408 | 409 | 425 | 500..=599) => RetryAction::server_error(),
             _ => RetryAction::NoActionIndicated,
         }
     }
 
     fn name(&self) -> &'static str {
-        "asked to wait"
+        "passing statuses"
     }
 }
 
@@ -133,7 +138,7 @@ impl Store {
             .request_checksum_calculation(calculate)
             .response_checksum_validation(validate)
             .retry_config(retries)
-            .retry_classifier(AskedToWait)
+            .retry_classifier(Passing)
             // The client's default retry budget is meant for interactive services. A backup should wait instead of failing.
             .retry_partition(RetryPartition::custom("backup").token_bucket(TokenBucket::unlimited()).build())
             .timeout_config(timeouts);

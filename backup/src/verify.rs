@@ -19,13 +19,13 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     config::Source,
     manifest::{Assertion, FORMAT, Verification},
-    reading::{BackupReader, ReadFault},
-    restore::{self, Opened, RestoreFault, Selection},
+    reading::{BackupReader, ReadError},
+    restore::{self, Opened, RestoreError, Selection},
 };
 
-pub use assertion::{AssertionFault, AssertionFile};
+pub use assertion::{AssertionError, AssertionFile};
 pub use globals::{apply as apply_globals, made_by as made_by_globals};
-pub use scratch::{ScratchFault, ScratchServer, ScratchSettings};
+pub use scratch::{ScratchError, ScratchServer, ScratchSettings};
 
 /// The server of a drill.
 #[derive(Debug, Clone)]
@@ -47,19 +47,19 @@ pub struct Options {
 
 /// Reason why there is no verdict.
 #[derive(Debug, thiserror::Error)]
-pub enum DrillFault {
+pub enum DrillError {
     #[error(transparent)]
-    Scratch(#[from] ScratchFault),
+    Scratch(#[from] ScratchError),
     /// A failure outside the backup: the store, the scratch server, the tools.
     #[error("failed to run the drill: {0}")]
-    Restore(RestoreFault),
+    Restore(RestoreError),
 }
 
 /// Restores and compares every database of the backup. Returns a verdict, or an error if there is none.
 ///
 /// # Errors
 /// Returns an error if the drill itself failed.
-pub async fn verify(reader: &BackupReader, options: &Options, cancelled: &CancellationToken) -> Result<Verification, DrillFault> {
+pub async fn verify(reader: &BackupReader, options: &Options, cancelled: &CancellationToken) -> Result<Verification, DrillError> {
     let (begun, started_at) = (Instant::now(), Timestamp::now());
     let scratch = match &options.place {
         Place::Scratch(settings) => Some(ScratchServer::start(settings).await?),
@@ -117,7 +117,7 @@ struct Drill<'a> {
 }
 
 impl Drill<'_> {
-    async fn run(&mut self, cancelled: &CancellationToken) -> Result<(), DrillFault> {
+    async fn run(&mut self, cancelled: &CancellationToken) -> Result<(), DrillError> {
         // A given server already has its roles.
         if let (Place::Scratch(_), Some(globals)) = (&self.options.place, &self.reader.manifest().globals) {
             match self.reader.blob(&globals.script).await {
@@ -125,7 +125,7 @@ impl Drill<'_> {
                     // Tablespaces have folders on another machine.
                     const TABLESPACES: bool = false;
                     let applied = globals::apply(&self.server, &String::from_utf8_lossy(&script), TABLESPACES).await;
-                    let troubles = applied.map_err(DrillFault::Restore)?;
+                    let troubles = applied.map_err(DrillError::Restore)?;
                     troubles.iter().for_each(|trouble| tracing::warn!(trouble, "failed to create a global object for the drill"));
                 }
                 Err(fault) => return self.judge("globals", fault.into()),
@@ -138,7 +138,7 @@ impl Drill<'_> {
         }
         for file in &self.options.assertions {
             let ran = cancelled.run_until_cancelled(assertion::run(file, &restored)).await;
-            self.verdict.assertions.extend(ran.ok_or(DrillFault::Restore(RestoreFault::Interrupted))?);
+            self.verdict.assertions.extend(ran.ok_or(DrillError::Restore(RestoreError::Interrupted))?);
         }
         let failed = self.verdict.assertions.iter().filter(|assertion| !assertion.passed);
         let failed: Vec<_> = failed
@@ -152,20 +152,20 @@ impl Drill<'_> {
     }
 
     /// Runs after the drill, whatever its result.
-    async fn drop_made(&self) -> Result<(), DrillFault> {
+    async fn drop_made(&self) -> Result<(), DrillError> {
         let mut dropped = Ok(());
         for name in &self.made {
             let gone = async {
                 let mut session = restore::connect_session(&self.server).await?;
                 restore::drop_database(&mut session, &self.server, name).await
             };
-            dropped = dropped.and(gone.await.map_err(DrillFault::Restore));
+            dropped = dropped.and(gone.await.map_err(DrillError::Restore));
         }
         dropped
     }
 
     /// Restores and compares one database. Returns its name and place if assertions can use it.
-    async fn database(&mut self, name: &str, cancelled: &CancellationToken) -> Result<Option<(String, Source)>, DrillFault> {
+    async fn database(&mut self, name: &str, cancelled: &CancellationToken) -> Result<Option<(String, Source)>, DrillError> {
         let opened = match restore::open(self.reader, Some(name)).await {
             Ok(opened) => opened,
             Err(fault) => return self.judge(name, fault).map(|()| None),
@@ -185,12 +185,12 @@ impl Drill<'_> {
             self.made.push(target);
         }
         let compared = cancelled.run_until_cancelled(self.compare(&opened, &place)).await;
-        compared.ok_or(DrillFault::Restore(RestoreFault::Interrupted))??;
+        compared.ok_or(DrillError::Restore(RestoreError::Interrupted))??;
         Ok(Some((name.to_owned(), place)))
     }
 
-    async fn compare(&mut self, opened: &Opened<'_>, place: &Source) -> Result<(), DrillFault> {
-        let found = compare::compare(opened, place, self.options.jobs).await.map_err(DrillFault::Restore)?;
+    async fn compare(&mut self, opened: &Opened<'_>, place: &Source) -> Result<(), DrillError> {
+        let found = compare::compare(opened, place, self.options.jobs).await.map_err(DrillError::Restore)?;
         self.verdict.rows += found.rows;
         self.verdict.tables += found.tables;
         self.verdict.faults.extend(found.differences.into_iter().map(|what| format!("{}: {what}", opened.database.name)));
@@ -217,9 +217,9 @@ impl Drill<'_> {
     }
 
     /// Adds a fault of the backup to the verdict; any other fault ends the drill.
-    fn judge(&mut self, what: &str, fault: RestoreFault) -> Result<(), DrillFault> {
+    fn judge(&mut self, what: &str, fault: RestoreError) -> Result<(), DrillError> {
         if !is_the_backups(&fault) {
-            return Err(DrillFault::Restore(fault));
+            return Err(DrillError::Restore(fault));
         }
         self.verdict.faults.push(format!("{what}: {fault}"));
         Ok(())
@@ -231,14 +231,14 @@ impl Drill<'_> {
     }
 }
 
-fn is_the_backups(fault: &RestoreFault) -> bool {
+fn is_the_backups(fault: &RestoreError) -> bool {
     match fault {
-        RestoreFault::Read(read) => {
-            matches!(read, ReadFault::Damaged { .. } | ReadFault::Store(crate::store::StoreError::NotFound { .. }))
+        RestoreError::Read(read) => {
+            matches!(read, ReadError::Damaged { .. } | ReadError::Store(crate::store::StoreError::NotFound { .. }))
         }
-        RestoreFault::Archive(_) | RestoreFault::Contents(_) | RestoreFault::Count { .. } => true,
-        RestoreFault::Rows { condition, .. } => !condition,
-        RestoreFault::Tool(tool) => tool.is_refusal_of_contents(),
+        RestoreError::Archive(_) | RestoreError::Contents(_) | RestoreError::Count { .. } => true,
+        RestoreError::Rows { condition, .. } => !condition,
+        RestoreError::Tool(tool) => tool.is_refusal_of_contents(),
         _ => false,
     }
 }

@@ -10,7 +10,7 @@ use super::{Leaves, Output, each};
 use crate::{
     config::Job,
     dump::{server, server::Server, tools::Tools},
-    failure::{Exit, Failure, Outcome, Stage},
+    failure::{Exit, Failure, Result, Stage},
     layout::BackupId,
     lease,
     run::Agent,
@@ -27,7 +27,7 @@ const NOT_IMPLEMENTED: &str = "NotImplemented";
 pub async fn check(jobs: Vec<Job>, output: Output) -> Result<(), Exit> {
     each(jobs, output, Leaves::Metrics, async |agent| {
         let mut worst = None;
-        let mut say = |what: &str, found: Outcome<String>| match found {
+        let mut say = |what: &str, found: Result<String>| match found {
             Ok(text) => {
                 output.say(format!("ok      {what}: {text}"), &serde_json::json!({"check": what, "ok": true, "found": text}))
             }
@@ -63,7 +63,7 @@ pub async fn check(jobs: Vec<Job>, output: Output) -> Result<(), Exit> {
 }
 
 /// Runs one check with a time limit.
-async fn within(limit: Duration, stage: Stage, look: impl Future<Output = Outcome<String>>) -> Outcome<String> {
+async fn within(limit: Duration, stage: Stage, look: impl Future<Output = Result<String>>) -> Result<String> {
     tokio::time::timeout(limit, look).await.unwrap_or_else(|_| {
         let told = format!(
             "no answer within {} s (BACKUP_CHECK_TIMEOUT); check that it can be reached from here, or raise the limit",
@@ -73,7 +73,7 @@ async fn within(limit: Duration, stage: Stage, look: impl Future<Output = Outcom
     })
 }
 
-async fn source(agent: &Agent, stop: &Stop) -> Outcome<String> {
+async fn source(agent: &Agent, stop: &Stop) -> Result<String> {
     let Some(source) = &agent.job.source else {
         return Err(Failure::told(Stage::Connect, Exit::Configuration, "no source server is configured; set BACKUP_SOURCE_URL"));
     };
@@ -91,7 +91,7 @@ async fn source(agent: &Agent, stop: &Stop) -> Outcome<String> {
 
 /// Writes, reads and deletes an object below the lease, which no object lock retains. Checks that conditional writes work. Then
 /// tries in the backups' bucket the requests of a run.
-async fn store(agent: &Agent) -> Outcome<String> {
+async fn store(agent: &Agent) -> Result<String> {
     let failed = |error| Failure::store(Stage::Upload, error);
     agent.store.check_bucket().await.map_err(failed)?;
     if agent.job.store.object_lock.is_some() && !agent.store.can_lock().await.map_err(failed)? {
@@ -141,7 +141,7 @@ async fn store(agent: &Agent) -> Outcome<String> {
 }
 
 /// Deletes an object, whether it exists or not, and its versions.
-async fn deletes(store: &Store, key: &str) -> Outcome<()> {
+async fn deletes(store: &Store, key: &str) -> Result<()> {
     let failed = |error| Failure::store(Stage::Upload, error);
     let refused = |kept: Vec<(String, String)>, right: &str| match kept.into_iter().next() {
         None => Ok(()),
@@ -161,7 +161,7 @@ async fn deletes(store: &Store, key: &str) -> Outcome<()> {
     refused(store.delete(&kept).await.map_err(failed)?, "s3:DeleteObjectVersion")
 }
 
-async fn catalogue(agent: &Agent) -> Outcome<String> {
+async fn catalogue(agent: &Agent) -> Result<String> {
     let catalogue = agent.catalogue().await?;
     match catalogue.doubtful.first() {
         Some(doubtful) => Err(Failure::new(Stage::Catalogue, Exit::Damaged, doubtful.fault.clone()).context(format!(
@@ -184,7 +184,7 @@ fn next_times(schedule: &Schedule) -> String {
     format!("next at {}", times.take(SHOWN).map(|time| time.to_string()).collect::<Vec<_>>().join(", "))
 }
 
-async fn lease_state(agent: &Agent) -> Outcome<String> {
+async fn lease_state(agent: &Agent) -> Result<String> {
     Ok(match lease::look(&agent.lock_store, &agent.layout).await? {
         Some(state) if state.held => format!("held by {} until {}", state.host, state.until),
         _ => "free".into(),

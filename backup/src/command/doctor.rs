@@ -7,7 +7,7 @@ use super::{Leaves, Output, each};
 use crate::{
     catalogue::Catalogue,
     config::Job,
-    failure::{Exit, Failure, Outcome, Stage},
+    failure::{Exit, Failure, Result, Stage},
     layout::BackupId,
     lease::Lease,
     run::{self, Agent},
@@ -63,7 +63,7 @@ pub async fn doctor(jobs: Vec<Job>, output: Output) -> Result<(), Exit> {
 }
 
 /// Data without any record of an attempt. A writer writes its start record first, and a deletion removes it last.
-async fn ownerless(agent: &Agent, catalogue: &Catalogue) -> Outcome<BTreeMap<String, usize>> {
+async fn ownerless(agent: &Agent, catalogue: &Catalogue) -> Result<BTreeMap<String, usize>> {
     let failed = |error| Failure::store(Stage::Catalogue, error);
     let prefix = agent.layout.all_data();
     let objects = agent.store.list(&prefix).await.map_err(failed)?.into_iter().map(|object| object.key);

@@ -12,8 +12,8 @@ use super::{
 };
 use crate::{
     config::Job,
-    export::{self, ExportFault},
-    failure::{Exit, Failure, Outcome, Stage},
+    export::{self, ExportError},
+    failure::{Exit, Failure, Result, Stage},
     restore::{self, Partial},
     run::{Agent, count_stage},
 };
@@ -43,7 +43,7 @@ pub async fn export(jobs: Vec<Job>, arguments: ExportArguments, output: Output) 
     .await
 }
 
-async fn run(agent: &Agent, arguments: ExportArguments, output: Output, shutdown: CancellationToken) -> Outcome<()> {
+async fn run(agent: &Agent, arguments: ExportArguments, output: Output, shutdown: CancellationToken) -> Result<()> {
     if io::stdout().is_terminal() {
         let told = "standard output is a terminal; pipe the archive into pg_restore or a file";
         return Err(Failure::told(Stage::Read, Exit::Configuration, told));
@@ -56,12 +56,12 @@ async fn run(agent: &Agent, arguments: ExportArguments, output: Output, shutdown
     let chosen = arguments.part.selection().choose(&opened.toc).map_err(|fault| restore_failed(fault.into()))?;
     let written = tokio::select! {
         written = export::export(&reader, &opened, &chosen, stdout) => written,
-        () = shutdown.cancelled() => Err(restore::RestoreFault::Interrupted.into()),
+        () = shutdown.cancelled() => Err(restore::RestoreError::Interrupted.into()),
     };
     written.map_err(|fault| match fault {
-        ExportFault::Backup(fault) => restore_failed(fault),
-        ExportFault::Write(error) if error.kind() == io::ErrorKind::BrokenPipe => Failure::new(Stage::Read, Exit::Unread, error),
-        ExportFault::Write(error) => Failure::new(Stage::Read, Exit::Failed, error).context("failed to write the archive"),
+        ExportError::Backup(fault) => restore_failed(fault),
+        ExportError::Write(error) if error.kind() == io::ErrorKind::BrokenPipe => Failure::new(Stage::Read, Exit::Unread, error),
+        ExportError::Write(error) => Failure::new(Stage::Read, Exit::Failed, error).context("failed to write the archive"),
     })?;
     if let Some(part) = &chosen.part {
         let partial = Partial { part, omitted: &chosen.omitted };

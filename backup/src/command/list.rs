@@ -18,8 +18,8 @@ struct Line<'a> {
 fn state(attempt: &Attempt) -> &'static str {
     match (&attempt.outcome, attempt.verified(), attempt.verifications.is_empty()) {
         (None, ..) => "open",
-        (Some(manifest::Outcome::Abandoned(_)), ..) => "failed",
-        (Some(manifest::Outcome::Committed(manifest)), ..) if !manifest.is_complete() => "partial",
+        (Some(manifest::AttemptEnd::Abandoned(_)), ..) => "failed",
+        (Some(manifest::AttemptEnd::Committed(manifest)), ..) if !manifest.is_complete() => "partial",
         (Some(_), Some(_), _) => "verified",
         (Some(_), None, false) => "drill failed",
         (Some(_), None, true) => "committed",

@@ -7,11 +7,11 @@ use super::{Left, Output};
 use crate::{
     catalogue::{Catalogue, PassedOver},
     config::Job,
-    failure::{Exit, Failure, Outcome, Stage},
+    failure::{Exit, Failure, Result, Stage},
     layout::BackupId,
     manifest::Manifest,
-    reading::{BackupReader, Identities, ReadFault},
-    restore::{RestoreFault, Selection, TableName, ToolFault},
+    reading::{BackupReader, Identities, ReadError},
+    restore::{RestoreError, Selection, TableName, ToolError},
     run::Agent,
 };
 
@@ -52,7 +52,7 @@ impl Part {
 pub(super) async fn alone(
     jobs: Vec<Job>,
     output: Output,
-    act: impl AsyncFnOnce(&Agent, CancellationToken) -> Outcome<()>,
+    act: impl AsyncFnOnce(&Agent, CancellationToken) -> Result<()>,
 ) -> Result<(), Exit> {
     let deadline = jobs[0].process.shutdown_deadline;
     let ended = async {
@@ -83,7 +83,7 @@ pub(super) async fn alone(
 
 /// Opens the selected backup, with its signature verified and its objects readable. `answers`: the output format, unless the
 /// command's output is raw bytes.
-pub(crate) async fn open(agent: &Agent, which: &Which, answers: Option<Output>) -> Outcome<BackupReader> {
+pub(crate) async fn open(agent: &Agent, which: &Which, answers: Option<Output>) -> Result<BackupReader> {
     let catalogue = agent.catalogue().await?;
     let (manifest, _) = match which.verified {
         true => catalogue.newest_verified().ok_or_else(|| {
@@ -113,26 +113,26 @@ pub(super) fn passed_over(catalogue: &Catalogue, taken: &Manifest, verified: boo
     Some(passed_over)
 }
 
-pub(crate) fn read_failed(fault: ReadFault) -> Failure {
+pub(crate) fn read_failed(fault: ReadError) -> Failure {
     match fault {
-        ReadFault::Store(error) => Failure::store(Stage::Read, error),
-        ReadFault::Damaged { .. } => Failure::new(Stage::Read, Exit::Damaged, fault),
-        ReadFault::NoKey | ReadFault::WrongKey { .. } | ReadFault::NoIdentity => {
+        ReadError::Store(error) => Failure::store(Stage::Read, error),
+        ReadError::Damaged { .. } => Failure::new(Stage::Read, Exit::Damaged, fault),
+        ReadError::NoKey | ReadError::WrongKey { .. } | ReadError::NoIdentity => {
             Failure::new(Stage::Read, Exit::Configuration, fault)
         }
     }
 }
 
-pub(crate) fn restore_failed(fault: RestoreFault) -> Failure {
+pub(crate) fn restore_failed(fault: RestoreError) -> Failure {
     let exit = match fault {
-        RestoreFault::Read(read) => return read_failed(read),
-        RestoreFault::Archive(_) | RestoreFault::Contents(_) | RestoreFault::Count { .. } => Exit::Damaged,
-        RestoreFault::NoDatabase { .. } => Exit::NoBackup,
-        RestoreFault::Preflight(ref troubles) if troubles.is_about_rights() => Exit::Forbidden,
-        RestoreFault::WhichDatabase(_) | RestoreFault::Selection(_) | RestoreFault::Preflight(_) => Exit::Configuration,
-        RestoreFault::Connect { refused: true, .. } => Exit::Forbidden,
-        RestoreFault::Connect { .. } => Exit::Unavailable,
-        RestoreFault::Tool(ToolFault::NoProgram(_)) => Exit::Versions,
+        RestoreError::Read(read) => return read_failed(read),
+        RestoreError::Archive(_) | RestoreError::Contents(_) | RestoreError::Count { .. } => Exit::Damaged,
+        RestoreError::NoDatabase { .. } => Exit::NoBackup,
+        RestoreError::Preflight(ref troubles) if troubles.is_about_rights() => Exit::Forbidden,
+        RestoreError::WhichDatabase(_) | RestoreError::Selection(_) | RestoreError::Preflight(_) => Exit::Configuration,
+        RestoreError::Connect { refused: true, .. } => Exit::Forbidden,
+        RestoreError::Connect { .. } => Exit::Unavailable,
+        RestoreError::Tool(ToolError::NoProgram(_)) => Exit::Versions,
         _ => Exit::Failed,
     };
     Failure::new(Stage::Restore, exit, fault)

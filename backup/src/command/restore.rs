@@ -8,9 +8,9 @@ use super::{
 };
 use crate::{
     config::Job,
-    failure::{Exit, Failure, Outcome, Stage},
+    failure::{Exit, Failure, Result, Stage},
     reading::BackupReader,
-    restore::{self, Ahead, Options, Report, RestoreFault, Troubles},
+    restore::{self, Ahead, Options, Report, RestoreError, Troubles},
     run::{Agent, count_stage},
     verify::{apply_globals, made_by_globals},
 };
@@ -69,7 +69,7 @@ pub async fn restore(jobs: Vec<Job>, arguments: RestoreArguments, output: Output
     .await
 }
 
-async fn run(agent: &Agent, arguments: RestoreArguments, output: Output, shutdown: CancellationToken) -> Outcome<()> {
+async fn run(agent: &Agent, arguments: RestoreArguments, output: Output, shutdown: CancellationToken) -> Result<()> {
     let reader = open(agent, &arguments.which, Some(output)).await?;
     let options = options(&agent.job, &arguments)?;
     let names: Vec<Option<String>> = match arguments.all {
@@ -116,10 +116,10 @@ async fn run(agent: &Agent, arguments: RestoreArguments, output: Output, shutdow
 }
 
 /// The databases of the backup without the excluded ones.
-fn all_except(reader: &BackupReader, excluded: &[String]) -> Outcome<Vec<String>> {
+fn all_except(reader: &BackupReader, excluded: &[String]) -> Result<Vec<String>> {
     let all: Vec<&str> = reader.manifest().databases.iter().map(|database| database.name.as_str()).collect();
     if let Some(unknown) = excluded.iter().find(|name| !all.contains(&name.as_str())) {
-        return Err(restore_failed(RestoreFault::NoDatabase { name: unknown.clone(), has: all.join(", ") }));
+        return Err(restore_failed(RestoreError::NoDatabase { name: unknown.clone(), has: all.join(", ") }));
     }
     let left: Vec<String> = all.into_iter().filter(|name| !excluded.iter().any(|out| out == name)).map(str::to_owned).collect();
     if left.is_empty() {
@@ -130,22 +130,22 @@ fn all_except(reader: &BackupReader, excluded: &[String]) -> Outcome<Vec<String>
 }
 
 /// Returns the problems of all databases. `made`: roles and tablespaces that will exist before the databases are restored.
-async fn preflight(reader: &BackupReader, names: &[Option<String>], options: &Options, made: BTreeSet<String>) -> Outcome<()> {
+async fn preflight(reader: &BackupReader, names: &[Option<String>], options: &Options, made: BTreeSet<String>) -> Result<()> {
     let (mut troubles, mut ahead) = (Vec::new(), Ahead { made, row_bytes: 0 });
     for name in names {
         let opened = restore::open(reader, name.as_deref()).await.map_err(restore_failed)?;
         let name = opened.database.name.clone();
         match restore::preflight(reader, &opened, options, &mut ahead).await {
             Ok(()) => troubles.push((name, Troubles::default())),
-            Err(RestoreFault::Preflight(found)) => troubles.push((name, found)),
+            Err(RestoreError::Preflight(found)) => troubles.push((name, found)),
             Err(fault) => return Err(restore_failed(fault).context(format!("database {name:?} of the backup"))),
         }
     }
     let all = Troubles::of_all(&troubles);
-    if all.0.is_empty() { Ok(()) } else { Err(restore_failed(RestoreFault::Preflight(all))) }
+    if all.0.is_empty() { Ok(()) } else { Err(restore_failed(RestoreError::Preflight(all))) }
 }
 
-fn options(job: &Job, arguments: &RestoreArguments) -> Outcome<Options> {
+fn options(job: &Job, arguments: &RestoreArguments) -> Result<Options> {
     let server = job.restoring.target.clone().or_else(|| job.source.clone()).ok_or_else(|| {
         let told = "no target server is configured; set BACKUP_TARGET_URL, or BACKUP_SOURCE_URL to restore next to the original";
         Failure::told(Stage::Restore, Exit::Configuration, told)
@@ -168,7 +168,7 @@ fn options(job: &Job, arguments: &RestoreArguments) -> Outcome<Options> {
 }
 
 /// The script with the backup's globals.
-async fn globals(reader: &BackupReader) -> Outcome<String> {
+async fn globals(reader: &BackupReader) -> Result<String> {
     let Some(globals) = &reader.manifest().globals else {
         return Err(Failure::told(
             Stage::Globals,
@@ -180,7 +180,7 @@ async fn globals(reader: &BackupReader) -> Outcome<String> {
     Ok(String::from_utf8_lossy(&script).into_owned())
 }
 
-async fn apply(reader: &BackupReader, script: &str, options: &Options, output: Output) -> Outcome<()> {
+async fn apply(reader: &BackupReader, script: &str, options: &Options, output: Output) -> Result<()> {
     let applied = apply_globals(&options.server, script, options.tablespaces).await;
     for trouble in applied.map_err(restore_failed)? {
         output.say(format!("not created: {trouble}"), &serde_json::json!({ "not_created": trouble }));

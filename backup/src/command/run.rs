@@ -9,7 +9,7 @@ use service_kit::shutdown::Shutdown;
 use super::{Left, Output};
 use crate::{
     config::{Hooks, Job},
-    failure::{Exit, Failure, Outcome, Stage},
+    failure::{Exit, Failure, Result, Stage},
     manifest::Manifest,
     progress::Progress,
     prune,
@@ -62,7 +62,7 @@ pub async fn run(jobs: Vec<Job>, output: Output) -> Result<(), Exit> {
 }
 
 /// Runs the hooks, the backup, and retention after a commit.
-pub(crate) async fn one(agent: &Agent, shutdown: tokio_util::sync::CancellationToken) -> Outcome<Manifest> {
+pub(crate) async fn one(agent: &Agent, shutdown: tokio_util::sync::CancellationToken) -> Result<Manifest> {
     let hooks = &agent.job.hooks;
     let begun = match &hooks.before {
         Some(before) => hook(before, hooks.timeout, &[]).await,
@@ -124,7 +124,7 @@ fn said(manifest: &Manifest) -> String {
     )
 }
 
-async fn hook(command: &str, timeout: Duration, told: &[(&str, &str)]) -> Outcome<()> {
+async fn hook(command: &str, timeout: Duration, told: &[(&str, &str)]) -> Result<()> {
     let failed = |text: String| Failure::told(Stage::Hook, Exit::Failed, text);
     let mut shell = tokio::process::Command::new("sh");
     // In a separate process group, so that the shell's children end with it.

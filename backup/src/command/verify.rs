@@ -10,10 +10,10 @@ use super::{
 };
 use crate::{
     config::Job,
-    failure::{Exit, Failure, Outcome, Stage},
+    failure::{Exit, Failure, Result, Stage},
     manifest::{Manifest, Verification, sign::Kind},
     run::{self, Agent},
-    verify::{self, AssertionFile, DrillFault, Options, Place, ScratchSettings},
+    verify::{self, AssertionFile, DrillError, Options, Place, ScratchSettings},
 };
 
 #[derive(Debug, Clone, clap::Args)]
@@ -51,7 +51,7 @@ pub(crate) async fn drill(
     record: bool,
     shutdown: &CancellationToken,
     answers: Option<Output>,
-) -> Outcome<Verification> {
+) -> Result<Verification> {
     let drilled = uncounted(agent, which, more_assertions, record, shutdown, answers).await;
     match &drilled {
         // A cancelled drill has no result to count.
@@ -70,7 +70,7 @@ async fn uncounted(
     record: bool,
     shutdown: &CancellationToken,
     answers: Option<Output>,
-) -> Outcome<Verification> {
+) -> Result<Verification> {
     let name = agent.job.name.as_str();
     if record && agent.job.keys.signing.is_none() {
         let told =
@@ -89,8 +89,8 @@ async fn uncounted(
         agent.metrics.verifications.with_label_values(&[name, outcome]).inc();
     }
     let verification = done.map_err(|fault| match fault {
-        DrillFault::Restore(fault) => restore_failed(fault).context("failed to run the drill"),
-        DrillFault::Scratch(fault) => Failure::new(Stage::Verify, Exit::Failed, fault),
+        DrillError::Restore(fault) => restore_failed(fault).context("failed to run the drill"),
+        DrillError::Scratch(fault) => Failure::new(Stage::Verify, Exit::Failed, fault),
     })?;
     if record {
         let key = agent.layout.verification(&verification.id, verification.finished_at, rand::random());
@@ -100,7 +100,7 @@ async fn uncounted(
     Ok(verification)
 }
 
-fn options(job: &Job, more_assertions: &[PathBuf]) -> Outcome<Options> {
+fn options(job: &Job, more_assertions: &[PathBuf]) -> Result<Options> {
     let files = job.drill.assertions.iter().chain(more_assertions).map(|path| AssertionFile::read(path));
     let assertions: Result<Vec<_>, _> = files.collect();
     let place = match &job.drill.server {
@@ -148,7 +148,7 @@ fn said(verification: &Verification) -> String {
     )
 }
 
-fn verdict(verification: &Verification) -> Outcome<()> {
+fn verdict(verification: &Verification) -> Result<()> {
     if verification.passed {
         return Ok(());
     }

@@ -6,7 +6,7 @@ use super::*;
 
 const SIGNING: &str = "nWGxne/9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A=";
 
-fn load_with(changes: &[(&str, &str)], needs: Needs) -> Result<Vec<Job>, Faults> {
+fn load_with(changes: &[(&str, &str)], needs: Needs) -> Result<Vec<Job>, ConfigError> {
     let mut settings = vec![
         ("BACKUP_SOURCE_URL", "postgres://me:secret@db:5433/shop"),
         ("BACKUP_STORE_BUCKET", "backups"),
@@ -79,4 +79,55 @@ fn an_address_with_escapes_or_sockets_is_parsed() {
     let socket = parse("postgres://me@%2Frun%2Fpostgresql/shop");
     assert_eq!(socket.socket_path().to_str(), Some("/run/postgresql/.s.PGSQL.5432"));
     assert_eq!(parse("postgres://me@h?host=/tmp").host, "/tmp");
+}
+
+/// Each fault is stated where it was made: at the key of the file, at the variable, or at `--set`. A missing setting is stated at
+/// the job that lacks it, and a fault outside `jobs` once.
+#[test]
+fn a_fault_names_the_place_where_it_was_made() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("backup.yaml");
+    std::fs::write(
+        &path,
+        "workers: lots\nstore:\n  bukket: b\njobs:\n  - name: one\n    parts_in_flight: 2\n    signing_key: hunter2\n  - name: two\n    signing_key_file: /none\n",
+    )
+    .unwrap();
+    let variables = [
+        ("BACKUP_SOURCE_URL", "postgres://me:secret@db:5433/shop"),
+        ("BACKUP_STORE_ACCESS_KEY", "a"),
+        ("BACKUP_STORE_SECRET_KEY", "s"),
+        ("BACKUP_STORE_BUCKET", ""),
+        ("BACKUP_SIGNING_KEY", SIGNING),
+        ("BACKUP_KEEP_FLOOR", "0"),
+    ];
+    let variables = variables.map(|(name, value)| (OsString::from(name), OsString::from(value)));
+    let overrides = [("BACKUP_LEASE".to_owned(), "long".to_owned())];
+    let ConfigError(faults) = load_from(variables[..3].to_vec(), Some(&path), &[], RUN).unwrap_err();
+    let at = format!("{}:", path.display());
+    assert!(faults.contains(&format!("{at}5: jobs[0].store_bucket: is missing; set it: {}", bucket_help())), "{faults:#?}");
+    assert!(faults.contains(&format!("{at}8: jobs[1].store_bucket: is missing; set it: {}", bucket_help())), "{faults:#?}");
+    let ConfigError(faults) = load_from(variables.to_vec(), Some(&path), &overrides, RUN).unwrap_err();
+    for expected in [
+        "1: workers: is \"lots\", expected a whole number",
+        "3: store.bukket: is not a setting of this program; did you mean store_bucket? Otherwise remove it",
+        "6: jobs[0].parts_in_flight: is not larger than workers; set it to at least one more than workers",
+        "7: jobs[0].signing_key: is not an Ed25519 key",
+        "9: jobs[1].signing_key_file: names /none, which cannot be read",
+    ] {
+        let expected = format!("{at}{expected}");
+        let stated = faults.iter().filter(|fault| fault.starts_with(&expected)).count();
+        assert_eq!(stated, 1, "{expected}: {faults:#?}");
+    }
+    for expected in
+        ["BACKUP_KEEP_FLOOR is 0, outside 1 to", "BACKUP_STORE_BUCKET is empty", "--set lease: is \"long\", not a span"]
+    {
+        assert_eq!(faults.iter().filter(|fault| fault.starts_with(expected)).count(), 1, "{expected}: {faults:#?}");
+    }
+    assert!(!faults.iter().any(|fault| fault.contains("hunter2")), "{faults:#?}");
+}
+
+fn bucket_help() -> String {
+    let help = help();
+    let line = help.lines().find(|line| line.starts_with("BACKUP_STORE_BUCKET ")).unwrap();
+    line.split_once("required").unwrap().1.trim().to_owned()
 }

@@ -1,11 +1,11 @@
 //! This module checks whether a role may read a database, without reading its rows.
 
-use sqlx::{Connection, PgConnection, Row};
-
 use super::coordinator::of_the_users;
 use crate::{
     config::Source,
-    failure::{Exit, Failure, Outcome, Stage},
+    failure::{Exit, Failure, Result, Stage},
+    session::pin_rows,
+    wire::{Connection, Row, WireError},
 };
 
 /// Tables and sequences of a backup that the role may not read, or that a policy hides rows of.
@@ -28,15 +28,18 @@ const UNREADABLE_LARGE_OBJECTS: &str = "SELECT l.oid::text FROM pg_catalog.pg_la
 
 /// # Errors
 /// Returns an error that names the unreadable objects and the missing right.
-pub async fn readable(source: &Source) -> Outcome<()> {
-    let failed = |error| Failure::database(Stage::Connect, error);
+pub async fn readable(source: &Source) -> Result<()> {
     let forbidden = |told| Err(Failure::told(Stage::Connect, Exit::Forbidden, told));
-    let mut session = PgConnection::connect_with(&source.options()).await.map_err(failed)?;
-    let rows = sqlx::query(UNREADABLE).fetch_all(&mut session).await.map_err(failed)?;
-    let named = |granted: bool| -> Vec<String> {
-        rows.iter().filter(|row| row.get::<bool, _>(1) == granted).map(|row| row.get(0)).collect()
+    let place = source.clone();
+    // As the backup itself does, in the database's own encoding.
+    let asked = tokio::task::spawn_blocking(move || ask(&place)).await;
+    let asked = asked.map_err(|error| Failure::new(Stage::Connect, Exit::Failed, error))?;
+    let (tables, objects) = asked.map_err(|error| Failure::wire(Stage::Connect, error))?;
+    let named = |granted: &str| -> Vec<String> {
+        let rows = tables.iter().filter(|row| row.get(1).and_then(Option::as_deref) == Some(granted));
+        rows.filter_map(|row| row.first()?.clone()).collect()
     };
-    let (unreadable, hidden) = (named(false), named(true));
+    let (unreadable, hidden) = (named("f"), named("t"));
     let (database, role) = (&source.database, &source.user);
     if !unreadable.is_empty() {
         return forbidden(format!(
@@ -50,7 +53,7 @@ pub async fn readable(source: &Source) -> Outcome<()> {
             hidden.join(", ")
         ));
     }
-    let objects: Vec<String> = sqlx::query_scalar(UNREADABLE_LARGE_OBJECTS).fetch_all(&mut session).await.map_err(failed)?;
+    let objects: Vec<String> = objects.into_iter().filter_map(|row| row.into_iter().next().flatten()).collect();
     if !objects.is_empty() {
         return forbidden(format!(
             "database {database}: the role {role} may not read the large objects {}; GRANT SELECT ON LARGE OBJECT … to it, make it a member of \
@@ -59,4 +62,11 @@ pub async fn readable(source: &Source) -> Outcome<()> {
         ));
     }
     Ok(())
+}
+
+/// Unreadable tables, and unreadable large objects.
+fn ask(source: &Source) -> std::result::Result<(Vec<Row>, Vec<Row>), WireError> {
+    let mut connection = Connection::open(source, |_| ())?;
+    connection.query(&pin_rows())?;
+    Ok((connection.query(UNREADABLE)?, connection.query(UNREADABLE_LARGE_OBJECTS)?))
 }

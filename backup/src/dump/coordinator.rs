@@ -10,7 +10,7 @@ use jiff::Timestamp;
 
 use super::Reading;
 use crate::{
-    failure::{Exit, Failure, Outcome, Stage},
+    failure::{Exit, Failure, Result, Stage},
     session,
     wire::{Connection, CopiedRows, WireError},
 };
@@ -79,7 +79,7 @@ struct Held {
 }
 
 impl Coordinator {
-    pub fn begin(reading: &Reading) -> Outcome<Self> {
+    pub fn begin(reading: &Reading) -> Result<Self> {
         let mut connection = open(reading, Stage::Locks)?;
         let failed = |error| Failure::wire(Stage::Locks, error);
         connection.query(&format!("SET lock_timeout = {}", reading.limits.lock_wait.as_millis())).map_err(failed)?;
@@ -95,7 +95,7 @@ impl Coordinator {
     }
 
     /// `None`: a table was created or dropped in between.
-    fn attempt(connection: &mut Connection) -> Outcome<Option<Held>> {
+    fn attempt(connection: &mut Connection) -> Result<Option<Held>> {
         let failed = |error| Failure::wire(Stage::Locks, error);
         let tables = connection.query_raw(LIST).map_err(failed)?;
         connection.query("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").map_err(failed)?;
@@ -126,7 +126,7 @@ impl Coordinator {
     }
 
     /// Runs a query under the snapshot.
-    pub fn query(&self, stage: Stage, statement: &str) -> Outcome<Vec<crate::wire::Row>> {
+    pub fn query(&self, stage: Stage, statement: &str) -> Result<Vec<crate::wire::Row>> {
         self.connection().query(statement).map_err(|error| Failure::wire(stage, error))
     }
 
@@ -144,7 +144,7 @@ impl Coordinator {
     /// Releases the locks, after a proof that they were held until now. If their session was lost, another session proves it.
     /// Workers have the snapshot in their own sessions. Only a new file of a table (after a `TRUNCATE` or a rewriting `ALTER`)
     /// hides rows from a snapshot.
-    pub fn end(self, reading: &Reading) -> Outcome<(Timestamp, Option<String>)> {
+    pub fn end(self, reading: &Reading) -> Result<(Timestamp, Option<String>)> {
         let lost = |error| {
             Failure::wire(Stage::Locks, error)
                 .context("the session with the snapshot and the locks was lost, so the rows may be inconsistent")
@@ -179,7 +179,7 @@ fn files(connection: &mut Connection) -> Result<BTreeMap<Vec<u8>, Option<Vec<u8>
 }
 
 /// Opens a connection with all settings pinned, in the database's encoding.
-pub(super) fn open(reading: &Reading, stage: Stage) -> Outcome<Connection> {
+pub(super) fn open(reading: &Reading, stage: Stage) -> Result<Connection> {
     let failed = |error| Failure::wire(stage, error);
     let mut connection = Connection::open(&reading.source, |breaker| reading.stop.guard(breaker)).map_err(failed)?;
     connection.query(&session::pin_rows()).map_err(failed)?;

@@ -4,11 +4,11 @@ use std::sync::PoisonError;
 
 use super::{
     Shared,
-    piece::{CopyFault, Writing},
+    piece::{CopyError, Writing},
 };
 use crate::{
     checksum::RowChecksum,
-    failure::{Exit, Outcome, Stage},
+    failure::{Exit, Result, Stage},
     lane::Lane,
     seal::Sealer,
     wire::{Connection, WireError},
@@ -45,8 +45,8 @@ pub(super) fn read(
     from: usize,
     sealer: &mut Sealer,
     lane: &mut Lane,
-) -> Outcome<()> {
-    let failed = |fault: CopyFault| {
+) -> Result<()> {
+    let failed = |fault: CopyError| {
         let failure = fault.failure(Stage::LargeObjects);
         if failure.exit == Exit::Forbidden {
             failure.context("the role may not read every large object; grant SELECT on them, or run as a superuser")
@@ -85,8 +85,8 @@ pub(super) fn read(
     Ok(())
 }
 
-fn copy(shared: &Shared, connection: &mut Connection, statement: &str, chunks: &mut Chunks<'_, '_>) -> Result<(), CopyFault> {
-    let mut take = |bytes: &[u8]| -> Result<(), CopyFault> {
+fn copy(shared: &Shared, connection: &mut Connection, statement: &str, chunks: &mut Chunks<'_, '_>) -> Result<(), CopyError> {
+    let mut take = |bytes: &[u8]| -> Result<(), CopyError> {
         shared.go_on()?;
         shared.reading.progress.read(bytes.len() as u64 / 2);
         chunks.take(bytes)
@@ -95,7 +95,7 @@ fn copy(shared: &Shared, connection: &mut Connection, statement: &str, chunks: &
 }
 
 impl Chunks<'_, '_> {
-    fn take(&mut self, mut bytes: &[u8]) -> Result<(), CopyFault> {
+    fn take(&mut self, mut bytes: &[u8]) -> Result<(), CopyError> {
         while let Some(end) = bytes.iter().position(|byte| *byte == b'\n') {
             self.line.extend_from_slice(&bytes[..end]);
             bytes = &bytes[end + 1..];
@@ -109,7 +109,7 @@ impl Chunks<'_, '_> {
     }
 
     /// Object, offset and `\\x` with hexadecimal digits, separated by tabs.
-    fn row(&mut self, line: &[u8]) -> Result<(), CopyFault> {
+    fn row(&mut self, line: &[u8]) -> Result<(), CopyError> {
         let malformed = || WireError::Protocol("a large object's row has an unexpected format".into());
         let mut fields = line.split(|byte| *byte == b'\t');
         let mut number = || std::str::from_utf8(fields.next()?).ok()?.parse::<u64>().ok();

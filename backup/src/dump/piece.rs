@@ -12,26 +12,26 @@ use crate::{
 
 /// Failures between the server and the stream.
 #[derive(Debug)]
-pub(super) enum CopyFault {
+pub(super) enum CopyError {
     /// Another worker failed, so this one's work is useless.
     InVain,
     Wire(WireError),
     Sink(io::Error),
 }
 
-impl From<WireError> for CopyFault {
+impl From<WireError> for CopyError {
     fn from(error: WireError) -> Self {
         Self::Wire(error)
     }
 }
 
-impl From<io::Error> for CopyFault {
+impl From<io::Error> for CopyError {
     fn from(error: io::Error) -> Self {
         Self::Sink(error)
     }
 }
 
-impl CopyFault {
+impl CopyError {
     pub fn failure(self, stage: Stage) -> Failure {
         match self {
             Self::InVain => Failure::told(stage, Exit::Failed, "another session that read this database failed"),

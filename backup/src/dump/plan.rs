@@ -6,7 +6,7 @@ use std::collections::{BTreeSet, HashMap, VecDeque};
 use super::{Read, Reading, columns, coordinator::Coordinator};
 use crate::{
     archive::{Contents, CopyTarget},
-    failure::{Exit, Failure, Outcome, Stage},
+    failure::{Exit, Failure, Result, Stage},
     manifest,
 };
 
@@ -128,7 +128,7 @@ impl Table {
     }
 }
 
-pub(super) fn make(reading: &Reading, coordinator: &Coordinator, contents: &Contents) -> Outcome<Plan> {
+pub(super) fn make(reading: &Reading, coordinator: &Coordinator, contents: &Contents) -> Result<Plan> {
     let sizes = sizes(coordinator)?;
     let filters = filters(coordinator)?;
     let version = server_version(coordinator)?;
@@ -180,7 +180,7 @@ struct Size {
     bytes: u64,
 }
 
-fn sizes(coordinator: &Coordinator) -> Outcome<HashMap<u32, Size>> {
+fn sizes(coordinator: &Coordinator) -> Result<HashMap<u32, Size>> {
     let rows = coordinator.query(Stage::Contents, SIZES)?;
     let size = |row: crate::wire::Row| {
         let [oid, method, own_bytes, bytes] = <[Option<String>; 4]>::try_from(row).ok()?;
@@ -190,7 +190,7 @@ fn sizes(coordinator: &Coordinator) -> Outcome<HashMap<u32, Size>> {
     Ok(rows.into_iter().filter_map(size).collect())
 }
 
-fn filters(coordinator: &Coordinator) -> Outcome<HashMap<u32, String>> {
+fn filters(coordinator: &Coordinator) -> Result<HashMap<u32, String>> {
     let rows = coordinator.query(Stage::Contents, FILTERS)?;
     let filter = |row: crate::wire::Row| {
         let mut row = row.into_iter();
@@ -199,12 +199,12 @@ fn filters(coordinator: &Coordinator) -> Outcome<HashMap<u32, String>> {
     Ok(rows.into_iter().filter_map(filter).collect())
 }
 
-fn large_objects(coordinator: &Coordinator) -> Outcome<Vec<u32>> {
+fn large_objects(coordinator: &Coordinator) -> Result<Vec<u32>> {
     let rows = coordinator.query(Stage::LargeObjects, "SELECT oid FROM pg_catalog.pg_largeobject_metadata ORDER BY oid")?;
     Ok(rows.into_iter().filter_map(|row| row.into_iter().next()??.parse().ok()).collect())
 }
 
-fn server_version(coordinator: &Coordinator) -> Outcome<u32> {
+fn server_version(coordinator: &Coordinator) -> Result<u32> {
     let rows = coordinator.query(Stage::Contents, "SHOW server_version_num")?;
     Ok(rows.into_iter().next().and_then(|row| row.into_iter().next()??.parse().ok()).unwrap_or(0))
 }

@@ -4,7 +4,7 @@ use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection, Row};
 
 use crate::{
     config::{Job, RolePasswords, Source},
-    failure::{Exit, Failure, Outcome, Stage},
+    failure::{Exit, Failure, Result, Stage},
     manifest::{self, LeftOut},
     session::pin,
     stop::Stop,
@@ -18,6 +18,8 @@ const OLDEST: u32 = 130_000;
 /// Name, whether it accepts connections, whether it is a template, whether it is invalid.
 const DATABASES: &str =
     "SELECT datname::text, datallowconn, datistemplate, datconnlimit = -2 FROM pg_catalog.pg_database ORDER BY datname";
+/// Databases of a new server that accept connections.
+const MADE_BY_INITDB: [&str; 2] = ["postgres", "template1"];
 /// Class of our advisory locks: "backup" as a number.
 const LOCK_CLASS: i32 = 0x0062_6b75;
 
@@ -41,13 +43,12 @@ impl Server {
     /// # Errors
     /// Returns an error if the server cannot be reached, is too old or too new, or is behind a pooler. Also if another backup
     /// runs on it, or a configured database does not exist.
-    pub async fn open(job: &Job, source: &Source, tools: &Tools) -> Outcome<Self> {
+    pub async fn open(job: &Job, source: &Source, tools: &Tools) -> Result<Self> {
         let failed = |error| Failure::database(Stage::Connect, error);
         let tools = tools.clone();
         // Starting two programs takes as long as logging in, so both run concurrently.
         let asked = tokio::task::spawn_blocking(move || client(&tools));
-        let options = source.options();
-        let (session, client) = tokio::join!(PgConnection::connect_with(&options), asked);
+        let (session, client) = tokio::join!(connect(source), asked);
         let mut session = session.map_err(|error| {
             Failure::database(Stage::Connect, error).context(format!(
                 "failed to connect to {} as {}; correct BACKUP_SOURCE_URL, or start the server",
@@ -83,7 +84,7 @@ impl Server {
     }
 
     /// Ensures one attempt of this job at a time on this server, from any machine. The lock is held until the session ends.
-    pub async fn lock(&mut self, job: &str) -> Outcome<()> {
+    pub async fn lock(&mut self, job: &str) -> Result<()> {
         let lock = sqlx::query("SELECT pg_try_advisory_lock($1, hashtext($2))").bind(LOCK_CLASS).bind(job);
         let row = lock.fetch_one(&mut self.session).await.map_err(|error| Failure::database(Stage::Lease, error))?;
         if row.get::<bool, _>(0) {
@@ -96,10 +97,10 @@ impl Server {
 
     /// Checks that the session, and with it the advisory lock, still exists. A lost session is replaced if the lock is free; the
     /// lease ensures that no other run has written in between.
-    pub async fn still_there(&mut self, job: &str) -> Outcome<()> {
+    pub async fn still_there(&mut self, job: &str) -> Result<()> {
         let Err(lost) = self.session.ping().await else { return Ok(()) };
         let gone = |error| Failure::database(Stage::Connect, error).context("the session with the advisory lock was lost");
-        self.session = PgConnection::connect_with(&self.source.options()).await.map_err(gone)?;
+        self.session = connect(&self.source).await.map_err(gone)?;
         self.session.execute(AssertSqlSafe(pin())).await.map_err(gone)?;
         self.lock(job).await?;
         tracing::warn!(error = wire::described(&lost), "lost the session with the advisory lock; took the free lock again");
@@ -107,15 +108,31 @@ impl Server {
     }
 }
 
+/// A session in UTF-8 on the server. If the encoding of the source's database cannot be converted to UTF-8 (`MULE_INTERNAL`), it is
+/// in another database: everything that it reads belongs to the server.
+async fn connect(source: &Source) -> sqlx::Result<PgConnection> {
+    const NO_CONVERSION: &str = "0A000";
+    let refused = match PgConnection::connect_with(&source.options()).await {
+        Err(sqlx::Error::Database(refused)) if refused.code().as_deref() == Some(NO_CONVERSION) => refused,
+        connected => return connected,
+    };
+    for database in MADE_BY_INITDB {
+        if let Ok(session) = PgConnection::connect_with(&source.with_database(database).options()).await {
+            return Ok(session);
+        }
+    }
+    Err(sqlx::Error::Database(refused))
+}
+
 /// pg_dump's version text, and the older version of pg_dump and pg_dumpall.
-fn client(tools: &Tools) -> Outcome<(String, u32)> {
+fn client(tools: &Tools) -> Result<(String, u32)> {
     let (text, dump) = tools.version("pg_dump")?;
     let (_, dumpall) = tools.version("pg_dumpall")?;
     Ok((text, dump.min(dumpall)))
 }
 
 /// The client's version text, if the client supports the server's version.
-fn fitting(server: u32, client: Outcome<(String, u32)>) -> Outcome<String> {
+fn fitting(server: u32, client: Result<(String, u32)>) -> Result<String> {
     if server < OLDEST {
         let told =
             format!("the server's version is {}, but the oldest supported version is 13; upgrade the server", server / 10_000);
@@ -147,7 +164,7 @@ fn role_passwords(job: &Job, readable: bool, warnings: &mut Vec<String>) -> bool
 }
 
 /// The databases to back up, and those left out although they are not excluded.
-async fn databases(session: &mut PgConnection, job: &Job) -> Outcome<(Vec<String>, Vec<LeftOut>)> {
+async fn databases(session: &mut PgConnection, job: &Job) -> Result<(Vec<String>, Vec<LeftOut>)> {
     let failed = |error| Failure::database(Stage::Connect, error);
     let rows: Vec<(String, bool, bool, bool)> = sqlx::query_as(DATABASES).fetch_all(session).await.map_err(failed)?;
     let excluded =
@@ -190,7 +207,7 @@ async fn databases(session: &mut PgConnection, job: &Job) -> Outcome<(Vec<String
 ///
 /// # Errors
 /// Returns an error if a pooler answers.
-pub fn refuse_pooler(source: &Source, stop: &Stop) -> Outcome<()> {
+pub fn refuse_pooler(source: &Source, stop: &Stop) -> Result<()> {
     let failed = |error| Failure::wire(Stage::Connect, error);
     let mut connection = wire::Connection::open(source, |breaker| stop.guard(breaker)).map_err(failed)?;
     let answering = connection.query_one("SELECT pg_catalog.pg_backend_pid()").map_err(failed)?;

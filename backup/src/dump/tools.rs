@@ -1,18 +1,19 @@
 //! This module finds and starts PostgreSQL's client tools, with the source in their environment.
 
 use std::{
+    fs,
     io::{self, Read},
     os::unix::process::CommandExt,
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Child, ChildStdout, Command, ExitStatus, Stdio},
     thread::JoinHandle,
 };
 
-use rustix::process::Pid;
+use rustix::process::{Pid, Resource, Rlimit, prlimit};
 
 use crate::{
     config::Source,
-    failure::{Exit, Failure, Outcome, Stage},
+    failure::{Exit, Failure, Result, Stage},
     stop::{Group, Stop},
 };
 
@@ -43,7 +44,7 @@ impl Tools {
     }
 
     /// Output of `pg_dump --version`, and the major version in it.
-    pub fn version(&self, name: &'static str) -> Outcome<(String, u32)> {
+    pub fn version(&self, name: &'static str) -> Result<(String, u32)> {
         let mut running = self.spawn(name, |command| command.arg("--version"))?;
         let mut output = Vec::new();
         // Unreadable output contains no version.
@@ -64,14 +65,14 @@ impl Tools {
         }
     }
 
-    pub fn start(&self, name: &'static str, arguments: &[String], source: &Source) -> Outcome<Running> {
+    pub fn start(&self, name: &'static str, arguments: &[String], source: &Source) -> Result<Running> {
         self.spawn(name, |command| {
             source.prepare_tool(command);
             command.args(arguments)
         })
     }
 
-    fn spawn(&self, name: &'static str, with: impl FnOnce(&mut Command) -> &mut Command) -> Outcome<Running> {
+    fn spawn(&self, name: &'static str, with: impl FnOnce(&mut Command) -> &mut Command) -> Result<Running> {
         let program = self.folder.as_ref().map_or_else(|| PathBuf::from(name), |folder| folder.join(name));
         let mut command = Command::new(program);
         // In a separate process group: a tool can be a script, and its children must end with it.
@@ -93,7 +94,7 @@ impl Tools {
     }
 
     /// A tool's whole output after its success.
-    pub fn run(&self, stage: Stage, name: &'static str, arguments: &[String], source: &Source) -> Outcome<Vec<u8>> {
+    pub fn run(&self, stage: Stage, name: &'static str, arguments: &[String], source: &Source) -> Result<Vec<u8>> {
         let mut running = self.start(name, arguments, source)?;
         let mut output = Vec::new();
         let read = running.output().take(LARGEST_OUTPUT).read_to_end(&mut output);
@@ -115,6 +116,24 @@ impl Running {
             }
         }
         Output(self.child.stdout.take())
+    }
+
+    /// Refuses the tool more than this many bytes of memory beyond its present size. A script in the place of the tool has no limit,
+    /// since the program that it runs is unknown.
+    pub fn limit_growth(&self, bytes: u64) -> io::Result<()> {
+        let folder = Path::new("/proc").join(self.child.id().to_string());
+        if !fs::read_link(folder.join("exe"))?.ends_with(self.name) {
+            return Ok(());
+        }
+        // The first field is the size of the address space, in pages.
+        let size = fs::read_to_string(folder.join("statm"))?;
+        let pages = size.split(' ').next().and_then(|pages| pages.parse::<u64>().ok());
+        let pages = pages.ok_or_else(|| io::Error::other("the size of the process is unreadable"))?;
+        let present = pages.saturating_mul(rustix::param::page_size() as u64);
+        let limit = Some(present.saturating_add(bytes));
+        let pid = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw);
+        prlimit(pid, Resource::As, Rlimit { current: limit, maximum: limit })?;
+        Ok(())
     }
 
     fn wait(&mut self) -> io::Result<ExitStatus> {

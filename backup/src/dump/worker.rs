@@ -4,11 +4,11 @@ use std::sync::PoisonError;
 
 use super::{
     Shared, coordinator, large_objects,
-    piece::{CopyFault, Writing},
+    piece::{CopyError, Writing},
     plan::Task,
 };
 use crate::{
-    failure::{Exit, Failure, Outcome, Stage},
+    failure::{Exit, Failure, Result, Stage},
     lane::Lane,
     seal::Sealer,
     wire::Connection,
@@ -17,7 +17,7 @@ use crate::{
 /// SQLSTATE: the lock was not available.
 const LOCK_NOT_AVAILABLE: &str = "55P03";
 
-pub(super) fn run(shared: &Shared, lane: &mut Lane, sealer: &mut Sealer) -> Outcome<()> {
+pub(super) fn run(shared: &Shared, lane: &mut Lane, sealer: &mut Sealer) -> Result<()> {
     let mut connection = None;
     loop {
         let task = shared.queue.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
@@ -37,13 +37,13 @@ pub(super) fn run(shared: &Shared, lane: &mut Lane, sealer: &mut Sealer) -> Outc
 }
 
 /// Opens a connection under the coordinator's snapshot.
-fn open(shared: &Shared) -> Outcome<Connection> {
+fn open(shared: &Shared) -> Result<Connection> {
     let mut connection = coordinator::open(&shared.reading, Stage::Rows)?;
     adopt(shared, &mut connection)?;
     Ok(connection)
 }
 
-fn adopt(shared: &Shared, connection: &mut Connection) -> Outcome<()> {
+fn adopt(shared: &Shared, connection: &mut Connection) -> Result<()> {
     let Shared { coordinator, .. } = shared;
     let statements =
         format!("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET TRANSACTION SNAPSHOT '{}'", coordinator.snapshot);
@@ -61,7 +61,7 @@ fn rows(
     stretch: usize,
     sealer: &mut Sealer,
     lane: &mut Lane,
-) -> Outcome<()> {
+) -> Result<()> {
     let table = &shared.plan.tables[place];
     let progress = &shared.reading.progress;
     let (relation, oid) = (table.relation.as_slice(), table.oid.to_string());
@@ -71,19 +71,19 @@ fn rows(
     let named = [named, table.copy_statement(stretch)].concat();
     let own = [b"LOCK TABLE ONLY ", relation, b" IN ACCESS SHARE MODE NOWAIT; ", &named].concat();
     let mut writing = Writing::new(sealer, lane);
-    let mut take = |bytes: &[u8]| -> Result<(), CopyFault> {
+    let mut take = |bytes: &[u8]| -> Result<(), CopyError> {
         shared.go_on()?;
         progress.read(bytes.len() as u64);
         Ok(writing.write(bytes)?)
     };
     let copied = match connection.copy_out(&own, &[&oid], &mut take) {
-        Err(CopyFault::Wire(error)) if error.code() == Some(LOCK_NOT_AVAILABLE) => {
+        Err(CopyError::Wire(error)) if error.code() == Some(LOCK_NOT_AVAILABLE) => {
             adopt(shared, connection)?;
             shared.coordinator.copy_out(&named, &[&oid], &mut take)
         }
         copied => copied,
     };
-    let told = |fault: CopyFault| {
+    let told = |fault: CopyError| {
         let failure = fault.failure(Stage::Rows).context(format!("reading {}", table.display_name()));
         if failure.exit == Exit::Forbidden {
             failure.context("the role needs SELECT (or pg_read_all_data), and BYPASSRLS where a policy would hide rows")

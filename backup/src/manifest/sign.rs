@@ -35,7 +35,7 @@ impl Kind {
 
 /// Reason why a record is not trusted.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum RecordFault {
+pub enum RecordError {
     #[error("it is not two lines of JSON: {0}")]
     Malformed(String),
     #[error("it has format {found}, but this program reads up to {known}; use a newer release")]
@@ -139,20 +139,20 @@ impl Trusted {
     ///
     /// # Errors
     /// Returns an error if it is not a record of this kind, signed by a trusted key.
-    pub fn open<Record: DeserializeOwned>(&self, kind: Kind, bytes: &[u8]) -> Result<Record, RecordFault> {
-        let malformed = |what: &str| RecordFault::Malformed(what.to_owned());
+    pub fn open<Record: DeserializeOwned>(&self, kind: Kind, bytes: &[u8]) -> Result<Record, RecordError> {
+        let malformed = |what: &str| RecordError::Malformed(what.to_owned());
         let end = bytes.iter().position(|byte| *byte == b'\n').ok_or_else(|| malformed("the first line does not end"))?;
         let (record, rest) = (&bytes[..end], &bytes[end + 1..]);
         let line: SignatureLine = serde_json::from_slice(rest).map_err(|error| malformed(&format!("second line: {error}")))?;
         let signature = BASE64.decode(&line.signature).ok().and_then(|bytes| Signature::from_slice(&bytes).ok());
         let signature = signature.ok_or_else(|| malformed("the signature is not 64 bytes in Base64"))?;
         let key = self.0.iter().find(|key| fingerprint(key) == line.key);
-        let key = key.ok_or_else(|| RecordFault::UnknownKey(line.key.clone()))?;
-        key.verify_strict(&signed_bytes(kind, record), &signature).map_err(|_| RecordFault::Forged)?;
+        let key = key.ok_or_else(|| RecordError::UnknownKey(line.key.clone()))?;
+        key.verify_strict(&signed_bytes(kind, record), &signature).map_err(|_| RecordError::Forged)?;
         let json: serde_json::Value = serde_json::from_slice(record).map_err(|error| malformed(&error.to_string()))?;
         let format = json.get("format").and_then(serde_json::Value::as_u64).unwrap_or(0);
         if format > u64::from(super::FORMAT) {
-            return Err(RecordFault::Newer { found: format, known: super::FORMAT });
+            return Err(RecordError::Newer { found: format, known: super::FORMAT });
         }
         serde_json::from_value(json).map_err(|error| malformed(&error.to_string()))
     }
@@ -196,16 +196,16 @@ mod tests {
         trusted.add_own(&signing(1));
         let bytes = signing(1).seal(Kind::Outcome, &record()).unwrap();
         let open = |kind, bytes: &[u8]| trusted.open::<Abandoned>(kind, bytes).unwrap_err();
-        assert_eq!(open(Kind::Start, &bytes), RecordFault::Forged, "a record of another kind");
+        assert_eq!(open(Kind::Start, &bytes), RecordError::Forged, "a record of another kind");
         let changed = String::from_utf8(bytes.clone()).unwrap().replacen("went", "came", 1);
-        assert_eq!(open(Kind::Outcome, changed.as_bytes()), RecordFault::Forged, "a changed record");
+        assert_eq!(open(Kind::Outcome, changed.as_bytes()), RecordError::Forged, "a changed record");
         let other = signing(2).seal(Kind::Outcome, &record()).unwrap();
-        assert!(matches!(open(Kind::Outcome, &other), RecordFault::UnknownKey(_)), "a stranger's record");
+        assert!(matches!(open(Kind::Outcome, &other), RecordError::UnknownKey(_)), "a stranger's record");
         for cut in 0..bytes.len() - 2 {
-            assert!(matches!(open(Kind::Outcome, &bytes[..cut]), RecordFault::Malformed(_)), "cut at {cut}");
+            assert!(matches!(open(Kind::Outcome, &bytes[..cut]), RecordError::Malformed(_)), "cut at {cut}");
         }
         let newer = signing(1).seal(Kind::Outcome, &Abandoned { format: 9, ..record() }).unwrap();
-        assert_eq!(open(Kind::Outcome, &newer), RecordFault::Newer { found: 9, known: super::super::FORMAT });
+        assert_eq!(open(Kind::Outcome, &newer), RecordError::Newer { found: 9, known: super::super::FORMAT });
     }
 
     #[test]

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use sha2::{Digest, Sha256};
 use tokio::sync::mpsc;
 
-use super::{Identities, ReadFault};
+use super::{Identities, ReadError};
 use crate::manifest::Piece;
 
 /// Size of a decoded buffer, large enough that handing it over costs little compared with its bytes.
@@ -15,14 +15,14 @@ const BUFFER_BYTES: usize = 256 << 10;
 const AGE_BUFFER_BYTES: usize = 64 << 10;
 
 /// Decodes a blob that is in memory and whose hash is verified.
-pub(super) fn whole(place: &str, key: Option<&Identities>, stored: &[u8], raw_bytes: u64) -> Result<Vec<u8>, ReadFault> {
+pub(super) fn whole(place: &str, key: Option<&Identities>, stored: &[u8], raw_bytes: u64) -> Result<Vec<u8>, ReadError> {
     let mut raw = Vec::new();
-    let wrong = |error: io::Error| ReadFault::damaged(place, error.to_string());
+    let wrong = |error: io::Error| ReadError::damaged(place, error.to_string());
     let mut decoder = opened(place, key, stored)?;
     // One byte more than allowed: stops a blob that decompresses to more than the manifest's size.
     decoder.by_ref().take(raw_bytes + 1).read_to_end(&mut raw).map_err(wrong)?;
     if raw.len() as u64 != raw_bytes {
-        return Err(ReadFault::damaged(place, format!("it does not decompress to the {raw_bytes} bytes of the manifest")));
+        return Err(ReadError::damaged(place, format!("it does not decompress to the {raw_bytes} bytes of the manifest")));
     }
     Ok(raw)
 }
@@ -31,9 +31,9 @@ pub(super) fn whole(place: &str, key: Option<&Identities>, stored: &[u8], raw_by
 pub(super) fn stream(
     place: &str,
     key: Option<&Identities>,
-    stored: mpsc::Receiver<Result<Bytes, ReadFault>>,
+    stored: mpsc::Receiver<Result<Bytes, ReadError>>,
     piece: &Piece,
-    sender: &mpsc::Sender<Result<Bytes, ReadFault>>,
+    sender: &mpsc::Sender<Result<Bytes, ReadError>>,
 ) {
     let mut stored = Stored { receiver: stored, current: Bytes::new(), hash: Sha256::new(), bytes: 0, fault: None };
     let result = decode(place, key, &mut stored, piece, sender);
@@ -50,18 +50,18 @@ fn decode(
     key: Option<&Identities>,
     stored: &mut Stored,
     piece: &Piece,
-    sender: &mpsc::Sender<Result<Bytes, ReadFault>>,
-) -> Result<(), ReadFault> {
+    sender: &mpsc::Sender<Result<Bytes, ReadError>>,
+) -> Result<(), ReadError> {
     let mut raw_bytes = 0;
     {
         let mut decoder = opened(place, key, &mut *stored)?;
         loop {
             let mut buffer = Vec::with_capacity(BUFFER_BYTES);
             let read = decoder.by_ref().take(BUFFER_BYTES as u64).read_to_end(&mut buffer);
-            let read = read.map_err(|error| ReadFault::damaged(place, error.to_string()))?;
+            let read = read.map_err(|error| ReadError::damaged(place, error.to_string()))?;
             raw_bytes += read as u64;
             if raw_bytes > piece.raw_bytes {
-                return Err(ReadFault::damaged(place, format!("it decompresses to more than {} bytes", piece.raw_bytes)));
+                return Err(ReadError::damaged(place, format!("it decompresses to more than {} bytes", piece.raw_bytes)));
             }
             if read == 0 {
                 break;
@@ -72,37 +72,37 @@ fn decode(
         }
     }
     // The hash includes all bytes after the frame.
-    io::copy(stored, &mut io::sink()).map_err(|error| ReadFault::damaged(place, error.to_string()))?;
+    io::copy(stored, &mut io::sink()).map_err(|error| ReadError::damaged(place, error.to_string()))?;
     if raw_bytes != piece.raw_bytes || stored.bytes != piece.bytes {
-        return Err(ReadFault::damaged(place, format!("it has {raw_bytes} bytes, but {} were written", piece.raw_bytes)));
+        return Err(ReadError::damaged(place, format!("it has {raw_bytes} bytes, but {} were written", piece.raw_bytes)));
     }
     if hex::encode(std::mem::take(&mut stored.hash).finalize()) != piece.sha256 {
-        return Err(ReadFault::damaged(place, "its SHA-256 differs from the manifest"));
+        return Err(ReadError::damaged(place, "its SHA-256 differs from the manifest"));
     }
     Ok(())
 }
 
-fn opened<'a>(place: &str, key: Option<&Identities>, stored: impl Read + 'a) -> Result<Box<dyn Read + 'a>, ReadFault> {
-    let damaged = |error: io::Error| ReadFault::damaged(place, error.to_string());
+fn opened<'a>(place: &str, key: Option<&Identities>, stored: impl Read + 'a) -> Result<Box<dyn Read + 'a>, ReadError> {
+    let damaged = |error: io::Error| ReadError::damaged(place, error.to_string());
     let Some(identities) = key else {
         return Ok(Box::new(zstd::Decoder::new(stored).map_err(damaged)?.single_frame()));
     };
     let decryptor = age::Decryptor::new_buffered(BufReader::with_capacity(AGE_BUFFER_BYTES, stored));
-    let decryptor = decryptor.map_err(|error| ReadFault::damaged(place, error.to_string()))?;
+    let decryptor = decryptor.map_err(|error| ReadError::damaged(place, error.to_string()))?;
     let plain = decryptor.decrypt(identities.iter()).map_err(|error| match error {
-        age::DecryptError::NoMatchingKeys => ReadFault::WrongKey { place: place.to_owned() },
-        other => ReadFault::damaged(place, other.to_string()),
+        age::DecryptError::NoMatchingKeys => ReadError::WrongKey { place: place.to_owned() },
+        other => ReadError::damaged(place, other.to_string()),
     })?;
     Ok(Box::new(zstd::Decoder::new(plain).map_err(damaged)?.single_frame()))
 }
 
 /// A reader that hashes the bytes from the network.
 struct Stored {
-    receiver: mpsc::Receiver<Result<Bytes, ReadFault>>,
+    receiver: mpsc::Receiver<Result<Bytes, ReadError>>,
     current: Bytes,
     hash: Sha256,
     bytes: u64,
-    fault: Option<ReadFault>,
+    fault: Option<ReadError>,
 }
 
 impl Read for Stored {

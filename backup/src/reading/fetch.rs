@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use tokio::sync::mpsc;
 
-use super::ReadFault;
+use super::ReadError;
 use crate::{
     manifest::{Manifest, Piece},
     store::{Store, StoreError},
@@ -31,7 +31,7 @@ pub(super) fn place(manifest: &Manifest, piece: &Piece) -> String {
 }
 
 /// Sends the piece's stored bytes. Ends early if the receiver is dropped.
-pub(super) async fn run(store: Store, manifest: Arc<Manifest>, piece: Piece, sender: mpsc::Sender<Result<Bytes, ReadFault>>) {
+pub(super) async fn run(store: Store, manifest: Arc<Manifest>, piece: Piece, sender: mpsc::Sender<Result<Bytes, ReadError>>) {
     let sent = async {
         for stretch in stretches(&manifest, &piece)? {
             fetch(&store, stretch, &sender).await?;
@@ -43,7 +43,7 @@ pub(super) async fn run(store: Store, manifest: Arc<Manifest>, piece: Piece, sen
     }
 }
 
-async fn fetch(store: &Store, mut stretch: Stretch, sender: &mpsc::Sender<Result<Bytes, ReadFault>>) -> Result<(), ReadFault> {
+async fn fetch(store: &Store, mut stretch: Stretch, sender: &mpsc::Sender<Result<Bytes, ReadError>>) -> Result<(), ReadError> {
     let mut broken = 0;
     while stretch.bytes > 0 {
         let mut body =
@@ -53,7 +53,7 @@ async fn fetch(store: &Store, mut stretch: Stretch, sender: &mpsc::Sender<Result
                 Some(Ok(bytes)) => {
                     let length = bytes.len() as u64;
                     if length > stretch.bytes {
-                        return Err(ReadFault::damaged(&stretch.key, "the store sent more than was requested"));
+                        return Err(ReadError::damaged(&stretch.key, "the store sent more than was requested"));
                     }
                     (stretch.offset, stretch.bytes) = (stretch.offset + length, stretch.bytes - length);
                     store.count_received(length);
@@ -79,21 +79,21 @@ async fn fetch(store: &Store, mut stretch: Stretch, sender: &mpsc::Sender<Result
 }
 
 /// The store rejects a range beyond the end: the object is shorter than it was.
-fn shortened(stretch: &Stretch, error: StoreError) -> ReadFault {
+fn shortened(stretch: &Stretch, error: StoreError) -> ReadError {
     match error {
         StoreError::Refused { code, .. } if code == "InvalidRange" => {
-            ReadFault::damaged(&stretch.key, format!("it ends before byte {}", stretch.offset))
+            ReadError::damaged(&stretch.key, format!("it ends before byte {}", stretch.offset))
         }
         other => other.into(),
     }
 }
 
-fn stretches(manifest: &Manifest, piece: &Piece) -> Result<Vec<Stretch>, ReadFault> {
+fn stretches(manifest: &Manifest, piece: &Piece) -> Result<Vec<Stretch>, ReadError> {
     let (mut offset, end) = (piece.offset, piece.offset.saturating_add(piece.bytes));
     let mut stretches = Vec::new();
     while offset < end {
         let (key, within) = object_at(manifest, piece.lane, offset).ok_or_else(|| {
-            ReadFault::damaged(&format!("stream {}", piece.lane), format!("no object contains its byte {offset}"))
+            ReadError::damaged(&format!("stream {}", piece.lane), format!("no object contains its byte {offset}"))
         })?;
         let bytes = (end - offset).min(manifest.object_bytes - within);
         stretches.push(Stretch { key: key.to_owned(), offset: within, bytes });

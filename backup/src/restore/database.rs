@@ -5,12 +5,13 @@ use std::time::{Duration, Instant};
 
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
 
-use super::{RestoreFault, Session};
+use super::{NotCreated, RestoreError, Session};
 use crate::{
     archive::{Contents, Entry},
     config::Source,
     session::quoted,
     sql::{Renaming, rename_database, statements, words},
+    wire::WireError,
 };
 
 /// `NAMEDATALEN` - 1: the server would truncate a longer name.
@@ -71,7 +72,7 @@ pub struct Databases {
 }
 
 impl Databases {
-    pub async fn connect(server: &Source, names: Names) -> Result<Self, RestoreFault> {
+    pub async fn connect(server: &Source, names: Names) -> Result<Self, RestoreError> {
         // A database with connected sessions cannot be renamed.
         let besides = if server.database == names.target { server.with_database(ALWAYS_THERE) } else { server.clone() };
         // The connection is idle during the whole restore; its idle timeouts are pinned.
@@ -83,26 +84,26 @@ impl Databases {
         &mut self.connection
     }
 
-    pub async fn exists(&mut self, name: &str) -> Result<bool, RestoreFault> {
+    pub async fn exists(&mut self, name: &str) -> Result<bool, RestoreError> {
         let query = sqlx::query_scalar("SELECT EXISTS (SELECT FROM pg_catalog.pg_database WHERE datname = $1)").bind(name);
-        query.fetch_one(&mut self.connection).await.map_err(RestoreFault::asking("looking for a database"))
+        query.fetch_one(&mut self.connection).await.map_err(RestoreError::asking("looking for a database"))
     }
 
     /// Whether the target's name belongs to the empty `postgres` of a new server. The database of the backup then replaces it.
-    pub async fn is_as_made(&mut self, server: &Source) -> Result<bool, RestoreFault> {
+    pub async fn is_as_made(&mut self, server: &Source) -> Result<bool, RestoreError> {
         if self.names.target == MADE_BY_INITDB {
             let place = server.with_database(MADE_BY_INITDB);
             let session = PgConnection::connect_with(&place.options()).await;
-            let mut session = session.map_err(|error| RestoreFault::connecting(&place, &error))?;
+            let mut session = session.map_err(|error| RestoreError::connecting(&place, &error))?;
             let asked = sqlx::query_scalar(NOTHING_MADE).fetch_one(&mut session).await;
-            self.as_made = asked.map_err(RestoreFault::asking("looking into the database postgres"))?;
+            self.as_made = asked.map_err(RestoreError::asking("looking into the database postgres"))?;
             let _ = session.close().await;
         }
         Ok(self.as_made)
     }
 
     /// Whether a session is connected to the database with the target's name.
-    pub async fn is_used(&mut self) -> Result<bool, RestoreFault> {
+    pub async fn is_used(&mut self) -> Result<bool, RestoreError> {
         let end = Instant::now() + SESSIONS_END;
         loop {
             // The kind of other roles' sessions may be hidden from us.
@@ -110,7 +111,7 @@ impl Databases {
                 "SELECT EXISTS (SELECT FROM pg_catalog.pg_stat_activity WHERE datname = $1 AND COALESCE(backend_type, 'client backend') = 'client backend')",
             );
             let used = query.bind(&self.names.target).fetch_one(&mut self.connection).await;
-            let used: bool = used.map_err(RestoreFault::asking("looking for sessions"))?;
+            let used: bool = used.map_err(RestoreError::asking("looking for sessions"))?;
             if !used || Instant::now() > end {
                 return Ok(used);
             }
@@ -119,7 +120,7 @@ impl Databases {
     }
 
     /// Unfinished databases of killed restores, without connected sessions.
-    pub async fn left_behind(&mut self) -> Result<Vec<String>, RestoreFault> {
+    pub async fn left_behind(&mut self) -> Result<Vec<String>, RestoreError> {
         const MARK: &str = "_restoring_";
         let restoring = &self.names.restoring;
         let begins = restoring.rfind(MARK).map_or(restoring.as_str(), |at| &restoring[..at + MARK.len()]).to_owned();
@@ -127,14 +128,14 @@ impl Databases {
             "SELECT datname::text FROM pg_catalog.pg_database d WHERE pg_catalog.starts_with(datname::text, $1) \
              AND NOT EXISTS (SELECT FROM pg_catalog.pg_stat_activity a WHERE a.datid = d.oid) ORDER BY 1",
         );
-        query.bind(begins).fetch_all(&mut self.connection).await.map_err(RestoreFault::asking("looking for unfinished databases"))
+        query.bind(begins).fetch_all(&mut self.connection).await.map_err(RestoreError::asking("looking for unfinished databases"))
     }
 
     /// Creates the database empty, with the encoding and locale of the original. `tablespaces`: also in its tablespace.
-    pub async fn create(&mut self, contents: &Contents, tablespaces: bool) -> Result<(), RestoreFault> {
+    pub async fn create(&mut self, contents: &Contents, tablespaces: bool) -> Result<(), RestoreError> {
         let entry = contents.entries.iter().find(|entry| entry.kind == "DATABASE");
         let definition = entry.and_then(|entry| entry.definition.utf8());
-        let definition = definition.ok_or_else(|| RestoreFault::Contents("it has no CREATE DATABASE statement".into()))?;
+        let definition = definition.ok_or_else(|| RestoreError::Contents("it has no CREATE DATABASE statement".into()))?;
         let mut statement = self.renamed(definition, &self.names.restoring);
         if !tablespaces {
             statement = without_tablespace(&statement);
@@ -142,29 +143,38 @@ impl Databases {
         self.run("creating the database", &statement).await
     }
 
-    pub async fn version_number(&mut self) -> Result<u32, RestoreFault> {
+    pub async fn version_number(&mut self) -> Result<u32, RestoreError> {
         let query = sqlx::query_scalar("SELECT pg_catalog.current_setting('server_version_num')::int4");
-        let version: i32 = query.fetch_one(&mut self.connection).await.map_err(RestoreFault::asking("asking for the version"))?;
+        let version: i32 = query.fetch_one(&mut self.connection).await.map_err(RestoreError::asking("asking for the version"))?;
         Ok(version.unsigned_abs())
     }
 
-    /// Applies the original settings of the database, and of roles in it.
-    pub async fn apply_settings(&mut self, contents: &Contents) -> Result<(), RestoreFault> {
+    /// Applies the original settings of the database, and of roles in it. `keep_going`: returns those that the server refuses, such as
+    /// a parameter that a newer release no longer has.
+    pub async fn apply_settings(&mut self, contents: &Contents, keep_going: bool) -> Result<Vec<NotCreated>, RestoreError> {
         let entries = contents.entries.iter().filter(|entry| entry.kind == "DATABASE PROPERTIES");
         let settings = entries.flat_map(|entry| statements(&to_characters(entry.definition.bytes())));
         let settings: Vec<String> = settings.filter(|statement| is_setting(statement)).collect();
+        let mut refused = Vec::new();
         if settings.is_empty() {
-            return Ok(());
+            return Ok(refused);
         }
         let mut inside = self.inside().await?;
         for statement in settings {
-            self.tell(&mut inside, &statement).await?;
+            refused.extend(self.tell(&mut inside, "setting of the database", &statement, keep_going).await?);
         }
-        Ok(())
+        Ok(refused)
     }
 
-    /// Applies the original owner, settings, comment and privileges.
-    pub async fn adopt(&mut self, contents: &Contents, owners: bool, privileges: bool) -> Result<(), RestoreFault> {
+    /// Applies the original owner, settings, comment and privileges. `keep_going`: returns those that the server refuses.
+    pub async fn adopt(
+        &mut self,
+        contents: &Contents,
+        owners: bool,
+        privileges: bool,
+        keep_going: bool,
+    ) -> Result<Vec<NotCreated>, RestoreError> {
+        let mut refused = Vec::new();
         let restoring = self.names.restoring.clone();
         // In a session inside the database, since the texts are in its encoding.
         let mut inside = self.inside().await?;
@@ -183,26 +193,44 @@ impl Databases {
                 _ => false,
             };
             if wanted {
-                self.tell(&mut inside, &to_characters(entry.definition.bytes())).await?;
+                // Statement by statement, so that each has its own result. The settings were applied first.
+                let all = statements(&to_characters(entry.definition.bytes()));
+                for statement in all.into_iter().filter(|statement| !is_setting(statement)) {
+                    refused.extend(self.tell(&mut inside, &entry.kind.lossy(), &statement, keep_going).await?);
+                }
             }
         }
-        Ok(())
+        Ok(refused)
     }
 
     /// A session in the database that is being restored, in its encoding.
-    async fn inside(&self) -> Result<Session, RestoreFault> {
+    async fn inside(&self) -> Result<Session, RestoreError> {
         Session::open(&self.server.with_database(&self.names.restoring)).await
     }
 
-    /// Runs statements about the original on the database that is being restored. `statements` has a character for each byte.
-    async fn tell(&self, inside: &mut Session, statements: &str) -> Result<(), RestoreFault> {
+    /// Runs a statement about the original on the database that is being restored. `statement` has a character for each byte. Returns
+    /// a refusal only if the restore continues after one.
+    async fn tell(
+        &self,
+        inside: &mut Session,
+        what: &str,
+        statement: &str,
+        keep_going: bool,
+    ) -> Result<Option<NotCreated>, RestoreError> {
         let (from, to) = (to_characters(self.names.original.as_bytes()), to_characters(self.names.restoring.as_bytes()));
-        let statements = to_bytes(&rename_database(statements, &Renaming { from: &from, to: &to }));
-        inside.query(statements).await.map(drop).map_err(RestoreFault::by_wire("setting up the database"))
+        let bytes = to_bytes(&rename_database(statement, &Renaming { from: &from, to: &to }));
+        match inside.query(bytes).await {
+            Ok(_) => Ok(None),
+            Err(error @ WireError::Server { .. }) if keep_going => {
+                let object = format!("{what}: {}", statement.trim());
+                Ok(Some(NotCreated { object, reason: error.to_string() }))
+            }
+            Err(error) => Err(RestoreError::by_wire("setting up the database")(error)),
+        }
     }
 
     /// Gives the restored database its final name, after renaming an existing one. Both happen in one transaction.
-    pub async fn rename(&mut self, replace: bool) -> Result<(), RestoreFault> {
+    pub async fn rename(&mut self, replace: bool) -> Result<(), RestoreError> {
         let mut statements = String::from("BEGIN;");
         if (replace || self.as_made) && self.exists(&self.names.target.clone()).await? {
             statements += &format!("ALTER DATABASE {} RENAME TO {};", quoted(&self.names.target), quoted(&self.names.replaced));
@@ -224,7 +252,7 @@ impl Databases {
     }
 
     /// Drops the unfinished database; succeeds if it does not exist.
-    pub async fn drop_restoring(&mut self) -> Result<(), RestoreFault> {
+    pub async fn drop_restoring(&mut self) -> Result<(), RestoreError> {
         drop_database(&mut self.connection, &self.server, &self.names.restoring).await
     }
 
@@ -232,25 +260,25 @@ impl Databases {
         rename_database(statement, &Renaming { from: &self.names.original, to })
     }
 
-    async fn run(&mut self, what: &'static str, statements: &str) -> Result<(), RestoreFault> {
+    async fn run(&mut self, what: &'static str, statements: &str) -> Result<(), RestoreError> {
         // An error inside BEGIN would leave the connection in a failed transaction.
         let done = self.connection.execute(AssertSqlSafe(statements.to_owned())).await;
         if done.is_err() && statements.starts_with("BEGIN") {
             let _ = self.connection.execute("ROLLBACK").await;
         }
-        done.map(drop).map_err(RestoreFault::asking(what))
+        done.map(drop).map_err(RestoreError::asking(what))
     }
 }
 
 /// Drops a database that a restore created, even with connected sessions; succeeds if it does not exist. The server refuses to
 /// drop a database with subscriptions. They are dropped first, without contacting the publisher, whose slots belong to the
 /// original.
-pub async fn drop_database(connection: &mut PgConnection, server: &Source, name: &str) -> Result<(), RestoreFault> {
+pub async fn drop_database(connection: &mut PgConnection, server: &Source, name: &str) -> Result<(), RestoreError> {
     const WHAT: &str = "dropping a database that a restore created";
     let query = sqlx::query_scalar(
         "SELECT s.subname::text FROM pg_catalog.pg_subscription s JOIN pg_catalog.pg_database d ON d.oid = s.subdbid WHERE d.datname = $1",
     );
-    let subscriptions: Vec<String> = query.bind(name).fetch_all(&mut *connection).await.map_err(RestoreFault::asking(WHAT))?;
+    let subscriptions: Vec<String> = query.bind(name).fetch_all(&mut *connection).await.map_err(RestoreError::asking(WHAT))?;
     if !subscriptions.is_empty() {
         let mut inside = super::connect_session(&server.with_database(name)).await?;
         for subscription in subscriptions.iter().map(|subscription| quoted(subscription)) {
@@ -260,12 +288,12 @@ pub async fn drop_database(connection: &mut PgConnection, server: &Source, name:
                 format!("ALTER SUBSCRIPTION {subscription} SET (slot_name = NONE)"),
                 format!("DROP SUBSCRIPTION {subscription}"),
             ] {
-                inside.execute(AssertSqlSafe(statement)).await.map_err(RestoreFault::asking(WHAT))?;
+                inside.execute(AssertSqlSafe(statement)).await.map_err(RestoreError::asking(WHAT))?;
             }
         }
     }
     let statement = format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", quoted(name));
-    connection.execute(AssertSqlSafe(statement)).await.map(drop).map_err(RestoreFault::asking(WHAT))
+    connection.execute(AssertSqlSafe(statement)).await.map(drop).map_err(RestoreError::asking(WHAT))
 }
 
 /// Converts each byte to a character, so that ASCII searches work in any encoding.

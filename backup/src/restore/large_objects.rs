@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::{RestoreFault, progress::Progress, sessions::Session};
+use super::{RestoreError, progress::Progress, sessions::Session};
 use crate::{
     manifest::{LargeObjects, Piece},
     reading::BackupReader,
@@ -24,7 +24,7 @@ pub async fn fill(
     reader: &BackupReader,
     objects: &LargeObjects,
     progress: &Progress,
-) -> Result<u64, RestoreFault> {
+) -> Result<u64, RestoreError> {
     let mut chunks = 0;
     for piece in &objects.pieces {
         session.query("BEGIN").await.map_err(failed)?;
@@ -39,7 +39,7 @@ async fn fill_piece(
     reader: &BackupReader,
     piece: &Piece,
     progress: &Progress,
-) -> Result<u64, RestoreFault> {
+) -> Result<u64, RestoreError> {
     let (mut bytes, mut pending, mut batch, mut chunks) = (reader.piece(piece), Vec::new(), Batch::default(), 0);
     while let Some(more) = bytes.next().await? {
         progress.add(more.len() as u64);
@@ -56,14 +56,14 @@ async fn fill_piece(
         pending.drain(..used);
     }
     if !pending.is_empty() {
-        return Err(RestoreFault::Contents("a piece of large objects ends inside a chunk".into()));
+        return Err(RestoreError::Contents("a piece of large objects ends inside a chunk".into()));
     }
     batch.write(session).await?;
     Ok(chunks)
 }
 
-fn failed(error: WireError) -> RestoreFault {
-    RestoreFault::writing("large objects")(error)
+fn failed(error: WireError) -> RestoreError {
+    RestoreError::writing("large objects")(error)
 }
 
 /// A part of a large object, as stored in a piece.
@@ -78,13 +78,13 @@ impl<'a> Chunk<'a> {
     ///
     /// # Errors
     /// Returns an error if its length is invalid.
-    pub fn parse(text: &'a [u8]) -> Result<Option<(Self, usize)>, RestoreFault> {
+    pub fn parse(text: &'a [u8]) -> Result<Option<(Self, usize)>, RestoreError> {
         let Some((head, rest)) = text.split_first_chunk::<HEAD_BYTES>() else { return Ok(None) };
         let (object, more) = head.split_first_chunk::<4>().expect("16 bytes hold 4");
         let (offset, length) = more.split_first_chunk::<8>().expect("12 bytes hold 8");
         let length = u32::from_be_bytes(length.try_into().expect("4 bytes are left")) as usize;
         if length > LARGEST_CHUNK_BYTES {
-            return Err(RestoreFault::Contents(format!("a chunk of a large object has {length} bytes")));
+            return Err(RestoreError::Contents(format!("a chunk of a large object has {length} bytes")));
         }
         let (object, offset) = (u32::from_be_bytes(*object), u64::from_be_bytes(*offset));
         Ok(rest.get(..length).map(|bytes| (Self { object, offset, bytes }, HEAD_BYTES + length)))
@@ -115,7 +115,7 @@ impl Batch {
         self.size >= BATCH_BYTES || self.objects.len() >= BATCH_CHUNKS
     }
 
-    async fn write(&mut self, session: &mut Session) -> Result<(), RestoreFault> {
+    async fn write(&mut self, session: &mut Session) -> Result<(), RestoreError> {
         if self.objects.is_empty() {
             return Ok(());
         }

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use sqlx::PgConnection;
 
 use super::{
-    Chosen, Opened, Options, RestoreFault,
+    Chosen, Opened, Options, RestoreError,
     database::Databases,
     tool::PgRestore,
     trouble::{Trouble, Troubles},
@@ -44,7 +44,7 @@ pub(super) async fn check(
     options: &Options,
     tool: &PgRestore,
     ahead: &Ahead,
-) -> Result<(), RestoreFault> {
+) -> Result<(), RestoreError> {
     let mut troubles = Troubles::default();
     let toc = opened.toc.only(|entry| chosen.entries.contains(&entry.dump_id));
     versions(&mut troubles, databases.connection(), reader, &toc, tool).await?;
@@ -92,7 +92,7 @@ pub(super) async fn check(
             "found an unfinished database of a killed restore; drop it with the statement"
         );
     }
-    if troubles.0.is_empty() { Ok(()) } else { Err(RestoreFault::Preflight(troubles)) }
+    if troubles.0.is_empty() { Ok(()) } else { Err(RestoreError::Preflight(troubles)) }
 }
 
 async fn versions(
@@ -101,11 +101,11 @@ async fn versions(
     reader: &BackupReader,
     toc: &Contents,
     tool: &PgRestore,
-) -> Result<(), RestoreFault> {
+) -> Result<(), RestoreError> {
     let server: i32 = sqlx::query_scalar("SELECT current_setting('server_version_num')::int4")
         .fetch_one(connection)
         .await
-        .map_err(RestoreFault::asking("asking for the server's version"))?;
+        .map_err(RestoreError::asking("asking for the server's version"))?;
     let source = reader.manifest().server.version_number / MAJOR.unsigned_abs();
     if server.unsigned_abs() / MAJOR.unsigned_abs() < source {
         troubles.add(
@@ -125,13 +125,13 @@ async fn versions(
     Ok(())
 }
 
-async fn rights(troubles: &mut Troubles, connection: &mut PgConnection, options: &Options) -> Result<(), RestoreFault> {
+async fn rights(troubles: &mut Troubles, connection: &mut PgConnection, options: &Options) -> Result<(), RestoreError> {
     let (may, standby): (bool, bool) = sqlx::query_as(
         "SELECT rolsuper OR rolcreatedb, pg_catalog.pg_is_in_recovery() FROM pg_catalog.pg_roles WHERE rolname = current_user",
     )
     .fetch_one(connection)
     .await
-    .map_err(RestoreFault::asking("asking for our rights"))?;
+    .map_err(RestoreError::asking("asking for our rights"))?;
     if !may {
         troubles.0.push(Trouble {
             wrong: format!("the role {} may not create databases", options.server.user),
@@ -146,7 +146,7 @@ async fn rights(troubles: &mut Troubles, connection: &mut PgConnection, options:
 }
 
 /// The locales of the new database. A session's setting of a locale runs the same check.
-async fn locales(troubles: &mut Troubles, connection: &mut PgConnection, toc: &Contents) -> Result<(), RestoreFault> {
+async fn locales(troubles: &mut Troubles, connection: &mut PgConnection, toc: &Contents) -> Result<(), RestoreError> {
     let entry = toc.entries.iter().find(|entry| entry.kind == "DATABASE");
     let definition = entry.map(|entry| entry.definition.lossy()).unwrap_or_default();
     for locale in wanted_locales(&definition) {
@@ -157,7 +157,7 @@ async fn locales(troubles: &mut Troubles, connection: &mut PgConnection, toc: &C
                 format!("the server's machine has no locale {locale:?}, which the database needs"),
                 "install it there (localedef, or dpkg-reconfigure locales) and restart the server",
             ),
-            Err(error) => return Err(RestoreFault::asking("asking for a locale")(error)),
+            Err(error) => return Err(RestoreError::asking("asking for a locale")(error)),
         }
     }
     Ok(())
@@ -215,22 +215,22 @@ fn grantees(entry: &Entry) -> Vec<String> {
     named.collect()
 }
 
-async fn names(connection: &mut PgConnection, query: &'static str) -> Result<Vec<String>, RestoreFault> {
-    sqlx::query_scalar(query).fetch_all(connection).await.map_err(RestoreFault::asking("looking at what the server has"))
+async fn names(connection: &mut PgConnection, query: &'static str) -> Result<Vec<String>, RestoreError> {
+    sqlx::query_scalar(query).fetch_all(connection).await.map_err(RestoreError::asking("looking at what the server has"))
 }
 
 /// Checks free space only if the server's disk is on this machine, since no SQL statement returns it. Bytes of rows: of the
 /// databases restored before this one, and of this one.
-async fn space(troubles: &mut Troubles, connection: &mut PgConnection, before: u64, own: u64) -> Result<(), RestoreFault> {
+async fn space(troubles: &mut Troubles, connection: &mut PgConnection, before: u64, own: u64) -> Result<(), RestoreError> {
     // The setting is hidden from most roles, and the folder can be on another machine. Both skip the check.
     let folder: Option<String> = sqlx::query_scalar("SELECT setting FROM pg_catalog.pg_settings WHERE name = 'data_directory'")
         .fetch_optional(&mut *connection)
         .await
-        .map_err(RestoreFault::asking("asking for the data folder"))?;
+        .map_err(RestoreError::asking("asking for the data folder"))?;
     let local: bool = sqlx::query_scalar("SELECT pg_catalog.inet_server_addr() IS NULL OR pg_catalog.inet_server_addr() <<= '127.0.0.0/8' OR pg_catalog.inet_server_addr() = '::1'")
         .fetch_one(connection)
         .await
-        .map_err(RestoreFault::asking("asking for the server's address"))?;
+        .map_err(RestoreError::asking("asking for the server's address"))?;
     let Some(disk) = folder.filter(|_| local).and_then(|folder| rustix::fs::statvfs(folder).ok()) else { return Ok(()) };
     if let Some(wrong) = no_room(disk.f_bavail.saturating_mul(disk.f_frsize), before, own) {
         troubles.add(wrong, "free disk space, or restore on another server");

@@ -4,7 +4,7 @@
 use tokio::sync::mpsc;
 
 use super::{
-    RestoreFault,
+    RestoreError,
     progress::Progress,
     sessions::{RowsSender, Session},
 };
@@ -56,11 +56,11 @@ impl Filling {
     }
 
     /// Writes the rows and returns their number. A table without rows costs nothing.
-    pub async fn run(&self, session: &mut Session, reader: &BackupReader, progress: &Progress) -> Result<u64, RestoreFault> {
+    pub async fn run(&self, session: &mut Session, reader: &BackupReader, progress: &Progress) -> Result<u64, RestoreError> {
         if self.table.pieces.is_empty() {
             return Ok(0);
         }
-        let failed = |error: WireError| RestoreFault::writing(&self.name())(error);
+        let failed = |error: WireError| RestoreError::writing(&self.name())(error);
         let begin =
             if self.created { [b"BEGIN; TRUNCATE ONLY ", self.target.relation.as_slice()].concat() } else { b"BEGIN".to_vec() };
         session.query(begin).await.map_err(failed)?;
@@ -70,14 +70,14 @@ impl Filling {
         read?;
         let rows = copied.map_err(failed)?;
         if rows != self.table.rows {
-            return Err(RestoreFault::Count { table: self.name(), expected: self.table.rows, found: rows });
+            return Err(RestoreError::Count { table: self.name(), expected: self.table.rows, found: rows });
         }
         session.query("COMMIT").await.map_err(failed)?;
         Ok(rows)
     }
 
     /// Sends every piece to the COPY. If the server refuses a row, its answer states the reason.
-    async fn read(&self, sender: RowsSender, reader: &BackupReader, progress: &Progress) -> Result<(), RestoreFault> {
+    async fn read(&self, sender: RowsSender, reader: &BackupReader, progress: &Progress) -> Result<(), RestoreError> {
         for piece in &self.table.pieces {
             let mut bytes = reader.piece(piece);
             while let Some(bytes) = bytes.next().await? {

@@ -10,7 +10,7 @@ use std::{
 use tokio::task::JoinSet;
 
 use super::{
-    NotCreated, Options, RestoreFault, analyze, large_objects,
+    NotCreated, Options, RestoreError, analyze, large_objects,
     phases::{EARLY_BYTES, Early},
     progress::Progress,
     rows::Filling,
@@ -65,13 +65,20 @@ pub struct Written {
 
 enum Task {
     /// Rows of a table, or a part of them.
-    Rows(Box<Filling>),
+    Rows(Box<Filling>, Try),
     LargeObjects(LargeObjects),
     /// Constraints, followed by the table's indexes.
     Constraints(Contents, Vec<Contents>, u64),
     Index(Contents),
     /// Statistics of a relation, by its qualified name.
     Statistics(Vec<u8>),
+}
+
+/// Whether rows that the server refuses may follow after all others. A check can read a table that is still empty.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Try {
+    First,
+    Last,
 }
 
 /// A task with its expected cost, in bytes of rows. Of two equal tasks the earlier comes first.
@@ -153,6 +160,8 @@ struct Ended {
     analyzed: Option<Vec<u8>>,
     refused: Vec<NotCreated>,
     next: Vec<(u64, Task)>,
+    /// Rows that the server refused at the first try.
+    again: Option<Waiting>,
 }
 
 /// Rows that wait for the rows of other tables.
@@ -181,7 +190,7 @@ pub async fn run(
     reader: &BackupReader,
     tool: &PgRestore,
     progress: &Progress,
-) -> Result<(Vec<Session>, Written), RestoreFault> {
+) -> Result<(Vec<Session>, Written), RestoreError> {
     let early = work.early;
     let large =
         work.fillings.iter().filter(|filling| work.analyze && filling.table.raw_bytes >= EARLY_BYTES && !filling.through_root);
@@ -197,13 +206,13 @@ pub async fn run(
         unfilled.insert(id, (parts.len(), bytes));
         for part in parts {
             let cost = if work.how.in_order { 0 } else { part.table.raw_bytes };
-            queue.add(Some(id), cost, Task::Rows(Box::new(part)), &after, &mut held);
+            queue.add(Some(id), cost, Task::Rows(Box::new(part), Try::First), &after, &mut held);
         }
     }
     if let Some(objects) = work.large_objects {
         queue.add_now(None, objects.raw_bytes, Task::LargeObjects(objects));
     }
-    let (mut running, mut total) = (JoinSet::new(), Written::default());
+    let (mut running, mut total, mut again) = (JoinSet::new(), Written::default(), Vec::new());
     loop {
         while let Some(session) = sessions.pop_if(|_| !queue.waiting.is_empty()) {
             let Some(waiting) = queue.waiting.pop() else { break };
@@ -213,6 +222,12 @@ pub async fn run(
         }
         // The first error ends the rest: dropping the set cancels its tasks with their sessions and processes.
         let Some(ended) = running.join_next().await else {
+            // One at a time in pg_dump's order, in which stock tools write them: each may need the rows before it.
+            again.sort_by_key(|refused: &Waiting| refused.order);
+            if let Some(refused) = again.pop() {
+                queue.waiting.push(refused);
+                continue;
+            }
             let left = held.all();
             if left.is_empty() {
                 return Ok((sessions, total));
@@ -220,11 +235,15 @@ pub async fn run(
             queue.waiting.extend(left);
             continue;
         };
-        let ended = ended.map_err(|_| RestoreFault::Interrupted)??;
+        let ended = ended.map_err(|_| RestoreError::Interrupted)??;
         total.rows += ended.written;
         total.analyzed.extend(ended.analyzed);
         total.refused.extend(ended.refused);
         sessions.extend(ended.session);
+        if let Some(refused) = ended.again {
+            again.push(refused);
+            continue;
+        }
         ended.next.into_iter().for_each(|(cost, task)| queue.add_now(ended.rows, cost, task));
         if let (true, Some(rows)) = (ended.filled, ended.rows)
             && let Some((left, bytes)) = unfilled.get_mut(&rows)
@@ -253,28 +272,37 @@ async fn perform(
     tool: &PgRestore,
     progress: &Progress,
     how: How,
-) -> Result<Ended, RestoreFault> {
+) -> Result<Ended, RestoreError> {
+    let Waiting { cost, order, rows, task } = waiting;
     let mut ended = Ended {
         session: None,
-        rows: waiting.rows,
+        rows,
         written: 0,
         filled: false,
         analyzed: None,
         refused: Vec::new(),
         next: Vec::new(),
+        again: None,
     };
-    match waiting.task {
-        Task::Rows(filling) => {
-            ended.filled = true;
-            match filling.run(&mut session, reader, progress).await {
-                Ok(rows) => ended.written = rows,
-                Err(RestoreFault::Rows { table, reason, condition: false }) if how.keep_going => {
-                    session.query("ROLLBACK").await.map_err(RestoreFault::by_wire("rolling back rows that were refused"))?;
+    match task {
+        Task::Rows(filling, attempt) => match filling.run(&mut session, reader, progress).await {
+            Ok(written) => (ended.filled, ended.written) = (true, written),
+            Err(RestoreError::Rows { table, reason, condition: false }) if attempt == Try::First || how.keep_going => {
+                session.query("ROLLBACK").await.map_err(RestoreError::by_wire("rolling back rows that were refused"))?;
+                if attempt == Try::First {
+                    tracing::warn!(
+                        object = table,
+                        reason,
+                        "the server refused rows; retrying after the rows of the other tables"
+                    );
+                    ended.again = Some(Waiting { cost, order, rows, task: Task::Rows(filling, Try::Last) });
+                } else {
+                    ended.filled = true;
                     ended.refused.push(NotCreated { object: format!("the rows of {table}"), reason });
                 }
-                Err(fault) => return Err(fault),
             }
-        }
+            Err(fault) => return Err(fault),
+        },
         Task::LargeObjects(objects) => drop(large_objects::fill(&mut session, reader, &objects, progress).await?),
         Task::Constraints(contents, indexes, cost) => {
             ended.refused = tool.run(&contents, 1).await?;
@@ -282,7 +310,7 @@ async fn perform(
         }
         Task::Index(contents) => ended.refused = tool.run(&contents, 1).await?,
         Task::Statistics(relation) => {
-            analyze::one(&mut session, &relation).await?;
+            analyze::one(&mut session, std::slice::from_ref(&relation)).await?;
             ended.analyzed = Some(relation);
         }
     }

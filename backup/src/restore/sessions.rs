@@ -6,7 +6,7 @@ use bytes::Bytes;
 use sqlx::{AssertSqlSafe, Connection as _, Executor, PgConnection};
 use tokio::sync::mpsc;
 
-use super::RestoreFault;
+use super::RestoreError;
 use crate::{
     config::Source,
     session::{literal, pin, pin_rows},
@@ -14,10 +14,10 @@ use crate::{
 };
 
 /// A session with the pinned settings, in UTF-8, for everything except rows.
-pub async fn connect(database: &Source) -> Result<PgConnection, RestoreFault> {
+pub async fn connect(database: &Source) -> Result<PgConnection, RestoreError> {
     let session = PgConnection::connect_with(&database.options()).await;
-    let mut session = session.map_err(|error| RestoreFault::connecting(database, &error))?;
-    session.execute(AssertSqlSafe(pin())).await.map_err(RestoreFault::asking("setting up a session"))?;
+    let mut session = session.map_err(|error| RestoreError::connecting(database, &error))?;
+    session.execute(AssertSqlSafe(pin())).await.map_err(RestoreError::asking("setting up a session"))?;
     Ok(session)
 }
 
@@ -44,7 +44,7 @@ impl Drop for CutOnDrop {
 }
 
 impl Session {
-    pub async fn open(database: &Source) -> Result<Self, RestoreFault> {
+    pub async fn open(database: &Source) -> Result<Self, RestoreError> {
         let place = database.clone();
         let opened = tokio::task::spawn_blocking(move || {
             let mut breaker = None;
@@ -53,8 +53,8 @@ impl Session {
             let breaker = breaker.ok_or_else(|| WireError::Protocol("the connection was not established".into()))?;
             Ok::<_, WireError>(Self { connection: Some(connection), breaker: Arc::new(breaker) })
         });
-        let opened = opened.await.map_err(|_| RestoreFault::Interrupted)?;
-        opened.map_err(|error| RestoreFault::connecting_by_wire(database, &error))
+        let opened = opened.await.map_err(|_| RestoreError::Interrupted)?;
+        opened.map_err(|error| RestoreError::connecting_by_wire(database, &error))
     }
 
     /// Runs statements, and returns the rows of all of them.
@@ -101,7 +101,7 @@ pub async fn connect_all(
     database: &Source,
     count: usize,
     maintenance_memory: Option<&str>,
-) -> Result<Vec<Session>, RestoreFault> {
+) -> Result<Vec<Session>, RestoreError> {
     let mut settings =
         String::from("SET synchronous_commit = off; SET check_function_bodies = off; SET client_min_messages = warning;");
     if let Some(memory) = maintenance_memory {
@@ -110,7 +110,7 @@ pub async fn connect_all(
     let mut sessions = Vec::with_capacity(count);
     for _ in 0..count.max(1) {
         let mut session = Session::open(database).await?;
-        session.query(settings.clone()).await.map_err(RestoreFault::by_wire("setting up a session"))?;
+        session.query(settings.clone()).await.map_err(RestoreError::by_wire("setting up a session"))?;
         sessions.push(session);
     }
     Ok(sessions)

@@ -27,7 +27,7 @@ const CROSSED_ATTEMPTS: u32 = 5;
 const PRELOAD: &str = "shared_preload_libraries";
 const PRELOAD_REMEDY: &str = "; load the library at the server's start, in a drill with BACKUP_DRILL_PRELOAD_LIBRARIES";
 /// Messages of a server that lacks what the original server has, or that failed itself. They do not concern the backup.
-const CONDITIONS: [&str; 16] = [
+const CONDITIONS: [&str; 17] = [
     PRELOAD,
     "No space left on device",
     "Disk quota exceeded",
@@ -39,6 +39,8 @@ const CONDITIONS: [&str; 16] = [
     "server closed the connection",
     "the database system is",
     "remaining connection slots",
+    // Of a foreign table that a materialized view reads.
+    "could not connect to server \"",
     "could not load library",
     "could not access file \"$libdir",
     "could not open extension control file",
@@ -64,7 +66,7 @@ pub struct PgRestore {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum ToolFault {
+pub enum ToolError {
     #[error("failed to run pg_restore ({0}); install PostgreSQL's client tools, or set BACKUP_CLIENT_FOLDER to their folder")]
     NoProgram(String),
     #[error("failed to allocate memory for the table of contents ({0}); free memory and run again")]
@@ -92,7 +94,7 @@ enum Ended {
     },
 }
 
-impl ToolFault {
+impl ToolError {
     /// Whether the server refused the backup's contents. Otherwise the tool, the connection or the server failed, or the server
     /// lacks a library or a right that the original server has.
     pub fn is_refusal_of_contents(&self) -> bool {
@@ -127,12 +129,12 @@ impl PgRestore {
     }
 
     /// The major version of the tool.
-    pub async fn major_version(&self) -> Result<u32, ToolFault> {
+    pub async fn major_version(&self) -> Result<u32, ToolError> {
         let output = Command::new(&self.program).arg("--version").stdin(Stdio::null()).kill_on_drop(true).output().await;
-        let output = output.map_err(|error| ToolFault::NoProgram(error.to_string()))?;
+        let output = output.map_err(|error| ToolError::NoProgram(error.to_string()))?;
         let text = String::from_utf8_lossy(&output.stdout);
         let version = text.split_whitespace().find_map(|word| word.split('.').next()?.parse().ok());
-        version.ok_or_else(|| ToolFault::NoProgram(format!("its version is {:?}", text.trim())))
+        version.ok_or_else(|| ToolError::NoProgram(format!("its version is {:?}", text.trim())))
     }
 
     /// Creates every entry of `contents` in the target database, in `jobs` sessions. Returns the objects that the server refused,
@@ -143,7 +145,7 @@ impl PgRestore {
     ///
     /// # Errors
     /// Returns an error if an entry was refused again, or if the tool stopped early.
-    pub async fn run(&self, contents: &Contents, jobs: usize) -> Result<Vec<NotCreated>, ToolFault> {
+    pub async fn run(&self, contents: &Contents, jobs: usize) -> Result<Vec<NotCreated>, ToolError> {
         match self.until_refused_again(contents, jobs).await {
             Ok(()) => Ok(Vec::new()),
             Err((_, refused)) if self.keep_going && !refused.is_empty() => Ok(refused),
@@ -151,7 +153,7 @@ impl PgRestore {
         }
     }
 
-    async fn until_refused_again(&self, contents: &Contents, jobs: usize) -> Result<(), (ToolFault, Vec<NotCreated>)> {
+    async fn until_refused_again(&self, contents: &Contents, jobs: usize) -> Result<(), (ToolError, Vec<NotCreated>)> {
         let broken = |fault| (fault, Vec::new());
         let mut ended = self.once(contents, jobs).await.map_err(broken)?;
         for attempt in 1.. {
@@ -160,7 +162,7 @@ impl PgRestore {
             // The first refusal is final only if it came from a single session, since lock conflicts have other names in other
             // languages.
             if attempt > CROSSED_ATTEMPTS || attempt > 1 && !crossed {
-                return Err((ToolFault::Failed { status, message: message(&complaint) }, not_created(&complaint)));
+                return Err((ToolError::Failed { status, message: message(&complaint) }, not_created(&complaint)));
             }
             tracing::warn!(objects = entries.len(), attempt, "pg_restore failed to create some objects; retrying only those");
             let again = contents.only(|entry| is_read_first(entry) || entries.contains(&entry.dump_id));
@@ -169,8 +171,8 @@ impl PgRestore {
         Ok(())
     }
 
-    async fn once(&self, contents: &Contents, jobs: usize) -> Result<Ended, ToolFault> {
-        let archive = in_memory(&contents.to_bytes()).map_err(|error| ToolFault::Memory(error.to_string()))?;
+    async fn once(&self, contents: &Contents, jobs: usize) -> Result<Ended, ToolError> {
+        let archive = in_memory(&contents.to_bytes()).map_err(|error| ToolError::Memory(error.to_string()))?;
         let mut command = Command::new(&self.program);
         // Verbose output is needed for the names of refused entries.
         command.args(["--no-password", "--verbose"]).args(&self.options);
@@ -182,7 +184,7 @@ impl PgRestore {
         command.arg("/proc/self/fd/0").stdin(Stdio::from(archive)).stdout(Stdio::null()).stderr(Stdio::piped());
         self.target.prepare_tool(command.as_std_mut());
         command.env("PGOPTIONS", self.session_options()).kill_on_drop(true);
-        let output = command.output().await.map_err(|error| ToolFault::NoProgram(error.to_string()))?;
+        let output = command.output().await.map_err(|error| ToolError::NoProgram(error.to_string()))?;
         if output.status.success() {
             return Ok(Ended::Well);
         }
@@ -190,7 +192,7 @@ impl PgRestore {
         let entries = refused_entries(&complaint);
         // Without that line the tool stopped early, and it is unknown which entries it created.
         if entries.is_empty() || !complaint.contains(WENT_ON) {
-            return Err(ToolFault::Failed { status, message: message(&complaint) });
+            return Err(ToolError::Failed { status, message: message(&complaint) });
         }
         Ok(Ended::Refused { entries, status, complaint })
     }
@@ -275,7 +277,7 @@ mod tests {
 
     #[test]
     fn a_missing_server_library_does_not_blame_the_backup() {
-        let failed = |message: &str| ToolFault::Failed { status: "1".into(), message: message.into() };
+        let failed = |message: &str| ToolError::Failed { status: "1".into(), message: message.into() };
         let lacking = failed("error: could not execute query: ERROR: pg_cron can only be loaded via shared_preload_libraries");
         assert!(!lacking.is_refusal_of_contents() && lacking.to_string().contains("BACKUP_DRILL_PRELOAD_LIBRARIES"), "{lacking}");
         for condition in [

@@ -17,7 +17,7 @@ use crate::{
     bandwidth::Bandwidth,
     config::Source,
     dump::{self, Dumped, Reading, globals, server, server::Server, tools::Tools},
-    failure::{Exit, Failure, Outcome, Stage},
+    failure::{Exit, Failure, Result, Stage},
     lane::{self, Destination, Lane},
     layout::BackupId,
     lease::Lease,
@@ -45,7 +45,7 @@ pub(super) async fn take(
     stop: &Stop,
     progress: &Progress,
     shutdown: &CancellationToken,
-) -> Outcome<Manifest> {
+) -> Result<Manifest> {
     let id = BackupId::new(Timestamp::now(), rand::random());
     let lease = Lease::take(&agent.lock_store, &agent.layout, &id, &host(), agent.job.limits.lease).await?;
     let lease = Arc::new(Mutex::new(lease));
@@ -74,7 +74,7 @@ pub(super) async fn take(
 
 /// Abandons a failed attempt under its number, or the number that it would have had. Every failure must hold retention back, even
 /// an early one. If the manifest already exists, only the last response was lost, and there is a backup.
-async fn settle(agent: &Agent, id: &BackupId, sequence: Option<u64>, failure: Failure) -> Outcome<Manifest> {
+async fn settle(agent: &Agent, id: &BackupId, sequence: Option<u64>, failure: Failure) -> Result<Manifest> {
     let sequence = match sequence {
         None => agent.catalogue().await.ok().map(|catalogue| catalogue.next_sequence()),
         known => known,
@@ -101,7 +101,7 @@ async fn under_lease(
     lease: &Mutex<Lease>,
     stop: &Stop,
     progress: &Progress,
-) -> Outcome<Manifest> {
+) -> Result<Manifest> {
     // Both run concurrently, since they are independent. A failure of the store takes precedence.
     let (start, opened) = tokio::join!(start(agent, id, sequence, lease), open(agent, source, stop));
     let (start, (tools, mut server, before)) = (start?, opened?);
@@ -132,7 +132,7 @@ async fn under_lease(
     let mut blobs = Blobs { agent, sealer: &mut sealer, sealed: Vec::new() };
     let script = blobs.add(agent.layout.globals(id), &script)?;
     let databases = read.into_iter().enumerate().map(|(number, dumped)| database(&mut blobs, id, number, dumped));
-    let databases = databases.collect::<Outcome<Vec<_>>>()?;
+    let databases = databases.collect::<Result<Vec<_>>>()?;
     tokio::try_join!(blobs.send(), abort_uploads(agent, id, agent.job.shape.workers))?;
     let finished_at = Timestamp::now();
     let manifest = Manifest {
@@ -160,7 +160,7 @@ async fn under_lease(
 }
 
 /// Writes the start record, which gives the attempt its number, and cleans up attempts that vanished before.
-async fn start(agent: &Agent, id: &BackupId, sequence: &mut Option<u64>, lease: &Mutex<Lease>) -> Outcome<Start> {
+async fn start(agent: &Agent, id: &BackupId, sequence: &mut Option<u64>, lease: &Mutex<Lease>) -> Result<Start> {
     let started_at = Timestamp::now();
     let catalogue = agent.catalogue().await?;
     let number = catalogue.next_sequence();
@@ -184,7 +184,7 @@ async fn start(agent: &Agent, id: &BackupId, sequence: &mut Option<u64>, lease: 
 }
 
 /// Opens the server, locks it for this job, and reads its globals before the first snapshot.
-async fn open(agent: &Agent, source: &Source, stop: &Stop) -> Outcome<(Tools, Server, Vec<u8>)> {
+async fn open(agent: &Agent, source: &Source, stop: &Stop) -> Result<(Tools, Server, Vec<u8>)> {
     let tools = Tools::new(agent.job.shape.client_folder.clone(), stop.clone());
     let mut server = Server::open(&agent.job, source, &tools).await?;
     server.lock(&agent.job.name).await?;
@@ -198,13 +198,13 @@ async fn open(agent: &Agent, source: &Source, stop: &Stop) -> Outcome<(Tools, Se
 }
 
 /// Commits the backup: it exists from this moment.
-async fn commit(agent: &Agent, manifest: &Manifest, lease: &Mutex<Lease>, stop: &Stop) -> Outcome<()> {
+async fn commit(agent: &Agent, manifest: &Manifest, lease: &Mutex<Lease>, stop: &Stop) -> Result<()> {
     lease.lock().await.renew().await?;
     if stop.is_stopped() {
         return Err(stop.stopped(Stage::Commit));
     }
     let key = agent.layout.manifest(&manifest.id);
-    let outcome = manifest::Outcome::Committed(Box::new(manifest.clone()));
+    let outcome = manifest::AttemptEnd::Committed(Box::new(manifest.clone()));
     reads_back(agent, &outcome)?;
     match agent.record(Kind::Outcome, &key, &outcome).await {
         Ok(()) => Ok(()),
@@ -217,18 +217,19 @@ async fn commit(agent: &Agent, manifest: &Manifest, lease: &Mutex<Lease>, stop: 
 }
 
 /// A backup with an unreadable record is useless, however well its rows are stored.
-fn reads_back(agent: &Agent, outcome: &manifest::Outcome) -> Outcome<()> {
+fn reads_back(agent: &Agent, outcome: &manifest::AttemptEnd) -> Result<()> {
     let failed = |error: anyhow::Error| {
         Failure::new(Stage::Commit, Exit::Failed, error)
             .context("the manifest cannot be read back; this is a bug in backup, report it")
     };
     let Some(signing) = &agent.job.keys.signing else { return Err(RecordNotWritten::NoKey.failure(Stage::Commit)) };
     let bytes = signing.seal(Kind::Outcome, outcome).map_err(|error| failed(error.into()))?;
-    let read = agent.job.keys.trusted.open::<manifest::Outcome>(Kind::Outcome, &bytes).map_err(|fault| failed(fault.into()))?;
+    let read =
+        agent.job.keys.trusted.open::<manifest::AttemptEnd>(Kind::Outcome, &bytes).map_err(|fault| failed(fault.into()))?;
     if read == *outcome { Ok(()) } else { Err(failed(anyhow::Error::msg("it differs from the written one"))) }
 }
 
-type Uploads = JoinSet<(u32, Outcome<Vec<LaneObject>>)>;
+type Uploads = JoinSet<(u32, Result<Vec<LaneObject>>)>;
 
 fn lanes(agent: &Agent, id: &BackupId, stop: &Stop, progress: &Progress) -> (Vec<Lane>, Uploads) {
     let pool = Pool::new(agent.job.store.part_bytes, agent.job.shape.parts_in_flight);
@@ -277,7 +278,7 @@ async fn databases(
     lanes: Vec<Lane>,
     stop: &Stop,
     progress: &Progress,
-) -> Outcome<ReadDatabases> {
+) -> Result<ReadDatabases> {
     let readings = server.databases.iter().map(|name| Reading {
         source: source.with_database(name),
         tools: tools.clone(),
@@ -313,11 +314,11 @@ struct DatabaseReader {
     standby_alone: bool,
     lanes: Vec<Lane>,
     sealers: Vec<Sealer>,
-    globals: Option<std::thread::JoinHandle<Outcome<Vec<u8>>>>,
+    globals: Option<std::thread::JoinHandle<Result<Vec<u8>>>>,
 }
 
 impl DatabaseReader {
-    fn all(mut self, mut readings: VecDeque<Reading>) -> Outcome<ReadDatabases> {
+    fn all(mut self, mut readings: VecDeque<Reading>) -> Result<ReadDatabases> {
         let (mut read, mut failed, mut left_out) = (Vec::new(), Vec::new(), Vec::new());
         let mut first_failure = None;
         while let Some(reading) = readings.pop_front() {
@@ -361,7 +362,7 @@ impl DatabaseReader {
     }
 
     /// Retries while the failures can be temporary. If there is no other database, the whole attempt is repeated instead.
-    fn patiently(&mut self, reading: &Reading, last: bool) -> Outcome<Dumped> {
+    fn patiently(&mut self, reading: &Reading, last: bool) -> Result<Dumped> {
         let mut attempt = 1;
         loop {
             let named = |failure: Failure| failure.context(format!("database {}", reading.source.database));
@@ -378,7 +379,7 @@ impl DatabaseReader {
         }
     }
 
-    fn one(&mut self, reading: &Reading, last: bool) -> Outcome<Dumped> {
+    fn one(&mut self, reading: &Reading, last: bool) -> Result<Dumped> {
         let begun = dump::begin(reading.clone())?;
         if last && self.globals.is_none() {
             let (tools, source, passwords) = (self.tools.clone(), self.source.clone(), self.passwords);
@@ -389,7 +390,7 @@ impl DatabaseReader {
 }
 
 /// Roles may be created and dropped while rows are read. The chosen script must contain all roles that the databases need.
-fn choose_globals(before: Vec<u8>, after: Vec<u8>, read: &[Dumped]) -> Outcome<Vec<u8>> {
+fn choose_globals(before: Vec<u8>, after: Vec<u8>, read: &[Dumped]) -> Result<Vec<u8>> {
     if globals::same(&before, &after) {
         return Ok(after);
     }
@@ -409,7 +410,7 @@ fn choose_globals(before: Vec<u8>, after: Vec<u8>, read: &[Dumped]) -> Outcome<V
     Err(Failure::told(Stage::Globals, Exit::Failed, told).passing())
 }
 
-fn database(blobs: &mut Blobs<'_>, id: &BackupId, number: usize, dumped: Dumped) -> Outcome<manifest::Database> {
+fn database(blobs: &mut Blobs<'_>, id: &BackupId, number: usize, dumped: Dumped) -> Result<manifest::Database> {
     let contents = serde_json::to_vec(&dumped.contents).map_err(|error| Failure::new(Stage::Contents, Exit::Failed, error))?;
     let layout = &blobs.agent.layout;
     let (toc, told) = (layout.toc(id, number), layout.contents(id, number));
@@ -434,13 +435,13 @@ struct Blobs<'a> {
 }
 
 impl Blobs<'_> {
-    fn add(&mut self, key: String, bytes: &[u8]) -> Outcome<Blob> {
+    fn add(&mut self, key: String, bytes: &[u8]) -> Result<Blob> {
         let (stored, sealed) = self.sealer.seal(bytes).map_err(|error| Failure::new(Stage::Upload, Exit::Failed, error))?;
         self.sealed.push((key.clone(), Bytes::from(stored)));
         Ok(Blob { key, bytes: sealed.bytes, sha256: sealed.sha256, raw_bytes: sealed.raw_bytes })
     }
 
-    async fn send(self) -> Outcome<()> {
+    async fn send(self) -> Result<()> {
         let agent = self.agent;
         let sent = self.sealed.into_iter().map(|(key, bytes)| async move { agent.store.put_own(&key, bytes).await });
         stream::iter(sent)
@@ -474,7 +475,7 @@ fn totals(
 }
 
 /// Runs work on a thread that may block.
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Outcome<T> + Send + 'static) -> Outcome<T> {
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
     let done = tokio::task::spawn_blocking(work).await;
     done.unwrap_or_else(|error| Err(Failure::new(Stage::Rows, Exit::Failed, error)))
 }

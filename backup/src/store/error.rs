@@ -27,6 +27,17 @@ pub enum StoreError {
          or set BACKUP_STORE_CREDENTIALS=keys"
     )]
     NoCredentials { operation: &'static str, reason: String },
+    /// The credentials ended during the run, or are not those of this store.
+    #[error(
+        "the object store no longer accepts the credentials ({operation} on {key}): {code}: {reason}; set new ones, or let \
+         BACKUP_STORE_CREDENTIALS=aws renew them"
+    )]
+    Expired { operation: &'static str, key: String, code: String, reason: String },
+    /// Signatures contain the time.
+    #[error(
+        "the object store denies {operation}, since its clock differs from that of this machine: {code}: {reason}; set the clock"
+    )]
+    Clock { operation: &'static str, code: String, reason: String },
     /// 507, or a corresponding code.
     #[error("the object store is full ({operation}): {code}: {reason}; free space, or raise its quota")]
     Full { operation: &'static str, code: String, reason: String },
@@ -68,7 +79,7 @@ impl StoreError {
     pub const fn kind(&self) -> &'static str {
         match self {
             Self::Unavailable { .. } => "unavailable",
-            Self::Forbidden { .. } | Self::NoCredentials { .. } => "forbidden",
+            Self::Forbidden { .. } | Self::NoCredentials { .. } | Self::Expired { .. } | Self::Clock { .. } => "forbidden",
             Self::Full { .. } => "full",
             Self::Refused { .. } | Self::TooLarge { .. } => "refused",
             Self::NotFound { .. } | Self::NoBucket { .. } => "not_found",
@@ -138,7 +149,12 @@ where
     };
     const FULL: [&str; 5] =
         ["QuotaExceeded", "XMinioStorageFull", "InsufficientStorage", "EntityTooLargeForQuota", "XMinioAdminBucketQuotaExceeded"];
+    /// Services answer these with 400 or 403.
+    const EXPIRED: [&str; 4] = ["ExpiredToken", "ExpiredTokenException", "TokenRefreshRequired", "InvalidToken"];
     match status {
+        _ if EXPIRED.contains(&code.as_str()) => StoreError::Expired { operation, key: key.to_owned(), code, reason },
+        _ if code == "RequestTimeTooSkewed" => StoreError::Clock { operation, code, reason },
+        _ if code == "RequestTimeout" => StoreError::Unavailable { operation, reason: format!("{code}: {reason}") },
         _ if code == "NoSuchBucket" => StoreError::NoBucket { bucket: bucket.to_owned() },
         507 => StoreError::Full { operation, code, reason },
         _ if FULL.contains(&code.as_str()) => StoreError::Full { operation, code, reason },

@@ -33,7 +33,7 @@ struct One {
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("invalid assertion file {file}: {wrong}")]
-pub struct AssertionFault {
+pub struct AssertionError {
     pub file: String,
     pub wrong: String,
 }
@@ -41,8 +41,8 @@ pub struct AssertionFault {
 impl AssertionFile {
     /// # Errors
     /// Returns an error if the file cannot be read or contains no assertion.
-    pub fn read(path: &Path) -> Result<Self, AssertionFault> {
-        let fault = |wrong: String| AssertionFault { file: path.display().to_string(), wrong };
+    pub fn read(path: &Path) -> Result<Self, AssertionError> {
+        let fault = |wrong: String| AssertionError { file: path.display().to_string(), wrong };
         let text = std::fs::read_to_string(path).map_err(|error| fault(error.to_string()))?;
         Self::parse(&text).map_err(fault)
     }

@@ -12,7 +12,7 @@ use crate::{
     checksum::RowChecksum,
     config::Source,
     manifest::Table,
-    restore::{Opened, RestoreFault, Session},
+    restore::{Opened, RestoreError, Session},
     session::pin_rows,
     wire::{Connection, RawRow, WireError},
 };
@@ -48,7 +48,7 @@ struct Group<'a> {
 }
 
 /// Reads every table of the restored database with `sessions` connections.
-pub async fn compare(opened: &Opened<'_>, place: &Source, sessions: usize) -> Result<Compared, RestoreFault> {
+pub async fn compare(opened: &Opened<'_>, place: &Source, sessions: usize) -> Result<Compared, RestoreError> {
     let mut session = Session::open(place).await?;
     let conditions = extension_conditions(&mut session).await?;
     let sizes = heap_pages(&mut session).await?;
@@ -58,7 +58,7 @@ pub async fn compare(opened: &Opened<'_>, place: &Source, sessions: usize) -> Re
     for table in &opened.contents.tables {
         let entry = opened.toc.entry(table.dump_id);
         let entry = entry.ok_or_else(|| {
-            RestoreFault::Contents(format!("{}.{} is missing from the table of contents", table.schema, table.name))
+            RestoreError::Contents(format!("{}.{} is missing from the table of contents", table.schema, table.name))
         })?;
         let target = entry.copy_target()?;
         if target.is_root_of(entry) {
@@ -91,7 +91,7 @@ pub async fn compare(opened: &Opened<'_>, place: &Source, sessions: usize) -> Re
         .collect();
     let mut found: HashMap<What, RowChecksum> = HashMap::new();
     for reader in readers {
-        let read = reader.await.map_err(|_| RestoreFault::Interrupted)?.map_err(|error| reading_failed(&error))?;
+        let read = reader.await.map_err(|_| RestoreError::Interrupted)?.map_err(|error| reading_failed(&error))?;
         read.into_iter().for_each(|(what, checksum)| found.entry(what).or_default().merge(checksum));
     }
     let mut compared = judge(&groups, &found);
@@ -105,8 +105,8 @@ pub async fn compare(opened: &Opened<'_>, place: &Source, sessions: usize) -> Re
     Ok(compared)
 }
 
-fn reading_failed(error: &WireError) -> RestoreFault {
-    RestoreFault::Server { doing: "reading restored rows", reason: error.to_string() }
+fn reading_failed(error: &WireError) -> RestoreError {
+    RestoreError::Server { doing: "reading restored rows", reason: error.to_string() }
 }
 
 fn judge(groups: &[Group<'_>], found: &HashMap<What, RowChecksum>) -> Compared {
@@ -179,7 +179,7 @@ fn ranges(table: &Table, target: &CopyTarget, relation: &[u8], condition: &str, 
 type Name = (Vec<u8>, Vec<u8>);
 
 /// Pages of each heap that can be read by ranges.
-async fn heap_pages(session: &mut Session) -> Result<HashMap<Name, i64>, RestoreFault> {
+async fn heap_pages(session: &mut Session) -> Result<HashMap<Name, i64>, RestoreError> {
     const HEAPS: &str = "SELECT n.nspname, c.relname, \
         pg_catalog.pg_relation_size(c.oid) / pg_catalog.current_setting('block_size')::int8 \
         FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace JOIN pg_catalog.pg_am a ON a.oid = c.relam \
@@ -189,7 +189,7 @@ async fn heap_pages(session: &mut Session) -> Result<HashMap<Name, i64>, Restore
 }
 
 /// Conditions for the user's rows in an extension's tables: only those are backed up.
-async fn extension_conditions(session: &mut Session) -> Result<HashMap<Name, String>, RestoreFault> {
+async fn extension_conditions(session: &mut Session) -> Result<HashMap<Name, String>, RestoreError> {
     const CONDITIONS: &str = "SELECT n.nspname, c.relname, e.condition \
         FROM pg_catalog.pg_extension x, ROWS FROM (pg_catalog.unnest(x.extconfig), pg_catalog.unnest(x.extcondition)) AS e (relation, condition) \
         JOIN pg_catalog.pg_class c ON c.oid = e.relation JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
@@ -198,8 +198,8 @@ async fn extension_conditions(session: &mut Session) -> Result<HashMap<Name, Str
 }
 
 /// Rows of schema, name, and one more value.
-async fn named(session: &mut Session, query: &str, doing: &'static str) -> Result<Vec<(Name, String)>, RestoreFault> {
-    let rows = session.query(query).await.map_err(RestoreFault::by_wire(doing))?;
+async fn named(session: &mut Session, query: &str, doing: &'static str) -> Result<Vec<(Name, String)>, RestoreError> {
+    let rows = session.query(query).await.map_err(RestoreError::by_wire(doing))?;
     let row = |row: RawRow| {
         let [schema, name, value] = <[Option<Vec<u8>>; 3]>::try_from(row).ok()?;
         Some(((schema?, name?), String::from_utf8_lossy(&value?).into_owned()))

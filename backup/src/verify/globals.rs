@@ -7,7 +7,7 @@ use sqlx::{AssertSqlSafe, Executor};
 
 use crate::{
     config::Source,
-    restore::{RestoreFault, connect_session},
+    restore::{RestoreError, connect_session},
     sql,
 };
 
@@ -15,11 +15,11 @@ use crate::{
 ///
 /// # Errors
 /// Returns an error if the connection to the server fails.
-pub async fn apply(server: &Source, globals: &str, tablespaces: bool) -> Result<Vec<String>, RestoreFault> {
+pub async fn apply(server: &Source, globals: &str, tablespaces: bool) -> Result<Vec<String>, RestoreError> {
     let mut session = connect_session(server).await?;
     let listed = "SELECT rolname::text FROM pg_catalog.pg_roles UNION ALL SELECT spcname::text FROM pg_catalog.pg_tablespace";
     let there: Vec<String> =
-        sqlx::query_scalar(listed).fetch_all(&mut session).await.map_err(RestoreFault::asking("listing roles"))?;
+        sqlx::query_scalar(listed).fetch_all(&mut session).await.map_err(RestoreError::asking("listing roles"))?;
     let there: HashSet<String> = there.into_iter().collect();
     let mut troubles = Vec::new();
     for statement in sql::statements(globals) {

@@ -64,7 +64,7 @@ pub struct ScratchSettings {
 }
 
 #[derive(Debug, thiserror::Error)]
-pub enum ScratchFault {
+pub enum ScratchError {
     #[error("failed to create the scratch server: {doing}: {reason}; {remedy}")]
     Make { doing: &'static str, reason: String, remedy: &'static str },
     #[error("the scratch server did not start: {0}")]
@@ -82,7 +82,7 @@ pub struct ScratchServer {
 impl ScratchServer {
     /// # Errors
     /// Returns an error if PostgreSQL's server programs are missing, the folder cannot be used, or the server does not start.
-    pub async fn start(settings: &ScratchSettings) -> Result<Self, ScratchFault> {
+    pub async fn start(settings: &ScratchSettings) -> Result<Self, ScratchError> {
         let programs = settings.server_folder.clone().or_else(newest_server).unwrap_or_default();
         let account = Account::unprivileged().map_err(|error| making("finding an account", &error, "run as an ordinary user"))?;
         let parent = settings.folder.clone().unwrap_or_else(std::env::temp_dir);
@@ -101,7 +101,7 @@ impl ScratchServer {
         programs: &Path,
         account: Option<Account>,
         preload: &[String],
-    ) -> Result<Self, ScratchFault> {
+    ) -> Result<Self, ScratchError> {
         let data = folder.join("data");
         let mut initdb = command(&programs.join("initdb"), account);
         initdb
@@ -112,7 +112,7 @@ impl ScratchServer {
         let made = made.map_err(|error| making("running initdb", &error, remedy))?;
         if !made.status.success() {
             let reason = String::from_utf8_lossy(&made.stderr).trim().to_owned();
-            return Err(ScratchFault::Make { doing: "running initdb", reason, remedy: "check that the folder has free space" });
+            return Err(ScratchError::Make { doing: "running initdb", reason, remedy: "check that the folder has free space" });
         }
         let log = folder.join("log");
         let output =
@@ -131,7 +131,7 @@ impl ScratchServer {
         Ok(server)
     }
 
-    async fn ready(&mut self, log: &Path) -> Result<(), ScratchFault> {
+    async fn ready(&mut self, log: &Path) -> Result<(), ScratchError> {
         let (end, options) = (Instant::now() + START_DEADLINE, self.source().options());
         loop {
             if let Ok(connection) = PgConnection::connect_with(&options).await {
@@ -139,10 +139,10 @@ impl ScratchServer {
                 return Ok(());
             }
             if let Ok(Some(status)) = self.process.try_wait() {
-                return Err(ScratchFault::Start(format!("it ended ({status}):\n{}", tail(log))));
+                return Err(ScratchError::Start(format!("it ended ({status}):\n{}", tail(log))));
             }
             if Instant::now() > end {
-                return Err(ScratchFault::Start(format!("it is not ready after {} s:\n{}", START_DEADLINE.as_secs(), tail(log))));
+                return Err(ScratchError::Start(format!("it is not ready after {} s:\n{}", START_DEADLINE.as_secs(), tail(log))));
             }
             tokio::time::sleep(POLL).await;
         }
@@ -191,8 +191,8 @@ impl Drop for ScratchServer {
     }
 }
 
-fn making(doing: &'static str, error: &io::Error, remedy: &'static str) -> ScratchFault {
-    ScratchFault::Make { doing, reason: error.to_string(), remedy }
+fn making(doing: &'static str, error: &io::Error, remedy: &'static str) -> ScratchError {
+    ScratchError::Make { doing, reason: error.to_string(), remedy }
 }
 
 /// Removes the folders of killed drills: each contains a whole unencrypted database.
@@ -218,7 +218,7 @@ fn sweep(parent: &Path) {
     }
 }
 
-fn make_folder(parent: &Path, account: Option<Account>) -> Result<(PathBuf, fs::File), ScratchFault> {
+fn make_folder(parent: &Path, account: Option<Account>) -> Result<(PathBuf, fs::File), ScratchError> {
     let remedy = "set BACKUP_DRILL_FOLDER to a folder with a short path, accessible to every user, with room for the database";
     let folder = parent.join(format!("{FOLDER}{}-{:08x}", std::process::id(), rand::random::<u32>()));
     if folder.as_os_str().len() > LONGEST_FOLDER {

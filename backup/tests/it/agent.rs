@@ -4,7 +4,7 @@ use std::ffi::OsString;
 
 use backup::{
     config::{self, Job, Needs, Source, StoreSettings},
-    failure::Outcome,
+    failure::Result,
     manifest::Manifest,
     metrics::{AgentMetrics, StoreMetrics},
     progress::Progress,
@@ -58,6 +58,6 @@ pub fn agent_in(source: &Source, store: &StoreSettings, changes: &[(&str, &str)]
 }
 
 /// Takes a backup.
-pub async fn take(agent: &Agent) -> Outcome<Manifest> {
+pub async fn take(agent: &Agent) -> Result<Manifest> {
     run::run(agent, CancellationToken::new(), Progress::default).await
 }

@@ -26,7 +26,7 @@ use crate::{
 const SCHEMA: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/completeness.sql");
 const ROLES: &[&str] = &["complete_owner", "complete_reader", "\"Odd \"\"Role\"\"\""];
 /// Lines that differ in every dump.
-const RANDOM_LINES: &[&str] = &["\\restrict ", "\\unrestrict ", "-- Dumped ", "-- Started", "-- Completed"];
+pub const RANDOM_LINES: &[&str] = &["\\restrict ", "\\unrestrict ", "-- Dumped ", "-- Started", "-- Completed"];
 
 async fn make_roles(server: &Source) {
     let mut session = connect(server).await;

@@ -1,6 +1,9 @@
 //! Objects that lock each other's tables, restored by many sessions without deadlocks.
 
-use backup::restore::{Options, RestoreFault};
+use backup::{
+    config::Source,
+    restore::{Options, RestoreError},
+};
 use sqlx::{AssertSqlSafe, Executor, PgConnection};
 
 use crate::{
@@ -112,7 +115,7 @@ async fn keep_going_lists_the_objects_that_the_server_refused() {
     let reader = reader(&store, &twin::write(&store, &[source], Shape::default()).await);
     let (server, name) = (other_server().await, format!("refused_{:08x}", random()));
     let fault = restore_with(&reader, &options(&server, &name)).await.unwrap_err();
-    assert!(matches!(fault, RestoreFault::Rows { .. }), "{fault}");
+    assert!(matches!(fault, RestoreError::Rows { .. }), "{fault}");
 
     let report = restore_with(&reader, &Options { keep_going: true, ..options(&server, &name) }).await.unwrap();
     let listed: Vec<_> = report.refused.iter().map(|refused| format!("{}: {}", refused.object, refused.reason)).collect();
@@ -133,4 +136,27 @@ async fn keep_going_lists_the_objects_that_the_server_refused() {
         .await
         .unwrap();
     assert_eq!(kept, 2);
+}
+
+/// A role that may create databases, but not set every parameter, as those of hosted servers.
+#[tokio::test(flavor = "multi_thread")]
+async fn keep_going_lists_settings_that_the_role_may_not_apply() {
+    let (source, mut session) = database().await;
+    let set = format!("ALTER DATABASE {} SET log_min_duration_statement = '1s'", source.database);
+    session.execute(AssertSqlSafe(set)).await.unwrap();
+    session.execute("CREATE TABLE kept (a int); INSERT INTO kept VALUES (1), (2)").await.unwrap();
+    let store = store().await;
+    let reader = reader(&store, &twin::write(&store, &[source], Shape::default()).await);
+    let (server, role) = (other_server().await, format!("creator_{:08x}", random()));
+    let create = format!("CREATE ROLE {role} LOGIN CREATEDB PASSWORD 'only here'");
+    connect(&server).await.execute(AssertSqlSafe(create)).await.unwrap();
+    let limited = Source { user: role.clone(), password: Some("only here".to_owned().into()), ..server.clone() };
+    let name = format!("limited_{:08x}", random());
+    let fault = restore_with(&reader, &options(&limited, &name)).await.unwrap_err();
+    assert!(matches!(&fault, RestoreError::Server { reason, .. } if reason.contains("log_min_duration_statement")), "{fault}");
+
+    let report = restore_with(&reader, &Options { keep_going: true, ..options(&limited, &name) }).await.unwrap();
+    let listed: Vec<_> = report.refused.iter().map(|refused| refused.object.as_str()).collect();
+    assert!(listed.len() == 1 && listed[0].contains("log_min_duration_statement"), "{:?}", report.refused);
+    assert_eq!(report.rows, 2);
 }

@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     agent::{agent_in, take},
     completeness::{by_hand, full, pipe_into_pg_restore},
+    program::{ended, program},
     restore::reader,
     support::{connect, database, other_server, random, store_settings},
     twin::tool,
@@ -144,4 +145,20 @@ async fn a_table_is_selected_by_name_in_any_encoding() {
         .await
         .unwrap();
     assert_eq!(text, "да");
+}
+
+/// The server cannot convert this encoding to UTF-8, so no session in UTF-8 opens the database that the address names.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_address_may_name_a_database_without_conversion() {
+    let (server, mut session) = database().await;
+    let (store, name) = (store_settings().await, format!("mule_{:08x}", random()));
+    let create = format!("CREATE DATABASE {name} TEMPLATE template0 ENCODING 'MULE_INTERNAL' LOCALE 'C'");
+    session.execute(AssertSqlSafe(create)).await.unwrap();
+    let mule = server.with_database(&name);
+    tool("psql", &mule, &["--no-psqlrc", "--command", "CREATE TABLE t AS SELECT generate_series(1, 5) AS a"]);
+    let changes = [("BACKUP_DATABASES", name.as_str())];
+    for arguments in [["check"], ["run"], ["verify"]] {
+        let (status, text) = ended(program(&mule, &store, &changes, &arguments), &store);
+        assert_eq!(status, 0, "{arguments:?}: {text}");
+    }
 }

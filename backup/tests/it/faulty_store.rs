@@ -35,7 +35,7 @@ impl Request<'_> {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Fault {
+pub enum StoreFault {
     Pass,
     /// An error response of the store.
     Answer(u16, &'static str),
@@ -51,7 +51,7 @@ pub enum Fault {
     Hold,
 }
 
-type Rule = Box<dyn FnMut(&Request<'_>) -> Fault + Send>;
+type Rule = Box<dyn FnMut(&Request<'_>) -> StoreFault + Send>;
 
 pub struct FaultyStore {
     pub settings: StoreSettings,
@@ -61,7 +61,7 @@ pub struct FaultyStore {
 
 impl FaultyStore {
     /// A proxy to the store of `settings`.
-    pub async fn before(settings: &StoreSettings, rule: impl FnMut(&Request<'_>) -> Fault + Send + 'static) -> Self {
+    pub async fn before(settings: &StoreSettings, rule: impl FnMut(&Request<'_>) -> StoreFault + Send + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let endpoint = format!("http://{}", listener.local_addr().unwrap());
         let upstream = settings.endpoint.clone().unwrap().trim_start_matches("http://").to_owned();
@@ -131,13 +131,13 @@ impl Passage {
             *counted += 1;
             (self.rule.lock().unwrap())(&Request { method, target, head: &head, number })
         };
-        if fault == Fault::Cut {
+        if fault == StoreFault::Cut {
             while body.len() < length.min(BEFORE_THE_CUT) && client.read_buf(&mut body).await? > 0 {}
             return Ok(());
         }
         while body.len() < length && client.read_buf(&mut body).await? > 0 {}
         match fault {
-            Fault::Answer(status, code) => {
+            StoreFault::Answer(status, code) => {
                 let text =
                     format!("<?xml version=\"1.0\"?><Error><Code>{code}</Code><Message>injected by the test</Message></Error>");
                 let answer = format!(
@@ -147,11 +147,11 @@ impl Passage {
                 client.write_all((answer + &text).as_bytes()).await?;
                 return client.shutdown().await;
             }
-            Fault::Hold => {
+            StoreFault::Hold => {
                 self.held.send_modify(|held| *held += 1);
                 let _ = self.gate.wait_for(|open| *open).await;
             }
-            Fault::Damage => {
+            StoreFault::Damage => {
                 let middle = body.len() / 2;
                 body.get_mut(middle).into_iter().for_each(|byte| *byte ^= 1);
             }
@@ -160,10 +160,10 @@ impl Passage {
         let mut store = TcpStream::connect(&self.upstream).await?;
         store.write_all(format!("{head}\r\nConnection: close\r\n\r\n").as_bytes()).await?;
         store.write_all(&body).await?;
-        if matches!(fault, Fault::LoseAnswer | Fault::CutAnswer) {
+        if matches!(fault, StoreFault::LoseAnswer | StoreFault::CutAnswer) {
             let mut answer = Vec::new();
             store.read_to_end(&mut answer).await?;
-            let kept = if fault == Fault::CutAnswer { answer.len() / 2 } else { 0 };
+            let kept = if fault == StoreFault::CutAnswer { answer.len() / 2 } else { 0 };
             return client.write_all(&answer[..kept]).await;
         }
         tokio::io::copy(&mut store, &mut client).await?;

@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     agent::{agent, agent_in, take},
-    faulty_store::{Fault, FaultyStore},
+    faulty_store::{FaultyStore, StoreFault},
     program::{ended, program},
     restore::{options, restore_with},
     store_faults::nothing_is_left_behind,
@@ -124,7 +124,7 @@ async fn a_stopped_run_ends_and_leaves_nothing() {
                 FROM generate_series(1, 40) k) FROM generate_series(1, 4000) n";
     session.execute(rows).await.unwrap();
     let hold = |request: &crate::faulty_store::Request<'_>| {
-        if request.target.contains("partNumber=") { Fault::Hold } else { Fault::Pass }
+        if request.target.contains("partNumber=") { StoreFault::Hold } else { StoreFault::Pass }
     };
     let slow = FaultyStore::before(&store, hold).await;
     let (agent, stop) = (agent_in(&source, &slow.settings, &[]), CancellationToken::new());

@@ -6,6 +6,10 @@ use std::{
     net::TcpListener,
     os::unix::fs::PermissionsExt,
     process::Command,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
     thread,
     time::{Duration, Instant},
 };
@@ -119,4 +123,65 @@ fn ended_in_time(mut command: Command, mute: Option<&TcpListener>) -> (i32, Stri
         thread::sleep(Duration::from_millis(50));
     };
     (status.code().unwrap_or(-1), reading.join().unwrap())
+}
+
+/// Peak memory in KiB of processes of this name, of other tests too.
+struct Peak {
+    stop: Arc<AtomicBool>,
+    watching: thread::JoinHandle<u64>,
+}
+
+impl Peak {
+    fn watch(name: &'static str) -> Self {
+        let stop = Arc::new(AtomicBool::new(false));
+        let stopped = Arc::clone(&stop);
+        let watching = thread::spawn(move || {
+            let mut peak = 0;
+            while !stopped.load(Relaxed) {
+                let statuses = fs::read_dir("/proc").unwrap().flatten();
+                for status in statuses.filter_map(|process| fs::read_to_string(process.path().join("status")).ok()) {
+                    let field = |key: &str| status.lines().find_map(|line| line.strip_prefix(key)).unwrap_or_default().trim();
+                    if field("Name:") == name {
+                        let kibibytes = field("VmHWM:").split(' ').next().and_then(|number| number.parse().ok());
+                        peak = peak.max(kibibytes.unwrap_or(0));
+                    }
+                }
+                thread::sleep(Duration::from_millis(2));
+            }
+            peak
+        });
+        Self { stop, watching }
+    }
+
+    fn end(self) -> u64 {
+        self.stop.store(true, Relaxed);
+        self.watching.join().unwrap()
+    }
+}
+
+/// pg_dump reads the first row before the agent stops it, and the agent reads every row. Neither holds a large value completely.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_large_value_is_never_held_completely() {
+    const VALUE_MIB: u64 = 96;
+    // Twice the size as hexadecimal text, at its most.
+    const PG_DUMP_MIB: u64 = 64;
+    const AGENT_MIB: u64 = 160;
+    let (source, mut session) = database().await;
+    let make = format!(
+        "CREATE TABLE large (value bytea); ALTER TABLE large ALTER value SET STORAGE EXTERNAL; \
+         INSERT INTO large SELECT decode(repeat('00ff5c6e', {}), 'hex'); CREATE TABLE small (a int); INSERT INTO small VALUES (1)",
+        VALUE_MIB << 18
+    );
+    session.execute(sqlx::AssertSqlSafe(make)).await.unwrap();
+    let store = store_settings().await;
+    let (dump, agent) = (Peak::watch("pg_dump"), Peak::watch("backup"));
+    let (status, text) = ended(program(&source, &store, &[], &["run"]), &store);
+    let (dump, agent) = (dump.end() >> 10, agent.end() >> 10);
+    assert_eq!(status, 0, "{text}");
+    assert!(text.contains("2 rows of 1 databases"), "{text}");
+    assert!(
+        dump < PG_DUMP_MIB && agent < AGENT_MIB,
+        "a value of {VALUE_MIB} MiB took {dump} MiB in pg_dump, {agent} MiB in backup"
+    );
+    println!("a value of {VALUE_MIB} MiB: {dump} MiB in pg_dump, {agent} MiB in backup");
 }

@@ -181,6 +181,8 @@ async fn settings_precede_rows_and_in_order_keeps_the_order() {
     let script = "CREATE TABLE z_words (word text PRIMARY KEY); INSERT INTO z_words VALUES ('yes');
         CREATE FUNCTION known(w text) RETURNS bool LANGUAGE plpgsql AS 'BEGIN RETURN EXISTS (SELECT FROM public.z_words WHERE word = w); END';
         CREATE TABLE zz_uses (word text CHECK (known(word))); INSERT INTO zz_uses SELECT 'yes' FROM generate_series(1, 100000);
+        CREATE FUNCTION said(w text) RETURNS bool LANGUAGE plpgsql AS 'BEGIN RETURN EXISTS (SELECT FROM public.zz_uses WHERE word = w); END';
+        CREATE TABLE zz_words_of_words (word text CHECK (said(word))); INSERT INTO zz_words_of_words VALUES ('yes'), ('yes');
         CREATE TABLE dated (at text CHECK (at::date > '2020-01-01')); SET datestyle = 'ISO, DMY'; INSERT INTO dated VALUES ('31-12-2025')";
     session.execute(script).await.unwrap();
     session.execute(AssertSqlSafe(format!("ALTER DATABASE {} SET statement_timeout = '500ms'", origin.database))).await.unwrap();
@@ -194,15 +196,28 @@ async fn settings_precede_rows_and_in_order_keeps_the_order() {
         .unwrap();
     session.execute(AssertSqlSafe(format!("ALTER DATABASE {} SET check_function_bodies = off", origin.database))).await.unwrap();
     session.execute("ALTER TABLE dated DROP CONSTRAINT dated_at_check").await.unwrap();
-    let agent = agent_in(&origin, &store_settings().await, &[]);
+    let store = store_settings().await;
+    let agent = agent_in(&origin, &store, &[]);
     let manifest = take(&agent).await.unwrap();
     let reader = reader(&agent.store, &manifest);
     let opened = restore::open(&reader, None).await.unwrap();
     let (server, name) = (other_server().await, format!("ordered_{:08x}", random()));
-    let in_order = restore::Options { in_order: true, ..full(&server, &name) };
-    restore::restore(&reader, &opened, &in_order, &CancellationToken::new()).await.unwrap();
-    let mut restored = connect(&server.with_database(&name)).await;
-    restored.execute("SET statement_timeout = 0; SET idle_session_timeout = 0").await.unwrap();
-    let rows: i64 = sqlx::query_scalar("SELECT count(*) FROM zz_uses").fetch_one(&mut restored).await.unwrap();
-    assert_eq!(rows, 100_000);
+    let options = |name: &str, in_order| restore::Options { jobs: 8, in_order, ..full(&server, name) };
+    let stock = format!("{name}_stock");
+    // Many sessions fill the table that uses the words first. Its refused rows are written again after the words.
+    let many = format!("{name}_many");
+    for (name, in_order) in [(&name, true), (&many, false)] {
+        restore::restore(&reader, &opened, &options(name, in_order), &CancellationToken::new()).await.unwrap();
+    }
+    let (done, text) = by_hand(&store, &server, &[&manifest.id.to_string(), &origin.database, &stock], &[]);
+    assert!(done, "{text}");
+    let verdict = drill(&reader, &drill_options(scratch(), &[])).await;
+    assert!(verdict.passed, "{:?}", verdict.faults);
+    for name in [name, many, stock] {
+        let mut restored = connect(&server.with_database(&name)).await;
+        restored.execute("SET statement_timeout = 0; SET idle_session_timeout = 0").await.unwrap();
+        let counted = "SELECT (SELECT count(*) FROM zz_uses), (SELECT count(*) FROM zz_words_of_words)";
+        let rows: (i64, i64) = sqlx::query_as(counted).fetch_one(&mut restored).await.unwrap();
+        assert_eq!(rows, (100_000, 2), "{name}");
+    }
 }

@@ -17,7 +17,7 @@ use sqlx::Executor;
 
 use crate::{
     agent::settings,
-    faulty_store::{Fault, FaultyStore},
+    faulty_store::{FaultyStore, StoreFault},
     kept::NEWEST,
     support::{SIGNING_SEED, database, keys, store_settings},
 };
@@ -254,7 +254,7 @@ async fn the_textfile_counts_failures_of_one_shot_commands() {
     let bucket = store.bucket.clone();
     let forbidding = FaultyStore::before(&store, move |request| {
         let deletes = request.method == "POST" && request.target.contains("delete") && request.target.contains(&bucket);
-        if deletes { Fault::Answer(403, "AccessDenied") } else { Fault::Pass }
+        if deletes { StoreFault::Answer(403, "AccessDenied") } else { StoreFault::Pass }
     })
     .await;
     let (status, text) = ended(program(&source, &forbidding.settings, &changes, &["prune"]), &store);
@@ -301,7 +301,7 @@ async fn check_names_the_missing_right_of_the_store() {
                 move |request| {
                     let is = request.method == method && request.target.contains(part) && request.target.starts_with(&place);
                     hit.fetch_or(is, Relaxed);
-                    if is { Fault::Answer(403, "AccessDenied") } else { Fault::Pass }
+                    if is { StoreFault::Answer(403, "AccessDenied") } else { StoreFault::Pass }
                 }
             })
             .await;

@@ -24,7 +24,7 @@ use sqlx::Executor;
 
 use crate::{
     agent::{agent, agent_in, take},
-    faulty_store::{Fault, FaultyStore},
+    faulty_store::{FaultyStore, StoreFault},
     kept::NEWEST,
     program::{ended, program},
     store_faults::nothing_is_left_behind,
@@ -63,7 +63,7 @@ async fn plant(agent: &Agent, signing: &Signing, like: &Manifest, started_at: ji
     put(agent, &agent.layout.start(&id), signing.seal(Kind::Start, &start).unwrap()).await;
     let mut manifest = Manifest { id: id.clone(), started_at, finished_at: started_at, sequence, ..like.clone() };
     manifest.databases.iter_mut().for_each(|database| database.snapshot_at = started_at);
-    let outcome = manifest::Outcome::Committed(Box::new(manifest));
+    let outcome = manifest::AttemptEnd::Committed(Box::new(manifest));
     put(agent, &agent.layout.manifest(&id), signing.seal(Kind::Outcome, &outcome).unwrap()).await;
     id
 }
@@ -76,7 +76,7 @@ async fn foreign_records_are_reported_and_ignored() {
     let replayed = agent.store.get(&agent.layout.manifest(&first.id), 1 << 20).await.unwrap().to_vec();
     let stranger = Signing::parse("AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=").unwrap();
     let changed = String::from_utf8(genuine.clone()).unwrap().replacen("\"rows\":100", "\"rows\":999", 1).into_bytes();
-    let outcome = manifest::Outcome::Committed(Box::new(second.clone()));
+    let outcome = manifest::AttemptEnd::Committed(Box::new(second.clone()));
     let forged = stranger.seal(Kind::Outcome, &outcome).unwrap();
     let cut = genuine[..genuine.len() / 2].to_vec();
     let key = agent.layout.manifest(&second.id);
@@ -109,7 +109,7 @@ async fn a_newer_untrusted_backup_is_reported() {
     let agent = agent_in(&source, &store, &[]);
     let (first, second) = (take(&agent).await.unwrap(), take(&agent).await.unwrap());
     let stranger = Signing::parse("AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=").unwrap();
-    let outcome = manifest::Outcome::Committed(Box::new(second.clone()));
+    let outcome = manifest::AttemptEnd::Committed(Box::new(second.clone()));
     let genuine = agent.store.get(&agent.layout.manifest(&second.id), 1 << 20).await.unwrap().to_vec();
     put(&agent, &agent.layout.manifest(&second.id), stranger.seal(Kind::Outcome, &outcome).unwrap()).await;
     let server = find_program("initdb").unwrap().parent().unwrap().display().to_string();
@@ -287,9 +287,9 @@ async fn an_early_failure_holds_retention_back() {
     let (first, second) = (take(&agent).await.unwrap(), take(&agent).await.unwrap());
     let forbidding = FaultyStore::before(&store, |request| {
         if request.method == "PUT" && request.target.contains("/starts/") {
-            Fault::Answer(403, "AccessDenied")
+            StoreFault::Answer(403, "AccessDenied")
         } else {
-            Fault::Pass
+            StoreFault::Pass
         }
     })
     .await;
@@ -322,7 +322,7 @@ async fn records_of_failed_attempts_expire_by_number() {
         let id = BackupId::new(started_at, 9);
         let abandoned =
             Abandoned { format: 1, id: id.clone(), sequence: Some(sequence), at: started_at, reason: "a test".into() };
-        let record = signing.seal(Kind::Outcome, &manifest::Outcome::Abandoned(abandoned)).unwrap();
+        let record = signing.seal(Kind::Outcome, &manifest::AttemptEnd::Abandoned(abandoned)).unwrap();
         put(&agent, &agent.layout.manifest(&id), record).await;
         id
     };

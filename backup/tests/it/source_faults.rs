@@ -20,7 +20,7 @@ use sqlx::{Executor, PgConnection};
 
 use crate::{
     agent::{agent_in, take},
-    faulty_store::{Fault, FaultyStore},
+    faulty_store::{FaultyStore, StoreFault},
     store_faults::nothing_is_left_behind,
     support::{connect, database, random, source, store_settings},
 };
@@ -36,13 +36,16 @@ const DEADLINE: Duration = Duration::from_secs(30);
 /// A run that is stopped in the middle of the rows: locks are held, a snapshot is taken, buffers are full.
 struct InTheMiddle {
     store: FaultyStore,
-    run: tokio::task::JoinHandle<backup::failure::Outcome<Manifest>>,
+    run: tokio::task::JoinHandle<backup::failure::Result<Manifest>>,
 }
 
 async fn in_the_middle(source: &Source, store: &StoreSettings, changes: &[(&str, &str)]) -> InTheMiddle {
     let slow =
-        FaultyStore::before(store, |request| if request.target.contains("partNumber=") { Fault::Hold } else { Fault::Pass })
-            .await;
+        FaultyStore::before(
+            store,
+            |request| if request.target.contains("partNumber=") { StoreFault::Hold } else { StoreFault::Pass },
+        )
+        .await;
     let agent = agent_in(source, &slow.settings, changes);
     let run = tokio::spawn(async move { take(&agent).await });
     slow.held().await;
@@ -50,7 +53,7 @@ async fn in_the_middle(source: &Source, store: &StoreSettings, changes: &[(&str,
 }
 
 impl InTheMiddle {
-    async fn end(self) -> backup::failure::Outcome<Manifest> {
+    async fn end(self) -> backup::failure::Result<Manifest> {
         self.store.open_gate();
         self.run.await.unwrap()
     }

@@ -21,7 +21,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     agent::{agent_in, take},
-    faulty_store::{Fault, FaultyStore, Request},
+    faulty_store::{FaultyStore, Request, StoreFault},
     restore::{options, reader, restore_with},
     support::{connect, database, other_server, random, store_settings},
 };
@@ -48,18 +48,18 @@ pub async fn nothing_is_left_behind(agent: &Agent) {
     assert_eq!(agent.store.list_uploads(&agent.layout.all_data()).await.unwrap(), vec![]);
 }
 
-type Rule = fn(&Request<'_>) -> Fault;
+type Rule = fn(&Request<'_>) -> StoreFault;
 
-fn data(request: &Request<'_>, fault: Fault) -> Fault {
-    if request.writes_data() { fault } else { Fault::Pass }
+fn data(request: &Request<'_>, fault: StoreFault) -> StoreFault {
+    if request.writes_data() { fault } else { StoreFault::Pass }
 }
 
-fn parts(request: &Request<'_>, fault: Fault) -> Fault {
-    if request.target.contains("partNumber=") { fault } else { Fault::Pass }
+fn parts(request: &Request<'_>, fault: StoreFault) -> StoreFault {
+    if request.target.contains("partNumber=") { fault } else { StoreFault::Pass }
 }
 
-fn manifest(request: &Request<'_>, fault: Fault) -> Fault {
-    if request.writes_manifest() { fault } else { Fault::Pass }
+fn manifest(request: &Request<'_>, fault: StoreFault) -> StoreFault {
+    if request.writes_manifest() { fault } else { StoreFault::Pass }
 }
 
 /// Concurrent tests create roles on this server, which can restart an attempt. Faults of the store must not.
@@ -67,21 +67,29 @@ const ROLES_CHANGE: [(&str, &str); 1] = [("BACKUP_ATTEMPTS", "10")];
 
 /// One row per permanent failure: the store's response, the exit status, the message.
 const FOR_GOOD: &[(&str, Rule, Exit, &str)] = &[
-    ("500", |request| data(request, Fault::Answer(500, "InternalError")), Exit::Unavailable, "check that it runs"),
-    ("503 on parts", |request| parts(request, Fault::Answer(503, "SlowDown")), Exit::Unavailable, "SlowDown"),
-    ("403", |request| data(request, Fault::Answer(403, "AccessDenied")), Exit::Forbidden, "grant them s3:PutObject"),
-    ("full", |request| parts(request, Fault::Answer(507, "InsufficientStorage")), Exit::Failed, "free space"),
-    ("quota", |request| data(request, Fault::Answer(400, "QuotaExceeded")), Exit::Failed, "raise its quota"),
-    ("damaged", |request| parts(request, Fault::Damage), Exit::Failed, "upload"),
-    ("cut in the middle of a part", |request| parts(request, Fault::Cut), Exit::Unavailable, "unavailable"),
+    ("500", |request| data(request, StoreFault::Answer(500, "InternalError")), Exit::Unavailable, "check that it runs"),
+    ("503 on parts", |request| parts(request, StoreFault::Answer(503, "SlowDown")), Exit::Unavailable, "SlowDown"),
+    ("403", |request| data(request, StoreFault::Answer(403, "AccessDenied")), Exit::Forbidden, "grant them s3:PutObject"),
+    ("expired", |request| parts(request, StoreFault::Answer(400, "ExpiredToken")), Exit::Forbidden, "set new ones"),
+    ("clock", |request| data(request, StoreFault::Answer(403, "RequestTimeTooSkewed")), Exit::Forbidden, "set the clock"),
+    ("slow", |request| parts(request, StoreFault::Answer(400, "RequestTimeout")), Exit::Unavailable, "unavailable"),
+    ("full", |request| parts(request, StoreFault::Answer(507, "InsufficientStorage")), Exit::Failed, "free space"),
+    ("quota", |request| data(request, StoreFault::Answer(400, "QuotaExceeded")), Exit::Failed, "raise its quota"),
+    ("damaged", |request| parts(request, StoreFault::Damage), Exit::Failed, "upload"),
+    ("cut in the middle of a part", |request| parts(request, StoreFault::Cut), Exit::Unavailable, "unavailable"),
     (
         "unreachable from the middle on",
-        |request| if request.number > 25 { Fault::Cut } else { Fault::Pass },
+        |request| if request.number > 25 { StoreFault::Cut } else { StoreFault::Pass },
         Exit::Unavailable,
         "unavailable",
     ),
-    ("no manifest", |request| manifest(request, Fault::Answer(500, "InternalError")), Exit::Unavailable, "unavailable"),
-    ("no right to a manifest", |request| manifest(request, Fault::Answer(403, "AccessDenied")), Exit::Forbidden, "manifests"),
+    ("no manifest", |request| manifest(request, StoreFault::Answer(500, "InternalError")), Exit::Unavailable, "unavailable"),
+    (
+        "no right to a manifest",
+        |request| manifest(request, StoreFault::Answer(403, "AccessDenied")),
+        Exit::Forbidden,
+        "manifests",
+    ),
 ];
 
 #[tokio::test(flavor = "multi_thread")]
@@ -121,7 +129,7 @@ async fn a_lost_response_does_not_fail_a_backup() {
             let hit = Arc::clone(&hit);
             move |request| {
                 let fault = rule(request);
-                if fault != Fault::Pass && hit.swap(true, Relaxed) { Fault::Pass } else { fault }
+                if fault != StoreFault::Pass && hit.swap(true, Relaxed) { StoreFault::Pass } else { fault }
             }
         })
         .await;
@@ -140,22 +148,24 @@ async fn a_restore_resumes_a_broken_transfer() {
     let (source, store) = (noise().await, store_settings().await);
     let manifest = take(&agent_in(&source, &store, &[])).await.unwrap();
     let server = other_server().await;
-    let through = async |fault: Fault, times: usize| {
+    let through = async |fault: StoreFault, times: usize| {
         let mut left = times;
         let faulty = FaultyStore::before(&store, move |request| {
             if left > 0 && request.method == "GET" && request.target.contains("/lane-") {
                 left -= 1;
                 return fault;
             }
-            Fault::Pass
+            StoreFault::Pass
         })
         .await;
         let agent = agent_in(&source, &faulty.settings, &[("BACKUP_STORE_ATTEMPTS", "3")]);
         (reader(&agent.store, &manifest), faulty)
     };
-    for (what, fault, times) in
-        [("cut", Fault::CutAnswer, 4), ("500", Fault::Answer(500, "InternalError"), 2), ("lost", Fault::LoseAnswer, 2)]
-    {
+    for (what, fault, times) in [
+        ("cut", StoreFault::CutAnswer, 4),
+        ("500", StoreFault::Answer(500, "InternalError"), 2),
+        ("lost", StoreFault::LoseAnswer, 2),
+    ] {
         let (reader, _faulty) = through(fault, times).await;
         let name = format!("back_{:08x}", random());
         let report = restore_with(&reader, &options(&server, &name)).await.unwrap_or_else(|told| panic!("{what}: {told}"));
@@ -167,9 +177,9 @@ async fn a_restore_resumes_a_broken_transfer() {
         assert!(verdict.passed, "{what}: {:?}", verdict.faults);
     }
     for (what, fault, told) in [
-        ("cut", Fault::CutAnswer, "unavailable"),
-        ("500", Fault::Answer(500, "InternalError"), "unavailable"),
-        ("403", Fault::Answer(403, "AccessDenied"), "s3:GetObject"),
+        ("cut", StoreFault::CutAnswer, "unavailable"),
+        ("500", StoreFault::Answer(500, "InternalError"), "unavailable"),
+        ("403", StoreFault::Answer(403, "AccessDenied"), "s3:GetObject"),
     ] {
         let (reader, _faulty) = through(fault, usize::MAX).await;
         let name = format!("back_{:08x}", random());
@@ -185,9 +195,9 @@ fn tools() -> Option<PathBuf> {
     local_parts::find_program("pg_restore").unwrap().parent().map(Into::into)
 }
 
-fn lost(request: &Request<'_>, method: &str, part: &str, other: &str) -> Fault {
+fn lost(request: &Request<'_>, method: &str, part: &str, other: &str) -> StoreFault {
     let is = request.method == method && request.target.contains(part) && (other.is_empty() || !request.target.contains(other));
-    if is { Fault::LoseAnswer } else { Fault::Pass }
+    if is { StoreFault::LoseAnswer } else { StoreFault::Pass }
 }
 
 /// Expires the lease: a run that lost the store could not release it.
@@ -201,10 +211,10 @@ pub async fn expire(agent: &Agent) {
 async fn a_temporary_failure_is_retried() {
     let (source, store) = (noise().await, store_settings().await);
     for (what, fault) in [
-        ("500", Fault::Answer(500, "InternalError")),
-        ("damaged", Fault::Damage),
-        ("cut", Fault::Cut),
-        ("a response lost", Fault::LoseAnswer),
+        ("500", StoreFault::Answer(500, "InternalError")),
+        ("damaged", StoreFault::Damage),
+        ("cut", StoreFault::Cut),
+        ("a response lost", StoreFault::LoseAnswer),
     ] {
         let mut left = 2;
         let faulty = FaultyStore::before(&store, move |request| {
@@ -212,7 +222,7 @@ async fn a_temporary_failure_is_retried() {
                 left -= 1;
                 return fault;
             }
-            Fault::Pass
+            StoreFault::Pass
         })
         .await;
         let agent = agent_in(&source, &faulty.settings, &[("BACKUP_STORE_ATTEMPTS", "4")]);
@@ -223,7 +233,11 @@ async fn a_temporary_failure_is_retried() {
     let faulty = FaultyStore::before(&store, {
         let mut lost = false;
         move |request| {
-            if request.writes_manifest() && !std::mem::replace(&mut lost, true) { Fault::LoseAnswer } else { Fault::Pass }
+            if request.writes_manifest() && !std::mem::replace(&mut lost, true) {
+                StoreFault::LoseAnswer
+            } else {
+                StoreFault::Pass
+            }
         }
     })
     .await;
@@ -239,7 +253,7 @@ async fn a_hanging_store_fails_the_run_at_its_limits() {
     for (setting, told) in
         [("BACKUP_STALL_LIMIT", "nothing was read or sent"), ("BACKUP_MAX_DURATION", "the attempt took longer")]
     {
-        let faulty = FaultyStore::before(&store, |request| parts(request, Fault::Hold)).await;
+        let faulty = FaultyStore::before(&store, |request| parts(request, StoreFault::Hold)).await;
         let failure = take(&agent_in(&source, &faulty.settings, &[(setting, "2s")])).await.unwrap_err();
         assert!(failure.exit == Exit::Limit && failure.to_string().contains(told), "{setting}: {failure}");
     }
@@ -251,7 +265,7 @@ async fn a_hanging_store_fails_the_run_at_its_limits() {
 #[tokio::test(flavor = "multi_thread")]
 async fn only_one_of_two_concurrent_runs_takes_a_backup() {
     let (source, store) = (noise().await, store_settings().await);
-    let slow = FaultyStore::before(&store, |request| parts(request, Fault::Hold)).await;
+    let slow = FaultyStore::before(&store, |request| parts(request, StoreFault::Hold)).await;
     let first = tokio::spawn({
         let agent = agent_in(&source, &slow.settings, &[]);
         async move { take(&agent).await }
@@ -273,31 +287,30 @@ async fn only_one_of_two_concurrent_runs_takes_a_backup() {
     nothing_is_left_behind(&other).await;
 }
 
-/// 429 without a code, for longer than a few seconds: the store asks to wait, and the run waits. A request that the store does
+/// 429 and other passing statuses without a code, for longer than a few seconds: the store asks to wait, and the run waits. A request that the store does
 /// not support is not retried.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_store_that_asks_to_wait_is_retried() {
+    const PASSING: [(u16, &str); 6] =
+        [(503, "SlowDown"), (429, ""), (408, ""), (409, "ConditionalRequestConflict"), (520, ""), (500, "InternalError")];
     let (source, store) = (noise().await, store_settings().await);
     let mut refused = 0;
     let busy = FaultyStore::before(&store, move |request| {
         if request.writes_data() && refused < 8 {
             refused += 1;
-            return Fault::Answer(if refused % 2 == 0 { 429 } else { 503 }, if refused % 2 == 0 { "" } else { "SlowDown" });
+            let (status, code) = PASSING[refused % PASSING.len()];
+            return StoreFault::Answer(status, code);
         }
-        Fault::Pass
+        StoreFault::Pass
     })
     .await;
     let agent = agent_in(&source, &busy.settings, &[("BACKUP_STORE_ATTEMPTS", "20"), ("BACKUP_ATTEMPTS", "1")]);
     assert_eq!(take(&agent).await.unwrap().totals.rows, 4000);
 
-    let lacking =
-        FaultyStore::before(
-            &store,
-            |request| {
-                if request.method == "PUT" { Fault::Answer(501, "NotImplemented") } else { Fault::Pass }
-            },
-        )
-        .await;
+    let lacking = FaultyStore::before(&store, |request| {
+        if request.method == "PUT" { StoreFault::Answer(501, "NotImplemented") } else { StoreFault::Pass }
+    })
+    .await;
     let failure = take(&agent_in(&source, &lacking.settings, &[])).await.unwrap_err();
     assert!(failure.exit == Exit::Failed && failure.to_string().contains("the store does not support this request"), "{failure}");
 }

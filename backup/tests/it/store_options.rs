@@ -10,7 +10,7 @@ use backup::{
 use service_kit::metrics::Metrics;
 
 use crate::{
-    faulty_store::{Fault, FaultyStore},
+    faulty_store::{FaultyStore, StoreFault},
     support::store_settings,
 };
 
@@ -29,7 +29,7 @@ async fn objects_are_written_with_class_and_key() {
     let seen = Arc::clone(&heads);
     let proxy = FaultyStore::before(&store_settings().await, move |request| {
         seen.lock().unwrap().push(request.head.to_owned());
-        Fault::Answer(403, REFUSED)
+        StoreFault::Answer(403, REFUSED)
     })
     .await;
     let settings = StoreSettings {

@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     agent::{agent_in, take},
     completeness::full,
-    faulty_store::{Fault, FaultyStore},
+    faulty_store::{FaultyStore, StoreFault},
     restore::reader,
     source_faults::{NOISE, until},
     support::{connect, random, source, store_settings},
@@ -40,7 +40,10 @@ async fn timeouts_of_the_server_do_not_end_our_sessions() {
     }
     let store = store_settings().await;
     let holding = |wanted: &'static str| {
-        FaultyStore::before(&store, move |request| if request.target.contains(wanted) { Fault::Hold } else { Fault::Pass })
+        FaultyStore::before(
+            &store,
+            move |request| if request.target.contains(wanted) { StoreFault::Hold } else { StoreFault::Pass },
+        )
     };
     let slow = holding("partNumber=").await;
     let agent = agent_in(&server, &slow.settings, &[("BACKUP_ATTEMPTS", "1")]);
@@ -77,8 +80,11 @@ async fn a_session_lost_at_the_end_does_not_fail_the_backup() {
     session.execute(NOISE).await.unwrap();
     let store = store_settings().await;
     let slow =
-        FaultyStore::before(&store, |request| if request.target.contains("partNumber=") { Fault::Hold } else { Fault::Pass })
-            .await;
+        FaultyStore::before(
+            &store,
+            |request| if request.target.contains("partNumber=") { StoreFault::Hold } else { StoreFault::Pass },
+        )
+        .await;
     let agent = agent_in(&server, &slow.settings, &[("BACKUP_ATTEMPTS", "1"), ("BACKUP_WORKERS", "1")]);
     let run = tokio::spawn(async move { take(&agent).await });
     slow.held().await;

@@ -10,8 +10,8 @@ use backup::{
     dump::LARGE_OBJECT_CHUNK_BYTES,
     layout::{BackupId, Layout},
     manifest::{
-        Blob, Compression, Contents, Database, Encryption, FORMAT, Globals, LaneObject, LargeObjects, Manifest, Outcome, Piece,
-        Server, Table, Totals, sign::Kind,
+        AttemptEnd, Blob, Compression, Contents, Database, Encryption, FORMAT, Globals, LaneObject, LargeObjects, Manifest,
+        Piece, Server, Table, Totals, sign::Kind,
     },
     session::pin,
     store::{Replace, Store},
@@ -106,7 +106,7 @@ impl Twin<'_> {
     }
 
     pub async fn put_manifest(&self, manifest: &Manifest) {
-        let record = signing().seal(Kind::Outcome, &Outcome::Committed(Box::new(manifest.clone()))).unwrap();
+        let record = signing().seal(Kind::Outcome, &AttemptEnd::Committed(Box::new(manifest.clone()))).unwrap();
         self.store.put(&self.layout.manifest(&self.id), record.into(), Replace::No).await.unwrap();
     }
 

@@ -3,16 +3,16 @@
 use crate::{
     archive::ArchiveError,
     config::Source,
-    reading::ReadFault,
+    reading::ReadError,
     wire::{WireError, described},
 };
 
-use super::{selection::NotThere, tool::ToolFault, trouble::Troubles};
+use super::{selection::NotThere, tool::ToolError, trouble::Troubles};
 
 #[derive(Debug, thiserror::Error)]
-pub enum RestoreFault {
+pub enum RestoreError {
     #[error(transparent)]
-    Read(#[from] ReadFault),
+    Read(#[from] ReadError),
     #[error("failed to read the backup's table of contents: {0}")]
     Archive(#[from] ArchiveError),
     #[error("the backup is inconsistent: {0}; restore another backup, and retain this one for the investigation")]
@@ -31,7 +31,7 @@ pub enum RestoreFault {
     #[error("{doing}: {reason}")]
     Server { doing: &'static str, reason: String },
     #[error(transparent)]
-    Tool(#[from] ToolFault),
+    Tool(#[from] ToolError),
     /// `condition`: the server or the connection failed, so that the rows are not to blame.
     #[error("failed to write rows of {table}: {reason}")]
     Rows { table: String, reason: String, condition: bool },
@@ -40,10 +40,10 @@ pub enum RestoreFault {
     #[error("the restore was interrupted")]
     Interrupted,
     #[error("{fault}; failed to drop the unfinished database {database} ({reason}); drop it when the server is back")]
-    LeftBehind { fault: Box<RestoreFault>, database: String, reason: String },
+    LeftBehind { fault: Box<RestoreError>, database: String, reason: String },
 }
 
-impl RestoreFault {
+impl RestoreError {
     /// For `map_err` on sqlx errors.
     pub fn asking(doing: &'static str) -> impl FnOnce(sqlx::Error) -> Self {
         move |error| Self::Server { doing, reason: described(&error) }
@@ -100,8 +100,8 @@ mod tests {
 
     #[test]
     fn a_full_disk_does_not_blame_the_rows() {
-        let written = |error: WireError| match RestoreFault::writing("public.orders")(error) {
-            RestoreFault::Rows { condition, .. } => condition,
+        let written = |error: WireError| match RestoreError::writing("public.orders")(error) {
+            RestoreError::Rows { condition, .. } => condition,
             other => panic!("{other}"),
         };
         let server = |code: &str| WireError::Server { code: code.into(), message: String::new(), hint: String::new() };
