@@ -30,20 +30,20 @@ use crate::{
 /// Clients that place orders, each with one request at a time.
 const CLIENTS: u32 = 6;
 
-struct Key {
-    api_key: String,
-    secret: String,
+pub struct Key {
+    pub api_key: String,
+    pub secret: String,
 }
 
 impl Key {
-    fn sign(&self, parameters: &str) -> String {
+    pub fn sign(&self, parameters: &str) -> String {
         let payload = format!("{parameters}&recvWindow=30000&timestamp={}", now());
         format!("{payload}&signature={}", hmac_hex(&self.secret, &payload))
     }
 }
 
 /// A market, and an account with money and a key.
-async fn market(url: &str) -> Key {
+pub async fn market(url: &str) -> Key {
     for asset in ["BTC", "USDT"] {
         admin(url, &["asset", "create", asset]).await;
     }
