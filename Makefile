@@ -55,6 +55,7 @@ soak: install ## kill servers at random under load; SEED=… repeats a run
 	deploy/local/test-matching -p logship --test it -- --ignored --nocapture
 	cargo build -p local-parts
 	@$(local-parts) with-parts -- deploy/local/test-matching -p backup --test it -- --ignored --nocapture
+	deploy/local/test-matching -p dashboards --test it -- live:: --ignored --nocapture
 	PROPTEST_CASES=5000 deploy/local/test-matching -p alertbot-core --lib -- message::tests
 
 fuzz: install ## read arbitrary input from outside for longer than `make test`; CASES=… sets the cases of each target

@@ -22,6 +22,8 @@ pub const CLOCK_BOUND: Duration = Duration::from_millis(500);
 const CLOCK_BOUNDS: RangeInclusive<Duration> = Duration::from_millis(10)..=Duration::from_secs(3600);
 /// For a span that ends a client's or a task's wait: zero would end every one of them at once.
 const TIMEOUTS: RangeInclusive<Duration> = Duration::from_millis(100)..=Duration::from_secs(600);
+/// A shorter interval would load the exchange; a longer one would miss short outages.
+const PROBE_INTERVALS: RangeInclusive<Duration> = Duration::from_millis(200)..=Duration::from_secs(300);
 
 /// `exchange serve`.
 #[derive(Debug, Clone)]
@@ -82,6 +84,24 @@ pub struct Admin {
     pub process: Process,
     pub database: Database,
     pub internal: Internal,
+}
+
+/// `exchange probe`.
+#[derive(Debug, Clone)]
+pub struct Probe {
+    pub process: Process,
+    pub admin_listen: SocketAddr,
+    /// Base address of the API, as users reach it.
+    pub url: String,
+    pub api_key: Secret,
+    pub secret_key: Secret,
+    pub symbol: String,
+    /// Far from the market, so that the order rests.
+    pub price: String,
+    pub quantity: String,
+    pub interval: Duration,
+    /// A request without an answer for this long has failed.
+    pub timeout: Duration,
 }
 
 /// Settings that every role has.
@@ -170,6 +190,7 @@ fn every_role() -> Vec<kit::Setting> {
     settings.extend(kit::settings(PREFIX, Worker::read));
     settings.extend(kit::settings(PREFIX, Migrate::read));
     settings.extend(kit::settings(PREFIX, Admin::read));
+    settings.extend(kit::settings(PREFIX, Probe::read));
     settings
 }
 
@@ -257,6 +278,46 @@ impl Migrate {
 impl Admin {
     pub fn read(env: &mut Reader) -> Self {
         Self { process: Process::read(env), database: Database::read(env), internal: Internal::read(env) }
+    }
+}
+
+impl Probe {
+    pub fn read(env: &mut Reader) -> Self {
+        let url =
+            env.or("EXCHANGE_PROBE_URL", "http://127.0.0.1:8080".to_owned(), "http(s)://host:port of the API, as users reach it");
+        if !url.starts_with("http://") && !url.starts_with("https://") {
+            env.fault("EXCHANGE_PROBE_URL", "does not begin with http:// or https://", "write it as https://api.example.com");
+        }
+        let price = env.or("EXCHANGE_PROBE_PRICE", "1000".to_owned(), "limit price of the buy order, far below the market");
+        let quantity =
+            env.or("EXCHANGE_PROBE_QUANTITY", "0.01".to_owned(), "quantity of the order, at least the market's minimum");
+        for (setting, amount) in [("EXCHANGE_PROBE_PRICE", &price), ("EXCHANGE_PROBE_QUANTITY", &quantity)] {
+            if !exchange_core::money::parse(amount).is_ok_and(|amount| amount > 0) {
+                env.fault(setting, &format!("{amount:?} is not a positive number"), "write it as 0.01");
+            }
+        }
+        Self {
+            process: Process::read(env),
+            admin_listen: admin_listen(env, 9603),
+            url: url.trim_end_matches('/').to_owned(),
+            api_key: env.secret("EXCHANGE_PROBE_API_KEY", "API key of the probe's account, which nobody else uses"),
+            secret_key: env.secret("EXCHANGE_PROBE_SECRET_KEY", "secret of that API key"),
+            symbol: env.or("EXCHANGE_PROBE_SYMBOL", "BTCUSDT".to_owned(), "market of the order"),
+            price,
+            quantity,
+            interval: env.duration_within(
+                "EXCHANGE_PROBE_INTERVAL",
+                Duration::from_secs(5),
+                PROBE_INTERVALS,
+                "interval between orders",
+            ),
+            timeout: env.duration_within(
+                "EXCHANGE_PROBE_TIMEOUT",
+                Duration::from_secs(5),
+                TIMEOUTS,
+                "time after which a request without an answer has failed",
+            ),
+        }
     }
 }
 

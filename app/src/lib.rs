@@ -16,6 +16,7 @@ pub mod json;
 pub mod media;
 pub mod metrics;
 pub mod operator;
+pub mod probe;
 pub mod runtime;
 pub mod serve;
 pub mod snapshot;

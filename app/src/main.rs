@@ -5,7 +5,7 @@ use std::{future::Future, process::ExitCode, time::Duration};
 
 use anyhow::Context;
 use clap::{Parser, Subcommand};
-use exchange::{config, db::migrate, operator, runtime, serve, worker};
+use exchange::{config, db::migrate, operator, probe, runtime, serve, worker};
 use service_kit::{
     EXIT_CONFIG,
     config::Reader,
@@ -44,6 +44,9 @@ enum Role {
     /// Migrate the database schema to this release and exit; safe to repeat and to run concurrently
     #[command(after_help = config::help(config::Migrate::read))]
     Migrate,
+    /// Place, read back and cancel an order every few seconds through the API, and export how that goes as metrics
+    #[command(after_help = config::help(config::Probe::read))]
+    Probe,
     /// Run an operator action through the leader: assets, markets, accounts, API keys, credits; print JSON
     #[command(after_help = config::help(config::Admin::read))]
     Admin(Box<operator::arguments::Arguments>),
@@ -101,6 +104,7 @@ fn main() -> ExitCode {
             answer("exchange worker", config::Worker::read, |settings| worker::command::statements(settings, account))
         }
         Role::Migrate => live(config::Migrate::read, |settings| &settings.process, migrate::run),
+        Role::Probe => live(config::Probe::read, |settings| &settings.process, probe::run),
         Role::Admin(arguments) => {
             answer(
                 "exchange admin",

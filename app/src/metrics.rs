@@ -16,6 +16,7 @@ pub const DECLARED: &[&[Descriptor]] = &[
     HttpMetrics::DESCRIPTORS,
     StreamMetrics::DESCRIPTORS,
     ObjectStorageMetrics::DESCRIPTORS,
+    ProbeMetrics::DESCRIPTORS,
     WorkerMetrics::DESCRIPTORS,
 ];
 
@@ -23,6 +24,18 @@ pub const DECLARED: &[&[Descriptor]] = &[
 const BATCH: &[f64] = &[1.0, 4.0, 16.0, 64.0, 256.0, 1024.0, 4096.0, 16384.0];
 /// A decision takes about a microsecond.
 const DECIDE_SECONDS: &[f64] = &[0.000_001, 0.000_002_5, 0.000_005, 0.000_01, 0.000_025, 0.000_05, 0.000_1, 0.001, 0.01, 0.1];
+
+service_kit::metrics! {
+    /// The probe: an order as a user sees it.
+    pub struct ProbeMetrics {
+        /// Rounds of the probe by result (ok, unreachable, timeout, refused, wrong): place, read back, cancel.
+        pub rounds: IntCounterVec = "exchange_probe_rounds_total", ["result"];
+        /// From sending a request to its complete answer, by step (place, read, cancel); without failed requests.
+        pub step: HistogramVec = "exchange_probe_step_seconds", ["step"], buckets: LATENCY_SECONDS;
+        /// Unix time of the last round without a failure; 0: none since the start.
+        pub last_success: IntGauge = "exchange_probe_last_success_timestamp_seconds";
+    }
+}
 
 service_kit::metrics! {
     /// The engine: decisions, the journal, leadership.

@@ -22,8 +22,9 @@ use crate::{
     store::{Replace, Store, StoreError},
 };
 use bytes::Bytes;
-use futures::{StreamExt, TryStreamExt, stream};
+use futures::{StreamExt, TryFutureExt, TryStreamExt, stream};
 use jiff::Timestamp;
+use tracing::Instrument;
 
 /// Shared state of all commands of a job.
 #[derive(Clone)]
@@ -109,7 +110,11 @@ pub async fn run(
         attempts += 1;
         agent.metrics.running.with_label_values(&[name]).set(1);
         let stop = Stop::default();
-        let taken = attempt::take(agent, &source, &stop, &progress(), &shutdown).await;
+        let span = tracing::error_span!("backup", otel.kind = "internal", attempts);
+        let taken = attempt::take(agent, &source, &stop, &progress(), &shutdown)
+            .inspect_err(|failure| service_kit::trace::failed(failure.stage.name(), format!("{:#}", failure.error)))
+            .instrument(span)
+            .await;
         agent.metrics.running.with_label_values(&[name]).set(0);
         agent.metrics.stalled_seconds.with_label_values(&[name]).set(0.0);
         agent.metrics.snapshot_age_seconds.with_label_values(&[name]).set(0.0);

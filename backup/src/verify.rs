@@ -13,8 +13,10 @@ mod scratch;
 
 use std::{path::PathBuf, time::Instant};
 
+use futures::TryFutureExt;
 use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument;
 
 use crate::{
     config::Source,
@@ -60,6 +62,18 @@ pub enum DrillError {
 /// # Errors
 /// Returns an error if the drill itself failed.
 pub async fn verify(reader: &BackupReader, options: &Options, cancelled: &CancellationToken) -> Result<Verification, DrillError> {
+    drill(reader, options, cancelled)
+        .inspect_ok(|verification| {
+            if !verification.passed {
+                service_kit::trace::failed("verification", verification.faults.join("; "));
+            }
+        })
+        .inspect_err(|fault| service_kit::trace::failed("drill", fault.to_string()))
+        .instrument(tracing::error_span!("verify"))
+        .await
+}
+
+async fn drill(reader: &BackupReader, options: &Options, cancelled: &CancellationToken) -> Result<Verification, DrillError> {
     let (begun, started_at) = (Instant::now(), Timestamp::now());
     let scratch = match &options.place {
         Place::Scratch(settings) => Some(ScratchServer::start(settings).await?),

@@ -5,6 +5,8 @@
 //! first use, so that a request that logs nothing costs nothing.
 
 mod context;
+mod http;
+pub(crate) mod measured;
 
 use axum::http::{HeaderMap, HeaderValue, header::HeaderName};
 use opentelemetry::{
@@ -19,6 +21,8 @@ use tracing_subscriber::{
 };
 
 pub use context::TraceContext;
+pub use http::{answered, failed, server, server_span};
+pub use measured::{LINKS_MAX, Sampled, Step};
 
 /// The header that carries the trace from one program to the next.
 pub const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");

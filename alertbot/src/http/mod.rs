@@ -17,6 +17,7 @@ pub mod webhook;
 use axum::{
     Router,
     extract::DefaultBodyLimit,
+    middleware,
     routing::{any, post},
 };
 
@@ -34,4 +35,5 @@ pub fn router(webhooks: WebhookContext, callbacks: CallbackContext) -> Router {
         .route("/phone/{provider}/{token}", any(callback::callback).layer(DefaultBodyLimit::max(CALLBACK_BODY_BYTES)))
         .with_state(callbacks)
         .merge(webhooks)
+        .layer(middleware::from_fn(service_kit::trace::server))
 }

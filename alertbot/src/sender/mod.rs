@@ -3,6 +3,7 @@
 
 mod attempt;
 pub mod buttons;
+mod causes;
 pub mod words;
 
 use std::{
@@ -24,6 +25,7 @@ use alertbot_core::{
 };
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument;
 
 use crate::{
     clock::Clock,
@@ -37,6 +39,8 @@ use crate::{
         timers::Overdue,
     },
 };
+
+pub use causes::Causes;
 
 /// Dependencies of the sender.
 pub struct Sender {
@@ -56,6 +60,7 @@ pub struct Sender {
     pub timers: Arc<tokio::sync::Notify>,
     /// Notified when incidents must be reconciled with Alertmanager now.
     pub compare: tokio::sync::watch::Sender<()>,
+    pub causes: Causes,
 }
 
 /// Report of a started task.
@@ -143,8 +148,10 @@ impl Sender {
     fn take(&mut self, change: Change) {
         match change {
             Change::Put(item) => self.planner.put(*item, self.clock.moment()),
+            Change::Caused(id, cause) => self.causes.remember(id, cause),
             Change::Remove(id) => {
                 self.planner.remove(id);
+                self.causes.forget(id);
                 self.renderer.forget(id);
             }
             Change::EndSilence => self.end_silences.notify_one(),
@@ -229,12 +236,16 @@ impl Sender {
     fn send(&self, ids: Vec<i64>, digest: bool, reports: mpsc::UnboundedSender<TaskReport>) {
         let (writer, receivers, routing) = (self.writer.clone(), Arc::clone(&self.receivers), Arc::clone(&self.routing));
         let (clock, renderer) = (self.clock, self.renderer.clone());
-        tokio::spawn(async move {
+        let span = self.causes.span(&ids);
+        let sending = async move {
             // Fails if the sender has ended. The restart then finds the claim.
             let _ = reports.send(match writer.perform(Claim { ids: ids.clone(), digest }).await {
                 Ok(Some(dispatch)) => {
                     let began = std::time::Instant::now();
                     let (outcome, rest) = attempt::attempt(&receivers, &routing, &renderer, &dispatch, clock.now()).await;
+                    if !matches!(outcome, Outcome::Delivered { .. }) {
+                        service_kit::trace::failed(outcome.name(), String::new());
+                    }
                     TaskReport::Ended { ids, dispatch: Box::new(dispatch), digest, outcome, rest, took: began.elapsed() }
                 }
                 Ok(None) => TaskReport::Withdrawn { ids },
@@ -244,7 +255,8 @@ impl Sender {
                     TaskReport::Withdrawn { ids }
                 }
             });
-        });
+        };
+        tokio::spawn(sending.instrument(span));
     }
 
     fn record(&mut self, report: TaskReport) {
@@ -269,6 +281,7 @@ impl Sender {
                     let verdicts = self.planner.ended(&ids, &outcome, now);
                     for (id, _) in verdicts.iter().filter(|(_, verdict)| !matches!(verdict, Verdict::Again { .. })) {
                         self.renderer.forget(*id);
+                        self.causes.forget(*id);
                     }
                     self.count_verdicts(&dispatch, &verdicts);
                     self.finish(move || Finish {

@@ -143,6 +143,7 @@ pub async fn run_with(
         end_silences: Arc::clone(&end_silences),
         timers: Arc::clone(&timers),
         compare: compare.clone(),
+        causes: crate::sender::Causes::default(),
     };
     let watchdogs = Watchdogs::restore(&readers, &routing.config.alertmanagers, clock).await?;
     let mut alertmanagers = Vec::new();

@@ -24,6 +24,7 @@ mod work;
 use std::{future::Future, pin::Pin, sync::Arc};
 
 use alertbot_core::schedule::Item;
+use service_kit::trace::Sampled;
 use sqlx::{Executor, SqlitePool};
 use tokio::sync::{mpsc, oneshot};
 
@@ -51,6 +52,8 @@ pub trait Command: Send + 'static {
 pub enum Change {
     /// Add to the sender's queue, or update there.
     Put(Box<Item>),
+    /// This request's span caused the message.
+    Caused(i64, Sampled),
     /// Remove from the sender's queue.
     Remove(i64),
     /// A silence in Alertmanager must be ended.
@@ -101,7 +104,7 @@ impl Writer {
     /// # Errors Returns an error if the transaction failed. Then no change was written.
     pub async fn perform<J: Command>(&self, command: J) -> Result<J::Answer, Unavailable> {
         let (reply, answer) = oneshot::channel();
-        let pending = Box::new(Waiting { command, answer: None, reply });
+        let pending = Box::new(Waiting { command, answer: None, reply, cause: Sampled::current() });
         self.commands.send(pending).await.map_err(|_| ending())?;
         answer.await.map_err(|_| ending())?
     }
@@ -110,7 +113,8 @@ impl Writer {
     /// function returns, unless the queue is full.
     pub fn post<J: Command>(&self, command: J) -> impl Future<Output = Result<J::Answer, Unavailable>> + Send + 'static {
         let (reply, answer) = oneshot::channel();
-        let posted = self.commands.try_send(Box::new(Waiting { command, answer: None, reply }));
+        let pending = Box::new(Waiting { command, answer: None, reply, cause: Sampled::current() });
+        let posted = self.commands.try_send(pending);
         async move {
             posted.map_err(|_| Unavailable("the writer's queue is full".into()))?;
             answer.await.map_err(|_| ending())?
@@ -134,11 +138,14 @@ struct Waiting<J: Command> {
     command: J,
     answer: Option<J::Answer>,
     reply: oneshot::Sender<Result<J::Answer, Unavailable>>,
+    /// The caller's span, if it is exported.
+    cause: Option<Sampled>,
 }
 
 impl<J: Command> Pending for Waiting<J> {
     fn perform<'a>(&'a mut self, work: &'a mut Work) -> Performing<'a> {
         Box::pin(async move {
+            work.cause = self.cause.clone();
             self.answer = Some(self.command.perform(work).await?);
             Ok(())
         })

@@ -9,6 +9,7 @@ use alertbot_core::{
     schedule::{Item, Kind},
 };
 use jiff::{SignedDuration, Timestamp};
+use service_kit::trace::Sampled;
 use sqlx::SqliteConnection;
 
 use super::Change;
@@ -43,6 +44,8 @@ pub struct Work {
     pub routing: Arc<Routing>,
     /// The same for every command of a batch.
     pub now: Timestamp,
+    /// The span of the command's caller, if it is exported.
+    pub(super) cause: Option<Sampled>,
     clock: Clock,
     changes: Vec<Change>,
     milestones: Vec<Milestone>,
@@ -56,6 +59,7 @@ impl Work {
             connection: store.writer,
             routing,
             now: clock.now(),
+            cause: None,
             clock,
             changes: Vec::new(),
             milestones: Vec::new(),
@@ -105,6 +109,9 @@ impl Work {
         }
         let id = message.id;
         self.change(Change::Put(Box::new(item(&message))));
+        if let Some(cause) = self.cause.clone() {
+            self.change(Change::Caused(id, cause));
+        }
         Ok(id)
     }
 

@@ -28,5 +28,6 @@ mod regroup;
 mod reload;
 mod silences;
 mod storm;
+mod traces;
 mod watchdog;
 mod words;

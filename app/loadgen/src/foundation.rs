@@ -45,3 +45,17 @@ pub fn lay(max_orders: u32, time: Time, events: &mut Vec<Event>) -> Result<State
     }
     Ok(state)
 }
+
+/// Creates `number` accounts without funds after those of the workload.
+///
+/// # Errors
+///
+/// Returns an error if the core refuses a command.
+pub fn add_accounts(state: &mut State, number: u32, time: Time, events: &mut Vec<Event>) -> Result<()> {
+    for number in 0..number {
+        let operator = Operator { actor: "loadgen".into(), reason: "set up".into() };
+        let action = AdminAction::CreateAccount { reference: format!("idle-{number}").into() };
+        state.decide(&Command::Admin { operator, action }, time, events).context("creating an account")?;
+    }
+    Ok(())
+}

@@ -9,6 +9,7 @@ use tokio::sync::oneshot;
 use super::{
     handle::{Answer, Reply, Submission, SubmitError},
     order_limits::OrderLimits,
+    spans::{Durable, Traced},
 };
 
 /// Commands in one batch. Further ones wait for the next commit.
@@ -28,6 +29,8 @@ pub(super) struct Batch {
     /// The events' bytes, encoded in order.
     body: Vec<u8>,
     waiting: Vec<Waiting>,
+    /// The commands whose spans are exported.
+    traced: Vec<Traced>,
     last_sequence: u64,
 }
 
@@ -46,10 +49,19 @@ pub(super) struct Identity {
     pub checksum: u32,
 }
 
+impl Identity {
+    /// For the spans of the batch.
+    pub fn durable(&self, sent: Instant, durable: Instant, published: Instant) -> Durable {
+        let Self { epoch, first_sequence, last_sequence, .. } = *self;
+        Durable { epoch, first_sequence, last_sequence, sent, durable, published }
+    }
+}
+
 impl Batch {
     /// Decides one command on `state`. `now` is the raw clock.
     pub fn decide(&mut self, state: &mut State, submission: Submission, now: Time, limits: &OrderLimits) {
-        let Submission { command, forwarded, valid_until, arrived, answer: to } = submission;
+        let Submission { command, forwarded, valid_until, arrived, span, answer: to } = submission;
+        let traced = span.map(|span| (span, Instant::now()));
         let answer = if valid_until.is_some_and(|until| now > until) {
             Err(SubmitError::Expired)
         } else if let Err(exceeded) = limits.check(state, &command, now) {
@@ -66,6 +78,9 @@ impl Batch {
                 .map(|outcome| Reply { outcome, time: state.now(), sequence: state.sequence(), unfilled })
                 .map_err(SubmitError::Refused)
         };
+        if let Some((span, decide_begun)) = traced {
+            self.traced.push(Traced { span, arrived, decide_begun, decide_ended: Instant::now() });
+        }
         self.waiting.push(Waiting { to, answer, arrived });
     }
 
@@ -125,6 +140,11 @@ impl Batch {
         &self.events
     }
 
+    /// Takes the commands whose spans are exported.
+    pub fn take_traced(&mut self) -> Vec<Traced> {
+        std::mem::take(&mut self.traced)
+    }
+
     /// The journal's payload, and the identity of the batch.
     pub fn seal(&self, epoch: i64) -> (Vec<u8>, Identity) {
         let mut payload = Vec::with_capacity(self.body.len() + 16);
@@ -160,5 +180,6 @@ impl Batch {
         self.events.clear();
         self.body.clear();
         self.waiting.clear();
+        self.traced.clear();
     }
 }

@@ -6,7 +6,7 @@ use std::{sync::Arc, time::Duration};
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
-use super::{batch::Identity, handle::SubmitError, leader::InDoubt};
+use super::{batch::Identity, handle::SubmitError, leader::InDoubt, spans};
 use crate::metrics::EngineMetrics;
 
 /// Time from sending the batch until its clients are answered with an unknown outcome.
@@ -54,7 +54,9 @@ impl Doubt {
         self.metrics.unknown_commits.with_label_values(&[label]).inc();
         match found {
             Found::Committed => {
-                in_doubt.batch.answer(|arrived| self.metrics.acknowledge.observe(arrived.elapsed().as_secs_f64()))
+                in_doubt.batch.answer(|arrived| self.metrics.acknowledge.observe(arrived.elapsed().as_secs_f64()));
+                let now = std::time::Instant::now();
+                spans::of_batch(&in_doubt.batch.take_traced(), &self.identity.durable(in_doubt.sent, now, now));
             }
             Found::Lost => in_doubt.batch.answer_all(&SubmitError::Unavailable),
         }

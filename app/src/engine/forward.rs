@@ -20,10 +20,12 @@ use exchange_core::{
 };
 use parking_lot::Mutex;
 use rustc_hash::FxBuildHasher;
+use service_kit::trace::Sampled;
 use tokio::{
     sync::{Notify, oneshot},
     time::{Instant, timeout, timeout_at},
 };
+use tracing::Instrument;
 
 use super::handle::{Answer, RESERVED_SHARE, Reply, SubmitError};
 use crate::metrics::FollowerMetrics;
@@ -91,6 +93,15 @@ impl Forward {
 
     /// Waits for the durable answer to `command`. `leads_here` is checked once the command is in the table.
     pub(super) async fn submit(&self, command: Command, valid_until: Option<Time>, leads_here: impl Fn() -> bool) -> Ended {
+        // Without an exporter the request's own span identifies the hop.
+        let hop = match Sampled::current() {
+            Some(_) => tracing::error_span!("forward", otel.kind = "client"),
+            None => tracing::Span::none(),
+        };
+        self.hop(command, valid_until, leads_here).instrument(hop).await
+    }
+
+    async fn hop(&self, command: Command, valid_until: Option<Time>, leads_here: impl Fn() -> bool) -> Ended {
         let arrived = Instant::now();
         let (answer, mut waiter) = oneshot::channel();
         let id = rand::random();

@@ -9,6 +9,7 @@ use exchange_core::{
     refusal::Refusal,
 };
 use futures::{FutureExt, future::BoxFuture};
+use service_kit::trace::Sampled;
 use tokio::sync::{
     mpsc::{self, error::TrySendError},
     oneshot,
@@ -62,6 +63,8 @@ pub(super) struct Submission {
     pub forwarded: Option<u128>,
     pub valid_until: Option<Time>,
     pub arrived: Instant,
+    /// The request's span, if it is exported.
+    pub span: Option<Sampled>,
     pub answer: oneshot::Sender<Answer>,
 }
 
@@ -139,7 +142,8 @@ impl Queue {
             return Err(SubmitError::Busy);
         }
         let (answer, waiter) = oneshot::channel();
-        match self.sender.try_send(Submission { command, forwarded, valid_until, arrived: Instant::now(), answer }) {
+        let (arrived, span) = (Instant::now(), Sampled::current());
+        match self.sender.try_send(Submission { command, forwarded, valid_until, arrived, span, answer }) {
             Ok(()) => Ok(waiter),
             Err(TrySendError::Full(_)) => Err(SubmitError::Busy),
             Err(TrySendError::Closed(_)) => Err(SubmitError::Unavailable),

@@ -28,6 +28,7 @@ use super::{
     head::BEAT,
     push::Push,
     shared::Shared,
+    spans,
 };
 use crate::db::{
     head,
@@ -396,7 +397,8 @@ impl<'a> Leader<'a> {
     async fn committed(&mut self, connection: PgConnection) {
         self.connection = Some(connection);
         let Some(InDoubt { mut batch, identity, sent, push }) = self.in_flight.take() else { return };
-        self.shared.metrics.commit.observe(sent.elapsed().as_secs_f64());
+        let durable = Instant::now();
+        self.shared.metrics.commit.observe((durable - sent).as_secs_f64());
         self.shared.metrics.journal_bytes.inc_by(push.payload.len() as u64);
         self.shared.committed.write().apply_batch(batch.events(), self.history);
         // Fails without a follower.
@@ -405,6 +407,7 @@ impl<'a> Leader<'a> {
         self.shared.metrics.sequence.set(identity.last_sequence as i64);
         let now = Instant::now();
         batch.answer(|arrived| self.shared.metrics.acknowledge.observe((now - arrived).as_secs_f64()));
+        spans::of_batch(&batch.take_traced(), &identity.durable(sent, durable, now));
         batch.clear();
         self.spare = batch;
         if journal::partition_start(identity.last_sequence as i64) >= identity.first_sequence as i64 {
@@ -416,6 +419,7 @@ impl<'a> Leader<'a> {
     fn answer_pending(&mut self) {
         let (now, metrics) = (Instant::now(), &self.shared.metrics);
         self.pending.answer(|arrived| metrics.acknowledge.observe((now - arrived).as_secs_f64()));
+        spans::of_answers(&self.pending.take_traced());
         self.pending.clear();
     }
 

@@ -33,6 +33,7 @@ mod registry;
 mod replay;
 mod replica;
 mod shared;
+mod spans;
 pub mod tail;
 mod watch;
 

@@ -79,24 +79,26 @@ impl Measured {
 
 /// Answers a request to a known endpoint.
 pub async fn answer(app: Arc<App>, endpoint: &'static Endpoint, measured: Measured, request: Request) -> Response {
-    // At the highest level, so that every failure has its trace at any log level.
-    let span = tracing::error_span!("request", method = endpoint.method.as_str(), path = endpoint.path);
-    service_kit::trace::continue_from(&span, request.headers());
-    finish(&app, &measured, request, |app, parts, body, used| Box::pin(run(app, endpoint, parts, body, used)))
-        .instrument(span)
-        .await
+    let span = service_kit::trace::server_span(&request, Some(endpoint.path));
+    let response = finish(&app, &measured, request, |app, parts, body, used| Box::pin(run(app, endpoint, parts, body, used)))
+        .instrument(span.clone())
+        .await;
+    service_kit::trace::answered(&span, response.status());
+    response
 }
 
 /// Answers a request without an endpoint.
 pub async fn refuse(app: Arc<App>, measured: Measured, error: ApiError, request: Request) -> Response {
-    let span = tracing::error_span!("request", method = request.method().as_str(), path = "unknown");
+    let span = service_kit::trace::server_span(&request, None);
     let mut error = Some(error);
-    finish(&app, &measured, request, |app, parts, _, used| {
+    let response = finish(&app, &measured, request, |app, parts, _, used| {
         let refusal = charge(app, address(app, parts), WEIGHT_OF_A_FAULT, used).err().or(error.take());
         Box::pin(async move { Err(refusal.unwrap_or(ApiError::NOT_FOUND)) })
     })
-    .instrument(span)
-    .await
+    .instrument(span.clone())
+    .await;
+    service_kit::trace::answered(&span, response.status());
+    response
 }
 
 type Running<'a> = std::pin::Pin<Box<dyn Future<Output = Answer> + Send + 'a>>;

@@ -2,7 +2,7 @@
 //!
 //! A counter that first appears with its first error shows no increase to Prometheus: alerts would miss that error.
 
-use super::{EngineMetrics, FollowerMetrics, HttpMetrics, ObjectStorageMetrics, StreamMetrics, WorkerMetrics};
+use super::{EngineMetrics, FollowerMetrics, HttpMetrics, ObjectStorageMetrics, ProbeMetrics, StreamMetrics, WorkerMetrics};
 
 /// Commands of clients and operators: `Command::name`, without the leader's own ticks.
 const COMMANDS: &[&str] = &["place", "cancel", "cancel_all", "cancel_replace", "place_oco", "cancel_list", "admin"];
@@ -83,6 +83,17 @@ impl ObjectStorageMetrics {
             for failure in STORAGE_FAILURES {
                 self.errors.with_label_values(&[operation, failure]);
             }
+        }
+    }
+}
+
+impl ProbeMetrics {
+    pub fn start_at_zero(&self, steps: &[&str], results: &[&str]) {
+        for step in steps {
+            self.step.with_label_values(&[step]);
+        }
+        for result in results {
+            self.rounds.with_label_values(&[result]);
         }
     }
 }

@@ -121,7 +121,7 @@ impl Plugin for Watch {
 
 /// Marks the statement as failed, so that its reader does not wait for it.
 async fn give_up(pool: &PgPool, job: &Job) {
-    let Ok(WriteStatement { statement }) = serde_json::from_value(job.payload().clone()) else { return };
+    let Ok(WriteStatement { statement, .. }) = serde_json::from_value(job.payload().clone()) else { return };
     let told = async { statements::set_failed(&mut *pool.acquire().await?, statement).await };
     if let Err(error) = told.await {
         tracing::warn!(%statement, %error, "failed to mark a statement as failed");

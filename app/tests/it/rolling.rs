@@ -26,7 +26,7 @@ const CLIENTS: u32 = 6;
 
 pub struct Key {
     pub api_key: String,
-    secret: String,
+    pub secret: String,
 }
 
 impl Key {

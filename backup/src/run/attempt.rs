@@ -11,6 +11,7 @@ use futures::{StreamExt, TryStreamExt, stream};
 use jiff::Timestamp;
 use tokio::{sync::Mutex, task::JoinSet};
 use tokio_util::sync::CancellationToken;
+use tracing::{Instrument, error_span};
 
 use super::{Agent, RecordNotWritten, abort_uploads, give_up, host, release, settle_orphans, watch};
 use crate::{
@@ -103,12 +104,14 @@ async fn under_lease(
     progress: &Progress,
 ) -> Result<Manifest> {
     // Both run concurrently, since they are independent. A failure of the store takes precedence.
-    let (start, opened) = tokio::join!(start(agent, id, sequence, lease), open(agent, source, stop));
+    let (start, opened) =
+        tokio::join!(start(agent, id, sequence, lease), open(agent, source, stop).instrument(error_span!("connect")));
     let (start, (tools, mut server, before)) = (start?, opened?);
 
     let (lanes, uploads) = lanes(agent, id, stop, progress);
     let mut uploads = uploads;
-    let read = databases(agent, source, &tools, id, &server, lanes, stop, progress).await;
+    let read =
+        databases(agent, source, &tools, id, &server, lanes, stop, progress).instrument(error_span!("read databases")).await;
     let ReadDatabases { read, failed, left_out, globals: after } = match read {
         Ok(read) => read,
         Err(failure) => {
@@ -118,7 +121,7 @@ async fn under_lease(
         }
     };
     let mut objects: BTreeMap<u32, Vec<LaneObject>> = BTreeMap::new();
-    while let Some(uploaded) = uploads.join_next().await {
+    while let Some(uploaded) = uploads.join_next().instrument(error_span!("upload")).await {
         let (number, uploaded) = uploaded.map_err(|error| Failure::new(Stage::Upload, Exit::Failed, error))?;
         objects.insert(number, uploaded?);
     }
@@ -133,7 +136,7 @@ async fn under_lease(
     let script = blobs.add(agent.layout.globals(id), &script)?;
     let databases = read.into_iter().enumerate().map(|(number, dumped)| database(&mut blobs, id, number, dumped));
     let databases = databases.collect::<Result<Vec<_>>>()?;
-    tokio::try_join!(blobs.send(), abort_uploads(agent, id, agent.job.shape.workers))?;
+    tokio::try_join!(blobs.send().instrument(error_span!("upload records")), abort_uploads(agent, id, agent.job.shape.workers))?;
     let finished_at = Timestamp::now();
     let manifest = Manifest {
         format: manifest::FORMAT,

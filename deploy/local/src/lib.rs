@@ -22,6 +22,7 @@ mod process;
 mod prometheus;
 mod shared;
 mod spawner;
+mod traces;
 
 pub use alertmanager::{Alertmanager, AlertmanagerOptions, AlertmanagerPlan};
 pub use binaries::{MissingProgram, find as find_program};
@@ -34,3 +35,4 @@ pub use postgres::{Postgres, PostgresOptions, PostgresPlan, StopMode, answers as
 pub use process::{Process, log_tail};
 pub use prometheus::{Prometheus, PrometheusOptions, PrometheusPlan, ScrapeTarget};
 pub use shared::{SharedPostgres, TEST_POSTGRES_URL, TEST_S3, shared_object_store, shared_postgres};
+pub use traces::{SpanLink, StoredSpan, TraceReceiver};

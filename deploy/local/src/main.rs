@@ -4,10 +4,11 @@ mod command;
 mod stack;
 mod with_parts;
 
-use std::{ffi::OsString, path::PathBuf, process::ExitCode};
+use std::{ffi::OsString, net::SocketAddr, path::PathBuf, process::ExitCode};
 
 use anyhow::Result;
 use clap::{Args, Parser, Subcommand};
+use local_parts::TraceReceiver;
 
 use stack::{DEFAULT_PORT_BASE, Layout};
 
@@ -39,6 +40,11 @@ enum Command {
     WithExchange {
         #[arg(trailing_var_arg = true, required = true)]
         command: Vec<OsString>,
+    },
+    /// Receive spans over OTLP on a loopback port and store the newest ones in memory
+    Traces {
+        #[arg(long)]
+        listen: SocketAddr,
     },
     /// Run a command next to a PostgreSQL and an S3 server for tests, named in its environment, then end both
     WithParts {
@@ -73,6 +79,7 @@ async fn ended(command: Command) -> Result<ExitCode> {
         Command::Down(place) => stack::down(&place.layout()?).await?,
         Command::Alert { place, end } => stack::alert(&place.layout()?, end).await?,
         Command::WithExchange { command } => return stack::beside(&command).await,
+        Command::Traces { listen } => TraceReceiver::start(listen).await?.serve().await?,
         Command::WithParts { command } => return with_parts::run(&command).await,
     }
     Ok(ExitCode::SUCCESS)

@@ -1,7 +1,8 @@
-"""Serves boards, runbooks and logs of a run on one machine: the addresses that the links of an alert lead to.
+"""Serves boards, runbooks, logs and traces of a run on one machine: the addresses that the links of an alert lead to.
 
 - Boards are read from dashboards/grafana, runbooks from dashboards/runbooks, logs from the run's log folder.
 - Queries go to Prometheus through this server, so that the browser needs one address.
+- Traces come from the receiver of spans, through this server.
 - A search reads at most SCAN_BYTES from the end of each log file and returns at most MATCHES lines.
 - It must not listen on another address than loopback, and must not write.
 """
@@ -24,8 +25,10 @@ QUERY_BYTES = 16 * 1024
 TIMEOUT_SECONDS = 30
 HERE = Path(__file__).resolve().parent
 NAME = re.compile(r"[A-Za-z0-9_-]{1,80}")
+TRACE = re.compile(r"[0-9a-f]{32}")
 STATIC = {
     "viewer.js": "text/javascript",
+    "traces.js": "text/javascript",
     "viewer.css": "text/css",
     "vendor/uPlot.iife.min.js": "text/javascript",
     "vendor/uPlot.min.css": "text/css",
@@ -95,11 +98,11 @@ def rendered(text, names):
 
 
 def page(title, body, script=""):
-    tag = f'<script src="/static/vendor/uPlot.iife.min.js"></script><script src="/static/viewer.js"></script>{script}' if script else ""
+    tag = f'<script src="/static/vendor/uPlot.iife.min.js"></script><script src="/static/viewer.js"></script><script src="/static/traces.js"></script>{script}' if script else ""
     return f"""<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
 <title>{html.escape(title)}</title><link rel="stylesheet" href="/static/vendor/uPlot.min.css"><link rel="stylesheet" href="/static/viewer.css"></head>
-<body><nav><a href="/">Boards</a> <a href="/runbooks/">Runbooks</a> <a href="/logs">Logs</a></nav>
+<body><nav><a href="/">Boards</a> <a href="/runbooks/">Runbooks</a> <a href="/logs">Logs</a> <a href="/traces">Traces</a></nav>
 <main>{body}</main>{tag}</body></html>"""
 
 
@@ -119,8 +122,9 @@ def search(folder, asked):
         minutes = min(int(asked.get("minutes") or 60), MINUTES_MAX)
         end = datetime.fromtimestamp(int(asked["to"]) / 1000, timezone.utc) if asked.get("to") else datetime.now(timezone.utc)
         duration = float(asked.get("min_ms") or 0) * 1e6
+        status = int(asked.get("min_status") or 0)
     except (ValueError, OverflowError, OSError) as error:
-        raise BadRequest(f"minutes, to and min_ms must be numbers: {error}") from error
+        raise BadRequest(f"minutes, to, min_ms and min_status must be numbers: {error}") from error
     start = end - timedelta(minutes=minutes)
     found = []
     for path in sorted(folder.glob("*.log")):
@@ -139,6 +143,7 @@ def search(folder, asked):
                 and (not asked.get("program") or asked["program"] in (fields.get("service.name"), path.stem))
                 and (not asked.get("level") or fields.get("log.level") == asked["level"])
                 and (not asked.get("route") or fields.get("url.path") == asked["route"] or fields.get("http.route") == asked["route"])
+                and (not status or int(fields.get("http.response.status_code") or 0) >= status)
                 and (not duration or float(fields.get("event.duration") or 0) >= duration)
                 and (not asked.get("text") or asked["text"] in line)
             )
@@ -165,7 +170,8 @@ class Viewer(BaseHTTPRequestHandler):
         except BadRequest as error:
             self.reply(400, "text/plain", str(error))
         except (urllib.error.URLError, TimeoutError) as error:
-            self.reply(502, "application/json", json.dumps({"status": "error", "error": f"Prometheus does not answer: {error}"}))
+            asked = "Prometheus" if url.path.startswith("/api/query") else "the receiver of spans"
+            self.reply(502, "application/json", json.dumps({"status": "error", "error": f"{asked} does not answer: {error}"}))
 
     def answer(self, path, asked):
         boards, runbooks = self.server.repository / "dashboards/grafana", self.server.repository / "dashboards/runbooks"
@@ -196,6 +202,17 @@ class Viewer(BaseHTTPRequestHandler):
             return "text/html", page("Logs", '<div id="logs"></div>', "<script>showLogs()</script>")
         if path == "/api/logs":
             return "application/json", json.dumps(search(self.server.logs, asked))
+        if path == "/traces":
+            return "text/html", page("Traces", '<div id="traces"></div>', "<script>showTraces()</script>")
+        if path == "/api/traces":
+            return "application/json", self.stored("/api/traces?" + urllib.parse.urlencode(asked))
+        if path.startswith(("/trace/", "/api/trace/")):
+            kind, trace = path.rsplit("/", 1)
+            if not TRACE.fullmatch(trace):
+                raise BadRequest("a trace id has 32 hexadecimal digits")
+            if kind == "/api/trace":
+                return "application/json", self.stored(f"/api/traces/{trace}")
+            return "text/html", page("Trace " + trace, f'<div id="trace" data-id="{trace}"></div>', "<script>showTrace()</script>")
         if path.startswith("/static/") and path[len("/static/"):] in STATIC:
             name = path[len("/static/"):]
             return STATIC[name], (HERE / name).read_text()
@@ -217,6 +234,13 @@ class Viewer(BaseHTTPRequestHandler):
         except urllib.error.HTTPError as error:
             return error.read().decode()
 
+    def stored(self, path):
+        try:
+            with urllib.request.urlopen(self.server.traces + path, timeout=TIMEOUT_SECONDS) as reply:
+                return reply.read().decode()
+        except urllib.error.HTTPError as error:
+            return json.dumps({"error": error.read().decode().strip()})
+
     def reply(self, status, kind, body):
         data = body.encode()
         self.send_response(status)
@@ -231,13 +255,14 @@ class Viewer(BaseHTTPRequestHandler):
 
 
 def main():
-    arguments = argparse.ArgumentParser(description="Show boards, runbooks and logs of a run")
+    arguments = argparse.ArgumentParser(description="Show boards, runbooks, logs and traces of a run")
     arguments.add_argument("--port", type=int, required=True, help="port on loopback")
     arguments.add_argument("--prometheus", required=True, help="address of Prometheus")
+    arguments.add_argument("--traces", required=True, help="address of the receiver of spans")
     arguments.add_argument("--logs", type=Path, required=True, help="folder with the logs of the run")
     given = arguments.parse_args()
     server = ThreadingHTTPServer(("127.0.0.1", given.port), Viewer)
-    server.prometheus, server.logs, server.repository = given.prometheus, given.logs, HERE.parents[2]
+    server.prometheus, server.traces, server.logs, server.repository = given.prometheus, given.traces, given.logs, HERE.parents[2]
     server.serve_forever()
 
 

@@ -126,6 +126,11 @@ async function timeseries(panel, card, values, time) {
   if (all.length > SERIES_MAX) legend.append(element('span', { class: 'fault' }, `${all.length - SERIES_MAX} more series are not drawn`));
   card.append(legend);
 }
+function linksOfTime(start, end) {
+  const time = `minutes=${Math.ceil((end - start) / 60)}&to=${Math.floor(end * 1000)}`;
+  const links = [['Logs of this time', `/logs?${time}`], ['Failed requests of this time', `/logs?min_status=400&${time}`], ['Errors of this time', `/logs?level=error&${time}`]];
+  return links.map(([title, href]) => element('a', { href }, title));
+}
 const KINDS = { stat, table, timeseries };
 async function showBoard() {
   const root = document.getElementById('board'), address = new URLSearchParams(location.search);
@@ -141,7 +146,7 @@ async function showBoard() {
   choose.onchange = () => { address.set('from', choose.value); address.delete('to'); location.search = address; };
   root.append(element('h1', {}, board.title), element('p', { class: 'note' }, board.description),
     element('div', { class: 'links' }, ...(board.links ?? []).map((link) => element('a', { href: `${link.url}?from=${from}` }, link.title))),
-    element('div', { class: 'controls' }, element('label', {}, 'Time ', choose), element('a', { href: `/logs?minutes=${Math.ceil((end - start) / 60)}&to=${Math.floor(end * 1000)}` }, 'Logs of this time')));
+    element('div', { class: 'controls' }, element('label', {}, 'Time ', choose), ...linksOfTime(start, end)));
   const grid = element('div', { class: 'grid' });
   root.append(grid);
   const panels = wanted ? [...board.panels].filter((panel) => String(panel.id) === wanted).concat(board.panels.filter((panel) => String(panel.id) !== wanted)) : board.panels;
@@ -157,7 +162,7 @@ async function showBoard() {
     draw(panel, card, values, time).catch((error) => card.append(element('p', { class: 'fault' }, error.message))).finally(after);
   }
 }
-const FIELDS = [['trace', 'Trace id'], ['request', 'Request id'], ['program', 'Program'], ['level', 'Level'], ['route', 'Route'], ['min_ms', 'At least ms'], ['text', 'Text'], ['minutes', 'Minutes']];
+const FIELDS = [['trace', 'Trace id'], ['request', 'Request id'], ['program', 'Program'], ['level', 'Level'], ['route', 'Route'], ['min_ms', 'At least ms'], ['min_status', 'Status from'], ['text', 'Text'], ['minutes', 'Minutes']];
 async function showLogs() {
   const root = document.getElementById('logs'), address = new URLSearchParams(location.search);
   const form = element('form', { class: 'controls', action: '/logs' });
@@ -166,11 +171,15 @@ async function showLogs() {
   root.append(element('h1', {}, address.get('trace') ? 'Logs of one trace' : 'Logs'), form);
   const reply = await fetch(`/api/logs?${address}`);
   if (!reply.ok) { root.append(element('p', { class: 'fault' }, await reply.text())); return; }
-  const lines = await reply.json(), body = element('table');
-  root.append(element('p', { class: 'note' }, `${lines.length} lines, newest first`), body);
+  const lines = await reply.json();
+  root.append(element('p', { class: 'note' }, `${lines.length} lines, newest first`), tableOfLines(lines));
+}
+function tableOfLines(lines) {
+  const body = element('table');
   for (const line of lines) {
-    const trace = line['trace.id'] ? element('a', { href: `/logs?trace=${line['trace.id']}&minutes=${address.get('minutes') ?? 60}${address.get('to') ? `&to=${address.get('to')}` : ''}` }, line['trace.id']) : '';
+    const trace = line['trace.id'] ? element('a', { class: 'trace', href: `/trace/${line['trace.id']}` }, line['trace.id']) : '';
     const rest = Object.entries(line).filter(([name]) => !['@timestamp', 'log.level', 'message', 'program', 'trace.id', 'ecs.version'].includes(name)).map(([name, value]) => `${name}=${typeof value === 'object' ? JSON.stringify(value) : value}`).join(' ');
     body.append(element('tr', {}, element('td', {}, line['@timestamp']), element('td', {}, `${line.program} ${line['log.level'] ?? ''}`), element('td', { class: 'wide' }, line.message ?? '', element('div', { class: 'note' }, rest)), element('td', {}, trace)));
   }
+  return body;
 }

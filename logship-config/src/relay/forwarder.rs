@@ -10,6 +10,7 @@ use bytes::Bytes;
 use jiff::Timestamp;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument;
 
 use super::{
     answer::{self, FILTER_PATH, ItemAnswer},
@@ -103,7 +104,8 @@ impl Forwarder {
             if again {
                 self.metrics.resent.inc_by(part.len() as u64);
             }
-            let sent = self.send(chunk, part, received, deadline, again).await;
+            let span = tracing::error_span!("POST /_bulk", otel.kind = "client", documents = part.len(), again);
+            let sent = self.send(chunk, part, received, deadline, again).instrument(span).await;
             self.count(&sent.tally);
             longest = longest.max(sent.asked_to_wait);
             // A cluster that refuses requests does not receive the other parts.
@@ -124,6 +126,7 @@ impl Forwarder {
         }
         let mut headers = HeaderMap::new();
         headers.insert(CONTENT_TYPE, NDJSON);
+        service_kit::trace::inject(&mut headers);
         let body = if chunk.is_as_received(&part) {
             if received.gzip {
                 headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));

@@ -26,6 +26,7 @@ use axum::{
         header::{AUTHORIZATION, CONTENT_ENCODING, RETRY_AFTER},
         request::Parts,
     },
+    middleware,
     response::{IntoResponse, Response},
     routing::post,
 };
@@ -83,6 +84,7 @@ fn router(intake: Intake) -> Router {
         })
         // The handler reads the body: it knows the limit and the answer.
         .layer(DefaultBodyLimit::disable())
+        .layer(middleware::from_fn(service_kit::trace::server))
         .with_state(intake)
 }
 

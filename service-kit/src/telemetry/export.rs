@@ -1,26 +1,105 @@
 //! This module exports spans to an OpenTelemetry collector: OTLP over HTTP, in batches, from a dedicated thread.
+//!
+//! A collector that does not answer must cost little:
+//!
+//! - the queue of finished spans is bounded, and a full queue discards spans;
+//! - the failure is one log line, until an export succeeds again;
+//! - the end of the program waits at most [`LAST_SPANS_TIMEOUT`], and not at all if the last export failed.
 
-use std::time::Duration;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
-use opentelemetry::KeyValue;
+use opentelemetry::{KeyValue, trace::TracerProvider};
 use opentelemetry_otlp::{ExporterBuildError, Protocol, SpanExporter, WithExportConfig};
-use opentelemetry_sdk::{Resource, trace::SdkTracerProvider};
+use opentelemetry_sdk::{
+    Resource,
+    error::OTelSdkResult,
+    trace::{SdkTracer, SdkTracerProvider, SpanData},
+};
 
 use super::Service;
 
 /// Longest wait at the end of the program for a collector that does not answer.
-pub(super) const LAST_SPANS_TIMEOUT: Duration = Duration::from_secs(2);
+pub(super) const LAST_SPANS_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// `endpoint` is the collector's base address; the path of the signal is added as the specification says.
-pub(super) fn provider(service: Service, endpoint: &str) -> Result<SdkTracerProvider, ExporterBuildError> {
-    let exporter = SpanExporter::builder()
-        .with_http()
-        .with_protocol(Protocol::HttpBinary)
-        .with_endpoint(format!("{}/v1/traces", endpoint.trim_end_matches('/')))
-        .build()?;
-    let resource = Resource::builder()
-        .with_service_name(service.name)
-        .with_attribute(KeyValue::new("service.version", service.version))
-        .build();
-    Ok(SdkTracerProvider::builder().with_batch_exporter(exporter).with_resource(resource).build())
+/// The exporter of a program.
+pub(super) struct Traces {
+    provider: SdkTracerProvider,
+    failing: Arc<AtomicBool>,
+}
+
+impl Traces {
+    /// `endpoint` is the collector's base address; the path of the signal is added as the specification says.
+    pub(super) fn to(service: Service, endpoint: &str) -> Result<Self, ExporterBuildError> {
+        let exporter = SpanExporter::builder()
+            .with_http()
+            .with_protocol(Protocol::HttpBinary)
+            .with_endpoint(format!("{}/v1/traces", endpoint.trim_end_matches('/')))
+            .build()?;
+        let resource = Resource::builder()
+            .with_service_name(service.name)
+            .with_attribute(KeyValue::new("service.version", service.version))
+            .build();
+        let failing = Arc::new(AtomicBool::new(false));
+        let exporter = Reporting { exporter, endpoint: endpoint.to_owned(), failing: Arc::clone(&failing) };
+        let provider = SdkTracerProvider::builder().with_batch_exporter(exporter).with_resource(resource).build();
+        Ok(Self { provider, failing })
+    }
+
+    pub(super) fn tracer(&self, service: Service) -> SdkTracer {
+        self.provider.tracer(service.name)
+    }
+}
+
+impl Drop for Traces {
+    fn drop(&mut self) {
+        let known = self.failing.load(Ordering::Relaxed);
+        let wait = if known { Duration::ZERO } else { LAST_SPANS_TIMEOUT };
+        if let Err(error) = self.provider.shutdown_with_timeout(wait)
+            && !known
+        {
+            tracing::warn!(%error, "failed to export the last spans; some may be lost");
+        }
+    }
+}
+
+/// Logs the first failure and the first success after it.
+#[derive(Debug)]
+struct Reporting {
+    exporter: SpanExporter,
+    endpoint: String,
+    failing: Arc<AtomicBool>,
+}
+
+impl opentelemetry_sdk::trace::SpanExporter for Reporting {
+    async fn export(&self, batch: Vec<SpanData>) -> OTelSdkResult {
+        let exported = self.exporter.export(batch).await;
+        match (&exported, self.failing.swap(exported.is_err(), Ordering::Relaxed)) {
+            (Err(error), false) => tracing::warn!(
+                %error,
+                endpoint = self.endpoint,
+                "the trace collector accepts no spans; discarding spans until it does"
+            ),
+            (Ok(()), true) => tracing::info!(endpoint = self.endpoint, "the trace collector accepts spans again"),
+            _ => {}
+        }
+        exported
+    }
+
+    fn shutdown_with_timeout(&self, timeout: Duration) -> OTelSdkResult {
+        self.exporter.shutdown_with_timeout(timeout)
+    }
+
+    fn force_flush(&self) -> OTelSdkResult {
+        self.exporter.force_flush()
+    }
+
+    fn set_resource(&mut self, resource: &Resource) {
+        self.exporter.set_resource(resource);
+    }
 }

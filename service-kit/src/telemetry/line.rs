@@ -71,6 +71,9 @@ impl Line<'_> {
     }
 }
 
+/// Fields with this prefix are instructions to the exporter of spans.
+const OF_EXPORTER: &str = "otel.";
+
 /// The name of a field in the line. `error` must not be a text: in ECS it is an object with members.
 fn member(field: &Field) -> &'static str {
     match field.name() {
@@ -91,12 +94,18 @@ impl<F: FnMut(&'static str, &[u8])> Fields<F> {
     }
 
     fn plain(&mut self, field: &Field, value: impl fmt::Display) {
+        if field.name().starts_with(OF_EXPORTER) {
+            return;
+        }
         self.value.clear();
         let _ = write!(self.value, "{value}");
         (self.take)(member(field), &self.value);
     }
 
     fn quoted(&mut self, field: &Field, value: &str) {
+        if field.name().starts_with(OF_EXPORTER) {
+            return;
+        }
         self.value.clear();
         quote(&mut self.value, value);
         (self.take)(member(field), &self.value);
@@ -145,6 +154,9 @@ impl<F: FnMut(&'static str, &[u8])> Visit for Fields<F> {
     }
 
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        if field.name().starts_with(OF_EXPORTER) {
+            return;
+        }
         self.quoted(field, &format!("{value:?}"));
     }
 }

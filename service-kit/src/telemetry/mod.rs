@@ -25,14 +25,15 @@ use std::{
     sync::Arc,
 };
 
-use opentelemetry::trace::TracerProvider;
-use opentelemetry_sdk::trace::SdkTracerProvider;
 use tracing_subscriber::{Layer, Registry, fmt, fmt::writer::BoxMakeWriter, layer::SubscriberExt, util::SubscriberInitExt};
 
 pub use level::{LevelFault, LogLevel};
 pub use settings::{Format, Settings};
 
+use export::Traces;
 use output::Output;
+
+use crate::trace::measured::TracerLayer;
 
 /// The program's name and version, written on every line.
 #[derive(Debug, Clone, Copy)]
@@ -77,23 +78,14 @@ impl Stream {
 #[must_use = "spans still waiting are lost unless the guard lives until the program ends"]
 pub struct TelemetryGuard {
     level: LogLevel,
-    traces: Option<SdkTracerProvider>,
+    /// Its drop exports the last spans.
+    _traces: Option<Traces>,
 }
 
 impl TelemetryGuard {
     /// The handle that changes the log level while the program runs.
     pub fn log_level(&self) -> LogLevel {
         self.level.clone()
-    }
-}
-
-impl Drop for TelemetryGuard {
-    fn drop(&mut self) {
-        if let Some(traces) = &self.traces
-            && let Err(error) = traces.shutdown_with_timeout(export::LAST_SPANS_TIMEOUT)
-        {
-            tracing::warn!(%error, "failed to export the last spans; some may be lost");
-        }
     }
 }
 
@@ -114,7 +106,7 @@ pub fn init_to(
     service: Service,
     settings: &Settings,
 ) -> Result<TelemetryGuard, Box<dyn std::error::Error + Send + Sync>> {
-    let traces = settings.otlp_endpoint.as_deref().map(|endpoint| export::provider(service, endpoint)).transpose()?;
+    let traces = settings.otlp_endpoint.as_deref().map(|endpoint| Traces::to(service, endpoint)).transpose()?;
     let json = match settings.format {
         Format::Json => true,
         Format::Pretty => false,
@@ -127,7 +119,7 @@ pub fn init_to(
         panic::install(service, output);
     }
     warn_of_ignored(&settings.ignored_variables);
-    Ok(TelemetryGuard { level, traces })
+    Ok(TelemetryGuard { level, _traces: traces })
 }
 
 /// Logs that service links were ignored. Nothing is wrong with the program, but a setting may be hidden among them.
@@ -146,10 +138,16 @@ fn assemble(
     settings: &Settings,
     stream: Stream,
     output: Option<Arc<Output>>,
-    traces: Option<&SdkTracerProvider>,
+    traces: Option<&Traces>,
 ) -> (impl tracing::Subscriber + Send + Sync + use<>, LogLevel) {
     let (filter, level) = LogLevel::new(&settings.level, settings.level_token.clone());
-    let spans = traces.map(|traces| tracing_opentelemetry::layer().with_tracer(traces.tracer(service.name)));
+    let spans = traces.map(|traces| {
+        let tracer = traces.tracer(service);
+        // Names of source files and threads say little about a request and would be half of each span.
+        let layer = tracing_opentelemetry::layer().with_tracer(tracer.clone());
+        let layer = layer.with_location(false).with_threads(false).with_target(false).with_tracked_inactivity(false);
+        layer.and_then(TracerLayer(tracer))
+    });
     // Boxed, since an optional layer does not receive the dispatch of its subscriber.
     let lines: Box<dyn Layer<_> + Send + Sync> = match output {
         Some(output) => Box::new(ecs::EcsLayer::new(service, output)),

@@ -1,11 +1,13 @@
 //! These tests read lines back as a log shipper does: JSON, one object per line.
 
 use std::{
-    io::{BufRead, BufReader, PipeReader, Read, Write},
+    io::{BufRead, BufReader, PipeReader},
     net::TcpListener,
     sync::Arc,
+    time::{Duration, Instant},
 };
 
+use local_parts::TraceReceiver;
 use serde_json::Value;
 use tracing::{debug, error, info, info_span, subscriber::with_default};
 
@@ -172,46 +174,163 @@ fn a_value_that_logs_while_it_is_printed_spoils_no_line() {
     assert_eq!(lines("info", |_| info!(value = ?Chatty, "outer"))[0]["value"], "inner");
 }
 
-/// The exported spans have the trace id of the request, and the log line shows the same id.
-#[test]
-fn spans_are_exported_under_the_trace_of_the_log_lines() {
-    const PARENT: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
-    let collector = TcpListener::bind("127.0.0.1:0").unwrap();
-    let endpoint = format!("http://{}/", collector.local_addr().unwrap());
-    let receiving = std::thread::spawn(move || {
-        let (mut stream, _) = collector.accept().unwrap();
-        let mut reader = BufReader::new(stream.try_clone().unwrap());
-        let mut head = String::new();
-        while !head.ends_with("\r\n\r\n") {
-            reader.read_line(&mut head).unwrap();
-        }
-        let length = head.to_lowercase().split_once("content-length: ").unwrap().1.lines().next().unwrap().parse().unwrap();
-        let mut body = vec![0; length];
-        reader.read_exact(&mut body).unwrap();
-        stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").unwrap();
-        (head, body)
-    });
+const PARENT: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+const TRACE_ID: &str = "0af7651916cd43dd8448eb211c80319c";
 
-    let traces = export::provider(SERVICE, &endpoint).unwrap();
+/// Runs `work` with an exporter to `endpoint` and returns the lines logged until everything is exported.
+fn exporting(endpoint: &str, work: impl FnOnce()) -> Vec<Value> {
     let (reader, writer) = std::io::pipe().unwrap();
     let output = Some(Arc::new(Output::to(writer.into())));
+    let traces = Traces::to(SERVICE, endpoint).unwrap();
     let (subscriber, level) = assemble(SERVICE, &Settings::default(), Stream::Stdout, output, Some(&traces));
-    with_default(subscriber, || {
+    let dispatch = tracing::Dispatch::new(subscriber);
+    tracing::dispatcher::with_default(&dispatch, work);
+    drop((TelemetryGuard { level, _traces: Some(traces) }, dispatch));
+    read(reader)
+}
+
+async fn receiver() -> TraceReceiver {
+    TraceReceiver::start("127.0.0.1:0".parse().unwrap()).await.unwrap()
+}
+
+/// The exported spans have the trace id of the request, and the log line shows the same ids.
+#[tokio::test(flavor = "multi_thread")]
+async fn spans_are_exported_under_the_trace_of_the_log_lines() {
+    let receiver = receiver().await;
+    let lines = exporting(&receiver.endpoint, || {
         let span = info_span!("request");
         crate::trace::continue_from_text(&span, PARENT);
         span.in_scope(|| info!("{}", crate::trace::traceparent().unwrap()));
     });
-    drop(TelemetryGuard { level, traces: Some(traces) });
-
-    let (head, body) = receiving.join().unwrap();
-    assert!(head.starts_with("POST /v1/traces "), "{head}");
-    let trace_id = hex::decode("0af7651916cd43dd8448eb211c80319c").unwrap();
-    assert!(body.windows(16).any(|window| window == trace_id));
-    let line = &read(reader)[0];
-    assert_eq!(line["trace.id"], "0af7651916cd43dd8448eb211c80319c");
-    let span_id = hex::decode(line["span.id"].as_str().unwrap()).unwrap();
-    assert!(body.windows(8).any(|window| window == span_id));
+    let line = &lines[0];
+    assert_eq!(line["trace.id"], TRACE_ID);
     assert!(line["message"].as_str().unwrap().contains(line["span.id"].as_str().unwrap()));
+    let trace = receiver.trace(TRACE_ID);
+    assert_eq!((trace.len(), &line["span.id"]), (1, &trace[0].span_id.as_str().into()), "{:?}", receiver.faults());
+    assert_eq!((trace[0].parent_id.as_str(), trace[0].service.as_str()), ("b7ad6b7169203331", "shop"));
+    assert_eq!(trace[0].events.len(), 1);
+}
+
+/// The receiver refuses spans that break OpenTelemetry's conventions for HTTP servers.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_span_follows_the_conventions_of_http() {
+    use crate::trace::{answered, server_span};
+    let receiver = receiver().await;
+    let request = |method: &str, path: &str| {
+        axum::http::Request::builder().method(method).uri(path).header("traceparent", PARENT).body(()).unwrap()
+    };
+    let lines = exporting(&receiver.endpoint, || {
+        for (method, path, route, status) in [
+            ("POST", "/order?price=1", Some("/order"), 200),
+            ("GET", "/order", Some("/order"), 400),
+            ("DELETE", "/order", Some("/order"), 503),
+            ("GET", "/phone/a/secret", Some("/phone/{provider}/{token}"), 200),
+            ("BREW", "/any/thing", None, 404),
+        ] {
+            let span = server_span(&request(method, path), route);
+            span.in_scope(|| info!("answered"));
+            answered(&span, status.try_into().unwrap());
+        }
+    });
+    assert_eq!(receiver.faults(), Vec::<String>::new());
+    let shown = receiver.trace(TRACE_ID).into_iter().map(|span| {
+        let path = span.attributes["url.path"].as_str().unwrap().to_owned();
+        let status = span.attributes["http.response.status_code"].as_i64().unwrap();
+        (span.name, span.kind, span.status, path, status)
+    });
+    let expected = [
+        ("POST /order", "unset", "/order", 200),
+        ("GET /order", "unset", "/order", 400),
+        ("DELETE /order", "error", "/order", 503),
+        ("GET /phone/{provider}/{token}", "unset", "/phone/{provider}/{token}", 200),
+        ("_OTHER", "unset", "/any/thing", 404),
+    ];
+    let expected = expected.map(|(name, status, path, code)| (name.to_owned(), "server", status, path.to_owned(), code));
+    assert_eq!(shown.collect::<Vec<_>>(), expected);
+    assert_eq!((&lines[0]["http.request.method"], &lines[0]["http.route"]), (&"POST".into(), &"/order".into()));
+    assert!(lines.iter().all(|line| line.as_object().unwrap().keys().all(|name| !name.starts_with("otel."))), "{lines:?}");
+}
+
+/// A step has the times that its caller measured, and links from its trace to another one.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_measured_step_is_a_child_with_links() {
+    use crate::trace::Sampled;
+    let receiver = receiver().await;
+    exporting(&receiver.endpoint, || {
+        let ended = Instant::now();
+        let begun = ended.checked_sub(Duration::from_millis(7)).unwrap();
+        let first = info_span!("first");
+        crate::trace::continue_from_text(&first, PARENT);
+        let second = info_span!("second").in_scope(|| Sampled::current().unwrap());
+        let parent = Sampled::of(&first).unwrap();
+        let step = parent.step("commit", begun, ended).attribute("commands", 2);
+        step.links([&second]).export().unwrap();
+        let unsampled = info_span!("unsampled");
+        crate::trace::continue_from_text(&unsampled, "00-0af7651916cd43dd8448eb211c80319d-b7ad6b7169203331-00");
+        assert_eq!(unsampled.in_scope(Sampled::current), None);
+    });
+    assert_eq!(receiver.faults(), Vec::<String>::new());
+    let spans = receiver.trace(TRACE_ID);
+    let named = |name: &str| spans.iter().find(|span| span.name == name).unwrap();
+    let (first, commit) = (named("first"), named("commit"));
+    assert_eq!((&commit.parent_id, commit.kind), (&first.span_id, "internal"));
+    assert!((6_900_000..7_100_000).contains(&(commit.ended - commit.begun)), "{commit:?}");
+    let second = receiver.spans().into_iter().find(|span| span.name == "second").unwrap();
+    assert_eq!((commit.links.len(), &commit.links[0].span_id), (1, &second.span_id));
+    assert_eq!(receiver.spans().len(), 3, "a trace that is not sampled is not exported");
+}
+
+const DEADLINE: Duration = Duration::from_secs(30);
+
+/// Spans of many full queues are discarded: the queue is bounded. One line reports it.
+#[test]
+fn a_collector_that_refuses_connections_is_logged_once() {
+    let refused = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let (reader, writer) = std::io::pipe().unwrap();
+    let (line_sender, line_receiver) = std::sync::mpsc::channel();
+    let reading = std::thread::spawn(move || {
+        for line in BufReader::new(reader).lines() {
+            line_sender.send(serde_json::from_str::<Value>(&line.unwrap()).unwrap()).unwrap();
+        }
+    });
+    let traces = Traces::to(SERVICE, &format!("http://{refused}")).unwrap();
+    let output = Some(Arc::new(Output::to(writer.into())));
+    let (subscriber, level) = assemble(SERVICE, &Settings::default(), Stream::Stdout, output, Some(&traces));
+    let dispatch = tracing::Dispatch::new(subscriber);
+    tracing::dispatcher::set_global_default(dispatch.clone()).unwrap();
+    let lose = || (0..10_000).for_each(|_| info_span!("lost").in_scope(|| ()));
+    lose();
+    // Exporters of other tests log here too.
+    let ours = |line: &Value| line["endpoint"].as_str().is_some_and(|endpoint| endpoint.contains(&refused.to_string()));
+    let next = |wanted: &dyn Fn(&Value) -> bool| loop {
+        let line = line_receiver.recv_timeout(DEADLINE).unwrap();
+        if wanted(&line) {
+            return line;
+        }
+    };
+    let first = next(&ours);
+    assert!(first["message"].as_str().unwrap().contains("the trace collector accepts no spans"), "{first}");
+    assert!(first["error.message"].is_string(), "{first}");
+    lose();
+    drop((TelemetryGuard { level, _traces: Some(traces) }, dispatch));
+    info!("the end");
+    let second = next(&|line| ours(line) || line["message"] == "the end");
+    assert_eq!(second["message"], "the end", "the failure is one line");
+    drop((line_receiver, reading));
+}
+
+/// The client of the exporter would wait 10 s for each batch.
+#[test]
+fn a_collector_that_does_not_answer_delays_no_end() {
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let endpoint = format!("http://{}", silent.local_addr().unwrap());
+    let traces = Traces::to(SERVICE, &endpoint).unwrap();
+    let (subscriber, _level) = assemble(SERVICE, &Settings::default(), Stream::Stdout, None, Some(&traces));
+    with_default(subscriber, || (0..5_000).for_each(|_| info_span!("lost").in_scope(|| ())));
+    let begun = Instant::now();
+    drop(traces);
+    let took = begun.elapsed();
+    assert!(took < export::LAST_SPANS_TIMEOUT + Duration::from_secs(5), "{took:?}");
 }
 
 #[test]

@@ -13,6 +13,7 @@ mod probe;
 mod recovery;
 mod report;
 mod round;
+mod telemetry;
 
 use crate::client::Credentials;
 use crate::core_bench;
@@ -148,6 +149,7 @@ pub async fn run(settings: &Settings) -> Result<()> {
     let (events_per_second, events) = recovery::measure(settings, folder.path()).await?;
     figures.set("recovery.events_per_second", events_per_second);
     figures.set("recovery.events", events);
+    telemetry::measure(settings, folder.path(), &mut figures).await?;
     let core = core_bench::run(settings.seed, settings.core)?;
     figures.set("core.mops_per_cpu_second", core.mops_per_cpu_second);
     figures.set("core.p50_ns", core.p50_ns);

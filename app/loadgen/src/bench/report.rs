@@ -9,7 +9,7 @@ enum Goal {
     AtMost(f64),
 }
 
-const GOALS: [(&str, Goal); 12] = [
+const GOALS: [(&str, Goal); 15] = [
     ("cpu.naive_over_ours", Goal::AtLeast(8.0)),
     ("cpu.naive_over_ack", Goal::AtLeast(12.0)),
     ("cpu.hello_over_ours", Goal::AtLeast(0.25)),
@@ -22,6 +22,9 @@ const GOALS: [(&str, Goal); 12] = [
     ("core.cascade_10k_over_1k", Goal::AtMost(12.0)),
     ("recovery.events_per_second", Goal::AtLeast(500_000.0)),
     ("memory.bytes_per_resting_order", Goal::AtMost(300.0)),
+    ("telemetry.cpu_share", Goal::AtMost(0.05)),
+    ("metrics.scrape_ms", Goal::AtMost(50.0)),
+    ("metrics.series_per_program", Goal::AtMost(5_000.0)),
 ];
 
 const ARMS: [&str; 4] = ["hello", "naive", "one_statement", "ours"];

@@ -5,5 +5,5 @@ mod program;
 mod seed;
 
 pub use child::Child;
-pub use program::{Exchange, Server, exchange_binary, metric};
-pub use seed::seed;
+pub use program::{Exchange, Server, exchange_binary, metric, scrape};
+pub use seed::{seed, seed_with};

@@ -175,6 +175,11 @@ pub async fn metric(admin: SocketAddr, name: &str) -> Result<f64> {
 }
 
 /// The body of a successful GET.
+/// The metrics of the program with this admin listener.
+pub async fn scrape(admin: SocketAddr) -> Result<String> {
+    get(admin, "/metrics").await
+}
+
 async fn get(address: SocketAddr, path: &str) -> Result<String> {
     let (status, body) = ask(address, path).await?;
     ensure!(status == 200, "{path} answered {status}");

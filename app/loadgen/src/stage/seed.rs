@@ -2,7 +2,7 @@
 //! database in use.
 
 use super::program::Exchange;
-use crate::foundation::{FIRST_ACCOUNT, lay};
+use crate::foundation::{FIRST_ACCOUNT, add_accounts, lay};
 use crate::workload::{ACCOUNTS, key};
 use anyhow::{Result, ensure};
 use exchange::api_key::{Permissions, Vault};
@@ -21,9 +21,19 @@ const MAX_ORDERS: u32 = 1_000_000;
 ///
 /// Returns an error if the database is not empty.
 pub async fn seed(exchange: &Exchange, url: &str) -> Result<()> {
+    seed_with(exchange, url, 0).await
+}
+
+/// Does the same as [`seed`], with `idle` accounts more that never trade.
+///
+/// # Errors
+///
+/// Returns the errors of [`seed`].
+pub async fn seed_with(exchange: &Exchange, url: &str, idle: u32) -> Result<()> {
     let now = SystemTime::now().duration_since(UNIX_EPOCH)?.as_micros() as i64;
     let (mut events, mut payload) = (Vec::new(), Vec::new());
-    lay(MAX_ORDERS, now, &mut events)?;
+    let mut state = lay(MAX_ORDERS, now, &mut events)?;
+    add_accounts(&mut state, idle, now, &mut events)?;
     batch::encode(&events, &mut payload);
     let mut connection = PgConnection::connect(url).await?;
     let head = head::read(&mut connection).await?;

@@ -203,7 +203,7 @@ impl Session<'_> {
 
     /// Queues a command in the order of arrival.
     fn queue(&mut self, id: u128, valid_until: Option<i64>, traceparent: &str, bytes: &Bytes) {
-        let span = tracing::error_span!("forwarded");
+        let span = tracing::error_span!("forwarded", otel.kind = "server");
         service_kit::trace::continue_from_text(&span, traceparent);
         let entered = span.enter();
         let answer = match Command::decode(bytes) {

@@ -5,6 +5,7 @@ use std::future::Future;
 
 use graphile_worker::{JobDefinition, TaskHandler, WorkerContext};
 use sqlx::PgPool;
+use tracing::Instrument;
 
 use crate::{media::Media, metrics::WorkerMetrics, worker::question::ProjectorHandle};
 
@@ -56,13 +57,45 @@ pub fn definitions() -> Vec<JobDefinition> {
 /// Runs a job's body with the context and returns its error, including causes, as the text that the queue stores.
 async fn run<Job, Body, Running>(job: Job, context: WorkerContext, body: Body) -> Result<(), JobError>
 where
+    Job: TaskHandler,
+    Body: FnOnce(Job, JobContext) -> Running,
+    Running: Future<Output = anyhow::Result<()>>,
+{
+    run_in_trace(job, context, None, body).await
+}
+
+/// Does the same as [`run`], in the trace of the request that queued the job.
+async fn run_in_trace<Job, Body, Running>(
+    job: Job,
+    context: WorkerContext,
+    traceparent: Option<&str>,
+    body: Body,
+) -> Result<(), JobError>
+where
+    Job: TaskHandler,
     Body: FnOnce(Job, JobContext) -> Running,
     Running: Future<Output = anyhow::Result<()>>,
 {
     let Some(context) = context.get_ext::<JobContext>().cloned() else {
         return Err(JobError("the queue was started without a job context".into()));
     };
-    body(job, context).await.map_err(|error| JobError(format!("{error:#}")))
+    let span = span(Job::IDENTIFIER, traceparent);
+    let running = async {
+        body(job, context).await.map_err(|error| {
+            let text = format!("{error:#}");
+            service_kit::trace::failed("job", text.clone());
+            JobError(text)
+        })
+    };
+    running.instrument(span).await
+}
+
+fn span(job: &'static str, traceparent: Option<&str>) -> tracing::Span {
+    let span = tracing::error_span!("job", otel.name = %format_args!("job {job}"), otel.kind = "consumer", job);
+    if let Some(traceparent) = traceparent {
+        service_kit::trace::continue_from_text(&span, traceparent);
+    }
+    span
 }
 
 /// A job's failure as the queue stores it.

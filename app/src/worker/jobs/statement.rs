@@ -52,13 +52,17 @@ const COLUMNS: [&str; 18] = [
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct WriteStatement {
     pub statement: Uuid,
+    /// The span of the request, as a W3C `traceparent`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub traceparent: Option<String>,
 }
 
 impl TaskHandler for WriteStatement {
     const IDENTIFIER: &'static str = "statement";
 
     async fn run(self, context: WorkerContext) -> impl IntoTaskHandlerResult {
-        super::run(self, context, write).await
+        let traceparent = self.traceparent.clone();
+        super::run_in_trace(self, context, traceparent.as_deref(), write).await
     }
 }
 
@@ -69,7 +73,8 @@ pub async fn request(pool: &PgPool, account: AccountId, start: Time, end: Time) 
     let mut transaction = pool.begin().await?;
     statements::insert(&mut transaction, id, account, start, end).await?;
     let utils = WorkerUtils::new(pool.clone(), jobs::SCHEMA);
-    utils.with_executor(&mut transaction).add_job(WriteStatement { statement: id }, JobSpec::default()).await?;
+    let job = WriteStatement { statement: id, traceparent: service_kit::trace::traceparent() };
+    utils.with_executor(&mut transaction).add_job(job, JobSpec::default()).await?;
     transaction.commit().await?;
     Ok(id)
 }

@@ -32,7 +32,7 @@ impl Newcomer {
         Ok(())
     }
 
-    async fn alert(&self, more: &[&str]) -> Result<()> {
+    pub async fn alert(&self, more: &[&str]) -> Result<()> {
         let mut command = Command::new(&self.local_parts);
         command.args(["alert", "--port-base", "0", "--folder"]).arg(&self.run).args(more);
         let output = command.output().await.context("running local-parts alert")?;

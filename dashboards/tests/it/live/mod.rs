@@ -2,6 +2,9 @@
 //! worker, live traffic, Prometheus with the rules.
 
 mod alert;
+mod browser;
+mod clicks;
+mod faults;
 mod prometheus;
 mod stack;
 
@@ -11,6 +14,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use alert::Newcomer;
 use dashboards::{
     board::Board,
     declared::{PROGRAMS, Program, program_of},
@@ -40,6 +44,7 @@ const NOTHING: &[(&str, &str)] = &[
     ("elasticsearch annotation \"Alerts\"", "no alert fires"),
     ("slo annotation \"Alerts\"", "no alert fires"),
     ("exchange annotation \"Alerts\"", "no alert fires"),
+    ("probe annotation \"Alerts\"", "no alert about the probe fires"),
     ("exchange annotation \"Changes of leader\"", "the lead is taken once, before Prometheus begins to scrape"),
     ("backup annotation \"Alerts\"", "no alert fires"),
     ("alertbot annotation \"Alerts\"", "no alert about the bot fires"),
@@ -49,7 +54,6 @@ const NOTHING: &[(&str, &str)] = &[
     ("alertbot panel 205 \"Callbacks of providers\" A", "a run has no provider of SMS"),
     ("database panel 205 \"Damaged pages\" A", "the server has no data checksums"),
     ("PostgresChecksumFailures", "the server has no data checksums"),
-    ("exchange panel 806 \"Wait of signed reads on followers\" A", "one server runs, without a follower"),
     ("logging panel 104 \"Days to the low watermark\" A", "growth is measured once a stream is an hour old"),
     ("logging panel 301 \"Days to watermarks\" A", "growth is measured once a stream is an hour old"),
     ("logging panel 304 \"Days to the low watermark, by stream\" A", "growth is measured once a stream is an hour old"),
@@ -61,8 +65,6 @@ const NOTHING: &[(&str, &str)] = &[
 
 /// Parts that do not run on one machine, by what a query about them contains, each with the reason.
 const ABSENT: &[(&str, &str)] = &[
-    ("haproxy", "no proxy is in front of the API"),
-    ("nginx", "no proxy is in front of the API"),
     ("elasticsearch.*", "a fake takes the place of Elasticsearch"),
     ("fluentbit_", "the development shipper takes the place of Fluent Bit"),
     ("fluent-bit", "the development shipper takes the place of Fluent Bit"),
@@ -76,6 +78,7 @@ const ABSENT: &[(&str, &str)] = &[
 const MAY_FIRE: &[(&str, &str)] = &[
     ("ExchangeAcknowledgementBudgetBurnFast", "a build without optimisation on a busy disk"),
     ("ExchangeAcknowledgementBudgetBurnSlow", "a build without optimisation on a busy disk"),
+    ("ExchangeProbeSlow", "a build without optimisation on a busy disk"),
     ("Watchdog", "it always fires: its absence is the alarm"),
 ];
 
@@ -102,13 +105,39 @@ async fn the_running_programs_answer_every_query() {
     let (missing, tried) = tokio::join!(look, newcomer.tries_alerts_until(&enough));
     faults.extend(missing);
     faults.extend(tried.err().map(|error| format!("{error:#}")));
+    faults.extend(links_of_a_message_lead_to_the_cause(&stack, &newcomer).await.err().map(|error| format!("{error:#}")));
     faults.extend(every_alert_is_read(&prometheus).await);
     faults.extend(only_expected_alerts_fire(&prometheus, &running).await);
     for program in running {
         faults.extend(what_is_served_is_declared(&stack, program).await);
     }
+    // Last, since it ends parts.
+    match faults::Site::new(&stack.run(), stack.endpoints()) {
+        Ok(site) => faults.extend(site.run(faults::TABLE.iter().filter(|fault| fault.short), faults::SLOW).await),
+        Err(error) => faults.push(format!("{error:#}")),
+    }
     stack.stop().await;
     assert!(faults.is_empty(), "{}", faults.join("\n"));
+}
+
+/// In a browser, where Chromium is installed.
+async fn links_of_a_message_lead_to_the_cause(stack: &Stack, newcomer: &Newcomer) -> anyhow::Result<()> {
+    newcomer.alert(&[]).await?;
+    if !clicks::lead_from_a_message_to_the_failed_request(stack.endpoints(), "Demonstration").await? {
+        println!("skipped: 1 test of links in a browser: chromium is not installed; run: apt-get install chromium");
+    }
+    newcomer.alert(&["--end"]).await
+}
+
+/// Each fault reaches a person; `make soak` runs every row, unscaled.
+#[tokio::test]
+#[ignore = "long form, run by `make soak`"]
+async fn every_fault_reaches_the_chat_in_its_time() {
+    let mut stack = Stack::start().await.unwrap_or_else(|error| panic!("{error:#}"));
+    let site = faults::Site::new(&stack.run(), stack.endpoints()).unwrap();
+    let wrong = site.run(faults::TABLE, Duration::ZERO).await;
+    stack.stop().await;
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
 /// Queues the jobs that are waited for, and runs every statement of the runbooks.

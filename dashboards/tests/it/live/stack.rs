@@ -42,6 +42,15 @@ impl Stack {
         Newcomer { local_parts: self.program.clone(), run: run_in(&self.folder), endpoints: self.endpoints.clone() }
     }
 
+    /// The folder of the run.
+    pub fn run(&self) -> PathBuf {
+        run_in(&self.folder)
+    }
+
+    pub fn endpoints(&self) -> &Value {
+        &self.endpoints
+    }
+
     pub fn prometheus(&self) -> &str {
         self.endpoints["prometheus"].as_str().expect("the address of Prometheus")
     }

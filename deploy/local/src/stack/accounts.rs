@@ -27,4 +27,7 @@ pub const DEMO: [&str; 2] = ["demo", "demo-2"];
 /// Accounts that the simulator trades with.
 pub const SIMULATOR: [&str; 8] = ["maker-1", "maker-2", "maker-3", "maker-4", "taker-1", "taker-2", "taker-3", "taker-4"];
 
+/// The account of `exchange probe`.
+pub const PROBE: &str = "probe";
+
 pub const BALANCES: Balances = [("BTC", "10000"), ("ETH", "100000"), ("BNB", "1000000"), ("USDT", "1000000000")];

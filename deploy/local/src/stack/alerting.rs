@@ -11,6 +11,7 @@ use super::{
     layout::{self, Layout, local},
     readiness::{Steps, answers, ready},
     supervisor::{Supervisor, write_private},
+    traces,
 };
 
 /// Where the bot's alerts arrive, and where those go that must not go through it: chats of the emulator's demonstration.
@@ -100,6 +101,7 @@ impl Alerting {
             environment.into(),
             StopSignal::Terminate,
         );
+        let alertbot = traces::exporting(alertbot, layout);
         let emulator = Launch::new(
             "telegram",
             layout::program("telegram-emulator")?,

@@ -9,6 +9,7 @@ use local_parts::{Folder, log_tail};
 use super::{
     exchange,
     layout::{self, Layout},
+    parts::REPLICAS,
     readiness::Steps,
     up::{prepare, until_signalled},
 };
@@ -41,7 +42,7 @@ pub async fn beside(command: &[OsString]) -> Result<ExitCode> {
     child.wait().await.context("waiting for supervisord")?;
     if !outcome.as_ref().is_ok_and(|status| *status == ExitCode::SUCCESS) {
         // The folder goes with this process.
-        for part in ["serve", "worker"] {
+        for part in REPLICAS.into_iter().chain(["worker"]) {
             eprintln!("{part}: {}", log_tail(&layout.log(part)));
         }
     }

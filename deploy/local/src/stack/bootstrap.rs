@@ -7,7 +7,7 @@ use serde_json::Value;
 use tokio::{process::Command, task::JoinSet};
 
 use super::{
-    accounts::{ASSETS, BALANCES, DEMO, MARKETS, MINIMUM_NOTIONAL, QUOTE, SIMULATOR},
+    accounts::{ASSETS, BALANCES, DEMO, MARKETS, MINIMUM_NOTIONAL, PROBE, QUOTE, SIMULATOR},
     endpoints::Account,
     layout,
 };
@@ -22,6 +22,7 @@ pub struct Operator {
 pub struct Traders {
     pub demo: Vec<Account>,
     pub simulator: Vec<Account>,
+    pub probe: Account,
 }
 
 impl Operator {
@@ -37,7 +38,7 @@ impl Operator {
             self.admin(&[&base[..], &filters[..]].concat()).await?;
         }
         let mut accounts = JoinSet::new();
-        for (position, name) in DEMO.iter().chain(&SIMULATOR).enumerate() {
+        for (position, name) in DEMO.iter().chain(&SIMULATOR).chain([&PROBE]).enumerate() {
             let operator = self.clone();
             accounts.spawn(async move { operator.account(name).await.map(|account| (position, account)) });
         }
@@ -47,8 +48,9 @@ impl Operator {
         }
         created.sort_by_key(|(position, _)| *position);
         let mut demo: Vec<_> = created.into_iter().map(|(_, account)| account).collect();
-        let simulator = demo.split_off(DEMO.len());
-        Ok(Traders { demo, simulator })
+        let mut simulator = demo.split_off(DEMO.len());
+        let probe = simulator.pop().context("the probe's account is the last")?;
+        Ok(Traders { demo, simulator, probe })
     }
 
     async fn account(&self, name: &str) -> Result<Account> {

@@ -18,6 +18,8 @@ pub struct Endpoints {
     pub prometheus: Option<String>,
     /// Boards, runbooks and logs in a browser.
     pub viewer: Option<String>,
+    /// Takes spans over OTLP; the viewer shows them.
+    pub traces: Option<String>,
     pub alertmanager: Option<String>,
     pub alertbot: Option<String>,
     pub telegram: Option<String>,
@@ -134,6 +136,7 @@ mod tests {
             s3: S3 { endpoint: "e".into(), access_key: "a".into(), secret_key: "s".into(), bucket: "b".into() },
             prometheus: Some("p".into()),
             viewer: Some("v".into()),
+            traces: Some("t".into()),
             alertmanager: None,
             alertbot: None,
             telegram: None,
@@ -157,7 +160,7 @@ mod tests {
             "exchange": {"rest": "r", "streams": "w", "ws_api": "a", "metrics": ["m"], "pids": [1]},
             "postgres": {"primary": "p", "replica": null},
             "s3": {"endpoint": "e", "access_key": "a", "secret_key": "s", "bucket": "b"},
-            "prometheus": "p", "viewer": "v", "alertmanager": null, "alertbot": null, "telegram": null,
+            "prometheus": "p", "viewer": "v", "traces": "t", "alertmanager": null, "alertbot": null, "telegram": null,
             "logship": {"relay": "r", "elasticsearch": "e"},
             "accounts": [
                 {"name": "demo", "api_key": "k", "secret_key": "s"},

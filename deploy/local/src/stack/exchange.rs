@@ -8,22 +8,25 @@ use tokio::process::Command;
 
 use super::{
     bootstrap::{Operator, Traders},
-    endpoints::{Account, Endpoints, Exchange, Postgres, S3},
+    endpoints::{Endpoints, Exchange, Postgres, S3},
     layout::{self, Layout, local},
-    parts::{BUCKET, Parts},
+    parts::{BUCKET, Parts, REPLICAS},
     readiness::{Steps, answers, ready},
     supervisor::Supervisor,
+    traces,
 };
 
-/// Returns when server and worker are ready: where everything is, with the accounts for people and scripts, and the accounts
-/// of the simulator.
-pub async fn start(layout: &Layout, parts: &Parts, supervisor: &Supervisor, steps: &Steps) -> Result<(Endpoints, Vec<Account>)> {
+/// Returns when servers and worker are ready: where everything is, and the accounts of the simulator and of the probe.
+pub async fn start(layout: &Layout, parts: &Parts, supervisor: &Supervisor, steps: &Steps) -> Result<(Endpoints, Traders)> {
     let ports = layout.ports;
     let server = parts.postgres.url("postgres");
     let (postgres, object_store) = (supervisor.start("postgres").await?, supervisor.start("object-store").await?);
     ready("postgres", postgres, &layout.log("postgres"), async || local_parts::postgres_answers(&server).await).await?;
     steps.step("PostgreSQL is ready");
     local_parts::create_database(&server, Parts::database()).await?;
+    let haproxy = supervisor.start("haproxy").await?;
+    let metrics = format!("http://{}/metrics", local(ports.haproxy_metrics));
+    ready("haproxy", haproxy, &layout.log("haproxy"), async || answers(&metrics, database_is_up).await).await?;
     migrate(layout, parts).await?;
     steps.step("the schema is up to date");
     let store = &parts.object_store.access;
@@ -31,11 +34,19 @@ pub async fn start(layout: &Layout, parts: &Parts, supervisor: &Supervisor, step
     store.create_bucket(BUCKET).await?;
     steps.step("the S3 server is ready");
 
-    let serve = supervisor.start("serve").await?;
-    let readyz = format!("http://{}/readyz", local(ports.serve_admin));
-    ready("serve", serve, &layout.log("serve"), async || answers(&readyz, |_| true).await).await?;
-    steps.step("the exchange serves");
-    let Traders { demo, simulator } = Operator { environment: parts.environment.clone() }.bootstrap().await?;
+    traces::start(layout, supervisor).await?;
+    let mut replicas = Vec::new();
+    for (name, replica) in REPLICAS.into_iter().zip(ports.replicas) {
+        let pid = supervisor.start(name).await?;
+        let readyz = format!("http://{}/readyz", local(replica.admin));
+        ready(name, pid, &layout.log(name), async || answers(&readyz, |_| true).await).await?;
+        replicas.push(pid);
+    }
+    let nginx = supervisor.start("nginx").await?;
+    let ping = format!("http://{}/api/v3/ping", local(ports.rest));
+    ready("nginx", nginx, &layout.log("nginx"), async || answers(&ping, |_| true).await).await?;
+    steps.step("two replicas of the exchange serve behind nginx");
+    let traders = Operator { environment: parts.environment.clone() }.bootstrap().await?;
     steps.step("markets are open and accounts have money");
     let worker = supervisor.start("worker").await?;
     let readyz = format!("http://{}/readyz", local(ports.worker_admin));
@@ -44,15 +55,16 @@ pub async fn start(layout: &Layout, parts: &Parts, supervisor: &Supervisor, step
 
     let [rest, streams, ws_api] = [("http", ""), ("ws", "/ws"), ("ws", "/ws-api/v3")]
         .map(|(scheme, path)| format!("{scheme}://{}{path}", local(ports.rest)));
+    let [first, second] = ports.replicas;
     let metrics: Vec<String> =
-        [ports.serve_admin, ports.worker_admin].map(|port| format!("http://{}/metrics", local(port))).into();
+        [first.admin, second.admin, ports.worker_admin].map(|port| format!("http://{}/metrics", local(port))).into();
     let endpoints = Endpoints {
         exchange: Exchange {
             rest,
             streams: Some(streams),
             ws_api: Some(ws_api),
             metrics: metrics.clone(),
-            pids: vec![serve, worker],
+            pids: replicas.into_iter().chain([worker]).collect(),
         },
         postgres: Postgres { primary: parts.postgres.url(Parts::database()), replica: None },
         s3: S3 {
@@ -63,15 +75,21 @@ pub async fn start(layout: &Layout, parts: &Parts, supervisor: &Supervisor, step
         },
         prometheus: None,
         viewer: None,
+        traces: Some(traces::url(layout)),
         alertmanager: None,
         alertbot: None,
         telegram: None,
         logship: None,
-        accounts: demo,
+        accounts: traders.demo.clone(),
         alerts: None,
         metrics: [("exchange".to_owned(), metrics)].into(),
     };
-    Ok((endpoints, simulator))
+    Ok((endpoints, traders))
+}
+
+/// HAProxy has found PostgreSQL.
+fn database_is_up(metrics: &str) -> bool {
+    metrics.lines().any(|line| line == "haproxy_backend_active_servers{proxy=\"postgres\"} 1")
 }
 
 /// `exchange migrate` runs to its end and is not a supervised part.

@@ -1,4 +1,4 @@
-//! This module prepares the exporters of the parts that do not speak Prometheus themselves: PostgreSQL and the machine.
+//! This module prepares the exporters of the parts that do not speak Prometheus themselves: PostgreSQL, nginx and the machine.
 
 use anyhow::Result;
 use local_parts::{Launch, PostgresPlan, ScrapeTarget, StopSignal, find_program};
@@ -13,6 +13,7 @@ use super::{
 pub struct Exporters {
     postgres: Launch,
     node: Launch,
+    nginx: Launch,
 }
 
 impl Exporters {
@@ -35,23 +36,39 @@ impl Exporters {
                 Vec::new(),
                 StopSignal::Terminate,
             ),
+            nginx: Launch::new(
+                "nginx-exporter",
+                find_program("prometheus-nginx-exporter")?,
+                [
+                    format!("-web.listen-address={}", local(layout.ports.nginx_exporter)),
+                    format!("-nginx.scrape-uri=http://{}/stub_status", local(layout.ports.nginx_status)),
+                ],
+                Vec::new(),
+                StopSignal::Terminate,
+            ),
         })
     }
 
-    pub fn launches(&self) -> [Launch; 2] {
-        [&self.postgres, &self.node].map(Clone::clone)
+    pub fn launches(&self) -> [Launch; 3] {
+        [&self.postgres, &self.node, &self.nginx].map(Clone::clone)
     }
 
     /// What Prometheus scrapes of them.
-    pub fn targets(layout: &Layout) -> [ScrapeTarget; 2] {
+    pub fn targets(layout: &Layout) -> [ScrapeTarget; 3] {
         let target = |job: &str, port| ScrapeTarget { job: job.to_owned(), addresses: vec![local(port)] };
-        [target("postgres", layout.ports.postgres_exporter), target("node", layout.ports.node_exporter)]
+        let ports = layout.ports;
+        [target("postgres", ports.postgres_exporter), target("node", ports.node_exporter), target("nginx", ports.nginx_exporter)]
     }
 
-    /// Returns when both answer.
+    /// Returns when all answer.
     pub async fn start(layout: &Layout, supervisor: &Supervisor) -> Result<()> {
-        for (name, port) in [("postgres-exporter", layout.ports.postgres_exporter), ("node-exporter", layout.ports.node_exporter)]
-        {
+        let ports = layout.ports;
+        let exporters = [
+            ("postgres-exporter", ports.postgres_exporter),
+            ("node-exporter", ports.node_exporter),
+            ("nginx-exporter", ports.nginx_exporter),
+        ];
+        for (name, port) in exporters {
             let pid = supervisor.start(name).await?;
             let metrics = format!("http://{}/metrics", local(port));
             ready(name, pid, &layout.log(name), async || answers(&metrics, |_| true).await).await?;

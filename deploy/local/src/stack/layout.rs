@@ -23,9 +23,10 @@ pub struct Layout {
 /// Every port that other programs use. `PORT_BASE` moves them together.
 #[derive(Debug, Clone, Copy)]
 pub struct Ports {
+    /// The proxy in front of the replicas.
     pub rest: u16,
-    pub serve_admin: u16,
-    pub serve_internal: u16,
+    /// The API of each replica, then its admin listener and its internal one.
+    pub replicas: [Replica; 2],
     pub worker_admin: u16,
     pub postgres: u16,
     pub s3: u16,
@@ -40,25 +41,52 @@ pub struct Ports {
     pub postgres_exporter: u16,
     pub node_exporter: u16,
     pub viewer: u16,
+    pub traces: u16,
+    pub probe_admin: u16,
+    pub nginx_status: u16,
+    pub nginx_exporter: u16,
+    /// HAProxy in front of PostgreSQL, and its metrics.
+    pub haproxy: u16,
+    pub haproxy_metrics: u16,
     pub prometheus: u16,
     pub alertmanager: u16,
+}
+
+/// The ports of one `exchange serve`.
+#[derive(Debug, Clone, Copy)]
+pub struct Replica {
+    pub api: u16,
+    pub admin: u16,
+    pub internal: u16,
 }
 
 /// From the REST port to Prometheus's: 8080 and 9090, where people look for them.
 const PROMETHEUS_OFFSET: u16 = 1010;
 /// To Alertmanager's, 9093.
 const ALERTMANAGER_OFFSET: u16 = 1013;
+const PORTS: usize = 29;
 
 impl Ports {
     fn from_base(base: u16) -> Result<Self> {
-        let port = |offset: u16| {
+        Self::choose(|offset| {
             let room = || format!("PORT_BASE={base} leaves no room: choose at most {}", u16::MAX - ALERTMANAGER_OFFSET);
             base.checked_add(offset).with_context(room)
-        };
+        })
+    }
+
+    fn free() -> Result<Self> {
+        let mut free = free_ports::<PORTS>()?.into_iter();
+        Self::choose(|_| free.next().context("more ports are used than were reserved"))
+    }
+
+    /// `port` returns the port with an offset from the first.
+    fn choose(mut port: impl FnMut(u16) -> Result<u16>) -> Result<Self> {
         Ok(Self {
-            rest: base,
-            serve_admin: port(1)?,
-            serve_internal: port(2)?,
+            rest: port(0)?,
+            replicas: [
+                Replica { admin: port(1)?, internal: port(2)?, api: port(17)? },
+                Replica { admin: port(18)?, internal: port(19)?, api: port(20)? },
+            ],
             worker_admin: port(3)?,
             postgres: port(4)?,
             s3: port(5)?,
@@ -73,54 +101,27 @@ impl Ports {
             postgres_exporter: port(14)?,
             node_exporter: port(15)?,
             viewer: port(16)?,
+            traces: port(21)?,
+            probe_admin: port(22)?,
+            nginx_status: port(23)?,
+            nginx_exporter: port(24)?,
+            haproxy: port(25)?,
+            haproxy_metrics: port(26)?,
             prometheus: port(PROMETHEUS_OFFSET)?,
             alertmanager: port(ALERTMANAGER_OFFSET)?,
         })
     }
 
-    fn free() -> Result<Self> {
-        let [rest, serve_admin, serve_internal, worker_admin, postgres, s3, backup_admin, more @ ..]: [u16; 19] = free_ports()?;
-        let [
-            alertbot,
-            alertbot_admin,
-            telegram,
-            elasticsearch,
-            relay,
-            relay_admin,
-            watch_admin,
-            exporters @ ..,
-            prometheus,
-            alertmanager,
-        ] = more;
-        let [postgres_exporter, node_exporter, viewer] = exporters;
-        Ok(Self {
-            rest,
-            serve_admin,
-            serve_internal,
-            worker_admin,
-            postgres,
-            s3,
-            backup_admin,
-            alertbot,
-            alertbot_admin,
-            telegram,
-            elasticsearch,
-            relay,
-            relay_admin,
-            watch_admin,
-            postgres_exporter,
-            node_exporter,
-            viewer,
-            prometheus,
-            alertmanager,
-        })
-    }
-
-    fn all(self) -> [(&'static str, u16); 19] {
+    fn all(self) -> [(&'static str, u16); PORTS] {
+        let [first, second] = self.replicas;
         [
             ("the API", self.rest),
-            ("the server's admin listener", self.serve_admin),
-            ("the server's internal listener", self.serve_internal),
+            ("the first server", first.api),
+            ("the first server's admin listener", first.admin),
+            ("the first server's internal listener", first.internal),
+            ("the second server", second.api),
+            ("the second server's admin listener", second.admin),
+            ("the second server's internal listener", second.internal),
             ("the worker's admin listener", self.worker_admin),
             ("PostgreSQL", self.postgres),
             ("the S3 server", self.s3),
@@ -135,6 +136,12 @@ impl Ports {
             ("PostgreSQL's exporter", self.postgres_exporter),
             ("the node exporter", self.node_exporter),
             ("the viewer", self.viewer),
+            ("the receiver of spans", self.traces),
+            ("the probe's admin listener", self.probe_admin),
+            ("nginx's status", self.nginx_status),
+            ("nginx's exporter", self.nginx_exporter),
+            ("HAProxy", self.haproxy),
+            ("HAProxy's metrics", self.haproxy_metrics),
             ("Prometheus", self.prometheus),
             ("Alertmanager", self.alertmanager),
         ]
@@ -219,7 +226,7 @@ mod tests {
     fn the_base_moves_every_port() {
         let (first, moved) = (Ports::from_base(8080).unwrap().all(), Ports::from_base(18080).unwrap().all());
         assert!(first.iter().zip(&moved).all(|((_, port), (_, other))| other - port == 10_000));
-        assert_eq!((first[0].1, first[17].1, first[18].1), (8080, 9090, 9093));
+        assert_eq!((first[0].1, first[PORTS - 2].1, first[PORTS - 1].1), (8080, 9090, 9093));
         assert!(Layout::new(65_000, None).unwrap_err().to_string().contains("at most 64522"));
     }
 

@@ -13,6 +13,7 @@ use super::{
     layout::{self, Layout, local},
     readiness::{Steps, answers, ready, text_of},
     supervisor::Supervisor,
+    traces,
 };
 
 const DECLARED: &str = "logship-config/elasticsearch";
@@ -63,6 +64,7 @@ impl Logging {
             StopSignal::Terminate,
         );
         let relay = Launch::new("relay", layout::program("logship")?, ["relay"], of_relay, StopSignal::Terminate);
+        let relay = traces::exporting(relay, layout);
         let watch = Launch::new("watch", layout::program("logship")?, ["watch"], of_watch, StopSignal::Terminate);
         let shipper = Launch::new(
             "shipper",

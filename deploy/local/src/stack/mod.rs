@@ -13,11 +13,15 @@ mod down;
 mod endpoints;
 mod exchange;
 mod exporters;
+mod haproxy;
 mod layout;
 mod logging;
 mod parts;
+mod probe;
+mod proxy;
 mod readiness;
 mod supervisor;
+mod traces;
 mod up;
 mod viewer;
 

@@ -11,13 +11,17 @@ use super::{
     alerting::Alerting,
     backup,
     exporters::Exporters,
-    layout::{self, Layout, local},
+    haproxy,
+    layout::{self, Layout, Replica, local},
     logging::Logging,
+    probe, proxy, traces,
     viewer::{self, Viewer},
 };
 
 pub const BUCKET: &str = "exchange";
 const DATABASE: &str = "exchange";
+/// The names of the servers; their logs have the same names.
+pub const REPLICAS: [&str; 2] = ["serve", "serve-2"];
 const SCRAPE_INTERVAL: Duration = Duration::from_secs(5);
 /// Everything local comes from one address and few accounts; the limits of production would throttle the simulator.
 const RATE_LIMITS: [(&str, &str); 3] = [
@@ -34,8 +38,12 @@ pub struct Parts {
     pub postgres: PostgresPlan,
     pub object_store: ObjectStorePlan,
     pub prometheus: PrometheusPlan,
-    pub serve: Launch,
+    pub haproxy: Launch,
+    pub proxy: Launch,
+    pub traces: Launch,
+    pub replicas: [Launch; 2],
     pub worker: Launch,
+    pub probe: Launch,
     pub simulator: Launch,
     pub backup: Launch,
     pub alerting: Alerting,
@@ -77,7 +85,7 @@ impl Parts {
         let viewer = Viewer::prepare(layout, &prometheus.url)?;
         let secret = || hex::encode(rand::random::<[u8; 32]>());
         let mut environment: Vec<(String, String)> = [
-            ("EXCHANGE_DATABASE_URL", postgres.url(DATABASE)),
+            ("EXCHANGE_DATABASE_URL", through_haproxy(&postgres.url(DATABASE), layout)?),
             ("EXCHANGE_INTERNAL_TOKEN", secret()),
             ("EXCHANGE_KEY_ENCRYPTION_KEY", secret()),
             ("EXCHANGE_S3_ENDPOINT", object_store.access.endpoint.clone()),
@@ -90,34 +98,44 @@ impl Parts {
         .into();
         environment.extend(RATE_LIMITS.map(|(name, value)| (name.to_owned(), value.to_owned())));
 
-        // No proxy in front of it writes the access stream.
+        // The proxy in front of it writes no access stream.
         environment.push(("EXCHANGE_ACCESS_LOG".to_owned(), "true".to_owned()));
+        environment.push(("EXCHANGE_TRUSTED_PROXIES".to_owned(), "127.0.0.1/32".to_owned()));
 
         let exchange = |name: &'static str, role: &str, own: &[(&str, u16)]| -> Result<Launch> {
             let mut environment = environment.clone();
             environment.extend(own.iter().map(|(name, port)| ((*name).to_owned(), local(*port))));
-            Ok(Launch::new(name, layout::program("exchange")?, [role], environment, StopSignal::Terminate))
+            let launch = Launch::new(name, layout::program("exchange")?, [role], environment, StopSignal::Terminate);
+            Ok(traces::exporting(launch, layout))
         };
-        let serve = exchange(
-            "serve",
-            "serve",
-            &[
-                ("EXCHANGE_HTTP_LISTEN", ports.rest),
-                ("EXCHANGE_ADMIN_LISTEN", ports.serve_admin),
-                ("EXCHANGE_INTERNAL_LISTEN", ports.serve_internal),
-            ],
-        )?;
+        let replica = |name, replica: Replica| {
+            exchange(
+                name,
+                "serve",
+                &[
+                    ("EXCHANGE_HTTP_LISTEN", replica.api),
+                    ("EXCHANGE_ADMIN_LISTEN", replica.admin),
+                    ("EXCHANGE_INTERNAL_LISTEN", replica.internal),
+                ],
+            )
+        };
+        let [first, second] = ports.replicas;
+        let replicas = [replica(REPLICAS[0], first)?, replica(REPLICAS[1], second)?];
         let worker = exchange("worker", "worker", &[("EXCHANGE_ADMIN_LISTEN", ports.worker_admin)])?;
         let (endpoints, accounts) = (layout.simulator_endpoints().into_os_string(), layout.simulator_accounts().into_os_string());
         let arguments = ["simulate".into(), "--endpoints".into(), endpoints, "--accounts".into(), accounts];
         let simulator =
             Launch::new("simulator", layout::program("exchange-loadgen")?, arguments, Vec::new(), StopSignal::Terminate);
-        let backup = backup::launch(layout, &postgres, DATABASE, &object_store.access)?;
+        let backup = traces::exporting(backup::launch(layout, &postgres, DATABASE, &object_store.access)?, layout);
         Ok(Self {
             postgres,
             object_store,
             prometheus,
-            serve,
+            haproxy: haproxy::launch(layout)?,
+            proxy: proxy::launch(layout)?,
+            traces: traces::launch(layout)?,
+            replicas,
+            probe: traces::exporting(probe::launch(layout)?, layout),
             worker,
             simulator,
             backup,
@@ -131,11 +149,17 @@ impl Parts {
 
     /// In the order of their start.
     pub fn launches(&self) -> Vec<Launch> {
+        let [first, second] = &self.replicas;
         let exchange = [
             &self.postgres.launch,
+            &self.haproxy,
             &self.object_store.launch,
-            &self.serve,
+            &self.traces,
+            first,
+            second,
+            &self.proxy,
             &self.worker,
+            &self.probe,
             &self.backup,
             &self.prometheus.launch,
             &self.simulator,
@@ -158,16 +182,25 @@ impl Parts {
 fn targets(layout: &Layout, object_store: &ObjectStorePlan) -> Vec<ScrapeTarget> {
     let ports = layout.ports;
     let jobs = [
-        ("exchange-serve", local(ports.serve_admin)),
-        ("exchange-worker", local(ports.worker_admin)),
-        ("backup", local(ports.backup_admin)),
-        ("alertbot", local(ports.alertbot_admin)),
-        ("logship-relay", local(ports.relay_admin)),
-        ("logship-watch", local(ports.watch_admin)),
-        ("object-store", object_store.metrics.clone()),
-        ("alertmanager", local(ports.alertmanager)),
-        ("prometheus", local(ports.prometheus)),
+        ("exchange-serve", ports.replicas.map(|replica| local(replica.admin)).into()),
+        ("exchange-worker", vec![local(ports.worker_admin)]),
+        ("exchange-probe", vec![local(ports.probe_admin)]),
+        ("backup", vec![local(ports.backup_admin)]),
+        ("alertbot", vec![local(ports.alertbot_admin)]),
+        ("logship-relay", vec![local(ports.relay_admin)]),
+        ("logship-watch", vec![local(ports.watch_admin)]),
+        ("object-store", vec![object_store.metrics.clone()]),
+        ("alertmanager", vec![local(ports.alertmanager)]),
+        ("prometheus", vec![local(ports.prometheus)]),
+        ("haproxy", vec![local(ports.haproxy_metrics)]),
     ];
-    let target = |(job, address): (&str, String)| ScrapeTarget { job: job.to_owned(), addresses: vec![address] };
+    let target = |(job, addresses): (&str, Vec<String>)| ScrapeTarget { job: job.to_owned(), addresses };
     jobs.map(target).into_iter().chain(Exporters::targets(layout)).collect()
+}
+
+/// The database's address with HAProxy's port.
+fn through_haproxy(url: &str, layout: &Layout) -> Result<String> {
+    let port = format!(":{}/", layout.ports.postgres);
+    anyhow::ensure!(url.contains(&port), "the address of PostgreSQL names no port");
+    Ok(url.replace(&port, &format!(":{}/", layout.ports.haproxy)))
 }

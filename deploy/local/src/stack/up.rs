@@ -16,6 +16,7 @@ use super::{
     exporters::Exporters,
     layout::{Layout, local},
     parts::Parts,
+    probe,
     readiness::{Steps, answers, ready},
     supervisor::{Supervisor, running},
     viewer::Viewer,
@@ -117,7 +118,7 @@ async fn start<'a>(layout: &Layout, parts: &'a Parts, supervisor: &Supervisor) -
     endpoints.prometheus = Some(parts.prometheus.url.clone());
     parts.alerting.start(layout, supervisor, &steps, &mut endpoints).await?;
     parts.logging.start(layout, supervisor, &steps, &mut endpoints).await?;
-    endpoints::write(&traders, &layout.simulator_accounts())?;
+    endpoints::write(&traders.simulator, &layout.simulator_accounts())?;
     endpoints.write(&layout.simulator_endpoints())?;
     Exporters::start(layout, supervisor).await?;
     Viewer::start(layout, supervisor).await?;
@@ -133,6 +134,10 @@ async fn start<'a>(layout: &Layout, parts: &'a Parts, supervisor: &Supervisor) -
         .await?;
     }
     steps.step("the simulator trades on every market");
+    endpoints.exchange.pids.push(probe::start(layout, supervisor, &traders.probe).await?);
+    endpoints.exchange.metrics.push(probe::metrics(layout));
+    endpoints.metrics.entry("exchange".into()).or_default().push(probe::metrics(layout));
+    steps.step("the probe's orders are acknowledged");
     parts.object_store.access.create_bucket(backup::BUCKET).await?;
     let agent = supervisor.start("backup").await?;
     let admin = local(layout.ports.backup_admin);
@@ -159,7 +164,7 @@ fn tell(layout: &Layout, endpoints: &Endpoints) {
     println!("S3           {}  bucket {}", endpoints.s3.endpoint, endpoints.s3.bucket);
     println!("Backups      {}", backup::said());
     println!("Prometheus   {}", endpoints.prometheus.as_deref().unwrap_or("does not run"));
-    println!("Viewer       {}  (boards, runbooks, logs)", endpoints.viewer.as_deref().unwrap_or("does not run"));
+    println!("Viewer       {}  (boards, runbooks, logs, traces)", endpoints.viewer.as_deref().unwrap_or("does not run"));
     println!("Alertmanager {}", endpoints.alertmanager.as_deref().unwrap_or("does not run"));
     println!(
         "Telegram     {}  (emulated: open it; `make alert` provokes an alert)",

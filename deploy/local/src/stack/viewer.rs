@@ -12,6 +12,7 @@ use super::{
     layout::{self, Layout, local},
     readiness::{answers, ready},
     supervisor::Supervisor,
+    traces,
 };
 
 /// The viewer of a run.
@@ -28,6 +29,8 @@ impl Viewer {
             layout.ports.viewer.to_string().into(),
             "--prometheus".into(),
             prometheus.into(),
+            "--traces".into(),
+            traces::url(layout).into(),
             "--logs".into(),
             layout.folder.join("logs").into_os_string(),
         ];
@@ -128,6 +131,9 @@ mod tests {
             ("/runbooks/ExchangeNoLeader.md", "<h1>ExchangeNoLeader</h1>"),
             ("/runbooks/", "ExchangeNoLeader"),
             ("/logs", "id=\"logs\""),
+            ("/traces", "id=\"traces\""),
+            ("/trace/0af7651916cd43dd8448eb211c80319c", "data-id=\"0af7651916cd43dd8448eb211c80319c\""),
+            ("/static/traces.js", "showTrace"),
             ("/static/viewer.js", "showBoard"),
             ("/static/vendor/uPlot.iife.min.js", "uPlot"),
         ] {
@@ -141,6 +147,8 @@ mod tests {
         let slow = get(&format!("/api/logs?min_ms=6&minutes=60&to={to}")).await.1;
         assert_eq!(slow, "[]");
         assert_eq!(get("/api/logs?minutes=many").await.0, 400);
+        assert_eq!(get("/api/logs?min_status=high").await.0, 400);
+        assert_eq!(get("/trace/0AF7").await.0, 400);
         assert_eq!(get("/d/none").await.0, 404);
         assert_eq!(get("/runbooks/..%2FREADME.md").await.0, 404);
         assert_eq!(get("/api/query?query=up").await.0, 502, "Prometheus does not run here");

@@ -37,6 +37,7 @@ use std::sync::Arc;
 use std::time::Instant;
 use tokio_tungstenite::tungstenite::Utf8Bytes;
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument;
 
 /// Requests of one connection in progress; further ones are not read.
 const RUNNING_MAX: usize = 1024;
@@ -217,12 +218,18 @@ impl Api {
         };
         let app = Arc::clone(&self.app);
         let begun = Instant::now();
-        self.running.push(Box::pin(async move {
+        // At the highest level, as the span of an HTTP request.
+        let span = tracing::error_span!("ws-api", otel.name = label, otel.kind = "server", rpc.method = label);
+        let answering = async move {
             let answer = edge::bounded(edge::perform(&app, endpoint, &call)).await;
             let (status, reply) = reply::of(&app, &id, answer, used);
             count(&app, label, status, begun);
+            if status.is_server_error() {
+                service_kit::trace::failed("server", format!("answered with status {}", status.as_u16()));
+            }
             reply
-        }));
+        };
+        self.running.push(Box::pin(answering.instrument(span)));
         None
     }
 
