@@ -2,7 +2,7 @@
 
 use crate::ledger::Transfer;
 use crate::money::{Amount, Price, Quantity, Time};
-use crate::order::{AccountId, MarketId, Order, OrderId, TradeId};
+use crate::order::{AccountId, ClientId, MarketId, Order, OrderId, TradeId};
 use crate::state::OrderList;
 
 /// A trade with the data that both sides need.
@@ -26,6 +26,21 @@ pub struct TradeRecord {
     pub seller_commission: Amount,
 }
 
+/// One amendment of one order (`order/amendments`).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AmendmentRecord {
+    /// Sequence of the event.
+    pub execution: u64,
+    pub account: AccountId,
+    pub market: MarketId,
+    pub order: OrderId,
+    pub original_client_id: ClientId,
+    pub client_id: ClientId,
+    pub original_quantity: Quantity,
+    pub quantity: Quantity,
+    pub time: Time,
+}
+
 /// Callbacks of [`crate::State::evolve_with`], in order; each does nothing by default.
 pub trait Effects {
     fn transfer(&mut self, _transfer: Transfer) {}
@@ -33,6 +48,8 @@ pub trait Effects {
     fn order_changed(&mut self, _order: &Order) {}
     fn list_changed(&mut self, _list: &OrderList) {}
     fn traded(&mut self, _trade: &TradeRecord) {}
+    /// Before the [`Self::order_changed`] of the same order.
+    fn amended(&mut self, _amendment: &AmendmentRecord) {}
 }
 
 /// For a plain replay.

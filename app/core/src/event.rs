@@ -211,6 +211,16 @@ pub enum Event {
     /// Level 2. Journal time goes back, by an operator's command, after a leader's clock ran ahead. Earlier events retain their
     /// time.
     TimeSetBack(Time),
+    /// Level 4. The quantity of an open order decreased, and it retains its place in the queue. Precedes the same change of the other
+    /// orders of its OCO pair.
+    OrderAmended {
+        order: OrderId,
+        quantity: Quantity,
+        /// After the amendment.
+        client_id: ClientId,
+        /// Amount moved from locked to free.
+        released: Amount,
+    },
     /// Level 3. The last event of a command that a follower forwarded. The follower rebuilds the command's answer from the events
     /// before it.
     CommandExecuted(CommandExecuted),
@@ -221,9 +231,12 @@ pub enum Event {
 /// - 1: kinds 1 to 20.
 /// - 2: kinds 21 to 39, the market status BREAK, the expiry reason EXECUTION_RULE_PRICE_RANGE_EXCEEDED.
 /// - 3: kind 40. Followers forward commands.
-pub const FEATURE_LEVEL: u32 = 3;
+/// - 4: kind 41. Orders can be amended.
+pub const FEATURE_LEVEL: u32 = 4;
 /// The level from which followers forward commands.
 pub const FORWARDING_LEVEL: u32 = 3;
+/// The level from which orders can be amended.
+pub const AMENDMENT_LEVEL: u32 = 4;
 /// Level of a journal that does not state one.
 pub const FIRST_FEATURE_LEVEL: u32 = 1;
 
@@ -232,6 +245,7 @@ impl Event {
     pub const fn level(&self) -> u32 {
         match self {
             Self::FeatureLevel(level) => *level,
+            Self::OrderAmended { .. } => 4,
             Self::CommandExecuted(_) => 3,
             Self::StopsReached { .. }
             | Self::CancelAllBegun { .. }

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use exchange_core::{
-    Effects, OrderList, State, TradeRecord, Transfer,
+    AmendmentRecord, Effects, OrderList, State, TradeRecord, Transfer,
     event::Event,
     market_data::{Candle, Interval, PublicTrade},
     money::Time,
@@ -27,6 +27,7 @@ pub struct Chunk {
     pub events: usize,
     pub orders: FxHashMap<OrderId, TouchedOrder>,
     pub lists: BTreeMap<OrderListId, OrderList>,
+    pub amendments: Vec<AmendmentRecord>,
     pub minutes: Vec<FirstOrder>,
     pub trades: TradeRows,
     pub transfers: TransferRows,
@@ -158,6 +159,10 @@ impl Effects for Chunk {
             .entry(order.id)
             .and_modify(|touched| touched.order.clone_from(order))
             .or_insert_with(|| TouchedOrder { order: *order, new: placed });
+    }
+
+    fn amended(&mut self, amendment: &AmendmentRecord) {
+        self.amendments.push(amendment.clone());
     }
 
     fn list_changed(&mut self, list: &OrderList) {

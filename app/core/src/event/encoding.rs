@@ -43,6 +43,7 @@ mod kind {
     pub const MARKET_PAUSED: u8 = 27;
     pub const TIME_SET_BACK: u8 = 30;
     pub const COMMAND_EXECUTED: u8 = 40;
+    pub const ORDER_AMENDED: u8 = 41;
 }
 
 impl Event {
@@ -211,6 +212,13 @@ impl Event {
                 w.u64((*market).into());
                 w.i64(*until);
             }
+            Self::OrderAmended { order, quantity, client_id, released } => {
+                w.u8(kind::ORDER_AMENDED);
+                w.u64(*order);
+                w.i64(*quantity);
+                w.bytes(client_id.as_bytes());
+                w.amount(*released);
+            }
             Self::CommandExecuted(e) => {
                 w.u8(kind::COMMAND_EXECUTED);
                 w.u128(e.id);
@@ -313,13 +321,13 @@ impl Event {
                 cancel_refused: decode_refusal_option(r)?,
                 new_refused: decode_refusal_option(r)?,
             }),
-            other => Self::decode_level_2(other, r)?,
+            other => Self::decode_rare(other, r)?,
         })
     }
 
-    /// Kinds from 21 on: rare compared with orders and trades.
+    /// Most kinds from 21 on: rare compared with orders and trades.
     #[cold]
-    fn decode_level_2(kind: u8, r: &mut Reader<'_>) -> Result<Self, DecodeError> {
+    fn decode_rare(kind: u8, r: &mut Reader<'_>) -> Result<Self, DecodeError> {
         Ok(match kind {
             kind::STOPS_REACHED => Self::StopsReached { market: r.u16()?, low: r.i64()?, high: r.i64()? },
             kind::CANCEL_ALL_BEGUN => Self::CancelAllBegun { scope: CancelScope::decode(r)?, through: r.u64()? },
@@ -332,6 +340,12 @@ impl Event {
                 Self::BreakerSet { market: r.u16()?, breaker: if r.bool()? { Some(Breaker::decode(r)?) } else { None } }
             }
             kind::TIME_SET_BACK => Self::TimeSetBack(r.i64()?),
+            kind::ORDER_AMENDED => Self::OrderAmended {
+                order: r.u64()?,
+                quantity: r.i64()?,
+                client_id: client_id(r)?,
+                released: r.amount()?,
+            },
             kind::MARKET_PAUSED => Self::MarketPaused { market: r.u16()?, until: r.i64()? },
             _ => return Err(r.error("an event kind that this release knows: run the release that wrote it")),
         })

@@ -1,5 +1,6 @@
 //! The core's tests in one binary. `support` creates exchanges and commands; every other file has one subject.
 
+mod amendments;
 mod cascade;
 mod forwarded;
 mod golden;

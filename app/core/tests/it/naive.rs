@@ -2,7 +2,7 @@
 //! stored forever. It shares the vocabulary of commands with the real exchange, but none of its rules.
 
 use crate::support::{BTC, MARKET, USDT};
-use exchange_core::command::{CancelOrder, CancelReplaceMode, CancelRestriction, Command, NewOco, NewOrder};
+use exchange_core::command::{AmendOrder, CancelOrder, CancelReplaceMode, CancelRestriction, Command, NewOco, NewOrder};
 use exchange_core::market::{Commission, Filters};
 use exchange_core::order::{AccountId, AssetId, ClientId, OrderType, Side, StpMode, TimeInForce};
 use std::collections::BTreeMap;
@@ -21,6 +21,7 @@ pub struct Open {
     /// Some(arrival) on the book, None while it waits or takes.
     pub arrived: Option<u64>,
     pub waiting: bool,
+    pub amendments: usize,
     pub status: &'static str,
 }
 
@@ -43,6 +44,8 @@ pub struct Naive {
     queue: Vec<u64>,
     pub last_id: u64,
     pub last_list: u64,
+    /// Feature level 4.
+    pub amends: bool,
     arrivals: u64,
     now: i64,
 }
@@ -68,6 +71,7 @@ impl Naive {
             queue: Vec::new(),
             last_id: 0,
             last_list: 0,
+            amends: true,
             arrivals: 0,
             now: 0,
         }
@@ -118,6 +122,7 @@ impl Naive {
                 Ok(shown)
             }
             Command::PlaceOco(oco) => self.oco(oco),
+            Command::Amend(amend) => self.amend(amend),
             Command::Tick => Ok(Vec::new()),
             Command::Admin { .. } => panic!("the twin is set up by hand"),
         }
@@ -327,6 +332,7 @@ impl Naive {
             list,
             arrived: None,
             waiting,
+            amendments: 0,
             status: "NEW",
         });
         self.last_id
@@ -543,6 +549,81 @@ impl Naive {
         }
         let id = order.id;
         Ok(self.cancel_with_list(id))
+    }
+
+    fn amend(&mut self, amend: &AmendOrder) -> Answer {
+        if !self.amends {
+            return refuse("Order amend is not supported for this symbol.");
+        }
+        let mine = |o: &Open| o.new.account == amend.account;
+        let found = self.open.iter().position(|o| match amend.order {
+            Some(id) => mine(o) && o.id == id,
+            None => mine(o) && Some(o.new.client_id) == amend.client_id,
+        });
+        let Some(index) = found else { return refuse("Unknown order sent.") };
+        let order = self.open[index].clone();
+        if amend.client_id.is_some_and(|id| id != order.new.client_id) {
+            return refuse("Client order ID is not correct for this order ID.");
+        }
+        if amend.quantity == order.new.quantity {
+            return refuse("The requested action would change no state; rejecting");
+        }
+        if amend.quantity > order.new.quantity {
+            return refuse("Order amend (quantity increase) is not supported.");
+        }
+        self.check_amended_size(&order.new, amend.quantity)?;
+        if order.executed + order.prevented >= amend.quantity {
+            return refuse("Order amend (quantity not above the executed quantity) is not supported.");
+        }
+        if order.amendments >= 10 {
+            return refuse("Filter failure: MAX_NUM_ORDER_AMENDS");
+        }
+        let taken = |o: &Open| mine(o) && o.id != order.id && o.new.client_id == amend.new_client_id;
+        if self.open.iter().any(taken) {
+            return refuse("Duplicate order sent.");
+        }
+        let pair: Vec<u64> =
+            self.open.iter().filter(|o| o.id == order.id || (o.list == order.list && o.list != 0)).map(|o| o.id).collect();
+        let mut most = 0;
+        for id in &pair {
+            let me = self.find(*id).unwrap();
+            self.open[me].new.quantity = amend.quantity;
+            self.open[me].amendments += 1;
+            let o = &self.open[me];
+            let price = if o.new.kind.has_price() { o.new.price } else { o.new.stop_price };
+            let left = i128::from(o.left());
+            most = most.max(if o.new.side == Side::Buy { i128::from(price) * left / ONE } else { left });
+        }
+        for id in &pair {
+            let me = self.find(*id).unwrap();
+            let less = (self.open[me].hold - most).max(0);
+            self.open[me].hold -= less;
+            let balance = self.balance(amend.account, Self::asset(order.new.side));
+            balance.1 -= less;
+            balance.0 += less;
+        }
+        let me = self.find(order.id).unwrap();
+        self.open[me].new.client_id = amend.new_client_id;
+        Ok(vec![self.show(order.id)])
+    }
+
+    fn check_amended_size(&self, new: &NewOrder, quantity: i64) -> Result<(), String> {
+        let f = &self.filters;
+        let fits = |low: i64, high: i64, step: i64| quantity >= low && quantity <= high && (step == 0 || quantity % step == 0);
+        let by_stop = !new.kind.has_price();
+        if !fits(f.min_quantity, f.max_quantity, f.step_size) {
+            return refuse("Filter failure: LOT_SIZE");
+        }
+        if by_stop && !fits(f.market_min_quantity, f.market_max_quantity, f.market_step_size) {
+            return refuse("Filter failure: MARKET_LOT_SIZE");
+        }
+        let worth = i128::from(if by_stop { new.stop_price } else { new.price }) * i128::from(quantity) / ONE;
+        if worth == 0 {
+            return refuse("Price * QTY is zero or less.");
+        }
+        let small = worth < f.min_notional && (!by_stop || f.apply_min_to_market);
+        let large = worth > f.max_notional && (!by_stop || f.apply_max_to_market);
+        if small || large { refuse("Filter failure: NOTIONAL") } else { Ok(()) }
     }
 
     fn oco(&mut self, oco: &NewOco) -> Answer {

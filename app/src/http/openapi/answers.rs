@@ -56,6 +56,8 @@ pub const DOCUMENTED: &[Documented] = &[
     row("GET", "/api/v3/openOrders", &[], Many("Order")),
     row("DELETE", "/api/v3/openOrders", SYMBOL, Many("Canceled")),
     row("POST", "/api/v3/order/cancelReplace", &["symbol", "side", "type", "cancelReplaceMode"], One("CancelReplace")),
+    row("PUT", "/api/v3/order/amend/keepPriority", &["symbol", "newQty"], One("AmendedOrder")),
+    row("GET", "/api/v3/order/amendments", &["symbol", "orderId"], Many("Amendment")),
     row("POST", "/api/v3/orderList/oco", &["symbol", "side", "quantity", "aboveType", "belowType"], One("PlacedOrderList")),
     row("GET", "/api/v3/orderList", &[], One("OrderList")),
     row("DELETE", "/api/v3/orderList", SYMBOL, One("CanceledOrderList")),
