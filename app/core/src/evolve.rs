@@ -6,7 +6,7 @@
 
 use crate::book::Book;
 use crate::command::AccountRights;
-use crate::effects::{AmendmentRecord, Effects, TradeRecord};
+use crate::effects::{AmendmentRecord, Effects, PreventedRecord, TradeRecord};
 use crate::event::{Event, FORWARDING_LEVEL, MatchPrevented, OrderPlaced, Trade};
 use crate::ledger::{Bucket, CUSTODY, FEES, Transfer};
 use crate::market::{Asset, Market, MarketStatus};
@@ -36,7 +36,10 @@ impl State {
             Event::Clock(time) => self.now = *time,
             Event::OrderPlaced(placed) => self.order_placed(placed, effects),
             Event::Trade(trade) => self.traded(trade, effects),
-            Event::MatchPrevented(prevented) => self.match_prevented(prevented, effects),
+            Event::MatchPrevented(prevented) => self.match_prevented(prevented, [0, 0], effects),
+            Event::MatchDecremented(e) => {
+                self.match_prevented(&e.prevented, [e.taker_released, e.maker_released], effects);
+            }
             Event::OrderClosed { order, status, reason } => {
                 if let Some(slot) = self.orders.slot(*order) {
                     self.close(slot, *status, *reason, effects);
@@ -435,11 +438,25 @@ impl State {
         }
     }
 
-    fn match_prevented(&mut self, e: &MatchPrevented, effects: &mut impl Effects) {
-        let sequence = self.sequence;
-        let book = book(&mut self.markets, e.market, sequence);
-        book.last_prevented_match = e.prevented_match;
-        for (id, quantity) in [(e.taker, e.taker_quantity), (e.maker, e.maker_quantity)] {
+    /// `released` are the amounts that taker and maker get back.
+    fn match_prevented(&mut self, e: &MatchPrevented, released: [Amount; 2], effects: &mut impl Effects) {
+        book(&mut self.markets, e.market, self.sequence).last_prevented_match = e.prevented_match;
+        if let Some(taker) = self.order(e.taker) {
+            effects.prevented(&PreventedRecord {
+                sequence: self.sequence,
+                market: e.market,
+                prevented_match: e.prevented_match,
+                account: taker.account,
+                taker: e.taker,
+                maker: e.maker,
+                stp: taker.stp,
+                price: e.price,
+                taker_quantity: e.taker_quantity,
+                maker_quantity: e.maker_quantity,
+                time: self.now,
+            });
+        }
+        for (id, quantity, released) in [(e.taker, e.taker_quantity, released[0]), (e.maker, e.maker_quantity, released[1])] {
             if quantity == 0 {
                 continue;
             }
@@ -448,10 +465,14 @@ impl State {
             order.prevented += quantity;
             order.prevented_match = e.prevented_match;
             order.updated = self.now;
+            order.hold -= released;
+            let Order { side, price, account, .. } = *order;
             if id == e.maker {
-                book.reduce(order.side, order.price, quantity);
+                book(&mut self.markets, e.market, self.sequence).reduce(side, price, quantity);
             }
-            effects.order_changed(order);
+            let asset = hold_asset(&self.markets, self.orders.get(slot));
+            self.transfer(asset, released, (account, Locked), (account, Free), effects);
+            effects.order_changed(self.orders.get(slot));
         }
     }
 

@@ -68,6 +68,8 @@ pub enum Refusal {
     UnsupportedCombination,
     /// A total would exceed the range of its number.
     Overflow,
+    /// The feature level does not have DECREMENT yet.
+    StpNotAllowed,
     /// The feature level does not have amendments yet.
     AmendNotSupported,
     AmendIncreases,
@@ -84,7 +86,7 @@ impl Refusal {
     pub const fn code(&self) -> i32 {
         match self {
             Self::UnknownSymbol => -1121,
-            Self::Filter(_) | Self::MarketClosed | Self::ZeroNotional => -1013,
+            Self::Filter(_) | Self::MarketClosed | Self::ZeroNotional | Self::StpNotAllowed => -1013,
             Self::UnknownOrder | Self::CancelRestricted => -2011,
             Self::ClientOrderIdMismatch => -2039,
             Self::UnsupportedCombination => -1014,
@@ -120,6 +122,7 @@ impl fmt::Display for Refusal {
             Self::ZeroNotional => "Price * QTY is zero or less.",
             Self::UnsupportedCombination => "Unsupported order combination.",
             Self::Overflow => "Parameter 'quantity' overflowed.",
+            Self::StpNotAllowed => "This symbol does not allow the specified self-trade prevention mode.",
             Self::AmendNotSupported => "Order amend is not supported for this symbol.",
             Self::AmendIncreases => "Order amend (quantity increase) is not supported.",
             Self::AmendChangesNothing => "The requested action would change no state; rejecting",

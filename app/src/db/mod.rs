@@ -17,6 +17,7 @@ pub mod migrate;
 pub mod notices;
 pub mod numeric;
 pub mod orders;
+pub mod prevented;
 pub mod projection;
 pub mod readers;
 pub mod reference;

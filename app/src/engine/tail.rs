@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use std::hash::Hash;
 
 use exchange_core::{
-    AmendmentRecord, OrderList, TradeRecord,
+    AmendmentRecord, OrderList, PreventedRecord, TradeRecord,
     order::{AccountId, ClientId, MarketId, Order, OrderId},
 };
 use rustc_hash::FxHashMap;
@@ -22,6 +22,7 @@ pub struct HistoryTail {
     lists: Ring<AccountId, OrderList>,
     trades: Ring<MarketId, TradeRecord>,
     amendments: Ring<AccountId, AmendmentRecord>,
+    prevented: Ring<AccountId, PreventedRecord>,
 }
 
 impl HistoryTail {
@@ -63,12 +64,20 @@ impl HistoryTail {
         }
     }
 
+    pub(super) fn push_prevented(&mut self, prevented: &PreventedRecord) {
+        self.prevented.push(prevented.sequence, prevented.account, prevented.clone());
+        if self.prevented.len() > TAIL_MAX {
+            self.prevented.pop(&mut self.floor);
+        }
+    }
+
     /// Drops events up to `through`, which the tables contain.
     pub fn prune(&mut self, through: u64) {
         self.orders.prune(through);
         self.lists.prune(through);
         self.trades.prune(through);
         self.amendments.prune(through);
+        self.prevented.prune(through);
         self.floor = self.floor.max(through);
     }
 
@@ -95,6 +104,11 @@ impl HistoryTail {
     /// The amendments of an account's order after event `after`, oldest first.
     pub fn amendments(&self, account: AccountId, order: OrderId, after: u64) -> impl Iterator<Item = &AmendmentRecord> {
         self.amendments.of(account, after).filter(move |amendment| amendment.order == order)
+    }
+
+    /// The account's prevented matches after event `after`, oldest first.
+    pub fn prevented(&self, account: AccountId, after: u64) -> impl Iterator<Item = &PreventedRecord> {
+        self.prevented.of(account, after)
     }
 
     /// The market's trades after event `after`, oldest first.

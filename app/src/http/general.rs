@@ -8,9 +8,10 @@ use super::market_data::symbols::{self, Asked};
 use super::parameters::Parameters;
 use axum::body::Bytes;
 use exchange_core::State;
-use exchange_core::event::AMENDMENT_LEVEL;
+use exchange_core::event::{AMENDMENT_LEVEL, DECREMENT_LEVEL};
 use exchange_core::market::{Filters, MAX_ORDER_AMENDS, Market};
 use exchange_core::money::{Amount, DECIMALS, Decimal};
+use exchange_core::order::StpMode;
 use exchange_core::refusal::Filter;
 use parking_lot::Mutex;
 
@@ -160,7 +161,9 @@ fn symbol(json: &mut Json, state: &State, market: &Market, show_sets: bool) {
         let sets: &[&str] = if show_sets { &[PERMISSION] } else { &[] };
         json.key("permissionSets").array(sets, |json, name| json.array([name], |json, name| json.text(name)));
         json.key("defaultSelfTradePreventionMode").text(Market::DEFAULT_STP.text());
-        json.key("allowedSelfTradePreventionModes").array(Market::STP_MODES, |json, mode| json.text(mode.text()));
+        let decrements = state.feature_level() >= DECREMENT_LEVEL;
+        let modes = Market::STP_MODES.iter().filter(|mode| decrements || **mode != StpMode::Decrement);
+        json.key("allowedSelfTradePreventionModes").array(modes, |json, mode| json.text(mode.text()));
     });
 }
 

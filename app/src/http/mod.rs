@@ -30,6 +30,7 @@ mod order_lists;
 mod orders;
 mod pages;
 pub mod parameters;
+mod prevented;
 mod reports;
 mod response;
 mod transport;
@@ -196,6 +197,8 @@ endpoints! {
         => history::orders, "account", Fixed(20), UserData, history::ORDERS;
     GET "/api/v3/myTrades" "Trades of the account on a symbol"
         => history::trades, "account", Of(history::trades_weight), UserData, history::TRADES;
+    GET "/api/v3/myPreventedMatches" "Trades of the account with itself that were prevented"
+        => prevented::prevented, "account", Of(prevented::weight), UserData, prevented::PREVENTED;
     GET "/api/v3/allOrderList" "All order lists, open and ended"
         => history::lists, "account", Fixed(20), UserData, history::LISTS;
     GET "/api/v3/account" "Account information and balances"
@@ -243,7 +246,6 @@ pub const UNSUPPORTED: &[(Method, &str)] = &[
     (Method::POST, "/api/v3/orderList/opoco"),
     (Method::POST, "/api/v3/sor/order"),
     (Method::POST, "/api/v3/sor/order/test"),
-    (Method::GET, "/api/v3/myPreventedMatches"),
     (Method::GET, "/api/v3/myAllocations"),
     (Method::GET, "/api/v3/myFilters"),
     (Method::GET, "/api/v3/referencePrice/calculation"),

@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     chain::Chain,
     db::{
-        amendments, archives, candles, declarations, head, ledger, marks, orders, projection,
+        amendments, archives, candles, declarations, head, ledger, marks, orders, prevented, projection,
         projection::Position,
         reference,
         replicas::{self, Reported},
@@ -393,6 +393,7 @@ async fn write_rows(connection: &mut PgConnection, chunk: Chunk, state: &State) 
     orders::insert(connection, touched.iter().filter(|touched| touched.new).map(|touched| &touched.order)).await?;
     orders::update(connection, touched.iter().filter(|touched| !touched.new).map(|touched| &touched.order)).await?;
     amendments::insert(connection, &chunk.amendments).await?;
+    prevented::insert(connection, &chunk.prevented).await?;
     orders::insert_minutes(connection, &chunk.minutes).await?;
     orders::upsert_lists(connection, chunk.lists.values()).await?;
     candles::append(connection, chunk.candles()).await?;

@@ -33,6 +33,7 @@ mod operator;
 mod order_lists;
 mod order_types;
 mod pooler;
+mod prevented;
 mod processes;
 mod queue;
 mod rate_limits;

@@ -103,6 +103,15 @@ async fn every_reply_has_the_shape_that_the_reference_says() {
     assert!(trades.as_array().is_some_and(|trades| trades.len() >= 5), "{trades}");
     walk.ask(delete.clone(), "/api/v3/openOrders", "symbol=BTCUSDT").await;
 
+    walk.ask(post.clone(), "/api/v3/order", &format!("{order}&price=91.00&quantity=1")).await;
+    let own = "symbol=BTCUSDT&side=SELL&type=LIMIT&timeInForce=GTC&price=91.00&selfTradePreventionMode=";
+    let decremented = walk.ask(post.clone(), "/api/v3/order", &format!("{own}DECREMENT&quantity=0.2")).await;
+    walk.ask(post.clone(), "/api/v3/order", &format!("{own}EXPIRE_MAKER&quantity=0.2")).await;
+    for parameters in [format!("orderId={}", decremented["orderId"]), "preventedMatchId=2".to_owned()] {
+        let found = walk.ask(get.clone(), "/api/v3/myPreventedMatches", &format!("symbol=BTCUSDT&{parameters}")).await;
+        assert_eq!(found.as_array().map(Vec::len), Some(1), "{found}");
+    }
+
     for path in ["account", "account/commission", "rateLimit/order"] {
         let parameters = if path == "account/commission" { "symbol=BTCUSDT" } else { "" };
         walk.ask(get.clone(), &format!("/api/v3/{path}"), parameters).await;

@@ -4,10 +4,10 @@
 use super::matching::{End, Enough, Taker, Want, fills, walk};
 use super::{Decision, Traded};
 use crate::command::{NewOrder, Placed};
-use crate::event::{Event, OrderPlaced};
+use crate::event::{DECREMENT_LEVEL, Event, OrderPlaced};
 use crate::market::{Filters, Market, MarketStatus};
 use crate::money::{Amount, Price, Quantity, SCALE, Time, notional};
-use crate::order::{AccountId, ExpiryReason, MarketId, OrderListId, OrderStatus, OrderType, Side, TimeInForce};
+use crate::order::{AccountId, ExpiryReason, MarketId, OrderListId, OrderStatus, OrderType, Side, StpMode, TimeInForce};
 use crate::orders::Slot;
 use crate::refusal::{Filter, Refusal};
 use crate::state::{AccountEntry, State};
@@ -37,6 +37,9 @@ impl State {
         let account = self.trading_account(new.account)?;
         if market.status != MarketStatus::Trading {
             return Err(Refusal::MarketClosed);
+        }
+        if new.stp == StpMode::Decrement && self.feature_level < DECREMENT_LEVEL {
+            return Err(Refusal::StpNotAllowed);
         }
         self.check_filters(new, market, account, count, time)?;
         if self.order_by_client_id(new.account, new.market, &new.client_id).is_some() {

@@ -26,7 +26,7 @@ const RELEASES: &[(&str, u64, u64)] = &[
 ];
 
 /// Of [`Event`].
-const EVENT_KINDS: usize = 29;
+const EVENT_KINDS: usize = 30;
 
 fn path(release: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(format!("tests/golden/journal-{release}.bin"))
@@ -111,7 +111,7 @@ fn write_level_3(release: &str) {
     write_batches(release, &exchange);
 }
 
-/// The addition of feature level 4: amendments, of single orders and of pairs.
+/// Additions of feature level 4: amendments, of single orders and of pairs, and decremented orders.
 fn write_level_4(release: &str) {
     let mut exchange = Exchange::with(filters(), some_commission());
     let mut random = Random(2_029);

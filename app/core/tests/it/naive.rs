@@ -45,7 +45,7 @@ pub struct Naive {
     pub last_id: u64,
     pub last_list: u64,
     /// Feature level 4.
-    pub amends: bool,
+    pub level_4: bool,
     arrivals: u64,
     now: i64,
 }
@@ -71,7 +71,7 @@ impl Naive {
             queue: Vec::new(),
             last_id: 0,
             last_list: 0,
-            amends: true,
+            level_4: true,
             arrivals: 0,
             now: 0,
         }
@@ -206,6 +206,9 @@ impl Naive {
     }
 
     fn check(&self, new: &NewOrder, count: usize) -> Result<(), String> {
+        if new.stp == StpMode::Decrement && !self.level_4 {
+            return refuse("This symbol does not allow the specified self-trade prevention mode.");
+        }
         self.check_filters(new, count)?;
         if self.open.iter().any(|o| o.new.account == new.account && o.new.client_id == new.client_id) {
             return refuse("Duplicate order sent.");
@@ -239,7 +242,7 @@ impl Naive {
         let (mut got, mut value) = (0i64, 0i128);
         for i in self.opposite(taker) {
             let maker = &self.open[i];
-            if maker.new.account == taker.account && taker.stp != StpMode::None {
+            if maker.new.account == taker.account && !matches!(taker.stp, StpMode::None | StpMode::Decrement) {
                 if taker.stp == StpMode::ExpireMaker {
                     continue;
                 }
@@ -385,9 +388,14 @@ impl Naive {
 
     fn take(&mut self, id: u64, ended: bool) {
         let new = self.open[self.find(id).unwrap()].new.clone();
+        // An own order in the way takes a part of a decremented order, so that it cannot be filled.
+        let walks = match new.stp {
+            StpMode::Decrement => NewOrder { stp: StpMode::ExpireTaker, ..new.clone() },
+            _ => new.clone(),
+        };
         if new.kind.has_price()
             && new.time_in_force == TimeInForce::Fok
-            && self.preview(&new, new.quantity, None).0 < new.quantity
+            && self.preview(&walks, new.quantity, None).0 < new.quantity
         {
             return self.end(id, "EXPIRED");
         }
@@ -398,7 +406,8 @@ impl Naive {
                 break;
             }
             let (maker_id, price, maker_left) = (self.open[maker].id, self.open[maker].new.price, self.open[maker].left());
-            if self.open[maker].new.account == new.account && new.stp != StpMode::None {
+            let own = self.open[maker].new.account == new.account;
+            if own && !matches!(new.stp, StpMode::None | StpMode::Decrement) {
                 if new.stp != StpMode::ExpireTaker {
                     self.open[maker].prevented += maker_left;
                     self.end_others(maker_id, "EXPIRED");
@@ -418,6 +427,12 @@ impl Naive {
                 }
             }
             self.end_others(maker_id, "EXPIRED");
+            if own && new.stp == StpMode::Decrement {
+                for order in [maker_id, id] {
+                    self.lose(order, price, quantity);
+                }
+                continue;
+            }
             self.trade(id, maker_id, price, quantity);
         }
         let Some(me) = self.find(id) else { return };
@@ -431,6 +446,26 @@ impl Naive {
                 let whole = new.quote_order_quantity > 0 && self.open[me].left() == 0 && !ended;
                 self.end(id, if whole { "FILLED" } else { "EXPIRED" });
             }
+        }
+    }
+
+    /// Decrements an order by a quantity that would have traded at `price`.
+    fn lose(&mut self, id: u64, price: i64, quantity: i64) {
+        let me = self.find(id).unwrap();
+        let order = &mut self.open[me];
+        order.prevented += quantity;
+        let own_price = if order.new.kind.has_price() { order.new.price } else { price };
+        let back = match order.new.side {
+            Side::Buy => (i128::from(own_price) * i128::from(quantity) / ONE).min(order.hold),
+            Side::Sell => quantity.into(),
+        };
+        order.hold -= back;
+        let (account, side, left) = (order.new.account, order.new.side, order.left());
+        let balance = self.balance(account, Self::asset(side));
+        balance.1 -= back;
+        balance.0 += back;
+        if left == 0 {
+            self.end(id, "EXPIRED_IN_MATCH");
         }
     }
 
@@ -552,7 +587,7 @@ impl Naive {
     }
 
     fn amend(&mut self, amend: &AmendOrder) -> Answer {
-        if !self.amends {
+        if !self.level_4 {
             return refuse("Order amend is not supported for this symbol.");
         }
         let mine = |o: &Open| o.new.account == amend.account;

@@ -98,7 +98,7 @@ fn run(seed: u64, steps: usize, filters: Filters, pace: Pace) -> (usize, usize, 
     };
     fast.works = pace == Pace::Drained;
     let mut slow = Naive::new(filters, some_commission());
-    slow.amends = pace != Pace::AtOnce;
+    slow.level_4 = pace != Pace::AtOnce;
     for account in [ALICE, BOB, CAROL] {
         slow.balances.insert((account, BTC), (units("1000").into(), 0));
         slow.balances.insert((account, USDT), (units("1000000").into(), 0));

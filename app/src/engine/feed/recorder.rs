@@ -82,7 +82,8 @@ impl<'a> Recorder<'a> {
                 self.note_legs(state, trade.maker);
                 Kind::Trade
             }
-            Event::MatchPrevented(prevented) => {
+            Event::MatchPrevented(prevented)
+            | Event::MatchDecremented(exchange_core::event::MatchDecremented { prevented, .. }) => {
                 self.prevented = Some(prevented.clone());
                 Kind::Prevented { maker: prevented.maker }
             }
@@ -224,7 +225,7 @@ impl<'a> Recorder<'a> {
                     return self.push_incomplete(report);
                 }
             }
-            Event::MatchPrevented(_) => {
+            Event::MatchPrevented(_) | Event::MatchDecremented(_) => {
                 report.execution = Execution::TradePrevention;
                 report.prevention = self.prevented.as_ref().map(|prevented| {
                     let is_maker = order.id == prevented.maker;

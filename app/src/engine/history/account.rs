@@ -4,13 +4,13 @@
 use std::collections::BTreeMap;
 
 use exchange_core::{
-    AmendmentRecord, OrderList, TradeRecord,
+    AmendmentRecord, OrderList, PreventedRecord, TradeRecord,
     order::{AccountId, ClientId, MarketId, Order, OrderId, OrderListId},
 };
 use tokio::time::{Instant, timeout_at};
 
 use super::{DEADLINE, History, HistoryError, Laid, cut};
-use crate::db::history::{self as tables, AccountTradeQuery, AmendmentQuery, ListQuery, OrderQuery, Part};
+use crate::db::history::{self as tables, AccountTradeQuery, AmendmentQuery, ListQuery, OrderQuery, Part, PreventedQuery};
 use crate::engine::committed::Committed;
 
 /// An order list and the client ids of its orders.
@@ -37,6 +37,22 @@ impl History {
         }
         let read = |pool| async move { tables::order_by_id(&pool, account, market, id).await };
         self.laid_over(read, |committed, mut rows| Laid::Done(in_memory(committed).or_else(|| rows.rows.pop()))).await
+    }
+
+    /// Matches that self-trade prevention prevented, by rising id.
+    ///
+    /// # Errors
+    /// As [`Self::order`].
+    pub async fn prevented(&self, query: PreventedQuery) -> Result<Vec<PreventedRecord>, HistoryError> {
+        let read = |pool| async move { tables::prevented(&pool, &query).await };
+        self.laid_over(read, |committed, rows| {
+            let mut found = rows.rows;
+            let newer = committed.tail.prevented(query.account, rows.at.sequence);
+            found.extend(newer.filter(|record| query.holds(record)).cloned());
+            found.truncate(query.limit());
+            Laid::Done(found)
+        })
+        .await
     }
 
     /// The amendments of an order, oldest first.

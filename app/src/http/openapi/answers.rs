@@ -64,6 +64,7 @@ pub const DOCUMENTED: &[Documented] = &[
     row("GET", "/api/v3/openOrderList", &[], Many("OrderList")),
     row("GET", "/api/v3/allOrders", SYMBOL, Many("Order")),
     row("GET", "/api/v3/myTrades", SYMBOL, Many("AccountTrade")),
+    row("GET", "/api/v3/myPreventedMatches", SYMBOL, Many("PreventedMatch")),
     row("GET", "/api/v3/allOrderList", &[], Many("OrderList")),
     row("GET", "/api/v3/account", &[], One("Account")),
     row("GET", "/api/v3/account/commission", SYMBOL, One("AccountCommission")),

@@ -73,6 +73,7 @@ const GROUPS: [(&str, &str); 5] = [
     account::AccountCommission,
     account::OrderCommission,
     account::AccountTrade,
+    account::PreventedMatch,
     account::SystemStatus,
     account::Coin,
     account::TradeFee,

@@ -151,7 +151,7 @@ impl Journal {
     }
 
     fn order(&mut self, account: AccountId, market: u16, side: Side, price: i64) -> NewOrder {
-        let stp = StpMode::ALL[self.below(4) as usize];
+        let stp = StpMode::ALL[self.below(StpMode::ALL.len() as u64) as usize];
         NewOrder {
             account,
             market,
