@@ -54,6 +54,20 @@ pub enum CancelReplaceMode {
     AllowFailure,
 }
 
+/// Reduces the quantity of an open order, which retains its place in the queue. Feature level 4.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AmendOrder {
+    pub account: AccountId,
+    pub market: MarketId,
+    pub order: Option<OrderId>,
+    /// Client id before the amendment.
+    pub client_id: Option<ClientId>,
+    /// Client id after the amendment; it may be the current one.
+    pub new_client_id: ClientId,
+    /// The order's whole quantity after the amendment.
+    pub quantity: Quantity,
+}
+
 /// One leg of an OCO pair.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OcoLeg {
@@ -197,6 +211,7 @@ pub enum Command {
         mode: CancelReplaceMode,
     },
     PlaceOco(NewOco),
+    Amend(AmendOrder),
     CancelList {
         account: AccountId,
         market: MarketId,
@@ -235,6 +250,7 @@ impl Command {
             Self::CancelReplace { .. } => "cancel_replace",
             Self::PlaceOco(_) => "place_oco",
             Self::CancelList { .. } => "cancel_list",
+            Self::Amend(_) => "amend",
             Self::Admin { .. } => "admin",
             Self::Tick => "tick",
         }
@@ -276,6 +292,7 @@ pub enum Outcome {
     CanceledAll(Vec<Canceled>),
     CancelReplaced(Box<CancelReplaced>),
     List(ListReport),
+    Amended(Box<Amended>),
     AssetCreated(AssetId),
     MarketCreated(MarketId),
     AccountCreated(AccountId),
@@ -285,6 +302,17 @@ pub enum Outcome {
     StatusChanged(Vec<MarketId>),
     /// Done now, or earlier with the same reference.
     Done,
+}
+
+/// An order after its amendment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Amended {
+    /// Sequence of the event: identifies the amendment.
+    pub execution: u64,
+    pub order: Order,
+    pub original_client_id: ClientId,
+    /// The order's list without reports of its orders.
+    pub list: Option<ListReport>,
 }
 
 /// Both halves of a cancel-replace. `new` is `None` if it was not attempted.

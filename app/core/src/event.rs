@@ -84,6 +84,16 @@ pub struct CommandExecuted {
     pub new_refused: Option<Refusal>,
 }
 
+/// A trade with itself was prevented in the mode DECREMENT: both orders lose the same quantity. Separate events close the orders
+/// that have nothing left.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MatchDecremented {
+    pub prevented: MatchPrevented,
+    /// Amounts moved from locked to free.
+    pub taker_released: Amount,
+    pub maker_released: Amount,
+}
+
 // The large variant is the most frequent one; boxing it would cost an allocation per order.
 #[allow(clippy::large_enum_variant)]
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -211,6 +221,18 @@ pub enum Event {
     /// Level 2. Journal time goes back, by an operator's command, after a leader's clock ran ahead. Earlier events retain their
     /// time.
     TimeSetBack(Time),
+    /// Level 4. The quantity of an open order decreased, and it retains its place in the queue. Precedes the same change of the other
+    /// orders of its OCO pair.
+    OrderAmended {
+        order: OrderId,
+        quantity: Quantity,
+        /// After the amendment.
+        client_id: ClientId,
+        /// Amount moved from locked to free.
+        released: Amount,
+    },
+    /// Level 4.
+    MatchDecremented(MatchDecremented),
     /// Level 3. The last event of a command that a follower forwarded. The follower rebuilds the command's answer from the events
     /// before it.
     CommandExecuted(CommandExecuted),
@@ -221,9 +243,14 @@ pub enum Event {
 /// - 1: kinds 1 to 20.
 /// - 2: kinds 21 to 39, the market status BREAK, the expiry reason EXECUTION_RULE_PRICE_RANGE_EXCEEDED.
 /// - 3: kind 40. Followers forward commands.
-pub const FEATURE_LEVEL: u32 = 3;
+/// - 4: kinds 41 and 42, the self-trade prevention mode DECREMENT. Orders can be amended.
+pub const FEATURE_LEVEL: u32 = 4;
 /// The level from which followers forward commands.
 pub const FORWARDING_LEVEL: u32 = 3;
+/// The level from which orders can be amended.
+pub const AMENDMENT_LEVEL: u32 = 4;
+/// The level from which orders may have the self-trade prevention mode DECREMENT.
+pub const DECREMENT_LEVEL: u32 = 4;
 /// Level of a journal that does not state one.
 pub const FIRST_FEATURE_LEVEL: u32 = 1;
 
@@ -232,6 +259,9 @@ impl Event {
     pub const fn level(&self) -> u32 {
         match self {
             Self::FeatureLevel(level) => *level,
+            Self::OrderAmended { .. }
+            | Self::MatchDecremented(_)
+            | Self::OrderPlaced(OrderPlaced { stp: StpMode::Decrement, .. }) => 4,
             Self::CommandExecuted(_) => 3,
             Self::StopsReached { .. }
             | Self::CancelAllBegun { .. }

@@ -6,12 +6,12 @@
 
 use crate::book::Book;
 use crate::command::AccountRights;
-use crate::effects::{Effects, TradeRecord};
+use crate::effects::{AmendmentRecord, Effects, PreventedRecord, TradeRecord};
 use crate::event::{Event, FORWARDING_LEVEL, MatchPrevented, OrderPlaced, Trade};
 use crate::ledger::{Bucket, CUSTODY, FEES, Transfer};
 use crate::market::{Asset, Market, MarketStatus};
-use crate::money::{Amount, Time, notional};
-use crate::order::{AccountId, AssetId, ExpiryReason, MarketId, Order, OrderId, OrderStatus, Side};
+use crate::money::{Amount, Quantity, Time, notional};
+use crate::order::{AccountId, AssetId, ClientId, ExpiryReason, MarketId, Order, OrderId, OrderStatus, Side};
 use crate::order_count::{MAKER_FIRST_FILL, OrderCount, TAKER_FIRST_FILL};
 use crate::orders::{Link, Slot};
 use crate::protection::{CancelScope, Protection};
@@ -36,7 +36,10 @@ impl State {
             Event::Clock(time) => self.now = *time,
             Event::OrderPlaced(placed) => self.order_placed(placed, effects),
             Event::Trade(trade) => self.traded(trade, effects),
-            Event::MatchPrevented(prevented) => self.match_prevented(prevented, effects),
+            Event::MatchPrevented(prevented) => self.match_prevented(prevented, [0, 0], effects),
+            Event::MatchDecremented(e) => {
+                self.match_prevented(&e.prevented, [e.taker_released, e.maker_released], effects);
+            }
             Event::OrderClosed { order, status, reason } => {
                 if let Some(slot) = self.orders.slot(*order) {
                     self.close(slot, *status, *reason, effects);
@@ -51,6 +54,11 @@ impl State {
                 if let Some(slot) = self.orders.slot(*order) {
                     let market = self.orders.get(slot).market;
                     book(&mut self.markets, market, self.sequence).rest(&mut self.orders, slot);
+                }
+            }
+            Event::OrderAmended { order, quantity, client_id, released } => {
+                if let Some(slot) = self.orders.slot(*order) {
+                    self.amended(slot, *quantity, *client_id, *released, effects);
                 }
             }
             Event::ListPlaced { list, account, market, client_id } => {
@@ -284,6 +292,46 @@ impl State {
     }
 
     #[inline(never)]
+    fn amended(&mut self, slot: Slot, quantity: Quantity, client_id: ClientId, released: Amount, effects: &mut impl Effects) {
+        let before = *self.orders.get(slot);
+        effects.amended(&AmendmentRecord {
+            execution: self.sequence,
+            account: before.account,
+            market: before.market,
+            order: before.id,
+            original_client_id: before.client_id,
+            client_id,
+            original_quantity: before.quantity,
+            quantity,
+            time: self.now,
+        });
+        let order = self.orders.get_mut(slot);
+        order.quantity = quantity;
+        order.hold -= released;
+        order.updated = self.now;
+        let book = book(&mut self.markets, before.market, self.sequence);
+        if self.orders.is_resting(slot) {
+            book.reduce(before.side, before.price, before.quantity - quantity);
+        }
+        if released > 0 {
+            let asset = hold_asset(&self.markets, &before);
+            self.transfer(asset, released, (before.account, Locked), (before.account, Free), effects);
+        }
+        *self.amendments.entry(before.id).or_default() += 1;
+        let renamed = before.client_id != client_id;
+        if renamed {
+            self.orders.rename(slot, client_id);
+        }
+        effects.order_changed(self.orders.get(slot));
+        if renamed && let Some(list) = self.lists.get_mut(&{ before.list }) {
+            let legs = self.list_legs.get_mut(&list.id).into_iter().flatten();
+            legs.filter(|leg| leg.0 == before.id).for_each(|leg| leg.1 = client_id);
+            list.updated = self.now;
+            effects.list_changed(list);
+        }
+    }
+
+    #[inline(never)]
     fn traded(&mut self, e: &Trade, effects: &mut impl Effects) {
         let (Some(taker), Some(maker)) = (self.orders.slot(e.taker), self.orders.slot(e.maker)) else { return };
         let quote = notional(e.price, e.quantity);
@@ -383,11 +431,25 @@ impl State {
         }
     }
 
-    fn match_prevented(&mut self, e: &MatchPrevented, effects: &mut impl Effects) {
-        let sequence = self.sequence;
-        let book = book(&mut self.markets, e.market, sequence);
-        book.last_prevented_match = e.prevented_match;
-        for (id, quantity) in [(e.taker, e.taker_quantity), (e.maker, e.maker_quantity)] {
+    /// `released` are the amounts that taker and maker get back.
+    fn match_prevented(&mut self, e: &MatchPrevented, released: [Amount; 2], effects: &mut impl Effects) {
+        book(&mut self.markets, e.market, self.sequence).last_prevented_match = e.prevented_match;
+        if let Some(taker) = self.order(e.taker) {
+            effects.prevented(&PreventedRecord {
+                sequence: self.sequence,
+                market: e.market,
+                prevented_match: e.prevented_match,
+                account: taker.account,
+                taker: e.taker,
+                maker: e.maker,
+                stp: taker.stp,
+                price: e.price,
+                taker_quantity: e.taker_quantity,
+                maker_quantity: e.maker_quantity,
+                time: self.now,
+            });
+        }
+        for (id, quantity, released) in [(e.taker, e.taker_quantity, released[0]), (e.maker, e.maker_quantity, released[1])] {
             if quantity == 0 {
                 continue;
             }
@@ -396,10 +458,14 @@ impl State {
             order.prevented += quantity;
             order.prevented_match = e.prevented_match;
             order.updated = self.now;
+            order.hold -= released;
+            let Order { side, price, account, .. } = *order;
             if id == e.maker {
-                book.reduce(order.side, order.price, quantity);
+                book(&mut self.markets, e.market, self.sequence).reduce(side, price, quantity);
             }
-            effects.order_changed(order);
+            let asset = hold_asset(&self.markets, self.orders.get(slot));
+            self.transfer(asset, released, (account, Locked), (account, Free), effects);
+            effects.order_changed(self.orders.get(slot));
         }
     }
 
@@ -433,6 +499,9 @@ impl State {
             self.orders.unlink(&mut on_market.chain, slot, Link::Account);
         }
         effects.order_changed(self.orders.get(slot));
+        if !self.amendments.is_empty() {
+            self.amendments.remove(&self.orders.get(slot).id);
+        }
         self.orders.remove(slot);
         if list != 0 {
             self.order_of_list_closed(list, effects);

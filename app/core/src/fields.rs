@@ -40,7 +40,7 @@ pub(crate) fn decode_refusal_option(r: &mut Reader<'_>) -> Result<Option<Refusal
 }
 
 /// Filters by code, from [`FILTER_CODE`] on.
-const FILTERS: [Filter; 7] = [
+const FILTERS: [Filter; 8] = [
     Filter::Price,
     Filter::LotSize,
     Filter::MarketLotSize,
@@ -48,11 +48,12 @@ const FILTERS: [Filter; 7] = [
     Filter::Notional,
     Filter::MaxNumOrders,
     Filter::MaxNumAlgoOrders,
+    Filter::MaxNumOrderAmends,
 ];
 const FILTER_CODE: u8 = 64;
 const INVALID_CODE: u8 = 32;
 /// Refusals without a field, by code from 1 on.
-const PLAIN: [Refusal; 19] = [
+const PLAIN: [Refusal; 24] = [
     Refusal::UnknownSymbol,
     Refusal::UnknownAccount,
     Refusal::UnknownAsset,
@@ -72,6 +73,11 @@ const PLAIN: [Refusal; 19] = [
     Refusal::ZeroNotional,
     Refusal::UnsupportedCombination,
     Refusal::Overflow,
+    Refusal::AmendNotSupported,
+    Refusal::AmendIncreases,
+    Refusal::AmendChangesNothing,
+    Refusal::AmendBelowExecuted,
+    Refusal::StpNotAllowed,
 ];
 
 impl Refusal {
@@ -242,8 +248,8 @@ mod tests {
             assert!(r.is_empty() && bytes[0] != 0, "{refusal:?}");
         }
         let texts: std::collections::BTreeSet<String> = all.iter().map(|refusal| format!("{refusal:?}")).collect();
-        assert_eq!(texts.len(), 27, "the tables name each refusal once: a new one needs a code at the end of its table");
-        for code in [0, 20, 31, 33, 71, 255] {
+        assert_eq!(texts.len(), 33, "the tables name each refusal once: a new one needs a code at the end of its table");
+        for code in [0, 25, 31, 33, 72, 255] {
             assert!(Refusal::decode(&mut Reader::new(&[code])).is_err(), "{code}");
         }
     }

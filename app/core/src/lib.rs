@@ -31,7 +31,7 @@ mod wire;
 pub use book::Depth;
 pub use codec::{DecodeError, Reader, Writer};
 pub use decide::TEXT_MAX;
-pub use effects::{Effects, TradeRecord};
+pub use effects::{AmendmentRecord, Effects, PreventedRecord, TradeRecord};
 pub use ledger::{Balance, Bucket, CUSTODY, FEES, Transfer};
 pub use snapshot::SNAPSHOT_FORMAT;
 pub use state::{Account, OrderList, State};

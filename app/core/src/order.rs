@@ -95,7 +95,9 @@ field_values! { TimeInForce { Gtc = 0 "GTC", Ioc = 1 "IOC", Fok = 2 "FOK" } }
 
 field_values! {
     /// Self-trade prevention: which remainder expires if the taker would trade with its own account. The taker's mode decides.
-    StpMode { None = 0 "NONE", ExpireTaker = 1 "EXPIRE_TAKER", ExpireMaker = 2 "EXPIRE_MAKER", ExpireBoth = 3 "EXPIRE_BOTH" }
+    StpMode { None = 0 "NONE", ExpireTaker = 1 "EXPIRE_TAKER", ExpireMaker = 2 "EXPIRE_MAKER", ExpireBoth = 3 "EXPIRE_BOTH",
+    /// Both remainders decrease by the quantity that would have traded. Feature level 4.
+    Decrement = 4 "DECREMENT" }
 }
 
 field_values! {

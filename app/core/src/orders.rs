@@ -206,6 +206,17 @@ impl Orders {
         self.recent = slot;
     }
 
+    /// Gives an open order another client id.
+    pub fn rename(&mut self, slot: Slot, client_id: ClientId) {
+        let hash = |order: &Order| hash_client_id(order.account, order.market, &order.client_id);
+        if let Ok(entry) = self.by_client_id.find_entry(hash(self.get(slot)), |s| *s == slot) {
+            entry.remove();
+        }
+        self.get_mut(slot).client_id = client_id;
+        let (pages, hashed) = (&self.pages, hash(self.get(slot)));
+        self.by_client_id.insert_unique(hashed, slot, |s| hash(&node(pages, *s).order));
+    }
+
     /// Frees the slot of an order that is in no chain. Its content remains readable until the next insertion.
     pub fn remove(&mut self, slot: Slot) {
         let order = self.get(slot);

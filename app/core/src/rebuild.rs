@@ -3,8 +3,8 @@
 //! - The result is equal to the decision's outcome: a test compares the two for random commands.
 //! - The marker [`CommandExecuted`] ends the command's events and contains the parts that no event shows.
 
-use crate::command::{CancelReplaceMode, CancelReplaced, Canceled, Command, ListReport, Outcome, Placed};
-use crate::effects::{Effects, TradeRecord};
+use crate::command::{Amended, CancelReplaceMode, CancelReplaced, Canceled, Command, ListReport, Outcome, Placed};
+use crate::effects::{AmendmentRecord, Effects, TradeRecord};
 use crate::event::{CommandExecuted, Event};
 use crate::order::{AccountId, ClientId, Fill, MarketId, Order, OrderId, OrderListId, OrderStatus};
 use crate::refusal::Refusal;
@@ -25,6 +25,8 @@ pub struct Rebuild<'a> {
     lists: SmallVec<[ListBefore; 1]>,
     /// The list that the command placed.
     list: Option<OrderListId>,
+    /// The command's first amendment, and its order afterwards: the order that it names.
+    amended: Option<(AmendmentRecord, Option<Order>)>,
 }
 
 #[derive(Debug)]
@@ -51,6 +53,7 @@ impl<'a> Rebuild<'a> {
             canceled: Vec::new(),
             lists: SmallVec::new(),
             list: None,
+            amended: None,
         }
     }
 
@@ -111,8 +114,23 @@ impl<'a> Rebuild<'a> {
                 let (client_id, market, legs) = (new.list_client_id, new.market, state.list_legs(list).to_vec());
                 Outcome::List(ListReport { list, client_id, market, done: false, legs, orders })
             }
+            Command::Amend(_) => Outcome::Amended(Box::new(self.amended(state)?)),
             Command::Admin { .. } | Command::Tick => return None,
         })
+    }
+
+    fn amended(&self, state: &State) -> Option<Amended> {
+        let (amendment, order) = self.amended.as_ref()?;
+        let order = (*order)?;
+        let list = state.list(order.list).map(|list| ListReport {
+            list: list.id,
+            client_id: list.client_id,
+            market: list.market,
+            done: false,
+            legs: state.list_legs(list.id).to_vec(),
+            orders: Vec::new(),
+        });
+        Some(Amended { execution: amendment.execution, order, original_client_id: amendment.original_client_id, list })
     }
 
     fn replaced(&self, state: &State, mode: CancelReplaceMode, executed: &CommandExecuted) -> Option<CancelReplaced> {
@@ -186,6 +204,17 @@ impl Effects for Rebuild<'_> {
         }
         if order.status == OrderStatus::Canceled {
             self.canceled.push(*order);
+        }
+        if let Some((amendment, after)) = &mut self.amended
+            && amendment.order == order.id
+        {
+            *after = Some(*order);
+        }
+    }
+
+    fn amended(&mut self, amendment: &AmendmentRecord) {
+        if self.amended.is_none() {
+            self.amended = Some((amendment.clone(), None));
         }
     }
 

@@ -15,6 +15,8 @@ pub enum Filter {
     Notional,
     MaxNumOrders,
     MaxNumAlgoOrders,
+    /// Checked by an amendment only.
+    MaxNumOrderAmends,
 }
 
 impl Filter {
@@ -27,6 +29,7 @@ impl Filter {
             Self::Notional => "NOTIONAL",
             Self::MaxNumOrders => "MAX_NUM_ORDERS",
             Self::MaxNumAlgoOrders => "MAX_NUM_ALGO_ORDERS",
+            Self::MaxNumOrderAmends => "MAX_NUM_ORDER_AMENDS",
         }
     }
 }
@@ -65,6 +68,15 @@ pub enum Refusal {
     UnsupportedCombination,
     /// A total would exceed the range of its number.
     Overflow,
+    /// The feature level does not have DECREMENT yet.
+    StpNotAllowed,
+    /// The feature level does not have amendments yet.
+    AmendNotSupported,
+    AmendIncreases,
+    /// The amended quantity is the current one.
+    AmendChangesNothing,
+    /// Nothing of the amended order could trade.
+    AmendBelowExecuted,
     /// An operator's request that is invalid; the text names the field and the remedy.
     Invalid(Box<str>),
 }
@@ -74,11 +86,12 @@ impl Refusal {
     pub const fn code(&self) -> i32 {
         match self {
             Self::UnknownSymbol => -1121,
-            Self::Filter(_) | Self::MarketClosed | Self::ZeroNotional => -1013,
+            Self::Filter(_) | Self::MarketClosed | Self::ZeroNotional | Self::StpNotAllowed => -1013,
             Self::UnknownOrder | Self::CancelRestricted => -2011,
             Self::ClientOrderIdMismatch => -2039,
             Self::UnsupportedCombination => -1014,
             Self::Overflow => -1108,
+            Self::AmendNotSupported | Self::AmendIncreases | Self::AmendChangesNothing | Self::AmendBelowExecuted => -2038,
             Self::Invalid(_) | Self::UnknownAsset | Self::UnknownAccount => -1130,
             _ => -2010,
         }
@@ -109,6 +122,11 @@ impl fmt::Display for Refusal {
             Self::ZeroNotional => "Price * QTY is zero or less.",
             Self::UnsupportedCombination => "Unsupported order combination.",
             Self::Overflow => "Parameter 'quantity' overflowed.",
+            Self::StpNotAllowed => "This symbol does not allow the specified self-trade prevention mode.",
+            Self::AmendNotSupported => "Order amend is not supported for this symbol.",
+            Self::AmendIncreases => "Order amend (quantity increase) is not supported.",
+            Self::AmendChangesNothing => "The requested action would change no state; rejecting",
+            Self::AmendBelowExecuted => "Order amend (quantity not above the executed quantity) is not supported.",
             Self::Invalid(text) => text,
         })
     }

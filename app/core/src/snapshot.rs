@@ -5,7 +5,7 @@ use crate::batch::checksum;
 use crate::book::MinuteVolume;
 use crate::codec::{DecodeError, Reader, Sink, Writer};
 use crate::command::AccountRights;
-use crate::event::{FEATURE_LEVEL, FIRST_FEATURE_LEVEL, FORWARDING_LEVEL};
+use crate::event::{AMENDMENT_LEVEL, FEATURE_LEVEL, FIRST_FEATURE_LEVEL, FORWARDING_LEVEL};
 use crate::fields::{client_id, decode_commission_option, encode_commission_option};
 use crate::ledger::Balance;
 use crate::market::{Asset, Commission, Filters, Market, MarketStatus};
@@ -16,9 +16,10 @@ use crate::protection::{Breaker, PriceRange, Protection};
 use crate::state::{MarketEntry, OrderList, State};
 use smallvec::SmallVec;
 
-/// Newest version of these bytes. Version 2 adds the fields of feature level 2, and version 3 those of level 3. A state of a lower
-/// level is written in its version, which an earlier release reads.
-pub const SNAPSHOT_FORMAT: u8 = 3;
+/// Newest version of these bytes. Versions 2, 3 and 4 add the fields of feature levels 2, 3 and 4. A state of a lower level is
+/// written in its version, which an earlier release reads.
+pub const SNAPSHOT_FORMAT: u8 = 4;
+const THIRD_FORMAT: u8 = 3;
 const SECOND_FORMAT: u8 = 2;
 const FIRST_FORMAT: u8 = 1;
 
@@ -28,10 +29,12 @@ impl State {
         let mut w = Writer(out);
         let first = self.feature_level == FIRST_FEATURE_LEVEL;
         let counts = self.feature_level >= FORWARDING_LEVEL;
-        w.u8(match (first, counts) {
-            (true, _) => FIRST_FORMAT,
-            (_, false) => SECOND_FORMAT,
-            (_, true) => SNAPSHOT_FORMAT,
+        let amends = self.feature_level >= AMENDMENT_LEVEL;
+        w.u8(match (first, counts, amends) {
+            (true, ..) => FIRST_FORMAT,
+            (_, false, _) => SECOND_FORMAT,
+            (_, _, false) => THIRD_FORMAT,
+            _ => SNAPSHOT_FORMAT,
         });
         if !first {
             w.u64(self.feature_level.into());
@@ -109,6 +112,13 @@ impl State {
                 w.u64(one_day.into());
             }
         }
+        if amends {
+            w.u64(self.amendments.len() as u64);
+            for (order, count) in &self.amendments {
+                w.u64(*order);
+                w.u64((*count).into());
+            }
+        }
     }
 
     fn encode_market_of_level_2(&self, entry: &MarketEntry, w: &mut Writer<impl Sink>) {
@@ -174,7 +184,7 @@ impl State {
         let mut r = Reader::new(bytes);
         let format = r.u8()?;
         if !(FIRST_FORMAT..=SNAPSHOT_FORMAT).contains(&format) {
-            return Err(DecodeError { at: 0, expected: "snapshot format 1 to 3: run the release that wrote it" });
+            return Err(DecodeError { at: 0, expected: "snapshot format 1 to 4: run the release that wrote it" });
         }
         let mut state = Self::new();
         if format > FIRST_FORMAT {
@@ -237,6 +247,11 @@ impl State {
             for entry in &mut state.accounts {
                 let (window, day, ten_seconds, one_day) = (r.i64()?, r.i64()?, r.u32()?, r.u32()?);
                 entry.count = OrderCount { window, day, ten_seconds, one_day };
+            }
+        }
+        if format > THIRD_FORMAT {
+            for _ in 0..r.u64()? {
+                state.amendments.insert(r.u64()?, r.u32()?);
             }
         }
         if r.is_empty() { Ok(state) } else { Err(r.error("the end of the snapshot")) }

@@ -130,6 +130,8 @@ pub struct State {
     /// Every order of an open list, in order of placement, including ended orders.
     pub(crate) list_legs: FxHashMap<OrderListId, SmallVec<[(OrderId, ClientId); 2]>>,
     pub(crate) list_by_client_id: FxHashMap<ListKey, OrderListId>,
+    /// How often each open order was amended; only amended ones. From feature level 4 on.
+    pub(crate) amendments: BTreeMap<OrderId, u32>,
     pub(crate) last_order: OrderId,
     pub(crate) last_list: OrderListId,
     pub(crate) asset_by_code: FxHashMap<Box<str>, AssetId>,
@@ -167,6 +169,7 @@ impl State {
             lists: BTreeMap::new(),
             list_legs: FxHashMap::default(),
             list_by_client_id: FxHashMap::default(),
+            amendments: BTreeMap::new(),
             last_order: 0,
             last_list: 0,
             asset_by_code: FxHashMap::default(),
@@ -311,6 +314,11 @@ impl State {
     /// Open orders of all accounts.
     pub fn open_order_count(&self) -> usize {
         self.orders.len()
+    }
+
+    /// How often an open order was amended.
+    pub fn amendments(&self, id: OrderId) -> u32 {
+        self.amendments.get(&id).copied().unwrap_or(0)
     }
 
     /// An open order list.

@@ -4,7 +4,7 @@
 //! - Both ends may be of different releases. A new kind of command gets a new number; the fields of a number must not change.
 
 use crate::codec::{DecodeError, Reader, Writer};
-use crate::command::{CancelOrder, CancelReplaceMode, CancelRestriction, Command, NewOco, NewOrder, OcoLeg};
+use crate::command::{AmendOrder, CancelOrder, CancelReplaceMode, CancelRestriction, Command, NewOco, NewOrder, OcoLeg};
 use crate::fields::client_id;
 use crate::order::{ClientId, OrderType, Side, StpMode, TimeInForce};
 
@@ -15,6 +15,8 @@ mod kind {
     pub const CANCEL_REPLACE: u8 = 4;
     pub const PLACE_OCO: u8 = 5;
     pub const CANCEL_LIST: u8 = 6;
+    /// From feature level 4 on.
+    pub const AMEND: u8 = 7;
 }
 
 type Out<'a> = Writer<&'a mut Vec<u8>>;
@@ -59,6 +61,10 @@ impl Command {
                 w.u64(list.unwrap_or(0));
                 encode_id(client_id.as_ref(), &mut w);
             }
+            Self::Amend(amend) => {
+                w.u8(kind::AMEND);
+                encode_amend(amend, &mut w);
+            }
             Self::Admin { .. } | Self::Tick => return false,
         }
         true
@@ -85,6 +91,7 @@ impl Command {
                 list: Some(r.u64()?).filter(|list| *list != 0),
                 client_id: decode_id(&mut r)?,
             },
+            kind::AMEND => Self::Amend(decode_amend(&mut r)?),
             _ => return Err(r.error("a command that this release knows")),
         };
         if r.is_empty() { Ok(command) } else { Err(r.error("the end of the command")) }
@@ -144,6 +151,26 @@ fn decode_cancel(r: &mut Reader<'_>) -> Result<CancelOrder, DecodeError> {
             2 => Some(CancelRestriction::OnlyPartiallyFilled),
             _ => return Err(r.error("a restriction of a cancel")),
         },
+    })
+}
+
+fn encode_amend(amend: &AmendOrder, w: &mut Out<'_>) {
+    w.u64(amend.account.into());
+    w.u64(amend.market.into());
+    w.u64(amend.order.unwrap_or(0));
+    encode_id(amend.client_id.as_ref(), w);
+    w.text(amend.new_client_id.as_str());
+    w.i64(amend.quantity);
+}
+
+fn decode_amend(r: &mut Reader<'_>) -> Result<AmendOrder, DecodeError> {
+    Ok(AmendOrder {
+        account: r.u32()?,
+        market: r.u16()?,
+        order: Some(r.u64()?).filter(|order| *order != 0),
+        client_id: decode_id(r)?,
+        new_client_id: client_id(r)?,
+        quantity: r.i64()?,
     })
 }
 

@@ -1,6 +1,7 @@
 //! This module contains all SQL, one file per table group. It must not use an HTTP type or make a decision.
 
 pub mod account_ledger;
+pub mod amendments;
 pub mod api_keys;
 pub mod archives;
 pub mod candles;
@@ -17,6 +18,7 @@ pub mod migrate;
 pub mod notices;
 pub mod numeric;
 pub mod orders;
+pub mod prevented;
 pub mod projection;
 pub mod readers;
 pub mod reference;

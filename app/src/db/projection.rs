@@ -9,7 +9,7 @@ const LOCK: i64 = 0x6578_6368_7072_6f6a;
 
 /// Every table that the projector derives, and that a rebuild empties. Statements and archives are not derived.
 const DERIVED: &str =
-    "assets, markets, accounts, orders, order_minutes, order_lists, trades, candles, tickers, ledger_transfers, ledger_spans,
+    "assets, markets, accounts, orders, order_minutes, order_lists, order_amendments, prevented_matches, trades, candles, tickers, ledger_transfers, ledger_spans,
     balances, credits, operator_actions";
 
 /// Settings of the projector's session.

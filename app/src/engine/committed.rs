@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use exchange_core::rebuild::Rebuild;
 use exchange_core::{
-    Effects, OrderList, State, TradeRecord, Transfer,
+    AmendmentRecord, Effects, OrderList, PreventedRecord, State, TradeRecord, Transfer,
     event::Event,
     market_data::{MINUTE, MarketData},
     money::{Quantity, Time},
@@ -301,6 +301,20 @@ impl Effects for Fold<'_, '_, '_> {
         }
         if let Some(recorder) = &mut self.recorder {
             recorder.order_changed(order);
+        }
+    }
+
+    fn prevented(&mut self, prevented: &PreventedRecord) {
+        self.tail.push_prevented(prevented);
+    }
+
+    fn amended(&mut self, amendment: &AmendmentRecord) {
+        if let Some(rebuild) = &mut self.rebuild {
+            rebuild.amended(amendment);
+        }
+        self.tail.push_amendment(amendment);
+        if let Some(recorder) = &mut self.recorder {
+            recorder.amended(amendment);
         }
     }
 

@@ -1,11 +1,11 @@
-//! This module holds orders, lists and trades that ended since the last update of the tables. Tail and tables form the whole
+//! This module holds ended orders and lists, trades and amendments since the last update of the tables. Tail and tables form the whole
 //! history. It must not hold an open order (the state does) or read a table.
 
 use std::collections::VecDeque;
 use std::hash::Hash;
 
 use exchange_core::{
-    OrderList, TradeRecord,
+    AmendmentRecord, OrderList, PreventedRecord, TradeRecord,
     order::{AccountId, ClientId, MarketId, Order, OrderId},
 };
 use rustc_hash::FxHashMap;
@@ -21,6 +21,8 @@ pub struct HistoryTail {
     orders: Ring<AccountId, Order>,
     lists: Ring<AccountId, OrderList>,
     trades: Ring<MarketId, TradeRecord>,
+    amendments: Ring<AccountId, AmendmentRecord>,
+    prevented: Ring<AccountId, PreventedRecord>,
 }
 
 impl HistoryTail {
@@ -55,11 +57,27 @@ impl HistoryTail {
         }
     }
 
+    pub(super) fn push_amendment(&mut self, amendment: &AmendmentRecord) {
+        self.amendments.push(amendment.execution, amendment.account, amendment.clone());
+        if self.amendments.len() > TAIL_MAX {
+            self.amendments.pop(&mut self.floor);
+        }
+    }
+
+    pub(super) fn push_prevented(&mut self, prevented: &PreventedRecord) {
+        self.prevented.push(prevented.sequence, prevented.account, prevented.clone());
+        if self.prevented.len() > TAIL_MAX {
+            self.prevented.pop(&mut self.floor);
+        }
+    }
+
     /// Drops events up to `through`, which the tables contain.
     pub fn prune(&mut self, through: u64) {
         self.orders.prune(through);
         self.lists.prune(through);
         self.trades.prune(through);
+        self.amendments.prune(through);
+        self.prevented.prune(through);
         self.floor = self.floor.max(through);
     }
 
@@ -81,6 +99,16 @@ impl HistoryTail {
     /// The account's lists that ended after event `after`, in that order.
     pub fn lists(&self, account: AccountId, after: u64) -> impl Iterator<Item = &OrderList> {
         self.lists.of(account, after)
+    }
+
+    /// The amendments of an account's order after event `after`, oldest first.
+    pub fn amendments(&self, account: AccountId, order: OrderId, after: u64) -> impl Iterator<Item = &AmendmentRecord> {
+        self.amendments.of(account, after).filter(move |amendment| amendment.order == order)
+    }
+
+    /// The account's prevented matches after event `after`, oldest first.
+    pub fn prevented(&self, account: AccountId, after: u64) -> impl Iterator<Item = &PreventedRecord> {
+        self.prevented.of(account, after)
     }
 
     /// The market's trades after event `after`, oldest first.

@@ -286,7 +286,13 @@ fn account_messages() -> Vec<(&'static str, Value)> {
         working_since: SAMPLE_TIME,
     };
     let trade = LastTrade { trade: 1, price: 1, quantity: 1, quote: 1, commission: 1, commission_asset: 0, is_maker: false };
-    let report = Report { order, execution: Execution::Trade, trade: Some(trade), prevention: None::<Prevention> };
+    let report = Report {
+        order,
+        execution: Execution::Trade,
+        trade: Some(trade),
+        prevention: None::<Prevention>,
+        original_client_id: None,
+    };
     let list = OrderList {
         id: 1,
         account: 2,
@@ -303,7 +309,7 @@ fn account_messages() -> Vec<(&'static str, Value)> {
         ("executionReport", AccountChange::Order(Box::new(report))),
         ("outboundAccountPosition", AccountChange::Balances(balances)),
         ("balanceUpdate", AccountChange::Credited { asset: 0, amount: 1 }),
-        ("listStatus", AccountChange::List { list: Box::new(list), legs }),
+        ("listStatus", AccountChange::List { list: Box::new(list), legs, renamed: false }),
     ];
     let mut samples: Vec<(&'static str, Value)> = changes
         .into_iter()

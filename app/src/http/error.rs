@@ -26,6 +26,7 @@ pub struct ApiError {
 impl ApiError {
     pub const NEW_ORDER_REJECTED: i32 = -2010;
     pub const CANCEL_REJECTED: i32 = -2011;
+    pub const AMEND_REJECTED: i32 = -2038;
 
     pub const fn new(status: StatusCode, code: i32, text: &'static str) -> Self {
         Self { status, code, text: Cow::Borrowed(text), retry_after: None, data: None, cause: None }

@@ -8,8 +8,10 @@ use super::market_data::symbols::{self, Asked};
 use super::parameters::Parameters;
 use axum::body::Bytes;
 use exchange_core::State;
-use exchange_core::market::{Filters, Market};
+use exchange_core::event::{AMENDMENT_LEVEL, DECREMENT_LEVEL};
+use exchange_core::market::{Filters, MAX_ORDER_AMENDS, Market};
 use exchange_core::money::{Amount, DECIMALS, Decimal};
+use exchange_core::order::StpMode;
 use exchange_core::refusal::Filter;
 use parking_lot::Mutex;
 
@@ -86,16 +88,26 @@ fn permitted(parameters: &Parameters<'_>) -> Result<Option<bool>, ApiError> {
     }
 }
 
-/// The rules of each market as JSON, rewritten only after the market changed.
+/// The rules of each market as JSON, rewritten only after the market or the feature level changed.
 #[derive(Default)]
 pub struct SymbolRules {
+    written: Mutex<Written>,
+}
+
+#[derive(Default)]
+struct Written {
+    feature_level: u32,
     /// By market; each for both values of `showPermissionSets`.
-    written: Mutex<Vec<(Market, [Bytes; 2])>>,
+    rules: Vec<(Market, [Bytes; 2])>,
 }
 
 impl SymbolRules {
     fn of(&self, state: &State, markets: &[exchange_core::order::MarketId], show_sets: bool) -> Vec<Bytes> {
         let mut written = self.written.lock();
+        if written.feature_level != state.feature_level() {
+            *written = Written { feature_level: state.feature_level(), rules: Vec::new() };
+        }
+        let written = &mut written.rules;
         for market in state.markets().skip(written.len()) {
             written.push((market.clone(), write_both(state, market)));
         }
@@ -117,6 +129,7 @@ fn write_both(state: &State, market: &Market) -> [Bytes; 2] {
 
 fn symbol(json: &mut Json, state: &State, market: &Market, show_sets: bool) {
     let code = |asset| state.asset(asset).map_or("", |asset| &asset.code);
+    let amends = state.feature_level() >= AMENDMENT_LEVEL;
     json.object(|json| {
         json.key("symbol").text(&market.symbol);
         json.key("status").text(market.status.text());
@@ -135,24 +148,27 @@ fn symbol(json: &mut Json, state: &State, market: &Market, show_sets: bool) {
             ("quoteOrderQtyMarketAllowed", true),
             ("allowTrailingStop", false),
             ("cancelReplaceAllowed", true),
-            ("amendAllowed", false),
+            ("amendAllowed", amends),
             ("pegInstructionsAllowed", false),
             ("isSpotTradingAllowed", true),
             ("isMarginTradingAllowed", false),
         ] {
             json.key(name).boolean(allowed);
         }
-        json.key("filters").array(FILTERS, |json, filter| write_filter(json, filter, &market.filters));
+        let filters = FILTERS.into_iter().filter(|filter| amends || *filter != Filter::MaxNumOrderAmends);
+        json.key("filters").array(filters, |json, filter| write_filter(json, filter, &market.filters));
         json.key("permissions").array([(); 0], |_, ()| {});
         let sets: &[&str] = if show_sets { &[PERMISSION] } else { &[] };
         json.key("permissionSets").array(sets, |json, name| json.array([name], |json, name| json.text(name)));
         json.key("defaultSelfTradePreventionMode").text(Market::DEFAULT_STP.text());
-        json.key("allowedSelfTradePreventionModes").array(Market::STP_MODES, |json, mode| json.text(mode.text()));
+        let decrements = state.feature_level() >= DECREMENT_LEVEL;
+        let modes = Market::STP_MODES.iter().filter(|mode| decrements || **mode != StpMode::Decrement);
+        json.key("allowedSelfTradePreventionModes").array(modes, |json, mode| json.text(mode.text()));
     });
 }
 
 /// In the order of the checks.
-const FILTERS: [Filter; 7] = [
+const FILTERS: [Filter; 8] = [
     Filter::Price,
     Filter::LotSize,
     Filter::MarketLotSize,
@@ -160,6 +176,7 @@ const FILTERS: [Filter; 7] = [
     Filter::Notional,
     Filter::MaxNumOrders,
     Filter::MaxNumAlgoOrders,
+    Filter::MaxNumOrderAmends,
 ];
 
 fn write_filter(json: &mut Json, filter: Filter, values: &Filters) {
@@ -200,6 +217,7 @@ fn write_filter(json: &mut Json, filter: Filter, values: &Filters) {
             }
             Filter::MaxNumOrders => json.key("maxNumOrders").integer(values.max_orders),
             Filter::MaxNumAlgoOrders => json.key("maxNumAlgoOrders").integer(values.max_algo_orders),
+            Filter::MaxNumOrderAmends => json.key("maxNumOrderAmends").integer(MAX_ORDER_AMENDS),
         }
     });
 }

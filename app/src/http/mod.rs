@@ -6,6 +6,7 @@
 
 mod account;
 mod address;
+mod amend;
 mod asyncapi;
 mod auth;
 mod body;
@@ -29,6 +30,7 @@ mod order_lists;
 mod orders;
 mod pages;
 pub mod parameters;
+mod prevented;
 mod reports;
 mod response;
 mod transport;
@@ -179,6 +181,10 @@ endpoints! {
         => orders::cancel_all, "trading", Fixed(1), Trade, &["symbol"];
     POST "/api/v3/order/cancelReplace" "Cancel an order and place another"
         => cancel_replace::cancel_replace, "trading", Fixed(1), Trade, new_order::REPLACING_ORDER;
+    PUT "/api/v3/order/amend/keepPriority" "Reduce the quantity of an open order at its place in the queue"
+        => amend::amend, "trading", Fixed(4), Trade, amend::AMEND;
+    GET "/api/v3/order/amendments" "Amendments of an order"
+        => amend::amendments, "account", Fixed(4), UserData, amend::AMENDMENTS;
     POST "/api/v3/orderList/oco" "New order list: one-cancels-the-other (OCO)"
         => order_lists::place_oco, "trading", Fixed(1), Trade, order_lists::OCO;
     GET "/api/v3/orderList" "One order list"
@@ -191,6 +197,8 @@ endpoints! {
         => history::orders, "account", Fixed(20), UserData, history::ORDERS;
     GET "/api/v3/myTrades" "Trades of the account on a symbol"
         => history::trades, "account", Of(history::trades_weight), UserData, history::TRADES;
+    GET "/api/v3/myPreventedMatches" "Trades of the account with itself that were prevented"
+        => prevented::prevented, "account", Of(prevented::weight), UserData, prevented::PREVENTED;
     GET "/api/v3/allOrderList" "All order lists, open and ended"
         => history::lists, "account", Fixed(20), UserData, history::LISTS;
     GET "/api/v3/account" "Account information and balances"
@@ -231,7 +239,6 @@ endpoints! {
 
 /// Endpoints of Binance that this exchange does not support: -1020.
 pub const UNSUPPORTED: &[(Method, &str)] = &[
-    (Method::PUT, "/api/v3/order/amend/keepPriority"),
     (Method::POST, "/api/v3/order/oco"),
     (Method::POST, "/api/v3/orderList/oto"),
     (Method::POST, "/api/v3/orderList/otoco"),
@@ -239,9 +246,7 @@ pub const UNSUPPORTED: &[(Method, &str)] = &[
     (Method::POST, "/api/v3/orderList/opoco"),
     (Method::POST, "/api/v3/sor/order"),
     (Method::POST, "/api/v3/sor/order/test"),
-    (Method::GET, "/api/v3/myPreventedMatches"),
     (Method::GET, "/api/v3/myAllocations"),
-    (Method::GET, "/api/v3/order/amendments"),
     (Method::GET, "/api/v3/myFilters"),
     (Method::GET, "/api/v3/referencePrice/calculation"),
     (Method::GET, "/api/v3/historicalBlockTrades"),

@@ -7,6 +7,7 @@ use super::error::ApiError;
 use super::parameters::Parameters;
 use super::reports::Detail;
 use exchange_core::command::NewOrder;
+use exchange_core::event::DECREMENT_LEVEL;
 use exchange_core::market::Market;
 use exchange_core::money::Price;
 use exchange_core::order::{ClientId, MarketId, OrderType, Side, StpMode, TimeInForce};
@@ -100,7 +101,7 @@ pub fn read(app: &App, call: &Call<'_>) -> Result<(NewOrder, Detail), ApiError> 
         side,
         kind,
         time_in_force,
-        stp: stp(parameters)?,
+        stp: stp(app, parameters)?,
         price,
         stop_price,
         quantity: quantity.unwrap_or_default(),
@@ -134,13 +135,18 @@ pub fn detail(parameters: &Parameters<'_>) -> Result<Option<Detail>, ApiError> {
 /// # Errors
 ///
 /// Returns -1013 for a mode that no market allows, -1130 for an unknown mode.
-pub fn stp(parameters: &Parameters<'_>) -> Result<StpMode, ApiError> {
+pub fn stp(app: &App, parameters: &Parameters<'_>) -> Result<StpMode, ApiError> {
     const NAME: &str = "selfTradePreventionMode";
     let fault = match parameters.raw(NAME) {
-        Some("DECREMENT" | "TRANSFER") => ApiError::STP_NOT_ALLOWED,
+        Some("TRANSFER") => ApiError::STP_NOT_ALLOWED,
         _ => ApiError::invalid(NAME),
     };
-    Ok(parameters.choice(NAME, StpMode::from_text, fault)?.unwrap_or(Market::DEFAULT_STP))
+    let mode = parameters.choice(NAME, StpMode::from_text, fault)?.unwrap_or(Market::DEFAULT_STP);
+    // A leader of an earlier release cannot read the mode.
+    if mode == StpMode::Decrement && app.engine.committed().read().state.feature_level() < DECREMENT_LEVEL {
+        return Err(ApiError::STP_NOT_ALLOWED);
+    }
+    Ok(mode)
 }
 
 /// Parameters of Binance that this exchange does not support: rejected by name, never ignored.

@@ -103,7 +103,7 @@ pub async fn place_oco(app: &App, call: &Call<'_>) -> Answer {
         market,
         side,
         quantity,
-        stp: new_order::stp(parameters)?,
+        stp: new_order::stp(app, parameters)?,
         list_client_id: client_id(parameters, "listClientOrderId")?,
         above,
         below,

@@ -5,7 +5,7 @@ use super::json::Json;
 use crate::engine::committed::Shared;
 use crate::engine::history::ListDetails;
 use exchange_core::State;
-use exchange_core::command::{Canceled, ListReport, Placed};
+use exchange_core::command::{Amended, Canceled, ListReport, Placed};
 use exchange_core::market::Market;
 use exchange_core::money::Time;
 use exchange_core::order::{ClientId, ExpiryReason, Fill, Order, OrderId, OrderListId};
@@ -87,6 +87,49 @@ impl Frame<'_> {
         });
     }
 
+    /// An amended order, and its list's status.
+    pub fn amended(&self, json: &mut Json, amended: &Amended) {
+        let order = &amended.order;
+        json.object(|json| {
+            json.key("transactTime").integer(self.unit.show(self.time));
+            json.key("executionId").integer(amended.execution);
+            json.key("amendedOrder").object(|json| {
+                json.key("symbol").text(self.symbol);
+                json.key("orderId").integer(order.id);
+                json.key("orderListId").integer(list_id(order.list));
+                json.key("origClientOrderId").text(amended.original_client_id.as_str());
+                json.key("clientOrderId").text(order.client_id.as_str());
+                json.key("price").decimal(order.price);
+                json.key("qty").decimal(order.quantity);
+                json.key("executedQty").decimal(order.executed);
+                json.key("preventedQty").decimal(order.prevented);
+                json.key("quoteOrderQty").decimal(order.quote_order_quantity);
+                json.key("cumulativeQuoteQty").decimal(order.executed_quote);
+                json.key("status").text(order.status.text());
+                json.key("timeInForce").text(order.time_in_force.text());
+                json.key("type").text(order.kind.text());
+                json.key("side").text(order.side.text());
+                if order.kind.is_algo() {
+                    json.key("stopPrice").decimal(order.stop_price);
+                }
+                if order.working_since != 0 {
+                    json.key("workingTime").integer(self.unit.show(order.working_since));
+                }
+                json.key("selfTradePreventionMode").text(order.stp.text());
+            });
+            if let Some(list) = &amended.list {
+                json.key("listStatus").object(|json| {
+                    json.key("orderListId").integer(list.list);
+                    json.key("contingencyType").text("OCO");
+                    json.key("listOrderStatus").text("EXECUTING");
+                    json.key("listClientOrderId").text(list.client_id.as_str());
+                    json.key("symbol").text(self.symbol);
+                    self.listed_orders(json, list.legs.iter().copied());
+                });
+            }
+        });
+    }
+
     /// The result of a cancel: an order, or the list that contained it.
     pub fn ended(&self, json: &mut Json, canceled: &Canceled, cancel: &ClientId) {
         match canceled {
@@ -126,6 +169,10 @@ impl Frame<'_> {
         json.key("listClientOrderId").text(client_id.as_str());
         json.key("transactionTime").integer(self.unit.show(self.time));
         json.key("symbol").text(self.symbol);
+        self.listed_orders(json, orders);
+    }
+
+    fn listed_orders(&self, json: &mut Json, orders: impl Iterator<Item = (OrderId, ClientId)>) {
         json.key("orders").array(orders, |json, (id, client_id)| {
             json.object(|json| {
                 json.key("symbol").text(self.symbol);

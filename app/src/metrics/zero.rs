@@ -5,7 +5,7 @@
 use super::{EngineMetrics, FollowerMetrics, HttpMetrics, ObjectStorageMetrics, ProbeMetrics, StreamMetrics, WorkerMetrics};
 
 /// Commands of clients and operators: `Command::name`, without the leader's own ticks.
-const COMMANDS: &[&str] = &["place", "cancel", "cancel_all", "cancel_replace", "place_oco", "cancel_list", "admin"];
+const COMMANDS: &[&str] = &["place", "cancel", "cancel_all", "cancel_replace", "place_oco", "cancel_list", "amend", "admin"];
 const OUTCOMES: &[&str] = &["accepted", "refused", "busy", "expired", "unavailable", "unknown"];
 const FOUND: &[&str] = &["committed", "lost", "unknown"];
 /// Success, and the server's own faults.

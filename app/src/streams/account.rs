@@ -56,9 +56,13 @@ pub fn event(json: &mut Json, unit: TimeUnit, names: &impl Names, event: &Accoun
             json.key("d").decimal(*amount);
             json.key("T").integer(time);
         }
-        AccountChange::List { list, legs } => {
+        AccountChange::List { list, legs, renamed } => {
             head(json, "listStatus");
-            let (status, order_status) = if list.done { ("ALL_DONE", "ALL_DONE") } else { ("EXEC_STARTED", "EXECUTING") };
+            let (status, order_status) = match (list.done, renamed) {
+                (true, _) => ("ALL_DONE", "ALL_DONE"),
+                (false, true) => ("UPDATED", "EXECUTING"),
+                (false, false) => ("EXEC_STARTED", "EXECUTING"),
+            };
             let symbol = names.symbol(list.market);
             json.key("s").text(symbol);
             json.key("g").integer(list.id);
@@ -92,7 +96,7 @@ fn execution_report(json: &mut Json, unit: TimeUnit, names: &impl Names, event: 
     json.key("P").decimal(order.stop_price);
     json.key("F").decimal(0);
     json.key("g").integer(if order.list == 0 { -1 } else { i128::from(order.list) });
-    json.key("C").text(canceled_id(report));
+    json.key("C").text(original_id(report));
     json.key("x").text(report.execution.text());
     json.key("X").text(order.status.text());
     json.key("r").text("NONE");
@@ -137,10 +141,15 @@ fn execution_report(json: &mut Json, unit: TimeUnit, names: &impl Names, event: 
     }
 }
 
-/// `C` is the id of the canceled order. The journal has no id of the cancel request, so `c` is the order's own id in every report.
-fn canceled_id(report: &Report) -> &str {
+/// `C` is the id of the canceled order, or an amended order's previous id. The journal has no id of a cancel request, so `c` is the
+/// order's own id in every report.
+fn original_id(report: &Report) -> &str {
     use crate::engine::feed::Execution::Canceled;
-    if report.execution == Canceled { report.order.client_id.as_str() } else { "" }
+    match &report.original_client_id {
+        Some(original) => original.as_str(),
+        None if report.execution == Canceled => report.order.client_id.as_str(),
+        None => "",
+    }
 }
 
 fn is_on_book(order: &Order) -> bool {

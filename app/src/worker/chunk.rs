@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use exchange_core::{
-    Effects, OrderList, State, TradeRecord, Transfer,
+    AmendmentRecord, Effects, OrderList, PreventedRecord, State, TradeRecord, Transfer,
     event::Event,
     market_data::{Candle, Interval, PublicTrade},
     money::Time,
@@ -27,6 +27,8 @@ pub struct Chunk {
     pub events: usize,
     pub orders: FxHashMap<OrderId, TouchedOrder>,
     pub lists: BTreeMap<OrderListId, OrderList>,
+    pub amendments: Vec<AmendmentRecord>,
+    pub prevented: Vec<PreventedRecord>,
     pub minutes: Vec<FirstOrder>,
     pub trades: TradeRows,
     pub transfers: TransferRows,
@@ -158,6 +160,14 @@ impl Effects for Chunk {
             .entry(order.id)
             .and_modify(|touched| touched.order.clone_from(order))
             .or_insert_with(|| TouchedOrder { order: *order, new: placed });
+    }
+
+    fn prevented(&mut self, prevented: &PreventedRecord) {
+        self.prevented.push(prevented.clone());
+    }
+
+    fn amended(&mut self, amendment: &AmendmentRecord) {
+        self.amendments.push(amendment.clone());
     }
 
     fn list_changed(&mut self, list: &OrderList) {

@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     chain::Chain,
     db::{
-        archives, candles, declarations, head, ledger, marks, orders, projection,
+        amendments, archives, candles, declarations, head, ledger, marks, orders, prevented, projection,
         projection::Position,
         reference,
         replicas::{self, Reported},
@@ -392,6 +392,8 @@ async fn write_rows(connection: &mut PgConnection, chunk: Chunk, state: &State) 
     touched.sort_unstable_by_key(|touched| touched.order.id);
     orders::insert(connection, touched.iter().filter(|touched| touched.new).map(|touched| &touched.order)).await?;
     orders::update(connection, touched.iter().filter(|touched| !touched.new).map(|touched| &touched.order)).await?;
+    amendments::insert(connection, &chunk.amendments).await?;
+    prevented::insert(connection, &chunk.prevented).await?;
     orders::insert_minutes(connection, &chunk.minutes).await?;
     orders::upsert_lists(connection, chunk.lists.values()).await?;
     candles::append(connection, chunk.candles()).await?;

@@ -41,6 +41,19 @@ def test_an_order_from_placing_to_cancelling(client):
     assert client.all_orders("BTCUSDT", limit=1).data()[0].order_id == order.order_id
 
 
+def test_an_amended_order(client):
+    order = buy(client, 40_000, 0.03).data()
+    amended = client.order_amend_keep_priority("BTCUSDT", 0.02, order_id=order.order_id, new_client_order_id="smaller").data()
+    after = amended.amended_order
+    assert (after.order_id, after.qty, after.client_order_id) == (order.order_id, "0.02000000", "smaller")
+    assert after.orig_client_order_id == order.client_order_id
+    (amendment,) = client.order_amendments("BTCUSDT", order.order_id).data()
+    assert (amendment.execution_id, amendment.orig_qty, amendment.new_qty) == (amended.execution_id, "0.03000000", "0.02000000")
+    with pytest.raises(BadRequestError, match="quantity increase"):
+        client.order_amend_keep_priority("BTCUSDT", 0.03, order_id=order.order_id)
+    assert client.delete_order("BTCUSDT", orig_client_order_id="smaller").data().orig_qty == "0.02000000"
+
+
 def test_a_trade_of_ones_own(client, other):
     other.create_order("BTC/USDT", "limit", "sell", 0.01, 50_000)
     order = buy(client, 50_000).data()

@@ -216,6 +216,10 @@ impl Trader<'_> {
         self.signed(Method::GET, path, parameters).await
     }
 
+    pub async fn put(&self, path: &str, parameters: &str) -> Answer {
+        self.signed(Method::PUT, path, parameters).await
+    }
+
     pub async fn delete(&self, path: &str, parameters: &str) -> Answer {
         self.signed(Method::DELETE, path, parameters).await
     }

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use exchange::engine::Engine;
 use exchange_core::{
-    Effects, OrderList, State, TradeRecord, batch,
-    command::{Command, NewOco, NewOrder, OcoLeg},
+    AmendmentRecord, Effects, OrderList, State, TradeRecord, batch,
+    command::{AmendOrder, Command, NewOco, NewOrder, OcoLeg},
     event::Event,
     market_data::{AggregateTrade, Candle, Interval, PublicTrade},
     money::{Decimal, SCALE},
@@ -34,9 +34,14 @@ struct Told {
     orders: BTreeMap<u64, Order>,
     lists: BTreeMap<u64, OrderList>,
     trades: Vec<TradeRecord>,
+    amendments: BTreeMap<u64, Vec<AmendmentRecord>>,
 }
 
 impl Effects for Told {
+    fn amended(&mut self, amendment: &AmendmentRecord) {
+        self.amendments.entry(amendment.order).or_default().push(amendment.clone());
+    }
+
     fn order_changed(&mut self, order: &Order) {
         self.orders.insert(order.id, *order);
     }
@@ -85,6 +90,18 @@ impl Journal {
         .collect()
     }
 
+    /// Rows of the amendments of an order, and the client ids that it no longer has.
+    fn amendments(&self, order: u64) -> (Vec<Value>, Vec<ClientId>) {
+        let own = self.told.amendments.get(&order).into_iter().flatten();
+        let row = |amendment: &AmendmentRecord| {
+            let [before, after] = [amendment.original_quantity, amendment.quantity].map(|q| Decimal::from(q).to_string());
+            let ids = [amendment.original_client_id, amendment.client_id];
+            json!([amendment.execution, ids[0].as_str(), ids[1].as_str(), before, after, amendment.time / 1000])
+        };
+        let left = own.clone().filter(|amendment| amendment.original_client_id != amendment.client_id);
+        (own.clone().map(row).collect(), left.map(|amendment| amendment.original_client_id).collect())
+    }
+
     fn account_trades(&self, account: AccountId, market: MarketId) -> Vec<Value> {
         let sides = self.told.trades.iter().filter(|trade| trade.market == market).flat_map(|trade| {
             let bought = (trade.buyer == account).then(|| json!([trade.trade, trade.buyer_order, true, trade.buyer_is_maker]));
@@ -125,12 +142,15 @@ fn rows(body: &Value, columns: &[&str]) -> Vec<Value> {
 }
 
 const ORDER: &[&str] = &["orderId", "status", "clientOrderId", "executedQty", "time", "updateTime"];
+const AMENDMENT: &[&str] = &["executionId", "origClientOrderId", "newClientOrderId", "origQty", "newQty", "time"];
 const TRADE: &[&str] = &["id", "orderId", "isBuyer", "isMaker"];
 
 /// The answers of the API, compared with the journal.
 struct Check<'a> {
     trader: &'a Trader<'a>,
     journal: Journal,
+    /// The account is the one that amends.
+    amends: bool,
 }
 
 impl Check<'_> {
@@ -164,6 +184,25 @@ impl Check<'_> {
                     assert_eq!(rows(&json!([by_client_id]), ORDER)[0], *last);
                 }
             }
+
+            let mut amended = 0;
+            for order in &orders {
+                let (expected, left) = self.journal.amendments(order[0].as_u64().unwrap());
+                if expected.is_empty() {
+                    continue;
+                }
+                let query = format!("symbol={symbol}&orderId={}", order[0]);
+                let asked = async |more: &str| rows(&self.get("order/amendments", &format!("{query}{more}")).await, AMENDMENT);
+                assert_eq!(asked("").await, expected);
+                let last = &expected[expected.len() - 1];
+                assert_eq!(asked(&format!("&fromExecutionId={}", last[0])).await, std::slice::from_ref(last));
+                for client_id in left {
+                    let query = format!("symbol={symbol}&origClientOrderId={}", client_id.as_str());
+                    assert_eq!(self.trader.get("/api/v3/order", &query).await.error().1, -2013, "{client_id:?} is of no order");
+                }
+                amended += 1;
+            }
+            assert!(amended > 0 || orders.is_empty() || market == 1 || !self.amends, "the test amends orders");
 
             let trades = self.journal.account_trades(account, market);
             let asked = async |query: &str| rows(&self.get("myTrades", &format!("symbol={symbol}&{query}")).await, TRADE);
@@ -235,6 +274,13 @@ async fn act(exchange: &Exchange, one: AccountId, other: AccountId, round: u32) 
     submit(place(other, Side::Buy, 101, 7, gtc, none)).await;
     submit(place(other, Side::Buy, 105, 9, TimeInForce::Ioc, none)).await;
     submit(place(one, Side::Buy, 90, 5, gtc, none)).await;
+    let amend = |client_id: &str, new_client_id: &str, quantity| {
+        let [client_id, new_client_id] = [client_id, new_client_id].map(|name| ClientId::new(name).unwrap());
+        Command::Amend(AmendOrder { account: one, market: 0, order: None, client_id: Some(client_id), new_client_id, quantity })
+    };
+    let (placed, renamed) = (format!("BUY-90-{round}-NONE"), format!("bought-{round}"));
+    submit(amend(&placed, &renamed, SCALE * 4 / 10)).await;
+    submit(amend(&renamed, &renamed, SCALE * 3 / 10)).await;
     submit(place(one, Side::Sell, 90, 2, gtc, none)).await;
     submit(place(one, Side::Sell, 90, 1, gtc, StpMode::ExpireTaker)).await;
     let leg = |kind, price: i64, stop: i64, name: &str| OcoLeg {
@@ -255,6 +301,7 @@ async fn act(exchange: &Exchange, one: AccountId, other: AccountId, round: u32) 
         below: leg(OrderType::StopLossLimit, 60, 61, "below"),
     }))
     .await;
+    submit(amend(&format!("above-{round}"), &format!("amended-{round}"), SCALE / 20)).await;
     if round.is_multiple_of(2) {
         let client_id = ClientId::new(&format!("pair-{round}"));
         submit(Command::CancelList { account: one, market: 0, list: None, client_id }).await;
@@ -292,7 +339,8 @@ async fn many_trades(exchange: &Exchange, one: AccountId, other: AccountId) {
 
 async fn check(trader: &Trader<'_>) {
     let journal = Journal::read(&trader.exchange.app.pool).await;
-    Check { trader, journal }.all().await;
+    let amends = journal.told.amendments.values().flatten().any(|amendment| amendment.account == trader.account);
+    Check { trader, journal, amends }.all().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -75,6 +75,13 @@ async fn every_reply_has_the_shape_that_the_reference_says() {
     let resting = &replaced["newOrderResponse"]["orderId"];
     walk.ask(delete.clone(), "/api/v3/order", &format!("symbol=BTCUSDT&orderId={resting}")).await;
 
+    let resting = walk.ask(post.clone(), "/api/v3/order", &format!("{order}&price=90.00&quantity=1")).await["orderId"].clone();
+    let amend = format!("symbol=BTCUSDT&orderId={resting}&newQty=");
+    for quantity in ["0.5", "0.5"] {
+        walk.ask(Method::PUT, "/api/v3/order/amend/keepPriority", &format!("{amend}{quantity}")).await;
+    }
+    walk.ask(get.clone(), "/api/v3/order/amendments", &format!("symbol=BTCUSDT&orderId={resting}")).await;
+
     let oco = "symbol=BTCUSDT&side=SELL&quantity=0.1&aboveType=LIMIT_MAKER&abovePrice=120.00&belowType=STOP_LOSS_LIMIT\
                &belowStopPrice=80.00&belowPrice=79.00&belowTimeInForce=GTC";
     for detail in ["ACK", "RESULT", "FULL"] {
@@ -83,6 +90,8 @@ async fn every_reply_has_the_shape_that_the_reference_says() {
     let lists = walk.ask(get.clone(), "/api/v3/openOrderList", "").await;
     assert_eq!(lists.as_array().map(Vec::len), Some(3));
     let list = |index: usize| lists[index]["orderListId"].clone();
+    let leg = format!("symbol=BTCUSDT&orderId={}&newQty=0.08", lists[0]["orders"][0]["orderId"]);
+    walk.ask(Method::PUT, "/api/v3/order/amend/keepPriority", &leg).await;
     walk.ask(get.clone(), "/api/v3/orderList", &format!("orderListId={}", list(0))).await;
     walk.ask(delete.clone(), "/api/v3/orderList", &format!("symbol=BTCUSDT&orderListId={}", list(0))).await;
     walk.ask(delete.clone(), "/api/v3/order", &format!("symbol=BTCUSDT&orderId={}", lists[1]["orders"][0]["orderId"])).await;
@@ -93,6 +102,15 @@ async fn every_reply_has_the_shape_that_the_reference_says() {
     let trades = walk.ask(get.clone(), "/api/v3/myTrades", "symbol=BTCUSDT").await;
     assert!(trades.as_array().is_some_and(|trades| trades.len() >= 5), "{trades}");
     walk.ask(delete.clone(), "/api/v3/openOrders", "symbol=BTCUSDT").await;
+
+    walk.ask(post.clone(), "/api/v3/order", &format!("{order}&price=91.00&quantity=1")).await;
+    let own = "symbol=BTCUSDT&side=SELL&type=LIMIT&timeInForce=GTC&price=91.00&selfTradePreventionMode=";
+    let decremented = walk.ask(post.clone(), "/api/v3/order", &format!("{own}DECREMENT&quantity=0.2")).await;
+    walk.ask(post.clone(), "/api/v3/order", &format!("{own}EXPIRE_MAKER&quantity=0.2")).await;
+    for parameters in [format!("orderId={}", decremented["orderId"]), "preventedMatchId=2".to_owned()] {
+        let found = walk.ask(get.clone(), "/api/v3/myPreventedMatches", &format!("symbol=BTCUSDT&{parameters}")).await;
+        assert_eq!(found.as_array().map(Vec::len), Some(1), "{found}");
+    }
 
     for path in ["account", "account/commission", "rateLimit/order"] {
         let parameters = if path == "account/commission" { "symbol=BTCUSDT" } else { "" };

@@ -25,7 +25,7 @@ fn payload(parameters: &Value) -> String {
 }
 
 /// A request that the trader signs with its secret.
-fn signed(trader: &Trader<'_>, method: &str, mut parameters: Value) -> Value {
+pub fn signed(trader: &Trader<'_>, method: &str, mut parameters: Value) -> Value {
     parameters["apiKey"] = json!(trader.api_key);
     parameters["timestamp"] = json!(now() as u64);
     parameters["signature"] = json!(hmac_hex(&trader.secret, &payload(&parameters)));
@@ -36,7 +36,7 @@ fn limit(side: &str, price: &str, quantity: &str) -> Value {
     json!({"symbol": "BTCUSDT", "side": side, "type": "LIMIT", "timeInForce": "GTC", "price": price, "quantity": quantity})
 }
 
-async fn subscribe(trader: &Trader<'_>) -> Socket {
+pub async fn subscribe(trader: &Trader<'_>) -> Socket {
     let mut socket = Socket::open(&trader.exchange.app, PATH).await;
     let reply = socket.ask(signed(trader, "userDataStream.subscribe.signature", json!({}))).await;
     assert_eq!(reply["result"], json!({"subscriptionId": 0}), "{reply}");

@@ -12,7 +12,7 @@ use smallvec::SmallVec;
 impl Decision<'_> {
     pub(super) fn cancel(&mut self, cancel: &CancelOrder) -> Result<Canceled, Refusal> {
         self.may_cancel(cancel.account, cancel.market)?;
-        let slot = self.find(cancel)?;
+        let slot = self.find(cancel.account, cancel.market, cancel.order, cancel.client_id)?;
         let order = self.state.orders.get(slot);
         let allowed = match cancel.restriction {
             None => true,
@@ -31,19 +31,26 @@ impl Decision<'_> {
         if matches!(status, MarketStatus::Halt | MarketStatus::Break) { Err(Refusal::MarketClosed) } else { Ok(()) }
     }
 
-    fn find(&self, cancel: &CancelOrder) -> Result<Slot, Refusal> {
+    /// The open order with this id or client id; the client id of an order found by id must match.
+    pub(super) fn find(
+        &self,
+        account: AccountId,
+        market: MarketId,
+        id: Option<OrderId>,
+        client_id: Option<ClientId>,
+    ) -> Result<Slot, Refusal> {
         let orders = &self.state.orders;
-        let slot = match (cancel.order, &cancel.client_id) {
+        let slot = match (id, &client_id) {
             (Some(id), _) => orders.slot(id),
-            (None, Some(client_id)) => orders.slot_by_client_id(cancel.account, cancel.market, client_id),
+            (None, Some(client_id)) => orders.slot_by_client_id(account, market, client_id),
             (None, None) => None,
         };
         let slot = slot.ok_or(Refusal::UnknownOrder)?;
         let order = orders.get(slot);
-        if order.account != cancel.account || order.market != cancel.market {
+        if order.account != account || order.market != market {
             return Err(Refusal::UnknownOrder);
         }
-        match cancel.client_id {
+        match client_id {
             Some(client_id) if client_id != order.client_id => Err(Refusal::ClientOrderIdMismatch),
             _ => Ok(slot),
         }

@@ -2,7 +2,7 @@
 //! order may be placed, or which waiting orders its trades trigger (see `triggers`).
 
 use super::{Decision, Traded};
-use crate::event::{Event, MatchPrevented, Trade};
+use crate::event::{Event, MatchDecremented, MatchPrevented, Trade};
 use crate::money::{Amount, Price, Quantity, SCALE, Time, commission, floor_to, notional};
 use crate::order::{AccountId, ExpiryReason, Fill, MarketId, Order, OrderStatus, Side, StpMode, TimeInForce};
 use crate::orders::{Link, NONE, Slot};
@@ -106,7 +106,8 @@ pub(super) fn walk(state: &State, taker: &Taker, want: Want, enough: Enough) -> 
             slot = state.orders.next(slot, Link::Level);
             if maker.account == taker.account {
                 match taker.stp {
-                    StpMode::None => {}
+                    // The hold of a decremented quantity is released when it is decremented.
+                    StpMode::None | StpMode::Decrement => {}
                     StpMode::ExpireMaker => continue,
                     StpMode::ExpireTaker | StpMode::ExpireBoth => return got,
                 }
@@ -135,7 +136,8 @@ pub(super) fn fills(state: &State, taker: &Taker, quantity: Quantity) -> bool {
     let own = if taker.stp == StpMode::None { SmallVec::new() } else { own_resting(state, taker) };
     let closer = |one: Price, other: Price| if taker.side == Side::Buy { one < other } else { one > other };
     let nearest = own.iter().map(|(price, _)| *price).reduce(|one, other| if closer(other, one) { other } else { one });
-    let ends_at_own = matches!(taker.stp, StpMode::ExpireTaker | StpMode::ExpireBoth);
+    // A decremented order cannot be filled completely either.
+    let ends_at_own = matches!(taker.stp, StpMode::ExpireTaker | StpMode::ExpireBoth | StpMode::Decrement);
     // Only the maker expires: skip the account's own orders.
     let passed_over: Amount = own.iter().filter(|(price, _)| open_to(*price)).map(|(_, left)| Amount::from(*left)).sum();
     let mut missing = Amount::from(quantity) + if ends_at_own { 0 } else { passed_over };
@@ -215,7 +217,8 @@ impl Decision<'_> {
             }
             let maker_slot = level.chain.first;
             let maker = self.state.orders.get(maker_slot);
-            if maker.account == account && stp != StpMode::None {
+            let own = maker.account == account;
+            if own && !matches!(stp, StpMode::None | StpMode::Decrement) {
                 self.prevent(slot, maker_slot, price);
                 continue;
             }
@@ -225,6 +228,10 @@ impl Decision<'_> {
                 if quantity == 0 {
                     break;
                 }
+            }
+            if own && stp == StpMode::Decrement {
+                self.decrement(slot, maker_slot, price, quantity);
+                continue;
             }
             let (maker_id, maker_account, maker_list) = (maker.id, maker.account, maker.list);
             let value = notional(price, quantity);
@@ -273,6 +280,35 @@ impl Decision<'_> {
             (false, _) => ExpiryReason::InsufficientLiquidity,
         };
         self.close(slot, OrderStatus::Expired, reason);
+    }
+
+    /// Prevents a trade of `quantity` between two orders of one account: both lose it. As with a trade, the maker ends the other
+    /// orders of its list.
+    fn decrement(&mut self, taker_slot: Slot, maker_slot: Slot, price: Price, quantity: Quantity) {
+        let (taker, maker) = (*self.state.orders.get(taker_slot), *self.state.orders.get(maker_slot));
+        self.close_siblings(maker_slot);
+        let released = |order: &Order| match order.side {
+            Side::Sell => Amount::from(quantity),
+            Side::Buy => notional(if order.kind.has_price() { order.price } else { price }, quantity).min(order.hold),
+        };
+        self.emit(Event::MatchDecremented(MatchDecremented {
+            prevented: MatchPrevented {
+                market: taker.market,
+                prevented_match: self.state.markets[usize::from(taker.market)].book.last_prevented_match + 1,
+                taker: taker.id,
+                maker: maker.id,
+                price,
+                taker_quantity: quantity,
+                maker_quantity: quantity,
+            },
+            taker_released: released(&taker),
+            maker_released: released(&maker),
+        }));
+        for slot in [maker_slot, taker_slot] {
+            if self.state.orders.get(slot).remaining() == 0 {
+                self.close(slot, OrderStatus::ExpiredInMatch, ExpiryReason::None);
+            }
+        }
     }
 
     /// Prevents a trade between two orders of one account, in the taker's mode.

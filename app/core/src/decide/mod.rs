@@ -4,6 +4,7 @@
 //! the first event. Exception: each half of a cancel-replace may succeed alone, as the API documents.
 
 mod admin;
+mod amend;
 mod cancel;
 mod matching;
 mod order_list;
@@ -41,6 +42,7 @@ impl State {
                 decision.cancel_replace(cancel, new, *mode).map(|both| Outcome::CancelReplaced(Box::new(both)))
             }
             Command::PlaceOco(new) => decision.place_oco(new).map(Outcome::List),
+            Command::Amend(amend) => decision.amend(amend).map(|amended| Outcome::Amended(Box::new(amended))),
             Command::CancelList { account, market, list, client_id } => {
                 decision.cancel_list(*account, *market, *list, *client_id).map(Outcome::List)
             }

@@ -4,10 +4,10 @@
 use super::matching::{End, Enough, Taker, Want, fills, walk};
 use super::{Decision, Traded};
 use crate::command::{NewOrder, Placed};
-use crate::event::{Event, OrderPlaced};
-use crate::market::{Market, MarketStatus};
+use crate::event::{DECREMENT_LEVEL, Event, OrderPlaced};
+use crate::market::{Filters, Market, MarketStatus};
 use crate::money::{Amount, Price, Quantity, SCALE, Time, notional};
-use crate::order::{AccountId, ExpiryReason, MarketId, OrderListId, OrderStatus, OrderType, Side, TimeInForce};
+use crate::order::{AccountId, ExpiryReason, MarketId, OrderListId, OrderStatus, OrderType, Side, StpMode, TimeInForce};
 use crate::orders::Slot;
 use crate::refusal::{Filter, Refusal};
 use crate::state::{AccountEntry, State};
@@ -38,6 +38,9 @@ impl State {
         if market.status != MarketStatus::Trading {
             return Err(Refusal::MarketClosed);
         }
+        if new.stp == StpMode::Decrement && self.feature_level < DECREMENT_LEVEL {
+            return Err(Refusal::StpNotAllowed);
+        }
         self.check_filters(new, market, account, count, time)?;
         if self.order_by_client_id(new.account, new.market, &new.client_id).is_some() {
             return Err(Refusal::DuplicateClientOrderId);
@@ -61,18 +64,13 @@ impl State {
     ) -> Result<(), Refusal> {
         let filters = &market.filters;
         let refuse = |bad: bool, filter: Filter| if bad { Err(Refusal::Filter(filter)) } else { Ok(()) };
-        let off_grid =
-            |value: i64, low: i64, high: i64, step: i64| value < low || value > high || (step > 0 && value % step != 0);
         let as_market = !new.kind.has_price();
 
         let price_fault = |price: Price| off_grid(price, filters.min_price, filters.max_price, filters.tick_size);
         refuse(new.kind.has_price() && price_fault(new.price), Filter::Price)?;
         refuse(new.kind.is_algo() && price_fault(new.stop_price), Filter::Price)?;
         if new.quote_order_quantity == 0 {
-            let lot = off_grid(new.quantity, filters.min_quantity, filters.max_quantity, filters.step_size);
-            refuse(lot, Filter::LotSize)?;
-            let (low, high, step) = (filters.market_min_quantity, filters.market_max_quantity, filters.market_step_size);
-            refuse(as_market && off_grid(new.quantity, low, high, step), Filter::MarketLotSize)?;
+            check_lot(filters, new.quantity, as_market)?;
         }
         let average = self.average(market.id, time);
         if let Some(average) = average
@@ -94,12 +92,7 @@ impl State {
             _ => Some(notional(new.price, new.quantity)),
         };
         if let Some(value) = value {
-            if value == 0 {
-                return Err(Refusal::ZeroNotional);
-            }
-            let low = value < filters.min_notional && (!as_market || filters.apply_min_to_market);
-            let high = value > filters.max_notional && (!as_market || filters.apply_max_to_market);
-            refuse(low || high, Filter::Notional)?;
+            check_value(filters, value, as_market)?;
         }
         let (open, algo) = account.orders_on(market.id).map_or((0, 0), |orders| (orders.open, orders.algo));
         refuse(open.saturating_add(count) > filters.max_orders, Filter::MaxNumOrders)?;
@@ -110,6 +103,35 @@ impl State {
         let entry = &self.markets[usize::from(market)];
         entry.book.average_price(entry.market.filters.average_minutes, time)
     }
+}
+
+#[inline]
+const fn off_grid(value: i64, low: i64, high: i64, step: i64) -> bool {
+    value < low || value > high || (step > 0 && value % step != 0)
+}
+
+/// LOT_SIZE, and MARKET_LOT_SIZE for a type without a limit price.
+#[inline]
+pub(super) const fn check_lot(filters: &Filters, quantity: Quantity, as_market: bool) -> Result<(), Refusal> {
+    if off_grid(quantity, filters.min_quantity, filters.max_quantity, filters.step_size) {
+        return Err(Refusal::Filter(Filter::LotSize));
+    }
+    let (low, high, step) = (filters.market_min_quantity, filters.market_max_quantity, filters.market_step_size);
+    if as_market && off_grid(quantity, low, high, step) {
+        return Err(Refusal::Filter(Filter::MarketLotSize));
+    }
+    Ok(())
+}
+
+/// NOTIONAL.
+#[inline]
+pub(super) const fn check_value(filters: &Filters, value: Amount, as_market: bool) -> Result<(), Refusal> {
+    if value == 0 {
+        return Err(Refusal::ZeroNotional);
+    }
+    let low = value < filters.min_notional && (!as_market || filters.apply_min_to_market);
+    let high = value > filters.max_notional && (!as_market || filters.apply_max_to_market);
+    if low || high { Err(Refusal::Filter(Filter::Notional)) } else { Ok(()) }
 }
 
 impl Decision<'_> {

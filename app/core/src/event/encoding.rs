@@ -11,7 +11,7 @@ use crate::market::{Commission, Filters, MarketStatus};
 use crate::order::{ExpiryReason, OrderStatus, OrderType, Side, StpMode, TimeInForce};
 use crate::protection::{Breaker, CancelScope, PriceRange};
 
-use super::{CommandExecuted, Event, FEATURE_LEVEL, MatchPrevented, OrderPlaced, Trade};
+use super::{CommandExecuted, Event, FEATURE_LEVEL, MatchDecremented, MatchPrevented, OrderPlaced, Trade};
 
 mod kind {
     pub const CLOCK: u8 = 1;
@@ -43,6 +43,8 @@ mod kind {
     pub const MARKET_PAUSED: u8 = 27;
     pub const TIME_SET_BACK: u8 = 30;
     pub const COMMAND_EXECUTED: u8 = 40;
+    pub const ORDER_AMENDED: u8 = 41;
+    pub const MATCH_DECREMENTED: u8 = 42;
 }
 
 impl Event {
@@ -74,13 +76,13 @@ impl Event {
             }
             Self::MatchPrevented(e) => {
                 w.u8(kind::MATCH_PREVENTED);
-                w.u64(e.market.into());
-                w.u64(e.prevented_match);
-                w.u64(e.taker);
-                w.u64(e.maker);
-                w.i64(e.price);
-                w.i64(e.taker_quantity);
-                w.i64(e.maker_quantity);
+                e.encode(w);
+            }
+            Self::MatchDecremented(e) => {
+                w.u8(kind::MATCH_DECREMENTED);
+                e.prevented.encode(w);
+                w.amount(e.taker_released);
+                w.amount(e.maker_released);
             }
             Self::OrderClosed { order, status, reason } => {
                 w.u8(kind::ORDER_CLOSED);
@@ -211,6 +213,13 @@ impl Event {
                 w.u64((*market).into());
                 w.i64(*until);
             }
+            Self::OrderAmended { order, quantity, client_id, released } => {
+                w.u8(kind::ORDER_AMENDED);
+                w.u64(*order);
+                w.i64(*quantity);
+                w.bytes(client_id.as_bytes());
+                w.amount(*released);
+            }
             Self::CommandExecuted(e) => {
                 w.u8(kind::COMMAND_EXECUTED);
                 w.u128(e.id);
@@ -257,15 +266,7 @@ impl Event {
                 taker_commission: r.amount()?,
                 maker_commission: r.amount()?,
             }),
-            kind::MATCH_PREVENTED => Self::MatchPrevented(MatchPrevented {
-                market: r.u16()?,
-                prevented_match: r.u64()?,
-                taker: r.u64()?,
-                maker: r.u64()?,
-                price: r.i64()?,
-                taker_quantity: r.i64()?,
-                maker_quantity: r.i64()?,
-            }),
+            kind::MATCH_PREVENTED => Self::MatchPrevented(MatchPrevented::decode(r)?),
             kind::ORDER_CLOSED => Self::OrderClosed {
                 order: r.u64()?,
                 status: OrderStatus::from_code(r.u8()?).ok_or(r.error("an order status"))?,
@@ -313,13 +314,13 @@ impl Event {
                 cancel_refused: decode_refusal_option(r)?,
                 new_refused: decode_refusal_option(r)?,
             }),
-            other => Self::decode_level_2(other, r)?,
+            other => Self::decode_rare(other, r)?,
         })
     }
 
-    /// Kinds from 21 on: rare compared with orders and trades.
+    /// Most kinds from 21 on: rare compared with orders and trades.
     #[cold]
-    fn decode_level_2(kind: u8, r: &mut Reader<'_>) -> Result<Self, DecodeError> {
+    fn decode_rare(kind: u8, r: &mut Reader<'_>) -> Result<Self, DecodeError> {
         Ok(match kind {
             kind::STOPS_REACHED => Self::StopsReached { market: r.u16()?, low: r.i64()?, high: r.i64()? },
             kind::CANCEL_ALL_BEGUN => Self::CancelAllBegun { scope: CancelScope::decode(r)?, through: r.u64()? },
@@ -332,6 +333,14 @@ impl Event {
                 Self::BreakerSet { market: r.u16()?, breaker: if r.bool()? { Some(Breaker::decode(r)?) } else { None } }
             }
             kind::TIME_SET_BACK => Self::TimeSetBack(r.i64()?),
+            kind::MATCH_DECREMENTED => Self::MatchDecremented(MatchDecremented {
+                prevented: MatchPrevented::decode(r)?,
+                taker_released: r.amount()?,
+                maker_released: r.amount()?,
+            }),
+            kind::ORDER_AMENDED => {
+                Self::OrderAmended { order: r.u64()?, quantity: r.i64()?, client_id: client_id(r)?, released: r.amount()? }
+            }
             kind::MARKET_PAUSED => Self::MarketPaused { market: r.u16()?, until: r.i64()? },
             _ => return Err(r.error("an event kind that this release knows: run the release that wrote it")),
         })
@@ -355,6 +364,30 @@ impl OrderPlaced {
         w.amount(self.hold);
         w.small(self.list);
         w.bytes(self.client_id.as_bytes());
+    }
+}
+
+impl MatchPrevented {
+    fn encode(&self, w: &mut Writer<impl Sink>) {
+        w.u64(self.market.into());
+        w.u64(self.prevented_match);
+        w.u64(self.taker);
+        w.u64(self.maker);
+        w.i64(self.price);
+        w.i64(self.taker_quantity);
+        w.i64(self.maker_quantity);
+    }
+
+    fn decode(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        Ok(Self {
+            market: r.u16()?,
+            prevented_match: r.u64()?,
+            taker: r.u64()?,
+            maker: r.u64()?,
+            price: r.i64()?,
+            taker_quantity: r.i64()?,
+            maker_quantity: r.i64()?,
+        })
     }
 }
 

@@ -84,7 +84,7 @@ fn compare(seed: u64, steps: u128) -> (BTreeMap<&'static str, usize>, usize) {
 #[test]
 fn every_kind_of_command_is_rebuilt() {
     let (kinds, halves) = compare(2_028, 10_000);
-    let expected = ["cancel", "cancel_all", "cancel_list", "cancel_replace", "place", "place_oco"];
+    let expected = ["amend", "cancel", "cancel_all", "cancel_list", "cancel_replace", "place", "place_oco"];
     assert!(expected.iter().all(|name| kinds.contains_key(name)) && halves > 0, "{kinds:?}, {halves} halves");
 }
 

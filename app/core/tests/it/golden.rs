@@ -22,10 +22,11 @@ const RELEASES: &[(&str, u64, u64)] = &[
     ("0.1.0-operator", 1959, 12027315539885),
     ("0.2.0-level-2", 2006, 1884001697053),
     ("0.3.0-level-3", 1552, 6708238990194),
+    ("0.4.0-level-4", 2013, 9260576759446),
 ];
 
 /// Of [`Event`].
-const EVENT_KINDS: usize = 28;
+const EVENT_KINDS: usize = 30;
 
 fn path(release: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(format!("tests/golden/journal-{release}.bin"))
@@ -110,6 +111,17 @@ fn write_level_3(release: &str) {
     write_batches(release, &exchange);
 }
 
+/// Additions of feature level 4: amendments, of single orders and of pairs, and decremented orders.
+fn write_level_4(release: &str) {
+    let mut exchange = Exchange::with(filters(), some_commission());
+    let mut random = Random(2_029);
+    for step in 0..1_200 {
+        exchange.now += random.below(3) as i64 * SECOND;
+        let _ = exchange.run(&random.command(step / 2, step / 20));
+    }
+    write_batches(release, &exchange);
+}
+
 /// Batches, each preceded by its length (4 bytes, little endian).
 fn write_batches(release: &str, exchange: &Exchange) {
     let mut file = Vec::new();
@@ -129,6 +141,7 @@ fn every_release_is_replayed() {
         match release.rsplit_once("-level-") {
             Some((_, "2")) => write_level_2(&release),
             Some((_, "3")) => write_level_3(&release),
+            Some((_, "4")) => write_level_4(&release),
             _ => write(&release),
         }
     }

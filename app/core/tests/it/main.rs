@@ -1,6 +1,8 @@
 //! The core's tests in one binary. `support` creates exchanges and commands; every other file has one subject.
 
+mod amendments;
 mod cascade;
+mod decrement;
 mod forwarded;
 mod golden;
 mod naive;

@@ -2,7 +2,7 @@
 //! stored forever. It shares the vocabulary of commands with the real exchange, but none of its rules.
 
 use crate::support::{BTC, MARKET, USDT};
-use exchange_core::command::{CancelOrder, CancelReplaceMode, CancelRestriction, Command, NewOco, NewOrder};
+use exchange_core::command::{AmendOrder, CancelOrder, CancelReplaceMode, CancelRestriction, Command, NewOco, NewOrder};
 use exchange_core::market::{Commission, Filters};
 use exchange_core::order::{AccountId, AssetId, ClientId, OrderType, Side, StpMode, TimeInForce};
 use std::collections::BTreeMap;
@@ -21,6 +21,7 @@ pub struct Open {
     /// Some(arrival) on the book, None while it waits or takes.
     pub arrived: Option<u64>,
     pub waiting: bool,
+    pub amendments: usize,
     pub status: &'static str,
 }
 
@@ -43,6 +44,8 @@ pub struct Naive {
     queue: Vec<u64>,
     pub last_id: u64,
     pub last_list: u64,
+    /// Feature level 4.
+    pub level_4: bool,
     arrivals: u64,
     now: i64,
 }
@@ -68,6 +71,7 @@ impl Naive {
             queue: Vec::new(),
             last_id: 0,
             last_list: 0,
+            level_4: true,
             arrivals: 0,
             now: 0,
         }
@@ -118,6 +122,7 @@ impl Naive {
                 Ok(shown)
             }
             Command::PlaceOco(oco) => self.oco(oco),
+            Command::Amend(amend) => self.amend(amend),
             Command::Tick => Ok(Vec::new()),
             Command::Admin { .. } => panic!("the twin is set up by hand"),
         }
@@ -201,6 +206,9 @@ impl Naive {
     }
 
     fn check(&self, new: &NewOrder, count: usize) -> Result<(), String> {
+        if new.stp == StpMode::Decrement && !self.level_4 {
+            return refuse("This symbol does not allow the specified self-trade prevention mode.");
+        }
         self.check_filters(new, count)?;
         if self.open.iter().any(|o| o.new.account == new.account && o.new.client_id == new.client_id) {
             return refuse("Duplicate order sent.");
@@ -234,7 +242,7 @@ impl Naive {
         let (mut got, mut value) = (0i64, 0i128);
         for i in self.opposite(taker) {
             let maker = &self.open[i];
-            if maker.new.account == taker.account && taker.stp != StpMode::None {
+            if maker.new.account == taker.account && !matches!(taker.stp, StpMode::None | StpMode::Decrement) {
                 if taker.stp == StpMode::ExpireMaker {
                     continue;
                 }
@@ -327,6 +335,7 @@ impl Naive {
             list,
             arrived: None,
             waiting,
+            amendments: 0,
             status: "NEW",
         });
         self.last_id
@@ -379,9 +388,14 @@ impl Naive {
 
     fn take(&mut self, id: u64, ended: bool) {
         let new = self.open[self.find(id).unwrap()].new.clone();
+        // An own order in the way takes a part of a decremented order, so that it cannot be filled.
+        let walks = match new.stp {
+            StpMode::Decrement => NewOrder { stp: StpMode::ExpireTaker, ..new.clone() },
+            _ => new.clone(),
+        };
         if new.kind.has_price()
             && new.time_in_force == TimeInForce::Fok
-            && self.preview(&new, new.quantity, None).0 < new.quantity
+            && self.preview(&walks, new.quantity, None).0 < new.quantity
         {
             return self.end(id, "EXPIRED");
         }
@@ -392,7 +406,8 @@ impl Naive {
                 break;
             }
             let (maker_id, price, maker_left) = (self.open[maker].id, self.open[maker].new.price, self.open[maker].left());
-            if self.open[maker].new.account == new.account && new.stp != StpMode::None {
+            let own = self.open[maker].new.account == new.account;
+            if own && !matches!(new.stp, StpMode::None | StpMode::Decrement) {
                 if new.stp != StpMode::ExpireTaker {
                     self.open[maker].prevented += maker_left;
                     self.end_others(maker_id, "EXPIRED");
@@ -412,6 +427,12 @@ impl Naive {
                 }
             }
             self.end_others(maker_id, "EXPIRED");
+            if own && new.stp == StpMode::Decrement {
+                for order in [maker_id, id] {
+                    self.lose(order, price, quantity);
+                }
+                continue;
+            }
             self.trade(id, maker_id, price, quantity);
         }
         let Some(me) = self.find(id) else { return };
@@ -425,6 +446,26 @@ impl Naive {
                 let whole = new.quote_order_quantity > 0 && self.open[me].left() == 0 && !ended;
                 self.end(id, if whole { "FILLED" } else { "EXPIRED" });
             }
+        }
+    }
+
+    /// Decrements an order by a quantity that would have traded at `price`.
+    fn lose(&mut self, id: u64, price: i64, quantity: i64) {
+        let me = self.find(id).unwrap();
+        let order = &mut self.open[me];
+        order.prevented += quantity;
+        let own_price = if order.new.kind.has_price() { order.new.price } else { price };
+        let back = match order.new.side {
+            Side::Buy => (i128::from(own_price) * i128::from(quantity) / ONE).min(order.hold),
+            Side::Sell => quantity.into(),
+        };
+        order.hold -= back;
+        let (account, side, left) = (order.new.account, order.new.side, order.left());
+        let balance = self.balance(account, Self::asset(side));
+        balance.1 -= back;
+        balance.0 += back;
+        if left == 0 {
+            self.end(id, "EXPIRED_IN_MATCH");
         }
     }
 
@@ -543,6 +584,81 @@ impl Naive {
         }
         let id = order.id;
         Ok(self.cancel_with_list(id))
+    }
+
+    fn amend(&mut self, amend: &AmendOrder) -> Answer {
+        if !self.level_4 {
+            return refuse("Order amend is not supported for this symbol.");
+        }
+        let mine = |o: &Open| o.new.account == amend.account;
+        let found = self.open.iter().position(|o| match amend.order {
+            Some(id) => mine(o) && o.id == id,
+            None => mine(o) && Some(o.new.client_id) == amend.client_id,
+        });
+        let Some(index) = found else { return refuse("Unknown order sent.") };
+        let order = self.open[index].clone();
+        if amend.client_id.is_some_and(|id| id != order.new.client_id) {
+            return refuse("Client order ID is not correct for this order ID.");
+        }
+        if amend.quantity == order.new.quantity {
+            return refuse("The requested action would change no state; rejecting");
+        }
+        if amend.quantity > order.new.quantity {
+            return refuse("Order amend (quantity increase) is not supported.");
+        }
+        self.check_amended_size(&order.new, amend.quantity)?;
+        if order.executed + order.prevented >= amend.quantity {
+            return refuse("Order amend (quantity not above the executed quantity) is not supported.");
+        }
+        if order.amendments >= 10 {
+            return refuse("Filter failure: MAX_NUM_ORDER_AMENDS");
+        }
+        let taken = |o: &Open| mine(o) && o.id != order.id && o.new.client_id == amend.new_client_id;
+        if self.open.iter().any(taken) {
+            return refuse("Duplicate order sent.");
+        }
+        let pair: Vec<u64> =
+            self.open.iter().filter(|o| o.id == order.id || (o.list == order.list && o.list != 0)).map(|o| o.id).collect();
+        let mut most = 0;
+        for id in &pair {
+            let me = self.find(*id).unwrap();
+            self.open[me].new.quantity = amend.quantity;
+            self.open[me].amendments += 1;
+            let o = &self.open[me];
+            let price = if o.new.kind.has_price() { o.new.price } else { o.new.stop_price };
+            let left = i128::from(o.left());
+            most = most.max(if o.new.side == Side::Buy { i128::from(price) * left / ONE } else { left });
+        }
+        for id in &pair {
+            let me = self.find(*id).unwrap();
+            let less = (self.open[me].hold - most).max(0);
+            self.open[me].hold -= less;
+            let balance = self.balance(amend.account, Self::asset(order.new.side));
+            balance.1 -= less;
+            balance.0 += less;
+        }
+        let me = self.find(order.id).unwrap();
+        self.open[me].new.client_id = amend.new_client_id;
+        Ok(vec![self.show(order.id)])
+    }
+
+    fn check_amended_size(&self, new: &NewOrder, quantity: i64) -> Result<(), String> {
+        let f = &self.filters;
+        let fits = |low: i64, high: i64, step: i64| quantity >= low && quantity <= high && (step == 0 || quantity % step == 0);
+        let by_stop = !new.kind.has_price();
+        if !fits(f.min_quantity, f.max_quantity, f.step_size) {
+            return refuse("Filter failure: LOT_SIZE");
+        }
+        if by_stop && !fits(f.market_min_quantity, f.market_max_quantity, f.market_step_size) {
+            return refuse("Filter failure: MARKET_LOT_SIZE");
+        }
+        let worth = i128::from(if by_stop { new.stop_price } else { new.price }) * i128::from(quantity) / ONE;
+        if worth == 0 {
+            return refuse("Price * QTY is zero or less.");
+        }
+        let small = worth < f.min_notional && (!by_stop || f.apply_min_to_market);
+        let large = worth > f.max_notional && (!by_stop || f.apply_max_to_market);
+        if small || large { refuse("Filter failure: NOTIONAL") } else { Ok(()) }
     }
 
     fn oco(&mut self, oco: &NewOco) -> Answer {

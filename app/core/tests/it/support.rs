@@ -1,8 +1,8 @@
 //! This module has an exchange with two assets and a market, short forms of commands, and random command streams from a seed.
 
 use exchange_core::command::{
-    AccountRights, AdminAction, CancelOrder, CancelReplaceMode, CancelRestriction, Command, NewOco, NewOrder, OcoLeg, Operator,
-    Outcome, Placed,
+    AccountRights, AdminAction, AmendOrder, CancelOrder, CancelReplaceMode, CancelRestriction, Command, NewOco, NewOrder, OcoLeg,
+    Operator, Outcome, Placed,
 };
 use exchange_core::event::Event;
 use exchange_core::market::{Commission, Filters, MarketStatus};
@@ -294,6 +294,13 @@ impl Random {
         }
     }
 
+    /// Often of a fresh order, and half of the time under its own client id.
+    fn amend(&mut self, last_order: u64) -> AmendOrder {
+        let CancelOrder { account, market, order, client_id, .. } = self.cancel(last_order);
+        let new_client_id = client_id.filter(|_| self.chance(50)).unwrap_or_else(|| self.id());
+        AmendOrder { account, market, order, client_id, new_client_id, quantity: self.quantity() }
+    }
+
     fn oco(&mut self) -> NewOco {
         let side = self.pick(Side::ALL);
         let limit_like = self.pick(&[OrderType::LimitMaker, OrderType::TakeProfit, OrderType::TakeProfitLimit]);
@@ -369,7 +376,8 @@ impl Random {
     /// Any command that a customer may send. `last_order` and `last_list` direct cancels at orders that may be open.
     pub fn command(&mut self, last_order: u64, last_list: u64) -> Command {
         match self.below(100) {
-            0..60 => Command::Place(self.new_order()),
+            0..54 => Command::Place(self.new_order()),
+            54..60 => Command::Amend(self.amend(last_order)),
             60..80 => Command::Cancel(self.cancel(last_order)),
             80..88 => Command::CancelReplace {
                 cancel: self.cancel(last_order),

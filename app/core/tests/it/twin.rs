@@ -35,6 +35,7 @@ fn shown(outcome: &Outcome) -> Shown {
             cancel.into_iter().chain(new.map(|placed| order(&placed.order))).collect()
         }
         Outcome::List(report) => list(report),
+        Outcome::Amended(amended) => vec![order(&amended.order)],
         _ => Vec::new(),
     }
 }
@@ -48,14 +49,21 @@ fn compare(seed: u64, step: usize, command: &Command, fast: &Exchange, slow: &Na
             assert_eq!((balance.free, balance.locked), naive, "account {account} asset {asset}, {}", at());
         }
     }
-    let mut open: Vec<_> = slow.open.iter().map(|o| (o.id, o.executed, o.prevented, o.hold, o.waiting)).collect();
-    open.sort_unstable();
+    let mut open: Vec<_> = slow
+        .open
+        .iter()
+        .map(|o| (o.id, o.new.quantity, o.new.client_id, o.amendments, o.executed, o.prevented, o.hold, o.waiting))
+        .collect();
+    open.sort_unstable_by_key(|o| o.0);
     let mut real: Vec<_> = [ALICE, BOB, CAROL]
         .iter()
         .flat_map(|account| fast.state.open_orders(*account, None))
-        .map(|o| (o.id, o.executed, o.prevented, o.hold, !o.working))
+        .map(|o| {
+            let amendments = fast.state.amendments(o.id) as usize;
+            (o.id, o.quantity, o.client_id, amendments, o.executed, o.prevented, o.hold, !o.working)
+        })
         .collect();
-    real.sort_unstable();
+    real.sort_unstable_by_key(|o| o.0);
     assert_eq!(real, open, "open orders, {}", at());
     let depth = fast.state.depth(MARKET, usize::MAX);
     for (side, levels) in [(Side::Buy, depth.bids), (Side::Sell, depth.asks)] {
@@ -81,8 +89,8 @@ enum Pace {
     Some,
 }
 
-/// Runs both for `steps` commands; returns the number of accepted commands and of trades.
-fn run(seed: u64, steps: usize, filters: Filters, pace: Pace) -> (usize, usize) {
+/// Runs both for `steps` commands; returns the number of accepted commands, of trades and of amendments.
+fn run(seed: u64, steps: usize, filters: Filters, pace: Pace) -> (usize, usize, usize) {
     let mut random = Random(seed);
     let mut fast = match pace {
         Pace::AtOnce => Exchange::of_level_1(filters.clone(), some_commission()),
@@ -90,11 +98,12 @@ fn run(seed: u64, steps: usize, filters: Filters, pace: Pace) -> (usize, usize) 
     };
     fast.works = pace == Pace::Drained;
     let mut slow = Naive::new(filters, some_commission());
+    slow.level_4 = pace != Pace::AtOnce;
     for account in [ALICE, BOB, CAROL] {
         slow.balances.insert((account, BTC), (units("1000").into(), 0));
         slow.balances.insert((account, USDT), (units("1000000").into(), 0));
     }
-    let mut accepted = 0;
+    let (mut accepted, mut amended) = (0, 0);
     for step in 0..steps {
         let command = random.command(slow.last_id, slow.last_list);
         fast.now += random.below(3) as i64 * 10 * SECOND;
@@ -111,22 +120,25 @@ fn run(seed: u64, steps: usize, filters: Filters, pace: Pace) -> (usize, usize) 
             }
         }
         accepted += usize::from(answer.is_ok());
+        amended += usize::from(matches!(answer, Ok(Outcome::Amended(_))));
         let answer = answer.as_ref().map(shown).map_err(ToString::to_string);
         assert_eq!(answer, naive, "seed {seed}, step {step}, {command:?}");
         compare(seed, step, &command, &fast, &slow);
     }
-    (accepted, slow.trades.len())
+    (accepted, slow.trades.len(), amended)
 }
 
 #[test]
 fn the_fast_exchange_does_what_the_slow_one_does() {
     for pace in [Pace::AtOnce, Pace::Drained, Pace::Some] {
-        let (mut accepted, mut trades) = (0, 0);
+        let (mut accepted, mut trades, mut amendments) = (0, 0, 0);
         for seed in 0..40 {
-            let (more, traded) = run(seed, 800, filters(), pace);
+            let (more, traded, amended) = run(seed, 800, filters(), pace);
             accepted += more;
             trades += traded;
+            amendments += amended;
         }
+        assert_eq!(amendments > 300, pace != Pace::AtOnce, "{pace:?}: {amendments} amendments");
         assert!(accepted > 10_000 && trades > 5_000, "{pace:?} does something: {accepted} accepted, {trades} trades");
     }
 }
@@ -150,7 +162,7 @@ fn also_where_filters_refuse_often() {
         ..filters()
     };
     for seed in 1_000..1_030 {
-        let (accepted, _) = run(seed, 600, tight.clone(), if seed % 2 == 0 { Pace::Drained } else { Pace::Some });
+        let (accepted, ..) = run(seed, 600, tight.clone(), if seed % 2 == 0 { Pace::Drained } else { Pace::Some });
         assert!(accepted > 60, "seed {seed}: {accepted} accepted");
     }
 }

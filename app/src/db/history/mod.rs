@@ -4,16 +4,20 @@
 //! - It must not return anything newer than that sequence: the caller adds it from memory.
 //! - Each read is one statement that also reads the sequence, so rows and sequence come from one snapshot.
 
+mod amendments;
 mod candles;
 mod load;
 mod order_lists;
 mod orders;
+mod prevented;
 mod trades;
 
+pub use amendments::{AmendmentQuery, amendments};
 pub use candles::candles;
 pub use load::load;
 pub use order_lists::{ListQuery, client_ids, list_by_client_id, list_by_id, lists, lists_of};
 pub use orders::{OrderQuery, order_by_client_id, order_by_id, orders};
+pub use prevented::{PreventedQuery, Wanted, prevented};
 pub use trades::{AccountTradeQuery, TradeQuery, account_trades, aggregates, trades};
 
 use exchange_core::money::Amount;

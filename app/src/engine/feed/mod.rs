@@ -48,7 +48,7 @@ pub enum Execution {
     Trade,
     Expired,
     TradePrevention,
-    /// Changed by an event that none of the others describes.
+    /// Amended.
     Replaced,
 }
 
@@ -93,6 +93,8 @@ pub struct Report {
     pub execution: Execution,
     pub trade: Option<LastTrade>,
     pub prevention: Option<Prevention>,
+    /// Client id before an amendment.
+    pub original_client_id: Option<ClientId>,
 }
 
 /// A change that the owner of an account can see.
@@ -102,6 +104,8 @@ pub enum AccountChange {
     List {
         list: Box<OrderList>,
         legs: Legs,
+        /// A leg has another client id.
+        renamed: bool,
     },
     /// The balances that an event may have changed, after it.
     Balances(SmallVec<[(AssetId, Balance); 2]>),

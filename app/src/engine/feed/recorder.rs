@@ -1,10 +1,10 @@
 //! This module turns the effects of one event into the changes of [`super`]. It must not change the state.
 
 use exchange_core::{
-    OrderList, State, TradeRecord, Transfer,
+    AmendmentRecord, OrderList, State, TradeRecord, Transfer,
     event::Event,
     money::Time,
-    order::{AccountId, AssetId, MarketId, Order, OrderId, OrderListId, OrderStatus, Side, TimeInForce},
+    order::{AccountId, AssetId, ClientId, MarketId, Order, OrderId, OrderListId, OrderStatus, Side, TimeInForce},
 };
 use parking_lot::MutexGuard;
 use smallvec::SmallVec;
@@ -20,6 +20,7 @@ enum Kind {
     Trade,
     Prevented { maker: OrderId },
     Closed,
+    Amended,
     Other,
 }
 
@@ -42,6 +43,8 @@ pub struct Recorder<'a> {
     /// A list whose orders are being placed.
     placing: Option<(u64, Time, OrderList)>,
     prevented: Option<exchange_core::event::MatchPrevented>,
+    /// Client id before the amendment of this event.
+    original_client_id: Option<ClientId>,
     sequence: u64,
     now: Time,
 }
@@ -62,6 +65,7 @@ impl<'a> Recorder<'a> {
             incomplete: SmallVec::new(),
             placing: None,
             prevented: None,
+            original_client_id: None,
             sequence,
             now,
         }
@@ -69,7 +73,7 @@ impl<'a> Recorder<'a> {
 
     /// Before the event is applied.
     pub fn before(&mut self, state: &State, event: &Event) {
-        self.prevented = None;
+        (self.prevented, self.original_client_id) = (None, None);
         self.kind = match event {
             Event::OrderPlaced(placed) => Kind::Placed { rests: placed.rests },
             Event::OrderTriggered { rests, .. } => Kind::Triggered { rests: *rests },
@@ -78,10 +82,12 @@ impl<'a> Recorder<'a> {
                 self.note_legs(state, trade.maker);
                 Kind::Trade
             }
-            Event::MatchPrevented(prevented) => {
+            Event::MatchPrevented(prevented)
+            | Event::MatchDecremented(exchange_core::event::MatchDecremented { prevented, .. }) => {
                 self.prevented = Some(prevented.clone());
                 Kind::Prevented { maker: prevented.maker }
             }
+            Event::OrderAmended { .. } => Kind::Amended,
             Event::OrderClosed { order, .. } => {
                 self.note_legs(state, *order);
                 Kind::Closed
@@ -126,7 +132,7 @@ impl<'a> Recorder<'a> {
             Kind::Trade => false,
             Kind::Prevented { maker } => order.id == maker,
             Kind::Closed => order.kind.has_price() && order.working && order.time_in_force == TimeInForce::Gtc,
-            Kind::Other => order.kind.has_price() && order.working,
+            Kind::Amended | Kind::Other => order.kind.has_price() && order.working,
         };
         if on_book {
             self.level(order.market, order.side, order.price);
@@ -134,6 +140,10 @@ impl<'a> Recorder<'a> {
         if self.watches(order.account) {
             self.orders.push(*order);
         }
+    }
+
+    pub const fn amended(&mut self, amendment: &AmendmentRecord) {
+        self.original_client_id = Some(amendment.original_client_id);
     }
 
     pub fn list_changed(&mut self, list: &OrderList) {
@@ -178,8 +188,11 @@ impl<'a> Recorder<'a> {
             if list.done {
                 self.end_placing(state);
                 let legs = self.legs.iter().find(|(id, _)| *id == list.id).map(|(_, legs)| legs.clone()).unwrap_or_default();
-                let change = AccountChange::List { list: Box::new(list.clone()), legs };
+                let change = AccountChange::List { list: Box::new(list.clone()), legs, renamed: false };
                 self.push(list.account, change);
+            } else if self.kind == Kind::Amended {
+                let legs = state.list_legs(list.id).iter().copied().collect();
+                self.push(list.account, AccountChange::List { list: Box::new(list), legs, renamed: true });
             } else if matches!(self.kind, Kind::Placed { .. }) {
                 self.placing = Some((self.sequence, self.now, list));
             }
@@ -199,7 +212,9 @@ impl<'a> Recorder<'a> {
     }
 
     fn report(&mut self, state: &State, event: &Event, order: &Order) {
-        let mut report = Report { order: *order, execution: Execution::Replaced, trade: None, prevention: None };
+        let original_client_id = self.original_client_id;
+        let mut report =
+            Report { order: *order, execution: Execution::Replaced, trade: None, prevention: None, original_client_id };
         match event {
             Event::OrderPlaced(_) | Event::OrderTriggered { .. } => report.execution = Execution::New,
             Event::Trade(_) => {
@@ -210,7 +225,7 @@ impl<'a> Recorder<'a> {
                     return self.push_incomplete(report);
                 }
             }
-            Event::MatchPrevented(_) => {
+            Event::MatchPrevented(_) | Event::MatchDecremented(_) => {
                 report.execution = Execution::TradePrevention;
                 report.prevention = self.prevented.as_ref().map(|prevented| {
                     let is_maker = order.id == prevented.maker;
@@ -260,7 +275,7 @@ impl<'a> Recorder<'a> {
     fn end_placing(&mut self, state: &State) {
         if let Some((sequence, time, list)) = self.placing.take() {
             let legs = state.list_legs(list.id).iter().copied().collect();
-            self.push_at(sequence, time, list.account, AccountChange::List { list: Box::new(list), legs });
+            self.push_at(sequence, time, list.account, AccountChange::List { list: Box::new(list), legs, renamed: false });
         }
     }
 

@@ -4,13 +4,13 @@
 use std::collections::BTreeMap;
 
 use exchange_core::{
-    OrderList, TradeRecord,
+    AmendmentRecord, OrderList, PreventedRecord, TradeRecord,
     order::{AccountId, ClientId, MarketId, Order, OrderId, OrderListId},
 };
 use tokio::time::{Instant, timeout_at};
 
 use super::{DEADLINE, History, HistoryError, Laid, cut};
-use crate::db::history::{self as tables, AccountTradeQuery, ListQuery, OrderQuery, Part};
+use crate::db::history::{self as tables, AccountTradeQuery, AmendmentQuery, ListQuery, OrderQuery, Part, PreventedQuery};
 use crate::engine::committed::Committed;
 
 /// An order list and the client ids of its orders.
@@ -39,6 +39,39 @@ impl History {
         self.laid_over(read, |committed, mut rows| Laid::Done(in_memory(committed).or_else(|| rows.rows.pop()))).await
     }
 
+    /// Matches that self-trade prevention prevented, by rising id.
+    ///
+    /// # Errors
+    /// As [`Self::order`].
+    pub async fn prevented(&self, query: PreventedQuery) -> Result<Vec<PreventedRecord>, HistoryError> {
+        let read = |pool| async move { tables::prevented(&pool, &query).await };
+        self.laid_over(read, |committed, rows| {
+            let mut found = rows.rows;
+            let newer = committed.tail.prevented(query.account, rows.at.sequence);
+            found.extend(newer.filter(|record| query.holds(record)).cloned());
+            found.truncate(query.limit());
+            Laid::Done(found)
+        })
+        .await
+    }
+
+    /// The amendments of an order, oldest first.
+    ///
+    /// # Errors
+    /// As [`Self::order`].
+    pub async fn amendments(&self, query: AmendmentQuery) -> Result<Vec<AmendmentRecord>, HistoryError> {
+        let read = |pool| async move { tables::amendments(&pool, &query).await };
+        self.laid_over(read, |committed, rows| {
+            let mut amendments = rows.rows;
+            let newer = committed.tail.amendments(query.account, query.order, rows.at.sequence);
+            let of_market = newer.filter(|amendment| amendment.market == query.market);
+            amendments.extend(of_market.filter(|amendment| query.part.holds(amendment.execution, amendment.time)).cloned());
+            amendments.truncate(query.part.limit);
+            Laid::Done(amendments)
+        })
+        .await
+    }
+
     /// The last order of a client id, open or closed.
     ///
     /// # Errors
@@ -57,7 +90,15 @@ impl History {
             return Ok(Some(order));
         }
         let read = |pool| async move { tables::order_by_client_id(&pool, account, market, &client_id).await };
-        self.laid_over(read, |committed, mut rows| Laid::Done(in_memory(committed).or_else(|| rows.rows.pop()))).await
+        self.laid_over(read, |committed, mut rows| {
+            // An amendment above the tables may have given their order another client id.
+            let renamed = |order: &Order| {
+                let known = committed.state.order(order.id).or_else(|| committed.tail.order(account, market, order.id));
+                known.is_some_and(|known| known.client_id != client_id)
+            };
+            Laid::Done(in_memory(committed).or_else(|| rows.rows.pop().filter(|order| !renamed(order))))
+        })
+        .await
     }
 
     /// The account's orders on a market, open and closed, by rising id. Time bounds refer to creation.

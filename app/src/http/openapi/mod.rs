@@ -9,7 +9,7 @@ pub use answers::{DOCUMENTED, Documented, Shape, of as documented};
 pub use parameters::{Kind, REFUSED, describe};
 
 use super::endpoint::{Endpoint, Security, Weight};
-use schemas::{Decimal, Empty, Error, OrderCount, RateLimit, ServerTime, Timestamp, account, market, trading};
+use schemas::{Decimal, Empty, Error, OrderCount, RateLimit, ServerTime, Timestamp, account, amendments, market, trading};
 use utoipa::OpenApi;
 use utoipa::openapi::extensions::ExtensionsBuilder;
 use utoipa::openapi::path::{
@@ -67,10 +67,13 @@ const GROUPS: [(&str, &str); 5] = [
     trading::CanceledOrderList,
     trading::CancelReplace,
     trading::CancelReplaceError,
+    amendments::AmendedOrder,
+    amendments::Amendment,
     account::Account,
     account::AccountCommission,
     account::OrderCommission,
     account::AccountTrade,
+    account::PreventedMatch,
     account::SystemStatus,
     account::Coin,
     account::TradeFee,

@@ -95,6 +95,13 @@ pub fn describe(path: &str, name: &str) -> Option<(Kind, &'static str)> {
         "quoteOrderQty" => (Kind::Decimal, "MARKET only: how much of the quote asset to spend or receive."),
         "price" | "abovePrice" | "belowPrice" => (Kind::Decimal, "Price in the quote asset, for types that have a limit price."),
         "stopPrice" | "aboveStopPrice" | "belowStopPrice" => (Kind::Decimal, "Last price at which the order becomes active."),
+        "newClientOrderId" if path.ends_with("/keepPriority") => {
+            (Kind::Text, "Client id of the order after the amendment; it may be the current one. Generated if not sent.")
+        }
+        "newQty" => (Kind::Decimal, "Quantity after the amendment: below the order's, above its executed quantity."),
+        "preventedMatchId" => (Kind::Integer, "Id of one match. Not together with other ids or limit."),
+        "fromPreventedMatchId" => (Kind::Integer, "First match id of the answer, with orderId."),
+        "fromExecutionId" => (Kind::Integer, "First execution id of the answer."),
         "newClientOrderId" if path.ends_with("/order") || path.contains("order/") => {
             (Kind::Text, "1 to 36 of a-z A-Z 0-9 - _; unique among open orders. Generated if not sent.")
         }

@@ -6,7 +6,7 @@ use exchange::{
 };
 use exchange_core::{
     State, batch,
-    command::{AdminAction, CancelOrder, Command, NewOco, NewOrder, OcoLeg, Operator},
+    command::{AdminAction, AmendOrder, CancelOrder, Command, NewOco, NewOrder, OcoLeg, Operator},
     event::Event,
     market::{Commission, Filters},
     money::{Amount, SCALE, Time},
@@ -133,12 +133,25 @@ impl Journal {
             7 => Command::Place(NewOrder { time_in_force: TimeInForce::Ioc, ..self.order(account, market, side, price) }),
             8 => Command::PlaceOco(self.oco(account, market, price)),
             9 => Command::Tick,
+            10 | 11 => self.amend(account, market),
             _ => Command::Place(self.order(account, market, side, price)),
         }
     }
 
+    /// Of any of the account's open orders, under another client id half of the time.
+    fn amend(&mut self, account: AccountId, market: u16) -> Command {
+        let open: Vec<_> = self.state.open_orders(account, Some(market)).into_iter().copied().collect();
+        if open.is_empty() {
+            return Command::Tick;
+        }
+        let order = open[self.below(open.len() as u64) as usize];
+        let new_client_id = if self.below(2) == 0 { self.client_id() } else { order.client_id };
+        let quantity = order.quantity / 2 / (SCALE / 1_000) * (SCALE / 1_000);
+        Command::Amend(AmendOrder { account, market, order: Some(order.id), client_id: None, new_client_id, quantity })
+    }
+
     fn order(&mut self, account: AccountId, market: u16, side: Side, price: i64) -> NewOrder {
-        let stp = StpMode::ALL[self.below(4) as usize];
+        let stp = StpMode::ALL[self.below(StpMode::ALL.len() as u64) as usize];
         NewOrder {
             account,
             market,

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use exchange::db::numeric::Numeric;
 use exchange_core::{
-    Effects, OrderList, State, TradeRecord, Transfer,
+    AmendmentRecord, Effects, OrderList, PreventedRecord, State, TradeRecord, Transfer,
     event::Event,
     market_data::Interval,
     money::{Amount, Time},
@@ -12,13 +12,15 @@ use exchange_core::{
 };
 use sqlx::{AssertSqlSafe, Connection, FromRow, PgConnection};
 
-const DERIVED: [&str; 12] = [
+const DERIVED: [&str; 14] = [
     "assets",
     "markets",
     "accounts",
     "orders",
     "order_minutes",
     "order_lists",
+    "order_amendments",
+    "prevented_matches",
     "trades",
     "candles",
     "ledger_transfers",
@@ -49,6 +51,8 @@ pub async fn projected(url: &str) -> i64 {
 struct Fold {
     orders: BTreeMap<u64, Order>,
     lists: BTreeMap<u64, OrderList>,
+    amendments: Vec<AmendmentRecord>,
+    prevented: Vec<PreventedRecord>,
     trades: Vec<TradeRecord>,
     transfers: Vec<Transfer>,
 }
@@ -62,6 +66,12 @@ impl Effects for Fold {
     }
     fn list_changed(&mut self, list: &OrderList) {
         self.lists.insert(list.id, list.clone());
+    }
+    fn amended(&mut self, amendment: &AmendmentRecord) {
+        self.amendments.push(amendment.clone());
+    }
+    fn prevented(&mut self, prevented: &PreventedRecord) {
+        self.prevented.push(prevented.clone());
     }
     fn traded(&mut self, trade: &TradeRecord) {
         self.trades.push(trade.clone());
@@ -136,6 +146,12 @@ type CandleRow = (i16, i16, i64, i64, i64, i64, i64, Numeric, i64);
 /// market, id, price, quantity, time, buyer's and seller's order, quote amount, both commissions, whether the buyer was the maker
 type TradeRow = (i16, i64, i64, i64, i64, i64, i64, Numeric, Numeric, Numeric, bool);
 
+/// execution, order, account, market, client id before and after, quantity before and after, time
+type AmendmentRow = (i64, i64, i32, i16, String, String, i64, i64, i64);
+
+/// sequence, match, account, market, taker, maker, mode, price, quantities of taker and maker, time
+type PreventedRow = (i64, i64, i32, i16, i64, i64, i16, i64, i64, i64, i64);
+
 /// Compares the tables with a fold of the events, table by table.
 pub async fn assert_agree(url: &str, events: &[Event]) {
     let (mut state, mut fold) = (State::new(), Fold::default());
@@ -155,6 +171,34 @@ pub async fn assert_agree(url: &str, events: &[Event]) {
         .values()
         .map(|list| (list.id as i64, list.done, list.orders.iter().map(|id| *id as i64).collect::<Vec<_>>(), list.updated));
     assert_eq!(lists, expected.collect::<Vec<_>>());
+
+    let amendments: Vec<AmendmentRow> = sqlx::query_as(
+        "SELECT execution, order_id, account, market, original_client_id, client_id, original_quantity, quantity, time
+         FROM order_amendments ORDER BY execution",
+    )
+    .fetch_all(&mut *connection)
+    .await
+    .unwrap();
+    let expected = fold.amendments.iter().map(|a| {
+        let [before, after] = [a.original_client_id, a.client_id].map(|id| id.as_str().to_owned());
+        let ids = (a.execution as i64, a.order as i64, a.account as i32, a.market as i16);
+        (ids.0, ids.1, ids.2, ids.3, before, after, a.original_quantity, a.quantity, a.time)
+    });
+    assert_eq!(amendments, expected.collect::<Vec<_>>());
+
+    let prevented: Vec<PreventedRow> = sqlx::query_as(
+        "SELECT sequence, id, account, market, taker_order, maker_order, stp, price, taker_quantity, maker_quantity, time
+         FROM prevented_matches ORDER BY sequence",
+    )
+    .fetch_all(&mut *connection)
+    .await
+    .unwrap();
+    let expected = fold.prevented.iter().map(|p| {
+        let [sequence, id, taker, maker] = [p.sequence, p.prevented_match, p.taker, p.maker].map(|id| id as i64);
+        let (account, market, stp) = (p.account as i32, p.market as i16, i16::from(p.stp as u8));
+        (sequence, id, account, market, taker, maker, stp, p.price, p.taker_quantity, p.maker_quantity, p.time)
+    });
+    assert_eq!(prevented, expected.collect::<Vec<_>>());
 
     let trades: Vec<TradeRow> = sqlx::query_as(
         "SELECT market, id, price, quantity, time, buyer_order, seller_order, quote, buyer_commission, seller_commission, buyer_is_maker

@@ -153,3 +153,28 @@ pub struct ListenKey {
     /// Name of the stream: `/ws/<listenKey>`.
     pub listen_key: String,
 }
+
+/// A trade that self-trade prevention prevented.
+#[derive(ToSchema)]
+#[schema(rename_all = "camelCase")]
+pub struct PreventedMatch {
+    #[schema(example = "BTCUSDT")]
+    pub symbol: String,
+    /// Rises by one within a symbol.
+    pub prevented_match_id: u64,
+    pub taker_order_id: u64,
+    pub maker_symbol: String,
+    pub maker_order_id: u64,
+    /// Always -1: there are no trade groups.
+    #[schema(example = -1)]
+    pub trade_group_id: i64,
+    /// The taker's mode.
+    #[schema(example = "EXPIRE_MAKER")]
+    pub self_trade_prevention_mode: String,
+    pub price: Decimal,
+    /// Only if a part of the taker expired.
+    pub taker_prevented_quantity: Option<Decimal>,
+    /// Only if a part of the maker expired.
+    pub maker_prevented_quantity: Option<Decimal>,
+    pub transact_time: Timestamp,
+}

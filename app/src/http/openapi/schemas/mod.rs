@@ -2,6 +2,7 @@
 //! themselves are written by hand (see `json`), and a test compares them with these shapes. It must not contain a value.
 
 pub mod account;
+pub mod amendments;
 pub mod market;
 pub mod trading;
 

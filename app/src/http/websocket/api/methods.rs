@@ -57,7 +57,7 @@ pub const METHODS: &[Row] = &[
     ("order.status", GET, "/api/v3/order", false),
     ("order.cancel", DELETE, "/api/v3/order", false),
     ("order.cancelReplace", POST, "/api/v3/order/cancelReplace", true),
-    ("order.amend.keepPriority", PUT, "/api/v3/order/amend/keepPriority", true),
+    ("order.amend.keepPriority", PUT, "/api/v3/order/amend/keepPriority", false),
     ("order.amendments", GET, "/api/v3/order/amendments", false),
     ("openOrders.status", GET, "/api/v3/openOrders", false),
     ("openOrders.cancelAll", DELETE, "/api/v3/openOrders", false),
