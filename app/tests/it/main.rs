@@ -11,6 +11,7 @@ mod socket;
 mod test_app;
 
 mod account;
+mod agreement;
 mod api_keys;
 mod bad_input;
 mod cancel_replace;
