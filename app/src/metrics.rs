@@ -125,6 +125,12 @@ service_kit::metrics! {
         pub pushed: IntCounter = "exchange_follower_pushed_batches_total";
         /// Pushed batches that this replica dropped because it was behind.
         pub gaps: IntCounter = "exchange_follower_dropped_batches_total";
+        /// Hashes of the state that this replica compared with the leader's at the same sequence.
+        pub compared_states: IntCounter = "exchange_follower_compared_states_total";
+        /// Differences from the leader's state, by the wrong replica according to the journal (self, leader, unknown).
+        pub differences: IntCounterVec = "exchange_follower_differing_states_total", ["wrong"];
+        /// Request weights of client addresses that other replicas reported.
+        pub weights: IntCounter = "exchange_follower_received_weights_total";
         /// Wait of a signed read for the leader's committed sequence.
         pub read_wait: Histogram = "exchange_follower_read_wait_seconds", buckets: READ_SECONDS;
     }

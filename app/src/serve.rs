@@ -125,7 +125,10 @@ impl Server {
         });
         let history = History::new(pool.clone(), replica_pool, Arc::clone(engine.committed()));
         let operators = operator::routes(engine.clone(), pool.clone(), vault, keys.clone());
-        let internal = internal::guarded(operators.merge(engine::link::server::routes(&engine)), settings.internal.token);
+        let internal = internal::guarded(
+            operators.merge(engine::link::server::routes(&engine)).merge(engine::peers::routes(&engine)),
+            settings.internal.token,
+        );
         let (rest, streams) = (HttpMetrics::register(&metrics)?, StreamMetrics::register(&metrics)?);
         let app = http::App::new(engine.clone(), history, keys, told, rest, streams);
         let admin = Admin { metrics, health: health.clone(), log_level: level };

@@ -86,6 +86,9 @@ struct Soak {
     /// Number of kill -9 of the server
     #[arg(long, default_value_t = 50)]
     kills: usize,
+    /// Number of faults of the second part: replicas killed, paused, ended or cut off, and PostgreSQL promoted
+    #[arg(long, default_value_t = 100)]
+    faults: usize,
     /// Number of immediate stops of PostgreSQL
     #[arg(long, default_value_t = 10)]
     database_kills: usize,
@@ -125,7 +128,17 @@ fn main() -> Result<()> {
         }
         Command::Bench(told) => one_thread()?.block_on(bench::run(&told.settings()))?,
         Command::Soak(told) => {
-            one_thread()?.block_on(soak::run(&told.settings()?))?;
+            let (faults, settings) = (told.faults, told.settings()?);
+            let script = soak::faults::Settings {
+                seed: settings.seed,
+                faults,
+                clients: settings.clients,
+                binary: settings.binary.clone(),
+            };
+            one_thread()?.block_on(async {
+                soak::run(&settings).await?;
+                soak::faults::run(&script).await.map(drop)
+            })?;
         }
         Command::Arm { arm, listen, database } => {
             let runtime = exchange::runtime::build(exchange::runtime::default_threads())?;

@@ -8,6 +8,9 @@ use crate::chain::Chain;
 /// A server whose report is older counts as stopped.
 pub const FRESH_SECONDS: f64 = 10.0;
 
+/// Most servers that are asked.
+const PEERS: i64 = 16;
+
 /// Sequence, SHA-256 and chain of a hashed state.
 pub type Compared = (i64, [u8; 32], Option<Chain>);
 
@@ -58,6 +61,20 @@ pub async fn report(connection: &mut PgConnection, report: &Report) -> sqlx::Res
     .execute(connection)
     .await?;
     Ok(())
+}
+
+/// Addresses of the other servers that reported in the last minute before the newest report. A database that was restored or promoted
+/// has reports of its last moments.
+pub async fn peers(connection: &mut PgConnection, own: &str) -> sqlx::Result<Vec<String>> {
+    sqlx::query_scalar(
+        "SELECT address FROM replicas
+         WHERE address <> $1 AND reported_at > (SELECT max(reported_at) FROM replicas) - interval '1 minute'
+         ORDER BY reported_at DESC LIMIT $2",
+    )
+    .bind(own)
+    .bind(PEERS)
+    .fetch_all(connection)
+    .await
 }
 
 /// Every running server, by its report.

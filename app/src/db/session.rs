@@ -51,6 +51,11 @@ pub async fn refuse_transaction_pooling(connection: &mut PgConnection, options: 
 const POOLED: &str = "a pooler assigns each transaction to another PostgreSQL session: set pool_mode = session for this \
  database (PgBouncer), or point EXCHANGE_DATABASE_URL at PostgreSQL itself";
 
+/// When the server's process started, µs since the Unix epoch: identifies one run of one server.
+pub async fn server_started(connection: &mut PgConnection) -> sqlx::Result<i64> {
+    sqlx::query_scalar("SELECT (extract(epoch FROM pg_postmaster_start_time()) * 1000000)::bigint").fetch_one(connection).await
+}
+
 /// Not prepared: such a pooler may not know the statement.
 async fn backend(connection: &mut PgConnection) -> sqlx::Result<i32> {
     sqlx::raw_sql("SELECT pg_backend_pid()").fetch_one(connection).await?.try_get(0)

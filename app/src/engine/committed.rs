@@ -20,6 +20,7 @@ use tokio::sync::watch;
 pub use super::feed::public;
 use super::{
     feed::{Feed, Recorder},
+    fingerprint::{self, Fingerprints, Window},
     forward::{Completing, Forward},
     order_limits::OrderLimits,
     tail::HistoryTail,
@@ -56,6 +57,9 @@ pub struct Committed {
     /// Captures the state at each turn of a minute; off during a recovery, which replays many.
     comparing: bool,
     checkpoint: Option<(State, Option<History>)>,
+    /// Hash of the current window, for the comparison with other replicas.
+    window: Window,
+    fingerprints: Arc<Fingerprints>,
 }
 
 /// The identity of the history at the committed state.
@@ -103,6 +107,8 @@ impl Committed {
             history: None,
             comparing: false,
             checkpoint: None,
+            window: Window::default(),
+            fingerprints: Arc::default(),
         }
     }
 
@@ -112,8 +118,26 @@ impl Committed {
         forward.iter().for_each(|forward| forward.restart());
         let progress = std::mem::take(&mut self.progress);
         progress.send_replace(state.sequence());
-        *self = Self { first_fills, feed, forward, progress, ..Self::new(state, market_data, projected_seq) };
+        let fingerprints = Arc::clone(&self.fingerprints);
+        fingerprints.resolved();
+        *self = Self { first_fills, feed, forward, progress, fingerprints, ..Self::new(state, market_data, projected_seq) };
         self.feed.lose();
+    }
+
+    /// Replaces the content by one that was rebuilt from the journal, at the same or a later sequence; watchers remain subscribed.
+    pub(super) fn adopt(&mut self, rebuilt: Self) {
+        let (first_fills, feed, forward) = (self.first_fills.take(), Arc::clone(&self.feed), self.forward.take());
+        forward.iter().for_each(|forward| forward.restart());
+        let (progress, fingerprints) = (std::mem::take(&mut self.progress), Arc::clone(&self.fingerprints));
+        fingerprints.resolved();
+        *self = Self { first_fills, feed, forward, progress, fingerprints, comparing: self.comparing, ..rebuilt };
+        self.progress.send_replace(self.state.sequence());
+        self.feed.lose();
+    }
+
+    /// The comparison of this state with that of the other replicas.
+    pub(super) const fn fingerprints(&self) -> &Arc<Fingerprints> {
+        &self.fingerprints
     }
 
     /// History of the journal up to the state's sequence.
@@ -129,18 +153,25 @@ impl Committed {
     /// Applies one committed batch and records `history` as the journal's identity after it. Captures the state at each turn of a
     /// minute. Every process captures at the same sequence, so the comparison needs no coordination.
     pub fn apply_batch(&mut self, events: &[Event], history: Option<History>) {
-        let before = minute(self.state.now());
+        let (before, window) = (minute(self.state.now()), fingerprint::window(self.state.now()));
         self.apply(events);
         self.history = history;
         self.progress.send_replace(self.state.sequence());
         if self.comparing && minute(self.state.now()) != before {
             self.checkpoint = Some((self.state.clone(), history));
         }
+        if self.comparing
+            && fingerprint::window(self.state.now()) != window
+            && let Some(fingerprint) = self.window.turn(&self.state)
+        {
+            self.fingerprints.ours(fingerprint);
+        }
     }
 
     /// Starts capturing states for the comparison.
-    pub const fn begin_comparing(&mut self) {
+    pub fn begin_comparing(&mut self) {
         self.comparing = true;
+        self.window.skip();
     }
 
     /// The changes that streams publish.
@@ -193,6 +224,7 @@ impl Committed {
         }
         let sequence = self.state.sequence() + 1;
         if sequence <= self.loaded_through {
+            self.window.skip();
             match rebuild {
                 Some(rebuild) => self.state.evolve_with(event, rebuild),
                 None => self.state.evolve(event),
@@ -207,8 +239,9 @@ impl Committed {
         }
         let first_fills = self.first_fills.as_deref();
         let (market_data, tail) = (&mut self.market_data, &mut self.tail);
+        let window = self.comparing.then_some(&mut self.window);
         let recorded = recorder.as_deref_mut();
-        let mut fold = Fold { sequence, market_data, tail, first_fills, rebuild, trade: None, recorder: recorded };
+        let mut fold = Fold { sequence, market_data, tail, first_fills, rebuild, window, trade: None, recorder: recorded };
         self.state.evolve_with(event, &mut fold);
         if let Some(recorder) = recorder {
             recorder.after(&self.state, event);
@@ -274,6 +307,7 @@ struct Fold<'a, 'f, 'c> {
     tail: &'a mut HistoryTail,
     first_fills: Option<&'a dyn FirstFills>,
     rebuild: Option<&'a mut Rebuild<'c>>,
+    window: Option<&'a mut Window>,
     /// The event's trade: its quantity, and its maker.
     trade: Option<(Quantity, OrderId)>,
     recorder: Option<&'a mut Recorder<'f>>,
@@ -281,12 +315,18 @@ struct Fold<'a, 'f, 'c> {
 
 impl Effects for Fold<'_, '_, '_> {
     fn transfer(&mut self, transfer: Transfer) {
+        if let Some(window) = &mut self.window {
+            window.transfer(&transfer);
+        }
         if let Some(recorder) = &mut self.recorder {
             recorder.transfer(&transfer);
         }
     }
 
     fn order_changed(&mut self, order: &Order) {
+        if let Some(window) = &mut self.window {
+            window.order_changed(order);
+        }
         if let Some(rebuild) = &mut self.rebuild {
             rebuild.order_changed(order);
         }
@@ -319,6 +359,9 @@ impl Effects for Fold<'_, '_, '_> {
     }
 
     fn list_changed(&mut self, list: &OrderList) {
+        if let Some(window) = &mut self.window {
+            window.list_changed(list);
+        }
         if list.done {
             self.tail.push_list(self.sequence, list);
         }
@@ -328,6 +371,9 @@ impl Effects for Fold<'_, '_, '_> {
     }
 
     fn traded(&mut self, trade: &TradeRecord) {
+        if let Some(window) = &mut self.window {
+            window.traded(trade);
+        }
         if let Some(rebuild) = &mut self.rebuild {
             rebuild.traded(trade);
         }

@@ -51,6 +51,11 @@ impl Lag {
         }
     }
 
+    /// The highest confirmed sequence that was announced.
+    pub fn known(&self) -> i64 {
+        self.known.load(Ordering::Acquire)
+    }
+
     /// Starts again: the journal may end at an earlier sequence now.
     pub fn forget(&self) {
         self.known.store(0, Ordering::Release);

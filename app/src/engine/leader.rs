@@ -155,11 +155,12 @@ impl<'a> Leader<'a> {
         self.shared.mark_declarations(ids, self.state.sequence());
     }
 
-    /// Leads until stopped, deposed or disconnected. The caller has opened the queue; this function closes it at the end.
-    pub async fn lead(mut self, stop: &CancellationToken) -> Ended {
+    /// Leads until stopped, deposed or disconnected. The caller has opened the queue; this function closes it at the end. Returns the
+    /// connection if it still works.
+    pub async fn lead(mut self, stop: &CancellationToken) -> (Ended, Option<PgConnection>) {
         let mut beat = tokio::time::interval(BEAT);
         beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut step_down = self.shared.step_down.subscribe();
+        let (mut step_down, mut accused) = (self.shared.step_down.subscribe(), self.shared.accused.subscribe());
         let ended = loop {
             self.send();
             if stop.is_cancelled() && self.is_done() {
@@ -179,7 +180,10 @@ impl<'a> Leader<'a> {
                             self.shared.lease.renew(self.last_statement);
                             self.committed(connection).await;
                         }
-                        Ok((_, false)) => break Ended::Deposed,
+                        Ok((connection, false)) => {
+                            self.connection = Some(connection);
+                            break Ended::Deposed;
+                        }
                         Err(error) => break Ended::Lost { error, in_doubt: self.in_flight.take() },
                     }
                 }
@@ -190,6 +194,11 @@ impl<'a> Leader<'a> {
                 }
                 changed = step_down.changed(), if self.leaving.is_none() => {
                     if let (Ok(()), Some(reason)) = (changed, step_down.borrow().clone()) {
+                        self.leave(reason);
+                    }
+                }
+                changed = accused.changed(), if self.leaving.is_none() => {
+                    if let (Ok(()), Some(reason)) = (changed, accused.borrow().clone()) {
                         self.leave(reason);
                     }
                 }
@@ -424,7 +433,7 @@ impl<'a> Leader<'a> {
     }
 
     /// Answers every waiting client except those of the batch in doubt.
-    async fn end(mut self, ended: Ended) -> Ended {
+    async fn end(mut self, ended: Ended) -> (Ended, Option<PgConnection>) {
         self.shared.queue.set_open(false);
         self.shared.lease.end();
         // Never sent, or rejected by the fence: certainly not executed.
@@ -439,7 +448,8 @@ impl<'a> Leader<'a> {
             && let Err(error) = head::release(connection, self.epoch).await
         {
             tracing::warn!(%error, "failed to release the lead; a standby takes it after this connection closes");
+            self.connection = None;
         }
-        ended
+        (ended, self.connection)
     }
 }

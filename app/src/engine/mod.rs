@@ -9,8 +9,10 @@ mod batch;
 pub mod clock;
 pub mod committed;
 mod declared;
+mod difference;
 mod doubt;
 pub mod feed;
+mod fingerprint;
 mod forward;
 mod gauges;
 mod handle;
@@ -24,6 +26,7 @@ mod leader;
 mod lease;
 pub mod link;
 mod order_limits;
+pub mod peers;
 pub mod projection;
 mod push;
 mod questions;
@@ -36,6 +39,7 @@ mod shared;
 mod spans;
 pub mod tail;
 mod watch;
+pub mod weights;
 
 use std::{sync::Arc, time::Duration};
 
@@ -103,7 +107,9 @@ pub fn start(parts: Parts) -> (Engine, Replica) {
     let following = parts.health.latch("following", "not measured yet");
     tokio::spawn(lag_latch::watch(Arc::downgrade(&shared), following, parts.lag_max));
     let (batches, pushed) = tokio::sync::mpsc::channel(link::client::RECEIVED);
-    tokio::spawn(link::client::follow(Arc::downgrade(&shared), parts.token, batches));
+    tokio::spawn(link::client::follow(Arc::downgrade(&shared), parts.token.clone(), batches));
+    tokio::spawn(weights::report(Arc::downgrade(&shared)));
+    tokio::spawn(difference::watch(Arc::downgrade(&shared), parts.pool.clone(), parts.media.clone()));
     tokio::spawn(watch::report(Arc::downgrade(&shared), parts.pool.clone(), parts.address.clone()));
     if let Some(media) = &parts.media {
         tokio::spawn(watch::bucket(Arc::downgrade(&shared), parts.pool.clone(), media.clone()));
@@ -114,6 +120,8 @@ pub fn start(parts: Parts) -> (Engine, Replica) {
         submissions,
         database: parts.database,
         address: parts.address,
+        peers: peers::Peers::new(parts.token),
+        compared_with_peers: None,
         latches,
         recovery: recovery::Recovery::new(parts.pool, parts.media),
         expected: None,
@@ -161,6 +169,11 @@ impl Engine {
     /// The source of every read: durable events only.
     pub fn committed(&self) -> &Arc<RwLock<Committed>> {
         &self.shared.committed
+    }
+
+    /// Shares request weights with the other replicas.
+    pub fn share_weights(&self, table: Arc<dyn weights::Table>) {
+        self.shared.weights.share(table);
     }
 
     /// Whether the leader counts unfilled orders for all replicas: from feature level 3 on.

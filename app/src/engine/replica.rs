@@ -14,12 +14,14 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     declared::Declared,
+    difference::Rebuilt,
     doubt::{Doubt, Found},
     forward,
     handle::{Submission, SubmitError},
     head::{Verdict, check_clock, judge},
     latches::Latches,
     leader::{Ended, Leader},
+    peers::{Known, Peers},
     push::Push,
     recovery::{NotYet, Recovery},
     replay::{Expected, ReplayError, catch_up},
@@ -52,6 +54,9 @@ pub struct Replica {
     pub(super) database: PgConnectOptions,
     /// host:port of this replica's internal listener, for the head row.
     pub(super) address: String,
+    pub(super) peers: Peers,
+    /// Start of the PostgreSQL server that is not below what the peers know, µs.
+    pub(super) compared_with_peers: Option<i64>,
     pub(super) latches: Latches,
     pub(super) recovery: Recovery,
     /// The expected next batch; `None` before the recovery.
@@ -109,9 +114,11 @@ impl Replica {
     /// Runs until `stop`, or until the journal cannot be followed. From `retire` on it hands the lead over and only follows: cancel
     /// `retire` not later than `stop`.
     pub async fn run(mut self, retire: CancellationToken, stop: CancellationToken) -> anyhow::Result<()> {
+        // A new connection takes seconds on a busy machine, and requests wait for this replica to follow.
+        let mut open = None;
         loop {
             let (connection, epoch) = tokio::select! {
-                claimed = self.stand_by(&retire) => claimed?,
+                claimed = self.stand_by(&retire, open.take()) => claimed?,
                 () = stop.cancelled() => break,
             };
             let state = self.shared.committed.read().state.clone();
@@ -124,7 +131,8 @@ impl Replica {
             self.shared.set_leads(true);
             self.latches.leads();
             self.shared.metrics.takeovers.inc();
-            let ended = leader.lead(&retire).await;
+            let (ended, connection) = leader.lead(&retire).await;
+            open = connection;
             self.shared.set_leads(false);
             let sequence = self.shared.committed.read().state.sequence();
             // A term without a batch leaves no epoch in the journal.
@@ -154,6 +162,10 @@ impl Replica {
                     self.fruitless = if sequence > begun_at { 0 } else { self.fruitless + 1 };
                 }
             }
+            if self.shared.accused.send_replace(None).is_some() {
+                // Rebuild the state from snapshot and journal before anything else.
+                self.expected = None;
+            }
             if stop.run_until_cancelled(self.pause_after_fruitless_terms()).await.is_none() {
                 break;
             }
@@ -163,11 +175,19 @@ impl Replica {
         Ok(())
     }
 
-    /// Follows until this replica may lead. An error is final: the journal cannot be followed.
-    async fn stand_by(&mut self, retire: &CancellationToken) -> anyhow::Result<(PgConnection, i64)> {
+    /// Follows until this replica may lead, first on the `open` connection. An error is final: the journal cannot be followed.
+    async fn stand_by(
+        &mut self,
+        retire: &CancellationToken,
+        mut open: Option<PgConnection>,
+    ) -> anyhow::Result<(PgConnection, i64)> {
         let mut retry = FIRST_RETRY;
         loop {
-            let connected = match session::connect(&self.database).await {
+            let connected = match open.take() {
+                Some(connection) => Ok(connection),
+                None => session::connect(&self.database).await,
+            };
+            let connected = match connected {
                 Ok(connection) => {
                     retry = FIRST_RETRY;
                     self.follow(connection, retire).await
@@ -210,6 +230,7 @@ impl Replica {
             self.expected = Some(self.recovery.begin(&self.shared, &mut connection).await?);
         }
         self.refuse_another_history(&mut connection).await?;
+        self.refuse_below_a_peer(&mut connection).await?;
         let sent = Instant::now();
         self.shared.clock.measured(sent, within(replicas::look(&mut connection)).await?.clock);
         loop {
@@ -221,6 +242,7 @@ impl Replica {
             self.shared.lag.announce(head.confirmed_seq);
             self.note_leader(&head);
             self.retired |= retire.is_cancelled();
+            self.adopt_rebuilt(&mut connection, head.confirmed_seq).await?;
             self.catch_up(&mut connection, head.epoch, head.confirmed_seq).await?;
             self.resolve(&mut connection, head.confirmed_epoch).await?;
             let journal_time = self.shared.committed.read().state.now();
@@ -255,6 +277,47 @@ impl Replica {
                 head.last_seq, head.epoch
             )));
         }
+        Ok(())
+    }
+
+    /// As [`Self::refuse_older`] for what the other replicas know: this one may have started just now, or lag behind them.
+    ///
+    /// Once for each start of a PostgreSQL server: one that runs on does not lose events.
+    async fn refuse_below_a_peer(&mut self, connection: &mut PgConnection) -> Result<(), Interrupted> {
+        let started = within(session::server_started(connection)).await?;
+        if self.compared_with_peers == Some(started) {
+            return Ok(());
+        }
+        let peers = within(replicas::peers(connection, &self.address)).await?;
+        let Some(Known { sequence, address }) = self.peers.confirmed(peers).await else {
+            self.compared_with_peers = Some(started);
+            return Ok(());
+        };
+        // The order matters: a peer that follows this database knows nothing above a head that is read later.
+        let head = within(head::read(connection)).await?;
+        if head.last_seq >= sequence || within(declarations::lost_through(connection)).await? >= sequence {
+            self.compared_with_peers = Some(started);
+            return Ok(());
+        }
+        Err(Interrupted::Refused(format!(
+            "this database ends at sequence {} in epoch {}, but sequence {sequence} was confirmed according to the server at \
+             {address}: it is an older copy and is refused. Point EXCHANGE_DATABASE_URL at the server that has it, or declare the \
+             loss: exchange admin --actor … --reason … loss declare --through {sequence}",
+            head.last_seq, head.epoch
+        )))
+    }
+
+    /// Replaces a state that differs from the journal by the rebuilt one, once that is not older.
+    async fn adopt_rebuilt(&mut self, connection: &mut PgConnection, target: i64) -> Result<(), Interrupted> {
+        let Some(Rebuilt { committed, mut expected }) = self.shared.rebuilt.lock().take() else { return Ok(()) };
+        if expected.sequence <= target {
+            catch_up(connection, &committed, &mut expected, target).await?;
+        }
+        let Some(rebuilt) = Arc::into_inner(committed).map(parking_lot::RwLock::into_inner) else { return Ok(()) };
+        let sequence = rebuilt.state.sequence();
+        self.shared.committed.write().adopt(rebuilt);
+        self.expected = Some(expected);
+        tracing::warn!(sequence, "serving the state that was rebuilt from snapshot and journal");
         Ok(())
     }
 
@@ -318,6 +381,12 @@ impl Replica {
             return Ok(Verdict::Wait("shutting down: this server does not lead again".into()));
         }
         if let Err(reason) = self.shared.clock.check() {
+            return Ok(Verdict::Wait(reason));
+        }
+        if let Some(sequence) = self.shared.committed.read().fingerprints().differs_at() {
+            let reason = format!(
+                "its state differs from the leader's at sequence {sequence}: this server does not lead until it is rebuilt"
+            );
             return Ok(Verdict::Wait(reason));
         }
         let clock = self.shared.clock.now();

@@ -9,6 +9,7 @@ use tokio::sync::{broadcast, watch};
 use super::{
     clock::Clock,
     committed::Committed,
+    difference::Rebuilt,
     forward::Forward,
     handle::Queue,
     lag::Lag,
@@ -17,6 +18,7 @@ use super::{
     push::{PUSHES, Push},
     questions::Questions,
     registry::Registry,
+    weights::Weights,
 };
 use crate::{
     db::{journal, replicas::Compared},
@@ -52,6 +54,11 @@ pub(super) struct Shared {
     pub links: Registry,
     pub follower: FollowerMetrics,
     pub order_limits: OrderLimits,
+    /// A state for this replica's task, which replaces one that differs from the journal.
+    pub rebuilt: Mutex<Option<Rebuilt>>,
+    /// Why this leader must step down and rebuild its state: a follower proved that it differs from the journal.
+    pub accused: watch::Sender<Option<String>>,
+    pub weights: Weights,
     pool: PgPool,
 }
 
@@ -92,6 +99,9 @@ impl Shared {
             pushes: broadcast::Sender::new(PUSHES),
             links: Registry::default(),
             order_limits,
+            rebuilt: Mutex::default(),
+            accused: watch::Sender::new(None),
+            weights: Weights::default(),
             follower,
             pool,
         }

@@ -16,7 +16,7 @@ pub const RULES: &[&str] = &["symbol", "symbols", "symbolStatus"];
 const WEIGHT: u32 = 2;
 const WEIGHT_MAX: u32 = 40;
 
-const NO_REFERENCE_PRICE: ApiError = ApiError::bad(-2043, "This symbol does not have a reference price.");
+const NO_REFERENCE_PRICE: ApiError = ApiError::bad(-2043, "This symbol doesn't have a reference price.");
 
 /// Weight of `GET /api/v3/executionRules`.
 pub fn weight(parameters: &Parameters<'_>) -> u32 {

@@ -1,5 +1,6 @@
 //! This module counts rate limits: request weight per address, unfilled orders per account. It must not know the account's owner.
 //!
+//! - The weight of an address is the sum over all replicas. The engine's links report each replica's part (see `engine::weights`).
 //! Intervals start at whole multiples of their length, as at Binance. Memory is bounded: addresses by `ADDRESSES_MAX` (beyond it
 //! they share one counter), accounts by their number.
 
@@ -7,11 +8,14 @@ use super::edge::now;
 use super::error::ApiError;
 use crate::config::RateLimits;
 use crate::engine::committed::FirstFills;
+use crate::engine::weights::{Table, Weight};
 use exchange_core::money::Time;
 use exchange_core::order::AccountId;
 use parking_lot::Mutex;
 use rustc_hash::FxHashMap;
+use smallvec::SmallVec;
 use std::net::{IpAddr, Ipv6Addr};
+use tokio::sync::Notify;
 
 const SECOND: Time = 1_000_000;
 const MINUTE: Time = 60 * SECOND;
@@ -33,10 +37,22 @@ pub const MAKER_FIRST_FILL: u32 = 5;
 /// Unfilled orders that a taker order's first fill subtracts.
 pub const TAKER_FIRST_FILL: u32 = 1;
 
-#[derive(Debug, Default, Clone, Copy)]
+/// A replica reports an address at once after this share of the limit: replicas that are all busy exceed it by little.
+const URGENT_SHARE: u32 = 100;
+/// Replicas of one minute, restarted ones included, whose weights of an address are counted separately.
+const ORIGINS_MAX: usize = 64;
+
+#[derive(Debug, Default, Clone)]
 struct Usage {
     minute: Time,
+    /// Charged by this replica.
     used: u32,
+    /// Charged by other replicas in the same minute.
+    others: SmallVec<[(u64, u32); 2]>,
+    /// Part of `used` that was reported to them.
+    reported: u32,
+    /// The address is in the list of changes.
+    listed: bool,
     refused: u32,
     banned_until: Time,
     bans: u32,
@@ -57,40 +73,61 @@ struct Addresses {
     usage: FxHashMap<IpAddr, Usage>,
     /// Minute of the last cleanup of outdated counters: once a minute is sufficient and cheap.
     swept: Time,
+    /// Addresses with changes that were not reported yet.
+    changed: Vec<IpAddr>,
 }
 
 /// All counters of one replica.
 #[derive(Debug)]
 pub struct Limits {
     settings: RateLimits,
+    /// This replica's identity in reports.
+    origin: u64,
+    urgent: Notify,
     addresses: [Mutex<Addresses>; SHARDS],
     accounts: [Mutex<FxHashMap<AccountId, OrderCount>>; SHARDS],
 }
 
 impl Limits {
     pub fn new(settings: RateLimits) -> Self {
-        Self { settings, addresses: Default::default(), accounts: Default::default() }
+        Self {
+            settings,
+            origin: rand::random(),
+            urgent: Notify::new(),
+            addresses: Default::default(),
+            accounts: Default::default(),
+        }
     }
 
     pub const fn settings(&self) -> &RateLimits {
         &self.settings
     }
 
-    /// Charges `weight` to the address. Returns the weight used in this minute, and the refusal if it exceeds the limit.
+    /// Charges `weight` to the address. Returns the weight used in this minute on all replicas, and the refusal if it exceeds the
+    /// limit.
     pub fn charge(&self, address: IpAddr, weight: u32, now: Time) -> (u32, Result<(), ApiError>) {
         let address = counted(address);
         let minute = now - now.rem_euclid(MINUTE);
-        let mut table = self.addresses[shard(&address)].lock();
-        let full = |table: &Addresses| table.usage.len() >= ADDRESSES_MAX / SHARDS && !table.usage.contains_key(&address);
-        if full(&table) && table.swept != minute {
+        let mut guard = self.addresses[shard(&address)].lock();
+        let table = &mut *guard;
+        let full = |table: &Addresses| table.is_full_for(&address);
+        if full(table) && table.swept != minute {
             table.swept = minute;
-            table.usage.retain(|_, usage| usage.minute == minute || usage.banned_until > now);
+            let Addresses { usage, changed, .. } = table;
+            usage.retain(|_, usage| usage.minute >= minute || usage.banned_until > now);
+            changed.retain(|address| usage.contains_key(address));
         }
         // Beyond the bound, additional addresses share one counter.
-        let address = if full(&table) { IpAddr::V6(Ipv6Addr::UNSPECIFIED) } else { address };
+        let address = if full(table) { IpAddr::V6(Ipv6Addr::UNSPECIFIED) } else { address };
         let usage = table.usage.entry(address).or_default();
         let result = usage.charge(weight, self.settings.weight_1m, now);
-        (usage.used, result)
+        if !std::mem::replace(&mut usage.listed, true) {
+            table.changed.push(address);
+        }
+        if usage.used.saturating_sub(usage.reported) >= (self.settings.weight_1m / URGENT_SHARE).max(1) {
+            self.urgent.notify_one();
+        }
+        (usage.total(), result)
     }
 
     /// Counts `orders` new orders of the account, or refuses all of them.
@@ -131,6 +168,67 @@ impl Limits {
     }
 }
 
+impl Addresses {
+    /// Whether the table has no place for this address.
+    fn is_full_for(&self, address: &IpAddr) -> bool {
+        self.usage.len() >= ADDRESSES_MAX / SHARDS && !self.usage.contains_key(address)
+    }
+}
+
+impl Limits {
+    fn merge_at(&self, weights: &[Weight], now: Time) {
+        for weight in weights.iter().filter(|weight| weight.origin != self.origin && weight.minute <= now + MINUTE) {
+            let mut table = self.addresses[shard(&weight.address)].lock();
+            if !table.is_full_for(&weight.address) {
+                table.usage.entry(weight.address).or_default().merge(weight, now);
+            }
+        }
+    }
+
+    fn all_at(&self, now: Time) -> Vec<Weight> {
+        let mut weights = Vec::new();
+        for table in &self.addresses {
+            for (address, usage) in &table.lock().usage {
+                if usage.minute + MINUTE > now || usage.banned_until > now {
+                    let parts = std::iter::once((self.origin, usage.used)).chain(usage.others.iter().copied());
+                    weights.extend(parts.map(|(origin, used)| usage.weight(*address, origin, used)));
+                }
+            }
+        }
+        weights
+    }
+}
+
+impl Table for Limits {
+    fn changed(&self) -> Vec<Weight> {
+        let mut weights = Vec::new();
+        for table in &self.addresses {
+            let mut guard = table.lock();
+            let table = &mut *guard;
+            for address in table.changed.drain(..) {
+                // Absent: swept since.
+                if let Some(usage) = table.usage.get_mut(&address) {
+                    (usage.listed, usage.reported) = (false, usage.used);
+                    weights.push(usage.weight(address, self.origin, usage.used));
+                }
+            }
+        }
+        weights
+    }
+
+    fn all(&self) -> Vec<Weight> {
+        self.all_at(now())
+    }
+
+    fn merge(&self, weights: &[Weight]) {
+        self.merge_at(weights, now());
+    }
+
+    fn urgent(&self) -> &Notify {
+        &self.urgent
+    }
+}
+
 impl FirstFills for Limits {
     /// Filled orders do not count, and a maker's fill subtracts more than its own order (faqs/order_count_decrement.md).
     fn first_fill(&self, account: AccountId, as_maker: bool) {
@@ -143,15 +241,9 @@ impl Usage {
         if self.banned_until > now {
             return Err(self.banned(now));
         }
-        let minute = now - now.rem_euclid(MINUTE);
-        if self.minute != minute {
-            // After a long time without a ban the next one is short again.
-            let forgiven = self.banned_until + BAN_LONGEST < now;
-            let bans = if forgiven { 0 } else { self.bans };
-            *self = Self { minute, bans, banned_until: self.banned_until, ..Self::default() };
-        }
+        self.roll(now - now.rem_euclid(MINUTE), now);
         self.used = self.used.saturating_add(weight);
-        if self.used <= limit {
+        if self.total() <= limit {
             return Ok(());
         }
         self.refused += 1;
@@ -162,6 +254,42 @@ impl Usage {
             return Err(self.banned(now));
         }
         Err(ApiError::weight_used(limit, seconds_left(now, MINUTE)))
+    }
+
+    /// Starts the minute `minute`, unless it has started. The clock of another replica may be slightly ahead: its minute stays.
+    fn roll(&mut self, minute: Time, now: Time) {
+        if minute > self.minute || self.minute > minute + MINUTE {
+            // After a long time without a ban the next one is short again.
+            let forgiven = self.banned_until + BAN_LONGEST < now;
+            let bans = if forgiven { 0 } else { self.bans };
+            *self = Self { minute, bans, banned_until: self.banned_until, listed: self.listed, ..Self::default() };
+        }
+    }
+
+    /// Used on all replicas.
+    fn total(&self) -> u32 {
+        self.others.iter().fold(self.used, |sum, (_, used)| sum.saturating_add(*used))
+    }
+
+    fn weight(&self, address: IpAddr, origin: u64, used: u32) -> Weight {
+        Weight { address, origin, minute: self.minute, used, banned_until: self.banned_until }
+    }
+
+    /// Adds the part of another replica.
+    fn merge(&mut self, weight: &Weight, now: Time) {
+        if weight.banned_until > self.banned_until && weight.banned_until <= now + BAN_LONGEST {
+            self.banned_until = weight.banned_until;
+            self.bans = self.bans.max(1);
+        }
+        if weight.minute < self.minute {
+            return;
+        }
+        self.roll(weight.minute, now);
+        if let Some((_, used)) = self.others.iter_mut().find(|(origin, _)| *origin == weight.origin) {
+            *used = (*used).max(weight.used);
+        } else if self.others.len() < ORIGINS_MAX {
+            self.others.push((weight.origin, weight.used));
+        }
     }
 
     fn banned(&self, now: Time) -> ApiError {
@@ -242,6 +370,46 @@ mod tests {
         assert!(limits.charge("::ffff:203.0.113.8".parse().unwrap(), 10, NOON).1.is_ok());
         assert!(limits.charge("203.0.113.8".parse().unwrap(), 1, NOON).1.is_err(), "a mapped address is the same client");
         assert!(limits.charge(CLIENT, 10, NOON + MINUTE).1.is_ok());
+    }
+
+    #[test]
+    fn the_weight_of_an_address_is_the_sum_over_replicas() {
+        let (here, there, third) = (limits(10, 1), limits(10, 1), limits(10, 1));
+        let used = |limits: &Limits, weight, now| limits.charge(CLIENT, weight, now).0;
+        assert_eq!((used(&here, 4, NOON), used(&there, 3, NOON)), (4, 3));
+        let (report, other) = (here.changed(), there.changed());
+        assert_eq!((report.len(), here.changed().len()), (1, 0), "a change is reported once");
+        there.merge_at(&report, NOON);
+        // Repeated, out of order, and its own: nothing changes.
+        here.merge_at(&other, NOON);
+        here.merge_at(&other, NOON);
+        here.merge_at(&report, NOON);
+        assert_eq!((used(&here, 1, NOON), used(&there, 1, NOON)), (8, 8));
+        assert_eq!(used(&here, 1, NOON), 9);
+        there.merge_at(&here.changed(), NOON);
+        there.merge_at(&report, NOON);
+        // A third replica learns everything from the second: the first may be lost.
+        third.merge_at(&there.all_at(NOON), NOON);
+        assert_eq!(used(&third, 0, NOON), 10);
+        assert!(third.charge(CLIENT, 1, NOON).1.is_err());
+        assert_eq!(used(&third, 1, NOON + MINUTE), 1, "another minute");
+        third.merge_at(&report, NOON + MINUTE);
+        assert_eq!(used(&third, 1, NOON + MINUTE), 2, "a report of the last minute");
+        // The other clock is ahead by a moment: its minute has begun.
+        let ahead = [Weight { minute: NOON + 2 * MINUTE, used: 5, ..report[0] }];
+        third.merge_at(&ahead, NOON + 2 * MINUTE - 1);
+        assert_eq!(used(&third, 1, NOON + 2 * MINUTE - 1), 6);
+        assert_eq!(used(&third, 1, NOON + 2 * MINUTE), 7);
+    }
+
+    #[test]
+    fn a_ban_holds_on_every_replica() {
+        let (here, there) = (limits(10, 1), limits(10, 1));
+        for _ in 0..=REFUSALS_BEFORE_BAN {
+            assert!(here.charge(CLIENT, 11, NOON).1.is_err());
+        }
+        there.merge_at(&here.changed(), NOON);
+        assert_eq!(there.charge(CLIENT, 1, NOON + MINUTE).1.unwrap_err().status.as_u16(), 418);
     }
 
     #[test]

@@ -46,6 +46,7 @@ use crate::config::RateLimits;
 use crate::engine::Engine;
 use crate::engine::committed::FirstFills;
 use crate::engine::history::History;
+use crate::engine::weights;
 use crate::metrics::{HttpMetrics, StreamMetrics};
 use crate::streams::{self, Hub};
 use axum::Router;
@@ -101,6 +102,7 @@ impl App {
     ) -> Self {
         let limits = Arc::new(Limits::new(settings.rate_limits));
         engine.committed().write().watch_first_fills(Arc::clone(&limits) as Arc<dyn FirstFills>);
+        engine.share_weights(Arc::clone(&limits) as Arc<dyn weights::Table>);
         metrics.start_at_zero(ENDPOINTS.iter().map(|endpoint| endpoint.group).chain([
             edge::UNKNOWN_GROUP,
             edge::TRANSPORT_GROUP,

@@ -7,6 +7,8 @@ use super::{EngineMetrics, FollowerMetrics, HttpMetrics, ObjectStorageMetrics, P
 /// Commands of clients and operators: `Command::name`, without the leader's own ticks.
 const COMMANDS: &[&str] = &["place", "cancel", "cancel_all", "cancel_replace", "place_oco", "cancel_list", "amend", "admin"];
 const OUTCOMES: &[&str] = &["accepted", "refused", "busy", "expired", "unavailable", "unknown"];
+/// The replica whose state differs from the journal.
+const WRONG: &[&str] = &["self", "leader", "unknown"];
 const FOUND: &[&str] = &["committed", "lost", "unknown"];
 /// Success, and the server's own faults.
 const STATUSES: &[&str] = &["200", "500", "503", "504"];
@@ -36,6 +38,9 @@ impl FollowerMetrics {
     pub fn start_at_zero(&self) {
         for outcome in OUTCOMES {
             self.forwarded.with_label_values(&[outcome]);
+        }
+        for wrong in WRONG {
+            self.differences.with_label_values(&[wrong]);
         }
     }
 }

@@ -1,17 +1,21 @@
 //! Tests of synchronous replication: reads show only data that a standby has. A failover that loses nothing confirmed needs no
 //! operator; every replica refuses one that loses something confirmed.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use exchange::db::{head, journal};
+use exchange::{
+    db::{head, journal},
+    engine::{Reply, SubmitError},
+};
 use exchange_core::{batch, event::Event};
 use local_parts::{Postgres, PostgresOptions, StopMode};
 use sqlx::{Connection, PgConnection};
+use tokio::task::JoinHandle;
 
 use crate::{
-    eventually::until,
+    eventually::{DEADLINE, eventually, until},
     proxy::{Proxy, server_of},
-    replica::{TestReplica, database, execute, migrate, number},
+    replica::{TestReplica, create_account, database, execute, migrate, number},
 };
 
 /// A primary that waits for one of two standbys, and the address of its database.
@@ -55,11 +59,40 @@ impl Cluster {
     }
 }
 
-async fn waits_for_a_standby(url: &str) {
-    until("a commit waits for a standby", || async {
-        number(url, "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'SyncRep'").await > 0
-    })
-    .await;
+/// A command that waits for a standby.
+struct Alone {
+    reference: String,
+    answer: JoinHandle<Result<Reply, SubmitError>>,
+    /// The last confirmed sequence: nothing above it can be confirmed.
+    confirmed: u64,
+}
+
+/// Stops the last standby until a batch waits for one. If a heartbeat waits instead, no batch can follow it, because the next
+/// leader's claim waits too: the standby returns for another attempt.
+async fn a_batch_waits(cluster: &mut Cluster, replicas: [&TestReplica; 2]) -> Alone {
+    const WAITING: &str = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'SyncRep'";
+    const APPENDS: &str = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'SyncRep' AND query LIKE '%INTO journal%'";
+    const SENDERS: &str = "SELECT count(*) FROM pg_stat_replication";
+    let url = cluster.url.clone();
+    let end = Instant::now() + DEADLINE;
+    for attempt in 1.. {
+        let leads = || async { replicas.into_iter().find(|replica| replica.engine.is_leader()) };
+        let leader = eventually("a replica leads", leads).await;
+        cluster.standbys[0].stop(StopMode::Fast).await.unwrap();
+        // Until the sender's process ends, it may still read the standby's last answer.
+        until("the primary knows no standby", || async { number(&url, SENDERS).await == 0 }).await;
+        let (engine, reference) = (leader.engine.clone(), format!("alone-{attempt}"));
+        let command = create_account(&reference);
+        let answer = tokio::spawn(async move { engine.submit(command, None).await });
+        until("a commit waits for a standby", || async { number(&url, WAITING).await > 0 }).await;
+        if number(&url, APPENDS).await > 0 {
+            return Alone { reference, answer, confirmed: leader.sequence() };
+        }
+        assert!(Instant::now() < end, "a heartbeat waited for a standby at every attempt");
+        cluster.standbys[0].start_again().await.unwrap();
+        until("no commit waits", || async { number(&url, WAITING).await == 0 }).await;
+    }
+    unreachable!("the attempts end at the deadline")
 }
 
 /// No standby answers; the leader's backend is ended, so that its batch becomes visible on the primary alone. Then the standby
@@ -73,37 +106,33 @@ async fn an_unreplicated_batch_is_not_shown_and_its_loss_needs_no_person() {
     first.create_account("replicated").await.unwrap();
     until("the follower has it", || async { second.account("replicated").is_some() }).await;
 
-    // The standby that is promoted later stops last: the clock's batches may still be confirmed by it alone.
-    for standby in cluster.standbys.iter_mut().rev() {
-        standby.stop(StopMode::Fast).await.unwrap();
-    }
-    let engine = first.engine.clone();
-    let alone = tokio::spawn(async move { engine.submit(crate::replica::create_account("alone"), None).await });
-    waits_for_a_standby(&cluster.url).await;
-    // Nothing above it can be confirmed now. The batch that waits may be that of the clock instead of the command.
-    let confirmed = first.sequence();
+    cluster.standbys[1].stop(StopMode::Fast).await.unwrap();
+    // From here on only the standby that is promoted later confirms, so it has everything that was confirmed before.
+    first.create_account("by the other standby").await.unwrap();
+    let Alone { reference, answer, confirmed } = a_batch_waits(&mut cluster, [&first, &second]).await;
     execute(&cluster.url, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE wait_event = 'SyncRep'").await;
     let shown = "SELECT max(last_seq) FROM journal";
     until("the primary shows the batch", || async { number(&cluster.url, shown).await > confirmed as i64 }).await;
     // The followers poll ten times a second: wait for several polls.
-    let looks = std::time::Instant::now() + Duration::from_millis(1500);
+    let looks = Instant::now() + Duration::from_millis(1500);
     until("several polls have passed", || async {
         assert!(second.sequence() <= confirmed && first.sequence() <= confirmed, "an unconfirmed batch is shown");
-        assert!(second.account("alone").is_none(), "a batch that no standby has is shown");
-        assert!(first.account("alone").is_none(), "a batch that no standby has is shown by its leader");
-        std::time::Instant::now() > looks
+        assert!(second.account(&reference).is_none(), "a batch that no standby has is shown");
+        assert!(first.account(&reference).is_none(), "a batch that no standby has is shown by its leader");
+        Instant::now() > looks
     })
     .await;
 
     let promoted = cluster.fail_over(0, &[&proxy]).await;
     until("one of them leads again", || async { first.engine.is_leader() || second.engine.is_leader() }).await;
-    assert!(alone.await.unwrap().is_err(), "the lost command was not acknowledged");
+    assert!(answer.await.unwrap().is_err(), "the lost command was not acknowledged");
     let leader = if first.engine.is_leader() { &first } else { &second };
     leader.create_account("afterwards").await.unwrap();
     until("both follow", || async { first.account("afterwards").is_some() && second.account("afterwards").is_some() }).await;
-    let alone_there = "SELECT count(*) FROM journal WHERE position('alone'::bytea in payload) > 0";
-    assert_eq!(number(&promoted, alone_there).await, 0);
-    assert!(first.account("alone").is_none() && second.account("alone").is_none());
+    let mut connection = PgConnection::connect(&promoted).await.unwrap();
+    let there = sqlx::query_scalar::<_, i64>("SELECT count(*) FROM journal WHERE position($1 in payload) > 0");
+    assert_eq!(there.bind(reference.as_bytes()).fetch_one(&mut connection).await.unwrap(), 0);
+    assert!(first.account(&reference).is_none() && second.account(&reference).is_none());
     first.stop.cancel();
     second.stop.cancel();
 }

@@ -40,7 +40,7 @@ async fn lost_tail(snapshots: usize) -> Lost {
 }
 
 /// A copy of a database that no program uses at present.
-async fn copy(url: &str) -> String {
+pub async fn copy(url: &str) -> String {
     let (server, name) = url.rsplit_once('/').unwrap();
     let postgres = format!("{server}/postgres");
     until("no session is left", || async {

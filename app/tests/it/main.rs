@@ -12,6 +12,7 @@ mod socket;
 mod test_app;
 
 mod account;
+mod agreement;
 mod amendments;
 mod api_keys;
 mod bad_input;

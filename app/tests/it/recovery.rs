@@ -1,14 +1,16 @@
 //! Tests of a replica's start: from the newest snapshot and the journal's tail, or from the journal's first event.
 
 use exchange::{
+    chain::Chain,
     config::ObjectStorage,
     db::marks,
-    media::Media,
+    media::{self, Media},
     metrics::ObjectStorageMetrics,
     snapshot::{self, Encoded, Name},
 };
+use exchange_core::{State, event::Event};
 use service_kit::metrics::Metrics;
-use sqlx::{Connection, PgConnection};
+use sqlx::{AssertSqlSafe, Connection, PgConnection};
 
 use crate::replica::{TestReplica, database, execute};
 
@@ -118,5 +120,73 @@ async fn a_snapshot_of_another_journal_is_not_used() {
     replica.leads().await;
     assert!(replica.account("one").is_none() && replica.account("other-19").is_some());
     assert!(recovered_from(&replica, "journal"));
+    replica.end().await;
+}
+
+/// An object of the first format with this state, as earlier releases wrote it: without the chain in header and name.
+async fn put_first_format(media: &Media, state: &State) {
+    const HEADER: std::ops::Range<usize> = 68..100;
+    let name = snapshot::write(media, Encoded::of(state, Chain::GENESIS)).await.unwrap();
+    let mut object = media.get(&name.key()).await.unwrap().to_vec();
+    media.delete(&name.key()).await.unwrap();
+    object[8] = 1;
+    object.drain(HEADER);
+    let key = Name { chain: None, ..name }.key();
+    media.put(&key, object.into(), media::ZSTD, media::Replace::No).await.unwrap();
+}
+
+/// The states after the first and after the second account, and a database without the events before the first.
+async fn two_states(last: &'static str) -> (String, [State; 2]) {
+    let url = database().await;
+    let replica = TestReplica::leading(&url).await;
+    replica.create_account("one").await.unwrap();
+    let first = replica.engine.committed().read().state.clone();
+    replica.create_account("two").await.unwrap();
+    let second = replica.engine.committed().read().state.clone();
+    replica.create_account(last).await.unwrap();
+    replica.end().await;
+    let forget = format!("DELETE FROM journal WHERE last_seq <= {}", first.sequence());
+    execute(&url, AssertSqlSafe(forget)).await;
+    (url, [first, second])
+}
+
+#[tokio::test]
+async fn a_first_format_snapshot_counts_if_a_replay_gives_it() {
+    let media = media().await;
+    let (url, states) = two_states("three").await;
+    for state in &states {
+        put_first_format(&media, state).await;
+    }
+    let replica = TestReplica::with_media(&url, media);
+    replica.leads().await;
+    for reference in ["one", "two", "three"] {
+        assert!(replica.account(reference).is_some(), "{reference}");
+    }
+    assert!(recovered_from(&replica, "snapshot"));
+    assert!(replica.engine.committed().read().history().is_none(), "its history is unknown");
+    replica.end().await;
+}
+
+/// The replay of the journal after the older snapshot leads to another state: neither is loaded.
+#[tokio::test]
+async fn a_first_format_snapshot_of_other_events_is_ignored() {
+    let media = media().await;
+    let (url, [first, second]) = two_states("three").await;
+    let mut forged = first.clone();
+    while forged.sequence() < second.sequence() - 1 {
+        forged.evolve(&Event::Clock(second.now()));
+    }
+    let account = second.account_by_reference("two").unwrap().id;
+    forged.evolve(&Event::AccountCreated { account, reference: "forged".into() });
+    assert_eq!(forged.sequence(), second.sequence());
+    for state in [&first, &forged] {
+        put_first_format(&media, state).await;
+    }
+    let replica = TestReplica::with_media(&url, media);
+    crate::eventually::until("it reports the reason", || async {
+        replica.reason("database").is_some_and(|reason| reason.contains("a snapshot is needed"))
+    })
+    .await;
+    assert!(!replica.engine.is_leader());
     replica.end().await;
 }

@@ -16,6 +16,9 @@ use tokio_util::sync::CancellationToken;
 
 use crate::eventually::until;
 
+/// Of the internal listener; these replicas have none.
+const TOKEN: &str = "of-the-tests";
+
 pub struct TestReplica {
     pub engine: Engine,
     pub health: Health,
@@ -28,19 +31,24 @@ pub struct TestReplica {
 impl TestReplica {
     /// An engine on the database at `url`, which may be a proxy's.
     pub fn start(url: &str) -> Self {
-        Self::build(url, 1024, None)
+        Self::build(url, 1024, None, TOKEN)
     }
 
     pub fn with_queue(url: &str, queue_limit: usize) -> Self {
-        Self::build(url, queue_limit, None)
+        Self::build(url, queue_limit, None, TOKEN)
     }
 
     /// One with snapshots in object storage.
     pub fn with_media(url: &str, media: Media) -> Self {
-        Self::build(url, 1024, Some(media))
+        Self::build(url, 1024, Some(media), TOKEN)
     }
 
-    fn build(url: &str, queue_limit: usize, media: Option<Media>) -> Self {
+    /// One with another token for the internal listeners of its peers.
+    pub fn with_token(url: &str, token: &str) -> Self {
+        Self::build(url, 1024, None, token)
+    }
+
+    fn build(url: &str, queue_limit: usize, media: Option<Media>, token: &str) -> Self {
         let clock = Clock::new(exchange::config::CLOCK_BOUND);
         let (metrics, health) = (Metrics::new("exchange", "test", None), Health::new());
         let (engine, replica) = engine::start(engine::Parts {
@@ -50,7 +58,7 @@ impl TestReplica {
             address: "127.0.0.1:1".into(),
             queue_limit,
             clock: clock.clone(),
-            token: "of-the-tests".to_owned().into(),
+            token: token.to_owned().into(),
             lag_max: std::time::Duration::from_secs(5),
             order_limits: engine::OrderLimits::NONE,
             metrics: EngineMetrics::register(&metrics).unwrap(),

@@ -151,3 +151,26 @@ async fn a_database_without_what_was_seen_is_refused() {
     assert_eq!(number(&url, "SELECT epoch FROM head").await, 2, "no replica claimed it");
     replica.end().await;
 }
+
+/// The database accepts a claim and refuses every batch, as with a full disk: the epochs must not race ahead.
+#[tokio::test(flavor = "multi_thread")]
+async fn claims_slow_down_while_no_batch_can_be_written() {
+    let url = database().await;
+    let replica = TestReplica::leading(&url).await;
+    replica.create_account("before").await.unwrap();
+    execute(
+        &url,
+        "CREATE FUNCTION full_disk() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+             RAISE EXCEPTION USING ERRCODE = '53100', MESSAGE = 'could not extend file: No space left on device'; END $$",
+    )
+    .await;
+    execute(&url, "CREATE TRIGGER full_disk BEFORE INSERT ON journal FOR EACH ROW EXECUTE FUNCTION full_disk()").await;
+    let begun = std::time::Instant::now();
+    let epoch = number(&url, "SELECT epoch FROM head").await;
+    until("some claims fail", || async { number(&url, "SELECT epoch FROM head").await >= epoch + 6 }).await;
+    // The pauses double from a tenth of a second: the sum of the first four is a lower bound.
+    assert!(begun.elapsed() >= std::time::Duration::from_millis(1500), "6 claims within {:?}", begun.elapsed());
+    execute(&url, "DROP TRIGGER full_disk ON journal").await;
+    until("it commits again", || async { replica.create_account("after").await.is_ok() }).await;
+    replica.end().await;
+}

@@ -164,7 +164,7 @@ fn is_away(error: &CallError) -> bool {
 }
 
 /// A missing number becomes -1, which matches no record.
-fn number(value: &Value) -> i64 {
+pub fn number(value: &Value) -> i64 {
     value.as_str().and_then(|text| parse(text).ok()).unwrap_or(-1)
 }
 

@@ -113,6 +113,16 @@ impl Fold {
             }
             // The fold has already checked for double execution.
             Record::Unknown { .. } => {}
+            Record::Exists { account, client_id } => {
+                let found = self.by_client_id.contains_key(&(FIRST_ACCOUNT + account, client_id.clone()));
+                ensure!(found, "{client_id} was executed according to an answer, and the journal does not have it");
+            }
+            Record::Traded { market, trade, price, quantity } => {
+                let found = self.trades.get(&(u16::try_from(*market)?, *trade));
+                let found = found.with_context(|| format!("{record:?} was published but is lost"))?;
+                ensure!(found.price == *price && found.quantity == *quantity, "{record:?} was published but is {found:?}");
+            }
+            Record::Violation(text) => bail!("{text}"),
         }
         Ok(())
     }

@@ -39,7 +39,7 @@ pub async fn confirm(address: SocketAddr, records: &[Record]) -> Result<()> {
             Record::Canceled { account, market, order } => {
                 all.entry((*account, *market)).or_default().canceled.push(*order);
             }
-            Record::Refused { .. } | Record::Unknown { .. } => {}
+            _ => {}
         }
     }
     for ((account, market), told) in &all {

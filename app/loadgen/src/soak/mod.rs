@@ -6,12 +6,16 @@
 //!   repeats the plan of a run but not every interleaving.
 
 mod client;
+mod cluster;
+pub mod faults;
 mod fold;
 mod history;
 mod record;
 mod site;
 mod standby;
 mod tables;
+mod trader;
+mod watcher;
 
 use crate::random::Random;
 use anyhow::{Context, Result, ensure};
@@ -153,6 +157,7 @@ async fn check(site: &Site, fold: &mut Fold, records: &[Record], summary: &mut S
             Record::Canceled { .. } => summary.cancels += 1,
             Record::Refused { .. } => summary.refused += 1,
             Record::Unknown { .. } => summary.unknown += 1,
+            _ => {}
         }
     }
     fold.balanced()?;

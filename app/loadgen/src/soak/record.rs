@@ -1,6 +1,7 @@
 //! This module records every answer to a client, as evidence. It must not judge the answers.
 
 use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 /// One execution in a reply.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,23 +22,66 @@ pub enum Record {
     Refused { account: u32, client_id: String },
     /// Executed once or not at all.
     Unknown { account: u32, client_id: String },
+    /// Executed, according to a read or to the refusal of a second order with the same id.
+    Exists { account: u32, client_id: String },
+    /// A trade that a stream published.
+    Traded { market: usize, trade: u64, price: i64, quantity: i64 },
+    /// An answer or event that contradicts an earlier one to the same client.
+    Violation(String),
 }
 
 /// Filled by all clients, drained by the checks.
 #[derive(Debug, Default)]
-pub struct Log(Mutex<Vec<Record>>);
+pub struct Log {
+    records: Mutex<Vec<Record>>,
+    times: Mutex<Times>,
+}
+
+/// Times of acknowledgements, and requests with an unknown outcome.
+#[derive(Debug, Default)]
+struct Times {
+    last: Option<Instant>,
+    longest: Duration,
+    failures: usize,
+}
 
 impl Log {
     pub fn add(&self, record: Record) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(record);
+        if matches!(record, Record::Placed { .. } | Record::Canceled { .. }) {
+            let (mut times, now) = (self.times(), Instant::now());
+            times.longest = times.longest.max(times.last.map_or(Duration::ZERO, |last| now - last));
+            times.last = Some(now);
+        }
+        self.records.lock().unwrap_or_else(PoisonError::into_inner).push(record);
+    }
+
+    /// Counts a request with an unknown outcome.
+    pub fn add_failure(&self) {
+        self.times().failures += 1;
+    }
+
+    /// The longest time without an acknowledgement, and the number of unknown outcomes, since the last call.
+    pub fn take_gap(&self) -> (Duration, usize) {
+        let mut times = self.times();
+        let running = times.last.map_or(Duration::ZERO, |last| last.elapsed());
+        (std::mem::take(&mut times.longest).max(running), std::mem::take(&mut times.failures))
+    }
+
+    /// Whether anything was acknowledged after `moment`.
+    pub fn has_acknowledged_after(&self, moment: Instant) -> bool {
+        self.times().last.is_some_and(|last| last > moment)
+    }
+
+    fn times(&self) -> std::sync::MutexGuard<'_, Times> {
+        self.times.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub fn take(&self) -> Vec<Record> {
-        std::mem::take(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+        std::mem::take(&mut self.records.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     pub fn has_acknowledged(&self) -> bool {
-        let records = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let records = self.records.lock().unwrap_or_else(PoisonError::into_inner);
         records.iter().any(|record| matches!(record, Record::Placed { .. } | Record::Canceled { .. }))
     }
 }

@@ -2,8 +2,10 @@
 
 mod child;
 mod program;
+mod proxy;
 mod seed;
 
 pub use child::Child;
 pub use program::{Exchange, Server, exchange_binary, metric, scrape};
+pub use proxy::Proxy;
 pub use seed::{seed, seed_with};

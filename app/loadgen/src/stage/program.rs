@@ -82,12 +82,18 @@ impl Exchange {
         self
     }
 
+    /// The same programs on the same database, at another address.
+    #[must_use]
+    pub fn at(&self, database: &str) -> Self {
+        self.clone().set("EXCHANGE_DATABASE_URL", database)
+    }
+
     /// Migrates the schema.
     pub async fn migrate(&self) -> Result<()> {
         Child::start("migrate", &self.binary, &["migrate"], &self.environment, &self.folder)?.finish().await
     }
 
-    /// Starts a server and waits until it leads.
+    /// Starts a server and waits until it is ready: it leads, or forwards to the leader.
     pub async fn serve(&self, name: &str) -> Result<Server> {
         let ports = ["EXCHANGE_HTTP_LISTEN", "EXCHANGE_ADMIN_LISTEN", "EXCHANGE_INTERNAL_LISTEN"];
         self.start(name, "serve", ports).await

@@ -16,7 +16,7 @@ use service_kit::config::Secret;
 use tokio::{
     io::{AsyncBufReadExt, AsyncRead, AsyncWriteExt, BufReader},
     net::TcpStream,
-    sync::{mpsc, oneshot},
+    sync::{broadcast::error::RecvError, mpsc, oneshot},
     time::timeout,
 };
 
@@ -25,6 +25,7 @@ use super::{
     frame::{self, Failure, Frame},
 };
 use crate::engine::{
+    fingerprint,
     handle::{Reply, SubmitError},
     push::Push,
     shared::{LeaderAt, Shared},
@@ -131,11 +132,17 @@ impl Link<'_> {
         let shared = self.shared;
         let (mut leads, mut leader) = (shared.leads.subscribe(), shared.leader.subscribe());
         let mut progress = shared.committed.read().progress();
+        let fingerprints = Arc::clone(shared.committed.read().fingerprints());
+        let mut reports = shared.weights.reports.subscribe();
         let mut before_barrier = true;
         let mut output = BytesMut::new();
+        super::put_weights(&shared.weights.all(), &mut output);
         let mut ping = tokio::time::interval(PING);
         loop {
             self.send(&mut output, asked);
+            if let Some(sequence) = fingerprints.take_accusation() {
+                frame::write(&Frame::Accuse { sequence }, &mut output);
+            }
             if !output.is_empty() {
                 timeout(SILENCE, writer.write_all_buf(&mut output)).await??;
             }
@@ -149,6 +156,12 @@ impl Link<'_> {
                 }
                 () = shared.forward.wake.notified() => {}
                 () = shared.questions.wake.notified() => {}
+                () = fingerprints.changed.notified() => {}
+                report = reports.recv() => match report {
+                    Ok(report) => super::put_weights(&report.weights, &mut output),
+                    Err(RecvError::Lagged(_)) => super::put_weights(&shared.weights.all(), &mut output),
+                    Err(RecvError::Closed) => return Ok(()),
+                },
                 reached = progress.wait_for(|sequence| *sequence >= barrier), if before_barrier => {
                     reached.map_err(io::Error::other)?;
                     before_barrier = false;
@@ -186,6 +199,13 @@ impl Link<'_> {
                 if self.batches.try_send(push).is_err() {
                     self.shared.follower.gaps.inc();
                 }
+            }
+            Frame::Fingerprint { form: fingerprint::FORM, fingerprint } => {
+                self.shared.committed.read().fingerprints().theirs(fingerprint);
+            }
+            Frame::Weights(weights) => {
+                self.shared.follower.weights.inc_by(weights.len() as u64);
+                self.shared.weights.merge(&weights);
             }
             Frame::Refused { id, failure: Failure::Submit(SubmitError::Unavailable) } => self.shared.forward.hold(id),
             Frame::Refused { id, failure: Failure::Submit(error) } => self.shared.forward.answer(id, Err(error)),

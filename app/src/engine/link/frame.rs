@@ -2,7 +2,10 @@
 //!
 //! - A reader ignores a kind that it does not know, so that a later release may add one.
 
-use std::io;
+use std::{
+    io,
+    net::{IpAddr, Ipv6Addr},
+};
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use exchange_core::{Reader, Writer, money::Time, refusal::Refusal};
@@ -10,7 +13,7 @@ use tokio::io::{AsyncRead, AsyncReadExt};
 
 use crate::{
     chain::Chain,
-    engine::{TooManyOrders, handle::SubmitError, push::Push},
+    engine::{TooManyOrders, fingerprint::Fingerprint, handle::SubmitError, push::Push, weights::Weight},
 };
 
 /// Longest frame. A longer batch is not pushed: followers read it from the journal.
@@ -20,10 +23,13 @@ mod kind {
     pub const COMMAND: u8 = 1;
     pub const ASK: u8 = 2;
     pub const PING: u8 = 3;
+    pub const ACCUSE: u8 = 4;
+    pub const WEIGHTS: u8 = 5;
     pub const WELCOME: u8 = 16;
     pub const BATCH: u8 = 17;
     pub const REFUSED: u8 = 18;
     pub const SEQUENCE: u8 = 19;
+    pub const FINGERPRINT: u8 = 20;
 }
 
 mod failure {
@@ -51,6 +57,12 @@ pub(super) enum Frame {
         number: u64,
     },
     Ping,
+    /// Follower: the leader's state at `sequence` differs from the journal.
+    Accuse {
+        sequence: u64,
+    },
+    /// Both: request weights of client addresses.
+    Weights(Vec<Weight>),
     /// Leader: everything that the follower's earlier connections executed is in the journal up to `barrier`.
     Welcome {
         epoch: i64,
@@ -67,6 +79,11 @@ pub(super) enum Frame {
     Sequence {
         number: u64,
         sequence: u64,
+    },
+    /// Leader: hash of a window of the state, in this form.
+    Fingerprint {
+        form: u32,
+        fingerprint: Fingerprint,
     },
 }
 
@@ -99,6 +116,20 @@ pub(super) fn write(frame: &Frame, out: &mut BytesMut) {
             out.put_u64(*number);
         }
         Frame::Ping => out.put_u8(kind::PING),
+        Frame::Accuse { sequence } => {
+            out.put_u8(kind::ACCUSE);
+            out.put_u64(*sequence);
+        }
+        Frame::Weights(weights) => {
+            out.put_u8(kind::WEIGHTS);
+            weights.iter().for_each(|weight| put_weight(weight, out));
+        }
+        Frame::Fingerprint { form, fingerprint } => {
+            out.put_u8(kind::FINGERPRINT);
+            out.put_u32(*form);
+            out.put_u64(fingerprint.sequence);
+            out.put_u64(fingerprint.hash);
+        }
         Frame::Welcome { epoch, barrier } => {
             out.put_u8(kind::WELCOME);
             out.put_i64(*epoch);
@@ -127,6 +158,40 @@ pub(super) fn write(frame: &Frame, out: &mut BytesMut) {
     }
     let length = (out.len() - start - 4) as u32;
     out[start..start + 4].copy_from_slice(&length.to_be_bytes());
+}
+
+/// Length of a weight on the wire.
+const WEIGHT_BYTES: usize = 16 + 8 + 8 + 4 + 8;
+/// Weights in one frame.
+pub(super) const WEIGHTS_MAX: usize = 16_384;
+
+fn put_weight(weight: &Weight, out: &mut BytesMut) {
+    let address = match weight.address {
+        IpAddr::V4(address) => address.to_ipv6_mapped(),
+        IpAddr::V6(address) => address,
+    };
+    out.put_u128(address.into());
+    out.put_u64(weight.origin);
+    out.put_i64(weight.minute);
+    out.put_u32(weight.used);
+    out.put_i64(weight.banned_until);
+}
+
+fn weights_of(mut body: Bytes) -> io::Result<Vec<Weight>> {
+    if !body.len().is_multiple_of(WEIGHT_BYTES) {
+        return Err(malformed(format!("weights of {} bytes", body.len())));
+    }
+    let mut weights = Vec::with_capacity(body.len() / WEIGHT_BYTES);
+    while body.has_remaining() {
+        weights.push(Weight {
+            address: IpAddr::V6(Ipv6Addr::from(body.get_u128())).to_canonical(),
+            origin: body.get_u64(),
+            minute: body.get_i64(),
+            used: body.get_u32(),
+            banned_until: body.get_i64(),
+        });
+    }
+    Ok(weights)
 }
 
 fn put_failure(failure: &Failure, out: &mut BytesMut) {
@@ -188,6 +253,13 @@ fn parse(mut body: Bytes) -> io::Result<Option<Frame>> {
         }
         kind::ASK => Frame::Ask { number: body.try_get_u64().map_err(short)? },
         kind::PING => Frame::Ping,
+        kind::ACCUSE => Frame::Accuse { sequence: body.try_get_u64().map_err(short)? },
+        kind::WEIGHTS => Frame::Weights(weights_of(body)?),
+        kind::FINGERPRINT => {
+            let form = body.try_get_u32().map_err(short)?;
+            let sequence = body.try_get_u64().map_err(short)?;
+            Frame::Fingerprint { form, fingerprint: Fingerprint { sequence, hash: body.try_get_u64().map_err(short)? } }
+        }
         kind::WELCOME => {
             Frame::Welcome { epoch: body.try_get_i64().map_err(short)?, barrier: body.try_get_u64().map_err(short)? }
         }
@@ -247,6 +319,13 @@ mod tests {
     use proptest::prelude::*;
 
     fn frames() -> Vec<Frame> {
+        let weight = |address: &str| Weight {
+            address: address.parse().unwrap(),
+            origin: 7,
+            minute: 60_000_000,
+            used: 9,
+            banned_until: -1,
+        };
         let refused = |failure| Frame::Refused { id: 9, failure };
         let push = |before| Push {
             first_sequence: 5,
@@ -278,6 +357,10 @@ mod tests {
             refused(Failure::Halves { cancel: Refusal::UnknownOrder, new: None }),
             refused(Failure::Halves { cancel: Refusal::UnknownOrder, new: Some(Refusal::InsufficientBalance) }),
             Frame::Sequence { number: 1, sequence: 2 },
+            Frame::Accuse { sequence: 4 },
+            Frame::Fingerprint { form: 1, fingerprint: Fingerprint { sequence: 3, hash: u64::MAX } },
+            Frame::Weights(Vec::new()),
+            Frame::Weights(vec![weight("203.0.113.7"), weight("2001:db8::")]),
         ]
     }
 

@@ -11,6 +11,10 @@ pub mod server;
 
 use std::time::Duration;
 
+use bytes::BytesMut;
+
+use super::weights::Weight;
+
 /// Path of the internal listener.
 const PATH: &str = "/link";
 /// Value of the Upgrade header; it changes with an incompatible change of the frames.
@@ -21,3 +25,10 @@ const REPLICA_HEADER: &str = "x-exchange-replica";
 const PING: Duration = Duration::from_millis(200);
 /// Silence after which an end counts as lost: a paused leader must not hold its followers.
 const SILENCE: Duration = Duration::from_millis(1500);
+
+/// Appends the weights, in frames of a bounded length.
+fn put_weights(weights: &[Weight], output: &mut BytesMut) {
+    for chunk in weights.chunks(frame::WEIGHTS_MAX) {
+        frame::write(&frame::Frame::Weights(chunk.to_vec()), output);
+    }
+}

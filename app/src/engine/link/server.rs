@@ -31,9 +31,11 @@ use super::{
 };
 use crate::engine::{
     Engine,
+    fingerprint::{FORM, Fingerprint},
     handle::{Answer, Reply, SubmitError},
     registry::{Drained, Link},
     shared::Shared,
+    weights::Report,
 };
 
 /// Frames between a connection's reader and its task.
@@ -91,7 +93,9 @@ async fn serve(shared: &Arc<Shared>, replica: u128, stream: hyper::upgrade::Upgr
     let mut session = Session {
         shared,
         link: Arc::clone(&link),
+        replica,
         pushes: shared.pushes.subscribe(),
+        reports: shared.weights.reports.subscribe(),
         received,
         waiting: FuturesUnordered::new(),
         asked: None,
@@ -114,7 +118,9 @@ async fn serve(shared: &Arc<Shared>, replica: u128, stream: hyper::upgrade::Upgr
 struct Session<'a> {
     shared: &'a Arc<Shared>,
     link: Arc<Link>,
+    replica: u128,
     pushes: broadcast::Receiver<Arc<crate::engine::push::Push>>,
+    reports: broadcast::Receiver<Report>,
     received: mpsc::Receiver<Frame>,
     waiting: FuturesUnordered<BoxFuture<'static, (u128, Answer)>>,
     /// Number and arrival of the follower's question that waits for the lease.
@@ -132,6 +138,8 @@ impl Session<'_> {
             Frame::Welcome { epoch, barrier: self.shared.committed.read().state.sequence() }
         };
         frame::write(&welcome, &mut self.output);
+        super::put_weights(&self.shared.weights.all(), &mut self.output);
+        let mut fingerprints = self.shared.committed.read().fingerprints().last.subscribe();
         let mut ping = tokio::time::interval(PING);
         loop {
             if !self.output.is_empty() {
@@ -154,6 +162,11 @@ impl Session<'_> {
                     self.receive(frame);
                 }
                 () = proof, if asked.is_some() => self.answer_question(),
+                report = self.reports.recv() => self.report(report)?,
+                changed = fingerprints.changed() => {
+                    changed.map_err(io::Error::other)?;
+                    self.fingerprint(*fingerprints.borrow_and_update());
+                }
                 _ = ping.tick() => frame::write(&Frame::Ping, &mut self.output),
             }
             // More that is ready joins the same write.
@@ -181,8 +194,43 @@ impl Session<'_> {
         Ok(())
     }
 
+    fn report(&mut self, report: Result<Report, broadcast::error::RecvError>) -> io::Result<()> {
+        match report {
+            Ok(Report { from, weights }) if from != Some(self.replica) => super::put_weights(&weights, &mut self.output),
+            Ok(_) => {}
+            Err(broadcast::error::RecvError::Lagged(_)) => super::put_weights(&self.shared.weights.all(), &mut self.output),
+            Err(broadcast::error::RecvError::Closed) => return Err(io::Error::other("the engine has ended")),
+        }
+        Ok(())
+    }
+
+    fn fingerprint(&mut self, fingerprint: Option<Fingerprint>) {
+        if let Some(fingerprint) = fingerprint {
+            frame::write(&Frame::Fingerprint { form: FORM, fingerprint }, &mut self.output);
+        }
+    }
+
+    /// A follower rebuilt its state from snapshot and journal, and found it right: this leader's is wrong.
+    fn accused(&self, sequence: u64) {
+        let accepts = self.shared.committed.read().fingerprints().accepts_accusation();
+        tracing::error!(replica = self.replica, sequence, accepts, "a follower proved that this state differs from the journal");
+        if accepts {
+            let reason = format!(
+                "this state differs from the journal at sequence {sequence}, according to a follower that \
+                 rebuilt its own; stepping down and rebuilding it"
+            );
+            self.shared.accused.send_replace(Some(reason));
+        }
+    }
+
     fn receive(&mut self, received: Frame) {
         match received {
+            Frame::Accuse { sequence } => self.accused(sequence),
+            Frame::Weights(weights) => {
+                self.shared.follower.weights.inc_by(weights.len() as u64);
+                self.shared.weights.merge(&weights);
+                let _ = self.shared.weights.reports.send(Report { from: Some(self.replica), weights: weights.into() });
+            }
             Frame::Command { id, valid_until, traceparent, command } => self.queue(id, valid_until, &traceparent, &command),
             Frame::Ask { number } => {
                 self.asked = Some((number, Instant::now()));

@@ -58,7 +58,7 @@ async fn the_price_range_is_shown_and_holds() {
     let rules = async || exchange.public("/api/v3/executionRules", "symbol=BTCUSDT").await.ok();
     let reference = async || exchange.public("/api/v3/referencePrice", "symbol=BTCUSDT").await;
     assert_eq!(rules().await, json!({ "symbolRules": [{ "symbol": "BTCUSDT", "rules": [] }] }));
-    assert_eq!(reference().await.error(), (400, -2043, "This symbol does not have a reference price."));
+    assert_eq!(reference().await.error(), (400, -2043, "This symbol doesn't have a reference price."));
 
     operator.does(&["market", "set-reference-price", "BTCUSDT", "100"]).await;
     let set = ["market", "set-price-range", "BTCUSDT", "--bid-limit-mult-up", "1.1", "--ask-limit-mult-down", "0.9"];

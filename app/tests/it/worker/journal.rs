@@ -78,6 +78,13 @@ impl Journal {
         }
     }
 
+    /// The leader's clock is set back by `by` µs; its first command sets back journal time.
+    pub async fn set_time_back(&mut self, by: Time) {
+        self.now -= by;
+        self.commit(&[admin(AdminAction::SetTimeBack)]).await;
+        assert!(matches!(self.events.last(), Some(Event::TimeSetBack(_))), "{:?}", self.events.last());
+    }
+
     /// Call it after a restart of PostgreSQL.
     pub async fn reconnect(&mut self, url: &str) {
         self.connection = PgConnection::connect(url).await.unwrap();

@@ -34,6 +34,27 @@ async fn the_tables_are_the_fold_of_the_journal() {
     assert!(number(&url, "SELECT count(*) FROM orders WHERE prevented > 0").await > 5, "and prevents trades");
 }
 
+/// Trades of the time that is set back remain trades, and leave the candles: within one minute, over some minutes, over days.
+#[tokio::test(flavor = "multi_thread")]
+async fn candles_are_rebuilt_after_time_was_set_back() {
+    const MINUTE: i64 = 60_000_000;
+    let url = database().await;
+    let mut journal = Journal::begin(&url, 3).await;
+    let worker = TestWorker::start(&url, None);
+    for by in [40_000_000 + MINUTE / 2, 7 * MINUTE, 50 * MINUTE, 3 * 1440 * MINUTE] {
+        journal.trade(20).await;
+        // Some trades are in the tables before, some are set back in the chunk that writes them.
+        worker.reaches(&url, journal.state.sequence()).await;
+        journal.trade(10).await;
+        journal.set_time_back(by).await;
+        journal.trade(20).await;
+        worker.reaches(&url, journal.state.sequence()).await;
+        assert_agree(&url, &journal.events).await;
+    }
+    worker.end().await;
+    assert!(number(&url, "SELECT count(*) FROM trades").await > 50, "the test trades");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_projector_killed_at_any_point_goes_on_exactly_once() {
     let url = database().await;

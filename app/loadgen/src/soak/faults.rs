@@ -1,0 +1,296 @@
+//! This module is the fault script: three replicas on a replicated PostgreSQL, each behind a proxy, under the load of clients that retry,
+//! while one fault after another hits a replica or the database.
+//!
+//! - Afterwards everything that clients saw is in the journal: acknowledgements, reads, trades on streams. Nothing was executed twice.
+//! - The seed determines the faults, their victims and the requests. The machine's timing adds its own variation.
+
+use super::cluster::Cluster;
+use super::fold::Fold;
+use super::record::{Log, Record};
+use super::trader::Trader;
+use super::watcher;
+use crate::random::Random;
+use crate::stage::{Exchange, Proxy, Server, seed};
+use anyhow::{Context, Result, ensure};
+use local_parts::Folder;
+use rustix::process::Signal;
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio::sync::watch;
+use tokio::time::sleep;
+
+const REPLICAS: usize = 3;
+/// Time under load before each fault: minimum and maximum, ms.
+const CALM: (i64, i64) = (300, 1_500);
+/// Length of a pause and of a cut, ms: shorter and longer than the lease of 3 s.
+const PAUSED: (i64, i64) = (500, 6_000);
+/// Time limit for the next acknowledgement after a fault.
+const BACK: Duration = Duration::from_secs(60);
+const POLL: Duration = Duration::from_millis(5);
+
+/// What a run does.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    pub seed: u64,
+    pub faults: usize,
+    pub clients: u32,
+    /// The `exchange` program.
+    pub binary: PathBuf,
+}
+
+/// One kind of fault.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Kind {
+    /// kill -9.
+    Killed,
+    /// SIGSTOP, later SIGCONT.
+    Paused,
+    /// SIGTERM: a rolling restart.
+    Ended,
+    /// Its connections to PostgreSQL are cut for a while.
+    CutOff,
+    /// PostgreSQL's primary crashes, and its synchronous standby is promoted.
+    Promoted,
+    /// As before, and the primary had shown a batch that the standby lacks.
+    TailLost,
+}
+
+const KINDS: [Kind; 6] = [Kind::Killed, Kind::Paused, Kind::Ended, Kind::CutOff, Kind::Promoted, Kind::TailLost];
+
+/// The longest time without an acknowledgement, by kind of fault.
+#[derive(Debug, Default)]
+pub struct Summary {
+    pub orders: usize,
+    pub exists: usize,
+    pub unknown: usize,
+    pub trades: usize,
+    /// Gap, and requests with an unknown outcome, of each fault.
+    pub gaps: BTreeMap<Kind, Vec<(Duration, usize)>>,
+}
+
+/// One replica with its own way to the database.
+struct Replica {
+    exchange: Exchange,
+    proxy: Proxy,
+    server: Option<Server>,
+}
+
+struct Site {
+    replicas: Vec<Replica>,
+    addresses: watch::Sender<Vec<SocketAddr>>,
+    cluster: Cluster,
+    started: usize,
+    _folder: Folder,
+}
+
+/// Runs the whole script and prints the gaps.
+///
+/// # Errors
+///
+/// Returns an error if anything that a client saw is not in the journal, or a command was executed twice.
+pub async fn run(settings: &Settings) -> Result<Summary> {
+    println!("faults: seed {}, {} faults, {REPLICAS} replicas, {} clients", settings.seed, settings.faults, settings.clients);
+    let mut random = Random::new(settings.seed);
+    let mut site = Site::start(settings).await?;
+    let log = Arc::new(Log::default());
+    let (stop, stopped) = watch::channel(false);
+    let mut running = tokio::task::JoinSet::new();
+    for account in 0..settings.clients {
+        let addresses = site.addresses.subscribe();
+        running.spawn(Trader::new(account, addresses, Arc::clone(&log), random.fork(), stopped.clone())?.run());
+    }
+    for at in 0..REPLICAS {
+        running.spawn(watcher::run(at, site.addresses.subscribe(), Arc::clone(&log), stopped.clone()));
+    }
+    let (mut fold, mut summary) = (Fold::default(), Summary::default());
+    for (number, kind) in plan(settings.faults, &mut random).into_iter().enumerate() {
+        acknowledged(&log, Instant::now()).await.with_context(|| format!("before fault {number}"))?;
+        sleep(Duration::from_millis(random.between(CALM.0, CALM.1) as u64)).await;
+        let _ = log.take_gap();
+        let victim = site.strike(kind, &log, &mut random).await.with_context(|| format!("fault {number}, {kind:?}"))?;
+        let gap = log.take_gap();
+        summary.gaps.entry(kind).or_default().push(gap);
+        site.all_ready().await.with_context(|| format!("after fault {number}, {kind:?}"))?;
+        check(&site, &mut fold, &log, &mut summary).await.with_context(|| format!("after fault {number}, {kind:?}"))?;
+        println!("  fault {number:>3} {kind:?} of {victim}: {:.1?} without an acknowledgement, {} unknown", gap.0, gap.1);
+    }
+    stop.send_replace(true);
+    while let Some(ended) = running.join_next().await {
+        ended.context("a client failed")?;
+    }
+    check(&site, &mut fold, &log, &mut summary).await.context("at the end")?;
+    site.stop().await?;
+    summary.print(settings.seed, fold.sequence());
+    Ok(summary)
+}
+
+/// Every kind equally often, in a random order.
+fn plan(faults: usize, random: &mut Random) -> Vec<Kind> {
+    let mut plan: Vec<Kind> = KINDS.into_iter().cycle().take(faults).collect();
+    for index in (1..plan.len()).rev() {
+        plan.swap(index, random.below(index as u64 + 1) as usize);
+    }
+    plan
+}
+
+/// Waits for an acknowledgement after `moment`.
+async fn acknowledged(log: &Log, moment: Instant) -> Result<()> {
+    let end = Instant::now() + BACK;
+    while !log.has_acknowledged_after(moment) {
+        ensure!(Instant::now() < end, "nothing was acknowledged for {} s", BACK.as_secs());
+        sleep(POLL).await;
+    }
+    Ok(())
+}
+
+/// Compares everything that clients saw with the journal.
+async fn check(site: &Site, fold: &mut Fold, log: &Log, summary: &mut Summary) -> Result<()> {
+    let records = log.take();
+    fold.read(&site.cluster.url()).await?;
+    for record in &records {
+        fold.confirm(record)?;
+        match record {
+            Record::Placed { .. } => summary.orders += 1,
+            Record::Exists { .. } => summary.exists += 1,
+            Record::Unknown { .. } => summary.unknown += 1,
+            Record::Traded { .. } => summary.trades += 1,
+            _ => {}
+        }
+    }
+    fold.balanced()
+}
+
+impl Site {
+    async fn start(settings: &Settings) -> Result<Self> {
+        let folder = Folder::throwaway("faults")?;
+        let cluster = Cluster::start().await?;
+        let url = cluster.url();
+        let exchange = Exchange::new(settings.binary.clone(), folder.path(), &url, None);
+        exchange.migrate().await?;
+        seed(&exchange, &url).await?;
+        let mut replicas = Vec::new();
+        for _ in 0..REPLICAS {
+            let proxy = Proxy::start(&url).await?;
+            replicas.push(Replica { exchange: exchange.at(&proxy.url(&url)), proxy, server: None });
+        }
+        let addresses = watch::Sender::new(Vec::new());
+        let mut site = Self { replicas, addresses, cluster, started: 0, _folder: folder };
+        for at in 0..REPLICAS {
+            site.start_replica(at).await?;
+        }
+        Ok(site)
+    }
+
+    async fn start_replica(&mut self, at: usize) -> Result<()> {
+        self.started += 1;
+        let name = format!("serve-{}", self.started);
+        let replica = &mut self.replicas[at];
+        replica.server = Some(replica.exchange.serve(&name).await?);
+        let nowhere = SocketAddr::from(([127, 0, 0, 1], 1));
+        let addresses =
+            self.replicas.iter().map(|replica| replica.server.as_ref().map_or(nowhere, |server| server.api)).collect();
+        self.addresses.send_replace(addresses);
+        Ok(())
+    }
+
+    /// The leader in two of three cases, else any replica.
+    async fn victim(&self, random: &mut Random) -> usize {
+        if random.below(3) < 2 {
+            for (at, replica) in self.replicas.iter().enumerate() {
+                if let Some(server) = &replica.server
+                    && server.metric("exchange_engine_leader").await.is_ok_and(|leads| leads > 0.0)
+                {
+                    return at;
+                }
+            }
+        }
+        random.below(REPLICAS as u64) as usize
+    }
+
+    /// One fault, until an order is acknowledged after it and the victim runs again. Returns the victim.
+    async fn strike(&mut self, kind: Kind, log: &Log, random: &mut Random) -> Result<String> {
+        let at = self.victim(random).await;
+        let lasts = Duration::from_millis(random.between(PAUSED.0, PAUSED.1) as u64);
+        match kind {
+            Kind::Killed => {
+                let server = self.replicas[at].server.take().context("the replica runs")?;
+                server.child.kill().await?;
+                acknowledged(log, Instant::now()).await?;
+                self.start_replica(at).await?;
+            }
+            Kind::Paused => {
+                let server = self.replicas[at].server.as_ref().context("the replica runs")?;
+                server.child.signal(Signal::STOP);
+                sleep(lasts).await;
+                let back = acknowledged(log, Instant::now()).await;
+                server.child.signal(Signal::CONT);
+                back?;
+            }
+            Kind::Ended => {
+                let server = self.replicas[at].server.take().context("the replica runs")?;
+                server.stop().await?;
+                self.start_replica(at).await?;
+            }
+            Kind::CutOff => {
+                let url = self.cluster.url();
+                let proxy = &self.replicas[at].proxy;
+                proxy.cut();
+                sleep(lasts).await;
+                let back = acknowledged(log, Instant::now()).await;
+                proxy.point_to(&url);
+                back?;
+            }
+            Kind::Promoted | Kind::TailLost => {
+                let proxies = self.replicas.iter().map(|replica| &replica.proxy);
+                let point_to = |url: &str| {
+                    proxies.clone().for_each(|proxy| {
+                        proxy.cut();
+                        proxy.point_to(url);
+                    });
+                };
+                self.cluster.promote(kind == Kind::TailLost, point_to).await?;
+                acknowledged(log, Instant::now()).await?;
+                return Ok("PostgreSQL".to_owned());
+            }
+        }
+        acknowledged(log, Instant::now()).await?;
+        Ok(format!("replica {at}"))
+    }
+
+    async fn all_ready(&mut self) -> Result<()> {
+        for replica in &mut self.replicas {
+            replica.server.as_mut().context("every replica runs")?.wait_until_ready().await?;
+        }
+        Ok(())
+    }
+
+    async fn stop(mut self) -> Result<()> {
+        for replica in &mut self.replicas {
+            replica.server.take().context("every replica runs")?.stop().await?;
+        }
+        Ok(())
+    }
+}
+
+impl Summary {
+    fn print(&self, seed: u64, events: u64) {
+        let Self { orders, exists, unknown, trades, gaps } = self;
+        println!(
+            "faults: passed, seed {seed}: {orders} orders acknowledged, {exists} found by a retry, {unknown} unknown, {trades} trades"
+        );
+        println!("  on streams, {events} events. Without an acknowledgement, by kind of fault:");
+        for (kind, gaps) in gaps {
+            let mut times: Vec<_> = gaps.iter().map(|(gap, _)| *gap).collect();
+            times.sort_unstable();
+            let unknown: usize = gaps.iter().map(|(_, unknown)| unknown).sum();
+            let (median, longest) = (times[times.len() / 2], times[times.len() - 1]);
+            println!(
+                "  {kind:?}: {} faults, median {median:.2?}, longest {longest:.2?}, {unknown} unknown outcomes",
+                times.len()
+            );
+        }
+    }
+}

@@ -1,0 +1,118 @@
+//! This module shares the request weights of client addresses between replicas, over the links. It must not charge or refuse.
+//!
+//! - A weight is what one replica charged in one minute. It is cumulative, so a repeated or reordered report changes nothing.
+//! - Followers report to the leader, which reports to every other follower. A new link starts with everything that either end knows:
+//!   a takeover refunds nothing.
+
+use std::{
+    fmt::Debug,
+    net::IpAddr,
+    sync::{Arc, OnceLock, Weak},
+    time::Duration,
+};
+
+use exchange_core::money::Time;
+use tokio::{
+    sync::{Notify, broadcast},
+    time::{sleep, timeout},
+};
+
+use super::shared::Shared;
+
+/// Interval between two reports.
+const INTERVAL: Duration = Duration::from_millis(200);
+/// Pause after a report, so that a busy address does not fill the links.
+const PAUSE: Duration = Duration::from_millis(5);
+/// Reports between the table and one link. A slower link starts again with the whole table.
+const REPORTS: usize = 64;
+
+/// What one replica charged to one address in one minute.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Weight {
+    pub address: IpAddr,
+    /// The replica.
+    pub origin: u64,
+    /// Start of the minute, µs.
+    pub minute: Time,
+    pub used: u32,
+    /// End of the address's ban, µs; 0: not banned.
+    pub banned_until: Time,
+}
+
+/// The table of charged weights.
+pub trait Table: Debug + Send + Sync {
+    /// This replica's weights that changed since the last call.
+    fn changed(&self) -> Vec<Weight>;
+    /// The weights of this minute, of every replica.
+    fn all(&self) -> Vec<Weight>;
+    /// Adds weights of other replicas.
+    fn merge(&self, weights: &[Weight]);
+    /// Notified when a report must not wait for the interval.
+    fn urgent(&self) -> &Notify;
+}
+
+/// A report on its way to the links.
+#[derive(Debug, Clone)]
+pub(super) struct Report {
+    /// The follower that sent it; `None`: this replica.
+    pub from: Option<u128>,
+    pub weights: Arc<[Weight]>,
+}
+
+#[derive(Debug)]
+pub(super) struct Weights {
+    table: OnceLock<Arc<dyn Table>>,
+    pub reports: broadcast::Sender<Report>,
+}
+
+impl Default for Weights {
+    fn default() -> Self {
+        Self { table: OnceLock::new(), reports: broadcast::Sender::new(REPORTS) }
+    }
+}
+
+impl Weights {
+    /// Sets the table, once.
+    pub fn share(&self, table: Arc<dyn Table>) {
+        let _ = self.table.set(table);
+    }
+
+    /// The weights for a new link.
+    pub fn all(&self) -> Vec<Weight> {
+        self.table.get().map_or_else(Vec::new, |table| table.all())
+    }
+
+    /// A report that came over a link.
+    pub fn merge(&self, weights: &[Weight]) {
+        if let Some(table) = self.table.get() {
+            table.merge(weights);
+        }
+    }
+}
+
+/// Reports this replica's weights while the engine has an owner.
+pub(super) async fn report(shared: Weak<Shared>) {
+    loop {
+        let table = {
+            let Some(shared) = shared.upgrade() else { return };
+            let table = shared.weights.table.get().cloned();
+            if let Some(table) = &table
+                && shared.weights.reports.receiver_count() > 0
+            {
+                let changed = table.changed();
+                if !changed.is_empty() {
+                    // Fails without a link.
+                    let _ = shared.weights.reports.send(Report { from: None, weights: changed.into() });
+                }
+            }
+            table
+        };
+        match table {
+            Some(table) => {
+                sleep(PAUSE).await;
+                let _ = timeout(INTERVAL - PAUSE, table.urgent().notified()).await;
+            }
+            None => sleep(INTERVAL).await,
+        }
+    }
+}
