@@ -292,14 +292,7 @@ impl State {
     }
 
     #[inline(never)]
-    fn amended(
-        &mut self,
-        slot: Slot,
-        quantity: Quantity,
-        client_id: ClientId,
-        released: Amount,
-        effects: &mut impl Effects,
-    ) {
+    fn amended(&mut self, slot: Slot, quantity: Quantity, client_id: ClientId, released: Amount, effects: &mut impl Effects) {
         let before = *self.orders.get(slot);
         effects.amended(&AmendmentRecord {
             execution: self.sequence,

@@ -286,7 +286,13 @@ fn account_messages() -> Vec<(&'static str, Value)> {
         working_since: SAMPLE_TIME,
     };
     let trade = LastTrade { trade: 1, price: 1, quantity: 1, quote: 1, commission: 1, commission_asset: 0, is_maker: false };
-    let report = Report { order, execution: Execution::Trade, trade: Some(trade), prevention: None::<Prevention>, original_client_id: None };
+    let report = Report {
+        order,
+        execution: Execution::Trade,
+        trade: Some(trade),
+        prevention: None::<Prevention>,
+        original_client_id: None,
+    };
     let list = OrderList {
         id: 1,
         account: 2,

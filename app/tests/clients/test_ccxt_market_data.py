@@ -89,5 +89,8 @@ def test_what_does_not_exist_is_named(public):
         public.public_get_depth({"symbol": "NOSUCH"})
     with pytest.raises(ccxt.BadRequest, match="-1120"):
         public.public_get_klines({"symbol": "BTCUSDT", "interval": "7m"})
+
+
+def test_an_endpoint_that_does_not_exist_is_named(trader):
     with pytest.raises(ccxt.BadRequest, match="-1020"):
-        public.public_get_ticker_tradingday({"symbol": "BTCUSDT"})
+        trader.private_get_myallocations({"symbol": "BTCUSDT"})

@@ -16,9 +16,8 @@ async fn decremented_orders_are_shown_reported_and_listed() {
     let maker = ada.limit("BUY", "50.00", "6").await["orderId"].clone();
     let taker = "side=SELL&type=LIMIT&timeInForce=GTC&price=50&quantity=2&selfTradePreventionMode=DECREMENT";
     let placed = ada.order(taker).await.ok();
-    let shown = |order: &Value| {
-        json!([order["status"], order["executedQty"], order["preventedQuantity"], order["preventedMatchId"]])
-    };
+    let shown =
+        |order: &Value| json!([order["status"], order["executedQty"], order["preventedQuantity"], order["preventedMatchId"]]);
     assert_eq!(shown(&placed), json!(["EXPIRED_IN_MATCH", "0.00000000", "2.00000000", 1]));
     assert_eq!(placed["selfTradePreventionMode"], "DECREMENT");
     let open = ada.get("/api/v3/order", &format!("symbol=BTCUSDT&orderId={maker}")).await.ok();
@@ -75,7 +74,7 @@ async fn decremented_orders_are_shown_reported_and_listed() {
         assert_eq!(matches("preventedMatchId=2").await, json!([of_maker[1]]));
         assert_eq!(matches("preventedMatchId=3").await, json!([]));
         let strange = bob.get(PATH, "symbol=BTCUSDT&preventedMatchId=1").await.ok();
-        assert_eq!(strange, json!([]), "of its own account only");
+        assert_eq!(strange, json!([]), "not of another account");
     }
     worker.end().await;
 }

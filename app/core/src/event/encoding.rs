@@ -338,12 +338,9 @@ impl Event {
                 taker_released: r.amount()?,
                 maker_released: r.amount()?,
             }),
-            kind::ORDER_AMENDED => Self::OrderAmended {
-                order: r.u64()?,
-                quantity: r.i64()?,
-                client_id: client_id(r)?,
-                released: r.amount()?,
-            },
+            kind::ORDER_AMENDED => {
+                Self::OrderAmended { order: r.u64()?, quantity: r.i64()?, client_id: client_id(r)?, released: r.amount()? }
+            }
             kind::MARKET_PAUSED => Self::MarketPaused { market: r.u16()?, until: r.i64()? },
             _ => return Err(r.error("an event kind that this release knows: run the release that wrote it")),
         })

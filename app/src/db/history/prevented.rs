@@ -66,24 +66,22 @@ pub async fn prevented(pool: &PgPool, query: &PreventedQuery) -> sqlx::Result<Pr
             .fetch_all(pool)
             .await?
         }
-        Wanted::Of(order, part) => {
-            sqlx::query(concat!(
-                "SELECT p.projected_seq, p.journal_time, m.* FROM projection p LEFT JOIN LATERAL (SELECT * FROM ((SELECT ",
-                columns!(),
-                " FROM prevented_matches WHERE taker_order = $3 AND market = $2 AND account = $1 AND id >= $4 ORDER BY id LIMIT $5) \
+        Wanted::Of(order, part) => sqlx::query(concat!(
+            "SELECT p.projected_seq, p.journal_time, m.* FROM projection p LEFT JOIN LATERAL (SELECT * FROM ((SELECT ",
+            columns!(),
+            " FROM prevented_matches WHERE taker_order = $3 AND market = $2 AND account = $1 AND id >= $4 ORDER BY id LIMIT $5) \
                  UNION ALL (SELECT ",
-                columns!(),
-                " FROM prevented_matches WHERE maker_order = $3 AND market = $2 AND account = $1 AND id >= $4 ORDER BY id LIMIT $5)) \
+            columns!(),
+            " FROM prevented_matches WHERE maker_order = $3 AND market = $2 AND account = $1 AND id >= $4 ORDER BY id LIMIT $5)) \
                  AS both_sides ORDER BY id LIMIT $5) m ON true ORDER BY m.id"
-            ))
-            .bind(account_bind(query.account))
-            .bind(market_bind(query.market))
-            .bind(bind(*order))
-            .bind(part.bind_from())
-            .bind(part.bind_limit())
-            .fetch_all(pool)
-            .await?
-        }
+        ))
+        .bind(account_bind(query.account))
+        .bind(market_bind(query.market))
+        .bind(bind(*order))
+        .bind(part.bind_from())
+        .bind(part.bind_limit())
+        .fetch_all(pool)
+        .await?,
     };
     projected(&rows, read)
 }
