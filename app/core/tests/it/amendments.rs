@@ -1,8 +1,6 @@
 //! Scenarios of amendments: a smaller quantity in place, with priority, hold, client id and the orders of a pair.
 
-use crate::support::{
-    ALICE, BOB, BTC, Exchange, MARKET, USDT, check_invariants, client_id, filters, replay, units,
-};
+use crate::support::{ALICE, BOB, BTC, Exchange, MARKET, USDT, check_invariants, client_id, filters, replay, units};
 use exchange_core::command::{AmendOrder, Amended, CancelOrder, Command, NewOco, OcoLeg, Outcome};
 use exchange_core::event::Event;
 use exchange_core::market::{Commission, MAX_ORDER_AMENDS, MarketStatus};
@@ -152,10 +150,7 @@ fn each_reason_to_refuse_has_its_text() {
     let text = |code, text: &str| (code, text.to_owned());
     assert_eq!(refused(&mut e, amend(BOB, id, "0.5", "x")), text(-2011, "Unknown order sent."));
     assert_eq!(refused(&mut e, amend(ALICE, id + 1, "0.5", "x")), text(-2011, "Unknown order sent."));
-    assert_eq!(
-        refused(&mut e, amend(ALICE, id, "1", "x")),
-        text(-2038, "The requested action would change no state; rejecting")
-    );
+    assert_eq!(refused(&mut e, amend(ALICE, id, "1", "x")), text(-2038, "The requested action would change no state; rejecting"));
     assert_eq!(refused(&mut e, amend(ALICE, id, "1.1", "x")), text(-2038, "Order amend (quantity increase) is not supported."));
     assert_eq!(refused(&mut e, amend(ALICE, id, "0.9999", "x")), text(-1013, "Filter failure: LOT_SIZE"));
     assert_eq!(refused(&mut e, amend(ALICE, id, "0", "x")), text(-1013, "Filter failure: LOT_SIZE"));

@@ -25,7 +25,10 @@ fn the_smaller_taker_expires_and_the_maker_loses_as_much() {
     assert_eq!(prevented(&placed), (OrderStatus::ExpiredInMatch, units("2"), 0));
     let left = *e.state.order(maker).unwrap();
     assert_eq!((left.status, { left.prevented }, { left.prevented_match }), (OrderStatus::New, units("2"), 1));
-    assert_eq!((e.book(), e.balance(ALICE, USDT), e.balance(ALICE, BTC)), (" | 2 x 4".into(), "999992/8".into(), "1000/0".into()));
+    assert_eq!(
+        (e.book(), e.balance(ALICE, USDT), e.balance(ALICE, BTC)),
+        (" | 2 x 4".into(), "999992/8".into(), "1000/0".into())
+    );
     assert_eq!(e.state.last_price(MARKET), None, "nothing traded");
     check_invariants(&e.state);
 }
@@ -60,11 +63,8 @@ fn market_orders_get_their_hold_back() {
     let mut e = Exchange::new();
     e.place_limit(ALICE, Side::Sell, "100", "1");
     e.place_limit(BOB, Side::Sell, "110", "1");
-    let by_quantity = NewOrder {
-        quantity: units("1.5"),
-        stp: StpMode::Decrement,
-        ..e.order(ALICE, Side::Buy, OrderType::Market)
-    };
+    let by_quantity =
+        NewOrder { quantity: units("1.5"), stp: StpMode::Decrement, ..e.order(ALICE, Side::Buy, OrderType::Market) };
     let placed = e.place(by_quantity);
     assert_eq!(prevented(&placed), (OrderStatus::Filled, units("1"), units("0.5")));
     assert_eq!(e.balance(ALICE, USDT), "999945/0");
