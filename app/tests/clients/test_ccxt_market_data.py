@@ -91,7 +91,7 @@ def test_what_does_not_exist_is_named(public):
         public.public_get_klines({"symbol": "BTCUSDT", "interval": "7m"})
 
 
-def test_windows_of_other_lengths(public):
+def test_windows_of_other_lengths(public, market):
     hour = public.public_get_ticker({"symbol": "BTCUSDT", "windowSize": "1h"})
     day = public.public_get_ticker_tradingday({"symbol": "BTCUSDT"})
     assert float(hour["lastPrice"]) == float(day["lastPrice"]) == LAST_PRICE
