@@ -3,7 +3,8 @@
 use crate::market::{Commission, Filters, MarketStatus};
 use crate::money::{Amount, Price, Quantity};
 use crate::order::{
-    AccountId, AssetId, ClientId, Fill, MarketId, Order, OrderId, OrderListId, OrderType, Side, StpMode, TimeInForce,
+    AccountId, AssetId, ClientId, Fill, MarketId, Order, OrderId, OrderListId, OrderType, PreventedMatch, Side, StpMode,
+    TimeInForce,
 };
 use crate::protection::{Breaker, PriceRange};
 use crate::refusal::Refusal;
@@ -262,6 +263,15 @@ impl Command {
 pub struct Placed {
     pub order: Order,
     pub fills: SmallVec<[Fill; 2]>,
+    /// Matches of the order as a taker that self-trade prevention prevented.
+    pub prevented: Vec<PreventedMatch>,
+}
+
+impl Placed {
+    /// An order that took nothing.
+    pub fn quiet(order: Order) -> Self {
+        Self { order, fills: SmallVec::new(), prevented: Vec::new() }
+    }
 }
 
 /// An order list with its orders after a command. Of an ended list, these are the orders that the command ended.

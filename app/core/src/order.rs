@@ -219,6 +219,18 @@ impl Order {
     }
 }
 
+/// One prevented match in the taker's reply.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PreventedMatch {
+    /// Rising by one within a market.
+    pub id: u64,
+    pub maker: OrderId,
+    pub price: Price,
+    /// 0: nothing of this order expired.
+    pub taker_quantity: Quantity,
+    pub maker_quantity: Quantity,
+}
+
 /// One execution in the taker's reply. Aligned as an [`Order`] is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(Rust, packed(8))]

@@ -4,9 +4,9 @@
 //! - The marker [`CommandExecuted`] ends the command's events and contains the parts that no event shows.
 
 use crate::command::{Amended, CancelReplaceMode, CancelReplaced, Canceled, Command, ListReport, Outcome, Placed};
-use crate::effects::{AmendmentRecord, Effects, TradeRecord};
+use crate::effects::{AmendmentRecord, Effects, PreventedRecord, TradeRecord};
 use crate::event::{CommandExecuted, Event};
-use crate::order::{AccountId, ClientId, Fill, MarketId, Order, OrderId, OrderListId, OrderStatus};
+use crate::order::{AccountId, ClientId, Fill, MarketId, Order, OrderId, OrderListId, OrderStatus, PreventedMatch};
 use crate::refusal::Refusal;
 use crate::state::State;
 use smallvec::SmallVec;
@@ -19,6 +19,7 @@ pub struct Rebuild<'a> {
     /// Orders that the command placed, as last seen.
     placed: SmallVec<[Placement; 2]>,
     trades: SmallVec<[TradeRecord; 2]>,
+    prevented: Vec<PreventedRecord>,
     /// Orders that the command canceled, in that order.
     canceled: Vec<Order>,
     /// Lists with canceled orders, as they were before.
@@ -50,6 +51,7 @@ impl<'a> Rebuild<'a> {
             command,
             placed: SmallVec::new(),
             trades: SmallVec::new(),
+            prevented: Vec::new(),
             canceled: Vec::new(),
             lists: SmallVec::new(),
             list: None,
@@ -110,7 +112,7 @@ impl<'a> Rebuild<'a> {
             Command::PlaceOco(new) => {
                 let list = self.list?;
                 let orders = self.placed.iter().filter_map(|placement| self.shown(state, placement));
-                let orders = orders.map(|order| Placed { order, fills: SmallVec::new() }).collect();
+                let orders = orders.map(Placed::quiet).collect();
                 let (client_id, market, legs) = (new.list_client_id, new.market, state.list_legs(list).to_vec());
                 Outcome::List(ListReport { list, client_id, market, done: false, legs, orders })
             }
@@ -166,7 +168,15 @@ impl<'a> Rebuild<'a> {
             };
             Fill { trade: trade.trade, price: trade.price, quantity: trade.quantity, commission, commission_asset }
         });
-        Some(Placed { order, fills: fills.collect() })
+        let own = self.prevented.iter().filter(|record| record.taker == placement.id);
+        let prevented = own.map(|record| PreventedMatch {
+            id: record.prevented_match,
+            maker: record.maker,
+            price: record.price,
+            taker_quantity: record.taker_quantity,
+            maker_quantity: record.maker_quantity,
+        });
+        Some(Placed { order, fills: fills.collect(), prevented: prevented.collect() })
     }
 
     /// Canceled orders in order, with lists as units.
@@ -192,7 +202,7 @@ impl<'a> Rebuild<'a> {
             market: before.market,
             done: state.list(before.id).is_none(),
             legs: before.legs.clone(),
-            orders: ended.map(|order| Placed { order: *order, fills: SmallVec::new() }).collect(),
+            orders: ended.map(|order| Placed::quiet(*order)).collect(),
         })
     }
 }
@@ -210,6 +220,10 @@ impl Effects for Rebuild<'_> {
         {
             *after = Some(*order);
         }
+    }
+
+    fn prevented(&mut self, prevented: &PreventedRecord) {
+        self.prevented.push(prevented.clone());
     }
 
     fn amended(&mut self, amendment: &AmendmentRecord) {

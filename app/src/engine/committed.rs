@@ -345,6 +345,9 @@ impl Effects for Fold<'_, '_, '_> {
     }
 
     fn prevented(&mut self, prevented: &PreventedRecord) {
+        if let Some(rebuild) = &mut self.rebuild {
+            rebuild.prevented(prevented);
+        }
         self.tail.push_prevented(prevented);
     }
 

@@ -4,6 +4,7 @@ use super::App;
 use super::commission::account_commission;
 use super::endpoint::{Answer, Call, Reply};
 use super::error::ApiError;
+use super::general::write_filters;
 use super::new_order::market;
 use super::order_count::unfilled;
 use exchange_core::market::Commission;
@@ -13,6 +14,9 @@ use exchange_core::money::SCALE;
 pub const ACCOUNT: &[&str] = &["omitZeroBalances"];
 /// Parameters of `GET /api/v3/account/commission`.
 pub const COMMISSION: &[&str] = &["symbol"];
+
+/// Parameters of `GET /api/v3/myFilters`.
+pub const FILTERS: &[&str] = &["symbol"];
 
 /// Bytes of one balance in a reply.
 const BALANCE_SIZE: usize = 96;
@@ -69,6 +73,21 @@ pub async fn commission(app: &App, call: &Call<'_>) -> Answer {
     let symbol = call.parameters.symbol()?;
     let commission = app.engine.committed().read().state.commission(account, market);
     Ok(Reply::written(1024, |json| account_commission(json, symbol, &commission)))
+}
+
+/// `GET /api/v3/myFilters`: every filter of the market; none is of one account.
+pub async fn filters(app: &App, call: &Call<'_>) -> Answer {
+    call.account()?;
+    let market = market(app, call)?;
+    let committed = app.engine.committed().read();
+    let market = committed.state.market(market).ok_or(ApiError::SYMBOL)?;
+    Ok(Reply::written(1_536, |json| {
+        json.object(|json| {
+            json.key("exchangeFilters").array([(); 0], |_, ()| {});
+            write_filters(json.key("symbolFilters"), &committed.state, market);
+            json.key("assetFilters").array([(); 0], |_, ()| {});
+        });
+    }))
 }
 
 /// `GET /api/v3/rateLimit/order`

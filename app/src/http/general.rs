@@ -155,8 +155,7 @@ fn symbol(json: &mut Json, state: &State, market: &Market, show_sets: bool) {
         ] {
             json.key(name).boolean(allowed);
         }
-        let filters = FILTERS.into_iter().filter(|filter| amends || *filter != Filter::MaxNumOrderAmends);
-        json.key("filters").array(filters, |json, filter| write_filter(json, filter, &market.filters));
+        write_filters(json.key("filters"), state, market);
         json.key("permissions").array([(); 0], |_, ()| {});
         let sets: &[&str] = if show_sets { &[PERMISSION] } else { &[] };
         json.key("permissionSets").array(sets, |json, name| json.array([name], |json, name| json.text(name)));
@@ -178,6 +177,13 @@ const FILTERS: [Filter; 8] = [
     Filter::MaxNumAlgoOrders,
     Filter::MaxNumOrderAmends,
 ];
+
+/// The filters of a market at the state's feature level.
+pub(super) fn write_filters(json: &mut Json, state: &State, market: &Market) {
+    let amends = state.feature_level() >= AMENDMENT_LEVEL;
+    let filters = FILTERS.into_iter().filter(|filter| amends || *filter != Filter::MaxNumOrderAmends);
+    json.array(filters, |json, filter| write_filter(json, filter, &market.filters));
+}
 
 fn write_filter(json: &mut Json, filter: Filter, values: &Filters) {
     json.object(|json| {

@@ -19,6 +19,7 @@ mod execution_rules;
 mod general;
 mod history;
 mod keys;
+mod legacy_oco;
 pub mod limits;
 mod listen_key;
 mod listener;
@@ -161,10 +162,16 @@ endpoints! {
         => market_data::aggregate_trades, "market_data", Fixed(4), None, &["symbol", "fromId", "startTime", "endTime", "limit"];
     GET "/api/v3/klines" "Candles"
         => market_data::klines, "market_data", Fixed(2), None, &["symbol", "interval", "startTime", "endTime", "timeZone", "limit"];
+    GET "/api/v3/uiKlines" "Candles for charts: those of klines"
+        => market_data::klines, "market_data", Fixed(2), None, &["symbol", "interval", "startTime", "endTime", "timeZone", "limit"];
     GET "/api/v3/avgPrice" "Current average price"
         => market_data::average_price, "market_data", Fixed(2), None, &["symbol"];
     GET "/api/v3/ticker/24hr" "Statistics of the last 24 hours"
         => market_data::day_tickers, "market_data", Of(market_data::day_tickers_weight), None, &["symbol", "symbols", "type", "symbolStatus"];
+    GET "/api/v3/ticker" "Statistics of a window that ends now"
+        => market_data::rolling, "market_data", Of(market_data::windows_weight), None, &["symbol", "symbols", "windowSize", "type", "symbolStatus"];
+    GET "/api/v3/ticker/tradingDay" "Statistics of the current day"
+        => market_data::trading_day, "market_data", Of(market_data::windows_weight), None, &["symbol", "symbols", "timeZone", "type", "symbolStatus"];
     GET "/api/v3/ticker/price" "Last price"
         => market_data::prices, "market_data", Of(market_data::prices_weight), None, &["symbol", "symbols", "symbolStatus"];
     GET "/api/v3/ticker/bookTicker" "Best prices of the order book"
@@ -189,6 +196,8 @@ endpoints! {
         => amend::amendments, "account", Fixed(4), UserData, amend::AMENDMENTS;
     POST "/api/v3/orderList/oco" "New order list: one-cancels-the-other (OCO)"
         => order_lists::place_oco, "trading", Fixed(1), Trade, order_lists::OCO;
+    POST "/api/v3/order/oco" "New OCO pair; deprecated: POST /api/v3/orderList/oco has every form"
+        => legacy_oco::place, "trading", Fixed(1), Trade, legacy_oco::OCO;
     GET "/api/v3/orderList" "One order list"
         => order_lists::query, "account", Fixed(4), UserData, order_lists::QUERY;
     DELETE "/api/v3/orderList" "Cancel an order list"
@@ -207,6 +216,8 @@ endpoints! {
         => account::account, "account", Fixed(20), UserData, account::ACCOUNT;
     GET "/api/v3/account/commission" "Commission rates of the account on a symbol"
         => account::commission, "account", Fixed(20), UserData, account::COMMISSION;
+    GET "/api/v3/myFilters" "Filters that apply to the account on a symbol"
+        => account::filters, "account", Fixed(40), UserData, account::FILTERS;
     GET "/api/v3/rateLimit/order" "Unfilled order count of the account"
         => account::order_count, "account", Fixed(40), UserData, &[];
     POST "/api/v3/userDataStream" "New listen key for the account's stream"
@@ -241,7 +252,6 @@ endpoints! {
 
 /// Endpoints of Binance that this exchange does not support: -1020.
 pub const UNSUPPORTED: &[(Method, &str)] = &[
-    (Method::POST, "/api/v3/order/oco"),
     (Method::POST, "/api/v3/orderList/oto"),
     (Method::POST, "/api/v3/orderList/otoco"),
     (Method::POST, "/api/v3/orderList/opo"),
@@ -249,12 +259,8 @@ pub const UNSUPPORTED: &[(Method, &str)] = &[
     (Method::POST, "/api/v3/sor/order"),
     (Method::POST, "/api/v3/sor/order/test"),
     (Method::GET, "/api/v3/myAllocations"),
-    (Method::GET, "/api/v3/myFilters"),
     (Method::GET, "/api/v3/referencePrice/calculation"),
     (Method::GET, "/api/v3/historicalBlockTrades"),
-    (Method::GET, "/api/v3/uiKlines"),
-    (Method::GET, "/api/v3/ticker"),
-    (Method::GET, "/api/v3/ticker/tradingDay"),
 ];
 
 /// The whole API as a service.

@@ -10,7 +10,8 @@ use super::parameters::Parameters;
 use super::reports::{Detail, Frame, REPORT_SIZE};
 use crate::engine::history::ListDetails;
 use exchange_core::command::{Command, NewOco, OcoLeg, Outcome};
-use exchange_core::order::{OrderType, Side};
+use exchange_core::money::Quantity;
+use exchange_core::order::{MarketId, OrderType, Side};
 use exchange_core::refusal::Refusal;
 
 /// Parameters of `POST /api/v3/orderList/oco`, including those that are rejected by name.
@@ -97,7 +98,23 @@ pub async fn place_oco(app: &App, call: &Call<'_>) -> Answer {
     check_types(side, kinds)?;
     let above = leg(parameters, kinds[0], &ABOVE)?;
     let below = leg(parameters, kinds[1], &BELOW)?;
+    submit(app, call, Pair { market, side, quantity, above, below }).await
+}
+
+/// Sides of a pair, as both forms of the request describe them.
+pub(super) struct Pair {
+    pub market: MarketId,
+    pub side: Side,
+    pub quantity: Quantity,
+    pub above: OcoLeg,
+    pub below: OcoLeg,
+}
+
+/// Places the pair and answers with its list.
+pub(super) async fn submit(app: &App, call: &Call<'_>, pair: Pair) -> Answer {
+    let parameters = &call.parameters;
     let detail = new_order::detail(parameters)?.unwrap_or(Detail::Result);
+    let Pair { market, side, quantity, above, below } = pair;
     let oco = NewOco {
         account: call.account()?,
         market,

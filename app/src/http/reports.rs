@@ -8,7 +8,7 @@ use exchange_core::State;
 use exchange_core::command::{Amended, Canceled, ListReport, Placed};
 use exchange_core::market::Market;
 use exchange_core::money::Time;
-use exchange_core::order::{ClientId, ExpiryReason, Fill, Order, OrderId, OrderListId};
+use exchange_core::order::{ClientId, ExpiryReason, Fill, Order, OrderId, OrderListId, PreventedMatch};
 
 /// Maximum size of an order report without fills: one allocation is enough for nearly every reply.
 pub const REPORT_SIZE: usize = 640;
@@ -66,6 +66,9 @@ impl Frame<'_> {
                 let committed = (!placed.fills.is_empty()).then(|| committed.read());
                 let code = |asset| committed.as_ref()?.state.asset(asset).map(|asset| &*asset.code);
                 json.key("fills").array(&placed.fills, |json, fill| fill_report(json, fill, code(fill.commission_asset)));
+                if !placed.prevented.is_empty() {
+                    json.key("preventedMatches").array(&placed.prevented, prevented_report);
+                }
             }
             json.key("selfTradePreventionMode").text(order.stp.text());
             ending(json, order);
@@ -253,6 +256,21 @@ fn fill_report(json: &mut Json, fill: &Fill, asset: Option<&str>) {
         json.key("commission").decimal(fill.commission);
         json.key("commissionAsset").text(asset.unwrap_or_default());
         json.key("tradeId").integer(fill.trade);
+    });
+}
+
+fn prevented_report(json: &mut Json, prevented: &PreventedMatch) {
+    json.object(|json| {
+        json.key("preventedMatchId").integer(prevented.id);
+        json.key("makerOrderId").integer(prevented.maker);
+        json.key("price").decimal(prevented.price);
+        for (name, quantity) in
+            [("takerPreventedQuantity", prevented.taker_quantity), ("makerPreventedQuantity", prevented.maker_quantity)]
+        {
+            if quantity > 0 {
+                json.key(name).decimal(quantity);
+            }
+        }
     });
 }
 

@@ -89,5 +89,15 @@ def test_what_does_not_exist_is_named(public):
         public.public_get_depth({"symbol": "NOSUCH"})
     with pytest.raises(ccxt.BadRequest, match="-1120"):
         public.public_get_klines({"symbol": "BTCUSDT", "interval": "7m"})
+
+
+def test_windows_of_other_lengths(public, market):
+    hour = public.public_get_ticker({"symbol": "BTCUSDT", "windowSize": "1h"})
+    day = public.public_get_ticker_tradingday({"symbol": "BTCUSDT"})
+    assert float(hour["lastPrice"]) == float(day["lastPrice"]) == LAST_PRICE
+    assert int(day["closeTime"]) - int(day["openTime"]) == 86_399_999
+
+
+def test_an_endpoint_that_does_not_exist_is_named(trader):
     with pytest.raises(ccxt.BadRequest, match="-1020"):
-        public.public_get_ticker_tradingday({"symbol": "BTCUSDT"})
+        trader.private_get_myallocations({"symbol": "BTCUSDT"})

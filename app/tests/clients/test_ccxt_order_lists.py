@@ -32,6 +32,15 @@ def test_both_legs_rest_and_the_list_is_found(trader):
     assert [found["orderListId"] for found in trader.private_get_openorderlist()] == [placed["orderListId"]]
 
 
+def test_the_deprecated_request_places_both_legs(trader):
+    placed = trader.private_post_order_oco({
+        "symbol": "BTCUSDT", "side": "SELL", "quantity": "0.01", "price": "60000", "stopPrice": "45000",
+        "stopLimitPrice": "44000", "stopLimitTimeInForce": "GTC",
+    })
+    assert {report["type"] for report in placed["orderReports"]} == {"LIMIT_MAKER", "STOP_LOSS_LIMIT"}
+    assert trader.private_delete_orderlist({"symbol": "BTCUSDT", "orderListId": placed["orderListId"]})["listStatusType"] == "ALL_DONE"
+
+
 def test_one_filled_cancels_the_other(trader, other):
     placed = place(trader)
     other.create_order(SYMBOL, "limit", "buy", 0.01, 60_000)

@@ -56,6 +56,15 @@ def test_fill_or_kill_takes_all_or_nothing(trader, other):
     assert (filled["status"], filled["filled"]) == ("closed", 0.01)
 
 
+def test_an_order_of_ones_own_is_decremented(trader):
+    maker = trader.create_order(SYMBOL, "limit", "buy", 0.03, 40_000)
+    taker = trader.create_order(SYMBOL, "limit", "sell", 0.01, 40_000, {"selfTradePreventionMode": "DECREMENT"})
+    assert (taker["info"]["status"], taker["filled"]) == ("EXPIRED_IN_MATCH", 0)
+    (match,) = trader.private_get_mypreventedmatches({"symbol": "BTCUSDT", "orderId": taker["id"]})
+    assert (match["makerOrderId"], match["makerPreventedQuantity"]) == (maker["id"], "0.01000000")
+    assert trader.fetch_order(maker["id"], SYMBOL)["info"]["preventedQuantity"] == "0.01000000"
+
+
 def test_a_market_order_by_quantity(trader, other):
     other.create_order(SYMBOL, "limit", "sell", 0.01, 50_000)
     other.create_order(SYMBOL, "limit", "sell", 0.01, 50_200)

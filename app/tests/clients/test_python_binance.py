@@ -49,6 +49,7 @@ def test_account_and_market_data(client):
     assert client.get_symbol_info("BTCUSDT")["status"] == "TRADING"
     assert client.get_symbol_ticker(symbol="BTCUSDT")["price"] == f"{LAST_PRICE}.00000000"
     assert client.get_klines(symbol="BTCUSDT", interval="1d")[-1][4] == f"{LAST_PRICE}.00000000"
+    assert client.get_ui_klines(symbol="BTCUSDT", interval="1d")[-1][4] == f"{LAST_PRICE}.00000000"
     assert client.get_order_book(symbol="BTCUSDT")["asks"] == []
     assert client.get_server_time()["serverTime"] > 0
     assert client.get_trade_fee(symbol="BTCUSDT")[0]["takerCommission"] == "0.00100000"

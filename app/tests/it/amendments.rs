@@ -46,7 +46,7 @@ async fn an_amended_order_retains_its_place() {
     let later = format!("symbol=BTCUSDT&orderId={id}&fromExecutionId={}", execution.as_u64().unwrap() + 1);
     assert_eq!(ada.get("/api/v3/order/amendments", &later).await.ok(), json!([]));
     let strange = bob.get("/api/v3/order/amendments", &format!("symbol=BTCUSDT&orderId={id}")).await.ok();
-    assert_eq!(strange, json!([]), "of its own account only");
+    assert_eq!(strange, json!([]), "not of another account");
 
     cy.limit("SELL", "100.00", "2").await;
     let order = ada.get("/api/v3/order", "symbol=BTCUSDT&origClientOrderId=new").await.ok();
@@ -132,7 +132,7 @@ async fn refused_amendments_change_nothing() {
         ("orderId=ID&newQty=0.5&origClientOrderId=taken", -2039, "Client order ID is not correct for this order ID."),
         ("orderId=777777&newQty=0.5", -2038, "Unknown order sent."),
         ("origClientOrderId=nothing&newQty=0.5", -2038, "Unknown order sent."),
-        ("orderId=ID&newQty=0.5&quantity=1", -1104, "Not all sent parameters were read; read '6' parameter(s) but was sent '7'."),
+        ("orderId=ID&newQty=0.5&quantity=1", -1104, "Not all sent parameters were read; read '5' parameter(s) but was sent '6'."),
     ];
     for (parameters, code, text) in rows {
         let parameters =

@@ -436,6 +436,13 @@ const OLD_CANDLES: &str = "INSERT INTO candles (market, interval, open_time, ope
     last_trade, volume, quote_volume, taker_volume, taker_quote_volume) SELECT 0, 0, ($1 / 60000000 - 60 - 2 * (1600 - n)) * 60000000, \
     n, n, n, n, n, 0, 0, n, n, n, n FROM generate_series(1, 1600) AS n";
 
+/// The hours of [`OLD_CANDLES`]; the hour of the journal's trade exists already.
+const OLD_HOURS: &str = "INSERT INTO candles (market, interval, open_time, open, high, low, close, trades, first_trade, \
+    last_trade, volume, quote_volume, taker_volume, taker_quote_volume) \
+    SELECT 0, 5, open_time / 3600000000 * 3600000000, min(open), max(high), min(low), max(close), sum(trades), min(first_trade), \
+    max(last_trade), sum(volume), sum(quote_volume), sum(taker_volume), sum(taker_quote_volume) FROM candles \
+    WHERE interval = 0 AND open_time / 3600000000 < (SELECT max(open_time) / 3600000000 FROM candles WHERE interval = 0) GROUP BY 3";
+
 #[tokio::test(flavor = "multi_thread")]
 async fn candles_older_than_memory_come_from_the_tables_while_these_are_there() {
     let exchange = Exchange::start().await;
@@ -453,6 +460,7 @@ async fn candles_older_than_memory_come_from_the_tables_while_these_are_there() 
     exchange.app.end().await;
     let mut connection = PgConnection::connect(&database_url).await.unwrap();
     sqlx::query(OLD_CANDLES).bind(traded_at).execute(&mut connection).await.unwrap();
+    sqlx::query(OLD_HOURS).execute(&mut connection).await.unwrap();
 
     let proxy = Proxy::start(server_of(&database_url)).await;
     let app = TestApp::on(proxy.url(&database_url), |_| {}).await;
@@ -486,6 +494,26 @@ async fn candles_older_than_memory_come_from_the_tables_while_these_are_there() 
     // No candle precedes the first.
     let (_, body) = ask("startTime=1&limit=3".to_owned()).await;
     assert_eq!(shown(&body), expected(1, 3));
+
+    // A window of two days is in memory; one of three also needs older minutes of the tables.
+    let ticker = async |size: &str| {
+        let address = format!("{}/api/v3/ticker?symbol=BTCUSDT&windowSize={size}", app.api);
+        let response = app.http.get(address).send().await.unwrap();
+        (response.status().as_u16(), serde_json::from_slice::<Value>(&response.bytes().await.unwrap()).unwrap())
+    };
+    for size in ["1d", "2d", "3d"] {
+        let (status, window) = ticker(size).await;
+        let open = window["openTime"].as_i64().unwrap();
+        // Candle number n has n trades; the trade of the journal follows them.
+        let first = (1..=1_600).find(|number| minute(*number) >= open).unwrap();
+        let trades: i64 = (first..=1_600).sum::<i64>() + 1;
+        assert_eq!(
+            (status, window["count"].as_i64(), &window["lastPrice"]),
+            (200, Some(trades), &json!("100.00000000")),
+            "{size}"
+        );
+        assert_eq!(window["openPrice"], Decimal::from(first).to_string());
+    }
 
     // PostgreSQL is lost: reads from memory continue, reads that need the tables are 503.
     proxy.stall();

@@ -121,6 +121,35 @@ async fn candles_and_tickers_sum_what_traded() {
     assert_eq!(without(ticker, &["openTime", "closeTime"]), expected);
     let mini = get("/api/v3/ticker/24hr", "symbol=BTCUSDT&type=MINI").await;
     assert_eq!(mini.as_object().map(|fields| fields.len()), Some(12));
+    let in_window = without(expected, &["prevClosePrice", "lastQty", "bidPrice", "bidQty", "askPrice", "askQty"]);
+    for size in ["", "&windowSize=2h", "&windowSize=7d", "&windowSize=59m"] {
+        let window = get("/api/v3/ticker", &format!("symbol=BTCUSDT{size}")).await;
+        let (open, close) = (window["openTime"].as_i64().unwrap(), window["closeTime"].as_i64().unwrap());
+        let length = match size {
+            "&windowSize=2h" => 7_200_000,
+            "&windowSize=7d" => 604_800_000,
+            "&windowSize=59m" => 3_540_000,
+            _ => 86_400_000,
+        };
+        assert_eq!(open % 60_000, 0, "{size}");
+        assert!((length..length + 60_000).contains(&(close - open)), "{size}: {open} to {close}");
+        assert_eq!(without(window, &["openTime", "closeTime"]), in_window, "{size}");
+    }
+    let mini = get("/api/v3/ticker", "symbol=BTCUSDT&type=MINI").await;
+    assert_eq!(mini.as_object().map(|fields| fields.len()), Some(12));
+    // The journal's time may pass midnight of one zone between trades and request, never of two.
+    let days = ["0", "8", "-05:30"].map(|zone| format!("symbol=BTCUSDT&timeZone={zone}"));
+    let mut whole = 0;
+    for (query, offset) in days.iter().zip([0, 480, -330]) {
+        let day = get("/api/v3/ticker/tradingDay", query).await;
+        let open = day["openTime"].as_i64().unwrap();
+        assert_eq!((open + offset * 60_000) % 86_400_000, 0, "{query}");
+        assert_eq!(day["closeTime"].as_i64().unwrap() - open, 86_399_999);
+        whole += usize::from(without(day, &["openTime", "closeTime"]) == in_window);
+    }
+    assert!(whole >= 2, "{whole}");
+    let quiet = get("/api/v3/ticker", "symbols=[%22BNBUSDT%22]&windowSize=3d").await;
+    assert_eq!((&quiet[0]["lastPrice"], &quiet[0]["firstId"]), (&json!("0.00000000"), &json!(-1)));
     let quiet = get("/api/v3/ticker/24hr", "symbol=BNBUSDT").await;
     assert_eq!(
         (&quiet["lastPrice"], &quiet["priceChangePercent"], &quiet["firstId"]),
@@ -154,8 +183,12 @@ async fn rules_are_told_in_the_order_of_their_checks() {
         "NOTIONAL",
         "MAX_NUM_ORDERS",
         "MAX_NUM_ALGO_ORDERS",
+        "MAX_NUM_ORDER_AMENDS",
     ];
     assert_eq!(filters(&info), order);
+    let own = exchange.trader("ada").await.get("/api/v3/myFilters", "symbol=BTCUSDT").await.ok();
+    let expected = json!({"exchangeFilters": [], "symbolFilters": info["symbols"][0]["filters"], "assetFilters": []});
+    assert_eq!(own, expected);
     assert_eq!(
         info["symbols"][0]["filters"][3],
         json!({"filterType": "PERCENT_PRICE_BY_SIDE", "bidMultiplierUp": "5", "bidMultiplierDown": "0.2", "askMultiplierUp": "5",
@@ -215,6 +248,14 @@ const FAULTS: &[(&str, i64, &str)] = &[
     ("klines?symbol=BTCUSDT&interval=1s", -1120, "Invalid interval."),
     ("klines?symbol=BTCUSDT&interval=1m&timeZone=8", -1130, "Data sent for parameter 'timeZone' is not valid."),
     ("avgPrice?symbol=%FF", -1100, "Illegal characters found in a parameter."),
+    ("ticker", -1102, "Param 'symbol' or 'symbols' must be sent, but both were empty/null!"),
+    ("ticker/tradingDay?symbolStatus=TRADING", -1102, "Param 'symbol' or 'symbols' must be sent, but both were empty/null!"),
+    ("ticker?symbol=BTCUSDT&windowSize=8d", -1130, "Data sent for parameter 'windowSize' is not valid."),
+    ("ticker?symbol=BTCUSDT&windowSize=", -1105, "Parameter 'windowSize' was empty."),
+    ("ticker?symbol=BTCUSDT&type=HUGE", -1139, "Invalid ticker type."),
+    ("ticker?symbol=BTCUSDT&symbols=%5B%22BTCUSDT%22%5D", -1128, "Combination of optional parameters invalid."),
+    ("ticker?symbols=%5B%22BTCUSDT%22,%22NOSUCH%22%5D", -1121, "Invalid symbol."),
+    ("ticker/tradingDay?symbol=BTCUSDT&timeZone=14:01", -1130, "Data sent for parameter 'timeZone' is not valid."),
     ("ticker/24hr?symbol=BTCUSDT&type=HUGE", -1139, "Invalid ticker type."),
     ("ticker/24hr?symbol=BTCUSDT&symbols=%5B%22BTCUSDT%22%5D", -1128, "Combination of optional parameters invalid."),
     ("ticker/price?symbols=BTCUSDT", -1100, ILLEGAL),
@@ -258,6 +299,8 @@ async fn weights_are_those_of_the_documentation() {
         ("aggTrades?symbol=BTCUSDT", 4),
         ("klines?symbol=BTCUSDT&interval=1m", 2),
         ("avgPrice?symbol=BTCUSDT", 2),
+        ("ticker?symbol=BTCUSDT&windowSize=7d", 4),
+        ("ticker/tradingDay?symbols=%5B%22BTCUSDT%22,%22BNBUSDT%22%5D", 8),
         ("ticker/24hr?symbol=BTCUSDT", 2),
         ("ticker/24hr", 80),
         ("ticker/24hr?symbols=%5B%22BTCUSDT%22%5D", 2),

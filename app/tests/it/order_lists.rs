@@ -130,3 +130,57 @@ async fn one_leg_ends_the_other() {
     assert_eq!((&above["status"], &above["expiryReason"]), (&json!("EXPIRED"), &json!("OCO_TRIGGER")), "{below}");
     assert_eq!((&below["isWorking"], &below["status"]), (&json!(true), &json!("NEW")));
 }
+
+/// The deprecated request names a limit leg and a stop leg; the side decides which is above the market.
+#[tokio::test]
+async fn a_pair_is_placed_by_the_deprecated_request() {
+    let exchange = Exchange::start().await;
+    let (trader, _maker) = stage(&exchange).await;
+    let ids = "listClientOrderId=pair&limitClientOrderId=limit&stopClientOrderId=stop";
+    let sell = "symbol=BTCUSDT&side=SELL&quantity=1&price=110&stopPrice=90&stopLimitPrice=89&stopLimitTimeInForce=GTC";
+    let answer = trader.post("/api/v3/order/oco", &format!("{sell}&{ids}")).await;
+    assert_eq!(answer.header("x-mbx-order-count-10s"), Some("2"), "a pair is two orders");
+    let list = answer.ok();
+    let legs = |list: &Value| -> Vec<Value> {
+        let row = |report: &Value| json!([report["clientOrderId"], report["type"], report["price"], report["stopPrice"]]);
+        list["orderReports"].as_array().unwrap().iter().map(row).collect()
+    };
+    let expected =
+        [json!(["stop", "STOP_LOSS_LIMIT", "89.00000000", "90.00000000"]), json!(["limit", "LIMIT_MAKER", "110.00000000", null])];
+    assert_eq!((legs(&list), &list["listClientOrderId"]), (expected.to_vec(), &json!("pair")));
+    trader.delete("/api/v3/orderList", "symbol=BTCUSDT&listClientOrderId=pair").await.ok();
+
+    let buy = "symbol=BTCUSDT&side=BUY&quantity=1&price=90&stopPrice=110";
+    let list = trader.post("/api/v3/order/oco", &format!("{buy}&{ids}")).await.ok();
+    let expected =
+        [json!(["limit", "LIMIT_MAKER", "90.00000000", null]), json!(["stop", "STOP_LOSS", "0.00000000", "110.00000000"])];
+    assert_eq!(legs(&list), expected);
+    trader.delete("/api/v3/orderList", "symbol=BTCUSDT&listClientOrderId=pair").await.ok();
+
+    let before = trader.holdings().await;
+    let relationship = "The relationship of the prices for the orders is not correct.";
+    let missing = |name: &str| format!("Mandatory parameter '{name}' was not sent, was empty/null, or malformed.");
+    let rows = [
+        ("side=SELL&quantity=1&price=90&stopPrice=110", -2010, relationship.to_owned()),
+        ("side=BUY&quantity=1&price=110&stopPrice=90", -2010, relationship.to_owned()),
+        ("side=SELL&quantity=1&price=110", -1102, missing("stopPrice")),
+        ("side=SELL&quantity=1&stopPrice=90", -1102, missing("price")),
+        ("side=SELL&price=110&stopPrice=90", -1102, missing("quantity")),
+        ("side=SELL&quantity=1&price=110&stopPrice=90&stopLimitPrice=89", -1102, missing("stopLimitTimeInForce")),
+        (
+            "side=SELL&quantity=1&price=110&stopPrice=90&stopLimitTimeInForce=GTC",
+            -1106,
+            "Parameter 'stopLimitTimeInForce' sent when not required.".to_owned(),
+        ),
+        (
+            "side=SELL&quantity=1&price=110&stopPrice=90&limitIcebergQty=0.1",
+            -2010,
+            "Iceberg orders are not supported for this symbol.".to_owned(),
+        ),
+    ];
+    for (parameters, code, text) in rows {
+        let answer = trader.post("/api/v3/order/oco", &format!("symbol=BTCUSDT&{parameters}")).await;
+        assert_eq!(answer.error(), (400, code, text.as_str()), "{parameters}");
+    }
+    assert_eq!(trader.holdings().await, before);
+}

@@ -20,6 +20,11 @@ async fn decremented_orders_are_shown_reported_and_listed() {
         |order: &Value| json!([order["status"], order["executedQty"], order["preventedQuantity"], order["preventedMatchId"]]);
     assert_eq!(shown(&placed), json!(["EXPIRED_IN_MATCH", "0.00000000", "2.00000000", 1]));
     assert_eq!(placed["selfTradePreventionMode"], "DECREMENT");
+    let in_reply = json!([{
+        "preventedMatchId": 1, "makerOrderId": maker, "price": "50.00000000", "takerPreventedQuantity": "2.00000000",
+        "makerPreventedQuantity": "2.00000000",
+    }]);
+    assert_eq!(placed["preventedMatches"], in_reply);
     let open = ada.get("/api/v3/order", &format!("symbol=BTCUSDT&orderId={maker}")).await.ok();
     assert_eq!(shown(&open), json!(["NEW", "0.00000000", "2.00000000", 1]));
     assert_eq!(ada.balance("USDT").await, ("999800.00000000".into(), "200.00000000".into()));
@@ -74,7 +79,7 @@ async fn decremented_orders_are_shown_reported_and_listed() {
         assert_eq!(matches("preventedMatchId=2").await, json!([of_maker[1]]));
         assert_eq!(matches("preventedMatchId=3").await, json!([]));
         let strange = bob.get(PATH, "symbol=BTCUSDT&preventedMatchId=1").await.ok();
-        assert_eq!(strange, json!([]), "of its own account only");
+        assert_eq!(strange, json!([]), "not of another account");
     }
     worker.end().await;
 }

@@ -87,6 +87,9 @@ async fn every_reply_has_the_shape_that_the_reference_says() {
     for detail in ["ACK", "RESULT", "FULL"] {
         walk.ask(post.clone(), "/api/v3/orderList/oco", &format!("{oco}&newOrderRespType={detail}")).await;
     }
+    let legacy = "symbol=BTCUSDT&side=SELL&quantity=0.1&price=130.00&stopPrice=70.00";
+    let list = walk.ask(post.clone(), "/api/v3/order/oco", legacy).await["orderListId"].clone();
+    walk.ask(delete.clone(), "/api/v3/orderList", &format!("symbol=BTCUSDT&orderListId={list}")).await;
     let lists = walk.ask(get.clone(), "/api/v3/openOrderList", "").await;
     assert_eq!(lists.as_array().map(Vec::len), Some(3));
     let list = |index: usize| lists[index]["orderListId"].clone();
@@ -103,8 +106,8 @@ async fn every_reply_has_the_shape_that_the_reference_says() {
     assert!(trades.as_array().is_some_and(|trades| trades.len() >= 5), "{trades}");
     walk.ask(delete.clone(), "/api/v3/openOrders", "symbol=BTCUSDT").await;
 
-    walk.ask(post.clone(), "/api/v3/order", &format!("{order}&price=91.00&quantity=1")).await;
-    let own = "symbol=BTCUSDT&side=SELL&type=LIMIT&timeInForce=GTC&price=91.00&selfTradePreventionMode=";
+    walk.ask(post.clone(), "/api/v3/order", &format!("{order}&price=99.50&quantity=1")).await;
+    let own = "symbol=BTCUSDT&side=SELL&type=LIMIT&timeInForce=GTC&price=99.50&selfTradePreventionMode=";
     let decremented = walk.ask(post.clone(), "/api/v3/order", &format!("{own}DECREMENT&quantity=0.2")).await;
     walk.ask(post.clone(), "/api/v3/order", &format!("{own}EXPIRE_MAKER&quantity=0.2")).await;
     for parameters in [format!("orderId={}", decremented["orderId"]), "preventedMatchId=2".to_owned()] {
@@ -112,8 +115,8 @@ async fn every_reply_has_the_shape_that_the_reference_says() {
         assert_eq!(found.as_array().map(Vec::len), Some(1), "{found}");
     }
 
-    for path in ["account", "account/commission", "rateLimit/order"] {
-        let parameters = if path == "account/commission" { "symbol=BTCUSDT" } else { "" };
+    for path in ["account", "account/commission", "myFilters", "rateLimit/order"] {
+        let parameters = if ["account/commission", "myFilters"].contains(&path) { "symbol=BTCUSDT" } else { "" };
         walk.ask(get.clone(), &format!("/api/v3/{path}"), parameters).await;
     }
     for path in ["ping", "time", "exchangeInfo"] {
@@ -126,13 +129,19 @@ async fn every_reply_has_the_shape_that_the_reference_says() {
         let body = walk.ask(get.clone(), &format!("/api/v3/{path}"), "symbol=BTCUSDT").await;
         assert!(body.is_object() || body.as_array().is_some_and(|items| !items.is_empty()), "{path} returns rows");
     }
-    walk.ask(get.clone(), "/api/v3/klines", "symbol=BTCUSDT&interval=1m").await;
+    let candles = walk.ask(get.clone(), "/api/v3/klines", "symbol=BTCUSDT&interval=1h").await;
+    assert_eq!(walk.ask(get.clone(), "/api/v3/uiKlines", "symbol=BTCUSDT&interval=1h").await, candles);
     for path in ["24hr", "price", "bookTicker"] {
         for parameters in ["symbol=BTCUSDT", "symbols=[%22BTCUSDT%22,%22BNBUSDT%22]", ""] {
             walk.ask(get.clone(), &format!("/api/v3/ticker/{path}"), parameters).await;
         }
     }
     walk.ask(get.clone(), "/api/v3/ticker/24hr", "symbol=BTCUSDT&type=MINI").await;
+    for path in ["ticker", "ticker/tradingDay"] {
+        for parameters in ["symbol=BTCUSDT", "symbols=[%22BTCUSDT%22,%22BNBUSDT%22]", "symbol=BTCUSDT&type=MINI", ""] {
+            walk.ask(get.clone(), &format!("/api/v3/{path}"), parameters).await;
+        }
+    }
 
     let key = walk.ask(post.clone(), "/api/v3/userDataStream", "").await["listenKey"].as_str().unwrap().to_owned();
     for method in [Method::PUT, delete.clone()] {

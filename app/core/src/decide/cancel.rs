@@ -79,7 +79,7 @@ impl Decision<'_> {
             self.close(*first, OrderStatus::Canceled, ExpiryReason::None);
         }
         let done = self.state.list(list.id).is_none();
-        let orders = open.iter().map(|slot| Placed { order: self.shown(*slot), fills: SmallVec::new() }).collect();
+        let orders = open.iter().map(|slot| Placed::quiet(self.shown(*slot))).collect();
         ListReport { list: list.id, client_id: list.client_id, market: list.market, done, legs, orders }
     }
 

@@ -4,7 +4,7 @@
 use super::{Decision, Traded};
 use crate::event::{Event, MatchDecremented, MatchPrevented, Trade};
 use crate::money::{Amount, Price, Quantity, SCALE, Time, commission, floor_to, notional};
-use crate::order::{AccountId, ExpiryReason, Fill, MarketId, Order, OrderStatus, Side, StpMode, TimeInForce};
+use crate::order::{AccountId, ExpiryReason, Fill, MarketId, Order, OrderStatus, PreventedMatch, Side, StpMode, TimeInForce};
 use crate::orders::{Link, NONE, Slot};
 use crate::protection::Bounds;
 use crate::state::State;
@@ -291,16 +291,18 @@ impl Decision<'_> {
             Side::Sell => Amount::from(quantity),
             Side::Buy => notional(if order.kind.has_price() { order.price } else { price }, quantity).min(order.hold),
         };
+        let prevented = MatchPrevented {
+            market: taker.market,
+            prevented_match: self.state.markets[usize::from(taker.market)].book.last_prevented_match + 1,
+            taker: taker.id,
+            maker: maker.id,
+            price,
+            taker_quantity: quantity,
+            maker_quantity: quantity,
+        };
+        self.report_prevented(&prevented);
         self.emit(Event::MatchDecremented(MatchDecremented {
-            prevented: MatchPrevented {
-                market: taker.market,
-                prevented_match: self.state.markets[usize::from(taker.market)].book.last_prevented_match + 1,
-                taker: taker.id,
-                maker: maker.id,
-                price,
-                taker_quantity: quantity,
-                maker_quantity: quantity,
-            },
+            prevented,
             taker_released: released(&taker),
             maker_released: released(&maker),
         }));
@@ -311,6 +313,14 @@ impl Decision<'_> {
         }
     }
 
+    /// Adds the match to the reply of its taker.
+    fn report_prevented(&mut self, e: &MatchPrevented) {
+        if self.told == e.taker {
+            let MatchPrevented { prevented_match: id, maker, price, taker_quantity, maker_quantity, .. } = *e;
+            self.prevented.push(PreventedMatch { id, maker, price, taker_quantity, maker_quantity });
+        }
+    }
+
     /// Prevents a trade between two orders of one account, in the taker's mode.
     fn prevent(&mut self, taker_slot: Slot, maker_slot: Slot, price: Price) {
         let (taker, maker) = (self.state.orders.get(taker_slot), self.state.orders.get(maker_slot));
@@ -318,7 +328,7 @@ impl Decision<'_> {
         let prevented_match = self.state.markets[usize::from(market)].book.last_prevented_match + 1;
         let expires_taker = matches!(stp, StpMode::ExpireTaker | StpMode::ExpireBoth);
         let expires_maker = matches!(stp, StpMode::ExpireMaker | StpMode::ExpireBoth);
-        self.emit(Event::MatchPrevented(MatchPrevented {
+        let prevented = MatchPrevented {
             market,
             prevented_match,
             taker: taker.id,
@@ -326,7 +336,9 @@ impl Decision<'_> {
             price,
             taker_quantity: if expires_taker { taker.remaining() } else { 0 },
             maker_quantity: if expires_maker { maker.remaining() } else { 0 },
-        }));
+        };
+        self.report_prevented(&prevented);
+        self.emit(Event::MatchPrevented(prevented));
         for (expires, slot) in [(expires_maker, maker_slot), (expires_taker, taker_slot)] {
             if expires {
                 self.close(slot, OrderStatus::ExpiredInMatch, ExpiryReason::None);

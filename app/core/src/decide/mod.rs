@@ -19,7 +19,7 @@ use crate::command::{Command, Outcome};
 use crate::event::{Event, FEATURE_LEVEL};
 use crate::market::Market;
 use crate::money::{Price, Time};
-use crate::order::{ExpiryReason, Fill, MarketId, Order, OrderId, OrderStatus};
+use crate::order::{ExpiryReason, Fill, MarketId, Order, OrderId, OrderStatus, PreventedMatch};
 use crate::orders::Slot;
 use crate::refusal::Refusal;
 use crate::state::State;
@@ -64,6 +64,7 @@ struct Decision<'a> {
     /// The order whose executions as a taker the reply contains, and those executions.
     told: OrderId,
     fills: SmallVec<[Fill; 2]>,
+    prevented: Vec<PreventedMatch>,
 }
 
 /// Lowest and highest price of one taker's trades.
@@ -84,7 +85,7 @@ impl Traded {
 
 impl<'a> Decision<'a> {
     fn new(state: &'a mut State, now: Time, out: &'a mut Vec<Event>) -> Self {
-        Self { clock: now, time: now.max(state.now), state, out, told: 0, fills: SmallVec::new() }
+        Self { clock: now, time: now.max(state.now), state, out, told: 0, fills: SmallVec::new(), prevented: Vec::new() }
     }
 }
 

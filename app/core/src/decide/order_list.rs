@@ -9,7 +9,6 @@ use crate::command::{ListReport, NewOco, NewOrder, OcoLeg, Placed};
 use crate::event::Event;
 use crate::order::{OrderType, Side};
 use crate::refusal::Refusal;
-use smallvec::SmallVec;
 
 impl Decision<'_> {
     pub(super) fn place_oco(&mut self, new: &NewOco) -> Result<ListReport, Refusal> {
@@ -46,7 +45,7 @@ impl Decision<'_> {
         self.emit(Event::ListPlaced { list, account: new.account, market: new.market, client_id: new.list_client_id });
         let legs: [(&NewOrder, Terms); 2] = [(&below, below_terms), (&above, above_terms)];
         let slots = legs.map(|(leg, terms)| self.emit_placed(leg, terms, list));
-        let orders = slots.map(|slot| Placed { order: self.shown(slot), fills: SmallVec::new() }).into();
+        let orders = slots.map(|slot| Placed::quiet(self.shown(slot))).into();
         let legs = self.state.list_legs(list).to_vec();
         Ok(ListReport { list, client_id: new.list_client_id, market: new.market, done: false, legs, orders })
     }

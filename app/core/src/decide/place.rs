@@ -249,7 +249,11 @@ impl Decision<'_> {
             self.take(slot, end, &mut range);
         }
         // The reply shows the order right after its own placement.
-        let placed = Placed { order: self.shown(slot), fills: std::mem::take(&mut self.fills) };
+        let placed = Placed {
+            order: self.shown(slot),
+            fills: std::mem::take(&mut self.fills),
+            prevented: std::mem::take(&mut self.prevented),
+        };
         self.after_trades(new.market, range);
         placed
     }

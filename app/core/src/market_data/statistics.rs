@@ -58,6 +58,11 @@ impl Statistics {
         }
     }
 
+    /// Of any window: `window` is the sum of its trades, and `last` the last price before its end.
+    pub fn of_window(open_time: Time, close_time: Time, window: Option<&Candle>, last: Price) -> Self {
+        Self { open_time, ..Self::new(close_time, window, window.map_or(last, |sum| sum.close), 0, 0) }
+    }
+
     /// Last price minus open price.
     pub fn change(&self) -> Amount {
         Amount::from(self.last) - Amount::from(self.open)

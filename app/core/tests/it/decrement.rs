@@ -5,7 +5,7 @@ use exchange_core::batch;
 use exchange_core::command::{Command, NewOco, NewOrder, OcoLeg, Outcome, Placed};
 use exchange_core::event::Event;
 use exchange_core::market::Commission;
-use exchange_core::order::{OrderStatus, OrderType, Side, StpMode, TimeInForce};
+use exchange_core::order::{OrderStatus, OrderType, PreventedMatch, Side, StpMode, TimeInForce};
 
 fn decrementing(e: &mut Exchange, side: Side, price: &str, quantity: &str) -> NewOrder {
     NewOrder { stp: StpMode::Decrement, ..e.limit(ALICE, side, price, quantity) }
@@ -23,6 +23,9 @@ fn the_smaller_taker_expires_and_the_maker_loses_as_much() {
     let taker = decrementing(&mut e, Side::Sell, "2", "2");
     let placed = e.place(taker);
     assert_eq!(prevented(&placed), (OrderStatus::ExpiredInMatch, units("2"), 0));
+    let two = units("2");
+    let reported = PreventedMatch { id: 1, maker, price: two, taker_quantity: two, maker_quantity: two };
+    assert_eq!(placed.prevented, [reported]);
     let left = *e.state.order(maker).unwrap();
     assert_eq!((left.status, { left.prevented }, { left.prevented_match }), (OrderStatus::New, units("2"), 1));
     assert_eq!(

@@ -1,8 +1,11 @@
 //! This module is a second exchange, slow and simple: one list of open orders, searched completely for everything; trades are
 //! stored forever. It shares the vocabulary of commands with the real exchange, but none of its rules.
 
+mod amend;
+mod lists;
+
 use crate::support::{BTC, MARKET, USDT};
-use exchange_core::command::{AmendOrder, CancelOrder, CancelReplaceMode, CancelRestriction, Command, NewOco, NewOrder};
+use exchange_core::command::{CancelOrder, CancelReplaceMode, CancelRestriction, Command, NewOrder};
 use exchange_core::market::{Commission, Filters};
 use exchange_core::order::{AccountId, AssetId, ClientId, OrderType, Side, StpMode, TimeInForce};
 use std::collections::BTreeMap;
@@ -584,136 +587,5 @@ impl Naive {
         }
         let id = order.id;
         Ok(self.cancel_with_list(id))
-    }
-
-    fn amend(&mut self, amend: &AmendOrder) -> Answer {
-        if !self.level_4 {
-            return refuse("Order amend is not supported for this symbol.");
-        }
-        let mine = |o: &Open| o.new.account == amend.account;
-        let found = self.open.iter().position(|o| match amend.order {
-            Some(id) => mine(o) && o.id == id,
-            None => mine(o) && Some(o.new.client_id) == amend.client_id,
-        });
-        let Some(index) = found else { return refuse("Unknown order sent.") };
-        let order = self.open[index].clone();
-        if amend.client_id.is_some_and(|id| id != order.new.client_id) {
-            return refuse("Client order ID is not correct for this order ID.");
-        }
-        if amend.quantity == order.new.quantity {
-            return refuse("The requested action would change no state; rejecting");
-        }
-        if amend.quantity > order.new.quantity {
-            return refuse("Order amend (quantity increase) is not supported.");
-        }
-        self.check_amended_size(&order.new, amend.quantity)?;
-        if order.executed + order.prevented >= amend.quantity {
-            return refuse("Order amend (quantity not above the executed quantity) is not supported.");
-        }
-        if order.amendments >= 10 {
-            return refuse("Filter failure: MAX_NUM_ORDER_AMENDS");
-        }
-        let taken = |o: &Open| mine(o) && o.id != order.id && o.new.client_id == amend.new_client_id;
-        if self.open.iter().any(taken) {
-            return refuse("Duplicate order sent.");
-        }
-        let pair: Vec<u64> =
-            self.open.iter().filter(|o| o.id == order.id || (o.list == order.list && o.list != 0)).map(|o| o.id).collect();
-        let mut most = 0;
-        for id in &pair {
-            let me = self.find(*id).unwrap();
-            self.open[me].new.quantity = amend.quantity;
-            self.open[me].amendments += 1;
-            let o = &self.open[me];
-            let price = if o.new.kind.has_price() { o.new.price } else { o.new.stop_price };
-            let left = i128::from(o.left());
-            most = most.max(if o.new.side == Side::Buy { i128::from(price) * left / ONE } else { left });
-        }
-        for id in &pair {
-            let me = self.find(*id).unwrap();
-            let less = (self.open[me].hold - most).max(0);
-            self.open[me].hold -= less;
-            let balance = self.balance(amend.account, Self::asset(order.new.side));
-            balance.1 -= less;
-            balance.0 += less;
-        }
-        let me = self.find(order.id).unwrap();
-        self.open[me].new.client_id = amend.new_client_id;
-        Ok(vec![self.show(order.id)])
-    }
-
-    fn check_amended_size(&self, new: &NewOrder, quantity: i64) -> Result<(), String> {
-        let f = &self.filters;
-        let fits = |low: i64, high: i64, step: i64| quantity >= low && quantity <= high && (step == 0 || quantity % step == 0);
-        let by_stop = !new.kind.has_price();
-        if !fits(f.min_quantity, f.max_quantity, f.step_size) {
-            return refuse("Filter failure: LOT_SIZE");
-        }
-        if by_stop && !fits(f.market_min_quantity, f.market_max_quantity, f.market_step_size) {
-            return refuse("Filter failure: MARKET_LOT_SIZE");
-        }
-        let worth = i128::from(if by_stop { new.stop_price } else { new.price }) * i128::from(quantity) / ONE;
-        if worth == 0 {
-            return refuse("Price * QTY is zero or less.");
-        }
-        let small = worth < f.min_notional && (!by_stop || f.apply_min_to_market);
-        let large = worth > f.max_notional && (!by_stop || f.apply_max_to_market);
-        if small || large { refuse("Filter failure: NOTIONAL") } else { Ok(()) }
-    }
-
-    fn oco(&mut self, oco: &NewOco) -> Answer {
-        let leg = |leg: &exchange_core::command::OcoLeg| NewOrder {
-            account: oco.account,
-            market: oco.market,
-            side: oco.side,
-            kind: leg.kind,
-            time_in_force: leg.time_in_force,
-            stp: oco.stp,
-            price: leg.price,
-            stop_price: leg.stop_price,
-            quantity: oco.quantity,
-            quote_order_quantity: 0,
-            client_id: leg.client_id,
-        };
-        let (above, below) = (leg(&oco.above), leg(&oco.below));
-        self.check(&above, 2)?;
-        self.check(&below, 2)?;
-        let list_taken = self.lists.iter().any(|l| l.1 == oco.account && l.2 == oco.list_client_id);
-        if above.client_id == below.client_id || list_taken {
-            return refuse("Duplicate order sent.");
-        }
-        let prices = |o: &NewOrder| match o.kind {
-            OrderType::LimitMaker => vec![o.price],
-            OrderType::TakeProfitLimit => vec![o.price, o.stop_price],
-            _ => vec![o.stop_price],
-        };
-        let last = self.last_price();
-        let low = prices(&above).into_iter().min().unwrap();
-        let high = prices(&below).into_iter().max().unwrap();
-        if low <= high || (last != 0 && (low <= last || high >= last)) {
-            return refuse("The relationship of the prices for the orders is not correct.");
-        }
-        let (one, two) = (self.terms(&above)?.1, self.terms(&below)?.1);
-        let hold = one.max(two);
-        if self.balance(oco.account, Self::asset(oco.side)).0 < hold {
-            return refuse("Account has insufficient balance for requested action.");
-        }
-        self.last_list += 1;
-        let list = self.last_list;
-        self.lists.push((list, oco.account, oco.list_client_id));
-        let mut shown = Vec::new();
-        for leg in [below, above] {
-            let is_stop = matches!(leg.kind, OrderType::StopLoss | OrderType::StopLossLimit);
-            let quantity = leg.quantity;
-            let rests = leg.kind == OrderType::LimitMaker;
-            let id = self.add(leg, quantity, if is_stop { 0 } else { hold }, list);
-            if rests {
-                self.arrivals += 1;
-                let me = self.find(id).unwrap();
-                self.open[me].arrived = Some(self.arrivals);
-            }
-            shown.push(self.show(id));
-        }
-        Ok(shown)
     }
 }

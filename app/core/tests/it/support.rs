@@ -294,11 +294,17 @@ impl Random {
         }
     }
 
-    /// Often of a fresh order, and half of the time under its own client id.
+    /// Mostly of a fresh order and to a small quantity, so that many are accepted.
     fn amend(&mut self, last_order: u64) -> AmendOrder {
-        let CancelOrder { account, market, order, client_id, .. } = self.cancel(last_order);
-        let new_client_id = client_id.filter(|_| self.chance(50)).unwrap_or_else(|| self.id());
-        AmendOrder { account, market, order, client_id, new_client_id, quantity: self.quantity() }
+        let by_id = self.chance(95);
+        AmendOrder {
+            account: self.account(),
+            market: MARKET,
+            order: by_id.then(|| 1 + last_order.saturating_sub(self.below(40))),
+            client_id: (!by_id || self.chance(5)).then(|| self.id()),
+            new_client_id: self.id(),
+            quantity: (1 + self.below(900) as i64) * units("0.001"),
+        }
     }
 
     fn oco(&mut self) -> NewOco {
@@ -376,8 +382,8 @@ impl Random {
     /// Any command that a customer may send. `last_order` and `last_list` direct cancels at orders that may be open.
     pub fn command(&mut self, last_order: u64, last_list: u64) -> Command {
         match self.below(100) {
-            0..54 => Command::Place(self.new_order()),
-            54..60 => Command::Amend(self.amend(last_order)),
+            0..52 => Command::Place(self.new_order()),
+            52..60 => Command::Amend(self.amend(last_order)),
             60..80 => Command::Cancel(self.cancel(last_order)),
             80..88 => Command::CancelReplace {
                 cancel: self.cancel(last_order),

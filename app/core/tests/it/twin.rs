@@ -138,7 +138,7 @@ fn the_fast_exchange_does_what_the_slow_one_does() {
             trades += traded;
             amendments += amended;
         }
-        assert_eq!(amendments > 300, pace != Pace::AtOnce, "{pace:?}: {amendments} amendments");
+        assert_eq!(amendments > 80, pace != Pace::AtOnce, "{pace:?}: {amendments} amendments");
         assert!(accepted > 10_000 && trades > 5_000, "{pace:?} does something: {accepted} accepted, {trades} trades");
     }
 }

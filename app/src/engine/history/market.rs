@@ -2,6 +2,7 @@
 
 use exchange_core::{
     market_data::{AggregateTrade, Candle, CandleRange, Grid, Interval, PublicTrade},
+    money::Time,
     order::MarketId,
 };
 
@@ -79,6 +80,35 @@ impl History {
             Laid::Done(grid.fill(&candles))
         })
         .await
+    }
+}
+
+/// Hours that a window may span: seven days, and the current hour.
+const WINDOW_HOURS: usize = 7 * 24 + 1;
+const HOUR_MINUTES: usize = 60;
+
+impl History {
+    /// The sum of a market's trades since `start`, which is a whole minute at most seven days ago: minutes up to the first whole
+    /// hour, then hours. `None`: nothing traded.
+    ///
+    /// # Errors
+    /// As [`Self::order`].
+    pub async fn window(&self, market: MarketId, start: Time) -> Result<Option<Candle>, HistoryError> {
+        let hour = match Interval::Hours1.open(start) {
+            open if open == start => open,
+            open => Interval::Hours1.step(open, 1),
+        };
+        let mut parts = Vec::new();
+        if hour > start {
+            let range = CandleRange { start: Some(start), end: Some(hour - 1), limit: HOUR_MINUTES };
+            parts = self.candles(market, Interval::Minutes1, range).await?;
+        }
+        let range = CandleRange { start: Some(hour), end: None, limit: WINDOW_HOURS };
+        parts.extend(self.candles(market, Interval::Hours1, range).await?);
+        Ok(parts.into_iter().filter(|part| part.trades > 0).reduce(|mut sum, part| {
+            sum.append(&part);
+            sum
+        }))
     }
 }
 

@@ -3,8 +3,10 @@
 
 pub mod symbols;
 mod tickers;
+mod windows;
 
 pub use tickers::{book_tickers, day_tickers, day_tickers_weight, prices, prices_weight};
+pub use windows::{rolling, trading_day, weight as windows_weight};
 
 use super::App;
 use super::endpoint::{Answer, Call, Reply, TimeUnit};

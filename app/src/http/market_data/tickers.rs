@@ -16,7 +16,7 @@ const TYPE: ApiError = ApiError::bad(-1139, "Invalid ticker type.");
 
 /// `type` of a 24-hour ticker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Form {
+pub(super) enum Form {
     Full,
     Mini,
 }
@@ -31,12 +31,7 @@ struct DayTicker {
 
 /// `GET /api/v3/ticker/24hr`
 pub async fn day_tickers(app: &App, call: &Call<'_>) -> Answer {
-    let from_text = |text: &str| match text {
-        "FULL" => Some(Form::Full),
-        "MINI" => Some(Form::Mini),
-        _ => None,
-    };
-    let form = call.parameters.choice("type", from_text, TYPE)?.unwrap_or(Form::Full);
+    let form = form(&call.parameters)?;
     let read = |committed: &Committed, market| DayTicker {
         symbol: symbol(committed, market),
         statistics: committed.market_data.statistics(market),
@@ -47,6 +42,18 @@ pub async fn day_tickers(app: &App, call: &Call<'_>) -> Answer {
         Form::Full => full(json, ticker, call.time_unit),
         Form::Mini => mini(json, ticker, call.time_unit),
     })
+}
+
+/// # Errors
+///
+/// Returns -1139 for an unknown type.
+pub(super) fn form(parameters: &Parameters<'_>) -> Result<Form, ApiError> {
+    let from_text = |text: &str| match text {
+        "FULL" => Some(Form::Full),
+        "MINI" => Some(Form::Mini),
+        _ => None,
+    };
+    Ok(parameters.choice("type", from_text, TYPE)?.unwrap_or(Form::Full))
 }
 
 pub fn day_tickers_weight(parameters: &Parameters<'_>) -> u32 {
@@ -150,7 +157,7 @@ fn mini(json: &mut Json, ticker: &DayTicker, unit: TimeUnit) {
     totals(json, statistics, unit);
 }
 
-fn totals(json: &mut Json, statistics: &Statistics, unit: TimeUnit) {
+pub(super) fn totals(json: &mut Json, statistics: &Statistics, unit: TimeUnit) {
     json.key("volume").decimal(statistics.volume);
     json.key("quoteVolume").decimal(statistics.quote_volume);
     json.key("openTime").integer(unit.show(statistics.open_time));

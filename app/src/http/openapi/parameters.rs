@@ -42,6 +42,12 @@ pub const REFUSED: &[&str] = &[
     "belowPegPriceType",
     "belowPegOffsetType",
     "belowPegOffsetValue",
+    "limitIcebergQty",
+    "limitStrategyId",
+    "limitStrategyType",
+    "stopIcebergQty",
+    "stopStrategyId",
+    "stopStrategyType",
 ];
 
 fn legs() -> Vec<&'static str> {
@@ -84,6 +90,10 @@ pub fn describe(path: &str, name: &str) -> Option<(Kind, &'static str)> {
             Kind::One(|| Interval::ALL.iter().map(|interval| interval.text()).collect()),
             "Length of a candle; 1m is a minute, 1M a month. Weeks start on Monday, 3d candles count from 1970-01-01.",
         ),
+        "windowSize" => (Kind::Text, "1m to 59m, 1h to 23h, 1d to 7d. Default: 1d."),
+        "timeZone" if path.ends_with("tradingDay") => {
+            (Kind::Text, "Offset of the day from UTC: -12:00 to +14:00, e.g. 8 or 05:45. Default: 0.")
+        }
         "timeZone" => (Kind::Text, "Only UTC is supported: 0 or 00:00."),
         "startTime" => (Kind::Time, "Inclusive. With it the answer starts with the oldest match, up to the limit."),
         "endTime" => (Kind::Time, "Inclusive."),
@@ -93,6 +103,8 @@ pub fn describe(path: &str, name: &str) -> Option<(Kind, &'static str)> {
         "timeInForce" => (Kind::One(time_in_force), "For LIMIT, STOP_LOSS_LIMIT and TAKE_PROFIT_LIMIT."),
         "aboveTimeInForce" | "belowTimeInForce" => (Kind::One(time_in_force), "For STOP_LOSS_LIMIT and TAKE_PROFIT_LIMIT."),
         "quoteOrderQty" => (Kind::Decimal, "MARKET only: how much of the quote asset to spend or receive."),
+        "price" if path.ends_with("order/oco") => (Kind::Decimal, "Price of the limit leg."),
+        "stopPrice" if path.ends_with("order/oco") => (Kind::Decimal, "Last price at which the stop leg becomes active."),
         "price" | "abovePrice" | "belowPrice" => (Kind::Decimal, "Price in the quote asset, for types that have a limit price."),
         "stopPrice" | "aboveStopPrice" | "belowStopPrice" => (Kind::Decimal, "Last price at which the order becomes active."),
         "newClientOrderId" if path.ends_with("/keepPriority") => {
@@ -107,6 +119,9 @@ pub fn describe(path: &str, name: &str) -> Option<(Kind, &'static str)> {
         }
         "newClientOrderId" | "cancelNewClientOrderId" => (Kind::Text, "Id of the cancel itself. Generated if not sent."),
         "listClientOrderId" => (Kind::Text, "Client id of the list."),
+        "stopLimitPrice" => (Kind::Decimal, "Makes the stop leg a STOP_LOSS_LIMIT with this price; else it is a STOP_LOSS."),
+        "stopLimitTimeInForce" => (Kind::One(time_in_force), "Required with stopLimitPrice."),
+        "limitClientOrderId" | "stopClientOrderId" => (Kind::Text, "Client id of the leg."),
         "aboveClientOrderId" | "belowClientOrderId" => (Kind::Text, "Client id of the leg."),
         "newOrderRespType" => (
             Kind::One(|| vec!["ACK", "RESULT", "FULL"]),

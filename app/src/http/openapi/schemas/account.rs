@@ -154,6 +154,18 @@ pub struct ListenKey {
     pub listen_key: String,
 }
 
+/// Filters that apply to an account on a symbol.
+#[derive(ToSchema)]
+#[schema(rename_all = "camelCase")]
+pub struct AccountFilters {
+    /// Always empty: no filter applies to all symbols together.
+    pub exchange_filters: Vec<super::market::Filter>,
+    /// Those of exchangeInfo.
+    pub symbol_filters: Vec<super::market::Filter>,
+    /// Always empty.
+    pub asset_filters: Vec<super::market::Filter>,
+}
+
 /// A trade that self-trade prevention prevented.
 #[derive(ToSchema)]
 #[schema(rename_all = "camelCase")]

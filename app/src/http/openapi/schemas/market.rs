@@ -58,7 +58,8 @@ pub struct Symbol {
 #[derive(ToSchema)]
 #[schema(rename_all = "camelCase")]
 pub struct Filter {
-    /// PRICE_FILTER, LOT_SIZE, MARKET_LOT_SIZE, PERCENT_PRICE_BY_SIDE, NOTIONAL, MAX_NUM_ORDERS or MAX_NUM_ALGO_ORDERS.
+    /// PRICE_FILTER, LOT_SIZE, MARKET_LOT_SIZE, PERCENT_PRICE_BY_SIDE, NOTIONAL, MAX_NUM_ORDERS, MAX_NUM_ALGO_ORDERS or
+    /// MAX_NUM_ORDER_AMENDS.
     #[schema(example = "PRICE_FILTER")]
     pub filter_type: String,
     pub min_price: Option<Decimal>,
@@ -82,6 +83,7 @@ pub struct Filter {
     pub apply_max_to_market: Option<bool>,
     pub max_num_orders: Option<u32>,
     pub max_num_algo_orders: Option<u32>,
+    pub max_num_order_amends: Option<u32>,
 }
 
 /// The order book. Each level is `[price, quantity]`, best first.
@@ -219,6 +221,31 @@ pub struct DayTicker {
 pub struct MiniDayTicker {
     #[schema(example = "BTCUSDT")]
     pub symbol: String,
+    pub open_price: Decimal,
+    pub high_price: Decimal,
+    pub low_price: Decimal,
+    pub last_price: Decimal,
+    pub volume: Decimal,
+    pub quote_volume: Decimal,
+    pub open_time: Timestamp,
+    pub close_time: Timestamp,
+    /// -1 without a trade.
+    pub first_id: i64,
+    /// -1 without a trade.
+    pub last_id: i64,
+    pub count: u64,
+}
+
+/// Statistics of a window or of the trading day, `type=FULL`.
+#[derive(ToSchema)]
+#[schema(rename_all = "camelCase")]
+pub struct WindowTicker {
+    #[schema(example = "BTCUSDT")]
+    pub symbol: String,
+    pub price_change: Decimal,
+    #[schema(example = "-0.317")]
+    pub price_change_percent: String,
+    pub weighted_avg_price: Decimal,
     pub open_price: Decimal,
     pub high_price: Decimal,
     pub low_price: Decimal,

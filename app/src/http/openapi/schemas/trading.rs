@@ -51,6 +51,8 @@ pub struct PlacedOrder {
     /// Time at which it entered the book; -1 while it waits for its trigger price.
     pub working_time: Option<i64>,
     pub fills: Option<Vec<Fill>>,
+    /// Only if self-trade prevention prevented matches of it as a taker.
+    pub prevented_matches: Option<Vec<PreventedInOrder>>,
     #[schema(example = "EXPIRE_MAKER")]
     pub self_trade_prevention_mode: String,
     /// Only if self-trade prevention removed part of it.
@@ -70,6 +72,19 @@ pub struct Fill {
     #[schema(example = "BTC")]
     pub commission_asset: String,
     pub trade_id: u64,
+}
+
+/// One prevented match of a new order.
+#[derive(Serialize, ToSchema)]
+#[schema(rename_all = "camelCase")]
+pub struct PreventedInOrder {
+    pub prevented_match_id: u64,
+    pub maker_order_id: u64,
+    pub price: Decimal,
+    /// Only if a part of the new order expired.
+    pub taker_prevented_quantity: Option<Decimal>,
+    /// Only if a part of the maker expired.
+    pub maker_prevented_quantity: Option<Decimal>,
 }
 
 /// An order as returned by queries.

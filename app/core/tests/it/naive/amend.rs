@@ -1,0 +1,82 @@
+//! This module is the naive exchange's amendments.
+
+use super::{Answer, Naive, ONE, Open, refuse};
+use exchange_core::command::{AmendOrder, NewOrder};
+use exchange_core::order::Side;
+
+impl Naive {
+    pub(super) fn amend(&mut self, amend: &AmendOrder) -> Answer {
+        if !self.level_4 {
+            return refuse("Order amend is not supported for this symbol.");
+        }
+        let mine = |o: &Open| o.new.account == amend.account;
+        let found = self.open.iter().position(|o| match amend.order {
+            Some(id) => mine(o) && o.id == id,
+            None => mine(o) && Some(o.new.client_id) == amend.client_id,
+        });
+        let Some(index) = found else { return refuse("Unknown order sent.") };
+        let order = self.open[index].clone();
+        if amend.client_id.is_some_and(|id| id != order.new.client_id) {
+            return refuse("Client order ID is not correct for this order ID.");
+        }
+        if amend.quantity == order.new.quantity {
+            return refuse("The requested action would change no state; rejecting");
+        }
+        if amend.quantity > order.new.quantity {
+            return refuse("Order amend (quantity increase) is not supported.");
+        }
+        self.check_amended_size(&order.new, amend.quantity)?;
+        if order.executed + order.prevented >= amend.quantity {
+            return refuse("Order amend (quantity not above the executed quantity) is not supported.");
+        }
+        if order.amendments >= 10 {
+            return refuse("Filter failure: MAX_NUM_ORDER_AMENDS");
+        }
+        let taken = |o: &Open| mine(o) && o.id != order.id && o.new.client_id == amend.new_client_id;
+        if self.open.iter().any(taken) {
+            return refuse("Duplicate order sent.");
+        }
+        let pair: Vec<u64> =
+            self.open.iter().filter(|o| o.id == order.id || (o.list == order.list && o.list != 0)).map(|o| o.id).collect();
+        let mut most = 0;
+        for id in &pair {
+            let me = self.find(*id).unwrap();
+            self.open[me].new.quantity = amend.quantity;
+            self.open[me].amendments += 1;
+            let o = &self.open[me];
+            let price = if o.new.kind.has_price() { o.new.price } else { o.new.stop_price };
+            let left = i128::from(o.left());
+            most = most.max(if o.new.side == Side::Buy { i128::from(price) * left / ONE } else { left });
+        }
+        for id in &pair {
+            let me = self.find(*id).unwrap();
+            let less = (self.open[me].hold - most).max(0);
+            self.open[me].hold -= less;
+            let balance = self.balance(amend.account, Self::asset(order.new.side));
+            balance.1 -= less;
+            balance.0 += less;
+        }
+        let me = self.find(order.id).unwrap();
+        self.open[me].new.client_id = amend.new_client_id;
+        Ok(vec![self.show(order.id)])
+    }
+
+    fn check_amended_size(&self, new: &NewOrder, quantity: i64) -> Result<(), String> {
+        let f = &self.filters;
+        let fits = |low: i64, high: i64, step: i64| quantity >= low && quantity <= high && (step == 0 || quantity % step == 0);
+        let by_stop = !new.kind.has_price();
+        if !fits(f.min_quantity, f.max_quantity, f.step_size) {
+            return refuse("Filter failure: LOT_SIZE");
+        }
+        if by_stop && !fits(f.market_min_quantity, f.market_max_quantity, f.market_step_size) {
+            return refuse("Filter failure: MARKET_LOT_SIZE");
+        }
+        let worth = i128::from(if by_stop { new.stop_price } else { new.price }) * i128::from(quantity) / ONE;
+        if worth == 0 {
+            return refuse("Price * QTY is zero or less.");
+        }
+        let small = worth < f.min_notional && (!by_stop || f.apply_min_to_market);
+        let large = worth > f.max_notional && (!by_stop || f.apply_max_to_market);
+        if small || large { refuse("Filter failure: NOTIONAL") } else { Ok(()) }
+    }
+}

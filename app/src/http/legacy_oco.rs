@@ -1,0 +1,72 @@
+//! This module serves the deprecated form of an OCO order: a limit leg and a stop leg. It must not check prices:
+//! it finds the legs above and below the market, and `order_lists` places them.
+
+use super::App;
+use super::endpoint::{Answer, Call};
+use super::error::ApiError;
+use super::new_order::{self, client_id, market, refuse_unsupported, time_in_force};
+use super::order_lists::{Pair, submit};
+use exchange_core::command::OcoLeg;
+use exchange_core::order::{OrderType, Side, TimeInForce};
+
+/// Parameters of `POST /api/v3/order/oco`, including those that are rejected by name.
+pub const OCO: &[&str] = &[
+    "symbol",
+    "listClientOrderId",
+    "side",
+    "quantity",
+    "limitClientOrderId",
+    "price",
+    "limitStrategyId",
+    "limitStrategyType",
+    "limitIcebergQty",
+    "trailingDelta",
+    "stopClientOrderId",
+    "stopPrice",
+    "stopStrategyId",
+    "stopStrategyType",
+    "stopLimitPrice",
+    "stopIcebergQty",
+    "stopLimitTimeInForce",
+    "newOrderRespType",
+    "selfTradePreventionMode",
+];
+
+const LIMIT_UNSUPPORTED: [&str; 4] = ["limitIcebergQty", "trailingDelta", "limitStrategyId", "limitStrategyType"];
+const STOP_UNSUPPORTED: [&str; 4] = ["stopIcebergQty", "trailingDelta", "stopStrategyId", "stopStrategyType"];
+
+/// `POST /api/v3/order/oco`
+pub async fn place(app: &App, call: &Call<'_>) -> Answer {
+    let parameters = &call.parameters;
+    let market = market(app, call)?;
+    let side = new_order::side(parameters)?;
+    let decimal = |name: &str| {
+        parameters.mandatory(name)?;
+        Ok::<_, ApiError>(parameters.decimal(name)?.unwrap_or_default())
+    };
+    let (quantity, price, stop_price) = (decimal("quantity")?, decimal("price")?, decimal("stopPrice")?);
+    for unsupported in [LIMIT_UNSUPPORTED, STOP_UNSUPPORTED] {
+        refuse_unsupported(parameters, unsupported, "peg")?;
+    }
+    let limit = OcoLeg {
+        kind: OrderType::LimitMaker,
+        price,
+        stop_price: 0,
+        time_in_force: TimeInForce::Gtc,
+        client_id: client_id(parameters, "limitClientOrderId")?,
+    };
+    let stop_limit = parameters.decimal("stopLimitPrice")?;
+    let kind = if stop_limit.is_some() { OrderType::StopLossLimit } else { OrderType::StopLoss };
+    let stop = OcoLeg {
+        kind,
+        price: stop_limit.unwrap_or_default(),
+        stop_price,
+        time_in_force: time_in_force(parameters, kind, "stopLimitTimeInForce")?,
+        client_id: client_id(parameters, "stopClientOrderId")?,
+    };
+    let (above, below) = match side {
+        Side::Sell => (limit, stop),
+        Side::Buy => (stop, limit),
+    };
+    submit(app, call, Pair { market, side, quantity, above, below }).await
+}
