@@ -121,7 +121,10 @@ async fn candles_and_tickers_sum_what_traded() {
     assert_eq!(without(ticker, &["openTime", "closeTime"]), expected);
     let mini = get("/api/v3/ticker/24hr", "symbol=BTCUSDT&type=MINI").await;
     assert_eq!(mini.as_object().map(|fields| fields.len()), Some(12));
-    let in_window = without(expected, &["prevClosePrice", "lastQty", "bidPrice", "bidQty", "askPrice", "askQty"]);
+    let mut in_window = expected;
+    for name in ["prevClosePrice", "lastQty", "bidPrice", "bidQty", "askPrice", "askQty"] {
+        in_window.as_object_mut().unwrap().remove(name).unwrap();
+    }
     for size in ["", "&windowSize=2h", "&windowSize=7d", "&windowSize=59m"] {
         let window = get("/api/v3/ticker", &format!("symbol=BTCUSDT{size}")).await;
         let (open, close) = (window["openTime"].as_i64().unwrap(), window["closeTime"].as_i64().unwrap());

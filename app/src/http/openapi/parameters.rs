@@ -107,7 +107,7 @@ pub fn describe(path: &str, name: &str) -> Option<(Kind, &'static str)> {
         "stopPrice" if path.ends_with("order/oco") => (Kind::Decimal, "Last price at which the stop leg becomes active."),
         "price" | "abovePrice" | "belowPrice" => (Kind::Decimal, "Price in the quote asset, for types that have a limit price."),
         "stopPrice" | "aboveStopPrice" | "belowStopPrice" => (Kind::Decimal, "Last price at which the order becomes active."),
-        "newClientOrderId" if path.ends_with("/keepPriority") => {
+        "newClientOrderId" if path.ends_with("keepPriority") => {
             (Kind::Text, "Client id of the order after the amendment; it may be the current one. Generated if not sent.")
         }
         "newQty" => (Kind::Decimal, "Quantity after the amendment: below the order's, above its executed quantity."),
