@@ -74,6 +74,9 @@ fn setting(text: &str) -> Result<(String, String), String> {
 }
 
 fn main() -> ExitCode {
+    if let Some(status) = backup::shell::run(std::env::args_os()) {
+        return status;
+    }
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,
         Err(said) => {
