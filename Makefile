@@ -53,7 +53,8 @@ soak: install ## kill servers at random under load; SEED=… repeats a run
 	@$(loadgen) soak
 	deploy/local/test-matching -p alertbot --test it -- --ignored --nocapture
 	deploy/local/test-matching -p logship --test it -- --ignored --nocapture
-	cargo build -p local-parts
+	cargo build -p local-parts -p exchange -p backup -p manifests
+	@deploy/cluster/node/test
 	@$(local-parts) with-parts -- deploy/local/test-matching -p backup --test it -- --ignored --nocapture
 	deploy/local/test-matching -p dashboards --test it -- live:: --ignored --nocapture
 	PROPTEST_CASES=5000 deploy/local/test-matching -p alertbot-core --lib -- message::tests

@@ -32,6 +32,7 @@ pub mod run;
 pub mod schedule;
 pub mod seal;
 pub mod session;
+pub mod shell;
 pub mod sql;
 pub mod stage;
 pub mod stop;

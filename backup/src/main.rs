@@ -81,6 +81,9 @@ fn setting(text: &str) -> Result<(String, String), String> {
 }
 
 fn main() -> ExitCode {
+    if let Some(status) = backup::shell::run(std::env::args_os()) {
+        return status;
+    }
     let arguments = match parse() {
         Ok(arguments) => arguments,
         Err(said) => {

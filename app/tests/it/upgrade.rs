@@ -181,7 +181,7 @@ async fn later(url: &str, tables: &[impl AsRef<str>]) -> Result<(), sqlx::migrat
     let sql = AssertSqlSafe(sql).into_sql_str();
     let migration = Migration::new(99_990_101_000_000, "of a later release".into(), MigrationType::Simple, sql, false);
     let mut connection = PgConnection::connect(url).await.unwrap();
-    sqlx::query("SET lock_timeout = '5s'").execute(&mut connection).await.unwrap();
+    sqlx::query("SET lock_timeout = '2s'").execute(&mut connection).await.unwrap();
     let all = MIGRATIONS.iter().cloned().chain([migration]).collect();
     migrator(all).run_direct(None, &mut connection, false).await
 }

@@ -10,6 +10,7 @@ An order without an answer is in doubt, and not counted.
 import hashlib
 import hmac
 import json
+import os
 import sys
 import time
 import urllib.parse
@@ -26,17 +27,18 @@ def call(server, key, secret, method, path, **parameters):
 
 
 def trade(file, key, secret, *servers):
-    number, preferred = 0, 0
+    # A second run must not repeat the ids of the first.
+    number, preferred, run = 0, 0, os.getpid()
     with open(file, "a", encoding="utf-8") as acknowledged:
         while True:
             number += 1
             try:
                 call(servers[preferred % len(servers)], key, secret, "POST", "/api/v3/order", symbol="BTCUSDT", side="BUY", type="LIMIT",
-                     timeInForce="GTC", quantity="0.1", price="1000", newClientOrderId=f"o{number}")
-                acknowledged.write(f"{time.time()} o{number}\n")
+                     timeInForce="GTC", quantity="0.1", price="1000", newClientOrderId=f"o{run}-{number}")
+                acknowledged.write(f"{time.time()} o{run}-{number}\n")
                 acknowledged.flush()
             except Exception as error:  # refused, unanswered, not the leader: the next server, another id
-                print(f"o{number}: {error} {getattr(error, 'read', bytes)()[:200]}", flush=True)
+                print(f"o{run}-{number}: {error} {getattr(error, 'read', bytes)()[:200]}", flush=True)
                 preferred += 1
             time.sleep(0.1)
 
