@@ -53,7 +53,7 @@ fn declared(env: &mut Reader) -> PathBuf {
 
 /// Settings that some of the commands use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Group {
+pub enum SettingGroup {
     Process,
     Cluster,
     Declared,
@@ -62,7 +62,7 @@ pub enum Group {
     Relay,
 }
 
-impl Group {
+impl SettingGroup {
     fn ask(self, env: &mut Reader) {
         match self {
             Self::Process => drop(Process::read(env)),
@@ -235,7 +235,7 @@ pub fn load(needs: Needs) -> Result<Config, ConfigFaults> {
 }
 
 /// Returns the settings of some groups as a table for `--help`.
-pub fn help(groups: &[Group]) -> String {
+pub fn help(groups: &[SettingGroup]) -> String {
     kit::reference(PREFIX, |env| groups.iter().for_each(|group| group.ask(env)))
 }
 

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, fs, io, path::Path};
 
 use serde_json::{Map, Value, json};
-use service_kit::yaml::{Document, FileFault};
+use service_kit::yaml::{FileFault, YamlDocument};
 
 use super::{
     DeclaredFault, DeclaredFaults, Desired, Kind, OWNER_KEY,
@@ -73,7 +73,7 @@ pub fn load(files: &Files) -> Result<Desired, DeclaredFaults> {
 fn one(
     file: &str,
     text: &str,
-    documents: &mut BTreeMap<String, Document>,
+    documents: &mut BTreeMap<String, YamlDocument>,
     desired: &mut Desired,
 ) -> Result<(), Vec<DeclaredFault>> {
     let in_file = |faults: Vec<FileFault>| match faults.is_empty() {
@@ -85,7 +85,7 @@ fn one(
         let remedy = "rename it to end with .yaml (JSON is valid YAML), or remove it; .md and .txt are not read";
         return whole("is not a YAML file", remedy);
     }
-    let document = match Document::parse(text) {
+    let document = match YamlDocument::parse(text) {
         Ok(document) => document,
         Err(faults) => return in_file(faults),
     };
@@ -126,7 +126,7 @@ fn kind_and_name(file: &str) -> Option<(Kind, String)> {
 }
 
 /// Returns the file and document that declare an object.
-fn locate<'a>(documents: &'a BTreeMap<String, Document>, kind: Kind, name: &str) -> Option<(&'a str, &'a Document)> {
+fn locate<'a>(documents: &'a BTreeMap<String, YamlDocument>, kind: Kind, name: &str) -> Option<(&'a str, &'a YamlDocument)> {
     let found = |file: String| documents.get_key_value(&file).map(|(file, document)| (file.as_str(), document));
     match kind.folder() {
         None => found(STREAMS_FILE.to_owned()),

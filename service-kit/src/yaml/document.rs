@@ -8,12 +8,12 @@ use super::{Content, FileFault, Node, parse};
 
 /// One document as JSON, with its lines.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Document {
+pub struct YamlDocument {
     pub value: Value,
     root: Node,
 }
 
-impl Document {
+impl YamlDocument {
     /// # Errors
     /// Returns the first syntax fault, or every duplicate key.
     pub fn parse(text: &str) -> Result<Self, Vec<FileFault>> {
@@ -103,7 +103,7 @@ mod tests {
     #[test]
     fn values_have_yaml_1_2_types_and_places_have_lines() {
         let text = "# a comment\na: 30d\nb:\n  - 1\n  - {c: 0.5, d: \"1\"}\ne:\nf: no\ng: true\nh: 1.2.3\ni: \"\"\nj: 'null'\n";
-        let document = Document::parse(text).unwrap();
+        let document = YamlDocument::parse(text).unwrap();
         let expected = json!({
             "a": "30d", "b": [1, {"c": 0.5, "d": "1"}], "e": null, "f": "no", "g": true, "h": "1.2.3", "i": "", "j": "null",
         });
@@ -113,20 +113,20 @@ mod tests {
         {
             assert_eq!(document.line(place), line, "{place:?}");
         }
-        assert_eq!(Document::parse("").unwrap().value, Value::Null);
+        assert_eq!(YamlDocument::parse("").unwrap().value, Value::Null);
     }
 
     #[test]
     fn a_json_file_is_a_document() {
         let text = "{\n\t\"a\": [1, -2.5, null, \"\\u00e9\\/\"],\n\t\"b\": {\"c\": false, \"d\": {}}\n}\n";
-        let document = Document::parse(text).unwrap();
+        let document = YamlDocument::parse(text).unwrap();
         assert_eq!(document.value, serde_json::from_str::<Value>(text).unwrap());
         assert_eq!(document.line(&["b", "c"]), 3);
     }
 
     #[test]
     fn every_duplicate_key_is_a_fault() {
-        let faults = Document::parse("a: 1\nb:\n  c: 1\n  c: 2\na: 3\n").unwrap_err();
+        let faults = YamlDocument::parse("a: 1\nb:\n  c: 1\n  c: 2\na: 3\n").unwrap_err();
         let told: Vec<String> = faults.iter().map(|fault| fault.in_file("f.yaml").to_string()).collect();
         assert_eq!(
             told,

@@ -5,13 +5,13 @@ use std::ops::RangeInclusive;
 use serde_json::{Map, Value};
 use service_kit::{
     config::nearest,
-    yaml::{Document, FileFault},
+    yaml::{FileFault, YamlDocument},
 };
 
 use crate::units;
 
 pub struct Checked<'a> {
-    document: &'a Document,
+    document: &'a YamlDocument,
     faults: Vec<FileFault>,
 }
 
@@ -22,7 +22,7 @@ const EMPTY: &str = "is empty";
 pub type At<'p> = &'p [&'p str];
 
 impl<'a> Checked<'a> {
-    pub fn new(document: &'a Document) -> Self {
+    pub fn new(document: &'a YamlDocument) -> Self {
         Self { document, faults: Vec::new() }
     }
 

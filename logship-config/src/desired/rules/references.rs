@@ -2,7 +2,7 @@
 //! templates that shadow each other, streams without a template.
 
 use serde_json::Value;
-use service_kit::yaml::{Document, FileFault};
+use service_kit::yaml::{FileFault, YamlDocument};
 
 use super::built_in::is_built_in;
 use crate::desired::{
@@ -14,7 +14,7 @@ use crate::desired::{
 const BUILT_IN_PATTERNS: [&str; 3] = ["logs-*-*", "metrics-*-*", "synthetics-*-*"];
 const BUILT_IN_PRIORITY: u64 = 100;
 
-type Locate<'l> = &'l dyn Fn(Kind, &str) -> Option<(&'l str, &'l Document)>;
+type Locate<'l> = &'l dyn Fn(Kind, &str) -> Option<(&'l str, &'l YamlDocument)>;
 
 struct References<'l> {
     locate: Locate<'l>,

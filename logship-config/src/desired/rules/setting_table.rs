@@ -3,14 +3,14 @@
 //! Source: `IndexScopedSettings` of Elasticsearch 9.5.3, and the settings of the default distribution's plugins. A test compares
 //! the table with Elasticsearch's own parsers, setting by setting.
 
-use super::setting_values::Rule::{self, *};
+use super::setting_values::ValueRule::{self, *};
 
 const INT: i64 = i32::MAX as i64;
 const LEAST_INT: i64 = i32::MIN as i64;
 const LONG: i64 = i64::MAX;
 
 /// Names after `index.`, in the order of the alphabet.
-pub const SETTINGS: &[(&str, Rule)] = &[
+pub const SETTINGS: &[(&str, ValueRule)] = &[
     ("allocation.existing_shards_allocator", Own),
     ("allocation.max_retries", Whole(0, INT)),
     ("analyze.max_token_count", Whole(1, INT)),

@@ -7,7 +7,7 @@ use crate::units::{self, NANOS_PER_MILLI};
 
 /// The values that a setting accepts. Elasticsearch reads numbers and booleans from texts too.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Rule {
+pub enum ValueRule {
     /// Any text, or a list of texts.
     Any,
     /// Elasticsearch sets it itself, and refuses it when an index is created.
@@ -43,7 +43,7 @@ pub enum Rule {
 const TIERS: [&str; 5] = ["data_content", "data_hot", "data_warm", "data_cold", "data_frozen"];
 
 /// Checks the value of the setting `index.<name>`.
-pub fn check(name: &str, rule: Rule, value: &Value, at: At, checked: &mut Checked) {
+pub fn check(name: &str, rule: ValueRule, value: &Value, at: At, checked: &mut Checked) {
     // `null` sets the default.
     if value.is_null() {
         return;
@@ -53,7 +53,7 @@ pub fn check(name: &str, rule: Rule, value: &Value, at: At, checked: &mut Checke
     }
 }
 
-impl Rule {
+impl ValueRule {
     fn accepts(self, value: &Value) -> bool {
         let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
         let text = text.as_str();

@@ -7,7 +7,7 @@ use super::{
     Checked, analysis,
     checked::At,
     setting_table::{OPEN_GROUPS, SETTINGS},
-    setting_values::{self, Rule},
+    setting_values::{self, ValueRule},
 };
 
 /// A whole group that Elasticsearch sets itself.
@@ -24,7 +24,7 @@ pub fn settings(at: At, checked: &mut Checked) {
         // `index` itself may be omitted.
         let short = name.strip_prefix("index.").unwrap_or(&name);
         match rule(short) {
-            Some(Rule::Own) => checked.fault(&here, "is a setting that Elasticsearch sets itself", "remove it"),
+            Some(ValueRule::Own) => checked.fault(&here, "is a setting that Elasticsearch sets itself", "remove it"),
             Some(rule) => setting_values::check(short, rule, value, &here, checked),
             None => {
                 let near = nearest(short, SETTINGS.iter().map(|(known, _)| (*known).to_owned()));
@@ -37,15 +37,15 @@ pub fn settings(at: At, checked: &mut Checked) {
 }
 
 /// Returns the rule of the setting `index.<name>`. `None`: Elasticsearch has no such setting.
-fn rule(name: &str) -> Option<Rule> {
+fn rule(name: &str) -> Option<ValueRule> {
     let known = SETTINGS.binary_search_by_key(&name, |(known, _)| *known).ok().map(|place| SETTINGS[place].1);
     // `analysis` may be one section, whose names are not read here. A similarity has parameters, not a value.
     let open = || match name.strip_prefix("similarity.") {
         Some(own) => own.contains('.'),
         None => OPEN_GROUPS.iter().any(|group| name.starts_with(group)) || name == "analysis",
     };
-    let own = || name.starts_with(OWN_GROUP).then_some(Rule::Own);
-    known.or_else(own).or_else(|| open().then_some(Rule::Any))
+    let own = || name.starts_with(OWN_GROUP).then_some(ValueRule::Own);
+    known.or_else(own).or_else(|| open().then_some(ValueRule::Any))
 }
 
 type Flat<'a> = std::collections::BTreeMap<String, (Vec<&'a str>, &'a Value)>;

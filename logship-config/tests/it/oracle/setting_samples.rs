@@ -95,10 +95,18 @@ fn values() -> Vec<Value> {
     texts.into_iter().map(Value::from).chain(others).collect()
 }
 
-/// Faults that `check` alone reports, on purpose.
+/// Faults that `check` alone reports, on purpose, each with the reason.
+const DELIBERATE: &[(&str, &str)] = &[
+    ("index.analysis.", "the parts of an analysis have types"),
+    ("not declared", "a pipeline must exist"),
+    ("is [], which", "an empty list of words has no effect"),
+    ("is \"\", which", "an empty text is a mistake"),
+    ("is \"True\", which", "Elasticsearch reads a boolean in capitals only here"),
+    ("is \"1d\", which", "Java reads 1d as a number"),
+];
+
 pub fn is_deliberate(fault: &str) -> bool {
-    // The parts of an analysis have types. An empty list of words has no effect.
-    fault.contains("index.analysis.") || fault.contains("is [], which")
+    DELIBERATE.iter().any(|(part, _)| fault.contains(part))
 }
 
 /// Returns one case for each name and value. A name that ends with a dot is a group.
