@@ -20,5 +20,7 @@ pub fn merge(keys: &BTreeMap<&str, f64>) -> Result<()> {
         Err(_) => Default::default(),
     };
     all.extend(keys.iter().map(|(key, value)| ((*key).to_owned(), (*value).into())));
+    // The folder does not exist if Cargo builds elsewhere.
+    std::fs::create_dir_all(path.parent().context("no folder")?).context("making the folder of the results")?;
     std::fs::write(path, serde_json::to_string_pretty(&all)?).with_context(|| format!("writing {}", path.display()))
 }

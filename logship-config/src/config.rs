@@ -40,9 +40,37 @@ impl Config {
         Self {
             process: Process::read(env),
             cluster: ClusterSettings::read(env, needs.cluster),
-            declared: PathBuf::from(env.or("LOGSHIP_DECLARED", "elasticsearch".to_owned(), "folder of the declared files")),
+            declared: declared(env),
             watch: WatchSettings::read(env),
             relay: RelaySettings::read(env, needs.relay),
+        }
+    }
+}
+
+fn declared(env: &mut Reader) -> PathBuf {
+    PathBuf::from(env.or("LOGSHIP_DECLARED", "elasticsearch".to_owned(), "folder of the declared files"))
+}
+
+/// Settings that some of the commands use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SettingGroup {
+    Process,
+    Cluster,
+    Declared,
+    Watch,
+    StuckAfter,
+    Relay,
+}
+
+impl SettingGroup {
+    fn ask(self, env: &mut Reader) {
+        match self {
+            Self::Process => drop(Process::read(env)),
+            Self::Cluster => drop(ClusterSettings::read(env, true)),
+            Self::Declared => drop(declared(env)),
+            Self::Watch => drop(WatchSettings::read(env)),
+            Self::StuckAfter => drop(stuck_after(env)),
+            Self::Relay => drop(RelaySettings::read(env, true)),
         }
     }
 }
@@ -91,11 +119,7 @@ impl WatchSettings {
     fn read(env: &mut Reader) -> Self {
         Self {
             every: env.duration("LOGSHIP_WATCH_EVERY", Duration::from_secs(60), "interval between checks of `watch`"),
-            stuck_after: env.duration(
-                "LOGSHIP_STUCK_AFTER",
-                Duration::from_secs(12 * 3600),
-                "duration after which a lifecycle step counts as stuck",
-            ),
+            stuck_after: stuck_after(env),
             repairs: env.or("LOGSHIP_REPAIRS", true, "whether `watch` retries stuck steps (true or false)"),
             budget_deletes: env.or(
                 "LOGSHIP_BUDGET_DELETES",
@@ -104,6 +128,11 @@ impl WatchSettings {
             ),
         }
     }
+}
+
+fn stuck_after(env: &mut Reader) -> Duration {
+    const DEFAULT: Duration = Duration::from_secs(12 * 3600);
+    env.duration("LOGSHIP_STUCK_AFTER", DEFAULT, "duration after which a lifecycle step counts as stuck")
 }
 
 /// The address of Elasticsearch and this program's credentials. Files are read again when they change.
@@ -205,9 +234,9 @@ pub fn load(needs: Needs) -> Result<Config, ConfigFaults> {
     kit::load(PREFIX, std::env::vars_os(), |env| Config::read(env, needs))
 }
 
-/// Returns every setting as a table for `--help`.
-pub fn help() -> String {
-    kit::reference(PREFIX, |env| Config::read(env, Needs { cluster: true, ..Needs::default() }))
+/// Returns the settings of some groups as a table for `--help`.
+pub fn help(groups: &[SettingGroup]) -> String {
+    kit::reference(PREFIX, |env| groups.iter().for_each(|group| group.ask(env)))
 }
 
 #[cfg(test)]

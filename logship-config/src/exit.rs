@@ -27,11 +27,49 @@ pub enum Exit {
 }
 
 impl Exit {
-    /// For `--help`.
-    pub const HELP: &str = "Exit status: 0 success (plan: no changes), 1 failed, 2 plan found changes, 64 invalid settings \
-        or command line, 65 invalid declared files, 69 Elasticsearch unreachable or its certificate not trusted, 73 a guard \
-        refused, 75 the cluster accepts no changes now, 77 invalid credentials or missing privilege, 78 unsupported \
-        Elasticsearch";
+    pub const ALL: [Self; 9] = [
+        Self::Failed,
+        Self::Changes,
+        Self::Configuration,
+        Self::Declared,
+        Self::Unavailable,
+        Self::Refused,
+        Self::NotNow,
+        Self::Forbidden,
+        Self::Unsupported,
+    ];
+    /// Ends of every command that reads a cluster.
+    const OF_CLUSTER: [Self; 6] =
+        [Self::Failed, Self::Configuration, Self::Unavailable, Self::NotNow, Self::Forbidden, Self::Unsupported];
+
+    /// Returns the statuses of a command that reads a cluster, with its other ones.
+    pub fn of_cluster_and(others: &[Self]) -> Vec<Self> {
+        let mut statuses = [&Self::OF_CLUSTER, others].concat();
+        statuses.sort();
+        statuses
+    }
+
+    /// The meaning of a status, for `--help` and the README.
+    pub const fn meaning(self) -> &'static str {
+        match self {
+            Self::Failed => "failed",
+            Self::Changes => "`plan` found changes",
+            Self::Configuration => "invalid settings or command line",
+            Self::Declared => "invalid files",
+            Self::Unavailable => "cluster unreachable or its certificate not trusted",
+            Self::Refused => "a guard refused",
+            Self::NotNow => "the cluster accepts no changes now (red, read-only, overloaded)",
+            Self::Forbidden => "invalid credentials or a missing privilege",
+            Self::Unsupported => "unsupported Elasticsearch",
+        }
+    }
+
+    /// Lists success and `statuses`, one a line.
+    pub fn help(statuses: &[Self]) -> String {
+        let success = if statuses.contains(&Self::Changes) { "success (`plan`: no changes)" } else { "success" };
+        let failures = statuses.iter().map(|exit| format!("  {:>2}  {}\n", *exit as u8, exit.meaning()));
+        format!("Exit status:\n   0  {success}\n{}", failures.collect::<String>())
+    }
 }
 
 /// The reason why a command failed, and the remedy.

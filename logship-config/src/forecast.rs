@@ -157,8 +157,13 @@ pub fn human(forecast: &Forecast) -> String {
     let mut text = String::new();
     let used = units::rough_size(forecast.disk_used);
     let _ = writeln!(text, "disks: {used} of {} used", units::rough_size(forecast.disk_total));
+    let unknown = forecast.streams.iter().filter(|stream| stream.bytes_per_day.is_none()).count();
     for ((name, percent), until) in WATERMARKS.iter().zip(forecast.days) {
-        let _ = writeln!(text, "{name} watermark ({percent} %): {}", days(until, forecast.growth_known));
+        let without = match until {
+            None if forecast.growth_known && unknown > 0 => format!(", without the streams of unknown growth ({unknown})"),
+            _ => String::new(),
+        };
+        let _ = writeln!(text, "{name} watermark ({percent} %): {}{without}", days(until, forecast.growth_known));
     }
     let width = forecast.streams.iter().map(|stream| stream.stream.len()).max().unwrap_or(0).max(6);
     let _ =
@@ -264,5 +269,26 @@ mod tests {
         assert_eq!((told.growth_known, unknown), (false, 1), "{}", human(&told));
         let roomy = case(GIB, 0, None, DiskFacts { total: 100 * GIB, used: GIB, ..DiskFacts::default() });
         assert!(!human(&roomy).contains("not within"), "{}", human(&roomy));
+    }
+
+    #[test]
+    fn a_stream_that_does_not_grow_is_known_and_an_unknown_one_is_named() {
+        let roomy = DiskFacts { total: 100 * GIB, used: GIB, ..DiskFacts::default() };
+        let mut told = case(0, 10, None, roomy);
+        assert_eq!((told.growth_known, told.days, told.streams[0].bytes_per_day), (true, [None; 3], Some(0.0)));
+        assert!(human(&told).contains("low watermark (85 %): not within ten years\n"), "{}", human(&told));
+        told.streams.push(StreamForecast {
+            stream: "new".into(),
+            bytes: 0,
+            bytes_per_day: None,
+            retention: Retention::Forever,
+            steady_bytes: None,
+            days: None,
+        });
+        let text = human(&told);
+        assert!(
+            text.contains("low watermark (85 %): not within ten years, without the streams of unknown growth (1)\n"),
+            "{text}"
+        );
     }
 }

@@ -9,7 +9,7 @@ use logship::{
     actual::{self, Actual},
     advice, apply, check,
     client::Client,
-    config::{self, ClusterSettings, Config, Needs},
+    config::{self, ClusterSettings, Config, Needs, SettingGroup},
     daemon,
     exit::{Exit, Failure},
     explain, forecast, observe,
@@ -19,7 +19,7 @@ use logship::{
 
 /// Manage Elasticsearch's index lifecycle from declared files, and ship logs without loss
 #[derive(Parser)]
-#[command(version, after_help = after_help())]
+#[command(version, after_help = after_help(&Exit::ALL, &EVERY_GROUP))]
 struct Arguments {
     #[command(subcommand)]
     command: Command,
@@ -28,15 +28,19 @@ struct Arguments {
 #[derive(Subcommand)]
 enum Command {
     /// Validate the declared files offline; report every fault with file and line
+    #[command(after_help = after_help(&[Exit::Configuration, Exit::Declared], &[SettingGroup::Declared]))]
     Check(Declared),
     /// Run as a daemon: report drift, repair stuck steps, enforce budgets, export metrics
+    #[command(after_help = after_help(&[Exit::Failed, Exit::Configuration, Exit::Declared], &[SettingGroup::Cluster, SettingGroup::Declared, SettingGroup::Watch, SettingGroup::Process]))]
     Watch(Declared),
     /// Explain the lifecycle state of an index, or of each index of a data stream
+    #[command(after_help = after_help(&Exit::of_cluster_and(&[]), &[SettingGroup::Cluster, SettingGroup::StuckAfter]))]
     Explain {
         /// Data stream or backing index
         name: String,
     },
     /// Print the days until the disks are full, the growth of each stream, and sizing advice
+    #[command(after_help = after_help(&Exit::of_cluster_and(&[Exit::Declared]), &[SettingGroup::Cluster, SettingGroup::Declared]))]
     Forecast {
         #[command(flatten)]
         files: Declared,
@@ -45,10 +49,13 @@ enum Command {
         json: bool,
     },
     /// Forward _bulk requests from a shipper in the same pod to Elasticsearch without loss
+    #[command(after_help = after_help(&[Exit::Failed, Exit::Configuration], &[SettingGroup::Cluster, SettingGroup::Relay, SettingGroup::Process]))]
     Relay,
     /// Show the changes that apply would make, and when each takes effect; change nothing
+    #[command(after_help = after_help(&Exit::of_cluster_and(&[Exit::Changes, Exit::Declared]), &[SettingGroup::Cluster, SettingGroup::Declared]))]
     Plan(PlanArguments),
     /// Show the plan and apply it; refuse changes that a guard blocks
+    #[command(after_help = after_help(&Exit::of_cluster_and(&[Exit::Declared, Exit::Refused]), &[SettingGroup::Cluster, SettingGroup::Declared]))]
     Apply(PlanArguments),
 }
 
@@ -82,8 +89,11 @@ struct Declared {
     declared: Option<PathBuf>,
 }
 
-fn after_help() -> String {
-    format!("{}\nSettings (environment):\n{}", Exit::HELP, config::help())
+const EVERY_GROUP: [SettingGroup; 5] =
+    [SettingGroup::Process, SettingGroup::Cluster, SettingGroup::Declared, SettingGroup::Watch, SettingGroup::Relay];
+
+fn after_help(statuses: &[Exit], groups: &[SettingGroup]) -> String {
+    format!("{}\nSettings (environment):\n{}", Exit::help(statuses), config::help(groups))
 }
 
 fn main() -> ExitCode {

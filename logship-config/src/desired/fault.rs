@@ -1,39 +1,35 @@
-//! This module describes a fault in a file: the place and the remedy.
+//! This module describes the faults of the declared files.
 
 use std::fmt;
 
-/// One fault at one place.
+use service_kit::yaml::FileFault;
+
+/// One fault of a declared file.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Fault {
+pub struct DeclaredFault {
     /// The file, relative to the declared folder.
     pub file: String,
-    /// The first line is 1; 0 if the fault has no line.
-    pub line: usize,
-    /// The place, such as `phases.hot.actions`; empty for the whole document.
-    pub path: String,
-    /// The fault, as the end of a sentence that begins with the place.
-    pub wrong: String,
-    pub remedy: String,
+    pub fault: FileFault,
 }
 
-impl fmt::Display for Fault {
+impl DeclaredFault {
+    /// A fault of the whole file.
+    pub(super) fn whole(file: &str, wrong: &str, remedy: &str) -> Self {
+        Self { file: file.to_owned(), fault: FileFault::new(0, "", wrong, remedy) }
+    }
+}
+
+impl fmt::Display for DeclaredFault {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.line {
-            0 => write!(formatter, "{}: ", self.file)?,
-            line => write!(formatter, "{}:{line}: ", self.file)?,
-        }
-        if !self.path.is_empty() {
-            write!(formatter, "{} ", self.path)?;
-        }
-        write!(formatter, "{}; {}", self.wrong, self.remedy)
+        self.fault.in_file(&self.file).fmt(formatter)
     }
 }
 
 /// All faults of the declared files.
 #[derive(Debug, Clone, Default, PartialEq, Eq, thiserror::Error)]
-pub struct Faults(pub Vec<Fault>);
+pub struct DeclaredFaults(pub Vec<DeclaredFault>);
 
-impl fmt::Display for Faults {
+impl fmt::Display for DeclaredFaults {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let plural = if self.0.len() == 1 { "" } else { "s" };
         write!(formatter, "the declared files have {} fault{plural}:", self.0.len())?;

@@ -3,11 +3,11 @@
 use std::{collections::BTreeMap, fs, io, path::Path};
 
 use serde_json::{Map, Value, json};
+use service_kit::yaml::{FileFault, YamlDocument};
 
 use super::{
-    Desired, Fault, Faults, Kind, OWNER_KEY,
+    DeclaredFault, DeclaredFaults, Desired, Kind, OWNER_KEY,
     rules::{self, Checked},
-    yaml::{self, Document},
 };
 
 /// A file's path, relative to the declared folder and with slashes, and its text.
@@ -50,62 +50,13 @@ fn collect(root: &Path, folder: &Path, files: &mut Files) -> io::Result<()> {
 ///
 /// # Errors
 /// Returns every fault of every file.
-pub fn load(files: &Files) -> Result<Desired, Faults> {
+pub fn load(files: &Files) -> Result<Desired, DeclaredFaults> {
     let mut faults = Vec::new();
     let mut desired = Desired::default();
     let mut documents = BTreeMap::new();
     for (file, text) in files {
-        if ![".yaml", ".yml"].iter().any(|end| file.ends_with(end)) {
-            let remedy = "rename it to end with .yaml (JSON is valid YAML), or remove it; .md and .txt are not read".into();
-            faults.push(Fault { file: file.clone(), line: 0, path: String::new(), wrong: "is not a YAML file".into(), remedy });
-            continue;
-        }
-        let document = match yaml::parse(text) {
-            Ok(document) => document,
-            Err(fault) => {
-                let path = String::new();
-                faults.push(Fault { file: file.clone(), line: fault.line, path, wrong: fault.wrong, remedy: fault.remedy });
-                continue;
-            }
-        };
-        if file == OWNER_FILE {
-            let (owner, wrong) = rules::owner(file, &document);
-            desired.owner = owner;
-            faults.extend(wrong);
-            continue;
-        }
-        if file == STREAMS_FILE {
-            let (streams, wrong) = rules::streams(file, &document);
-            desired.streams = streams;
-            faults.extend(wrong);
-            documents.insert(file.clone(), document);
-            continue;
-        }
-        match kind_and_name(file) {
-            Some((kind, name)) => {
-                // Two extensions lead to one name.
-                if let Some((other, _)) = locate(&documents, kind, &name) {
-                    faults.push(Fault {
-                        file: file.clone(),
-                        line: 0,
-                        path: String::new(),
-                        wrong: format!("declares the {kind} {name:?}, and so does {other}"),
-                        remedy: "remove one of them".into(),
-                    });
-                }
-                faults.extend(object(file, kind, &name, &document, &mut desired));
-                documents.insert(file.clone(), document);
-            }
-            None => {
-                let folders: Vec<_> = Kind::ALL.iter().filter_map(|kind| kind.folder()).collect();
-                faults.push(Fault {
-                    file: file.clone(),
-                    line: 0,
-                    path: String::new(),
-                    wrong: "is in a folder that is not read".into(),
-                    remedy: format!("move it to {}, or name it {STREAMS_FILE} or {OWNER_FILE}", folders.join(", ")),
-                });
-            }
+        if let Err(found) = one(file, text, &mut documents, &mut desired) {
+            faults.extend(found);
         }
     }
     let mark = Desired::mark(desired.owner.as_deref());
@@ -115,17 +66,56 @@ pub fn load(files: &Files) -> Result<Desired, Faults> {
         faults.extend(rules::references(&desired, &|kind, name| locate(&documents, kind, name)));
     }
     faults.sort();
-    if faults.is_empty() { Ok(desired) } else { Err(Faults(faults)) }
+    if faults.is_empty() { Ok(desired) } else { Err(DeclaredFaults(faults)) }
 }
 
-fn object(file: &str, kind: Kind, name: &str, document: &Document, desired: &mut Desired) -> Vec<Fault> {
-    let mut checked = Checked::new(file, document);
-    rules::object(kind, name, &mut checked);
+/// Parses and validates one file.
+fn one(
+    file: &str,
+    text: &str,
+    documents: &mut BTreeMap<String, YamlDocument>,
+    desired: &mut Desired,
+) -> Result<(), Vec<DeclaredFault>> {
+    let in_file = |faults: Vec<FileFault>| match faults.is_empty() {
+        true => Ok(()),
+        false => Err(faults.into_iter().map(|fault| DeclaredFault { file: file.to_owned(), fault }).collect()),
+    };
+    let whole = |wrong: &str, remedy: &str| Err(vec![DeclaredFault::whole(file, wrong, remedy)]);
+    if ![".yaml", ".yml"].iter().any(|end| file.ends_with(end)) {
+        let remedy = "rename it to end with .yaml (JSON is valid YAML), or remove it; .md and .txt are not read";
+        return whole("is not a YAML file", remedy);
+    }
+    let document = match YamlDocument::parse(text) {
+        Ok(document) => document,
+        Err(faults) => return in_file(faults),
+    };
+    let mut checked = Checked::new(&document);
+    if file == OWNER_FILE {
+        desired.owner = rules::owner(&mut checked);
+        return in_file(checked.into_faults());
+    }
+    if file == STREAMS_FILE {
+        desired.streams = rules::streams(&mut checked);
+        let faults = checked.into_faults();
+        documents.insert(file.to_owned(), document);
+        return in_file(faults);
+    }
+    let Some((kind, name)) = kind_and_name(file) else {
+        let folders: Vec<_> = Kind::ALL.iter().filter_map(|kind| kind.folder()).collect();
+        let remedy = format!("move it to {}, or name it {STREAMS_FILE} or {OWNER_FILE}", folders.join(", "));
+        return whole("is in a folder that is not read", &remedy);
+    };
+    // Two extensions lead to one name.
+    if let Some((other, _)) = locate(documents, kind, &name) {
+        return whole(&format!("declares the {kind} {name:?}, and so does {other}"), "remove one of them");
+    }
+    rules::object(kind, &name, &mut checked);
     let faults = checked.into_faults();
     if faults.is_empty() {
-        desired.objects.insert((kind, name.to_owned()), document.value.clone());
+        desired.objects.insert((kind, name), document.value.clone());
     }
-    faults
+    documents.insert(file.to_owned(), document);
+    in_file(faults)
 }
 
 /// `policies/a.yaml` is the lifecycle policy `a`.
@@ -136,7 +126,7 @@ fn kind_and_name(file: &str) -> Option<(Kind, String)> {
 }
 
 /// Returns the file and document that declare an object.
-fn locate<'a>(documents: &'a BTreeMap<String, Document>, kind: Kind, name: &str) -> Option<(&'a str, &'a Document)> {
+fn locate<'a>(documents: &'a BTreeMap<String, YamlDocument>, kind: Kind, name: &str) -> Option<(&'a str, &'a YamlDocument)> {
     let found = |file: String| documents.get_key_value(&file).map(|(file, document)| (file.as_str(), document));
     match kind.folder() {
         None => found(STREAMS_FILE.to_owned()),

@@ -19,13 +19,12 @@ mod load;
 pub mod resolve;
 mod rules;
 pub mod stream;
-pub mod yaml;
 
 use std::{collections::BTreeMap, fmt};
 
 use serde_json::Value;
 
-pub use fault::{Fault, Faults};
+pub use fault::{DeclaredFault, DeclaredFaults};
 pub use load::{load, read};
 pub use rules::is_built_in;
 pub use stream::{Budget, Stream};

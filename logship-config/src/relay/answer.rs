@@ -23,7 +23,7 @@ pub struct ItemError {
 }
 
 #[derive(Debug, thiserror::Error)]
-pub enum Fault {
+pub enum AnswerError {
     #[error("the answer is not an answer to _bulk ({0})")]
     Malformed(#[from] serde_json::Error),
     #[error("the answer has {told} items, but {sent} were sent")]
@@ -73,10 +73,10 @@ struct Error {
 /// # Errors
 /// Returns an error for another kind of answer, or if the number of items differs. It is then unknown which documents are
 /// stored.
-pub fn read(body: &[u8], sent: usize) -> Result<Vec<ItemAnswer>, Fault> {
+pub fn read(body: &[u8], sent: usize) -> Result<Vec<ItemAnswer>, AnswerError> {
     let answer: Answer = serde_json::from_slice(body)?;
     if answer.items.len() != sent {
-        return Err(Fault::Length { told: answer.items.len(), sent });
+        return Err(AnswerError::Length { told: answer.items.len(), sent });
     }
     let read = |Operation { create }: Operation| ItemAnswer {
         status: create.status,
@@ -125,7 +125,7 @@ mod tests {
     fn a_body_without_items_is_not_an_answer() {
         assert!(matches!(
             read(br#"{"errors":false,"items":[{"create":{"status":201}}]}"#, 2),
-            Err(Fault::Length { told: 1, sent: 2 })
+            Err(AnswerError::Length { told: 1, sent: 2 })
         ));
         for body in [
             "",
@@ -135,7 +135,7 @@ mod tests {
             r#"{"items":[{"create":{}}]}"#,
             r#"{"items":[{"create":{"status":201}}"#,
         ] {
-            assert!(matches!(read(body.as_bytes(), 1), Err(Fault::Malformed(_))), "{body}");
+            assert!(matches!(read(body.as_bytes(), 1), Err(AnswerError::Malformed(_))), "{body}");
         }
     }
 }

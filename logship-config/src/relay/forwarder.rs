@@ -71,7 +71,7 @@ impl Sent {
 
 /// The result of a chunk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Outcome {
+pub enum ChunkResult {
     /// Every document or its dead letter is stored.
     Stored,
     /// The number of remaining documents. The shipper must send the chunk again.
@@ -80,14 +80,20 @@ pub enum Outcome {
 
 impl Forwarder {
     /// Retries until `deadline`, or until `stop` is cancelled. The attempt in progress then still finishes.
-    pub async fn deliver(&self, mut chunk: Chunk, received: &Received, deadline: Instant, stop: &CancellationToken) -> Outcome {
+    pub async fn deliver(
+        &self,
+        mut chunk: Chunk,
+        received: &Received,
+        deadline: Instant,
+        stop: &CancellationToken,
+    ) -> ChunkResult {
         let mut tries = 0;
         loop {
             let asked_to_wait = self.send_all(&mut chunk, received, deadline, tries > 0).await;
-            let Some(cause) = chunk.cause() else { return Outcome::Stored };
+            let Some(cause) = chunk.cause() else { return ChunkResult::Stored };
             tries += 1;
             let wait = backoff::wait(tries, rand::random()).max(asked_to_wait.min(LONGEST_RETRY_AFTER));
-            let unstored = Outcome::Unstored { documents: chunk.remaining(), cause };
+            let unstored = ChunkResult::Unstored { documents: chunk.remaining(), cause };
             if Instant::now() + wait + SHORTEST_TRY >= deadline
                 || stop.run_until_cancelled(tokio::time::sleep(wait)).await.is_none()
             {

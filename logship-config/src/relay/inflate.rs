@@ -8,7 +8,7 @@ use flate2::bufread::MultiGzDecoder;
 const SIZE_BYTES: usize = 4;
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Fault {
+pub enum InflateError {
     #[error("the body inflates to more than LOGSHIP_RELAY_BODY_LIMIT ({limit} bytes); send smaller chunks, or raise it")]
     TooLarge { limit: usize },
     #[error("the body is not gzip ({0}); send the complete body in the format named by Content-Encoding")]
@@ -22,13 +22,13 @@ pub fn size_hint(gzip: &[u8]) -> usize {
 
 /// # Errors
 /// Returns an error if it is not gzip, is cut short, or inflates to more than `limit` bytes.
-pub fn inflate(gzip: &[u8], limit: usize) -> Result<Vec<u8>, Fault> {
+pub fn inflate(gzip: &[u8], limit: usize) -> Result<Vec<u8>, InflateError> {
     // Only a hint: the size is neither trusted nor necessarily the total.
     let mut plain = Vec::with_capacity(size_hint(gzip).min(limit) + 1);
     let bound = u64::try_from(limit).unwrap_or(u64::MAX).saturating_add(1);
     let read = MultiGzDecoder::new(gzip).take(bound).read_to_end(&mut plain);
-    read.map_err(|error| Fault::Broken(error.to_string()))?;
-    if plain.len() > limit { Err(Fault::TooLarge { limit }) } else { Ok(plain) }
+    read.map_err(|error| InflateError::Broken(error.to_string()))?;
+    if plain.len() > limit { Err(InflateError::TooLarge { limit }) } else { Ok(plain) }
 }
 
 #[cfg(test)]
@@ -50,14 +50,14 @@ mod tests {
         let plain = vec![b'x'; 10_000];
         assert_eq!(inflate(&gzip(&plain), 10_000).unwrap(), plain);
         assert_eq!(inflate(&[gzip(b"one "), gzip(b"two")].concat(), 100).unwrap(), b"one two");
-        assert_eq!(inflate(&gzip(&plain), 9_999), Err(Fault::TooLarge { limit: 9_999 }));
+        assert_eq!(inflate(&gzip(&plain), 9_999), Err(InflateError::TooLarge { limit: 9_999 }));
     }
 
     #[test]
     fn a_gzip_bomb_is_refused_at_the_limit() {
         // 64 MiB of zeros in 64 KiB.
         let bomb = gzip(&vec![0; 64 << 20]);
-        assert_eq!(inflate(&bomb, 1 << 20), Err(Fault::TooLarge { limit: 1 << 20 }));
+        assert_eq!(inflate(&bomb, 1 << 20), Err(InflateError::TooLarge { limit: 1 << 20 }));
     }
 
     #[test]
@@ -68,7 +68,7 @@ mod tests {
         let checksum = damaged.len() - 2 * SIZE_BYTES;
         damaged[checksum] ^= 1;
         for broken in [&b""[..], b"plain", &whole[..whole.len() - 1], &whole[..12], &damaged] {
-            assert!(matches!(inflate(broken, 1_000), Err(Fault::Broken(_))), "{broken:?}");
+            assert!(matches!(inflate(broken, 1_000), Err(InflateError::Broken(_))), "{broken:?}");
         }
     }
 }

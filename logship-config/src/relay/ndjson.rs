@@ -153,14 +153,14 @@ struct Action<'a> {
     id: Cow<'a, str>,
 }
 
-enum Fault {
+enum ActionError {
     Malformed(String),
     NotCreate,
     NoIndex,
     NoId,
 }
 
-impl Fault {
+impl ActionError {
     fn at(self, line: usize) -> Refusal {
         match self {
             Self::Malformed(wrong) => Refusal::NoAction { line, wrong },
@@ -171,7 +171,7 @@ impl Fault {
     }
 }
 
-fn read_action(line: &[u8]) -> Result<Action<'_>, Fault> {
+fn read_action(line: &[u8]) -> Result<Action<'_>, ActionError> {
     match read_usual(line) {
         Some(action) => Ok(action),
         None => read_any(line),
@@ -214,13 +214,13 @@ struct Metadata<'a> {
     id: Option<Cow<'a, str>>,
 }
 
-fn read_any(line: &[u8]) -> Result<Action<'_>, Fault> {
+fn read_any(line: &[u8]) -> Result<Action<'_>, ActionError> {
     match serde_json::from_slice(line) {
         Ok(AnyAction::Create(Metadata { index: Some(index), id: Some(id) })) => Ok(Action { index, id }),
-        Ok(AnyAction::Create(Metadata { index: None, .. })) => Err(Fault::NoIndex),
-        Ok(AnyAction::Create(Metadata { id: None, .. })) => Err(Fault::NoId),
-        Ok(AnyAction::Index(_) | AnyAction::Update(_) | AnyAction::Delete(_)) => Err(Fault::NotCreate),
-        Err(error) => Err(Fault::Malformed(error.to_string())),
+        Ok(AnyAction::Create(Metadata { index: None, .. })) => Err(ActionError::NoIndex),
+        Ok(AnyAction::Create(Metadata { id: None, .. })) => Err(ActionError::NoId),
+        Ok(AnyAction::Index(_) | AnyAction::Update(_) | AnyAction::Delete(_)) => Err(ActionError::NotCreate),
+        Err(error) => Err(ActionError::Malformed(error.to_string())),
     }
 }
 

@@ -38,8 +38,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     chunk::Chunk,
-    forwarder::{Forwarder, Outcome, Received},
-    inflate,
+    forwarder::{ChunkResult, Forwarder, Received},
+    inflate::{self, InflateError},
     memory::{self, Busy, Charge, Memory},
     ndjson::{self, Refusal, Streams},
 };
@@ -220,9 +220,11 @@ async fn carry(intake: &Intake, head: &Parts, body: &mut Body) -> Result<(), Tur
         let text = format!("the relay accepts no parameters ({query}); declare a pipeline in the index template instead");
         return Err(refused(StatusCode::BAD_REQUEST, "parameters", text));
     }
-    let gzip = match head.headers.get(CONTENT_ENCODING).map(|value| value.as_bytes()) {
+    let encoding = head.headers.get(CONTENT_ENCODING).map(|value| value.as_bytes().to_ascii_lowercase());
+    let gzip = match encoding.as_deref() {
         None | Some(b"identity") => false,
-        Some(b"gzip") => true,
+        // Names of encodings have no case, and `x-gzip` is another name of gzip (RFC 9110, 8.4.1.3).
+        Some(b"gzip" | b"x-gzip") => true,
         Some(_) => {
             let text = "the body is neither plain nor gzip; in Fluent Bit set `compress gzip`".to_owned();
             return Err(refused(StatusCode::UNSUPPORTED_MEDIA_TYPE, "encoding", text));
@@ -231,9 +233,9 @@ async fn carry(intake: &Intake, head: &Parts, body: &mut Body) -> Result<(), Tur
     let (bytes, _arrived) = read_body(intake, body).await?;
     let received = Received { bytes, gzip };
     metrics.received_bytes.inc_by(received.bytes.len() as u64);
-    let too_large = |fault: inflate::Fault| match fault {
-        inflate::Fault::TooLarge { .. } => Turned::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", fault.to_string()),
-        inflate::Fault::Broken(_) => refused(StatusCode::BAD_REQUEST, "encoding", fault.to_string()),
+    let too_large = |fault: InflateError| match fault {
+        InflateError::TooLarge { .. } => Turned::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", fault.to_string()),
+        InflateError::Broken(_) => refused(StatusCode::BAD_REQUEST, "encoding", fault.to_string()),
     };
     let (plain, _work) = make_plain(intake, &received).await?.map_err(too_large)?;
     let _in_work = InWork::begin(&metrics.in_work);
@@ -244,8 +246,8 @@ async fn carry(intake: &Intake, head: &Parts, body: &mut Body) -> Result<(), Tur
         .map_err(|refusal: Refusal| refused(StatusCode::BAD_REQUEST, refusal.name(), refusal.to_string()))?;
     let chunk = Chunk::new(plain, items, Arc::clone(&intake.streams));
     match intake.forwarder.deliver(chunk, &received, deadline, &intake.stop).await {
-        Outcome::Stored => Ok(()),
-        Outcome::Unstored { documents, cause } => {
+        ChunkResult::Stored => Ok(()),
+        ChunkResult::Unstored { documents, cause } => {
             let text = format!("{documents} documents are not stored ({}); send the chunk again", cause.name());
             Err(Turned::new(StatusCode::SERVICE_UNAVAILABLE, "unstored", text))
         }
@@ -254,7 +256,7 @@ async fn carry(intake: &Intake, head: &Parts, body: &mut Body) -> Result<(), Tur
 
 /// Decompresses a body and charges its plain form. The size stated in a gzip body is a hint: a body that exceeds it is
 /// charged the whole limit.
-async fn make_plain(intake: &Intake, received: &Received) -> Result<Result<(Vec<u8>, memory::InWork), inflate::Fault>, Turned> {
+async fn make_plain(intake: &Intake, received: &Received) -> Result<Result<(Vec<u8>, memory::InWork), InflateError>, Turned> {
     let (bytes, limit) = (&received.bytes, intake.body_limit);
     if !received.gzip {
         let work = intake.memory.begin(bytes.len()).await.map_err(busy)?;
@@ -263,7 +265,7 @@ async fn make_plain(intake: &Intake, received: &Received) -> Result<Result<(Vec<
     let hint = inflate::size_hint(bytes).min(limit);
     let work = intake.memory.begin(hint).await.map_err(busy)?;
     match inflate::inflate(bytes, hint) {
-        Err(inflate::Fault::TooLarge { .. }) if hint < limit => {
+        Err(InflateError::TooLarge { .. }) if hint < limit => {
             drop(work);
             let work = intake.memory.begin(limit).await.map_err(busy)?;
             Ok(inflate::inflate(bytes, limit).map(|plain| (plain, work)))

@@ -131,9 +131,10 @@ async fn a_guards_refusal_exits_with_73_and_names_the_flag() {
 async fn invalid_files_are_refused_before_any_request() {
     let (_client, fake) = Place::fake().await;
     for (file, text, part) in [
-        ("policies/p.yaml", "phases: [\n", "policies/p.yaml:2: is not YAML"),
-        ("policies/p.yaml", "phases:\n  hot:\n    min_age: 3 dayz\n", "policies/p.yaml:3: phases.hot.min_age is \"3 dayz\""),
+        ("policies/p.yaml", "phases: [\n", "policies/p.yaml:2: is not valid YAML"),
+        ("policies/p.yaml", "phases:\n  hot:\n    min_age: 3 dayz\n", "policies/p.yaml:3: phases.hot.min_age: is \"3 dayz\""),
         ("policies/p.yaml", "phasen: {}\n", "did you mean phases?"),
+        ("policies/p.yaml", "phases: {}\nphases: {}\n", "policies/p.yaml:2: phases: is set twice (first in line 1); remove one"),
         ("streams.yaml", "streams:\n  logs-a-b: {}\n", "matches no declared index template"),
     ] {
         let place = tempfile::tempdir().unwrap();

@@ -6,6 +6,7 @@ mod connection;
 mod contract;
 mod fluent_bit;
 mod generated;
+mod help;
 mod input;
 mod java;
 mod noida;

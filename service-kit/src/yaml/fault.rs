@@ -3,7 +3,9 @@
 use std::fmt;
 
 /// One fault at one place. Must not contain the value of a secret.
-#[derive(Debug, Clone, PartialEq, Eq)]
+///
+/// Sorts in the order of the file.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct FileFault {
     /// Counted from 1; 0 if the fault has no line (a whole section is missing).
     pub line: usize,

@@ -8,18 +8,20 @@ use saphyr_parser::{Event, Parser, ScalarStyle, Span};
 use super::FileFault;
 
 /// Maximum nesting depth.
-const DEPTH_LIMIT: usize = 32;
+const DEPTH_LIMIT: usize = 64;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Node {
     /// Counted from 1.
     pub line: usize,
+    /// A scalar in quotes or a block scalar: it is text, whatever it contains.
+    pub quoted: bool,
     pub content: Content,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Content {
-    /// An empty value, `~` or `null`.
+    /// A plain empty value, `~` or `null`.
     Null,
     Scalar(String),
     Sequence(Vec<Node>),
@@ -59,7 +61,7 @@ pub fn parse(text: &str) -> Result<Node, FileFault> {
     loop {
         match events.next()? {
             (Event::StreamStart | Event::DocumentStart(_) | Event::Nothing, _) => {}
-            (Event::StreamEnd | Event::DocumentEnd, _) => return Ok(Node { line: 1, content: Content::Null }),
+            (Event::StreamEnd | Event::DocumentEnd, _) => return Ok(Node { line: 1, quoted: false, content: Content::Null }),
             (event, span) => {
                 let root = events.node(event, span, 0)?;
                 return events.end().map(|()| root);
@@ -108,10 +110,11 @@ impl<'a> Events<'a> {
         if depth > DEPTH_LIMIT {
             return Err(FileFault::new(line, "", "is nested too deep", "check the indentation"));
         }
+        let quoted = matches!(&event, Event::Scalar(_, style, ..) if *style != ScalarStyle::Plain);
         let content = match event {
-            Event::Scalar(text, style, anchor, tag) => {
+            Event::Scalar(text, _, anchor, tag) => {
                 refuse(anchor > 0, tag.is_some(), line)?;
-                scalar(&text, style)
+                scalar(&text, quoted)
             }
             Event::SequenceStart(anchor, tag) => {
                 refuse(anchor > 0, tag.is_some(), line)?;
@@ -124,7 +127,7 @@ impl<'a> Events<'a> {
             Event::Alias(_) => return Err(FileFault::new(line, "", "contains an alias (*name)", "write the value itself")),
             other => return Err(FileFault::new(line, "", &format!("contains an unexpected {other:?}"), "correct the line")),
         };
-        Ok(Node { line, content })
+        Ok(Node { line, quoted, content })
     }
 
     fn sequence(&mut self, depth: usize) -> Result<Vec<Node>, FileFault> {
@@ -165,9 +168,11 @@ fn refuse(anchor: bool, tag: bool, line: usize) -> Result<(), FileFault> {
     }
 }
 
-fn scalar(text: &str, style: ScalarStyle) -> Content {
-    let plain = matches!(style, ScalarStyle::Plain);
-    if plain && matches!(text, "" | "~" | "null") { Content::Null } else { Content::Scalar(text.to_owned()) }
+fn scalar(text: &str, quoted: bool) -> Content {
+    match text {
+        "" | "~" | "null" | "Null" | "NULL" if !quoted => Content::Null,
+        text => Content::Scalar(text.to_owned()),
+    }
 }
 
 #[cfg(test)]

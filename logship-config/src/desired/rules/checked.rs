@@ -3,16 +3,16 @@
 use std::ops::RangeInclusive;
 
 use serde_json::{Map, Value};
-
-use crate::{
-    desired::{Fault, yaml::Document},
-    units,
+use service_kit::{
+    config::nearest,
+    yaml::{FileFault, YamlDocument},
 };
 
+use crate::units;
+
 pub struct Checked<'a> {
-    file: &'a str,
-    document: &'a Document,
-    faults: Vec<Fault>,
+    document: &'a YamlDocument,
+    faults: Vec<FileFault>,
 }
 
 /// The fault of a place with `null`.
@@ -22,11 +22,11 @@ const EMPTY: &str = "is empty";
 pub type At<'p> = &'p [&'p str];
 
 impl<'a> Checked<'a> {
-    pub fn new(file: &'a str, document: &'a Document) -> Self {
-        Self { file, document, faults: Vec::new() }
+    pub fn new(document: &'a YamlDocument) -> Self {
+        Self { document, faults: Vec::new() }
     }
 
-    pub fn into_faults(self) -> Vec<Fault> {
+    pub fn into_faults(self) -> Vec<FileFault> {
         self.faults
     }
 
@@ -37,7 +37,7 @@ impl<'a> Checked<'a> {
         if self.faults.iter().any(|fault| fault.path == path && fault.wrong == EMPTY) {
             return;
         }
-        self.faults.push(Fault { file: self.file.to_owned(), line, path, wrong, remedy });
+        self.faults.push(FileFault { line, path, wrong, remedy });
     }
 
     /// Refuses `key:` without a value, at any depth: Elasticsearch accepts `null` in few places. `except` lists those places;
@@ -86,7 +86,7 @@ impl<'a> Checked<'a> {
     pub fn known(&mut self, at: At, known: &[&str]) {
         let Some(section) = self.value(at).and_then(Value::as_object) else { return };
         for key in section.keys().filter(|key| !known.contains(&key.as_str())) {
-            let remedy = match nearest(key, known) {
+            let remedy = match nearest(key, known.iter().map(|known| (*known).to_owned())) {
                 Some(near) => format!("did you mean {near}?"),
                 None => format!("known keys: {}", if known.is_empty() { "nothing".into() } else { known.join(", ") }),
             };
@@ -241,26 +241,4 @@ fn covers(pattern: At, place: At) -> bool {
 /// Returns a place one step deeper.
 pub fn join<'p>(at: At<'p>, step: &'p str) -> Vec<&'p str> {
     at.iter().copied().chain([step]).collect()
-}
-
-/// Returns the known word that differs in at most a third of its letters.
-fn nearest<'k>(word: &str, known: &[&'k str]) -> Option<&'k str> {
-    let near = known.iter().map(|candidate| (distance(word, candidate), *candidate)).min()?;
-    (near.0 <= near.1.chars().count().max(3) / 3).then_some(near.1)
-}
-
-/// Levenshtein's distance.
-fn distance(one: &str, other: &str) -> usize {
-    let other: Vec<char> = other.chars().collect();
-    let mut row: Vec<usize> = (0..=other.len()).collect();
-    for (place, letter) in one.chars().enumerate() {
-        let mut corner = row[0];
-        row[0] = place + 1;
-        for (at, other) in other.iter().enumerate() {
-            let changed = corner + usize::from(letter != *other);
-            corner = row[at + 1];
-            row[at + 1] = changed.min(corner + 1).min(row[at] + 1);
-        }
-    }
-    row[other.len()]
 }

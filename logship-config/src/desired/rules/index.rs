@@ -272,8 +272,9 @@ pub fn lifecycle(at: At, checked: &mut Checked) {
     if checked.section(at).is_none() {
         return;
     }
-    checked.known(at, &["enabled", "data_retention", "downsampling", "downsampling_method"]);
+    checked.known(at, &["enabled", "data_retention", "downsampling", "downsampling_method", "frozen_after"]);
     checked.boolean(&join(at, "enabled"));
+    checked.duration(&join(at, "frozen_after"));
     retention(at, checked);
     let here = join(at, "downsampling");
     let rounds = checked.list(&here);

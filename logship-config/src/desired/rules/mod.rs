@@ -12,6 +12,7 @@ mod names;
 mod owner;
 mod pipeline;
 mod references;
+mod setting_table;
 mod setting_values;
 mod settings;
 mod snapshot;

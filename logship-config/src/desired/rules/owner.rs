@@ -2,13 +2,11 @@
 //! needs another owner.
 
 use super::Checked;
-use crate::desired::{Fault, yaml::Document};
 
 const LONGEST: usize = 64;
 
-/// Returns the owner's name, and the faults of the file.
-pub fn owner(file: &str, document: &Document) -> (Option<String>, Vec<Fault>) {
-    let mut checked = Checked::new(file, document);
+/// Returns the owner's name.
+pub fn owner(checked: &mut Checked) -> Option<String> {
     checked.known(&[], &["owner"]);
     let owner = checked.required_text(&["owner"]).map(str::to_owned);
     if let Some(owner) = &owner {
@@ -18,5 +16,5 @@ pub fn owner(file: &str, document: &Document) -> (Option<String>, Vec<Fault>) {
             checked.fault(&["owner"], format!("is {owner:?}, not the name of an owner"), remedy);
         }
     }
-    (owner, checked.into_faults())
+    owner
 }

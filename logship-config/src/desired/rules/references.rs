@@ -2,34 +2,35 @@
 //! templates that shadow each other, streams without a template.
 
 use serde_json::Value;
+use service_kit::yaml::{FileFault, YamlDocument};
 
 use super::built_in::is_built_in;
 use crate::desired::{
-    Desired, Fault, Kind,
+    DeclaredFault, Desired, Kind,
     resolve::{self, PHASES},
-    yaml::Document,
 };
 
 /// Built-in templates of priority 100 match the other names.
 const BUILT_IN_PATTERNS: [&str; 3] = ["logs-*-*", "metrics-*-*", "synthetics-*-*"];
 const BUILT_IN_PRIORITY: u64 = 100;
 
-type Locate<'l> = &'l dyn Fn(Kind, &str) -> Option<(&'l str, &'l Document)>;
+type Locate<'l> = &'l dyn Fn(Kind, &str) -> Option<(&'l str, &'l YamlDocument)>;
 
-struct Faults<'l> {
+struct References<'l> {
     locate: Locate<'l>,
-    found: Vec<Fault>,
+    found: Vec<DeclaredFault>,
 }
 
-impl Faults<'_> {
+impl References<'_> {
     fn push(&mut self, kind: Kind, name: &str, at: &[&str], wrong: String, remedy: String) {
         let Some((file, document)) = (self.locate)(kind, name) else { return };
-        self.found.push(Fault { file: file.to_owned(), line: document.line(at), path: at.join("."), wrong, remedy });
+        let fault = FileFault { line: document.line(at), path: at.join("."), wrong, remedy };
+        self.found.push(DeclaredFault { file: file.to_owned(), fault });
     }
 }
 
-pub fn references<'l>(desired: &Desired, locate: Locate<'l>) -> Vec<Fault> {
-    let mut faults = Faults { locate, found: Vec::new() };
+pub fn references<'l>(desired: &Desired, locate: Locate<'l>) -> Vec<DeclaredFault> {
+    let mut faults = References { locate, found: Vec::new() };
     let declared = |kind, name: &str| desired.body(kind, name).is_some();
     policies(desired, &mut faults);
     for (name, body) in desired.of(Kind::SnapshotPolicy) {
@@ -62,7 +63,7 @@ fn missing(kind: Kind, name: &str) -> (String, String) {
     (format!("names {name:?}, a {kind} that is not declared"), format!("add {folder}/{name}.yaml, or correct the name"))
 }
 
-fn policies(desired: &Desired, faults: &mut Faults) {
+fn policies(desired: &Desired, faults: &mut References) {
     for (name, body) in desired.of(Kind::LifecyclePolicy) {
         for phase in PHASES {
             let actions = &body["phases"][phase]["actions"];
@@ -81,7 +82,7 @@ fn policies(desired: &Desired, faults: &mut Faults) {
     }
 }
 
-fn template_settings(desired: &Desired, kind: Kind, name: &str, body: &Value, faults: &mut Faults) {
+fn template_settings(desired: &Desired, kind: Kind, name: &str, body: &Value, faults: &mut References) {
     let settings = resolve::flat_settings(&body["template"]["settings"]);
     for (setting, of) in [
         ("index.lifecycle.name", Kind::LifecyclePolicy),
@@ -112,7 +113,7 @@ fn called_pipelines(processors: &Value) -> Vec<String> {
     called
 }
 
-fn index_templates(desired: &Desired, faults: &mut Faults) {
+fn index_templates(desired: &Desired, faults: &mut References) {
     let templates: Vec<_> = desired.of(Kind::IndexTemplate).collect();
     for (place, (name, body)) in templates.iter().enumerate() {
         let optional = resolve::texts(&body["ignore_missing_component_templates"]);
@@ -144,7 +145,7 @@ fn index_templates(desired: &Desired, faults: &mut Faults) {
     }
 }
 
-fn streams(desired: &Desired, faults: &mut Faults) {
+fn streams(desired: &Desired, faults: &mut References) {
     for (name, stream) in &desired.streams {
         let at = ["streams", name.as_str()];
         let Some(template) = resolve::template_for(desired, name) else {

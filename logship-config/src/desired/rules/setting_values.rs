@@ -1,151 +1,137 @@
-//! This module checks the values of index settings by their type: numbers, booleans, durations, sizes and choices.
-//!
-//! Source: IndexScopedSettings of Elasticsearch 9.5. Settings of other types, and those of plugins, have any value here.
+//! This module checks the values of index settings by the rules of `setting_table`. It must not know the name of a setting.
 
 use serde_json::Value;
 
 use super::{Checked, checked::At};
-use crate::units;
+use crate::units::{self, NANOS_PER_MILLI};
 
-const BOOLEANS: &[&str] = &[
-    "blocks.metadata",
-    "blocks.read",
-    "blocks.read_only",
-    "blocks.read_only_allow_delete",
-    "blocks.write",
-    "hidden",
-    "highlight.weight_matches_mode.enabled",
-    "indexing.slowlog.include.user",
-    "indexing.slowlog.reformat",
-    "lifecycle.indexing_complete",
-    "lifecycle.parse_origination_date",
-    "lifecycle.prefer_ilm",
-    "lifecycle.skip",
-    "load_fixed_bitset_filters_eagerly",
-    "mapping.coerce",
-    "mapping.exclude_source_vectors",
-    "mapping.field_name_length.ignore_dynamic_beyond_limit",
-    "mapping.ignore_malformed",
-    "mapping.total_fields.ignore_dynamic_beyond_limit",
-    "mapping.use_doc_values_skipper",
-    "merge.scheduler.auto_throttle",
-    "queries.cache.enabled",
-    "query.parse.allow_unmapped_fields",
-    "query_string.lenient",
-    "requests.cache.enable",
-    "search.slowlog.include.user",
-    "soft_deletes.enabled",
-];
-/// `-1` switches these off.
-const DURATIONS_OR_OFF: &[&str] = &[
-    "indexing.slowlog.threshold.index.debug",
-    "indexing.slowlog.threshold.index.info",
-    "indexing.slowlog.threshold.index.trace",
-    "indexing.slowlog.threshold.index.warn",
-    "refresh_interval",
-    "search.slowlog.threshold.fetch.debug",
-    "search.slowlog.threshold.fetch.info",
-    "search.slowlog.threshold.fetch.trace",
-    "search.slowlog.threshold.fetch.warn",
-    "search.slowlog.threshold.query.debug",
-    "search.slowlog.threshold.query.info",
-    "search.slowlog.threshold.query.trace",
-    "search.slowlog.threshold.query.warn",
-    "translog.retention.age",
-];
-const DURATIONS: &[&str] = &[
-    "gc_deletes",
-    "lifecycle.step.wait_time_threshold",
-    "search.idle.after",
-    "soft_deletes.retention_lease.period",
-    "store.stats_refresh_interval",
-    "translog.flush_threshold_age",
-    "translog.sync_interval",
-    "unassigned.node_left.delayed_timeout",
-];
-const SIZES: &[&str] = &[
-    "merge.policy.floor_segment",
-    "merge.policy.max_merged_segment",
-    "translog.flush_threshold_size",
-    "translog.generation_threshold_size",
-];
-/// Elasticsearch refuses a translog that is smaller than its header.
-const SMALLEST_TRANSLOG_BYTES: u64 = 55;
-/// Whole numbers, with the least of each.
-const NUMBERS: &[(&str, i64)] = &[
-    ("analyze.max_token_count", 1),
-    ("highlight.max_analyzed_offset", -1),
-    ("mapping.depth.limit", 1),
-    ("mapping.field_name_length.limit", 1),
-    ("mapping.nested_fields.limit", 0),
-    ("mapping.nested_objects.limit", 0),
-    ("mapping.total_fields.limit", 0),
-    ("max_docvalue_fields_search", 0),
-    ("max_inner_result_window", 1),
-    ("max_ngram_diff", 0),
-    ("max_refresh_listeners", 0),
-    ("max_regex_length", 1),
-    ("max_rescore_window", 1),
-    ("max_result_window", 1),
-    ("max_script_fields", 0),
-    ("max_shingle_diff", 0),
-    ("max_slices_per_scroll", 1),
-    ("max_terms_count", 1),
-    ("number_of_replicas", 0),
-    ("number_of_routing_shards", 1),
-    ("priority", 0),
-    ("routing.allocation.total_shards_per_node", -1),
-    ("routing_partition_size", 1),
-];
-const MOST_SHARDS: i64 = 1024;
-const CODECS: [&str; 4] = ["default", "best_compression", "legacy_default", "legacy_best_compression"];
-const MODES: [&str; 4] = ["standard", "logsdb", "time_series", "lookup"];
+/// The values that a setting accepts. Elasticsearch reads numbers and booleans from texts too.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum ValueRule {
+    /// Any text, or a list of texts.
+    Any,
+    /// Elasticsearch sets it itself, and refuses it when an index is created.
+    Own,
+    Boolean,
+    /// Least and greatest.
+    Whole(i64, i64),
+    Decimal(f64, f64),
+    /// Least and greatest, in milliseconds.
+    Time(i64, i64),
+    /// `-1` switches it off.
+    TimeOrOff,
+    /// Least and greatest, in bytes.
+    Size(u64, u64),
+    SizeOrOff,
+    One(&'static [&'static str]),
+    /// In upper or lower case.
+    Word(&'static [&'static str]),
+    /// A list of these words, in upper or lower case unless they begin with `_`.
+    Each(&'static [&'static str]),
+    /// Tiers of data, separated by commas.
+    Tiers,
+    /// `0-5`, `0-all` or `false`.
+    Range,
+    /// A time of day or milliseconds since 1970.
+    Date,
+    ActiveShards,
+    BooleanOrWhole,
+    /// A boolean, a ratio or a size.
+    CompoundFormat,
+}
+
+const TIERS: [&str; 5] = ["data_content", "data_hot", "data_warm", "data_cold", "data_frozen"];
 
 /// Checks the value of the setting `index.<name>`.
-pub fn check(name: &str, value: &Value, at: At, checked: &mut Checked) {
+pub fn check(name: &str, rule: ValueRule, value: &Value, at: At, checked: &mut Checked) {
     // `null` sets the default.
     if value.is_null() {
         return;
     }
-    let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-    if let Some(remedy) = remedy(name, &text) {
-        checked.fault(at, format!("is {value}, which index.{name} does not accept"), remedy);
+    if !rule.accepts(value) {
+        checked.fault(at, format!("is {value}, which index.{name} does not accept"), rule.remedy());
     }
 }
 
-/// Returns how to correct a value. `None`: it is right.
-fn remedy(name: &str, text: &str) -> Option<String> {
-    let whole = |least: i64, most: i64| text.parse::<i64>().is_ok_and(|number| (least..=most).contains(&number));
-    let (right, remedy) = if BOOLEANS.contains(&name) {
-        (text == "true" || text == "false", "write true or false".to_owned())
-    } else if DURATIONS_OR_OFF.contains(&name) {
-        (text == "-1" || units::duration(text).is_some(), "write a duration such as 30s, or -1".to_owned())
-    } else if DURATIONS.contains(&name) {
-        (units::duration(text).is_some(), "write a duration, such as 30s".to_owned())
-    } else if SIZES.contains(&name) {
-        let least = if name.starts_with("translog.") { SMALLEST_TRANSLOG_BYTES } else { 0 };
-        (units::size(text).is_some_and(|bytes| bytes >= least), format!("write a size of at least {least}b, such as 512mb"))
-    } else if let Some((_, least)) = NUMBERS.iter().find(|(number, _)| *number == name) {
-        (whole(*least, i64::from(i32::MAX)), format!("write a whole number, {least} or more"))
-    } else {
-        match name {
-            "number_of_shards" => (whole(1, MOST_SHARDS), format!("write 1 to {MOST_SHARDS}")),
-            "auto_expand_replicas" => (is_range(text), "write false, or a range such as 0-1 or 0-all".to_owned()),
-            "translog.durability" => {
-                (["request", "async"].contains(&text.to_lowercase().as_str()), "choose request or async".to_owned())
+impl ValueRule {
+    fn accepts(self, value: &Value) -> bool {
+        let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+        let text = text.as_str();
+        let boolean = || text == "true" || text == "false";
+        let whole = |least: i64, most: i64| text.parse::<i64>().is_ok_and(|number| (least..=most).contains(&number));
+        let decimal = |least: f64, most: f64| text.parse::<f64>().is_ok_and(|number| (least..=most).contains(&number));
+        let nanos = |millis: i64| i128::from(millis) * NANOS_PER_MILLI;
+        let time = |least, most| units::duration(text).is_some_and(|time| (nanos(least)..=nanos(most)).contains(&time));
+        let size = |least, most| units::size(text).is_some_and(|bytes| (least..=most).contains(&bytes));
+        let word = |words: &[&str], text: &str| words.iter().any(|word| word.eq_ignore_ascii_case(text));
+        match self {
+            Self::Any => true,
+            Self::Own => false,
+            Self::Boolean => boolean(),
+            Self::Whole(least, most) => whole(least, most),
+            Self::Decimal(least, most) => decimal(least, most),
+            Self::Time(least, most) => time(least, most),
+            Self::TimeOrOff => text == "-1" || time(0, i64::MAX),
+            Self::Size(least, most) => size(least, most),
+            Self::SizeOrOff => text == "-1" || size(0, u64::MAX),
+            Self::One(words) => words.contains(&text),
+            Self::Word(words) => word(words, text),
+            Self::Each(words) => {
+                let one = |text: &str| words.contains(&text) || !text.starts_with('_') && word(words, text);
+                match value {
+                    Value::Array(items) => items.iter().all(|item| item.as_str().is_some_and(one)),
+                    _ => text.split(',').all(|text| one(text.trim())),
+                }
             }
-            "codec" => (CODECS.contains(&text), "choose default or best_compression".to_owned()),
-            "mode" => (MODES.contains(&text.to_lowercase().as_str()), format!("choose {}", MODES.join(", "))),
-            _ => return None,
+            Self::Tiers => value.is_string() && text.split(',').all(|tier| tier.is_empty() || TIERS.contains(&tier)),
+            Self::Range => is_range(text),
+            Self::Date => text.parse::<f64>().is_ok() && !is_year(text) || is_moment(text),
+            Self::ActiveShards => text == "all" || whole(0, i64::from(i32::MAX)),
+            Self::BooleanOrWhole => text.is_empty() || boolean() || whole(i64::from(i32::MIN), i64::from(i32::MAX)),
+            Self::CompoundFormat => boolean() || decimal(0.0, 1.0) || size(0, u64::MAX),
         }
-    };
-    (!right).then_some(remedy)
+    }
+
+    fn remedy(self) -> String {
+        let choose = |words: &[&str]| format!("choose {}", words.join(", "));
+        match self {
+            Self::Any | Self::Own => "remove it".to_owned(),
+            Self::Boolean => "write true or false".to_owned(),
+            Self::Whole(least, most) if most >= i64::from(i32::MAX) => format!("write a whole number, {least} or more"),
+            Self::Whole(least, most) => format!("write {least} to {most}"),
+            Self::Decimal(least, f64::MAX) => format!("write a number, {least} or more"),
+            Self::Decimal(least, most) => format!("write a number, {least} to {most}"),
+            Self::Time(0, _) => "write a duration, such as 30s".to_owned(),
+            Self::Time(least, i64::MAX) => format!("write a duration of at least {least}ms"),
+            Self::Time(least, most) => format!("write a duration of {least}ms to {most}ms"),
+            Self::TimeOrOff => "write a duration such as 30s, or -1".to_owned(),
+            Self::Size(least, u64::MAX) => format!("write a size of at least {least}b, such as 512mb"),
+            Self::Size(least, most) => format!("write a size of {least}b to {most}b"),
+            Self::SizeOrOff => "write a size such as 512mb, or -1".to_owned(),
+            Self::One(words) | Self::Word(words) | Self::Each(words) => choose(words),
+            Self::Tiers => format!("{}, separated by commas", choose(&TIERS)),
+            Self::Range => "write false, or a range such as 0-1 or 0-all".to_owned(),
+            Self::Date => "write a moment such as 2026-11-27T00:00:00Z".to_owned(),
+            Self::ActiveShards => "write all, or a number of copies".to_owned(),
+            Self::BooleanOrWhole => "write true, false, or a number of characters".to_owned(),
+            Self::CompoundFormat => "write true, false, a ratio from 0 to 1, or a size such as 1gb".to_owned(),
+        }
+    }
 }
 
-/// `0-5`, `0-all` or `false`.
 fn is_range(text: &str) -> bool {
     let Some((least, most)) = text.split_once('-') else { return text == "false" };
     let least = least.parse::<u32>();
     let most = if most == "all" { Ok(u32::MAX) } else { most.parse::<u32>() };
     matches!((least, most), (Ok(least), Ok(most)) if least <= most)
+}
+
+/// Elasticsearch reads four digits as a year, not as a moment.
+fn is_year(text: &str) -> bool {
+    text.len() == 4 && text.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+/// A date with a time of day, with or without a time zone.
+fn is_moment(text: &str) -> bool {
+    text.contains('T') && (text.parse::<jiff::Timestamp>().is_ok() || text.parse::<jiff::civil::DateTime>().is_ok())
 }

@@ -3,11 +3,10 @@
 use std::collections::BTreeMap;
 
 use super::{Checked, index, names};
-use crate::desired::{Budget, Fault, Kind, Stream, yaml::Document};
+use crate::desired::{Budget, Kind, Stream};
 
-/// Returns the valid streams, and the faults of the others.
-pub fn streams(file: &str, document: &Document) -> (BTreeMap<String, Stream>, Vec<Fault>) {
-    let mut checked = Checked::new(file, document);
+/// Returns the streams.
+pub fn streams(checked: &mut Checked) -> BTreeMap<String, Stream> {
     checked.no_nulls(&[], &[&["streams", "*"]]);
     checked.known(&[], &["streams"]);
     let mut streams = BTreeMap::new();
@@ -18,10 +17,10 @@ pub fn streams(file: &str, document: &Document) -> (BTreeMap<String, Stream>, Ve
         }
         checked.section(&at);
         checked.known(&at, &["lifecycle", "failure_store", "protected", "budget"]);
-        index::lifecycle(&["streams", name, "lifecycle"], &mut checked);
-        index::failure_store(&["streams", name, "failure_store"], &mut checked);
+        index::lifecycle(&["streams", name, "lifecycle"], checked);
+        index::failure_store(&["streams", name, "failure_store"], checked);
         let protected = checked.boolean(&["streams", name, "protected"]).unwrap_or(false);
-        let budget = budget(name, &mut checked);
+        let budget = budget(name, checked);
         if protected && budget.is_some() {
             let remedy = "remove the budget, or remove protected if its data need not be retained";
             checked.fault(&["streams", name, "budget"], "would delete from a protected stream", remedy);
@@ -35,7 +34,7 @@ pub fn streams(file: &str, document: &Document) -> (BTreeMap<String, Stream>, Ve
         let wrong = format!("have budgets of {total} % of the disks together");
         checked.fault(&["streams"], wrong, "lower disk_percent of some streams until the sum is at most 100");
     }
-    (streams, checked.into_faults())
+    streams
 }
 
 /// All data disks.

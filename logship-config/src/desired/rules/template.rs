@@ -64,12 +64,13 @@ pub fn index(checked: &mut Checked) {
 }
 
 /// Places in which Elasticsearch accepts `null`: it removes what an earlier component sets.
-const NULLS: [checked::At; 7] = [
+const NULLS: [checked::At; 8] = [
     &["_meta", "**"],
     &["template", "settings", "**"],
     &["template", "mappings", "**"],
     &["template", "aliases", "**"],
     &["template", "lifecycle", "data_retention"],
+    &["template", "lifecycle", "frozen_after"],
     &["template", "data_stream_options"],
     &["template", "data_stream_options", "failure_store"],
 ];

@@ -79,7 +79,7 @@ fn declarations() -> Vec<(&'static str, &'static str, Value)> {
         "merge": {"scheduler": {"max_thread_count": 1}}, "queries": {"cache": {"enabled": true}},
         "query_string": {"lenient": true},
         "routing": {"allocation": {"enable": "all", "include": {"box": "a"}}, "rebalance": {"enable": "all"}},
-        "search": {"idle": {"after": "30s"}, "slowlog": {"reformat": true}}, "similarity": {"own": {"type": "BM25"}},
+        "search": {"idle": {"after": "30s"}, "slowlog": {"include": {"user": true}}}, "similarity": {"own": {"type": "BM25"}},
         "soft_deletes": {"enabled": true, "retention_lease": {"period": "12h"}}, "sort": {"field": "@timestamp"},
         "store": {"type": "fs"}, "translog": {"durability": "request", "retention": {"size": "1gb"}},
         "unassigned": {"node_left": {"delayed_timeout": "5m"}},

@@ -58,9 +58,9 @@ fn merge(into: &mut Value, from: &Value) {
     }
 }
 
-async fn world() -> World {
-    let mut world =
-        World::begin(declared(), &[("LOGSHIP_RELAY_STREAMS", &STREAMS.join(",")), ("LOGSHIP_RELAY_DEADLINE", "2s")]).await;
+async fn world(deadline: &str) -> World {
+    let settings = [("LOGSHIP_RELAY_STREAMS", STREAMS.join(",")), ("LOGSHIP_RELAY_DEADLINE", deadline.to_owned())];
+    let mut world = World::begin(declared(), &settings.each_ref().map(|(name, value)| (*name, value.as_str()))).await;
     create_streams(&world.fake, &STREAMS);
     create_streams(&world.fake, &[DEAD]);
     world.ready().await;
@@ -68,8 +68,15 @@ async fn world() -> World {
 }
 
 /// Prints the row as unproved if Fluent Bit is not installed.
+///
+/// The relay's deadline is 2 s instead of 30 s, so that rows with a refusal are short.
 pub async fn with_node(row: &str, change: impl FnOnce(&mut serde_yaml_ng::Value)) -> Option<(World, Node)> {
-    let world = world().await;
+    with_deadline(row, "2s", change).await
+}
+
+/// See [`with_node`], with another `LOGSHIP_RELAY_DEADLINE`.
+pub async fn with_deadline(row: &str, deadline: &str, change: impl FnOnce(&mut serde_yaml_ng::Value)) -> Option<(World, Node)> {
+    let world = world(deadline).await;
     let node = Node::prepare_with(&world, change);
     if node.is_none() {
         let unproved = UNPROVED.fetch_add(1, Ordering::Relaxed) + 1;
@@ -291,6 +298,7 @@ async fn row_10_each_line_goes_to_its_stream() {
     let forged = json!({
         "@timestamp": "2026-11-27T09:00:00.000Z", "message": "forged", "event.dataset": "exchange.audit",
         "kubernetes": {"pod_name": "exchange-0", "pod_id": "u", "labels": {"app.kubernetes.io/name": "exchange"}},
+        "kubernetes.pod_name": "exchange-0", "kubernetes.pod_id": "u", "_origin": {"pod_id": "u"}, "event.created": "1999-01-01T00:00:00Z",
     })
     .to_string();
     node.write("unknown-0", &[("stdout", forged.as_str()), ("stderr", forged.as_str())]);
@@ -308,6 +316,10 @@ async fn row_10_each_line_goes_to_its_stream() {
         let all = documents(&world, stream);
         assert_eq!(all.len(), count, "{stream}: {all:?}");
         assert!(all.iter().all(|document| document.get("_dataset").is_none()), "{all:?}");
+        for document in &all {
+            let flat = document.as_object().unwrap().keys().any(|name| name.starts_with("kubernetes."));
+            assert!(!flat && document["event.created"].as_str().unwrap().starts_with("2026"), "{document}");
+        }
         if stream == QUARANTINE {
             assert!(all.iter().all(|document| document.pointer("/kubernetes/pod_id").is_none()), "{all:?}");
         }

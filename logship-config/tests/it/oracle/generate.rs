@@ -416,7 +416,8 @@ impl Dice {
         }
         if self.percent(20) {
             let odd = [Value::Null, json!({"enabled": null}), json!({"data_retention": "30M"}), json!({"data_retention": 0})];
-            let good = [json!({}), json!({"data_retention": "7d"}), json!({"enabled": false})];
+            let good =
+                [json!({}), json!({"data_retention": "7d"}), json!({"enabled": false}), json!({"frozen_after": self.duration()})];
             template.insert("lifecycle".to_owned(), self.mostly(&good, &odd));
         }
         if self.percent(10) {

@@ -208,4 +208,62 @@ async fn a_real_bulk_stores_refuses_and_postpones() {
     server.post(&format!("/{APP}/_rollover")).await;
     assert!(world.send(lines(APP, 0..2).as_bytes()).await.is_success());
     assert_eq!(server.documents(APP).await.len(), 28);
+    the_fake_answers_alike(&server, &world.fake.url()).await;
+}
+
+/// Sends the same requests to the fake: each status, each item's status and each page of a search must be equal.
+async fn the_fake_answers_alike(server: &OpenSearch, fake: &str) {
+    let mappings = json!({"properties": {"n": {"type": "integer"}, "at": {"type": "keyword"}, "log": {"properties": {"level": {"type": "keyword"}}}}});
+    let action = |action: &str, id: &str, document: &Value| {
+        format!("{{\"{action}\":{{\"_index\":\"i\",\"_id\":\"{id}\"}}}}\n{document}\n")
+    };
+    let document = |number: usize| json!({"n": number % 3, "at": format!("{number:02}"), "log": {"level": "info"}});
+    let stored: String = (0..12).map(|number| action("create", &number.to_string(), &document(number))).collect();
+    let mixed = action("create", "0", &document(0))
+        + &action("create", "wrong", &json!({"n": "many"}))
+        + &action("create", "12", &document(2))
+        + &action("index", "12", &document(2))
+        + "{\"delete\":{\"_index\":\"i\",\"_id\":\"12\"}}\n{\"delete\":{\"_index\":\"i\",\"_id\":\"none\"}}\n";
+    let long = action("create", &"x".repeat(513), &document(0));
+    let requests = [
+        ("PUT", "/i", json!({"mappings": mappings}).to_string()),
+        ("POST", "/_bulk", stored),
+        ("POST", "/_bulk", mixed),
+        ("POST", "/_bulk", String::new()),
+        ("POST", "/_bulk", action("create", "20", &document(0)).trim_end().to_owned()),
+        ("POST", "/_bulk", action("upsert", "20", &document(0))),
+        ("POST", "/_bulk", "no json\n{}\n".to_owned()),
+        ("POST", "/_bulk", long),
+        ("POST", "/_bulk", "{\"create\":{\"_id\":\"20\"}}\n{}\n".to_owned()),
+        ("POST", "/i/_refresh", String::new()),
+        ("GET", "/i/_search?sort=at", String::new()),
+        ("GET", "/i/_search?q=n:2&sort=at:desc&size=2", String::new()),
+        ("GET", "/i/_search?size=1&sort=at&_source=at", String::new()),
+        ("GET", "/i/_search?size=10001", String::new()),
+        ("GET", "/i/_search?size=much", String::new()),
+        ("GET", "/missing/_search", String::new()),
+        ("POST", "/i/_search", json!({"query": {"term": {"log.level": "warn"}}}).to_string()),
+        ("POST", "/i/_search", json!({"query": {"match_all": {}}, "sort": [{"at": "desc"}], "from": 1, "size": 1}).to_string()),
+        ("GET", "/i/_count", String::new()),
+    ];
+    for (method, path, body) in requests {
+        let mut answers = Vec::new();
+        for url in [&server.url, fake] {
+            let request = server.client.request(method.parse().unwrap(), format!("{url}{path}")).body(body.clone());
+            let reply = request.header("content-type", "application/json").send().await.unwrap();
+            let status = reply.status().as_u16();
+            answers.push((status, meaning(&reply.json().await.unwrap_or_default())));
+        }
+        assert_eq!(answers[0], answers[1], "{method} {path} {body}");
+    }
+}
+
+/// Returns the statuses of items, the ids and sources of hits, and the count of an answer.
+fn meaning(answer: &Value) -> (Vec<Value>, Vec<(Value, Value)>, Value) {
+    let items = answer["items"].as_array().into_iter().flatten();
+    let statuses = items.flat_map(|item| item.as_object().unwrap().values().map(|item| item["status"].clone())).collect();
+    let hits = answer["hits"]["hits"].as_array().into_iter().flatten();
+    let hits = hits.map(|hit| (hit["_id"].clone(), hit["_source"].clone())).collect();
+    let count = if answer["count"].is_null() { &answer["hits"]["total"]["value"] } else { &answer["count"] };
+    (statuses, hits, count.clone())
 }

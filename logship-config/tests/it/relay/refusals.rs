@@ -41,7 +41,12 @@ async fn an_invalid_chunk_is_refused_with_the_remedy_and_not_sent() {
     assert!(world.bulk_calls().is_empty() && world.documents(APP).is_empty());
     assert_eq!(world.chunks("refused").await, 9, "a request to another path is not a chunk");
     // Plain, and with PUT, which Elasticsearch also accepts.
-    assert!(world.told(world.client.put(&world.url).body(first)).await.unwrap().is_success());
+    assert!(world.told(world.client.put(&world.url).body(first.clone())).await.unwrap().is_success());
+    // The names of an encoding.
+    for (name, body) in [("GZIP", gzip(first.as_bytes())), ("x-gzip", gzip(first.as_bytes())), ("Identity", first.into_bytes())] {
+        let told = world.told(post(&world.url).header("content-encoding", name).body(body)).await.unwrap();
+        assert!(told.is_success(), "{name}: {told:?}");
+    }
 }
 
 #[tokio::test]

@@ -38,7 +38,7 @@ fn pipelines_and_snapshots_that_elasticsearch_refuses() {
     refused(
         "pipelines/p.yaml",
         &[
-            ("[processors] required property is missing", "description: a\n", 1, "processors is missing"),
+            ("[processors] required property is missing", "description: a\n", 1, "processors: is missing"),
             ("No processor type exists with name [sett]", "processors:\n  - sett: {field: a}\n", 2, "not a processor"),
             ("[field] required property is missing", "processors:\n  - set: {value: a}\n", 2, "has no field"),
             ("[value] required property is missing", "processors:\n  - set: {field: a}\n", 2, "has no value or copy_from"),
@@ -61,8 +61,8 @@ fn pipelines_and_snapshots_that_elasticsearch_refuses() {
     refused(
         "snapshots/repositories/r.yaml",
         &[
-            ("[type] is required", "settings: {bucket: b}\n", 1, "type is missing"),
-            ("S3Repository: No bucket defined", "type: s3\nsettings: {base_path: a}\n", 2, "settings.bucket is missing"),
+            ("[type] is required", "settings: {bucket: b}\n", 1, "type: is missing"),
+            ("S3Repository: No bucket defined", "type: s3\nsettings: {base_path: a}\n", 2, "settings.bucket: is missing"),
             ("repository type [s4] does not exist", "type: s4\nsettings: {}\n", 1, "choose s3"),
             ("secure settings belong in the keystore", "type: s3\nsettings:\n  bucket: b\n  access_key: k\n", 4, "keystore"),
             ("ByteSizeValue", "type: s3\nsettings: {bucket: b, chunk_size: 5}\n", 2, "not a size"),
@@ -73,7 +73,7 @@ fn pipelines_and_snapshots_that_elasticsearch_refuses() {
     refused(
         "snapshots/policies/s.yaml",
         &[
-            ("repository is required", "schedule: 1d\nname: s\n", 1, "repository is missing"),
+            ("repository is required", "schedule: 1d\nname: s\n", 1, "repository: is missing"),
             (
                 "invalid schedule: must be a valid cron expression",
                 "schedule: 30 1 * * *\nname: s\nrepository: r\n",
@@ -88,7 +88,7 @@ fn pipelines_and_snapshots_that_elasticsearch_refuses() {
                 "choose one of all, open",
             ),
             (
-                "managed is Elasticsearch's own mark",
+                "managed: is Elasticsearch's own mark",
                 "schedule: 1d\nname: s\nrepository: r\nconfig: {metadata: {managed: true}}\n",
                 4,
                 "as Elasticsearch's own",
@@ -97,9 +97,9 @@ fn pipelines_and_snapshots_that_elasticsearch_refuses() {
                 "SnapshotLifecyclePolicy: retention is null",
                 "schedule: 1d\nname: s\nrepository: r\nretention:\n",
                 4,
-                "retention is empty",
+                "retention: is empty",
             ),
-            ("SnapshotLifecyclePolicy: config is null", "schedule: 1d\nname: s\nrepository: r\nconfig:\n", 4, "config is empty"),
+            ("SnapshotLifecyclePolicy: config is null", "schedule: 1d\nname: s\nrepository: r\nconfig:\n", 4, "config: is empty"),
             (
                 "TimeValue: M is no unit",
                 "schedule: 1d\nname: s\nrepository: r\nretention: {expire_after: 1M}\n",
@@ -158,7 +158,7 @@ fn streams_and_references() {
     };
     load(template, "streams:\n  logs-shop.app-default: {}\n").unwrap();
     for (template, streams, part) in [
-        (template, "streams:\n  logs-other-default: {}\n", "streams.yaml:2: streams.logs-other-default matches no declared"),
+        (template, "streams:\n  logs-other-default: {}\n", "streams.yaml:2: streams.logs-other-default: matches no declared"),
         (template, "streams:\n  Logs: {}\n", "contains capital letters"),
         (template, "streams:\n  logs-shop.app-x: {budjet: {}}\n", "did you mean budget?"),
         (template, "streams:\n  logs-shop.app-x:\n    budget: {disk_percent: 120, floor: 1d}\n", "streams.yaml:3"),
@@ -172,8 +172,8 @@ fn streams_and_references() {
             "streams:\n  logs-shop.app-x:\n    budget: {disk_percent: 60, floor: 1d}\n  logs-shop.app-y:\n    budget: {disk_percent: 40.5, floor: 1d}\n",
             "budgets of 100.5 % of the disks together",
         ),
-        (template, "streams:\n  logs-shop.app-x:\n    budget:\n", "streams.yaml:3: streams.logs-shop.app-x.budget is empty"),
-        (template, "streams:\n  logs-shop.app-x:\n    protected:\n", "protected is empty"),
+        (template, "streams:\n  logs-shop.app-x:\n    budget:\n", "streams.yaml:3: streams.logs-shop.app-x.budget: is empty"),
+        (template, "streams:\n  logs-shop.app-x:\n    protected:\n", "protected: is empty"),
         (&template.replace("200", "50"), "streams: {}\n", "own template for logs-*-* has 100"),
         (
             &template.replace("{lifecycle: {data_retention: 7d}}", "{}"),
@@ -185,7 +185,7 @@ fn streams_and_references() {
             "streams:\n  logs-shop.app-x: {}\n",
             "creates no data streams",
         ),
-        (&format!("{template}composed_of: [missing]\n"), "streams: {}\n", "t.yaml:5: composed_of.0 names \"missing\""),
+        (&format!("{template}composed_of: [missing]\n"), "streams: {}\n", "t.yaml:5: composed_of.0: names \"missing\""),
         (
             &template.replace("{lifecycle", "{settings: {index.lifecycle.name: p}, lifecycle"),
             "streams: {}\n",

@@ -10,20 +10,20 @@ fn policies_that_elasticsearch_refuses() {
     refused(
         FILE,
         &[
-            ("LifecyclePolicy: phases is a constructor argument", "_meta: {a: b}\n", 1, "phases is missing"),
+            ("LifecyclePolicy: phases is a constructor argument", "_meta: {a: b}\n", 1, "phases: is missing"),
             ("TimeseriesLifecycleType: does not support phase", "phases:\n  hott: {}\n", 2, "did you mean hot?"),
             ("Phase.PARSER is strict", "phases:\n  hot:\n    min_aeg: 1d\n", 3, "did you mean min_age?"),
             ("TimeValue.parseTimeValue: unit is missing", "phases:\n  warm:\n    min_age: 30\n", 3, "not a duration"),
             ("TimeValue.parseTimeValue: unknown unit", "phases:\n  warm:\n    min_age: 30days\n", 3, "not a duration"),
             ("TimeValue.parseTimeValue: M is no unit", "phases:\n  warm:\n    min_age: 30M\n", 3, "not a duration"),
-            ("Phase: Required [actions]", "phases:\n  warm:\n    min_age: 30d\n", 2, "phases.warm.actions is missing"),
-            ("Phase: Expected START_OBJECT", "phases:\n  warm:\n", 2, "phases.warm is empty"),
-            ("an action is null", "phases:\n  warm:\n    actions:\n      readonly:\n", 4, "readonly is empty"),
+            ("Phase: Required [actions]", "phases:\n  warm:\n    min_age: 30d\n", 2, "phases.warm.actions: is missing"),
+            ("Phase: Expected START_OBJECT", "phases:\n  warm:\n", 2, "phases.warm: is empty"),
+            ("an action is null", "phases:\n  warm:\n    actions:\n      readonly:\n", 4, "readonly: is empty"),
             (
                 "SearchableSnapshotAction: [replicate_for] must be positive",
                 "phases:\n  cold:\n    actions:\n      searchable_snapshot: {snapshot_repository: r, replicate_for: 0d}\n",
                 4,
-                "replicate_for is 0",
+                "replicate_for: is 0",
             ),
             (
                 "SearchableSnapshotAction: [force_merge_on_clone] is not allowed",
@@ -98,7 +98,7 @@ fn policies_that_elasticsearch_refuses() {
                 "ForceMergeAction: [max_num_segments] must be a positive integer",
                 "phases:\n  warm:\n    actions:\n      forcemerge: {max_num_segments: 0}\n",
                 4,
-                "max_num_segments is 0",
+                "max_num_segments: is 0",
             ),
             (
                 "ForceMergeAction: required argument",
@@ -128,14 +128,14 @@ fn policies_that_elasticsearch_refuses() {
                 "ShrinkAction: [number_of_shards] must be greater than 0",
                 "phases:\n  warm:\n    actions:\n      shrink: {number_of_shards: 0}\n",
                 4,
-                "number_of_shards is 0",
+                "number_of_shards: is 0",
             ),
             ("AllocateAction: At least one of …", "phases:\n  warm:\n    actions:\n      allocate: {}\n", 4, "is empty"),
             (
                 "AllocateAction: [number_of_replicas] must be >= 0",
                 "phases:\n  warm:\n    actions:\n      allocate: {number_of_replicas: -1}\n",
                 4,
-                "number_of_replicas is -1",
+                "number_of_replicas: is -1",
             ),
             (
                 "enabled migrate and allocate with rules",
@@ -147,7 +147,7 @@ fn policies_that_elasticsearch_refuses() {
                 "SetPriorityAction: [priority] must be 0 or greater",
                 "phases:\n  hot:\n    actions:\n      set_priority: {priority: -1}\n",
                 4,
-                "priority is -1",
+                "priority: is -1",
             ),
             ("SetPriorityAction: required argument", "phases:\n  hot:\n    actions:\n      set_priority: {}\n", 4, "no priority"),
             ("frozen phase without searchable_snapshot", "phases:\n  frozen:\n    min_age: 1d\n", 2, "no searchable_snapshot"),
@@ -155,7 +155,7 @@ fn policies_that_elasticsearch_refuses() {
                 "SearchableSnapshotAction: the snapshot repository must be specified",
                 "phases:\n  cold:\n    actions:\n      searchable_snapshot: {}\n",
                 4,
-                "snapshot_repository is missing",
+                "snapshot_repository: is missing",
             ),
             (
                 "validateActionsFollowingSearchableSnapshot",
@@ -203,13 +203,13 @@ fn policies_that_elasticsearch_refuses() {
                 "DownsampleAction: required argument",
                 "phases:\n  warm:\n    actions:\n      downsample: {}\n",
                 4,
-                "fixed_interval is missing",
+                "fixed_interval: is missing",
             ),
             (
                 "WaitForSnapshotAction: policy must be set",
                 "phases:\n  delete:\n    actions:\n      wait_for_snapshot: {}\n",
                 4,
-                "policy is missing",
+                "policy: is missing",
             ),
             (
                 "DeleteAction.PARSER is strict",
@@ -232,7 +232,7 @@ fn policies_that_elasticsearch_refuses() {
             ("FreezeAction is a no-op since 8.0", "phases:\n  cold:\n    actions:\n      freeze: {}\n", 4, "has no effect"),
             ("DuplicateKeyException", "phases:\n  hot: {}\n  hot: {}\n", 3, "twice"),
             ("XContent: an object is expected", "phases: 3\n", 1, "is not a section"),
-            ("no YAML", "phases: [\n", 2, "is not YAML"),
+            ("no YAML", "phases: [\n", 2, "is not valid YAML"),
         ],
     );
     for (name, part) in [("_a", "underscore"), ("a b", "comma or space"), ("a,b", "comma or space")] {

@@ -7,7 +7,7 @@ fn templates_that_elasticsearch_refuses() {
     refused(
         "templates/index/t.yaml",
         &[
-            ("Required one of fields [index_patterns]", "template: {}\n", 1, "index_patterns is missing"),
+            ("Required one of fields [index_patterns]", "template: {}\n", 1, "index_patterns: is missing"),
             ("index_template is strict", "index_patterns: [a]\ntemplates: {}\n", 2, "did you mean template?"),
             (
                 "unknown setting [index.numbr_of_shards]",
@@ -25,7 +25,7 @@ fn templates_that_elasticsearch_refuses() {
                 "unknown setting [index.mapping.total_fields.limt]",
                 "index_patterns: [a]\ntemplate:\n  settings:\n    mapping:\n      total_fields: {limt: 5}\n",
                 5,
-                "unknown setting index.mapping.total_fields.limt; known: index.mapping.total_fields.ignore_dynamic_beyond_limit",
+                "unknown setting index.mapping.total_fields.limt; did you mean index.mapping.total_fields.limit?",
             ),
             (
                 "unknown setting [index.translog.durabilty]",
@@ -43,10 +43,10 @@ fn templates_that_elasticsearch_refuses() {
                 "DynamicTemplate: Illegal dynamic template parameter",
                 "index_patterns: [a]\ntemplate:\n  mappings:\n    dynamic_templates:\n      - t: {matches: a, mapping: {}}\n",
                 5,
-                "matches is an unknown key",
+                "matches: is an unknown key",
             ),
             (
-                "_meta.managed is Elasticsearch's own mark",
+                "_meta.managed: is Elasticsearch's own mark",
                 "index_patterns: [a]\n_meta: {managed: true}\n",
                 2,
                 "as Elasticsearch's own",
@@ -108,7 +108,7 @@ fn templates_that_elasticsearch_refuses() {
     refused(
         "templates/components/c.yaml",
         &[
-            ("ComponentTemplate: template is required", "version: 1\n", 1, "template is missing"),
+            ("ComponentTemplate: template is required", "version: 1\n", 1, "template: is missing"),
             ("component_template is strict", "template: {setings: {}}\n", 1, "did you mean settings?"),
             ("DataStreamFailureStore: at least one", "template:\n  data_stream_options:\n    failure_store: {}\n", 3, "is empty"),
         ],
@@ -127,16 +127,16 @@ fn aliases_and_analysis_of_templates() {
         (ALIASES, aliases("{filters: {term: {a: b}}}"), 4, "did you mean filter?"),
         (ALIASES, aliases("{is_writeindex: true}"), 4, "did you mean is_write_index?"),
         (ALIASES, aliases("{must_exist: true}"), 4, "is an unknown key"),
-        (ALIASES, aliases("{filter: a}"), 4, "template.aliases.x.filter is not a section"),
-        (ALIASES, aliases("{routing: 5}"), 4, "template.aliases.x.routing is 5, which is not a text"),
-        (ALIASES, aliases("{search_routing: [a]}"), 4, "search_routing is [\"a\"], which is not a text"),
+        (ALIASES, aliases("{filter: a}"), 4, "template.aliases.x.filter: is not a section"),
+        (ALIASES, aliases("{routing: 5}"), 4, "template.aliases.x.routing: is 5, which is not a text"),
+        (ALIASES, aliases("{search_routing: [a]}"), 4, "search_routing: is [\"a\"], which is not a text"),
         (ALIASES, aliases("{is_hidden: perhaps}"), 4, "write true or false"),
-        (ALIASES, aliases("a"), 4, "template.aliases.x is not a section"),
-        (ALIASES, aliases(""), 4, "template.aliases.x is empty"),
+        (ALIASES, aliases("a"), 4, "template.aliases.x: is not a section"),
+        (ALIASES, aliases(""), 4, "template.aliases.x: is empty"),
         (ANALYSIS, analysis("    analysis:\n      analyser: {a: {type: stop}}\n"), 5, unknown),
         (ANALYSIS, analysis("    index.analysis.analyser.a.type: stop\n"), 4, unknown),
-        (ANALYSIS, analysis("    index:\n      analysis.filter: {a: stop}\n"), 5, "analysis.filter.a is not a section"),
-        (ANALYSIS, analysis("    analysis: [a]\n"), 4, "analysis is not a section"),
+        (ANALYSIS, analysis("    index:\n      analysis.filter: {a: stop}\n"), 5, "analysis.filter.a: is not a section"),
+        (ANALYSIS, analysis("    analysis: [a]\n"), 4, "analysis: is not a section"),
         (
             "AnalysisRegistry: must specify",
             analysis("    analysis:\n      filter:\n        f: {stopwords: a}\n"),

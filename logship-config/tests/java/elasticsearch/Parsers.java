@@ -8,6 +8,7 @@ import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
+import java.util.stream.Collectors;
 
 import org.elasticsearch.cluster.metadata.ComponentTemplate;
 import org.elasticsearch.cluster.metadata.ComposableIndexTemplate;
@@ -47,7 +48,8 @@ import org.elasticsearch.xpack.core.slm.SnapshotLifecyclePolicy;
 
 /**
  * Judges declarations with Elasticsearch's own parsers. Each line of standard input is {"kind", "name", "body"}; each line of
- * standard output is OK, WARNED with the warning, or REFUSED with the innermost reason.
+ * standard output is OK, WARNED with the warning, or REFUSED with the innermost reason. The kind index_settings asks for the names of
+ * the settings.
  */
 public final class Parsers {
     private static final NamedXContentRegistry REGISTRY = new NamedXContentRegistry(List.of(
@@ -82,6 +84,10 @@ public final class Parsers {
         for (String line = cases.readLine(); line != null; line = cases.readLine()) {
             Map<String, Object> declared = parser(line).map();
             String verdict;
+            if ("index_settings".equals(declared.get("kind"))) {
+                answers.println(settable());
+                continue;
+            }
             try {
                 verdict = judge((String) declared.get("kind"), (String) declared.get("name"), text(declared.get("body")), known);
             } catch (Exception refusal) {
@@ -122,6 +128,15 @@ public final class Parsers {
         if (template != null && template.settings() != null) {
             known.validate(Settings.builder().put(template.settings()).normalizePrefix("index.").build(), true);
         }
+    }
+
+    /** The names of the index settings that a template may contain. A name that ends with a dot is a group. */
+    private static String settable() {
+        return IndexScopedSettings.BUILT_IN_INDEX_SETTINGS.stream()
+            .filter(setting -> !setting.isPrivateIndex() && !setting.getProperties().contains(Setting.Property.InternalIndex))
+            .map(Setting::getKey)
+            .sorted()
+            .collect(Collectors.joining(" "));
     }
 
     private static IndexScopedSettings knownSettings() throws IllegalAccessException {
