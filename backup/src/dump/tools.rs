@@ -4,7 +4,7 @@ use std::{
     fs,
     io::{self, Read},
     os::unix::process::CommandExt,
-    path::{Path, PathBuf},
+    path::PathBuf,
     process::{Child, ChildStdout, Command, ExitStatus, Stdio},
     thread::JoinHandle,
 };
@@ -180,7 +180,7 @@ impl Memory {
     /// Refuses the tool more than this many bytes beyond its present size. A script in the place of the tool has no limit, since the
     /// program that it runs is unknown.
     pub fn limit_growth(self, bytes: u64) -> io::Result<()> {
-        let folder = Path::new("/proc").join(self.process.to_string());
+        let folder = PathBuf::from_iter(["/", "proc", &self.process.to_string()]);
         if !fs::read_link(folder.join("exe"))?.ends_with(self.name) {
             return Ok(());
         }
