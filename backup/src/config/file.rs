@@ -195,7 +195,7 @@ mod tests {
             ("jobs: []", "b.yaml:1: jobs: is not a list with at least one job"),
             ("jobs: [{name: a}]\njobs: [{name: b}]", "b.yaml:2: jobs: is set already in line 1"),
             ("workers: 1\n  store: 2", "is not valid YAML"),
-            ("workers: *two", "alias"),
+            ("workers: &two 2", "anchor"),
         ] {
             assert!(stated(text)[0].contains(part), "{text}: {:?}", stated(text));
         }

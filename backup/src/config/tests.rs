@@ -106,10 +106,11 @@ fn a_fault_names_the_place_where_it_was_made() {
     let at = format!("{}:", path.display());
     assert!(faults.contains(&format!("{at}5: jobs[0].store_bucket: is missing; set it: {}", bucket_help())), "{faults:#?}");
     assert!(faults.contains(&format!("{at}8: jobs[1].store_bucket: is missing; set it: {}", bucket_help())), "{faults:#?}");
+    assert!(faults.iter().any(|fault| fault.contains("did you mean store_bucket?")), "{faults:#?}");
     let ConfigError(faults) = load_from(variables.to_vec(), Some(&path), &overrides, RUN).unwrap_err();
     for expected in [
         "1: workers: is \"lots\", expected a whole number",
-        "3: store.bukket: is not a setting of this program; did you mean store_bucket? Otherwise remove it",
+        "3: store.bukket: is not a setting of this program; did you mean BACKUP_STORE_BUCKET? Otherwise remove it",
         "6: jobs[0].parts_in_flight: is not larger than workers; set it to at least one more than workers",
         "7: jobs[0].signing_key: is not an Ed25519 key",
         "9: jobs[1].signing_key_file: names /none, which cannot be read",

@@ -4,7 +4,7 @@ use std::{
     fs,
     io::{self, Read},
     os::unix::process::CommandExt,
-    path::{Path, PathBuf},
+    path::PathBuf,
     process::{Child, ChildStdout, Command, ExitStatus, Stdio},
     thread::JoinHandle,
 };
@@ -72,6 +72,14 @@ impl Tools {
         })
     }
 
+    /// The same with a name for the server's list of sessions.
+    pub fn start_as(&self, session: &str, name: &'static str, arguments: &[String], source: &Source) -> Result<Running> {
+        self.spawn(name, |command| {
+            source.prepare_tool(command);
+            command.args(arguments).env("PGAPPNAME", session)
+        })
+    }
+
     fn spawn(&self, name: &'static str, with: impl FnOnce(&mut Command) -> &mut Command) -> Result<Running> {
         let program = self.folder.as_ref().map_or_else(|| PathBuf::from(name), |folder| folder.join(name));
         let mut command = Command::new(program);
@@ -118,22 +126,9 @@ impl Running {
         Output(self.child.stdout.take())
     }
 
-    /// Refuses the tool more than this many bytes of memory beyond its present size. A script in the place of the tool has no limit,
-    /// since the program that it runs is unknown.
-    pub fn limit_growth(&self, bytes: u64) -> io::Result<()> {
-        let folder = Path::new("/proc").join(self.child.id().to_string());
-        if !fs::read_link(folder.join("exe"))?.ends_with(self.name) {
-            return Ok(());
-        }
-        // The first field is the size of the address space, in pages.
-        let size = fs::read_to_string(folder.join("statm"))?;
-        let pages = size.split(' ').next().and_then(|pages| pages.parse::<u64>().ok());
-        let pages = pages.ok_or_else(|| io::Error::other("the size of the process is unreadable"))?;
-        let present = pages.saturating_mul(rustix::param::page_size() as u64);
-        let limit = Some(present.saturating_add(bytes));
-        let pid = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw);
-        prlimit(pid, Resource::As, Rlimit { current: limit, maximum: limit })?;
-        Ok(())
+    /// The memory of the tool, for another thread.
+    pub fn memory(&self) -> Memory {
+        Memory { process: self.child.id(), name: self.name }
     }
 
     fn wait(&mut self) -> io::Result<ExitStatus> {
@@ -171,6 +166,33 @@ impl Running {
             ["canceling statement", "lock timeout", "terminating connection", "invalid snapshot", "server closed the connection"];
         let failure = Failure { standby: complaint.contains("conflict with recovery"), ..failure };
         if passing.iter().any(|text| complaint.contains(text)) { failure.passing() } else { failure }
+    }
+}
+
+/// The memory of a running tool.
+#[derive(Debug, Clone, Copy)]
+pub struct Memory {
+    process: u32,
+    name: &'static str,
+}
+
+impl Memory {
+    /// Refuses the tool more than this many bytes beyond its present size. A script in the place of the tool has no limit, since the
+    /// program that it runs is unknown.
+    pub fn limit_growth(self, bytes: u64) -> io::Result<()> {
+        let folder = PathBuf::from_iter(["/", "proc", &self.process.to_string()]);
+        if !fs::read_link(folder.join("exe"))?.ends_with(self.name) {
+            return Ok(());
+        }
+        // The first field is the size of the address space, in pages.
+        let size = fs::read_to_string(folder.join("statm"))?;
+        let pages = size.split(' ').next().and_then(|pages| pages.parse::<u64>().ok());
+        let pages = pages.ok_or_else(|| io::Error::other("the size of the process is unreadable"))?;
+        let present = pages.saturating_mul(rustix::param::page_size() as u64);
+        let limit = Some(present.saturating_add(bytes));
+        let process = i32::try_from(self.process).ok().and_then(Pid::from_raw);
+        prlimit(process, Resource::As, Rlimit { current: limit, maximum: limit })?;
+        Ok(())
     }
 }
 

@@ -55,7 +55,6 @@ pub async fn analyze(mut sessions: Vec<Session>, done: &HashSet<Vec<u8>>) -> Res
 pub(super) async fn one(session: &mut Session, relations: &[Vec<u8>]) -> Result<(), RestoreError> {
     match session.query([b"ANALYZE ", relations.join(&b", "[..]).as_slice()].concat()).await {
         Ok(_) => return Ok(()),
-        Err(error @ WireError::Server { .. }) if relations.len() == 1 => return Ok(warn(&relations[0], &error)),
         Err(WireError::Server { .. }) => {}
         Err(error) => return Err(RestoreError::by_wire("analysing tables")(error)),
     }

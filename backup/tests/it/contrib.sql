@@ -41,7 +41,7 @@ BEGIN
     FOR c IN SELECT o.oid, format('%I.%I', ns.nspname, o.opcname) AS class, am.amname AS method, o.opcintype::regtype::text AS type
             FROM pg_opclass o JOIN pg_am am ON am.oid = opcmethod JOIN pg_namespace ns ON ns.oid = opcnamespace
             JOIN pg_depend d ON d.classid = 'pg_opclass'::regclass AND d.objid = o.oid AND d.deptype = 'e'
-            WHERE o.opcintype::regtype::text NOT LIKE 'any%' ORDER BY class COLLATE "C", method LOOP
+            WHERE o.opcintype::regtype::text NOT LIKE 'any%' ORDER BY ns.nspname COLLATE "C", o.opcname COLLATE "C", am.amname LOOP
         BEGIN
             EXECUTE format('CREATE TABLE class_%s (v %s)', n, c.type);
             EXECUTE format('CREATE INDEX ON class_%s USING %I (v %s)', n, c.method, c.class);

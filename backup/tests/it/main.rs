@@ -18,6 +18,7 @@ mod interrupted;
 mod kept;
 mod limits;
 mod locales;
+mod money;
 mod night;
 mod partial;
 mod program;

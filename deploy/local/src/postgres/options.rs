@@ -11,6 +11,8 @@ pub struct PostgresOptions {
     pub port: Option<u16>,
     /// Configuration parameters, such as `("max_connections", "300")`. Later ones win.
     pub settings: Vec<(String, String)>,
+    /// Environment of the server, such as the folder of its locales.
+    pub environment: Vec<(String, String)>,
 }
 
 impl PostgresOptions {
@@ -23,6 +25,12 @@ impl PostgresOptions {
     /// Adds a configuration parameter.
     pub fn set(mut self, name: &str, value: &str) -> Self {
         self.settings.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// Adds a variable to the environment of the server.
+    pub fn with_variable(mut self, name: &str, value: &str) -> Self {
+        self.environment.push((name.to_owned(), value.to_owned()));
         self
     }
 

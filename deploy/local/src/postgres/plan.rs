@@ -54,7 +54,7 @@ impl PostgresPlan {
             name: "postgres",
             program: binaries::find("postgres")?,
             arguments: Vec::new(),
-            environment: Vec::new(),
+            environment: options.environment.clone(),
             account,
             open_input: false,
             stop_signal: StopSignal::Quit,
