@@ -239,6 +239,22 @@ pub async fn card_may_have_arrived(
     Ok(query.fetch_optional(connection).await?.is_some())
 }
 
+/// Whether an incident's last first message was dropped after lost answers, before `horizon`, and none followed.
+pub async fn card_is_missing(
+    connection: &mut SqliteConnection,
+    incident: IncidentId,
+    address: &Address,
+    horizon: Timestamp,
+) -> sqlx::Result<bool> {
+    let query = sqlx::query(
+        "SELECT state = ?4 AND doubtful = 1 AND coalesce(called_at, 0) < ?5 AS missing FROM outbox
+         WHERE incident = ?1 AND address = ?2 AND kind = ?3 ORDER BY id DESC LIMIT 1",
+    );
+    let query = query.bind(incident.0).bind(to_json(address)?).bind(Kind::Card.name());
+    let row = query.bind(State::GivenUp as i64).bind(milliseconds(horizon)).fetch_optional(connection).await?;
+    row.map_or(Ok(false), |row| row.try_get("missing"))
+}
+
 /// When the first waiting message of an address may be sent.
 pub async fn next_of_address(
     connection: &mut SqliteConnection,

@@ -216,6 +216,9 @@ impl Ingest {
         } else if incident.repeats != repeats || unconfirmed != self::unconfirmed(incident) {
             incidents::update(&mut work.connection, incident).await?;
         }
+        if !news && incident.is_open() {
+            work.restore_lost_cards(incident).await?;
+        }
         if incident.alerts.values().any(|alert| alert.confirms_at.is_some()) {
             work.change(Change::Compare);
             work.change(Change::Timers);

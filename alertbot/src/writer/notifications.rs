@@ -67,6 +67,20 @@ impl Work {
         Ok(())
     }
 
+    /// Alertmanager repeats a notification. A chat whose first message was dropped after lost answers gets it again, because it may
+    /// never have arrived.
+    pub async fn restore_lost_cards(&mut self, incident: &Incident) -> anyhow::Result<()> {
+        let Ok(horizon) = self.now.checked_sub(RESTORED_AFTER) else { return Ok(()) };
+        for address in self.routing.chats(incident) {
+            if threads::message_of(&mut self.connection, incident.id, &address).await?.is_none()
+                && outbox::card_is_missing(&mut self.connection, incident.id, &address, horizon).await?
+            {
+                self.tell_address(incident, &address, &Happening::Reminded).await?;
+            }
+        }
+        Ok(())
+    }
+
     pub(super) async fn tell_address(
         &mut self,
         incident: &Incident,
@@ -197,6 +211,8 @@ impl Work {
     }
 }
 
+/// A repetition by Alertmanager within this time of a lost message is one of its own attempts, not news.
+const RESTORED_AFTER: jiff::SignedDuration = jiff::SignedDuration::from_mins(1);
 /// Most happenings in one waiting message. The state itself is read when the message is sent.
 const MOST_HAPPENINGS: usize = 20;
 

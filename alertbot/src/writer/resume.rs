@@ -1,10 +1,21 @@
 //! This module loads the queue after a restart. Messages in flight may have arrived. The wall clock may have been set back.
+//!
+//! - An interrupted edit is repeated without a limit, because a repeated edit leads to the same message.
+//! - Another interrupted message is sent once more, marked, after [`CALM`]. A program that is killed again and again would
+//!   otherwise use up both attempts before either of them left.
 
-use alertbot_core::{incident::IncidentId, schedule::Item};
+use alertbot_core::{
+    incident::IncidentId,
+    schedule::{Item, Kind},
+};
 use jiff::SignedDuration;
 
 use super::{Command, Work, deliver::given_up, work::item};
-use crate::store::{audit, facts, incidents, outbox};
+use crate::store::{
+    audit, continuations, facts, incidents,
+    outbox::{self, Body, Message},
+    threads,
+};
 
 pub struct Resume;
 
@@ -26,23 +37,44 @@ impl Command for Resume {
             let Some(last) = batch.last() else { return Ok(resumed) };
             after = last.id;
             for mut message in batch {
-                if message.under_way && message.maybe_sent {
+                if message.under_way && is_edit(work, &message).await? {
+                    message.under_way = false;
+                    message.maybe_sent = false;
+                    message.attempts += 1;
+                    outbox::save(&mut work.connection, &message).await?;
+                } else if message.under_way && message.maybe_sent {
                     // Both attempts may have arrived. No third attempt follows, as after a lost answer.
                     let reason = "the program ended during its second attempt";
                     given_up(work, &message, reason, false, work.now).await?;
                     resumed.given_up.push(message.address.channel());
                     continue;
-                }
-                if message.under_way {
+                } else if message.under_way {
                     message.under_way = false;
                     message.maybe_sent = true;
                     message.attempts += 1;
+                    message.not_before = message.not_before.max(work.now.checked_add(CALM)?);
                     outbox::save(&mut work.connection, &message).await?;
                 }
                 resumed.queue.push(item(&message));
             }
         }
     }
+}
+
+/// Time that the program must run before it repeats a message that its end interrupted.
+const CALM: SignedDuration = SignedDuration::from_secs(5);
+
+/// Whether the interrupted call edited a message that is in the chat.
+async fn is_edit(work: &mut Work, message: &Message) -> anyhow::Result<bool> {
+    let Some(incident) = message.incident else { return Ok(false) };
+    let connection = &mut work.connection;
+    Ok(match message.body {
+        Body::Part { part } => {
+            let parts = continuations::parts_of(connection, incident, &message.address).await?;
+            parts.into_iter().any(|known| known.part == part && known.message.is_some())
+        }
+        _ => message.kind == Kind::Edit && threads::message_of(connection, incident, &message.address).await?.is_some(),
+    })
 }
 
 /// Name of the fact that stores the audit line up to which a set-back clock is compensated.

@@ -12,11 +12,12 @@ use std::{
 use jiff::Timestamp;
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 use serde_json::json;
-use telegram_emulator::{ChatKind, ChatSeed, Emulator, Fault, FaultKind, Limits, Seed};
+use sqlx::{ConnectOptions, sqlite::SqliteConnectOptions};
+use telegram_emulator::{ChatKind, ChatSeed, Emulator, Fault, FaultKind, Limits, Message, Seed};
 
 use crate::{
-    bot::{OPERATIONS, Settings, until},
-    payloads::{alert, group},
+    bot::{OPERATIONS, Settings, message_with, until},
+    payloads::{alert, group, single},
     program::{Program, post},
 };
 
@@ -151,6 +152,114 @@ async fn killed_in_its_second_attempt_a_message_is_given_up_and_counted() {
     program.begin(&settings, &[]).await;
     assert_eq!(program.metric("alertbot_given_up_total{channel=\"telegram\",reason=\"unknown\"}").await, 1.0);
     assert_eq!(emulator.messages(OPERATIONS).len(), 2);
+}
+
+/// Rows of this kind whose call is in flight, read from the store of the running program.
+async fn in_flight(settings: &Settings, kind: &str) -> i64 {
+    let mut store = SqliteConnectOptions::new().filename(&settings.store).read_only(true).connect().await.unwrap();
+    let query = sqlx::query_scalar("SELECT count(*) FROM outbox WHERE kind = ? AND state = 1").bind(kind);
+    query.fetch_one(&mut store).await.unwrap()
+}
+
+/// Waits a bounded time for a call that a correct program does not make.
+async fn in_flight_within(settings: &Settings, kind: &str, time: Duration) -> bool {
+    let end = Instant::now() + time;
+    while Instant::now() < end {
+        if in_flight(settings, kind).await > 0 {
+            return true;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    false
+}
+
+/// Each start is killed before its attempt reaches Telegram. A repeated edit leads to the same message, so none is given up.
+#[tokio::test]
+async fn an_edit_that_two_kills_interrupted_is_made_at_the_next_start() {
+    let (emulator, folder) = (Emulator::start(Seed::demo()).await.unwrap(), tempfile::tempdir().unwrap());
+    let mut settings = Settings::new(&emulator, &folder);
+    let mut program = Program::start(&mut settings, &[]).await;
+    let began = Timestamp::now();
+    assert_eq!(program.post(&single("Interrupted", "critical", "firing", began)).await, Some(200));
+    message_with(&emulator, OPERATIONS, &["Interrupted"]).await;
+    emulator.fault(Fault::new(FaultKind::Slow { milliseconds: 60_000 }).on("editMessageText"));
+    assert_eq!(program.post(&single("Interrupted", "critical", "resolved", began)).await, Some(200));
+    for _ in 0..2 {
+        until("the edit is under way", async || in_flight(&settings, "edit").await == 1).await;
+        program.kill().await;
+        program.begin(&settings, &[]).await;
+    }
+    until("the edit is under way", async || in_flight(&settings, "edit").await == 1).await;
+    program.kill().await;
+    emulator.clear_faults();
+    program.begin(&settings, &[]).await;
+    let closed = |message: &Message| !message.buttons().iter().any(|(_, data)| data.starts_with("ack:"));
+    until("the card is resolved", async || emulator.messages(OPERATIONS).last().is_some_and(closed)).await;
+    assert_eq!(emulator.messages(OPERATIONS).len(), 1);
+}
+
+/// The network breaks three times before the request arrives.
+#[tokio::test]
+async fn an_edit_without_an_answer_is_repeated_until_it_has_one() {
+    let (emulator, folder) = (Emulator::start(Seed::demo()).await.unwrap(), tempfile::tempdir().unwrap());
+    let mut settings = Settings::new(&emulator, &folder);
+    let program = Program::start(&mut settings, &[]).await;
+    let began = Timestamp::now();
+    assert_eq!(program.post(&single("Broken", "critical", "firing", began)).await, Some(200));
+    message_with(&emulator, OPERATIONS, &["Broken"]).await;
+    emulator.fault(Fault::new(FaultKind::Broken).on("editMessageText").times(3));
+    assert_eq!(program.post(&single("Broken", "critical", "resolved", began)).await, Some(200));
+    let closed = |message: &Message| !message.buttons().iter().any(|(_, data)| data.starts_with("ack:"));
+    until("the card is resolved", async || emulator.messages(OPERATIONS).last().is_some_and(closed)).await;
+    assert_eq!(program.metric("alertbot_given_up_total{channel=\"telegram\",reason=\"unknown\"}").await, 0.0);
+}
+
+/// A program that is killed at once after each start has not used its second attempt.
+#[tokio::test]
+async fn kills_in_quick_succession_leave_the_second_attempt() {
+    let (emulator, folder) = (Emulator::start(Seed::demo()).await.unwrap(), tempfile::tempdir().unwrap());
+    let mut settings = Settings::new(&emulator, &folder);
+    let mut program = Program::start(&mut settings, &[]).await;
+    emulator.fault(Fault::new(FaultKind::Slow { milliseconds: 60_000 }).on("sendMessage"));
+    assert_eq!(program.post(&single("Quick", "critical", "firing", Timestamp::now())).await, Some(200));
+    until("the message is under way", async || in_flight(&settings, "card").await == 1).await;
+    for _ in 0..3 {
+        program.kill().await;
+        program.begin(&settings, &[]).await;
+        let used = in_flight_within(&settings, "card", Duration::from_secs(1)).await;
+        assert!(!used, "the second attempt is made right after a start");
+    }
+    program.kill().await;
+    emulator.clear_faults();
+    program.begin(&settings, &[]).await;
+    message_with(&emulator, OPERATIONS, &["Quick"]).await;
+    assert_eq!(emulator.messages(OPERATIONS).len(), 1);
+}
+
+/// Neither attempt reached Telegram. The next repetition by Alertmanager sends the card, but its own quick retries do not.
+#[tokio::test]
+async fn a_repetition_restores_a_card_that_never_arrived() {
+    let (emulator, folder) = (Emulator::start(Seed::demo()).await.unwrap(), tempfile::tempdir().unwrap());
+    let mut settings = Settings::new(&emulator, &folder);
+    let mut program = Program::start(&mut settings, &[]).await;
+    emulator.fault(Fault::new(FaultKind::Broken).on("sendMessage").times(2));
+    let payload = single("Lost", "critical", "firing", Timestamp::now());
+    assert_eq!(program.post(&payload).await, Some(200));
+    let given_up = "alertbot_given_up_total{channel=\"telegram\",reason=\"unknown\"}";
+    until("both attempts were made", async || program.metric(given_up).await == 1.0).await;
+    assert_eq!(program.post(&payload).await, Some(200));
+    program.kill().await;
+    {
+        let mut store = SqliteConnectOptions::new().filename(&settings.store).connect().await.unwrap();
+        let queued: i64 = sqlx::query_scalar("SELECT count(*) FROM outbox WHERE state < 2").fetch_one(&mut store).await.unwrap();
+        assert_eq!(queued, 0, "a quick retry by Alertmanager is not a repetition");
+        sqlx::query("UPDATE outbox SET called_at = called_at - 120000").execute(&mut store).await.unwrap();
+    }
+    program.begin(&settings, &[]).await;
+    assert_eq!(program.post(&payload).await, Some(200));
+    message_with(&emulator, OPERATIONS, &["Lost"]).await;
+    assert_eq!(program.post(&payload).await, Some(200));
+    assert_eq!(emulator.messages(OPERATIONS).len(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

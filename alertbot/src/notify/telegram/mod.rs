@@ -110,7 +110,11 @@ impl Telegram {
                     .link_preview_options(without_preview());
                 payload.parse_mode = text.html.then_some(ParseMode::Html);
                 payload.reply_markup = keyboard(&text.buttons);
-                self.post(&payload, Some(*message)).await
+                match self.post(&payload, Some(*message)).await {
+                    // A repeated edit leads to the same message, so a lost answer costs nothing.
+                    Outcome::Unknown { reason } => Outcome::TryAgain { reason },
+                    outcome => outcome,
+                }
             }
             Call::Photo { place, picture, caption, reply_to } => self.photo(*place, picture, caption, *reply_to).await,
         }
