@@ -10,6 +10,7 @@ mod arm;
 mod figures;
 mod machine;
 mod probe;
+mod recover;
 mod recovery;
 mod report;
 mod round;
@@ -150,6 +151,7 @@ pub async fn run(settings: &Settings) -> Result<()> {
     figures.set("recovery.events_per_second", events_per_second);
     figures.set("recovery.events", events);
     telemetry::measure(settings, folder.path(), &mut figures).await?;
+    figures.set("recover.seconds_per_million_events", recover::measure(settings, folder.path()).await?);
     let core = core_bench::run(settings.seed, settings.core)?;
     figures.set("core.mops_per_cpu_second", core.mops_per_cpu_second);
     figures.set("core.p50_ns", core.p50_ns);

@@ -21,6 +21,7 @@ const GOALS: [(&str, Goal); 15] = [
     ("core.cascade_10k_ms", Goal::AtMost(100.0)),
     ("core.cascade_10k_over_1k", Goal::AtMost(12.0)),
     ("recovery.events_per_second", Goal::AtLeast(500_000.0)),
+    ("recover.seconds_per_million_events", Goal::AtMost(10.0)),
     ("memory.bytes_per_resting_order", Goal::AtMost(300.0)),
     ("telemetry.cpu_share", Goal::AtMost(0.05)),
     ("metrics.scrape_ms", Goal::AtMost(50.0)),
