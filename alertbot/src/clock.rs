@@ -1,4 +1,4 @@
-//! This module is the only clock: the wall time at the start, advanced by the monotonic clock. A change of the wall clock while
+//! This module is the only clock, and no other module reads one: the wall time at the start, advanced by the monotonic clock. A change of the wall clock while
 //! the program runs does not move a step. After a restart the new time applies.
 
 use std::time::Instant;
@@ -27,9 +27,14 @@ impl Clock {
         moment::moment(self.now())
     }
 
+    /// The wall clock with its steps. Only to compare with a time that another program states.
+    pub fn wall(&self) -> Timestamp {
+        Timestamp::now()
+    }
+
     /// How far the wall clock moved since the start; forward is positive. Used for the log and for times shown to people.
     pub fn stepped_seconds(&self) -> f64 {
-        Timestamp::now().duration_since(self.now()).as_secs_f64()
+        self.wall().duration_since(self.now()).as_secs_f64()
     }
 
     /// Completes at a moment of this clock.

@@ -14,6 +14,7 @@
 //! - A receiver in `notify` makes one attempt and reports an outcome. It must not sleep, retry or route.
 
 pub mod alertmanager;
+pub mod calendar;
 pub mod chatops;
 pub mod check;
 pub mod clock;

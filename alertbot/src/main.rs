@@ -9,6 +9,7 @@ use std::{
 
 use alertbot::{
     check,
+    clock::Clock,
     config::{self, Config, Faults, Means},
     reload,
     routing::Routing,
@@ -35,11 +36,11 @@ const TEST_SEND_STATUSES: &str =
 #[command(version)]
 struct Arguments {
     #[command(subcommand)]
-    command: Command,
+    command: CliCommand,
 }
 
 #[derive(Subcommand)]
-enum Command {
+enum CliCommand {
     /// Receive webhooks, track incidents, notify people; SIGHUP or a changed file reloads the configuration
     #[command(after_help = format!("{}\n{SERVE_STATUSES}", config::help()))]
     Serve(File),
@@ -94,16 +95,16 @@ struct File {
 
 fn main() -> ExitCode {
     match Arguments::parse().command {
-        Command::Serve(file) => live(&file),
-        Command::Check(arguments) => check(&arguments),
-        Command::TestSend(arguments) => test_send(arguments),
+        CliCommand::Serve(file) => live(&file),
+        CliCommand::Check(arguments) => check(&arguments),
+        CliCommand::TestSend(arguments) => test_send(arguments),
     }
 }
 
 /// Returns the validated configuration.
 fn load(file: &File) -> Result<Config, Faults> {
     let config = config::load(&file.config)?;
-    match check::templates(&config, Timestamp::now()) {
+    match check::templates(&config, Clock::default().now()) {
         faults if faults.is_empty() => Ok(config),
         faults => Err(Faults::of_file(&file.config, faults)),
     }
@@ -123,10 +124,11 @@ fn check(arguments: &Check) -> ExitCode {
         Ok(config) => config,
         Err(faults) => return refuse(&faults),
     };
-    let now = Timestamp::now();
+    let now = Clock::default().now();
     let faults = check::faults(&config, now);
     let routing = Routing::new(config, Vec::new(), Vec::new());
     let mut warnings = check::warnings(&routing.config);
+    warnings.extend(check::skipped_events(&routing.config, now));
     // The preview reports a file that cannot be read.
     let body = arguments.payload.as_deref().and_then(|path| std::fs::read(path).ok());
     warnings.extend(body.map(|body| check::dropped_links(&routing, &body)).unwrap_or_default());
@@ -162,7 +164,7 @@ fn test_send(arguments: TestSend) -> ExitCode {
     };
     let targets = Targets { chats: arguments.chat, people: arguments.person, by: arguments.by };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("failed to start the runtime");
-    match runtime.and_then(|runtime| runtime.block_on(test_send::send_all(config, &targets, Timestamp::now()))) {
+    match runtime.and_then(|runtime| runtime.block_on(test_send::send_all(config, &targets, Clock::default().now()))) {
         Ok((lines, all)) => {
             lines.iter().for_each(|line| println!("{line}"));
             if all { ExitCode::SUCCESS } else { ExitCode::FAILURE }
@@ -200,7 +202,7 @@ fn live(file: &File) -> ExitCode {
         }
     };
     let name = file.config.display().to_string();
-    for fault in check::duties(&config, Timestamp::now()).into_iter().chain(check::receiver_faults(&config)) {
+    for fault in check::duties(&config, Clock::default().now()).into_iter().chain(check::receiver_faults(&config)) {
         tracing::warn!(file = name, "{}", fault.in_file(&name));
     }
     let ended = runtime.block_on(async {

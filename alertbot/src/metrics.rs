@@ -129,6 +129,18 @@ service_kit::metrics! {
     }
 }
 
+service_kit::metrics! {
+    /// Calendars of schedules.
+    pub struct CalendarMetrics {
+        /// Reads of a schedule's calendar, by outcome (done, failed).
+        pub reads: IntCounterVec = "alertbot_calendar_reads_total", ["schedule", "outcome"];
+        /// Unix time of the last successful read, by schedule; the start of the program before the first one.
+        pub read_at: GaugeVec = "alertbot_calendar_read_timestamp_seconds", ["schedule"];
+        /// Events of the calendar without effect: they name no person, or have invalid times.
+        pub skipped: IntGaugeVec = "alertbot_calendar_skipped_events", ["schedule"];
+    }
+}
+
 /// Every metric, registered.
 #[derive(Debug, Clone)]
 pub struct AlertbotMetrics {
@@ -137,6 +149,7 @@ pub struct AlertbotMetrics {
     pub delivery: DeliveryMetrics,
     pub incident: IncidentMetrics,
     pub people: PeopleMetrics,
+    pub calendar: CalendarMetrics,
 }
 
 impl AlertbotMetrics {
@@ -149,6 +162,7 @@ impl AlertbotMetrics {
             delivery: DeliveryMetrics::register(metrics)?,
             incident: IncidentMetrics::register(metrics)?,
             people: PeopleMetrics::register(metrics)?,
+            calendar: CalendarMetrics::register(metrics)?,
         })
     }
 }

@@ -9,7 +9,7 @@
 //! - If the list of a group was cut (`max_alerts`), the whole group is read, because no webhook reports its end.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{BTreeSet, HashMap, HashSet},
     sync::Arc,
     time::Duration,
 };
@@ -23,7 +23,7 @@ use tokio::sync::{Notify, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    alertmanager::{AlertmanagerClient, Group},
+    alertmanager::{AlertmanagerClient, Group, SeenAlerts},
     clock::Clock,
     metrics::IncidentMetrics,
     store::{facts, incidents, owners},
@@ -131,14 +131,16 @@ impl Reconciler {
                     gone: Vec::new(),
                     group_gone: false,
                     suppressed: incident.firing().next().is_some(),
+                    inhibited_by: BTreeSet::new(),
                     silences_ended: Vec::new(),
                 };
                 let mut any_seen = false;
                 for (fingerprint, _) in incident.alerts.iter().filter(|(_, alert)| alert.status == Status::Firing) {
                     match alerts.get(fingerprint) {
-                        Some(suppressed) => {
+                        Some(seen) => {
                             any_seen = true;
-                            one.suppressed &= suppressed;
+                            one.suppressed &= seen.suppressed;
+                            one.inhibited_by.extend(seen.inhibited_by.iter().cloned());
                         }
                         None => {
                             one.suppressed = false;
@@ -173,7 +175,9 @@ impl Reconciler {
                     .map(|silence| silence.id.clone())
                     .collect();
                 let ended = one.group_gone || !one.gone.is_empty() || !one.silences_ended.is_empty();
-                if ended || one.suppressed != incident.suppressed {
+                let explained = incident.causes.iter().all(|cause| one.inhibited_by.contains(&cause.fingerprint))
+                    && (!incident.causes.is_empty() || one.inhibited_by.is_empty());
+                if ended || !explained || one.suppressed != incident.suppressed {
                     found.push(one);
                 }
             }
@@ -193,13 +197,13 @@ impl Reconciler {
     async fn is_young(&self) -> anyhow::Result<bool> {
         let settled = self.writer.routing.config.incidents.settle_after_restart;
         let settled = SignedDuration::try_from(settled).unwrap_or(SignedDuration::MAX);
-        // By the wall clock, as Alertmanager reports it.
-        Ok(Timestamp::now().duration_since(self.alertmanager.up_since().await?) < settled)
+        // Alertmanager states its start by the wall clock.
+        Ok(self.clock.wall().duration_since(self.alertmanager.up_since().await?) < settled)
     }
 
     /// Settles ends that one replica reported before this read began, by the data of all replicas. `latest`: when an end reported
     /// at the start of the read applies without a further read.
-    async fn confirm_ends(&self, alerts: &HashMap<Box<str>, bool>, latest: Timestamp, complete: bool) -> anyhow::Result<()> {
+    async fn confirm_ends(&self, alerts: &SeenAlerts, latest: Timestamp, complete: bool) -> anyhow::Result<()> {
         let (mut after, mut is_young) = (IncidentId(0), None);
         loop {
             let batch = incidents::open_of_source(&self.writer.readers, &self.alertmanager.name, after, AT_ONCE).await?;
@@ -238,10 +242,10 @@ impl Reconciler {
 
     /// Opens incidents for alerts that are active in a replica although their incident ended, or although the incident recorded
     /// their end.
-    async fn open_what_is_active(&self, alerts: &HashMap<Box<str>, bool>, active: &mut Reads) -> anyhow::Result<()> {
+    async fn open_what_is_active(&self, alerts: &SeenAlerts, active: &mut Reads) -> anyhow::Result<()> {
         let source = &self.alertmanager.name;
         let unsuppressed: Vec<&str> =
-            alerts.iter().filter(|(_, suppressed)| !**suppressed).map(|(fingerprint, _)| fingerprint.as_ref()).collect();
+            alerts.iter().filter(|(_, seen)| !seen.suppressed).map(|(fingerprint, _)| fingerprint.as_ref()).collect();
         let mut still_active = Reads::new();
         let mut wanted: HashMap<String, HashSet<Box<str>>> = HashMap::new();
         for named in unsuppressed.chunks(AT_ONCE) {

@@ -37,7 +37,21 @@ pub struct SeenStatus {
     /// Time intervals that mute it. Newer versions of Alertmanager send them.
     #[serde(default)]
     pub muted_by: Option<Vec<String>>,
+    /// Fingerprints of the alerts that inhibit it.
+    #[serde(default)]
+    pub inhibited_by: Vec<Box<str>>,
 }
+
+/// Whether an alert notifies no one, and which alerts inhibit it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Suppression {
+    pub suppressed: bool,
+    /// Fingerprints.
+    pub inhibited_by: Vec<Box<str>>,
+}
+
+/// Alerts of all replicas, by fingerprint.
+pub type SeenAlerts = HashMap<Box<str>, Suppression>;
 
 /// A group with its alerts, as a webhook within the size limit would have contained it.
 #[derive(Debug, Clone, Deserialize)]
@@ -151,13 +165,13 @@ impl AlertmanagerClient {
         self.urls.len() > 1
     }
 
-    /// Every alert of any replica, and whether it is suppressed on all replicas that have it. Also returns why the list may be
+    /// Every alert of any replica. An alert is suppressed if it is on all replicas that have it. Also returns why the list may be
     /// incomplete: if a replica did not answer, an alert missing from the list may be active there.
     ///
     /// # Errors
     /// Returns an error if no replica answers.
-    pub async fn alerts(&self) -> anyhow::Result<(HashMap<Box<str>, bool>, Option<anyhow::Error>)> {
-        let mut all: HashMap<Box<str>, bool> = HashMap::new();
+    pub async fn alerts(&self) -> anyhow::Result<(SeenAlerts, Option<anyhow::Error>)> {
+        let mut all = SeenAlerts::new();
         let (mut answered, mut missing) = (false, None);
         for url in &self.urls {
             let alerts: Vec<Seen> = match self.get(url, "alerts", &[]).await {
@@ -170,7 +184,9 @@ impl AlertmanagerClient {
             answered = true;
             for alert in alerts {
                 let suppressed = alert.status.is_suppressed();
-                all.entry(alert.fingerprint).and_modify(|on_all| *on_all &= suppressed).or_insert(suppressed);
+                let merged = all.entry(alert.fingerprint).or_insert(Suppression { suppressed: true, inhibited_by: Vec::new() });
+                merged.suppressed &= suppressed;
+                merged.inhibited_by.extend(alert.status.inhibited_by);
             }
         }
         match missing {

@@ -23,12 +23,14 @@ const LINES: usize = 25;
 pub(super) const VALUE: usize = 60;
 
 pub(super) async fn alerts(context: &BotContext, reader: &Reader) -> Result<String, Unavailable> {
-    let open = incidents::open(&context.writer.readers, LINES).await.map_err(|error| Unavailable(error.to_string()))?;
+    let mut open = incidents::open(&context.writer.readers, LINES).await.map_err(|error| Unavailable(error.to_string()))?;
     let counts = incidents::count_open(&context.writer.readers).await.map_err(|error| Unavailable(error.to_string()))?;
     let count = usize::try_from(counts.iter().map(|(_, _, count)| count).sum::<i64>()).unwrap_or(0);
     if open.is_empty() {
         return Ok(plain_words(&say(reader.language, Text::NothingOpen), reader));
     }
+    // Causes before what they cause.
+    open.sort_by_key(|incident| !incident.causes.is_empty());
     let mut lines = vec![say(reader.language, Text::Open { count })];
     let shared = place::Shared::of(&open);
     lines.extend(open.iter().map(|incident| line(incident, &shared, reader)));

@@ -6,6 +6,7 @@ use alertbot_core::oncall::{self, Schedule};
 use jiff::{SignedDuration, Timestamp};
 use service_kit::yaml::FileFault;
 
+use super::calendar;
 use crate::config::{Config, EscalationStep, Person, Role};
 
 /// Time in which gaps are searched.
@@ -16,7 +17,8 @@ pub fn gaps(config: &Config, now: Timestamp) -> Vec<FileFault> {
     let Ok(end) = now.checked_add(LOOKED_AHEAD) else { return Vec::new() };
     let mut faults = Vec::new();
     for (index, schedule) in config.schedules.iter().enumerate().filter(|(_, schedule)| !schedule.gaps) {
-        let shifts = oncall::shifts(schedule, now, end);
+        let Some(filled) = calendar::filled(config, schedule, now) else { continue };
+        let shifts = oncall::shifts(&filled, now, end);
         let mut empty = shifts.iter().filter(|shift| shift.person.is_none());
         let Some(first) = empty.next() else { continue };
         let local = |moment| schedule.time_zone.to_datetime(moment).strftime("%Y-%m-%d %H:%M").to_string();
@@ -72,6 +74,8 @@ fn on_schedules<'a>(config: &'a Config, step: &'a EscalationStep) -> Vec<(&'a st
 /// Everybody who can come on duty in a schedule.
 fn people<'a>(config: &'a Config, schedule: &Schedule) -> Vec<&'a Person> {
     let layers = schedule.layers.iter().flat_map(|layer| &layer.people);
-    let names: BTreeSet<&String> = layers.chain(schedule.overrides.iter().map(|entry| &entry.person)).collect();
+    let calendars = config.calendars.iter().filter(|source| source.schedule == schedule.name);
+    let named = calendars.flat_map(|source| source.people.values());
+    let names: BTreeSet<&String> = layers.chain(schedule.overrides.iter().map(|entry| &entry.person)).chain(named).collect();
     names.into_iter().filter_map(|name| config.person(name)).collect()
 }

@@ -3,6 +3,7 @@
 //! [`crate::config`] reports faults of the file. This module reports faults that only the built configuration shows: a template that
 //! fails, a night with no person on duty, a person who lacks the means of a step.
 
+mod calendar;
 mod duty;
 mod preview;
 mod surroundings;
@@ -18,6 +19,7 @@ use service_kit::yaml::FileFault;
 
 use crate::{config::Config, notify::receivers};
 
+pub use calendar::skipped_events;
 pub use preview::{preview, preview_payload};
 pub use surroundings::{dropped_links, warnings};
 
@@ -64,6 +66,7 @@ pub fn faults(config: &Config, now: Timestamp) -> Vec<FileFault> {
     let mut faults = templates(config, now);
     faults.extend(receiver_faults(config));
     faults.extend(duties(config, now));
+    faults.extend(calendar::calendars(config, now));
     faults.extend(surroundings::store(config));
     faults.sort_by_key(|fault| fault.line);
     faults

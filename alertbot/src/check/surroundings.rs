@@ -2,7 +2,13 @@
 
 use std::{collections::BTreeSet, path::Path};
 
-use alertbot_core::{alert::read_body, message::markup::has_plain_host};
+use alertbot_core::{
+    alert::read_body,
+    message::{
+        links::{DASHBOARD, RUNBOOK, is_relative},
+        markup::has_plain_host,
+    },
+};
 use service_kit::yaml::FileFault;
 
 use crate::{config::Config, routing::Routing};
@@ -29,23 +35,53 @@ pub fn warnings(config: &Config) -> Vec<String> {
     let missing = missing.map(|folder| {
         format!("store.path: the folder {} does not exist; `serve` creates it and needs the permission", folder.display())
     });
-    missing.into_iter().collect()
+    let links = &config.links;
+    let configured = [
+        ("runbooks", &links.runbooks),
+        ("dashboards", &links.dashboards),
+        ("logs", &links.logs),
+        ("expressions", &links.expressions),
+        ("silences", &links.silences),
+    ];
+    let dropped = configured.into_iter().filter_map(|(key, address)| {
+        let address = address.as_deref().filter(|address| has_plain_host(address))?;
+        Some(format!("links.{key}: Telegram drops links to {address}, because its host has no dot; set an address with a domain"))
+    });
+    missing.into_iter().chain(dropped).collect()
 }
 
-/// Links of a payload that Telegram drops: their host has no dot.
+/// Links of a payload that its message lacks or that Telegram drops: relative ones without a configured address, and those whose
+/// host has no dot.
 pub fn dropped_links(routing: &Routing, body: &[u8]) -> Vec<String> {
     let Ok(payload) = read_body(body) else { return Vec::new() };
-    let annotations = payload.alerts.iter().flat_map(|alert| alert.annotations.iter().map(|(_, value)| value));
-    let addresses = payload.alerts.iter().map(|alert| alert.generator_url.as_str()).chain(annotations);
-    let addresses = addresses.chain([payload.external_url.as_str()]).chain(routing.config.public_url.as_deref());
+    let bases = &routing.config.links;
+    let annotations = || payload.alerts.iter().flat_map(|alert| alert.annotations.iter());
+    let relative: BTreeSet<&str> = annotations()
+        .filter(|(name, value)| bases.of_annotation(name).is_some_and(Option::is_none) && is_relative(value.trim()))
+        .map(|(name, _)| name)
+        .collect();
+    let addresses = payload.alerts.iter().map(|alert| alert.generator_url.as_str());
+    let addresses = addresses.filter(|url| bases.expressions.is_none() || !url.contains("/graph?"));
+    let alertmanager = Some(payload.external_url.as_str()).filter(|_| bases.silences.is_none());
+    let addresses = addresses.chain(annotations().map(|(_, value)| value)).chain(alertmanager);
     let hosts: BTreeSet<&str> = addresses.filter(|address| has_plain_host(address)).map(origin).collect();
-    let warning = |origin: &str| {
+    let dropped = |origin: &str| {
         format!(
-            "links to {origin} are shown as text: Telegram drops links to hosts without a dot; set --web.external-url of \
-             Prometheus and Alertmanager to an address with a domain"
+            "links to {origin} are shown as text: Telegram drops links to hosts without a dot; set `links`, or \
+             --web.external-url of Prometheus and Alertmanager to an address with a domain"
         )
     };
-    hosts.into_iter().map(warning).collect()
+    let incomplete = |name: &str| {
+        let key = if RUNBOOK.contains(&name) {
+            "runbooks"
+        } else if DASHBOARD.contains(&name) {
+            "dashboards"
+        } else {
+            "logs"
+        };
+        format!("the annotation {name} is a relative address, and messages omit it; set links.{key}")
+    };
+    hosts.into_iter().map(dropped).chain(relative.into_iter().map(incomplete)).collect()
 }
 
 fn origin(address: &str) -> &str {

@@ -196,4 +196,17 @@ fn links_that_telegram_drops_are_named() {
         assert!(warning.starts_with(&format!("links to {origin} are shown as text")), "{found:?}");
     }
     assert_eq!(found.len(), 3, "{found:?}");
+    // The configured addresses replace those of Prometheus and Alertmanager.
+    let linked = |links: &str| Routing::new(parse(&format!("{EXAMPLE}\nlinks: {links}\n")), Vec::new(), Vec::new());
+    let own = linked("{expressions: 'https://p.example.org', silences: 'https://a.example.org'}");
+    assert_eq!(dropped_links(&own, body.to_string().as_bytes()).len(), 1);
+    let plain = linked("{runbooks: 'http://wiki:8080', logs: 'https://l.example.org'}");
+    let warned = warnings(&plain.config);
+    let links: Vec<&String> = warned.iter().filter(|warning| warning.starts_with("links.")).collect();
+    assert_eq!(links.len(), 1, "{warned:?}");
+    assert!(links[0].starts_with("links.runbooks: Telegram drops links to http://wiki:8080"), "{warned:?}");
+    let relative = body.to_string().replace("https://runbooks.example.org/a", "/runbooks/a.md");
+    let said = dropped_links(&routing, relative.as_bytes());
+    assert!(said.iter().any(|line| line.ends_with("set links.runbooks")), "{said:?}");
+    assert!(!dropped_links(&plain, relative.as_bytes()).iter().any(|line| line.contains("relative")));
 }

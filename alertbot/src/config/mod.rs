@@ -21,10 +21,10 @@ pub mod telegram;
 #[cfg(test)]
 mod tests;
 
-use std::{ffi::OsString, fmt, net::SocketAddr, path::Path, time::Duration};
+use std::{ffi::OsString, fmt, net::SocketAddr, path::Path, sync::Arc, time::Duration};
 
 use alertbot_core::{
-    message::{Calendar, Language, Templates},
+    message::{Calendar, Language, LinkAddresses, Templates},
     oncall::Schedule,
 };
 use jiff::tz::TimeZone;
@@ -40,6 +40,7 @@ pub use person::{Means, Person, PhoneNumber, Role};
 pub use provider::{Generic, Preset, Provider, ProviderKind};
 pub use quiet::{Quiet, QuietHours};
 pub use route::{Matcher, Pattern, Route};
+pub use schedule::{CalendarPlace, CalendarSource};
 pub use settings::{FlappingSettings, Heartbeat, Incidents, InputLimits, Picture, StoreSettings};
 pub use severity::Severities;
 pub use telegram::{Bot, Budget, Chat};
@@ -63,6 +64,8 @@ pub struct Config {
     pub time_zone: TimeZone,
     /// For dates in Persian messages.
     pub calendar: Calendar,
+    /// Addresses at which readers reach what messages link to.
+    pub links: Arc<LinkAddresses>,
     pub store: StoreSettings,
     pub severities: Severities,
     pub alertmanagers: Vec<Alertmanager>,
@@ -71,6 +74,7 @@ pub struct Config {
     pub providers: Vec<Provider>,
     pub people: Vec<Person>,
     pub schedules: Vec<Schedule>,
+    pub calendars: Vec<CalendarSource>,
     pub escalations: Vec<EscalationPolicy>,
     pub routes: Vec<Route>,
     pub incidents: Incidents,
@@ -241,7 +245,7 @@ fn read(root: &Section, process: Process) -> Config {
     let (chats, chat_names) = telegram::chats(root, &bot_names, language, &time_zone);
     let (providers, provider_names) = provider::providers(root);
     let (people, person_names) = person::people(root, &bot_names, &provider_names, language, &time_zone);
-    let (schedules, schedule_names) = schedule::schedules(root, &person_names, &chat_names, &time_zone);
+    let (schedules, calendars, schedule_names) = schedule::schedules(root, &person_names, &chat_names, &time_zone);
     let reachable =
         escalation::Reachable { chats: &chat_names, people: &person_names, schedules: &schedule_names, listed: &people };
     let (escalations, escalation_names) = escalation::escalations(root, &reachable);
@@ -260,6 +264,7 @@ fn read(root: &Section, process: Process) -> Config {
         language,
         time_zone,
         calendar,
+        links: Arc::new(settings::read_links(root)),
         store: StoreSettings::read(root),
         severities: Severities::read(root),
         alertmanagers,
@@ -268,6 +273,7 @@ fn read(root: &Section, process: Process) -> Config {
         providers,
         people,
         schedules,
+        calendars,
         escalations,
         routes: route::routes(root, &chat_names, &escalation_names),
         incidents: Incidents::read(root),

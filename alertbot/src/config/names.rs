@@ -46,7 +46,7 @@ impl Names {
         self.names.first().map(String::as_str)
     }
 
-    pub(super) fn check(&self, section: &Section, key: &'static str, name: &str, line: usize) {
+    pub(super) fn check(&self, section: &Section, key: &str, name: &str, line: usize) {
         if name.is_empty() || self.names.iter().any(|known| known == name) {
             return;
         }

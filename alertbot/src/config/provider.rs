@@ -77,9 +77,9 @@ pub enum Preset {
 
 const KINDS: [&str; 7] = ["twilio", "kavenegar", "kannel", "vonage", "sms_ir", "ghasedak", "generic"];
 
-struct Kind(&'static str);
+struct KindName(&'static str);
 
-impl Value for Kind {
+impl Value for KindName {
     const SHAPE: &'static str = "twilio, kavenegar, kannel, vonage, sms_ir, ghasedak or generic";
 
     fn parse(text: &str) -> Option<Self> {
@@ -100,7 +100,7 @@ pub(super) fn providers(root: &Section) -> (Vec<Provider>, Names) {
 
 impl Provider {
     fn read(section: &Section, name: String) -> Option<Self> {
-        let kind: Kind = section.required("kind", Kind::SHAPE);
+        let kind: KindName = section.required("kind", KindName::SHAPE);
         let address = |key, default: &str| section.or(key, HttpAddress(default.to_owned())).0;
         let kind = match kind.0 {
             "twilio" => ProviderKind::Twilio {

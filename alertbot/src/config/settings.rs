@@ -2,10 +2,10 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use alertbot_core::message::{Calendar, Language, Template, Templates};
+use alertbot_core::message::{Calendar, Language, LinkAddresses, Template, Templates};
 use service_kit::config::Secret;
 
-use super::document::{Bytes, Section, Value};
+use super::document::{Bytes, HttpAddress, Section, Value};
 
 /// The embedded database.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -75,6 +75,19 @@ pub struct InputLimits {
     pub webhooks_at_once: u32,
     /// Messages not yet sent.
     pub queued: u32,
+}
+
+/// Reads the addresses of links in messages.
+pub(super) fn read_links(root: &Section) -> LinkAddresses {
+    let section = root.section_or_empty("links");
+    let address = |key| section.optional::<HttpAddress>(key).map(|address| address.0);
+    LinkAddresses {
+        runbooks: address("runbooks"),
+        dashboards: address("dashboards"),
+        logs: address("logs"),
+        expressions: address("expressions"),
+        silences: address("silences"),
+    }
 }
 
 const DAY: Duration = Duration::from_secs(86_400);

@@ -34,7 +34,7 @@ pub struct Series {
 }
 
 #[derive(Deserialize)]
-struct Answer {
+struct PrometheusAnswer {
     status: String,
     #[serde(default)]
     error: String,
@@ -96,7 +96,7 @@ impl Prometheus {
 
 fn read(body: &[u8]) -> Result<Vec<Series>, PictureFault> {
     let refused = |reason: String| Err(PictureFault::Prometheus(reason));
-    let answer: Answer = match serde_json::from_slice(body) {
+    let answer: PrometheusAnswer = match serde_json::from_slice(body) {
         Ok(answer) => answer,
         Err(error) => return refused(format!("its answer is not Prometheus's: {error}")),
     };

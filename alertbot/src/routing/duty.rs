@@ -1,8 +1,8 @@
-//! This module answers who is on duty, with the overrides that people set by command.
+//! This module answers who is on duty, with calendars and the overrides that people set by command.
 
 use std::sync::PoisonError;
 
-use alertbot_core::oncall::{self, Override, Schedule};
+use alertbot_core::oncall::{self, CalendarShift, Override, Schedule};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -18,7 +18,7 @@ pub struct DutyOverride {
 }
 
 impl Routing {
-    /// A schedule including its override by command.
+    /// A schedule including its calendar and its override by command.
     pub fn schedule(&self, name: &str) -> Option<Schedule> {
         let mut schedule = self.config.schedule(name)?.clone();
         let discovered = self.discovered.read().unwrap_or_else(PoisonError::into_inner);
@@ -26,6 +26,9 @@ impl Routing {
             let local = |at| schedule.time_zone.to_datetime(at);
             let entry = Override { person: known.person.clone(), from: local(known.from), to: local(known.to) };
             schedule.overrides.push(entry);
+        }
+        if let Some(shifts) = discovered.calendars.get(name) {
+            schedule.calendar.clone_from(shifts);
         }
         Some(schedule)
     }
@@ -43,6 +46,11 @@ impl Routing {
 
     pub fn add_duty_override(&self, schedule: String, duty_override: DutyOverride) {
         self.discovered.write().unwrap_or_else(PoisonError::into_inner).duty_overrides.insert(schedule, duty_override);
+    }
+
+    /// Replaces the shifts of a schedule's calendar.
+    pub fn set_calendar(&self, schedule: String, shifts: Vec<CalendarShift>) {
+        self.discovered.write().unwrap_or_else(PoisonError::into_inner).calendars.insert(schedule, shifts);
     }
 
     /// People whom a step means now: named people and people on duty.

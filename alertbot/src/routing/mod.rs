@@ -12,6 +12,7 @@ use alertbot_core::{
     delivery::{Address, Medium, Place},
     incident::{Flapping, Incident, Rules, Tracked},
     message::{Calendar, Language, Messages, Reader},
+    oncall::CalendarShift,
 };
 use jiff::{SignedDuration, Timestamp};
 
@@ -37,6 +38,8 @@ pub struct Routing {
 struct Discovered {
     /// By schedule.
     duty_overrides: HashMap<String, DutyOverride>,
+    /// Shifts of calendars, by schedule.
+    calendars: HashMap<String, Vec<CalendarShift>>,
     chat_migrations: HashMap<(String, i64), i64>,
     lost_topics: HashMap<(String, i64, i32), Timestamp>,
 }
@@ -63,6 +66,7 @@ impl Routing {
                 chat_migrations,
                 lost_topics: lost_topics.into_iter().collect(),
                 duty_overrides: HashMap::new(),
+                calendars: HashMap::new(),
             }),
         }
     }
@@ -234,7 +238,7 @@ impl Routing {
     pub fn reader(&self, address: &Address, now: Timestamp) -> Reader {
         let language = self.language(address);
         let calendar = if language == Language::Persian { self.config.calendar } else { Calendar::Gregorian };
-        Reader { language, zone: self.time_zone(address), now, calendar }
+        Reader { language, zone: self.time_zone(address), now, calendar, links: std::sync::Arc::clone(&self.config.links) }
     }
 
     /// Most parts in an SMS of this provider, and whether replies to it arrive.

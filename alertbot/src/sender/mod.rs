@@ -241,12 +241,19 @@ impl Sender {
             // Fails if the sender has ended. The restart then finds the claim.
             let _ = reports.send(match writer.perform(Claim { ids: ids.clone(), digest }).await {
                 Ok(Some(dispatch)) => {
-                    let began = std::time::Instant::now();
+                    let began = clock.moment();
                     let (outcome, rest) = attempt::attempt(&receivers, &routing, &renderer, &dispatch, clock.now()).await;
                     if !matches!(outcome, Outcome::Delivered { .. }) {
                         service_kit::trace::failed(outcome.name(), String::new());
                     }
-                    TaskReport::Ended { ids, dispatch: Box::new(dispatch), digest, outcome, rest, took: began.elapsed() }
+                    TaskReport::Ended {
+                        ids,
+                        dispatch: Box::new(dispatch),
+                        digest,
+                        outcome,
+                        rest,
+                        took: clock.moment().saturating_sub(began),
+                    }
                 }
                 Ok(None) => TaskReport::Withdrawn { ids },
                 Err(_) => {

@@ -2,6 +2,7 @@
 //! their work.
 
 mod at_zero;
+mod calendars;
 mod upkeep;
 
 use std::{
@@ -27,6 +28,8 @@ use tokio::{
     sync::{Notify, Semaphore, mpsc, watch},
 };
 use tokio_util::sync::CancellationToken;
+
+use calendars::CalendarReader;
 
 use crate::{
     alertmanager::AlertmanagerClient,
@@ -123,6 +126,10 @@ pub async fn run_with(
     for item in resumed.queue {
         planner.put(item, clock.moment());
     }
+    let mut calendars = Vec::new();
+    for source in routing.config.calendars.clone() {
+        calendars.push(CalendarReader::restore(source, writer.clone(), clock, own.calendar.clone()).await?);
+    }
     // After the queue is restored, because it adds messages.
     writer.perform(Rematch).await?;
     let queued = Arc::new(AtomicUsize::new(planner.len()));
@@ -179,6 +186,9 @@ pub async fn run_with(
     let callbacks = CallbackContext { receivers: Arc::clone(&receivers), replies };
     doors.http.open(http::router(webhooks, callbacks));
     part(&shutdown, "sender", sender.run(stop.clone()));
+    for calendar in calendars {
+        part(&shutdown, "calendar", calendar.run(stop.clone()));
+    }
     part(&shutdown, "timers", upkeep::step(writer.clone(), clock, timers, stop.clone()));
     part(&shutdown, "handovers", upkeep::hand_over(writer.clone(), stop.clone()));
     part(&shutdown, "housekeeping", upkeep::keep_house(writer.clone(), clock, own.clone(), stop.clone()));

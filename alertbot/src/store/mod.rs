@@ -86,8 +86,8 @@ impl Store {
     }
 }
 
-/// A restart may overlap with the end of the previous process.
-const LOCK_WITHIN: Duration = Duration::from_secs(10);
+/// A restart may overlap with the end of the previous process, so the lock is tried for ten seconds.
+const LOCK_TRIES: u32 = 200;
 const LOCK_AGAIN: Duration = Duration::from_millis(50);
 
 async fn lock(database: &Path) -> anyhow::Result<Lock> {
@@ -96,11 +96,12 @@ async fn lock(database: &Path) -> anyhow::Result<Lock> {
     let path = std::path::PathBuf::from(name);
     let file = std::fs::OpenOptions::new().create(true).truncate(false).write(true).open(&path);
     let file = file.with_context(|| format!("opening {}", path.display()))?;
-    let end = std::time::Instant::now() + LOCK_WITHIN;
+    let mut tries = 0;
     loop {
+        tries += 1;
         match file.try_lock() {
             Ok(()) => return Ok(Lock { _file: file }),
-            Err(std::fs::TryLockError::WouldBlock) if std::time::Instant::now() < end => {
+            Err(std::fs::TryLockError::WouldBlock) if tries < LOCK_TRIES => {
                 tokio::time::sleep(LOCK_AGAIN).await;
             }
             Err(std::fs::TryLockError::WouldBlock) => anyhow::bail!(

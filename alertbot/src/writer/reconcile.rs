@@ -1,9 +1,11 @@
 //! This module applies API v2 data to open incidents: missing alerts, silences, and groups of oversized webhooks.
 
-use alertbot_core::incident::IncidentId;
+use std::collections::BTreeSet;
+
+use alertbot_core::incident::{Cause, Incident, IncidentId};
 
 use super::{Command, Work};
-use crate::store::{facts, incidents};
+use crate::store::{facts, incidents, owners};
 
 /// Findings about one incident.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -15,6 +17,8 @@ pub struct Found {
     pub group_gone: bool,
     /// Whether every firing alert is silenced or inhibited.
     pub suppressed: bool,
+    /// Fingerprints of the alerts that inhibit firing ones.
+    pub inhibited_by: BTreeSet<Box<str>>,
     /// Silences set by the bot that are no longer active.
     pub silences_ended: Vec<String>,
 }
@@ -69,6 +73,8 @@ impl Command for Reconcile {
                 effects.extend(incident.lose_group(work.now));
             }
             effects.extend(incident.suppress(found.suppressed));
+            let causes = causes(work, &incident, &found.inhibited_by).await?;
+            effects.extend(incident.explain(causes));
             for id in &found.silences_ended {
                 effects.extend(incident.unsilence(id, &source).unwrap_or_default());
             }
@@ -80,6 +86,27 @@ impl Command for Reconcile {
         Ok(changed)
     }
 }
+
+/// The open incidents of these alerts, other than the incident itself. An alert that another receiver got has none here.
+async fn causes(work: &mut Work, incident: &Incident, fingerprints: &BTreeSet<Box<str>>) -> anyhow::Result<Vec<Cause>> {
+    if fingerprints.is_empty() {
+        return Ok(Vec::new());
+    }
+    let named: Vec<&str> = fingerprints.iter().take(MOST_CAUSES).map(AsRef::as_ref).collect();
+    let owners = owners::owners_of(&mut work.connection, &incident.source, &named).await?;
+    let mut causes: Vec<Cause> = Vec::new();
+    for owner in owners.into_iter().filter(|owner| owner.is_open && owner.incident != incident.id) {
+        if causes.iter().any(|known| known.fingerprint == owner.fingerprint) {
+            continue;
+        }
+        let Some(known) = incidents::by_id(&mut work.connection, owner.incident).await? else { continue };
+        causes.push(Cause { fingerprint: owner.fingerprint, incident: owner.incident, title: known.title() });
+    }
+    Ok(causes)
+}
+
+/// Most alerts that are looked up as causes of one incident.
+const MOST_CAUSES: usize = 20;
 
 /// A silence was ended in Alertmanager as requested, and needs no retry.
 pub struct SilenceEnded {

@@ -230,3 +230,31 @@ async fn a_silence_over_more_than_twenty_alerts_is_set_when_somebody_confirms_it
     let pressed = emulator.press(ADA, OPERATIONS, other.id, &button(&other, "sil:")).unwrap();
     assert!(answer_to(&emulator, &pressed).await.contains("1 firing alerts match"));
 }
+
+/// The symptom came first. Once Alertmanager inhibits it, its card names the cause before its own summary, and no one is called
+/// for it.
+#[tokio::test]
+async fn the_card_of_an_inhibited_alert_names_the_cause_first() {
+    let (emulator, folder) = (Emulator::start(Seed::demo()).await.unwrap(), tempfile::tempdir().unwrap());
+    let (bot, alertmanager) = pair(&emulator, &folder, PEOPLE).await;
+    let inhibition = "inhibit_rules:
+  - source_matchers: ['alertname=\"PostgresDown\"']
+    target_matchers: ['alertname=\"NoLeader\"']
+";
+    alertmanager.reload(&format!("{}{inhibition}", configuration(&bot.url))).await.unwrap();
+    alertmanager.post_alerts(&posted("NoLeader", "critical", None)).await.unwrap();
+    let symptom = message_with(&emulator, OPERATIONS, &["NoLeader"]).await;
+    alertmanager.post_alerts(&posted("PostgresDown", "critical", None)).await.unwrap();
+    message_with(&emulator, OPERATIONS, &["PostgresDown is wrong"]).await;
+    let first_line = || {
+        let message = emulator.messages(OPERATIONS).into_iter().find(|message| message.id == symptom.id).unwrap();
+        message.text.lines().next().unwrap_or_default().to_owned()
+    };
+    let named = "Caused by PostgresDown #2 · NoLeader is wrong";
+    until("the card names the cause", async || first_line().ends_with(named)).await;
+    emulator.say(ADA, OPERATIONS, "/alerts").unwrap();
+    let list = message_with(&emulator, OPERATIONS, &["2 open:"]).await.text;
+    assert!(list.find("PostgresDown").unwrap() < list.find("NoLeader").unwrap(), "{list}");
+    alertmanager.post_alerts(&posted("PostgresDown", "critical", Some(Timestamp::now()))).await.unwrap();
+    until("the cause has ended", async || !first_line().contains("Caused by")).await;
+}

@@ -10,7 +10,7 @@
 
 use jiff::Timestamp;
 
-use super::{Acknowledgement, Escalation, Happening, Incident, Phase, Rules, Silence, Tracked};
+use super::{Acknowledgement, Cause, Escalation, Happening, Incident, Phase, Rules, Silence, Tracked};
 use crate::alert::{Severity, Status};
 
 /// An effect to perform. The writer writes it into the outbox in the transaction that stores the incident's new state.
@@ -304,6 +304,15 @@ impl Incident {
         vec![Effect::Tell(Happening::Changed)]
     }
 
+    /// API v2 reports which alerts inhibit the firing ones.
+    pub fn explain(&mut self, causes: Vec<Cause>) -> Vec<Effect> {
+        if !self.is_open() || self.causes == causes {
+            return Vec::new();
+        }
+        self.causes = causes;
+        vec![Effect::Tell(Happening::Changed)]
+    }
+
     /// These alerts disappeared from API v2. If no alert is left, the incident ended without a notification. But alerts cut off a
     /// list may still fire.
     pub fn lose(&mut self, gone: &[Box<str>], now: Timestamp) -> Vec<Effect> {
@@ -467,8 +476,11 @@ impl Incident {
             self.taken_by = None;
         }
         self.ended_at = None;
+        // An alert that Alertmanager timed out fires again with its old start: that fault has lasted since then.
+        self.started_at = self.firing().map(|alert| alert.starts_at).min().unwrap_or(now);
         self.severity = severity;
         self.suppressed = false;
+        self.causes.clear();
         self.settles_at = None;
         // While the incident flaps, the steps continue. If they started again, the later ones would never be reached.
         if !damped || raised {
@@ -494,6 +506,7 @@ impl Incident {
             self.escalation.next_at = None;
         }
         self.suppressed = false;
+        self.causes.clear();
         self.uncovered = false;
         self.blind_since = None;
         self.settles_at = None;
@@ -503,7 +516,7 @@ impl Incident {
         effects
     }
 
-    fn noticed(&mut self, change: Change, now: Timestamp, rules: &Rules) -> Vec<Effect> {
+    fn noticed(&mut self, change: AlertChange, now: Timestamp, rules: &Rules) -> Vec<Effect> {
         if change.other {
             return vec![Effect::Tell(Happening::Changed)];
         }
@@ -525,8 +538,8 @@ impl Incident {
     }
 
     /// Applies the news, alert by alert.
-    fn merge(&mut self, observation: &Observation, now: Timestamp, rules: &Rules) -> Change {
-        let mut change = Change::default();
+    fn merge(&mut self, observation: &Observation, now: Timestamp, rules: &Rules) -> AlertChange {
+        let mut change = AlertChange::default();
         if self.truncated != observation.truncated {
             self.truncated = observation.truncated;
             change.other = true;
@@ -576,7 +589,7 @@ impl Incident {
 
 /// Result of an observation.
 #[derive(Debug, Clone, Copy, Default)]
-struct Change {
+struct AlertChange {
     /// Alerts that newly fire.
     joined: usize,
     /// Another change.

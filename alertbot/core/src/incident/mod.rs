@@ -51,7 +51,7 @@ pub struct Incident {
     /// The highest severity of the firing alerts. After the end, the highest that the incident had.
     pub severity: Severity,
     pub phase: Phase,
-    /// When the first alert began to fire, as the alert states.
+    /// When the first alert of the present fault began to fire, as the alert states. A reopening begins another fault.
     pub started_at: Timestamp,
     /// When the bot received the first alert.
     pub opened_at: Timestamp,
@@ -72,6 +72,9 @@ pub struct Incident {
     /// Whether every firing alert is silenced or inhibited in Alertmanager, by any person or rule.
     #[serde(default)]
     pub suppressed: bool,
+    /// The alerts that inhibit the firing ones in Alertmanager: the cause of this incident.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub causes: Vec<Cause>,
     #[serde(default)]
     pub escalation: Escalation,
     /// Times of reopening, newest last, within the window for flapping.
@@ -103,6 +106,15 @@ pub enum Phase {
     Firing,
     Acknowledged,
     Resolved,
+}
+
+/// An alert that inhibits alerts of another incident.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Cause {
+    pub fingerprint: Box<str>,
+    pub incident: IncidentId,
+    /// Title of its incident.
+    pub title: String,
 }
 
 /// One alert of an incident.
@@ -192,6 +204,7 @@ impl Incident {
             taken_by: None,
             silences: Vec::new(),
             suppressed: false,
+            causes: Vec::new(),
             escalation: Escalation::default(),
             reopened: Vec::new(),
             damped_until: None,

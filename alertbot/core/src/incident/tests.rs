@@ -316,3 +316,20 @@ fn a_frozen_incident_ends_after_the_settling_time_unless_it_fires_again() {
     assert!(!told(&incident.due(at(300), &rules())).contains(&"resolved"));
     assert!(incident.is_open());
 }
+
+/// A reopened incident states when the present fault began, not the first one. An alert that Alertmanager timed out has its old
+/// start.
+#[test]
+fn a_reopened_incident_says_when_this_fault_began() {
+    let mut incident = opened();
+    incident.observe(&resolved("a", 0, 50), at(60), &rules());
+    assert_eq!(incident.started_at, at(0));
+    incident.observe(&firing("a", 1_000), at(1_010), &rules());
+    assert_eq!(incident.started_at, at(1_000));
+    incident.observe(&firing("b", 900), at(1_020), &rules());
+    assert_eq!(incident.started_at, at(1_000), "an alert that joins is not the beginning");
+    incident.observe(&resolved("a", 1_000, 1_100), at(1_110), &rules());
+    incident.observe(&resolved("b", 900, 1_100), at(1_110), &rules());
+    incident.observe(&firing("a", 1_000), at(1_200), &rules());
+    assert_eq!(incident.started_at, at(1_000), "it fires again with its old start");
+}

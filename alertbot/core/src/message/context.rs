@@ -3,23 +3,21 @@
 
 use std::{cmp::Reverse, collections::BTreeMap};
 
-use minijinja::Value;
-use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
-
 use super::{
     Reader,
     age::Age,
     catalogue::{Text, Word, say, word},
-    mark, place, split,
+    links, mark, place, split,
 };
 use crate::{
     alert::{Labels, Status},
     incident::{Incident, Phase, Tracked},
 };
+use minijinja::Value;
 
 /// Every name available to templates, with its meaning. `alertbot check --templates` prints them, and templates are checked
 /// against them.
-pub const NAMES: [(&str, &str); 32] = [
+pub const NAMES: [(&str, &str); 33] = [
     ("title", "alertname, or the number of alerts if they differ"),
     ("number", "#12"),
     ("code", "code for a reply by SMS: ACK 1234"),
@@ -50,8 +48,9 @@ pub const NAMES: [(&str, &str); 32] = [
     ("taken", "owner, as text; empty if unassigned"),
     ("silenced", "list of silences set through the bot, as text"),
     ("blind", "since when the Watchdog is missing, as text; empty if it is not"),
+    ("cause", "the incidents whose alerts inhibit this one in Alertmanager, as text"),
     ("suppressed", "whether it is silenced or inhibited in Alertmanager"),
-    ("links", "runbook, dashboard, expression and silence, if available: url, words"),
+    ("links", "runbook, dashboard, logs, expression and silence, if available: url, words"),
     ("source", "name of the Alertmanager"),
     ("receiver", "name of the receiver in Alertmanager"),
     ("words", "the catalogue: words.runbook, words.since, …"),
@@ -72,6 +71,7 @@ pub const TITLE_UNITS: usize = 120;
 pub fn context(incident: &Incident, reader: &Reader) -> Value {
     let (language, now) = (reader.language, reader.now);
     let ours = |text: String| Value::from_safe_string(text);
+    let link = |(name, url): (Word, String)| object([("url", Value::from(url)), ("words", ours(word(language, name).into()))]);
     let (labels, annotations) = (incident.common_labels(), incident.common_annotations());
     let firing = incident.firing().count();
     let resolved = incident.alerts.len() - firing;
@@ -111,8 +111,9 @@ pub fn context(incident: &Incident, reader: &Reader) -> Value {
         ("taken", ours(taken(incident, reader))),
         ("silenced", incident.silences.iter().map(|silence| silenced(silence, reader)).collect::<Vec<_>>().into()),
         ("blind", ours(blind(incident, reader))),
+        ("cause", ours(cause(incident, reader))),
         ("suppressed", (incident.suppressed && incident.is_open()).into()),
-        ("links", links(incident, &labels, &annotations, reader).into()),
+        ("links", links::links(incident, &labels, &annotations, &reader.links).into_iter().map(link).collect::<Vec<_>>().into()),
         ("source", incident.source.as_str().into()),
         ("receiver", incident.receiver.as_str().into()),
         ("words", object(Word::ALL.map(|one| (one.key(), ours(word(language, one).into()))))),
@@ -201,6 +202,28 @@ fn taken(incident: &Incident, reader: &Reader) -> String {
     super::markup::escape(&say(reader.language, Text::TakenBy { by })).into_owned()
 }
 
+/// Most incidents named as the cause.
+const SHOWN_CAUSES: usize = 2;
+
+fn cause(incident: &Incident, reader: &Reader) -> String {
+    if !incident.is_open() || incident.causes.is_empty() {
+        return String::new();
+    }
+    let mut named: Vec<String> = Vec::new();
+    for cause in &incident.causes {
+        let name = format!("{} {}", super::notice::line(&cause.title, TITLE_UNITS), cause.incident);
+        if !named.contains(&name) {
+            named.push(name);
+        }
+    }
+    let more = named.len().saturating_sub(SHOWN_CAUSES);
+    named.truncate(SHOWN_CAUSES);
+    if more > 0 {
+        named.push(format!("+{more}"));
+    }
+    super::markup::escape(&say(reader.language, Text::CausedBy { by: &named.join(", ") })).into_owned()
+}
+
 fn blind(incident: &Incident, reader: &Reader) -> String {
     let since = incident.blind_since.filter(|_| incident.is_open());
     let said = since.map(|since| say(reader.language, Text::BlindSince { at: &reader.clock(since) }));
@@ -211,50 +234,4 @@ fn silenced(silence: &crate::incident::Silence, reader: &Reader) -> Value {
     let until = reader.clock(silence.until);
     let said = say(reader.language, Text::SilencedBy { by: &silence.by, until: &until });
     Value::from_safe_string(super::markup::escape(&said).into_owned())
-}
-
-fn links(incident: &Incident, labels: &Labels, annotations: &Labels, reader: &Reader) -> Vec<Value> {
-    let annotated = |names: [&str; 2]| names.iter().find_map(|name| annotations.get(name)).unwrap_or_default().to_owned();
-    let expression = incident.speaking().map(|alert| alert.generator_url.as_ref()).find(|url| !url.is_empty());
-    // Grafana's page has another address than Alertmanager's. Each alert contains it.
-    let own_silence = annotations.get("silence_url");
-    let is_grafana = incident.speaking().any(|alert| alert.annotations.get("silence_url").is_some());
-    let silence = match own_silence {
-        _ if !incident.is_open() => String::new(),
-        Some(url) => url.to_owned(),
-        None if is_grafana => String::new(),
-        None => silence_link(&incident.external_url, labels),
-    };
-    let all = [
-        (Word::Runbook, annotated(["runbook_url", "runbook"])),
-        (Word::Dashboard, annotated(["dashboard_url", "dashboard"])),
-        (Word::Source, expression.unwrap_or_default().to_owned()),
-        (Word::SilenceLink, silence),
-    ];
-    let followed = all.into_iter().filter(|(_, url)| is_followed(url));
-    followed
-        .map(|(name, url)| {
-            let words = Value::from_safe_string(word(reader.language, name).into());
-            object([("url", Value::from(url)), ("words", words)])
-        })
-        .collect()
-}
-
-/// Longest address of a link. Some clients do not follow longer ones.
-const LINK_BYTES: usize = 2000;
-
-fn is_followed(url: &str) -> bool {
-    (url.starts_with("http://") || url.starts_with("https://")) && url.len() <= LINK_BYTES && !url.contains(char::is_whitespace)
-}
-
-/// Alertmanager's page for a new silence, with the matchers filled in.
-fn silence_link(alertmanager: &str, labels: &Labels) -> String {
-    let quoted = |value: &str| value.replace('\\', "\\\\").replace('"', "\\\"");
-    let filter: Vec<String> =
-        labels.iter().map(|(name, value)| format!("{}=\"{}\"", crate::alert::labels::in_matcher(name), quoted(value))).collect();
-    if alertmanager.is_empty() || filter.is_empty() {
-        return String::new();
-    }
-    let filter = format!("{{{}}}", filter.join(","));
-    format!("{}/#/silences/new?filter={}", alertmanager.trim_end_matches('/'), utf8_percent_encode(&filter, NON_ALPHANUMERIC))
 }

@@ -75,7 +75,7 @@ pub fn escape(text: &str) -> Cow<'_, str> {
 /// A link, or plain text if Telegram does not follow the address.
 pub fn link(address: &str, words: &str) -> String {
     let address = super::bidi::strip(address);
-    let followed = ["http://", "https://", "tg://"].iter().any(|scheme| address.starts_with(scheme));
+    let followed = is_web(&address) || address.starts_with("tg://");
     if followed && !address.contains(char::is_whitespace) && !has_plain_host(&address) {
         format!("<a href=\"{}\">{}</a>", escape(&address), escape(words))
     } else {
@@ -88,9 +88,19 @@ pub fn link(address: &str, words: &str) -> String {
 /// Longest address shown instead of a link.
 const SHOWN_ADDRESS_BYTES: usize = 200;
 
+/// Whether the address begins with `http://` or `https://`, in any case of letters.
+pub fn is_web(address: &str) -> bool {
+    after_scheme(address).is_some()
+}
+
+fn after_scheme(address: &str) -> Option<&str> {
+    let (scheme, rest) = address.split_once("://")?;
+    ["http", "https"].iter().any(|known| scheme.eq_ignore_ascii_case(known)).then_some(rest)
+}
+
 /// Whether the host of a web address has no dot. Telegram drops links to it.
 pub fn has_plain_host(address: &str) -> bool {
-    let Some(rest) = address.strip_prefix("http://").or_else(|| address.strip_prefix("https://")) else { return false };
+    let Some(rest) = after_scheme(address) else { return false };
     let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
     let host = authority.rsplit('@').next().unwrap_or_default();
     !host.starts_with('[') && !host.split(':').next().unwrap_or_default().contains('.')

@@ -9,6 +9,7 @@ pub mod age;
 pub mod bidi;
 pub mod catalogue;
 pub mod context;
+pub mod links;
 pub mod locale;
 pub mod markup;
 pub mod notice;
@@ -27,6 +28,7 @@ pub mod validate;
 #[cfg(test)]
 mod tests;
 
+pub use links::LinkAddresses;
 pub use locale::{Calendar, Language};
 pub use reader::Reader;
 pub use render::{Messages, Rendered};

@@ -73,11 +73,13 @@ fn called(happenings: &[Happening]) -> impl Iterator<Item = &str> {
     latest.into_iter().flatten()
 }
 
-/// Every incident of a storm in one text, highest severity first.
+/// Every incident of a storm in one text: causes before what they cause, then the highest severity first.
 pub fn digest(incidents: &[Incident], reader: &Reader) -> String {
     let shared = place::Shared::of(incidents);
     let mut sorted: Vec<&Incident> = incidents.iter().collect();
-    sorted.sort_by_key(|incident| (!incident.is_open(), std::cmp::Reverse(incident.severity), incident.id));
+    sorted.sort_by_key(|incident| {
+        (!incident.is_open(), !incident.causes.is_empty(), std::cmp::Reverse(incident.severity), incident.id)
+    });
     let mut lines = vec![format!("<b>{}</b>", escape(&say(reader.language, Text::Digest { count: incidents.len() })))];
     lines.extend(sorted.into_iter().map(|incident| {
         let until = incident.ended_at.unwrap_or(reader.now);

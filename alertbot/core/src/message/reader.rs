@@ -1,9 +1,12 @@
-//! This module defines the reader of a message: language, time zone and calendar.
+//! This module defines the reader of a message: language, time zone, calendar, and the addresses of links.
+
+use std::sync::Arc;
 
 use jiff::{Timestamp, tz::TimeZone};
 
 use super::{
     age,
+    links::LinkAddresses,
     locale::{Calendar, Language},
 };
 
@@ -15,6 +18,7 @@ pub struct Reader {
     pub now: Timestamp,
     /// Calendar of dates.
     pub calendar: Calendar,
+    pub links: Arc<LinkAddresses>,
 }
 
 impl Reader {

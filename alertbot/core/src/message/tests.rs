@@ -1,5 +1,7 @@
 //! What readers see, and what must hold of every text whatever an alert says.
 
+use std::sync::Arc;
+
 use jiff::{Timestamp, tz::TimeZone};
 use proptest::prelude::*;
 
@@ -22,7 +24,7 @@ fn now() -> Timestamp {
 }
 
 fn reader(language: Language) -> Reader {
-    Reader { language, zone: TimeZone::UTC, now: now(), calendar: Calendar::Gregorian }
+    Reader { language, zone: TimeZone::UTC, now: now(), calendar: Calendar::Gregorian, links: Arc::default() }
 }
 
 fn sample(index: usize) -> Incident {
@@ -406,4 +408,30 @@ fn distinguishing_labels_are_shown_and_the_rest_is_counted() {
     }
     let reply = notice::notice(&group, &[Happening::Reminded], &reader(Language::English), |_| None);
     assert!(reply.contains("pod=api-01,api-02 +28"), "{reply}");
+}
+
+/// Every kind of link is completed or replaced by the configured address of its kind.
+#[test]
+fn links_lead_to_the_addresses_of_the_configuration() {
+    let mut incident = samples(now()).remove(0).incident;
+    for alert in incident.alerts.values_mut() {
+        alert.generator_url = "http://prometheus-0:9090/graph?g0.expr=up".into();
+        alert.annotations =
+            [("summary", "x"), ("runbook_url", "/runbooks/A.md"), ("dashboard_url", "/d/a?viewPanel=1"), ("logs_url", "logs/a")]
+                .into_iter()
+                .collect();
+    }
+    let at = |kind: &str| Some(format!("https://{kind}.example.com"));
+    let links = LinkAddresses { runbooks: at("r"), dashboards: at("d"), logs: at("l"), expressions: at("p"), silences: at("a") };
+    let reader = Reader { links: Arc::new(links), ..reader(Language::English) };
+    let text = Messages::new(&Templates::default()).0.render(Shape::Telegram, &incident, &reader).text;
+    for address in [
+        "https://r.example.com/runbooks/A.md",
+        "https://d.example.com/d/a?viewPanel=1",
+        "https://l.example.com/logs/a",
+        "https://p.example.com/graph?g0.expr=up",
+        "https://a.example.com/#/silences/new?filter=",
+    ] {
+        assert!(text.contains(&format!("<a href=\"{address}")), "{address}: {text}");
+    }
 }

@@ -1,5 +1,7 @@
 //! This module validates the templates of a configuration on every sample in every language, so that faults show before an alert.
 
+use std::sync::Arc;
+
 use jiff::{Timestamp, tz::TimeZone};
 
 use super::{
@@ -32,7 +34,7 @@ pub fn faults(templates: &Templates, now: Timestamp) -> Vec<TemplateFault> {
 /// The first sample on which it fails. Others would mostly fail for the same reason.
 fn tried(messages: &Messages, shape: Shape, template: &Template, now: Timestamp) -> Option<TemplateFault> {
     for language in [Language::English, Language::Persian] {
-        let reader = Reader { language, zone: TimeZone::UTC, now, calendar: Calendar::Gregorian };
+        let reader = Reader { language, zone: TimeZone::UTC, now, calendar: Calendar::Gregorian, links: Arc::default() };
         for sample in samples(now) {
             let told = |wrong: String| Some(TemplateFault { shape, line: template.line, wrong });
             match messages.try_own(shape, &sample.incident, &reader) {

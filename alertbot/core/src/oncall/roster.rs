@@ -22,8 +22,12 @@ pub fn on_duty(schedule: &Schedule, moment: Timestamp) -> Option<&str> {
     let stands_in = schedule.overrides.iter().rev().find(|entry| {
         instant(zone, entry.from).is_some_and(|from| from <= moment) && instant(zone, entry.to).is_some_and(|to| moment < to)
     });
-    match stands_in {
-        Some(entry) => Some(&entry.person),
+    if let Some(entry) = stands_in {
+        return Some(&entry.person);
+    }
+    let shift = schedule.calendar.iter().rev().find(|shift| shift.from <= moment && moment < shift.to);
+    match shift {
+        Some(shift) => Some(&shift.person),
         None => schedule.layers.iter().rev().find_map(|layer| in_layer(layer, zone, moment)),
     }
 }
@@ -100,8 +104,9 @@ fn instant(zone: &TimeZone, local: DateTime) -> Option<Timestamp> {
 fn next_change(schedule: &Schedule, moment: Timestamp) -> Option<Timestamp> {
     let zone = &schedule.time_zone;
     let overrides = schedule.overrides.iter().flat_map(|entry| [instant(zone, entry.from), instant(zone, entry.to)]).flatten();
+    let calendar = schedule.calendar.iter().flat_map(|shift| [shift.from, shift.to]);
     let layers = schedule.layers.iter().flat_map(|layer| changes(layer, zone, moment));
-    overrides.chain(layers).filter(|change| *change > moment).min()
+    overrides.chain(calendar).chain(layers).filter(|change| *change > moment).min()
 }
 
 /// Moments at which a layer may change, including the next ones.

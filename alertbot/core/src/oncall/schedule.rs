@@ -1,6 +1,6 @@
 //! This module defines the schedules: layers of rotations, and overrides.
 
-use jiff::{civil::DateTime, tz::TimeZone};
+use jiff::{Timestamp, civil::DateTime, tz::TimeZone};
 
 use crate::local_window::LocalWindow;
 
@@ -11,9 +11,11 @@ pub struct Schedule {
     pub line: usize,
     /// Zone of all local times: a handover at nine stays at nine when clocks change.
     pub time_zone: TimeZone,
-    /// A later layer replaces earlier ones while it has a person on duty. Never empty.
+    /// A later layer replaces earlier ones while it has a person on duty. Empty only if the schedule has a calendar.
     pub layers: Vec<Layer>,
-    /// Replace all layers. If several cover a moment, the last one applies.
+    /// Shifts of the calendar, by start. They replace the layers. If several cover a moment, the last one applies.
+    pub calendar: Vec<CalendarShift>,
+    /// Replace the calendar and all layers. If several cover a moment, the last one applies.
     pub overrides: Vec<Override>,
     /// Whether hours with no person on duty are allowed. Otherwise `check` rejects them.
     pub gaps: bool,
@@ -42,4 +44,13 @@ pub struct Override {
     pub person: String,
     pub from: DateTime,
     pub to: DateTime,
+}
+
+/// A person is on duty between two moments, by the calendar.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CalendarShift {
+    pub person: String,
+    pub from: Timestamp,
+    /// Exclusive.
+    pub to: Timestamp,
 }

@@ -27,6 +27,7 @@ fn schedule(zone: &str, layers: Vec<Layer>) -> Schedule {
         name: "primary".into(),
         time_zone: TimeZone::get(zone).unwrap(),
         layers,
+        calendar: Vec::new(),
         overrides: Vec::new(),
         handover_chats: Vec::new(),
         handover_notice: true,

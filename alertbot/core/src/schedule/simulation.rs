@@ -10,7 +10,7 @@ use super::{
 use crate::delivery::{Address, Outcome};
 
 /// A Telegram that keeps the rules of its FAQ to the letter and writes down who breaks them.
-struct Telegram {
+struct SimulatedTelegram {
     random: u64,
     calls: BTreeMap<i64, Vec<Moment>>,
     all: Vec<Moment>,
@@ -38,7 +38,7 @@ enum Fault {
     AnswerLost,
 }
 
-impl Telegram {
+impl SimulatedTelegram {
     fn random(&mut self, below: u64) -> u64 {
         self.random = self.random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (self.random >> 33) % below
@@ -81,7 +81,7 @@ impl Telegram {
 
 /// What one run saw.
 struct Run {
-    telegram: Telegram,
+    telegram: SimulatedTelegram,
     /// From accepted to the beginning of the first call.
     first_call: BTreeMap<i64, Moment>,
     listed: BTreeSet<i64>,
@@ -101,7 +101,7 @@ enum Action2 {
 }
 
 fn run(seed: u64, mut arrivals: Vec<Item>, spells: Vec<Spell>) -> Run {
-    let telegram = Telegram {
+    let telegram = SimulatedTelegram {
         random: seed,
         calls: BTreeMap::new(),
         all: Vec::new(),

@@ -22,7 +22,7 @@ use service_kit::config::Secret;
 use super::{
     fields::Fields,
     preset,
-    wire::{Answer, Wire, scalar_text},
+    wire::{ProviderAnswer, Wire, scalar_text},
 };
 use crate::{
     config,
@@ -132,7 +132,7 @@ impl GenericProvider {
         }
     }
 
-    async fn request(&self, call: &PhoneMessage) -> Result<Answer, Outcome> {
+    async fn request(&self, call: &PhoneMessage) -> Result<ProviderAnswer, Outcome> {
         self.wire.ask(self.prepared(call)?).await
     }
 
@@ -183,7 +183,7 @@ impl ReplyRules {
         }
     }
 
-    fn outcome(&self, answer: &Answer) -> Outcome {
+    fn outcome(&self, answer: &ProviderAnswer) -> Outcome {
         let json = answer.json();
         let at = |pointer: &Option<String>| scalar_text(find(json.as_ref()?, pointer.as_ref()?)?);
         let value = at(&self.success_pointer);
@@ -200,7 +200,11 @@ impl ReplyRules {
         if accepted {
             return Outcome::Delivered { reference: at(&self.id_pointer).unwrap_or_default() };
         }
-        Outcome::Refused { reason: format!("HTTP {}, value {}", answer.status, value.as_deref().unwrap_or("none")), dead: false }
+        match value {
+            Some(value) => Outcome::Refused { reason: format!("HTTP {}, value {value}", answer.status), dead: false },
+            // A gateway's page, or an answer that broke off: the provider may have accepted the message.
+            None => Outcome::Unknown { reason: format!("HTTP {}, but the answer has no status of the provider", answer.status) },
+        }
     }
 }
 

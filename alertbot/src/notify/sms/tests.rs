@@ -188,7 +188,8 @@ async fn each_provider_answer_has_its_documented_outcome() {
         ("vonage", vonage, 200, r#"{"messages": [{"status": "0", "message-id": "V1"}]}"#, ("delivered", false)),
         ("vonage", vonage, 200, r#"{"messages": [{"status": "1"}]}"#, ("try_again", false)),
         ("vonage", vonage, 200, r#"{"messages": [{"status": "4"}]}"#, ("refused", false)),
-        ("vonage", vonage, 200, "not JSON", ("refused", false)),
+        ("vonage", vonage, 200, "not JSON", ("unknown", false)),
+        ("sms_ir", sms_ir, 200, "{}", ("unknown", false)),
         ("sms_ir", sms_ir, 200, r#"{"status": 1, "data": {"messageIds": [77]}}"#, ("delivered", false)),
         ("sms_ir", sms_ir, 400, r#"{"status": 20}"#, ("try_again", false)),
         ("sms_ir", sms_ir, 401, r#"{"status": 10}"#, ("refused", false)),
@@ -215,6 +216,61 @@ async fn each_provider_answer_has_its_documented_outcome() {
         assert!(!format!("{outcome:?}").contains(KEY), "{outcome:?}");
         let probed = make(&server.url).probe().await;
         assert_eq!(probed, *status < 500, "{name} {status}: a probe succeeds with any answer of the provider");
+    }
+}
+
+/// Every status that a provider documents for a message, by what follows: a retry, a number that no message reaches, or a person
+/// who must fix the account, the settings or the text.
+#[tokio::test]
+async fn every_documented_status_is_classified() {
+    type Make = fn(&str) -> Arc<dyn Phone>;
+    type Table = (&'static str, Make, fn(u32) -> String, &'static [u32], &'static [u32], &'static [u32]);
+    let tables: [Table; 3] = [
+        // developer.vonage.com/en/api-errors/sms
+        (
+            "vonage",
+            |url| preset(url, Preset::Vonage),
+            |status| format!(r#"{{"messages": [{{"status": "{status}"}}]}}"#),
+            &[1, 5, 10, 13],
+            &[7, 33, 34],
+            &[2, 3, 4, 6, 8, 9, 11, 12, 14, 15, 22, 23, 29, 32],
+        ),
+        // kavenegar.com/rest.html#result-general
+        (
+            "kavenegar",
+            kavenegar,
+            |status| format!(r#"{{"return": {{"status": {status}}}, "entries": null}}"#),
+            &[402, 409, 429, 451, 500],
+            &[411],
+            &[
+                400, 401, 403, 404, 405, 406, 407, 408, 412, 413, 414, 415, 416, 417, 418, 419, 420, 422, 424, 426, 427, 428,
+                431, 432, 501, 502, 503, 504, 505, 506, 507, 607,
+            ],
+        ),
+        // apidocs.sms.ir
+        (
+            "sms_ir",
+            |url| preset(url, Preset::SmsIr),
+            |status| format!(r#"{{"status": {status}, "data": null}}"#),
+            &[0, 20],
+            &[104, 115],
+            &[10, 11, 12, 13, 14, 101, 102, 103, 105, 106, 107, 108, 109, 110, 111, 112, 113, 114, 116, 117, 118, 119, 123],
+        ),
+    ];
+    for (name, make, body, retried, dead, fixed) in tables {
+        for (statuses, expected) in [(retried, "retry"), (dead, "dead"), (fixed, "fix")] {
+            for status in statuses {
+                let server = Server::answering(200, body(*status).leak()).await;
+                let outcome = make(&server.url).send(&call("Disk full")).await;
+                let found = match &outcome {
+                    Outcome::TryAgain { .. } | Outcome::RateLimited { .. } => "retry",
+                    Outcome::Refused { dead: true, .. } => "dead",
+                    Outcome::Refused { dead: false, .. } => "fix",
+                    _ => "other",
+                };
+                assert_eq!(found, expected, "{name} {status}: {outcome:?}");
+            }
+        }
     }
 }
 

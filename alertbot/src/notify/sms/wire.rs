@@ -17,7 +17,7 @@ pub(super) struct Wire {
 }
 
 /// A provider's answer.
-pub(super) struct Answer {
+pub(super) struct ProviderAnswer {
     pub status: u16,
     pub body: String,
     retry_after: Option<Duration>,
@@ -31,12 +31,12 @@ impl Wire {
     }
 
     /// Without an answer, returns the outcome as `Err`.
-    pub async fn ask(&self, request: RequestBuilder) -> Result<Answer, Outcome> {
+    pub async fn ask(&self, request: RequestBuilder) -> Result<ProviderAnswer, Outcome> {
         let reply = request.send().await.map_err(|error| unanswered(&error))?;
         let status = reply.status().as_u16();
         let seconds = reply.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.trim().parse().ok());
         let body = body(reply).await?;
-        Ok(Answer { status, body, retry_after: seconds.map(Duration::from_secs) })
+        Ok(ProviderAnswer { status, body, retry_after: seconds.map(Duration::from_secs) })
     }
 
     /// Whether the answer is anything but a gateway error.
@@ -71,7 +71,7 @@ fn unanswered(error: &reqwest::Error) -> Outcome {
     Outcome::Unknown { reason: reason.to_owned() }
 }
 
-impl Answer {
+impl ProviderAnswer {
     /// The outcome of an error status that the provider does not explain.
     pub fn failure(&self, explained: &str) -> Outcome {
         let reason =

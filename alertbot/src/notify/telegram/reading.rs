@@ -8,7 +8,7 @@ use serde::Deserialize;
 
 /// The fields of the answer that matter.
 #[derive(Debug, Default, Deserialize)]
-struct Answer {
+struct TelegramAnswer {
     #[serde(default)]
     ok: bool,
     #[serde(default)]
@@ -80,10 +80,10 @@ fn cut(text: &str) -> String {
 }
 
 fn read(status: u16, body: &str, edited: Option<i32>) -> Outcome {
-    let answer: Answer = match serde_json::from_str(body) {
+    let answer: TelegramAnswer = match serde_json::from_str(body) {
         Ok(answer) => answer,
         Err(_) if status < 300 => return Outcome::Unknown { reason: "the answer is not from Telegram".into() },
-        Err(_) => Answer { error_code: Some(status), ..Answer::default() },
+        Err(_) => TelegramAnswer { error_code: Some(status), ..TelegramAnswer::default() },
     };
     if answer.ok {
         let message = match answer.result {

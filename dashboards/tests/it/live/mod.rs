@@ -52,6 +52,8 @@ const NOTHING: &[(&str, &str)] = &[
     ("logging panel 303 \"Growth of streams\" A", "growth is measured once a stream is an hour old"),
     ("exchange panel 702 \"Refused database and unchecked history\" C", "no loss has been declared"),
     ("alertbot panel 205 \"Callbacks of providers\" A", "a run has no provider of SMS"),
+    ("alertbot panel 408 \"Age of calendars\" A", "a run has no calendar"),
+    ("AlertbotCalendarStale", "a run has no calendar"),
     ("database panel 205 \"Damaged pages\" A", "the server has no data checksums"),
     ("PostgresChecksumFailures", "the server has no data checksums"),
     ("logging panel 104 \"Days to the low watermark\" A", "growth is measured once a stream is an hour old"),
@@ -85,6 +87,9 @@ const MAY_FIRE: &[(&str, &str)] = &[
 /// Metrics that a run does not serve, each with the reason.
 const NOT_SERVED: &[(&str, &str)] = &[
     ("alertbot_callbacks_total", "a run has no provider of SMS"),
+    ("alertbot_calendar_read_timestamp_seconds", "a run has no calendar"),
+    ("alertbot_calendar_reads_total", "a run has no calendar"),
+    ("alertbot_calendar_skipped_events", "a run has no calendar"),
     ("logship_stream_growth_bytes_per_second", "growth is measured once a stream is an hour old"),
     ("logship_days_to_watermark", "growth is measured once a stream is an hour old"),
     ("logship_stream_days_to_watermark", "growth is measured once a stream is an hour old"),

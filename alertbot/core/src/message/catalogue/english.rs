@@ -16,6 +16,7 @@ pub(super) fn word(word: Word) -> &'static str {
         Word::Value => "Value",
         Word::Runbook => "Runbook",
         Word::Dashboard => "Dashboard",
+        Word::Logs => "Logs",
         Word::Source => "Expression",
         Word::SilenceLink => "Silence",
         Word::Suppressed => "silenced or inhibited in Alertmanager",
@@ -58,6 +59,7 @@ pub(super) fn say(saying: Text) -> String {
         Text::Reminded => "still firing, not acknowledged".into(),
         Text::AcknowledgementEnded { by } => format!("unassigned: the acknowledgement by {by} ended"),
         Text::Reassigned { to, by } => format!("{by} assigned it to {to}"),
+        Text::CausedBy { by } => format!("Caused by {by}"),
         Text::TakenBy { by } => format!("Acknowledged by {by}"),
         Text::SilencedBy { by, until } => format!("Silenced by {by} until {until}"),
         Text::Digest { count } => {

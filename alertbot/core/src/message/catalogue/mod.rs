@@ -21,6 +21,7 @@ pub enum Word {
     Value,
     Runbook,
     Dashboard,
+    Logs,
     Source,
     SilenceLink,
     Suppressed,
@@ -37,7 +38,7 @@ pub enum Word {
 }
 
 impl Word {
-    pub const ALL: [Self; 24] = [
+    pub const ALL: [Self; 25] = [
         Self::Critical,
         Self::Warning,
         Self::Info,
@@ -49,6 +50,7 @@ impl Word {
         Self::Value,
         Self::Runbook,
         Self::Dashboard,
+        Self::Logs,
         Self::Source,
         Self::SilenceLink,
         Self::Suppressed,
@@ -78,6 +80,7 @@ impl Word {
             Self::Value => "value",
             Self::Runbook => "runbook",
             Self::Dashboard => "dashboard",
+            Self::Logs => "logs",
             Self::Source => "source",
             Self::SilenceLink => "silence",
             Self::Suppressed => "suppressed",
@@ -153,6 +156,10 @@ pub enum Text<'a> {
     },
     Reassigned {
         to: &'a str,
+        by: &'a str,
+    },
+    /// Titles and numbers of the incidents that cause this one.
+    CausedBy {
         by: &'a str,
     },
     TakenBy {
