@@ -37,15 +37,10 @@ const REFERENCE: [&str; 7] = [
 #[derive(Debug, Clone)]
 pub struct Asset {
     pub name: String,
+    /// Its object, and, after a slash, its path.
+    pub key: String,
     pub content_type: String,
     pub bytes: Bytes,
-}
-
-impl Asset {
-    /// Its object, and, after a slash, its path.
-    pub fn key(&self) -> String {
-        format!("{PREFIX}{}/{}", hash(&self.bytes), self.name)
-    }
 }
 
 /// The files of this release.
@@ -58,7 +53,7 @@ pub fn reference_page(assets: &[Asset]) -> anyhow::Result<Bytes> {
     let page = file("index.html")?;
     let mut text = String::from_utf8(page.bytes.to_vec())?;
     for asset in assets {
-        let path = format!("\"/{}\"", asset.key());
+        let path = format!("\"/{}\"", asset.key);
         text = text.replace(&format!("\"./{}\"", asset.name), &path).replace(&format!("\"{}\"", asset.name), &path);
     }
     Ok(text.into())
@@ -75,7 +70,9 @@ pub fn file(name: &str) -> anyhow::Result<Asset> {
         .validator_url("none");
     let found = utoipa_swagger_ui::serve(name, Arc::new(config)).map_err(|error| anyhow!("{name}: {error}"))?;
     let found = found.with_context(|| format!("{name}: the reference page has no such file"))?;
-    Ok(Asset { name: name.to_owned(), content_type: found.content_type, bytes: found.bytes.into_owned().into() })
+    let bytes = Bytes::from(found.bytes.into_owned());
+    let key = format!("{PREFIX}{}/{name}", hash(&bytes));
+    Ok(Asset { name: name.to_owned(), key, content_type: found.content_type, bytes })
 }
 
 /// Whether `hash` and `name` could be those of a published file.
@@ -101,7 +98,7 @@ pub async fn published(media: &Media, hash_stated: &str, name: &str) -> Result<O
 pub async fn publish(media: &Media) -> anyhow::Result<Vec<(String, bool)>> {
     let mut done = Vec::new();
     for asset in own()? {
-        let key = asset.key();
+        let key = asset.key.clone();
         let new = match media.put(&key, asset.bytes.clone(), &asset.content_type, Replace::No).await {
             Ok(()) => true,
             Err(MediaError::Exists { .. }) => {
@@ -131,8 +128,8 @@ mod tests {
         let assets = own().unwrap();
         let page = String::from_utf8(reference_page(&assets).unwrap().to_vec()).unwrap();
         for asset in &assets {
-            assert!(page.contains(&format!("\"/{}\"", asset.key())), "{}: {page}", asset.name);
-            let key = asset.key();
+            assert!(page.contains(&format!("\"/{}\"", asset.key)), "{}: {page}", asset.name);
+            let key = asset.key.clone();
             let (hash, name) = key.strip_prefix(PREFIX).unwrap().split_once('/').unwrap();
             assert!(is_plausible(hash, name));
         }

@@ -84,7 +84,7 @@ fn reference_file(name: &str) -> Response {
 /// A file of this release, or of another one from object storage.
 async fn asset(app: &App, own: &[Asset], reads: &Semaphore, hash: &str, name: &str) -> Response {
     let key = format!("{}{hash}/{name}", assets::PREFIX);
-    if let Some(asset) = own.iter().find(|asset| asset.key() == key) {
+    if let Some(asset) = own.iter().find(|asset| asset.key == key) {
         return ([(CONTENT_TYPE, asset.content_type.clone()), lasting()], asset.bytes.clone()).into_response();
     }
     let Some(media) = app.files.media.as_ref().filter(|_| assets::is_plausible(hash, name)) else {
