@@ -112,26 +112,41 @@ impl Vault {
     ///
     /// Encryption does not fail for a secret of ordinary size.
     pub fn seal(&self, api_key: &str, secret: &Secret) -> Result<Sealed, KeyFault> {
-        let (id, cipher) = self.keys.first().ok_or(KeyFault::Altered)?;
-        let nonce: [u8; NONCE_LENGTH] = rand::rng().random();
-        let payload = Payload { msg: secret.expose().as_bytes(), aad: api_key.as_bytes() };
-        let ciphertext = cipher.encrypt(&Nonce::from(nonce), payload).map_err(|_| KeyFault::Altered)?;
-        Ok(Sealed { encryption_key: id.clone(), bytes: [nonce.as_slice(), &ciphertext].concat() })
+        self.seal_bytes(api_key, secret.expose().as_bytes())
     }
 
     /// # Errors
     ///
     /// Returns an error if the encryption key is not configured, or if the bytes were not encrypted for this API key.
     pub fn open(&self, api_key: &str, sealed: &Sealed) -> Result<Secret, KeyFault> {
+        String::from_utf8(self.open_bytes(api_key, sealed)?).map(Secret::from).map_err(|_| KeyFault::Altered)
+    }
+
+    /// Encrypts bytes that only [`Self::open_bytes`] with the same `name` decrypts.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::seal`].
+    pub fn seal_bytes(&self, name: &str, bytes: &[u8]) -> Result<Sealed, KeyFault> {
+        let (id, cipher) = self.keys.first().ok_or(KeyFault::Altered)?;
+        let nonce: [u8; NONCE_LENGTH] = rand::rng().random();
+        let payload = Payload { msg: bytes, aad: name.as_bytes() };
+        let ciphertext = cipher.encrypt(&Nonce::from(nonce), payload).map_err(|_| KeyFault::Altered)?;
+        Ok(Sealed { encryption_key: id.clone(), bytes: [nonce.as_slice(), &ciphertext].concat() })
+    }
+
+    /// # Errors
+    ///
+    /// As [`Self::open`].
+    pub fn open_bytes(&self, name: &str, sealed: &Sealed) -> Result<Vec<u8>, KeyFault> {
         let (_, cipher) = self
             .keys
             .iter()
             .find(|(id, _)| *id == sealed.encryption_key)
             .ok_or_else(|| KeyFault::UnknownEncryptionKey(sealed.encryption_key.clone()))?;
         let (nonce, ciphertext) = sealed.bytes.split_first_chunk::<NONCE_LENGTH>().ok_or(KeyFault::Altered)?;
-        let payload = Payload { msg: ciphertext, aad: api_key.as_bytes() };
-        let secret = cipher.decrypt(&Nonce::from(*nonce), payload).map_err(|_| KeyFault::Altered)?;
-        String::from_utf8(secret).map(Secret::from).map_err(|_| KeyFault::Altered)
+        let payload = Payload { msg: ciphertext, aad: name.as_bytes() };
+        cipher.decrypt(&Nonce::from(*nonce), payload).map_err(|_| KeyFault::Altered)
     }
 }
 

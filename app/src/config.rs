@@ -84,6 +84,24 @@ pub struct Admin {
     pub internal: Internal,
 }
 
+/// `exchange publish`.
+#[derive(Debug, Clone)]
+pub struct Publish {
+    pub process: Process,
+    pub object_storage: ObjectStorage,
+}
+
+/// `exchange recover`.
+#[derive(Debug, Clone)]
+pub struct Recover {
+    pub process: Process,
+    pub database: Database,
+    pub object_storage: ObjectStorage,
+    /// Decrypts the API keys in the bucket.
+    pub key_encryption_key: SecretBytes<32>,
+    pub key_encryption_key_previous: Option<SecretBytes<32>>,
+}
+
 /// Settings that every role has.
 #[derive(Debug, Clone)]
 pub struct Process {
@@ -170,6 +188,8 @@ fn every_role() -> Vec<kit::Setting> {
     settings.extend(kit::settings(PREFIX, Worker::read));
     settings.extend(kit::settings(PREFIX, Migrate::read));
     settings.extend(kit::settings(PREFIX, Admin::read));
+    settings.extend(kit::settings(PREFIX, Recover::read));
+    settings.extend(kit::settings(PREFIX, Publish::read));
     settings
 }
 
@@ -260,6 +280,24 @@ impl Admin {
     }
 }
 
+impl Publish {
+    pub fn read(env: &mut Reader) -> Self {
+        Self { process: Process::read(env), object_storage: ObjectStorage::read_required(env) }
+    }
+}
+
+impl Recover {
+    pub fn read(env: &mut Reader) -> Self {
+        Self {
+            process: Process::read(env),
+            database: Database::read(env),
+            object_storage: ObjectStorage::read_required(env),
+            key_encryption_key: env.secret_bytes("EXCHANGE_KEY_ENCRYPTION_KEY", "decrypts the API keys in the bucket"),
+            key_encryption_key_previous: previous_key(env),
+        }
+    }
+}
+
 impl Process {
     fn read(env: &mut Reader) -> Self {
         Self {
@@ -308,6 +346,22 @@ impl Internal {
 }
 
 impl ObjectStorage {
+    /// The settings of the store; it is an error if they are missing.
+    fn read_required(env: &mut Reader) -> Self {
+        Self::read(env).unwrap_or_else(|| {
+            env.fault("EXCHANGE_S3_ENDPOINT", "is missing", "set all EXCHANGE_S3_* settings of the exchange's bucket");
+            let empty = String::new();
+            Self {
+                endpoint: empty.clone(),
+                region: empty.clone(),
+                bucket: empty.clone(),
+                access_key: empty.clone(),
+                secret_key: empty.into(),
+                checksums: Checksums::default(),
+            }
+        })
+    }
+
     /// All settings of the store, or none.
     fn read(env: &mut Reader) -> Option<Self> {
         let endpoint: Option<String> =

@@ -14,16 +14,18 @@ pub struct Foreign {
 pub enum Kind {
     Snapshot,
     Archive,
+    Shipped,
 }
 
 impl Kind {
-    pub const ALL: [Self; 2] = [Self::Snapshot, Self::Archive];
+    pub const ALL: [Self; 3] = [Self::Snapshot, Self::Archive, Self::Shipped];
 
     /// Value of the metric's label.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Snapshot => "snapshot",
             Self::Archive => "archive",
+            Self::Shipped => "shipped",
         }
     }
 }

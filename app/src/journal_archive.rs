@@ -109,7 +109,15 @@ pub async fn read(media: &Media, key: &str, checksum: u32) -> anyhow::Result<Vec
     batches.with_context(|| format!("the archive object {key} is damaged: restore it from a backup of the bucket"))
 }
 
-fn pack(batches: &[Batch]) -> anyhow::Result<(Bytes, u32)> {
+/// The batches of an object whose checksum is not known: each batch is verified, the whole by the caller's chain.
+pub async fn read_unchecked(media: &Media, key: &str) -> anyhow::Result<Vec<Batch>> {
+    let object = media.get(key).await?;
+    let batches = tokio::task::spawn_blocking(move || parse_content(&decompress(&object)?)).await?;
+    batches.with_context(|| format!("the archive object {key} is damaged: restore it from a copy of the bucket"))
+}
+
+/// The object for `batches`, and the CRC-32 of its uncompressed content.
+pub fn pack(batches: &[Batch]) -> anyhow::Result<(Bytes, u32)> {
     let length: usize = batches.iter().map(|batch| BATCH_HEADER_BYTES + batch.payload.len()).sum();
     let mut content = Vec::with_capacity(MAGIC.len() + 4 + length);
     content.extend_from_slice(MAGIC);
@@ -128,11 +136,21 @@ fn pack(batches: &[Batch]) -> anyhow::Result<(Bytes, u32)> {
     Ok((zstd::encode_all(content.as_slice(), COMPRESSION_LEVEL)?.into(), checksum))
 }
 
-fn unpack(object: &[u8], checksum: u32) -> anyhow::Result<Vec<Batch>> {
+/// The verified batches of an object whose uncompressed content has the CRC-32 `checksum`.
+pub fn unpack(object: &[u8], checksum: u32) -> anyhow::Result<Vec<Batch>> {
+    let content = decompress(object)?;
+    ensure!(batch::checksum(&content) == checksum, "the content's checksum does not match the recorded one");
+    parse_content(&content)
+}
+
+fn decompress(object: &[u8]) -> anyhow::Result<Vec<u8>> {
     use std::io::Read;
     let mut content = Vec::new();
     zstd::stream::Decoder::new(object)?.take(CONTENT_BYTES_MAX as u64 + 1).read_to_end(&mut content).context("zstd")?;
-    ensure!(batch::checksum(&content) == checksum, "the content's checksum does not match the archive's row");
+    Ok(content)
+}
+
+fn parse_content(content: &[u8]) -> anyhow::Result<Vec<Batch>> {
     let mut rest = content.strip_prefix(MAGIC).context("the object does not start with the magic of an archive")?;
     let format = u32::from_le_bytes(take(&mut rest)?);
     ensure!(

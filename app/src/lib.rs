@@ -5,6 +5,7 @@
 //! - Matching rules must be in `exchange_core`, SQL in `db`, and reads of environment variables in `config`.
 
 pub mod api_key;
+pub mod assets;
 pub mod chain;
 pub mod config;
 pub mod db;
@@ -13,11 +14,15 @@ pub mod foreign;
 pub mod http;
 pub mod journal_archive;
 pub mod json;
+pub mod key_objects;
+pub mod key_shipping;
 pub mod media;
 pub mod metrics;
 pub mod operator;
+pub mod recover;
 pub mod runtime;
 pub mod serve;
+pub mod shipped;
 pub mod snapshot;
 pub mod streams;
 pub mod survey;

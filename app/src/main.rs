@@ -5,7 +5,7 @@ use std::{future::Future, process::ExitCode, time::Duration};
 
 use anyhow::Context;
 use clap::{Parser, Subcommand};
-use exchange::{config, db::migrate, operator, runtime, serve, worker};
+use exchange::{config, db::migrate, operator, recover, runtime, serve, worker};
 use service_kit::{
     EXIT_CONFIG,
     config::Reader,
@@ -44,6 +44,12 @@ enum Role {
     /// Migrate the database schema to this release and exit; safe to repeat and to run concurrently
     #[command(after_help = config::help(config::Migrate::read))]
     Migrate,
+    /// Store the files of the served pages in object storage under content-hashed names; safe to repeat; print them as JSON
+    #[command(after_help = config::help(config::Publish::read))]
+    Publish,
+    /// Build a new, empty database from object storage after the loss of the old one; print a report as JSON
+    #[command(after_help = config::help(config::Recover::read))]
+    Recover(recover::arguments::Arguments),
     /// Run an operator action through the leader: assets, markets, accounts, API keys, credits; print JSON
     #[command(after_help = config::help(config::Admin::read))]
     Admin(Box<operator::arguments::Arguments>),
@@ -101,6 +107,10 @@ fn main() -> ExitCode {
             answer("exchange worker", config::Worker::read, |settings| worker::command::statements(settings, account))
         }
         Role::Migrate => live(config::Migrate::read, |settings| &settings.process, migrate::run),
+        Role::Publish => answer("exchange publish", config::Publish::read, serve::publish),
+        Role::Recover(arguments) => {
+            answer("exchange recover", config::Recover::read, |settings| recover::run(settings, arguments))
+        }
         Role::Admin(arguments) => {
             answer(
                 "exchange admin",

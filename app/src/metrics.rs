@@ -17,6 +17,7 @@ pub const DECLARED: &[&[Descriptor]] = &[
     StreamMetrics::DESCRIPTORS,
     ObjectStorageMetrics::DESCRIPTORS,
     WorkerMetrics::DESCRIPTORS,
+    ShipMetrics::DESCRIPTORS,
 ];
 
 /// Events or commands in one batch: powers of four up to the largest batch.
@@ -167,7 +168,7 @@ service_kit::metrics! {
     pub struct ObjectStorageMetrics {
         /// Requests to the object store that failed, by operation and kind (unavailable, refused).
         pub errors: IntCounterVec = "exchange_object_storage_errors_total", ["operation", "kind"];
-        /// Objects in the bucket that belong to another history, by kind (snapshot, archive), at this program's last listing.
+        /// Objects in the bucket that belong to another history, by kind (snapshot, archive, shipped), at this program's last listing.
         pub foreign_objects: IntGaugeVec = "exchange_object_storage_foreign_objects", ["kind"];
     }
 }
@@ -207,6 +208,8 @@ service_kit::metrics! {
         pub snapshot_time: service_kit::metrics::Gauge = "exchange_worker_snapshot_timestamp_seconds";
         /// Journal objects archived and verified by this process.
         pub archived_objects: IntCounter = "exchange_worker_archived_objects_total";
+        /// Shipped objects that this process merged into larger ones or deleted because an archive contains them.
+        pub merged_objects: IntCounter = "exchange_worker_merged_objects_total";
         /// Journal partitions dropped by this process after they were archived.
         pub dropped_partitions: IntCounter = "exchange_worker_dropped_partitions_total";
         /// Sequence of the last archived event.
@@ -220,6 +223,30 @@ service_kit::metrics! {
         pub served_time: service_kit::metrics::Gauge = "exchange_ledger_served_comparison_timestamp_seconds";
         /// When the trial balance was last taken, Unix time.
         pub trial_balance_time: service_kit::metrics::Gauge = "exchange_ledger_trial_balance_timestamp_seconds";
+    }
+}
+
+service_kit::metrics! {
+    /// The journal's way to object storage. The leader ships; 0 on other replicas, and without object storage.
+    pub struct ShipMetrics {
+        /// Sequence of the last event that this leader shipped.
+        pub sequence: IntGauge = "exchange_ship_sequence";
+        /// Confirmed events that are not shipped, ticks of an idle exchange excluded.
+        pub lag_events: IntGauge = "exchange_ship_lag_events";
+        /// Time for which the oldest of them has been waiting.
+        pub lag_seconds: Gauge = "exchange_ship_lag_seconds";
+        /// Revision of the last change of an API key that this leader shipped.
+        pub key_revision: IntGauge = "exchange_ship_key_revision";
+        /// Time for which changes of API keys could not be shipped.
+        pub key_lag: Gauge = "exchange_ship_key_lag_seconds";
+        /// Attempts to ship that failed; each is repeated.
+        pub failures: IntCounter = "exchange_ship_failures_total";
+        /// Objects shipped.
+        pub objects: IntCounter = "exchange_ship_objects_total";
+        /// Bytes shipped, compressed.
+        pub bytes: IntCounter = "exchange_ship_bytes_total";
+        /// Time to store one object.
+        pub put: Histogram = "exchange_ship_put_seconds", buckets: LATENCY_SECONDS;
     }
 }
 

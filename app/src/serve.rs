@@ -23,11 +23,12 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     api_key::Vault,
-    config,
+    assets, config,
     engine::{self, Engine, Replica, history::History, internal, projection},
     http,
+    key_shipping::KeyShipping,
     media::Media,
-    metrics::{EngineMetrics, FollowerMetrics, HttpMetrics, ObjectStorageMetrics, StreamMetrics},
+    metrics::{EngineMetrics, FollowerMetrics, HttpMetrics, ObjectStorageMetrics, ShipMetrics, StreamMetrics},
     operator,
 };
 
@@ -59,6 +60,16 @@ pub async fn run(settings: config::Serve, level: LogLevel, shutdown: Shutdown) -
     Server::build(listeners, settings, level, shutdown)?.run().await
 }
 
+/// `exchange publish`.
+pub async fn publish(settings: config::Publish) -> anyhow::Result<()> {
+    let storage = ObjectStorageMetrics::register(&Metrics::new("exchange", env!("CARGO_PKG_VERSION"), None))?;
+    let media = Media::new(&settings.object_storage, storage);
+    for (object, new) in assets::publish(&media).await? {
+        println!("{}", serde_json::json!({ "object": object, "new": new }));
+    }
+    Ok(())
+}
+
 /// One replica with its listeners, ready to run.
 pub struct Server {
     pub engine: Engine,
@@ -73,6 +84,7 @@ pub struct Server {
     drain: Duration,
     serving: Latch,
     keys: Latch,
+    key_shipping: Option<KeyShipping>,
 }
 
 impl Server {
@@ -93,10 +105,11 @@ impl Server {
         };
         let storage = ObjectStorageMetrics::register(&metrics)?;
         let media = settings.object_storage.as_ref().map(|settings| Media::new(settings, storage));
+        let ship = ShipMetrics::register(&metrics)?;
         let (engine, replica) = engine::start(engine::Parts {
             database: settings.database.options,
             pool: pool.clone(),
-            media,
+            media: media.clone(),
             address,
             queue_limit: settings.queue_limit,
             clock: engine::clock::Clock::new(settings.clock_bound),
@@ -108,10 +121,20 @@ impl Server {
             },
             metrics: EngineMetrics::register(&metrics)?,
             follower: FollowerMetrics::register(&metrics)?,
+            ship: ship.clone(),
             health: health.clone(),
         });
         let vault = Vault::new(&settings.key_encryption_key, settings.key_encryption_key_previous.as_slice());
         let keys = http::Keys::new(vault.clone());
+        let (shipped_pool, shipped_vault) = (pool.clone(), vault.clone());
+        let files = http::Files { pool: pool.clone(), media: media.clone() };
+        let key_shipping = media.map(|media| KeyShipping {
+            engine: engine.clone(),
+            pool: shipped_pool,
+            media,
+            vault: shipped_vault,
+            metrics: ship,
+        });
         let told = http::Settings {
             rate_limits: settings.rate_limits,
             trusted_proxies: settings.trusted_proxies,
@@ -127,7 +150,7 @@ impl Server {
         let operators = operator::routes(engine.clone(), pool.clone(), vault, keys.clone());
         let internal = internal::guarded(operators.merge(engine::link::server::routes(&engine)), settings.internal.token);
         let (rest, streams) = (HttpMetrics::register(&metrics)?, StreamMetrics::register(&metrics)?);
-        let app = http::App::new(engine.clone(), history, keys, told, rest, streams);
+        let app = http::App::new(engine.clone(), history, keys, told, rest, streams, files);
         let admin = Admin { metrics, health: health.clone(), log_level: level };
         Ok(Self {
             engine,
@@ -142,15 +165,34 @@ impl Server {
             drain: settings.drain,
             serving,
             keys: keys_read,
+            key_shipping,
         })
     }
 
     /// Serves until the shutdown, or until the replica cannot follow the journal.
     pub async fn run(self) -> anyhow::Result<()> {
-        let Self { engine, health, pool, replica, listeners, app, internal, admin, shutdown, drain, serving, keys, .. } = self;
+        let Self {
+            engine,
+            health,
+            pool,
+            replica,
+            listeners,
+            app,
+            internal,
+            admin,
+            shutdown,
+            drain,
+            serving,
+            keys,
+            key_shipping,
+            ..
+        } = self;
         let token = shutdown.token();
         let stages = Stages::default();
         tokio::spawn(projection::follow(pool.clone(), Arc::clone(engine.committed()), stages.stop.clone()));
+        if let Some(key_shipping) = key_shipping {
+            tokio::spawn(key_shipping.run(stages.stop.clone()));
+        }
         tokio::spawn(app.keys.clone().follow(pool, keys, stages.stop.clone()));
         let closing = http::Closing { asked: token.clone(), last: stages.last_requests.clone() };
         let connections = app.metrics.connections.clone();

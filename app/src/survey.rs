@@ -4,15 +4,30 @@
 //! - An object belongs to the journal when the chain in its name is the journal's chain at its sequence.
 //! - An object above the journal's end proves that a database held more than this one, unless an operator declared the loss.
 
+use anyhow::Context;
 use sqlx::PgConnection;
 
 use crate::{
-    db::{archives, declarations, head, marks},
+    chain::Chain,
+    db::{archives, declarations, head, marks, shipping},
     foreign::{Foreign, Kind},
     journal_archive,
     media::{Media, MediaError},
+    shipped,
     snapshot::{self, Name},
 };
+
+/// Shipped objects compared with the journal, newest first, before shipping starts again from the archive.
+const SHIPPED_TRIES: usize = 3;
+
+/// Records in the bucket where this generation began, so that a recovery follows this history and not the lost one. Must precede the
+/// first object of a generation. Safe to repeat.
+pub async fn record_fork(media: &Media, connection: &mut PgConnection, generation: i64) -> anyhow::Result<()> {
+    let Some(sequence) = shipping::fork(connection).await? else { return Ok(()) };
+    let chain = marks::chain_at(connection, sequence).await?;
+    let chain = chain.with_context(|| format!("the chain of the journal at the fork {sequence} is unknown"))?;
+    Ok(shipped::write_fork(media, shipped::Fork { generation, sequence, chain }).await?)
+}
 
 /// The objects of the bucket, sorted against this database's journal.
 #[derive(Debug, Default)]
@@ -25,6 +40,8 @@ pub struct Survey {
     pub first_format: Vec<Name>,
     /// Objects of another history.
     pub foreign: Vec<Foreign>,
+    /// Key of a fork of a later generation: another database was built from this history and continued it.
+    pub superseded: Option<String>,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -35,11 +52,43 @@ pub enum SurveyError {
     Database(#[from] sqlx::Error),
 }
 
+/// The end of the shipped part of this journal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ShippedThrough {
+    pub generation: i64,
+    pub sequence: i64,
+    pub chain: Chain,
+}
+
+/// The end of the newest shipped object that belongs to this journal; without one, the end of the archive.
+pub async fn shipped_through(media: &Media, connection: &mut PgConnection) -> anyhow::Result<ShippedThrough> {
+    // The order matters, as in `Survey::take`.
+    let listed = shipped::list(media).await?;
+    let confirmed = head::confirmed(connection).await?;
+    let generation = shipping::generation(connection).await?;
+    let ours = listed.iter().map(|object| object.name);
+    let mut ours: Vec<_> = ours.filter(|name| name.generation == generation && name.last_sequence <= confirmed).collect();
+    ours.sort_unstable_by_key(|name| std::cmp::Reverse(name.last_sequence));
+    let archived = archives::archived_through(connection).await?;
+    for name in ours.into_iter().take_while(|name| name.last_sequence > archived).take(SHIPPED_TRIES) {
+        if marks::chain_at(connection, name.last_sequence).await? == Some(name.chain) {
+            return Ok(ShippedThrough { generation, sequence: name.last_sequence, chain: name.chain });
+        }
+    }
+    let chain = marks::chain_at(connection, archived).await?.with_context(|| {
+        format!(
+            "the chain of the journal at sequence {archived} is unknown: restart the worker, which replays up to that sequence"
+        )
+    })?;
+    Ok(ShippedThrough { generation, sequence: archived, chain })
+}
+
 impl Survey {
     /// Lists the bucket, then compares each object with the journal. Logs and counts foreign objects.
     pub async fn take(media: &Media, connection: &mut PgConnection) -> Result<Self, SurveyError> {
         // The order matters: an object written between the two reads is below the end that is read second.
         let (snapshots, archived) = (snapshot::list(media).await?, journal_archive::list(media).await?);
+        let (shipped, forks) = (shipped::list(media).await?, shipped::forks(media).await?);
         let head = head::read(connection).await?;
         let lost_through = declarations::lost_through(connection).await?;
         let mut survey = Self { ends_at: head.last_seq, ..Self::default() };
@@ -69,20 +118,53 @@ impl Survey {
                 survey.foreign.push(foreign(key, last, Kind::Archive));
             }
         }
+        let generation = shipping::generation(connection).await?;
+        survey.superseded = forks.iter().find(|fork| fork.generation > generation).map(shipped::Fork::key);
+        // Shipped objects are many: below the journal's end only the newest one of this generation is compared.
+        let mut newest: Option<shipped::Name> = None;
+        for shipped::Listed { name, .. } in shipped {
+            if name.last_sequence > head.last_seq {
+                survey.foreign.push(foreign(name.key(), name.last_sequence, Kind::Shipped));
+            } else if name.generation == generation
+                && name.last_sequence <= head.confirmed_seq
+                && newest.is_none_or(|newest| newest.last_sequence < name.last_sequence)
+            {
+                newest = Some(name);
+            }
+        }
+        if let Some(name) = newest
+            && marks::chain_at(connection, name.last_sequence).await?.is_some_and(|chain| chain != name.chain)
+        {
+            survey.foreign.push(foreign(name.key(), name.last_sequence, Kind::Shipped));
+        }
         media.report_foreign(&survey.foreign);
         Ok(survey)
     }
 
+    /// Why this database must not be used, if the bucket proves it: it ended at `sequence`, but a foreign object is above, or
+    /// another database continued its history.
+    pub fn refusal(&self, sequence: i64) -> Option<String> {
+        if let Some(key) = &self.superseded {
+            return Some(format!(
+                "another database was built from this bucket and continues its history ({key}): this database is an older one. \
+                 Point EXCHANGE_DATABASE_URL at the newer database, or declare the newer history lost: exchange admin --actor … \
+                 --reason … loss declare --through {}",
+                self.ends_at
+            ));
+        }
+        self.proof(sequence).map(|proof| refusal(proof, sequence))
+    }
+
     /// The highest foreign object above `sequence` that was not declared lost. It proves that more was once durable than a
     /// journal that ended there contained.
-    pub fn proof(&self, sequence: i64) -> Option<&Foreign> {
+    fn proof(&self, sequence: i64) -> Option<&Foreign> {
         let above = self.foreign.iter().filter(|foreign| foreign.sequence > sequence && !foreign.declared);
         above.max_by_key(|foreign| foreign.sequence)
     }
 }
 
 /// The text for an operator when the bucket disproves a database.
-pub fn refusal(proof: &Foreign, ends_at: i64) -> String {
+fn refusal(proof: &Foreign, ends_at: i64) -> String {
     let Foreign { key, sequence, .. } = proof;
     format!(
         "this database ended at sequence {ends_at}, but the bucket contains {key} of another history. Either events up to \

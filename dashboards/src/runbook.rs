@@ -6,7 +6,7 @@ use crate::{files, read, stem};
 pub const SECTIONS: &[&str] = &["Meaning", "Impact", "Diagnosis", "Mitigation", "Prevention"];
 
 /// Runbooks of what no alert says by itself: those of alerts lead there. Their names begin as those of alerts do.
-pub const WITHOUT_ALERT: &[&str] = &["BackupDatabaseLost"];
+pub const WITHOUT_ALERT: &[&str] = &["BackupDatabaseLost", "RestoreFromShippedJournal"];
 
 #[derive(Debug)]
 pub struct Runbook {

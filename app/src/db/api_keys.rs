@@ -8,7 +8,7 @@ use exchange_core::money::Time;
 use exchange_core::order::AccountId;
 use ipnet::IpNet;
 use sqlx::postgres::PgRow;
-use sqlx::{PgExecutor, PgPool, Row};
+use sqlx::{PgConnection, PgExecutor, PgPool, Row};
 
 /// The material that verifies a key's signatures.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -116,6 +116,49 @@ pub async fn changed_since(executor: impl PgExecutor<'_>, revision: i64) -> sqlx
     let text = format!("SELECT {COLUMNS} FROM api_keys WHERE revision > $1 ORDER BY revision");
     let rows = sqlx::query(sqlx::AssertSqlSafe(text)).bind(revision).fetch_all(executor).await?;
     rows.iter().map(read).collect()
+}
+
+/// The newest revision; 0: no key was ever stored.
+pub async fn newest_revision(executor: impl PgExecutor<'_>) -> sqlx::Result<i64> {
+    sqlx::query_scalar("SELECT coalesce(max(revision), 0) FROM api_keys").fetch_one(executor).await
+}
+
+/// Stores a row as it was in another database, its revision included. For an empty table.
+pub async fn restore(connection: &mut PgConnection, key: &ApiKey) -> sqlx::Result<()> {
+    let (kind, sealed, encryption_key, public_key) = match &key.material {
+        Material::Hmac(sealed) => ("HMAC", Some(&sealed.bytes[..]), Some(&sealed.encryption_key[..]), None),
+        Material::Ed25519(public_key) => ("ED25519", None, None, Some(&public_key[..])),
+        // The kind of a revoked key is not needed any more.
+        Material::Gone => ("HMAC", None, None, None),
+    };
+    let networks: Vec<String> = key.networks.iter().map(IpNet::to_string).collect();
+    let text = "INSERT INTO api_keys (api_key, account, label, kind, sealed_secret, encryption_key, public_key, can_read, can_trade, \
+                can_withdraw, networks, created_at, revoked_at, revision) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, \
+                'epoch'::timestamptz + $12 * interval '1 microsecond', 'epoch'::timestamptz + $13 * interval '1 microsecond', $14)";
+    sqlx::query(text)
+        .bind(&key.api_key)
+        .bind(i64::from(key.account))
+        .bind(&key.label)
+        .bind(kind)
+        .bind(sealed)
+        .bind(encryption_key)
+        .bind(public_key)
+        .bind(key.permissions.read)
+        .bind(key.permissions.trade)
+        .bind(key.permissions.withdraw)
+        .bind(networks)
+        .bind(key.created_at)
+        .bind(key.revoked_at)
+        .bind(key.revision)
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
+/// Later changes get revisions above `revision`.
+pub async fn continue_revisions(connection: &mut PgConnection, revision: i64) -> sqlx::Result<()> {
+    sqlx::query("SELECT setval('api_keys_revision', $1)").bind(revision).execute(connection).await?;
+    Ok(())
 }
 
 fn read(row: &PgRow) -> sqlx::Result<ApiKey> {

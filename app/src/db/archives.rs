@@ -64,6 +64,24 @@ pub async fn insert(connection: &mut PgConnection, first: i64, last: i64, batche
     Ok(())
 }
 
+/// In place of the CRC-32 of an object whose content is not known yet: its batches are verified one by one, and the chain after them
+/// by the worker.
+pub const UNKNOWN_CHECKSUM: i64 = -1;
+
+/// Records an object of the bucket that contains the journal from `archive.first_seq` to `archive.last_seq`, and maybe more.
+pub async fn adopt(connection: &mut PgConnection, archive: &Archive) -> sqlx::Result<()> {
+    sqlx::query(
+        "INSERT INTO journal_archives (first_seq, last_seq, batches, object_key, size_bytes, checksum) VALUES ($1, $2, 0, $3, 0, $4)",
+    )
+    .bind(archive.first_seq)
+    .bind(archive.last_seq)
+    .bind(&archive.object_key)
+    .bind(archive.checksum)
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
 /// Batches of the journal from sequence `after` + 1 whose first sequence is below `before`: as many as fit into `bytes` of
 /// payload, at least one.
 pub async fn page(connection: &mut PgConnection, after: i64, before: i64, bytes: i64) -> sqlx::Result<Vec<Batch>> {

@@ -1,10 +1,13 @@
-//! This module reads the job queue's own schema for operators and metrics. It must not run a job.
+//! This module reads the job queue's own schema for operators and metrics, and puts requested statements into the queue. It must not
+//! run a job.
 //!
 //! The schema belongs to graphile_worker, which creates and migrates it. This module reads its public `jobs` view. Superseded
 //! jobs and the schedule have no view, so it reads their private tables.
 
+use exchange_core::{money::Time, order::AccountId};
 use graphile_worker_migrations::MigrateError;
 use sqlx::{FromRow, PgConnection};
+use uuid::Uuid;
 
 /// The queue's schema.
 pub const SCHEMA: &str = "graphile_worker";
@@ -47,6 +50,21 @@ pub async fn migrate(pool: &sqlx::PgPool) -> anyhow::Result<()> {
         }
         migrated => Ok(migrated?),
     }
+}
+
+/// The job that writes a statement.
+pub const STATEMENT: &str = "statement";
+
+/// Requests a statement of `start..end` (microseconds): its row and its job in one transaction. Returns the statement's id.
+pub async fn request_statement(pool: &sqlx::PgPool, account: AccountId, start: Time, end: Time) -> anyhow::Result<Uuid> {
+    let id = Uuid::now_v7();
+    let mut transaction = pool.begin().await?;
+    super::statements::insert(&mut transaction, id, account, start, end).await?;
+    let utils = graphile_worker::WorkerUtils::new(pool.clone(), SCHEMA);
+    let payload = serde_json::json!({ "statement": id });
+    utils.with_executor(&mut transaction).add_raw_job(STATEMENT, payload, graphile_worker::JobSpec::default()).await?;
+    transaction.commit().await?;
+    Ok(id)
 }
 
 pub async fn counts(connection: &mut PgConnection) -> sqlx::Result<Vec<JobCount>> {

@@ -89,6 +89,14 @@ pub async fn find(connection: &mut PgConnection, id: Uuid) -> sqlx::Result<Optio
     .await
 }
 
+/// Statements of the account that are not written yet.
+pub async fn pending(connection: &mut PgConnection, account: AccountId) -> sqlx::Result<i64> {
+    sqlx::query_scalar("SELECT count(*) FROM statements WHERE account = $1 AND status = 'pending'")
+        .bind(account as i32)
+        .fetch_one(connection)
+        .await
+}
+
 pub async fn account_exists(pool: &PgPool, account: AccountId) -> sqlx::Result<bool> {
     let account = i32::try_from(account).unwrap_or(i32::MAX);
     sqlx::query_scalar("SELECT EXISTS (SELECT FROM accounts WHERE id = $1)").bind(account).fetch_one(pool).await

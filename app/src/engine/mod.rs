@@ -33,6 +33,7 @@ mod registry;
 mod replay;
 mod replica;
 mod shared;
+mod ship;
 pub mod tail;
 mod watch;
 
@@ -52,7 +53,7 @@ pub use replica::Replica;
 
 use crate::{
     media::Media,
-    metrics::{EngineMetrics, FollowerMetrics},
+    metrics::{EngineMetrics, FollowerMetrics, ShipMetrics},
 };
 
 /// The parts of a replica.
@@ -77,6 +78,7 @@ pub struct Parts {
     pub order_limits: OrderLimits,
     pub metrics: EngineMetrics,
     pub follower: FollowerMetrics,
+    pub ship: ShipMetrics,
     pub health: Health,
 }
 
@@ -106,6 +108,8 @@ pub fn start(parts: Parts) -> (Engine, Replica) {
     tokio::spawn(watch::report(Arc::downgrade(&shared), parts.pool.clone(), parts.address.clone()));
     if let Some(media) = &parts.media {
         tokio::spawn(watch::bucket(Arc::downgrade(&shared), parts.pool.clone(), media.clone()));
+        let shipping = ship::Parts { pool: parts.pool.clone(), media: media.clone(), metrics: parts.ship };
+        tokio::spawn(ship::run(Arc::downgrade(&shared), shipping));
     }
     tokio::spawn(gauges::refresh(Arc::downgrade(&shared), parts.health));
     let replica = Replica {

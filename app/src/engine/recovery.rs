@@ -13,7 +13,7 @@ use crate::{
     db::{head, history, journal},
     media::Media,
     snapshot::{self, Name},
-    survey::{self, Survey, SurveyError},
+    survey::{Survey, SurveyError},
 };
 
 pub(super) struct Recovery {
@@ -72,8 +72,8 @@ impl Recovery {
         };
         let unchecked_since = *shared.unchecked_since.lock();
         let ended_at = unchecked_since.map_or(found.ends_at, |since| since.min(found.ends_at));
-        if let Some(proof) = found.proof(ended_at) {
-            return Err(NotYet::Lost(survey::refusal(proof, ended_at)));
+        if let Some(reason) = found.refusal(ended_at) {
+            return Err(NotYet::Lost(reason));
         }
         *shared.unchecked_since.lock() = None;
         shared.step_down.send_replace(None);

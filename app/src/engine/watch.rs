@@ -17,7 +17,7 @@ use crate::{
     db::replicas::{self, Report},
     media::Media,
     snapshot,
-    survey::{self, Survey},
+    survey::Survey,
 };
 
 /// Between two reports.
@@ -90,9 +90,8 @@ pub(super) async fn bucket(shared: Weak<Shared>, pool: PgPool, media: Media) {
 async fn check(shared: &Arc<Shared>, pool: &PgPool, media: &Media, since: i64) {
     let Ok(mut connection) = pool.acquire().await else { return };
     match Survey::take(media, &mut connection).await {
-        Ok(found) => match found.proof(since) {
-            Some(proof) => {
-                let reason = survey::refusal(proof, since);
+        Ok(found) => match found.refusal(since) {
+            Some(reason) => {
                 if shared.step_down.borrow().is_none() {
                     tracing::error!(reason, "stepping down");
                     shared.step_down.send_replace(Some(reason));

@@ -23,6 +23,9 @@ pub struct ApiError {
     pub cause: Option<Box<str>>,
 }
 
+/// `Retry-After` while history is rebuilt: minutes or hours.
+const REBUILDING_RETRY_SECONDS: u64 = 30;
+
 impl ApiError {
     pub const NEW_ORDER_REJECTED: i32 = -2010;
     pub const CANCEL_REJECTED: i32 = -2011;
@@ -127,6 +130,12 @@ impl ApiError {
     pub const OCO_BUY_TAKE_PROFIT: Self = Self::bad(-1198, "A take profit order in a buy OCO must be below.");
     pub const OCO_SELL_TAKE_PROFIT: Self = Self::bad(-1199, "A take profit order in a sell OCO must be above.");
     pub const NO_SUCH_LIST: Self = Self::bad(-2013, "Order list does not exist.");
+    pub const NO_SUCH_STATEMENT: Self = Self::bad(-2013, "Statement does not exist.");
+    pub const STATEMENT_PERIOD: Self =
+        Self::bad(-1127, "startTime must be before endTime, by at most 366 days, and endTime must not be in the future.");
+    pub const STATEMENT_NOT_READY: Self = Self::bad(-1128, "Statement is not ready: see its status.");
+    pub const STATEMENTS_PENDING: Self =
+        Self::new(StatusCode::TOO_MANY_REQUESTS, -1003, "Too many pending statements; current limit is 5 per account.");
     pub const DEPOSITS_DISABLED: Self = Self::bad(-4019, "The current currency is not open for deposit");
     pub const WITHDRAWALS_DISABLED: Self = Self::bad(-4019, "The current currency is not open for withdrawal");
     pub const NO_SUCH_ORDER: Self = Self::bad(-2013, "Order does not exist.");
@@ -262,6 +271,7 @@ impl From<HistoryError> for ApiError {
     fn from(error: HistoryError) -> Self {
         match error {
             HistoryError::Database(error) => error.into(),
+            HistoryError::Rebuilding => Self { retry_after: Some(REBUILDING_RETRY_SECONDS), ..Self::unavailable(error) },
             error => Self::unavailable(error),
         }
     }

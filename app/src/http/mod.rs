@@ -31,6 +31,7 @@ mod pages;
 pub mod parameters;
 mod reports;
 mod response;
+mod statements;
 mod transport;
 mod verifier;
 mod wallet;
@@ -39,6 +40,7 @@ mod websocket;
 use crate::json;
 pub use keys::Keys;
 pub use listener::Closing;
+pub use statements::Files;
 
 use crate::config::RateLimits;
 use crate::engine::Engine;
@@ -84,6 +86,7 @@ pub struct App {
     pub settings: Settings,
     pub metrics: HttpMetrics,
     pub streams: Hub,
+    pub files: Files,
     closed_listen_keys: listen_key::Closed,
     symbol_rules: general::SymbolRules,
 }
@@ -96,6 +99,7 @@ impl App {
         settings: Settings,
         metrics: HttpMetrics,
         stream_metrics: StreamMetrics,
+        files: Files,
     ) -> Self {
         let limits = Arc::new(Limits::new(settings.rate_limits));
         engine.committed().write().watch_first_fills(Arc::clone(&limits) as Arc<dyn FirstFills>);
@@ -113,6 +117,7 @@ impl App {
             settings,
             metrics,
             streams,
+            files,
             closed_listen_keys: Default::default(),
             symbol_rules: Default::default(),
         }
@@ -193,6 +198,12 @@ endpoints! {
         => history::trades, "account", Of(history::trades_weight), UserData, history::TRADES;
     GET "/api/v3/allOrderList" "All order lists, open and ended"
         => history::lists, "account", Fixed(20), UserData, history::LISTS;
+    POST "/sapi/v1/account/statement" "Request an account statement of a period"
+        => statements::request, "account", Fixed(50), UserData, statements::PERIOD;
+    GET "/sapi/v1/account/statement" "Requested statements of the account, newest first"
+        => statements::list, "account", Fixed(10), UserData, statements::LIST;
+    GET "/sapi/v1/account/statement/link" "Link to download a statement"
+        => statements::link, "account", Fixed(10), UserData, statements::LINK;
     GET "/api/v3/account" "Account information and balances"
         => account::account, "account", Fixed(20), UserData, account::ACCOUNT;
     GET "/api/v3/account/commission" "Commission rates of the account on a symbol"
@@ -263,7 +274,7 @@ fn router(app: &Arc<App>) -> Router {
         router = router.route(path, on(filter(method), refusing(app, || ApiError::UNSUPPORTED)));
     }
     router
-        .merge(pages::router())
+        .merge(pages::router(app))
         .merge(websocket::router(app))
         .fallback(refusing(app, || ApiError::NOT_FOUND))
         .method_not_allowed_fallback(refusing(app, || ApiError::METHOD_NOT_ALLOWED))

@@ -21,7 +21,7 @@ use crate::{
     media::Media,
     metrics::WorkerMetrics,
     snapshot::{self, Encoded, Name},
-    survey::{self, Survey, SurveyError},
+    survey::{Survey, SurveyError},
     worker::{
         chunk::Chunk,
         clock, comparison,
@@ -134,8 +134,8 @@ impl Projector {
         if let Some(media) = &self.media {
             match Survey::take(media, connection).await {
                 Ok(found) => {
-                    if let Some(proof) = found.proof(found.ends_at) {
-                        anyhow::bail!(survey::refusal(proof, found.ends_at));
+                    if let Some(reason) = found.refusal(found.ends_at) {
+                        anyhow::bail!(reason);
                     }
                 }
                 Err(SurveyError::Database(error)) => return Err(error.into()),

@@ -11,6 +11,7 @@ use crate::{
     db::{archives, head},
     journal_archive::{self, Batch},
     media::Media,
+    shipped,
 };
 
 /// Batches read from the tables at a time.
@@ -110,8 +111,19 @@ impl Source {
         let Some(media) = &self.media else {
             bail!("sequence {} is in the archive {}: set EXCHANGE_S3_* to read it", after + 1, archive.object_key);
         };
-        let batches = journal_archive::read(media, &archive.object_key, u32::try_from(archive.checksum)?).await?;
-        let batches: VecDeque<_> = batches.into_iter().skip_while(|batch| batch.first_sequence <= after).collect();
+        let batches = match shipped::Name::parse(&archive.object_key) {
+            Some(name) => shipped::read(media, name).await?.batches,
+            None if archive.checksum == archives::UNKNOWN_CHECKSUM => {
+                journal_archive::read_unchecked(media, &archive.object_key).await?
+            }
+            None => journal_archive::read(media, &archive.object_key, u32::try_from(archive.checksum)?).await?,
+        };
+        // Batches outside the row are in the journal's tables, or belong to a history that was lost.
+        let batches: VecDeque<_> = batches
+            .into_iter()
+            .skip_while(|batch| batch.first_sequence <= after)
+            .take_while(|batch| batch.last_sequence <= archive.last_seq)
+            .collect();
         if batches.front().is_none_or(|batch| batch.first_sequence != after + 1) {
             bail!("the archive {} has no batch that starts at sequence {}", archive.object_key, after + 1);
         }

@@ -99,6 +99,12 @@ impl Exchange {
         exchange
     }
 
+    /// A server that has its markets and traders already.
+    pub fn of(app: TestApp) -> Self {
+        let key = crate::test_app::KEY_ENCRYPTION_KEY;
+        Self { app, vault: Vault::new(&key.into(), &[]) }
+    }
+
     pub async fn admin(&self, action: AdminAction) -> Outcome {
         let operator = Operator { actor: "test".into(), reason: "test".into() };
         self.app.engine.submit(Command::Admin { operator, action }, None).await.unwrap().outcome

@@ -3,7 +3,7 @@
 use exchange::{
     engine::{self, Engine, Reply, SubmitError, clock::Clock},
     media::Media,
-    metrics::{EngineMetrics, FollowerMetrics},
+    metrics::{EngineMetrics, FollowerMetrics, ShipMetrics},
 };
 use exchange_core::{
     command::{AdminAction, Command, Operator},
@@ -55,6 +55,7 @@ impl TestReplica {
             order_limits: engine::OrderLimits::NONE,
             metrics: EngineMetrics::register(&metrics).unwrap(),
             follower: FollowerMetrics::register(&metrics).unwrap(),
+            ship: ShipMetrics::register(&metrics).unwrap(),
             health: health.clone(),
         });
         let stop = CancellationToken::new();

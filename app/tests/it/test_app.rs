@@ -23,6 +23,17 @@ use crate::replica::database;
 /// The internal listener's token.
 pub const INTERNAL_TOKEN: &str = "internal-token-of-the-tests";
 
+/// 00 01 02 …, as in the settings below.
+pub const KEY_ENCRYPTION_KEY: [u8; 32] = {
+    let mut key = [0; 32];
+    let mut at = 0;
+    while at < key.len() {
+        key[at] = at as u8;
+        at += 1;
+    }
+    key
+};
+
 /// One subscriber per process.
 static TELEMETRY: LazyLock<TelemetryGuard> = LazyLock::new(|| {
     let settings = telemetry::Settings { level: "error".into(), ..telemetry::Settings::default() };

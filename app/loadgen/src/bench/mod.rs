@@ -10,6 +10,7 @@ mod arm;
 mod figures;
 mod machine;
 mod probe;
+mod recover;
 mod recovery;
 mod report;
 mod round;
@@ -148,6 +149,7 @@ pub async fn run(settings: &Settings) -> Result<()> {
     let (events_per_second, events) = recovery::measure(settings, folder.path()).await?;
     figures.set("recovery.events_per_second", events_per_second);
     figures.set("recovery.events", events);
+    figures.set("recover.seconds_per_million_events", recover::measure(settings, folder.path()).await?);
     let core = core_bench::run(settings.seed, settings.core)?;
     figures.set("core.mops_per_cpu_second", core.mops_per_cpu_second);
     figures.set("core.p50_ns", core.p50_ns);

@@ -31,7 +31,7 @@ pub async fn measure(settings: &Settings, folder: &Path) -> Result<(f64, f64)> {
 }
 
 /// Writes a journal of the core benchmark's commands, in batches of a busy leader's size.
-async fn fill(database: &str, seed: u64, events: u64) -> Result<()> {
+pub(super) async fn fill(database: &str, seed: u64, events: u64) -> Result<()> {
     let mut connection = PgConnection::connect(database).await?;
     // This setting only accelerates writing the test data; nothing is measured here.
     connection.execute("SET synchronous_commit = off").await?;

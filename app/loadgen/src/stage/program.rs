@@ -87,6 +87,12 @@ impl Exchange {
         Child::start("migrate", &self.binary, &["migrate"], &self.environment, &self.folder)?.finish().await
     }
 
+    /// Builds the database, which must be empty, from object storage.
+    pub async fn recover(&self) -> Result<()> {
+        let arguments = ["recover", "--until", "latest"];
+        Child::start("recover", &self.binary, &arguments, &self.environment, &self.folder)?.finish().await
+    }
+
     /// Starts a server and waits until it leads.
     pub async fn serve(&self, name: &str) -> Result<Server> {
         let ports = ["EXCHANGE_HTTP_LISTEN", "EXCHANGE_ADMIN_LISTEN", "EXCHANGE_INTERNAL_LISTEN"];

@@ -15,6 +15,7 @@ impl History {
     /// # Errors
     /// As [`Self::order`].
     pub async fn trades(&self, market: MarketId, part: Part) -> Result<Vec<PublicTrade>, HistoryError> {
+        Self::complete(&self.committed.read())?;
         if let Some(trades) = recent_trades(&self.committed.read(), market, &part) {
             return Ok(trades);
         }
@@ -34,6 +35,7 @@ impl History {
     /// # Errors
     /// As [`Self::order`].
     pub async fn aggregates(&self, market: MarketId, part: Part) -> Result<Vec<AggregateTrade>, HistoryError> {
+        Self::complete(&self.committed.read())?;
         if let Some(aggregates) = recent_aggregates(&self.committed.read(), market, &part) {
             return Ok(aggregates);
         }
@@ -60,6 +62,7 @@ impl History {
     pub async fn candles(&self, market: MarketId, interval: Interval, range: CandleRange) -> Result<Vec<Candle>, HistoryError> {
         let grid = {
             let committed = self.committed.read();
+            Self::complete(&committed)?;
             if let Some(candles) = committed.market_data.candles(market, interval, &range) {
                 return Ok(candles);
             }

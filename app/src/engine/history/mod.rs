@@ -28,6 +28,8 @@ const POLL: Duration = Duration::from_millis(10);
 pub enum HistoryError {
     #[error("the tables are behind the events in memory: check the projector's lag")]
     Behind,
+    #[error("the tables are being rebuilt from the journal: history is incomplete until the worker has projected it")]
+    Rebuilding,
     #[error("the database did not answer within {} s", DEADLINE.as_secs())]
     Timeout,
     #[error(transparent)]
@@ -55,6 +57,20 @@ impl History {
         Self { primary, replica, committed }
     }
 
+    /// # Errors
+    ///
+    /// Returns `Rebuilding` while the tables lack a part of the history.
+    pub fn require_complete(&self) -> Result<(), HistoryError> {
+        Self::complete(&self.committed.read())
+    }
+
+    /// # Errors
+    ///
+    /// Returns `Rebuilding` while market data in memory lacks trades that the tables do not contain yet.
+    fn complete(committed: &Committed) -> Result<(), HistoryError> {
+        if committed.has_market_data_gap() { Err(HistoryError::Rebuilding) } else { Ok(()) }
+    }
+
     /// Reads the tables, then merges memory over them, until both show the same history or the deadline passes.
     async fn laid_over<T, R, Reading>(
         &self,
@@ -64,6 +80,7 @@ impl History {
     where
         Reading: Future<Output = sqlx::Result<Projected<T>>>,
     {
+        Self::complete(&self.committed.read())?;
         let deadline = Instant::now() + DEADLINE;
         let mut pool = self.replica.as_ref();
         loop {

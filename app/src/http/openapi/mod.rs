@@ -76,6 +76,9 @@ const GROUPS: [(&str, &str); 5] = [
     account::TradeFee,
     account::NoSymbols,
     account::ListenKey,
+    account::RequestedStatement,
+    account::Statement,
+    account::StatementLink,
 )))]
 struct Schemas;
 

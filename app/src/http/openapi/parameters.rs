@@ -58,6 +58,10 @@ pub fn describe(path: &str, name: &str) -> Option<(Kind, &'static str)> {
     Some(match name {
         "type" if path.contains("ticker") => (Kind::One(|| vec!["FULL", "MINI"]), "Default: FULL."),
         "limit" if path.ends_with("/depth") => (Kind::Integer, "Levels per side. Default 100, at most 5000."),
+        "limit" if path.ends_with("/statement") => (Kind::Integer, "Default 20, at most 100."),
+        "startTime" if path.ends_with("/statement") => (Kind::Time, "Inclusive. At most 366 days before endTime."),
+        "endTime" if path.ends_with("/statement") => (Kind::Time, "Exclusive, and not in the future."),
+        "statementId" => (Kind::Text, "Id from the request or the list."),
         "limit" => (Kind::Integer, "Default 500, at most 1000."),
         "fromId" if path.ends_with("allOrderList") => {
             (Kind::Integer, "First order list id of the answer. Not together with times.")

@@ -1,12 +1,13 @@
 //! This job moves old journal partitions to object storage: it writes, reads back, records, and only then drops them. A repeated
-//! run resumes after the interruption, because each archived object is recorded.
+//! run resumes after the interruption, because each archived object is recorded. It also merges shipped objects, and deletes those
+//! that an archive contains.
 
 use anyhow::{Context, bail};
 use graphile_worker::{IntoTaskHandlerResult, TaskHandler, WorkerContext};
 use serde::{Deserialize, Serialize};
 use sqlx::PgConnection;
 
-use super::JobContext;
+use super::{JobContext, merge};
 use crate::{
     db::{
         archives::{self, Partition},
@@ -37,6 +38,7 @@ impl TaskHandler for ArchiveJournal {
 async fn archive(_: ArchiveJournal, context: JobContext) -> anyhow::Result<()> {
     let media = context.media()?;
     let mut connection = context.pool.acquire().await?;
+    merge::merge(media, &mut connection, &context.metrics).await.context("failed to merge shipped objects")?;
     let end = head::confirmed(&mut connection).await?;
     let projected = projection::position(&mut connection).await?.projected_seq;
     let closed: Vec<_> = archives::partitions(&mut connection)
@@ -61,7 +63,7 @@ async fn archive(_: ArchiveJournal, context: JobContext) -> anyhow::Result<()> {
         }
     }
     context.metrics.archived_sequence.set(through);
-    Ok(())
+    merge::delete_archived(media, &mut connection, through, &context.metrics).await
 }
 
 /// The sequence from which a recovery can start even if the newest snapshot is lost: the second newest intact one of this

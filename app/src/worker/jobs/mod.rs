@@ -10,6 +10,7 @@ use crate::{media::Media, metrics::WorkerMetrics, worker::question::ProjectorHan
 
 mod archive;
 mod ledger_check;
+mod merge;
 mod snapshot;
 pub mod statement;
 mod tickers;

@@ -5,7 +5,7 @@ use anyhow::Context;
 use graphile_worker::{IntoTaskHandlerResult, TaskHandler, WorkerContext};
 use serde::{Deserialize, Serialize};
 
-use super::JobContext;
+use super::{JobContext, merge};
 use crate::{db::marks, snapshot, survey::Survey, worker::clock};
 
 /// Snapshots retained. The journal is dropped below the second newest; the third covers the case that both are damaged.
@@ -33,8 +33,9 @@ async fn take(_: TakeSnapshot, context: JobContext) -> anyhow::Result<()> {
         return Ok(());
     }
     let chain = encoded.chain;
-    snapshot::write(media, encoded).await.context("failed to store the snapshot")?;
     let mut connection = context.pool.acquire().await?;
+    merge::ship_through(media, &mut connection, sequence as i64).await.context("failed to ship the journal of the snapshot")?;
+    snapshot::write(media, encoded).await.context("failed to store the snapshot")?;
     marks::insert(&mut connection, sequence as i64, chain).await?;
     // Objects of another history are neither counted nor deleted.
     let found = Survey::take(media, &mut connection).await?;

@@ -8,7 +8,7 @@ use exchange_core::{
     order::{AccountId, OrderStatus, OrderType, Side},
 };
 use futures::TryStreamExt;
-use graphile_worker::{IntoTaskHandlerResult, JobSpec, TaskHandler, WorkerContext, WorkerUtils};
+use graphile_worker::{IntoTaskHandlerResult, TaskHandler, WorkerContext};
 use serde::{Deserialize, Serialize};
 use sqlx::{Connection, PgConnection, PgPool};
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
@@ -55,23 +55,17 @@ pub struct WriteStatement {
 }
 
 impl TaskHandler for WriteStatement {
-    const IDENTIFIER: &'static str = "statement";
+    const IDENTIFIER: &'static str = jobs::STATEMENT;
 
     async fn run(self, context: WorkerContext) -> impl IntoTaskHandlerResult {
         super::run(self, context, write).await
     }
 }
 
-/// Requests a statement of `start..end` (microseconds): its row and its job in one transaction. Returns the statement's id.
+/// Requests a statement of `start..end` (microseconds). Returns the statement's id.
 pub async fn request(pool: &PgPool, account: AccountId, start: Time, end: Time) -> anyhow::Result<Uuid> {
     ensure!(start < end, "the period must end after it begins");
-    let id = Uuid::now_v7();
-    let mut transaction = pool.begin().await?;
-    statements::insert(&mut transaction, id, account, start, end).await?;
-    let utils = WorkerUtils::new(pool.clone(), jobs::SCHEMA);
-    utils.with_executor(&mut transaction).add_job(WriteStatement { statement: id }, JobSpec::default()).await?;
-    transaction.commit().await?;
-    Ok(id)
+    jobs::request_statement(pool, account, start, end).await
 }
 
 /// The object's name.

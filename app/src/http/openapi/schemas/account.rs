@@ -153,3 +153,34 @@ pub struct ListenKey {
     /// Name of the stream: `/ws/<listenKey>`.
     pub listen_key: String,
 }
+
+#[derive(ToSchema)]
+#[schema(rename_all = "camelCase")]
+pub struct RequestedStatement {
+    #[schema(example = "01939c1e-4f5a-7c3b-9d2e-6f1a2b3c4d5e")]
+    pub statement_id: String,
+}
+
+/// A requested account statement.
+#[derive(ToSchema)]
+#[schema(rename_all = "camelCase")]
+pub struct Statement {
+    pub statement_id: String,
+    /// `pending`, `ready`, or `failed`: request a shorter period.
+    #[schema(example = "ready")]
+    pub status: String,
+    /// Inclusive.
+    pub start_time: Timestamp,
+    /// Exclusive.
+    pub end_time: Timestamp,
+}
+
+/// Anyone who has the link can read the file until it expires.
+#[derive(ToSchema)]
+#[schema(rename_all = "camelCase")]
+pub struct StatementLink {
+    pub statement_id: String,
+    /// CSV.
+    pub url: String,
+    pub expiration_timestamp: Timestamp,
+}
