@@ -34,7 +34,7 @@ async fn a_failing_job_is_retried_then_dead_then_retried_by_an_operator() {
 
     // The statement does not exist: the job fails on every run.
     let spec = JobSpec { max_attempts: Some(2), ..Default::default() };
-    let missing = WriteStatement { statement: Uuid::now_v7() };
+    let missing = WriteStatement { statement: Uuid::now_v7(), traceparent: None };
     let id = worker.add_with(missing.clone(), spec).await;
     let letters = eventually("the job is dead", || async {
         let letters = queue::dead_letters(&worker.context.pool).await.unwrap();
