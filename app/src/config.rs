@@ -308,9 +308,13 @@ impl Probe {
         if !url.starts_with("http://") && !url.starts_with("https://") {
             env.fault("EXCHANGE_PROBE_URL", "does not begin with http:// or https://", "write it as https://api.example.com");
         }
-        let price = env.or("EXCHANGE_PROBE_PRICE", "1000".to_owned(), "limit price of the buy order, far below the market");
+        let price = env.or(
+            "EXCHANGE_PROBE_PRICE",
+            "30000".to_owned(),
+            "limit price of the buy order: below the market, within its price filters",
+        );
         let quantity =
-            env.or("EXCHANGE_PROBE_QUANTITY", "0.01".to_owned(), "quantity of the order, at least the market's minimum");
+            env.or("EXCHANGE_PROBE_QUANTITY", "0.001".to_owned(), "quantity of the order, at least the market's minimum");
         for (setting, amount) in [("EXCHANGE_PROBE_PRICE", &price), ("EXCHANGE_PROBE_QUANTITY", &quantity)] {
             if !exchange_core::money::parse(amount).is_ok_and(|amount| amount > 0) {
                 env.fault(setting, &format!("{amount:?} is not a positive number"), "write it as 0.01");

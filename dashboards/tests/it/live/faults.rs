@@ -64,7 +64,7 @@ pub const TABLE: &[Fault] = &[
     row("S3 stopped", Stopped, &["object-store"], "ObjectStoreDown", 0),
     row("backup agent stopped", Stopped, &["backup"], "BackupTargetDown", 0),
     row("relay dead", Stopped, &["relay"], "LogshipTargetDown", 0),
-    row("the proxy dead", Stopped, &["nginx"], "ExchangeProbeFailing", 90),
+    row("the proxy dead", Stopped, &["nginx"], "ExchangeProbeFailing", 120),
     row("probe stopped", Stopped, &["probe"], "ExchangeProbeFailing", 300),
     row("HAProxy dead", Stopped, &["haproxy"], "ExchangeNoLeader", 5),
     row("alert bot stopped", Stopped, &["alertbot"], "AlertbotDown", 0),

@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::alert::Newcomer;
 
 /// Everything up, and a trade on every market.
-const READY_DEADLINE: Duration = Duration::from_secs(120);
+const READY_DEADLINE: Duration = Duration::from_secs(300);
 
 /// Dropping it ends everything.
 pub struct Stack {

@@ -1,16 +1,26 @@
 //! The first assets, markets, accounts and keys, through `exchange admin` as an operator would.
 
-use std::process::Stdio;
+use std::{process::Stdio, time::Duration};
 
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
-use tokio::{process::Command, task::JoinSet};
+use tokio::{
+    process::Command,
+    task::JoinSet,
+    time::{Instant, sleep},
+};
 
 use super::{
     accounts::{ASSETS, BALANCES, DEMO, MARKETS, MINIMUM_NOTIONAL, PROBE, QUOTE, SIMULATOR},
     endpoints::Account,
     layout,
 };
+
+/// What `exchange admin` says of a server that does not lead.
+const NO_LEADER: &str = "this server accepts no commands at present";
+/// Time for another replica to take the lead.
+const LEAD_WITHIN: Duration = Duration::from_secs(30);
+const POLL: Duration = Duration::from_millis(200);
 
 /// Commands of one account wait for each other; accounts do not.
 #[derive(Clone)]
@@ -72,7 +82,18 @@ impl Operator {
         Ok(Account { name: name.to_owned(), api_key, secret_key })
     }
 
+    /// Repeats a command that was refused while the lead went to another replica: it certainly had no effect.
     async fn admin(&self, arguments: &[&str]) -> Result<Value> {
+        let end = Instant::now() + LEAD_WITHIN;
+        loop {
+            match self.try_admin(arguments).await {
+                Err(error) if error.to_string().contains(NO_LEADER) && Instant::now() < end => sleep(POLL).await,
+                done => return done,
+            }
+        }
+    }
+
+    async fn try_admin(&self, arguments: &[&str]) -> Result<Value> {
         let output = Command::new(layout::program("exchange")?)
             .args(["admin", "--actor", "local", "--reason", "first markets and accounts"])
             .args(arguments)
