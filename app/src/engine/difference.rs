@@ -17,7 +17,7 @@ use tokio::time::{sleep, timeout};
 
 use super::{
     committed::{Committed, History},
-    replay::{Expected, catch_up},
+    replay::{Expected, Rebuilt, catch_up},
     shared::Shared,
 };
 use crate::{
@@ -32,12 +32,6 @@ use crate::{
 const LOOK: Duration = Duration::from_secs(1);
 /// Pause after a rebuild that failed.
 const RETRY: Duration = Duration::from_secs(5);
-
-/// A state that was rebuilt next to the served one.
-pub(super) struct Rebuilt {
-    pub committed: Arc<RwLock<Committed>>,
-    pub expected: Expected,
-}
 
 /// Waits for differences while the engine has an owner.
 pub(super) async fn watch(shared: Weak<Shared>, pool: PgPool, media: Option<Media>) {

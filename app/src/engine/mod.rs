@@ -40,6 +40,7 @@ mod ship;
 mod spans;
 pub mod tail;
 mod watch;
+mod weight_reports;
 pub mod weights;
 
 use std::{sync::Arc, time::Duration};
@@ -110,7 +111,7 @@ pub fn start(parts: Parts) -> (Engine, Replica) {
     tokio::spawn(lag_latch::watch(Arc::downgrade(&shared), following, parts.lag_max));
     let (batches, pushed) = tokio::sync::mpsc::channel(link::client::RECEIVED);
     tokio::spawn(link::client::follow(Arc::downgrade(&shared), parts.token.clone(), batches));
-    tokio::spawn(weights::report(Arc::downgrade(&shared)));
+    tokio::spawn(weight_reports::report(Arc::downgrade(&shared)));
     tokio::spawn(difference::watch(Arc::downgrade(&shared), parts.pool.clone(), parts.media.clone()));
     tokio::spawn(watch::report(Arc::downgrade(&shared), parts.pool.clone(), parts.address.clone()));
     if let Some(media) = &parts.media {

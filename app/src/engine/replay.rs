@@ -56,6 +56,12 @@ pub(super) struct Expected {
     pub history: Option<History>,
 }
 
+/// A state that was rebuilt next to the served one.
+pub(super) struct Rebuilt {
+    pub committed: Arc<RwLock<Committed>>,
+    pub expected: Expected,
+}
+
 impl Expected {
     /// The batch's events if it is the expected one.
     fn open(&mut self, stored: &StoredBatch) -> Result<Vec<Event>, ReplayError> {

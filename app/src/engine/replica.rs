@@ -14,7 +14,6 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     declared::Declared,
-    difference::Rebuilt,
     doubt::{Doubt, Found},
     forward,
     handle::{Submission, SubmitError},
@@ -24,7 +23,7 @@ use super::{
     peers::{Known, Peers},
     push::Push,
     recovery::{NotYet, Recovery},
-    replay::{Expected, ReplayError, catch_up},
+    replay::{Expected, Rebuilt, ReplayError, catch_up},
     shared::{LeaderAt, Shared},
 };
 use crate::db::{

@@ -9,7 +9,6 @@ use tokio::sync::{broadcast, watch};
 use super::{
     clock::Clock,
     committed::Committed,
-    difference::Rebuilt,
     forward::Forward,
     handle::Queue,
     lag::Lag,
@@ -18,6 +17,7 @@ use super::{
     push::{PUSHES, Push},
     questions::Questions,
     registry::Registry,
+    replay::Rebuilt,
     weights::Weights,
 };
 use crate::{

@@ -7,22 +7,12 @@
 use std::{
     fmt::Debug,
     net::IpAddr,
-    sync::{Arc, OnceLock, Weak},
-    time::Duration,
+    sync::{Arc, OnceLock},
 };
 
 use exchange_core::money::Time;
-use tokio::{
-    sync::{Notify, broadcast},
-    time::{sleep, timeout},
-};
+use tokio::sync::{Notify, broadcast};
 
-use super::shared::Shared;
-
-/// Interval between two reports.
-const INTERVAL: Duration = Duration::from_millis(200);
-/// Pause after a report, so that a busy address does not fill the links.
-const PAUSE: Duration = Duration::from_millis(5);
 /// Reports between the table and one link. A slower link starts again with the whole table.
 const REPORTS: usize = 64;
 
@@ -72,6 +62,11 @@ impl Default for Weights {
 }
 
 impl Weights {
+    /// The table, once it is set.
+    pub fn table(&self) -> Option<Arc<dyn Table>> {
+        self.table.get().cloned()
+    }
+
     /// Sets the table, once.
     pub fn share(&self, table: Arc<dyn Table>) {
         let _ = self.table.set(table);
@@ -86,33 +81,6 @@ impl Weights {
     pub fn merge(&self, weights: &[Weight]) {
         if let Some(table) = self.table.get() {
             table.merge(weights);
-        }
-    }
-}
-
-/// Reports this replica's weights while the engine has an owner.
-pub(super) async fn report(shared: Weak<Shared>) {
-    loop {
-        let table = {
-            let Some(shared) = shared.upgrade() else { return };
-            let table = shared.weights.table.get().cloned();
-            if let Some(table) = &table
-                && shared.weights.reports.receiver_count() > 0
-            {
-                let changed = table.changed();
-                if !changed.is_empty() {
-                    // Fails without a link.
-                    let _ = shared.weights.reports.send(Report { from: None, weights: changed.into() });
-                }
-            }
-            table
-        };
-        match table {
-            Some(table) => {
-                sleep(PAUSE).await;
-                let _ = timeout(INTERVAL - PAUSE, table.urgent().notified()).await;
-            }
-            None => sleep(INTERVAL).await,
         }
     }
 }

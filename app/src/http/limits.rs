@@ -1,6 +1,7 @@
 //! This module counts rate limits: request weight per address, unfilled orders per account. It must not know the account's owner.
 //!
 //! - The weight of an address is the sum over all replicas. The engine's links report each replica's part (see `engine::weights`).
+//!
 //! Intervals start at whole multiples of their length, as at Binance. Memory is bounded: addresses by `ADDRESSES_MAX` (beyond it
 //! they share one counter), accounts by their number.
 
