@@ -274,7 +274,10 @@ pub fn lifecycle(at: At, checked: &mut Checked) {
     }
     checked.known(at, &["enabled", "data_retention", "downsampling", "downsampling_method", "frozen_after"]);
     checked.boolean(&join(at, "enabled"));
-    checked.duration(&join(at, "frozen_after"));
+    // Unlike other durations, it must be a text.
+    if checked.text(&join(at, "frozen_after")).is_some() {
+        checked.duration(&join(at, "frozen_after"));
+    }
     retention(at, checked);
     let here = join(at, "downsampling");
     let rounds = checked.list(&here);

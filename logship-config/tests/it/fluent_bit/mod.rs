@@ -120,7 +120,11 @@ fn origin_is_decided_before_the_line_is_parsed() {
     let (parsed, _) = only(&filters, "parser", "ecs");
     let (back, restored) = only(&filters, "modify", "origin-back");
     assert!(metadata < programs && programs < others && others < aside && aside < parsed && parsed < back);
-    assert_eq!((text(restored, "remove"), text(restored, "hard_rename")), ("kubernetes", "_origin kubernetes"));
+    assert_eq!(texts(&restored["remove"]), ["kubernetes", "event.created"]);
+    assert_eq!((text(restored, "remove_wildcard"), text(restored, "hard_rename")), ("kubernetes.", "_origin kubernetes"));
+    let (unproved, forged) = only(&filters, "modify", "origin-unproved");
+    assert!(parsed < unproved && unproved < back);
+    assert_eq!((text(forged, "match"), text(forged, "remove")), ("quarantine.*", "_origin"));
     assert_eq!(kubernetes["buffer_size"], 0);
     let rules = texts(&rules["rule"]);
     assert_eq!(rules[rules.len() - 2], "$kubernetes['pod_id'] . infrastructure.$TAG false");
