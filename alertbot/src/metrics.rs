@@ -14,6 +14,7 @@ pub const DECLARED: &[&[Descriptor]] = &[
     DeliveryMetrics::DESCRIPTORS,
     IncidentMetrics::DESCRIPTORS,
     PeopleMetrics::DESCRIPTORS,
+    CalendarMetrics::DESCRIPTORS,
 ];
 
 /// Time from acceptance to sending, around the objectives of 50 ms, 1 s and 60 s.

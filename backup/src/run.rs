@@ -1,5 +1,5 @@
-//! This module takes a backup, from the lease to the manifest. A backup succeeds only with its manifest. The manifest is written
-//! last and once, on the condition that no other run has abandoned the attempt.
+//! This module takes a backup, from the lease to the manifest. Its manifest alone decides that a backup succeeded: it is
+//! written last and once, on the condition that no other run has abandoned the attempt.
 
 mod attempt;
 mod watch;

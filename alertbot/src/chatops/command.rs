@@ -6,8 +6,9 @@ use alertbot_core::{
     message::{
         Reader,
         catalogue::{Text, say},
-        notice::{line, plain_words},
+        notice::plain_words,
         place,
+        split::line,
     },
 };
 use teloxide::types::Message;

@@ -211,7 +211,7 @@ fn cause(incident: &Incident, reader: &Reader) -> String {
     }
     let mut named: Vec<String> = Vec::new();
     for cause in &incident.causes {
-        let name = format!("{} {}", super::notice::line(&cause.title, TITLE_UNITS), cause.incident);
+        let name = format!("{} {}", split::line(&cause.title, TITLE_UNITS), cause.incident);
         if !named.contains(&name) {
             named.push(name);
         }

@@ -91,14 +91,9 @@ pub fn digest(incidents: &[Incident], reader: &Reader) -> String {
     directed(lines.join("\n"), reader)
 }
 
-/// A name from outside as plain text: one short line without direction controls.
-pub fn line(text: &str, units: usize) -> String {
-    split::shorten(&bidi::strip(text).split_whitespace().collect::<Vec<_>>().join(" "), units)
-}
-
 /// The same for HTML: isolated and escaped.
 pub fn safe(text: &str, units: usize, reader: &Reader) -> String {
-    escape(&bidi::isolate_in(reader.right_to_left(), &line(text, units))).into_owned()
+    escape(&bidi::isolate_in(reader.right_to_left(), &split::line(text, units))).into_owned()
 }
 
 /// Title, number, and the labels that distinguish the incident from others with its title.

@@ -4,6 +4,7 @@
 use unicode_segmentation::UnicodeSegmentation;
 
 use super::{
+    bidi,
     markup::{self, Malformed, Token},
     units::utf16_units,
 };
@@ -92,6 +93,11 @@ pub fn shorten(text: &str, limit: usize) -> String {
     kept.truncate(kept.trim_end().len());
     kept.push('…');
     kept
+}
+
+/// A name from outside as plain text: one short line without direction controls.
+pub fn line(text: &str, units: usize) -> String {
+    shorten(&bidi::strip(text).split_whitespace().collect::<Vec<_>>().join(" "), units)
 }
 
 fn atoms(html: &str) -> Result<Vec<Atom<'_>>, Malformed> {

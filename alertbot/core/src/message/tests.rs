@@ -67,7 +67,7 @@ fn persian_is_right_to_left_and_isolates_latin_values() {
 fn outside_text_cannot_add_markup_or_reorder_a_line() {
     assert_eq!(notice::safe("<b>a&b</b>\u{202e}x\n", 60, &reader(Language::English)), "&lt;b&gt;a&amp;b&lt;/b&gt;x");
     assert_eq!(notice::safe("db-1", 60, &reader(Language::Persian)), "\u{2068}db-1\u{2069}");
-    assert_eq!(notice::line(&"x".repeat(100), 60).chars().count(), 60);
+    assert_eq!(split::line(&"x".repeat(100), 60).chars().count(), 60);
     let help = notice::plain_words(&say(Language::Persian, Text::Help), &reader(Language::Persian));
     assert!(help.lines().all(|line| line.starts_with("\u{200f}\u{2068}/")), "{help}");
     assert_eq!(help.lines().count(), say(Language::English, Text::Help).lines().count());
