@@ -8,7 +8,6 @@
 mod buffer;
 
 use std::{
-    future::Future,
     sync::{Arc, Weak},
     time::Duration,
 };
@@ -222,11 +221,9 @@ impl Term<'_> {
 }
 
 /// The result of the object in progress; pending without one.
-fn ended(running: &mut Option<Running>) -> impl Future<Output = anyhow::Result<Listed>> {
-    async move {
-        let Some(task) = running else { return std::future::pending().await };
-        let done = task.await;
-        *running = None;
-        done.context("the task that ships was cancelled").flatten()
-    }
+async fn ended(running: &mut Option<Running>) -> anyhow::Result<Listed> {
+    let Some(task) = running else { return std::future::pending().await };
+    let done = task.await;
+    *running = None;
+    done.context("the task that ships was cancelled").flatten()
 }

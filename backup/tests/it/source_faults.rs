@@ -154,7 +154,7 @@ async fn a_lost_snapshot_fails_the_attempt_and_is_retried() {
         if let Err(failure) = ended {
             // Whichever connection notices first is named: the snapshot's own, or one that was reading rows.
             let text = failure.to_string();
-            assert!(["gone", "broke", "SQLSTATE 57P01"].iter().any(|cause| text.contains(cause)), "{text}");
+            assert!(["gone", "broke", "lost", "SQLSTATE 57P01"].iter().any(|cause| text.contains(cause)), "{text}");
         }
     }
     nothing_is_left_behind(&agent_in(&source, &store, &[])).await;
