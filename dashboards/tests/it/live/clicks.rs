@@ -68,6 +68,7 @@ impl Way {
         Ok(())
     }
 
+    #[expect(clippy::disallowed_methods, reason = "a person sets where the pictures are stored, to look at them")]
     fn file(&self, page: &str, width: u32, dark: bool) -> PathBuf {
         let folder = env::var_os(PICTURES).map_or_else(|| self.pictures.path().to_owned(), PathBuf::from);
         folder.join(format!("{page}-{width}-{}.png", if dark { "dark" } else { "light" }))
