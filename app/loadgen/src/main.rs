@@ -132,12 +132,15 @@ fn main() -> Result<()> {
             let script = soak::faults::Settings {
                 seed: settings.seed,
                 faults,
-                clients: settings.clients,
+                // The fault script adds a client for each replica.
+                clients: settings.clients.min(workload::ACCOUNTS - 4),
                 binary: settings.binary.clone(),
             };
             one_thread()?.block_on(async {
                 soak::run(&settings).await?;
-                soak::faults::run(&script).await.map(drop)
+                let failed = soak::faults::run(&script).await?.failed_in_restarts();
+                anyhow::ensure!(failed == 0, "{failed} requests failed while servers were restarted");
+                anyhow::Ok(())
             })?;
         }
         Command::Arm { arm, listen, database } => {

@@ -102,8 +102,9 @@ impl Api {
             Err(_) => return Err(CallError::Unknown(format!("no answer within {} s", DEADLINE.as_secs()))),
         };
         let body: Value = serde_json::from_slice(response.body).unwrap_or_default();
-        let answer = judge(response.status, response.retry_after, body);
-        self.connection = Some(connection);
+        let (closes, answer) = (response.closes, judge(response.status, response.retry_after, body));
+        // A request on a connection that the server closes may be lost.
+        self.connection = (!closes).then_some(connection);
         answer
     }
 }

@@ -19,6 +19,8 @@ pub struct Response<'a> {
     pub status: u16,
     /// Seconds, if the server sends Retry-After.
     pub retry_after: Option<u64>,
+    /// The server closes the connection after this response.
+    pub closes: bool,
     pub body: &'a [u8],
 }
 
@@ -32,6 +34,7 @@ pub struct Connection {
 struct Head {
     status: u16,
     retry_after: Option<u64>,
+    closes: bool,
     start: usize,
     length: usize,
 }
@@ -65,7 +68,8 @@ impl Connection {
         while self.received.len() < end {
             self.read_more().await?;
         }
-        Ok(Response { status: head.status, retry_after: head.retry_after, body: &self.received[head.start..end] })
+        let Head { status, retry_after, closes, .. } = head;
+        Ok(Response { status, retry_after, closes, body: &self.received[head.start..end] })
     }
 
     async fn read_more(&mut self) -> Result<()> {
@@ -100,7 +104,11 @@ fn parse(received: &[u8]) -> Result<Option<Head>> {
         None if status == 204 || status == 304 => 0,
         _ => return Err(invalid("the response has no usable Content-Length")),
     };
-    Ok(Some(Head { status, retry_after: number("retry-after"), start, length }))
+    let closes = response
+        .headers
+        .iter()
+        .any(|header| header.name.eq_ignore_ascii_case("connection") && header.value.trim_ascii().eq_ignore_ascii_case(b"close"));
+    Ok(Some(Head { status, retry_after: number("retry-after"), closes, start, length }))
 }
 
 #[cfg(test)]
@@ -109,12 +117,14 @@ mod tests {
 
     #[test]
     fn a_head_is_read_once_it_is_whole() {
-        let text = b"HTTP/1.1 429 Too Many Requests\r\nretry-after: 7\r\nContent-Length: 2\r\n\r\n{}";
+        let text = b"HTTP/1.1 429 Too Many Requests\r\nretry-after: 7\r\nConnection: close\r\nContent-Length: 2\r\n\r\n{}";
         for end in 0..text.len() - 2 {
             assert!(parse(&text[..end]).unwrap().is_none(), "{end}");
         }
         let head = parse(text).unwrap().unwrap();
-        assert_eq!((head.status, head.retry_after, head.length), (429, Some(7), 2));
+        assert_eq!((head.status, head.retry_after, head.closes, head.length), (429, Some(7), true, 2));
+        let stays = parse(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").unwrap().unwrap();
+        assert!(!stays.closes);
         assert_eq!(&text[head.start..], b"{}");
         assert!(parse(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n").is_err());
     }

@@ -54,7 +54,7 @@ pub enum Kind {
     CutOff,
     /// PostgreSQL's primary crashes, and its synchronous standby is promoted.
     Promoted,
-    /// As before, and the primary had shown a batch that the standby lacks.
+    /// As before, and the primary had shown a batch that the standby lacks. Its time begins when the standby ends.
     TailLost,
 }
 
@@ -92,7 +92,10 @@ struct Site {
 ///
 /// Returns an error if anything that a client saw is not in the journal, or a command was executed twice.
 pub async fn run(settings: &Settings) -> Result<Summary> {
-    println!("faults: seed {}, {} faults, {REPLICAS} replicas, {} clients", settings.seed, settings.faults, settings.clients);
+    println!(
+        "faults: seed {}, {} faults, {REPLICAS} replicas, {} clients, and one for each replica",
+        settings.seed, settings.faults, settings.clients
+    );
     let mut random = Random::new(settings.seed);
     let mut site = Site::start(settings).await?;
     let log = Arc::new(Log::default());
@@ -101,6 +104,11 @@ pub async fn run(settings: &Settings) -> Result<Summary> {
     for account in 0..settings.clients {
         let addresses = site.addresses.subscribe();
         running.spawn(Trader::new(account, addresses, Arc::clone(&log), random.fork(), stopped.clone())?.run());
+    }
+    for at in 0..REPLICAS {
+        let (addresses, account) = (site.addresses.subscribe(), settings.clients + at as u32);
+        let trader = Trader::new(account, addresses, Arc::clone(&log), random.fork(), stopped.clone())?;
+        running.spawn(trader.at_home(at).run());
     }
     for at in 0..REPLICAS {
         running.spawn(watcher::run(at, site.addresses.subscribe(), Arc::clone(&log), stopped.clone()));
@@ -160,7 +168,8 @@ async fn check(site: &Site, fold: &mut Fold, log: &Log, summary: &mut Summary) -
             _ => {}
         }
     }
-    fold.balanced()
+    fold.balanced()?;
+    site.none_differs().await
 }
 
 impl Site {
@@ -267,6 +276,16 @@ impl Site {
         Ok(())
     }
 
+    /// Replicas compare their states about once a second.
+    async fn none_differs(&self) -> Result<()> {
+        for (at, replica) in self.replicas.iter().enumerate() {
+            let server = replica.server.as_ref().context("every replica runs")?;
+            let differences = server.metric("exchange_follower_differing_states_total").await?;
+            ensure!(differences < 1.0, "replica {at} had {differences} states that differ from the leader's");
+        }
+        Ok(())
+    }
+
     async fn stop(mut self) -> Result<()> {
         for replica in &mut self.replicas {
             replica.server.take().context("every replica runs")?.stop().await?;
@@ -276,6 +295,11 @@ impl Site {
 }
 
 impl Summary {
+    /// Requests without a known outcome during restarts by SIGTERM: none may fail.
+    pub fn failed_in_restarts(&self) -> usize {
+        self.gaps.get(&Kind::Ended).map_or(0, |gaps| gaps.iter().map(|(_, unknown)| unknown).sum())
+    }
+
     fn print(&self, seed: u64, events: u64) {
         let Self { orders, exists, unknown, trades, gaps } = self;
         println!(

@@ -40,6 +40,8 @@ pub struct Trader {
     api: Api,
     /// Replica of the next request.
     at: usize,
+    /// The only replica that it uses; `None`: any.
+    home: Option<usize>,
     random: Random,
     workload: Workload,
     sent: u64,
@@ -66,7 +68,15 @@ impl Trader {
         let first = addresses.borrow().first().copied().unwrap_or(SocketAddr::from(([127, 0, 0, 1], 1)));
         let api = Api::new(first, Some(Credentials::new(&api_key, &secret)?));
         let (workload, open) = (Workload::new(random.next()), VecDeque::new());
-        Ok(Self { account, addresses, stopped, log, api, at: 0, random, workload, sent: 0, open })
+        Ok(Self { account, addresses, stopped, log, api, at: 0, home: None, random, workload, sent: 0, open })
+    }
+
+    /// Uses only replica number `at`. While that one is paused, no other waits for it, so the clients of the others show how long the
+    /// exchange itself is unavailable.
+    #[must_use]
+    pub fn at_home(mut self, at: usize) -> Self {
+        self.home = Some(at);
+        self
     }
 
     /// Trades until the stop.
@@ -82,11 +92,13 @@ impl Trader {
         }
     }
 
-    /// Any replica, at random.
+    /// Any replica, at random, or the home.
     fn move_on(&mut self) {
+        let moved = self.addresses.has_changed().unwrap_or(false);
         let addresses = self.addresses.borrow_and_update().clone();
-        let at = self.random.below(addresses.len() as u64) as usize;
-        if at != self.at || self.random.chance(5) {
+        let any = self.random.below(addresses.len() as u64) as usize;
+        let at = self.home.unwrap_or(any);
+        if at != self.at || moved {
             self.at = at;
             if let Some(address) = addresses.get(at) {
                 self.api.move_to(*address);
