@@ -53,6 +53,8 @@ const NOTHING: &[(&str, &str)] = &[
     ("exchange panel 702 \"Refused database and unchecked history\" C", "no loss has been declared"),
     ("alertbot panel 205 \"Callbacks of providers\" A", "a run has no provider of SMS"),
     ("alertbot panel 408 \"Age of calendars\" A", "a run has no calendar"),
+    ("alertbot panel 409 \"Reads of calendars\" A", "a run has no calendar"),
+    ("alertbot panel 410 \"Calendar events without effect\" A", "a run has no calendar"),
     ("AlertbotCalendarStale", "a run has no calendar"),
     ("database panel 205 \"Damaged pages\" A", "the server has no data checksums"),
     ("PostgresChecksumFailures", "the server has no data checksums"),
