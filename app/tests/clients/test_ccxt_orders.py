@@ -61,7 +61,7 @@ def test_an_order_of_ones_own_is_decremented(trader):
     taker = trader.create_order(SYMBOL, "limit", "sell", 0.01, 40_000, {"selfTradePreventionMode": "DECREMENT"})
     assert (taker["info"]["status"], taker["filled"]) == ("EXPIRED_IN_MATCH", 0)
     (match,) = trader.private_get_mypreventedmatches({"symbol": "BTCUSDT", "orderId": taker["id"]})
-    assert (match["makerOrderId"], match["makerPreventedQuantity"]) == (maker["id"], "0.01000000")
+    assert (str(match["makerOrderId"]), match["makerPreventedQuantity"]) == (maker["id"], "0.01000000")
     assert trader.fetch_order(maker["id"], SYMBOL)["info"]["preventedQuantity"] == "0.01000000"
 
 

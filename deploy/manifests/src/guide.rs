@@ -9,7 +9,7 @@ use std::{
 use anyhow::Context;
 
 /// Tools of other projects that a guide may call. What they do is not checked here.
-const TOOLS: &str = "age-keygen amtool argocd awk aws cat chronyc crictl curl date df dmesg du echo export find git grep head helm \
+const TOOLS: &str = "age-keygen amtool argocd awk aws cat chronyc createdb crictl curl date df dmesg du echo export find git grep head helm \
     iostat journalctl jq kubectl ls lsof nginx openssl pg_isready pg_test_fsync ping promtool ps psql read sed \
     skopeo socat sort sqlite3 ss tail timedatectl top uniq vault vmstat wc xargs yq";
 

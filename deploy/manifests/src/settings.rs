@@ -16,10 +16,11 @@ pub struct Settings {
 pub type Roles = BTreeMap<(String, String), Settings>;
 
 /// Arguments that print the settings of a role.
-const ROLES: [(&str, &str, &[&str]); 8] = [
+const ROLES: [(&str, &str, &[&str]); 9] = [
     ("exchange", "serve", &["serve", "--help"]),
     ("exchange", "worker", &["worker", "--help"]),
     ("exchange", "migrate", &["migrate", "--help"]),
+    ("exchange", "probe", &["probe", "--help"]),
     ("alertbot", "serve", &["serve", "--help"]),
     ("backup", "", &["--help"]),
     ("logship", "relay", &["--help"]),

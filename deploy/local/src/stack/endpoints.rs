@@ -34,6 +34,8 @@ pub struct Endpoints {
 #[derive(Debug, Clone, Serialize)]
 pub struct Exchange {
     pub rest: String,
+    /// The API of each server, without the proxy.
+    pub servers: Vec<String>,
     /// Market and user data streams, with the path `/ws`.
     pub streams: Option<String>,
     /// The WebSocket API, with its path.
@@ -127,6 +129,7 @@ mod tests {
         let endpoints = Endpoints {
             exchange: Exchange {
                 rest: "r".into(),
+                servers: vec!["r1".into()],
                 streams: Some("w".into()),
                 ws_api: Some("a".into()),
                 metrics: vec!["m".into()],
@@ -157,7 +160,7 @@ mod tests {
         endpoints.write(&path).unwrap();
         let read: serde_json::Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
         let expected = serde_json::json!({
-            "exchange": {"rest": "r", "streams": "w", "ws_api": "a", "metrics": ["m"], "pids": [1]},
+            "exchange": {"rest": "r", "servers": ["r1"], "streams": "w", "ws_api": "a", "metrics": ["m"], "pids": [1]},
             "postgres": {"primary": "p", "replica": null},
             "s3": {"endpoint": "e", "access_key": "a", "secret_key": "s", "bucket": "b"},
             "prometheus": "p", "viewer": "v", "traces": "t", "alertmanager": null, "alertbot": null, "telegram": null,

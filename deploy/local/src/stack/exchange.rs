@@ -61,6 +61,7 @@ pub async fn start(layout: &Layout, parts: &Parts, supervisor: &Supervisor, step
     let endpoints = Endpoints {
         exchange: Exchange {
             rest,
+            servers: ports.replicas.iter().map(|replica| format!("http://{}", local(replica.api))).collect(),
             streams: Some(streams),
             ws_api: Some(ws_api),
             metrics: metrics.clone(),
