@@ -1,10 +1,10 @@
 //! Scenarios of amendments: a smaller quantity in place, with priority, hold, client id and the orders of a pair.
 
-use crate::support::{ALICE, BOB, BTC, Exchange, MARKET, USDT, check_invariants, client_id, filters, replay, units};
-use exchange_core::command::{AmendOrder, Amended, CancelOrder, Command, NewOco, OcoLeg, Outcome};
+use crate::support::{ALICE, BOB, BTC, Exchange, MARKET, USDT, check_invariants, client_id, filters, leg, pair, replay, units};
+use exchange_core::command::{AmendOrder, Amended, CancelOrder, Command, Outcome};
 use exchange_core::event::Event;
 use exchange_core::market::{Commission, MAX_ORDER_AMENDS, MarketStatus};
-use exchange_core::order::{AccountId, OrderId, OrderStatus, OrderType, Side, StpMode, TimeInForce};
+use exchange_core::order::{AccountId, OrderId, OrderStatus, OrderType, Side};
 use exchange_core::{State, batch};
 
 fn amend(account: AccountId, order: OrderId, quantity: &str, new_client_id: &str) -> AmendOrder {
@@ -93,23 +93,12 @@ fn both_orders_of_a_pair_are_amended() {
     let mut e = Exchange::new();
     e.place_limit(ALICE, Side::Buy, "100", "1");
     e.place_limit(BOB, Side::Sell, "100", "1");
-    let leg = |kind, price, stop_price, id| OcoLeg {
-        kind,
-        price: units(price),
-        stop_price: units(stop_price),
-        time_in_force: TimeInForce::Gtc,
-        client_id: client_id(id),
-    };
-    let oco = NewOco {
-        account: ALICE,
-        market: MARKET,
-        side: Side::Buy,
-        quantity: units("3"),
-        stp: StpMode::None,
-        list_client_id: client_id("list"),
-        above: leg(OrderType::StopLossLimit, "120", "110", "above"),
-        below: leg(OrderType::LimitMaker, "90", "0", "below"),
-    };
+    let oco = pair(
+        Side::Buy,
+        "3",
+        leg(OrderType::StopLossLimit, "120", "110", "above"),
+        leg(OrderType::LimitMaker, "90", "0", "below"),
+    );
     let Outcome::List(list) = e.must(&Command::PlaceOco(oco)) else { panic!("a list") };
     let [below, above] = [list.legs[0].0, list.legs[1].0];
     let held = e.state.balance(ALICE, USDT).locked;

@@ -2,11 +2,11 @@
 //! lost.
 
 use crate::support::{
-    ALICE, BOB, BTC, CAROL, Exchange, MARKET, SECOND, USDT, admin, check_invariants, client_id, filters, replay, units,
+    ALICE, BOB, BTC, CAROL, Exchange, MARKET, SECOND, USDT, admin, check_invariants, filters, leg, pair, replay, units,
 };
 use Side::{Buy, Sell};
 use exchange_core::State;
-use exchange_core::command::{AdminAction, CancelOrder, CancelReplaceMode, Canceled, Command, NewOco, NewOrder, OcoLeg, Outcome};
+use exchange_core::command::{AdminAction, CancelOrder, CancelReplaceMode, Canceled, Command, NewOrder, Outcome};
 use exchange_core::event::Event;
 use exchange_core::market::{Commission, Filters, MarketStatus};
 use exchange_core::order::{ExpiryReason, MarketId, OrderId, OrderType, Side, StpMode, TimeInForce};
@@ -178,23 +178,7 @@ fn a_stop_reached_by_a_queued_stop_comes_after_the_queue() {
 }
 
 fn oco(e: &mut Exchange) -> (u64, Vec<OrderId>) {
-    let leg = |kind, price: &str, stop_price: &str, name: &str| OcoLeg {
-        kind,
-        price: units(price),
-        stop_price: units(stop_price),
-        time_in_force: TimeInForce::Gtc,
-        client_id: client_id(name),
-    };
-    let oco = NewOco {
-        account: ALICE,
-        market: MARKET,
-        side: Sell,
-        quantity: units("2"),
-        stp: StpMode::None,
-        list_client_id: client_id("list"),
-        above: leg(OrderType::LimitMaker, "105", "0", "above"),
-        below: leg(OrderType::StopLoss, "0", "95", "below"),
-    };
+    let oco = pair(Sell, "2", leg(OrderType::LimitMaker, "105", "0", "above"), leg(OrderType::StopLoss, "0", "95", "below"));
     match e.must(&Command::PlaceOco(oco)) {
         Outcome::List(list) => (list.list, list.orders.iter().map(|placed| placed.order.id).collect()),
         other => panic!("{other:?}"),

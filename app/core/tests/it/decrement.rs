@@ -1,8 +1,8 @@
 //! Scenarios of the self-trade prevention mode DECREMENT: both orders lose the quantity that would have traded.
 
-use crate::support::{ALICE, BOB, BTC, Exchange, MARKET, USDT, check_invariants, client_id, filters, units};
+use crate::support::{ALICE, BOB, BTC, Exchange, MARKET, USDT, check_invariants, filters, leg, pair, units};
 use exchange_core::batch;
-use exchange_core::command::{Command, NewOco, NewOrder, OcoLeg, Outcome, Placed};
+use exchange_core::command::{Command, NewOrder, Outcome, Placed};
 use exchange_core::event::Event;
 use exchange_core::market::Commission;
 use exchange_core::order::{OrderStatus, OrderType, PreventedMatch, Side, StpMode, TimeInForce};
@@ -102,23 +102,8 @@ fn a_decremented_leg_ends_the_other_leg() {
     let mut e = Exchange::new();
     e.place_limit(ALICE, Side::Buy, "100", "1");
     e.place_limit(BOB, Side::Sell, "100", "1");
-    let leg = |kind, price, stop_price, id| OcoLeg {
-        kind,
-        price: units(price),
-        stop_price: units(stop_price),
-        time_in_force: TimeInForce::Gtc,
-        client_id: client_id(id),
-    };
-    let oco = NewOco {
-        account: ALICE,
-        market: MARKET,
-        side: Side::Sell,
-        quantity: units("3"),
-        stp: StpMode::None,
-        list_client_id: client_id("list"),
-        above: leg(OrderType::LimitMaker, "120", "0", "above"),
-        below: leg(OrderType::StopLoss, "0", "90", "below"),
-    };
+    let oco =
+        pair(Side::Sell, "3", leg(OrderType::LimitMaker, "120", "0", "above"), leg(OrderType::StopLoss, "0", "90", "below"));
     let Outcome::List(list) = e.must(&Command::PlaceOco(oco)) else { panic!("a list") };
     let taker = decrementing(&mut e, Side::Buy, "120", "1");
     e.place(taker);

@@ -29,6 +29,25 @@ pub fn client_id(text: &str) -> ClientId {
     ClientId::new(text).unwrap_or_else(|| panic!("{text} is not a client order id"))
 }
 
+/// A leg of a pair; "0": without that price.
+pub fn leg(kind: OrderType, price: &str, stop_price: &str, id: &str) -> OcoLeg {
+    OcoLeg { kind, price: units(price), stop_price: units(stop_price), time_in_force: TimeInForce::Gtc, client_id: client_id(id) }
+}
+
+/// A pair of Alice.
+pub fn pair(side: Side, quantity: &str, above: OcoLeg, below: OcoLeg) -> NewOco {
+    NewOco {
+        account: ALICE,
+        market: MARKET,
+        side,
+        quantity: units(quantity),
+        stp: StpMode::None,
+        list_client_id: client_id("list"),
+        above,
+        below,
+    }
+}
+
 pub fn operator() -> Operator {
     Operator { actor: "test".into(), reason: "set-up".into() }
 }

@@ -1,13 +1,12 @@
 //! This module is one client: it places, cancels and replaces orders, each with a new id, and records every answer. It must not
 //! check the answers.
 
-use super::record::{Fill, Log, Record};
+use super::record::{Log, Record, order_id};
 use crate::client::{Api, CallError, Credentials, Method, Reply};
 use crate::random::Random;
 use crate::workload::{MARKETS, QUOTE, Workload, key};
 use anyhow::Result;
-use exchange_core::money::{Decimal, parse};
-use serde_json::Value;
+use exchange_core::money::Decimal;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -127,25 +126,11 @@ impl Client {
     }
 
     fn placed(&mut self, market: usize, client_id: String, reply: &Reply) {
-        let order = reply["orderId"].as_u64().unwrap_or_default();
+        let order = order_id(reply);
         if matches!(reply["status"].as_str(), Some("NEW" | "PARTIALLY_FILLED")) && self.open.len() < REMEMBERED {
             self.open.push((market, order));
         }
-        let fills = reply["fills"].as_array().map_or(&[][..], Vec::as_slice);
-        let fills = fills.iter().map(|fill| Fill {
-            trade: fill["tradeId"].as_u64().unwrap_or_default(),
-            price: number(&fill["price"]),
-            quantity: number(&fill["qty"]),
-        });
-        self.log.add(Record::Placed {
-            account: self.account,
-            market,
-            order,
-            client_id,
-            price: number(&reply["price"]),
-            quantity: number(&reply["origQty"]),
-            fills: fills.collect(),
-        });
+        self.log.add(Record::placed(self.account, market, client_id, reply));
     }
 
     fn not_placed(&self, client_id: String, error: &CallError) -> bool {
@@ -161,11 +146,6 @@ impl Client {
 /// No answer, or an answer about the exchange's state instead of the order.
 fn is_away(error: &CallError) -> bool {
     !matches!(error, CallError::Refused { status: 400..500, .. })
-}
-
-/// A missing number becomes -1, which matches no record.
-pub fn number(value: &Value) -> i64 {
-    value.as_str().and_then(|text| parse(text).ok()).unwrap_or(-1)
 }
 
 pub fn symbol(market: usize) -> String {

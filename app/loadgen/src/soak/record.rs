@@ -1,5 +1,8 @@
 //! This module records every answer to a client, as evidence. It must not judge the answers.
 
+use crate::client::Reply;
+use exchange_core::money::parse;
+use serde_json::Value;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -28,6 +31,36 @@ pub enum Record {
     Traded { market: usize, trade: u64, price: i64, quantity: i64 },
     /// An answer or event that contradicts an earlier one to the same client.
     Violation(String),
+}
+
+impl Record {
+    /// An acknowledged order, from the reply.
+    pub fn placed(account: u32, market: usize, client_id: String, reply: &Reply) -> Self {
+        let fills = reply["fills"].as_array().map_or(&[][..], Vec::as_slice);
+        let fills = fills.iter().map(|fill| Fill {
+            trade: fill["tradeId"].as_u64().unwrap_or_default(),
+            price: number(&fill["price"]),
+            quantity: number(&fill["qty"]),
+        });
+        Self::Placed {
+            account,
+            market,
+            order: order_id(reply),
+            client_id,
+            price: number(&reply["price"]),
+            quantity: number(&reply["origQty"]),
+            fills: fills.collect(),
+        }
+    }
+}
+
+pub fn order_id(reply: &Reply) -> u64 {
+    reply["orderId"].as_u64().unwrap_or_default()
+}
+
+/// A missing number becomes -1, which matches no record.
+pub fn number(value: &Value) -> i64 {
+    value.as_str().and_then(|text| parse(text).ok()).unwrap_or(-1)
 }
 
 /// Filled by all clients, drained by the checks.

@@ -4,8 +4,8 @@
 //! - A retry follows the documented procedure: wait until the request's recvWindow has passed, ask for the order by its id, and send it
 //!   again only if it does not exist. A request that arrives later is refused by its timestamp.
 
-use super::client::{number, symbol};
-use super::record::{Fill, Log, Record};
+use super::client::symbol;
+use super::record::{Log, Record, number, order_id};
 use crate::client::{Api, CallError, Credentials, Method, Reply};
 use crate::random::Random;
 use crate::workload::{Workload, key};
@@ -201,24 +201,10 @@ impl Trader {
     }
 
     fn placed(&mut self, market: usize, client_id: String, reply: &Reply) {
-        let order = reply["orderId"].as_u64().unwrap_or_default();
+        let order = order_id(reply);
         if self.open.len() < REMEMBERED {
             self.open.push_back(Known { market, order, executed: number(&reply["executedQty"]) });
         }
-        let fills = reply["fills"].as_array().map_or(&[][..], Vec::as_slice);
-        let fills = fills.iter().map(|fill| Fill {
-            trade: fill["tradeId"].as_u64().unwrap_or_default(),
-            price: number(&fill["price"]),
-            quantity: number(&fill["qty"]),
-        });
-        self.log.add(Record::Placed {
-            account: self.account,
-            market,
-            order,
-            client_id,
-            price: number(&reply["price"]),
-            quantity: number(&reply["origQty"]),
-            fills: fills.collect(),
-        });
+        self.log.add(Record::placed(self.account, market, client_id, reply));
     }
 }

@@ -2,8 +2,8 @@
 //!
 //! - On one connection every trade arrives once and in order, without a gap. A new connection may begin anywhere.
 
-use super::client::{number, symbol};
-use super::record::{Log, Record};
+use super::client::symbol;
+use super::record::{Log, Record, number};
 use super::trader::Addresses;
 use crate::workload::MARKETS;
 use futures::StreamExt;
