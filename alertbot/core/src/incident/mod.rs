@@ -3,6 +3,7 @@
 //! - It is pure: it must not use a clock, a database or a chat. [`Effect`]s state the work to do.
 //! - The store holds an incident as JSON, so a new field must have a default.
 
+mod doubt;
 pub mod happening;
 pub mod machine;
 pub mod rules;
