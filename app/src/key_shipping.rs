@@ -11,7 +11,7 @@ use crate::{
     api_key::Vault,
     db::{api_keys, shipping},
     engine::Engine,
-    key_objects::{self, Name},
+    key_objects::{self, KeyObjectName},
     media::Media,
     metrics::ShipMetrics,
 };
@@ -83,7 +83,7 @@ impl KeyShipping {
         let after = known.map_or(0, |shipped| shipped.revision);
         let rows = api_keys::changed_since(&self.pool, after).await?;
         let through = rows.last().map_or(newest, |row| row.revision);
-        let name = Name { generation, after, through };
+        let name = KeyObjectName { generation, after, through };
         key_objects::write(&self.media, &self.vault, name, &rows).await?;
         let changes = if name.is_full() { 0 } else { known.map_or(0, |shipped| shipped.changes) + 1 };
         *shipped = Some(Shipped { revision: through, changes });
@@ -105,7 +105,7 @@ impl KeyShipping {
     }
 
     /// A full object replaces everything of its generation before it.
-    async fn delete_before(&self, full: Name) -> anyhow::Result<()> {
+    async fn delete_before(&self, full: KeyObjectName) -> anyhow::Result<()> {
         for name in key_objects::list(&self.media).await? {
             if name.generation == full.generation && name.through <= full.through && name != full {
                 key_objects::delete(&self.media, name).await?;

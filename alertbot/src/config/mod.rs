@@ -29,7 +29,7 @@ use alertbot_core::{
 };
 use jiff::tz::TimeZone;
 use service_kit::{
-    config::{self as kit, ConfigFaults, Reader},
+    config::{self as kit, ConfigFaults, SettingsReader},
     telemetry,
     yaml::{self, FileFault},
 };
@@ -87,7 +87,7 @@ pub struct Config {
 /// Settings from the environment only.
 #[derive(Debug, Clone)]
 pub struct Process {
-    pub telemetry: telemetry::Settings,
+    pub telemetry: telemetry::TelemetrySettings,
     /// Longest time from SIGTERM to the end of the process.
     pub shutdown_deadline: Duration,
 }
@@ -224,9 +224,9 @@ pub fn help() -> String {
 }
 
 impl Process {
-    fn read(environment: &mut Reader) -> Self {
+    fn read(environment: &mut SettingsReader) -> Self {
         Self {
-            telemetry: telemetry::Settings::read(environment),
+            telemetry: telemetry::TelemetrySettings::read(environment),
             shutdown_deadline: environment.duration(
                 "ALERTBOT_SHUTDOWN_DEADLINE",
                 Duration::from_secs(20),

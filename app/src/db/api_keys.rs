@@ -3,7 +3,7 @@
 //! Every change takes the table's lock and the next revision, so that revisions become visible in their order. A reader that
 //! requests all changes after the last revision it saw therefore misses nothing.
 
-use crate::api_key::{Permissions, Sealed};
+use crate::api_key::{Permissions, SealedSecret};
 use exchange_core::money::Time;
 use exchange_core::order::AccountId;
 use ipnet::IpNet;
@@ -13,7 +13,7 @@ use sqlx::{PgConnection, PgExecutor, PgPool, Row};
 /// The material that verifies a key's signatures.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Material {
-    Hmac(Sealed),
+    Hmac(SealedSecret),
     Ed25519([u8; 32]),
     /// The material of a revoked key is deleted.
     Gone,
@@ -166,7 +166,7 @@ fn read(row: &PgRow) -> sqlx::Result<ApiKey> {
     let encryption_key: Option<String> = row.try_get("encryption_key")?;
     let public_key: Option<Vec<u8>> = row.try_get("public_key")?;
     let material = match (sealed, encryption_key, public_key) {
-        (Some(bytes), Some(encryption_key), None) => Material::Hmac(Sealed { encryption_key, bytes }),
+        (Some(bytes), Some(encryption_key), None) => Material::Hmac(SealedSecret { encryption_key, bytes }),
         (None, None, Some(bytes)) => Material::Ed25519(bytes.try_into().map_err(|_| wrong("public_key", "is not 32 bytes"))?),
         _ => Material::Gone,
     };

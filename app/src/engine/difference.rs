@@ -16,7 +16,7 @@ use sqlx::PgPool;
 use tokio::time::{sleep, timeout};
 
 use super::{
-    committed::{Committed, History},
+    committed::{Committed, HistoryView},
     replay::{Expected, Rebuilt, catch_up},
     shared::Shared,
 };
@@ -99,12 +99,12 @@ async fn rebuild(pool: &PgPool, media: Option<&Media>, through: i64) -> anyhow::
         base = snapshot::first_whole(media, found.own).await?;
     }
     let (state, history) = match base {
-        Some((name, state)) => (state, name.chain.map(History::at)),
+        Some((name, state)) => (state, name.chain.map(HistoryView::at)),
         None => {
             if journal::begins(&mut connection).await?.is_some_and(|begins| begins > 1) {
                 bail!("the journal does not begin at sequence 1, and the bucket has no snapshot of it");
             }
-            (State::new(), Some(History::at(Chain::GENESIS)))
+            (State::new(), Some(HistoryView::at(Chain::GENESIS)))
         }
     };
     let (market_data, projected) = history::load(pool).await?;

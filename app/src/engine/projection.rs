@@ -7,7 +7,7 @@ use sqlx::PgPool;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
-use super::committed::Shared;
+use super::committed::SharedState;
 use crate::db::history;
 
 /// Interval between polls of the projector's position.
@@ -16,7 +16,7 @@ const POLL: Duration = Duration::from_millis(500);
 const DEADLINE: Duration = Duration::from_secs(5);
 
 /// Runs until `stop`. While the database is unreachable it only waits: memory then retains its events, within its bound.
-pub async fn follow(pool: PgPool, committed: Shared, stop: CancellationToken) {
+pub async fn follow(pool: PgPool, committed: SharedState, stop: CancellationToken) {
     let mut previous = 0;
     while stop.run_until_cancelled(sleep(POLL)).await.is_some() {
         let Ok(Ok(position)) = timeout(DEADLINE, history::position(&pool)).await else { continue };
@@ -35,7 +35,7 @@ pub async fn follow(pool: PgPool, committed: Shared, stop: CancellationToken) {
     }
 }
 
-async fn mend(pool: &PgPool, committed: &Shared) {
+async fn mend(pool: &PgPool, committed: &SharedState) {
     match history::load(pool).await {
         Ok((market_data, sequence)) => {
             if committed.write().reload_market_data(market_data, sequence) {

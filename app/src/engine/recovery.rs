@@ -7,12 +7,12 @@ use exchange_core::{State, batch};
 use futures::StreamExt;
 use sqlx::{PgConnection, PgPool};
 
-use super::{committed::History, latches::Latches, replay::Expected, shared::Shared};
+use super::{committed::HistoryView, latches::Latches, replay::Expected, shared::Shared};
 use crate::{
     chain::Chain,
     db::{head, history, journal},
     media::Media,
-    snapshot::{self, Name},
+    snapshot::{self, SnapshotName},
     survey::{Survey, SurveyError},
 };
 
@@ -79,7 +79,7 @@ impl Recovery {
         shared.step_down.send_replace(None);
         shared.metrics.history_checked.set(1);
         let reason = match snapshot::first_whole(media, found.own).await {
-            Ok(Some((name, state))) => return Ok((state, name.chain.map(History::at))),
+            Ok(Some((name, state))) => return Ok((state, name.chain.map(HistoryView::at))),
             Ok(None) => "the bucket has no snapshot of this journal".to_owned(),
             Err(error) => format!("no snapshot can be read: {error:#}"),
         };
@@ -127,10 +127,10 @@ impl Recovery {
 }
 
 /// A state and the identity of its history.
-type Base = (State, Option<History>);
+type Base = (State, Option<HistoryView>);
 
 fn genesis() -> Base {
-    (State::new(), Some(History::at(Chain::GENESIS)))
+    (State::new(), Some(HistoryView::at(Chain::GENESIS)))
 }
 
 async fn from_the_beginning(connection: &mut PgConnection, reason: String) -> Result<Base, NotYet> {
@@ -144,7 +144,7 @@ async fn from_the_beginning(connection: &mut PgConnection, reason: String) -> Re
 }
 
 /// The newest of `names` (of the first format, newest first) that a replay from the previous snapshot reproduces.
-async fn first_format(media: &Media, connection: &mut PgConnection, names: &[Name]) -> Result<Option<State>, NotYet> {
+async fn first_format(media: &Media, connection: &mut PgConnection, names: &[SnapshotName]) -> Result<Option<State>, NotYet> {
     for pair in names.windows(2) {
         let (Ok(newer), Ok(mut state)) = (snapshot::read(media, pair[0]).await, snapshot::read(media, pair[1]).await) else {
             continue;

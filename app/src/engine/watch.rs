@@ -14,7 +14,7 @@ use tokio::time::{sleep, timeout};
 
 use super::shared::Shared;
 use crate::{
-    db::replicas::{self, Report},
+    db::replicas::{self, ServerReport},
     media::Media,
     snapshot,
     survey::Survey,
@@ -58,7 +58,7 @@ async fn look(shared: &Shared, pool: &PgPool, address: &str) -> sqlx::Result<()>
     shared.metrics.clock_offset.set(offset as f64 / MICROSECONDS);
     shared.metrics.synchronous_standbys.set(i64::from(seen.waits_for_standbys));
     shared.metrics.loss_declared.set(seen.loss_declared);
-    let report = Report {
+    let report = ServerReport {
         address: address.to_owned(),
         clock_offset: offset,
         refusal: shared.refusal.lock().clone(),

@@ -5,7 +5,7 @@ use super::App;
 use super::address::client_address;
 use super::auth;
 use super::body;
-use super::endpoint::{Answer, Call, Endpoint, Security, TimeUnit, Weight};
+use super::endpoint::{Call, Endpoint, EndpointResult, EndpointWeight, Security, TimeUnit};
 use super::error::ApiError;
 use super::parameters::Parameters;
 use super::response;
@@ -101,7 +101,7 @@ pub async fn refuse(app: Arc<App>, measured: Measured, error: ApiError, request:
     response
 }
 
-type Running<'a> = std::pin::Pin<Box<dyn Future<Output = Answer> + Send + 'a>>;
+type Running<'a> = std::pin::Pin<Box<dyn Future<Output = EndpointResult> + Send + 'a>>;
 
 async fn finish(
     app: &App,
@@ -141,7 +141,7 @@ fn log_access(app: &App, parts: &Parts, status: StatusCode, elapsed: Duration) {
 }
 
 /// Answers in every case: neither a panic nor an endless wait must reach the client.
-pub async fn bounded(running: impl Future<Output = Answer>) -> Answer {
+pub async fn bounded(running: impl Future<Output = EndpointResult>) -> EndpointResult {
     match AssertUnwindSafe(tokio::time::timeout(DEADLINE, running)).catch_unwind().await {
         Ok(Ok(answer)) => answer,
         Ok(Err(_)) => Err(ApiError { cause: Some("the request's deadline expired".into()), ..ApiError::TIMEOUT }),
@@ -150,7 +150,7 @@ pub async fn bounded(running: impl Future<Output = Answer>) -> Answer {
     }
 }
 
-async fn run(app: &App, endpoint: &'static Endpoint, parts: &Parts, body: Body, used: &mut u32) -> Answer {
+async fn run(app: &App, endpoint: &'static Endpoint, parts: &Parts, body: Body, used: &mut u32) -> EndpointResult {
     let received = now();
     let address = address(app, parts);
     let query = parts.uri.query().unwrap_or_default().as_bytes();
@@ -171,8 +171,8 @@ async fn run(app: &App, endpoint: &'static Endpoint, parts: &Parts, body: Body, 
         Err(error) => return Err(fault(app, address, error, used)),
     };
     let weight = match endpoint.weight {
-        Weight::Fixed(weight) => weight,
-        Weight::Of(weigh) => weigh(&parameters),
+        EndpointWeight::Fixed(weight) => weight,
+        EndpointWeight::Of(weigh) => weigh(&parameters),
     };
     charge(app, address, weight, used)?;
     let signed = match endpoint.security {
@@ -183,8 +183,14 @@ async fn run(app: &App, endpoint: &'static Endpoint, parts: &Parts, body: Body, 
             Some(auth::Signed { account: key.account, valid_until: received.saturating_add(MICROSECONDS_OF_DEADLINE) })
         }
         security => {
-            let request =
-                auth::Request { headers: &parts.headers, query: sent, body: &body, parameters: &parameters, address, received };
+            let request = auth::SignedRequest {
+                headers: &parts.headers,
+                query: sent,
+                body: &body,
+                parameters: &parameters,
+                address,
+                received,
+            };
             Some(auth::authenticate(&app.keys, security, &request).inspect_err(|error| count_auth_failure(app, error))?)
         }
     };
@@ -203,7 +209,7 @@ async fn run(app: &App, endpoint: &'static Endpoint, parts: &Parts, body: Body, 
 
 /// Runs an authenticated call: of the REST API and of the WebSocket API. A signed read first waits until this replica has everything
 /// that was acknowledged before.
-pub async fn perform(app: &App, endpoint: &'static Endpoint, call: &Call<'_>) -> Answer {
+pub async fn perform(app: &App, endpoint: &'static Endpoint, call: &Call<'_>) -> EndpointResult {
     if endpoint.security == Security::UserData {
         app.engine.up_to_date().await?;
     }

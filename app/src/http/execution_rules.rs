@@ -2,10 +2,10 @@
 //! whether an order may be placed.
 
 use super::App;
-use super::endpoint::{Answer, Call, Reply};
+use super::endpoint::{Call, EndpointResult, Reply};
 use super::error::ApiError;
 use super::json::Json;
-use super::market_data::symbols::{self, Asked};
+use super::market_data::symbols::{self, SymbolSelection};
 use super::parameters::Parameters;
 use exchange_core::market::Market;
 
@@ -25,7 +25,7 @@ pub fn weight(parameters: &Parameters<'_>) -> u32 {
 }
 
 /// `GET /api/v3/executionRules`
-pub async fn execution_rules(app: &App, call: &Call<'_>) -> Answer {
+pub async fn execution_rules(app: &App, call: &Call<'_>) -> EndpointResult {
     let parameters = &call.parameters;
     if ["symbol", "symbols", "symbolStatus"].iter().filter(|name| parameters.has(name)).count() > 1 {
         return Err(symbols::BAD_COMBINATION);
@@ -33,8 +33,8 @@ pub async fn execution_rules(app: &App, call: &Call<'_>) -> Answer {
     let committed = app.engine.committed().read();
     let state = &committed.state;
     let markets = match symbols::asked(state, parameters)? {
-        Asked::One(market) => vec![market],
-        Asked::Many(markets) => markets,
+        SymbolSelection::One(market) => vec![market],
+        SymbolSelection::Many(markets) => markets,
     };
     Ok(Reply::written(32 + 192 * markets.len(), |json| {
         json.object(|json| {
@@ -67,7 +67,7 @@ fn rules_of(json: &mut Json, market: &Market) {
 }
 
 /// `GET /api/v3/referencePrice`
-pub async fn reference_price(app: &App, call: &Call<'_>) -> Answer {
+pub async fn reference_price(app: &App, call: &Call<'_>) -> EndpointResult {
     let (symbol, price, time) = {
         let committed = app.engine.committed().read();
         let state = &committed.state;

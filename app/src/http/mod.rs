@@ -43,7 +43,7 @@ mod websocket;
 use crate::json;
 pub use keys::Keys;
 pub use listener::Closing;
-pub use statements::Files;
+pub use statements::StatementFiles;
 
 use crate::config::RateLimits;
 use crate::engine::Engine;
@@ -57,18 +57,18 @@ use axum::extract::Request;
 use axum::http::Method;
 use axum::routing::{MethodFilter, on};
 use edge::Measured;
-use endpoint::Weight::{Fixed, Of};
+use endpoint::EndpointWeight::{Fixed, Of};
 use endpoint::{Endpoint, Security};
 use error::ApiError;
 use ipnet::IpNet;
-use limits::Limits;
+use limits::RequestLimits;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
 
 /// Settings of the API.
 #[derive(Debug, Clone)]
-pub struct Settings {
+pub struct HttpSettings {
     pub rate_limits: RateLimits,
     /// Proxies whose `X-Forwarded-For` is trusted.
     pub trusted_proxies: Vec<IpNet>,
@@ -86,11 +86,11 @@ pub struct App {
     /// No trading request waits for this pool.
     pub history: History,
     pub keys: Keys,
-    pub limits: Arc<Limits>,
-    pub settings: Settings,
+    pub limits: Arc<RequestLimits>,
+    pub settings: HttpSettings,
     pub metrics: HttpMetrics,
     pub streams: Hub,
-    pub files: Files,
+    pub files: StatementFiles,
     closed_listen_keys: listen_key::Closed,
     symbol_rules: general::SymbolRules,
 }
@@ -100,14 +100,14 @@ impl App {
         engine: Engine,
         history: History,
         keys: Keys,
-        settings: Settings,
+        settings: HttpSettings,
         metrics: HttpMetrics,
         stream_metrics: StreamMetrics,
-        files: Files,
+        files: StatementFiles,
     ) -> Self {
-        let limits = Arc::new(Limits::new(settings.rate_limits));
+        let limits = Arc::new(RequestLimits::new(settings.rate_limits));
         engine.committed().write().watch_first_fills(Arc::clone(&limits) as Arc<dyn FirstFills>);
-        engine.share_weights(Arc::clone(&limits) as Arc<dyn weights::Table>);
+        engine.share_weights(Arc::clone(&limits) as Arc<dyn weights::WeightTable>);
         metrics.start_at_zero(ENDPOINTS.iter().map(|endpoint| endpoint.group).chain([
             edge::UNKNOWN_GROUP,
             edge::TRANSPORT_GROUP,
@@ -301,7 +301,7 @@ fn router(app: &Arc<App>) -> Router {
 pub async fn serve(listener: TcpListener, app: App, closing: Closing) -> std::io::Result<()> {
     let app = Arc::new(app);
     let publishing = tokio::spawn(streams::publish(app.streams.clone()));
-    let bounds = listener::Bounds {
+    let bounds = listener::ListenerBounds {
         write_timeout: app.settings.write_timeout,
         per_address: app.settings.connections_per_address,
         exempt: app.settings.trusted_proxies.clone(),

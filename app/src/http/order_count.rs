@@ -50,7 +50,7 @@ impl<'a> Counted<'a> {
     }
 
     /// Subtracts the orders if the command certainly placed none.
-    pub fn settle(&self, reply: Result<engine::Reply, SubmitError>) -> Result<engine::Reply, ApiError> {
+    pub fn settle(&self, reply: Result<engine::CommandReply, SubmitError>) -> Result<engine::CommandReply, ApiError> {
         reply.map_err(|error| {
             if error != SubmitError::Unknown {
                 self.give_back();

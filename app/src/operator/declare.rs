@@ -12,9 +12,9 @@ use exchange_core::{
 use serde_json::{Value, json};
 use sqlx::{ConnectOptions, PgConnection, postgres::PgPoolOptions};
 
-use super::arguments::{self, Arguments, Noun};
+use super::arguments::{self, AdminArguments, Noun};
 use crate::{
-    config::{Admin, CLOCK_BOUND},
+    config::{AdminSettings, CLOCK_BOUND},
     db::{declarations, head, journal, readers, replicas, session},
     engine::clock::Clock,
 };
@@ -23,8 +23,8 @@ use crate::{
 const AHEAD_MIN: Duration = Duration::from_millis(500);
 
 /// The answer to a declaration. `None`: the arguments are another command.
-pub(super) async fn run(settings: &Admin, arguments: &Arguments) -> anyhow::Result<Option<Value>> {
-    let Arguments { actor, reason, noun, .. } = arguments;
+pub(super) async fn run(settings: &AdminSettings, arguments: &AdminArguments) -> anyhow::Result<Option<Value>> {
+    let AdminArguments { actor, reason, noun, .. } = arguments;
     if !matches!(noun, Noun::Loss(_) | Noun::Time(_)) {
         return Ok(None);
     }
@@ -35,10 +35,10 @@ pub(super) async fn run(settings: &Admin, arguments: &Arguments) -> anyhow::Resu
     let mut connection =
         settings.database.options.connect().await.context("EXCHANGE_DATABASE_URL: the database did not answer")?;
     match noun {
-        Noun::Loss(arguments::Loss::Declare { through }) => {
+        Noun::Loss(arguments::LossCommand::Declare { through }) => {
             declare_loss(&mut connection, actor, reason, i64::try_from(*through)?).await.map(Some)
         }
-        Noun::Time(arguments::Time::SetBack) => set_time_back(settings, &mut connection, actor, reason).await.map(Some),
+        Noun::Time(arguments::TimeCommand::SetBack) => set_time_back(settings, &mut connection, actor, reason).await.map(Some),
         _ => Ok(None),
     }
 }
@@ -59,7 +59,12 @@ async fn declare_loss(connection: &mut PgConnection, actor: &str, reason: &str, 
 }
 
 /// All clocks must agree first: a wrong one would move journal time ahead again.
-async fn set_time_back(settings: &Admin, connection: &mut PgConnection, actor: &str, reason: &str) -> anyhow::Result<Value> {
+async fn set_time_back(
+    settings: &AdminSettings,
+    connection: &mut PgConnection,
+    actor: &str,
+    reason: &str,
+) -> anyhow::Result<Value> {
     let servers = replicas::fresh(connection).await?;
     ensure!(!servers.is_empty(), "no server reports its clock: start `exchange serve` first");
     let bound = Time::try_from(CLOCK_BOUND.as_micros())?;

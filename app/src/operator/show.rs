@@ -1,7 +1,7 @@
 //! This module writes the JSON that operators see. Numbers are decimal texts, as in the API.
 
-use super::failure::Failure;
-use crate::db::account_ledger::{self, Line};
+use super::failure::OperatorFailure;
+use crate::db::account_ledger::{self, LedgerLine};
 use crate::db::api_keys::{ApiKey, Material};
 use exchange_core::State;
 use exchange_core::command::{Canceled, Outcome};
@@ -85,11 +85,11 @@ pub(super) fn account(state: &State, id: AccountId) -> Value {
     })
 }
 
-pub(super) async fn ledger(pool: &PgPool, account: AccountId, before: Option<u64>, limit: u32) -> Result<Value, Failure> {
+pub(super) async fn ledger(pool: &PgPool, account: AccountId, before: Option<u64>, limit: u32) -> Result<Value, OperatorFailure> {
     if limit == 0 || limit > LEDGER_MAX {
-        return Err(Failure::Refused(format!("limit: must be 1 to {LEDGER_MAX}")));
+        return Err(OperatorFailure::Refused(format!("limit: must be 1 to {LEDGER_MAX}")));
     }
-    let line = |line: Line| {
+    let line = |line: LedgerLine| {
         json!({
             "sequence": line.sequence, "timeMicroseconds": line.time, "asset": line.asset, "amount": line.amount,
             "from": format!("{}/{}", line.debit_account, line.debit_bucket),

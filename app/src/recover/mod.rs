@@ -15,8 +15,8 @@ use serde_json::{Value, json};
 use service_kit::metrics::Metrics;
 use sqlx::{ConnectOptions, Connection, postgres::PgPoolOptions};
 
-use arguments::{Arguments, show_time};
-use plan::{Bucket, Plan};
+use arguments::{RecoverArguments, show_time};
+use plan::{BucketListing, RecoveryPlan};
 use tail::Tail;
 
 use crate::{
@@ -35,7 +35,7 @@ use crate::{
 };
 
 /// The subcommand.
-pub async fn run(settings: config::Recover, arguments: Arguments) -> anyhow::Result<()> {
+pub async fn run(settings: config::Recover, arguments: RecoverArguments) -> anyhow::Result<()> {
     let storage = ObjectStorageMetrics::register(&Metrics::new("exchange", env!("CARGO_PKG_VERSION"), None))?;
     let media = Media::new(&settings.object_storage, storage);
     let vault = Vault::new(&settings.key_encryption_key, settings.key_encryption_key_previous.as_slice());
@@ -43,12 +43,12 @@ pub async fn run(settings: config::Recover, arguments: Arguments) -> anyhow::Res
         settings.database.options.connect().await.context("EXCHANGE_DATABASE_URL: the database did not answer")?;
     recovered::refuse_content(&mut connection).await?;
     let names = snapshot::list(&media).await.context("EXCHANGE_S3_*: the bucket cannot be listed")?;
-    let bucket = Bucket {
+    let bucket = BucketListing {
         archives: journal_archive::list(&media).await?,
         shipped: shipped::list(&media).await?.into_iter().map(|object| object.name).collect(),
         forks: shipped::forks(&media).await?,
     };
-    let plan = Plan::new(&bucket, arguments.until.sequence())?;
+    let plan = RecoveryPlan::new(&bucket, arguments.until.sequence())?;
     let keys = Keys::read(&media, &vault).await?;
     let tail = tail::read(&media, &plan, &names, arguments.until).await?;
     check_uncertain(&media, &plan, &tail).await?;
@@ -76,7 +76,7 @@ pub async fn run(settings: config::Recover, arguments: Arguments) -> anyhow::Res
 }
 
 /// Objects written after a fork, below the snapshot: their content must lead to the chains in their names.
-async fn check_uncertain(media: &Media, plan: &Plan, tail: &Tail) -> anyhow::Result<()> {
+async fn check_uncertain(media: &Media, plan: &RecoveryPlan, tail: &Tail) -> anyhow::Result<()> {
     let old = plan.segments.iter().enumerate().filter(|(_, segment)| segment.uncertain && segment.first <= tail.base.0);
     for (index, segment) in old {
         let (Some(before), Some(after)) = (plan.chain_before(index), segment.chain) else { continue };
@@ -91,7 +91,7 @@ async fn check_uncertain(media: &Media, plan: &Plan, tail: &Tail) -> anyhow::Res
 }
 
 /// The rows of the archive: every object with events up to the snapshot.
-fn archive_rows(plan: &Plan, through: i64) -> Vec<Archive> {
+fn archive_rows(plan: &RecoveryPlan, through: i64) -> Vec<Archive> {
     let below = plan.segments.iter().filter(|segment| segment.first <= through);
     below
         .map(|segment| Archive {
@@ -133,7 +133,7 @@ impl Keys {
     }
 }
 
-fn report(plan: &Plan, tail: &Tail, keys: &Keys, known: i64) -> Value {
+fn report(plan: &RecoveryPlan, tail: &Tail, keys: &Keys, known: i64) -> Value {
     let reached = tail.state.sequence() as i64;
     let revoked = keys.rows.iter().filter(|row| row.revoked_at.is_some()).count();
     let mut missing: Vec<String> = keys.missing.iter().cloned().collect();

@@ -20,7 +20,7 @@ const STATEMENTS: i64 = 100;
 const NANOSECONDS_PER_MICROSECOND: i128 = 1_000;
 
 /// `exchange worker dead-letters [retry]`.
-pub async fn dead_letters(settings: config::Worker, retry: bool) -> anyhow::Result<()> {
+pub async fn dead_letters(settings: config::WorkerSettings, retry: bool) -> anyhow::Result<()> {
     let pool = connect(&settings).await?;
     let letters = queue::dead_letters(&pool).await?;
     for letter in &letters {
@@ -39,7 +39,12 @@ pub async fn dead_letters(settings: config::Worker, retry: bool) -> anyhow::Resu
 }
 
 /// `exchange worker request-statement`.
-pub async fn request_statement(settings: config::Worker, account: AccountId, from: String, to: String) -> anyhow::Result<()> {
+pub async fn request_statement(
+    settings: config::WorkerSettings,
+    account: AccountId,
+    from: String,
+    to: String,
+) -> anyhow::Result<()> {
     ensure!(settings.object_storage.is_some(), "statements are written to object storage: set EXCHANGE_S3_*");
     let (from, to) = (moment("--from", &from)?, moment("--to", &to)?);
     let pool = connect(&settings).await?;
@@ -52,7 +57,7 @@ pub async fn request_statement(settings: config::Worker, account: AccountId, fro
 }
 
 /// `exchange worker statements`.
-pub async fn statements(settings: config::Worker, account: AccountId) -> anyhow::Result<()> {
+pub async fn statements(settings: config::WorkerSettings, account: AccountId) -> anyhow::Result<()> {
     let metrics = Metrics::new("exchange", env!("CARGO_PKG_VERSION"), None);
     let storage = ObjectStorageMetrics::register(&metrics)?;
     let media = settings.object_storage.as_ref().map(|settings| Media::new(settings, storage));
@@ -73,7 +78,7 @@ pub async fn statements(settings: config::Worker, account: AccountId) -> anyhow:
     Ok(())
 }
 
-async fn connect(settings: &config::Worker) -> anyhow::Result<PgPool> {
+async fn connect(settings: &config::WorkerSettings) -> anyhow::Result<PgPool> {
     let pool = PgPoolOptions::new().max_connections(2).connect_with(settings.database.options.clone()).await;
     pool.context("the database is unreachable")
 }

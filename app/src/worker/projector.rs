@@ -16,18 +16,18 @@ use crate::{
         amendments, archives, candles, declarations, head, ledger, marks, orders, prevented, projection,
         projection::Position,
         reference,
-        replicas::{self, Reported},
+        replicas::{self, ReportedServer},
     },
     media::Media,
     metrics::WorkerMetrics,
-    snapshot::{self, Encoded, Name},
+    snapshot::{self, Encoded, SnapshotName},
     survey::{Survey, SurveyError},
     worker::{
-        chunk::Chunk,
+        chunk::EventChunk,
         clock, comparison,
         followed::Followed,
         question::{Question, Standing},
-        source::Source,
+        source::EventSource,
     },
 };
 
@@ -56,7 +56,7 @@ pub struct Projector {
 
 /// Why a session of the projector ended.
 #[derive(Debug)]
-pub enum Ended {
+pub enum ProjectionEnd {
     /// Asked to stop, between two chunks.
     Stopped,
     /// Another process changed the position or the epoch: it reset the tables or projects.
@@ -69,7 +69,7 @@ struct Session<'a> {
     connection: PgConnection,
     epoch: i64,
     followed: Followed,
-    source: Source,
+    source: EventSource,
     /// When the servers' reports were last read.
     compared: Option<Instant>,
 }
@@ -84,7 +84,7 @@ impl Projector {
         questions: &mut mpsc::Receiver<Question>,
         standing: &Standing,
         stop: &CancellationToken,
-    ) -> anyhow::Result<Ended> {
+    ) -> anyhow::Result<ProjectionEnd> {
         let mut connection = projection::connect(&self.options).await.context("the database is unreachable")?;
         self.refuse_another_history(&mut connection, left).await?;
         let epoch = loop {
@@ -94,14 +94,14 @@ impl Projector {
             refuse_with_the_servers(&mut connection).await?;
             standing.standby(&projection::holder(&mut connection).await?);
             tokio::select! {
-                () = stop.cancelled() => return Ok(Ended::Stopped),
+                () = stop.cancelled() => return Ok(ProjectionEnd::Stopped),
                 () = tokio::time::sleep(STANDBY_POLL) => {}
             }
         };
         standing.restoring();
-        let mut source = Source::new(self.media.clone());
+        let mut source = EventSource::new(self.media.clone());
         let restored = self.restore(&mut connection, left.take(), &mut source, stop).await?;
-        let Some(followed) = restored else { return Ok(Ended::Stopped) };
+        let Some(followed) = restored else { return Ok(ProjectionEnd::Stopped) };
         let mut session = Session { projector: self, connection, epoch, followed, source, compared: None };
         tracing::info!(sequence = session.followed.state.sequence(), epoch, "projecting");
         standing.projecting();
@@ -152,7 +152,7 @@ impl Projector {
         &self,
         connection: &mut PgConnection,
         left: Option<Followed>,
-        source: &mut Source,
+        source: &mut EventSource,
         stop: &CancellationToken,
     ) -> anyhow::Result<Option<Followed>> {
         let target = projection::position(connection).await?.projected_seq as u64;
@@ -207,7 +207,7 @@ impl Projector {
 
     /// The newest snapshot of this journal at or below `target`, or the state before its first event; and the later snapshots of
     /// the first format, newest first.
-    async fn base(&self, connection: &mut PgConnection, target: u64) -> anyhow::Result<(Followed, Vec<Name>)> {
+    async fn base(&self, connection: &mut PgConnection, target: u64) -> anyhow::Result<(Followed, Vec<SnapshotName>)> {
         let genesis = || Followed::new(State::new(), Chain::GENESIS);
         let Some(media) = &self.media else { return Ok((genesis(), Vec::new())) };
         let found = match Survey::take(media, connection).await {
@@ -220,7 +220,7 @@ impl Projector {
         };
         let own = found.own.into_iter().filter(|name| name.sequence <= target);
         let base = match snapshot::first_whole(media, own).await {
-            Ok(Some((Name { chain: Some(chain), .. }, state))) => Followed::new(state, chain),
+            Ok(Some((SnapshotName { chain: Some(chain), .. }, state))) => Followed::new(state, chain),
             Ok(_) => genesis(),
             Err(error) => {
                 tracing::warn!(error = format!("{error:#}"), "no snapshot can be read; replaying the journal from its start");
@@ -232,7 +232,7 @@ impl Projector {
 }
 
 /// A snapshot of an earlier release counts once the replay has led to the same state: it is stored again, with its history.
-async fn adopt(media: &Media, connection: &mut PgConnection, name: Name, followed: &Followed) -> anyhow::Result<()> {
+async fn adopt(media: &Media, connection: &mut PgConnection, name: SnapshotName, followed: &Followed) -> anyhow::Result<()> {
     let same = match snapshot::read(media, name).await {
         Ok(state) => snapshot::state_hash(&state) == snapshot::state_hash(&followed.state),
         Err(error) => {
@@ -253,7 +253,7 @@ async fn adopt(media: &Media, connection: &mut PgConnection, name: Name, followe
 /// A worker is not ready on a database that every running server refuses.
 async fn refuse_with_the_servers(connection: &mut PgConnection) -> anyhow::Result<()> {
     let servers = replicas::fresh(connection).await?;
-    if let Some(Reported { address, refusal: Some(reason), .. }) = servers.first()
+    if let Some(ReportedServer { address, refusal: Some(reason), .. }) = servers.first()
         && servers.iter().all(|server| server.refusal.is_some())
     {
         anyhow::bail!("the server at {address} refuses this database: {reason}");
@@ -267,21 +267,21 @@ impl Session<'_> {
         questions: &mut mpsc::Receiver<Question>,
         standing: &Standing,
         stop: &CancellationToken,
-    ) -> anyhow::Result<Ended> {
+    ) -> anyhow::Result<ProjectionEnd> {
         loop {
             // Between chunks, state and tables are at the same sequence: answer queries about both.
             while let Ok(question) = questions.try_recv() {
                 question.answer(&self.followed, &self.projector.pool).await;
             }
             if stop.is_cancelled() {
-                return Ok(Ended::Stopped);
+                return Ok(ProjectionEnd::Stopped);
             }
             let from = self.followed.state.sequence();
             let chunk = self.gather().await?;
             let up_to_date = self.source.at_end();
             let written = chunk.events == 0 || self.write(chunk, from).await?;
             if !written || !self.report(standing).await? {
-                return Ok(Ended::Deposed);
+                return Ok(ProjectionEnd::Deposed);
             }
             if up_to_date {
                 tokio::select! {
@@ -293,8 +293,8 @@ impl Session<'_> {
         }
     }
 
-    async fn gather(&mut self) -> anyhow::Result<Chunk> {
-        let mut chunk = Chunk::default();
+    async fn gather(&mut self) -> anyhow::Result<EventChunk> {
+        let mut chunk = EventChunk::default();
         while chunk.events < CHUNK_EVENTS {
             let next = self.source.next(&mut self.connection, self.followed.state.sequence()).await?;
             let Some(batch) = next else { break };
@@ -314,7 +314,7 @@ impl Session<'_> {
     }
 
     /// One transaction with position and rows. False: deposed, nothing was written.
-    async fn write(&mut self, chunk: Chunk, from: u64) -> sqlx::Result<bool> {
+    async fn write(&mut self, chunk: EventChunk, from: u64) -> sqlx::Result<bool> {
         let begun = Instant::now();
         let events = chunk.events;
         let state = &self.followed.state;
@@ -371,7 +371,7 @@ impl Session<'_> {
     }
 }
 
-async fn write_rows(connection: &mut PgConnection, chunk: Chunk, state: &State) -> sqlx::Result<()> {
+async fn write_rows(connection: &mut PgConnection, chunk: EventChunk, state: &State) -> sqlx::Result<()> {
     for asset in chunk.assets.iter().filter_map(|id| state.asset(*id)) {
         reference::upsert_asset(connection, asset).await?;
     }

@@ -87,7 +87,7 @@ impl Stage {
         stage
     }
 
-    async fn does(&self, command: Command) -> exchange::engine::Reply {
+    async fn does(&self, command: Command) -> exchange::engine::CommandReply {
         self.replica.engine.submit(command, None).await.unwrap()
     }
 

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use exchange::{
     db::{head, journal},
-    engine::{Reply, SubmitError},
+    engine::{CommandReply, SubmitError},
 };
 use exchange_core::{batch, event::Event};
 use local_parts::{Postgres, PostgresOptions, StopMode};
@@ -62,7 +62,7 @@ impl Cluster {
 /// A command that waits for a standby.
 struct Alone {
     reference: String,
-    answer: JoinHandle<Result<Reply, SubmitError>>,
+    answer: JoinHandle<Result<CommandReply, SubmitError>>,
     /// The last confirmed sequence: nothing above it can be confirmed.
     confirmed: u64,
 }

@@ -6,7 +6,7 @@ use exchange::{
     db::marks,
     media::{self, Media},
     metrics::ObjectStorageMetrics,
-    snapshot::{self, Encoded, Name},
+    snapshot::{self, Encoded, SnapshotName},
 };
 use exchange_core::{State, event::Event};
 use service_kit::metrics::Metrics;
@@ -35,7 +35,7 @@ fn at(endpoint: &str, access_key: &str, secret_key: &str, bucket: String) -> Med
 }
 
 /// The served state, with its history.
-pub async fn take_snapshot(media: &Media, replica: &TestReplica) -> Name {
+pub async fn take_snapshot(media: &Media, replica: &TestReplica) -> SnapshotName {
     let snapshot = {
         let committed = replica.engine.committed().read();
         Encoded::of(&committed.state, committed.history().unwrap().chain)
@@ -131,7 +131,7 @@ async fn put_first_format(media: &Media, state: &State) {
     media.delete(&name.key()).await.unwrap();
     object[8] = 1;
     object.drain(HEADER);
-    let key = Name { chain: None, ..name }.key();
+    let key = SnapshotName { chain: None, ..name }.key();
     media.put(&key, object.into(), media::ZSTD, media::Replace::No).await.unwrap();
 }
 

@@ -3,7 +3,7 @@
 use exchange::{
     chain::Chain,
     config::ObjectStorage,
-    shipped::{self, Listed},
+    shipped::{self, ListedObject},
     worker::jobs::{ArchiveJournal, TakeSnapshot},
 };
 use sqlx::{Connection, PgConnection};
@@ -19,7 +19,7 @@ async fn storage() -> ObjectStorage {
     bucket(local_parts::shared_object_store().await.unwrap()).await
 }
 
-async fn objects(storage: &ObjectStorage) -> Vec<Listed> {
+async fn objects(storage: &ObjectStorage) -> Vec<ListedObject> {
     shipped::list(&media(storage)).await.unwrap()
 }
 

@@ -8,7 +8,7 @@ use std::{
 
 use super::{
     Output,
-    reading::{Part, Which, alone, open, restore_failed},
+    reading::{DatabasePart, Which, alone, open, restore_failed},
 };
 use crate::{
     config::Job,
@@ -27,7 +27,7 @@ pub struct ExportArguments {
     #[arg(long)]
     database: Option<String>,
     #[command(flatten)]
-    part: Part,
+    part: DatabasePart,
 }
 
 /// # Errors

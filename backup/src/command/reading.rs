@@ -33,7 +33,7 @@ impl Which {
 
 /// Selects a part of a database.
 #[derive(Debug, Clone, Default, clap::Args)]
-pub struct Part {
+pub struct DatabasePart {
     /// Select only this schema and objects that it needs; repeatable
     #[arg(long = "schema")]
     schemas: Vec<String>,
@@ -42,7 +42,7 @@ pub struct Part {
     tables: Vec<TableName>,
 }
 
-impl Part {
+impl DatabasePart {
     pub fn selection(self) -> Selection {
         Selection { schemas: self.schemas, tables: self.tables }
     }

@@ -16,7 +16,7 @@
 
 use std::{collections::BTreeMap, fs, path::Path};
 
-use service_kit::yaml::{self, Content, Entry, FileFault, Node};
+use service_kit::yaml::{self, Content, FileFault, Node, YamlEntry};
 
 use super::{ConfigError, PREFIX, Place, Setting, Settings};
 
@@ -55,8 +55,8 @@ fn parse(text: &str) -> Result<Vec<JobSettings>, Vec<FileFault>> {
     if faults.is_empty() { Ok(jobs) } else { Err(faults) }
 }
 
-fn read_document(entries: &[Entry], faults: &mut Vec<FileFault>) -> Vec<JobSettings> {
-    let (lists, rest): (Vec<&Entry>, Vec<&Entry>) = entries.iter().partition(|entry| entry.key == "jobs");
+fn read_document(entries: &[YamlEntry], faults: &mut Vec<FileFault>) -> Vec<JobSettings> {
+    let (lists, rest): (Vec<&YamlEntry>, Vec<&YamlEntry>) = entries.iter().partition(|entry| entry.key == "jobs");
     let mut common = Settings::new();
     flatten(PREFIX, "", rest, &mut common, faults);
     if let Some(again) = lists.get(1) {
@@ -91,11 +91,11 @@ fn read_document(entries: &[Entry], faults: &mut Vec<FileFault>) -> Vec<JobSetti
 fn flatten<'a>(
     prefix: &str,
     path: &str,
-    entries: impl IntoIterator<Item = &'a Entry>,
+    entries: impl IntoIterator<Item = &'a YamlEntry>,
     into: &mut Settings,
     faults: &mut Vec<FileFault>,
 ) {
-    for Entry { key, line, value } in entries {
+    for YamlEntry { key, line, value } in entries {
         let (name, path) = (format!("{prefix}_{}", key.to_uppercase()), format!("{path}{key}"));
         let mut fault = |wrong: &str, remedy: &str| faults.push(FileFault::new(*line, &path, wrong, remedy));
         let text = match &value.content {

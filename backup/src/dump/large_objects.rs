@@ -9,7 +9,7 @@ use super::{
 use crate::{
     checksum::RowChecksum,
     failure::{Exit, Result, Stage},
-    lane::Lane,
+    lane::UploadStream,
     seal::Sealer,
     wire::{Connection, WireError},
 };
@@ -44,7 +44,7 @@ pub(super) fn read(
     connection: &mut Connection,
     from: usize,
     sealer: &mut Sealer,
-    lane: &mut Lane,
+    lane: &mut UploadStream,
 ) -> Result<()> {
     let failed = |fault: CopyError| {
         let failure = fault.failure(Stage::LargeObjects);

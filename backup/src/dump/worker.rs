@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     failure::{Exit, Failure, Result, Stage},
-    lane::Lane,
+    lane::UploadStream,
     seal::Sealer,
     wire::Connection,
 };
@@ -17,7 +17,7 @@ use crate::{
 /// SQLSTATE: the lock was not available.
 const LOCK_NOT_AVAILABLE: &str = "55P03";
 
-pub(super) fn run(shared: &Shared, lane: &mut Lane, sealer: &mut Sealer) -> Result<()> {
+pub(super) fn run(shared: &Shared, lane: &mut UploadStream, sealer: &mut Sealer) -> Result<()> {
     let mut connection = None;
     loop {
         let task = shared.queue.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
@@ -60,7 +60,7 @@ fn rows(
     place: usize,
     stretch: usize,
     sealer: &mut Sealer,
-    lane: &mut Lane,
+    lane: &mut UploadStream,
 ) -> Result<()> {
     let table = &shared.plan.tables[place];
     let progress = &shared.reading.progress;

@@ -1,7 +1,7 @@
 //! One backup is deleted by its name, unless it is the one that a restore would need.
 
 use backup::{
-    manifest::{Manifest, sign::Kind},
+    manifest::{Manifest, sign::SignedKind},
     prune::prune,
     run::Agent,
     store::Replace,
@@ -21,7 +21,7 @@ async fn verified(agent: &Agent, manifest: &Manifest) {
     let verdict = drill(&reader(&agent.store, manifest), &options(scratch(), &[])).await;
     assert!(verdict.passed, "{:?}", verdict.faults);
     let key = agent.layout.verification(&manifest.id, verdict.finished_at, 1);
-    let bytes = signing().seal(Kind::Verification, &verdict).unwrap();
+    let bytes = signing().seal(SignedKind::Verification, &verdict).unwrap();
     agent.store.put(&key, bytes.into(), Replace::No).await.unwrap();
 }
 

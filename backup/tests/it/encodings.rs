@@ -2,7 +2,7 @@
 //! must equal stock pg_restore of stock pg_dump's archive.
 
 use backup::{
-    config::Source,
+    config::SourceSettings,
     restore::{self, TableName},
 };
 use sqlx::{AssertSqlSafe, Executor, PgConnection};
@@ -49,17 +49,17 @@ async fn encodings(session: &mut PgConnection) -> Vec<String> {
 }
 
 /// Without lines that differ between two dumps.
-fn schema(database: &Source) -> Vec<Vec<u8>> {
+fn schema(database: &SourceSettings) -> Vec<Vec<u8>> {
     let random: [&[u8]; 3] = [b"\\restrict ", b"\\unrestrict ", b"-- Dumped "];
     let dump = tool("pg_dump", database, &["--schema-only"]);
     let lines = dump.split(|byte| *byte == b'\n').filter(|line| !random.iter().any(|start| line.starts_with(start)));
     lines.map(<[u8]>::to_vec).collect()
 }
 
-fn assert_same(found: &Source, expected: &Source) {
+fn assert_same(found: &SourceSettings, expected: &SourceSettings) {
     assert_eq!(schema(found), schema(expected), "{}", found.database);
     // psql, since a session in UTF-8 cannot connect to every database.
-    let rows = |place: &Source| tool("psql", place, &["--no-psqlrc", "--tuples-only", "--no-align", "--command", ROWS]);
+    let rows = |place: &SourceSettings| tool("psql", place, &["--no-psqlrc", "--tuples-only", "--no-align", "--command", ROWS]);
     assert_eq!(rows(found), rows(expected), "{}", found.database);
 }
 

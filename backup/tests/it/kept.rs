@@ -2,7 +2,7 @@
 
 use aws_sdk_s3::types::{BucketVersioningStatus, VersioningConfiguration};
 use backup::{
-    config::StoreSettings, failure::Exit, layout::BackupId, prune::prune, reading::BackupReader, reading::Identities,
+    config::ObjectStoreSettings, failure::Exit, layout::BackupId, prune::prune, reading::BackupReader, reading::Identities,
     retention::Reason, run, run::Agent,
 };
 use local_parts::shared_object_store;
@@ -61,7 +61,7 @@ async fn locked_objects_remain_and_do_not_fail_a_run() {
     let client = shared_object_store().await.unwrap().client();
     let bucket = format!("locked-{:08x}", random());
     client.create_bucket().bucket(&bucket).object_lock_enabled_for_bucket(true).send().await.unwrap();
-    let store = StoreSettings { bucket, ..open.clone() };
+    let store = ObjectStoreSettings { bucket, ..open.clone() };
     let mut changes = NEWEST.to_vec();
     changes.extend([
         ("BACKUP_STORE_OBJECT_LOCK", "compliance"),

@@ -1,6 +1,6 @@
 //! Output of pg_dump other than one table's rows into that table, and databases that cannot be read while others can.
 
-use backup::{failure::Exit, prune::prune, restore, verify::Place};
+use backup::{failure::Exit, prune::prune, restore, verify::DrillPlace};
 use local_parts::{Postgres, PostgresOptions};
 use sqlx::{AssertSqlSafe, Executor};
 use tokio_util::sync::CancellationToken;
@@ -43,7 +43,7 @@ async fn partitions_loaded_through_their_root_are_restored() {
     let reader = reader(&agent.store, &manifest);
     let opened = restore::open(&reader, None).await.unwrap();
     let name = format!("hashed_{:08x}", random());
-    let options = restore::Options { jobs: 8, ..full(&server, &name) };
+    let options = restore::RestoreOptions { jobs: 8, ..full(&server, &name) };
     restore::restore(&reader, &opened, &options, &CancellationToken::new()).await.unwrap();
     let expected = control(&origin, &server, &format!("{name}_control")).await;
     // The hashes on this server differ from the first one, so only the whole tree can be compared.
@@ -55,7 +55,7 @@ async fn partitions_loaded_through_their_root_are_restored() {
     assert!(found[0] == found[1] && found[1] == found[2], "{found:?}");
     let verdict = drill(&reader, &drill_options(scratch(), &[])).await;
     assert!(verdict.passed && verdict.rows_compared == 21_001, "{:?}", verdict.faults);
-    let verdict = drill(&reader, &drill_options(Place::Given(server.clone()), &[])).await;
+    let verdict = drill(&reader, &drill_options(DrillPlace::Given(server.clone()), &[])).await;
     assert!(verdict.passed, "{:?}", verdict.faults);
 
     let (done, text) = by_hand(&store, &server, &[&manifest.id.to_string(), &origin.database, &format!("{name}_stock")], &[]);
@@ -121,8 +121,9 @@ async fn a_failed_database_does_not_fail_the_others() {
     let mut keeper = connect(&server.with_database("held")).await;
     keeper.execute("BEGIN; LOCK TABLE t IN ACCESS EXCLUSIVE MODE").await.unwrap();
     let manifest = take(&agent).await.unwrap();
-    let names =
-        |databases: &[backup::manifest::Database]| databases.iter().map(|database| database.name.clone()).collect::<Vec<_>>();
+    let names = |databases: &[backup::manifest::ManifestDatabase]| {
+        databases.iter().map(|database| database.name.clone()).collect::<Vec<_>>()
+    };
     assert_eq!(names(&manifest.databases), ["good", "postgres"]);
     assert!(manifest.failed.len() == 1 && manifest.failed[0].database == "held", "{:?}", manifest.failed);
     assert!(manifest.failed[0].reason.contains("BACKUP_LOCK_WAIT"), "{:?}", manifest.failed);
@@ -202,7 +203,7 @@ async fn settings_precede_rows_and_in_order_keeps_the_order() {
     let reader = reader(&agent.store, &manifest);
     let opened = restore::open(&reader, None).await.unwrap();
     let (server, name) = (other_server().await, format!("ordered_{:08x}", random()));
-    let options = |name: &str, in_order| restore::Options { jobs: 8, in_order, ..full(&server, name) };
+    let options = |name: &str, in_order| restore::RestoreOptions { jobs: 8, in_order, ..full(&server, name) };
     let stock = format!("{name}_stock");
     // Many sessions fill the table that uses the words first. Its refused rows are written again after the words.
     let many = format!("{name}_many");

@@ -11,7 +11,7 @@ use backup::{
     layout::BackupId,
     manifest::{
         self, Abandoned, Manifest, Start, Verification,
-        sign::{Kind, Signing},
+        sign::{SignedKind, Signing},
     },
     prune::prune,
     run::Agent,
@@ -60,11 +60,11 @@ async fn plant(agent: &Agent, signing: &Signing, like: &Manifest, started_at: ji
         host: "elsewhere".into(),
         keep_newest: None,
     };
-    put(agent, &agent.layout.start(&id), signing.seal(Kind::Start, &start).unwrap()).await;
+    put(agent, &agent.layout.start(&id), signing.seal(SignedKind::Start, &start).unwrap()).await;
     let mut manifest = Manifest { id: id.clone(), started_at, finished_at: started_at, sequence, ..like.clone() };
     manifest.databases.iter_mut().for_each(|database| database.snapshot_at = started_at);
     let outcome = manifest::AttemptEnd::Committed(Box::new(manifest));
-    put(agent, &agent.layout.manifest(&id), signing.seal(Kind::Outcome, &outcome).unwrap()).await;
+    put(agent, &agent.layout.manifest(&id), signing.seal(SignedKind::Outcome, &outcome).unwrap()).await;
     id
 }
 
@@ -77,7 +77,7 @@ async fn foreign_records_are_reported_and_ignored() {
     let stranger = Signing::parse("AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=").unwrap();
     let changed = String::from_utf8(genuine.clone()).unwrap().replacen("\"rows\":100", "\"rows\":999", 1).into_bytes();
     let outcome = manifest::AttemptEnd::Committed(Box::new(second.clone()));
-    let forged = stranger.seal(Kind::Outcome, &outcome).unwrap();
+    let forged = stranger.seal(SignedKind::Outcome, &outcome).unwrap();
     let cut = genuine[..genuine.len() / 2].to_vec();
     let key = agent.layout.manifest(&second.id);
     let mut newest = first.id.clone();
@@ -111,7 +111,7 @@ async fn a_newer_untrusted_backup_is_reported() {
     let stranger = Signing::parse("AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=").unwrap();
     let outcome = manifest::AttemptEnd::Committed(Box::new(second.clone()));
     let genuine = agent.store.get(&agent.layout.manifest(&second.id), 1 << 20).await.unwrap().to_vec();
-    put(&agent, &agent.layout.manifest(&second.id), stranger.seal(Kind::Outcome, &outcome).unwrap()).await;
+    put(&agent, &agent.layout.manifest(&second.id), stranger.seal(SignedKind::Outcome, &outcome).unwrap()).await;
     let server = find_program("initdb").unwrap().parent().unwrap().display().to_string();
     let call = |more: &[(&str, &str)], arguments: &[&str]| {
         let changes = [&[("BACKUP_SERVER_FOLDER", server.as_str())], more].concat();
@@ -151,7 +151,7 @@ async fn a_newer_untrusted_backup_is_reported() {
     let record = async |manifest: &Manifest, signing: &Signing| {
         let verification = drilled(manifest, manifest.finished_at, true);
         let key = agent.layout.verification(&manifest.id, manifest.finished_at, random());
-        put(&agent, &key, signing.seal(Kind::Verification, &verification).unwrap()).await;
+        put(&agent, &key, signing.seal(SignedKind::Verification, &verification).unwrap()).await;
     };
     record(&first, &Signing::parse(SIGNING_SEED).unwrap()).await;
     let (log, _) = call(&[], &["export", "--verified"]);
@@ -261,7 +261,7 @@ async fn a_backup_whose_last_drill_failed_is_not_verified() {
     let drill = async |name: i64, finished: i64, passed: bool| {
         let verification = drilled(&manifest, at(finished), passed);
         let key = agent.layout.verification(&manifest.id, at(name), random());
-        agent.record(Kind::Verification, &key, &verification).await.unwrap();
+        agent.record(SignedKind::Verification, &key, &verification).await.unwrap();
         let catalogue = agent.catalogue().await.unwrap();
         let (_, attempt) = catalogue.newest().unwrap();
         let times: Vec<_> = attempt.verifications.iter().map(|verification| verification.finished_at).collect();
@@ -322,7 +322,7 @@ async fn records_of_failed_attempts_expire_by_number() {
         let id = BackupId::new(started_at, 9);
         let abandoned =
             Abandoned { format: 1, id: id.clone(), sequence: Some(sequence), at: started_at, reason: "a test".into() };
-        let record = signing.seal(Kind::Outcome, &manifest::AttemptEnd::Abandoned(abandoned)).unwrap();
+        let record = signing.seal(SignedKind::Outcome, &manifest::AttemptEnd::Abandoned(abandoned)).unwrap();
         put(&agent, &agent.layout.manifest(&id), record).await;
         id
     };

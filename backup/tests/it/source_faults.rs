@@ -8,7 +8,7 @@ use std::{
 
 use age::secrecy::ExposeSecret;
 use backup::{
-    config::{Source, StoreSettings},
+    config::{ObjectStoreSettings, SourceSettings},
     failure::Exit,
     manifest::Manifest,
     reading::{BackupReader, Identities},
@@ -39,7 +39,7 @@ struct InTheMiddle {
     run: tokio::task::JoinHandle<backup::failure::Result<Manifest>>,
 }
 
-async fn in_the_middle(source: &Source, store: &StoreSettings, changes: &[(&str, &str)]) -> InTheMiddle {
+async fn in_the_middle(source: &SourceSettings, store: &ObjectStoreSettings, changes: &[(&str, &str)]) -> InTheMiddle {
     let slow =
         FaultyStore::before(
             store,

@@ -32,7 +32,7 @@ pub use launch::{Launch, StopSignal};
 pub use object_store::{ObjectStore, ObjectStoreOptions, ObjectStorePlan, S3Access};
 pub use ports::free_ports;
 pub use postgres::{Postgres, PostgresOptions, PostgresPlan, StopMode, answers as postgres_answers, create_database};
-pub use process::{Process, log_tail};
+pub use process::{ChildProcess, log_tail};
 pub use prometheus::{Prometheus, PrometheusOptions, PrometheusPlan, ScrapeTarget};
 pub use shared::{SharedPostgres, TEST_POSTGRES_URL, TEST_S3, shared_object_store, shared_postgres};
 pub use traces::{SpanLink, StoredSpan, TraceReceiver};

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use serde_json::{Value, json};
 
-use super::{Action, Plan};
+use super::{Plan, PlanAction};
 
 /// Longest value shown in a line.
 const SHOWN_CHARACTERS: usize = 80;
@@ -14,9 +14,9 @@ pub fn human(plan: &Plan) -> String {
     let mut text = String::new();
     for step in &plan.steps {
         let sign = match step.action {
-            Action::Create => '+',
-            Action::Update => '~',
-            Action::Delete => '-',
+            PlanAction::Create => '+',
+            PlanAction::Update => '~',
+            PlanAction::Delete => '-',
         };
         let _ = writeln!(text, "{sign} {} {}", step.kind, step.name);
         for change in &step.changes {
@@ -45,9 +45,9 @@ pub fn human(plan: &Plan) -> String {
     } else {
         format!(
             "{} to create, {} to update, {} to delete, {} refused.",
-            count(Action::Create),
-            count(Action::Update),
-            count(Action::Delete),
+            count(PlanAction::Create),
+            count(PlanAction::Update),
+            count(PlanAction::Delete),
             plan.refusals.len()
         )
     };

@@ -2,7 +2,7 @@
 
 use logship::{
     desired::Desired,
-    plan::{self, Action, Allowed, Plan},
+    plan::{self, Allowed, Plan, PlanAction},
 };
 use serde_json::json;
 
@@ -22,7 +22,7 @@ fn set(owner: Option<&str>, names: &[&str]) -> Desired {
 }
 
 fn deletes(plan: &Plan) -> Vec<&str> {
-    plan.steps.iter().filter(|step| step.action == Action::Delete).map(|step| step.name.as_str()).collect()
+    plan.steps.iter().filter(|step| step.action == PlanAction::Delete).map(|step| step.name.as_str()).collect()
 }
 
 #[tokio::test]

@@ -6,7 +6,7 @@ use super::{ConfigFaults, Fault, Secret, SecretBytes, Setting, duration, fault, 
 
 /// Reads settings from a fixed set of variables and collects their faults.
 #[derive(Debug)]
-pub struct Reader {
+pub struct SettingsReader {
     prefix: String,
     variables: BTreeMap<String, OsString>,
     settings: Vec<Setting>,
@@ -14,7 +14,7 @@ pub struct Reader {
     faults: Vec<Fault>,
 }
 
-impl Reader {
+impl SettingsReader {
     pub(super) fn new<Name: Into<OsString>, Value: Into<OsString>>(
         prefix: &str,
         variables: impl IntoIterator<Item = (Name, Value)>,

@@ -25,11 +25,11 @@ pub enum Content {
     Null,
     Scalar(String),
     Sequence(Vec<Node>),
-    Mapping(Vec<Entry>),
+    Mapping(Vec<YamlEntry>),
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Entry {
+pub struct YamlEntry {
     pub key: String,
     pub line: usize,
     pub value: Node,
@@ -140,8 +140,8 @@ impl<'a> Events<'a> {
         }
     }
 
-    fn mapping(&mut self, depth: usize) -> Result<Vec<Entry>, FileFault> {
-        let mut entries: Vec<Entry> = Vec::new();
+    fn mapping(&mut self, depth: usize) -> Result<Vec<YamlEntry>, FileFault> {
+        let mut entries: Vec<YamlEntry> = Vec::new();
         loop {
             let (event, span) = self.next()?;
             if matches!(event, Event::MappingEnd) {
@@ -153,7 +153,7 @@ impl<'a> Events<'a> {
             };
             let (event, span) = self.next()?;
             let value = self.node(event, span, depth + 1)?;
-            entries.push(Entry { key: name, line: key.line, value });
+            entries.push(YamlEntry { key: name, line: key.line, value });
         }
     }
 }

@@ -6,7 +6,7 @@ use exchange_core::{
 };
 use sqlx::{Connection, PgPool, Postgres, Row, Transaction};
 
-use super::{Position, candles, unsigned};
+use super::{HistoryPosition, candles, unsigned};
 
 /// Market data of every market at the projected sequence, and that sequence: the caller folds later events.
 pub async fn load(pool: &PgPool) -> sqlx::Result<(MarketData, u64)> {
@@ -14,7 +14,7 @@ pub async fn load(pool: &PgPool) -> sqlx::Result<(MarketData, u64)> {
     // One snapshot for all statements.
     let mut snapshot = connection.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?;
     let row = sqlx::query("SELECT projected_seq, journal_time FROM projection").fetch_one(&mut *snapshot).await?;
-    let at = Position::read(&row)?;
+    let at = HistoryPosition::read(&row)?;
     let mut data = MarketData::new();
     for row in sqlx::query("SELECT id FROM markets ORDER BY id").fetch_all(&mut *snapshot).await? {
         let id: i16 = row.try_get(0)?;

@@ -22,11 +22,11 @@ use tokio::{
 
 use super::{
     PATH, PING, PROTOCOL, REPLICA_HEADER, SILENCE,
-    frame::{self, Failure, Frame},
+    frame::{self, Frame, LinkFailure},
 };
 use crate::engine::{
     fingerprint,
-    handle::{Reply, SubmitError},
+    handle::{CommandReply, SubmitError},
     push::Push,
     shared::{LeaderAt, Shared},
 };
@@ -207,16 +207,16 @@ impl Link<'_> {
                 self.shared.follower.weights.inc_by(weights.len() as u64);
                 self.shared.weights.merge(&weights);
             }
-            Frame::Refused { id, failure: Failure::Submit(SubmitError::Unavailable) } => self.shared.forward.hold(id),
-            Frame::Refused { id, failure: Failure::Submit(error) } => self.shared.forward.answer(id, Err(error)),
-            Frame::Refused { id, failure: Failure::Halves { cancel, new } } => {
+            Frame::Refused { id, failure: LinkFailure::Submit(SubmitError::Unavailable) } => self.shared.forward.hold(id),
+            Frame::Refused { id, failure: LinkFailure::Submit(error) } => self.shared.forward.answer(id, Err(error)),
+            Frame::Refused { id, failure: LinkFailure::Halves { cancel, new } } => {
                 let outcome = Outcome::CancelReplaced(Box::new(CancelReplaced { cancel: Err(cancel), new: new.map(Err) }));
                 let (time, sequence) = {
                     let committed = self.shared.committed.read();
                     (committed.state.now(), committed.state.sequence())
                 };
                 let unfilled = OrderCount::default();
-                self.shared.forward.answer(id, Ok(Reply { outcome, time, sequence, unfilled }));
+                self.shared.forward.answer(id, Ok(CommandReply { outcome, time, sequence, unfilled }));
             }
             Frame::Sequence { number, sequence } if number == asked.0 => {
                 self.shared.lag.announce(sequence as i64);

@@ -27,15 +27,15 @@ use tracing::Instrument;
 
 use super::{
     PATH, PING, PROTOCOL, REPLICA_HEADER, SILENCE,
-    frame::{self, FRAME_MAX, Failure, Frame},
+    frame::{self, FRAME_MAX, Frame, LinkFailure},
 };
 use crate::engine::{
     Engine,
     fingerprint::{FORM, Fingerprint},
-    handle::{Answer, Reply, SubmitError},
-    registry::{Drained, Link},
+    handle::{CommandReply, CommandResult, SubmitError},
+    registry::{Drained, ReplicaLink},
     shared::Shared,
-    weights::Report,
+    weights::WeightReport,
 };
 
 /// Frames between a connection's reader and its task.
@@ -117,12 +117,12 @@ async fn serve(shared: &Arc<Shared>, replica: u128, stream: hyper::upgrade::Upgr
 
 struct Session<'a> {
     shared: &'a Arc<Shared>,
-    link: Arc<Link>,
+    link: Arc<ReplicaLink>,
     replica: u128,
     pushes: broadcast::Receiver<Arc<crate::engine::push::Push>>,
-    reports: broadcast::Receiver<Report>,
+    reports: broadcast::Receiver<WeightReport>,
     received: mpsc::Receiver<Frame>,
-    waiting: FuturesUnordered<BoxFuture<'static, (u128, Answer)>>,
+    waiting: FuturesUnordered<BoxFuture<'static, (u128, CommandResult)>>,
     /// Number and arrival of the follower's question that waits for the lease.
     asked: Option<(u64, Instant)>,
     output: BytesMut,
@@ -194,9 +194,9 @@ impl Session<'_> {
         Ok(())
     }
 
-    fn report(&mut self, report: Result<Report, broadcast::error::RecvError>) -> io::Result<()> {
+    fn report(&mut self, report: Result<WeightReport, broadcast::error::RecvError>) -> io::Result<()> {
         match report {
-            Ok(Report { from, weights }) if from != Some(self.replica) => super::put_weights(&weights, &mut self.output),
+            Ok(WeightReport { from, weights }) if from != Some(self.replica) => super::put_weights(&weights, &mut self.output),
             Ok(_) => {}
             Err(broadcast::error::RecvError::Lagged(_)) => super::put_weights(&self.shared.weights.all(), &mut self.output),
             Err(broadcast::error::RecvError::Closed) => return Err(io::Error::other("the engine has ended")),
@@ -229,7 +229,7 @@ impl Session<'_> {
             Frame::Weights(weights) => {
                 self.shared.follower.weights.inc_by(weights.len() as u64);
                 self.shared.weights.merge(&weights);
-                let _ = self.shared.weights.reports.send(Report { from: Some(self.replica), weights: weights.into() });
+                let _ = self.shared.weights.reports.send(WeightReport { from: Some(self.replica), weights: weights.into() });
             }
             Frame::Command { id, valid_until, traceparent, command } => self.queue(id, valid_until, &traceparent, &command),
             Frame::Ask { number } => {
@@ -265,10 +265,10 @@ impl Session<'_> {
         self.waiting.push(async move { (id, answer.await) }.instrument(span).boxed());
     }
 
-    fn answer(&mut self, id: u128, answer: Answer) {
+    fn answer(&mut self, id: u128, answer: CommandResult) {
         let failure = match answer {
             // The batch contains its id.
-            Ok(Reply { outcome, .. }) => match not_executed(outcome) {
+            Ok(CommandReply { outcome, .. }) => match not_executed(outcome) {
                 Some(failure) => failure,
                 None => return,
             },
@@ -276,7 +276,7 @@ impl Session<'_> {
                 if error == SubmitError::Unknown {
                     self.drained = Drained::Unknown;
                 }
-                Failure::Submit(error)
+                LinkFailure::Submit(error)
             }
         };
         frame::write(&Frame::Refused { id, failure }, &mut self.output);
@@ -293,11 +293,11 @@ impl Session<'_> {
 }
 
 /// The refusals of a cancel-replace that changed nothing: it has an outcome and perhaps no event.
-fn not_executed(outcome: Outcome) -> Option<Failure> {
+fn not_executed(outcome: Outcome) -> Option<LinkFailure> {
     let Outcome::CancelReplaced(both) = outcome else { return None };
     match (both.cancel, both.new) {
-        (Err(cancel), None) => Some(Failure::Halves { cancel, new: None }),
-        (Err(cancel), Some(Err(new))) => Some(Failure::Halves { cancel, new: Some(new) }),
+        (Err(cancel), None) => Some(LinkFailure::Halves { cancel, new: None }),
+        (Err(cancel), Some(Err(new))) => Some(LinkFailure::Halves { cancel, new: Some(new) }),
         _ => None,
     }
 }

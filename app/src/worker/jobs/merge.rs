@@ -12,7 +12,7 @@ use crate::{
     db::{archives, head, marks, shipping},
     media::Media,
     metrics::WorkerMetrics,
-    shipped::{self, Listed, OBJECT_BYTES, Run},
+    shipped::{self, ListedObject, OBJECT_BYTES, Run},
     survey::{record_fork, shipped_through},
 };
 
@@ -41,12 +41,12 @@ pub(super) async fn merge(media: &Media, connection: &mut PgConnection, metrics:
 }
 
 /// Shipped objects of this journal's generation that are confirmed and not part of the archive.
-async fn own(media: &Media, connection: &mut PgConnection) -> anyhow::Result<Vec<Listed>> {
+async fn own(media: &Media, connection: &mut PgConnection) -> anyhow::Result<Vec<ListedObject>> {
     let listed = shipped::list(media).await?;
     let generation = shipping::generation(connection).await?;
     let confirmed = head::confirmed(connection).await?;
     let archive: HashSet<String> = archives::keys(connection).await?.into_iter().collect();
-    let own = |object: &Listed| {
+    let own = |object: &ListedObject| {
         let name = object.name;
         name.generation == generation && name.last_sequence <= confirmed && !archive.contains(&name.key())
     };
@@ -56,7 +56,7 @@ async fn own(media: &Media, connection: &mut PgConnection) -> anyhow::Result<Vec
 /// Consecutive objects, and their batches.
 #[derive(Default)]
 struct Group {
-    objects: Vec<Listed>,
+    objects: Vec<ListedObject>,
     run: Option<Run>,
     bytes: usize,
 }
@@ -73,7 +73,7 @@ impl Group {
         first.first_sequence <= end + 1 && self.bytes + added <= OBJECT_BYTES
     }
 
-    fn add(&mut self, object: Listed, run: Run) {
+    fn add(&mut self, object: ListedObject, run: Run) {
         self.objects.push(object);
         let end = self.ends_at().unwrap_or(0);
         let Run { generation, before, batches } = run;

@@ -2,7 +2,7 @@
 
 use exchange::{
     media::{CSV, MediaError, Replace},
-    snapshot::{self, Encoded, Name},
+    snapshot::{self, Encoded, SnapshotName},
     worker::jobs::TakeSnapshot,
 };
 use local_parts::{ObjectStore, Postgres, PostgresOptions, StopMode};
@@ -97,7 +97,7 @@ async fn lost_object_storage_delays_snapshots_and_nothing_else() {
     until("the snapshot succeeds", || async { !exists(&worker.context.pool, waiting).await }).await;
     assert_eq!(worker.sample("exchange_worker_snapshot_sequence"), Some(journal.state.sequence() as f64));
     worker.end().await;
-    let (store, name) = (media(&storage), Name { sequence: journal.state.sequence(), chain: Some(journal.chain) });
+    let (store, name) = (media(&storage), SnapshotName { sequence: journal.state.sequence(), chain: Some(journal.chain) });
     let state = snapshot::read(&store, name).await.unwrap();
     assert_eq!(state.hash(), journal.state.hash());
 }

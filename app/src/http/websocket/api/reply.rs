@@ -2,7 +2,7 @@
 
 use crate::http::App;
 use crate::http::edge::now;
-use crate::http::endpoint::Answer;
+use crate::http::endpoint::EndpointResult;
 use crate::http::error::ApiError;
 use crate::http::order_count::unfilled;
 use crate::http::response;
@@ -26,7 +26,7 @@ pub struct Used {
 }
 
 /// The reply to the request with this id.
-pub fn of(app: &App, id: &str, answer: Answer, used: Used) -> (StatusCode, Utf8Bytes) {
+pub fn of(app: &App, id: &str, answer: EndpointResult, used: Used) -> (StatusCode, Utf8Bytes) {
     let (status, size) = match &answer {
         Ok(reply) => (reply.status, reply.body.len()),
         Err(error) => (error.status, 256),

@@ -11,7 +11,7 @@ const ID_MAX: usize = 256;
 
 /// A well-formed request.
 #[derive(Debug)]
-pub struct Request {
+pub struct WebSocketRequest {
     /// JSON of the client's id, echoed in the reply.
     pub id: Box<str>,
     pub method: Box<str>,
@@ -20,7 +20,7 @@ pub struct Request {
 
 /// A request that cannot be run, with its id if it has one.
 #[derive(Debug)]
-pub struct Malformed {
+pub struct MalformedRequest {
     pub id: Box<str>,
     pub error: ApiError,
 }
@@ -31,8 +31,8 @@ const NO_ID: &str = "null";
 ///
 /// Returns -1135 for text that is not a JSON object, -1102 for a missing id or method, -1100 for a wrong type, -1101 for a repeated
 /// parameter.
-pub fn read(text: &str) -> Result<Request, Malformed> {
-    let anonymous = |error| Malformed { id: NO_ID.into(), error };
+pub fn read(text: &str) -> Result<WebSocketRequest, MalformedRequest> {
+    let anonymous = |error| MalformedRequest { id: NO_ID.into(), error };
     let Pairs(members) = serde_json::from_str(text).map_err(|_| anonymous(ApiError::INVALID_JSON))?;
     let member = |name: &str| {
         let mut found = members.iter().filter(|(known, _)| known == name).map(|(_, value)| *value);
@@ -46,7 +46,7 @@ pub fn read(text: &str) -> Result<Request, Malformed> {
         Some(id) if id.len() <= ID_MAX && is_id(id) => Box::from(id),
         Some(_) => return Err(anonymous(ApiError::illegal("id", "^[a-zA-Z0-9-_]{1,36}$"))),
     };
-    let fail = |error| Malformed { id: id.clone(), error };
+    let fail = |error| MalformedRequest { id: id.clone(), error };
     let method = match member("method")? {
         None => return Err(fail(ApiError::mandatory("method"))),
         Some(method) => serde_json::from_str::<String>(method.get()).map_err(|_| fail(ApiError::mandatory("method")))?,
@@ -55,7 +55,7 @@ pub fn read(text: &str) -> Result<Request, Malformed> {
         None | Some("null") => Parameters::default(),
         Some(text) => parameters(text).map_err(fail)?,
     };
-    Ok(Request { method: method.into(), parameters, id })
+    Ok(WebSocketRequest { method: method.into(), parameters, id })
 }
 
 /// A text, a whole number or null.

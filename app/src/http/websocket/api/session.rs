@@ -2,7 +2,7 @@
 //! signature.
 
 use crate::http::edge::now;
-use crate::http::endpoint::{Answer, Reply};
+use crate::http::endpoint::{EndpointResult, Reply};
 use crate::http::error::ApiError;
 use crate::http::parameters::Parameters;
 use crate::json::Json;
@@ -77,7 +77,7 @@ impl Accounts {
     /// # Errors
     ///
     /// Returns -2036 if there is no such subscription.
-    pub fn unsubscribe(&mut self, parameters: &Parameters<'_>, now: Time) -> Answer {
+    pub fn unsubscribe(&mut self, parameters: &Parameters<'_>, now: Time) -> EndpointResult {
         match parameters.integer("subscriptionId")? {
             Some(id) => {
                 let id = u16::try_from(id).ok().filter(|id| self.active.contains_key(id));
