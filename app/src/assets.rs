@@ -95,7 +95,7 @@ pub async fn published(media: &Media, hash_stated: &str, name: &str) -> Result<O
 }
 
 /// Stores the files of this release. Safe to repeat. Returns the names, and whether each was new.
-pub async fn publish(media: &Media) -> anyhow::Result<Vec<(String, bool)>> {
+pub async fn publish_assets(media: &Media) -> anyhow::Result<Vec<(String, bool)>> {
     let mut done = Vec::new();
     for asset in own()? {
         let key = asset.key.clone();

@@ -59,7 +59,7 @@ const SUFFIX: &str = ".journal.zst";
 
 /// The name of the object for these batches. `chain` is the journal's chain after them, so that two histories never share a name.
 /// Earlier releases omit the chain.
-pub fn key(first_sequence: i64, last_sequence: i64, chain: Option<Chain>) -> String {
+pub fn archive_key(first_sequence: i64, last_sequence: i64, chain: Option<Chain>) -> String {
     let chain = chain.map(|chain| format!("-{chain}")).unwrap_or_default();
     format!("{PREFIX}{first_sequence:020}-{last_sequence:020}{chain}{SUFFIX}")
 }
@@ -73,14 +73,14 @@ pub fn parse(key: &str) -> Option<(i64, i64, Option<Chain>)> {
 }
 
 /// Names of all archive objects in the bucket, of any history.
-pub async fn list(media: &Media) -> Result<Vec<String>, MediaError> {
+pub async fn list_archives(media: &Media) -> Result<Vec<String>, MediaError> {
     Ok(media.list(PREFIX).await?.into_iter().map(|object| object.key).collect())
 }
 
 /// Stores consecutive batches as one object, reads it back and compares. `chain` is the journal's chain after the last batch.
-pub async fn write(media: &Media, batches: Vec<ArchivedBatch>, chain: Chain) -> anyhow::Result<Written> {
+pub async fn write_archive(media: &Media, batches: Vec<ArchivedBatch>, chain: Chain) -> anyhow::Result<Written> {
     let (Some(first), Some(last)) = (batches.first(), batches.last()) else { bail!("nothing to archive") };
-    let key = key(first.first_sequence, last.last_sequence, Some(chain));
+    let key = archive_key(first.first_sequence, last.last_sequence, Some(chain));
     let (object, checksum) = tokio::task::spawn_blocking(move || pack(&batches)).await??;
     let size_bytes = object.len() as u64;
     // The same name means the same batches: an object left by an interrupted run contains them or is damaged.
@@ -103,7 +103,7 @@ pub async fn write(media: &Media, batches: Vec<ArchivedBatch>, chain: Chain) -> 
 }
 
 /// The batches of one object, each verified.
-pub async fn read(media: &Media, key: &str, checksum: u32) -> anyhow::Result<Vec<ArchivedBatch>> {
+pub async fn read_archive(media: &Media, key: &str, checksum: u32) -> anyhow::Result<Vec<ArchivedBatch>> {
     let object = media.get(key).await?;
     let batches = tokio::task::spawn_blocking(move || unpack(&object, checksum)).await?;
     batches.with_context(|| format!("the archive object {key} is damaged: restore it from a backup of the bucket"))

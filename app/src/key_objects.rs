@@ -49,7 +49,7 @@ impl KeyObjectName {
 }
 
 /// All key objects in the bucket, by generation and revision.
-pub async fn list(media: &Media) -> Result<Vec<KeyObjectName>, MediaError> {
+pub async fn list_key_objects(media: &Media) -> Result<Vec<KeyObjectName>, MediaError> {
     Ok(media.list(PREFIX).await?.iter().filter_map(|object| KeyObjectName::parse(&object.key)).collect())
 }
 
@@ -71,14 +71,14 @@ pub fn newest(names: &[KeyObjectName]) -> (Vec<KeyObjectName>, i64) {
     (chosen, last)
 }
 
-pub async fn write(media: &Media, vault: &Vault, name: KeyObjectName, rows: &[ApiKey]) -> anyhow::Result<()> {
+pub async fn write_keys(media: &Media, vault: &Vault, name: KeyObjectName, rows: &[ApiKey]) -> anyhow::Result<()> {
     let key = name.key();
     let object = pack(vault, &key, rows)?;
     Ok(media.put(&key, object.into(), "application/octet-stream", Replace::Yes).await?)
 }
 
 /// The rows of one object. A [`MediaError`] is an error of the store.
-pub async fn read(media: &Media, vault: &Vault, name: KeyObjectName) -> anyhow::Result<Vec<ApiKey>> {
+pub async fn read_keys(media: &Media, vault: &Vault, name: KeyObjectName) -> anyhow::Result<Vec<ApiKey>> {
     let key = name.key();
     let object = media.get(&key).await?;
     unpack(vault, &key, &object).with_context(|| format!("the object {key} cannot be read"))

@@ -64,7 +64,7 @@ pub async fn run(settings: config::ServeSettings, level: LogLevel, shutdown: Shu
 pub async fn publish(settings: config::Publish) -> anyhow::Result<()> {
     let storage = ObjectStorageMetrics::register(&Metrics::new("exchange", env!("CARGO_PKG_VERSION"), None))?;
     let media = Media::new(&settings.object_storage, storage);
-    for (object, new) in assets::publish(&media).await? {
+    for (object, new) in assets::publish_assets(&media).await? {
         println!("{}", serde_json::json!({ "object": object, "new": new }));
     }
     Ok(())
@@ -197,7 +197,7 @@ impl Server {
         } = self;
         let token = shutdown.token();
         let stages = Stages::default();
-        tokio::spawn(projection::follow(pool.clone(), Arc::clone(engine.committed()), stages.stop.clone()));
+        tokio::spawn(projection::follow_projection(pool.clone(), Arc::clone(engine.committed()), stages.stop.clone()));
         if let Some(key_shipping) = key_shipping {
             tokio::spawn(key_shipping.run(stages.stop.clone()));
         }

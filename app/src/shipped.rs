@@ -111,7 +111,7 @@ pub fn fold<'a>(before: Chain, batches: impl IntoIterator<Item = &'a ArchivedBat
 }
 
 /// All shipped objects in the bucket, of any generation, in the order of their names.
-pub async fn list(media: &Media) -> Result<Vec<ListedObject>, MediaError> {
+pub async fn list_shipped(media: &Media) -> Result<Vec<ListedObject>, MediaError> {
     let listed =
         |object: ObjectInfo| Some(ListedObject { name: ShippedName::parse(&object.key)?, size_bytes: object.size_bytes });
     Ok(media.list(PREFIX).await?.into_iter().filter_map(listed).collect())
@@ -129,7 +129,7 @@ pub async fn write_fork(media: &Media, fork: Fork) -> Result<(), MediaError> {
 
 /// Stores batches as one object. The store checks the request's checksum, so the object is not read back. The same name means the
 /// same batches.
-pub async fn write(media: &Media, run: Run) -> anyhow::Result<ListedObject> {
+pub async fn write_shipped(media: &Media, run: Run) -> anyhow::Result<ListedObject> {
     let name = run.name().context("nothing to ship")?;
     let object = tokio::task::spawn_blocking(move || pack(&run)).await??;
     let size_bytes = object.len() as u64;
@@ -138,7 +138,7 @@ pub async fn write(media: &Media, run: Run) -> anyhow::Result<ListedObject> {
 }
 
 /// The verified batches of one object. A [`MediaError`] is an error of the store; any other error means that the object is bad.
-pub async fn read(media: &Media, name: ShippedName) -> anyhow::Result<Run> {
+pub async fn read_shipped(media: &Media, name: ShippedName) -> anyhow::Result<Run> {
     let object = media.get(&name.key()).await?;
     let unpacked = tokio::task::spawn_blocking(move || unpack(&object)).await?;
     let run = unpacked

@@ -73,7 +73,7 @@ impl SnapshotName {
 }
 
 /// All snapshots in the bucket by rising sequence, of any history, damaged ones included.
-pub async fn list(media: &Media) -> Result<Vec<SnapshotName>, MediaError> {
+pub async fn list_snapshots(media: &Media) -> Result<Vec<SnapshotName>, MediaError> {
     let mut names: Vec<_> = media.list(PREFIX).await?.iter().filter_map(|object| SnapshotName::parse(&object.key)).collect();
     names.sort_by_key(|name| name.sequence);
     Ok(names)
@@ -81,13 +81,13 @@ pub async fn list(media: &Media) -> Result<Vec<SnapshotName>, MediaError> {
 
 /// Stores a snapshot and reads it back. An intact object with the same name is not replaced: the same sequence and chain mean the
 /// same state.
-pub async fn write(media: &Media, snapshot: Encoded) -> anyhow::Result<SnapshotName> {
+pub async fn write_snapshot(media: &Media, snapshot: Encoded) -> anyhow::Result<SnapshotName> {
     let name = SnapshotName { sequence: snapshot.sequence, chain: Some(snapshot.chain) };
     let key = name.key();
     let object = tokio::task::spawn_blocking(move || pack(&snapshot)).await?.context("the snapshot cannot be compressed")?;
     match media.put(&key, object.clone(), media::ZSTD, Replace::No).await {
         Ok(()) => {}
-        Err(MediaError::Exists { .. }) => match read(media, name).await {
+        Err(MediaError::Exists { .. }) => match read_snapshot(media, name).await {
             Ok(_) => return Ok(name),
             Err(error) if error.is::<MediaError>() => return Err(error),
             Err(error) => {
@@ -97,12 +97,12 @@ pub async fn write(media: &Media, snapshot: Encoded) -> anyhow::Result<SnapshotN
         },
         Err(error) => return Err(error.into()),
     }
-    read(media, name).await.context("the snapshot was written but cannot be read back")?;
+    read_snapshot(media, name).await.context("the snapshot was written but cannot be read back")?;
     Ok(name)
 }
 
 /// The state of one snapshot. A [`MediaError`] is an error of the store; any other error means that the object is bad.
-pub async fn read(media: &Media, name: SnapshotName) -> anyhow::Result<State> {
+pub async fn read_snapshot(media: &Media, name: SnapshotName) -> anyhow::Result<State> {
     let object = media.get(&name.key()).await?;
     let (state, chain) = tokio::task::spawn_blocking(move || unpack(&object)).await??;
     ensure!(state.sequence() == name.sequence, "the object named {} contains sequence {}", name.sequence, state.sequence());
@@ -116,7 +116,7 @@ pub async fn first_whole(
     names: impl IntoIterator<Item = SnapshotName>,
 ) -> anyhow::Result<Option<(SnapshotName, State)>> {
     for name in names {
-        match read(media, name).await {
+        match read_snapshot(media, name).await {
             Ok(state) => return Ok(Some((name, state))),
             // Deleted since it was listed.
             Err(error) if matches!(error.downcast_ref(), Some(MediaError::NotFound { .. })) => {}

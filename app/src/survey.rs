@@ -63,7 +63,7 @@ pub struct ShippedThrough {
 /// The end of the newest shipped object that belongs to this journal; without one, the end of the archive.
 pub async fn shipped_through(media: &Media, connection: &mut PgConnection) -> anyhow::Result<ShippedThrough> {
     // The order matters, as in `Survey::take`.
-    let listed = shipped::list(media).await?;
+    let listed = shipped::list_shipped(media).await?;
     let confirmed = head::confirmed(connection).await?;
     let generation = shipping::generation(connection).await?;
     let ours = listed.iter().map(|object| object.name);
@@ -87,9 +87,9 @@ impl Survey {
     /// Lists the bucket, then compares each object with the journal. Logs and counts foreign objects.
     pub async fn take(media: &Media, connection: &mut PgConnection) -> Result<Self, SurveyError> {
         // The order matters: an object written between the two reads is below the end that is read second.
-        let (snapshots, archived) = (snapshot::list(media).await?, journal_archive::list(media).await?);
-        let (shipped, forks) = (shipped::list(media).await?, shipped::forks(media).await?);
-        let head = head::read(connection).await?;
+        let (snapshots, archived) = (snapshot::list_snapshots(media).await?, journal_archive::list_archives(media).await?);
+        let (shipped, forks) = (shipped::list_shipped(media).await?, shipped::forks(media).await?);
+        let head = head::read_head(connection).await?;
         let lost_through = declarations::lost_through(connection).await?;
         let mut survey = Self { ends_at: head.last_seq, ..Self::default() };
         let foreign = |key: String, sequence: i64, kind| Foreign { key, sequence, kind, declared: sequence <= lost_through };

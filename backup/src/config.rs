@@ -164,7 +164,7 @@ pub fn load_from(
 ) -> Result<Vec<Job>, ConfigError> {
     let jobs = match file {
         None => vec![file::JobSettings { path: String::new(), line: 0, common: Settings::new(), own: Settings::new() }],
-        Some(path) => file::read(path)?,
+        Some(path) => file::read_jobs(path)?,
     };
     // A name that is not UTF-8 belongs to another program.
     let variables = variables

@@ -138,10 +138,10 @@ pub struct Begun {
 ///
 /// # Errors
 /// Returns an error if its tables cannot be locked or its contents cannot be read.
-pub fn begin(reading: DumpInput) -> Result<Begun> {
+pub fn begin_dump(reading: DumpInput) -> Result<Begun> {
     let coordinator = Coordinator::begin(&reading)?;
     reading.progress.snapshot_taken();
-    let toc = contents::read(&reading, &coordinator)?;
+    let toc = contents::read_contents(&reading, &coordinator)?;
     let plan = plan::make(&reading, &coordinator, &toc.contents)?;
     Ok(Begun { reading, coordinator, toc, plan })
 }
@@ -151,7 +151,7 @@ pub fn begin(reading: DumpInput) -> Result<Begun> {
 ///
 /// # Errors
 /// Returns the first failure: an incomplete database is not a backup.
-pub fn read(begun: Begun, id: &BackupId, lanes: &mut Vec<UploadStream>, sealers: &mut Vec<Sealer>) -> Result<Dumped> {
+pub fn read_database(begun: Begun, id: &BackupId, lanes: &mut Vec<UploadStream>, sealers: &mut Vec<Sealer>) -> Result<Dumped> {
     let Begun { reading, coordinator, toc, plan } = begun;
     reading.progress.expect(plan.tables.len() as u64, plan.bytes);
     let (queue, tables) = (plan.tasks(), vec![Read::default(); plan.tables.len()]);

@@ -32,7 +32,7 @@ pub enum ExportError {
 ///
 /// # Errors
 /// Returns an error if the backup cannot be read or the output cannot be written. The archive is then incomplete.
-pub async fn export(
+pub async fn export_backup(
     reader: &BackupReader,
     opened: &Opened<'_>,
     chosen: &Chosen,

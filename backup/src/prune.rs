@@ -21,7 +21,7 @@ use crate::{
 ///
 /// # Errors
 /// Returns an error if retention refuses, or if the store refuses a deletion.
-pub async fn prune(agent: &Agent, dry_run: bool) -> Result<RetentionPlan> {
+pub async fn prune_backups(agent: &Agent, dry_run: bool) -> Result<RetentionPlan> {
     let name = agent.job.name.as_str();
     leased(agent, dry_run).await.inspect_err(|failure| match failure.exit {
         // Already counted with its reason.
@@ -92,7 +92,7 @@ async fn under_lease(agent: &Agent, lease: &mut Lease, dry_run: bool) -> Result<
 ///
 /// # Errors
 /// Returns an error before any deletion if the backup does not exist, must stay, or is locked.
-pub async fn delete(agent: &Agent, id: &BackupId, force: bool) -> Result<()> {
+pub async fn delete_backup(agent: &Agent, id: &BackupId, force: bool) -> Result<()> {
     let run_id = BackupId::new(Timestamp::now(), rand::random());
     let mut lease = Lease::take(&agent.lock_store, &agent.layout, &run_id, &run::host(), agent.job.limits.lease).await?;
     let deleted = delete_under_lease(agent, &mut lease, id, force).await;

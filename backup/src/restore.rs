@@ -93,7 +93,7 @@ pub struct Opened<'a> {
 ///
 /// # Errors
 /// Returns an error if the database does not exist, or if its contents cannot be read or are inconsistent.
-pub async fn open<'a>(reader: &'a BackupReader, name: Option<&str>) -> Result<Opened<'a>, RestoreError> {
+pub async fn open_database<'a>(reader: &'a BackupReader, name: Option<&str>) -> Result<Opened<'a>, RestoreError> {
     let databases = &reader.manifest().databases;
     let names = || databases.iter().map(|database| database.name.as_str()).collect::<Vec<_>>().join(", ");
     let database = match (name, databases.as_slice()) {
@@ -136,7 +136,7 @@ pub async fn preflight(
 /// # Errors
 /// Returns an error if the restore fails. It has then dropped everything that it created, unless the server is unreachable; the
 /// error says so.
-pub async fn restore(
+pub async fn restore_database(
     reader: &BackupReader,
     opened: &Opened<'_>,
     options: &RestoreOptions,
@@ -193,7 +193,7 @@ async fn prepare(
         Some(memory) => tool.setting("maintenance_work_mem", memory),
         None => tool,
     };
-    preflight::check(&mut databases, reader, opened, &chosen, options, &tool, ahead).await?;
+    preflight::check_target(&mut databases, reader, opened, &chosen, options, &tool, ahead).await?;
     Ok((databases, tool, chosen))
 }
 

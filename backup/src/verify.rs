@@ -61,7 +61,7 @@ pub enum DrillError {
 ///
 /// # Errors
 /// Returns an error if the drill itself failed.
-pub async fn verify(
+pub async fn verify_backup(
     reader: &BackupReader,
     options: &VerifyOptions,
     cancelled: &CancellationToken,
@@ -192,7 +192,7 @@ impl Drill<'_> {
         name: &str,
         cancelled: &CancellationToken,
     ) -> Result<Option<(String, SourceSettings)>, DrillError> {
-        let opened = match restore::open(self.reader, Some(name)).await {
+        let opened = match restore::open_database(self.reader, Some(name)).await {
             Ok(opened) => opened,
             Err(fault) => return self.judge(name, fault).map(|()| None),
         };
@@ -204,7 +204,7 @@ impl Drill<'_> {
             }
         };
         let how = self.restore_options(&target);
-        if let Err(fault) = restore::restore(self.reader, &opened, &how, cancelled).await {
+        if let Err(fault) = restore::restore_database(self.reader, &opened, &how, cancelled).await {
             return self.judge(name, fault).map(|()| None);
         }
         self.verdict.restore_seconds += begun.elapsed().as_secs_f64();

@@ -118,7 +118,7 @@ impl Default for Actual {
 ///
 /// # Errors
 /// Returns a failure if a request fails, or if this program does not support the cluster.
-pub async fn read(client: &Client) -> Result<Actual, CommandFailure> {
+pub async fn read_cluster(client: &Client) -> Result<Actual, CommandFailure> {
     let version = probe(client).await?;
     let license = client.get("/_license").await?;
     let health = client.get("/_cluster/health").await?;

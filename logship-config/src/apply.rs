@@ -21,7 +21,7 @@ pub async fn run(
     allowed: &Allowed,
     show: &dyn Fn(&Actual, &Plan),
 ) -> Result<usize, CommandFailure> {
-    let actual = actual::read(client).await?;
+    let actual = actual::read_cluster(client).await?;
     check_flags(desired, &actual, allowed)?;
     let plan = plan::plan(desired, &actual, allowed);
     show(&actual, &plan);
@@ -42,14 +42,14 @@ pub async fn run(
         let mut parts = Vec::new();
         carry_out(client, step, &mut parts).await.map_err(|error| halfway(&plan, place, &parts, &error))?;
     }
-    let second = plan::plan(desired, &actual::read(client).await?, allowed);
+    let second = plan::plan(desired, &actual::read_cluster(client).await?, allowed);
     if second.is_empty() {
         return Ok(plan.steps.len());
     }
     let told = format!(
         "all steps were applied, but the cluster still differs from the declared files:\n{}another process may be changing \
          it; run plan again",
-        plan::human(&second)
+        plan::plan_text(&second)
     );
     Err(CommandFailure::new(Exit::Failed, told))
 }

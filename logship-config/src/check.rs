@@ -12,7 +12,7 @@ use crate::{
 /// # Errors
 /// Returns every fault of every file, or the reason why the folder cannot be read.
 pub fn run(folder: &Path) -> Result<Desired, CommandFailure> {
-    let files = desired::read(folder).map_err(|error| {
+    let files = desired::read_files(folder).map_err(|error| {
         if error.kind() == std::io::ErrorKind::InvalidData {
             return CommandFailure::new(
                 Exit::Declared,
@@ -26,5 +26,5 @@ pub fn run(folder: &Path) -> Result<Desired, CommandFailure> {
         let told = format!("{} contains no YAML file; set the folder of declared files with --declared", folder.display());
         return Err(CommandFailure::new(Exit::Configuration, told));
     }
-    desired::load(&files).map_err(|faults| CommandFailure::new(Exit::Declared, faults.to_string()))
+    desired::load_desired(&files).map_err(|faults| CommandFailure::new(Exit::Declared, faults.to_string()))
 }

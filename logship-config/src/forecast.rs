@@ -153,7 +153,7 @@ fn days(days: Option<u32>, growth_known: bool) -> String {
 }
 
 /// Returns the forecast as a table.
-pub fn human(forecast: &Forecast) -> String {
+pub fn forecast_text(forecast: &Forecast) -> String {
     let mut text = String::new();
     let used = units::rough_size(forecast.disk_used);
     let _ = writeln!(text, "disks: {used} of {} used", units::rough_size(forecast.disk_total));
@@ -183,7 +183,7 @@ pub fn human(forecast: &Forecast) -> String {
 
 /// `{"disk": {"total", "used"}, "days": {"low", "high", "flood"}, "growth_known", "streams": [{"stream", "bytes", "bytes_per_day", "steady_bytes",
 /// "retention", "days"}], "advice": [{"topic", "told"}]}`. An interface.
-pub fn machine(forecast: &Forecast, advice: &[Advice]) -> Value {
+pub fn forecast_json(forecast: &Forecast, advice: &[Advice]) -> Value {
     let streams = forecast.streams.iter().map(|stream| {
         json!({
             "stream": stream.stream, "bytes": stream.bytes, "bytes_per_day": stream.bytes_per_day, "steady_bytes": stream.steady_bytes,
@@ -264,11 +264,11 @@ mod tests {
         let disk = DiskFacts { total: 100, used: 90, ..DiskFacts::default() };
         let told = case(GIB, 0, None, disk);
         assert_eq!((told.streams[0].bytes_per_day, told.days[0], told.days[2]), (None, Some(0), None));
-        assert!(human(&told).contains("low watermark (85 %): now"));
-        let unknown = human(&told).matches("unknown yet (growth is measured after an hour)").count();
-        assert_eq!((told.growth_known, unknown), (false, 1), "{}", human(&told));
+        assert!(forecast_text(&told).contains("low watermark (85 %): now"));
+        let unknown = forecast_text(&told).matches("unknown yet (growth is measured after an hour)").count();
+        assert_eq!((told.growth_known, unknown), (false, 1), "{}", forecast_text(&told));
         let roomy = case(GIB, 0, None, DiskFacts { total: 100 * GIB, used: GIB, ..DiskFacts::default() });
-        assert!(!human(&roomy).contains("not within"), "{}", human(&roomy));
+        assert!(!forecast_text(&roomy).contains("not within"), "{}", forecast_text(&roomy));
     }
 
     #[test]
@@ -276,7 +276,7 @@ mod tests {
         let roomy = DiskFacts { total: 100 * GIB, used: GIB, ..DiskFacts::default() };
         let mut told = case(0, 10, None, roomy);
         assert_eq!((told.growth_known, told.days, told.streams[0].bytes_per_day), (true, [None; 3], Some(0.0)));
-        assert!(human(&told).contains("low watermark (85 %): not within ten years\n"), "{}", human(&told));
+        assert!(forecast_text(&told).contains("low watermark (85 %): not within ten years\n"), "{}", forecast_text(&told));
         told.streams.push(StreamForecast {
             stream: "new".into(),
             bytes: 0,
@@ -285,7 +285,7 @@ mod tests {
             steady_bytes: None,
             days: None,
         });
-        let text = human(&told);
+        let text = forecast_text(&told);
         assert!(
             text.contains("low watermark (85 %): not within ten years, without the streams of unknown growth (1)\n"),
             "{text}"

@@ -143,7 +143,7 @@ fn relay() -> Result<ExitCode, CommandFailure> {
     let config = load(Needs { cluster: true, relay: true })?;
     // Every command reports faults of the mounts the same way, before a daemon starts.
     client(&config)?;
-    relay::check(&config.relay)?;
+    relay::check_settings(&config.relay)?;
     let cluster = cluster(&config)?;
     Ok(daemon::live(&config.process, |daemon| relay::run(cluster, config.relay, daemon)))
 }
@@ -155,8 +155,8 @@ fn plan(arguments: &PlanArguments, carry_out: bool) -> Result<ExitCode, CommandF
     let desired = check::run(folder)?;
     let client = client(&config)?;
     let print = |actual: &Actual, plan: &Plan| match arguments.json {
-        true => write_stdout(format_args!("{:#}\n", plan::machine(plan))),
-        false => write_stdout(format_args!("{}\n{}", actual.describe(), plan::human(plan))),
+        true => write_stdout(format_args!("{:#}\n", plan::plan_json(plan))),
+        false => write_stdout(format_args!("{}\n{}", actual.describe(), plan::plan_text(plan))),
     };
     block_on(async {
         if carry_out {
@@ -166,7 +166,7 @@ fn plan(arguments: &PlanArguments, carry_out: bool) -> Result<ExitCode, CommandF
             }
             return Ok(ExitCode::SUCCESS);
         }
-        let actual = actual::read(&client).await?;
+        let actual = actual::read_cluster(&client).await?;
         apply::check_flags(&desired, &actual, &arguments.allowed())?;
         let plan = plan::plan(&desired, &actual, &arguments.allowed());
         print(&actual, &plan);
@@ -208,9 +208,9 @@ fn forecast(files: Declared, json: bool) -> Result<ExitCode, CommandFailure> {
     let told = forecast::forecast(&desired, &observation, Timestamp::now().as_millisecond());
     let advice = advice::advise(&observation);
     if json {
-        write_stdout(format_args!("{:#}\n", forecast::machine(&told, &advice)));
+        write_stdout(format_args!("{:#}\n", forecast::forecast_json(&told, &advice)));
     } else {
-        write_stdout(forecast::human(&told));
+        write_stdout(forecast::forecast_text(&told));
         advice.iter().for_each(|advice| write_stdout(format_args!("advice: {}\n", advice.told)));
     }
     Ok(ExitCode::SUCCESS)

@@ -51,7 +51,7 @@ impl IntoResponse for MethodError {
     }
 }
 
-pub fn routes() -> Router<Arc<Shared>> {
+pub fn control_routes() -> Router<Arc<Shared>> {
     Router::new()
         .route("/world", get(world))
         .route("/calls", get(calls).delete(forget_calls))

@@ -19,7 +19,7 @@ use crate::{
     world::{RecordedCall, World},
 };
 
-pub async fn answer(shared: &Shared, token: Option<&str>, name: &str, request: Request<Body>) -> Response<Body> {
+pub async fn answer_call(shared: &Shared, token: Option<&str>, name: &str, request: Request<Body>) -> Response<Body> {
     // The path does not begin with `/bot`.
     let Some(token) = token else { return response(Err(MethodError::not_found(""))) };
     let parameters = match CallParameters::read(request).await {

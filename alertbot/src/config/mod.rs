@@ -197,7 +197,7 @@ pub fn parse<Name: Into<OsString>, Value: Into<OsString>>(
     variables: impl IntoIterator<Item = (Name, Value)>,
 ) -> Result<Config, Faults> {
     let told = |faults, environment| Faults { file: file.to_owned(), faults, environment };
-    let root = yaml::parse(text).map_err(|fault| told(vec![fault], None))?;
+    let root = yaml::parse_yaml(text).map_err(|fault| told(vec![fault], None))?;
     let mut faults = Vec::new();
     let read = kit::load(PREFIX, variables, |environment| {
         environment.known("ALERTBOT_CONFIG");

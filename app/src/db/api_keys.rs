@@ -57,7 +57,7 @@ const LOCK: &str = "LOCK TABLE api_keys IN SHARE ROW EXCLUSIVE MODE";
 /// # Errors
 ///
 /// Returns a unique violation if the id exists.
-pub async fn create(pool: &PgPool, key: &NewApiKey<'_>) -> sqlx::Result<()> {
+pub async fn insert_api_key(pool: &PgPool, key: &NewApiKey<'_>) -> sqlx::Result<()> {
     let (kind, sealed, encryption_key, public_key) = match key.material {
         Material::Hmac(sealed) => ("HMAC", Some(&sealed.bytes[..]), Some(&sealed.encryption_key[..]), None),
         Material::Ed25519(public_key) => ("ED25519", None, None, Some(&public_key[..])),
@@ -88,7 +88,7 @@ pub async fn create(pool: &PgPool, key: &NewApiKey<'_>) -> sqlx::Result<()> {
 }
 
 /// Every key, or one account's, oldest first, revoked ones included.
-pub async fn list(pool: &PgPool, account: Option<AccountId>) -> sqlx::Result<Vec<ApiKey>> {
+pub async fn list_api_keys(pool: &PgPool, account: Option<AccountId>) -> sqlx::Result<Vec<ApiKey>> {
     let text = format!("SELECT {COLUMNS} FROM api_keys WHERE $1 IS NULL OR account = $1 ORDER BY api_keys.created_at, api_key");
     let rows = sqlx::query(sqlx::AssertSqlSafe(text)).bind(account.map(i64::from)).fetch_all(pool).await?;
     rows.iter().map(read).collect()

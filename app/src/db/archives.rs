@@ -48,7 +48,13 @@ pub async fn archived_through(connection: &mut PgConnection) -> sqlx::Result<i64
     sqlx::query_scalar("SELECT coalesce(max(last_seq), 0) FROM journal_archives").fetch_one(connection).await
 }
 
-pub async fn insert(connection: &mut PgConnection, first: i64, last: i64, batches: i64, written: &Written) -> sqlx::Result<()> {
+pub async fn insert_archive(
+    connection: &mut PgConnection,
+    first: i64,
+    last: i64,
+    batches: i64,
+    written: &Written,
+) -> sqlx::Result<()> {
     sqlx::query(
         "INSERT INTO journal_archives (first_seq, last_seq, batches, object_key, size_bytes, checksum) VALUES ($1, $2, $3, $4, $5, $6)
          ON CONFLICT (first_seq) DO NOTHING",

@@ -65,7 +65,7 @@ pub async fn refuse_content(connection: &mut PgConnection) -> anyhow::Result<()>
 }
 
 /// All or nothing.
-pub async fn write(
+pub async fn write_recovered(
     connection: &mut PgConnection,
     history: &NewHistory<'_>,
     batches: &[ArchivedBatch],
@@ -91,10 +91,10 @@ pub async fn write(
         archives::adopt(&mut transaction, row).await.with_context(|| row.object_key.clone())?;
     }
     if base > 0 {
-        marks::insert(&mut transaction, base, chain).await?;
+        marks::insert_mark(&mut transaction, base, chain).await?;
     }
     let NewHistory { actor, reason, lost_through, .. } = history;
-    declarations::insert(&mut transaction, declarations::LOSS, actor, reason, *lost_through).await?;
+    declarations::insert_declaration(&mut transaction, declarations::LOSS, actor, reason, *lost_through).await?;
     for key in keys {
         api_keys::restore(&mut transaction, key).await.context("failed to write the API keys")?;
     }

@@ -38,7 +38,7 @@ pub struct ReportedServer {
 }
 
 /// A crash that loses a report is harmless, so the commit waits neither for the disk nor for a standby.
-pub async fn report(connection: &mut PgConnection, report: &ServerReport) -> sqlx::Result<()> {
+pub async fn record_report(connection: &mut PgConnection, report: &ServerReport) -> sqlx::Result<()> {
     let (sequence, state, chain) = match &report.compared {
         Some((sequence, state, chain)) => {
             (Some(*sequence), Some(state.as_slice()), chain.as_ref().map(|chain| chain.bytes().as_slice()))

@@ -10,7 +10,7 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 const STATEMENT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Connects. Acknowledged commits must be durable, so this session waits for the disk even if the server's default does not.
-pub async fn connect(options: &PgConnectOptions) -> sqlx::Result<PgConnection> {
+pub async fn connect_session(options: &PgConnectOptions) -> sqlx::Result<PgConnection> {
     let options = options.clone().application_name("exchange journal").disable_statement_logging();
     let connecting = async {
         let mut connection = PgConnection::connect_with(&options).await?;

@@ -34,7 +34,7 @@ const LOOK: Duration = Duration::from_secs(1);
 const RETRY: Duration = Duration::from_secs(5);
 
 /// Waits for differences while the engine has an owner.
-pub(super) async fn watch(shared: Weak<Shared>, pool: PgPool, media: Option<Media>) {
+pub(super) async fn watch_difference(shared: Weak<Shared>, pool: PgPool, media: Option<Media>) {
     loop {
         let Some(strong) = shared.upgrade() else { return };
         let fingerprints = Arc::clone(strong.committed.read().fingerprints());
@@ -107,7 +107,7 @@ async fn rebuild(pool: &PgPool, media: Option<&Media>, through: i64) -> anyhow::
             (State::new(), Some(HistoryView::at(Chain::GENESIS)))
         }
     };
-    let (market_data, projected) = history::load(pool).await?;
+    let (market_data, projected) = history::load_market_data(pool).await?;
     let mut expected = Expected { sequence: state.sequence() as i64 + 1, epoch: 0, history };
     let mut committed = Committed::new(state, market_data, projected);
     committed.begin_history(history);

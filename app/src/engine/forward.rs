@@ -144,7 +144,7 @@ impl Forward {
 
     fn ended(&self, ended: ForwardEnd) -> ForwardEnd {
         if let ForwardEnd::Answered(answer) = &ended {
-            self.metrics.forwarded.with_label_values(&[super::handle::outcome(answer)]).inc();
+            self.metrics.forwarded.with_label_values(&[super::handle::outcome_label(answer)]).inc();
         }
         ended
     }

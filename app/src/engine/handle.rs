@@ -108,7 +108,7 @@ impl Queue {
             Ok(answer) => answer.await.unwrap_or(Err(SubmitError::Unknown)),
             Err(error) => Err(error),
         };
-        self.metrics.commands.with_label_values(&[name, outcome(&answer)]).inc();
+        self.metrics.commands.with_label_values(&[name, outcome_label(&answer)]).inc();
         answer
     }
 
@@ -121,7 +121,7 @@ impl Queue {
                 Ok(answer) => answer.await.unwrap_or(Err(SubmitError::Unknown)),
                 Err(error) => Err(error),
             };
-            metrics.commands.with_label_values(&[name, outcome(&answer)]).inc();
+            metrics.commands.with_label_values(&[name, outcome_label(&answer)]).inc();
             answer
         };
         waiting.boxed()
@@ -151,7 +151,7 @@ impl Queue {
     }
 }
 
-pub(super) const fn outcome(answer: &CommandResult) -> &'static str {
+pub(super) const fn outcome_label(answer: &CommandResult) -> &'static str {
     match answer {
         Ok(_) => "accepted",
         Err(SubmitError::Refused(_) | SubmitError::TooManyOrders(_)) => "refused",

@@ -382,7 +382,7 @@ impl<'a> Leader<'a> {
                 checksum: identity.checksum,
                 payload: &payload,
             };
-            let (appended, warned) = warnings.watch(journal::append(&mut connection, append)).await;
+            let (appended, warned) = warnings.watch(journal::append_batch(&mut connection, append)).await;
             match appended {
                 Ok(true) if warned => {
                     Err(sqlx::Error::Protocol("the server warned during a commit; the batch may be missing on a standby".into()))

@@ -108,12 +108,12 @@ pub fn start(parts: EngineParts) -> (Engine, Replica) {
         Arc::new(shared::Shared::new(queue, committed, metrics, forward, parts.clock, parts.order_limits, parts.pool.clone()));
     let latches = latches::Latches::new(&parts.health);
     let following = parts.health.latch("following", "not measured yet");
-    tokio::spawn(lag_latch::watch(Arc::downgrade(&shared), following, parts.lag_max));
+    tokio::spawn(lag_latch::watch_lag(Arc::downgrade(&shared), following, parts.lag_max));
     let (batches, pushed) = tokio::sync::mpsc::channel(link::client::RECEIVED);
-    tokio::spawn(link::client::follow(Arc::downgrade(&shared), parts.token.clone(), batches));
-    tokio::spawn(weight_reports::report(Arc::downgrade(&shared)));
-    tokio::spawn(difference::watch(Arc::downgrade(&shared), parts.pool.clone(), parts.media.clone()));
-    tokio::spawn(watch::report(Arc::downgrade(&shared), parts.pool.clone(), parts.address.clone()));
+    tokio::spawn(link::client::follow_leader(Arc::downgrade(&shared), parts.token.clone(), batches));
+    tokio::spawn(weight_reports::report_weights(Arc::downgrade(&shared)));
+    tokio::spawn(difference::watch_difference(Arc::downgrade(&shared), parts.pool.clone(), parts.media.clone()));
+    tokio::spawn(watch::report_server(Arc::downgrade(&shared), parts.pool.clone(), parts.address.clone()));
     if let Some(media) = &parts.media {
         tokio::spawn(watch::bucket(Arc::downgrade(&shared), parts.pool.clone(), media.clone()));
         let shipping = ship::ShipParts { pool: parts.pool.clone(), media: media.clone(), metrics: parts.ship };

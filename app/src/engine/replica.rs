@@ -184,7 +184,7 @@ impl Replica {
         loop {
             let connected = match open.take() {
                 Some(connection) => Ok(connection),
-                None => session::connect(&self.database).await,
+                None => session::connect_session(&self.database).await,
             };
             let connected = match connected {
                 Ok(connection) => {
@@ -221,7 +221,7 @@ impl Replica {
             return Err(Interrupted::Retry(missing));
         }
         // First, because commands and reads may wait for the link.
-        let head = within(head::read(&mut connection)).await?;
+        let head = within(head::read_head(&mut connection)).await?;
         self.note_leader(&head);
         self.forget_what_is_declared_lost(&mut connection).await?;
         if self.expected.is_none() {
@@ -233,7 +233,7 @@ impl Replica {
         let sent = Instant::now();
         self.shared.clock.measured(sent, within(replicas::look(&mut connection)).await?.clock);
         loop {
-            let head = within(head::read(&mut connection)).await?;
+            let head = within(head::read_head(&mut connection)).await?;
             self.refuse_older(&head)?;
             *self.shared.refusal.lock() = None;
             self.latches.database_ready();
@@ -293,7 +293,7 @@ impl Replica {
             return Ok(());
         };
         // The order matters: a peer that follows this database knows nothing above a head that is read later.
-        let head = within(head::read(connection)).await?;
+        let head = within(head::read_head(connection)).await?;
         if head.last_seq >= sequence || within(declarations::lost_through(connection)).await? >= sequence {
             self.compared_with_peers = Some(started);
             return Ok(());
@@ -324,7 +324,7 @@ impl Replica {
     async fn forget_what_is_declared_lost(&mut self, connection: &mut PgConnection) -> Result<(), Interrupted> {
         let Some(expected) = &self.expected else { return Ok(()) };
         let known = self.confirmed.max(expected.sequence - 1);
-        let head = within(head::read(connection)).await?;
+        let head = within(head::read_head(connection)).await?;
         let other = head.last_seq < known || !self.has_our_history(connection).await?;
         if other && within(declarations::lost_through(connection)).await? >= known {
             tracing::warn!(known, ends_at = head.last_seq, "the loss is declared; restarting with this database");
@@ -352,7 +352,7 @@ impl Replica {
     /// Whether the last applied batch is in this database with the same past. True if it cannot be determined.
     async fn has_our_history(&self, connection: &mut PgConnection) -> sqlx::Result<bool> {
         let Some(Expected { sequence, history: Some(history), .. }) = self.expected else { return Ok(true) };
-        let head = within(head::read(connection)).await?;
+        let head = within(head::read_head(connection)).await?;
         if head.last_seq < sequence - 1 {
             // A shorter journal is detected by its length.
             return Ok(true);
@@ -516,7 +516,7 @@ impl Replica {
             within(head::end_backend(connection, head.epoch)).await?;
         }
         let sent = Instant::now();
-        let (claimed, warned) = Warnings::default().watch(within(head::claim(connection, head.epoch, &self.address))).await;
+        let (claimed, warned) = Warnings::default().watch(within(head::claim_head(connection, head.epoch, &self.address))).await;
         let Some((epoch, last_sequence)) = claimed? else { return Ok(None) };
         self.held = Some(epoch);
         if warned {

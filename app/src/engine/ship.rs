@@ -167,7 +167,7 @@ impl Term<'_> {
         let (media, run, put) = (self.parts.media.clone(), self.buffer.run(), self.parts.metrics.put.clone());
         self.running = Some(tokio::spawn(async move {
             let begun = Instant::now();
-            let written = timeout(DEADLINE, shipped::write(&media, run)).await;
+            let written = timeout(DEADLINE, shipped::write_shipped(&media, run)).await;
             put.observe(begun.elapsed().as_secs_f64());
             written.with_context(|| format!("the store did not answer within {} s", DEADLINE.as_secs()))?
         }));

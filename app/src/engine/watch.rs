@@ -29,7 +29,7 @@ const STORAGE_LOOK: Duration = Duration::from_secs(2);
 const MICROSECONDS: f64 = 1e6;
 
 /// Measures and reports while the engine has an owner.
-pub(super) async fn report(shared: Weak<Shared>, pool: PgPool, address: String) {
+pub(super) async fn report_server(shared: Weak<Shared>, pool: PgPool, address: String) {
     loop {
         let Some(shared) = shared.upgrade() else { return };
         hash_checkpoint(&shared).await;
@@ -64,7 +64,7 @@ async fn look(shared: &Shared, pool: &PgPool, address: &str) -> sqlx::Result<()>
         refusal: shared.refusal.lock().clone(),
         compared: *shared.compared.lock(),
     };
-    replicas::report(&mut connection, &report).await
+    replicas::record_report(&mut connection, &report).await
 }
 
 /// Hashes the state that the fold captured at the turn of the minute, outside the fold.

@@ -12,7 +12,7 @@ const INTERVAL: Duration = Duration::from_millis(200);
 const PAUSE: Duration = Duration::from_millis(5);
 
 /// Reports this replica's weights while the engine has an owner.
-pub(super) async fn report(shared: Weak<Shared>) {
+pub(super) async fn report_weights(shared: Weak<Shared>) {
     loop {
         let table = {
             let Some(shared) = shared.upgrade() else { return };

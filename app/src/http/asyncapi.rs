@@ -20,7 +20,7 @@ const SAMPLE_TIME: i64 = 1_700_000_000_000_000;
 const SYMBOL: &str = "BTCUSDT";
 
 /// The whole document.
-pub fn document() -> Value {
+pub fn asyncapi_document() -> Value {
     let (streams, accounts) = (stream_messages(), account_messages());
     let mut messages = Map::new();
     let mut operations = Map::new();
@@ -329,10 +329,10 @@ mod tests {
 
     #[test]
     fn every_reference_of_the_document_exists() {
-        let document = document();
+        let document = asyncapi_document();
         let mut references = Vec::new();
         collect(&document, &mut references);
-        let rest = serde_json::to_value(openapi::document(ENDPOINTS)).unwrap();
+        let rest = serde_json::to_value(openapi::openapi_document(ENDPOINTS)).unwrap();
         for reference in &references {
             let found = match reference.strip_prefix("/openapi.json#") {
                 Some(pointer) => rest.pointer(pointer),
@@ -358,7 +358,7 @@ mod tests {
 
     #[test]
     fn events_and_methods_are_in_the_document() {
-        let document = document();
+        let document = asyncapi_document();
         let event = &document["components"]["messages"]["depthUpdate"];
         assert_eq!(event["payload"]["required"].as_array().map(Vec::len), Some(7), "{event}");
         assert_eq!(event["examples"][0]["payload"]["e"], "depthUpdate");

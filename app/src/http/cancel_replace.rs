@@ -58,7 +58,7 @@ impl<T> Half<T> {
 /// `POST /api/v3/order/cancelReplace`
 pub async fn cancel_replace(app: &App, call: &Call<'_>) -> EndpointResult {
     let parameters = &call.parameters;
-    let (new, detail) = new_order::read(app, call)?;
+    let (new, detail) = new_order::read_new_order(app, call)?;
     parameters.mandatory("cancelReplaceMode")?;
     let mode = parameters.choice("cancelReplaceMode", mode, ApiError::invalid("cancelReplaceMode"))?;
     let mode = mode.ok_or_else(|| ApiError::mandatory("cancelReplaceMode"))?;

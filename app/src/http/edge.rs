@@ -49,7 +49,7 @@ pub struct Peer(pub SocketAddr);
 pub struct AsSent(pub Bytes);
 
 /// The raw clock, in microseconds.
-pub fn now() -> Time {
+pub fn raw_now() -> Time {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     Time::try_from(since.as_micros()).unwrap_or(Time::MAX)
 }
@@ -114,7 +114,7 @@ async fn finish(
     let (parts, body) = request.into_parts();
     let mut used = 0;
     let answer = bounded(run(app, &parts, body, &mut used)).await;
-    let response = response::of(answer, &parts.headers, used);
+    let response = response::response_of(answer, &parts.headers, used);
     let elapsed = begun.elapsed();
     measured.count(&app.metrics, response.status(), elapsed);
     if app.settings.access_log {
@@ -151,14 +151,14 @@ pub async fn bounded(running: impl Future<Output = EndpointResult>) -> EndpointR
 }
 
 async fn run(app: &App, endpoint: &'static Endpoint, parts: &Parts, body: Body, used: &mut u32) -> EndpointResult {
-    let received = now();
+    let received = raw_now();
     let address = address(app, parts);
     let query = parts.uri.query().unwrap_or_default().as_bytes();
     let sent = parts.extensions.get::<AsSent>().map_or(query, |sent| &sent.0);
     let read = async {
         let body = match endpoint.method {
             Method::GET => Bytes::new(),
-            _ => body::read(&parts.headers, body).await?,
+            _ => body::read_body(&parts.headers, body).await?,
         };
         if sent.len() > QUERY_MAX { Err(ApiError::QUERY_TOO_LONG) } else { Ok(body) }
     };
@@ -204,12 +204,12 @@ async fn run(app: &App, endpoint: &'static Endpoint, parts: &Parts, body: Body, 
         account: signed.map(|signed| signed.account),
         api_key: (endpoint.security == Security::UserStream).then(|| api_key_of(parts).into()),
     };
-    perform(app, endpoint, &call).await
+    perform_call(app, endpoint, &call).await
 }
 
 /// Runs an authenticated call: of the REST API and of the WebSocket API. A signed read first waits until this replica has everything
 /// that was acknowledged before.
-pub async fn perform(app: &App, endpoint: &'static Endpoint, call: &Call<'_>) -> EndpointResult {
+pub async fn perform_call(app: &App, endpoint: &'static Endpoint, call: &Call<'_>) -> EndpointResult {
     if endpoint.security == Security::UserData {
         app.engine.up_to_date().await?;
     }
@@ -231,7 +231,7 @@ fn address(app: &App, parts: &Parts) -> IpAddr {
 }
 
 pub fn charge(app: &App, address: IpAddr, weight: u32, used: &mut u32) -> Result<(), ApiError> {
-    let (total, result) = app.limits.charge(address, weight, now());
+    let (total, result) = app.limits.charge(address, weight, raw_now());
     *used = total;
     app.metrics.weight.inc_by(weight.into());
     result.inspect_err(|error| app.metrics.rate_limited.with_label_values(&[error.status.as_str()]).inc())

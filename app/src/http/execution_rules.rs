@@ -19,9 +19,9 @@ const WEIGHT_MAX: u32 = 40;
 const NO_REFERENCE_PRICE: ApiError = ApiError::bad(-2043, "This symbol doesn't have a reference price.");
 
 /// Weight of `GET /api/v3/executionRules`.
-pub fn weight(parameters: &Parameters<'_>) -> u32 {
+pub fn execution_rules_weight(parameters: &Parameters<'_>) -> u32 {
     let many = |symbols: usize| u32::try_from(symbols).unwrap_or(WEIGHT_MAX).saturating_mul(WEIGHT).clamp(WEIGHT, WEIGHT_MAX);
-    symbols::weight(parameters, WEIGHT, many, WEIGHT_MAX)
+    symbols::symbols_weight(parameters, WEIGHT, many, WEIGHT_MAX)
 }
 
 /// `GET /api/v3/executionRules`

@@ -5,7 +5,7 @@
 //! Intervals start at whole multiples of their length, as at Binance. Memory is bounded: addresses by `ADDRESSES_MAX` (beyond it
 //! they share one counter), accounts by their number.
 
-use super::edge::now;
+use super::edge::raw_now;
 use super::error::ApiError;
 use crate::config::RateLimits;
 use crate::engine::committed::FirstFills;
@@ -218,11 +218,11 @@ impl WeightTable for RequestLimits {
     }
 
     fn all(&self) -> Vec<AddressWeight> {
-        self.all_at(now())
+        self.all_at(raw_now())
     }
 
     fn merge(&self, weights: &[AddressWeight]) {
-        self.merge_at(weights, now());
+        self.merge_at(weights, raw_now());
     }
 
     fn urgent(&self) -> &Notify {
@@ -233,7 +233,7 @@ impl WeightTable for RequestLimits {
 impl FirstFills for RequestLimits {
     /// Filled orders do not count, and a maker's fill subtracts more than its own order (faqs/order_count_decrement.md).
     fn first_fill(&self, account: AccountId, as_maker: bool) {
-        self.give_back(account, if as_maker { MAKER_FIRST_FILL } else { TAKER_FIRST_FILL }, now());
+        self.give_back(account, if as_maker { MAKER_FIRST_FILL } else { TAKER_FIRST_FILL }, raw_now());
     }
 }
 

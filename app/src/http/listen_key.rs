@@ -6,7 +6,7 @@
 //! - `DELETE` takes effect on the server that receives it.
 
 use super::App;
-use super::edge::now;
+use super::edge::raw_now;
 use super::endpoint::{Call, EndpointResult, Reply};
 use super::error::ApiError;
 use super::keys::{Key, Keys, PRINT_LENGTH, Print, print};
@@ -71,7 +71,7 @@ pub async fn close(app: &App, call: &Call<'_>) -> EndpointResult {
 
 fn own<'c>(app: &App, call: &'c Call<'_>) -> Result<(&'c str, OpenListenKey), ApiError> {
     let text = call.parameters.mandatory("listenKey")?;
-    let opened = open(app, text).ok_or(ApiError::LISTEN_KEY)?;
+    let opened = open_listen_key(app, text).ok_or(ApiError::LISTEN_KEY)?;
     if call.api_key.as_deref().map(print) == Some(opened.print) { Ok((text, opened)) } else { Err(ApiError::LISTEN_KEY) }
 }
 
@@ -81,11 +81,11 @@ pub fn is_listen_key(name: &str) -> bool {
 }
 
 /// The API key that may be used by a listen key now.
-pub fn open(app: &App, text: &str) -> Option<OpenListenKey> {
+pub fn open_listen_key(app: &App, text: &str) -> Option<OpenListenKey> {
     if app.closed_listen_keys.0.lock().contains_key(text) {
         return None;
     }
-    unseal(&app.keys, text, now())
+    unseal(&app.keys, text, raw_now())
 }
 
 fn seal(vault: &Vault, api_key: &str, now: Time) -> String {

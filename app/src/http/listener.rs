@@ -79,7 +79,7 @@ pub struct Closing {
 /// # Errors
 ///
 /// Returns none at present: a failed accept is logged and retried.
-pub async fn serve(listener: TcpListener, serving: Serving, closing: Closing) -> io::Result<()> {
+pub async fn serve_connections(listener: TcpListener, serving: Serving, closing: Closing) -> io::Result<()> {
     let Serving { router, refuse, bounds, connections } = serving;
     let addresses = Arc::default();
     let places = Arc::new(Semaphore::new(CONNECTIONS_MAX as usize));

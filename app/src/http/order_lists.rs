@@ -3,7 +3,7 @@
 use super::App;
 use super::endpoint::{Call, EndpointResult, Reply};
 use super::error::ApiError;
-use super::new_order::{self, client_id, market, prices, refuse_unsupported, time_in_force};
+use super::new_order::{self, client_id, market, order_prices, refuse_unsupported, time_in_force};
 use super::order_count::Counted;
 use super::orders::{of_cancel, unexpected, which};
 use super::parameters::Parameters;
@@ -197,7 +197,7 @@ pub fn statuses(app: &App, call: &Call<'_>, json: &mut super::json::Json, lists:
 fn leg(parameters: &Parameters<'_>, kind: OrderType, names: &Names) -> Result<OcoLeg, ApiError> {
     refuse_unsupported(parameters, names.unsupported, names.peg_prefix)?;
     let time_in_force = time_in_force(parameters, kind, names.time_in_force)?;
-    let (price, stop_price) = prices(parameters, kind, names.price, names.stop)?;
+    let (price, stop_price) = order_prices(parameters, kind, names.price, names.stop)?;
     Ok(OcoLeg { kind, price, stop_price, time_in_force, client_id: client_id(parameters, names.client_id)? })
 }
 

@@ -30,7 +30,7 @@ pub fn open_weight(parameters: &Parameters<'_>) -> u32 {
 
 /// `POST /api/v3/order`
 pub async fn place(app: &App, call: &Call<'_>) -> EndpointResult {
-    let (order, detail) = new_order::read(app, call)?;
+    let (order, detail) = new_order::read_new_order(app, call)?;
     let counted = Counted::take(app, call, 1)?;
     let reply = app.engine.submit(Command::Place(order), call.valid_until).await;
     let reply = counted.settle(reply)?;
@@ -43,7 +43,7 @@ pub async fn place(app: &App, call: &Call<'_>) -> EndpointResult {
 
 /// `POST /api/v3/order/test`: all checks except funds and the book, without effect.
 pub async fn test(app: &App, call: &Call<'_>) -> EndpointResult {
-    let (order, _) = new_order::read(app, call)?;
+    let (order, _) = new_order::read_new_order(app, call)?;
     let rates = call.parameters.boolean("computeCommissionRates")?.unwrap_or(false);
     let committed = app.engine.committed().read();
     committed.state.check_order(&order, call.received)?;

@@ -43,9 +43,9 @@ const ASSET_LIFE: &str = "public, max-age=31536000, immutable";
 
 /// The pages as routes.
 pub fn router(app: &Arc<App>) -> Router {
-    let document = openapi::document(ENDPOINTS);
+    let document = openapi::openapi_document(ENDPOINTS);
     let json = Bytes::from(document.to_json().unwrap_or_default());
-    let streams = Bytes::from(asyncapi::document().to_string());
+    let streams = Bytes::from(asyncapi::asyncapi_document().to_string());
     // The binary contains them: reading cannot fail, and a test reads them.
     let own: Arc<[PageAsset]> = assets::own().unwrap_or_default().into();
     let reference = Html(assets::reference_page(&own).unwrap_or_default());

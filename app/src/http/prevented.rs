@@ -15,7 +15,7 @@ pub const PREVENTED: &[&str] = &["symbol", "preventedMatchId", "orderId", "fromP
 const MATCH_SIZE: usize = 384;
 
 /// Weight of `GET /api/v3/myPreventedMatches`.
-pub fn weight(parameters: &Parameters<'_>) -> u32 {
+pub fn prevented_weight(parameters: &Parameters<'_>) -> u32 {
     if parameters.has("orderId") { 20 } else { 2 }
 }
 

@@ -50,7 +50,7 @@ pub async fn request(app: &App, call: &Call<'_>) -> EndpointResult {
     }
     store(app)?;
     app.history.require_complete()?;
-    let pending = statements::pending(&mut *app.files.pool.acquire().await?, account).await?;
+    let pending = statements::pending_statements(&mut *app.files.pool.acquire().await?, account).await?;
     if pending >= PENDING_MAX {
         return Err(ApiError::STATEMENTS_PENDING);
     }
@@ -82,7 +82,7 @@ pub async fn link(app: &App, call: &Call<'_>) -> EndpointResult {
     let id = call.parameters.mandatory("statementId")?;
     let id = Uuid::try_parse(id).map_err(|_| ApiError::illegal("statementId", "a UUID"))?;
     let media = store(app)?;
-    let found = statements::find(&mut *app.files.pool.acquire().await?, id).await?;
+    let found = statements::find_statement(&mut *app.files.pool.acquire().await?, id).await?;
     // The answer must not show whether another account has the statement.
     let statement = found.filter(|statement| i64::from(statement.account) == i64::from(account));
     let key = statement.ok_or(ApiError::NO_SUCH_STATEMENT)?.object_key.ok_or(ApiError::STATEMENT_NOT_READY)?;

@@ -120,7 +120,7 @@ impl<S> Transport<S> {
     fn advance(&mut self) {
         while !self.input.is_empty() {
             match &mut self.state {
-                State::Head => match head::read(&mut self.input, &mut self.scanned, &mut self.output) {
+                State::Head => match head::read_request_head(&mut self.input, &mut self.scanned, &mut self.output) {
                     Ok(None) => return,
                     Ok(Some(RequestHead { raw_query, body })) => {
                         self.queue.lock().push_back(raw_query.map_or(Sent::Plain, Sent::Raw));

@@ -46,7 +46,7 @@ pub async fn run(settings: &AdminSettings, arguments: AdminArguments) -> anyhow:
 async fn leader(settings: &AdminSettings) -> anyhow::Result<String> {
     let mut connection =
         settings.database.options.connect().await.context("EXCHANGE_DATABASE_URL: the database did not answer")?;
-    let head = head::read(&mut connection).await.context("the head row cannot be read: run `exchange migrate` first")?;
+    let head = head::read_head(&mut connection).await.context("the head row cannot be read: run `exchange migrate` first")?;
     connection.close().await.ok();
     if head.released || head.address.is_empty() {
         bail!("no server leads: start `exchange serve` and wait until its /readyz answers 200");

@@ -44,14 +44,14 @@ pub(super) async fn run(settings: &AdminSettings, arguments: &AdminArguments) ->
 }
 
 async fn declare_loss(connection: &mut PgConnection, actor: &str, reason: &str, through: i64) -> anyhow::Result<Value> {
-    let head = head::read(connection).await.context("the head row cannot be read: run `exchange migrate` first")?;
+    let head = head::read_head(connection).await.context("the head row cannot be read: run `exchange migrate` first")?;
     let refused = replicas::fresh(connection).await?.iter().any(|server| server.refusal.is_some());
     ensure!(
         refused || head.last_seq < through,
         "--through {through}: this database ends at sequence {} and no server refuses it, so nothing is lost",
         head.last_seq
     );
-    let ends_at = declarations::insert(connection, declarations::LOSS, actor, reason, through).await?;
+    let ends_at = declarations::insert_declaration(connection, declarations::LOSS, actor, reason, through).await?;
     Ok(json!({
         "declared": "loss", "databaseEndsAt": ends_at, "through": through,
         "next": "servers and workers that refuse the database restart with it; the next leader journals this declaration",
@@ -89,7 +89,7 @@ async fn set_time_back(
         ahead > Time::try_from(AHEAD_MIN.as_micros())?,
         "journal time is not ahead of the clock, so there is nothing to set back"
     );
-    declarations::insert(connection, declarations::TIME, actor, reason, 0).await?;
+    declarations::insert_declaration(connection, declarations::TIME, actor, reason, 0).await?;
     Ok(json!({
         "declared": "time", "aheadMilliseconds": ahead / 1000,
         "next": "the next leader sets journal time back as its first action; if a server leads, hand the lead over",

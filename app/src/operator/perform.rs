@@ -25,14 +25,14 @@ pub(super) struct Desk {
     pub keys: Keys,
 }
 
-pub(super) async fn perform(desk: &Desk, request: &OperatorRequest) -> Result<Value, OperatorFailure> {
+pub(super) async fn perform_request(desk: &Desk, request: &OperatorRequest) -> Result<Value, OperatorFailure> {
     let submit = |action: AdminAction| submit(desk, request, action);
     let names = || JournalNames(desk.engine.committed().read());
     match &request.action {
         OperatorCommand::ListMarkets => Ok(show::markets(&names().0.state)),
         OperatorCommand::ShowAccount { account } => {
             let names = names();
-            Ok(show::account(&names.0.state, names.account(account)?))
+            Ok(show::show_account(&names.0.state, names.account(account)?))
         }
         OperatorCommand::Ledger { account, before, limit } => {
             let account = names().account(account)?;
@@ -40,7 +40,7 @@ pub(super) async fn perform(desk: &Desk, request: &OperatorRequest) -> Result<Va
         }
         OperatorCommand::ListApiKeys { account } => {
             let account = account.as_deref().map(|account| names().account(account)).transpose()?;
-            Ok(show::api_keys(&api_keys::list(&desk.pool, account).await?))
+            Ok(show::api_keys(&api_keys::list_api_keys(&desk.pool, account).await?))
         }
         OperatorCommand::CreateApiKey { account, label, permissions, networks, public_key } => {
             let account = names().account(account)?;
@@ -91,12 +91,12 @@ pub(super) async fn perform(desk: &Desk, request: &OperatorRequest) -> Result<Va
                 )));
             }
             let outcome = submit(AdminAction::SetFeatureLevel { level: *level }).await?;
-            Ok(show::outcome(&names().0.state, &outcome))
+            Ok(show::show_outcome(&names().0.state, &outcome))
         }
         action => {
             let action = journal::admin_action(&names(), action)?;
             let outcome = submit(action).await?;
-            Ok(show::outcome(&names().0.state, &outcome))
+            Ok(show::show_outcome(&names().0.state, &outcome))
         }
     }
 }
@@ -138,7 +138,7 @@ async fn create_api_key(
     let text = format!("create API key {id} of account {account}: {}", permissions.join(","));
     submit(desk, request, AdminAction::Note { text: text.into() }).await?;
     let key = NewApiKey { api_key: &id, account, label, material: &material, permissions: granted, networks };
-    api_keys::create(&desk.pool, &key).await?;
+    api_keys::insert_api_key(&desk.pool, &key).await?;
     // This replica accepts the key now; the others accept it after their next poll.
     desk.keys.refresh(&desk.pool).await?;
     Ok(json!({

@@ -2,7 +2,7 @@
 //! request.
 
 use super::failure::OperatorFailure;
-use super::perform::{Desk, perform};
+use super::perform::{Desk, perform_request};
 use super::request::{OperatorRequest, PATH};
 use crate::api_key::Vault;
 use crate::engine::Engine;
@@ -25,7 +25,7 @@ async fn answer(State(desk): State<Arc<Desk>>, request: Result<Json<OperatorRequ
         Ok(Json(request)) => request,
         Err(rejection) => return (rejection.status(), rejection.body_text()).into_response(),
     };
-    let performed = perform(&desk, &request).await.map_err(|failure| match failure {
+    let performed = perform_request(&desk, &request).await.map_err(|failure| match failure {
         OperatorFailure::Refused(text) => (StatusCode::BAD_REQUEST, text),
         OperatorFailure::Unavailable(text) => (StatusCode::SERVICE_UNAVAILABLE, text),
         OperatorFailure::Database(error) => {

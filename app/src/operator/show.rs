@@ -22,7 +22,7 @@ fn code(state: &State, asset: AssetId) -> &str {
     state.asset(asset).map_or("", |asset| &asset.code)
 }
 
-pub(super) fn outcome(state: &State, outcome: &Outcome) -> Value {
+pub(super) fn show_outcome(state: &State, outcome: &Outcome) -> Value {
     match outcome {
         Outcome::AssetCreated(id) => json!({ "asset": id }),
         Outcome::MarketCreated(id) => json!({ "market": id }),
@@ -71,7 +71,7 @@ pub(super) fn markets(state: &State) -> Value {
     state.markets().map(market).collect()
 }
 
-pub(super) fn account(state: &State, id: AccountId) -> Value {
+pub(super) fn show_account(state: &State, id: AccountId) -> Value {
     let balance = |(asset, balance): (AssetId, exchange_core::Balance)| json!({ "asset": code(state, asset), "free": decimal(balance.free), "locked": decimal(balance.locked) });
     let balances: Vec<Value> = state.balances(id).map(balance).collect();
     state.account(id).map_or(Value::Null, |account| {

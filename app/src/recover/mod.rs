@@ -42,15 +42,15 @@ pub async fn run(settings: config::Recover, arguments: RecoverArguments) -> anyh
     let mut connection =
         settings.database.options.connect().await.context("EXCHANGE_DATABASE_URL: the database did not answer")?;
     recovered::refuse_content(&mut connection).await?;
-    let names = snapshot::list(&media).await.context("EXCHANGE_S3_*: the bucket cannot be listed")?;
+    let names = snapshot::list_snapshots(&media).await.context("EXCHANGE_S3_*: the bucket cannot be listed")?;
     let bucket = BucketListing {
-        archives: journal_archive::list(&media).await?,
-        shipped: shipped::list(&media).await?.into_iter().map(|object| object.name).collect(),
+        archives: journal_archive::list_archives(&media).await?,
+        shipped: shipped::list_shipped(&media).await?.into_iter().map(|object| object.name).collect(),
         forks: shipped::forks(&media).await?,
     };
     let plan = RecoveryPlan::new(&bucket, arguments.until.sequence())?;
     let keys = Keys::read(&media, &vault).await?;
-    let tail = tail::read(&media, &plan, &names, arguments.until).await?;
+    let tail = tail::read_tail(&media, &plan, &names, arguments.until).await?;
     check_uncertain(&media, &plan, &tail).await?;
     let newest_snapshot = names.last().map_or(0, |name| name.sequence as i64);
     let through = plan.known.max(newest_snapshot);
@@ -69,7 +69,7 @@ pub async fn run(settings: config::Recover, arguments: RecoverArguments) -> anyh
         actor: &arguments.actor,
         reason: &format!("{} (until {})", arguments.reason, arguments.until),
     };
-    recovered::write(&mut connection, &history, &tail.batches, &archive_rows(&plan, tail.base.0), &keys.rows).await?;
+    recovered::write_recovered(&mut connection, &history, &tail.batches, &archive_rows(&plan, tail.base.0), &keys.rows).await?;
     connection.close().await.context("the database connection was lost after the recovery was committed")?;
     println!("{:#}", report(&plan, &tail, &keys, through));
     Ok(())
@@ -112,10 +112,10 @@ struct Keys {
 
 impl Keys {
     async fn read(media: &Media, vault: &Vault) -> anyhow::Result<Self> {
-        let (objects, last) = key_objects::newest(&key_objects::list(media).await?);
+        let (objects, last) = key_objects::newest(&key_objects::list_key_objects(media).await?);
         let mut rows = std::collections::BTreeMap::new();
         for name in &objects {
-            let read = key_objects::read(media, vault, *name).await.context(
+            let read = key_objects::read_keys(media, vault, *name).await.context(
                 "the API keys in the bucket cannot be decrypted: set EXCHANGE_KEY_ENCRYPTION_KEY (and _PREVIOUS) to the keys of the \
                  exchange that wrote it, or set EXCHANGE_S3_BUCKET to the bucket of this exchange",
             )?;

@@ -161,7 +161,8 @@ mod tests {
 
     #[test]
     fn archives_and_shipped_objects_form_one_journal() {
-        let archives = vec![journal_archive::key(1, 50, Some(chain(50))), journal_archive::key(51, 90, Some(chain(90)))];
+        let archives =
+            vec![journal_archive::archive_key(1, 50, Some(chain(50))), journal_archive::archive_key(51, 90, Some(chain(90)))];
         // The second overlaps the first, the third lies inside it.
         let shipped = vec![name(0, 85, 100), name(0, 95, 120), name(0, 101, 110)];
         let plan = RecoveryPlan::new(&BucketListing { archives, shipped, forks: Vec::new() }, None).unwrap();

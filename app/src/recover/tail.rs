@@ -29,7 +29,7 @@ pub struct Tail {
 }
 
 /// The newest state at or before `until`, and how it is reached.
-pub async fn read(media: &Media, plan: &RecoveryPlan, names: &[SnapshotName], until: Until) -> anyhow::Result<Tail> {
+pub async fn read_tail(media: &Media, plan: &RecoveryPlan, names: &[SnapshotName], until: Until) -> anyhow::Result<Tail> {
     if let Until::Sequence(sequence) = until {
         ensure!(
             sequence <= plan.end(),
@@ -78,7 +78,7 @@ async fn base(media: &Media, plan: &RecoveryPlan, names: &[SnapshotName], until:
     for name in names.iter().rev() {
         let sequence = name.sequence as i64;
         let (Some(chain), Some(index)) = (name.chain, plan.covering(sequence)) else { continue };
-        let state = match snapshot::read(media, *name).await {
+        let state = match snapshot::read_snapshot(media, *name).await {
             Ok(state) => state,
             Err(error) if error.is::<MediaError>() => return Err(error),
             Err(error) => {
@@ -128,7 +128,7 @@ struct Contents {
 async fn contents(media: &Media, segment: &Segment) -> anyhow::Result<Contents> {
     match segment.shipped {
         Some(name) => {
-            let run = shipped::read(media, name).await?;
+            let run = shipped::read_shipped(media, name).await?;
             Ok(Contents { before: Some(run.before), batches: run.batches })
         }
         None => Ok(Contents { before: None, batches: journal_archive::read_unchecked(media, &segment.key).await? }),

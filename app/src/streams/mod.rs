@@ -24,7 +24,7 @@ use name::{CLASSES, Class, NotAStream, Topic};
 use outlet::{Outlet, OutletEnd};
 use publisher::LastEvent;
 
-pub use publisher::publish;
+pub use publisher::publish_streams;
 
 /// One subscription of a connection to a market stream.
 #[derive(Debug, Clone)]

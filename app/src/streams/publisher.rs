@@ -80,7 +80,7 @@ pub(super) fn begin(topic: Topic, committed: &Committed) -> Stream {
 }
 
 /// Publishes without end. A panic ends every subscription, since its events are lost.
-pub async fn publish(hub: Hub) {
+pub async fn publish_streams(hub: Hub) {
     loop {
         // The panic hook has logged it.
         let _ = AssertUnwindSafe(run(&hub)).catch_unwind().await;

@@ -83,7 +83,7 @@ impl EventChunk {
     fn note(&mut self, event: &Event) {
         match event {
             Event::OrderPlaced(placed) => {
-                let minute = orders::minute(self.time);
+                let minute = orders::minute_of_row(self.time);
                 if self.minutes.last().is_none_or(|last| last.minute < minute) {
                     self.minutes.push(FirstOrder { minute, order: placed.order, sequence: self.sequence });
                 }

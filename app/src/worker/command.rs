@@ -52,7 +52,7 @@ pub async fn request_statement(
         db::statements::account_exists(&pool, account).await?,
         "--account {account}: the account does not exist in the tables"
     );
-    println!("{}", json!({ "statement": statement::request(&pool, account, from, to).await? }));
+    println!("{}", json!({ "statement": statement::enqueue_statement(&pool, account, from, to).await? }));
     Ok(())
 }
 

@@ -15,7 +15,7 @@ pub struct Comparison {
 }
 
 /// A server that is early or late is compared at its next report.
-pub fn of(checkpoints: &VecDeque<Checkpoint>, servers: &[ReportedServer]) -> Comparison {
+pub fn compare_servers(checkpoints: &VecDeque<Checkpoint>, servers: &[ReportedServer]) -> Comparison {
     let mut found = Comparison::default();
     for server in servers {
         let Some(ours) = checkpoints.iter().find(|ours| Some(ours.sequence) == server.compared_seq) else { continue };
@@ -53,7 +53,7 @@ mod tests {
             server("other history", 7, 1, Some(Chain::GENESIS)),
             server("elsewhere", 8, 9, None),
         ];
-        let found = of(&VecDeque::from([ours]), &servers);
+        let found = compare_servers(&VecDeque::from([ours]), &servers);
         assert_eq!(found.compared, 4);
         assert_eq!(found.differing, [("other state".to_owned(), 7), ("other history".to_owned(), 7)]);
     }

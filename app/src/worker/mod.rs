@@ -119,7 +119,8 @@ impl Worker {
         if stop.run_until_cancelled(migrated(&context.pool, &self.schema)).await.is_none() {
             return;
         }
-        let observed = observe::follow(context.pool.clone(), context.metrics.clone(), context.media.is_some(), stop.clone());
+        let observed =
+            observe::observe_worker(context.pool.clone(), context.metrics.clone(), context.media.is_some(), stop.clone());
         let stored = watch_storage(context.media.clone(), stop.clone());
         let worked = run_jobs(context, &self.standing, stop.clone());
         let projected = project(self.projector, self.questions, &self.standing, stop.clone());

@@ -85,10 +85,10 @@ impl Projector {
         standing: &Standing,
         stop: &CancellationToken,
     ) -> anyhow::Result<ProjectionEnd> {
-        let mut connection = projection::connect(&self.options).await.context("the database is unreachable")?;
+        let mut connection = projection::connect_projector(&self.options).await.context("the database is unreachable")?;
         self.refuse_another_history(&mut connection, left).await?;
         let epoch = loop {
-            if let Some(epoch) = projection::claim(&mut connection, &self.holder).await? {
+            if let Some(epoch) = projection::claim_projection(&mut connection, &self.holder).await? {
                 break epoch;
             }
             refuse_with_the_servers(&mut connection).await?;
@@ -113,7 +113,7 @@ impl Projector {
 
     /// Refuses a database that lacks events which this worker has seen, the bucket proves, or every server misses.
     async fn refuse_another_history(&self, connection: &mut PgConnection, left: &mut Option<Followed>) -> anyhow::Result<()> {
-        let head = head::read(connection).await?;
+        let head = head::read_head(connection).await?;
         if let Some(followed) = left {
             let seen = followed.state.sequence() as i64;
             let chain = if seen <= head.last_seq { marks::chain_at(connection, seen).await? } else { None };
@@ -169,7 +169,7 @@ impl Projector {
             }
             let sequence = followed.state.sequence();
             let Some(batch) = source.next(connection, sequence).await? else {
-                if head::read(connection).await?.last_seq >= target as i64 {
+                if head::read_head(connection).await?.last_seq >= target as i64 {
                     // The previous release also projected events that its leader had not confirmed yet.
                     tokio::time::sleep(STANDBY_POLL).await;
                     continue;
@@ -183,7 +183,7 @@ impl Projector {
             let reached = followed.state.sequence();
             if reached as i64 == archived {
                 // The archive job resumes from here.
-                marks::insert(connection, archived, followed.chain).await?;
+                marks::insert_mark(connection, archived, followed.chain).await?;
             }
             if first_format.last().is_some_and(|name| name.sequence == reached)
                 && let (Some(name), Some(media)) = (first_format.pop(), &self.media)
@@ -233,7 +233,7 @@ impl Projector {
 
 /// A snapshot of an earlier release counts once the replay has led to the same state: it is stored again, with its history.
 async fn adopt(media: &Media, connection: &mut PgConnection, name: SnapshotName, followed: &Followed) -> anyhow::Result<()> {
-    let same = match snapshot::read(media, name).await {
+    let same = match snapshot::read_snapshot(media, name).await {
         Ok(state) => snapshot::state_hash(&state) == snapshot::state_hash(&followed.state),
         Err(error) => {
             tracing::warn!(key = name.key(), error = format!("{error:#}"), "a snapshot of an earlier release cannot be read");
@@ -241,8 +241,8 @@ async fn adopt(media: &Media, connection: &mut PgConnection, name: SnapshotName,
         }
     };
     if same {
-        snapshot::write(media, Encoded::of(&followed.state, followed.chain)).await?;
-        marks::insert(connection, name.sequence as i64, followed.chain).await?;
+        snapshot::write_snapshot(media, Encoded::of(&followed.state, followed.chain)).await?;
+        marks::insert_mark(connection, name.sequence as i64, followed.chain).await?;
         tracing::info!(key = name.key(), "a snapshot of an earlier release belongs to this journal; stored it with its history");
     } else {
         tracing::warn!(key = name.key(), "a snapshot of an earlier release belongs to another history; ignoring it");
@@ -357,7 +357,7 @@ impl Session<'_> {
             tracing::error!(sequence = last.sequence, "the journal differs from the projected one");
             journal = 1;
         }
-        let found = comparison::of(checkpoints, &servers);
+        let found = comparison::compare_servers(checkpoints, &servers);
         let metrics = &self.projector.metrics;
         metrics.disagreements.with_label_values(&["served"]).set(found.differing.len() as i64);
         metrics.disagreements.with_label_values(&["journal"]).set(journal);
@@ -390,13 +390,13 @@ async fn write_rows(connection: &mut PgConnection, chunk: EventChunk, state: &St
     // In key order: neighbours share pages of the table and of its index.
     let mut touched: Vec<_> = chunk.orders.values().collect();
     touched.sort_unstable_by_key(|touched| touched.order.id);
-    orders::insert(connection, touched.iter().filter(|touched| touched.new).map(|touched| &touched.order)).await?;
+    orders::insert_orders(connection, touched.iter().filter(|touched| touched.new).map(|touched| &touched.order)).await?;
     orders::update(connection, touched.iter().filter(|touched| !touched.new).map(|touched| &touched.order)).await?;
-    amendments::insert(connection, &chunk.amendments).await?;
-    prevented::insert(connection, &chunk.prevented).await?;
+    amendments::insert_amendments(connection, &chunk.amendments).await?;
+    prevented::insert_prevented(connection, &chunk.prevented).await?;
     orders::insert_minutes(connection, &chunk.minutes).await?;
     orders::upsert_lists(connection, chunk.lists.values()).await?;
-    candles::append(connection, chunk.candles()).await?;
+    candles::append_candles(connection, chunk.candles()).await?;
     if let Some(time) = chunk.time_set_back {
         candles::set_back(connection, time).await?;
     }

@@ -112,11 +112,11 @@ impl EventSource {
             bail!("sequence {} is in the archive {}: set EXCHANGE_S3_* to read it", after + 1, archive.object_key);
         };
         let batches = match shipped::ShippedName::parse(&archive.object_key) {
-            Some(name) => shipped::read(media, name).await?.batches,
+            Some(name) => shipped::read_shipped(media, name).await?.batches,
             None if archive.checksum == archives::UNKNOWN_CHECKSUM => {
                 journal_archive::read_unchecked(media, &archive.object_key).await?
             }
-            None => journal_archive::read(media, &archive.object_key, u32::try_from(archive.checksum)?).await?,
+            None => journal_archive::read_archive(media, &archive.object_key, u32::try_from(archive.checksum)?).await?,
         };
         // Batches outside the row are in the journal's tables, or belong to a history that was lost.
         let batches: VecDeque<_> = batches

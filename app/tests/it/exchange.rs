@@ -151,7 +151,7 @@ impl Exchange {
         networks: &[IpNet],
     ) {
         let key = NewApiKey { api_key, account, label: "test", material, permissions, networks };
-        api_keys::create(&self.app.pool, &key).await.unwrap();
+        api_keys::insert_api_key(&self.app.pool, &key).await.unwrap();
         until("the key is known", || async {
             let query = format!("timestamp={}&signature=00", now());
             let answer = self.send(Method::GET, "/api/v3/account", &query, None, Some(api_key)).await;

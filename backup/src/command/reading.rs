@@ -83,7 +83,7 @@ pub(super) async fn alone(
 
 /// Opens the selected backup, with its signature verified and its objects readable. `answers`: the output format, unless the
 /// command's output is raw bytes.
-pub(crate) async fn open(agent: &Agent, which: &Which, answers: Option<Output>) -> Result<BackupReader> {
+pub(crate) async fn open_backup(agent: &Agent, which: &Which, answers: Option<Output>) -> Result<BackupReader> {
     let catalogue = agent.catalogue().await?;
     let (manifest, _) = match which.verified {
         true => catalogue.newest_verified().ok_or_else(|| {

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::{
     Output,
-    reading::{DatabasePart, Which, alone, open, restore_failed},
+    reading::{DatabasePart, Which, alone, open_backup, restore_failed},
 };
 use crate::{
     config::Job,
@@ -70,7 +70,7 @@ pub async fn restore(jobs: Vec<Job>, arguments: RestoreArguments, output: Output
 }
 
 async fn run(agent: &Agent, arguments: RestoreArguments, output: Output, shutdown: CancellationToken) -> Result<()> {
-    let reader = open(agent, &arguments.which, Some(output)).await?;
+    let reader = open_backup(agent, &arguments.which, Some(output)).await?;
     let options = options(&agent.job, &arguments)?;
     let names: Vec<Option<String>> = match arguments.all {
         true => all_except(&reader, &arguments.exclude)?.into_iter().map(Some).collect(),
@@ -95,8 +95,8 @@ async fn run(agent: &Agent, arguments: RestoreArguments, output: Output, shutdow
     let (mut done, mut refused): (Vec<String>, usize) = (Vec::new(), 0);
     for name in names {
         let restored = async {
-            let opened = restore::open(&reader, name.as_deref()).await?;
-            restore::restore(&reader, &opened, &options, &shutdown).await
+            let opened = restore::open_database(&reader, name.as_deref()).await?;
+            restore::restore_database(&reader, &opened, &options, &shutdown).await
         };
         let report: RestoreReport = restored.await.map_err(|fault| match &name {
             None => restore_failed(fault),
@@ -138,7 +138,7 @@ async fn preflight(
 ) -> Result<()> {
     let (mut troubles, mut ahead) = (Vec::new(), Ahead { made, row_bytes: 0 });
     for name in names {
-        let opened = restore::open(reader, name.as_deref()).await.map_err(restore_failed)?;
+        let opened = restore::open_database(reader, name.as_deref()).await.map_err(restore_failed)?;
         let name = opened.database.name.clone();
         match restore::preflight(reader, &opened, options, &mut ahead).await {
             Ok(()) => troubles.push((name, Troubles::default())),

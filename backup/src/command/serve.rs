@@ -75,7 +75,7 @@ async fn follow(agent: &Agent, latch: &Latch, stop: CancellationToken) {
     let newest = catalogue.newest().map_or(Timestamp::UNIX_EPOCH, |(manifest, _)| manifest.started_at);
     let to_verify = Notify::new();
     let backups = on_schedule(agent, agent.job.schedules.backup.as_ref(), newest, &stop, async || {
-        match super::run::one(agent, stop.clone()).await {
+        match super::run::run_once(agent, stop.clone()).await {
             Ok(_) if agent.job.schedules.verify_after_backup => to_verify.notify_one(),
             Ok(_) => {}
             Err(failure) => {

@@ -6,7 +6,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     Output,
-    reading::{Which, alone, open, restore_failed},
+    reading::{Which, alone, open_backup, restore_failed},
 };
 use crate::{
     config::Job,
@@ -78,8 +78,8 @@ async fn uncounted(
         return Err(Failure::told(Stage::Verify, Exit::Configuration, told));
     }
     let options = options(&agent.job, more_assertions)?;
-    let reader = open(agent, which, answers).await?;
-    let done = verify::verify(&reader, &options, shutdown).await;
+    let reader = open_backup(agent, which, answers).await?;
+    let done = verify::verify_backup(&reader, &options, shutdown).await;
     let outcome = match &done {
         Ok(verification) if verification.passed => "passed",
         Ok(_) => "failed",

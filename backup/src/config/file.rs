@@ -33,7 +33,7 @@ pub(super) struct JobSettings {
     pub own: Settings,
 }
 
-pub(super) fn read(path: &Path) -> Result<Vec<JobSettings>, ConfigError> {
+pub(super) fn read_jobs(path: &Path) -> Result<Vec<JobSettings>, ConfigError> {
     let file = path.display().to_string();
     let text = fs::read_to_string(path).map_err(|error| {
         ConfigError(vec![format!("{file}: cannot be read ({error}); correct the path or the file's permissions")])
@@ -42,7 +42,7 @@ pub(super) fn read(path: &Path) -> Result<Vec<JobSettings>, ConfigError> {
 }
 
 fn parse(text: &str) -> Result<Vec<JobSettings>, Vec<FileFault>> {
-    let root = yaml::parse(text).map_err(|fault| vec![fault])?;
+    let root = yaml::parse_yaml(text).map_err(|fault| vec![fault])?;
     let mut faults = Vec::new();
     let jobs = match root.content {
         Content::Mapping(entries) => read_document(&entries, &mut faults),

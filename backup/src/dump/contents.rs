@@ -39,7 +39,7 @@ impl<Input: Read> Read for Kept<Input> {
 /// The end of the table of contents leaves pg_dump's buffer only when the first rows fill it, or at exit. A first row that exceeds
 /// the limit of memory makes pg_dump exit, and its buffer arrives too. pg_dump has collected everything except rows when its first
 /// byte arrives, or, if the buffer holds the whole table of contents, when its session runs COPY.
-pub(super) fn read(reading: &DumpInput, coordinator: &Coordinator) -> Result<Toc> {
+pub(super) fn read_contents(reading: &DumpInput, coordinator: &Coordinator) -> Result<Toc> {
     let lock_wait = reading.limits.lock_wait.as_millis();
     let arguments = [
         "--format=custom".to_owned(),

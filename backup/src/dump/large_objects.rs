@@ -39,7 +39,7 @@ struct Chunks<'a, 'b> {
     ended: Option<u32>,
 }
 
-pub(super) fn read(
+pub(super) fn read_large_objects(
     shared: &Shared,
     connection: &mut Connection,
     from: usize,

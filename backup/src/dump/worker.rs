@@ -31,14 +31,14 @@ pub(super) fn run(shared: &Shared, lane: &mut UploadStream, sealer: &mut Sealer)
         };
         match task {
             Task::Rows { table, stretch } => rows(shared, connection, table, stretch, sealer, lane)?,
-            Task::LargeObjects { from } => large_objects::read(shared, connection, from, sealer, lane)?,
+            Task::LargeObjects { from } => large_objects::read_large_objects(shared, connection, from, sealer, lane)?,
         }
     }
 }
 
 /// Opens a connection under the coordinator's snapshot.
 fn open(shared: &Shared) -> Result<Connection> {
-    let mut connection = coordinator::open(&shared.reading, Stage::Rows)?;
+    let mut connection = coordinator::open_snapshot_connection(&shared.reading, Stage::Rows)?;
     adopt(shared, &mut connection)?;
     Ok(connection)
 }

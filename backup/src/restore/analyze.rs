@@ -40,7 +40,7 @@ pub async fn analyze(mut sessions: Vec<RestoreSession>, done: &HashSet<Vec<u8>>)
             let batch = ahead.pop_front().unwrap_or_default();
             running.spawn(async move {
                 let mut session = session;
-                one(&mut session, &batch).await.map(|()| session)
+                analyze_one(&mut session, &batch).await.map(|()| session)
             });
         }
         match running.join_next().await {
@@ -52,7 +52,7 @@ pub async fn analyze(mut sessions: Vec<RestoreSession>, done: &HashSet<Vec<u8>>)
 
 /// Analyses relations. If the server refuses a statement, each of its relations gets one of its own. An index's expression may fail, or
 /// a foreign table may be unreachable.
-pub(super) async fn one(session: &mut RestoreSession, relations: &[Vec<u8>]) -> Result<(), RestoreError> {
+pub(super) async fn analyze_one(session: &mut RestoreSession, relations: &[Vec<u8>]) -> Result<(), RestoreError> {
     match session.query([b"ANALYZE ", relations.join(&b", "[..]).as_slice()].concat()).await {
         Ok(_) => return Ok(()),
         Err(WireError::Server { .. }) => {}

@@ -36,7 +36,7 @@ pub(super) fn row_bytes(opened: &Opened<'_>, chosen: &Chosen) -> u64 {
     opened.contents.tables.iter().filter(|table| chosen.entries.contains(&table.dump_id)).map(|table| table.raw_bytes).sum()
 }
 
-pub(super) async fn check(
+pub(super) async fn check_target(
     databases: &mut Databases,
     reader: &BackupReader,
     opened: &Opened<'_>,

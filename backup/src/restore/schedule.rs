@@ -310,7 +310,7 @@ async fn perform(
         }
         Task::Index(contents) => ended.refused = tool.run(&contents, 1).await?,
         Task::Statistics(relation) => {
-            analyze::one(&mut session, std::slice::from_ref(&relation)).await?;
+            analyze::analyze_one(&mut session, std::slice::from_ref(&relation)).await?;
             ended.analyzed = Some(relation);
         }
     }

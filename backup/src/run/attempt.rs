@@ -50,7 +50,7 @@ pub(super) async fn take(
     let id = BackupId::new(Timestamp::now(), rand::random());
     let lease = Lease::take(&agent.lock_store, &agent.layout, &id, &host(), agent.job.limits.lease).await?;
     let lease = Arc::new(Mutex::new(lease));
-    let watching = watch::begin(agent, Arc::clone(&lease), stop.clone(), progress.clone(), shutdown.clone());
+    let watching = watch::begin_watch(agent, Arc::clone(&lease), stop.clone(), progress.clone(), shutdown.clone());
     let mut sequence = None;
     let overdue = async {
         stop.token().cancelled().await;
@@ -195,7 +195,7 @@ async fn open(agent: &Agent, source: &SourceSettings, stop: &Stop) -> Result<(To
     blocking(move || server::refuse_pooler(&address, &stop)).await?;
     let before = {
         let (tools, source, passwords) = (tools.clone(), source.clone(), server.role_passwords);
-        blocking(move || globals::read(&tools, &source, passwords)).await?
+        blocking(move || globals::read_globals(&tools, &source, passwords)).await?
     };
     Ok((tools, server, before))
 }
@@ -359,7 +359,7 @@ impl DatabaseReader {
         }
         let globals = match self.globals.and_then(|reader| reader.join().ok()) {
             Some(globals) => globals?,
-            None => globals::read(&self.tools, &self.source, self.passwords)?,
+            None => globals::read_globals(&self.tools, &self.source, self.passwords)?,
         };
         Ok(ReadDatabases { read, failed, left_out, globals })
     }
@@ -383,12 +383,12 @@ impl DatabaseReader {
     }
 
     fn one(&mut self, reading: &DumpInput, last: bool) -> Result<Dumped> {
-        let begun = dump::begin(reading.clone())?;
+        let begun = dump::begin_dump(reading.clone())?;
         if last && self.globals.is_none() {
             let (tools, source, passwords) = (self.tools.clone(), self.source.clone(), self.passwords);
-            self.globals = Some(std::thread::spawn(move || globals::read(&tools, &source, passwords)));
+            self.globals = Some(std::thread::spawn(move || globals::read_globals(&tools, &source, passwords)));
         }
-        dump::read(begun, &self.id, &mut self.lanes, &mut self.sealers)
+        dump::read_database(begun, &self.id, &mut self.lanes, &mut self.sealers)
     }
 }
 

@@ -149,8 +149,8 @@ async fn a_restore_equals_that_of_stock_pg_restore() {
     let name = format!("complete_{:08x}", random());
     let expected = control(&source, &server, &format!("{name}_control")).await;
 
-    let opened = restore::open(&reader, None).await.unwrap();
-    restore::restore(&reader, &opened, &full(&server, &name), &CancellationToken::new()).await.unwrap();
+    let opened = restore::open_database(&reader, None).await.unwrap();
+    restore::restore_database(&reader, &opened, &full(&server, &name), &CancellationToken::new()).await.unwrap();
     let restored = server.with_database(&name);
     assert_equal(&restored, &expected).await;
 
@@ -159,7 +159,7 @@ async fn a_restore_equals_that_of_stock_pg_restore() {
     // The same through an archive and a pipe.
     let mut archive = Vec::new();
     let everything = Selection::default().choose(&opened.toc).unwrap();
-    export::export(&reader, &opened, &everything, &mut archive).await.unwrap();
+    export::export_backup(&reader, &opened, &everything, &mut archive).await.unwrap();
     let piped = server.with_database(&format!("{name}_piped"));
     connect(&server)
         .await
@@ -184,8 +184,8 @@ async fn a_backup_is_restored_with_and_without_the_agent() {
     let expected = control(&source, &server, &format!("{name}_control")).await;
 
     let reader = reader(&agent.store, &manifest);
-    let opened = restore::open(&reader, None).await.unwrap();
-    restore::restore(&reader, &opened, &full(&server, &name), &CancellationToken::new()).await.unwrap();
+    let opened = restore::open_database(&reader, None).await.unwrap();
+    restore::restore_database(&reader, &opened, &full(&server, &name), &CancellationToken::new()).await.unwrap();
     assert_equal(&server.with_database(&name), &expected).await;
 
     let by_hand = |arguments: &[&str], changes: &[(&str, &str)]| by_hand(&store, &server, arguments, changes);
@@ -327,8 +327,8 @@ async fn a_role_with_few_privileges_backs_up_everything() {
     let name = format!("limited_{:08x}", random());
     let expected = control(&limited, &server, &format!("{name}_control")).await;
     let reader = reader(&agent.store, &manifest);
-    let opened = restore::open(&reader, None).await.unwrap();
-    restore::restore(&reader, &opened, &full(&server, &name), &CancellationToken::new()).await.unwrap();
+    let opened = restore::open_database(&reader, None).await.unwrap();
+    restore::restore_database(&reader, &opened, &full(&server, &name), &CancellationToken::new()).await.unwrap();
     assert_equal(&server.with_database(&name), &expected).await;
     let guarded: i64 = sqlx::query_scalar("SELECT count(*) FROM guarded")
         .fetch_one(&mut connect(&server.with_database(&name)).await)
@@ -354,8 +354,8 @@ async fn several_databases_are_restored_with_pgbench_data() {
     for (source, relations) in [(&complete, 25), (&bench, 4)] {
         let name = format!("several_{:08x}", random());
         let expected = control(source, &server, &format!("{name}_control")).await;
-        let opened = restore::open(&reader, Some(&source.database)).await.unwrap();
-        restore::restore(&reader, &opened, &full(&server, &name), &CancellationToken::new()).await.unwrap();
+        let opened = restore::open_database(&reader, Some(&source.database)).await.unwrap();
+        restore::restore_database(&reader, &opened, &full(&server, &name), &CancellationToken::new()).await.unwrap();
         let restored = server.with_database(&name);
         assert_equal_in(relations, &restored, &expected).await;
     }

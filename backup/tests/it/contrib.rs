@@ -44,13 +44,13 @@ async fn every_extension_of_contrib_is_restored() {
     let agent = agent_in(&source, &store, &[]);
     let manifest = take(&agent).await.unwrap();
     let reader = reader(&agent.store, &manifest);
-    let opened = restore::open(&reader, None).await.unwrap();
+    let opened = restore::open_database(&reader, None).await.unwrap();
     // Extensions of C functions need a superuser and the libraries of this server.
     let name = format!("contrib_{:08x}", random());
     let expected = dumped(&control(&source, &source, &format!("{name}_control")).await);
     let restored = format!("{name}_again");
     let options = RestoreOptions { jobs: 8, ..full(&source, &restored) };
-    restore::restore(&reader, &opened, &options, &CancellationToken::new()).await.unwrap();
+    restore::restore_database(&reader, &opened, &options, &CancellationToken::new()).await.unwrap();
     assert_eq!(dumped(&source.with_database(&restored)), expected);
     let verdict = drill(&reader, &drill_options(scratch(), &[])).await;
     assert!(verdict.passed && verdict.rows_compared > 50, "{verdict:?}");

@@ -2,7 +2,7 @@
 
 use backup::{
     manifest::{Manifest, sign::SignedKind},
-    prune::prune,
+    prune::prune_backups,
     run::Agent,
     store::Replace,
 };
@@ -71,7 +71,7 @@ async fn a_raised_count_makes_no_gap_of_removed_backups() {
     let first = take(&agent).await.unwrap();
     verified(&agent, &first).await;
     let (second, third) = (take(&agent).await.unwrap(), take(&agent).await.unwrap());
-    assert_eq!(prune(&agent, false).await.unwrap().remove, [second.id]);
+    assert_eq!(prune_backups(&agent, false).await.unwrap().remove, [second.id]);
     let raised = [&[("BACKUP_KEEP_LAST", "10")], &NEWEST[1..]].concat();
     let (status, text) = ended(program(&source, &store, &raised, &["doctor"]), &store);
     assert_eq!(status, 0, "{text}");

@@ -90,9 +90,9 @@ async fn every_encoding_is_restored_byte_for_byte() {
     let reader = reader(&agent.store, &manifest);
     for (name, create) in &names {
         let original = source.with_database(name);
-        let opened = restore::open(&reader, Some(name)).await.unwrap();
+        let opened = restore::open_database(&reader, Some(name)).await.unwrap();
         let restored = format!("{name}_again");
-        restore::restore(&reader, &opened, &full(&server, &restored), &CancellationToken::new())
+        restore::restore_database(&reader, &opened, &full(&server, &restored), &CancellationToken::new())
             .await
             .unwrap_or_else(|fault| panic!("{name}: {fault}"));
         assert_same(&server.with_database(&restored), &original);
@@ -130,7 +130,7 @@ async fn a_table_is_selected_by_name_in_any_encoding() {
     let agent = agent_in(&koi, &store, &[]);
     let manifest = take(&agent).await.unwrap();
     let reader = reader(&agent.store, &manifest);
-    let opened = restore::open(&reader, None).await.unwrap();
+    let opened = restore::open_database(&reader, None).await.unwrap();
     assert!(
         opened.contents.tables.iter().any(|table| table.name == "счета" && table.columns == ["имя"]),
         "{:?}",
@@ -139,7 +139,7 @@ async fn a_table_is_selected_by_name_in_any_encoding() {
     let (server, target) = (other_server().await, format!("{name}_part"));
     let mut options = full(&server, &target);
     options.selection.tables = vec!["счета".parse::<TableName>().unwrap()];
-    restore::restore(&reader, &opened, &options, &CancellationToken::new()).await.unwrap();
+    restore::restore_database(&reader, &opened, &options, &CancellationToken::new()).await.unwrap();
     let text: String = sqlx::query_scalar("SELECT \"имя\" FROM \"счета\"")
         .fetch_one(&mut connect(&server.with_database(&target)).await)
         .await

@@ -59,9 +59,9 @@ async fn locales_of_every_provider_are_restored() {
         let agent = agent_in(&source, &store, &[]);
         let manifest = take(&agent).await.unwrap();
         let reader = reader(&agent.store, &manifest);
-        let opened = restore::open(&reader, None).await.unwrap();
+        let opened = restore::open_database(&reader, None).await.unwrap();
         let again = format!("{name}_again");
-        restore::restore(&reader, &opened, &full(&target, &again), &CancellationToken::new()).await.unwrap();
+        restore::restore_database(&reader, &opened, &full(&target, &again), &CancellationToken::new()).await.unwrap();
         let stock = format!("{name}_stock");
         let (done, text) = by_hand(&store, &target, &[&manifest.id.to_string(), &name, &stock], &[]);
         assert!(done, "{text}");

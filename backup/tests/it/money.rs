@@ -61,9 +61,9 @@ async fn money_is_restored_under_the_databases_locale() {
     let agent = agent_in(&place, &store, &[]);
     let manifest = take(&agent).await.unwrap();
     let reader = reader(&agent.store, &manifest);
-    let opened = restore::open(&reader, None).await.unwrap();
+    let opened = restore::open_database(&reader, None).await.unwrap();
     let options = RestoreOptions { jobs: 8, ..full(&place, "money_again") };
-    restore::restore(&reader, &opened, &options, &CancellationToken::new()).await.unwrap();
+    restore::restore_database(&reader, &opened, &options, &CancellationToken::new()).await.unwrap();
     assert_eq!(dumped(&place.with_database("money_again")), expected);
     let verdict = drill(&reader, &drill_options(DrillPlace::Given(place.clone()), &[])).await;
     assert!(verdict.passed && verdict.rows_compared == 3, "{verdict:?}");

@@ -13,7 +13,7 @@ use backup::{
         self, Abandoned, Manifest, Start, Verification,
         sign::{SignedKind, Signing},
     },
-    prune::prune,
+    prune::prune_backups,
     run::Agent,
     store::Replace,
 };
@@ -89,7 +89,7 @@ async fn foreign_records_are_reported_and_ignored() {
         assert_eq!(doubts(&catalogue), [key.as_str()], "{what}");
         assert_eq!(catalogue.newest().unwrap().0.id, newest, "{what}: the trusted backup is the newest");
         assert_eq!(catalogue.find(Some(&second.id)).unwrap_err().exit, Exit::Damaged, "{what}");
-        assert_eq!(prune(&agent, false).await.unwrap_err().exit, Exit::Refused, "{what}");
+        assert_eq!(prune_backups(&agent, false).await.unwrap_err().exit, Exit::Refused, "{what}");
         // A foreign record must not prevent the next backup, or remove the objects of the untrusted one.
         let third = take(&agent).await.unwrap();
         newest = third.id;
@@ -174,7 +174,7 @@ async fn the_newest_backup_does_not_depend_on_a_clock() {
     let third = take(&agent).await.unwrap();
     assert!(third.id < odd && third.sequence == 3, "{} {}", third.id, third.sequence);
     assert_eq!(agent.catalogue().await.unwrap().newest().unwrap().0.id, third.id);
-    let refused = prune(&agent, false).await.unwrap_err();
+    let refused = prune_backups(&agent, false).await.unwrap_err();
     assert!(refused.exit == Exit::Refused && refused.to_string().contains("clock"), "{refused}");
     // The clock was behind: by its name it is older, by its number it is newer.
     let behind = first.started_at.checked_sub(jiff::SignedDuration::from_hours(48)).unwrap();
@@ -229,7 +229,7 @@ async fn a_removal_by_retention_is_not_a_gap() {
     planted.push(plant(&agent, &signing, &like, Timestamp::now(), 5).await);
     let doctor = || ended(program(&source, &store, &weekly, &["doctor"]), &store);
     assert_eq!(doctor().0, 0);
-    assert_eq!(prune(&agent, false).await.unwrap().remove, [planted[0].clone(), planted[2].clone()]);
+    assert_eq!(prune_backups(&agent, false).await.unwrap().remove, [planted[0].clone(), planted[2].clone()]);
     let (status, text) = doctor();
     assert_eq!(status, 0, "{text}");
 }
@@ -300,10 +300,10 @@ async fn an_early_failure_holds_retention_back() {
     assert!(attempt.start.is_none() && attempt.sequence() == Some(3) && *newest != second.id, "{attempt:?}");
     assert_eq!(catalogue.next_sequence(), 4);
     assert_eq!(catalogue.gaps(u32::MAX), Vec::<u64>::new());
-    assert_eq!(prune(&agent, false).await.unwrap_err().exit, Exit::Refused);
+    assert_eq!(prune_backups(&agent, false).await.unwrap_err().exit, Exit::Refused);
     let fourth = take(&agent).await.unwrap();
     assert_eq!(fourth.sequence, 4);
-    assert_eq!(prune(&agent, false).await.unwrap().remove, [first.id, second.id]);
+    assert_eq!(prune_backups(&agent, false).await.unwrap().remove, [first.id, second.id]);
     let left: Vec<_> = agent.catalogue().await.unwrap().attempts.into_keys().collect();
     assert_eq!(left, [fourth.id], "failures older than every remaining backup are removed");
 }
@@ -328,7 +328,7 @@ async fn records_of_failed_attempts_expire_by_number() {
     };
     let (older, between) = (failed(at(5), 11).await, failed(at(-5), 13).await);
     let keep_two = agent_in(&source, &agent.job.store, &[NEWEST.as_slice(), &[("BACKUP_KEEP_LAST", "2")]].concat());
-    assert_eq!(prune(&keep_two, false).await.unwrap().remove, [like.id]);
+    assert_eq!(prune_backups(&keep_two, false).await.unwrap().remove, [like.id]);
     let left: Vec<_> = agent.catalogue().await.unwrap().in_order().map(|(id, _)| id.clone()).collect();
     assert_eq!(left, [kept, between, newest], "{older} is older than every backup");
 }

@@ -56,10 +56,10 @@ async fn the_regression_database_is_restored() {
     let agent = agent_in(&place, &store, &[]);
     let manifest = take(&agent).await.unwrap();
     let reader = reader(&agent.store, &manifest);
-    let opened = restore::open(&reader, None).await.unwrap();
+    let opened = restore::open_database(&reader, None).await.unwrap();
     let expected = control(&place, &place, "regression_control").await;
     let options = RestoreOptions { jobs: 8, ..full(&place, "regression_again") };
-    restore::restore(&reader, &opened, &options, &CancellationToken::new()).await.unwrap();
+    restore::restore_database(&reader, &opened, &options, &CancellationToken::new()).await.unwrap();
     assert_eq!(schema(&place.with_database("regression_again")), schema(&expected));
     let verdict = drill(&reader, &drill_options(scratch(), &[])).await;
     assert!(verdict.passed, "{:?}", verdict.faults);

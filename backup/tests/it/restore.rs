@@ -49,8 +49,8 @@ pub fn options(server: &SourceSettings, target: &str) -> RestoreOptions {
 }
 
 pub async fn restore_with(reader: &BackupReader, options: &RestoreOptions) -> Result<RestoreReport, RestoreError> {
-    let opened = restore::open(reader, None).await?;
-    restore::restore(reader, &opened, options, &CancellationToken::new()).await
+    let opened = restore::open_database(reader, None).await?;
+    restore::restore_database(reader, &opened, options, &CancellationToken::new()).await
 }
 
 pub fn reader(store: &Store, manifest: &Manifest) -> BackupReader {
@@ -292,12 +292,12 @@ async fn every_problem_is_reported_before_any_change() {
 
     // A locale that exists only on the old machine.
     let (reader, name) = (reader(&store, &manifest), format!("abroad_{:08x}", random()));
-    let mut opened = restore::open(&reader, None).await.unwrap();
+    let mut opened = restore::open_database(&reader, None).await.unwrap();
     let entry = opened.toc.entries.iter_mut().find(|entry| entry.kind == "DATABASE").unwrap();
     let abroad = "CREATE DATABASE a WITH TEMPLATE = template0 ENCODING = 'UTF8' LOCALE_PROVIDER = libc LOCALE = 'xx_YY.UTF-8';";
     entry.definition = abroad.into();
     let options = RestoreOptions { owners: false, privileges: false, target: Some(name), ..options };
-    let told = restore::restore(&reader, &opened, &options, &CancellationToken::new()).await.unwrap_err();
+    let told = restore::restore_database(&reader, &opened, &options, &CancellationToken::new()).await.unwrap_err();
     assert!(matches!(told, RestoreError::Preflight(_)) && told.to_string().contains("no locale \"xx_YY.UTF-8\""), "{told}");
 }
 

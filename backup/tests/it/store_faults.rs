@@ -173,7 +173,7 @@ async fn a_restore_resumes_a_broken_transfer() {
         let place = DrillPlace::Given(server.clone());
         let options = verify::VerifyOptions { place, assertions: Vec::new(), jobs: 2, client_folder: tools() };
         let (reader, _faulty) = through(fault, times).await;
-        let verdict = verify::verify(&reader, &options, &CancellationToken::new()).await.unwrap();
+        let verdict = verify::verify_backup(&reader, &options, &CancellationToken::new()).await.unwrap();
         assert!(verdict.passed, "{what}: {:?}", verdict.faults);
     }
     for (what, fault, told) in [

@@ -63,7 +63,7 @@ pub fn options(place: DrillPlace, assertions: &[&str]) -> VerifyOptions {
 }
 
 pub async fn drill(reader: &BackupReader, options: &VerifyOptions) -> Verification {
-    verify::verify(reader, options, &CancellationToken::new()).await.unwrap()
+    verify::verify_backup(reader, options, &CancellationToken::new()).await.unwrap()
 }
 
 async fn bank() -> (Agent, Manifest) {

@@ -31,7 +31,7 @@ pub use kannel::{Kannel, KannelOptions, SentSms, SmsAccess};
 pub use launch::{Launch, StopSignal};
 pub use object_store::{ObjectStore, ObjectStoreOptions, ObjectStorePlan, S3Access};
 pub use ports::free_ports;
-pub use postgres::{Postgres, PostgresOptions, PostgresPlan, StopMode, answers as postgres_answers, create_database};
+pub use postgres::{Postgres, PostgresOptions, PostgresPlan, StopMode, create_database, postgres_answers};
 pub use process::{ChildProcess, log_tail};
 pub use prometheus::{Prometheus, PrometheusOptions, PrometheusPlan, ScrapeTarget};
 pub use shared::{SharedPostgres, TEST_POSTGRES_URL, TEST_S3, shared_object_store, shared_postgres};

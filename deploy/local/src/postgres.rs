@@ -109,7 +109,7 @@ impl Postgres {
         }
         let mut process = ChildProcess::start(&self.plan.launch, self.folder.path())?;
         let url = self.url();
-        process.ready(READY_DEADLINE, async || answers(&url).await).await?;
+        process.ready(READY_DEADLINE, async || postgres_answers(&url).await).await?;
         self.process = Some(process);
         Ok(())
     }
@@ -122,7 +122,7 @@ impl Postgres {
 }
 
 /// Whether a server takes connections at `url`.
-pub async fn answers(url: &str) -> bool {
+pub async fn postgres_answers(url: &str) -> bool {
     match PgConnection::connect(url).await {
         Ok(connection) => connection.close().await.is_ok(),
         Err(_) => false,

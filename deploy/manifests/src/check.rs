@@ -60,7 +60,7 @@ impl Report {
 ///
 /// # Errors
 /// Returns an error if the tree cannot be assembled or rendered at all.
-pub fn run(repository: &Path, programs: &Path) -> Result<bool> {
+pub fn check_repository(repository: &Path, programs: &Path) -> Result<bool> {
     let mut report = Report::default();
     let scratch = tempfile::tempdir()?;
     let tree = scratch.path().join("tree");
@@ -73,7 +73,7 @@ pub fn run(repository: &Path, programs: &Path) -> Result<bool> {
     }
     let mut worlds = Vec::new();
     for environment in crate::ENVIRONMENTS {
-        match render::environment(&kubectl, &tree, environment) {
+        match render::render_environment(&kubectl, &tree, environment) {
             Ok(world) => {
                 let count = world.objects().count();
                 report.add(format!("{environment} renders: {count} objects"), ToolRun::Passed);
@@ -244,7 +244,7 @@ fn custom_resources<'a>(
 /// Commands and paths of the guides and of every README of the deployment.
 fn guides(repository: &Path, places: &guide::Places<'_>, report: &mut Report) -> Result<()> {
     let (mut runbooks, mut faults) = (0, Vec::new());
-    for file in guide::files(repository)? {
+    for file in guide::guide_files(repository)? {
         let name = file.display().to_string();
         let text = fs::read_to_string(repository.join(&file)).with_context(|| format!("reading {name}"))?;
         let found = guide::faults(&text, places);
@@ -271,7 +271,7 @@ fn checkers<'a>(
     let venv = |name: &str| tools::python(repository, name);
     let mut check = |name: &str, program: PathBuf, arguments: Vec<String>, package: &str| {
         // `env` itself exists; 127 is its status for a program that does not.
-        let outcome = match tools::run(&program, &arguments, repository, package) {
+        let outcome = match tools::run_tool(&program, &arguments, repository, package) {
             ToolRun::Failed(text) if text.contains("No such file or directory") && program == Path::new("env") => {
                 ToolRun::Skipped(format!("{text}; run: {package}"))
             }

@@ -55,7 +55,7 @@ pub fn objects(stream: &str) -> Result<Vec<Object>> {
 ///
 /// # Errors
 /// Returns an error if a file is missing or a kustomization does not render.
-pub fn environment(kubectl: &Path, tree: &Path, environment: &str) -> Result<RenderedEnvironment> {
+pub fn render_environment(kubectl: &Path, tree: &Path, environment: &str) -> Result<RenderedEnvironment> {
     let path = tree.join(format!("argocd/environments/{environment}.yaml"));
     let stream = std::fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))?;
     let mut applications = Vec::new();

@@ -23,7 +23,7 @@ pub enum ToolRun {
 }
 
 /// Runs a checker. A missing one is a skip that names its package.
-pub fn run(program: &Path, arguments: &[String], folder: &Path, package: &str) -> ToolRun {
+pub fn run_tool(program: &Path, arguments: &[String], folder: &Path, package: &str) -> ToolRun {
     match Command::new(program).args(arguments).current_dir(folder).output() {
         Ok(output) if output.status.success() => ToolRun::Passed,
         Ok(output) => {
@@ -115,7 +115,7 @@ pub fn against_schema(repository: &Path, schema: &Value, objects: &[&Object], sc
         fs::write(&path, serde_json::to_string(&without_nulls(&object.0))?)?;
         arguments.push(path.display().to_string());
     }
-    Ok(run(&python(repository, "check-jsonschema"), &arguments, repository, "make install"))
+    Ok(run_tool(&python(repository, "check-jsonschema"), &arguments, repository, "make install"))
 }
 
 fn without_nulls(value: &Value) -> Value {

@@ -32,11 +32,11 @@ const SERVER_FIELDS: [&str; 10] = [
 pub fn canonical(kind: ObjectKind, body: &Value) -> Value {
     let mut body = without_nulls(body);
     match kind {
-        ObjectKind::LifecyclePolicy => policy::policy(&mut body),
+        ObjectKind::LifecyclePolicy => policy::canonical_policy(&mut body),
         ObjectKind::ComponentTemplate => template::template(&mut body, false),
         ObjectKind::IndexTemplate => template::template(&mut body, true),
         ObjectKind::Pipeline => pipeline(&mut body),
-        ObjectKind::Repository => snapshot::repository(&mut body),
+        ObjectKind::Repository => snapshot::canonical_repository(&mut body),
         ObjectKind::SnapshotPolicy => snapshot::snapshot_policy(&mut body),
         ObjectKind::DataStream => stream(&mut body),
     }
@@ -171,7 +171,7 @@ fn pipeline(body: &mut Value) {
 /// `{lifecycle, failure_store}` of a data stream.
 fn stream(body: &mut Value) {
     if body.get("lifecycle").is_some() {
-        template::lifecycle(&mut body["lifecycle"]);
+        template::canonical_lifecycle(&mut body["lifecycle"]);
     }
     if body.get("failure_store").is_some() {
         template::failure_store(&mut body["failure_store"]);

@@ -23,7 +23,7 @@ const NOTES: [&str; 2] = ["md", "txt"];
 /// # Errors
 /// Returns an error with the name of the folder or file that cannot be read; [`io::ErrorKind::InvalidData`] if one is not
 /// text.
-pub fn read(folder: &Path) -> io::Result<Files> {
+pub fn read_files(folder: &Path) -> io::Result<Files> {
     let mut files = Files::new();
     collect(folder, folder, &mut files)?;
     Ok(files)
@@ -50,7 +50,7 @@ fn collect(root: &Path, folder: &Path, files: &mut Files) -> io::Result<()> {
 ///
 /// # Errors
 /// Returns every fault of every file.
-pub fn load(files: &Files) -> Result<Desired, DeclaredFaults> {
+pub fn load_desired(files: &Files) -> Result<Desired, DeclaredFaults> {
     let mut faults = Vec::new();
     let mut desired = Desired::default();
     let mut documents = BTreeMap::new();

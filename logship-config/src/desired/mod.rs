@@ -25,7 +25,7 @@ use std::{collections::BTreeMap, fmt};
 use serde_json::Value;
 
 pub use fault::{DeclaredFault, DeclaredFaults};
-pub use load::{load, read};
+pub use load::{load_desired, read_files};
 pub use rules::is_built_in;
 pub use stream::{DiskBudget, Stream};
 

@@ -8,7 +8,7 @@ use crate::{
 
 /// # Errors
 /// Returns the fault of a flag whose name is neither declared nor in the cluster.
-pub fn check(desired: &Desired, actual: &Actual, allowed: &Allowed) -> Result<(), String> {
+pub fn check_allowed(desired: &Desired, actual: &Actual, allowed: &Allowed) -> Result<(), String> {
     let guarded = [ObjectKind::LifecyclePolicy, ObjectKind::SnapshotPolicy];
     for name in &allowed.shorter_retention {
         let object = |kind: ObjectKind| desired.body(kind, name).is_some() || actual.objects.contains_key(&(kind, name.clone()));

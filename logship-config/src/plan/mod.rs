@@ -23,9 +23,9 @@ use crate::{
     desired::{Desired, ObjectKind, is_built_in, resolve},
 };
 
-pub use flags::check as check_flags;
+pub use flags::check_allowed as check_flags;
 use outlook::Outlook;
-pub use show::{human, machine};
+pub use show::{plan_json, plan_text};
 
 /// The action on an object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]

@@ -10,7 +10,7 @@ use super::{Plan, PlanAction};
 const SHOWN_CHARACTERS: usize = 80;
 
 /// Returns the plan as text, with a summary at its end.
-pub fn human(plan: &Plan) -> String {
+pub fn plan_text(plan: &Plan) -> String {
     let mut text = String::new();
     for step in &plan.steps {
         let sign = match step.action {
@@ -66,7 +66,7 @@ fn shown(value: Option<&Value>) -> String {
 
 /// Returns the plan as JSON: `{"changes", "steps": [{"action", "kind", "name", "effect", "reason", "touches", "changes":
 /// [{"path", "from", "to"}]}], "refusals": [{"kind", "name", "why", "flag"}], "left_alone": […]}`. An interface.
-pub fn machine(plan: &Plan) -> Value {
+pub fn plan_json(plan: &Plan) -> Value {
     let steps = plan.steps.iter().map(|step| {
         let changes = step.changes.iter().map(|change| json!({"path": change.path, "from": change.from, "to": change.to}));
         json!({

@@ -152,7 +152,7 @@ impl Forwarder {
         let target = DeadLetterTarget { stream: &self.dead_letters, now: Timestamp::now() };
         let asked_to_wait = reply.retry_after.unwrap_or_default();
         match of_request(reply.status) {
-            Reception::Items => match answer::read(&reply.body, part.len()) {
+            Reception::Items => match answer::read_answer(&reply.body, part.len()) {
                 Ok(answers) => {
                     let tally = chunk.settle(&part, &answers, target);
                     log_postponed(&answers, &tally, again);

@@ -45,8 +45,8 @@ use self::{forwarder::Forwarder, memory::RelayMemory, ndjson::Streams, server::I
 ///
 /// # Errors
 /// Returns a failure that names the setting of the invalid file.
-pub fn check(settings: &RelaySettings) -> Result<(), CommandFailure> {
-    let read = settings.tls.as_ref().map_or(Ok(()), tls::check);
+pub fn check_settings(settings: &RelaySettings) -> Result<(), CommandFailure> {
+    let read = settings.tls.as_ref().map_or(Ok(()), tls::check_files);
     read.map_err(|error| CommandFailure::new(Exit::Configuration, format!("{error:#}")))
 }
 

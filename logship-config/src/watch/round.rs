@@ -81,7 +81,7 @@ impl Watcher {
     }
 
     async fn check_cluster(&mut self, now: Timestamp) -> Result<(), CommandFailure> {
-        let actual = actual::read(&self.client).await?;
+        let actual = actual::read_cluster(&self.client).await?;
         self.report_cluster(&actual);
         let mut facts = BTreeSet::new();
         let plan = plan::plan(&self.desired, &actual, &Allowed::default());

@@ -13,7 +13,7 @@ use serde_json::json;
 use crate::place::{Place, apply as applied, declared, plan, platform};
 
 fn step<'a>(plan: &'a Plan, kind: ObjectKind, name: &str) -> &'a PlanStep {
-    plan.steps.iter().find(|step| step.kind == kind && step.name == name).unwrap_or_else(|| panic!("{}", plan::human(plan)))
+    plan.steps.iter().find(|step| step.kind == kind && step.name == name).unwrap_or_else(|| panic!("{}", plan::plan_text(plan)))
 }
 
 #[tokio::test]
@@ -26,8 +26,8 @@ async fn the_platforms_set_is_applied_and_settles_for_every_kind() {
     }
     assert_eq!(applied(&client, &desired).await, first.steps.len());
     let second = plan(&client, &desired).await;
-    assert!(second.is_empty() && second.left_alone.is_empty(), "{}", plan::human(&second));
-    assert_eq!(plan::machine(&second)["changes"], false);
+    assert!(second.is_empty() && second.left_alone.is_empty(), "{}", plan::plan_text(&second));
+    assert_eq!(plan::plan_json(&second)["changes"], false);
     assert_eq!(applied(&client, &desired).await, 0);
     fake.look(|cluster| {
         let audit = &cluster.indices[cluster.data_streams["logs-exchange.audit-default"].indices.last().unwrap()];
@@ -74,12 +74,12 @@ async fn each_change_states_its_effect_and_affected_streams() {
     let settings = plan(client, &shop(POLICY, TEMPLATE, &COMPONENT.replace('1', "0"), STREAMS)).await;
     let changed = step(&settings, ObjectKind::ComponentTemplate, "c");
     assert_eq!((changed.effect, &changed.touches[..]), (PlanEffect::NextRollover, &touched[..]));
-    let told = plan::human(&settings);
+    let told = plan::plan_text(&settings);
     assert!(
         told.contains("template.settings.index.number_of_replicas: 1 -> 0") && told.contains("takes effect: next rollover"),
         "{told}"
     );
-    let machine = plan::machine(&settings);
+    let machine = plan::plan_json(&settings);
     assert_eq!(machine["steps"][0]["effect"], "next_rollover");
     place.clean(&first).await;
 }
@@ -113,7 +113,7 @@ async fn retention_shrinks_only_by_name_and_not_if_protected() {
         ("templates/components/c.yaml", COMPONENT),
         ("streams.yaml", protected),
     ]);
-    let refused = plan::plan(&moved, &actual::read(&client).await.unwrap(), &allowed).refusals;
+    let refused = plan::plan(&moved, &actual::read_cluster(&client).await.unwrap(), &allowed).refusals;
     assert!(refused.iter().any(|refusal| refusal.kind == "data_stream" && refusal.flag.is_none()), "{refused:?}");
     // A lifecycle of its own that takes precedence over the policy is refused as well.
     let preferred = declared(&[
@@ -125,7 +125,7 @@ async fn retention_shrinks_only_by_name_and_not_if_protected() {
         ("templates/components/c.yaml", COMPONENT),
         ("streams.yaml", "streams: {logs-shop-a: {protected: true, lifecycle: {data_retention: 1d}}}"),
     ]);
-    let refused = plan::plan(&preferred, &actual::read(&client).await.unwrap(), &allowed).refusals;
+    let refused = plan::plan(&preferred, &actual::read_cluster(&client).await.unwrap(), &allowed).refusals;
     assert!(refused.iter().any(|refusal| refusal.kind == "data_stream" && refusal.flag.is_none()), "{refused:?}");
     // So is a shorter lifecycle of the stream itself.
     let own = |kept: &str| {
@@ -195,7 +195,7 @@ async fn any_setting_that_shortens_retention_needs_the_name() {
         let told = plan(&client, &shall).await;
         let flags: Vec<_> = told.refusals.iter().filter_map(|refusal| refusal.flag.as_deref()).collect();
         if name.is_empty() {
-            assert!(told.refusals.is_empty() && !told.is_empty(), "{}", plan::human(&told));
+            assert!(told.refusals.is_empty() && !told.is_empty(), "{}", plan::plan_text(&told));
             continue;
         }
         assert_eq!(flags, [format!("--allow-shorter-retention {name}")], "{part}");
@@ -268,7 +268,12 @@ async fn used_objects_and_objects_of_others_are_not_deleted() {
         ("streams.yaml", STREAMS),
     ]);
     let gone = plan(&client, &without).await;
-    assert_eq!((gone.steps[0].action, gone.steps[1].action), (PlanAction::Update, PlanAction::Delete), "{}", plan::human(&gone));
+    assert_eq!(
+        (gone.steps[0].action, gone.steps[1].action),
+        (PlanAction::Update, PlanAction::Delete),
+        "{}",
+        plan::plan_text(&gone)
+    );
     applied(&client, &without).await;
     assert!(fake.look(|cluster| cluster.component_templates.is_empty()));
 
@@ -296,14 +301,14 @@ async fn used_objects_and_objects_of_others_are_not_deleted() {
     };
     let left = plan(&client, &theirs("elastics")).await;
     assert!(left.is_empty() && left.left_alone[0].why.contains("_meta.managed"), "{left:?}");
-    let told = plan::human(&left);
+    let told = plan::plan_text(&left);
     assert!(
         told.contains("the cluster differs from the declared files: 1 left unchanged") && !told.contains("No changes"),
         "{told}"
     );
     let left = plan(&client, &theirs("operators")).await;
     assert!(left.is_empty() && left.left_alone[0].why.contains("operator manages"), "{left:?}");
-    assert!(!plan::human(&left).contains("No changes"), "{left:?}");
+    assert!(!plan::plan_text(&left).contains("No changes"), "{left:?}");
     assert_eq!(plan(&client, &theirs("strangers")).await.steps.len(), 1);
 }
 

@@ -113,7 +113,7 @@ async fn a_guards_refusal_exits_with_73_and_names_the_flag() {
     let here = [("LOGSHIP_ELASTICSEARCH_URL", url.as_str())];
     assert_eq!(told(&["apply", "--declared", &declared(&folder())], &here).await.0, 0);
     let shorter = tempfile::tempdir().unwrap();
-    for (file, text) in logship::desired::read(&folder()).unwrap() {
+    for (file, text) in logship::desired::read_files(&folder()).unwrap() {
         let path = shorter.path().join(file);
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
         std::fs::write(path, text.replace("min_age: 30d", "min_age: 3d")).unwrap();

@@ -78,7 +78,7 @@ impl SettingsReader {
     pub fn duration(&mut self, name: &str, default: Duration, help: &str) -> Duration {
         self.declare(name, Some(duration::text(default)), help, false);
         let Some(text) = self.text(name) else { return default };
-        duration::parse(&text).unwrap_or_else(|| {
+        duration::parse_duration(&text).unwrap_or_else(|| {
             self.push(name, &format!("is {text:?}, not a span of time"), "write it as 250ms, 3s, 5m or 2h");
             default
         })

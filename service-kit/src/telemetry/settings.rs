@@ -77,7 +77,7 @@ impl TelemetrySettings {
             DEFAULT_LEVEL.to_owned(),
             "error, warn, info, debug or trace; exceptions as info,program::module=debug",
         );
-        if let Err(fault) = level::parse(&level) {
+        if let Err(fault) = level::parse_level(&level) {
             env.fault("LOG_LEVEL", &fault.to_string(), "write it as info or info,program::module=debug");
         }
         let level_token = env.optional_secret(

@@ -60,7 +60,7 @@ pub fn media(world: &mut World, call: MethodCall<'_>) -> MethodResult {
     if media.kind != "photo" {
         return Err(MethodError::not_modelled(format!("media of type {:?} is not modelled: use photo", media.kind)));
     }
-    let caption = text::read(&media.caption, &media.parse_mode, None)?;
+    let caption = text::read_text(&media.caption, &media.parse_mode, None)?;
     if caption.units() > CAPTION_UNITS {
         return Err(MethodError::bad_request("message caption is too long"));
     }
@@ -84,7 +84,7 @@ fn change(
     change: impl FnOnce(&mut ChatMessage) -> Result<(), MethodError>,
 ) -> MethodResult {
     let (chat, id) = (chat(call)?, message_id(call)?);
-    let keyboard = keyboard::read(call.parameters)?;
+    let keyboard = keyboard::read_keyboard(call.parameters)?;
     world.writable(chat)?;
     let there = world.chat_mut(chat)?.message(id).ok_or_else(|| MethodError::bad_request("message to edit not found"))?;
     if there.author != Author::Bot(call.bot) {

@@ -13,7 +13,7 @@ const ACTIONS: &[&str] = &["callback_data", "url", "copy_text", "switch_inline_q
 
 /// # Errors
 /// In Telegram's words.
-pub(super) fn read(parameters: &CallParameters) -> Result<Option<Value>, MethodError> {
+pub(super) fn read_keyboard(parameters: &CallParameters) -> Result<Option<Value>, MethodError> {
     let Some(markup) = parameters.object::<Value>("reply_markup", "reply keyboard markup")? else { return Ok(None) };
     if !markup.is_object() {
         return Err(MethodError::bad_request("object expected as reply markup"));

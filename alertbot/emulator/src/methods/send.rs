@@ -44,7 +44,7 @@ fn file(world: &mut World, call: MethodCall<'_>, name: &str, kind: FileKind) -> 
 pub(super) fn formatted(call: MethodCall<'_>, name: &str, entities: &str, units: usize) -> Result<FormattedText, MethodError> {
     let given: Option<Vec<Entity>> = call.parameters.object(entities, "entities")?;
     let text = call.parameters.text_or_empty(name);
-    let text = text::read(&text, &call.parameters.text_or_empty("parse_mode"), given)?;
+    let text = text::read_text(&text, &call.parameters.text_or_empty("parse_mode"), given)?;
     if text.units() > units {
         let what = if name == "caption" { "message caption is too long" } else { "message is too long" };
         return Err(MethodError::bad_request(what));
@@ -62,7 +62,7 @@ struct ReplyParameters {
 fn post(world: &mut World, call: MethodCall<'_>, text: FormattedText, photo: Option<Photo>) -> MethodResult {
     let parameters = call.parameters;
     let id = chat(call)?;
-    let keyboard = keyboard::read(parameters)?;
+    let keyboard = keyboard::read_keyboard(parameters)?;
     let there = world.writable(id)?;
     let topic = there.topic(parameters.integer("message_thread_id"))?;
     let reply = match parameters.object::<ReplyParameters>("reply_parameters", "reply parameters")? {

@@ -26,7 +26,7 @@ pub fn utf16_units(text: &str) -> usize {
 ///
 /// # Errors
 /// In Telegram's words: `can't parse entities: …`, `text is too long`.
-pub fn read(text: &str, parse_mode: &str, entities: Option<Vec<Entity>>) -> Result<FormattedText, MethodError> {
+pub fn read_text(text: &str, parse_mode: &str, entities: Option<Vec<Entity>>) -> Result<FormattedText, MethodError> {
     if text.len() > RAW_BYTES {
         return Err(MethodError::bad_request("text is too long"));
     }

@@ -147,11 +147,11 @@ pub async fn run(settings: &BenchSettings) -> Result<()> {
     }
     probe.stop().await?;
 
-    let (events_per_second, events) = recovery::measure(settings, folder.path()).await?;
+    let (events_per_second, events) = recovery::measure_recovery(settings, folder.path()).await?;
     figures.set("recovery.events_per_second", events_per_second);
     figures.set("recovery.events", events);
-    telemetry::measure(settings, folder.path(), &mut figures).await?;
-    figures.set("recover.seconds_per_million_events", recover::measure(settings, folder.path()).await?);
+    telemetry::measure_telemetry(settings, folder.path(), &mut figures).await?;
+    figures.set("recover.seconds_per_million_events", recover::measure_recover(settings, folder.path()).await?);
     let core = core_bench::run(settings.seed, settings.core)?;
     figures.set("core.mops_per_cpu_second", core.mops_per_cpu_second);
     figures.set("core.p50_ns", core.p50_ns);

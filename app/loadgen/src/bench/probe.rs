@@ -36,7 +36,7 @@ impl CommitProbe {
         let database = ours.create_database("probe").await?;
         StagedExchange::new(exchange_binary()?, folder, &database, None).migrate().await?;
         let mut connection = PgConnection::connect(&database).await?;
-        let head = head::read(&mut connection).await?;
+        let head = head::read_head(&mut connection).await?;
         let mut payload = Vec::new();
         batch::encode(&vec![Event::Clock(1_700_000_000_000_000); EVENTS], &mut payload);
         let file = File::create(folder.join("fdatasync"))?;
@@ -56,7 +56,7 @@ impl CommitProbe {
                 payload: &self.payload,
             };
             let begun = Instant::now();
-            ensure!(journal::append(&mut self.connection, append).await?, "the probe lost its journal");
+            ensure!(journal::append_batch(&mut self.connection, append).await?, "the probe lost its journal");
             latency.record(begun.elapsed().as_nanos() as u64)?;
             self.sequence = last;
         }

@@ -17,7 +17,7 @@ const POLL: Duration = Duration::from_millis(100);
 
 /// Seconds from the start of the command to its end, for a million events: list, download, verify, fold and write all of them,
 /// because the bucket has no snapshot.
-pub async fn measure(settings: &BenchSettings, folder: &Path) -> Result<f64> {
+pub async fn measure_recover(settings: &BenchSettings, folder: &Path) -> Result<f64> {
     let (postgres, store) = (Postgres::start(postgres_options()).await?, ObjectStore::start().await?);
     store.create_bucket(BUCKET).await?;
     let storage = Some((store.access(), BUCKET));

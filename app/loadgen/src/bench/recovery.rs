@@ -16,7 +16,7 @@ use sqlx::{Connection, Executor, PgConnection};
 use std::path::Path;
 
 /// Events per second of a server's start, and their number.
-pub async fn measure(settings: &BenchSettings, folder: &Path) -> Result<(f64, f64)> {
+pub async fn measure_recovery(settings: &BenchSettings, folder: &Path) -> Result<(f64, f64)> {
     let postgres = Postgres::start(postgres_options()).await?;
     let database = postgres.create_database("recovery").await?;
     let exchange = StagedExchange::new(exchange_binary()?, folder, &database, None);
@@ -35,7 +35,7 @@ pub(super) async fn fill(database: &str, seed: u64, events: u64) -> Result<()> {
     let mut connection = PgConnection::connect(database).await?;
     // This setting only accelerates writing the test data; nothing is measured here.
     connection.execute("SET synchronous_commit = off").await?;
-    let head = head::read(&mut connection).await?;
+    let head = head::read_head(&mut connection).await?;
     let (mut pending, mut payload, mut written) = (Vec::new(), Vec::new(), head.last_seq);
     let mut stream = CommandStream::new(lay(u32::MAX, START, &mut pending)?, seed);
     let mut commands = 0;
@@ -63,6 +63,6 @@ async fn append(connection: &mut PgConnection, epoch: i64, written: i64, events:
     let last_sequence = written + events.len() as i64;
     let checksum = batch::checksum(payload);
     let append = journal::Append { epoch, previous_sequence: written, last_sequence, checksum, payload };
-    ensure!(journal::append(connection, append).await?, "another process writes the journal");
+    ensure!(journal::append_batch(connection, append).await?, "another process writes the journal");
     Ok(last_sequence)
 }

@@ -29,7 +29,7 @@ struct Observed {
     _postgres: Postgres,
 }
 
-pub async fn measure(settings: &BenchSettings, folder: &Path, figures: &mut Figures) -> Result<()> {
+pub async fn measure_telemetry(settings: &BenchSettings, folder: &Path, figures: &mut Figures) -> Result<()> {
     let receiver = TraceReceiver::start(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).await?;
     let silent = start("silent", folder, &[("LOG_LEVEL", "error")]).await?;
     let exported = [

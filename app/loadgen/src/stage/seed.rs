@@ -36,7 +36,7 @@ pub async fn seed_with(exchange: &StagedExchange, url: &str, idle: u32) -> Resul
     add_accounts(&mut state, idle, now, &mut events)?;
     batch::encode(&events, &mut payload);
     let mut connection = PgConnection::connect(url).await?;
-    let head = head::read(&mut connection).await?;
+    let head = head::read_head(&mut connection).await?;
     ensure!(head.last_seq == 0, "the journal already has events");
     let append = journal::Append {
         epoch: head.epoch,
@@ -45,7 +45,7 @@ pub async fn seed_with(exchange: &StagedExchange, url: &str, idle: u32) -> Resul
         checksum: batch::checksum(&payload),
         payload: &payload,
     };
-    ensure!(journal::append(&mut connection, append).await?, "another process writes the journal");
+    ensure!(journal::append_batch(&mut connection, append).await?, "another process writes the journal");
     connection.close().await?;
 
     let pool = PgPool::connect(url).await?;
@@ -61,7 +61,7 @@ pub async fn seed_with(exchange: &StagedExchange, url: &str, idle: u32) -> Resul
             permissions: Permissions { read: true, trade: true, withdraw: false },
             networks: &[],
         };
-        api_keys::create(&pool, &new).await?;
+        api_keys::insert_api_key(&pool, &new).await?;
     }
     pool.close().await;
     Ok(())

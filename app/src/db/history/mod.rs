@@ -14,7 +14,7 @@ mod trades;
 
 pub use amendments::{AmendmentQuery, amendments};
 pub use candles::candles;
-pub use load::load;
+pub use load::load_market_data;
 pub use order_lists::{ListQuery, client_ids, list_by_client_id, list_by_id, lists, lists_of};
 pub use orders::{OrderQuery, order_by_client_id, order_by_id, orders};
 pub use prevented::{PreventedQuery, Wanted, prevented};
@@ -40,7 +40,7 @@ pub struct HistoryPosition {
 }
 
 /// The projector's current position.
-pub async fn position(pool: &PgPool) -> sqlx::Result<HistoryPosition> {
+pub async fn history_position(pool: &PgPool) -> sqlx::Result<HistoryPosition> {
     let row = sqlx::query("SELECT projected_seq, journal_time FROM projection").fetch_one(pool).await?;
     HistoryPosition::read(&row)
 }

@@ -99,7 +99,7 @@ pub(super) enum LinkFailure {
 }
 
 /// Appends `frame` to `out`.
-pub(super) fn write(frame: &Frame, out: &mut BytesMut) {
+pub(super) fn write_frame(frame: &Frame, out: &mut BytesMut) {
     let start = out.len();
     out.put_u32(0);
     match frame {
@@ -228,7 +228,7 @@ fn put_failure(failure: &LinkFailure, out: &mut BytesMut) {
 /// # Errors
 ///
 /// Returns an error at the end of the stream and for malformed bytes.
-pub(super) async fn read(stream: &mut (impl AsyncRead + Unpin)) -> io::Result<Option<Frame>> {
+pub(super) async fn read_frame(stream: &mut (impl AsyncRead + Unpin)) -> io::Result<Option<Frame>> {
     let length = stream.read_u32().await? as usize;
     if length == 0 || length > FRAME_MAX {
         return Err(malformed(format!("a frame of {length} bytes")));
@@ -369,15 +369,15 @@ mod tests {
         let mut bytes = BytesMut::new();
         // An unknown kind in between is ignored.
         bytes.put_slice(&[0, 0, 0, 2, 250, 1]);
-        frames().iter().for_each(|frame| write(frame, &mut bytes));
+        frames().iter().for_each(|frame| write_frame(frame, &mut bytes));
         let mut stream = bytes.as_ref();
-        assert!(read(&mut stream).await.unwrap().is_none());
+        assert!(read_frame(&mut stream).await.unwrap().is_none());
         for frame in frames() {
-            let read = read(&mut stream).await.unwrap().unwrap();
+            let read = read_frame(&mut stream).await.unwrap().unwrap();
             assert_eq!(format!("{read:?}"), format!("{frame:?}"));
         }
-        assert!(read(&mut stream).await.is_err(), "the end of the stream");
-        assert!(read(&mut [0xff; 8].as_slice()).await.is_err(), "an oversized frame");
+        assert!(read_frame(&mut stream).await.is_err(), "the end of the stream");
+        assert!(read_frame(&mut [0xff; 8].as_slice()).await.is_err(), "an oversized frame");
     }
 
     proptest! {

@@ -29,6 +29,6 @@ const SILENCE: Duration = Duration::from_millis(1500);
 /// Appends the weights, in frames of a bounded length.
 fn put_weights(weights: &[AddressWeight], output: &mut BytesMut) {
     for chunk in weights.chunks(frame::WEIGHTS_MAX) {
-        frame::write(&frame::Frame::Weights(chunk.to_vec()), output);
+        frame::write_frame(&frame::Frame::Weights(chunk.to_vec()), output);
     }
 }

@@ -82,7 +82,7 @@ async fn serve(shared: &Arc<Shared>, replica: u128, stream: hyper::upgrade::Upgr
     let (frames, received) = mpsc::channel(RECEIVED);
     let reading = tokio::spawn(async move {
         let mut reader = BufReader::with_capacity(64 * 1024, reader);
-        while let Ok(Ok(frame)) = timeout(SILENCE, frame::read(&mut reader)).await {
+        while let Ok(Ok(frame)) = timeout(SILENCE, frame::read_frame(&mut reader)).await {
             if let Some(frame) = frame
                 && frames.send(frame).await.is_err()
             {
@@ -137,7 +137,7 @@ impl Session<'_> {
             let epoch = self.shared.metrics.epoch.get();
             Frame::Welcome { epoch, barrier: self.shared.committed.read().state.sequence() }
         };
-        frame::write(&welcome, &mut self.output);
+        frame::write_frame(&welcome, &mut self.output);
         super::put_weights(&self.shared.weights.all(), &mut self.output);
         let mut fingerprints = self.shared.committed.read().fingerprints().last.subscribe();
         let mut ping = tokio::time::interval(PING);
@@ -167,7 +167,7 @@ impl Session<'_> {
                     changed.map_err(io::Error::other)?;
                     self.fingerprint(*fingerprints.borrow_and_update());
                 }
-                _ = ping.tick() => frame::write(&Frame::Ping, &mut self.output),
+                _ = ping.tick() => frame::write_frame(&Frame::Ping, &mut self.output),
             }
             // More that is ready joins the same write.
             while self.output.len() < 256 * 1024 {
@@ -186,7 +186,9 @@ impl Session<'_> {
 
     fn push(&mut self, push: Result<Arc<crate::engine::push::Push>, broadcast::error::RecvError>) -> io::Result<()> {
         match push {
-            Ok(push) if push.payload.len() < FRAME_MAX / 2 => frame::write(&Frame::Batch((*push).clone()), &mut self.output),
+            Ok(push) if push.payload.len() < FRAME_MAX / 2 => {
+                frame::write_frame(&Frame::Batch((*push).clone()), &mut self.output)
+            }
             // The follower reads the gap from the journal.
             Ok(_) | Err(broadcast::error::RecvError::Lagged(_)) => {}
             Err(broadcast::error::RecvError::Closed) => return Err(io::Error::other("the engine has ended")),
@@ -206,7 +208,7 @@ impl Session<'_> {
 
     fn fingerprint(&mut self, fingerprint: Option<Fingerprint>) {
         if let Some(fingerprint) = fingerprint {
-            frame::write(&Frame::Fingerprint { form: FORM, fingerprint }, &mut self.output);
+            frame::write_frame(&Frame::Fingerprint { form: FORM, fingerprint }, &mut self.output);
         }
     }
 
@@ -245,7 +247,7 @@ impl Session<'_> {
         // The proof is checked before the sequence is read: no other leader had committed more at that moment.
         if let Some((number, _)) = self.asked.take_if(|(_, asked)| self.shared.lease.proves(*asked)) {
             let sequence = self.shared.committed.read().state.sequence();
-            frame::write(&Frame::Sequence { number, sequence }, &mut self.output);
+            frame::write_frame(&Frame::Sequence { number, sequence }, &mut self.output);
         }
     }
 
@@ -279,7 +281,7 @@ impl Session<'_> {
                 LinkFailure::Submit(error)
             }
         };
-        frame::write(&Frame::Refused { id, failure }, &mut self.output);
+        frame::write_frame(&Frame::Refused { id, failure }, &mut self.output);
     }
 
     /// Waits until every command of this connection is decided.

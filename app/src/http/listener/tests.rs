@@ -39,7 +39,7 @@ async fn start(per_address: u32, exempt: Vec<IpNet>) -> Running {
     let shutdown = CancellationToken::new();
     let parts = Serving { router, refuse, bounds, connections: connections.clone() };
     let closing = Closing { asked: CancellationToken::new(), last: shutdown.clone() };
-    let serving = tokio::spawn(serve(listener, parts, closing));
+    let serving = tokio::spawn(serve_connections(listener, parts, closing));
     Running { address, shutdown, serving, connections, over }
 }
 

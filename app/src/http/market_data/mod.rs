@@ -6,7 +6,7 @@ mod tickers;
 mod windows;
 
 pub use tickers::{book_tickers, day_tickers, day_tickers_weight, prices, prices_weight};
-pub use windows::{rolling, trading_day, weight as windows_weight};
+pub use windows::{rolling, trading_day, windows_weight};
 
 use super::App;
 use super::endpoint::{Call, EndpointResult, Reply, TimeUnit};

@@ -62,7 +62,7 @@ pub fn asked(state: &State, parameters: &Parameters<'_>) -> Result<SymbolSelecti
 }
 
 /// Weight of a request with one symbol, a list of symbols (by its length), or none.
-pub fn weight(parameters: &Parameters<'_>, one: u32, many: fn(usize) -> u32, all: u32) -> u32 {
+pub fn symbols_weight(parameters: &Parameters<'_>, one: u32, many: fn(usize) -> u32, all: u32) -> u32 {
     match parameters.symbols() {
         Ok(Some(symbols)) => many(symbols.len()),
         _ if parameters.has("symbol") => one,

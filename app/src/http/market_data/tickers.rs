@@ -57,7 +57,7 @@ pub(super) fn form(parameters: &Parameters<'_>) -> Result<Form, ApiError> {
 }
 
 pub fn day_tickers_weight(parameters: &Parameters<'_>) -> u32 {
-    symbols::weight(
+    symbols::symbols_weight(
         parameters,
         2,
         |count| match count {
@@ -91,7 +91,7 @@ pub async fn book_tickers(app: &App, call: &Call<'_>) -> EndpointResult {
 }
 
 pub fn prices_weight(parameters: &Parameters<'_>) -> u32 {
-    symbols::weight(parameters, 2, |_| 4, 4)
+    symbols::symbols_weight(parameters, 2, |_| 4, 4)
 }
 
 /// Reads the requested markets under one lock, then writes an object for one or an array for several.

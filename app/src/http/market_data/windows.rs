@@ -49,8 +49,8 @@ pub async fn trading_day(app: &App, call: &Call<'_>) -> EndpointResult {
 }
 
 /// By the number of requested markets.
-pub fn weight(parameters: &Parameters<'_>) -> u32 {
-    symbols::weight(parameters, WEIGHT, |count| (count as u32).saturating_mul(WEIGHT).min(WEIGHT_MAX), WEIGHT)
+pub fn windows_weight(parameters: &Parameters<'_>) -> u32 {
+    symbols::symbols_weight(parameters, WEIGHT, |count| (count as u32).saturating_mul(WEIGHT).min(WEIGHT_MAX), WEIGHT)
 }
 
 /// Reads the requested markets' windows: `bounds` are opening and closing time at the journal's time.

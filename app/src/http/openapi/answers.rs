@@ -94,6 +94,6 @@ pub const DOCUMENTED: &[Documented] = &[
 ];
 
 /// The documentation of an endpoint.
-pub fn of(method: &str, path: &str) -> Option<&'static Documented> {
+pub fn documented_answer(method: &str, path: &str) -> Option<&'static Documented> {
     DOCUMENTED.iter().find(|row| row.method == method && row.path == path)
 }

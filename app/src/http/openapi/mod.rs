@@ -5,7 +5,7 @@ mod answers;
 mod parameters;
 pub mod schemas;
 
-pub use answers::{AnswerShape, DOCUMENTED, Documented, of as documented};
+pub use answers::{AnswerShape, DOCUMENTED, Documented, documented_answer as documented};
 pub use parameters::{ParameterKind, REFUSED, describe};
 
 use super::endpoint::{Endpoint, EndpointWeight, Security};
@@ -88,7 +88,7 @@ const GROUPS: [(&str, &str); 5] = [
 struct Schemas;
 
 /// The document of `endpoints`.
-pub fn document(endpoints: &[Endpoint]) -> utoipa::openapi::OpenApi {
+pub fn openapi_document(endpoints: &[Endpoint]) -> utoipa::openapi::OpenApi {
     let mut document = Schemas::openapi();
     document.info.title = "Spot exchange".to_owned();
     document.info.description = Some(ABOUT.to_owned());
@@ -116,7 +116,7 @@ pub fn document(endpoints: &[Endpoint]) -> utoipa::openapi::OpenApi {
 }
 
 fn operation(endpoint: &Endpoint) -> Operation {
-    let documented = answers::of(endpoint.method.as_str(), endpoint.path);
+    let documented = answers::documented_answer(endpoint.method.as_str(), endpoint.path);
     let required = documented.map_or(&[][..], |documented| documented.required);
     let (weight, security) = (weight(endpoint), security(endpoint.security));
     let mut operation = OperationBuilder::new()
@@ -281,7 +281,10 @@ mod tests {
     fn every_endpoint_is_documented_and_nothing_else_is() {
         let routed: Vec<_> = ENDPOINTS.iter().map(|endpoint| (endpoint.method.as_str(), endpoint.path)).collect();
         for (method, path) in &routed {
-            assert!(answers::of(method, path).is_some(), "{method} {path}: add its parameters and replies to DOCUMENTED");
+            assert!(
+                answers::documented_answer(method, path).is_some(),
+                "{method} {path}: add its parameters and replies to DOCUMENTED"
+            );
         }
         for row in DOCUMENTED {
             assert!(routed.contains(&(row.method, row.path)), "{} {} is documented but does not exist", row.method, row.path);
@@ -294,7 +297,7 @@ mod tests {
             for name in endpoint.parameters.iter().filter(|name| !REFUSED.contains(name)) {
                 assert!(describe(endpoint.path, name).is_some(), "{} {name}: add a description", endpoint.path);
             }
-            for name in answers::of(endpoint.method.as_str(), endpoint.path).map_or(&[][..], |row| row.required) {
+            for name in answers::documented_answer(endpoint.method.as_str(), endpoint.path).map_or(&[][..], |row| row.required) {
                 assert!(endpoint.parameters.contains(name), "{} requires {name} but does not read it", endpoint.path);
             }
             let group = endpoint.group.replace('_', " ");
@@ -304,7 +307,7 @@ mod tests {
 
     #[test]
     fn every_reference_leads_to_a_schema() {
-        let document = serde_json::to_value(document(ENDPOINTS)).unwrap();
+        let document = serde_json::to_value(openapi_document(ENDPOINTS)).unwrap();
         assert!(document["openapi"].as_str().is_some_and(|version| version.starts_with("3.1")));
         let text = document.to_string();
         let mut references = 0;

@@ -67,7 +67,11 @@ pub struct RequestHead {
 /// # Errors
 ///
 /// Returns an error if the input cannot become a head.
-pub fn read(input: &mut BytesMut, scanned: &mut usize, output: &mut BytesMut) -> Result<Option<RequestHead>, HeadFault> {
+pub fn read_request_head(
+    input: &mut BytesMut,
+    scanned: &mut usize,
+    output: &mut BytesMut,
+) -> Result<Option<RequestHead>, HeadFault> {
     if *scanned == 0 {
         // Skip empty lines before a request, as RFC 9112 requires.
         let empty = input.iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();

@@ -94,7 +94,12 @@ pub trait Session: Send {
 }
 
 /// Serves a connection until its end.
-pub async fn serve<S: Session>(mut socket: Socket, session: &mut S, metrics: &StreamMetrics, shutdown: CancellationToken) {
+pub async fn serve_session<S: Session>(
+    mut socket: Socket,
+    session: &mut S,
+    metrics: &StreamMetrics,
+    shutdown: CancellationToken,
+) {
     let _connected = Connected::enter(&metrics.connections.with_label_values(&[S::KIND]));
     let closing = Connection::new(session).run(&mut socket, &shutdown).await;
     session.end();

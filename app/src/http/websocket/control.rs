@@ -70,7 +70,7 @@ impl ControlFault {
 /// # Errors
 ///
 /// Returns code 3 for text that is not JSON, code 2 for JSON that is not a control message.
-pub fn read(message: &str) -> Result<Control, ControlFault> {
+pub fn read_control(message: &str) -> Result<Control, ControlFault> {
     let raw: Raw = serde_json::from_str(message).map_err(|error| match error.classify() {
         Category::Data => ControlFault { code: 2, text: format!("Invalid request: {error}").into(), id: None },
         _ => ControlFault { code: 3, text: format!("Invalid JSON: {error}").into(), id: None },
@@ -134,11 +134,11 @@ mod tests {
 
     #[test]
     fn messages_are_read() {
-        let control = read(r#"{"method":"SUBSCRIBE","params":["btcusdt@trade"],"id":1}"#).unwrap();
+        let control = read_control(r#"{"method":"SUBSCRIBE","params":["btcusdt@trade"],"id":1}"#).unwrap();
         assert_eq!((control.method, control.parameters.len(), control.id), (ControlMethod::Subscribe, 1, Id::Integer(1)));
-        let control = read(r#"{"id":null,"method":"LIST_SUBSCRIPTIONS"}"#).unwrap();
+        let control = read_control(r#"{"id":null,"method":"LIST_SUBSCRIPTIONS"}"#).unwrap();
         assert_eq!((control.method, control.parameters.len(), control.id), (ControlMethod::ListSubscriptions, 0, Id::Null));
-        assert_eq!(read(r#"{"method":"GET_PROPERTY","id":"a-1"}"#).unwrap().id, Id::Text("a-1".into()));
+        assert_eq!(read_control(r#"{"method":"GET_PROPERTY","id":"a-1"}"#).unwrap().id, Id::Text("a-1".into()));
     }
 
     #[test]
@@ -158,10 +158,10 @@ mod tests {
             (r#"{"method":"SUBSCRIBE","params":[],"id":[1]}"#, 2, "Invalid request: request ID must be an unsigned integer"),
         ];
         for (message, code, text) in rows {
-            let fault = read(message).unwrap_err();
+            let fault = read_control(message).unwrap_err();
             assert_eq!((fault.code, &*fault.text), (code, text), "{message}");
         }
-        let error = read(r#"{"method":"SUBSCRIBE","params":"btcusdt@trade","id":1}"#).unwrap_err();
+        let error = read_control(r#"{"method":"SUBSCRIBE","params":"btcusdt@trade","id":1}"#).unwrap_err();
         assert!(error.code == 2 && error.text.starts_with("Invalid request: invalid type: string"), "{error:?}");
     }
 }

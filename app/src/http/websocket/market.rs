@@ -1,9 +1,9 @@
 //! This module serves market streams: which streams a connection listens to. It must not produce an event.
 
-use super::connection::{CloseReason, Serve, Session, Socket, serve};
+use super::connection::{CloseReason, Serve, Session, Socket, serve_session};
 use super::control::{self, Control, ControlFault, ControlMethod, Id};
 use crate::http::App;
-use crate::http::edge::now;
+use crate::http::edge::raw_now;
 use crate::http::error::ApiError;
 use crate::http::listen_key::{self, OpenListenKey, is_listen_key};
 use crate::http::parameters::Parameters;
@@ -44,7 +44,7 @@ struct Market {
 /// # Errors
 ///
 /// Returns 400 for an unknown stream, a repeated parameter or too many streams; 503 while the state is not current.
-pub fn open(app: &Arc<App>, request: &Request) -> Result<Box<dyn Serve>, ApiError> {
+pub fn open_market_session(app: &Arc<App>, request: &Request) -> Result<Box<dyn Serve>, ApiError> {
     let uri = request.uri();
     let parameters = Parameters::read(uri.query().unwrap_or_default().as_bytes(), b"")?;
     let unit = match parameters.text("timeUnit")? {
@@ -86,7 +86,7 @@ impl Serve for Market {
     fn serve(mut self: Box<Self>, socket: Socket, shutdown: CancellationToken) -> Pin<Box<dyn Future<Output = ()> + Send>> {
         Box::pin(async move {
             let metrics = self.hub.metrics().clone();
-            serve(socket, &mut *self, &metrics, shutdown).await;
+            serve_session(socket, &mut *self, &metrics, shutdown).await;
         })
     }
 }
@@ -100,7 +100,7 @@ impl Session for Market {
     }
 
     fn text(&mut self, message: Utf8Bytes) -> Result<(), CloseReason> {
-        let reply = match control::read(&message).and_then(|control| self.act(&control)) {
+        let reply = match control::read_control(&message).and_then(|control| self.act(&control)) {
             Ok(reply) => reply,
             Err(fault) => control::refusal(&fault),
         };
@@ -125,10 +125,10 @@ impl Session for Market {
         if self.outlet.is_combined() {
             json.object(|json| {
                 json.key("stream").text("!serverShutdown");
-                market::server_shutdown(json.key("data"), self.outlet.unit, now());
+                market::server_shutdown(json.key("data"), self.outlet.unit, raw_now());
             });
         } else {
-            market::server_shutdown(&mut json, self.outlet.unit, now());
+            market::server_shutdown(&mut json, self.outlet.unit, raw_now());
         }
         self.outlet.push(text(json.into_bytes()), Instant::now());
     }
@@ -199,7 +199,7 @@ impl Market {
         let (keys, names): (Vec<&str>, Vec<&str>) = names.into_iter().partition(|name| is_listen_key(name));
         let topics = self.hub.parse(names.iter().copied()).map_err(|(name, _)| Refused::Stream(name.to_owned()))?;
         let opened = keys.into_iter().map(|key| {
-            listen_key::open(&self.app, key).map(|opened| (key, opened)).ok_or_else(|| Refused::Stream(key.to_owned()))
+            listen_key::open_listen_key(&self.app, key).map(|opened| (key, opened)).ok_or_else(|| Refused::Stream(key.to_owned()))
         });
         let mut opened: BTreeMap<&str, OpenListenKey> = opened.collect::<Result<_, _>>()?;
         let mut fresh: BTreeMap<&str, Topic> = names.into_iter().zip(topics).collect();
@@ -225,13 +225,13 @@ impl Market {
     /// Ends the streams whose listen key is no longer valid.
     fn end_listen_keys(&mut self) {
         let ended: Vec<Arc<str>> =
-            self.accounts.keys().filter(|key| listen_key::open(&self.app, key).is_none()).map(Arc::clone).collect();
+            self.accounts.keys().filter(|key| listen_key::open_listen_key(&self.app, key).is_none()).map(Arc::clone).collect();
         for name in ended {
             let Some(opened) = self.accounts.remove(&name) else { continue };
             let mut json = Json::with_capacity(160);
             json.object(|json| {
                 json.key("e").text("listenKeyExpired");
-                json.key("E").integer(self.outlet.unit.show(now()));
+                json.key("E").integer(self.outlet.unit.show(raw_now()));
                 json.key("listenKey").text(&name);
             });
             let last = text(json.into_bytes());

@@ -23,7 +23,7 @@ const MINUTES: u32 = 3;
 const POLL: Duration = Duration::from_millis(500);
 
 /// `backup serve` and its settings.
-pub fn launch(layout: &StackLayout, postgres: &PostgresPlan, database: &str, store: &S3Access) -> Result<Launch> {
+pub fn launch_backup(layout: &StackLayout, postgres: &PostgresPlan, database: &str, store: &S3Access) -> Result<Launch> {
     let assertions = layout::repository()?.join("backup/assertions/exchange.sql");
     let programs = |program: &str| -> Result<String> {
         let path = find_program(program)?;

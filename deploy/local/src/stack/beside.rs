@@ -28,7 +28,7 @@ pub async fn beside(command: &[OsString]) -> Result<ExitCode> {
     let (parts, supervisor) = prepare(&layout).await?;
     let mut child = supervisor.start_as_child(&layout.log("supervisord-output")).await?;
     let running = async {
-        let (endpoints, _) = exchange::start(&layout, &parts, &supervisor, &Steps::begin()).await?;
+        let (endpoints, _) = exchange::start_exchange(&layout, &parts, &supervisor, &Steps::begin()).await?;
         endpoints.write(&layout.endpoints())?;
         let own = [
             (TEST_ENDPOINTS.into(), layout.endpoints().into_os_string()),

@@ -17,7 +17,7 @@ use super::{
 };
 
 /// Returns when servers and worker are ready: where everything is, and the accounts of the simulator and of the probe.
-pub async fn start(
+pub async fn start_exchange(
     layout: &StackLayout,
     parts: &StartedParts,
     supervisor: &Supervisor,
@@ -39,7 +39,7 @@ pub async fn start(
     store.create_bucket(BUCKET).await?;
     steps.step("the S3 server is ready");
 
-    traces::start(layout, supervisor).await?;
+    traces::start_traces(layout, supervisor).await?;
     let mut replicas = Vec::new();
     for (name, replica) in REPLICAS.into_iter().zip(ports.replicas) {
         let pid = supervisor.start(name).await?;

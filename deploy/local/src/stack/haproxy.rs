@@ -7,7 +7,7 @@ use local_parts::{Launch, StopSignal, find_program};
 
 use super::layout::StackLayout;
 
-pub fn launch(layout: &StackLayout) -> Result<Launch> {
+pub fn launch_haproxy(layout: &StackLayout) -> Result<Launch> {
     let folder = layout.folder.join("haproxy");
     fs::create_dir_all(&folder).with_context(|| format!("creating {}", folder.display()))?;
     let file = folder.join("haproxy.cfg");

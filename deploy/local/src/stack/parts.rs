@@ -126,16 +126,16 @@ impl StartedParts {
         let arguments = ["simulate".into(), "--endpoints".into(), endpoints, "--accounts".into(), accounts];
         let simulator =
             Launch::new("simulator", layout::program("exchange-loadgen")?, arguments, Vec::new(), StopSignal::Terminate);
-        let backup = traces::exporting(backup::launch(layout, &postgres, DATABASE, &object_store.access)?, layout);
+        let backup = traces::exporting(backup::launch_backup(layout, &postgres, DATABASE, &object_store.access)?, layout);
         Ok(Self {
             postgres,
             object_store,
             prometheus,
-            haproxy: haproxy::launch(layout)?,
-            proxy: proxy::launch(layout)?,
-            traces: traces::launch(layout)?,
+            haproxy: haproxy::launch_haproxy(layout)?,
+            proxy: proxy::launch_proxy(layout)?,
+            traces: traces::launch_traces(layout)?,
             replicas,
-            probe: traces::exporting(probe::launch(layout)?, layout),
+            probe: traces::exporting(probe::launch_probe(layout)?, layout),
             worker,
             simulator,
             backup,

@@ -15,7 +15,7 @@ const LIMIT: &str = "rate=200r/s";
 const LOCAL_LIMIT: &str = "rate=100000r/s";
 
 /// Prepares nginx; it answers once a replica does.
-pub fn launch(layout: &StackLayout) -> Result<Launch> {
+pub fn launch_proxy(layout: &StackLayout) -> Result<Launch> {
     let folder = layout.folder.join("nginx");
     fs::create_dir_all(&folder).with_context(|| format!("creating {}", folder.display()))?;
     let source = layout::repository()?.join(CONFIGURATION);

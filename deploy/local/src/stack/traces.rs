@@ -19,7 +19,7 @@ pub fn url(layout: &StackLayout) -> String {
     format!("http://{}", local(layout.ports.traces))
 }
 
-pub fn launch(layout: &StackLayout) -> Result<Launch> {
+pub fn launch_traces(layout: &StackLayout) -> Result<Launch> {
     let address: SocketAddr = local(layout.ports.traces).parse().context("the receiver's address")?;
     let program = env::current_exe().context("looking for this program")?;
     let arguments = ["traces".to_owned(), "--listen".to_owned(), address.to_string()];
@@ -34,7 +34,7 @@ pub fn exporting(mut launch: Launch, layout: &StackLayout) -> Launch {
 }
 
 /// Returns when it answers.
-pub async fn start(layout: &StackLayout, supervisor: &Supervisor) -> Result<()> {
+pub async fn start_traces(layout: &StackLayout, supervisor: &Supervisor) -> Result<()> {
     let pid = supervisor.start(PART).await?;
     let list = format!("{}/api/traces", url(layout));
     ready(PART, pid, &layout.log(PART), async || answers(&list, |_| true).await).await

@@ -114,7 +114,7 @@ pub(super) async fn prepare(layout: &StackLayout) -> Result<(StartedParts, Super
 /// Returns with what drills of the backup agent will say.
 async fn start<'a>(layout: &StackLayout, parts: &'a StartedParts, supervisor: &Supervisor) -> Result<Drills<'a>> {
     let steps = Steps::begin();
-    let (mut endpoints, traders) = exchange::start(layout, parts, supervisor, &steps).await?;
+    let (mut endpoints, traders) = exchange::start_exchange(layout, parts, supervisor, &steps).await?;
     endpoints.prometheus = Some(parts.prometheus.url.clone());
     parts.alerting.start(layout, supervisor, &steps, &mut endpoints).await?;
     parts.logging.start(layout, supervisor, &steps, &mut endpoints).await?;
@@ -134,7 +134,7 @@ async fn start<'a>(layout: &StackLayout, parts: &'a StartedParts, supervisor: &S
         .await?;
     }
     steps.step("the simulator trades on every market");
-    endpoints.exchange.pids.push(probe::start(layout, supervisor, &traders.probe).await?);
+    endpoints.exchange.pids.push(probe::start_probe(layout, supervisor, &traders.probe).await?);
     endpoints.exchange.metrics.push(probe::metrics(layout));
     endpoints.metrics.entry("exchange".into()).or_default().push(probe::metrics(layout));
     steps.step("the probe's orders are acknowledged");

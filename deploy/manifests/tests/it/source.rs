@@ -18,7 +18,7 @@ pub static STAGING: LazyLock<RenderedEnvironment> = LazyLock::new(|| {
     let folder = tempfile::tempdir().expect("a folder");
     let tree = folder.path().join("tree");
     assemble::tree(&repository(), &tree).expect("the tree");
-    render::environment(&render::kubectl(&repository()), &tree, "staging").expect("staging renders")
+    render::render_environment(&render::kubectl(&repository()), &tree, "staging").expect("staging renders")
 });
 
 /// What `dashboards/` must become, and the settings of `exchange` as its `--help` prints them.

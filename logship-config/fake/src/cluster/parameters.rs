@@ -126,7 +126,7 @@ fn known(words: &[&str]) -> &'static [&'static str] {
 
 /// # Errors
 /// With the first parameter that the API does not know.
-pub fn check(call: &ReceivedCall, segments: &[&str]) -> Refused<()> {
+pub fn check_parameters(call: &ReceivedCall, segments: &[&str]) -> Refused<()> {
     let words: Vec<&str> = segments
         .iter()
         .copied()

@@ -162,29 +162,29 @@ impl Cluster {
         };
         let mut kept = json!({"phases": {}});
         if let Some(meta) = policy.get("_meta") {
-            types::check("lifecycle_policy", "_meta", meta, Type::Object)?;
+            types::check_type("lifecycle_policy", "_meta", meta, Type::Object)?;
             kept["_meta"] = meta.clone();
         }
         let illegal = FakeAnswer::illegal_argument;
         if let Some(deprecated) = policy.get("deprecated") {
-            types::check("lifecycle_policy", "deprecated", deprecated, Type::Boolean)?;
+            types::check_type("lifecycle_policy", "deprecated", deprecated, Type::Boolean)?;
         }
         for (name, phase) in phases {
             if !PHASES.contains(&name.as_str()) {
                 return Err(illegal(format!("Timeseries lifecycle does not support phase [{name}]")));
             }
-            types::check("phases", name, phase, Type::Object)?;
+            types::check_type("phases", name, phase, Type::Object)?;
             if phase.get("actions").is_none() {
                 return Err(strict("Required [actions]".into()));
             }
-            types::check("phase", "actions", &phase["actions"], Type::Object)?;
+            types::check_type("phase", "actions", &phase["actions"], Type::Object)?;
             if let Some(unknown) =
                 phase.as_object().and_then(|phase| phase.keys().find(|key| !["min_age", "actions"].contains(&key.as_str())))
             {
                 return Err(strict(format!("[phase] unknown field [{unknown}]")));
             }
             if let Some(age) = phase.get("min_age") {
-                types::check("phase", "min_age", age, Type::Duration)?;
+                types::check_type("phase", "min_age", age, Type::Duration)?;
             }
             let age = phase["min_age"].as_str().unwrap_or("0ms");
             let mut actions = Map::new();
@@ -217,7 +217,7 @@ impl Cluster {
 
     fn read_action(&self, action: &str, given: &Value) -> Refused<Value> {
         let strict = |reason: String| FakeAnswer::error(400, "x_content_parse_exception", format!("[1:2] [{action}] {reason}"));
-        types::check(action, action, given, Type::Object)?;
+        types::check_type(action, action, given, Type::Object)?;
         let mut kept = given.clone();
         let Some(section) = kept.as_object_mut() else { return Ok(json!({})) };
         let (required, optional) = arguments(action).ok_or_else(|| strict("unknown action".into()))?;
@@ -231,11 +231,11 @@ impl Cluster {
             section.get(key).and_then(|value| value.as_i64().or_else(|| value.as_str()?.parse().ok()))
         };
         for (key, value) in section.iter().filter(|(key, value)| *key != "priority" || !value.is_null()) {
-            types::check(action, key, value, argument_type(action, key))?;
+            types::check_type(action, key, value, argument_type(action, key))?;
         }
         for rules in ["include", "exclude", "require"].into_iter().filter(|_| action == "allocate") {
             for (key, value) in section.get(rules).and_then(Value::as_object).into_iter().flatten() {
-                types::check(action, key, value, Type::Text)?;
+                types::check_type(action, key, value, Type::Text)?;
             }
         }
         bounds(action, section).map_err(FakeAnswer::illegal_argument)?;

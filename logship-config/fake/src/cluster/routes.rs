@@ -21,7 +21,7 @@ impl Cluster {
         let segments = call.segments();
         let segments: Vec<&str> = segments.iter().map(String::as_str).collect();
         let method = call.method.as_str();
-        parameters::check(call, &segments)?;
+        parameters::check_parameters(call, &segments)?;
         if self.mode == Mode::Serverless
             && matches!(segments.as_slice(), ["_ilm" | "_slm" | "_license" | "_cluster" | "_nodes", ..])
         {

@@ -134,7 +134,7 @@ pub fn no_nulls(parser: &str, body: &Value) -> Refused<()> {
         [(body, "_meta")].into_iter().chain(["settings", "mappings", "aliases"].map(|key| (&body["template"], key)))
     {
         if parent.get(key).is_some_and(Value::is_null) {
-            types::check(parser, key, &Value::Null, types::Type::Object)?;
+            types::check_type(parser, key, &Value::Null, types::Type::Object)?;
         }
     }
     Ok(())

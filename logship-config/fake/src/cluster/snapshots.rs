@@ -192,12 +192,12 @@ impl Cluster {
             [("config", Type::Object), ("retention", Type::Object), ("unhealthy_if_no_snapshot_within", Type::Duration)]
         {
             if let Some(value) = body.get(key) {
-                types::check("snapshot_lifecycle", key, value, kind)?;
+                types::check_type("snapshot_lifecycle", key, value, kind)?;
             }
         }
         for (key, kind) in [("expire_after", Type::DurationText), ("min_count", Type::Int), ("max_count", Type::Int)] {
             if let Some(value) = body["retention"].get(key) {
-                types::check("snapshot_retention", key, value, kind)?;
+                types::check_type("snapshot_retention", key, value, kind)?;
             }
         }
         let text = |key: &str| body[key].as_str().unwrap_or_default();

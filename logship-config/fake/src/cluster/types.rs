@@ -28,7 +28,7 @@ pub enum Type {
 
 /// # Errors
 /// Returns the refusal of Elasticsearch's parser named `parser`.
-pub fn check(parser: &str, key: &str, value: &Value, kind: Type) -> Refused<()> {
+pub fn check_type(parser: &str, key: &str, value: &Value, kind: Type) -> Refused<()> {
     let scalar = value.is_string() || value.is_number() || value.is_boolean();
     let right = match kind {
         Type::Object => value.is_object(),

@@ -43,15 +43,15 @@ fn not_managed(kind: ObjectKind, checked: &mut Checked) {
 
 /// Checks every rule of one object.
 pub fn object(kind: ObjectKind, name: &str, checked: &mut Checked) {
-    names::check(kind, name, checked);
+    names::check_name(kind, name, checked);
     not_managed(kind, checked);
     match kind {
-        ObjectKind::LifecyclePolicy => lifecycle::policy(checked),
+        ObjectKind::LifecyclePolicy => lifecycle::check_lifecycle_policy(checked),
         ObjectKind::ComponentTemplate => template::component(checked),
         ObjectKind::IndexTemplate => template::index(checked),
         ObjectKind::Pipeline => pipeline::pipeline(checked),
-        ObjectKind::Repository => snapshot::repository(checked),
-        ObjectKind::SnapshotPolicy => snapshot::policy(checked),
+        ObjectKind::Repository => snapshot::check_repository(checked),
+        ObjectKind::SnapshotPolicy => snapshot::check_snapshot_policy(checked),
         ObjectKind::DataStream => {}
     }
 }

@@ -11,7 +11,7 @@ const FORBIDDEN: [char; 11] = ['\\', '/', '*', '?', '"', '<', '>', '|', ' ', ','
 /// SnapshotLifecyclePolicy.validate.
 const NOT_IN_SNAPSHOT_POLICIES: [char; 8] = ['\\', '/', '*', '?', '"', '<', '>', '|'];
 
-pub fn check(kind: ObjectKind, name: &str, checked: &mut Checked) {
+pub fn check_name(kind: ObjectKind, name: &str, checked: &mut Checked) {
     if let Some((wrong, remedy)) = wrong(kind, name) {
         checked.fault(&[], format!("is named {name:?}, which {wrong}"), remedy);
     }

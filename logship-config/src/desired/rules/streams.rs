@@ -17,7 +17,7 @@ pub fn streams(checked: &mut Checked) -> BTreeMap<String, Stream> {
         }
         checked.section(&at);
         checked.known(&at, &["lifecycle", "failure_store", "protected", "budget"]);
-        index::lifecycle(&["streams", name, "lifecycle"], checked);
+        index::check_lifecycle(&["streams", name, "lifecycle"], checked);
         index::failure_store(&["streams", name, "failure_store"], checked);
         let protected = checked.boolean(&["streams", name, "protected"]).unwrap_or(false);
         let budget = budget(name, checked);

@@ -155,7 +155,7 @@ fn files_are_refused_for_every_key_that_the_contract_refuses() {
         let faults = |body: &Value| {
             // JSON is YAML.
             let files = BTreeMap::from([(file.to_owned(), declared(body).to_string())]);
-            desired::load(&files).map_or_else(|faults| faults.to_string(), |_| String::new())
+            desired::load_desired(&files).map_or_else(|faults| faults.to_string(), |_| String::new())
         };
         // Its references are not declared in the same set.
         let before = faults(&whole);

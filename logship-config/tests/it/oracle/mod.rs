@@ -102,7 +102,7 @@ fn check(case: &Case) -> Vec<String> {
         .map(|(file, text)| (file.to_owned(), text.to_owned())),
     );
     files.insert(file.clone(), case.body.to_string());
-    let faults = desired::load(&files).err().map(|faults| faults.0).unwrap_or_default();
+    let faults = desired::load_desired(&files).err().map(|faults| faults.0).unwrap_or_default();
     faults.iter().map(|fault| fault.to_string().replace(&format!("{file}:"), "")).collect()
 }
 

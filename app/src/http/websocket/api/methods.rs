@@ -105,7 +105,7 @@ static TABLE: LazyLock<FxHashMap<&'static str, (&'static str, MethodAction)>> = 
 });
 
 /// The method with this name, which may be prefixed with `v3/`; with the name as a label.
-pub fn find(name: &str) -> Option<(&'static str, MethodAction)> {
+pub fn find_method(name: &str) -> Option<(&'static str, MethodAction)> {
     TABLE.get(name.strip_prefix("v3/").unwrap_or(name)).copied()
 }
 
@@ -116,15 +116,15 @@ mod tests {
     #[test]
     fn methods_are_found_with_and_without_a_version() {
         for name in ["order.place", "v3/order.place"] {
-            let Some(("order.place", MethodAction::Endpoint { endpoint, counts_orders: true })) = find(name) else {
+            let Some(("order.place", MethodAction::Endpoint { endpoint, counts_orders: true })) = find_method(name) else {
                 panic!("{name}")
             };
             assert_eq!((endpoint.method.as_str(), endpoint.path), ("POST", "/api/v3/order"));
         }
-        assert!(matches!(find("session.logon"), Some((_, MethodAction::Logon))));
-        assert!(matches!(find("sor.order.place"), Some((_, MethodAction::Unsupported))));
+        assert!(matches!(find_method("session.logon"), Some((_, MethodAction::Logon))));
+        assert!(matches!(find_method("sor.order.place"), Some((_, MethodAction::Unsupported))));
         for name in ["", "v3/", "order", "v2/order.place", "Order.place"] {
-            assert!(find(name).is_none(), "{name}");
+            assert!(find_method(name).is_none(), "{name}");
         }
     }
 }

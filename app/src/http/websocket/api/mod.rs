@@ -11,10 +11,10 @@ mod session;
 
 pub use methods::{METHODS, SESSION_METHODS};
 
-use super::connection::{CloseReason, Serve, Session, Socket, serve};
+use super::connection::{CloseReason, Serve, Session, Socket, serve_session};
 use crate::http::App;
 use crate::http::auth::{self, SignatureProof, Signed};
-use crate::http::edge::{self, now};
+use crate::http::edge::{self, raw_now};
 use crate::http::endpoint::{Call, Endpoint, EndpointResult, EndpointWeight, Reply, Security};
 use crate::http::error::ApiError;
 use crate::http::parameters::Parameters;
@@ -61,7 +61,7 @@ struct Api {
 /// # Errors
 ///
 /// Returns 400 for a wrong parameter of the URL, 503 while the state is not current.
-pub fn open(app: &Arc<App>, request: &Handshake) -> Result<Box<dyn Serve>, ApiError> {
+pub fn open_api_session(app: &Arc<App>, request: &Handshake) -> Result<Box<dyn Serve>, ApiError> {
     let parameters = Parameters::read(request.uri().query().unwrap_or_default().as_bytes(), b"")?;
     let unit = match parameters.text("timeUnit")? {
         None => TimeUnit::Millisecond,
@@ -77,7 +77,7 @@ pub fn open(app: &Arc<App>, request: &Handshake) -> Result<Box<dyn Serve>, ApiEr
         accounts: Accounts::new(app.streams.clone(), Arc::clone(&outlet)),
         outlet,
         address: edge::address_of(app, request),
-        connected: now(),
+        connected: raw_now(),
         shows_limits,
         logon: None,
         running: FuturesUnordered::new(),
@@ -88,7 +88,7 @@ impl Serve for Api {
     fn serve(mut self: Box<Self>, socket: Socket, shutdown: CancellationToken) -> Pin<Box<dyn Future<Output = ()> + Send>> {
         Box::pin(async move {
             let metrics = self.app.streams.metrics().clone();
-            serve(socket, &mut *self, &metrics, shutdown).await;
+            serve_session(socket, &mut *self, &metrics, shutdown).await;
         })
     }
 }
@@ -102,7 +102,7 @@ impl Session for Api {
     }
 
     fn text(&mut self, message: Utf8Bytes) -> Result<(), CloseReason> {
-        let status = match request::read(&message) {
+        let status = match request::read_request(&message) {
             Ok(request) => self.handle(request),
             Err(MalformedRequest { id, error }) => {
                 let (weight, refused) = self.charge(edge::WEIGHT_OF_A_FAULT);
@@ -135,7 +135,7 @@ impl Session for Api {
 
     fn shutdown(&mut self) {
         let mut json = Json::with_capacity(96);
-        json.object(|json| market::server_shutdown(json.key("event"), self.outlet.unit, now()));
+        json.object(|json| market::server_shutdown(json.key("event"), self.outlet.unit, raw_now()));
         self.outlet.push(text(json.into_bytes()), Instant::now());
     }
 
@@ -155,8 +155,8 @@ impl Api {
     /// Starts a request. Returns the status if it is answered already.
     fn handle(&mut self, request: WebSocketRequest) -> Option<StatusCode> {
         let WebSocketRequest { id, method, mut parameters } = request;
-        let received = now();
-        let found = methods::find(&method);
+        let received = raw_now();
+        let found = methods::find_method(&method);
         let (label, action) = found.unwrap_or(("unknown", MethodAction::Unsupported));
         let payload = parameters.sorted_without("signature");
         let shown = match parameters.boolean("returnRateLimits") {
@@ -221,8 +221,8 @@ impl Api {
         // At the highest level, as the span of an HTTP request.
         let span = tracing::error_span!("ws-api", otel.name = label, otel.kind = "server", rpc.method = label);
         let answering = async move {
-            let answer = edge::bounded(edge::perform(&app, endpoint, &call)).await;
-            let (status, reply) = reply::of(&app, &id, answer, used);
+            let answer = edge::bounded(edge::perform_call(&app, endpoint, &call)).await;
+            let (status, reply) = reply::reply_of(&app, &id, answer, used);
             count(&app, label, status, begun);
             if status.is_server_error() {
                 service_kit::trace::failed("server", format!("answered with status {}", status.as_u16()));
@@ -283,13 +283,13 @@ impl Api {
         let answer = match action {
             MethodAction::Logon => self.log_on(parameters, signed),
             MethodAction::Logout => {
-                self.accounts.end_logon(now());
+                self.accounts.end_logon(raw_now());
                 self.logon = None;
                 Ok(self.status())
             }
             MethodAction::Status => Ok(self.status()),
             MethodAction::Subscriptions => Ok(self.accounts.list()),
-            MethodAction::Unsubscribe => self.accounts.unsubscribe(parameters, now()),
+            MethodAction::Unsubscribe => self.accounts.unsubscribe(parameters, raw_now()),
             MethodAction::Subscribe => match &self.logon {
                 Some(logon) if self.app.keys.get(&logon.api_key).is_some() => {
                     let (account, api_key) = (logon.account, logon.api_key.clone());
@@ -328,7 +328,7 @@ impl Api {
     fn subscribe(&mut self, account: u32, api_key: Box<str>, by_logon: bool, id: &str, used: Used) -> Result<(), ApiError> {
         let subscription = self.accounts.next(account)?;
         let body = Reply::written(32, |json| json.object(|json| json.key("subscriptionId").integer(subscription)));
-        let (status, reply) = reply::of(&self.app, id, Ok(body), used);
+        let (status, reply) = reply::reply_of(&self.app, id, Ok(body), used);
         let label = if by_logon { "userDataStream.subscribe" } else { "userDataStream.subscribe.signature" };
         count(&self.app, label, status, Instant::now());
         self.accounts.subscribe(subscription, account, api_key, by_logon, reply);
@@ -351,7 +351,7 @@ impl Api {
                 }
                 json.key("connectedSince").integer(unit.show(self.connected));
                 json.key("returnRateLimits").boolean(self.shows_limits);
-                json.key("serverTime").integer(unit.show(now()));
+                json.key("serverTime").integer(unit.show(raw_now()));
                 json.key("userDataStream").boolean(self.accounts.any());
             });
         })
@@ -364,8 +364,8 @@ impl Api {
     }
 
     fn answer(&self, label: &str, id: &str, answer: EndpointResult, used: Used, received: Option<Time>) -> Option<StatusCode> {
-        let (status, reply) = reply::of(&self.app, id, answer, used);
-        let elapsed = received.map_or(0, |received| now().saturating_sub(received));
+        let (status, reply) = reply::reply_of(&self.app, id, answer, used);
+        let elapsed = received.map_or(0, |received| raw_now().saturating_sub(received));
         self.app.streams.metrics().requests.with_label_values(&[label, status.as_str()]).inc();
         self.app.streams.metrics().duration.observe(elapsed as f64 / 1e6);
         self.outlet.push(reply, Instant::now());

@@ -1,7 +1,7 @@
 //! This module holds what a connection of the WebSocket API has: its key, and its subscriptions to accounts. It must not check a
 //! signature.
 
-use crate::http::edge::now;
+use crate::http::edge::raw_now;
 use crate::http::endpoint::{EndpointResult, Reply};
 use crate::http::error::ApiError;
 use crate::http::parameters::Parameters;
@@ -95,7 +95,7 @@ impl Accounts {
 
     /// Ends the subscriptions whose key may no longer be used.
     pub fn end_revoked(&mut self, is_usable: impl Fn(&str) -> bool) {
-        self.end_where(now(), |subscription| !is_usable(&subscription.api_key));
+        self.end_where(raw_now(), |subscription| !is_usable(&subscription.api_key));
     }
 
     /// The connection ends.
